@@ -10,17 +10,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from lm.options import BatchConfig
 from lm.tokens import Vocabulary, Window, windows
-from tokenizer.codes import IntArray
+from wordless.base.array_types import IndexArray, IntArray
 from wordless.base.errors import InputError
 from wordless.base.machine import Batch
-
-IndexArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

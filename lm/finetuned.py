@@ -18,10 +18,10 @@ from lm.bodies.spectrogram_transformer import AstBody, open_ast
 from lm.bodies.wav2vec2 import Wav2vec2Body, open_wav2vec2
 from lm.finetuning import RANDOM, AudioTransformerOptions, BodyOptions, HeadOptions
 from lm.heads import ClassificationTask, RegressionTask, Row, SequenceTask, Task
-from lm.probing.vectors import FloatArray
 from wordless.audio.levels import trim_ends
 from wordless.audio.reading import Channel
 from wordless.audio.waveform import Waveform
+from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError
 from wordless.base.files import file_hash, replace_folder
 from wordless.base.saved_models import FINE_TUNED, WEIGHTS, load_network, model_card, model_folder, reading, write_model

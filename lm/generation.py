@@ -13,7 +13,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from lm.gpt import GPT, CachedGPT
 from lm.options import CodeSampling
-from tokenizer.codes import IntArray
+from wordless.base.array_types import IntArray
 from wordless.base.machine import copy_to
 
 

@@ -40,9 +40,10 @@ from lm.options import FEWEST_RESAMPLES, FigureConfig, Means, ProbeConfig
 from lm.probing.comparison import Decisions, Estimate, Hits, Measured, Outcome, Over, Predictions, Rankings, Ratios
 from lm.probing.linear import probe_numbers
 from lm.probing.probe import Features, probe_method
-from lm.probing.task import BoolArray, ProbeTask, Rows
-from lm.probing.vectors import FloatArray, pool_batch, pooling_parts
+from lm.probing.task import ProbeTask, Rows
+from lm.probing.vectors import pool_batch, pooling_parts
 from wordless.audio.recordings.manifest import number_of
+from wordless.base.array_types import BoolArray, FloatArray
 from wordless.base.errors import InputError
 from wordless.base.machine import copy_to
 from wordless.base.text import counted

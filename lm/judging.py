@@ -35,12 +35,11 @@ import numpy as np
 import numpy.typing as npt
 
 from lm.model import LanguageModel
-from tokenizer.codes import Codes, CodesFormat, IntArray, join_codes, require_same_codebook
+from tokenizer.codes import Codes, CodesFormat, join_codes, require_same_codebook
+from wordless.base.array_types import DoubleArray, Floats, IntArray
 from wordless.base.errors import InputError, require
 from wordless.base.options import REQUIRED, column
 
-DoubleArray = npt.NDArray[np.float64]
-FloatArray = npt.NDArray[np.floating]
 STRENGTHS = (1.0, 10.0, 100.0, 1000.0)  # of the bigram's prior, in counts
 FREQUENCIES = "the model of code frequencies"
 
@@ -195,13 +194,13 @@ class Scorer(Protocol):
 
     format: CodesFormat
 
-    def log_probabilities(self, codes: Codes) -> FloatArray:
+    def log_probabilities(self, codes: Codes) -> Floats:
         """Compute the log-probability of each code, given the codes before it: ``(time, streams)``."""
 
 
 def item_accuracies(
     scores: Mapping[Sound, float], pairs: Sequence[tuple[str, Sound, Sound]]
-) -> tuple[tuple[str, ...], FloatArray]:
+) -> tuple[tuple[str, ...], Floats]:
     """Compute the accuracy of each item over its pairs; return the names of the items and ``(items,)``.
 
     ``scores`` has the score of each recording, and ``pairs`` the item, the right and the wrong recording of each pair.
@@ -261,7 +260,7 @@ def plausibility(
 ) -> dict[str, float | None]:
     """Compute auto-BLEU of codes that follow prompts, and their perplexity under a model that did not generate them."""
 
-    def after(model: Scorer, prompt: Codes | None, more: Codes) -> FloatArray:
+    def after(model: Scorer, prompt: Codes | None, more: Codes) -> Floats:
         whole = more if prompt is None else join_codes(prompt, more)
         return model.log_probabilities(whole)[len(whole.values) - len(more.values) :]
 
@@ -272,7 +271,7 @@ def plausibility(
 
 
 def _perplexity_after(
-    after: Callable[[Codes | None, Codes], FloatArray], prompts: Sequence[Codes | None], codes: Sequence[Codes]
+    after: Callable[[Codes | None, Codes], Floats], prompts: Sequence[Codes | None], codes: Sequence[Codes]
 ) -> float | None:
     """Compute exp of the mean negative log-probability over all codes of all sequences; None if there are no codes."""
     found = [after(prompt, each).ravel() for prompt, each in zip(prompts, codes, strict=True) if len(each.values)]
@@ -312,7 +311,7 @@ def auto_bleu(sequences: Sequence[IntArray]) -> float | None:
 
 Distance = Literal["angular", "identical"]  # angle between vectors; share of streams whose codes differ
 PhonePair = tuple[str, str]
-FrameArray = npt.NDArray[np.floating | np.integer]  # (time, dim)
+TokenFrames = npt.NDArray[np.floating | np.integer]  # (time, dim)
 CELLS_AT_ONCE = 2**23  # numbers in memory of one array of frame distances
 
 
@@ -323,7 +322,7 @@ class Token:
     phone: str
     context: tuple[str, str]  # the phones before and after it
     speaker: str
-    frames: FrameArray  # (time, dim), at least one
+    frames: TokenFrames  # (time, dim), at least one
 
 
 def token_frames(start: float, end: float, rate: float, *, context: float = 0.0) -> slice:
@@ -370,7 +369,7 @@ def _context_errors(group: Sequence[Token], distance: Distance) -> Iterator[tupl
                 yield (phone, against), speaker, float((0.5 + 0.5 * np.sign(to_a - to_b)).mean())
 
 
-def _warp(block: Sequence[FrameArray], tokens: Sequence[FrameArray], distance: Distance) -> DoubleArray:
+def _warp(block: Sequence[TokenFrames], tokens: Sequence[TokenFrames], distance: Distance) -> DoubleArray:
     """Warp all tokens of a block onto all tokens at once: ``(block, tokens)``.
 
     ``cost[i, j]`` is the cost of the best path that ends at frames i and j, and ``steps[i, j]`` its number of frames.
@@ -400,7 +399,7 @@ def _warp(block: Sequence[FrameArray], tokens: Sequence[FrameArray], distance: D
     return found
 
 
-def _pad(tokens: Sequence[FrameArray]) -> DoubleArray:
+def _pad(tokens: Sequence[TokenFrames]) -> DoubleArray:
     padded = np.zeros((len(tokens), max(len(token) for token in tokens), tokens[0].shape[1]))
     for number, token in enumerate(tokens):
         padded[number, : len(token)] = token

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -33,17 +32,9 @@ from lm.options import LOOK_AHEAD, RESIDUAL, CodeSampling, GPTConfig, Pitch, Sta
 from lm.pitch import PitchHead, fit_pitch
 from lm.probing.vectors import StatesOfBatch
 from lm.tokens import Conditions, Vocabulary, Window, windows
-from tokenizer.codes import (
-    Codes,
-    CodesFormat,
-    IntArray,
-    SoftCodes,
-    join_codes,
-    join_rates,
-    require_codes,
-    require_same_codebook,
-)
+from tokenizer.codes import Codes, CodesFormat, SoftCodes, join_codes, join_rates, require_codes, require_same_codebook
 from tokenizer.saved import load_rates, save_rates
+from wordless.base.array_types import DoubleArray, FloatArray, IntArray
 from wordless.base.causal_transformer import make_exportable
 from wordless.base.errors import InputError, require, samples_to_generate
 from wordless.base.machine import copy_to, require_device
@@ -59,7 +50,6 @@ from wordless.base.saved_models import (
 from wordless.base.seeds import named_seed, require_seed
 from wordless.base.text import escape_markdown
 
-FloatArray = npt.NDArray[np.float32]
 PITCHED_TOGETHER = 16  # time steps of a stream whose states are computed together
 
 
@@ -292,10 +282,10 @@ class LanguageModel:
             read = ((self._last_states(clip), clip.values[:, -1]) for clip in clips)
             self.pitch = fit_pitch(read, self.format.pitch, self.gpt.config.model_dim)
 
-    def _last_states(self, codes: Codes, *, first: int = 0) -> npt.NDArray[np.float64]:
+    def _last_states(self, codes: Codes, *, first: int = 0) -> DoubleArray:
         """Return the last layer's states that have read each time step from ``first`` on ``(time, model_dim)``."""
         states, streams = self.hidden_states(codes, [self.gpt.config.layers], first=first)[0], self.predicted.streams
-        last: npt.NDArray[np.float64] = states[streams - 1 :: streams].double().cpu().numpy()
+        last: DoubleArray = states[streams - 1 :: streams].double().cpu().numpy()
         return last[len(last) - len(codes) + first :]
 
     def stream(self, prompt: Codes | None, *, seconds: float, sampling: CodeSampling, seed: int = 0) -> Iterator[Codes]:

@@ -8,11 +8,10 @@ from itertools import count, takewhile
 from typing import ClassVar, Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 
+from wordless.base.array_types import FloatArray
 from wordless.base.options import BatchSize, CausalSizes, Options, option
 
-FloatArray = npt.NDArray[np.float32]
 Means = Literal["mean", "thirds"]
 Pooling = Literal["mean", "thirds", "max", "thirds_max"]
 POOLINGS: tuple[Pooling, ...] = get_args(Means)  # of the default comparison

@@ -19,12 +19,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from tokenizer.codes import IntArray, PitchFormat
+from tokenizer.codes import PitchFormat
+from wordless.base.array_types import DoubleArray, IntArray
 from wordless.base.errors import require
 
-Array = npt.NDArray[np.float64]
 PAST = 4  # inputs beside the state: known, median so far, voice before, height before
 PENALTY = 100.0  # of the state's weights, on standardised inputs
 CLOSE, ROUNDS = 0.05, 10  # octaves: larger residuals weigh less; and rounds of weighting
@@ -57,7 +56,7 @@ class PitchHead:
             require(len(weights) == 1 + PAST + model_dim, f"pitch.{name}", f"a list of {len(weights)}", rule)
 
     def predict(
-        self, states: Array, past: IntArray, codes: PitchFormat, rng: np.random.Generator, *, temperature: float
+        self, states: DoubleArray, past: IntArray, codes: PitchFormat, rng: np.random.Generator, *, temperature: float
     ) -> IntArray:
         """Predict the codes of pitch ``(steps,)`` of time steps with ``states (steps, dim)`` after ``past (time,)``.
 
@@ -91,7 +90,7 @@ class _Voices:
             insort(self.sorted, float(octaves))
 
     @property
-    def inputs(self) -> Array:
+    def inputs(self) -> DoubleArray:
         """The inputs beside the state ``(PAST,)``."""
         if not self.sorted:
             return np.zeros(PAST)
@@ -99,7 +98,7 @@ class _Voices:
         return np.array([1.0, median - self.middle, voiced, self.before - median if voiced else 0.0])
 
 
-def fit_pitch(clips: Iterable[tuple[Array, IntArray]], codes: PitchFormat, model_dim: int) -> PitchHead:
+def fit_pitch(clips: Iterable[tuple[DoubleArray, IntArray]], codes: PitchFormat, model_dim: int) -> PitchHead:
     """Fit a head to the states ``(time, model_dim)`` and the codes of pitch ``(time,)`` of recordings.
 
     Fewer than two voices give a silent head.
@@ -108,7 +107,7 @@ def fit_pitch(clips: Iterable[tuple[Array, IntArray]], codes: PitchFormat, model
     every = np.concatenate([np.zeros(0), *(octaves for _, octaves in known)])
     if np.isfinite(every).sum() < 2:
         return PitchHead.silent(model_dim)
-    middle, inputs = float(np.nanmedian(every)), list[Array]()
+    middle, inputs = float(np.nanmedian(every)), list[DoubleArray]()
     for states, octaves in known:
         voices, rows = _Voices(middle), np.zeros((len(octaves), PAST))
         for step, own in enumerate(octaves):
@@ -131,7 +130,7 @@ def fit_pitch(clips: Iterable[tuple[Array, IntArray]], codes: PitchFormat, model
     )
 
 
-def _ridge(inputs: Array, wanted: Array, *, rounds: int = 0) -> Array:
+def _ridge(inputs: DoubleArray, wanted: DoubleArray, *, rounds: int = 0) -> DoubleArray:
     """Fit constant and weights ``(1 + inputs,)``; in each further round, far residuals weigh less."""
     std = inputs.std(axis=0).clip(1e-6)
     penalty = np.diag(np.where(np.arange(inputs.shape[1]) < PAST, 1e-3, PENALTY))
@@ -148,10 +147,10 @@ def _ridge(inputs: Array, wanted: Array, *, rounds: int = 0) -> Array:
     return found
 
 
-def _rounded(weights: Array) -> tuple[float, ...]:
+def _rounded(weights: DoubleArray) -> tuple[float, ...]:
     return tuple(float(f"{value:.6g}") for value in weights)
 
 
-def _spread(residuals: Array) -> float:
+def _spread(residuals: DoubleArray) -> float:
     low, high = np.percentile(residuals, (25, 75)) if len(residuals) else (0.0, 0.0)
     return round(float(high - low) / CENTRAL, 6)

@@ -22,10 +22,11 @@ from lm.finetuned import FineTunedModel
 from lm.heads import ClassificationTask, ClipHead
 from lm.model import LanguageModel
 from lm.options import POOLINGS, RESIDUAL, VECTORS, Pooling, States, VectorConfig
-from lm.probing.vectors import FloatArray, StatesOfBatch, pool_states
+from lm.probing.vectors import StatesOfBatch, pool_states
 from tokenizer.codes import Codes, SoftCodes
 from wordless.audio.recordings.inspection import require_finite
 from wordless.audio.views import View
+from wordless.base.array_types import FloatArray
 from wordless.base.machine import copy_to
 
 

@@ -37,16 +37,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from lm.options import MOST_AHEAD
-from tokenizer.codes import CodesFormat, IntArray
+from tokenizer.codes import CodesFormat
+from wordless.base.array_types import IndexArray, IntArray
 from wordless.base.errors import require
-
-IndexArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)

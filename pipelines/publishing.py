@@ -39,7 +39,7 @@ from vocoder.vocoder import Vocoder
 from vocoder.wavenet import as_it_is, transferred
 from wordless.audio.reading import read
 from wordless.audio.recordings.manifest import SPLITS
-from wordless.audio.waveform import FloatArray
+from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError
 from wordless.base.files import file_hash, open_regular, write_aside
 from wordless.base.hub import CONFIG, hub_errors

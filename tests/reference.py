@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
-import numpy.typing as npt
 import soundfile
 import soxr
 import torch
@@ -26,6 +25,7 @@ from vocoder.synthesis import linear_power
 from vocoder.wavenet import WaveNet, silence
 from wordless.audio import pitch
 from wordless.audio.options import SpectrogramConfig
+from wordless.base.array_types import BoolArray, DoubleArray, FloatArray, Floats, IndexArray, IntArray
 
 # Words
 
@@ -58,7 +58,7 @@ def filtered_probabilities(logits: Sequence[float], temperature: float, top_k: i
 # Pitch
 
 
-def tracked_pitch(samples: npt.NDArray[np.float32], rate: int, hop: int) -> list[float]:
+def tracked_pitch(samples: FloatArray, rate: int, hop: int) -> list[float]:
     """Period by period, and by all paths' costs: reference of `wordless.audio.pitch.PitchTracker`."""
     lags = list(range(round(rate / pitch.HIGHEST), round(rate / pitch.LOWEST) + 1))
     window, far = round(rate * pitch.WINDOW_SECONDS), rate
@@ -192,15 +192,15 @@ def cheapest_groups(lengths: list[int], width: int, step_cost: Callable[[int], f
 
 
 def postfiltered(
-    samples: npt.NDArray[np.float32],
-    log_mel: npt.NDArray[np.float32],
+    samples: FloatArray,
+    log_mel: FloatArray,
     config: SpectrogramConfig,
     *,
     strength: float,
     passes: int = 1,
     prompt: int = 0,
     bound: float = 20.0,
-) -> npt.NDArray[np.float64]:
+) -> DoubleArray:
     """Frame by frame and bin by bin: reference of `vocoder.filters.PostFilter`, for a sound of whole frames."""
     sound = samples.astype(np.float64)
     for _ in range(passes):
@@ -216,14 +216,8 @@ def limited_sample(sample: float) -> float:
 
 
 def _filtered_once(
-    samples: npt.NDArray[np.float64],
-    log_mel: npt.NDArray[np.float32],
-    config: SpectrogramConfig,
-    *,
-    strength: float,
-    prompt: int,
-    bound: float,
-) -> npt.NDArray[np.float64]:
+    samples: DoubleArray, log_mel: FloatArray, config: SpectrogramConfig, *, strength: float, prompt: int, bound: float
+) -> DoubleArray:
     length, hop = config.window_length, config.hop_length
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)
     beyond = math.ceil((length - hop) / hop)  # frames that begin before the end, and hear nothing after it
@@ -242,23 +236,21 @@ def _filtered_once(
         window = sound[start : start + length] * hann
         added[start : start + length] += (np.fft.irfft(np.fft.rfft(window) * gains, n=length) - window) * hann
         weight[start : start + length] += hann**2
-    changed: npt.NDArray[np.float64] = sound + added / np.maximum(weight, 0.1)
+    changed: DoubleArray = sound + added / np.maximum(weight, 0.1)
     return changed[length : length + len(samples)]
 
 
 # Vocoder: judging
 
 
-def periodicity_by_lag(
-    samples: npt.NDArray[np.float32], original: npt.NDArray[np.float32], sample_rate: int
-) -> float | None:
+def periodicity_by_lag(samples: FloatArray, original: FloatArray, sample_rate: int) -> float | None:
     """Frame by frame and lag by lag: reference of `vocoder.measures`, for two sounds of one length."""
     window, longest = round(0.025 * sample_rate), round(sample_rate / 60)
     starts = range(0, len(samples) - window - longest + 1, round(0.01 * sample_rate))
 
-    def frame(of: npt.NDArray[np.float32], start: int) -> npt.NDArray[np.float64]:
+    def frame(of: FloatArray, start: int) -> DoubleArray:
         part = of[start : start + window + longest].astype(np.float64)
-        centred: npt.NDArray[np.float64] = part - part.mean()
+        centred: DoubleArray = part - part.mean()
         return centred
 
     powers = [float(np.mean(frame(original, start) ** 2)) for start in starts]
@@ -275,14 +267,14 @@ def periodicity_by_lag(
 
 
 def pitch_combed(
-    samples: npt.NDArray[np.float32],
-    log_mel: npt.NDArray[np.float32],
+    samples: FloatArray,
+    log_mel: FloatArray,
     head: VoiceHead,
     config: SpectrogramConfig,
     *,
     prompt: int = 0,
     coded: Sequence[float] | None = None,
-) -> npt.NDArray[np.float64]:
+) -> DoubleArray:
     """Lag by lag and sample by sample: reference of `vocoder.filters.PitchComb`, for a sound of whole frames.
 
     ``coded`` is the pitch of each frame, in the place of what the head predicts.
@@ -346,7 +338,7 @@ def pitch_combed(
 @torch.inference_mode()
 def griffin_lim_of_the_whole(
     log_mel: torch.Tensor, config: SpectrogramConfig, *, iterations: int, seed: int
-) -> npt.NDArray[np.float32]:
+) -> FloatArray:
     """Reference of `vocoder.synthesis`, which works in blocks."""
     magnitude = linear_power(log_mel, config).sqrt()
     draws = torch.rand(magnitude.shape, generator=torch.Generator().manual_seed(seed))
@@ -361,7 +353,7 @@ def griffin_lim_of_the_whole(
 
 
 @torch.inference_mode()
-def noise_vocoded_as_a_whole(log_mel: torch.Tensor, config: SpectrogramConfig, *, seed: int) -> npt.NDArray[np.float32]:
+def noise_vocoded_as_a_whole(log_mel: torch.Tensor, config: SpectrogramConfig, *, seed: int) -> FloatArray:
     """Reference of `vocoder.synthesis`, which works in blocks."""
     noise = torch.randn(len(log_mel) * config.hop_length, generator=torch.Generator().manual_seed(seed))
     gains = (linear_power(log_mel, config) / hann(config).square().sum()).sqrt()
@@ -386,7 +378,7 @@ def log_mel_frame(
     return np.log(np.array(mels) + config.floor).astype(np.float32)
 
 
-def mel_triangles(config: SpectrogramConfig) -> list[npt.NDArray[np.float64]]:
+def mel_triangles(config: SpectrogramConfig) -> list[DoubleArray]:
     """How much each Fourier bin counts for each band of the HTK mel scale."""
     ends = [2595 * math.log10(1 + hz / 700) for hz in (config.f_min, config.highest)]
     edges = 700 * (10 ** (np.linspace(*ends, config.n_mels + 2) / 2595) - 1)
@@ -400,7 +392,7 @@ def mel_triangles(config: SpectrogramConfig) -> list[npt.NDArray[np.float64]]:
 # Tokenizer: codes of a whole recording
 
 
-def encode_whole(tokenizer: Tokenizer, samples: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+def encode_whole(tokenizer: Tokenizer, samples: FloatArray) -> IndexArray:
     """One spectrogram of the whole padded recording, patch by patch and level by level."""
     step = tokenizer.config.samples_per_code
     padded = np.zeros(-(-len(samples) // step) * step, np.float32)
@@ -431,7 +423,7 @@ def states_by_window(model: PreTrainedModel, samples: Tensor, *, layer: int, fie
     return cast(Tensor, model.encoder(inputs, output_hidden_states=True).hidden_states[layer][0])
 
 
-def nearest_by_level(point: npt.NDArray[np.float32], codebooks: npt.NDArray[np.float32]) -> list[int]:
+def nearest_by_level(point: FloatArray, codebooks: FloatArray) -> list[int]:
     """The nearest centroid of a point, then that of what is left over, and so on, by all distances."""
     codes, residual = [], point.astype(np.float64)
     for centroids in codebooks.astype(np.float64):
@@ -440,7 +432,7 @@ def nearest_by_level(point: npt.NDArray[np.float32], codebooks: npt.NDArray[np.f
     return codes
 
 
-def decode_whole(tokenizer: Tokenizer, values: npt.NDArray[np.int32]) -> npt.NDArray[np.float32]:
+def decode_whole(tokenizer: Tokenizer, values: IntArray) -> FloatArray:
     """Spectrogram ``(frames, mels)`` that codes mean, patch by patch: the sum of the levels' centroids, decoded."""
     frames, height, levels = tokenizer.config.patch.frames, tokenizer.config.height, tokenizer.config.levels
     spectrogram = np.zeros((len(values) * frames, tokenizer.config.audio.n_mels), np.float32)
@@ -466,14 +458,14 @@ def gain_of_patches(tokenizer: Tokenizer, columns: Tensor) -> float:
     return 10 * math.log10(true / decoded)
 
 
-def nearest_by_distance(points: npt.NDArray[np.float32], centroids: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+def nearest_by_distance(points: FloatArray, centroids: FloatArray) -> IndexArray:
     """The nearest centroid of each point, by all distances."""
     squares = ((points[:, None].astype(np.float64) - centroids[None].astype(np.float64)) ** 2).sum(-1)
     return squares.argmin(1)
 
 
 def nearest_patches(
-    tokenizer: Tokenizer, clips: Sequence[npt.NDArray[np.float32]], *, examples: int
+    tokenizer: Tokenizer, clips: Sequence[FloatArray], *, examples: int
 ) -> dict[int, list[tuple[int, int]]]:
     """(clip, step) of the patches nearest to each code's centroid, the best of each clip, patch by patch."""
     best: dict[tuple[int, int], tuple[float, int]] = {}  # (code, clip) -> (squared distance, step)
@@ -496,14 +488,14 @@ def nearest_patches(
 
 
 def regression_by_adamw(
-    weights: npt.NDArray[np.float64],
-    batches: Sequence[tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]],
+    weights: DoubleArray,
+    batches: Sequence[tuple[DoubleArray, DoubleArray]],
     rates: Sequence[float],
     *,
     weight_decay: float,
     clip_norm: float,
     ema_decay: float,
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+) -> tuple[DoubleArray, DoubleArray]:
     """Weights and their moving average after a step on the mean squared error of each batch ``(x, y)``, by the formula
     of AdamW (Loshchilov & Hutter, 2019) with gradients worked out on paper: reference of `wordless.training.fit.fit`.
     """
@@ -536,7 +528,7 @@ def template_expression(pattern: str) -> re.Pattern[str]:
 Division = tuple[list[int], list[int]]  # the clips that are fitted, and those that judge
 
 
-def divided(rows: Mapping[str, npt.NDArray[np.int64]], parts: Sequence[str | None] | None) -> list[Division]:
+def divided(rows: Mapping[str, IndexArray], parts: Sequence[str | None] | None) -> list[Division]:
     """Divide the clips into fitted and judging ones: by split, or for each part of training and validation."""
     if parts is None:
         return [([*rows["train"]], [*rows["validation"]])]
@@ -547,14 +539,14 @@ def divided(rows: Mapping[str, npt.NDArray[np.int64]], parts: Sequence[str | Non
     ]
 
 
-def unit(features: npt.NDArray[np.floating]) -> float:
+def unit(features: Floats) -> float:
     """The mean squared norm of centred features ``(clips, dim)``, in which probes have their penalties."""
     return float(np.square(features - features.mean(0)).sum(1).mean())
 
 
 def two_steps(
-    candidates: Mapping[str, npt.NDArray[np.float32]],
-    targets: npt.NDArray[np.bool_],
+    candidates: Mapping[str, FloatArray],
+    targets: BoolArray,
     divisions: Sequence[Division],
     few: Sequence[float],
     many: Sequence[float],
@@ -584,7 +576,7 @@ def two_steps(
 # Finding a query in a recording
 
 
-def cheapest_paths(query: npt.NDArray[np.float32], frames: npt.NDArray[np.float32]) -> list[tuple[float, int] | None]:
+def cheapest_paths(query: FloatArray, frames: FloatArray) -> list[tuple[float, int] | None]:
     """The best path that ends at each frame, among all paths, one by one: its cost and first frame.
 
     See `wordless.audio.matching`. None where no path ends.

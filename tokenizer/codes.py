@@ -20,7 +20,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -28,9 +28,9 @@ import torch
 from torch import Tensor
 
 from wordless.audio.options import SpectrogramConfig
+from wordless.base.array_types import Array, DoubleArray, IndexArray, IntArray
 from wordless.base.errors import InputError, require
 
-IntArray = npt.NDArray[np.int32]
 FINGERPRINT_LENGTH = 16  # hexadecimal digits: 64 bits
 MAX_STREAMS = 4096
 LEAST_PITCH_LEVELS = 3
@@ -63,11 +63,11 @@ class PitchFormat:
         require(0 < self.lowest < self.highest < math.inf, "pitch.highest of the codes", self.highest, rule)
 
     @property
-    def octaves(self) -> npt.NDArray[np.float64]:
+    def octaves(self) -> DoubleArray:
         """Binary logarithm of the pitch in Hz of each code ``(levels,)``; nan: no voice."""
         return np.append(np.nan, np.linspace(np.log2(self.lowest), np.log2(self.highest), self.levels - 1))
 
-    def quantise(self, octaves: npt.NDArray[np.float64]) -> IntArray:
+    def quantise(self, octaves: DoubleArray) -> IntArray:
         """Return the nearest code of each pitch ``(time,)``, which is a binary logarithm of Hz; nan: no voice."""
         low, high = np.log2(self.lowest), np.log2(self.highest)
         steps = np.rint((octaves - low) / (high - low) * (self.levels - 2)).clip(0, self.levels - 2)
@@ -244,7 +244,7 @@ class Codes:
         """Return true: codes of no sound are codes, too, and not missing ones."""
         return True
 
-    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> npt.NDArray[Any]:
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
         """Return the values ``(time, streams)`` for `numpy.asarray`, which copies them only where it must."""
         return np.array(self.values, dtype=dtype, copy=copy)
 
@@ -254,13 +254,13 @@ class Codes:
         return self.num_samples / self.format.sample_rate
 
     @property
-    def times(self) -> npt.NDArray[np.float64]:
+    def times(self) -> DoubleArray:
         """Begin and end of each time step in seconds ``(time, 2)``; the last one ends with the sound."""
         borders = np.minimum(np.arange(len(self.values) + 1) * self.format.samples_per_code, self.num_samples)
         return np.stack([borders[:-1], borders[1:]], axis=1) / self.format.sample_rate
 
     @property
-    def counts(self) -> npt.NDArray[np.int64]:
+    def counts(self) -> IndexArray:
         """Uses of each code in each stream of the spectrum ``(streams, codebook_size)``."""
         size = self.format.codebook_size
         return np.stack([np.bincount(stream, minlength=size) for stream in self.spectral.values.T])

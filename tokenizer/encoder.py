@@ -19,7 +19,8 @@ from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.spectrogram import LogMel, log_mel_stream, mel_filters, subtract_mean, view_log_mel
 from wordless.audio.views import AS_RECORDED, View
-from wordless.audio.waveform import FloatArray, Waveform, skip_samples
+from wordless.audio.waveform import Waveform, skip_samples
+from wordless.base.array_types import FloatArray
 
 PATCHES_AT_ONCE = 500
 

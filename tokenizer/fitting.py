@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TypedDict
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -25,7 +24,7 @@ from wordless.audio.reading import read_blocks
 from wordless.audio.recordings.inspection import require_finite
 from wordless.audio.recordings.manifest import Clip
 from wordless.audio.spectrogram import LogMel, log_mel_stream, mel_power
-from wordless.audio.waveform import FloatArray
+from wordless.base.array_types import FloatArray, IndexArray
 from wordless.base.arrays import allocate
 from wordless.base.errors import InputError
 from wordless.base.machine import one_thread
@@ -274,11 +273,11 @@ def fit_residual_codebooks(
     return np.stack(codebooks), report
 
 
-def nearest(points: FloatArray, centroids: FloatArray) -> npt.NDArray[np.int64]:
+def nearest(points: FloatArray, centroids: FloatArray) -> IndexArray:
     """Find the index of each point's nearest centroid, ``(n,)``."""
     import faiss
 
-    found: npt.NDArray[np.int64] = faiss.knn(points, centroids, 1)[1][:, 0]
+    found: IndexArray = faiss.knn(points, centroids, 1)[1][:, 0]
     return found
 
 

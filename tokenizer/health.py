@@ -9,23 +9,21 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from tokenizer.codes import Codes
 from tokenizer.tokenizer import Tokenizer, to_patches
-from wordless.audio.waveform import FloatArray
+from wordless.base.array_types import DoubleArray, FloatArray, IndexArray
 
-IntArray = npt.NDArray[np.int64]
 HEALTH_VERSION = 4  # of what `measure_health` returns, in the keys of stored entries; raise it when that changes
 
 
-def perplexity(counts: IntArray) -> float:
+def perplexity(counts: IndexArray) -> float:
     """Compute 2 to the entropy: the size of a uniformly used codebook with the entropy of counts ``(codes,)``."""
     return float(2.0 ** entropy(counts))
 
 
-def entropy(counts: IntArray) -> float:
+def entropy(counts: IndexArray) -> float:
     """Compute the entropy of the codes' distribution in bits, from counts ``(codes,)``."""
     total = int(counts.sum())
     shares = [count / total for count in counts.tolist() if count]
@@ -55,9 +53,9 @@ def measure_health(
     }
 
 
-def count_codes(codes: Iterable[Codes], levels: int, size: int) -> IntArray:
+def count_codes(codes: Iterable[Codes], levels: int, size: int) -> IndexArray:
     """Count each code of each residual level over all bands ``(levels, size)``."""
-    counts: IntArray = np.zeros((levels, size), dtype=np.int64)
+    counts: IndexArray = np.zeros((levels, size), dtype=np.int64)
     for clip in codes:
         counts += clip.counts.reshape(-1, levels, size).sum(0)  # the levels of a band are adjacent streams
     return counts
@@ -112,7 +110,7 @@ def measure_stability(
     return {name: count / max(total, 1) for name, count in same.items()}
 
 
-def collapse(by_level: IntArray, *, least: float = 0.2) -> str | None:
+def collapse(by_level: IndexArray, *, least: float = 0.2) -> str | None:
     """Describe the collapse of a codebook at any level of its counts ``(levels, codes)``; None if it has not collapsed.
 
     A codebook has collapsed if its perplexity is less than a share of its size, ``least``.
@@ -129,7 +127,6 @@ def collapse(by_level: IntArray, *, least: float = 0.2) -> str | None:
     return None
 
 
-Counts = npt.NDArray[np.float64]
 SHUFFLES = 20  # of the labels among the clips, for the values that chance gives
 
 
@@ -147,7 +144,7 @@ class CodeTable:
 
     tokenizer: Tokenizer
     examples: int  # nearest occurrences that are kept for each code, at most one of each clip
-    histograms: list[IntArray] = field(default_factory=list)  # uses of each code (codes,), clip by clip
+    histograms: list[IndexArray] = field(default_factory=list)  # uses of each code (codes,), clip by clip
     nearest: dict[int, list[Occurrence]] = field(default_factory=dict)  # of each code
 
     def __post_init__(self) -> None:
@@ -176,24 +173,24 @@ class CodeTable:
             self.nearest[int(code)] = sorted(found)[: self.examples]
 
     @property
-    def counts(self) -> IntArray:
+    def counts(self) -> IndexArray:
         """Uses of each code ``(codes,)``."""
         return np.asarray(np.sum(self.histograms, axis=0, dtype=np.int64))
 
     @property
-    def spectra(self) -> Counts:
+    def spectra(self) -> DoubleArray:
         """Mean normalised log-mel of each code's patches ``(codes, mels of a patch)``; zeros for a code without use."""
-        spectra: Counts = self._spectra / np.maximum(self.counts, 1)[:, None]
+        spectra: DoubleArray = self._spectra / np.maximum(self.counts, 1)[:, None]
         return spectra
 
 
-def label_counts(histograms: Sequence[IntArray], labels: Sequence[int], classes: int) -> Counts:
+def label_counts(histograms: Sequence[IndexArray], labels: Sequence[int], classes: int) -> DoubleArray:
     """Count the labels of each code's patches ``(codes, classes)``; a patch has the label of its clip."""
-    counts: Counts = np.stack(histograms, axis=1).astype(np.float64) @ np.eye(classes)[list(labels)]
+    counts: DoubleArray = np.stack(histograms, axis=1).astype(np.float64) @ np.eye(classes)[list(labels)]
     return counts
 
 
-def information(counts: Counts) -> dict[str, float]:
+def information(counts: DoubleArray) -> dict[str, float]:
     """Measure how much codes say about labels, from counts ``(codes, classes)``.
 
     ``purity`` is the ratio of patches whose label is the most frequent one of their code. ``mutual_information`` is
@@ -206,7 +203,7 @@ def information(counts: Counts) -> dict[str, float]:
     return {"purity": float(joint.max(1).sum()), "mutual_information": bits}
 
 
-def chance(histograms: Sequence[IntArray], labels: Sequence[int], classes: int, *, seed: int) -> dict[str, float]:
+def chance(histograms: Sequence[IndexArray], labels: Sequence[int], classes: int, *, seed: int) -> dict[str, float]:
     """Measure `information` with the labels shuffled among the clips: the mean of `SHUFFLES` shuffles.
 
     Few patches of many codes have some purity and some mutual information by chance alone.

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tokenizer.codes import Codes, CodesFormat, IntArray, require_same_codebook
+from tokenizer.codes import Codes, CodesFormat, require_same_codebook
 from wordless.audio.recordings.manifest import clip_name
+from wordless.base.array_types import IndexArray, IntArray
 from wordless.base.errors import InputError, written
 from wordless.base.files import aside, why_no_file, write_aside
 from wordless.base.text import first_line
@@ -121,9 +121,9 @@ def read_codes(path: Path) -> tuple[CodesFormat, Iterator[CodedClip]]:
     return format, _clips(files, format)
 
 
-def read_num_samples(path: Path) -> npt.NDArray[np.int64]:
+def read_num_samples(path: Path) -> IndexArray:
     """Read the number of samples of each clip ``(clips,)``, in order, without reading any code."""
-    columns = list[npt.NDArray[np.int64]]()
+    columns = list[IndexArray]()
     for file in _files(path)[0]:
         with _readable(file):
             table = pq.read_table(file, columns=["num_samples"])

@@ -27,16 +27,15 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from tokenizer.codes import Codes, IntArray, PitchFormat
+from tokenizer.codes import Codes, PitchFormat
 from tokenizer.options import AutoencoderConfig
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.pitch import PitchTracker
 from wordless.audio.speech_models import SpeechModel, load_speech_encoder
-from wordless.audio.waveform import FloatArray
+from wordless.base.array_types import DoubleArray, FloatArray, IntArray
 from wordless.base.errors import InputError, require
 from wordless.base.files import aside
 from wordless.base.machine import Batch, one_thread
@@ -195,7 +194,7 @@ class SpeechLayer(nn.Module):
                     shutil.copyfile(path, beside)
 
 
-def pitch_of_patches(octaves: npt.NDArray[np.float64], frames: int) -> npt.NDArray[np.float64]:
+def pitch_of_patches(octaves: DoubleArray, frames: int) -> DoubleArray:
     """Average the pitch of hops ``(patches * frames,)`` over each patch; nan: no voice in more than half of it."""
     hops = octaves.reshape(-1, frames)
     voiced = ~np.isnan(hops)
@@ -224,7 +223,7 @@ def transplanted(codes: Codes, melody: Codes) -> Codes:
     return _with_pitch(codes, np.interp(places, known, given[known]))
 
 
-def _with_pitch(codes: Codes, pitches: npt.NDArray[np.float64]) -> Codes:
+def _with_pitch(codes: Codes, pitches: DoubleArray) -> Codes:
     """Replace the codes of pitch of all voiced time steps ``(voiced,)``; codes are equal steps, so they are rounded."""
     values = codes.values.copy()
     values[values[:, -1] > 0, -1] = np.rint(pitches)

@@ -36,8 +36,9 @@ from wordless.audio.mono import Samples, as_waveform, each_recording
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.reading import read_blocks, resample_blocks
 from wordless.audio.spectrogram import LogMel
-from wordless.audio.waveform import FloatArray, Waveform, equal_blocks, join_blocks
+from wordless.audio.waveform import Waveform, equal_blocks, join_blocks
 from wordless.base import saved_models
+from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError, require
 from wordless.base.machine import copy_to, require_device
 

@@ -21,10 +21,10 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Literal
 
 import numpy as np
-import numpy.typing as npt
 
-from tokenizer.codes import Codes, CodesFormat, IntArray
+from tokenizer.codes import Codes, CodesFormat
 from tokenizer.parquet import MAX_GROUP_CODES, CodedClip, require_clip_path
+from wordless.base.array_types import IndexArray, IntArray
 from wordless.base.errors import InputError, written
 from wordless.base.files import aside, why_no_file
 from wordless.base.text import first_line
@@ -104,7 +104,7 @@ def _timed_rows(clip: CodedClip, deduplicate: bool) -> Iterator[tuple[str | int,
                 yield clip.path, *seconds, int(values[start]), stream, rate
 
 
-def _starts(values: IntArray, deduplicate: bool) -> npt.NDArray[np.intp]:
+def _starts(values: IntArray, deduplicate: bool) -> IndexArray:
     """Return where the units of codes ``(time,)`` begin; with ``deduplicate`` repeats are one unit."""
     first = np.arange(len(values)) == 0
     first[1:] = (values[1:] != values[:-1]) | (not deduplicate)

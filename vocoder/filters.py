@@ -31,7 +31,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn.functional import fold, pad
@@ -41,6 +40,7 @@ from vocoder.options import SoundOptions
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.pitch import HIGHEST, LOWEST, peak_offset, resolves_pitch
 from wordless.audio.spectrogram import LogMel, mel_filters
+from wordless.base.array_types import DoubleArray, FloatArray
 from wordless.base.machine import one_thread
 
 LEAST_WEIGHT = 0.1  # limit for the last samples, which only the fading end of one window covers
@@ -105,8 +105,6 @@ LEAST_FRAMES = 1_000  # voiced frames that a prediction needs
 # Frames before a sound's own that matter: older ones weigh 4e-5 in the running mean, and the best paths have met.
 REMEMBERED = 500
 
-Array = npt.NDArray[np.float64]
-
 
 def limited(samples: Tensor) -> Tensor:
     """Bend magnitudes above the knee, sample by sample; the results are below full scale.
@@ -168,7 +166,7 @@ class PitchComb:
         self.past = np.zeros(self.tracker.longest + 2)  # samples that were returned
         self.lag, self.strength = float(self.tracker.longest), 0.0  # of the last sample
 
-    def expect(self, log_mel: Tensor, pitch: Array | None = None) -> None:
+    def expect(self, log_mel: Tensor, pitch: DoubleArray | None = None) -> None:
         """Add frames ``(frames, mels)`` of `LogMel`, and log2 Hz ``(frames,)``, nan without voice; None: predicted."""
         if pitch is not None:
             self.targets += [(0.0, 0.0, 0.0) if np.isnan(each) else (1.0, each, CODED_OFF) for each in pitch.tolist()]
@@ -179,7 +177,7 @@ class PitchComb:
             voicing, octaves = inputs @ self.weights
             self.targets.append((voicing, octaves, OCTAVE_OFF))
 
-    def hear(self, samples: Tensor, log_mel: Tensor, pitch: Array | None = None) -> None:
+    def hear(self, samples: Tensor, log_mel: Tensor, pitch: DoubleArray | None = None) -> None:
         """Go on from a recording that comes before the sound: whole frames ``(samples,)``; others as of `expect`."""
         self.untouched += len(log_mel)
         self.expect(log_mel, pitch)
@@ -198,7 +196,7 @@ class PitchComb:
         """Return the samples after the last whole frame."""
         return torch.from_numpy(self.waiting).float()
 
-    def _frame(self, samples: Array, voicing: float, octaves: float, octave_off: float) -> Array:
+    def _frame(self, samples: DoubleArray, voicing: float, octaves: float, octave_off: float) -> DoubleArray:
         """Filter ``(hop_length,)``."""
         gate = min(max((voicing - UNVOICED) / (VOICED - UNVOICED), 0.0), 1.0)
         lag, _ = self.tracker.follow(samples, weight=gate, octaves=octaves, octave_off=octave_off)
@@ -226,10 +224,10 @@ class _RunningMean:
     """Mean over the past of frames ``(mels,)``, in which older frames count less."""
 
     def __init__(self) -> None:
-        self.total: Array | float = 0.0
+        self.total: DoubleArray | float = 0.0
         self.count = 0.0
 
-    def add(self, frame: Array) -> Array:
+    def add(self, frame: DoubleArray) -> DoubleArray:
         self.total, self.count = MEMORY * self.total + frame, MEMORY * self.count + 1
         return self.total / self.count
 
@@ -250,7 +248,7 @@ class _Tracker:
         self.score = np.zeros(len(self.lags))
 
     def follow(
-        self, samples: Array, *, weight: float, octaves: float | None, octave_off: float = OCTAVE_OFF
+        self, samples: DoubleArray, *, weight: float, octaves: float | None, octave_off: float = OCTAVE_OFF
     ) -> tuple[float, float]:
         """Return the period at the end of the next samples ``(hop_length,)``, and the correlation there.
 
@@ -270,7 +268,7 @@ class _Tracker:
         best = int(self.score.argmax())
         return self.lags[best] + peak_offset(found, best), float(found[best])
 
-    def _correlations(self) -> Array:
+    def _correlations(self) -> DoubleArray:
         """Correlate the last window with the windows before it ``(lags,)``."""
         new = self.recent[self.longest :]
         spectrum = np.fft.rfft(self.recent, self.points) * np.fft.rfft(new, self.points).conj()
@@ -282,11 +280,11 @@ class _Tracker:
         return np.where(silent, 0.0, products / np.where(silent, 1.0, scale))
 
 
-def fit_head(clips: Iterable[tuple[npt.NDArray[np.float32], Tensor]], config: SpectrogramConfig) -> VoiceHead | None:
+def fit_head(clips: Iterable[tuple[FloatArray, Tensor]], config: SpectrogramConfig) -> VoiceHead | None:
     """Fit the predictions to samples and the log-mel ``(frames, mels)`` of their codes; None of too little voice."""
     if not resolves_pitch(config.sample_rate):
         return None
-    inputs, voiced, octaves = list[Array](), list[Array](), list[Array]()
+    inputs, voiced, octaves = list[DoubleArray](), list[DoubleArray](), list[DoubleArray]()
     for samples, log_mel in clips:
         frames = log_mel.double().cpu().numpy()
         mean, tracker = _RunningMean(), _Tracker(config)
@@ -308,7 +306,7 @@ def fit_head(clips: Iterable[tuple[npt.NDArray[np.float32], Tensor]], config: Sp
     )
 
 
-def _ridge(inputs: Array, wanted: Array) -> tuple[float, ...]:
+def _ridge(inputs: DoubleArray, wanted: DoubleArray) -> tuple[float, ...]:
     """Fit constant and weights ``(1 + inputs,)``; the penalty does not depend on the scales of the inputs."""
     from sklearn.linear_model import Ridge  # slow to import, and a fitted head does without
 
@@ -349,7 +347,7 @@ class PostFilter:
         if self.comb is not None:
             self.passes.insert(passes - 1, self.comb)
 
-    def expect(self, log_mel: Tensor, pitch: Array | None = None) -> None:
+    def expect(self, log_mel: Tensor, pitch: DoubleArray | None = None) -> None:
         """Add the target frames of the next samples, as of `PitchComb.expect`."""
         for each in self.passes:
             each.expect(log_mel, pitch)
@@ -405,7 +403,7 @@ class _Pass:
         self.before = config.left_context  # how many of them lie before the sound's beginning
         self.gains = torch.ones(1, config.window_length // 2 + 1, dtype=torch.float32)  # of the last frame
 
-    def expect(self, log_mel: Tensor, _pitch: Array | None) -> None:
+    def expect(self, log_mel: Tensor, _pitch: DoubleArray | None) -> None:
         self.targets.append(log_mel.float().cpu())
 
     def filter(self, samples: Tensor) -> Tensor:

@@ -30,18 +30,17 @@ back, which keep the timbre of the voice going. These lie before the frame, so t
 import math
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot, pad
 
-from tokenizer.codes import CodeMeanings, IntArray
+from tokenizer.codes import CodeMeanings
 from vocoder.options import HARMONICS, PITCH_INPUTS, TAPS, WaveNetConfig
 from wordless.audio.spectrogram import mel_power
+from wordless.base.array_types import DoubleArray, IntArray
 from wordless.base.errors import InputError
 from wordless.base.machine import one_thread
 
-PitchArray = npt.NDArray[np.float64]
 CENTRE = 7.0  # binary logarithm of 128 Hz: a voice in the middle of those that are tracked
 WINDOW_SECONDS = 0.02  # of the demodulation: two periods at 100 Hz
 
@@ -111,7 +110,7 @@ def log_mel_of(values: IntArray, tokenizer: CodeMeanings) -> Tensor:
         return torch.log(power + tokenizer.front_end.floor)
 
 
-def pitch_of(values: IntArray, tokenizer: CodeMeanings) -> PitchArray | None:
+def pitch_of(values: IntArray, tokenizer: CodeMeanings) -> DoubleArray | None:
     """Return the pitch of the frames of codes ``(..., time, streams)``, as of `PitchFormat.octaves`, ``(..., frames)``.
 
     None without a stream of pitch.

@@ -12,7 +12,6 @@ from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import soxr
 import torch
 from torch import Tensor
@@ -22,7 +21,8 @@ from tokenizer.codes import Codes, require_same_codebook
 from vocoder.generation import RunawayGuard
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.spectrogram import LogMel
-from wordless.audio.waveform import FloatArray, Waveform
+from wordless.audio.waveform import Waveform
+from wordless.base.array_types import DoubleArray, FloatArray
 from wordless.base.errors import InputError
 from wordless.base.files import compiling, importing
 
@@ -41,7 +41,6 @@ CENTS_PER_OCTAVE = 1200.0
 LEAST_VOICED = 5  # frames of a median pitch
 HOW_TO_GET_PITCH = "librosa and numba cannot be imported here: pip install librosa numba, on a Python that both support"
 
-PitchArray = npt.NDArray[np.float64]
 LOWEST_PERIODIC, HIGHEST_PERIODIC = 60.0, 400.0  # Hz
 WINDOW_SECONDS = 0.025
 LOUD_POWER = 1e-4  # least power of a frame, relative to the loudest one: -40 dB
@@ -179,7 +178,7 @@ def has_pitch() -> bool:
     return True
 
 
-def pitch(waveform: Waveform) -> PitchArray:
+def pitch(waveform: Waveform) -> DoubleArray:
     """Measure the fundamental frequency in Hz of each frame ``(frames,)``; nan where there is none.
 
     pYIN (Mauch and Dixon 2014) as in librosa. Frames are 10 ms apart and 64 ms long; pitch has steps of a tenth of a
@@ -201,7 +200,7 @@ def pitch(waveform: Waveform) -> PitchArray:
         frame_length=2 * round(rate * PITCH_FRAME_SECONDS / 2),
         hop_length=round(rate * HOP_SECONDS),
     )
-    frequencies: PitchArray = found
+    frequencies: DoubleArray = found
     return frequencies
 
 
@@ -215,7 +214,7 @@ def _pyin() -> Any:  # librosa has no types
     return pyin
 
 
-def pitch_error(original: PitchArray, other: PitchArray) -> float | None:
+def pitch_error(original: DoubleArray, other: DoubleArray) -> float | None:
     """Compute the root mean square difference in cents over frames where both have a pitch; None if there are none.
 
     The two results of `pitch` are compared over the length of the shorter.
@@ -246,7 +245,7 @@ def pitch_distances(pitch: float | None, prompts: Sequence[float | None], own: i
     return {"pitch_from_prompt": near, "pitch_from_others": far, "pitch_kept": far - near}
 
 
-def voicing_error(original: PitchArray, other: PitchArray) -> float:
+def voicing_error(original: DoubleArray, other: DoubleArray) -> float:
     """Compute the share of the frames where only one of the sounds has a pitch."""
     frames = min(len(original), len(other))
     return float((np.isnan(original[:frames]) != np.isnan(other[:frames])).mean()) if frames else 0.0
@@ -285,7 +284,7 @@ def periodicity(sound: Waveform, original: Waveform) -> float | None:
     return float(highest[loud].mean())
 
 
-def _centred_frames(waveform: Waveform, length: int, size: int) -> Iterator[PitchArray]:
+def _centred_frames(waveform: Waveform, length: int, size: int) -> Iterator[DoubleArray]:
     """Cut the first ``length`` samples into blocks of frames ``(frames, size)``, and take each frame's mean off."""
     samples = waveform.samples[:length].astype(np.float64)
     step = max(round(waveform.sample_rate * HOP_SECONDS), 1)
@@ -295,7 +294,7 @@ def _centred_frames(waveform: Waveform, length: int, size: int) -> Iterator[Pitc
         yield block - block.mean(axis=1, keepdims=True)
 
 
-def _correlations(frames: PitchArray, window: int, lags: range) -> PitchArray:
+def _correlations(frames: DoubleArray, window: int, lags: range) -> DoubleArray:
     """Return the highest correlation of the first window of ``(frames, samples)`` with the windows ``lags`` later."""
     points = 1 << (frames.shape[1] + window).bit_length()
     first = np.fft.rfft(frames[:, :window], points).conj()
@@ -304,7 +303,7 @@ def _correlations(frames: PitchArray, window: int, lags: range) -> PitchArray:
     energies = (energies[:, window:] - energies[:, :-window]).clip(0.0)  # of the window at each lag
     scales = np.sqrt(energies[:, :1] * energies[:, lags.start : lags.stop])
     silent = scales < SILENT_POWER * window
-    highest: PitchArray = np.where(silent, 0.0, products / np.where(silent, 1.0, scales)).max(axis=1)
+    highest: DoubleArray = np.where(silent, 0.0, products / np.where(silent, 1.0, scales)).max(axis=1)
     return highest.clip(0.0, 1.0)
 
 
@@ -324,7 +323,7 @@ def by_itself(sound: Waveform, guard: RunawayGuard | None) -> Figures:
 def beside(
     original: Waveform,
     sound: Waveform,
-    contour: PitchArray | None,
+    contour: DoubleArray | None,
     audio: SpectrogramConfig,
     judges: Collection[str],
 ) -> Figures:

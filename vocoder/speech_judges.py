@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError
 from wordless.base.files import importing
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from wordless.audio.waveform import Waveform
 
 JudgeOfSpeech = Literal["dnsmos", "distillmos", "words", "speaker"]
-FloatArray = npt.NDArray[np.float32]
 RATE = 16_000  # Hz, of all models
 INSTALL = "pip install 'wordless[judges]'"
 

@@ -33,11 +33,11 @@ from torch import Tensor, nn
 from lm.bodies.clips import MakeView
 from lm.finetuning import FrozenLayers
 from lm.options import VectorConfig
-from lm.probing.vectors import FloatArray, Frames
+from lm.probing.vectors import Frames
 from lm.tokens import windows
 from wordless.audio.views import View
 from wordless.audio.waveform import equal_blocks, in_16_bits
-from wordless.base.arrays import Array
+from wordless.base.array_types import Array, FloatArray
 from wordless.base.errors import InputError
 from wordless.base.machine import copy_to
 from wordless.base.saved_models import WEIGHTS

@@ -25,11 +25,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from lm.batches import IndexArray, shuffled_batches
+from lm.batches import shuffled_batches
 from lm.bodies.options import AugmentationConfig, ClipBatchConfig, WaveformAugmentationConfig
 from wordless.audio.padding import inside
 from wordless.audio.reading import resample_blocks
 from wordless.audio.spectrogram import warp
+from wordless.base.array_types import IndexArray
 from wordless.base.machine import Batch, copy_to
 from wordless.base.seeds import MAX_SEED
 

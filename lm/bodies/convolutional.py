@@ -28,11 +28,12 @@ from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, Front
 from lm.bodies.clips import ClipViews, LabelledBatch, LabelledBatches, MakeView, StoredClips
 from lm.bodies.options import PIECE_FRAMES, ClipBatchConfig, ContrastConfig, ConvEncoderConfig
 from lm.options import VectorConfig
-from lm.probing.vectors import FloatArray, Frames, pool_batch, pooling_parts
+from lm.probing.vectors import Frames, pool_batch, pooling_parts
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.padding import inside, join_groups
 from wordless.audio.spectrogram import LogMel, view_log_mel
 from wordless.audio.views import View
+from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError
 from wordless.base.machine import copy_to
 

@@ -17,12 +17,12 @@ from lm.finetuning import RUN, GptOptions
 from lm.gpt import GPT, create_gpt
 from lm.model import LanguageModel
 from lm.options import GPTConfig
-from lm.probing.vectors import FloatArray, Frames
+from lm.probing.vectors import Frames
 from lm.tokens import Vocabulary
 from tokenizer.codes import CodesFormat, require_same_codebook
 from tokenizer.encoder import load_tokenizer
 from tokenizer.tokenizer import Tokenizer
-from wordless.base.arrays import Array
+from wordless.base.array_types import Array, FloatArray
 from wordless.base.errors import InputError
 from wordless.base.files import file_hash
 from wordless.base.saved_models import WEIGHTS, holds_rates

@@ -38,7 +38,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lm.batches import UNCOUNTED, CodeBatch, IndexArray
+from lm.batches import UNCOUNTED, CodeBatch
 from lm.bodies.body import WEIGHTS_OPTION, BodyNetwork, BodyReading, load_part
 from lm.bodies.clips import (
     CPU,
@@ -53,12 +53,13 @@ from lm.bodies.clips import (
 )
 from lm.bodies.convolutional import LogMelBody, statistics
 from lm.bodies.options import PIECE_FRAMES, AugmentationConfig, ClipBatchConfig, SoundGPTConfig
-from lm.probing.vectors import FloatArray, Frames
-from tokenizer.codes import IntArray, soft_assignments
+from lm.probing.vectors import Frames
+from tokenizer.codes import soft_assignments
 from tokenizer.fitting import fit_residual_codebooks, nearest
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.spectrogram import warp
+from wordless.base.array_types import FloatArray, IndexArray, IntArray
 from wordless.base.causal_transformer import create_causal_transformer, full_rows, inner_activations
 from wordless.base.errors import InputError
 from wordless.base.machine import copy_to, fast_products

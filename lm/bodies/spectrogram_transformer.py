@@ -43,8 +43,7 @@ from lm.options import VectorConfig
 from lm.probing.vectors import Frames
 from wordless.audio.padding import EQUAL_RATIO, inside, read_by_length
 from wordless.audio.views import View
-from wordless.audio.waveform import FloatArray
-from wordless.base.arrays import Array
+from wordless.base.array_types import Array, FloatArray
 from wordless.base.errors import InputError, require, written
 from wordless.base.machine import copy_to
 from wordless.base.saved_models import (

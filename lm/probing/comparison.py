@@ -21,12 +21,10 @@ from itertools import combinations
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import stdtr, stdtrit
 
-FloatArray = npt.NDArray[np.floating]
-BoolArray = npt.NDArray[np.bool_]
-IndexArray = npt.NDArray[np.integer]
+from wordless.base.array_types import BoolArray, Floats, IndexArray
+
 Over = Literal["clips", "groups"]  # what else an interval holds for
 
 WEIGHTS_AT_ONCE = 2**22  # limit of (resamples, clips) in memory
@@ -36,7 +34,7 @@ WEIGHTS_AT_ONCE = 2**22  # limit of (resamples, clips) in memory
 class Hits:
     """Test clips of a fold with one label each; the measure is accuracy."""
 
-    hits: FloatArray  # (methods, clips), 1 for a right answer; with several seeds, the share of right answers
+    hits: Floats  # (methods, clips), 1 for a right answer; with several seeds, the share of right answers
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -44,23 +42,23 @@ class Rankings:
     """Test clips of a fold with any number of labels each; the measure is mean average precision."""
 
     truth: BoolArray  # (clips, classes)
-    scores: FloatArray  # (methods, seeds, clips, classes)
+    scores: Floats  # (methods, seeds, clips, classes)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Ratios:
     """Test clips with a part and a whole each, such as edits and characters; the measure is the ratio of their sums."""
 
-    parts: FloatArray  # (methods, clips)
-    wholes: FloatArray  # (clips,)
+    parts: Floats  # (methods, clips)
+    wholes: Floats  # (clips,)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Predictions:
     """Test clips with a number each; the measure is the coefficient of determination, R2."""
 
-    truth: FloatArray  # (clips,)
-    predicted: FloatArray  # (methods, clips)
+    truth: Floats  # (clips,)
+    predicted: Floats  # (methods, clips)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -111,10 +109,10 @@ class Estimate:
         return self.low > 0 or self.high < 0
 
 
-def measure(outcome: Outcome, weights: FloatArray | None = None) -> FloatArray:
+def measure(outcome: Outcome, weights: Floats | None = None) -> Floats:
     """Compute the measure ``(resamples, methods)`` per row of weights ``(resamples, clips)``; None: one row of ones."""
     given = np.ones((1, num_clips(outcome))) if weights is None else weights
-    found: FloatArray
+    found: Floats
     match outcome:
         case Hits(hits=hits):
             found = given @ hits.T / given.sum(1, keepdims=True)
@@ -136,7 +134,7 @@ def measure(outcome: Outcome, weights: FloatArray | None = None) -> FloatArray:
             errors = given @ ((truth - predicted) ** 2).T
             found = 1 - np.divide(errors, deviations, out=np.full_like(errors, np.nan), where=deviations > 0)
         case Decisions(truth=truth, chosen=chosen):  # the mean over the classes that a counted clip has; 0 without any
-            by_method = list[FloatArray]()
+            by_method = list[Floats]()
             for one in chosen:
                 both, said, had = (given @ each.astype(np.float64) for each in (truth & one, one, truth))
                 scores = np.divide(2 * both, said + had, out=np.zeros_like(both), where=had > 0)
@@ -145,7 +143,7 @@ def measure(outcome: Outcome, weights: FloatArray | None = None) -> FloatArray:
     return found
 
 
-def average_precision(truth: BoolArray, scores: FloatArray, weights: FloatArray) -> FloatArray:
+def average_precision(truth: BoolArray, scores: Floats, weights: Floats) -> Floats:
     """Compute the average precision ``(resamples,)`` of one class: the area under the steps of precision over recall.
 
     ``truth (clips,)`` says which clips have the class, ``weights (resamples, clips)`` how often each clip counts. The
@@ -159,7 +157,7 @@ def average_precision(truth: BoolArray, scores: FloatArray, weights: FloatArray)
     precision = np.divide(found, seen, out=np.zeros_like(found), where=seen > 0)
     total = found[:, -1]
     area = (np.diff(found, axis=1, prepend=0) * precision).sum(1)
-    share: FloatArray = np.divide(area, total, out=np.full_like(total, np.nan), where=total > 0)
+    share: Floats = np.divide(area, total, out=np.full_like(total, np.nan), where=total > 0)
     return share
 
 
@@ -178,7 +176,7 @@ def mean_outcome(reached: Sequence[Outcome]) -> Outcome:
             return first
 
 
-def by_fold(folds: Sequence[Outcome]) -> FloatArray:
+def by_fold(folds: Sequence[Outcome]) -> Floats:
     """Measure each method on each fold: ``(folds, methods)``."""
     return np.concatenate([measure(fold) for fold in folds])
 
@@ -195,7 +193,7 @@ def number_groups(folds: Sequence[Sequence[str | None]]) -> list[IndexArray] | N
     return np.split(numbers, np.cumsum([len(fold) for fold in folds])[:-1])
 
 
-def by_group(folds: Sequence[Outcome], groups: Sequence[IndexArray]) -> FloatArray:
+def by_group(folds: Sequence[Outcome], groups: Sequence[IndexArray]) -> Floats:
     """Measure each method on each group: ``(groups, methods)``, for `over_groups`.
 
     These are pseudo-values of the jackknife (Tukey, "Bias and confidence in not quite large samples", 1958): with G
@@ -204,7 +202,7 @@ def by_group(folds: Sequence[Outcome], groups: Sequence[IndexArray]) -> FloatArr
     no means of clips. ``groups`` are those of `number_groups`.
     """
     count = int(np.concatenate(groups).max()) + 1
-    without, known = list[FloatArray](), list[BoolArray]()
+    without, known = list[Floats](), list[BoolArray]()
     for fold, numbers in zip(folds, groups, strict=True):
         known.append(np.array([bool((numbers != group).any()) for group in range(count)]))  # else there is no figure
         without.append(np.zeros((count, measure(fold).shape[1])))
@@ -213,11 +211,11 @@ def by_group(folds: Sequence[Outcome], groups: Sequence[IndexArray]) -> FloatArr
             weights = (numbers != some[:, None]).astype(np.float64)  # (some groups, clips)
             without[-1][some] = measure(fold, weights)
     rest = np.sum(without, axis=0) / np.sum(known, axis=0)[:, None]
-    values: FloatArray = count * by_fold(folds).mean(0) - (count - 1) * rest
+    values: Floats = count * by_fold(folds).mean(0) - (count - 1) * rest
     return values
 
 
-def over_groups(values: FloatArray, *, confidence: float, value: float | None = None) -> tuple[float, float, float]:
+def over_groups(values: Floats, *, confidence: float, value: float | None = None) -> tuple[float, float, float]:
     """Return Student's interval of the mean of ``values`` for other groups, and the two-sided p value of 0.
 
     ``values`` are ``(groups,)``, or ``(groups, seeds)``, or have more crossed factors, such as draws of labels. The
@@ -253,7 +251,7 @@ def over_groups(values: FloatArray, *, confidence: float, value: float | None = 
     return centre - half, centre + half, float(2 * stdtr(freedom, -abs(centre) / spread))
 
 
-def bootstrap(folds: Sequence[Outcome], *, resamples: int, seed: int) -> FloatArray:
+def bootstrap(folds: Sequence[Outcome], *, resamples: int, seed: int) -> Floats:
     """Bootstrap ``(resamples, methods)``: the mean over folds, with clips resampled with replacement within each fold.
 
     All methods are measured on the same resamples. The bias of average precision and F1 scores is removed: clips that
@@ -263,19 +261,19 @@ def bootstrap(folds: Sequence[Outcome], *, resamples: int, seed: int) -> FloatAr
     """
     total = np.zeros(())
     for number, fold in enumerate(folds):
-        rng, clips, drawn = np.random.default_rng([seed, number]), num_clips(fold), list[FloatArray]()
+        rng, clips, drawn = np.random.default_rng([seed, number]), num_clips(fold), list[Floats]()
         piece = max(WEIGHTS_AT_ONCE // clips, 1)  # of the resamples, which fits in memory
         for begin in range(0, resamples, piece):
             weights = rng.multinomial(clips, np.full(clips, 1 / clips), size=min(piece, resamples - begin))
             drawn.append(measure(fold, weights.astype(np.float64)))
         total = total + np.concatenate(drawn)
-    means: FloatArray = total / len(folds)
+    means: Floats = total / len(folds)
     if isinstance(folds[0], Rankings | Decisions):
         means = np.clip(means + by_fold(folds).mean(0) - means.mean(0), 0, 1)
     return means
 
 
-def bootstrap_pairs(values: FloatArray, members: IndexArray, *, resamples: int, seed: int) -> FloatArray:
+def bootstrap_pairs(values: Floats, members: IndexArray, *, resamples: int, seed: int) -> Floats:
     """Bootstrap ``(resamples, methods)``: the mean over pairs of things, with the things resampled.
 
     Pairs that share a thing are alike, so they cannot be resampled as if they were independent. A pair counts as often
@@ -290,18 +288,18 @@ def bootstrap_pairs(values: FloatArray, members: IndexArray, *, resamples: int, 
     drawn = rng.multinomial(count, np.full(count, 1 / count), size=resamples)
     weights = drawn[:, members[:, 0]] * drawn[:, members[:, 1]]
     total = weights.sum(1)
-    means: FloatArray = (weights @ values.T)[total > 0] / total[total > 0, None]
+    means: Floats = (weights @ values.T)[total > 0] / total[total > 0, None]
     return means
 
 
-def interval(draws: FloatArray, confidence: float) -> tuple[float, float]:
+def interval(draws: Floats, confidence: float) -> tuple[float, float]:
     """Return the percentile interval of resampled values ``(resamples,)``."""
     tail = (1 - confidence) / 2
     low, high = np.quantile(draws, [tail, 1 - tail])
     return float(low), float(high)
 
 
-def two_sided_p(differences: FloatArray) -> float:
+def two_sided_p(differences: Floats) -> float:
     """Return twice the share of resampled differences ``(resamples,)`` on the rarer side of zero, at most 1.
 
     The observed sample counts as one more resample, so that p is never 0 (Davison and Hinkley, "Bootstrap Methods and
@@ -319,7 +317,7 @@ class Measured:
     """
 
     folds: Sequence[Outcome]  # over all repeats
-    groups: FloatArray | None = None  # (methods, groups, repeats) of `by_group`; None: clips have no groups
+    groups: Floats | None = None  # (methods, groups, repeats) of `by_group`; None: clips have no groups
     resamples: int
     seed: int  # of the resamples
 
@@ -351,12 +349,12 @@ class Measured:
         return "clips" if self.groups is None else "groups"
 
     @cached_property
-    def values(self) -> FloatArray:
+    def values(self) -> Floats:
         """The value of each method, ``(folds, methods)``."""
         return by_fold(self.folds)
 
     @cached_property
-    def draws(self) -> FloatArray:
+    def draws(self) -> Floats:
         """Bootstrapped values of the methods, ``(resamples, methods)``."""
         return bootstrap(self.folds, resamples=self.resamples, seed=self.seed)
 
@@ -409,9 +407,7 @@ def independent_difference(one: Estimate, other: Estimate) -> Estimate:
     return Estimate(value=value, low=value - float(below), high=value + float(above))
 
 
-def all_pairs(
-    values: FloatArray, draws: FloatArray, *, resampled: int, confidence: float
-) -> list[tuple[int, int, Estimate]]:
+def all_pairs(values: Floats, draws: Floats, *, resampled: int, confidence: float) -> list[tuple[int, int, Estimate]]:
     """Compare every pair of settings that were measured on the same clips, with simultaneous intervals.
 
     Each pair has the numbers of both settings, and the difference of the first minus the second one.
@@ -442,7 +438,7 @@ def all_pairs(
     ]
 
 
-def t_interval(values: FloatArray, *, confidence: float) -> tuple[float, float] | tuple[None, None]:
+def t_interval(values: Floats, *, confidence: float) -> tuple[float, float] | tuple[None, None]:
     """Return Student's interval of the mean of the values of several folds or seeds ``(count,)``; none for one value.
 
     A bootstrap would be too narrow: with two folds its 95 % interval covers the mean in half of all studies. Folds

@@ -16,21 +16,18 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from wordless.base.array_types import Array, FloatArray
 from wordless.base.errors import InputError
 from wordless.base.files import aside
 from wordless.base.text import counted, first_line
 
-FloatArray = npt.NDArray[np.float32]
-Array = npt.NDArray[Any]
 SUFFIXES = (".npz", ".safetensors", ".parquet")
 PATHS, PATH = "paths", "path"
 KEY = re.compile(r"[A-Za-z0-9][\w.-]*(:[A-Za-z0-9][\w.-]*)?", re.ASCII)

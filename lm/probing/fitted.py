@@ -18,8 +18,8 @@ from lm.options import RESIDUAL, VECTORS, ProbeConfig, States, VectorConfig
 from lm.probing.linear import powered
 from lm.probing.probe import ProbeResult
 from lm.probing.task import ProbeTask
-from lm.probing.vectors import FloatArray
 from tokenizer.options import Assignments
+from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError
 from wordless.base.saved_models import PROBE, load_network, model_folder, reading, write_model
 

@@ -29,7 +29,6 @@ from operator import itemgetter
 from typing import Any, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import scipy
 import sklearn
 import torch
@@ -41,10 +40,8 @@ from threadpoolctl import threadpool_limits
 
 from lm.options import ProbeConfig
 from lm.probing.task import Rows, penalty_grid
+from wordless.base.array_types import Array, BoolArray, DoubleArray, FloatArray, IndexArray
 
-FloatArray = npt.NDArray[np.float32]
-BoolArray = npt.NDArray[np.bool_]
-DoubleArray = npt.NDArray[np.float64]
 T = TypeVar("T")
 R = TypeVar("R")
 
@@ -68,9 +65,7 @@ SMALLEST_VARIANCE = 1e-12
 CERTAIN = 40.0  # its sigmoid is 1 in float32
 
 
-def standardise(
-    features: FloatArray, rows: Mapping[str, npt.NDArray[np.int64]], *, power: float = 1.0
-) -> dict[str, FloatArray]:
+def standardise(features: FloatArray, rows: Mapping[str, IndexArray], *, power: float = 1.0) -> dict[str, FloatArray]:
     """Standardise ``(clips, dim)`` to ``(clips of the split, dim)`` by split: mean 0 and deviation 1 over train.
 
     ``rows`` are the clips of each split, ``(clips of the split,)``. Before it, ``power`` is applied to magnitudes:
@@ -207,7 +202,7 @@ class LogisticProbe:
         return nullcontext() if self._device is None else sklearn.config_context(array_api_dispatch=True)
 
 
-def _on_host(values: npt.NDArray[Any] | torch.Tensor) -> npt.NDArray[Any]:
+def _on_host(values: Array | torch.Tensor) -> Array:
     return values.cpu().numpy() if isinstance(values, torch.Tensor) else values
 
 

@@ -27,7 +27,6 @@ from functools import partial
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.metrics import f1_score
 
 from lm.options import ProbeConfig
@@ -41,11 +40,10 @@ from lm.probing.linear import (
     standardise,
     tolerance_of,
 )
-from lm.probing.task import BoolArray, ProbeTask, RowArray, Rows, divisions, penalty_grid, training_parts
+from lm.probing.task import ProbeTask, Rows, divisions, penalty_grid, training_parts
+from wordless.base.array_types import BoolArray, DoubleArray, FloatArray, IndexArray
 from wordless.base.errors import InputError
 
-FloatArray = npt.NDArray[np.float32]
-DoubleArray = npt.NDArray[np.float64]
 Features = Mapping[str, FloatArray]  # of each split, or of each candidate
 
 
@@ -154,7 +152,7 @@ def probe(features: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str
     return _result(of, _best(tries), scores, task, config, tuple(tries), linear=linear, parts=parts)
 
 
-def _judged_rows(task: ProbeTask) -> dict[str, RowArray]:
+def _judged_rows(task: ProbeTask) -> dict[str, IndexArray]:
     """Return the clips of each split, and the test clips with noise if there are any."""
     noisy = {NOISE: np.concatenate([*task.noisy.values()])} if task.noisy else {}
     return {**task.rows, **noisy}
@@ -333,7 +331,7 @@ def last_point(winner: ProbeResult, task: ProbeTask, config: ProbeConfig) -> tup
 
 
 def _fit_labelled(
-    train: FloatArray, test: FloatArray, task: ProbeTask, config: ProbeConfig, kept: RowArray
+    train: FloatArray, test: FloatArray, task: ProbeTask, config: ProbeConfig, kept: IndexArray
 ) -> FloatArray:
     """Fit the ``kept`` training clips with the penalty that is best within them; return the test scores.
 
@@ -356,7 +354,7 @@ def _fit_labelled(
     return ridge.scores(test)
 
 
-def labelled_clips(targets: BoolArray, share: float, *, seed: int, draw: int = 0) -> RowArray:
+def labelled_clips(targets: BoolArray, share: float, *, seed: int, draw: int = 0) -> IndexArray:
     """Draw the training clips that have a label, a share of ``(clips, classes)``: one of each class, then evenly.
 
     Every share is a prefix of one order, so smaller shares lie in larger ones. A clip of several classes counts for the
@@ -370,7 +368,7 @@ def labelled_clips(targets: BoolArray, share: float, *, seed: int, draw: int = 0
         members = shuffled[stratum[shuffled] == number]
         place[members] = (np.arange(len(members)) + 0.5) / len(members)
     place[list(firsts)] -= 1
-    order: RowArray = shuffled[np.argsort(place[shuffled], kind="stable")]
+    order: IndexArray = shuffled[np.argsort(place[shuffled], kind="stable")]
     return order[: max(round(share * len(order)), len(firsts))]
 
 

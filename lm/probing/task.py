@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from lm.options import ProbeConfig, label_names
+from wordless.base.array_types import BoolArray, FloatArray, IndexArray
 from wordless.base.errors import InputError
 from wordless.base.text import counted
 
@@ -36,9 +36,6 @@ def require_equal_counts(counts: Mapping[str, int]) -> None:
         raise InputError(f"the methods were not tried with equally many penalties ({found}); give all as many")
 
 
-BoolArray = npt.NDArray[np.bool_]
-RowArray = npt.NDArray[np.int64]
-
 SPLITS = ("train", "validation", "test")
 LARGE_FIT = 1 << 22  # values of the training features from which a GPU fits them: 4,096 clips of 1,024 dimensions
 
@@ -49,14 +46,14 @@ class ProbeTask:
 
     classes: tuple[str, ...]  # sorted
     targets: BoolArray  # (clips, classes)
-    rows: Mapping[str, RowArray]  # the clips of each split
+    rows: Mapping[str, IndexArray]  # the clips of each split
     multi_label: bool  # whether a clip may have several labels
     unlabelled: int  # number of clips that are left out
     notices: tuple[str, ...]  # limits of the figures, a line each
     # of each clip: what cross-validation holds out together; None: the validation clips choose
     parts: Sequence[str | None] | None = None
     groups: Sequence[str | None] | None = None  # of each clip: such as speakers, whose clips are alike
-    noisy: Mapping[float, RowArray] = field(default_factory=dict)  # test clips with noise, by their ratio in dB
+    noisy: Mapping[float, IndexArray] = field(default_factory=dict)  # test clips with noise, by their ratio in dB
     device: torch.device | None = None  # that computes large fits; None: NumPy and SciPy on the CPU
 
     @classmethod
@@ -125,7 +122,7 @@ class ProbeTask:
         """The group of each test clip, with noise too; empty where clips have none."""
         return () if self.groups is None else [self.groups[row] for row in self.rows["test"]]
 
-    def device_for(self, features: npt.NDArray[np.float32]) -> torch.device | None:
+    def device_for(self, features: FloatArray) -> torch.device | None:
         """Return the device that fits ``(clips, dim)`` training features; small ones are faster where they are."""
         return self.device if features.size >= LARGE_FIT else None
 
@@ -150,7 +147,7 @@ def require_labels(labels: Sequence[str | None]) -> None:
         raise InputError(f"all {those} have the label {min(classes)!r}, and a probe tells at least 2 apart; {remedy}")
 
 
-Rows = Mapping[str, RowArray]
+Rows = Mapping[str, IndexArray]
 Names = Sequence[str | None]
 FOLDS = 5  # of whole groups, where there are that many
 MOST_PARTS = 50  # given folds; each costs a fit for every penalty
@@ -221,7 +218,7 @@ def folds_of_groups(task: ProbeTask, groups: Names, *, seed: int) -> list[str | 
     return parts
 
 
-def training_parts(task: ProbeTask, kept: RowArray, *, seed: int) -> list[str | None]:
+def training_parts(task: ProbeTask, kept: IndexArray, *, seed: int) -> list[str | None]:
     """Return the part of each of the ``kept`` training clips, for cross-validation within their labels alone.
 
     The parts are those of the task. If it has none, they are folds of whole groups that are not tested; if these are
@@ -246,7 +243,7 @@ def divisions(task: ProbeTask) -> Iterator[Rows]:
         yield {"train": known[parts != name], "validation": known[parts == name]}
 
 
-def _known(task: ProbeTask) -> RowArray:
+def _known(task: ProbeTask) -> IndexArray:
     return np.sort(np.concatenate([task.rows["train"], task.rows["validation"]]))
 
 

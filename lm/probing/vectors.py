@@ -14,16 +14,15 @@ from itertools import chain
 from typing import get_args
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from lm.options import POOLINGS, Means, Pooling
 from tokenizer.codes import Codes, SoftCodes
+from wordless.base.array_types import DoubleArray, FloatArray, Floats
 from wordless.base.errors import InputError
 from wordless.base.machine import copy_to
 
-FloatArray = npt.NDArray[np.float32]
 STEPS_AT_ONCE = 4096  # of soft codes, which take a number for each code of the codebook
 ALL_POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
 _MEANS: dict[Pooling, Means | None] = {"mean": "mean", "thirds": "thirds", "max": None, "thirds_max": "thirds"}
@@ -71,14 +70,14 @@ class RunningPools:
             for count in counts
         }
         self._parts = {name: parts_of[count] for name, count in steps.items()}
-        self._sums: dict[str, dict[Means, list[npt.NDArray[np.float64]]]] = {
+        self._sums: dict[str, dict[Means, list[DoubleArray]]] = {
             name: {each: [np.zeros(())] * len(own) for each, own in parts.items()}
             for name, parts in self._parts.items()
         }
-        self._largest: dict[str, npt.NDArray[np.float64]] = {name: np.zeros(()) for name in steps}
+        self._largest: dict[str, DoubleArray] = {name: np.zeros(()) for name in steps}
         self._seen = dict.fromkeys(steps, 0)
 
-    def add(self, name: str, frames: npt.NDArray[np.floating]) -> None:
+    def add(self, name: str, frames: Floats) -> None:
         """Add the next frames ``(frames, features)`` of one sequence."""
         seen = self._seen[name]
         for means, parts in self._parts[name].items():
@@ -104,7 +103,7 @@ class RunningPools:
         return found
 
 
-def pool(frames: npt.NDArray[np.floating], pooling: Pooling) -> FloatArray:
+def pool(frames: Floats, pooling: Pooling) -> FloatArray:
     """Pool ``(time, features)`` to ``(parts * features,)``."""
     pools = RunningPools({"": len(frames)}, [pooling])
     pools.add("", frames)

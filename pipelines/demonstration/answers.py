@@ -34,7 +34,8 @@ from wordless.audio.decoding import RecordingError
 from wordless.audio.levels import trim_ends
 from wordless.audio.reading import read, read_beginning, resampled
 from wordless.audio.recordings.inspection import InspectionConfig
-from wordless.audio.waveform import FloatArray, Waveform
+from wordless.audio.waveform import Waveform
+from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError, require
 from wordless.base.saved_models import CONFIG
 from wordless.base.saved_models import PROBE as PROBE_KIND

@@ -29,7 +29,8 @@ from wordless.audio.levels import trim_ends
 from wordless.audio.matching import find_matches, unit_frames
 from wordless.audio.recordings.inspection import frequent_reasons
 from wordless.audio.recordings.manifest import UNWRITABLE, Clip, Clips, Rejected, writable
-from wordless.audio.waveform import FloatArray, Waveform, join_blocks
+from wordless.audio.waveform import Waveform, join_blocks
+from wordless.base.array_types import FloatArray
 from wordless.base.arrays import write_table
 from wordless.base.errors import InputError, require
 from wordless.base.files import file_hash

@@ -27,7 +27,7 @@ from lm.finetuning import RANDOM, FrozenLayers
 from lm.heads import NamedEstimate, PooledTask, Task
 from lm.options import POOLINGS, VECTORS, ProbeConfig, VectorConfig
 from lm.probing.linear import VERSION
-from lm.probing.vectors import FloatArray, Frames, pool
+from lm.probing.vectors import Frames, pool
 from pipelines.chain.corpus import MANIFEST, REJECTED, find_corpus, read_corpus, seen_of
 from pipelines.chain.unlabelled import unlabelled_of_run
 from pipelines.commandline.outputs import REMEDY, hold
@@ -56,7 +56,8 @@ from wordless.audio.recordings.manifest import (
     trained_on,
     write_rejected,
 )
-from wordless.base.arrays import Array, write_array, write_table
+from wordless.base.array_types import Array, FloatArray
+from wordless.base.arrays import write_array, write_table
 from wordless.base.errors import InputError, named
 from wordless.base.files import write_aside
 from wordless.base.hub import local_weights

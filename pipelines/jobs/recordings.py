@@ -21,7 +21,8 @@ from pipelines.store.store import Entry, Store, note_finished, write_json
 from wordless.audio.reading import Channel, ChannelPowers, cancelled, read_blocks
 from wordless.audio.recordings.inspection import InspectionConfig, file_key, frequent_reasons
 from wordless.audio.recordings.manifest import UNWRITABLE, Clip, Clips, Rejected, writable, write_rejected
-from wordless.audio.waveform import FloatArray, Part
+from wordless.audio.waveform import Part
+from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError
 from wordless.base.machine import choose_device
 from wordless.base.pools import LOCAL, EngineConfig

@@ -22,7 +22,8 @@ from wordless.audio.decoding import Recording
 from wordless.audio.reading import Channel
 from wordless.audio.recordings.inspection import measure
 from wordless.audio.recordings.manifest import Clip, Clips, Rejected
-from wordless.base.arrays import Array, write_table
+from wordless.base.array_types import Array
+from wordless.base.arrays import write_table
 from wordless.base.files import write_aside
 from wordless.base.machine import choose_device
 from wordless.base.pools import LOCAL, in_order, open_pool

@@ -8,19 +8,18 @@ its end. The centre frequencies of noise, and so those of an untrained front end
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 from safetensors.numpy import load_file
 
 from pipelines.methods.method import PictureRecord
+from wordless.base.array_types import DoubleArray, Floats, IndexArray
 from wordless.base.saved_models import WEIGHTS
 
-FloatArray = npt.NDArray[np.float64]
 COLUMNS, ROWS = 128, 80  # of the image at most: more would make results.json large
 DEEPEST = -25.0  # dB: the darkest colour
 SHOWN = 9  # windowed sines, and as many bursts, in the gallery
 
 
-def sorted_filters(filters: npt.NDArray[np.floating]) -> tuple[FloatArray, FloatArray]:
+def sorted_filters(filters: Floats) -> tuple[DoubleArray, DoubleArray]:
     """Sort filters ``(filters, samples)`` by the frequency of their largest energy.
 
     The result is the filters and their energies ``(filters, frequencies)`` from 0 to half the sample rate.
@@ -30,20 +29,20 @@ def sorted_filters(filters: npt.NDArray[np.floating]) -> tuple[FloatArray, Float
     return filters.astype(np.float64)[order], energies[order]
 
 
-def decibels_of(energies: FloatArray) -> FloatArray:
+def decibels_of(energies: DoubleArray) -> DoubleArray:
     """Return energies ``(filters, frequencies)`` in dB relative to the maximum of each filter."""
     largest = np.maximum(energies.max(1, keepdims=True), 1e-30)
-    levels: FloatArray = 10 * np.log10(np.maximum(energies / largest, 1e-12))
+    levels: DoubleArray = 10 * np.log10(np.maximum(energies / largest, 1e-12))
     return levels
 
 
-def band_shares(energies: FloatArray) -> FloatArray:
+def band_shares(energies: DoubleArray) -> DoubleArray:
     """Return the share of each filter's energy within one frequency of its maximum: 1 for a windowed sine."""
     peaks = energies.argmax(1)[:, None] + np.arange(3)
     return _shares(np.take_along_axis(np.pad(energies, ((0, 0), (1, 1))), peaks, axis=1).sum(1), energies)
 
 
-def passages(filters: FloatArray) -> tuple[FloatArray, npt.NDArray[np.int64]]:
+def passages(filters: DoubleArray) -> tuple[DoubleArray, IndexArray]:
     """Return the largest share of each filter's energy within an eighth of its samples, and its first sample."""
     energy, width = filters**2, max(filters.shape[1] // 8, 1)
     sums = np.pad(energy.cumsum(1), ((0, 0), (1, 0)))
@@ -51,10 +50,10 @@ def passages(filters: FloatArray) -> tuple[FloatArray, npt.NDArray[np.int64]]:
     return _shares(inside.max(1), energy), inside.argmax(1)
 
 
-def _shares(parts: FloatArray, energy: FloatArray) -> FloatArray:
+def _shares(parts: DoubleArray, energy: DoubleArray) -> DoubleArray:
     """Divide parts of the energy by that of each filter; a filter of zeros has a share of 0."""
     whole = energy.sum(1)
-    shares: FloatArray = np.divide(parts, whole, out=np.zeros_like(whole), where=whole > 0)
+    shares: DoubleArray = np.divide(parts, whole, out=np.zeros_like(whole), where=whole > 0)
     return shares
 
 
@@ -66,22 +65,22 @@ def front_end_pictures(folder: Path, sample_rate: int, *, title: str) -> list[Pi
     return [_spectra(*parts), _gallery(*parts)]
 
 
-def _median_shares(filters: FloatArray, energies: FloatArray) -> tuple[float, float]:
+def _median_shares(filters: DoubleArray, energies: DoubleArray) -> tuple[float, float]:
     """Return the medians of `band_shares` and of the shares of `passages`."""
     return float(np.median(band_shares(energies))), float(np.median(passages(filters)[0]))
 
 
 def _spectra(
-    filters: FloatArray, energies: FloatArray, centres: FloatArray, sample_rate: int, title: str
+    filters: DoubleArray, energies: DoubleArray, centres: DoubleArray, sample_rate: int, title: str
 ) -> PictureRecord:
     """Draw the spectra of all filters, with lines for their centre frequencies, mel bands and a Fourier basis."""
     band, passage = _median_shares(filters, energies)
     noise = np.random.default_rng(0).uniform(-1, 1, filters.shape)  # as an untrained front end
     noise_band, noise_passage = _median_shares(*sorted_filters(noise))
     highest, (count, samples) = sample_rate / 2, filters.shape
-    straight: FloatArray = np.linspace(0, highest, count)
+    straight: DoubleArray = np.linspace(0, highest, count)
     mels = 2595 * np.log10(1 + highest / 700)  # equally far apart on the mel scale (O'Shaughnessy, 1987)
-    mel: FloatArray = 700 * (10 ** (np.linspace(0, mels, count) / 2595) - 1)
+    mel: DoubleArray = 700 * (10 ** (np.linspace(0, mels, count) / 2595) - 1)
     lines = {"centre frequencies": centres, "mel scale": mel, "Fourier basis": straight}
     from_mel, from_straight = (float(np.sqrt(np.mean((centres - curve) ** 2))) / 1000 for curve in (mel, straight))
     shared = f"Each column is the mean of about {count / COLUMNS:.0f} neighbours. " if count > COLUMNS else ""
@@ -113,7 +112,7 @@ def _spectra(
 
 
 def _gallery(
-    filters: FloatArray, energies: FloatArray, centres: FloatArray, sample_rate: int, title: str
+    filters: DoubleArray, energies: DoubleArray, centres: DoubleArray, sample_rate: int, title: str
 ) -> PictureRecord:
     """Draw the waveforms of the filters that are most like windowed sines, and of those that are most like bursts."""
     milliseconds, bands, (shares, starts) = 1000 / sample_rate, band_shares(energies), passages(filters)
@@ -136,6 +135,6 @@ def _gallery(
     }
 
 
-def _means(values: FloatArray) -> FloatArray:
+def _means(values: DoubleArray) -> DoubleArray:
     """Average the rows of at most `COLUMNS` equal parts."""
     return np.stack([part.mean(0) for part in np.array_split(values, min(COLUMNS, len(values)))])

@@ -23,7 +23,6 @@ import numpy as np
 from lm.options import ProbeConfig
 from lm.probing.comparison import (
     Estimate,
-    FloatArray,
     Hits,
     Measured,
     Outcome,
@@ -39,6 +38,7 @@ from lm.probing.comparison import (
 from pipelines.methods.method import PictureRecord
 from pipelines.results.figures import OF_LAYER, Figure, Figures
 from pipelines.store.stored_features import GPT, parts_of_key
+from wordless.base.array_types import Floats
 from wordless.base.values import list_hash
 from wordless.training.options import TrainingRecord
 
@@ -215,7 +215,7 @@ class ProbedFolds:
             repeats=repeats,
         )
 
-    def values(self, points: Iterable[Mapping[str, Any]], name: str) -> FloatArray:
+    def values(self, points: Iterable[Mapping[str, Any]], name: str) -> Floats:
         """Return a value of each fold and seed, ``(folds, seeds)``, of what the probes wrote of a method."""
         return np.array([point[name] for point in points], np.float64).reshape(len(self.names), len(self.seeds))
 
@@ -224,7 +224,7 @@ class ProbedFolds:
         return float(self.values(points, name).mean())
 
     @property
-    def paired_draws(self) -> FloatArray:
+    def paired_draws(self) -> Floats:
         """Bootstrapped values ``(resamples, methods)`` on resamples that do not depend on a seed: they pair runs.
 
         Fewer resamples are the first of more.
@@ -370,7 +370,7 @@ class ProbedFolds:
             low, high, _ = over_groups(values, confidence=self.config.confidence, value=value)
         return replace(row, value=value, low=max(low, 0.0), high=min(high, 1.0), over=over or "clips")
 
-    def _crossed(self, points: Points) -> tuple[FloatArray, str | None]:
+    def _crossed(self, points: Points) -> tuple[Floats, str | None]:
         """Return the values ``(groups or folds, seeds, draws of labels)``, and what the first axis is.
 
         This is None where the clips of a single fold have no groups.

@@ -19,7 +19,8 @@ from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import read_beginning
 from wordless.audio.recordings.manifest import Clip, Clips, choose_evenly
 from wordless.audio.views import View, Views, compared_views
-from wordless.audio.waveform import FloatArray, Waveform
+from wordless.audio.waveform import Waveform
+from wordless.base.array_types import FloatArray
 from wordless.base.machine import one_thread
 
 VIEWS_PER_SHARD = 500

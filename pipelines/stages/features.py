@@ -22,7 +22,7 @@ from lm.model import LanguageModel
 from lm.options import POOLINGS, RESIDUAL, VECTORS, GPTConfig, Pitch, Pooling, States, VectorConfig
 from lm.pooled_states import LayerReader, head_scores, layer_features
 from lm.probing.features_file import read_features
-from lm.probing.vectors import FloatArray, RunningPools, average, bags_of_codes, pool
+from lm.probing.vectors import RunningPools, average, bags_of_codes, pool
 from pipelines.stages.codes import codes_of_views
 from pipelines.store.session import Run, Session
 from pipelines.store.stage import stage
@@ -37,6 +37,7 @@ from wordless.audio.recordings.inspection import require_finite
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.spectrogram import subtract_mean
 from wordless.audio.views import AS_RECORDED, Noise, View, Views, compared_views, hearings
+from wordless.base.array_types import FloatArray
 from wordless.base.files import file_hash
 from wordless.base.machine import one_thread
 

@@ -5,7 +5,7 @@ Chroma is the energy of each of the twelve pitch classes, for music.
 
 import numpy as np
 
-from lm.probing.vectors import FloatArray
+from wordless.base.array_types import FloatArray
 from wordless.base.files import importing
 
 COEFFICIENTS = 20

@@ -21,7 +21,6 @@ from lm.options import ProbeConfig
 from lm.pooled_states import LayerReader, head_scores
 from lm.probing.fitted import FittedProbe
 from lm.probing.task import ProbeTask
-from lm.probing.vectors import FloatArray
 from pipelines.stages.features import BAG_OF_CODES, bag_features, log_mel_vectors
 from pipelines.stages.listening import JUDGED, LISTENING, decoded_paths, sound_of, wav_name
 from pipelines.stages.networks import Network
@@ -40,6 +39,7 @@ from wordless.audio.recordings.embedded import EmbeddedConfig, utterances
 from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.audio.views import View
 from wordless.audio.waveform import Waveform
+from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError
 from wordless.base.machine import version_of
 from wordless.base.text import listed

@@ -24,7 +24,6 @@ from pipelines.stages.options import RatesConfig
 from pipelines.store.session import Run
 from pipelines.store.stage import stage
 from pipelines.store.store import Entry, other_options, write_json
-from tokenizer.codes import IntArray
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from vocoder.continuing import Prompt, joined_sound
@@ -34,6 +33,7 @@ from vocoder.synthesis import create_synthesis
 from wordless.audio.levels import Excerpt
 from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.audio.waveform import Waveform
+from wordless.base.array_types import IntArray
 from wordless.base.errors import InputError
 from wordless.base.files import aside
 

@@ -39,7 +39,8 @@ from wordless.audio.recordings.inspection import require_finite
 from wordless.audio.recordings.manifest import Clip, Clips, Split
 from wordless.audio.views import View
 from wordless.audio.waveform import in_16_bits
-from wordless.base.arrays import Array, allocate, fill, write_array
+from wordless.base.array_types import Array, IndexArray
+from wordless.base.arrays import allocate, fill, write_array
 from wordless.base.machine import cores
 from wordless.base.pools import LOCAL
 
@@ -84,7 +85,7 @@ def _write_clip(file: Path, write: Callable[[Array, Clip], R], title: str, job: 
     return result
 
 
-def read_clips(file: Path) -> tuple[Array, npt.NDArray[np.int64]]:
+def read_clips(file: Path) -> tuple[Array, IndexArray]:
     """Open the array, to be read in place, and read the offsets ``(clips + 1,)``."""
     return np.load(file, mmap_mode="r"), np.load(file.with_name(OFFSETS))
 

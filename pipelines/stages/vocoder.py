@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 from torch import Tensor
 
 from pipelines.stages.options import VocoderSettings
@@ -13,7 +12,6 @@ from pipelines.stages.stored_arrays import TRAINED_ON, split_samples, stored_nam
 from pipelines.store.session import Run, Session
 from pipelines.store.stage import stage
 from pipelines.store.store import Entry
-from tokenizer.codes import IntArray
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from vocoder.crops import ClipCodes, Crops, VocoderClips, loss
@@ -24,6 +22,7 @@ from vocoder.options import CropsConfig, WaveNetConfig
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet import UNKNOWN_GROUP, WaveNet, create_wavenet, transferred
 from wordless.audio.recordings.manifest import Clips, Split
+from wordless.base.array_types import FloatArray, IntArray
 from wordless.base.saved_models import VOCODER
 from wordless.training.options import StartableFitConfig
 
@@ -113,7 +112,7 @@ def _voice(clips: VocoderClips, tokenizer: Tokenizer) -> VoiceHead | None:
     if not audio.keeps_levels:
         return None
     rate, left = audio.sample_rate, round(VOICE_SECONDS * audio.sample_rate)
-    chosen = list[tuple[npt.NDArray[np.float32], Tensor]]()
+    chosen = list[tuple[FloatArray, Tensor]]()
     for clip in np.random.default_rng(0).permutation(len(clips.groups)):
         start, stop = clips.sound.offsets[clip : clip + 2]
         first, last = clips.code_offsets[clip : clip + 2]

@@ -13,7 +13,8 @@ import numpy as np
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from lm.probing.vectors import CLASS_SCORES, FloatArray
+from lm.probing.vectors import CLASS_SCORES
+from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError
 from wordless.base.files import aside
 

@@ -24,7 +24,6 @@ from pathlib import Path
 from typing import get_args
 
 import numpy as np
-import numpy.typing as npt
 
 from lm.probing.comparison import t_interval
 from pipelines.jobs.find import FrameReader
@@ -33,7 +32,8 @@ from pipelines.store.run_folder import part_of
 from wordless.audio.levels import trim_ends
 from wordless.audio.matching import Match, find_matches
 from wordless.audio.reading import read
-from wordless.audio.waveform import FloatArray, Waveform
+from wordless.audio.waveform import Waveform
+from wordless.base.array_types import DoubleArray, FloatArray, IndexArray
 
 TRIM_DB = 30.0  # silent ends of queries, as `wordless find` removes them by default
 MOST = 50  # hits of a query in a recording
@@ -48,7 +48,7 @@ class Joined:
     """All words of a person, one after the other."""
 
     samples: FloatArray
-    ends: npt.NDArray[np.int64]  # sample after the last one of each word
+    ends: IndexArray  # sample after the last one of each word
     labels: tuple[str, ...]  # of each word
 
 
@@ -73,7 +73,7 @@ def main(model: Path, words: Path, split: str) -> None:
         print(f"{features}: {found}; {time.process_time() - began:.0f} s")
 
 
-def _percent(values: npt.NDArray[np.float64]) -> str:
+def _percent(values: DoubleArray) -> str:
     low, high = t_interval(100 * values, confidence=0.95)
     return f"{100 * values.mean():.1f} ({low:.1f} to {high:.1f})"
 

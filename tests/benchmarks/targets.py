@@ -60,7 +60,7 @@ from lm.bodies.sound_gpt import (
 from lm.pooled_states import states_of
 from lm.probing.comparison import over_groups
 from lm.probing.probe import learning_curve
-from lm.probing.vectors import FloatArray, pool_states
+from lm.probing.vectors import pool_states
 from pipelines.chain.corpus import find_corpus, read_corpus
 from pipelines.chain.language import make_codes
 from pipelines.chain.study import Study
@@ -72,8 +72,8 @@ from pipelines.stages.pretraining import coded_clips, window_codebooks
 from pipelines.store.session import Session
 from pipelines.store.store import Store
 from pipelines.store.stored_features import FEATURES
-from tokenizer.codes import IntArray
 from tokenizer.tokenizer import Tokenizer
+from wordless.base.array_types import FloatArray, IntArray
 from wordless.base.files import aside
 from wordless.base.machine import choose_device, use_threads
 from wordless.base.progress import Terminal

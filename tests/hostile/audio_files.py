@@ -13,10 +13,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import soundfile
 
 from tests.hostile.measured import write_special_files
+from wordless.base.array_types import DoubleArray
 
 RATE = 8_000  # Hz
 FORMATS = {  # extension -> format and subtype of libsndfile
@@ -84,7 +84,7 @@ def write_honest_files(folder: Path, *, seed: int = 0) -> list[str]:
     return sorted(paths)
 
 
-def _sound(samples: int = 2_400, *, seed: int = 0) -> npt.NDArray[np.float64]:
+def _sound(samples: int = 2_400, *, seed: int = 0) -> DoubleArray:
     return np.random.default_rng(seed).uniform(-0.3, 0.3, samples)
 
 

@@ -12,7 +12,7 @@ from lm.batches import UNCOUNTED, CodeBatch, CodeSequences, TrainingBatches, val
 from lm.options import BatchConfig
 from lm.tokens import CoarserRate, ConditionEmbedding, Conditions, Vocabulary
 from tests.lm.tiny import random_codes, rates_format
-from tokenizer.codes import IntArray
+from wordless.base.array_types import IntArray
 from wordless.base.errors import InputError
 
 LENGTHS = (3, 12, 40, 7, 25, 1, 18, 9)  # time steps

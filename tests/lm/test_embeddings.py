@@ -10,10 +10,11 @@ from torch.nn.functional import one_hot
 from lm.model import LanguageModel
 from lm.options import POOLINGS, Pooling, States, VectorConfig
 from lm.pooled_states import layer_features, states_over_time
-from lm.probing.vectors import ALL_POOLINGS, FloatArray, pool
+from lm.probing.vectors import ALL_POOLINGS, pool
 from tests.lm import reference
 from tests.lm.tiny import TINY, random_codes, random_rates, rates_format
 from tokenizer.codes import SoftCodes, spacings_of
+from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError
 
 EVERY = VectorConfig(poolings=ALL_POOLINGS)

@@ -27,7 +27,7 @@ from vocoder.wavenet import WaveNet
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.manifest import Clips
-from wordless.audio.waveform import FloatArray
+from wordless.base.array_types import FloatArray
 from wordless.base.progress import Terminal
 from wordless.training.gangs import Gang
 

@@ -16,7 +16,7 @@ from tokenizer.sources import Autoencoder, ChosenLayer, reconstruction_loss
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.spectrogram import LogMel
-from wordless.audio.waveform import FloatArray
+from wordless.base.array_types import FloatArray
 
 RATE = 8_000
 PITCH = PitchFormat(levels=8, lowest=100.0, highest=200.0)

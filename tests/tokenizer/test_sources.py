@@ -22,7 +22,7 @@ from tokenizer.sources import FOLDER, SpeechLayerConfig, flattened, transplanted
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio import speech_models as reading
 from wordless.audio.reading import resample_blocks
-from wordless.audio.waveform import FloatArray
+from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError
 from wordless.base.saved_models import CONFIG
 

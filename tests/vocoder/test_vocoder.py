@@ -26,7 +26,8 @@ from vocoder.vocoder import DecodingInput, Vocoder
 from vocoder.wavenet import create_wavenet
 from wordless.audio.mono import as_waveform
 from wordless.audio.reading import resampled
-from wordless.audio.waveform import FloatArray, Waveform
+from wordless.audio.waveform import Waveform
+from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError
 
 Speaker = tuple[Vocoder, Table]

@@ -30,10 +30,9 @@ from numba.core import cgutils
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
+from wordless.base.array_types import FloatArray, IndexArray
 from wordless.base.kernels import kernel
 
-FloatArray = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int64]
 Factors = npt.NDArray[np.float32] | npt.NDArray[np.int32]
 
 LANES = 16  # float32 in a vector of 512 bits; where vectors are shorter, the compiler takes several
@@ -59,9 +58,9 @@ class KernelWeights(NamedTuple):
     hidden_bias: FloatArray  # (S,)
     output: Factors  # (S, K)
     output_bias: FloatArray  # (K,)
-    dilations: IntArray  # (L,), powers of two
-    ring_starts: IntArray  # (L + 1,), steps
-    sizes: IntArray  # R, H, S, K, all padded; levels, taps, hop_length
+    dilations: IndexArray  # (L,), powers of two
+    ring_starts: IndexArray  # (L + 1,), steps
+    sizes: IndexArray  # R, H, S, K, all padded; levels, taps, hop_length
 
 
 def target_features() -> list[str]:

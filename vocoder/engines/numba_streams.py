@@ -8,10 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from vocoder.engines.kernels import PADDING, Factors, FloatArray, KernelWeights, go_on, target_features
+from vocoder.engines.kernels import PADDING, Factors, KernelWeights, go_on, target_features
 from vocoder.engines.torch_streams import filled, matrices
 from vocoder.options import Sampling
 from vocoder.wavenet import WaveNet, silence
+from wordless.base.array_types import FloatArray
 from wordless.base.kernels import run
 from wordless.base.machine import multiplies_bf16
 

@@ -48,7 +48,8 @@ import numpy as np
 import numpy.typing as npt
 
 from wordless.audio.reading import read_beginning, read_blocks
-from wordless.audio.waveform import FloatArray, Part, Waveform, equal_blocks, first_samples, join_blocks, skip_samples
+from wordless.audio.waveform import Part, Waveform, equal_blocks, first_samples, join_blocks, skip_samples
+from wordless.base.array_types import BoolArray, DoubleArray, FloatArray, IndexArray
 
 MIN_TRIM_DB = 0.1  # depths of blocks are stored in tenths of a decibel
 MAX_TRIM_DB = 120.0  # 16 bits span 96
@@ -56,7 +57,6 @@ _BLOCK_SECONDS = 0.02
 
 SILENT = 255  # the level of digital silence, and of everything more than 127 dB below full scale
 
-Powers = npt.NDArray[np.float64]
 Levels = npt.NDArray[np.uint8]
 # (block, tenths of a decibel below the loudest block) of each rise and fall in order of time, less than `MAX_TRIM_DB`
 # below; a recording that is silent or not finite has none, and never are there more than 2400
@@ -104,29 +104,29 @@ class Meter:
         self._peaks.append(np.stack([np.minimum.reduceat(samples, starts), np.maximum.reduceat(samples, starts)]))
         return self
 
-    def _measured(self) -> tuple[Powers, FloatArray, float]:
+    def _measured(self) -> tuple[DoubleArray, FloatArray, float]:
         """Return mean square and mean of each block of 20 ms, lowest and highest sample of 100 ms, and the offset."""
         means = np.concatenate(self._means, axis=1)
         return means, np.concatenate(self._peaks, axis=1), float(np.median(means[1])) if means.size else 0.0
 
     @property
-    def powers(self) -> Powers:
+    def powers(self) -> DoubleArray:
         """Mean square of each block of 20 ms ``(blocks,)``; the last block may be shorter."""
         (squares, means), _, offset = self._measured()
         with np.errstate(invalid="ignore", over="ignore"):
-            powers: Powers = np.maximum(squares - 2 * offset * means + offset**2, 0)
+            powers: DoubleArray = np.maximum(squares - 2 * offset * means + offset**2, 0)
         return powers
 
     @property
-    def swings(self) -> Powers:
+    def swings(self) -> DoubleArray:
         """Largest distance of a sample from the offset in each tenth of a second ``(blocks,)``."""
         _, (lowest, highest), offset = self._measured()
         with np.errstate(invalid="ignore"):
-            swings: Powers = np.maximum(offset - lowest, highest - offset)
+            swings: DoubleArray = np.maximum(offset - lowest, highest - offset)
         return swings
 
 
-def find_edges(powers: Powers) -> Edges:
+def find_edges(powers: DoubleArray) -> Edges:
     """Find the edges of a recording from its blocks' powers ``(blocks,)``."""
     loudest = float(powers.max(initial=0.0))
     if not 0 < loudest < np.inf:
@@ -138,7 +138,7 @@ def find_edges(powers: Powers) -> Edges:
     return tuple((int(block), int(depths[block])) for block in np.flatnonzero(rises | falls))
 
 
-def _louder_than_before(depths: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+def _louder_than_before(depths: IndexArray) -> BoolArray:
     return depths < np.minimum.accumulate(np.append(round(10 * MAX_TRIM_DB), depths[:-1]))
 
 
@@ -149,7 +149,7 @@ def trim_ends(waveform: Waveform, trim_db: float) -> Waveform:
     return replace(waveform, samples=waveform.samples[part.start : part.start + part.num_samples])
 
 
-def to_levels(swings: Powers) -> Levels:
+def to_levels(swings: DoubleArray) -> Levels:
     """Convert the swings of a recording to half decibels below full scale ``(blocks,)``; higher ones are full scale."""
     with np.errstate(divide="ignore"):  # for silent blocks
         below = np.floor(-40 * np.log10(np.nan_to_num(swings, posinf=1.0)))
@@ -176,8 +176,6 @@ def of_text(text: str) -> Levels:
 
 CLOSE = 0.99  # of the way from the softest window's energy to the loudest one's
 _BLOCKS_AT_ONCE = 64  # number of blocks whose energies are computed together
-
-Energies = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -210,7 +208,7 @@ def read_loudest(path: Path, sample_rate: int, seconds: float, *, step: int, par
     return Excerpt(waveform=Waveform(samples=samples, sample_rate=sample_rate), start=start, whole=False)
 
 
-def block_energies(blocks: Iterable[FloatArray], step: int) -> tuple[int, Energies]:
+def block_energies(blocks: Iterable[FloatArray], step: int) -> tuple[int, DoubleArray]:
     """Count a stream's samples, and sum the energy of every ``step`` of them: ``(blocks,)``; the last may be short."""
     length, energies = 0, [np.empty(0)]
     for block in equal_blocks(blocks, step * _BLOCKS_AT_ONCE):
@@ -220,7 +218,7 @@ def block_energies(blocks: Iterable[FloatArray], step: int) -> tuple[int, Energi
     return length, np.concatenate(energies)
 
 
-def loudest_window(energies: Energies, blocks: int, *, starts: int) -> int:
+def loudest_window(energies: DoubleArray, blocks: int, *, starts: int) -> int:
     """Return the first block of the loudest window of ``blocks`` blocks, among the first ``starts`` windows.
 
     Of all windows that are `CLOSE` to the loudest, the middle one is chosen.
@@ -231,7 +229,7 @@ def loudest_window(energies: Energies, blocks: int, *, starts: int) -> int:
     return int(close[(len(close) - 1) // 2])
 
 
-def half_energy(energies: Energies) -> int:
+def half_energy(energies: DoubleArray) -> int:
     """Return the block in which half of the energy is reached; for silence the middle block."""
     passed = np.cumsum(energies)
     return int(np.searchsorted(passed, passed[-1] / 2)) if passed[-1] > 0 else (len(energies) - 1) // 2

@@ -17,11 +17,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from wordless.audio.waveform import FloatArray, equal_blocks
+from wordless.audio.waveform import equal_blocks
+from wordless.base.array_types import FloatArray, IndexArray
 
-IntArray = npt.NDArray[np.int64]
 FRAMES_AT_ONCE = 1 << 14  # of a recording
 
 
@@ -40,7 +39,7 @@ def unit_frames(frames: FloatArray) -> FloatArray:
     return scaled
 
 
-def warp(query: FloatArray, frames: FloatArray) -> tuple[FloatArray, IntArray]:
+def warp(query: FloatArray, frames: FloatArray) -> tuple[FloatArray, IndexArray]:
     """Compute the best path of ``query (frames, dim)`` that ends at each of ``frames (time, dim)``, all of length 1.
 
     The distance of two frames is 1 minus their cosine. Of equal paths, the one that goes on by one frame counts.
@@ -76,7 +75,7 @@ def find_matches(
         The places of each query, and the number of the recording's frames.
     """
     reach = 2 * max(map(len, queries))  # frames of the longest path
-    found: list[list[tuple[FloatArray, IntArray]]] = [[] for _ in queries]
+    found: list[list[tuple[FloatArray, IndexArray]]] = [[] for _ in queries]
     before: FloatArray = np.empty((0, queries[0].shape[1]), np.float32)
     length = 0
     for block in equal_blocks(blocks, FRAMES_AT_ONCE):
@@ -95,7 +94,7 @@ def find_matches(
     return matches, length
 
 
-def best_matches(costs: FloatArray, starts: IntArray, *, most: int) -> list[Match]:
+def best_matches(costs: FloatArray, starts: IndexArray, *, most: int) -> list[Match]:
     """Choose the ``most`` best of the paths that end at each frame, the best first.
 
     ``costs`` and ``starts`` ``(time,)`` are those of `warp`. A path that shares more than half of its frames, or of the

@@ -28,7 +28,8 @@ import numpy.typing as npt
 import torch
 
 from wordless.audio.reading import Channel, whole_rate
-from wordless.audio.waveform import FloatArray, Waveform, unusable_peak
+from wordless.audio.waveform import Waveform, unusable_peak
+from wordless.base.array_types import FloatArray, Floats
 from wordless.base.errors import InputError
 
 _Array = npt.NDArray[np.generic] | torch.Tensor
@@ -108,13 +109,13 @@ def mono(samples: object, *, channel: Channel = "mean", name: str = "samples") -
     return converted
 
 
-def by_channel(samples: object, name: str) -> npt.NDArray[np.floating]:
+def by_channel(samples: object, name: str) -> Floats:
     """Convert samples to floating point ``(samples,)`` or ``(samples, channels)``; the table above lists the shapes."""
     if isinstance(samples, torch.Tensor):
         there = samples.detach().cpu()
         samples = (there.float() if there.dtype == torch.bfloat16 else there).numpy()
     try:
-        array: npt.NDArray[np.floating] = np.asarray(samples)
+        array: Floats = np.asarray(samples)
     except ValueError as error:  # lists of unequal lengths
         raise InputError(f"{name} are not an array ({error}); give numbers (samples,)") from error
     if (kind := array.dtype.newbyteorder("=")) in FULL_SCALE:  # in either order of bytes

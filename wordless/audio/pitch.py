@@ -15,9 +15,8 @@ pitch of a hop of 10 ms depends on at most 0.14 s of sound after its middle, and
 """
 
 import numpy as np
-import numpy.typing as npt
 
-from wordless.audio.waveform import FloatArray
+from wordless.base.array_types import DoubleArray, FloatArray, IndexArray
 
 LOWEST, HIGHEST = 60.0, 400.0  # Hz
 LEAST_LAG = 8  # samples of the shortest period; lower rates resolve no pitch
@@ -31,16 +30,13 @@ LONGER = 0.05  # correlation that each octave of a longer period costs: twice th
 LOOK_AHEAD = 10  # hops
 HOPS_TOGETHER = 64  # that are correlated in one call; larger sums would round differently
 
-Array = npt.NDArray[np.float64]
-IndexArray = npt.NDArray[np.intp]
-
 
 def resolves_pitch(sample_rate: int) -> bool:
     """Return whether periods of voices have samples enough at a rate."""
     return round(sample_rate / HIGHEST) >= LEAST_LAG
 
 
-def peak_offset(values: Array, best: int) -> float:
+def peak_offset(values: DoubleArray, best: int) -> float:
     """Return the distance of a parabola's peak from the highest of three values, at most half a sample."""
     if not 0 < best < len(values) - 1:
         return 0.0
@@ -72,18 +68,18 @@ class PitchTracker:
         self.values, self.before = np.zeros((0, len(self.lags))), np.zeros((0, len(self.lags) + 1), np.int64)
         self.path = np.zeros(0, np.int64)
 
-    def add(self, samples: FloatArray) -> Array:
+    def add(self, samples: FloatArray) -> DoubleArray:
         """Add samples ``(samples,)``; return the pitch of the hops that they decide."""
         self.waiting = np.concatenate([self.waiting, samples.astype(np.float64)])
         self.left += len(samples)
         return self._decided()
 
-    def finish(self) -> Array:
+    def finish(self) -> DoubleArray:
         """Return the pitch of the hops that are left; the last one may be in part beyond the end."""
         self.waiting = np.append(self.waiting, np.zeros(HOPS_TOGETHER * self.hop + 2 * self.reach))
         return np.concatenate([self._decided(), self._pitches(self.values, self.path)])
 
-    def _decided(self) -> Array:
+    def _decided(self) -> DoubleArray:
         """Follow the best path through the hops that have all their samples; return the pitch of the decided ones."""
         from wordless.audio.pitch_kernel import correlate, follow  # numba, which checks of options do without
         from wordless.base.kernels import run
@@ -106,7 +102,7 @@ class PitchTracker:
             found.append(self._pitches(values[:decided], path[:decided]))
         return np.concatenate(found)
 
-    def _pitches(self, values: Array, path: IndexArray) -> Array:
+    def _pitches(self, values: DoubleArray, path: IndexArray) -> DoubleArray:
         """Return the pitch of hops of which ``values (hops, lags)`` are the correlations, and ``path`` the states."""
         voiced = path < len(self.lags)
         found = np.full(len(path), np.nan)
@@ -115,7 +111,7 @@ class PitchTracker:
         return found
 
 
-def track_pitch(samples: FloatArray, sample_rate: int, hop_length: int) -> Array:
+def track_pitch(samples: FloatArray, sample_rate: int, hop_length: int) -> DoubleArray:
     """Return the pitch of each hop of a whole recording ``(samples,)``, as `PitchTracker` gives it."""
     tracker = PitchTracker(sample_rate, hop_length)
     return np.concatenate([tracker.add(samples), tracker.finish()])

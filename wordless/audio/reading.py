@@ -25,10 +25,10 @@ from tempfile import NamedTemporaryFile
 from typing import Any, BinaryIO, Literal, cast, get_args
 
 import numpy as np
-import numpy.typing as npt
 
 from wordless.audio.decoding import MAX_RATE, MIN_RATE, WHOLE, Block, Recording, RecordingError, file_state
-from wordless.audio.waveform import FloatArray, Part, Waveform, equal_blocks, first_samples, join_blocks, unusable_peak
+from wordless.audio.waveform import Part, Waveform, equal_blocks, first_samples, join_blocks, unusable_peak
+from wordless.base.array_types import DoubleArray, FloatArray
 from wordless.base.errors import InputError, require
 
 Channel = int | Literal["mean", "loudest"]  # a number counts from 0
@@ -47,7 +47,7 @@ class ChannelPowers:
 
     def __init__(self) -> None:
         self.sample_rate = 0  # Hz, of the recording
-        self._sums: npt.NDArray[np.float64] = np.zeros((3, 1))  # of ones, samples and squares; the last column was read
+        self._sums: DoubleArray = np.zeros((3, 1))  # of ones, samples and squares; the last column was read
 
     def add(self, block: Block, read: FloatArray) -> None:
         """Add the power of a block ``(samples, channels)``, and that of the samples ``(samples,)`` read from it."""
@@ -57,7 +57,7 @@ class ChannelPowers:
             self._sums = self._sums + np.transpose(sums)
 
     @property
-    def _powers(self) -> npt.NDArray[np.float64]:
+    def _powers(self) -> DoubleArray:
         count, sums, squares = self._sums
         with np.errstate(over="ignore", invalid="ignore"):
             powers = squares - sums**2 / np.maximum(count, 1)

@@ -41,7 +41,7 @@ from torch import Tensor, nn
 from wordless.audio.decoding import MAX_RATE
 from wordless.audio.options import Convolutions
 from wordless.audio.padding import EQUAL_RATIO, inside, read_by_length, similar_ratio
-from wordless.audio.waveform import FloatArray
+from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError, require, written
 from wordless.base.machine import copy_to
 from wordless.base.saved_models import CONFIG, PREPROCESSOR, WEIGHTS, hugging_face_files, require_finite, whole

@@ -21,7 +21,8 @@ import numpy as np
 
 from wordless.audio.reading import read_blocks, resample_blocks, resampled_length
 from wordless.audio.recordings.manifest import Clip, Clips
-from wordless.audio.waveform import FloatArray, join_blocks, skip_samples
+from wordless.audio.waveform import join_blocks, skip_samples
+from wordless.base.array_types import FloatArray
 from wordless.base.seeds import named_seed
 from wordless.base.values import list_hash
 

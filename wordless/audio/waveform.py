@@ -13,6 +13,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError, require
 from wordless.base.files import aside
 
@@ -22,7 +23,6 @@ OTHER_SOUNDS = frozenset(
     for suffix in ("mp3", "flac", "ogg", "oga", "opus", "m4a", "aac", "mp4", "wma", "aiff", "aif", "au", "caf", "raw")
 )
 
-FloatArray = npt.NDArray[np.float32]
 S = TypeVar("S", bound=np.generic)
 LOUDEST = 100.0  # of full scale; larger floating-point samples are integers that nobody scaled, or damage
 

@@ -5,17 +5,16 @@ import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from wordless.base.array_types import Array
 from wordless.base.files import aside, named_write_errors, write_aside
 
 ALLOCATED_AT_ONCE = 1 << 24  # bytes
-Array = npt.NDArray[Any]
 
 
 def allocate(file: Path, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> None:

@@ -31,11 +31,11 @@ from lm.bodies.sound_gpt import (
     window_vectors,
 )
 from tests.tokenizer.conftest import RATE, fitted, sound, speech_tokenizer
-from tokenizer.codes import IntArray
 from tokenizer.options import PatchConfig
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.spectrogram import LogMel, warp
+from wordless.base.array_types import IntArray
 from wordless.base.errors import InputError
 from wordless.base.saved_models import write_model
 

@@ -14,9 +14,10 @@ from lm.finetuning import ClassificationOptions, RegressionOptions, SequenceOpti
 from lm.heads import ClassificationTask, PooledTask, RegressionTask, SequenceTask, beam_search, error_rates
 from lm.options import FigureConfig, ProbeConfig
 from lm.probing.comparison import measure
-from lm.probing.vectors import FloatArray, pool
+from lm.probing.vectors import pool
 from tests.lm.reference import text_probabilities
 from tests.reference import edits
+from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError
 
 SEVERAL, FIGURES = ClassificationOptions(label_separator=";"), FigureConfig(resamples=100)

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from lm.options import POOLINGS
-from lm.probing.vectors import FloatArray
 from pipelines.chain import features
 from pipelines.chain.chain import make_part
 from pipelines.chain.study import Study
@@ -18,6 +17,7 @@ from pipelines.store.store import Entry
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import silent_session
 from tests.pipelines.tiny_chain import composed
+from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError
 from wordless.training.fit import with_precision
 

@@ -14,7 +14,7 @@ from tests.calling import find
 from tests.pipelines.tiny import save_rates_run
 from tests.rejected import read_rejected
 from tests.wordless.audio.recordings.annotations.annotated_files import audacity
-from wordless.audio.waveform import FloatArray
+from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError
 
 RATE = 4000  # Hz; a code lasts 80 samples

@@ -10,7 +10,7 @@ import soundfile
 from pipelines.store.session import Session
 from tests.pipelines.tiny import silent_session
 from wordless.audio.recordings.manifest import Clip, Clips, Split
-from wordless.audio.waveform import FloatArray
+from wordless.base.array_types import FloatArray
 from wordless.base.files import file_hash
 
 

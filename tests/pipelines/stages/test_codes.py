@@ -17,7 +17,7 @@ from lm.batches import CodeSequences, fitting_batches
 from lm.model import LanguageModel
 from lm.options import BatchConfig, GPTConfig, VectorConfig
 from lm.pooled_states import layer_features
-from lm.probing.vectors import FloatArray, bags_of_codes, pool
+from lm.probing.vectors import bags_of_codes, pool
 from pipelines.settings.run_rules import run_settings
 from pipelines.stages import features
 from pipelines.stages.codes import codes
@@ -41,6 +41,7 @@ from wordless.audio.reading import read, read_blocks
 from wordless.audio.recordings.manifest import Clip, Clips, Split
 from wordless.audio.spectrogram import log_mel_stream, warp
 from wordless.audio.views import Change, View
+from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError
 from wordless.training.options import StartableFitConfig
 

@@ -23,7 +23,7 @@ from wordless.audio.reading import read
 from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.audio.spectrogram import LogMel
 from wordless.audio.views import View, hearings
-from wordless.audio.waveform import FloatArray
+from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError
 from wordless.base.files import file_hash
 

@@ -21,7 +21,8 @@ from vocoder.options import Sampling
 from vocoder.synthesis import create_synthesis
 from wordless.audio.reading import read
 from wordless.audio.recordings.manifest import Clip, Clips
-from wordless.audio.waveform import FloatArray, Waveform
+from wordless.audio.waveform import Waveform
+from wordless.base.array_types import FloatArray
 
 RATE = 4000
 STEP = PATCH.frames * AUDIO.hop_length

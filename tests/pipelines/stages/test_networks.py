@@ -43,7 +43,7 @@ from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from wordless.audio.reading import read
 from wordless.audio.recordings.manifest import Clips, Split
 from wordless.audio.views import View, hearings
-from wordless.audio.waveform import FloatArray
+from wordless.base.array_types import FloatArray
 from wordless.training.options import FitConfig
 
 CONFIG = AstConfig(layers=(2, 12), patches=4)

@@ -27,7 +27,7 @@ from wordless.audio.reading import read
 from wordless.audio.recordings.manifest import Clip, Clips, Split
 from wordless.audio.spectrogram import LogMel
 from wordless.audio.views import View, hearings
-from wordless.audio.waveform import FloatArray
+from wordless.base.array_types import FloatArray
 
 SPLITS: tuple[Split, ...] = (*["train"] * 6, *["validation"] * 2, *["test"] * 2)
 CLASSES = ("falls", "rises")

@@ -16,7 +16,8 @@ from tests.pipelines.tiny_chain import composed
 from wordless.audio.recordings.corpus import CorpusConfig, build_manifest
 from wordless.audio.recordings.manifest import Clip, Clips, Split
 from wordless.audio.recordings.splits import SplitConfig
-from wordless.base.arrays import Array, fill
+from wordless.base.array_types import Array
+from wordless.base.arrays import fill
 from wordless.base.errors import InputError
 
 SPLITS: tuple[Split, ...] = ("validation", "train", "test", "train", "validation")

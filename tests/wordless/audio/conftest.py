@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import soundfile
+
+from wordless.base.array_types import FloatArray
 
 Tone = Callable[..., Path]
 
@@ -123,8 +124,8 @@ def ape() -> bytes:
     return head + fields + foot
 
 
-def decoded(path: Path, content: bytes) -> npt.NDArray[np.float32]:
+def decoded(path: Path, content: bytes) -> FloatArray:
     """Write the content into a file, and decode it by soundfile alone ``(samples, channels)``."""
     path.write_bytes(content)
-    samples: npt.NDArray[np.float32] = soundfile.read(path, dtype="float32", always_2d=True)[0]
+    samples: FloatArray = soundfile.read(path, dtype="float32", always_2d=True)[0]
     return samples

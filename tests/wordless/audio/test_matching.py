@@ -1,7 +1,6 @@
 """Places of a recording that are like a query, beside all paths one by one."""
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -9,8 +8,7 @@ from hypothesis import strategies as st
 from tests.reference import cheapest_paths
 from wordless.audio import matching
 from wordless.audio.matching import find_matches, unit_frames, warp
-
-FloatArray = npt.NDArray[np.float32]
+from wordless.base.array_types import FloatArray
 
 
 def noise(frames: int, seed: int) -> FloatArray:

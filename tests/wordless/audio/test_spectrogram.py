@@ -15,7 +15,8 @@ from tests.reference import log_mel_frame, tracked_pitch
 from wordless.audio.options import SMALLEST_FLOOR, AudioSettings, MeanRemoval, SpectrogramConfig, empty_bands
 from wordless.audio.pitch import HOPS_TOGETHER, PitchTracker, resolves_pitch, track_pitch
 from wordless.audio.spectrogram import LogMel, limit_range, subtract_mean, warp
-from wordless.audio.waveform import LOUDEST, FloatArray
+from wordless.audio.waveform import LOUDEST
+from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError
 from wordless.base.values import build
 

@@ -4,7 +4,6 @@ import io
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import soundfile
 import torch
@@ -17,6 +16,7 @@ from wordless.audio.mono import as_waveform, mono
 from wordless.audio.padding import EQUAL_RATIO, SIMILAR_RATIO, inside, join_groups, read_by_length
 from wordless.audio.reading import read
 from wordless.audio.waveform import Waveform, wav_file
+from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError
 
 
@@ -40,7 +40,7 @@ def test_a_path_may_be_text_and_begin_at_home_and_is_of_wav_alone(
     rate=st.sampled_from([8000, 44_100]),
 )
 def test_pieces_give_the_file_that_libsndfile_writes(
-    tmp_path_factory: pytest.TempPathFactory, samples: npt.NDArray[np.float32], cut: int, rate: int
+    tmp_path_factory: pytest.TempPathFactory, samples: FloatArray, cut: int, rate: int
 ) -> None:
     path = tmp_path_factory.mktemp("wav") / "a.wav"
     with wav_file(path, rate) as write:

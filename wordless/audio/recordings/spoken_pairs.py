@@ -15,14 +15,13 @@ from itertools import permutations, product
 from typing import Literal, get_args
 
 import numpy as np
-import numpy.typing as npt
 from scipy.optimize import linear_sum_assignment
 
 from wordless.audio.recordings.embedded import VOICES, WORDS, Utterance, order_pairs, transcribe, utterance
+from wordless.base.array_types import DoubleArray, FloatArray
 
 STRESS = ("'", ",")  # that begin the name of a stressed vowel
 Phonemes = tuple[str, ...]
-FloatArray = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,7 +170,7 @@ def joined_sound(
     return np.asarray(clean + level * behind, np.float32)
 
 
-def _coloured(white: npt.NDArray[np.float64], noise: Noise) -> npt.NDArray[np.float64]:
+def _coloured(white: DoubleArray, noise: Noise) -> DoubleArray:
     """Turn white noise into noise of a colour, of mean power 1; brown noise falls by 6 dB per octave."""
     spectrum = np.fft.rfft(white)
     if noise == "brown":
