@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -65,7 +65,7 @@ def states_of(network: BodyNetwork, read: Sequence[Pieces], *, device: str) -> I
 
 
 @lru_cache(maxsize=1)
-def loaded(reader: LayerReader) -> Any:
+def loaded(reader: LayerReader) -> BodyNetwork:
     """Create or load the network of a reader on its device, in evaluation mode, once in each process."""
     if reader.trained is not None:
         return FineTunedModel.from_pretrained(reader.trained, device=reader.device).network.body

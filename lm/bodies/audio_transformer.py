@@ -94,7 +94,7 @@ class AudioTransformer(BodyNetwork):
         self.config = config
         self.sample_rate = sample_rate
         self.patch = config.patch(sample_rate)  # samples
-        self.hops = tuple(self.patch * reduction for reduction in config.reductions)  # samples between states, by layer
+        self.hops = tuple(self.patch * reduction for reduction in config.reductions)
         self.front_end = nn.Sequential(
             nn.Linear(self.patch, config.front_end), nn.ReLU(), nn.Linear(config.front_end, config.width)
         )

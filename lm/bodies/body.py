@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -44,7 +44,6 @@ from wordless.base.saved_models import WEIGHTS
 from wordless.base.text import counted
 
 WEIGHTS_OPTION = "body.weights"  # names the folder of a body's weights in messages
-Network = Callable[[Tensor, Tensor], Frames]  # of inputs (batch, time, ...) and their lengths (batch,), on the host
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,11 +83,13 @@ class BodyReading:
         return torch.tensor([self.num_states(length) for length in lengths.tolist()], device=lengths.device)
 
 
-def read_states(network: Network, reading: BodyReading, inputs: Tensor, lengths: Tensor) -> Frames:
+def read_states(
+    network: Callable[[Tensor, Tensor], Frames], reading: BodyReading, inputs: Tensor, lengths: Tensor
+) -> Frames:
     """Compute the states ``(batch, states, dim)`` of whole clips, and the number of states of each ``(batch,)``.
 
-    Clips of more states than a window are read in windows; each state is computed once, with at least half a window
-    before it.
+    Lengths ``(batch,)`` of inputs ``(batch, time, ...)`` are on the host. Clips of more states than a window are read
+    in windows: each state is computed once, with at least half a window before it.
     """
     counts = reading.states_of(lengths)
     longest = int(counts.max())
@@ -109,6 +110,8 @@ def read_states(network: Network, reading: BodyReading, inputs: Tensor, lengths:
 
 class BodyNetwork(nn.Module, ABC):
     """The network of a body."""
+
+    hops: tuple[int, ...]  # inputs for each state of each layer; only `Body.pieces` and `LogMelBody.pieces` read them
 
     @abstractmethod
     def forward(self, inputs: Tensor, lengths: Tensor) -> Frames:
@@ -177,7 +180,7 @@ class Body(ABC):
         """Return the front end, which reads the `parts` of a model folder; by default the samples are the inputs."""
         return _samples
 
-    def pieces(self, view: View, root: Path, network: Any, statistics: Path) -> Pieces:
+    def pieces(self, view: View, root: Path, network: BodyNetwork, statistics: Path) -> Pieces:
         """Return what probes read of a view of a recording below ``root``: by default samples, a window at a time.
 
         ``network`` is that of the body, and ``statistics`` the folder with mean and deviation of a run's log-mel.

@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from safetensors.torch import load_file
@@ -208,7 +208,7 @@ class LogMelBody(Body):
         problem = "this network reads log-mel with the statistics of its run"
         raise InputError(problem, remedy="choose another body: wordless finetune body=ast")
 
-    def pieces(self, view: View, root: Path, network: Any, statistics: Path) -> Pieces:
+    def pieces(self, view: View, root: Path, network: BodyNetwork, statistics: Path) -> Pieces:
         """Return about `PIECE_FRAMES` frames at a time; some frames at each border see silence instead."""
         whole, length = math.lcm(*network.hops), num_frames(view, self.audio)
         frames = max(PIECE_FRAMES // whole, 1) * whole

@@ -217,7 +217,6 @@ class SoundGPT(BodyNetwork):
         dim = config.model_dim
         stem = Stem(config.channels, patch_frames=shape.patch_frames)
         self.stem: Stem | CodeStem = stem
-        # frames between two positions of each layer of `states`
         self.hops = (stem.hop, *(shape.patch_frames,) * config.layers)
         bands = -(-shape.mels // (1 << len(config.channels)))  # after the convolutions
         self.project = nn.Linear(shape.patch_frames // stem.hop * config.channels[-1] * bands, dim)

@@ -423,9 +423,10 @@ class AstBody(Body):
     def front_end(self, folder: Path, *, device: str) -> FrontEnd:
         return _filter_banks
 
-    def pieces(self, view: View, root: Path, network: AstEncoder, statistics: Path) -> Pieces:
-        banks = filter_bank_stream(view.blocks(root, SAMPLE_RATE), patches=self.ast.patches)
-        return Pieces(steps=[patches_along(view)] * (len(network.probed) + network.clip_vector), pieces=banks)
+    def pieces(self, view: View, root: Path, network: BodyNetwork, statistics: Path) -> Pieces:
+        own, blocks = cast(AstEncoder, network), view.blocks(root, SAMPLE_RATE)
+        banks = filter_bank_stream(blocks, patches=self.ast.patches)
+        return Pieces(steps=[patches_along(view)] * (len(own.probed) + own.clip_vector), pieces=banks)
 
     def candidates(self, pooled: Mapping[str, FloatArray], vectors: VectorConfig) -> dict[str, FloatArray]:
         """Select each probed layer, and the clip vector: the mean over the patches of all pieces.

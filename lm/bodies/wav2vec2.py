@@ -369,9 +369,9 @@ class Wav2vec2Body(Body):
         own = self.architecture
         return SpeechNetwork(SpeechEncoder(own.create(seed=seed), normalises=own.normalises), self.masking)
 
-    def pieces(self, view: View, root: Path, network: SpeechNetwork, statistics: Path) -> Pieces:
+    def pieces(self, view: View, root: Path, network: BodyNetwork, statistics: Path) -> Pieces:
         """Return pieces of the whole clip, which is in memory and normalised before."""
-        samples, encoder = view.samples(root, self.architecture.sample_rate), network.encoder
+        samples, encoder = view.samples(root, self.architecture.sample_rate), cast(SpeechNetwork, network).encoder
         count = encoder.convolutions.frames(len(samples))
         return Pieces(steps=[count] * encoder.layers, pieces=encoder.prepared_pieces(samples, count))
 

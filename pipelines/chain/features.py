@@ -16,7 +16,7 @@ from pipelines.methods.method import Method
 from pipelines.stages.codes import codes
 from pipelines.stages.features import (
     BAG_OF_CODES,
-    Frames,
+    MakeFrames,
     UntrainedGPT,
     bottleneck_features,
     code_features,
@@ -72,7 +72,7 @@ def untrained_states(study: Study, method: Method) -> Entry:
     return gpt_features(study.session, study.read_codes, untrained, states=compare.states, of=method.name)
 
 
-def _frames(make: Callable[[SpectrogramConfig], Frames]) -> MakeFeatures:
+def _frames(make: Callable[[SpectrogramConfig], MakeFrames]) -> MakeFeatures:
     """Pool frames over each clip, which need no training.
 
     ``make`` returns the function that computes them, with its options for the run's front end: samples
@@ -81,7 +81,7 @@ def _frames(make: Callable[[SpectrogramConfig], Frames]) -> MakeFeatures:
     return lambda study, method: frame_features(study, make(study.audio), method=method.name)
 
 
-def _mfcc(audio: SpectrogramConfig) -> Frames:
+def _mfcc(audio: SpectrogramConfig) -> MakeFrames:
     window, hop = audio.window_length, audio.hop_length
     return partial(mfcc_frames, sample_rate=audio.sample_rate, window_length=window, hop_length=hop)
 

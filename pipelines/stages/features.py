@@ -44,7 +44,7 @@ from wordless.base.machine import one_thread
 BAG_OF_CODES = "bag_of_codes"  # the method
 ROWS_AT_ONCE = 1 << 15  # whose codes are in memory; batches of a GPT do not reach across them, so it decides last bits
 CodesVectors = Callable[[Sequence[Codes | SoftCodes]], Mapping[str, FloatArray]]  # a row for each recording
-Frames = partial[FloatArray]  # of a function of a module: samples (num_samples,) -> (time, dims)
+MakeFrames = partial[FloatArray]  # of a function of a module: samples (num_samples,) -> (time, dims)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -321,11 +321,10 @@ def network_features(
     write_features(run.folder, candidates, of=method, scores=scores)
 
 
-def frame_features(reading: ClipReading, frames: Frames, *, method: str) -> Entry:
+def frame_features(reading: ClipReading, frames: MakeFrames, *, method: str) -> Entry:
     """Compute the frames of each clip, and pool them under the keys ``method:pooling``.
 
-    A clip is in memory as a whole. The key contains the options and the source code of the function, and not the code
-    of functions that it calls.
+    A clip is in memory as a whole. The key has the function's options and source code, not that of functions it calls.
     """
     rate = reading.audio.sample_rate
     work = partial(_pooled, frames, method, rate, reading.manifest.root)
@@ -334,7 +333,7 @@ def frame_features(reading: ClipReading, frames: Frames, *, method: str) -> Entr
 
 
 def _pooled(
-    frames: Frames, method: str, sample_rate: int, root: Path, view: View, *, poolings: Sequence[Pooling]
+    frames: MakeFrames, method: str, sample_rate: int, root: Path, view: View, *, poolings: Sequence[Pooling]
 ) -> dict[str, FloatArray]:
     with threadpool_limits(1):  # more threads round sums in another way
         made = frames(view.samples(root, sample_rate))

@@ -9,10 +9,9 @@ errors of codes, bottlenecks and states of the GPT are those on the phones of wo
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from lm.judging import Scorer, Token, Unigram, abx_errors, fit_bigram, item_accuracies, token_frames, word_scores
@@ -30,6 +29,7 @@ from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import read
 from wordless.audio.recordings.embedded import EmbeddedConfig, Utterance, read_phones, speak, speech_folder, utterances
 from wordless.audio.recordings.spoken_pairs import CHANGES, JoinedSound, SpokenPairs, consistency_pairs, joined_sound
+from wordless.base.array_types import Array
 from wordless.base.machine import one_thread
 
 S = TypeVar("S", str, JoinedSound)  # a sound, or its file
@@ -172,7 +172,6 @@ def _models(subject: Subject, gpt: LanguageModel, untrained: LanguageModel) -> M
 ERRORS = "abx.json"
 CODES = "codes"
 BORDER = "#"  # stands for the neighbour of the first and last phone
-Frames = Mapping[str, npt.NDArray[Any]]  # (time, dim) by file; one row for each time step of codes
 
 
 @stage("abx", version=3, title="ABX on phones")
@@ -218,11 +217,8 @@ def has_pairs(entry: Entry) -> bool:
 
 def _representations(
     run: Run, subject: Subject, tokenizer: Tokenizer, folder: Path, codes: Mapping[str, Codes]
-) -> Iterator[tuple[str, Frames]]:
-    """Give each representation by name, one at a time.
-
-    These are bottlenecks, the centroids of their codes, the codes themselves, and states of all layers of both GPTs.
-    """
+) -> Iterator[tuple[str, Mapping[str, Array]]]:
+    """Give bottlenecks, centroids of their codes, codes, and states of both GPTs by layer: ``(time, dim)`` by file."""
     rate, channel = tokenizer.config.audio.sample_rate, tokenizer.config.audio.channel
     sounds = ((file, read(folder / file, rate, channel=channel).samples) for file in codes)
     yield "bottleneck", {file: quantised_vectors(tokenizer, samples) for file, samples in sounds}
