@@ -12,19 +12,12 @@ from lm.probing.task import require_labels
 from pipelines.chain.corpus import find_corpus, read_corpus, seen_of
 from pipelines.chain.features import features_of
 from pipelines.chain.language import make_codes, train_language
+from pipelines.chain.notices import notices, voice_notices
 from pipelines.chain.parts import Made, make_parts
 from pipelines.chain.run_output import FILES, require_own_parts, write_run_folder
 from pipelines.chain.sounds import known_speech, make_continuations, make_sounds, train_on_samples
 from pipelines.chain.study import Study
-from pipelines.chain.unlabelled import (
-    find_sources,
-    notices_of_starts,
-    notices_of_unlabelled,
-    notices_of_weights,
-    read_unlabelled,
-    shared_paths,
-    voice_notices,
-)
+from pipelines.chain.unlabelled import find_sources, read_unlabelled, shared_paths
 from pipelines.commandline.choices import EMBEDDED, EMBEDDED_SOURCE, with_choices, without_test
 from pipelines.commandline.overrides import command_line
 from pipelines.commandline.run_folders import LOG
@@ -74,13 +67,7 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
             options, found, settings, gang=gang, terminal=terminal, folder=folder, audio=settings.audio
         )
         unlabelled = read_unlabelled(settings, corpus, sources, gang=gang, terminal=terminal, folder=folder)
-        noticed = [
-            *corpus.notices,
-            *notices_of_unlabelled(corpus, unlabelled, settings),
-            *notices_of_weights(corpus, settings),
-            *notices_of_starts(corpus, settings, folder),
-        ]
-        corpus = replace(corpus, notices=tuple(noticed))
+        corpus = replace(corpus, notices=(*corpus.notices, *notices(corpus, unlabelled, settings, folder)))
         terminal.say(f"audio     {rates(settings)}")
         if settings.corpus.root == EMBEDDED and not named and (why := without_test(config)):
             terminal.say(f"notice    word order is not tested: {why}")

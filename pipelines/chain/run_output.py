@@ -8,8 +8,8 @@ from typing import get_args
 
 from lm.probing.fitted import FittedProbe, VectorRecipe
 from pipelines.chain.corpus import MANIFEST, REJECTED
+from pipelines.chain.notices import UNLABELLED, write_started, write_unlabelled
 from pipelines.chain.sounds import comb_notice, measure_speed
-from pipelines.chain.unlabelled import UNLABELLED, write_started, write_unlabelled
 from pipelines.commandline.run_folders import LOG, link_latest
 from pipelines.pages.phrasing import methods_table, summary
 from pipelines.pages.runs import RUNS, run_rows, write_runs_page

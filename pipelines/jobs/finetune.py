@@ -29,7 +29,7 @@ from lm.options import POOLINGS, VECTORS, ProbeConfig, VectorConfig
 from lm.probing.linear import VERSION
 from lm.probing.vectors import Frames, pool
 from pipelines.chain.corpus import MANIFEST, REJECTED, find_corpus, read_corpus, seen_of
-from pipelines.chain.unlabelled import unlabelled_of_run
+from pipelines.chain.notices import unlabelled_of_run
 from pipelines.commandline.outputs import REMEDY, hold
 from pipelines.commandline.overrides import command_line
 from pipelines.labelled import FinetuneConfig

@@ -16,7 +16,7 @@ from lm.probing.features_file import write_vectors
 from lm.probing.fitted import FittedProbe, ProbeDescription
 from lm.probing.task import require_labels
 from pipelines.chain.corpus import MANIFEST, find_corpus, read_corpus, seen_of
-from pipelines.chain.unlabelled import unlabelled_of_run
+from pipelines.chain.notices import unlabelled_of_run
 from pipelines.jobs.recordings import list_rejected
 from pipelines.labelled import ProbeRunConfig
 from pipelines.methods.table import BAGS, METHODS, STATES

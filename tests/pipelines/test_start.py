@@ -10,7 +10,7 @@ import torch
 
 from lm.model import LanguageModel
 from pipelines.chain.corpus import MANIFEST
-from pipelines.chain.unlabelled import STARTED, notices_of_starts, unlabelled_of_run, voice_notices, write_started
+from pipelines.chain.notices import STARTED, notices_of_starts, unlabelled_of_run, voice_notices, write_started
 from pipelines.results.run_record import read_results
 from pipelines.settings.run import RunSettings
 from pipelines.settings.run_rules import run_settings
@@ -289,10 +289,9 @@ def test_the_number_of_steps_follows_from_the_weights(finished_run: FinishedRun,
         assert (settings.vocoder.unfit is not None) == (start == "universal")
     with pytest.raises(InputError, match=r"^vocoder\.fit\.steps is 0.*random"):
         run_settings(composed(tmp_path, *SOUND, "vocoder.fit.steps=0", "vocoder.start=universal"))
-    settings = settings_of(tmp_path, null)  # without a vocoder
-    assert settings.vocoder.start is None
+    assert settings_of(tmp_path, null).vocoder.start is None  # without a vocoder
     nothing, settings = Clips.from_rows(tmp_path, ()), run_settings(composed(tmp_path, *SOUND))
-    notices = [*notices_of_starts(nothing, settings, tmp_path)]
+    notices = notices_of_starts(nothing, settings, tmp_path)
     assert any("random" in each and "vocoder.start=universal" in each for each in notices)
 
 

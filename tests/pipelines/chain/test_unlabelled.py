@@ -12,15 +12,9 @@ import soundfile
 import torch
 
 from pipelines.chain.corpus import MANIFEST, REJECTED
-from pipelines.chain.unlabelled import (
-    REJECTED_UNLABELLED,
-    find_sources,
-    notices_of_unlabelled,
-    notices_of_weights,
-    read_unlabelled,
-    unlabelled_of_run,
-    write_unlabelled,
-)
+from pipelines.chain.notices import notices_of_unlabelled, notices_of_weights, unlabelled_of_run, write_unlabelled
+from pipelines.chain.unlabelled import REJECTED_UNLABELLED, find_sources, read_unlabelled
+from pipelines.methods.table import METHODS
 from pipelines.settings.run import RunSettings
 from pipelines.settings.run_rules import run_settings
 from tests.pipelines.conftest import FinishedRun
@@ -33,6 +27,7 @@ from wordless.training.gangs import Gang
 
 RATE = 8000
 NO_CORPUS = Clips.from_rows(Path(), ())
+FOLDS = ("compare.folds=group", "stages=[tokenizer,lm,probe,report]")
 
 
 def settings_of(store: Path, *words: str) -> RunSettings:
@@ -97,8 +92,7 @@ def test_clips_that_a_run_heard_without_labels_are_known(tmp_path: Path) -> None
     assert re.match(rf"2 of 5 test clips\b.*{folder}\b.*\btrained\b", labelled)
     assert re.match(rf"3 of 5 test clips\b.*\bunlabelled\b.*{folder}\b", without)
     assert [*notices_of_weights(unlabelled, weights)] == []  # clips for training
-    words = ("compare.folds=group", "stages=[tokenizer,lm,probe,report]")
-    folds = settings_of(tmp_path, f"wav2vec2.weights={folder / 'wav2vec2'}", *words)
+    folds = settings_of(tmp_path, f"wav2vec2.weights={folder / 'wav2vec2'}", *FOLDS)
     assert len([*notices_of_weights(unlabelled, folds)]) == 1  # each is tested in one fold
     assert [*notices_of_weights(corpus, settings_of(tmp_path))] == []
     write_unlabelled([], folder)
@@ -159,14 +153,21 @@ def test_other_recordings_of_held_out_speakers_are_left_out(tmp_path: Path) -> N
     own = {name for name in names if "ann" in name}
     assert heard() == {*own, "noise.wav"}  # of which nothing is known
     assert heard("corpus.split.shared_groups=true") == {*names, "noise.wav"}
-    folds = ("compare.folds=group", "stages=[tokenizer,lm,probe,report]")
-    assert heard(*folds) == {"noise.wav"}  # each speaker is held out once
+    assert heard(*FOLDS) == {"noise.wav"}  # each speaker is held out once
     settings = settings_of(tmp_path, f"unlabelled={source}", *GROUPED)
     (_, unknown) = notices_of_unlabelled(corpus, read(settings, tmp_path, corpus), settings)
     assert re.search(r"\b1 unlabelled clip\b.*\bgroup\b", unknown)
     (source / "noise.wav").unlink()
     with pytest.raises(InputError, match=r"unlabelled=.*more: .*groups\b.*held out"):
-        heard(*folds)
+        heard(*FOLDS)
+
+
+@pytest.mark.parametrize("method", ["gpt", "gpt_sound", "gpt_windows", "simclr", "wav2vec2", "wav2vec2_finetuned"])
+def test_the_report_says_which_networks_unlabelled_clips_train(method: str, tmp_path: Path) -> None:
+    settings = settings_of(tmp_path, "stages=[tokenizer,probe]", f"compare.methods=[{method}]", "wav2vec2=tiny")
+    (notice,) = notices_of_unlabelled(NO_CORPUS, [NO_CORPUS], settings)
+    assert METHODS[method.removesuffix("_finetuned")].title[1:] in notice
+    assert not [*notices_of_unlabelled(NO_CORPUS, [NO_CORPUS], settings_of(tmp_path, "stages=[tokenizer]"))]
 
 
 def test_hours_limit_all_folders_together(tmp_path: Path) -> None:

@@ -1,0 +1,167 @@
+"""Notices of the report about sound beside the corpus that models of a run have heard, and lists of these clips.
+
+Test clips may be among them: networks are trained on unlabelled recordings, and a run may begin with models of another.
+"""
+
+from collections.abc import Iterator, Sequence
+from operator import attrgetter
+from pathlib import Path
+
+from pipelines.chain.corpus import MANIFEST
+from pipelines.chain.unlabelled import held_out_groups
+from pipelines.commandline.choices import EMBEDDED
+from pipelines.methods.table import METHODS
+from pipelines.settings.run import RunSettings
+from pipelines.stages.start import LM, TOKENS, UNIVERSAL, VOICE, gpt_hash, is_shipped, run_of_start, saved_vocoder
+from pipelines.store.run_folder import RESULTS
+from pipelines.store.store import SYNTHESISED
+from wordless.audio.recordings.description import groups_in_names
+from wordless.audio.recordings.manifest import (
+    SECONDS_PER_HOUR,
+    Clip,
+    Clips,
+    overlap_notices,
+    read_manifest,
+    write_manifest,
+)
+from wordless.base.errors import InputError, named
+from wordless.base.saved_models import LANGUAGE_MODEL, TOKENIZER, VOCODER, learned_labels
+from wordless.base.text import counted, listed
+
+UNLABELLED = "unlabelled.tsv"  # in the folder of a run
+STARTED = "start.tsv"  # there, too: the clips that the models it began with (such as lm.start) were trained on
+
+
+def notices(manifest: Clips, unlabelled: Sequence[Clips], settings: RunSettings, folder: Path) -> Iterator[str]:
+    """Give the notices of a run in ``folder``."""
+    yield from notices_of_unlabelled(manifest, unlabelled, settings)
+    yield from notices_of_weights(manifest, settings)
+    yield from notices_of_starts(manifest, settings, folder)
+
+
+def notices_of_unlabelled(manifest: Clips, unlabelled: Sequence[Clips], settings: RunSettings) -> Iterator[str]:
+    """Say for the report how much sound pre-training has beside the corpus, and which groups may be in it."""
+    others = {"gpt": settings.trains_lm, "wav2vec2": settings.pretrains_wav2vec2}  # for other methods or stages, too
+    networks = {each.name for each in settings.probed_methods if each.training and not each.learns_labels}
+    titles = [each.title for name, each in METHODS.items() if others.get(name, name in networks)]
+    titles += ["GPT of each rate"] if settings.trains_rates else []
+    trained = [f"the {title}" if title.startswith("GPT") else title for title in titles]
+    if not unlabelled or not trained:
+        return
+    clips = counted(sum(len(each.clips) for each in unlabelled), "other clip")
+    hours = sum(each.seconds for each in unlabelled) / SECONDS_PER_HOUR
+    were, names = "were" if len(trained) > 1 else "was", listed(trained)
+    yield f"{names[0].upper()}{names[1:]} {were} also trained on {clips} without labels ({hours:.3g} hours)"
+    own = [each for each in unlabelled if each.root.parent != settings.store.root / SYNTHESISED]
+    unknown = sum(groups_in_names(each.clips, settings.corpus.pattern).count(None) for each in own)
+    if unknown and held_out_groups(manifest, settings):
+        yield (
+            f"The names of {counted(unknown, 'unlabelled clip')} give no group, so a held-out group may be among "
+            "them: name the files so that corpus.pattern finds {group} in them, and its clips are left out"
+        )
+
+
+def notices_of_weights(manifest: Clips, settings: RunSettings) -> Iterator[str]:
+    """Say whether a speech model learned labels, as classifiers and CTC models do, or was trained on test clips."""
+    if settings.wav2vec2.weights is None:
+        return
+    folder = Path(settings.wav2vec2.weights).expanduser()
+    if learned_labels(folder):
+        yield f"the weights of wav2vec2.weights={folder} learned labels, so their layers are not self-supervised"
+    if _is_run(folder.parent):
+        yield from _overlaps(manifest, settings, folder.parent, "the weights of wav2vec 2.0")
+
+
+def notices_of_starts(manifest: Clips, settings: RunSettings, folder: Path) -> Iterator[str]:
+    """Say which models the run begins with, and what they know; refuse those in its ``folder``, which it replaces."""
+    for option, start, owner, readers in _starts(settings):
+        if owner.resolve() == folder.resolve():
+            problem = f"{option}={start} is in the folder of this run, which would replace it"
+            raise InputError(f"{problem}; name another run")
+        if option == TOKENS:
+            yield f"The tokenizer is that of {start}, used as it is ({TOKENS})"
+        elif option == LM:
+            weights = f"the weights of {start} ({LM}), with the SHA-256 {gpt_hash(start)[:16]}"
+            yield f"The training of the language model began with {weights}"
+        if _is_run(owner):
+            yield from _overlaps(manifest, settings, owner, readers)
+        else:
+            yield (
+                f"no {MANIFEST} beside {option}={start} lists the recordings that it was trained on: figures on test "
+                "clips mean nothing if these are among them"
+            )
+    yield from voice_notices(settings)
+
+
+def voice_notices(settings: RunSettings) -> tuple[str, ...]:
+    """Say where the vocoder begins and how far it is trained, and why the weights that ship do not serve it."""
+    own = settings.vocoder
+    if "vocoder" not in settings.stages:
+        return ()
+    trained, ships = f"trained {counted(own.fit.steps, 'step')}", f"that ship with Wordless ({VOICE}={UNIVERSAL})"
+    if own.start is None:
+        why = "" if own.unfit is None else f": of the weights {ships}, {own.unfit}"
+        return (f"WaveNet begins with random weights and is {trained}{why}",)
+    place = ships if is_shipped(own.start) else f"of {own.start} ({VOICE})"
+    weights = f"the weights {place}, with the SHA-256 {saved_vocoder(own.start).weights_sha256[:16]}"
+    notice = f"WaveNet begins with {weights}, and is {trained}"
+    if not own.fit.steps:
+        notice = f"WaveNet has {weights}, converted to the codes of this run and trained no further"
+    if is_shipped(own.start) and settings.corpus.root == EMBEDDED and settings.embedded.other:
+        return notice, "embedded.other names the voices and words that these weights were trained on: test clips, too"
+    return (notice,)
+
+
+def write_unlabelled(unlabelled: Sequence[Clips], folder: Path) -> None:
+    """List the clips in the folder of a finished run; a run without any has no list."""
+    _write_list(folder / UNLABELLED, [clip for each in unlabelled for clip in each.clips])
+
+
+def write_started(settings: RunSettings, root: Path, folder: Path) -> None:
+    """List in the folder of a finished run the clips that the models it began with were trained on, if any are known.
+
+    ``root`` is the folder of the corpus.
+    """
+    heard = dict[tuple[object, ...], Clip]()
+    for owner in dict.fromkeys(owner for _, _, owner, _ in _starts(settings) if _is_run(owner)):
+        for clip in (*read_manifest(owner / MANIFEST, root).of("train"), *unlabelled_of_run(owner, root)):
+            heard[clip.path, clip.sha256, clip.part] = clip
+    _write_list(folder / STARTED, [*heard.values()])
+
+
+def _write_list(file: Path, clips: Sequence[Clip]) -> None:
+    file.unlink(missing_ok=True)  # of an earlier run
+    if clips:
+        write_manifest(Clips.from_rows(file.parent, clips), file)
+
+
+def unlabelled_of_run(folder: Path, root: Path) -> tuple[Clip, ...]:
+    """Return the clips that `write_unlabelled` and `write_started` listed.
+
+    They are known by their hashes: their paths lie in other folders.
+    """
+    lists = (folder / name for name in (UNLABELLED, STARTED))
+    return tuple(clip for listed in lists if listed.is_file() for clip in read_manifest(listed, root).clips)
+
+
+def _starts(settings: RunSettings) -> Iterator[tuple[str, str, Path, str]]:
+    """Give each model that the run begins with: option, value, folder of the run that made it, its name's plural."""
+    for option, kind in ((TOKENS, TOKENIZER), (LM, LANGUAGE_MODEL), (VOICE, VOCODER)):
+        start = attrgetter(option)(settings)
+        if start is not None and not is_shipped(start):
+            yield option, start, run_of_start(start, kind, option=option), f"its {kind.name}'s weights"
+
+
+def _is_run(owner: Path) -> bool:
+    return (owner / RESULTS).is_file() and (owner / MANIFEST).is_file()
+
+
+def _overlaps(manifest: Clips, settings: RunSettings, owner: Path, readers: str) -> Iterator[str]:
+    """Give notices about clips of the run in the folder ``owner`` among the test clips, of all folds if there are any.
+
+    ``readers`` names, in the plural, the models of that run that are used.
+    """
+    trained, unlabelled = read_manifest(owner / MANIFEST, manifest.root), unlabelled_of_run(owner, manifest.root)
+    tested = manifest.with_columns(split="test") if settings.compare.folds else manifest
+    found = overlap_notices(tested, trained, owner=owner, readers=readers, unlabelled=unlabelled)
+    yield from (named(each, "corpus") for each in found)
