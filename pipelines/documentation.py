@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import fields
 
-from lm.judging import Score
+from lm.language_tests import Score
 from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.options import Index, group_by_section, index
 from pipelines.methods.table import METHODS

@@ -14,7 +14,7 @@ import pytest
 
 from pipelines import cli
 from pipelines.commandline.command import perform
-from wordless.base.files import compiling
+from wordless.base.compiling import compiling
 
 ROOT = Path(__file__).parents[1]
 

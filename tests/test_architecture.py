@@ -86,7 +86,7 @@ KEEPERS = {
     ),
     "sklearn": ("lm", "pipelines"),
     "librosa": ("vocoder/measures.py", "vocoder/speech_judges.py", "pipelines/stages/frames.py"),  # under a lock
-    "numba": ("vocoder/engines/kernels.py", "wordless/base/kernels.py"),
+    "numba": ("vocoder/engines/kernels.py", "wordless/base/compiling.py"),
     "llvmlite": ("vocoder/engines/kernels.py",),
     "jinja2": ("pipelines/pages",),
     "gradio": ("pipelines/demonstration/page.py",),

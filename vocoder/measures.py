@@ -23,8 +23,8 @@ from wordless.audio.options import SpectrogramConfig
 from wordless.audio.spectrogram import LogMel
 from wordless.audio.waveform import Waveform
 from wordless.base.array_types import DoubleArray, FloatArray
+from wordless.base.compiling import compiling, importing
 from wordless.base.errors import InputError
-from wordless.base.files import compiling, importing
 
 DECIBELS_PER_NAT = 10 / math.log(10)  # of power
 FULL_SCALE = 1 - 2**-15  # the largest 16-bit sample: at or above it a sound is clipped

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from wordless.base.array_types import FloatArray
+from wordless.base.compiling import importing
 from wordless.base.errors import InputError
-from wordless.base.files import importing
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -104,10 +104,10 @@ def probe_method(
     def judge(name: str) -> ProbeResult:
         return replace(probe(candidates[name], task, ridge, of=name), linear=None)  # which takes memory
 
-    judged = tuple(side_by_side(judge, candidates, threads=threads))
-    chosen = _best(judged).of
+    results = tuple(side_by_side(judge, candidates, threads=threads))
+    chosen = _best(results).of
     winner = probe(candidates[chosen], task, config, of=chosen, threads=threads)
-    return MethodResult(of=of, winner=winner, candidates=judged, probabilities=config.classifier == "logistic")
+    return MethodResult(of=of, winner=winner, candidates=results, probabilities=config.classifier == "logistic")
 
 
 def probe(features: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str, threads: int = 1) -> ProbeResult:
@@ -118,22 +118,21 @@ def probe(features: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str
     targets = {split: task.targets[rows] for split, rows in task.rows.items()}
     penalties = penalty_grid(config.penalties, config)
     features = powered(features, config.power)  # the same for each division
-    standard = standardise(features, _judged_rows(task))
+    standard = standardise(features, _all_rows(task))
     tries, parts, fits = list[Try](), tuple[float, ...](), penalties
     if task.parts is not None:
 
-        def held_out(rows: Rows) -> list[float]:
+        def accuracies(rows: Rows) -> list[float]:
             """Fit one division with each penalty; return the accuracies on what it holds out."""
-            inside, wanted, reached = standardise(features, rows), task.targets[rows["validation"]], list[float]()
-            known = task.targets[rows["train"]]
+            inside, known, reached = standardise(features, rows), task.targets[rows["train"]], list[float]()
             classifier = create_classifier(inside["train"], known, task, config, tolerance=TOLERANCE_OF_FOLDS)
-            judged = classifier.prepare(inside["validation"])
+            held_out, wanted = classifier.prepare(inside["validation"]), task.targets[rows["validation"]]
             for penalty in penalties:
                 classifier.fit(penalty)
-                reached.append(accuracy(classifier.scores(judged), wanted, task))
+                reached.append(accuracy(classifier.scores(held_out), wanted, task))
             return reached
 
-        reached = np.array(side_by_side(held_out, divisions(task), threads=threads), np.float64)  # (parts, penalties)
+        reached = np.array(side_by_side(accuracies, divisions(task), threads=threads), np.float64)  # (parts, penalties)
         means = reached.mean(0).tolist()
         tries = [Try(penalty=each, validation_accuracy=mean) for each, mean in zip(penalties, means, strict=True)]
         parts = tuple(reached[:, tries.index(_best(tries))].tolist())
@@ -143,16 +142,16 @@ def probe(features: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str
     scores, linear = dict[str, FloatArray](), (np.zeros((0, 0)), np.zeros(0))
     for penalty in fits:  # ascending: each fit starts from the solution of the previous fit
         classifier.fit(penalty)
-        judged = classifier.scores(prepared["validation"])
+        found = classifier.scores(prepared["validation"])
         if task.parts is None:
-            tries.append(Try(penalty=penalty, validation_accuracy=accuracy(judged, targets["validation"], task)))
+            tries.append(Try(penalty=penalty, validation_accuracy=accuracy(found, targets["validation"], task)))
         if _best(tries).penalty == penalty:
             others = {split: classifier.scores(own) for split, own in prepared.items() if split != "validation"}
-            scores, linear = {"validation": judged, **others}, classifier.linear()
+            scores, linear = {"validation": found, **others}, classifier.linear()
     return _result(of, _best(tries), scores, task, config, tuple(tries), linear=linear, parts=parts)
 
 
-def _judged_rows(task: ProbeTask) -> dict[str, IndexArray]:
+def _all_rows(task: ProbeTask) -> dict[str, IndexArray]:
     """Return the clips of each split, and the test clips with noise if there are any."""
     noisy = {NOISE: np.concatenate([*task.noisy.values()])} if task.noisy else {}
     return {**task.rows, **noisy}
@@ -181,15 +180,15 @@ def scored_method(scores: FloatArray, task: ProbeTask, config: ProbeConfig, *, o
     """Evaluate a method that has its own class probabilities ``(clips, classes)``, finite ones; nothing is fitted."""
     if scores.shape[1] != len(task.classes):
         raise InputError(f"{of} scores {scores.shape[1]} classes; the labels name {len(task.classes)}: make it anew")
-    judged, wanted = {split: scores[rows] for split, rows in _judged_rows(task).items()}, task.rows["validation"]
-    given = Try(penalty=0.0, validation_accuracy=accuracy(judged["validation"], task.targets[wanted], task))
-    result = _result(of, given, judged, task, config, ())
+    by_split, wanted = {split: scores[rows] for split, rows in _all_rows(task).items()}, task.rows["validation"]
+    given = Try(penalty=0.0, validation_accuracy=accuracy(by_split["validation"], task.targets[wanted], task))
+    result = _result(of, given, by_split, task, config, ())
     return MethodResult(of=of, winner=result, candidates=())
 
 
-def _best(judged: Sequence[J]) -> J:
-    """Return what was judged best; the first among equals."""
-    return max(judged, key=lambda each: each.validation_accuracy)
+def _best(tried: Sequence[J]) -> J:
+    """Return the best on validation; the first among equals."""
+    return max(tried, key=lambda each: each.validation_accuracy)
 
 
 def accuracy(scores: FloatArray, targets: BoolArray, task: ProbeTask) -> float:
@@ -215,7 +214,7 @@ def answers(scores: FloatArray, task: ProbeTask) -> BoolArray:
 def _result(
     of: str,
     best: Try,
-    judged: Features,
+    scores: Features,
     task: ProbeTask,
     config: ProbeConfig,
     tries: tuple[Try, ...],
@@ -223,26 +222,26 @@ def _result(
     linear: tuple[DoubleArray, DoubleArray] | None = None,
     parts: tuple[float, ...] = (),
 ) -> ProbeResult:
-    """Build the result of the best try from its scores ``(clips, classes)``, which are ``judged``, by split."""
-    targets, scores = task.targets[task.rows["test"]], judged["test"]
-    reached = outcome(scores, targets, task)
+    """Build the result of the best try from its scores ``(clips, classes)``, by split."""
+    targets, tested = task.targets[task.rows["test"]], scores["test"]
+    reached = outcome(tested, targets, task)
     found = _measured([reached], task, config).estimate(0, confidence=config.confidence)
-    predicted, present = answers(scores, task), np.flatnonzero(targets.any(0))
+    predicted, present = answers(tested, task), np.flatnonzero(targets.any(0))
     return ProbeResult(
         of=of,
         penalty=best.penalty if tries else None,
         validation_accuracy=best.validation_accuracy,
         validation_clips=len(task.rows["validation"]) + (len(task.rows["train"]) if parts else 0),
-        validation_scores=None if parts else judged["validation"],
+        validation_scores=None if parts else scores["validation"],
         parts=parts,
         test_accuracy=found.value,
         low=found.low,
         high=found.high,
         macro_f1=float(f1_score(targets, predicted, labels=present, average="macro", zero_division=0)),
-        mean_average_precision=float(measure(Rankings(truth=targets, scores=scores[None, None]))[0, 0]),
+        mean_average_precision=float(measure(Rankings(truth=targets, scores=tested[None, None]))[0, 0]),
         predictions=task.names(predicted),
-        scores=scores,
-        noise_scores=judged.get(NOISE),
+        scores=tested,
+        noise_scores=scores.get(NOISE),
         linear=linear,
         tries=tries,
     )

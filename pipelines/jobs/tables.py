@@ -11,7 +11,7 @@ from lm.bodies.body import BodyReading, FrontEnd
 from lm.bodies.clips import StoredClips
 from lm.finetuned import CLIPS_AT_ONCE, FineTunedModel
 from lm.heads import Row
-from lm.judging import Score, score
+from lm.language_tests import Score, score
 from lm.model import LanguageModel
 from pipelines.jobs.encode import encode_recording
 from pipelines.jobs.recordings import R, ReadSound, Told, attempted, workers_for

@@ -6,7 +6,7 @@ Chroma is the energy of each of the twelve pitch classes, for music.
 import numpy as np
 
 from wordless.base.array_types import FloatArray
-from wordless.base.files import importing
+from wordless.base.compiling import importing
 
 COEFFICIENTS = 20
 N_MELS = 40

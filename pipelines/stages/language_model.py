@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from lm.batches import CodeSequences, TrainingBatches, fitting_batches, loss, validation_batches
-from lm.judging import perplexities, pitch_errors
+from lm.language_tests import perplexities, pitch_errors
 from lm.model import LanguageModel
 from pipelines.stages.options import LanguageModelSettings
 from pipelines.stages.start import LM, TOKENS, gpt_hash, start_folder

@@ -12,7 +12,7 @@ import soundfile
 import torch
 from safetensors.torch import save_file
 
-from lm.judging import Bigram, diversity, fit_bigram, plausibility
+from lm.language_tests import Bigram, diversity, fit_bigram, plausibility
 from lm.model import LanguageModel
 from lm.options import CodeSampling
 from pipelines.stages.options import ListeningConfig, SoundJudge

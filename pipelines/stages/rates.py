@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from lm.judging import NGRAMS, distinct_ngrams
+from lm.language_tests import NGRAMS, distinct_ngrams
 from lm.model import LanguageModel
 from lm.options import CodeSampling
 from pipelines.stages.judging import Judge, name_labels, new_part, whole

@@ -14,7 +14,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from lm.judging import Scorer, Token, Unigram, abx_errors, fit_bigram, item_accuracies, token_frames, word_scores
+from lm.language_tests import Scorer, Token, Unigram, abx_errors, fit_bigram, item_accuracies, token_frames, word_scores
 from lm.model import LanguageModel
 from lm.options import Pitch
 from lm.pooled_states import states_over_time

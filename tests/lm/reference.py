@@ -1,4 +1,4 @@
-"""Slow oracles of the language model, bodies, heads and judging, written as plainly as the formula."""
+"""Slow oracles of the language model, bodies, heads and language tests, written as plainly as the formula."""
 
 import math
 from collections import Counter, defaultdict
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lm.gpt import GPT
-from lm.judging import Token
+from lm.language_tests import Token
 from tokenizer.codes import Codes
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lm.judging import pitch_errors, score
+from lm.language_tests import pitch_errors, score
 from lm.model import LanguageModel
 from lm.options import CodeSampling, GPTConfig
 from lm.pitch import PitchHead, fit_pitch

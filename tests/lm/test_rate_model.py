@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from lm.batches import UNCOUNTED, CodeSequences, TrainingBatches
-from lm.judging import score
+from lm.language_tests import score
 from lm.model import LanguageModel
 from lm.options import BatchConfig, CodeSampling
 from lm.pooled_states import layer_features

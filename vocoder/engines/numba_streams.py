@@ -13,7 +13,7 @@ from vocoder.engines.torch_streams import filled, matrices
 from vocoder.options import Sampling
 from vocoder.wavenet import WaveNet, silence
 from wordless.base.array_types import FloatArray
-from wordless.base.kernels import run
+from wordless.base.compiling import run
 from wordless.base.machine import multiplies_bf16
 
 NEVER = -1e30  # the logit of padding levels

@@ -82,7 +82,7 @@ class PitchTracker:
     def _decided(self) -> DoubleArray:
         """Follow the best path through the hops that have all their samples; return the pitch of the decided ones."""
         from wordless.audio.pitch_kernel import correlate, follow  # numba, which checks of options do without
-        from wordless.base.kernels import run
+        from wordless.base.compiling import run
 
         found, step = [np.zeros(0)], HOPS_TOGETHER * self.hop
         lags, extra = (int(self.lags[0]), int(self.lags[-1])), LEAST_POWER * self.window

@@ -5,7 +5,7 @@ Sums are in a stated order and stay in float64: neither the width of a vector no
 
 import numpy as np
 
-from wordless.base.kernels import kernel
+from wordless.base.compiling import kernel
 
 
 @kernel

@@ -7,10 +7,8 @@ import os
 import re
 import shutil
 import stat
-import sys
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -241,45 +239,6 @@ def existing(path: str) -> Path:
     """Return the path itself, or the nearest existing folder above it."""
     place = Path(path).absolute()
     return next(folder for folder in (place, *place.parents) if folder.exists())
-
-
-LOCK = "wordless-compiling.lock"
-
-
-@contextmanager
-def compiling() -> Iterator[None]:
-    """Run a block that numba may compile in, while no other process or thread runs such a block.
-
-    numba keeps compiled functions on the disk: an index of their types, and one file for each type. It writes them
-    without a lock, so two processes that compile at the same time can give two types one file. From then on each
-    process calls machine code of the wrong type and dies of a segmentation fault, until the files are deleted.
-
-    The system releases the lock when the process ends, for whatever reason. If no lock file can be written and locked,
-    nothing is locked. Do not nest blocks: the inner one waits for ever.
-    """
-    with ExitStack() as stack:
-        for path in lock_paths():
-            with suppress(OSError):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                handle = stack.enter_context(path.open("a"))
-                take_lock(handle)
-                # closing is not enough where a forked process has the file open
-                stack.callback(fcntl.flock, handle, fcntl.LOCK_UN)
-                break
-        yield
-
-
-@contextmanager
-def importing(name: str) -> Iterator[None]:
-    """Lock a block that imports the module ``name``, in which numba compiles some functions, if it is not imported."""
-    with nullcontext() if name in sys.modules else compiling():
-        yield
-
-
-def lock_paths() -> list[Path]:
-    """Return the possible paths of the lock file: in the user's cache, else in the folder of temporary files."""
-    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111  Path raises without a home
-    return [Path(cache, "wordless", LOCK), Path(tempfile.gettempdir(), f"{os.getuid()}-{LOCK}")]
 
 
 def folder_size(folder: Path) -> int:

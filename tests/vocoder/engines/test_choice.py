@@ -25,9 +25,8 @@ from vocoder.engines.torch_streams import TorchStreams
 from vocoder.generation import AS_LEARNED
 from vocoder.options import TAPS, Sampling, WaveNetConfig
 from vocoder.wavenet import WaveNet, silence
-from wordless.base import files as locks
-from wordless.base.files import compiling
-from wordless.base.kernels import run
+from wordless.base import compiling as locks
+from wordless.base.compiling import compiling, run
 
 LOGIT_TOLERANCE = 1e-4
 BF16_TOLERANCE = 0.03  # of the largest logit; bfloat16 has 8 bits

@@ -4,7 +4,6 @@ import errno
 import fcntl
 import hashlib
 import os
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,22 +14,10 @@ import pytest
 import soundfile
 from safetensors.numpy import save_file
 
-from tests.calling import SOON, assert_waits, beside
 from tests.hostile.measured import at_most_seconds, write_special_files
 from wordless.base import files
-from wordless.base import files as module
-from wordless.base.files import (
-    aside,
-    compiling,
-    file_hash,
-    importing,
-    is_full,
-    open_regular,
-    os_number,
-    replace_folder,
-    take_lock,
-    write_aside,
-)
+from wordless.base.compiling import compiling
+from wordless.base.files import aside, file_hash, is_full, open_regular, replace_folder, take_lock, write_aside
 
 
 def test_text_and_bytes_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -108,10 +95,10 @@ def test_every_library_s_full_disk_names_the_file(
     ],
 )
 def test_the_number_of_an_error_is_found_in_its_causes(error: Exception, number: int) -> None:
-    assert os_number(error) == number
+    assert files.os_number(error) == number
     outer = RuntimeError("a pool's")
     outer.__cause__ = error
-    assert os_number(outer) == number
+    assert files.os_number(outer) == number
 
 
 @pytest.mark.parametrize("killed", ["rmtree", "copyfileobj"])
@@ -160,47 +147,6 @@ def test_a_link_under_the_temporary_name_is_not_followed(tmp_path: Path) -> None
     assert (tmp_path / "a").read_text() == "new"
     assert not (tmp_path / "a").is_symlink()
     assert (tmp_path / "other").read_text() == "not ours"
-
-
-QUICK = "colorsys"  # a module of Python that nothing else imports here
-
-
-def import_quick() -> None:
-    with importing(QUICK):
-        import colorsys  # noqa: F401
-
-
-def enter() -> None:
-    with compiling():
-        pass
-
-
-def place(monkeypatch: pytest.MonkeyPatch, *paths: Path) -> None:
-    monkeypatch.setattr(module, "lock_paths", lambda: [*paths])
-
-
-def test_a_module_is_imported_by_one_process_at_a_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    place(monkeypatch, tmp_path / "here" / "lock", tmp_path / "other")
-    monkeypatch.delitem(sys.modules, QUICK, raising=False)
-    assert_waits(import_quick, lambda: QUICK in sys.modules)
-    assert (tmp_path / "here" / "lock").is_file()
-    assert not (tmp_path / "other").exists()
-    with compiling(), beside(import_quick) as ended:  # it is there, so nothing waits
-        assert ended.wait(SOON)
-
-
-def test_the_next_place_is_taken_if_one_cannot_be_written_to_and_without_any_nothing_waits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "file").touch()
-    place(monkeypatch, tmp_path / "file" / "lock", tmp_path / "lock")
-    monkeypatch.delitem(sys.modules, QUICK, raising=False)
-    assert_waits(import_quick, lambda: QUICK in sys.modules)
-    assert (tmp_path / "lock").is_file()
-    (tmp_path / "file").touch()
-    place(monkeypatch, tmp_path / "file" / "lock", tmp_path / "file" / "other")
-    with compiling(), beside(enter) as ended:
-        assert ended.wait(SOON)
 
 
 def test_a_disk_without_locks_is_refused_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

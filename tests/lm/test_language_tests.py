@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from lm.judging import (
+from lm.language_tests import (
     Bigram,
     Distance,
     Token,
@@ -137,7 +137,7 @@ def test_errors_are_those_of_loops_over_all_triples(
     distance: Distance, at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of three phones in two contexts by three speakers; not every speaker has all of them."""
-    monkeypatch.setattr("lm.judging.CELLS_AT_ONCE", at_once)
+    monkeypatch.setattr("lm.language_tests.CELLS_AT_ONCE", at_once)
     rng, given = np.random.default_rng(0), list[Token]()
     for _ in range(26):
         phone, context, speaker = "pbt"[rng.integers(3)], ("#", "ae"[rng.integers(2)]), "xyz"[rng.integers(3)]

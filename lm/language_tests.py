@@ -1,26 +1,22 @@
 """Tests that judge a language model of sound by its probabilities and states, without labels or training.
 
-The score of a recording is its log-probability divided by its number of codes, so that a longer recording is not less
-probable for its length alone. Of two recordings of which one is right, a language model should find the right one more
-probable. An item, such as a word, is in several pairs: in several voices, and against several made-up words. Its
-accuracy is the share of its pairs in which the right recording has the higher score; a tie counts half. Chance is 0.5.
-Items are what a bootstrap resamples, since the pairs of an item are not independent.
+The score of a recording is its log-probability divided by its number of codes, so that length alone does not decide. Of
+two recordings, a language model should find the right one more probable. An item, such as a word, is in several pairs:
+in several voices, and against several made-up words. Its accuracy is the share of its pairs whose right recording has
+the higher score; a tie counts half. Chance is 0.5. A bootstrap resamples items: the pairs of one are not independent.
 
-Unigram and bigram models of codes show how much of a test needs no more than the frequencies of codes or of their
-pairs. The bigram is smoothed by a Dirichlet prior with the unigram as its mean (MacKay and Peto 1995)::
+Unigram and bigram models of each stream of codes show how much of a test needs no more than the frequencies of codes or
+of their pairs. The bigram is smoothed by a Dirichlet prior with the unigram as its mean (MacKay and Peto 1995)::
 
     p(b | a) = (count(a, b) + strength * p(b)) / (count(a) + strength)
-
-Each stream of codes has its own model, whose context is the code before in the same stream.
 
 ABX asks whether a phone is nearer to the same phone of another speaker than to another phone. A and X are tokens of one
 phone, B is a token of another. All three stand between the same neighbours. A and B are of one speaker, X is of
 another: ABX within context, across speakers, as in ZeroSpeech 2021 (Schatz et al. 2013; Nguyen et al. 2020,
 arXiv:2011.11588). The error is the share of triples in which B is nearer to X than A is; equal distances count half,
 and chance is 0.5. Shares are averaged over contexts and speakers of X, then over speakers of A and B, then over phones,
-as the package fastabx does (Poli et al. 2025, arXiv:2505.02692). That package needs Python 3.12, and its newest
-versions a newer PyTorch than this project, so the measure is computed here. The distance of two tokens is the mean of
-their frames' distances along the best path of dynamic time warping.
+as the package fastabx does, which needs Python 3.12 (Poli et al. 2025, arXiv:2505.02692). The distance of two
+tokens is the mean of their frames' distances along the best path of dynamic time warping.
 """
 
 import math
