@@ -84,7 +84,7 @@ KEEPERS = {
         # its layers and its cache
         *("lm/samples/model.py", "lm/samples/local_attention.py"),
     ),
-    "sklearn": ("lm", "pipelines"),
+    "sklearn": ("lm", "pipelines", "vocoder/filters.py"),
     "librosa": ("vocoder/measures.py", "vocoder/speech_judges.py", "pipelines/stages/frames.py"),  # under a lock
     "numba": ("vocoder/engines/kernels.py", "wordless/base/compiling.py"),
     "llvmlite": ("vocoder/engines/kernels.py",),
