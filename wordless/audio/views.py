@@ -43,7 +43,8 @@ class Change:
     speed: float = 1.0  # above 1 is faster
     formants: float = 1.0  # above 1 is lower: band m takes its value from m * formants
     patch_frames: int = 1  # of a warped view, frames that fill no whole patch of so many frames are dropped
-    voices: tuple[Clip, ...] = field(default=(), repr=False)  # clips whose sum is the noise; none: it is white
+    # Clips whose sum is the noise, and the sample with which each begins; none: the noise is white.
+    voices: tuple[tuple[Clip, int], ...] = field(default=(), repr=False)
 
     @property
     def is_played(self) -> bool:
@@ -75,7 +76,8 @@ class View:
     def key(self) -> list[str | int]:
         """The sound of the view, in whichever split its clip stands."""
         change = [] if self.change == AS_RECORDED else [repr(self.change)]
-        return [*self.clip.sound, *change, *(each for voice in self.change.voices for each in voice.sound)]
+        voices = [each for voice, first in self.change.voices for each in (*voice.sound, first)]
+        return [*self.clip.sound, *change, *voices]
 
     def num_samples(self, sample_rate: int) -> int:
         """Count the samples at ``sample_rate``: at least one is left of a clip."""
@@ -102,7 +104,7 @@ class View:
 
     def _noisy(self, root: Path, snr: float) -> Iterator[FloatArray]:
         """Add noise, the same at all ratios but for its level; the clip is decoded once more for its power."""
-        voices = [_voice(root, voice, self.clip.sample_rate) for voice in self.change.voices]
+        voices = [_voice(root, voice, self.clip.sample_rate, first=first) for voice, first in self.change.voices]
         sums = np.zeros(4)  # of ones, samples, their squares, and squares of the noise
         for block, noise in self._with_noise(root, voices):
             squares = [np.square(each, dtype=float).sum() for each in (block, noise)]
@@ -126,12 +128,19 @@ class View:
             place += len(block)
 
 
-def _voice(root: Path, clip: Clip, sample_rate: int) -> FloatArray:
-    """Read the first minute of a clip, at unit power."""
-    part = replace(clip.part, num_samples=min(clip.num_samples, VOICE_SECONDS * clip.sample_rate))
-    samples = join_blocks(read_blocks(root / clip.path, sample_rate, part=part))
+def _voice(root: Path, clip: Clip, sample_rate: int, *, first: int) -> FloatArray:
+    """Read the first minute of a clip, at unit power, from the sample ``first`` of the clip round to it again."""
+    part = replace(clip.part, num_samples=_voice_samples(clip))
+    samples = np.roll(
+        join_blocks(read_blocks(root / clip.path, sample_rate, part=part)),
+        -round(first * sample_rate / clip.sample_rate),
+    )
     unit: FloatArray = (samples - samples.mean()) / max(np.float32(samples.std()), TINY)
     return unit
+
+
+def _voice_samples(clip: Clip) -> int:
+    return min(clip.num_samples, VOICE_SECONDS * clip.sample_rate)
 
 
 TINY = np.finfo(np.float32).tiny
@@ -188,10 +197,14 @@ def compared_views(
     return views
 
 
-def _voices(clip: Clip, train: Sequence[Clip]) -> tuple[Clip, ...]:
-    """Draw the training clips that speak at once behind a test clip, by its name."""
-    drawn = np.random.default_rng(named_seed(clip.name)).choice(len(train), VOICES, replace=len(train) < VOICES)
-    return tuple(train[place] for place in drawn)
+def _voices(clip: Clip, train: Sequence[Clip]) -> tuple[tuple[Clip, int], ...]:
+    """Draw the training clips that speak at once behind a test clip, and their begins, by its name.
+
+    Words that were recorded alone have pauses at their ends; without other begins, these would fall together.
+    """
+    rng = np.random.default_rng(named_seed(clip.name))
+    drawn = [train[place] for place in rng.choice(len(train), VOICES, replace=len(train) < VOICES)]
+    return tuple((voice, int(rng.integers(_voice_samples(voice)))) for voice in drawn)
 
 
 @dataclass(frozen=True, kw_only=True)
