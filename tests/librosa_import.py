@@ -1,4 +1,4 @@
-"""Import librosa's pitch module under the lock of `wordless.base.files`, for the server of `tests.killing`."""
+"""Import librosa's pitch module under the lock of `wordless.base.compiling`, for the server of `tests.killing`."""
 
 from wordless.base.compiling import importing
 

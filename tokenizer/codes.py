@@ -219,7 +219,7 @@ class Codes:
                 problem = f"values lie in [{values.min()}, {values.max()}]"
                 raise InputError(f"{problem}; {owner} has codes 0 to {size - 1}: these codes are of another tokenizer")
         checked = self.values.view()
-        checked.flags.writeable = False  # what was checked stays so; a copy can be changed
+        checked.flags.writeable = False  # an assignment to a code would not be checked
         object.__setattr__(self, "values", checked)
 
     def __eq__(self, other: object) -> bool:

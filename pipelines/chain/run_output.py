@@ -1,6 +1,6 @@
 """The folder of a run, written from the entries of the store: models, probe, sounds, results; and for trackers."""
 
-import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +28,7 @@ from pipelines.store.stored_features import GPT, PROBE
 from wordless.audio.recordings.manifest import Clips, write_manifest, write_rejected
 from wordless.base.errors import InputError
 from wordless.base.files import replace_folder, write_aside
+from wordless.base.saved_models import CONFIG
 from wordless.base.saved_models import PROBE as KIND
 
 COMPARISON = "comparison.md"
@@ -49,9 +50,9 @@ PARTS = {
 
 def require_own_parts(folder: Path) -> None:
     """Refuse a folder in which something that no run wrote has the name of a part, because a run replaces its parts."""
-    for name in (*PARTS, SAMPLE_SOUNDS):
+    for name in (*PARTS, SAMPLE_SOUNDS, KIND.part):
         place = folder / name
-        if place.exists() and not (place / ENTRY).is_file():
+        if place.exists() and not (place / (CONFIG if name == KIND.part else ENTRY)).is_file():
             raise InputError(
                 f"no run wrote {place}, and this run would replace it; choose another folder, hydra.run.dir=PATH, or "
                 f"move {place}"
@@ -116,16 +117,18 @@ def write_probe(folder: Path, entries: Mapping[str, Entry], manifest: Clips, set
     A run without the stage ``probe``, or without a method whose vectors the run's own models make, has no such folder.
     """
     place, compare = folder / KIND.part, settings.compare
-    shutil.rmtree(place, ignore_errors=True)  # of an earlier run in this folder, or of a killed one
     # Of several rates, the GPT of the comparison is not the run's own.
     methods = (BAG_OF_CODES,) if settings.tokenizer.rates else (GPT, BAG_OF_CODES)
     names = [f"probed_{method}" for method in methods if settings.probes(method)]
     if not (probes := [entries[name] for name in names if name in entries]):
+        replace_folder(place, None)
         return
     probe = FittedProbe.from_pretrained(probes[0].folder)
     recipe = VectorRecipe(vectors=compare.vectors, states=compare.states, assignments=compare.assignments)
     trim_db = manifest.effective_trim_db(settings.corpus.inspection.trim_db)
-    FittedProbe(probe.linear, replace(probe.description, recipe=recipe, trim_db=trim_db)).save_pretrained(place)
+    with tempfile.TemporaryDirectory() as saved:
+        FittedProbe(probe.linear, replace(probe.description, recipe=recipe, trim_db=trim_db)).save_pretrained(saved)
+        replace_folder(place, Path(saved))
 
 
 FILES = (REPORT, RESULTS, COMPARISON, MANIFEST, REJECTED, UNLABELLED, LOG)

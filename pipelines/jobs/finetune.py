@@ -9,8 +9,8 @@ the labels of these clips, too; the others also know the clips of the run's ``un
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
@@ -265,17 +265,22 @@ def _folder(settings: FinetuneConfig, corpus: str, made_of: str) -> Path:
     return settings.model / FINETUNED / f"{name}_{settings.head.name}_{made_of[:8]}"
 
 
-def _claimed(folder: Path, made_of: str) -> AbstractContextManager[None]:
+@contextmanager
+def _claimed(folder: Path, made_of: str) -> Iterator[None]:
     """Lock the folder of the results, which must be new, empty, or of the same command."""
     job = {"made of": made_of}
     left = {f"{JOB}.aside"}  # by a command that was killed at its first file
     others = not folder.is_dir() or {each.name for each in folder.iterdir()} - left
+    refused = InputError(f"output={folder} was begun with other values, or holds other things; {REMEDY}")
     if folder.exists() and others and find_object(folder / JOB) != job:
-        raise InputError(f"output={folder} was begun with other values, or holds other things; {REMEDY}")
+        raise refused
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / JOB).exists():  # another file in its place would have no lock
         write_json(folder / JOB, job)
-    return hold(folder, option="output", lock=JOB)
+    with hold(folder, option="output", lock=JOB):
+        if find_object(folder / JOB) != job:  # another command began at the same moment
+            raise refused
+        yield
 
 
 OUTPUTS, STEPS = "outputs.npy", "steps.npy"  # of validation and test clips: (sum of steps, width), steps of each

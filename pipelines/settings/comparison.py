@@ -66,7 +66,9 @@ class ComparisonConfig(ReadingConfig):
         most=MOST_NOISE,
         distinct=True,
     )
-    noise: Noise = option("white", "kind of that noise; babble: the sum of six training clips at equal power")
+    noise: Noise = option(
+        "white", "kind of that noise; babble: the sum of six training clips at equal power, fewer are repeated"
+    )
     features: Mapping[str, Path] | None = option(
         None, "{name: file}: feature vectors of other programs, in .npz, .safetensors or .parquet (docs/guide.md)"
     )
@@ -79,6 +81,8 @@ class ComparisonConfig(ReadingConfig):
         if self.noise_snr and self.features:
             rule = f"features.{min(self.features)} has no vectors of noisy clips: choose [], or leave the features out"
             raise InputError(option="noise_snr", value=self.noise_snr, rule=rule)
+        rule = "there is no noise without ratios: name some, such as compare.noise_snr=[20,10]"
+        self.refuse_if(self.noise != "white" and not self.noise_snr, "noise", rule)
         for name, file in (self.features or {}).items():
             require_features(name, file)
         for method in self.all_methods:

@@ -32,6 +32,7 @@ from wordless.audio.recordings.manifest import Clips, Split, read_manifest
 from wordless.base.errors import InputError
 from wordless.base.files import file_hash
 from wordless.base.progress import Terminal
+from wordless.base.saved_models import CONFIG
 from wordless.training.fit import choose_precision, with_precision
 from wordless.training.gangs import Gang
 
@@ -243,15 +244,17 @@ def test_nothing_is_learned_from_validation_and_test_clips(
         assert any(not torch.equal(usual[name], other[name]) for name in names), stage
 
 
-def test_parts_of_an_earlier_run_are_replaced_and_a_folder_of_the_user_is_not(tmp_path: Path) -> None:
-    for part in ("lm", "tokenizer"):
+@pytest.mark.parametrize("name", ["rates", "probe"])
+def test_parts_of_an_earlier_run_are_replaced_and_a_folder_of_the_user_is_not(name: str, tmp_path: Path) -> None:
+    for part, written in (("lm", ENTRY), ("tokenizer", ENTRY), ("probe", CONFIG)):
         (tmp_path / part).mkdir()
-        (tmp_path / part / ENTRY).touch()
+        (tmp_path / part / written).touch()
     (tmp_path / "notes").mkdir()
     require_own_parts(tmp_path)
-    (tmp_path / "rates").mkdir()
-    (tmp_path / "rates/work.py").touch()
-    with pytest.raises(InputError, match=r"no run\b.*rates\b"):
+    shutil.rmtree(tmp_path / name, ignore_errors=True)
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "work.py").touch()
+    with pytest.raises(InputError, match=rf"no run\b.*{name}\b"):
         require_own_parts(tmp_path)
 
 
