@@ -231,6 +231,17 @@ def test_resamples_of_a_biased_measure_stay_within_its_range(perfect: bool) -> N
             np.testing.assert_allclose(draws, 1)
 
 
+def test_each_method_s_resamples_of_a_biased_measure_lie_about_its_own_value() -> None:
+    ranked = rankings()
+    ranked = replace(
+        ranked, scores=ranked.scores * np.array([1.0, -1.0])[:, None, None, None]
+    )  # the other one is wrong
+    for fold in (ranked, Decisions(truth=ranked.truth, chosen=ranked.scores[:, 0] > 0.5)):
+        good, bad = measure(fold)[0]
+        assert good > bad + 0.2
+        np.testing.assert_allclose(bootstrap([fold], resamples=200, seed=0).mean(0), [good, bad], atol=0.01)
+
+
 def test_p_counts_the_rarer_side_and_intervals_over_folds_are_students() -> None:
     assert two_sided_p(np.full(999, 0.1)) == pytest.approx(0.002)
     assert two_sided_p(np.array([-1.0] * 24 + [1.0] * 975)) == pytest.approx(0.05)
