@@ -76,7 +76,7 @@ def test_an_incomplete_last_state_is_read_or_left_out() -> None:
 
 def batch(model: LanguageModel, *steps: int) -> tuple[torch.Tensor, torch.Tensor]:
     """Codes of several lengths."""
-    clips = [torch.from_numpy(random_codes(n, streams=model.format.streams, seed=n).values).long() for n in steps]
+    clips = [torch.tensor(random_codes(n, streams=model.format.streams, seed=n).values).long() for n in steps]
     return torch.nn.utils.rnn.pad_sequence(clips, batch_first=True), torch.tensor(steps)
 
 
