@@ -18,6 +18,7 @@ from lm.language_tests import (
     distinct_ngrams,
     fit_bigram,
     item_accuracies,
+    perplexities,
     plausibility,
     score,
     token_frames,
@@ -109,6 +110,13 @@ def test_models_give_what_counting_gives(streams: int) -> None:
     assert unigram.log_probabilities(codes).sum() == pytest.approx(counted)
     assert unigram_perplexity(train, [codes]) == pytest.approx(math.exp(-counted / codes.values.size))
     assert bigram.log_probabilities(codes).sum() == pytest.approx(bigram_log_probability(train, codes, 2.5))
+
+
+def test_figures_of_a_model_are_of_validation_beside_frequencies_in_train(model: LanguageModel) -> None:
+    train, held_out = ([random_codes(steps, streams=model.format.streams, seed=steps)] for steps in (40, 7))
+    found = perplexities(model, train, held_out)
+    assert found["unigram_perplexity"] == unigram_perplexity(train, held_out) != unigram_perplexity(held_out, train)
+    assert math.log(found["perplexity"]) == pytest.approx(-float(model.log_probabilities(held_out[0]).mean()), rel=1e-5)
 
 
 def test_the_prior_is_chosen_on_validation() -> None:
