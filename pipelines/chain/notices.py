@@ -41,7 +41,7 @@ def notices(manifest: Clips, unlabelled: Sequence[Clips], settings: RunSettings,
 
 def notices_of_unlabelled(manifest: Clips, unlabelled: Sequence[Clips], settings: RunSettings) -> Iterator[str]:
     """Say for the report how much sound pre-training has beside the corpus, and which groups may be in it."""
-    others = {"gpt": settings.trains_lm, "wav2vec2": settings.pretrains_wav2vec2}  # for other methods or stages, too
+    others = {"gpt": settings.trains_lm, "wav2vec2": settings.pretrains_wav2vec2}  # not for their methods alone
     networks = {each.name for each in settings.probed_methods if each.training and not each.learns_labels}
     titles = [each.title for name, each in METHODS.items() if others.get(name, name in networks)]
     titles += ["GPT of each rate"] if settings.trains_rates else []

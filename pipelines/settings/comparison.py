@@ -13,7 +13,7 @@ from pipelines.methods.table import METHODS, ROWS, own_method, require_features
 from tokenizer.options import Assignments
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.recordings.splits import folds
-from wordless.audio.views import Noise
+from wordless.audio.views import VOICES, Noise
 from wordless.base.errors import InputError, within
 from wordless.base.options import option
 from wordless.base.values import match_choice
@@ -67,7 +67,7 @@ class ComparisonConfig(ReadingConfig):
         distinct=True,
     )
     noise: Noise = option(
-        "white", "kind of that noise; babble: the sum of six training clips at equal power, fewer are repeated"
+        "white", f"kind of that noise; babble: the sum of {VOICES} training clips at equal power, fewer are repeated"
     )
     features: Mapping[str, Path] | None = option(
         None, "{name: file}: feature vectors of other programs, in .npz, .safetensors or .parquet (docs/guide.md)"

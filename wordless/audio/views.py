@@ -104,7 +104,7 @@ class View:
 
     def _noisy(self, root: Path, snr: float) -> Iterator[FloatArray]:
         """Add noise, the same at all ratios but for its level; the clip is decoded once more for its power."""
-        voices = [_voice(root, voice, self.clip.sample_rate, first=first) for voice, first in self.change.voices]
+        voices = [_read_voice(root, voice, self.clip.sample_rate, first=first) for voice, first in self.change.voices]
         sums = np.zeros(4)  # of ones, samples, their squares, and squares of the noise
         for block, noise in self._with_noise(root, voices):
             squares = [np.square(each, dtype=float).sum() for each in (block, noise)]
@@ -128,7 +128,7 @@ class View:
             place += len(block)
 
 
-def _voice(root: Path, clip: Clip, sample_rate: int, *, first: int) -> FloatArray:
+def _read_voice(root: Path, clip: Clip, sample_rate: int, *, first: int) -> FloatArray:
     """Read the first minute of a clip, at unit power, from the sample ``first`` of the clip round to it again."""
     part = replace(clip.part, num_samples=_voice_samples(clip))
     samples = np.roll(
@@ -145,8 +145,8 @@ def _voice_samples(clip: Clip) -> int:
 
 TINY = np.finfo(np.float32).tiny
 Noise = Literal["white", "babble"]
-VOICES = 6  # at once in babble, as in a full room
-VOICE_SECONDS = 60  # of each; a voice begins again behind its end
+VOICES = 6  # at once in babble
+VOICE_SECONDS = 60  # of each voice, which are repeated
 SPREAD = 0.25  # hearings are up to this ratio slower or faster, with formants and pitch
 LATEST = 0.02  # seconds: begins of hearings are spread from 0 to here
 RANGES = (0.75, 1.25)  # of the front end's own dynamic range: 30 to 50 dB for one of 40
@@ -190,14 +190,14 @@ def compared_views(
     if not noise_snr:
         return views
     test, train = manifest.of("test"), manifest.of("train")
-    voices = [_voices(clip, train) if noise == "babble" else () for clip in test]
+    voices = [_draw_voices(clip, train) if noise == "babble" else () for clip in test]
     for snr in noise_snr:
         for clip, others in zip(test, voices, strict=True):
             views += [View(clip, replace(change, noise_snr=snr, voices=others)) for change in changes]
     return views
 
 
-def _voices(clip: Clip, train: Sequence[Clip]) -> tuple[tuple[Clip, int], ...]:
+def _draw_voices(clip: Clip, train: Sequence[Clip]) -> tuple[tuple[Clip, int], ...]:
     """Draw the training clips that speak at once behind a test clip, and their begins, by its name.
 
     Words that were recorded alone have pauses at their ends; without other begins, these would fall together.
