@@ -12,6 +12,7 @@ little history. A crop at the start of its clip has its full history, silence, a
 inside a clip, codes whose conditions would look ahead beyond the crop are not counted either.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -20,16 +21,18 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, pad
+from torch.nn.functional import avg_pool1d, cross_entropy, pad
 
 from tokenizer.codes import CodeMeanings
-from vocoder.frames import code_frames, frequencies, lags, pitch_frames, recorded_phase
-from vocoder.options import LEVELS, PITCH_INPUTS, CropsConfig, WaveNetConfig
+from vocoder.frames import HarmonicVoice, code_frames, frequencies, lags, pitch_frames, voice_bands, voice_inputs
+from vocoder.options import LEVELS, PITCH_INPUTS, VOICE_INPUTS, CropsConfig, WaveNetConfig
 from vocoder.wavenet import UNKNOWN_GROUP, mu_law_encode, silence
 from wordless.base.errors import InputError
 from wordless.base.machine import Batch
 
 NOT_COUNTED = -100  # target of a sample that the loss ignores
+HOARSE_CROPS = 0.8  # share of the crops whose past is made hoarse
+WHISPER_HOP = 64  # samples; windows of twice as many hold less than a period, so that noise of them has none
 PIECE = 1 << 20  # samples of long clips that are read together
 
 
@@ -86,7 +89,7 @@ class VocoderBatch(Batch):
     targets: Tensor  # (batch, time) int64; levels; NOT_COUNTED where the loss ignores them
     spectrogram: Tensor  # (batch, frames, inputs) float32, conditions of the codes; zeros beyond a clip's end
     groups: Tensor  # (batch,) int64
-    phase: Tensor | None  # (batch, time, 3) float32, of the voice: see vocoder.frames; None: no pitch is read
+    phase: Tensor | None  # (batch, time, 5) float32, of the voice: see vocoder.frames; None: no pitch is read
     counted: int  # number of targets that the loss counts; known on the host, which saves a query to the GPU
     by_crop: bool = False  # whether each crop weighs the same in the loss; False: each counted target
 
@@ -101,6 +104,8 @@ class _Crop:
     group: int
     pitched: bool  # whether the pitch is known
     jitter: Tensor | None  # (samples,) int64, added to the input levels
+    whisper: Tensor | None  # (samples,) float64: noise like the sound, which takes the place of a share of its voice
+    hoarseness: float  # that share
 
 
 class Crops:
@@ -137,6 +142,7 @@ class Crops:
         if not self.code_counts.sum():
             raise InputError("there are no clips to train the vocoder on; widen the training split")
         self._tables = [*map(self._table, clips.codes)]
+        self._bands = [bands_of(each.meanings) for each in clips.codes] if model.pitch else []
 
     def batch(self, step: int, part: int = 0, parts: int = 1) -> VocoderBatch:
         """Return share ``part`` of ``parts`` of the batch of ``step``; ``parts`` must divide the batch size."""
@@ -157,10 +163,14 @@ class Crops:
         step_samples, first_code = self.model.samples_per_code, int(self.clips.code_offsets[clip])
         first, last, sound = start * step_samples, stop * step_samples, self.clips.sound
         begin, end = (int(offset) for offset in sound.offsets[clip : clip + 2])
+        own, whisper, hoarseness = sound.samples[begin + first : min(begin + last, end)], None, 0.0
+        if pitched and self.config.hoarseness and rng.random() < HOARSE_CROPS:
+            hoarseness = self.config.hoarseness * rng.random()
+            whisper = whispered(_full_scale(own), rng)
         return _Crop(
             codebook=codebook,
             codes=self.clips.codes[codebook].values[first_code + start : first_code + stop],
-            sound=sound.samples[begin + first : min(begin + last, end)],
+            sound=own,
             levels=sound.levels(clip, first - 1, last, levels=self.model.levels),
             uncounted=(
                 0 if start == 0 else self.config.context_codes * step_samples,
@@ -169,6 +179,8 @@ class Crops:
             group=group,
             pitched=pitched,
             jitter=jitter,
+            whisper=whisper,
+            hoarseness=hoarseness,
         )
 
     def _jitter(self, rng: np.random.Generator, codes: int) -> Tensor:
@@ -185,13 +197,18 @@ class Crops:
 
     def _collate(self, crops: list[_Crop]) -> VocoderBatch:
         codes = max(len(crop.codes) for crop in crops)
-        sounds = [self._levels(crop, codes) for crop in crops]
-        targets = torch.stack([targets for _, targets in sounds])
-        spectrogram, phase = self._spectrogram(crops, codes), None
+        spectrogram, voices, phase = self._spectrogram(crops, codes), [None] * len(crops), None
         if self.model.pitch:
             pitch = [self._pitch(crop, codes) for crop in crops]
-            spectrogram = torch.cat([spectrogram, torch.stack(pitch)], dim=2)
-            phase = torch.stack([self._phase(crop, each) for crop, each in zip(crops, pitch, strict=True)])
+            hop, rate, mels = self.model.hop_length, self.model.sample_rate, self.model.n_mels
+            voices = [frequencies(pad(own, (0, 0, 1, 1)), hop_length=hop, sample_rate=rate) for own in pitch]
+            phases = (
+                self._phase(crop, own[:, :mels], *voice)
+                for crop, own, voice in zip(crops, spectrogram, voices, strict=True)
+            )
+            phase, spectrogram = torch.stack([*phases]), torch.cat([spectrogram, torch.stack(pitch)], dim=2)
+        sounds = [self._levels(crop, codes, voice and voice[1]) for crop, voice in zip(crops, voices, strict=True)]
+        targets = torch.stack([targets for _, targets in sounds])
         return VocoderBatch(
             previous=torch.stack([previous for previous, _ in sounds]),
             targets=targets,
@@ -202,10 +219,14 @@ class Crops:
             by_crop=self.by_crop,
         )
 
-    def _levels(self, crop: _Crop, codes: int) -> tuple[Tensor, Tensor]:
-        """Return previous levels and targets, ``(codes * samples_per_code,)`` each."""
+    def _levels(self, crop: _Crop, codes: int, voiced: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Return previous levels and targets, ``(codes * samples_per_code,)`` each; ``voiced`` as of `frequencies`."""
         levels, length = self.model.levels, len(crop.sound)
         previous, targets, (before, after) = crop.levels[:-1], crop.levels[1:].clone(), crop.uncounted
+        if crop.whisper is not None and voiced is not None:
+            share = crop.hoarseness * voiced[:length]
+            heard = (1 - share**2).sqrt() * _full_scale(crop.sound) + share * crop.whisper
+            previous = torch.cat([previous[:1], mu_law_encode(heard[: length - 1], levels=levels)])
         if crop.jitter is not None:
             previous = (previous + crop.jitter[:length]).clamp(0, levels - 1)
         targets[:before] = targets[length - after :] = NOT_COUNTED
@@ -220,13 +241,15 @@ class Crops:
             pitch[: len(own)] = own
         return pitch
 
-    def _phase(self, crop: _Crop, pitch: Tensor) -> Tensor:
-        """Measure phase, amplitude and lag of the recording's voice ``(time, 3)``."""
+    def _phase(self, crop: _Crop, frames: Tensor, turns: Tensor, amplitude: Tensor) -> Tensor:
+        """Measure what `WaveNet.forward` reads of the recording's voice ``(time, 5)``."""
         hop, rate = self.model.hop_length, self.model.sample_rate
-        turns, amplitude = frequencies(pad(pitch, (0, 0, 1, 1)), hop_length=hop, sample_rate=rate)
-        sound = torch.from_numpy(crop.sound.astype(np.float64))
-        phase = recorded_phase(pad(sound, (0, len(turns) - len(sound))), turns, amplitude, sample_rate=rate)
-        return torch.cat([phase, lags(turns, hop_length=hop)[:, None].float()], dim=1)
+        if not amplitude.any():
+            return torch.zeros(len(turns), 3 + VOICE_INPUTS, dtype=torch.float32)
+        voice = HarmonicVoice(frames, self._bands[crop.codebook], turns, sample_rate=rate)
+        sound = pad(_full_scale(crop.sound), (0, len(turns) - len(crop.sound)))
+        phase, side = voice.fitted(sound, turns, amplitude, sample_rate=rate)
+        return voice_inputs(phase, side * amplitude, lags(turns, hop_length=hop), voice)
 
     def _table(self, coded: ClipCodes) -> Tensor | None:
         """Decode all codes of a codebook ``(codes, patch_frames, inputs)``; None for several streams: too many."""
@@ -254,6 +277,34 @@ class Crops:
         for own_frames, crop in zip(frames, crops, strict=True):
             own_frames[len(crop.codes) * patch :] = 0.0
         return frames
+
+
+def whispered(sound: Tensor, rng: np.random.Generator) -> Tensor:
+    """Make noise ``(samples,)`` that has the short spectra of a sound ``(samples,)``, but no period of its own."""
+    window = torch.hann_window(2 * WHISPER_HOP, dtype=torch.float64)
+    spectrum = torch.stft(
+        sound, len(window), WHISPER_HOP, window=window, pad_mode="constant", return_complex=True
+    )  # (bins, frames)
+    angles = torch.from_numpy(rng.uniform(-math.pi, math.pi, spectrum.T.shape)).T
+    turned = torch.polar(spectrum.abs(), angles)
+    noise = torch.istft(turned, len(window), WHISPER_HOP, window=window, length=len(sound))
+    near = [_short_power(each) for each in (sound, noise)]
+    return noise * (near[0] / near[1]).sqrt()
+
+
+def _short_power(sound: Tensor) -> Tensor:
+    return avg_pool1d(sound.square()[None], 2 * WHISPER_HOP + 1, stride=1, padding=WHISPER_HOP)[0] + 1e-9
+
+
+def _full_scale(sound: npt.NDArray[np.int16]) -> Tensor:
+    return torch.from_numpy(sound.astype(np.float64) / 32_768)
+
+
+def bands_of(meanings: CodeMeanings) -> Tensor:
+    """Return the `voice_bands` of a tokenizer's normalised log-mel."""
+    zero = torch.zeros(meanings.front_end.n_mels, dtype=torch.float32)
+    mean = meanings.denormalise(zero)
+    return voice_bands(meanings.front_end, mean, meanings.denormalise(zero + 1) - mean)
 
 
 def share_of(batch_size: int, part: int, parts: int, *, option: str) -> range:

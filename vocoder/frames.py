@@ -31,18 +31,26 @@ import math
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import one_hot, pad
 
 from tokenizer.codes import CodeMeanings
 from vocoder.options import HARMONICS, PITCH_INPUTS, TAPS, WaveNetConfig
-from wordless.audio.spectrogram import mel_power
+from wordless.audio.options import SpectrogramConfig
+from wordless.audio.pitch import LOWEST
+from wordless.audio.spectrogram import mel_filters, mel_power
 from wordless.base.array_types import DoubleArray, IntArray
 from wordless.base.errors import InputError
 from wordless.base.machine import one_thread
 
 CENTRE = 7.0  # binary logarithm of 128 Hz: a voice in the middle of those that are tracked
-WINDOW_SECONDS = 0.02  # of the demodulation: two periods at 100 Hz
+WINDOW_SECONDS = 0.02  # in which a recording's phase is sought: two periods at 100 Hz
+PHASES, ROUNDS = 64, 3  # phases that are tried, and times that they are
+STIFFNESS = 0.02  # turns^2 of a change within a point that cost as much as a whole correlation
+POINTS = 4  # per frame, at which the harmonics are computed
+GRID = 256  # cells of an envelope
+LOW_BAND, HIGHEST_HARMONIC = 1000.0, 3500.0  # Hz
 
 
 def code_frames(values: Tensor, meanings: CodeMeanings, config: WaveNetConfig, *, shift: float = 0.0) -> Tensor:
@@ -180,32 +188,170 @@ def periods_back(samples: Tensor, lag: Tensor) -> Tensor:
     return taken * ((lag > 0) & (ends >= 0))[..., None]
 
 
-def synthetic_phase(turns: Tensor, amplitude: Tensor, *, start: float) -> tuple[Tensor, float]:
-    """Sum turns per sample: the phase and the amplitude ``(samples, 2)`` float32, and the phase after them."""
+def synthetic_phase(turns: Tensor, *, start: float) -> tuple[Tensor, float]:
+    """Sum turns per sample: the phase ``(samples,)``, and the phase after them."""
     phase = start + turns.cumsum(0)
-    end = float(phase[-1]) % 1.0 if len(phase) else start
-    return torch.stack([phase.remainder(1.0), amplitude], dim=1).float(), end
+    return phase, float(phase[-1]) % 1.0 if len(phase) else start
 
 
-def recorded_phase(samples: Tensor, turns: Tensor, amplitude: Tensor, *, sample_rate: int) -> Tensor:
-    """Measure the phase of a recording's fundamental.
+def voice_bands(front_end: SpectrogramConfig, mean: Tensor, std: Tensor) -> Tensor:
+    """Return what a `harmonic_envelope` must know of each mel band of a normalised log-mel, ``(3, mels)`` float32.
+
+    These are its centre in Hz, and the slope and the height of the line from its value to the logarithm of the square
+    of the amplitude that a harmonic has there, for each Hz between neighbouring harmonics.
+    """
+    filters = mel_filters(front_end)  # (bins, mels)
+    places = torch.linspace(0, front_end.sample_rate / 2, len(filters), dtype=torch.float32)
+    weights = filters.sum(dim=0).clamp(min=1e-3)
+    window = torch.hann_window(front_end.window_length, dtype=torch.float64).square().sum()
+    # A cosine of amplitude A has the power A^2 / 4 * window_length * sum of window^2 in all bins on one side together.
+    unit = 4 / float(front_end.sample_rate * window)
+    return torch.stack([places @ filters / weights, std, mean - weights.log() + math.log(unit)])
+
+
+def voice_inputs(phase: Tensor, amplitude: Tensor, lag: Tensor, voice: "HarmonicVoice") -> Tensor:
+    """Put together what WaveNet reads of a voice, sample by sample ``(samples, 3 + VOICE_INPUTS)`` float32.
+
+    These are the phase in turns, the amplitude, which is negative for a recording that is upside down, the lag, and the
+    harmonics.
+    """
+    scale = amplitude[:, None]
+    return torch.cat(
+        [torch.stack([phase.remainder(1.0), amplitude, lag], dim=1), voice.sound(phase) * scale], 1
+    ).float()
+
+
+class HarmonicVoice:
+    """The harmonics that the codes of a clip say: amplitudes of their envelope, and its minimum phase.
+
+    ::
+
+        frames       log-mel -> log power per Hz on an even grid up to half the sample rate -> minimum phase
+        points       four per frame; amplitude and phase of harmonic k at k * F0, between the two nearest frames
+        samples      between the two nearest points: sum over k of Re(c_k exp(2 pi i k phase))
+
+    The minimum phase of an envelope follows from its real cepstrum (Oppenheim and Schafer, "Discrete-Time Signal
+    Processing", section 13): voices, which are pulses through resonances, nearly have it. Phase 0 is a pulse.
 
     Args:
-        samples: ``(samples,)``.
-        turns: of the codes' F0, per sample, as of `frequencies`; the true F0 may differ by half a code.
-        amplitude: as of `frequencies`.
+        frames: normalised log-mel ``(frames, mels)``.
+        bands: as of `voice_bands`, ``(3, mels)``.
+        turns: as of `frequencies`, ``(frames * hop_length,)``.
         sample_rate: in Hz.
-
-    Returns:
-        Phase in turns, of a cosine, and amplitude ``(samples, 2)`` float32.
     """
-    carrier = torch.polar(torch.ones_like(turns), 2 * math.pi * turns.cumsum(0))
-    window = torch.hann_window(round(WINDOW_SECONDS * sample_rate) // 2 * 2 + 1, periodic=False, dtype=torch.float64)
-    points = 1 << (len(samples) + len(window) - 1).bit_length()
-    mixed = torch.fft.fft(samples.double() * amplitude * carrier.conj(), points)
-    smooth = torch.fft.ifft(mixed * torch.fft.fft(window, points))[len(window) // 2 :][: len(samples)]
-    phase = (smooth * carrier).angle() / (2 * math.pi)
-    return torch.stack([phase.remainder(1.0), amplitude], dim=1).float()
+
+    def __init__(self, frames: Tensor, bands: Tensor, turns: Tensor, *, sample_rate: int) -> None:
+        self.step = max(len(turns) // len(frames) // POINTS, 1)
+        self.length = len(turns)
+        hertz = torch.cat([turns[:: self.step], turns[-1:]]) * sample_rate  # (points + 1,)
+        numbers = torch.arange(1, int(HIGHEST_HARMONIC / LOWEST) + 1, dtype=torch.float64)
+        places = (hertz[:, None] * numbers).clamp(max=sample_rate / 2)  # (points + 1, K), Hz
+        power, phase = _envelope(frames.double(), bands.double(), sample_rate)
+        frame = (torch.arange(len(hertz)) * self.step / (len(turns) / len(frames))).clamp(max=len(frames) - 1)
+        cell = places / (sample_rate / 2) * (power.shape[1] - 1)
+        size = (_between(power, frame, cell) / 2).exp() * hertz[:, None].sqrt()
+        size = size * ((places > 0) & (places < min(HIGHEST_HARMONIC, sample_rate / 2 - 50)))
+        self.places, self.values = places, torch.polar(size, _between(phase, frame, cell))  # (points + 1, K)
+        self.numbers = numbers[: max(int((size.sum(dim=0) > 0).sum()), 1)]
+        self.places, self.values = self.places[:, : len(self.numbers)], self.values[:, : len(self.numbers)]
+
+    def sound(self, phase: Tensor) -> Tensor:
+        """Compute the harmonics below and above `LOW_BAND` of a phase in turns ``(samples,)``: ``(samples, 2)``."""
+        turned = self._turned(phase)
+        low = self.places <= LOW_BAND
+        parts = [self._drawn(torch.where(kept, self.values, 0)) for kept in (low, ~low)]
+        return torch.stack([(part * turned).real.sum(dim=1) for part in parts], dim=1)
+
+    def _turned(self, phase: Tensor) -> Tensor:
+        """``exp(2 pi i k phase)`` ``(samples, K)``, as powers."""
+        first = torch.polar(torch.ones_like(phase), 2 * math.pi * phase)
+        return first[:, None].expand(-1, len(self.numbers)).cumprod(dim=1)
+
+    def _drawn(self, values: Tensor) -> Tensor:
+        """Values of points ``(points + 1, K)`` at all samples, ``(samples, K)``."""
+        share = (torch.arange(self.step, dtype=torch.float64) / self.step)[None, :, None]
+        between = values[:-1, None] * (1 - share) + values[1:, None] * share
+        return between.flatten(0, 1)[: self.length]
+
+    def fitted(self, samples: Tensor, turns: Tensor, amplitude: Tensor, *, sample_rate: int) -> tuple[Tensor, float]:
+        """Find the phase with which the harmonics are most like a recording.
+
+        For each point, a window of the recording is correlated with the harmonics at `PHASES` phases, which is a
+        Fourier transform over the harmonics; the best path through these has few turns more or less than the F0 says
+        (dynamic programming). The recording may be upside down, as that of a microphone is that is wired so.
+
+        Args:
+            samples: ``(samples,)``.
+            turns: of the codes' F0, per sample, as of `frequencies`; the true F0 may differ by half a code.
+            amplitude: as of `frequencies`.
+            sample_rate: in Hz.
+
+        Returns:
+            Phase in turns ``(samples,)``, and 1 or -1 for a recording that is upside down.
+        """
+        width = round(WINDOW_SECONDS * sample_rate) // 2 * 2 + 1
+        window = torch.hann_window(width, periodic=False, dtype=torch.float64)
+        heard = samples.double() * amplitude
+        near = self.values[:-1].conj()
+        loud = self._windows((heard.square())[:, None], window)[:, 0]
+        scale = (near.abs().square().sum(dim=1) / 2 * loud).clamp(min=1e-16).sqrt()
+        phase, sign = turns.cumsum(0), 1.0
+        for _ in range(ROUNDS):
+            mixed = self._windows(heard[:, None] * self._turned(phase).conj(), window) * near / scale[:, None]
+            spectrum = pad(mixed, (1, PHASES - 1 - mixed.shape[1]))  # of harmonics 0 to PHASES - 1
+            score = torch.fft.fft(spectrum, dim=1).real.numpy()  # (points, PHASES)
+            voiced = (amplitude[:: self.step] > 0).numpy()
+            (_, sign, path) = max(_best_path(side * score, voiced, side) for side in (1.0, -1.0))
+            more = np.unwrap(np.array(path) / PHASES, period=1.0)
+            at = np.arange(len(more)) * self.step
+            phase = phase + torch.from_numpy(np.interp(np.arange(self.length), at, more))
+        return phase, sign
+
+    def _windows(self, values: Tensor, window: Tensor) -> Tensor:
+        """Mean of values ``(samples, K)`` in a window around each point: ``(points, K)``."""
+        half = len(window) // 2
+        padded = pad(values, (0, 0, half, half))
+        return padded.unfold(0, len(window), self.step) @ (window / window.sum()).to(values.dtype)
+
+
+def _envelope(frames: Tensor, bands: Tensor, sample_rate: int) -> tuple[Tensor, Tensor]:
+    """Log power per Hz and minimum phase of frames ``(frames, mels)`` on an even grid, ``(frames, GRID + 1)`` each."""
+    hertz, slope, height = bands
+    grid = torch.linspace(0, sample_rate / 2, GRID + 1, dtype=torch.float64)
+    right = torch.searchsorted(hertz.contiguous(), grid).clamp(1, len(hertz) - 1)
+    share = ((grid - hertz[right - 1]) / (hertz[right] - hertz[right - 1])).clamp(0, 1)
+    value = frames * slope + height
+    power = value[:, right - 1] * (1 - share) + value[:, right] * share
+    cepstrum = torch.fft.irfft(power / 2, dim=1)  # of the logarithm of the magnitude, (frames, 2 * GRID)
+    fold = torch.zeros(2 * GRID, dtype=torch.float64)
+    fold[0] = fold[GRID] = 1
+    fold[1:GRID] = 2
+    return power, torch.fft.rfft(cepstrum * fold, dim=1).imag
+
+
+def _between(table: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Values of a table between its rows ``(points,)`` and columns ``(points, K)``, linearly."""
+    row, column = rows.long()[:, None], columns.long().clamp(max=table.shape[1] - 2)
+    below = (row + 1).clamp(max=len(table) - 1)
+    down, right = rows[:, None] - row, columns - column
+    upper = table[row, column] * (1 - right) + table[row, column + 1] * right
+    lower = table[below, column] * (1 - right) + table[below, column + 1] * right
+    return upper * (1 - down) + lower * down
+
+
+def _best_path(score: DoubleArray, voiced: NDArray[np.bool_], side: float) -> tuple[float, float, list[int]]:
+    """Find the path of phases over points ``(points, PHASES)`` with the highest sum; returns it with sum and side."""
+    apart = np.minimum(np.arange(PHASES), PHASES - np.arange(PHASES)) / PHASES
+    loss = (apart**2 / STIFFNESS)[(np.arange(PHASES)[:, None] - np.arange(PHASES)) % PHASES]
+    total, back = score[0], list[IntArray]()
+    for row, sounding in zip(score[1:], voiced[1:], strict=True):
+        reached = total - loss if sounding else np.broadcast_to(total, loss.shape)
+        back.append(reached.argmax(axis=1))
+        total = row + reached.max(axis=1)
+    path = [int(total.argmax())]
+    for step in reversed(back):
+        path.append(int(step[path[-1]]))
+    return float(total.max()), side, path[::-1]
 
 
 def harmonics(phase: Tensor) -> Tensor:

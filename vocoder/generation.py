@@ -31,8 +31,8 @@ from torch.nn.functional import pad
 from torch.nn.utils.rnn import pad_sequence
 
 from vocoder.engines.choice import Engine, bookmark, choose_engine, create_streams, side_by_side
-from vocoder.frames import frequencies, lags, mean_level, recorded_phase, synthetic_phase
-from vocoder.options import PITCH_INPUTS, TAPS, EngineChoice, Sampling
+from vocoder.frames import HarmonicVoice, frequencies, lags, mean_level, synthetic_phase, voice_inputs
+from vocoder.options import PITCH_INPUTS, TAPS, VOICE_INPUTS, EngineChoice, Sampling
 from vocoder.wavenet import UNKNOWN_GROUP, WaveNet, mu_law_decode, silence
 from wordless.audio.pitch import LOWEST
 from wordless.base.errors import InputError
@@ -223,6 +223,7 @@ class Generation:
         self.streams = create_streams(model, len(clips), engine)
         self.generators = [torch.Generator().manual_seed(clip.seed) for clip in clips]
         self.time = 0  # samples so far
+        self.sides = [1.0 for _ in clips]  # -1: the prompt is upside down
         self.phases = [0.0 for _ in clips]  # of the voice of each clip, in turns
         config = model.config
         reach = config.hop_length + TAPS + math.ceil(config.sample_rate / LOWEST)  # the longest lag, and its taps
@@ -377,22 +378,29 @@ class Generation:
         config = self.model.config
         if not config.pitch:
             return None
-        phase = torch.zeros(*given.shape, 3, dtype=torch.float32)
+        phase = torch.zeros(*given.shape, 3 + VOICE_INPUTS, dtype=torch.float32)
         hop, rate, edge = config.hop_length, config.sample_rate, config.look_ahead_frames
+        bands = self.model.get_buffer("bands").cpu()
         with one_thread():
             for clip, window in enumerate(windows):
                 if not len(window):
                     continue
                 pitch = window[edge - 1 : len(window) - edge + 1, -PITCH_INPUTS:]
                 turns, amplitude = frequencies(pitch, hop_length=hop, sample_rate=rate)
+                if not amplitude.any():
+                    continue
+                voice = HarmonicVoice(window[edge:-edge, : config.n_mels], bands, turns, sample_rate=rate)
                 known = given[clip, : len(turns)]
                 known = mu_law_decode(known[known >= 0], levels=config.levels)  # the samples of the prompt
-                count = len(known)
-                heard = recorded_phase(known, turns[:count], amplitude[:count], sample_rate=rate)
-                start = float(heard[-1, 0]) if count else self.phases[clip]
-                made, self.phases[clip] = synthetic_phase(turns[count:], amplitude[count:], start=start)
-                phase[clip, : len(turns), :2] = torch.cat([heard, made])
-                phase[clip, : len(turns), 2] = lags(turns, hop_length=hop)
+                count, start = len(known), self.phases[clip]
+                if count:
+                    sound = pad(known.double(), (0, len(turns) - count))
+                    heard, self.sides[clip] = voice.fitted(sound, turns, amplitude, sample_rate=rate)
+                    start = float(heard[count - 1])
+                made, self.phases[clip] = synthetic_phase(turns[count:], start=start)
+                turned = torch.cat([heard[:count], made]) if count else made
+                lag = lags(turns, hop_length=hop)
+                phase[clip, : len(turns)] = voice_inputs(turned, self.sides[clip] * amplitude, lag, voice)
         return phase
 
 

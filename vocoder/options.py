@@ -20,6 +20,7 @@ MAX_CYCLE = 24  # layers per cycle at most: the last dilation is 2 ** 23 samples
 MAX_RECEPTIVE_FIELD = 1_000_000  # samples: a minute at 16 kHz
 PITCH_INPUTS = 3  # per frame: voiced, unvoiced, height; see `vocoder.frames`
 HARMONICS = 4  # of the voice, whose cosines and sines the network reads
+VOICE_INPUTS = 2  # harmonics of the codes, in two bands of frequency
 TAPS = 17  # samples that the network reads around that some periods back
 
 
@@ -136,12 +137,14 @@ class CropsConfig(BatchSize):
         "largest standard deviation of the noise added to the input samples, in mu-law levels; each crop draws its own",
         least=0,
     )
+    # Of a network that reads the pitch: largest share of a voice in the past that noise takes the place of
+    hoarseness: float = 0.9
     seed: int = 0  # seed of the crops
 
     @property
     def undisturbed(self) -> CropsConfig:
         """The same options without dropout and noise, for validation."""
-        return replace(self, group_dropout=0.0, pitch_dropout=0.0, input_noise=0.0)
+        return replace(self, group_dropout=0.0, pitch_dropout=0.0, input_noise=0.0, hoarseness=0.0)
 
     def look_ahead(self, model: WaveNetConfig) -> int:
         """Count the codes at the end of a crop that the loss ignores; refuse crops in which it would ignore all."""

@@ -29,7 +29,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import pad
 
 from vocoder.frames import harmonics, periods_back
-from vocoder.options import HARMONICS, LEVELS, TAPS, WaveNetConfig
+from vocoder.options import HARMONICS, LEVELS, TAPS, VOICE_INPUTS, WaveNetConfig
 from wordless.base.errors import require
 from wordless.base.saved_models import model_card
 from wordless.base.text import counted, escape_markdown
@@ -244,7 +244,13 @@ class WaveNet(nn.Module):
         self.conditions: FrameConditions | ConstantConditions = (
             ConstantConditions(config) if config.condition == "none" else FrameConditions(config)
         )
-        self.carrier = nn.Linear(2 * HARMONICS + TAPS, config.residual_channels, bias=False) if config.pitch else None
+        self.carrier = (
+            nn.Linear(2 * HARMONICS + TAPS + 2 * VOICE_INPUTS, config.residual_channels, bias=False)
+            if config.pitch
+            else None
+        )
+        if config.pitch:
+            self.register_buffer("bands", torch.zeros(3, config.n_mels, dtype=torch.float32))  # see vocoder.frames
         taps = config.kernel_size * config.residual_channels  # oldest tap first
         self.dilated = nn.ModuleList(nn.Linear(taps, config.gate_channels, bias=False) for _ in config.dilations)
         # The last layer is used only through its skip connection.
@@ -318,8 +324,16 @@ class WaveNet(nn.Module):
         """
         assert self.carrier is not None, "the network reads no pitch"
         before = periods_back(companded_scale(levels, levels=self.config.levels), phase[..., 2].long())
-        added: Tensor = self.carrier(torch.cat([harmonics(phase[..., :2]), before], dim=-1))
+        added: Tensor = self.carrier(
+            torch.cat([harmonics(phase[..., :2]), before, companded_voice(phase[..., 3:])], dim=-1)
+        )
         return added
+
+
+def companded_voice(voice: Tensor) -> Tensor:
+    """Samples ``(..., VOICE_INPUTS)`` beside the same on the companded scale, ``(..., 2 * VOICE_INPUTS)``."""
+    loud = torch.log1p((LEVELS - 1) * voice.abs()) / math.log(LEVELS)
+    return torch.cat([4 * voice, voice.sign() * loud], dim=-1)
 
 
 def create_wavenet(config: WaveNetConfig, *, seed: int) -> WaveNet:
@@ -385,8 +399,14 @@ def transferred(start: WaveNet, config: WaveNetConfig, *, known: Statistics, new
     for name in own:
         if name == PROJECTION:
             own[name] = torch.zeros_like(own[name])
+        elif name == "bands":
+            if name in weights:
+                hertz, slope, height = weights[name]
+                a, b = own_std / std, (own_mean - mean) / std
+                own[name] = torch.stack([hertz, (slope * a).float(), (height + slope * b).float()])
         elif name == CARRIER:
-            own[name] = weights.get(name, own[name])
+            found = weights.get(name, own[name])
+            own[name] = pad(found, (0, own[name].shape[1] - found.shape[1]))
         elif name != GROUPS:
             own[name] = weights[name]
     model.load_state_dict(own)

@@ -14,7 +14,7 @@ from pipelines.store.stage import stage
 from pipelines.store.store import Entry
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
-from vocoder.crops import ClipCodes, Crops, VocoderClips, loss
+from vocoder.crops import ClipCodes, Crops, VocoderClips, bands_of, loss
 from vocoder.filters import VoiceHead, fit_head
 from vocoder.frames import log_mel_of
 from vocoder.generation import LoudnessRange
@@ -81,6 +81,8 @@ def _trained(
     model = create_wavenet(config, seed=fit.seed)
     if start is not None:
         model = begun_at(start, config, tokenizer, seed=fit.seed)
+    if config.pitch and not model.get_buffer("bands").any():
+        model.bands.copy_(bands_of(tokenizer))
     train, validation = (
         _crops(split, tokenizers, coded, waveforms, groups, config, crops if split == "train" else crops.undisturbed)
         for split in TRAINED_ON
