@@ -1,5 +1,6 @@
 """Slow oracles: what a fast path computes, written as plainly as the formula. Tests compare the two."""
 
+import cmath
 import hashlib
 import math
 import re
@@ -12,6 +13,7 @@ import numpy as np
 import soundfile
 import soxr
 import torch
+from scipy.signal import hilbert
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
@@ -117,6 +119,46 @@ def phase_by_samples(
             height = sum(octave * weight for octave, weight in voiced) / amplitude
             phase = (phase + 2**height / sample_rate) % 1.0
         found.append((phase, amplitude))
+    return found
+
+
+def harmonics_by_samples(
+    frames: DoubleArray,
+    bands: DoubleArray,
+    turns: DoubleArray,
+    phase: Sequence[float],
+    *,
+    sample_rate: int,
+    split: float,
+) -> DoubleArray:
+    """Harmonics up to 3.5 kHz of log-mel ``(frames, mels)``, those up to ``split`` Hz and those above ``(samples, 2)``.
+
+    The minimum phase is the negative Hilbert transform of the logarithm of the magnitude.
+    """
+    hertz, slope, height = bands
+    step, grid = len(turns) // len(frames) // 4, np.linspace(0, sample_rate / 2, 257)
+    power = [np.interp(grid, hertz, frame * slope + height) for frame in frames]
+    angle = [-hilbert(np.concatenate([each, each[-2:0:-1]]) / 2).imag[:257] for each in power]
+    pitch = np.concatenate([turns[::step], turns[-1:]]) * sample_rate
+
+    def harmonic(point: int, number: int) -> tuple[complex, float]:
+        place, time = number * pitch[point], min(point / 4, len(frames) - 1)
+        if not 0 < place < min(3500.0, sample_rate / 2 - 50):
+            return 0j, place
+        first = int(time)
+        near = (first, 1 - (time - first)), (min(first + 1, len(frames) - 1), time - first)
+        level, turned = (
+            sum(share * np.interp(place, grid, table[at]) for at, share in near) for table in (power, angle)
+        )
+        return cmath.rect(math.exp(level / 2) * math.sqrt(pitch[point]), turned), place
+
+    found = np.zeros((len(turns), 2))
+    for sample, turn in enumerate(phase):
+        point, share = sample // step, sample % step / step
+        for number in range(1, 59):
+            for side, weight in ((point, 1 - share), (point + 1, share)):
+                value, place = harmonic(side, number)
+                found[sample, int(place > split)] += weight * (value * cmath.exp(2j * math.pi * number * turn)).real
     return found
 
 

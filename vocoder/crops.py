@@ -24,7 +24,16 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool1d, cross_entropy, pad
 
 from tokenizer.codes import CodeMeanings
-from vocoder.frames import HarmonicVoice, code_frames, frequencies, lags, pitch_frames, voice_bands, voice_inputs
+from vocoder.frames import (
+    HarmonicVoice,
+    code_frames,
+    frequencies,
+    lags,
+    mels_of,
+    pitch_frames,
+    voice_bands,
+    voice_inputs,
+)
 from vocoder.options import LEVELS, PITCH_INPUTS, VOICE_INPUTS, CropsConfig, WaveNetConfig
 from vocoder.wavenet import UNKNOWN_GROUP, mu_law_encode, silence
 from wordless.base.errors import InputError
@@ -32,7 +41,7 @@ from wordless.base.machine import Batch
 
 NOT_COUNTED = -100  # target of a sample that the loss ignores
 HOARSE_CROPS = 0.8  # share of the crops whose past is made hoarse
-WHISPER_HOP = 64  # samples; windows of twice as many hold less than a period, so that noise of them has none
+WHISPER_SECONDS = 0.004  # between windows of twice the length, less than most periods: noise of them has none
 PIECE = 1 << 20  # samples of long clips that are read together
 
 
@@ -166,7 +175,7 @@ class Crops:
         own, whisper, hoarseness = sound.samples[begin + first : min(begin + last, end)], None, 0.0
         if pitched and self.config.hoarseness and rng.random() < HOARSE_CROPS:
             hoarseness = self.config.hoarseness * rng.random()
-            whisper = whispered(_full_scale(own), rng)
+            whisper = whispered(_full_scale(own), rng, sample_rate=self.model.sample_rate)
         return _Crop(
             codebook=codebook,
             codes=self.clips.codes[codebook].values[first_code + start : first_code + stop],
@@ -200,10 +209,10 @@ class Crops:
         spectrogram, voices, phase = self._spectrogram(crops, codes), [None] * len(crops), None
         if self.model.pitch:
             pitch = [self._pitch(crop, codes) for crop in crops]
-            hop, rate, mels = self.model.hop_length, self.model.sample_rate, self.model.n_mels
+            hop, rate = self.model.hop_length, self.model.sample_rate
             voices = [frequencies(pad(own, (0, 0, 1, 1)), hop_length=hop, sample_rate=rate) for own in pitch]
             phases = (
-                self._phase(crop, own[:, :mels], *voice)
+                self._phase(crop, mels_of(own, self.model), *voice)
                 for crop, own, voice in zip(crops, spectrogram, voices, strict=True)
             )
             phase, spectrogram = torch.stack([*phases]), torch.cat([spectrogram, torch.stack(pitch)], dim=2)
@@ -279,21 +288,15 @@ class Crops:
         return frames
 
 
-def whispered(sound: Tensor, rng: np.random.Generator) -> Tensor:
+def whispered(sound: Tensor, rng: np.random.Generator, *, sample_rate: int) -> Tensor:
     """Make noise ``(samples,)`` that has the short spectra of a sound ``(samples,)``, but no period of its own."""
-    window = torch.hann_window(2 * WHISPER_HOP, dtype=torch.float64)
-    spectrum = torch.stft(
-        sound, len(window), WHISPER_HOP, window=window, pad_mode="constant", return_complex=True
-    )  # (bins, frames)
+    hop = round(WHISPER_SECONDS * sample_rate)
+    window = torch.hann_window(2 * hop, dtype=torch.float64)
+    spectrum = torch.stft(sound, 2 * hop, hop, window=window, pad_mode="constant", return_complex=True)
     angles = torch.from_numpy(rng.uniform(-math.pi, math.pi, spectrum.T.shape)).T
-    turned = torch.polar(spectrum.abs(), angles)
-    noise = torch.istft(turned, len(window), WHISPER_HOP, window=window, length=len(sound))
-    near = [_short_power(each) for each in (sound, noise)]
+    noise = torch.istft(torch.polar(spectrum.abs(), angles), 2 * hop, hop, window=window, length=len(sound))
+    near = [avg_pool1d(each.square()[None], 2 * hop + 1, 1, hop)[0] + 1e-9 for each in (sound, noise)]
     return noise * (near[0] / near[1]).sqrt()
-
-
-def _short_power(sound: Tensor) -> Tensor:
-    return avg_pool1d(sound.square()[None], 2 * WHISPER_HOP + 1, stride=1, padding=WHISPER_HOP)[0] + 1e-9
 
 
 def _full_scale(sound: npt.NDArray[np.int16]) -> Tensor:

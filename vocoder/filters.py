@@ -326,6 +326,7 @@ class PostFilter:
             filter fades in within a window, so nothing clicks.
         voice: predicts voicing and pitch for the pitch comb; None: the codes have a stream of pitch, or no comb.
         comb: whether there is a comb.
+        harmonic: whether the last pass corrects the envelope alone, as it does after a comb.
     """
 
     def __init__(
@@ -337,11 +338,12 @@ class PostFilter:
         prompt: int = 0,
         voice: VoiceHead | None = None,
         comb: bool = False,
+        harmonic: bool = False,
     ) -> None:
         self.untouched = prompt
         self.comb = PitchComb(config, voice, prompt=prompt) if comb else None
         self.passes: list[_Pass | PitchComb] = [
-            _Pass(config, strength=strength, prompt=prompt, smooth=comb and number == passes - 1)
+            _Pass(config, strength=strength, prompt=prompt, smooth=(comb or harmonic) and number == passes - 1)
             for number in range(passes)
         ]
         if self.comb is not None:
@@ -374,15 +376,20 @@ class PostFilter:
 
 
 def create_filter(
-    tokenizer: CodeMeanings, options: SoundOptions, voice: VoiceHead | None, *, prompt: int = 0
+    tokenizer: CodeMeanings, options: SoundOptions, voice: VoiceHead | None, *, comb: bool, prompt: int = 0
 ) -> PostFilter | None:
-    """Return the filter of one sound of codes; None: none is wanted, or codes do not say how loud a band is to be."""
+    """Return the filter of one sound of codes; None: none is wanted, or codes do not say how loud a band is to be.
+
+    The sound of codes with a pitch has harmonics, between which the last pass fills no valleys. A ``comb`` plays the
+    pitch of the codes, or that which ``voice`` predicts; without either there is none.
+    """
     audio, strength = tokenizer.front_end, options.postfilter
     if not strength or not audio.keeps_levels:
         return None
-    comb = options.pitch_comb and (voice is not None or tokenizer.format.pitch is not None)
+    pitched = tokenizer.format.pitch is not None
+    comb = comb and (pitched or voice is not None)
     passes = options.postfilter_passes
-    return PostFilter(audio, strength=strength, passes=passes, prompt=prompt, voice=voice, comb=comb)
+    return PostFilter(audio, strength=strength, passes=passes, prompt=prompt, voice=voice, comb=comb, harmonic=pitched)
 
 
 class _Pass:

@@ -11,17 +11,17 @@
 
 Frames before and after a clip are zeros. Sample by sample, WaveNet also reads the phase of the voice and its past.
 Codes with a stream of pitch say for each frame whether there is a voice, and its fundamental frequency F0. A sum over
-the samples gives the phase of the fundamental, in turns, which the network reads beside the sample before::
+the samples gives the phase of the voice, in turns, which the network reads beside the sample before::
 
     frames      [ unvoiced ][  120 Hz  ][  123 Hz  ][ unvoiced ]
     F0                 |        interpolated between the centres of voiced frames
     amplitude   0 ......../-----------------------\\........ 0       1 where both neighbours are voiced
     phase                  0 .. 1 0 .. 1 0 .. 1 0 ..               stands still where there is no voice
 
-NSF (Wang, Takaki and Yamagishi 2019, arXiv:1810.11946) begins with such a source. In training the phase is that of the
-recording: its samples are demodulated by the F0 of the codes, and what is left is the distance of the recording's
-fundamental from the sum. So the network learns where in a period it is, and a decoded sound follows the phase that it
-is given.
+NSF (Wang, Takaki and Yamagishi 2019, arXiv:1810.11946) begins with such a source. The network also reads the sum of the
+harmonics at this phase, with the amplitudes that the codes mean (`HarmonicVoice`), in two bands of frequency. In
+training the phase is the one with which these harmonics are most like the recording. So the network learns where in a
+period it is, and a decoded sound follows the phase that it is given.
 
 As QPNet (Wu et al. 2019, arXiv:1907.00797) dilates by the period, the network also reads samples some whole periods
 back, which keep the timbre of the voice going. These lie before the frame, so that a frame is generated in one call.
@@ -90,6 +90,13 @@ def pitch_frames(values: Tensor, meanings: CodeMeanings, *, shift: float = 0.0) 
         frames = values.shape[1] * meanings.patch_frames
         return torch.zeros(len(values), frames, PITCH_INPUTS, dtype=torch.float32)
     return pitch_inputs(torch.from_numpy(octaves) + shift)
+
+
+def mels_of(frames: Tensor, config: WaveNetConfig) -> Tensor:
+    """Return the normalised log-mel ``(..., mels)`` of conditions ``(..., inputs)``; zeros, the average, if unknown."""
+    if config.condition == "meaning":
+        return frames[..., : config.n_mels]
+    return frames.new_zeros(*frames.shape[:-1], config.n_mels)
 
 
 def mean_level(frames: Tensor, config: WaveNetConfig) -> float:

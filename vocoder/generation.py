@@ -31,7 +31,7 @@ from torch.nn.functional import pad
 from torch.nn.utils.rnn import pad_sequence
 
 from vocoder.engines.choice import Engine, bookmark, choose_engine, create_streams, side_by_side
-from vocoder.frames import HarmonicVoice, frequencies, lags, mean_level, synthetic_phase, voice_inputs
+from vocoder.frames import HarmonicVoice, frequencies, lags, mean_level, mels_of, synthetic_phase, voice_inputs
 from vocoder.options import PITCH_INPUTS, TAPS, VOICE_INPUTS, EngineChoice, Sampling
 from vocoder.wavenet import UNKNOWN_GROUP, WaveNet, mu_law_decode, silence
 from wordless.audio.pitch import LOWEST
@@ -371,7 +371,7 @@ class Generation:
         return conditions
 
     def _phase(self, windows: Sequence[Tensor], given: Tensor) -> Tensor | None:
-        """Compute phase, amplitude and lag of the voice for each sample ``(clips, samples, 3)``; None: no pitch.
+        """Compute what the network reads of a voice for each sample, as of `voice_inputs`; None: it reads no pitch.
 
         Within a prompt the phase is that of its samples, and the voice goes on from there.
         """
@@ -389,7 +389,9 @@ class Generation:
                 turns, amplitude = frequencies(pitch, hop_length=hop, sample_rate=rate)
                 if not amplitude.any():
                     continue
-                voice = HarmonicVoice(window[edge:-edge, : config.n_mels], bands, turns, sample_rate=rate)
+                voice = HarmonicVoice(
+                    mels_of(window[edge : len(window) - edge], config), bands, turns, sample_rate=rate
+                )
                 known = given[clip, : len(turns)]
                 known = mu_law_decode(known[known >= 0], levels=config.levels)  # the samples of the prompt
                 count, start = len(known), self.phases[clip]

@@ -33,7 +33,8 @@ class Kind:
     caveat: str = ""  # sentences of the report: how to read figures of this sound
     marker: str  # of matplotlib
     import_stream: Callable[[], Stream] | None  # gives the function that makes it; None: a run trains a vocoder
-    comb: bool = False  # whether its sound passes the filters and the pitch comb, which plays the pitch of the codes
+    filtered: bool = False  # whether its sound passes WaveNet's filters, and has the pitch of the codes
+    comb: bool = False  # whether its filters have a pitch comb
     played_first: bool = False  # whether a report embeds its sound before that of other kinds, while it has room
     version: int = 1  # part of the keys of stored sound: raise it when the same codes sound otherwise
 
@@ -58,6 +59,12 @@ def _griffin_lim() -> Stream:
     from vocoder.synthesis import griffin_lim
 
     return griffin_lim
+
+
+def _harmonics() -> Stream:
+    from vocoder.synthesis import harmonics
+
+    return harmonics
 
 
 NOISE_VOCODER = Kind(
@@ -85,7 +92,9 @@ NOISE_COMB = replace(
     explanation="Noise + comb is noise through WaveNet's filters and pitch comb, with the same pitch.",
     caveat="What noise + comb reaches, the filters and the comb reach: it is not WaveNet's work.",
     marker="+",
+    filtered=True,
     comb=True,
+    version=2,
 )
 GRIFFIN_LIM_COMB = replace(
     GRIFFIN_LIM,
@@ -93,9 +102,19 @@ GRIFFIN_LIM_COMB = replace(
     title="Griffin-Lim + comb",
     explanation="Griffin-Lim + comb passes the same filters and comb.",
     marker="s",
+    filtered=True,
     comb=True,
     played_first=False,
-    version=1,
+)
+HARMONICS = Kind(
+    key="harmonics",
+    title="harmonics + noise",
+    explanation="Harmonics + noise is the sum of the harmonics that the codes mean, which WaveNet reads, and of noise "
+    "without a voice and above 3.5 kHz; it passes the same filters.",
+    caveat="What harmonics + noise reaches, WaveNet's input and the filters reach: it is not WaveNet's work.",
+    marker="^",
+    import_stream=_harmonics,
+    filtered=True,
 )
 WAVENET = Kind(
     key="wavenet",
@@ -103,11 +122,19 @@ WAVENET = Kind(
     explanation="WaveNet generates the samples.",
     marker="D",
     import_stream=None,
-    comb=True,
+    filtered=True,
     played_first=True,
+    version=2,
 )
 
-KINDS = (NOISE_VOCODER, GRIFFIN_LIM, NOISE_COMB, GRIFFIN_LIM_COMB, WAVENET)  # in the order in which figures list them
+KINDS = (
+    NOISE_VOCODER,
+    GRIFFIN_LIM,
+    NOISE_COMB,
+    GRIFFIN_LIM_COMB,
+    HARMONICS,
+    WAVENET,
+)  # in the order in which figures list them
 BY_KEY = {kind.key: kind for kind in KINDS}
 UNLEARNED = tuple(kind for kind in KINDS if not kind.learned)
 CHOICES = tuple(kind.key for kind in reversed(KINDS))  # of synthesis=..., the best sound first

@@ -13,9 +13,11 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
@@ -34,9 +36,18 @@ from vocoder.filters import (
     overlapping,
     synthesise,
 )
-from vocoder.frames import log_mel_of, pitch_of
+from vocoder.frames import (
+    HIGHEST_HARMONIC,
+    HarmonicVoice,
+    frequencies,
+    log_mel_of,
+    pitch_inputs,
+    pitch_of,
+    synthetic_phase,
+    voice_bands,
+)
 from vocoder.generation import Progress, RunawayGuard
-from vocoder.kinds import Kind
+from vocoder.kinds import HARMONICS, Kind
 from vocoder.options import Sampling
 from vocoder.vocoder import SAMPLING, SEMITONES_PER_OCTAVE, DecodingInput, Sound, Vocoder
 from wordless.audio.options import SpectrogramConfig
@@ -161,10 +172,37 @@ def noise_vocoder(codes: Codes, tokenizer: CodeMeanings, *, seed: int = 0) -> It
         yield limited(samples[block.inner])
 
 
+def harmonics(codes: Codes, tokenizer: CodeMeanings, *, seed: int = 0, shift: float = 0.0) -> Iterator[Tensor]:
+    """Decode codes to harmonics at their pitch, and noise without a voice and above the harmonics, block by block.
+
+    The harmonics are those that WaveNet reads (`vocoder.frames.HarmonicVoice`). Codes without a pitch become noise. The
+    pitch is raised by ``shift`` octaves.
+    """
+    config, hop, phase = tokenizer.front_end, tokenizer.front_end.hop_length, 0.0
+    octaves, silence = pitch_of(codes.values, tokenizer), torch.zeros(config.n_mels, dtype=torch.float32)
+    bands = voice_bands(config, silence, silence + 1)
+    above = torch.fft.rfftfreq(config.window_length, 1 / config.sample_rate) > HIGHEST_HARMONIC
+    for block, noise in zip(frame_blocks(codes, tokenizer), noise_vocoder(codes, tokenizer, seed=seed), strict=True):
+        if octaves is None:
+            yield noise
+            continue
+        # A neighbour on each side, which at the ends of the sound is no voice.
+        near = np.pad(octaves, 1, constant_values=np.nan)[block.start : block.last + 2]
+        inputs = pitch_inputs(torch.from_numpy(near) + shift)
+        turns, amplitude = frequencies(inputs, hop_length=hop, sample_rate=config.sample_rate)
+        voice = HarmonicVoice(block.log_mel, bands, turns, sample_rate=config.sample_rate)
+        turned, phase = synthetic_phase(turns, start=phase)
+        with torch.inference_mode():
+            whole = pad(noise, (0, len(turns) - len(noise)))
+            high = synthesise(analyse(whole, config) * above, config)
+            voiced = voice.sound(turned).sum(dim=1) + high
+            yield (amplitude * voiced + (1 - amplitude) * whole).float()[: len(noise)]
+
+
 class Unlearned:
     """A kind of sound without learning, which makes sound as a `Vocoder` does, but for groups and recorded beginnings.
 
-    Some kinds pass the filters and the comb of the sampling, whose pitch is that of the codes, or is predicted by
+    Some kinds pass the filters of the sampling, and a comb whose pitch is that of the codes, or is predicted by
     ``voice``. So the same stands behind them as behind a WaveNet.
     """
 
@@ -201,10 +239,12 @@ class Unlearned:
     ) -> Iterator[Waveform]:
         """Wait for the last block, because these functions take the codes of a whole sound, and then give the sound."""
         codes = join_codes(*blocks)
-        pieces = self.make(codes, tokenizer, seed=sampling.seed)
-        own = create_filter(tokenizer, sampling, self.voice) if self.kind.comb else None
+        shift, comb = sampling.shift / SEMITONES_PER_OCTAVE, self.kind.comb and sampling.pitch_comb is not False
+        make = partial(self.make, shift=shift) if self.kind is HARMONICS else self.make
+        pieces = make(codes, tokenizer, seed=sampling.seed)
+        own = create_filter(tokenizer, sampling, self.voice, comb=comb) if self.kind.filtered else None
         if own is not None:
-            pieces = _filtered(pieces, codes, tokenizer, own, shift=sampling.shift / SEMITONES_PER_OCTAVE)
+            pieces = _filtered(pieces, codes, tokenizer, own, shift=shift)
         for piece in pieces:
             yield Waveform(samples=piece.numpy(), sample_rate=codes.format.sample_rate)
 

@@ -81,8 +81,8 @@ def _trained(
     model = create_wavenet(config, seed=fit.seed)
     if start is not None:
         model = begun_at(start, config, tokenizer, seed=fit.seed)
-    if config.pitch and not model.get_buffer("bands").any():
-        model.bands.copy_(bands_of(tokenizer))
+    if config.pitch:
+        model.get_buffer("bands").copy_(bands_of(tokenizer))
     train, validation = (
         _crops(split, tokenizers, coded, waveforms, groups, config, crops if split == "train" else crops.undisturbed)
         for split in TRAINED_ON

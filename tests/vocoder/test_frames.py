@@ -1,6 +1,7 @@
 """The phase of a voice, and generation that follows it."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,23 +10,38 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tests.reference import periods_back_by_samples, phase_by_samples
-from tests.vocoder.sounds import PATCH_FRAMES, SAMPLES_PER_CODE, lively, random_table, tiny_config, with_pitch
+from tests.reference import harmonics_by_samples, periods_back_by_samples, phase_by_samples
+from tests.vocoder.sounds import (
+    PATCH_FRAMES,
+    SAMPLES_PER_CODE,
+    SPECTROGRAM,
+    lively,
+    random_table,
+    tiny_config,
+    with_pitch,
+)
 from tokenizer.codes import CodeMeanings
-from vocoder.crops import ClipCodes, Crops, SampleClips, VocoderClips
+from vocoder.crops import ClipCodes, Crops, SampleClips, VocoderClips, whispered
 from vocoder.frames import (
+    LOW_BAND,
+    HarmonicVoice,
     frequencies,
     harmonics,
     lags,
+    mels_of,
     periods_back,
     pitch_frames,
     pitch_inputs,
-    recorded_phase,
     synthetic_phase,
+    voice_bands,
+    voice_inputs,
 )
-from vocoder.generation import GenerationInput, generate
+from vocoder.generation import CHUNK_FRAMES, GenerationInput, generate
+from vocoder.measures import periodicity
 from vocoder.options import PITCH_INPUTS, TAPS, CropsConfig, Sampling, WaveNetConfig
 from vocoder.wavenet import mu_law_decode, silence
+from wordless.audio.spectrogram import LogMel
+from wordless.audio.waveform import Waveform
 
 RATE, HOP = 8000, 80
 NO_VOICE = math.nan
@@ -39,25 +55,61 @@ def neighbours(octaves: list[float]) -> Tensor:
 @pytest.mark.parametrize("octaves", [[7.0, 7.5, NO_VOICE, 6.5], [NO_VOICE] * 3, [8.0], [NO_VOICE, 7.2, 7.1, 7.0]])
 def test_phase_is_the_sum_of_frequencies_between_the_centres_of_frames(octaves: list[float]) -> None:
     turns, amplitude = frequencies(neighbours(octaves), hop_length=HOP, sample_rate=RATE)
-    made, end = synthetic_phase(turns, amplitude, start=0.25)
+    made, end = synthetic_phase(turns, start=0.25)
     wanted = phase_by_samples(octaves, hop_length=HOP, sample_rate=RATE, start=0.25)
-    distance = (made[:, 0].double() - torch.tensor([phase for phase, _ in wanted])).abs()
+    distance = (made - torch.tensor([phase for phase, _ in wanted])).remainder(1.0)
     assert float(torch.minimum(distance, 1 - distance).max()) < 1e-5
-    torch.testing.assert_close(made[:, 1], torch.tensor([float(each) for _, each in wanted]), atol=1e-6, rtol=0)
+    torch.testing.assert_close(amplitude, torch.tensor([each for _, each in wanted], dtype=torch.float64))
     assert end == pytest.approx(float(wanted[-1][0]), abs=1e-5)
 
 
-def test_recorded_phase_is_that_of_the_fundamental_though_the_codes_pitch_is_a_little_off() -> None:
-    """A voice of three harmonics, a quarter of a semitone above the pitch of its codes."""
-    place = torch.arange(RATE, dtype=torch.float64) / RATE
-    true = 0.3 + 150 * 2 ** (0.25 / 12) * place
-    sound = sum(level * torch.cos(2 * math.pi * (k * true + k)) for k, level in ((2, 0.3), (3, 0.2)))
-    sound = sound + 0.3 * torch.cos(2 * math.pi * true)
-    turns, amplitude = frequencies(neighbours([math.log2(150)] * 100), hop_length=HOP, sample_rate=RATE)
-    found = recorded_phase(sound, turns, amplitude, sample_rate=RATE)
-    distance = (found[:, 0].double() - true).remainder(1.0)[400:-400]
-    assert float(torch.minimum(distance, 1 - distance).max()) < 0.01
-    torch.testing.assert_close(found[:, 1].double(), amplitude)
+def a_voice(count: int, *, octaves: list[float] | None = None) -> tuple[HarmonicVoice, Tensor, Tensor, Tensor]:
+    """Harmonics of random frames, with their log-mel, turns and amplitude."""
+    mels = -3 + torch.randn(count, SPECTROGRAM.n_mels, generator=torch.Generator().manual_seed(1)).cumsum(1) / 3
+    octaves = torch.linspace(6.8, 7.4, count).tolist() if octaves is None else octaves
+    turns, amplitude = frequencies(neighbours(octaves), hop_length=HOP, sample_rate=RATE)
+    zero = torch.zeros(SPECTROGRAM.n_mels)
+    voice = HarmonicVoice(mels, voice_bands(SPECTROGRAM, zero, zero + 1), turns, sample_rate=RATE)
+    return voice, mels, turns, amplitude
+
+
+def test_harmonics_are_those_of_loops_over_samples_and_numbers() -> None:
+    voice, mels, turns, _ = a_voice(3, octaves=[7.0, 7.6, NO_VOICE])
+    phase, _ = synthetic_phase(turns, start=0.1)
+    zero = torch.zeros(SPECTROGRAM.n_mels)
+    bands = voice_bands(SPECTROGRAM, zero, zero + 1).double().numpy()
+    wanted = harmonics_by_samples(
+        mels.double().numpy(), bands, turns.numpy(), phase.tolist(), sample_rate=RATE, split=LOW_BAND
+    )
+    assert np.abs(wanted).max() > 0.01
+    np.testing.assert_allclose(voice.sound(phase).numpy(), wanted, atol=1e-6 * np.abs(wanted).max())
+
+
+def test_harmonics_have_the_log_mel_that_they_are_made_of() -> None:
+    """Where a band holds some harmonics: those of a voice of 80 Hz, between 1 and 3 kHz, of a smooth envelope."""
+    count, slope = 60, torch.linspace(-4, -8, SPECTROGRAM.n_mels)
+    turns, _ = frequencies(neighbours([math.log2(80)] * count), hop_length=HOP, sample_rate=RATE)
+    zero = torch.zeros(SPECTROGRAM.n_mels)
+    bands = voice_bands(SPECTROGRAM, zero, zero + 1)
+    voice = HarmonicVoice(slope.expand(count, -1), bands, turns, sample_rate=RATE)
+    sound = voice.sound(synthetic_phase(turns, start=0.0)[0]).sum(dim=1)
+    found = LogMel(replace(SPECTROGRAM, floor=1e-9))(sound.float()[None])[0, 10:-10].mean(dim=0)
+    inside = (bands[0] > 1000) & (bands[0] < 3000)
+    assert int(inside.sum()) > 3
+    assert float((found - slope)[inside].abs().max()) < 0.5
+
+
+@pytest.mark.parametrize("side", [1.0, -1.0])
+def test_the_phase_of_a_recording_is_found_though_the_codes_pitch_is_a_little_off(side: float) -> None:
+    """A voice a quarter of a semitone above the pitch of its codes, in noise, and maybe upside down."""
+    voice, _, turns, amplitude = a_voice(100)
+    true = 0.3 + turns.cumsum(0) * 2 ** (0.25 / 12)
+    sound = side * voice.sound(true).sum(dim=1)
+    sound = sound + 0.3 * sound.std() * torch.randn(len(sound), generator=torch.Generator().manual_seed(0))
+    found, turned = voice.fitted(sound, turns, amplitude, sample_rate=RATE)
+    distance = (found - true).remainder(1.0)[400:-400]
+    assert turned == side
+    assert float(torch.minimum(distance, 1 - distance).max()) < 0.02
 
 
 def test_without_a_voice_no_harmonic_is_read() -> None:
@@ -112,6 +164,33 @@ def test_crops_have_the_pitch_of_their_codes_and_some_have_none() -> None:
     assert bool(undisturbed.batch(0).spectrogram[:, :, -PITCH_INPUTS:].any(dim=2).all())
 
 
+def test_the_past_of_a_voice_is_made_hoarse_and_what_is_to_be_learned_is_not() -> None:
+    config, meanings = tiny_config(pitch=True), with_pitch(random_table())
+    own = CropsConfig(batch_size=40, crop_codes=10, pitch_dropout=0.0)
+    clear, hoarse = (
+        Crops(spoken_clips(3, 1.0, meanings), config, replace(own, hoarseness=each)).batch(0) for each in (0.0, 0.9)
+    )
+    for name in ("targets", "spectrogram", "phase"):
+        assert torch.equal(getattr(clear, name), getattr(hoarse, name))
+    assert clear.phase is not None
+    other = clear.previous != hoarse.previous
+    assert 25 < int(other.any(dim=1).sum()) < 39
+    unvoiced = torch.nn.functional.pad(clear.phase[:, :-1, 1] == 0, (1, 0))
+    assert bool(unvoiced.any())
+    assert not (other & unvoiced).any()
+
+
+def test_a_whisper_has_the_spectra_of_a_voice_and_no_period() -> None:
+    voice, _, turns, _ = a_voice(100, octaves=[7.0] * 100)
+    sound = voice.sound(synthetic_phase(turns, start=0.0)[0]).sum(dim=1)
+    noise = whispered(sound, np.random.default_rng(0), sample_rate=RATE)
+    log_mel = [LogMel(SPECTROGRAM)(each.float()[None])[0, 2:] for each in (sound, noise)]
+    assert float((log_mel[0] - log_mel[1]).mean().abs()) < 1.0
+    original, other = (Waveform(samples=each.float().numpy(), sample_rate=RATE) for each in (sound, noise))
+    assert (periodicity(original, original) or 0) > 0.8
+    assert (periodicity(other, original) or 1) < 0.6
+
+
 def test_codes_without_a_pitch_have_an_unknown_one() -> None:
     assert not pitch_frames(torch.zeros(2, 3, 1, dtype=torch.int64), random_table()).any()
 
@@ -137,11 +216,20 @@ def test_levels_are_those_of_the_parallel_network(engine: str, count: int) -> No
     assert torch.equal(levels[:count], prompt.int())
     padded, rate = torch.nn.functional.pad(frames[:, -PITCH_INPUTS:], (0, 0, 1, 1)), config.sample_rate
     turns, amplitude = frequencies(padded, hop_length=20, sample_rate=rate)
-    sound = mu_law_decode(prompt, levels=config.levels)
-    known = recorded_phase(sound, turns[:count], amplitude[:count], sample_rate=rate)
-    start = float(known[-1, 0]) if count else 0.0
-    phase = torch.cat([known, synthetic_phase(turns[count:], amplitude[count:], start=start)[0]])
-    heard = torch.cat([phase, lags(turns, hop_length=20)[:, None].float()], dim=1)
+    sound, start, side, pieces = mu_law_decode(prompt, levels=config.levels), 0.0, 1.0, list[Tensor]()
+    for first in range(0, 90, CHUNK_FRAMES):
+        here = slice(first * 20, (first + CHUNK_FRAMES) * 20)
+        mels = mels_of(frames[first : first + CHUNK_FRAMES], config)
+        voice = HarmonicVoice(mels, model.get_buffer("bands"), turns[here], sample_rate=rate)
+        phase, heard = torch.zeros(0), sound[here]
+        if len(heard):
+            own = torch.nn.functional.pad(heard, (0, len(turns[here]) - len(heard)))
+            phase, side = voice.fitted(own, turns[here], amplitude[here], sample_rate=rate)
+            start = float(phase[len(heard) - 1])
+        more, start = synthetic_phase(turns[here][len(heard) :], start=start)
+        turned = torch.cat([phase[: len(heard)], more])
+        pieces.append(voice_inputs(turned, side * amplitude[here], lags(turns[here], hop_length=20), voice))
+    heard = torch.cat(pieces)
     previous = torch.cat([torch.tensor([silence()]), levels[:-1]]).long()
     with torch.inference_mode():
         logits = model(previous[None], frames[None], None, heard[None])[0, :, count:]

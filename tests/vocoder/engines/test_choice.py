@@ -23,7 +23,7 @@ from vocoder.engines.kernels import exponential, gate
 from vocoder.engines.numba_streams import NumbaStreams, numba_multiplies_bf16
 from vocoder.engines.torch_streams import TorchStreams
 from vocoder.generation import AS_LEARNED
-from vocoder.options import TAPS, Sampling, WaveNetConfig
+from vocoder.options import TAPS, VOICE_INPUTS, Sampling, WaveNetConfig
 from vocoder.wavenet import WaveNet, silence
 from wordless.base import compiling as locks
 from wordless.base.compiling import compiling, run
@@ -62,10 +62,11 @@ def path(config: WaveNetConfig, clips: int, frames: int) -> Asked:
 
 
 def random_phase(levels: Tensor, config: WaveNetConfig, generator: torch.Generator) -> Tensor:
-    """Phase, amplitude and lag ``(clips, samples, 3)`` of a voice that nobody has."""
+    """What a network reads of a voice that nobody has, as of `vocoder.frames.voice_inputs`."""
     least = config.hop_length + TAPS // 2
     lag = torch.randint(least, 2 * least, levels.shape, generator=generator)
-    return torch.cat([torch.rand(*levels.shape, 2, generator=generator), lag[..., None]], dim=2)
+    sound = 0.1 * torch.randn(*levels.shape, VOICE_INPUTS, generator=generator)
+    return torch.cat([torch.rand(*levels.shape, 2, generator=generator), lag[..., None], sound], dim=2)
 
 
 @torch.inference_mode()
