@@ -8,16 +8,28 @@ import pytest
 import torch
 
 from tests.calling import python
-from tests.vocoder.sounds import SAMPLES_PER_CODE, SPECTROGRAM, random_table, tiny_config, voice_head
+from tests.vocoder.sounds import (
+    PATCH_FRAMES,
+    SAMPLES_PER_CODE,
+    SPECTROGRAM,
+    Table,
+    random_table,
+    tiny_config,
+    voice_head,
+    with_pitch,
+)
+from tokenizer.codes import Codes
 from vocoder.continuing import Prompt
 from vocoder.filters import PostFilter, VoiceHead
 from vocoder.frames import log_mel_of
 from vocoder.generation import LoudnessRange
 from vocoder.kinds import BY_KEY, KINDS, NOISE_COMB, NOISE_VOCODER, ORIGINAL, UNLEARNED, Kind, Stream
+from vocoder.measures import pitch
 from vocoder.options import Sampling
-from vocoder.synthesis import Synthesis, Unlearned, create_synthesis, griffin_lim, noise_vocoder, speaking
+from vocoder.synthesis import Synthesis, Unlearned, create_synthesis, griffin_lim, harmonics, noise_vocoder, speaking
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet import create_wavenet
+from wordless.audio.waveform import Waveform, join_blocks
 from wordless.base.errors import InputError, written
 from wordless.base.seeds import sound_seed
 
@@ -72,6 +84,23 @@ def test_sound_with_a_comb_is_the_plain_one_through_the_filter_of_a_wavenet(voic
     plain = torch.nn.functional.pad(torch.from_numpy(source.samples), (0, 37))
     whole = torch.cat([wanted.filter(plain), wanted.finish()])
     np.testing.assert_array_equal(made.samples, whole[: codes.num_samples].numpy())
+
+
+@pytest.mark.parametrize("shift", [0.0, 12.0])
+def test_harmonics_have_the_pitch_of_the_codes(shift: float) -> None:
+    """Of codes without a voice they are noise; the first voiced code of this table has 100 Hz, the last 200."""
+    table = with_pitch(Table(torch.linspace(1, -1, SPECTROGRAM.n_mels).expand(12, PATCH_FRAMES, -1)))
+    values = np.stack([np.arange(40) % 12, np.full(40, 1)], axis=1).astype(np.int32)
+    codes = Codes(values=values, num_samples=40 * SAMPLES_PER_CODE, format=table.format)
+    silent = replace(codes, values=(values * [1, 0]).astype(np.int32))
+    voiced, whispered = (
+        join_blocks(piece.numpy() for piece in harmonics(each, table, shift=shift / 12)) for each in (codes, silent)
+    )
+    noise = join_blocks(piece.numpy() for piece in noise_vocoder(silent, table))
+    np.testing.assert_allclose(whispered, noise, atol=1e-6)
+    found = pitch(Waveform(samples=voiced, sample_rate=SPECTROGRAM.sample_rate))[5:-5]
+    assert np.isfinite(found).mean() > 0.9
+    assert abs(12 * np.log2(np.nanmedian(found) / 100) - shift) < 0.5
 
 
 def test_what_a_vocoder_lacks_and_draws_again_is_told() -> None:
