@@ -33,8 +33,7 @@ class Kind:
     caveat: str = ""  # sentences of the report: how to read figures of this sound
     marker: str  # of matplotlib
     import_stream: Callable[[], Stream] | None  # gives the function that makes it; None: a run trains a vocoder
-    filtered: bool = False  # whether its sound passes WaveNet's filters, and has the pitch of the codes
-    comb: bool = False  # whether its filters have a pitch comb
+    comb: bool = False  # whether its sound passes the filters and the pitch comb, which plays the pitch of the codes
     played_first: bool = False  # whether a report embeds its sound before that of other kinds, while it has room
     version: int = 1  # part of the keys of stored sound: raise it when the same codes sound otherwise
 
@@ -92,9 +91,7 @@ NOISE_COMB = replace(
     explanation="Noise + comb is noise through WaveNet's filters and pitch comb, with the same pitch.",
     caveat="What noise + comb reaches, the filters and the comb reach: it is not WaveNet's work.",
     marker="+",
-    filtered=True,
     comb=True,
-    version=2,
 )
 GRIFFIN_LIM_COMB = replace(
     GRIFFIN_LIM,
@@ -102,19 +99,19 @@ GRIFFIN_LIM_COMB = replace(
     title="Griffin-Lim + comb",
     explanation="Griffin-Lim + comb passes the same filters and comb.",
     marker="s",
-    filtered=True,
     comb=True,
     played_first=False,
+    version=1,
 )
 HARMONICS = Kind(
     key="harmonics",
-    title="harmonics + noise",
-    explanation="Harmonics + noise is the sum of the harmonics that the codes mean, which WaveNet reads, and of noise "
-    "without a voice and above 3.5 kHz; it passes the same filters.",
-    caveat="What harmonics + noise reaches, WaveNet's input and the filters reach: it is not WaveNet's work.",
+    title="harmonics + comb",
+    explanation="Harmonics + comb is the sum of the harmonics that the codes mean, which WaveNet reads, and of noise "
+    "without a voice and above 3.5 kHz; it passes the same filters and comb.",
+    caveat="What harmonics + comb reaches, WaveNet's input, the filters and the comb reach: it is not WaveNet's work.",
     marker="^",
     import_stream=_harmonics,
-    filtered=True,
+    comb=True,
 )
 WAVENET = Kind(
     key="wavenet",
@@ -122,19 +119,13 @@ WAVENET = Kind(
     explanation="WaveNet generates the samples.",
     marker="D",
     import_stream=None,
-    filtered=True,
+    comb=True,
     played_first=True,
     version=2,
 )
 
-KINDS = (
-    NOISE_VOCODER,
-    GRIFFIN_LIM,
-    NOISE_COMB,
-    GRIFFIN_LIM_COMB,
-    HARMONICS,
-    WAVENET,
-)  # in the order in which figures list them
+# in the order in which figures list them
+KINDS = (NOISE_VOCODER, GRIFFIN_LIM, NOISE_COMB, GRIFFIN_LIM_COMB, HARMONICS, WAVENET)
 BY_KEY = {kind.key: kind for kind in KINDS}
 UNLEARNED = tuple(kind for kind in KINDS if not kind.learned)
 CHOICES = tuple(kind.key for kind in reversed(KINDS))  # of synthesis=..., the best sound first

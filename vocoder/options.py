@@ -178,19 +178,13 @@ class SoundOptions(Options):
         least=1,
         most=MOST_PASSES,
     )
-    pitch_comb: bool | None = option(
-        None, "whether a filter gives WaveNet the periodicity of a voice; null: if it reads no pitch"
-    )
+    pitch_comb: bool = option(True, "gives WaveNet the periodicity of a voice; false after an hour of training")
     engine: EngineChoice = option("auto", "the code that generates WaveNet's samples; auto: the fastest")
 
     @property
     def chosen(self) -> dict[str, Any]:
         """The values of these options by their names."""
         return {field.name: getattr(self, field.name) for field in fields(SoundOptions)}
-
-    def combs(self, *, pitch: bool | None) -> bool:
-        """Whether the sound of a network has a comb; ``pitch``: whether it reads a pitch."""
-        return not pitch if self.pitch_comb is None else self.pitch_comb
 
     def sampled(self, *, temperature: float, seed: int = 0, group: str | None = None, shift: float = 0.0) -> Sampling:
         return Sampling(temperature=temperature, seed=seed, group=group, shift=shift, **self.chosen)

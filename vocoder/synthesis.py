@@ -239,10 +239,10 @@ class Unlearned:
     ) -> Iterator[Waveform]:
         """Wait for the last block, because these functions take the codes of a whole sound, and then give the sound."""
         codes = join_codes(*blocks)
-        shift, comb = sampling.shift / SEMITONES_PER_OCTAVE, self.kind.comb and sampling.pitch_comb is not False
+        shift = sampling.shift / SEMITONES_PER_OCTAVE
         make = partial(self.make, shift=shift) if self.kind is HARMONICS else self.make
         pieces = make(codes, tokenizer, seed=sampling.seed)
-        own = create_filter(tokenizer, sampling, self.voice, comb=comb) if self.kind.filtered else None
+        own = create_filter(tokenizer, sampling, self.voice) if self.kind.comb else None
         if own is not None:
             pieces = _filtered(pieces, codes, tokenizer, own, shift=shift)
         for piece in pieces:

@@ -72,8 +72,7 @@ class Rendering:
         self.config = config = vocoder.model.config
         self.prompt = None if prompt is None else _levels(prompt_waveform(prompt, config.sample_rate), config)
         untouched = 0 if self.prompt is None else len(self.prompt)
-        comb = vocoder.options.combs(pitch=config.pitch)
-        self.filter = create_filter(tokenizer, vocoder.options, vocoder.voice, comb=comb, prompt=untouched)
+        self.filter = create_filter(tokenizer, vocoder.options, vocoder.voice, prompt=untouched)
         if before is not None and self.filter is not None and self.filter.comb is not None:
             heard = mu_law_decode(_levels(before.waveform, config), levels=config.levels)
             values = before.codes.values
@@ -204,7 +203,7 @@ class Vocoder:
         engine: EngineChoice = "auto",
         postfilter: float = 1.0,
         postfilter_passes: int = PASSES,
-        pitch_comb: bool | None = None,
+        pitch_comb: bool = True,
     ) -> Vocoder:
         """Load a vocoder that `save_pretrained` wrote from a folder or, as ``user/name``, from the Hugging Face hub.
 

@@ -96,12 +96,11 @@ def _coded(study: Study, size: int) -> CodedIn:
 
 def comb_notice(wavenet: Entry, settings: RunSettings) -> str:
     """Say whether the vocoder's sound has a pitch comb, from which most of its voice comes, and why if not."""
-    strength, saved = settings.listening.postfilter, wavenet.read_json(CONFIG)
-    pitched = saved["wavenet"]["pitch"]
-    if not settings.listening.combs(pitch=pitched):
-        why = "the network reads the pitch" if pitched else "listening.pitch_comb is false"
-    elif saved.get("voice") is None:
+    strength = settings.listening.postfilter
+    if wavenet.read_json(CONFIG).get("voice") is None:
         why = "its codes or its training recordings have too little of a voice"
+    elif not settings.listening.pitch_comb:
+        why = "listening.pitch_comb is false"
     elif not (strength and settings.audio.keeps_levels):
         why = f"its post-filter is off (listening.postfilter={strength:g})"
     else:

@@ -195,7 +195,7 @@ def _with_pitch(clips: Sequence[CodedClip], settings: DecodeConfig, form: CodesF
     """Add the pitch that text units do not have: a run's language model predicts it for its WaveNet."""
     if form.pitch is None or clips[0].codes.format.pitch is not None:
         return [*clips]
-    if settings.kind.filtered:  # other kinds play no pitch
+    if settings.kind.comb:  # other kinds play no pitch
         otherwise = "the input has no pitch, which it predicts: give Parquet, choose synthesis=griffin_lim, or "
         model = LanguageModel.from_pretrained(part_of(settings.model, "lm", otherwise=otherwise), device=device)
         require_same_codebook(model.format, form, owner=model.name)

@@ -53,7 +53,6 @@ from wordless.audio.reading import read
 from wordless.audio.recordings.manifest import Clip, Clips, choose_randomly
 from wordless.audio.waveform import Waveform
 from wordless.base.files import aside
-from wordless.base.hub import CONFIG
 
 
 def choose_clips(manifest: Clips, count: int, *, seed: int, prompt_seconds: float = 0.0) -> Clips:
@@ -97,13 +96,13 @@ class Playback:
         }
 
     @property
-    def filtered(self) -> dict[str, float | bool | None]:
-        """What is in force of the filter of WaveNet's sound; ``pitch_comb`` is None where it depends on the network."""
+    def filtered(self) -> dict[str, float | bool]:
+        """What is in force of the filter of WaveNet's sound."""
         own, strength = self.config, self.config.postfilter if self.audio.keeps_levels else 0.0
         return {
             "postfilter": strength,
             "postfilter_passes": own.postfilter_passes if strength else 0,
-            "pitch_comb": own.pitch_comb if strength else False,
+            "pitch_comb": own.pitch_comb and strength > 0,
         }
 
     def open(self) -> tuple[Tokenizer, dict[str, Synthesis]]:
@@ -275,9 +274,7 @@ def listening(
         for kind, sound in own.items():
             sound.write(run.folder / wav_name(number, kind))
         rows.append({**excerpt_row(clip, excerpt), "sounds": figures})
-    network = playback.vocoder.read_json(CONFIG)["wavenet"]
-    comb = playback.config.postfilter > 0 and playback.config.combs(pitch=network["pitch"])
-    write_json(run.folder / LISTENING, {"clips": rows, **playback.filtered, "pitch_comb": comb, **generated})
+    write_json(run.folder / LISTENING, {"clips": rows, **playback.filtered, **generated})
 
 
 def training_codes(*coded: Entry) -> tuple[list[Codes], list[Codes]]:
