@@ -22,7 +22,7 @@ from pipelines.store.store import Entry
 from tests.calling import decode, embed, encode, find, generate, score
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.jobs.test_encode import options
-from tests.pipelines.tiny import AUDIO, GPT, save_run, session_of
+from tests.pipelines.tiny import AUDIO, GPT, save_run, session_of, write_clip
 from tests.pipelines.tiny_chain import config_of, entries, run
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from tokenizer.codes import PitchFormat
@@ -130,8 +130,7 @@ def measured_pitches(place: Path, *, voiced: int) -> Entry | None:
         samples = rng.normal(0, 0.1, 8000)
         if number < voiced:
             samples[:4000] = sum(0.1 * np.sin(2 * np.pi * n * 150 * time) for n in range(1, 9))
-        soundfile.write(place / f"{number}.wav", samples, 4000)
-        clips.append(Clip(path=f"{number}.wav", num_samples=8000, sample_rate=4000, sha256=f"{number}"))
+        clips.append(write_clip(place, f"{number}.wav", samples))
     settings = TokenizerSettings(pitch=PitchConfig(levels=8))
     return pitches(session_of(place), Clips.from_rows(place, clips), AUDIO, settings)
 

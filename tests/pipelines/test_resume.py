@@ -11,13 +11,11 @@ import torch
 
 from lm.options import GPTConfig
 from pipelines.stages.features import CodedViews, UntrainedGPT, gpt_features
-from pipelines.store.store import Entry
 from pipelines.store.stored_features import FEATURES
-from tests.pipelines.tiny import session_of, tiny_tokenizer
+from tests.pipelines.tiny import codes_entry, session_of, tiny_tokenizer
 from tests.pipelines.tiny_chain import CHECKPOINTS, STEPS, TINY, Kill, called_at_once, refusal, run, stored
 from tokenizer.codes import Codes
 from tokenizer.fitting import fit_residual_codebooks
-from tokenizer.parquet import CodedClip, mark_complete, shard_path, write_shard
 from wordless.base.files import file_hash
 from wordless.base.machine import use_threads
 
@@ -61,15 +59,8 @@ def test_untrained_states_and_centroids_depend_on_no_number_of_threads(tmp_path:
     format = tiny_tokenizer(0).format
     rng, before = np.random.default_rng(0), torch.get_num_threads()
     clips = [rng.integers(0, format.codebook_size, (steps, 1)).astype(np.int32) for steps in (5, 300, 377)]
-    codes = tmp_path / "codes"
-    codes.mkdir()
-    coded = [
-        CodedClip(path=f"{number}.wav", codes=Codes(values=values, num_samples=80 * len(values), format=format))
-        for number, values in enumerate(clips)
-    ]
-    write_shard(shard_path(codes, 0), coded, format)
-    mark_complete(codes, shards=1, clips=len(clips))
-    entry = Entry(stage="codes", key="0", place=codes, reused=True)
+    codes = [Codes(values=values, num_samples=80 * len(values), format=format) for values in clips]
+    coded = CodedViews(codes=codes_entry(tmp_path / "codes", codes))
     config = GPTConfig(model_dim=128, layers=2, heads=4, ffn_dim=512, context=512, dropout=0.0)
     untrained = UntrainedGPT(gpt=config, seed=0)
     points = rng.normal(size=(20_000, 16)).astype(np.float32)
@@ -77,9 +68,7 @@ def test_untrained_states_and_centroids_depend_on_no_number_of_threads(tmp_path:
     try:
         for threads in (1, 2, 3, 5):
             use_threads(threads)
-            features = (
-                gpt_features(session_of(tmp_path / str(threads)), CodedViews(codes=entry), untrained).folder / FEATURES
-            )
+            features = gpt_features(session_of(tmp_path / str(threads)), coded, untrained).folder / FEATURES
             (centroids,), _ = fit_residual_codebooks(points, levels=1, size=64, iterations=3, seed=0)
             hashes.add((file_hash(features), centroids.tobytes()))
     finally:

@@ -17,23 +17,20 @@ import torch
 from safetensors.torch import load_file
 
 from lm.probing.fitted import FittedProbe
-from pipelines.chain.chain import make_part
 from pipelines.chain.run_output import require_own_parts, write_probe
 from pipelines.results.run_record import read_results
 from pipelines.settings.run_rules import run_settings
-from pipelines.store.session import Session
-from pipelines.store.store import ENTRY, Entry, Store
+from pipelines.store.store import ENTRY, Entry
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import SAMPLES
-from tests.pipelines.tiny_chain import PROCESSES, called_at_once, composed, entries, refusal, run
+from tests.pipelines.tiny_chain import PROCESSES, called_at_once, composed, entries, make_one, refusal, run
 from tokenizer.parquet import read_codes
 from vocoder.kinds import JUDGED_KINDS
 from wordless.audio.recordings.manifest import Clips, Split, read_manifest
 from wordless.base.errors import InputError
 from wordless.base.files import file_hash
-from wordless.base.progress import Terminal
 from wordless.base.saved_models import CONFIG
-from wordless.training.fit import choose_precision, with_precision
+from wordless.training.fit import choose_precision
 from wordless.training.gangs import Gang
 
 TOKENS = ("pitches", "sample", "autoencoder", "tokenizer", "codes", "health")
@@ -57,7 +54,7 @@ PROBED = (
 TRAINED = ("tokenizer", "lm", "vocoder", "baselines.simclr", "baselines.supervised")
 NO_CHOICE = (
     *("stages=[lm,vocoder,probe]", "compare.methods=[simclr,supervised]", "listening.judge=supervised"),
-    *(f"{part}.fit.keep=last" for part in TRAINED),
+    *(f"{part}.fit.keep=last" for part in TRAINED),  # validation is there to choose the best weights
 )
 RATES_AND_SAMPLES = (
     *SAMPLES,
@@ -192,15 +189,7 @@ def without(manifest: Clips, splits: tuple[Split, ...], root: Path) -> Clips:
     return Clips.from_rows(root, clips)
 
 
-def learn(manifest: Clips, place: Path, *words: str) -> None:
-    """The stages on a manifest of our own. The last weights are kept: validation is there to choose the best."""
-    gang, terminal = Gang(torch.device("cpu")), Terminal(silent=True)
-    settings = with_precision(run_settings(composed(place, *(words or NO_CHOICE))), gang)
-    session = Session(store=Store(place), gang=gang, terminal=terminal, folder=place / "run", workers=1)
-    make_part(session, manifest, settings)
-
-
-def learned(store: Path, files: Mapping[str, str] = LEARNED) -> dict[str, torch.Tensor]:
+def learned(store: Path, files: Mapping[str, str]) -> dict[str, torch.Tensor]:
     """Everything that was learned, and the codes of the training clips."""
     tensors = {
         f"{stage}:{name}": value
@@ -230,12 +219,12 @@ def test_nothing_is_learned_from_validation_and_test_clips(
     train = without(manifest, ("train",), tmp_path / "train_is_noise")
     assert len({each.clips for each in (manifest, held_out, train)}) == 3
     places = {tmp_path / name: each for name, each in (("usual", manifest), ("same", held_out), ("other", train))}
-    several = [PROCESSES.Process(target=learn, args=(each, place, *words)) for place, each in places.items()]
+    several = [PROCESSES.Process(target=make_one, args=(each, place, *words)) for place, each in places.items()]
     for process in several:
         process.start()
     for process in several:
         process.join(300)
-    usual, same, other = (learned(place, files) for place in places)
+    usual, same, other = (learned(place / "store", files) for place in places)
     assert usual.keys() == same.keys() == other.keys()
     assert [name for name in usual if not torch.equal(usual[name], same[name])] == []
     for stage in (*files, "codes"):

@@ -31,21 +31,12 @@ WORDS = ("one", "six", "two")
 
 def corpus() -> Clips:
     """Each speaker says each word; every 20th clip has no label."""
-    return Clips.from_rows(
-        Path("here"),
-        (
-            Clip(
-                path=f"{number:03}.wav",
-                num_samples=1,
-                sample_rate=8000,
-                size=1,
-                sha256=str(number),
-                label=None if number % 20 == 19 else WORDS[number % 3],
-                group=SPEAKERS[number // 3 % 4],
-            )
-            for number in range(240)
-        ),
-    )
+    labels = [None if number % 20 == 19 else WORDS[number % 3] for number in range(240)]
+    groups = [SPEAKERS[number // 3 % 4] for number in range(240)]
+    rows = enumerate(zip(labels, groups, strict=True))
+    sizes = {"num_samples": 1, "sample_rate": 8000}
+    clips = (Clip(path=f"{n:03}.wav", sha256=str(n), label=each, group=group, **sizes) for n, (each, group) in rows)
+    return Clips.from_rows(Path("here"), clips)
 
 
 def held_out(manifest: Clips) -> Clips:

@@ -11,11 +11,9 @@ from pipelines.settings.run_rules import run_settings
 from pipelines.stages.stored_arrays import TRAINED_ON, VALUES, stored_clips, stored_names, waveforms, write_clips
 from pipelines.stages.tokenizer import frame_sample
 from pipelines.store.store import Entry
-from tests.pipelines.tiny import session_of, silent_session, sweep
+from tests.pipelines.tiny import session_of, silent_session, sweep, write_clip
 from tests.pipelines.tiny_chain import composed
-from wordless.audio.recordings.corpus import CorpusConfig, build_manifest
 from wordless.audio.recordings.manifest import Clip, Clips, Split
-from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.array_types import Array
 from wordless.base.arrays import fill
 from wordless.base.errors import InputError
@@ -80,11 +78,10 @@ def test_a_full_disk_is_an_error_before_anything_is_written_in_place(small_disk:
 @pytest.fixture
 def manifest(tmp_path: Path) -> Clips:
     """Four recordings."""
-    for number in range(4):
-        path = tmp_path / f"in/{number}.wav"
-        path.parent.mkdir(exist_ok=True)
-        soundfile.write(path, sweep(1.0, 8_000, low=200 + 20 * number), 8_000, subtype="FLOAT")
-    return build_manifest(CorpusConfig(root=str(tmp_path / "in"), split=SplitConfig(test_fraction=0)))[0]
+    splits = enumerate(("train", "train", "validation", "train"))
+    return Clips.from_rows(
+        tmp_path, [write_clip(tmp_path, f"{number}.wav", sweep(1.0, 4_000), split=split) for number, split in splits]
+    )
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, 1e19])
