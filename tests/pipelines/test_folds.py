@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -105,18 +104,17 @@ def test_gpt_and_simclr_are_trained_on_the_same_clips(finished_run: FinishedRun,
     """The corpus's training clips and all unlabelled ones, and nothing of what is held out."""
     whole = finished_run.manifest
     groups = sorted({clip.group or "" for clip in whole.clips})
-    manifest = Clips.from_rows(whole.root, (clip for clip in whole.clips if clip.group != groups[0]))
+    manifest = whole.where(clip.group != groups[0] for clip in whole.clips)
     assert manifest.of("train")
     assert manifest.of("validation")
-    others = tuple(replace(clip, label=None, split="train") for clip in whole.clips if clip.group == groups[0])
-    unlabelled = Clips.from_rows(whole.root, others)
-    folders = made(tmp_path, manifest, unlabelled)
-    wanted = {clip.path for clip in (*manifest.of("train"), *others)}
+    others = whole.where(clip.group == groups[0] for clip in whole.clips).with_columns(label=None, split="train")
+    folders = made(tmp_path, manifest, others)
+    wanted = {clip.path for clip in (*manifest.of("train"), *others.clips)}
     assert clips_behind(folders["lm"]) == wanted
     assert clips_behind(folders["simclr"]) == wanted
     assert {f"unlabelled_{stage}" for stage in ("codes", "views", "spectrograms")} <= set(folders)
     assert {*folders.values()} == {*entries(tmp_path / "store")}  # all that was made is told, each once
-    parts = (Clips.from_rows(whole.root, others[:3]), Clips.from_rows(whole.root, others[3:]))
+    parts = (others.where((n < 3) == first for n in range(len(others.clips))) for first in (True, False))
     apart = made(tmp_path, manifest, *parts, methods="gpt")
     assert {f"unlabelled_{stage}" for stage in ("codes", "views", "2_codes", "2_views")} <= set(apart)
     assert apart["lm"] != folders["lm"]

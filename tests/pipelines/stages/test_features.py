@@ -93,7 +93,6 @@ def test_frames_of_each_clip_are_pooled_averaged_over_hearings_and_must_be_finit
 
 def test_folds_share_them_and_other_options_do_not(manifest: Clips, tmp_path: Path) -> None:
     first = made(manifest, tmp_path / "store", partial(levels, hop=40))
-    fold = Clips.from_rows(manifest.root, (replace(clip, split="test") for clip in manifest.clips))
-    assert made(fold, tmp_path / "store", partial(levels, hop=40)).key == first.key
+    assert made(manifest.with_columns(split="test"), tmp_path / "store", partial(levels, hop=40)).key == first.key
     assert made(manifest, tmp_path / "store", partial(levels, hop=80)).key != first.key
     assert made(manifest, tmp_path / "store", partial(levels, hop=40), VectorConfig(hearings=2)).key != first.key

@@ -254,12 +254,6 @@ def test_networks_learn_to_tell_tones_apart_and_again_to_the_same_bytes(
     np.testing.assert_allclose(scores[1], outputs[0, 0].softmax(0), atol=1e-4)
 
 
-def relabelled(corpus: Clips, **others: str | None) -> Clips:
-    """The clips with other labels, by the clip's name without its suffix."""
-    clips = (replace(clip, label=others.get(Path(clip.path).stem, clip.label)) for clip in corpus.clips)
-    return Clips.from_rows(corpus.root, clips)
-
-
 def test_labels_of_test_clips_are_not_used_and_clips_without_label_decide_the_entry(
     session: Session, corpus: Clips, sample: Entry
 ) -> None:
@@ -267,7 +261,7 @@ def test_labels_of_test_clips_are_not_used_and_clips_without_label_decide_the_en
     data = data_of("conv", session, corpus, sample)
 
     def key(*unlabelled: Clip) -> str:
-        hidden = relabelled(corpus, **{Path(clip.path).stem: None for clip in unlabelled})
+        hidden = corpus.with_columns(label=[None if clip in unlabelled else clip.label for clip in corpus.clips])
         network, reading = network_of("conv", session, hidden, sample)
         return str(network.train(reading, data, (*LABELS,)).key)
 
@@ -278,7 +272,7 @@ def test_labels_of_test_clips_are_not_used_and_clips_without_label_decide_the_en
 
 
 def test_several_labels_are_predicted_each_by_itself(session: Session, corpus: Clips, sample: Entry) -> None:
-    several = relabelled(corpus, **{Path(clip.path).stem: f"{clip.label};sounds" for clip in corpus.clips})
+    several = corpus.with_columns(label=[f"{clip.label};sounds" for clip in corpus.clips])
     network, reading = network_of("conv", session, several, sample)
     entry = network.train(reading, data_of("conv", session, corpus, sample), (*LABELS, "sounds"), ";")
     scores = load_file(network.features(reading, "supervised", entry).folder / SCORES)["scores"]
@@ -298,7 +292,7 @@ def test_clips_of_which_nothing_is_known_are_a_part_of_pre_training(
     of: str, session: Session, corpus: Clips, sample: Entry, tmp_path: Path
 ) -> None:
     """Two folders are one folder with the clips of both, and one seed gives the same bytes again."""
-    more = Clips.from_rows(corpus.root, corpus.of("test")).with_columns(label=None, split="train")
+    more = corpus.only("test").with_columns(label=None, split="train")
     halves = [Clips.from_rows(corpus.root, clips) for clips in (more.clips[:1], more.clips[1:])]
     made = [pretrained(of, session, sample, corpus, *each) for each in ([], [more], halves)]
     made.append(pretrained(of, silent_session(tmp_path), sample, corpus))
