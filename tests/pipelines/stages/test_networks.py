@@ -252,6 +252,11 @@ def test_networks_learn_to_tell_tones_apart_and_again_to_the_same_bytes(
     with torch.no_grad():
         outputs, _ = FineTunedModel.from_pretrained(made[0].folder).network(inputs[None], torch.tensor([len(inputs)]))
     np.testing.assert_allclose(scores[1], outputs[0, 0].softmax(0), atol=1e-4)
+    if of == "speech":  # the convolutions stay as they were pre-trained, and layers do not
+        before, after = (load_file(each / "model.safetensors") for each in (corpus.root / of, made[0].folder))
+        ends = ("feature_extractor.conv_layers.0.conv.weight", "encoder.layers.0.feed_forward.output_dense.weight")
+        kept = [np.array_equal(before[f"wav2vec2.{end}"], after[f"body.transformer.{end}"]) for end in ends]
+        assert kept == [True, False]
 
 
 def test_labels_of_test_clips_are_not_used_and_clips_without_label_decide_the_entry(
