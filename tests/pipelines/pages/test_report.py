@@ -439,35 +439,32 @@ def test_strange_values_are_drawn_too(tmp_path: Path) -> None:
     assert "–" in page_of(tmp_path, content).text
 
 
-@pytest.mark.parametrize("outside", ["../../secret.txt", "../results.json", "absolute", "link", "..", ""])
-def test_no_file_but_a_sound_of_the_run_enters_the_page(outside: str, tmp_path: Path) -> None:
-    (tmp_path / "secret.txt").write_text("secret" * 100)
-    content: dict[str, Any] = {"figures": [], "listening": listening(2, "seven")}
-    folder = run_folder(tmp_path / "run", content)
-    if outside == "link":
-        (folder / "listening/1_wavenet.wav").unlink()
-        (folder / "listening/1_wavenet.wav").symlink_to(tmp_path / "secret.txt")
-    else:
-        content["listening"]["said"][0]["file"] = str(tmp_path / "secret.txt") if outside == "absolute" else outside
-    (folder / "results.json").write_text(json.dumps(content))
-    with pytest.raises(InputError, match=r"file name|missing|1_wavenet\.wav\b.* WAV\b"):
-        write_report(folder)
-    assert not (folder / "report.html").exists()
+SOUND = "listening/1_wavenet.wav"
 
 
 @pytest.mark.parametrize(
-    ("name", "content"),
+    ("file", "content"),  # of a continuation, as the results name it; or a file of the run, and other content
     [
-        *(("listening/1_wavenet.wav", None), ("listening/pictures.safetensors", "no")),
-        *(("results.json", None), ("results.json", "{"), ("results.json", "[]")),
+        *((file, None) for file in ("../../secret.txt", "../results.json", "/secret.txt", "..", "")),
+        *((SOUND, "link"), (SOUND, "missing"), ("listening/pictures.safetensors", "no")),
+        *(("results.json", content) for content in ("missing", "{", "[]")),
     ],
 )
-def test_what_is_missing_or_broken_is_named(name: str, content: str | None, tmp_path: Path) -> None:
-    folder = run_folder(tmp_path / "run", {"figures": [], "listening": listening(2, "seven")})
-    (folder / name).unlink()
-    if content is not None:
-        (folder / name).write_text(content)
-    with pytest.raises(InputError, match=re.escape(Path(name).name)):
+def test_no_file_but_a_whole_one_of_the_run_enters_the_page(file: str, content: str | None, tmp_path: Path) -> None:
+    (tmp_path / "secret.txt").write_text("secret" * 100)
+    made: dict[str, Any] = {"figures": [], "listening": listening(2, "seven")}
+    folder = run_folder(tmp_path / "run", made)
+    if content is None:
+        made["listening"]["said"][0]["file"] = f"{tmp_path}{file}" if file.startswith("/") else file
+        (folder / "results.json").write_text(json.dumps(made))
+    else:
+        (folder / file).unlink()
+        if content == "link":
+            (folder / file).symlink_to(tmp_path / "secret.txt")
+        elif content != "missing":
+            (folder / file).write_text(content)
+    told = re.escape(Path(file).name) if content else "file name|missing"
+    with pytest.raises(InputError, match=told):
         write_report(folder)
     assert not (folder / "report.html").exists()
 
