@@ -11,7 +11,7 @@ import soundfile
 
 from pipelines.commandline.command import os_problem
 from tests.pipelines.tiny import sweep
-from tests.pipelines.tiny_chain import OWN, TINY, called_at_once, refusal
+from tests.pipelines.tiny_chain import OWN, called_at_once, refusal
 
 
 def write(path: Path, *, low: float = 200, seconds: float = 0.4) -> None:
@@ -24,11 +24,6 @@ def one_class(root: Path) -> None:
         write(root / "only" / f"{number}.wav", low=100 + number)
 
 
-def no_labels(root: Path) -> None:
-    for number in range(4):
-        write(root / f"{number}.wav", low=100 + number)
-
-
 def short(root: Path) -> None:
     for label in "ab":
         for number in range(4):
@@ -39,7 +34,6 @@ def short(root: Path) -> None:
     ("corpus", "words", "told"),
     [
         (one_class, (), r"\b4 recordings\b.*'only'.*\b2\b"),
-        (no_labels, ("corpus.labels=none",), r"\b4 of 4 recordings\b.*label"),
         (short, ("corpus.split.validation_fraction=0", "stages=[lm]"), r"\b6 train\b.*\bvalidation\b"),
         (short, ("tokenizer.patch.frames=400",), r"\b400 frames of 80\b"),
         (short, ("tokenizer.codebook_size=499",), r"tokenizer\.codebook_size\b.*\b499\b.*recordings"),
@@ -54,16 +48,6 @@ def test_a_corpus_that_will_not_do(
         tmp_path / "run", *OWN, "corpus=folder", f"corpus.root={root}", f"store.root={tmp_path / 'store'}", *words
     )
     assert re.search(told, refusal(done))
-
-
-def test_an_option_is_refused_before_anything_is_made(tmp_path: Path) -> None:
-    for word, told in (
-        ("corpus=/a/b", r"corpus=/a/b\b.*corpus\.root=/a/b\b"),
-        ("corpus=fsdd", r"corpus\.root\b.*\btable\b"),
-    ):
-        done = called_at_once(tmp_path / "run", *TINY, f"store.root={tmp_path / 'store'}", word)
-        assert re.search(told, refusal(done))
-        assert not (tmp_path / "store").exists()
 
 
 def test_errors_on_a_full_disk_are_told_as_such(small_disk: Path) -> None:

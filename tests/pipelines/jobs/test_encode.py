@@ -107,24 +107,17 @@ def test_annotated_parts_are_rows(run_folder: Path, tmp_path: Path) -> None:
     assert len([*read_codes(tmp_path / "fewer")[1]]) == 3
 
 
-def test_any_number_of_workers_writes_the_same_bytes(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
-    for workers in (1, 2):
-        own = {"workers": workers, "store": {"root": str(tmp_path / f"store_{workers}")}}
+@pytest.mark.parametrize("engine", ["local", pytest.param("ray", marks=pytest.mark.slow)])
+def test_any_number_of_workers_of_each_engine_writes_the_same_bytes(
+    engine: str, run_folder: Path, recordings: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if engine == "ray":
+        request.addfinalizer(pytest.importorskip("ray", reason="needs pip install 'wordless[ray]'").shutdown)
+    for workers, name in ((1, "local"), (2, engine)):
+        own = {"workers": workers, "engine": {"name": name}, "store": {"root": str(tmp_path / f"store_{workers}")}}
         encode(options(run_folder, recordings, tmp_path / f"{workers}.parquet", **own))
     assert (tmp_path / "1.parquet").read_bytes() == (tmp_path / "2.parquet").read_bytes()
     assert sorted(path.name for path in tmp_path.glob("*.*")) == ["1.parquet", "2.parquet"]
-
-
-@pytest.mark.slow
-def test_ray_writes_the_same_bytes(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
-    ray = pytest.importorskip("ray", reason="needs pip install 'wordless[ray]'")
-    encode(options(run_folder, recordings, tmp_path / "local.parquet"))
-    try:
-        own = {"engine": {"name": "ray"}, "workers": 2, "store": {"root": str(tmp_path / "store")}}
-        encode(options(run_folder, recordings, tmp_path / "ray.parquet", **own))
-    finally:
-        ray.shutdown()
-    assert (tmp_path / "local.parquet").read_bytes() == (tmp_path / "ray.parquet").read_bytes()
 
 
 def test_a_killed_worker_is_one_line_and_the_same_command_goes_on(

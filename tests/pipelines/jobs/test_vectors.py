@@ -7,17 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from hydra import initialize_config_module
 
 from lm.probing.features_file import FeaturesFile, read_features
 from lm.probing.fitted import FittedProbe
-from pipelines.commandline.composition import compose
 from pipelines.store.store import SYNTHESISED
 from pipelines.store.stored_features import FEATURES, StoredFeatures
 from tests.calling import embed
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import save_rates_run
-from tests.pipelines.tiny_chain import entries, run
+from tests.pipelines.tiny_chain import config_of, entries, run
 from tests.rejected import read_rejected
 from tests.wordless.audio.recordings.annotations.annotated_files import PARTS, textgrid_text, write_recording
 from wordless.audio.recordings.manifest import read_manifest
@@ -26,10 +24,7 @@ from wordless.base.errors import InputError
 
 def call(*words: str) -> None:
     output = next(Path(word.partition("=")[2]) for word in words if word.startswith("output="))
-    store = f"store.root={output.parent.with_name(f'{output.parent.name} store')}"
-    with initialize_config_module("conf", version_base="1.3"):
-        config = compose("embed", overrides=[store, *words])
-    embed({str(key): value for key, value in config.items() if key != "hydra"})
+    embed(config_of("embed", f"store.root={output.parent.with_name(f'{output.parent.name} store')}", *words))
 
 
 @pytest.fixture(scope="module")
