@@ -20,9 +20,8 @@ from pipelines.results.predictions import write_predictions
 from pipelines.results.results import CHECKOUT, commit_of, corpus_section, provenance
 from pipelines.results.run_record import read_results
 from pipelines.store.store import CURVE, Entry, write_json
-from tests.pipelines.conftest import FinishedRun
 from vocoder.vocoder import Vocoder
-from wordless.audio.recordings.manifest import Clip, Clips, Rejected, read_manifest
+from wordless.audio.recordings.manifest import Clip, Clips, Rejected
 from wordless.base.errors import InputError
 from wordless.training.gangs import Gang
 
@@ -68,36 +67,26 @@ def test_results_may_be_anything(tmp_path_factory: pytest.TempPathFactory, conte
     assert "\n" not in message
 
 
-def test_a_run_writes_the_answer_of_each_probe_for_each_test_clip(finished_run: FinishedRun) -> None:
-    rows = pq.read_table(finished_run.folder / "predictions.parquet").to_pylist()
-    methods = read_results(finished_run.folder)["comparison"].tested
-    clips = {clip.name: clip for clip in read_manifest(finished_run.folder / "manifest.tsv", Path()).of("test")}
-    assert {row["method"] for row in rows} == {*methods}
-    for of, found in methods.items():
-        own = [row for row in rows if row["method"] == of]
-        assert {row["clip"] for row in own} == {*clips}
-        right = sum(row["prediction"] == row["label"] for row in own) / len(own)
-        assert right == pytest.approx(found.value)
-        assert all(0 < row["probability"] <= 1 for row in own)
-        places = {(row["seed"], row["fold"], row["split"], row["candidate"]) for row in own}
-        assert places == {(0, None, "test", found.candidate)}
-    for row in rows:
-        clip = clips[row["clip"]]
-        assert (row["path"], row["label"], row["group"]) == (clip.path, clip.label, clip.group)
-        assert row["end"] - row["start"] == pytest.approx(clip.seconds)
+SEVERAL = {"of": "head", "chosen": "head", "penalties": 0, "probabilities": None, "predictions": [["rain"]]}
+ONE = {"of": "gpt", "chosen": "gpt/layer_1:mean", "penalties": 3, "probabilities": [0.75], "predictions": ["rain"]}
 
 
-def test_predictions_name_fold_seed_part_and_several_labels(tmp_path: Path) -> None:
-    clip = Clip(path="a.wav", segment=1, start=8000, num_samples=4000, sample_rate=8000, label="dog;rain")
-    row = {"of": "head", "chosen": "head", "penalties": 0, "probabilities": None, "predictions": [["rain"]]}
-    probed = {"clips": ["a.wav#t=1,1.5"], "truth": [["dog", "rain"]], "methods": [row]}
+@pytest.mark.parametrize(
+    ("truth", "row", "wanted"),
+    [
+        (["dog", "rain"], SEVERAL, {"label": "dog;rain", "method": "head", "candidate": None, "probability": None}),
+        ("dog", ONE, {"label": "dog", "method": "gpt", "candidate": "gpt/layer_1:mean", "probability": 0.75}),
+    ],
+)
+def test_predictions_name_fold_seed_part_and_labels(
+    truth: object, row: dict[str, object], wanted: dict[str, object], tmp_path: Path
+) -> None:
+    clip = Clip(path="a.wav", segment=1, start=8000, num_samples=4000, sample_rate=8000, group="anna")
+    probed = {"clips": ["a.wav#t=1,1.5"], "truth": [truth], "methods": [row]}
     per_fold = {("one", 0): probed, ("one", 1): probed}
     manifest = Clips.from_rows(tmp_path, (clip,), rejected=(Rejected(path="b.wav", reason="empty"),))
-    wanted = {
-        **{"clip": "a.wav#t=1,1.5", "path": "a.wav", "start": 1.0, "end": 1.5, "group": None},
-        **{"label": "dog;rain", "prediction": "rain", "probability": None},
-        **{"method": "head", "candidate": None, "split": "test"},
-    }
+    wanted = wanted | {"clip": "a.wav#t=1,1.5", "path": "a.wav", "start": 1.0, "end": 1.5, "group": "anna"}
+    wanted = wanted | {"prediction": "rain", "split": "test"}
     by: By
     for by, fold in (("fold", "one"), ("split", None)):
         write_predictions(tmp_path / "x.parquet", per_fold, manifest, by=by, separator=";")
