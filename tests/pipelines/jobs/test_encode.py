@@ -177,8 +177,12 @@ def test_fairseq_units_come_with_a_manifest_of_the_same_order_and_of_the_lengths
 def test_what_is_there_is_not_written_over(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
     for name in ("a.parquet", "file", "train.tsv"):
         (tmp_path / name).touch()
-    for output, others in (("train.km", {"format": "fairseq"}), ("a.parquet", {}), ("", {}), ("file", {})):
-        with pytest.raises(InputError, match="exists"):  # of fairseq its list of the recordings
+    for output, others, told in (
+        ("train.km", {"format": "fairseq"}, "exists"),  # its list of the recordings
+        *((output, {}, "exists") for output in ("a.parquet", "", "file")),
+        ("file/codes.parquet", {}, r"\bfile\b.* output=PATH"),
+    ):
+        with pytest.raises(InputError, match=told):
             encode(options(run_folder, recordings, tmp_path / output, **others))
     assert not (tmp_path / "train.km").exists()
 
