@@ -1,9 +1,7 @@
 """What a run records: its results, what probes answered for each test clip, and where the results come from."""
 
 import json
-import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -12,8 +10,6 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipelines.commandline.options import index
-from pipelines.commandline.overrides import command_line, prepare
 from pipelines.results.comparison import By
 from pipelines.results.figures import Figure
 from pipelines.results.predictions import write_predictions
@@ -94,26 +90,6 @@ def test_predictions_name_fold_seed_part_and_labels(
         assert rows == [{**wanted, "fold": fold, "seed": seed} for seed in (0, 1)]
     section = corpus_section(manifest)
     assert (section["recordings"], section["rejected"]) == (1, [{"path": "b.wav", "reason": "empty"}])
-
-
-ODD_WORDS = (
-    "corpus.root=/data/my {odd} 'words', \"and\" more",
-    "corpus.pattern={label}_{group}_{index}.wav",
-    "store.root=~/a b",
-    "tokenizer.codebook_size=64,256",
-    "stages=[tokenizer,lm]",
-    "hydra.run.dir=runs/$HOME/(1)",
-    "-m",
-)
-
-
-def test_a_shell_repeats_the_command_word_for_word(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["wordless run", *ODD_WORDS])
-    told = command_line("run")
-    assert shlex.split(told) == ["wordless", "run", *ODD_WORDS]
-    assert prepare(shlex.split(told)[2:], index("run")) == prepare(ODD_WORDS, index("run"))
-    done = subprocess.run(["bash", "-c", f"printf '%s\\0' {told}"], capture_output=True, text=True, check=True)
-    assert done.stdout.split("\0")[2:-1] == list(ODD_WORDS)
 
 
 def test_a_commit_is_named_with_what_differs_from_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
