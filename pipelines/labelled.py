@@ -14,7 +14,6 @@ from lm.finetuning import (
     HeadOptions,
 )
 from lm.options import FigureConfig, ProbeConfig
-from pipelines.commandline.choices import require_recordings
 from pipelines.commandline.outputs import require_kind
 from pipelines.settings.comparison import ReadingConfig
 from pipelines.settings.inputs import MODEL, ModelOptions, RateOptions
@@ -61,9 +60,7 @@ class ProbeRunConfig(CorpusCommand, ModelOptions):
 
 def probe(config: dict[str, object]) -> tuple[ProbeRunConfig]:
     """Probe the models of a run on the corpus that a composed config describes."""
-    settings = corpus_command(ProbeRunConfig, config, command="probe")
-    require_recordings(config)
-    return (settings,)
+    return (corpus_command(ProbeRunConfig, config, command="probe"),)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,6 +143,4 @@ def finetune_settings(config: Mapping[str, object]) -> FinetuneConfig:
 
 def finetune(config: dict[str, object]) -> tuple[FinetuneConfig, dict[str, object]]:
     """Fine-tune a body on the corpus that a composed config describes; the results record this config."""
-    settings = finetune_settings(config)
-    require_recordings(config)
-    return settings, config
+    return finetune_settings(config), config
