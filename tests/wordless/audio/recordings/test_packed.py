@@ -131,7 +131,7 @@ def _killed(parquet: Path, root: Path, kill: Kill) -> None:
 
 
 def test_two_processes_unpack_once(parquet: Path, tmp_path: Path) -> None:
-    processes = [PROCESSES.Process(target=_unpacked, args=(parquet, tmp_path)) for _ in range(2)]
+    processes = [PROCESSES.Process(target=unpacked, args=(opened(parquet), tmp_path / "cache")) for _ in range(2)]
     for process in processes:
         process.start()
     for process in processes:
@@ -140,10 +140,6 @@ def test_two_processes_unpack_once(parquet: Path, tmp_path: Path) -> None:
     found = files(tmp_path / "cache")
     assert files(unpacked(opened(parquet), tmp_path / "cache").parent) == found
     assert len([name for name in found if name.endswith(".wav")]) == 9
-
-
-def _unpacked(parquet: Path, root: Path) -> None:
-    unpacked(opened(parquet), root / "cache")
 
 
 def test_a_full_disk_is_named_and_the_rest_resumes(parquet: Path, small_disk: Path) -> None:
