@@ -14,6 +14,7 @@ from lm.finetuning import (
     HeadOptions,
 )
 from lm.options import FigureConfig, ProbeConfig
+from pipelines.commandline.choices import require_recordings
 from pipelines.commandline.outputs import require_kind
 from pipelines.settings.comparison import ReadingConfig
 from pipelines.settings.inputs import MODEL, ModelOptions, RateOptions
@@ -60,7 +61,9 @@ class ProbeRunConfig(CorpusCommand, ModelOptions):
 
 def probe(config: dict[str, object]) -> tuple[ProbeRunConfig]:
     """Probe the models of a run on the corpus that a composed config describes."""
-    return (corpus_command(ProbeRunConfig, config, command="probe"),)
+    settings = corpus_command(ProbeRunConfig, config, command="probe")
+    require_recordings(config)
+    return (settings,)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,4 +146,6 @@ def finetune_settings(config: Mapping[str, object]) -> FinetuneConfig:
 
 def finetune(config: dict[str, object]) -> tuple[FinetuneConfig, dict[str, object]]:
     """Fine-tune a body on the corpus that a composed config describes; the results record this config."""
-    return finetune_settings(config), config
+    settings = finetune_settings(config)
+    require_recordings(config)
+    return settings, config

@@ -15,6 +15,9 @@ def run(config: dict[str, object]) -> None:
     folder = Path(HydraConfig.get().runtime.output_dir)
     with going_on(), logged(folder):
         require_values(config, index("run"))
+        from pipelines.commandline.choices import require_recordings
+
+        require_recordings(config)
         from pipelines.chain.chain import run_chain  # seconds of imports, which a mistake need not wait for
 
         run_chain(config, folder)

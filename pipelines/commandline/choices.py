@@ -1,13 +1,17 @@
-"""Values of a composed config that follow from other options."""
+"""Values of a composed config that follow from other options, and the refusal of missing recordings."""
 
 from collections.abc import Mapping
 from copy import deepcopy
+from dataclasses import replace
 from functools import reduce
 from operator import getitem
 from typing import Any
 
+from wordless.audio.recordings.corpus import CorpusConfig, find_recordings
 from wordless.audio.recordings.embedded import PATTERN, VOICES, VOICES_OF_SENTENCES, fill_in
-from wordless.base.errors import InputError
+from wordless.audio.recordings.splits import SplitConfig
+from wordless.base.errors import InputError, within
+from wordless.base.values import build
 
 LISTED = ("root", "table")  # options of the corpus that name recordings on the disk
 PACKED = ("dataset", "shards")  # those that name files with recordings inside
@@ -93,3 +97,21 @@ def with_embedded_corpus(config: Mapping[str, object]) -> dict[str, Any]:
                 )
         corpus.update(root=EMBEDDED, pattern=PATTERN, labels="pattern")
     return config
+
+
+def require_recordings(config: Mapping[str, object]) -> None:
+    """Refuse a composed config whose folder or table of recordings cannot be used; nothing is decoded.
+
+    The chain checks the same again, when its imports are done: they take seconds, and this check takes one. Data sets
+    and shards must be unpacked first, and are left to the chain.
+
+    Raises:
+        InputError: the options of the corpus contradict each other, or `find_recordings` finds no recordings.
+    """
+    options = build(CorpusConfig, with_embedded_corpus(config)["corpus"], name="corpus")
+    if options.is_packed or options.root == EMBEDDED:
+        return
+    compare = config.get("compare")
+    in_folds = isinstance(compare, Mapping) and compare.get("folds")
+    with within("corpus"):
+        find_recordings(replace(options, split=SplitConfig(by="hash")) if in_folds else options)
