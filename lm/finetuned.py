@@ -67,7 +67,8 @@ def open_body(options: BodyOptions, run: Mapping[str, Path]) -> Source:
 
 def create_task(options: HeadOptions, train: Sequence[str], held_out: Sequence[str]) -> Task:
     """Make the task from the labels of the training clips; refuse those of others if they cannot be predicted."""
-    return HEADS[options.name].of(options, train, held_out)
+    of: Callable[[Any, Sequence[str], Sequence[str]], Task] = HEADS[options.name].of
+    return of(options, train, held_out)
 
 
 class FineTunedNetwork(nn.Module):

@@ -5,6 +5,18 @@ A head is a module over the states, and a task (`Task`), which says what the mod
 stand in `lm.finetuning`. Outputs of a clip are an array ``(steps, width)``; classification and regression read a clip
 as a whole and give one step. Each figure has an interval over the groups of the clips, or over clips without groups.
 
+A task is plain values, made from the labels of training clips::
+
+    of          makes it; refuses labels of other clips if they cannot be predicted
+    summary     what is predicted, in a few words
+    create      the module ``(states (batch, time, dim), lengths (batch,)) -> (outputs, their lengths)``
+    targets     labels as a tensor ``(clips, ...)``
+    loss        the sum for outputs ``(batch, steps, width)`` over the items of a batch, and their number
+    rows        outputs of clips as rows of a table, whose first column is the prediction
+    figures     of outputs for test clips; the first one is compared
+    constant    the best outputs ``(steps, width)`` without the sound, which answer every clip alike
+    probe       of pooled states, if the head gives one step for a clip (`PooledTask`)
+
 A sequence is the characters of a label's text, by connectionist temporal classification (CTC; Graves et al. 2006).
 Output 0 is the blank, output ``c`` the character ``characters[c - 1]``. Equal characters that follow each other need a
 blank between them::
@@ -16,12 +28,11 @@ Beam search is that of torchaudio's decoder, which needs the package flashlight-
 """
 
 import math
-from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, groupby
-from typing import Any, ClassVar, cast
+from typing import cast
 
 import numpy as np
 import torch
@@ -83,64 +94,6 @@ def figure(
 Row = Mapping[str, str | float]  # columns of a table of predictions
 
 
-@dataclass(frozen=True, kw_only=True)
-class Task(ABC):
-    """What a head predicts, made from the labels of training clips: plain values alone."""
-
-    name: ClassVar[str]  # in the table of heads
-
-    @classmethod
-    @abstractmethod
-    def of(cls, options: Any, train: Sequence[str], held_out: Sequence[str]) -> "Task":
-        """Make the task from the labels of the training clips; refuse those of others if they cannot be predicted."""
-
-    @property
-    @abstractmethod
-    def summary(self) -> str:
-        """What is predicted, in a few words."""
-
-    @abstractmethod
-    def create(self, dim: int, *, states_per_second: float) -> nn.Module:
-        """Create the module ``(states (batch, time, dim), lengths (batch,)) -> (outputs, their lengths)``."""
-
-    @abstractmethod
-    def targets(self, labels: Sequence[str]) -> Tensor:
-        """Convert labels to targets ``(clips, ...)``."""
-
-    @abstractmethod
-    def loss(self, outputs: Tensor, lengths: Tensor, targets: Tensor, *, training: bool) -> tuple[Tensor, int]:
-        """Sum the loss of outputs ``(batch, steps, width)`` over the items of a batch; also return their number."""
-
-    @abstractmethod
-    def rows(self, outputs: Sequence[FloatArray]) -> list[Row]:
-        """Convert the outputs of clips to rows of a table; the first column is the prediction."""
-
-    @abstractmethod
-    def figures(
-        self, outputs: Sequence[FloatArray], labels: Sequence[str], config: FigureConfig, groups: Groups = ()
-    ) -> tuple[NamedEstimate, ...]:
-        """Measure outputs for clips with these labels and groups; the first figure is compared."""
-
-    @abstractmethod
-    def constant(self, labels: Sequence[str]) -> FloatArray:
-        """Return the outputs ``(steps, width)`` that answer every clip alike: the best answer without its sound."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PooledTask(Task):
-    """A task that a linear probe of pooled states can solve: its head gives one step for a clip."""
-
-    @abstractmethod
-    def probe(
-        self, candidates: Features, labels: Sequence[str], rows: Rows, config: ProbeConfig, *, threads: int
-    ) -> tuple[list[FloatArray], str]:
-        """Fit linear probes of pooled states ``(clips, dim)`` on the rows of train; validation chooses among them.
-
-        Returns:
-            The outputs of the chosen probe for test clips, in the form of a head's outputs; its layer and pooling.
-        """
-
-
 def _projecting(dim: int, width: int) -> nn.Linear:
     """Create a linear layer with the initial weights that transformers gives to heads of speech models."""
     layer = cast(nn.Linear, skip_init(nn.Linear, dim, width))  # type: ignore[no-untyped-call]  # torch's own
@@ -188,7 +141,7 @@ LEAST_SHARE = 1e-6  # of a class, whose logarithm must be finite
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassificationTask(PooledTask):
+class ClassificationTask:
     """The classes, and how they are learned. Outputs are logits ``(1, classes)``."""
 
     name = "classification"
@@ -264,6 +217,11 @@ class ClassificationTask(PooledTask):
     def probe(
         self, candidates: Features, labels: Sequence[str], rows: Rows, config: ProbeConfig, *, threads: int
     ) -> tuple[list[FloatArray], str]:
+        """Fit linear probes of pooled states ``(clips, dim)`` on the rows of train; validation chooses among them.
+
+        Returns:
+            The outputs of the chosen probe for test clips, in the form of a head's outputs; its layer and pooling.
+        """
         task = ProbeTask(
             classes=self.classes,
             targets=self._truth(labels),
@@ -312,7 +270,7 @@ Numbers = np.ndarray[tuple[int], np.dtype[np.float64]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class RegressionTask(PooledTask):
+class RegressionTask:
     """The normalisation of the numbers. Outputs are normalised numbers ``(1, 1)``."""
 
     name = "regression"
@@ -420,7 +378,7 @@ COMPARED = 50  # most frequent texts, of which one is the constant answer; two l
 
 
 @dataclass(frozen=True, kw_only=True)
-class SequenceTask(Task):
+class SequenceTask:
     """The characters. Outputs are logits of the blank and of each character ``(steps, 1 + characters)``."""
 
     name = "sequence"
@@ -524,3 +482,7 @@ def error_rates(texts: Sequence[str], wanted: Sequence[str]) -> Ratios:
     """Count the edits (insertions, deletions, substitutions) from each text to the wanted one, and its characters."""
     edits = [edit_distance(text, truth) for text, truth in zip(texts, wanted, strict=True)]
     return Ratios(parts=np.array([edits], np.float64), wholes=np.array([len(truth) for truth in wanted], np.float64))
+
+
+PooledTask = ClassificationTask | RegressionTask  # a linear probe of pooled states can solve it, too
+Task = PooledTask | SequenceTask

@@ -186,7 +186,7 @@ class LanguageModel:
             rows = {f"`rate_{number}`": f"{own.codes_per_second:g} time steps per second" for number, own in rates}
             about = _RATES.format(count=len(rows))
             card = _card("Unit language model of several rates", about, rows, self.format)
-            return save_rates(folder, [*self.coarser, alone], self.format, card=card)
+            return save_rates(folder, [each.save_pretrained for each in (*self.coarser, alone)], self.format, card=card)
         config: dict[str, object] = {"gpt": asdict(self.gpt.config), "codes": self.format.as_dict()}
         if self.gpt.conditions is not None:
             config["look_ahead"] = self.gpt.conditions.look_ahead

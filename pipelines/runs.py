@@ -160,21 +160,14 @@ def store(settings: ListingConfig) -> None:
         damaged += [folder] if found else []
         total += size
     print(f"{len(folders)} entries, {total / 1e6:,.1f} MB, {len(damaged)} damaged", flush=True)
-    print_recordings(root)
+    kept = (folder for kind in (SYNTHESISED, UNPACKED) for folder in (root / kind).glob("*/") if folder.is_dir())
+    for folder in (recordings := sorted(kept)):
+        print(f"{folder.parent.name:<22} {folder.name}  {folder_size(folder) / 1e6:,.1f} MB of recordings")
+    if recordings:  # the store does not record which runs use them
+        note = "folders of recordings may be deleted while no command runs: a run that needs them makes them again"
+        print(note, flush=True)
     if damaged:
         several = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
         remedy = "delete each damaged entry, and the command that made it makes it again"
         state = "changed since it was written, or is of an earlier version of Wordless"
         raise InputError(f"{damaged[0]}{several} {state}; {remedy}")
-
-
-def print_recordings(root: Path) -> None:
-    """Print a line for each folder of recordings; the store does not record which runs use them."""
-    folders = sorted(
-        folder for kind in (SYNTHESISED, UNPACKED) for folder in (root / kind).glob("*/") if folder.is_dir()
-    )
-    for folder in folders:
-        print(f"{folder.parent.name:<22} {folder.name}  {folder_size(folder) / 1e6:,.1f} MB of recordings")
-    if folders:
-        note = "folders of recordings may be deleted while no command runs: a run that needs them makes them again"
-        print(note, flush=True)

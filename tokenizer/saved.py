@@ -4,20 +4,13 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from tokenizer.codes import CodesFormat
 from wordless.base.errors import InputError
 from wordless.base.files import write_aside
 from wordless.base.saved_models import CARD, CONFIG, model_card, rate_folder, whole
 from wordless.base.values import read_object
-
-
-class Savable(Protocol):
-    """A model of one rate."""
-
-    def save_pretrained(self, folder: Path) -> None: ...
-
 
 M = TypeVar("M")
 
@@ -30,14 +23,14 @@ class SavedRates:
     codes: CodesFormat  # of all rates together
 
 
-def save_rates(folder: Path, models: Sequence[Savable], codes_format: CodesFormat, *, card: str) -> None:
-    """Write a folder for each rate's model, a model card and, last, ``config.json``."""
+def save_rates(folder: Path, saves: Sequence[Callable[[Path], None]], codes_format: CodesFormat, *, card: str) -> None:
+    """Write a folder for each rate by its model's ``save_pretrained``, a model card and, last, ``config.json``."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG).unlink(missing_ok=True)
-    for number, model in enumerate(models, 1):
-        model.save_pretrained(rate_folder(folder, number))
+    for number, save in enumerate(saves, 1):
+        save(rate_folder(folder, number))
     write_aside(folder / CARD, card)
-    write_aside(folder / CONFIG, json.dumps({"rates": len(models), "codes": codes_format.as_dict()}, indent=1) + "\n")
+    write_aside(folder / CONFIG, json.dumps({"rates": len(saves), "codes": codes_format.as_dict()}, indent=1) + "\n")
 
 
 def load_rates(

@@ -376,7 +376,8 @@ class Tokenizer(nn.Module):
             "mel bands": own.audio.n_mels,
         }
         if self.several:
-            return save_rates(folder, self.rates, self.format, card=tokenizer_card(self.format, facts))
+            card = tokenizer_card(self.format, facts)
+            return save_rates(folder, [each.save_pretrained for each in self.rates], self.format, card=card)
         config = {**stored_config(own), "gain": self.gain, "fingerprints": self._fingerprints}
         facts |= {
             "patch": f"{own.patch.frames} frames of {own.height} mel bands",

@@ -24,7 +24,6 @@ from pipelines.commandline.run_folders import LOG
 from pipelines.methods.table import METHODS
 from pipelines.results.results import provenance, tracked_run
 from pipelines.results.run_record import read_results
-from pipelines.settings.parallel import obstacle
 from pipelines.settings.run import RunSettings, choose_workers
 from pipelines.settings.run_rules import run_settings
 from pipelines.stages.codes import code_table
@@ -122,13 +121,8 @@ def make_folds(session: Session, manifest: Clips, unlabelled: Sequence[Clips], s
     if "probe" in settings.stages:
         for notice in require_probeable(folds, settings.probe, by=settings.compare.folds):
             session.terminal.say(f"probe     {notice}")
-    if (
-        settings.parallel is None
-        and settings.processes == 1
-        and (len(parts) > 1 or not settings.reads_codes)
-        and (reason := obstacle(settings.threads, settings.device, settings.engine))
-    ):
-        session.terminal.say(f"parallel  one stage after the other: {reason}")
+    if settings.parallel is None and (len(parts) > 1 or not settings.reads_codes) and settings.obstacle:
+        session.terminal.say(f"parallel  one stage after the other: {settings.obstacle}")
     make, threads = partial(make_part, unlabelled=unlabelled), settings.branch_threads or torch.get_num_threads()
     made = make_parts(session, parts, make, processes=settings.processes, threads=threads)
     if NEXT_SAMPLE in settings.stages:

@@ -6,8 +6,8 @@ An entry has ``features.safetensors`` with keys ``method[/layer]:pooling``, for 
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
-from lm.bodies.body import Source
 from lm.bodies.options import Variant
 from lm.bodies.wav2vec2 import speech_source
 from pipelines.chain.study import Study
@@ -29,7 +29,6 @@ from pipelines.stages.frames import chroma_frames, mfcc_frames
 from pipelines.stages.networks import Network, ast, audio_transformer, convolutional, speech
 from pipelines.stages.options import OPTION
 from pipelines.stages.pretraining import (
-    entry_source,
     random_wav2vec2,
     simclr,
     sound_gpt,
@@ -121,8 +120,9 @@ def _waveforms(study: Study) -> Entry:
     return waveforms(study.session, study.manifest, study.audio.sample_rate)
 
 
-def _speech(study: Study, model: Source) -> Network:
-    return speech(study, model, study.settings.wav2vec2.finetuning)
+def _speech(study: Study, folder: Path, key: str | None = None) -> Network:
+    """Return a speech model of a folder; an entry of the store has a key."""
+    return speech(study, speech_source(folder, key=key, option=OPTION), study.settings.wav2vec2.finetuning)
 
 
 def _pretrained(study: Study) -> Network:
@@ -131,18 +131,19 @@ def _pretrained(study: Study) -> Network:
     if settings.weights is not None:
         found, say = settings.described, study.session.terminal.say
         say(f"wav2vec2  {OPTION}: {found.name}, {found.layers} layers of {found.width} dimensions")
-        return _speech(study, speech_source(settings.folder, option=OPTION))
+        return _speech(study, settings.folder)
     own, *extra = (waveforms(study.session, each, rate) for each in (study.manifest, *study.unlabelled))
     trained = wav2vec2(study.session, [own, *extra], settings, sample_rate=rate)
     study.add(own)
     study.add(trained)
     study.add_unlabelled((each,) for each in extra)
-    return _speech(study, entry_source(trained))
+    return _speech(study, trained.folder, trained.key)
 
 
 def _random_wav2vec2(study: Study) -> Network:
     settings, rate = study.settings.wav2vec2, study.audio.sample_rate
-    return _speech(study, entry_source(study.add(random_wav2vec2(study.session, settings, sample_rate=rate))))
+    made = study.add(random_wav2vec2(study.session, settings, sample_rate=rate))
+    return _speech(study, made.folder, made.key)
 
 
 def sound_states(study: Study, method: Method) -> Entry:

@@ -12,7 +12,7 @@ from pipelines.chain.unlabelled import held_out_groups
 from pipelines.commandline.choices import EMBEDDED
 from pipelines.methods.table import METHODS
 from pipelines.settings.run import RunSettings
-from pipelines.stages.start import LM, TOKENS, UNIVERSAL, VOICE, gpt_hash, is_shipped, run_of_start, saved_vocoder
+from pipelines.stages.start import LM, TOKENS, UNIVERSAL, VOICE, gpt_hash, is_shipped, saved_vocoder, start_folder
 from pipelines.store.run_folder import RESULTS
 from pipelines.store.store import SYNTHESISED
 from wordless.audio.recordings.description import groups_in_names
@@ -145,11 +145,15 @@ def unlabelled_of_run(folder: Path, root: Path) -> tuple[Clip, ...]:
 
 
 def _starts(settings: RunSettings) -> Iterator[tuple[str, str, Path, str]]:
-    """Give each model that the run begins with: option, value, folder of the run that made it, its name's plural."""
+    """Give each model that the run begins with: option, value, folder of the run that made it, its name's plural.
+
+    The folder may hold nothing but the model.
+    """
     for option, kind in ((TOKENS, TOKENIZER), (LM, LANGUAGE_MODEL), (VOICE, VOCODER)):
         start = attrgetter(option)(settings)
         if start is not None and not is_shipped(start):
-            yield option, start, run_of_start(start, kind, option=option), f"its {kind.name}'s weights"
+            owner = start_folder(start, kind, option=option).absolute().parent
+            yield option, start, owner, f"its {kind.name}'s weights"
 
 
 def _is_run(owner: Path) -> bool:

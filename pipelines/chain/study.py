@@ -8,7 +8,6 @@ from typing import TypeVar
 from lm.probing.task import ProbeTask
 from pipelines.settings.run import RunSettings
 from pipelines.stages.features import ClipReading, CodedViews, CodesOfViews, SoftlyCodedViews
-from pipelines.stages.language_model import unlabelled_prefix
 from pipelines.stages.probe import probe_task
 from pipelines.stages.stored_arrays import spectrograms
 from pipelines.stages.tokenizer import sample_statistics
@@ -55,9 +54,9 @@ class Study(ClipReading):
 
     def add_unlabelled(self, sources: Iterable[Iterable[Entry | None]]) -> None:
         """Name the entries of each source of clips without labels."""
-        for place, entries in enumerate(sources):
+        for number, entries in enumerate(sources, 1):
             for entry in entries:
-                self.add(entry, prefix=unlabelled_prefix(place))
+                self.add(entry, prefix=f"unlabelled_{number}_" if number > 1 else "unlabelled_")
 
     @cached_property
     def task(self) -> ProbeTask:

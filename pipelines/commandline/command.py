@@ -9,12 +9,12 @@ import os
 import shutil
 import signal
 import sys
-import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import partial
+from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
 
 from hydra import version
@@ -42,23 +42,29 @@ STDERR_DESCRIPTOR = 2
 SECONDS_TO_BE_ENDED = 5.0  # torchrun looks after its processes ten times a second
 
 
-def command(name: str, task: Task, *, options: Index | None = None) -> Callable[[], None]:
+def command(name: str, task: Task) -> Callable[[], None]:
     """Return a ``main()`` that composes the options of a command and passes the config to ``task``.
 
-    The value of an option that is one text or path needs no quoting, and a sweep does not split it at commas. The
-    option class of the command gives its ``options`` by default.
+    The value of an option that is one text or path needs no quoting, and a sweep does not split it at commas.
     """
 
     def main() -> None:
         open_streams()
         register(name)
-        known = index(name) if options is None else options
+        known = index(name)
         full = os.environ.get(FULL_ERROR) == "1"  # before Hydra is told to raise
-        with mendable(name, known, None, full=full), hydra_that_raises(), folder_options() as elsewhere, claims():
+        with (
+            mendable(name, known, None, full=full),
+            hydra_that_raises(),
+            # All ranks but 0 have a temporary run folder; otherwise each rank would create its own.
+            TemporaryDirectory() if rank() else nullcontext() as folder,
+            claims(),
+        ):
             try:
                 if request := help_request(sys.argv[1:]):
                     print(command_help(name, *request), flush=True)
                     return
+                elsewhere = [f"hydra.{mode}.dir={folder}" for mode in ("run", "sweep")] if folder else []
                 arguments = prepare([*sys.argv[1:], *elsewhere], known)
                 version.setbase("1.3")
                 job = _job(name, task, known, full=full)
@@ -177,16 +183,6 @@ def await_torchrun() -> bool:
         return False
     time.sleep(SECONDS_TO_BE_ENDED)
     return True
-
-
-@contextmanager
-def folder_options() -> Iterator[list[str]]:
-    """Yield options that give all ranks but 0 a temporary run folder; otherwise each rank would create its own."""
-    if rank() == 0:
-        yield []
-        return
-    with tempfile.TemporaryDirectory() as folder:
-        yield [f"hydra.run.dir={folder}", f"hydra.sweep.dir={folder}"]
 
 
 REMEDIES = {  # error of the system -> what to do

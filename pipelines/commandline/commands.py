@@ -50,7 +50,7 @@ COMMANDS = {
     ),
     "score": Command(
         "how probable does the language model find recordings? nats, bits per second, perplexity",
-        "pipelines.tables:ScoreConfig",
+        "pipelines.recordings:ScoreConfig",
         "pipelines.jobs.tables:score_recordings",
     ),
     "probe": Command(
@@ -67,7 +67,7 @@ COMMANDS = {
     ),
     "predict": Command(
         "what a fine-tuned model predicts for recordings",
-        "pipelines.tables:PredictConfig",
+        "pipelines.recordings:PredictConfig",
         "pipelines.jobs.tables:predict_recordings",
     ),
     "demo": Command(

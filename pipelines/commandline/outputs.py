@@ -41,9 +41,8 @@ def require_new(output: Path) -> None:
 
 def require_table(output: Path, *suffixes: str) -> None:
     """Refuse an output whose suffix is not one of ``suffixes``."""
-    possible = f"a file ending in {', '.join(suffixes[:-1])} or {suffixes[-1]}"
-    require_kind(output, suffixes, possible=possible)
-    require(output.suffix.lower() in suffixes, "output", output, f"name {possible}")
+    rule = f"name a file ending in {', '.join(suffixes[:-1])} or {suffixes[-1]}"
+    require(output.suffix.lower() in suffixes, "output", output, rule)
 
 
 def prepare_output(output: Path) -> None:
@@ -121,12 +120,7 @@ def hold(folder: Path, *, option: str, lock: str = RUN_LOCK, remedy: str = "") -
     """Hold the lock of a folder during the block."""
     remedy = remedy or f"wait for it, or name another folder: {option}=..."
     with (folder / lock).open("a") as handle:
-        try:
-            held = take_lock(handle, wait=False)
-        except OSError as error:
-            problem = f"its file system keeps no locks ({error.strerror})"
-            raise InputError(f"{option}={folder}: {problem}; name a folder on another one: {option}=...") from error
-        if not held:
+        if not take_lock(handle, wait=False):
             raise InputError(f"{option}={folder}: another run is writing there; {remedy}")
         yield
 

@@ -59,12 +59,17 @@ def encode_recordings(settings: EncodeConfig, recordings: Clips, tokenizer_folde
             for shard in shards:
                 copy_file(shard, folder / shard.name)
             mark_complete(folder, shards=len(shards), clips=len(lengths))
-    elif settings.format == "parquet":
-        _join(output, shards)
+    elif settings.format == "parquet":  # one row group is in memory at a time
+        with aside(output) as beside, pq.ParquetWriter(beside, pq.read_schema(shards[0])) as writer:
+            for file in map(pq.ParquetFile, shards):
+                for group in range(file.num_row_groups):
+                    writer.write_table(file.read_row_group(group))
     else:
-        if settings.format == "fairseq":
+        if settings.format == "fairseq":  # reads a list beside the .km file: the root, path and samples of each
+            root = recordings.root.absolute()
+            rows = [f"{clip.path}\t{_count_samples(root / clip.path, clip)}\n" for clip in Shards(shards)]
             with new_file(settings.manifest) as file:
-                _write_fairseq_manifest(file, recordings.root.absolute(), Shards(shards))
+                write_aside(file, f"{root}\n{''.join(rows)}")
         write_units(output, Shards(shards), settings.format, deduplicate=settings.deduplicate)
     clips, seconds = counted(len(lengths), "part" if recordings.has_segments else "recording"), sum(lengths)
     session.terminal.say(f"{clips}, {seconds / codes_format.sample_rate:.1f} s of sound: {output}")
@@ -94,21 +99,6 @@ def encode_recording(encoder: Encoder, root: Path, clip: Clip) -> CodedClip | Re
     return CodedClip(
         path=clip.path, codes=codes, span=clip.span, label=clip.label, group=clip.group, notices=sound.notices
     )
-
-
-def _join(output: Path, shards: Sequence[Path]) -> None:
-    """Join all shards into one Parquet file, with one row group in memory at a time."""
-    with aside(output) as beside, pq.ParquetWriter(beside, pq.read_schema(shards[0])) as writer:
-        for path in shards:
-            with pq.ParquetFile(path) as shard:
-                for group in range(shard.num_row_groups):
-                    writer.write_table(shard.read_row_group(group))
-
-
-def _write_fairseq_manifest(file: Path, root: Path, clips: Shards) -> None:
-    """Write fairseq's .tsv beside a .km: the root, then path and samples of each recording."""
-    rows = [f"{clip.path}\t{_count_samples(root / clip.path, clip)}" for clip in clips]
-    write_aside(file, "\n".join([str(root), *rows]) + "\n")
 
 
 def _count_samples(path: Path, clip: CodedClip) -> int:

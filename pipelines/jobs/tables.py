@@ -15,7 +15,7 @@ from lm.language_tests import Score, score
 from lm.model import LanguageModel
 from pipelines.jobs.encode import encode_recording
 from pipelines.jobs.recordings import R, ReadSound, Told, attempted, workers_for
-from pipelines.tables import PredictConfig, ScoreConfig, TableOptions, submitted_name
+from pipelines.recordings import PredictConfig, ScoreConfig, TableOptions, submitted_name
 from tokenizer.codes import require_same_codebook
 from tokenizer.encoder import Encoder
 from wordless.audio.decoding import Recording

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 from lm.model import LanguageModel
 from lm.options import VECTORS, Pooling, States
@@ -24,7 +24,7 @@ from pipelines.pages.phrasing import methods_table, sentences
 from pipelines.recordings import ALL, EmbedConfig
 from pipelines.results.comparison import ProbedFolds, compare
 from pipelines.results.predictions import PREDICTIONS, write_predictions
-from pipelines.results.run_record import read_results, recorded_options
+from pipelines.results.run_record import Results, read_results, recorded_options
 from pipelines.settings.comparison import ReadingConfig
 from pipelines.settings.run import choose_workers
 from pipelines.stages.codes import codes
@@ -63,7 +63,7 @@ from wordless.audio.recordings.inspection import InspectionConfig, inspect
 from wordless.audio.recordings.manifest import Clips, Rejected, overlap_notices, read_manifest
 from wordless.audio.recordings.splits import UNDIVIDED
 from wordless.base.errors import InputError, named, require, within
-from wordless.base.files import NO_PERMISSION, file_hash, write_aside
+from wordless.base.files import file_hash, write_aside
 from wordless.base.machine import choose_device
 from wordless.base.pools import LOCAL
 from wordless.base.progress import Terminal
@@ -126,18 +126,11 @@ def probe_run(settings: ProbeRunConfig) -> None:
     name = re.sub(r"[^\w.-]+", "_", corpus.name).strip("_.") or "corpus"
     # one file for each corpus and set of options
     path = settings.output or settings.model / PROBES / f"{name}_{entry.key[:8]}.json"
-    predictions, separator = path.with_suffix(f".{PREDICTIONS}"), settings.probe.label_separator
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_json(path, measured)
-        write_aside(path.with_suffix(".md"), methods_table(compared))
-        write_predictions(predictions, per_fold, corpus, by="split", separator=separator)
-    except OSError as error:
-        if settings.output is not None or error.errno not in NO_PERMISSION:
-            raise
-        return terminal.say(
-            f"the figures are not saved, since {path.parent} cannot be written; choose output=FILE.json"
-        )
+    predictions = path.with_suffix(f".{PREDICTIONS}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, measured)
+    write_aside(path.with_suffix(".md"), methods_table(compared))
+    write_predictions(predictions, per_fold, corpus, by="split", separator=settings.probe.label_separator)
     terminal.say(f"figures: {path}, and as a table: {path.with_suffix('.md')}; predictions: {predictions}")
 
 
@@ -203,8 +196,9 @@ def embed_recordings(settings: EmbedConfig, run: Path, recordings: Clips | None)
         terminal.say(notice)
     saved = run / PROBE_KIND.part
     probe = FittedProbe.from_pretrained(saved).description if (saved / CONFIG).is_file() else None
-    chosen = _chosen(settings, run, probe)
-    reading = _reading(settings, run, probe, chosen)
+    results = read_results(run) if (run / RESULTS).is_file() else Results()
+    chosen = _chosen(settings, results, probe)
+    reading = _reading(settings, results, probe, chosen)
     of_sound = settings.method in OF_SOUND
     rates = [] if of_sound else models_of_run(run, reading)
     inputs = {rate.gpt: rate.bag for rate in rates} or {settings.method: str(METHODS[settings.method].input)}
@@ -214,7 +208,11 @@ def embed_recordings(settings: EmbedConfig, run: Path, recordings: Clips | None)
     if settings.method not in inputs and settings.layer not in (None, ALL):
         remedy = f"leave layer out, or choose the method of a language model, such as method={[*inputs][-1]}"
         raise InputError(f"layer={settings.layer}, but {settings.method} has no layers; {remedy}")
-    manifest = _recordings(settings, found, tokenizer.front_end, _trim_db(settings, run, probe), terminal)
+    trim_db = probe.trim_db if probe else None  # the ends of recordings are cut off as in the run
+    if probe is None and of_sound and recorded_options(results) and (run / MANIFEST).is_file():
+        wanted = recorded_options(results)["corpus"]["inspection"]["trim_db"]
+        trim_db = read_manifest(run / MANIFEST, run).effective_trim_db(None if wanted is None else float(wanted))
+    manifest = _recordings(settings, found, tokenizer.front_end, trim_db, terminal)
     session = Session(
         store=Store(settings.store.root),
         gang=Gang(choose_device(settings.device)),
@@ -252,7 +250,9 @@ def corpus_of(settings: EmbedConfig) -> CorpusConfig:
     )
 
 
-def _reading(settings: EmbedConfig, run: Path, probe: ProbeDescription | None, chosen: str | None) -> ReadingConfig:
+def _reading(
+    settings: EmbedConfig, results: Results, probe: ProbeDescription | None, chosen: str | None
+) -> ReadingConfig:
     """Return what the run's probe could choose from, and the wanted layer and pooling beside it.
 
     What the probe could choose from stays, because another number of poolings may change the last bits of each.
@@ -262,7 +262,7 @@ def _reading(settings: EmbedConfig, run: Path, probe: ProbeDescription | None, c
         reading = ReadingConfig(**vars(recipe.vectors), states=recipe.states, assignments=recipe.assignments)
     else:
         names = {field.name for field in fields(ReadingConfig)}
-        compared = _options_of(run).get("compare", {}) if settings.method in OF_SOUND else {}
+        compared = recorded_options(results).get("compare", {}) if settings.method in OF_SOUND else {}
         reading = build(ReadingConfig, {name: compared[name] for name in names & {*compared}}, name="compare")
     layer = settings.layer or _layer_of(chosen or "")
     more = [each for each in get_args(Pooling) if each == settings.pooling and each not in reading.poolings]
@@ -296,11 +296,11 @@ def _wanted(settings: EmbedConfig, candidates: Sequence[str], chosen: str | None
     return wanted
 
 
-def _chosen(settings: EmbedConfig, run: Path, probe: ProbeDescription | None) -> str | None:
+def _chosen(settings: EmbedConfig, results: Results, probe: ProbeDescription | None) -> str | None:
     """Return the candidate that validation chose for a method; None if the run did not probe it."""
     if probe is not None and method_of_key(probe.of) == settings.method:
         return probe.of
-    comparison = read_results(run).get("comparison") if (run / RESULTS).is_file() else None
+    comparison = results.get("comparison")
     row = comparison.tested.get(settings.method) if comparison else None
     return row.candidate if row else None
 
@@ -336,22 +336,6 @@ def _recordings(
         raise error.also(list_rejected(sorted(unfit, key=lambda each: each.path), settings.output, terminal)) from error
     list_rejected(rejected, settings.output, terminal)
     return manifest
-
-
-def _options_of(run: Path) -> dict[str, Any]:
-    """Return the options that a run records; none if there is no record."""
-    return recorded_options(read_results(run)) if (run / RESULTS).is_file() else {}
-
-
-def _trim_db(settings: EmbedConfig, run: Path, probe: ProbeDescription | None) -> float | None:
-    """Return how far the ends of the recordings are cut off, as in the run; None: not at all."""
-    if probe is not None:
-        return probe.trim_db
-    options = _options_of(run) if settings.method in OF_SOUND else {}
-    if not options or not (run / MANIFEST).is_file():
-        return None
-    trim_db = options["corpus"]["inspection"]["trim_db"]
-    return read_manifest(run / MANIFEST, run).effective_trim_db(None if trim_db is None else float(trim_db))
 
 
 def sound_features(

@@ -46,6 +46,7 @@ class PictureRecord(TitledRecord, total=False):
 Kind = Literal["signal", "codes", "self_supervised", "supervised", "untrained", "own"]
 # Parts of a report that show a few methods only.
 Place = Literal["learning curves", "groups"]
+NetworkOptions = Literal["", "ast", "audio_transformer", "wav2vec2"]  # the group of options of a network
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,7 +74,7 @@ class Method:
     input: str | None = None  # name of the method whose vectors are the input of this network; None: it has no such
     reads: Literal["", "lm", "rates"] = ""  # language models of the run that make its features: one, or those of rates
     rate: int = 0  # number, from 1, of one of `tokenizer.rates` whose codes it reads; 0: those of the run
-    network: Literal["", "ast", "audio_transformer", "wav2vec2"] = ""  # the group of options of its network
+    network: NetworkOptions = ""
     # whether a network and its head learn the training labels; its entry of features then holds class scores, too, and
     # it has no learning curve
     learns_labels: bool = False

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from lm.bodies.options import Variant
-from pipelines.methods.method import Line, Method, Place
+from pipelines.methods.method import Line, Method, NetworkOptions, Place
 from wordless.base.errors import InputError
 
 FEW: tuple[Place, ...] = ("learning curves", "groups")
@@ -75,6 +75,29 @@ STATES = tuple(
     )
     for rate, marker in enumerate(RATE_MARKERS, 1)
 )
+
+
+def _untrained(
+    name: str,
+    title: str,
+    features: str,
+    *,
+    marker: str,
+    filled: bool = False,
+    input: str | None = None,
+    network: NetworkOptions = "",
+) -> Method:
+    """Describe a network with random weights; the row of the same network that is trained names it."""
+    return Method(
+        name=name,
+        kind="untrained",
+        title=f"{title}, untrained",
+        features=f"pipelines.chain.features:{features}",
+        line=Line(marker=marker, filled=filled, dashes=":"),
+        input=input,
+        network=network,
+    )
+
 
 _TABLE = (
     Method(
@@ -181,14 +204,7 @@ _TABLE = (
         line=Line(filled=False, dashes="--"),
         places=FEW,
     ),
-    Method(
-        name="random_gpt",
-        features="pipelines.chain.features:untrained_states",
-        kind="untrained",
-        title="GPT, untrained",
-        line=Line(marker="D", filled=False, dashes=":"),
-        input="bag_of_codes",
-    ),
+    _untrained("random_gpt", "GPT", "untrained_states", marker="D", input="bag_of_codes"),
     Method(
         name="supervised",
         features="pipelines.chain.features:taught_conv",
@@ -202,51 +218,18 @@ _TABLE = (
         learns_labels=True,
         training="baselines.supervised",
     ),
-    Method(
-        name="random_gpt_sound",
-        features="pipelines.chain.features:sound_states",
-        kind="untrained",
-        title="GPT that reads sound, untrained",
-        line=Line(marker="d", filled=False, dashes=":"),
-        input="log_mel",
+    _untrained("random_gpt_sound", "GPT that reads sound", "sound_states", marker="d", input="log_mel"),
+    _untrained(
+        "random_gpt_windows", "GPT that predicts windows", "sound_states", marker="d", filled=True, input="bag_of_codes"
     ),
-    Method(
-        name="random_gpt_windows",
-        features="pipelines.chain.features:sound_states",
-        kind="untrained",
-        title="GPT that predicts windows, untrained",
-        line=Line(marker="d", dashes=":"),
-        input="bag_of_codes",
-    ),
-    Method(
-        name="random_conv",
-        features="pipelines.chain.features:conv_layers",
-        kind="untrained",
-        title="CNN, untrained",
-        line=Line(marker="s", filled=False, dashes=":"),
-        input="log_mel",
-    ),
-    Method(
-        name="random_ast",
-        features="pipelines.chain.features:ast_layers",
-        kind="untrained",
-        title="AST, untrained",
-        line=Line(marker="H", filled=False, dashes=":"),
-    ),
-    Method(
-        name="random_wav2vec2",
-        features="pipelines.chain.features:random_speech_layers",
-        kind="untrained",
-        title="wav2vec 2.0, untrained",
-        line=Line(marker="X", dashes=":"),
-        network="wav2vec2",
-    ),
-    Method(
-        name="random_audio_transformer",
-        features="pipelines.chain.features:audio_transformer_layers",
-        kind="untrained",
-        title="Audio Transformer, untrained",
-        line=Line(marker="8", filled=False, dashes=":"),
+    _untrained("random_conv", "CNN", "conv_layers", marker="s", input="log_mel"),
+    _untrained("random_ast", "AST", "ast_layers", marker="H"),
+    _untrained("random_wav2vec2", "wav2vec 2.0", "random_speech_layers", marker="X", filled=True, network="wav2vec2"),
+    _untrained(
+        "random_audio_transformer",
+        "Audio Transformer",
+        "audio_transformer_layers",
+        marker="8",
         network="audio_transformer",
     ),
     Method(

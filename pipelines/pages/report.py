@@ -86,7 +86,11 @@ def report_charts(results: Results) -> Iterator[Chart]:
     if "codebook" in results:
         yield _usage(results["codebook"]["counts"])
         if "kmeans" in results["codebook"]:
-            yield _kmeans(results["codebook"]["kmeans"]["objective"])
+            objective = results["codebook"]["kmeans"]["objective"]
+            curve = Curve(points=enumerate(objective, 1), look=look(GREEN, "o", line="-", size=3))
+            panel = Panel(title="mean squared distance to the nearest centroid", curves=[curve], across="iteration")
+            title = f"k-means over {len(objective)} iterations"
+            yield curves_chart([panel], name="kmeans", title=title, height=CURVE_HEIGHT)
     for name, records in results.get("next_sample", {}).get("trainings", {}).items():
         yield replace(training_chart(name, records), name=f"curve_next_sample_{name}")
     if comparison:
@@ -107,12 +111,6 @@ def _usage(counts: Sequence[int]) -> Chart:
     level, across = ("equal use of all codes", even), "codes, the most frequent first"
     panel = Panel(title=title, curves=[bars], across=across, level=level, from_zero=True)
     return curves_chart([panel], name="usage", title=f"Histogram of the {title}", height=CURVE_HEIGHT)
-
-
-def _kmeans(objective: Sequence[float]) -> Chart:
-    curve = Curve(points=enumerate(objective, 1), look=look(GREEN, "o", line="-", size=3))
-    panel = Panel(title="mean squared distance to the nearest centroid", curves=[curve], across="iteration")
-    return curves_chart([panel], name="kmeans", title=f"k-means over {len(objective)} iterations", height=CURVE_HEIGHT)
 
 
 def training_chart(of: str, records: Mapping[str, TrainingRecord], unigram_perplexity: float | None = None) -> Chart:

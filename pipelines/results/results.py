@@ -65,7 +65,7 @@ def write_results(
     """
     protocol = settings.compare.folds or settings.corpus.split.by
     content: dict[str, object] = {
-        "corpus": _corpus(manifest),
+        "corpus": corpus_section(manifest),
         "stages": [
             {"stage": stage, "key": entry.key, "reused": entry.reused, **entry.costs}
             | ({"fold": fold, "seed": seed} if len(made) > 1 else {})
@@ -184,7 +184,8 @@ def _comparison(made: Made, settings: RunSettings) -> tuple[Comparison, Resample
     return replace(compared, trainings=trainings, pictures=[*chain.from_iterable(drawn)]), paired
 
 
-def _corpus(manifest: Clips) -> dict[str, object]:
+def corpus_section(manifest: Clips) -> Section:
+    """Describe the recordings of a run: the section "corpus" of ``results.json``."""
     segments = {"recordings": len({clip.path for clip in manifest.clips})} if manifest.has_segments else {}
     return {
         "name": manifest.name,

@@ -13,7 +13,6 @@ from pipelines.commandline.options import index, require_values
 from pipelines.methods.method import Method
 from pipelines.settings.comparison import ComparisonConfig
 from pipelines.settings.inputs import DeviceOptions, EngineOptions
-from pipelines.settings.parallel import MAX_THREADS, branch_threads, choose_parallel
 from pipelines.stages.options import (
     STEPS,
     STEPS_FROM_SHIPPED,
@@ -34,8 +33,9 @@ from pipelines.store.store import StoreOptions
 from wordless.audio.options import AudioSettings, SpectrogramConfig
 from wordless.audio.recordings.corpus import CORPUS, CorpusConfig
 from wordless.audio.recordings.embedded import EmbeddedConfig
+from wordless.base.machine import choose_device, cores, is_under_torchrun, use_threads
 from wordless.base.options import REQUIRED, follow_seed, option
-from wordless.base.pools import EngineConfig
+from wordless.base.pools import EngineConfig, is_started_by_another
 from wordless.base.seeds import MAX_SEED
 from wordless.base.values import build, move_seeds
 
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from tokenizer.sources import ChosenLayer
 
 
+MAX_THREADS = 1024  # above it the system refuses threads, and libraries end the process
 Stage = Literal["tokenizer", "lm", "probe", "vocoder", "zerospeech", "rates", "next_sample", "report"]
 # groups of options of trainings and of their data
 SEEDED = (
@@ -139,7 +140,9 @@ class RunSettings(TrainingCommand):
         least=1,
     )
     audio: SpectrogramConfig = option(SpectrogramConfig(), "the log-mel front end", given_as=AudioSettings)
-    unlabelled: tuple[str, ...] | None = option(None, "such as [embedded,FOLDER]: more recordings for pre-training")
+    unlabelled: tuple[str, ...] | None = option(
+        None, "such as [embedded,FOLDER]: more recordings for pre-training", distinct=True
+    )
     unlabelled_hours: float | None = option(
         None, "hours of the unlabelled recordings that are used; null: all, 0: none", least=0
     )
@@ -230,24 +233,46 @@ class RunSettings(TrainingCommand):
         """Whether wav2vec 2.0 is pre-trained: for a probed method, and without weights of the user."""
         return self.wav2vec2.weights is None and (self.probes("wav2vec2") or self.probes("wav2vec2_finetuned"))
 
-    @property
-    def has_two_branches(self) -> bool:
-        """Whether the run has a vocoder, and a language model or probes: both need the codes, and not each other."""
-        return "vocoder" in self.stages and (self.trains_lm or self.trains_rates or bool(self.probed_methods))
-
     @cached_property  # the answer stays the same inside of a branch, which computes with fewer threads
     def branch_threads(self) -> int | None:
-        """The number of threads of each of two branches; None: each library's own number."""
-        if not self.has_two_branches:
+        """The number of threads of the stages behind the codes; None: each library's own number.
+
+        A vocoder is one branch of a run, language models and probes are the other: both need the codes, and not each
+        other. Threads decide the rounding of weights, and `parallel` must not. So the number is the same for a run that
+        makes the branches one after the other by ``parallel=1``, or because it is a job of a sweep: half of the cores,
+        unless it is given. Where options, torchrun or the number of cores never allow both at once, each branch has all
+        threads.
+        """
+        branches = "vocoder" in self.stages and (self.trains_lm or self.trains_rates or bool(self.probed_methods))
+        if self.threads is not None or not branches or self.engine.name != "local" or is_under_torchrun():
             return self.threads
-        return branch_threads(self.threads, device=self.device, engine=self.engine)
+        half = max(use_threads(None) // 2, 1)
+        return half if choose_device(self.device).type == "cpu" and cores() // half > 1 else None
 
     @property
     def processes(self) -> int:
-        """The number of processes that make stages at the same time."""
-        apart = self.has_two_branches and self.engine.name == "local"
-        threads = self.branch_threads if apart else self.threads
-        return choose_parallel(self.parallel, threads=threads, device=self.device, engine=self.engine)
+        """The number of processes that make stages at the same time, by default as many as there are cores for."""
+        if self.parallel is not None:
+            return self.parallel
+        return 1 if self.obstacle else max(cores() // (self.branch_threads or 1), 1)
+
+    @property
+    def obstacle(self) -> str:
+        """Why stages are made one after the other unless a number is given; empty if there is no reason."""
+        if self.branch_threads is None:
+            return "threads is null; with a number of threads, such as threads=1, several are made at the same time"
+        several = "this process is one of several, which share the cores"
+        return several if is_started_by_another() else self.shared_by_processes
+
+    @property
+    def shared_by_processes(self) -> str:
+        """What several processes would share, or start several times; empty if there is nothing."""
+        if is_under_torchrun():
+            return "the processes of torchrun share each training"
+        if self.engine.name == "ray" and self.engine.address is None:
+            remedy = "engine.address=auto names a running one (ray start --head)"
+            return f"each process would start a Ray cluster of all cores; {remedy}"
+        return "all processes would share the GPU" if choose_device(self.device).type == "cuda" else ""
 
     @property
     def judges(self) -> bool:

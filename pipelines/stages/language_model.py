@@ -106,11 +106,6 @@ def begin_at(model: LanguageModel, start: str) -> None:
     model.began_at = gpt_hash(start)
 
 
-def unlabelled_prefix(place: int) -> str:
-    """Return the prefix of names of the unlabelled source at a place, from 0; the first source has no number."""
-    return f"unlabelled_{place + 1}_" if place else "unlabelled_"
-
-
 def _joined_views(rates: Sequence[CodesAndViews]) -> tuple[list[list[Codes]], list[Codes]]:
     """Read all views of each training clip, the plain one first, and the validation clips, with the codes of all rates.
 

@@ -11,7 +11,6 @@ import numpy as np
 from safetensors.torch import save_file
 
 from lm.batches import loss
-from lm.bodies.body import Source
 from lm.bodies.clips import ClipViews, StoredClips, augment
 from lm.bodies.convolutional import (
     SAMPLE,
@@ -39,12 +38,11 @@ from lm.bodies.wav2vec2 import (
     create_masked_prediction,
     masked_loss,
     save_pretrained,
-    speech_source,
     validation_batches,
 )
 from lm.pooled_states import LayerReader
 from pipelines.stages.features import ClipReading, network_features
-from pipelines.stages.options import OPTION, BaselineSettings, SoundGPTSettings, Wav2vec2Settings
+from pipelines.stages.options import BaselineSettings, SoundGPTSettings, Wav2vec2Settings
 from pipelines.stages.stored_arrays import TRAINED_ON, stored_clips, stored_names, stored_std
 from pipelines.store.session import Run
 from pipelines.store.stage import stage
@@ -77,11 +75,6 @@ def simclr(run: Run, spectrograms: Entry, unlabelled: Sequence[Entry], settings:
     run.fit("baselines.simclr.fit", model, view_pairs(views), pairs, objective, own.fit)
     if run.gang.rank == 0:
         write_model(run.folder, model, {"encoder": asdict(settings.encoder), "contrast": asdict(own.contrast)})
-
-
-def entry_source(entry: Entry) -> Source:
-    """Describe a pre-trained model of the store."""
-    return speech_source(entry.folder, key=entry.key, option=OPTION)
 
 
 @stage(

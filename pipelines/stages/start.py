@@ -50,11 +50,6 @@ def start_folder(start: str, kind: ModelKind, *, option: str) -> Path:
     )
 
 
-def run_of_start(start: str, kind: ModelKind, *, option: str) -> Path:
-    """Return the folder of the run that made the model, which may hold nothing else."""
-    return start_folder(start, kind, option=option).absolute().parent
-
-
 def gpt_hash(start: str) -> str:
     """Return the hash of the weights of ``lm.start``, as its config names it; loading checks it."""
     path = start_folder(start, LANGUAGE_MODEL, option=LM) / CONFIG

@@ -66,7 +66,10 @@ def stage(
         def call(session: Session, /, *args: P.args, **kwargs: P.kwargs) -> Entry:
             bound = signature.bind(session, *args, **kwargs)
             bound.apply_defaults()
-            given = {each: _read(value, splits) for each, value in [*bound.arguments.items()][1:]}
+            given = {
+                of: each.only(*splits) if splits and isinstance(each, Clips) else each
+                for of, each in [*bound.arguments.items()][1:]
+            }
             read = {entry.key for entry in given.values() if isinstance(entry, Entry)}
             decide = {each: keys[each](value) if each in keys else value for each, value in given.items()}
             arguments = {each: _key(value, read) for each, value in decide.items()}
@@ -74,7 +77,9 @@ def stage(
             shown = title.format_map({each: _shown(value) for each, value in given.items()})
 
             def work(run: Run) -> None:
-                bound.arguments |= {of: each if of in keys else _unlabelled(each) for of, each in given.items()}
+                for of, each in given.items():
+                    plain = isinstance(each, Clips) and of not in keys  # its key does not have the labels
+                    bound.arguments[of] = each.with_columns(label=None, group=None) if plain else each
                 make(run, *bound.args[1:], **bound.kwargs)
 
             return session.entry(recipe, shown, work, read=read, together=together)
@@ -82,15 +87,6 @@ def stage(
         return call
 
     return decorate
-
-
-def _read(value: object, splits: tuple[Split, ...]) -> object:
-    return value.only(*splits) if splits and isinstance(value, Clips) else value
-
-
-def _unlabelled(value: object) -> object:
-    """Return an argument without labels, which its key does not have."""
-    return value.with_columns(label=None, group=None) if isinstance(value, Clips) else value
 
 
 def _shown(value: object) -> object:

@@ -27,13 +27,13 @@ LENGTHS = (6, 4)  # time steps
 
 def codes_files(folder: Path, codes_format: CodesFormat, *, seed: int = 0) -> Iterator[Path]:
     """Write one file after the other into a folder; each is named after what is wrong with it."""
-    good, about = _table(codes_format), json.dumps(asdict(codes_format)).encode()
-    whole = _bytes(good, about)
+    good, about = codes_table(codes_format), json.dumps(asdict(codes_format)).encode()
+    whole = parquet_bytes(good, about)
     files = [(f"{name}.parquet", content) for name, content in _metadata(good, codes_format)]
     files += [(f"{name}.parquet", content) for name, content in _damaged(whole, random.Random(seed))]
-    files += [(f"{name}.parquet", _bytes(table, about)) for name, table in _tables(good)]
+    files += [(f"{name}.parquet", parquet_bytes(table, about)) for name, table in _tables(good)]
     for compression in ("none", "gzip", "zstd", "brotli", "lz4"):
-        files.append((f"{compression}.parquet", _bytes(good, about, compression=compression)))
+        files.append((f"{compression}.parquet", parquet_bytes(good, about, compression=compression)))
     lines = enumerate(_lines(random.Random(seed)))
     files += [(f"line {number}.txt", b"ok|1 2\n" + line + b"\n") for number, line in lines]
     for name, content in files:
@@ -41,7 +41,8 @@ def codes_files(folder: Path, codes_format: CodesFormat, *, seed: int = 0) -> It
         yield folder / name
 
 
-def _table(codes_format: CodesFormat) -> pa.Table:
+def codes_table(codes_format: CodesFormat) -> pa.Table:
+    """Two clips, whose codes are numbers in order."""
     step, streams = codes_format.samples_per_code, codes_format.streams
     values = [[number % codes_format.codebook_size for number in range(length * streams)] for length in LENGTHS]
     return pa.table(
@@ -57,7 +58,7 @@ def _table(codes_format: CodesFormat) -> pa.Table:
     )
 
 
-def _bytes(table: pa.Table, about: bytes, *, compression: str = "snappy") -> bytes:
+def parquet_bytes(table: pa.Table, about: bytes, *, compression: str = "snappy") -> bytes:
     sink = pa.BufferOutputStream()
     pq.write_table(table.replace_schema_metadata({METADATA_KEY: about}), sink, compression=compression)
     content: bytes = sink.getvalue().to_pybytes()
@@ -70,8 +71,9 @@ def _metadata(good: pa.Table, codes_format: CodesFormat) -> Iterator[tuple[str, 
         for value in VALUES:
             about = json.dumps({**truth, field: value}).encode()
             name = f"{field} {type(value).__name__} {len(repr(value))} {value!r:.5}"
-            yield name.replace("/", "_"), _bytes(good, about)
-        yield f"without {field}", _bytes(good, json.dumps({k: v for k, v in truth.items() if k != field}).encode())
+            yield name.replace("/", "_"), parquet_bytes(good, about)
+        others = {name: value for name, value in truth.items() if name != field}
+        yield f"without {field}", parquet_bytes(good, json.dumps(others).encode())
     for name, about in (
         ("further", json.dumps({**truth, "further": 1}).encode()),
         ("nested", b"[" * 50_000),
@@ -80,7 +82,7 @@ def _metadata(good: pa.Table, codes_format: CodesFormat) -> Iterator[tuple[str, 
         ("no text", b"\xff\xfe"),
         ("empty", b""),
     ):
-        yield f"metadata {name}", _bytes(good, about)
+        yield f"metadata {name}", parquet_bytes(good, about)
     sink = pa.BufferOutputStream()
     pq.write_table(good.replace_schema_metadata(None), sink)
     yield "no metadata", sink.getvalue().to_pybytes()
@@ -123,21 +125,9 @@ def _tables(good: pa.Table) -> Iterator[tuple[str, pa.Table]]:
 
 def _lines(rng: random.Random) -> Iterator[bytes]:
     yield from (
-        b"a|x",
-        b"a|-1",
-        b"a|1_0",
-        b"a|" + b"9" * 5000,
-        b"a|1|x",
-        b"\xff",
-        b"\0",
-        b"|",
-        b"a|",
-        b"{",
-        b"[1]",
-        b"null",
-        b'{"file_name": ' * 50_000,
-        b'{"file_name": "a", "units": [1], "units": [2]}',
-    )
+        b"a|x", b"a|-1", b"a|1_0", b"a|" + b"9" * 5000, b"a|1|x", b"\xff", b"\0", b"|", b"a|", b"{", b"[1]", b"null",
+        b'{"file_name": ' * 50_000, b'{"file_name": "a", "units": [1], "units": [2]}',
+    )  # fmt: skip
     for value in ("1", '"1"', "null", "[1.5]", "[[1]]", "[NaN]", '[{"a": 1}]', "[" * 50_000, "9" * 5000, "[1e400]"):
         yield b'{"file_name": "a", "units": ' + value.encode() + b"}"
     for name in ("1", "null", '"\\ud800"', '"a\\u0000"', '""', "[]"):
@@ -147,39 +137,9 @@ def _lines(rng: random.Random) -> Iterator[bytes]:
 
 
 TABLE_VALUES = (
-    *(
-        "",
-        " ",
-        "0",
-        "-1",
-        "1.5",
-        "1e3",
-        "9" * 5_000,
-        str(2**63),
-        "nan",
-        "inf",
-        "\u0663",
-        "test",
-        "TSET",
-        "\x00",
-        "\x1b",
-    ),
-    *(
-        "\u202e",
-        "\ud800",
-        "\u2028",
-        '"',
-        "'",
-        "{}",
-        "../a.wav",
-        "/etc/passwd",
-        "/dev/zero",
-        ".",
-        "..",
-        "~",
-        "x" * 5_000,
-    ),
-)
+    "", " ", "0", "-1", "1.5", "1e3", "9" * 5_000, str(2**63), "nan", "inf", "\u0663", "test", "TSET", "\x00", "\x1b",
+    "\u202e", "\ud800", "\u2028", '"', "'", "{}", "../a.wav", "/etc/passwd", "/dev/zero", ".", "..", "~", "x" * 5_000,
+)  # fmt: skip
 HEADERS = (
     *("path", "path\tlabel", "PATH\tLabel", "label", "path\tpath", "path\tlabel\tlabel", "", "\t", "\ufeffpath"),
     *("path,label", "path;label", "path label", "p\x00ath", "path\tindex\tsplit\tfold\tgroup\tlabel\tstart\tend"),

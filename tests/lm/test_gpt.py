@@ -19,8 +19,8 @@ from tests.lm.tiny import TINY, codes_format, random_codes
 from wordless.base.errors import InputError
 
 
-def _inputs(model: LanguageModel, *, steps: int = 7, seed: int = 0) -> torch.Tensor:
-    return model.tokens(random_codes(steps, streams=model.format.streams, seed=seed).values)
+def _inputs(model: LanguageModel, *, steps: int = 7) -> torch.Tensor:
+    return model.tokens(random_codes(steps, streams=model.format.streams).values)
 
 
 @torch.no_grad()
@@ -31,13 +31,6 @@ def test_reading_from_the_cache_equals_reading_everything(model: LanguageModel) 
     first = 3 * model.format.streams
     stepwise = [cached.logits(codes, position) for position in range(first, codes.shape[1] + 1)]
     torch.testing.assert_close(torch.stack(stepwise, dim=1).float(), parallel[:, first:], rtol=0, atol=1e-5)
-
-
-@torch.no_grad()
-def test_nothing_after_a_position_changes_it(model: LanguageModel) -> None:
-    tokens, others = _inputs(model)[None], _inputs(model, seed=1)[None]
-    mixed = torch.cat([tokens[:, :4], others[:, 4:]], dim=1)
-    torch.testing.assert_close(model.gpt(mixed)[:, :4], model.gpt(tokens)[:, :4], rtol=0, atol=1e-6)
 
 
 @torch.no_grad()

@@ -1,7 +1,6 @@
 """A language model: windows of long recordings, scores, continuations, and pitch among its codes."""
 
 import math
-import pickle
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,11 +46,6 @@ def test_a_saved_model_is_the_same_model_and_the_same_bytes(any_model: LanguageM
         assert path.read_bytes() == (tmp_path / "b" / path.relative_to(tmp_path / "a")).read_bytes()
     if len(loaded.rates) > 1:
         assert LanguageModel.from_pretrained(tmp_path / "a/rate_1").format == any_model.rates[0].format
-
-
-def test_a_pickled_model_continues_alike(any_model: LanguageModel) -> None:
-    again = pickle.loads(pickle.dumps(any_model))  # as pools of processes do
-    assert again.generate(seconds=0.2, seed=1) == any_model.generate(seconds=0.2, seed=1)
 
 
 def test_a_continuation_has_the_length_asked_for_and_follows_from_the_seed(any_model: LanguageModel) -> None:

@@ -41,7 +41,6 @@ class FinishedRun:
     store: Path
     folder: Path
     printed: str
-    log: str
     words: tuple[str, ...]  # that it was called with
 
     @property
@@ -58,10 +57,4 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
     words = (*TINY, f"store.root={place / 'store'}", f"hydra.run.dir={place / 'run'}")
     done = called(*words)
     assert done.returncode == 0, done.stderr
-    return FinishedRun(store=place / "store", folder=place / "run", printed=done.stdout, log=done.stderr, words=words)
-
-
-@pytest.fixture(scope="session")
-def whole_store(finished_run: FinishedRun) -> Path:
-    """The store of a run that nothing disturbed."""
-    return finished_run.store
+    return FinishedRun(store=place / "store", folder=place / "run", printed=done.stdout, words=words)

@@ -3,22 +3,17 @@
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from pipelines.chain.chain import make_part
 from pipelines.results.run_record import count_codes, read_results
-from pipelines.settings.run_rules import run_settings
 from tests.pipelines.conftest import FinishedRun
-from tests.pipelines.tiny import session_of
-from tests.pipelines.tiny_chain import composed, entries, run
+from tests.pipelines.tiny_chain import entries, make_one, run
 from tokenizer.parquet import read_codes
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.recordings.splits import folds
 from wordless.base.errors import InputError
-from wordless.training.fit import with_precision
 
 SOUND = ("gpt_sound=tiny", "gpt_sound.fit.steps=4", "gpt_sound.fit.validate_every=2")
 FOLDS = (
@@ -86,20 +81,18 @@ def test_codebooks_language_models_and_costs_have_a_row_for_each_fold(compared: 
 # Who hears what
 
 
-def made(store: Path, manifest: Clips, *unlabelled: Clips, methods: str = "gpt,simclr") -> Mapping[str, Path]:
+def made(place: Path, manifest: Clips, *unlabelled: Clips, methods: str = "gpt,simclr") -> Mapping[str, Path]:
     """Folders of the entries of one fold, by stage."""
     words = ("stages=[lm,probe]", f"compare.methods=[{methods}]", "lm.views.warps=1", *SOUND)
-    session = session_of(store)
-    settings = with_precision(run_settings(composed(store, *words)), session.gang)
-    return {stage: entry.folder for stage, entry in make_part(session, manifest, settings, unlabelled).items()}
+    return {name: each.folder for name, each in make_one(manifest, place, *words, unlabelled=unlabelled).items()}
 
 
-def clips_behind(store: Path, folder: Path) -> set[str]:
+def clips_behind(folder: Path) -> set[str]:
     """Paths of the clips that the inputs of an entry hold for training."""
     paths: set[str] = set()
     decides = json.dumps(json.loads((folder / "entry.json").read_text())["arguments"])
     for key in re.findall(r'"([0-9a-f]{16})"', decides):
-        (place,) = store.glob(f"*/{key}")
+        (place,) = folder.parents[1].glob(f"*/{key}")
         if place.parent.name == "spectrograms":
             paths |= {path for path, split in json.loads((place / "clips.json").read_text()) if split == "train"}
         else:
@@ -111,18 +104,17 @@ def test_gpt_and_simclr_are_trained_on_the_same_clips(finished_run: FinishedRun,
     """The corpus's training clips and all unlabelled ones, and nothing of what is held out."""
     whole = finished_run.manifest
     groups = sorted({clip.group or "" for clip in whole.clips})
-    manifest = Clips.from_rows(whole.root, (clip for clip in whole.clips if clip.group != groups[0]))
+    manifest = whole.where(clip.group != groups[0] for clip in whole.clips)
     assert manifest.of("train")
     assert manifest.of("validation")
-    others = tuple(replace(clip, label=None, split="train") for clip in whole.clips if clip.group == groups[0])
-    unlabelled = Clips.from_rows(whole.root, others)
-    folders = made(tmp_path, manifest, unlabelled)
-    wanted = {clip.path for clip in (*manifest.of("train"), *others)}
-    assert clips_behind(tmp_path, folders["lm"]) == wanted
-    assert clips_behind(tmp_path, folders["simclr"]) == wanted
+    others = whole.where(clip.group == groups[0] for clip in whole.clips).with_columns(label=None, split="train")
+    folders = made(tmp_path, manifest, others)
+    wanted = {clip.path for clip in (*manifest.of("train"), *others.clips)}
+    assert clips_behind(folders["lm"]) == wanted
+    assert clips_behind(folders["simclr"]) == wanted
     assert {f"unlabelled_{stage}" for stage in ("codes", "views", "spectrograms")} <= set(folders)
-    assert {*folders.values()} == {*entries(tmp_path)}  # all that was made is told, each once
-    parts = (Clips.from_rows(whole.root, others[:3]), Clips.from_rows(whole.root, others[3:]))
+    assert {*folders.values()} == {*entries(tmp_path / "store")}  # all that was made is told, each once
+    parts = (others.where((n < 3) == first for n in range(len(others.clips))) for first in (True, False))
     apart = made(tmp_path, manifest, *parts, methods="gpt")
     assert {f"unlabelled_{stage}" for stage in ("codes", "views", "2_codes", "2_views")} <= set(apart)
     assert apart["lm"] != folders["lm"]

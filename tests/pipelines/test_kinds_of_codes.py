@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 
 from lm.model import LanguageModel
 from lm.pitch import PitchHead
@@ -18,11 +17,10 @@ from pipelines.jobs.vectors import probe_run
 from pipelines.labelled import probe
 from pipelines.stages.options import TokenizerSettings
 from pipelines.stages.tokenizer import PITCHES, pitches
-from pipelines.store.store import Entry
 from tests.calling import decode, embed, encode, find, generate, score
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.jobs.test_encode import options
-from tests.pipelines.tiny import AUDIO, GPT, save_run, session_of
+from tests.pipelines.tiny import AUDIO, GPT, save_run, session_of, write_clip
 from tests.pipelines.tiny_chain import config_of, entries, run
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from tokenizer.codes import PitchFormat
@@ -123,24 +121,21 @@ def test_codes_language_model_and_vocoder_have_the_pitch(tmp_path: Path) -> None
     assert len(vocoder.decode(more, tokenizer).samples) == more.num_samples
 
 
-def measured_pitches(place: Path, *, voiced: int) -> Entry | None:
-    """Measure the pitch of ten recordings of noise, of which some begin with as long a tone."""
-    rng, time, clips = np.random.default_rng(0), np.arange(4000) / 4000, list[Clip]()
-    for number in range(10):
-        samples = rng.normal(0, 0.1, 8000)
-        if number < voiced:
-            samples[:4000] = sum(0.1 * np.sin(2 * np.pi * n * 150 * time) for n in range(1, 9))
-        soundfile.write(place / f"{number}.wav", samples, 4000)
-        clips.append(Clip(path=f"{number}.wav", num_samples=8000, sample_rate=4000, sha256=f"{number}"))
-    settings = TokenizerSettings(pitch=PitchConfig(levels=8))
-    return pitches(session_of(place), Clips.from_rows(place, clips), AUDIO, settings)
+# a voice of 150 Hz, of one second
+VOICE = sum(0.1 * np.sin(2 * np.pi * n * 150 * np.arange(4000) / 4000) for n in range(1, 9))
 
 
 @pytest.mark.parametrize("voiced", [0, 4, 10])
 def test_recordings_with_few_voices_have_no_pitch(
     voiced: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = measured_pitches(tmp_path, voiced=voiced)
+    """Ten recordings are noise, of which some begin with as long a voice."""
+    clips, noise = list[Clip](), np.random.default_rng(0).normal(0, 0.1, (10, 8000))
+    for number, samples in enumerate(noise):
+        samples[:4000] = VOICE if number < voiced else samples[:4000]
+        clips.append(write_clip(tmp_path, f"{number}.wav", samples))
+    settings = TokenizerSettings(pitch=PitchConfig(levels=8))
+    found = pitches(session_of(tmp_path), Clips.from_rows(tmp_path, clips), AUDIO, settings)
     if found is None:
         assert voiced < 10
         assert f"{voiced * 5}%" in capsys.readouterr().err
@@ -164,11 +159,10 @@ def model(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def voice(tmp_path: Path) -> Path:
-    """A recording of a voice of 150 Hz."""
-    path, time = tmp_path / "in" / "voice.wav", np.arange(8000) / 4000
-    path.parent.mkdir()
-    soundfile.write(path, sum(0.1 * np.sin(2 * np.pi * n * 150 * time) for n in range(1, 9)), 4000)
-    return path
+    """A recording of a voice."""
+    (tmp_path / "in").mkdir()
+    write_clip(tmp_path / "in", "voice.wav", np.tile(VOICE, 2))
+    return tmp_path / "in/voice.wav"
 
 
 def test_all_commands_take_codes_with_pitch(model: Path, voice: Path, tmp_path: Path) -> None:

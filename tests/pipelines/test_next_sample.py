@@ -1,6 +1,5 @@
 """Language models of samples by one command: trained, scored, heard, killed and resumed, in one process and in two."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +12,9 @@ from pipelines.stages.next_sample import SAMPLE_SOUNDS, generate_sample_sounds
 from pipelines.stages.options import SampleSoundsConfig
 from pipelines.store.store import Entry
 from tests.lm.samples.tiny import CONFIGS, lively
-from tests.pipelines.tiny import SAMPLES, silent_session, sweep
+from tests.pipelines.tiny import SAMPLES, silent_session, sweep, write_clip
 from tests.pipelines.tiny_chain import TINY, called_at_once, refusal
-from wordless.audio.recordings.manifest import Clip, Clips
+from wordless.audio.recordings.manifest import Clips
 
 MODELS = ["wavenet", "wavenet_large", "transformer", "transformer_context"]
 
@@ -73,10 +72,8 @@ def test_a_continuation_follows_from_its_clips_name_and_not_from_the_other_clips
     session = silent_session(tmp_path)
     SampleLanguageModel(lively(CONFIGS[name])).save_pretrained(tmp_path / "model")
     model = Entry(stage=name, key=name, place=tmp_path / "model", reused=True)
-    clip = Clip(path="a.wav", num_samples=200, sample_rate=1000, size=1, sha256="0", split="test")
-    clips = [replace(clip, path=path) for path in ("a.wav", "b.wav")]  # one recording under two names
-    for each in clips:
-        soundfile.write(tmp_path / each.path, sweep(0.2, 1000, low=50), 1000)
+    sound = sweep(0.2, 1000, low=50)  # one recording under two names
+    clips = [write_clip(tmp_path, path, sound, 1000, split="test") for path in ("a.wav", "b.wav")]
     config = SampleSoundsConfig(
         seconds=0.1, unprompted=1, prompts=2, prompt_seconds=0.1, temperature=1.0, seed=0, engine="torch"
     )

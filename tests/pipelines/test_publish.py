@@ -19,7 +19,7 @@ from tests.calling import Command, generate, publish, score
 from tests.hub import HubServer, serving, store_in_cache, use_hub
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.jobs.test_generate import options as generating
-from tests.pipelines.jobs.test_score import options as scoring
+from tests.pipelines.jobs.test_tables import options as scoring
 from tests.pipelines.tiny import sweep, tiny_tokenizer
 from tokenizer.tokenizer import Tokenizer
 from wordless.base.errors import InputError

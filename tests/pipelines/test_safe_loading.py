@@ -25,17 +25,6 @@ OURS = {"Tokenizer", "LanguageModel", "SampleLanguageModel", "Vocoder", "FineTun
 NAMES_MODULES = {Path("pipelines/commandline/commands.py"), Path("wordless/__init__.py")}
 
 
-def dotted(node: ast.expr) -> str:
-    """``a.b.c`` of an expression; "?" for what is no name."""
-    match node:
-        case ast.Name(id=name):
-            return name
-        case ast.Attribute(value=value, attr=name):
-            return f"{dotted(value)}.{name}"
-        case _:
-            return "?"
-
-
 def constant(call: ast.Call, name: str) -> object:
     """The value of a keyword argument that stands there literally; None for all else."""
     values = [keyword.value for keyword in call.keywords if keyword.arg == name]
@@ -44,7 +33,7 @@ def constant(call: ast.Call, name: str) -> object:
 
 def executes(call: ast.Call, file: Path) -> bool:
     """Whether a call may run code that a file holds."""
-    name = dotted(call.func)
+    name = ast.unparse(call.func)
     of, _, last = name.rpartition(".")
     if name in EXECUTING_NAMES or of in EXECUTING_MODULES or name.startswith("torch.jit."):
         return True
@@ -75,7 +64,7 @@ def found(source: str, file: Path) -> Iterator[str]:
                 inner = [f"{module}.{name.name}" for name in names]
                 bad = [module] if module in EXECUTING_MODULES or loads else [n for n in inner if n in EXECUTING_MODULES]
             case ast.Call() as call:
-                bad = [dotted(call.func)] if executes(call, file) else []
+                bad = [ast.unparse(call.func)] if executes(call, file) else []
             case _:
                 bad = []
         yield from (f"{file}:{getattr(node, 'lineno', 0)}: {name}" for name in bad)

@@ -132,7 +132,7 @@ def test_what_the_first_model_has_heard_is_known_of_the_second(finished_run: Fin
     """Its test clips, too, which may be training clips of the run that it began with."""
     own, start = shutil.copytree(finished_run.folder, tmp_path / "own"), finished_run.folder
     manifest = read_manifest(start / MANIFEST, tmp_path)
-    turned = Clips.from_rows(manifest.root, (replace(each, split="test") for each in manifest.of("train")))
+    turned = manifest.only("train").with_columns(split="test")
     settings = settings_of(tmp_path, f"lm.start='{start}'")
     notices = [*notices_of_starts(turned, settings, own)]
     assert str(start) in notices[0]

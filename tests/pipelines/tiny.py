@@ -1,10 +1,13 @@
 """Run folders of tiny models with random weights: enough to see that the commands do their work."""
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import soundfile
 import torch
 
 from lm.model import LanguageModel
@@ -16,9 +19,10 @@ from pipelines.stages.listening import Playback, choose_clips
 from pipelines.stages.options import ListeningConfig
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store, StoreConfig
-from tokenizer.codes import CodesFormat
+from tokenizer.codes import Codes, CodesFormat
 from tokenizer.config import TokenizerConfig
 from tokenizer.options import AutoencoderConfig, PatchConfig
+from tokenizer.parquet import CodedClip, mark_complete, shard_path, write_shard
 from tokenizer.sources import Autoencoder
 from tokenizer.tokenizer import Tokenizer
 from vocoder.options import WaveNetConfig
@@ -26,8 +30,9 @@ from vocoder.vocoder import Vocoder
 from vocoder.wavenet import WaveNet
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.corpus import CorpusConfig
-from wordless.audio.recordings.manifest import Clips
+from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.base.array_types import FloatArray
+from wordless.base.files import file_hash
 from wordless.base.progress import Terminal
 from wordless.training.gangs import Gang
 
@@ -134,6 +139,14 @@ def save_vocoder(folder: Path, tokenizer: Tokenizer, *, seed: int) -> None:
         Vocoder(WaveNet(wavenet), tokenizer.format.tokenizer).save_pretrained(folder / "vocoder")
 
 
+def write_clip(root: Path, name: str, samples: FloatArray, rate: int = AUDIO.sample_rate, **columns: Any) -> Clip:
+    """Write a recording below ``root``, and describe it."""
+    path = root / name
+    soundfile.write(path, samples, rate)
+    size, sha256 = path.stat().st_size, file_hash(path)
+    return Clip(path=name, num_samples=len(samples), sample_rate=rate, size=size, sha256=sha256, **columns)
+
+
 def sweep(seconds: float, sample_rate: int, *, low: float = 200) -> FloatArray:
     """A tone that rises by two octaves."""
     time = np.linspace(0, seconds, round(seconds * sample_rate), endpoint=False)
@@ -142,21 +155,27 @@ def sweep(seconds: float, sample_rate: int, *, low: float = 200) -> FloatArray:
     return tone
 
 
-def session_of(place: Path, *, workers: int = 1) -> Session:
-    """A session of this process alone, whose store and run folder are one place."""
-    gang = Gang(torch.device("cpu"))
-    return Session(store=Store(place), gang=gang, terminal=Terminal(), folder=place, workers=workers)
+def session_of(place: Path, *, workers: int = 1, silent: bool = False) -> Session:
+    """A session of this process alone, with a store and a run folder in a place."""
+    gang, terminal = Gang(torch.device("cpu")), Terminal(silent=silent)
+    return Session(store=Store(place / "store"), gang=gang, terminal=terminal, folder=place / "run", workers=workers)
 
 
-def silent_session(place: Path, *, workers: int = 1) -> Session:
-    """A session that prints nothing, with a store and a run folder in a place."""
-    gang, store = Gang(torch.device("cpu")), Store(place / "store")
-    return Session(store=store, gang=gang, terminal=Terminal(silent=True), folder=place / "run", workers=workers)
+silent_session = partial(session_of, silent=True)
 
 
 def parts_of(run: Path, *parts: str) -> list[Entry]:
     """Entries whose folders are those of the models of a run folder."""
     return [Entry(stage=part, key=part, place=run / part, reused=True) for part in parts or ("tokenizer", "vocoder")]
+
+
+def codes_entry(folder: Path, recordings: Sequence[Codes]) -> Entry:
+    """An entry with the codes of recordings."""
+    folder.mkdir()
+    clips = [CodedClip(path=f"{number:03d}.wav", codes=codes) for number, codes in enumerate(recordings)]
+    write_shard(shard_path(folder, 0), clips, recordings[0].format)
+    mark_complete(folder, shards=1, clips=len(clips))
+    return Entry(stage="codes", key=folder.name, place=folder, reused=True)
 
 
 def corpus_of(config: CorpusConfig, store: Path, *, printed: bool = False, **more: Any) -> Clips:

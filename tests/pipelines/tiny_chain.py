@@ -2,15 +2,19 @@
 
 import hashlib
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from hydra import initialize_config_module
 
 from pipelines.commandline.composition import compose, resolved
-from pipelines.store.store import TIMINGS
+from pipelines.settings.run_rules import run_settings
+from pipelines.store.store import TIMINGS, Entry
 from tests.calling import python
 from tests.killing import PROCESSES, Kill, arm, call
+from tests.pipelines.tiny import silent_session
+from wordless.audio.recordings.manifest import Clips
+from wordless.training.fit import with_precision
 
 ROOT = Path(__file__).parents[2]
 STEPS = 8
@@ -77,6 +81,15 @@ def _run(config: dict[str, object], store: Path, folder: Path, kill: Kill | None
     if kill:
         arm(store, kill)
     run_chain(config, folder)
+
+
+def make_one(manifest: Clips, place: Path, *words: str, unlabelled: Sequence[Clips] = ()) -> dict[str, Entry]:
+    """Make the entries of one fold and seed of our own recordings, with a store in ``place``, in this process."""
+    from pipelines.chain.chain import make_part
+
+    session = silent_session(place)
+    settings = with_precision(run_settings(composed(session.store.root, *words)), session.gang)
+    return make_part(session, manifest, settings, unlabelled)
 
 
 def entries(store: Path) -> Iterator[Path]:

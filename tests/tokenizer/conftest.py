@@ -13,7 +13,7 @@ from tokenizer.config import TokenizerConfig
 from tokenizer.fitting import PatchBatches, by_loudness, draw_sample, fit_residual_codebooks, normalised_patches
 from tokenizer.options import AutoencoderConfig, PatchConfig
 from tokenizer.sources import Autoencoder, ChosenLayer, reconstruction_loss
-from tokenizer.tokenizer import Tokenizer
+from tokenizer.tokenizer import PATCHES_PER_BLOCK, Tokenizer
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.spectrogram import LogMel
 from wordless.base.array_types import FloatArray
@@ -57,6 +57,15 @@ def fitted(patch: PatchConfig, codebook_size: int, levels: int = 1) -> Tokenizer
     return Tokenizer(config, sample.mean, sample.std, autoencoder, torch.from_numpy(centroids))
 
 
+def like(tokenizer: Tokenizer, config: TokenizerConfig, *, gain: float = 0.0) -> Tokenizer:
+    """A tokenizer of the same weights and codebook."""
+    parts = tokenizer.mean, tokenizer.std, tokenizer.autoencoder, tokenizer.centroids
+    return Tokenizer(config, *parts, gain=gain)
+
+
+LONG = sound(PATCHES_PER_BLOCK * 2.5 * 160 / RATE)  # two blocks and a half
+
+
 @pytest.fixture(scope="session")
 def tokenizer() -> Tokenizer:
     """One stream, two frames per patch."""
@@ -90,8 +99,7 @@ def banded_layered() -> Tokenizer:
 @pytest.fixture(scope="session")
 def pitched_codes(tokenizer: Tokenizer) -> Tokenizer:
     """One stream, and that of the pitch."""
-    parts = tokenizer.mean, tokenizer.std, tokenizer.autoencoder, tokenizer.centroids
-    return Tokenizer(replace(tokenizer.config, pitch=PITCH), *parts)
+    return like(tokenizer, replace(tokenizer.config, pitch=PITCH))
 
 
 @pytest.fixture(scope="session", params=["tokenizer", "layered", "banded_layered", "rate_tokenizer", "pitched_codes"])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tests.reference import gain_of_patches, nearest_by_distance, nearest_by_level
-from tests.tokenizer.conftest import RATE, fitted, sound
+from tests.tokenizer.conftest import RATE, fitted, like, sound
 from tokenizer.fitting import (
     PATCHES,
     LogMelReader,
@@ -201,19 +201,17 @@ def test_gain_is_the_power_that_decoded_patches_lack(patch: PatchConfig, levels:
 
 def test_where_levels_are_unknown_there_is_no_gain(tokenizer: Tokenizer) -> None:
     columns = columns_of(tokenizer, sound(1.0))
-    parts = (tokenizer.mean, tokenizer.std, tokenizer.autoencoder, tokenizer.centroids)
     for changes in ({"remove_mean": "clip"}, {"dynamic_range": 40.0}):
         audio = replace(tokenizer.config.audio, **changes)
-        assert measure_gain(Tokenizer(replace(tokenizer.config, audio=audio), *parts), columns) == 0
+        assert measure_gain(like(tokenizer, replace(tokenizer.config, audio=audio)), columns) == 0
     assert measure_gain(tokenizer, columns_of(tokenizer, np.zeros(RATE))) == 0  # silence
     assert measure_gain(tokenizer, columns[:0]) == 0
 
 
 def test_the_gain_is_saved_with_the_codebook_and_changes_no_code(tokenizer: Tokenizer, tmp_path: Path) -> None:
-    parts = (tokenizer.mean, tokenizer.std, tokenizer.autoencoder, tokenizer.centroids)
-    louder = Tokenizer(tokenizer.config, *parts, gain=3.25)
+    louder = like(tokenizer, tokenizer.config, gain=3.25)
     assert louder.format == tokenizer.format
     louder.save_pretrained(tmp_path)
     assert Tokenizer.from_pretrained(tmp_path).gain == 3.25
     with pytest.raises(InputError, match="gain"):
-        Tokenizer(tokenizer.config, *parts, gain=-21.0)
+        like(tokenizer, tokenizer.config, gain=-21.0)

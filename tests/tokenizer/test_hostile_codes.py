@@ -13,38 +13,26 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.hostile.codes_files import codes_table, parquet_bytes
 from tests.tokenizer.test_codes import FORMAT, codes
 from tokenizer.parquet import METADATA_KEY, CodedClip, read_codes, shard_path, write_shard
 from tokenizer.units import read_units
 from wordless.base.errors import InputError
 
-
-def table() -> pa.Table:
-    """Two clips, three and two time steps of two streams."""
-    return pa.table(
-        {
-            "path": ["a.wav", "b.wav"],
-            "split": ["train", "test"],
-            "label": ["x", None],
-            "group": pa.nulls(2, pa.string()),
-            "offset_frames": pa.array([0, 0], pa.int32()),
-            "num_samples": pa.array([480, 300], pa.int64()),
-            "values": pa.array([[1, 2, 3, 4, 5, 6], [7, 8, 9, 10]], pa.list_(pa.int32())),
-        }
-    )
+TABLE = codes_table(FORMAT)
+ABOUT = json.dumps(asdict(FORMAT)).encode()
 
 
 def written(folder: Path, columns: pa.Table) -> Path:
     """A Parquet file of such columns."""
     path = folder / "codes.parquet"
-    pq.write_table(columns.replace_schema_metadata({METADATA_KEY: json.dumps(asdict(FORMAT)).encode()}), path)
+    path.write_bytes(parquet_bytes(columns, ABOUT))
     return path
 
 
 def with_column(name: str, values: object) -> pa.Table:
     """The table with another column of this name."""
-    whole = table()
-    return whole.set_column(whole.schema.get_field_index(name), name, values)
+    return TABLE.set_column(TABLE.schema.get_field_index(name), name, values)
 
 
 def refused(path: Path) -> str:
@@ -61,17 +49,17 @@ def refused(path: Path) -> str:
 @pytest.mark.parametrize(
     ("columns", "told"),
     [
-        (table().drop_columns(["values"]), "0 columns 'values'"),
-        (table().append_column("path", pa.array(["c", "d"])), "2 columns 'path'"),
+        (TABLE.drop_columns(["values"]), "0 columns 'values'"),
+        (TABLE.append_column("path", pa.array(["c", "d"])), "2 columns 'path'"),
         (with_column("path", pa.array(["a\0", "b"])), r"path\b.*'a\\x00'"),
-        (with_column("num_samples", pa.array([None, 300])), r"'num_samples'.* without"),
-        (with_column("num_samples", pa.array([-480, 300])), r"num_samples\b.*-480\b.*\b0\b"),
-        (with_column("num_samples", pa.array([2**62, 300])), r"\bsamples\b"),
+        (with_column("num_samples", pa.array([None, 640])), r"'num_samples'.* without"),
+        (with_column("num_samples", pa.array([-960, 640])), r"num_samples\b.*-960\b.*\b0\b"),
+        (with_column("num_samples", pa.array([2**62, 640])), r"\bsamples\b"),
         (with_column("offset_frames", pa.array([0, -1])), r"offset_frames\b.*-1\b"),
-        (with_column("values", pa.array([[1] * 6, [-1, 1, 1, 1]])), r"values\b.*\[-1, 1\]"),
-        (with_column("values", pa.array([[1] * 6, [2**40, 1, 1, 1]])), "range"),
-        (with_column("values", pa.array([[1] * 6, [1, 1, 1]])), r"\b3 values\b.*\b2 streams\b"),
-        (with_column("values", pa.array([[[1]] * 6, [[1]] * 4])), r"'values'.*\blist<"),
+        (with_column("values", pa.array([[1] * 12, [-1, *[1] * 7]])), r"values\b.*\[-1, 1\]"),
+        (with_column("values", pa.array([[1] * 12, [2**40, *[1] * 7]])), "range"),
+        (with_column("values", pa.array([[1] * 12, [1, 1, 1]])), r"\b3 values\b.*\b2 streams\b"),
+        (with_column("values", pa.array([[[1]] * 12, [[1]] * 8])), r"'values'.*\blist<"),
     ],
 )
 def test_columns_that_are_no_codes_are_refused(tmp_path: Path, columns: pa.Table, told: str) -> None:
@@ -79,13 +67,13 @@ def test_columns_that_are_no_codes_are_refused(tmp_path: Path, columns: pa.Table
 
 
 def test_the_same_codes_in_wider_types_and_dictionaries_are_read(tmp_path: Path) -> None:
-    wide = with_column("values", pa.array(table().column("values").to_pylist(), pa.large_list(pa.int64())))
+    wide = with_column("values", pa.array(TABLE.column("values").to_pylist(), pa.large_list(pa.int64())))
     for name, kind in (("path", pa.large_string()), ("split", pa.dictionary(pa.int32(), pa.string()))):
         wide = wide.set_column(wide.schema.get_field_index(name), name, wide.column(name).cast(kind))
     wide = wide.append_column("further", pa.array([1.5, 2.5]))
     read = list(read_codes(written(tmp_path, wide))[1])
     assert [(clip.path, clip.split, clip.label) for clip in read] == [("a.wav", "train", "x"), ("b.wav", "test", None)]
-    assert [clip.codes.values.tolist() for clip in read] == [[[1, 2], [3, 4], [5, 6]], [[7, 8], [9, 10]]]
+    assert [clip.codes.values.tolist() for clip in read] == [codes(6).values.tolist(), codes(4).values.tolist()]
     assert read[0].codes.values.dtype == np.int32
 
 
@@ -107,11 +95,11 @@ def test_a_small_file_that_tells_of_very_many_codes_is_refused_before_they_are_r
 
 
 def test_a_long_text_that_many_rows_share_is_not_copied_for_each(tmp_path: Path) -> None:
-    rows, path = pa.concat_tables([table()] * 20_000).combine_chunks(), tmp_path / "codes.parquet"
+    rows, path = pa.concat_tables([TABLE] * 20_000).combine_chunks(), tmp_path / "codes.parquet"
     names = pa.DictionaryArray.from_arrays(np.zeros(len(rows), np.int32), ["x" * 20_000])
     rows = rows.set_column(0, "path", names)
     with pq.ParquetWriter(path, rows.schema, store_schema=False) as file:  # it does not say that names are a dictionary
-        file.add_key_value_metadata({METADATA_KEY: json.dumps(asdict(FORMAT)).encode()})
+        file.add_key_value_metadata({METADATA_KEY: ABOUT})
         file.write_table(rows)
     before = pa.default_memory_pool().max_memory()
     assert "path" in refused(path)

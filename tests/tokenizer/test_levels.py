@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tests.reference import decode_whole
-from tests.tokenizer.conftest import RATE, sound
+from tests.tokenizer.conftest import LONG, RATE, sound
 from tokenizer.codes import Codes, CodesFormat, join_rates
 from tokenizer.config import TokenizerConfig
 from tokenizer.health import measure_fidelity
@@ -23,7 +23,6 @@ from tokenizer.tokenizer import PATCHES_PER_BLOCK, Tokenizer
 from wordless.audio.options import SpectrogramConfig
 from wordless.base.errors import InputError
 
-LONG = sound(PATCHES_PER_BLOCK * 2.5 * 160 / RATE)  # two blocks and a half
 LAYERED = ["layered", "banded_layered"]
 
 

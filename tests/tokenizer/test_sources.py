@@ -13,7 +13,7 @@ from transformers import HubertModel
 
 from pipelines.publishing import link_models
 from tests.reference import nearest_by_level, states_by_window, tracked_pitch
-from tests.tokenizer.conftest import PITCH, RATE, SPEECH_RATE, speech, speech_tokenizer
+from tests.tokenizer.conftest import PITCH, RATE, SPEECH_RATE, like, speech, speech_tokenizer
 from tests.wordless.audio.speech_models.checkpoints import FIELD, STRIDE
 from tokenizer.encoder import SoundToCodes, quantised_vectors
 from tokenizer.fitting import draw_sample
@@ -42,8 +42,7 @@ def plain(request: pytest.FixtureRequest) -> Tokenizer:
 
 @pytest.fixture(scope="module")
 def pitched(plain: Tokenizer) -> Tokenizer:
-    config = replace(plain.config, pitch=PITCH)
-    return Tokenizer(config, plain.mean, plain.std, plain.autoencoder, plain.centroids)
+    return like(plain, replace(plain.config, pitch=PITCH))
 
 
 def test_codes_are_the_nearest_of_equal_steps() -> None:

@@ -8,7 +8,6 @@ import torch
 
 from lm.bodies.clips import ClipViews, LabelledBatches, Order, StoredClips, batches_by_length, validation_batches
 from lm.bodies.options import ClipBatchConfig, WaveformBatchConfig
-from wordless.base.errors import InputError
 
 LENGTHS = np.array([3, 8, 1, 5])
 
@@ -87,15 +86,6 @@ def test_every_clip_comes_once_in_an_epoch_with_its_target() -> None:
             assert (length, target) == (LABELLED[clip], 10 * clip)
             assert (inputs[:length, 0] == clip).all()
             assert (inputs[length:] == 0).all()
-
-
-def test_parts_together_are_the_whole() -> None:
-    whole, parts = training().batch(5, 0, 1), [training().batch(5, part, 2) for part in range(2)]
-    for part, batch in enumerate(parts):
-        assert batch.targets.tolist() == whole.targets[part::2].tolist()
-        assert torch.equal(batch.inputs, whole.inputs[part::2, : batch.inputs.shape[1]])
-    with pytest.raises(InputError, match=r"^batch_size\b.*\b4\b.*\b3\b"):
-        training().batch(0, 0, 3)
 
 
 def test_codes_stay_whole_numbers_and_lengths_stay_on_the_host() -> None:

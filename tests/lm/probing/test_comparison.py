@@ -180,10 +180,6 @@ def test_measures_of_resamples_are_those_of_the_repeated_clips(kind: str) -> Non
     np.testing.assert_allclose(measure(outcome, weights), expected)
 
 
-def test_the_fit_to_equal_numbers_is_not_known() -> None:
-    assert np.isnan(measure(Predictions(truth=np.ones(3), predicted=np.ones((1, 3))))).all()
-
-
 @given(st.integers(0, 100), st.integers(1, 4))
 def test_the_difference_of_two_methods_changes_its_sign_with_their_order(seed: int, folds: int) -> None:
     both = Measured(folds=hits(folds=folds, seed=seed), resamples=50, seed=0)

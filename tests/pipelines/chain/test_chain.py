@@ -5,7 +5,7 @@ import math
 import shlex
 import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,23 +17,20 @@ import torch
 from safetensors.torch import load_file
 
 from lm.probing.fitted import FittedProbe
-from pipelines.chain.chain import make_part
 from pipelines.chain.run_output import require_own_parts, write_probe
 from pipelines.results.run_record import read_results
 from pipelines.settings.run_rules import run_settings
-from pipelines.store.session import Session
-from pipelines.store.store import ENTRY, Entry, Store
+from pipelines.store.store import ENTRY, Entry
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import SAMPLES
-from tests.pipelines.tiny_chain import PROCESSES, called_at_once, composed, entries, refusal, run
+from tests.pipelines.tiny_chain import PROCESSES, called_at_once, composed, entries, make_one, refusal, run
 from tokenizer.parquet import read_codes
 from vocoder.kinds import JUDGED_KINDS
 from wordless.audio.recordings.manifest import Clips, Split, read_manifest
 from wordless.base.errors import InputError
 from wordless.base.files import file_hash
-from wordless.base.progress import Terminal
 from wordless.base.saved_models import CONFIG
-from wordless.training.fit import choose_precision, with_precision
+from wordless.training.fit import choose_precision
 from wordless.training.gangs import Gang
 
 TOKENS = ("pitches", "sample", "autoencoder", "tokenizer", "codes", "health")
@@ -57,28 +54,15 @@ PROBED = (
 TRAINED = ("tokenizer", "lm", "vocoder", "baselines.simclr", "baselines.supervised")
 NO_CHOICE = (
     *("stages=[lm,vocoder,probe]", "compare.methods=[simclr,supervised]", "listening.judge=supervised"),
-    *(f"{part}.fit.keep=last" for part in TRAINED),
+    *(f"{part}.fit.keep=last" for part in TRAINED),  # validation is there to choose the best weights
 )
 RATES_AND_SAMPLES = (
     *SAMPLES,
     *("stages=[lm,next_sample]", "tokenizer.rates=[8,2]", "lm.gpt.layers=2", "next_sample.models=[wavenet]"),
     *(f"{part}.fit.keep=last" for part in ("tokenizer", "lm", "next_sample")),
 )
-LEARNED_OF_THEM = {
-    "lm": "model.safetensors",
-    "upsampler": "model.safetensors",
-    "next_sample_wavenet": "model.safetensors",
-}
-# Files of what is learned: statistics and sample, weights, centroids.
-LEARNED = {
-    "sample": "sample.safetensors",
-    "autoencoder": "autoencoder.safetensors",
-    "tokenizer": "model.safetensors",
-    "lm": "model.safetensors",
-    "vocoder": "model.safetensors",
-    "simclr": "model.safetensors",
-    "supervised": "model.safetensors",
-}
+# Stages whose tensors are learned: statistics and sample, weights, centroids.
+LEARNED = ("sample", "autoencoder", "tokenizer", "lm", "vocoder", "simclr", "supervised")
 
 
 # What a run leaves
@@ -146,13 +130,13 @@ def test_a_second_run_reuses_everything(finished_run: FinishedRun, tmp_path: Pat
 
 
 def test_another_codebook_size_shares_the_autoencoder_and_a_folder_holds_its_own_run_alone(
-    whole_store: Path, tmp_path: Path
+    finished_run: FinishedRun, tmp_path: Path
 ) -> None:
     for part in ("lm", "tokenizer"):  # of another run
         (tmp_path / "run" / part).mkdir(parents=True)
         for name in (ENTRY, "of_another_run.json"):
             (tmp_path / "run" / part / name).touch()
-    store = shutil.copytree(whole_store, tmp_path / "store")
+    store = shutil.copytree(finished_run.store, tmp_path / "store")
     assert run(store, tmp_path / "run", "tokenizer.codebook_size=4", "stages=[tokenizer]") == 0
     made = {stage: count for stage, count in counts(store).items() if stage in TOKENS}
     assert made == {"pitches": 1, "sample": 1, "autoencoder": 1, "tokenizer": 2, "codes": 2, "health": 2}
@@ -166,8 +150,8 @@ def counts(store: Path) -> dict[str, int]:
     return dict(Counter(entry.parent.name for entry in entries(store)))
 
 
-def test_an_option_of_the_language_model_trains_no_vocoder(whole_store: Path, tmp_path: Path) -> None:
-    store = shutil.copytree(whole_store, tmp_path / "store")
+def test_an_option_of_the_language_model_trains_no_vocoder(finished_run: FinishedRun, tmp_path: Path) -> None:
+    store = shutil.copytree(finished_run.store, tmp_path / "store")
     before = counts(store)
     assert run(store, tmp_path / "run", "lm.views.offsets=false", "stages=[lm,vocoder]") == 0
     assert counts(store) == {**before, "lm": 2, "listening": 2, "recognised": 2}
@@ -192,20 +176,12 @@ def without(manifest: Clips, splits: tuple[Split, ...], root: Path) -> Clips:
     return Clips.from_rows(root, clips)
 
 
-def learn(manifest: Clips, place: Path, *words: str) -> None:
-    """The stages on a manifest of our own. The last weights are kept: validation is there to choose the best."""
-    gang, terminal = Gang(torch.device("cpu")), Terminal(silent=True)
-    settings = with_precision(run_settings(composed(place, *(words or NO_CHOICE))), gang)
-    session = Session(store=Store(place), gang=gang, terminal=terminal, folder=place / "run", workers=1)
-    make_part(session, manifest, settings)
-
-
-def learned(store: Path, files: Mapping[str, str] = LEARNED) -> dict[str, torch.Tensor]:
+def learned(store: Path, stages: Sequence[str]) -> dict[str, torch.Tensor]:
     """Everything that was learned, and the codes of the training clips."""
     tensors = {
         f"{stage}:{name}": value
-        for stage, file in files.items()
-        for path in store.glob(f"{stage}/*/{file}")
+        for stage in stages
+        for path in store.glob(f"{stage}/*/*.safetensors")
         for name, value in load_file(path).items()
         if name != "validation"
     }
@@ -220,25 +196,29 @@ def learned(store: Path, files: Mapping[str, str] = LEARNED) -> dict[str, torch.
 
 
 @pytest.mark.parametrize(
-    ("words", "files"), [(NO_CHOICE, LEARNED), pytest.param(RATES_AND_SAMPLES, LEARNED_OF_THEM, marks=pytest.mark.slow)]
+    ("words", "stages"),
+    [
+        (NO_CHOICE, LEARNED),
+        pytest.param(RATES_AND_SAMPLES, ("lm", "upsampler", "next_sample_wavenet"), marks=pytest.mark.slow),
+    ],
 )
 def test_nothing_is_learned_from_validation_and_test_clips(
-    words: tuple[str, ...], files: Mapping[str, str], finished_run: FinishedRun, tmp_path: Path
+    words: tuple[str, ...], stages: tuple[str, ...], finished_run: FinishedRun, tmp_path: Path
 ) -> None:
     manifest = finished_run.manifest
     held_out = without(manifest, ("validation", "test"), tmp_path / "held_out_is_noise")
     train = without(manifest, ("train",), tmp_path / "train_is_noise")
     assert len({each.clips for each in (manifest, held_out, train)}) == 3
     places = {tmp_path / name: each for name, each in (("usual", manifest), ("same", held_out), ("other", train))}
-    several = [PROCESSES.Process(target=learn, args=(each, place, *words)) for place, each in places.items()]
+    several = [PROCESSES.Process(target=make_one, args=(each, place, *words)) for place, each in places.items()]
     for process in several:
         process.start()
     for process in several:
         process.join(300)
-    usual, same, other = (learned(place, files) for place in places)
+    usual, same, other = (learned(place / "store", stages) for place in places)
     assert usual.keys() == same.keys() == other.keys()
     assert [name for name in usual if not torch.equal(usual[name], same[name])] == []
-    for stage in (*files, "codes"):
+    for stage in (*stages, "codes"):
         names = [name for name in usual if name.startswith(f"{stage}:")]
         assert names
         assert any(not torch.equal(usual[name], other[name]) for name in names), stage

@@ -5,6 +5,7 @@ import shutil
 import signal
 from collections.abc import Callable, Iterator
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -30,16 +31,6 @@ def test_an_entry_counts_as_made_in_its_first_place_alone() -> None:
     ordered = first_marked(made).items()
     found = [(key, name) for key, entries in ordered for name, each in entries.items() if not each.reused]
     assert found == [(("a", 0), "one"), (("c", 0), "one")]
-
-
-def test_processes_that_would_start_ray_clusters_are_refused(tmp_path: Path) -> None:
-    pytest.importorskip("ray", reason="engine.name=ray needs Ray: pip install 'wordless[ray]'")
-    ray = ("threads=1", "engine.name=ray")
-    with pytest.raises(InputError, match=r"parallel\b.*\b2\b.*engine\.address=auto\b.*\b1\b"):
-        run_settings(composed(tmp_path, "parallel=2", *ray))
-    assert run_settings(composed(tmp_path, "parallel=null", *ray)).processes == 1
-    settings = run_settings(composed(tmp_path, "parallel=null", "engine.name=ray", "engine.address=auto"))
-    assert (settings.branch_threads, settings.processes) == (None, 1)  # threads is null
 
 
 OF_FOLDS = (
@@ -127,7 +118,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     """Pretend a machine with a number of cores, and as many threads, until the test ends."""
 
     def pretend(number: int) -> None:
-        monkeypatch.setattr("pipelines.settings.parallel.cores", lambda: number)
+        monkeypatch.setattr("pipelines.settings.run.cores", lambda: number)
         torch.set_num_threads(number)
 
     before = torch.get_num_threads()
@@ -136,6 +127,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
 
 
 SMALL = "stages=[tokenizer,lm]"  # one branch
+RAY = pytest.mark.skipif(find_spec("ray") is None, reason="needs pip install 'wordless[ray]'")
 
 
 @pytest.mark.parametrize(
@@ -144,6 +136,8 @@ SMALL = "stages=[tokenizer,lm]"  # one branch
         *((2, "", 1, 2), (3, "", 1, 3), (5, "", 2, 2), (8, "", 4, 2), (1, "", None, 1), (8, SMALL, None, 1)),
         *((8, "threads=3", 3, 2), (8, "threads=4 parallel=2", 4, 2), (2, "parallel=1", 1, 1)),
         *((6, f"{SMALL} threads={threads}", threads, at_once) for threads, at_once in ((1, 6), (2, 3), (4, 1), (8, 1))),
+        pytest.param(8, "engine.name=ray threads=1", 1, 1, marks=RAY),
+        pytest.param(8, "engine.name=ray engine.address=auto", None, 1, marks=RAY),
     ],
 )
 def test_stages_at_the_same_time_use_no_more_threads_than_there_are_cores(
@@ -154,12 +148,16 @@ def test_stages_at_the_same_time_use_no_more_threads_than_there_are_cores(
     assert (settings.branch_threads, settings.processes) == (threads, at_once)
 
 
-def test_stages_at_the_same_time_need_no_torchrun(
-    tmp_path: Path, machine: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("launcher", ["torchrun", pytest.param("ray", marks=RAY)])
+def test_stages_at_the_same_time_are_refused_where_they_would_share_a_training_or_start_clusters(
+    launcher: str, tmp_path: Path, machine: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     machine(8)
-    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
-    monkeypatch.setenv("WORLD_SIZE", "1")
-    assert run_settings(composed(tmp_path, "parallel=null", "device=cpu")).branch_threads is None
-    with pytest.raises(InputError, match=r"parallel\b.*\b2\b.*torchrun"):
-        run_settings(composed(tmp_path, "parallel=2", "threads=1"))
+    words, told = ["engine.name=ray"], r"engine\.address=auto\b.*\b1\b"
+    if launcher == "torchrun":
+        monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+        monkeypatch.setenv("WORLD_SIZE", "1")
+        words, told = [], "torchrun"
+    assert run_settings(composed(tmp_path, "parallel=null", "device=cpu", *words)).branch_threads is None
+    with pytest.raises(InputError, match=rf"parallel\b.*\b2\b.*{told}"):
+        run_settings(composed(tmp_path, "parallel=2", "threads=1", *words))

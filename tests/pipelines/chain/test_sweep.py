@@ -26,7 +26,6 @@ from tests.pipelines.pages_apart import Page, figure, says
 from tests.pipelines.tiny_chain import TINY
 
 SIZES = (16, 32, 64, 128, 256, 512, 1024, 2048)
-GAP = 0.02  # of validation and test: no more than chance
 RATE = 50.0  # codes per second
 HOSTILE = "<script>alert('1')</script> & $x_1$"
 
@@ -36,8 +35,6 @@ def at(size: int, *, shift: float = 0.0) -> dict[str, object]:
     bits = math.log2(size)
     gpt, bag = 0.72 - 0.011 * (bits - 8) ** 2 + shift, 0.55 - 0.004 * (bits - 9) ** 2 + shift
     rows = [
-        figure("tokenizer", "perplexity", 0.7 * size),
-        figure("tokenizer", "used_codes", size),
         figure("tokenizer", "codes_per_second", RATE),
         figure("tokenizer", "reconstruction_mse", 0.05),
         figure("tokenizer", "quantised_mse", 0.05 + 0.6 * 2 ** (-bits / 3)),
@@ -45,7 +42,6 @@ def at(size: int, *, shift: float = 0.0) -> dict[str, object]:
             figure("tokenizer", "stability", start - fall * bits, of=of)
             for of, start, fall in (("noise", 1.05, 0.05), ("gain", 1.02, 0.06), ("shift", 1.0, 0.065))
         ),
-        figure("lm", "perplexity", 2 ** (0.6 * bits)),
         figure("lm", "bits_per_second", RATE * 0.6 * bits),
         *probed("gpt", gpt),
         *probed("bag_of_codes", bag),
@@ -58,9 +54,9 @@ def at(size: int, *, shift: float = 0.0) -> dict[str, object]:
     return {"figures": rows, "stages": stages, "comparison": PROTOCOL}
 
 
-def probed(of: str, accuracy: float, *, gap: float = GAP) -> list[dict[str, object]]:
-    """A method's figures on test and on validation, and the gap between them."""
-    row = figure("probe", "accuracy", accuracy, of=of)
+def probed(of: str, accuracy: float) -> list[dict[str, object]]:
+    """A method's figures on test and on validation, and the gap between them, which is no more than chance."""
+    row, gap = figure("probe", "accuracy", accuracy, of=of), 0.02
     ends = {"low": accuracy - 0.03, "high": accuracy + 0.03, "count": 300}
     judged = {"value": accuracy + gap, "low": accuracy + gap - 0.05, "high": accuracy + gap + 0.05}
     apart = figure("probe", "gap", gap, of=of) | {"low": gap - 0.09, "high": gap + 0.09}
@@ -89,20 +85,13 @@ def resamples(content: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
     return draws
 
 
-def add(
-    sweep: Path,
-    number: int,
-    overrides: Mapping[str, str],
-    content: Mapping[str, object] | None,
-    size: int | None = None,
-) -> Path:
-    """One job and its run folder; without content, one that was killed."""
+def add(sweep: Path, number: int, overrides: Mapping[str, str], content: Mapping[str, object], size: int = 0) -> None:
+    """One job and its run folder, with a codebook of a size; without content, one that was killed."""
     folder = sweep / str(number)
     folder.mkdir(parents=True)
     note(sweep, Job(number=number, overrides=dict(overrides), folder=str(number)))
-    if content is not None:
-        content = content if size is None else {**content, "codebook": {"counts": [1] * size}}
-        (folder / "results.json").write_text(json.dumps(content))
+    if content:
+        (folder / "results.json").write_text(json.dumps({**content, "codebook": {"counts": [1] * size}}))
         save_file(resamples(content), folder / "resamples.safetensors")
         (folder / "report.html").write_text("<!DOCTYPE html>")
         conclude(sweep, folder)
@@ -115,30 +104,27 @@ def sizes(sweep: Path, tried: tuple[int, ...] = SIZES) -> Path:
     return sweep
 
 
-def written(sweep: Path) -> tuple[Page, list[dict[str, str]], Runs]:
-    """Page, rows of the table, and the runs."""
+Written = tuple[Page, list[dict[str, str]], Runs]  # page, rows of the table, and the runs
+
+
+def written(sweep: Path) -> Written:
     runs, _ = write_sweep(sweep, read_jobs(sweep), command="wordless run -m x=1,2")
     with (sweep / "sweep.csv").open(encoding="utf-8", newline="") as file:
         return Page((sweep / "sweep.html").read_text(encoding="utf-8")), list(csv.DictReader(file)), runs
 
 
 @pytest.fixture(scope="module")
-def eight(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Page, list[dict[str, str]], Runs]:
+def eight(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Written]:
     """A sweep over eight sizes of the codebook, and what is written of it."""
     sweep = sizes(tmp_path_factory.mktemp("sweep"))
-    return sweep, *written(sweep)
+    return sweep, written(sweep)
 
 
-def test_pairs_differ_by_more_than_chance_and_no_size_is_best(
-    eight: tuple[Path, Page, list[dict[str, str]], Runs],
-) -> None:
+def test_pairs_differ_by_more_than_chance_and_no_size_is_best(eight: tuple[Path, Written]) -> None:
     """256 codes are best by a point, which is less than chance for 28 pairs."""
-    _, page, rows, runs = eight
-    found = {
-        (runs.short_name(pair.one.job), runs.short_name(pair.other.job))
-        for pair in runs.pairs
-        if pair.row.excludes_zero
-    }
+    _, (page, rows, runs) = eight
+    apart = [pair for pair in runs.pairs if pair.row.excludes_zero]
+    found = {(runs.short_name(pair.one.job), runs.short_name(pair.other.job)) for pair in apart}
     assert {("256", other) for other in ("16", "32", "64", "1024", "2048")} <= found
     assert not {("256", "128"), ("256", "512"), ("128", "512"), ("512", "128")} & found
     assert runs.winner is None
@@ -184,8 +170,8 @@ def test_runs_on_other_test_clips_are_not_paired(tmp_path: Path) -> None:
     assert [count_codes(point.results) for point in runs.unpaired] == [256]
 
 
-def test_the_page_needs_nothing_but_itself(eight: tuple[Path, Page, list[dict[str, str]], Runs]) -> None:
-    sweep, page, _, _ = eight
+def test_the_page_needs_nothing_but_itself(eight: tuple[Path, Written]) -> None:
+    sweep, (page, _, _) = eight
     text = (sweep / "sweep.html").read_text(encoding="utf-8")
     assert not page.named("script")
     assert not page.named("link")
@@ -196,8 +182,8 @@ def test_the_page_needs_nothing_but_itself(eight: tuple[Path, Page, list[dict[st
     assert (sweep / "sweep.html").read_text("utf-8") == text
 
 
-def test_the_table_is_tidy(eight: tuple[Path, Page, list[dict[str, str]], Runs]) -> None:
-    sweep, _, rows, runs = eight
+def test_the_table_is_tidy(eight: tuple[Path, Written]) -> None:
+    sweep, (_, rows, runs) = eight
     figures = sum(len(point.results["figures"]) for point in runs.points)
     assert len([row for row in rows if not row["against_job"]]) == figures
     keys = {(row["job"], row["against_job"], row["stage"], row["name"], row["of"], row["split"]) for row in rows}
@@ -214,8 +200,8 @@ def test_the_table_is_tidy(eight: tuple[Path, Page, list[dict[str, str]], Runs])
 
 def test_a_failed_job_is_listed_and_the_others_are_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     sweep = sizes(tmp_path, SIZES[:4])
-    add(sweep, 4, {"tokenizer.codebook_size": "256", "lm": "tiny"}, None, 256)
-    add(sweep, 5, {"tokenizer.codebook_size": "512", "lm": "tiny"}, None, 512)
+    for number, size in ((4, "256"), (5, "512")):
+        add(sweep, number, {"tokenizer.codebook_size": size, "lm": "tiny"}, {})
     conclude(sweep, sweep / "5", reason=f"there are only 300 patches {HOSTILE}\ud800")
     with pytest.raises(SystemExit) as ended:
         finish(sweep, command="wordless run -m tokenizer.codebook_size=16,32 hydra.sweep.dir=old")
@@ -268,11 +254,8 @@ def test_jobs_are_named_by_what_is_swept() -> None:
 
 def test_a_value_more_is_a_job_more() -> None:
     before = plan(["seed=1", "tokenizer.codebook_size=64,256"], [])
-    for words in (
-        ["tokenizer.codebook_size=1024,64", "seed=1", "workers=2"],
-        ["seed=1", "tokenizer.codebook_size=1024"],
-    ):
-        jobs = plan(words, before)
+    for words in ("tokenizer.codebook_size=1024,64 seed=1 workers=2", "seed=1 tokenizer.codebook_size=1024"):
+        jobs = plan(words.split(), before)
         assert (jobs[0].number, jobs[0].folder) == (2, "codebook_size=1024")
         assert jobs[1:] == ([before[0]] if len(jobs) > 1 else [])
     wider = plan(["seed=1,2", "tokenizer.codebook_size=64"], before)
@@ -289,11 +272,8 @@ def test_the_front_is_what_no_other_beats(points: list[tuple[float, float]]) -> 
         return other != point and other[0] <= point[0] and other[1] >= point[1]
 
     known = [point for point in points if not any(map(math.isnan, point))]
-    wanted = {
-        index
-        for index, point in enumerate(points)
-        if point in known and not any(beats(other, point) for other in known)
-    }
+    unbeaten = [point for point in known if not any(beats(other, point) for other in known)]
+    wanted = {index for index, point in enumerate(points) if point in unbeaten}
     found = pareto([cost for cost, _ in points], [gain for _, gain in points])
     assert set(found) == wanted
     assert len(found) == len(wanted)

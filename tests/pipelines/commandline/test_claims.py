@@ -1,11 +1,8 @@
 """Run folders: claimed by one command at a time, with names, a link to the latest one, and ``log.txt``."""
 
 import json
-import os
 import re
-import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
@@ -15,47 +12,23 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.commandline.outputs import RUN_LOCK, claim, claims, make_new
+from pipelines.commandline.outputs import RUN_LOCK, SWEEP_LOCK, claim, claims, hold, make_new
 from pipelines.commandline.overrides import parse_values, spell
 from pipelines.commandline.run_folders import LOG, link_latest, logged, require_name, require_same_run
-from tests.pipelines.tiny_chain import ROOT
+from tests.calling import python
 from wordless.base.errors import InputError
 from wordless.base.progress import Terminal
 
 
-def begin(project: Path, *words: str, **environment: str) -> subprocess.Popen[str]:
-    places = os.pathsep.join([str(project), str(ROOT)])
-    words = words if any(word.startswith("begin=") for word in words) else (*words, "begin=go")
-    return subprocess.Popen(
-        [sys.executable, "try_it.py", *words],
-        cwd=project,
-        env={**os.environ, "PYTHONPATH": places, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def ended(process: subprocess.Popen[str]) -> tuple[int | None, str]:
-    _, told = process.communicate(timeout=60)
-    return process.returncode, told
-
-
-def tried(project: Path, *words: str, **environment: str) -> tuple[int | None, str]:
+def tried(project: Path, *words: str, **environment: str) -> tuple[int, str]:
     """Exit code of a command, and what it says."""
-    return ended(begin(project, *words, **environment))
+    done = python("try_it.py", *words, cwd=project, before=project, **environment)
+    return done.returncode, done.stderr
 
 
 def wishes(folder: Path) -> dict[str, str]:
     """Name of each folder -> the wish in its results."""
     return {path.parent.name: json.loads(path.read_text())["wish"] for path in folder.glob("*/results.json")}
-
-
-def wait_for(folder: Path, pattern: str) -> None:
-    until = time.monotonic() + 60
-    while not list(folder.glob(pattern)):
-        assert time.monotonic() < until, f"{folder} holds no {pattern}"
-        time.sleep(0.01)
 
 
 def test_a_command_without_a_result_removes_the_folders_that_it_created_and_no_others(tmp_path: Path) -> None:
@@ -73,33 +46,29 @@ def test_each_of_many_gets_a_new_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("switches", "option", "results"), [((), "hydra.run.dir", "one"), (("-m",), "hydra.sweep.dir", "one/0")]
+    ("switches", "option", "lock", "results"),
+    [((), "hydra.run.dir", RUN_LOCK, "one"), (("-m",), "hydra.sweep.dir", SWEEP_LOCK, "one/0")],
 )
-def test_a_named_folder_is_written_by_one_command_at_a_time(
-    project: Path, switches: tuple[str, ...], option: str, results: str
+def test_a_named_folder_is_written_by_one_command_at_a_time_and_used_again(
+    project: Path, switches: tuple[str, ...], option: str, lock: str, results: str
 ) -> None:
-    """A killed command leaves its folder free, and the command of the first call goes on in a finished one."""
-    words, go = (*switches, f"{option}=one"), f"begin={project / 'go'}"
-    first = begin(project, *words, "wish=a", go)
-    wait_for(project, f"{results}/begun_by_*")
-    code, told = tried(project, *words, "wish=b")
+    words = (*switches, f"{option}=one")
+    (project / "one").mkdir()
+    with hold(project / "one", option=option, lock=lock):
+        code, told = tried(project, *words, "wish=a")
     assert (code, told.count("\n")) == (2, 1), told
     assert re.search(rf"{option}=one: .*\bwriting\b.*{option}=", told)
-    first.kill()
-    ended(first)
-    (project / "go").touch()
-    for wish in ("c", "d"):
-        assert tried(project, *words, f"wish={wish}", go)[0] == 0
+    for wish in ("b", "c"):
+        assert tried(project, *words, f"wish={wish}")[0] == 0
         assert json.loads((project / results / "results.json").read_text())["wish"] == wish
     assert not (project / "one_2").exists()
 
 
 def test_other_ranks_write_into_no_run_folder_but_a_pod_with_a_rank_does(project: Path) -> None:
-    (project / "go").touch()
-    second, go = {"RANK": "1", "WORLD_SIZE": "2"}, f"begin={project / 'go'}"
-    assert tried(project, go, TORCHELASTIC_RUN_ID="none", **second) == (0, "")
+    second = {"RANK": "1", "WORLD_SIZE": "2"}
+    assert tried(project, TORCHELASTIC_RUN_ID="none", **second) == (0, "")
     assert not (project / "runs").exists()
-    assert tried(project, go, "name=a", **second) == (0, "")
+    assert tried(project, "name=a", **second) == (0, "")
     assert wishes(project / "runs") == {"a": None}
 
 
@@ -109,18 +78,15 @@ def test_a_refused_run_leaves_no_folder_and_one_that_fails_later_keeps_it(projec
     assert not (project / "runs").exists()
     assert tried(project, "wish=fail") == (2, "wordless try: the training fails\n")
     (kept,) = (project / "runs").iterdir()
-    (project / "go").touch()
     assert tried(project, "wish=a")[0] == 0
     assert wishes(project / "runs") == {f"{kept.name}_2": "a"}  # of the same time
 
 
 def test_a_name_is_a_folder_in_which_the_same_command_resumes(project: Path) -> None:
-    (project / "go").touch()
     for words in (["name=1e5", "wish=a"], ["wish=a", "name=1e5"]):
         assert tried(project, *words) == (0, "")
     for words, told in (
         (["name=1e5", "wish=b"], r"name=1e5: runs/1e5 .*wish=b.*wish=a"),
-        (["name=latest"], "name=latest "),
         (["name=a", "hydra.run.dir=b"], r"name=a and hydra\.run\.dir=b"),
     ):
         code, line = tried(project, *words)

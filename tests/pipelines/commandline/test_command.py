@@ -1,6 +1,6 @@
 """The wrapper around Hydra, by commands in this process or in a fresh one."""
 
-import json
+import errno
 import os
 import re
 import subprocess
@@ -8,34 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import soundfile
 
+from pipelines.commandline.command import os_problem
 from tests.calling import Command, python
-
-
-def called(project: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """``python try_it.py`` with the repository on the path after the small project."""
-    return python("try_it.py", *words, cwd=project, before=project, **environment)
-
-
-def configs(done: subprocess.CompletedProcess[str]) -> list[dict[str, object]]:
-    """What the task was given, once for each job."""
-    assert done.returncode == 0, done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-
-
-def test_awkward_paths_need_no_quotes(project: Path) -> None:
-    awkward = '/data/my (old) sounds, a=b/[it\'s]/100% $x \\ "y"/é'
-    run = project / "a (run), b=c"
-    (config,) = configs(called(project, f"corpus.root={awkward}", "store.root=~/x y", "seed=3", "corpus=folder"))
-    assert config == {
-        **{"wish": None, "name": None, "begin": None, "seed": 3},
-        "corpus": {"root": awkward, "pattern": None},
-        "store": {"root": str(Path.home() / "x y")},
-        "tokenizer": {"codebook_size": 64, "kind": "mean"},
-    }
-    (project / "go").touch()
-    assert called(project, f"hydra.run.dir={run}", "begin=go").returncode == 0
-    assert (run / "results.json").is_file()
+from tests.pipelines.tiny import sweep
+from tests.pipelines.tiny_chain import OWN, called_at_once, refusal
 
 
 @pytest.mark.parametrize(
@@ -44,6 +22,8 @@ def test_awkward_paths_need_no_quotes(project: Path) -> None:
         ("tokenizer.codebok_size=5", r"tokenizer\.codebok_size\b.*\btokenizer\.codebook_size\?"),
         ("corpus=fodler", r"corpus=fodler\b.*\bfolder\?"),
         ("corpus=music", r"corpus=music\b.*\bfolder\b"),
+        ("corpus=/a/b", r"corpus=/a/b\b.*corpus\.root=/a/b\b"),
+        ("corpus=fsdd", r"corpus\.root\b.*\btable\b"),
         ("corpsu=folder", r"\bcorpsu\b.*\bcorpus\?"),
         ("-m corpus=folder,fodler", r"corpus=fodler\b.*\bfolder\?"),
         ("seed=1,2", "seed"),
@@ -56,7 +36,7 @@ def test_awkward_paths_need_no_quotes(project: Path) -> None:
         ("-m seed=1,2 --cfg job", "-m and --cfg"),
     ],
 )
-def test_what_the_user_can_mend_takes_one_line(
+def test_words_that_hydra_does_not_take_are_refused_in_one_line(
     words: str, told: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     code, _, line = Command("run", monkeypatch, capsys)(*words.split())
@@ -68,26 +48,24 @@ RANKS = {"RANK": "8", "LOCAL_RANK": "0", "WORLD_SIZE": "16", "TORCHELASTIC_RUN_I
 
 
 @pytest.mark.parametrize(
-    ("wish", "environment", "told"),
+    ("wish", "environment", "code", "traceback", "told"),
     [
-        ("refuse", {}, "wish is refuse; it must be a wish"),
-        ("library", {}, r"\bbroken_library\b.*\bnothing\b.*\binstall\b"),
-        ("unsaid", RANKS, r"\bfull\b"),  # under torchrun each machine speaks of its own disk
+        ("refuse", {}, 2, False, "wish is refuse; it must be a wish"),
+        ("refuse", {"HYDRA_FULL_ERROR": "1"}, 2, True, "wish is refuse; it must be a wish"),  # on demand
+        ("library", {}, 2, False, r"\bbroken_library\b.*\bnothing\b.*\binstall\b"),
+        ("unsaid", RANKS, 2, False, r"\bfull\b"),  # under torchrun each machine speaks of its own disk
+        ("stop", {}, 130, False, "interrupted"),
+        ("bug", {}, 1, True, None),
     ],
 )
-def test_errors_that_the_user_can_mend_take_one_line(
-    wish: str, environment: dict[str, str], told: str, project: Path
+def test_what_the_user_can_mend_takes_one_line_and_a_bug_keeps_its_traceback(
+    wish: str, environment: dict[str, str], code: int, traceback: bool, told: str | None, project: Path
 ) -> None:
-    done = called(project, f"wish={wish}", **environment)
-    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
-    assert re.match(f"wordless try: .*{told}", done.stderr)
-
-
-@pytest.mark.parametrize("wish", ["bug", "refuse", "stop"])
-def test_a_bug_keeps_its_traceback_and_refusals_have_one_on_demand(project: Path, wish: str) -> None:
-    done = called(project, f"wish={wish}", HYDRA_FULL_ERROR="1" if wish == "refuse" else "")
-    assert done.returncode == {"bug": 1, "refuse": 2, "stop": 130}[wish]
-    assert ("Traceback" in done.stderr) == (wish != "stop")
+    done = python("try_it.py", f"wish={wish}", cwd=project, before=project, **environment)
+    assert (done.returncode, "Traceback" in done.stderr) == (code, traceback), done.stderr
+    if told is not None:
+        assert re.match(f"wordless try: .*{told}", done.stderr.splitlines()[-1])
+        assert traceback or done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -103,3 +81,48 @@ def test_closed_streams_fail_no_command_and_nothing_is_printed_into_its_files(
     done = subprocess.run(piped, shell=True, cwd=project, env=env, stdout=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 0
     assert done.stdout == "" if words == "null" else (project / "made").read_bytes() == b"made"
+
+
+@pytest.mark.parametrize(
+    ("labels", "seconds", "words", "told"),
+    [
+        (["only"], 0.4, (), r"\b4 recordings\b.*'only'.*\b2\b"),
+        (["a", "b"], 0.1, ("corpus.split.validation_fraction=0", "stages=[lm]"), r"\b6 train\b.*\bvalidation\b"),
+        (["a", "b"], 0.1, ("tokenizer.patch.frames=400",), r"\b400 frames of 80\b"),
+        (["a", "b"], 0.1, ("tokenizer.codebook_size=499",), r"tokenizer\.codebook_size\b.*\b499\b.*recordings"),
+    ],
+)
+def test_a_corpus_that_will_not_do_is_refused_in_one_line(
+    labels: list[str], seconds: float, words: tuple[str, ...], told: str, tmp_path: Path
+) -> None:
+    root = tmp_path / "my (recordings), a=b"
+    for label in labels:
+        (root / label).mkdir(parents=True)
+        for number in range(4):
+            tone = sweep(seconds, 8000, low=100 + 10 * number + ord(label[0]))
+            soundfile.write(root / label / f"{number}.wav", tone, 8000)
+    given = ("corpus=folder", f"corpus.root={root}", f"store.root={tmp_path / 'store'}", *words)
+    assert re.search(told, refusal(called_at_once(tmp_path / "run", *OWN, *given)))
+
+
+def test_errors_on_a_full_disk_are_told_as_such(small_disk: Path) -> None:
+    for error in (RuntimeError("enforce fail at inline_container.cc"), AssertionError(), soundfile.LibsndfileError(2)):
+        assert os_problem(error, [str(small_disk)]) is None  # there is room
+    (small_disk / "filling").write_bytes(bytes((1 << 20) - 8192))
+    for error in (RuntimeError("enforce fail at inline_container.cc"), AssertionError(), soundfile.LibsndfileError(2)):
+        told = str(os_problem(error, [str(small_disk / "run" / "x")], ["store.root"]))
+        assert re.match(rf"{small_disk}: .*\bfull\b.*store\.root=", told)
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [
+        (errno.EFBIG, r"store/x: .*ulimit -f"),
+        (errno.EACCES, r"store/x: Permission denied; .*store\.root="),
+        (errno.ENOLCK, r"store/x: .*locks.*store\.root="),
+        (errno.EIO, r"store/x: .*\bdisk\b"),
+    ],
+)
+def test_errors_of_the_system_name_the_file_and_a_remedy(number: int, told: str) -> None:
+    error = OSError(number, os.strerror(number), "store/x")
+    assert re.match(told, str(os_problem(error, ["."], ["store.root"])))

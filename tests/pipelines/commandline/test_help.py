@@ -1,6 +1,5 @@
 """``--help``, every option's explanation, and completion in a shell."""
 
-import re
 import subprocess
 import sys
 
@@ -11,20 +10,13 @@ from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.completion import SCRIPTS, candidates, join_words
 from pipelines.commandline.composition import compose, plain
 from pipelines.commandline.help import command_help, help_request
-from pipelines.commandline.options import index, options_class
+from pipelines.commandline.options import index
 from pipelines.settings.run import RunSettings
-from pipelines.tables import TableOptions
 from tests.calling import python
 from tests.pipelines.tiny_chain import ROOT
 from vocoder.kinds import CHOICES
 from wordless.base.errors import InputError
 from wordless.base.values import leaves
-
-
-@pytest.mark.parametrize("command", ["score", "predict"])
-def test_help_names_the_kinds_of_tables_that_a_command_writes(command: str) -> None:
-    named = re.findall(r"(?<= )\.\w+", index(command).options["output"].explanation)
-    assert {*named} == {*vars(options_class(command)).get("suffixes", TableOptions.suffixes)}
 
 
 @pytest.mark.parametrize(

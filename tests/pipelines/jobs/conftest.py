@@ -57,11 +57,11 @@ def write_tone(path: Path, pitch: float, seconds: float, *, rate: int = AUDIO.sa
     soundfile.write(path, (0.3 * np.sin(2 * np.pi * pitch * time) + noise).astype(np.float32), rate)
 
 
-def write_tones(root: Path, label: Callable[[str], str] = str, clips: int = 9) -> Path:
+def write_tones(root: Path, label: Callable[[str], str] = str) -> Path:
     """Tones of three pitches and several lengths: ``{label}_{index}.wav``."""
     root.mkdir()
     for name, pitch in PITCHES.items():
-        for number in range(clips):
+        for number in range(9):
             write_tone(root / f"{label(name)}_{number}.wav", pitch, 0.1 + 0.05 * number, seed=number)
     return root
 

@@ -1,12 +1,8 @@
 """``wordless decode``, on codes of a tiny tokenizer."""
 
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,6 +15,7 @@ from hypothesis import strategies as st
 from pipelines.jobs import speech as decode_job
 from pipelines.store.store import checkpoints_of, note_finished
 from tests.calling import decode
+from tests.killing import Call
 from tests.pipelines.tiny import sweep
 from tokenizer.parquet import CodedClip, write_shard
 from tokenizer.tokenizer import Tokenizer
@@ -202,26 +199,15 @@ def test_a_long_clip_is_written_as_it_is_made_and_sounds_as_it_does_beside_other
 def test_an_interrupted_long_clip_keeps_what_is_done(run_folder: Path, clips: list[CodedClip], tmp_path: Path) -> None:
     hours = replace(long_clip(clips[0], 3 * 3600), path="hours.wav")
     write_shard(tmp_path / "codes.parquet", [hours], clips[0].codes.format)
-    words = [f"model={run_folder}", f"input={tmp_path / 'codes.parquet'}", f"output={tmp_path / 'out'}", "engine=torch"]
-    words += [f"store.root={tmp_path / 'store'}"]
-    root = Path(__file__).parents[3]
-    started = subprocess.Popen(
-        [sys.executable, "-m", "pipelines.cli", "decode", *words],
-        env={**os.environ, "PYTHONPATH": str(root)},
-        stderr=subprocess.PIPE,
-        text=True,
-        # A shell starts what it puts into the background deaf to SIGINT, tests and their children among it.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-    )
-    partial, sizes = tmp_path / "out.partial.wav", lambda: [path.stat().st_size for path in tmp_path.rglob("*.aside")]
-    deadline = time.monotonic() + 60
-    while max(sizes(), default=0) <= 30_000 and time.monotonic() < deadline:
-        time.sleep(0.1)
-    started.send_signal(signal.SIGINT)
-    told = started.communicate(timeout=60)[1]
-    assert started.returncode == 130, told
-    kept, rate = soundfile.read(partial)
+    words = (f"model={run_folder}", "input=codes.parquet", "output=out", "engine=torch")
+    running = Call("decode", *words, place=tmp_path)
+    while max((path.stat().st_size for path in tmp_path.rglob("*.aside")), default=0) <= 30_000:
+        assert not running.ended_within(0.1), running.told
+    running.end(signal.SIGINT)
+    done = running.wait()
+    assert done.code == 130, done.told
+    kept, rate = soundfile.read(tmp_path / "out.partial.wav")
     assert rate == 4000
     assert len(kept) > 10_000
-    assert f"{len(kept) / 4000:.1f} of 10800.0 s of hours.wav are in" in " ".join(told.split())
+    assert f"{len(kept) / 4000:.1f} of 10800.0 s of hours.wav are in" in " ".join(done.told.split())
     assert not (tmp_path / "out").exists()

@@ -107,24 +107,17 @@ def test_annotated_parts_are_rows(run_folder: Path, tmp_path: Path) -> None:
     assert len([*read_codes(tmp_path / "fewer")[1]]) == 3
 
 
-def test_any_number_of_workers_writes_the_same_bytes(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
-    for workers in (1, 2):
-        own = {"workers": workers, "store": {"root": str(tmp_path / f"store_{workers}")}}
+@pytest.mark.parametrize("engine", ["local", pytest.param("ray", marks=pytest.mark.slow)])
+def test_any_number_of_workers_of_each_engine_writes_the_same_bytes(
+    engine: str, run_folder: Path, recordings: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if engine == "ray":
+        request.addfinalizer(pytest.importorskip("ray", reason="needs pip install 'wordless[ray]'").shutdown)
+    for workers, name in ((1, "local"), (2, engine)):
+        own = {"workers": workers, "engine": {"name": name}, "store": {"root": str(tmp_path / f"store_{workers}")}}
         encode(options(run_folder, recordings, tmp_path / f"{workers}.parquet", **own))
     assert (tmp_path / "1.parquet").read_bytes() == (tmp_path / "2.parquet").read_bytes()
     assert sorted(path.name for path in tmp_path.glob("*.*")) == ["1.parquet", "2.parquet"]
-
-
-@pytest.mark.slow
-def test_ray_writes_the_same_bytes(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
-    ray = pytest.importorskip("ray", reason="needs pip install 'wordless[ray]'")
-    encode(options(run_folder, recordings, tmp_path / "local.parquet"))
-    try:
-        own = {"engine": {"name": "ray"}, "workers": 2, "store": {"root": str(tmp_path / "store")}}
-        encode(options(run_folder, recordings, tmp_path / "ray.parquet", **own))
-    finally:
-        ray.shutdown()
-    assert (tmp_path / "local.parquet").read_bytes() == (tmp_path / "ray.parquet").read_bytes()
 
 
 def test_a_killed_worker_is_one_line_and_the_same_command_goes_on(
@@ -184,8 +177,12 @@ def test_fairseq_units_come_with_a_manifest_of_the_same_order_and_of_the_lengths
 def test_what_is_there_is_not_written_over(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
     for name in ("a.parquet", "file", "train.tsv"):
         (tmp_path / name).touch()
-    for output, others in (("train.km", {"format": "fairseq"}), ("a.parquet", {}), ("", {}), ("file", {})):
-        with pytest.raises(InputError, match="exists"):  # of fairseq its list of the recordings
+    for output, others, told in (
+        ("train.km", {"format": "fairseq"}, "exists"),  # its list of the recordings
+        *((output, {}, "exists") for output in ("a.parquet", "", "file")),
+        ("file/codes.parquet", {}, r"\bfile\b.* output=PATH"),
+    ):
+        with pytest.raises(InputError, match=told):
             encode(options(run_folder, recordings, tmp_path / output, **others))
     assert not (tmp_path / "train.km").exists()
 

@@ -7,23 +7,27 @@ from pathlib import Path
 
 import pytest
 
-from lm.finetuned import FineTunedModel
+from lm.bodies.audio_transformer import AudioTransformerBody
+from lm.bodies.options import AudioTransformerConfig
+from lm.finetuned import FineTunedModel, create_network, create_task
+from lm.finetuning import ClassificationOptions
 from pipelines.commandline.outputs import hold
+from pipelines.labelled import finetune_settings
 from pipelines.store.run_folder import JOB
-from tests.pipelines.jobs.conftest import PITCHES, Finetuned, fine_tune, write_tone, write_tones
+from tests.pipelines.jobs.conftest import PITCHES, Finetuned, composed, fine_tune, write_tone, write_tones
 from tests.pipelines.tiny import AUDIO
 from tests.pipelines.tiny_chain import stored
+from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from wordless.audio.reading import read
+from wordless.audio.recordings.corpus import build_manifest
+from wordless.audio.recordings.manifest import write_manifest
 from wordless.base.errors import InputError
 
 
 def test_every_opponent_has_its_figures(classifier: Finetuned) -> None:
     record = json.loads((classifier.folder / "figures.json").read_text())
     assert record["clips"] == {"train": 12, "validation": 6, "test": 9}
-    rows = [row["of"] for row in record["table"]]
-    assert rows == ["fine-tuned", "from scratch", "linear probe", "the same answer for every clip"]
     for row in record["table"]:
-        assert [figure["name"] for figure in row["figures"]] == ["accuracy", "macro F1"]
         assert 0 <= row["figures"][0]["low"] <= row["figures"][0]["value"] <= row["figures"][0]["high"] <= 1
     assert record["table"][-1]["figures"][0]["value"] == pytest.approx(1 / 3)
     assert record["provenance"]["parameters"]["finetuned"] > 0
@@ -118,37 +122,89 @@ def test_an_output_of_another_job_or_of_one_that_is_writing_is_refused(classifie
         fine_tune(*words, f"output={classifier.folder}")
 
 
-def figures(folder: Path) -> dict[str, list[str]]:
-    """The names of the figures of each row of the table."""
-    table = json.loads((folder / "figures.json").read_text())["table"]
-    return {row["of"]: [figure["name"] for figure in row["figures"]] for row in table}
+RATE = AUDIO.sample_rate
+AUDIO_TRANSFORMER = (
+    *("body=audio_transformer", f"body.sample_rate={RATE}", "body.model.front_end=16", "body.model.width=16"),
+    *("body.model.heads=2", "body.model.ffn_dim=16", "body.model.layers=2", "body.model.wavelet_levels=3"),
+)
+SPEECH = ("body=wav2vec2", "body.weights=hubert", "body.frozen_layers=inputs")
+FIGURES = {
+    "classification": ["accuracy", "macro F1"],
+    "regression": ["R2", "mean absolute error"],
+    "sequence": ["character error rate, greedy", "character error rate, beam search", "texts without error"],
+}
 
 
-def test_numbers_are_learned_beside_a_ridge_probe_and_the_mean(run_folder: Path, tmp_path: Path) -> None:
-    root = write_tones(tmp_path / "tones", label=lambda name: str(PITCHES[name]))
-    place = (f"output={tmp_path / 'model'}", f"store.root={tmp_path / 'store'}")
-    fine_tune(f"model={run_folder}", f"corpus.root={root}", "head=regression", *place)
-    names = ["R2", "mean absolute error"]
-    rows = ("fine-tuned", "from scratch", "linear probe", "the same answer for every clip")
-    assert figures(tmp_path / "model") == dict.fromkeys(rows, names)
-    model = FineTunedModel.from_pretrained(tmp_path / "model")
-    (row,) = model.predict([read(root / "500.0_2.wav", AUDIO.sample_rate)])
-    lines = (tmp_path / "model/predictions.tsv").read_text().splitlines()
-    (line,) = (line.split("\t") for line in lines if line.startswith("500.0_2.wav"))
-    assert lines[0] == "path\ttruth\tvalue"
-    assert line[1] == "500.0"
-    assert float(line[2]) == pytest.approx(row["value"], abs=0.01)
-
-
-def test_texts_are_spelled_beside_a_linear_layer_on_the_frozen_body(
-    run_folder: Path, tones: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("head", "words"),
+    [
+        *(("classification", SPEECH), ("classification", AUDIO_TRANSFORMER)),
+        *(("regression", ()), ("sequence", ("head.beam_size=5",))),
+    ],
+)
+def test_every_opponent_of_each_body_and_head_has_figures_and_the_folder_predicts(
+    head: str, words: tuple[str, ...], run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    place = (f"output={tmp_path / 'model'}", f"store.root={tmp_path / 'store'}")
-    words = (f"model={run_folder}", f"corpus.root={tones}", "head=sequence", "head.beam_size=5")
-    fine_tune(*words, *place)
-    names = ["character error rate, greedy", "character error rate, beam search", "texts without error"]
-    rows = ("fine-tuned", "from scratch", "CTC on the frozen last layer", "the same answer for every clip")
-    assert figures(tmp_path / "model") == dict.fromkeys(rows, names)
-    recipes = [json.loads(path.read_text()) for path in tmp_path.glob("store/finetuned/*/entry.json")]
-    assert sorted(str(recipe["arguments"]["training"]["frozen"]) for recipe in recipes) == ["0", "0", "all"]
-    assert "".join(FineTunedModel.from_pretrained(tmp_path / "model").task.summary).endswith("deghilmow")
+    """Texts are not probed, but spelled by a linear layer on the frozen body."""
+    monkeypatch.chdir(tmp_path)
+    save_checkpoint(tmp_path / "hubert", "hubert", sample_rate=RATE)
+    root = write_tones(tmp_path / "tones", label=lambda name: str(PITCHES[name]) if head == "regression" else name)
+    fine_tune(f"model={run_folder}", f"corpus.root={root}", f"head={head}", "output=model", "store.root=s", *words)
+    probe = "CTC on the frozen last layer" if head == "sequence" else "linear probe"
+    opponents = ("fine-tuned", "from scratch", probe, "the same answer for every clip")
+    table = json.loads(Path("model/figures.json").read_text())["table"]
+    figures = {row["of"]: [figure["name"] for figure in row["figures"]] for row in table}
+    assert figures == dict.fromkeys(opponents, FIGURES[head])
+    frozen = {"sequence": ["0", "0", "all"], "regression": ["0", "0"]}
+    if head in frozen:
+        recipes = [json.loads(path.read_text()) for path in Path("s/finetuned").glob("*/entry.json")]
+        assert sorted(str(recipe["arguments"]["training"]["frozen"]) for recipe in recipes) == frozen[head]
+    loaded = FineTunedModel.from_pretrained(Path("model"))
+    header, *lines = (line.split("\t") for line in Path("model/predictions.tsv").read_text().splitlines())
+    assert (header[:2], len(lines)) == (["path", "truth"], 9)
+    for path, truth, *cells in lines:
+        assert path.startswith(truth)
+        (row,) = loaded.predict([read(root / path, RATE)])
+        for name, cell in zip(header[2:], cells, strict=True):
+            assert cell == str(row[name]) or float(cell) == pytest.approx(row[name], abs=1e-2)
+    assert head != "sequence" or "".join(loaded.task.summary).endswith("deghilmow")
+
+
+@pytest.fixture(scope="module")
+def learned_run(tones: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose Audio Transformer learned the labels of the tones, divided as the fine-tuning divides them."""
+    run = tmp_path_factory.mktemp("learned")
+    settings = finetune_settings(composed(*AUDIO_TRANSFORMER, f"corpus.root={tones}", "output=nowhere"))
+    manifest, _ = build_manifest(settings.corpus)
+    write_manifest(manifest, run / "manifest.tsv")
+    sizes = AudioTransformerConfig(front_end=16, width=16, heads=2, layers=2, ffn_dim=16, wavelet_levels=3)
+    body = AudioTransformerBody(audio_transformer=sizes, sample_rate=RATE)
+    task = create_task(ClassificationOptions(), ["low", "high"], [])
+    network = create_network(body, body.create(seed=0), task, seed=0)
+    FineTunedModel(network, body, task).write(run / "audio_transformer")
+    return run
+
+
+def of_the_folder(run: Path) -> tuple[str, ...]:
+    """The option of the weights in a folder of a run."""
+    return (f"body.weights={run / 'audio_transformer'}",)
+
+
+def test_labels_that_the_weights_have_learned_are_refused(learned_run: Path, tones: Path, tmp_path: Path) -> None:
+    place = (f"corpus.root={tones}", f"output={tmp_path / 'model'}", f"store.root={tmp_path / 's'}")
+    other = ("corpus.split.validation=['2-4']", "corpus.split.test=['6-7']")
+    for weights in (("body.weights=run", f"model={learned_run}"), of_the_folder(learned_run)):
+        with pytest.raises(InputError, match=r"labels\b.*\b6 of 6 test clips\b"):
+            fine_tune("body=audio_transformer", *weights, *place, *other)
+    assert not (tmp_path / "model").exists()
+
+
+def test_all_labels_may_be_used_again(learned_run: Path, tones: Path, tmp_path: Path) -> None:
+    moved = tmp_path / "moved"
+    shutil.copytree(learned_run / "audio_transformer", moved / "audio_transformer")
+    quick = ("body.fit.steps=1", "beside=[]", f"corpus.root={tones}", f"store.root={tmp_path / 's'}")
+    for run, told in ((learned_run, []), (moved, ["manifest.tsv"])):
+        output = tmp_path / f"{len(told)}"
+        fine_tune("body=audio_transformer", *of_the_folder(run), *quick, f"output={output}")
+        notices = json.loads((output / "figures.json").read_text())["notices"]
+        assert [word for word, notice in zip(told, notices, strict=True) if word in notice] == told

@@ -7,17 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-from hydra import initialize_config_module
 
-from lm.probing.features_file import FeaturesFile, read_features
+from lm.probing.features_file import read_features
 from lm.probing.fitted import FittedProbe
-from pipelines.commandline.composition import compose
 from pipelines.store.store import SYNTHESISED
 from pipelines.store.stored_features import FEATURES, StoredFeatures
 from tests.calling import embed
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import save_rates_run
-from tests.pipelines.tiny_chain import entries, run
+from tests.pipelines.tiny_chain import config_of, entries, run
 from tests.rejected import read_rejected
 from tests.wordless.audio.recordings.annotations.annotated_files import PARTS, textgrid_text, write_recording
 from wordless.audio.recordings.manifest import read_manifest
@@ -26,32 +24,19 @@ from wordless.base.errors import InputError
 
 def call(*words: str) -> None:
     output = next(Path(word.partition("=")[2]) for word in words if word.startswith("output="))
-    store = f"store.root={output.parent.with_name(f'{output.parent.name} store')}"
-    with initialize_config_module("conf", version_base="1.3"):
-        config = compose("embed", overrides=[store, *words])
-    embed({str(key): value for key, value in config.items() if key != "hydra"})
+    embed(config_of("embed", f"store.root={output.parent.with_name(f'{output.parent.name} store')}", *words))
 
 
-@pytest.fixture(scope="module")
-def embedded(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> FeaturesFile:
-    """What embed writes of the recordings that a run was made of, with its default options."""
-    output = tmp_path_factory.mktemp("embedded") / "x.npz"
-    (root,) = (path for path in (finished_run.store / SYNTHESISED).iterdir() if path.is_dir())
-    call(f"model={finished_run.folder}", f"input={root}", f"output={output}")
-    assert sorted(path.name for path in output.parent.iterdir()) == ["x.npz"]
-    return read_features(output)
-
-
-def test_the_vectors_are_those_that_the_probe_of_the_run_read(
-    embedded: FeaturesFile, finished_run: FinishedRun
-) -> None:
-    chosen = FittedProbe.from_pretrained(finished_run.folder / "probe").description.of
+def test_the_vectors_are_those_that_the_probe_of_the_run_read(finished_run: FinishedRun, tmp_path: Path) -> None:
+    """With default options, of the recordings that the run was made of."""
+    output, run = tmp_path / "out/x.npz", finished_run.folder
+    call(f"model={run}", f"input={finished_run.manifest.root}", f"output={output}")
+    assert [path.name for path in output.parent.iterdir()] == ["x.npz"]
+    embedded, chosen = read_features(output), FittedProbe.from_pretrained(run / "probe").description.of
     (folder,) = (folder for folder in entries(finished_run.store) if folder.parent.name == "gpt_features")
-    stored = StoredFeatures.of(folder / FEATURES)[chosen]
-    clips = read_manifest(finished_run.folder / "manifest.tsv", finished_run.store).clips
-    (own,) = embedded.ordered([clip.name for clip in clips]).values()
+    (own,) = embedded.ordered([clip.name for clip in finished_run.manifest.clips]).values()
     assert [*embedded.arrays] == [chosen.removeprefix("gpt/")]
-    np.testing.assert_array_equal(own, stored)
+    np.testing.assert_array_equal(own, StoredFeatures.of(folder / FEATURES)[chosen])
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The table of methods, features that the user brings, MFCC and chroma."""
+"""The table of methods, features that the user brings, MFCC and chroma, and pictures of a learned front end."""
 
 import shutil
 from itertools import combinations
@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from pipelines.commandline.commands import imported
+from pipelines.methods.front_end_pictures import band_shares, decibels_of, passages, sorted_filters
 from pipelines.methods.table import BAGS, METHODS, ROWS, STATES, row_of, shown_in
 from pipelines.pages.comparison_charts import line_look
 from pipelines.results.run_record import read_results
@@ -43,6 +44,16 @@ def test_rows_of_one_chart_look_different(place: str) -> None:
     assert len(looks) > 1
     for one, other in combinations(looks, 2):
         assert one != other
+
+
+def test_the_shortest_recording_is_that_of_the_options_unless_a_method_needs_more(tmp_path: Path) -> None:
+    def shortest(method: str, *words: str) -> float:
+        named = (f"compare.methods=[{method}]", "stages=[probe]", f"{method}=tiny", *words)
+        return run_settings(composed(tmp_path, *named)).corpus.inspection.min_seconds
+
+    assert shortest("audio_transformer") == 0.05
+    assert shortest("audio_transformer", "corpus.inspection.min_seconds=0.01") == 0.025  # a patch
+    assert shortest("wav2vec2", "corpus.inspection.min_seconds=0.01", "audio.sample_rate=4000") == 105 / 4000
 
 
 WORDS = ("stages=[probe,report]", "compare.methods=[bag_of_codes]")
@@ -100,3 +111,33 @@ def test_a_tone_is_loudest_in_its_pitch_class(hertz: float, pitch_class: int, sa
     frames = chroma_frames(np.sin(2 * np.pi * hertz * time).astype(np.float32), sample_rate=sample_rate, hop_length=160)
     assert frames.shape == (1 + sample_rate // 160, 12)
     assert set(frames[5:-5].argmax(1).tolist()) == {pitch_class}  # C is 0, A is 9
+
+
+RATE, SAMPLES = 8000, 200
+
+
+def sine(hertz: float) -> np.ndarray:
+    wave: np.ndarray = np.hanning(SAMPLES) * np.sin(2 * np.pi * hertz * np.arange(SAMPLES) / RATE)
+    return wave
+
+
+def test_filters_are_sorted_by_the_frequency_of_their_largest_energy() -> None:
+    filters, energies = sorted_filters(np.stack([sine(2000), sine(400), sine(3200)]))
+    assert (energies.argmax(1) * RATE / SAMPLES).tolist() == [400, 2000, 3200]
+    assert np.array_equal(filters[1], sine(2000))
+    assert decibels_of(energies).max(1).tolist() == [0, 0, 0]
+    assert np.isfinite(decibels_of(np.zeros((2, 101)))).all()
+    assert band_shares(np.zeros((2, 101))).tolist() == passages(np.zeros((2, SAMPLES)))[0].tolist() == [0, 0]
+
+
+def test_a_windowed_sine_has_a_narrow_band_and_a_burst_a_short_passage() -> None:
+    burst = np.zeros(SAMPLES)
+    burst[60:70] = [1, -1] * 5
+    noise = np.random.default_rng(0).normal(size=SAMPLES)
+    of_sine, of_noise = (float(band_shares(sorted_filters(each[None])[1])[0]) for each in (sine(400), noise))
+    assert of_sine > 0.99 > 0.3 > of_noise
+    shares, starts = passages(np.stack([sine(400), burst, noise]))
+    assert shares.argmax() == 1
+    assert abs(shares[1] - 1) < 1e-6
+    assert shares[2] < 0.3
+    assert 45 <= starts[1] <= 60  # the passage of 25 samples holds the whole burst

@@ -18,24 +18,18 @@ from pipelines.results.sweep_jobs import Job
 from tests.pipelines.pages_apart import probe, says
 
 
-def _chart(count: int) -> tuple[float, dict[str, float]]:
-    """Draw a panel of ``count`` curves; return its height and the vertical place of each text, in CSS pixels."""
-    points = [(1.0, 0.0), (2.0, 1.0)]
-    curves = [Curve(points=points, look=look(line="-"), label=f"a long name, number {each}") for each in range(count)]
-    panel = Panel(title="accuracy", curves=curves)
-    svg = curves_chart([panel], name="test", title="Accuracy", height=290).__html__()
-    texts = re.findall(r'<text[^>]* y="([\d.]+)"[^>]*>([^<]+)</text>', svg)
-    height = re.search(r'viewBox="0 0 \S+ ([\d.]+)"', svg)
-    assert height
-    return float(height[1]), {text: float(place) for place, text in texts}
-
-
 def test_a_title_stands_above_its_legend_which_takes_no_room_from_its_curves() -> None:
     below = []
     for count in (1, 3, 12):
-        height, places = _chart(count)
-        assert 12 < places["a long name, number 0"] - places["accuracy"] < 24  # letters of 10.5 pixels
-        below.append(height - places[f"a long name, number {count - 1}"])
+        points, names = [(1.0, 0.0), (2.0, 1.0)], [f"a long name, number {each}" for each in range(count)]
+        panel = Panel(
+            title="accuracy", curves=[Curve(points=points, look=look(line="-"), label=each) for each in names]
+        )
+        svg = curves_chart([panel], name="test", title="Accuracy", height=290).__html__()
+        places = {text: float(y) for y, text in re.findall(r'<text[^>]* y="([\d.]+)"[^>]*>([^<]+)</text>', svg)}
+        assert 12 < places[names[0]] - places["accuracy"] < 24  # letters of 10.5 pixels
+        (height,) = re.findall(r'viewBox="0 0 \S+ ([\d.]+)"', svg)
+        below.append(float(height) - places[names[-1]])
     assert below[1] == pytest.approx(below[2], abs=6)
 
 

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ from pipelines.documentation import with_tables
 from pipelines.pages.sweep import write_sweep
 from pipelines.results.sweep_jobs import Job
 from tests.calling import publish
+from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.pages_apart import comparison_example, probe
-from tests.pipelines.tiny_chain import OWN, called_at_once, config_of
-from tests.wordless.audio.recordings.annotations.annotated_files import PARTS, audacity, write_recording
+from tests.pipelines.tiny_chain import config_of
 
 pandas = pytest.importorskip("pandas", reason="needs pip install 'wordless[dev]'")
 PAGE = with_tables((Path(__file__).parents[3] / "docs/figures.md").read_text(encoding="utf-8"))
@@ -29,26 +30,16 @@ FILES = {
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run on annotated parts of recordings, one of which is too short, with everything that the page reads."""
+def folder(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with everything that the page reads."""
     place = tmp_path_factory.mktemp("figures")
-    for number in range(5):
-        write_recording(place / f"in/{number}.wav", seed=number)
-        parts = PARTS if number else [(0.0, 0.01, "wren"), *PARTS]
-        audacity(place / "in", str(number), parts)
-    words = (*OWN, "corpus=folder", f"corpus.root={place / 'in'}", f"store.root={place / 'store'}")
-    words = (*words, "stages=[tokenizer,lm,probe,report]", "compare.methods=[bag_of_codes,gpt]")
-    done = called_at_once(place, *words, "corpus.split.validation_fraction=0.2", "corpus.split.test_fraction=0.2")
-    assert done.returncode == 0, done.stderr
-    run, store = place / "run", f"store.root={place / 'store'}"
-    corpus = json.loads((run / "results.json").read_text())["corpus"]
-    assert (corpus["recordings"], len(corpus["rejected"])) == (5, 1)
+    run, store = Path(shutil.copytree(finished_run.folder, place / "run")), f"store.root={place / 'store'}"
     for command, output, more in (
         ("embed", "vectors.npz", (store,)),
         ("encode", "codes.tsv", ("format=times", store)),
         ("score", "scores.tsv", ()),
     ):
-        given = (f"model={run}", f"input={place / 'in'}", f"output={run / output}", *more)
+        given = (f"model={run}", f"input={finished_run.manifest.root}", f"output={run / output}", *more)
         perform(command, config_of(command, *given))
     job = Job(number=0, folder=".", overrides={"tokenizer.codebook_size": "8"}, state="finished")
     write_sweep(run, [job], command="wordless run -m tokenizer.codebook_size=8")

@@ -1,9 +1,7 @@
 """What a run records: its results, what probes answered for each test clip, and where the results come from."""
 
 import json
-import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -12,18 +10,14 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from lm.model import LanguageModel
-from pipelines.commandline.options import index
-from pipelines.commandline.overrides import command_line, prepare
 from pipelines.results.comparison import By
 from pipelines.results.figures import Figure
 from pipelines.results.predictions import write_predictions
-from pipelines.results.results import CHECKOUT, commit_of, parameters, provenance
+from pipelines.results.results import CHECKOUT, commit_of, corpus_section, provenance
 from pipelines.results.run_record import read_results
 from pipelines.store.store import CURVE, Entry, write_json
-from tests.pipelines.conftest import FinishedRun
 from vocoder.vocoder import Vocoder
-from wordless.audio.recordings.manifest import Clip, Clips, read_manifest
+from wordless.audio.recordings.manifest import Clip, Clips, Rejected
 from wordless.base.errors import InputError
 from wordless.training.gangs import Gang
 
@@ -69,70 +63,33 @@ def test_results_may_be_anything(tmp_path_factory: pytest.TempPathFactory, conte
     assert "\n" not in message
 
 
-def test_a_run_writes_the_answer_of_each_probe_for_each_test_clip(finished_run: FinishedRun) -> None:
-    rows = pq.read_table(finished_run.folder / "predictions.parquet").to_pylist()
-    methods = read_results(finished_run.folder)["comparison"].tested
-    clips = {clip.name: clip for clip in read_manifest(finished_run.folder / "manifest.tsv", Path()).of("test")}
-    assert {row["method"] for row in rows} == {*methods}
-    for of, found in methods.items():
-        own = [row for row in rows if row["method"] == of]
-        assert {row["clip"] for row in own} == {*clips}
-        right = sum(row["prediction"] == row["label"] for row in own) / len(own)
-        assert right == pytest.approx(found.value)
-        assert all(0 < row["probability"] <= 1 for row in own)
-        places = {(row["seed"], row["fold"], row["split"], row["candidate"]) for row in own}
-        assert places == {(0, None, "test", found.candidate)}
-    for row in rows:
-        clip = clips[row["clip"]]
-        assert (row["path"], row["label"], row["group"]) == (clip.path, clip.label, clip.group)
-        assert row["end"] - row["start"] == pytest.approx(clip.seconds)
+SEVERAL = {"of": "head", "chosen": "head", "penalties": 0, "probabilities": None, "predictions": [["rain"]]}
+ONE = {"of": "gpt", "chosen": "gpt/layer_1:mean", "penalties": 3, "probabilities": [0.75], "predictions": ["rain"]}
 
 
-def test_predictions_name_fold_seed_part_and_several_labels(tmp_path: Path) -> None:
-    clip = Clip(path="a.wav", segment=1, start=8000, num_samples=4000, sample_rate=8000, label="dog;rain")
-    row = {"of": "head", "chosen": "head", "penalties": 0, "probabilities": None, "predictions": [["rain"]]}
-    probed = {"clips": ["a.wav#t=1,1.5"], "truth": [["dog", "rain"]], "methods": [row]}
+@pytest.mark.parametrize(
+    ("truth", "row", "wanted"),
+    [
+        (["dog", "rain"], SEVERAL, {"label": "dog;rain", "method": "head", "candidate": None, "probability": None}),
+        ("dog", ONE, {"label": "dog", "method": "gpt", "candidate": "gpt/layer_1:mean", "probability": 0.75}),
+    ],
+)
+def test_predictions_name_fold_seed_part_and_labels(
+    truth: object, row: dict[str, object], wanted: dict[str, object], tmp_path: Path
+) -> None:
+    clip = Clip(path="a.wav", segment=1, start=8000, num_samples=4000, sample_rate=8000, group="anna")
+    probed = {"clips": ["a.wav#t=1,1.5"], "truth": [truth], "methods": [row]}
     per_fold = {("one", 0): probed, ("one", 1): probed}
-    manifest = Clips.from_rows(tmp_path, (clip,))
-    wanted = {
-        **{"clip": "a.wav#t=1,1.5", "path": "a.wav", "start": 1.0, "end": 1.5, "group": None},
-        **{"label": "dog;rain", "prediction": "rain", "probability": None},
-        **{"method": "head", "candidate": None, "split": "test"},
-    }
+    manifest = Clips.from_rows(tmp_path, (clip,), rejected=(Rejected(path="b.wav", reason="empty"),))
+    wanted = wanted | {"clip": "a.wav#t=1,1.5", "path": "a.wav", "start": 1.0, "end": 1.5, "group": "anna"}
+    wanted = wanted | {"prediction": "rain", "split": "test"}
     by: By
     for by, fold in (("fold", "one"), ("split", None)):
         write_predictions(tmp_path / "x.parquet", per_fold, manifest, by=by, separator=";")
         rows = pq.read_table(tmp_path / "x.parquet").to_pylist()
         assert rows == [{**wanted, "fold": fold, "seed": seed} for seed in (0, 1)]
-
-
-ODD_WORDS = (
-    "corpus.root=/data/my {odd} 'words', \"and\" more",
-    "corpus.pattern={label}_{group}_{index}.wav",
-    "store.root=~/a b",
-    "tokenizer.codebook_size=64,256",
-    "stages=[tokenizer,lm]",
-    "hydra.run.dir=runs/$HOME/(1)",
-    "-m",
-)
-
-
-def test_a_shell_repeats_the_command_word_for_word(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["wordless run", *ODD_WORDS])
-    told = command_line("run")
-    assert shlex.split(told) == ["wordless", "run", *ODD_WORDS]
-    assert prepare(shlex.split(told)[2:], index("run")) == prepare(ODD_WORDS, index("run"))
-    done = subprocess.run(["bash", "-c", f"printf '%s\\0' {told}"], capture_output=True, text=True, check=True)
-    assert done.stdout.split("\0")[2:-1] == list(ODD_WORDS)
-
-
-def test_models_are_counted_without_loading_them(run_folder: Path) -> None:
-    models = {
-        "lm": LanguageModel.from_pretrained(run_folder / "lm").gpt,
-        "vocoder": Vocoder.from_pretrained(run_folder / "vocoder").model,
-    }
-    for part, model in models.items():
-        assert parameters(run_folder / part) == sum(parameter.numel() for parameter in model.parameters())
+    section = corpus_section(manifest)
+    assert (section["recordings"], section["rejected"]) == (1, [{"path": "b.wav", "reason": "empty"}])
 
 
 def test_a_commit_is_named_with_what_differs_from_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -173,7 +130,8 @@ def test_provenance_tells_machine_models_and_options_but_no_home(
     )
     assert json.loads(json.dumps(source)) == source
     assert source["config"] == {**config, "store": {"root": "~/store"}, "input": "[~/a.wav,~,/home/somebody2/b.wav]"}
-    assert source["parameters"] == {"vocoder": parameters(run_folder / "vocoder")}
+    model = Vocoder.from_pretrained(run_folder / "vocoder").model
+    assert source["parameters"] == {"vocoder": sum(parameter.numel() for parameter in model.parameters())}
     assert source["machine"]["cores"] >= 1
     assert source["date"].endswith("+00:00")
     assert (source["ranks"], source["threads"]) == (1, torch.get_num_threads())

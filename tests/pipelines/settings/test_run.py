@@ -1,4 +1,4 @@
-"""The settings of a run: seeds, folds, processes, and what the corpus decides."""
+"""The settings of a run: seeds, folds, what the corpus decides, and options that cannot be or do not go together."""
 
 import re
 import shlex
@@ -15,7 +15,9 @@ from pipelines.commandline.overrides import prepare
 from pipelines.settings.comparison import ComparisonConfig
 from pipelines.settings.run import RunSettings
 from pipelines.settings.run_rules import run_settings
+from tests.pipelines.tiny import SAMPLES
 from tests.pipelines.tiny_chain import ROOT, composed, config_of
+from tests.wordless.audio.speech_models.checkpoints import STRIDE, save_checkpoint
 from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.base.errors import InputError
 
@@ -44,67 +46,46 @@ def test_another_seed_moves_every_training_and_no_division(settings: RunSettings
     assert dict(seeds(asdict(settings.with_seed(0)))) == dict(seeds(asdict(settings)))
 
 
-UNHEARD = ("embedded.words=null", "embedded.takes=null")  # sentences, which the tiny chain replaces by words
+SENTENCES, OTHERS = (2e-3, "codes", 4), (1e-3, "probe", 6)  # learning rate, judge and clips of the report
 
 
 @pytest.mark.parametrize(
-    ("words", "tested"),
+    ("words", "chosen", "steps", "tested"),
     [
-        (UNHEARD, True),
-        ((*UNHEARD, "embedded.voices=41"), False),  # the test needs 12 voices that are not trained on
-        ((*UNHEARD, "embedded.voices=50", "zerospeech.voices=2"), True),
-        ((*UNHEARD, "embedded.voices=null", "zerospeech.voices=20"), True),
-        ((*UNHEARD, "embedded.label=speed"), False),  # words, which vary more
-        ((), False),  # words
-        ((*UNHEARD, "corpus.root=x"), False),
-        ((*UNHEARD, "corpus.dataset=x"), False),
+        ("", SENTENCES, 0, True),
+        ("lm.fit.lr=3e-3 listening.judge=supervised listening.clips=9", (3e-3, "supervised", 9), 0, True),
+        ("vocoder.start=null", SENTENCES, 300, True),
+        ("embedded.voices=41", SENTENCES, 0, False),  # the test needs 12 voices that are not trained on
+        ("embedded.voices=50 zerospeech.voices=2", SENTENCES, 0, True),
+        ("zerospeech.voices=20", SENTENCES, 0, True),
         # it would need a GPT of one rate beside the others
-        ((*UNHEARD, "tokenizer.rates=[8,4,2]", "lm.gpt.layers=3"), False),
-    ],
-)
-def test_a_run_on_the_built_in_sentences_tests_word_order(words: tuple[str, ...], tested: bool, tmp_path: Path) -> None:
-    stages = run_settings(composed(tmp_path, *words)).stages
-    assert [stage for stage in stages if stage != "zerospeech"] == ["tokenizer", "lm", "probe", "vocoder", "report"]
-    assert ("zerospeech" in stages) == tested
-
-
-@pytest.mark.parametrize(
-    ("words", "chosen"),
-    [
-        ((), (2e-3, "codes", 4)),
-        (("lm.fit.lr=3e-3", "listening.judge=supervised", "listening.clips=9"), (3e-3, "supervised", 9)),
-        (("embedded.words=3",), (1e-3, "probe", 6)),
-        (("corpus.root=x",), (1e-3, "probe", 6)),
-        (("corpus.table=x",), (1e-3, "probe", 6)),
-        (("corpus.root=x", "unlabelled=embedded"), (1e-3, "probe", 6)),
-        (("experiment=codebook_sweep",), (1e-3, "probe", 6)),  # of words
-        (("experiment=spoken_sentences",), (1e-3, "codes", 4)),  # it names its learning rate
+        ("tokenizer.rates=[8,4,2] lm.gpt.layers=3", SENTENCES, 0, False),
+        ("embedded.label=speed", OTHERS, 0, False),  # words, which vary more
+        ("embedded.words=3", OTHERS, 0, False),
+        ("corpus.root=x", OTHERS, 300, False),
+        ("corpus.root=x unlabelled=embedded", OTHERS, 300, False),
+        ("corpus.root=x vocoder.fit.steps=0", OTHERS, 0, False),
+        ("corpus.root=x audio.sample_rate=24000", OTHERS, 300, False),
+        ("corpus.table=x", OTHERS, 300, False),
+        ("corpus.dataset=x", OTHERS, 300, False),
+        ("experiment=codebook_sweep", OTHERS, 300, False),  # of words, without a vocoder
+        ("experiment=spoken_sentences", (1e-3, "codes", 4), 300, True),  # it names its learning rate
     ],
 )
 def test_what_was_measured_on_the_sentences_holds_for_them_alone(
-    words: tuple[str, ...], chosen: tuple[float, str, int]
+    words: str, chosen: tuple[float, str, int], steps: int, tested: bool
 ) -> None:
-    config = config_of("run", *words)
+    """They also test word order, and built-in voices need no training of the voice that ships."""
+    config = config_of("run", *words.split())
     settings = run_settings(config)
     assert (settings.lm.fit.lr, settings.listening.judge, settings.listening.clips) == chosen
     assert with_choices(config)["lm"]["fit"]["lr"] == chosen[0]  # type: ignore[index]  # recorded
-
-
-@pytest.mark.parametrize(
-    ("words", "steps"),
-    [
-        ((), 0),
-        (("corpus.root=x",), 300),
-        (("corpus.table=x",), 300),
-        (("corpus.root=x", "vocoder.fit.steps=0"), 0),
-        (("corpus.root=x", "audio.sample_rate=24000"), 300),
-        (("vocoder.start=null",), 300),
-    ],
-)
-def test_built_in_voices_alone_need_no_training_of_the_voice_that_ships(words: tuple[str, ...], steps: int) -> None:
-    vocoder = run_settings(config_of("run", *words)).vocoder
-    assert vocoder.fit.steps == steps
-    assert (vocoder.start is None) == any(word.startswith(("audio", "vocoder.start")) for word in words)
+    assert ("zerospeech" in settings.stages) == tested
+    if "experiment" not in words:
+        stages = [stage for stage in settings.stages if stage != "zerospeech"]
+        assert stages == ["tokenizer", "lm", "probe", "vocoder", "report"]
+    unfit = any(word in words for word in ("experiment", "sample_rate", "vocoder.start"))
+    assert (settings.vocoder.fit.steps, settings.vocoder.start is None) == (steps, unfit)
 
 
 def test_crops_without_a_pitch_are_a_share_that_the_user_chooses(tmp_path: Path) -> None:
@@ -169,3 +150,114 @@ def test_lines_of_the_documents_suit_their_number_of_processes(processes: int, o
     assert settings.trains_lm
     for batches, fit in ((settings.lm.batches, settings.lm.fit), (settings.vocoder.crops, settings.vocoder.fit)):
         assert batches.batch_size % (processes * fit.accumulation) == 0
+
+
+RATES = ("tokenizer.rates=[8,2]", "compare.methods=[log_mel,bag_of_rate_1,gpt_of_rate_2]")
+STAGE = (
+    *(*RATES, "stages=[rates,probe,report]"),
+    *("rates.seconds=0.5", "rates.prompt_seconds=0.2", "rates.window_seconds=0.1"),
+)
+ALONE = (*STAGE, "stages=[rates,report]")
+TRANSFORMER = "next_sample.transformer_context"
+REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
+    "no divisor": (("tokenizer.rates=[8,3,2]",), r"tokenizer\.rates\b.*\[8, 3, 2\].*\b2\b.*\b4\b"),
+    "one rate": (("tokenizer.rates=[2]",), r"tokenizer\.rates\b.*\[2\].*\b2\b.*\b4\b"),
+    "five rates": (("tokenizer.rates=[32,16,8,4,2]",), r"tokenizer\.rates\b.*\b2\b.*\b4\b"),
+    "fine before coarse": (("tokenizer.rates=[2,4]",), r"tokenizer\.rates\b.*multiple"),
+    "other patches": (("tokenizer.rates=[8,4]",), r"tokenizer\.patch\.frames\b.*\b2\b.*tokenizer\.patch\.frames=4\b"),
+    "too few layers": (("tokenizer.rates=[8,4,2]", "lm.gpt.layers=2"), r"lm\.gpt\.layers\b.*\b2\b.*\b3 rates\b"),
+    "pitch, warps": (("lm.pitch=among", "lm.views.warps=1"), r"lm\.pitch\b.*warps"),
+    "pitch, hearings": (("lm.pitch=among", "compare.hearings=2"), r"lm\.pitch\b.*hearings"),
+    "pitch, soft codes": (("lm.pitch=among", "compare.assignments=soft"), r"lm\.pitch\b.*assignments"),
+    "nothing": (("compare.methods=[]",), r"compare\.methods\b"),
+    "no rates": ((*STAGE, "tokenizer.rates=null", "compare.methods=[gpt]"), r"stages\b.*tokenizer\.rates\b.*\bnull\b"),
+    "rates, seeds": ((*STAGE, "seeds=2"), r"\bstage rates\b"),
+    "part of a window": ((*STAGE, "rates.window_seconds=0.3"), r"rates\.window_seconds\b.*\b0\.3\b"),
+    "short prompt": ((*STAGE, "rates.prompt_seconds=0.03"), r"rates\.prompt_seconds\b.*\b0\.08 s\b"),
+    "rates, numbers": ((*ALONE, "corpus.label_type=number"), r"\bclasses\b"),
+    "samples, folds": ((*SAMPLES, "compare.folds=group"), r"compare\.folds\b.*\bnext_sample\b"),
+    "long crop": (("stages=[next_sample,report]", "next_sample.crops.samples=70000"), r"crops\.samples\b.*\b64740\b"),
+    "no context": ((*SAMPLES, f"{TRANSFORMER}.context=null"), r"next_sample\.transformer_context\.context\b"),
+    "no condition": (("vocoder.wavenet.condition=none",), r"vocoder\.wavenet\.condition\b"),
+    "large seeds": (("seed=4294967295", "seeds=2", "stages=[tokenizer,lm]"), r"seed . seeds\b.*\b4294967296\b"),
+    "seeds of sounds": (("seeds=2",), r"^seeds\b.*\b2\b"),
+    "folds of sounds": (("compare.folds=group",), r"^compare\.folds\b.*\bgroup\b"),
+    "own name": (("compare.features={gpt: x.npz}",), r"compare\.features\b.*\bgpt\b"),
+    "odd name": (("compare.features={a b: x.npz}",), r"compare\.features\b.*'a b'"),
+    "missing file": (("compare.features={mine: gone.npz}",), r"gone\.npz\b"),
+    "no features": (("compare.features={mine: setup.py}",), r"setup\.py\b"),
+    "a list": (("compare.features=[x.npz]",), r"compare\.features\b.*\bgroup\b"),
+    "no stage": (("stages=[tokenizer,gpt]",), r"stages\[1\] is gpt\b.*\blm, .*\btokenizer\b"),
+    "more codes than patches": (
+        ("tokenizer.codebook_size=501",),
+        r"codebook_size\b.*\b501\b.*sample_patches\b.*\b500\b",
+    ),
+    "AST's weights": (("compare.methods=[ast]", "ast.model.weights=nowhere"), r"weights=nowhere\b.*config\.json\b"),
+    "labels of a corpus": (("corpus.labels=none",), r"corpus\.labels=none\b.*corpus\.root\b.*corpus\.table\b"),
+    "pattern of a corpus": (("corpus.pattern='{label}.wav'",), r"corpus\.pattern=\{label\}\.wav.*corpus\.root\b"),
+    "column of a corpus": (("corpus.columns.group=speaker",), "corpus.columns.group=speaker"),
+    "rates, soft codes": (("tokenizer.rates=[4,2]", "compare.assignments=soft"), r"\brates\b.*\bhard\b"),
+    "context": (("tokenizer.patch.mels=4", "lm.gpt.context=10"), r"lm\.gpt\.context\b.*\b10\b.*\b10 positions\b"),
+    "wav2vec2's input": (
+        ("compare.methods=[log_mel,wav2vec2]", "compare.layers=[last,together]", "compare.input=true"),
+        r"compare\.input\b.*\bwav2vec2\b.*\bfalse\b",
+    ),
+}
+
+
+@pytest.mark.parametrize(("words", "told"), REFUSED.values(), ids=REFUSED.keys())
+def test_options_that_do_not_go_together_are_refused_in_one_line(
+    words: tuple[str, ...], told: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=told) as refused:
+        run_settings(composed(tmp_path, *words))
+    assert "\n" not in str(refused.value)
+
+
+def test_what_is_not_compared_is_not_judged(tmp_path: Path) -> None:
+    settings = run_settings(composed(tmp_path, "compare.methods=[gpt]", "ast.model.weights=nowhere"))
+    assert settings.ast.model.weights == "nowhere"
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("weights")
+    save_checkpoint(folder, "hubert")
+    return folder
+
+
+OF_SPEECH = (
+    *("tokenizer.features=wav2vec2", "audio.hop_length=40", "tokenizer.patch.frames=2"),
+    "compare.methods=[log_mel,bag_of_codes,gpt,wav2vec2]",
+)
+
+
+def test_the_middle_layer_of_a_speech_model_is_the_default(weights: Path) -> None:
+    words = (*OF_SPEECH, f"wav2vec2.weights='{weights}'")
+    found = run_settings(config_of("run", *words)).speech_layer
+    assert found is not None
+    assert (found.layer, found.width, found.folder) == (1, 32, weights)
+    third = run_settings(config_of("run", *words, "tokenizer.feature_layer=3")).speech_layer
+    assert third is not None
+    assert third.layer == 3
+    assert run_settings(config_of("run")).speech_layer is None
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["wav2vec2.weights=null"], r"wav2vec2\.weights\b.*\bnull\b.*tokenizer\.features=wav2vec2\b"),
+        (["tokenizer.feature_layer=4"], r"tokenizer\.feature_layer\b.*\b4\b.*HuBERT\b.*\b1\b.*\b3\b"),
+        (["audio.sample_rate=8000", "audio.n_mels=40"], r"\b16000 Hz\b.*audio\.sample_rate\b.*\b8000\b"),
+        (["tokenizer.patch.frames=4"], rf"\b{STRIDE} samples\b.*\b160\b.*patch\.frames=2\b"),
+        (["tokenizer.rates=[4,2]"], r"tokenizer\.rates=\[4, 2\].*\bnull\b"),
+        (["tokenizer.patch.mels=40"], "tokenizer.patch.mels=40"),
+        (["tokenizer.dynamic_ranges=[22,50]"], "tokenizer.dynamic_ranges"),
+        (["lm.views.warps=2", "compare.hearings=3"], r"lm\.views\.warps=2\b.*compare\.hearings=3\b"),
+        (["compare.assignments=soft"], r"compare\.assignments=soft\b.*\bhard\b"),
+        (["compare.methods=[gpt,bottleneck]"], r"compare\.methods\b.*\bbottleneck\b"),
+    ],
+)
+def test_what_codes_of_a_speech_model_cannot_have_is_refused(words: list[str], told: str, weights: Path) -> None:
+    with pytest.raises(InputError, match=told):
+        run_settings(config_of("run", *OF_SPEECH, f"wav2vec2.weights='{weights}'", *words))

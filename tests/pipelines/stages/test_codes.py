@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 import torch
 from safetensors.numpy import load_file as read_features
 from safetensors.torch import load_file
@@ -30,20 +29,32 @@ from pipelines.store.session import Session
 from pipelines.store.store import CURVE, Entry
 from pipelines.store.stored_features import FEATURES
 from tests.pipelines.conftest import FinishedRun
-from tests.pipelines.tiny import parts_of, reading_of, save_tokenizer, session_of, sweep, tiny_tokenizer
+from tests.pipelines.tiny import (
+    AUDIO,
+    codes_entry,
+    parts_of,
+    reading_of,
+    save_tokenizer,
+    session_of,
+    sweep,
+    tiny_tokenizer,
+    write_clip,
+)
 from tests.pipelines.tiny_chain import composed
 from tokenizer.codes import Codes, soft_assignments, spacings_of
 from tokenizer.encoder import Encoder, encode, quantised_vectors, signals, soft_codes
-from tokenizer.parquet import CodedClip, mark_complete, shard_path, write_shard
+from tokenizer.parquet import shard_path
 from vocoder.options import CropsConfig
 from vocoder.vocoder import Vocoder
 from wordless.audio.reading import read, read_blocks
-from wordless.audio.recordings.manifest import Clip, Clips, Split
+from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.audio.spectrogram import log_mel_stream, warp
 from wordless.audio.views import Change, View
 from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError
 from wordless.training.options import StartableFitConfig
+
+RATE = AUDIO.sample_rate
 
 
 @pytest.fixture
@@ -81,18 +92,9 @@ def test_a_clip_without_a_patch_has_views_without_codes(encoder: Encoder, tmp_pa
     four = 4 * tokenizer.patch_frames
     changes = [Change(speed=0.9), Change(speed=0.5, patch_frames=four), Change(formants=1.1)]
     for num_samples in (hop // 2, patch - hop, patch):
-        soundfile.write(tmp_path / "short.wav", np.full(num_samples, 0.1, np.float32), rate)
-        clip = Clip(path="short.wav", num_samples=num_samples, sample_rate=rate, size=1, sha256="")
+        clip = write_clip(tmp_path, "short.wav", np.full(num_samples, 0.1, np.float32), rate)
         made = encode(replace(encoder, root=tmp_path), [View(clip, change) for change in changes])
         assert [len(each.codes.values) for each in made][1:] == [0, num_samples // patch]
-
-
-def _entry(folder: Path, recordings: Sequence[Codes]) -> Entry:
-    folder.mkdir()
-    clips = [CodedClip(path=f"{number:03d}.wav", codes=codes) for number, codes in enumerate(recordings)]
-    write_shard(shard_path(folder, 0), clips, recordings[0].format)
-    mark_complete(folder, shards=1, clips=len(clips))
-    return Entry(stage="codes", key=folder.name, place=folder, reused=True)
 
 
 @pytest.mark.parametrize("at_once", [1, 3, 100])
@@ -104,8 +106,8 @@ def test_blocks_of_any_size_give_the_mean_over_the_hearings(
     length = steps * form.samples_per_code
     heard = [[Codes(values=each, num_samples=length, format=form) for each in clip] for clip in values]
     coded = CodedViews(  # the last clip is one with noise, of which there are no codes as it is
-        codes=_entry(tmp_path / "codes", [first for first, *_ in heard[:-1]]),
-        others=_entry(tmp_path / "heard", [*(codes for _, *others in heard[:-1] for codes in others), *heard[-1]]),
+        codes=codes_entry(tmp_path / "codes", [first for first, *_ in heard[:-1]]),
+        others=codes_entry(tmp_path / "heard", [*(codes for _, *others in heard[:-1] for codes in others), *heard[-1]]),
         vectors=VectorConfig(hearings=count),
     )
     monkeypatch.setattr(features, "ROWS_AT_ONCE", at_once)
@@ -152,14 +154,8 @@ def test_processes_share_the_windows_of_a_step_or_are_told_what_to_change() -> N
 
 
 def _recordings(folder: Path) -> Clips:
-    rate, lengths = 4000, (1800, 4000, 700, 2600)
-    clips = []
-    for number, length in enumerate(lengths):
-        soundfile.write(folder / f"{number}.wav", sweep(length / rate, rate), rate)
-        size = (folder / f"{number}.wav").stat().st_size
-        clip = Clip(path=f"{number}.wav", num_samples=length, sample_rate=rate, size=size, sha256=str(number))
-        clips.append(clip)
-    return Clips.from_rows(folder, clips)
+    sounds = enumerate(sweep(seconds, RATE) for seconds in (0.45, 1, 0.175, 0.65))
+    return Clips.from_rows(folder, [write_clip(folder, f"{number}.wav", sound) for number, sound in sounds])
 
 
 @pytest.mark.parametrize(("hearings", "at_once"), [(1, 200), (3, 1), (3, 100_000)])
@@ -172,7 +168,7 @@ def test_bags_of_soft_codes_and_states_that_a_gpt_has_of_them_are_means_over_the
     model = LanguageModel.create(config, tokenizer.format, seed=0)
     model.save_pretrained(tmp_path / "lm")
     vectors = VectorConfig(hearings=hearings, poolings=("thirds_max", "mean"), layers=("last",))
-    session, (entry, lm) = session_of(tmp_path / "store"), parts_of(tmp_path, "tokenizer", "lm")
+    session, (entry, lm) = session_of(tmp_path), parts_of(tmp_path, "tokenizer", "lm")
     reading = reading_of(session, manifest, vectors)
     coded = SoftlyCodedViews(reading=reading, tokenizer=entry)
     assert coded.format == tokenizer.format
@@ -207,16 +203,6 @@ def test_folds_share_the_codes_of_views_whose_bytes_know_no_split(tmp_path: Path
     assert len(made) == 1
 
 
-RATE = 4000
-
-
-def clip_of(folder: Path, name: str, seconds: float, level: float, *, split: Split, group: str | None) -> Clip:
-    samples = level * np.random.default_rng(0).standard_normal(round(seconds * RATE))
-    soundfile.write(folder / name, samples, RATE)
-    sizes = {"num_samples": len(samples), "sample_rate": RATE, "size": len(samples)}
-    return Clip(path=name, sha256=name, split=split, group=group, **sizes)
-
-
 def trained(own_session: Session, run_folder: Path, *clips: Clip) -> Entry:
     """One step, after which all trainings on the same training clips have the same weights."""
     manifest = Clips.from_rows(own_session.folder.parent, clips)
@@ -235,9 +221,10 @@ def trained(own_session: Session, run_folder: Path, *clips: Clip) -> Entry:
 def test_each_group_weighs_the_same_in_the_validation_loss(
     own_session: Session, run_folder: Path, tmp_path: Path
 ) -> None:
-    train = clip_of(tmp_path, "train.wav", 0.1, 0.1, split="train", group="carl")
-    long = clip_of(tmp_path, "long.wav", 0.2, 0.003, split="validation", group="anna")
-    short = clip_of(tmp_path, "short.wav", 0.05, 0.3, split="validation", group="ben")
+    noise = np.random.default_rng(0).standard_normal(RATE // 5)
+    train = write_clip(tmp_path, "train.wav", 0.1 * noise[: RATE // 10], split="train", group="carl")
+    long = write_clip(tmp_path, "long.wav", 0.003 * noise, split="validation", group="anna")
+    short = write_clip(tmp_path, "short.wav", 0.3 * noise[: RATE // 20], split="validation", group="ben")
     losses = {
         name: trained(own_session, run_folder, train, *held_out).read_json(CURVE)["curve"][0]["validation_loss"]
         for name, held_out in {

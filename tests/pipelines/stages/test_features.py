@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 import torch
 from safetensors.numpy import load_file
 
@@ -15,23 +14,16 @@ from lm.options import POOLINGS, VECTORS, VectorConfig
 from lm.probing.vectors import pool
 from pipelines.stages.features import bottleneck_vectors, frame_features, log_mel_vectors
 from pipelines.store.store import Entry
-from tests.pipelines.tiny import AUDIO, reading_of, silent_session, sweep, tiny_tokenizer
+from tests.pipelines.tiny import AUDIO, reading_of, silent_session, sweep, tiny_tokenizer, write_clip
 from tokenizer.encoder import PATCHES_AT_ONCE, Encoder
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import MeanRemoval
 from wordless.audio.reading import read
-from wordless.audio.recordings.manifest import Clip, Clips
+from wordless.audio.recordings.manifest import Clips
 from wordless.audio.spectrogram import LogMel
 from wordless.audio.views import View, hearings
 from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError
-from wordless.base.files import file_hash
-
-
-def whole_clip(path: Path) -> Clip:
-    """A recording at the rate of the front end, all of it."""
-    samples, size = len(read(path, AUDIO.sample_rate).samples), path.stat().st_size
-    return Clip(path=path.name, num_samples=samples, sample_rate=AUDIO.sample_rate, size=size, sha256=file_hash(path))
 
 
 @pytest.mark.parametrize("seconds", [0.01, 0.333, 2.5 * PATCHES_AT_ONCE * 2 * 40 / 4000])
@@ -42,8 +34,8 @@ def test_pooling_in_pieces_is_pooling_the_whole_with_and_without_a_mean(
     plain = tiny_tokenizer(0, mels=mels)
     config = replace(plain.config, audio=replace(AUDIO, remove_mean=how))
     Tokenizer(config, plain.mean, plain.std, plain.autoencoder, plain.centroids).save_pretrained(tmp_path / "tokenizer")
-    soundfile.write(tmp_path / "a.wav", sweep(seconds, AUDIO.sample_rate), AUDIO.sample_rate)
-    encoder, view = Encoder(folder=tmp_path / "tokenizer", root=tmp_path), View(whole_clip(tmp_path / "a.wav"))
+    view = View(write_clip(tmp_path, "a.wav", sweep(seconds, AUDIO.sample_rate)))
+    encoder = Encoder(folder=tmp_path / "tokenizer", root=tmp_path)
     found = log_mel_vectors(encoder, view) | bottleneck_vectors(encoder, view)
     samples = read(tmp_path / "a.wav", AUDIO.sample_rate).samples
     padded = torch.from_numpy(np.pad(samples, (0, -len(samples) % config.samples_per_code)))[None]
@@ -73,12 +65,8 @@ def levels(samples: FloatArray, *, hop: int, spoil: bool = False) -> FloatArray:
 @pytest.fixture
 def manifest(tmp_path: Path) -> Clips:
     """Two recordings of 0.2 and 0.3 s."""
-    clips = []
-    for name, seconds in (("a.wav", 0.2), ("b.wav", 0.3)):
-        sound = sweep(seconds, 8000)
-        soundfile.write(tmp_path / name, sound, 8000)
-        clips.append(Clip(path=name, num_samples=len(sound), sample_rate=8000, size=0, sha256=name))
-    return Clips.from_rows(tmp_path, clips)
+    named = (("a.wav", 0.2), ("b.wav", 0.3))
+    return Clips.from_rows(tmp_path, [write_clip(tmp_path, name, sweep(each, 8000), 8000) for name, each in named])
 
 
 def made(manifest: Clips, store: Path, frames: partial[FloatArray], vectors: VectorConfig = VECTORS) -> Entry:
@@ -105,7 +93,6 @@ def test_frames_of_each_clip_are_pooled_averaged_over_hearings_and_must_be_finit
 
 def test_folds_share_them_and_other_options_do_not(manifest: Clips, tmp_path: Path) -> None:
     first = made(manifest, tmp_path / "store", partial(levels, hop=40))
-    fold = Clips.from_rows(manifest.root, (replace(clip, split="test") for clip in manifest.clips))
-    assert made(fold, tmp_path / "store", partial(levels, hop=40)).key == first.key
+    assert made(manifest.with_columns(split="test"), tmp_path / "store", partial(levels, hop=40)).key == first.key
     assert made(manifest, tmp_path / "store", partial(levels, hop=80)).key != first.key
     assert made(manifest, tmp_path / "store", partial(levels, hop=40), VectorConfig(hearings=2)).key != first.key

@@ -1,5 +1,7 @@
-"""Which part of a clip is listened to, judged and gone on from."""
+"""The sound of test clips: what is played, kept by what decides it, measured, and judged by judges of speech."""
 
+import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,21 +10,44 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipelines.stages.judging import new_part
-from pipelines.stages.listening import CLIPS, decode_clips, decoded_paths, language_sounds, listening
+from pipelines.stages.judging import Spoken, judge_speech, new_part, unfit_of
+from pipelines.stages.listening import (
+    CLIPS,
+    JUDGED,
+    decode_clips,
+    decoded_paths,
+    language_sounds,
+    listening,
+    measure_clips,
+    wav_name,
+)
 from pipelines.stages.listening import LISTENING as LISTENING_RECORD
 from pipelines.store.session import Session
-from tests.pipelines.tiny import AUDIO, LISTENING, PATCH, parts_of, playback_of, session_of, sweep
+from pipelines.store.store import Entry, write_json
+from tests.pipelines.tiny import (
+    AUDIO,
+    LISTENING,
+    PATCH,
+    parts_of,
+    playback_of,
+    session_of,
+    silent_session,
+    sweep,
+    write_clip,
+)
 from tokenizer.tokenizer import Tokenizer
 from vocoder.continuing import Prompt
-from vocoder.kinds import WAVENET
+from vocoder.kinds import JUDGED_KINDS, ORIGINAL, WAVENET
 from vocoder.measures import sound_levels
 from vocoder.options import Sampling
+from vocoder.speech_judges import Grammar, JudgeOfSpeech
 from vocoder.synthesis import create_synthesis
 from wordless.audio.reading import read
+from wordless.audio.recordings.embedded import EmbeddedConfig, Utterance, speak
 from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.audio.waveform import Waveform
 from wordless.base.array_types import FloatArray
+from wordless.base.errors import InputError
 
 RATE = 4000
 STEP = PATCH.frames * AUDIO.hop_length
@@ -38,22 +63,12 @@ def word(begins: float) -> FloatArray:
     return samples
 
 
-@pytest.fixture
-def manifest(tmp_path: Path) -> Clips:
-    """A word in the middle, one at the end, and a clip no longer than what is listened to."""
-    sounds = {"end.wav": word(0.8), "middle.wav": word(0.5), "short.wav": sweep(0.35, RATE)}
-    for name, samples in sounds.items():
-        soundfile.write(tmp_path / name, samples, RATE)
-    clips = [
-        Clip(path=name, num_samples=len(samples), sample_rate=RATE, size=1, sha256=name, split="test")
-        for name, samples in sounds.items()
-    ]
-    return Clips.from_rows(tmp_path, clips)
-
-
 def test_the_loudest_stretch_is_played_judged_and_gone_on_from(
-    run_folder: Path, own_session: Session, manifest: Clips
+    run_folder: Path, own_session: Session, tmp_path: Path
 ) -> None:
+    """Of a word in the middle, of one at the end, and of a clip no longer than what is listened to."""
+    sounds = {"end.wav": word(0.8), "middle.wav": word(0.5), "short.wav": sweep(0.35, RATE)}
+    manifest = Clips.from_rows(tmp_path, [write_clip(tmp_path, *each, split="test") for each in sounds.items()])
     parts = parts_of(run_folder, "tokenizer", "vocoder", "lm")
     playback = playback_of(manifest, *parts[:2], config=CONFIG)
     played, judged = listening(own_session, playback, parts[2]), decode_clips(own_session, playback)
@@ -99,3 +114,173 @@ def test_what_is_measured_and_recognised_is_what_is_new(run_folder: Path, tmp_pa
     parts = [new_part(tmp_path, row) for row in rows]
     ends = [(part.start, part.start + part.num_samples) for part in parts]
     assert ends == [(prompt, len(continued)), (0, len(unconditional))]
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> Clips:
+    return Clips.from_rows(tmp_path, [write_clip(tmp_path, "a.wav", sweep(0.2, 4000), split="test")])
+
+
+def test_a_store_keeps_sounds_of_each_strength_and_number_of_passes_of_the_post_filter(
+    run_folder: Path, own_session: Session, manifest: Clips
+) -> None:
+    parts, filters = parts_of(run_folder), ((0.0, 2), (0.5, 2), (1.0, 2), (1.0, 1))
+    configs = [replace(LISTENING, postfilter=strength, postfilter_passes=passes) for strength, passes in filters]
+    for stage in (decode_clips, listening):
+        made = [stage(own_session, playback_of(manifest, *parts, config=each)) for each in configs]
+        assert len({entry.key for entry in made}) == 4
+        assert len({(entry.folder / "0_wavenet.wav").read_bytes() for entry in made}) == 4
+        assert len({(entry.folder / "0_griffin_lim.wav").read_bytes() for entry in made}) == 1
+
+
+def test_a_sound_follows_from_its_clips_name_and_not_from_the_other_clips(
+    run_folder: Path, own_session: Session, manifest: Clips, tmp_path: Path
+) -> None:
+    same = write_clip(tmp_path, "b.wav", sweep(0.2, 4000), split="test")  # the same recording under another name
+    pair = Clips.from_rows(manifest.root, (*manifest.clips, same))
+    parts, config = parts_of(run_folder), replace(LISTENING, clips=2, judged_clips=2, engine="numba")
+    together, apart = (
+        decode_clips(own_session, playback_of(each, *parts, config=config))
+        for each in (pair, Clips.from_rows(pair.root, pair.clips[1:]))
+    )
+    first = {path: number for number, path in enumerate(decoded_paths(together))}
+    for kind in JUDGED_KINDS:
+        one, other = ((together.folder / wav_name(first[name], kind)).read_bytes() for name in ("a.wav", "b.wav"))
+        assert (one == other) == (kind == "original")
+        assert (apart.folder / wav_name(0, kind)).read_bytes() == other
+
+
+SPEECH_RATE = 22_050
+VOICES = ("en-us+f1", "en-us+m4")
+WORDS = ("seven", "water", "music")
+
+
+def labelled_manifest(*labels: str | None) -> Clips:
+    sizes, numbered = {"num_samples": 1, "sample_rate": SPEECH_RATE}, enumerate(labels)
+    clips = (Clip(path=f"{n}.wav", label=label, group=f"{n % 2}", **sizes) for n, label in numbered)
+    return Clips.from_rows(Path(), clips)
+
+
+def spoken(*labels: str | None) -> Spoken:
+    return Spoken.of(labelled_manifest(*labels), None, free=False, separator=None)
+
+
+def decoded(folder: Path, sounds: list[Waveform]) -> Entry:
+    """Recordings whose decoded sounds are those of the next clip, but for WaveNet's, which are the recordings."""
+    folder.mkdir()
+    for number, sound in enumerate(sounds):
+        for kind in JUDGED_KINDS:
+            same = kind in (ORIGINAL, "wavenet")
+            (sound if same else sounds[(number + 1) % len(sounds)]).write(folder / wav_name(number, kind))
+    write_json(folder / CLIPS, {"clips": [{"path": f"{number}.wav"} for number in range(len(sounds))]})
+    return Entry(stage="decoded", key="decoded", place=folder, reused=True)
+
+
+def figures_of_a_sweep(run_folder: Path, place: Path) -> dict[str, Any]:
+    """Of its WaveNet sound, which is the recording itself."""
+    playback = playback_of(Clips.from_rows(place, ()), *parts_of(run_folder))
+    sounds = decoded(place, [Waveform(samples=sweep(0.5, RATE), sample_rate=RATE)])
+    figures: dict[str, Any] = measure_clips(session_of(place), playback, sounds).read_rows(JUDGED, "clips")[0]["sounds"]
+    return dict(figures["wavenet"])
+
+
+def test_without_librosa_all_but_pitch_is_measured(
+    run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert figures_of_a_sweep(run_folder, tmp_path / "with")["voicing_error"] == 0
+    assert "without pitch" not in capsys.readouterr().err
+    monkeypatch.setitem(sys.modules, "librosa", None)
+    found = figures_of_a_sweep(run_folder, tmp_path / "without")
+    assert (found["pitch_error"], found["voicing_error"]) == (None, None)
+    assert found["log_mel_distance"] == 0
+    assert found["periodicity"] > 0.9  # needs no library
+    assert re.search(r"without pitch\b.*\blibrosa and numba\b", capsys.readouterr().err)
+
+
+@pytest.fixture(scope="module")
+def speech(tmp_path_factory: pytest.TempPathFactory) -> list[Waveform]:
+    """Three words, each in two voices."""
+    asked = [
+        Utterance(file=f"{word}_{place}.wav", text=word, voice=name, speed=150, pitch=50)
+        for word in WORDS
+        for place, name in enumerate(VOICES)
+    ]
+    folder = speak(asked, tmp_path_factory.mktemp("cache"), seed=0)
+    return [read(folder / each.file, SPEECH_RATE) for each in asked]
+
+
+def scores(place: Path, entry: Entry, judge: JudgeOfSpeech, known: Spoken) -> list[dict[str, Any]]:
+    judged = judge_speech(silent_session(place), entry, decoded_paths(entry), judge, known)
+    assert unfit_of(judged) is None
+    again = judge_speech(silent_session(place / "again"), entry, decoded_paths(entry), judge, known)
+    assert again.key == judged.key
+    assert (again.folder / JUDGED).read_bytes() == (judged.folder / JUDGED).read_bytes()
+    return [row["sounds"] for row in judged.read_rows(JUDGED, "clips")]
+
+
+def test_decoded_words_are_compared_with_the_labels(tmp_path: Path, speech: list[Waveform]) -> None:
+    pytest.importorskip("pocketsphinx")
+    labels = [word for word in WORDS for _ in VOICES]
+    rows = scores(tmp_path, decoded(tmp_path / "decoded", speech), "words", spoken(*labels))
+    own, other = ([row[kind]["word_error_rate"] for row in rows] for kind in (ORIGINAL, "griffin_lim"))
+    assert np.mean(own) < 0.5 <= np.mean(other) + 0.2
+    assert [row["wavenet"] for row in rows] == [row[ORIGINAL] for row in rows]
+    others, moved = decoded(tmp_path / "other", speech), spoken(*labels[2:], *labels[:2])
+    wrong = judge_speech(silent_session(tmp_path), others, decoded_paths(others), "words", moved)
+    assert "word error rate" in str(unfit_of(wrong))
+
+
+def test_decoded_voices_are_compared_with_other_recordings(tmp_path: Path, speech: list[Waveform]) -> None:
+    pytest.importorskip("resemblyzer", exc_type=ImportError)
+    longer = []
+    for number, sound in enumerate(speech):  # all words of its voice, in an order of its own
+        words = [*speech[number::2], *speech[number % 2 : number : 2], *speech[number % 2 :: 2]]
+        samples = np.concatenate([each.samples for each in words])
+        longer.append(Waveform(samples=samples, sample_rate=sound.sample_rate))
+    rows = scores(tmp_path, decoded(tmp_path / "decoded", longer), "speaker", spoken(*map(str, range(6))))
+    assert [row[ORIGINAL]["speaker_recognised"] for row in rows] == [1] * 6
+    # The next clip is of the other voice.
+    assert [row["griffin_lim"]["speaker_recognised"] for row in rows] == [0] * 6
+    assert all(row["griffin_lim"]["speaker_similarity"] < row["wavenet"]["speaker_similarity"] for row in rows)
+
+
+NOISE = np.random.default_rng(0).normal(0, 0.1, SPEECH_RATE).astype(np.float32)
+UNFIT: list[tuple[JudgeOfSpeech, str, Waveform, str]] = [
+    ("speaker", "resemblyzer", Waveform(samples=NOISE, sample_rate=SPEECH_RATE), "groups"),  # of one clip
+    ("dnsmos", "speechmos", Waveform(samples=NOISE, sample_rate=SPEECH_RATE), "no speech"),
+    ("distillmos", "distillmos", Waveform(samples=NOISE, sample_rate=SPEECH_RATE), "no speech"),
+    ("dnsmos", "numpy", Waveform(samples=sweep(0.5, RATE), sample_rate=RATE), "4,000 Hz"),  # the judge is not asked
+]
+
+
+@pytest.mark.parametrize(("judge", "package", "sound", "told"), UNFIT)
+def test_what_a_judge_cannot_judge_has_no_figures(
+    judge: JudgeOfSpeech, package: str, sound: Waveform, told: str, tmp_path: Path
+) -> None:
+    pytest.importorskip(package, exc_type=ImportError)
+    entry = decoded(tmp_path / "decoded", [sound])
+    judged = judge_speech(silent_session(tmp_path), entry, decoded_paths(entry), judge, spoken("seven"))
+    assert told in str(unfit_of(judged))
+    assert judged.read_rows(JUDGED, "clips") == []
+
+
+def test_known_words_are_those_of_sentences_or_labels() -> None:
+    config = EmbeddedConfig(sentences=2, voices=1)
+    known = Spoken.of(labelled_manifest(), config, free=False, separator=None)
+    assert {len(words) for words in known.words.values()} == {5}
+    assert known.grammar.several
+    labelled = spoken("Crying_baby", "dog", None)
+    assert labelled.words == {"0.wav": ["crying", "baby"], "1.wav": ["dog"]}
+    assert labelled.grammar == Grammar(words=("baby", "crying", "dog"), several=True)
+    assert not spoken("dog", "cat").grammar.several
+    assert Spoken.of(labelled_manifest("dog"), None, free=True, separator=None).grammar.words == ()
+    assert not Spoken.of(labelled_manifest("dog;cat"), None, free=False, separator=";").words
+
+
+def test_words_that_cannot_be_heard_are_refused() -> None:
+    with pytest.raises(InputError, match="label"):
+        spoken(None).require_words()
+    pytest.importorskip("pocketsphinx")
+    spoken("seven", "water").require_words()
+    with pytest.raises(InputError, match=r"\b7 and qwxz\b.*corpus\.label_names"):
+        spoken("seven", "7", "qwxz").require_words()

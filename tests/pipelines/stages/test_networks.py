@@ -1,5 +1,6 @@
-"""Stages of AST, the Audio Transformer and wav2vec 2.0: inputs on disk, short trainings, and layers as features."""
+"""Networks of the comparison: their inputs on disk, short trainings with and without labels, and layers as features."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,11 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import load_file
+from torch import Tensor
 
-from lm.bodies.audio_transformer import AudioTransformer, AudioTransformerBody
+from lm.bodies.convolutional import statistics
 from lm.bodies.options import (
+    PIECE_FRAMES,
     AstConfig,
     AudioTransformerConfig,
     HeadConfig,
@@ -23,7 +26,8 @@ from lm.bodies.wav2vec2 import speech_source
 from lm.finetuned import FineTunedModel
 from lm.options import POOLINGS, VectorConfig
 from lm.probing.vectors import pool
-from pipelines.stages.networks import ast, audio_transformer, speech
+from pipelines.settings.run_rules import run_settings
+from pipelines.stages.networks import Network, ast, audio_transformer, convolutional, speech
 from pipelines.stages.options import (
     AstSettings,
     AudioTransformerSettings,
@@ -31,220 +35,301 @@ from pipelines.stages.options import (
     PretrainingSettings,
     Wav2vec2Settings,
 )
-from pipelines.stages.pretraining import random_wav2vec2, wav2vec2
-from pipelines.stages.stored_arrays import filter_banks, waveforms
-from pipelines.store.session import Session
-from pipelines.store.store import Entry
-from tests.lm.bodies.sounds import RATE as SPEECH_RATE
-from tests.lm.bodies.sounds import SMALL, TARGETS
-from tests.pipelines.stages.conftest import RATE, tone_corpus, write_clip
-from tests.pipelines.tiny import reading_of, silent_session
-from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
-from wordless.audio.reading import read
-from wordless.audio.recordings.manifest import Clips, Split
-from wordless.audio.views import View, hearings
-from wordless.base.array_types import FloatArray
-from wordless.training.options import FitConfig
-
-CONFIG = AstConfig(layers=(2, 12), patches=4)
-SPLITS: tuple[Split, ...] = ("train", "train", "train", "validation", "test")
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Clips:
-    # For AST and the Audio Transformer alike: clips of less than a patch of AST, of one piece, and of several pieces.
-    return tone_corpus(tmp_path_factory.mktemp("corpus"), SPLITS, first=0.05, step=0.2)
-
-
-def whole(manifest: Clips, path: str) -> torch.Tensor:
-    """Filter banks of a recording, padded with silence to whole patches."""
-    samples = read(manifest.root / path, 16_000).samples
-    return filter_bank(torch.from_numpy(np.pad(samples, (0, max(-(len(samples) - 1200) % 1600, 2800 - len(samples))))))
-
-
-def test_filter_banks_lie_on_disk_train_first(session: Session, corpus: Clips) -> None:
-    entry = filter_banks(session, corpus)
-    offsets, frames = np.load(entry.folder / "offsets.npy"), np.load(entry.folder / "values.npy")
-    clips = [*corpus.of("train"), *corpus.of("validation")]
-    expected = [whole(corpus, clip.path).numpy() for clip in clips]
-    assert offsets.tolist() == np.cumsum([0, *map(len, expected)]).tolist()
-    stored = (np.concatenate(expected) - AUDIOSET_STATISTICS.mean) / AUDIOSET_STATISTICS.std
-    np.testing.assert_allclose(frames, stored, atol=0.002)
-    training = np.concatenate(expected[:6])
-    measured = entry.read_json("statistics.json")
-    assert measured == pytest.approx({"mean": training.mean(), "std": training.std()}, rel=1e-4)
-
-
-def test_random_features_are_the_pools_of_the_layers(session: Session, corpus: Clips) -> None:
-    reading = reading_of(session, corpus)
-    entry = ast(reading, AstSettings(model=CONFIG)).features(reading, "random_ast")
-    features = load_file(entry.folder / "features.safetensors")
-    assert set(features) == {
-        *(f"random_ast/layer_{layer}:{pooling}" for layer in (2, 12) for pooling in POOLINGS),
-        "random_ast/class_token:mean",
-    }
-    encoder = AstBody(ast=CONFIG, clip_vector=True).create(seed=0).eval()
-    for row, clip in enumerate(corpus.clips):
-        frames = whole(corpus, clip.path)
-        pieces = [frames[first : first + frames_of(4)] for first in range(0, len(frames) - 6, 40)]
-        with torch.no_grad():
-            read = [encoder.states(piece[None], torch.tensor([len(piece)])) for piece in pieces]
-        for layer in (2, 12):
-            states = torch.cat([each[f"layer_{layer}"][0][0] for each in read]).numpy()
-            for pooling in POOLINGS:
-                found = features[f"random_ast/layer_{layer}:{pooling}"][row]
-                np.testing.assert_allclose(found, pool(states, pooling), atol=1e-3)
-        clip_vector = torch.cat([each["class_token"][0][0] for each in read]).mean(0)
-        np.testing.assert_allclose(features["random_ast/class_token:mean"][row], clip_vector, atol=1e-3)
-
-
-def test_the_longest_piece_decides_the_number_of_positions(session: Session, corpus: Clips) -> None:
-    network = ast(reading_of(session, corpus), AstSettings(model=CONFIG))
-    bodies = [network.source(filter_banks(session, corpus), longest).body for longest in (30, 1_000)]
-    assert [body.positions for body in bodies if isinstance(body, AstBody)] == [2, CONFIG.patches]
-
-
-MODEL = AudioTransformerConfig(
-    front_end=64, width=16, layers=2, heads=2, ffn_dim=32, pool_every=1, wavelet_levels=3, patches=16, dropout=0.0
+from pipelines.stages.pretraining import random_wav2vec2, simclr, wav2vec2
+from pipelines.stages.stored_arrays import (
+    TRAINED_ON,
+    filter_banks,
+    spectrograms,
+    stored_clips,
+    stored_names,
+    stored_std,
+    waveforms,
 )
-WAVEFORM_SETTINGS = AudioTransformerSettings(
-    model=MODEL,
+from pipelines.stages.tokenizer import frame_sample
+from pipelines.store.session import Session
+from pipelines.store.store import CURVE, Entry
+from pipelines.store.stored_features import FEATURES, SCORES
+from tests.lm.bodies.sounds import SMALL, TARGETS
+from tests.pipelines.tiny import AUDIO, reading_of, silent_session, write_clip
+from tests.pipelines.tiny_chain import composed
+from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
+from wordless.audio.recordings.manifest import Clip, Clips, Split
+from wordless.audio.spectrogram import LogMel
+from wordless.audio.views import View, hearings
+
+RATE = AUDIO.sample_rate
+LABELS = {"high": 1217, "low": 213}  # Hz
+SPLITS: tuple[Split, ...] = (*["train"] * 4, *["validation"] * 2, "test")
+FIT = ("precision=fp32", "steps=20", "validate_every=10", "warmup_steps=2", "lr=3e-3")
+CONV = run_settings(
+    composed(
+        Path("store"),
+        *("baselines=tiny", "tokenizer=tiny"),
+        *(f"baselines.{name}.fit.{word}" for name in ("simclr", "supervised") for word in FIT),
+        *(f"baselines.{name}.batches.batch_size=8" for name in ("simclr", "supervised")),
+    )
+)
+AST = AstSettings(model=AstConfig(layers=(2, 12), patches=4))
+PATCHES = 16  # of 25 ms in a piece
+WAVEFORM = AudioTransformerSettings(
+    model=AudioTransformerConfig(
+        front_end=64,
+        width=16,
+        layers=2,
+        heads=2,
+        ffn_dim=32,
+        pool_every=1,
+        wavelet_levels=3,
+        patches=PATCHES,
+        dropout=0,
+    ),
     head=HeadConfig(pooling="mean", dropout=0.0, label_smoothing=0.0),
     augmentation=WaveformAugmentationConfig(rate=0.1, noise=0.05, time_masks=0),
     batches=WaveformBatchConfig(batch_size=6, max_seconds=0.4),
-    fit=FitConfig(steps=25, lr=3e-3, warmup_steps=4, validate_every=5, precision="fp32"),
+    fit=replace(CONV.baselines.supervised.fit, steps=25, validate_every=5),
 )
-
-
-def trained(session: Session, manifest: Clips, settings: AudioTransformerSettings) -> Entry:
-    reading = reading_of(session, manifest, sample_rate=RATE)
-    return audio_transformer(reading, settings).train(reading, waveforms(session, manifest, RATE), ("high", "low"))
-
-
-@torch.no_grad()
-def layers(encoder: AudioTransformer, samples: FloatArray) -> list[FloatArray]:
-    """States of each layer of a sound that is read in pieces of 16 patches of 25 ms."""
-    pieces = torch.from_numpy(samples).split(16 * RATE // 40)
-    read = [encoder.states(piece[None], torch.tensor([len(piece)])).values() for piece in pieces]
-    return [np.concatenate([states[0].numpy() for states, _ in layer]) for layer in zip(*read, strict=True)]
-
-
-def test_features_are_the_pools_of_the_layers_over_all_hearings(session: Session, corpus: Clips) -> None:
-    folders = []
-    for count in (1, 3):  # other hearings have another key
-        reading = reading_of(session, corpus, VectorConfig(hearings=count), sample_rate=RATE)
-        network = audio_transformer(reading, WAVEFORM_SETTINGS)
-        folders.append(network.features(reading, "random_audio_transformer", None).folder)
-    assert folders[0] != folders[1]
-    features = load_file(folders[1] / "features.safetensors")
-    names = ("layer_1", "layer_2", "all_layers")
-    assert set(features) == {f"random_audio_transformer/{name}:{each}" for name in names for each in POOLINGS}
-    encoder = AudioTransformerBody(audio_transformer=MODEL, sample_rate=RATE).create(seed=0).eval()
-    for row, clip in enumerate(corpus.clips):
-        states = [layers(encoder, View(clip, each).samples(corpus.root, RATE)) for each in hearings(3, None)]
-        for pooling in POOLINGS:
-            wanted = [np.mean([pool(each[number], pooling) for each in states], axis=0) for number in (0, 1)]
-            for name, vector in zip(names, [*wanted, np.concatenate(wanted)], strict=True):
-                found = features[f"random_audio_transformer/{name}:{pooling}"][row]
-                np.testing.assert_allclose(found, vector, atol=1e-4)
-
-
-def test_waveforms_of_tones_are_told_apart_and_again_the_same(session: Session, corpus: Clips, tmp_path: Path) -> None:
-    entry = trained(session, corpus, WAVEFORM_SETTINGS)
-    curve: Any = entry.read_json("curve.json")["curve"]
-    assert min(point["validation_loss"] for point in curve) < 0.4  # nats; chance is 0.69
-    reading = reading_of(session, corpus, VectorConfig(layers=("last",), poolings=("max",)), sample_rate=RATE)
-    made = audio_transformer(reading, WAVEFORM_SETTINGS).features(reading, "audio_transformer", entry)
-    assert set(load_file(made.folder / "features.safetensors")) == {"audio_transformer/layer_2:max"}
-    scores = load_file(made.folder / "scores.safetensors")["scores"]
-    assert [("high", "low")[best] for best in scores.argmax(1)] == [clip.label for clip in corpus.clips]
-    np.testing.assert_allclose(scores[6], scores_of(entry, corpus, 6, RATE), atol=1e-4)  # one piece
-    again = trained(silent_session(tmp_path), corpus, WAVEFORM_SETTINGS)
-    assert not again.reused
-    for name in ("model.safetensors", "config.json"):
-        assert (again.folder / name).read_bytes() == (entry.folder / name).read_bytes()
-
-
-@torch.no_grad()
-def scores_of(entry: Entry, manifest: Clips, clip: int, rate: int) -> torch.Tensor:
-    """The probabilities that the saved model gives a clip."""
-    samples = torch.from_numpy(View(manifest.clips[clip]).samples(manifest.root, rate))
-    outputs, _ = FineTunedModel.from_pretrained(entry.folder).network(samples[None], torch.tensor([len(samples)]))
-    return outputs[0, 0].softmax(0)
-
-
 BATCHES = WaveformBatchConfig(batch_size=4, max_seconds=0.5)
-SPEECH_SETTINGS = Wav2vec2Settings(
+SPEECH = Wav2vec2Settings(
     model=SMALL,
     pretraining=PretrainingSettings(
-        targets=TARGETS,
-        batches=BATCHES,
-        fit=FitConfig(steps=4, lr=1e-3, validate_every=2, keep="last", precision="fp32"),
+        targets=TARGETS, batches=BATCHES, fit=replace(WAVEFORM.fit, steps=4, lr=1e-3, validate_every=2, keep="last")
     ),
     finetuning=FinetuningSettings(
         masking=MaskConfig(share=0.1, length=3),
         label_smoothing=0.0,
         batches=BATCHES,
-        fit=FitConfig(steps=30, lr=3e-3, warmup_steps=4, validate_every=5, precision="fp32"),
+        fit=replace(WAVEFORM.fit, steps=30),
     ),
 )
-SPEECH_SPLITS: tuple[Split, ...] = ("train", "train", "train", "validation", "validation", "test")
 
 
 @pytest.fixture(scope="module")
-def tones_in_noise(tmp_path_factory: pytest.TempPathFactory) -> Clips:
-    """Low and high tones in noise, of 0.15 to 0.55 seconds, each with another phase in each frame."""
-    root = tmp_path_factory.mktemp("tones_in_noise")
-    clips = []
-    for label, pitch in (("high", 1217), ("low", 213)):
-        for number, split in enumerate(SPEECH_SPLITS):
-            rng = np.random.default_rng([number, pitch])
-            time = np.arange(round(SPEECH_RATE * (0.15 + 0.08 * number))) / SPEECH_RATE
-            sound = 0.3 * np.sin(2 * np.pi * (pitch * time + rng.random())) + rng.normal(0, 0.02, len(time))
-            name = f"{label}_{number}.wav"
-            clips.append(write_clip(root, name, sound.astype(np.float32), label, split, SPEECH_RATE))
-    return Clips.from_rows(root, clips)
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Clips:
+    """Tones in noise, from less than a patch of AST to several pieces of every network; beside them a speech model."""
+    root = tmp_path_factory.mktemp("corpus")
+    save_checkpoint(root / "speech", "wav2vec2", sample_rate=RATE)
+
+    def clip(label: str, name: str, seconds: float, split: Split) -> Clip:
+        time, rng = np.arange(round(RATE * seconds)) / RATE, np.random.default_rng([LABELS[label], len(name)])
+        sound = 0.3 * np.sin(2 * np.pi * (LABELS[label] * time + rng.random())) + rng.normal(0, 0.02, len(time))
+        return write_clip(root, f"{label}_{name}.wav", sound.astype(np.float32), RATE, label=label, split=split)
+
+    clips = [clip(label, "n" * n, 0.05 + 0.15 * n, split) for label in LABELS for n, split in enumerate(SPLITS)]
+    return Clips.from_rows(root, [*clips, clip("low", "long", 2.5 * PIECE_FRAMES / 100, "test")])
 
 
-def pretrained(session: Session, manifest: Clips, settings: Wav2vec2Settings = SPEECH_SETTINGS) -> Entry:
-    return wav2vec2(session, [waveforms(session, manifest, SPEECH_RATE)], settings, sample_rate=SPEECH_RATE)
+@pytest.fixture(scope="module")
+def sample(session: Session, corpus: Clips) -> Entry:
+    return frame_sample(session, corpus, AUDIO, CONV.tokenizer)
 
 
-def test_the_untrained_network_is_the_one_that_pre_training_begins_with(
-    session: Session, tones_in_noise: Clips
+def network_of(of: str, session: Session, corpus: Clips, sample: Entry, vectors: VectorConfig | None = None) -> Any:
+    """The network, and what reads the recordings for it."""
+    reading = reading_of(session, corpus, vectors or VectorConfig())
+    made: Network
+    match of:
+        case "conv":
+            made = convolutional(reading, sample, CONV.baselines)
+        case "ast":
+            made = ast(reading, AST)
+        case "audio_transformer":
+            made = audio_transformer(reading, WAVEFORM)
+        case _:
+            made = speech(reading, speech_source(corpus.root / "speech"), SPEECH.finetuning)
+    return made, reading
+
+
+def data_of(of: str, session: Session, clips: Clips, sample: Entry) -> Entry:
+    if of == "conv":
+        return spectrograms(session, clips, AUDIO, sample)
+    return filter_banks(session, clips) if of == "ast" else waveforms(session, clips, RATE)
+
+
+def inputs_of(of: str, view: View, root: Path, sample: Entry) -> Tensor:
+    """What a network reads of a whole recording."""
+    if of == "ast":  # filter banks, padded with silence to whole patches
+        samples = view.samples(root, 16_000)
+        padded = np.pad(samples, (0, max(-(len(samples) - 1200) % 1600, 2800 - len(samples))))
+        return filter_bank(torch.from_numpy(padded))
+    samples = view.samples(root, RATE)
+    if of == "conv":  # log-mel, the last hop filled up
+        mean, std = statistics(sample.folder)
+        return (
+            LogMel(AUDIO)(torch.from_numpy(np.pad(samples, (0, -len(samples) % AUDIO.hop_length)))[None])[0] - mean
+        ) / std
+    return torch.from_numpy(samples)
+
+
+def pieces_of(of: str, inputs: Tensor) -> Sequence[Tensor]:
+    """The pieces in which a network reads its inputs."""
+    if of == "ast":  # each begins with the last frames of the one before
+        return [inputs[first : first + frames_of(4)] for first in range(0, len(inputs) - 6, 40)]
+    return inputs.split(PIECE_FRAMES if of == "conv" else PATCHES * RATE // 40)
+
+
+@pytest.mark.parametrize(("of", "atol"), [("conv", 5e-3), ("ast", 2e-3)])
+def test_inputs_of_train_and_validation_lie_on_disk(
+    of: str, atol: float, session: Session, corpus: Clips, sample: Entry
 ) -> None:
-    random = load_file(random_wav2vec2(session, SPEECH_SETTINGS, sample_rate=SPEECH_RATE).folder / "model.safetensors")
-    still = replace(
-        SPEECH_SETTINGS.pretraining, fit=replace(SPEECH_SETTINGS.pretraining.fit, lr=1e-30, weight_decay=0.0)
+    entry, given, training = data_of(of, session, corpus, sample), AUDIOSET_STATISTICS, list[Tensor]()
+    for split in TRAINED_ON:
+        stored, clips = stored_clips(entry, split), corpus.of(split)
+        assert stored_names(entry, split) == [clip.path for clip in clips]
+        assert stored.sources[0].dtype == np.float16
+        for row, clip in enumerate(clips):
+            wanted = inputs_of(of, View(clip), corpus.root, sample)
+            training += [wanted] if split == "train" else []
+            wanted = (wanted - given.mean) / given.std if of == "ast" else wanted
+            np.testing.assert_allclose(stored.clip(row), wanted, atol=atol, rtol=2e-3)
+    if of == "ast":
+        frames = torch.cat(training)
+        measured = {"mean": float(frames.mean()), "std": float(frames.std())}
+        assert entry.read_json("statistics.json") == pytest.approx(measured, rel=1e-4)
+    else:
+        assert torch.equal(stored_std(entry), statistics(sample.folder)[1])
+
+
+NAMES = {
+    "conv": ("block_1", "block_2", "all_blocks"),
+    "ast": ("layer_2", "layer_12", "class_token"),
+    "audio_transformer": ("layer_1", "layer_2", "all_layers"),
+}
+
+
+@pytest.mark.parametrize(
+    ("of", "count", "atol"),  # other hearings are read in 16 bits
+    [("conv", 1, 1e-4), ("conv", 3, 1e-2), ("ast", 1, 1e-3), ("audio_transformer", 3, 1e-4)],
+)
+def test_features_are_the_pools_of_the_layers_over_the_hearings(
+    of: str, count: int, atol: float, session: Session, corpus: Clips, sample: Entry
+) -> None:
+    """Of the pieces of a recording, no state sees another piece; a vector for the clip has a mean alone."""
+    network, reading = network_of(of, session, corpus, sample, VectorConfig(hearings=count))
+    features = load_file(network.features(reading, of).folder / FEATURES)
+    of_clip = {f"{of}/{name}:{each}" for name in NAMES[of] for each in POOLINGS if name != "class_token"}
+    assert features.keys() == of_clip | ({f"{of}/class_token:mean"} if of == "ast" else set())
+    encoder = network.reader.body.create(seed=0).eval()
+    for row, clip in enumerate(corpus.clips):
+        heard = [inputs_of(of, View(clip, each), corpus.root, sample) for each in hearings(count, None)]
+        with torch.inference_mode():
+            read = [
+                [encoder.states(piece[None], torch.tensor([len(piece)])) for piece in pieces_of(of, inputs)]
+                for inputs in heard
+            ]
+        states = [{name: torch.cat([p[name][0][0] for p in each]).numpy() for name in each[0]} for each in read]
+        for key, found in features.items():
+            name, _, pooling = key.partition("/")[2].partition(":")
+            parts = [name] if name in states[0] else [*states[0]]  # all of them, side by side
+            wanted = [np.mean([pool(each[part], pooling) for each in states], axis=0) for part in parts]  # type: ignore[arg-type]  # mypy sees a string
+            np.testing.assert_allclose(found[row], np.concatenate(wanted), atol=atol)
+
+
+def test_the_longest_piece_decides_the_number_of_positions(session: Session, corpus: Clips, sample: Entry) -> None:
+    (network, _), data = network_of("ast", session, corpus, sample), data_of("ast", session, corpus, sample)
+    bodies = [network.source(data, longest).body for longest in (30, 1_000)]
+    assert [body.positions for body in bodies if isinstance(body, AstBody)] == [2, AST.model.patches]
+
+
+@pytest.mark.parametrize(("of", "last"), [("conv", "block_2"), ("audio_transformer", "layer_2"), ("speech", "layer_3")])
+def test_networks_learn_to_tell_tones_apart_and_again_to_the_same_bytes(
+    of: str, last: str, session: Session, corpus: Clips, sample: Entry, tmp_path: Path
+) -> None:
+    made = list[Entry]()
+    for own in (session, silent_session(tmp_path)):
+        network, reading = network_of(of, own, corpus, sample, VectorConfig(layers=("last",), poolings=("max",)))
+        made.append(network.train(reading, data_of(of, own, corpus, sample), (*LABELS,)))
+        assert not made[-1].reused
+    for name in ("model.safetensors", "config.json", CURVE):
+        assert (made[0].folder / name).read_bytes() == (made[1].folder / name).read_bytes()
+    curve = made[0].read_rows(CURVE, "curve")
+    assert min(point["validation_loss"] for point in curve) < 0.5  # nats; chance is 0.69
+    folder = network.features(reading, of, made[1]).folder
+    assert {*load_file(folder / FEATURES)} == {f"{of}/{last}:max"}
+    scores = load_file(folder / SCORES)["scores"]
+    right = [[*LABELS][best] == clip.label for best, clip in zip(scores.argmax(1), corpus.clips, strict=True)]
+    assert sum(right) >= len(right) - 2
+    inputs = inputs_of(of, View(corpus.clips[1]), corpus.root, sample)  # of one piece
+    with torch.no_grad():
+        outputs, _ = FineTunedModel.from_pretrained(made[0].folder).network(inputs[None], torch.tensor([len(inputs)]))
+    np.testing.assert_allclose(scores[1], outputs[0, 0].softmax(0), atol=1e-4)
+    if of == "speech":  # the convolutions stay as they were pre-trained, and layers do not
+        before, after = (load_file(each / "model.safetensors") for each in (corpus.root / of, made[0].folder))
+        ends = ("feature_extractor.conv_layers.0.conv.weight", "encoder.layers.0.feed_forward.output_dense.weight")
+        kept = [np.array_equal(before[f"wav2vec2.{end}"], after[f"body.transformer.{end}"]) for end in ends]
+        assert kept == [True, False]
+
+
+def test_labels_of_test_clips_are_not_used_and_clips_without_label_decide_the_entry(
+    session: Session, corpus: Clips, sample: Entry
+) -> None:
+    """The same labels in the same order, of other clips."""
+    data = data_of("conv", session, corpus, sample)
+
+    def key(*unlabelled: Clip) -> str:
+        hidden = corpus.with_columns(label=[None if clip in unlabelled else clip.label for clip in corpus.clips])
+        network, reading = network_of("conv", session, hidden, sample)
+        return str(network.train(reading, data, (*LABELS,)).key)
+
+    one, other = corpus.of("train")[-2:]
+    assert one.label == other.label
+    assert key(*corpus.of("test")) == key()
+    assert len({key(), key(one), key(other)}) == 3
+
+
+def test_several_labels_are_predicted_each_by_itself(session: Session, corpus: Clips, sample: Entry) -> None:
+    several = corpus.with_columns(label=[f"{clip.label};sounds" for clip in corpus.clips])
+    network, reading = network_of("conv", session, several, sample)
+    entry = network.train(reading, data_of("conv", session, corpus, sample), (*LABELS, "sounds"), ";")
+    scores = load_file(network.features(reading, "supervised", entry).folder / SCORES)["scores"]
+    assert scores.shape == (len(corpus.clips), 3)
+    assert (scores[:, 2] > 0.5).all()
+
+
+def pretrained(of: str, session: Session, sample: Entry, *clips: Clips) -> Entry:
+    own, *more = (data_of(of, session, each, sample) for each in clips)
+    if of == "conv":
+        return simclr(session, own, more, CONV.baselines)
+    return wav2vec2(session, [own, *more], SPEECH, sample_rate=RATE)
+
+
+@pytest.mark.parametrize("of", ["conv", "speech"])
+def test_clips_of_which_nothing_is_known_are_a_part_of_pre_training(
+    of: str, session: Session, corpus: Clips, sample: Entry, tmp_path: Path
+) -> None:
+    """Two folders are one folder with the clips of both, and one seed gives the same bytes again."""
+    more = corpus.only("test").with_columns(label=None, split="train")
+    halves = [Clips.from_rows(corpus.root, clips) for clips in (more.clips[:1], more.clips[1:])]
+    made = [pretrained(of, session, sample, corpus, *each) for each in ([], [more], halves)]
+    made.append(pretrained(of, silent_session(tmp_path), sample, corpus))
+    assert not made[-1].reused
+    assert len({entry.key for entry in made}) == 3
+    own, whole, parts, again = [(entry.folder / "model.safetensors").read_bytes() for entry in made]
+    assert own == again != whole == parts
+
+
+def test_simclr_has_weights_of_its_own_and_no_scores(session: Session, corpus: Clips, sample: Entry) -> None:
+    trained, (random, reading) = (
+        pretrained("conv", session, sample, corpus),
+        network_of("conv", session, corpus, sample),
     )
+    network = convolutional(reading, sample, CONV.baselines, simclr=trained)
+    folders = [each.features(reading, "simclr").folder for each in (network, random)]
+    learned, begun = (load_file(folder / FEATURES) for folder in folders)
+    assert learned.keys() == begun.keys()
+    assert not np.allclose(learned["simclr/block_2:mean"], begun["simclr/block_2:mean"])
+    assert not (folders[0] / SCORES).exists()
+
+
+def test_the_untrained_network_is_the_one_that_pre_training_begins_with(session: Session, corpus: Clips) -> None:
+    random = load_file(random_wav2vec2(session, SPEECH, sample_rate=RATE).folder / "model.safetensors")
+    still = replace(SPEECH.pretraining, fit=replace(SPEECH.pretraining.fit, lr=1e-30, weight_decay=0.0))
     begun, trained = (
-        load_file(pretrained(session, tones_in_noise, settings).folder / "model.safetensors")
-        for settings in (replace(SPEECH_SETTINGS, pretraining=still), SPEECH_SETTINGS)
+        load_file(
+            wav2vec2(session, [waveforms(session, corpus, RATE)], each, sample_rate=RATE).folder / "model.safetensors"
+        )
+        for each in (replace(SPEECH, pretraining=still), SPEECH)
     )
     assert begun.keys() == random.keys()
     for name, values in random.items():
         np.testing.assert_allclose(begun[name], values, atol=1e-7, err_msg=name)
     assert not all(np.allclose(trained[name], values) for name, values in random.items())
-
-
-def test_other_sound_without_labels_is_a_part_of_pre_training(session: Session, tones_in_noise: Clips) -> None:
-    more = Clips.from_rows(tones_in_noise.root, (replace(clip, split="train") for clip in tones_in_noise.of("test")))
-    data = [waveforms(session, each, SPEECH_RATE) for each in (tones_in_noise, more)]
-    both, own = wav2vec2(session, data, SPEECH_SETTINGS, sample_rate=SPEECH_RATE), pretrained(session, tones_in_noise)
-    assert both.key != own.key
-    weights = [(entry.folder / "model.safetensors").read_bytes() for entry in (both, own)]
-    assert weights[0] != weights[1]
-
-
-def test_fine_tuning_learns_to_tell_tones_apart(session: Session, tones_in_noise: Clips, tmp_path: Path) -> None:
-    save_checkpoint(tmp_path, "wav2vec2", sample_rate=SPEECH_RATE)
-    reading = reading_of(session, tones_in_noise, sample_rate=SPEECH_RATE)
-    network = speech(reading, speech_source(tmp_path), SPEECH_SETTINGS.finetuning)
-    tuned = network.train(reading, waveforms(session, tones_in_noise, SPEECH_RATE), ("high", "low"))
-    curve: Any = tuned.read_json("curve.json")["curve"]
-    assert min(point["validation_loss"] for point in curve) < 0.5  # nats; chance is 0.69
-    scores = load_file(network.features(reading, "tuned", tuned).folder / "scores.safetensors")["scores"]
-    labels = [clip.label for clip in tones_in_noise.clips]
-    right = [("high", "low")[best] == label for best, label in zip(scores.argmax(1), labels, strict=True)]
-    assert sum(right) >= 10  # of 12
-    np.testing.assert_allclose(scores[0], scores_of(tuned, tones_in_noise, 0, SPEECH_RATE), atol=1e-5)

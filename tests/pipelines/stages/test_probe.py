@@ -20,7 +20,7 @@ from pipelines.store.stage import stage
 from pipelines.store.store import Entry
 from pipelines.store.stored_features import FEATURES, StoredFeatures, method_of_key
 from tests.pipelines.tiny import silent_session
-from wordless.audio.recordings.manifest import Clip, Clips, Split
+from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.audio.recordings.splits import folds
 from wordless.base.errors import InputError
 
@@ -31,21 +31,12 @@ WORDS = ("one", "six", "two")
 
 def corpus() -> Clips:
     """Each speaker says each word; every 20th clip has no label."""
-    return Clips.from_rows(
-        Path("here"),
-        (
-            Clip(
-                path=f"{number:03}.wav",
-                num_samples=1,
-                sample_rate=8000,
-                size=1,
-                sha256=str(number),
-                label=None if number % 20 == 19 else WORDS[number % 3],
-                group=SPEAKERS[number // 3 % 4],
-            )
-            for number in range(240)
-        ),
-    )
+    labels = [None if number % 20 == 19 else WORDS[number % 3] for number in range(240)]
+    groups = [SPEAKERS[number // 3 % 4] for number in range(240)]
+    rows = enumerate(zip(labels, groups, strict=True))
+    sizes = {"num_samples": 1, "sample_rate": 8000}
+    clips = (Clip(path=f"{n:03}.wav", sha256=str(n), label=each, group=group, **sizes) for n, (each, group) in rows)
+    return Clips.from_rows(Path("here"), clips)
 
 
 def held_out(manifest: Clips) -> Clips:
@@ -160,9 +151,8 @@ def test_entries_are_put_together_and_scores_of_a_head_stand_beside_them(tmp_pat
 def test_several_labels_are_probed_and_compared(tmp_path: Path) -> None:
     plain, session, config = held_out(corpus()), silent_session(tmp_path), replace(CONFIG, label_separator=";")
     labels = [clip.label and f"{clip.label};{'soft' if int(clip.path[:3]) % 2 else 'loud'}" for clip in plain.clips]
-    clips = (replace(clip, label=label) for clip, label in zip(plain.clips, labels, strict=True))
     entry = stored(session, "features", representations(plain))
-    found = together(session, Clips.from_rows(plain.root, clips), [entry], config).read_json("probe.json")
+    found = together(session, plain.with_columns(label=labels), [entry], config).read_json("probe.json")
     assert found["classes"] == ["loud", "one", "six", "soft", "two"]
     compared = compare(ProbedFolds(probes={("ann", 0): found}, by="split", config=config))
     assert compared.metric == "mean_average_precision"
@@ -176,17 +166,15 @@ def test_folds_that_cannot_be_probed_are_refused_before_anything_is_trained() ->
     manifest = corpus()
     (unlabelled,) = require_probeable(folds(manifest, "group"), CONFIG, by="group")
     assert re.search(r"\b12 of 240 clips\b.*\blabel\b", unlabelled)
-    rare = (
-        replace(clip, label="rare") if clip.group in ("bob", "cem") and clip.label == "six" else clip
-        for clip in manifest.clips
-    )
+    labels = ["rare" if clip.group in ("bob", "cem") and clip.label == "six" else clip.label for clip in manifest.clips]
     told = r"'bob' held out\b.*\b1 of 4 classes\b.*\btrain\b.*\brare\b.*\b3 groups"
     with pytest.raises(InputError, match=told) as refused:
-        require_probeable(folds(Clips.from_rows(manifest.root, rare), "group"), CONFIG, by="group")
+        require_probeable(folds(manifest.with_columns(label=labels), "group"), CONFIG, by="group")
     assert "corpus.split" not in str(refused.value)
-    alone = (replace(clip, label="rare") if clip.split == "test" else clip for clip in held_out(manifest).clips)
+    fold = held_out(manifest)
+    labels = ["rare" if clip.split == "test" else clip.label for clip in fold.clips]
     with pytest.raises(InputError, match=r"\btrain\b.*\brare\b.*corpus\.split\b") as refused:
-        require_probeable([Clips.from_rows(manifest.root, alone, name="test")], CONFIG, by=None)
+        require_probeable([replace(fold.with_columns(label=labels), name="test")], CONFIG, by=None)
     assert not re.search("fold|group|held out", str(refused.value))
 
 
@@ -234,18 +222,11 @@ def test_all_layers_of_each_network_are_probed_with_its_input_beside_them(tmp_pa
     np.testing.assert_array_equal(beside, wanted)
 
 
-def many_speakers() -> Clips:
-    """Of 40 speakers, 24 are tested."""
-    splits: tuple[Split, ...] = ("train", "validation", "test", "test", "test")
-    clips = (
-        replace(clip, group=f"speaker {number // 6}", split=splits[number // 6 % 5])
-        for number, clip in enumerate(corpus().clips)
-    )
-    return Clips.from_rows(Path("here"), clips)
-
-
 def test_intervals_of_layers_and_curves_are_over_speakers_as_those_of_the_table(tmp_path: Path) -> None:
-    session, manifest = silent_session(tmp_path), many_speakers()
+    """Of 40 speakers, 24 are tested."""
+    splits, groups = ("train", "validation", "test", "test", "test"), [number // 6 for number in range(240)]
+    session, manifest = silent_session(tmp_path), corpus()
+    manifest = manifest.with_columns(group=[*map(str, groups)], split=[splits[group % 5] for group in groups])
     entries = [stored(session, "features", representations(manifest))]
     found = together(session, manifest, entries, CONFIG).read_json("probe.json")
     compared = compare(ProbedFolds(probes={("test", CONFIG.seed): found}, by="split", config=CONFIG))

@@ -1,8 +1,10 @@
-"""The store: whole or not at all, made once, refused when it has changed."""
+"""The store: whole or not at all, made once, refused when it has changed, and deleted when nobody uses it."""
 
+import fcntl
 import json
 import multiprocessing
 import os
+import re
 import signal
 import subprocess
 import time
@@ -19,6 +21,8 @@ from hypothesis import strategies as st
 
 from pipelines.store.store import BEGUN, ENTRY, TIMINGS, Recipe, Store, checkpoints_of, note_finished, write_json
 from pipelines.store.stored_features import ROWS_AT_ONCE, joined_rows, stacked_rows
+from pipelines.store.unused import SECONDS_PER_DAY, delete_unused, is_unused, stored_entries
+from tests.calling import Command
 from tests.hostile.measured import at_most_seconds
 from wordless.base.errors import InputError
 
@@ -44,25 +48,6 @@ def made(store: Store, recipe: Recipe = RECIPE) -> Path:
 def test_the_key_does_not_depend_on_order(values: dict[str, int | str | None]) -> None:
     turned: Mapping[str, object] = dict(reversed(values.items()))
     assert replace(RECIPE, arguments=values).key == replace(RECIPE, arguments=turned).key
-
-
-def test_the_key_depends_on_all_that_decides() -> None:
-    terms: tuple[Mapping[str, object], ...] = ({"terms": 4}, {"terms": 3.0}, {"more": 3})
-    others = [replace(RECIPE, arguments={**RECIPE.arguments, **each}) for each in terms]
-    recipes = [RECIPE, replace(RECIPE, stage="products"), replace(RECIPE, version=2), *others]
-    assert len({recipe.key for recipe in recipes}) == len(recipes)
-
-
-def test_what_was_made_is_found(store: Store) -> None:
-    assert store.find(RECIPE) is None
-    folder = made(store)
-    entry = store.find(RECIPE)
-    assert entry is not None
-    assert (entry.folder, entry.key, entry.reused) == (folder, RECIPE.key, True)
-    assert entry.read_json("terms.json") == {"terms": [1, 2, 3]}
-    assert not store.partial(RECIPE).exists()
-    recorded = entry.read_json(ENTRY)
-    assert recorded["arguments"] == RECIPE.arguments
 
 
 def interrupted(store: Store) -> None:
@@ -263,6 +248,71 @@ def test_a_killed_process_lets_go_of_its_lock(store: Store) -> None:
     assert holder.exitcode == -signal.SIGKILL
     with store.locked(RECIPE, waited.append):
         assert len(waited) == 1
+
+
+def long_ago(*files: Path) -> None:
+    for file in files:
+        os.utime(file, times=(0, time.time() - 2.1 * SECONDS_PER_DAY))
+
+
+def test_an_entry_that_nobody_used_for_so_long_is_deleted(store: Store) -> None:
+    long_ago(made(store) / TIMINGS)
+    ((entry, size),) = stored_entries(store.root).items()
+    assert size > 100
+    assert [is_unused(entry, days=days) for days in (1, 2, 3)] == [True, True, False]
+    assert not delete_unused(entry, days=3)
+    assert store.find(RECIPE) is not None  # which uses it
+    assert not delete_unused(entry, days=2)
+    long_ago(entry / TIMINGS)
+    assert delete_unused(entry, days=2)
+    assert not stored_entries(store.root)
+    assert [path.suffix for path in (store.root / "sums").iterdir()] == [".lock"]
+    assert store.find(RECIPE) is None
+
+
+def test_an_entry_that_a_process_makes_now_stays(store: Store) -> None:
+    long_ago((folder := made(store)) / TIMINGS)
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert not delete_unused(folder, days=1)
+    assert folder.is_dir()
+
+
+def test_a_killed_stage_is_deleted_with_its_checkpoints(store: Store) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        interrupted(store)
+    (begun,) = stored_entries(store.root)
+    assert not delete_unused(begun, days=1)
+    long_ago(*begun.parent.glob(f"{RECIPE.key}.*"))
+    assert delete_unused(begun, days=1)
+    assert not list(begun.parent.glob(f"{RECIPE.key}.[pc]*"))
+
+
+@pytest.mark.parametrize("verify", ["--verify", "verify=true"])
+def test_a_byte_that_changed_under_the_same_size_and_time_is_found(
+    verify: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call, root = Command("store", monkeypatch, capsys), tmp_path / "a store"
+    with Store(root).making(RECIPE) as folder:
+        (folder / "sum.bin").write_bytes(bytes(2_000_000))
+    with Store(root).making(replace(RECIPE, stage="lm")) as folder:
+        (folder / "x").write_text("6")
+    (root / "lm" / "0123456789abcdef.partial").mkdir()
+    file = Store(root).folder(RECIPE) / "sum.bin"
+    code, listed, _ = call(verify, f"store.root={root}")
+    assert code == 0
+    assert f"sums                   {RECIPE.key}         2.0 MB  whole" in listed
+    assert "2 entries, 2.0 MB, 0 damaged" in listed
+    before = file.stat()
+    file.write_bytes(bytes(1_000_000) + b"1" + bytes(999_999))
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert call(f"store.root={root}")[0] == 0  # size and time are those that were noted
+    code, listed, told = call(verify, f"store.root={root}")
+    assert code == 2
+    assert re.search(rf"{file} .*changed", listed)
+    assert "2 entries, 2.0 MB, 1 damaged" in listed
+    assert re.match(rf"wordless store: {file.parent} .*\bchanged\b", told)
+    assert told.count("\n") == 1
 
 
 def test_rows_are_stacked_and_blocks_joined_in_their_order() -> None:

@@ -25,7 +25,7 @@ from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.jobs import conftest as finetuning
 from tests.pipelines.tiny import silent_session
 from tests.pipelines.tiny_chain import TINY, composed
-from tests.pipelines.tracking.records import READERS, Record, prepare
+from tests.pipelines.tracking.records import READERS, prepare
 from wordless.base.errors import InputError
 from wordless.base.machine import Batch
 from wordless.training.options import FitConfig, Point
@@ -45,24 +45,19 @@ class Numbers(Batch):
 
 
 class Noise:
-    """Batches that are functions of the step."""
+    """Batches that are functions of the step; one step may raise an error."""
 
-    def batch(self, step: int, part: int = 0, parts: int = 1) -> Numbers:
-        return Numbers(x=torch.from_numpy(np.random.default_rng([7, step]).normal(size=(8, 4)).astype(np.float32)))
-
-
-def loss(model: nn.Module, batch: Numbers) -> tuple[Tensor, int]:
-    return ((model(batch.x) - batch.x.flip(1)) ** 2).sum(), len(batch.x)
-
-
-class Killed(Noise):
-    def __init__(self, at: int, error: type[BaseException]) -> None:
+    def __init__(self, at: int | None = None, error: type[BaseException] = KeyboardInterrupt) -> None:
         self.at, self.error = at, error
 
     def batch(self, step: int, part: int = 0, parts: int = 1) -> Numbers:
         if step == self.at:
             raise self.error
-        return super().batch(step, part, parts)
+        return Numbers(x=torch.from_numpy(np.random.default_rng([7, step]).normal(size=(8, 4)).astype(np.float32)))
+
+
+def loss(model: nn.Module, batch: Numbers) -> tuple[Tensor, int]:
+    return ((model(batch.x) - batch.x.flip(1)) ** 2).sum(), len(batch.x)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,13 +75,13 @@ class Place:
         command = f"wordless run name={self.name}"
         return TrackedRun(name=self.name, folder=self.folder, command=command, config=CONFIG, version="1", commit="abc")
 
-    def train(self, *names: str, batches: Noise | None = None, fit: FitConfig = FIT) -> Entry:
+    def train(self, *names: str, batches: Noise | None = None) -> Entry:
         """Train, or find what was trained before, and come to an outcome, as a run does."""
         self.folder.mkdir(exist_ok=True)
         tracking = Tracking(names, self.run, self.said.append)
         session = replace(silent_session(self.root), folder=self.folder, tracking=tracking)
         with tracked(tracking):
-            entry = tiny_model(session, batches or Noise(), fit)
+            entry = tiny_model(session, batches or Noise(), FIT)
             report = self.folder / "report.html"
             report.write_text("<html>the report</html>")
             figure = Figure()
@@ -108,81 +103,59 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
     return Place(root=tmp_path)
 
 
-def require_whole(name: str, record: Record, entry: Entry) -> None:
-    """The record has every step of the stored curve once, in order, with its losses and learning rates."""
-    stored = entry.read_rows(CURVE, "curve")
-    assert [point["step"] for point in stored] == STEPS
-    for value in ("train_loss", "validation_loss"):
-        assert record.curves[f"{TRAINING}/{value}"] == [
-            (point["step"], pytest.approx(point[value], rel=1e-6)) for point in stored
-        ]
-    rates = [(step, pytest.approx(FIT.learning_rate(step - 1), rel=1e-6)) for step in STEPS]
-    assert record.curves[f"{TRAINING}/learning_rate"] == rates
-    figures = FIGURE_NAMES.get(name, FIGURES)
-    assert {key: record.figures[key] for key in figures} == pytest.approx(figures)
-    assert {key: record.config[key] for key in CONFIG} == CONFIG
-    assert (record.name, record.state, record.report) == ("x", "finished", "<html>the report</html>")
-    assert record.pictures == 1
-
-
 @pytest.mark.parametrize("name", NAMES)
-def test_a_run_is_recorded_whole_and_a_resumed_one_is_not_doubled(
-    name: str, place: Place, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("error", "state"), [(KeyboardInterrupt, "killed"), (RuntimeError, "failed")])
+def test_a_stopped_run_is_completed_and_nothing_is_recorded_twice(
+    name: str, error: type[BaseException], state: str, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed between two points, resumed, and called once more when all is finished."""
+    """Stopped between two points, resumed, and called once more when all is finished.
+
+    What another run trained in between completes the curve. In the end the record has every step once, in order.
+    """
     prepare(name, place.root, monkeypatch)
-    with pytest.raises(KeyboardInterrupt):
-        place.train(name, batches=Killed(5, KeyboardInterrupt))
+    with pytest.raises(error):
+        place.train(name, batches=Noise(5, error))
     half = READERS[name](place.folder)
-    assert half.state == "killed"
+    assert half.state == state
     for value in ("train_loss", "steps_per_second"):
         assert [step for step, _ in half.curves[f"{TRAINING}/{value}"]] == [2, 4]
+    if state == "failed":
+        replace(place, name="other").train()
     for _ in range(2):
-        entry = place.train(name)
-        require_whole(name, READERS[name](place.folder), entry)
+        stored, record = place.train(name).read_rows(CURVE, "curve"), READERS[name](place.folder)
+        assert [point["step"] for point in stored] == STEPS
+        for value in ("train_loss", "validation_loss"):
+            losses = [(point["step"], pytest.approx(point[value], rel=1e-6)) for point in stored]
+            assert record.curves[f"{TRAINING}/{value}"] == losses
+        rates = [(step, pytest.approx(FIT.learning_rate(step - 1), rel=1e-6)) for step in STEPS]
+        assert record.curves[f"{TRAINING}/learning_rate"] == rates
+        figures = FIGURE_NAMES.get(name, FIGURES)
+        assert {key: record.figures[key] for key in figures} == pytest.approx(figures)
+        assert {key: record.config[key] for key in CONFIG} == CONFIG
+        assert (record.name, record.state, record.report) == ("x", "finished", "<html>the report</html>")
+        assert record.pictures == 1
     assert place.said == []
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_what_another_run_trained_in_between_completes_the_curve(
-    name: str, place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    prepare(name, place.root, monkeypatch)
-    with pytest.raises(RuntimeError):
-        place.train(name, batches=Killed(5, RuntimeError))
-    assert READERS[name](place.folder).state == "failed"
-    replace(place, name="other").train()
-    entry = place.train(name)
-    require_whole(name, READERS[name](place.folder), entry)
 
 
 # What a failing tracker costs
 
 
-def test_a_server_that_does_not_answer_costs_nothing(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    prepare("mlflow", place.root, monkeypatch)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # nobody listens there
-    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    entry = place.train("mlflow")
-    assert [point["step"] for point in entry.read_rows(CURVE, "curve")] == STEPS
-    (line,) = place.said
-    assert re.match(r"WARNING   MLflow\b.*\bMlflowException\b", line)
-
-
-@pytest.mark.parametrize(("name", "taken"), [("tensorboard", "tensorboard"), ("wandb", "tracking")])
-def test_a_folder_that_cannot_be_written_costs_nothing(
-    name: str, taken: str, place: Place, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize("name", NAMES)
+def test_a_tracker_that_cannot_write_costs_nothing(name: str, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     prepare(name, place.root, monkeypatch)
     place.folder.mkdir()
-    if name == "tensorboard":
-        (place.folder / taken).symlink_to("/proc/self/nowhere")
-    else:
-        (place.folder / taken).write_text("a file where a folder should be")
+    match name:
+        case "tensorboard":
+            (place.folder / "tensorboard").symlink_to("/proc/self/nowhere")
+        case "mlflow":
+            monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # nobody listens there
+            monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        case _:
+            (place.folder / "tracking").write_text("a file where a folder should be")
     entry = place.train(name)
     assert [point["step"] for point in entry.read_rows(CURVE, "curve")] == STEPS
-    assert len(place.said) == 1, place.said
-    assert place.said[0].startswith(f"WARNING   {TRACKERS[name].title} ")
+    (line,) = place.said
+    assert re.match(rf"WARNING   {TRACKERS[name].title} .*\w(Error|Exception): ", line)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # of TensorBoard's own thread

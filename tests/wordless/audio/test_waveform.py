@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 from torch import Tensor
 
 from wordless.audio.mono import as_waveform, mono
-from wordless.audio.padding import EQUAL_RATIO, SIMILAR_RATIO, inside, join_groups, read_by_length
+from wordless.audio.padding import EQUAL_RATIO, SIMILAR_RATIO, read_by_length
 from wordless.audio.reading import read
 from wordless.audio.waveform import Waveform, wav_file
 from wordless.base.array_types import FloatArray
@@ -126,23 +126,6 @@ def test_channels_last_are_channels(channels: int) -> None:
         assert np.array_equal(mono(torch.from_numpy(stacked.T.copy()), channel=1), SOUND)  # stereo may come first
     with pytest.raises(InputError, match=rf"{channels} channels"):
         mono(stacked, channel=channels)
-
-
-def test_frames_before_the_end_of_a_clip_are_its_own() -> None:
-    found = inside(torch.zeros(3, 4, 2), torch.tensor([4, 0, 2]))
-    assert found.tolist() == [[True] * 4, [False] * 4, [True, True, False, False]]
-
-
-def test_groups_become_one_batch_in_its_order_with_time_last_but_one() -> None:
-    """Clips 2 and 0 are one group of a single frame; clip 1 has two frames and is the other group."""
-    short, long = torch.tensor([[[2.0]], [[5.0]]]), torch.tensor([[[3.0], [4.0]]])
-    joined = join_groups([short, long], torch.tensor([2, 0, 1]))
-    assert joined.tolist() == [[[5.0], [0.0]], [[3.0], [4.0]], [[2.0], [0.0]]]
-    groups = [torch.ones(1, 3, 2, 5), torch.ones(2, 3, 4, 5)]
-    assert join_groups(groups, torch.tensor([0, 1, 2])).sum((1, 3)).tolist() == [[15.0, 15.0, 0.0, 0.0]] + 2 * [
-        [15.0] * 4
-    ]
-    assert join_groups([each[:, :0] for each in groups], torch.tensor([0, 1, 2])).shape == (3, 0, 4, 5)
 
 
 @pytest.mark.parametrize("ratio", [EQUAL_RATIO, SIMILAR_RATIO, torch.inf])

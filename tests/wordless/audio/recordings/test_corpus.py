@@ -5,7 +5,6 @@ import os
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ import soundfile
 from tests.wordless.audio.conftest import Tone
 from wordless.audio.recordings.corpus import CONFLICTING, CorpusConfig, build_manifest, find_recordings
 from wordless.audio.recordings.description import ColumnConfig
-from wordless.audio.recordings.inspection import inspect
 from wordless.audio.recordings.manifest import Rejected
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.errors import InputError
@@ -280,12 +278,6 @@ def test_a_root_that_no_folder_can_be_is_refused(tmp_path: Path, root: str, mess
         find_recordings(CorpusConfig(table=str(tmp_path / "fairseq.tsv")))
 
 
-def test_a_folder_of_the_root_may_be_held_out(tmp_path: Path, tone: Tone) -> None:
-    write_files(tmp_path, {"dev/a/1.wav": "", "eval/a/2.wav": ""}, tone)
-    split = SplitConfig(by="folder", test=("eval",), validation_fraction=0)
-    assert divided(CorpusConfig(root=str(tmp_path), split=split)) == {"dev/a/1.wav": "train", "eval/a/2.wav": "test"}
-
-
 def test_a_corpus_without_a_fit_recording_gives_the_reasons(tmp_path: Path, tone: Tone) -> None:
     tone("short.wav", seconds=0.01)
     for name in ("a.wav", "b.wav"):
@@ -435,18 +427,3 @@ def test_missing_files_may_be_set_aside(tmp_path: Path, tone: Tone) -> None:
     assert [clip.path for clip in manifest.clips] == ["0.wav"]
     assert [each.path for each in rejected] == ["1.wav", "2.wav"]
     assert all("t.tsv:" in each.reason for each in rejected)
-
-
-def test_the_same_recordings_elsewhere_are_the_same_corpus(tmp_path: Path, tone: Tone) -> None:
-    for name in ("here/a.wav", "here/b/c.wav"):
-        path = tone(name)
-        copy = tmp_path / name.replace("here", "there")
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        copy.write_bytes(path.read_bytes())
-    manifests = [
-        build_manifest(
-            CorpusConfig(root=str(tmp_path / name), split=ALL_TRAIN), inspector=partial(inspect, workers=workers)
-        )[0]
-        for name, workers in (("here", 1), ("there", 3))
-    ]
-    assert manifests[0].clips == manifests[1].clips

@@ -77,12 +77,6 @@ def test_folders_are_known_by_their_usual_names_or_by_patterns() -> None:
     assert [each.split for each in divided] == ["train", "train", "validation", "test"]
 
 
-def test_a_table_may_leave_validation_to_be_drawn() -> None:
-    clips = [clip(f"{n}.wav", split="test" if n < 10 else "train") for n in range(50)]
-    divided, _ = split_clips(clips, SplitConfig(by="table"))
-    assert Counter(each.split for each in divided) == {"train": 36, "validation": 4, "test": 10}
-
-
 @given(
     st.lists(st.tuples(st.sampled_from("abc"), st.none() | st.integers(0, 9)), min_size=13, max_size=60),
     st.integers(0, 5),

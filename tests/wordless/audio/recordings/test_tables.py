@@ -33,24 +33,6 @@ def rows(folder: Path, name: str, text: str | bytes) -> tuple[Clip, ...]:
     return read_table(path).clips
 
 
-@pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("t.tsv", "path\tlabel\tgroup\tindex\tfold\tsplit\nx/a 1.wav\tup\tanna\t3\t1\tdev\n"),
-        ("t.csv", 'Path,Label,Group,Index,Fold,Split,Other\r\n"x/a 1.wav",up,anna,3,1,valid,"a, b"\r\n\r\n'),
-        ("t.csv", b"\xef\xbb\xbfsplit,path,fold,index,group,label\nVAL,x/a 1.wav,1,3,anna,up"),
-        ("t.csv", b'\xef\xbb\xbfPath;Label;Group;Index;Fold;Split;Other\r\n"x/a 1.wav";up;anna;3;1;dev;"a; b, c"\r\n'),
-        ("t.csv", "path\tlabel\tgroup\tindex\tfold\tsplit\nx/a 1.wav\tup\tanna\t3\t1\tdev\n"),
-        ("t.jsonl", '{"audio_filepath": "x/a 1.wav", "duration": 1.5, "command": "up", "speaker": "anna", "index": 3, '
-         '"fold": 1, "split": "validation", "text": null}\n\n'),
-    ],
-)  # fmt: skip
-def test_each_format_says_the_same(tmp_path: Path, name: str, text: str | bytes) -> None:
-    (row,) = rows(tmp_path, name, text)
-    assert row.path == "x/a 1.wav"
-    assert bare(row) == candidate(label="up", group="anna", index=3, fold="1", split="validation")
-
-
 def test_cells_may_be_empty_quoted_or_divided_by_semicolons(tmp_path: Path) -> None:
     first, second = rows(tmp_path, "t.csv", 'path;start;end;label\r\n"a, b.wav";2,5;4,25;up, down\r\na.wav;3.5;;up\r\n')
     assert first.path == "a, b.wav"
@@ -194,33 +176,42 @@ def test_problems_name_the_line(tmp_path: Path, name: str, text: str | bytes, li
 
 
 UP = candidate(label="up", group="anna")
+FULL = replace(UP, index=3, fold="1", split="validation")
 
 
 @pytest.mark.parametrize(
-    ("name", "text"),
+    ("said", "name", "text"),
     [
-        ("t.csv", 'path, label, group\na b.wav, "up", "anna"\n'),
-        ("t.csv", '"path" , "label" , "group"\n"a b.wav" , "up" , "anna" \n'),
-        ("t.csv", 'path; label; group\n"a b.wav"; "up"; anna \n'),
-        ("t.csv", 'path|label|group\na b.wav|up|anna\n'),
-        ("t.csv", 'path\t label\t group\na b.wav\t "up"\t "anna"\n'),
-        ("t.tsv", "path\tlabel\tgroup\na b.wav\t up \tanna\n"),
-        ("t.tsv", '"path"\t"label"\t"group"\n"a b.wav"\t"up"\t"anna"\n'),
-        ("t.txt", "\n\r\npath,label,group\na b.wav,up,anna\n"),
-        ("t.csv", "path,label,group\ra b.wav,up,anna\r"),
-        ("t.tsv", "path\tlabel\tgroup\ra b.wav\tup\tanna"),
-        ("t.txt", "path\tlabel\tgroup\r\na b.wav\tup\tanna\r\n".encode("utf-16")),
-        ("t.csv", "path,label,group\r\na b.wav,up,anna\r\n".encode("utf-16-le")),
-        ("t.csv", "path,label,group\r\na b.wav,up,anna\r\n".encode("utf-16-be")),
-        ("t.jsonl", '\ufeff{"path": "a b.wav", "label": "up", "group": "anna"}\r{"path": "b.wav"}\r'),
-        ("t.json", '[\n  {\n    "path": "a b.wav",\n    "label": "up",\n    "group": "anna"\n  }\n]\n'),
-        ("t.json", '{\n  "path": "a b.wav",\n  "label": "up",\n  "group": "anna"\n}\n{\n  "path": "b.wav"\n}\n'),
-        ("t.txt", 'path\tlabel\tgroup\n"a b.wav"\t"up"\tanna\n'),
+        (FULL, "t.tsv", "path\tlabel\tgroup\tindex\tfold\tsplit\na b.wav\tup\tanna\t3\t1\tdev\n"),
+        (FULL, "t.csv", 'Path,Label,Group,Index,Fold,Split,Other\r\n"a b.wav",up,anna,3,1,valid,"a, b"\r\n\r\n'),
+        (FULL, "t.csv", b"\xef\xbb\xbfsplit,path,fold,index,group,label\nVAL,a b.wav,1,3,anna,up"),
+        (FULL, "t.csv", b'\xef\xbb\xbfPath;Label;Group;Index;Fold;Split;Other\r\n"a b.wav";up;anna;3;1;dev;"a; b"\r\n'),
+        (FULL, "t.csv", "path\tlabel\tgroup\tindex\tfold\tsplit\na b.wav\tup\tanna\t3\t1\tdev\n"),
+        (FULL, "t.jsonl", '{"audio_filepath": "a b.wav", "duration": 1.5, "command": "up", "speaker": "anna", '
+         '"index": 3, "fold": 1, "split": "validation", "text": null}\n\n'),
+        (UP, "t.csv", 'path, label, group\na b.wav, "up", "anna"\n'),
+        (UP, "t.csv", '"path" , "label" , "group"\n"a b.wav" , "up" , "anna" \n'),
+        (UP, "t.csv", 'path; label; group\n"a b.wav"; "up"; anna \n'),
+        (UP, "t.csv", 'path|label|group\na b.wav|up|anna\n'),
+        (UP, "t.csv", 'path\t label\t group\na b.wav\t "up"\t "anna"\n'),
+        (UP, "t.tsv", "path\tlabel\tgroup\na b.wav\t up \tanna\n"),
+        (UP, "t.tsv", '"path"\t"label"\t"group"\n"a b.wav"\t"up"\t"anna"\n'),
+        (UP, "t.txt", "\n\r\npath,label,group\na b.wav,up,anna\n"),
+        (UP, "t.csv", "path,label,group\ra b.wav,up,anna\r"),
+        (UP, "t.tsv", "path\tlabel\tgroup\ra b.wav\tup\tanna"),
+        (UP, "t.txt", "path\tlabel\tgroup\r\na b.wav\tup\tanna\r\n".encode("utf-16")),
+        (UP, "t.csv", "path,label,group\r\na b.wav,up,anna\r\n".encode("utf-16-le")),
+        (UP, "t.csv", "path,label,group\r\na b.wav,up,anna\r\n".encode("utf-16-be")),
+        (UP, "t.jsonl", '\ufeff{"path": "a b.wav", "label": "up", "group": "anna"}\r{"path": "b.wav"}\r'),
+        (UP, "t.json", '[\n  {\n    "path": "a b.wav",\n    "label": "up",\n    "group": "anna"\n  }\n]\n'),
+        (UP, "t.json", '{\n  "path": "a b.wav",\n  "label": "up",\n  "group": "anna"\n}\n{\n  "path": "b.wav"\n}\n'),
+        (UP, "t.txt", 'path\tlabel\tgroup\n"a b.wav"\t"up"\tanna\n'),
     ],
 )  # fmt: skip
-def test_each_way_of_writing_says_the_same(tmp_path: Path, name: str, text: str | bytes) -> None:
-    row = rows(tmp_path, name, text)[0]
-    assert (row.path.strip(), bare(row)) == ("a b.wav", UP)
+def test_each_format_and_way_of_writing_says_the_same(tmp_path: Path, said: Clip, name: str, text: str | bytes) -> None:
+    row, *others = rows(tmp_path, name, text)
+    assert (row.path.strip(), bare(row)) == ("a b.wav", said)
+    assert [each.path for each in others] in ([], ["b.wav"])
 
 
 TABLE = "name\tSpecies\tsite\tbegin\tlength\tn\tpart\nb.wav\tcrow\tmarsh\t1.5\t2\t7\tdev\n"

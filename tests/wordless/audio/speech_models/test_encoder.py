@@ -12,10 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file, save_file
 from torch import nn
-from transformers import (
-    AutoFeatureExtractor,
-    AutoModel,
-)
+from transformers import AutoFeatureExtractor, AutoModel
 
 from tests.wordless.audio.speech_models.checkpoints import FIELD, KINDS, STRIDE, save_checkpoint
 from wordless.audio import speech_models as reading

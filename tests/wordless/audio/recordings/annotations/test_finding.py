@@ -18,6 +18,7 @@ from tests.wordless.audio.recordings.annotations.annotated_files import (
     RATE,
     RECORDING,
     Part,
+    cut,
     raven,
     supervision,
     textgrid_text,
@@ -246,6 +247,12 @@ def case(files: Mapping[str, str | bytes], clips: Mapping[str, str | None], *tol
     return Case(files, spans, options, told)
 
 
+SOURCE = '{"id": "a", "start": %s, "duration": 1, "recording": {"sources": [{"type": "%s", "source": "%s"}]}}'
+NO_CUTS = [
+    '{"id": 1, "start": 1', '{"id": "b"}', '{"id": "c", "type": "MixedCut", "tracks": []}', "[1]",
+    SOURCE % ("1" + "0" * 400, "file", "field.wav"), SOURCE % (1, "command", "sox x |"),
+    *(SOURCE % (1, "file", each) for each in ("x" * 300 + ".wav", "a\\ud800b", "a\\u0000b", "/root/" * 2000)),
+]  # fmt: skip
 KEYS = (
     '{"id": "1", "recording_id": "r", "path": "field.wav", "start": 1, "duration": 1, "label": "x"}'  # of lhotse, too
 )
@@ -300,6 +307,9 @@ CASES = {
     **{f"{number}: {kind} that is broken": case(OTHER | {f"field.{kind}": content}, X, f"field.wav: .*{told}")
        for number, (kind, content, told) in enumerate(BROKEN)},
     "lhotse: two channels of equal times": case(lhotse_files("Resample"), {"0,1": "word0"}, "channel"),
+    "lhotse: lines that it does not write": case(
+        {"field_cuts.jsonl": "\n".join([json.dumps(cut(0)), json.dumps(cut(1)), *NO_CUTS])}, dict(EXPECTED),
+        *(f"field_cuts.jsonl:{number}" for number in range(3, 3 + len(NO_CUTS)))),
     "lhotse: a changed recording": case(OTHER | lhotse_files("Speed"), X, "annotations beside", "Speed", "Speed"),
     "a table with keys of lhotse and paths": case({"t.jsonl": KEYS}, {"1,2": "x"}, table="t.jsonl"),
     "Kaldi without some segments": case(
@@ -399,26 +409,6 @@ def test_pipes_and_folders_named_as_annotations_are_left_alone(folder: Path) -> 
     os.mkfifo(folder / "field.jsonl")
     (folder / "field.txt").symlink_to(folder / "missing.txt")
     assert named(corpus(folder)[0]) == [("field.wav", None)]
-
-
-def test_lines_of_json_that_no_lhotse_writes_are_set_aside(folder: Path) -> None:
-    write_files(folder, KINDS["lhotse cuts"])
-    lines = ['{"id": 1, "start": 1', '{"id": "b"}', '{"id": "c", "type": "MixedCut", "tracks": []}', "[1]"]
-    source = '{"id": "%s", "start": %s, "duration": 1, "recording": {"sources": [{"type": "%s", "source": "%s"}]}}'
-    lines += [
-        source % ("d", "1" + "0" * 400, "file", "field.wav"),
-        source % ("e", 1, "command", "sox x |"),
-        source % ("f", 1, "file", "x" * 300 + ".wav"),
-        source % ("g", 1, "file", "a\\ud800b"),
-        source % ("h", 1, "file", "a\\u0000b"),
-        source % ("i", 1, "file", "/root/" * 2000),
-    ]
-    path = folder / "field_cuts.jsonl"
-    path.write_text(path.read_text() + "\n".join(lines) + "\n")
-    clips, rejected = corpus(folder)
-    assert named(clips) == EXPECTED
-    assert len(rejected) == len(lines)
-    assert all(f"field_cuts.jsonl:{number}" in reasons(rejected) for number in range(3, 3 + len(lines)))
 
 
 TWO_TIERS: dict[str, str | bytes] = {"field.TextGrid": textgrid_text({"birds": PARTS, "calls": PARTS[:2]})}

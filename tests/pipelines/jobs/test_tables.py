@@ -1,4 +1,4 @@
-"""``wordless predict``, as a user calls it."""
+"""``wordless score`` and ``wordless predict``: a line and a row for each recording."""
 
 import json
 import re
@@ -7,18 +7,69 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import soundfile
 
 from lm.finetuned import FineTunedModel
-from tests.calling import predict, publish
+from lm.model import LanguageModel
+from tests.calling import predict, publish, score
 from tests.hub import serving, use_hub
 from tests.pipelines.jobs.conftest import Finetuned, write_tone
 from tests.pipelines.tiny import AUDIO
 from tests.rejected import read_rejected
+from tokenizer.tokenizer import Tokenizer
 from wordless.audio.levels import trim_ends
 from wordless.audio.reading import read
 from wordless.base.errors import InputError
+
+
+def options(model: Path, recordings: Path | str, **others: object) -> dict[str, object]:
+    return {"model": str(model), "input": str(recordings), "device": "cpu", "workers": 1, **others}
+
+
+def test_lines_and_tables_hold_the_probabilities_of_what_can_be_read(
+    run_folder: Path, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("scores.tsv", "scores.json", "scores.parquet"):
+        score(options(run_folder, recordings, output=str(tmp_path / name)))
+    (broken := tmp_path / "broken.wav").write_bytes(b"RIFF")
+    score(options(run_folder, f"[{recordings / 'a.wav'},{broken}]", output=str(tmp_path / "scores.txt")))
+    (rejected,) = read_rejected(tmp_path / "scores.txt.rejected.tsv")
+    assert rejected.path == str(broken)
+    tokenizer = Tokenizer.from_pretrained(run_folder / "tokenizer")
+    model = LanguageModel.from_pretrained(run_folder / "lm")
+    rows = json.loads((tmp_path / "scores.json").read_text())
+    names = ("a.wav", "b.flac", "c.ogg", "d.wav", "more of them/a.wav", "more of them/e.wav")
+    assert [row["path"] for row in rows] == [str(recordings / name) for name in names]
+    for row in rows:
+        codes = tokenizer.encode_file(Path(row["path"]))
+        nats = model.log_probabilities(codes).astype(float)
+        assert row["log_probability_per_second"] == pytest.approx(nats.sum() / codes.seconds, rel=1e-6)
+        assert row["log_probability"] == pytest.approx(nats.sum(), rel=1e-6)
+        assert row["nats_per_code"] == pytest.approx(-nats.mean(), rel=1e-6)
+    assert pq.read_table(tmp_path / "scores.parquet").to_pylist() == rows
+    head, *lines = (tmp_path / "scores.tsv").read_text().splitlines()
+    assert [dict(zip(head.split("\t"), line.split("\t"), strict=True)) for line in lines] == [
+        {name: str(value) for name, value in row.items()} for row in rows
+    ]
+    assert (tmp_path / "scores.txt").read_text() == f"a {-rows[0]['nats_per_code']}\n"
+    assert capsys.readouterr().out.splitlines()[1].split()[0] == f"{rows[0]['log_probability']:.1f}"
+
+
+def test_names_that_the_output_cannot_hold_are_refused(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
+    text = str(tmp_path / "scores.txt")
+    with pytest.raises(InputError, match=r"'a'.*\b2 recordings\b.*\.tsv\b"):
+        score(options(run_folder, recordings, output=text))
+    spoilt = tmp_path / "spo\udcffilt"
+    spoilt.mkdir()
+    for name in ("one word.wav", "b.wav"):
+        (spoilt / name).write_bytes((recordings / "a.wav").read_bytes())
+    with pytest.raises(InputError, match=r"UTF-8\b.*\bfolder\b"):
+        score(options(run_folder, spoilt, output=str(tmp_path / "scores.parquet")))
+    plain = spoilt.rename(tmp_path / "plain")
+    with pytest.raises(InputError, match=r"'one word'.*\bspace"):
+        score(options(run_folder, plain, output=text))
 
 
 def predicted(model: Path | str, source: Path, output: Path, **others: object) -> list[dict[str, Any]]:
