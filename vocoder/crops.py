@@ -41,6 +41,7 @@ from wordless.base.machine import Batch
 
 NOT_COUNTED = -100  # target of a sample that the loss ignores
 HOARSE_CROPS = 0.8  # share of the crops whose past is made hoarse
+HOARSEST = 0.9  # largest share of noise in the voice of a past; each crop draws its own
 WHISPER_SECONDS = 0.004  # between windows of twice the length, less than most periods: noise of them has none
 PIECE = 1 << 20  # samples of long clips that are read together
 
@@ -173,8 +174,8 @@ class Crops:
         first, last, sound = start * step_samples, stop * step_samples, self.clips.sound
         begin, end = (int(offset) for offset in sound.offsets[clip : clip + 2])
         own, whisper, hoarseness = sound.samples[begin + first : min(begin + last, end)], None, 0.0
-        if pitched and self.config.hoarseness and rng.random() < HOARSE_CROPS:
-            hoarseness = self.config.hoarseness * rng.random()
+        if pitched and self.config.hoarse and rng.random() < HOARSE_CROPS:
+            hoarseness = HOARSEST * rng.random()
             whisper = whispered(_full_scale(own), rng, sample_rate=self.model.sample_rate)
         return _Crop(
             codebook=codebook,
@@ -292,9 +293,12 @@ def whispered(sound: Tensor, rng: np.random.Generator, *, sample_rate: int) -> T
     """Make noise ``(samples,)`` that has the short spectra of a sound ``(samples,)``, but no period of its own."""
     hop = round(WHISPER_SECONDS * sample_rate)
     window = torch.hann_window(2 * hop, dtype=torch.float64)
-    spectrum = torch.stft(sound, 2 * hop, hop, window=window, pad_mode="constant", return_complex=True)
+    whole = pad(sound, (0, -len(sound) % hop))  # the last samples lie in whole windows
+    spectrum = torch.stft(whole, 2 * hop, hop, window=window, pad_mode="constant", return_complex=True)
     angles = torch.from_numpy(rng.uniform(-math.pi, math.pi, spectrum.T.shape)).T
-    noise = torch.istft(torch.polar(spectrum.abs(), angles), 2 * hop, hop, window=window, length=len(sound))
+    noise = torch.istft(torch.polar(spectrum.abs(), angles), 2 * hop, hop, window=window, length=len(whole))[
+        : len(sound)
+    ]
     near = [avg_pool1d(each.square()[None], 2 * hop + 1, 1, hop)[0] + 1e-9 for each in (sound, noise)]
     return noise * (near[0] / near[1]).sqrt()
 

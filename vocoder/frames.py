@@ -323,10 +323,14 @@ class HarmonicVoice:
 
 def _envelope(frames: Tensor, bands: Tensor, sample_rate: int) -> tuple[Tensor, Tensor]:
     """Log power per Hz and minimum phase of frames ``(frames, mels)`` on an even grid, ``(frames, GRID + 1)`` each."""
-    hertz, slope, height = bands
+    heard = bands[0] > 0  # a narrow band may hold no frequency of the Fourier transform
+    hertz, slope, height = bands[:, heard]
+    hertz = hertz.cummax(0).values  # but for rounding they are in order
+    frames = frames[:, heard]
     grid = torch.linspace(0, sample_rate / 2, GRID + 1, dtype=torch.float64)
     right = torch.searchsorted(hertz.contiguous(), grid).clamp(1, len(hertz) - 1)
-    share = ((grid - hertz[right - 1]) / (hertz[right] - hertz[right - 1])).clamp(0, 1)
+    # neighbours may hold the same frequency
+    share = ((grid - hertz[right - 1]) / (hertz[right] - hertz[right - 1]).clamp(min=1e-3)).clamp(0, 1)
     value = frames * slope + height
     power = value[:, right - 1] * (1 - share) + value[:, right] * share
     cepstrum = torch.fft.irfft(power / 2, dim=1)  # of the logarithm of the magnitude, (frames, 2 * GRID)

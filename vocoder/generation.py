@@ -31,7 +31,16 @@ from torch.nn.functional import pad
 from torch.nn.utils.rnn import pad_sequence
 
 from vocoder.engines.choice import Engine, bookmark, choose_engine, create_streams, side_by_side
-from vocoder.frames import HarmonicVoice, frequencies, lags, mean_level, mels_of, synthetic_phase, voice_inputs
+from vocoder.frames import (
+    WINDOW_SECONDS,
+    HarmonicVoice,
+    frequencies,
+    lags,
+    mean_level,
+    mels_of,
+    synthetic_phase,
+    voice_inputs,
+)
 from vocoder.options import PITCH_INPUTS, TAPS, VOICE_INPUTS, EngineChoice, Sampling
 from vocoder.wavenet import UNKNOWN_GROUP, WaveNet, mu_law_decode, silence
 from wordless.audio.pitch import LOWEST
@@ -394,13 +403,15 @@ class Generation:
                 )
                 known = given[clip, : len(turns)]
                 known = mu_law_decode(known[known >= 0], levels=config.levels)  # the samples of the prompt
-                count, start = len(known), self.phases[clip]
-                if count:
+                count, start, heard = len(known), self.phases[clip], turns[:0]
+                # Less of a voice tells no phase: it goes on as it was.
+                if float(amplitude[:count].sum()) >= WINDOW_SECONDS * rate:
                     sound = pad(known.double(), (0, len(turns) - count))
                     heard, self.sides[clip] = voice.fitted(sound, turns, amplitude, sample_rate=rate)
-                    start = float(heard[count - 1])
-                made, self.phases[clip] = synthetic_phase(turns[count:], start=start)
-                turned = torch.cat([heard[:count], made]) if count else made
+                    heard = heard[:count]
+                    start = float(heard[-1])
+                made, self.phases[clip] = synthetic_phase(turns[len(heard) :], start=start)
+                turned = torch.cat([heard, made])
                 lag = lags(turns, hop_length=hop)
                 phase[clip, : len(turns)] = voice_inputs(turned, self.sides[clip] * amplitude, lag, voice)
         return phase

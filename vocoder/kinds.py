@@ -92,6 +92,7 @@ NOISE_COMB = replace(
     caveat="What noise + comb reaches, the filters and the comb reach: it is not WaveNet's work.",
     marker="+",
     comb=True,
+    version=2,
 )
 GRIFFIN_LIM_COMB = replace(
     GRIFFIN_LIM,
@@ -101,7 +102,6 @@ GRIFFIN_LIM_COMB = replace(
     marker="s",
     comb=True,
     played_first=False,
-    version=1,
 )
 HARMONICS = Kind(
     key="harmonics",

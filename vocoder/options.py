@@ -137,14 +137,15 @@ class CropsConfig(BatchSize):
         "largest standard deviation of the noise added to the input samples, in mu-law levels; each crop draws its own",
         least=0,
     )
-    # Of a network that reads the pitch: largest share of a voice in the past that noise takes the place of
-    hoarseness: float = 0.9
+    # Whether a network that reads the pitch hears noise in the voice of some input samples, so that it learns to keep a
+    # voice that its own samples have lost.
+    hoarse: bool = True
     seed: int = 0  # seed of the crops
 
     @property
     def undisturbed(self) -> CropsConfig:
         """The same options without dropout and noise, for validation."""
-        return replace(self, group_dropout=0.0, pitch_dropout=0.0, input_noise=0.0, hoarseness=0.0)
+        return replace(self, group_dropout=0.0, pitch_dropout=0.0, input_noise=0.0, hoarse=False)
 
     def look_ahead(self, model: WaveNetConfig) -> int:
         """Count the codes at the end of a crop that the loss ignores; refuse crops in which it would ignore all."""

@@ -32,7 +32,7 @@ from vocoder.generation import (
     generate,
 )
 from vocoder.options import PASSES, TEMPERATURE, EngineChoice, Sampling, SoundOptions, WaveNetConfig
-from vocoder.wavenet import UNKNOWN_GROUP, WaveNet, mu_law_decode, mu_law_encode, vocoder_card
+from vocoder.wavenet import BANDS, UNKNOWN_GROUP, WaveNet, mu_law_decode, mu_law_encode, vocoder_card
 from wordless.audio.mono import Samples, as_waveform
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.pitch import resolves_pitch
@@ -40,7 +40,15 @@ from wordless.audio.reading import resampled
 from wordless.audio.waveform import Waveform, equal_blocks
 from wordless.base.errors import InputError, require
 from wordless.base.machine import require_device
-from wordless.base.saved_models import VOCODER, load_network, model_folder, reading, write_model
+from wordless.base.saved_models import (
+    VOCODER,
+    WEIGHTS,
+    load_network,
+    model_folder,
+    read_header,
+    reading,
+    write_model,
+)
 
 Sound = Waveform | Samples  # of a prompt
 CODES_TOGETHER = 32  # codes that are looked up in one call
@@ -214,7 +222,11 @@ class Vocoder:
         )
         folder = model_folder(folder, VOCODER)
         with reading(folder, VOCODER, SavedVocoder) as saved:
-            model = load_network(partial(WaveNet, saved.wavenet), folder, saved.weights_sha256)
+            old = saved.wavenet.pitch and BANDS not in read_header(folder / WEIGHTS)
+            model = None if old else load_network(partial(WaveNet, saved.wavenet), folder, saved.weights_sha256)
+        if model is None:
+            remedy = "train it again (wordless run; vocoder.start=... of such a folder, too)"
+            raise InputError(f"{folder} holds a vocoder of an older version, which reads no harmonics; {remedy}")
         return cls(
             model.to(require_device(device)),
             saved.tokenizer,

@@ -95,7 +95,7 @@ def _coded(study: Study, size: int) -> CodedIn:
 
 
 def comb_notice(wavenet: Entry, settings: RunSettings) -> str:
-    """Say whether the vocoder's sound has a pitch comb, from which most of its voice comes, and why if not."""
+    """Say whether the vocoder's sound has a pitch comb, and why if not."""
     strength = settings.listening.postfilter
     if wavenet.read_json(CONFIG).get("voice") is None:
         why = "its codes or its training recordings have too little of a voice"
@@ -104,7 +104,7 @@ def comb_notice(wavenet: Entry, settings: RunSettings) -> str:
     elif not (strength and settings.audio.keeps_levels):
         why = f"its post-filter is off (listening.postfilter={strength:g})"
     else:
-        return "WaveNet's sound passes a pitch comb, from which most of its voice comes"
+        return "WaveNet's sound passes a pitch comb, which makes its voice more periodic"
     return f"WaveNet's sound has no pitch comb, because {why}"
 
 

@@ -40,6 +40,7 @@ from vocoder.generation import CHUNK_FRAMES, GenerationInput, generate
 from vocoder.measures import periodicity
 from vocoder.options import PITCH_INPUTS, TAPS, CropsConfig, Sampling, WaveNetConfig
 from vocoder.wavenet import mu_law_decode, silence
+from wordless.audio.options import SpectrogramConfig
 from wordless.audio.spectrogram import LogMel
 from wordless.audio.waveform import Waveform
 
@@ -83,6 +84,17 @@ def test_harmonics_are_those_of_loops_over_samples_and_numbers() -> None:
     )
     assert np.abs(wanted).max() > 0.01
     np.testing.assert_allclose(voice.sound(phase).numpy(), wanted, atol=1e-6 * np.abs(wanted).max())
+
+
+@pytest.mark.parametrize("n_mels", [80, 160])
+def test_narrow_bands_that_hold_no_frequency_of_the_transform_are_passed_over(n_mels: int) -> None:
+    front_end = SpectrogramConfig(n_mels=n_mels)
+    zero = torch.zeros(n_mels)
+    turns, _ = frequencies(neighbours([7.0] * 3), hop_length=160, sample_rate=16_000)
+    bands = voice_bands(front_end, zero, zero + 1)
+    sound = HarmonicVoice(zero.expand(3, -1), bands, turns, sample_rate=16_000).sound(turns.cumsum(0))
+    assert bool(sound.isfinite().all())
+    assert bool((bands[0] == 0).any()) == (n_mels == 160)
 
 
 def test_harmonics_have_the_log_mel_that_they_are_made_of() -> None:
@@ -168,7 +180,7 @@ def test_the_past_of_a_voice_is_made_hoarse_and_what_is_to_be_learned_is_not() -
     config, meanings = tiny_config(pitch=True), with_pitch(random_table())
     own = CropsConfig(batch_size=40, crop_codes=10, pitch_dropout=0.0)
     clear, hoarse = (
-        Crops(spoken_clips(3, 1.0, meanings), config, replace(own, hoarseness=each)).batch(0) for each in (0.0, 0.9)
+        Crops(spoken_clips(3, 1.0, meanings), config, replace(own, hoarse=each)).batch(0) for each in (False, True)
     )
     for name in ("targets", "spectrogram", "phase"):
         assert torch.equal(getattr(clear, name), getattr(hoarse, name))
@@ -222,12 +234,13 @@ def test_levels_are_those_of_the_parallel_network(engine: str, count: int) -> No
         mels = mels_of(frames[first : first + CHUNK_FRAMES], config)
         voice = HarmonicVoice(mels, model.get_buffer("bands"), turns[here], sample_rate=rate)
         phase, heard = torch.zeros(0), sound[here]
-        if len(heard):
+        if float(amplitude[here][: len(heard)].sum()) >= 0.02 * rate:
             own = torch.nn.functional.pad(heard, (0, len(turns[here]) - len(heard)))
             phase, side = voice.fitted(own, turns[here], amplitude[here], sample_rate=rate)
-            start = float(phase[len(heard) - 1])
-        more, start = synthetic_phase(turns[here][len(heard) :], start=start)
-        turned = torch.cat([phase[: len(heard)], more])
+            phase = phase[: len(heard)]
+            start = float(phase[-1])
+        more, start = synthetic_phase(turns[here][len(phase) :], start=start)
+        turned = torch.cat([phase, more])
         pieces.append(voice_inputs(turned, side * amplitude[here], lags(turns[here], hop_length=20), voice))
     heard = torch.cat(pieces)
     previous = torch.cat([torch.tensor([silence()]), levels[:-1]]).long()

@@ -149,6 +149,14 @@ def test_codes_of_another_tokenizer_codebook_or_size_are_refused(
         vocoder.group_index("jacksen")
 
 
+def test_a_vocoder_that_reads_no_harmonics_is_of_an_older_version(tmp_path: Path) -> None:
+    Vocoder(create_wavenet(tiny_config(pitch=True), seed=0), "tok-1").save_pretrained(tmp_path)
+    weights = load_file(tmp_path / "model.safetensors")
+    save_file({name: each for name, each in weights.items() if name != "bands"}, tmp_path / "model.safetensors")
+    with pytest.raises(InputError, match="older version"):
+        Vocoder.from_pretrained(tmp_path)
+
+
 @pytest.mark.parametrize("numbers", [[0.5] * 40, ["a"] * 41, [1e300] * 41, [None] * 41])
 def test_a_damaged_voice_is_refused_in_one_line(tmp_path: Path, numbers: object) -> None:
     vocoder, _ = SPEAKERS["voice head"]()
