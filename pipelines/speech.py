@@ -13,6 +13,7 @@ from pipelines.store.store import StoreOptions
 from vocoder.kinds import BY_KEY, CHOICES, Kind
 from vocoder.options import TEMPERATURE, VOCODER_TEMPERATURE, Sampling, SoundOptions, VoiceOptions
 from wordless.base.errors import InputError
+from wordless.base.hub import is_on_hub
 from wordless.base.options import REQUIRED, option
 
 NONE = "none"  # in place of a kind of sound: only codes
@@ -175,7 +176,9 @@ class DemoConfig(ModelOptions, SoundOptions):
 
 def demo(settings: DemoConfig) -> tuple[DemoConfig]:
     """Serve the page until Ctrl-C."""
-    run_of(settings.model)
+    if not is_on_hub(settings.model):
+        part_of(settings.model, "tokenizer")
     if find_spec("gradio") is None:
         raise InputError("the page needs Gradio, which is not installed; call: pip install 'wordless[demo]'")
+    run_of(settings.model)
     return (settings,)

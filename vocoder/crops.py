@@ -207,7 +207,8 @@ class Crops:
 
     def _collate(self, crops: list[_Crop]) -> VocoderBatch:
         codes = max(len(crop.codes) for crop in crops)
-        spectrogram, voices, phase = self._spectrogram(crops, codes), [None] * len(crops), None
+        spectrogram, phase = self._spectrogram(crops, codes), None
+        amplitudes: list[Tensor | None] = [None] * len(crops)
         if self.model.pitch:
             pitch = [self._pitch(crop, codes) for crop in crops]
             hop, rate = self.model.hop_length, self.model.sample_rate
@@ -216,8 +217,9 @@ class Crops:
                 self._phase(crop, mels_of(own, self.model), *voice)
                 for crop, own, voice in zip(crops, spectrogram, voices, strict=True)
             )
+            amplitudes = [amplitude for _, amplitude in voices]
             phase, spectrogram = torch.stack([*phases]), torch.cat([spectrogram, torch.stack(pitch)], dim=2)
-        sounds = [self._levels(crop, codes, voice and voice[1]) for crop, voice in zip(crops, voices, strict=True)]
+        sounds = [self._levels(crop, codes, own) for crop, own in zip(crops, amplitudes, strict=True)]
         targets = torch.stack([targets for _, targets in sounds])
         return VocoderBatch(
             previous=torch.stack([previous for previous, _ in sounds]),

@@ -240,7 +240,7 @@ class Unlearned:
         """Wait for the last block, because these functions take the codes of a whole sound, and then give the sound."""
         codes = join_codes(*blocks)
         shift = sampling.shift / SEMITONES_PER_OCTAVE
-        make = partial(self.make, shift=shift) if self.kind is HARMONICS else self.make
+        make = partial(harmonics, shift=shift) if self.kind is HARMONICS else self.make
         pieces = make(codes, tokenizer, seed=sampling.seed)
         own = create_filter(tokenizer, sampling, self.voice) if self.kind.comb else None
         if own is not None:

@@ -9,6 +9,7 @@ from pipelines.commandline.choices import EMBEDDED, EMBEDDED_SOURCE
 from pipelines.settings.run import RunSettings
 from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.description import groups_in_names
+from wordless.audio.recordings.folders import expand_home, require_folder
 from wordless.audio.recordings.manifest import SECONDS_PER_HOUR, Clips, first_hours, without_copies, write_rejected
 from wordless.audio.recordings.splits import UNDIVIDED
 from wordless.base.errors import InputError, within
@@ -20,14 +21,21 @@ REJECTED_UNLABELLED = "rejected_unlabelled.tsv"  # in the folder of a run
 
 
 def find_sources(settings: RunSettings, terminal: Terminal) -> dict[str, Found]:
-    """Find the recordings of each source of ``unlabelled``; with ``unlabelled_hours=0`` there are none.
+    """Find the recordings of each source of ``unlabelled``, without those of ``unlabelled_hours=0``.
 
-    Folders without recordings are refused before any recording is decoded.
+    The corpus itself and folders without recordings are refused before any recording is decoded.
     """
     own, found = settings.corpus, dict[str, Found]()
-    for source in () if settings.unlabelled_hours == 0 else settings.unlabelled or ():
+    for source in settings.unlabelled or ():
         config = CorpusConfig(root=EMBEDDED, inspection=own.inspection, split=UNDIVIDED)  # its words are never cut
-        if source != EMBEDDED_SOURCE:
+        if source == EMBEDDED_SOURCE:
+            if own.root == EMBEDDED:
+                problem = "unlabelled=embedded adds the built-in corpus, which this run is on already"
+                raise InputError(f"{problem}; leave it out")
+        else:
+            folder = require_folder(source, option="unlabelled")
+            if own.root and own.table is None and folder.resolve() == expand_home(own.root, "corpus.root").resolve():
+                raise InputError(f"unlabelled={source} is the folder of the corpus; name other recordings")
             config = replace(
                 config,
                 root=source,
@@ -37,7 +45,8 @@ def find_sources(settings: RunSettings, terminal: Terminal) -> dict[str, Found]:
                 segment_overlap_seconds=own.segment_overlap_seconds,
                 segment_silence_dbfs=own.segment_silence_dbfs,
             )
-        found[source] = find_corpus(config, settings, require=None, terminal=terminal, option="unlabelled")
+        if settings.unlabelled_hours != 0:
+            found[source] = find_corpus(config, settings, require=None, terminal=terminal, option="unlabelled")
     return found
 
 

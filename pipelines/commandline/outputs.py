@@ -120,7 +120,12 @@ def hold(folder: Path, *, option: str, lock: str = RUN_LOCK, remedy: str = "") -
     """Hold the lock of a folder during the block."""
     remedy = remedy or f"wait for it, or name another folder: {option}=..."
     with (folder / lock).open("a") as handle:
-        if not take_lock(handle, wait=False):
+        try:
+            held = take_lock(handle, wait=False)
+        except OSError as error:
+            problem = f"its file system keeps no locks ({error.strerror})"
+            raise InputError(f"{option}={folder}: {problem}; name a folder on another one: {option}=...") from error
+        if not held:
             raise InputError(f"{option}={folder}: another run is writing there; {remedy}")
         yield
 

@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf, read_write
 
 from pipelines.commandline.command import mendable, os_problem
 from pipelines.commandline.options import index
-from pipelines.commandline.outputs import NOTES, RUN_LOCK, SWEEP_LOCK, claim
+from pipelines.commandline.outputs import NOTES, RUN_LOCK, SWEEP_LOCK, claim, is_held
 from pipelines.commandline.overrides import command_line, parse_values, quote
 from wordless.base.errors import InputError
 from wordless.base.machine import rank
@@ -161,6 +161,8 @@ def _claim_folder(config: DictConfig, mode: Mode, lock: str) -> str:
         if CLOCK not in written:
             raise InputError(f"name={name} and hydra.{mode}.dir={wanted} both name the folder; leave one of them out")
         wanted = wanted.with_name(str(name))  # beside folders that are named after the time
+        if is_held(wanted):
+            raise InputError(f"name={name}: another run is writing {wanted}; wait for it, or choose another name")
         require_same_run(wanted, sweep_words(config.hydra) if mode == "sweep" else config.hydra.overrides.task, mode)
         renamed = str(claim(wanted, option="name", lock=lock, new=False))
     else:

@@ -63,7 +63,7 @@ from wordless.audio.recordings.inspection import InspectionConfig, inspect
 from wordless.audio.recordings.manifest import Clips, Rejected, overlap_notices, read_manifest
 from wordless.audio.recordings.splits import UNDIVIDED
 from wordless.base.errors import InputError, named, require, within
-from wordless.base.files import file_hash, write_aside
+from wordless.base.files import NO_PERMISSION, file_hash, write_aside
 from wordless.base.machine import choose_device
 from wordless.base.pools import LOCAL
 from wordless.base.progress import Terminal
@@ -127,10 +127,17 @@ def probe_run(settings: ProbeRunConfig) -> None:
     # one file for each corpus and set of options
     path = settings.output or settings.model / PROBES / f"{name}_{entry.key[:8]}.json"
     predictions = path.with_suffix(f".{PREDICTIONS}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, measured)
-    write_aside(path.with_suffix(".md"), methods_table(compared))
-    write_predictions(predictions, per_fold, corpus, by="split", separator=settings.probe.label_separator)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_json(path, measured)
+        write_aside(path.with_suffix(".md"), methods_table(compared))
+        write_predictions(predictions, per_fold, corpus, by="split", separator=settings.probe.label_separator)
+    except OSError as error:
+        if settings.output is not None or error.errno not in NO_PERMISSION:
+            raise
+        return terminal.say(
+            f"the figures are not saved, since {path.parent} cannot be written; choose output=FILE.json"
+        )
     terminal.say(f"figures: {path}, and as a table: {path.with_suffix('.md')}; predictions: {predictions}")
 
 

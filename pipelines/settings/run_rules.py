@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from lm.bodies.spectrogram_transformer import require_weights
-from pipelines.commandline.choices import EMBEDDED, with_embedded_corpus
+from pipelines.commandline.choices import EMBEDDED, EMBEDDED_SOURCE, with_embedded_corpus
 from pipelines.commandline.options import index, require_values
 from pipelines.methods.method import Method
 from pipelines.settings.run import RunSettings
@@ -170,7 +170,7 @@ def _require_method(method: Method, settings: RunSettings) -> None:
 
 
 def _contradictions(settings: RunSettings) -> Iterator[str]:
-    """Give what is wrong with models to begin with, rates, folds and seeds, and labels."""
+    """Give what is wrong with models to begin with, rates, folds and seeds, sources of recordings, and labels."""
     tokenizer, compare, rates = settings.tokenizer, settings.compare, settings.tokenizer.rates
     for option, start in ((TOKENS, tokenizer.start), (LM, settings.lm.start)):
         if start is not None and rates is not None:
@@ -208,6 +208,9 @@ def _contradictions(settings: RunSettings) -> Iterator[str]:
             f"{folds}, and the stage next_sample compares models on the corpus's one split, over seeds: use "
             "compare.folds=null and seeds=3"
         )
+    for source in settings.unlabelled or ():
+        if source != EMBEDDED_SOURCE and source.lower() == EMBEDDED_SOURCE:
+            yield f"unlabelled={source}: name a folder, such as ./{source}, or embedded (in small letters)"
     if (settings.probed_methods or settings.judges) and settings.corpus.label_type != "class":
         yield (
             f"corpus.label_type={settings.corpus.label_type}, but probes and judges predict classes: leave the probes "

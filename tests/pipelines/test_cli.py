@@ -33,6 +33,20 @@ def test_a_training_begins_in_a_process_that_keeps_freed_memory() -> None:
     assert cli.MEMORY not in told("encode", GLIBC_TUNABLES="")
 
 
+@pytest.mark.parametrize("command", ["run", "probe model=runs/a", "finetune output=b"])
+def test_a_folder_that_is_missing_is_refused_before_imports_that_take_seconds(command: str, tmp_path: Path) -> None:
+    words = ["wordless", *command.split(), "corpus.root=/none"]
+    code = (
+        f"import atexit, sys; sys.argv = {words};"
+        "atexit.register(lambda: print('fairseq2' in sys.modules or 'pipelines.chain.chain' in sys.modules));"
+        "from pipelines.cli import console; console()"
+    )
+    done = python("-c", code, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "/none" in done.stdout + done.stderr
+    assert done.stdout.splitlines()[-1] == "False"
+
+
 @pytest.mark.parametrize(("typed", "meant"), [("dokter", "doctor"), ("enocde", "encode"), ("rum", "run")])
 def test_an_unknown_command_gets_the_nearest_name(
     typed: str, meant: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -96,7 +97,8 @@ def test_clips_that_a_run_heard_without_labels_are_known(tmp_path: Path) -> None
     assert [*notices_of_weights(corpus, settings_of(tmp_path))] == []
     write_unlabelled([], folder)
     assert unlabelled_of_run(folder, own) == ()
-    write_manifest(trained.with_columns(split="validation"), folder / MANIFEST)
+    validation = tuple(replace(each, split="validation") for each in trained.clips)
+    write_manifest(Clips.from_rows(trained.root, validation), folder / MANIFEST)
     (chosen,) = [*notices_of_weights(corpus, weights)]
     assert re.match(rf"2 of 5 test clips\b.*\bvalidation\b.*{folder}\b", chosen)
 
@@ -117,7 +119,9 @@ def test_files_of_the_corpus_and_of_an_earlier_folder_are_left_out(tmp_path: Pat
     soundfile.write(two / "c.flac", samples, rate)
     settings = settings_of(tmp_path, f"unlabelled=[{one},{two}]")
     whole, _ = read(settings, tmp_path)
-    corpus, _, formats = (whole.with_columns(split="test").where(each == n for each in range(3)) for n in range(3))
+    corpus, formats = (
+        Clips.from_rows(whole.root, (replace(clip, split="test"),)) for clip in (whole.clips[0], whole.clips[2])
+    )
     first, second = read(settings, tmp_path, corpus)
     assert [clip.path for clip in first.clips] == ["b.wav", "c.wav"]
     assert [clip.path for clip in second.clips] == ["d.wav"]
@@ -181,14 +185,17 @@ def test_hours_limit_all_folders_together(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("embedded,embedded", r"unlabelled\b.*\bonce\b"),
-        ("PLACE/nowhere", r"^unlabelled is .*nowhere\b"),
-        ("PLACE/empty", r"^unlabelled is .*empty\b.*no recordings"),
+        (("unlabelled=[embedded,embedded]",), r"unlabelled\b.*\bembedded, embedded\b.*\bonce\b"),
+        (("unlabelled=Embedded",), r"unlabelled=Embedded\b.*\bembedded\b"),
+        (("corpus.root=null", "unlabelled=embedded"), "already"),
+        (("unlabelled=[PLACE/nowhere]",), r"^unlabelled is .*nowhere\b"),
+        (("unlabelled=[PLACE/empty]",), r"^unlabelled is .*empty\b.*no recordings"),
+        (("corpus.root=PLACE/own", "unlabelled=[PLACE/own/]"), r"^unlabelled=.*own/ .*\bcorpus\b"),
     ],
 )
-def test_sources_that_add_no_recordings_are_refused(tmp_path: Path, words: str, message: str) -> None:
+def test_sources_that_add_no_recordings_are_refused(tmp_path: Path, words: tuple[str, ...], message: str) -> None:
+    sounds(tmp_path / "own", "a.wav")
     (tmp_path / "empty").mkdir()
+    given = (word.replace("PLACE", str(tmp_path)) for word in words)
     with pytest.raises(InputError, match=message):
-        find_sources(
-            settings_of(tmp_path, f"unlabelled=[{words.replace('PLACE', str(tmp_path))}]"), Terminal(silent=True)
-        )
+        find_sources(settings_of(tmp_path, *given), Terminal(silent=True))

@@ -55,6 +55,10 @@ def test_lines_and_tables_hold_the_probabilities_of_what_can_be_read(
     ]
     assert (tmp_path / "scores.txt").read_text() == f"a {-rows[0]['nats_per_code']}\n"
     assert capsys.readouterr().out.splitlines()[1].split()[0] == f"{rows[0]['log_probability']:.1f}"
+    (tmp_path / "file").touch()
+    for output, told in (("scores.tsv", "exists"), ("file/scores.tsv", r"\bfile\b.* output=PATH")):
+        with pytest.raises(InputError, match=told):
+            score(options(run_folder, recordings, output=str(tmp_path / output)))
 
 
 def test_names_that_the_output_cannot_hold_are_refused(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
