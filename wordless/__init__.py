@@ -20,10 +20,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def _replace_home() -> None:
-    """Give the libraries a name of the user and a folder for caches where a container has none.
-
-    PyTorch's compiler asks for the name. librosa, numba and others keep compiled functions in the folder.
-    """
+    """Give libraries a user's name and a folder for caches where a container has none."""
     try:
         getpass.getuser()
     except (KeyError, OSError):

@@ -216,11 +216,7 @@ def _open_sound(path: Path, file: int) -> SoundFile | _FFmpegSound:
 
 
 def _libsndfile_sound(file: int) -> SoundFile:
-    """Open a file to be read only from start to end.
-
-    soundfile seeks after each block of a file that can seek. In Opus libsndfile's seek is inexact, and the blocks then
-    differ from the whole. A file that says it cannot seek has no such seeks.
-    """
+    """Open a file that says it cannot seek: soundfile would seek after each block, inexactly in Opus."""
     from soundfile import SoundFile
 
     os.lseek(file, 0, os.SEEK_SET)
@@ -238,15 +234,7 @@ _CHUNK = re.compile(rb"[\w ]{4}")  # name of a chunk
 
 @lru_cache(maxsize=1 << 16)
 def _needs_ffmpeg(path: Path, state: tuple[object, ...]) -> bool:
-    """Return whether a file in this `file_state` is to be read by FFmpeg; if not, libsndfile reads it.
-
-    libsndfile only estimates the length of MP3s without a header, from the first frame and the size with all tags:
-    187 MP3s of instruments seemed 0.18 to 0.26 s longer than FFmpeg's packets. Decoded, both gave the samples of the
-    packets, which differ by less than 3e-7, so the estimate was wrong.
-
-    Raises:
-        RecordingError: neither reads the file in full.
-    """
+    """Return whether FFmpeg is to read a file in this `file_state`; one that neither reads in full is refused."""
     from soundfile import LibsndfileError
 
     with open_regular(path) as file:
@@ -258,6 +246,7 @@ def _needs_ffmpeg(path: Path, state: tuple[object, ...]) -> bool:
         except LibsndfileError:
             _refuse_joined(path, file)
             return True
+        # of MP3s without a header libsndfile only estimates the length: 187 seemed 0.18 to 0.26 s too long
         if subtype.startswith("MPEG") or frames == _UNKNOWN_LENGTH:
             _refuse_joined(path, file)
             return True
@@ -375,13 +364,7 @@ def _cause(error: Exception) -> str:
 
 
 def _count_packets(path: Path, file: int) -> tuple[Fraction, Fraction]:
-    """Count the sound of a file without decoding it; 0 where FFmpeg finds none.
-
-    The sound of all packets, with what encoders add, and that of the longest packet are in seconds.
-
-    Raises:
-        RecordingError: FFmpeg gives up within the file, as at a joined stream of another kind.
-    """
+    """Count the seconds of all packets, with what encoders add, and of the longest one; 0: no sound is found."""
     import av
 
     total = longest = 0
@@ -395,26 +378,19 @@ def _count_packets(path: Path, file: int) -> tuple[Fraction, Fraction]:
             for packet in container.demux(stream):
                 total, longest = total + (packet.duration or 0), max(longest, packet.duration or 0)
         except (av.FFmpegError, ValueError) as error:
-            if total:
+            if total:  # as at a joined stream of another kind
                 detail = f"FFmpeg finds {float(total * unit):.3f} s, and then: {_cause(error)}"
                 raise RecordingError(path, "is damaged, or joined of several kinds", detail) from error
     return total * unit, longest * unit
 
 
 class _FFmpegSound:
-    """The first audio stream of a file, or the one that the file marks as its default; video is skipped.
-
-    Samples are decoded in order; nothing is sought.
-    """
+    """The first audio stream of a file, or that which the file marks as its default; samples are decoded in order."""
 
     format, subtype = "FFMPEG", ""  # as those of libsndfile's objects
 
     def __init__(self, path: Path, file: int) -> None:
-        """Open a file, and decode its first samples: only they tell the rate of some kinds of AAC.
-
-        Raises:
-            RecordingError: the file is of an unknown kind or damaged, or holds no sound.
-        """
+        """Open a file, and decode its first samples: only they tell the rate of some kinds of AAC."""
         self._path = path
         self._container, self._stream = _demuxed(path, file)
         if (count := len(self._container.streams.audio)) > 1:
@@ -438,17 +414,10 @@ class _FFmpegSound:
         return np.concatenate(blocks)
 
     def close(self) -> None:
-        """Close the decoder."""
         self._container.close()
 
     def _decode(self) -> Iterator[Block]:
-        """Give blocks ``(samples, channels)`` of the sizes in which the file was encoded.
-
-        An error in the last packet alone means that a recorder was stopped within it.
-
-        Raises:
-            RecordingError: the sound is damaged, or changes its rate or its number of channels.
-        """
+        """Give blocks ``(samples, channels)`` of the sizes in which the file was encoded."""
         import av
 
         to_float, described, damage = av.AudioResampler(format="fltp"), None, None
@@ -459,7 +428,7 @@ class _FFmpegSound:
                     raise damage
                 try:
                     frames = packet.decode()
-                except errors as error:
+                except errors as error:  # in the last packet alone: a recorder was stopped within it
                     damage, frames = None if bytes(packet)[:3] in _TAGS else error, []
                 for frame in frames:
                     assert isinstance(frame, av.AudioFrame)

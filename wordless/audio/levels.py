@@ -64,10 +64,7 @@ Edges = tuple[tuple[int, int], ...]
 
 
 def loud_part(edges: Edges, trim_db: float, num_samples: int, sample_rate: int) -> Part:
-    """Return the part from the first to the last block less than ``trim_db`` below the loudest (in tenths of dB).
-
-    Without edges the part is all ``num_samples``.
-    """
+    """Return the part from the first to the last block less than ``trim_db`` below the loudest; all without edges."""
     loud = [block for block, depth in edges if depth < round(10 * trim_db)]
     if not loud:
         return Part(start=0, num_samples=num_samples)
@@ -195,8 +192,8 @@ class Excerpt:
 def read_loudest(path: Path, sample_rate: int, seconds: float, *, step: int, part: Part | None = None) -> Excerpt:
     """Read the loudest ``seconds`` of a recording or part, or all of a shorter one; the same in every call.
 
-    The excerpt begins at a multiple of ``step`` samples. A longer recording is decoded twice, in constant memory except
-    for the energy of each block of ``step`` samples.
+    The excerpt begins at a multiple of ``step`` samples. A longer recording is decoded twice, in constant memory but
+    for the energy of each ``step``.
     """
     wanted = max(round(seconds * sample_rate), 1)
     beginning = read_beginning(path, sample_rate, (wanted + 1) / sample_rate, part=part)
@@ -219,10 +216,7 @@ def block_energies(blocks: Iterable[FloatArray], step: int) -> tuple[int, Double
 
 
 def loudest_window(energies: DoubleArray, blocks: int, *, starts: int) -> int:
-    """Return the first block of the loudest window of ``blocks`` blocks, among the first ``starts`` windows.
-
-    Of all windows that are `CLOSE` to the loudest, the middle one is chosen.
-    """
+    """Return the first block of a window that is `CLOSE` to the loudest of ``starts``: of the middle one of them."""
     sums = np.convolve(energies, np.ones(blocks), "valid")[:starts]
     softest, loudest = sums.min(), sums.max()
     close = np.flatnonzero(sums >= softest + CLOSE * (loudest - softest))
@@ -242,8 +236,8 @@ PEAK = 0.95  # of full scale, after the change
 def active_level(sound: Waveform) -> float:
     """Compute the root mean square of a sound without its pauses; 0 for silence.
 
-    A pause is a block of 20 ms that is 40 dB or more below the loudest block. The gate keeps silence around a word from
-    changing the word's level, as in ITU-R BS.1770, but without its frequency weighting.
+    A pause is a block of 20 ms that is 40 dB or more below the loudest block, as in ITU-R BS.1770, but without its
+    frequency weighting: silence around a word does not change the word's level.
     """
     step, powers = block_samples(sound.sample_rate), Meter(sound.sample_rate).add(sound.samples).powers
     if not powers.size or powers.max() <= 0:

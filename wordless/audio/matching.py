@@ -95,10 +95,9 @@ def find_matches(
 
 
 def best_matches(costs: FloatArray, starts: IndexArray, *, most: int) -> list[Match]:
-    """Choose the ``most`` best of the paths that end at each frame, the best first.
+    """Choose the ``most`` best of the paths that end at each frame, the best first, as `find_matches` does.
 
-    ``costs`` and ``starts`` ``(time,)`` are those of `warp`. A path that shares more than half of its frames, or of the
-    other's, with a better one is left out.
+    ``costs`` and ``starts`` ``(time,)`` are those of `warp`.
     """
     around = np.pad(costs, 1, constant_values=np.inf)
     # the best of its neighbours; of equal ones the first

@@ -41,12 +41,7 @@ FULL_SCALE = {np.dtype(np.int16): 2.0**15, np.dtype(np.int32): 2.0**31}
 def as_waveform(
     sound: Waveform | Samples, sample_rate: int | None, *, channel: Channel = "mean", name: str = "samples"
 ) -> Waveform:
-    """Return a waveform as it is, and samples with their rate in Hz as a waveform.
-
-    Raises:
-        InputError: samples without a rate, a waveform with another rate than its own, a rate that `whole_rate` refuses,
-            or samples that `mono` refuses.
-    """
+    """Return a waveform as it is, and samples with their rate in Hz as one; refuse rates that lack or contradict."""
     if isinstance(sound, Waveform):
         if sample_rate is not None and sample_rate != sound.sample_rate:
             rule = "a Waveform has its own rate: leave sample_rate out, or give the samples alone (waveform.samples)"
@@ -68,11 +63,7 @@ def as_waveform(
 
 
 def each_recording(recordings: object) -> Iterator[tuple[Any, str]]:
-    """Give each recording of a batch with its name for messages: waveforms, samples, or ``(batch, ..., samples)``.
-
-    Raises:
-        InputError: it is one recording, or nothing that holds several.
-    """
+    """Give each recording of a batch with its name for messages; a single recording is refused."""
     if isinstance(recordings, Waveform) or not isinstance(recordings, Iterable) or isinstance(recordings, str | bytes):
         problem = f"recordings are of type {type(recordings).__name__}"
         raise InputError(problem, remedy="give a list of recordings, or one recording to encode(...)")
@@ -86,11 +77,8 @@ def each_recording(recordings: object) -> Iterator[tuple[Any, str]]:
 def mono(samples: object, *, channel: Channel = "mean", name: str = "samples") -> FloatArray:
     """Convert samples to mono float32 ``(samples,)``; the table above lists the shapes.
 
-    Samples of a single channel are returned whatever ``channel`` is: the caller has chosen the channel already.
-
-    Raises:
-        InputError: the samples are not numbers, not finite, of a type whose full scale is unknown, of another shape,
-            without the channel, or so large that they cannot be sound in [-1, 1].
+    Samples of a single channel are returned whatever ``channel`` is. Samples that are not numbers, not finite, of
+    unknown full scale, of another shape, without the channel, or too large for sound in [-1, 1] are refused.
     """
     array = by_channel(samples, name)
     if array.ndim == 2:

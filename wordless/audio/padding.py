@@ -47,10 +47,7 @@ def similar_ratio(device: torch.device) -> float:
 
 
 def group_by_length(lengths: Tensor, *, ratio: float) -> list[Tensor]:
-    """Group clips of ``lengths (batch,)``: return the rows of each group, the shortest clips first.
-
-    In a group, no clip is longer than ``ratio`` times the shortest one.
-    """
+    """Group the rows of clips of ``lengths (batch,)``, none longer than ``ratio`` times the first, the shortest."""
     groups, shortest = list[list[int]](), 0
     known = lengths.tolist()
     for row in sorted(range(len(known)), key=known.__getitem__):

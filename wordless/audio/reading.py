@@ -70,11 +70,8 @@ class ChannelPowers:
 
     @property
     def louder(self) -> int | None:
-        """The loudest channel, if what was read is far too soft for it: channels cancel, or another channel was read.
-
-        The mean of ``n`` channels of which one sounds alone has ``1 / n**2`` of its power.
-        """
-        *channels, read = self._powers
+        """The loudest channel, if what was read is far softer: channels cancel, or another channel was read."""
+        *channels, read = self._powers  # a mean of n channels of which one sounds has 1 / n**2 of its power
         return self.loudest if channels and read < FAR_SOFTER * max(channels) / len(channels) ** 2 else None
 
 
@@ -86,11 +83,7 @@ def cancelled(channel: int | None, louder: int) -> str:
 
 
 def chosen_channel(path: Path, channel: Channel) -> int | None:
-    """Return the number of the channel that is read; None: the mean of all. The loudest is found by decoding the file.
-
-    Raises:
-        InputError: the file cannot be decoded.
-    """
+    """Return the number of the channel that is read; None: the mean. The loudest is found by decoding the file."""
     require_choice(channel, "channel")
     if isinstance(channel, int):
         return channel
@@ -111,13 +104,7 @@ def _loudest(path: Path, state: tuple[object, ...]) -> int:
 def mono_blocks(
     recording: Recording, channel: int | None, *, part: Part = WHOLE, powers: ChannelPowers | None = None
 ) -> Iterator[FloatArray]:
-    """Read a channel of a recording or part, or the mean of all (None), in blocks.
-
-    The ``powers`` of several channels are summed.
-
-    Raises:
-        RecordingError: the recording has no such channel.
-    """
+    """Read a channel of a recording or part, or the mean of all (None), in blocks; sum ``powers`` of several."""
     if channel is not None and channel >= recording.channels:
         has = f"it has {recording.channels} channel{'s' if recording.channels > 1 else ''}, which count from 0"
         remedy = "leave it out, or choose mean or loudest"
@@ -142,10 +129,7 @@ _last: list[tuple[tuple[object, ...], Recording]] = []
 
 @contextmanager
 def _recording_at(path: Path, part: Part) -> Iterator[Recording]:
-    """Give the recording that was read last if it can go on to the part without decoding from its beginning, else open.
-
-    It stays open behind the part, so parts in order of time are decoded once.
-    """
+    """Give the recording that was read last, open behind its part, if it need not begin again; else open one."""
     state, keep = file_state(path), part.num_samples < WHOLE.num_samples
     known, recording = _last.pop() if _last else ((), None)
     if recording is not None and (known != state or part.start < recording.known):
@@ -184,11 +168,7 @@ def upsampling_fault(from_rate: int, to_rate: int) -> str | None:
 
 
 def whole_rate(sample_rate: object) -> int:
-    """Return a rate in Hz of `MIN_RATE` to `MAX_RATE` as an int; libraries also give floats, and arrays of one number.
-
-    Raises:
-        InputError: the rate is no whole number, or out of range.
-    """
+    """Return a whole rate in Hz as an int; libraries also give floats, and arrays of one number."""
     number: Any = cast(Any, sample_rate).item() if getattr(sample_rate, "ndim", None) == 0 else sample_rate
     whole = not isinstance(number, bool) and isinstance(number, Real) and float(number).is_integer()
     rule = f"give a whole number of Hz, {MIN_RATE} to {MAX_RATE}, such as 16000"
@@ -200,10 +180,8 @@ def read(source: Path | str | BinaryIO, sample_rate: int | None = None, *, chann
     """Read a whole recording, mono, at ``sample_rate`` Hz, or at its own rate; the samples are those of `read_blocks`.
 
     The recording is a path, which may begin with ``~`` if it is text, or a file that is open for reading bytes, from
-    its position on. ``channel`` is the mean of all channels, the number of one from 0 on, or the loudest.
-
-    Raises:
-        InputError: the rate is no whole number of Hz or out of range, or `read_blocks` refuses the file.
+    its position on. ``channel`` is the mean of all channels, the number of one from 0 on, or the loudest. Rates that
+    are no whole Hz, and files that `read_blocks` refuses, are an `InputError`.
     """
     if not isinstance(source, str | os.PathLike):
         # both readers open a copy on the disk
@@ -252,8 +230,7 @@ def read_blocks(
     decoded once more to find it. ``powers`` of what is read are summed.
 
     Raises:
-        InputError: on the first block, when the file cannot be opened, or the part names another channel; later, when
-            it proves damaged, or holds a sample that `unusable_peak` refuses.
+        InputError: on the first block, when the file cannot be opened; later, when it proves damaged or too loud.
     """
     part = part or WHOLE
     if part.channel is None:

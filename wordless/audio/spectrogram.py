@@ -121,10 +121,7 @@ def mel_power(log_mel: Tensor, config: SpectrogramConfig) -> Tensor:
 
 
 def mel_filters(config: SpectrogramConfig) -> Tensor:
-    """Compute the weight of each frequency of the Fourier transform in each mel band, ``(bins, mels)``.
-
-    These are torchaudio's ``melscale_fbanks``, whose type follows PyTorch's default type.
-    """
+    """Compute torchaudio's ``melscale_fbanks (bins, mels)``, whose type there follows PyTorch's default type."""
     bins = torch.linspace(0, config.sample_rate // 2, config.window_length // 2 + 1, dtype=torch.float32)  # Hz
     low, high = (2595 * math.log10(1 + hertz / 700) for hertz in (config.f_min, config.highest))
     mels = torch.linspace(low, high, config.n_mels + 2, dtype=torch.float32)
@@ -138,8 +135,7 @@ def log_mel_stream(
 ) -> Iterator[Tensor]:
     """Compute log-mel ``(time, mels)`` of blocks at the front end's rate, ``frames`` at a time; whole hops only.
 
-    The blocks are one recording from its start. Its range is bounded and its mean removed as the front end says;
-    ``dynamic_range`` in dB overrides the front end's own.
+    The blocks are one recording from its start; ``dynamic_range`` in dB overrides the front end's own.
     """
     return log_mel.relative(frames_stream(log_mel, blocks, frames=frames), dynamic_range=dynamic_range)
 

@@ -90,12 +90,9 @@ class SpeechModel:
 
     @classmethod
     def of_folder(cls, folder: Path, *, option: str) -> SpeechModel:
-        """Read the description of a local Hugging Face folder; ``option`` names the folder in messages.
+        """Read the description of a local Hugging Face folder with safetensors; ``option`` names it in messages.
 
         Without a preprocessor_config.json, the rate is 16 kHz and samples are normalised, as transformers has it.
-
-        Raises:
-            InputError: the folder has no config.json, one of another kind of model, or no weights as safetensors.
         """
         given = f"{option}={folder}"
         values = _values(folder / CONFIG, given)
@@ -273,10 +270,9 @@ class SpeechEncoder:
             yield self.read(piece[None], torch.tensor([len(piece)]), layers=layers)[:, 0]
 
     def prepared_pieces(self, samples: FloatArray, frames: int) -> Iterator[Tensor]:
-        """Give the samples of one recording ``(num_samples,)`` for `read`, piece by piece.
+        """Give the samples of one recording ``(num_samples,)``, normalised over all of it, for `read`, piece by piece.
 
-        Samples are normalised over the whole recording, which is in memory. Silence follows it where ``frames`` need
-        more samples than it has.
+        Silence follows it where ``frames`` need more samples than it has.
         """
         device = self.transformer.device
         prepared = self.prepare(copy_to(torch.from_numpy(samples)[None], device), torch.tensor([len(samples)]))[0]
@@ -295,13 +291,10 @@ def normalise(samples: Tensor, lengths: Tensor) -> Tensor:
 
 
 def load_speech_encoder(folder: Path, *, option: str, last_layer: int | None = None) -> SpeechEncoder:
-    """Load the encoder of a folder that `SpeechModel.of_folder` accepts, in evaluation mode.
+    """Load the encoder of a folder that `SpeechModel.of_folder` accepts, in evaluation mode; refuse damaged files.
 
     ``option`` names the folder in messages. With ``last_layer``, layers far above it are left out, so that its states
     take less time and memory.
-
-    Raises:
-        InputError: the files are damaged, or do not belong together.
     """
     from transformers import AutoModel
 
@@ -342,8 +335,7 @@ def _quiet() -> Iterator[None]:
 def compute_time_first(convolutions: nn.Module) -> None:
     """Make training on a CPU compute the ``feature_extractor`` of a model of `transformers` time first.
 
-    Layers without layer normalisation stay as they are. Under `torch.no_grad`, on a GPU, and where the weights are
-    frozen, the values have the same bits as before. The names of the weights stay.
+    Other layers, and values without a gradient or on a GPU, keep their bits; the names of the weights stay.
     """
     for layer in convolutions.get_submodule("conv_layers").children():
         convolution = layer.get_submodule("conv")

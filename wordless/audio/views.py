@@ -198,10 +198,7 @@ def compared_views(
 
 
 def _draw_voices(clip: Clip, train: Sequence[Clip]) -> tuple[tuple[Clip, int], ...]:
-    """Draw the training clips that speak at once behind a test clip, and their begins, by its name.
-
-    Words that were recorded alone have pauses at their ends; without other begins, these would fall together.
-    """
+    """Draw the clips whose sum is the babble of a test clip, in an order that follows from names alone."""
     rng = np.random.default_rng(named_seed(clip.name))
     drawn = [train[place] for place in rng.choice(len(train), VOICES, replace=len(train) < VOICES)]
     return tuple((voice, int(rng.integers(_voice_samples(voice)))) for voice in drawn)

@@ -16,13 +16,11 @@ LOCK = "wordless-compiling.lock"
 
 @contextmanager
 def compiling() -> Iterator[None]:
-    """Run a block that numba may compile in, while no other process or thread runs such a block.
+    """Run a block that numba may compile in, while no other process or thread runs such a block; do not nest them.
 
     numba writes its cache without a lock: two processes at once can give two types of a function one file. From then on
-    each calls machine code of the wrong type and dies of a segmentation fault, until the cache's files are deleted.
-
-    The system releases the lock when the process ends. If no lock file can be written and locked, nothing is locked. Do
-    not nest blocks: the inner one waits for ever.
+    each calls machine code of the wrong type and dies of a segmentation fault, until the cache's files are deleted. If
+    no lock file can be written and locked, nothing is locked.
     """
     with ExitStack() as stack:
         for path in lock_paths():

@@ -27,10 +27,8 @@ _NUMBER = re.compile(r"\[errno (\d+)\]|\(os error (\d+)\)", re.IGNORECASE)  # Py
 def aside(path: Path) -> Iterator[Path]:
     """Give a temporary path beside ``path``, renamed to ``path`` when the block ends and removed when the block raises.
 
-    The bytes are flushed to the disk before the rename, and the rename is flushed before this returns.
-
-    Raises:
-        OSError: the disk is full, or refuses the write in another way; ``filename`` is ``path``.
+    The bytes are flushed to the disk before the rename, and the rename is flushed before this returns. An `OSError` of
+    a full disk names ``path``.
     """
     beside = path.with_name(path.name + ".aside")
     try:
@@ -67,20 +65,16 @@ def named_write_errors(path: Path) -> Iterator[None]:
 
 
 def write_aside(path: Path, content: str | bytes) -> None:
-    """Write bytes, or text as UTF-8, into a file beside ``path``, then rename the file to ``path``."""
     with aside(path) as beside:
         beside.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 @contextmanager
 def open_regular(path: Path) -> Iterator[int]:
-    """Open a regular file for reading and give its descriptor; links are followed.
+    """Open a regular file for reading and give its descriptor; links are followed, and other kinds of files refused.
 
     Opening a named pipe waits for a writer, reading /dev/zero never ends, and opening a device may change it. So the
     kind of file is checked before it is opened, and again afterwards, because another file may have taken its place.
-
-    Raises:
-        OSError: there is no such file, it may not be read, or it is a folder, a named pipe, a socket or a device.
     """
     try:
         _require_regular(path, path.stat().st_mode)
@@ -115,10 +109,7 @@ def remove(path: Path) -> None:
 
 
 def os_number(error: BaseException) -> int:
-    """Find the operating system's error number in an error or its causes; 0 where there is none.
-
-    Libraries that write files by themselves put the number, or the system's words for a full disk, into their message.
-    """
+    """Find the operating system's error number in an error, its causes or their messages; 0 where there is none."""
     for each in causes(error):
         if isinstance(each, OSError) and each.errno:
             return each.errno
@@ -149,12 +140,9 @@ def is_full(folder: Path) -> bool:
 
 
 def take_lock(file: int | IO[Any], *, wait: bool = True, shared: bool = False) -> bool:
-    """Lock an open file or folder until it is closed, or its process ends for whatever reason.
+    """Lock an open file or folder until it is closed, or its process ends; return whether it is locked now.
 
-    The result is whether it is locked: without ``wait``, another process may hold the lock.
-
-    Raises:
-        OSError: the file system keeps no locks; ``filename`` is that of an open file.
+    Without ``wait``, another process may hold the lock. A file system that keeps no locks is an `OSError`.
     """
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     try:
@@ -168,10 +156,7 @@ def take_lock(file: int | IO[Any], *, wait: bool = True, shared: bool = False) -
 
 @contextmanager
 def locked(path: Path, waiting: Callable[[], object] = lambda: None) -> Iterator[None]:
-    """Hold a lock, a file at ``path``, that the end of its process releases.
-
-    If another process holds the lock, ``waiting`` is called before this one waits.
-    """
+    """Hold a lock, a file at ``path``, that the end of its process releases; ``waiting`` is called before a wait."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         if not take_lock(file, wait=False):
@@ -206,10 +191,7 @@ def copy_file(source: Path, target: Path) -> None:
 
 
 def replace_folder(place: Path, source: Path | None) -> None:
-    """Put a copy of the folder ``source`` at ``place`` instead of what is there; None leaves nothing there.
-
-    The folder is whole at any moment, or absent, also if this process is killed.
-    """
+    """Put a copy of the folder ``source`` at ``place``, whole or absent at any moment; None leaves nothing there."""
     beside, replaced = (place.with_name(f"{place.name}.{word}") for word in ("aside", "replaced"))
     for left in (beside, replaced):  # by a killed process
         shutil.rmtree(left, ignore_errors=True)
@@ -242,10 +224,7 @@ def existing(path: str) -> Path:
 
 
 def folder_size(folder: Path) -> int:
-    """Sum the sizes of all files of a folder, in bytes; links are not followed.
-
-    Another process may rename and delete files meanwhile.
-    """
+    """Sum the sizes of all files of a folder, in bytes, while others may delete some; links are not followed."""
     size = 0
     for place, _, names in os.walk(folder):
         for name in names:

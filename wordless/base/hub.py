@@ -44,10 +44,8 @@ def is_on_hub(name: Path | str | None) -> bool:
 def hub_address(name: Path | str, *, short: bool = False) -> HubAddress | None:
     """Return the address that a path or text is; None for everything else, such as a folder.
 
-    With ``short`` a text ``user/name`` is an address, too, unless there is such a folder.
-
-    Raises:
-        InputError: it begins with hf:// and is no address.
+    With ``short`` a text ``user/name`` is an address, too, unless there is such a folder. A text that begins with hf://
+    and is no address is refused.
     """
     if short and isinstance(name, str) and _SHORT.fullmatch(name) and not Path(name).exists():
         name = f"hf://{name}"
@@ -66,10 +64,8 @@ def fetch(address: HubAddress, *parts: str, whole: bool = False) -> Path:
     """Return a local copy of the first of ``parts`` that holds a saved model; with ``whole``, of all parts beside it.
 
     A part is a folder inside that of the address; "" is that folder itself. The hub is asked for newer files. If it
-    cannot be reached, or ``HF_HUB_OFFLINE=1`` is set, the files come from the local cache.
-
-    Raises:
-        InputError: no such repository, revision or part, no permission, or no network and no copy in the cache.
+    cannot be reached, or ``HF_HUB_OFFLINE=1`` is set, the files come from the local cache. Missing repositories,
+    revisions and parts, and a lost network without a copy are an `InputError`.
     """
     from huggingface_hub import snapshot_download
 

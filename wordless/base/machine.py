@@ -66,10 +66,7 @@ def local_gpus(device: torch.device) -> range:
 
 
 def multiplies_bf16(device: torch.device) -> bool:
-    """Return whether a GPU (since Ampere), or the processor (AVX512_BF16), has instructions for products in bfloat16.
-
-    Without them PyTorch takes other instructions, and such a product can take nine times as long as one in float32.
-    """
+    """Return whether a GPU (since Ampere), or a processor (AVX512_BF16), has instructions for bfloat16 products."""
     import torch
 
     if device.type == "cuda":
@@ -78,10 +75,7 @@ def multiplies_bf16(device: torch.device) -> bool:
 
 
 def copy_to(tensor: Tensor, device: torch.device) -> Tensor:
-    """Return the tensor on a device; a copy to a GPU goes through pinned memory, and nothing waits for its end.
-
-    The GPU finishes the copy before it reads the result, and PyTorch keeps the pinned memory until then.
-    """
+    """Return the tensor on a device; a copy to a GPU goes through pinned memory, and nothing waits for its end."""
     if device.type == tensor.device.type or tensor.device.type != "cpu":
         return tensor.to(device)
     pinned = tensor.pin_memory() if device.type == "cuda" else tensor

@@ -103,8 +103,7 @@ def option(
 def updated(config: T, change: Callable[[dataclasses.Field[Any], Any], object], *, name: str = "") -> T:
     """Copy a dataclass and those in it; ``change(field, value)`` returns the new value, or the same one to keep it.
 
-    Raises:
-        InputError: a dataclass refuses a new value; ``name`` is the dotted place of the config.
+    ``name`` is the dotted place of the config in the error of a dataclass that refuses its value.
     """
     changed: dict[str, object] = {}
     with within(name):

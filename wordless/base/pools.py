@@ -51,10 +51,7 @@ class EngineConfig(Options):
         self.refuse_if(self.address is not None and ADDRESS.fullmatch(self.address) is None, "address", rule)
 
     def workers(self, wanted: int, *, enough: bool) -> int:
-        """Return the number of workers: the wanted one, or for 0 one per core if there is ``enough`` to do.
-
-        For Ray, 0 stays 0, which means all processors of the cluster.
-        """
+        """Return the number of workers: the wanted one, or for 0 one per core if it pays; of Ray, 0 means all."""
         return wanted if wanted or self.name == "ray" else cores() if enough else 1
 
 
@@ -70,11 +67,7 @@ def is_started_by_another() -> bool:
 
 @cache
 def end_with_parent() -> None:
-    """Watch the parent process, and end this process at once when the parent is gone.
-
-    A killed torchrun, or a killed parent of a pool, does not notify its child processes. They would go on, or wait for
-    ever, and hold their locks and memory.
-    """
+    """End this process at once when its parent is gone: who is killed tells nobody, and locks would stay held."""
     Thread(target=_watch, args=[os.getppid()], daemon=True).start()
 
 
@@ -151,9 +144,6 @@ def open_pool(
 
     With ``gpu``, each task of Ray has a GPU; processes of one machine share theirs. ``threads`` are enough for
     functions that release Python's lock and read no models; their numbers of threads stay as they are.
-
-    Raises:
-        InputError: the Ray cluster cannot be reached.
     """
     if engine.name == "ray":
         from wordless.base.ray_pool import ray_pool  # seconds of imports, and an extra
@@ -200,10 +190,7 @@ def _begin_process(begin: Callable[[], object], threads: int) -> None:
 def _spawn(
     processes: int, begin: Callable[[], object], *, killed_at: type[BaseException]
 ) -> Iterator[Callable[..., "Future[Any]"]]:
-    """Start processes that call ``begin`` first; an error of the kind ``killed_at`` in the block kills them.
-
-    The terminal interrupts all processes of a command. These never see an interrupt: the main process stops them.
-    """
+    """Start processes that call ``begin`` first and see no interrupt; an error ``killed_at`` kills them."""
     others = active_children()
     # Forking a process that runs torch threads may hang: start fresh ones.
     with ProcessPoolExecutor(processes, get_context("spawn"), initializer=begin) as pool:

@@ -25,9 +25,6 @@ def ray_pool(address: str | None, workers: int, *, shared: Sequence[Path], gpu: 
     """Connect this process to a cluster, once, and use ``workers`` of its processors or GPUs; 0: all.
 
     Without an address the cluster is one that is started on this machine, for these workers.
-
-    Raises:
-        InputError: there is no cluster at the address, or it has no processor of the kind.
     """
     if not ray.is_initialized():
         _connect(address, workers)

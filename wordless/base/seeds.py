@@ -29,10 +29,9 @@ def named_seed(name: str) -> int:
 
 
 def sound_seed(seed: int, name: str) -> int:
-    """Derive the seed of one sound from that of all sounds and the sound's name, such as that of its clip.
+    """Derive the seed of one sound from that of all sounds and the name of the sound, such as that of its clip.
 
-    Clips that shared one sequence of random numbers would have errors at the same places, so that their figures vary
-    together, and intervals over clips are too narrow.
+    With one sequence of random numbers for all, errors would lie at the same places, and intervals be too narrow.
     """
     return int(np.random.SeedSequence([seed, named_seed(name)]).generate_state(1)[0])
 

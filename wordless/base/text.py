@@ -30,18 +30,12 @@ def first_line(error: BaseException) -> str:
 
 
 def escape(text: str) -> str:
-    """Replace each character that is not printable, except line breaks, by its Python escape sequence.
-
-    Examples are control characters, marks that change the direction of writing, and lone surrogates.
-    """
+    """Replace each character that is not printable, except line breaks, by its Python escape sequence."""
     return "\n".join(map(escape_line, text.split("\n")))
 
 
 def escape_line(text: str) -> str:
-    """Replace each character that is not printable, line breaks too, by its Python escape sequence.
-
-    A no-break space stays as it is: Python does not count it as printable, but terminals print it as a space.
-    """
+    """Escape each character that is not printable, line breaks too; a no-break space stays, as terminals print it."""
     return "".join(
         c if c.isprintable() or c == "\N{NO-BREAK SPACE}" else c.encode("unicode_escape").decode() for c in text
     )

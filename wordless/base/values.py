@@ -77,11 +77,7 @@ def build(cls: type[T], values: Mapping[str, object], *, name: str, default: T |
 
 
 def move_seeds(config: T, by: int, *, name: str) -> T:
-    """Copy the dataclass ``config`` with its ``seed``, and that of each dataclass in it, increased by ``by``.
-
-    Raises:
-        InputError: a seed becomes too large; ``name`` is the dotted place of the config, as for `build`.
-    """
+    """Copy the dataclass ``config``, ``name`` in messages, with all seeds in it increased by ``by``."""
     return updated(config, lambda field, value: value + by if field.name == "seed" else value, name=name)
 
 
@@ -122,10 +118,7 @@ def match_choice(choices: tuple[object, ...], value: object, *, option: str) -> 
 
 
 def _union(kinds: tuple[Any, ...], value: object, option: str, default: object) -> object:
-    """Convert the value to the first type of a union that accepts it.
-
-    Errors of ``X | None``, where X has parts, are the errors of X.
-    """
+    """Convert the value to the first type of a union that accepts it; errors of ``X | None`` may be those of X."""
     if value is None and NoneType in kinds:
         return None
     others = [kind for kind in kinds if kind is not NoneType]
@@ -186,12 +179,8 @@ def nan_as_none(constant: str) -> float | None:
 def parse_json(content: str | bytes, constant: Callable[[str], object] | None = None) -> object:
     """Parse one JSON text; ``constant`` gives the value of NaN and infinities, which are refused without it.
 
-    Python's parser accepts more than JSON allows and raises errors of several types. Here all of them become
-    `InputError`.
-
-    Raises:
-        InputError: the text is not JSON in UTF-8, has a key twice, holds NaN or an infinity, is nested too deeply, or
-            has a number of thousands of digits.
+    Python's parser accepts more than JSON allows (a key twice, NaN) and raises errors of several types. Here all of
+    them, also of deep nesting and of thousands of digits, are an `InputError`.
     """
 
     def refused(name: str) -> object:
@@ -213,11 +202,7 @@ def list_hash(values: Iterable[object]) -> str:
 
 
 def read_json(path: Path) -> dict[str, object]:
-    """Read the object in a JSON file of at most `MAX_BYTES`.
-
-    Raises:
-        InputError: there is no such file, it cannot be read, or it does not hold an object; the message names the file.
-    """
+    """Read the object in a JSON file of at most `MAX_BYTES`; other files are refused with their path."""
     try:
         return _read_object(path)
     except InputError as error:
@@ -246,12 +231,7 @@ def _read_object(path: Path) -> dict[str, object]:
 
 
 def read_object(cls: type[T], path: Path) -> T:
-    """Read the dataclass ``cls`` from a JSON file, with `wordless.base.values.build`.
-
-    Raises:
-        InputError: there is no such file, or its values are not of that type; the message has only the file's name,
-            because the caller names the folder.
-    """
+    """Read the dataclass ``cls`` from a JSON file, with `build`; refusals have only the file's name, not its folder."""
     try:
         values = _read_object(path)
     except InputError as error:

@@ -62,11 +62,7 @@ def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], values: Mapping[
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
-    """Read the tensors, on the CPU, and the values.
-
-    Raises:
-        CheckpointError: the file is not a whole file of `write_checkpoint`.
-    """
+    """Read the tensors, on the CPU, and the values; a `CheckpointError` for all other files."""
     if not path.is_file():
         raise CheckpointError("it is not a file")
     try:
@@ -102,10 +98,7 @@ def autocast(config: FitConfig, device: torch.device) -> AbstractContextManager[
 
 
 def choose_precision(gang: Gang, *, gpus_only: bool = False) -> Precision:
-    """Return ``bf16`` if the device of each process has instructions for it, else ``fp32``.
-
-    With ``gpus_only``, processors count as devices without them.
-    """
+    """Return ``bf16`` if all devices have instructions for it, with ``gpus_only`` GPUs alone, else ``fp32``."""
     has = multiplies_bf16(gang.device) and not (gpus_only and gang.device.type == "cpu")
     return "fp32" if gang.sum([float(not has)])[0] else "bf16"
 
@@ -121,10 +114,7 @@ LONG = 2_000  # steps from which compiling saves more time than it takes
 
 
 def chosen_loss(loss: LossFunction[B], config: FitConfig, device: torch.device) -> LossFunction[B]:
-    """Return the loss, or its compiled form: as ``compile`` says, by default in long trainings on a GPU.
-
-    It is compiled at the first call, and again for a second shape.
-    """
+    """Return the loss, or its compiled form: as ``compile`` says, by default in long trainings on a GPU."""
     wanted = config.compile if config.compile is not None else device.type == "cuda" and config.steps >= LONG
     if not wanted:
         return loss
@@ -265,10 +255,7 @@ class Training:
 
     @torch.no_grad()
     def measure(self, validation: Sequence[B], loss: LossFunction[B]) -> Point:
-        """Measure the evaluated weights at this step, and keep them if they are the best so far.
-
-        The gang's processes share the validation batches.
-        """
+        """Measure the evaluated weights at this step, on all processes together, and keep the best."""
         averaged = self.config.ema_decay > 0
         present = copied(self.model) if averaged else {}
         if averaged:
@@ -305,10 +292,7 @@ class Training:
 
     @torch.no_grad()
     def _update_average(self) -> None:
-        """Move the averaged weights towards the present ones; a young average follows faster.
-
-        One operator moves all weights, and a second one copies whole numbers.
-        """
+        """Move the averaged weights towards the present ones, in one operator; a young average follows faster."""
         decay = min(self.config.ema_decay, (1 + self.step) / (10 + self.step))
         present = self.model.state_dict(keep_vars=True)
         pairs = [(own, present[name]) for name, own in self.average.items()]

@@ -75,11 +75,7 @@ class Gang:
 
 @contextmanager
 def open_gang(device: torch.device) -> Iterator[Gang]:
-    """Give this process's gang, that of torchrun or of this process alone, and close it at the end.
-
-    The gang is not closed where this process fails: the waiting processes would fail at once, before this one has
-    printed its error.
-    """
+    """Give this process's gang, that of torchrun or of this process alone, and close it at the end."""
     if not is_under_torchrun():
         yield Gang(device)
         return
@@ -91,5 +87,5 @@ def open_gang(device: torch.device) -> Iterator[Gang]:
         device = torch.device("cuda", rank("LOCAL_RANK"))
         torch.cuda.set_device(device)  # tensors made without naming a device are then on this one
     gangs = create_parallel_gangs(ProcessGroupGang.create_default_process_group(device, timeout=PATIENCE))
-    yield Gang(device, gangs)
+    yield Gang(device, gangs)  # left open where this process fails: others would fail before it has printed its error
     gangs.close()

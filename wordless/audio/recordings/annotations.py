@@ -164,10 +164,7 @@ def fits(text: str, kind: Kind, *, wanted: bool) -> bool:
 
 
 def columns(text: str, shown: str, kind: Kind, label: str | None = None, group: str | None = None) -> list[Annotation]:
-    """Read a part in each line; a line that begins with a backslash has the frequency bounds of the part before it.
-
-    ``label`` and ``group`` name columns of a header.
-    """
+    """Read a part in each line; ``label`` and ``group`` name columns of a header."""
     delimiter, header = (None, []) if kind in _FIXED else layout(text)
     rows = [
         (f"{shown}:{number}", cells) for number, cells in separated(text, delimiter, shown, quoted=delimiter != "\t")
@@ -176,7 +173,7 @@ def columns(text: str, shown: str, kind: Kind, label: str | None = None, group: 
         return _below(header, rows[1:], shown, kind, label, group)
     names, found = _FIXED.get(kind, (*SPAN_FIELDS, "label")), list[Annotation]()
     for where, cells in rows:
-        if cells[0] == "\\" and found:
+        if cells[0] == "\\" and found:  # frequency bounds of the part before
             bounds = zip(("low_hz", "high_hz"), map(seconds_of, cells[1:3]), strict=False)
             found[-1].fields.update({name: repr(hz) for name, hz in bounds if hz is not None and hz >= 0})
         elif not cells[0].startswith(";;") and (kind != "rttm" or cells[0] == "SPEAKER"):
@@ -240,10 +237,9 @@ TEXTGRID = re.compile(r'\s*(?:File type\s*=\s*)?"ooTextFile[^"]*"\s*(?:Object cl
 
 
 def textgrid(text: str, shown: str) -> list[Annotation]:
-    """Read a TextGrid; an interval without a text is a gap between two parts, and a point has no length.
+    """Read a TextGrid that was saved as text; other texts are refused.
 
-    Raises:
-        InputError: the file is not a TextGrid that was saved as text, ends too early, or has a value of the wrong kind.
+    An interval without a text is a gap between two parts, and a point has no length.
     """
     if not TEXTGRID.match(text):
         kind = "a binary" if text.startswith("ooBinaryFile") else "no"
@@ -280,11 +276,9 @@ _ANNOTATIONS = ("ALIGNABLE_ANNOTATION", "REF_ANNOTATION")
 
 
 def elan(text: str, shown: str) -> list[Annotation]:
-    """Read an ELAN document; a referring annotation has the time of the one that it refers to.
+    """Read an ELAN document in milliseconds, without a document type; other texts are refused.
 
-    Raises:
-        InputError: the text is not XML, has a document type, is no ELAN document, or has times in another unit than
-            milliseconds.
+    A referring annotation has the time of the one that it refers to.
     """
     if "<!DOCTYPE" in text:
         raise InputError(f"{shown}:1: it declares a type (DOCTYPE), whose entities may expand without limit")
@@ -323,7 +317,6 @@ def elan(text: str, shown: str) -> list[Annotation]:
 
 
 def _chain(first: Element, reference: str, by_name: Mapping[str | None, Element]) -> list[Element]:
-    """Return an element, the one that it refers to, and so on; references in a circle end."""
     found = [first]
     while (after := by_name.get(found[-1].get(reference, ""))) is not None and len(found) < 100:
         found.append(after)
@@ -338,10 +331,7 @@ LHOTSE = (".jsonl", ".jsonl.gz")
 
 
 def kaldi(folder: Path, shown: str) -> list[Annotation]:
-    """Read a Kaldi data folder; ``shown`` is its name in messages.
-
-    A recording that a command makes is left out: nobody's commands are run.
-    """
+    """Read a Kaldi data folder, ``shown`` in messages; recordings that a command makes are left out, and not made."""
     files: dict[str, list[tuple[str, str, str]]] = {}  # first word of each line, the rest, and the line's place
     for name in (name for name in KALDI_FILES if (folder / name).is_file()):
         lines = enumerate(read_annotation_text(folder / name).split("\n"), start=1)
@@ -490,9 +480,7 @@ def kind_of(path: Path, wanted: AnnotationKind = "auto", *, own: bool | None = N
 def annotations_below(folder: Folder, config: AnnotationOptions) -> Clips:
     """Return the annotated parts of the recordings of a folder; without annotations there are none.
 
-    Raises:
-        InputError: annotations of the wanted kind are missing or not usable; several kinds or tiers contradict each
-            other, and no option chooses.
+    Annotations of a wanted kind must be there and usable, and several kinds or tiers must not contradict each other.
     """
     if config.annotations == "none":
         return Clips.from_columns(folder.root, {"path": ()})
@@ -521,11 +509,7 @@ def annotations_in(path: Path, kind: Kind, root: Path, config: AnnotationOptions
 
 
 def _collect(folder: Folder, files: Mapping[Kind, Sequence[str]], config: AnnotationOptions) -> Clips:
-    """Read the files of each kind, and join what they say of each recording. Faulty files and parts are set aside.
-
-    Raises:
-        InputError: no annotations can be used; several tiers have some, or kinds differ, and no option chooses.
-    """
+    """Read the files of each kind, and join what they say of each recording; faulty files and parts are set aside."""
     parts, read_files = list[tuple[str, Kind, Annotation]](), Counter[Kind]()  # parts with their recordings
     rejected, tiers, unread = list[Rejected](), dict[str, None](), dict[str, None]()
     splits = _splits_of_files(files)
@@ -608,11 +592,7 @@ def _splits_of_files(files: Mapping[Kind, Sequence[str]]) -> dict[str, str]:
 
 
 def _of_tier(found: Sequence[Annotation], shown: str, config: AnnotationOptions) -> list[Annotation]:
-    """Return the annotations of the wanted tier, or of the only one with parts.
-
-    Raises:
-        InputError: several tiers have annotations, and no option chooses one.
-    """
+    """Return the annotations of the wanted tier, or of the only one with parts."""
     usable = [*dict.fromkeys(each.tier for each in found if not each.fault)]
     tier, _ = config.labels_in
     if tier is not None and usable != [""]:

@@ -165,8 +165,8 @@ def resolved(config: CorpusConfig, split_by: SplitBy) -> CorpusConfig:
 def find_recordings(config: CorpusConfig, *, unpacked: Clips | None = None) -> Clips:
     """Find the candidates of a corpus, with what is known of them, and set files aside that do not fit the pattern.
 
-    A recording has several rows if a table or annotations name several parts of it. Nothing is decoded, so that most
-    mistakes show quickly. ``unpacked`` are the recordings of a data set or of shards.
+    Nothing is decoded, so that most mistakes show quickly. A recording has a row for each part that a table or
+    annotations name. ``unpacked`` are the recordings of a data set or of shards.
     """
     folder = None if config.table or unpacked else Folder.at(require_folder(config.root or ""))
     found = unpacked or _find_annotations(config, folder)
@@ -213,7 +213,7 @@ def find_recordings(config: CorpusConfig, *, unpacked: Clips | None = None) -> C
 
 
 def _completed(found: Clips, config: CorpusConfig, pattern: str) -> Clips:
-    """Complete what is known by what file names say, and set recordings aside whose names do not fit."""
+    """Complete what is known by file names, and set recordings aside whose names do not fit."""
     root, paths = found.root, [*dict.fromkeys(found.frame.path)]
     by_path = dict(zip(paths, match_pattern(pattern, paths), strict=True))
     matched = {path: fields for path, fields in by_path.items() if fields is not None}
@@ -237,10 +237,7 @@ def _completed(found: Clips, config: CorpusConfig, pattern: str) -> Clips:
 
 
 def _divided_by(config: CorpusConfig, found: Clips, depth: int | None) -> tuple[SplitBy, list[str]]:
-    """Return what divides the recordings, and a sentence about splits that they have or seem to have.
-
-    ``depth`` is that of folders that are named after splits.
-    """
+    """Return what divides the recordings, and a sentence about splits that they have or seem to have."""
     by, paths, known = config.split.by, [*dict.fromkeys(found.frame.path)], found.frame.split.tolist()
     by_folder = [] if depth is None else folder_splits(paths)
     named = {path.split("/")[depth] for path in paths if folder_split(path, depth)} if depth is not None else set()
@@ -267,10 +264,7 @@ def _divided_by(config: CorpusConfig, found: Clips, depth: int | None) -> tuple[
 
 
 def _find_annotations(config: CorpusConfig, folder: Folder | None) -> Clips:
-    """Return the annotated parts of the recordings of a folder, or of a ``table`` of annotations, if there are any.
-
-    The folder's other recordings are then set aside.
-    """
+    """Return the parts that annotations beside recordings, or a ``table`` of annotations, name, if there are any."""
     if folder is None:
         path = expand_home(config.table or "", "table")
         if (kind := kind_of(path, config.annotations)) is None:
@@ -350,10 +344,7 @@ def _renamed(labels: list[str | None], config: CorpusConfig) -> tuple[list[str |
 
 
 def recordings_at(place: Path, annotations: AnnotationOptions | None = None, *, option: str = "input") -> Clips:
-    """Find the clips of a command as `candidates_at` does, with the places of parts in samples.
-
-    Only recordings with parts are opened. Parts behind the end of a recording are set aside.
-    """
+    """Find the clips of a command as `candidates_at` does, with the places of parts in samples of their recordings."""
     found = candidates_at(place, annotations, option=option)
     lengths, unread = dict[str, tuple[int, int]](), list[Rejected]()
     for path in dict.fromkeys(found.frame.path[found.frame.begin.notna()]):
@@ -424,9 +415,6 @@ def build_manifest(
         set_aside: called after inspection with the unusable files, also if the rest is not enough for a corpus.
         notice: called with a sentence about recordings that lose most of their sound, as channels cancel.
         duplicates: whether files with the samples of another file are used, too.
-
-    Raises:
-        InputError: no recording is found or usable, a table names a missing file, or the splits cannot be made.
     """
     found = found or find_recordings(config)
     config = resolved(config, found.split_by)
@@ -472,10 +460,7 @@ def build_manifest(
 
 
 def without_duplicates(found: Clips, fit: Mapping[str, Measurement]) -> tuple[Clips, tuple[Rejected, ...]]:
-    """Keep the first of files with the same samples, with the parts that only the others name.
-
-    The reason against another file says where labels, groups and splits differ that both know.
-    """
+    """Keep the first of files with the same samples, with the parts that only the others name."""
     first, rejected = dict[str, str](), list[Rejected]()  # hash of samples -> path of the first file
     originals = {path: first.setdefault(each.samples_sha256, path) for path, each in fit.items()}
     copies = {path: original for path, original in originals.items() if path != original}

@@ -85,8 +85,8 @@ def _words(column: str) -> list[str]:
 def time_columns(header: Sequence[str], chosen: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the columns of ``start``, ``end`` and ``duration`` that a header names by usual names, such as Begin (s).
 
-    ``chosen`` are columns that are known. A duration counts beside a start without an end. ``offset`` is the start, or
-    the end beside ``onset``.
+    ``chosen`` are known columns. A duration counts beside a start without an end; ``offset`` is the start, or the end
+    beside ``onset``.
     """
     known = chosen or {}
     found = {name: column for name, column in known.items() if name in (*SPAN_FIELDS, "duration")}
@@ -128,12 +128,9 @@ class Fault(str):
 
 
 def describe(texts: Mapping[str, Sequence[str]], where: Sequence[str]) -> tuple[dict[str, list[Any]], dict[int, str]]:
-    """Parse what a source says of recordings: columns with a text of each; empty text means unknown.
+    """Parse what a source says of recordings, with a text of each; empty text means unknown. A part has a begin.
 
-    A ``duration`` stands for an end that is not known. A part has a begin; a whole recording has none.
-
-    Returns:
-        Columns of candidates, and the faults of rows by their numbers; they begin with ``where`` ("table.tsv:3").
+    Returns columns of candidates, and the faults of rows by their numbers, which begin with ``where`` ("table.tsv:3").
     """
     columns: dict[str, list[Any]] = {name: [None] * len(where) for name in _TIMES}
     columns["split"], faults = [""] * len(where), dict[int, str]()
@@ -156,7 +153,6 @@ def describe(texts: Mapping[str, Sequence[str]], where: Sequence[str]) -> tuple[
 
 
 def _value(name: str, text: str) -> object:
-    """Parse a cell of a column."""
     if not (text := text.strip()).isprintable():
         return Fault(f"{name} is {text!r:.80}; leave tabs, line breaks and control characters out")
     if name in _NUMBERS and text:
@@ -218,8 +214,7 @@ def split_depth(paths: Collection[str]) -> int | None:
 
     Words of a vocabulary may be called train and test, too. So most recordings must lie in such folders, or a folder
     such as test must have sub-folders of the same names as the folders beside it. A folder alone, such as
-    ``test_corpus`` around ``train`` and ``test``, counts only if none below it are named after splits. None: there
-    are no such folders.
+    ``test_corpus`` around ``train`` and ``test``, counts only if none below it are named after splits.
     """
     folders, alone = [path.split("/")[:-1] for path in paths], None
     for depth in range(max(map(len, folders), default=0)):

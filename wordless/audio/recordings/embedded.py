@@ -65,11 +65,7 @@ MOST_SENTENCES = len(TRAINING)
 
 
 def order_pairs(count: int) -> list[tuple[str, str]]:
-    """Return ``count`` held-out sentences, each with the same words in another order.
-
-    Two neighbouring words have changed places: the first two in the first sentence, the second and third in the next,
-    and so on, so that every place is exchanged equally often.
-    """
+    """Return ``count`` held-out sentences, each with two neighbouring words exchanged, every place equally often."""
     pairs = []
     for number in range(count):
         sentence, place = HELD_OUT[number * len(HELD_OUT) // count], number % (len(SLOTS) - 1)
@@ -192,11 +188,7 @@ class Utterance:
 
 
 def utterances(config: EmbeddedConfig) -> tuple[Utterance, ...]:
-    """List all clips of the corpus in the order of synthesis.
-
-    A clip's speed and pitch depend on the seed and its own voice, word and take, so a larger corpus does not change
-    them.
-    """
+    """List all clips of the corpus in the order of synthesis; those of a smaller corpus are among them."""
     seed, said = config.seed, list[Utterance]()
     if not config.sentences:
         voices, words = config.material
@@ -213,11 +205,7 @@ def utterances(config: EmbeddedConfig) -> tuple[Utterance, ...]:
 
 
 def label_table(config: EmbeddedConfig, folder: Path) -> Path:
-    """Return the table beside the corpus's folder with the label of each file, written now if it is missing.
-
-    Labels are texts, speeds or pitches. Speeds are words per minute. Pitches are eSpeak's: 0 to 100, where 50 is the
-    voice's own.
-    """
+    """Return the table beside the corpus's folder with the label of each file, written now if it is missing."""
     path = folder.with_name(f"{folder.name}.{config.label}.tsv")
     if not path.is_file():
         rows = (f"{each.file}\t{getattr(each, config.label)}\n" for each in utterances(config))
@@ -232,11 +220,7 @@ def speak(spoken: Sequence[Utterance], cache: Path, *, seed: int, phones: bool =
 
     The folder (22,050 Hz, mono) appears complete or not at all. Two runs that need it at once synthesise it once.
     With ``phones`` the texts are phonemes in eSpeak's notation, such as ``[[h'aUs]]``, and the folder has the times of
-    all phones: see `read_phones`.
-
-    Raises:
-        InputError: eSpeak NG is missing, or fails.
-        OSError: the disk is full; nothing half-written is left.
+    all phones: see `read_phones`. A missing eSpeak NG and a full disk are told.
     """
     folder = speech_folder(spoken, cache, seed=seed, phones=phones)
 
@@ -278,7 +262,7 @@ def utterance(
 ) -> Utterance:
     """Return what to say, in which voice, at a speed and pitch that follow from seed, voice, place and take.
 
-    ``place`` is the number of the word or sentence. Utterances of one place have one speed and pitch in each take.
+    ``place`` is the number of the word or sentence.
     """
     # Multiples of irrational numbers spread the takes evenly, however many there are, from a random start.
     speed, pitch = (np.random.default_rng([seed, voice, place]).random(2) + take * _STEPS) % 1.0

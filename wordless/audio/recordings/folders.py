@@ -50,10 +50,7 @@ class Folder:
 
     @cached_property
     def recordings(self) -> list[str]:
-        """The paths of files with the endings of recordings, sorted.
-
-        Folders that the system cannot list, as their paths are too long, are among them: inspection sets them aside.
-        """
+        """The paths of files with the endings of recordings, and of folders too deep to be listed, sorted."""
         return sorted(
             path
             for path in self.files
@@ -104,13 +101,10 @@ class Folder:
         return alone
 
     def named(self, name: str, file: str) -> str:
-        """Return the recording that a file names, relative to the root, or absolute outside of it.
+        """Return the only recording that a file names, relative to the root, or absolute outside of it.
 
         Relative paths are those from the file's folder, the folders above it, the root, or the current folder.
         Otherwise the only recording of the same name is meant, because recordings move to other machines.
-
-        Raises:
-            InputError: there is no such recording, or there are several.
         """
         folder = Path(os.path.normpath((self.root / file).parent.absolute()))
         bases = (folder, self.root.absolute(), *list(folder.parents)[:3], Path.cwd())
@@ -150,8 +144,7 @@ def _suffix(path: str) -> str:
 def files_below(root: Path) -> Iterator[str]:
     """List the paths of all files and folders below ``root`` except hidden ones; those of each folder in order.
 
-    Links are followed, each folder once. A folder may have a recording's name: the folder is then set aside by name,
-    and the recordings in it are found as well.
+    Links are followed, each folder once. A folder with a recording's name is listed, and what is in it as well.
     """
     entered = set()
     for folder, subfolders, names in os.walk(root, onerror=_unlisted, followlinks=True):
@@ -180,10 +173,7 @@ def expand_home(text: str, option: str) -> Path:
 
 
 def require_folder(text: str, *, option: str = "root", by: str = "") -> Path:
-    """Return the path if it is a folder that may be listed.
-
-    ``option`` names it, or could name another one if the folder is named ``by`` a table.
-    """
+    """Return the path if it is a folder that may be listed; ``option``, or a table ``by`` this name, names it."""
     path, rule = expand_home(text, option), "it is a file"
     try:
         if stat.S_ISDIR(path.stat().st_mode):
@@ -199,11 +189,8 @@ def require_folder(text: str, *, option: str = "root", by: str = "") -> Path:
 def listed_path(root: Path, listed: str, where: str, *, remedy: str, fold: str | None = None) -> str | None:
     """Return a listed path relative to the root, "/" between folders, "." and ".." resolved; None: it is not there.
 
-    An absolute path may name the root as given, or with its links resolved. A path that no file can have (too long, or
-    with a null character) is returned as well: inspection sets it aside with its reason.
-
-    Raises:
-        InputError: the path lies outside the root; the message begins with ``where``.
+    An absolute path may name the root as given, or with its links resolved. A path that no file can have is returned as
+    well: inspection sets it aside. Paths outside the root are refused, in a message that begins with ``where``.
     """
     path = Path(os.path.normpath(root.absolute() / (on_disk(root, listed, fold) or listed)))
     if (found := _below(root, path)) is None:
@@ -285,11 +272,9 @@ def sound_names(clips: Sequence[str]) -> list[str]:
 
 
 def _inside(path: str) -> str:
-    """Remove ".." from a path, because codes may come from anywhere; of an absolute path keep the last part.
-
-    A folder never has the name of a sound or of its temporary file.
-    """
+    """Remove ".." from a path, because codes may come from anywhere; of an absolute path keep the last part."""
     *folders, name = [part for part in path.split("/") if part not in ("", ".", "..")] or ["clip"]
+    # a folder never has the name of a sound or of its temporary file
     folders = [f"{part}_" if part.endswith((".wav", ".aside")) else part for part in folders]
     return name if path.startswith("/") else "/".join([*folders, name])
 
@@ -320,11 +305,7 @@ _LOOKED_AT = 400  # bytes
 
 
 def read_text(path: Path, *, option: str) -> str:
-    r"""Return the text of a table or list, which ``option`` names, with ``\n`` at the ends of its lines.
-
-    Raises:
-        InputError: the file cannot be read, is of another kind, or is no text.
-    """
+    r"""Return the text of a table or list, which ``option`` names, with ``\n`` at the ends of its lines."""
     try:
         if path.is_char_device() or path.is_block_device():  # reading /dev/zero never ends; a pipe of a shell ends
             raise OSError(None, "it is a device: name a file")
@@ -349,10 +330,8 @@ def _decoded(content: bytes, encoding: str, errors: str = "strict") -> str:
 def read_annotation_text(path: Path, *, head: bool = False, xml: bool = False) -> str:
     r"""Return the text of a file of annotations with ``\n`` at the ends of its lines; what is no Unicode is Latin-1.
 
-    With ``head``, of a file of more than 64 KB only the first lines are read. The file may be an ``xml`` document.
-
-    Raises:
-        InputError: the file is too long, or of another kind: a Git LFS pointer, a web page...
+    With ``head``, of a file of more than 64 KB only the first lines are read. The file may be an ``xml`` document;
+    files of another kind are refused.
     """
     with path.open("rb") as file:
         content = file.read(_HEAD if head else MAX_BYTES + 1)
@@ -369,7 +348,7 @@ def read_annotation_text(path: Path, *, head: bool = False, xml: bool = False) -
 
 
 def _require_text(content: bytes, shown: str, *, xml: bool = False) -> None:
-    """Refuse the content of files of other kinds; ``shown`` names the file, which may be an XML document."""
+    """Refuse the content of files of other kinds than text, or than an ``xml`` document."""
     begin = content[:_LOOKED_AT].removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     kind = next((kind for start, kind in _OTHERS if content.startswith(start)), None) or foreign_kind(content)
     if kind is None and not xml and begin.startswith(_XML):
@@ -379,7 +358,6 @@ def _require_text(content: bytes, shown: str, *, xml: bool = False) -> None:
 
 
 def _encoding(content: bytes) -> str:
-    """Return the encoding that the first bytes show."""
     for mark, encoding in _MARKS:
         if content.startswith(mark):
             return encoding
@@ -396,10 +374,7 @@ csv.field_size_limit(MAX_BYTES)
 def separated(text: str, delimiter: str | None, shown: str, *, quoted: bool = True) -> Iterator[tuple[int, list[str]]]:
     """Give line number and cells of each row that is not empty; without a ``delimiter`` spaces separate them.
 
-    A row whose quoted cells have several lines has the number of its last line.
-
-    Raises:
-        InputError: a line cannot be read, or a quotation mark is never closed; ``shown`` names the file.
+    A row whose quoted cells have several lines has the number of its last line. ``shown`` names the file in errors.
     """
     quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if quoted else csv.QUOTE_NONE
     remedy = "fix the line, or write a tab-separated .tsv"

@@ -60,10 +60,7 @@ class Measurement:
 
 
 def measure(root: Path, path: str, channel: Channel = "mean") -> Measurement | Rejected:
-    """Decode one file to its end, and hash it. An hour of sound needs 3 MB, for its power in each 20 ms.
-
-    The loudest channel is found by decoding the file before. A file that cannot be decoded is set aside.
-    """
+    """Decode one file to its end, and hash it; what cannot be decoded is set aside. An hour of sound needs 3 MB."""
     if not writable(path):
         return Rejected(path=path, reason=UNWRITABLE)
     num_samples, peak, finite, of_channels = 0, 0.0, True, ChannelPowers()
@@ -112,10 +109,7 @@ def _earlier(cache: Path | None) -> dict[str, dict[str, Any]]:
 
 
 def _remember(cache: Path, key: str, found: Measurement) -> None:
-    """Append a measurement to a file; a killed process loses at most its last line, which is then left out.
-
-    Two runs may append at once: each line is one write to a file opened for appending.
-    """
+    """Append a measurement, in one write, as two runs may append at once; a killed process loses its last line."""
     content = json.dumps([key, asdict(found)]).encode()
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)
@@ -184,8 +178,7 @@ def inspect(
 
     ``cache`` is a JSONL file of measurements, so that unchanged files are not decoded again. ``progress`` is called
     with the numbers of files done and in all. ``sample_rate`` in Hz is that of the front end, which much lower rates do
-    not reach; None: it is not known. Local workers are threads, because decoding, hashing and summing all release
-    Python's lock.
+    not reach. Local workers are threads, because decoding, hashing and summing all release Python's lock.
     """
     root, paths = root.resolve(), sorted(paths)
     fit: dict[str, Measurement] = {}

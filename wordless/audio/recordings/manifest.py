@@ -69,10 +69,8 @@ class Clip:
 
     @property
     def hashes(self) -> frozenset[str]:
-        """Hashes by which the recording is known, wherever it lies and in whichever lossless format.
-
-        The bytes count as well, because another decoder may round the samples of MP3, Ogg and Opus in another way.
-        """
+        """Hashes by which the recording is known, wherever it lies and in whichever lossless format."""
+        # the bytes count as well, because another decoder may round the samples of MP3, Ogg and Opus in another way
         return frozenset(filter(None, (self.sha256, self.samples_sha256)))
 
     @property
@@ -94,10 +92,8 @@ class Clip:
 
     @property
     def sound(self) -> list[str | int]:
-        """The file and the span: what keys of the store have of a clip, and no labels or groups.
-
-        The number of a segment is there, because a segment has another name than a recording trimmed to its span.
-        """
+        """The file and the span: what keys of the store have of a clip, and no labels or groups."""
+        # the number, because a segment has another name than a recording that is trimmed to its span
         segment = [] if self.segment is None else [self.segment]
         channel = [] if self.channel is None else [f"channel {self.channel}"]
         return [self.path, self.size, self.sha256, self.start, self.num_samples, *segment, *channel]
@@ -155,10 +151,7 @@ class Clips:
 
     @classmethod
     def from_columns(cls, root: Path, columns: Mapping[str, Sequence[object]], **others: Any) -> "Clips":
-        """Make a table of columns, among them ``path``; other columns have the defaults of `Clip`.
-
-        ``others`` are fields of the table.
-        """
+        """Make a table of columns, with fields of the table; columns that are not given have the defaults of `Clip`."""
         size = len(columns["path"])
         filled = {each.name: columns.get(each.name, [each.default] * size) for each in fields(Clip)}
         return cls(root=root, frame=DataFrame(filled, dtype=object).astype(dict.fromkeys(_NUMBERS, np.int64)), **others)
@@ -240,10 +233,7 @@ class Clips:
         return sum((self.frame.trimmed / self.frame.sample_rate).tolist(), 0.0)
 
     def effective_trim_db(self, trim_db: float | None) -> float | None:
-        """Return how many dB below the loudest 20 ms the ends of recordings were cut off; None: they were not.
-
-        ``trim_db`` is that of `InspectionConfig`. Parts of recordings that a table names are never trimmed.
-        """
+        """Return how many dB below the loudest 20 ms ends were cut off; None: never, as of parts that a table names."""
         return None if self.has_segments and not self.trimmed_seconds else trim_db
 
 
@@ -281,11 +271,9 @@ def _write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]
 
 
 def read_manifest(path: Path, root: Path) -> Clips:
-    """Read a manifest that `write_manifest` wrote; ``root`` is the folder of the recordings now.
-
-    Lines end only at "\\n", because names may hold other characters at which str.splitlines splits.
-    """
+    """Read a manifest that `write_manifest` wrote; ``root`` is the folder of the recordings now."""
     try:
+        # lines end only at "\n": names may hold other characters at which str.splitlines splits
         header, *lines = path.read_bytes().decode().removesuffix("\n").split("\n")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path} cannot be read as a manifest ({error}); check the path, or build it again") from error
@@ -330,7 +318,6 @@ _REJECTED = ("path", "reason", "kind")
 
 
 def once_each(function: Callable[[T], R], values: Sequence[T]) -> list[R]:
-    """Apply a function to all values; to equal ones once."""
     known = {value: function(value) for value in dict.fromkeys(values)}
     return [known[value] for value in values]
 
@@ -365,18 +352,12 @@ ROUNDING = 1e-6  # seconds by which sums of lengths may differ from the wanted h
 
 
 def without_copies(manifest: Clips, known: Collection[str]) -> Clips:
-    """Leave out the clips of recordings with the same bytes or samples as a known one, wherever the files lie.
-
-    ``known`` holds `Clip.hashes`. A lossy copy, such as the MP3 of a WAV file, has other samples and is not recognised.
-    """
+    """Leave out the clips of recordings with the same bytes or samples as a known one (`Clip.hashes`)."""
     return manifest.where(clip.hashes.isdisjoint(known) for clip in manifest.clips)
 
 
 def trained_on(clips: Collection[Clip], trained: Iterable[Clip]) -> int:
-    """Count the clips that share sound with a training clip of a run.
-
-    Recordings are known by their bytes or samples (`Clip.hashes`), wherever they lie.
-    """
+    """Count the clips that share sound with a training clip of a run, wherever their recordings lie."""
     known: dict[str, list[Part]] = {}
     for clip in trained:
         for each in clip.hashes:
@@ -410,13 +391,10 @@ def overlap_notices(
 
 
 def first_hours(manifests: Sequence[Clips], hours: float) -> tuple[Clips, ...]:
-    """Select at most ``hours`` of sound from several manifests together.
+    """Select at most ``hours`` of sound from several manifests together; refuse more than they hold.
 
     Clips are taken in the order of the SHA-256 of their names, up to the first clip that does not fit. Such a part does
     not depend on the place of the folders, and it contains every smaller part.
-
-    Raises:
-        InputError: the manifests hold less, or the first clip is longer.
     """
     clips = [(clip, source) for source, manifest in enumerate(manifests) for clip in manifest.clips]
     clips.sort(key=lambda one: (hashlib.sha256(one[0].name.encode(errors="surrogatepass")).digest(), one[1]))

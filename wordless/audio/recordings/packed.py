@@ -124,8 +124,7 @@ class PackedDataSet:
 def open_data_set(place: str, columns: ColumnConfig) -> PackedDataSet:
     """Open the Parquet or Arrow files below a folder, such as one of ``save_to_disk``, or of a file or a pattern.
 
-    Raises:
-        InputError: there are no such files, all are damaged, or a column is not there.
+    Places without such files, or where all are damaged, and columns that are not there are refused.
     """
     files: list[PackedFile] = []
     for file in data_set_files(place):
@@ -193,10 +192,7 @@ def expand_braces(pattern: str) -> Iterator[str]:
 
 
 def _packed(paths: Sequence[Path], root: Path | None = None) -> list[PackedFile]:
-    """Name each file after its place below ``root``, or the folder that holds all, and find its split in this name.
-
-    Arrow files of a folder of ``save_to_disk`` are numbered instead: ``train/00000``.
-    """
+    """Name each file after its place below ``root``, or the folder that holds all; the split stands in this name."""
     absolute, numbers = [path.absolute() for path in paths], Counter[Path]()
     root = root.absolute() if root else Path(os.path.commonpath([path.parent for path in absolute]))
     files: list[PackedFile] = []
@@ -218,7 +214,6 @@ def _packed(paths: Sequence[Path], root: Path | None = None) -> list[PackedFile]
 
 
 def _require_columns(there: Collection[str], columns: ColumnConfig, place: str) -> None:
-    """Refuse columns that no file has."""
     for column, option in columns.wanted.items():
         if column not in there:
             raise no_such_column(option, column, sorted(there), place).also(f"`{option}`=null reads none")
@@ -242,9 +237,7 @@ def unpacked_place(data_set: PackedDataSet, cache: Path) -> Path:
 def unpack(data_set: PackedDataSet, place: Path, progress: Callable[[int], None] | None = None) -> None:
     """Unpack a data set, unless another process has done so meanwhile; what a killed process has finished is kept.
 
-    Raises:
-        InputError: a file of the data set cannot be read, or changes meanwhile.
-        OSError: the folder cannot be written, or the disk is full.
+    A file that cannot be read now, or changes meanwhile, is refused; a full disk is an `OSError`.
     """
     partial = place.with_suffix(PARTIAL)
     with locked(place.with_suffix(".lock")):
@@ -300,9 +293,6 @@ def described(data_set: PackedDataSet, place: Path, columns: ColumnConfig, *, ow
 
     With ``own_splits`` each recording has the split of its file, or of the column of splits. Files of a single split
     say none: validation and test clips can be drawn from all recordings.
-
-    Raises:
-        InputError: no recording can be used, or none has a value of a column.
     """
     rows = [(row, file.split) for number, file in enumerate(data_set.files) for row in rows_of(place, number)]
     usable = [row for row, _ in rows if not row.reason]
@@ -351,11 +341,7 @@ def described(data_set: PackedDataSet, place: Path, columns: ColumnConfig, *, ow
 
 @contextmanager
 def _damage(path: Path) -> Iterator[None]:
-    """Name the damage that a library finds while it reads a packed file.
-
-    An error of the disk or of permissions is no damage: `InputError` ends the run, and nothing is recorded. A damaged
-    header may name a position that no file can have (EINVAL).
-    """
+    """Name the damage that a library finds; an error of the disk or of permissions ends the run instead."""
     try:
         yield
     except InputError:  # a ValueError as well
@@ -401,7 +387,6 @@ def _table_columns(path: Path, wanted: str | None) -> tuple[str, dict[str, Seque
 
 
 def _class_names(feature: object) -> Sequence[str] | None:
-    """Return the names of the classes of a feature, or of the items of a list."""
     match feature:
         case {"_type": "ClassLabel", "names": [*names]}:
             return [str(name) for name in names]
@@ -423,7 +408,6 @@ def _one_line(text: str) -> str:
 
 
 def _read_rows(path: Path, audio: str, classes: Mapping[str, Sequence[str] | None]) -> Rows:
-    """Give the sound and the facts of each row, in order."""
     taken: set[str] = set()  # names in the folder
     with _open(path, [audio, *classes]) as (_, batches):
         for number, row in enumerate(row for batch in batches for row in batch.to_pylist()):

@@ -101,9 +101,7 @@ class SplitConfig(Options):
 def split_clips(clips: Clips, config: SplitConfig, *, by_label: bool = True) -> tuple[Clips, tuple[Rejected, ...]]:
     """Give the clips their splits; also return those that are in none. Each label is drawn separately if ``by_label``.
 
-    Raises:
-        InputError: a split would be empty, a name fits no clip, a clip lacks the value it is split by, or a group is
-            cut.
+    Empty splits, names that fit no clip, clips without the value they are split by, and cut groups are refused.
     """
     named = named_splits(clips, config)
     without = clips.where(not split for split in named)
@@ -214,12 +212,10 @@ def _draw(frame: DataFrame, wanted: Sequence[Split], config: SplitConfig, *, by_
 
 
 def _units(frame: DataFrame, config: SplitConfig) -> dict[str, list[int]]:
-    """Return the numbers of the rows of each unit that must stay together: a fold, a group, or a recording.
-
-    Groups that share a recording are one unit, whose name is the first of theirs in sorted order. Folds are not joined:
-    who gives a fold to each part of a recording has divided it.
-    """
-    own = "clip " + frame.path
+    """Return the numbers of the rows of each unit that must stay together: a fold, a group, or a recording."""
+    own = (
+        "clip " + frame.path
+    )  # groups that share a recording are joined; folds are not, as who gives them has divided it
     if config.by == "fold":
         own = "fold " + frame.fold
     elif not config.shared_groups and config.by != "index":
@@ -247,10 +243,7 @@ def _counts(total: int, wanted: Sequence[Split], config: SplitConfig) -> dict[Sp
 
 
 def _divide_in_time(frame: DataFrame, wanted: Sequence[Split], config: SplitConfig, *, by_label: bool) -> list[Split]:
-    """Divide each recording in time: each label by itself, while there are clips enough; return all splits.
-
-    Sequences with too few clips train only. If all are like that, labels are merged, and then recordings.
-    """
+    """Divide each recording in time: each label by itself, while there are clips enough; return all splits."""
     splits: list[Split] = frame.split.tolist()
     ordered = frame.assign(row=range(len(frame)), all="").sort_values(["path", "start"], kind="stable")
     for columns in (["path", "label"] if by_label else ["path"], ["path"], ["all"]):
@@ -265,18 +258,14 @@ def _divide_in_time(frame: DataFrame, wanted: Sequence[Split], config: SplitConf
 
 
 def _without_shared_sound(clips: Clips, config: SplitConfig) -> tuple[Clips, list[Rejected]]:
-    """Set aside clips whose sound another split has as well, or, with groups named for splits, whose recording it has.
-
-    A recording of several groups stays in the split for which one of them is named, test before validation before
-    train: the user's choice of groups to test holds, and training loses a few parts.
-    """
+    """Set aside clips whose sound, or with groups named for splits whose recording, another split has as well."""
     of_path: dict[str, set[Split]] = defaultdict(set)
     for path, split in zip(clips.frame.path, clips.frame.split, strict=True):
         of_path[path].add(split)
     several = [len(of_path[path]) > 1 for path in clips.frame.path]
     cut = clips.where(several).clips
     kind, wrong = "overlaps a segment of another split", overlapping_clips(cut)
-    if config.by == "group":
+    if config.by == "group":  # test before validation before train: the user's choice of groups to test holds
         kind = "is of a group in another split than a group in its recording"
         wrong = {clip.name for clip in cut if clip.split != max(of_path[clip.path], key=SPLITS.index)}
     rejected = [
@@ -331,10 +320,7 @@ def split_by_lists(found: Clips, config: SplitConfig) -> Clips:
     """Give candidates the split whose list names their recordings.
 
     Without a list for training, all other recordings train. With one, recordings that no list names are set aside. A
-    list may name recordings that the corpus leaves out, such as those that its pattern does not fit.
-
-    Raises:
-        InputError: a list cannot be read, names a file that is not there, or names one that another list names, too.
+    list may name recordings that the corpus leaves out. Lists that contradict the folder or each other are refused.
     """
     named: dict[str, tuple[Split, str]] = {}
     for split, name in config.names:
@@ -362,12 +348,9 @@ FoldBy = Literal["group", "fold"]
 def folds(manifest: Clips, by: FoldBy, *, at_most: int | None = None, shared_groups: bool = False) -> tuple[Clips, ...]:
     """Make folds: each group (or given fold) is test once, with the next in sorted order (cyclically) as validation.
 
-    Each has the name of its test set. Existing splits of the clips are replaced. ``at_most`` takes only that number of
-    folds, evenly spaced; ``shared_groups`` allows a group in several given folds, as in some data sets.
-
-    Raises:
-        InputError: a clip has no group (or fold), there are fewer than three of them, or a group or a sound would be
-            both in training and in test.
+    Each has the name of its test set. ``at_most`` takes only that number of folds, evenly spaced; ``shared_groups``
+    allows a group in several given folds, as in some data sets. Fewer than three groups, and a group or a sound in
+    training and in test, are refused.
     """
     of_clip, paths = manifest.frame[by].tolist(), manifest.frame.path.tolist()
     if without := [path for path, value in zip(paths, of_clip, strict=True) if value is None]:

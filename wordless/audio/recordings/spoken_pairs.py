@@ -51,8 +51,8 @@ def held_out_voices(count: int) -> range:
 def word_pairs(voices: Sequence[int], *, words: int, known: int, rounds: int, seed: int) -> SpokenPairs:
     """Pair each of the first ``words`` words with ``rounds`` made-up words, in every voice.
 
-    A made-up word is none of the first ``known`` words, those of the corpus. All words are given to the engine as
-    phonemes, the real ones too, so that nothing but the phonemes differs.
+    A made-up word is none of the first ``known`` words. All words are given to the engine as phonemes, the real ones
+    too, so that nothing but the phonemes differs.
     """
     languages = {VOICES[voice]: VOICES[voice].partition("+")[0] for voice in voices}
     written = {
@@ -84,7 +84,6 @@ def sentence_pairs(voices: Sequence[int], *, count: int, seed: int) -> SpokenPai
 
 
 def _spoken(asked: Iterable[tuple[Utterance, Utterance, str, str]]) -> SpokenPairs:
-    """Return the pairs of a right and a wrong utterance, with item and other."""
     pairs, spoken = list[SpokenPair](), dict[str, Utterance]()
     for right, wrong, item, other in asked:
         pairs.append(SpokenPair(item=item, other=other, voice=right.voice, right=right.file, wrong=wrong.file))

@@ -70,13 +70,10 @@ _QUOTED = re.compile(r'^"((?:[^"]|"")*)"$')
 def read_table(
     path: Path, columns: ColumnConfig | None = None, *, label_type: LabelType = "class", splits: bool = True
 ) -> Clips:
-    """Read any of the formats above, which the extension and the first lines show.
+    """Read any of the formats above, which the extension and the first lines show; faults name file and line.
 
     Paths are as the table writes them, below the root that it names (fairseq) or its folder. Each candidate has its
     "file:line" or, of JSON and Parquet, "file: row number". Without ``splits`` the column of the split is not read.
-
-    Raises:
-        InputError: the table cannot be read, a named column is not there or twice, or several may be the label.
     """
     named, notices, base = columns or ColumnConfig(), list[str](), path.parent
     fairseq = None
@@ -152,8 +149,8 @@ def _lines(
 def _layout(text: str, path: Path, named: ColumnConfig) -> tuple[str, bool]:
     """Return the delimiter of a table, and whether its first line is a header.
 
-    The first delimiter that finds a column of recordings counts. Without one, texts may have commas: the delimiter
-    counts that gives most of the first lines as many cells as the very first, ``|`` before the others.
+    The first delimiter that finds a column of recordings counts, else the one that gives most of the first lines as
+    many cells as the very first, ``|`` before the others.
     """
     first, *others = [line for line in text.split("\n", _FIRST_LINES)[:_FIRST_LINES] if line.strip()] or [""]
 
@@ -184,11 +181,7 @@ def _find(name: str, header: Sequence[str]) -> str | None:
 def _choose(
     cells: Mapping[str, Sequence[str]], named: ColumnConfig, label_type: LabelType, path: Path, notices: list[str]
 ) -> dict[str, tuple[str, ...]]:
-    """Return the columns of each field: those that are named, else those of well-known names.
-
-    Raises:
-        InputError: a named column or the column of recordings is not there, or several columns may be the label.
-    """
+    """Return the columns of each field: those that are named, else those of well-known names."""
     header, chosen = list(cells), dict[str, tuple[str, ...]]()
     for option, names in named.named.items():
         found = {name: _find(name, header) for name in names}
@@ -283,10 +276,8 @@ _ROWS = 100  # that are looked for in these folders
 
 
 def folder_of(table: Clips, base: Path, *, around: bool) -> Path:
-    """Return the folder that has most of the first recordings of a table: ``base``, or one of `FOLDERS` in it.
-
-    With ``around`` the folder above ``base`` is tried as well, as a table may lie in a folder of its own.
-    """
+    """Return the folder that has most of the first recordings of a table: ``base``, or one of `FOLDERS` in it."""
+    # ``around``: a table may lie in a folder of its own
     bases = [base, *([base.absolute().parent] if around else [])]
     places = [each for own in bases for each in (own, *(own / name for name in FOLDERS)) if each.is_dir()]
     first = [*zip(table.frame.path[:_ROWS], table.frame.fold[:_ROWS], strict=True)]
