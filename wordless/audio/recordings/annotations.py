@@ -4,10 +4,8 @@ A file belongs to the recording of its name: ``field.Table.1.selections.txt``, `
 belong to ``field.wav`` (`Folder.of_file`). Some files name their recordings themselves. Each recording may have
 annotations of one kind, or of several kinds that agree.
 
-Raven, Audacity, RTTM, CTM, ``.lab`` and CSV have a part in each line, in fixed columns or in those that a header names;
-TextGrid and ELAN have tiers; Kaldi and lhotse have manifests. The readers are our own: ``praatio`` reads no Latin-1,
-``textgrid`` no UTF-8 with a mark, ``pympi-ling`` accepts entities, and pandas neither numbers lines nor keeps labels of
-several words together that spaces separate from the times.
+The readers are our own: ``praatio`` reads no Latin-1, ``textgrid`` no UTF-8 with a mark, ``pympi-ling`` accepts
+entities, and pandas neither numbers lines nor keeps labels of several words that spaces separate from the times.
 """
 
 import gzip
@@ -91,8 +89,7 @@ class Annotation:
         return self.fault or next(iter(wrong), None)
 
 
-def read(kind: Kind, path: Path, shown: str, config: AnnotationOptions) -> list[Annotation]:
-    """Read a file of annotations; ``shown`` is its name in messages."""
+def _read(kind: Kind, path: Path, shown: str, config: AnnotationOptions) -> list[Annotation]:
     match kind:
         case "kaldi":
             return kaldi(path.parent, str(PurePosixPath(shown).parent))
@@ -335,8 +332,8 @@ def kaldi(folder: Path, shown: str) -> list[Annotation]:
     files: dict[str, list[tuple[str, str, str]]] = {}  # first word of each line, the rest, and the line's place
     for name in (name for name in KALDI_FILES if (folder / name).is_file()):
         lines = enumerate(read_annotation_text(folder / name).split("\n"), start=1)
-        words = (((*line.split(maxsplit=1), "")[:2], number) for number, line in lines if line.strip())
-        files[name] = [(first, rest.strip(), f"{shown}/{name}:{number}") for (first, rest), number in words]
+        words = ((*f"{line.strip()} ".split(maxsplit=1), "", number) for number, line in lines if line.strip())
+        files[name] = [(first, rest.strip(), f"{shown}/{name}:{number}") for first, rest, *_, number in words]
     if WAV_SCP not in files:
         raise InputError(f"{shown}: no {WAV_SCP}, which names the recordings; put it beside the other files")
     label_file = "utt2label" if "utt2label" in files else "text"
@@ -351,13 +348,10 @@ def kaldi(folder: Path, shown: str) -> list[Annotation]:
         fault = None if name in named else "no line of segments names the recording"
         if name not in recordings:
             fault = f"{name!r:.60} is not in {WAV_SCP}"
-        elif place.endswith("|"):
-            place, fault = name, f"{place!r:.80} is a command, and commands are not run; name a file with its sound"
-        elif place in ("", "-") or re.search(r"\.ark:\d+$", place):
-            place, fault = name, f"{place!r:.80} is no file of sound; write one (wav-copy), and name it"
+        elif place.endswith("|") or place in ("", "-") or re.search(r"\.ark:\d+$", place):  # nobody's commands are run
+            place, fault = name, f"{place!r:.80} is a command or no file of sound; write one (wav-copy), and name it"
         fields = {"start": start, "group": groups.get(utterance, ""), "annotated_channel": channel}
-        fields |= {"label": one_line(labels.get(utterance, ""))}
-        fields |= {} if end == "-1" else {"end": end}  # -1: to the end of the recording
+        fields |= {"label": one_line(labels.get(utterance, ""))} | ({} if end == "-1" else {"end": end})  # -1: the end
         found.append(Annotation(where, fields, recording=place or utterance, fault=fault))
     return found
 
@@ -512,19 +506,29 @@ def _collect(folder: Folder, files: Mapping[Kind, Sequence[str]], config: Annota
     """Read the files of each kind, and join what they say of each recording; faulty files and parts are set aside."""
     parts, read_files = list[tuple[str, Kind, Annotation]](), Counter[Kind]()  # parts with their recordings
     rejected, tiers, unread = list[Rejected](), dict[str, None](), dict[str, None]()
-    splits = _splits_of_files(files)
+    (tier, option), splits = config.labels_in, dict[str, str]()
+    for names in (names for kind, names in files.items() if kind in _NAMING):  # may be named train, test and so on
+        shared = os.path.commonpath([PurePosixPath(name).parent for name in names]) or "."
+        of_names = {name: split for name in names if (split := known_split(os.path.relpath(name, shared)))}
+        splits |= of_names if len({*of_names.values()}) > 1 else {}
     for kind, name in ((kind, name) for kind, names in files.items() for name in names):
         own = [] if kind in _NAMING else folder.of_file(name)
         try:
-            found = read(kind, folder.root / name, name, config)
+            found = _read(kind, folder.root / name, name, config)
         except (OSError, InputError) as error:
             rejected += _set_aside(own or [name], _UNUSABLE, f"{error}" if name in f"{error}" else f"{name}: {error}")
             continue
         of_file = dict.fromkeys(each.tier for each in found if each.tier)
         tiers |= of_file
-        chosen = _of_tier(found, name, config)
+        usable = [*dict.fromkeys(each.tier for each in found if not each.fault)]
+        usable = usable if tier is None or usable == [""] else [tier]
+        if len(usable) > 1:
+            problem = f"{name}: {len(usable)} tiers or columns have labels: {', '.join(usable):.400}"
+            remedy = f"choose one, such as `tier`={usable[0]}, or `annotations`=none for whole recordings"
+            raise InputError(problem, remedy=remedy)
+        chosen = [each for each in found if not usable or each.tier == usable[0]]
         if found and not chosen:
-            there = f"{name}: no tier or column {config.labels_in[0]!r}; there are {', '.join(of_file):.200}"
+            there = f"{name}: no tier or column {tier!r}; there are {', '.join(of_file):.200}"
             rejected += _set_aside(own, _LACKING, there)
             continue
         read_files[kind] += 1
@@ -544,13 +548,11 @@ def _collect(folder: Folder, files: Mapping[Kind, Sequence[str]], config: Annota
         for each in chosen:
             # a recording that alone is named may have the name of the file now
             recording = None if own and len(named) == 1 else each.recording
-            named_nowhere = missing.get(recording) if each.recording or own else "it names no recording"
-            fault = each.problem or named_nowhere
+            fault = each.problem or (missing.get(recording) if each.recording or own else "it names no recording")
             paths = located.get(each.recording) or ([recording] if recording else own or [name])
             each.fields["split"] = splits.get(name, "")
             parts += ((path, kind, each) for path in paths if not fault)
             rejected += _set_aside(paths, _LEFT_OUT, f"{each.where}: {fault}", 1) if fault else []
-    tier, option = config.labels_in
     if tier is not None and tier not in tiers:
         rule = f"no file has it; there are {', '.join(tiers) or 'no tiers or columns'!s:.400}"
         raise InputError(option=option, value=tier, rule=rule, remedy="name one that the files have")
@@ -579,29 +581,6 @@ def _collect(folder: Folder, files: Mapping[Kind, Sequence[str]], config: Annota
 
 def _set_aside(paths: Iterable[str], kind: str, why: str, segments: int = 0) -> list[Rejected]:
     return [Rejected(path=path, reason=f"{kind}: {why}", kind=kind, segments=segments) for path in paths]
-
-
-def _splits_of_files(files: Mapping[Kind, Sequence[str]]) -> dict[str, str]:
-    """Return the splits of files that name recordings, if they or their folders are named train, test and so on."""
-    splits = dict[str, str]()
-    for names in (names for kind, names in files.items() if kind in _NAMING):
-        shared = os.path.commonpath([PurePosixPath(name).parent for name in names]) or "."
-        of_names = {name: split for name in names if (split := known_split(os.path.relpath(name, shared)))}
-        splits |= of_names if len({*of_names.values()}) > 1 else {}
-    return splits
-
-
-def _of_tier(found: Sequence[Annotation], shown: str, config: AnnotationOptions) -> list[Annotation]:
-    """Return the annotations of the wanted tier, or of the only one with parts."""
-    usable = [*dict.fromkeys(each.tier for each in found if not each.fault)]
-    tier, _ = config.labels_in
-    if tier is not None and usable != [""]:
-        usable = [tier]
-    if len(usable) > 1:
-        problem = f"{shown}: {len(usable)} tiers or columns have labels: {', '.join(usable):.400}"
-        remedy = f"choose one, such as `tier`={usable[0]}, or `annotations`=none for whole recordings"
-        raise InputError(problem, remedy=remedy)
-    return [each for each in found if not usable or each.tier == usable[0]]
 
 
 _Times = tuple[float | None, float | None]  # begin and end

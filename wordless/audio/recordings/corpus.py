@@ -140,13 +140,11 @@ class CorpusConfig(AnnotationOptions):
             self.refuse_if(getattr(self, name) == "", name, f"name the files, such as `{name}`={example}")
         rule = "name the folder of your recordings, `root`=PATH, or a table that lists them, `table`=FILE"
         self.refuse_if(not (self.root or described), "root", rule)
-        if "label" not in self.fields and self.labels == "pattern" and not described:
-            rule = f"`pattern` is {self.pattern!r}: put {{label}} into it"
-            raise InputError(option="labels", value="pattern", rule=rule)
+        rule = f"`pattern` is {self.pattern!r}: put {{label}} into it"
+        self.refuse_if("label" not in self.fields and self.labels == "pattern" and not described, "labels", rule)
+        rule = "it has no effect on whole recordings: give `segment_seconds`, too, such as 10"
         for name in ("segment_overlap_seconds", "segment_silence_dbfs"):
-            if self.segment_seconds is None and (value := getattr(self, name)):
-                rule = "it has no effect on whole recordings: give `segment_seconds`, too, such as 10"
-                raise InputError(option=name, value=value, rule=rule)
+            self.refuse_if(self.segment_seconds is None and getattr(self, name), name, rule)
         most = MAX_OVERLAP * (self.segment_seconds or math.inf)
         rule = f"choose 0 to {most:g} seconds, {MAX_OVERLAP:.0%} of a segment"
         self.refuse_if(self.segment_overlap_seconds > most, "segment_overlap_seconds", rule)
@@ -171,14 +169,13 @@ def find_recordings(config: CorpusConfig, *, unpacked: Clips | None = None) -> C
     folder = None if config.table or unpacked else Folder.at(require_folder(config.root or ""))
     found = unpacked or _find_annotations(config, folder)
     has_parts = unpacked is None and len(found.frame) > 0
-    if not (unpacked or has_parts):
-        found = (
-            whole(folder.root, folder.require_recordings(), notices=found.notices) if folder else _find_in_table(config)
-        )
-    for name in ("tier", "annotations") if not has_parts else ():
-        if (value := getattr(config, name)) not in (None, "auto", "none"):
-            rule = "it has no effect, as no annotations are read here: leave it out"
-            raise InputError(option=name, value=value, rule=rule)
+    if folder and not has_parts:
+        found = whole(folder.root, folder.require_recordings(), notices=found.notices)
+    elif not (unpacked or has_parts):
+        found = _find_in_table(config)
+    rule = "it has no effect, as no annotations are read here: leave it out"
+    for name in ("tier", "annotations"):
+        config.refuse_if(not has_parts and getattr(config, name) not in (None, "auto", "none"), name, rule)
     if folder is not None or has_parts:
         columns = {"group", *(() if config.tier else ("label",))} if has_parts else {*()}
         for name, value in config.columns.named.items():
@@ -228,12 +225,11 @@ def _completed(found: Clips, config: CorpusConfig, pattern: str) -> Clips:
     reason = f"name does not fit `pattern` {pattern}"
     others = (Rejected(path=path, reason=reason) for path in sorted(by_path.keys() - matched.keys()))
     kept = replace(found.where(path in matched for path in found.frame.path), rejected=(*found.rejected, *others))
-    columns = dict[str, list[object]]()
     for name in names:
         of_path = dict(zip(matched, named[name], strict=True))
         known = zip(kept.frame.path, kept.frame[name], strict=True)
-        columns[name] = [of_path[path] if value is None or value == "" else value for path, value in known]
-    return kept.with_columns(**columns)
+        kept = kept.with_columns(**{name: [of_path[path] if value in (None, "") else value for path, value in known]})
+    return kept
 
 
 def _divided_by(config: CorpusConfig, found: Clips, depth: int | None) -> tuple[SplitBy, list[str]]:
@@ -259,7 +255,7 @@ def _divided_by(config: CorpusConfig, found: Clips, depth: int | None) -> tuple[
     held_out = {name for path in paths for name in path.split("/")[:-1] if name.lower() in HELD_OUT}
     if not held_out or depth is not None:
         return "hash", []
-    remedy = "`split.by`=folder `split.test`=[NAME] holds out a folder of the root"
+    remedy = "`split.by`=folder `split.test`=[NAME] holds one out"
     return "hash", [f"folders named {', '.join(sorted(held_out))} among others are no split: {remedy}"]
 
 
@@ -312,10 +308,8 @@ def _find_in_table(config: CorpusConfig) -> Clips:
         aside = ", or set them aside by `missing`=list" if paths else ""
         raise InputError(problem, remedy=f"fix the rows, or set `root`{aside}")
     kind = "not there, though the table lists it"
-    left_out = [
-        Rejected(path=name, reason=f"{kind} ({where})", kind=kind)
-        for name, where in zip(missing.path, missing["where"], strict=True)
-    ]
+    lost = zip(missing.path, missing["where"], strict=True)
+    left_out = [Rejected(path=name, reason=f"{kind} ({where})", kind=kind) for name, where in lost]
     with suppress(OSError):  # a folder that may not be listed
         folders = sorted({each.rpartition("/")[0] for each in paths})
         names = (f"{each}/{name}".lstrip("/") for each in folders for name in sorted(os.listdir(root / each)))  # noqa: PTH208  names alone
@@ -367,8 +361,7 @@ def candidates_at(place: Path, annotations: AnnotationOptions | None = None, *, 
     recording unless a kind or a tier is chosen, recordings are whole.
     """
     if is_missing(place):
-        rule = "it does not exist: name a recording, or a folder of recordings"
-        raise InputError(option=option, value=place, rule=rule)
+        raise InputError(option=option, value=place, rule="it does not exist: name a recording, or a folder of some")
     config, root, paths = annotations or AnnotationOptions(annotations="none"), place.parent, [place.name]
     found = whole(root, ())
     with within("", root=option):
@@ -434,10 +427,9 @@ def build_manifest(
     softer = {path: each.louder for path, each in fit.items() if each.louder is not None}
     if notice and softer:
         path, louder = next(iter(softer.items()))
-        notice(
-            f"{counted(len(softer), 'recording')} such as {path} lose most of their sound, since channels cancel in "
-            f"their mean or another channel was chosen: `channel`={louder} or `channel`=loudest reads it"
-        )
+        why = "as channels cancel in their mean, or another was chosen"
+        lost = f"{counted(len(softer), 'recording')} such as {path} lose most of their sound, {why}"
+        notice(f"{lost}: `channel`={louder} or `channel`=loudest reads it")
     if set_aside:
         set_aside((*found.rejected, *unfit))
     usable = replace(kept.where(path in fit for path in kept.frame.path), rejected=())
@@ -445,10 +437,8 @@ def build_manifest(
     unused = (*unfit, *clips.rejected)
     if not len(clips.frame):
         rule = f"none of its {counted(len(paths), 'recording')} can be used ({frequent_reasons(unused)})"
-        loosen = "" if duplicates else ", or loosen `inspection`"
-        remedy = f"check the files{loosen}"
-        if fit:
-            remedy = f"check start and end in the table, choose a lower `segment_silence_dbfs`{loosen}"
+        remedy = "check start and end in the table, choose a lower `segment_silence_dbfs`" if fit else "check the files"
+        remedy += "" if duplicates else ", or loosen `inspection`"
         raise InputError(option="root", value=root, rule=rule, remedy=remedy)
     try:
         divided, undivided = split_clips(clips, config.split, by_label=by_label)
@@ -572,11 +562,8 @@ def length_notices(clips: Iterable[Clip], segment_seconds: float | None) -> tupl
     long = sum(length > LONG_SECONDS for length in lengths)
     if not long or segment_seconds is not None:
         return ()
-    return (
-        f"{counted(long, 'clip is', 'clips are')} longer than {LONG_SECONDS:g} s (the longest: "
-        f"{max(lengths) / 60:.1f} minutes): `segment_seconds`=10 cuts them into clips of 10 s, each of which is "
-        "probed and listened to",
-    )
+    longer = f"longer than {LONG_SECONDS:g} s (the longest: {max(lengths) / 60:.1f} minutes)"
+    return (f"{counted(long, 'clip is', 'clips are')} {longer}: `segment_seconds`=10 cuts them into clips of 10 s",)
 
 
 def upsampling_notices(clips: Iterable[Clip], audio: SpectrogramConfig) -> tuple[str, ...]:
@@ -588,8 +575,6 @@ def upsampling_notices(clips: Iterable[Clip], audio: SpectrogramConfig) -> tuple
     (frequent, _), lowest = lower.most_common(1)[0], min(lower)
     which = f"{lower.total()} of {counted(len(rates), 'recording')}" if lower.total() < len(rates) else "all recordings"
     and_lower = f", down to {lowest} Hz" if lowest < frequent else ""
-    return (
-        f"{which} have a lower sample rate than the {audio.sample_rate} Hz of the front end (mostly {frequent} Hz"
-        f"{and_lower}), so their bands above {frequent / 2:g} Hz are empty: a model with `sample_rate`={frequent}, "
-        f"or `f_max`={frequent / 2:g}, has no empty bands",
-    )
+    rate = f"a lower sample rate than the {audio.sample_rate} Hz of the front end (mostly {frequent} Hz{and_lower})"
+    remedy = f"a model with `sample_rate`={frequent}, or `f_max`={frequent / 2:g}, has no empty bands"
+    return (f"{which} have {rate}, so their bands above {frequent / 2:g} Hz are empty: {remedy}",)

@@ -73,6 +73,7 @@ _SECONDS = {"s", "ss", "sec", "secs", "second", "seconds"}
 _BESIDE = {
     *("t", "time", "times", "timestamp", "hh", "mm", "segment", "seg", "part", "event", "annotation", "label", "clip"),
     *("call", "word", "utterance", "utt", "region", "interval", "sound", "audio", "selection", "marker", "chunk"),
+    *(_SECONDS | _UNITS.keys()),
 }
 _CLOCK = re.compile(r"(?:(\d{1,9}):)?(\d{1,9}):(\d{1,9}(?:\.\d*)?)")
 
@@ -91,7 +92,7 @@ def time_columns(header: Sequence[str], chosen: Mapping[str, str] | None = None)
     known = chosen or {}
     found = {name: column for name, column in known.items() if name in (*SPAN_FIELDS, "duration")}
     for column in sorted(header, key=lambda name: name.lower() not in (*SPAN_FIELDS, "duration")):  # plain names first
-        meant = [word for word in _words(column) if word not in _BESIDE | _SECONDS | _UNITS.keys()]
+        meant = [word for word in _words(column) if word not in _BESIDE]
         if len(meant) == 1 and (field := _TIME_WORDS.get(meant[0])):
             found.setdefault(field, column)
     if offset := found.pop("offset", None):
@@ -107,9 +108,8 @@ def seconds_of(text: str, column: str = "") -> float | None:
     text = text.strip().replace(",", ".")
     if clock := _CLOCK.fullmatch(text):
         return 3600 * int(clock[1] or 0) + 60 * int(clock[2]) + float(clock[3])
-    words = _words(column)
+    words, number = _words(column), number_of(text)
     unit = 1.0 if _SECONDS & {*words} else next((_UNITS[word] for word in words if word in _UNITS), 1.0)
-    number = number_of(text)
     return number if number is None or unit == 1 else round(number * unit, 9)
 
 
@@ -123,10 +123,6 @@ _NUMBERS = (*_TIMES, "low_hz", "high_hz")
 _READ = (*FIELDS, *_NUMBERS, "annotated_channel")
 
 
-class Fault(str):
-    """Why the text of a cell cannot be used."""
-
-
 def describe(texts: Mapping[str, Sequence[str]], where: Sequence[str]) -> tuple[dict[str, list[Any]], dict[int, str]]:
     """Parse what a source says of recordings, with a text of each; empty text means unknown. A part has a begin.
 
@@ -136,9 +132,8 @@ def describe(texts: Mapping[str, Sequence[str]], where: Sequence[str]) -> tuple[
     columns["split"], faults = [""] * len(where), dict[int, str]()
     for name in (name for name in _READ if name in texts):
         columns[name] = once_each(partial(_value, name), texts[name])
-        for row, value in enumerate(columns[name]):
-            if isinstance(value, Fault):
-                faults.setdefault(row, value)
+        wrong = ((row, value.message) for row, value in enumerate(columns[name]) if isinstance(value, InputError))
+        faults = dict(wrong) | faults
     begins, ends, durations = (columns.pop(name) for name in _TIMES)
     for row, (start, end, duration) in enumerate(zip(begins, ends, durations, strict=True)):
         if row in faults:
@@ -154,17 +149,18 @@ def describe(texts: Mapping[str, Sequence[str]], where: Sequence[str]) -> tuple[
 
 def _value(name: str, text: str) -> object:
     if not (text := text.strip()).isprintable():
-        return Fault(f"{name} is {text!r:.80}; leave tabs, line breaks and control characters out")
+        return InputError(f"{name} is {text!r:.80}; leave tabs, line breaks and control characters out")
     if name in _NUMBERS and text:
         number, unit = seconds_of(text), "Hz" if name.endswith("hz") else "seconds"
-        rule = f"{name} is {text!r:.40}; it must be a number of {unit}, 0 or more"
-        return Fault(rule) if number is None or not 0 <= number <= MOST else number
+        wrong = number is None or not 0 <= number <= MOST
+        return InputError(f"{name} is {text!r:.40}; it must be a number of {unit}, 0 or more") if wrong else number
     if name == "index" and text:
-        index = whole_number(text)
-        return Fault(f"index is {text!r:.40}; it must be a whole number from 0 to 2^63 - 1") if index is None else index
+        index, rule = whole_number(text), f"index is {text!r:.40}; it must be a whole number from 0 to 2^63 - 1"
+        return InputError(rule) if index is None else index
     if name == "split" and text:
         known = ", ".join(name for names in SPLIT_NAMES.values() for name in names)
-        return known_split(text) or Fault(f"split is {text!r:.40}; write one of {known}, or choose `split.by`=hash")
+        rule = f"split is {text!r:.40}; write one of {known}, or choose `split.by`=hash"
+        return known_split(text) or InputError(rule)
     return text or ("" if name == "split" else None)
 
 
@@ -232,9 +228,8 @@ def split_depth(paths: Collection[str]) -> int | None:
 
 
 def folder_split(path: str, depth: int) -> Split | None:
-    """Return the split that a folder of a path is named after."""
-    folders = path.split("/")[:-1]
-    return known_split(folders[depth]) if len(folders) > depth else None
+    """Return the split that the folder at a depth of a path is named after."""
+    return next(map(known_split, path.split("/")[depth:-1]), None)
 
 
 _MOST_GAPS = 100

@@ -66,11 +66,9 @@ class Folder:
         """Return the recordings, or refuse a folder without any."""
         if self.recordings:
             return self.recordings
-        others = Counter(map(_suffix, self.files))
-        most = "".join(f"; it holds {count} .{suffix} files" for suffix, count in others.most_common(1) if suffix)
-        rule = (
-            f"it holds no recordings{most}; looked for .wav, .flac and {len(EXTENSIONS) - 2} more, in sub-folders too"
-        )
+        others = Counter(map(_suffix, self.files)).most_common(1)
+        most = "".join(f"; it holds {count} .{suffix} files" for suffix, count in others if suffix)
+        rule = f"it holds no recordings{most}; looked for .wav, .flac and {len(EXTENSIONS) - 2} more"
         remedy = "check the path, or convert other formats to WAV or FLAC"
         raise InputError(option="root", value=self.root, rule=rule, remedy=remedy)
 
@@ -114,9 +112,8 @@ class Folder:
         else:
             same = self._names.get(_fold(PurePosixPath(name.replace("\\", "/")).name), [])
         if len(same) != 1:
-            few = f"is not there (looked in {folder}, in the folders above, and in {self.root})"
             many = f"is the name of {len(same)} recordings; write its folder as well"
-            raise InputError(f"{name:.200} {many if same else few}")
+            raise InputError(f"{name:.200} {many if same else f'is not there (looked in {folder} and in {self.root})'}")
         return same[0]
 
     def unread(self, files: Iterable[str]) -> tuple[str, ...]:
@@ -147,7 +144,12 @@ def files_below(root: Path) -> Iterator[str]:
     Links are followed, each folder once. A folder with a recording's name is listed, and what is in it as well.
     """
     entered = set()
-    for folder, subfolders, names in os.walk(root, onerror=_unlisted, followlinks=True):
+
+    def refuse(error: OSError) -> None:
+        if error.errno != errno.ENAMETOOLONG:
+            raise InputError(f"{error.filename} cannot be listed: {error.strerror}; check its permissions") from error
+
+    for folder, subfolders, names in os.walk(root, onerror=refuse, followlinks=True):
         status = Path(folder).stat()
         here = (status.st_dev, status.st_ino)
         subfolders[:] = sorted(name for name in subfolders if not name.startswith(".")) if here not in entered else []
@@ -156,11 +158,6 @@ def files_below(root: Path) -> Iterator[str]:
         entered.add(here)
         below = PurePosixPath(folder).relative_to(PurePosixPath(root))
         yield from (str(below / name) for name in (*subfolders, *sorted(names)) if not name.startswith("."))
-
-
-def _unlisted(error: OSError) -> None:
-    if error.errno != errno.ENAMETOOLONG:
-        raise InputError(f"{error.filename} cannot be listed: {error.strerror}; check its permissions") from error
 
 
 def expand_home(text: str, option: str) -> Path:

@@ -35,6 +35,7 @@ from dataclasses import asdict, dataclass, field, replace
 from glob import glob, has_magic
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -126,17 +127,10 @@ def open_data_set(place: str, columns: ColumnConfig) -> PackedDataSet:
 
     Places without such files, or where all are damaged, and columns that are not there are refused.
     """
-    files: list[PackedFile] = []
-    for file in data_set_files(place):
-        try:
-            audio, classes = _table_columns(file.path, columns.audio)
-            files.append(replace(file, audio=audio, classes=classes))
-        except DamageError as error:
-            files.append(replace(file, damage=str(error)))
+    files = [_table_columns(file, columns.audio) for file in data_set_files(place)]
     if all(file.damage for file in files):
-        rule = f"{files[0].path} {files[0].damage}"
-        remedy = "name Parquet files, or Arrow files of save_to_disk"
-        raise InputError(option="dataset", value=place, rule=rule, remedy=remedy)
+        rule = f"{files[0].path} {files[0].damage}: name Parquet files, or Arrow files of save_to_disk"
+        raise InputError(option="dataset", value=place, rule=rule)
     _require_columns({name for file in files for name in file.classes}, columns, place)
     return PackedDataSet(option="dataset", name=Path(place).resolve().name, files=tuple(files))
 
@@ -155,9 +149,8 @@ def data_set_files(place: str) -> list[PackedFile]:
     below = sorted(root / name for name in files_below(root) if name.endswith((ARROW, PARQUET)))
     found = [path for path in below if not path.name.startswith("cache-") and path.is_file()]  # caches of `map`
     if not found:
-        rule = "it holds no Parquet and no Arrow files: name a folder that save_to_disk wrote, or Parquet files"
-        remedy = "a folder of recordings is `root`=FOLDER, tar shards are `shards`=FILES"
-        raise InputError(option="dataset", value=root, rule=rule, remedy=remedy)
+        rule = "it holds no Parquet and no Arrow files: a folder of recordings is `root`, tar shards are `shards`"
+        raise InputError(option="dataset", value=root, rule=rule)
     whole = root if (root / "dataset_dict.json").is_file() else None
     return _packed([path for path in found if path.suffix == PARQUET] or found, whole)
 
@@ -169,9 +162,8 @@ def _named_files(pattern: str, *, option: str, kinds: tuple[str, ...]) -> list[P
         found = sorted(glob(name)) if has_magic(name) and not os.path.lexists(name) else [name]  # noqa: PTH207  absolute too
         paths += [Path(each) for each in found]
         if not found or not Path(found[0]).is_file():
-            folder = Path(name).is_dir()
-            wanted = f"such as `{option}`='{name}/*{kinds[0]}'" if folder else f"that end in {' or '.join(kinds)}"
-            rule = f"{name} is {'a folder' if folder else 'not there'}: name files {wanted}"
+            rule = f"{name} is not there: name files that end in {' or '.join(kinds)}"
+            rule = f"{name} is a folder: `{option}`='{name}/*{kinds[0]}'" if Path(name).is_dir() else rule
             raise InputError(option=option, value=pattern, rule=rule)
     return list(dict.fromkeys(paths))
 
@@ -308,11 +300,12 @@ def described(data_set: PackedDataSet, place: Path, columns: ColumnConfig, *, ow
     if own_splits and column and usable and not divided:
         rule = f"its values {', '.join(names):.200} name no split: choose another column, or `split.by`=hash"
         raise InputError(option="columns.split", value=column, rule=rule)
-    wanted = {name: each for name, each in columns.named.items() if name not in ("audio", "split")}
     texts = {
         kind: [joined(row.fields.get(each, "") for each in several) for row, _ in named]
-        for kind, several in wanted.items()
+        for kind, several in columns.named.items()
+        if kind not in ("audio", "split")
     }
+    facts = [name for name in texts if name in FIELDS]
     texts["split"] = [name if divided and known_split(name) else "" for _, name in named]
     known, faults = describe(texts, ["its row"] * len(named))
     unknown = "in no split: {} of the data set is neither train, validation nor test"
@@ -320,9 +313,8 @@ def described(data_set: PackedDataSet, place: Path, columns: ColumnConfig, *, ow
         row.reason or (unknown.format(name) if divided and name and not known_split(name) else faults.get(number, ""))
         for number, (row, name) in enumerate(named)
     ]
-    rejected = [
-        Rejected(path=row.path, reason=reason) for (row, _), reason in zip(named, reasons, strict=True) if reason
-    ]
+    told = zip(rows, reasons, strict=True)
+    rejected = [Rejected(path=row.path, reason=reason) for (row, _), reason in told if reason]
     every = Clips.from_columns(place / SOUNDS, {"path": [row.path for row, _ in named], **known})
     found = every.where(not reason for reason in reasons)
     if not len(found.frame):
@@ -331,7 +323,6 @@ def described(data_set: PackedDataSet, place: Path, columns: ColumnConfig, *, ow
         remedy = "check the files, and convert recordings of other kinds to WAV or FLAC"
         raise InputError(option=data_set.option, value=data_set.name, rule=rule, remedy=remedy)
     frame = found.frame.sort_values("path", ignore_index=True)
-    facts = [name for name in wanted if name in FIELDS]
     without = {name: frame.path[frame[name].isna()].tolist() for name in facts}
     counts = [f"{len(paths)} have no {name} (such as {paths[0]})" for name, paths in without.items() if paths]
     notices = [f"of {counted(len(frame), 'recording')} in it, {listed(counts)}"] if counts else []
@@ -364,26 +355,30 @@ _FORMATS = {  # first bytes of a file -> its usual ending
 }
 
 
-def _table_columns(path: Path, wanted: str | None) -> tuple[str, dict[str, Sequence[str] | None]]:
+def _table_columns(file: PackedFile, wanted: str | None) -> PackedFile:
     """Find the column with sound, ``wanted`` or the only one, and all columns of text, numbers, classes or lists."""
-    with _damage(path), _open(path) as (schema, _):
-        sounds = [each.name for each in schema if _holds_sound(each.type)]
-        if wanted not in sounds if wanted else len(sounds) != 1:
-            there = f"in {listed(sounds) or 'none'} of its columns {', '.join(schema.names)}"
-            remedy = "name one (save decoded samples as files first; list paths of files in a `table`)"
-            rule = f"{path} has bytes of recordings {there}"
-            raise InputError(option="columns.audio", value=wanted, rule=rule, remedy=remedy)
-        try:  # the features that `datasets` describes in the file, or beside it
-            features = json.loads((schema.metadata or {}).get(METADATA, b"{}"))["info"]["features"]
-        except (ValueError, KeyError, TypeError, RecursionError):
-            features = (find_object(path.parent / "dataset_info.json") or {}).get("features")
-        known, read = features if isinstance(features, dict) else {}, dict[str, Sequence[str] | None]()
-        for name, kind in ((each.name, each.type) for each in schema if each.name != (wanted or sounds[0])):
-            value = getattr(kind, "value_type", kind)  # of a list
-            vectors = value is not kind and pa.types.is_floating(value)
-            if not (pa.types.is_nested(value) or _holds_sound(value) or vectors):
-                read[name] = _class_names(known.get(name))
-        return wanted or sounds[0], read
+    try:
+        with _damage(file.path), _open(file.path) as (schema, _):
+            kinds = {each.name: each.type for each in schema}
+            metadata = (schema.metadata or {}).get(METADATA, b"{}")
+    except DamageError as error:
+        return replace(file, damage=str(error))
+    sounds = [name for name, kind in kinds.items() if _holds_sound(kind)]
+    if wanted not in sounds if wanted else len(sounds) != 1:
+        rule = f"{file.path} has bytes of recordings in {listed(sounds) or 'none'} of its columns {', '.join(kinds)}"
+        remedy = "name one (save decoded samples as files first; list paths of files in a `table`)"
+        raise InputError(option="columns.audio", value=wanted, rule=rule, remedy=remedy)
+    try:  # the features that `datasets` describes in the file, or beside it
+        features = json.loads(metadata)["info"]["features"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        features = (find_object(file.path.parent / "dataset_info.json") or {}).get("features")
+    audio, known, read = wanted or sounds[0], features if isinstance(features, dict) else {}, dict[str, Any]()
+    for name, kind in kinds.items():
+        value = getattr(kind, "value_type", kind)  # of a list
+        vectors = value is not kind and pa.types.is_floating(value)
+        if name != audio and not (pa.types.is_nested(value) or _holds_sound(value) or vectors):
+            read[name] = _class_names(known.get(name))
+    return replace(file, audio=audio, classes=read)
 
 
 def _class_names(feature: object) -> Sequence[str] | None:
@@ -403,10 +398,6 @@ def _holds_sound(kind: pa.DataType) -> bool:
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
-def _one_line(text: str) -> str:
-    return " ".join("".join(each if each.isprintable() else " " for each in text).split())
-
-
 def _read_rows(path: Path, audio: str, classes: Mapping[str, Sequence[str] | None]) -> Rows:
     taken: set[str] = set()  # names in the folder
     with _open(path, [audio, *classes]) as (_, batches):
@@ -419,8 +410,7 @@ def _read_rows(path: Path, audio: str, classes: Mapping[str, Sequence[str] | Non
                 elsewhere = f": it names the file {place!r:.200}, which `table` can list" if place else ""
                 yield PackedRow(path=f"{folder}/{number:07d}", reason=f"no sound in the data set{elsewhere}"), ()
                 continue
-            texts = {column: _one_line(as_text(row[column], names)) for column, names in classes.items()}
-            fields = {column: text for column, text in texts.items() if text}
+            fields = _fields({column: as_text(row[column], names) for column, names in classes.items()})
             yield PackedRow(path=f"{folder}/{_row_name(place, content, number, taken)}", fields=fields), [content]
 
 
@@ -524,10 +514,9 @@ def _read_shard(path: Path) -> Rows:
 def _fault(member: tarfile.TarInfo) -> str:
     """Return why a member must not be unpacked: it is no regular file, or its name is no place in a folder."""
     name, parts = member.name, member.name.split("/")
-    if member.issym() or member.islnk():
-        return f"it is a link to {member.linkname!r:.100}"
     if not member.isreg() or member.issparse():
-        return "it is not a regular file"
+        link = member.issym() or member.islnk()
+        return f"it is a link to {member.linkname!r:.100}" if link else "it is not a regular file"
     if not writable(name) or not name.isprintable():
         return "its name holds control characters or bytes that are not UTF-8"
     if name.startswith("/") or ".." in parts or "\\" in name or re.match(r"[A-Za-z]:", name):
@@ -550,7 +539,13 @@ def _facts(content: bytes, ending: str) -> dict[str, str]:
             given = {ending: content.decode("utf-8-sig")}
         except UnicodeDecodeError as error:
             raise InputError("is not text in UTF-8") from error
-    return {str(name): text for name, value in given.items() if (text := _one_line(as_text(value)))}
+    return _fields({str(name): as_text(value) for name, value in given.items()})
+
+
+def _fields(texts: Mapping[str, str]) -> dict[str, str]:
+    """Write each text in a line of printable characters; empty ones are left out."""
+    clean = {name: "".join(each if each.isprintable() else " " for each in text) for name, text in texts.items()}
+    return {name: " ".join(text.split()) for name, text in clean.items() if text.strip()}
 
 
 def _blocks(path: Path, archive: tarfile.TarFile, name: str, place: int, size: int) -> Iterator[bytes]:
