@@ -120,7 +120,6 @@ def _flipped(content: bytes, rng: random.Random, *, flips: int) -> bytes:
 
 
 def _first_bytes(rng: random.Random) -> Iterator[tuple[str, bytes]]:
-    """Every format with four bytes of its header at extreme values."""
     extremes = (b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\xff\xff\xff\x7f", b"\x00\x00\x00\x80")
     for number, extension in enumerate(FORMATS):
         whole = _encoded(extension, seed=100 + number)
@@ -129,7 +128,6 @@ def _first_bytes(rng: random.Random) -> Iterator[tuple[str, bytes]]:
 
 
 def _lying_wav(rng: random.Random) -> Iterator[tuple[str, bytes]]:
-    """WAV files whose header declares what cannot be."""
     lies: dict[str, tuple[int, ...]] = {
         "rate": (0, 1, 999, 1_000_001, 2_000_000_000, 2**32 - 1),
         "channels": (0, 2, 255, 1_024, 1_025, 65_535),
@@ -239,7 +237,6 @@ def _riff(body: bytes) -> bytes:
 
 
 def _other_content(rng: random.Random) -> Iterator[tuple[str, bytes]]:
-    """Content of other kinds, named like recordings."""
     archive = io.BytesIO()
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("bomb", bytes(10**7))
@@ -285,7 +282,6 @@ def _odd_names(rng: random.Random) -> Iterator[tuple[str, bytes]]:
 
 
 def noise(samples: int, *, seed: int = 0) -> bytes:
-    """16-bit noise at 0.3 of full scale."""
     return np.random.default_rng(seed).uniform(-9830, 9830, samples).astype("<i2").tobytes()
 
 

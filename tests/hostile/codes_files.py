@@ -42,7 +42,6 @@ def codes_files(folder: Path, codes_format: CodesFormat, *, seed: int = 0) -> It
 
 
 def codes_table(codes_format: CodesFormat) -> pa.Table:
-    """Two clips, whose codes are numbers in order."""
     step, streams = codes_format.samples_per_code, codes_format.streams
     values = [[number % codes_format.codebook_size for number in range(length * streams)] for length in LENGTHS]
     return pa.table(

@@ -28,7 +28,6 @@ class Measured:
 
 
 def measured(*words: str, seconds: float = 900) -> Measured:
-    """``python words...`` in the root of the project, ended after so many seconds."""
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(
             [sys.executable, *words],
@@ -111,8 +110,6 @@ def _write_socket(folder: Path, name: str) -> None:
 
 @contextmanager
 def at_most_seconds(seconds: float) -> Iterator[None]:
-    """Fail instead of waiting for ever for a file that never ends."""
-
     def stop(number: int, frame: FrameType | None) -> None:
         raise TimeoutError(f"not done after {seconds} s")
 

@@ -58,7 +58,6 @@ def alterations(run: Path, other: Path, planted: Path, *, seed: int = 0) -> Iter
 
 
 def altered(run: Path, place: Path, alteration: Alteration) -> Path:
-    """A copy of a run with one change."""
     shutil.rmtree(place, ignore_errors=True)
     shutil.copytree(run, place)
     alteration.apply(place / alteration.part)

@@ -19,7 +19,6 @@ from wordless.base.hub import HubAddress, hub_address
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run, with a file that must never be downloaded."""
     folder = save_run(tmp_path_factory.mktemp("run"), seed=0)
     (folder / "lm/optimizer.pt").write_bytes(b"a pickle")
     return folder

@@ -30,7 +30,6 @@ def encoded(
     channels: int = 1,
     mode: str | None = None,
 ) -> bytes:
-    """A second of noise as a file of libsndfile."""
     noise = 0.2 * np.random.default_rng(seed).standard_normal((rate, channels))
     file = io.BytesIO()
     quality = 0.5 if mode else None
@@ -62,24 +61,20 @@ def without_header(mp3: bytes) -> bytes:
 
 
 def mp3_in_wav(mp3: bytes, *, rate: int = RATE) -> bytes:
-    """A WAV file that holds an MP3."""
     description = struct.pack("<HHIIHHHHIHHH", 0x55, 1, rate, 4_000, 1, 0, 12, 1, 2, 417, 1, 1393)
     body = b"WAVEfmt " + struct.pack("<I", len(description)) + description + b"data" + struct.pack("<I", len(mp3)) + mp3
     return b"RIFF" + struct.pack("<I", len(body)) + body
 
 
 def id3v2(size: int = 3_000) -> bytes:
-    """A tag of this many bytes behind its head, such as a picture."""
     return b"ID3\x03\0\0" + bytes([0, 0, size >> 7, size & 127]) + b"\xff\xd8picture".ljust(size, b"x")
 
 
 def id3v1() -> bytes:
-    """The tag of 128 bytes that ends an MP3."""
     return b"TAG".ljust(128, b"t")
 
 
 def ape() -> bytes:
-    """An APE tag with header and footer."""
     fields = struct.pack("<II", 4, 0) + b"Title\0name"
     head, foot = (
         b"APETAGEX" + struct.pack("<IIII", 2_000, len(fields) + 32, 1, flags) + bytes(8)
@@ -122,12 +117,10 @@ class Case(NamedTuple):
 
 
 def put(content: bytes, place: int, value: bytes) -> bytes:
-    """The content with other bytes at a place."""
     return content[:place] + value + content[place + len(value) :]
 
 
 def whole() -> Iterator[tuple[str, Case]]:
-    """Files that are read to their end."""
     for rate, channels in ((8_000, 1), (22_050, 2), (44_100, 1), (48_000, 2)):
         for mode in ("CONSTANT", "AVERAGE", "VARIABLE"):
             mp3 = changing_mp3(rate=rate, channels=channels, mode=mode)

@@ -37,7 +37,6 @@ LEVELS = st.lists(st.integers(-140, 0) | st.none(), min_size=1, max_size=60)  # 
 
 
 def at_levels(levels: Sequence[float | None], rest: int = 0) -> FloatArray:
-    """Blocks of a square wave, and ``rest`` samples of the last one."""
     amplitudes = np.repeat([0.0 if level is None else 10 ** (level / 20) for level in levels], 160)
     samples = amplitudes[: len(amplitudes) - (160 - rest if rest else 0)]
     square: FloatArray = (samples * np.tile([1, -1], len(samples))[: len(samples)]).astype(np.float32)
@@ -143,7 +142,6 @@ STEP = 160
 
 
 def word_in_noise(path: Path, *, at: float, seconds: float = 3.0, offset: float = 0.0) -> Path:
-    """Soft noise with half a second of loud noise in it, which begins after ``at`` seconds."""
     rng = np.random.default_rng(0)
     samples = rng.normal(0, 0.002, round(seconds * RATE)) + offset
     start = round(at * RATE)

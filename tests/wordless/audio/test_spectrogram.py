@@ -92,7 +92,6 @@ def test_the_mean_of_a_clip_or_of_the_frames_so_far_is_removed() -> None:
 
 
 def test_a_range_raises_what_lies_too_far_below_the_loud() -> None:
-    """A recording of twice the level, noise and all, is told apart in the same way."""
     frames = torch.linspace(-20, 0, 400).reshape(40, 10)
     (told,) = limit_range([frames], 40.0)
     floor = np.quantile(frames.numpy(), 0.99) - 4 * np.log(10)
@@ -225,7 +224,6 @@ RATE, HOP = 8_000, 80
 
 
 def voice(hertz: float, seconds: float, rate: int = RATE) -> FloatArray:
-    """A tone with overtones, as a voice has."""
     time = np.arange(round(seconds * rate)) / rate
     return np.asarray(sum(0.1 / n * np.sin(2 * np.pi * n * hertz * time + n) for n in range(1, 9)), np.float32)
 

@@ -103,7 +103,6 @@ def test_the_number_of_an_error_is_found_in_its_causes(error: Exception, number:
 
 @pytest.mark.parametrize("killed", ["rmtree", "copyfileobj"])
 def test_a_folder_is_replaced_whole(killed: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A kill while the old folder is removed, or the new one is copied."""
     for name, text in (("new", "2"), ("place", "1")):
         (tmp_path / name / "deep").mkdir(parents=True)
         for file in ("a", "deep/b"):

@@ -20,14 +20,12 @@ from wordless.base.pools import LOCAL, THIS_PROCESS, EngineConfig, in_order, ope
 
 
 def negative(number: int) -> int:
-    """The number below zero; the number 7 is refused."""
     if number == 7:
         raise InputError("the number is 7; choose another")
     return -number
 
 
 def threads(_: int) -> int:
-    """The number of threads of this process."""
     return torch.get_num_threads()
 
 
@@ -39,7 +37,6 @@ def test_results_come_in_the_order_of_the_jobs(jobs: int, workers: int) -> None:
 
 
 def interrupted(number: int) -> int:
-    """The number, after an interrupt as a terminal sends it to all processes of a command."""
     os.kill(os.getpid(), signal.SIGINT)
     return number
 
@@ -140,7 +137,6 @@ def test_zero_workers_are_all_that_pay() -> None:
 
 
 def wait(seconds: float) -> int:
-    """The number of threads, after a while; a negative time is refused at once."""
     if seconds < 0:
         raise InputError("seconds is -1; choose 0 or more")
     time.sleep(seconds)

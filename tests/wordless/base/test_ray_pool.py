@@ -18,7 +18,6 @@ CLIPS = 60
 
 
 def square(log: Path, seconds: float, number: int) -> int:
-    """The square of a number; the log says which node computed it."""
     import ray
 
     with log.open("a") as file:

@@ -39,7 +39,6 @@ LOADERS: dict[str, Callable[[Path], Any]] = {
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run with a model of each kind."""
     folder = save_run(tmp_path_factory.mktemp("kinds") / "run", seed=0)
     SampleLanguageModel(create_sample_model(TRANSFORMER, seed=0)).save_pretrained(folder / "next_sample_transformer")
     source = open_body(GptOptions(), {part: folder / part for part in ("tokenizer", "lm")})
@@ -75,7 +74,6 @@ def test_a_sound_model_of_another_kind_is_called_by_its_name(run: Path, wanted: 
 
 
 def answers(models: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
-    """What the models of a run say of one sound."""
     tokenizer, lm, vocoder, tuned = (models[name] for name in ("tokenizer", "lm", "vocoder", "finetuned"))
     sound = Waveform(samples=sweep(0.3, 4000), sample_rate=4000)
     codes = tokenizer.encode(sound)

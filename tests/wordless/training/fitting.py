@@ -24,7 +24,6 @@ def fit_silently(
     device: str = "cpu",
     **others: Any,
 ) -> TrainingRecord:
-    """Call `fit` with a checkpoint in a folder, in one process if no other gang is given."""
     told = {"gang": Gang(torch.device(device)), "track": lambda point: None, **others}
     progress = Progress(Terminal(silent=True), "training", config.steps, "steps")
     checkpoint = folder / "fit.safetensors"

@@ -61,7 +61,6 @@ def fitted(
     folder: Path,
     gang: Gang,
 ) -> TrainingRecord:
-    """Call `fit` with a checkpoint beside the folder; each process leaves its weights and running statistics."""
     record = fit_silently(model, batches, held_out, loss, config, folder.with_suffix(".checkpoints"), gang=gang)
     weights = {name: value.clone() for name, value in model.state_dict().items()}  # which may be tied
     save_file(weights, folder.with_name(f"{folder.name}-{gang.rank}.safetensors"))
@@ -80,7 +79,6 @@ def autoencoder(config: FitConfig, folder: Path, gang: Gang, killed_at: int, *, 
 
 
 def gpt(config: FitConfig, folder: Path, gang: Gang, killed_at: int) -> TrainingRecord:
-    """Train on random codes, and write the model; two processes have unequal numbers of validation batches."""
     model = LanguageModel.create(replace(TINY, ffn_dim=30), codes_format(), seed=0)
     sequences = CodeSequences(views=[[random_codes(20 + 5 * seed, seed=seed).values] for seed in range(12)])
     vocabulary, capacity = model.gpt.vocabulary, model.gpt.capacity
@@ -103,7 +101,6 @@ TRAININGS = {
 
 
 def train(name: str, folder: Path, gang: Gang, *, killed_at: int = NEVER) -> TrainingRecord:
-    """Do a training in ``folder/name``; rank 0 writes its record beside that."""
     record = TRAININGS[name](folder / name, gang, killed_at)
     if gang.rank == 0:
         (folder / f"{name}.json").write_text(json.dumps(record))

@@ -65,7 +65,6 @@ def plane() -> nn.Linear:
 
 
 def network() -> nn.Sequential:
-    """With dropout and running statistics; each weight has a gradient, because AdamW makes steps of rounding errors."""
     torch.manual_seed(0)
     return nn.Sequential(nn.Linear(3, 8, bias=False), nn.BatchNorm1d(8), nn.Dropout(0.3), nn.Linear(8, 1))
 
@@ -139,7 +138,6 @@ def test_interrupted_and_resumed_is_never_interrupted(keep: str, stop_at: int, t
 
 
 def damaged(content: bytes, how: str, folder: Path) -> bytes:
-    """What a disk, or somebody else, may make of a checkpoint."""
     trained(plane(), replace(CONFIG, checkpoint_minutes=0.0), folder / "plane")
     other, planted = (folder / "plane/fit.safetensors").read_bytes(), pickle.dumps(PlantedCode(folder / "marker"))
     zeros = bytes(len(content))  # a power failure may leave them

@@ -78,7 +78,6 @@ with open_gang(torch.device("cpu")) as gang:
 
 
 def together(*words: str, cwd: Path = ROOT, timeout: float | None = None) -> subprocess.CompletedProcess[str]:
-    """A script or module with its arguments, in two processes."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     return subprocess.run(
         [*TORCHRUN, *words], cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=timeout
@@ -91,7 +90,6 @@ KILLED_AT = 3
 
 
 def losses(curve: Path) -> list[tuple[float, float]]:
-    """Training and validation loss at each point of a training."""
     return [(point["train_loss"], point["validation_loss"]) for point in json.loads(curve.read_text())["curve"]]
 
 
@@ -156,12 +154,10 @@ def test_the_chain_makes_the_same_in_one_process_and_in_two(tmp_path: Path) -> N
 
 
 def keys(store: Path, stages: tuple[str, ...]) -> set[str]:
-    """Keys of the entries of some stages."""
     return {path.name for path in entries(store) if path.parent.name in stages}
 
 
 def before_models(store: Path) -> dict[str, str]:
-    """What the stages made that one process makes, before any model is trained by several."""
     return {path: digest for path, digest in stored(store).items() if path.split("/")[0] in MADE_ALONE}
 
 
@@ -205,7 +201,6 @@ def test_the_processes_of_a_killed_torchrun_end(tmp_path: Path) -> None:
 
 
 def running(pid: int) -> bool:
-    """Whether there is such a process that does more than wait for somebody to take note of its end."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

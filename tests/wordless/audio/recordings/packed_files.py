@@ -32,7 +32,6 @@ class Take:
 
 
 def sound(number: int, *, kind: str = "WAV", seconds: float = 0.2) -> bytes:
-    """A tone of 8 kHz in noise: every number sounds different, odd numbers are high."""
     time = np.arange(round(8000 * seconds)) / 8000
     noise = np.random.default_rng(number).normal(size=len(time))
     samples = 0.3 * np.sin(2 * np.pi * (1500 if number % 2 else 300) * time) + 0.05 * noise
@@ -42,7 +41,6 @@ def sound(number: int, *, kind: str = "WAV", seconds: float = 0.2) -> bytes:
 
 
 def takes(count: int, *, first: int = 0) -> list[Take]:
-    """Recordings by three speakers, low and high in turn."""
     numbers = range(first, first + count)
     return [
         Take(path=f"clip_{each:02d}.wav", content=sound(each), label=each % 2, speaker=f"s{each // 2 % 3}")
@@ -63,14 +61,12 @@ def table(rows: Sequence[Take], **columns: Sequence[object]) -> pa.Table:
 
 
 def write_parquet(path: Path, rows: Sequence[Take], *, at_once: int = 4, **columns: Sequence[object]) -> Path:
-    """A Parquet file of recordings in groups of a few rows."""
     path.parent.mkdir(parents=True, exist_ok=True)
     pq.write_table(table(rows, **columns), path, row_group_size=at_once)
     return path
 
 
 def save(folder: Path, parts: Sequence[pa.Table]) -> Path:
-    """The folder that ``save_to_disk`` writes."""
     folder.mkdir(parents=True)
     files = [f"data-{number:05d}-of-{len(parts):05d}.arrow" for number in range(len(parts))]
     for name, part in zip(files, parts, strict=True):
@@ -82,7 +78,6 @@ def save(folder: Path, parts: Sequence[pa.Table]) -> Path:
 
 
 def save_splits(folder: Path, splits: Mapping[str, Sequence[Take]]) -> Path:
-    """The folder that ``DatasetDict.save_to_disk`` writes."""
     for name, rows in splits.items():
         save(folder / name, [table(rows)])
     (folder / "dataset_dict.json").write_text(json.dumps({"splits": list(splits)}))
@@ -101,7 +96,6 @@ def write_tar(path: Path, members: Iterable[tuple[str | tarfile.TarInfo, bytes]]
 
 
 def samples(rows: Sequence[Take]) -> Iterable[tuple[str, bytes]]:
-    """The members of a WebDataset shard."""
     for each in rows:
         key = each.path.removesuffix(".wav")
         yield f"{key}.cls", str(each.label).encode()

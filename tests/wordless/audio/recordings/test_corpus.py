@@ -39,7 +39,6 @@ def write_files(folder: Path, files: Files, tone: Tone) -> None:
 
 
 def corpus_config(folder: Path, options: dict[str, Any]) -> CorpusConfig:
-    """Options of a corpus whose root and table are relative to a folder."""
     places = {name: str(folder / options[name]) for name in ("root", "table") if name in options}
     return CorpusConfig(**{**({} if "table" in options else {"root": str(folder)}), **options, **places})
 
@@ -397,7 +396,6 @@ def test_tables_of_well_known_data_sets_are_read_as_they_are(
     options: dict[str, Any],
     expected: list[tuple[str, str | None, str | None, str | None]],
 ) -> None:
-    """Paths, labels, groups and folds of whole recordings."""
     recordings, text = SETS[table]
     write_files(tmp_path, dict.fromkeys(recordings, "") | {table: text}, tone)
     manifest, rejected = build_manifest(corpus_config(tmp_path, {"table": table, "split": ALL_TRAIN, **options}))

@@ -100,7 +100,6 @@ def test_leftovers_of_a_killed_run_and_missing_files_are_mended(spoken: Path, tm
 
 
 def speaking(config: str, place: Path) -> subprocess.Popen[str]:
-    """Speak a corpus in another process, which prints its folder."""
     call = (
         "import sys; from pathlib import Path; from wordless.audio.recordings.embedded import *; "
         f"print(speak(utterances({config}), Path(sys.argv[1]), seed={config}.seed))"

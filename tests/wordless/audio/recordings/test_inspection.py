@@ -29,7 +29,6 @@ from wordless.base.errors import InputError
 
 @pytest.fixture
 def folder(tmp_path: Path, tone: Tone) -> Path:
-    """A good recording, and one for each thing that can be wrong."""
     good = tone("good.wav", seconds=0.2).read_bytes()
     (tmp_path / "same.wav").write_bytes(good)
     (tmp_path / "text.wav").write_text("no sound")
@@ -50,7 +49,6 @@ def names(folder: Path) -> list[str]:
 
 
 def usable(folder: Path, paths: list[str]) -> tuple[dict[str, Measurement], tuple[Rejected, ...]]:
-    """Measurements of the files that make clips, and the reasons against the others."""
     fit, rejected = inspect(folder, paths, InspectionConfig())
     kept, copies = without_duplicates(Clips.from_columns(folder, {"path": [*fit]}), fit)
     return {path: fit[path] for path in kept.frame.path}, (*rejected, *copies)
@@ -79,7 +77,6 @@ def test_each_unfit_file_has_its_reason(folder: Path) -> None:
 
 
 def write_twins(folder: Path, twins: dict[str, dict[str, Any]], *, channels: int = 1) -> npt.NDArray[np.int16]:
-    """Write the same samples of 16 bits into files of several formats, whose options are those of soundfile."""
     samples = np.random.default_rng(0).integers(-20_000, 20_000, (4_000, 1)).astype(np.int16).repeat(channels, axis=1)
     for name, options in twins.items():
         of_floats = options.get("subtype") in ("FLOAT", "DOUBLE")
@@ -120,7 +117,6 @@ def test_the_same_samples_in_other_files_are_duplicates(tmp_path: Path) -> None:
 
 
 def test_blocks_of_any_size_and_minus_zero_give_the_same_hash(tmp_path: Path) -> None:
-    """One channel and eight are decoded in blocks of different lengths."""
     mono = np.random.default_rng(0).integers(-20_000, 20_000, (100_003, 1)).astype(np.int16)
     zeros = np.tile(np.array([0.5, -0.0, 0.0], np.float32), 1_000)
     for name, samples, subtype in (
@@ -147,7 +143,6 @@ def test_equal_samples_of_different_labels_groups_and_splits_are_told(tmp_path: 
 
 
 def test_a_cut_file_or_one_with_a_hole_is_damaged(tmp_path: Path, tone: Tone) -> None:
-    """Some decoders tell only what is left."""
     for name in ("a.wav", "a.aiff", "a.au", "a.w64", "a.flac", "a.caf"):
         whole = tone(name, seconds=1.0)
         whole.write_bytes(whole.read_bytes()[: whole.stat().st_size * 6 // 10])

@@ -56,7 +56,6 @@ def files(folder: Path) -> dict[str, str]:
 
 @pytest.fixture
 def parquet(tmp_path: Path) -> Path:
-    """A data set of two files."""
     for split, rows in (("train", takes(6)), ("test", takes(3, first=6))):
         write_parquet(tmp_path / "data" / f"{split}-00000-of-00001.parquet", rows)
     return tmp_path / "data"
@@ -90,7 +89,6 @@ def test_a_file_that_cannot_be_read_now_is_not_damaged(kind: str, tmp_path: Path
 
 
 def test_other_names_of_classes_are_other_contents(tmp_path: Path) -> None:
-    """They stand beside the files where the files themselves do not say them."""
     folder = save(tmp_path / "saved", [table(takes(4)).replace_schema_metadata(None)])
     first = unpacked(opened(folder), tmp_path / "cache")
     info = folder / "dataset_info.json"
@@ -361,7 +359,6 @@ def test_unsafe_members_are_set_aside(member: str | tarfile.TarInfo, told: str, 
     ],
 )
 def test_broken_facts_are_set_aside_with_their_sample(name: str, content: bytes, told: str, tmp_path: Path) -> None:
-    """Of two sounds of one name the first is kept."""
     path = write_tar(tmp_path / "a.tar", [("a.wav", sound(0)), (name, content), ("b.wav", sound(1))])
     read = shard(path)
     kept = {"a.wav": sound(0)} if name.endswith("wav") else {}
@@ -408,7 +405,6 @@ def huge_member() -> bytes:
     ids=["text", "gzip", "huge_member"],
 )
 def test_what_is_no_shard_is_damaged(content: bytes, tmp_path: Path) -> None:
-    """Also a member that claims to be huge, which costs nothing."""
     (tmp_path / "a.tar").write_bytes(content)
     assert shard(tmp_path / "a.tar").damage
 

@@ -25,7 +25,6 @@ RATE = 8_000
 
 
 def record(path: Path, *stretches: tuple[float, float]) -> Path:
-    """Noise in stretches of (seconds, peak), at 8 kHz."""
     rng = np.random.default_rng(crc32(path.name.encode()))
     path.parent.mkdir(parents=True, exist_ok=True)
     noise = [peak * rng.uniform(-1, 1, round(seconds * RATE)) for seconds, peak in stretches]

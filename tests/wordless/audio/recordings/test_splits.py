@@ -33,7 +33,6 @@ def table(clips: Iterable[Clip]) -> Clips:
 
 
 def digits(groups: Iterable[str] = ("ann", "bob", "cyd", "dan"), takes: int = 10) -> list[Clip]:
-    """Two labels, four speakers, ten takes."""
     return [
         clip(f"{label}_{group}_{index}.wav", label=label, group=group, index=index, fold=str(index % 5))
         for label in ("no", "yes")
@@ -129,7 +128,6 @@ def test_rare_labels_train_where_others_suffice_and_are_else_drawn_together() ->
 
 
 def parts(path: str, *groups: str | None, step: int = 10) -> list[Clip]:
-    """Parts of a recording of ten samples each, one after the other, of these groups."""
     return [
         replace(clip(path, group=group), segment=number, start=step * number, num_samples=10)
         for number, group in enumerate(groups)
@@ -151,7 +149,6 @@ def test_a_recording_of_several_groups_stays_in_one_split(by: Literal["hash", "g
 
 
 def test_a_recording_of_a_group_to_test_trains_nothing() -> None:
-    """The named groups keep their splits; what others have in the same recording is set aside."""
     clips = [
         *(*parts("a.wav", "ann", "bob"), *parts("b.wav", "bob")),
         *(*parts("c.wav", "cyd", "ann"), *parts("d.wav", "cyd")),
@@ -326,7 +323,6 @@ values = st.lists(st.sampled_from("abcdefg"), min_size=3, max_size=40).filter(la
 
 
 def corpus(groups: list[str | None], given_folds: list[str | None] | None = None) -> Clips:
-    """A clip of each group in a row."""
     clips = tuple(
         Clip(path=f"{number:03}.wav", num_samples=1, sample_rate=8000, size=1, sha256="", group=group, fold=fold)
         for number, (group, fold) in enumerate(zip(groups, given_folds or [None] * len(groups), strict=True))
@@ -362,7 +358,6 @@ def test_given_folds_are_taken_as_they_are() -> None:
 
 
 def test_a_group_in_train_and_test_is_caught() -> None:
-    """The mutation: one clip of the speaker who is held out stands in train."""
     fold = folds(corpus(["a", "b", "c", "a", "b", "c"]), "group")[0]
     require_whole_groups(fold)
     leaked = replace(fold.of("test")[0], split="train")

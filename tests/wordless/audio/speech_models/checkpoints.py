@@ -54,7 +54,6 @@ def save_checkpoint(
     normalises: bool = True,
     strides: Sequence[int] = (5, 4, 4),
 ) -> Any:
-    """Write a model with weights of a fixed seed, and return it in evaluation mode."""
     create, sizes = KINDS[kind]
     config = sizes()
     config.conv_stride = list(strides)
