@@ -95,8 +95,12 @@ class SpeechModel:
         Without a preprocessor_config.json, the rate is 16 kHz and samples are normalised, as transformers has it.
         """
         given = f"{option}={folder}"
-        values = _values(folder / CONFIG, given)
-        inputs = _values(folder / PREPROCESSOR, given) if (folder / PREPROCESSOR).is_file() else {}
+        try:
+            values = read_json(folder / CONFIG)
+            inputs = read_json(folder / PREPROCESSOR) if (folder / PREPROCESSOR).is_file() else {}
+        except InputError as error:
+            remedy = f"{REMEDY}: nothing is downloaded"
+            raise InputError(f"{given} is no model: {error.problem}", remedy=remedy) from error
         rate, normalises = cast(Any, inputs.get("sampling_rate", 16_000)), inputs.get("do_normalize", True) is not False
         try:
             found = cls.of_config(_transformers_config(values), sample_rate=rate, normalises=normalises)
@@ -110,8 +114,8 @@ class SpeechModel:
         size = sum(file.stat().st_size for file in weights)
         if size < LEAST_BYTES * found.layers * found.width**2:
             sizes = f"{found.layers} layers of {found.width} dimensions"
-            problem = f"{given} describes {sizes}, and {weights[0].name} has {size} bytes, which are too few"
-            raise InputError(f"{problem}; {REMEDY}")
+            few = f"{weights[0].name} has {size} bytes, which are too few"
+            raise InputError(f"{given} describes {sizes}, and {few}", remedy=REMEDY)
         return found
 
     @classmethod
@@ -146,10 +150,8 @@ class SpeechModel:
     def require_rate(self, sample_rate: int, *, given: str) -> None:
         """Refuse a run at another sample rate; ``given`` is the option of the folder, with its value."""
         if sample_rate != self.sample_rate:
-            raise InputError(
-                f"{given} was trained at {self.sample_rate} Hz, and audio.sample_rate is {sample_rate}; "
-                f"set audio.sample_rate={self.sample_rate}, to which recordings are resampled"
-            )
+            problem = f"{given} was trained at {self.sample_rate} Hz, and audio.sample_rate is {sample_rate}"
+            raise InputError(problem, remedy=f"set audio.sample_rate={self.sample_rate}, to which sound is resampled")
 
     def create(self, *, seed: int) -> PreTrainedModel:
         """Create a network with random weights that follow from the seed."""
@@ -159,14 +161,6 @@ class SpeechModel:
             torch.manual_seed(seed)
             config = _transformers_config(_deciding(self.config))
             return cast("PreTrainedModel", cast(Any, AutoModel).from_config(config, trust_remote_code=False))
-
-
-def _values(file: Path, given: str) -> dict[str, object]:
-    try:
-        return read_json(file)
-    except InputError as error:
-        problem = f"{given} has no {file.name} that can be read ({error.problem})"
-        raise InputError(f"{problem}; {REMEDY}: nothing is downloaded") from error
 
 
 def _transformers_config(values: Mapping[str, Any]) -> PretrainedConfig:

@@ -180,10 +180,7 @@ def hearings(count: int, dynamic_range: float | None) -> tuple[Change, ...]:
 
 
 def compared_views(
-    manifest: Clips,
-    changes: Sequence[Change] = (AS_RECORDED,),
-    noise_snr: Sequence[float] = (),
-    noise: Noise = "white",
+    manifest: Clips, changes: Sequence[Change] = (AS_RECORDED,), noise_snr: Sequence[float] = (), noise: Noise = "white"
 ) -> list[View]:
     """Return all clips, then the test clips with noise at each ratio in dB; each in all ``changes``."""
     views = [View(clip, change) for clip in manifest.clips for change in changes]

@@ -60,8 +60,8 @@ def hub_address(name: Path | str, *, short: bool = False) -> HubAddress | None:
     return HubAddress(repo=found[1], revision=unquote(found[2]) if found[2] else None, folder=folder)
 
 
-def fetch(address: HubAddress, *parts: str, whole: bool = False) -> Path:
-    """Return a local copy of the first of ``parts`` that holds a saved model; with ``whole``, of all parts beside it.
+def fetch(address: HubAddress, *parts: str) -> Path:
+    """Return a local copy of the first of ``parts`` that holds a saved model.
 
     A part is a folder inside that of the address; "" is that folder itself. The hub is asked for newer files. If it
     cannot be reached, or ``HF_HUB_OFFLINE=1`` is set, the files come from the local cache. Missing repositories,
@@ -71,15 +71,14 @@ def fetch(address: HubAddress, *parts: str, whole: bool = False) -> Path:
 
     places = ["/".join(filter(None, (address.folder, part))) for part in parts]
     for place in places:
-        kept = address.folder if whole else place
-        patterns = [f"{escape(kept)}/{each}" if kept else each for each in SAFE_FILES]
+        files = [f"{escape(place)}/{each}" if place else each for each in SAFE_FILES]
         with hub_errors(address):
             root = snapshot_download(
-                address.repo, revision=address.revision, library_name="wordless", allow_patterns=patterns
+                address.repo, revision=address.revision, library_name="wordless", allow_patterns=files
             )
         model = Path(root, place)
         if (model / CONFIG).is_file() and any(model.rglob("*.safetensors")):
-            return Path(root, kept)
+            return model
     wanted = " or ".join(f"{place}/{CONFIG}".lstrip("/") for place in places)
     remedy = f"name a repository that wordless publish wrote, hf://{address.repo}/FOLDER; or {NETWORK}"
     raise InputError(f"{address} holds no {wanted} with its weights", remedy=remedy)

@@ -133,7 +133,8 @@ class Options:
     def __init_subclass__(cls) -> None:
         """Keep the meaning of each option of which this class has another default."""
         super().__init_subclass__()
-        inherited = {name: of for base in reversed(cls.__mro__[1:]) for name, of in _fields(base).items()}
+        of_bases = (getattr(base, "__dataclass_fields__", {}) for base in reversed(cls.__mro__[1:]))
+        inherited: dict[str, dataclasses.Field[Any]] = {name: of for each in of_bases for name, of in each.items()}
         for name in inspect.get_annotations(cls):
             default = getattr(cls, name, REQUIRED)  # a type alone leaves the default
             if name in inherited and MEANING in inherited[name].metadata and not isinstance(default, dataclasses.Field):
@@ -167,10 +168,6 @@ def require_in_range(name: str, value: object, meaning: Meaning, choices: tuple[
             raise InputError(option=name, value=value, rule=f"{each}{meaning.range}{unit}")
     if choices and (wrong := [each for each in values if each not in choices]):
         raise InputError(option=name, value=value, rule=suggestion(str(wrong[0]), map(str, choices)))
-
-
-def _fields(cls: type) -> dict[str, dataclasses.Field[Any]]:
-    return getattr(cls, "__dataclass_fields__", {})
 
 
 @cache

@@ -29,29 +29,13 @@ def encoded(
     rate: int = RATE,
     channels: int = 1,
     mode: str | None = None,
+    seconds: int = 1,
 ) -> bytes:
-    noise = 0.2 * np.random.default_rng(seed).standard_normal((rate, channels))
-    file = io.BytesIO()
-    quality = 0.5 if mode else None
-    soundfile.write(
-        file,
-        noise.clip(-1, 1),
-        rate,
-        format=kind,
-        subtype=subtype,
-        bitrate_mode=mode or None,
-        compression_level=quality,
-    )
-    return file.getvalue()
-
-
-def changing_mp3(*, rate: int, channels: int, mode: str, seconds: int = 4) -> bytes:
-    """An MP3 that is loud at first and then soft, so that its bit rate changes."""
-    count = seconds * rate
-    noise = 0.3 * np.random.default_rng(0).standard_normal((count, channels)).clip(-3, 3)
-    noise[count // 2 :] *= 0.001
-    file = io.BytesIO()
-    soundfile.write(file, noise, rate, format="MP3", bitrate_mode=mode, compression_level=0.5)
+    """Noise as a file of libsndfile; more than a second becomes soft, so that the bit rate changes."""
+    noise = 0.2 * np.random.default_rng(seed).standard_normal((seconds * rate, channels))
+    noise[rate * (seconds + 1) // 2 :] *= 0.001 if seconds > 1 else 1
+    file, options = io.BytesIO(), {"format": kind, "subtype": subtype, "bitrate_mode": mode}
+    soundfile.write(file, noise.clip(-1, 1), rate, **options, compression_level=0.5 if mode else None)
     return file.getvalue()
 
 
@@ -123,13 +107,13 @@ def put(content: bytes, place: int, value: bytes) -> bytes:
 def whole() -> Iterator[tuple[str, Case]]:
     for rate, channels in ((8_000, 1), (22_050, 2), (44_100, 1), (48_000, 2)):
         for mode in ("CONSTANT", "AVERAGE", "VARIABLE"):
-            mp3 = changing_mp3(rate=rate, channels=channels, mode=mode)
+            mp3 = encoded("MP3", rate=rate, channels=channels, mode=mode, seconds=4)
             about = f"{mode} mp3 at {rate} Hz"
             yield about, Case(mp3, mp3)
             for tag in (b"", id3v2()):  # a header also says what the encoder added
                 bare = tag + without_header(mp3) + ape() + id3v1()
                 yield f"{about} without header, tag of {len(tag)}", Case(bare, mp3, 4 * FRAME, alike=False)
-    bare = without_header(mp3 := changing_mp3(rate=RATE, channels=1, mode="VARIABLE"))
+    bare = without_header(mp3 := encoded("MP3", mode="VARIABLE", seconds=4))
     yield "mp3 in wav", Case(mp3_in_wav(bare), mp3, 4 * FRAME, alike=False)
     for missing in (1, 100):
         yield f"mp3 from byte {missing} on", Case(bare[missing:], mp3, 4 * FRAME, alike=False)

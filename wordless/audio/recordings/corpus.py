@@ -28,6 +28,7 @@ from pandas import concat
 from wordless.audio.decoding import Recording, RecordingError, count_samples
 from wordless.audio.levels import Levels, loudest, of_text
 from wordless.audio.options import SpectrogramConfig
+from wordless.audio.recordings import splits
 from wordless.audio.recordings.annotations import AnnotationOptions, annotations_below, annotations_in, kind_of
 from wordless.audio.recordings.description import (
     SPLIT_NAMES,
@@ -44,14 +45,7 @@ from wordless.audio.recordings.description import (
 from wordless.audio.recordings.folders import Folder, expand_home, is_missing, is_recording, listed_path, require_folder
 from wordless.audio.recordings.inspection import InspectionConfig, Inspector, Measurement, frequent_reasons, inspect
 from wordless.audio.recordings.manifest import SPLITS, Clip, Clips, Rejected, SplitBy, clip_name, number_of
-from wordless.audio.recordings.splits import (
-    GIVEN,
-    SplitConfig,
-    folder_splits,
-    named_splits,
-    split_by_lists,
-    split_clips,
-)
+from wordless.audio.recordings.splits import GIVEN
 from wordless.audio.recordings.tables import folder_of, read_table
 from wordless.audio.waveform import Part
 from wordless.base.errors import InputError, within
@@ -108,7 +102,7 @@ class CorpusConfig(AnnotationOptions):
     inspection: InspectionConfig = option(
         InspectionConfig(), "which recordings are left out, and which parts of the others are used"
     )
-    split: SplitConfig = option(SplitConfig(), "the division into training, validation and test clips")
+    split: splits.SplitConfig = option(splits.SplitConfig(), "the division into training, validation and test clips")
 
     @property
     def is_packed(self) -> bool:
@@ -204,7 +198,7 @@ def find_recordings(config: CorpusConfig, *, unpacked: Clips | None = None) -> C
             raise InputError(option="label_type", value="number", rule=rule, remedy=remedy)
     found = found.with_columns(label=labels, group=groups)
     if config.split.by == "lists":
-        found = split_by_lists(found, config.split)
+        found = splits.split_by_lists(found, config.split)
     split_by, divided = _divided_by(config, found, depth)
     return replace(found, notices=(*found.notices, *notices, *divided), split_by=split_by)
 
@@ -235,7 +229,7 @@ def _completed(found: Clips, config: CorpusConfig, pattern: str) -> Clips:
 def _divided_by(config: CorpusConfig, found: Clips, depth: int | None) -> tuple[SplitBy, list[str]]:
     """Return what divides the recordings, and a sentence about splits that they have or seem to have."""
     by, paths, known = config.split.by, [*dict.fromkeys(found.frame.path)], found.frame.split.tolist()
-    by_folder = [] if depth is None else folder_splits(paths)
+    by_folder = [] if depth is None else splits.folder_splits(paths)
     named = {path.split("/")[depth] for path in paths if folder_split(path, depth)} if depth is not None else set()
     folders = f"the folders {', '.join(sorted(named)):.200}" if len({*by_folder} - {""}) > 1 else ""
     unread = [f"{folders} do not divide the recordings here (`split.by`=folder)"] if folders else []
@@ -417,9 +411,9 @@ def build_manifest(
     # segments there will be is not known.
     whole_only = config.segment_seconds is None and found.frame.begin.isna().all()
     if whole_only and len(paths) > FEW:
-        split_clips(found, config.split, by_label=by_label)
+        splits.split_clips(found, config.split, by_label=by_label)
     else:
-        named_splits(found, config.split)
+        splits.named_splits(found, config.split)
     fit, unfit = inspector(root, paths, config.inspection)
     kept, copies = (found, ()) if duplicates else without_duplicates(found, fit)
     unfit = (*unfit, *copies)
@@ -441,7 +435,7 @@ def build_manifest(
         remedy += "" if duplicates else ", or loosen `inspection`"
         raise InputError(option="root", value=root, rule=rule, remedy=remedy)
     try:
-        divided, undivided = split_clips(clips, config.split, by_label=by_label)
+        divided, undivided = splits.split_clips(clips, config.split, by_label=by_label)
     except InputError as error:
         if not unused:
             raise

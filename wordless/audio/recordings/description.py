@@ -27,17 +27,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from wordless.audio.recordings.manifest import (
-    OUTSIDE,
-    Clip,
-    Clips,
-    Rejected,
-    Split,
-    clip_name,
-    number_of,
-    once_each,
-    whole_number,
-)
+from wordless.audio.recordings import manifest
 from wordless.base.errors import InputError
 from wordless.base.options import Options, option
 from wordless.base.text import nearest, suggestion
@@ -54,7 +44,7 @@ LabelType = Literal["class", "number", "text"]  # a name of a class, a measured 
 MOST = 1e9  # seconds, thirty years; or Hz
 END_TOLERANCE_SECONDS = 0.1  # an end so close to the end of the file counts as the end: decoders differ, tables round
 
-SPLIT_NAMES: dict[Split, tuple[str, ...]] = {
+SPLIT_NAMES: dict[manifest.Split, tuple[str, ...]] = {
     "train": ("train", "training"),
     "validation": ("validation", "valid", "val", "dev", "devel", "development"),
     "test": ("test", "testing", "eval", "evaluation"),
@@ -108,14 +98,16 @@ def seconds_of(text: str, column: str = "") -> float | None:
     text = text.strip().replace(",", ".")
     if clock := _CLOCK.fullmatch(text):
         return 3600 * int(clock[1] or 0) + 60 * int(clock[2]) + float(clock[3])
-    words, number = _words(column), number_of(text)
+    words, number = _words(column), manifest.number_of(text)
     unit = 1.0 if _SECONDS & {*words} else next((_UNITS[word] for word in words if word in _UNITS), 1.0)
     return number if number is None or unit == 1 else round(number * unit, 9)
 
 
 def in_seconds(texts: Sequence[str], column: str) -> list[str]:
     """Return the times of a column in seconds, as texts; other texts as they are."""
-    return once_each(lambda text: text if (number := seconds_of(text, column)) is None else repr(number), texts)
+    return manifest.once_each(
+        lambda text: text if (number := seconds_of(text, column)) is None else repr(number), texts
+    )
 
 
 _TIMES = (*SPAN_FIELDS, "duration")
@@ -131,7 +123,7 @@ def describe(texts: Mapping[str, Sequence[str]], where: Sequence[str]) -> tuple[
     columns: dict[str, list[Any]] = {name: [None] * len(where) for name in _TIMES}
     columns["split"], faults = [""] * len(where), dict[int, str]()
     for name in (name for name in _READ if name in texts):
-        columns[name] = once_each(partial(_value, name), texts[name])
+        columns[name] = manifest.once_each(partial(_value, name), texts[name])
         wrong = ((row, value.message) for row, value in enumerate(columns[name]) if isinstance(value, InputError))
         faults = dict(wrong) | faults
     begins, ends, durations = (columns.pop(name) for name in _TIMES)
@@ -155,7 +147,7 @@ def _value(name: str, text: str) -> object:
         wrong = number is None or not 0 <= number <= MOST
         return InputError(f"{name} is {text!r:.40}; it must be a number of {unit}, 0 or more") if wrong else number
     if name == "index" and text:
-        index, rule = whole_number(text), f"index is {text!r:.40}; it must be a whole number from 0 to 2^63 - 1"
+        rule, index = f"index is {text!r:.40}; it must be a whole number up to 2^63 - 1", manifest.whole_number(text)
         return InputError(rule) if index is None else index
     if name == "split" and text:
         known = ", ".join(name for names in SPLIT_NAMES.values() for name in names)
@@ -164,7 +156,7 @@ def _value(name: str, text: str) -> object:
     return text or ("" if name == "split" else None)
 
 
-def measured(found: Clips, lengths: Mapping[str, tuple[int, int]]) -> Clips:
+def measured(found: manifest.Clips, lengths: Mapping[str, tuple[int, int]]) -> manifest.Clips:
     """Place parts of recordings in samples, as segment 0; parts outside are set aside, whole recordings stay.
 
     ``lengths`` has the samples and the rate in Hz of each recording with a part.
@@ -185,10 +177,10 @@ def measured(found: Clips, lengths: Mapping[str, tuple[int, int]]) -> Clips:
     rejected = [*found.rejected]
     for row in np.flatnonzero(outside):
         clip, behind = named.iloc[row], "begins" if begins_behind[row] else "ends"
-        name = clip_name(clip.path, (clip.begin, clip.begin if clip.end is None else clip.end))
+        name = manifest.clip_name(clip.path, (clip.begin, clip.begin if clip.end is None else clip.end))
         reason = f"{behind} behind the end of the recording: it is {length[row] / rate[row]:.3f} s long"
         place = f" ({clip['where']})" if clip["where"] else ""
-        rejected.append(Rejected(path=name, reason=f"{reason}{place}", kind=OUTSIDE))
+        rejected.append(manifest.Rejected(path=name, reason=f"{reason}{place}", kind=manifest.OUTSIDE))
     return replace(found, frame=frame.drop(named.index[outside]).reset_index(drop=True), rejected=tuple(rejected))
 
 
@@ -200,7 +192,7 @@ def group_of(path: str) -> str:
 _SPLIT_OF = {word: split for split, names in SPLIT_NAMES.items() for name in names for word in (name, f"{name}set")}
 
 
-def known_split(name: str) -> Split | None:
+def known_split(name: str) -> manifest.Split | None:
     """Return the split that a word of a name stands for, such as test of ``test.clean``; the first word counts."""
     return next(filter(None, map(_SPLIT_OF.get, re.split(r"[^a-z]+", name.lower()))), None)
 
@@ -227,7 +219,7 @@ def split_depth(paths: Collection[str]) -> int | None:
     return alone
 
 
-def folder_split(path: str, depth: int) -> Split | None:
+def folder_split(path: str, depth: int) -> manifest.Split | None:
     """Return the split that the folder at a depth of a path is named after."""
     return next(map(known_split, path.split("/")[depth:-1]), None)
 
@@ -265,7 +257,7 @@ def match_pattern(pattern: str, paths: Iterable[str]) -> list[dict[str, str] | N
     return [each and {field: text for field, text in each.items() if field != "all"} for each in found]
 
 
-def groups_in_names(clips: Collection[Clip], pattern: str | None) -> list[str | None]:
+def groups_in_names(clips: Collection[manifest.Clip], pattern: str | None) -> list[str | None]:
     """Return the group (speaker, site...) that each clip's file name gives by a pattern; None if it gives none."""
     found = [None] * len(clips) if pattern is None else match_pattern(pattern, (clip.path for clip in clips))
     return [(fields or {}).get("group") for fields in found]

@@ -101,13 +101,6 @@ def measure(root: Path, path: str, channel: Channel = "mean") -> Measurement | R
     )
 
 
-def _earlier(cache: Path | None) -> dict[str, dict[str, Any]]:
-    """Read the measurements of a cache by their `file_key`; lines that are torn, changed or foreign are left out."""
-    lines = cache.read_bytes().split(b"\n") if cache is not None and cache.is_file() else []
-    contents = [content for line in lines for hashed, _, content in [line.partition(b" ")] if _hash(content) == hashed]
-    return dict(map(json.loads, contents))
-
-
 def _remember(cache: Path, key: str, found: Measurement) -> None:
     """Append a measurement, in one write, as two runs may append at once; a killed process loses its last line."""
     content = json.dumps([key, asdict(found)]).encode()
@@ -183,7 +176,9 @@ def inspect(
     root, paths = root.resolve(), sorted(paths)
     fit: dict[str, Measurement] = {}
     rejected: list[Rejected] = []
-    earlier = _earlier(cache)
+    lines = cache.read_bytes().split(b"\n") if cache is not None and cache.is_file() else []
+    pairs = (line.partition(b" ") for line in lines)  # lines that are torn, changed or foreign are left out
+    earlier: dict[str, Any] = dict(json.loads(content) for hashed, _, content in pairs if _hash(content) == hashed)
     keys = [file_key(root / path, channel) for path in paths]
     missing = [path for path, key in zip(paths, keys, strict=True) if key not in earlier]
     shared = [root, *(root / path for path in missing[:1])]

@@ -40,24 +40,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from wordless.audio.recordings.description import (
-    FIELDS,
-    ColumnConfig,
-    as_text,
-    describe,
-    joined,
-    known_split,
-    no_such_column,
-    unread_notices,
-)
-from wordless.audio.recordings.folders import (
-    EXTENSIONS,
-    MAX_NAME_BYTES,
-    MAX_PART_BYTES,
-    MAX_PARTS,
-    expand_home,
-    files_below,
-)
+from wordless.audio.recordings import description, folders
+from wordless.audio.recordings.description import known_split
 from wordless.audio.recordings.manifest import Clips, Rejected, writable
 from wordless.base.errors import InputError
 from wordless.base.files import flush_folder, locked, named_write_errors, open_regular, remove, write_aside
@@ -122,7 +106,7 @@ class PackedDataSet:
     files: tuple[PackedFile, ...]
 
 
-def open_data_set(place: str, columns: ColumnConfig) -> PackedDataSet:
+def open_data_set(place: str, columns: description.ColumnConfig) -> PackedDataSet:
     """Open the Parquet or Arrow files below a folder, such as one of ``save_to_disk``, or of a file or a pattern.
 
     Places without such files, or where all are damaged, and columns that are not there are refused.
@@ -143,10 +127,10 @@ def open_shards(pattern: str) -> PackedDataSet:
 
 def data_set_files(place: str) -> list[PackedFile]:
     """Find the Parquet files of a data set, or else its Arrow files."""
-    root = expand_home(place, "dataset")
+    root = folders.expand_home(place, "dataset")
     if not root.is_dir():
         return _packed(_named_files(place, option="dataset", kinds=(PARQUET, ARROW)))
-    below = sorted(root / name for name in files_below(root) if name.endswith((ARROW, PARQUET)))
+    below = sorted(root / name for name in folders.files_below(root) if name.endswith((ARROW, PARQUET)))
     found = [path for path in below if not path.name.startswith("cache-") and path.is_file()]  # caches of `map`
     if not found:
         rule = "it holds no Parquet and no Arrow files: a folder of recordings is `root`, tar shards are `shards`"
@@ -158,7 +142,7 @@ def data_set_files(place: str) -> list[PackedFile]:
 def _named_files(pattern: str, *, option: str, kinds: tuple[str, ...]) -> list[Path]:
     """List the files that a pattern names, in its order; each name with braces must be there."""
     paths = []
-    for name in expand_braces(str(expand_home(pattern, option))):
+    for name in expand_braces(str(folders.expand_home(pattern, option))):
         found = sorted(glob(name)) if has_magic(name) and not os.path.lexists(name) else [name]  # noqa: PTH207  absolute too
         paths += [Path(each) for each in found]
         if not found or not Path(found[0]).is_file():
@@ -205,10 +189,10 @@ def _packed(paths: Sequence[Path], root: Path | None = None) -> list[PackedFile]
     return files
 
 
-def _require_columns(there: Collection[str], columns: ColumnConfig, place: str) -> None:
+def _require_columns(there: Collection[str], columns: description.ColumnConfig, place: str) -> None:
     for column, option in columns.wanted.items():
         if column not in there:
-            raise no_such_column(option, column, sorted(there), place).also(f"`{option}`=null reads none")
+            raise description.no_such_column(option, column, sorted(there), place).also(f"`{option}`=null reads none")
 
 
 VERSION = 6  # of the layout: raise it when the same files are unpacked in another way
@@ -280,7 +264,7 @@ def rows_of(folder: Path, number: int) -> Iterator[PackedRow]:
         yield from (PackedRow(**json.loads(line)) for line in lines)
 
 
-def described(data_set: PackedDataSet, place: Path, columns: ColumnConfig, *, own_splits: bool) -> Clips:
+def described(data_set: PackedDataSet, place: Path, columns: description.ColumnConfig, *, own_splits: bool) -> Clips:
     """Describe the recordings of an unpacked data set by chosen columns.
 
     With ``own_splits`` each recording has the split of its file, or of the column of splits. Files of a single split
@@ -301,13 +285,13 @@ def described(data_set: PackedDataSet, place: Path, columns: ColumnConfig, *, ow
         rule = f"its values {', '.join(names):.200} name no split: choose another column, or `split.by`=hash"
         raise InputError(option="columns.split", value=column, rule=rule)
     texts = {
-        kind: [joined(row.fields.get(each, "") for each in several) for row, _ in named]
+        kind: [description.joined(row.fields.get(each, "") for each in several) for row, _ in named]
         for kind, several in columns.named.items()
         if kind not in ("audio", "split")
     }
-    facts = [name for name in texts if name in FIELDS]
+    facts = [name for name in texts if name in description.FIELDS]
     texts["split"] = [name if divided and known_split(name) else "" for _, name in named]
-    known, faults = describe(texts, ["its row"] * len(named))
+    known, faults = description.describe(texts, ["its row"] * len(named))
     unknown = "in no split: {} of the data set is neither train, validation nor test"
     reasons = [
         row.reason or (unknown.format(name) if divided and name and not known_split(name) else faults.get(number, ""))
@@ -326,7 +310,7 @@ def described(data_set: PackedDataSet, place: Path, columns: ColumnConfig, *, ow
     without = {name: frame.path[frame[name].isna()].tolist() for name in facts}
     counts = [f"{len(paths)} have no {name} (such as {paths[0]})" for name, paths in without.items() if paths]
     notices = [f"of {counted(len(frame), 'recording')} in it, {listed(counts)}"] if counts else []
-    notices += unread_notices(sorted(there - {column, *columns.wanted}))
+    notices += description.unread_notices(sorted(there - {column, *columns.wanted}))
     return replace(found, frame=frame, rejected=tuple(rejected), notices=tuple(notices))
 
 
@@ -410,15 +394,15 @@ def _read_rows(path: Path, audio: str, classes: Mapping[str, Sequence[str] | Non
                 elsewhere = f": it names the file {place!r:.200}, which `table` can list" if place else ""
                 yield PackedRow(path=f"{folder}/{number:07d}", reason=f"no sound in the data set{elsewhere}"), ()
                 continue
-            fields = _fields({column: as_text(row[column], names) for column, names in classes.items()})
+            fields = _fields({column: description.as_text(row[column], names) for column, names in classes.items()})
             yield PackedRow(path=f"{folder}/{_row_name(place, content, number, taken)}", fields=fields), [content]
 
 
 def _row_name(place: object, content: bytes, number: int, taken: set[str]) -> str:
     """Return the name of the file that a recording once was, without folders; else the number of its row."""
     name = PurePosixPath(place.replace("\\", "/") if isinstance(place, str) else "")
-    fitting = name.name.isprintable() and writable(name.name) and len(name.name.encode()) <= MAX_PART_BYTES
-    if not fitting or name.name.startswith(".") or name.suffix.lower().lstrip(".") not in EXTENSIONS:
+    fitting = name.name.isprintable() and writable(name.name) and len(name.name.encode()) <= folders.MAX_PART_BYTES
+    if not fitting or name.name.startswith(".") or name.suffix.lower().lstrip(".") not in folders.EXTENSIONS:
         endings = (ending for first, ending in _FORMATS.items() if content.startswith(first))
         name = PurePosixPath(f"{number:07d}.{next(endings, 'bin')}")
     if name.name.casefold() in taken:
@@ -472,7 +456,7 @@ def _read_shard(path: Path) -> Rows:
             ending = ending.lower() if stem else ""
             if member.isdir() or (name.rpartition("/")[2].startswith(".") and not reason):
                 continue
-            if not reason and ending not in (*EXTENSIONS, *TEXTS, JSON):
+            if not reason and ending not in (*folders.EXTENSIONS, *TEXTS, JSON):
                 count, first = others.get(ending, (0, name))
                 others[ending] = count + 1, first
                 continue
@@ -480,7 +464,7 @@ def _read_shard(path: Path) -> Rows:
                 reason = "another member of the shard has the same name"
             elif not reason:
                 seen.add(name.casefold())
-            if not reason and ending in EXTENSIONS:
+            if not reason and ending in folders.EXTENSIONS:
                 sounds.append((name, member.offset_data, member.size))
             elif not reason:  # one byte more shows that a member is too long
                 blocks = _blocks(path, archive, name, member.offset_data, min(member.size, MAX_FACT_BYTES + 1))
@@ -521,8 +505,9 @@ def _fault(member: tarfile.TarInfo) -> str:
         return "its name holds control characters or bytes that are not UTF-8"
     if name.startswith("/") or ".." in parts or "\\" in name or re.match(r"[A-Za-z]:", name):
         return "its name leads out of the shard"
-    fits = len(parts) <= MAX_PARTS and len(name.encode()) <= MAX_NAME_BYTES
-    return "" if fits and max(len(part.encode()) for part in parts) <= MAX_PART_BYTES else "its name is too long"
+    fits = len(parts) <= folders.MAX_PARTS and len(name.encode()) <= folders.MAX_NAME_BYTES
+    fits &= max(len(part.encode()) for part in parts) <= folders.MAX_PART_BYTES
+    return "" if fits else "its name is too long"
 
 
 def _facts(content: bytes, ending: str) -> dict[str, str]:
@@ -539,7 +524,7 @@ def _facts(content: bytes, ending: str) -> dict[str, str]:
             given = {ending: content.decode("utf-8-sig")}
         except UnicodeDecodeError as error:
             raise InputError("is not text in UTF-8") from error
-    return _fields({str(name): as_text(value) for name, value in given.items()})
+    return _fields({str(name): description.as_text(value) for name, value in given.items()})
 
 
 def _fields(texts: Mapping[str, str]) -> dict[str, str]:

@@ -25,23 +25,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from wordless.audio.recordings.description import (
-    BAND_FIELDS,
-    FIELDS,
-    PATH_COLUMNS,
-    SPAN_FIELDS,
-    ColumnConfig,
-    LabelType,
-    as_text,
-    describe,
-    in_seconds,
-    joined,
-    known_split,
-    no_such_column,
-    seconds_of,
-    time_columns,
-    unread_notices,
-)
+from wordless.audio.recordings import description
+from wordless.audio.recordings.description import ColumnConfig
 from wordless.audio.recordings.folders import on_disk, read_text, separated
 from wordless.audio.recordings.manifest import Clips, whole_number
 from wordless.base.errors import InputError
@@ -50,14 +35,14 @@ from wordless.base.values import nan_as_none
 PATH = "path"  # the column of recordings, whatever its name in the table
 TEXTS = ("text", "sentence", "transcript", "transcription", "normalized_text", "normalized_transcription")
 KNOWN: Mapping[str, tuple[str, ...]] = {  # well-known names of columns, the first one first
-    **{name: (name,) for name in (*FIELDS, *BAND_FIELDS)},
-    PATH: PATH_COLUMNS,
+    **{name: (name,) for name in (*description.FIELDS, *description.BAND_FIELDS)},
+    PATH: description.PATH_COLUMNS,
     "label": ("label", "command", "category", "class", "class_name"),
     "group": ("group", "speaker", "speaker_id", "client_id"),
 }
 _SPLIT_COLUMNS = ("subset", "set", "partition")  # hold splits in some tables; known by their values
 _EXCERPTS = "slice_file_name"  # UrbanSound8K: start and end are places in a recording that this file is an excerpt of
-_TIMES = (*SPAN_FIELDS, "duration")
+_TIMES = (*description.SPAN_FIELDS, "duration")
 _JSON_SUFFIXES, _PARQUET = (".jsonl", ".json", ".ndjson"), ".parquet"
 _BAR = "|"
 _FIRST_LINES = 50  # show which delimiter gives each line as many cells, and which columns hold times
@@ -68,7 +53,7 @@ _QUOTED = re.compile(r'^"((?:[^"]|"")*)"$')
 
 
 def read_table(
-    path: Path, columns: ColumnConfig | None = None, *, label_type: LabelType = "class", splits: bool = True
+    path: Path, columns: ColumnConfig | None = None, *, label_type: description.LabelType = "class", splits: bool = True
 ) -> Clips:
     """Read any of the formats above, which the extension and the first lines show; faults name file and line.
 
@@ -94,16 +79,20 @@ def read_table(
         notices.append(f"the column {chosen.pop('split')[0]} does not divide the recordings here")
     ours = {*_OF_A_RUN[1:]}.issubset(header) and ("segment" in header or {"trimmed", "sha256"}.issubset(header))
     read = {name for several in chosen.values() for name in several}
-    notices += [] if ours or fairseq else unread_notices([name for name in header if name and name not in read])
+    notices += (
+        [] if ours or fairseq else description.unread_notices([name for name in header if name and name not in read])
+    )
     fields = {
-        field: list(map(joined, zip(*(cells[name] for name in names), strict=True))) if names[1:] else cells[names[0]]
+        field: list(map(description.joined, zip(*(cells[name] for name in names), strict=True)))
+        if names[1:]
+        else cells[names[0]]
         for field, names in chosen.items()
     }
-    fields |= {field: in_seconds(fields[field], chosen[field][0]) for field in fields.keys() & {*_TIMES}}
+    fields |= {field: description.in_seconds(fields[field], chosen[field][0]) for field in fields.keys() & {*_TIMES}}
     if ours and rows and not {*_TIMES} & named.named.keys():  # the manifest of a run, unless somebody named its times
         samples = zip(*(cells.get(name, [""] * len(rows)) for name in _OF_A_RUN), strict=True)
         fields["start"], fields["end"] = map(list, zip(*map(_span_of, samples), strict=True))
-    described, faults = describe(fields, [*rows])
+    described, faults = description.describe(fields, [*rows])
     unnamed = "no path; each row names a recording (`columns.audio` names the column)"
     faults |= {
         row: f"{at}: {unnamed}"
@@ -120,7 +109,7 @@ Rows = dict[str, list[str]]  # the cells of each row by its place, as many as th
 
 
 def _lines(
-    text: str, path: Path, named: ColumnConfig, label_type: LabelType, notices: list[str]
+    text: str, path: Path, named: ColumnConfig, label_type: description.LabelType, notices: list[str]
 ) -> tuple[list[str], Rows, ColumnConfig]:
     """Read separated values; the columns of a table without a header are named by their numbers."""
     delimiter, has_header = _layout(text, path, named)
@@ -165,7 +154,7 @@ def _layout(text: str, path: Path, named: ColumnConfig) -> tuple[str, bool]:
         return equal, delimiter == _BAR and equal > 0, count
 
     delimiters = ",;\t|" if path.suffix.lower() == ".csv" else "\t,;|"
-    names = PATH_COLUMNS if named.audio is None else (named.audio,)
+    names = description.PATH_COLUMNS if named.audio is None else (named.audio,)
     found = next((each for each in delimiters if any(_find(name, cells(each)) for name in names)), None)
     delimiter = found or max(delimiters, key=fitness)
     header = cells(delimiter)
@@ -179,14 +168,18 @@ def _find(name: str, header: Sequence[str]) -> str | None:
 
 
 def _choose(
-    cells: Mapping[str, Sequence[str]], named: ColumnConfig, label_type: LabelType, path: Path, notices: list[str]
+    cells: Mapping[str, Sequence[str]],
+    named: ColumnConfig,
+    label_type: description.LabelType,
+    path: Path,
+    notices: list[str],
 ) -> dict[str, tuple[str, ...]]:
     """Return the columns of each field: those that are named, else those of well-known names."""
     header, chosen = list(cells), dict[str, tuple[str, ...]]()
     for option, names in named.named.items():
         found = {name: _find(name, header) for name in names}
         if missing := [name for name, column in found.items() if column is None]:
-            raise no_such_column(f"columns.{option}", missing[0], header, f"{path}:1")
+            raise description.no_such_column(f"columns.{option}", missing[0], header, f"{path}:1")
         chosen[PATH if option == "audio" else option] = tuple(filter(None, found.values()))
     guessed = dict[str, str]()
     for field, names in KNOWN.items():
@@ -204,9 +197,9 @@ def _choose(
         raise InputError(f"{path}:1: no column of recordings among {header!s:.400}", remedy=remedy)
     if (chosen.get(PATH) or (guessed[PATH],))[0].lower() != _EXCERPTS:
         times = [name for name in header if name.lower() in _TIMES or _holds_times(cells[name])]
-        guessed |= time_columns(times, {field: names[0] for field, names in chosen.items()})
+        guessed |= description.time_columns(times, {field: names[0] for field, names in chosen.items()})
     for name in (name for name in header if name.lower() in _SPLIT_COLUMNS and "split" not in {*chosen, *guessed}):
-        values = {known_split(value) for value in cells[name]}
+        values = {description.known_split(value) for value in cells[name]}
         guessed |= {"split": name} if len(values) > 1 and None not in values else {}
     if told := [f"{field}: {name}" for field, name in guessed.items() if name.lower() != field]:
         notices.append(f"columns by well-known names: {', '.join(told)} (`columns` names others)")
@@ -216,7 +209,7 @@ def _choose(
 def _holds_times(cells: Sequence[str]) -> bool:
     """Return whether the first values of a column are times, or there are none."""
     texts = [text for cell in cells[:_FIRST_LINES] if (text := cell.strip())]
-    return 2 * sum(seconds_of(text) is not None for text in texts) >= len(texts)
+    return 2 * sum(description.seconds_of(text) is not None for text in texts) >= len(texts)
 
 
 def _objects(path: Path, named: ColumnConfig) -> tuple[list[str], Rows]:
@@ -247,7 +240,7 @@ def _objects(path: Path, named: ColumnConfig) -> tuple[list[str], Rows]:
         where = f"{path}: row {number}"
         if not isinstance(row, dict):
             raise InputError(f"{where}: {json.dumps(row):.80}; write one JSON object for each recording")
-        texts[where] = {name: as_text(value) for name, value in row.items()}
+        texts[where] = {name: description.as_text(value) for name, value in row.items()}
     header = list(dict.fromkeys(name for row in texts.values() for name in row))
     return header, {where: [row.get(name, "") for name in header] for where, row in texts.items()}
 
@@ -257,7 +250,7 @@ def _rows_of_document(whole: object, named: ColumnConfig) -> list[object]:
     if not isinstance(whole, dict) or not whole or not all(isinstance(each, dict | list) for each in whole.values()):
         return [whole]
     columns = {name: dict(enumerate(each)) if isinstance(each, list) else each for name, each in whole.items()}
-    names = PATH_COLUMNS if named.audio is None else (named.audio,)
+    names = description.PATH_COLUMNS if named.audio is None else (named.audio,)
     if paths := next((columns[column] for name in names if (column := _find(name, list(columns)))), None):
         return [{name: of.get(key) for name, of in columns.items()} for key in paths]
     return [row if isinstance(row, list) else {PATH: name, **row} for name, row in whole.items()]

@@ -12,38 +12,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from wordless.audio.recordings import embedded, spoken_pairs
 from wordless.audio.recordings.corpus import CorpusConfig, build_manifest
-from wordless.audio.recordings.embedded import (
-    DEFAULT,
-    HELD_OUT,
-    MOST_SENTENCES,
-    OTHER_VOICES,
-    OTHER_WORDS,
-    PATTERN,
-    PHONES,
-    SLOTS,
-    TRAINING,
-    VOICES,
-    WORDS,
-    EmbeddedConfig,
-    fill_in,
-    label_table,
-    order_pairs,
-    read_phones,
-    speak,
-    transcribe,
-    utterances,
-)
-from wordless.audio.recordings.spoken_pairs import (
-    CHANGES,
-    consistency_pairs,
-    exchange,
-    held_out_voices,
-    joined_sound,
-    made_up_words,
-    sentence_pairs,
-    word_pairs,
-)
+from wordless.audio.recordings.embedded import DEFAULT, HELD_OUT, VOICES, EmbeddedConfig, label_table, utterances
 from wordless.base.errors import InputError
 from wordless.base.values import build
 
@@ -51,7 +22,7 @@ SMALL = EmbeddedConfig(voices=4, words=3, takes=2)
 
 
 def embedded_corpus(config: EmbeddedConfig, cache: Path) -> Path:
-    return speak(utterances(config), cache, seed=config.seed)
+    return embedded.speak(utterances(config), cache, seed=config.seed)
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +38,7 @@ def test_names_carry_word_voice_and_take_and_a_table_gives_the_speed_the_pitch_o
     said = {each.file: each for each in utterances(SMALL)}
     for label in ("word", "speed", "pitch", "text"):
         table = None if label == "word" else str(label_table(replace(SMALL, label=label), spoken))
-        manifest, rejected = build_manifest(CorpusConfig(root=str(spoken), pattern=PATTERN, table=table))
+        manifest, rejected = build_manifest(CorpusConfig(root=str(spoken), pattern=embedded.PATTERN, table=table))
         assert not rejected
         assert {clip.path: clip.label for clip in manifest.clips} == {
             name: str(getattr(each, "text" if label == "word" else label)) for name, each in said.items()
@@ -117,10 +88,10 @@ def test_runs_at_once_speak_the_same_bytes(spoken: Path, tmp_path: Path) -> None
 
 def test_a_part_keeps_speeds_and_pitches_of_the_whole() -> None:
     """More words and takes make hours of sound, and the default corpus is a part of them."""
-    whole = {each.file: each for each in utterances(EmbeddedConfig(words=len(WORDS), takes=6))}
+    whole = {each.file: each for each in utterances(EmbeddedConfig(words=len(embedded.WORDS), takes=6))}
     assert all(whole[each.file] == each for config in (SMALL, EmbeddedConfig()) for each in utterances(config))
-    assert len(whole) == len({*WORDS}) * len(VOICES) * 6 == 300 * len(VOICES) * 6
-    assert WORDS[: len(DEFAULT)] == DEFAULT
+    assert len(whole) == len({*embedded.WORDS}) * len(VOICES) * 6 == 300 * len(VOICES) * 6
+    assert embedded.WORDS[: len(DEFAULT)] == DEFAULT
     takes = utterances(EmbeddedConfig(voices=2, takes=20))
     assert len({(each.voice, each.text, each.speed, each.pitch) for each in takes}) == len(takes)
     assert {each.speed for each in utterances(EmbeddedConfig())} >= set(range(140, 200))
@@ -135,7 +106,9 @@ def test_a_full_disk_is_told_and_leaves_nothing(taken: int, small_disk: Path) ->
 
 
 def test_other_voices_and_words_are_in_no_default_corpus() -> None:
-    other = utterances(EmbeddedConfig(other=True, voices=len(OTHER_VOICES), words=len(OTHER_WORDS), takes=1))
+    other = utterances(
+        EmbeddedConfig(other=True, voices=len(embedded.OTHER_VOICES), words=len(embedded.OTHER_WORDS), takes=1)
+    )
     default = utterances(EmbeddedConfig())
     assert not {each.voice for each in other} & {each.voice for each in default}
     assert not {each.text for each in other} & {each.text for each in default}
@@ -153,7 +126,7 @@ def test_other_voices_and_words_are_in_no_default_corpus() -> None:
         ({"voices": 3}, 40, 3),
         ({"words": 5}, 0, len(VOICES)),
         ({"takes": 1, "voices": 3}, 0, 3),
-        ({"other": True}, 0, len(OTHER_VOICES)),
+        ({"other": True}, 0, len(embedded.OTHER_VOICES)),
         ({"sentences": 0}, 0, len(VOICES)),
         ({"sentences": 7, "words": 5}, 7, 40),
         ({"label": "word"}, 40, 40),
@@ -166,13 +139,15 @@ def test_voices_speak_sentences_unless_words_are_asked_for(
     given: dict[str, object], sentences: int, voices: int
 ) -> None:
     nothing = dict.fromkeys(("voices", "sentences", "words", "takes"))
-    config = build(EmbeddedConfig, fill_in({**nothing, **given}), name="embedded")
+    config = build(EmbeddedConfig, embedded.fill_in({**nothing, **given}), name="embedded")
     assert (config.sentences, config.voices) == (sentences, voices)
     assert config.words == given.get("words", EmbeddedConfig().words)
 
 
 def test_a_made_up_word_is_no_word_and_differs_in_one_consonant() -> None:
-    asked = word_pairs(held_out_voices(8), words=30, known=30, rounds=3, seed=0)  # all eight accents
+    asked = spoken_pairs.word_pairs(
+        spoken_pairs.held_out_voices(8), words=30, known=30, rounds=3, seed=0
+    )  # all eight accents
     by_file = {each.file: each for each in asked.utterances}
     real = {each.text for each in asked.utterances if each.file.partition("_")[0] in DEFAULT}
     assert len(asked.pairs) == 8 * 3 * 20
@@ -186,56 +161,58 @@ def test_a_made_up_word_is_no_word_and_differs_in_one_consonant() -> None:
 
 
 def test_made_up_words_have_the_sounds_of_the_real_ones_equally_often() -> None:
-    written = transcribe(DEFAULT, ["en-us"])["en-us"]
+    written = embedded.transcribe(DEFAULT, ["en-us"])["en-us"]
     phonemes = {word: tuple(each) for word, each in zip(DEFAULT, written, strict=True)}
-    chosen = made_up_words([phonemes], DEFAULT, rounds=2)
+    chosen = spoken_pairs.made_up_words([phonemes], DEFAULT, rounds=2)
     words = [word for word, _ in chosen]
     assert Counter(sound for word in words for sound in phonemes[word]) == Counter(
-        sound for word, donor in chosen for sound in exchange(phonemes, word, donor)
+        sound for word, donor in chosen for sound in spoken_pairs.exchange(phonemes, word, donor)
     )
-    assert len({exchange(phonemes, word, donor) for word, donor in chosen}) >= len(chosen) - 2
+    assert len({spoken_pairs.exchange(phonemes, word, donor) for word, donor in chosen}) >= len(chosen) - 2
     assert ("basket", "morning") in chosen
-    assert exchange(phonemes, "basket", "morning")[:2] == ("m", "'aa")
+    assert spoken_pairs.exchange(phonemes, "basket", "morning")[:2] == ("m", "'aa")
 
 
 def test_phones_have_times_within_the_sound(tmp_path: Path) -> None:
-    asked = word_pairs(held_out_voices(1), words=30, known=30, rounds=1, seed=0)
-    folder = speak(asked.utterances[:4], tmp_path, seed=0, phones=True)
-    for file, phones in read_phones(folder).items():
+    asked = spoken_pairs.word_pairs(spoken_pairs.held_out_voices(1), words=30, known=30, rounds=1, seed=0)
+    folder = embedded.speak(asked.utterances[:4], tmp_path, seed=0, phones=True)
+    for file, phones in embedded.read_phones(folder).items():
         assert 2 <= len(phones) <= 8
         starts, ends = ([phone[place] for phone in phones] for place in (1, 2))
         assert starts[1:] == ends[:-1]
         assert 0 <= starts[0] < 0.1
         assert soundfile.info(folder / file).duration - 0.25 < ends[-1] <= soundfile.info(folder / file).duration
         assert not any("'" in phone[0] for phone in phones)
-    before = read_phones(folder)
-    (folder / PHONES).unlink()
-    assert speak(asked.utterances[:4], tmp_path, seed=0, phones=True) == folder
-    assert read_phones(folder) == before
+    before = embedded.read_phones(folder)
+    (folder / embedded.PHONES).unlink()
+    assert embedded.speak(asked.utterances[:4], tmp_path, seed=0, phones=True) == folder
+    assert embedded.read_phones(folder) == before
 
 
 def test_held_out_sentences_are_never_trained_on_but_their_pairs_of_words_are() -> None:
-    assert len(TRAINING) + len(HELD_OUT) == 5**5 == 5 * len(HELD_OUT)
-    assert not {*TRAINING} & {*HELD_OUT}
-    seen, asked = ({pair for each in texts for pair in pairwise(each.split())} for texts in (TRAINING, HELD_OUT))
+    assert len(embedded.TRAINING) + len(HELD_OUT) == 5**5 == 5 * len(HELD_OUT)
+    assert not {*embedded.TRAINING} & {*HELD_OUT}
+    seen, asked = (
+        {pair for each in texts for pair in pairwise(each.split())} for texts in (embedded.TRAINING, HELD_OUT)
+    )
     assert asked <= seen
     spoken = utterances(EmbeddedConfig(voices=2, sentences=50))
     drawn = [[each.text for each in spoken if each.voice == voice] for voice in VOICES[:2]]
     assert len({*drawn[0]}) == 50
-    assert {*drawn[0]} <= {*TRAINING}
+    assert {*drawn[0]} <= {*embedded.TRAINING}
     assert drawn[0] != drawn[1]
 
 
 def test_two_neighbouring_words_change_places() -> None:
-    pairs = order_pairs(40)
+    pairs = embedded.order_pairs(40)
     assert len({right for right, _ in pairs} & {*HELD_OUT}) == 40
     places = Counter()  # type: Counter[tuple[int, ...]]
     for right, wrong in ([text.removesuffix(".").split() for text in pair] for pair in pairs):
         assert sorted(right) == sorted(wrong)
-        assert all(word in slot for word, slot in zip(right, SLOTS, strict=True))
+        assert all(word in slot for word, slot in zip(right, embedded.SLOTS, strict=True))
         places[tuple(n for n, (a, b) in enumerate(zip(right, wrong, strict=True)) if a != b)] += 1
     assert places == {(0, 1): 10, (1, 2): 10, (2, 3): 10, (3, 4): 10}
-    asked = sentence_pairs(held_out_voices(2), count=3, seed=0)
+    asked = spoken_pairs.sentence_pairs(spoken_pairs.held_out_voices(2), count=3, seed=0)
     assert len(asked.pairs) == 6
     assert asked.pairs[0].item == "Peter got two large desks."
 
@@ -246,7 +223,7 @@ def test_a_corpus_of_sentences_has_labels_and_voices() -> None:
     assert [each.file.split("_")[1] for each in spoken[::4]] == list(VOICES[:3])
     assert all(each.text.removesuffix(".").split()[-1] == each.file.split("_")[0] for each in spoken)
     with pytest.raises(InputError, match=r"^(embedded\.)?sentences\b"):
-        EmbeddedConfig(sentences=MOST_SENTENCES + 1)
+        EmbeddedConfig(sentences=embedded.MOST_SENTENCES + 1)
 
 
 TEXTS = [("Peter got two", "large desks"), ("Kathy sees three", "old chairs")]
@@ -254,11 +231,11 @@ TEXTS = [("Peter got two", "large desks"), ("Kathy sees three", "old chairs")]
 
 @pytest.mark.parametrize("voices", [2, 4, 12, 52])
 def test_the_second_part_alone_does_not_tell_which_sound_is_right(voices: int) -> None:
-    pairs, spoken = consistency_pairs(TEXTS, voices=voices, seed=0)
+    pairs, spoken = spoken_pairs.consistency_pairs(TEXTS, voices=voices, seed=0)
     known = {each.file: each for each in spoken}
     assert len(known) == len(spoken)
     assert all(pair.right.files[0] == pair.wrong.files[0] for pair in pairs)
-    for change, text in product(CHANGES, TEXTS):
+    for change, text in product(spoken_pairs.CHANGES, TEXTS):
         own = [pair for pair in pairs if pair.change == change and pair.item == " ".join(text)]
         right, wrong = (
             Counter(sound.noises[1] if sound.noises else sound.files[1] for sound in sounds)
@@ -268,7 +245,7 @@ def test_the_second_part_alone_does_not_tell_which_sound_is_right(voices: int) -
 
 
 def test_each_wrong_sound_changes_one_thing() -> None:
-    pairs, spoken = consistency_pairs(TEXTS, voices=6, seed=0)
+    pairs, spoken = spoken_pairs.consistency_pairs(TEXTS, voices=6, seed=0)
     known = {each.file: each for each in spoken}
     for pair in pairs:
         right, wrong = known[pair.right.files[1]], known[pair.wrong.files[1]]
@@ -283,10 +260,10 @@ def test_each_wrong_sound_changes_one_thing() -> None:
 
 def test_noise_lies_behind_both_parts_at_its_level() -> None:
     first, second = (np.full(4000, level, np.float32) for level in (0.1, 0.2))
-    clean = joined_sound(first, second, None, snr=10, seed=1)
+    clean = spoken_pairs.joined_sound(first, second, None, snr=10, seed=1)
     np.testing.assert_array_equal(clean, np.concatenate([first, second]))
     same, changed = (
-        joined_sound(first, second, noises, snr=10, seed=1) - clean
+        spoken_pairs.joined_sound(first, second, noises, snr=10, seed=1) - clean
         for noises in (("white", "white"), ("white", "brown"))
     )
     np.testing.assert_array_equal(same[:4000], changed[:4000])

@@ -13,41 +13,23 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.killing import PROCESSES, Kill, arm
-from tests.wordless.audio.recordings.packed_files import (
-    AUDIO,
-    samples,
-    save,
-    save_splits,
-    sound,
-    table,
-    takes,
-    write_parquet,
-    write_tar,
-)
+from tests.wordless.audio.recordings import packed_files
+from tests.wordless.audio.recordings.packed_files import save, sound, table, takes, write_parquet, write_tar
+from wordless.audio.recordings import packed
 from wordless.audio.recordings.description import ColumnConfig, known_split
-from wordless.audio.recordings.packed import (
-    DamageError,
-    PackedDataSet,
-    data_set_files,
-    expand_braces,
-    open_data_set,
-    open_shards,
-    rows_of,
-    unpack,
-    unpacked_place,
-)
+from wordless.audio.recordings.packed import data_set_files, open_shards, rows_of, unpack, unpacked_place
 from wordless.base.errors import InputError
 from wordless.base.files import file_hash
 
 
-def unpacked(data_set: PackedDataSet, cache: Path) -> Path:
+def unpacked(data_set: packed.PackedDataSet, cache: Path) -> Path:
     place = unpacked_place(data_set, cache)
     unpack(data_set, place)
     return place
 
 
-def opened(place: Path) -> PackedDataSet:
-    return open_data_set(str(place), ColumnConfig())
+def opened(place: Path) -> packed.PackedDataSet:
+    return packed.open_data_set(str(place), ColumnConfig())
 
 
 def files(folder: Path) -> dict[str, str]:
@@ -76,7 +58,7 @@ def test_sounds_are_written_byte_by_byte_and_not_again_for_a_copy(parquet: Path,
 def test_a_file_that_cannot_be_read_now_is_not_damaged(kind: str, tmp_path: Path) -> None:
     """As a folder that is not mounted, or permissions that are missing: nothing is recorded."""
     if kind == "tar":
-        data_set = open_shards(str(write_tar(tmp_path / "a.tar", samples(takes(2)))))
+        data_set = open_shards(str(write_tar(tmp_path / "a.tar", packed_files.samples(takes(2)))))
     else:
         data_set = opened(write_parquet(tmp_path / "a.parquet", takes(2)))
     place, file = unpacked_place(data_set, tmp_path / "cache"), tmp_path / f"a.{kind}"
@@ -206,7 +188,7 @@ def test_facts_are_those_of_their_own_recording_or_set_aside(
 )
 def test_braces_expand_as_in_webdataset(pattern: str) -> None:
     braceexpand = pytest.importorskip("braceexpand", reason="needs pip install 'wordless[datasets]'")
-    assert list(expand_braces(pattern)) == list(braceexpand.braceexpand(pattern))
+    assert list(packed.expand_braces(pattern)) == list(braceexpand.braceexpand(pattern))
 
 
 def touched(folder: Path, *names: str) -> Path:
@@ -239,7 +221,7 @@ def test_the_folder_above_all_files_says_no_split(tmp_path: Path) -> None:
 def test_files_of_a_saved_data_set_are_numbered(tmp_path: Path) -> None:
     save(tmp_path / "one", [table(takes(2)), table(takes(2, first=2))])
     assert [file.name for file in data_set_files(str(tmp_path / "one"))] == ["00000", "00001"]
-    save_splits(tmp_path / "two", {"train.clean": takes(2), "unsupervised": takes(2)})
+    packed_files.save_splits(tmp_path / "two", {"train.clean": takes(2), "unsupervised": takes(2)})
     found = data_set_files(str(tmp_path / "two"))
     assert [(file.name, known_split(file.split)) for file in found] == [
         ("train.clean/00000", "train"),
@@ -270,7 +252,7 @@ def test_places_that_hold_no_data_set_are_refused(
 class Read:
     """What files hold: recordings and their facts, parts that are set aside, and the damage of a file by its name."""
 
-    def __init__(self, data_set: PackedDataSet) -> None:
+    def __init__(self, data_set: packed.PackedDataSet) -> None:
         self.sounds: dict[str, bytes] = {}
         self.facts: dict[str, dict[str, str]] = {}
         self.broken: dict[str, str] = {}
@@ -282,7 +264,7 @@ class Read:
                         self.broken[row.path] = row.reason
                     else:
                         self.sounds[row.path], self.facts[row.path] = b"".join(blocks), row.fields
-            except DamageError as error:
+            except packed.DamageError as error:
                 self.damage[file.name] = str(error)
 
 
@@ -376,7 +358,7 @@ def test_hidden_members_are_left_alone_and_those_of_other_kinds_are_counted(tmp_
 
 @pytest.mark.parametrize("mode", ["w:gz", "w:bz2", "w:xz"])
 def test_compressed_shards_are_read(mode: str, tmp_path: Path) -> None:
-    path = write_tar(tmp_path / f"a.tar.{mode[2:]}", samples(takes(3)), mode)
+    path = write_tar(tmp_path / f"a.tar.{mode[2:]}", packed_files.samples(takes(3)), mode)
     assert len(shard(path).sounds) == 3
     path.write_bytes(path.read_bytes()[:-200])
     assert shard(path).damage
@@ -446,15 +428,12 @@ def test_datasets_writes_what_is_read_here(tmp_path: Path, monkeypatch: pytest.M
         ]
         assert {each["tags"] for each in read.facts.values()} == {"b;a"}
     files = opened(tmp_path / "splits").files
-    assert [(known_split(file.split or ""), len(list(file.read()))) for file in files] == [
-        ("train", 12),
-        ("test", 2),
-    ]
+    assert [(known_split(file.split or ""), len(list(file.read()))) for file in files] == [("train", 12), ("test", 2)]
 
 
 def test_rows_without_sound_are_broken_and_the_others_are_not(tmp_path: Path) -> None:
     cells = [{"bytes": None, "path": "/etc/passwd"}, None, {"bytes": sound(1), "path": "a.wav"}]
-    pq.write_table(pa.table({"audio": pa.array(cells, AUDIO)}), tmp_path / "p.parquet")
+    pq.write_table(pa.table({"audio": pa.array(cells, packed_files.AUDIO)}), tmp_path / "p.parquet")
     read = data_set(tmp_path / "p.parquet")
     assert list(read.sounds) == ["0000/a.wav"]
     assert "'/etc/passwd'" in read.broken["0000/0000000"]
@@ -465,7 +444,7 @@ def test_names_are_safe_stable_and_different(tmp_path: Path) -> None:
     paths = ["../../up.wav", "C:\\x\\up.wav", "UP.WAV", "a\nb.wav", "x.txt", ".hidden.wav", None, "l" * 300 + ".wav"]
     kinds = ["WAV"] * 4 + ["FLAC", "OGG", "MP3", "AIFF"]
     cells = [{"bytes": sound(0, kind=kind), "path": path} for path, kind in zip(paths, kinds, strict=True)]
-    pq.write_table(pa.table({"audio": pa.array(cells, AUDIO)}), tmp_path / "p.parquet")
+    pq.write_table(pa.table({"audio": pa.array(cells, packed_files.AUDIO)}), tmp_path / "p.parquet")
     assert [name.removeprefix("0000/") for name in data_set(tmp_path / "p.parquet").sounds] == [
         *("up.wav", "up~1.wav", "UP~2.WAV", "0000003.wav", "0000004.flac", "0000005.ogg", "0000006.mp3", "0000007.aiff")
     ]
@@ -502,7 +481,7 @@ def test_a_column_that_is_not_there_is_refused_with_those_that_are(
 ) -> None:
     pq.write_table(pa.table(columns), tmp_path / "p.parquet")
     with pytest.raises(InputError, match=told):
-        open_data_set(str(tmp_path / "p.parquet"), ColumnConfig(**wanted))
+        packed.open_data_set(str(tmp_path / "p.parquet"), ColumnConfig(**wanted))
 
 
 def test_a_damaged_file_is_set_aside_as_a_whole(tmp_path: Path) -> None:

@@ -24,16 +24,8 @@ from tests.wordless.audio.recordings.annotations.annotated_files import (
     textgrid_text,
     write_recording,
 )
-from wordless.audio.recordings.annotations import (
-    Annotation,
-    AnnotationOptions,
-    Kind,
-    columns,
-    elan,
-    fits,
-    one_line,
-    textgrid,
-)
+from wordless.audio.recordings import annotations
+from wordless.audio.recordings.annotations import AnnotationOptions, textgrid
 from wordless.audio.recordings.corpus import CorpusConfig, build_manifest, find_recordings, recordings_at
 from wordless.audio.recordings.description import ColumnConfig
 from wordless.audio.recordings.folders import read_annotation_text
@@ -459,24 +451,26 @@ HEADERS = {"raven": "Selection\tBegin Time (s)\tEnd Time (s)\tBegin File\tFile O
 
 @pytest.mark.parametrize("kind", ["raven", "csv", "audacity", "lab", "rttm", "ctm"])
 @given(rows=LINES)
-def test_any_text_is_read_or_refused(kind: Kind, rows: Sequence[Sequence[str]]) -> None:
+def test_any_text_is_read_or_refused(kind: annotations.Kind, rows: Sequence[Sequence[str]]) -> None:
     for separator in ("\t", " ", ",", ";"):
         text = HEADERS.get(kind, "") + "\n".join(separator.join(row) for row in rows)
         try:
-            parts = columns(text.replace("\n", "\nSPEAKER ") if kind == "rttm" else text, "a", kind)
+            parts = annotations.columns(text.replace("\n", "\nSPEAKER ") if kind == "rttm" else text, "a", kind)
         except InputError:
             continue
         for each in parts:
             assert each.where.startswith("a:")
             assert each.fault or "start" in each.fields
-        fits(text, kind, wanted=False)
+        annotations.fits(text, kind, wanted=False)
 
 
-def labelled(part: Annotation) -> tuple[str, str]:
+def labelled(part: annotations.Annotation) -> tuple[str, str]:
     return part.tier, part.fields["label"]
 
 
-TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\r"), min_size=1, max_size=12).filter(one_line)
+TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\r"), min_size=1, max_size=12).filter(
+    annotations.one_line
+)
 MARKS = st.lists(st.integers(1, 19_999), unique=True, max_size=12).map(sorted)
 
 
@@ -486,7 +480,7 @@ def test_the_tiers_that_praat_writes_are_read(marks: list[int], texts: list[str]
     parts: list[Part] = [(a, b, text) for a, b, text in zip(times[::2], times[1::2], texts, strict=False)]
     found = textgrid(textgrid_text({name: parts, "other": []}, short=short), "a.TextGrid")
     assert [(float(each.fields["start"]), float(each.fields["end"]), *labelled(each)) for each in found] == [
-        (start, end, one_line(name), one_line(text)) for start, end, text in parts
+        (start, end, annotations.one_line(name), annotations.one_line(text)) for start, end, text in parts
     ]
 
 
@@ -523,7 +517,7 @@ def test_other_texts_are_refused(text: str) -> None:
 def test_other_documents_are_refused(text: str) -> None:
     for written in (text, f"<ANNOTATION_DOCUMENT>{text}</ANNOTATION_DOCUMENT>"):
         try:
-            elan(written, "a")
+            annotations.elan(written, "a")
         except InputError:
             continue
 
@@ -534,5 +528,5 @@ def test_references_in_a_circle_have_no_time() -> None:
         "</REF_ANNOTATION></ANNOTATION>"
         for a, b in ("ab", "ba")
     )
-    found = elan(f"<ANNOTATION_DOCUMENT><TIER TIER_ID='t'>{circle}</TIER></ANNOTATION_DOCUMENT>", "a")
+    found = annotations.elan(f"<ANNOTATION_DOCUMENT><TIER TIER_ID='t'>{circle}</TIER></ANNOTATION_DOCUMENT>", "a")
     assert [each.fields["start"] for each in found] == ["", ""]
