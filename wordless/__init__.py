@@ -73,7 +73,6 @@ _PLACE = Path(__file__).parents[1]  # of all packages
 
 
 def _import(name: str) -> object:
-    """Import a name at its first use, and keep it."""
     if name == "__version__":
         value: object = import_module("wordless.base.machine").installed_version()
     elif name in _HOMES:

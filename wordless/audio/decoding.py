@@ -20,7 +20,7 @@ import sys
 import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from fractions import Fraction
 from functools import lru_cache, partial
 from itertools import chain
@@ -75,8 +75,8 @@ class RecordingError(InputError):
         return partial(type(self), remedy=self.remedy), (self.path, self.kind, self.detail)
 
 
-class Recording:
-    """An open recording, read from start to end, or in parts in order of time."""
+class Recording(ExitStack):
+    """An open recording, read from start to end, or in parts in order of time; the stack closes decoder and file."""
 
     def __init__(self, path: Path) -> None:
         """Open a file by the reader that finds more sound in it.
@@ -85,12 +85,12 @@ class Recording:
             RecordingError: the file is missing, unreadable, not a regular file, of an unknown format or damaged, holds
                 more sound than is read, or declares a rate or a number of channels out of range.
         """
+        super().__init__()
         self.path = path
-        self._resources = ExitStack()
         self._position, self._recent = 0, deque[Block]()  # what was decoded, where a seek is inexact; in samples
         with self._named_errors():
-            self._sound: Any = _open_sound(path, self._resources.enter_context(open_regular(path)))
-            self._resources.callback(self._sound.close)
+            self._sound: Any = _open_sound(path, self.enter_context(open_regular(path)))
+            self.callback(self._sound.close)
             self.samplerate: int = self._sound.samplerate  # Hz
             self.channels: int = self._sound.channels
             self._exact = self._sound.format in _EXACT and self._sound.subtype in _SAMPLE_BYTES
@@ -101,16 +101,6 @@ class Recording:
                 detail = f"{self.samplerate} Hz, which is not within {MIN_RATE} to {MAX_RATE}"
                 raise RecordingError(path, "declares an unusual sample rate", detail)
             self._size = max(BLOCK_VALUES // self.channels, 1)
-
-    def __enter__(self) -> Recording:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Close the decoder and the file."""
-        self._resources.close()
 
     @contextmanager
     def _named_errors(self) -> Iterator[None]:
@@ -203,7 +193,6 @@ def file_state(path: Path) -> tuple[object, ...]:
 
 
 def _open_sound(path: Path, file: int) -> SoundFile | _FFmpegSound:
-    """Open a file by the reader that finds more sound in it."""
     if not os.fstat(file).st_size:
         raise RecordingError(path, "empty", remedy="record it again, or leave it out")
     if not _needs_ffmpeg(path, file_state(path)):
@@ -238,14 +227,11 @@ def _needs_ffmpeg(path: Path, state: tuple[object, ...]) -> bool:
     from soundfile import LibsndfileError
 
     with open_regular(path) as file:
-        try:
-            with _libsndfile_sound(file) as sound:
-                begin = os.lseek(file, 0, os.SEEK_CUR)  # of the samples
-                frames, rate, kind, subtype = sound.frames, sound.samplerate, sound.format, sound.subtype
-                width, log = _SAMPLE_BYTES.get(subtype, 0) * sound.channels, sound.extra_info
-        except LibsndfileError:
-            _refuse_joined(path, file)
-            return True
+        frames, subtype = 0, "MPEG"  # as of what libsndfile does not open
+        with suppress(LibsndfileError), _libsndfile_sound(file) as sound:
+            begin = os.lseek(file, 0, os.SEEK_CUR)  # of the samples
+            frames, rate, kind, subtype = sound.frames, sound.samplerate, sound.format, sound.subtype
+            width, log = _SAMPLE_BYTES.get(subtype, 0) * sound.channels, sound.extra_info
         # of MP3s without a header libsndfile only estimates the length: 187 seemed 0.18 to 0.26 s too long
         if subtype.startswith("MPEG") or frames == _UNKNOWN_LENGTH:
             _refuse_joined(path, file)
@@ -298,10 +284,7 @@ _FOREIGN = (  # first bytes of files that are named like a recording or a text, 
         rb"(?is)(\xef\xbb\xbf)?\s*(<!--.*?-->\s*)*<(!doctype html|html|head|body)\b",
         "is an HTML page, and not the file: download it again",
     ),
-    (
-        rb"PK\x03\x04|7z\xbc\xaf|Rar!|\x1f\x8b|BZh|\xfd7zXZ\0|\x28\xb5\x2f\xfd",
-        "is an archive, or compressed: unpack it",
-    ),
+    (rb"PK\x03\x04|7z\xbc\xaf|Rar!|\x1f\x8b|BZh|\xfd7zXZ\0|\x28\xb5\x2f\xfd", "is an archive: unpack it"),
 )
 _SILENT = (  # and of files that are named like a recording
     (rb"(?s)NIST_1A.*embedded-shorten", "is a SPHERE file compressed by shorten: convert it by sph2pipe -f wav IN OUT"),

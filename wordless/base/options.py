@@ -172,7 +172,6 @@ def require_in_range(name: str, value: object, meaning: Meaning, choices: tuple[
 
 @cache
 def _choices(cls: type) -> dict[str, tuple[object, ...]]:
-    """Return the choices of the fields that are ``Literal`` alone, or with None, or a list of them."""
     return {name: choices_of(kind) for name, kind in get_type_hints(cls).items()}
 
 

@@ -46,8 +46,6 @@ def ray_pool(address: str | None, workers: int, *, shared: Sequence[Path], gpu: 
 
 
 class _RayTask(Generic[R]):
-    """A task of Ray."""
-
     def __init__(self, reference: "ray.ObjectRef[list[R]]") -> None:
         self._reference = reference
 
@@ -79,7 +77,6 @@ def _compute(work: Callable[[T], R], jobs: Sequence[T], shared: Sequence[Path], 
 
 
 def _connect(address: str | None, workers: int) -> None:
-    """Connect to the cluster, or start one on this machine."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would send statistics of its use to its makers
     connect = partial(ray.init, log_to_driver=False, logging_level="ERROR")
     host, _, port = (address or "").rpartition(":")

@@ -105,7 +105,7 @@ def write(
 
 
 @pytest.mark.parametrize(("name", "codec", "longer", "shift", "error"), KINDS, ids=[kind[0] for kind in KINDS])
-def test_sound_of_every_kind_is_where_it_was_and_as_long(
+def test_sound_keeps_its_place_and_length(
     tmp_path: Path, name: str, codec: str, longer: int, shift: int, error: float
 ) -> None:
     sound = read(write(tmp_path / name, codec))
@@ -150,7 +150,7 @@ def test_the_first_audio_stream_is_taken_behind_a_video_and_no_sound_is_told(tmp
         ("a.w64", "pcm_s16le", RATE),
     ],
 )
-def test_a_file_of_a_kind_that_declares_its_length_is_damaged_where_it_is_cut_off(
+def test_a_cut_file_of_a_kind_that_declares_its_length_is_damaged(
     tmp_path: Path, name: str, codec: str, rate: int
 ) -> None:
     content = write(tmp_path / name, codec, rate=rate, **MOOV_FIRST).read_bytes()

@@ -10,23 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.wordless.audio.conftest import Tone, most_bytes
-from wordless.audio.levels import (
-    PEAK,
-    Meter,
-    active_level,
-    as_text,
-    equally_loud,
-    find_edges,
-    half_energy,
-    level_samples,
-    loud_part,
-    loudest,
-    loudest_window,
-    of_text,
-    read_loudest,
-    to_levels,
-    trim_ends,
-)
+from wordless.audio import levels
+from wordless.audio.levels import active_level, read_loudest
 from wordless.audio.reading import read
 from wordless.audio.recordings.inspection import InspectionConfig, inspect, measure
 from wordless.audio.waveform import Part, Waveform
@@ -36,23 +21,21 @@ RATE = 8_000  # a block of 20 ms has 160 samples
 LEVELS = st.lists(st.integers(-140, 0) | st.none(), min_size=1, max_size=60)  # dB of each block; None: digital silence
 
 
-def at_levels(levels: Sequence[float | None], rest: int = 0) -> FloatArray:
-    amplitudes = np.repeat([0.0 if level is None else 10 ** (level / 20) for level in levels], 160)
+def at_levels(decibels: Sequence[float | None], rest: int = 0) -> FloatArray:
+    amplitudes = np.repeat([0.0 if level is None else 10 ** (level / 20) for level in decibels], 160)
     samples = amplitudes[: len(amplitudes) - (160 - rest if rest else 0)]
     square: FloatArray = (samples * np.tile([1, -1], len(samples))[: len(samples)]).astype(np.float32)
     return square
 
 
 @given(LEVELS, st.integers(0, 159), st.integers(1, 1200))
-def test_the_part_reaches_from_the_first_to_the_last_loud_block(
-    levels: list[int | None], rest: int, tenths: int
-) -> None:
+def test_the_part_is_from_the_first_to_the_last_loud_block(decibels: list[int | None], rest: int, tenths: int) -> None:
     """Against the definition, block by block. What lies at the threshold itself is left to rounding."""
-    samples = at_levels(levels, rest)
+    samples = at_levels(decibels, rest)
     samples -= np.float32(np.median([samples[at : at + 160].mean(dtype=float) for at in range(0, len(samples), 160)]))
     power = [float(np.mean(np.square(samples[at : at + 160], dtype=float))) for at in range(0, len(samples), 160)]
-    edges = find_edges(Meter(RATE).add(samples).powers)
-    part = loud_part(edges, tenths / 10, len(samples), RATE)
+    edges = levels.find_edges(levels.Meter(RATE).add(samples).powers)
+    part = levels.loud_part(edges, tenths / 10, len(samples), RATE)
     depths = [-10 * np.log10(each / max(power)) if each else np.inf for each in power] if max(power) else []
     loud = [block for block, depth in enumerate(depths) if depth < tenths / 10 - 1e-3]
     barely = [block for block, depth in enumerate(depths) if depth < tenths / 10 + 1e-3]
@@ -73,7 +56,7 @@ def test_a_waveform_is_trimmed_as_its_file_is(trim_db: float, tmp_path: Path) ->
     part = found["a.wav"].part(trim_db)
     assert (part.start, part.num_samples) == ((2_400, 4_160) if trim_db == 30 else (0, 8_184))
     whole = read(tmp_path / "a.wav")
-    trimmed = trim_ends(whole, trim_db)
+    trimmed = levels.trim_ends(whole, trim_db)
     assert trimmed.sample_rate == RATE
     np.testing.assert_array_equal(trimmed.samples, whole.samples[part.start : part.start + part.num_samples])
     assert (len(trimmed.samples) < len(whole.samples)) == (trim_db == 30)
@@ -93,10 +76,10 @@ def test_a_constant_offset_is_no_sound(offset: float, tmp_path: Path) -> None:
     (ends,) = (each for path, each in found.items() if path == "ends.wav")
     part = ends.part(40)
     assert (part.start, part.num_samples) == (2 * RATE, RATE)
-    levels = of_text(ends.levels)
-    assert loudest(levels, Part(start=0, num_samples=RATE), RATE) < 1e-4 < loudest(levels, part, RATE)
+    decibels = levels.of_text(ends.levels)
+    assert levels.loudest(decibels, Part(start=0, num_samples=RATE), RATE) < 1e-4 < levels.loudest(decibels, part, RATE)
     assert {measure(tmp_path, f"stereo{number}.wav", "loudest").channel for number in range(2)} == {0}  # type: ignore[union-attr]  # measured
-    trimmed = trim_ends(
+    trimmed = levels.trim_ends(
         Waveform(samples=np.pad(tones[0], RATE).astype(np.float32) + np.float32(offset), sample_rate=RATE), 40
     )
     assert len(trimmed.samples) == RATE
@@ -118,24 +101,22 @@ LOW_RATE = 1_000
     st.integers(1, 2_000),
     st.sampled_from([0.0, 0.25]),
 )
-def test_the_level_of_a_part_is_its_peak_or_that_of_its_surroundings(
-    peaks: list[float], start: int, count: int, offset: float
-) -> None:
+def test_the_level_of_a_part_is_its_peak_or_near_it(peaks: list[float], start: int, count: int, offset: float) -> None:
     samples = np.repeat(np.array(peaks, np.float32), 100) + offset
     part = Part(start=min(start, len(samples) - 1), num_samples=count)
-    levels = of_text(as_text(to_levels(Meter(LOW_RATE).add(samples).swings)))
+    decibels = levels.of_text(levels.as_text(levels.to_levels(levels.Meter(LOW_RATE).add(samples).swings)))
     samples = np.abs(samples - np.median(samples[::20]))  # blocks of 20 samples are constant
-    assert len(levels) == -(-len(samples) // level_samples(LOW_RATE))
-    found = loudest(levels, part, LOW_RATE)
+    assert len(decibels) == -(-len(samples) // levels.level_samples(LOW_RATE))
+    found = levels.loudest(decibels, part, LOW_RATE)
     inside = samples[part.start : part.start + count].max()
     around = samples[part.start // 100 * 100 : -(-(part.start + count) // 100) * 100].max()
     assert inside * 0.999 <= found <= around * 10 ** (0.5 / 20) * 1.001
 
 
 def test_levels_end_at_full_scale_and_text_that_holds_none_is_refused() -> None:
-    assert to_levels(np.array([3.0])).tolist() == [0]
+    assert levels.to_levels(np.array([3.0])).tolist() == [0]
     with pytest.raises(ValueError, match="base64"):
-        of_text("%%%")
+        levels.of_text("%%%")
 
 
 STEP = 160
@@ -190,23 +171,23 @@ def test_a_long_recording_is_not_held_in_memory(tmp_path: Path) -> None:
 @given(
     st.lists(st.floats(0, 1e6), min_size=1, max_size=40), st.integers(1, 40), st.integers(1, 40), st.floats(0.001, 1000)
 )
-def test_the_window_is_one_of_the_loudest_however_loud_the_whole_is(
+def test_the_window_is_one_of_the_loudest_at_any_gain(
     energies: list[float], blocks: int, starts: int, gain: float
 ) -> None:
     blocks = min(blocks, len(energies))
     starts = min(starts, len(energies) - blocks + 1)
     sums = [sum(energies[place : place + blocks]) for place in range(starts)]
-    found = loudest_window(np.array(energies), blocks, starts=starts)
+    found = levels.loudest_window(np.array(energies), blocks, starts=starts)
     assert max(sums) - sums[found] <= 0.011 * (max(sums) - min(sums)) + 1e-6
-    assert found == loudest_window(np.array(energies), blocks, starts=starts)
-    louder = loudest_window(np.array(energies) * gain, blocks, starts=starts)
+    assert found == levels.loudest_window(np.array(energies), blocks, starts=starts)
+    louder = levels.loudest_window(np.array(energies) * gain, blocks, starts=starts)
     assert max(sums) - sums[louder] <= 0.011 * (max(sums) - min(sums)) + 1e-6
 
 
 def test_half_of_the_energy_has_passed_in_the_middle_of_the_sound() -> None:
-    assert half_energy(np.array([0.0, 0.0, 1.0, 1.0, 0.0])) == 2
-    assert half_energy(np.array([0.0, 0.0, 0.0, 0.0, 1.0])) == 4
-    assert half_energy(np.zeros(5)) == 2
+    assert levels.half_energy(np.array([0.0, 0.0, 1.0, 1.0, 0.0])) == 2
+    assert levels.half_energy(np.array([0.0, 0.0, 0.0, 0.0, 1.0])) == 4
+    assert levels.half_energy(np.zeros(5)) == 2
 
 
 def noise_of_level(level: float, *, pause: float = 0.0) -> Waveform:
@@ -218,8 +199,8 @@ def test_sounds_become_equally_loud_without_clipping() -> None:
     sounds = [noise_of_level(0.01), noise_of_level(0.3, pause=1.0), noise_of_level(0)]
     assert active_level(sounds[1]) == pytest.approx(0.3, rel=0.05)  # a pause does not change the level
     assert active_level(sounds[2]) == 0
-    quiet, loud, silent = equally_loud(sounds)
+    quiet, loud, silent = levels.equally_loud(sounds)
     assert active_level(quiet) == pytest.approx(active_level(loud), rel=1e-4)
-    assert max(np.abs(quiet.samples).max(), np.abs(loud.samples).max()) == pytest.approx(PEAK, rel=1e-4)
+    assert max(np.abs(quiet.samples).max(), np.abs(loud.samples).max()) == pytest.approx(levels.PEAK, rel=1e-4)
     assert not silent.samples.any()
-    assert equally_loud([]) == []
+    assert levels.equally_loud([]) == []

@@ -15,19 +15,9 @@ from hypothesis import strategies as st
 
 from tests.reference import read_whole
 from tests.wordless.audio.conftest import Tone, most_bytes
-from wordless.audio import decoding
+from wordless.audio import decoding, reading
 from wordless.audio.decoding import RecordingError
-from wordless.audio.reading import (
-    MOST_TIMES,
-    Channel,
-    ChannelPowers,
-    read,
-    read_beginning,
-    read_blocks,
-    resample_blocks,
-    resampled,
-    resampled_length,
-)
+from wordless.audio.reading import read, read_beginning, read_blocks, resample_blocks
 from wordless.audio.recordings.corpus import CorpusConfig, build_manifest
 from wordless.audio.recordings.inspection import InspectionConfig, inspect
 from wordless.audio.recordings.manifest import read_manifest, write_manifest
@@ -45,7 +35,7 @@ def noise(count: int, seed: int = 0) -> np.ndarray[tuple[int], np.dtype[np.float
 
 @given(st.integers(0, 10**9), st.sampled_from(RATES), st.sampled_from(RATES))
 def test_resampled_length_is_the_fewest_samples_that_cover_the_recording(count: int, old: int, new: int) -> None:
-    length = resampled_length(count, old, new)
+    length = reading.resampled_length(count, old, new)
     assert length * old >= count * new
     assert (length - 1) * old < count * new
 
@@ -55,14 +45,12 @@ def test_resampled_length_is_the_fewest_samples_that_cover_the_recording(count: 
     st.lists(st.integers(0, 70_000), max_size=8),
     st.sampled_from([(44_100, 16_000), (8_000, 16_000), (16_000, 8_000), (16_000, 16_000)]),
 )
-def test_a_stream_cut_anyhow_gives_the_samples_of_the_whole(
-    count: int, cuts: list[int], rates: tuple[int, int]
-) -> None:
+def test_a_stream_in_pieces_gives_the_samples_of_the_whole(count: int, cuts: list[int], rates: tuple[int, int]) -> None:
     samples = noise(count)
     cut = np.split(samples, sorted(min(place, count) for place in cuts))
     streamed = np.concatenate([np.empty(0, np.float32), *resample_blocks(cut, *rates)])
     assert np.array_equal(streamed, np.concatenate([np.empty(0, np.float32), *resample_blocks([samples], *rates)]))
-    assert len(streamed) == resampled_length(count, *rates)
+    assert len(streamed) == reading.resampled_length(count, *rates)
 
 
 @pytest.mark.parametrize("values", [100, 1 << 13, 1 << 24])
@@ -86,7 +74,7 @@ def test_file_stream_and_array_agree(tone: Tone, name: str, values: int, monkeyp
 def test_any_rate_and_channel_count_agree_with_the_slow_reference(tone: Tone, sample_rate: int, channels: int) -> None:
     path = tone("a.wav", seconds=0.3, sample_rate=sample_rate, channels=channels)
     samples = read(path, 16_000).samples
-    assert len(samples) == resampled_length(round(0.3 * sample_rate), sample_rate, 16_000)
+    assert len(samples) == reading.resampled_length(round(0.3 * sample_rate), sample_rate, 16_000)
     assert np.abs(samples - read_whole(path, 16_000)).max() < 1e-6
 
 
@@ -106,13 +94,11 @@ def test_open_files_are_read(tone: Tone, tmp_path: Path, name: str) -> None:
         read(text)  # type: ignore[arg-type]  # text and no bytes
 
 
-def test_text_is_a_path_and_without_a_rate_the_recording_keeps_its_own(
-    tone: Tone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_text_is_a_path_and_rates_are_kept(tone: Tone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tone("a.wav", seconds=0.6, sample_rate=11_025, channels=2)
     own = read(path)
     assert own.sample_rate == 11_025
-    assert np.array_equal(resampled(own, 16_000).samples, read(path, 16_000).samples)
+    assert np.array_equal(reading.resampled(own, 16_000).samples, read(path, 16_000).samples)
     monkeypatch.setenv("HOME", str(path.parent))
     monkeypatch.chdir(path.parent)
     tone("~nobody-of-this-name.wav").write_bytes(path.read_bytes())  # as Path, `~` is no home folder
@@ -153,7 +139,7 @@ PARTED = [
 
 
 @pytest.mark.parametrize(("name", "subtype"), PARTED)
-def test_parts_in_any_order_are_slices_of_the_whole(
+def test_parts_in_any_order_are_slices(
     tone: Tone, name: str, subtype: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(decoding, "BLOCK_VALUES", 4_800)
@@ -169,9 +155,7 @@ def test_parts_in_any_order_are_slices_of_the_whole(
 
 
 @pytest.mark.parametrize("name", ["a.wav", "a.ogg"])
-def test_parts_that_are_read_side_by_side_do_not_disturb_each_other(
-    tone: Tone, name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_parts_are_read_side_by_side(tone: Tone, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(decoding, "BLOCK_VALUES", 800)
     path = tone(name, seconds=1.0, sample_rate=16_000)
     whole = read(path, 16_000).samples
@@ -227,9 +211,7 @@ def test_what_no_front_end_can_hear_is_refused_wherever_it_is_read(tmp_path: Pat
         (lambda path: Part(start=0, num_samples=-1), r"-1\b.*\b0 samples"),
     ],
 )
-def test_rates_channels_and_parts_that_cannot_be_are_refused(
-    tone: Tone, ask: Callable[[Path], object], told: str
-) -> None:
+def test_impossible_rates_channels_and_parts_are_refused(tone: Tone, ask: Callable[[Path], object], told: str) -> None:
     with pytest.raises(InputError, match=told):
         ask(tone("a.wav", channels=2))
 
@@ -273,7 +255,7 @@ def test_parts_that_name_no_channel_have_the_chosen_one(tmp_path: Path, kind: st
     for channel, number in ((0, 0), (1, 1), ("loudest", 1), ("mean", None)):
         whole = read(path, channel=channel).samples
         for start in (500, 1_000, 1_000):  # the same part again
-            part, powers = Part(start=start, num_samples=1_000), ChannelPowers()
+            part, powers = Part(start=start, num_samples=1_000), reading.ChannelPowers()
             blocks = [*read_blocks(path, RATE, part=part, channel=channel, powers=powers)]
             assert np.array_equal(np.concatenate(blocks), whole[start : start + 1_000])
             assert powers.sample_rate == RATE
@@ -304,8 +286,8 @@ def test_a_file_without_the_channel_is_set_aside(tmp_path: Path) -> None:
         ((0 * noise_of(1), noise_of(1)), 0, "audio.channel=1"),
     ],
 )
-def test_silence_has_its_reason(
-    tmp_path: Path, channels: tuple[FloatArray, ...], channel: Channel, advice: str
+def test_silence_has_reasons(
+    tmp_path: Path, channels: tuple[FloatArray, ...], channel: reading.Channel, advice: str
 ) -> None:
     write(tmp_path / "a.wav", *channels)
     _, (rejected,) = inspect(tmp_path, ["a.wav"], InspectionConfig(), channel=channel)
@@ -351,11 +333,11 @@ def test_rates_that_are_too_far_apart_are_refused_for_this_reason(tmp_path: Path
     manifest, (rejected,) = build_manifest(config, inspector=partial(inspect, sample_rate=16_000))
     assert [clip.path for clip in manifest.clips] == ["high.wav"]
     assert "50 Hz" in rejected.reason
-    for reading in (
+    for read_low in (
         lambda: read(tmp_path / "low.wav", 16_000),
         lambda: [*read_blocks(tmp_path / "low.wav", 16_000, part=Part(start=0, num_samples=9))],
         lambda: [*resample_blocks([noise_of(0)], 50, 16_000)],
     ):
         with pytest.raises(InputError, match="50 Hz"):
-            reading()
-    assert len(read(tmp_path / "low.wav", 50 * MOST_TIMES).samples) == 500 * MOST_TIMES
+            read_low()
+    assert len(read(tmp_path / "low.wav", 50 * reading.MOST_TIMES).samples) == 500 * reading.MOST_TIMES

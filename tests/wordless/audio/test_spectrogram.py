@@ -205,9 +205,7 @@ def _spectrograms(clips: int, time: int, mels: int) -> torch.Tensor:
     warps=st.tuples(st.floats(0.5, 2), st.floats(0.5, 2)),
     mels=st.integers(1, 6),
 )
-def test_every_point_is_read_between_its_neighbours(
-    passages: list[tuple[int, int]], warps: tuple[float, float], mels: int
-) -> None:
+def test_points_lie_between_neighbours(passages: list[tuple[int, int]], warps: tuple[float, float], mels: int) -> None:
     spectrograms = _spectrograms(len(passages), 17, mels)
     starts, lengths = (torch.tensor(column) for column in zip(*passages, strict=True))
     speeds = torch.linspace(1, warps[0], len(passages), dtype=torch.float64)

@@ -20,9 +20,7 @@ from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError
 
 
-def test_a_path_may_be_text_and_begin_at_home_and_is_of_wav_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_path_may_be_text_from_home_and_is_of_wav_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     waveform = Waveform(samples=np.zeros(80, np.float32), sample_rate=8_000)
     with pytest.raises(InputError, match=r"a\.MP3\b.* WAV\b.* a\.wav"):
         waveform.write(tmp_path / "a.MP3")
@@ -39,7 +37,7 @@ def test_a_path_may_be_text_and_begin_at_home_and_is_of_wav_alone(
     cut=st.integers(0, 50),
     rate=st.sampled_from([8000, 44_100]),
 )
-def test_pieces_give_the_file_that_libsndfile_writes(
+def test_pieces_give_one_file(
     tmp_path_factory: pytest.TempPathFactory, samples: FloatArray, cut: int, rate: int
 ) -> None:
     path = tmp_path_factory.mktemp("wav") / "a.wav"

@@ -36,9 +36,7 @@ def test_a_module_is_imported_by_one_process_at_a_time(tmp_path: Path, monkeypat
         assert ended.wait(SOON)
 
 
-def test_the_next_place_is_taken_if_one_cannot_be_written_to_and_without_any_nothing_waits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_next_place_is_taken_and_without_any_nothing_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     place(monkeypatch, tmp_path / "file" / "lock", tmp_path / "lock")
     monkeypatch.delitem(sys.modules, QUICK, raising=False)

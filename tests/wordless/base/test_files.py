@@ -69,9 +69,7 @@ WRITERS: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("write", WRITERS.values(), ids=WRITERS)
 @pytest.mark.parametrize("lacking", ["bytes", "inodes"])
-def test_every_library_s_full_disk_names_the_file(
-    lacking: str, write: Callable[[Path], object], small_disk: Path
-) -> None:
+def test_each_library_s_full_disk_names_a_file(lacking: str, write: Callable[[Path], object], small_disk: Path) -> None:
     write_aside(small_disk / "kept", "old")
     if lacking == "inodes":
         while not is_full(small_disk):

@@ -107,7 +107,7 @@ def test_it_does_what_the_formulas_say(accumulation: int, ema_decay: float, clip
 
 
 @given(steps=st.integers(2, 500), warmup=st.integers(0, 100), low=st.floats(0, 1), place=st.floats(0, 1))
-def test_the_learning_rate_rises_in_a_line_and_falls_in_half_a_cosine(
+def test_the_learning_rate_rises_in_a_line_and_falls_in_a_cosine(
     steps: int, warmup: int, low: float, place: float
 ) -> None:
     config = FitConfig(steps=steps, lr=0.5, warmup_steps=warmup, final_lr_ratio=low)
@@ -345,7 +345,7 @@ def alone(kind: type[Gang] = Gang) -> Gang:
 
 
 @MEANINGS
-def test_auto_is_replaced_at_every_depth_and_nothing_else_is(
+def test_auto_is_replaced_at_every_depth(
     supported: bool, precision: Precision, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("wordless.training.fit.multiplies_bf16", lambda device: supported)

@@ -294,7 +294,6 @@ def _request(spoken: Sequence[Utterance], *, seed: int, phones: bool) -> dict[st
 
 
 def _run_engine(request: Mapping[str, object]) -> str:
-    """Run the engine on the request, and return what it prints."""
     # without the variable that would give this engine the data of another eSpeak
     environment = {name: value for name, value in os.environ.items() if name != "ESPEAK_DATA_PATH"}
     engine = [sys.executable, str(Path(__file__).with_name("espeak_voice.py"))]

@@ -79,26 +79,17 @@ def read_table(
         notices.append(f"the column {chosen.pop('split')[0]} does not divide the recordings here")
     ours = {*_OF_A_RUN[1:]}.issubset(header) and ("segment" in header or {"trimmed", "sha256"}.issubset(header))
     read = {name for several in chosen.values() for name in several}
-    notices += (
-        [] if ours or fairseq else description.unread_notices([name for name in header if name and name not in read])
-    )
-    fields = {
-        field: list(map(description.joined, zip(*(cells[name] for name in names), strict=True)))
-        if names[1:]
-        else cells[names[0]]
-        for field, names in chosen.items()
-    }
+    unread = [name for name in header if name and name not in read and not (ours or fairseq)]
+    notices += description.unread_notices(unread)
+    of_fields = {field: zip(*(cells[name] for name in names), strict=True) for field, names in chosen.items()}
+    fields = {field: list(map(description.joined, texts)) for field, texts in of_fields.items()}
     fields |= {field: description.in_seconds(fields[field], chosen[field][0]) for field in fields.keys() & {*_TIMES}}
     if ours and rows and not {*_TIMES} & named.named.keys():  # the manifest of a run, unless somebody named its times
         samples = zip(*(cells.get(name, [""] * len(rows)) for name in _OF_A_RUN), strict=True)
         fields["start"], fields["end"] = map(list, zip(*map(_span_of, samples), strict=True))
     described, faults = description.describe(fields, [*rows])
-    unnamed = "no path; each row names a recording (`columns.audio` names the column)"
-    faults |= {
-        row: f"{at}: {unnamed}"
-        for row, (at, text) in enumerate(zip(rows, fields[PATH], strict=True))
-        if not text.strip()
-    }
+    unnamed, places = "no path; each row names a recording (`columns.audio` names the column)", [*rows]
+    faults |= {row: f"{places[row]}: {unnamed}" for row, text in enumerate(fields[PATH]) if not text.strip()}
     if faults:
         raise InputError(faults[min(faults)])
     notices = [f"{path.name}: {notice}" for notice in notices]
@@ -122,7 +113,7 @@ def _lines(
             header = row if has_header else [str(number) for number in range(1, len(row) + 1)]
         if row is not header:
             if len(row) > len(header):
-                problem = f"{path}:{line}: expected {len(header)} fields, and there are {len(row)}"
+                problem = f"{path}:{line}: {len(row)} cells, where the header has {len(header)} fields"
                 raise InputError(problem, remedy="fix the line, or write a tab-separated .tsv")
             rows[f"{path}:{line}"] = row + [""] * (len(header) - len(row))
     if header and not has_header:

@@ -121,7 +121,7 @@ SPLIT_NAMED_OTHERWISE = {f"{n}.wav": "" for n in range(6)} | {
         ({"x/yes-0.wav": ""}, {"pattern": "{label}_{index}.wav"}, r"\b1 file .*'x/yes-0\.wav'"),
     ],
 )  # fmt: skip
-def test_what_makes_no_corpus_is_refused(
+def test_other_corpora_are_refused(
     tmp_path: Path, tone: Tone, files: Files, options: dict[str, Any], message: str
 ) -> None:
     """Names and options are refused before a recording is decoded: "no sound" would be another reason."""
@@ -154,9 +154,7 @@ def test_files_that_the_pattern_does_not_fit_are_set_aside(tmp_path: Path, tone:
     assert "`pattern` {label}_{group}_{index}.wav" in rejected[0].reason
 
 
-def test_an_absolute_path_in_a_table_fits_a_root_given_in_any_way(
-    tmp_path: Path, tone: Tone, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_absolute_path_in_a_table_fits_any_root(tmp_path: Path, tone: Tone, monkeypatch: pytest.MonkeyPatch) -> None:
     recording = tone("data/deep/a.wav")
     (tmp_path / "link").symlink_to("data")
     monkeypatch.chdir(tmp_path)

@@ -135,9 +135,7 @@ def test_other_voices_and_words_are_in_no_default_corpus() -> None:
         ({"label": "pitch", "sentences": 7}, 7, 40),
     ],
 )
-def test_voices_speak_sentences_unless_words_are_asked_for(
-    given: dict[str, object], sentences: int, voices: int
-) -> None:
+def test_voices_speak_sentences_unless_words_are_wanted(given: dict[str, object], sentences: int, voices: int) -> None:
     nothing = dict.fromkeys(("voices", "sentences", "words", "takes"))
     config = build(EmbeddedConfig, embedded.fill_in({**nothing, **given}), name="embedded")
     assert (config.sentences, config.voices) == (sentences, voices)

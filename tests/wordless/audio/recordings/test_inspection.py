@@ -238,9 +238,7 @@ def test_a_damaged_cache_is_mended(damage: Callable[[bytes], bytes], folder: Pat
     assert "good.wav" in mended
 
 
-def test_a_changed_file_or_another_decoder_is_heard_again(
-    tmp_path: Path, tone: Tone, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_changed_file_or_decoder_is_heard_again(tmp_path: Path, tone: Tone, monkeypatch: pytest.MonkeyPatch) -> None:
     cache, path = tmp_path / "inspection.jsonl", tone("a.wav", seconds=0.2)
     inspect(tmp_path, ["a.wav"], InspectionConfig(), cache=cache)
     tone("a.wav", seconds=0.3)

@@ -11,20 +11,9 @@ from hypothesis import strategies as st
 
 from tests.reference import first_hours_by_loop
 from tests.rejected import read_rejected
+from wordless.audio.recordings import manifest
 from wordless.audio.recordings.inspection import frequent_reasons
-from wordless.audio.recordings.manifest import (
-    SPLITS,
-    Clip,
-    Clips,
-    Rejected,
-    choose_evenly,
-    choose_randomly,
-    first_hours,
-    read_manifest,
-    without_copies,
-    write_manifest,
-    write_rejected,
-)
+from wordless.audio.recordings.manifest import Clip, Clips, Rejected, choose_randomly, first_hours, write_manifest
 from wordless.audio.waveform import Part
 from wordless.base.errors import InputError
 
@@ -46,7 +35,7 @@ CLIPS = st.builds(
     fold=st.none() | TEXT,
     low_hz=st.none() | st.floats(0, 1e6),
     annotated_channel=st.none() | TEXT,
-    split=st.sampled_from(SPLITS),
+    split=st.sampled_from(manifest.SPLITS),
 )
 CLIP = Clip(
     path="a b/(ü)\x85\u2028.wav", num_samples=8_000, sample_rate=16_000, size=16_044, sha256="0" * 64, label="up"
@@ -55,11 +44,11 @@ CLIP = Clip(
 
 @given(st.lists(CLIPS))
 def test_a_manifest_is_read_as_it_was_written(clips: list[Clip]) -> None:
-    manifest = Clips.from_rows(Path("corpus"), clips)
+    table = Clips.from_rows(Path("corpus"), clips)
     with TemporaryDirectory() as folder:
         path = Path(folder) / "manifest.tsv"
-        write_manifest(manifest, path)
-        assert read_manifest(path, Path("corpus")) == manifest
+        write_manifest(table, path)
+        assert manifest.read_manifest(path, Path("corpus")) == table
 
 
 @pytest.mark.parametrize("value", ["tab\t", "line\n", "return\r", "half \ud800"])
@@ -84,13 +73,13 @@ def test_a_spoilt_manifest_names_the_line(tmp_path: Path, old: str, new: str, me
     write_manifest(Clips.from_rows(tmp_path, (CLIP,)), path)
     path.write_bytes(path.read_bytes().replace(old.encode(), new.encode()))
     with pytest.raises(InputError, match=rf"manifest\.tsv:2: {message}"):
-        read_manifest(path, tmp_path)
+        manifest.read_manifest(path, tmp_path)
 
 
 def test_seconds_are_those_that_are_used_and_a_segment_has_a_name_of_its_own() -> None:
     cut = replace(CLIP, start=4_000, num_samples=8_000, trimmed=6_000)
-    manifest = Clips.from_rows(Path("/"), (cut, replace(CLIP, num_samples=16_000)))
-    assert (manifest.seconds, manifest.trimmed_seconds) == (1.5, 0.375)
+    table = Clips.from_rows(Path("/"), (cut, replace(CLIP, num_samples=16_000)))
+    assert (table.seconds, table.trimmed_seconds) == (1.5, 0.375)
     assert cut.part == Part(start=4_000, num_samples=8_000)
     assert (CLIP.name, CLIP.span) == (CLIP.path, None)
     long = replace(CLIP, path="a.wav", segment=0, start=160_000, num_samples=168_000)
@@ -112,17 +101,17 @@ def test_another_process_is_sent_the_table_alone() -> None:
 def test_another_table_is_no_manifest(tmp_path: Path) -> None:
     (tmp_path / "manifest.tsv").write_text("path\tlabel\n")
     with pytest.raises(InputError, match=r"manifest\.tsv:1: .*header"):
-        read_manifest(tmp_path / "manifest.tsv", tmp_path)
+        manifest.read_manifest(tmp_path / "manifest.tsv", tmp_path)
 
 
 def test_rejected_files_are_read_as_they_were_written_and_counted_by_kind(tmp_path: Path) -> None:
     rejected = (Rejected(path="a.wav", reason="empty"), Rejected(path="b c.wav", reason="too short: 0.01 s"))
-    write_rejected(rejected, tmp_path / "rejected.tsv")
+    manifest.write_rejected(rejected, tmp_path / "rejected.tsv")
     assert read_rejected(tmp_path / "rejected.tsv") == rejected
     rejected = [Rejected(path=f"{n}.wav", reason=f"damaged: {n} of 9 samples", kind="damaged") for n in range(3)]
-    write_rejected(rejected, tmp_path / "rejected.tsv")
+    manifest.write_rejected(rejected, tmp_path / "rejected.tsv")
     assert frequent_reasons(read_rejected(tmp_path / "rejected.tsv")) == "3 damaged"
-    write_rejected([Rejected(path="a\t\udcff.wav", reason="empty")], tmp_path / "rejected.tsv")
+    manifest.write_rejected([Rejected(path="a\t\udcff.wav", reason="empty")], tmp_path / "rejected.tsv")
     assert read_rejected(tmp_path / "rejected.tsv")[0].path == r"a\t\udcff.wav"
 
 
@@ -155,7 +144,7 @@ def test_whatever_a_manifest_holds_it_is_read_or_refused(tmp_path: Path, rows: l
         path.write_bytes(content)
         told = ""
         try:
-            assert read_manifest(path, tmp_path).seconds >= 0
+            assert manifest.read_manifest(path, tmp_path).seconds >= 0
         except InputError as error:
             told = str(error)
         assert not told or "manifest.tsv" in told
@@ -168,7 +157,7 @@ def clip(name: str, milliseconds: int) -> Clip:
     return Clip(path=name, num_samples=milliseconds, sample_rate=RATE, size=1, sha256=name * 2)
 
 
-def manifest(**lengths: int) -> Clips:
+def table_of(**lengths: int) -> Clips:
     return Clips.from_rows(Path(), (clip(name, length) for name, length in lengths.items()))
 
 
@@ -180,10 +169,10 @@ lengths = st.dictionaries(st.text("abcdef", min_size=1, max_size=3), st.integers
 
 
 @given(lengths, lengths, st.floats(0.001, 1), st.floats(0.001, 1))
-def test_a_part_is_that_of_a_loop_and_contains_every_smaller_part(
+def test_parts_are_those_of_a_loop_and_nested(
     one: dict[str, int], two: dict[str, int], share: float, smaller: float
 ) -> None:
-    sources = (manifest(**one), manifest(**two))
+    sources = (table_of(**one), table_of(**two))
     whole = sum(each.seconds for each in sources) / 3600
     found = []
     for hours in (whole * share * smaller, whole * share):
@@ -199,16 +188,16 @@ def test_a_part_is_that_of_a_loop_and_contains_every_smaller_part(
 
 
 def test_all_hours_are_all_clips() -> None:
-    source = manifest(a=1_800_000, b=1_800_000)
+    source = table_of(a=1_800_000, b=1_800_000)
     assert first_hours([source], 1) == (source,)
     with pytest.raises(InputError, match=r"^hours is 1\.5\b.*\b1 hours"):
         first_hours([source], 1.5)
     with pytest.raises(InputError, match=r"^hours is 1\.8\b.*\b1\.7999 hours"):
-        first_hours([manifest(a=6_479_900)], 1.8)
+        first_hours([table_of(a=6_479_900)], 1.8)
 
 
 def test_known_files_are_left_out() -> None:
-    assert names((without_copies(manifest(a=1, b=2, c=3), {"bb", "zz"}),)) == [["a", "c"]]
+    assert names((manifest.without_copies(table_of(a=1, b=2, c=3), {"bb", "zz"}),)) == [["a", "c"]]
 
 
 MANY = st.lists(st.integers(), max_size=40, unique=True)
@@ -216,9 +205,9 @@ MANY = st.lists(st.integers(), max_size=40, unique=True)
 
 @given(items=MANY, count=st.integers(1, 50), seed=st.integers(0, 3))
 def test_as_many_as_asked_for_in_their_order_by_the_seed(items: list[int], count: int, seed: int) -> None:
-    for chosen in (choose_evenly(items, count), choose_randomly(items, count, seed=seed)):
+    for chosen in (manifest.choose_evenly(items, count), choose_randomly(items, count, seed=seed)):
         assert len(chosen) == min(count, len(items))
         assert [item for item in items if item in chosen] == chosen
     many = range(100)
-    assert choose_randomly(many, 5, seed=seed) == choose_randomly(many, 5, seed=seed) != choose_evenly(many, 5)
+    assert choose_randomly(many, 5, seed=seed) == choose_randomly(many, 5, seed=seed) != manifest.choose_evenly(many, 5)
     assert choose_randomly(many, 5, seed=seed) != choose_randomly(many, 5, seed=seed + 1)

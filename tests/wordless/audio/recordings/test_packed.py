@@ -173,7 +173,7 @@ ASIDE = {"set aside": ""}
         ([], {"../up.wav": ASIDE, "y.wav/z.wav": {}, "y.wav": ASIDE}),
     ],
 )  # fmt: skip
-def test_facts_are_those_of_their_own_recording_or_set_aside(
+def test_facts_are_those_of_a_name(
     members: Sequence[tuple[str, bytes]], expected: dict[str, dict[str, str]], tmp_path: Path
 ) -> None:
     sounds = [(name, sound(number)) for number, name in enumerate(expected) if name.endswith(("wav", "flac"))]
@@ -241,7 +241,7 @@ def test_files_of_a_saved_data_set_are_numbered(tmp_path: Path) -> None:
         (open_shards, "shards", r"shards.* shards='.*/shards/\*\.tar'"),
     ],
 )
-def test_places_that_hold_no_data_set_are_refused(
+def test_places_without_data_set_are_refused(
     find: Callable[[str], object], place: str, told: str, tmp_path: Path
 ) -> None:
     touched(tmp_path, "a-0.parquet", "empty/a.wav", "shards/a.tar", "mixed/a.tar", "mixed/A.tar.gz", "mixed/a/1.tar")
@@ -476,7 +476,7 @@ def test_values_that_are_not_known_are_left_out(tmp_path: Path) -> None:
         ({"a": [b"1"], "speaker": ["x"]}, {"group": "speakr"}, r"columns\.group is speakr\b.*\bspeaker\?"),
     ],
 )
-def test_a_column_that_is_not_there_is_refused_with_those_that_are(
+def test_missing_columns_are_refused(
     columns: dict[str, list[object]], wanted: dict[str, Any], told: str, tmp_path: Path
 ) -> None:
     pq.write_table(pa.table(columns), tmp_path / "p.parquet")

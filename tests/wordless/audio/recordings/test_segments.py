@@ -43,9 +43,7 @@ def spans(clips: tuple[Clip, ...]) -> list[tuple[float, float] | None]:
     st.floats(0.01, 100),
     st.floats(0, 0.9),
 )
-def test_segments_hold_every_sample_and_begin_where_their_seconds_say(
-    start: int, count: int, rate: int, seconds: float, overlap: float
-) -> None:
+def test_segments_hold_every_sample_in_time(start: int, count: int, rate: int, seconds: float, overlap: float) -> None:
     overlap *= seconds
     if count > 50 * (seconds - overlap) * rate:
         return

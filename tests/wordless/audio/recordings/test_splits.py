@@ -82,9 +82,7 @@ def test_folders_are_known_by_their_usual_names_or_by_patterns() -> None:
     st.sampled_from([0.0, 0.1, 0.4]),
     st.sampled_from([0.0, 0.1, 0.4]),
 )
-def test_drawn_splits_are_whole_stable_and_filled(
-    known: list[tuple[str, int | None]], seed: int, validation: float, test: float
-) -> None:
+def test_drawn_splits_are_whole(known: list[tuple[str, int | None]], seed: int, validation: float, test: float) -> None:
     clips = [
         clip(f"{number}.wav", label=label, group=None if group is None else f"{label}{group}")
         for number, (label, group) in enumerate(known)
@@ -235,9 +233,7 @@ NAMES = NUMBERS | st.text(max_size=5) | st.integers() | st.sampled_from([10**500
     names=st.lists(NAMES),
     fraction=st.floats(),
 )
-def test_whatever_names_and_fractions_are_given_clips_are_divided_or_refused(
-    by: str, names: list[str | int], fraction: float
-) -> None:
+def test_any_names_and_fractions_divide_clips_or_are_refused(by: str, names: list[str | int], fraction: float) -> None:
     clips = [
         clip(f"{number % 3}/{number}.wav", label="up", group=str(number % 4), index=number, fold=str(number))
         for number in range(6)
@@ -312,9 +308,7 @@ def test_lists_need_not_name_every_split_nor_only_clips_of_the_corpus(commands: 
          r"validation_list\.txt:1: .*git lfs pull"),
     ],
 )  # fmt: skip
-def test_lists_that_contradict_the_folder_or_cannot_be_read_are_refused_by_line(
-    commands: Write, lists: dict[str, str | bytes], message: str
-) -> None:
+def test_contradicting_lists_are_refused_by_line(commands: Write, lists: dict[str, str | bytes], message: str) -> None:
     with pytest.raises(InputError, match=message):
         find_recordings(commands(**{f"{name}_list": content for name, content in lists.items()}))
 

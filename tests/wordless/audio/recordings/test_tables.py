@@ -284,9 +284,7 @@ def test_columns_without_a_header_have_numbers(tmp_path: Path) -> None:
         ("path,transcript,sentence\na.wav,one,two\n", "text", "two"),
     ],
 )
-def test_labels_of_well_known_names_fit_their_type(
-    tmp_path: Path, text: str, label_type: LabelType, label: str | None
-) -> None:
+def test_labels_of_known_names_fit_a_type(tmp_path: Path, text: str, label_type: LabelType, label: str | None) -> None:
     (tmp_path / "t.csv").write_text(text)
     table = read_table(tmp_path / "t.csv", label_type=label_type)
     (row,) = table.clips
@@ -327,9 +325,7 @@ TABLES = (
 
 @given(content=TABLES, suffix=st.sampled_from([".tsv", ".csv", ".jsonl", ".json", ".txt", ""]))
 @settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_a_table_holds_it_is_read_or_refused_with_its_name(
-    tmp_path: Path, content: bytes, suffix: str
-) -> None:
+def test_whatever_a_table_holds_is_read_or_refused_by_name(tmp_path: Path, content: bytes, suffix: str) -> None:
     path = tmp_path / f"t{suffix}"
     path.write_bytes(content)
     told = ""

@@ -54,9 +54,7 @@ def test_a_batch_has_the_states_of_each_clip_alone(kind: str, normalises: bool, 
 
 
 @pytest.mark.parametrize("kind", ["wav2vec2", "hubert-base"])
-def test_a_recording_is_read_as_a_whole_or_in_pieces(
-    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_recording_is_read_whole_or_in_pieces(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = save_checkpoint(tmp_path, kind, normalises=False)
     own = load_speech_encoder(tmp_path, option="weights")
     samples = torch.randn(STRIDE * 30 + 17)
@@ -116,9 +114,7 @@ def test_weights_that_do_not_belong_to_the_config_are_refused(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_folders_are_described_and_their_networks_loaded_or_created_from_plain_values(
-    kind: str, tmp_path: Path
-) -> None:
+def test_folders_are_described_and_networks_loaded_or_created_from_plain_values(kind: str, tmp_path: Path) -> None:
     save_checkpoint(tmp_path, kind, sample_rate=8000, normalises=False)
     found = SpeechModel.of_folder(tmp_path, option=OPTION)
     assert (found.layers, found.width, found.sample_rate, found.normalises) == (3, 32, 8000, False)

@@ -432,7 +432,7 @@ REFUSED: list[tuple[dict[str, str | bytes], dict[str, Any], list[str]]] = [
 
 
 @pytest.mark.parametrize(("files", "options", "told"), REFUSED)
-def test_what_contradicts_or_is_missing_is_refused(
+def test_contradictions_are_refused(
     folder: Path, files: dict[str, str | bytes], options: dict[str, Any], told: list[str]
 ) -> None:
     write_files(folder, files)
