@@ -36,9 +36,8 @@ def escape(text: str) -> str:
 
 def escape_line(text: str) -> str:
     """Escape each character that is not printable, line breaks too; a no-break space stays, as terminals print it."""
-    return "".join(
-        c if c.isprintable() or c == "\N{NO-BREAK SPACE}" else c.encode("unicode_escape").decode() for c in text
-    )
+    kept = {"\N{NO-BREAK SPACE}", *filter(str.isprintable, text)}
+    return "".join(c if c in kept else c.encode("unicode_escape").decode() for c in text)
 
 
 def escape_values(content: object) -> object:

@@ -45,7 +45,6 @@ HEADERS = (  # kinds whose files begin with a header: joined ones are set aside
     *(("a.au", "pcm_s16be"), ("a.aiff", "pcm_s16be"), ("a.flv", "aac"), ("a.asf", "aac")),
 )
 
-
 MOOV_FIRST = {"movflags": "faststart"}  # the head of an MP4 is before its sound
 
 

@@ -79,10 +79,8 @@ def test_a_constant_offset_is_no_sound(offset: float, tmp_path: Path) -> None:
     decibels = levels.of_text(ends.levels)
     assert levels.loudest(decibels, Part(start=0, num_samples=RATE), RATE) < 1e-4 < levels.loudest(decibels, part, RATE)
     assert {measure(tmp_path, f"stereo{number}.wav", "loudest").channel for number in range(2)} == {0}  # type: ignore[union-attr]  # measured
-    trimmed = levels.trim_ends(
-        Waveform(samples=np.pad(tones[0], RATE).astype(np.float32) + np.float32(offset), sample_rate=RATE), 40
-    )
-    assert len(trimmed.samples) == RATE
+    sound = np.pad(tones[0], RATE).astype(np.float32) + np.float32(offset)
+    assert len(levels.trim_ends(Waveform(samples=sound, sample_rate=RATE), 40).samples) == RATE
 
 
 def test_parts_overlap_where_they_share_a_sample() -> None:

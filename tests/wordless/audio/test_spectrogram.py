@@ -181,10 +181,8 @@ def test_a_band_is_empty_where_no_bin_lies_between_its_edges(rate: int, window: 
     bins = [number * (rate / 2) / (window // 2) for number in range(window // 2 + 1)]
 
     def empty(slack: float) -> int:
-        inside = [
-            any(low + slack < each < high - slack for each in bins) for low, high in zip(edges, edges[2:], strict=False)
-        ]
-        return inside.count(False)
+        pairs = zip(edges, edges[2:], strict=False)
+        return sum(not any(low + slack < each < high - slack for each in bins) for low, high in pairs)
 
     assert empty(-0.01) <= empty_bands(config) <= empty(0.01)
 

@@ -27,15 +27,8 @@ from xml.etree.ElementTree import Element, ParseError, fromstring
 import numpy as np
 from pandas import DataFrame
 
-from wordless.audio.recordings.description import (
-    PATH_COLUMNS,
-    SPAN_FIELDS,
-    describe,
-    in_seconds,
-    known_split,
-    seconds_of,
-    time_columns,
-)
+from wordless.audio.recordings import description
+from wordless.audio.recordings.description import PATH_COLUMNS, SPAN_FIELDS, seconds_of
 from wordless.audio.recordings.folders import EXTENSIONS, Folder, is_file, read_annotation_text, separated
 from wordless.audio.recordings.manifest import Clips, Rejected, number_of
 from wordless.base.errors import InputError
@@ -133,7 +126,7 @@ def layout(text: str) -> tuple[str | None, list[str]]:
         rows = list[list[str]]()
         with suppress(InputError):
             rows += (cells for _, cells in separated(first, delimiter, "", quoted=delimiter != "\t"))
-        if rows and {"start"} < time_columns(rows[0]).keys() and seconds_of(rows[0][0]) is None:
+        if rows and {"start"} < description.time_columns(rows[0]).keys() and seconds_of(rows[0][0]) is None:
             return delimiter, rows[0]
         fitting[delimiter] = sum(len(cells) > 2 and None not in map(seconds_of, cells[:2]) for cells in rows)
     return (max(fitting, key=lambda each: fitting[each]) if any(fitting.values()) else None), []
@@ -163,9 +156,8 @@ def fits(text: str, kind: Kind, *, wanted: bool) -> bool:
 def columns(text: str, shown: str, kind: Kind, label: str | None = None, group: str | None = None) -> list[Annotation]:
     """Read a part in each line; ``label`` and ``group`` name columns of a header."""
     delimiter, header = (None, []) if kind in _FIXED else layout(text)
-    rows = [
-        (f"{shown}:{number}", cells) for number, cells in separated(text, delimiter, shown, quoted=delimiter != "\t")
-    ]
+    lines = separated(text, delimiter, shown, quoted=delimiter != "\t")
+    rows = [(f"{shown}:{number}", cells) for number, cells in lines]
     if header:
         return _below(header, rows[1:], shown, kind, label, group)
     names, found = _FIXED.get(kind, (*SPAN_FIELDS, "label")), list[Annotation]()
@@ -191,7 +183,7 @@ def _below(
     header: list[str], rows: list[tuple[str, list[str]]], shown: str, kind: Kind, label: str | None, group: str | None
 ) -> list[Annotation]:
     """Read the rows below a header; each column that may hold labels is a tier."""
-    lower, times = [name.lower() for name in header], time_columns(header)
+    lower, times = [name.lower() for name in header], description.time_columns(header)
     if twice := next((name for name in lower if name and lower.count(name) > 1), None):
         raise InputError(f"{shown}:1: the header names {twice} twice; name each column once")
     if group is not None and group.lower() not in lower:
@@ -208,7 +200,10 @@ def _below(
     chosen = chosen or texts or (free if kind == "raven" or len(free) == 1 else []) or [""]
     unread, parts = [name for name in free if name not in chosen and name != label], list[Annotation]()
     kept = {**_KEPT, "group": (group or "").lower()}
-    seconds = {name: in_seconds([cells[column.lower()] for cells in table], column) for name, column in times.items()}
+    seconds = {
+        name: description.in_seconds([cells[column.lower()] for cells in table], column)
+        for name, column in times.items()
+    }
     for row, (cells, file, (where, values)) in enumerate(zip(table, files, rows, strict=True)):
         fields = {name: cells.get(column, "") for name, column in kept.items()}
         fields |= {name: texts[row] for name, texts in seconds.items()}
@@ -332,8 +327,8 @@ def kaldi(folder: Path, shown: str) -> list[Annotation]:
     files: dict[str, list[tuple[str, str, str]]] = {}  # first word of each line, the rest, and the line's place
     for name in (name for name in KALDI_FILES if (folder / name).is_file()):
         lines = enumerate(read_annotation_text(folder / name).split("\n"), start=1)
-        words = ((*f"{line.strip()} ".split(maxsplit=1), "", number) for number, line in lines if line.strip())
-        files[name] = [(first, rest.strip(), f"{shown}/{name}:{number}") for first, rest, *_, number in words]
+        words = (((*line.split(maxsplit=1), ""), f"{shown}/{name}:{number}") for number, line in lines if line.strip())
+        files[name] = [(each[0], each[1].strip(), where) for each, where in words]
     if WAV_SCP not in files:
         raise InputError(f"{shown}: no {WAV_SCP}, which names the recordings; put it beside the other files")
     label_file = "utt2label" if "utt2label" in files else "text"
@@ -509,7 +504,7 @@ def _collect(folder: Folder, files: Mapping[Kind, Sequence[str]], config: Annota
     (tier, option), splits = config.labels_in, dict[str, str]()
     for names in (names for kind, names in files.items() if kind in _NAMING):  # may be named train, test and so on
         shared = os.path.commonpath([PurePosixPath(name).parent for name in names]) or "."
-        of_names = {name: split for name in names if (split := known_split(os.path.relpath(name, shared)))}
+        of_names = {name: split for name in names if (split := description.known_split(os.path.relpath(name, shared)))}
         splits |= of_names if len({*of_names.values()}) > 1 else {}
     for kind, name in ((kind, name) for kind, names in files.items() for name in names):
         own = [] if kind in _NAMING else folder.of_file(name)
@@ -589,7 +584,7 @@ _Times = tuple[float | None, float | None]  # begin and end
 def _joined(root: Path, parts: Sequence[tuple[str, Kind, Annotation]], rejected: list[Rejected]) -> Clips:
     """Join the kinds, of which each recording may have one, or several that agree; equal parts count once."""
     where, every = [each.where for *_, each in parts], [{"label": "", **each.fields} for *_, each in parts]
-    columns, faults = describe(DataFrame(every, dtype=object).fillna("").to_dict("list"), where)
+    columns, faults = description.describe(DataFrame(every, dtype=object).fillna("").to_dict("list"), where)
     labels, times = columns.get("label", []), [*zip(columns["begin"], columns["end"], strict=True)]
     rows: dict[str, dict[Kind, dict[_Times, int]]] = {}  # of each part of a recording
     for row, (path, kind, each) in enumerate(parts):

@@ -28,20 +28,9 @@ from pandas import concat
 from wordless.audio.decoding import Recording, RecordingError, count_samples
 from wordless.audio.levels import Levels, loudest, of_text
 from wordless.audio.options import SpectrogramConfig
-from wordless.audio.recordings import splits
+from wordless.audio.recordings import description, splits
 from wordless.audio.recordings.annotations import AnnotationOptions, annotations_below, annotations_in, kind_of
-from wordless.audio.recordings.description import (
-    SPLIT_NAMES,
-    ColumnConfig,
-    LabelType,
-    describe,
-    folder_split,
-    group_of,
-    match_pattern,
-    measured,
-    pattern_fields,
-    split_depth,
-)
+from wordless.audio.recordings.description import group_of
 from wordless.audio.recordings.folders import Folder, expand_home, is_missing, is_recording, listed_path, require_folder
 from wordless.audio.recordings.inspection import InspectionConfig, Inspector, Measurement, frequent_reasons, inspect
 from wordless.audio.recordings.manifest import SPLITS, Clip, Clips, Rejected, SplitBy, clip_name, number_of
@@ -58,7 +47,7 @@ DUPLICATE = "duplicate of another file"  # kinds of reasons
 CONFLICTING = "duplicate of another file, with another label, group, split or part"
 FEW = 20  # recordings; so few are inspected in moments, even long ones
 LONG_SECONDS = 60.0  # of a clip; a corpus of longer clips learns more from segments
-HELD_OUT = (*SPLIT_NAMES["validation"], *SPLIT_NAMES["test"])
+HELD_OUT = (*description.SPLIT_NAMES["validation"], *description.SPLIT_NAMES["test"])
 CORPUS = "the recordings, their labels, and their division into splits"
 
 
@@ -69,7 +58,7 @@ class CorpusConfig(AnnotationOptions):
     root: str | None = option(None, "folder of recordings; null: the built-in corpus")
     pattern: str | None = option(None, 'pattern of file names, such as "{label}_{group}_{index}.wav"')
     labels: Literal["folder", "pattern", "none"] = option("folder", "the source of the labels")
-    label_type: LabelType = option(
+    label_type: description.LabelType = option(
         "class", "names of classes, measured numbers, or what is said; only classes are spread evenly over the splits"
     )
     label_names: Mapping[str, str] | None = option(None, 'such as {"0": zero, "1": one}: other names of some labels')
@@ -80,8 +69,8 @@ class CorpusConfig(AnnotationOptions):
     shards: str | None = option(
         None, "tar shards with recordings inside, such as data-{000..009}.tar; see corpus=shards"
     )
-    columns: ColumnConfig = option(
-        ColumnConfig(),
+    columns: description.ColumnConfig = option(
+        description.ColumnConfig(),
         "columns of a table or data set; for shards, endings of members and keys of .json members; without a header: "
         "numbers",
     )
@@ -123,7 +112,7 @@ class CorpusConfig(AnnotationOptions):
     @property
     def fields(self) -> tuple[str, ...]:
         """Fields of the description that file names give."""
-        return () if self.pattern is None else pattern_fields(self.pattern)
+        return () if self.pattern is None else description.pattern_fields(self.pattern)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -182,11 +171,13 @@ def find_recordings(config: CorpusConfig, *, unpacked: Clips | None = None) -> C
 
     # a name of a folder is no text, and parts have labels of their own
     from_folders = config.labels == "folder" and not has_parts and not unpacked and config.label_type != "text"
-    depth = split_depth({*found.frame.path})
+    depth = description.split_depth({*found.frame.path})
     labels, groups = list[str | None](), list[str | None]()
     for path, label, group in zip(*(found.frame[name] for name in ("path", "label", "group")), strict=True):
         folders = path.split("/")[:-1] if from_folders else []
-        if depth is not None and folders and folder_split(path, depth):  # a folder named after a split is no label
+        if (
+            depth is not None and folders and description.folder_split(path, depth)
+        ):  # a folder named after a split is no label
             del folders[depth]
         labels.append(None if config.labels == "none" else label or (folders[-1] if folders else None))
         groups.append(group or (group_of(path) if has_parts else None))
@@ -206,14 +197,14 @@ def find_recordings(config: CorpusConfig, *, unpacked: Clips | None = None) -> C
 def _completed(found: Clips, config: CorpusConfig, pattern: str) -> Clips:
     """Complete what is known by file names, and set recordings aside whose names do not fit."""
     root, paths = found.root, [*dict.fromkeys(found.frame.path)]
-    by_path = dict(zip(paths, match_pattern(pattern, paths), strict=True))
+    by_path = dict(zip(paths, description.match_pattern(pattern, paths), strict=True))
     matched = {path: fields for path, fields in by_path.items() if fields is not None}
     if not matched:
         fits = f"it fits none of {counted(len(paths), 'file')} below {root}, such as {min(paths)!r}"
         raise InputError(option="pattern", value=pattern, rule=fits, remedy="write it after such a name")
     names = [name for name in config.fields if name != "split" or config.split.by in GIVEN]
     texts = {name: [fields[name] for fields in matched.values()] for name in names}
-    named, faults = describe(texts, [str(root / path) for path in matched])
+    named, faults = description.describe(texts, [str(root / path) for path in matched])
     if faults:
         raise InputError(faults[min(faults)])
     reason = f"name does not fit `pattern` {pattern}"
@@ -230,7 +221,11 @@ def _divided_by(config: CorpusConfig, found: Clips, depth: int | None) -> tuple[
     """Return what divides the recordings, and a sentence about splits that they have or seem to have."""
     by, paths, known = config.split.by, [*dict.fromkeys(found.frame.path)], found.frame.split.tolist()
     by_folder = [] if depth is None else splits.folder_splits(paths)
-    named = {path.split("/")[depth] for path in paths if folder_split(path, depth)} if depth is not None else set()
+    named = (
+        {path.split("/")[depth] for path in paths if description.folder_split(path, depth)}
+        if depth is not None
+        else set()
+    )
     folders = f"the folders {', '.join(sorted(named)):.200}" if len({*by_folder} - {""}) > 1 else ""
     unread = [f"{folders} do not divide the recordings here (`split.by`=folder)"] if folders else []
     sizes = Counter(known if by in GIVEN and any(known) else by_folder)
@@ -344,7 +339,7 @@ def recordings_at(place: Path, annotations: AnnotationOptions | None = None, *, 
             unread.append(Rejected.by(path, error))
     faulty = {each.path for each in unread}
     read = found.where(path not in faulty for path in found.frame.path)
-    placed = measured(replace(read, rejected=(*found.rejected, *unread)), lengths)
+    placed = description.measured(replace(read, rejected=(*found.rejected, *unread)), lengths)
     return placed.with_columns(begin=None, end=None, where=None)
 
 
@@ -494,7 +489,7 @@ def cut(part: Part, sample_rate: int, *, seconds: float | None, overlap: float) 
 
 def clips_of(found: Clips, fit: Mapping[str, Measurement], config: CorpusConfig) -> Clips:
     """Cut candidates into clips, in order of path and time; what is left out is set aside with its reason."""
-    placed = measured(found, {path: (each.num_samples, each.sample_rate) for path, each in fit.items()})
+    placed = description.measured(found, {path: (each.num_samples, each.sample_rate) for path, each in fit.items()})
     levels_of = lru_cache(1)(lambda path: of_text(fit[path].levels))
     rejected, pieces = [*placed.rejected], list[tuple[int, bool, Part, int]]()  # row, whether it is a part, trimmed
     columns = (placed.frame[name].tolist() for name in ("path", "segment", "start", "num_samples", "begin"))

@@ -105,9 +105,8 @@ def seconds_of(text: str, column: str = "") -> float | None:
 
 def in_seconds(texts: Sequence[str], column: str) -> list[str]:
     """Return the times of a column in seconds, as texts; other texts as they are."""
-    return manifest.once_each(
-        lambda text: text if (number := seconds_of(text, column)) is None else repr(number), texts
-    )
+    known = manifest.once_each(partial(seconds_of, column=column), texts)
+    return [text if number is None else repr(number) for text, number in zip(texts, known, strict=True)]
 
 
 _TIMES = (*SPAN_FIELDS, "duration")

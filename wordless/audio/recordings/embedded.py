@@ -51,7 +51,6 @@ SLOTS = (
 )
 EVERY = 5  # one of so many sentences is held out
 
-
 _PLACES = [*product(range(len(SLOTS[0])), repeat=len(SLOTS))]
 TRAINING, HELD_OUT = (
     [

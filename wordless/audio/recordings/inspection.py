@@ -7,7 +7,6 @@ is decided anew each time, so that other thresholds need no second decoding.
 import hashlib
 import json
 import math
-import os
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -106,13 +105,11 @@ def _remember(cache: Path, key: str, found: Measurement) -> None:
     content = json.dumps([key, asdict(found)]).encode()
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)
-        file = os.open(cache, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_NONBLOCK, 0o644)
+        with cache.open("ab", buffering=0) as lines:  # the first line break ends a line of a killed process
+            lines.write(b"\n%b %b\n" % (_hash(content), content))
     except OSError as error:
-        if error.errno in NO_PERMISSION:  # a read-only store: the file is measured again next time
-            return
-        raise
-    with os.fdopen(file, "wb", buffering=0) as lines:
-        lines.write(b"\n%b %b\n" % (_hash(content), content))  # the first line break ends a line of a killed process
+        if error.errno not in NO_PERMISSION:  # as of a read-only store: the file is measured again next time
+            raise
 
 
 def _hash(content: bytes) -> bytes:

@@ -41,10 +41,9 @@ def sound(number: int, *, kind: str = "WAV", seconds: float = 0.2) -> bytes:
 
 
 def takes(count: int, *, first: int = 0) -> list[Take]:
-    numbers = range(first, first + count)
     return [
         Take(path=f"clip_{each:02d}.wav", content=sound(each), label=each % 2, speaker=f"s{each // 2 % 3}")
-        for each in numbers
+        for each in range(first, first + count)
     ]
 
 

@@ -106,9 +106,8 @@ def test_a_full_disk_is_told_and_leaves_nothing(taken: int, small_disk: Path) ->
 
 
 def test_other_voices_and_words_are_in_no_default_corpus() -> None:
-    other = utterances(
-        EmbeddedConfig(other=True, voices=len(embedded.OTHER_VOICES), words=len(embedded.OTHER_WORDS), takes=1)
-    )
+    sizes = {"voices": len(embedded.OTHER_VOICES), "words": len(embedded.OTHER_WORDS)}
+    other = utterances(EmbeddedConfig(other=True, takes=1, **sizes))
     default = utterances(EmbeddedConfig())
     assert not {each.voice for each in other} & {each.voice for each in default}
     assert not {each.text for each in other} & {each.text for each in default}
@@ -190,9 +189,8 @@ def test_phones_have_times_within_the_sound(tmp_path: Path) -> None:
 def test_held_out_sentences_are_never_trained_on_but_their_pairs_of_words_are() -> None:
     assert len(embedded.TRAINING) + len(HELD_OUT) == 5**5 == 5 * len(HELD_OUT)
     assert not {*embedded.TRAINING} & {*HELD_OUT}
-    seen, asked = (
-        {pair for each in texts for pair in pairwise(each.split())} for texts in (embedded.TRAINING, HELD_OUT)
-    )
+    kinds = embedded.TRAINING, HELD_OUT
+    seen, asked = ({pair for each in texts for pair in pairwise(each.split())} for texts in kinds)
     assert asked <= seen
     spoken = utterances(EmbeddedConfig(voices=2, sentences=50))
     drawn = [[each.text for each in spoken if each.voice == voice] for voice in VOICES[:2]]

@@ -106,9 +106,8 @@ def test_hash_draws_a_share_of_every_label_by_the_seed_also_of_odd_names() -> No
     shares = Counter((each.label, each.split) for each in divided)
     assert all(shares[label, split] == (32 if split == "train" else 4) for label in "abc" for split in SPLITS)
     clips = [clip(f"{n}.wav") for n in range(50)]
-    drawn = [
-        {each.path for each in split_clips(clips, SplitConfig(seed=seed))[0] if each.split == "test"} for seed in (0, 1)
-    ]
+    both = (split_clips(clips, SplitConfig(seed=seed))[0] for seed in (0, 1))
+    drawn = [{each.path for each in divided if each.split == "test"} for divided in both]
     assert drawn[0] != drawn[1]
     clips = [clip(f"{number}\udcff.wav") for number in range(20)]
     assert {each.split for each in split_clips(clips, SplitConfig())[0]} == {"train", "validation", "test"}
@@ -147,10 +146,8 @@ def test_a_recording_of_several_groups_stays_in_one_split(by: Literal["hash", "g
 
 
 def test_a_recording_of_a_group_to_test_trains_nothing() -> None:
-    clips = [
-        *(*parts("a.wav", "ann", "bob"), *parts("b.wav", "bob")),
-        *(*parts("c.wav", "cyd", "ann"), *parts("d.wav", "cyd")),
-    ]
+    groups = {"a.wav": ("ann", "bob"), "b.wav": ("bob",), "c.wav": ("cyd", "ann"), "d.wav": ("cyd",)}
+    clips = [each for path, of_path in groups.items() for each in parts(path, *of_path)]
     divided, rejected = split_clips(clips, SplitConfig(by="group", test=("ann",), validation=("cyd",)))
     assert {(each.path, each.group): each.split for each in divided} == {
         ("a.wav", "ann"): "test",
@@ -248,7 +245,6 @@ def test_any_names_and_fractions_divide_clips_or_are_refused(by: str, names: lis
 
 SPLIT = SplitConfig(by="lists", validation=("validation_list.txt",), test=("testing_list.txt",))
 Write = Callable[..., CorpusConfig]
-
 
 WORDS, SPEAKERS = ("bed", "cat"), ("0a", "0b", "0c")
 
@@ -366,9 +362,8 @@ def test_folds_divide_no_recording_and_share_no_sound() -> None:
     with pytest.raises(InputError, match=r"one\.wav.*'a'.*'b'"):
         folds(Clips.from_rows(whole.root, (*shared, *whole.clips[2:])), "group")
     whole = corpus([*"abc"], ["1", "2", "3"])
-    shared = tuple(
-        replace(clip, path="one.wav", segment=n, start=n, num_samples=2) for n, clip in enumerate(whole.clips)
-    )
+    numbered = enumerate(whole.clips)
+    shared = tuple(replace(clip, path="one.wav", segment=n, start=n, num_samples=2) for n, clip in numbered)
     with pytest.raises(InputError, match=r"one\.wav.*fold"):
         folds(Clips.from_rows(whole.root, shared), "fold")
     apart = tuple(replace(clip, num_samples=1) for clip in shared)

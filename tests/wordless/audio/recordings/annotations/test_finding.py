@@ -12,18 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.wordless.audio.recordings.annotations.annotated_files import (
-    KINDS,
-    PARTS,
-    RATE,
-    RECORDING,
-    Part,
-    cut,
-    raven,
-    supervision,
-    textgrid_text,
-    write_recording,
-)
+from tests.wordless.audio.recordings.annotations import annotated_files
+from tests.wordless.audio.recordings.annotations.annotated_files import KINDS, PARTS, textgrid_text, write_recording
 from wordless.audio.recordings import annotations
 from wordless.audio.recordings.annotations import AnnotationOptions, textgrid
 from wordless.audio.recordings.corpus import CorpusConfig, build_manifest, find_recordings, recordings_at
@@ -35,7 +25,6 @@ from wordless.base.errors import InputError
 
 ALL_TRAIN = SplitConfig(validation_fraction=0, test_fraction=0)
 EXPECTED = [(f"field.wav#t={start:g},{end:g}", label) for start, end, label in PARTS]
-
 
 SPAN_NAMES = [name for name, _ in EXPECTED]
 
@@ -115,7 +104,6 @@ OTHERS = {  # what people call annotations: a name, and the text of a file
     ),
 }
 
-
 EVERY = KINDS | {name: {file: text} for name, (file, text) in OTHERS.items()}
 NO_TABLES = ("BirdNET", "RTTM", "CTM")  # a table names its recordings; a text of no recording's name is any text
 
@@ -126,7 +114,7 @@ def test_files_of_each_kind_give_labelled_parts_for_a_corpus_and_for_encoding(fo
     clips, rejected = corpus(folder)
     assert named(clips) == EXPECTED
     assert {clip.group for clip in clips} == {"field"}
-    assert [clip.part.span(RATE) for clip in clips] == [(start, end) for start, end, _ in PARTS]
+    assert [clip.part.span(annotated_files.RATE) for clip in clips] == [(start, end) for start, end, _ in PARTS]
     assert not rejected
     place = recordings_at(folder, AnnotationOptions())
     assert [(each.name, each.label, each.group) for each in place.clips] == [(*each, "field") for each in EXPECTED]
@@ -193,8 +181,8 @@ def medium(name: str, origin: str) -> str:
 
 
 def lhotse_files(*transforms: str, start: float = 0.0) -> dict[str, str]:
-    recording = {**RECORDING, "transforms": [{"name": each} for each in transforms]}
-    said = [{**supervision(n, start, start + 1, f"word{n}"), "channel": n} for n in range(2)]
+    recording = {**annotated_files.RECORDING, "transforms": [{"name": each} for each in transforms]}
+    said = [{**annotated_files.supervision(n, start, start + 1, f"word{n}"), "channel": n} for n in range(2)]
     lines = {"a_recordings.jsonl": [recording], "a_supervisions.jsonl": said}
     return {name: "\n".join(map(json.dumps, several)) for name, several in lines.items()}
 
@@ -300,7 +288,8 @@ CASES = {
        for number, (kind, content, told) in enumerate(BROKEN)},
     "lhotse: two channels of equal times": case(lhotse_files("Resample"), {"0,1": "word0"}, "channel"),
     "lhotse: lines that it does not write": case(
-        {"field_cuts.jsonl": "\n".join([json.dumps(cut(0)), json.dumps(cut(1)), *NO_CUTS])}, dict(EXPECTED),
+        {"field_cuts.jsonl": "\n".join([*(json.dumps(annotated_files.cut(number)) for number in (0, 1)), *NO_CUTS])},
+        dict(EXPECTED),
         *(f"field_cuts.jsonl:{number}" for number in range(3, 3 + len(NO_CUTS)))),
     "lhotse: a changed recording": case(OTHER | lhotse_files("Speed"), X, "annotations beside", "Speed", "Speed"),
     "a table with keys of lhotse and paths": case({"t.jsonl": KEYS}, {"1,2": "x"}, table="t.jsonl"),
@@ -362,7 +351,7 @@ def test_a_label_comes_from_the_annotation_and_not_from_the_folder(tmp_path: Pat
 def test_recordings_without_annotations_are_listed(folder: Path) -> None:
     write_recording(folder / "marsh.wav", seed=1)
     (folder / "pond.wma").write_bytes(b"no sound that is read")
-    raven(folder, "field", PARTS)
+    annotated_files.raven(folder, "field", PARTS)
     clips, rejected = corpus(folder)
     assert {clip.path for clip in clips} == {"field.wav"}
     assert [each.path for each in rejected] == ["marsh.wav", "pond.wma"]
@@ -441,9 +430,7 @@ def test_contradictions_are_refused(
     assert [each for each in told if each not in str(error.value)] == []
 
 
-NUMBERS = st.one_of(
-    st.floats(0, 1e6).map(repr), st.integers(0, 10**12).map(str), st.sampled_from(["nan", "1,5", "1e9"])
-)
+NUMBERS = st.floats(0, 1e6).map(repr) | st.integers(0, 10**12).map(str) | st.sampled_from(["nan", "1,5", "1e9"])
 CELLS = st.one_of(NUMBERS, st.text(st.characters(exclude_characters="\r\n\t"), max_size=6))
 LINES = st.lists(st.lists(CELLS, max_size=12), max_size=8)
 HEADERS = {"raven": "Selection\tBegin Time (s)\tEnd Time (s)\tBegin File\tFile Offset (s)\tSpecies\tCall\n"}
@@ -468,16 +455,17 @@ def labelled(part: annotations.Annotation) -> tuple[str, str]:
     return part.tier, part.fields["label"]
 
 
-TEXTS = st.text(st.characters(codec="utf-8", exclude_characters="\r"), min_size=1, max_size=12).filter(
-    annotations.one_line
-)
+LETTERS = st.characters(codec="utf-8", exclude_characters="\r")
+TEXTS = st.text(LETTERS, min_size=1, max_size=12).filter(annotations.one_line)
 MARKS = st.lists(st.integers(1, 19_999), unique=True, max_size=12).map(sorted)
 
 
 @given(marks=MARKS, texts=st.lists(TEXTS, min_size=7, max_size=7), name=TEXTS, short=st.booleans())
 def test_the_tiers_that_praat_writes_are_read(marks: list[int], texts: list[str], name: str, short: bool) -> None:
     times = [mark / 1000 for mark in marks]
-    parts: list[Part] = [(a, b, text) for a, b, text in zip(times[::2], times[1::2], texts, strict=False)]
+    parts: list[annotated_files.Part] = [
+        (a, b, text) for a, b, text in zip(times[::2], times[1::2], texts, strict=False)
+    ]
     found = textgrid(textgrid_text({name: parts, "other": []}, short=short), "a.TextGrid")
     assert [(float(each.fields["start"]), float(each.fields["end"]), *labelled(each)) for each in found] == [
         (start, end, annotations.one_line(name), annotations.one_line(text)) for start, end, text in parts
