@@ -20,36 +20,16 @@ from wordless.base.array_types import DoubleArray
 
 RATE = 8_000  # Hz
 FORMATS = {  # extension -> format and subtype of libsndfile
-    "wav": ("WAV", "PCM_16"),
-    "float.wav": ("WAV", "FLOAT"),
-    "ima.wav": ("WAV", "IMA_ADPCM"),
-    "ms.wav": ("WAV", "MS_ADPCM"),
-    "gsm.wav": ("WAV", "GSM610"),
-    "ex.wav": ("WAVEX", "PCM_24"),
-    "rf64": ("RF64", "PCM_16"),
-    "flac": ("FLAC", "PCM_16"),
-    "ogg": ("OGG", "VORBIS"),
-    "opus": ("OGG", "OPUS"),
-    "mp3": ("MP3", "MPEG_LAYER_III"),
-    "aiff": ("AIFF", "PCM_16"),
-    "aifc": ("AIFF", "IMA_ADPCM"),
-    "au": ("AU", "PCM_16"),
-    "g721.au": ("AU", "G721_32"),
-    "caf": ("CAF", "PCM_16"),
-    "alac.caf": ("CAF", "ALAC_16"),
-    "w64": ("W64", "PCM_16"),
-    "voc": ("VOC", "PCM_16"),
-    "sph": ("NIST", "PCM_16"),
-    "svx.wav": ("SVX", "PCM_16"),
-    "htk.wav": ("HTK", "PCM_16"),
-    "sds.wav": ("SDS", "PCM_16"),
-    "avr.wav": ("AVR", "PCM_16"),
-    "paf.wav": ("PAF", "PCM_24"),
-    "ircam.wav": ("IRCAM", "PCM_16"),
-    "mat5.wav": ("MAT5", "DOUBLE"),
-    "mpc.wav": ("MPC2K", "PCM_16"),
-    "xi.wav": ("XI", "DPCM_16"),
-}
+    "wav": ("WAV", "PCM_16"), "float.wav": ("WAV", "FLOAT"), "ima.wav": ("WAV", "IMA_ADPCM"),
+    "ms.wav": ("WAV", "MS_ADPCM"), "gsm.wav": ("WAV", "GSM610"), "ex.wav": ("WAVEX", "PCM_24"),
+    "rf64": ("RF64", "PCM_16"), "flac": ("FLAC", "PCM_16"), "ogg": ("OGG", "VORBIS"), "opus": ("OGG", "OPUS"),
+    "mp3": ("MP3", "MPEG_LAYER_III"), "aiff": ("AIFF", "PCM_16"), "aifc": ("AIFF", "IMA_ADPCM"),
+    "au": ("AU", "PCM_16"), "g721.au": ("AU", "G721_32"), "caf": ("CAF", "PCM_16"), "alac.caf": ("CAF", "ALAC_16"),
+    "w64": ("W64", "PCM_16"), "voc": ("VOC", "PCM_16"), "sph": ("NIST", "PCM_16"), "svx.wav": ("SVX", "PCM_16"),
+    "htk.wav": ("HTK", "PCM_16"), "sds.wav": ("SDS", "PCM_16"), "avr.wav": ("AVR", "PCM_16"),
+    "paf.wav": ("PAF", "PCM_24"), "ircam.wav": ("IRCAM", "PCM_16"), "mat5.wav": ("MAT5", "DOUBLE"),
+    "mpc.wav": ("MPC2K", "PCM_16"), "xi.wav": ("XI", "DPCM_16"),
+}  # fmt: skip
 
 
 def write_hostile_files(folder: Path, *, seed: int = 0, every: int = 1) -> list[str]:
@@ -129,15 +109,12 @@ def _first_bytes(rng: random.Random) -> Iterator[tuple[str, bytes]]:
 
 def _lying_wav(rng: random.Random) -> Iterator[tuple[str, bytes]]:
     lies: dict[str, tuple[int, ...]] = {
-        "rate": (0, 1, 999, 1_000_001, 2_000_000_000, 2**32 - 1),
-        "channels": (0, 2, 255, 1_024, 1_025, 65_535),
-        "bits": (0, 1, 4, 8, 12, 24, 32, 63, 64, 65_535),
-        "block_align": (0, 1, 3, 1_024, 65_535),
-        "byte_rate": (0, 2**32 - 1),
-        "data_size": (0, 1, 2**31 - 1, 2**32 - 2, 2**32 - 1),
+        "rate": (0, 1, 999, 1_000_001, 2_000_000_000, 2**32 - 1), "channels": (0, 2, 255, 1_024, 1_025, 65_535),
+        "bits": (0, 1, 4, 8, 12, 24, 32, 63, 64, 65_535), "block_align": (0, 1, 3, 1_024, 65_535),
+        "byte_rate": (0, 2**32 - 1), "data_size": (0, 1, 2**31 - 1, 2**32 - 2, 2**32 - 1),
         "riff_size": (0, 4, 2**32 - 1),
         "tag": (0, 2, 3, 6, 7, 0x11, 0x31, 0x40, 0x45, 0x55, 0x161, 0xFFFE, 0xFFFF),
-    }
+    }  # fmt: skip
     single = [{name: value} for name, values in lies.items() for value in values]
     pairs = [{**one, **other} for one, other in itertools.combinations(single, 2) if not one.keys() & other.keys()]
     for number, lie in enumerate([*single, *rng.sample(pairs, 200)]):
@@ -156,12 +133,9 @@ def _lying_others(rng: random.Random) -> Iterator[tuple[str, bytes]]:
     """AIFF, AU, CAF, W64, RF64, FLAC, Ogg and NIST files whose headers declare what cannot be."""
     data = noise(1_600, seed=7)
     extended = {  # 80-bit floats, as AIFF writes rates
-        "zero": bytes(10),
-        "huge": b"\x40\x3e" + b"\xff" * 8,
-        "2e9": b"\x40\x1d\xee\x6b\x28\x00" + bytes(4),
-        "nan": b"\x7f\xff" + b"\xff" * 8,
-        "negative": b"\xc0\x0b\xfa\x00" + bytes(6),
-    }
+        "zero": bytes(10), "huge": b"\x40\x3e" + b"\xff" * 8, "2e9": b"\x40\x1d\xee\x6b\x28\x00" + bytes(4),
+        "nan": b"\x7f\xff" + b"\xff" * 8, "negative": b"\xc0\x0b\xfa\x00" + bytes(6),
+    }  # fmt: skip
     for (name, rate), channels, bits in itertools.product(extended.items(), (0, 1, 65_535), (0, 16, 63)):
         common = struct.pack(">HIH", channels, 2**32 - 1, bits) + rate
         body = b"AIFF" + _big(b"COMM", common) + _big(b"SSND", bytes(8) + data)
@@ -241,25 +215,15 @@ def _other_content(rng: random.Random) -> Iterator[tuple[str, bytes]]:
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as file:
         file.writestr("bomb", bytes(10**7))
     contents = {
-        "empty": b"",
-        "one_byte": b"R",
-        "text": b"no sound\n" * 300,
-        "html": b"<!doctype html><script>alert(1)</script>" * 20,
-        "zip": archive.getvalue(),
-        "pdf": b"%PDF-1.7\n" + rng.randbytes(500),
-        "elf": b"\x7fELF\x02\x01\x01" + rng.randbytes(2_000),
+        "empty": b"", "one_byte": b"R", "text": b"no sound\n" * 300,
+        "html": b"<!doctype html><script>alert(1)</script>" * 20, "zip": archive.getvalue(),
+        "pdf": b"%PDF-1.7\n" + rng.randbytes(500), "elf": b"\x7fELF\x02\x01\x01" + rng.randbytes(2_000),
         "script": b"#!/bin/sh\nrm -rf /tmp/nothing\n",
-        "json": b'{"a": ' * 1_000,
-        "pickle": b"\x80\x04\x8c\x05posix\x8c\x06system\x93.",
-        "utf16": "no sound".encode("utf-16"),
-        "zeros": bytes(5_000),
-        "ones": b"\xff" * 5_000,
-        "random": rng.randbytes(5_000),
-        "id3": b"ID3\x04\x00\x00\x7f\x7f\x7f\x7f" + rng.randbytes(100),
-        "sync": b"\xff\xfb\x90\x64" * 1_000,
-        "ogg_pages": b"OggS" * 500,
-        "riff": b"RIFF" * 100,
-    }
+        "json": b'{"a": ' * 1_000, "pickle": b"\x80\x04\x8c\x05posix\x8c\x06system\x93.",
+        "utf16": "no sound".encode("utf-16"), "zeros": bytes(5_000), "ones": b"\xff" * 5_000,
+        "random": rng.randbytes(5_000), "id3": b"ID3\x04\x00\x00\x7f\x7f\x7f\x7f" + rng.randbytes(100),
+        "sync": b"\xff\xfb\x90\x64" * 1_000, "ogg_pages": b"OggS" * 500, "riff": b"RIFF" * 100,
+    }  # fmt: skip
     for name, content in contents.items():
         for extension in ("wav", "flac", "ogg", "mp3", "aiff", "au", "caf", "w64", "snd", "voc"):
             yield f"{name}.{extension}", content

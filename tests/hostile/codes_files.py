@@ -46,15 +46,12 @@ def codes_table(codes_format: CodesFormat) -> pa.Table:
     values = [[number % codes_format.codebook_size for number in range(length * streams)] for length in LENGTHS]
     return pa.table(
         {
-            "path": list(NAMES),
-            "split": ["train", "test"],
-            "label": ["x", None],
-            "group": pa.nulls(2, pa.string()),
+            "path": list(NAMES), "split": ["train", "test"], "label": ["x", None], "group": pa.nulls(2, pa.string()),
             "offset_frames": pa.array([0, 0], pa.int32()),
             "num_samples": pa.array([length * step for length in LENGTHS], pa.int64()),
             "values": pa.array(values, pa.list_(pa.int32())),
         }
-    )
+    )  # fmt: skip
 
 
 def parquet_bytes(table: pa.Table, about: bytes, *, compression: str = "snappy") -> bytes:
@@ -160,28 +157,18 @@ def hostile_tables(*, seed: int) -> list[tuple[str, bytes]]:
     for column, value in itertools.product(("path", "label", "index", "offset", "duration"), objects):
         tables.append(("object.jsonl", json.dumps({"path": "up/honest_1.flac", column: value})))
     tables += [
-        ("nested.jsonl", '{"path": ' + "[" * 100_000),
-        ("nested.jsonl", '{"path":' * 100_000),
-        ("digits.jsonl", '{"path": "a", "index": ' + "9" * 5_000 + "}"),
-        ("empty.tsv", b""),
-        ("break.tsv", b"\n\n\n"),
-        ("zeros.csv", bytes(1_000)),
-        ("utf16.tsv", "path\tlabel\na\tb\n".encode("utf-16")),
-        ("latin.tsv", "path\nä.wav\n".encode("latin-1")),
-        ("random.tsv", rng.randbytes(2_000)),
-        ("random.csv", rng.randbytes(2_000)),
-        ("random.jsonl", rng.randbytes(2_000)),
-        ("quotes.csv", 'path,label\n"up/honest_1.flac,up\n' * 10),
-        ("field.csv", "path\n" + "x" * 200_000),
+        ("nested.jsonl", '{"path": ' + "[" * 100_000), ("nested.jsonl", '{"path":' * 100_000),
+        ("digits.jsonl", '{"path": "a", "index": ' + "9" * 5_000 + "}"), ("empty.tsv", b""), ("break.tsv", b"\n\n\n"),
+        ("zeros.csv", bytes(1_000)), ("utf16.tsv", "path\tlabel\na\tb\n".encode("utf-16")),
+        ("latin.tsv", "path\nä.wav\n".encode("latin-1")), ("random.tsv", rng.randbytes(2_000)),
+        ("random.csv", rng.randbytes(2_000)), ("random.jsonl", rng.randbytes(2_000)),
+        ("quotes.csv", 'path,label\n"up/honest_1.flac,up\n' * 10), ("field.csv", "path\n" + "x" * 200_000),
         ("columns.tsv", "\t".join(["path", *(f"c{number}" for number in range(10_000))]) + "\na\n"),
-        ("returns.tsv", "path\tlabel\rup/honest_1.flac\tup\r"),
-        ("fairseq.tsv", "/\nup/honest_1.flac\t" + "9" * 5_000),
-        ("fairseq.tsv", "~nobody-of-this-name\na.wav\t1"),
-        ("fairseq.tsv", "\x00\na.wav\t1"),
-        ("fairseq.tsv", "x" * 5_000 + "\na.wav\t1"),
-        ("twice.tsv", "path\nup/honest_1.flac\nup/honest_1.flac\n"),
+        ("returns.tsv", "path\tlabel\rup/honest_1.flac\tup\r"), ("fairseq.tsv", "/\nup/honest_1.flac\t" + "9" * 5_000),
+        ("fairseq.tsv", "~nobody-of-this-name\na.wav\t1"), ("fairseq.tsv", "\x00\na.wav\t1"),
+        ("fairseq.tsv", "x" * 5_000 + "\na.wav\t1"), ("twice.tsv", "path\nup/honest_1.flac\nup/honest_1.flac\n"),
         ("whole.tsv", "path\nup/honest_1.flac\ndown/honest_0.wav\n"),
-    ]
+    ]  # fmt: skip
     return [
         (name, content if isinstance(content, bytes) else content.encode("utf-8", "surrogatepass"))
         for name, content in tables

@@ -84,17 +84,11 @@ def write_special_files(folder: Path) -> dict[str, str]:
     for name in devices:
         (folder / f"{name}.wav").symlink_to(f"/dev/{name}")
     return {
-        "pipe.wav": "named pipe",
-        "link_to_pipe.flac": "named pipe",
-        "socket.wav": "socket",
-        "folder.wav": "folder",
-        "loop_1.wav": "symbolic links",
-        "loop_2.wav": "symbolic links",
-        "itself.wav": "symbolic links",
-        "broken.wav": "No such file",
-        "through_a_file.wav": "Not a directory",
+        "pipe.wav": "named pipe", "link_to_pipe.flac": "named pipe", "socket.wav": "socket", "folder.wav": "folder",
+        "loop_1.wav": "symbolic links", "loop_2.wav": "symbolic links", "itself.wav": "symbolic links",
+        "broken.wav": "No such file", "through_a_file.wav": "Not a directory",
         **{f"{name}.wav": "device" for name in devices},
-    }
+    }  # fmt: skip
 
 
 def _write_socket(folder: Path, name: str) -> None:

@@ -166,14 +166,12 @@ def open_pool(
 
 
 @contextmanager
-def open_processes(
-    processes: int, begin: Callable[[], object], *, threads: int
-) -> Iterator[Callable[..., "Future[Any]"]]:
+def open_processes(count: int, begin: Callable[[], object], *, threads: int) -> Iterator[Callable[..., "Future[Any]"]]:
     """Start processes for long work, which call ``begin`` first and compute with ``threads`` each.
 
     An error in the block ends them at once, and so does an interrupt.
     """
-    with _spawn(processes, partial(_begin_process, begin, threads), killed_at=BaseException) as submit:
+    with _spawn(count, partial(_begin_process, begin, threads), killed_at=BaseException) as submit:
         try:
             yield submit
         except BrokenProcessPool as error:

@@ -82,12 +82,10 @@ TAILS = [id3v1(), ape() + id3v1(), bytes(5_000), id3v2(), b"LYRICSBEGINwords0000
 CHUNKS = [
     LIST,
     LIST[:-3],  # cut off
-    b"id3 " + struct.pack("<I", len(id3v2())) + id3v2(),
-    b"bext" + struct.pack("<I", 602) + b"who".ljust(602, b"\0"),
-    b"JUNK" + struct.pack("<I", 3) + b"odd\0" + LIST,
-    b"abcd" + struct.pack("<I", 9_000) + b"\xff\xfe\xfd" * 3_000,
+    b"id3 " + struct.pack("<I", len(id3v2())) + id3v2(), b"bext" + struct.pack("<I", 602) + b"who".ljust(602, b"\0"),
+    b"JUNK" + struct.pack("<I", 3) + b"odd\0" + LIST, b"abcd" + struct.pack("<I", 9_000) + b"\xff\xfe\xfd" * 3_000,
     bytes(3_000) + LIST,
-]
+]  # fmt: skip
 
 
 class Case(NamedTuple):

@@ -23,21 +23,14 @@ TONE = 440  # Hz
 FORMATS = {".aac": "adts", ".mpg": "mpeg"}  # that FFmpeg does not choose by the name
 # file, encoder, most samples that the encoder adds, most samples by which the sound is shifted, largest error
 KINDS = (
-    ("a.m4a", "aac", 2_048, 0, 0.02),
-    ("a.mp4", "aac", 2_048, 0, 0.02),
-    ("a.3gp", "aac", 2_048, 0, 0.02),
-    ("a.mov", "pcm_s16le", 0, 0, 1e-4),
-    ("lossless.m4a", "alac", 0, 0, 1e-4),
-    ("a.webm", "libopus", 0, 0, 0.05),
-    ("a.mka", "flac", 0, 0, 1e-4),
-    ("a.mkv", "aac", 2_048, 0, 0.02),
-    ("a.wv", "wavpack", 0, 0, 0.005),
-    ("a.tta", "tta", 0, 0, 0.005),
-    ("a.oga", "flac", 0, 0, 1e-4),
+    ("a.m4a", "aac", 2_048, 0, 0.02), ("a.mp4", "aac", 2_048, 0, 0.02), ("a.3gp", "aac", 2_048, 0, 0.02),
+    ("a.mov", "pcm_s16le", 0, 0, 1e-4), ("lossless.m4a", "alac", 0, 0, 1e-4), ("a.webm", "libopus", 0, 0, 0.05),
+    ("a.mka", "flac", 0, 0, 1e-4), ("a.mkv", "aac", 2_048, 0, 0.02), ("a.wv", "wavpack", 0, 0, 0.005),
+    ("a.tta", "tta", 0, 0, 0.005), ("a.oga", "flac", 0, 0, 1e-4),
     ("a.aac", "aac", 3_072, 2_048, 0.02),  # this kind does not say what the encoder added
     ("a.ac3", "ac3", 1_536, 1_536, 0.02),
     ("a.mp2", "mp2", 2_304, 1_152, 0.02),  # which libsndfile reads
-)
+)  # fmt: skip
 FRAMES = (("a.aac", "aac"), ("a.ac3", "ac3"), ("a.eac3", "eac3"), ("a.mp2", "mp2"), ("a.mpg", "mp2"), ("a.oga", "flac"))
 HEADERS = (  # kinds whose files begin with a header: joined ones are set aside
     *(("a.m4a", "aac"), ("a.3gp", "aac"), ("a.mov", "pcm_s16le"), ("a.webm", "libopus"), ("a.mka", "flac")),
@@ -139,16 +132,11 @@ def test_the_first_audio_stream_is_taken_behind_a_video_and_no_sound_is_told(tmp
     ("name", "codec", "rate"),
     [
         *((name, codec, RATE) for name, codec, *_ in KINDS if name.endswith((".wv", ".tta", ".mka", ".webm", ".m4a"))),
-        ("a.avi", "pcm_s16le", RATE),
-        ("a.avi", "aac", RATE),
-        ("a.avi", "adpcm_ms", 44_100),
-        ("a.flv", "aac", RATE),
-        ("a.flv", "libmp3lame", 44_100),
-        ("a.asf", "libmp3lame", 44_100),
-        ("a.wma", "aac", RATE),
+        ("a.avi", "pcm_s16le", RATE), ("a.avi", "aac", RATE), ("a.avi", "adpcm_ms", 44_100), ("a.flv", "aac", RATE),
+        ("a.flv", "libmp3lame", 44_100), ("a.asf", "libmp3lame", 44_100), ("a.wma", "aac", RATE),
         ("a.w64", "pcm_s16le", RATE),
     ],
-)
+)  # fmt: skip
 def test_a_cut_file_of_a_kind_that_declares_its_length_is_damaged(
     tmp_path: Path, name: str, codec: str, rate: int
 ) -> None:

@@ -105,14 +105,9 @@ def test_a_range_raises_what_lies_too_far_below_the_loud() -> None:
 
 
 OTHERS: dict[str, Any] = {
-    "n_mels": 40,
-    "f_min": 0.0,
-    "f_max": None,
-    "floor": 1e-4,
-    "dynamic_range": None,
-    "remove_mean": "none",
+    "n_mels": 40, "f_min": 0.0, "f_max": None, "floor": 1e-4, "dynamic_range": None, "remove_mean": "none",
     "channel": "mean",
-}
+}  # fmt: skip
 
 
 def spectrogram(**values: object) -> SpectrogramConfig:
@@ -138,15 +133,12 @@ def test_a_window_is_as_long_at_every_rate(values: dict[str, object], window: in
 @pytest.mark.parametrize(
     ("values", "option"),
     [
-        ({"window_ms": 32.0, "window_length": 512}, "window_ms"),
-        ({"hop_ms": 5.0, "hop_length": 160}, "hop_ms"),
-        ({"hop_ms": None}, "hop_ms"),
-        ({"hop_ms": 30.0}, "hop_length"),
-        ({"f_max": 9_000.0}, "f_max"),
+        ({"window_ms": 32.0, "window_length": 512}, "window_ms"), ({"hop_ms": 5.0, "hop_length": 160}, "hop_ms"),
+        ({"hop_ms": None}, "hop_ms"), ({"hop_ms": 30.0}, "hop_length"), ({"f_max": 9_000.0}, "f_max"),
         ({"floor": 1e-46}, "floor"),  # silence would have no logarithm
         ({"sample_rate": 1_000_000, "n_mels": 1025}, "n_mels"),
     ],
-)
+)  # fmt: skip
 def test_lengths_that_will_not_do_are_refused(values: dict[str, object], option: str) -> None:
     with pytest.raises(InputError) as refused:
         spectrogram(**values)

@@ -28,13 +28,10 @@ from wordless.base.errors import InputError
 from wordless.base.saved_models import KINDS, ModelKind, whole
 
 LOADERS: dict[str, Callable[[Path], Any]] = {
-    "tokenizer": Tokenizer.from_pretrained,
-    "lm": LanguageModel.from_pretrained,
-    "vocoder": Vocoder.from_pretrained,
-    "next_sample_transformer": SampleLanguageModel.from_pretrained,
-    "finetuned": FineTunedModel.from_pretrained,
+    "tokenizer": Tokenizer.from_pretrained, "lm": LanguageModel.from_pretrained, "vocoder": Vocoder.from_pretrained,
+    "next_sample_transformer": SampleLanguageModel.from_pretrained, "finetuned": FineTunedModel.from_pretrained,
     "probe": FittedProbe.from_pretrained,
-}
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -81,15 +78,13 @@ def answers(models: Mapping[str, Any]) -> dict[str, np.ndarray[Any, Any]]:
     return {
         "codes": codes.values,
         "resampled": tokenizer.encode(sweep(0.3, 8000).astype(np.float64), 8000).values,
-        "scores": lm.log_probabilities(codes),
-        "states": lm.hidden_states(codes).numpy(),
-        "continuation": lm.generate(codes, seconds=0.1).values,
-        "sound": vocoder.decode(codes, tokenizer).samples,
+        "scores": lm.log_probabilities(codes), "states": lm.hidden_states(codes).numpy(),
+        "continuation": lm.generate(codes, seconds=0.1).values, "sound": vocoder.decode(codes, tokenizer).samples,
         "griffin_lim": torch.cat([*griffin_lim(codes, tokenizer)]).numpy(),
         "predicted": np.array([str(tuned.predict([sound]))]),
         "samples": samples.generate([None], seconds=0.05, sampling=Sampling())[0].samples,
         "probed": models["probe"].scores(np.ones((2, 4), np.float32)),
-    }
+    }  # fmt: skip
 
 
 def test_models_do_not_depend_on_the_default_type_of_pytorch(run: Path) -> None:

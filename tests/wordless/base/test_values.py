@@ -162,12 +162,10 @@ class Other(Limited):
 
 
 WRONG = [
-    *(("size", value) for value in (0, 9)),
-    *(("share", value) for value in (0.0, 1.0, float("nan"))),
-    *(("limit", value) for value in (-1.0, float("inf"))),
-    *(("sizes", value) for value in ((), (1, 1), (1, 0))),
+    *(("size", value) for value in (0, 9)), *(("share", value) for value in (0.0, 1.0, float("nan"))),
+    *(("limit", value) for value in (-1.0, float("inf"))), *(("sizes", value) for value in ((), (1, 1), (1, 0))),
     *(("kind", "sum"), ("kinds", ("mean", "sum")), ("name", "c"), ("free", float("inf"))),
-]
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "value"), WRONG)

@@ -62,7 +62,7 @@ class Voice:
         self._flags = _UTF8 | (_PHONEMES if phones else 0)
         self._blocks: list[npt.NDArray[np.int16]] = []
         self._starts: list[tuple[str, int]] = []  # phoneme, first sample
-        self._callback = _Callback(self._receive)  # a reference: the library keeps only its address
+        self._callback = _Callback(self._take)  # a reference: the library keeps only its address
         self._library.espeak_SetSynthCallback(self._callback)
 
     def say(self, text: str, *, voice: str, speed: int, pitch: int, volume: int) -> npt.NDArray[np.int16]:
@@ -98,9 +98,7 @@ class Voice:
         place = ctypes.c_char_p(text.encode())
         return str(function(ctypes.byref(place), _UTF8, _SEPARATED).decode())
 
-    def _receive(
-        self, samples: "ctypes._Pointer[ctypes.c_short]", count: int, events: "ctypes._Pointer[_Event]"
-    ) -> int:
+    def _take(self, samples: "ctypes._Pointer[ctypes.c_short]", count: int, events: "ctypes._Pointer[_Event]") -> int:
         if samples and count:
             self._blocks.append(np.ctypeslib.as_array(samples, (count,)).copy())
         place = 0

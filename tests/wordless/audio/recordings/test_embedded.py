@@ -122,18 +122,12 @@ def test_other_voices_and_words_are_in_no_default_corpus() -> None:
     ("given", "sentences", "voices"),
     [
         ({}, 40, 40),  # the last 12 voices speak the tests
-        ({"voices": 3}, 40, 3),
-        ({"words": 5}, 0, len(VOICES)),
-        ({"takes": 1, "voices": 3}, 0, 3),
-        ({"other": True}, 0, len(embedded.OTHER_VOICES)),
-        ({"sentences": 0}, 0, len(VOICES)),
-        ({"sentences": 7, "words": 5}, 7, 40),
-        ({"label": "word"}, 40, 40),
-        ({"label": "speed"}, 0, len(VOICES)),
-        ({"label": "text"}, 0, len(VOICES)),
-        ({"label": "pitch", "sentences": 7}, 7, 40),
+        ({"voices": 3}, 40, 3), ({"words": 5}, 0, len(VOICES)), ({"takes": 1, "voices": 3}, 0, 3),
+        ({"other": True}, 0, len(embedded.OTHER_VOICES)), ({"sentences": 0}, 0, len(VOICES)),
+        ({"sentences": 7, "words": 5}, 7, 40), ({"label": "word"}, 40, 40), ({"label": "speed"}, 0, len(VOICES)),
+        ({"label": "text"}, 0, len(VOICES)), ({"label": "pitch", "sentences": 7}, 7, 40),
     ],
-)
+)  # fmt: skip
 def test_voices_speak_sentences_unless_words_are_wanted(given: dict[str, object], sentences: int, voices: int) -> None:
     nothing = dict.fromkeys(("voices", "sentences", "words", "takes"))
     config = build(EmbeddedConfig, embedded.fill_in({**nothing, **given}), name="embedded")

@@ -64,14 +64,10 @@ def test_each_unfit_file_has_its_reason(folder: Path) -> None:
     assert "audio.channel=0" in reasons.pop("opposed.wav")
     assert "text" in reasons.pop("text.wav")
     facts = {
-        "infinite.wav": "not finite",
-        "nan.wav": "not finite",
-        "same.wav": r"duplicate.*\bgood\.wav",
-        "short.wav": r"short.*\b0\.020 s\b.*\b0\.05 s",
-        "silent.wav": r"silent.*\b0\.0001\b",
-        "zero_bytes.wav": "empty",
-        "zero_samples.wav": "empty",
-    }
+        "infinite.wav": "not finite", "nan.wav": "not finite", "same.wav": r"duplicate.*\bgood\.wav",
+        "short.wav": r"short.*\b0\.020 s\b.*\b0\.05 s", "silent.wav": r"silent.*\b0\.0001\b",
+        "zero_bytes.wav": "empty", "zero_samples.wav": "empty",
+    }  # fmt: skip
     assert reasons.keys() == facts.keys()
     assert all(re.search(facts[name], reason) for name, reason in reasons.items()), reasons
 
@@ -85,19 +81,13 @@ def write_twins(folder: Path, twins: dict[str, dict[str, Any]], *, channels: int
 
 
 TWINS: dict[str, dict[str, Any]] = {
-    "a.flac": {},
-    "b.wav": {},
-    "c.aiff": {},
-    "d.au": {},
-    "e.caf": {},
-    "f.w64": {},
-    "g.sph": {"format": "NIST"},
+    "a.flac": {}, "b.wav": {}, "c.aiff": {}, "d.au": {}, "e.caf": {}, "f.w64": {}, "g.sph": {"format": "NIST"},
     "h.wav": {"format": "NIST"},  # as in TIMIT
     "i.wav": {"subtype": "PCM_24"},
     "j.flac": {"subtype": "PCM_24"},
     "k.wav": {"subtype": "FLOAT"},
     "l.wav": {"subtype": "DOUBLE"},
-}
+}  # fmt: skip
 
 
 def test_the_same_samples_in_other_files_are_duplicates(tmp_path: Path) -> None:
@@ -276,15 +266,11 @@ end_head
         (b"\n<!DOCTYPE html>\n<html lang=en><title>404</title>", ["HTML", "download"]),
         (b"<html>\n<body>Sign in</body>", ["HTML", "download"]),
         (SPHERE.encode().ljust(1024) + b"ajkg\x02" + bytes(range(256)) * 8, ["shorten", "sph2pipe"]),
-        (b"", ["empty"]),
-        (bytes(5_000), ["zero bytes"]),
-        (b"no sound\n" * 20, ["text", "no sound"]),
-        ("schöne Grüße\n".encode() * 300, ["text"]),
-        (b'{"message": "not found"}', ["JSON", "not found"]),
-        (b'<?xml version="1.0"?><Error>AccessDenied</Error>', ["XML"]),
-        (b"PK\x03\x04" + bytes(100), ["archive"]),
+        (b"", ["empty"]), (bytes(5_000), ["zero bytes"]), (b"no sound\n" * 20, ["text", "no sound"]),
+        ("schöne Grüße\n".encode() * 300, ["text"]), (b'{"message": "not found"}', ["JSON", "not found"]),
+        (b'<?xml version="1.0"?><Error>AccessDenied</Error>', ["XML"]), (b"PK\x03\x04" + bytes(100), ["archive"]),
     ],
-)
+)  # fmt: skip
 @pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.mp3", "a.m4a", "a.sph"])
 def test_what_is_no_recording_is_named(tmp_path: Path, name: str, content: bytes, words: list[str]) -> None:
     (tmp_path / name).write_bytes(content)

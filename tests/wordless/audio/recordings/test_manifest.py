@@ -60,13 +60,11 @@ def test_what_the_format_cannot_hold_is_refused(tmp_path: Path, value: str) -> N
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("train", "trian", r"split\b.*'trian'"),
-        ("8000", "8e3", r"num_samples\b.*'8e3'"),
-        ("\tup", "", r"\d+ cells, not \d+"),
-        ("8000", "9" * 5000, r"num_samples\b.*'9{30,40}[^9]"),
+        ("train", "trian", r"split\b.*'trian'"), ("8000", "8e3", r"num_samples\b.*'8e3'"),
+        ("\tup", "", r"\d+ cells, not \d+"), ("8000", "9" * 5000, r"num_samples\b.*'9{30,40}[^9]"),
         ("16000\t16044", "0\t16044", r"sample_rate\b.*\b0\b"),
     ],
-)
+)  # fmt: skip
 def test_a_spoilt_manifest_names_the_line(tmp_path: Path, old: str, new: str, message: str) -> None:
     path = tmp_path / "manifest.tsv"
     write_manifest(Clips.from_rows(tmp_path, (CLIP,)), path)
@@ -186,16 +184,13 @@ def test_parts_are_those_of_a_loop_and_nested(
         assert all(set(few) <= set(many) for few, many in zip(*found, strict=True))
 
 
-def test_all_hours_are_all_clips() -> None:
+def test_all_hours_are_all_clips_and_known_files_are_left_out() -> None:
     source = table_of(a=1_800_000, b=1_800_000)
     assert first_hours([source], 1) == (source,)
     with pytest.raises(InputError, match=r"^hours is 1\.5\b.*\b1 hours"):
         first_hours([source], 1.5)
     with pytest.raises(InputError, match=r"^hours is 1\.8\b.*\b1\.7999 hours"):
         first_hours([table_of(a=6_479_900)], 1.8)
-
-
-def test_known_files_are_left_out() -> None:
     assert names((manifest.without_copies(table_of(a=1, b=2, c=3), {"bb", "zz"}),)) == [["a", "c"]]
 
 

@@ -83,13 +83,10 @@ def test_other_names_of_classes_are_other_contents(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "kill",
     [
-        Kill(path="*.wav", count=3),
-        Kill(path="*/clip_04.wav", written=100),
-        Kill(path="*/rows/00000.jsonl"),
-        Kill(path="*/train*/clip_01.wav"),
-        Kill(path="cache/dataset-????????????????"),
+        Kill(path="*.wav", count=3), Kill(path="*/clip_04.wav", written=100), Kill(path="*/rows/00000.jsonl"),
+        Kill(path="*/train*/clip_01.wav"), Kill(path="cache/dataset-????????????????"),
     ],
-)
+)  # fmt: skip
 def test_a_killed_unpacking_resumes_to_the_same_bytes(kill: Kill, parquet: Path, tmp_path: Path) -> None:
     wanted = files(unpacked(opened(parquet), tmp_path / "other"))
     process = PROCESSES.Process(target=_killed, args=(parquet, tmp_path, kill))
@@ -210,13 +207,10 @@ def test_names_of_files_say_the_split(names: tuple[str, ...], splits: list[str |
     assert [known_split(file.split or "") for file in data_set_files(str(touched(tmp_path, *names)))] == splits
 
 
-def test_the_folder_above_all_files_says_no_split(tmp_path: Path) -> None:
+def test_the_folder_above_all_files_says_no_split_and_files_of_a_saved_data_set_are_numbered(tmp_path: Path) -> None:
     touched(tmp_path / "test", "a-000.tar", "a-001.tar")
-    found = open_shards(str(tmp_path / "test/a-{000..001}.tar")).files
-    assert [(file.name, known_split(file.split or "")) for file in found] == [("a-000", None), ("a-001", None)]
-
-
-def test_files_of_a_saved_data_set_are_numbered(tmp_path: Path) -> None:
+    shards = open_shards(str(tmp_path / "test/a-{000..001}.tar")).files
+    assert [(file.name, known_split(file.split or "")) for file in shards] == [("a-000", None), ("a-001", None)]
     save(tmp_path / "one", [table(takes(2)), table(takes(2, first=2))])
     assert [file.name for file in data_set_files(str(tmp_path / "one"))] == ["00000", "00001"]
     packed_files.save_splits(tmp_path / "two", {"train.clean": takes(2), "unsupervised": takes(2)})
@@ -302,21 +296,15 @@ def linked(name: str, kind: bytes) -> tarfile.TarInfo:
 @pytest.mark.parametrize(
     ("member", "told"),
     [
-        ("../up.wav", "leads out"),
-        ("a/../../up.wav", "leads out"),
-        ("/tmp/up.wav", "leads out"),
-        ("a\\..\\up.wav", "leads out"),
-        ("C:up.wav", "leads out"),
-        ("tab\there.wav", "control characters"),
-        ("not utf-8 \udcff.wav", "control characters"),
-        (f"{'l' * 240}.wav", "too long"),
-        ("/".join("d" * 40) + "/a.wav", "too long"),
-        (linked("a.wav", tarfile.SYMTYPE), "a link to '/etc/passwd'"),
+        ("../up.wav", "leads out"), ("a/../../up.wav", "leads out"), ("/tmp/up.wav", "leads out"),
+        ("a\\..\\up.wav", "leads out"), ("C:up.wav", "leads out"), ("tab\there.wav", "control characters"),
+        ("not utf-8 \udcff.wav", "control characters"), (f"{'l' * 240}.wav", "too long"),
+        ("/".join("d" * 40) + "/a.wav", "too long"), (linked("a.wav", tarfile.SYMTYPE), "a link to '/etc/passwd'"),
         (linked("a.wav", tarfile.LNKTYPE), "a link to '/etc/passwd'"),
         (linked("a.wav", tarfile.FIFOTYPE), "not a regular file"),
         (linked("a.wav", tarfile.CHRTYPE), "not a regular file"),
     ],
-)
+)  # fmt: skip
 def test_unsafe_members_are_set_aside(member: str | tarfile.TarInfo, told: str, tmp_path: Path) -> None:
     content = b"" if isinstance(member, tarfile.TarInfo) else sound(0)
     read = shard(write_tar(tmp_path / "a.tar", [(member, content), ("good.wav", sound(1))]))
@@ -327,14 +315,10 @@ def test_unsafe_members_are_set_aside(member: str | tarfile.TarInfo, told: str, 
 @pytest.mark.parametrize(
     ("name", "content", "told"),
     [
-        ("a.json", b"{no json", "JSON"),
-        ("a.json", b"[1]", "object"),
-        ("a.txt", b"\xff\xfe", "UTF-8"),
-        ("a.txt", b"x" * (1 << 21), "bytes"),
-        ("A.wav", sound(2), "same name"),
-        ("a.wav", sound(2), "same name"),
+        ("a.json", b"{no json", "JSON"), ("a.json", b"[1]", "object"), ("a.txt", b"\xff\xfe", "UTF-8"),
+        ("a.txt", b"x" * (1 << 21), "bytes"), ("A.wav", sound(2), "same name"), ("a.wav", sound(2), "same name"),
     ],
-)
+)  # fmt: skip
 def test_broken_facts_are_set_aside_with_their_sample(name: str, content: bytes, told: str, tmp_path: Path) -> None:
     path = write_tar(tmp_path / "a.tar", [("a.wav", sound(0)), (name, content), ("b.wav", sound(1))])
     read = shard(path)
@@ -404,12 +388,10 @@ def test_datasets_writes_what_is_read_here(tmp_path: Path, monkeypatch: pytest.M
     rows = takes(12)
     features = datasets.Features(
         {
-            "audio": datasets.Audio(sampling_rate=8000),
-            "label": datasets.ClassLabel(names=["low", "high"]),
-            "speaker": datasets.Value("string"),
-            "tags": datasets.List(datasets.ClassLabel(names=["a", "b"])),
+            "audio": datasets.Audio(sampling_rate=8000), "label": datasets.ClassLabel(names=["low", "high"]),
+            "speaker": datasets.Value("string"), "tags": datasets.List(datasets.ClassLabel(names=["a", "b"])),
         }
-    )
+    )  # fmt: skip
     whole = datasets.Dataset(table(rows, tags=[[1, 0]] * 12).cast(features.arrow_schema))
     whole.save_to_disk(str(tmp_path / "saved"), num_shards=3)
     datasets.DatasetDict({"train": whole, "test": whole.select([1, 5])}).save_to_disk(str(tmp_path / "splits"))
@@ -453,11 +435,9 @@ def test_values_that_are_not_known_are_left_out(tmp_path: Path) -> None:
     pq.write_table(table(takes(4), **values), tmp_path / "p.parquet")
     found = [{**each, "speaker": ""} for each in data_set(tmp_path / "p.parquet").facts.values()]
     assert found == [
-        {"score": "1.5", "text": "two lines", "speaker": ""},
-        {"speaker": ""},
-        {"label": "class 7", "speaker": ""},
+        {"score": "1.5", "text": "two lines", "speaker": ""}, {"speaker": ""}, {"label": "class 7", "speaker": ""},
         {"label": "high", "score": "-0.0", "text": "one", "speaker": ""},
-    ]
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -150,11 +150,8 @@ def test_a_recording_of_a_group_to_test_trains_nothing() -> None:
     clips = [each for path, of_path in groups.items() for each in parts(path, *of_path)]
     divided, rejected = split_clips(clips, SplitConfig(by="group", test=("ann",), validation=("cyd",)))
     assert {(each.path, each.group): each.split for each in divided} == {
-        ("a.wav", "ann"): "test",
-        ("b.wav", "bob"): "train",
-        ("c.wav", "ann"): "test",
-        ("d.wav", "cyd"): "validation",
-    }
+        ("a.wav", "ann"): "test", ("b.wav", "bob"): "train", ("c.wav", "ann"): "test", ("d.wav", "cyd"): "validation",
+    }  # fmt: skip
     assert [each.path.partition("#")[0] for each in rejected] == ["a.wav", "c.wav"]
     assert ["bob" in rejected[0].reason, "cyd" in rejected[1].reason] == [True, True]
 
@@ -209,13 +206,11 @@ def test_three_groups_and_one_recording_that_trains_suffice() -> None:
     ("values", "message"),
     [
         ({"validation_fraction": 0.5, "test_fraction": 0.5}, r"0\.5\b.*train"),
-        ({"test_fraction": -0.1}, r"-0\.1\b"),
-        ({"by": "hash", "test": ("a",)}, r"hash.*names"),
-        ({"by": "index"}, r"index.*names"),
-        ({"by": "lists"}, r"lists.*names"),
+        ({"test_fraction": -0.1}, r"-0\.1\b"), ({"by": "hash", "test": ("a",)}, r"hash.*names"),
+        ({"by": "index"}, r"index.*names"), ({"by": "lists"}, r"lists.*names"),
         ({"by": "group", "shared_groups": True}, "shared_groups"),
     ],
-)
+)  # fmt: skip
 def test_contradictory_values_are_refused(values: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         SplitConfig(**values)  # type: ignore[arg-type]  # what a user may give

@@ -56,22 +56,17 @@ def test_cells_may_be_empty_quoted_or_divided_by_semicolons(tmp_path: Path) -> N
         ("start,duration", "1.0,0.5", {}),
         ("offset,duration", "1.0,0.5", {}),
         ("begin,duration", "1.0,0.5", {"start": "begin"}),
-        ("start,stop", "1.0,1.5", {}),
-        ("Start (s),End (s)", "1,1.5", {}),
-        ("begin_time,end_time", "0:01,00:00:01.5", {}),
-        ("onset,duration,offset", "1,.5,1.5", {}),
-        ("startTime,length", '"1,0","0,5"', {}),
-        ("start_ms,t_end", "1000,1.5", {}),
-        ("tmin,tmax,from,to", "1.0,1.5,Ann,Bob", {}),
-        ("start,end,duration", "1.0,1.5,9", {}),
-        ("onset,offset", "1.0,1.5", {}),
-        ("onset,length", "1.0,0.5", {"start": "onset", "duration": "length"}),
+        ("start,stop", "1.0,1.5", {}), ("Start (s),End (s)", "1,1.5", {}),
+        ("begin_time,end_time", "0:01,00:00:01.5", {}), ("onset,duration,offset", "1,.5,1.5", {}),
+        ("startTime,length", '"1,0","0,5"', {}), ("start_ms,t_end", "1000,1.5", {}),
+        ("tmin,tmax,from,to", "1.0,1.5,Ann,Bob", {}), ("start,end,duration", "1.0,1.5,9", {}),
+        ("onset,offset", "1.0,1.5", {}), ("onset,length", "1.0,0.5", {"start": "onset", "duration": "length"}),
         ("start,end,num_samples,sample_rate", "1.0,1.5,64000,16000", {}),
         ("onset,finish,num_samples,sample_rate", "1.0,1.5,64000,16000", {"start": "onset", "end": "finish"}),
         ("segment,start,num_samples,sample_rate", "0,16000,8000,16000", {}),
         ("segment,start,num_samples,sample_rate,from,to", "0,9,9,16000,1,1.5", {"start": "from", "end": "to"}),
     ],
-)
+)  # fmt: skip
 def test_columns_of_time_name_a_part(tmp_path: Path, header: str, cells: str, options: dict[str, str]) -> None:
     path = tmp_path / "t.csv"
     path.write_text(f"path,{header},label\na.wav,{cells},up\n")
@@ -154,20 +149,17 @@ def test_a_fairseq_manifest_names_its_root_and_has_no_columns(tmp_path: Path) ->
         ("t.jsonl", '{"path": "a", "index": ' + "9" * 5000 + "}", 1, "JSON"),
         ("t.csv", "path,category,class\na.wav,dog,1\n", 1, "columns.label=category"),
         ("t.csv", "version https://git-lfs.github.com/spec/v1\noid sha256:0\n", 1, "git lfs pull"),
-        ("t.tsv", "\n <!DOCTYPE html>\n<html></html>", 1, "page"),
-        ("t.csv", b"PK\x03\x04\x14\x00", 1, "Excel"),
+        ("t.tsv", "\n <!DOCTYPE html>\n<html></html>", 1, "page"), ("t.csv", b"PK\x03\x04\x14\x00", 1, "Excel"),
         ("t.csv", "x" * 200_000 + "\na.wav", 1, "columns.audio"),
-        ("t.csv", "path\0,label\na.wav,up", 1, "columns.audio"),
-        ("t.csv", b"\x89PNG\r\n\x1a\n", 1, "UTF-8"),
-        ("t.tsv", b"\x1f\x8b\x08\x00", 1, "unpack"),
-        ("t.csv", b"\xff\xfep\x00a\x00\x00\xd8", 1, "UTF-16"),
+        ("t.csv", "path\0,label\na.wav,up", 1, "columns.audio"), ("t.csv", b"\x89PNG\r\n\x1a\n", 1, "UTF-8"),
+        ("t.tsv", b"\x1f\x8b\x08\x00", 1, "unpack"), ("t.csv", b"\xff\xfep\x00a\x00\x00\xd8", 1, "UTF-16"),
         ("t.csv", "path,start,end\na.wav,3,2", 2, "end is"),
         ("t.csv", "path,start,end\na.wav,-1,2", 2, "start is '-1.0'"),
         ("t.csv", "path,start,end\na.wav,nan,2", 2, "start is 'nan'"),
         ("t.csv", "path,start,end\na.wav,0,1e999", 2, "end is '1e999'"),
         ("t.csv", "path,start,end\na.wav,ten,2", 2, "start is 'ten'"),
     ],
-)
+)  # fmt: skip
 def test_problems_name_the_line(tmp_path: Path, name: str, text: str | bytes, line: int | str, names: str) -> None:
     with pytest.raises(InputError) as caught:
         rows(tmp_path, name, text)
@@ -220,7 +212,10 @@ NAMED = ColumnConfig(
 )
 
 
-def test_columns_are_those_that_the_user_names(tmp_path: Path) -> None:
+def test_columns_are_those_that_the_user_names_and_several_are_one_label(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("path,tempo,key\na.wav,fast,C\nb.wav,,D\n")
+    table = read_table(tmp_path / "t.csv", ColumnConfig(label=("tempo", "key")))
+    assert [row.label for row in table.clips] == ["fast;C", "D"]
     for text in (TABLE, TABLE.replace(".5", ",5").replace("\t", ";")):
         (tmp_path / "t.csv").write_text(text)
         (row,) = read_table(tmp_path / "t.csv", NAMED).clips
@@ -253,12 +248,6 @@ def test_parquet_lists_recordings_as_json_does(tmp_path: Path) -> None:
         read_table(tmp_path / "t.parquet")
 
 
-def test_several_columns_are_one_label(tmp_path: Path) -> None:
-    (tmp_path / "t.csv").write_text("path,tempo,key\na.wav,fast,C\nb.wav,,D\n")
-    table = read_table(tmp_path / "t.csv", ColumnConfig(label=("tempo", "key")))
-    assert [row.label for row in table.clips] == ["fast;C", "D"]
-
-
 def test_columns_without_a_header_have_numbers(tmp_path: Path) -> None:
     for name, text in (("t.csv", "a.wav,ann,up\nb.wav,bob,down\n"), ("t.tsv", "a.wav\tann\tup\nb.wav\tbob\tdown\n")):
         (tmp_path / name).write_text(text)
@@ -274,16 +263,12 @@ def test_columns_without_a_header_have_numbers(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "label_type", "label"),
     [
-        ("path,text\na.wav,hello\n", "text", "hello"),
-        ("path,text\na.wav,hello\n", "class", None),
-        ("path,category\na.wav,dog\n", "class", "dog"),
-        ("path,category\na.wav,dog\n", "text", None),
-        ("path,category\na.wav,dog\n", "number", None),
-        ("path,label\na.wav,3\n", "number", "3"),
-        ("path,label\na.wav,hello\n", "text", "hello"),
-        ("path,transcript,sentence\na.wav,one,two\n", "text", "two"),
+        ("path,text\na.wav,hello\n", "text", "hello"), ("path,text\na.wav,hello\n", "class", None),
+        ("path,category\na.wav,dog\n", "class", "dog"), ("path,category\na.wav,dog\n", "text", None),
+        ("path,category\na.wav,dog\n", "number", None), ("path,label\na.wav,3\n", "number", "3"),
+        ("path,label\na.wav,hello\n", "text", "hello"), ("path,transcript,sentence\na.wav,one,two\n", "text", "two"),
     ],
-)
+)  # fmt: skip
 def test_labels_of_known_names_fit_a_type(tmp_path: Path, text: str, label_type: LabelType, label: str | None) -> None:
     (tmp_path / "t.csv").write_text(text)
     table = read_table(tmp_path / "t.csv", label_type=label_type)

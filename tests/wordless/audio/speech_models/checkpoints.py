@@ -21,16 +21,10 @@ from transformers import (
 )
 
 SIZES: dict[str, Any] = {
-    "hidden_size": 32,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 2,
-    "intermediate_size": 48,
-    "conv_dim": [16, 16, 16],
-    "conv_kernel": [10, 3, 3],
-    "conv_stride": [5, 4, 4],
-    "num_conv_pos_embeddings": 8,
+    "hidden_size": 32, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 48,
+    "conv_dim": [16, 16, 16], "conv_kernel": [10, 3, 3], "conv_stride": [5, 4, 4], "num_conv_pos_embeddings": 8,
     "num_conv_pos_embedding_groups": 4,
-}
+}  # fmt: skip
 STRIDE, FIELD = 80, 60  # samples: 5 * 4 * 4, and 10 + 2 * 5 + 2 * 5 * 4
 LAYERS = {"feat_extract_norm": "layer", "do_stable_layer_norm": True, "conv_bias": True}
 TARGETS = {"codevector_dim": 16, "proj_codevector_dim": 16, "num_codevectors_per_group": 8}

@@ -110,10 +110,8 @@ def cut(number: int) -> dict[str, object]:
 
 
 KINDS: dict[str, dict[str, str | bytes]] = {  # the files of each tool
-    "raven": {"field.Table.1.selections.txt": raven_text(PARTS)},
-    "audacity": {"field.txt": audacity_text(PARTS)},
-    "textgrid": {"field.TextGrid": textgrid_text({"birds": PARTS})},
-    "elan": {"field.eaf": ELAN},
+    "raven": {"field.Table.1.selections.txt": raven_text(PARTS)}, "audacity": {"field.txt": audacity_text(PARTS)},
+    "textgrid": {"field.TextGrid": textgrid_text({"birds": PARTS})}, "elan": {"field.eaf": ELAN},
     "kaldi": {
         "kaldi/wav.scp": "rec ../field.wav\n",
         "kaldi/segments": "".join(f"u{n} rec {a:.3f} {b:.3f}\n" for n, (a, b, _) in enumerate(PARTS)),
@@ -133,4 +131,4 @@ KINDS: dict[str, dict[str, str | bytes]] = {  # the files of each tool
     "ctm": {"field.ctm": "".join(f"field 1 {a:.3f} {b - a:.3f} {label}\n" for a, b, label in PARTS)},
     "lab": {"field.lab": "".join(f"{round(1e7 * a)} {round(1e7 * b)} {label} -3.5\n" for a, b, label in PARTS)},
     "lab of seconds": {"field.lab": "".join(f"{a} {b} {label}\n" for a, b, label in PARTS)},
-}
+}  # fmt: skip

@@ -141,18 +141,14 @@ def test_a_kaldi_folder_is_a_root_and_a_table_but_no_file_without_its_recordings
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("field.txt", "0.0\t1.0\n"),
-        ("field.txt", "0.5\t1.5\tx\nhello\n"),
-        ("field.txt", "a.wav\t0.5\t1.5\n"),
-        ("field.txt", "one two three\n1 2 buckle my shoe\n"),
-        ("field.txt", "1 2 3 4 5\n"),
-        ("field.csv", "0.01,120.5,0.5\n0.02,121.5,0.7\n"),
-        ("field.csv", "start,end,F0,loudness\n0.0,0.5,120.5,0.5\n"),
+        ("field.txt", "0.0\t1.0\n"), ("field.txt", "0.5\t1.5\tx\nhello\n"), ("field.txt", "a.wav\t0.5\t1.5\n"),
+        ("field.txt", "one two three\n1 2 buckle my shoe\n"), ("field.txt", "1 2 3 4 5\n"),
+        ("field.csv", "0.01,120.5,0.5\n0.02,121.5,0.7\n"), ("field.csv", "start,end,F0,loudness\n0.0,0.5,120.5,0.5\n"),
         ("field.phn", "0 3050 h#\n"),
         ("field.lab", "0 46797 h#\n"),  # samples of TIMIT
         ("field.jsonl", '{"a": 1}\n'),
     ],
-)
+)  # fmt: skip
 def test_a_file_with_the_name_of_a_recording_that_is_not_read_is_named(folder: Path, name: str, text: str) -> None:
     (folder / name).write_text(text)
     write_recording(folder / "marsh.wav", seed=1)
@@ -202,13 +198,10 @@ BROKEN: list[tuple[str, str | bytes, str]] = [  # ending, content, and a word of
     ("TextGrid", b"ooBinaryFile\x08TextGrid\0\0\0", "binary"),
     ("TextGrid", textgrid_text({"birds": []}).replace("size = 1", "size = 1e300"), ""),
     ("eaf", '<!DOCTYPE a [<!ENTITY b "bbbb"><!ENTITY c "&b;&b;&b;">]><a>&c;</a>', "DOCTYPE"),
-    ("eaf", UTF_16, "DOCTYPE"),
-    ("eaf", "<html></html>", ""),
-    ("eaf", b"\x00\x01", ""),
-    ("eaf", b"", ""),
+    ("eaf", UTF_16, "DOCTYPE"), ("eaf", "<html></html>", ""), ("eaf", b"\x00\x01", ""), ("eaf", b"", ""),
     ("eaf", ELAN.replace("@MEDIUM@", medium("a.wav", "soon")), "soon"),
     ("eaf", ELAN.replace("milliseconds", "PAL-frames"), "PAL"),
-]
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
