@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TimeElapsedColumn, TimeRemainingColumn
 from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
@@ -118,17 +118,10 @@ class Terminal:
         if not self.console.is_terminal or self.shared:
             yield Progress(self, title, total, unit)
             return
-        with Bars(
-            TextColumn("  {task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
-            console=self.console,
-            redirect_stdout=sys.stdout.isatty(),  # else rich would print a command's output, bound for a file, as log
-        ) as bars:
+        times = (TimeElapsedColumn(), "left", TimeRemainingColumn(), "{task.fields[note]}")
+        columns = ("  {task.description}", BarColumn(), MofNCompleteColumn(), *times)
+        redirected = sys.stdout.isatty()  # else rich would print a command's output, bound for a file, as log
+        with Bars(*columns, console=self.console, redirect_stdout=redirected) as bars:
             yield Progress(self, title, total, unit, bars)
 
 

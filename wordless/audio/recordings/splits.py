@@ -308,12 +308,10 @@ def division_notices(clips: Clips, config: SplitConfig) -> tuple[str, ...]:
     if not divided or config.by not in DRAWN:
         return ()
     labels = ", each label by itself" if frame.label.nunique(dropna=False) > 1 else ""
-    return (
-        f"{counted(divided, 'recording')} cannot fill {frame.split.nunique()} splits, so "
-        f"{'each recording' if divided > 1 else 'it'} is divided in time{labels}: the first stretch trains, the "
-        "next validates, the last tests. The figures say nothing about other recordings: add some, or say in a "
-        "table which stretch stands in which split (`split.by`=table)",
-    )
+    few = f"{counted(divided, 'recording')} cannot fill {frame.split.nunique()} splits: each is divided in time{labels}"
+    stretches = "the first stretch trains, the next validates, the last tests"
+    remedy = "add some, or say in a table which stretch stands in which split (`split.by`=table)"
+    return (f"{few}: {stretches}. The figures say nothing about other recordings: {remedy}",)
 
 
 def split_by_lists(found: Clips, config: SplitConfig) -> Clips:
