@@ -15,7 +15,7 @@ from torch import Tensor
 from lm.model import LanguageModel
 from lm.pooled_states import states_over_time
 from pipelines.commandline.outputs import new_file
-from pipelines.jobs.recordings import ReadSound, Recordings, Told, attempted, open_session, told_of
+from pipelines.jobs.recordings import ReadSound, Told, attempted, files_key, open_session, told_of, write_shards
 from pipelines.pages.sounds import Hit, write_hits_page
 from pipelines.recordings import Features, FindConfig
 from pipelines.stages.frames import mfcc_frames
@@ -183,7 +183,7 @@ def find_in_recordings(
     if not read:
         problem = f"query={settings.query}: no query can be read ({frequent_reasons(rejected)})"
         raise InputError(f"{problem}; choose another recording of the sound")
-    entry = found_places(session, read, Recordings(recordings), reader, settings.hits)
+    entry = found_places(session, read, recordings, reader, settings.hits)
     told = told_of(entry, recordings, below=recordings.root)
     hits, shorter = best_hits(entry, read, recordings.root, most=settings.hits)
     told.rejected[:] = [*rejected, *sorted([*told.rejected, *shorter], key=lambda each: each.path)]
@@ -202,7 +202,7 @@ def read_query(reader: FrameReader, root: Path, trim_db: float | None, clip: Cli
     if not writable(str(root)):
         return Rejected(path=clip.name, reason=UNWRITABLE)
     rate, step = reader.tokenizer.front_end.sample_rate, reader.tokenizer.config.samples_per_code
-    blocks = _sound(reader).blocks(root / clip.path, part=clip.part)
+    blocks = ReadSound.by(reader.tokenizer.front_end).blocks(root / clip.path, part=clip.part)
     sound = Waveform(samples=join_blocks(blocks), sample_rate=rate)
     if not np.any(sound.samples):
         return Rejected(path=clip.name, reason="silent")
@@ -215,11 +215,6 @@ def read_query(reader: FrameReader, root: Path, trim_db: float | None, clip: Cli
     return Query(name=str(root / clip.name), sound=sound, frames=frames)
 
 
-def _sound(reader: FrameReader) -> ReadSound:
-    audio = reader.tokenizer.front_end
-    return ReadSound(channel=audio.channel, sample_rate=audio.sample_rate, highest=audio.highest)
-
-
 def search_recording(
     reader: FrameReader, root: Path, queries: Sequence[FloatArray], most: int, clip: Clip
 ) -> Searched | Rejected:
@@ -227,7 +222,7 @@ def search_recording(
 
     ``queries`` are the frames ``(time, dim)`` of each query.
     """
-    sound = _sound(reader)
+    sound = ReadSound.by(reader.tokenizer.front_end)
     blocks = sound.blocks(root / clip.path, part=clip.part)
     matches, length = find_matches(queries, reader.frames(blocks), most=most)
     seconds = reader.step / sound.sample_rate
@@ -245,13 +240,13 @@ def search_recording(
     return Searched(path=clip.path, places=places, shorter=shorter, notices=sound.notices)
 
 
-@stage("found", version=1, title="searching {recordings}")
-def found_places(run: Run, queries: Sequence[Query], recordings: Recordings, reader: FrameReader, most: int) -> None:
+@stage("found", version=1, title="searching {recordings} recordings", keys={"recordings": files_key})
+def found_places(run: Run, queries: Sequence[Query], recordings: Clips, reader: FrameReader, most: int) -> None:
     """Search recordings for the ``most`` best places of each query."""
     frames = [query.frames for query in queries]
-    work = partial(search_recording, reader, recordings.place.root, frames, most)
+    work = partial(search_recording, reader, recordings.root, frames, most)
     write = lambda file, places: write_json(file, [asdict(each) for each in places])  # noqa: E731
-    recordings.write_shards(run, "searching", work, write, size=SHARD, name="found-{:05d}.json")
+    write_shards(run, recordings.clips, "searching", work, write, size=SHARD, name="found-{:05d}.json")
 
 
 def best_hits(entry: Entry, queries: Sequence[Query], root: Path, *, most: int) -> tuple[list[Hit], list[Rejected]]:
