@@ -241,15 +241,7 @@ class DemoAnswers:
         yield made
 
     def continue_it(
-        self,
-        analysis: Analysis,
-        *,
-        after: float,
-        seconds: float,
-        temperature: float,
-        seed: int,
-        kind: str,
-        voice: str,
+        self, analysis: Analysis, *, after: float, seconds: float, temperature: float, seed: int, kind: str, voice: str
     ) -> Iterator[tuple[str, Waveform | None]]:
         """Continue a sound piece by piece, with a line of progress; the sound comes with the last line.
 
