@@ -78,11 +78,7 @@ def doctor(settings: DoctorConfig) -> None:
 
 
 def symptoms(run: Path) -> list[Finding]:
-    """Examine a run; a sign beyond its bound is no error.
-
-    Raises:
-        InputError: the folder holds no run with figures of codes.
-    """
+    """Examine a run; a sign beyond its bound is no error, but a run without figures of codes is one."""
     from pipelines.results.run_record import read_results
     from pipelines.results.symptoms import examine_run
     from pipelines.store.run_folder import RESULTS

@@ -1,9 +1,8 @@
 """The work of ``wordless publish``: the models of a run on the hub, as ONNX files, or as start weights.
 
 Only the files that models are loaded from are uploaded: the others name recordings, speakers and folders of this
-machine, or contain sounds. ONNX files of tokenizer and language model run without PyTorch, and onnxruntime checks each.
-Start weights are the network of a vocoder alone, which reads log-mel as it is, for every tokenizer:
-`vocoder.wavenet` says how a run converts them to its own. Those that ship lie in ``vocoder/universal``.
+machine, or contain sounds. ONNX files run without PyTorch, and onnxruntime checks each. Start weights are the network
+of a vocoder alone, which reads log-mel as it is, for every tokenizer. Those that ship lie in ``vocoder/universal``.
 """
 
 import json
@@ -50,13 +49,9 @@ MODEL_FILES = frozenset({CONFIG, "model.safetensors", CARD, "preprocessor_config
 
 
 def write(settings: PublishConfig) -> None:
-    """Show what would be uploaded, or upload it, or write files."""
-    kinds = {"start": write_start_weights, "onnx": write_onnx_models}
-    kinds.get(settings.format, publish_models)(settings)
-
-
-def publish_models(settings: PublishConfig) -> None:
-    """Print the files and the card, and upload them if that is wanted."""
+    """Write files, or print the files and the card of a repository, and upload them if that is wanted."""
+    if settings.format != "hub":
+        return write_start_weights(settings) if settings.format == "start" else write_onnx_models(settings)
     with TemporaryDirectory(prefix="wordless_publish_") as place:
         folder = Path(place)
         notices = (_finetuned if is_finetuned(settings.run) else _whole_run)(settings, folder)
@@ -66,10 +61,8 @@ def publish_models(settings: PublishConfig) -> None:
         for name, size in [*sorted(sizes.items()), (total, sum(sizes.values()))]:
             print(f"{size / 1e6:>10,.3f} MB  {name}")
         print(f"\n{escape((folder / CARD).read_text(encoding='utf-8'))}", *notices, sep="\n")
-        if settings.upload:
-            print(upload(settings, folder), flush=True)
-        else:
-            print("nothing was uploaded; the same command with upload=true uploads these files", flush=True)
+        nothing = "nothing was uploaded; the same command with upload=true uploads these files"
+        print(upload(settings, folder) if settings.upload else nothing, flush=True)
 
 
 def link_models(run: Path, parts: Iterable[str], folder: Path) -> None:
@@ -159,12 +152,7 @@ def _write_card(settings: PublishConfig, folder: Path, cards: Mapping[str, Model
 
 
 def upload(settings: PublishConfig, folder: Path) -> str:
-    """Create the repository if there is none, upload everything in one commit, and return the address of its page.
-
-    Raises:
-        InputError: more people see the repository than was asked, it holds models that would be left beside those of
-            this run, or the hub refuses.
-    """
+    """Create the repository if there is none, upload everything in one commit, and return the address of its page."""
     api = HfApi(library_name="wordless")
     with hub_errors(settings.address):
         api.create_repo(settings.repo, private=settings.private, exist_ok=True)

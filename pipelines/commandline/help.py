@@ -45,10 +45,7 @@ def help_request(words: Sequence[str]) -> tuple[str, list[str]] | None:
 
 
 def command_help(name: str, topic: str, words: Sequence[str]) -> str:
-    """Write the help of a command about a topic, with the values that command-line ``words`` give.
-
-    Without a topic, the help names all options, or of a command with many the groups and those that are used ``often``.
-    """
+    """Write the help of a command about a topic, with the values that command-line ``words`` give."""
     known, values = _composed(name, words)
     often: Sequence[str] = getattr(options_class(name), "often", ())
     if topic and topic != ALL:
@@ -63,11 +60,16 @@ def command_help(name: str, topic: str, words: Sequence[str]) -> str:
     if often and topic != ALL:
         top = [option for option in values if "." not in option]
         first = [option.partition(".")[0] for option in values if "." in option]
-        groups = [group for group in dict.fromkeys([*first, *known.groups]) if group != HYDRA]
+        groups = [name for name in dict.fromkeys([*first, *known.groups]) if name != HYDRA]
         body = ["Options of the whole command", *_rows(known, values, top), ""]
         body += ["Options used most", *_rows(known, values, often), ""]
         body += [f"Groups: wordless {name} --help GROUP shows the options of a group, --help {ALL} every option"]
-        body += [*_rows(known, {group: _choice(group, known) for group in groups}, groups), ""]
+        chosen = {}
+        for key, group in known.groups.items():
+            others = [choice for choice in group.choices if choice != group.chosen]
+            listed = " | ".join([group.chosen, *others])
+            chosen[key] = f"{group.chosen} ({len(others)} others)" if len(others) > MANY else listed
+        body += [*_rows(known, chosen, groups), ""]
     else:
         body = [*_sections(values, known, values), *_choices(known.groups, known)]
     notes = [*known.notes.splitlines(), ""] if known.notes else []
@@ -116,14 +118,6 @@ def _rows(known: Index, values: Mapping[str, str], names: Iterable[str]) -> Iter
     explained = known.sections | {name: group.explanation for name, group in known.groups.items()}
     explained |= {name: option.explanation for name, option in known.options.items()}
     return _table((name, values.get(name, ""), explained.get(name, "")) for name in names)
-
-
-def _choice(name: str, known: Index) -> str:
-    """Write the choice of a group and the others."""
-    if (group := known.groups.get(name)) is None:
-        return ""
-    others = [choice for choice in group.choices if choice != group.chosen]
-    return f"{group.chosen} ({len(others)} others)" if len(others) > MANY else " | ".join([group.chosen, *others])
 
 
 def _table(rows: Iterable[tuple[str, str, str]]) -> Iterator[str]:

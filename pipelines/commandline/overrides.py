@@ -39,11 +39,7 @@ def command_line(command: str) -> str:
 
 
 def prepare(words: Sequence[str], known: Index) -> Namespace:
-    """Return the arguments for Hydra: its switches, and ``overrides`` with the values of texts and paths quoted.
-
-    Raises:
-        InputError: a word is neither a switch nor an option of the command.
-    """
+    """Return the arguments for Hydra: its switches, and ``overrides`` with the values of texts and paths quoted."""
     parser = get_args_parser()
     parser.exit_on_error = parser.allow_abbrev = False
     try:

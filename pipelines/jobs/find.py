@@ -42,7 +42,7 @@ PATCHES_AT_ONCE = 500  # whose soft codes are in memory
 
 @dataclass(frozen=True, kw_only=True)
 class FrameReader:
-    """What any process needs to convert sound to the frames that are compared."""
+    """Converts sound to the frames that are compared, in any process."""
 
     tokenizer_folder: Path
     lm_folder: Path | None  # for states
@@ -55,15 +55,6 @@ class FrameReader:
         """What decides the frames."""
         weights = sorted(self.lm_folder.rglob("*.safetensors")) if self.lm_folder else []
         return [self.tokenizer.format.codebook, [file_hash(each) for each in weights], self.features, self.layer]
-
-    def require_layer(self) -> None:
-        """Refuse a language model of other codes, and a layer that it does not have."""
-        assert self.lm_folder is not None
-        model = _language_model(self.lm_folder, device=self.device)
-        require_same_codebook(model.format, self.tokenizer.format, owner=model.name)
-        layers = model.gpt.config.layers
-        works = self.layer is None or self.layer <= layers
-        require(works, "layer", self.layer, f"the language model has {layers}: choose 1 to {layers}")
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -108,7 +99,7 @@ class FrameReader:
         return signals(self.tokenizer.finest, log_mel_pieces(self.tokenizer.finest, blocks))
 
     def _bottlenecks(self, blocks: Iterable[FloatArray]) -> Iterator[Tensor]:
-        """Give the vectors that become codes, of the finest rate: ``(time, bands * bottleneck)``."""
+        """Give the vectors ``(time, bands * bottleneck)`` that become codes, of the finest rate."""
         tokenizer = self.tokenizer.finest
         if tokenizer.speech_layer is None:
             return (each for _, each in self._signals(blocks))
@@ -170,7 +161,11 @@ def find_in_recordings(
         device=str(session.gang.device),
     )
     if lm_folder is not None:
-        reader.require_layer()
+        model = _language_model(lm_folder, device=reader.device)
+        require_same_codebook(model.format, reader.tokenizer.format, owner=model.name)
+        layers, wanted = model.gpt.config.layers, settings.layer
+        rule = f"the language model has {layers}: choose 1 to {layers}"
+        require(wanted is None or wanted <= layers, "layer", wanted, rule)
     unread, work = Told(rejected=[*queries.rejected]), partial(read_query, reader, queries.root, settings.trim_db)
     found = unread.readable((clip.name, attempted(work, clip)) for clip in queries.clips)
     read = [query for _, query in found]
@@ -189,12 +184,14 @@ def find_in_recordings(
     told.rejected[:] = [*rejected, *sorted([*told.rejected, *shorter], key=lambda each: each.path)]
     told.tell(session.terminal, settings.output, option=f"input={settings.input}")
     audio = reader.tokenizer.front_end
-    sounds = {query.name: query.sound for query in read}
-    with new_file(settings.page) as page:
-        write_hits_page(page, sounds, hits, root=recordings.root, sample_rate=audio.sample_rate, channel=audio.channel)
+    sounds, page = {query.name: query.sound for query in read}, settings.output.with_suffix(".html")
+    with new_file(page) as beside:
+        write_hits_page(
+            beside, sounds, hits, root=recordings.root, sample_rate=audio.sample_rate, channel=audio.channel
+        )
     write_table(settings.output, [asdict(hit) | {"path": str(recordings.root / hit.path)} for hit in hits])
     places = f"{counted(len(hits), 'place')} of {counted(len(read), 'query', 'queries')}"
-    session.terminal.say(f"{places}: {settings.output}, to listen: {settings.page}")
+    session.terminal.say(f"{places}: {settings.output}, to listen: {page}")
 
 
 def read_query(reader: FrameReader, root: Path, trim_db: float | None, clip: Clip) -> Query | Rejected:
@@ -218,10 +215,7 @@ def read_query(reader: FrameReader, root: Path, trim_db: float | None, clip: Cli
 def search_recording(
     reader: FrameReader, root: Path, queries: Sequence[FloatArray], most: int, clip: Clip
 ) -> Searched | Rejected:
-    """Search a recording below ``root`` for the ``most`` best places of each query, or say why it is set aside.
-
-    ``queries`` are the frames ``(time, dim)`` of each query.
-    """
+    """Search a recording for the ``most`` best places of each query (its frames), or say why it is set aside."""
     sound = ReadSound.by(reader.tokenizer.front_end)
     blocks = sound.blocks(root / clip.path, part=clip.part)
     matches, length = find_matches(queries, reader.frames(blocks), most=most)

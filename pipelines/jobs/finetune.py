@@ -221,11 +221,7 @@ def usable_clips(settings: FinetuneConfig, body: Body, corpus: Clips) -> tuple[C
 
 
 def require_unseen_labels(settings: FinetuneConfig, source: Source, clips: Clips) -> tuple[str, ...]:
-    """Return what the weights know of the clips, a sentence each.
-
-    Raises:
-        InputError: weights that learned labels have learned those of test clips.
-    """
+    """Say what the weights know of the clips; refuse weights that have learned the labels of test clips."""
     # The folder of the run that made what the body uses, if it lists its recordings.
     owner = settings.model if settings.body.needs else source.weights and source.weights.parent
     if owner is None or not (owner / MANIFEST).is_file():

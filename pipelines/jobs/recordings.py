@@ -73,11 +73,7 @@ class Told:
                 yield name, read
 
     def tell(self, terminal: Terminal, output: Path | None, *, option: str) -> None:
-        """Print each notice once, and list what was set aside, with reasons: beside the output if there is one.
-
-        Raises:
-            InputError: none of the recordings that the ``option`` names could be read.
-        """
+        """Print each notice once, and list what was set aside; refuse a place of which nothing could be read."""
         by_notice: dict[str, list[str]] = {}
         for name, notice in self.notices:
             by_notice.setdefault(notice, []).append(name)
@@ -105,10 +101,7 @@ def list_rejected(rejected: Sequence[Rejected], output: Path | None, terminal: T
 
 
 def open_session(settings: InputOptions, place: Clips, *models: Path, engine: EngineConfig = LOCAL) -> Session:
-    """Return the session of a command that reads recordings; workers read them with ``models``.
-
-    0 workers stand for as many as cores if there is enough work.
-    """
+    """Return the session of a command that reads recordings; workers read them with ``models``."""
     size, root = 0, getattr(settings, "store", StoreConfig()).root
     for path in dict.fromkeys(place.frame.path):
         with suppress(OSError):  # a broken link, which is set aside later
@@ -273,7 +266,7 @@ def encode_recordings(settings: EncodeConfig, recordings: Clips, tokenizer_folde
     told_of(entry, recordings).tell(session.terminal, output, option=f"input={settings.input}")
     shards = sorted(entry.folder.glob("codes-*.parquet"))
     lengths = [length for shard in shards for length in read_num_samples(shard).tolist()]
-    if settings.in_shards:
+    if settings.format == "parquet" and output.suffix.lower() != ".parquet":  # a folder of shards
         with new_folder(output) as folder:
             for shard in shards:
                 copy_file(shard, folder / shard.name)
@@ -287,7 +280,7 @@ def encode_recordings(settings: EncodeConfig, recordings: Clips, tokenizer_folde
         if settings.format == "fairseq":  # reads a list beside the .km file: the root, path and samples of each
             root = recordings.root.absolute()
             rows = [f"{clip.path}\t{_count_samples(root / clip.path, clip)}\n" for clip in Shards(shards)]
-            with new_file(settings.manifest) as beside:
+            with new_file(output.with_suffix(".tsv")) as beside:
                 write_aside(beside, f"{root}\n{''.join(rows)}")
         write_units(output, Shards(shards), settings.format, deduplicate=settings.deduplicate)
     clips, seconds = counted(len(lengths), "part" if recordings.has_segments else "recording"), sum(lengths)

@@ -155,10 +155,7 @@ def _stream(
 
 
 def _clips(settings: DecodeConfig, own: CodesFormat, *, owner: str) -> list[CodedClip]:
-    """Give the clips of codes or text units, in order; of several views of a sound, the first.
-
-    Of codes at several rates, the finest are the ones that become sound.
-    """
+    """Give the clips of codes or text units, in order: of several views the first, of several rates the finest."""
     path = settings.input
     if settings.holds_codes:
         codes_format, coded = read_codes(path)

@@ -34,10 +34,7 @@ HEAD = f"{'log p, nats':>12} {'nats/code':>10} {'bits/s':>9} {'perplexity':>11} 
 def read_all(
     settings: TableOptions, places: Sequence[Clips], work: Callable[[Path, Clip], R | Rejected], title: str
 ) -> Iterator[tuple[str, R]]:
-    """Give the path of each recording that can be read, as the user can open it, with what ``work`` makes of it.
-
-    ``work`` gets the folder of the recordings, too.
-    """
+    """Give the path of each recording that can be read, as the user can open it, with what ``work`` makes of it."""
     told = Told()
     for place in places:
         session = open_session(settings, place)

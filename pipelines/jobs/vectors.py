@@ -306,10 +306,7 @@ def _chosen(settings: EmbedConfig, results: Results, probe: ProbeDescription | N
 def _recordings(
     settings: EmbedConfig, found: Clips, audio: SpectrogramConfig, trim_db: float | None, terminal: Terminal
 ) -> Clips:
-    """Inspect the recordings, and write the list of those that cannot be read.
-
-    Nothing is trained on them, so copies, silent and short recordings have their rows, too.
-    """
+    """Inspect recordings, of which nothing is trained: copies, silent and short ones have their rows, too."""
     inspection = InspectionConfig(min_seconds=0, silence_peak=-1, trim_db=trim_db)
     unfit: list[Rejected] = []
     try:
