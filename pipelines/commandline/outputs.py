@@ -87,9 +87,8 @@ def keep_claimed() -> None:
 def claim(wanted: Path, *, option: str, lock: str, new: bool) -> Path:
     """Lock a folder until `claims` ends, and return it. A missing folder is created.
 
-    With ``new``, an existing folder is left alone, and ``wanted_2``, ``wanted_3`` and so on are tried in its place.
-    Several processes that want the same new folder at the same time get different folders, on several machines too.
-    ``option`` names the folder on the command line.
+    With ``new``, an existing folder is left alone, and the first free one of ``wanted_2``, ``wanted_3``, ... is
+    taken, by one process of all machines. ``option`` names the folder on the command line.
     """
     made, *above = [new or not wanted.exists(), *(parent for parent in wanted.parents if not parent.exists())]
     folder = make_new(wanted) if new else wanted

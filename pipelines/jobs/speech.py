@@ -200,7 +200,7 @@ def _retuned(clips: Sequence[CodedClip], settings: DecodeConfig, tokenizer: Toke
 
 
 def sample_name(number: int) -> str:
-    """Return the file name of a generated sound, from which the random numbers of its vocoder follow."""
+    """Name the file of a generated sound, from which the random numbers of its vocoder follow."""
     return f"sample_{number}.wav"
 
 
