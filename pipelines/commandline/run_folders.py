@@ -68,10 +68,8 @@ def require_same_run(folder: Path, words: Iterable[str], mode: Mode) -> None:
     if differing := [option for option in compared if old.get(option) != new.get(option)]:
         told = list[str]()
         for option in differing:
-            before, now = (f"{option}={','.join(of[option])}" if option in of else "" for of in (old, new))
-            told.append(
-                f"with {now} instead of {before}" if before and now else f"with {now}" if now else f"without {before}"
-            )
+            was, now = (f"{option}={','.join(of[option])}" if option in of else "" for of in (old, new))
+            told.append(f"with {now} instead of {was}" if was and now else f"with {now}" if now else f"without {was}")
         more = ", give it other values of the options that it is over" if mode == "sweep" else ""
         for part, model in (("lm", "language model"), ("vocoder", "vocoder")):
             if mode == "run" and f"{part}.fit.steps" in differing:

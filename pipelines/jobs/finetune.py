@@ -175,15 +175,11 @@ def finetune_body(settings: FinetuneConfig, config: dict[str, object]) -> None:
 def _open(settings: FinetuneConfig) -> Source:
     """Describe the body with its weights."""
     body, model = settings.body, settings.model
-    if body.needs and model is None:
-        free = not replace(body, weights=RANDOM).needs
-        otherwise = ", or choose body.weights=none or a folder of weights" if free else ""
-        raise InputError(
-            f"model=null, but body={body.name} takes {' and '.join(body.needs)} of a run; name its folder: model=RUN"
-            f"{otherwise}"
-        )
-    if model is None and settings.output is None:
-        raise InputError("output=null, and no model=RUN has a folder that could hold the results; add output=FOLDER")
+    otherwise = "" if replace(body, weights=RANDOM).needs else ", or choose body.weights=none or a folder of weights"
+    rule = f"body={body.name} takes {' and '.join(body.needs)} of a run: name its folder, model=RUN{otherwise}"
+    settings.refuse_if(body.needs and model is None, "model", rule)
+    rule = "no model=RUN has a folder that could hold the results: add output=FOLDER"
+    settings.refuse_if(model is None and settings.output is None, "output", rule)
     parts = {str(part): part_of(model, part) for part in body.needs} if model is not None else {}
     return open_body(replace(body, weights=local_weights(body.weights)), parts)
 

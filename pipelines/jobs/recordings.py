@@ -252,15 +252,13 @@ def encode_recordings(settings: EncodeConfig, recordings: Clips, tokenizer_folde
     device, output = str(choose_device(settings.device)), settings.output
     encoder = Encoder(folder=tokenizer_folder, root=recordings.root, device=device)
     codes_format = encoder.format
-    if settings.format not in ("parquet", "times") and codes_format.spectral_streams > 1:
-        has = f"{len(codes_format.rates)} rates" if codes_format.rates else str(codes_format.spectral_streams)
-        raise InputError(
-            f"format={settings.format} holds one stream, and the tokenizer {tokenizer_folder} has {has}; choose "
-            "format=parquet or times"
-        )
-    if settings.format == "fairseq" and (parts := int(recordings.frame.segment.notna().sum())):
-        problem = f"format=fairseq lists whole recordings, and {counted(parts, 'part')} are annotated"
-        raise InputError(f"{problem}; choose another format, or whole recordings with annotations=none")
+    has = f"{len(codes_format.rates)} rates" if codes_format.rates else str(codes_format.spectral_streams)
+    rule = f"it holds one stream, and the tokenizer {tokenizer_folder} has {has}: choose parquet or times"
+    several = codes_format.spectral_streams > 1
+    settings.refuse_if(several and settings.format not in ("parquet", "times"), "format", rule)
+    parts = int(recordings.frame.segment.notna().sum())
+    rule = f"it lists whole recordings, and {counted(parts, 'part')} are annotated: choose another, or annotations=none"
+    settings.refuse_if(parts and settings.format == "fairseq", "format", rule)
     session = open_session(settings, recordings, tokenizer_folder, engine=settings.engine)
     entry = encoded(session, recordings, encoder, settings.clips_per_shard)
     told_of(entry, recordings).tell(session.terminal, output, option=f"input={settings.input}")

@@ -51,10 +51,8 @@ def decode_codes(settings: DecodeConfig, tokenizer_folder: Path) -> None:
         each = counted(settings.codes_per_unit, "code")
         terminal.say(f"the units have no durations: each stands for {each}, so the length of the sounds is a guess")
     synthesis = open_synthesis(settings.model, tokenizer, settings.kind, settings.sampling, device=str(device))
-    if settings.single and len(clips) > 1:
-        raise InputError(
-            f"output={output} is one file, and input={settings.input} holds {len(clips)} clips; name a folder"
-        )
+    rule = f"it is one file, and input={settings.input} holds {len(clips)} clips: name a folder"
+    settings.refuse_if(settings.single and len(clips) > 1, "output", rule)
     if settings.group is None and (notice := unknown_groups(synthesis, [clip.group for clip in clips])):
         terminal.say(notice)
     store = settings.store.root
@@ -258,8 +256,6 @@ def _prompt(path: Path | None, tokenizer: Tokenizer) -> Prompt | None:
     codes = tokenizer.encode(waveform)
     steps = codes.num_samples // codes.format.samples_per_code
     if not steps:
-        raise InputError(
-            f"prompt={path} lasts {codes.seconds:.3f} s, and one code {1 / codes.format.codes_per_second:.3f} s; "
-            "name a longer one, or none"
-        )
+        rule = f"it lasts {codes.seconds:.3f} s, and one code {1 / codes.format.codes_per_second:.3f} s"
+        raise InputError(option="prompt", value=path, rule=rule, remedy="name a longer one, or none")
     return Prompt(waveform=waveform, codes=codes).crop(0, steps)
