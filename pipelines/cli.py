@@ -81,11 +81,7 @@ def call(command: str, words: list[str]) -> None:
 
 
 def print_overview() -> None:
-    """Print commands and examples, one line each; a reader such as ``head`` may leave before the end.
-
-    Python's handling of SIGPIPE is left alone: with the signal's default, a process would die without a word whenever
-    it writes to a worker process that ended.
-    """
+    """Print commands and examples, one line each; a reader such as ``head`` may leave before the end."""
     title, usage = "wordless: audio language modelling without text", "usage: wordless COMMAND [name=value ...]"
     lines = "\n".join(f"  {name:<10}{each.purpose}" for name, each in COMMANDS.items())
     try:

@@ -8,7 +8,7 @@ import ctypes
 import os
 import platform
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires
 from pathlib import Path
@@ -25,7 +25,7 @@ from wordless.base.machine import cores, multiplies_bf16, version_of
 from wordless.base.options import option
 from wordless.base.text import counted
 
-State = Literal["ok", "optional", "missing", "symptom"]
+State = Literal["optional", "missing", "symptom"]
 
 GIGABYTE = 1e9
 COMMON_FORMATS = ("WAV", "FLAC", "OGG", "MP3")
@@ -52,27 +52,25 @@ class Finding:
     remedy: str = ""  # what to do; "": all is well
     otherwise: State = "missing"  # what a thing with a remedy is
 
-    @property
-    def state(self) -> State:
-        """Whether all is well, and otherwise whether the thing is needed."""
-        return self.otherwise if self.remedy else "ok"
-
 
 def doctor(settings: DoctorConfig) -> None:
     """Print all findings; exit with code 1 if something that is needed is missing."""
     if settings.model is not None:
         show(symptoms(settings.model))
         return
-    findings = [
-        *interpreter(),
-        *libraries(),
-        *look_at("devices", devices, failed="PyTorch does not load", remedy="make clean install"),
-        *look_at("libsndfile", sound, failed="does not load", remedy="pip install --force-reinstall soundfile"),
-        *look_at("vocoder engine", engine, failed="none", remedy="make clean install"),
-        *look_at("espeak-ng", speech, failed="does not load", remedy=NO_SPEECH),
-        folder("store", settings.store.root, f"*/*/{ENTRY}", remedy="choose another place: store.root=..."),
-        folder("runs", settings.runs, "*/results.json", remedy="choose another place: hydra.run.dir=..."),
-    ]
+    findings = [*installed()]
+    for name, look, remedy in (
+        ("devices", devices, "make clean install"),
+        ("libsndfile", sound, "pip install --force-reinstall soundfile"),
+        ("vocoder engine", engine, "make clean install"),
+        ("espeak-ng", speech, NO_SPEECH),
+    ):
+        try:
+            findings += look()
+        except (ImportError, OSError) as error:
+            findings.append(Finding(name, f"does not load: {error}", remedy))
+    findings.append(folder("store", settings.store.root, f"*/*/{ENTRY}", option="store.root"))
+    findings.append(folder("runs", settings.runs, "*/results.json", option="hydra.run.dir"))
     missing = show(findings)
     print(f"\nneeded: {', '.join(missing)}" if missing else "\nall that is needed is there")
     if missing:
@@ -80,11 +78,7 @@ def doctor(settings: DoctorConfig) -> None:
 
 
 def symptoms(run: Path) -> list[Finding]:
-    """Examine a run; a sign beyond its bound is no error.
-
-    Raises:
-        InputError: the folder holds no run with figures of codes.
-    """
+    """Examine a run; a sign beyond its bound is no error, but a run without figures of codes is one."""
     from pipelines.results.run_record import read_results
     from pipelines.results.symptoms import examine_run
     from pipelines.store.run_folder import RESULTS
@@ -99,25 +93,13 @@ def symptoms(run: Path) -> list[Finding]:
     ]
 
 
-def look_at(name: str, look: Callable[[], Iterable[Finding]], *, failed: str, remedy: str) -> Iterator[Finding]:
-    """Give the findings of ``look``, or one that says which library does not load."""
-    try:
-        yield from look()
-    except (ImportError, OSError) as error:
-        yield Finding(name, f"{failed}: {error}", remedy)
-
-
-def interpreter() -> Iterator[Finding]:
-    """Check Python and the platform: fairseq2 is built for few."""
+def installed() -> Iterator[Finding]:
+    """Check Python, the platform, for which fairseq2 must be built, and each dependency."""
     fits = (3, 10) <= sys.version_info < (3, 13)
     remedy = "" if fits else "install Python 3.10, 3.11 or 3.12, then: make clean install"
     yield Finding("python", f"{platform.python_version()}, {sys.executable}", remedy)
     system = f"{platform.system()} {platform.machine()}"
     yield Finding("platform", system, "" if system in PLATFORMS else f"fairseq2 is built for {', '.join(PLATFORMS)}")
-
-
-def libraries() -> Iterator[Finding]:
-    """Check the version of each dependency; those of an extra are optional."""
     try:
         needed = [Requirement(line) for line in requires("wordless") or []]
     except PackageNotFoundError:
@@ -187,11 +169,11 @@ def speech() -> Iterator[Finding]:
     yield Finding("espeak-ng", f"voices in {voices}", "" if voices.is_dir() else NO_SPEECH)
 
 
-def folder(name: str, root: Path, entries: str, *, remedy: str) -> Finding:
+def folder(name: str, root: Path, entries: str, *, option: str) -> Finding:
     """Count the entries of a folder, and check the right to write where it is or will be."""
     place = existing(str(root))
     if not os.access(place, os.W_OK):
-        return Finding(name, f"{place} cannot be written", remedy)
+        return Finding(name, f"{place} cannot be written", f"choose another place: {option}=...")
     count = len({path.resolve() for path in root.glob(entries)})  # `latest` is a link to a run
     return Finding(name, f"{root}: {counted(count, 'entry', 'entries')}, {folder_size(root) / GIGABYTE:.1f} GB")
 
@@ -199,10 +181,10 @@ def folder(name: str, root: Path, entries: str, *, remedy: str) -> Finding:
 def show(findings: list[Finding]) -> list[str]:
     """Print a line for each finding, and its remedy below it; return the names of what is missing."""
     console, width = Console(), max(len(one.name) for one in findings)
-    colours = {"ok": "green", "optional": "yellow", "missing": "bold red", "symptom": "bold red"}
     for one in findings:
-        line = f"[{colours[one.state]}]{one.state:<8}[/] {escape(f'{one.name:<{width}}  {one.found}')}"
-        console.print(line, soft_wrap=True)
+        state = one.otherwise if one.remedy else "ok"
+        colour = {"ok": "green", "optional": "yellow"}.get(state, "bold red")
+        console.print(f"[{colour}]{state:<8}[/] {escape(f'{one.name:<{width}}  {one.found}')}", soft_wrap=True)
         if one.remedy:
             console.print(" " * (width + 11) + f"to do: {escape(one.remedy)}", soft_wrap=True)
-    return [one.name for one in findings if one.state == "missing"]
+    return [one.name for one in findings if one.remedy and one.otherwise == "missing"]

@@ -48,9 +48,8 @@ def _sections(known: Index, names: Iterable[str]) -> Iterator[str]:
 
 
 def _symptoms() -> Iterator[str]:
-    heads = ("symptom", "figure that shows it", "usual value", "what mends it")
     rows = ((sign.name, sign.figure, sign.bound, f"{sign.remedy}: {_code(sign.options)}") for sign in SIGNS)
-    return _table(heads, rows, code=0)
+    return _table(("symptom", "figure that shows it", "usual value", "what mends it"), rows, code=0)
 
 
 def _methods() -> Iterator[str]:
@@ -62,9 +61,8 @@ def _methods() -> Iterator[str]:
 
 
 def _judges() -> Iterator[str]:
-    heads = ("judge", "what it measures", "what it needs")
     rows = ((name, at.explanation, f"{at.needs}, {at.least_rate:,} Hz or more") for name, at in SPEECH_JUDGES.items())
-    return _table(heads, rows)
+    return _table(("judge", "what it measures", "what it needs"), rows)
 
 
 def _measures() -> Iterator[str]:

@@ -74,12 +74,10 @@ def load_model(model_file_path: str = "") -> HearModel:
     """
     if not str(model_file_path):
         problem = "model_file_path is empty, and no weights come with the package"
-        raise InputError(f"{problem}; give the folder of a run of wordless, such as load_model('runs/<date>_<time>')")
+        raise InputError(f"{problem}; give the folder of a run, such as load_model('runs/<date>_<time>')")
     folder = run_of(Path(model_file_path))
     if holds_rates(part_of(folder, "tokenizer")):
-        raise InputError(
-            f"{folder} has codes at several rates, and HEAR reads one; name a run with tokenizer.rates=null"
-        )
+        raise InputError(f"{folder} has codes at several rates, HEAR reads one; name a run with tokenizer.rates=null")
     tokenizer = Tokenizer.from_pretrained(part_of(folder, "tokenizer"))
     language_model = LanguageModel.from_pretrained(part_of(folder, "lm"))
     count = language_model.gpt.config.layers
@@ -100,10 +98,7 @@ def load_model(model_file_path: str = "") -> HearModel:
 def get_scene_embeddings(audio: Tensor, model: HearModel) -> Tensor:
     """Embed sounds ``(n_sounds, n_samples)`` in [-1, 1] at the model's rate: ``(n_sounds, scene_embedding_size)``.
 
-    The result is float32, on the device of the audio.
-
-    Raises:
-        InputError: the audio is not of that shape, not of floating point, empty or not finite.
+    The result is float32, on the device of the audio. Other shapes, integers, and empty or infinite audio are refused.
     """
     codes = _codes(audio, model)
     pooled = layer_features(model.language_model, codes, vectors=VectorConfig(poolings=(model.pooling,)))

@@ -5,14 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from lm.finetuning import (
-    BODY_OPTIONS,
-    HEAD_OPTIONS,
-    BodyOptions,
-    ClassificationOptions,
-    GptOptions,
-    HeadOptions,
-)
+from lm.finetuning import BODY_OPTIONS, HEAD_OPTIONS, BodyOptions, ClassificationOptions, GptOptions, HeadOptions
 from lm.options import FigureConfig, ProbeConfig
 from pipelines.commandline.choices import require_recordings
 from pipelines.commandline.outputs import require_kind

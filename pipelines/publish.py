@@ -8,7 +8,6 @@ from typing import Literal
 
 from pipelines.commandline.outputs import is_held, prepare_output, require_kind
 from pipelines.store.run_folder import RESULTS, is_finetuned
-from wordless.base.errors import InputError
 from wordless.base.hub import CONFIG, REPO, HubAddress
 from wordless.base.options import REQUIRED, Options, option
 
@@ -81,37 +80,26 @@ class PublishConfig(Options):
 
 
 def publish(settings: PublishConfig) -> tuple[PublishConfig]:
-    """Refuse a run that cannot be uploaded, or written as the wanted files."""
-    run, output = settings.run, settings.output
+    """Refuse all but a fine-tuned model and a finished run that kept its models, and formats that cannot be written."""
+    run, output, refuse_if = settings.run, settings.output, settings.refuse_if
     missing = [name for name in ONNX if find_spec(name) is None] if settings.format == "onnx" else []
-    if missing:
-        raise InputError(
-            f"format=onnx needs {', '.join(missing)}, not installed here; call: pip install 'wordless[onnx]'"
+    rule = f"it needs {', '.join(missing)}, not installed here: call pip install 'wordless[onnx]'"
+    refuse_if(missing, "format", rule)
+    rule = "it does not exist, or is no folder: name that of a run, such as run=runs/<date>_<time>"
+    refuse_if(not run.is_dir(), "run", rule)
+    refuse_if(is_held(run), "run", "it is not finished, a run is writing there: wait for it")
+    if is_finetuned(run):
+        refuse_if(
+            output is not None, "run", f"of a fine-tuned model format={settings.format} writes nothing: name a run"
         )
-    require_finished(run)
+        return (settings,)
+    rule = f"it holds no {RESULTS}, and is no run or one that did not finish: repeat its command, which resumes"
+    refuse_if(not (run / RESULTS).is_file(), "run", rule)
+    folds = (
+        "over folds or several seeds, models stay in the store: call wordless run once without compare.folds and seeds"
+    )
+    rule = f"it holds no tokenizer/{CONFIG}; {folds}"
+    refuse_if(not (run / "tokenizer" / CONFIG).is_file(), "run", rule)
     if output is not None:
-        if is_finetuned(run):
-            problem = f"run={run} is a fine-tuned model, of which format={settings.format} writes nothing"
-            raise InputError(f"{problem}; name a run")
         prepare_output(output)
     return (settings,)
-
-
-def require_finished(run: Path) -> None:
-    """Refuse everything but a fine-tuned model and the folder of a run that has ended and kept its models."""
-    if not run.is_dir():
-        state = "is a file" if run.exists() else "does not exist"
-        raise InputError(f"run={run} {state}; name the folder of a run, such as run=runs/<date>_<time>")
-    if is_held(run):
-        raise InputError(f"run={run} is not finished: a run is writing there; wait for it")
-    if is_finetuned(run):
-        return
-    if not (run / RESULTS).is_file():
-        raise InputError(
-            f"run={run} holds no {RESULTS}: it is no run, or one that did not finish; repeat its command, which resumes"
-        )
-    if not (run / "tokenizer" / CONFIG).is_file():
-        raise InputError(
-            f"run={run} holds no tokenizer/{CONFIG}; a run over folds or several seeds keeps its models in the store: "
-            "call wordless run once without compare.folds and seeds"
-        )

@@ -1,9 +1,8 @@
 """The work of ``wordless publish``: the models of a run on the hub, as ONNX files, or as start weights.
 
 Only the files that models are loaded from are uploaded: the others name recordings, speakers and folders of this
-machine, or contain sounds. ONNX files of tokenizer and language model run without PyTorch, and onnxruntime checks each.
-Start weights are the network of a vocoder alone, which reads log-mel as it is, for every tokenizer:
-`vocoder.wavenet` says how a run converts them to its own. Those that ship lie in ``vocoder/universal``.
+machine, or contain sounds. ONNX files run without PyTorch, and onnxruntime checks each. Start weights are the network
+of a vocoder alone, which reads log-mel as it is, for every tokenizer. Those that ship lie in ``vocoder/universal``.
 """
 
 import json
@@ -50,13 +49,9 @@ MODEL_FILES = frozenset({CONFIG, "model.safetensors", CARD, "preprocessor_config
 
 
 def write(settings: PublishConfig) -> None:
-    """Show what would be uploaded, or upload it, or write files."""
-    kinds = {"start": write_start_weights, "onnx": write_onnx_models}
-    kinds.get(settings.format, publish_models)(settings)
-
-
-def publish_models(settings: PublishConfig) -> None:
-    """Print the files and the card, and upload them if that is wanted."""
+    """Write files, or print the files and the card of a repository, and upload them if that is wanted."""
+    if settings.format != "hub":
+        return write_start_weights(settings) if settings.format == "start" else write_onnx_models(settings)
     with TemporaryDirectory(prefix="wordless_publish_") as place:
         folder = Path(place)
         notices = (_finetuned if is_finetuned(settings.run) else _whole_run)(settings, folder)
@@ -66,10 +61,8 @@ def publish_models(settings: PublishConfig) -> None:
         for name, size in [*sorted(sizes.items()), (total, sum(sizes.values()))]:
             print(f"{size / 1e6:>10,.3f} MB  {name}")
         print(f"\n{escape((folder / CARD).read_text(encoding='utf-8'))}", *notices, sep="\n")
-        if settings.upload:
-            print(upload(settings, folder), flush=True)
-        else:
-            print("nothing was uploaded; the same command with upload=true uploads these files", flush=True)
+        nothing = "nothing was uploaded; the same command with upload=true uploads these files"
+        print(upload(settings, folder) if settings.upload else nothing, flush=True)
 
 
 def link_models(run: Path, parts: Iterable[str], folder: Path) -> None:
@@ -86,15 +79,15 @@ def _whole_run(settings: PublishConfig, folder: Path) -> list[str]:
     run, results = settings.run, read_results(settings.run)
     there = [part for part in get_args(Part) if (run / part / CONFIG).is_file()]
     parts = there if settings.parts is None else settings.parts
-    if missing := {*parts} - {*there}:
-        raise InputError(f"run={run} holds no {min(missing)}/{CONFIG}; publish the others: parts=[{','.join(there)}]")
+    rule = f"the run has no others: parts=[{','.join(there)}]"
+    settings.refuse_if({*parts} - {*there}, "parts", rule)
     link_models(run, parts, folder)
     try:
         models = DemoModels.of_folder(folder, sampling=Sampling(), device="cpu")
     except InputError as error:
         raise InputError(str(error).replace(str(folder), str(run))) from error
-    if "probe" in parts and models.probe is None:
-        raise InputError("the probe reads states of the language model: add lm to parts, or leave probe out")
+    rule = "the probe reads states of the language model: add lm to parts, or leave probe out"
+    settings.refuse_if("probe" in parts and models.probe is None, "parts", rule)
     notices = []
     if settings.report:
         notices.append(f"{REPORT} contains sounds and names of recordings: upload it only if you have the right to")
@@ -159,27 +152,19 @@ def _write_card(settings: PublishConfig, folder: Path, cards: Mapping[str, Model
 
 
 def upload(settings: PublishConfig, folder: Path) -> str:
-    """Create the repository if there is none, upload everything in one commit, and return the address of its page.
-
-    Raises:
-        InputError: more people see the repository than was asked, it holds models that would be left beside those of
-            this run, or the hub refuses.
-    """
+    """Create the repository if there is none, upload everything in one commit, and return the address of its page."""
     api = HfApi(library_name="wordless")
     with hub_errors(settings.address):
         api.create_repo(settings.repo, private=settings.private, exist_ok=True)
         info = api.model_info(settings.repo)
-        if bool(info.private) != settings.private:
-            page, asked = f"{api.endpoint}/{settings.repo}/settings", str(settings.private).lower()
-            seen, remedy = ("public", "false") if settings.private else ("private", "true")
-            remedy = f"call with private={remedy}, or change the repository: {page}"
-            raise InputError(f"private={asked}, but {settings.repo} is {seen}; {remedy}")
+        seen, other = ("public", "false") if settings.private else ("private", "true")
+        page = f"{api.endpoint}/{settings.repo}/settings"
+        rule = f"{settings.repo} is {seen}: call with private={other}, or change the repository: {page}"
+        settings.refuse_if(bool(info.private) != settings.private, "private", rule)
         there = [each.rfilename for each in info.siblings or () if each.rfilename.endswith(".safetensors")]
-        if left := [name for name in there if not (folder / name).exists()]:
-            raise InputError(
-                f"repo={settings.repo} holds {left[0]}, which this run does not replace, and models of two runs do not "
-                "work together; delete it there, or choose another name"
-            )
+        left = [name for name in there if not (folder / name).exists()]
+        rule = f"models of two runs do not work together: delete {', '.join(left)} there, or choose another name"
+        settings.refuse_if(left, "repo", rule)
         message = "Upload the models of a Wordless run"
         return str(api.upload_folder(repo_id=settings.repo, folder_path=folder, commit_message=message).repo_url)
 
@@ -205,13 +190,10 @@ def write_onnx_models(settings: PublishConfig) -> None:
     run, output = settings.run, settings.output
     assert output is not None, "the options demand one"
     tokenizer = Tokenizer.from_pretrained(run / "tokenizer")
-    if tokenizer.format.rates:
-        raise InputError(f"run={run} has codes at several rates, which are not written as ONNX")
-    if tokenizer.speech_layer is not None:  # its authors describe its own export
-        raise InputError(
-            f"the codes are of layer {tokenizer.speech_layer.config.layer} of a speech model, which is not written as "
-            "ONNX here; choose a run without tokenizer.speech_layer"
-        )
+    rule = "codes at several rates are not written as ONNX: name a run with tokenizer.rates=null"
+    settings.refuse_if(tokenizer.format.rates, "run", rule)
+    rule = "codes of a speech model, which has its own export, are not written as ONNX: name a run of an autoencoder"
+    settings.refuse_if(tokenizer.speech_layer is not None, "run", rule)
     with new_folder(output) as folder:
         card: dict[str, object] = {"tokenizer": _write_tokenizer(tokenizer, folder / "tokenizer.onnx", run)}
         if (run / "lm").is_dir() and "lm" in (settings.parts or ("lm",)):
@@ -302,11 +284,8 @@ def write_start_weights(settings: PublishConfig) -> None:
     results = read_results(settings.run)
     config, audio = require_absolute(run)
     vocoder, known = Vocoder.from_pretrained(start_folder(run, VOCODER, option=VOICE)), statistics_of(run)
-    if vocoder.steps == 0:
-        raise InputError(
-            f"run={run} took no step of its vocoder's training (vocoder.fit.steps=0): its weights are those that "
-            f"{VOICE} named, for which this run's card would be wrong; publish a run whose vocoder was trained"
-        )
+    rule = f"its vocoder took no step (vocoder.fit.steps=0), and has the weights of {VOICE}: publish a run that trained"
+    settings.refuse_if(vocoder.steps == 0, "run", rule)
     for_all = replace(config, groups=())  # of a start with groups: their average
     model = transferred(vocoder.model, for_all, known=known, new=as_it_is(config.n_mels), seed=0)
     place = recorded_options(results).get("corpus")

@@ -1,8 +1,4 @@
-"""The options of commands that read recordings.
-
-``wordless encode``, ``embed`` and ``find`` make codes, feature vectors and places of a sound. ``wordless score`` and
-``predict`` print a line for each recording, and write a table of all.
-"""
+"""The options of ``wordless encode``, ``embed``, ``find``, ``score`` and ``predict``, which read recordings."""
 
 import os
 import re
@@ -54,11 +50,6 @@ class EncodeConfig(StoredOptions, EngineOptions):
         500, "recordings per shard; a killed command resumes after the last whole shard", least=1
     )
 
-    @property
-    def manifest(self) -> Path:
-        """The list of recordings that fairseq reads beside a .km file."""
-        return self.output.with_suffix(".tsv")
-
     def __post_init__(self) -> None:
         super().__post_init__()
         rule = "format=parquet keeps durations: choose format=name_units, fairseq, jsonl or times"
@@ -72,13 +63,8 @@ class EncodeConfig(StoredOptions, EngineOptions):
         possible = f"for format={self.format} a text file ending in {', '.join(written)}"
         require_kind(self.output, written, possible=possible)
 
-    @property
-    def in_shards(self) -> bool:
-        return self.format == "parquet" and self.output.suffix.lower() != ".parquet"
-
 
 def encode(settings: EncodeConfig) -> tuple[EncodeConfig, Clips, Path]:
-    """Encode recordings; files that cannot be read are set aside."""
     tokenizer_folder = part_of(settings.model, "tokenizer")
     recordings = recordings_at(settings.input, settings)
     prepare_output(settings.output)
@@ -135,11 +121,9 @@ class EmbedConfig(StoredOptions):
 
 
 def embed(settings: EmbedConfig) -> tuple[EmbedConfig, Path, Clips | None]:
-    """Compute the vectors of all recordings; files that cannot be read are set aside."""
     part = next((each for each in OF_SOUND if each == settings.method), None)
-    if part and is_on_hub(settings.model):
-        rule = "wordless publish does not publish this model: name the folder of the run"
-        raise InputError(option="model", value=settings.model, rule=rule)
+    rule = "wordless publish does not publish this model: name the folder of the run"
+    settings.refuse_if(part is not None and is_on_hub(settings.model), "model", rule)
     part_of(settings.model, part or "lm")
     run = run_of(settings.model)
     if not settings.is_table and settings.root is not None:
@@ -187,13 +171,8 @@ class FindConfig(StoredOptions):
         super().__post_init__()
         require_table(self.output, ".tsv", ".json", ".parquet")
 
-    @property
-    def page(self) -> Path:
-        return self.output.with_suffix(".html")
-
 
 def find(settings: FindConfig) -> tuple[FindConfig, Clips, Clips, Path, Path | None]:
-    """Find the places of all queries in all recordings; files that cannot be read are set aside."""
     tokenizer = part_of(settings.model, "tokenizer")
     model = part_of(settings.model, "lm") if settings.features == "states" else None
     queries = recordings_at(settings.query, settings, option="query")
@@ -205,7 +184,7 @@ def find(settings: FindConfig) -> tuple[FindConfig, Clips, Clips, Path, Path | N
 
 @dataclass(frozen=True, kw_only=True)
 class TableOptions(InputOptions):
-    """Options of commands that print a line for each recording."""
+    """Options of commands that print a line for each recording, and write a table of all."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".tsv", ".json", ".parquet")  # of the table
 
@@ -218,11 +197,8 @@ class TableOptions(InputOptions):
             require_table(self.output, *self.suffixes)
 
     def recordings(self) -> tuple[Clips, ...]:
-        """Find the recordings of each named place, and their annotated parts; ``[a.wav,b.wav]`` names several.
-
-        The command line passes the option as one text, because a path may hold a comma or a space. The brackets are no
-        part of a path, unless such a path exists.
-        """
+        """Find the recordings of each named place, and their annotated parts; ``[a.wav,b.wav]`` names several."""
+        # The option is one text, because a path may hold a comma or a space, or even begin and end with brackets.
         whole = self.input.strip()
         several = whole.startswith("[") and whole.endswith("]") and not os.path.lexists(whole)
         names = [name.strip().strip("\"'") for name in whole[1:-1].split(",")] if several else [self.input]
@@ -267,38 +243,26 @@ class PredictConfig(TableOptions, RateOptions):
 
 
 def submitted_name(path: str) -> str:
-    """Return a recording's name as ZeroSpeech 2021 writes it, without folder and suffix.
-
-    A line of ``lexical/dev.txt`` is ``aAaONTsOqWs -2.031``.
-    """
+    """Return a recording's name as ZeroSpeech 2021 writes it, as in ``aAaONTsOqWs -2.031`` of ``lexical/dev.txt``."""
     return PurePosixPath(path).stem
 
 
-def _require_submittable(paths: Sequence[str], output: Path) -> None:
-    """Refuse names with spaces, and equal names of several recordings, which a line of ``output`` could not tell."""
-    counts = Counter(map(submitted_name, paths))
-    for name, count in counts.items():
-        if count > 1 or len(name.split()) != 1:
-            problem = f"is the name of {count} recordings" if count > 1 else "holds a space"
-            raise InputError(
-                f"output={output}: {name!r} {problem}, and a line has a name without folder, suffix and spaces, and a "
-                "score; rename recordings, or write a .tsv file"
-            )
-
-
 def score(settings: ScoreConfig) -> tuple[ScoreConfig, Sequence[Clips], Path, Path]:
-    """Find the recordings and the models."""
     tokenizer, model = part_of(settings.model, "tokenizer"), part_of(settings.model, "lm")
     recordings = settings.recordings()
     if settings.output is not None:
-        if settings.output.suffix.lower() == ".txt":
-            _require_submittable([each.name for place in recordings for each in place.clips], settings.output)
+        names = Counter(submitted_name(clip.name) for place in recordings for clip in place.clips)
+        for name, count in names.items() if settings.output.suffix.lower() == ".txt" else ():
+            if count > 1 or len(name.split()) != 1:
+                problem = f"is the name of {count} recordings" if count > 1 else "holds a space"
+                rule = f"{name!r} {problem}, and a line has a name without folder, suffix and spaces, and a score"
+                remedy = "rename recordings, or write a .tsv file"
+                raise InputError(option="output", value=settings.output, rule=rule, remedy=remedy)
         prepare_output(settings.output)
     return settings, recordings, tokenizer, model
 
 
 def predict(settings: PredictConfig) -> tuple[PredictConfig, Sequence[Clips]]:
-    """Find the recordings and the model."""
     recordings = settings.recordings()
     if address := hub_address(settings.model):
         settings = replace(settings, model=fetch(address, "finetuned", ""))

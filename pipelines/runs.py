@@ -45,21 +45,15 @@ class RunsConfig(StoreOptions):
 
 
 def runs(settings: RunsConfig) -> None:
-    """Print the table of runs, or delete what the options name."""
+    """Print a row for each run and write ``index.html``, or delete what the options name."""
     if settings.prune is not None:
-        prune(settings.store.root, settings.prune, question=settings.ask)
-    elif settings.delete is not None:
-        delete_run(settings.root, settings.delete, question=settings.ask)
-    else:
-        print_runs(settings.root)
-
-
-def print_runs(root: Path) -> None:
-    """Print a row for each run and write ``index.html``; refuse runs that cannot be read after all others."""
+        return prune(settings.store.root, settings.prune, question=settings.ask)
+    if settings.delete is not None:
+        return delete_run(settings.root, settings.delete, question=settings.ask)
     # imports that a misspelt option need not wait for
     from pipelines.pages.runs import HEADS, run_rows, write_runs_page
 
-    rows = run_rows(root)
+    root, rows = settings.root, run_rows(settings.root)
     print_table(HEADS, [row.cells for row in rows])
     total = sum(row.size for row in rows)
     sweeps = sum(row.is_sweep for row in rows)
@@ -115,8 +109,7 @@ def prune(root: Path, days: int, *, question: bool) -> None:
         count, size = amount([entry for entry in unused if entry.parent.name == stage])
         print(f"{stage:<28} {count:>12} {size:>14}")
     count, size = amount(unused)
-    every, _ = amount([*entries])
-    print(f"{len(unused)} of {every} not used for {counted(days, 'day')}, {size}", flush=True)
+    print(f"{len(unused)} of {amount([*entries])[0]} not used for {counted(days, 'day')}, {size}", flush=True)
     if unused and question:
         ask(f"delete {count}, {size}, of {root}?")
     if unused:

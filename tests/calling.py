@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 
 from pipelines import cli
 from pipelines.commandline.command import perform
+from pipelines.commandline.options import options_class
 from wordless.base.compiling import compiling
 
 ROOT = Path(__file__).parents[1]
@@ -38,6 +40,18 @@ generate = partial(perform, "generate")
 predict = partial(perform, "predict")
 publish = partial(perform, "publish")
 score = partial(perform, "score")
+
+
+def options_of(command: str, *names: str, **defaults: object) -> Callable[..., dict[str, object]]:
+    """A function from a model, the values of the options ``names`` in this order, and others to a command's options."""
+    known = {each.name for each in fields(options_class(command))}
+
+    def options(model: Path, *values: object, **others: object) -> dict[str, object]:
+        own = {"device": "cpu", "workers": 1, "store": {"root": str(model.with_name("store"))}}
+        named = {name: str(value) for name, value in zip(("model", *names), (model, *values), strict=True)}
+        return {name: value for name, value in own.items() if name in known} | named | defaults | others
+
+    return options
 
 
 class Command:

@@ -29,7 +29,7 @@ from typing import Any
 # The server has run no thread when it forks.
 PROCESSES = multiprocessing.get_context("forkserver")
 PRELOADED = (
-    *("pipelines.chain.chain", "pipelines.run", "pipelines.chain.sweep", "pipelines.jobs.encode"),
+    *("pipelines.chain.chain", "pipelines.run", "pipelines.chain.sweep", "pipelines.jobs.recordings"),
     *("pipelines.jobs.speech", "pipelines.jobs.vectors", "pipelines.pages.report", "pipelines.pages.sweep"),
     *("torch.utils.tensorboard", "torch._dynamo", "fairseq2.models.llama", "fairseq2.models.transformer_lm"),
     *("fairseq2.composition", "conf", "omegaconf._impl", "hydra.core.utils", "hydra._internal.hydra"),

@@ -30,8 +30,7 @@ CHOICES = (
 def with_choices(config: Mapping[str, object]) -> dict[str, Any]:
     """Return a copy of the config with values in place of null, where other options decide them.
 
-    They are those of `embedded`, `stages` and `CHOICES`. With the built-in sentences the language model is also tested
-    by their word order, if there are voices left that can speak the test.
+    With the built-in sentences the language model is also tested by their word order, if voices are left for the test.
     """
     values: dict[str, Any] = deepcopy(dict(config))
     alone, unheard = is_embedded(values["corpus"]), values["zerospeech"]["voices"] if "zerospeech" in values else 0
@@ -72,10 +71,7 @@ EMBEDDED_SOURCE = "embedded"  # in `unlabelled`, for the embedded corpus
 
 
 def with_embedded_corpus(config: Mapping[str, object]) -> dict[str, Any]:
-    """Return the config, with the embedded corpus if no recordings are named.
-
-    Options for the user's own recordings are refused without their place, and so are two places.
-    """
+    """Return the config, with the embedded corpus if no recordings are named; two places are refused."""
     config = with_choices(config)
     corpus = config["corpus"]
     listed, packed = ([name for name in names if corpus.get(name)] for names in (LISTED, PACKED))
@@ -83,17 +79,13 @@ def with_embedded_corpus(config: Mapping[str, object]) -> dict[str, Any]:
         first, second = (f"corpus.{name}={corpus[name]}" for name in (packed[0], listed[0]))
         raise InputError(f"{first} has its own recordings, and {second} names others; leave one of them out")
     if is_embedded(corpus):
-        for name, plain in (("pattern", None), ("labels", "folder")):
-            if corpus.get(name, plain) != plain:
+        plain = {"pattern": None, "labels": "folder", **{f"columns.{name}": None for name in corpus.get("columns", {})}}
+        given = {**corpus, **{f"columns.{name}": column for name, column in corpus.get("columns", {}).items()}}
+        for name, default in plain.items():
+            if (value := given.get(name, default)) != default:
                 raise InputError(
-                    f"corpus.{name}={corpus[name]}, but neither corpus.root nor corpus.table says where the recordings "
-                    f"are: add corpus.root=PATH; the built-in corpus takes no corpus.{name}"
-                )
-        for name, column in corpus.get("columns", {}).items():
-            if column is not None:
-                raise InputError(
-                    f"corpus.columns.{name}={column}, but there is no corpus.table, corpus.dataset or corpus.shards: "
-                    "name one of them, or leave the column out"
+                    f"corpus.{name}={value}, but no corpus.root, corpus.table, corpus.dataset or corpus.shards says "
+                    f"where the recordings are: add one of them; the built-in corpus takes no corpus.{name}"
                 )
         corpus.update(root=EMBEDDED, pattern=PATTERN, labels="pattern")
     return config
@@ -102,11 +94,7 @@ def with_embedded_corpus(config: Mapping[str, object]) -> dict[str, Any]:
 def require_recordings(config: Mapping[str, object]) -> None:
     """Refuse a composed config whose folder or table of recordings cannot be used; nothing is decoded.
 
-    The chain checks the same again, when its imports are done: they take seconds, and this check takes one. Data sets
-    and shards must be unpacked first, and are left to the chain.
-
-    Raises:
-        InputError: the options of the corpus contradict each other, or `find_recordings` finds no recordings.
+    The chain checks the same again, after imports that take seconds. Data sets and shards are left to the chain.
     """
     options = build(CorpusConfig, with_embedded_corpus(config)["corpus"], name="corpus")
     if options.is_packed or options.root == EMBEDDED:

@@ -1,4 +1,4 @@
-"""The wrapper around ``hydra.main`` that all commands share: it quotes paths first, and prints errors in one line.
+"""The wrapper around Hydra that all commands share: it quotes paths first, and prints errors in one line.
 
 Exit codes: 0 done; 1 a bug (with its traceback), or something needed that ``wordless doctor`` misses; 2 something that
 the user can correct (one line); 130 interrupted; 141 the reader of the output has closed it.
@@ -38,21 +38,25 @@ from wordless.base.values import build
 
 Task = Callable[[dict[str, object]], None]
 FULL_ERROR = "HYDRA_FULL_ERROR"  # Hydra's own variable: "1" asks for tracebacks
-STDERR_DESCRIPTOR = 2
 SECONDS_TO_BE_ENDED = 5.0  # torchrun looks after its processes ten times a second
 
 
 def command(name: str, task: Task) -> Callable[[], None]:
-    """Return a ``main()`` that composes the options of a command and passes the config to ``task``.
-
-    The value of an option that is one text or path needs no quoting, and a sweep does not split it at commas.
-    """
+    """Return a ``main()`` that composes the options of a command and passes the config to ``task``."""
 
     def main() -> None:
         open_streams()
         register(name)
         known = index(name)
         full = os.environ.get(FULL_ERROR) == "1"  # before Hydra is told to raise
+
+        def job(config: DictConfig) -> None:
+            if is_started_by_another():
+                end_with_parent()
+            with mendable(name, known, config, full=full):  # Hydra would log the exception in its own way
+                task(resolved(config))
+
+        job.__module__ = f"pipelines.{name}"  # Hydra names the job after it
         with (
             mendable(name, known, None, full=full),
             hydra_that_raises(),
@@ -67,7 +71,6 @@ def command(name: str, task: Task) -> Callable[[], None]:
                 elsewhere = [f"hydra.{mode}.dir={folder}" for mode in ("run", "sweep")] if folder else []
                 arguments = prepare([*sys.argv[1:], *elsewhere], known)
                 version.setbase("1.3")
-                job = _job(name, task, known, full=full)
                 _run_hydra(arguments, get_args_parser(), job, config_path="pkg://conf", config_name=name)
             except (HydraException, OmegaConfBaseException) as error:
                 raise explain(error, known) from error
@@ -112,36 +115,19 @@ def perform(name: str, config: dict[str, object]) -> None:
 def open_streams() -> None:
     """Open the null device for each standard stream that the caller closed, as ``>&-`` does.
 
-    Otherwise the next opened file would get the number of the closed stream, and a decoder's messages would be written
-    into that file.
+    Otherwise the next file would get the number of the closed stream, and a decoder's messages.
     """
-    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= STDERR_DESCRIPTOR:
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(descriptor, True)
     os.close(descriptor)
     sys.stdin = sys.stdin or os.fdopen(0)
     sys.stdout = sys.stdout or os.fdopen(1, "w")
-    sys.stderr = sys.stderr or os.fdopen(STDERR_DESCRIPTOR, "w")
-
-
-def _job(name: str, task: Task, known: Index, *, full: bool) -> Callable[[DictConfig], None]:
-    """Return the task as the function of one composed config that Hydra calls."""
-
-    def job(config: DictConfig) -> None:
-        if is_started_by_another():
-            end_with_parent()
-        with mendable(name, known, config, full=full):
-            task(resolved(config))
-
-    job.__module__ = f"pipelines.{name}"  # Hydra names the job after it
-    return job
+    sys.stderr = sys.stderr or os.fdopen(2, "w")
 
 
 @contextmanager
 def mendable(name: str, known: Index, config: DictConfig | None, *, full: bool) -> Iterator[None]:
-    """Turn errors that the user can correct into one line and exit code 2, and let bugs pass.
-
-    The task is wrapped too, because Hydra would log the exception of a failed job in its own way.
-    """
+    """Turn errors that the user can correct into one line and exit code 2, and let bugs pass."""
     try:
         yield
     except KeyboardInterrupt:
@@ -165,10 +151,7 @@ def mendable(name: str, known: Index, config: DictConfig | None, *, full: bool) 
 
 
 def leave(name: str, message: str, *, code: int, everywhere: bool) -> NoReturn:
-    """Print one line on stderr and exit with ``code``: on rank 0, or with ``everywhere`` once on each machine.
-
-    Another process prints only if torchrun does not end it: then no other process had an error.
-    """
+    """Print one line on stderr and exit with ``code``: on rank 0, or with ``everywhere`` once on each machine."""
     if rank("LOCAL_RANK" if everywhere else "RANK") == 0 or await_torchrun():
         print(f"wordless {name}: {escape(' '.join(message.split()))}", file=sys.stderr, flush=True)
     raise SystemExit(code)

@@ -30,7 +30,7 @@ COMMANDS = {
     "encode": Command(
         "recordings -> codes (Parquet, or text units that other tools read)",
         "pipelines.recordings:EncodeConfig",
-        "pipelines.jobs.encode:encode_recordings",
+        "pipelines.jobs.recordings:encode_recordings",
     ),
     "embed": Command(
         "recordings -> feature vectors, such as those that the run's probe reads (NumPy, Parquet)",

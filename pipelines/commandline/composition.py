@@ -35,7 +35,7 @@ FOLDERS = {
 
 
 def register(command: str) -> None:
-    """Make the config of a command known to Hydra under the command's name, and the choices of each group."""
+    """Make the config of a command known to Hydra, and the choices of each group."""
     if command not in COMMANDS:
         return
     store, known = ConfigStore.instance(), index(command)

@@ -1,7 +1,6 @@
 """``wordless <command> --help``: every option with its value now and its explanation, or those of one group."""
 
 import shutil
-import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
@@ -9,6 +8,9 @@ from pathlib import Path
 
 from hydra import initialize_config_module
 from omegaconf import OmegaConf, open_dict
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.completion import HELP
@@ -21,7 +23,7 @@ from wordless.base.values import leaves
 
 ALL = "all"  # the topic of every option
 WIDEST = 120  # columns of a page
-LONGEST_NAME, LONGEST_VALUE = 34, 24  # columns; longer ones have their explanation on the next line
+LONGEST_VALUE = 24  # columns; longer ones take several lines
 MANY = 6  # choices of a group, which are then counted, not named
 
 FOOTER = """\
@@ -45,10 +47,7 @@ def help_request(words: Sequence[str]) -> tuple[str, list[str]] | None:
 
 
 def command_help(name: str, topic: str, words: Sequence[str]) -> str:
-    """Write the help of a command about a topic, with the values that command-line ``words`` give.
-
-    Without a topic, the help names all options, or of a command with many the groups and those that are used ``often``.
-    """
+    """Write the help of a command about a topic, with the values that command-line ``words`` give."""
     known, values = _composed(name, words)
     often: Sequence[str] = getattr(options_class(name), "often", ())
     if topic and topic != ALL:
@@ -63,11 +62,16 @@ def command_help(name: str, topic: str, words: Sequence[str]) -> str:
     if often and topic != ALL:
         top = [option for option in values if "." not in option]
         first = [option.partition(".")[0] for option in values if "." in option]
-        groups = [group for group in dict.fromkeys([*first, *known.groups]) if group != HYDRA]
+        groups = [name for name in dict.fromkeys([*first, *known.groups]) if name != HYDRA]
         body = ["Options of the whole command", *_rows(known, values, top), ""]
         body += ["Options used most", *_rows(known, values, often), ""]
         body += [f"Groups: wordless {name} --help GROUP shows the options of a group, --help {ALL} every option"]
-        body += [*_rows(known, {group: _choice(group, known) for group in groups}, groups), ""]
+        chosen = {}
+        for key, group in known.groups.items():
+            others = [choice for choice in group.choices if choice != group.chosen]
+            listed = " | ".join([group.chosen, *others])
+            chosen[key] = f"{group.chosen} ({len(others)} others)" if len(others) > MANY else listed
+        body += [*_rows(known, chosen, groups), ""]
     else:
         body = [*_sections(values, known, values), *_choices(known.groups, known)]
     notes = [*known.notes.splitlines(), ""] if known.notes else []
@@ -118,26 +122,14 @@ def _rows(known: Index, values: Mapping[str, str], names: Iterable[str]) -> Iter
     return _table((name, values.get(name, ""), explained.get(name, "")) for name in names)
 
 
-def _choice(name: str, known: Index) -> str:
-    """Write the choice of a group and the others."""
-    if (group := known.groups.get(name)) is None:
-        return ""
-    others = [choice for choice in group.choices if choice != group.chosen]
-    return f"{group.chosen} ({len(others)} others)" if len(others) > MANY else " | ".join([group.chosen, *others])
-
-
 def _table(rows: Iterable[tuple[str, str, str]]) -> Iterator[str]:
     """Give the lines of a table of names, values and explanations, as wide as the terminal."""
-    table = list(rows)
-    width = min(shutil.get_terminal_size((WIDEST, 24)).columns, WIDEST)
-    first = min(max((len(name) for name, _, _ in table), default=0), LONGEST_NAME)
-    second = min(max((len(value) for _, value, _ in table), default=0), LONGEST_VALUE)
-    indent = 4 + first + (second + 2 if second else 0)
-    for name, value, explanation in table:
-        row = f"  {name:<{first}}  {value:<{second}}".rstrip()
-        if len(row) + 2 > indent:
-            yield row
-            row = ""
-        for line in textwrap.wrap(explanation, max(width - indent, 30)) or [""]:
-            yield f"{row:<{indent}}{line}".rstrip()
-            row = ""
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(no_wrap=True)
+    grid.add_column(max_width=LONGEST_VALUE, overflow="fold")
+    for name, *others in rows:
+        grid.add_row(Text(f"  {name}"), *map(Text, others))
+    console = Console(width=min(shutil.get_terminal_size((WIDEST, 24)).columns, WIDEST), color_system=None)
+    with console.capture() as page:
+        console.print(grid)
+    yield from map(str.rstrip, page.get().splitlines())

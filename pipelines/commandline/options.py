@@ -206,10 +206,7 @@ def plain_value(value: object) -> object:
 
 
 def require_values(config: Mapping[str, object], known: Index) -> None:
-    """Refuse options of a composed config that are missing, of another type or out of range.
-
-    The imports of a command take seconds, and this check none. Options of variants are left to their dataclasses.
-    """
+    """Refuse options of a composed config that are missing, of another type or out of range."""
     for name, option in sorted(known.options.items(), key=lambda each: each[0].count(".")):  # others follow the seed
         if option.meaning is None or name.startswith(known.varied):
             continue

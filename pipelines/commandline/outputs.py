@@ -15,13 +15,12 @@ from wordless.base.errors import InputError, require
 from wordless.base.files import remove, take_lock
 
 REMEDY = "choose another output=..., or delete it"
-# Suffixes of files. An output with any other suffix, such as "codes.v2", is taken for a folder.
-ARRAYS = ("npz", "npy", "pt", "pth", "bin", "ckpt", "pkl", "pickle", "h5", "hdf5", "mat", "onnx", "safetensors")
-TABLES = ("parquet", "arrow", "feather", "csv", "tsv", "json", "jsonl", "ndjson", "txt", "km", "xlsx", "yaml", "yml")
-PAGES = ("html", "md", "pdf", "png", "svg", "jpg", "jpeg")
-SOUNDS = EXTENSIONS
-ARCHIVES = ("zip", "tar", "gz", "tgz", "bz2", "xz", "zst", "7z")
-FILES = frozenset(f".{suffix}" for suffix in (*ARRAYS, *TABLES, *PAGES, *SOUNDS, *ARCHIVES))
+OTHERS = (  # suffixes of files beside those of sounds
+    "npz npy pt pth bin ckpt pkl pickle h5 hdf5 mat onnx safetensors parquet arrow feather csv tsv json jsonl ndjson "
+    "txt km xlsx yaml yml html md pdf png svg jpg jpeg zip tar gz tgz bz2 xz zst 7z"
+)
+# An output with any other suffix, such as "codes.v2", is taken for a folder.
+FILES = frozenset(f".{suffix}" for suffix in (*EXTENSIONS, *OTHERS.split()))
 
 
 def require_kind(output: Path, written: Collection[str], *, possible: str) -> None:
@@ -81,16 +80,15 @@ def claims() -> Iterator[None]:
 
 
 def keep_claimed() -> None:
-    """Keep the claimed folders also without a result: work has begun, and belongs to them as long as they exist."""
+    """Keep the claimed folders also without a result, because work has begun that belongs to them."""
     _NEW.clear()
 
 
 def claim(wanted: Path, *, option: str, lock: str, new: bool) -> Path:
     """Lock a folder until `claims` ends, and return it. A missing folder is created.
 
-    With ``new``, an existing folder is left alone, and ``wanted_2``, ``wanted_3`` and so on are tried in its place.
-    Several processes that want the same new folder at the same time get different folders, on several machines too.
-    ``option`` names the folder on the command line.
+    With ``new``, an existing folder is left alone, and the first free one of ``wanted_2``, ``wanted_3``, ... is
+    taken, by one process of all machines. ``option`` names the folder on the command line.
     """
     made, *above = [new or not wanted.exists(), *(parent for parent in wanted.parents if not parent.exists())]
     folder = make_new(wanted) if new else wanted
@@ -102,17 +100,14 @@ def claim(wanted: Path, *, option: str, lock: str, new: bool) -> Path:
 
 def make_new(wanted: Path) -> Path:
     """Create a new folder: ``wanted``, or the first free one of ``wanted_2``, ``wanted_3`` and so on."""
-    number = 1
+    folder, number = wanted, 1
     while True:
-        folder = wanted if number == 1 else wanted.with_name(f"{wanted.name}_{number}")
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            number += 1
-        except FileNotFoundError:  # another run was refused, and removed the parent folder that it had created
-            continue
-        else:
-            return folder
+        with suppress(FileNotFoundError):  # another run was refused, and removed the parent folder that it had created
+            try:
+                folder.mkdir(parents=True)
+                return folder
+            except FileExistsError:
+                folder = wanted.with_name(f"{wanted.name}_{(number := number + 1)}")
 
 
 @contextmanager
@@ -150,9 +145,7 @@ def new_folder(output: Path) -> Iterator[Path]:
     try:
         with suppress(OSError):  # the file system locks no folder
             if not take_lock(locked, wait=False):
-                raise InputError(
-                    f"another command is writing output={output}; wait for it, or choose another output=..."
-                )
+                raise InputError(f"another command is writing output={output}; wait for it, or choose another output")
         try:
             require_new(output)  # the other command may have finished since this one began
             for path in partial.iterdir():

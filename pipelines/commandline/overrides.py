@@ -1,8 +1,7 @@
 """The words of the command line, prepared for Hydra or refused.
 
-Hydra's grammar gives meaning to spaces, commas, parentheses, brackets, quotes, backslashes and ``=``, all of which
-occur in paths and in patterns of file names. Values of options that hold paths or patterns are therefore quoted first,
-and ``~`` of a path is expanded. Values that the user quoted for Hydra keep their quotes, and interpolations of
+Spaces, commas, brackets, quotes, backslashes and ``=`` mean something in Hydra's grammar, and they occur in paths and
+patterns of file names, so these are quoted first. Values that the user quoted keep their quotes, and interpolations of
 OmegaConf, such as ``${oc.env:SCRATCH}``, are still resolved.
 """
 
@@ -39,11 +38,7 @@ def command_line(command: str) -> str:
 
 
 def prepare(words: Sequence[str], known: Index) -> Namespace:
-    """Return the arguments for Hydra: its switches, and ``overrides`` with the values of texts and paths quoted.
-
-    Raises:
-        InputError: a word is neither a switch nor an option of the command.
-    """
+    """Return the arguments for Hydra: its switches, and ``overrides`` with the values of texts and paths quoted."""
     parser = get_args_parser()
     parser.exit_on_error = parser.allow_abbrev = False
     try:
@@ -63,11 +58,7 @@ def prepare(words: Sequence[str], known: Index) -> Namespace:
 
 
 def _prepared(word: str, known: Index) -> str:
-    """Quote the value of ``name=value``, ``+name=value`` or ``++name=value`` if the option holds one text or path.
-
-    The number after the name of a group of presets, as in ``lm=3``, is quoted as well: Hydra raises its own error for a
-    number, and says which presets there are for a text.
-    """
+    """Quote the value of ``name=value``, ``+name=value`` or ``++name=value`` if the option holds one text or path."""
     name, equals, value = word.partition("=")
     bare, option = name.lstrip("+~"), known.options.get(name.lstrip("+"))
     if not equals and not name.startswith("~"):
@@ -80,6 +71,7 @@ def _prepared(word: str, known: Index) -> str:
         raise InputError(option=bare, value=value, rule=suggestion(value, known.groups[bare].choices))
     if name in HYDRA_PATHS or (option is not None and option.verbatim):
         return f"{name}={quote(os.path.expanduser(value))}"  # noqa: PTH111  Path raises for unknown users
+    # Hydra has its own error for a number, as in ``lm=3``, and says which presets there are for a text.
     return f"{name}={quote(value)}" if bare in known.groups and _is_ambiguous(value) else word
 
 

@@ -1,9 +1,7 @@
 """The folder of a run or a sweep: its name, its claim before Hydra writes into it, and its log.
 
-``name=wake`` writes the folder ``runs/wake``, and the same command resumes there. Hydra writes the words of a command
-into the folder of its run or sweep. A command with other options is refused, so that it does not overwrite the results
-of the first one. Options are compared by their values, not by how they were written. A sweep can grow: a command with
-other values of an option that the sweep is over adds jobs to it.
+``name=wake`` writes the folder ``runs/wake``. The same command resumes there, and one whose options have other values
+is refused. A sweep can grow: a command with other values of an option that the sweep is over adds jobs to it.
 """
 
 import os
@@ -68,21 +66,19 @@ def require_same_run(folder: Path, words: Iterable[str], mode: Mode) -> None:
     swept = {option for option in old.keys() & new.keys() if len(old[option]) > 1 or len(new[option]) > 1}
     compared = sorted({*old, *new} - ELSEWHERE - (swept if mode == "sweep" else set()))
     if differing := [option for option in compared if old.get(option) != new.get(option)]:
-        told = ", ".join(_difference(option, old.get(option), new.get(option)) for option in differing)
+        told = list[str]()
+        for option in differing:
+            was, now = (f"{option}={','.join(of[option])}" if option in of else "" for of in (old, new))
+            told.append(f"with {now} instead of {was}" if was and now else f"with {now}" if now else f"without {was}")
         more = ", give it other values of the options that it is over" if mode == "sweep" else ""
         for part, model in (("lm", "language model"), ("vocoder", "vocoder")):
             if mode == "run" and f"{part}.fit.steps" in differing:
                 more = f", train its {model} further under another name ({part}.start={folder})"
         delete = f"wordless runs --delete {name}" if mode == "run" else f"rm -r {folder}"
         raise InputError(
-            f"name={name}: {folder} holds a {mode} of another command; this one is {told}: repeat the first command to "
-            f"resume it{more}, choose another name, or delete it: {delete}"
+            f"name={name}: {folder} holds a {mode} of another command; this one is {', '.join(told)}: repeat the first "
+            f"command to resume it{more}, choose another name, or delete it: {delete}"
         )
-
-
-def _difference(option: str, old: Iterable[str] | None, new: Iterable[str] | None) -> str:
-    before, now = (f"{option}={','.join(each)}" if each else "" for each in (old, new))
-    return f"with {now} instead of {before}" if before and now else f"with {now}" if now else f"without {before}"
 
 
 def read_words(folder: Path, mode: Mode = "run") -> list[str] | None:
@@ -124,9 +120,8 @@ CLOCK = "${now:"
 class ClaimedFolder(Callback):
     """Gives each run and each sweep a folder that no other one writes at the same time.
 
-    A folder that is named after the time, which is the default, is always a new one. ``name=`` replaces the time; the
-    folder is then new, or one that the same command began, or that of a sweep that grows. Any other folder is used as
-    it is, so that the same command continues in the folder of its first call.
+    A folder that is named after the time is always a new one. With ``name=`` it is new, or one that the same command
+    began, or that of a sweep that grows. Any other folder is used as it is.
     """
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
@@ -134,10 +129,9 @@ class ClaimedFolder(Callback):
             _claim_folder(config, "run", RUN_LOCK)
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Claim ``hydra.sweep.dir``, and pass its name to the jobs of the sweep."""
         with ending_the_command(config):
             if renamed := _claim_folder(config, "sweep", SWEEP_LOCK):
-                with read_write(config):
+                with read_write(config):  # for the jobs of the sweep
                     config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quote(renamed)}")
 
 

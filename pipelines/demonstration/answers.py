@@ -67,13 +67,7 @@ class DemoModels:
 
     @classmethod
     def of_folder(cls, own: Path, *, sampling: Sampling, device: str) -> "DemoModels":
-        """Load every part of a run's folder ``own`` that is there; only a tokenizer must be.
-
-        A probe of the states of a language model that is not there is left out.
-
-        Raises:
-            InputError: a part is damaged, or does not belong to the tokenizer.
-        """
+        """Load what is there of a run's folder ``own``, but for a probe of the states of a missing language model."""
 
         def part(name: str, open_part: Callable[[Path], T]) -> T | None:
             return open_part(own / name) if (own / name / CONFIG).is_file() else None
@@ -93,8 +87,9 @@ class DemoModels:
     @property
     def kinds(self) -> tuple[Kind, ...]:
         """The kinds of sound that the run can make, the learned one first."""
-        possible = [kind for kind in KINDS if self.vocoder or not kind.learned]
-        return tuple(sorted(possible, key=lambda kind: not kind.learned))
+        return tuple(
+            sorted((kind for kind in KINDS if self.vocoder or not kind.learned), key=lambda of: not of.learned)
+        )
 
     @property
     def groups(self) -> tuple[str, ...]:
@@ -103,17 +98,12 @@ class DemoModels:
 
     @property
     def missing(self) -> list[str]:
-        """What the page cannot do, in a line for each part that the run lacks."""
+        """A line for each part that the run lacks: what the page cannot do."""
         parts = {"lm": self.language_model, "probe": self.probe, "vocoder": self.vocoder}
         return [MISSING[part] for part, found in parts.items() if found is None]
 
     def scores(self, codes: Codes | SoftCodes) -> dict[str, float]:
-        """Return the probe's score of each class, the highest first, for codes of the finest rate, as it reads them.
-
-        Raises:
-            InputError: the probe reads features that the language model does not compute. A copy of a run may lack the
-                language model, or hold that of another run.
-        """
+        """Return the probe's score of each class, the highest first, for codes of the finest rate, as it reads them."""
         assert self.probe is not None, "a run without a probe names no label"
         about, model = self.probe.description, self.language_model
         bags = bags_of_codes(codes, about.recipe.vectors.poolings)
@@ -158,17 +148,12 @@ class Analysis:
         """Describe the codes, and the surprise of the language model, in a sentence or two."""
         spectral = self.codes.spectral
         form, count = spectral.format, sum(each.values.size for each in spectral.by_rate)
-        size = (
-            f"{self.waveform.seconds:.2f} s of sound are {count} codes of {form.codebook_size}: "
-            f"{form.bits_per_second:,.0f} bits per second."
-        )
+        size = f"{self.waveform.seconds:.2f} s of sound are {count} codes of {form.codebook_size}"
+        told = f"{size}: {form.bits_per_second:,.0f} bits per second."
         if self.surprise is None or not len(self.surprise):
-            return size
-        mean, even = float(self.surprise.sum()) / count, form.bits_per_code
-        return (
-            f"{size} The GPT needs {mean:.2f} bits per code; {even:.2f} would be needed if all codes were equally "
-            "probable."
-        )
+            return told
+        equal = f"{form.bits_per_code:.2f} would be needed if all codes were equally probable"
+        return f"{told} The GPT needs {float(self.surprise.sum()) / count:.2f} bits per code; {equal}."
 
     def codes_text(self) -> str:
         """Write the codes: those of a time step side by side with commas, a line for each of several rates."""
@@ -181,7 +166,7 @@ class DemoAnswers:
     """The answers of a run to any number of users. What cannot be answered is an `InputError`.
 
     One thing is computed at a time, because the engines of WaveNet share their threads, and matplotlib its settings.
-    Users take turns after each piece of sound, so all of them are served.
+    Users take turns after each piece of sound.
     """
 
     def __init__(self, models: DemoModels, *, max_seconds: float) -> None:
@@ -189,12 +174,7 @@ class DemoAnswers:
         self._turn = Lock()
 
     def show(self, path: Path) -> Analysis:
-        """Read a sound, encode it, ask the language model and the probe about its codes, and draw all of it.
-
-        Raises:
-            InputError: the sound is broken, silent, too short or too long. Messages name the file without its folder,
-                which the user does not know.
-        """
+        """Read a sound, encode it, ask the models about its codes, and draw all of it; refusals name no folder."""
         models, audio = self.models, self.models.tokenizer.front_end
         with self._turn:
             try:
@@ -204,13 +184,14 @@ class DemoAnswers:
             if waveform.seconds > self.max_seconds:
                 raise InputError(f"{path.name} is longer than {self.max_seconds:g} s: cut it.")
             if float(np.abs(waveform.samples).max(initial=0)) <= SILENT:
-                rule = f"no sample exceeds {SILENT:g} of full scale; record it louder"
-                raise InputError(f"{path.name} is silent: {rule}.")
+                raise InputError(
+                    f"{path.name} is silent: no sample exceeds {SILENT:g} of full scale; record it louder."
+                )
             codes = models.tokenizer.encode(waveform)
             step = 1 / codes.format.codes_per_second
             if waveform.seconds < step:
-                rule = f"one code {step:.3f} s; give a longer one"
-                raise InputError(f"The sound lasts {waveform.seconds:.3f} s, and {rule}.")
+                lasts = f"The sound lasts {waveform.seconds:.3f} s, and one code {step:.3f} s"
+                raise InputError(f"{lasts}; give a longer one.")
             surprise: FloatArray | None = None  # minus the log-probability of the codes of a time step, in base 2
             if models.language_model is not None:
                 surprise = -models.language_model.log_probabilities_after(None, codes).sum(axis=1) / math.log(2)
@@ -241,20 +222,11 @@ class DemoAnswers:
         yield made
 
     def continue_it(
-        self,
-        analysis: Analysis,
-        *,
-        after: float,
-        seconds: float,
-        temperature: float,
-        seed: int,
-        kind: str,
-        voice: str,
+        self, analysis: Analysis, *, after: float, seconds: float, temperature: float, seed: int, kind: str, voice: str
     ) -> Iterator[tuple[str, Waveform | None]]:
         """Continue a sound piece by piece, with a line of progress; the sound comes with the last line.
 
-        Together the pieces are the sound of ``wordless generate`` with the same prompt and options. Codes at several
-        rates are generated before the first piece, because finer codes follow from all coarser ones.
+        Together the pieces are the sound of ``wordless generate`` with the same prompt and options.
         """
         require(0 < seconds <= MOST_SECONDS, "seconds", seconds, f"ask for more than 0 and at most {MOST_SECONDS:g} s")
         require_seed(seed, "seed")

@@ -76,9 +76,8 @@ def serve(settings: DemoConfig) -> None:
 class LocalRequestsOnly:
     """ASGI middleware that refuses requests of other websites with status 403, and adds `POLICY` to each answer.
 
-    A website that is open in the same browser reaches this machine by a host name of its own that leads to 127.0.0.1
-    (DNS rebinding), or by an upload form, which a browser sends without asking the server first. The headers ``Host``
-    and ``Origin`` tell both: no script can change them.
+    A website in the same browser reaches this machine by a host name that leads to 127.0.0.1 (DNS rebinding), or by an
+    upload form. The headers ``Host`` and ``Origin`` tell both: no script can change them.
     """
 
     def __init__(self, app: App) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor
 from lm.model import LanguageModel
 from lm.pooled_states import states_over_time
 from pipelines.commandline.outputs import new_file
-from pipelines.jobs.recordings import ReadSound, Recordings, Told, attempted, open_session, told_of
+from pipelines.jobs.recordings import ReadSound, Told, attempted, files_key, open_session, told_of, write_shards
 from pipelines.pages.sounds import Hit, write_hits_page
 from pipelines.recordings import Features, FindConfig
 from pipelines.stages.frames import mfcc_frames
@@ -42,7 +42,7 @@ PATCHES_AT_ONCE = 500  # whose soft codes are in memory
 
 @dataclass(frozen=True, kw_only=True)
 class FrameReader:
-    """What any process needs to convert sound to the frames that are compared."""
+    """Converts sound to the frames that are compared, in any process."""
 
     tokenizer_folder: Path
     lm_folder: Path | None  # for states
@@ -55,15 +55,6 @@ class FrameReader:
         """What decides the frames."""
         weights = sorted(self.lm_folder.rglob("*.safetensors")) if self.lm_folder else []
         return [self.tokenizer.format.codebook, [file_hash(each) for each in weights], self.features, self.layer]
-
-    def require_layer(self) -> None:
-        """Refuse a language model of other codes, and a layer that it does not have."""
-        assert self.lm_folder is not None
-        model = _language_model(self.lm_folder, device=self.device)
-        require_same_codebook(model.format, self.tokenizer.format, owner=model.name)
-        layers = model.gpt.config.layers
-        works = self.layer is None or self.layer <= layers
-        require(works, "layer", self.layer, f"the language model has {layers}: choose 1 to {layers}")
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -108,7 +99,7 @@ class FrameReader:
         return signals(self.tokenizer.finest, log_mel_pieces(self.tokenizer.finest, blocks))
 
     def _bottlenecks(self, blocks: Iterable[FloatArray]) -> Iterator[Tensor]:
-        """Give the vectors that become codes, of the finest rate: ``(time, bands * bottleneck)``."""
+        """Give the vectors ``(time, bands * bottleneck)`` that become codes, of the finest rate."""
         tokenizer = self.tokenizer.finest
         if tokenizer.speech_layer is None:
             return (each for _, each in self._signals(blocks))
@@ -170,7 +161,11 @@ def find_in_recordings(
         device=str(session.gang.device),
     )
     if lm_folder is not None:
-        reader.require_layer()
+        model = _language_model(lm_folder, device=reader.device)
+        require_same_codebook(model.format, reader.tokenizer.format, owner=model.name)
+        layers, wanted = model.gpt.config.layers, settings.layer
+        rule = f"the language model has {layers}: choose 1 to {layers}"
+        require(wanted is None or wanted <= layers, "layer", wanted, rule)
     unread, work = Told(rejected=[*queries.rejected]), partial(read_query, reader, queries.root, settings.trim_db)
     found = unread.readable((clip.name, attempted(work, clip)) for clip in queries.clips)
     read = [query for _, query in found]
@@ -183,18 +178,20 @@ def find_in_recordings(
     if not read:
         problem = f"query={settings.query}: no query can be read ({frequent_reasons(rejected)})"
         raise InputError(f"{problem}; choose another recording of the sound")
-    entry = found_places(session, read, Recordings(recordings), reader, settings.hits)
+    entry = found_places(session, read, recordings, reader, settings.hits)
     told = told_of(entry, recordings, below=recordings.root)
     hits, shorter = best_hits(entry, read, recordings.root, most=settings.hits)
     told.rejected[:] = [*rejected, *sorted([*told.rejected, *shorter], key=lambda each: each.path)]
     told.tell(session.terminal, settings.output, option=f"input={settings.input}")
     audio = reader.tokenizer.front_end
-    sounds = {query.name: query.sound for query in read}
-    with new_file(settings.page) as page:
-        write_hits_page(page, sounds, hits, root=recordings.root, sample_rate=audio.sample_rate, channel=audio.channel)
+    sounds, page = {query.name: query.sound for query in read}, settings.output.with_suffix(".html")
+    with new_file(page) as beside:
+        write_hits_page(
+            beside, sounds, hits, root=recordings.root, sample_rate=audio.sample_rate, channel=audio.channel
+        )
     write_table(settings.output, [asdict(hit) | {"path": str(recordings.root / hit.path)} for hit in hits])
     places = f"{counted(len(hits), 'place')} of {counted(len(read), 'query', 'queries')}"
-    session.terminal.say(f"{places}: {settings.output}, to listen: {settings.page}")
+    session.terminal.say(f"{places}: {settings.output}, to listen: {page}")
 
 
 def read_query(reader: FrameReader, root: Path, trim_db: float | None, clip: Clip) -> Query | Rejected:
@@ -202,7 +199,7 @@ def read_query(reader: FrameReader, root: Path, trim_db: float | None, clip: Cli
     if not writable(str(root)):
         return Rejected(path=clip.name, reason=UNWRITABLE)
     rate, step = reader.tokenizer.front_end.sample_rate, reader.tokenizer.config.samples_per_code
-    blocks = _sound(reader).blocks(root / clip.path, part=clip.part)
+    blocks = ReadSound.by(reader.tokenizer.front_end).blocks(root / clip.path, part=clip.part)
     sound = Waveform(samples=join_blocks(blocks), sample_rate=rate)
     if not np.any(sound.samples):
         return Rejected(path=clip.name, reason="silent")
@@ -215,19 +212,11 @@ def read_query(reader: FrameReader, root: Path, trim_db: float | None, clip: Cli
     return Query(name=str(root / clip.name), sound=sound, frames=frames)
 
 
-def _sound(reader: FrameReader) -> ReadSound:
-    audio = reader.tokenizer.front_end
-    return ReadSound(channel=audio.channel, sample_rate=audio.sample_rate, highest=audio.highest)
-
-
 def search_recording(
     reader: FrameReader, root: Path, queries: Sequence[FloatArray], most: int, clip: Clip
 ) -> Searched | Rejected:
-    """Search a recording below ``root`` for the ``most`` best places of each query, or say why it is set aside.
-
-    ``queries`` are the frames ``(time, dim)`` of each query.
-    """
-    sound = _sound(reader)
+    """Search a recording for the ``most`` best places of each query (its frames), or say why it is set aside."""
+    sound = ReadSound.by(reader.tokenizer.front_end)
     blocks = sound.blocks(root / clip.path, part=clip.part)
     matches, length = find_matches(queries, reader.frames(blocks), most=most)
     seconds = reader.step / sound.sample_rate
@@ -245,13 +234,13 @@ def search_recording(
     return Searched(path=clip.path, places=places, shorter=shorter, notices=sound.notices)
 
 
-@stage("found", version=1, title="searching {recordings}")
-def found_places(run: Run, queries: Sequence[Query], recordings: Recordings, reader: FrameReader, most: int) -> None:
+@stage("found", version=1, title="searching {recordings} recordings", keys={"recordings": files_key})
+def found_places(run: Run, queries: Sequence[Query], recordings: Clips, reader: FrameReader, most: int) -> None:
     """Search recordings for the ``most`` best places of each query."""
     frames = [query.frames for query in queries]
-    work = partial(search_recording, reader, recordings.place.root, frames, most)
+    work = partial(search_recording, reader, recordings.root, frames, most)
     write = lambda file, places: write_json(file, [asdict(each) for each in places])  # noqa: E731
-    recordings.write_shards(run, "searching", work, write, size=SHARD, name="found-{:05d}.json")
+    write_shards(run, recordings.clips, "searching", work, write, size=SHARD, name="found-{:05d}.json")
 
 
 def best_hits(entry: Entry, queries: Sequence[Query], root: Path, *, most: int) -> tuple[list[Hit], list[Rejected]]:

@@ -1,8 +1,5 @@
 """The work of ``wordless finetune``: from recordings and labels to a fine-tuned model and its figures.
 
-Clips are those that body and head can read. The trials are the fine-tuned body and what it is compared with. The model,
-its predictions, and its figures as JSON, Markdown and a table are written at the end.
-
 Weights know the training clips of the run that made them, which its ``manifest.tsv`` lists. Some bodies have learned
 the labels of these clips, too; the others also know the clips of the run's ``unlabelled.tsv``.
 """
@@ -14,7 +11,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property, lru_cache, partial
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -67,7 +64,7 @@ from wordless.base.saved_models import CONFIG
 from wordless.base.text import counted
 from wordless.base.values import find_object, list_hash
 from wordless.training.fit import with_precision
-from wordless.training.gangs import Gang, open_gang
+from wordless.training.gangs import open_gang
 
 Arm = Literal["finetuned", "scratch", "probe"]
 TITLES: dict[Arm, str] = {"finetuned": "fine-tuned", "scratch": "from scratch", "probe": "linear probe"}
@@ -124,7 +121,11 @@ def finetune_body(settings: FinetuneConfig, config: dict[str, object]) -> None:
     with open_gang(choose_device(settings.device)) as gang:
         settings = with_precision(settings, gang)
         channel = channel_of(settings, source)
-        corpus = _read(settings, channel, gang, terminal)
+        # labels that the head cannot learn are refused before any recording is decoded
+        require = lambda labels: settings.head.require([label for label in labels if label is not None])  # noqa: E731
+        of_head = replace(settings.corpus, label_type=settings.head.label_type)
+        found = find_corpus(of_head, settings, require=require, terminal=terminal)
+        corpus = read_corpus(*found, settings, gang=gang, terminal=terminal, channel=channel)
         clips, set_aside = usable_clips(settings, source.body, corpus)
         reasons = Counter(each.reason for each in set_aside)
         notices = [f"{counted(count, 'clip')} set aside: {reason}" for reason, count in reasons.items()]
@@ -142,7 +143,10 @@ def finetune_body(settings: FinetuneConfig, config: dict[str, object]) -> None:
             terminal.say(f"finetune  {notice}")
         parts = [settings.head.name, settings.body, settings.probe, settings.figures, source.body, task]
         options = [*map(str, parts), settings.seed, settings.beside, source.fingerprint, clips.key, labels_of(clips)]
-        folder = _folder(settings, corpus.name, made_of := list_hash(options))
+        made_of, name = list_hash(options), re.sub(r"[^\w.-]+", "_", corpus.name).strip("_.") or "corpus"
+        # by default a folder in that of the run for each corpus, head and set of options; `_open` demands one of both
+        own = f"{FINETUNED}/{name}_{settings.head.name}_{made_of[:8]}"
+        folder = settings.output or (settings.model or Path()) / own
         run = tracked_run(folder, command_line("finetune"), config)
         tracking = NO_TRACKING if gang.rank else Tracking(settings.tracking, run, terminal.say)
         models = [source.folder / part for part in source.body.parts]
@@ -161,7 +165,7 @@ def finetune_body(settings: FinetuneConfig, config: dict[str, object]) -> None:
             tuning = Finetuning(
                 settings=settings, source=source, channel=channel, task=task, manifest=clips, inputs=inputs
             )
-            arms = [arm for arm in get_args(Arm) if arm == "finetuned" or arm in settings.beside]
+            arms = [arm for arm in TITLES if arm == "finetuned" or arm in settings.beside]
             trials = {arm: _trial(session, tuning, arm) for arm in arms}
             if not gang.rank:
                 write_rejected([*corpus.rejected, *set_aside], folder / REJECTED)
@@ -171,30 +175,13 @@ def finetune_body(settings: FinetuneConfig, config: dict[str, object]) -> None:
 def _open(settings: FinetuneConfig) -> Source:
     """Describe the body with its weights."""
     body, model = settings.body, settings.model
-    if body.needs and model is None:
-        free = not replace(body, weights=RANDOM).needs
-        otherwise = ", or choose body.weights=none or a folder of weights" if free else ""
-        raise InputError(
-            f"model=null, but body={body.name} takes {' and '.join(body.needs)} of a run; name its folder: model=RUN"
-            f"{otherwise}"
-        )
-    if model is None and settings.output is None:
-        raise InputError(
-            "output=null, and there is no model=RUN whose folder could hold the results; add output=FOLDER"
-        )
+    otherwise = "" if replace(body, weights=RANDOM).needs else ", or choose body.weights=none or a folder of weights"
+    rule = f"body={body.name} takes {' and '.join(body.needs)} of a run: name its folder, model=RUN{otherwise}"
+    settings.refuse_if(body.needs and model is None, "model", rule)
+    rule = "no model=RUN has a folder that could hold the results: add output=FOLDER"
+    settings.refuse_if(model is None and settings.output is None, "output", rule)
     parts = {str(part): part_of(model, part) for part in body.needs} if model is not None else {}
     return open_body(replace(body, weights=local_weights(body.weights)), parts)
-
-
-def _read(settings: FinetuneConfig, channel: Channel, gang: Gang, terminal: Terminal) -> Clips:
-    """Read the corpus; labels that the head cannot learn are refused before any recording is decoded."""
-    options, found = find_corpus(
-        replace(settings.corpus, label_type=settings.head.label_type),
-        settings,
-        require=lambda labels: settings.head.require([label for label in labels if label is not None]),
-        terminal=terminal,
-    )
-    return read_corpus(options, found, settings, gang=gang, terminal=terminal, channel=channel)
 
 
 def channel_of(settings: FinetuneConfig, source: Source) -> Channel:
@@ -230,11 +217,7 @@ def usable_clips(settings: FinetuneConfig, body: Body, corpus: Clips) -> tuple[C
 
 
 def require_unseen_labels(settings: FinetuneConfig, source: Source, clips: Clips) -> tuple[str, ...]:
-    """Return what the weights know of the clips, a sentence each.
-
-    Raises:
-        InputError: weights that learned labels have learned those of test clips.
-    """
+    """Say what the weights know of the clips; refuse weights that have learned the labels of test clips."""
     # The folder of the run that made what the body uses, if it lists its recordings.
     owner = settings.model if settings.body.needs else source.weights and source.weights.parent
     if owner is None or not (owner / MANIFEST).is_file():
@@ -254,15 +237,6 @@ def require_unseen_labels(settings: FinetuneConfig, source: Source, clips: Clips
     unlabelled = () if source.learned_labels else unlabelled_of_run(owner, clips.root)
     found = overlap_notices(clips, trained, owner=owner, readers=readers, unlabelled=unlabelled)
     return tuple(named(each, "corpus") for each in found)
-
-
-def _folder(settings: FinetuneConfig, corpus: str, made_of: str) -> Path:
-    """Return the folder of the results: by default one in that of the run for each corpus, head and set of options."""
-    if settings.output is not None:
-        return settings.output
-    assert settings.model is not None  # `_open` refuses to go on without both
-    name = re.sub(r"[^\w.-]+", "_", corpus).strip("_.") or "corpus"
-    return settings.model / FINETUNED / f"{name}_{settings.head.name}_{made_of[:8]}"
 
 
 @contextmanager
@@ -355,11 +329,8 @@ def _trained_body(
     training: LabelTraining,
     body_options: object,
 ) -> None:
-    """Train on the first of the ``clips``, and write the outputs for those of validation and test.
-
-    ``inputs``, which the clips read, and ``body_options``, with which ``source`` changes training clips, are arguments
-    for the key alone.
-    """
+    """Train on the first of the ``clips``, and write the outputs for those of validation and test."""
+    # `inputs`, which the clips read, and `body_options`, with which `source` changes training clips, are for the key.
     train, validation, test = clips
     model = learn_labels(run, source, task, train, validation, training)
     if run.gang.rank == 0:
@@ -402,9 +373,8 @@ def _body_features(run: Run, inputs: Entry, source: Source, seed: int, vectors: 
     write_features(run.folder, found, of=source.body.name)
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=1)  # once in each process
 def _load(body: Body, weights: Path | None, seed: int, device: str, inputs: Path) -> tuple[BodyNetwork, StoredClips]:
-    """Create the body, and open the inputs that it reads; once in each process."""
     return body.create(seed=seed, weights=weights).eval().to(device), StoredClips.of(*read_clips(inputs))
 
 
@@ -415,8 +385,7 @@ def _pooled_layers(
     """Pool the states of each layer of a clip over time, and those of all layers side by side."""
     network, clips = _load(body, weights, seed, device, inputs)
 
-    def layers(values: torch.Tensor, lengths: torch.Tensor) -> Frames:
-        """Lay the states of all layers side by side ``(batch, states, layers * dim)``."""
+    def layers(values: torch.Tensor, lengths: torch.Tensor) -> Frames:  # (batch, states, layers * dim)
         return network.layer_states(values, lengths).permute(1, 2, 0, 3).flatten(2), body.reading.states_of(lengths)
 
     values, lengths = clips.read(np.array([row]), at_most=int(clips.lengths[row]))

@@ -1,7 +1,7 @@
-"""Recordings of a command, read one by one in several processes: what is set aside, and what the user should know.
+"""How all commands read recordings, and the work of ``wordless encode``.
 
-`Recordings.write_shards` keeps the results in an entry of the store: a killed command goes on after the last finished
-shard.
+Several processes read the recordings one by one. What cannot be read is set aside, and `Told` tells it at the end.
+`write_shards` keeps results in an entry of the store: a killed command goes on after the last finished shard.
 """
 
 import json
@@ -9,21 +9,31 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 import numpy as np
+import pyarrow.parquet as pq
 
-from pipelines.settings.inputs import InputOptions, StoredOptions
+from pipelines.commandline.outputs import new_file, new_folder
+from pipelines.recordings import EncodeConfig
+from pipelines.settings.inputs import InputOptions
 from pipelines.store.session import Run, Session
-from pipelines.store.store import Entry, Store, note_finished, write_json
-from wordless.audio.reading import Channel, ChannelPowers, cancelled, read_blocks
+from pipelines.store.stage import stage
+from pipelines.store.store import Entry, Store, StoreConfig, note_finished, write_json
+from tokenizer.encoder import Encoder
+from tokenizer.parquet import CodedClip, mark_complete, read_codes, read_num_samples, write_shard
+from tokenizer.units import write_units
+from wordless.audio.decoding import Recording, count_samples
+from wordless.audio.options import SpectrogramConfig
+from wordless.audio.reading import Channel, ChannelPowers, cancelled, read_blocks, resampled_length
 from wordless.audio.recordings.inspection import InspectionConfig, file_key, frequent_reasons
 from wordless.audio.recordings.manifest import UNWRITABLE, Clip, Clips, Rejected, writable, write_rejected
 from wordless.audio.waveform import Part
 from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError
+from wordless.base.files import aside, copy_file, write_aside
 from wordless.base.machine import choose_device
 from wordless.base.pools import LOCAL, EngineConfig
 from wordless.base.progress import Terminal
@@ -63,11 +73,7 @@ class Told:
                 yield name, read
 
     def tell(self, terminal: Terminal, output: Path | None, *, option: str) -> None:
-        """Print each notice once, and list what was set aside, with reasons: beside the output if there is one.
-
-        Raises:
-            InputError: none of the recordings that the ``option`` names could be read.
-        """
+        """Print each notice once, and list what was set aside; refuse a place of which nothing could be read."""
         by_notice: dict[str, list[str]] = {}
         for name, notice in self.notices:
             by_notice.setdefault(notice, []).append(name)
@@ -94,81 +100,66 @@ def list_rejected(rejected: Sequence[Rejected], output: Path | None, terminal: T
     return f"see {listed}"
 
 
-def open_session(settings: StoredOptions, place: Clips, *models: Path, engine: EngineConfig = LOCAL) -> Session:
-    """Return the session of a command whose results are in the store; workers read the recordings with ``models``."""
-    terminal = Terminal()
-    for notice in place.notices:
-        terminal.say(notice)
-    return Session(
-        store=Store(settings.store.root),
-        gang=Gang(choose_device(settings.device)),
-        terminal=terminal,
-        folder=settings.store.root,
-        workers=workers_for(settings, place, engine),
-        engine=engine,
-        shared=(*models, *(place.root / clip.path for clip in place.clips[:1])),
-    )
-
-
-def workers_for(settings: InputOptions, place: Clips, engine: EngineConfig = LOCAL) -> int:
-    """Return the number of processes; 0 stands for as many as cores if there is enough work."""
-    size = 0  # bytes
+def open_session(settings: InputOptions, place: Clips, *models: Path, engine: EngineConfig = LOCAL) -> Session:
+    """Return the session of a command that reads recordings; workers read them with ``models``."""
+    size, root = 0, getattr(settings, "store", StoreConfig()).root
     for path in dict.fromkeys(place.frame.path):
         with suppress(OSError):  # a broken link, which is set aside later
             size += (place.root / path).stat().st_size
-    return min(engine.workers(settings.workers, enough=size > BYTES_FOR_WORKERS), len(place.clips))
+    session = Session(
+        store=Store(root),
+        gang=Gang(choose_device(settings.device)),
+        terminal=Terminal(),
+        folder=root,
+        workers=min(engine.workers(settings.workers, enough=size > BYTES_FOR_WORKERS), len(place.clips)),
+        engine=engine,
+        shared=(*models, *(place.root / clip.path for clip in place.clips[:1])),
+    )
+    for notice in place.notices:
+        session.terminal.say(notice)
+    return session
 
 
-@dataclass(frozen=True)
-class Recordings:
-    """Recordings that a stage reads for the first time. It sets aside what it cannot read."""
+def files_key(place: Clips) -> str:
+    """Hash the places, sizes and times of change of files, and their annotations; nothing is decoded for it.
 
-    place: Clips
+    A file that may not be read is set aside, and has another key as soon as it may.
+    """
+    paths = {path: place.root / path for path in place.frame.path}
+    files = ([path, key := file_key(file), key and os.access(file, os.R_OK)] for path, file in paths.items())
+    return list_hash([*files, *([clip.name, clip.label, clip.group] for clip in place.clips)])
 
-    @cached_property
-    def key(self) -> str:
-        """Hash of the files' places, sizes and times of change, and of annotations; nothing is decoded for it.
 
-        A file that may not be read is set aside, and has another key as soon as it may.
-        """
-        paths = {path: self.place.root / path for path in self.place.frame.path}
-        files = ([path, key := file_key(file), key and os.access(file, os.R_OK)] for path, file in paths.items())
-        return list_hash([*files, *([clip.name, clip.label, clip.group] for clip in self.place.clips)])
+def write_shards(
+    run: Run,
+    clips: Sequence[Clip],
+    title: str,
+    work: Callable[[Clip], R | Rejected],
+    write: Callable[[Path, Iterable[R]], object],
+    *,
+    size: int,
+    name: str,
+) -> None:
+    """Let workers read the recordings, and write the results of ``size`` of them at a time.
 
-    def __str__(self) -> str:
-        return counted(len(self.place.clips), "recording")
-
-    def write_shards(
-        self,
-        run: Run,
-        title: str,
-        work: Callable[[Clip], R | Rejected],
-        write: Callable[[Path, Iterable[R]], object],
-        *,
-        size: int,
-        name: str,
-    ) -> None:
-        """Let workers read the recordings, and write the results of ``size`` of them at a time.
-
-        The ``name`` of a file has its number. Beside it a list has what `Told` tells of its recordings.
-        """
-        clips = self.place.clips
-        starts = range(0, len(clips) or 1, size)  # an entry without files counts as damaged
-        files = {run.folder / name.format(number): clips[start : start + size] for number, start in enumerate(starts)}
-        missing = {file: own for file, own in files.items() if not file.exists()}
-        results = run.each(title, partial(attempted, work), [clip for own in missing.values() for clip in own])
-        for file, own in missing.items():
-            told = Told()
-            named = ((clip.name, result) for clip, result in zip(own, results, strict=False))
-            write(file, (read for _, read in told.readable(named)))
-            write_json(file.with_suffix(TOLD), asdict(told))
-            for written in (file.with_suffix(TOLD), file):
-                note_finished(written)
-        next(results, None)  # ends the workers
+    The ``name`` of a file has its number. Beside it a list has what `Told` tells of its recordings.
+    """
+    starts = range(0, len(clips) or 1, size)  # an entry without files counts as damaged
+    files = {run.folder / name.format(number): clips[start : start + size] for number, start in enumerate(starts)}
+    missing = {file: own for file, own in files.items() if not file.exists()}
+    results = run.each(title, partial(attempted, work), [clip for own in missing.values() for clip in own])
+    for file, own in missing.items():
+        told = Told()
+        named = ((clip.name, result) for clip, result in zip(own, results, strict=False))
+        write(file, (read for _, read in told.readable(named)))
+        write_json(file.with_suffix(TOLD), asdict(told))
+        for written in (file.with_suffix(TOLD), file):
+            note_finished(written)
+    next(results, None)  # ends the workers
 
 
 def told_of(entry: Entry, place: Clips, *, below: Path | None = None) -> Told:
-    """Return what `Recordings.write_shards` tells of a place, and which annotations of it were set aside.
+    """Return what `write_shards` tells of a place, and which annotations of it were set aside.
 
     Names begin with the folder ``below`` which the recordings are; None: they are relative.
     """
@@ -207,6 +198,11 @@ class ReadSound:
     own_rate: int | None = None  # Hz, of a file that was opened before
     num_samples: int = 0  # that were read, at the model's rate
 
+    @classmethod
+    def by(cls, audio: SpectrogramConfig) -> "ReadSound":
+        """Return a recording that a tokenizer's front end reads."""
+        return cls(channel=audio.channel, sample_rate=audio.sample_rate, highest=audio.highest)
+
     def blocks(self, path: Path, *, part: Part | None = None) -> Iterator[FloatArray]:
         """Read the blocks of a whole recording, or of a part, at the model's rate."""
         for block in read_blocks(path, self.sample_rate, part=part, channel=self.channel, powers=self.powers):
@@ -235,3 +231,88 @@ class ReadSound:
                 f"empty; a model with audio.sample_rate={rate} has no empty bands"
             )
         return tuple(found)
+
+
+# wordless encode
+
+
+@dataclass(frozen=True)
+class Shards:
+    """Encoded recordings, some of which are in memory at a time."""
+
+    files: Sequence[Path]
+
+    def __iter__(self) -> Iterator[CodedClip]:
+        for file in self.files:
+            yield from read_codes(file)[1]
+
+
+def encode_recordings(settings: EncodeConfig, recordings: Clips, tokenizer_folder: Path) -> None:
+    """Encode the recordings into shards of the store, and write the output from these."""
+    device, output = str(choose_device(settings.device)), settings.output
+    encoder = Encoder(folder=tokenizer_folder, root=recordings.root, device=device)
+    codes_format = encoder.format
+    has = f"{len(codes_format.rates)} rates" if codes_format.rates else str(codes_format.spectral_streams)
+    rule = f"it holds one stream, and the tokenizer {tokenizer_folder} has {has}: choose parquet or times"
+    several = codes_format.spectral_streams > 1
+    settings.refuse_if(several and settings.format not in ("parquet", "times"), "format", rule)
+    parts = int(recordings.frame.segment.notna().sum())
+    rule = f"it lists whole recordings, and {counted(parts, 'part')} are annotated: choose another, or annotations=none"
+    settings.refuse_if(parts and settings.format == "fairseq", "format", rule)
+    session = open_session(settings, recordings, tokenizer_folder, engine=settings.engine)
+    entry = encoded(session, recordings, encoder, settings.clips_per_shard)
+    told_of(entry, recordings).tell(session.terminal, output, option=f"input={settings.input}")
+    shards = sorted(entry.folder.glob("codes-*.parquet"))
+    lengths = [length for shard in shards for length in read_num_samples(shard).tolist()]
+    if settings.format == "parquet" and output.suffix.lower() != ".parquet":  # a folder of shards
+        with new_folder(output) as folder:
+            for shard in shards:
+                copy_file(shard, folder / shard.name)
+            mark_complete(folder, shards=len(shards), clips=len(lengths))
+    elif settings.format == "parquet":  # one row group is in memory at a time
+        with aside(output) as beside, pq.ParquetWriter(beside, pq.read_schema(shards[0])) as writer:
+            for file in map(pq.ParquetFile, shards):
+                for group in range(file.num_row_groups):
+                    writer.write_table(file.read_row_group(group))
+    else:
+        if settings.format == "fairseq":  # reads a list beside the .km file: the root, path and samples of each
+            root = recordings.root.absolute()
+            rows = [f"{clip.path}\t{_count_samples(root / clip.path, clip)}\n" for clip in Shards(shards)]
+            with new_file(output.with_suffix(".tsv")) as beside:
+                write_aside(beside, f"{root}\n{''.join(rows)}")
+        write_units(output, Shards(shards), settings.format, deduplicate=settings.deduplicate)
+    clips, seconds = counted(len(lengths), "part" if recordings.has_segments else "recording"), sum(lengths)
+    session.terminal.say(f"{clips}, {seconds / codes_format.sample_rate:.1f} s of sound: {output}")
+
+
+@stage("encoded", version=1, title="encoding {recordings} recordings", keys={"recordings": files_key})
+def encoded(run: Run, recordings: Clips, encoder: Encoder, size: int) -> None:
+    """Encode recordings, ``size`` in a shard."""
+    work = partial(encode_recording, encoder, encoder.root)
+    write = partial(write_shard, format=encoder.format, segments=recordings.has_segments)
+    write_shards(run, recordings.clips, "encoding", work, write, size=size, name="codes-{:05d}.parquet")
+
+
+def encode_recording(encoder: Encoder, root: Path, clip: Clip) -> CodedClip | Rejected:
+    """Encode one recording or part of one, or say why it is set aside."""
+    sound, rate = ReadSound.by(encoder.tokenizer.front_end), encoder.format.sample_rate
+    codes = encoder.tokenizer.encode_own(sound.blocks(root / clip.path, part=clip.part))
+    if clip.segment is not None:
+        whole = resampled_length(clip.num_samples, clip.sample_rate, rate)
+        if codes.num_samples < whole:
+            reason = f"damaged: the recording ends after {codes.num_samples} of the part's {whole} samples at {rate} Hz"
+            return Rejected(path=clip.name, reason=reason, kind="damaged")
+    if not codes.num_samples:
+        return Rejected(path=clip.name, reason="empty")
+    return CodedClip(
+        path=clip.path, codes=codes, span=clip.span, label=clip.label, group=clip.group, notices=sound.notices
+    )
+
+
+def _count_samples(path: Path, clip: CodedClip) -> int:
+    """Count the samples of a recording at its own rate: those of its header, if as many were encoded."""
+    with Recording(path) as recording:
+        declared, own, rate = recording.declared, recording.samplerate, clip.codes.format.sample_rate
+    if declared is not None and resampled_length(declared, own, rate) == clip.codes.num_samples:
+        return declared
+    return count_samples(path)

@@ -2,7 +2,7 @@
 
 import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -51,10 +51,8 @@ def decode_codes(settings: DecodeConfig, tokenizer_folder: Path) -> None:
         each = counted(settings.codes_per_unit, "code")
         terminal.say(f"the units have no durations: each stands for {each}, so the length of the sounds is a guess")
     synthesis = open_synthesis(settings.model, tokenizer, settings.kind, settings.sampling, device=str(device))
-    if settings.single and len(clips) > 1:
-        raise InputError(
-            f"output={output} is one file, and input={settings.input} holds {len(clips)} clips; name a folder"
-        )
+    rule = f"it is one file, and input={settings.input} holds {len(clips)} clips: name a folder"
+    settings.refuse_if(settings.single and len(clips) > 1, "output", rule)
     if settings.group is None and (notice := unknown_groups(synthesis, [clip.group for clip in clips])):
         terminal.say(notice)
     store = settings.store.root
@@ -104,62 +102,42 @@ def sounds(run: Run, speech: Speech) -> None:
     synthesis, terminal, output = speech.synthesis, run.terminal, speech.settings.output
     files = ((clip, run.folder / f"{number:08}.wav") for number, clip in enumerate(speech.clips))
     left = [(clip, file) for clip, file in files if not file.exists()]
-    total, started, done = _seconds(left), time.monotonic(), 0.0
+    # A long clip is made alone, and written as it is made; the others are made side by side.
+    long, short = ([each for each in left if (each[0].codes.seconds >= LONG_SECONDS) is way] for way in (True, False))
+    groups = synthesis.side_by_side([len(clip.codes.values) for clip, _ in short])
+    batches = [*([short[place] for place in group] for group in groups), *([each] for each in long)]
+    total, started, done = sum(clip.codes.seconds for clip, _ in left), time.monotonic(), 0.0
 
     def rate(seconds: float) -> str:
         return f"{seconds / max(time.monotonic() - started, 1e-9):.2f} times real time"
 
-    with (
-        speaking([synthesis], terminal.say),
-        terminal.working("decoding", max(round(total), 1), "s of sound") as progress,
-    ):
+    def advance(seconds: float) -> None:
+        progress.advance_to(int(done + seconds))
+        if terminal.console.is_terminal:
+            progress.note(rate(done + seconds))
 
-        def advance(seconds: float) -> None:
-            progress.advance_to(int(done + seconds))
-            if terminal.console.is_terminal:
-                progress.note(rate(done + seconds))
-
-        for batch in _batches(left, synthesis):
+    work = terminal.working("decoding", max(round(total), 1), "s of sound")
+    with speaking([synthesis], terminal.say), work as progress:
+        for batch in batches:
+            seconds = sum(clip.codes.seconds for clip, _ in batch)
             if len(batch) > 1:
-                _write_batch(batch, synthesis, advance)
+                codes, voices, names = zip(*((clip.codes, clip.group, clip.name) for clip, _ in batch), strict=True)
+                show = lambda made, steps, of=seconds: advance(of * made / max(steps, 1))  # noqa: E731
+                made = synthesis.sounds(codes, voices, names=names, progress=show)
+                for (_, file), waveform in zip(batch, made, strict=True):
+                    waveform.write(file)
             else:
-                _write_stream(*batch[0], synthesis, advance, terminal, output.with_name(f"{output.stem}.partial.wav"))
+                _stream(*batch[0], synthesis, advance, terminal, output.with_name(f"{output.stem}.partial.wav"))
             for _, file in batch:
                 note_finished(file)
-            done += _seconds(batch)
+            done += seconds
     terminal.say(f"{counted(len(left), 'sound')}, {total:.1f} s, {rate(total)}")
 
 
-Sound = tuple[CodedClip, Path]  # a clip and the file of its sound
-
-
-def _seconds(sounds: Sequence[Sound]) -> float:
-    return sum(clip.codes.seconds for clip, _ in sounds)
-
-
-def _batches(sounds: Sequence[Sound], synthesis: Synthesis) -> Iterator[Sequence[Sound]]:
-    """Group clips that are made side by side; a long one is made alone, and written as it is made."""
-    short = [(clip, file) for clip, file in sounds if clip.codes.seconds < LONG_SECONDS]
-    for group in synthesis.side_by_side([len(clip.codes.values) for clip, _ in short]):
-        yield [short[place] for place in group]
-    yield from ([(clip, file)] for clip, file in sounds if clip.codes.seconds >= LONG_SECONDS)
-
-
-def _write_batch(batch: Sequence[Sound], synthesis: Synthesis, advance: Callable[[float], None]) -> None:
-    codes, groups, names = zip(*((clip.codes, clip.group, clip.name) for clip, _ in batch), strict=True)
-    progress = lambda done, steps: advance(_seconds(batch) * done / max(steps, 1))  # noqa: E731
-    for (_, file), waveform in zip(batch, synthesis.sounds(codes, groups, names=names, progress=progress), strict=True):
-        waveform.write(file)
-
-
-def _write_stream(
-    clip: CodedClip,
-    file: Path,
-    synthesis: Synthesis,
-    advance: Callable[[float], None],
-    terminal: Terminal,
-    part: Path,
+def _stream(
+    clip: CodedClip, file: Path, synthesis: Synthesis, advance: Callable[[float], None], terminal: Terminal, part: Path
 ) -> None:
+    """Write a sound as it is made; an interrupt copies what is made to ``part``."""
     made = 0.0
     with aside(file) as beside:
         try:
@@ -175,10 +153,7 @@ def _write_stream(
 
 
 def _clips(settings: DecodeConfig, own: CodesFormat, *, owner: str) -> list[CodedClip]:
-    """Give the clips of codes or text units, in order; of several views of a sound, the first.
-
-    Of codes at several rates, the finest are the ones that become sound.
-    """
+    """Give the clips of codes or text units, in order: of several views the first, of several rates the finest."""
     path = settings.input
     if settings.holds_codes:
         codes_format, coded = read_codes(path)
@@ -223,7 +198,7 @@ def _retuned(clips: Sequence[CodedClip], settings: DecodeConfig, tokenizer: Toke
 
 
 def sample_name(number: int) -> str:
-    """Return the file name of a generated sound, from which the random numbers of its vocoder follow."""
+    """Name the file of a generated sound, from which the random numbers of its vocoder follow."""
     return f"sample_{number}.wav"
 
 
@@ -281,8 +256,6 @@ def _prompt(path: Path | None, tokenizer: Tokenizer) -> Prompt | None:
     codes = tokenizer.encode(waveform)
     steps = codes.num_samples // codes.format.samples_per_code
     if not steps:
-        raise InputError(
-            f"prompt={path} lasts {codes.seconds:.3f} s, and one code {1 / codes.format.codes_per_second:.3f} s; "
-            "name a longer one, or none"
-        )
+        rule = f"it lasts {codes.seconds:.3f} s, and one code {1 / codes.format.codes_per_second:.3f} s"
+        raise InputError(option="prompt", value=path, rule=rule, remedy="name a longer one, or none")
     return Prompt(waveform=waveform, codes=codes).crop(0, steps)

@@ -13,8 +13,7 @@ from lm.finetuned import CLIPS_AT_ONCE, FineTunedModel
 from lm.heads import Row
 from lm.language_tests import Score, score
 from lm.model import LanguageModel
-from pipelines.jobs.encode import encode_recording
-from pipelines.jobs.recordings import R, ReadSound, Told, attempted, workers_for
+from pipelines.jobs.recordings import R, ReadSound, Told, attempted, encode_recording, open_session
 from pipelines.recordings import PredictConfig, ScoreConfig, TableOptions, submitted_name
 from tokenizer.codes import require_same_codebook
 from tokenizer.encoder import Encoder
@@ -26,7 +25,6 @@ from wordless.base.array_types import Array
 from wordless.base.arrays import write_table
 from wordless.base.files import write_aside
 from wordless.base.machine import choose_device
-from wordless.base.pools import LOCAL, in_order, open_pool
 from wordless.base.progress import Terminal
 from wordless.base.text import counted, escape
 
@@ -34,43 +32,28 @@ HEAD = f"{'log p, nats':>12} {'nats/code':>10} {'bits/s':>9} {'perplexity':>11} 
 
 
 def read_all(
-    settings: TableOptions,
-    places: Sequence[Clips],
-    work: Callable[[Path, Clip], R | Rejected],
-    *,
-    title: str,
-    terminal: Terminal,
+    settings: TableOptions, places: Sequence[Clips], work: Callable[[Path, Clip], R | Rejected], title: str
 ) -> Iterator[tuple[str, R]]:
-    """Give the path of each recording that can be read, as the user can open it, with what ``work`` makes of it.
-
-    ``work`` gets the folder of the recordings, too.
-    """
+    """Give the path of each recording that can be read, as the user can open it, with what ``work`` makes of it."""
     told = Told()
     for place in places:
-        for notice in place.notices:
-            terminal.say(notice)
+        session = open_session(settings, place)
         told.rejected.extend(replace(each, path=str(place.root / each.path)) for each in place.rejected)
-        with (
-            open_pool(LOCAL, workers_for(settings, place)) as pool,
-            terminal.working(title, len(place.clips), "recordings") as progress,
-        ):
-            results = progress.each(in_order(partial(attempted, partial(work, place.root)), place.clips, pool))
-            named = ((str(place.root / clip.name), read) for clip, read in zip(place.clips, results, strict=True))
-            yield from told.readable(named)
-    told.tell(terminal, settings.output, option=f"input={settings.input}")
+        results = session.each(title, partial(attempted, partial(work, place.root)), place.clips)
+        names = (str(place.root / clip.name) for clip in place.clips)
+        yield from told.readable(zip(names, results, strict=True))
+    told.tell(Terminal(), settings.output, option=f"input={settings.input}")
 
 
 def score_recordings(settings: ScoreConfig, recordings: Sequence[Clips], tokenizer: Path, lm: Path) -> None:
     """Encode and score all recordings, print a line for each, and write the table."""
-    terminal = Terminal()
     device = str(choose_device(settings.device))
     model = LanguageModel.from_pretrained(lm, device=device)
     encoder = Encoder(folder=tokenizer, root=Path(), device=device)
     require_same_codebook(model.format, encoder.format, owner=model.name)
     scored: list[tuple[str, Score]] = []  # each with the path as the user can open it
     print(HEAD, flush=True)
-    work = partial(encode_recording, encoder)
-    for path, clip in read_all(settings, recordings, work, title="scoring", terminal=terminal):
+    for path, clip in read_all(settings, recordings, partial(encode_recording, encoder), "scoring"):
         found = score(model, clip.codes)
         scored.append((path, found))
         line = f"{found.log_probability:>12.1f} {found.nats_per_code:>10.3f} {found.bits_per_second:>9.1f}"
@@ -86,7 +69,7 @@ def score_recordings(settings: ScoreConfig, recordings: Sequence[Clips], tokeniz
     nats = -sum(each.log_probability for _, each in scored)
     written = f": {settings.output}" if settings.output else ""
     figures = f"{nats / codes:.3f} nats per code, {nats / seconds / math.log(2):.1f} bits per second"
-    terminal.say(f"{counted(len(scored), 'recording')}, {seconds:.1f} s of sound, {figures}{written}")
+    Terminal().say(f"{counted(len(scored), 'recording')}, {seconds:.1f} s of sound, {figures}{written}")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -99,13 +82,10 @@ class ReadRecording:
 
 def predict_recordings(settings: PredictConfig, recordings: Sequence[Clips]) -> None:
     """Predict all recordings, print a line for each, and write the table."""
-    terminal = Terminal()
     model = FineTunedModel.from_pretrained(settings.model, device=str(choose_device(settings.device)))
     rows: list[Row] = []
-    work = partial(
-        read_recording, model.front_end(), model.body.reading, model.trim_db, model.channel, settings.upsample
-    )
-    read = read_all(settings, recordings, work, title="predicting", terminal=terminal)
+    reading = (model.front_end(), model.body.reading, model.trim_db, model.channel)
+    read = read_all(settings, recordings, partial(read_recording, *reading, settings.upsample), "predicting")
     while several := list(islice(read, CLIPS_AT_ONCE)):
         outputs = model.outputs(StoredClips.together([each.inputs for _, each in several]))
         for (path, _), row in zip(several, model.task.rows(outputs), strict=True):
@@ -114,7 +94,7 @@ def predict_recordings(settings: PredictConfig, recordings: Sequence[Clips]) -> 
     if settings.output is not None:
         write_table(settings.output, rows)
     written = f": {settings.output}" if settings.output else ""
-    terminal.say(f"{counted(len(rows), 'recording')}{written}")
+    Terminal().say(f"{counted(len(rows), 'recording')}{written}")
 
 
 def read_recording(

@@ -162,7 +162,6 @@ def pooled_features(
 
 
 def _codes_of(read: ClipReading, tokenizer: Entry, reading: ReadingConfig) -> CodesOfViews:
-    """Return the hard or soft codes of all views."""
     if reading.assignments == "hard":
         return read.coded_in(tokenizer, codes(read.session, read.manifest, tokenizer))
     return SoftlyCodedViews(reading=read, tokenizer=tokenizer)
@@ -190,7 +189,6 @@ def models_of_run(folder: Path, reading: ReadingConfig) -> list[RateModels]:
 
 
 def _model_entry(stage: str, folder: Path) -> Entry:
-    """Return the model in a folder as an entry, whose key is the fingerprint of its weights."""
     return Entry(stage=stage, key=file_hash(folder / WEIGHTS)[:16], place=folder, reused=True)
 
 
@@ -246,15 +244,9 @@ def corpus_of(settings: EmbedConfig) -> CorpusConfig:
     """Return the options of a corpus without labels and splits that holds the recordings."""
     if not settings.is_table:
         return CorpusConfig(root=str(settings.input), labels="none", annotations="none", split=UNDIVIDED)
-    return CorpusConfig(
-        root=None if settings.root is None else str(settings.root),
-        table=str(settings.input),
-        labels="none",
-        annotations=settings.annotations,
-        tier=settings.tier,
-        missing="list",
-        split=UNDIVIDED,
-    )
+    root, table = None if settings.root is None else str(settings.root), str(settings.input)
+    given = CorpusConfig(root=root, table=table, labels="none", missing="list", split=UNDIVIDED)
+    return replace(given, annotations=settings.annotations, tier=settings.tier)
 
 
 def _reading(
@@ -284,7 +276,6 @@ def _reading(
 
 
 def _layer_of(key: str) -> str:
-    """Return the layer of a key; "" for a method without layers."""
     return parts_of_key(key)[0] or ""
 
 
@@ -315,10 +306,7 @@ def _chosen(settings: EmbedConfig, results: Results, probe: ProbeDescription | N
 def _recordings(
     settings: EmbedConfig, found: Clips, audio: SpectrogramConfig, trim_db: float | None, terminal: Terminal
 ) -> Clips:
-    """Inspect the recordings, and write the list of those that cannot be read.
-
-    Nothing is trained on them, so copies, silent and short recordings have their rows, too.
-    """
+    """Inspect recordings, of which nothing is trained: copies, silent and short ones have their rows, too."""
     inspection = InspectionConfig(min_seconds=0, silence_peak=-1, trim_db=trim_db)
     unfit: list[Rejected] = []
     try:

@@ -74,11 +74,7 @@ class TrackedRun:
 
 
 class TensorBoard:
-    """Event files in the folder ``tensorboard`` of a run.
-
-    Each training has a folder: one log of training losses, one of validation losses, and one of everything else. The
-    folder ``run`` has the options, figures and pictures.
-    """
+    """Event files in the folder ``tensorboard`` of a run: a folder for each training, and ``run`` for all else."""
 
     title, everywhere = "TensorBoard", True  # each process that trains may write its own files
 
@@ -122,11 +118,10 @@ class TensorBoard:
         self._writers.pop(RUN).close()
 
     def _writer(self, folder: str) -> Any:
-        """Return the writer of a folder, and close the one before."""
         if folder not in self._writers:
             from torch.utils.tensorboard import SummaryWriter  # slow to import
 
-            while self._writers:
+            while self._writers:  # that of the training before
                 self._writers.popitem()[1].close()
             self._writers[folder] = SummaryWriter(str(self._root / folder))  # type: ignore[no-untyped-call]  # torch's own
         return self._writers[folder]
@@ -182,7 +177,6 @@ class Mlflow:
         self._log((f"{curve}/{name}", value, step) for step, values in points for name, value in values.items())
 
     def conclude(self, figures: Figures, files: Files, pictures: Pictures) -> None:
-        """Log figures that are new or have changed, the options, pictures and files."""
         known = self._client.get_run(self._id).data.metrics
         self._log((name, value, 0) for name, value in figures.items() if known.get(_allowed(name)) != value)
         self._client.log_dict(self._id, dict(self._run.config), "config.json")
@@ -203,7 +197,6 @@ class Mlflow:
 
 
 def _allowed(name: str) -> str:
-    """Return a name as MLflow takes it."""
     return FORBIDDEN.sub("_", name)
 
 
@@ -250,11 +243,9 @@ class Wandb:
         )
 
     def last(self, curve: str) -> int:
-        """Return the last step of a curve: a run that is continued has it in its summary."""
         return int(self._wandb.summary.get(f"{curve}/step", -1))
 
     def add(self, curve: str, points: Sequence[CurvePoint]) -> None:
-        """Log points, with the steps of the training as their horizontal axis."""
         self._wandb.define_metric(f"{curve}/*", step_metric=f"{curve}/step")
         for step, values in points:
             self._wandb.log({f"{curve}/{key}": value for key, value in {"step": step, **values}.items()})
@@ -269,9 +260,8 @@ class Wandb:
             self._wandb.save(path, base_path=self._wandb.dir, policy="now")
 
     def close(self, state: State) -> None:
-        """Set the state of the run, and wait until the library has written everything."""
         self._wandb.summary["state"] = state
-        self._wandb.finish(exit_code=int(state != "finished"))
+        self._wandb.finish(exit_code=int(state != "finished"))  # it waits until all is written
 
 
 Tracker: TypeAlias = TensorBoard | Mlflow | Wandb
@@ -288,20 +278,16 @@ def require_trackers(names: Sequence[str]) -> None:
 
 
 class Tracking:
-    """The trackers of a run. No method raises.
-
-    A tracker is opened when there is something to track, and given up after its first error.
-    """
+    """The trackers of a run, each opened when there is something to track, and given up after its first error."""
 
     def __init__(self, names: Sequence[str] = (), run: TrackedRun | None = None, say: Say = print) -> None:
-        """Tell the line about an error to ``say``. Without a run, nothing is tracked."""
         self.kinds = {name: TRACKERS[name] for name in names if run is not None}  # those that had no error
         self._run, self._say = run, say
         self._open: dict[str, Tracker] = {}
         self._last: dict[tuple[str, str], int] = {}  # step by tracker and training
 
     def watch(self, training: str) -> LiveCurve:
-        """Begin to track a training that this process carries out or continues."""
+        """Track a training that this process carries out or continues."""
         return LiveCurve(partial(self.complete, training))
 
     def complete(self, training: str, points: Sequence[CurvePoint]) -> None:
@@ -377,8 +363,8 @@ def curve_point(point: Point, *, steps_per_second: float | None = None) -> Curve
 def tracked(tracking: Tracking) -> Iterator[Tracking]:
     """Close the trackers when the block ends, with the state that its end stands for.
 
-    SIGTERM, as a cluster sends it to a job, is an exit if there is a tracker of a network, which would show the run as
-    running. A signal that somebody else handles or ignores is left alone.
+    SIGTERM, as a cluster sends it, is an exit if a tracker of a network would show the run as running, unless somebody
+    else handles or ignores it.
     """
     remote = not all(kind.everywhere for kind in tracking.kinds.values())
     ours = remote and threading.current_thread() is threading.main_thread()

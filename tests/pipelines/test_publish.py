@@ -126,11 +126,11 @@ def test_an_upload_loads_again_with_the_code_of_its_card(
 
 def test_an_upload_that_would_do_harm_is_refused(finished_run: FinishedRun, hub: HubServer) -> None:
     hub.repos["user/name"], hub.private["user/name"] = {"README.md": b""}, False
-    with pytest.raises(InputError, match=r"private=true\b.*\buser/name\b.*\bpublic\b.*private=false\b"):
+    with pytest.raises(InputError, match=r"^private is true\b.*\buser/name\b.*\bpublic\b.*private=false\b"):
         publish(options(finished_run.folder, upload=True))
     hub.repos["user/name"]["vocoder/model.safetensors"] = b"of another run"
     few = {"upload": True, "private": False, "parts": ["tokenizer", "lm"]}
-    with pytest.raises(InputError, match=r"repo=user/name\b.*vocoder/model\.safetensors\b"):
+    with pytest.raises(InputError, match=r"^repo is user/name\b.*vocoder/model\.safetensors\b"):
         publish(options(finished_run.folder, **few))
     assert hub.repos["user/name"].keys() == {"README.md", "vocoder/model.safetensors"}
     del hub.repos["user/name"]["vocoder/model.safetensors"]

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from pipelines.jobs import speech as decode_job
 from pipelines.store.store import checkpoints_of, note_finished
-from tests.calling import decode
+from tests.calling import decode, options_of
 from tests.killing import Call
 from tests.pipelines.tiny import sweep
 from tokenizer.parquet import CodedClip, write_shard
@@ -24,17 +24,7 @@ from wordless.audio.recordings.folders import sound_names
 from wordless.base.errors import InputError
 from wordless.base.seeds import sound_seed
 
-
-def options(model: Path, codes: Path, output: Path, **others: object) -> dict[str, object]:
-    return {
-        "model": str(model),
-        "input": str(codes),
-        "output": str(output),
-        "temperature": 1.0,
-        "device": "cpu",
-        "store": {"root": str(model.with_name("store"))},
-        **others,
-    }
+options = options_of("decode", "input", "output", temperature=1.0)
 
 
 @pytest.fixture(scope="module")

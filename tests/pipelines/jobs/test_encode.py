@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.calling import encode
+from tests.calling import encode, options_of
 from tests.hostile.audio_files import mp3_of_estimated_length
 from tests.hostile.measured import at_most_seconds, write_special_files
 from tests.rejected import read_rejected
@@ -22,18 +22,7 @@ from wordless.audio.reading import read
 from wordless.audio.recordings.tables import read_table
 from wordless.base.errors import InputError
 
-
-def options(model: Path, recordings: Path, output: Path, **others: object) -> dict[str, object]:
-    return {
-        "model": str(model),
-        "input": str(recordings),
-        "output": str(output),
-        "device": "cpu",
-        "store": {"root": str(model.with_name("store"))},
-        "workers": 1,
-        "clips_per_shard": 2,
-        **others,
-    }
+options = options_of("encode", "input", "output", clips_per_shard=2)
 
 
 def codes_at(path: Path) -> dict[str, Codes]:

@@ -82,7 +82,7 @@ def split_of(path: Path) -> str:
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
-        (("model=null",), r"model=null\b.*body=gpt\b.*\btokenizer and lm\b"),
+        (("model=null",), r"^model is null\b.*body=gpt\b.*\btokenizer and lm\b"),
         (("body.frozen_layers=7",), r"body\.frozen_layers\b.*\b7\b.*\b1 layer\b.*\b0\b.*\b1\b.*\ball\b"),
         (("probe.choose_by=group",), r"probe\.choose_by\b.*\bgroup\b"),
         (("body.weights=here",), r"body\.weights is here\b.*\brun\b"),
@@ -97,6 +97,7 @@ def split_of(path: Path) -> str:
             ("body=audio_transformer", "body.weights=run", "model=null"),
             r"body=audio_transformer\b.*body\.weights=none\b",
         ),
+        (("body=audio_transformer", "body.sample_rate=8000"), r"\b27 clips\b.*\b8000 Hz\b.*upsample=true"),
         (("corpus.split.test=['90-99']",), r"corpus\.split\b.*'90-99'"),
     ],
 )

@@ -8,7 +8,7 @@ import soundfile
 
 from lm.model import LanguageModel
 from pipelines.commandline.outputs import new_folder
-from tests.calling import decode, generate
+from tests.calling import decode, generate, options_of
 from tests.pipelines.jobs.test_decode import options as decoding
 from tests.pipelines.tiny import save_rates_run
 from tokenizer.codes import Codes
@@ -20,17 +20,7 @@ from wordless.base.errors import InputError
 STEP = 80  # samples per code of the tiny tokenizer
 
 
-def options(model: Path, output: Path, **others: object) -> dict[str, object]:
-    return {
-        "model": str(model),
-        "output": str(output),
-        "seconds": 0.21,
-        "num_samples": 2,
-        "top_k": 0,
-        "vocoder_temperature": 1.0,
-        "device": "cpu",
-        **others,
-    }
+options = options_of("generate", "output", seconds=0.21, num_samples=2, top_k=0, vocoder_temperature=1.0)
 
 
 def codes_at(folder: Path) -> list[Codes]:

@@ -13,7 +13,7 @@ import soundfile
 
 from lm.finetuned import FineTunedModel
 from lm.model import LanguageModel
-from tests.calling import predict, publish, score
+from tests.calling import options_of, predict, publish, score
 from tests.hub import serving, use_hub
 from tests.pipelines.jobs.conftest import Finetuned, write_tone
 from tests.pipelines.tiny import AUDIO
@@ -23,9 +23,7 @@ from wordless.audio.levels import trim_ends
 from wordless.audio.reading import read
 from wordless.base.errors import InputError
 
-
-def options(model: Path, recordings: Path | str, **others: object) -> dict[str, object]:
-    return {"model": str(model), "input": str(recordings), "device": "cpu", "workers": 1, **others}
+options = options_of("score", "input")
 
 
 def test_lines_and_tables_hold_the_probabilities_of_what_can_be_read(
