@@ -1,7 +1,4 @@
-"""The features of each method of the comparison: which stages make them, from the entries of a study.
-
-An entry has ``features.safetensors`` with keys ``method[/layer]:pooling``, for the probes.
-"""
+"""The features of each method of the comparison: which stages make them, from the entries of a study."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -72,11 +69,7 @@ def untrained_states(study: Study, method: Method) -> Entry:
 
 
 def _frames(make: Callable[[SpectrogramConfig], MakeFrames]) -> MakeFeatures:
-    """Pool frames over each clip, which need no training.
-
-    ``make`` returns the function that computes them, with its options for the run's front end: samples
-    ``(num_samples,)`` of a whole clip at the front end's sample rate -> frames ``(time, dims)``.
-    """
+    """Pool frames over each clip; ``make`` returns what computes them: samples ``(num_samples,)`` -> (time, dims)."""
     return lambda study, method: frame_features(study, make(study.audio), method=method.name)
 
 
@@ -86,12 +79,11 @@ def _mfcc(audio: SpectrogramConfig) -> MakeFrames:
 
 
 def _network(make: Callable[[Study], Network]) -> MakeFeatures:
-    """Read the layers of a network as it is."""
     return lambda study, method: make(study).features(study, method.name)
 
 
 def _taught(make: Callable[[Study], Network], data: Callable[[Study], Entry]) -> MakeFeatures:
-    """Train a network on the labels of the clips, whose stored inputs are ``data``, and read its layers."""
+    """Train a network on the labels of clips, whose stored inputs are ``data``, and read its layers."""
 
     def features(study: Study, method: Method) -> Entry:
         network, separator, name = make(study), study.settings.probe.label_separator, method.name
@@ -121,7 +113,6 @@ def _waveforms(study: Study) -> Entry:
 
 
 def _speech(study: Study, folder: Path, key: str | None = None) -> Network:
-    """Return a speech model of a folder; an entry of the store has a key."""
     return speech(study, speech_source(folder, key=key, option=OPTION), study.settings.wav2vec2.finetuning)
 
 

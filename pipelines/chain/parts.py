@@ -1,7 +1,4 @@
-"""The folds and seeds of a run: one after the other, or in a plan that makes several stages at the same time.
-
-The entries have the same bytes either way.
-"""
+"""The folds and seeds of a run: one after the other, or in a plan that makes several stages at the same time."""
 
 from collections.abc import Callable, Hashable, Mapping
 from contextlib import nullcontext
@@ -56,9 +53,8 @@ def make_parts(session: Session, parts: Parts, make: Make, *, processes: int, th
 
 
 def _place(parts: Parts, key: FoldSeed) -> str:
-    """Name a part for people and in the names of trainings; the only part of a run has no name."""
-    fold, seed = key
-    return f"{fold}, seed {seed}" if len(parts) > 1 else ""
+    """Name a part in the names of trainings; the only part of a run has no name."""
+    return f"{key[0]}, seed {key[1]}" if len(parts) > 1 else ""
 
 
 def _repeat(
@@ -71,10 +67,7 @@ def _repeat(
     plan: Plan,
     key: Hashable,
 ) -> None:
-    """Make the calls of a part again, in another process.
-
-    Keys depend on the number of threads, so they are computed with the ``threads`` of the first process.
-    """
+    """Make the calls of a part again, in another process, with the ``threads`` of the first, which decide keys."""
     [(own, part)] = [(own, part) for own, part in parts.items() if own == key]
     place = _place(parts, own)
     terminal = Terminal(place=place, shared=True, log=log)
@@ -91,10 +84,7 @@ def _repeat(
 
 
 def first_marked(made: Made) -> Made:
-    """Mark the entries that a run of one part after the other makes, and does not reuse.
-
-    An entry that several parts share, or that has two names in a part, counts as reused but for its first place.
-    """
+    """Mark entries that a run made as such in their first place alone: other parts and names reuse them."""
     new = {entry.place for entries in made.values() for entry in entries.values() if not entry.reused}
     for entries in made.values():
         for name, entry in entries.items():

@@ -88,14 +88,13 @@ def comparison_charts(comparison: Comparison) -> Iterator[Chart]:
 
 
 def line_look(of: str) -> Look:
-    """Look up how a method is drawn beside others: in the colour of its kind, with a marker and dashes of its own."""
+    """Look up how a method is drawn beside others."""
     row = row_of(of)
     colour = KINDS[row.kind][1]["color"]
     return look(colour, row.line.marker, filled=row.line.filled, line=row.line.dashes or "none", size=5.5)
 
 
 def _methods(comparison: Comparison) -> Chart:
-    """Draw each method with its interval over test clips and, where there are folds, the value of each fold."""
     names, metric = comparison.methods, full_name(comparison.metric)
     curves = []
     for kind, (label, looks) in KINDS.items():
@@ -114,7 +113,7 @@ def _methods(comparison: Comparison) -> Chart:
 
 
 def in_order(layers: Iterable[str]) -> list[str]:
-    """Sort numbered layers by number, what is made of several layers last; inner activations come after the states."""
+    """Sort layers by number, several layers last; inner activations come after the states."""
 
     def place(layer: str) -> tuple[bool, int]:
         return bool(INNER.search(layer)), int(found[1]) if (found := NUMBER.search(layer)) else 10**9
@@ -123,7 +122,6 @@ def in_order(layers: Iterable[str]) -> list[str]:
 
 
 def _layers(methods: Mapping[str, Mapping[str, Mapping[str, Row]]], metric: str) -> Chart:
-    """Draw the layers of each method in a panel; the one that was judged best is filled."""
     panels = []
     for of, layers in methods.items():
         ordered = in_order(layers)
@@ -150,19 +148,16 @@ def layer_label(layer: str) -> str:
 
 
 def _labels(clips: float, share: float) -> str:
-    """Write a number of labelled clips, and their share with the digits that tell small shares apart."""
-    return f"{round(clips):,}\n{100 * share:.2g} %" if share < 0.1 else f"{round(clips):,}\n{100 * share:.0f} %"
+    return f"{round(clips):,}\n{100 * share:{'.2g' if share < 0.1 else '.0f'}} %"
 
 
 def noise_label(snr: float | None) -> str:
-    """Write the signal-to-noise ratio of test clips in dB; None: they have no noise."""
     return "no noise" if snr is None else f"{snr:g} dB"
 
 
 def _curves(
     name: str, title: str, rows: Mapping[str, Mapping[float, Row]], value: str, across: str, ticks: Mapping[float, str]
 ) -> Chart:
-    """Draw test values of each method over the number of labels, or with each noise; the GPT has its interval."""
     curves = [
         Curve(points=rows[of].items(), look=line_look(of), label=full_name(of), interval="band" if of == GPT else "")
         for of in shown_in("learning curves", rows)
@@ -179,7 +174,6 @@ def ranked_groups(values: Mapping[str, Mapping[str, float]]) -> list[str]:
 
 
 def _groups(by_method: Mapping[str, Mapping[str, float]], across: str) -> Chart:
-    """Draw a row for each group: a point for each method, and a line from the lowest to the highest."""
     groups = ranked_groups(by_method)
     values = ([found[group] for found in by_method.values() if group in found] for group in groups)
     ends = [(place, end) for place, each in enumerate(values) for end in (min(each), max(each), math.nan)]
@@ -193,11 +187,7 @@ def _groups(by_method: Mapping[str, Mapping[str, float]], across: str) -> Chart:
 
 @styled
 def confusion_chart(of: str, classes: Sequence[str], clips: Sequence[Sequence[float]]) -> Chart:
-    """Draw the answers of a probe to the clips of each class as a heat map, with its scale.
-
-    ``clips`` has a row for each true class. Clips are written into the fields of up to `MAX_WRITTEN` classes. More than
-    `MAX_NAMED` names are left out.
-    """
+    """Draw the answers of a probe as a heat map, with its scale; ``clips`` has a row for each true class."""
     counts, count, written = np.asarray(clips, np.float64), len(classes), len(classes) <= MAX_WRITTEN
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)  # rows of unseen classes are 0
     side = CELL if written else max(CELL * MAX_WRITTEN / count, 2.0)  # CSS pixels of a field
@@ -228,7 +218,7 @@ def confusion_chart(of: str, classes: Sequence[str], clips: Sequence[Sequence[fl
 
 @styled
 def method_picture(picture: PictureRecord, *, name: str) -> Chart:
-    """Draw a picture of what a method has learned: an image with lines over it, or a gallery of lines."""
+    """Draw what a method has learned: an image with lines over it, or a gallery of lines."""
     if "panels" in picture:
         return _gallery(picture["panels"], name=name, title=picture["title"])
     image, title = picture["image"], picture["title"]

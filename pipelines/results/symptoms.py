@@ -1,8 +1,4 @@
-"""Symptoms of a run: what is wrong with its sound or its models, the figure that shows it, the option that mends it.
-
-The site has them beside what healthy runs measure (docs/expectations.md). The bounds are rules of thumb: a figure
-beyond its bound says where to look first.
-"""
+"""Symptoms of a run: what is wrong with its sound or its models, the figure that shows it, the option that mends it."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -35,7 +31,6 @@ class Sign:
         return f"at least {self.least:g}" if math.isinf(self.most) else f"at most {self.most:g}"
 
     def describe(self, value: float) -> str:
-        """Write the figure with its value and its bound."""
         return f"{self.figure}: {value:.3g}, usual: {self.bound}"
 
     @property
@@ -52,7 +47,6 @@ def examine_run(results: Results) -> Iterator[tuple[Sign, float]]:
 
 
 def _more(results: Results) -> Iterator[tuple[str, float]]:
-    """Give what signs read beside the figures, with names."""
     if size := count_codes(results):
         yield "codes", size
     if (training := results.get("curves", {}).get("lm")) and training["steps"]:

@@ -1,6 +1,6 @@
 """The sound of test clips: excerpts, their codes as all kinds of sound, figures, and continuations to listen to.
 
-All sounds that are measured are files, including the originals, so each can be heard and measured again.
+All sounds that are measured are files, including the originals.
 """
 
 from collections.abc import Iterator, Mapping, Sequence, Set
@@ -56,10 +56,7 @@ from wordless.base.files import aside
 
 
 def choose_clips(manifest: Clips, count: int, *, seed: int, prompt_seconds: float = 0.0) -> Clips:
-    """Choose test clips at random, or the longest ones if too few are long enough for a prompt.
-
-    A prompt takes three quarters of a clip at most.
-    """
+    """Choose test clips at random, or the longest if too few are long enough for a prompt of three quarters of them."""
     clips = manifest.of("test")
     chosen = [clip for clip in clips if 0.75 * clip.seconds >= prompt_seconds]
     if len(chosen) >= count:
@@ -83,7 +80,7 @@ class Playback:
 
     @property
     def key(self) -> dict[str, object]:
-        """What decides the sound, other than options that a stage names itself."""
+        """What decides the sound, beside options that a stage names itself."""
         return {
             "clips": self.clips,
             "groups": [clip.group for clip in self.clips.clips],
@@ -113,10 +110,7 @@ class Playback:
         return tokenizer, {kind.key: create(kind, device=str(self.device)) for kind in KINDS}
 
     def excerpts(self, tokenizer: Tokenizer) -> list[Excerpt]:
-        """Read the excerpt of each clip: its loudest `seconds`, which begin where a code of the clip begins.
-
-        It is encoded like a separate clip: a front end that measures whole recordings measures the excerpt.
-        """
+        """Read the loudest `seconds` of each clip from the begin of a code on; they are encoded like a clip."""
         rate, step = tokenizer.format.sample_rate, tokenizer.format.samples_per_code
         return [loudest(self.clips, clip, rate, self.config.seconds, step=step) for clip in self.clips.clips]
 
@@ -137,7 +131,6 @@ def loudest(manifest: Clips, clip: Clip, sample_rate: int, seconds: float, *, st
 
 
 def excerpt_row(clip: Clip, excerpt: Excerpt) -> dict[str, object]:
-    """Describe an excerpt: its clip, its start in the clip, and the lengths of excerpt and clip in seconds."""
     seconds = {"seconds": excerpt.waveform.seconds, "clip_seconds": clip.seconds}
     return {"path": clip.name, "start": excerpt.start_seconds, **seconds}
 
@@ -165,12 +158,11 @@ def decode_clips(run: Run, playback: Playback) -> None:
 
 
 def decoded_paths(entry: Entry) -> list[str]:
-    """List the names of the entry's clips, in the order of their files."""
+    """List the names of the clips, in the order of their files."""
     return [row["path"] for row in entry.read_rows(CLIPS, "clips")]
 
 
 def wav_name(number: int, kind: str) -> str:
-    """Return the file name of a clip's sound in the entry."""
     return f"{number}_{kind}.wav"
 
 
@@ -185,19 +177,15 @@ def measures_pitch(config: ListeningConfig, sample_rate: int) -> bool:
 
 
 def measure_clips(session: Session, playback: Playback, decoded: Entry) -> Entry:
-    """Measure every decoded sound: its distance from its original, and its own faults.
-
-    The vocoder has the loudness of its training clips. The options of the playback say which judges are asked.
-    """
-    config, can_pitch = playback.config, measures_pitch(playback.config, playback.audio.sample_rate)
+    """Measure every decoded sound by the judges that are asked: its distance from its original, and its own faults."""
+    can_pitch = measures_pitch(playback.config, playback.audio.sample_rate)
     there: dict[SoundJudge, bool] = {"stoi": True, "pesq": has_pesq(), "pitch": can_pitch}
-    asked = {str(name): can for name, can in there.items() if config.asks(name)}
+    asked = {str(name): can for name, can in there.items() if playback.config.asks(name)}
     return _measured(session, playback.tokenizer, playback.vocoder, decoded, asked)
 
 
 @stage("judged", version=4, title="decoded test clips judged")
 def _measured(run: Run, tokenizer: Entry, vocoder: Entry, decoded: Entry, asked: Mapping[str, bool]) -> None:
-    """Measure the sounds; ``asked`` says which of the judges that are asked for are there."""
     encoder, paths = Encoder(folder=tokenizer.folder, root=decoded.folder), decoded_paths(decoded)
     if not asked.get("pesq", True):
         run.terminal.say(f"judged    without PESQ: {HOW_TO_GET_PESQ}")
@@ -229,7 +217,6 @@ PICTURES = "pictures.safetensors"
 
 
 def _all_options(playback: Playback) -> dict[str, object]:
-    """Return what decides the sound of the clips, and of their continuations."""
     own = other_options(playback.config, "clips", "judged_clips", "judges", "grammar", "judge", "engine")
     return {**own, **playback.key, "pitch": measures_pitch(playback.config, playback.audio.sample_rate)}
 
@@ -240,8 +227,7 @@ def listening(
 ) -> None:
     """Make WAV files, their figures and spectrograms; with a language model, also its sounds.
 
-    ``rates`` is the tokenizer of a model of several rates. ``coded`` has the finest codes of all clips, from which
-    pairs of codes are counted; their frequencies judge the model's sounds.
+    ``rates`` is the tokenizer of a model of several rates. Pairs of the finest codes ``coded`` judge its sounds.
     """
     tokenizer, syntheses = playback.open()
     clips, excerpts = playback.clips.clips, playback.excerpts(tokenizer)
@@ -251,9 +237,8 @@ def listening(
     with speaking([*syntheses.values()], lambda notice: run.terminal.say(f"listening {notice}")):
         sounds.update(playback.speak(run, syntheses, codes, title="generating sound"))
         if model is not None:
-            coder, config = tokenizer, playback.config
-            if rates is not None:
-                coder = Tokenizer.from_pretrained(rates.folder, device=str(playback.device))
+            config, device = playback.config, str(playback.device)
+            coder = tokenizer if rates is None else Tokenizer.from_pretrained(rates.folder, device=device)
             prompts = [Prompt.of_excerpt(each, coder, least_seconds=config.prompt_seconds) for each in excerpts]
             sounds["prompt"] = [prompt.waveform for prompt in prompts]
             voiced = [(clip.name, prompt, clip.group) for prompt, clip in zip(prompts, clips, strict=True)]
@@ -286,9 +271,11 @@ def training_codes(*coded: Entry) -> tuple[list[Codes], list[Codes]]:
 
 def _originals(prompts: Sequence[Prompt], codes: Sequence[Codes], other: Bigram) -> dict[str, float | None]:
     """Measure what follows the prompts in the recordings, as generated codes are measured."""
-    starts = [min(len(prompt.codes.finest.values), len(own.values)) for prompt, own in zip(prompts, codes, strict=True)]
-    before = [own.crop(0, start) for own, start in zip(codes, starts, strict=True)]
-    after = [own.crop(start, len(own.values)) for own, start in zip(codes, starts, strict=True)]
+    before, after = list[Codes](), list[Codes]()
+    for prompt, own in zip(prompts, codes, strict=True):
+        start = min(len(prompt.codes.finest.values), len(own.values))
+        before.append(own.crop(0, start))
+        after.append(own.crop(start, len(own.values)))
     return plausibility(before, after, other=other)
 
 
@@ -309,7 +296,7 @@ def language_sounds(
 ) -> dict[str, object]:
     """Write WAV files into ``folder``; return a row for each (``said``), and their diversity (``diversity``).
 
-    Each prompt comes with the name of its clip, and the group whose voice continues it. ``other`` judges the codes.
+    Prompts come with the names of their clips, and the groups whose voices continue them; ``other`` judges the codes.
     """
     model = LanguageModel.from_pretrained(model_folder, device=str(session.gang.device))
     # of each sound: its temperature, its clip, and its number among the sounds of both

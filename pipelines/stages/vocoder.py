@@ -44,8 +44,7 @@ def vocoder(
 ) -> Entry:
     """Train a WaveNet on the decoded log-mel of one or several codebooks; the entry is a vocoder folder.
 
-    With ``settings.start`` its training begins with the weights of an earlier vocoder, and may take no step. Without a
-    step there are no groups, because their voices would all be the average.
+    With ``settings.start`` it may take no step; then there are no groups, whose voices would all be the average.
     """
     # Groups of validation clips weigh the same in the choice of the best step, whether or not they are conditions.
     told = TRAINED_ON if settings.condition_on_groups else ("validation",)
@@ -60,7 +59,6 @@ def vocoder(
 
 
 def _weights(start: str | None) -> str | None:
-    """Return the hash of the weights that a training begins with, and their tokenizer."""
     return start and f"{saved_vocoder(start).weights_sha256} {saved_vocoder(start).tokenizer}".strip()
 
 
@@ -75,7 +73,6 @@ def _trained(
     fit: StartableFitConfig,
     start: str | None,
 ) -> None:
-    """Train a WaveNet with the ``groups`` of clips by their names."""
     tokenizers = [Tokenizer.from_pretrained(each.tokenizer.folder) for each in coded]
     tokenizer = tokenizers[0]
     model = create_wavenet(config, seed=fit.seed)
@@ -157,6 +154,5 @@ def _crops(
 
 
 def _values(coded: CodedIn, names: Sequence[str]) -> list[IntArray]:
-    """Read the codes ``(time, streams)`` of clips."""
     values = {clip.name: clip.codes.values for clip in read_codes(coded.codes.folder)[1]}
     return [values[name] for name in names]
