@@ -10,6 +10,7 @@ from lm.bodies.wav2vec2 import speech_source
 from pipelines.chain.study import Study
 from pipelines.commandline.commands import imported
 from pipelines.methods.method import Method
+from pipelines.stages import pretraining
 from pipelines.stages.codes import codes
 from pipelines.stages.features import (
     BAG_OF_CODES,
@@ -25,14 +26,6 @@ from pipelines.stages.features import (
 from pipelines.stages.frames import chroma_frames, mfcc_frames
 from pipelines.stages.networks import Network, ast, audio_transformer, convolutional, speech
 from pipelines.stages.options import OPTION
-from pipelines.stages.pretraining import (
-    random_wav2vec2,
-    simclr,
-    sound_gpt,
-    sound_gpt_features,
-    wav2vec2,
-    window_gpt,
-)
 from pipelines.stages.stored_arrays import filter_banks, waveforms
 from pipelines.store.session import rate_prefix
 from pipelines.store.store import Entry
@@ -99,7 +92,7 @@ def _conv(study: Study, trained: Entry | None = None) -> Network:
 
 def simclr_layers(study: Study, method: Method) -> Entry:
     extra = study.unlabelled_spectrograms
-    trained = study.add(simclr(study.session, study.spectrograms, extra, study.settings.baselines))
+    trained = study.add(pretraining.simclr(study.session, study.spectrograms, extra, study.settings.baselines))
     return _conv(study, trained).features(study, method.name)
 
 
@@ -124,7 +117,7 @@ def _pretrained(study: Study) -> Network:
         say(f"wav2vec2  {OPTION}: {found.name}, {found.layers} layers of {found.width} dimensions")
         return _speech(study, settings.folder)
     own, *extra = (waveforms(study.session, each, rate) for each in (study.manifest, *study.unlabelled))
-    trained = wav2vec2(study.session, [own, *extra], settings, sample_rate=rate)
+    trained = pretraining.wav2vec2(study.session, [own, *extra], settings, sample_rate=rate)
     study.add(own)
     study.add(trained)
     study.add_unlabelled((each,) for each in extra)
@@ -133,7 +126,7 @@ def _pretrained(study: Study) -> Network:
 
 def _random_wav2vec2(study: Study) -> Network:
     settings, rate = study.settings.wav2vec2, study.audio.sample_rate
-    made = study.add(random_wav2vec2(study.session, settings, sample_rate=rate))
+    made = study.add(pretraining.random_wav2vec2(study.session, settings, sample_rate=rate))
     return _speech(study, made.folder, made.key)
 
 
@@ -144,7 +137,9 @@ def sound_states(study: Study, method: Method) -> Entry:
         extra = [*zip(study.unlabelled_spectrograms, coded, strict=True)]
         study.add_unlabelled(extra)
     over_codes = method.input == BAG_OF_CODES
-    make = partial(window_gpt, tokenizer=study.entries["tokenizer"]) if over_codes else sound_gpt
+    make = (
+        partial(pretraining.window_gpt, tokenizer=study.entries["tokenizer"]) if over_codes else pretraining.sound_gpt
+    )
     trained = make(
         study.session,
         method.name,
@@ -155,7 +150,7 @@ def sound_states(study: Study, method: Method) -> Entry:
         patch_frames=settings.tokenizer.patch.frames,
         frame_rate=settings.audio.sample_rate / settings.audio.hop_length,
     )
-    return sound_gpt_features(study, method.name, study.add(trained))
+    return pretraining.sound_gpt_features(study, method.name, study.add(trained))
 
 
 def _ast(study: Study) -> Network:

@@ -8,19 +8,11 @@ from dataclasses import replace
 from functools import partial
 
 from pipelines.chain.study import Study
+from pipelines.stages import tokenizer
 from pipelines.stages.codes import codes, training_views
 from pipelines.stages.language_model import CodesAndViews, language_model
 from pipelines.stages.options import TokenizerSettings
 from pipelines.stages.rates import rate_language_model, rate_tokenizer
-from pipelines.stages.tokenizer import (
-    autoencoder,
-    codebook,
-    frame_sample,
-    health,
-    input_sample,
-    pitches,
-    started_tokenizer,
-)
 from pipelines.stages.vocoder import CodedIn
 from pipelines.stages.zerospeech import Subject, abx, consistency, has_pairs, spoken_pairs
 from pipelines.store.session import rate_prefix
@@ -42,19 +34,19 @@ def _make_codes(study: Study, settings: TokenizerSettings, number: int) -> None:
     manifest, audio, layer = study.manifest, study.audio, study.layer
     prefix = rate_prefix(number) if study.by_rate else ""  # the finest has none
     session, add = study.session.at_rate(number) if prefix else study.session, partial(study.add, prefix=prefix)
-    pitched = study.add(pitches(session, manifest, audio, settings), prefix=prefix)
-    sample = add(frame_sample(session, manifest, audio, settings, layer))
+    pitched = study.add(tokenizer.pitches(session, manifest, audio, settings), prefix=prefix)
+    sample = add(tokenizer.frame_sample(session, manifest, audio, settings, layer))
     if settings.start is not None:
-        tokens = add(started_tokenizer(session, settings.start))
+        tokens = add(tokenizer.started_tokenizer(session, settings.start))
     else:
         inputs = None
         if layer is None and settings.dynamic_ranges is not None:
-            inputs = add(input_sample(session, manifest, audio, settings))
-        trained = add(autoencoder(session, sample, audio, settings, inputs, layer))
-        tokens = add(codebook(session, sample, trained, audio, settings, layer, pitched))
+            inputs = add(tokenizer.input_sample(session, manifest, audio, settings))
+        trained = add(tokenizer.autoencoder(session, sample, audio, settings, inputs, layer))
+        tokens = add(tokenizer.codebook(session, sample, trained, audio, settings, layer, pitched))
     coded = add(codes(session, manifest, tokens))
     study.by_rate[number] = CodedIn(tokens, coded)
-    add(health(session, manifest, tokens, coded, seed=study.settings.seed))
+    add(tokenizer.health(session, manifest, tokens, coded, seed=study.settings.seed))
 
 
 def train_language(study: Study) -> None:

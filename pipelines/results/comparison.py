@@ -17,20 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from lm.options import ProbeConfig
-from lm.probing.comparison import (
-    Estimate,
-    Hits,
-    Measured,
-    Outcome,
-    Rankings,
-    bootstrap,
-    independent_difference,
-    mean_outcome,
-    measure,
-    num_clips,
-    over_groups,
-    t_interval,
-)
+from lm.probing import comparison as measured
 from pipelines.methods.method import PictureRecord
 from pipelines.results.figures import OF_LAYER, Figure, Figures
 from pipelines.store.stored_features import GPT, parts_of_key
@@ -191,17 +178,17 @@ class ProbedFolds:
         by_name = {place: {row["of"]: row for row in probes[place]["methods"]} for place in places}
         self.rows = {of: {place: by_name[place][of] for place in places} for of in self.methods}
         self.tested = self._measured("", self.methods)
-        self.clips = sum(map(num_clips, self.tested.folds))  # of test
+        self.clips = sum(map(measured.num_clips, self.tested.folds))  # of test
         # Methods whose candidates validation clips chose, and not cross-validation, and their measures there.
         self.judged = [
             of for of, rows in self.rows.items() if all("validation_predictions" in row for row in rows.values())
         ]
         self.validated = self._measured("validation_", self.judged) if self.judged else None
 
-    def _measured(self, split: Literal["", "validation_"], methods: Sequence[str]) -> Measured:
+    def _measured(self, split: Literal["", "validation_"], methods: Sequence[str]) -> measured.Measured:
         repeats = [[_outcome(self.probes[name, seed], methods, split) for name in self.names] for seed in self.seeds]
-        return Measured.of(
-            [mean_outcome(seeds) for seeds in zip(*repeats, strict=True)],
+        return measured.Measured.of(
+            [measured.mean_outcome(seeds) for seeds in zip(*repeats, strict=True)],
             [probed[f"{split}groups"] for probed in self.first],
             resamples=self.config.resamples,
             seed=self.config.seed,
@@ -218,7 +205,7 @@ class ProbedFolds:
     @property
     def paired_draws(self) -> Floats:
         """Bootstrapped values ``(resamples, methods)``: runs are paired by the same resamples, the first of more."""
-        return bootstrap(self.tested.folds, resamples=self.config.resamples, seed=PAIRED_SEED)
+        return measured.bootstrap(self.tested.folds, resamples=self.config.resamples, seed=PAIRED_SEED)
 
     def figures(self, references: Sequence[str]) -> Iterator[Figure]:
         """Give all rows of the comparison, the best method first."""
@@ -261,23 +248,27 @@ class ProbedFolds:
         together = 1 - (1 - confidence) / len(self.methods)
         found, over = self._validation(of, value, together)
         if found:
-            gap = independent_difference(found, self.tested.estimate(self.methods.index(of), confidence=together))
+            gap = measured.independent_difference(
+                found, self.tested.estimate(self.methods.index(of), confidence=together)
+            )
             over = " and ".join(dict.fromkeys((over, self.tested.over)))
             yield replace(row, name="gap", **asdict(gap), count=None, over=over, split="validation - test")
 
     def _validation_clips(self, of: str) -> int:
         return sum(row["validation_clips"] for (_, seed), row in self.rows[of].items() if seed == self.seeds[0])
 
-    def _validation(self, of: str, value: float, confidence: float) -> tuple[Estimate | None, str]:
+    def _validation(self, of: str, value: float, confidence: float) -> tuple[measured.Estimate | None, str]:
         """Return the figure ``value`` that chose a method's candidates with its interval, and what this is over."""
         if self.validated and of in self.judged:
             return self.validated.estimate(self.judged.index(of), confidence=confidence), self.validated.over
         if len(self.names) > 1:  # parts of cross-validation in several folds share clips
             return None, ""
-        low, high = t_interval(np.mean([row["parts"] for row in self.rows[of].values()], axis=0), confidence=confidence)
+        low, high = measured.t_interval(
+            np.mean([row["parts"] for row in self.rows[of].values()], axis=0), confidence=confidence
+        )
         if low is None or high is None:
             return None, "parts"
-        return Estimate(value=value, low=max(low, 0.0), high=min(high, 1.0)), "parts"  # of an accuracy
+        return measured.Estimate(value=value, low=max(low, 0.0), high=min(high, 1.0)), "parts"  # of an accuracy
 
     def _differences(self, row: Figure) -> Iterator[Figure]:
         """Compare one method with every other, the strongest first, then, over groups or folds, with few labels."""
@@ -290,7 +281,7 @@ class ProbedFolds:
         pairs = []
         for number, against in others:
             found = self.tested.difference(one, number, confidence=confidence)
-            low, high = t_interval(by_seed[of] - by_seed[against], confidence=confidence)
+            low, high = measured.t_interval(by_seed[of] - by_seed[against], confidence=confidence)
             pair = replace(row, against=against, seed_low=low, seed_high=high, over=self.tested.over)
             pairs.append(replace(pair, **asdict(found)))
         yield from sorted(pairs, key=lambda pair: pair.value)
@@ -300,7 +291,7 @@ class ProbedFolds:
                 values, over = self._crossed(points)
                 if over and each.labels in curve:
                     apart = self._crossed(curve[each.labels])[0] - values
-                    low, high, p = over_groups(apart, confidence=confidence)
+                    low, high, p = measured.over_groups(apart, confidence=confidence)
                     yield replace(each, value=float(apart.mean()), low=low, high=high, p=p, over=over)
 
     def _probes(self, row: Figure) -> Iterator[Figure]:
@@ -347,7 +338,7 @@ class ProbedFolds:
         value, low, high = (self.mean(points, name) for name in ("test_accuracy", "low", "high"))
         values, over = self._crossed(points)
         if over is not None:
-            low, high, _ = over_groups(values, confidence=self.config.confidence, value=value)
+            low, high, _ = measured.over_groups(values, confidence=self.config.confidence, value=value)
         return replace(row, value=value, low=max(low, 0.0), high=min(high, 1.0), over=over or "clips")
 
     def _crossed(self, points: Points) -> tuple[Floats, str | None]:
@@ -367,7 +358,7 @@ class ProbedFolds:
             groups = np.array([group or "" for group in probed["groups"]])
             for group in {*groups.tolist()} - {""}:
                 members = (groups == group).astype(np.float64)
-                own = float(measure(outcome, members[None])[0, number])
+                own = float(measured.measure(outcome, members[None])[0, number])
                 parts.setdefault(group, []).append((own, int(members.sum())))
         for group, several in sorted(parts.items()):
             clips = sum(clips for _, clips in several)
@@ -425,16 +416,16 @@ def _chosen(probed: Mapping[str, Any]) -> dict[str, Any]:
 
 def _ends(probed: Probed, row: Mapping[str, Any], of: str = "") -> dict[str, Any]:
     outcome = _outcome(probed, [of or row["of"]], "")
-    over = Measured.of([outcome], [probed["groups"]], resamples=0, seed=0).over
+    over = measured.Measured.of([outcome], [probed["groups"]], resamples=0, seed=0).over
     return {"low": row["low"], "high": row["high"], "over": over}
 
 
-def _outcome(probed: Probed, methods: Sequence[str], split: Literal["", "validation_"]) -> Outcome:
+def _outcome(probed: Probed, methods: Sequence[str], split: Literal["", "validation_"]) -> measured.Outcome:
     of_method = {row["of"]: row for row in probed["methods"]}
     rows = [of_method[of] for of in methods]
     if probed["multi_label"]:
         several = np.array([[name in names for name in probed["classes"]] for names in probed[f"{split}truth"]], bool)
         scores = np.array([[row[f"{split}scores"]] for row in rows], np.float64)
-        return Rankings(truth=several, scores=scores)
+        return measured.Rankings(truth=several, scores=scores)
     truth = np.array(probed[f"{split}truth"])
-    return Hits(hits=np.array([np.array(row[f"{split}predictions"]) == truth for row in rows], np.float64))
+    return measured.Hits(hits=np.array([np.array(row[f"{split}predictions"]) == truth for row in rows], np.float64))

@@ -11,15 +11,7 @@ import numpy as np
 import pandas
 
 from lm.options import ProbeConfig
-from lm.probing.comparison import (
-    Hits,
-    Measured,
-    bootstrap_pairs,
-    interval,
-    measure,
-    number_groups,
-    t_interval,
-)
+from lm.probing import comparison as intervals
 from lm.samples.crops import BASELINES
 from pipelines.results.figures import Figure
 from pipelines.results.run_record import Section
@@ -98,13 +90,13 @@ def item_figures(
     first = next(iter(trainings.values()))
     names = [*MODELS, *sorted(first.keys() - {*MODELS}, key=natural)] if gap else sorted(first, key=natural)
     hits = np.mean([[values[name] for name in names] for values in trainings.values()], axis=0)
-    outcome, draws = Hits(hits=hits), None
-    measured = Measured(folds=[outcome], resamples=config.resamples, seed=config.seed)
+    outcome, draws = intervals.Hits(hits=hits), None
+    measured = intervals.Measured(folds=[outcome], resamples=config.resamples, seed=config.seed)
     if phones:
         members = np.unique(phones, return_inverse=True)[1].reshape(-1, 2)
-        draws = bootstrap_pairs(hits, members, resamples=config.resamples, seed=config.seed)
-    for number, (name, value) in enumerate(zip(names, measure(outcome)[0], strict=True)):
-        low, high = interval((measured.draws if draws is None else draws)[:, number], config.confidence)
+        draws = intervals.bootstrap_pairs(hits, members, resamples=config.resamples, seed=config.seed)
+    for number, (name, value) in enumerate(zip(names, intervals.measure(outcome)[0], strict=True)):
+        low, high = intervals.interval((measured.draws if draws is None else draws)[:, number], config.confidence)
         of, _, layer = name.partition("/")  # such as gpt/layer_1
         own = replace(row, of=of, layer=layer or None)
         yield replace(own, value=float(value), low=low, high=high, over="items")
@@ -172,7 +164,7 @@ def _of_models(rows: Mapping[str, Rows], speeds: Speeds, row: Figure, confidence
 
 
 def _mean_of_seeds(row: Figure, values: Sequence[float], confidence: float) -> Figure:
-    low, high = t_interval(np.asarray(values), confidence=confidence)
+    low, high = intervals.t_interval(np.asarray(values), confidence=confidence)
     return replace(row, value=float(np.mean(values)), low=low, high=high, over=None if low is None else "seeds")
 
 
@@ -212,7 +204,7 @@ def rates_of_run(
         truth = [of_clip[name].label for name in names]
         record["judge"] = JUDGES[heard["judge"]]
         groups = [of_clip[name].group for name in names]
-        record["over"] = "clips" if number_groups([groups]) is None else "groups"
+        record["over"] = "clips" if intervals.number_groups([groups]) is None else "groups"
         figures += _judged(rows, heard["labels"], truth, groups, config, probe, row)
         coded = zip(heard["coded"], said.read_rows(CONTINUATIONS, "coded"), strict=True)
         shares = [_sounding_labels(labels, row["levels"], config) for labels, row in coded]
@@ -294,11 +286,11 @@ def _judged(
         both = table[name].unstack("of").reindex(columns=[RATES, FLAT]).dropna()  # (clips, models)
         if both.empty:
             continue
-        own, outcome = replace(row, name=name, count=len(both)), Hits(hits=both.to_numpy().T)
+        own, outcome = replace(row, name=name, count=len(both)), intervals.Hits(hits=both.to_numpy().T)
         of_clips = [groups[clip] for clip in both.index]
-        measured = Measured.of([outcome], [of_clips], resamples=probe.resamples, seed=probe.seed)
+        measured = intervals.Measured.of([outcome], [of_clips], resamples=probe.resamples, seed=probe.seed)
         gap = measured.difference(0, 1, confidence=probe.confidence)
-        for of, value in zip((RATES, FLAT), measure(outcome)[0], strict=True):
+        for of, value in zip((RATES, FLAT), intervals.measure(outcome)[0], strict=True):
             yield replace(own, of=of, value=float(value))
         pair = replace(own, name=f"{name}_difference", of=RATES, against=FLAT)
         yield replace(pair, value=gap.value, low=gap.low, high=gap.high, p=gap.p, over=measured.over)

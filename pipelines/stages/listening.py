@@ -24,27 +24,11 @@ from tokenizer.codes import Codes
 from tokenizer.encoder import Encoder, pictures
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
+from vocoder import measures
 from vocoder.continuing import Prompt, joined_sound
 from vocoder.engines.choice import choose_engine, precision
 from vocoder.generation import RunawayGuard
 from vocoder.kinds import BY_KEY, JUDGED_KINDS, KINDS, ORIGINAL, WAVENET
-from vocoder.measures import (
-    HOW_TO_GET_PESQ,
-    HOW_TO_GET_PITCH,
-    LEAST_RATE,
-    Figures,
-    beside,
-    by_itself,
-    code_agreement,
-    has_pesq,
-    has_pitch,
-    log_mel_distance,
-    median_pitch,
-    periodicity,
-    pitch,
-    pitch_distances,
-    sound_levels,
-)
 from vocoder.synthesis import Synthesis, create_synthesis, speaking
 from vocoder.vocoder import Vocoder
 from wordless.audio.levels import Excerpt, read_loudest
@@ -173,13 +157,13 @@ def sound_of(folder: Path, number: int, kind: str) -> Waveform:
 
 def measures_pitch(config: ListeningConfig, sample_rate: int) -> bool:
     """Return whether the pitch of sounds is asked for, and can be measured here."""
-    return config.asks("pitch") and sample_rate >= LEAST_RATE and has_pitch()
+    return config.asks("pitch") and sample_rate >= measures.LEAST_RATE and measures.has_pitch()
 
 
 def measure_clips(session: Session, playback: Playback, decoded: Entry) -> Entry:
     """Measure every decoded sound by the judges that are asked: its distance from its original, and its own faults."""
     can_pitch = measures_pitch(playback.config, playback.audio.sample_rate)
-    there: dict[SoundJudge, bool] = {"stoi": True, "pesq": has_pesq(), "pitch": can_pitch}
+    there: dict[SoundJudge, bool] = {"stoi": True, "pesq": measures.has_pesq(), "pitch": can_pitch}
     asked = {str(name): can for name, can in there.items() if playback.config.asks(name)}
     return _measured(session, playback.tokenizer, playback.vocoder, decoded, asked)
 
@@ -188,10 +172,10 @@ def measure_clips(session: Session, playback: Playback, decoded: Entry) -> Entry
 def _measured(run: Run, tokenizer: Entry, vocoder: Entry, decoded: Entry, asked: Mapping[str, bool]) -> None:
     encoder, paths = Encoder(folder=tokenizer.folder, root=decoded.folder), decoded_paths(decoded)
     if not asked.get("pesq", True):
-        run.terminal.say(f"judged    without PESQ: {HOW_TO_GET_PESQ}")
+        run.terminal.say(f"judged    without PESQ: {measures.HOW_TO_GET_PESQ}")
     if not asked.get("pitch", True):
-        low = encoder.format.sample_rate < LEAST_RATE
-        why = f"it is that of voices, from {LEAST_RATE} Hz on" if low else HOW_TO_GET_PITCH
+        low = encoder.format.sample_rate < measures.LEAST_RATE
+        why = f"it is that of voices, from {measures.LEAST_RATE} Hz on" if low else measures.HOW_TO_GET_PITCH
         run.terminal.say(f"judged    without pitch: {why}")
     guard, judges = Vocoder.from_pretrained(vocoder.folder).guard, {name for name, there in asked.items() if there}
     rows = run.each("judging", partial(_measure, encoder, guard, judges), range(len(paths)))
@@ -199,16 +183,18 @@ def _measured(run: Run, tokenizer: Entry, vocoder: Entry, decoded: Entry, asked:
     write_json(run.folder / JUDGED, {"clips": clips})
 
 
-def _measure(encoder: Encoder, guard: RunawayGuard | None, judges: Set[str], number: int) -> dict[str, Figures]:
+def _measure(
+    encoder: Encoder, guard: RunawayGuard | None, judges: Set[str], number: int
+) -> dict[str, measures.Figures]:
     sounds = {kind: sound_of(encoder.root, number, kind) for kind in JUDGED_KINDS}
     codes = {kind: encoder.tokenizer.encode(sound) for kind, sound in sounds.items()}
-    original, contour = sounds[ORIGINAL], pitch(sounds[ORIGINAL]) if "pitch" in judges else None
-    audio, figures = encoder.tokenizer.config.audio, dict[str, Figures]()
+    original, contour = sounds[ORIGINAL], measures.pitch(sounds[ORIGINAL]) if "pitch" in judges else None
+    audio, figures = encoder.tokenizer.config.audio, dict[str, measures.Figures]()
     for kind, sound in sounds.items():
-        figures[kind] = {"periodicity": periodicity(sound, original), **by_itself(sound, guard)}
+        figures[kind] = {"periodicity": measures.periodicity(sound, original), **measures.by_itself(sound, guard)}
         if kind != ORIGINAL:
-            agreement = code_agreement(codes[ORIGINAL], codes[kind])
-            figures[kind] |= {**beside(original, sound, contour, audio, judges), "code_agreement": agreement}
+            agreement = measures.code_agreement(codes[ORIGINAL], codes[kind])
+            figures[kind] |= {**measures.beside(original, sound, contour, audio, judges), "code_agreement": agreement}
     return figures
 
 
@@ -251,10 +237,10 @@ def listening(
     rows = []
     for number, (clip, excerpt) in enumerate(zip(clips, excerpts, strict=True)):
         own = {kind: waveforms[number] for kind, waveforms in sounds.items()}
-        figures: dict[str, Figures] = {kind: {**sound_levels(sound)} for kind, sound in own.items()}
+        figures: dict[str, measures.Figures] = {kind: {**measures.sound_levels(sound)} for kind, sound in own.items()}
         for kind in BY_KEY:
-            distance = log_mel_distance(own[ORIGINAL], own[kind], tokenizer.config.audio)
-            agreement = code_agreement(codes[number], tokenizer.encode(own[kind]))
+            distance = measures.log_mel_distance(own[ORIGINAL], own[kind], tokenizer.config.audio)
+            agreement = measures.code_agreement(codes[number], tokenizer.encode(own[kind]))
             figures[kind] |= {"log_mel_distance": distance, "code_agreement": agreement}
         for kind, sound in own.items():
             sound.write(run.folder / wav_name(number, kind))
@@ -320,11 +306,15 @@ def language_sounds(
             prompts=[prompt for _, prompt, _ in begun],
             progress=progress.advance_to,
         )
-    pitched: list[Figures] = [{} for _ in wanted]
+    pitched: list[measures.Figures] = [{} for _ in wanted]
     if measures_pitch(config, tokenizer.format.sample_rate):
-        before = list(session.each("pitch of prompts", median_pitch, [prompt.waveform for _, prompt, _ in prompts]))
-        after = session.each("pitch of generated sounds", median_pitch, new)
-        pitched = [pitch_distances(pitch, before, clip) for pitch, (_, clip, _) in zip(after, wanted, strict=True)]
+        before = list(
+            session.each("pitch of prompts", measures.median_pitch, [prompt.waveform for _, prompt, _ in prompts])
+        )
+        after = session.each("pitch of generated sounds", measures.median_pitch, new)
+        pitched = [
+            measures.pitch_distances(each, before, clip) for each, (_, clip, _) in zip(after, wanted, strict=True)
+        ]
     said: list[dict[str, object]] = []
     sets: dict[tuple[str, float], list[tuple[Codes | None, Codes, Codes]]] = {}  # prompt, new codes, those of the sound
     for number, (kind, title, (temperature, clip, _), (_, prompt, _)) in enumerate(
@@ -336,9 +326,11 @@ def language_sounds(
         sound.write(folder / file)
         start = len(prompt.codes.values) if prompt else 0
         again = tokenizer.encode(sound).crop(start, start + len(made.values))  # its new part
-        agreement = {"code_agreement": code_agreement(made.finest, again.finest)} if len(again.finest.values) else {}
+        agreement = (
+            {"code_agreement": measures.code_agreement(made.finest, again.finest)} if len(again.finest.values) else {}
+        )
         seconds = {"prompt_seconds": prompt.waveform.seconds} if prompt else {}
-        figures = {**seconds, **agreement, **sound_levels(more), **pitched[number]}
+        figures = {**seconds, **agreement, **measures.sound_levels(more), **pitched[number]}
         said.append({"kind": kind, "file": file, "clip": clip, "temperature": temperature, "figures": figures})
         sets.setdefault((kind, temperature), []).append((prompt.codes if prompt else None, made, again))
     diversities: list[dict[str, object]] = []

@@ -8,15 +8,9 @@ import numpy as np
 from safetensors.torch import save_file
 
 from lm.batches import loss
+from lm.bodies import convolutional
+from lm.bodies import wav2vec2 as speech
 from lm.bodies.clips import ClipViews, StoredClips, augment
-from lm.bodies.convolutional import (
-    SAMPLE,
-    create_simclr,
-    pair_loss,
-    statistics,
-    validation_pairs,
-    view_pairs,
-)
 from lm.bodies.sound_gpt import (
     TOKENIZER,
     CodedClips,
@@ -30,13 +24,6 @@ from lm.bodies.sound_gpt import (
     fit_window_codebook,
 )
 from lm.bodies.sound_gpt import validation_batches as coded_batches
-from lm.bodies.wav2vec2 import (
-    MaskedBatches,
-    create_masked_prediction,
-    masked_loss,
-    save_pretrained,
-    validation_batches,
-)
 from lm.pooled_states import LayerReader
 from pipelines.stages.features import ClipReading, network_features
 from pipelines.stages.options import BaselineSettings, SoundGPTSettings, Wav2vec2Settings
@@ -67,9 +54,12 @@ def simclr(run: Run, spectrograms: Entry, unlabelled: Sequence[Entry], settings:
     make_view = partial(augment, config=own.augmentation, std=stored_std(spectrograms))
     temperature = own.contrast.temperature
     views = ClipViews(train, own.batches, make_view, device=run.gang.device)
-    pairs, objective = validation_pairs(held_out, own.batches, make_view), partial(pair_loss, temperature=temperature)
-    model = create_simclr(settings.encoder, own.contrast, seed=own.fit.seed)
-    run.fit("baselines.simclr.fit", model, view_pairs(views), pairs, objective, own.fit)
+    pairs, objective = (
+        convolutional.validation_pairs(held_out, own.batches, make_view),
+        partial(convolutional.pair_loss, temperature=temperature),
+    )
+    model = convolutional.create_simclr(settings.encoder, own.contrast, seed=own.fit.seed)
+    run.fit("baselines.simclr.fit", model, convolutional.view_pairs(views), pairs, objective, own.fit)
     if run.gang.rank == 0:
         write_model(run.folder, model, {"encoder": asdict(settings.encoder), "contrast": asdict(own.contrast)})
 
@@ -90,14 +80,14 @@ def wav2vec2(run: Run, data: Sequence[Entry], settings: Wav2vec2Settings, *, sam
         train = train.followed_by(stored_clips(more, "train"))
     train, held_out = (_maskable(run, clips, settings) for clips in (train, held_out))
     batch_config = own.batches.at_rate(sample_rate)
-    batches = MaskedBatches(train, batch_config, sizes.convolutions, own.targets, steps=own.fit.steps)
-    validation = validation_batches(held_out, batch_config, sizes.convolutions, own.targets)
+    batches = speech.MaskedBatches(train, batch_config, sizes.convolutions, own.targets, steps=own.fit.steps)
+    validation = speech.validation_batches(held_out, batch_config, sizes.convolutions, own.targets)
     weight = own.targets.diversity_weight
-    model = create_masked_prediction(sizes, diversity_weight=weight, seed=own.fit.seed)
-    objective = partial(masked_loss, diversity_weight=weight)
+    model = speech.create_masked_prediction(sizes, diversity_weight=weight, seed=own.fit.seed)
+    objective = partial(speech.masked_loss, diversity_weight=weight)
     run.fit("wav2vec2.pretraining.fit", model, batches, validation, objective, own.fit)
     if run.gang.rank == 0:
-        save_pretrained(model, run.folder, sample_rate=sample_rate)
+        speech.save_pretrained(model, run.folder, sample_rate=sample_rate)
 
 
 @stage(
@@ -108,8 +98,8 @@ def wav2vec2(run: Run, data: Sequence[Entry], settings: Wav2vec2Settings, *, sam
 )
 def random_wav2vec2(run: Run, settings: Wav2vec2Settings, *, sample_rate: int) -> None:
     """Write the model before its pre-training: the same random weights."""
-    model = create_masked_prediction(settings.model, diversity_weight=0.0, seed=settings.pretraining.fit.seed)
-    save_pretrained(model, run.folder, sample_rate=sample_rate)
+    model = speech.create_masked_prediction(settings.model, diversity_weight=0.0, seed=settings.pretraining.fit.seed)
+    speech.save_pretrained(model, run.folder, sample_rate=sample_rate)
 
 
 def _maskable(run: Run, clips: StoredClips, settings: Wav2vec2Settings) -> StoredClips:
@@ -188,7 +178,7 @@ def _predict_codes(
     train, held_out = (each.with_windows(windows, alone=coder is not None) for each in (train, held_out))
     sizes = {"streams": train.codes.width, "codebook_size": format.codebook_size, "patch_frames": patch_frames}
     shape = SoundShape(frames=settings.longest, mels=train.spectrograms.width, **sizes)
-    mean, std = statistics(sample.folder)
+    mean, std = convolutional.statistics(sample.folder)
     codes = None if coder is None else CodeStem(coder, mean, std)
     model = create_sound_gpt(settings.model, shape, seed=settings.fit.seed, codes=codes)
     ahead, size = settings.model.ahead, settings.batches.batch_size
@@ -200,7 +190,7 @@ def _predict_codes(
     if name in (SOUND, WINDOWS):
         run.fit("gpt_sound.fit", CodePrediction(model), batches, fixed, loss, settings.fit)
     if run.gang.rank == 0:
-        save_file({"mean": mean, "std": std}, run.folder / SAMPLE)
+        save_file({"mean": mean, "std": std}, run.folder / convolutional.SAMPLE)
         write_model(run.folder, model, {SOUND: asdict(model.config), "shape": asdict(model.shape)})
         if coder is not None:
             coder.save_pretrained(run.folder / TOKENIZER)

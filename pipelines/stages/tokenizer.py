@@ -20,21 +20,8 @@ from pipelines.stages.stored_arrays import TRAINED_ON
 from pipelines.store.session import Run, Session
 from pipelines.store.stage import stage
 from pipelines.store.store import Entry, some_options, write_json
+from tokenizer import fitting
 from tokenizer.config import fingerprint
-from tokenizer.fitting import (
-    TOGETHER,
-    FrameSample,
-    LogMelReader,
-    PatchBatches,
-    by_loudness,
-    draw_sample,
-    fit_residual_codebooks,
-    measure_gain,
-    normalised_patches,
-    read_log_mel,
-    read_speech_states,
-    write_bottlenecks,
-)
 from tokenizer.health import HEALTH_VERSION, measure_health
 from tokenizer.parquet import read_codes
 from tokenizer.sources import Autoencoder, ChosenLayer, PatchBatch, SpeechLayer, reconstruction_loss
@@ -144,7 +131,7 @@ def _draw(
     *,
     ranges: tuple[float, float] | None = None,
     layer: SpeechLayer | None = None,
-) -> FrameSample:
+) -> fitting.FrameSample:
     """Draw columns of a split, each clip with a dynamic range between ``ranges``, and states of a ``layer``."""
     clips, frames, seed = manifest.of(split), settings.patch.frames, settings.seed
     # Other splits than training give a tenth of its patches.
@@ -152,12 +139,12 @@ def _draw(
     n_mels, width = audio.n_mels, 0 if layer is None else layer.width
     with run.terminal.working(f"reading {split} clips", len(clips), "clips") as progress:
         if layer is not None:
-            read = read_speech_states(manifest.root, clips, audio, layer, progress=progress.advance_to)
+            read = fitting.read_speech_states(manifest.root, clips, audio, layer, progress=progress.advance_to)
         else:
             assert pool is not None, "a pool reads log-mel"
-            reader = LogMelReader(root=manifest.root, audio=audio, ranges=ranges, seed=seed)
-            read = ((piece, None) for piece in read_log_mel(reader, clips, pool, progress=progress.advance_to))
-        return draw_sample(read, frames=frames, n_mels=n_mels, capacity=capacity, seed=seed, width=width)
+            reader = fitting.LogMelReader(root=manifest.root, audio=audio, ranges=ranges, seed=seed)
+            read = ((piece, None) for piece in fitting.read_log_mel(reader, clips, pool, progress=progress.advance_to))
+        return fitting.draw_sample(read, frames=frames, n_mels=n_mels, capacity=capacity, seed=seed, width=width)
 
 
 @stage(
@@ -179,12 +166,12 @@ def autoencoder(
     Its inputs are the columns of ``inputs``, or states of a ``layer``; its targets are the columns of ``sample``.
     """
     described, fit, drawn = settings.config(audio, layer), settings.fit, load_file(sample.folder / SAMPLE)
-    patches_of = partial(normalised_patches, mean=drawn["mean"], std=drawn["std"], height=described.height)
+    patches_of = partial(fitting.normalised_patches, mean=drawn["mean"], std=drawn["std"], height=described.height)
     train, held_out = (patches_of(drawn[split]) for split in TRAINED_ON)
     torch.manual_seed(fit.seed)
     model = described.create_autoencoder()
     heard = patches_of(load_file(inputs.folder / SAMPLE)["train"]) if inputs else drawn.get(STATES["train"])
-    batches = PatchBatches(patches=train, batch_size=settings.batch_size, seed=fit.seed, inputs=heard)
+    batches = fitting.PatchBatches(patches=train, batch_size=settings.batch_size, seed=fit.seed, inputs=heard)
     states = drawn.get(STATES["validation"])
     own_inputs = repeat(None) if states is None else torch.split(states, TOGETHER_JUDGED)
     parts = zip(torch.split(held_out, TOGETHER_JUDGED), own_inputs, strict=False)
@@ -260,13 +247,16 @@ def codebook(
     mean, std, written = drawn["mean"], drawn["std"], run.folder / "bottlenecks"
     if isinstance(model, Autoencoder):
         columns, height = drawn["train"], config.height  # of the file, where they are read
-        blocks = (normalised_patches(block, mean, std, height=height) for block in torch.split(columns, TOGETHER))
+        blocks = (
+            fitting.normalised_patches(block, mean, std, height=height)
+            for block in torch.split(columns, fitting.TOGETHER)
+        )
         shape = (len(columns) * config.bands, settings.autoencoder.bottleneck)
-        points = write_bottlenecks(model, blocks, written, shape)
+        points = fitting.write_bottlenecks(model, blocks, written, shape)
     else:
         points = drawn[STATES["train"]].numpy()
     with within("tokenizer"):
-        centroids, report = fit_residual_codebooks(
+        centroids, report = fitting.fit_residual_codebooks(
             points,
             levels=config.levels,
             size=config.codebook_size,
@@ -276,9 +266,9 @@ def codebook(
             overwrite=written.exists(),
         )
         opened = None if layer is None else layer.open()
-        tokenizer = Tokenizer(config, mean, std, model, by_loudness(model, centroids), opened)
+        tokenizer = Tokenizer(config, mean, std, model, fitting.by_loudness(model, centroids), opened)
     written.unlink(missing_ok=True)
-    tokenizer.gain = measure_gain(tokenizer, drawn["train"], None if layer is None else drawn[STATES["train"]])
+    tokenizer.gain = fitting.measure_gain(tokenizer, drawn["train"], None if layer is None else drawn[STATES["train"]])
     tokenizer.save_pretrained(run.folder)
     write_json(run.folder / KMEANS, report)
 
