@@ -58,12 +58,7 @@ def require_own_parts(folder: Path) -> None:
 
 
 def write_run_folder(
-    session: Session,
-    corpus: Clips,
-    unlabelled: Sequence[Clips],
-    settings: RunSettings,
-    made: Made,
-    source: Section,
+    session: Session, corpus: Clips, unlabelled: Sequence[Clips], settings: RunSettings, made: Made, source: Section
 ) -> None:
     """Write the folder of a run in the place of an earlier one; if it is in ``runs``, also the page of runs."""
     folder, terminal = session.folder, session.terminal

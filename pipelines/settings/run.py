@@ -113,7 +113,7 @@ class RunSettings(TrainingCommand):
 
     typed: ClassVar[Mapping[str, tuple[object, str]]] = {**TYPED, **CorpusCommand.typed}
     presets: ClassVar[Mapping[str, tuple[str, str]]] = {
-        "experiment": ("default", "ready-made settings of several groups, such as those of a comparison"),
+        "experiment": ("default", "ready-made settings of several groups, such as those of a comparison")
     }
     often: ClassVar[tuple[str, ...]] = (
         *("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by", "audio.sample_rate"),

@@ -80,13 +80,7 @@ SAMPLE_SOUNDS = "sounds.json"
 
 @stage("next_sample_sounds", version=4, title="sounds by each of {models} models", splits=("test",))
 def generate_sample_sounds(
-    run: Run,
-    clips: Clips,
-    models: Mapping[str, Entry],
-    config: SampleSoundsConfig,
-    *,
-    sample_rate: int,
-    precision: str,
+    run: Run, clips: Clips, models: Mapping[str, Entry], config: SampleSoundsConfig, *, sample_rate: int, precision: str
 ) -> None:
     """Make WAV files of every model, and the prompts that they continue; ``precision`` is that of the engine."""
     chosen, step = choose_randomly(clips.clips, config.prompts, seed=config.seed), max(sample_rate // 100, 1)

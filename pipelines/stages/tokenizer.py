@@ -54,11 +54,7 @@ def _columns(settings: TokenizerSettings) -> list[object]:
 )
 @one_thread()
 def frame_sample(
-    run: Run,
-    clips: Clips,
-    audio: SpectrogramConfig,
-    settings: TokenizerSettings,
-    layer: ChosenLayer | None = None,
+    run: Run, clips: Clips, audio: SpectrogramConfig, settings: TokenizerSettings, layer: ChosenLayer | None = None
 ) -> None:
     """Compute statistics of training frames, and sample training and validation columns of `sampled_clips`.
 
