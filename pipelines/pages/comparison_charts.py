@@ -48,7 +48,8 @@ def comparison_charts(comparison: Comparison) -> Iterator[charts.Chart]:
     curves, title = comparison.along("share"), f"test {full_name(comparison.metric)}"
     if any(len(curves[of]) > 1 for of in shown_in("learning curves", curves)):
         rows = {of: {row.labels or 0.0: row for row in curves[of]} for of in curves}
-        ticks = {clips: _labels(clips, row.share or 0.0) for each in rows.values() for clips, row in each.items()}
+        shares = {clips: row.share or 0.0 for each in rows.values() for clips, row in each.items()}
+        ticks = {clips: f"{round(clips):,}\n{100 * s:{'.2g' if s < 0.1 else '.0f'}} %" for clips, s in shares.items()}
         across = "labelled training clips, and their share"
         yield _curves("learning", "Test values by number of labels", rows, title, across, ticks)
     if noisy := comparison.along("noise_snr"):
@@ -126,10 +127,6 @@ def layer_label(layer: str) -> str:
     label = found[1] if found else layer.partition("_")[0][:6]
     label = f"{label} + input" if layer.endswith(WITH_INPUT) else label
     return f"inner {label}" if INNER.search(layer) else label
-
-
-def _labels(clips: float, share: float) -> str:
-    return f"{round(clips):,}\n{100 * share:{'.2g' if share < 0.1 else '.0f'}} %"
 
 
 def noise_label(snr: float | None) -> str:

@@ -197,7 +197,12 @@ def rates_of_run(
     flat = entries["lm"]
     figures += _of_rate(replace(validated, of=FLAT, artifact=flat.key), entries["codes"], entries["health"], flat)
     figures.append(replace(validated, name="bits_per_real_second", of=RATES, value=needed, artifact=key))
-    figures += _continued(varied, rows, config, row)
+    for each in varied:
+        levels = [level for one in rows if one["of"] == each["of"] for level in one["levels"]]
+        sounding = float(np.mean([level >= config.silence_dbfs for level in levels])) if levels else None
+        values = {name: each[name] for name in ("distinct_1", "distinct_2", "distinct_3")} | {"sounding": sounding}
+        known = {name: value for name, value in values.items() if value is not None}
+        figures += [replace(row, name=name, of=each["of"], value=value) for name, value in known.items()]
     if "rate_labels" in entries:
         of_clip = {clip.name: clip for clip in manifest.clips}
         heard = entries["rate_labels"].read_json(LABELS)
@@ -255,16 +260,6 @@ def parameters(folder: Path) -> int:
         for name, (_, shape) in read_header(path).items()
         if not name.endswith(STATISTICS)
     )
-
-
-def _continued(varied: Sequence[Row], said: Sequence[Row], config: RatesConfig, row: Figure) -> Iterator[Figure]:
-    for each in varied:
-        levels = [level for one in said if one["of"] == each["of"] for level in one["levels"]]
-        sounding = float(np.mean([level >= config.silence_dbfs for level in levels])) if levels else None
-        values = {name: each[name] for name in ("distinct_1", "distinct_2", "distinct_3")} | {"sounding": sounding}
-        for name, value in values.items():
-            if value is not None:
-                yield replace(row, name=name, of=each["of"], value=value)
 
 
 def _judged(
