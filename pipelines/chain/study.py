@@ -33,7 +33,6 @@ class Study(ClipReading):
 
     @classmethod
     def of(cls, session: Session, manifest: Clips, settings: RunSettings, unlabelled: Sequence[Clips] = ()) -> "Study":
-        """Begin a study without entries."""
         compare = settings.compare
         return cls(
             session=session,
@@ -60,12 +59,11 @@ class Study(ClipReading):
 
     @cached_property
     def task(self) -> ProbeTask:
-        """The labels of the clips."""
         return probe_task(self.manifest, self.settings.probe)
 
     @property
     def autoencoder(self) -> Entry:
-        """The entry that makes bottlenecks; the tokenizer itself if this run did not train it."""
+        """The entry that makes bottlenecks: the tokenizer itself if this run did not train it."""
         return self.entries.get("autoencoder", self.entries["tokenizer"])
 
     @property
@@ -80,12 +78,10 @@ class Study(ClipReading):
 
     @cached_property
     def spectrograms(self) -> Entry:
-        """Log-mel of the training and validation clips."""
         return self.add(spectrograms(self.session, self.manifest, self.audio, self.statistics))
 
     @cached_property
     def unlabelled_spectrograms(self) -> tuple[Entry, ...]:
-        """Log-mel of each source of clips without labels."""
         made = tuple(spectrograms(self.session, each, self.audio, self.statistics) for each in self.unlabelled)
         self.add_unlabelled((each,) for each in made)
         return made
@@ -103,7 +99,6 @@ class Study(ClipReading):
         return coded
 
     def coded_at(self, number: int) -> CodedViews:
-        """The codes of a rate."""
         return self.coded_in(self.by_rate[number].tokenizer, self.by_rate[number].codes)
 
     def coded_up_to(self, number: int) -> CodedViews:

@@ -88,7 +88,7 @@ class Point:
 
     @cached_property
     def comparison(self) -> Comparison:
-        """That of its methods; an empty one without probes."""
+        """The comparison of its methods; without probes it is empty."""
         return self.results.get("comparison") or Comparison(folds=[], classes=[], choose_by="")
 
     def value(self, stage: str, name: str, of: str | None = None, *, split: str | None = None) -> float:

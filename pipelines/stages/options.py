@@ -382,11 +382,9 @@ class ZerospeechConfig(Options):
     )
     words: int = 30  # of test at most, in a corpus of words: those that begin with exactly one consonant
     rounds: int = 3  # number of made-up words for each word, in a corpus of words
-    sentences: int = option(
-        30, "in a corpus of sentences: those that are paired with another order of their words", least=1, most=500
-    )
+    sentences: int = option(30, "sentences that are paired with another order of their words", least=1, most=500)
     consistency: int = option(
-        10, "texts whose wrong sounds change speaker, gender, pitch or background within; 0: none", least=0, most=100
+        10, "texts whose wrong sounds change speaker, gender, pitch or background midway; 0: none", least=0, most=100
     )
     seed: ClassVar[int] = 0  # of the speeds and pitches
 
@@ -406,7 +404,9 @@ class ZerospeechConfig(Options):
         if embedded.sentences:
             return sentence_pairs(voices, count=self.sentences, seed=self.seed)
         found = word_pairs(voices, words=self.words, known=embedded.words, rounds=self.rounds, seed=self.seed)
-        require(bool(found.pairs), "embedded.words", embedded.words, "made-up words are made of more words")
+        require(
+            bool(found.pairs), "embedded.words", embedded.words, "made-up words are made of several words: choose more"
+        )
         return found
 
     def texts(self, embedded: EmbeddedConfig) -> list[tuple[str, str]]:
@@ -444,7 +444,7 @@ class NextSampleSettings(TrainingSettings):
     )
     wavenet: SampleWaveNetConfig = option(SampleWaveNetConfig(), "WaveNet, with as many parameters as the transformers")
     wavenet_large: SampleWaveNetConfig = option(
-        SampleWaveNetConfig(residual_channels=48, gate_channels=96), "WaveNet with as many multiply-adds as they have"
+        SampleWaveNetConfig(residual_channels=48, gate_channels=96), "WaveNet with as many multiply-adds"
     )
     transformer: TransformerConfig = option(TransformerConfig(), "the causal transformer")
     transformer_context: TransformerConfig = option(

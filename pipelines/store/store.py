@@ -90,7 +90,7 @@ class Entry:
         return content
 
     def read_rows(self, name: str, part: str) -> list[Any]:
-        """Read the list ``part`` of a JSON object that the stage wrote; empty if it is missing."""
+        """Read a list of a JSON object; empty if it is missing."""
         rows = self.read_json(name).get(part, [])
         return rows if isinstance(rows, list) else []
 
