@@ -11,12 +11,14 @@ from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
+from lm.bodies.body import Body
 from lm.model import LanguageModel
 from lm.options import POOLINGS, RESIDUAL, VECTORS, GPTConfig, Pitch, Pooling, States, VectorConfig
 from lm.pooled_states import LayerReader, head_scores, layer_features
@@ -86,6 +88,11 @@ class ClipReading:
 
     def encoder(self, tokenizer: Entry) -> Encoder:
         return Encoder(folder=tokenizer.folder, root=self.manifest.root, device=str(self.session.gang.device))
+
+    def reader(self, body: Body, **more: Any) -> LayerReader:
+        """Return what reads the layers of a network, whose weights ``more`` says."""
+        device, poolings = str(self.session.gang.device), self.vectors.poolings
+        return LayerReader(body=body, root=self.manifest.root, device=device, poolings=poolings, **more)
 
     def stacked(self, vectors: Iterable[Mapping[str, FloatArray]]) -> dict[str, FloatArray]:
         """Average the vectors ``(dim,)`` of the views of each row, and stack them to ``(rows, dim)``."""

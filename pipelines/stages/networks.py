@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from lm.bodies.audio_transformer import AudioTransformerBody
 from lm.bodies.body import Source, freeze
@@ -157,16 +157,12 @@ def _labelled(data: Entry, manifest: Clips, split: Split, options: Classificatio
     )
 
 
-def _read_by(reading: ClipReading) -> dict[str, Any]:
-    device = str(reading.session.gang.device)
-    return {"root": reading.manifest.root, "device": device, "poolings": reading.vectors.poolings}
-
-
 def convolutional(
     reading: ClipReading, sample: Entry, settings: BaselineSettings, *, simclr: Entry | None = None
 ) -> Network:
     """Describe the convolutional encoder of log-mel, which the statistics of ``sample`` normalise."""
     own, body = settings.supervised, ConvBody(encoder=settings.encoder, audio=reading.audio)
+    weights = simclr or f"random {settings.seed}"
 
     def source(data: Entry, longest: int) -> Source:
         change = partial(augment, config=own.augmentation, std=stored_std(data))
@@ -174,19 +170,8 @@ def convolutional(
 
     return Network(
         name="supervised",
-        reader=LayerReader(
-            statistics=sample.place,
-            body=body,
-            weights=simclr.place if simclr else None,
-            seed=settings.seed,
-            **_read_by(reading),
-        ),
-        decides={
-            "encoder": settings.encoder,
-            "audio": reading.audio,
-            "sample": sample,
-            "weights": simclr or f"random {settings.seed}",
-        },
+        reader=reading.reader(body, statistics=sample.place, weights=simclr and simclr.place, seed=settings.seed),
+        decides={"encoder": settings.encoder, "audio": reading.audio, "sample": sample, "weights": weights},
         learns=[settings.encoder, own],
         source=source,
         training=LabelTraining(
@@ -220,7 +205,7 @@ def ast(reading: ClipReading, settings: AstSettings) -> Network:
     body = AstBody(ast=replace(config, weights=None), clip_vector=True, positions=min(longest, config.patches))
     return Network(
         name="ast",
-        reader=LayerReader(body=body, seed=settings.fit.seed, **_read_by(reading)),
+        reader=reading.reader(body, seed=settings.fit.seed),
         decides={"ast": sizes, "weights": f"random {settings.fit.seed}"},
         learns=[sizes, settings.augmentation, folder and hugging_face_hash(folder)],
         source=source,
@@ -237,7 +222,7 @@ def audio_transformer(reading: ClipReading, settings: AudioTransformerSettings) 
     change = partial(augment_waveforms, config=settings.augmentation)
     return Network(
         name="audio_transformer",
-        reader=LayerReader(body=body, seed=settings.fit.seed, **_read_by(reading)),
+        reader=reading.reader(body, seed=settings.fit.seed),
         decides={"model": settings.model, "sample_rate": rate, "weights": f"random {settings.fit.seed}"},
         learns=[settings.model, settings.augmentation, rate],
         source=lambda data, longest: Source(body=body, weights=None, fingerprint="", change=change),
@@ -256,7 +241,7 @@ def speech(reading: ClipReading, pretrained: Source, settings: FinetuningSetting
     rate, body = reading.audio.sample_rate, cast(Wav2vec2Body, pretrained.body)
     return Network(
         name="wav2vec2_finetuned",
-        reader=LayerReader(body=body, weights=pretrained.weights, **_read_by(reading)),
+        reader=reading.reader(body, weights=pretrained.weights),
         decides={"sample_rate": rate, "weights": pretrained.fingerprint},
         learns=[settings.masking, rate, pretrained.fingerprint],
         source=lambda data, longest: replace(pretrained, body=replace(body, masking=settings.masking)),

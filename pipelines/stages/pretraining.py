@@ -24,7 +24,6 @@ from lm.bodies.sound_gpt import (
     fit_window_codebook,
 )
 from lm.bodies.sound_gpt import validation_batches as coded_batches
-from lm.pooled_states import LayerReader
 from pipelines.stages.features import ClipReading, network_features
 from pipelines.stages.options import BaselineSettings, SoundGPTSettings, Wav2vec2Settings
 from pipelines.stages.stored_arrays import TRAINED_ON, stored_clips, stored_names, stored_std
@@ -219,11 +218,5 @@ def window_codebooks(
 
 def sound_gpt_features(reading: ClipReading, method: str, trained: Entry) -> Entry:
     """Pool the states of the layers of a `sound_gpt` or `window_gpt`."""
-    reader = LayerReader(
-        body=SoundBody(folder=trained.place, audio=reading.audio),
-        root=reading.manifest.root,
-        statistics=trained.place,
-        device=str(reading.session.gang.device),
-        poolings=reading.vectors.poolings,
-    )
+    reader = reading.reader(SoundBody(folder=trained.place, audio=reading.audio), statistics=trained.place)
     return network_features(reading.session, reading, method, reader, [reading.audio, trained])
