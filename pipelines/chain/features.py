@@ -28,7 +28,7 @@ from pipelines.stages.networks import Network, ast, audio_transformer, convoluti
 from pipelines.stages.options import OPTION
 from pipelines.stages.stored_arrays import filter_banks, waveforms
 from pipelines.store.session import rate_prefix
-from pipelines.store.store import Entry, some_options
+from pipelines.store.store import Entry
 from wordless.audio.options import SpectrogramConfig
 
 MakeFeatures = Callable[[Study, Method], Entry]
@@ -160,8 +160,12 @@ def bottleneck(study: Study, method: Method) -> Entry:
     return bottleneck_features(study, study.entries["tokenizer"], study.autoencoder.key)
 
 
-mfcc = _frames(lambda audio: partial(mfcc_frames, **some_options(audio, "sample_rate", "window_length", "hop_length")))
-chroma = _frames(lambda audio: partial(chroma_frames, **some_options(audio, "sample_rate", "hop_length")))
+mfcc = _frames(
+    lambda of: partial(
+        mfcc_frames, sample_rate=of.sample_rate, window_length=of.window_length, hop_length=of.hop_length
+    )
+)
+chroma = _frames(lambda of: partial(chroma_frames, sample_rate=of.sample_rate, hop_length=of.hop_length))
 conv_layers, taught_conv = _network(_conv), _taught(_conv, lambda study: study.spectrograms)
 ast_layers, taught_ast = _network(_ast), _taught(_ast, lambda study: filter_banks(study.session, study.manifest))
 speech_layers, taught_speech = _network(_pretrained), _taught(_pretrained, _waveforms)
