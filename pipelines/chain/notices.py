@@ -33,7 +33,6 @@ STARTED = "start.tsv"  # there, too: the clips that the models it began with (su
 
 
 def notices(manifest: Clips, unlabelled: Sequence[Clips], settings: RunSettings, folder: Path) -> Iterator[str]:
-    """Give the notices of a run in ``folder``."""
     yield from notices_of_unlabelled(manifest, unlabelled, settings)
     yield from notices_of_weights(manifest, settings)
     yield from notices_of_starts(manifest, settings, folder)

@@ -53,8 +53,6 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """A row of the comparison: all about a method."""
-
     name: str  # in options, keys and results.json
     # module:function, a `chain.features.MakeFeatures`; "": the user brings features, or the row is the head of a method
     features: str = ""

@@ -93,7 +93,6 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
 
 
 def sheet(height: float, width: float = WIDTH) -> Figure:
-    """Return an empty figure of this size in CSS pixels."""
     return Figure(figsize=(width / 72, height / 72))
 
 
@@ -188,8 +187,6 @@ class Curve:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Panel:
-    """One of the panels of a chart of curves."""
-
     title: str
     curves: Sequence[Curve]
     across: str = ""
@@ -306,8 +303,6 @@ def _finish(axes: Axes, panel: Panel, *, legend: bool) -> None:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Picture:
-    """One row of a chart of spectrograms."""
-
     title: str
     values: npt.NDArray[np.generic]  # (time, bands)
     seconds: float
@@ -369,7 +364,6 @@ def _end_at_100_percent(axis: Axis) -> None:
 
 
 def _write_legend_above(figure: Figure) -> None:
-    """Write the legend of the first axes above the figure."""
     handles, labels = figure.axes[0].get_legend_handles_labels()
     if labels:
         figure.legend(handles=handles, loc="outside upper left", ncols=_legend_columns(labels))

@@ -73,7 +73,6 @@ def report_pictures(folder: Path) -> dict[str, Figure]:
 
 
 def report_charts(results: Results) -> Iterator[Chart]:
-    """Draw the charts of a report without sound."""
     curves, comparison = results.get("curves", {}), results.get("comparison")
     for name, record in curves.items():
         unigram = results["figures"].value("lm", "unigram_perplexity") if name == "lm" else None

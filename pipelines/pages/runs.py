@@ -31,7 +31,6 @@ HEADS = ("run", "date (UTC)", "corpus", "options", *KEY_COLUMNS, "MB")
 
 
 def key_cells(results: Results) -> tuple[str, ...]:
-    """Write the figures of `KEY_COLUMNS`."""
     of, comparison = results["figures"].value, results.get("comparison")
     rival = next(iter(comparison.rivals(GPT)), None) if comparison else None
     return (
@@ -45,8 +44,6 @@ def key_cells(results: Results) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class RunRow:
-    """A folder of a run or of a sweep."""
-
     folder: Path
     state: State
     date: str  # UTC, ISO 8601: of the results, or of the beginning

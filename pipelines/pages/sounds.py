@@ -46,8 +46,6 @@ RECONSTRUCTED = {"original": "original", "autoencoder": "before quantisation", "
 
 @dataclass(frozen=True)
 class Sound:
-    """A sound of a run."""
-
     part: Literal["clips", "said", "samples", "rates", "continued"]  # of the report
     clip: int | None  # number of the clip that it is of, or begins with; None: it begins with nothing
     title: str
@@ -56,7 +54,6 @@ class Sound:
 
     @property
     def mostly_silent(self) -> bool:
-        """Whether most of the new part of a generated sound is silent."""
         return self.figures.get("silence", 0.0) > MOSTLY_SILENT
 
 
@@ -150,7 +147,6 @@ def _first_sounds(results: Results) -> list[Sound]:
 
 
 def sound_charts(folder: Path, results: Results) -> Iterator[Chart]:
-    """Draw all spectrograms of a report."""
     pictures, size = read_arrays(folder / PICTURES), count_codes(results)
     for number, clip in enumerate(listened_clips(results)[:MAX_PICTURES]):
         name, sounds, strip = clip_name(clip), sounds_of(results, "clips", number), None

@@ -76,8 +76,6 @@ CODES: dict[str, list[Named]] = {  # panels of figures of codes by their titles
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Point:
-    """One finished run."""
-
     job: Job
     results: Results
     resamples: Resamples = field(default_factory=dict)

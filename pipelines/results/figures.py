@@ -91,8 +91,6 @@ class Figure:
 
 
 class Figures(tuple[Figure, ...]):
-    """The rows of one run."""
-
     __slots__ = ()
 
     def where(self, **columns: object) -> "Figures":
@@ -139,8 +137,6 @@ class Figures(tuple[Figure, ...]):
 
 @dataclass(frozen=True)
 class Measure:
-    """A kind of figure."""
-
     name: str  # in results.json
     unit: str = "ratio"
     title: str = ""  # in tables and sentences; "": the name with spaces

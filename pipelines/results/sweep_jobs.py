@@ -20,8 +20,6 @@ State = Literal["unfinished", "finished", "failed"]
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """The record of one job, without its results."""
-
     number: int
     overrides: dict[str, str]  # option -> value, each in one spelling
     folder: str  # of the run, relative to the sweep's

@@ -12,8 +12,6 @@ LONGER, MORE_STEPS = "train the vocoder longer", ("vocoder.fit.steps=2000",)
 
 @dataclass(frozen=True)
 class Sign:
-    """One symptom, and how a run is examined for it."""
-
     name: str  # the symptom
     figure: str  # what is measured
     value: Callable[[Mapping[str, float]], float]  # of the figures by their names for trackers, and of `_more`

@@ -24,8 +24,6 @@ MOST_NOISE = 100.0  # dB, of either sign
 
 @dataclass(frozen=True, kw_only=True)
 class ReadingConfig(VectorConfig):
-    """Options of the feature vectors that probes read."""
-
     states: tuple[States, ...] = option(
         ("residual",),
         "residual: probes read the outputs of the GPT's layers; inner: activations within the layers; or both",
@@ -46,8 +44,6 @@ class ReadingConfig(VectorConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class ComparisonConfig(ReadingConfig):
-    """Options of the comparison: methods and folds."""
-
     methods: tuple[str, ...] = option(
         ("log_mel", "bottleneck", "bag_of_codes", "gpt", "random_gpt"), "what is probed", choices=METHODS, filled=True
     )

@@ -68,8 +68,6 @@ TYPED: dict[str, tuple[object, str]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class CorpusCommand(DeviceOptions, EngineOptions, StoreOptions):
-    """Options of all commands that read a labelled corpus."""
-
     typed: ClassVar[Mapping[str, tuple[object, str]]] = {
         f"embedded.{name}": (None, "") for name in ("voices", "sentences", "words", "takes")
     }
@@ -88,8 +86,6 @@ C = TypeVar("C", bound=CorpusCommand)
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingCommand(CorpusCommand):
-    """Options of all commands that train networks."""
-
     threads: int | None = option(
         None,
         "number of computing threads, on which trained models depend; null: all; wordless run takes half of them each "
@@ -201,7 +197,6 @@ class RunSettings(TrainingCommand):
 
     @property
     def trains_rates(self) -> bool:
-        """Whether the language models of several rates are trained."""
         read = any(method.reads == "rates" for method in self.probed_methods)
         return self.tokenizer.rates is not None and (bool({"lm", "rates"} & {*self.stages}) or read)
 

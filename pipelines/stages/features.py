@@ -72,7 +72,6 @@ class ClipReading:
 
     @property
     def title(self) -> str:
-        """What is computed, for the terminal."""
         return f"{len(self.manifest.clips)} clips" + (f" in {len(self.views)} views" if self.others else "")
 
     @cached_property

@@ -58,8 +58,6 @@ PROBED: dict[JudgeName, tuple[str, Callable[[Encoder, View], dict[str, FloatArra
 
 @dataclass(frozen=True, kw_only=True)
 class Judge:
-    """A classifier of sounds."""
-
     name: JudgeName
     inputs: tuple[Entry, ...]  # that decide its answers
     describe: Callable[[View], dict[str, FloatArray]]  # pools the features (dim,) of a sound, in any process

@@ -33,8 +33,6 @@ from wordless.training.options import FitConfig
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LabelledInputs:
-    """The inputs of clips that have a label."""
-
     clips: StoredClips
     names: Sequence[str]
     labels: Sequence[str]
@@ -46,8 +44,6 @@ class LabelledInputs:
 
 @dataclass(frozen=True, kw_only=True)
 class LabelTraining:
-    """How a body and a head learn labels."""
-
     option: str  # the group of the fit's options
     batches: ClipBatchConfig  # counted in inputs
     fit: FitConfig

@@ -271,7 +271,6 @@ class Wav2vec2Settings(Options):
 
     @property
     def described(self) -> SpeechModel:
-        """The description of the folder of weights."""
         from wordless.audio.speech_models import SpeechModel
 
         return SpeechModel.of_folder(self.folder, option=OPTION)

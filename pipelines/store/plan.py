@@ -22,8 +22,6 @@ Begin = Callable[[Hashable, str | None], "Future[set[str]]"]  # lets a process w
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """A call of a stage."""
-
     read: set[str]  # keys of its inputs
     entry: Entry  # that it makes, or that the store has
     make: Callable[[], Entry]  # makes or finds the entry, in this process

@@ -38,15 +38,11 @@ RESET_PEAK = "5"  # value that resets the peak of resident memory, see Linux's p
 
 @dataclass(frozen=True, kw_only=True)
 class StoreConfig(Options):
-    """Options of the store."""
-
     root: Path = option(Path("store"), "folder of the store")
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoreOptions(Options):
-    """The option of commands that use the store."""
-
     store: StoreConfig = option(StoreConfig(), "finished stages, which later or killed commands reuse")
 
 
