@@ -5,6 +5,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -13,7 +14,7 @@ from pipelines.results.language_figures import FoldSeed
 from pipelines.settings.run import RunSettings
 from pipelines.store.plan import Plan, open_plan
 from pipelines.store.session import Session
-from pipelines.store.store import Entry
+from pipelines.store.store import Entry, some_options
 from pipelines.tracking.tracking import Say, Tracking
 from wordless.audio.recordings.manifest import Clips
 from wordless.base.machine import limited_threads
@@ -29,14 +30,9 @@ Made = dict[FoldSeed, dict[str, Entry]]  # entries of each part by their names
 def make_parts(session: Session, parts: Parts, make: Make, *, processes: int, threads: int) -> Made:
     """Make the entries of all parts, by up to ``processes`` with ``threads`` each."""
     keep_claimed()
-    open_session = partial(
-        Session,
-        store=session.store,
-        folder=session.folder,
-        workers=session.workers and (session.workers // processes or 1),  # 0: all of Ray, which shares them itself
-        engine=session.engine,
-        shared=session.shared,
-    )
+    about: dict[str, Any] = some_options(session, "store", "folder", "engine", "shared")
+    workers = session.workers and (session.workers // processes or 1)  # 0: all of Ray, which shares them itself
+    open_session = partial(Session, **about, gang=Gang(torch.device("cpu")), workers=workers)
     log, elsewhere = session.terminal.log, session.tracking.elsewhere
     repeat = partial(_repeat, make, parts, open_session, elsewhere, log, torch.get_num_threads())
     line = f"parallel  {processes} stages at the same time, with {counted(threads, 'thread')} each"
@@ -71,14 +67,8 @@ def _repeat(
     [(own, part)] = [(own, part) for own, part in parts.items() if own == key]
     place = _place(parts, own)
     terminal = Terminal(place=place, shared=True, log=log)
-    session = open_session(
-        gang=Gang(torch.device("cpu")),
-        terminal=terminal,
-        place=place,
-        tracking=open_tracking(terminal.say),
-        plan=plan,
-        part=key,
-    )
+    tracking = open_tracking(terminal.say)
+    session = open_session(terminal=terminal, place=place, tracking=tracking, plan=plan, part=key)
     with limited_threads(threads), terminal.silenced():  # the process that plans says what there is to say
         make(session, *part)
 

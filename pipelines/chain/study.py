@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from lm.probing.task import ProbeTask
 from pipelines.settings.run import RunSettings
@@ -13,7 +13,7 @@ from pipelines.stages.stored_arrays import spectrograms
 from pipelines.stages.tokenizer import sample_statistics
 from pipelines.stages.vocoder import CodedIn
 from pipelines.store.session import Session
-from pipelines.store.store import Entry
+from pipelines.store.store import Entry, some_options
 from tokenizer.sources import ChosenLayer
 from wordless.audio.recordings.manifest import Clips
 
@@ -33,17 +33,9 @@ class Study(ClipReading):
 
     @classmethod
     def of(cls, session: Session, manifest: Clips, settings: RunSettings, unlabelled: Sequence[Clips] = ()) -> "Study":
-        compare = settings.compare
-        return cls(
-            session=session,
-            manifest=manifest,
-            audio=settings.audio,
-            vectors=compare.vectors,
-            noise_snr=compare.noise_snr,
-            noise=compare.noise,
-            settings=settings,
-            unlabelled=tuple(unlabelled),
-        )
+        about: dict[str, Any] = some_options(settings.compare, "vectors", "noise_snr", "noise")
+        about |= {"settings": settings, "audio": settings.audio, "unlabelled": tuple(unlabelled)}
+        return cls(session=session, manifest=manifest, **about)
 
     def add(self, entry: E, name: str = "", *, prefix: str = "") -> E:
         """Name an entry, by default after its stage; a name is given once. None stays None."""
