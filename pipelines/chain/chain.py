@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -62,10 +63,9 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
         settings = with_precision(settings, gang)
         if gang.rank == 0:
             require_own_parts(folder)
-        corpus = read_corpus(
-            options, found, settings, gang=gang, terminal=terminal, folder=folder, audio=settings.audio
-        )
-        unlabelled = read_unlabelled(settings, corpus, sources, gang=gang, terminal=terminal, folder=folder)
+        place: dict[str, Any] = {"gang": gang, "terminal": terminal, "folder": folder}
+        corpus = read_corpus(options, found, settings, audio=settings.audio, **place)
+        unlabelled = read_unlabelled(settings, corpus, sources, **place)
         corpus = replace(corpus, notices=(*corpus.notices, *notices(corpus, unlabelled, settings, folder)))
         terminal.say(f"audio     {rates(settings)}")
         if settings.corpus.root == EMBEDDED and not named and (why := without_test(config)):
@@ -108,10 +108,7 @@ def rates(settings: RunSettings) -> str:
 
 
 def make_folds(session: Session, manifest: Clips, unlabelled: Sequence[Clips], settings: RunSettings) -> Made:
-    """Check that each fold has what the stages need, and make the entries of every fold and seed.
-
-    A run on the corpus's own split has one fold.
-    """
+    """Check that each fold has what the stages need, and make the entries of every fold and seed."""
     seeds = [settings.with_seed(number) for number in range(settings.seeds)]
     shared_groups = settings.corpus.split.shared_groups
     folds = settings.compare.divide(manifest, quick=settings.quick, shared_groups=shared_groups)
@@ -161,9 +158,8 @@ def make_part(
 def compare_methods(study: Study) -> None:
     """Make the features of every wanted method, with the models that it trains, and probe them.
 
-    Everything is trained on the same training clips, including those without a label; networks that learn without
-    labels are also trained on unlabelled clips. Validation clips choose weights. They, or cross-validation over the
-    groups of training and validation, choose layers and penalties. Test clips are only described by finished models.
+    Everything is trained on the same training clips; networks that learn without labels also on unlabelled ones. Test
+    clips are only described by finished models.
     """
     session, manifest, compare, config = study.session, study.manifest, study.settings.compare, study.settings.probe
     methods = {method.name: method for method in compare.all_methods}
@@ -181,19 +177,14 @@ def compare_methods(study: Study) -> None:
 
 
 def _require_clips(manifest: Clips, settings: RunSettings) -> None:
-    """Refuse a corpus without validation clips, or without the clips that a stage or a method needs."""
     train, held_out = len(manifest.of("train")), len(manifest.of("validation"))
     if not held_out:
-        raise InputError(
-            f"there are {train} train clips and none for validation, which judges codebook and weights: raise "
-            "corpus.split.validation_fraction, or name some in corpus.split.validation"
-        )
+        problem = f"there are {train} train clips and none for validation, which judges codebook and weights"
+        raise InputError(f"{problem}: raise corpus.split.validation_fraction, or name some in corpus.split.validation")
     comparing = [stage for stage in (NEXT_SAMPLE, "rates") if stage in settings.stages]
     if comparing and not manifest.of("test"):
-        raise InputError(
-            f"there are {train} train clips and none for test, on which the stage {comparing[0]} compares models: "
-            "raise corpus.split.test_fraction, or name some in corpus.split.test"
-        )
+        problem = f"there are {train} train clips and none for test, on which {comparing[0]} compares models"
+        raise InputError(f"{problem}: raise corpus.split.test_fraction, or name some in corpus.split.test")
     if "vocoder" in settings.stages and settings.listening.asks("words"):
         known_speech(manifest, settings).require_words()
     if "rates" in settings.stages:
@@ -210,9 +201,8 @@ def require_language_tests(settings: RunSettings) -> None:
     sources = () if settings.unlabelled_hours == 0 else settings.unlabelled or ()
     if settings.corpus.root != EMBEDDED and EMBEDDED_SOURCE not in sources:
         raise InputError(
-            "stages has zerospeech, which asks what the GPT learned from the built-in corpus, but the GPT is not "
-            "trained on this corpus: leave zerospeech out, add unlabelled=embedded and no "
-            "unlabelled_hours=0, or leave corpus.root out"
+            "stages has zerospeech, and the GPT is not trained on the built-in corpus: leave zerospeech or corpus.root "
+            "out, or add unlabelled=embedded to this corpus, and no unlabelled_hours=0"
         )
     settings.zerospeech.require_unheard(settings.embedded)
     settings.zerospeech.pairs(settings.embedded)

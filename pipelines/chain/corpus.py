@@ -51,8 +51,7 @@ def find_corpus(
 ) -> Found:
     """Find the recordings; faults of folder, names or labels are refused before any recording is decoded.
 
-    The options say how the corpus is divided. ``require`` refuses labels that cannot be learned; None accepts all.
-    ``option`` names the option of the folder in messages.
+    ``require`` refuses labels that cannot be learned; None accepts all. ``option`` names the folder's in messages.
     """
     if config.root == EMBEDDED:
         terminal.say("corpus    the built-in corpus; its voices are synthesised once, which takes some seconds")
@@ -85,19 +84,15 @@ def read_corpus(
 ) -> Clips:
     """Inspect and divide what `find_corpus` returned; rank 0 decodes first, the others use its cached measurements.
 
-    ``audio`` is the front end that reads the recordings and chooses their channel; without one it is ``channel``.
-
-    Raises:
-        InputError: the recordings make no corpus. The files that were set aside are then listed in the run's
-            ``folder``, in the file ``listed``. ``option`` names the option of the recordings' folder in the message.
+    ``audio`` is the front end that reads the recordings and chooses their channel; without one it is ``channel``. If
+    the recordings make no corpus, ``listed`` in the run's ``folder`` has those that were set aside.
     """
     engine, store = settings.engine, settings.store.root
     if gang.rank:
         gang.barrier()
     if config.is_packed:
         option = "corpus.shards" if config.shards else "corpus.dataset"
-    unfit: list[Rejected] = []
-    softer: list[str] = []
+    unfit, softer = list[Rejected](), list[str]()
     try:
         with within("corpus", root=option), terminal.working("inspecting", 0, "files") as progress:
             manifest, rejected = build_manifest(
@@ -124,19 +119,14 @@ def read_corpus(
     if not gang.rank:
         gang.barrier()
     name = _name(config, manifest.root, store)
-    divided = division_notices(manifest, config.split)
-    upsampled = () if audio is None else upsampling_notices(manifest.clips, audio)
-    notices = (
-        *(named(each, "corpus", folds="compare.folds") for each in divided),
-        *(named(each, "audio") for each in upsampled),
-        *softer,
-    )
-    lengths = [named(each, "corpus") for each in length_notices(manifest.clips, config.segment_seconds)]
-    conflicts = []
+    divided = [named(each, "corpus", folds="compare.folds") for each in division_notices(manifest, config.split)]
+    upsampled = [] if audio is None else [named(each, "audio") for each in upsampling_notices(manifest.clips, audio)]
+    notices, lines = (*divided, *upsampled, *softer), [_summary(name, manifest, rejected, listed)]
     if same := [each.path for each in rejected if each.kind == CONFLICTING]:
         files = f"{counted(len(same), 'file')} set aside with the sound of another file"
-        conflicts = [f"{files} and another label, group or split, such as {same[0]}: see {listed}"]
-    for line in (_summary(name, manifest, rejected, listed), *conflicts, *notices, *lengths):
+        lines.append(f"{files} and another label, group or split, such as {same[0]}: see {listed}")
+    lengths = [named(each, "corpus") for each in length_notices(manifest.clips, config.segment_seconds)]
+    for line in (*lines, *notices, *lengths):
         terminal.say(f"corpus    {line}")
     return replace(manifest, name=name, rejected=rejected, notices=notices)
 
@@ -154,7 +144,6 @@ def _name(config: CorpusConfig, root: Path, store: Path) -> str:
 
 
 def _summary(name: str, manifest: Clips, rejected: Sequence[Rejected], listed: str) -> str:
-    """Write a line with the numbers of clips, segments and minutes, and what was left out."""
     clips, segments = len(manifest.clips), [clip.path for clip in manifest.clips if clip.segment is not None]
     left_out = sum(each.segments for each in rejected)
     files = f"{len(segments)} of them segments of {counted(len(set(segments)), 'recording')}, " if segments else ""
@@ -167,11 +156,7 @@ def _summary(name: str, manifest: Clips, rejected: Sequence[Rejected], listed: s
 
 
 def _unpacked(config: CorpusConfig, store: Path, terminal: Terminal) -> Clips:
-    """Return the recordings of a data set or of shards, which are unpacked into the store once.
-
-    Raises:
-        InputError: the data set cannot be read, has no such column, or the disk of the store is full.
-    """
+    """Return the recordings of a data set or of shards, which are unpacked into the store once."""
     data_set = open_shards(config.shards) if config.shards else open_data_set(config.dataset or "", config.columns)
     place = unpacked_place(data_set, store / UNPACKED)
     if not place.is_dir():

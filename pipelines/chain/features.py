@@ -1,7 +1,4 @@
-"""The features of each method of the comparison: which stages make them, from the entries of a study.
-
-An entry has ``features.safetensors`` with keys ``method[/layer]:pooling``, for the probes.
-"""
+"""The features of each method of the comparison: which stages make them, from the entries of a study."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -13,6 +10,7 @@ from lm.bodies.wav2vec2 import speech_source
 from pipelines.chain.study import Study
 from pipelines.commandline.commands import imported
 from pipelines.methods.method import Method
+from pipelines.stages import pretraining
 from pipelines.stages.codes import codes
 from pipelines.stages.features import (
     BAG_OF_CODES,
@@ -28,14 +26,6 @@ from pipelines.stages.features import (
 from pipelines.stages.frames import chroma_frames, mfcc_frames
 from pipelines.stages.networks import Network, ast, audio_transformer, convolutional, speech
 from pipelines.stages.options import OPTION
-from pipelines.stages.pretraining import (
-    random_wav2vec2,
-    simclr,
-    sound_gpt,
-    sound_gpt_features,
-    wav2vec2,
-    window_gpt,
-)
 from pipelines.stages.stored_arrays import filter_banks, waveforms
 from pipelines.store.session import rate_prefix
 from pipelines.store.store import Entry
@@ -72,26 +62,16 @@ def untrained_states(study: Study, method: Method) -> Entry:
 
 
 def _frames(make: Callable[[SpectrogramConfig], MakeFrames]) -> MakeFeatures:
-    """Pool frames over each clip, which need no training.
-
-    ``make`` returns the function that computes them, with its options for the run's front end: samples
-    ``(num_samples,)`` of a whole clip at the front end's sample rate -> frames ``(time, dims)``.
-    """
+    """Pool frames over each clip; ``make`` returns what computes them: samples ``(num_samples,)`` -> (time, dims)."""
     return lambda study, method: frame_features(study, make(study.audio), method=method.name)
 
 
-def _mfcc(audio: SpectrogramConfig) -> MakeFrames:
-    window, hop = audio.window_length, audio.hop_length
-    return partial(mfcc_frames, sample_rate=audio.sample_rate, window_length=window, hop_length=hop)
-
-
 def _network(make: Callable[[Study], Network]) -> MakeFeatures:
-    """Read the layers of a network as it is."""
     return lambda study, method: make(study).features(study, method.name)
 
 
 def _taught(make: Callable[[Study], Network], data: Callable[[Study], Entry]) -> MakeFeatures:
-    """Train a network on the labels of the clips, whose stored inputs are ``data``, and read its layers."""
+    """Train a network on the labels of clips, whose stored inputs are ``data``, and read its layers."""
 
     def features(study: Study, method: Method) -> Entry:
         network, separator, name = make(study), study.settings.probe.label_separator, method.name
@@ -107,7 +87,7 @@ def _conv(study: Study, trained: Entry | None = None) -> Network:
 
 def simclr_layers(study: Study, method: Method) -> Entry:
     extra = study.unlabelled_spectrograms
-    trained = study.add(simclr(study.session, study.spectrograms, extra, study.settings.baselines))
+    trained = study.add(pretraining.simclr(study.session, study.spectrograms, extra, study.settings.baselines))
     return _conv(study, trained).features(study, method.name)
 
 
@@ -121,7 +101,6 @@ def _waveforms(study: Study) -> Entry:
 
 
 def _speech(study: Study, folder: Path, key: str | None = None) -> Network:
-    """Return a speech model of a folder; an entry of the store has a key."""
     return speech(study, speech_source(folder, key=key, option=OPTION), study.settings.wav2vec2.finetuning)
 
 
@@ -133,7 +112,7 @@ def _pretrained(study: Study) -> Network:
         say(f"wav2vec2  {OPTION}: {found.name}, {found.layers} layers of {found.width} dimensions")
         return _speech(study, settings.folder)
     own, *extra = (waveforms(study.session, each, rate) for each in (study.manifest, *study.unlabelled))
-    trained = wav2vec2(study.session, [own, *extra], settings, sample_rate=rate)
+    trained = pretraining.wav2vec2(study.session, [own, *extra], settings, sample_rate=rate)
     study.add(own)
     study.add(trained)
     study.add_unlabelled((each,) for each in extra)
@@ -142,7 +121,7 @@ def _pretrained(study: Study) -> Network:
 
 def _random_wav2vec2(study: Study) -> Network:
     settings, rate = study.settings.wav2vec2, study.audio.sample_rate
-    made = study.add(random_wav2vec2(study.session, settings, sample_rate=rate))
+    made = study.add(pretraining.random_wav2vec2(study.session, settings, sample_rate=rate))
     return _speech(study, made.folder, made.key)
 
 
@@ -153,7 +132,9 @@ def sound_states(study: Study, method: Method) -> Entry:
         extra = [*zip(study.unlabelled_spectrograms, coded, strict=True)]
         study.add_unlabelled(extra)
     over_codes = method.input == BAG_OF_CODES
-    make = partial(window_gpt, tokenizer=study.entries["tokenizer"]) if over_codes else sound_gpt
+    make = (
+        partial(pretraining.window_gpt, tokenizer=study.entries["tokenizer"]) if over_codes else pretraining.sound_gpt
+    )
     trained = make(
         study.session,
         method.name,
@@ -164,7 +145,7 @@ def sound_states(study: Study, method: Method) -> Entry:
         patch_frames=settings.tokenizer.patch.frames,
         frame_rate=settings.audio.sample_rate / settings.audio.hop_length,
     )
-    return sound_gpt_features(study, method.name, study.add(trained))
+    return pretraining.sound_gpt_features(study, method.name, study.add(trained))
 
 
 def _ast(study: Study) -> Network:
@@ -179,8 +160,12 @@ def bottleneck(study: Study, method: Method) -> Entry:
     return bottleneck_features(study, study.entries["tokenizer"], study.autoencoder.key)
 
 
-mfcc = _frames(_mfcc)
-chroma = _frames(lambda audio: partial(chroma_frames, sample_rate=audio.sample_rate, hop_length=audio.hop_length))
+mfcc = _frames(
+    lambda of: partial(
+        mfcc_frames, sample_rate=of.sample_rate, window_length=of.window_length, hop_length=of.hop_length
+    )
+)
+chroma = _frames(lambda of: partial(chroma_frames, sample_rate=of.sample_rate, hop_length=of.hop_length))
 conv_layers, taught_conv = _network(_conv), _taught(_conv, lambda study: study.spectrograms)
 ast_layers, taught_ast = _network(_ast), _taught(_ast, lambda study: filter_banks(study.session, study.manifest))
 speech_layers, taught_speech = _network(_pretrained), _taught(_pretrained, _waveforms)

@@ -1,27 +1,18 @@
 """Codes and language models of a fold and a seed, and the tests of what the GPT has learned.
 
-The codebook of a rate is made by the stages of a run that has this rate alone, so both share its entries. Of several
-rates, a GPT models the coarsest codes, and an upsampler each finer rate, trained on the same clips and views. An
-upsampler reads the codes of all coarser rates that cover a position, as `lm.tokens` draws it.
+The codebook of a rate is made by the stages of a run that has this rate alone. Of several rates, a GPT models the
+coarsest codes, and an upsampler each finer rate, which reads the codes of coarser rates as `lm.tokens` draws it.
 """
 
 from dataclasses import replace
 from functools import partial
 
 from pipelines.chain.study import Study
+from pipelines.stages import tokenizer
 from pipelines.stages.codes import codes, training_views
 from pipelines.stages.language_model import CodesAndViews, language_model
 from pipelines.stages.options import TokenizerSettings
 from pipelines.stages.rates import rate_language_model, rate_tokenizer
-from pipelines.stages.tokenizer import (
-    autoencoder,
-    codebook,
-    frame_sample,
-    health,
-    input_sample,
-    pitches,
-    started_tokenizer,
-)
 from pipelines.stages.vocoder import CodedIn
 from pipelines.stages.zerospeech import Subject, abx, consistency, has_pairs, spoken_pairs
 from pipelines.store.session import rate_prefix
@@ -39,28 +30,23 @@ def make_codes(study: Study) -> None:
 
 
 def _make_codes(study: Study, settings: TokenizerSettings, number: int) -> None:
-    """Train the autoencoder and the codebook of one rate, encode the corpus, and measure the codebook's health.
-
-    With a layer of a speech model, codes are clusters of its states, whose decoder is trained. With ``settings.start``
-    the tokenizer of an earlier run is used as it is, and the sample has only the statistics of frames, which other
-    networks read.
-    """
+    """Train the tokenizer of one rate, or use that of ``settings.start``; encode the corpus; measure the health."""
     manifest, audio, layer = study.manifest, study.audio, study.layer
     prefix = rate_prefix(number) if study.by_rate else ""  # the finest has none
     session, add = study.session.at_rate(number) if prefix else study.session, partial(study.add, prefix=prefix)
-    pitched = study.add(pitches(session, manifest, audio, settings), prefix=prefix)
-    sample = add(frame_sample(session, manifest, audio, settings, layer))
+    pitched = study.add(tokenizer.pitches(session, manifest, audio, settings), prefix=prefix)
+    sample = add(tokenizer.frame_sample(session, manifest, audio, settings, layer))
     if settings.start is not None:
-        tokens = add(started_tokenizer(session, settings.start))
+        tokens = add(tokenizer.started_tokenizer(session, settings.start))
     else:
         inputs = None
         if layer is None and settings.dynamic_ranges is not None:
-            inputs = add(input_sample(session, manifest, audio, settings))
-        trained = add(autoencoder(session, sample, audio, settings, inputs, layer))
-        tokens = add(codebook(session, sample, trained, audio, settings, layer, pitched))
+            inputs = add(tokenizer.input_sample(session, manifest, audio, settings))
+        trained = add(tokenizer.autoencoder(session, sample, audio, settings, inputs, layer))
+        tokens = add(tokenizer.codebook(session, sample, trained, audio, settings, layer, pitched))
     coded = add(codes(session, manifest, tokens))
     study.by_rate[number] = CodedIn(tokens, coded)
-    add(health(session, manifest, tokens, coded, seed=study.settings.seed))
+    add(tokenizer.health(session, manifest, tokens, coded, seed=study.settings.seed))
 
 
 def train_language(study: Study) -> None:
@@ -83,10 +69,7 @@ def train_language(study: Study) -> None:
 
 
 def _coded_clips(study: Study, number: int) -> list[CodesAndViews]:
-    """Encode the clips of the run and of each unlabelled source at a rate, and their training clips in all views.
-
-    A flat GPT beside models of several rates has their views.
-    """
+    """Encode the clips of the run and of each unlabelled source at a rate, and their training clips in all views."""
     session, tokens, settings = study.session, study.by_rate[number].tokenizer, study.settings.lm
     frames, sources = study.settings.tokenizer.by_rate[0].patch.frames, list[CodesAndViews]()
     for clips in (study.manifest, *study.unlabelled):
@@ -99,10 +82,7 @@ def _coded_clips(study: Study, number: int) -> list[CodesAndViews]:
 
 
 def _judge_gpt(study: Study, trained_on: list[Entry]) -> None:
-    """Judge the GPT by pairs of utterances and by changes of sound; in a corpus of words, also by its phones.
-
-    ``trained_on`` are the codes that the GPT was trained on.
-    """
+    """Judge the GPT by pairs of utterances and by changes of sound; in a corpus of words, also by its phones."""
     session, settings = study.session, study.settings
     subject = Subject(
         tokens=study.entries["tokenizer"],
@@ -117,8 +97,5 @@ def _judge_gpt(study: Study, trained_on: list[Entry]) -> None:
         study.add(consistency(session, replace(subject, config=settings.zerospeech)))
     if not settings.embedded.sentences:
         phones = study.add(abx(session, subject))
-        why = (
-            "notice    ABX is left out: no two phones stand between the same neighbours in two voices. It needs "
-            "zerospeech.voices=2 or more, and codes that are shorter than most phones"
-        )
+        why = "notice    ABX is left out: it needs codes shorter than phones, and zerospeech.voices=2 or more"
         session.when_made(phones, lambda made: None if has_pairs(made) else why)

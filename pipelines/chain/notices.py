@@ -1,6 +1,6 @@
 """Notices of the report about sound beside the corpus that models of a run have heard, and lists of these clips.
 
-Test clips may be among them: networks are trained on unlabelled recordings, and a run may begin with models of another.
+Test clips may be among them.
 """
 
 from collections.abc import Iterator, Sequence
@@ -33,7 +33,6 @@ STARTED = "start.tsv"  # there, too: the clips that the models it began with (su
 
 
 def notices(manifest: Clips, unlabelled: Sequence[Clips], settings: RunSettings, folder: Path) -> Iterator[str]:
-    """Give the notices of a run in ``folder``."""
     yield from notices_of_unlabelled(manifest, unlabelled, settings)
     yield from notices_of_weights(manifest, settings)
     yield from notices_of_starts(manifest, settings, folder)
@@ -45,19 +44,19 @@ def notices_of_unlabelled(manifest: Clips, unlabelled: Sequence[Clips], settings
     networks = {each.name for each in settings.probed_methods if each.training and not each.learns_labels}
     titles = [each.title for name, each in METHODS.items() if others.get(name, name in networks)]
     titles += ["GPT of each rate"] if settings.trains_rates else []
-    trained = [f"the {title}" if title.startswith("GPT") else title for title in titles]
-    if not unlabelled or not trained:
+    names = listed([f"the {title}" if title.startswith("GPT") else title for title in titles])
+    if not unlabelled or not names:
         return
     clips = counted(sum(len(each.clips) for each in unlabelled), "other clip")
     hours = sum(each.seconds for each in unlabelled) / SECONDS_PER_HOUR
-    were, names = "were" if len(trained) > 1 else "was", listed(trained)
+    were = "were" if len(titles) > 1 else "was"
     yield f"{names[0].upper()}{names[1:]} {were} also trained on {clips} without labels ({hours:.3g} hours)"
     own = [each for each in unlabelled if each.root.parent != settings.store.root / SYNTHESISED]
     unknown = sum(groups_in_names(each.clips, settings.corpus.pattern).count(None) for each in own)
     if unknown and held_out_groups(manifest, settings):
         yield (
-            f"The names of {counted(unknown, 'unlabelled clip')} give no group, so a held-out group may be among "
-            "them: name the files so that corpus.pattern finds {group} in them, and its clips are left out"
+            f"A held-out group may be among {counted(unknown, 'unlabelled clip')} whose names give no group: name the "
+            "files so that corpus.pattern finds {group} in them"
         )
 
 
@@ -73,7 +72,7 @@ def notices_of_weights(manifest: Clips, settings: RunSettings) -> Iterator[str]:
 
 
 def notices_of_starts(manifest: Clips, settings: RunSettings, folder: Path) -> Iterator[str]:
-    """Say which models the run begins with, and what they know; refuse those in its ``folder``, which it replaces."""
+    """Say which models the run begins with, and what they know; those in its ``folder`` are refused."""
     for option, start, owner, readers in _starts(settings):
         if owner.resolve() == folder.resolve():
             problem = f"{option}={start} is in the folder of this run, which would replace it"
@@ -86,10 +85,7 @@ def notices_of_starts(manifest: Clips, settings: RunSettings, folder: Path) -> I
         if _is_run(owner):
             yield from _overlaps(manifest, settings, owner, readers)
         else:
-            yield (
-                f"no {MANIFEST} beside {option}={start} lists the recordings that it was trained on: figures on test "
-                "clips mean nothing if these are among them"
-            )
+            yield f"no {MANIFEST} beside {option}={start} says whether it was trained on test clips"
     yield from voice_notices(settings)
 
 
@@ -118,10 +114,7 @@ def write_unlabelled(unlabelled: Sequence[Clips], folder: Path) -> None:
 
 
 def write_started(settings: RunSettings, root: Path, folder: Path) -> None:
-    """List in the folder of a finished run the clips that the models it began with were trained on, if any are known.
-
-    ``root`` is the folder of the corpus.
-    """
+    """List the clips that the models a run began with were trained on; ``root`` is the folder of the corpus."""
     heard = dict[tuple[object, ...], Clip]()
     for owner in dict.fromkeys(owner for _, _, owner, _ in _starts(settings) if _is_run(owner)):
         for clip in (*read_manifest(owner / MANIFEST, root).of("train"), *unlabelled_of_run(owner, root)):
@@ -136,19 +129,13 @@ def _write_list(file: Path, clips: Sequence[Clip]) -> None:
 
 
 def unlabelled_of_run(folder: Path, root: Path) -> tuple[Clip, ...]:
-    """Return the clips that `write_unlabelled` and `write_started` listed.
-
-    They are known by their hashes: their paths lie in other folders.
-    """
+    """Return the clips that `write_unlabelled` and `write_started` listed: their hashes are known, not their paths."""
     lists = (folder / name for name in (UNLABELLED, STARTED))
     return tuple(clip for listed in lists if listed.is_file() for clip in read_manifest(listed, root).clips)
 
 
 def _starts(settings: RunSettings) -> Iterator[tuple[str, str, Path, str]]:
-    """Give each model that the run begins with: option, value, folder of the run that made it, its name's plural.
-
-    The folder may hold nothing but the model.
-    """
+    """Give each model that the run begins with: option, value, the folder above it, and its name in the plural."""
     for option, kind in ((TOKENS, TOKENIZER), (LM, LANGUAGE_MODEL), (VOICE, VOCODER)):
         start = attrgetter(option)(settings)
         if start is not None and not is_shipped(start):
@@ -161,10 +148,7 @@ def _is_run(owner: Path) -> bool:
 
 
 def _overlaps(manifest: Clips, settings: RunSettings, owner: Path, readers: str) -> Iterator[str]:
-    """Give notices about clips of the run in the folder ``owner`` among the test clips, of all folds if there are any.
-
-    ``readers`` names, in the plural, the models of that run that are used.
-    """
+    """Give notices about clips that the models ``readers`` of the run in ``owner`` share with the test clips."""
     trained, unlabelled = read_manifest(owner / MANIFEST, manifest.root), unlabelled_of_run(owner, manifest.root)
     tested = manifest.with_columns(split="test") if settings.compare.folds else manifest
     found = overlap_notices(tested, trained, owner=owner, readers=readers, unlabelled=unlabelled)

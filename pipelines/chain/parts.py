@@ -1,13 +1,11 @@
-"""The folds and seeds of a run: one after the other, or in a plan that makes several stages at the same time.
-
-The entries have the same bytes either way.
-"""
+"""The folds and seeds of a run: one after the other, or in a plan that makes several stages at the same time."""
 
 from collections.abc import Callable, Hashable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -16,7 +14,7 @@ from pipelines.results.language_figures import FoldSeed
 from pipelines.settings.run import RunSettings
 from pipelines.store.plan import Plan, open_plan
 from pipelines.store.session import Session
-from pipelines.store.store import Entry
+from pipelines.store.store import Entry, some_options
 from pipelines.tracking.tracking import Say, Tracking
 from wordless.audio.recordings.manifest import Clips
 from wordless.base.machine import limited_threads
@@ -32,14 +30,9 @@ Made = dict[FoldSeed, dict[str, Entry]]  # entries of each part by their names
 def make_parts(session: Session, parts: Parts, make: Make, *, processes: int, threads: int) -> Made:
     """Make the entries of all parts, by up to ``processes`` with ``threads`` each."""
     keep_claimed()
-    open_session = partial(
-        Session,
-        store=session.store,
-        folder=session.folder,
-        workers=session.workers and (session.workers // processes or 1),  # 0: all of Ray, which shares them itself
-        engine=session.engine,
-        shared=session.shared,
-    )
+    about: dict[str, Any] = some_options(session, "store", "folder", "engine", "shared")
+    workers = session.workers and (session.workers // processes or 1)  # 0: all of Ray, which shares them itself
+    open_session = partial(Session, **about, gang=Gang(torch.device("cpu")), workers=workers)
     log, elsewhere = session.terminal.log, session.tracking.elsewhere
     repeat = partial(_repeat, make, parts, open_session, elsewhere, log, torch.get_num_threads())
     line = f"parallel  {processes} stages at the same time, with {counted(threads, 'thread')} each"
@@ -56,9 +49,8 @@ def make_parts(session: Session, parts: Parts, make: Make, *, processes: int, th
 
 
 def _place(parts: Parts, key: FoldSeed) -> str:
-    """Name a part for people and in the names of trainings; the only part of a run has no name."""
-    fold, seed = key
-    return f"{fold}, seed {seed}" if len(parts) > 1 else ""
+    """Name a part in the names of trainings; the only part of a run has no name."""
+    return f"{key[0]}, seed {key[1]}" if len(parts) > 1 else ""
 
 
 def _repeat(
@@ -71,30 +63,18 @@ def _repeat(
     plan: Plan,
     key: Hashable,
 ) -> None:
-    """Make the calls of a part again, in another process.
-
-    Keys depend on the number of threads, so they are computed with the ``threads`` of the first process.
-    """
+    """Make the calls of a part again, in another process, with the ``threads`` of the first, which decide keys."""
     [(own, part)] = [(own, part) for own, part in parts.items() if own == key]
     place = _place(parts, own)
     terminal = Terminal(place=place, shared=True, log=log)
-    session = open_session(
-        gang=Gang(torch.device("cpu")),
-        terminal=terminal,
-        place=place,
-        tracking=open_tracking(terminal.say),
-        plan=plan,
-        part=key,
-    )
+    tracking = open_tracking(terminal.say)
+    session = open_session(terminal=terminal, place=place, tracking=tracking, plan=plan, part=key)
     with limited_threads(threads), terminal.silenced():  # the process that plans says what there is to say
         make(session, *part)
 
 
 def first_marked(made: Made) -> Made:
-    """Mark the entries that a run of one part after the other makes, and does not reuse.
-
-    An entry that several parts share, or that has two names in a part, counts as reused but for its first place.
-    """
+    """Mark entries that a run made as such in their first place alone: other parts and names reuse them."""
     new = {entry.place for entries in made.values() for entry in entries.values() if not entry.reused}
     for entries in made.values():
         for name, entry in entries.items():

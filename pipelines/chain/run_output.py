@@ -49,29 +49,18 @@ PARTS = {
 
 
 def require_own_parts(folder: Path) -> None:
-    """Refuse a folder in which something that no run wrote has the name of a part, because a run replaces its parts."""
+    """Refuse a folder in which something that no run wrote has the name of a part, which a run replaces."""
     for name in (*PARTS, SAMPLE_SOUNDS, KIND.part):
         place = folder / name
         if place.exists() and not (place / (CONFIG if name == KIND.part else ENTRY)).is_file():
-            raise InputError(
-                f"no run wrote {place}, and this run would replace it; choose another folder, hydra.run.dir=PATH, or "
-                f"move {place}"
-            )
+            problem = f"no run wrote {place}, and this run would replace it"
+            raise InputError(f"{problem}; move it, or choose another folder, hydra.run.dir=PATH")
 
 
 def write_run_folder(
-    session: Session,
-    corpus: Clips,
-    unlabelled: Sequence[Clips],
-    settings: RunSettings,
-    made: Made,
-    source: Section,
+    session: Session, corpus: Clips, unlabelled: Sequence[Clips], settings: RunSettings, made: Made, source: Section
 ) -> None:
-    """Write the folder of a run: manifest, models, sounds, probe, results and report.
-
-    What an earlier run with other stages left in the folder is removed. A run in ``runs`` gets a line in the page of
-    runs, and the link to the last finished run.
-    """
+    """Write the folder of a run in the place of an earlier one; if it is in ``runs``, also the page of runs."""
     folder, terminal = session.folder, session.terminal
     folder.mkdir(parents=True, exist_ok=True)
     for stale in (COMPARISON, PREDICTIONS, RESAMPLES):  # left by an earlier run in this folder with other stages
@@ -112,10 +101,7 @@ def write_run_folder(
 
 
 def write_probe(folder: Path, entries: Mapping[str, Entry], manifest: Clips, settings: RunSettings) -> None:
-    """Save the probe that the comparison chose, with what its vectors are made of.
-
-    A run without the stage ``probe``, or without a method whose vectors the run's own models make, has no such folder.
-    """
+    """Save the probe of the GPT, or else of the bag of codes, with what its vectors are made of."""
     place, compare = folder / KIND.part, settings.compare
     # Of several rates, the GPT of the comparison is not the run's own.
     methods = (BAG_OF_CODES,) if settings.tokenizer.rates else (GPT, BAG_OF_CODES)

@@ -128,10 +128,7 @@ def make_continuations(study: Study) -> None:
 
 
 def _judge(study: Study, task: ProbeTask) -> Judge:
-    """Return the classifier of labels.
-
-    The comparison may have made some of its entries already, or other entries of the same names.
-    """
+    """Return the classifier of labels; the comparison may have made its entries, or others of the same names."""
     settings, session, sample, tokens = study.settings, study.session, study.statistics, study.entries["tokenizer"]
     reading, name = ClipReading(session=session, manifest=study.manifest, audio=study.audio), settings.listening.judge
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from lm.probing.task import ProbeTask
 from pipelines.settings.run import RunSettings
@@ -13,7 +13,7 @@ from pipelines.stages.stored_arrays import spectrograms
 from pipelines.stages.tokenizer import sample_statistics
 from pipelines.stages.vocoder import CodedIn
 from pipelines.store.session import Session
-from pipelines.store.store import Entry
+from pipelines.store.store import Entry, some_options
 from tokenizer.sources import ChosenLayer
 from wordless.audio.recordings.manifest import Clips
 
@@ -33,18 +33,9 @@ class Study(ClipReading):
 
     @classmethod
     def of(cls, session: Session, manifest: Clips, settings: RunSettings, unlabelled: Sequence[Clips] = ()) -> "Study":
-        """Begin a study without entries."""
-        compare = settings.compare
-        return cls(
-            session=session,
-            manifest=manifest,
-            audio=settings.audio,
-            vectors=compare.vectors,
-            noise_snr=compare.noise_snr,
-            noise=compare.noise,
-            settings=settings,
-            unlabelled=tuple(unlabelled),
-        )
+        about: dict[str, Any] = some_options(settings.compare, "vectors", "noise_snr", "noise")
+        about |= {"settings": settings, "audio": settings.audio, "unlabelled": tuple(unlabelled)}
+        return cls(session=session, manifest=manifest, **about)
 
     def add(self, entry: E, name: str = "", *, prefix: str = "") -> E:
         """Name an entry, by default after its stage; a name is given once. None stays None."""
@@ -60,12 +51,11 @@ class Study(ClipReading):
 
     @cached_property
     def task(self) -> ProbeTask:
-        """The labels of the clips."""
         return probe_task(self.manifest, self.settings.probe)
 
     @property
     def autoencoder(self) -> Entry:
-        """The entry that makes bottlenecks; the tokenizer itself if this run did not train it."""
+        """The entry that makes bottlenecks: the tokenizer itself if this run did not train it."""
         return self.entries.get("autoencoder", self.entries["tokenizer"])
 
     @property
@@ -80,12 +70,10 @@ class Study(ClipReading):
 
     @cached_property
     def spectrograms(self) -> Entry:
-        """Log-mel of the training and validation clips."""
         return self.add(spectrograms(self.session, self.manifest, self.audio, self.statistics))
 
     @cached_property
     def unlabelled_spectrograms(self) -> tuple[Entry, ...]:
-        """Log-mel of each source of clips without labels."""
         made = tuple(spectrograms(self.session, each, self.audio, self.statistics) for each in self.unlabelled)
         self.add_unlabelled((each,) for each in made)
         return made
@@ -103,7 +91,6 @@ class Study(ClipReading):
         return coded
 
     def coded_at(self, number: int) -> CodedViews:
-        """The codes of a rate."""
         return self.coded_in(self.by_rate[number].tokenizer, self.by_rate[number].codes)
 
     def coded_up_to(self, number: int) -> CodedViews:

@@ -45,9 +45,8 @@ class SweepPage(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Plan the jobs and their folders.
 
-        The jobs of earlier commands in the folder stay part of a sweep that has a name, whose options `ClaimedFolder`
-        has compared, but for failed jobs that this command does not repeat: their values may be mistyped. In any other
-        folder the records of earlier jobs are removed, and their runs stay.
+        Jobs of earlier commands stay part of a sweep that has a name, whose options `ClaimedFolder` has compared, but
+        for failed jobs that this command does not repeat: their values may be mistyped.
         """
         sweep = _sweep(config)
         with ending_the_command(config):
@@ -99,7 +98,6 @@ class SweepPage(Callback):
 
 
 def _pass_on(config: DictConfig, word: str) -> None:
-    """Pass an option to the configs of all jobs."""
     with read_write(config):
         config.hydra.overrides.hydra.append(word)
 
@@ -111,10 +109,7 @@ def _print(line: str) -> None:
 
 @contextmanager
 def going_on() -> Iterator[None]:
-    """Record the end of a job in a sweep. Its error is printed, so that the sweep goes on; elsewhere the error passes.
-
-    Under torchrun the error passes as well, because the other processes of the job wait for this one.
-    """
+    """Record the end of a job in a sweep, which goes on after an error; under torchrun it passes."""
     hydra = HydraConfig.get()
     if hydra.mode is not RunMode.MULTIRUN:
         yield
@@ -129,11 +124,8 @@ def going_on() -> Iterator[None]:
             yield
         conclude(sweep, folder)
     except Exception as error:
-        problem = (
-            error
-            if isinstance(error, InputError)
-            else os_problem(error, [str(folder), "."], ["store.root", "hydra.sweep.dir"])
-        )
+        place = [str(folder), "."], ["store.root", "hydra.sweep.dir"]
+        problem = error if isinstance(error, InputError) else os_problem(error, *place)
         if problem is None:
             traceback.print_exc()
         reason = " ".join((str(problem) if problem else f"{type(error).__name__}: {error}").split())
@@ -142,10 +134,7 @@ def going_on() -> Iterator[None]:
 
 
 def finish(sweep: Path, *, command: str, own: Collection[int] | None = None) -> None:
-    """Write the page and the table of a sweep, and print what was computed, what was reused and what failed.
-
-    The command fails if a job of its ``own`` failed; None: all jobs are.
-    """
+    """Write the page and the table of a sweep; the command fails if a job of its ``own`` failed (None: any job)."""
     from pipelines.pages.sweep import PAGE, TABLE, reuse, write_sweep  # matplotlib takes a second
 
     jobs = read_jobs(sweep)

@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from pipelines.chain.corpus import Found, find_corpus, read_corpus, seen_of
 from pipelines.commandline.choices import EMBEDDED, EMBEDDED_SOURCE
 from pipelines.settings.run import RunSettings
+from pipelines.store.store import some_options
 from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.description import groups_in_names
 from wordless.audio.recordings.folders import expand_home, require_folder
@@ -30,21 +32,15 @@ def find_sources(settings: RunSettings, terminal: Terminal) -> dict[str, Found]:
         config = CorpusConfig(root=EMBEDDED, inspection=own.inspection, split=UNDIVIDED)  # its words are never cut
         if source == EMBEDDED_SOURCE:
             if own.root == EMBEDDED:
-                problem = "unlabelled=embedded adds the built-in corpus, which this run is on already"
-                raise InputError(f"{problem}; leave it out")
+                raise InputError("unlabelled=embedded adds the corpus that this run is on already; leave it out")
         else:
             folder = require_folder(source, option="unlabelled")
             if own.root and own.table is None and folder.resolve() == expand_home(own.root, "corpus.root").resolve():
                 raise InputError(f"unlabelled={source} is the folder of the corpus; name other recordings")
-            config = replace(
-                config,
-                root=source,
-                labels="none",
-                annotations="none",
-                segment_seconds=own.segment_seconds,
-                segment_overlap_seconds=own.segment_overlap_seconds,
-                segment_silence_dbfs=own.segment_silence_dbfs,
+            cut: dict[str, Any] = some_options(
+                own, "segment_seconds", "segment_overlap_seconds", "segment_silence_dbfs"
             )
+            config = replace(config, root=source, labels="none", annotations="none", **cut)
         if settings.unlabelled_hours != 0:
             found[source] = find_corpus(config, settings, require=None, terminal=terminal, option="unlabelled")
     return found
@@ -56,11 +52,7 @@ def read_unlabelled(
     """Read the recordings of `find_sources`: all of them for training, and without labels.
 
     Left out are recordings that the corpus or an earlier source holds as well, in any lossless format, and those whose
-    names give a held-out group. ``unlabelled_hours`` limits the sound of all sources together. Unusable files
-    are listed in the run's ``folder``.
-
-    Raises:
-        InputError: a source has no usable recording of its own, or there are fewer hours than wanted.
+    names give a held-out group. ``unlabelled_hours`` limits the sound of all sources together.
     """
     if not gang.rank:
         (folder / REJECTED_UNLABELLED).unlink(missing_ok=True)  # left by an earlier run in this folder
@@ -69,16 +61,8 @@ def read_unlabelled(
     known, found, rejected = {each for clip in corpus.clips for each in clip.hashes}, [], []
     held_out = held_out_groups(corpus, settings)
     for source, recordings in sources.items():
-        read = read_corpus(
-            *recordings,
-            settings,
-            gang=gang,
-            terminal=terminal,
-            folder=folder,
-            option="unlabelled",
-            listed=REJECTED_UNLABELLED,
-            audio=settings.audio,
-        )
+        place: dict[str, Any] = {"folder": folder, "option": "unlabelled", "listed": REJECTED_UNLABELLED}
+        read = read_corpus(*recordings, settings, gang=gang, terminal=terminal, audio=settings.audio, **place)
         rejected += [replace(each, path=f"{source}/{each.path}") for each in read.rejected]
         if source != EMBEDDED_SOURCE and held_out:  # groups are known as far as names fit the pattern of the corpus
             groups = groups_in_names(read.clips, settings.corpus.pattern)

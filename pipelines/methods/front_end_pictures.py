@@ -51,7 +51,6 @@ def passages(filters: DoubleArray) -> tuple[DoubleArray, IndexArray]:
 
 
 def _shares(parts: DoubleArray, energy: DoubleArray) -> DoubleArray:
-    """Divide parts of the energy by that of each filter; a filter of zeros has a share of 0."""
     whole = energy.sum(1)
     shares: DoubleArray = np.divide(parts, whole, out=np.zeros_like(whole), where=whole > 0)
     return shares
@@ -66,14 +65,12 @@ def front_end_pictures(folder: Path, sample_rate: int, *, title: str) -> list[Pi
 
 
 def _median_shares(filters: DoubleArray, energies: DoubleArray) -> tuple[float, float]:
-    """Return the medians of `band_shares` and of the shares of `passages`."""
     return float(np.median(band_shares(energies))), float(np.median(passages(filters)[0]))
 
 
 def _spectra(
     filters: DoubleArray, energies: DoubleArray, centres: DoubleArray, sample_rate: int, title: str
 ) -> PictureRecord:
-    """Draw the spectra of all filters, with lines for their centre frequencies, mel bands and a Fourier basis."""
     band, passage = _median_shares(filters, energies)
     noise = np.random.default_rng(0).uniform(-1, 1, filters.shape)  # as an untrained front end
     noise_band, noise_passage = _median_shares(*sorted_filters(noise))
@@ -114,7 +111,6 @@ def _spectra(
 def _gallery(
     filters: DoubleArray, energies: DoubleArray, centres: DoubleArray, sample_rate: int, title: str
 ) -> PictureRecord:
-    """Draw the waveforms of the filters that are most like windowed sines, and of those that are most like bursts."""
     milliseconds, bands, (shares, starts) = 1000 / sample_rate, band_shares(energies), passages(filters)
     parts = np.array_split(np.arange(len(filters)), min(SHOWN, len(filters)))
     sines = [int(part[bands[part].argmax()]) for part in parts]
@@ -136,5 +132,4 @@ def _gallery(
 
 
 def _means(values: DoubleArray) -> DoubleArray:
-    """Average the rows of at most `COLUMNS` equal parts."""
     return np.stack([part.mean(0) for part in np.array_split(values, min(COLUMNS, len(values)))])

@@ -1,7 +1,4 @@
-"""What is said of a method of the comparison; `pipelines.methods.table` has all of them.
-
-Pictures of what a method has learned are plain values in ``results.json``, which the report draws.
-"""
+"""What is said of a method of the comparison, and plain values of pictures of what it has learned."""
 
 from __future__ import annotations
 
@@ -11,8 +8,6 @@ from typing import Literal, TypedDict
 
 
 class LineRecord(TypedDict):
-    """A named line."""
-
     name: str
     values: list[float]  # at equal distances
 
@@ -29,14 +24,12 @@ class ImageRecord(TypedDict):
 
 
 class TitledRecord(TypedDict):
-    """A title and a text."""
-
     title: str
     caption: str
 
 
 class PictureRecord(TitledRecord, total=False):
-    """An image, or a gallery of lines, with its text."""
+    """An image, or a gallery of lines."""
 
     image: ImageRecord
     panels: list[LineRecord]
@@ -60,8 +53,6 @@ class Line:
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """A row of the comparison: all about a method."""
-
     name: str  # in options, keys and results.json
     # module:function, a `chain.features.MakeFeatures`; "": the user brings features, or the row is the head of a method
     features: str = ""

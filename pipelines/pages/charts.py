@@ -1,9 +1,7 @@
 """The helpers of all charts: dots with intervals, curves and spectrograms.
 
 A chart is a function that is `styled`: it fills a figure of matplotlib and returns it as a `Chart`. On a page a chart
-is inline SVG whose colours are variables, so that one drawing serves light and dark pages; an element that is saved
-from a page is a file of its own. Text stays text, in the page's font. A chart is as wide as a phone; wider pages set
-charts side by side.
+is inline SVG whose colours are variables, for light and dark pages. Text stays text, in the page's font.
 """
 
 import io
@@ -95,7 +93,6 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
 
 
 def sheet(height: float, width: float = WIDTH) -> Figure:
-    """Return an empty figure of this size in CSS pixels."""
     return Figure(figsize=(width / 72, height / 72))
 
 
@@ -144,14 +141,14 @@ def look(
     width: float = 1.8,
     alpha: float = 1.0,
 ) -> Look:
-    """Describe a series. Series differ in shape, filling or dashes as well as in colour; sizes are CSS pixels."""
+    """Describe a series by arguments of `plot`; sizes are CSS pixels."""
     dots = {"marker": marker, "markersize": size, "markerfacecolor": colour if filled else PAPER}
     return {"color": colour, "linestyle": line, "linewidth": width, "alpha": alpha, **dots}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Curve:
-    """Rows of the results, or values, at their places: steps, options, or rows of a chart counted from the top."""
+    """Rows of the results, or values, at their places: steps, options, or rows of a chart from the top."""
 
     points: Iterable[tuple[float, Row | float | None]]  # None: nothing is there
     look: Look
@@ -160,7 +157,7 @@ class Curve:
     text: str = ""  # beside the last point
 
     def draw(self, axes: Axes, *, across: bool = False) -> None:
-        """Draw the curve; ``across``: values go from left to right, and places from top to bottom."""
+        """Draw the curve; ``across``: values go from left to right."""
         found = [
             (place, row.value, row.low, row.high) if isinstance(row, Row) else (place, row, None, None)
             for place, row in self.points
@@ -190,8 +187,6 @@ class Curve:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Panel:
-    """One of the panels of a chart of curves."""
-
     title: str
     curves: Sequence[Curve]
     across: str = ""
@@ -220,10 +215,7 @@ def rows_chart(
     marked: int | None = None,
     level: tuple[str, float] | None = None,
 ) -> Chart:
-    """Draw ratios in rows of ``row`` CSS pixels. ``marked`` is a row; ``level`` a vertical line with its name.
-
-    The description has the value of the first named curve in each row.
-    """
+    """Draw ratios in rows of ``row`` CSS pixels. ``marked`` is a row; ``level`` a vertical line with its name."""
     figure = sheet(110 + row * len(names))
     axes, first = figure.subplots(), dict[int, float]()
     for curve in curves:
@@ -256,8 +248,7 @@ def curves_chart(
 ) -> Chart:
     """Draw panels of curves; the description has the ends of each curve.
 
-    In one column each panel has its legend, and long legends make the chart higher than ``height`` CSS pixels. Panels
-    in several columns share their values and one legend.
+    In one column each panel has its legend, which may make the chart higher. Several columns share values and legend.
     """
     rows, listed, more_rows = -(-len(panels) // columns), list[str](), 0
     figure = sheet(height)
@@ -287,7 +278,6 @@ def curves_chart(
 
 
 def _finish(axes: Axes, panel: Panel, *, legend: bool) -> None:
-    """Write lines, title, legend and ticks of a panel."""
     if panel.level:
         axes.axhline(panel.level[1], color=MUTED, linestyle=":", label=panel.level[0])
     if panel.marked is not None:
@@ -313,8 +303,6 @@ def _finish(axes: Axes, panel: Panel, *, legend: bool) -> None:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Picture:
-    """One row of a chart of spectrograms."""
-
     title: str
     values: npt.NDArray[np.generic]  # (time, bands)
     seconds: float
@@ -328,17 +316,14 @@ class Picture:
 def log_mel_pictures(rows: Mapping[str, npt.NDArray[Any]], *, seconds: float, height: float) -> list[Picture]:
     """Return log-mel spectrograms ``(time, mels)`` by their titles, in one colour scale: that of the first."""
     low, high = (float(value) for value in np.quantile(next(iter(rows.values())), [0.01, 0.99]))
-    return [
-        Picture(title=title, values=values, seconds=seconds, limits=(low, high), height=height)
-        for title, values in rows.items()
-    ]
+    shared: dict[str, Any] = {"seconds": seconds, "limits": (low, high), "height": height}
+    return [Picture(title=title, values=values, **shared) for title, values in rows.items()]
 
 
 def code_picture(codes: npt.NDArray[Any], *, seconds: float, largest: int, height: float) -> Picture:
     """Return a picture of codes ``(time, streams)``, of which ``largest`` may be the last code."""
-    title = "codes, from the quietest (dark) to the loudest (bright)"
-    limits, colours = (0, largest), "cividis"
-    return Picture(title=title, values=codes, seconds=seconds, limits=limits, colours=colours, height=height)
+    title, limits = "codes, from the quietest (dark) to the loudest (bright)", (0, largest)
+    return Picture(title=title, values=codes, seconds=seconds, limits=limits, colours="cividis", height=height)
 
 
 @styled
@@ -350,15 +335,14 @@ def spectrogram_chart(pictures: Sequence[Picture], *, name: str, title: str, hei
 
 
 def draw_pictures(figure: Figure, pictures: Sequence[Picture], below: Callable[[Axes], None] | None = None) -> None:
-    """Draw spectrograms below each other, on one axis of time, into an empty figure; ``below`` draws one more row."""
+    """Draw spectrograms below each other into an empty figure; ``below`` draws one more row."""
     heights = [*(picture.height for picture in pictures), *([3.0] if below else [])]
     rows = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
     for axes, picture in zip(rows, pictures, strict=False):
         shades, colours = matplotlib.colormaps[picture.colours].resampled(SHADES), Normalize(*picture.limits)
         extent = (0.0, picture.seconds, 0.0, picture.kilohertz or picture.values.shape[1])
-        axes.imshow(
-            picture.values.T, shades, colours, aspect="auto", interpolation="none", origin="lower", extent=extent
-        )
+        how: Look = {"aspect": "auto", "interpolation": "none", "origin": "lower", "extent": extent}
+        axes.imshow(picture.values.T, shades, colours, **how)
         if picture.marked is not None:
             axes.axvline(picture.marked, color=WHITE, linewidth=1, linestyle=(0, (3, 3)))
         axes.set_title(picture.title)
@@ -373,14 +357,13 @@ def draw_pictures(figure: Figure, pictures: Sequence[Picture], below: Callable[[
 
 
 def _end_at_100_percent(axis: Axis) -> None:
-    """End an axis of ratios at 100 %, which no ratio exceeds; axes that share it have all of their data by now."""
+    """End an axis of ratios at 100 %, which no ratio exceeds."""
     low, high = axis.get_view_interval()
     if low < 1 < high:
         axis.set_view_interval(low, 1.0, ignore=True)
 
 
 def _write_legend_above(figure: Figure) -> None:
-    """Write the legend of the first axes above the figure, where it covers nothing."""
     handles, labels = figure.axes[0].get_legend_handles_labels()
     if labels:
         figure.legend(handles=handles, loc="outside upper left", ncols=_legend_columns(labels))

@@ -10,42 +10,21 @@ import numpy as np
 
 from pipelines.methods.method import LineRecord, PictureRecord
 from pipelines.methods.table import row_of, shown_in
-from pipelines.pages.charts import (
-    BLUE,
-    GREEN,
-    GRID,
-    INK,
-    MUTED,
-    ORANGE,
-    SHADES,
-    WHITE,
-    WIDTH,
-    Chart,
-    Curve,
-    Look,
-    Panel,
-    curves_chart,
-    look,
-    rows_chart,
-    sheet,
-    shortened,
-    styled,
-    write_percent,
-)
+from pipelines.pages import charts
 from pipelines.pages.phrasing import full_name, percent
 from pipelines.results.comparison import Comparison
 from pipelines.results.figures import Figure as Row
 from pipelines.store.stored_features import GPT, WITH_INPUT
 
 # kind of method -> (name in the legend, look)
-KINDS: dict[str, tuple[str, Look]] = {
-    GPT: ("GPT", look(marker="D")),
-    "codes": ("codes", look(marker="o", filled=False)),
-    "self_supervised": ("self-supervised", look(GREEN, "s")),
-    "supervised": ("supervised", look(ORANGE, "^")),
-    "signal": ("signal", look(MUTED, "s", filled=False)),
-    "untrained": ("untrained", look(MUTED, "X", filled=False)),
-    "own": ("own features", look(INK, "P")),
+KINDS: dict[str, tuple[str, charts.Look]] = {
+    GPT: ("GPT", charts.look(marker="D")),
+    "codes": ("codes", charts.look(marker="o", filled=False)),
+    "self_supervised": ("self-supervised", charts.look(charts.GREEN, "s")),
+    "supervised": ("supervised", charts.look(charts.ORANGE, "^")),
+    "signal": ("signal", charts.look(charts.MUTED, "s", filled=False)),
+    "untrained": ("untrained", charts.look(charts.MUTED, "X", filled=False)),
+    "own": ("own features", charts.look(charts.INK, "P")),
 }
 NUMBER = re.compile(r"_(\d+)$")  # of a layer
 INNER = re.compile(r"^(all_)?inner(_|$)")  # of activations within a layer
@@ -56,10 +35,10 @@ SMALL = 8.5  # CSS pixels, of labels of a confusion matrix
 CELL = 17.0  # CSS pixels of a field of a confusion matrix, in which three digits can be read
 MAX_WRITTEN, MAX_NAMED = 40, 60  # classes whose fields hold numbers, and whose names can be read
 GALLERY = 3  # lines beside each other
-LINES = ((WHITE, "-"), ("#ff9e4a", "--"), ("#7fd7ff", ":"))  # colours and dashes of the lines over an image
+LINES = ((charts.WHITE, "-"), ("#ff9e4a", "--"), ("#7fd7ff", ":"))  # colours and dashes of the lines over an image
 
 
-def comparison_charts(comparison: Comparison) -> Iterator[Chart]:
+def comparison_charts(comparison: Comparison) -> Iterator[charts.Chart]:
     """Draw all methods and, where the record has them, layers, few labels, noise, groups and confusions."""
     yield _methods(comparison)
     layers = {of: comparison.layers(of) for of in comparison.methods}
@@ -69,7 +48,8 @@ def comparison_charts(comparison: Comparison) -> Iterator[Chart]:
     curves, title = comparison.along("share"), f"test {full_name(comparison.metric)}"
     if any(len(curves[of]) > 1 for of in shown_in("learning curves", curves)):
         rows = {of: {row.labels or 0.0: row for row in curves[of]} for of in curves}
-        ticks = {clips: _labels(clips, row.share or 0.0) for each in rows.values() for clips, row in each.items()}
+        shares = {clips: row.share or 0.0 for each in rows.values() for clips, row in each.items()}
+        ticks = {clips: f"{round(clips):,}\n{100 * s:{'.2g' if s < 0.1 else '.0f'}} %" for clips, s in shares.items()}
         across = "labelled training clips, and their share"
         yield _curves("learning", "Test values by number of labels", rows, title, across, ticks)
     if noisy := comparison.along("noise_snr"):
@@ -87,34 +67,33 @@ def comparison_charts(comparison: Comparison) -> Iterator[Chart]:
             yield confusion_chart(of, comparison.classes, counts)
 
 
-def line_look(of: str) -> Look:
-    """Look up how a method is drawn beside others: in the colour of its kind, with a marker and dashes of its own."""
+def line_look(of: str) -> charts.Look:
+    """Look up how a method is drawn beside others."""
     row = row_of(of)
     colour = KINDS[row.kind][1]["color"]
-    return look(colour, row.line.marker, filled=row.line.filled, line=row.line.dashes or "none", size=5.5)
+    return charts.look(colour, row.line.marker, filled=row.line.filled, line=row.line.dashes or "none", size=5.5)
 
 
-def _methods(comparison: Comparison) -> Chart:
-    """Draw each method with its interval over test clips and, where there are folds, the value of each fold."""
+def _methods(comparison: Comparison) -> charts.Chart:
     names, metric = comparison.methods, full_name(comparison.metric)
     curves = []
     for kind, (label, looks) in KINDS.items():
         own = [(n, of) for n, of in enumerate(names) if kind == (GPT if of == GPT else row_of(of).kind)]
         points = [(n, comparison.tested[of]) for n, of in own]
-        curves.append(Curve(points=points, look=looks, label=label, interval="bars"))
+        curves.append(charts.Curve(points=points, look=looks, label=label, interval="bars"))
     if comparison.has_folds:
         folds = [(n, value) for n, of in enumerate(names) for value in comparison.means(of, "fold").values()]
-        looks = look(INK, "|", size=9, alpha=0.45)
-        curves.append(Curve(points=folds, look=looks, label=f"one {comparison.fold_noun}"))
+        looks = charts.look(charts.INK, "|", size=9, alpha=0.45)
+        curves.append(charts.Curve(points=folds, look=looks, label=f"one {comparison.fold_noun}"))
     ratio, titles = comparison.guessing, [*map(full_name, names)]
     level = (f"guess: {percent(ratio)}", ratio) if ratio else None
     marked = next((names.index(of) for of in comparison.references if of in names), None)
     title, across = f"Test {metric} of {len(names)} methods, the best first", f"test {metric}"
-    return rows_chart(titles, curves, name="comparison", title=title, across=across, marked=marked, level=level)
+    return charts.rows_chart(titles, curves, name="comparison", title=title, across=across, marked=marked, level=level)
 
 
 def in_order(layers: Iterable[str]) -> list[str]:
-    """Sort numbered layers by number, what is made of several layers last; inner activations come after the states."""
+    """Sort layers by number, several layers last; inner activations come after the states."""
 
     def place(layer: str) -> tuple[bool, int]:
         return bool(INNER.search(layer)), int(found[1]) if (found := NUMBER.search(layer)) else 10**9
@@ -122,23 +101,24 @@ def in_order(layers: Iterable[str]) -> list[str]:
     return sorted(layers, key=place)
 
 
-def _layers(methods: Mapping[str, Mapping[str, Mapping[str, Row]]], metric: str) -> Chart:
-    """Draw the layers of each method in a panel; the one that was judged best is filled."""
+def _layers(methods: Mapping[str, Mapping[str, Mapping[str, Row]]], metric: str) -> charts.Chart:
     panels = []
     for of, layers in methods.items():
         ordered = in_order(layers)
         test, validation = ([layers[name][split].value for name in ordered] for split in ("test", "validation"))
         best = int(np.argmax(validation))
         curves = (
-            Curve(points=enumerate(validation), look=look(MUTED, "x", line="--", size=4), label="validation"),
-            Curve(points=enumerate(test), look=look(marker="o", line="-", filled=False), label="test"),
-            Curve(points=[(best, test[best])], look=look(marker="o"), label="best on validation"),
+            charts.Curve(
+                points=enumerate(validation), look=charts.look(charts.MUTED, "x", line="--", size=4), label="validation"
+            ),
+            charts.Curve(points=enumerate(test), look=charts.look(marker="o", line="-", filled=False), label="test"),
+            charts.Curve(points=[(best, test[best])], look=charts.look(marker="o"), label="best on validation"),
         )
         ticks = {float(place): layer_label(name) for place, name in enumerate(ordered)}
-        panels.append(Panel(title=shortened(full_name(of), 26), curves=curves, ticks=ticks, ratios=True))
+        panels.append(charts.Panel(title=charts.shortened(full_name(of), 26), curves=curves, ticks=ticks, ratios=True))
     title, columns = f"{metric.capitalize()} by layer, with ridge regression", min(2, len(panels))
     height = 60 + 125 * -(-len(panels) // columns)
-    return curves_chart(panels, name="layers", title=title, height=height, columns=columns)
+    return charts.curves_chart(panels, name="layers", title=title, height=height, columns=columns)
 
 
 def layer_label(layer: str) -> str:
@@ -149,26 +129,21 @@ def layer_label(layer: str) -> str:
     return f"inner {label}" if INNER.search(layer) else label
 
 
-def _labels(clips: float, share: float) -> str:
-    """Write a number of labelled clips, and their share with the digits that tell small shares apart."""
-    return f"{round(clips):,}\n{100 * share:.2g} %" if share < 0.1 else f"{round(clips):,}\n{100 * share:.0f} %"
-
-
 def noise_label(snr: float | None) -> str:
-    """Write the signal-to-noise ratio of test clips in dB; None: they have no noise."""
     return "no noise" if snr is None else f"{snr:g} dB"
 
 
 def _curves(
     name: str, title: str, rows: Mapping[str, Mapping[float, Row]], value: str, across: str, ticks: Mapping[float, str]
-) -> Chart:
-    """Draw test values of each method over the number of labels, or with each noise; the GPT has its interval."""
+) -> charts.Chart:
     curves = [
-        Curve(points=rows[of].items(), look=line_look(of), label=full_name(of), interval="band" if of == GPT else "")
+        charts.Curve(
+            points=rows[of].items(), look=line_look(of), label=full_name(of), interval="band" if of == GPT else ""
+        )
         for of in shown_in("learning curves", rows)
     ]
-    panel = Panel(title=value, curves=curves, across=across, ticks=ticks, ratios=True)
-    return curves_chart([panel], name=name, title=title, height=290, log=name == "learning")
+    panel = charts.Panel(title=value, curves=curves, across=across, ticks=ticks, ratios=True)
+    return charts.curves_chart([panel], name=name, title=title, height=290, log=name == "learning")
 
 
 def ranked_groups(values: Mapping[str, Mapping[str, float]]) -> list[str]:
@@ -178,64 +153,59 @@ def ranked_groups(values: Mapping[str, Mapping[str, float]]) -> list[str]:
     return sorted(names, key=lambda name: (-means[name], name))
 
 
-def _groups(by_method: Mapping[str, Mapping[str, float]], across: str) -> Chart:
-    """Draw a row for each group: a point for each method, and a line from the lowest to the highest."""
+def _groups(by_method: Mapping[str, Mapping[str, float]], across: str) -> charts.Chart:
     groups = ranked_groups(by_method)
     values = ([found[group] for found in by_method.values() if group in found] for group in groups)
     ends = [(place, end) for place, each in enumerate(values) for end in (min(each), max(each), math.nan)]
-    curves = [Curve(points=ends, look=look(GRID, line="-", width=2.5))]
+    curves = [charts.Curve(points=ends, look=charts.look(charts.GRID, line="-", width=2.5))]
     for of, found in by_method.items():
         looks = line_look(of) | {"linestyle": "none", "markersize": 5}
-        curves.append(Curve(points=enumerate(map(found.get, groups)), look=looks, label=full_name(of)))
+        curves.append(charts.Curve(points=enumerate(map(found.get, groups)), look=looks, label=full_name(of)))
     title = f"{across.capitalize()} in {len(groups)} groups"
-    return rows_chart(groups, curves, name="groups", title=title, across=across, row=17)
+    return charts.rows_chart(groups, curves, name="groups", title=title, across=across, row=17)
 
 
-@styled
-def confusion_chart(of: str, classes: Sequence[str], clips: Sequence[Sequence[float]]) -> Chart:
-    """Draw the answers of a probe to the clips of each class as a heat map, with its scale.
-
-    ``clips`` has a row for each true class. Clips are written into the fields of up to `MAX_WRITTEN` classes. More than
-    `MAX_NAMED` names are left out.
-    """
+@charts.styled
+def confusion_chart(of: str, classes: Sequence[str], clips: Sequence[Sequence[float]]) -> charts.Chart:
+    """Draw the answers of a probe as a heat map, with its scale; ``clips`` has a row for each true class."""
     counts, count, written = np.asarray(clips, np.float64), len(classes), len(classes) <= MAX_WRITTEN
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)  # rows of unseen classes are 0
     side = CELL if written else max(CELL * MAX_WRITTEN / count, 2.0)  # CSS pixels of a field
-    labels = [shortened(label, 18) if count <= MAX_NAMED else "" for label in classes]
+    labels = [charts.shortened(label, 18) if count <= MAX_NAMED else "" for label in classes]
 
-    figure = sheet(190 + side * count, max(WIDTH, 100 + side * count))
+    figure = charts.sheet(190 + side * count, max(charts.WIDTH, 100 + side * count))
     axes, bar = figure.subplots(2, 1, height_ratios=(side * count, 9))
     axes.imshow(shares, cmap="cividis", vmin=0, vmax=1, interpolation="none", aspect="auto")
-    axes.set_yticks(range(count), labels, fontsize=SMALL, color=INK)
-    axes.set_xticks(range(count), labels, fontsize=SMALL, color=INK, rotation=90)
+    axes.set_yticks(range(count), labels, fontsize=SMALL, color=charts.INK)
+    axes.set_xticks(range(count), labels, fontsize=SMALL, color=charts.INK, rotation=90)
     axes.set_xlabel("answer of the probe")
     axes.set_title("class of the clip")
     for row, column in np.argwhere(counts) if written else ():
-        colour = "black" if shares[row, column] > 0.5 else WHITE  # on the bright and the dark colours
+        colour = "black" if shares[row, column] > 0.5 else charts.WHITE  # on the bright and the dark colours
         text = f"{counts[row, column]:.0f}" if counts[row, column] >= 100 else f"{counts[row, column]:.2g}"
         axes.text(column, row, text, ha="center", va="center", fontsize=SMALL - 1, color=colour)
-    bar.imshow(np.linspace(0, 1, SHADES)[None], cmap="cividis", extent=(0, 1, 0, 1), aspect="auto")
+    bar.imshow(np.linspace(0, 1, charts.SHADES)[None], cmap="cividis", extent=(0, 1, 0, 1), aspect="auto")
     bar.set_yticks([])
     bar.set_xlabel("share of the clips of a class")
-    write_percent(bar.xaxis)
+    charts.write_percent(bar.xaxis)
     for each in (axes, bar):
         each.tick_params(length=0)
         each.spines[:].set_visible(False)
     judge, right = "the GPT's probe" if of == GPT else full_name(of), float(np.trace(counts) / max(counts.sum(), 1))
     told = f"Confusion matrix of {judge}, {count} classes: {percent(right)} of the clips right"
-    return Chart(figure=figure, name="confusion", description=told, scrolls=100 + side * count > WIDTH)
+    return charts.Chart(figure=figure, name="confusion", description=told, scrolls=100 + side * count > charts.WIDTH)
 
 
-@styled
-def method_picture(picture: PictureRecord, *, name: str) -> Chart:
-    """Draw a picture of what a method has learned: an image with lines over it, or a gallery of lines."""
+@charts.styled
+def method_picture(picture: PictureRecord, *, name: str) -> charts.Chart:
+    """Draw what a method has learned: an image with lines over it, or a gallery of lines."""
     if "panels" in picture:
         return _gallery(picture["panels"], name=name, title=picture["title"])
     image, title = picture["image"], picture["title"]
-    figure = sheet(300)
+    figure = charts.sheet(300)
     axes = figure.subplots()
     extent = (0.0, image["width"], 0.0, image["height"])
-    values, shades = np.array(image["columns"], np.uint8).T, matplotlib.colormaps["magma"].resampled(SHADES)
+    values, shades = np.array(image["columns"], np.uint8).T, matplotlib.colormaps["magma"].resampled(charts.SHADES)
     axes.imshow(values, shades, vmin=0, vmax=255, origin="lower", aspect="auto", extent=extent)
     for line, (colour, dashes) in zip(image["lines"], cycle(LINES), strict=False):
         places = (np.arange(len(line["values"])) + 0.5) * image["width"] / max(len(line["values"]), 1)
@@ -243,19 +213,21 @@ def method_picture(picture: PictureRecord, *, name: str) -> Chart:
     axes.set(title=title, xlabel=image["across"], ylabel=image["up"])
     axes.spines[:].set_visible(False)
     if image["lines"]:
-        axes.legend(loc="upper left", labelcolor=WHITE)
+        axes.legend(loc="upper left", labelcolor=charts.WHITE)
     lines = ", ".join(line["name"] for line in image["lines"])
-    return Chart(figure=figure, name=name, description=f"{title}: an image with the lines {lines}")
+    return charts.Chart(figure=figure, name=name, description=f"{title}: an image with the lines {lines}")
 
 
-@styled
-def _gallery(panels: Sequence[LineRecord], *, name: str, title: str) -> Chart:
+@charts.styled
+def _gallery(panels: Sequence[LineRecord], *, name: str, title: str) -> charts.Chart:
     rows = -(-len(panels) // GALLERY)
-    figure = sheet(30 + 62 * rows)
-    figure.suptitle(title, fontsize=SMALL + 2, x=0.01, ha="left", color=INK)
+    figure = charts.sheet(30 + 62 * rows)
+    figure.suptitle(title, fontsize=SMALL + 2, x=0.01, ha="left", color=charts.INK)
     for axes in figure.subplots(rows, GALLERY, squeeze=False).flat:
         axes.set_axis_off()
     for axes, panel in zip(figure.axes, panels, strict=False):
-        axes.plot(panel["values"], color=BLUE, linewidth=0.9)
+        axes.plot(panel["values"], color=charts.BLUE, linewidth=0.9)
         axes.set_title(panel["name"], fontsize=SMALL)
-    return Chart(figure=figure, name=name, description=f"{title}: {', '.join(panel['name'] for panel in panels)}")
+    return charts.Chart(
+        figure=figure, name=name, description=f"{title}: {', '.join(panel['name'] for panel in panels)}"
+    )

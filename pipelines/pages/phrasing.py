@@ -65,7 +65,6 @@ def full_name(name: str) -> str:
 
 
 def heading(name: str) -> str:
-    """Write a name of ``results.json`` in words that begin with a capital letter."""
     words = full_name(name)
     return words[:1].upper() + words[1:]
 
@@ -94,7 +93,6 @@ def bits(value: float | None) -> str:
 
 
 def signed_bits(value: float | None) -> str:
-    """Write a difference of bits per sample."""
     return "–" if value is None else f"{value:+.3f}".replace("-", "−")
 
 
@@ -106,7 +104,6 @@ def significance(p: float | None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Write seconds as minutes and hours where they are many."""
     if not math.isfinite(seconds):
         return "–"
     if round(seconds, 1) < 60:
@@ -116,7 +113,6 @@ def duration(seconds: float) -> str:
 
 
 def quantity(value: float | None, unit: str) -> str:
-    """Write a value and its unit."""
     match unit:
         case "ratio":
             return percent(value)
@@ -136,7 +132,7 @@ def counted(count: float, one: str, several: str | None = None) -> str:
 
 
 def candidates(of: str, comparison: Comparison) -> str:
-    """List what validation chose, the most frequent first, with the number of folds where they differ."""
+    """List what validation chose, with the number of folds where they differ."""
     counts = Counter(comparison.chosen(of).values())
     return ", ".join(f"{name} ({count}×)" if len(counts) > 1 else name for name, count in counts.most_common()) or "–"
 

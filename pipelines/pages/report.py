@@ -1,7 +1,6 @@
-"""The report of one run: charts, tables and sounds.
+"""The report of one run: charts, tables and sounds, in a page that runs no script and fetches nothing.
 
-The page holds its styles, charts (inline SVG) and sounds (data URIs), runs no script and fetches nothing. The same
-results give the same bytes. The page leaves out what a run did not make, and says which stage adds it.
+The same results give the same bytes. The page leaves out what a run did not make, and says which stage adds it.
 """
 
 import math
@@ -37,11 +36,7 @@ MAX_CODES = 1024  # bars; the outline of a larger codebook looks the same
 
 
 def write_report(folder: Path) -> Path:
-    """Draw ``report.html`` from a run folder, whole or not at all, and give its path.
-
-    Raises:
-        InputError: the results, or a sound that they name, are missing or broken.
-    """
+    """Draw ``report.html`` from a run folder, and give its path; missing or broken results and sounds are refused."""
     results = read_results(folder)
     kinds, listening = {row.of for row in results["figures"]}, results.get("listening", {})
     excerpts = listening.get("excerpts") or listening.get("clips") or []
@@ -67,7 +62,7 @@ def write_report(folder: Path) -> Path:
 
 
 def report_pictures(folder: Path) -> dict[str, Figure]:
-    """Draw what the tokenizer keeps of each clip that has pictures, by its number and name, for trackers."""
+    """Draw what the tokenizer keeps of each clip that has pictures, for trackers."""
     results, figures = read_results(folder), {}
     names = {f"reconstruction-{n}": f"{n + 1} {clip_name(clip)}" for n, clip in enumerate(listened_clips(results))}
     for chart in sound_charts(folder, results):
@@ -78,7 +73,6 @@ def report_pictures(folder: Path) -> dict[str, Figure]:
 
 
 def report_charts(results: Results) -> Iterator[Chart]:
-    """Draw the charts of a report without sound."""
     curves, comparison = results.get("curves", {}), results.get("comparison")
     for name, record in curves.items():
         unigram = results["figures"].value("lm", "unigram_perplexity") if name == "lm" else None
@@ -103,7 +97,6 @@ def report_charts(results: Results) -> Iterator[Chart]:
 
 
 def _usage(counts: Sequence[int]) -> Chart:
-    """Draw the uses of each code, from the most to the least frequent."""
     ranked = np.sort(np.asarray(counts, dtype=np.int64))[::-1]
     shown = np.unique(np.linspace(0, max(len(ranked) - 1, 0), min(len(ranked), MAX_CODES)).astype(np.int64))
     title, even = f"uses of each code; {int((ranked == 0).sum())} of {len(ranked)} are dead", float(ranked.mean())

@@ -31,7 +31,6 @@ HEADS = ("run", "date (UTC)", "corpus", "options", *KEY_COLUMNS, "MB")
 
 
 def key_cells(results: Results) -> tuple[str, ...]:
-    """Write the figures of `KEY_COLUMNS`."""
     of, comparison = results["figures"].value, results.get("comparison")
     rival = next(iter(comparison.rivals(GPT)), None) if comparison else None
     return (
@@ -45,8 +44,6 @@ def key_cells(results: Results) -> tuple[str, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class RunRow:
-    """A folder of a run or of a sweep."""
-
     folder: Path
     state: State
     date: str  # UTC, ISO 8601: of the results, or of the beginning
@@ -69,20 +66,16 @@ class RunRow:
 def run_rows(root: Path, *, finished: Path | None = None) -> list[RunRow]:
     """List the runs directly below a folder and the sweeps in the folder ``multirun`` beside it, newest first.
 
-    Folders of other things and links are left out. ``finished`` is the folder of a run that this process has finished,
-    and still holds the lock of.
+    This process has ``finished`` a run, and still holds its lock.
     """
     if not root.is_dir():
         raise InputError(f"root={root} is no folder; name the folder of your runs, such as root=runs")
-    rows = [
-        run_row(folder, running=folder != finished and is_held(folder)) for folder in root.iterdir() if is_run(folder)
-    ]
+    rows = [run_row(each, running=each != finished and is_held(each)) for each in root.iterdir() if is_run(each)]
     rows += [sweep_row(records.parent) for records in root.absolute().with_name(SWEEPS).glob(f"*/{JOBS}")]
     return sorted(rows, key=lambda row: (row.date, row.folder.name), reverse=True)
 
 
 def is_run(folder: Path) -> bool:
-    """Return whether a folder is that of a run."""
     marks = (RESULTS, str(WORDS), RUN_LOCK)
     hidden = folder.name.startswith(".") or folder.is_symlink()
     return not hidden and folder.is_dir() and any((folder / mark).is_file() for mark in marks)
@@ -111,7 +104,7 @@ def run_row(folder: Path, *, running: bool) -> RunRow:
 
 
 def sweep_row(folder: Path) -> RunRow:
-    """Read the folder of a sweep: the options that it is over, and how many of its jobs are finished."""
+    """Read the folder of a sweep: its options, and how many of its jobs are finished."""
     states = [(find_object(path) or {}).get("state") for path in (folder / JOBS).glob("*.json")]
     done = states.count("finished")
     state: State = "running" if is_held(folder, lock=SWEEP_LOCK) else "unfinished"
@@ -131,7 +124,7 @@ def _begun(folder: Path) -> str:
 
 
 def differing_options(words: list[str]) -> str:
-    """Return the options of a command that are not at their default, without Hydra's own and those of `ELSEWHERE`."""
+    """Return the options of a command that are not at their default, but Hydra's and those of `ELSEWHERE`."""
     known = index("run")
     defaults = {name: option.value for name, option in known.options.items()}
     defaults |= {name: group.chosen for name, group in known.groups.items()}
@@ -145,7 +138,7 @@ def differing_options(words: list[str]) -> str:
 
 
 def write_runs_page(root: Path, rows: Iterable[RunRow]) -> Path:
-    """Write the page of the `run_rows` of a folder into it, and return the path of the page."""
+    """Write the page of the `run_rows` of a folder, and return its path."""
     page, beside, runs = root / INDEX, root / f".{INDEX}.{os.getpid()}", []  # other runs may end at the same time
     for row in rows:
         report = row.folder / ("sweep.html" if row.is_sweep else REPORT)

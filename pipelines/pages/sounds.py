@@ -6,7 +6,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import soundfile
@@ -46,8 +46,6 @@ RECONSTRUCTED = {"original": "original", "autoencoder": "before quantisation", "
 
 @dataclass(frozen=True)
 class Sound:
-    """A sound of a run."""
-
     part: Literal["clips", "said", "samples", "rates", "continued"]  # of the report
     clip: int | None  # number of the clip that it is of, or begins with; None: it begins with nothing
     title: str
@@ -56,12 +54,11 @@ class Sound:
 
     @property
     def mostly_silent(self) -> bool:
-        """Whether most of the new part of a generated sound is silent."""
         return self.figures.get("silence", 0.0) > MOSTLY_SILENT
 
 
 class Room:
-    """The room that a page has for the sounds of a run: those that come first are in the page."""
+    """The room that a page has for sounds: those that come first are in the page."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._left = folder, MAX_BYTES
@@ -79,7 +76,6 @@ def clip_name(clip: Section) -> str:
 
 
 def listened_clips(results: Results) -> list[Section]:
-    """List the clips of a run that one can listen to."""
     clips: list[Section] = results.get("listening", {}).get("clips", [])
     return clips
 
@@ -106,7 +102,7 @@ def run_sounds(results: Results) -> Iterator[Sound]:
 
 
 def sounds_of(results: Results, part: str, clip: int | None) -> list[Sound]:
-    """Select the sounds of a part of the report that are of a clip, or begin with it."""
+    """Select the sounds of a part of the report that begin with a clip."""
     return [sound for sound in run_sounds(results) if (sound.part, sound.clip) == (part, clip)]
 
 
@@ -122,11 +118,7 @@ def _data_uri(wav: bytes) -> str:
 
 
 def sound_path(folder: Path, sound: Sound) -> Path:
-    """Find a sound of a run. A foreign results.json may name any file; a page may hold the run's own sounds alone.
-
-    Raises:
-        InputError: the name leads out of the folder of sounds, or the file is missing or is no WAV file.
-    """
+    """Find a sound of a run; a foreign results.json may name any file, and is refused."""
     path, again = folder / sound.place, "repeat the run's command: it writes it again"
     if sound.place.count("/") != 1:
         raise InputError(f"{folder / RESULTS} names the sound {written(sound.place)}, which is no file name; {again}")
@@ -140,11 +132,7 @@ def sound_path(folder: Path, sound: Sound) -> Path:
 
 
 def headline(folder: Path, results: Results) -> list[tuple[Sound, str]]:
-    """Make the players at the top of a report, with their data URIs, equally loud; none of a run without sounds.
-
-    They are a recording, its codes as sound, and a continuation: the first ones of the run, so they are not chosen by
-    how good they sound.
-    """
+    """Make the players on top of a report, equally loud: the first recording, its codes as sound, a continuation."""
     sounds = _first_sounds(results)
     read = (soundfile.read(sound_path(folder, sound), dtype="float32") for sound in sounds)
     waveforms = equally_loud([Waveform(samples=samples, sample_rate=rate) for samples, rate in read])
@@ -159,11 +147,6 @@ def _first_sounds(results: Results) -> list[Sound]:
 
 
 def sound_charts(folder: Path, results: Results) -> Iterator[Chart]:
-    """Draw all spectrograms of a report.
-
-    Raises:
-        InputError: a sound or the pictures are missing or broken.
-    """
     pictures, size = read_arrays(folder / PICTURES), count_codes(results)
     for number, clip in enumerate(listened_clips(results)[:MAX_PICTURES]):
         name, sounds, strip = clip_name(clip), sounds_of(results, "clips", number), None
@@ -207,11 +190,7 @@ def sound_spectrograms(
     most: float = MAX_SECONDS,
     below_first: Picture | None = None,
 ) -> Chart:
-    """Draw the sounds of a clip, ``most`` seconds of them.
-
-    The loudest point of the first sound, the original, is the brightest. ``below_first`` is a picture below it, such as
-    its codes.
-    """
+    """Draw ``most`` seconds of the sounds of a clip, of which the loudest point of the first is the brightest."""
     read = [soundfile.read(sound_path(folder, sound), dtype="float32") for sound in sounds]
     longest = min(max(len(samples) / rate for samples, rate in read), most)
     pictures: list[Picture] = []
@@ -223,15 +202,9 @@ def sound_spectrograms(
         power, _, _ = specgram(padded, NFFT=window, Fs=rate, noverlap=max(window - hop, 0))
         levels = 10 * np.log10(np.asarray(power, np.float64).T + 1e-14)  # dB, (time, frequencies)
         loudest = pictures[0].limits[1] if pictures else float(levels.max(initial=-RANGE_DB))
-        picture = Picture(
-            title=sound.title,
-            values=levels,
-            seconds=len(shown) / rate,
-            limits=(loudest - RANGE_DB, loudest),
-            kilohertz=rate / 2000,
-            marked=sound.figures.get("prompt_seconds"),  # the GPT goes on
-        )
-        pictures.append(picture)
+        limits, marked = (loudest - RANGE_DB, loudest), sound.figures.get("prompt_seconds")  # the GPT goes on
+        about: dict[str, Any] = {"seconds": len(shown) / rate, "kilohertz": rate / 2000}
+        pictures.append(Picture(title=sound.title, values=levels, limits=limits, marked=marked, **about))
     height = 40 + 85 * len(pictures)
     if below_first:
         height += round(30 + 85 * below_first.height)
@@ -277,11 +250,7 @@ class Hit:
 def write_hits_page(
     page: Path, queries: Mapping[str, Waveform], hits: Sequence[Hit], *, root: Path, sample_rate: int, channel: Channel
 ) -> None:
-    """Write the page with a table for each query, the best place first.
-
-    ``queries`` has the sound of each query by its name. Sounds are written at ``sample_rate`` Hz into the page, first
-    the best place of each query, then the second, as long as there is room.
-    """
+    """Write the page with a table for each query, whose sound ``queries`` has; the best places have sounds, too."""
     tables = {name: [hit for hit in hits if hit.query == name] for name in queries}
     sources = {name: embedded_waveform(sound) for name, sound in queries.items()}
     players: dict[Hit, str] = {}
@@ -296,7 +265,6 @@ def write_hits_page(
 
 
 def _place(path: Path, hit: Hit, sample_rate: int, channel: Channel) -> Waveform:
-    """Read the sound of a place, and a little around it."""
     with Recording(path) as recording:
         rate = recording.samplerate
     start = max(round((hit.start - AROUND) * rate), 0)

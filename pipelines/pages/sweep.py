@@ -1,13 +1,12 @@
-"""``sweep.html`` and ``sweep.csv``: all runs of a sweep beside each other.
+"""``sweep.html`` and ``sweep.csv``: all runs of a sweep beside each other, from their results and resamples alone.
 
-The page holds its styles and charts, runs no script and fetches nothing; it links to the report of each run. It is
-drawn from the runs' ``results.json`` and ``resamples.safetensors`` alone: the same results give the same bytes.
+The page runs no script and fetches nothing; it links to the report of each run.
 """
 
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from itertools import chain, cycle, product
 from pathlib import Path
@@ -77,8 +76,6 @@ CODES: dict[str, list[Named]] = {  # panels of figures of codes by their titles
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Point:
-    """One finished run."""
-
     job: Job
     results: Results
     resamples: Resamples = field(default_factory=dict)
@@ -89,7 +86,7 @@ class Point:
 
     @cached_property
     def comparison(self) -> Comparison:
-        """The comparison of its methods; an empty one without probes."""
+        """The comparison of its methods; without probes it is empty."""
         return self.results.get("comparison") or Comparison(folds=[], classes=[], choose_by="")
 
     def value(self, stage: str, name: str, of: str | None = None, *, split: str | None = None) -> float:
@@ -99,7 +96,7 @@ class Point:
 
     @property
     def nominal_rate(self) -> float:
-        """Bits per second of codes, of all streams, that are each written with log2(codebook size) bits."""
+        """Bits per second of codes that are each written with log2(codebook size) bits."""
         return math.log2(count_codes(self.results) or math.nan) * self.value("tokenizer", "codes_per_second")
 
     @property
@@ -112,8 +109,7 @@ class Point:
 class RunPair:
     """Two runs on the same test clips: how far the judged method is better in ``one`` than in ``other``.
 
-    The interval over test clips holds for all pairs at once. The p value and the paired t interval are of this pair
-    alone: over folds or groups, or else p is over test clips.
+    The interval over test clips holds for all pairs at once; p value and paired t interval are of this pair alone.
     """
 
     one: Point  # of the higher figure
@@ -188,10 +184,8 @@ class Runs:
             if len(gains) > 1:  # clips of one speaker are alike, so the folds or groups must say so, too (Bonferroni)
                 low, high, p = over_groups(gains, confidence=first.confidence, value=gain.value)
                 differs = differs and p * len(found) < 1 - first.confidence
-            row = replace(
-                tested[a], name="difference", artifact="", layer=None, pooling=None, penalty=None, over="clips"
-            )
-            row = replace(row, value=gain.value, low=gain.low, high=gain.high, p=p, fold_low=low, fold_high=high)
+            shared = replace(tested[a], name="difference", artifact="", layer=None, pooling=None, penalty=None)
+            row = replace(shared, **asdict(gain) | {"p": p}, fold_low=low, fold_high=high, over="clips")
             yield RunPair(one=one, other=other, row=row, differs=differs)
 
     @property
@@ -204,7 +198,6 @@ class Runs:
         return f"test clips{' of 1 group' if first.tests_one_group else ''}"
 
     def _first(self, point: Point) -> str:
-        """Value of the first option; "" where no option was swept."""
         return point.job.overrides.get(self.options[0], "") if self.options else ""
 
     def place(self, point: Point) -> float:
@@ -221,7 +214,7 @@ class Runs:
 
 
 def swept(jobs: Sequence[Job]) -> tuple[str, ...]:
-    """List the options that differ between jobs: hours and codebook size first, the others as they were given."""
+    """List the options that differ between jobs: hours and codebook size first."""
     names = varied([job.overrides for job in jobs])
     return tuple(sorted(names, key=lambda name: ACROSS.index(name) if name in ACROSS else len(ACROSS)))
 
@@ -235,10 +228,7 @@ def magnitude(value: str) -> float:
 
 
 def pareto(costs: Sequence[float], gains: Sequence[float]) -> list[int]:
-    """Find the points that no other point beats in one of cost and gain without losing in the other.
-
-    Gives their indices, from the cheapest on, and leaves out what is not a number.
-    """
+    """Find the points that no other point beats in cost or gain without losing in the other, the cheapest first."""
     known = [index for index in range(len(costs)) if math.isfinite(costs[index] + gains[index])]
     front: list[int] = []
     for index in sorted(known, key=lambda index: (costs[index], -gains[index])):
@@ -256,7 +246,7 @@ def reuse(points: Iterable[Point]) -> dict[str, tuple[int, int]]:
 
 
 def _most_alike(points: Sequence[Point], key: Callable[[Point], str]) -> list[Point]:
-    """Select the largest set of points that have one key, the first set among equals."""
+    """Select the largest set of points that have one key."""
     ((most, _),) = Counter(map(key, points)).most_common(1) or [("", 0)]
     return [point for point in points if key(point) == most]
 
@@ -269,9 +259,9 @@ PAGE, TABLE = "sweep.html", "sweep.csv"
 
 
 def write_sweep(sweep: Path, jobs: Sequence[Job], *, command: str) -> tuple[Runs, list[Job]]:
-    """Write page and table into the sweep's folder, each whole or not at all; ``command`` resumes the sweep.
+    """Write page and table into the sweep's folder; ``command`` resumes the sweep.
 
-    Gives the finished runs and the jobs that failed, with their reasons.
+    Return the finished runs and the jobs that failed, with their reasons.
     """
     points, failures = [], []
     for job in jobs:
@@ -306,19 +296,15 @@ def write_sweep(sweep: Path, jobs: Sequence[Job], *, command: str) -> tuple[Runs
 
 
 def _csv(runs: Runs) -> str:
-    """Write a row for each figure of each run, with the run's swept options and bitrates.
-
-    A difference of two runs has the job of the higher one, and the other in the column ``against_job``: see `RunPair`.
-    """
+    """Write a row for each figure of each run; a difference of runs has the lower one in ``against_job``."""
     rows: list[dict[str, object]] = []
     for point in runs.finished:
         shared: dict[str, object] = {name: point.job.overrides.get(name) for name in runs.options}
         shared |= {"job": point.job.number, "codebook_size": count_codes(point.results), "run": point.job.folder}
         shared |= {"nominal_bits_per_second": point.nominal_rate, "lm_bits_per_second": point.rate}
         # The seed may be both an option and a column of results.json.
-        rows += [
-            shared | {name: value for name, value in row.as_row().items() if value is not None} for row in point.figures
-        ]
+        known = ({name: value for name, value in row.as_row().items() if value is not None} for row in point.figures)
+        rows += [shared | each for each in known]
         for pair in (pair for pair in runs.pairs if pair.one is point):
             rows.append(pair.row.as_row() | shared | {"against_job": pair.other.job.number})
     rates = ("codebook_size", "nominal_bits_per_second", "lm_bits_per_second")
@@ -341,7 +327,6 @@ def sweep_charts(runs: Runs) -> dict[str, Chart]:
 
 
 def _over_options(runs: Runs, panels: Sequence[Panel], *, name: str, title: str) -> Chart | None:
-    """Draw panels over the first option; None without panels."""
     ticks = {float(place): shortened(value, 14) for place, value in enumerate(runs.values)}
     panels = [replace(panel, ticks=ticks) for panel in panels]
     panels[-1:] = [replace(panel, across=runs.options[0] if runs.options else "") for panel in panels[-1:]]
@@ -349,10 +334,7 @@ def _over_options(runs: Runs, panels: Sequence[Panel], *, name: str, title: str)
 
 
 def _tradeoff(runs: Runs) -> Chart | None:
-    """Draw figures over the first option: curves in their own looks; of several lines, each in a colour of its own.
-
-    A ring stands around the best run.
-    """
+    """Draw figures over the first option, with a ring around the best run; several lines have colours of their own."""
     named: dict[str, list[Named]] = {}
     if runs.best:
         bag = (full_name(BAG), ("probe", runs.metric, BAG), look(ORANGE, "s", line="--", size=4, width=1.3))
@@ -381,11 +363,7 @@ def _tradeoff(runs: Runs) -> Chart | None:
 
 
 def _methods(runs: Runs) -> Chart | None:
-    """Draw each method's probe over the first option.
-
-    A number has curves, and how far the GPT is ahead of each method; a pair of panels per line. Other values, such as
-    the names of ablations, have a row for each run.
-    """
+    """Draw each method's probe over a number, and how far the GPT is ahead; other values have a row for each run."""
     metric, panels = full_name(runs.metric), []
     if not runs.is_ordered:
         names, curves = [runs.short_name(point.job) for point in runs.points], []
@@ -412,23 +390,18 @@ def _methods(runs: Runs) -> Chart | None:
 
 
 def _ahead(point: Point, of: str) -> Figure | None:
-    """Find by how many percentage points the GPT is ahead of a method."""
     row = point.figures.find("probe", "difference", GPT, against=of)
     low, high = ((None if end is None else 100 * end) for end in (row.low, row.high)) if row else (None, None)
     return replace(row, value=100 * row.value, low=low, high=high) if row else None
 
 
 def shifts(count: int, *, step: float = ASIDE) -> list[float]:
-    """Say how far each of ``count`` methods stands from the place of a value, which is in their middle.
-
-    Neighbours are ``step`` apart, or nearer, so that all stand nearer to their value than to the next.
-    """
+    """Say how far each of ``count`` methods stands from the place of a value, nearer to it than to the next."""
     step = min(step, SPREAD / count)
     return [step * (number - (count - 1) / 2) for number in range(count)]
 
 
 def _noise(runs: Runs) -> Chart | None:
-    """Draw the probes of the judged method and of the bag of codes over the first option, a line for each noise."""
     panels = []
     for of, (name, line) in product(dict.fromkeys((runs.judged, BAG)), runs.lines.items()):
         found = {runs.place(point): point.comparison.under_noise(of) for point in line}
@@ -444,7 +417,6 @@ def _noise(runs: Runs) -> Chart | None:
 
 
 def _recognition(runs: Runs) -> Chart:
-    """Draw a row for each run: learned kinds of sound with their intervals, the other kinds, and the recordings."""
     points = [point for point in runs.points if point in runs.recognised]
     curves, learned = [], [kind.key for kind in KINDS if kind.learned]
     for of, looks in SOUNDS.items():
@@ -456,7 +428,6 @@ def _recognition(runs: Runs) -> Chart:
 
 
 def _bitrate(runs: Runs) -> Chart | None:
-    """Draw the probe over the bits per second that the language model needs; runs that none beats are filled."""
     values = [point.value(*runs.probe) for point in runs.points]
     front = [runs.points[place] for place in pareto([point.rate for point in runs.points], values)]
     if not front:

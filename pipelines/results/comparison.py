@@ -1,13 +1,9 @@
 """The comparison of methods: how its rows of ``results.json`` follow from the probes, and how pages read these rows.
 
-``compare`` makes a `Comparison` of the probes of every fold and seed. Every fold has the same weight. Intervals and p
-values come from `lm.probing.comparison`: Student's t over the groups of the test clips, crossed with the seeds, or a
-bootstrap of clips without groups; and t intervals over folds and over seeds. With several seeds, a clip counts as right
-by the share of seeds that answer it right.
-
-Beside each test figure stands the validation figure that chose the method's candidate, and the gap: validation minus
-test, with an interval that holds for all methods at once (Bonferroni). Where it excludes 0, the two sets of clips
-differ by more than chance.
+Every fold has the same weight. Intervals and p values come from `lm.probing.comparison`: Student's t over the groups of
+the test clips, crossed with the seeds, or a bootstrap of clips without groups; and t intervals over folds and seeds. A
+clip counts as right by the share of seeds that answer it right. The gap is validation minus test, with an interval that
+holds for all methods at once (Bonferroni): where it excludes 0, the two sets of clips differ by more than chance.
 """
 
 import math
@@ -21,20 +17,7 @@ from typing import Any, Literal
 import numpy as np
 
 from lm.options import ProbeConfig
-from lm.probing.comparison import (
-    Estimate,
-    Hits,
-    Measured,
-    Outcome,
-    Rankings,
-    bootstrap,
-    independent_difference,
-    mean_outcome,
-    measure,
-    num_clips,
-    over_groups,
-    t_interval,
-)
+from lm.probing import comparison as measured
 from pipelines.methods.method import PictureRecord
 from pipelines.results.figures import OF_LAYER, Figure, Figures
 from pipelines.store.stored_features import GPT, parts_of_key
@@ -77,7 +60,7 @@ class Comparison:
     figures: Figures = field(default_factory=lambda: Figures(()))  # rows of the stage "probe"
 
     def as_section(self) -> dict[str, object]:
-        """Return the section "comparison" of ``results.json``: all but the figures."""
+        """Return the section of ``results.json``: all but the figures."""
         return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "figures"}
 
     @cached_property
@@ -92,7 +75,7 @@ class Comparison:
 
     @cached_property
     def validated(self) -> dict[str, Figure]:
-        """The figure of each method that chose its candidate, and how far it is from test in `gaps`."""
+        """The figure of each method that chose its candidate."""
         return self.figures.by_method(name=self.metric, split="validation")
 
     @cached_property
@@ -101,11 +84,10 @@ class Comparison:
         return self.figures.by_method(name="gap")
 
     def value(self, of: str, name: str = "") -> float | None:
-        """Return a test figure of a method, by default in the metric of the comparison; None where it is unknown."""
+        """Return a test figure of a method, by default in the metric of the comparison."""
         return self.figures.value("probe", name or self.metric, of)
 
     def rivals(self, of: str) -> list[Figure]:
-        """Return the test figures of all methods but one, the best first."""
         return sorted((row for name, row in self.tested.items() if name != of), key=lambda row: -row.value)
 
     def differences(self, of: str) -> Figures:
@@ -126,27 +108,26 @@ class Comparison:
         return {place: float(np.mean(values)) for place, values in found.items()}
 
     def by_unit(self, of: str) -> dict[str, float]:
-        """Return the test figure of a method in each fold, or in each group of the test clips of a single split."""
+        """Return the test figure of a method in each fold, or in each group of a single split."""
         return self.means(of, "fold" if self.has_folds else "group")
 
     def chosen(self, of: str) -> dict[str, str]:
         """Return the candidate that was chosen, by fold, or by "fold, seed n" of several; empty without a probe."""
-        found: dict[str, str] = {}
-        for row in self.along("seed").get(of) or [self.tested[of]]:
-            seed = f"seed {row.seed}" if len(self.seeds) > 1 else ""
-            if row.candidate is not None:
-                found[", ".join(filter(None, (row.fold, seed)))] = row.candidate
-        return found
+        rows = [row for row in self.along("seed").get(of) or [self.tested[of]] if row.candidate]
+        seeds = [f"seed {row.seed}" if len(self.seeds) > 1 else None for row in rows]
+        return {
+            ", ".join(filter(None, (row.fold, seed))): str(row.candidate) for row, seed in zip(rows, seeds, strict=True)
+        }
 
     def layers(self, of: str) -> dict[str, dict[str, Figure]]:
-        """Return the figures of each layer of a method by split, in the order of the layers."""
+        """Return the figures of each layer of a method by split."""
         found: dict[str, dict[str, Figure]] = {}
         for row in self.figures.where(name=f"{OF_LAYER}{self.metric}", of=of):
             found.setdefault(row.layer or "", {})[row.split or ""] = row
         return found
 
     def under_noise(self, of: str) -> dict[float | None, Figure]:
-        """Return the test figure of a method without noise (None) and at each ratio, from soft to loud noise."""
+        """Return the test figure of a method without noise (None) and at each ratio, soft noise first."""
         rows = sorted(self.along("noise_snr").get(of, ()), key=lambda row: -(row.noise_snr or 0.0))
         return {row.noise_snr: row for row in ([self.tested[of]] if of in self.tested else []) + rows}
 
@@ -161,12 +142,12 @@ class Comparison:
 
     @property
     def tests_one_group(self) -> bool:
-        """Whether a single split tests one group, so that intervals over clips hold for this group alone."""
+        """Whether a single split tests one group, for which alone intervals hold."""
         return self.by == "split" and len(self.split_groups.get("test", [])) == 1
 
     @property
     def guessing(self) -> float | None:
-        """The accuracy of always answering the most frequent class; None if a clip may have several labels."""
+        """The accuracy of always answering the most frequent class; None with several labels of a clip."""
         tables = ([sum(row) for row in counts] for counts in self.confusion.values())
         return next((max(clips) / sum(clips) for clips in tables if sum(clips)), None)
 
@@ -185,7 +166,7 @@ class ProbedFolds:
         by: By,
         keys: Mapping[tuple[str, int], str] = MappingProxyType({}),
     ) -> None:
-        """Read probes by fold and seed; ``by`` is the basis of the folds, ``keys`` are those of the probes' entries."""
+        """Read probes by fold and seed; ``keys`` are those of their entries."""
         self.probes, self.config, self.by, self.keys = probes, config, by, keys
         self.names, self.seeds = [*dict.fromkeys(name for name, _ in probes)], sorted({seed for _, seed in probes})
         # The probes of each fold with the first seed; the clips of a fold are the same with every seed.
@@ -197,18 +178,17 @@ class ProbedFolds:
         by_name = {place: {row["of"]: row for row in probes[place]["methods"]} for place in places}
         self.rows = {of: {place: by_name[place][of] for place in places} for of in self.methods}
         self.tested = self._measured("", self.methods)
-        self.clips = sum(map(num_clips, self.tested.folds))  # of test
+        self.clips = sum(map(measured.num_clips, self.tested.folds))  # of test
         # Methods whose candidates validation clips chose, and not cross-validation, and their measures there.
         self.judged = [
             of for of, rows in self.rows.items() if all("validation_predictions" in row for row in rows.values())
         ]
         self.validated = self._measured("validation_", self.judged) if self.judged else None
 
-    def _measured(self, split: Literal["", "validation_"], methods: Sequence[str]) -> Measured:
-        """Measure methods on the test clips, or the validation clips, over folds and seeds."""
+    def _measured(self, split: Literal["", "validation_"], methods: Sequence[str]) -> measured.Measured:
         repeats = [[_outcome(self.probes[name, seed], methods, split) for name in self.names] for seed in self.seeds]
-        return Measured.of(
-            [mean_outcome(seeds) for seeds in zip(*repeats, strict=True)],
+        return measured.Measured.of(
+            [measured.mean_outcome(seeds) for seeds in zip(*repeats, strict=True)],
             [probed[f"{split}groups"] for probed in self.first],
             resamples=self.config.resamples,
             seed=self.config.seed,
@@ -216,20 +196,16 @@ class ProbedFolds:
         )
 
     def values(self, points: Iterable[Mapping[str, Any]], name: str) -> Floats:
-        """Return a value of each fold and seed, ``(folds, seeds)``, of what the probes wrote of a method."""
+        """Return a value of what the probes wrote of a method, ``(folds, seeds)``."""
         return np.array([point[name] for point in points], np.float64).reshape(len(self.names), len(self.seeds))
 
     def mean(self, points: Iterable[Mapping[str, Any]], name: str) -> float:
-        """Average a value over folds and seeds."""
         return float(self.values(points, name).mean())
 
     @property
     def paired_draws(self) -> Floats:
-        """Bootstrapped values ``(resamples, methods)`` on resamples that do not depend on a seed: they pair runs.
-
-        Fewer resamples are the first of more.
-        """
-        return bootstrap(self.tested.folds, resamples=self.config.resamples, seed=PAIRED_SEED)
+        """Bootstrapped values ``(resamples, methods)``: runs are paired by the same resamples, the first of more."""
+        return measured.bootstrap(self.tested.folds, resamples=self.config.resamples, seed=PAIRED_SEED)
 
     def figures(self, references: Sequence[str]) -> Iterator[Figure]:
         """Give all rows of the comparison, the best method first."""
@@ -252,7 +228,7 @@ class ProbedFolds:
             yield from self._groups(row)
 
     def _on_test(self, row: Figure) -> Iterator[Figure]:
-        """Give a method's figures on test, means over the folds; of a single probe also what was chosen."""
+        """Give figures on test, means over the folds; of a single probe also what was chosen."""
         of = str(row.of)
         found = self.tested.estimate(self.methods.index(of), confidence=self.config.confidence)
         chosen = _chosen(*self.rows[of].values()) if len(self.probes) == 1 else {}
@@ -272,34 +248,30 @@ class ProbedFolds:
         together = 1 - (1 - confidence) / len(self.methods)
         found, over = self._validation(of, value, together)
         if found:
-            gap = independent_difference(found, self.tested.estimate(self.methods.index(of), confidence=together))
+            gap = measured.independent_difference(
+                found, self.tested.estimate(self.methods.index(of), confidence=together)
+            )
             over = " and ".join(dict.fromkeys((over, self.tested.over)))
             yield replace(row, name="gap", **asdict(gap), count=None, over=over, split="validation - test")
 
     def _validation_clips(self, of: str) -> int:
-        """Count the clips that chose a method's candidates, over all folds."""
         return sum(row["validation_clips"] for (_, seed), row in self.rows[of].items() if seed == self.seeds[0])
 
-    def _validation(self, of: str, value: float, confidence: float) -> tuple[Estimate | None, str]:
-        """Return the figure ``value`` that chose a method's candidates with its interval, and what this is over.
-
-        Validation clips have it like test clips. Cross-validation has Student's interval over its parts; the parts of
-        several folds share clips, and give none.
-        """
+    def _validation(self, of: str, value: float, confidence: float) -> tuple[measured.Estimate | None, str]:
+        """Return the figure ``value`` that chose a method's candidates with its interval, and what this is over."""
         if self.validated and of in self.judged:
             return self.validated.estimate(self.judged.index(of), confidence=confidence), self.validated.over
-        if len(self.names) > 1:
+        if len(self.names) > 1:  # parts of cross-validation in several folds share clips
             return None, ""
-        low, high = t_interval(np.mean([row["parts"] for row in self.rows[of].values()], axis=0), confidence=confidence)
+        low, high = measured.t_interval(
+            np.mean([row["parts"] for row in self.rows[of].values()], axis=0), confidence=confidence
+        )
         if low is None or high is None:
             return None, "parts"
-        return Estimate(value=value, low=max(low, 0.0), high=min(high, 1.0)), "parts"  # of an accuracy
+        return measured.Estimate(value=value, low=max(low, 0.0), high=min(high, 1.0)), "parts"  # of an accuracy
 
     def _differences(self, row: Figure) -> Iterator[Figure]:
-        """Compare one method with every other, the strongest first, then at each number of labels.
-
-        With few labels, groups or folds are needed for an interval.
-        """
+        """Compare one method with every other, the strongest first, then, over groups or folds, with few labels."""
         of, confidence, row = str(row.of), self.config.confidence, replace(row, name="difference")
         one, others = self.methods.index(of), [(n, other) for n, other in enumerate(self.methods) if other != of]
         by_seed = {
@@ -309,7 +281,7 @@ class ProbedFolds:
         pairs = []
         for number, against in others:
             found = self.tested.difference(one, number, confidence=confidence)
-            low, high = t_interval(by_seed[of] - by_seed[against], confidence=confidence)
+            low, high = measured.t_interval(by_seed[of] - by_seed[against], confidence=confidence)
             pair = replace(row, against=against, seed_low=low, seed_high=high, over=self.tested.over)
             pairs.append(replace(pair, **asdict(found)))
         yield from sorted(pairs, key=lambda pair: pair.value)
@@ -319,7 +291,7 @@ class ProbedFolds:
                 values, over = self._crossed(points)
                 if over and each.labels in curve:
                     apart = self._crossed(curve[each.labels])[0] - values
-                    low, high, p = over_groups(apart, confidence=confidence)
+                    low, high, p = measured.over_groups(apart, confidence=confidence)
                     yield replace(each, value=float(apart.mean()), low=low, high=high, p=p, over=over)
 
     def _probes(self, row: Figure) -> Iterator[Figure]:
@@ -347,7 +319,7 @@ class ProbedFolds:
             yield replace(own, value=tested, **(_ends(self.first[0], found[0], of) if len(found) == 1 else {}))
 
     def _conditions(self, row: Figure, of: str | None = None) -> list[tuple[Points, Figure]]:
-        """Return the points of a method's learning curve and of its noise with their rows; None: the row's method.
+        """Return the points of the learning curve and the noise of a method (None: the row's) with their rows.
 
         Shares too small for one clip per class give a single point; a share is the ratio of labelled clips.
         """
@@ -363,18 +335,14 @@ class ProbedFolds:
         return [*found.values(), *((points, replace(row, noise_snr=points[0]["snr"])) for points in noise)]
 
     def _mean_point(self, points: Points, row: Figure) -> Figure:
-        """Average the test accuracies of points over folds and seeds."""
         value, low, high = (self.mean(points, name) for name in ("test_accuracy", "low", "high"))
         values, over = self._crossed(points)
         if over is not None:
-            low, high, _ = over_groups(values, confidence=self.config.confidence, value=value)
+            low, high, _ = measured.over_groups(values, confidence=self.config.confidence, value=value)
         return replace(row, value=value, low=max(low, 0.0), high=min(high, 1.0), over=over or "clips")
 
     def _crossed(self, points: Points) -> tuple[Floats, str | None]:
-        """Return the values ``(groups or folds, seeds, draws of labels)``, and what the first axis is.
-
-        This is None where the clips of a single fold have no groups.
-        """
+        """Return the values ``(groups or folds, seeds, draws of labels)``, and what the first axis is, if anything."""
         if len(self.names) > 1:  # folds may test other numbers of groups
             means = np.array([np.mean(point["values"], axis=0) for point in points])
             over = "groups" if self.by == "group" else "folds"
@@ -390,14 +358,14 @@ class ProbedFolds:
             groups = np.array([group or "" for group in probed["groups"]])
             for group in {*groups.tolist()} - {""}:
                 members = (groups == group).astype(np.float64)
-                own = float(measure(outcome, members[None])[0, number])
+                own = float(measured.measure(outcome, members[None])[0, number])
                 parts.setdefault(group, []).append((own, int(members.sum())))
         for group, several in sorted(parts.items()):
             clips = sum(clips for _, clips in several)
             yield replace(row, group=group, count=clips, value=sum(value * clips for value, clips in several) / clips)
 
     def confusion(self, of: str) -> list[list[float]]:
-        """Count test clips of each true class (rows) by answer (columns), over all folds; mean over the seeds."""
+        """Count test clips of each true class (rows) by answer (columns): mean over the seeds."""
         number = {name: place for place, name in enumerate(self.first[0]["classes"])}
         counts = np.zeros((len(number), len(number)))
         for place, row in self.rows[of].items():
@@ -413,6 +381,8 @@ def compare(folds: ProbedFolds, *, references: Sequence[str] = (GPT,)) -> Compar
     known = [of for of in dict.fromkeys(references) if of in folds.methods]
     tested = zip(folds.names, folds.first, strict=True)
     clips = [[name, probed["clips"], probed["truth"], probed["groups"]] for name, probed in tested]
+    own = {"validation": first["validation_groups"], "test": first["groups"]}
+    groups = {split: sorted({group for group in each if group is not None}) for split, each in own.items()}
     return Comparison(
         protocol=PROTOCOLS[folds.by],
         by=folds.by,
@@ -422,11 +392,7 @@ def compare(folds: ProbedFolds, *, references: Sequence[str] = (GPT,)) -> Compar
         classes=list(first["classes"]),
         clips=folds.clips,
         unlabelled=first["unlabelled"],
-        split_groups={
-            split: sorted({group for group in first[key] if group is not None})
-            for split, key in (("validation", "validation_groups"), ("test", "groups"))
-            if folds.by == "split"
-        },
+        split_groups=groups if folds.by == "split" else {},
         clips_key=list_hash([folds.by, *clips])[:16],
         notices=sorted({notice for one in folds.probes.values() for notice in one["notices"]}),
         layer_penalties=max(row["layer_penalties"] for row in first["methods"]),
@@ -442,7 +408,6 @@ def compare(folds: ProbedFolds, *, references: Sequence[str] = (GPT,)) -> Compar
 
 
 def _chosen(probed: Mapping[str, Any]) -> dict[str, Any]:
-    """Return layer, pooling and penalty that were chosen; empty for scores that no probe made."""
     if not probed["penalties"]:
         return {}
     layer, pooling = parts_of_key(probed["chosen"])
@@ -450,19 +415,17 @@ def _chosen(probed: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _ends(probed: Probed, row: Mapping[str, Any], of: str = "") -> dict[str, Any]:
-    """Return the interval that the probes of one fold and seed have stored, and what it is over."""
     outcome = _outcome(probed, [of or row["of"]], "")
-    over = Measured.of([outcome], [probed["groups"]], resamples=0, seed=0).over
+    over = measured.Measured.of([outcome], [probed["groups"]], resamples=0, seed=0).over
     return {"low": row["low"], "high": row["high"], "over": over}
 
 
-def _outcome(probed: Probed, methods: Sequence[str], split: Literal["", "validation_"]) -> Outcome:
-    """Build the outcome of some methods on the test clips, or the validation clips, of one fold and seed."""
+def _outcome(probed: Probed, methods: Sequence[str], split: Literal["", "validation_"]) -> measured.Outcome:
     of_method = {row["of"]: row for row in probed["methods"]}
     rows = [of_method[of] for of in methods]
     if probed["multi_label"]:
         several = np.array([[name in names for name in probed["classes"]] for names in probed[f"{split}truth"]], bool)
         scores = np.array([[row[f"{split}scores"]] for row in rows], np.float64)
-        return Rankings(truth=several, scores=scores)
+        return measured.Rankings(truth=several, scores=scores)
     truth = np.array(probed[f"{split}truth"])
-    return Hits(hits=np.array([np.array(row[f"{split}predictions"]) == truth for row in rows], np.float64))
+    return measured.Hits(hits=np.array([np.array(row[f"{split}predictions"]) == truth for row in rows], np.float64))

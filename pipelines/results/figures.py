@@ -16,18 +16,13 @@ class Figure:
     stage: str = column(REQUIRED, "what was measured: `tokenizer`, `lm`, `probe`, `vocoder`, ...")
     name: str = column(
         REQUIRED,
-        "the figure: `accuracy`, `perplexity`, `stoi`, ...; `difference` of two methods; `periodicity_difference` and "
-        "`periodicity_ratio` of two kinds of sound",
+        "the figure: `accuracy`, `stoi`, ...; `difference` of two methods; `rms_difference` of two sounds, ...",
     )
     value: float = column(REQUIRED, "the figure itself")
     artifact: str = column(REQUIRED, "key of the entry in the store that it is about")
     of: str | None = column(None, "the method, the model, the kind of sound, or the change that it is about")
-    against: str | None = column(
-        None, "the other method or kind of sound of a `difference` or ratio: `of` minus `against`"
-    )
-    layer: str | None = column(
-        None, "the layer that was chosen for a probe; of `layer_accuracy` and the like, the layer that it is about"
-    )
+    against: str | None = column(None, "the other method or kind of sound of a difference or ratio")
+    layer: str | None = column(None, "the layer that was chosen for a probe, or that `layer_accuracy` is about")
     pooling: str | None = column(None, "the pooling that was chosen for a probe")
     penalty: float | None = column(None, "the penalty that was chosen for a probe")
     low: float | None = column(None, "lower end of the interval, mostly of 95 %; empty where there is none")
@@ -45,22 +40,14 @@ class Figure:
     protocol: str | None = column(
         None,
         "how the clips were divided. Probes: `one split`, `leave one group out`, `given folds`; the stage "
-        "`zerospeech`: `voices held out`, but none for `consistency_speaker` and the like, whose voices are those of "
-        "the corpus; other figures of one split: the value of `corpus.split.by`, such as `hash`",
+        "`zerospeech`: `voices held out`, but none for `consistency_...`, whose voices are those of the corpus; other "
+        "figures of one split: the value of `corpus.split.by`, such as `hash`",
     )
-    split: str | None = column(
-        None, "the clips that it is measured on: `test`, `validation`, or `validation - test` for a gap"
-    )
-    count: int | None = column(
-        None,
-        "how many clips these are; probes have it, except a `gap`, which is between two sets of clips; empty for most "
-        "other figures",
-    )
+    split: str | None = column(None, "the clips: `test`, `validation`, or `validation - test` for a gap")
+    count: int | None = column(None, "how many clips these are; most figures but those of probes lack it")
     labels: float | None = column(None, "labelled training clips of a learning curve")
     share: float | None = column(None, "their share of all labelled training clips")
-    noise_snr: float | None = column(
-        None, "signal-to-noise ratio in dB of the noise (`compare.noise`) that was added to the test clips; empty: none"
-    )
+    noise_snr: float | None = column(None, "signal-to-noise ratio in dB of noise (`compare.noise`) in the test clips")
     group: str | None = column(None, "the group of the test clips; empty: all of them")
     fold: str | None = column(None, "the fold of a single training; empty: all folds")
     seed: int | None = column(None, "the seed of a single training; empty: all seeds")
@@ -68,7 +55,7 @@ class Figure:
 
     @property
     def unit(self) -> str:
-        """The unit of the value; a difference has that of its figure, and what is not in the table is a ratio."""
+        """The unit of the value; what is not in the table is a ratio."""
         if self.name.endswith("_difference_clips"):
             return "clips"
         measure = MEASURES.get(self.name.removesuffix("_difference"))
@@ -81,21 +68,21 @@ class Figure:
 
     @property
     def subject(self) -> str | None:
-        """What the figure is of, in one name: ``gpt``, ``gpt - simclr`` or ``gpt/layer_2``."""
+        """What it is of, in one name: ``gpt``, ``gpt - simclr`` or ``gpt/layer_2``."""
         if self.against is not None:
             return f"{self.of} {'/' if self.name.endswith('_ratio') else '-'} {self.against}"
         return f"{self.of}/{self.layer}" if self.layer and not self.pooling else self.of
 
     @property
     def candidate(self) -> str | None:
-        """The chosen layer and pooling, as the features of the method are named; None where a probe chose nothing."""
+        """The chosen layer and pooling, as features are named; None where a probe chose nothing."""
         if self.layer:
             return f"{self.of}/{self.layer}:{self.pooling}"
         return f"{self.of}:{self.pooling}" if self.pooling else None
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether all of the interval is on one side of zero, so that a difference is more than chance."""
+        """Whether all of the interval is on one side of zero."""
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
 
     def as_row(self) -> dict[str, object]:
@@ -104,8 +91,6 @@ class Figure:
 
 
 class Figures(tuple[Figure, ...]):
-    """The rows of one run."""
-
     __slots__ = ()
 
     def where(self, **columns: object) -> "Figures":
@@ -134,9 +119,9 @@ class Figures(tuple[Figure, ...]):
         return next((row for row in found if row.is_overall and split in (None, row.split)), None)
 
     def named(self) -> dict[str, float]:
-        """Name the overall figures ``stage/name/of``, for trackers; those of probes on validation end with that word.
+        """Name the overall figures ``stage/name/of``, for trackers, without costs and single layers.
 
-        Costs and the layers of each network are left out.
+        Those of probes on validation end with that word.
         """
         found = {}
         for row in self.overall:
@@ -152,8 +137,6 @@ class Figures(tuple[Figure, ...]):
 
 @dataclass(frozen=True)
 class Measure:
-    """A kind of figure."""
-
     name: str  # in results.json
     unit: str = "ratio"
     title: str = ""  # in tables and sentences; "": the name with spaces
@@ -166,6 +149,8 @@ class Measure:
         return (self, Measure(f"{self.name}_clips", "clips", self.clips)) if self.clips else (self,)
 
 
+# titles of numbers of clips
+_IN_GROUP, _PITCHED = "clips whose group has other clips", "clips with a pitch in prompt and continuation"
 # Of the codebook, on validation clips; the name "stability" stands for several changes of the sound.
 CODEBOOK = (
     Measure("perplexity", "codes"),
@@ -191,13 +176,7 @@ SOUND = (
     Measure("dnsmos_background", "MOS", "DNSMOS P.835, background", with_recordings=True),
     Measure("distillmos", "MOS", "DistillMOS", "clips with sound, for DistillMOS", with_recordings=True),
     Measure("word_error_rate", clips="clips with known words", with_recordings=True),
-    Measure(
-        "speaker_similarity",
-        "cosine",
-        "similarity to its group's voice",
-        "clips whose group has other clips",
-        with_recordings=True,
-    ),
+    Measure("speaker_similarity", "cosine", "similarity to its group's voice", _IN_GROUP, with_recordings=True),
     Measure("speaker_recognised", title="nearest to its group's voice", with_recordings=True),
     Measure("periodicity", title="periodicity, how much of a voice there is", paired=True),
     Measure("code_agreement", title="codes that agree"),
@@ -222,12 +201,7 @@ _OTHERS = (
     Measure("auto_bleu", title="auto-BLEU, how much a sound repeats its codes and pairs"),
     Measure("predicted_pitch_error", "cents", "error of the pitch that the language model predicts"),
     Measure("predicted_voicing_error", title="wrong voicing of the pitch that the language model predicts"),
-    Measure(
-        "pitch_from_prompt",
-        "semitones",
-        "median pitch, from the prompt's",
-        clips="clips with a pitch in prompt and continuation",
-    ),
+    Measure("pitch_from_prompt", "semitones", "median pitch, from the prompt's", _PITCHED),
     Measure("pitch_from_others", "semitones", "median pitch, from other prompts"),
     Measure("pitch_kept", "semitones", "how much nearer to the prompt's pitch than to others'"),
     Measure("distinct_1", title="different codes"),

@@ -11,15 +11,7 @@ import numpy as np
 import pandas
 
 from lm.options import ProbeConfig
-from lm.probing.comparison import (
-    Hits,
-    Measured,
-    bootstrap_pairs,
-    interval,
-    measure,
-    number_groups,
-    t_interval,
-)
+from lm.probing import comparison as intervals
 from lm.samples.crops import BASELINES
 from pipelines.results.figures import Figure
 from pipelines.results.run_record import Section
@@ -91,21 +83,20 @@ def item_figures(
 ) -> Iterator[Figure]:
     """Give the mean of each model over trainings and items, with a bootstrap interval over items, and each training.
 
-    ``trainings`` have the values of the items by model, for each fold and seed. All items have the same voices, so the
-    interval says what other words or sentences would give, not other voices. With ``gap``, the name of a difference,
-    the first model is compared with each other on the same resampled items. Items that are pairs of ``phones`` are
-    resampled by phone.
+    ``trainings`` have the values of the items by model. The interval says what other items would give, not other
+    voices. With ``gap``, the name of a difference, the first model is compared with each other on the same resampled
+    items. Items that are pairs of ``phones`` are resampled by phone.
     """
     first = next(iter(trainings.values()))
     names = [*MODELS, *sorted(first.keys() - {*MODELS}, key=natural)] if gap else sorted(first, key=natural)
     hits = np.mean([[values[name] for name in names] for values in trainings.values()], axis=0)
-    outcome, draws = Hits(hits=hits), None
-    measured = Measured(folds=[outcome], resamples=config.resamples, seed=config.seed)
+    outcome, draws = intervals.Hits(hits=hits), None
+    measured = intervals.Measured(folds=[outcome], resamples=config.resamples, seed=config.seed)
     if phones:
         members = np.unique(phones, return_inverse=True)[1].reshape(-1, 2)
-        draws = bootstrap_pairs(hits, members, resamples=config.resamples, seed=config.seed)
-    for number, (name, value) in enumerate(zip(names, measure(outcome)[0], strict=True)):
-        low, high = interval((measured.draws if draws is None else draws)[:, number], config.confidence)
+        draws = intervals.bootstrap_pairs(hits, members, resamples=config.resamples, seed=config.seed)
+    for number, (name, value) in enumerate(zip(names, intervals.measure(outcome)[0], strict=True)):
+        low, high = intervals.interval((measured.draws if draws is None else draws)[:, number], config.confidence)
         of, _, layer = name.partition("/")  # such as gpt/layer_1
         own = replace(row, of=of, layer=layer or None)
         yield replace(own, value=float(value), low=low, high=high, over="items")
@@ -126,8 +117,8 @@ ASKED = (  # model -> its rivals
 
 
 def sample_models(made: Made, manifest: Clips, settings: RunSettings, speeds: Speeds) -> tuple[Section, list[Figure]]:
-    """Describe the models, and give their figures over all seeds; the continued clips have the manifest's labels."""
-    known = {clip.name: clip for clip in manifest.clips}
+    """Describe the models, and give their figures over all seeds."""
+    known = {clip.name: {"label": clip.label, "group": clip.group} for clip in manifest.clips}
     options = settings.next_sample
     scores = [entries[f"{NEXT_SAMPLE}_scores"] for entries in made.values()]
     scored = [entry.read_json(SCORES)["rows"] for entry in scores]
@@ -146,10 +137,7 @@ def sample_models(made: Made, manifest: Clips, settings: RunSettings, speeds: Sp
             for name in options.models
         },
         sounds=sounds.read_rows(SAMPLE_SOUNDS, "sounds"),
-        clips=[
-            {"path": row["path"], "label": known[row["path"]].label, "group": known[row["path"]].group}
-            for row in sounds.read_rows(SAMPLE_SOUNDS, "clips")
-        ],
+        clips=[row | known[row["path"]] for row in sounds.read_rows(SAMPLE_SOUNDS, "clips")],
     )
     keys = " ".join(entry.key for entry in scores)
     row = Figure(stage=NEXT_SAMPLE, name="accuracy", value=np.nan, artifact=keys)
@@ -157,7 +145,6 @@ def sample_models(made: Made, manifest: Clips, settings: RunSettings, speeds: Sp
 
 
 def _of_models(rows: Mapping[str, Rows], speeds: Speeds, row: Figure, confidence: float) -> Iterator[Figure]:
-    """Give the scores, sizes and speeds of all models, and the differences of models that are compared."""
     tested = replace(row, split="test", seeds=len(next(iter(rows.values()))))
     for name, own in rows.items():
         for figure in ("accuracy", "bits_per_sample"):
@@ -177,8 +164,7 @@ def _of_models(rows: Mapping[str, Rows], speeds: Speeds, row: Figure, confidence
 
 
 def _mean_of_seeds(row: Figure, values: Sequence[float], confidence: float) -> Figure:
-    """Return the mean over seeds and its t interval."""
-    low, high = t_interval(np.asarray(values), confidence=confidence)
+    low, high = intervals.t_interval(np.asarray(values), confidence=confidence)
     return replace(row, value=float(np.mean(values)), low=low, high=high, over=None if low is None else "seeds")
 
 
@@ -189,15 +175,11 @@ def rates_of_run(
     if (said := entries.get("rate_continuations")) is None:
         return None, []
     rows, names = said.read_rows(CONTINUATIONS, "said"), [row["path"] for row in said.read_rows(CONTINUATIONS, "clips")]
-    varied = said.read_rows(CONTINUATIONS, "diversity")
+    varied, shown = said.read_rows(CONTINUATIONS, "diversity"), ("of", "clip", "file", "prompt_seconds")
     record = Section(
         frames=said.read_rows(CONTINUATIONS, "frames"),
         steps=varied[0]["steps"],
-        said=[
-            {"of": row["of"], "clip": row["clip"], "file": row["file"], "prompt_seconds": row["prompt_seconds"]}
-            for row in rows
-            if row["clip"] < config.shown
-        ],
+        said=[{name: row[name] for name in shown} for row in rows if row["clip"] < config.shown],
         clips=names[: config.shown],
         seconds=config.seconds,
         window_seconds=config.window_seconds,
@@ -215,37 +197,37 @@ def rates_of_run(
     flat = entries["lm"]
     figures += _of_rate(replace(validated, of=FLAT, artifact=flat.key), entries["codes"], entries["health"], flat)
     figures.append(replace(validated, name="bits_per_real_second", of=RATES, value=needed, artifact=key))
-    figures += _continued(varied, rows, config, row)
+    for each in varied:
+        levels = [level for one in rows if one["of"] == each["of"] for level in one["levels"]]
+        sounding = float(np.mean([level >= config.silence_dbfs for level in levels])) if levels else None
+        values = {name: each[name] for name in ("distinct_1", "distinct_2", "distinct_3")} | {"sounding": sounding}
+        known = {name: value for name, value in values.items() if value is not None}
+        figures += [replace(row, name=name, of=each["of"], value=value) for name, value in known.items()]
     if "rate_labels" in entries:
         of_clip = {clip.name: clip for clip in manifest.clips}
         heard = entries["rate_labels"].read_json(LABELS)
         truth = [of_clip[name].label for name in names]
         record["judge"] = JUDGES[heard["judge"]]
         groups = [of_clip[name].group for name in names]
-        record["over"] = "clips" if number_groups([groups]) is None else "groups"
+        record["over"] = "clips" if intervals.number_groups([groups]) is None else "groups"
         figures += _judged(rows, heard["labels"], truth, groups, config, probe, row)
         coded = zip(heard["coded"], said.read_rows(CONTINUATIONS, "coded"), strict=True)
         shares = [_sounding_labels(labels, row["levels"], config) for labels, row in coded]
         named = {"coded": shares, "originals": [[label] for label in heard["originals"]]}
-        figures += [
-            replace(row, name="label_kept", of=of, value=_share_of(truth, labels)) for of, labels in named.items()
-        ]
+        kept = replace(row, name="label_kept")
+        figures += [replace(kept, of=of, value=_share_of(truth, labels)) for of, labels in named.items()]
     return record, figures
 
 
 def _share_of(truth: Sequence[str | None], named: Sequence[Sequence[str | None]]) -> float:
-    """Compute the mean over the clips with a label of the share of windows with this label; 0 without such clips."""
+    """Average the share of windows with the label of their clip over labelled clips; 0 without any."""
     labelled = [(label, names) for label, names in zip(truth, named, strict=True) if label is not None]
     shares = [sum(name == label for name in names) / len(names) for label, names in labelled]
     return sum(shares) / len(shares) if shares else 0.0
 
 
 def _of_rate(row: Figure, codes: Entry, health: Entry, model: Entry) -> Iterator[Figure]:
-    """Give the figures of the codes of a rate, and of the model that predicts them.
-
-    Bits per second are those of all codes of the validation clips for each second of these clips, not those of the
-    nominal rate of codes: the last code of a clip stands for less sound than the others, above all a coarse one.
-    """
+    """Give the figures of the codes of a rate, and of its model; the last code of a clip stands for less sound."""
     codes_format, clips = read_codes(codes.folder)
     rate = codes_format.codes_per_second * codes_format.streams
     of_codes = {
@@ -280,17 +262,6 @@ def parameters(folder: Path) -> int:
     )
 
 
-def _continued(varied: Sequence[Row], said: Sequence[Row], config: RatesConfig, row: Figure) -> Iterator[Figure]:
-    """Give the diversity of the continuations by each model and of the recordings, and how much of them sounds."""
-    for each in varied:
-        levels = [level for one in said if one["of"] == each["of"] for level in one["levels"]]
-        sounding = float(np.mean([level >= config.silence_dbfs for level in levels])) if levels else None
-        values = {name: each[name] for name in ("distinct_1", "distinct_2", "distinct_3")} | {"sounding": sounding}
-        for name, value in values.items():
-            if value is not None:
-                yield replace(row, name=name, of=each["of"], value=value)
-
-
 def _judged(
     said: Sequence[Row],
     labels: Sequence[Sequence[str]],
@@ -300,7 +271,6 @@ def _judged(
     probe: ProbeConfig,
     row: Figure,
 ) -> Iterator[Figure]:
-    """Compare both models on the clips that have a figure for both, resampled together."""
     continued = []
     for each, names in zip(said, labels, strict=True):
         heard, label = _sounding_labels(names, each["levels"], config), truth[each["clip"]]
@@ -311,18 +281,17 @@ def _judged(
         both = table[name].unstack("of").reindex(columns=[RATES, FLAT]).dropna()  # (clips, models)
         if both.empty:
             continue
-        own, outcome = replace(row, name=name, count=len(both)), Hits(hits=both.to_numpy().T)
+        own, outcome = replace(row, name=name, count=len(both)), intervals.Hits(hits=both.to_numpy().T)
         of_clips = [groups[clip] for clip in both.index]
-        measured = Measured.of([outcome], [of_clips], resamples=probe.resamples, seed=probe.seed)
+        measured = intervals.Measured.of([outcome], [of_clips], resamples=probe.resamples, seed=probe.seed)
         gap = measured.difference(0, 1, confidence=probe.confidence)
-        for of, value in zip((RATES, FLAT), measure(outcome)[0], strict=True):
+        for of, value in zip((RATES, FLAT), intervals.measure(outcome)[0], strict=True):
             yield replace(own, of=of, value=float(value))
         pair = replace(own, name=f"{name}_difference", of=RATES, against=FLAT)
         yield replace(pair, value=gap.value, low=gap.low, high=gap.high, p=gap.p, over=measured.over)
 
 
 def _sounding_labels(labels: Sequence[str], levels: Sequence[float], config: RatesConfig) -> list[str | None]:
-    """Return the label of each window; None of a silent one."""
     named = zip(labels, levels, strict=True)
     return [label if level >= config.silence_dbfs else None for label, level in named]
 
@@ -330,8 +299,7 @@ def _sounding_labels(labels: Sequence[str], levels: Sequence[float], config: Rat
 def stabilities(labels: Sequence[str | None]) -> dict[str, float | None]:
     """Compute the share of neighbouring windows with the same label: of those that both sound, and of all.
 
-    A silent window has no label (None), so a pair of windows with a silent one counts in the second share alone, as
-    different. The first share is None where no two neighbours sound.
+    A silent window has no label (None). A share of no pair is None.
     """
     pairs = list(pairwise(labels))
     sounding = [(one, other) for one, other in pairs if one is not None and other is not None]

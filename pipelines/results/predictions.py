@@ -1,7 +1,4 @@
-"""``predictions.parquet``: what each probe answered for each test clip, in rows that a data frame reads.
-
-A clip has a row for each method, fold and seed. ``clip`` is its name, as in the files of `wordless embed`.
-"""
+"""``predictions.parquet``: what each probe answered for each test clip, a row for each method, fold and seed."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,16 +20,9 @@ COLUMNS = {  # of the table, with their meanings
     "group": (pa.string(), "as the corpus has it"),
     "label": (pa.string(), "as the corpus has it; several labels stand with the separator between them"),
     "prediction": (pa.string(), "the answer"),
-    "probability": (
-        pa.float64(),
-        "of the answer, with logistic probes and classifiers; empty with ridge, whose values are no probabilities, and "
-        "with several labels",
-    ),
+    "probability": (pa.float64(), "of the answer; empty with ridge, which has none, and with several labels"),
     "method": (pa.string(), "the method"),
-    "candidate": (
-        pa.string(),
-        "layer and pooling that were chosen without test clips; empty: a classifier that the method trained",
-    ),
+    "candidate": (pa.string(), "the chosen layer and pooling; empty: a classifier that the method trained"),
     "fold": (pa.string(), "the fold that was held out; empty on a single split"),
     "seed": (pa.int64(), "the seed"),
     "split": (pa.string(), "`test`"),
@@ -43,10 +33,7 @@ _SCHEMA = pa.schema([(name, kind) for name, (kind, _) in COLUMNS.items()])
 def write_predictions(
     path: Path, per_fold: Mapping[tuple[str, int], Probed], manifest: Clips, *, by: By, separator: str | None
 ) -> None:
-    """Write the table, whole or not at all, from the ``probe.json`` of each fold and seed.
-
-    ``separator`` stands between the classes of a clip that has several. Such clips have no single probability.
-    """
+    """Write the table from the ``probe.json`` of each fold and seed; ``separator`` stands between several classes."""
 
     def text(classes: str | Sequence[str]) -> str:
         return classes if isinstance(classes, str) else (separator or ";").join(classes)

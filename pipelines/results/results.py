@@ -1,8 +1,4 @@
-"""``results.json``: one row per figure, the provenance of a run, and the other content of the report.
-
-Provenance is version and commit, machine, device and threads, sizes of the models, and every option. Nothing of it
-enters the store: two runs on two machines share entries, and their provenance differs.
-"""
+"""``results.json``: one row per figure, the provenance of a run, and the other content of the report."""
 
 import json
 import math
@@ -51,18 +47,9 @@ TRAINED = ("autoencoder", "lm", "vocoder")  # stages with a training curve
 
 
 def write_results(
-    folder: Path,
-    manifest: Clips,
-    settings: RunSettings,
-    made: Made,
-    source: Section,
-    speeds: Speeds,
+    folder: Path, manifest: Clips, settings: RunSettings, made: Made, source: Section, speeds: Speeds
 ) -> None:
-    """Collect the figures and the provenance of a run's entries, by stage, in ``results.json``.
-
-    A run over several folds or seeds has several codebooks, so its figures are means, followed by those of each.
-    ``speeds`` are those of language models of samples, by name.
-    """
+    """Collect the figures of a run's entries in ``results.json``; of several folds or seeds means, then each."""
     protocol = settings.compare.folds or settings.corpus.split.by
     content: dict[str, object] = {
         "corpus": corpus_section(manifest),
@@ -100,7 +87,6 @@ def write_results(
 
 
 def _of_one_run(entries: Mapping[str, Entry], manifest: Clips) -> dict[str, object]:
-    """Collect the figures that exist once if everything was trained once."""
     curves = {stage: entry.read_json(CURVE) for stage, entry in entries.items() if stage in TRAINED}
     # A training that took no step has no curve.
     content: dict[str, object] = {"curves": {stage: record for stage, record in curves.items() if record["curve"]}}
@@ -118,7 +104,6 @@ def _of_one_run(entries: Mapping[str, Entry], manifest: Clips) -> dict[str, obje
 
 
 def _on_validation(made: Made, protocol: str) -> Iterator[Figure]:
-    """Collect the figures of a run's parts on validation clips; of several folds and seeds means, then each."""
     rows = {place: [*_of_training(entries, protocol)] for place, entries in made.items()}
     folds, seeds = ({place[number] for place in made} for number in (0, 1))
     for several in zip(*rows.values(), strict=True):
@@ -129,12 +114,10 @@ def _on_validation(made: Made, protocol: str) -> Iterator[Figure]:
 
 
 def _of_training(entries: Mapping[str, Entry], protocol: str) -> Iterator[Figure]:
-    """Give the figures of the parts of one fold and seed on validation clips, and the codes per second."""
     row = Figure(stage="vocoder", name="bits_per_sample", value=math.nan, artifact="", protocol=protocol)
     row = replace(row, split="validation")
-    # Bits per sample are the cross entropy of a sample's mu-law level, given earlier levels and codes. They compare
-    # vocoders of one sample rate, number of levels and set of crops. Validation clips of a vocoder for several
-    # codebooks use a mix of them, not the run's own.
+    # Bits per sample are the cross entropy of a sample's mu-law level, given earlier levels and codes. Validation clips
+    # of a vocoder for several codebooks use a mix of them, not the run's own.
     if (vocoder := entries.get("vocoder")) is not None and not any(name.startswith("tokenizer_") for name in entries):
         training: Section = vocoder.read_json(CURVE)
         for point in training["curve"]:
@@ -157,7 +140,6 @@ def _of_training(entries: Mapping[str, Entry], protocol: str) -> Iterator[Figure
 
 
 def _comparison(made: Made, settings: RunSettings) -> tuple[Comparison, Resamples]:
-    """Compare the methods over folds and seeds, with the trainings of their models, and resample their figures."""
     probed = {place: entries["probe"].read_json(PROBE) for place, entries in made.items()}
     keys = {place: entries["probe"].key for place, entries in made.items()}
     folds = ProbedFolds(probes=probed, keys=keys, config=settings.probe, by=settings.compare.folds or "split")
@@ -171,13 +153,9 @@ def _comparison(made: Made, settings: RunSettings) -> tuple[Comparison, Resample
         for stage in trained
         if all(stage in entries for entries in made.values())
     }
-    named = next(iter(made.values()))
-    rate = settings.audio.sample_rate
-    drawn = [
-        front_end_pictures(named[name].folder, rate, title=method.title)
-        for name, method in METHODS.items()
-        if method.network == "audio_transformer" and method.training and name in named
-    ]
+    named, rate = next(iter(made.values())), settings.audio.sample_rate
+    own = [each for name, each in METHODS.items() if name in named and each.training == "audio_transformer"]
+    drawn = [front_end_pictures(named[each.name].folder, rate, title=each.title) for each in own]
     compared = compare(folds, references=settings.compare.references or (GPT,))
     draws = np.ascontiguousarray(folds.paired_draws.T, np.float32)
     paired = dict(zip(folds.methods, draws, strict=True))
@@ -207,7 +185,7 @@ CHECKOUT = Path(__file__).parents[2]
 
 
 def provenance(command: str, config: Mapping[str, object], gang: Gang, entries: Mapping[str, Entry]) -> Section:
-    """Describe software, machine and options of a run; ``config`` is the composed one, ``entries`` hold the models."""
+    """Describe software, machine and options of a run, none of which enters the store; ``entries`` hold the models."""
     import torch  # options are checked before it is loaded
 
     name = torch.cuda.get_device_name(gang.device) if gang.device.type == "cuda" else platform.machine()
@@ -270,7 +248,7 @@ Named = TypeVar("Named")  # a command, or options
 
 
 def _without_home(value: Named) -> Named:
-    """Replace the user's home folder in the options of a run by ``~``: reports and trackers may be public."""
+    """Replace the user's home folder by ``~``: reports and trackers may be public."""
     home = os.path.expanduser("~")  # noqa: PTH111  Path raises without a home
     begin = r"(?<![^\s='\"\[,:])" + re.escape(json.dumps(home)[1:-1]) + r"(?=[/\s'\"\],]|$)"  # of a value
     found: Named = json.loads(re.sub(begin, "~", json.dumps(value))) if home not in ("", "/") else value

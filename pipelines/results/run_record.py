@@ -49,7 +49,7 @@ class Results(TypedDict, total=False):
 
 
 def count_codes(results: Results) -> int | None:
-    """Count the codes of a run's codebook, or of those of its folds and seeds, which have one size."""
+    """Count the codes of a run's codebook or codebooks, which have one size."""
     if "codebook" in results:
         return len(results["codebook"]["counts"])
     found = [results["figures"].value("tokenizer", name) for name in ("used_codes", "dead_codes")]
@@ -67,11 +67,7 @@ AGAIN = "write it again: repeat the run's command"
 
 
 def read_results(folder: Path) -> Results:
-    """Read the results of a run; unprintable characters in names are escaped. Keys of a later version are left out.
-
-    Raises:
-        InputError: the file is missing, or has another form.
-    """
+    """Read the results of a run, or refuse them; unprintable characters are escaped, later keys left out."""
     path = folder / RESULTS
     if not path.is_file():
         raise InputError(f"{path} is missing; give the folder of a run, as wordless run printed it")
@@ -92,18 +88,14 @@ def read_results(folder: Path) -> Results:
 
 
 def _known(kind: type[R], values: Mapping[str, Any]) -> R:
-    """Build a figure or a comparison from those values that it has a field for."""
     return kind(**{field.name: values[field.name] for field in fields(cast(Any, kind)) if field.name in values})
 
 
 def read_arrays(path: Path) -> dict[str, Any]:
-    """Read arrays of a run by their names; none where there is no file.
+    """Read arrays of a run by their names; none where there is no file, and a broken one is refused.
 
-    `RESAMPLES` has the resampled test figures ``(resamples,)`` of each method, `PICTURES` spectrograms ``(time, mels)``
-    and codes ``(time, streams)`` by "<clip>:<kind>".
-
-    Raises:
-        InputError: the file is broken.
+    `RESAMPLES` has test figures ``(resamples,)`` of each method, `PICTURES` spectrograms ``(time, mels)`` and codes
+    ``(time, streams)`` by "<clip>:<kind>".
     """
     if not path.is_file():
         return {}

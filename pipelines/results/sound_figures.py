@@ -1,7 +1,6 @@
-"""The figures of a run's sounds, with intervals over clips.
+"""The figures of a run's sounds, with intervals over clips: judged clips, or else those to listen to.
 
-They are those of the judged clips if there are any, else of the clips to listen to. Sounds of the language model have
-separate figures: ``continuation`` and ``unconditional``, with the temperature after an @ if there are several.
+Sounds of the language model have separate figures: ``continuation@0.7`` and ``unconditional@0.7``.
 """
 
 from collections import Counter
@@ -29,10 +28,7 @@ RIGHT = "label_accuracy"  # of a clip 1 or 0
 def sound_figures(
     entries: Mapping[str, Entry], manifest: Clips, config: ProbeConfig, *, protocol: str
 ) -> Iterator[Figure]:
-    """Collect all figures of a run's sounds from its entries by stage; empty if it made none.
-
-    ``manifest`` has the present labels of the clips: a corrected label needs no new sounds.
-    """
+    """Collect all figures of a run's sounds; ``manifest`` has the present labels, which need no new sounds."""
     listening, decoded = entries.get("listening"), entries.get("decoded")
     if listening is None:
         return
@@ -60,7 +56,7 @@ def _judges_of_speech(entries: Mapping[str, Entry]) -> dict[JudgeOfSpeech, Entry
 
 
 def _of_clips(rows: Sequence[Row], config: ProbeConfig, row: Figure) -> Iterator[Figure]:
-    """Give the mean of each figure over the clips, and the differences of two kinds of sound on the same clips."""
+    """Give means over the clips, and differences of two kinds of sound on the same clips."""
     sounds: list[Mapping[str, Row]] = [each["sounds"] for each in rows]
     for kind in dict.fromkeys(kind for kinds in sounds for kind in kinds):
         figures = [kinds[kind] for kinds in sounds if kind in kinds]
@@ -107,11 +103,7 @@ def listening_record(entries: Mapping[str, Entry], listening: Entry, manifest: C
 def _on_same_clips(
     known: npt.NDArray[np.float64], config: ProbeConfig, row: Figure, *, ratio: bool
 ) -> Iterator[Figure]:
-    """Compare a figure of two kinds of sound on the clips ``(clips, 2)`` whose sounds both have it.
-
-    Each kind lacks it for other clips, so their means are of different clips and say little about each other. A
-    ``ratio`` is of means, others are differences.
-    """
+    """Compare a figure of two kinds of sound on the clips ``(clips, 2)`` whose sounds both have it."""
     if len(known) < 2 or (ratio and not known[:, 1].any()):
         return
     measured = Measured(folds=[Hits(hits=known.T)], resamples=config.resamples, seed=config.seed)
@@ -127,7 +119,6 @@ def _on_same_clips(
 
 
 def _mean_of_clips(values: Sequence[float | None], config: ProbeConfig, row: Figure) -> Iterator[Figure]:
-    """Average a figure over the clips that have it, and count them if some may lack it."""
     known = np.array([value for value in values if value is not None], np.float64)
     if len(known):
         measured = Measured(folds=[Hits(hits=known[None])], resamples=config.resamples, seed=config.seed)
@@ -141,7 +132,6 @@ def _mean_of_clips(values: Sequence[float | None], config: ProbeConfig, row: Fig
 
 
 def _of_language(entry: Entry, config: ProbeConfig, row: Figure) -> Iterator[Figure]:
-    """Give the figures of generated sounds: levels, diversity of the codes, and the model's perplexity of both."""
     said: dict[str, list[Row]] = {}
     for each in entry.read_rows(LISTENING, "said"):
         said.setdefault(f"{each['kind']}@{each['temperature']:g}", []).append(each)
@@ -161,7 +151,7 @@ def _of_language(entry: Entry, config: ProbeConfig, row: Figure) -> Iterator[Fig
 
 
 def _clip_means(rows: Sequence[Row], name: str) -> list[float]:
-    """Average a figure over the continuations of each clip, which share a prompt; unprompted sounds stay separate."""
+    """Average a figure over the continuations of each clip; unprompted sounds stay separate."""
     values: dict[object, list[float]] = {}
     for number, row in enumerate(rows):
         if (value := row["figures"].get(name)) is not None:
@@ -174,7 +164,7 @@ GOOD_ENOUGH = 0.95  # share of the recordings above which mistakes come from the
 
 
 def weak_judge(recognised: Entry, manifest: Clips) -> dict[str, object] | None:
-    """Describe a classifier that recognises few recordings, or no more than one answer for all would; else None."""
+    """Describe a classifier that recognises few recordings, or no more than one answer for all; else None."""
     known, judge = read_labelled_rows(recognised, manifest), recognised.read_json(RECOGNISED)["judge"]
     right = sum(label == answers[ORIGINAL] for label, answers in known)
     answer, always = Counter(label for label, _ in known).most_common(1)[0] if known else ("", -1)

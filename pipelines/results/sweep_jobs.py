@@ -1,7 +1,4 @@
-"""Records of a sweep's jobs: one small file each in the sweep's folder, written by the job's process.
-
-Launchers run jobs in this process, in others, or on other machines, which share only the folder.
-"""
+"""Records of a sweep's jobs: one small file each in the sweep's folder, which all launchers share."""
 
 import json
 import os
@@ -23,8 +20,6 @@ State = Literal["unfinished", "finished", "failed"]
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """The record of one job, without its results."""
-
     number: int
     overrides: dict[str, str]  # option -> value, each in one spelling
     folder: str  # of the run, relative to the sweep's
@@ -42,8 +37,8 @@ def options(words: list[str]) -> dict[str, str]:
 def plan(words: Sequence[str], before: Sequence[Job]) -> list[Job]:
     """List the jobs of the command ``words``, in Hydra's order.
 
-    A job with the options of one of the jobs ``before`` has its number and folder; the others follow. Options that do
-    not decide results, such as ``workers``, are no part of a job, unless the command sweeps over them.
+    A job with the options of one of the jobs ``before`` has its number and folder. Options that do not decide results,
+    such as ``workers``, are no part of a job, unless the command sweeps over them.
     """
     values = parse_values(words)
     own = [option for option, each in values.items() if len(each) > 1 or option not in ELSEWHERE]
@@ -74,14 +69,11 @@ def varied(jobs: Sequence[dict[str, str]]) -> list[str]:
 
 def _named(overrides: dict[str, str], swept: Sequence[str]) -> Iterable[str]:
     """Give the swept options, each with as much of the end of its name as tells it from the others."""
-    for option in swept:
-        if option in overrides:
-            parts = option.split(".")
-            ends = (".".join(parts[-length:]) for length in range(1, len(parts) + 1))
-            short = next(
-                end for end in ends if end == option or sum(f".{each}".endswith(f".{end}") for each in swept) == 1
-            )
-            yield f"{short}={overrides[option]}"
+    for option in (each for each in swept if each in overrides):
+        parts = option.split(".")
+        ends = (".".join(parts[-length:]) for length in range(1, len(parts) + 1))
+        alike = ((end, sum(f".{each}".endswith(f".{end}") for each in swept)) for end in ends)
+        yield f"{next(end for end, count in alike if count == 1 or end == option)}={overrides[option]}"
 
 
 def note(sweep: Path, job: Job) -> None:
@@ -113,5 +105,5 @@ def read_jobs(sweep: Path) -> list[Job]:
 
 
 def relative(folder: Path, sweep: Path) -> str:
-    """Return a run's path relative to the sweep's folder, so that both can be moved together."""
+    """Return a run's path relative to the sweep's folder: both can be moved together."""
     return Path(os.path.relpath(folder.absolute(), sweep.absolute())).as_posix()

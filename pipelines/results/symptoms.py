@@ -1,8 +1,4 @@
-"""Symptoms of a run: what is wrong with its sound or its models, the figure that shows it, the option that mends it.
-
-The site has them beside what healthy runs measure (docs/expectations.md). The bounds are rules of thumb: a figure
-beyond its bound says where to look first.
-"""
+"""Symptoms of a run: what is wrong with its sound or its models, the figure that shows it, the option that mends it."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -16,8 +12,6 @@ LONGER, MORE_STEPS = "train the vocoder longer", ("vocoder.fit.steps=2000",)
 
 @dataclass(frozen=True)
 class Sign:
-    """One symptom, and how a run is examined for it."""
-
     name: str  # the symptom
     figure: str  # what is measured
     value: Callable[[Mapping[str, float]], float]  # of the figures by their names for trackers, and of `_more`
@@ -35,7 +29,6 @@ class Sign:
         return f"at least {self.least:g}" if math.isinf(self.most) else f"at most {self.most:g}"
 
     def describe(self, value: float) -> str:
-        """Write the figure with its value and its bound."""
         return f"{self.figure}: {value:.3g}, usual: {self.bound}"
 
     @property
@@ -52,7 +45,6 @@ def examine_run(results: Results) -> Iterator[tuple[Sign, float]]:
 
 
 def _more(results: Results) -> Iterator[tuple[str, float]]:
-    """Give what signs read beside the figures, with names."""
     if size := count_codes(results):
         yield "codes", size
     if (training := results.get("curves", {}).get("lm")) and training["steps"]:

@@ -24,8 +24,6 @@ MOST_NOISE = 100.0  # dB, of either sign
 
 @dataclass(frozen=True, kw_only=True)
 class ReadingConfig(VectorConfig):
-    """Options of the feature vectors that probes read."""
-
     states: tuple[States, ...] = option(
         ("residual",),
         "residual: probes read the outputs of the GPT's layers; inner: activations within the layers; or both",
@@ -33,9 +31,7 @@ class ReadingConfig(VectorConfig):
         distinct=True,
     )
     input: bool = option(
-        False,
-        "whether all layers side by side (together in layers) include the network's input: codes of the GPTs, log-mel "
-        "of convolutional networks",
+        False, "whether all layers side by side (together in layers) include the network's input: codes or log-mel"
     )
     assignments: Assignments = option(
         "hard", "what the bag of codes and the GPTs read: the nearest code, or how near the sound is to each code"
@@ -43,14 +39,11 @@ class ReadingConfig(VectorConfig):
 
     @property
     def vectors(self) -> VectorConfig:
-        """How clips become vectors, for every method."""
         return VectorConfig(**{each.name: getattr(self, each.name) for each in fields(VectorConfig)})
 
 
 @dataclass(frozen=True, kw_only=True)
 class ComparisonConfig(ReadingConfig):
-    """Options of the comparison: methods and folds."""
-
     methods: tuple[str, ...] = option(
         ("log_mel", "bottleneck", "bag_of_codes", "gpt", "random_gpt"), "what is probed", choices=METHODS, filled=True
     )
@@ -60,8 +53,7 @@ class ComparisonConfig(ReadingConfig):
     )
     noise_snr: tuple[float, ...] = option(
         (),
-        "such as [30,20,10,0]: probes, which are trained without noise, also classify the test clips with noise at "
-        "these signal-to-noise ratios in dB",
+        "such as [30,20,10,0]: probes also classify the test clips with noise at these signal-to-noise ratios in dB",
         least=-MOST_NOISE,
         most=MOST_NOISE,
         distinct=True,
@@ -75,22 +67,17 @@ class ComparisonConfig(ReadingConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.hearings > 1 and self.features:
-            rule = f"features.{min(self.features)} has one vector for each clip: choose 1, or leave the features out"
-            raise InputError(option="hearings", value=self.hearings, rule=rule)
-        if self.noise_snr and self.features:
-            rule = f"features.{min(self.features)} has no vectors of noisy clips: choose [], or leave the features out"
-            raise InputError(option="noise_snr", value=self.noise_snr, rule=rule)
+        for name, file in (self.features or {}).items():
+            rule = f"features.{name} has one vector for each clip: choose 1, or leave the features out"
+            self.refuse_if(self.hearings > 1, "hearings", rule)
+            rule = f"features.{name} has no vectors of noisy clips: choose [], or leave the features out"
+            self.refuse_if(self.noise_snr, "noise_snr", rule)
+            require_features(name, file)
         rule = "there is no noise without ratios: name some, such as compare.noise_snr=[20,10]"
         self.refuse_if(self.noise != "white" and not self.noise_snr, "noise", rule)
-        for name, file in (self.features or {}).items():
-            require_features(name, file)
         for method in self.all_methods:
             network = method.kind in ("self_supervised", "supervised", "untrained")
-            rule = (
-                f"the input of each network stands beside its layers, and {method.name} has no such candidate: choose "
-                "false, so that all methods are read in one way, or leave the method out"
-            )
+            rule = f"{method.name} has no input that could stand beside its layers: choose false, or leave it out"
             self.refuse_if(self.input and network and method.input is None, "input", rule)
         rows = [row.name for method in self.all_methods for row in (method, method.head) if row]
         for place, name in enumerate(self.references or ()):
@@ -108,7 +95,7 @@ class ComparisonConfig(ReadingConfig):
     def divide(self, manifest: Clips, *, quick: bool, shared_groups: bool = False) -> tuple[Clips, ...]:
         """Return the folds of a corpus; without the option ``folds`` a single one, its own split.
 
-        ``quick`` takes only two of them; ``shared_groups`` allows a group in several given folds.
+        ``shared_groups`` allows a group in several given folds.
         """
         if self.folds is None:
             return (replace(manifest, name="test"),)

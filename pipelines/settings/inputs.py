@@ -16,22 +16,16 @@ MODEL = "folder of a run, or hf://user/name"
 
 @dataclass(frozen=True, kw_only=True)
 class DeviceOptions(Options):
-    """The option of commands that compute."""
-
     device: Device = option("auto", "auto uses a GPU if there is one")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ModelOptions(DeviceOptions):
-    """Options of commands that use the models of a run."""
-
     model: Path = option(REQUIRED, MODEL)
 
 
 @dataclass(frozen=True, kw_only=True)
 class RateOptions(Options):
-    """The option of commands whose model reads one sample rate."""
-
     upsample: bool = option(
         False, "true: recordings may have a lower sample rate than the model; it then reads bands that are empty"
     )
@@ -39,8 +33,6 @@ class RateOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerOptions(Options):
-    """The option of commands that read many recordings."""
-
     workers: int = option(
         0, "processes that read recordings; 0: all cores if there is enough to do. No result depends on it", least=0
     )
@@ -48,8 +40,6 @@ class WorkerOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class EngineOptions(WorkerOptions):
-    """Options of commands that may read the recordings on a cluster."""
-
     engine: EngineConfig = option(LOCAL, "what reads and encodes: processes of this machine, or a Ray cluster")
 
 
@@ -60,8 +50,6 @@ class InputOptions(ModelOptions, WorkerOptions, AnnotationOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class StoredOptions(InputOptions, StoreOptions):
-    """Options of commands that keep what they make of recordings in the store."""
-
     input: Path = option(
         REQUIRED, "a recording, or a folder of recordings; <output>.rejected.tsv lists what is set aside"
     )

@@ -68,8 +68,6 @@ TYPED: dict[str, tuple[object, str]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class CorpusCommand(DeviceOptions, EngineOptions, StoreOptions):
-    """Options of all commands that read a labelled corpus."""
-
     typed: ClassVar[Mapping[str, tuple[object, str]]] = {
         f"embedded.{name}": (None, "") for name in ("voices", "sentences", "words", "takes")
     }
@@ -88,12 +86,10 @@ C = TypeVar("C", bound=CorpusCommand)
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingCommand(CorpusCommand):
-    """Options of all commands that train networks."""
-
     threads: int | None = option(
         None,
-        "number of computing threads; null: all; wordless run takes half of them each for vocoder and language "
-        "model on a CPU. Trained models depend on it: threads=N keeps a language model when a vocoder is added later",
+        "number of computing threads, on which trained models depend; null: all; wordless run takes half of them each "
+        "for vocoder and language model on a CPU, so threads=N keeps a language model when a vocoder is added",
         least=1,
         most=MAX_THREADS,
     )
@@ -113,7 +109,7 @@ class RunSettings(TrainingCommand):
 
     typed: ClassVar[Mapping[str, tuple[object, str]]] = {**TYPED, **CorpusCommand.typed}
     presets: ClassVar[Mapping[str, tuple[str, str]]] = {
-        "experiment": ("default", "ready-made settings of several groups, such as those of a comparison"),
+        "experiment": ("default", "ready-made settings of several groups, such as those of a comparison")
     }
     often: ClassVar[tuple[str, ...]] = (
         *("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by", "audio.sample_rate"),
@@ -147,54 +143,31 @@ class RunSettings(TrainingCommand):
         None, "hours of the unlabelled recordings that are used; null: all, 0: none", least=0
     )
     compare: ComparisonConfig = option(REQUIRED, "the comparison of representations", given_as=ComparisonConfig)
-    listening: ListeningConfig = option(
-        ListeningConfig(), "decoded sounds that you can listen to in the report, or that are judged"
-    )
-    zerospeech: ZerospeechConfig = option(
-        ZerospeechConfig(), "zerospeech: does the GPT tell words and sentences from made-up ones"
-    )
-    rates: RatesConfig = option(
-        RatesConfig(), "the stage rates: continuations by models of several rates, and by one GPT"
-    )
-    tokenizer: TokenizerSettings = option(
-        TokenizerSettings(), "the autoencoder, the codebook and their training", group="small"
-    )
-    lm: LanguageModelSettings = option(
-        LanguageModelSettings(), "the GPT over the codes and its training", group="small"
-    )
-    vocoder: VocoderSettings = option(
-        VocoderSettings(), "the WaveNet that turns codes into sound, and its training", group="small"
-    )
-    baselines: BaselineSettings = option(
-        BaselineSettings(), "SimCLR and supervised networks that the GPT is compared with", group="small"
-    )
-    gpt_sound: SoundGPTSettings = option(
-        SoundGPTSettings(), "GPTs of augmented copies, which read log-mel or codes", group="small"
-    )
-    ast: AstSettings = option(
-        AstSettings(), "the Audio Spectrogram Transformer that the GPT is compared with", group="small"
-    )
+    listening: ListeningConfig = option(ListeningConfig(), "decoded sounds, to listen to in the report or judged")
+    zerospeech: ZerospeechConfig = option(ZerospeechConfig(), "does the GPT tell words from made-up ones")
+    rates: RatesConfig = option(RatesConfig(), "the stage rates: continuations by models of several rates, and by one")
+    tokenizer: TokenizerSettings = option(TokenizerSettings(), "the autoencoder and the codebook", group="small")
+    lm: LanguageModelSettings = option(LanguageModelSettings(), "the GPT over the codes", group="small")
+    vocoder: VocoderSettings = option(VocoderSettings(), "the WaveNet that turns codes into sound", group="small")
+    baselines: BaselineSettings = option(BaselineSettings(), "SimCLR and supervised networks", group="small")
+    gpt_sound: SoundGPTSettings = option(SoundGPTSettings(), "GPTs of changed copies of sound or codes", group="small")
+    ast: AstSettings = option(AstSettings(), "the Audio Spectrogram Transformer of the comparison", group="small")
     audio_transformer: AudioTransformerSettings = option(
-        AudioTransformerSettings(), "the Audio Transformer of waveforms that the GPT is compared with", group="small"
+        AudioTransformerSettings(), "the Audio Transformer of waveforms of the comparison", group="small"
     )
-    wav2vec2: Wav2vec2Settings = option(
-        Wav2vec2Settings(), "wav2vec 2.0 and models of its kind, that the GPT is compared with", group="small"
-    )
+    wav2vec2: Wav2vec2Settings = option(Wav2vec2Settings(), "wav2vec 2.0 and models of its kind", group="small")
     next_sample: NextSampleSettings = option(
-        NextSampleSettings(), "language models of samples: WaveNets and transformers that are compared", group="small"
+        NextSampleSettings(), "language models of samples: WaveNets and transformers", group="small"
     )
 
     def with_seed(self, number: int) -> RunSettings:
-        """Return the settings of training ``number`` of ``seeds``, from 0: all seeds are increased by it.
-
-        The seeds of corpus, probes, listening and rates stay: they decide recordings, and what tests judge.
-        """
+        """Return the settings of training ``number``, from 0: it is added to all seeds but those of clips and tests."""
         moved = {name: move_seeds(getattr(self, name), number, name=name) for name in SEEDED}
         return replace(self, seed=self.seed + number, seeds=1, **moved)
 
     @property
     def reads_codes(self) -> bool:
-        """Whether any stage needs codes: all but a comparison of language models of samples."""
+        """Whether any stage needs codes: all but next_sample."""
         return "next_sample" not in self.stages or bool({*self.stages} - {"next_sample", "report"})
 
     @cached_property
@@ -224,7 +197,6 @@ class RunSettings(TrainingCommand):
 
     @property
     def trains_rates(self) -> bool:
-        """Whether the language models of several rates are trained."""
         read = any(method.reads == "rates" for method in self.probed_methods)
         return self.tokenizer.rates is not None and (bool({"lm", "rates"} & {*self.stages}) or read)
 
@@ -237,11 +209,9 @@ class RunSettings(TrainingCommand):
     def branch_threads(self) -> int | None:
         """The number of threads of the stages behind the codes; None: each library's own number.
 
-        A vocoder is one branch of a run, language models and probes are the other: both need the codes, and not each
-        other. Threads decide the rounding of weights, and `parallel` must not. So the number is the same for a run that
-        makes the branches one after the other by ``parallel=1``, or because it is a job of a sweep: half of the cores,
-        unless it is given. Where options, torchrun or the number of cores never allow both at once, each branch has all
-        threads.
+        A vocoder is one branch of a run, language models and probes are the other. Threads decide the rounding of
+        weights, and ``parallel`` must not: each branch has half of the cores even where they follow each other. All
+        threads are for runs that never make both at once.
         """
         branches = "vocoder" in self.stages and (self.trains_lm or self.trains_rates or bool(self.probed_methods))
         if self.threads is not None or not branches or self.engine.name != "local" or is_under_torchrun():
@@ -290,8 +260,7 @@ def choose_workers(wanted: int, engine: EngineConfig, *, seconds: float) -> int:
 def corpus_command(kind: type[C], config: Mapping[str, object], *, command: str) -> C:
     """Build the settings of a command that uses a finished run, with the embedded corpus where none is named.
 
-    A corpus may suggest a front end and lengths of training, which a finished run no longer takes: they are left out,
-    unless the command has options of these names.
+    A corpus may suggest a front end and lengths of training, which are left out unless the command has such options.
     """
     require_values(config, index(command))
     suggested = {field.name for field in fields(RunSettings)} - {field.name for field in fields(kind)}

@@ -8,7 +8,6 @@ from typing import Any, get_args
 from lm.bodies.spectrogram_transformer import require_weights
 from pipelines.commandline.choices import EMBEDDED, EMBEDDED_SOURCE, with_embedded_corpus
 from pipelines.commandline.options import index, require_values
-from pipelines.methods.method import Method
 from pipelines.settings.run import RunSettings
 from pipelines.stages.options import SPEECH_FEATURES, STEPS, STEPS_FROM_SHIPPED, ModelName
 from pipelines.stages.start import (
@@ -71,11 +70,7 @@ def _set_local_weights(values: dict[str, Any]) -> None:
 
 
 def _set_voice(vocoder: dict[str, Any], values: Mapping[str, Any]) -> None:
-    """Set the vocoder's start weights, if those that ship serve it, with its pitch and its steps.
-
-    The weights that ship were trained on voices like those of the built-in corpus, and need no steps there. Other
-    recordings have voices of their own.
-    """
+    """Set the vocoder's start weights, if those that ship serve it, with its pitch and its steps."""
     start = None if vocoder["start"] == NONE else vocoder["start"]
     if start == UNIVERSAL:
         start = None
@@ -89,36 +84,26 @@ def _set_voice(vocoder: dict[str, Any], values: Mapping[str, Any]) -> None:
     vocoder["start"] = start
     if vocoder["wavenet"]["pitch"] is None:
         vocoder["wavenet"]["pitch"] = start is not None and bool(saved_vocoder(start).wavenet.pitch)
-    if vocoder["fit"]["steps"] is None:
+    if vocoder["fit"]["steps"] is None:  # the weights that ship know the voices of the built-in corpus
         ready = start is not None and is_shipped(start) and values["corpus"]["root"] == EMBEDDED
         vocoder["fit"]["steps"] = STEPS_FROM_SHIPPED if ready else STEPS
 
 
 def _with_readable_clips(settings: RunSettings) -> RunSettings:
     """Return the settings with a `min_seconds` that every probed method can read."""
-    inspection = settings.corpus.inspection
-    shortest = max([inspection.min_seconds, *(_shortest(method, settings) for method in settings.probed_methods)])
-    corpus = replace(settings.corpus, inspection=replace(inspection, min_seconds=shortest))
-    return replace(settings, corpus=corpus)
-
-
-def _shortest(method: Method, settings: RunSettings) -> float:
-    """Return the seconds of the shortest recording that a network can read: a patch, or the context of a frame."""
-    match method.network:
-        case "audio_transformer":
-            return settings.audio_transformer.model.patch_ms / 1000
-        case "wav2vec2":  # an untrained model has the sizes of one that is pre-trained
+    seconds = [settings.corpus.inspection.min_seconds]
+    for method in settings.probed_methods:
+        if method.network == "audio_transformer":
+            seconds.append(settings.audio_transformer.model.patch_ms / 1000)
+        elif method.network == "wav2vec2":  # an untrained model has the sizes of one that is pre-trained
             own = settings.wav2vec2.model if method.kind == "untrained" else settings.wav2vec2
-            return own.convolutions.receptive_field / settings.audio.sample_rate
-    return 0.0
+            seconds.append(own.convolutions.receptive_field / settings.audio.sample_rate)
+    inspection = replace(settings.corpus.inspection, min_seconds=max(seconds))
+    return replace(settings, corpus=replace(settings.corpus, inspection=inspection))
 
 
 def require_run(settings: RunSettings) -> None:
-    """Refuse options that contradict each other, or that this machine cannot follow.
-
-    Raises:
-        InputError: with the options, their values and a remedy.
-    """
+    """Refuse options that contradict each other, or that this machine cannot follow."""
     tokenizer, lm, vocoder, samples = settings.tokenizer, settings.lm, settings.vocoder, settings.next_sample
     with within("tokenizer"):
         streams = tokenizer.config(settings.audio).spectral_streams
@@ -135,7 +120,7 @@ def require_run(settings: RunSettings) -> None:
         vocoder.crops.look_ahead(vocoder.wavenet)
     if "rates" in settings.stages and tokenizer.rates is not None:
         seconds, least = settings.rates.prompt_seconds, settings.coarsest_code_seconds
-        rule = f"the models of all rates read whole coarse codes, which last {least:g} s: choose {least / 2:g} or more"
+        rule = f"models of all rates read whole coarse codes, which last {least:g} s: choose {least / 2:g} or more"
         require(2 * seconds >= least, "rates.prompt_seconds", seconds, rule)
     for problem in _contradictions(settings):
         raise InputError(problem)
@@ -149,72 +134,53 @@ def require_run(settings: RunSettings) -> None:
     if vocoder.start is not None:
         require_same_voice(vocoder.start, vocoder.wavenet, settings.audio, steps=vocoder.fit.steps)
     for method in settings.probed_methods:
-        _require_method(method, settings)
+        if method.network == "ast" and (folder := settings.ast.model.weights) is not None:
+            require_weights(Path(folder), settings.ast.model.size)
+        if method.network == "wav2vec2" and method.kind != "untrained":
+            settings.wav2vec2.require_weights(settings.audio.sample_rate)
+        if method.rate > len(rates := tokenizer.rates or ()):
+            rule = f"tokenizer.rates is {list(rates) or 'null'}: name rates, such as [8,4,2], or leave the method out"
+            raise InputError(option="compare.methods", value=method.name, rule=rule)
     require_trackers(settings.tracking)
     if (settings.parallel or 1) > 1 and (why := settings.shared_by_processes):
         raise InputError(option="parallel", value=settings.parallel, rule=f"{why}: choose 1")
     require_seeds(settings.seed, settings.seeds)
 
 
-def _require_method(method: Method, settings: RunSettings) -> None:
-    """Refuse a folder of weights that a network cannot begin with, and a rate that the run does not have."""
-    if method.network == "ast" and (folder := settings.ast.model.weights) is not None:
-        require_weights(Path(folder), settings.ast.model.size)
-    if method.network == "wav2vec2" and method.kind != "untrained":
-        settings.wav2vec2.require_weights(settings.audio.sample_rate)
-    if method.rate > len(rates := settings.tokenizer.rates or ()):
-        raise InputError(
-            f"compare.methods has {method.name}, and tokenizer.rates is {list(rates) or 'null'}: name rates, such as "
-            "tokenizer.rates=[8,4,2], or leave the method out"
-        )
-
-
 def _contradictions(settings: RunSettings) -> Iterator[str]:
     """Give what is wrong with models to begin with, rates, folds and seeds, sources of recordings, and labels."""
-    tokenizer, compare, rates = settings.tokenizer, settings.compare, settings.tokenizer.rates
+    tokenizer, rates, sizes = settings.tokenizer, settings.tokenizer.rates, settings.vocoder.codebook_sizes
+    listed_rates, stages = f"tokenizer.rates={list(rates or ())}", settings.stages
     for option, start in ((TOKENS, tokenizer.start), (LM, settings.lm.start)):
         if start is not None and rates is not None:
-            yield (
-                f"{option}={start} and tokenizer.rates={list(rates)}: a run begins with models of one rate; leave one "
-                "of the options out"
-            )
-    sizes = settings.vocoder.codebook_sizes
+            yield f"{option}={start} and {listed_rates}: a run begins with models of one rate; leave one of them out"
     if tokenizer.start is not None and (tokenizer.features != "autoencoder" or sizes is not None):
         yield (
-            f"{TOKENS}={tokenizer.start} is used as it is, and tokenizer.features={tokenizer.features} "
-            f"vocoder.codebook_sizes={sizes} make codes of other kinds: choose tokenizer.features=autoencoder and "
-            "vocoder.codebook_sizes=null"
+            f"{TOKENS}={tokenizer.start} is used as it is: choose tokenizer.features=autoencoder (it is "
+            f"{tokenizer.features}) and vocoder.codebook_sizes=null (it is {sizes})"
         )
-    if rates is None and "rates" in settings.stages:
-        yield (
-            "stages has rates, which compares codes at several rates, and tokenizer.rates is null: add "
-            "tokenizer.rates=[8,4,2], or leave the stage out"
-        )
-    if rates is not None and settings.probed_methods and compare.assignments == "soft":
-        yield (
-            f"tokenizer.rates is {list(rates)}, and the models of several rates read hard codes: choose "
-            "compare.assignments=hard or tokenizer.rates=null"
-        )
-    folds = f"compare.folds is {compare.folds}" if compare.folds else ""
+    if rates is None and "rates" in stages:
+        yield "stages has rates, and tokenizer.rates is null: add tokenizer.rates=[8,4,2], or leave the stage out"
+    if rates is not None and settings.probed_methods and settings.compare.assignments == "soft":
+        yield f"models of {listed_rates} read hard codes: choose compare.assignments=hard or tokenizer.rates=null"
+    folds = f"compare.folds is {settings.compare.folds}" if settings.compare.folds else ""
     several = " and ".join(filter(None, (folds, f"seeds is {settings.seeds}" if settings.seeds > 1 else "")))
-    for stage, remedy in (
-        ("rates", "leave it out, or sweep over seeds (wordless run -m seed=0,1,2)"),
-        ("vocoder", "leave it out, stages=[tokenizer,lm,probe,report]"),
-    ):
-        if several and stage in settings.stages:
+    remedies = {
+        "rates": "leave it out, or sweep over seeds (wordless run -m seed=0,1,2)",
+        "vocoder": "leave it out, stages=[tokenizer,lm,probe,report]",
+    }
+    for stage, remedy in remedies.items() if several else ():
+        if stage in stages:
             yield f"{several}, which trains all several times, and the stage {stage} is of one training: {remedy}"
-    if folds and "next_sample" in settings.stages:
-        yield (
-            f"{folds}, and the stage next_sample compares models on the corpus's one split, over seeds: use "
-            "compare.folds=null and seeds=3"
-        )
+    if folds and "next_sample" in stages:
+        yield f"{folds}, and the stage next_sample has one split: use compare.folds=null and seeds=3"
     for source in settings.unlabelled or ():
         if source != EMBEDDED_SOURCE and source.lower() == EMBEDDED_SOURCE:
             yield f"unlabelled={source}: name a folder, such as ./{source}, or embedded (in small letters)"
     if (settings.probed_methods or settings.judges) and settings.corpus.label_type != "class":
         yield (
-            f"corpus.label_type={settings.corpus.label_type}, but probes and judges predict classes: leave the probes "
-            "out (stages=[tokenizer,lm,report]), and learn such labels with wordless finetune"
+            f"corpus.label_type={settings.corpus.label_type}, but probes and judges predict classes: leave them out "
+            "(stages=[tokenizer,lm,report]), and learn such labels with wordless finetune"
         )
 
 
@@ -232,20 +198,16 @@ def _require_samples(what: str, settings: RunSettings, *others: tuple[bool, str,
 
 
 def _require_speech_layer(settings: RunSettings) -> None:
-    """Refuse a layer that cannot make the codes of a run, and options that codes of a speech model cannot follow."""
+    """Refuse a layer that cannot make the codes of a run, and options that its codes cannot follow."""
     own, hop = settings.tokenizer, settings.audio.hop_length
     if settings.speech_layer is None:
         return
     found = settings.wav2vec2.described
     settings.wav2vec2.require_weights(settings.audio.sample_rate)
     if (step := own.patch.frames * hop) != (stride := found.convolutions.stride):
-        whole = stride % hop == 0
-        remedy = "" if whole else f"audio.hop_length={stride // 2} "
-        raise InputError(
-            f"{found.name} has a state for each {stride} samples, and codes have {step} (tokenizer.patch.frames="
-            f"{own.patch.frames} frames of {hop} samples); set {remedy}tokenizer.patch.frames="
-            f"{stride // hop if whole else 2}"
-        )
+        frames, remedy = (2, f"audio.hop_length={stride // 2} ") if stride % hop else (stride // hop, "")
+        problem = f"{found.name} has a state for each {stride} samples, and a code has {step}"
+        raise InputError(f"{problem}; set {remedy}tokenizer.patch.frames={frames}")
     _require_samples(
         f"{SPEECH_FEATURES} makes codes from samples",
         settings,

@@ -46,7 +46,6 @@ def training_views(run: Run, views: Views, tokenizer: Entry, *, pitched: bool = 
 
 
 def _encode(run: Run, of: Views, tokenizer: Entry, *, pitched: bool = True) -> None:
-    """Encode views of clips; a killed run continues after the last complete shard."""
     views, has_segments = of.views, any(view.clip.segment is not None for view in of.views)
     device = run.gang.device
     encoder = Encoder(folder=tokenizer.folder, root=of.root, device=str(device), pitched=pitched)
@@ -63,7 +62,6 @@ def _encode(run: Run, of: Views, tokenizer: Entry, *, pitched: bool = True) -> N
 
 
 def _together(views: Sequence[View], device: torch.device) -> list[Sequence[View]]:
-    """Divide views into those that one call encodes."""
     if device.type == "cpu":
         return [[*group] for _, group in groupby(views, attrgetter("clip.name"))]
     return [views[first : first + VIEWS_TOGETHER] for first in range(0, len(views), VIEWS_TOGETHER)]
@@ -79,10 +77,7 @@ MAX_CLASSES = 100  # more labels are names of clips rather than classes
 @stage("code_table", version=3, title="sounds and labels of the codes", splits=("test",))
 @one_thread()
 def code_table(run: Run, clips: Clips, labels: Sequence[str | None] | None, tokenizer: Entry) -> None:
-    """Describe the codes of test clips; WAV files hold the sounds nearest to the most frequent codes.
-
-    ``labels`` are those of the test clips. A patch has one label here, so there are none if clips have several.
-    """
+    """Describe the codes of test clips and their only ``labels``; WAV files hold sounds of the most frequent codes."""
     coder, chosen = Tokenizer.from_pretrained(tokenizer.folder), choose_evenly(clips.clips, MAX_CLIPS)
     table = CodeTable(tokenizer=coder, examples=EXAMPLES)
     for clip in chosen:
@@ -97,7 +92,6 @@ def code_table(run: Run, clips: Clips, labels: Sequence[str | None] | None, toke
 
 
 def sound_name(code: int, number: int) -> str:
-    """Name the WAV file of a code's nearest sound, counted from 0."""
     return f"{code}_{number}.wav"
 
 
@@ -123,20 +117,14 @@ def beginning(root: Path, sample_rate: int, clip: Clip) -> FloatArray:
 
 def _describe(table: CodeTable, clips: Sequence[Clip], labels: Sequence[str | None] | None) -> dict[str, object]:
     counts, spectra = table.counts, table.spectra
-    rows = [
-        {
-            "code": code,
-            "share": float(counts[code] / max(counts.sum(), 1)),
-            "spectrum": spectra[code].round(3).tolist(),
-            "nearest": [
-                {"clip": clips[each.clip].name, "step": each.step, "file": sound_name(code, number)}
-                for number, each in enumerate(table.nearest.get(code, []))
-            ],
-            "label": None,
-            "purity": None,
-        }
-        for code in range(len(counts))
-    ]
+    rows = list[dict[str, object]]()
+    for code, count in enumerate(counts):
+        nearest = [
+            {"clip": clips[each.clip].name, "step": each.step, "file": sound_name(code, number)}
+            for number, each in enumerate(table.nearest.get(code, []))
+        ]
+        shown = {"share": float(count / max(counts.sum(), 1)), "spectrum": spectra[code].round(3).tolist()}
+        rows.append({"code": code, **shown, "nearest": nearest, "label": None, "purity": None})
     classes = sorted({label for label in labels or () if label is not None})
     if labels is None or None in labels or not 2 <= len(classes) <= MAX_CLASSES or not counts.any():
         return {"clips": len(clips), "codes": rows, "labels": None}

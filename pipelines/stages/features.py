@@ -1,8 +1,7 @@
 """Features of recordings, codes and soft codes: one vector per clip for each compared representation.
 
 Each stage's entry holds ``features.safetensors``: tensors ``(clips, dim)``, rows in the order of the manifest, named
-``method[/layer]:pooling``. The method is a row of the comparison; its layers and poolings are what validation may
-choose from.
+``method[/layer]:pooling``.
 """
 
 import inspect
@@ -12,12 +11,14 @@ from dataclasses import asdict, dataclass
 from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
+from lm.bodies.body import Body
 from lm.model import LanguageModel
 from lm.options import POOLINGS, RESIDUAL, VECTORS, GPTConfig, Pitch, Pooling, States, VectorConfig
 from lm.pooled_states import LayerReader, head_scores, layer_features
@@ -71,7 +72,6 @@ class ClipReading:
 
     @property
     def title(self) -> str:
-        """What is computed, for the terminal."""
         return f"{len(self.manifest.clips)} clips" + (f" in {len(self.views)} views" if self.others else "")
 
     @cached_property
@@ -80,14 +80,18 @@ class ClipReading:
         return [view for view in self.views if view.change != AS_RECORDED]
 
     def coded_in(self, tokenizer: Entry, codes: Entry) -> "CodedViews":
-        """Return the codes of the views by a tokenizer; ``codes`` are those of the clips as they are."""
+        """Return the codes of the views; ``codes`` are those of the clips as they are."""
         views = Views(root=self.manifest.root, views=self.others)
         others = codes_of_views(self.session, views, tokenizer) if self.others else None
         return CodedViews(codes=codes, others=others, vectors=self.vectors)
 
     def encoder(self, tokenizer: Entry) -> Encoder:
-        """Return what converts the recordings to codes, in any process."""
         return Encoder(folder=tokenizer.folder, root=self.manifest.root, device=str(self.session.gang.device))
+
+    def reader(self, body: Body, **more: Any) -> LayerReader:
+        """Return what reads the layers of a network, whose weights ``more`` says."""
+        device, poolings = str(self.session.gang.device), self.vectors.poolings
+        return LayerReader(body=body, root=self.manifest.root, device=device, poolings=poolings, **more)
 
     def stacked(self, vectors: Iterable[Mapping[str, FloatArray]]) -> dict[str, FloatArray]:
         """Average the vectors ``(dim,)`` of the views of each row, and stack them to ``(rows, dim)``."""
@@ -117,7 +121,7 @@ def bottleneck_features(reading: ClipReading, tokenizer: Entry, autoencoder: str
 def _pooled_views(
     run: Run, reading: ClipReading, method: str, work: Callable[..., dict[str, FloatArray]], decides: object
 ) -> None:
-    """Pool what ``work`` computes of each view; ``decides`` says what beside the recordings decides it."""
+    """Pool what ``work`` computes of each view; ``decides`` is what else decides it."""
     pool_view = partial(work, poolings=reading.vectors.poolings)
     write_features(run.folder, reading.stacked(run.each(method, pool_view, reading.views)))
 
@@ -126,9 +130,8 @@ def _pooled_views(
 def log_mel_vectors(encoder: Encoder, view: View, *, poolings: Sequence[Pooling] = POOLINGS) -> dict[str, FloatArray]:
     """Pool the normalised log-mel of a view, while it is read.
 
-    With ``audio.remove_mean`` there are two versions: the tokenizer's, and the recorded one above the front end's
-    floor, so that its largest magnitude is its loudest frame. With ``remove_mean=clip`` the mean of the first is
-    constant, and left out.
+    With ``audio.remove_mean`` there are two versions: the tokenizer's (of ``clip`` without its constant mean), and the
+    recorded one above the front end's floor, so that its largest magnitude is its loudest frame.
     """
     tokenizer, audio = encoder.tokenizer, encoder.tokenizer.config.audio
     twice, floor = audio.remove_mean != "none", math.log(audio.floor)
@@ -195,7 +198,6 @@ class CodedViews:
 def _pooled_rows(
     blocks: Iterable[Sequence[Codes | SoftCodes]], pool_views: CodesVectors, together: int
 ) -> dict[str, FloatArray]:
-    """Pool the codes of each block of views, and average the vectors of each ``together`` neighbours."""
     return joined_rows(average(pool_views(block[each::together]) for each in range(together)) for block in blocks)
 
 
@@ -204,11 +206,7 @@ BOTTLENECKS_AT_ONCE = 1 << 16  # whose bottlenecks are in memory; batches of a G
 
 @dataclass(frozen=True, kw_only=True)
 class SoftlyCodedViews:
-    """The soft codes of the views of `ClipReading`: how near each code is.
-
-    A code is a hard decision about a bottleneck that may lie between two centroids. Each method that reads soft codes
-    computes the bottlenecks again, which costs less time than the GPT and no disk.
-    """
+    """The soft codes of the views of `ClipReading`: how near each code is. They are computed anew for each method."""
 
     reading: ClipReading
     tokenizer: Entry
@@ -226,7 +224,6 @@ class SoftlyCodedViews:
         return _pooled_rows(self._blocks(), pool_views, self.vectors.hearings)
 
     def _blocks(self) -> Iterator[list[SoftCodes]]:
-        """Give the views of rows after rows, until they have many time steps."""
         encoder, reading = self.reading.encoder(self.tokenizer), self.reading
         block, steps = list[SoftCodes](), 0
         for bottlenecks in reading.session.each("soft codes", partial(bottlenecks_of, encoder), reading.views):
@@ -240,10 +237,7 @@ class SoftlyCodedViews:
 
 
 def bottlenecks_of(encoder: Encoder, view: View) -> FloatArray:
-    """Compute the bottlenecks ``(time, bands * bottleneck)`` of a view.
-
-    They are an array, because each tensor that comes from another process keeps a file open.
-    """
+    """Compute the bottlenecks ``(time, bands * bottleneck)`` of a view: a tensor would keep a file open."""
     found = signals(encoder.tokenizer, encoder.log_mel(view, encoder.tokenizer.patch_frames))
     bottlenecks: FloatArray = torch.cat([each for _, each in found]).cpu().numpy()
     require_finite(bottlenecks, view.clip, "bottlenecks")
@@ -267,7 +261,7 @@ def code_features(run: Run, coded: CodesOfViews, *, of: str = BAG_OF_CODES) -> N
 
 
 def bag_features(encoder: Encoder, view: View, *, poolings: Sequence[Pooling] = POOLINGS) -> dict[str, FloatArray]:
-    """Encode a view and compute its bag of codes, as `code_features` does for the stored codes of a corpus."""
+    """Encode a view and compute its bag of codes, as `code_features` does of stored codes."""
     bags = bags_of_codes(encode(encoder, [view])[0].codes, poolings)
     return {f"{BAG_OF_CODES}:{pooling}": bag for pooling, bag in bags.items()}
 
@@ -308,9 +302,8 @@ def network_features(
 ) -> None:
     """Compute the vectors of each clip by a network, under the keys ``method/layer:pooling``.
 
-    ``decides`` says what beside the recordings decides the vectors. With a ``classifier``, the network with its head,
-    the entry also has the class probabilities ``scores (clips, classes)`` that the head finds in the vectors of the
-    last layer.
+    ``decides`` says what beside the recordings decides them. With a ``classifier``, the network with its head, the
+    entry also has the class probabilities ``scores (clips, classes)`` of the head.
     """
     rows = run.each_together(method, reader, reader.body.groups(reading.views))
     if classifier is None:  # only the candidates of each clip take memory
@@ -324,7 +317,7 @@ def network_features(
 def frame_features(reading: ClipReading, frames: MakeFrames, *, method: str) -> Entry:
     """Compute the frames of each clip, and pool them under the keys ``method:pooling``.
 
-    A clip is in memory as a whole. The key has the function's options and source code, not that of functions it calls.
+    The key has the function's options and source code, not that of functions it calls.
     """
     rate = reading.audio.sample_rate
     work = partial(_pooled, frames, method, rate, reading.manifest.root)
@@ -343,7 +336,7 @@ def _pooled(
 
 @stage("own_features", version=2, title="{name} of {clips} clips from {file}", keys={"file": file_hash})
 def own_features(run: Run, name: str, clips: Sequence[str], file: Path) -> None:
-    """Store the features of clips, by their names, that another program wrote into a file; ``name`` is the method."""
+    """Store features of clips that another program wrote into a file; ``name`` is the method."""
     arrays = read_features(file).ordered(clips)
     keys = {key: key if ":" in key else f"{key}:given" for key in arrays}  # the user chose the pooling
     write_features(run.folder, {f"{name}/{keys[key]}": values for key, values in arrays.items()})

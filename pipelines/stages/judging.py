@@ -1,8 +1,7 @@
 """What judges say of decoded sound: the labels that a classifier names, and scores by models that listen to speech.
 
-A classifier was trained on the training clips. Validation clips or cross-validation chose it, and no test clip did. It
-classifies decoded test clips and their originals. Of a continuation it gets only the new part, because the prompt is a
-recording.
+A classifier was trained and chosen without test clips. Of a continuation it gets only the new part, because the prompt
+is a recording.
 """
 
 from collections import Counter
@@ -59,8 +58,6 @@ PROBED: dict[JudgeName, tuple[str, Callable[[Encoder, View], dict[str, FloatArra
 
 @dataclass(frozen=True, kw_only=True)
 class Judge:
-    """A classifier of sounds."""
-
     name: JudgeName
     inputs: tuple[Entry, ...]  # that decide its answers
     describe: Callable[[View], dict[str, FloatArray]]  # pools the features (dim,) of a sound, in any process
@@ -181,51 +178,41 @@ class Spoken:
     def require_words(self) -> None:
         """Refuse clips without a transcript, and words that the recogniser cannot hear."""
         if not self.words:
-            raise InputError(
-                "listening.judges names words, which compares sounds with the words of labels, and no clip has exactly "
-                "one label: give labels, or leave words out"
-            )
+            raise InputError("listening.judges names words, and no clip has exactly one label: leave words out")
         if unknown := speech_judges.unknown_words(sorted({word for each in self.words.values() for word in each})):
             more = f" and {len(unknown) - MOST_NAMED} others" if len(unknown) > MOST_NAMED else ""
             raise InputError(
-                f"listening.judges names words, and PocketSphinx's dictionary of English lacks the words "
-                f"{listed(unknown[:MOST_NAMED])}{more} of the labels: write them in another way with "
-                "corpus.label_names={OLD: NEW}, or leave words out"
+                f"listening.judges names words, and PocketSphinx does not know {listed(unknown[:MOST_NAMED])}{more}: "
+                "write these labels in another way with corpus.label_names={OLD: NEW}, or leave words out"
             )
 
 
 def judge_speech(session: Session, decoded: Entry, paths: Sequence[str], judge: JudgeOfSpeech, spoken: Spoken) -> Entry:
-    """Let a judge listen to each decoded clip and its recording; ``paths`` are the names of the clips.
-
-    A judge that does not suit the recordings gives no figures, and the entry says why.
-    """
+    """Let a judge listen to each decoded clip and its recording; one that suits none gives no figures but a reason."""
     package = SPEECH_JUDGES[judge].distribution
-    known: list[object] = []
-    if judge == "words":
-        known = [[spoken.words.get(path, ()) for path in paths], spoken.grammar]
-    elif judge == "speaker":
-        known = [[spoken.groups.get(path) for path in paths]]
-    entry = _judged(session, judge, f"{package} {version_of(package)}", decoded, known)
+    words, groups = [spoken.words.get(path, ()) for path in paths], [spoken.groups.get(path) for path in paths]
+    known: dict[str, list[object]] = {"words": [words, spoken.grammar], "speaker": [groups]}
+    entry = _judged(session, judge, f"{package} {version_of(package)}", decoded, known.get(judge, []))
     session.when_made(entry, lambda made: (why := unfit_of(made)) and f"judged    no figures by {judge}: {why}")
     return entry
 
 
 @stage("judged_{judge}", version=2, title="decoded test clips judged by {judge}")
 def _judged(run: Run, judge: JudgeOfSpeech, package: str, decoded: Entry, known: Sequence[Any]) -> None:
-    """Ask a judge, which has a ``package``; ``known`` are the words and their grammar, or the groups, of the clips."""
-    rows, paths = Rows(), decoded_paths(decoded)
+    """Ask a judge; ``known`` are the words and their grammar, or the groups, of the clips."""
+    rows, paths, rules = Rows(), decoded_paths(decoded), SPEECH_JUDGES[judge]
     if (unfit := speech_judges.unfit_rate(judge, sound_of(decoded.folder, 0, ORIGINAL).sample_rate)) is None:
         jobs = [(number, kind) for number in range(len(paths)) for kind in JUDGED_KINDS]
-        listen, overall = SPEECH_JUDGES[judge].listen, SPEECH_JUDGES[judge].overall
-        listen = partial(listen, grammar=known[1]) if judge == "words" else listen
+        listen = partial(rules.listen, grammar=known[1]) if judge == "words" else rules.listen
         found = run.each(f"listening: {judge}", partial(_listen, decoded.folder, listen), jobs)
         heard = dict(zip(jobs, found, strict=True))
-        if judge == "words":
-            rows, unfit = _compare_words(heard, known[0])
-        elif judge == "speaker":
-            rows, unfit = _compare_voices(heard, known[0])
-        else:
-            rows, unfit = _opinions(heard, len(paths), overall)
+        match judge:
+            case "words":
+                rows, unfit = _compare_words(heard, known[0])
+            case "speaker":
+                rows, unfit = _compare_voices(heard, known[0])
+            case _:
+                rows, unfit = _opinions(heard, len(paths), rules.overall)
     clips = [{"path": path, "sounds": sounds} for path, sounds in zip(paths, rows, strict=False)]  # none if unfit
     write_json(run.folder / JUDGED, {"unfit": unfit, "clips": clips})
 
@@ -241,10 +228,7 @@ def _listen(folder: Path, listen: Callable[[Waveform], Any], job: Sound) -> Any:
 
 
 def _opinions(heard: Mapping[Sound, Figures | None], clips: int, overall: str) -> tuple[Rows, str | None]:
-    """Collect the predicted opinions of each sound. Recordings without speech have low ones, and so are told apart.
-
-    Means of the figure ``overall``: spoken orders 3.0 (DNSMOS) and 3.6 (DistillMOS), sounds of ESC-10 1.2 and 1.8.
-    """
+    # Means of recordings: spoken orders 3.0 (DNSMOS) and 3.6 (DistillMOS), sounds of ESC-10 1.2 and 1.8.
     rows: Rows = [{kind: heard[number, kind] or {} for kind in JUDGED_KINDS} for number in range(clips)]
     if (mean := _mean_of_recordings(rows, overall)) is None:
         return [], "the recordings are silent"
@@ -260,7 +244,6 @@ def _mean_of_recordings(rows: Rows, name: str) -> float | None:
 
 
 def _compare_words(heard: Mapping[Sound, Sequence[str]], spoken: Sequence[Sequence[str]]) -> tuple[Rows, str | None]:
-    """Measure the word error rate of each sound whose words are known."""
     rows: Rows = [{kind: {} for kind in JUDGED_KINDS} for _ in spoken]
     for (number, kind), words in heard.items():
         if spoken[number]:
@@ -274,11 +257,7 @@ def _compare_words(heard: Mapping[Sound, Sequence[str]], spoken: Sequence[Sequen
 
 
 def _compare_voices(heard: Mapping[Sound, FloatArray | None], groups: Sequence[str | None]) -> tuple[Rows, str | None]:
-    """Compare each sound with the mean voice of its group, and say whether the voice of another group is nearer.
-
-    A clip's recording is left out of the mean voice of its group, so that recordings and decoded sound have the same
-    task.
-    """
+    """Compare each sound with the mean voice of its group, without its own recording, and with other groups."""
     names = sorted({group for group in groups if group is not None and groups.count(group) > 1})
     if len(names) < 2:
         return [], "it compares the voices of groups, and fewer than two groups have two of these clips or more"

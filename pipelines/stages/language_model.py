@@ -47,11 +47,7 @@ def language_model(session: Session, rates: Sequence[Sources], settings: Languag
     together=True,
 )
 def _trained(run: Run, name: str, rates: Sequence[Sources], settings: LanguageModelSettings, start: str | None) -> None:
-    """Train on the codes of the training clips, in all their views; the entry is a language model folder.
-
-    Of several ``rates`` the model predicts the codes of the last, and reads those of the others. Clips without labels
-    are used for training as well; validation uses only the corpus.
-    """
+    """Train on the training clips in all their views and on clips without labels; validation uses only the corpus."""
     corpus, *unlabelled = zip(*rates, strict=True)  # the rates of each source
     own, validation = _joined_views(corpus)
     train = [*own, *(views for source in unlabelled for views in _joined_views(source)[0])]
@@ -89,7 +85,7 @@ def _trained(run: Run, name: str, rates: Sequence[Sources], settings: LanguageMo
 
 
 def _spread_out(clips: Sequence[Codes], steps: int) -> list[Codes]:
-    """Choose clips at equal distances that have about so many time steps together."""
+    """Choose clips at equal distances, of about so many time steps together."""
     return [*clips[:: -(-sum(map(len, clips)) // steps)]]
 
 
@@ -99,8 +95,7 @@ def begin_at(model: LanguageModel, start: str) -> None:
     if other.format.codebook != model.format.codebook:
         raise InputError(
             f"{LM}={start} belongs to codebook {other.format.codebook}, and the codes of this run to codebook "
-            f"{model.format.codebook}, where the same numbers mean other sounds: use the tokenizer of that model, "
-            f"{TOKENS}={start}, or repeat the options and recordings of its run"
+            f"{model.format.codebook}: use the tokenizer of that model, {TOKENS}={start}"
         )
     model.gpt.load_state_dict(other.gpt.state_dict())
     model.began_at = gpt_hash(start)
@@ -111,18 +106,12 @@ def _joined_views(rates: Sequence[CodesAndViews]) -> tuple[list[list[Codes]], li
 
     Clips without a code are left out.
     """
-    read = [_read_views(each) for each in rates]
-    train = [_joined(views) for views in zip(*(train for train, _ in read), strict=True)]
-    return train, _joined([validation for _, validation in read])
-
-
-def _joined(rates: Sequence[Sequence[Codes]]) -> list[Codes]:
-    """Join the codes of some recordings at each rate."""
-    return [join_rates(parts) for parts in zip(*rates, strict=True)]
+    train, validation = zip(*map(_read_views, rates), strict=True)
+    views = [[join_rates(parts) for parts in zip(*each, strict=True)] for each in zip(*train, strict=True)]
+    return views, [join_rates(parts) for parts in zip(*validation, strict=True)]
 
 
 def _read_views(clips: CodesAndViews) -> tuple[list[list[Codes]], list[Codes]]:
-    """Read all views of the training clips, and the validation clips."""
     views: dict[str, list[Codes]] = {}
     validation: list[Codes] = []
     for clip in read_codes(clips.codes.folder)[1]:

@@ -1,6 +1,6 @@
 """The sound of test clips: excerpts, their codes as all kinds of sound, figures, and continuations to listen to.
 
-All sounds that are measured are files, including the originals, so each can be heard and measured again.
+All sounds that are measured are files, including the originals.
 """
 
 from collections.abc import Iterator, Mapping, Sequence, Set
@@ -24,27 +24,11 @@ from tokenizer.codes import Codes
 from tokenizer.encoder import Encoder, pictures
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
+from vocoder import measures
 from vocoder.continuing import Prompt, joined_sound
 from vocoder.engines.choice import choose_engine, precision
 from vocoder.generation import RunawayGuard
 from vocoder.kinds import BY_KEY, JUDGED_KINDS, KINDS, ORIGINAL, WAVENET
-from vocoder.measures import (
-    HOW_TO_GET_PESQ,
-    HOW_TO_GET_PITCH,
-    LEAST_RATE,
-    Figures,
-    beside,
-    by_itself,
-    code_agreement,
-    has_pesq,
-    has_pitch,
-    log_mel_distance,
-    median_pitch,
-    periodicity,
-    pitch,
-    pitch_distances,
-    sound_levels,
-)
 from vocoder.synthesis import Synthesis, create_synthesis, speaking
 from vocoder.vocoder import Vocoder
 from wordless.audio.levels import Excerpt, read_loudest
@@ -56,10 +40,7 @@ from wordless.base.files import aside
 
 
 def choose_clips(manifest: Clips, count: int, *, seed: int, prompt_seconds: float = 0.0) -> Clips:
-    """Choose test clips at random, or the longest ones if too few are long enough for a prompt.
-
-    A prompt takes three quarters of a clip at most.
-    """
+    """Choose test clips at random, or the longest if too few are long enough for a prompt of three quarters of them."""
     clips = manifest.of("test")
     chosen = [clip for clip in clips if 0.75 * clip.seconds >= prompt_seconds]
     if len(chosen) >= count:
@@ -83,7 +64,7 @@ class Playback:
 
     @property
     def key(self) -> dict[str, object]:
-        """What decides the sound, other than options that a stage names itself."""
+        """What decides the sound, beside options that a stage names itself."""
         return {
             "clips": self.clips,
             "groups": [clip.group for clip in self.clips.clips],
@@ -113,10 +94,7 @@ class Playback:
         return tokenizer, {kind.key: create(kind, device=str(self.device)) for kind in KINDS}
 
     def excerpts(self, tokenizer: Tokenizer) -> list[Excerpt]:
-        """Read the excerpt of each clip: its loudest `seconds`, which begin where a code of the clip begins.
-
-        It is encoded like a separate clip: a front end that measures whole recordings measures the excerpt.
-        """
+        """Read the loudest `seconds` of each clip from the begin of a code on; they are encoded like a clip."""
         rate, step = tokenizer.format.sample_rate, tokenizer.format.samples_per_code
         return [loudest(self.clips, clip, rate, self.config.seconds, step=step) for clip in self.clips.clips]
 
@@ -137,7 +115,6 @@ def loudest(manifest: Clips, clip: Clip, sample_rate: int, seconds: float, *, st
 
 
 def excerpt_row(clip: Clip, excerpt: Excerpt) -> dict[str, object]:
-    """Describe an excerpt: its clip, its start in the clip, and the lengths of excerpt and clip in seconds."""
     seconds = {"seconds": excerpt.waveform.seconds, "clip_seconds": clip.seconds}
     return {"path": clip.name, "start": excerpt.start_seconds, **seconds}
 
@@ -165,12 +142,11 @@ def decode_clips(run: Run, playback: Playback) -> None:
 
 
 def decoded_paths(entry: Entry) -> list[str]:
-    """List the names of the entry's clips, in the order of their files."""
+    """List the names of the clips, in the order of their files."""
     return [row["path"] for row in entry.read_rows(CLIPS, "clips")]
 
 
 def wav_name(number: int, kind: str) -> str:
-    """Return the file name of a clip's sound in the entry."""
     return f"{number}_{kind}.wav"
 
 
@@ -181,29 +157,25 @@ def sound_of(folder: Path, number: int, kind: str) -> Waveform:
 
 def measures_pitch(config: ListeningConfig, sample_rate: int) -> bool:
     """Return whether the pitch of sounds is asked for, and can be measured here."""
-    return config.asks("pitch") and sample_rate >= LEAST_RATE and has_pitch()
+    return config.asks("pitch") and sample_rate >= measures.LEAST_RATE and measures.has_pitch()
 
 
 def measure_clips(session: Session, playback: Playback, decoded: Entry) -> Entry:
-    """Measure every decoded sound: its distance from its original, and its own faults.
-
-    The vocoder has the loudness of its training clips. The options of the playback say which judges are asked.
-    """
-    config, can_pitch = playback.config, measures_pitch(playback.config, playback.audio.sample_rate)
-    there: dict[SoundJudge, bool] = {"stoi": True, "pesq": has_pesq(), "pitch": can_pitch}
-    asked = {str(name): can for name, can in there.items() if config.asks(name)}
+    """Measure every decoded sound by the judges that are asked: its distance from its original, and its own faults."""
+    can_pitch = measures_pitch(playback.config, playback.audio.sample_rate)
+    there: dict[SoundJudge, bool] = {"stoi": True, "pesq": measures.has_pesq(), "pitch": can_pitch}
+    asked = {str(name): can for name, can in there.items() if playback.config.asks(name)}
     return _measured(session, playback.tokenizer, playback.vocoder, decoded, asked)
 
 
 @stage("judged", version=4, title="decoded test clips judged")
 def _measured(run: Run, tokenizer: Entry, vocoder: Entry, decoded: Entry, asked: Mapping[str, bool]) -> None:
-    """Measure the sounds; ``asked`` says which of the judges that are asked for are there."""
     encoder, paths = Encoder(folder=tokenizer.folder, root=decoded.folder), decoded_paths(decoded)
     if not asked.get("pesq", True):
-        run.terminal.say(f"judged    without PESQ: {HOW_TO_GET_PESQ}")
+        run.terminal.say(f"judged    without PESQ: {measures.HOW_TO_GET_PESQ}")
     if not asked.get("pitch", True):
-        low = encoder.format.sample_rate < LEAST_RATE
-        why = f"it is that of voices, from {LEAST_RATE} Hz on" if low else HOW_TO_GET_PITCH
+        low = encoder.format.sample_rate < measures.LEAST_RATE
+        why = f"it is that of voices, from {measures.LEAST_RATE} Hz on" if low else measures.HOW_TO_GET_PITCH
         run.terminal.say(f"judged    without pitch: {why}")
     guard, judges = Vocoder.from_pretrained(vocoder.folder).guard, {name for name, there in asked.items() if there}
     rows = run.each("judging", partial(_measure, encoder, guard, judges), range(len(paths)))
@@ -211,16 +183,18 @@ def _measured(run: Run, tokenizer: Entry, vocoder: Entry, decoded: Entry, asked:
     write_json(run.folder / JUDGED, {"clips": clips})
 
 
-def _measure(encoder: Encoder, guard: RunawayGuard | None, judges: Set[str], number: int) -> dict[str, Figures]:
+def _measure(
+    encoder: Encoder, guard: RunawayGuard | None, judges: Set[str], number: int
+) -> dict[str, measures.Figures]:
     sounds = {kind: sound_of(encoder.root, number, kind) for kind in JUDGED_KINDS}
     codes = {kind: encoder.tokenizer.encode(sound) for kind, sound in sounds.items()}
-    original, contour = sounds[ORIGINAL], pitch(sounds[ORIGINAL]) if "pitch" in judges else None
-    audio, figures = encoder.tokenizer.config.audio, dict[str, Figures]()
+    original, contour = sounds[ORIGINAL], measures.pitch(sounds[ORIGINAL]) if "pitch" in judges else None
+    audio, figures = encoder.tokenizer.config.audio, dict[str, measures.Figures]()
     for kind, sound in sounds.items():
-        figures[kind] = {"periodicity": periodicity(sound, original), **by_itself(sound, guard)}
+        figures[kind] = {"periodicity": measures.periodicity(sound, original), **measures.by_itself(sound, guard)}
         if kind != ORIGINAL:
-            agreement = code_agreement(codes[ORIGINAL], codes[kind])
-            figures[kind] |= {**beside(original, sound, contour, audio, judges), "code_agreement": agreement}
+            agreement = measures.code_agreement(codes[ORIGINAL], codes[kind])
+            figures[kind] |= {**measures.beside(original, sound, contour, audio, judges), "code_agreement": agreement}
     return figures
 
 
@@ -229,7 +203,6 @@ PICTURES = "pictures.safetensors"
 
 
 def _all_options(playback: Playback) -> dict[str, object]:
-    """Return what decides the sound of the clips, and of their continuations."""
     own = other_options(playback.config, "clips", "judged_clips", "judges", "grammar", "judge", "engine")
     return {**own, **playback.key, "pitch": measures_pitch(playback.config, playback.audio.sample_rate)}
 
@@ -240,8 +213,7 @@ def listening(
 ) -> None:
     """Make WAV files, their figures and spectrograms; with a language model, also its sounds.
 
-    ``rates`` is the tokenizer of a model of several rates. ``coded`` has the finest codes of all clips, from which
-    pairs of codes are counted; their frequencies judge the model's sounds.
+    ``rates`` is the tokenizer of a model of several rates. Pairs of the finest codes ``coded`` judge its sounds.
     """
     tokenizer, syntheses = playback.open()
     clips, excerpts = playback.clips.clips, playback.excerpts(tokenizer)
@@ -251,9 +223,8 @@ def listening(
     with speaking([*syntheses.values()], lambda notice: run.terminal.say(f"listening {notice}")):
         sounds.update(playback.speak(run, syntheses, codes, title="generating sound"))
         if model is not None:
-            coder, config = tokenizer, playback.config
-            if rates is not None:
-                coder = Tokenizer.from_pretrained(rates.folder, device=str(playback.device))
+            config, device = playback.config, str(playback.device)
+            coder = tokenizer if rates is None else Tokenizer.from_pretrained(rates.folder, device=device)
             prompts = [Prompt.of_excerpt(each, coder, least_seconds=config.prompt_seconds) for each in excerpts]
             sounds["prompt"] = [prompt.waveform for prompt in prompts]
             voiced = [(clip.name, prompt, clip.group) for prompt, clip in zip(prompts, clips, strict=True)]
@@ -266,10 +237,10 @@ def listening(
     rows = []
     for number, (clip, excerpt) in enumerate(zip(clips, excerpts, strict=True)):
         own = {kind: waveforms[number] for kind, waveforms in sounds.items()}
-        figures: dict[str, Figures] = {kind: {**sound_levels(sound)} for kind, sound in own.items()}
+        figures: dict[str, measures.Figures] = {kind: {**measures.sound_levels(sound)} for kind, sound in own.items()}
         for kind in BY_KEY:
-            distance = log_mel_distance(own[ORIGINAL], own[kind], tokenizer.config.audio)
-            agreement = code_agreement(codes[number], tokenizer.encode(own[kind]))
+            distance = measures.log_mel_distance(own[ORIGINAL], own[kind], tokenizer.config.audio)
+            agreement = measures.code_agreement(codes[number], tokenizer.encode(own[kind]))
             figures[kind] |= {"log_mel_distance": distance, "code_agreement": agreement}
         for kind, sound in own.items():
             sound.write(run.folder / wav_name(number, kind))
@@ -286,9 +257,11 @@ def training_codes(*coded: Entry) -> tuple[list[Codes], list[Codes]]:
 
 def _originals(prompts: Sequence[Prompt], codes: Sequence[Codes], other: Bigram) -> dict[str, float | None]:
     """Measure what follows the prompts in the recordings, as generated codes are measured."""
-    starts = [min(len(prompt.codes.finest.values), len(own.values)) for prompt, own in zip(prompts, codes, strict=True)]
-    before = [own.crop(0, start) for own, start in zip(codes, starts, strict=True)]
-    after = [own.crop(start, len(own.values)) for own, start in zip(codes, starts, strict=True)]
+    before, after = list[Codes](), list[Codes]()
+    for prompt, own in zip(prompts, codes, strict=True):
+        start = min(len(prompt.codes.finest.values), len(own.values))
+        before.append(own.crop(0, start))
+        after.append(own.crop(start, len(own.values)))
     return plausibility(before, after, other=other)
 
 
@@ -309,7 +282,7 @@ def language_sounds(
 ) -> dict[str, object]:
     """Write WAV files into ``folder``; return a row for each (``said``), and their diversity (``diversity``).
 
-    Each prompt comes with the name of its clip, and the group whose voice continues it. ``other`` judges the codes.
+    Prompts come with the names of their clips, and the groups whose voices continue them; ``other`` judges the codes.
     """
     model = LanguageModel.from_pretrained(model_folder, device=str(session.gang.device))
     # of each sound: its temperature, its clip, and its number among the sounds of both
@@ -333,11 +306,15 @@ def language_sounds(
             prompts=[prompt for _, prompt, _ in begun],
             progress=progress.advance_to,
         )
-    pitched: list[Figures] = [{} for _ in wanted]
+    pitched: list[measures.Figures] = [{} for _ in wanted]
     if measures_pitch(config, tokenizer.format.sample_rate):
-        before = list(session.each("pitch of prompts", median_pitch, [prompt.waveform for _, prompt, _ in prompts]))
-        after = session.each("pitch of generated sounds", median_pitch, new)
-        pitched = [pitch_distances(pitch, before, clip) for pitch, (_, clip, _) in zip(after, wanted, strict=True)]
+        before = list(
+            session.each("pitch of prompts", measures.median_pitch, [prompt.waveform for _, prompt, _ in prompts])
+        )
+        after = session.each("pitch of generated sounds", measures.median_pitch, new)
+        pitched = [
+            measures.pitch_distances(each, before, clip) for each, (_, clip, _) in zip(after, wanted, strict=True)
+        ]
     said: list[dict[str, object]] = []
     sets: dict[tuple[str, float], list[tuple[Codes | None, Codes, Codes]]] = {}  # prompt, new codes, those of the sound
     for number, (kind, title, (temperature, clip, _), (_, prompt, _)) in enumerate(
@@ -349,9 +326,11 @@ def language_sounds(
         sound.write(folder / file)
         start = len(prompt.codes.values) if prompt else 0
         again = tokenizer.encode(sound).crop(start, start + len(made.values))  # its new part
-        agreement = {"code_agreement": code_agreement(made.finest, again.finest)} if len(again.finest.values) else {}
+        agreement = (
+            {"code_agreement": measures.code_agreement(made.finest, again.finest)} if len(again.finest.values) else {}
+        )
         seconds = {"prompt_seconds": prompt.waveform.seconds} if prompt else {}
-        figures = {**seconds, **agreement, **sound_levels(more), **pitched[number]}
+        figures = {**seconds, **agreement, **measures.sound_levels(more), **pitched[number]}
         said.append({"kind": kind, "file": file, "clip": clip, "temperature": temperature, "figures": figures})
         sets.setdefault((kind, temperature), []).append((prompt.codes if prompt else None, made, again))
     diversities: list[dict[str, object]] = []

@@ -1,14 +1,10 @@
-"""Networks that learn labels: a body and a head, trained for the comparison and for ``wordless finetune``.
-
-Probes read the layers of the body. SimCLR and wav2vec 2.0 train their bodies without labels before:
-`stages.pretraining`.
-"""
+"""Networks that learn labels: a body and a head, trained for the comparison and for ``wordless finetune``."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from lm.bodies.audio_transformer import AudioTransformerBody
 from lm.bodies.body import Source, freeze
@@ -37,8 +33,6 @@ from wordless.training.options import FitConfig
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LabelledInputs:
-    """The inputs of clips that have a label."""
-
     clips: StoredClips
     names: Sequence[str]
     labels: Sequence[str]
@@ -50,8 +44,6 @@ class LabelledInputs:
 
 @dataclass(frozen=True, kw_only=True)
 class LabelTraining:
-    """How a body and a head learn labels."""
-
     option: str  # the group of the fit's options
     batches: ClipBatchConfig  # counted in inputs
     fit: FitConfig
@@ -66,13 +58,10 @@ def learn_labels(
     fit, device = training.fit, run.gang.device if source.changes_on_device else CPU
     views = ClipViews(train.clips, training.batches, source.change, device=device)
     batches = LabelledBatches(views=views, targets=task.targets(train.labels))
-    size = training.batches.batch_size
+    size, targets = training.batches.batch_size, task.targets(validation.labels)
+    most = size // fit.accumulation * training.batches.max_frames  # no more than a part of a training batch
     held_out = validation_batches(
-        validation.clips,
-        task.targets(validation.labels),
-        batch_size=size,
-        at_most=training.at_most,
-        most_inputs=size // fit.accumulation * training.batches.max_frames,  # no more than a part of a training batch
+        validation.clips, targets, batch_size=size, at_most=training.at_most, most_inputs=most
     )
     network = create_network(source.body, source.create(seed=fit.seed), task, seed=fit.seed)
     freeze(network.body, training.frozen)
@@ -103,7 +92,6 @@ class Network:
 
     @property
     def key(self) -> list[object]:
-        """What decides the training."""
         return [self.learns, self.training, self.head, self.normalised, self.projected]
 
     def train(
@@ -115,28 +103,23 @@ class Network:
         *,
         method: str = "",
     ) -> Entry:
-        """Train body and head on the training clips that have a label, and choose the step by those of validation.
+        """Train body and head on the stored inputs ``data`` of clips with a label; validation chooses the step.
 
-        ``data`` are the stored inputs of the clips. ``separator`` stands between several classes of one clip; None:
-        each clip has one. ``method`` names the training on the terminal.
+        ``separator`` stands between several classes of one clip. ``method`` names the training on the terminal.
         """
         session = replace(reading.session, training=method or reading.session.training)
         return _train(session, self, reading.manifest, data, classes, separator)
 
     def features(self, reading: ClipReading, method: str, trained: Entry | None = None) -> Entry:
-        """Compute pooled states of the layers, and of all layers side by side, from the recordings.
-
-        A network that was ``trained`` on labels also gives its class probabilities: ``scores (clips, classes)``.
-        """
+        """Pool the states of the layers; a network that was ``trained`` on labels also gives its class scores."""
         reader = self.reader if trained is None else self.reader_of(trained, reading.vectors.poolings)
         decides = self.decides if trained is None else {**self.decides, "weights": trained}
         return network_features(reading.session, reading, method, reader, decides, classifier=trained)
 
     def reader_of(self, trained: Entry, poolings: Sequence[Pooling]) -> LayerReader:
         """Return the reader of the trained network, which also gives the vectors that its head reads."""
-        return replace(
-            self.reader, trained=trained.place, poolings=tuple(dict.fromkeys([*poolings, self.head.pooling]))
-        )
+        needed = tuple(dict.fromkeys([*poolings, self.head.pooling]))
+        return replace(self.reader, trained=trained.place, poolings=needed)
 
 
 @stage(
@@ -150,7 +133,6 @@ class Network:
 def _train(
     run: Run, network: Network, clips: Clips, data: Entry, classes: Sequence[str], separator: str | None
 ) -> None:
-    """Train a network of the comparison on the labels of clips."""
     options = ClassificationOptions(**asdict(network.head), label_separator=separator)
     task = ClassificationTask(
         options=options, classes=tuple(classes), normalised=network.normalised, projected=network.projected
@@ -171,17 +153,12 @@ def _labelled(data: Entry, manifest: Clips, split: Split, options: Classificatio
     )
 
 
-def _read_by(reading: ClipReading) -> dict[str, Any]:
-    """Return the options that all readers have."""
-    device = str(reading.session.gang.device)
-    return {"root": reading.manifest.root, "device": device, "poolings": reading.vectors.poolings}
-
-
 def convolutional(
     reading: ClipReading, sample: Entry, settings: BaselineSettings, *, simclr: Entry | None = None
 ) -> Network:
     """Describe the convolutional encoder of log-mel, which the statistics of ``sample`` normalise."""
     own, body = settings.supervised, ConvBody(encoder=settings.encoder, audio=reading.audio)
+    weights = simclr or f"random {settings.seed}"
 
     def source(data: Entry, longest: int) -> Source:
         change = partial(augment, config=own.augmentation, std=stored_std(data))
@@ -189,19 +166,8 @@ def convolutional(
 
     return Network(
         name="supervised",
-        reader=LayerReader(
-            statistics=sample.place,
-            body=body,
-            weights=simclr.place if simclr else None,
-            seed=settings.seed,
-            **_read_by(reading),
-        ),
-        decides={
-            "encoder": settings.encoder,
-            "audio": reading.audio,
-            "sample": sample,
-            "weights": simclr or f"random {settings.seed}",
-        },
+        reader=reading.reader(body, statistics=sample.place, weights=simclr and simclr.place, seed=settings.seed),
+        decides={"encoder": settings.encoder, "audio": reading.audio, "sample": sample, "weights": weights},
         learns=[settings.encoder, own],
         source=source,
         training=LabelTraining(
@@ -214,8 +180,8 @@ def convolutional(
 def ast(reading: ClipReading, settings: AstSettings) -> Network:
     """Describe AST as it is fine-tuned (Gong, Chung and Glass, 2021): the head reads its normalised clip vector.
 
-    Without AST's own weights, filter banks are normalised with the statistics of the training clips. A clip is read in
-    pieces of ``patches`` patches, which do not attend to each other. Until AST is trained it has random weights.
+    Without AST's own weights, filter banks are normalised by the training clips. Pieces of ``patches`` patches do not
+    attend to each other.
     """
     config, sizes = settings.model, other_options(settings.model, "weights")
     folder = None if config.weights is None else Path(config.weights)
@@ -235,7 +201,7 @@ def ast(reading: ClipReading, settings: AstSettings) -> Network:
     body = AstBody(ast=replace(config, weights=None), clip_vector=True, positions=min(longest, config.patches))
     return Network(
         name="ast",
-        reader=LayerReader(body=body, seed=settings.fit.seed, **_read_by(reading)),
+        reader=reading.reader(body, seed=settings.fit.seed),
         decides={"ast": sizes, "weights": f"random {settings.fit.seed}"},
         learns=[sizes, settings.augmentation, folder and hugging_face_hash(folder)],
         source=source,
@@ -252,7 +218,7 @@ def audio_transformer(reading: ClipReading, settings: AudioTransformerSettings) 
     change = partial(augment_waveforms, config=settings.augmentation)
     return Network(
         name="audio_transformer",
-        reader=LayerReader(body=body, seed=settings.fit.seed, **_read_by(reading)),
+        reader=reading.reader(body, seed=settings.fit.seed),
         decides={"model": settings.model, "sample_rate": rate, "weights": f"random {settings.fit.seed}"},
         learns=[settings.model, settings.augmentation, rate],
         source=lambda data, longest: Source(body=body, weights=None, fingerprint="", change=change),
@@ -267,14 +233,11 @@ def audio_transformer(reading: ClipReading, settings: AudioTransformerSettings) 
 
 
 def speech(reading: ClipReading, pretrained: Source, settings: FinetuningSettings) -> Network:
-    """Describe a pre-trained speech model. A clip is in memory as a whole.
-
-    Models that were trained on no clip of the corpus give all folds the same entry.
-    """
+    """Describe a pre-trained speech model; one that heard no clip of the corpus gives all folds the same entry."""
     rate, body = reading.audio.sample_rate, cast(Wav2vec2Body, pretrained.body)
     return Network(
         name="wav2vec2_finetuned",
-        reader=LayerReader(body=body, weights=pretrained.weights, **_read_by(reading)),
+        reader=reading.reader(body, weights=pretrained.weights),
         decides={"sample_rate": rate, "weights": pretrained.fingerprint},
         learns=[settings.masking, rate, pretrained.fingerprint],
         source=lambda data, longest: replace(pretrained, body=replace(body, masking=settings.masking)),

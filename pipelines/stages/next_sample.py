@@ -37,7 +37,7 @@ def train_sample_model(
     fit: FitConfig,
     waveforms: Entry,
 ) -> None:
-    """Train one model on the samples of training clips; the entry is a folder that `SampleLanguageModel` loads."""
+    """Train one model on the samples of training clips."""
     model = create_sample_model(config, seed=fit.seed)
     train, validation = (
         SampleCrops(split_samples(waveforms, split), crops, history=config.history) for split in TRAINED_ON
@@ -52,10 +52,7 @@ def train_sample_model(
 def score_sample_models(
     run: Run, models: Mapping[str, Entry], training: Entry, test: Entry, crops: SampleCropsConfig, test_crops: int
 ) -> None:
-    """Measure models and baselines on the same crops of the waveforms of test clips.
-
-    ``scores.json`` has a row for each, with its sizes.
-    """
+    """Measure models and baselines on the same crops of test clips: a row for each, with its sizes."""
     clips, steps, device = split_samples(test, "test"), -(-test_crops // crops.batch_size), run.gang.device
     rows: dict[str, dict[str, object]] = {}
     for name, entry in models.items():
@@ -83,18 +80,9 @@ SAMPLE_SOUNDS = "sounds.json"
 
 @stage("next_sample_sounds", version=4, title="sounds by each of {models} models", splits=("test",))
 def generate_sample_sounds(
-    run: Run,
-    clips: Clips,
-    models: Mapping[str, Entry],
-    config: SampleSoundsConfig,
-    *,
-    sample_rate: int,
-    precision: str,
+    run: Run, clips: Clips, models: Mapping[str, Entry], config: SampleSoundsConfig, *, sample_rate: int, precision: str
 ) -> None:
-    """Make WAV files of every model, and the prompts that they continue; ``sounds.json`` has a row for each file.
-
-    ``precision`` is that of the engine, which decides the sound.
-    """
+    """Make WAV files of every model, and the prompts that they continue; ``precision`` is that of the engine."""
     chosen, step = choose_randomly(clips.clips, config.prompts, seed=config.seed), max(sample_rate // 100, 1)
     rows: list[dict[str, object]] = []
     prompts: list[Waveform | None] = [None] * config.unprompted

@@ -31,7 +31,7 @@ from vocoder.options import CropsConfig, EngineChoice, SoundOptions, WaveNetConf
 from vocoder.speech_judges import JudgeOfSpeech, require_installed
 from wordless.audio.options import Convolutions, SpectrogramConfig, require_ranges
 from wordless.audio.recordings.embedded import VOICES, WORDS, EmbeddedConfig, order_pairs
-from wordless.base.errors import InputError, within
+from wordless.base.errors import InputError, require, within
 from wordless.base.options import Options, option
 from wordless.training.options import FitConfig, StartableFitConfig
 
@@ -44,23 +44,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings(Options):
-    """Options of a stage that trains."""
-
     fit: FitConfig = option(FitConfig(), "training")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ClipTraining(TrainingSettings):
-    """Options of a stage that trains on spectrograms."""
-
     augmentation: AugmentationConfig = option(AugmentationConfig(), "random changes of the clips")
     batches: ClipBatchConfig = option(ClipBatchConfig(), "the batch of one training step")
 
 
 @dataclass(frozen=True, kw_only=True)
 class WaveformTraining(TrainingSettings):
-    """Options of a stage that trains on samples."""
-
     batches: WaveformBatchConfig = option(WaveformBatchConfig(), "the batch of one training step")
 
 
@@ -69,12 +63,9 @@ CONTRAST, TARGETS = ContrastConfig(temperature=0.3), TargetConfig()
 
 @dataclass(frozen=True, kw_only=True)
 class TokenizerSettings(TrainingSettings, TokenizerSizes):
-    """Options of the tokenizer's stages."""
-
     pitch: PitchConfig = option(PitchConfig(), "the stream of pitch beside the codes of the spectrum")
     features: Literal["autoencoder", "wav2vec2"] = option(
-        "autoencoder",
-        "what k-means clusters: bottlenecks of the autoencoder, or states of the speech model in wav2vec2.weights",
+        "autoencoder", "what k-means clusters: bottlenecks, or states of the speech model in wav2vec2.weights"
     )
     feature_layer: int | None = option(None, "layer of the speech model, from 1 on; null: the middle one", least=1)
     rates: tuple[int, ...] | None = option(
@@ -84,10 +75,7 @@ class TokenizerSettings(TrainingSettings, TokenizerSizes):
         least=1,
     )
     sample_patches: int = option(200_000, "largest number of training patches for autoencoder and codebook", least=1)
-    # hours of training clips, and as many of validation, that are read for the sample of patches and for the mean and
-    # deviation of log-mel; of a longer corpus clips are drawn by the seed until the hours are full, which the log
-    # says
-    sample_hours: float = 100.0
+    sample_hours: float = 100.0  # of training clips, and of validation, that are read for sample, mean and deviation
     kmeans_iterations: int = 30  # iterations of k-means
     batch_size: int = 512  # patches per training step
     fit: FitConfig = FitConfig(steps=2000, warmup_steps=100, weight_decay=0.0, validate_every=500)
@@ -97,15 +85,19 @@ class TokenizerSettings(TrainingSettings, TokenizerSizes):
     )
     seed: int = 0  # seed of the sample of patches and of k-means
     start: str | None = option(
-        None,
-        "folder of a run or hf://user/name: its tokenizer is used as it is, with the same sizes and front end; null: "
-        "one is trained",
+        None, "folder of a run or hf://user/name, whose tokenizer is used as it is; null: one is trained"
     )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         require_ranges(self.dynamic_ranges)
-        self._require_rates()
+        if (rates := self.rates) is not None:
+            nested = (fine < coarse and coarse % fine == 0 for coarse, fine in pairwise(rates))
+            rule = f"name 2 to {MOST_RATES} frames per patch, each a multiple of the next, such as [8,4,2], or null"
+            self.refuse_if(not (2 <= len(rates) <= MOST_RATES and min(rates) >= 1 and all(nested)), "rates", rule)
+            if rates[-1] != self.patch.frames:
+                rule = f"`patch.frames` is {self.patch.frames}, and others read the patches of the finest rate"
+                raise InputError(option="rates", value=rates, rule=rule, remedy=f"add `patch.frames`={rates[-1]}")
         rule = f"a batch has batch_size={self.batch_size} patches: choose {self.batch_size} or fewer"
         self.refuse_if(self.fit.accumulation > self.batch_size, "fit.accumulation", rule)
         rule = f"sample_patches is {self.sample_patches}, and k-means needs a patch for each code: raise it"
@@ -121,17 +113,13 @@ class TokenizerSettings(TrainingSettings, TokenizerSizes):
     def config(
         self, audio: SpectrogramConfig, layer: ChosenLayer | None = None, pitches: tuple[float, float] | None = None
     ) -> TokenizerConfig:
-        """Return the config of the tokenizer, or of the finest of several, for these settings and a front end.
+        """Return the config of the tokenizer, or of the finest of several, for a front end.
 
-        With the ``layer`` of a speech model, its states stand in the place of bottlenecks. A stream of pitch has codes
-        for ``pitches``, from the lowest to the highest in Hz; None: there is none.
+        States of ``layer`` stand in the place of bottlenecks. The stream of pitch spans ``pitches`` in Hz.
         """
         from tokenizer.codes import PitchFormat
         from tokenizer.config import TokenizerConfig  # PyTorch, which checks of other options do without
 
-        pitch = None
-        if pitches is not None:
-            pitch = PitchFormat(levels=self.pitch.levels, lowest=pitches[0], highest=pitches[1])
         return TokenizerConfig(
             audio=audio,
             patch=self.patch,
@@ -139,43 +127,18 @@ class TokenizerSettings(TrainingSettings, TokenizerSizes):
             codebook_size=self.codebook_size,
             levels=self.levels,
             speech_layer=None if layer is None else layer.config,
-            pitch=pitch,
+            pitch=pitches and PitchFormat(levels=self.pitch.levels, lowest=pitches[0], highest=pitches[1]),
         )
-
-    def _require_rates(self) -> None:
-        """Refuse rates of which a patch is no whole number of the next finer patches, or does not end with `patch`."""
-        rates, frames = self.rates, self.patch.frames
-        if rates is None:
-            return
-        nested = (fine < coarse and coarse % fine == 0 for coarse, fine in pairwise(rates))
-        if not (2 <= len(rates) <= MOST_RATES and min(rates) >= 1 and all(nested)):
-            rule = (
-                f"name 2 to {MOST_RATES} numbers of frames per patch, coarse to fine, each a multiple of the next, "
-                "such as [8,4,2]; null: one rate"
-            )
-            raise InputError(option="rates", value=rates, rule=rule)
-        if rates[-1] != frames:
-            rule = f"`patch.frames` is {frames}, and the vocoder and other methods read the patches of the finest rate"
-            raise InputError(option="rates", value=rates, rule=rule, remedy=f"add `patch.frames`={rates[-1]}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class LanguageModelSettings(TrainingSettings):
-    """Options of the language model's stage."""
-
     batch_tokens: int = option(2048, "most positions per step: long windows reduce lm.batches.batch_size", least=1)
-    views: ViewsConfig = option(
-        ViewsConfig(), "changed copies of the training clips, on which the GPT is trained as well"
-    )
-    # most windows for the validation loss in training; the final perplexity uses all windows
-    validation_windows: int = 512
-    # with tokenizer.rates: codes of each coarser rate that the model of a finer rate reads after the code that covers
-    # its own
-    look_ahead: int = LOOK_AHEAD
+    views: ViewsConfig = option(ViewsConfig(), "changed copies of training clips, on which the GPT is trained as well")
+    validation_windows: int = 512  # at most, for the validation loss in training; the final perplexity uses all
+    look_ahead: int = LOOK_AHEAD  # codes of each coarser rate that a finer rate's model reads after the covering one
     pitch: Pitch = option(
-        "beside",
-        "place of the stream of pitch: beside the codes, predicted from the states of a GPT that does not read it, or "
-        "among them, as one more stream of the GPT",
+        "beside", "stream of pitch: beside the codes, predicted from states of the GPT, or among them, as its input"
     )
     gpt: GPTConfig = option(GPTConfig(context=256, dropout=0.2), "the language model")
     batches: BatchConfig = option(BatchConfig(), "the batch of one training step")
@@ -183,14 +146,11 @@ class LanguageModelSettings(TrainingSettings):
     start: str | None = option(
         None,
         "folder of a run or hf://user/name: training begins with the weights of its language model, of the same sizes "
-        "and codebook, and has a warm-up and decay of its own; null: random weights",
+        "and codebook; null: random weights",
     )
 
     def divided(self, rates: int) -> tuple[LanguageModelSettings, ...]:
-        """Return the settings of the model of each rate: the layers are divided among them, coarse rates first.
-
-        So all of them together have about as many weights as one GPT, and cost about as much.
-        """
+        """Divide the layers among the models of the rates, coarse first: together they are as large as one GPT."""
         if (layers := self.gpt.layers) < rates:
             rule = f"each of {rates} rates has at least one of the layers: choose {rates} or more, or fewer rates"
             raise InputError(option="gpt.layers", value=layers, rule=rule)
@@ -200,8 +160,6 @@ class LanguageModelSettings(TrainingSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class SimclrSettings(ClipTraining):
-    """Options of the stage that trains SimCLR; the changes turn a clip into a view."""
-
     contrast: ContrastConfig = CONTRAST  # the contrastive loss
     fit: FitConfig = FitConfig(steps=250, lr=2e-3, warmup_steps=30, final_lr_ratio=0.02, validate_every=50)
 
@@ -212,8 +170,6 @@ LABELLED = AugmentationConfig(crop=0.9, mix=0.2, time_mask=0.1, mel_mask=0.15)
 
 @dataclass(frozen=True, kw_only=True)
 class SupervisedSettings(ClipTraining):
-    """Options of the stage that trains the supervised encoder."""
-
     head: HeadConfig = option(HeadConfig(), "the classifier behind the network")
     augmentation: AugmentationConfig = LABELLED
     batches: ClipBatchConfig = ClipBatchConfig(batch_size=64)
@@ -222,22 +178,14 @@ class SupervisedSettings(ClipTraining):
 
 @dataclass(frozen=True, kw_only=True)
 class BaselineSettings(Options):
-    """Options of the baseline encoders of spectrograms."""
-
-    encoder: ConvEncoderConfig = option(
-        ConvEncoderConfig(), "the convolutional network of SimCLR, supervised and random_conv"
-    )
-    simclr: SimclrSettings = option(
-        SimclrSettings(), "SimCLR, which learns to match two views of a clip among other clips"
-    )
+    encoder: ConvEncoderConfig = option(ConvEncoderConfig(), "the network of SimCLR, supervised and random_conv")
+    simclr: SimclrSettings = option(SimclrSettings(), "SimCLR, which learns to match two views of a clip")
     supervised: SupervisedSettings = option(SupervisedSettings(), "the same network, trained with the labels")
     seed: int = 0  # seed of the untrained encoder
 
 
 @dataclass(frozen=True, kw_only=True)
 class AstSettings(ClipTraining):
-    """Options of AST's stages."""
-
     model: AstConfig = option(AstConfig(), "the network")
     augmentation: AugmentationConfig = LABELLED
     batches: ClipBatchConfig = ClipBatchConfig(batch_size=16)
@@ -247,8 +195,6 @@ class AstSettings(ClipTraining):
 
 @dataclass(frozen=True, kw_only=True)
 class AudioTransformerSettings(WaveformTraining):
-    """Options of the Audio Transformer's stages."""
-
     model: AudioTransformerConfig = option(AudioTransformerConfig(), "the network")
     head: HeadConfig = option(HeadConfig(pooling="mean", dropout=0.1), "the classifier behind the network")
     augmentation: WaveformAugmentationConfig = option(WaveformAugmentationConfig(), "random changes of the clips")
@@ -263,8 +209,6 @@ IN_PLACE = AugmentationConfig(
 
 @dataclass(frozen=True, kw_only=True)
 class SoundGPTSettings(ClipTraining):
-    """Options of the causal transformer that reads log-mel and predicts codes."""
-
     model: SoundGPTConfig = option(SoundGPTConfig(), "the network")
     # seconds of the windows around each patch whose codes are predicted as well; []: none
     windows: tuple[float, ...] = (0.16, 0.32, 0.64, 1.28)
@@ -279,7 +223,7 @@ class SoundGPTSettings(ClipTraining):
 
     @property
     def longest(self) -> int:
-        """Frames of the longest augmented copy."""
+        """Frames of the longest copy."""
         return math.ceil(self.batches.max_frames * (1 + self.augmentation.speed)) + 1
 
 
@@ -288,16 +232,12 @@ OPTION, SPEECH_FEATURES = "wav2vec2.weights", "tokenizer.features=wav2vec2"
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainingSettings(WaveformTraining):
-    """Options of the pre-training."""
-
     targets: TargetConfig = TARGETS  # the frames that are masked, and what is predicted
     fit: FitConfig = FitConfig(steps=400, lr=2e-3, warmup_steps=100, keep="last")
 
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuningSettings(WaveformTraining):
-    """Options of the fine-tuning."""
-
     masking: MaskConfig = MASKING  # spans of masked frames
     freeze_convolutions: bool = option(True, "whether the convolutions stay as they were pre-trained")
     label_smoothing: float = 0.1  # share of the target that all classes divide
@@ -307,8 +247,6 @@ class FinetuningSettings(WaveformTraining):
 
 @dataclass(frozen=True, kw_only=True)
 class Wav2vec2Settings(Options):
-    """Options of the stages."""
-
     weights: str | None = option(
         None,
         "Hugging Face folder or hf://user/name of a wav2vec 2.0, HuBERT, WavLM or data2vec-audio model; null: a model "
@@ -320,7 +258,6 @@ class Wav2vec2Settings(Options):
 
     @property
     def convolutions(self) -> Convolutions:
-        """The frames of the model."""
         return self.model.convolutions if self.weights is None else self.described.convolutions
 
     def require_weights(self, sample_rate: int) -> None:
@@ -330,36 +267,25 @@ class Wav2vec2Settings(Options):
 
     @property
     def folder(self) -> Path:
-        """The folder of weights."""
         return Path(self.weights or "").expanduser()
 
     @property
     def described(self) -> SpeechModel:
-        """The description of the folder of weights."""
         from wordless.audio.speech_models import SpeechModel
 
         return SpeechModel.of_folder(self.folder, option=OPTION)
 
     def chosen_layer(self, wanted: int | None) -> ChosenLayer:
-        """Return a layer of the model in the folder of weights; by default the middle one.
-
-        Raises:
-            InputError: there is no folder, it holds no model that can be read, or the model has no such layer.
-        """
+        """Return a layer of the model in the folder of weights, by default the middle one; refuse one that is not."""
         from tokenizer.sources import ChosenLayer
 
         if self.weights is None:
-            raise InputError(
-                f"{OPTION} is null, and {SPEECH_FEATURES} reads a layer of a speech model: name its local folder, "
-                f"such as the folder wav2vec2 of a run that pre-trained one ({OPTION}=runs/x/wav2vec2)"
-            )
+            rule = f"{SPEECH_FEATURES} reads a speech model: name its folder, such as {OPTION}=runs/x/wav2vec2"
+            raise InputError(option=OPTION, rule=rule)
         found = self.described
         layer = max(found.layers // 2, 1) if wanted is None else wanted
-        if not 1 <= layer <= found.layers:
-            raise InputError(
-                f"tokenizer.feature_layer is {layer}, and the {found.name} model in {self.folder} has layers 1 to "
-                f"{found.layers}"
-            )
+        rule = f"the {found.name} model in {self.folder} has layers 1 to {found.layers}"
+        require(1 <= layer <= found.layers, "tokenizer.feature_layer", layer, rule)
         return ChosenLayer(folder=self.folder, layer=layer, width=found.width, option=OPTION)
 
 
@@ -368,13 +294,9 @@ STEPS, STEPS_FROM_SHIPPED = 300, 0  # vocoder.fit.steps=null; and for built-in v
 
 @dataclass(frozen=True, kw_only=True)
 class VocoderSettings(TrainingSettings):
-    """Options of the vocoder's stage."""
-
     wavenet: WaveNetConfig = option(WaveNetConfig(residual_channels=48, gate_channels=96, layers=16), "the network")
     crops: CropsConfig = option(CropsConfig(crop_codes=16), "the pieces of clips of one training step")
-    condition_on_groups: bool = option(
-        True, "whether each group of the corpus, such as a speaker, has a voice of its own"
-    )
+    condition_on_groups: bool = option(True, "whether each group, such as a speaker, has a voice of its own")
     codebook_sizes: tuple[int, ...] | None = option(
         None,
         "such as [32, 128]: trains on codebooks of these sizes in turn, to decode all sizes; null: the run's",
@@ -387,9 +309,9 @@ class VocoderSettings(TrainingSettings):
     )
     start: str | None = option(
         None,
-        "universal: training begins with weights that ship with Wordless, if they fit the front end and the network's "
-        "sizes, and takes 0 steps for the built-in corpus; or with those of the folder of a run, of a vocoder beside "
-        "its tokenizer, of start weights (wordless publish format=start), or of hf://user/name; null: random weights",
+        "universal: training begins with weights that ship with Wordless, if they fit, and takes 0 steps for the "
+        "built-in corpus; or with those of a run, of a vocoder beside its tokenizer, of start weights (wordless "
+        "publish format=start), or of hf://user/name; null: random weights",
     )
     unfit: str | None = None  # filled in: why the weights that ship with the package do not serve this vocoder
 
@@ -399,9 +321,8 @@ class VocoderSettings(TrainingSettings):
         self.refuse_if(self.wavenet.condition == "none", "wavenet.condition", rule)
         if not self.fit.steps and self.start is None:
             why = "" if self.unfit is None else f" (of the weights that ship, {self.unfit})"
-            rule = f"training begins with random weights, which make no sound{why}"
-            remedy = f"choose 1 step or more, such as {STEPS}, or a vocoder whose weights are used, `start`=RUN"
-            raise InputError(option="fit.steps", value=0, rule=rule, remedy=remedy)
+            rule = f"random weights make no sound{why}: choose more, such as {STEPS}, or weights, `start`=RUN"
+            raise InputError(option="fit.steps", value=0, rule=rule)
         rule = "wavenet.condition=embedding knows the codes of one codebook: choose null, or condition=meaning"
         several = self.codebook_sizes is not None
         self.refuse_if(several and self.wavenet.condition == "embedding", "codebook_sizes", rule)
@@ -414,15 +335,13 @@ USUAL_JUDGES: tuple[SoundJudge, ...] = ("recognised", "stoi", "pesq", "pitch")
 
 @dataclass(frozen=True, kw_only=True)
 class ListeningConfig(SoundOptions):
-    """Options of the sounds to listen to, and of those that are measured."""
-
     clips: int = option(6, "number of test clips in the report; null: 4 with the built-in sentences, else 6", least=1)
     judged_clips: int = option(40, "test clips that are judged; 0: those in the report, without labels", least=0)
     judges: tuple[SoundJudge, ...] | None = option(
         None,
-        "who judges decoded sound beside levels, distances and codes: recognised names labels, words compares words "
-        "with the built-in sentences or the labels, speaker compares voices; the last four need wordless[judges]; "
-        "null: [recognised,stoi,pitch], and pesq if it is installed",
+        "who judges decoded sound: recognised names labels, words compares words with the built-in sentences or the "
+        "labels, speaker compares voices; the last four need wordless[judges]; null: [recognised,stoi,pitch], and pesq "
+        "if it is installed",
         distinct=True,
     )
     grammar: Literal["labels", "free"] = option(
@@ -430,13 +349,12 @@ class ListeningConfig(SoundOptions):
     )
     judge: JudgeName = option(
         "probe",
-        "who names the labels of decoded sound: the best linear probe of log-mel, of the codes of the sound, or a "
-        "trained network; null: codes with the built-in sentences, else probe",
+        "who names the labels of decoded sound: a linear probe of log-mel, of the codes of the sound, or a trained "
+        "network; null: codes with the built-in sentences, else probe",
     )
     seconds: float = option(3.0, "longest clip in seconds; of a longer clip the loudest stretch is used", above=0)
     continuation_seconds: float = option(1.0, "length of the GPT's continuation of each clip in seconds", above=0)
-    # least length of the prompt that a continuation follows in seconds; at most three quarters of the clip
-    prompt_seconds: float = 1.0
+    prompt_seconds: float = 1.0  # least length of a prompt; at most three quarters of the clip
     temperatures: tuple[float, ...] = option((0.7, 1.0), "temperatures of the GPT", least=0, distinct=True)
     continuations: int = option(2, "continuations of each clip at each temperature", least=0)
     unconditional: int = option(2, "sounds without a prompt at each temperature", least=0)
@@ -455,58 +373,39 @@ class ListeningConfig(SoundOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class ZerospeechConfig(Options):
-    """Options of the tests."""
-
     voices: int = option(
         12,
         "number of the last voices of the built-in corpus, which speak the tests; embedded.voices must leave them out",
         least=1,
         most=len(VOICES) - 1,
     )
-    # largest number of test words, in a corpus of words; only words that begin with exactly one consonant are used
-    words: int = 30
+    words: int = 30  # of test at most, in a corpus of words: those that begin with exactly one consonant
     rounds: int = 3  # number of made-up words for each word, in a corpus of words
-    sentences: int = option(
-        30,
-        "number of sentences that are paired with another order of their words, in a corpus of sentences",
-        least=1,
-        most=500,
-    )
+    sentences: int = option(30, "sentences that are paired with another order of their words", least=1, most=500)
     consistency: int = option(
-        10,
-        "number of texts of the tests of consistency, whose wrong sounds change speaker, gender, pitch or background "
-        "within the text; 0: none",
-        least=0,
-        most=100,
+        10, "texts whose wrong sounds change speaker, gender, pitch or background midway; 0: none", least=0, most=100
     )
     seed: ClassVar[int] = 0  # of the speeds and pitches
 
     def require_unheard(self, embedded: EmbeddedConfig) -> None:
         """Refuse voices that the corpus has, too, and a corpus without the words of the tests."""
-        if embedded.other:
-            rule = "the stage zerospeech asks for words of the default corpus: choose false, or leave the stage out"
-            raise InputError(option="embedded.other", value=True, rule=rule)
+        rule = "the stage zerospeech asks for words of the default corpus: choose false, or leave the stage out"
+        require(not embedded.other, "embedded.other", True, rule)
         left = len(VOICES) - self.voices
-        if embedded.voices > left:
-            rule = f"the stage zerospeech needs {self.voices} voices that are not trained on"
-            remedy = f"choose {left} or fewer, or a smaller zerospeech.voices"
-            raise InputError(option="embedded.voices", value=embedded.voices, rule=rule, remedy=remedy)
+        rule = f"zerospeech needs {self.voices} others: choose {left} or fewer, or a smaller zerospeech.voices"
+        require(embedded.voices <= left, "embedded.voices", embedded.voices, rule)
 
     def pairs(self, embedded: EmbeddedConfig) -> SpokenPairs:
-        """List the pairs that the material of the embedded corpus allows.
-
-        Raises:
-            InputError: no made-up word can be made of its words.
-        """
+        """List the pairs that the embedded corpus allows; refuse words of which no made-up word can be made."""
         from wordless.audio.recordings.spoken_pairs import held_out_voices, sentence_pairs, word_pairs
 
         voices = held_out_voices(self.voices)
         if embedded.sentences:
             return sentence_pairs(voices, count=self.sentences, seed=self.seed)
         found = word_pairs(voices, words=self.words, known=embedded.words, rounds=self.rounds, seed=self.seed)
-        if not found.pairs:
-            rule = "made-up words need more words to be made of"
-            raise InputError(option="embedded.words", value=embedded.words, rule=rule)
+        require(
+            bool(found.pairs), "embedded.words", embedded.words, "made-up words are made of several words: choose more"
+        )
         return found
 
     def texts(self, embedded: EmbeddedConfig) -> list[tuple[str, str]]:
@@ -522,8 +421,6 @@ class ZerospeechConfig(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class SampleSoundsConfig(Options):
-    """Options of the generated sounds."""
-
     seconds: float = option(2.0, "length of each sound, without its prompt", above=0)
     unprompted: int = 1  # sounds of each model that begin in silence
     prompts: int = 2  # number of test clips that each model continues
@@ -538,8 +435,6 @@ ModelName = Literal["wavenet", "wavenet_large", "transformer", "transformer_cont
 
 @dataclass(frozen=True, kw_only=True)
 class NextSampleSettings(TrainingSettings):
-    """Options of the stage next_sample."""
-
     models: tuple[ModelName, ...] = option(
         ("wavenet", "wavenet_large", "transformer", "transformer_context"),
         "the models that are trained and compared",
@@ -548,18 +443,13 @@ class NextSampleSettings(TrainingSettings):
     )
     wavenet: SampleWaveNetConfig = option(SampleWaveNetConfig(), "WaveNet, with as many parameters as the transformers")
     wavenet_large: SampleWaveNetConfig = option(
-        SampleWaveNetConfig(residual_channels=48, gate_channels=96),
-        "a larger WaveNet, with about as many multiply-adds per sample as the transformers",
+        SampleWaveNetConfig(residual_channels=48, gate_channels=96), "WaveNet with as many multiply-adds"
     )
     transformer: TransformerConfig = option(TransformerConfig(), "the causal transformer")
     transformer_context: TransformerConfig = option(
-        TransformerConfig(ffn_dim=168, context=ContextConfig()),
-        "the transformer with a context vector of a longer past",
+        TransformerConfig(ffn_dim=168, context=ContextConfig()), "the transformer with a vector of a longer past"
     )
-    crops: SampleCropsConfig = option(
-        SampleCropsConfig(), "the pieces of clips of one training step, which are the same for all models"
-    )
-    # the same for all models
+    crops: SampleCropsConfig = option(SampleCropsConfig(), "the pieces of clips of a step, the same for all models")
     fit: FitConfig = FitConfig(steps=800, lr=5e-3, weight_decay=0.0, precision="auto", ema_decay=0.99)
     test_crops: int = 256  # crops of test clips on which all models are compared
     test_seed: int = 0  # seed of these crops, the same for all seeds
@@ -573,10 +463,7 @@ class NextSampleSettings(TrainingSettings):
         self.refuse_if(self.transformer.context is not None, "transformer.context", rule)
 
     def require_positions(self) -> None:
-        """Refuse contexts, and crops with the past that a transformer reads, that are longer than its positions.
-
-        Only runs with the stage ask this: the default context of 100 ms is too long at high sample rates.
-        """
+        """Refuse contexts and crops that are longer than a transformer's positions, in runs that have the stage."""
         for name in self.models:
             config = self.config(name)
             if isinstance(config, TransformerConfig):
@@ -592,16 +479,11 @@ class NextSampleSettings(TrainingSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class RatesConfig(Options):
-    """Options of the stage ``rates``."""
-
-    clips: int = option(
-        40, "number of test clips that are continued, by the models of several rates and by one GPT", least=1
-    )
+    clips: int = option(40, "test clips that are continued, by the models of several rates and by one GPT", least=1)
     prompt_seconds: float = option(1.0, "longest prompt, half of the loudest part of a clip", above=0)
     seconds: float = option(5.0, "length of each continuation", above=0)
     window_seconds: float = option(1.0, "length of the windows of a continuation whose labels are named", above=0)
-    # number of continuations of each clip by the models of several rates, and as many by the GPT
-    continuations: int = 2
+    continuations: int = 2  # of each clip by the models of several rates, and as many by the GPT
     temperature: float = 1.0  # temperature of all models
     top_k: int = 0  # all codes: a limit would cut more off a flat distribution than off a sharp one
     silence_dbfs: float = -50.0  # softer windows count as silent and have no label
@@ -610,9 +492,8 @@ class RatesConfig(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.window_seconds > (longest := self.seconds / 2):
-            rule = f"each continuation has two windows or more: choose at most {longest:g}, half of seconds"
-            raise InputError(option="window_seconds", value=self.window_seconds, rule=rule)
+        rule = f"each continuation has two windows or more: choose at most {self.seconds / 2:g}, half of seconds"
+        self.refuse_if(self.window_seconds > self.seconds / 2, "window_seconds", rule)
 
     @property
     def windows(self) -> int:
@@ -620,9 +501,6 @@ class RatesConfig(Options):
         return int(self.seconds / self.window_seconds + 1e-9)
 
     def window_bounds(self, windows: int, sample_rate: int) -> list[int]:
-        """Return the first sample of each of the first windows, and the sample after the last of them.
-
-        Times are rounded down to samples, so the last window ends within a sound of ``windows * window_seconds``.
-        """
+        """Return the first sample of each window, and the one after the last, which is within the sound."""
         # 1e-6: 3 * 0.3 * 8000 is a little less than 7,200 in floats
         return [int(place * self.window_seconds * sample_rate + 1e-6) for place in range(windows + 1)]

@@ -1,7 +1,4 @@
-"""Networks that learn from sound without labels: SimCLR, wav2vec 2.0, and GPTs of augmented copies of clips.
-
-The features of these GPTs' layers are made here, too.
-"""
+"""Networks that learn from sound without labels: SimCLR, wav2vec 2.0, and GPTs of augmented copies of clips."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -11,15 +8,9 @@ import numpy as np
 from safetensors.torch import save_file
 
 from lm.batches import loss
+from lm.bodies import convolutional
+from lm.bodies import wav2vec2 as speech
 from lm.bodies.clips import ClipViews, StoredClips, augment
-from lm.bodies.convolutional import (
-    SAMPLE,
-    create_simclr,
-    pair_loss,
-    statistics,
-    validation_pairs,
-    view_pairs,
-)
 from lm.bodies.sound_gpt import (
     TOKENIZER,
     CodedClips,
@@ -33,14 +24,6 @@ from lm.bodies.sound_gpt import (
     fit_window_codebook,
 )
 from lm.bodies.sound_gpt import validation_batches as coded_batches
-from lm.bodies.wav2vec2 import (
-    MaskedBatches,
-    create_masked_prediction,
-    masked_loss,
-    save_pretrained,
-    validation_batches,
-)
-from lm.pooled_states import LayerReader
 from pipelines.stages.features import ClipReading, network_features
 from pipelines.stages.options import BaselineSettings, SoundGPTSettings, Wav2vec2Settings
 from pipelines.stages.stored_arrays import TRAINED_ON, stored_clips, stored_names, stored_std
@@ -63,16 +46,19 @@ from wordless.base.text import counted
     together=True,
 )
 def simclr(run: Run, spectrograms: Entry, unlabelled: Sequence[Entry], settings: BaselineSettings) -> None:
-    """Train SimCLR on the training clips and on each source of clips without labels; the entry holds its weights."""
+    """Train SimCLR on the training clips and on each source of clips without labels."""
     own, train, held_out = settings.simclr, *(stored_clips(spectrograms, split) for split in TRAINED_ON)
     for source in unlabelled:
         train = train.followed_by(stored_clips(source, "train"))
     make_view = partial(augment, config=own.augmentation, std=stored_std(spectrograms))
     temperature = own.contrast.temperature
     views = ClipViews(train, own.batches, make_view, device=run.gang.device)
-    pairs, objective = validation_pairs(held_out, own.batches, make_view), partial(pair_loss, temperature=temperature)
-    model = create_simclr(settings.encoder, own.contrast, seed=own.fit.seed)
-    run.fit("baselines.simclr.fit", model, view_pairs(views), pairs, objective, own.fit)
+    pairs, objective = (
+        convolutional.validation_pairs(held_out, own.batches, make_view),
+        partial(convolutional.pair_loss, temperature=temperature),
+    )
+    model = convolutional.create_simclr(settings.encoder, own.contrast, seed=own.fit.seed)
+    run.fit("baselines.simclr.fit", model, convolutional.view_pairs(views), pairs, objective, own.fit)
     if run.gang.rank == 0:
         write_model(run.folder, model, {"encoder": asdict(settings.encoder), "contrast": asdict(own.contrast)})
 
@@ -85,11 +71,7 @@ def simclr(run: Run, spectrograms: Entry, unlabelled: Sequence[Entry], settings:
     together=True,
 )
 def wav2vec2(run: Run, data: Sequence[Entry], settings: Wav2vec2Settings, *, sample_rate: int) -> None:
-    """Pre-train wav2vec 2.0 on the training clips of all ``data``: waveforms of the corpus, and of other sources.
-
-    The entry is a folder of `wordless.audio.speech_models`. Clips in which no span of frames can be hidden are left
-    out, and counted in the log.
-    """
+    """Pre-train wav2vec 2.0 on waveforms of the corpus and of other sources, of clips in which a span can be hidden."""
     own, sizes = settings.pretraining, settings.model
     waves, *extra = data
     train, held_out = (stored_clips(waves, split) for split in TRAINED_ON)
@@ -97,14 +79,14 @@ def wav2vec2(run: Run, data: Sequence[Entry], settings: Wav2vec2Settings, *, sam
         train = train.followed_by(stored_clips(more, "train"))
     train, held_out = (_maskable(run, clips, settings) for clips in (train, held_out))
     batch_config = own.batches.at_rate(sample_rate)
-    batches = MaskedBatches(train, batch_config, sizes.convolutions, own.targets, steps=own.fit.steps)
-    validation = validation_batches(held_out, batch_config, sizes.convolutions, own.targets)
+    batches = speech.MaskedBatches(train, batch_config, sizes.convolutions, own.targets, steps=own.fit.steps)
+    validation = speech.validation_batches(held_out, batch_config, sizes.convolutions, own.targets)
     weight = own.targets.diversity_weight
-    model = create_masked_prediction(sizes, diversity_weight=weight, seed=own.fit.seed)
-    objective = partial(masked_loss, diversity_weight=weight)
+    model = speech.create_masked_prediction(sizes, diversity_weight=weight, seed=own.fit.seed)
+    objective = partial(speech.masked_loss, diversity_weight=weight)
     run.fit("wav2vec2.pretraining.fit", model, batches, validation, objective, own.fit)
     if run.gang.rank == 0:
-        save_pretrained(model, run.folder, sample_rate=sample_rate)
+        speech.save_pretrained(model, run.folder, sample_rate=sample_rate)
 
 
 @stage(
@@ -115,8 +97,8 @@ def wav2vec2(run: Run, data: Sequence[Entry], settings: Wav2vec2Settings, *, sam
 )
 def random_wav2vec2(run: Run, settings: Wav2vec2Settings, *, sample_rate: int) -> None:
     """Write the model before its pre-training: the same random weights."""
-    model = create_masked_prediction(settings.model, diversity_weight=0.0, seed=settings.pretraining.fit.seed)
-    save_pretrained(model, run.folder, sample_rate=sample_rate)
+    model = speech.create_masked_prediction(settings.model, diversity_weight=0.0, seed=settings.pretraining.fit.seed)
+    speech.save_pretrained(model, run.folder, sample_rate=sample_rate)
 
 
 def _maskable(run: Run, clips: StoredClips, settings: Wav2vec2Settings) -> StoredClips:
@@ -124,8 +106,8 @@ def _maskable(run: Run, clips: StoredClips, settings: Wav2vec2Settings) -> Store
     targets, convolutions = settings.pretraining.targets, settings.model.convolutions
     least = convolutions.samples(targets.masking.length + 1)  # a span, and a frame beside it
     used = clips.of_rows(np.flatnonzero(clips.lengths >= least))
-    problem = f"{len(clips) - len(used)} of {counted(len(clips), 'clip')} have fewer than the {least} samples in which"
-    problem += f" wav2vec2 masks {targets.masking.length} frames"
+    few = f"{len(clips) - len(used)} of {counted(len(clips), 'clip')}"
+    problem = f"{few} have fewer than the {least} samples in which wav2vec2 masks {targets.masking.length} frames"
     if len(used) < 2:
         raise InputError(f"{problem}; add recordings, or leave wav2vec2 out of compare.methods")
     if len(used) < len(clips):
@@ -137,12 +119,7 @@ SOUND, WINDOWS = "gpt_sound", "gpt_windows"  # under another name a GPT is not t
 Coded = tuple[Entry, Entry]  # of `spectrograms`, and of the codes of the same clips
 
 
-@stage(
-    "{name}",
-    version=4,
-    title="GPT of sound, {settings.fit.summary}",
-    together=True,
-)
+@stage("{name}", version=4, title="GPT of sound, {settings.fit.summary}", together=True)
 def sound_gpt(
     run: Run,
     name: str,
@@ -154,20 +131,14 @@ def sound_gpt(
     patch_frames: int,
     frame_rate: float,
 ) -> None:
-    """Train on the training clips and on each source of clips without labels; the entry holds the weights.
+    """Train on the training clips and on clips without labels.
 
-    It also holds mean and standard deviation of the log-mel, which are those of ``sample``. ``patch_frames`` are those
-    of the tokenizer, and ``frame_rate`` are the frames of log-mel in a second.
+    The statistics of ``sample`` normalise log-mel of ``frame_rate`` frames per second; a code has ``patch_frames``.
     """
     _predict_codes(run, name, [corpus, *unlabelled], settings, sample, patch_frames, frame_rate)
 
 
-@stage(
-    "{name}",
-    version=1,
-    title="GPT over codes that predicts windows, {settings.fit.summary}",
-    together=True,
-)
+@stage("{name}", version=1, title="GPT over codes that predicts windows, {settings.fit.summary}", together=True)
 def window_gpt(
     run: Run,
     name: str,
@@ -180,10 +151,7 @@ def window_gpt(
     patch_frames: int,
     frame_rate: float,
 ) -> None:
-    """Train as `sound_gpt` does, but on the codes that the tokenizer makes of each copy, to predict windows alone.
-
-    The entry also holds the tokenizer.
-    """
+    """Train as `sound_gpt`, on the codes that the tokenizer makes of each copy, to predict windows alone."""
     settings = replace(settings, model=replace(settings.model, ahead=(0,)))
     coder = Tokenizer.from_pretrained(tokenizer.folder)
     _predict_codes(run, name, [corpus, *unlabelled], settings, sample, patch_frames, frame_rate, coder)
@@ -207,14 +175,9 @@ def _predict_codes(
         train = replace(train, spectrograms=together, codes=train.codes.followed_by(more.codes))
     windows = window_codebooks(train, settings, size=format.codebook_size, frame_rate=frame_rate)
     train, held_out = (each.with_windows(windows, alone=coder is not None) for each in (train, held_out))
-    shape = SoundShape(
-        frames=settings.longest,
-        mels=train.spectrograms.width,
-        patch_frames=patch_frames,
-        streams=train.codes.width,
-        codebook_size=format.codebook_size,
-    )
-    mean, std = statistics(sample.folder)
+    sizes = {"streams": train.codes.width, "codebook_size": format.codebook_size, "patch_frames": patch_frames}
+    shape = SoundShape(frames=settings.longest, mels=train.spectrograms.width, **sizes)
+    mean, std = convolutional.statistics(sample.folder)
     codes = None if coder is None else CodeStem(coder, mean, std)
     model = create_sound_gpt(settings.model, shape, seed=settings.fit.seed, codes=codes)
     ahead, size = settings.model.ahead, settings.batches.batch_size
@@ -226,7 +189,7 @@ def _predict_codes(
     if name in (SOUND, WINDOWS):
         run.fit("gpt_sound.fit", CodePrediction(model), batches, fixed, loss, settings.fit)
     if run.gang.rank == 0:
-        save_file({"mean": mean, "std": std}, run.folder / SAMPLE)
+        save_file({"mean": mean, "std": std}, run.folder / convolutional.SAMPLE)
         write_model(run.folder, model, {SOUND: asdict(model.config), "shape": asdict(model.shape)})
         if coder is not None:
             coder.save_pretrained(run.folder / TOKENIZER)
@@ -247,22 +210,13 @@ def coded_clips(source: Coded, split: Split, patch_frames: int) -> CodedClips:
 def window_codebooks(
     clips: CodedClips, settings: SoundGPTSettings, *, size: int, frame_rate: float
 ) -> list[WindowCodebook]:
-    """Fit a codebook to each length of windows: of as many codes as patches have, because one layer predicts all."""
+    """Fit a codebook to each length of windows, of as many codes as patches have: one layer predicts all."""
     fit = partial(fit_window_codebook, clips.spectrograms, patch_frames=clips.patch_frames, size=size)
     frames = [max(round(seconds * frame_rate), 1) for seconds in settings.windows]
     return [fit(frames=own, seed=settings.fit.seed) for own in frames]
 
 
 def sound_gpt_features(reading: ClipReading, method: str, trained: Entry) -> Entry:
-    """Compute the pooled states of every layer, and of all layers side by side, from the recordings.
-
-    ``method`` is gpt_sound or gpt_windows, or the method of a model that took no step.
-    """
-    reader = LayerReader(
-        body=SoundBody(folder=trained.place, audio=reading.audio),
-        root=reading.manifest.root,
-        statistics=trained.place,
-        device=str(reading.session.gang.device),
-        poolings=reading.vectors.poolings,
-    )
+    """Pool the states of the layers of a `sound_gpt` or `window_gpt`."""
+    reader = reading.reader(SoundBody(folder=trained.place, audio=reading.audio), statistics=trained.place)
     return network_features(reading.session, reading, method, reader, [reading.audio, trained])

@@ -37,9 +37,8 @@ def probed(
     """Probe one method, with a learning curve over shares of the labels; the entry has the figures and the probe.
 
     ``features`` are its entry and that of its network's input, by method: a row for each clip, then for each test clip
-    with noise. A learning curve means nothing for a ``labelled`` method, which was trained on all training labels, so
-    it has the last point alone. Its features know the labels of every training group, so validation clips choose, and
-    never cross-validation.
+    with noise. A ``labelled`` method was trained on all training labels: its curve has the last point alone, and
+    validation clips choose, never cross-validation.
     """
     task = probe_task(clips, config, device=run.gang.device, noise_snr=noise_snr)
     task = replace(task, parts=None) if labelled else task
@@ -66,11 +65,7 @@ def collect_probes(
     heads: Mapping[str, Entry] = MappingProxyType({}),
     noise_snr: Sequence[float] = (),
 ) -> None:
-    """Collect the entries of `probed`, by method, in ``probe.json``.
-
-    ``heads`` has entries with ``scores.safetensors``, by classifier: its class probabilities ``scores (clips,
-    classes)``, classes in the order of their names. Different numbers of penalties are refused.
-    """
+    """Collect the entries of `probed` by method, and class scores ``(clips, classes)`` of ``heads``, by classifier."""
     task = probe_task(clips, config, noise_snr=noise_snr)
     rows = [entry.read_json(PROBE) for entry in probed.values()]
     for of, entry in sorted(heads.items()):
@@ -104,12 +99,10 @@ def probe_task(
     device: torch.device | None = None,
     noise_snr: Sequence[float] = (),
 ) -> ProbeTask:
-    """Build the task of the probes; ``folds_by`` names the basis of the folds, if the clips are divided into folds.
+    """Build the task of the probes, whose large fits are computed on the ``device`` if it is a GPU.
 
-    Large fits are computed on the ``device``, if it is a GPU.
-
-    As in the comparison of methods, intervals are over groups on a single split alone. The parts of cross-validation
-    are those that ``config.choose_by`` asks for.
+    ``folds_by`` names the basis of the folds, if clips are divided into folds: intervals are over groups on a single
+    split alone.
     """
     views = compared_views(manifest, noise_snr=noise_snr)
     clips, noise = [view.clip for view in views], [view.change.noise_snr for view in views]
@@ -124,10 +117,9 @@ def probe_task(
 
 
 def require_probeable(folds: Sequence[Clips], config: ProbeConfig, *, by: str | None) -> list[str]:
-    """Refuse folds of which one lacks the labels of a class or a split, before any model is trained.
+    """Refuse folds of which one lacks the labels of a class or a split, and return notices about the figures.
 
-    ``by`` is the basis of the folds, "group" or "fold", or None for the corpus's own split. The result is notices about
-    the figures, a line each, with their folds if they do not apply to all.
+    ``by`` is the basis of the folds, "group" or "fold", or None for the corpus's own split.
     """
     notices: dict[str, list[str]] = {}
     for fold in folds:

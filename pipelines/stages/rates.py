@@ -1,7 +1,6 @@
-"""Several rates: their models as one folder, and continuations by models of all rates.
+"""Several rates: their models as one folder, and continuations by models of all rates and by a flat GPT.
 
-A flat GPT over the finest codes continues the same prompts. Griffin-Lim makes the sound of both, so that no vocoder has
-to be trained. `LanguageModelSettings.divided` says why this rival is fair.
+Griffin-Lim makes the sound of both.
 """
 
 from collections.abc import Mapping, Sequence
@@ -59,7 +58,6 @@ SILENT = 1e-10  # power of silence, -100 dBFS
 
 
 def _sounds(config: RatesConfig) -> dict[str, object]:
-    """Return the options of continuations, and the version of their synthesis."""
     return {**other_options(config, "silence_dbfs"), "version of Griffin-Lim": GRIFFIN_LIM.version}
 
 
@@ -69,7 +67,7 @@ def continuations(
 ) -> None:
     """Continue clips by both models; write sounds, pictures, the diversity of the codes, and levels of windows.
 
-    The test clips are the reference: the diversity of their finest codes ``coded``, and the sound of these codes.
+    The reference are the test clips: their finest codes ``coded``, and the sound of these codes.
     """
     device = str(run.gang.device)
     coder = Tokenizer.from_pretrained(tokenizer.folder, device=device)
@@ -111,10 +109,7 @@ def long_clips(manifest: Clips, *, shortest: float) -> list[Clip]:
     """List the test clips of ``shortest`` seconds, a coarse code, or more; refuse recordings that have none."""
     if clips := [clip for clip in manifest.of("test") if clip.seconds >= shortest]:
         return clips
-    raise InputError(
-        f"no test clip lasts {shortest:g} s, which is one coarse code (tokenizer.rates): the models of all rates "
-        f"read {shortest:g} s or more; add longer recordings"
-    )
+    raise InputError(f"no test clip lasts {shortest:g} s, one coarse code (tokenizer.rates); add longer recordings")
 
 
 def diversities(codes: Mapping[str, Sequence[IntArray]], *, seed: int) -> list[dict[str, object]]:
@@ -122,19 +117,14 @@ def diversities(codes: Mapping[str, Sequence[IntArray]], *, seed: int) -> list[d
 
     More n-grams repeat more, so only as many are counted as the shortest row has, in a random order of the sounds.
     """
-    mixed = {
-        of: [every[place] for place in np.random.default_rng(seed).permutation(len(every))]
-        for of, every in codes.items()
-    }
+    order = {of: np.random.default_rng(seed).permutation(len(every)) for of, every in codes.items()}
+    mixed = {of: [every[place] for place in order[of]] for of, every in codes.items()}
     counts = {n: min(sum(max(len(each) - n + 1, 0) for each in every) for every in mixed.values()) for n in NGRAMS}
-    return [
-        {
-            "of": of,
-            "steps": counts[1],
-            **{f"distinct_{n}": distinct_ngrams(every, n, at_most=count) for n, count in counts.items()},
-        }
-        for of, every in mixed.items()
-    ]
+    rows = list[dict[str, object]]()
+    for of, every in mixed.items():
+        distinct = {f"distinct_{n}": distinct_ngrams(every, n, at_most=count) for n, count in counts.items()}
+        rows.append({"of": of, "steps": counts[1], **distinct})
+    return rows
 
 
 def window_levels(sound: Waveform, config: RatesConfig, windows: int) -> list[float]:
@@ -148,10 +138,7 @@ def window_levels(sound: Waveform, config: RatesConfig, windows: int) -> list[fl
 def _write_recordings(
     folder: Path, tokenizer: Tokenizer, clips: Sequence[Clip], excerpts: Sequence[Excerpt], config: RatesConfig
 ) -> list[dict[str, object]]:
-    """Write each recording, and describe the sound of its finest codes, with which continuations are compared.
-
-    For the clips that the report shows, the sounds of all rates are written, and the spectrograms of their codes.
-    """
+    """Write recordings and sounds of their finest codes; of clips in the report, sounds and pictures of all rates."""
     coded = [tokenizer.encode(excerpt.waveform).by_rate for excerpt in excerpts]
     finest, sampling = tokenizer.finest, Sampling(seed=config.seed)
     shown: dict[str, Tensor] = {}

@@ -1,7 +1,6 @@
-"""Models that a run begins with: ``tokenizer.start``, ``lm.start`` and ``vocoder.start``.
+"""Models of an earlier run that a run begins with: ``tokenizer.start``, ``lm.start`` and ``vocoder.start``.
 
-They are those of an earlier run; the weights of a vocoder may also ship with the package (``vocoder.start=universal``).
-A key has the hash of what a model begins with, and not the place where it lies.
+The weights of a vocoder may also ship with the package. A key has the hash of what a model begins with, not its place.
 """
 
 from collections.abc import Iterator, Mapping
@@ -44,10 +43,7 @@ def start_folder(start: str, kind: ModelKind, *, option: str) -> Path:
         if kind.key in (find_object(place / CONFIG) or {}):
             return place
     state = f"holds no {kind.part}/{CONFIG} of a {kind.name}" if folder.is_dir() else "is no folder"
-    raise InputError(
-        f"{option}={start} {state}; name the folder of a run whose stages included {kind.part}, such as "
-        f"{option}=runs/<date>_<time>, or hf://user/name"
-    )
+    raise InputError(f"{option}={start} {state}; name the folder of a run that made a {kind.name}, or hf://user/name")
 
 
 def gpt_hash(start: str) -> str:
@@ -81,10 +77,8 @@ def tokenizer_beside(start: str) -> Path:
         fingerprints = (find_object(each / CONFIG) or {}).get("fingerprints")
         if isinstance(fingerprints, dict) and fingerprints.get("tokenizer") == saved.tokenizer:
             return each
-    raise InputError(
-        f"{VOICE}={start}: {folder} is not tokenizer {saved.tokenizer}, which says what the vocoder's inputs mean; "
-        "copy the folder tokenizer of its run beside it"
-    )
+    problem = f"{folder} is not tokenizer {saved.tokenizer}, which says what the vocoder's inputs mean"
+    raise InputError(f"{VOICE}={start}: {problem}; copy the folder tokenizer of its run beside it")
 
 
 def front_end_of(start: str) -> SpectrogramConfig:
@@ -105,10 +99,7 @@ def statistics_of(start: str) -> Statistics:
 
 
 def require_same_gpt(start: str, wanted: GPTConfig, tokenizer: TokenizerSettings) -> None:
-    """Refuse a language model of another architecture, or of a codebook of another size than that of the run.
-
-    Codebooks of one size can be different: `stages.language_model` compares them when there is one.
-    """
+    """Refuse a language model of another architecture, or of a codebook of another size than that of the run."""
     folder = start_folder(start, LANGUAGE_MODEL, option=LM)
     content = find_object(folder / CONFIG) or {}
     gpt, codes = content.get("gpt"), content.get("codes")
@@ -125,7 +116,7 @@ def require_same_tokenizer(start: str, wanted: TokenizerConfig) -> None:
     found = _saved_tokenizer(start).config
     if found.speech_layer is not None:
         raise InputError(f"{TOKENS}={start} makes codes of a speech model, which a run trains itself; name another one")
-    # A run takes the pitch of the codes from the tokenizer that it begins with.
+    # A run takes the pitch of the codes, whose range follows from training recordings, from the tokenizer itself.
     own, other = (dict(_options(asdict(replace(each, pitch=None)))) for each in (wanted, found))
     _require_equal(TOKENS, start, {name: (value, other[name]) for name, value in own.items()})
 
@@ -133,7 +124,7 @@ def require_same_tokenizer(start: str, wanted: TokenizerConfig) -> None:
 def require_same_voice(start: str, wanted: WaveNetConfig, audio: SpectrogramConfig, *, steps: int = 1) -> None:
     """Refuse a vocoder of other sizes or another front end than those of the run; its codes may be others.
 
-    If it reads no pitch, a network that does may begin with it, and learns that in its ``steps``.
+    A network that reads the pitch may begin with one that does not, and learns that in its ``steps``.
     """
     _require_equal(VOICE, start, _other_options(start, wanted, audio))
     if wanted.pitch and not steps and not saved_vocoder(start).wavenet.pitch:
@@ -154,27 +145,20 @@ def shipped_voice(wanted: WaveNetConfig, audio: SpectrogramConfig, *, shipped: P
     """Return the folder with the start weights for a vocoder below ``shipped``, or why there are none for it."""
     folder = shipped / f"{audio.sample_rate}"
     if not folder.is_dir():
-        rates = sorted(int(each.name) for each in shipped.glob("[0-9]*"))
-        return (
-            f"they are for {listed([f'{rate:,} Hz' for rate in rates]) or 'no rate'}, and not for {audio.sample_rate:,}"
-        )
+        rates = listed([f"{rate:,} Hz" for rate in sorted(int(each.name) for each in shipped.glob("[0-9]*"))])
+        return f"they are for {rates or 'no rate'}, and not for {audio.sample_rate:,}"
     if wanted.condition != "meaning":
         return f"they read log-mel, and vocoder.wavenet.condition is {wanted.condition}"
     try:
         own, theirs = _differences(_other_options(str(folder), wanted, audio))
         Vocoder.from_pretrained(folder)
     except InputError as error:
-        raise InputError(
-            f"{VOICE}={UNIVERSAL}: the start weights in {folder} are damaged, install Wordless again or choose "
-            f"{VOICE}=null ({error})"
-        ) from error
-    if own:
-        return f"they are for {theirs}, and this run has {own}"
-    return folder
+        problem = f"{VOICE}={UNIVERSAL}: the start weights in {folder} are damaged ({error})"
+        raise InputError(f"{problem}; install Wordless again, or choose {VOICE}=null") from error
+    return f"they are for {theirs}, and this run has {own}" if own else folder
 
 
 def _other_options(start: str, wanted: WaveNetConfig, audio: SpectrogramConfig) -> dict[str, tuple[object, object]]:
-    """Return what a vocoder to begin with must share with that of a run: both values of each option."""
     found, front_end = require_absolute(start)
     values: dict[str, tuple[object, object]]
     values = {f"audio.{name}": (getattr(audio, name), getattr(front_end, name)) for name in LOG_MEL}
@@ -186,22 +170,15 @@ def _other_options(start: str, wanted: WaveNetConfig, audio: SpectrogramConfig) 
 
 
 def require_absolute(start: str) -> tuple[WaveNetConfig, SpectrogramConfig]:
-    """Return the network and the front end of a vocoder that others can begin with, whatever their codes.
-
-    It reads neither learned vectors of codes nor log-mel relative to each recording.
-    """
+    """Return network and front end of a vocoder that others can begin with: it reads absolute log-mel."""
     found, front_end = saved_vocoder(start).wavenet, front_end_of(start)
     if found.condition != "meaning":
-        raise InputError(
-            f"{VOICE}={start} has vocoder.wavenet.condition={found.condition}, whose inputs are the codes of one "
-            "codebook; name a vocoder with the condition meaning"
-        )
+        problem = f"{VOICE}={start} has vocoder.wavenet.condition={found.condition}, which is of one codebook"
+        raise InputError(f"{problem}; name a vocoder with the condition meaning")
     for name, none in (("remove_mean", "none"), ("dynamic_range", None)):
         if getattr(front_end, name) != none:
-            raise InputError(
-                f"{VOICE}={start} was made with audio.{name}={getattr(front_end, name)}: its log-mel says nothing of "
-                f"the absolute level; name one with audio.{name}={written(none)}"
-            )
+            problem = f"{VOICE}={start} was made with audio.{name}={getattr(front_end, name)}, without absolute levels"
+            raise InputError(f"{problem}; name one with audio.{name}={written(none)}")
     return found, front_end
 
 
@@ -227,12 +204,12 @@ def _options(config: Mapping[str, object], group: str = "tokenizer") -> Iterator
     for name, value in config.items():
         if isinstance(value, dict):
             yield from _options(value, name if name == "audio" else f"{group}.{name}")
-        elif name != "speech_layer":  # nor pitch, whose range follows from the training recordings
+        elif name != "speech_layer":
             yield f"{group}.{name}", value
 
 
 def _differences(values: Mapping[str, tuple[object, object]]) -> tuple[str, str]:
-    """Write the options whose two values differ: with the first values, and with the second; empty if none does."""
+    """Write the options whose two values differ, with the first values and with the second."""
     other = {name: pair for name, pair in values.items() if pair[0] != pair[1]}
     own, theirs = ([f"{name}={written(pair[at])}" for name, pair in other.items()] for at in (0, 1))
     return ", ".join(own), " ".join(theirs)

@@ -63,8 +63,7 @@ def write_clips(
 ) -> list[R]:
     """Write the array ``(sum of lengths, *width)`` to ``file``; beside it the offsets, and names and splits of clips.
 
-    ``write`` fills the place ``(length, *width)`` of a clip, in any process; its results are returned. Values that are
-    not finite are refused.
+    ``write`` fills the place ``(length, *width)`` of a clip with finite values, in any process; results are returned.
     """
     ends = np.cumsum([0, *lengths])
     allocate(file, dtype, (int(ends[-1]), *width))
@@ -97,7 +96,6 @@ def stored_clips(entry: Entry, split: Split) -> StoredClips:
 
 
 def stored_names(entry: Entry, split: Split) -> list[str]:
-    """Return the names of these clips."""
     return [name for name, own in _clips_of(entry) if own == split]
 
 
@@ -107,7 +105,6 @@ def _clips_of(entry: Entry) -> list[tuple[str, Split]]:
 
 
 def _waveforms(run: Run, clips: Clips, sample_rate: int) -> None:
-    """Write sound at one rate, 16 bits, for the vocoder and for encoders of waveforms."""
     lengths = [resampled_length(clip.num_samples, clip.sample_rate, sample_rate) for clip in clips.clips]
     write = partial(_write_waveform, clips.root, sample_rate)
     write_clips(run, "waveforms", run.folder / VALUES, clips.clips, lengths, write, dtype=np.int16)
@@ -165,8 +162,7 @@ def filter_banks(run: Run, clips: Clips) -> None:
 
 def _write_filter_bank(root: Path, frames: Array, clip: Clip) -> tuple[float, float, int]:
     """Write a clip's place ``(time, 128)``; return the sum of its values, of their squares, and their number."""
-    sums = np.zeros(2)
-    written = 0
+    sums, written = np.zeros(2), 0
     for piece in stored_filter_banks(read_blocks(root / clip.path, SAMPLE_RATE, part=clip.part)):
         frames[written : written + len(piece)] = piece
         sums += (piece.sum(dtype=np.float64), np.square(piece).sum(dtype=np.float64))

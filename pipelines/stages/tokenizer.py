@@ -10,7 +10,6 @@ from itertools import repeat
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from safetensors.torch import load_file
 
@@ -21,21 +20,8 @@ from pipelines.stages.stored_arrays import TRAINED_ON
 from pipelines.store.session import Run, Session
 from pipelines.store.stage import stage
 from pipelines.store.store import Entry, some_options, write_json
+from tokenizer import fitting
 from tokenizer.config import fingerprint
-from tokenizer.fitting import (
-    TOGETHER,
-    FrameSample,
-    LogMelReader,
-    PatchBatches,
-    by_loudness,
-    draw_sample,
-    fit_residual_codebooks,
-    measure_gain,
-    normalised_patches,
-    read_log_mel,
-    read_speech_states,
-    write_bottlenecks,
-)
 from tokenizer.health import HEALTH_VERSION, measure_health
 from tokenizer.parquet import read_codes
 from tokenizer.sources import Autoencoder, ChosenLayer, PatchBatch, SpeechLayer, reconstruction_loss
@@ -43,6 +29,7 @@ from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.pitch import LOWEST, resolves_pitch, track_pitch
 from wordless.audio.recordings.manifest import Clip, Clips, Split, choose_evenly
+from wordless.base.array_types import DoubleArray
 from wordless.base.errors import InputError, within
 from wordless.base.machine import local_gpus, one_thread
 from wordless.base.pools import Pool, in_order
@@ -55,7 +42,6 @@ STATES = {"train": "train_states", "validation": "validation_states"}  # tensors
 
 
 def _columns(settings: TokenizerSettings) -> list[object]:
-    """Return the options that decide which columns are sampled."""
     return [settings.patch.frames, settings.sample_patches, settings.sample_hours, settings.seed]
 
 
@@ -68,15 +54,11 @@ def _columns(settings: TokenizerSettings) -> list[object]:
 )
 @one_thread()
 def frame_sample(
-    run: Run,
-    clips: Clips,
-    audio: SpectrogramConfig,
-    settings: TokenizerSettings,
-    layer: ChosenLayer | None = None,
+    run: Run, clips: Clips, audio: SpectrogramConfig, settings: TokenizerSettings, layer: ChosenLayer | None = None
 ) -> None:
-    """Compute statistics of training frames, and sample training and validation columns: see `sampled_clips`.
+    """Compute statistics of training frames, and sample training and validation columns of `sampled_clips`.
 
-    With the ``layer`` of a speech model, columns of its states are sampled, and its states with them.
+    With the ``layer`` of a speech model, its states are sampled with them.
     """
     sampled, opened = sampled_clips(clips, settings), None if layer is None else layer.open(str(run.gang.device))
     if left_out := len(clips.clips) - len(sampled.clips):
@@ -84,12 +66,13 @@ def frame_sample(
     with run.pool(gpu=False) if opened is None else nullcontext() as pool:
         train = _draw(run, sampled, "train", audio, settings, pool, layer=opened)
         if not train.seen:
-            patch = f"one patch ({settings.patch.frames} frames of {audio.hop_length} samples)"
-            remedy = "choose smaller patches or longer recordings"
+            patch, smaller = (
+                f"patch ({settings.patch.frames} frames of {audio.hop_length} samples)",
+                "smaller patches or ",
+            )
             if opened is not None and layer is not None:
-                patch = f"one state of {layer.config.model} ({opened.stride} samples)"
-                remedy = "choose longer recordings"
-            raise InputError(f"no training recording is as long as {patch}; {remedy}")
+                patch, smaller = f"state of {layer.config.model} ({opened.stride} samples)", ""
+            raise InputError(f"no training recording is as long as one {patch}; choose {smaller}longer recordings")
         held_out = _draw(run, sampled, "validation", audio, settings, pool, layer=opened)
     tensors = {"mean": train.mean, "std": train.std}
     for split, drawn in zip(TRAINED_ON, (train, held_out), strict=True):
@@ -105,10 +88,7 @@ def sample_statistics(sample: Entry) -> Entry:
 
 
 def sampled_clips(manifest: Clips, settings: TokenizerSettings) -> Clips:
-    """Return the clips that the sample is drawn from: of more than ``sample_hours`` of a split, some.
-
-    Clips are drawn until the hours are full, so the last one may exceed them.
-    """
+    """Return the clips that the sample is drawn from: of each split some, until they fill ``sample_hours``."""
     left_out, most = set[Clip](), 3600 * settings.sample_hours
     for number, split in enumerate(TRAINED_ON):
         clips = manifest.of(split)
@@ -130,10 +110,7 @@ def sampled_clips(manifest: Clips, settings: TokenizerSettings) -> Clips:
 )
 @one_thread()
 def input_sample(run: Run, clips: Clips, audio: SpectrogramConfig, settings: TokenizerSettings) -> None:
-    """Draw the same columns with a random dynamic range for each clip.
-
-    The same seed draws the same columns, because a reservoir depends on their number and not on their values.
-    """
+    """Draw the same columns, as the seed says, with a random dynamic range for each clip."""
     sampled, ranges = sampled_clips(clips, settings), settings.dynamic_ranges
     with run.pool(gpu=False) as pool:
         sample = _draw(run, sampled, "train", audio, settings, pool, ranges=ranges)
@@ -150,24 +127,20 @@ def _draw(
     *,
     ranges: tuple[float, float] | None = None,
     layer: SpeechLayer | None = None,
-) -> FrameSample:
-    """Draw columns of a split, with states of a ``layer`` if there is one.
-
-    With ``ranges`` each clip gets a random dynamic range between them.
-    """
+) -> fitting.FrameSample:
+    """Draw columns of a split, each clip with a dynamic range between ``ranges``, and states of a ``layer``."""
     clips, frames, seed = manifest.of(split), settings.patch.frames, settings.seed
     # Other splits than training give a tenth of its patches.
     capacity = settings.sample_patches if split == "train" else max(settings.sample_patches // 10, 1)
-    n_mels = audio.n_mels
+    n_mels, width = audio.n_mels, 0 if layer is None else layer.width
     with run.terminal.working(f"reading {split} clips", len(clips), "clips") as progress:
         if layer is not None:
-            read = read_speech_states(manifest.root, clips, audio, layer, progress=progress.advance_to)
+            read = fitting.read_speech_states(manifest.root, clips, audio, layer, progress=progress.advance_to)
         else:
             assert pool is not None, "a pool reads log-mel"
-            reader = LogMelReader(root=manifest.root, audio=audio, ranges=ranges, seed=seed)
-            read = ((piece, None) for piece in read_log_mel(reader, clips, pool, progress=progress.advance_to))
-        width = 0 if layer is None else layer.width
-        return draw_sample(read, frames=frames, n_mels=n_mels, capacity=capacity, seed=seed, width=width)
+            reader = fitting.LogMelReader(root=manifest.root, audio=audio, ranges=ranges, seed=seed)
+            read = ((piece, None) for piece in fitting.read_log_mel(reader, clips, pool, progress=progress.advance_to))
+        return fitting.draw_sample(read, frames=frames, n_mels=n_mels, capacity=capacity, seed=seed, width=width)
 
 
 @stage(
@@ -184,18 +157,17 @@ def autoencoder(
     inputs: Entry | None = None,
     layer: ChosenLayer | None = None,
 ) -> None:
-    """Train the autoencoder on the sample, in one process and thread; more would change last bits, and so codes.
+    """Train the autoencoder in one process and thread; more would change last bits, and so codes.
 
-    Its inputs are the columns of ``inputs``, its targets those of ``sample``. With the ``layer`` of a speech model, the
-    decoder of its states to log-mel is trained.
+    Its inputs are the columns of ``inputs``, or states of a ``layer``; its targets are the columns of ``sample``.
     """
     described, fit, drawn = settings.config(audio, layer), settings.fit, load_file(sample.folder / SAMPLE)
-    patches_of = partial(normalised_patches, mean=drawn["mean"], std=drawn["std"], height=described.height)
+    patches_of = partial(fitting.normalised_patches, mean=drawn["mean"], std=drawn["std"], height=described.height)
     train, held_out = (patches_of(drawn[split]) for split in TRAINED_ON)
     torch.manual_seed(fit.seed)
     model = described.create_autoencoder()
     heard = patches_of(load_file(inputs.folder / SAMPLE)["train"]) if inputs else drawn.get(STATES["train"])
-    batches = PatchBatches(patches=train, batch_size=settings.batch_size, seed=fit.seed, inputs=heard)
+    batches = fitting.PatchBatches(patches=train, batch_size=settings.batch_size, seed=fit.seed, inputs=heard)
     states = drawn.get(STATES["validation"])
     own_inputs = repeat(None) if states is None else torch.split(states, TOGETHER_JUDGED)
     parts = zip(torch.split(held_out, TOGETHER_JUDGED), own_inputs, strict=False)
@@ -212,9 +184,9 @@ FEW_VOICED = 0.4  # share of hops with a voice below which there is no stream; s
 
 
 def pitches(session: Session, manifest: Clips, audio: SpectrogramConfig, settings: TokenizerSettings) -> Entry | None:
-    """Measure the range of the pitch of training clips, for the codes of the stream of pitch.
+    """Measure the range of the pitch of training clips, for its codes.
 
-    None if there is no such stream: none is wanted, the sample rate resolves no pitch, or few recordings have voices.
+    None if no such stream is wanted, the sample rate resolves no pitch, or few recordings have voices.
     """
     if not settings.pitch.levels or settings.start is not None or not resolves_pitch(audio.sample_rate):
         return None
@@ -223,6 +195,10 @@ def pitches(session: Session, manifest: Clips, audio: SpectrogramConfig, setting
         session.terminal.say(f"pitch     codes have no pitch: {share:.0%} of the training recordings have a voice")
         return None
     return entry
+
+
+def _pitch_of_beginning(root: Path, sample_rate: int, hop_length: int, clip: Clip) -> DoubleArray:
+    return track_pitch(beginning(root, sample_rate, clip), sample_rate, hop_length)
 
 
 @stage("pitches", version=2, title="pitch of training clips", splits=("train",))
@@ -240,10 +216,6 @@ def _measured_pitches(run: Run, clips: Clips, sample_rate: int, hop_length: int)
     write_json(run.folder / PITCHES, {**extremes, **known})
 
 
-def _pitch_of_beginning(root: Path, sample_rate: int, hop_length: int, clip: Clip) -> npt.NDArray[np.float64]:
-    return track_pitch(beginning(root, sample_rate, clip), sample_rate, hop_length)
-
-
 @stage(
     "tokenizer",
     version=3,
@@ -259,10 +231,9 @@ def codebook(
     layer: ChosenLayer | None = None,
     pitched: Entry | None = None,
 ) -> None:
-    """Cluster the sample's bottlenecks, level after level; the entry is a complete tokenizer folder, hence its name.
+    """Cluster the sample's bottlenecks, or states of a ``layer``, level after level: a complete tokenizer folder.
 
-    With the ``layer`` of a speech model, its states in the sample are clustered. With ``pitched``, of `pitches`, the
-    codes have one more stream.
+    With ``pitched``, of `pitches`, the codes have one more stream.
     """
     found = pitched.read_json(PITCHES) if pitched else None
     extremes = (found["lowest"], found["highest"]) if found else None
@@ -271,16 +242,17 @@ def codebook(
     model.load_state_dict(load_file(trained.folder / AUTOENCODER))
     mean, std, written = drawn["mean"], drawn["std"], run.folder / "bottlenecks"
     if isinstance(model, Autoencoder):
-        columns = drawn["train"]  # of the file, where they are read
+        columns, height = drawn["train"], config.height  # of the file, where they are read
         blocks = (
-            normalised_patches(block, mean, std, height=config.height) for block in torch.split(columns, TOGETHER)
+            fitting.normalised_patches(block, mean, std, height=height)
+            for block in torch.split(columns, fitting.TOGETHER)
         )
         shape = (len(columns) * config.bands, settings.autoencoder.bottleneck)
-        points = write_bottlenecks(model, blocks, written, shape)
+        points = fitting.write_bottlenecks(model, blocks, written, shape)
     else:
         points = drawn[STATES["train"]].numpy()
     with within("tokenizer"):
-        centroids, report = fit_residual_codebooks(
+        centroids, report = fitting.fit_residual_codebooks(
             points,
             levels=config.levels,
             size=config.codebook_size,
@@ -290,16 +262,16 @@ def codebook(
             overwrite=written.exists(),
         )
         opened = None if layer is None else layer.open()
-        tokenizer = Tokenizer(config, mean, std, model, by_loudness(model, centroids), opened)
+        tokenizer = Tokenizer(config, mean, std, model, fitting.by_loudness(model, centroids), opened)
     written.unlink(missing_ok=True)
-    tokenizer.gain = measure_gain(tokenizer, drawn["train"], None if layer is None else drawn[STATES["train"]])
+    tokenizer.gain = fitting.measure_gain(tokenizer, drawn["train"], None if layer is None else drawn[STATES["train"]])
     tokenizer.save_pretrained(run.folder)
     write_json(run.folder / KMEANS, report)
 
 
 @stage("tokenizer", version=3, title="copy of {start}", keys={"start": tokenizer_hash})
 def started_tokenizer(run: Run, start: str) -> None:
-    """Copy the tokenizer of an earlier run; the entry is a complete tokenizer folder, without a record of k-means."""
+    """Copy the tokenizer of an earlier run."""
     Tokenizer.from_pretrained(start_folder(start, TOKENIZER, option=TOKENS)).save_pretrained(run.folder)
 
 
@@ -308,7 +280,7 @@ MAX_CLIPS = 200  # validation clips, at most; of each its beginning
 
 
 def health(session: Session, manifest: Clips, tokenizer: Entry, codes: Entry, *, seed: int) -> Entry:
-    """Measure the codebook's usage, fidelity and stability on validation clips, and warn of a collapse."""
+    """Measure the codebook's usage, fidelity and stability, and warn of a collapse."""
     entry = _measured_health(session, manifest, tokenizer, codes, seed)
     session.when_made(entry, lambda made: (verdict := made.read_json(HEALTH)["verdict"]) and f"WARNING   {verdict}")
     return entry

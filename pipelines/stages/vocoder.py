@@ -22,7 +22,7 @@ from vocoder.options import CropsConfig, WaveNetConfig
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet import UNKNOWN_GROUP, WaveNet, create_wavenet, transferred
 from wordless.audio.recordings.manifest import Clips, Split
-from wordless.base.array_types import FloatArray, IntArray
+from wordless.base.array_types import FloatArray
 from wordless.base.saved_models import VOCODER
 from wordless.training.options import StartableFitConfig
 
@@ -44,8 +44,7 @@ def vocoder(
 ) -> Entry:
     """Train a WaveNet on the decoded log-mel of one or several codebooks; the entry is a vocoder folder.
 
-    With ``settings.start`` its training begins with the weights of an earlier vocoder, and may take no step. Without a
-    step there are no groups, because their voices would all be the average.
+    With ``settings.start`` it may take no step; then there are no groups, whose voices would all be the average.
     """
     # Groups of validation clips weigh the same in the choice of the best step, whether or not they are conditions.
     told = TRAINED_ON if settings.condition_on_groups else ("validation",)
@@ -60,7 +59,6 @@ def vocoder(
 
 
 def _weights(start: str | None) -> str | None:
-    """Return the hash of the weights that a training begins with, and their tokenizer."""
     return start and f"{saved_vocoder(start).weights_sha256} {saved_vocoder(start).tokenizer}".strip()
 
 
@@ -75,7 +73,6 @@ def _trained(
     fit: StartableFitConfig,
     start: str | None,
 ) -> None:
-    """Train a WaveNet with the ``groups`` of clips by their names."""
     tokenizers = [Tokenizer.from_pretrained(each.tokenizer.folder) for each in coded]
     tokenizer = tokenizers[0]
     model = create_wavenet(config, seed=fit.seed)
@@ -83,10 +80,24 @@ def _trained(
         model = begun_at(start, config, tokenizer, seed=fit.seed)
     if config.pitch:
         model.get_buffer("bands").copy_(bands_of(tokenizer))
-    train, validation = (
-        _crops(split, tokenizers, coded, waveforms, groups, config, crops if split == "train" else crops.undisturbed)
-        for split in TRAINED_ON
-    )
+
+    def crops_of(split: Split, crops: CropsConfig) -> Crops:
+        names = stored_names(waveforms, split)
+        codes = ({clip.name: clip.codes.values for clip in read_codes(each.codes.folder)[1]} for each in coded)
+        values = [[of[name] for name in names] for of in codes]
+        joined = [np.concatenate(own) for own in values]
+        clips = VocoderClips(
+            sound=split_samples(waveforms, split),
+            codes=tuple(ClipCodes(values=own, meanings=of) for own, of in zip(joined, tokenizers, strict=True)),
+            code_offsets=np.cumsum([0] + [len(each) for each in values[0]]),
+            groups=np.array([known.get(groups.get(name) or "", UNKNOWN_GROUP) for name in names]),
+        )
+        # Crops of validation come from groups in turn; clips without a group are one.
+        found, turns = np.unique([groups.get(name) or "" for name in names], return_inverse=True)
+        return Crops(clips, config, crops, turns=turns if split == "validation" and len(found) > 1 else None)
+
+    known = {group: number for number, group in enumerate(config.groups)}
+    train, validation = crops_of("train", crops), crops_of("validation", crops.undisturbed)
     held_out = [validation.batch(step) for step in range(-(-VALIDATION_CROPS // crops.batch_size))]
     run.fit("vocoder.fit", model, train, held_out, loss, fit)
     if run.gang.rank == 0:
@@ -126,37 +137,3 @@ def _voice(clips: VocoderClips, tokenizer: Tokenizer) -> VoiceHead | None:
         if left <= 0:
             break
     return fit_head(chosen, audio)
-
-
-def _crops(
-    split: Split,
-    tokenizers: Sequence[Tokenizer],
-    coded: Sequence[CodedIn],
-    waveforms: Entry,
-    groups: Mapping[str, str | None],
-    config: WaveNetConfig,
-    crops: CropsConfig,
-) -> Crops:
-    """Make crops of the clips of one split; those of validation come from groups in turn."""
-    names, known = stored_names(waveforms, split), {group: number for number, group in enumerate(config.groups)}
-    values = [_values(each, names) for each in coded]
-    codes = [
-        ClipCodes(values=np.concatenate(own), meanings=tokenizer)
-        for own, tokenizer in zip(values, tokenizers, strict=True)
-    ]
-    clips = VocoderClips(
-        sound=split_samples(waveforms, split),
-        codes=tuple(codes),
-        code_offsets=np.cumsum([0] + [len(each) for each in values[0]]),
-        groups=np.array([known.get(groups.get(name) or "", UNKNOWN_GROUP) for name in names]),
-    )
-    # Clips without a group are one.
-    found, turns = np.unique([groups.get(name) or "" for name in names], return_inverse=True)
-    in_turn = turns if split == "validation" and len(found) > 1 else None
-    return Crops(clips, config, crops, turns=in_turn)
-
-
-def _values(coded: CodedIn, names: Sequence[str]) -> list[IntArray]:
-    """Read the codes ``(time, streams)`` of clips."""
-    values = {clip.name: clip.codes.values for clip in read_codes(coded.codes.folder)[1]}
-    return [values[name] for name in names]

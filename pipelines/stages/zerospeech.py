@@ -1,9 +1,7 @@
 """The tests of ZeroSpeech 2021 in small, on utterances of held-out eSpeak voices: what a language model of sound knows.
 
-A test of pairs compares the GPT with an untrained GPT, and with frequencies of codes and of their pairs. The wrong
-order of words holds a pair of words that no training sentence has, so the test of word order has two controls more:
-frequencies of pairs of *words*, the ceiling, which no model of sound knows; and the GPT when it sees a short past. ABX
-errors of codes, bottlenecks and states of the GPT are those on the phones of words.
+A test of pairs compares the GPT with an untrained GPT, and with frequencies of codes and of their pairs. Word order
+also has frequencies of pairs of *words*, the ceiling, and the GPT when it sees a short past.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -53,7 +51,7 @@ class Subject:
 
     @property
     def key(self) -> dict[str, object]:
-        """Everything, and the name of the folder of speech, which has the version of the engine that speaks."""
+        """Everything, and the name of the folder of speech, with the version of the engine."""
         phones = not self.embedded.sentences
         folder = speech_folder(self.pairs.utterances, Path(), seed=self.config.seed, phones=phones)
         return {**vars(self), "speech": folder.name}
@@ -63,7 +61,7 @@ class Subject:
         return self.config.pairs(self.embedded)
 
     def speak(self, run: Run, asked: Sequence[Utterance]) -> Path:
-        """Return the folder of the synthesised utterances; those of words come with their phones."""
+        """Synthesise utterances into a folder; those of words come with their phones."""
         cache, phones = run.store.root / SYNTHESISED, not self.embedded.sentences
         return speak(asked, cache, seed=self.config.seed, phones=phones)
 
@@ -117,11 +115,7 @@ NOISE_SNR = 10.0  # dB, of the sounds with a background
 @stage("consistency", version=3, title="consistency: pairs of sounds")
 @one_thread()
 def consistency(run: Run, subject: Subject) -> None:
-    """Judge language models by sounds that change within a text, and by those that do not: ``consistency.json``.
-
-    It has the accuracy of each text by each model, for each change of `CHANGES`. The voices are the first of the
-    built-in corpus.
-    """
+    """Judge language models by sounds that change within a text: the accuracy of each text, for each of `CHANGES`."""
     config, texts = subject.config, subject.config.texts(subject.embedded)
     voices = min(config.voices, subject.embedded.voices)
     pairs, asked = consistency_pairs(texts, voices=voices, seed=config.seed)
@@ -151,20 +145,17 @@ def consistency(run: Run, subject: Subject) -> None:
 def _accuracies(
     scores: Mapping[str, Mapping[S, float]], judged: Mapping[str, Sequence[tuple[str, S, S]]]
 ) -> dict[str, object]:
-    """Compute the accuracy of each item by each model, from its pairs of a right and a wrong sound."""
     found = {name: item_accuracies(scores[name], pairs) for name, pairs in judged.items()}
     return {"items": found["gpt"][0], "accuracies": {name: each.tolist() for name, (_, each) in found.items()}}
 
 
 def _encode(run: Run, tokenizer: Tokenizer, folder: Path, asked: Sequence[Utterance]) -> dict[str, Codes]:
-    """Encode utterances; codes by file."""
     with run.terminal.working("encoding", len(asked), "utterances") as progress:
         codes = progress.each(tokenizer.encode_file(folder / each.file) for each in asked)
         return dict(zip([each.file for each in asked], codes, strict=True))
 
 
 def _models(subject: Subject, gpt: LanguageModel, untrained: LanguageModel) -> Mapping[str, Scorer]:
-    """Return the models that are compared, by name: the GPTs, and those that are counted here."""
     train, validation = training_codes(*subject.trained_on)
     return dict(zip(MODELS, (gpt, fit_bigram(train, validation), Unigram(train), untrained), strict=True))
 
@@ -177,9 +168,8 @@ BORDER = "#"  # stands for the neighbour of the first and last phone
 @stage("abx", version=3, title="ABX on phones")
 @one_thread()
 def abx(run: Run, subject: Subject) -> None:
-    """Compute the ABX error of each pair of phones and representation: ``abx.json``.
+    """Compute the ABX error of each pair of phones and representation, on the utterances of `spoken_pairs`.
 
-    The utterances are those of `spoken_pairs`: the made-up words give phones that stand between the same neighbours.
     There are no pairs if there is one voice, or if codes are so long that few phones have one.
     """
     asked = subject.pairs.utterances

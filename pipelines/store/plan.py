@@ -1,10 +1,9 @@
 """The plan of a run: its calls of stages, and one scheduler that makes those whose inputs are there.
 
-A stage that is called in a plan gives its entry at once, because its key follows from its arguments and not from its
-files. The entry is made when somebody opens its folder, or at the end of the plan, where several are made at the same
-time in processes of their own. Such a process repeats the calls of a part, such as a fold and a seed, as functions do
-not travel between processes, and then makes the entry it was asked for. Some calls read an entry while a part is
-planned; so where several parts are left, processes repeat all of them first, at the same time.
+A stage that is called in a plan gives its entry at once, because its key follows from its arguments. The entry is made
+when somebody opens its folder, or at the end of the plan, where several are made at the same time in processes. Such a
+process repeats the calls of a part, such as a fold and a seed, because functions do not travel between processes. Some
+calls read an entry while a part is planned; so where several parts are left, processes repeat all of them first.
 """
 
 from collections.abc import Callable, Hashable, Iterator, Sequence
@@ -23,8 +22,6 @@ Begin = Callable[[Hashable, str | None], "Future[set[str]]"]  # lets a process w
 
 @dataclass(frozen=True, kw_only=True)
 class Call:
-    """A call of a stage."""
-
     read: set[str]  # keys of its inputs
     entry: Entry  # that it makes, or that the store has
     make: Callable[[], Entry]  # makes or finds the entry, in this process
@@ -37,10 +34,7 @@ class Plan:
     """Calls of stages in order, of which those that are ready are made; `open_plan` creates one."""
 
     def __init__(self, begin: "Begin | None" = None, *, threads: int = 1, parts: Sequence[Hashable] = ()) -> None:
-        """Plan ``parts`` for processes that ``begin`` work and have so many ``threads`` together; None: this one alone.
-
-        A process that repeats another one's plan has no parts, and tells nobody what it made.
-        """
+        """Plan ``parts`` for processes that ``begin`` work and have so many ``threads`` together; None: this one."""
         self._begin, self._threads, self._parts = begin, threads, [*parts]
         self.entries: dict[str, Entry] = {}  # by key, of all calls
         self.made: set[str] = set()  # keys of entries that this process made, or another one that planned ahead
@@ -68,8 +62,7 @@ class Plan:
     def make(self, keys: Sequence[str] | None = None) -> None:
         """Make the entries of some keys and their inputs, by default all that are left.
 
-        Trainings and what they read begin before other stages, all in the order of their calls. What is ready alone is
-        made in this process, with all of its workers.
+        Trainings and their inputs begin first. What is ready alone is made in this process, with all of its workers.
         """
         waiting = [*self._left] if keys is None else self._with_inputs(keys)
         if keys is not None and waiting:
@@ -98,7 +91,7 @@ class Plan:
                 self._finish(running.pop(future))
 
     def _plan_ahead(self) -> None:
-        """Let processes plan the parts that are left, which makes the entries that are read on the way."""
+        """Let processes plan the parts that are left, and make what is read on the way."""
         parts, self._parts = self._parts, []
         if self._begin is not None and len(parts) > 1:
             for future in [self._begin(part, None) for part in parts]:
@@ -128,8 +121,7 @@ def open_plan(
 ) -> Iterator[Plan]:
     """Give a plan of parts that up to ``processes`` make with ``threads`` each; the end of the block makes the rest.
 
-    ``repeat`` makes the calls of one part of the plan again, in a process that then makes entries of it. ``tell`` is
-    called when the first process starts.
+    ``repeat`` makes the calls of a part again, in another process. ``tell`` is called when the first process starts.
     """
     with ExitStack() as stack:
         submit: list[Callable[..., Future[set[str]]]] = []
@@ -158,10 +150,7 @@ class _Repeated(Plan):
 
     @classmethod
     def answer(cls, part: Hashable, key: str | None) -> set[str]:
-        """Make the entry of a key of a part; None: only those that are read while the part is planned.
-
-        The result is the keys of all entries of the part that this process made so far.
-        """
+        """Make the entry of a key, or None, of a part; return the keys of all that this process made of it so far."""
         if part not in cls.plans:
             cls.plans[part] = cls()
             cls.repeat(cls.plans[part], part)

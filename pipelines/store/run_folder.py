@@ -35,10 +35,7 @@ def is_finetuned(folder: Path) -> bool:
 
 
 def part_of(model: Path, part: Part, *, otherwise: str = "") -> Path:
-    """Return the folder of one part that a run made, for its ``from_pretrained``.
-
-    ``otherwise`` is an alternative without the part, for the message of a refusal.
-    """
+    """Return the folder of one part that a run made; ``otherwise`` is an alternative without it, for a refusal."""
     if address := hub_address(model):
         return _part_on_hub(address, part)
     if not model.is_dir():
@@ -47,18 +44,12 @@ def part_of(model: Path, part: Part, *, otherwise: str = "") -> Path:
     if (model / part / CONFIG).is_file():
         return model / part
     if is_finetuned(model):
-        raise InputError(
-            f"model={model} is a fine-tuned model, and holds no {part}; name the folder of a run, or call wordless "
-            "predict"
-        )
+        raise InputError(f"model={model} is a fine-tuned model without {part}; name a run, or call wordless predict")
     if (model / CONFIG).is_file():
-        raise InputError(
-            f"model={model} is one part of a run; name the folder above it: model={model.absolute().parent}"
-        )
+        raise InputError(f"model={model} is a part of a run; name the folder above: model={model.absolute().parent}")
     raise InputError(
         f"model={model} holds no {part}/config.json; {otherwise}name the folder of a run whose stages or methods "
-        f"included {part}; a run over folds or several seeds keeps its models in the store: call wordless run once "
-        "without compare.folds and seeds"
+        f"included {part}, without compare.folds and seeds, which leave models in the store"
     )
 
 
@@ -88,9 +79,8 @@ def vocoder_of(model: Path, kind: Kind) -> Path | None:
 def open_synthesis(model: Path, tokenizer: Tokenizer, kind: Kind, sampling: Sampling, *, device: str) -> Synthesis:
     """Create the synthesis of a run for the chosen kind of sound."""
     if sampling.group is not None and not kind.learned:
-        raise InputError(
-            f"group={sampling.group}, but {kind.title} knows no groups; leave it out, or choose synthesis={WAVENET.key}"
-        )
+        problem = f"group={sampling.group}, but {kind.title} knows no groups"
+        raise InputError(f"{problem}; leave it out, or choose synthesis={WAVENET.key}")
     from vocoder.synthesis import create_synthesis
 
     folder = vocoder_of(model, kind)

@@ -44,7 +44,7 @@ def rate_prefix(number: int) -> str:
 
 
 def training_name(stage: str, place: str = "") -> str:
-    """Return the name of a training on the terminal and in trackers; ``place`` is its fold and seed."""
+    """Name a training on the terminal and in trackers; ``place`` is its fold and seed."""
     name = f"{NAMES.get(stage) or stage.replace('_', ' ')} {place}".strip()
     return name.replace("/", "_")  # names of groups may contain "/"
 
@@ -69,10 +69,7 @@ class Session:
     def entry(
         self, recipe: Recipe, title: str, make: "Callable[[Run], None]", *, read: set[str], together: bool
     ) -> Entry:
-        """Return the entry of ``recipe``, from the store or made now or by the plan; ``read`` are keys of its inputs.
-
-        Trackers get the whole curve of every training, made here or found.
-        """
+        """Return the entry of ``recipe``, found, made now, or left to the plan; ``read`` are keys of its inputs."""
         if together:
             processes = {"threads": self._threads(), "processes": self.gang.size}
             recipe = replace(recipe, arguments={**recipe.arguments, **processes})
@@ -95,7 +92,6 @@ class Session:
         return entry
 
     def _make(self, recipe: Recipe, title: str, make: "Callable[[Run], None]", *, together: bool) -> Entry:
-        """Find or make an entry now."""
         if self.plan is not None and (made := self.store.find(recipe)) is not None:
             return made  # by another process of the plan
         leader = self.gang.rank == 0
@@ -153,18 +149,15 @@ class Session:
             yield from progress.each(chain.from_iterable(in_order(work, groups, pool)))
 
     def _threads(self) -> int:
-        """Return the number of computing threads, which must be the same in each process."""
         own = torch.get_num_threads()
         total, squares = self.gang.sum([own, own * own])
         if squares * self.gang.size != total * total:
-            raise InputError(
-                f"one of {self.gang.size} processes computes with {own} threads, and another with another number; "
-                "give all of them the same, such as threads=1"
-            )
+            problem = f"one of {self.gang.size} processes computes with {own} threads, and another with another number"
+            raise InputError(f"{problem}; give all of them the same, such as threads=1")
         return own
 
     def _track(self, entry: Entry, name: str) -> None:
-        """Give trackers the whole curve of an entry, if it has one; rank 0 tracks alone."""
+        """Give trackers the whole curve of a training, made here or found; rank 0 tracks alone."""
         tracked = not self.gang.rank and self.tracking.kinds and (entry.folder / CURVE).is_file()
         if tracked and (points := entry.read_rows(CURVE, "curve")):  # a training without steps has none
             self.tracking.complete(training_name(name, self.place), [*map(curve_point, points)])
@@ -188,10 +181,7 @@ class Run(Session):
         loss: LossFunction[B],
         config: FitConfig,
     ) -> None:
-        """Call `fit` with checkpoints, progress and trackers; rank 0 writes the curve.
-
-        ``option`` is the name of the config on the command line.
-        """
+        """Call `fit` with checkpoints, progress and trackers; ``option`` names the config on the command line."""
         name = self.training.format(stage=self.stage)
         tracking = NO_TRACKING if self.gang.rank else self.tracking  # rank 0 tracks alone
         curve = tracking.watch(training_name(name, self.place))

@@ -53,10 +53,9 @@ def stage(
     are their lengths. Raise the ``version`` when the same arguments give other bytes. Clip tables get into the function
     and the key with the clips of ``splits`` alone, one split after the other; (): with all clips.
 
-    Rank 0 makes the entry alone. It must be the same bytes for any number of threads: where PyTorch adds numbers up,
-    `wordless.base.machine.one_thread` stands below this decorator. With ``together``, as for trainings, the function
-    runs on every rank, and only rank 0 may write. The numbers of threads and processes decide the rounding of sums
-    then, so the key has both.
+    Rank 0 makes the entry alone, with the same bytes for any number of threads (`wordless.base.machine.one_thread`).
+    With ``together``, as for trainings, the function runs on every rank, of which only rank 0 may write; the key has
+    the numbers of threads and processes, which decide the rounding of sums.
     """
 
     def decorate(make: Callable[Concatenate[Run, P], None]) -> Callable[Concatenate[Session, P], Entry]:
@@ -96,11 +95,7 @@ def _shown(value: object) -> object:
 
 
 def _key(value: object, read: set[str]) -> object:
-    """Return the JSON by which an argument decides a result, and add the keys of entries in it to ``read``.
-
-    Raises:
-        ValueError: ``precision`` is a choice; call `wordless.training.fit.with_precision` on the settings first.
-    """
+    """Return the JSON by which an argument decides a result, and add the keys of entries in it to ``read``."""
     match value:
         case None | bool() | int() | float() | str():
             return value

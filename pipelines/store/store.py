@@ -1,9 +1,9 @@
 """The store: the result of each stage, under a key of everything that decides it.
 
 An entry is a folder ``<root>/<stage>/<key>``, written as ``<key>.partial`` and renamed when complete. A killed run
-leaves the partial folder, and beside it ``<key>.checkpoints``, which outlives the rename, so nothing is trained twice.
+leaves the partial folder, and ``<key>.checkpoints``, which outlives the rename, so nothing is trained twice.
 ``entry.json`` has what decides the entry and the hash of each file. ``timings.json``, the only file that may differ
-between two runs, has the costs, and size and time of change of each file; files are hashed again only if these differ.
+between two runs, has costs, sizes and times of change; files are hashed again only if these differ.
 """
 
 import hashlib
@@ -38,15 +38,11 @@ RESET_PEAK = "5"  # value that resets the peak of resident memory, see Linux's p
 
 @dataclass(frozen=True, kw_only=True)
 class StoreConfig(Options):
-    """Options of the store."""
-
     root: Path = option(Path("store"), "folder of the store")
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoreOptions(Options):
-    """The option of commands that use the store."""
-
     store: StoreConfig = option(StoreConfig(), "finished stages, which later or killed commands reuse")
 
 
@@ -90,7 +86,7 @@ class Entry:
         return content
 
     def read_rows(self, name: str, part: str) -> list[Any]:
-        """Read the list ``part`` of a JSON object that the stage wrote; empty if it is missing."""
+        """Read a list of a JSON object; empty if it is missing."""
         rows = self.read_json(name).get(part, [])
         return rows if isinstance(rows, list) else []
 
@@ -117,7 +113,6 @@ class Store:
     root: Path
 
     def folder(self, recipe: Recipe) -> Path:
-        """Return the folder of the complete entry of ``recipe``."""
         return self.root / recipe.stage / recipe.key
 
     def partial(self, recipe: Recipe) -> Path:
@@ -125,18 +120,12 @@ class Store:
         return self.folder(recipe).with_suffix(".partial")
 
     def find(self, recipe: Recipe) -> Entry | None:
-        """Find the entry of ``recipe``; None if it has not been made.
-
-        Raises:
-            InputError: the entry exists, but a file of it is missing or has changed.
-        """
+        """Find the entry of ``recipe``; None if it has not been made. Missing or changed files are refused."""
         folder = self.folder(recipe)
         if not folder.exists():
             return None
         if fault := next(faults(folder, trust_stamps=True), ""):
-            raise InputError(
-                f"{fault} since the {recipe.stage} stage wrote it: delete {folder} and run the same command again"
-            )
+            raise InputError(f"{fault} since the {recipe.stage} stage wrote it: delete {folder} and run again")
         recorded: dict[str, Any] = find_object(folder / ENTRY) or {}
         libraries, current = recorded["libraries"], library_versions()
         if libraries != current:
@@ -155,10 +144,7 @@ class Store:
 
     @contextmanager
     def making(self, recipe: Recipe) -> Iterator[Path]:
-        """Give the partial folder to write into; it becomes the entry when the block ends, and is kept when it raises.
-
-        At the beginning it has the files that a killed run finished (`note_finished`), and nothing else.
-        """
+        """Give the partial folder, with files that a killed run finished; it becomes the entry when the block ends."""
         partial, checkpoints = self.partial(recipe), checkpoints_of(self.folder(recipe))
         partial.mkdir(parents=True, exist_ok=True)
         checkpoints.mkdir(exist_ok=True)
@@ -179,7 +165,7 @@ class Store:
     def locked(self, recipe: Recipe, waiting: Callable[[Recipe], None]) -> Iterator[None]:
         """Hold the entry's lock, after a call of ``waiting`` if another process holds it.
 
-        A complete entry of a read-only store needs no lock.
+        A complete entry of a read-only store needs none.
         """
         with ExitStack() as held:
             try:
@@ -213,10 +199,7 @@ def checkpoints_of(folder: Path) -> Path:
 
 
 def faults(folder: Path, *, trust_stamps: bool) -> Iterator[str]:
-    """List the damaged files of an entry, with the damage of each.
-
-    With ``trust_stamps``, files are hashed only if their size or time of change differs.
-    """
+    """List the damage of an entry; with ``trust_stamps``, files of the same size and time of change are not hashed."""
     recorded: dict[str, Any] = find_object(folder / ENTRY) or {}
     decides = {name: recorded.get(name) for name in ("stage", "version", "arguments")}
     files = recorded.get("files")
@@ -240,18 +223,13 @@ def faults(folder: Path, *, trust_stamps: bool) -> Iterator[str]:
 
 
 def _stamp(path: Path) -> list[int]:
-    """Return size and time of change, which differ if a file was written again."""
     status = path.stat()
     return [status.st_size, status.st_mtime_ns]
 
 
 @contextmanager
 def measured(checkpoints: Path) -> Iterator[dict[str, float]]:
-    """Measure the costs of the block, including those of killed runs, which are recorded in ``checkpoints``.
-
-    When the block ends, the dictionary has ``seconds`` (those of a killed run up to its last checkpoint) and
-    ``peak_memory`` in bytes (since the start of the process where the system cannot reset the peak).
-    """
+    """Measure ``seconds``, with those of killed runs up to their last checkpoint, and ``peak_memory`` in bytes."""
     costs, started, begun = dict[str, float](), time.monotonic(), find_object(checkpoints / BEGUN) or {}
     before, since = _number(begun.get("seconds")), _number(begun.get("time"))
     if since:  # of an earlier attempt
@@ -268,12 +246,12 @@ def _costs(timings: Mapping[str, object]) -> dict[str, float]:
 
 
 def _number(value: object) -> float:
-    """Return a number of a file that may be damaged: 0 for everything else."""
+    """Return a number of a file that may be damaged, or 0."""
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else 0.0
 
 
 def library_versions() -> dict[str, str]:
-    """Return the versions of the installed libraries that affect artifacts."""
+    """Return the versions of installed libraries that affect artifacts."""
     return {name: version for name in LIBRARIES if (version := version_of(name)) is not None}
 
 

@@ -36,10 +36,7 @@ def stacked_rows(rows: Iterable[Mapping[str, FloatArray]]) -> dict[str, FloatArr
 
 
 def joined_rows(blocks: Iterable[Mapping[str, FloatArray]]) -> dict[str, FloatArray]:
-    """Join tensors ``(clips of a block, dim)`` to tensors ``(clips, dim)``; every block has the same keys.
-
-    A block takes less memory than an array for each of its clips. Only one tensor at a time is copied.
-    """
+    """Join tensors ``(clips of a block, dim)`` to tensors ``(clips, dim)``, one after the other, of the same keys."""
     columns: dict[str, list[FloatArray]] = {}
     for block in blocks:
         for key, values in block.items():
@@ -82,10 +79,7 @@ class StoredFeatures(Mapping[str, FloatArray]):
         return cls({key: [(file, key)] for key in own})
 
     def with_input(self, own: "StoredFeatures") -> "StoredFeatures":
-        """Put the input of a network, the vectors ``own``, beside all of its layers under the same pooling.
-
-        Other candidates stay as they are, and so do poolings that the input does not have.
-        """
+        """Put the input of a network, the vectors ``own``, beside all of its layers under the same pooling."""
         inputs = {pooling_of(key): parts for key, parts in own._places.items() if AS_RECORDED not in key}
         places = dict[str, tuple[Part, ...]]()
         for key, parts in self._places.items():

@@ -99,9 +99,8 @@ def test_every_layer_is_probed_and_sounds_of_each_kind_are_measured_and_recognis
         return [row for row in content["figures"] if row["name"] == name]
 
     probed, recognised = rows("accuracy"), rows("label_accuracy")
-    assert {*PROBED} <= {row["of"] for row in probed} | {
-        f"{row['of']}/{row['layer']}" for row in rows("layer_accuracy")
-    }
+    layers = {f"{row['of']}/{row['layer']}" for row in rows("layer_accuracy")}
+    assert {*PROBED} <= {row["of"] for row in probed} | layers
     # figures on validation and of single groups have no interval
     tested = [row for row in probed if row["split"] == "test" and row["group"] is None]
     assert all(0 <= row["low"] <= row["value"] <= row["high"] <= 1 for row in (*tested, *recognised))

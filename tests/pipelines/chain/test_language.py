@@ -149,14 +149,8 @@ def test_the_interval_of_abx_errors_resamples_phones() -> None:
         (("corpus.root=elsewhere",), None),
         (("stages=[zerospeech]", "corpus.root=elsewhere", "unlabelled=embedded"), None),
         (("stages=[zerospeech]", "corpus.root=elsewhere"), r"corpus\b.*\bunlabelled=embedded\b"),
-        (
-            ("stages=[zerospeech]", "corpus.root=elsewhere", "unlabelled=embedded", "unlabelled_hours=0"),
-            r"this corpus",
-        ),
-        (
-            ("stages=[zerospeech]", "embedded.voices=45"),
-            r"^embedded\.voices\b.*\b45\b.*\b40\b.*zerospeech\.voices\b",
-        ),
+        (("stages=[zerospeech]", "corpus.root=elsewhere", "unlabelled=embedded", "unlabelled_hours=0"), r"this corpus"),
+        (("stages=[zerospeech]", "embedded.voices=45"), r"^embedded\.voices\b.*\b45\b.*\b40\b.*zerospeech\.voices\b"),
         (("stages=[zerospeech]", "embedded.other=true"), r"^embedded\.other\b.*zerospeech\b"),
         (("stages=[zerospeech]", "embedded.words=1"), r"^embedded\.words\b.*\b1\b"),
     ],

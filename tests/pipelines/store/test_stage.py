@@ -125,14 +125,11 @@ def test_a_killed_stage_keeps_what_it_finished_and_nothing_else(tmp_path: Path) 
     assert parts(session, "some").reused
 
 
-@stage("alone", version=1, title="")
-def alone(run: Run) -> None:
+def _sum(run: Run) -> None:
     (run.folder / "sum.txt").write_text("6")
 
 
-@stage("joint", version=1, title="", together=True)
-def joint(run: Run) -> None:
-    (run.folder / "sum.txt").write_text("6")
+alone, joint = (stage(name, version=1, title="", together=name == "joint")(_sum) for name in ("alone", "joint"))
 
 
 def test_only_what_is_made_together_depends_on_the_threads(tmp_path: Path) -> None:

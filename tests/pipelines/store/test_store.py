@@ -255,7 +255,7 @@ def long_ago(*files: Path) -> None:
         os.utime(file, times=(0, time.time() - 2.1 * SECONDS_PER_DAY))
 
 
-def test_an_entry_that_nobody_used_for_so_long_is_deleted(store: Store) -> None:
+def test_an_entry_that_nobody_used_for_so_long_is_deleted_unless_a_process_makes_it_now(store: Store) -> None:
     long_ago(made(store) / TIMINGS)
     ((entry, size),) = stored_entries(store.root).items()
     assert size > 100
@@ -264,18 +264,14 @@ def test_an_entry_that_nobody_used_for_so_long_is_deleted(store: Store) -> None:
     assert store.find(RECIPE) is not None  # which uses it
     assert not delete_unused(entry, days=2)
     long_ago(entry / TIMINGS)
+    with entry.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert not delete_unused(entry, days=2)
+    assert entry.is_dir()
     assert delete_unused(entry, days=2)
     assert not stored_entries(store.root)
     assert [path.suffix for path in (store.root / "sums").iterdir()] == [".lock"]
     assert store.find(RECIPE) is None
-
-
-def test_an_entry_that_a_process_makes_now_stays(store: Store) -> None:
-    long_ago((folder := made(store)) / TIMINGS)
-    with folder.with_suffix(".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        assert not delete_unused(folder, days=1)
-    assert folder.is_dir()
 
 
 def test_a_killed_stage_is_deleted_with_its_checkpoints(store: Store) -> None:
