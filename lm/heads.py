@@ -231,10 +231,11 @@ class ClassificationTask:
             notices=(),
         )
         few = replace(config, resamples=FEWEST_RESAMPLES)
-        winner = probe_method(candidates, task, few, of="probe", threads=threads).winner
+        winner, _ = probe_method(candidates, task, few, threads=threads)
         # Values of ridge regression are no probabilities; to cut them off at 0 and 1 would make the surest ones equal.
-        values = winner.scores - (0.5 if self.multi_label else 0)
-        outputs = values.astype(np.float32) if config.classifier == "ridge" else self._logits(winner.scores)
+        tested = winner.scores["test"]
+        values = tested - (0.5 if self.multi_label else 0)
+        outputs = values.astype(np.float32) if config.classifier == "ridge" else self._logits(tested)
         return list(outputs[:, None]), winner.of
 
     def constant(self, labels: Sequence[str]) -> FloatArray:

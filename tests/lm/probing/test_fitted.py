@@ -45,7 +45,7 @@ def test_scores_are_those_of_the_comparison(
     features = _features(task, dim)
     result = probe(features, task, config, of="gpt/layer_1:mean")
     fitted, others = FittedProbe.of(features, result, task, config), features[task.rows["test"]]
-    np.testing.assert_allclose(fitted.scores(others), result.scores, atol=2e-4)
+    np.testing.assert_allclose(fitted.scores(others), result.scores["test"], atol=2e-4)
     fitted.save_pretrained(tmp_path / "probe")
     again = FittedProbe.from_pretrained(tmp_path / "probe")
     assert again.description == fitted.description

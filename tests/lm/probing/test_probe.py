@@ -3,6 +3,7 @@
 import re
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,6 +21,7 @@ from lm.probing.probe import (
     labelled_clips,
     last_point,
     learning_curve,
+    method_record,
     noise_points,
     probe,
     probe_method,
@@ -61,20 +63,23 @@ def _noise(task: ProbeTask, features: int = 20, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((len(task.targets), features)).astype(np.float32)
 
 
+def _record(features: np.ndarray, task: ProbeTask, config: ProbeConfig = CONFIG) -> dict[str, Any]:
+    return method_record("x", probe(features, task, config, of="x"), task, config)
+
+
 def test_separable_classes_are_told_apart() -> None:
     task = _task()
-    result = probe(_separable(task), task, CONFIG, of="separable")
-    assert result.test_accuracy == result.macro_f1 == result.validation_accuracy == result.mean_average_precision == 1
-    assert 0.9 < result.low < 1 == result.high
-    assert result.predictions == task.names(task.targets[task.rows["test"]])
-    assert result.penalty == penalty_grid(6, CONFIG)[0]  # the strongest regularisation among equals
+    row, truth = _record(_separable(task), task), task.names(task.targets[task.rows["test"]])
+    assert row["test_accuracy"] == row["macro_f1"] == row["validation_accuracy"] == row["mean_average_precision"] == 1
+    assert 0.9 < row["low"] < 1 == row["high"]
+    assert row["predictions"] == truth
+    assert row["penalty"] == penalty_grid(6, CONFIG)[0]  # the strongest regularisation among equals
     task = _several()
-    result = probe(_separable(task), task, replace(CONFIG, penalty_low=1.0), of="separable")
-    assert task.multi_label
-    assert result.test_accuracy == result.mean_average_precision > 0.97
-    assert result.low <= result.test_accuracy <= result.high
+    row = _record(_separable(task), task, replace(CONFIG, penalty_low=1.0))
+    assert row["test_accuracy"] == row["mean_average_precision"] > 0.97
+    assert row["low"] <= row["test_accuracy"] <= row["high"]
     truth = task.names(task.targets[task.rows["test"]])
-    assert np.mean([one == other for one, other in zip(result.predictions, truth, strict=True)]) > 0.8
+    assert np.mean([one == other for one, other in zip(row["predictions"], truth, strict=True)]) > 0.8
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])
@@ -86,7 +91,7 @@ def test_nothing_is_learned_from_what_is_held_out(split: str) -> None:
     changed[task.rows[split]] += 100
     one, other = (probe(x, task, ProbeConfig(penalties=1, resamples=10), of="x") for x in (features, changed))
     if split == "validation":
-        np.testing.assert_array_equal(one.scores, other.scores)
+        np.testing.assert_array_equal(one.scores["test"], other.scores["test"])
     else:
         assert one.tries == other.tries
 
@@ -101,7 +106,7 @@ def test_a_layer_is_not_chosen_on_test_clips(by: str) -> None:
     honest, spy = clear.copy(), noise.copy()
     honest[test], spy[test], spy[plain.rows["train"][::2]] = noise[test], clear[test], clear[plain.rows["train"][::2]]
     assert probe(spy, plain, CONFIG, of="x").test_accuracy > 0.9 > probe(honest, plain, CONFIG, of="x").test_accuracy
-    assert probe_method({"x/spy": spy, "x/honest": honest}, task, CONFIG, of="x").winner.of == "x/honest"
+    assert probe_method({"x/spy": spy, "x/honest": honest}, task, CONFIG)[0].of == "x/honest"
     values = (plain.targets @ np.arange(3)).astype(np.float32)
     _, chosen = probe_numbers({"spy": spy, "honest": honest}, values, plain.rows, CONFIG, threads=1)
     assert chosen == "honest"
@@ -142,11 +147,10 @@ def test_penalties_are_spread_over_the_range(count: int) -> None:
 def test_every_candidate_and_every_chosen_one_is_tried_equally_often(candidates: int) -> None:
     """A method with one candidate has no more penalties for it than another has for its chosen one."""
     task = _task(60)
-    result = probe_method({f"x/{n}": _noise(task, seed=n) for n in range(candidates)}, task, CONFIG, of="x")
-    assert [len({each.penalty for each in one.tries}) for one in result.candidates] == [3] * candidates
-    assert result.winner.linear is not None
-    assert not any(each.linear for each in result.candidates)  # of many layers and classes they are gigabytes
-    assert len({each.penalty for each in result.winner.tries}) == 6
+    winner, tried = probe_method({f"x/{n}": _noise(task, seed=n) for n in range(candidates)}, task, CONFIG)
+    assert [len(each.tries) for each in (*tried, winner)] == [3] * candidates + [6]
+    assert winner.linear is not None
+    assert not any(each.linear for each in tried)  # of many layers and classes they are gigabytes
     require_equal_counts({"one": 6, "other": 6, "head": 0})  # a head tries nothing
     with pytest.raises(InputError, match=r"\(one 6, other 6, luck 60\)"):
         require_equal_counts({"one": 6, "other": 6, "head": 0, "luck": 60})
@@ -164,27 +168,26 @@ def test_candidate_and_penalty_are_those_of_a_double_loop(by: str) -> None:
         f"x/{place}": (clear + noise * rng.standard_normal((240, 8))).astype(np.float32)
         for place, noise in enumerate((3.0, 1.2, 2.0))
     }
-    found = probe_method(candidates, task, config, of="x")
+    found, _ = probe_method(candidates, task, config)
     layers, penalties = penalty_grid(config.layer_penalties, config), penalty_grid(config.penalties, config)
     divisions = divided(task.rows, task.parts)
     chosen, penalty = two_steps(candidates, task.targets, divisions, layers, penalties)
-    assert (found.winner.of, found.winner.penalty) == (chosen, pytest.approx(penalty))
+    assert (found.of, found.penalty) == (chosen, pytest.approx(penalty))
 
 
 def test_candidates_that_are_probed_side_by_side_reach_the_same() -> None:
     task = _task(60)
     candidates = {f"x/{n}": _noise(task, features=5 + n, seed=n) for n in range(5)}
-    alone, together = (probe_method(candidates, task, CONFIG, of="x", threads=threads) for threads in (1, 3))
-    for one, other in zip((*alone.candidates, alone.winner), (*together.candidates, together.winner), strict=True):
+    (winner, alone), (same, together) = (probe_method(candidates, task, CONFIG, threads=threads) for threads in (1, 3))
+    for one, other in zip((*alone, winner), (*together, same), strict=True):
         assert (one.of, one.tries, one.low, one.high) == (other.of, other.tries, other.low, other.high)
-        np.testing.assert_array_equal(one.scores, other.scores)
+        np.testing.assert_array_equal(one.scores["test"], other.scores["test"])
 
 
 def test_a_classifier_s_own_scores_are_measured_and_not_fitted() -> None:
     task = _task()
     result = scored_method(task.targets.astype(np.float32), task, CONFIG, of="head")
-    assert (result.winner.test_accuracy, result.winner.validation_accuracy, result.winner.tries) == (1, 1, ())
-    assert result.winner.penalty is None
+    assert (result.test_accuracy, result.validation_accuracy, result.tries, result.penalty) == (1, 1, {}, None)
     with pytest.raises(InputError, match=r"\b2 classes\b.*\b3\b"):
         scored_method(np.zeros((300, 2), np.float32), task, CONFIG, of="head")
 
@@ -195,8 +198,7 @@ def test_clips_without_a_label_are_left_out_and_counted() -> None:
     assert (some.unlabelled, len(some.notices)) == (30, 1)
     known, features = np.flatnonzero(np.arange(300) % 10), _separable(some) + _noise(some)
     without = ProbeTask.of([labels[clip] for clip in known], [SPLITS[clip // 3 % 4] for clip in known])
-    one, other = probe(features, some, CONFIG, of="x"), probe(features[known], without, CONFIG, of="x")
-    assert (one.predictions, one.test_accuracy, one.low) == (other.predictions, other.test_accuracy, other.low)
+    assert _record(features, some) == _record(features[known], without)
 
 
 def test_a_class_that_is_not_tested_is_told_and_left_out_of_means() -> None:
@@ -204,8 +206,8 @@ def test_a_class_that_is_not_tested_is_told_and_left_out_of_means() -> None:
     task = _task(labels=[*held_out])
     for notice, split in zip(task.notices, ("validation", "test"), strict=True):
         assert re.search(rf"\b1 of 3 classes\b.*\b{split}\b.*\(class 2\)", notice)
-    result = probe(_separable(task), task, CONFIG, of="x")
-    assert result.macro_f1 == result.mean_average_precision == 1
+    row = _record(_separable(task), task)
+    assert row["macro_f1"] == row["mean_average_precision"] == 1
 
 
 @pytest.mark.parametrize(
@@ -243,10 +245,10 @@ def test_noise_points_are_those_of_the_chosen_probe(parts: int | None) -> None:
     features[task.noisy[0.0]] = 100 * _noise(task, seed=1)[task.noisy[0.0]]
     result = probe(features, task, CONFIG, of="x")
     same, lost = noise_points(result, task, CONFIG)
-    assert (same.snr, lost.snr) == (20.0, 0.0)
-    assert (same.test_accuracy, same.low, same.high) == (result.test_accuracy, result.low, result.high)
-    assert lost.test_accuracy < 0.5 < same.test_accuracy
-    assert noise_points(probe(features[:240], plain, CONFIG, of="x"), plain, CONFIG) == ()
+    assert (same["snr"], lost["snr"]) == (20.0, 0.0)
+    assert (same["test_accuracy"], same["low"], same["high"]) == (result.test_accuracy, result.low, result.high)
+    assert lost["test_accuracy"] < 0.5 < same["test_accuracy"]
+    assert noise_points(probe(features[:240], plain, CONFIG, of="x"), plain, CONFIG) == []
 
 
 CURVE = ProbeConfig(penalties=4, resamples=20, learning_curve=(0.01, 0.2, 1.0))
@@ -305,24 +307,24 @@ def test_a_point_is_ridge_regression_whose_penalty_cross_validation_within_its_l
         model = Ridge(alpha=unit(scaled[kept]) / penalty).fit(scaled[kept], targets[kept])
         reached.append((model.predict(scaled[test]).argmax(1) == targets[test].argmax(1)).mean())
     [point] = learning_curve(features, task, config)
-    assert point.test_accuracy == pytest.approx(np.mean(reached), abs=1e-3)
-    by_speaker = np.array(point.values)  # (groups, draws)
+    assert point["test_accuracy"] == pytest.approx(np.mean(reached), abs=1e-3)
+    by_speaker = np.array(point["values"])  # (groups, draws)
     assert by_speaker.shape == (2, len(reached))
     np.testing.assert_allclose(by_speaker.mean(0), reached, atol=1e-3)
     spoilt = replace(task, targets=task.targets.copy())
     spoilt.targets[task.rows["validation"]] = spoilt.targets[task.rows["validation"]][:, ::-1]
-    assert learning_curve(features, spoilt, config) == (point,)
+    assert learning_curve(features, spoilt, config) == [point]
     whole = probe(features, task, CURVE, of="x")
     [last] = last_point(whole, task, CURVE)
-    assert (last.clips, last.test_accuracy) == (len(train), whole.test_accuracy)
+    assert (last["clips"], last["test_accuracy"]) == (len(train), whole.test_accuracy)
 
 
 def test_a_single_labelled_clip_takes_the_middle_penalty() -> None:
     labels: list[str | None] = ["a;b", "a;b", "a;b", "a;b", "a", "b", "a;b", "a", "b"]
     task = ProbeTask.of(labels, ["train"] * 6 + ["validation"] + ["test"] * 2, label_separator=";")
     points = learning_curve(_noise(task), task, replace(CURVE, learning_curve=(0.01, 1.0)))
-    assert points[0].clips <= 2
-    assert all(0 <= point.test_accuracy <= 1 for point in points)
+    assert points[0]["clips"] <= 2
+    assert all(0 <= point["test_accuracy"] <= 1 for point in points)
 
 
 def test_a_share_is_drawn_several_times() -> None:
@@ -330,8 +332,8 @@ def test_a_share_is_drawn_several_times() -> None:
     features = np.random.default_rng(0).standard_normal((400, 8)).astype(np.float32) + task.targets[:, :1]
     config = ProbeConfig(penalties=4, resamples=1000, learning_curve=(0.001, 0.01, 0.1))
     fewest, few, some = learning_curve(features, task, config)
-    assert [point.clips for point in (fewest, few, some)] == [2, 2, 20]  # one of each class
-    assert (fewest.test_accuracy, fewest.low, fewest.high) == (few.test_accuracy, few.low, few.high)
-    [draws] = some.values
+    assert [point["clips"] for point in (fewest, few, some)] == [2, 2, 20]  # one of each class
+    assert {**fewest, "share": 0.01} == few
+    [draws] = some["values"]
     assert len({*draws}) > 1
-    assert some.low < np.mean(draws) < some.high
+    assert some["low"] < np.mean(draws) < some["high"]

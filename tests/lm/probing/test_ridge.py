@@ -18,7 +18,7 @@ from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from lm.options import ProbeConfig
 from lm.probing.linear import LogisticProbe, RidgeProbe, normal_equations
-from lm.probing.probe import probe
+from lm.probing.probe import method_record, probe
 from lm.probing.task import FOLDS, ProbeTask, divisions, penalty_grid, with_parts
 from tests.reference import unit
 from wordless.base.errors import InputError
@@ -134,16 +134,17 @@ def test_the_choice_is_that_of_scikit_learn(dim: int, several: bool, power: floa
     scoring, error = (
         (make_scorer(average_precision_score), 0.002) if several else (right, 0.011)
     )  # a clip at the border
-    for tried, penalty in zip(found.tries, penalty_grid(5, config), strict=True):
+    for (penalty, reached), wanted_one in zip(found.tries.items(), penalty_grid(5, config), strict=True):
+        assert penalty == wanted_one
         rooted = FunctionTransformer(lambda values: np.sign(values) * np.abs(values) ** power)
         model = make_pipeline(rooted, StandardScaler(), Ridge(alpha=dim / penalty))  # the mean squared norm is dim
         wanted, by = task.targets[known].astype(float), LeaveOneGroupOut()
         own = cross_val_score(model, features[known], wanted, groups=groups, cv=by, scoring=scoring).mean()
-        assert tried.validation_accuracy == pytest.approx(own, abs=error), penalty
-    assert found.penalty == max(found.tries, key=lambda each: each.validation_accuracy).penalty
+        assert reached == pytest.approx(own, abs=error), penalty
+    assert found.penalty == max(found.tries, key=lambda each: found.tries[each])
     assert len(found.parts) == len({*groups})
     assert np.mean(found.parts) == pytest.approx(found.validation_accuracy)
-    assert (found.validation_clips, found.validation_scores) == (len(known), None)
+    assert method_record("x", found, task, config)["validation_clips"] == len(known)
 
 
 @pytest.mark.parametrize("classifier", ["logistic", "ridge"])
@@ -155,7 +156,7 @@ def test_the_winner_is_fitted_on_train_alone(classifier: str) -> None:
     penalty = found.penalty or 0.0
     alone = replace(config, penalties=1, penalty_low=penalty, penalty_high=penalty)
     validated = probe(features, replace(task, parts=None), alone, of="x")
-    np.testing.assert_allclose(found.scores, validated.scores, atol=0.02)
+    np.testing.assert_allclose(found.scores["test"], validated.scores["test"], atol=0.02)
 
 
 @pytest.mark.parametrize(("clips", "dim"), [(60, 40), (40, 60)], ids=["more clips", "more features"])
