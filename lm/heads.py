@@ -47,12 +47,12 @@ from lm.finetuning import (
     require_decoder,
     require_numbers,
 )
-from lm.options import FEWEST_RESAMPLES, FigureConfig, Means, ProbeConfig
+from lm.options import FEWEST_RESAMPLES, PARTS, FigureConfig, Means, ProbeConfig
 from lm.probing.comparison import Decisions, Estimate, Hits, Measured, Outcome, Over, Predictions, Rankings, Ratios
 from lm.probing.linear import probe_numbers
 from lm.probing.probe import Features, probe_method
 from lm.probing.task import ProbeTask, Rows
-from lm.probing.vectors import pool_batch, pooling_parts
+from lm.probing.vectors import pool_batch
 from wordless.audio.recordings.manifest import number_of
 from wordless.base.array_types import BoolArray, FloatArray
 from wordless.base.errors import InputError
@@ -118,7 +118,7 @@ class ClipHead(nn.Module):
         """Create the layer; before it, pooled states may be normalised, and projected to another width."""
         super().__init__()
         self.pooling = pooling
-        features = len(pooling_parts(1, pooling)) * dim
+        features = PARTS[pooling] * dim
         if projected is not None:  # transformers draws the embedding of masked frames before the heads of speech models
             torch.rand(dim, dtype=torch.float32)
         self.norm = nn.LayerNorm(features) if normalised else nn.Identity()

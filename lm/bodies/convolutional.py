@@ -27,8 +27,8 @@ from torch import Tensor, nn
 from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, FrontEnd, Pieces, load_part
 from lm.bodies.clips import ClipViews, LabelledBatch, LabelledBatches, MakeView, StoredClips
 from lm.bodies.options import PIECE_FRAMES, ClipBatchConfig, ContrastConfig, ConvEncoderConfig
-from lm.options import VectorConfig
-from lm.probing.vectors import Frames, pool_batch, pooling_parts
+from lm.options import PARTS, VectorConfig
+from lm.probing.vectors import Frames, pool_batch
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.padding import inside, join_groups
 from wordless.audio.spectrogram import LogMel, view_log_mel
@@ -280,7 +280,7 @@ class SimCLR(nn.Module):
         self.encoder = encoder
         self.config = config
         self.projection = nn.Sequential(  # of pooled frames; only training needs it
-            nn.Linear(len(pooling_parts(1, config.pooling)) * encoder.config.dim, config.hidden),
+            nn.Linear(PARTS[config.pooling] * encoder.config.dim, config.hidden),
             nn.BatchNorm1d(config.hidden),
             nn.ReLU(),
             nn.Linear(config.hidden, config.dim),
