@@ -48,11 +48,9 @@ def continue_codes(
 ) -> list[IntArray]:
     """Generate ``steps`` time steps ``(steps, streams)`` after each prompt ``(time, streams)``, without the prompts.
 
-    Row ``i`` has its own generator, seeded by (seed, i), and starts when its own prompt is over; longer prompts are
-    still being read meanwhile. When the context is full, the model reads its last half again and goes on.
-
-    An upsampler reads the ``conditions (time + steps, columns)`` of each row; ``rate`` is the number of its rate, which
-    draws other random numbers than rate 1.
+    Row ``i`` has its own generator, seeded by (seed, i), and starts when its own prompt is over. When the context is
+    full, the model reads its last half again and goes on. An upsampler reads the ``conditions (time + steps, columns)``
+    of each row; ``rate`` is the number of its rate, which draws other random numbers than rate 1.
     """
     streams, codes = gpt.vocabulary.streams, torch.zeros(len(prompts), 0, dtype=torch.int32)
     for codes in _positions(gpt, prompts, steps, sampling, seed, conditions, rate):  # noqa: B007  # the last has all

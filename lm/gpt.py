@@ -28,11 +28,9 @@ if TYPE_CHECKING:
 class GPT(nn.Module):
     """A causal transformer: from begin-of-sequence and tokens, it predicts the code after each position.
 
-    The logits cover only the codes of the stream that comes next. Tokens and logits are counted code by code, whatever
-    `GPTConfig.interleaving` does inside.
-
-    An upsampler also reads ``conditions`` of coarser codes: ``(batch, positions, columns)``, where position ``p`` holds
-    what `lm.tokens` reads at the time step of code ``p``, the code that position ``p`` predicts.
+    Tokens and logits are counted code by code, whatever `GPTConfig.interleaving` does inside. An upsampler also reads
+    ``conditions (batch, positions, columns)``: row ``p`` is what `lm.tokens` reads at the time step of code ``p``, the
+    code that position ``p`` predicts.
     """
 
     def __init__(self, config: GPTConfig, vocabulary: Vocabulary, conditions: Conditions | None = None) -> None:
@@ -65,26 +63,20 @@ class GPT(nn.Module):
     def forward(self, tokens: Tensor, conditions: Tensor | None = None) -> Tensor:
         """Map begin-of-sequence and tokens ``(batch, positions)`` to logits ``(batch, positions, per_stream)``.
 
-        Position ``p`` of the result predicts code ``p`` of the window from tokens 0 to ``p``; with parallel streams,
-        from the time steps before its own.
+        Position ``p`` predicts code ``p`` from tokens 0 to ``p``; with parallel streams, from the time steps before its
+        own.
         """
         # A statement of its own: `torch.compile` would otherwise compile the next line anew in each step.
         decoded = self.decoded(tokens, conditions)
         return self.logits(decoded)[:, : tokens.shape[1]]
 
     def decoded(self, tokens: Tensor, conditions: Tensor | None = None) -> Tensor:
-        """Compute the normalised last states, from which the logits follow: ``(batch, positions, model_dim)``.
-
-        With parallel streams the positions are begin-of-sequence and whole time steps.
-        """
+        """Compute the normalised last states ``(batch, positions, model_dim)``; of parallel streams, of time steps."""
         decoded: Tensor = self.transformer.decoder(*self.embed(tokens, conditions))
         return decoded
 
     def decoded_steps(self, steps: Tensor) -> Tensor:
-        """Compute `decoded` of the tokens of each position ``(batch, positions, tokens)``, which are summed.
-
-        Only for layers that ask for no layout of the batch: see `wordless.base.causal_transformer.make_exportable`.
-        """
+        """Compute `decoded` of the tokens of each position, for layers that `make_exportable` has changed."""
         frontend = cast("TransformerEmbeddingFrontend", self.transformer.decoder_frontend)
         decoded: Tensor = self.transformer.decoder(frontend.embed(steps).sum(2), cast("BatchLayout", None))
         return decoded
@@ -156,13 +148,10 @@ class GPT(nn.Module):
     ) -> dict[str, Tensor]:
         """Map tokens ``(batch, positions)`` to the states of each layer ``(batch, positions, dim)``.
 
-        ``embeddings`` are ``layer_0``. ``residual`` states are ``layer_1`` and so on; the last layer's are those before
-        the final normalisation. ``inner`` states are `inner_activations`, ``inner_1`` and so on, ``ffn_dim`` wide.
-
-        ``weights (batch, positions - 1, per_stream)`` are those of all codes of whole time steps: the input of a code
-        is then the mean of the embeddings of all codes of its stream. The weight 1 of one code changes nothing.
-
-        With parallel streams the positions of the result are begin-of-sequence and whole time steps.
+        ``embeddings`` are ``layer_0``. ``residual`` states are ``layer_1`` and so on, the last ones before the final
+        normalisation. ``inner`` states are `inner_activations`, ``inner_1`` and so on, ``ffn_dim`` wide. With ``weights
+        (batch, positions - 1, per_stream)`` of whole time steps, the input of a code is the mean of the embeddings of
+        all codes.
         """
         states, inner = list[Tensor](), list[Tensor]()
 
@@ -184,11 +173,7 @@ class GPT(nn.Module):
 
 
 class CachedGPT:
-    """A GPT that reads a window once, then position by position, and keeps the attention's keys and values.
-
-    The model must be in evaluation mode: in training mode fairseq2 ignores the cache. An upsampler also reads the
-    ``conditions (batch, time, columns)`` of each row.
-    """
+    """A GPT in evaluation mode that reads by positions; an upsampler also ``conditions (batch, time, columns)``."""
 
     _state: IncrementalStateBag
     _next: Tensor  # (batch, codes of a position, per_stream) logits

@@ -219,8 +219,8 @@ class ClassificationTask:
     ) -> tuple[list[FloatArray], str]:
         """Fit linear probes of pooled states ``(clips, dim)`` on the rows of train; validation chooses among them.
 
-        Returns:
-            The outputs of the chosen probe for test clips, in the form of a head's outputs; its layer and pooling.
+        Return the outputs of the chosen probe for test clips, in the form of a head's outputs; and its layer and
+        pooling.
         """
         task = ProbeTask(
             classes=self.classes,
@@ -344,8 +344,7 @@ IMPOSSIBLE = -1e4  # logarithm of the probability of a token that no output stan
 def beam_search(outputs: Sequence[FloatArray], characters: Sequence[str], *, beam_size: int) -> list[str]:
     """Find a probable text for the logits ``(steps, 1 + characters)`` of each clip; blank is output 0.
 
-    The probability of a text is the sum over all its alignments within the beam. No lexicon and no language model takes
-    part.
+    A text has the sum over all its alignments within the beam. No lexicon and no language model takes part.
     """
     require_decoder()
     from torchaudio.models.decoder import ctc_decoder

@@ -117,8 +117,7 @@ class Vocabulary:
     def steps(self, tokens: Tensor) -> Tensor:
         """Group ``(batch, positions)`` after begin-of-sequence into ``(batch, 1 + whole time steps, streams)``.
 
-        Begin-of-sequence is a time step of its own, filled up with padding; tokens of an incomplete last time step are
-        dropped.
+        Begin-of-sequence is a time step of its own, filled up with padding.
         """
         begin = pad(tokens[:, :1], (0, self.streams - 1), value=self.pad)  # (N, 1) -> (N, S)
         whole = tokens[:, 1 : 1 + (tokens.shape[1] - 1) // self.streams * self.streams]

@@ -226,13 +226,7 @@ class Source:
 
 
 def freeze(network: BodyNetwork, count: FrozenLayers) -> None:
-    """Keep the weights of the first ``count`` layers, and of what embeds their inputs; 0 freezes nothing.
-
-    ``inputs`` freezes what embeds the inputs alone.
-
-    Raises:
-        InputError: there are fewer layers.
-    """
+    """Keep the weights of the first ``count`` layers and of what embeds the inputs; ``inputs``: of the latter."""
     layers = len(network.stack) - 1
     if count == "all":
         network.requires_grad_(False)

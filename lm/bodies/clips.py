@@ -91,8 +91,8 @@ class StoredClips:
     ) -> tuple[Tensor, Tensor]:
         """Read clips ``(batch, time, ...)``, zeros beyond their ends, and their lengths ``(batch,)``.
 
-        Samples are scaled to [-1, 1), and codes stay whole numbers. Clips longer than ``at_most`` frames are cropped at
-        a random place from ``generator``, or at their start without one.
+        Samples are scaled to [-1, 1), and codes stay whole numbers. Of clips longer than ``at_most`` frames,
+        ``generator`` draws the place; None: their start.
         """
         whole = torch.from_numpy(self.lengths[clips])
         lengths = whole.clamp(max=at_most)
@@ -191,8 +191,8 @@ def batches_by_length(
 ) -> Iterator[tuple[IndexArray, Tensor, Tensor]]:
     """Give all clips in batches of similar length, the short ones first: rows, inputs and lengths.
 
-    Only the first ``at_most`` inputs of each clip are read; None reads all. With ``most_inputs``, a batch of several
-    clips has at most so many inputs, padding included: one long recording among short ones does not fill the memory.
+    Only the first ``at_most`` inputs of each clip are read. A batch of several clips has at most ``most_inputs``,
+    padding included: one long recording among short ones does not fill the memory.
     """
     order = np.argsort(clips.lengths, kind="stable")
     lengths = clips.lengths if at_most is None else np.minimum(clips.lengths, at_most)
@@ -233,8 +233,7 @@ def flip_time(views: Tensor, lengths: Tensor, chosen: Tensor) -> Tensor:
 def blur(views: Tensor, lengths: Tensor, deviations: Tensor, *, largest: float) -> Tensor:
     """Blur each clip in time and across bands by a Gaussian with its own standard deviation ``(batch,)``.
 
-    The Gaussian is cut at three times the ``largest`` standard deviation, and where the clip ends. Its weights inside
-    the clip sum to 1, so silence beyond the end does not leak in.
+    It is cut at three times the ``largest`` one, and where the clip ends: silence beyond the end does not leak in.
     """
     radius, size = math.ceil(REACH * largest), len(views)
     steps = torch.arange(-radius, radius + 1, device=views.device)

@@ -99,8 +99,7 @@ def filter_bank(samples: Tensor) -> Tensor:
 def filter_bank_stream(blocks: Iterable[FloatArray], *, patches: int) -> Iterator[Tensor]:
     """Give filter banks ``(frames_of(n), 128)`` of a sound at 16 kHz, ``n = patches`` at a time, fewer at the end.
 
-    Patch ``p`` of the sound begins at frame ``10 * p``, in whichever piece it lies: a piece begins ten frames after the
-    start of the previous piece's last patch.
+    Patch ``p`` of the sound begins at frame ``10 * p``, so pieces overlap by the frames that patches share.
     """
     waiting = np.empty(0, np.float32)
     seen = 0
@@ -136,10 +135,7 @@ def patches_along(view: View) -> int:
 
 
 def stored_filter_banks(blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:
-    """Give the filter bank ``(time, 128)`` of blocks of samples at 16 kHz, piece by piece, without overlap.
-
-    It is normalised with AudioSet's statistics for any reader, as it is stored and augmented.
-    """
+    """Give the filter bank ``(time, 128)`` of samples at 16 kHz in pieces, normalised as it is stored."""
     overlap = 0  # each piece except the first begins with the last frames of the previous piece
     for piece in filter_bank_stream(blocks, patches=PATCHES_AT_ONCE):
         yield ((piece - AUDIOSET_STATISTICS.mean) / AUDIOSET_STATISTICS.std).numpy()[overlap:]
@@ -254,8 +250,7 @@ TOKENS = 2  # class and distillation token, before the patches
 class AstEncoder(BodyNetwork):
     """An encoder of filter banks: states over time, or one for a clip, as AST is fine-tuned: its clip vector.
 
-    Clips with the same number of patches are read together, each padded to whole patches with the mean. So neither the
-    other clips of a batch nor frames beyond a clip's end change anything.
+    Clips with the same number of patches are read together, so other clips of a batch and padding change nothing.
     """
 
     mean: Tensor
@@ -295,11 +290,7 @@ class AstEncoder(BodyNetwork):
         return [self.transformer.embeddings, *self.transformer.encoder.layer]
 
     def _read(self, filter_banks: Tensor, lengths: Tensor, layers: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Compute the states after each of some layers (1 to 12), means over frequency, and the clip vector.
-
-        They are ``(batch, layers + 1, patches, width)``, zeros after a clip's end. The clip vector, the normalised mean
-        of class and distillation token, is that of each patch. The patches along time of each clip ``(batch,)`` follow.
-        """
+        """Compute states after layers, then the clip vector ``(batch, layers + 1, patches, width)``; and patches."""
         patches = torch.div(lengths - PATCH + STRIDE - 1, STRIDE, rounding_mode="floor").clamp(min=0) + 1
         normalised = (filter_banks - self.mean) / (2 * self.std)
         normalised = normalised.masked_fill(~inside(filter_banks, lengths)[..., None], 0.0)

@@ -65,8 +65,7 @@ NO_MASKS = MaskConfig(share=0.0)
 def draw_masks(frames: npt.NDArray[np.int64], config: MaskConfig, *, seed: int, least: int = 0) -> Masks:
     """Draw masked frames ``(batch, longest)`` of clips of ``frames (batch,)``.
 
-    Each clip that is longer than a span has at least ``least`` spans. If all clips are shorter than a span, spans are
-    as long as the longest clip.
+    Each clip that is longer than a span has at least ``least`` spans. Spans are at most as long as the longest clip.
     """
     from transformers.models.wav2vec2.modeling_wav2vec2 import _compute_mask_indices
 
@@ -84,10 +83,7 @@ def draw_masks(frames: npt.NDArray[np.int64], config: MaskConfig, *, seed: int, 
 
 
 def draw_negatives(masked: Masks, count: int, *, seed: int) -> npt.NDArray[np.int64]:
-    """Draw ``count`` other masked frames of the same clip for each masked frame: ``(batch, frames, count)``.
-
-    The values are numbers of frames within the clip. Each clip must have two masked frames or more.
-    """
+    """Draw ``count`` other masked frames of the clip for each, by their numbers ``(batch, frames, count)``."""
     from transformers.models.wav2vec2.modeling_wav2vec2 import _sample_negative_indices
 
     with numpy_seed(seed):
@@ -176,8 +172,7 @@ class MaskedPrediction(nn.Module):
     ) -> tuple[Tensor, Tensor]:
         """Predict the masked frames; for the arguments see `MaskedBatch`.
 
-        Returns:
-            The similarities of `compare_with_targets`; the perplexity of the targets' codes, divided by their number.
+        Return the similarities of `compare_with_targets`, and the perplexity of the codes divided by their number.
         """
         model = self.model
         model.quantizer.temperature = temperature  # type: ignore[assignment]  # it is a number
@@ -188,11 +183,7 @@ class MaskedPrediction(nn.Module):
         return similarities, perplexity / (GROUPS * int(model.config.num_codevectors_per_group))
 
     def _states(self, samples: Tensor, lengths: Tensor, masked: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute the forward pass of `transformers`, except that clips of similar length are convolved together.
-
-        Returns:
-            States, and the normalised features before the mask ``(batch, frames, dim)``.
-        """
+        """Compute states, and features before the mask ``(batch, frames, dim)``; like lengths are convolved at once."""
         transformer = cast(Any, self.model.wav2vec2)  # its functions are annotated with other types than they accept
         prepared = normalise(samples, lengths)
 
@@ -213,9 +204,8 @@ class MaskedPrediction(nn.Module):
 def compare_with_targets(predicted: Tensor, targets: Tensor, places: Tensor, negatives: Tensor) -> Tensor:
     """Compute the cosine similarity of the prediction of each masked frame to its target and to the negatives.
 
-    ``predicted (batch, frames, dim)`` are of all frames, ``targets (masked, dim)`` of the masked ones; for ``places``
-    and ``negatives`` see `MaskedBatch`. The result is ``(masked, 1 + count)``, the target's first; minus infinity where
-    a negative equals the target.
+    ``predicted (batch, frames, dim)`` are of all frames, ``targets (masked, dim)`` of the masked ones. The result is
+    ``(masked, 1 + count)``, the target's first; minus infinity where a negative equals the target.
     """
     batch, frames, _ = predicted.shape
     # The meta device, on which placement is tested, has no autocast.
@@ -273,8 +263,7 @@ def transformers_config(config: Wav2vec2Config, *, diversity_weight: float = 0.0
 def masked_loss(model: nn.Module, batch: MaskedBatch, *, diversity_weight: float) -> tuple[Tensor, int]:
     """Sum over masked frames the nats of telling the target from the negatives, and a penalty for unused codes.
 
-    The sum is minimised. The returned value is that of the nats alone; chance is the logarithm of 1 + the negatives.
-    The number of masked frames follows.
+    The sum is minimised. The value is that of the nats alone; the number of masked frames follows.
     """
     masked = len(batch.places)
     similarities, perplexity_share = model(

@@ -69,11 +69,8 @@ class ProbeTask:
     ) -> "ProbeTask":
         """Build a task from each clip's label and split; with a separator, a label names several classes ("dog;rain").
 
-        ``remedy`` is the advice in errors about a split without labels. ``notices`` name classes that are absent from
-        validation or test. ``noise`` is each clip's signal-to-noise ratio; clips with one are in no split.
-
-        Raises:
-            InputError: there are fewer than two classes, a split is empty, or train lacks a class.
+        ``remedy`` is the advice where a split has no labels, or train lacks a class. ``notices`` name classes that are
+        absent from validation or test. ``noise`` is each clip's signal-to-noise ratio; clips with one are in no split.
         """
         names = [label_names(label, label_separator) if label else () for label in labels]
         known = np.array([bool(each) for each in names], bool)
@@ -157,12 +154,8 @@ def with_parts(task: ProbeTask, config: ProbeConfig, *, groups: Names, folds: Na
     """Return the task with the part of each clip that ``config.choose_by`` holds out; none where validation chooses.
 
     ``groups`` and ``folds`` are the group and the given fold of each clip. With ``auto``, whole groups are held out if
-    there are at least `FOLDS`, no test clip is of one of them (else the test asks for known groups, and so do the
-    validation clips), and each class is left in training whichever part is held out.
-
-    Raises:
-        InputError: the wanted parts cannot be held out: a clip has none, there are fewer than two or too many given
-            folds, or all clips of a class lie in one part.
+    there are at least `FOLDS`, no test clip is of one of them, and each class is left in training whichever part is
+    held out. Otherwise parts that cannot be held out are refused.
     """
     match config.choose_by:
         case "validation":
@@ -192,8 +185,7 @@ def folds_of_groups(task: ProbeTask, groups: Names, *, seed: int) -> list[str | 
     """Divide the groups of the training and validation clips into `FOLDS` folds; return the fold of each clip.
 
     The largest group comes first, and ``seed`` orders groups of one size. Each group joins the fold that has the fewest
-    clips of the classes of the group, the smallest one among equals. A fold has the name of its group, or of the first
-    of its groups, after its number.
+    clips of the classes of the group, the smallest one among equals.
     """
     known = _known(task)
     names, numbers = np.unique([str(groups[row]) for row in known], return_inverse=True)

@@ -69,12 +69,10 @@ class Framing(nn.Conv1d):
 
 
 class ContextNetwork(nn.Module):
-    """A context vector for each frame of samples, from a convolutional network over a longer past.
+    """A context vector for each frame: levels ``(batch, frames * frame_length)`` -> ``(batch, frames, model_dim)``.
 
-    Levels ``(batch, frames * frame_length)`` -> ``(batch, frames, model_dim)``. Convolutions whose stride is their
-    width turn samples into frames. Dilated convolutions over frames double the past with each layer. The vector of a
-    frame has read whole frames before it, and no sample of its own, so it is computed once per frame in training and
-    in generation::
+    Convolutions whose stride is their width make frames. Dilated ones double the past with each layer. The vector of
+    a frame has read whole frames before it, and no sample of its own::
 
         samples   [   frame 0   ][   frame 1   ][   frame 2   ]     frame_length samples each
         frames          f0 ───────────── f1 ──────────── f2
@@ -230,15 +228,11 @@ def continue_levels(
 
 
 class CachedTransformer:
-    """A transformer that reads sample by sample, and keeps the attention's keys and values.
+    """A transformer in evaluation mode that reads sample by sample, and keeps the attention's keys and values.
 
-    fairseq2's cache has a limited number of positions. The model sees a limited past, so a new cache, which has read
-    this past, goes on with the same logits.
-
-    Args:
-        model: in evaluation mode: in training mode fairseq2 ignores the cache.
-        known: the levels before the first one that is read, ``(clips, history)`` or more.
-        positions: of one cache; more than the receptive field.
+    fairseq2's cache has a limited number of ``positions``. The model sees a limited past, so a new cache, which has
+    read this past, goes on with the same logits. ``known (clips, history or more)`` are the levels before the first
+    one.
     """
 
     def __init__(self, model: SampleTransformer, known: Tensor, *, positions: int = POSITIONS // 2) -> None:
@@ -356,15 +350,9 @@ class SampleLanguageModel:
     ) -> list[Waveform]:
         """Generate the sound that follows each prompt, without the prompts; None: a sound from its beginning.
 
-        Args:
-            prompts: recordings at the model's sample rate.
-            seconds: length of each sound.
-            sampling: its temperature; ``engine`` is that of a WaveNet.
-            seeds: of each sound; None: sound ``i`` has the seed of ``sampling`` plus i.
-            progress: called with the samples done and the samples in all.
-
-        Raises:
-            InputError: a prompt has another rate, or nothing is to be generated.
+        Prompts at another rate than the model's are refused. ``sampling.engine`` is that of a WaveNet. Without
+        ``seeds``, sound ``i`` has the seed of ``sampling`` plus i. ``progress`` is called with the samples done and the
+        samples in all.
         """
         rate = self.sample_rate
         num_samples = samples_to_generate(seconds, rate)
