@@ -40,13 +40,7 @@ from torch import Tensor, nn
 from torch.nn.utils import skip_init
 from torchaudio.functional import edit_distance
 
-from lm.finetuning import (
-    ClassificationOptions,
-    RegressionOptions,
-    SequenceOptions,
-    require_decoder,
-    require_numbers,
-)
+from lm.finetuning import ClassificationOptions, RegressionOptions, SequenceOptions, require_decoder, require_numbers
 from lm.options import FEWEST_RESAMPLES, PARTS, FigureConfig, Means, ProbeConfig
 from lm.probing.comparison import Decisions, Estimate, Hits, Measured, Outcome, Over, Predictions, Rankings, Ratios
 from lm.probing.linear import probe_numbers

@@ -218,13 +218,7 @@ def _point(reached: Sequence[Outcome], task: ProbeTask, config: ProbeConfig, **c
     found = measured.estimate(0, confidence=config.confidence)
     alone = np.array([[measure(each)[0, 0] for each in reached]])
     values = alone if measured.groups is None else measured.groups[0]
-    return {
-        "test_accuracy": found.value,
-        "low": found.low,
-        "high": found.high,
-        "values": values.tolist(),
-        **condition,
-    }
+    return {"test_accuracy": found.value, "low": found.low, "high": found.high, "values": values.tolist(), **condition}
 
 
 def learning_curve(features: FloatArray, task: ProbeTask, config: ProbeConfig, *, threads: int = 1) -> list[Point]:

@@ -5,16 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from lm.samples.crops import (
-    BASELINES,
-    NOT_COUNTED,
-    LevelTable,
-    SampleCrops,
-    count_pairs,
-    create_baseline,
-    loss,
-    score,
-)
+from lm.samples.crops import BASELINES, NOT_COUNTED, LevelTable, SampleCrops, count_pairs, create_baseline, loss, score
 from lm.samples.options import SampleCropsConfig
 from vocoder.crops import SampleClips
 from vocoder.wavenet import mu_law_encode, silence
