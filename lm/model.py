@@ -26,8 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from lm.batches import CodeSequences, loss, validation_batches
-from lm.generation import continue_codes, stream_codes
-from lm.gpt import GPT, create_gpt
+from lm.gpt import GPT, continue_codes, create_gpt, stream_codes
 from lm.options import LOOK_AHEAD, RESIDUAL, CodeSampling, GPTConfig, Pitch, States
 from lm.pitch import PitchHead, fit_pitch
 from lm.probing.vectors import StatesOfBatch

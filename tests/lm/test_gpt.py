@@ -9,8 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from lm.generation import draw, probabilities
-from lm.gpt import CachedGPT, create_gpt
+from lm.gpt import CachedGPT, create_gpt, draw, probabilities
 from lm.model import LanguageModel
 from lm.options import CodeSampling
 from lm.tokens import Vocabulary
