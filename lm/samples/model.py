@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import accumulate
+from operator import mul
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -170,6 +172,24 @@ def create_sample_model(config: SampleConfig, *, seed: int) -> SampleModel:
         torch.manual_seed(seed)
         model = SampleWaveNet(config) if isinstance(config, SampleWaveNetConfig) else SampleTransformer(config)
         return model.float()  # whatever PyTorch's default type is
+
+
+def multiply_adds(model: SampleModel) -> float:
+    """Count the multiply-adds per generated sample: each weight of a matrix once, and the keys and values at hand.
+
+    Embeddings and constants, such as the biases of a WaveNet's gates, are looked up. A context has one vector a frame.
+    """
+    if isinstance(model, SampleWaveNet):
+        constants = model.config.layers * model.config.gate_channels
+        return float(sum(each.weight.numel() for each in model.modules() if isinstance(each, nn.Linear)) - constants)
+    config, total = model.config, -float(model.embedding.weight.numel())
+    total += sum(weights.numel() for weights in model.transformer.parameters() if weights.dim() == 2)
+    total += config.layers * 2 * config.window * config.model_dim
+    if (context := model.context) is not None:
+        samples = [*accumulate(context.config.strides, mul), *[context.config.frame_length] * 2]
+        for part, each in zip([*context.framing, context.dilated, context.output], samples, strict=True):
+            total += sum(weights.numel() for weights in part.parameters() if weights.dim() > 1) / each
+    return total
 
 
 CACHED = "fairseq2, cached"  # what generates the transformer's samples

@@ -25,6 +25,7 @@ from lm.samples.model import (
     SampleTransformer,
     continue_levels,
     create_sample_model,
+    multiply_adds,
 )
 from lm.samples.options import ContextConfig, SampleCropsConfig
 from tests.lm.samples.tiny import (
@@ -34,7 +35,6 @@ from tests.lm.samples.tiny import (
     RATE,
     TRANSFORMER,
     WAVENET,
-    linear_multiply_adds,
     lively,
     random_levels,
     uncached_logits,
@@ -107,16 +107,10 @@ def test_a_context_in_bfloat16_is_that_in_full_precision() -> None:
 
 
 def test_multiply_adds_count_each_weight_and_each_key_once() -> None:
-    conditions = WAVENET.layers * WAVENET.gate_channels  # constants that are added
-    assert WAVENET.multiply_adds == linear_multiply_adds(create_sample_model(WAVENET, seed=0)) - conditions
-    model = create_sample_model(TRANSFORMER, seed=0)
-    matrices = (
-        sum(weights.numel() for weights in model.parameters() if weights.dim() == 2) - model.embedding.weight.numel()
-    )
-    keys = TRANSFORMER.layers * 2 * TRANSFORMER.window * TRANSFORMER.model_dim
-    assert TRANSFORMER.multiply_adds == matrices + keys
-    frames = 2 * 1 * 4 / 2 + 2 * 4 * 4 / 4 + (2 * 2 * 4 * 4 + 4 * 8) / 4
-    assert CONTEXTUAL.multiply_adds == TRANSFORMER.multiply_adds + frames
+    wavenet, transformer, contextual = (multiply_adds(create_sample_model(each, seed=0)) for each in CONFIGS.values())
+    assert wavenet == 4 * WAVENET.kernel_size * 4 * 8 + 3 * 4 * 4 + 4 * 4 * 8 + 8 * (8 + 256)
+    assert transformer == 3 * (4 * 8**2 + 3 * 8 * 12 + 2 * TRANSFORMER.window * 8) + 8 * 256
+    assert contextual == transformer + 2 * 1 * 4 / 2 + 2 * 4 * 4 / 4 + (2 * 2 * 4 * 4 + 4 * 8) / 4
 
 
 @NAMES

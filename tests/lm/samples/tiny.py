@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lm.samples.model import SampleConfig, SampleModel, create_sample_model
 from lm.samples.options import ContextConfig, SampleWaveNetConfig, TransformerConfig
@@ -43,8 +43,3 @@ def uncached_logits(model: SampleModel, previous: Tensor) -> Tensor:
     history = model.config.history
     times = range(history + 1, previous.shape[1] + 1)
     return torch.cat([model(previous[:, :time], 1) for time in times], dim=1)
-
-
-def linear_multiply_adds(module: nn.Module) -> int:
-    """The weights of all matrices of a network, each of which is multiplied once for a sample."""
-    return sum(each.weight.numel() for each in module.modules() if isinstance(each, nn.Linear))
