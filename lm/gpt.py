@@ -66,11 +66,7 @@ class GPT(nn.Module):
         return next(self.parameters()).device
 
     def forward(self, tokens: Tensor, conditions: Tensor | None = None) -> Tensor:
-        """Map begin-of-sequence and tokens ``(batch, positions)`` to logits ``(batch, positions, per_stream)``.
-
-        Position ``p`` predicts code ``p`` from tokens 0 to ``p``; with parallel streams, from the time steps before its
-        own.
-        """
+        """Map begin-of-sequence and tokens ``(batch, positions)`` to logits ``(batch, positions, per_stream)``."""
         # A statement of its own: `torch.compile` would otherwise compile the next line anew in each step.
         decoded = self.decoded(tokens, conditions)
         return self.logits(decoded)[:, : tokens.shape[1]]
@@ -230,10 +226,7 @@ def create_gpt(config: GPTConfig, vocabulary: Vocabulary, *, seed: int, conditio
 
 
 def probabilities(logits: Tensor, sampling: CodeSampling) -> Tensor:
-    """Compute the distribution of the next code: logits ``(batch, codes)`` -> probabilities ``(batch, codes)``.
-
-    Temperature comes first, then top-k. Among codes of equal probability the lower number comes first.
-    """
+    """Compute the distribution of the next code from logits ``(batch, codes)``: temperature first, then top-k."""
     ranked, order = logits.sort(dim=1, descending=True, stable=True)
     kept = (ranked / (sampling.temperature or 1)).softmax(1)
     kept[:, 1 if sampling.temperature == 0 else sampling.top_k or kept.shape[1] :] = 0
@@ -290,10 +283,7 @@ def _positions(
     conditions: Sequence[IntArray] | None = None,
     rate: int = 1,
 ) -> Iterator[Tensor]:
-    """Give all codes so far ``(batch, positions)`` after each position: codes of prompts, and codes that were drawn.
-
-    The GPT's device draws, and the codes stay there: nothing on the host depends on a code.
-    """
+    """Give all codes so far ``(batch, positions)`` after each position; they stay on the device, which draws them."""
     sizes, count = np.array([prompt.size for prompt in prompts]), steps * gpt.vocabulary.streams
     known = np.zeros((len(prompts), sizes.max() + count), np.int32)  # the prompts, with room for `count` codes
     uniforms = np.zeros(known.shape)  # the random number of each code

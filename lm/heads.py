@@ -211,11 +211,7 @@ class ClassificationTask:
     def probe(
         self, candidates: Features, labels: Sequence[str], rows: Rows, config: ProbeConfig, *, threads: int
     ) -> tuple[list[FloatArray], str]:
-        """Fit linear probes of pooled states ``(clips, dim)`` on the rows of train; validation chooses among them.
-
-        Return the outputs of the chosen probe for test clips, in the form of a head's outputs; and its layer and
-        pooling.
-        """
+        """Fit probes of pooled states ``(clips, dim)``: outputs of the best for test clips, and its candidate."""
         task = ProbeTask(
             classes=self.classes,
             targets=self._truth(labels),
@@ -336,10 +332,7 @@ IMPOSSIBLE = -1e4  # logarithm of the probability of a token that no output stan
 
 
 def beam_search(outputs: Sequence[FloatArray], characters: Sequence[str], *, beam_size: int) -> list[str]:
-    """Find a probable text for the logits ``(steps, 1 + characters)`` of each clip; blank is output 0.
-
-    A text has the sum over all its alignments within the beam. No lexicon and no language model takes part.
-    """
+    """Find the probable text, over all alignments in the beam, of each clip's logits ``(steps, 1 + characters)``."""
     require_decoder()
     from torchaudio.models.decoder import ctc_decoder
 

@@ -268,10 +268,7 @@ def _perplexity_after(
 
 
 def distinct_ngrams(sequences: Sequence[IntArray], n: int, *, at_most: int | None = None) -> float | None:
-    """Compute different n-grams per n-gram, over all sequences ``(time, streams)`` (Li et al. 2016, arXiv:1510.03055).
-
-    None if no sequence is long enough. More n-grams repeat more: ``at_most`` takes the first ones.
-    """
+    """Compute different n-grams per n-gram of ``(time, streams)`` (Li et al. 2016, arXiv:1510.03055)."""
     found = [tuple(each[start : start + n].ravel()) for each in sequences for start in range(len(each) - n + 1)]
     found = found[:at_most]
     return len(set(found)) / len(found) if found else None

@@ -120,11 +120,7 @@ class LanguageModel:
         look_ahead: int = LOOK_AHEAD,
         pitch: Pitch = "beside",
     ) -> "LanguageModel":
-        """Create an untrained model; its weights follow from the seed.
-
-        An upsampler reads ``look_ahead`` codes of each coarser rate after the covering one. ``pitch`` is the place of a
-        stream of pitch.
-        """
+        """Create an untrained model; an upsampler reads ``look_ahead`` codes after the covering one of each rate."""
         head = PitchHead.silent(config.model_dim) if codes_format.pitch is not None and pitch == "beside" else None
         return cls(_gpt(config, codes_format, head, look_ahead, seed), codes_format, pitch=head)
 
@@ -280,10 +276,7 @@ class LanguageModel:
         return last[len(last) - len(codes) + first :]
 
     def stream(self, prompt: Codes | None, *, seconds: float, sampling: CodeSampling, seed: int = 0) -> Iterator[Codes]:
-        """Give the continuation of one prompt by time steps as they are generated; of several rates, all at once.
-
-        With a stream of pitch beside the codes, `PITCHED_TOGETHER` time steps are given together.
-        """
+        """Give the continuation of one prompt by time steps as they are generated; of several rates, all at once."""
         if self.coarser:
             yield from self.generate_batch([prompt], seconds=seconds, sampling=sampling, seed=seed)
             return
@@ -446,11 +439,7 @@ class LanguageModel:
         return GPTInput(values=own.values, conditions=conditions)
 
     def inputs(self, reading: GPTInput, window: Window) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """Return what a GPT reads of a window.
-
-        These are tokens ``(1 + codes,)``, the conditions of an upsampler ``(1 + codes, columns)``, and the weights of
-        soft codes ``(codes, per_stream)``.
-        """
+        """Return tokens ``(1 + codes,)`` of a window, conditions ``(1 + codes, columns)`` and weights of soft codes."""
         tokens, conditions, weights = self.tokens(reading.values[window.start : window.stop]), None, None
         if reading.conditions is not None:
             steps = reading.conditions[window.start : window.stop + 1]

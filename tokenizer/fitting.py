@@ -71,10 +71,7 @@ class FrameSample:
 
 @dataclass(frozen=True, kw_only=True)
 class LogMelReader:
-    """Reads the log-mel of clips below ``root``; a worker reads a short clip as a whole.
-
-    With ``ranges``, in dB, each clip has a dynamic range drawn from them, the same whatever other clips there are.
-    """
+    """Reads the log-mel of clips below ``root``, each with a dynamic range drawn from ``ranges`` in dB, if given."""
 
     root: Path
     audio: SpectrogramConfig

@@ -179,11 +179,7 @@ def label_counts(histograms: Sequence[IndexArray], labels: Sequence[int], classe
 
 
 def information(counts: DoubleArray) -> dict[str, float]:
-    """Measure how much codes say about labels, from counts ``(codes, classes)``.
-
-    ``purity`` is the ratio of patches whose label is the most frequent one of their code; ``mutual_information`` is in
-    bits.
-    """
+    """Measure from counts ``(codes, classes)`` the share of the codes' most frequent labels, and bits on labels."""
     joint = counts / counts.sum()
     expected = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
     known = joint > 0

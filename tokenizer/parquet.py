@@ -67,10 +67,7 @@ class CodedClip:
 
 
 def write_shard(path: Path, clips: Iterable[CodedClip], format: CodesFormat, *, segments: bool = False) -> None:
-    """Write one Parquet file atomically, as the clips arrive; about `GROUP_CODES` codes are in memory at a time.
-
-    ``segments`` adds the columns ``start`` and ``end``, which segments of recordings need.
-    """
+    """Write one Parquet file atomically, as the clips arrive; ``segments`` adds the columns that segments need."""
     about = {METADATA_KEY: json.dumps(format.as_dict(), sort_keys=True).encode()}
     schema = (WITH_SPANS if segments else COLUMNS).with_metadata(about)
     with aside(path) as beside, pq.ParquetWriter(beside, schema) as writer:

@@ -50,10 +50,7 @@ def three_layers(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
 
 
 class Autoencoder(nn.Module):
-    """Autoencoder of normalised log-mel patches: ``(..., patch)`` -> ``(..., bottleneck)`` -> ``(..., patch)``.
-
-    k-means clusters the bottleneck.
-    """
+    """Autoencoder of normalised log-mel patches: ``(..., patch)`` -> ``(..., bottleneck)`` -> ``(..., patch)``."""
 
     def __init__(self, config: AutoencoderConfig, patch_size: int) -> None:
         super().__init__()
@@ -67,10 +64,7 @@ class Autoencoder(nn.Module):
 
 
 class StateDecoder(nn.Module):
-    """Decoder of a speech model's states to normalised log-mel patches: ``(..., bottleneck)`` -> ``(..., patch)``.
-
-    It learns the log-mel to expect where the model has a state, so that codes have a spectrogram.
-    """
+    """Decoder of a speech model's states to the log-mel to expect: ``(..., bottleneck)`` -> ``(..., patch)``."""
 
     def __init__(self, config: AutoencoderConfig, patch_size: int) -> None:
         super().__init__()
@@ -219,10 +213,7 @@ def _with_pitch(codes: Codes, pitches: DoubleArray) -> Codes:
 def pitch_codes(
     blocks: Iterable[FloatArray], format: PitchFormat, audio: SpectrogramConfig, patch_frames: int
 ) -> Iterator[IntArray]:
-    """Give the codes of the pitch of a recording's blocks ``(samples,)`` of any sizes, as soon as they are known.
-
-    The last patch has no voice after the end of the recording.
-    """
+    """Give the codes of the pitch of blocks ``(samples,)`` of any sizes, as soon as they are known."""
     tracker, octaves = PitchTracker(audio.sample_rate, audio.hop_length), np.zeros(0)
     for block in blocks:
         octaves = np.append(octaves, tracker.add(block))

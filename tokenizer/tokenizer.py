@@ -334,10 +334,7 @@ class Tokenizer(nn.Module):
         return from_patches(patches, frames=self.patch_frames, height=self.config.height)
 
     def nearest(self, bottlenecks: Tensor) -> Tensor:
-        """Quantise bottlenecks ``(..., bands, bottleneck)`` to codes ``(..., streams)``.
-
-        The code of a level is the centroid nearest to the residual of the previous levels (Zeghidour et al., 2021).
-        """
+        """Quantise ``(..., bands, bottleneck)`` to ``(..., streams)``, level after level (Zeghidour et al., 2021)."""
         residual = bottlenecks.to(self.centroids.device)
         codes: list[Tensor] = []
         for centroids in self.codebooks:

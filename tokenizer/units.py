@@ -86,10 +86,7 @@ def _beside(path: Path, suffix: str) -> Path:
 
 
 def _timed_rows(clip: CodedClip, deduplicate: bool) -> Iterator[tuple[str | int, ...]]:
-    """Give a row for each code. Streams and rates are numbered from 1; merged repeats last as long as they do.
-
-    ``start`` and ``end`` are seconds within the file, and the last code ends with the sound.
-    """
+    """Give a row for each code: streams and rates are numbered from 1, and times are seconds within the file."""
     begin = 0.0 if clip.span is None else clip.span[0]
     for rate, codes in enumerate(clip.codes.by_rate, 1):
         times = codes.times + begin

@@ -231,10 +231,7 @@ def flip_time(views: Tensor, lengths: Tensor, chosen: Tensor) -> Tensor:
 
 
 def blur(views: Tensor, lengths: Tensor, deviations: Tensor, *, largest: float) -> Tensor:
-    """Blur each clip in time and across bands by a Gaussian with its own standard deviation ``(batch,)``.
-
-    It is cut at three times the ``largest`` one, and where the clip ends: silence beyond the end does not leak in.
-    """
+    """Blur each clip in time and across bands by a Gaussian of its own deviation ``(batch,)``, within the clip."""
     radius, size = math.ceil(REACH * largest), len(views)
     steps = torch.arange(-radius, radius + 1, device=views.device)
     widths = copy_to(deviations, views.device).clamp(min=SMALLEST)
@@ -255,10 +252,7 @@ NATS_PER_DB = math.log(10) / 10  # of power
 def augment(
     spectrograms: Tensor, lengths: Tensor, generator: torch.Generator, *, config: AugmentationConfig, std: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Make a view of each clip ``(batch, time, mels)``, zeros beyond its length, and the views' lengths ``(batch,)``.
-
-    All random choices come from ``generator``; ``std (mels,)`` is the divisor of the normalised log-mel.
-    """
+    """Make a view of each clip ``(batch, time, mels)``, and the lengths; ``std (mels,)`` divides normalised log-mel."""
     device, std = spectrograms.device, copy_to(std, spectrograms.device)
     kept, starts = draw_crops(lengths, config.crop, generator)
     speeds, formants = (draw_ratios(len(lengths), most, generator) for most in (config.speed, config.formant))

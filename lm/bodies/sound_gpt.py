@@ -115,11 +115,7 @@ def fit_window_codebook(clips: StoredClips, *, frames: int, patch_frames: int, s
 
 
 def window_vectors(log_mel: FrameArray, *, frames: int, patch_frames: int) -> FloatArray:
-    """Average the window around each patch of ``(time, mels)`` log-mel to ``(patches, bins * bands)``.
-
-    Beyond the clip a window has the clip's smallest value, as silence has. The averages are differences of a running
-    sum.
-    """
+    """Average the window around each patch of log-mel to ``(patches, bins * bands)``; silence is beyond the clip."""
     frames_32 = torch.from_numpy(log_mel.astype(np.float32))
     bands = nn.functional.adaptive_avg_pool1d(frames_32, min(BANDS, log_mel.shape[1])).numpy()
     padded = np.pad(bands, ((frames, frames + patch_frames), (0, 0)), constant_values=bands.min())
@@ -232,11 +228,7 @@ class SoundGPT(BodyNetwork):
         return [nn.ModuleList([self.stem, self.project, self.norm]), *self.decoder.get_submodule("layers").children()]
 
     def states(self, inputs: Tensor, lengths: Tensor) -> dict[str, Frames]:
-        """Compute the outputs of the convolutions ``(batch, steps, width)``, and the inner activations of each layer.
-
-        The activations are ``(batch, positions, ffn_dim)``, as the inner ones of `GPT.states`. Codes are left out,
-        because pooled they are a bag of codes.
-        """
+        """Compute the outputs of the convolutions, and inner activations ``(batch, positions, ffn_dim)`` of layers."""
         images = self._images(inputs)
         first = [images] if isinstance(self.stem, Stem) else []
         layers = zip([*first, *inner_activations(self.decoder, *self._embed(images))], self.hops, strict=True)
@@ -312,10 +304,7 @@ class CodedClips:
 
 
 def covered_patches(start: int, speed: float, *, positions: int, ahead: Sequence[int], patch_frames: int) -> IntArray:
-    """Return the patch of the unchanged clip at the middle of each patch of a copy, ``(positions, ahead)``.
-
-    Frame t of the copy is read at ``start + (t + 0.5) * speed - 0.5``.
-    """
+    """Return the patch of the unchanged clip at the middle of each patch of a copy, ``(positions, ahead)``."""
     steps = np.arange(positions)[:, None] + np.asarray(ahead)
     middle = start + (steps + 0.5) * patch_frames * speed
     return np.asarray(np.floor(middle / patch_frames), np.int32)

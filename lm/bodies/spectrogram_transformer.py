@@ -97,10 +97,7 @@ def filter_bank(samples: Tensor) -> Tensor:
 
 
 def filter_bank_stream(blocks: Iterable[FloatArray], *, patches: int) -> Iterator[Tensor]:
-    """Give filter banks ``(frames_of(n), 128)`` of a sound at 16 kHz, ``n = patches`` at a time, fewer at the end.
-
-    Patch ``p`` of the sound begins at frame ``10 * p``, so pieces overlap by the frames that patches share.
-    """
+    """Give filter banks of a sound at 16 kHz, ``patches`` at a time: patch ``p`` begins at frame ``10 * p``."""
     waiting = np.empty(0, np.float32)
     seen = 0
     for block in blocks:
@@ -248,10 +245,7 @@ TOKENS = 2  # class and distillation token, before the patches
 
 
 class AstEncoder(BodyNetwork):
-    """An encoder of filter banks: states over time, or one for a clip, as AST is fine-tuned: its clip vector.
-
-    Clips with the same number of patches are read together, so other clips of a batch and padding change nothing.
-    """
+    """An encoder of filter banks: states over time, or one for a clip, its clip vector, as AST is fine-tuned."""
 
     mean: Tensor
     std: Tensor
@@ -420,10 +414,7 @@ class AstBody(Body):
         return Pieces(steps=[patches_along(view)] * (len(own.probed) + own.clip_vector), pieces=banks)
 
     def candidates(self, pooled: Mapping[str, FloatArray], vectors: VectorConfig) -> dict[str, FloatArray]:
-        """Select each probed layer, and the clip vector: the mean over the patches of all pieces.
-
-        A short last piece counts less in this mean than in training, where each piece counts once.
-        """
+        """Select each probed layer, and the clip vector: the mean over the patches of all pieces."""
         keys = [f"layer_{number}:{pooling}" for number in self.ast.layers for pooling in vectors.poolings]
         return {key: pooled[key] for key in [*keys, f"{TOKEN}:mean"]}
 

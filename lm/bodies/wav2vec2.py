@@ -63,10 +63,7 @@ NO_MASKS = MaskConfig(share=0.0)
 
 
 def draw_masks(frames: npt.NDArray[np.int64], config: MaskConfig, *, seed: int, least: int = 0) -> Masks:
-    """Draw masked frames ``(batch, longest)`` of clips of ``frames (batch,)``.
-
-    Each clip that is longer than a span has at least ``least`` spans. Spans are at most as long as the longest clip.
-    """
+    """Draw masked frames ``(batch, longest)`` of ``frames (batch,)``: ``least`` spans of each clip longer than one."""
     from transformers.models.wav2vec2.modeling_wav2vec2 import _compute_mask_indices
 
     longest = int(frames.max())
@@ -170,10 +167,7 @@ class MaskedPrediction(nn.Module):
     def forward(
         self, samples: Tensor, lengths: Tensor, masked: Tensor, places: Tensor, negatives: Tensor, temperature: float
     ) -> tuple[Tensor, Tensor]:
-        """Predict the masked frames; for the arguments see `MaskedBatch`.
-
-        Return the similarities of `compare_with_targets`, and the perplexity of the codes divided by their number.
-        """
+        """Return similarities as `compare_with_targets` does, and the codes' perplexity over their number."""
         model = self.model
         model.quantizer.temperature = temperature  # type: ignore[assignment]  # it is a number
         states, extracted = self._states(samples, lengths, masked)
@@ -261,10 +255,7 @@ def transformers_config(config: Wav2vec2Config, *, diversity_weight: float = 0.0
 
 
 def masked_loss(model: nn.Module, batch: MaskedBatch, *, diversity_weight: float) -> tuple[Tensor, int]:
-    """Sum over masked frames the nats of telling the target from the negatives, and a penalty for unused codes.
-
-    The sum is minimised. The value is that of the nats alone; the number of masked frames follows.
-    """
+    """Sum the nats of telling targets from negatives, with the gradient of a penalty for unused codes; and count."""
     masked = len(batch.places)
     similarities, perplexity_share = model(
         batch.samples, batch.lengths, batch.masked, batch.places, batch.negatives, batch.temperature

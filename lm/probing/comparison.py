@@ -317,10 +317,7 @@ class Measured:
         seed: int,
         repeats: Sequence[Sequence[Outcome]] = (),
     ) -> "Measured":
-        """Measure outcomes, whose clips have the groups ``names`` in each fold.
-
-        ``repeats`` are the folds of each seed, or of each draw of the labels; without any there is a single one.
-        """
+        """Measure outcomes of clips in the groups ``names``; ``repeats`` are folds of each seed, or draw of labels."""
         numbers = number_groups(names)
         groups = None
         if numbers is not None:

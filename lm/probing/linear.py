@@ -66,10 +66,7 @@ CERTAIN = 40.0  # its sigmoid is 1 in float32
 
 
 def standardise(features: FloatArray, rows: Mapping[str, IndexArray], *, power: float = 1.0) -> dict[str, FloatArray]:
-    """Standardise ``(clips, dim)`` to ``(clips of the split, dim)`` by split: mean 0 and deviation 1 over train.
-
-    ``rows`` are the clips of each split. Before it, features are `powered`.
-    """
+    """Standardise `powered` features to ``(clips of the split, dim)``: mean 0, deviation 1 over the rows of train."""
     features = powered(features, power)
     scaler = StandardScaler().fit(features[rows["train"]])
     parts = {split: features[chosen].astype(np.float32, copy=False) for split, chosen in rows.items()}
@@ -120,10 +117,7 @@ def tolerance_of(clips: int) -> float:
 
 
 class LogisticProbe:
-    """Multinomial logistic regression; for clips of several labels, one against the rest for each class.
-
-    Each fit starts from the previous solution. All classes must have a training clip.
-    """
+    """Multinomial logistic regression, or one against the rest; each fit starts from the previous solution."""
 
     def __init__(
         self,
@@ -215,10 +209,7 @@ class RidgeProbe:
     def __init__(
         self, features: FloatArray, targets: BoolArray | FloatArray, *, device: torch.device | None = None
     ) -> None:
-        """Prepare to fit ``(clips, dim)`` features to ``(clips, classes)`` targets, or to numbers ``(clips, 1)``.
-
-        With a ``device``, PyTorch multiplies and factorises there, in 64 bits. All numbers must be finite.
-        """
+        """Prepare to fit ``(clips, dim)`` to ``(clips, classes)``; a ``device`` computes products in 64 bits."""
         self._centre = features.mean(0)
         self._shares = targets.mean(0)
         centred, wanted = features - self._centre, (targets - self._shares).astype(np.float64)

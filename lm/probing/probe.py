@@ -163,10 +163,7 @@ def _all_rows(task: ProbeTask) -> dict[str, IndexArray]:
 def create_classifier(
     train: FloatArray, targets: BoolArray, task: ProbeTask, config: ProbeConfig, *, tolerance: float | None = None
 ) -> LogisticProbe | RidgeProbe:
-    """Create the classifier of train's standardised features ``(clips, dim)``.
-
-    ``tolerance`` is where fits of logistic regression may stop; None: that of the size of the task.
-    """
+    """Create the classifier of train's features ``(clips, dim)``; ``tolerance`` is where its fits may stop."""
     if config.classifier == "ridge":
         return RidgeProbe(train, targets, device=task.device_for(train))
     return LogisticProbe(
@@ -209,11 +206,7 @@ def _measured(reached: Sequence[Outcome], task: ProbeTask, config: ProbeConfig) 
 
 
 def _point(reached: Sequence[Outcome], task: ProbeTask, config: ProbeConfig, **condition: float) -> Point:
-    """Return the test accuracy over draws of the labels: its interval is over groups, or clips, and over draws.
-
-    ``values`` are those of each group and draw, for intervals of several seeds and differences; of clips without
-    groups, of each draw.
-    """
+    """Return the accuracy over draws of the labels, with ``values`` of each group (or of all clips) and draw."""
     measured = _measured(reached, task, config)
     found = measured.estimate(0, confidence=config.confidence)
     alone = np.array([[measure(each)[0, 0] for each in reached]])
@@ -222,11 +215,7 @@ def _point(reached: Sequence[Outcome], task: ProbeTask, config: ProbeConfig, **c
 
 
 def learning_curve(features: FloatArray, task: ProbeTask, config: ProbeConfig, *, threads: int = 1) -> list[Point]:
-    """Compute a point for each share of the config from the ``features (clips, dim)`` of the winner.
-
-    A point has the requested ``share``, and the number of ``clips`` with a label. ``threads`` draws are fitted side by
-    side, which changes no result.
-    """
+    """Compute a point for each share of labels from ``features (clips, dim)``; ``threads`` draws are fitted at once."""
     labels = task.targets[task.rows["train"]]
     scaled = standardise(features, task.rows, power=config.power)
     fit = partial(_fit_labelled, scaled["train"], scaled["test"], task, config)
@@ -264,10 +253,7 @@ def noise_points(winner: ProbeResult, task: ProbeTask, config: ProbeConfig) -> l
 def _fit_labelled(
     train: FloatArray, test: FloatArray, task: ProbeTask, config: ProbeConfig, kept: IndexArray
 ) -> FloatArray:
-    """Fit the ``kept`` training clips with the penalty that is best within them; return the test scores.
-
-    ``train`` and ``test`` are standardised features ``(clips of the split, dim)``.
-    """
+    """Fit the ``kept`` training clips with the penalty that is best within them; return the test scores."""
     features, targets, device = train[kept], task.targets[task.rows["train"][kept]], task.device_for(train)
     parts, penalties = np.array(training_parts(task, kept, seed=config.seed)), penalty_grid(config.penalties, config)
     held_out = np.zeros((len(penalties), *targets.shape), np.float32)

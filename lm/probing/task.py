@@ -20,10 +20,7 @@ from wordless.base.text import counted
 
 
 def penalty_grid(count: int, config: ProbeConfig) -> tuple[float, ...]:
-    """Return ``count`` values of C, ascending: the middles of equal parts of the range, on a log scale.
-
-    The ends of the range would be poor choices: a grid of two penalties would have only the ends, and nothing between.
-    """
+    """Return ``count`` values of C, ascending: the middles of equal parts of the range, on a log scale."""
     low, high = np.log([config.penalty_low, config.penalty_high])
     return tuple(np.exp(low + (high - low) * (np.arange(count) + 0.5) / count).tolist())
 

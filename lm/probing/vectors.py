@@ -97,11 +97,7 @@ def pool_states(
     *,
     states_per_step: int = 1,
 ) -> list[dict[str, FloatArray]]:
-    """Pool the states of recordings that are read part by part: ``layer_1:mean`` and so on ``(dim,)``.
-
-    ``steps`` are those of each recording and layer, in the order of the layers. The states of a batch are copied from
-    a device at once.
-    """
+    """Pool states of recordings that are read part by part: ``layer_1:mean`` and so on; ``steps`` by layer."""
     for count in {*chain(*steps)}:
         pooling_parts(count, 0)  # refuses a recording of no time steps
     pools = list[RunningPools]()

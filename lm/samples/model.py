@@ -175,10 +175,7 @@ def create_sample_model(config: SampleConfig, *, seed: int) -> SampleModel:
 
 
 def multiply_adds(model: SampleModel) -> float:
-    """Count the multiply-adds per generated sample: each weight of a matrix once, and the keys and values at hand.
-
-    Embeddings and constants, such as the biases of a WaveNet's gates, are looked up. A context has one vector a frame.
-    """
+    """Count the multiply-adds per sample: weights of matrices once, but lookups; keys and values; frames by length."""
     if isinstance(model, SampleWaveNet):
         constants = model.config.layers * model.config.gate_channels
         return float(sum(each.weight.numel() for each in model.modules() if isinstance(each, nn.Linear)) - constants)
@@ -217,10 +214,7 @@ def continue_levels(
     seeds: Sequence[int] | None = None,
     progress: Progress | None = None,
 ) -> Tensor:
-    """Generate the levels ``(clips, samples)`` int64 that follow ``known (clips, time)``, which may be empty.
-
-    ``seeds`` has a seed for each clip; None: clip ``i`` has the seed of ``sampling`` plus i.
-    """
+    """Generate levels ``(clips, samples)`` after ``known (clips, time)``; without ``seeds``, clip i has that plus i."""
     seeds = range(sampling.seed, sampling.seed + len(known)) if seeds is None else seeds
     history = model.config.history + 1
     read = pad(known, (max(history - known.shape[1], 0), 0), value=silence())[:, -history:]
