@@ -58,27 +58,26 @@ class Unigram:
         return each
 
 
-class Bigram:
+class Bigram(Unigram):
     """Frequencies of pairs of neighbouring codes in training clips."""
 
     def __init__(self, clips: Sequence[Codes], *, strength: float = 10.0) -> None:
-        self.unigram = Unigram(clips)
-        self.format = self.unigram.format
+        super().__init__(clips)
         self.strength = strength
         self._counts: list[dict[tuple[int, int], int]] = []  # of pairs, by stream
         self._totals = np.zeros(self.format.code_shape)  # of the first code of each pair
         for stream in range(self.format.streams):
-            pairs = [_pairs(codes.values[:, stream]) for codes in clips]
-            found, counts = np.unique(np.concatenate(pairs), axis=0, return_counts=True)
-            self._counts.append({(int(a), int(b)): int(n) for (a, b), n in zip(found, counts, strict=True)})
+            every = np.concatenate([_pairs(codes.values[:, stream]) for codes in clips])
+            found, counts = np.unique(every, axis=0, return_counts=True)
+            self._counts.append({(a, b): n for (a, b), n in zip(found.tolist(), counts.tolist(), strict=True)})
             np.add.at(self._totals[stream], found[:, 0], counts)
 
     def log_probabilities(self, codes: Codes) -> DoubleArray:
         """Compute log-probabilities ``(time, streams)`` given the code before; the first code has the unigram's."""
-        shares = np.exp(self.unigram.log_probabilities(codes))
+        shares = np.exp(super().log_probabilities(codes))
         for stream, known in enumerate(self._counts):
             pairs = _pairs(codes.values[:, stream])
-            seen = np.array([known.get((int(a), int(b)), 0) for a, b in pairs])
+            seen = np.array([known.get((a, b), 0) for a, b in pairs.tolist()])
             total = self._totals[stream, pairs[:, 0]]
             shares[1:, stream] = (seen + self.strength * shares[1:, stream]) / (total + self.strength)
         return np.asarray(np.log(shares))

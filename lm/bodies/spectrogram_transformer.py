@@ -153,7 +153,7 @@ _HEADS = ("pooler.", "classifier.", "cls_classifier.", "distillation_classifier.
 
 def is_audio_model(folder: Path) -> bool:
     """Return whether the weights are AST's own, which come with the statistics of their filter banks."""
-    return _config(folder, OPTION)["model_type"] == AST
+    return read_json(folder / CONFIG).get("model_type") == AST
 
 
 def pretrained_weights(
@@ -176,30 +176,7 @@ def pretrained_weights(
 
 def require_weights(folder: Path, size: Size, *, option: str = OPTION) -> dict[str, object]:
     """Read and check the config.json of weights for a transformer of the given size; the weights are not read."""
-    config, width, given = _config(folder, option), 64 * HEADS[size], f"{option}={folder}"
-    own_size = f"{option.partition('.')[0]}.model.size"
-    # The size, and transformers' default, which is that of base: a config omits values that equal their default.
-    wanted = {
-        "hidden_size": (width, 768),
-        "num_attention_heads": (HEADS[size], 12),
-        "num_hidden_layers": (LAYERS, 12),
-        "intermediate_size": (4 * width, 3072),
-        "patch_size": (PATCH, 16),
-    }
-    if config["model_type"] == AST:
-        wanted |= {"frequency_stride": (STRIDE, 10), "time_stride": (STRIDE, 10), "num_mel_bins": (N_MELS, 128)}
-    for name, (value, default) in wanted.items():
-        if (found := config.get(name, default)) != value:
-            raise InputError(
-                f"{given} has {name} {written(found)}, and {own_size}={size} takes {value}; set {own_size} to the size "
-                "of the weights (tiny, small and base are 192, 384 and 768 wide), or give other weights"
-            )
-    return config
-
-
-def _config(folder: Path, option: str) -> dict[str, object]:
-    """Read config.json of a folder with a model of one of the known types."""
-    given = f"{option}={folder}"
+    width, given, own_size = 64 * HEADS[size], f"{option}={folder}", f"{option.partition('.')[0]}.model.size"
     try:
         config = read_json(folder / CONFIG)
     except InputError as error:
@@ -209,6 +186,22 @@ def _config(folder: Path, option: str) -> dict[str, object]:
         ) from error
     if (kind := config.get("model_type")) not in [*LEADING_TOKENS]:
         raise InputError(f"{given} holds a model of type {written(kind)}; give one of {', '.join(LEADING_TOKENS)}")
+    # The size, and transformers' default, which is that of base: a config omits values that equal their default.
+    wanted = {
+        "hidden_size": (width, 768),
+        "num_attention_heads": (HEADS[size], 12),
+        "num_hidden_layers": (LAYERS, 12),
+        "intermediate_size": (4 * width, 3072),
+        "patch_size": (PATCH, 16),
+    }
+    if kind == AST:
+        wanted |= {"frequency_stride": (STRIDE, 10), "time_stride": (STRIDE, 10), "num_mel_bins": (N_MELS, 128)}
+    for name, (value, default) in wanted.items():
+        if (found := config.get(name, default)) != value:
+            raise InputError(
+                f"{given} has {name} {written(found)}, and {own_size}={size} takes {value}; set {own_size} to the size "
+                "of the weights (tiny, small and base are 192, 384 and 768 wide), or give other weights"
+            )
     return config
 
 

@@ -106,7 +106,9 @@ def probe(features: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str
                 reached.append(accuracy(classifier.scores(held_out), wanted, task))
             return reached
 
-        reached = np.array(side_by_side(accuracies, divisions(task), threads=threads), np.float64)  # (parts, penalties)
+        reached = np.array(
+            side_by_side(accuracies, divisions(task).values(), threads=threads), np.float64
+        )  # (parts, penalties)
         tries = dict(zip(penalties, reached.mean(0).tolist(), strict=True))
         best = int(reached.mean(0).argmax())
         parts, fits = tuple(reached[:, best].tolist()), penalties[best : best + 1]

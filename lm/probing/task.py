@@ -6,7 +6,7 @@ depends on these speakers; cross-validation asks all speakers of training and va
 and held out at once. No test clip takes part.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -154,27 +154,23 @@ def with_parts(task: ProbeTask, config: ProbeConfig, *, groups: Names, folds: Na
     there are at least `FOLDS`, no test clip is of one of them, and each class is left in training whichever part is
     held out. Otherwise parts that cannot be held out are refused.
     """
-    match config.choose_by:
-        case "validation":
+    by, known = config.choose_by, {groups[row] for row in _known(task)}
+    if by == "validation":
+        return task
+    if by != "auto":
+        _require_parts([(folds if by == "fold" else groups)[row] for row in _known(task)], by)
+    elif None in known or len(known) < FOLDS or known & {groups[row] for row in task.rows["test"]}:
+        return task
+    parts = replace(task, parts=folds if by == "fold" else folds_of_groups(task, groups, seed=config.seed))
+    for name, rows in divisions(parts).items():
+        missing = np.flatnonzero(~task.targets[rows["train"]].any(0))
+        if missing.size and by == "auto":
             return task
-        case "fold":
-            _require_parts([folds[row] for row in _known(task)], "fold")
-            parts = replace(task, parts=folds)
-        case "group":
-            _require_parts([groups[row] for row in _known(task)], "group")
-            parts = replace(task, parts=folds_of_groups(task, groups, seed=config.seed))
-        case "auto":
-            known = {groups[row] for row in _known(task)}
-            tested = {groups[row] for row in task.rows["test"]}
-            if None in known or len(known) < FOLDS or known & tested:
-                return task
-            parts = replace(task, parts=folds_of_groups(task, groups, seed=config.seed))
-            return parts if next(_lost(parts), None) is None else task
-    for name, lost in _lost(parts):
-        raise InputError(
-            f"all training and validation clips of {lost!r} are of {name!r}, which probe.choose_by leaves out once; "
-            "use probe.choose_by=validation, or add clips of other groups or folds"
-        )
+        if missing.size:
+            raise InputError(
+                f"all training and validation clips of {task.classes[missing[0]]!r} are of {name!r}, which "
+                "probe.choose_by leaves out once; use probe.choose_by=validation, or add clips of other groups or folds"
+            )
     return parts
 
 
@@ -224,30 +220,16 @@ def training_parts(task: ProbeTask, kept: IndexArray, *, seed: int) -> list[str 
     return folds_of_groups(alone, groups, seed=seed)
 
 
-def divisions(task: ProbeTask) -> Iterator[Rows]:
-    """Give a division into ``train`` and ``validation`` for each part of the task, in the order of the parts' names."""
+def divisions(task: ProbeTask) -> dict[str, Rows]:
+    """Divide clips into ``train`` and ``validation`` for each part of the task, in the order of the parts' names."""
+    assert task.parts is not None, "only a task with parts can be divided"
     known = _known(task)
-    parts = np.array(_parts(task))
-    for name in sorted({*parts.tolist()}):
-        yield {"train": known[parts != name], "validation": known[parts == name]}
+    parts = np.array([str(task.parts[row]) for row in known])
+    return {str(name): {"train": known[parts != name], "validation": known[parts == name]} for name in np.unique(parts)}
 
 
 def _known(task: ProbeTask) -> IndexArray:
     return np.sort(np.concatenate([task.rows["train"], task.rows["validation"]]))
-
-
-def _parts(task: ProbeTask) -> list[str]:
-    """Name the part of each training and validation clip."""
-    assert task.parts is not None, "only a task with parts can be divided"
-    return [str(task.parts[row]) for row in _known(task)]
-
-
-def _lost(task: ProbeTask) -> Iterator[tuple[str, str]]:
-    """Give each part that holds all training and validation clips of a class, and the first such class."""
-    for name, rows in zip(sorted({*_parts(task)}), divisions(task), strict=True):
-        missing = np.flatnonzero(~task.targets[rows["train"]].any(0))
-        if missing.size:
-            yield name, task.classes[missing[0]]
 
 
 def _require_parts(named: Names, by: str) -> None:

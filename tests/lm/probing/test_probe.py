@@ -510,7 +510,7 @@ def _spoken(sizes: list[int], labels: str = "ab") -> tuple[ProbeTask, list[str |
 
 
 def _folds(task: ProbeTask) -> list[list[int]]:
-    return [rows["validation"].tolist() for rows in divisions(task)]
+    return [rows["validation"].tolist() for rows in divisions(task).values()]
 
 
 @given(st.lists(st.integers(2, 9), min_size=5, max_size=30), st.integers(0, 3))
