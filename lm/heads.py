@@ -193,7 +193,14 @@ class ClassificationTask:
 
     def rows(self, outputs: Sequence[FloatArray]) -> list[Row]:
         """Give each clip's most probable class, or all above 0.5, its probability, and those of all classes."""
-        return [self._row(scores) for scores in self._scores(outputs)]
+        rows = list[Row]()
+        for scores in self._scores(outputs).tolist():
+            several = [name for name, score in zip(self.classes, scores, strict=True) if score > 0.5]
+            best = self.classes[scores.index(max(scores))]
+            label = (self.options.label_separator or "").join(several) if self.multi_label else best
+            each = {f"probability of {name}": score for name, score in zip(self.classes, scores, strict=True)}
+            rows.append({"label": label, "probability": max(scores), **each})
+        return rows
 
     def figures(
         self, outputs: Sequence[FloatArray], labels: Sequence[str], config: FigureConfig, groups: Groups = ()
@@ -248,13 +255,6 @@ class ClassificationTask:
         named = [{*self.options.names(label)} for label in labels]
         truth = np.array([[name in names for name in self.classes] for names in named], bool)
         return truth.reshape(len(labels), len(self.classes))
-
-    def _row(self, scores: FloatArray) -> Row:
-        best = int(scores.argmax())
-        several = [name for name, score in zip(self.classes, scores, strict=True) if score > 0.5]
-        label = (self.options.label_separator or "").join(several) if self.multi_label else self.classes[best]
-        each = {f"probability of {name}": float(score) for name, score in zip(self.classes, scores, strict=True)}
-        return {"label": label, "probability": float(scores[best]), **each}
 
 
 Numbers = np.ndarray[tuple[int], np.dtype[np.float64]]

@@ -84,18 +84,6 @@ def num_clips(outcome: Outcome) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Difference:
-    """The difference between two methods, with its intervals."""
-
-    value: float
-    low: float  # interval over clips or groups
-    high: float
-    p: float  # two-sided, over clips or groups
-    fold_low: float | None  # paired t interval over folds; None for a single fold
-    fold_high: float | None
-
-
-@dataclass(frozen=True, kw_only=True)
 class Estimate:
     """A value with its interval."""
 
@@ -107,6 +95,15 @@ class Estimate:
     def excludes_zero(self) -> bool:
         """Whether all of the interval is on one side of zero, so that a difference is more than chance."""
         return self.low > 0 or self.high < 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference(Estimate):
+    """The difference between two methods, with its interval over clips or groups."""
+
+    p: float  # two-sided, over clips or groups
+    fold_low: float | None  # paired t interval over folds; None for a single fold
+    fold_high: float | None
 
 
 def measure(outcome: Outcome, weights: Floats | None = None) -> Floats:

@@ -69,14 +69,6 @@ def test_in_parallel_the_codes_of_a_time_step_are_summed_and_do_not_see_each_oth
     assert not torch.allclose(gpt(other)[:, 6:], gpt(tokens)[:, 6:], atol=1e-4)
 
 
-def test_weights_follow_from_the_seed_and_leave_the_random_state_alone() -> None:
-    vocabulary, drawn = Vocabulary(per_stream=7, streams=1), torch.random.get_rng_state()
-    one, same, other = (create_gpt(TINY, vocabulary, seed=seed).state_dict() for seed in (1, 1, 2))
-    assert torch.equal(torch.random.get_rng_state(), drawn)
-    assert all(torch.equal(value, same[name]) for name, value in one.items())
-    assert not all(torch.equal(value, other[name]) for name, value in one.items())
-
-
 def test_heads_and_contexts_that_do_not_fit_are_refused() -> None:
     with pytest.raises(InputError, match=r"\bheads\b"):
         replace(TINY, heads=3)

@@ -104,8 +104,10 @@ def test_the_inputs_of_a_waveform_are_its_samples_in_16_bits(name: str) -> None:
 
 
 @EVERY
-def test_weights_follow_from_the_seed(body: Body) -> None:
+def test_weights_follow_from_the_seed_and_leave_the_random_state_alone(body: Body) -> None:
+    drawn = torch.random.get_rng_state()
     one, same, other = (body.create(seed=seed).state_dict() for seed in (3, 3, 4))
+    assert torch.equal(torch.random.get_rng_state(), drawn)
     assert all(torch.equal(one[name], same[name]) for name in one)
     assert not all(torch.equal(one[name], other[name]) for name in one)
 

@@ -590,15 +590,11 @@ def test_what_cannot_be_held_out_is_refused(by: str) -> None:
             with_parts(replace(_spoken_task(), parts=None), config, groups=names, folds=names)
 
 
-def _eighty(classes: int, *, several: bool = False) -> ProbeTask:
-    rng = np.random.default_rng(1)
-    if several:  # the first class is on every clip
-        present = rng.random((80, classes)) < 0.5
-        labels = [";".join(["always", *(f"class {k}" for k in np.flatnonzero(row))]) for row in present]
-    else:
-        labels = [f"class {clip % classes}" for clip in range(80)]
-    splits = [("train", "train", "validation", "test")[clip // classes % 4] for clip in range(80)]
-    return ProbeTask.of(labels, splits, label_separator=";" if several else None)
+def _always() -> ProbeTask:
+    """80 clips of several of four classes, the first of which is on every clip."""
+    present = np.random.default_rng(1).random((80, 3)) < 0.5
+    labels: list[str | None] = [";".join(["always", *(f"class {k}" for k in np.flatnonzero(row))]) for row in present]
+    return ProbeTask.of(labels, [SPLITS[clip // 3 % 4] for clip in range(80)], label_separator=";")
 
 
 def _means(task: ProbeTask, dim: int) -> np.ndarray:
@@ -615,7 +611,8 @@ def _means(task: ProbeTask, dim: int) -> np.ndarray:
 def test_scores_are_those_of_the_comparison(
     classifier: Literal["logistic", "ridge"], dim: int, classes: int, several: bool, power: float, tmp_path: Path
 ) -> None:
-    task, config = _eighty(classes, several=several), ProbeConfig(classifier=classifier, power=power)
+    task = _always() if several else _task(80, classes)
+    config = ProbeConfig(classifier=classifier, power=power)
     features = _means(task, dim)
     result = probe(features, task, config, of="gpt/layer_1:mean")
     fitted, others = FittedProbe.of(features, result, task, config), features[task.rows["test"]]
@@ -659,7 +656,7 @@ def test_a_fit_on_a_device_is_that_of_numpy(multi_label: bool) -> None:
 
 
 def test_few_clips_of_many_dimensions_are_a_small_fit() -> None:
-    task = _eighty(2, several=False)
+    task = _task(80, 2)
     clips = len(task.rows["train"])
     features = np.random.default_rng(0).standard_normal((clips, LARGE_FIT // clips + 1)).astype(np.float32)
     on_gpu = replace(task, device=torch.device("meta"))  # which could not compute it
