@@ -219,15 +219,8 @@ class ClassificationTask:
         self, candidates: Features, labels: Sequence[str], rows: Rows, config: ProbeConfig, *, threads: int
     ) -> tuple[list[FloatArray], str]:
         """Fit probes of pooled states ``(clips, dim)``: outputs of the best for test clips, and its candidate."""
-        task = ProbeTask(
-            classes=self.classes,
-            targets=self._truth(labels),
-            rows=rows,
-            multi_label=self.multi_label,
-            unlabelled=0,
-            notices=(),
-        )
-        few = replace(config, resamples=FEWEST_RESAMPLES)
+        truth, few = self._truth(labels), replace(config, resamples=FEWEST_RESAMPLES)
+        task = ProbeTask(classes=self.classes, targets=truth, rows=rows, multi_label=self.multi_label)
         winner, _ = probe_method(candidates, task, few, threads=threads)
         # Values of ridge regression are no probabilities; to cut them off at 0 and 1 would make the surest ones equal.
         tested = winner.scores["test"]

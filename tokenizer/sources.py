@@ -158,7 +158,7 @@ class SpeechLayer(nn.Module):
         )
 
     def pieces(self, samples: FloatArray) -> Iterator[Tensor]:
-        """Give the states of a recording in pieces, by one thread: more round otherwise, and codes could differ."""
+        """Give the states of a recording in pieces, by one thread: more round differently, and codes could change."""
         steps = -(-len(samples) // self.stride)
         found = self.encoder.pieces(samples, [self.config.layer], frames=steps) if steps else iter(())
         while True:

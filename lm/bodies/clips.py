@@ -91,8 +91,8 @@ class StoredClips:
     ) -> tuple[Tensor, Tensor]:
         """Read clips ``(batch, time, ...)``, zeros beyond their ends, and their lengths ``(batch,)``.
 
-        Samples are scaled to [-1, 1), and codes stay whole numbers. Of clips longer than ``at_most`` frames,
-        ``generator`` draws the place; None: their start.
+        Samples are scaled to [-1, 1), and codes stay whole numbers. Clips longer than ``at_most`` frames are cropped at
+        a random place from ``generator``, or at their start without one.
         """
         whole = torch.from_numpy(self.lengths[clips])
         lengths = whole.clamp(max=at_most)

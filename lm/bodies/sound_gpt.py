@@ -115,7 +115,7 @@ def fit_window_codebook(clips: StoredClips, *, frames: int, patch_frames: int, s
 
 
 def window_vectors(log_mel: FrameArray, *, frames: int, patch_frames: int) -> FloatArray:
-    """Average the window around each patch of log-mel to ``(patches, bins * bands)``; silence is beyond the clip."""
+    """Average the window around each patch of log-mel to ``(patches, bins * bands)``; beyond the clip is silence."""
     frames_32 = torch.from_numpy(log_mel.astype(np.float32))
     bands = nn.functional.adaptive_avg_pool1d(frames_32, min(BANDS, log_mel.shape[1])).numpy()
     padded = np.pad(bands, ((frames, frames + patch_frames), (0, 0)), constant_values=bands.min())

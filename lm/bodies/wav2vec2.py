@@ -63,7 +63,7 @@ NO_MASKS = MaskConfig(share=0.0)
 
 
 def draw_masks(frames: npt.NDArray[np.int64], config: MaskConfig, *, seed: int, least: int = 0) -> Masks:
-    """Draw masked frames ``(batch, longest)`` of ``frames (batch,)``: ``least`` spans of each clip longer than one."""
+    """Draw masked frames ``(batch, longest)`` of ``frames (batch,)``: ``least`` spans for each clip longer than one."""
     from transformers.models.wav2vec2.modeling_wav2vec2 import _compute_mask_indices
 
     longest = int(frames.max())

@@ -314,7 +314,7 @@ class Measured:
         seed: int,
         repeats: Sequence[Sequence[Outcome]] = (),
     ) -> "Measured":
-        """Measure outcomes of clips in the groups ``names``; ``repeats`` are folds of each seed, or draw of labels."""
+        """Measure outcomes of clips with the groups ``names``; ``repeats`` are folds of each seed or draw of labels."""
         numbers = number_groups(names)
         groups = None
         if numbers is not None:

@@ -12,6 +12,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
+from sklearn.preprocessing import MultiLabelBinarizer
 
 from lm.options import ProbeConfig, label_names
 from wordless.base.array_types import BoolArray, FloatArray, IndexArray
@@ -45,8 +46,8 @@ class ProbeTask:
     targets: BoolArray  # (clips, classes)
     rows: Mapping[str, IndexArray]  # the clips of each split
     multi_label: bool  # whether a clip may have several labels
-    unlabelled: int  # number of clips that are left out
-    notices: tuple[str, ...]  # limits of the figures, a line each
+    unlabelled: int = 0  # number of clips that are left out
+    notices: tuple[str, ...] = ()  # limits of the figures, a line each
     # of each clip: what cross-validation holds out together; None: the validation clips choose
     parts: Sequence[str | None] | None = None
     groups: Sequence[str | None] | None = None  # of each clip: such as speakers, whose clips are alike
@@ -83,10 +84,7 @@ class ProbeTask:
         if not all(map(len, rows.values())):
             found = ", ".join(f"{len(row)} {split}" for split, row in rows.items())
             raise InputError(f"there are {found} clips with a label; a probe needs some of each: {remedy}")
-        numbers = {name: number for number, name in enumerate(classes)}
-        targets = np.zeros((len(names), len(classes)), bool)
-        for row, each in zip(targets, names, strict=True):
-            row[[numbers[name] for name in each]] = True
+        targets = MultiLabelBinarizer(classes=classes).fit_transform(names).astype(bool)
         unlabelled = int((plain & ~known).sum())
         without = f"{unlabelled} of {plain.sum()} clips have no label and are left out of the probes"
         notices = [without] if unlabelled else []
@@ -128,17 +126,16 @@ class ProbeTask:
 
 def require_labels(labels: Sequence[str | None]) -> None:
     """Refuse labels that no probe can predict, before any recording is decoded: there must be two different ones."""
-    classes = {label for label in labels if label is not None}
-    labelled = sum(label is not None for label in labels)
+    given = [label for label in labels if label is not None]
     remedy = (
         "put each class into its own sub-folder, set corpus.pattern, name the column of a table "
         "(corpus.columns.label), or leave probes out: stages=[tokenizer,lm,vocoder,report]"
     )
-    if not classes:
+    if not given:
         raise InputError(f"{len(labels)} of {len(labels)} recordings have no label, which a probe predicts; {remedy}")
-    if len(classes) < 2:
-        those = counted(labelled, "recording") + (" with a label" if labelled < len(labels) else "")
-        raise InputError(f"all {those} have the label {min(classes)!r}, and a probe tells at least 2 apart; {remedy}")
+    if len({*given}) < 2:
+        those = counted(len(given), "recording") + (" with a label" if len(given) < len(labels) else "")
+        raise InputError(f"all {those} have the label {given[0]!r}, and a probe tells at least 2 apart; {remedy}")
 
 
 Rows = Mapping[str, IndexArray]

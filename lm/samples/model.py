@@ -175,7 +175,7 @@ def create_sample_model(config: SampleConfig, *, seed: int) -> SampleModel:
 
 
 def multiply_adds(model: SampleModel) -> float:
-    """Count the multiply-adds per sample: weights of matrices once, but lookups; keys and values; frames by length."""
+    """Count the multiply-adds per sample: weights of matrices, but for lookups; keys; frames by their length."""
     if isinstance(model, SampleWaveNet):
         constants = model.config.layers * model.config.gate_channels
         return float(sum(each.weight.numel() for each in model.modules() if isinstance(each, nn.Linear)) - constants)
@@ -214,7 +214,7 @@ def continue_levels(
     seeds: Sequence[int] | None = None,
     progress: Progress | None = None,
 ) -> Tensor:
-    """Generate levels ``(clips, samples)`` after ``known (clips, time)``; without ``seeds``, clip i has that plus i."""
+    """Generate levels ``(clips, samples)`` after ``known (clips, time)``; by default seeds count from `sampling`'s."""
     seeds = range(sampling.seed, sampling.seed + len(known)) if seeds is None else seeds
     history = model.config.history + 1
     read = pad(known, (max(history - known.shape[1], 0), 0), value=silence())[:, -history:]

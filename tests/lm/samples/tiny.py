@@ -32,14 +32,3 @@ def lively(config: SampleConfig, seed: int = 0) -> SampleModel:
 def random_levels(clips: int, time: int, seed: int = 1) -> Tensor:
     """Levels ``(clips, time)``."""
     return torch.randint(256, (clips, time), generator=torch.Generator().manual_seed(seed))
-
-
-@torch.inference_mode()
-def uncached_logits(model: SampleModel, previous: Tensor) -> Tensor:
-    """Logits ``(batch, time, levels)`` of each sample by a whole forward pass; nothing is kept between samples.
-
-    ``previous (batch, history + time)`` are the levels before each sample.
-    """
-    history = model.config.history
-    times = range(history + 1, previous.shape[1] + 1)
-    return torch.cat([model(previous[:, :time], 1) for time in times], dim=1)
