@@ -22,13 +22,10 @@ from wordless.base.machine import Batch
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CodeSequences:
-    """Clips with one or more sequences of codes each: their views.
+    """Clips with one or more sequences of codes each: their views, none of which may be empty.
 
     Views are the same sound cut into patches from other offsets, or warped. The first view is the original clip. A view
     is ``(time, streams)``; of an upsampler ``(time, streams + columns)``, with what `lm.tokens` reads.
-
-    Raises:
-        InputError: there is no clip, a clip has no view, or a view has no code.
     """
 
     views: Sequence[Sequence[IntArray]]  # of each clip
@@ -86,11 +83,8 @@ def fitting_batches(
 ) -> BatchConfig:
     """Reduce the batch size so that a batch holds at most about ``batch_tokens`` positions.
 
-    The result does not depend on the number of processes, so the same bytes come out. ``least`` is the smallest number
-    of windows per process.
-
-    Raises:
-        InputError: the windows cannot be divided equally among the processes.
+    The result does not depend on the number of processes, but a batch that they cannot share equally is refused.
+    ``least`` is the smallest number of windows per process.
     """
     tokens = float(np.minimum(sequences.lengths, capacity).mean()) * positions_per_step
     windows = max(batch_tokens / tokens, MIN_WINDOWS)
@@ -119,11 +113,7 @@ class TrainingBatches:
         self._order = lru_cache(maxsize=2)(self._shuffle)  # a batch may reach into the next epoch
 
     def batch(self, step: int, part: int, parts: int) -> CodeBatch:
-        """Return share ``part`` of ``parts`` of the batch of a step.
-
-        Raises:
-            InputError: the batch cannot be divided equally.
-        """
+        """Return share ``part`` of ``parts`` of the batch of a step; refuse a batch that cannot be divided equally."""
         size = self._config.batch_size
         if size % parts:
             problem = f"lm.batches.batch_size is {size}, to be shared by {parts} (processes times accumulation steps)"
@@ -164,10 +154,7 @@ def shuffled_batches(lengths: IndexArray, rng: np.random.Generator, *, size: int
 def validation_batches(
     sequences: CodeSequences, vocabulary: Vocabulary, *, batch_size: int, capacity: int, at_most: int | None = None
 ) -> Iterator[CodeBatch]:
-    """Give every code of every clip's first view, exactly once, in windows of the context, the short ones first.
-
-    ``at_most`` limits the number of windows; they are then evenly spaced.
-    """
+    """Give every code of the clips' first views, exactly once, in windows of the context, or ``at_most`` windows."""
     steps = sequences.lengths.tolist()
     passages = [(clip, window) for clip, length in enumerate(steps) for window in windows(length, capacity)]
     if at_most is not None and len(passages) > at_most:

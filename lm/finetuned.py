@@ -200,13 +200,9 @@ class FineTunedModel:
         write_model(folder, self.network, config, card=card)
 
     def predict(self, sounds: Sequence[Waveform]) -> list[Row]:
-        """Predict a row of a table for each sound, whose sample rate must be that of the model.
+        """Predict a row of a table for each sound at the model's rate; refuse other rates, and sounds too short.
 
-        Silent ends are cut off if they were cut off the clips that the model was trained on, here by the levels at the
-        model's rate; ``wordless predict`` takes those at the rate of the file, as the training did.
-
-        Raises:
-            InputError: a sound has another rate or is too short, or the model has no folder.
+        Silent ends are cut off as those of the training clips, here by the levels at the model's rate.
         """
         front_end, rate = self.front_end(), self.body.reading.sample_rate
         if self.trim_db is not None:

@@ -1,21 +1,26 @@
-"""A decoder-only transformer over codes: pre-norm, rotary positions, SwiGLU, tied embeddings.
+"""A decoder-only transformer over codes: pre-norm, rotary positions, SwiGLU, tied embeddings; and draws of its codes.
 
 Radford et al., "Language Models are Unsupervised Multitask Learners", 2019; Touvron et al., "LLaMA: Open and Efficient
 Foundation Language Models", 2023 (arXiv:2302.13971). The layers are fairseq2's: `wordless.base.causal_transformer`
 makes them. This module imports fairseq2 inside functions alone, because its import takes seconds.
+
+Sampling is float64 with random numbers of the host, so that one seed draws the same codes on every device, given equal
+logits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Literal, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.rnn import pad_sequence
 
-from lm.options import RESIDUAL, GPTConfig, States
+from lm.options import RESIDUAL, CodeSampling, GPTConfig, States
 from lm.tokens import ConditionEmbedding, Conditions, Vocabulary, window_start
+from wordless.base.array_types import IntArray
 from wordless.base.causal_transformer import create_causal_transformer, full_rows, inner_activations
 from wordless.base.machine import copy_to
 
@@ -28,11 +33,9 @@ if TYPE_CHECKING:
 class GPT(nn.Module):
     """A causal transformer: from begin-of-sequence and tokens, it predicts the code after each position.
 
-    The logits cover only the codes of the stream that comes next. Tokens and logits are counted code by code, whatever
-    `GPTConfig.interleaving` does inside.
-
-    An upsampler also reads ``conditions`` of coarser codes: ``(batch, positions, columns)``, where position ``p`` holds
-    what `lm.tokens` reads at the time step of code ``p``, the code that position ``p`` predicts.
+    Tokens and logits are counted code by code, whatever `GPTConfig.interleaving` does inside. An upsampler also reads
+    ``conditions (batch, positions, columns)``: row ``p`` is what `lm.tokens` reads at the time step of code ``p``, the
+    code that position ``p`` predicts.
     """
 
     def __init__(self, config: GPTConfig, vocabulary: Vocabulary, conditions: Conditions | None = None) -> None:
@@ -63,28 +66,18 @@ class GPT(nn.Module):
         return next(self.parameters()).device
 
     def forward(self, tokens: Tensor, conditions: Tensor | None = None) -> Tensor:
-        """Map begin-of-sequence and tokens ``(batch, positions)`` to logits ``(batch, positions, per_stream)``.
-
-        Position ``p`` of the result predicts code ``p`` of the window from tokens 0 to ``p``; with parallel streams,
-        from the time steps before its own.
-        """
+        """Map begin-of-sequence and tokens ``(batch, positions)`` to logits ``(batch, positions, per_stream)``."""
         # A statement of its own: `torch.compile` would otherwise compile the next line anew in each step.
         decoded = self.decoded(tokens, conditions)
         return self.logits(decoded)[:, : tokens.shape[1]]
 
     def decoded(self, tokens: Tensor, conditions: Tensor | None = None) -> Tensor:
-        """Compute the normalised last states, from which the logits follow: ``(batch, positions, model_dim)``.
-
-        With parallel streams the positions are begin-of-sequence and whole time steps.
-        """
+        """Compute the normalised last states ``(batch, positions, model_dim)``; of parallel streams, of time steps."""
         decoded: Tensor = self.transformer.decoder(*self.embed(tokens, conditions))
         return decoded
 
     def decoded_steps(self, steps: Tensor) -> Tensor:
-        """Compute `decoded` of the tokens of each position ``(batch, positions, tokens)``, which are summed.
-
-        Only for layers that ask for no layout of the batch: see `wordless.base.causal_transformer.make_exportable`.
-        """
+        """Compute `decoded` of the tokens of each position, for layers that `make_exportable` has changed."""
         frontend = cast("TransformerEmbeddingFrontend", self.transformer.decoder_frontend)
         decoded: Tensor = self.transformer.decoder(frontend.embed(steps).sum(2), cast("BatchLayout", None))
         return decoded
@@ -156,13 +149,10 @@ class GPT(nn.Module):
     ) -> dict[str, Tensor]:
         """Map tokens ``(batch, positions)`` to the states of each layer ``(batch, positions, dim)``.
 
-        ``embeddings`` are ``layer_0``. ``residual`` states are ``layer_1`` and so on; the last layer's are those before
-        the final normalisation. ``inner`` states are `inner_activations`, ``inner_1`` and so on, ``ffn_dim`` wide.
-
-        ``weights (batch, positions - 1, per_stream)`` are those of all codes of whole time steps: the input of a code
-        is then the mean of the embeddings of all codes of its stream. The weight 1 of one code changes nothing.
-
-        With parallel streams the positions of the result are begin-of-sequence and whole time steps.
+        ``embeddings`` are ``layer_0``. ``residual`` states are ``layer_1`` and so on, the last ones before the final
+        normalisation. ``inner`` states are `inner_activations`, ``inner_1`` and so on, ``ffn_dim`` wide. With ``weights
+        (batch, positions - 1, per_stream)`` of whole time steps, the input of a code is the mean of the embeddings of
+        all codes.
         """
         states, inner = list[Tensor](), list[Tensor]()
 
@@ -184,11 +174,7 @@ class GPT(nn.Module):
 
 
 class CachedGPT:
-    """A GPT that reads a window once, then position by position, and keeps the attention's keys and values.
-
-    The model must be in evaluation mode: in training mode fairseq2 ignores the cache. An upsampler also reads the
-    ``conditions (batch, time, columns)`` of each row.
-    """
+    """A GPT in evaluation mode that reads by positions; an upsampler also ``conditions (batch, time, columns)``."""
 
     _state: IncrementalStateBag
     _next: Tensor  # (batch, codes of a position, per_stream) logits
@@ -237,3 +223,82 @@ def create_gpt(config: GPTConfig, vocabulary: Vocabulary, *, seed: int, conditio
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return GPT(config, vocabulary, conditions)
+
+
+def probabilities(logits: Tensor, sampling: CodeSampling) -> Tensor:
+    """Compute the distribution of the next code from logits ``(batch, codes)``: temperature first, then top-k."""
+    ranked, order = logits.sort(dim=1, descending=True, stable=True)
+    kept = (ranked / (sampling.temperature or 1)).softmax(1)
+    kept[:, 1 if sampling.temperature == 0 else sampling.top_k or kept.shape[1] :] = 0
+    return torch.zeros_like(kept).scatter(1, order, kept / kept.sum(1, keepdim=True))
+
+
+def draw(chances: Tensor, uniforms: Tensor) -> Tensor:
+    """Draw codes ``(batch,)`` from probabilities ``(batch, codes)`` with one number in [0, 1) for each row."""
+    edges = chances.cumsum(1)
+    wanted = uniforms[:, None] * edges[:, -1:]  # the last edge may differ from 1 by a rounding error
+    return (edges <= wanted).sum(1).to(torch.int32)
+
+
+@torch.no_grad()
+def continue_codes(
+    gpt: GPT,
+    prompts: Sequence[IntArray],
+    *,
+    steps: int,
+    sampling: CodeSampling,
+    seed: int,
+    conditions: Sequence[IntArray] | None = None,
+    rate: int = 1,
+) -> list[IntArray]:
+    """Generate ``steps`` time steps ``(steps, streams)`` after each prompt ``(time, streams)``, without the prompts.
+
+    Row ``i`` has its own generator, seeded by (seed, i), and starts when its own prompt is over. When the context is
+    full, the model reads its last half again and goes on. An upsampler reads the ``conditions (time + steps, columns)``
+    of each row; ``rate`` is the number of its rate, which draws other random numbers than rate 1.
+    """
+    streams, codes = gpt.vocabulary.streams, torch.zeros(len(prompts), 0, dtype=torch.int32)
+    for codes in _positions(gpt, prompts, steps, sampling, seed, conditions, rate):  # noqa: B007  # the last has all
+        pass
+    new = [row[prompt.size :] for row, prompt in zip(codes.cpu().numpy(), prompts, strict=True)]
+    return [row[: steps * streams].reshape(steps, streams) for row in new]
+
+
+@torch.no_grad()
+def stream_codes(gpt: GPT, prompt: IntArray, *, steps: int, sampling: CodeSampling, seed: int) -> Iterator[IntArray]:
+    """Give each time step ``(1, streams)`` of `continue_codes`."""
+    streams = gpt.vocabulary.streams
+    for codes in _positions(gpt, [prompt], steps, sampling, seed):
+        position = codes.shape[1]
+        if position > prompt.size and position % streams == 0:
+            yield codes[:, position - streams :].cpu().numpy()
+
+
+def _positions(
+    gpt: GPT,
+    prompts: Sequence[IntArray],
+    steps: int,
+    sampling: CodeSampling,
+    seed: int,
+    conditions: Sequence[IntArray] | None = None,
+    rate: int = 1,
+) -> Iterator[Tensor]:
+    """Give all codes so far ``(batch, positions)`` after each position; they stay on the device, which draws them."""
+    sizes, count = np.array([prompt.size for prompt in prompts]), steps * gpt.vocabulary.streams
+    known = np.zeros((len(prompts), sizes.max() + count), np.int32)  # the prompts, with room for `count` codes
+    uniforms = np.zeros(known.shape)  # the random number of each code
+    for index, prompt in enumerate(prompts):
+        known[index, : prompt.size] = prompt.reshape(-1)
+        draws = np.random.default_rng([seed, index, *([] if rate == 1 else [rate])])
+        uniforms[index, prompt.size : prompt.size + count] = draws.random(count)
+    places = np.arange(known.shape[1])
+    new = (places >= sizes[:, None]) & (places < sizes[:, None] + count)  # what is drawn
+    codes, chosen, masks = (copy_to(torch.from_numpy(each), gpt.device) for each in (known, uniforms, new))
+    # nobody counts what follows the end of a row
+    read = pad_sequence([*map(torch.from_numpy, conditions)], batch_first=True) if conditions else None
+    cached = CachedGPT(gpt, read)
+    for position in range(known.shape[1]):
+        if new[:, position].any():
+            found = draw(probabilities(cached.logits(codes, position), sampling), chosen[:, position])
+            codes[:, position] = torch.where(masks[:, position], found, codes[:, position])
+        yield codes[:, : position + 1]

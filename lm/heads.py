@@ -40,19 +40,13 @@ from torch import Tensor, nn
 from torch.nn.utils import skip_init
 from torchaudio.functional import edit_distance
 
-from lm.finetuning import (
-    ClassificationOptions,
-    RegressionOptions,
-    SequenceOptions,
-    require_decoder,
-    require_numbers,
-)
-from lm.options import FEWEST_RESAMPLES, FigureConfig, Means, ProbeConfig
+from lm.finetuning import ClassificationOptions, RegressionOptions, SequenceOptions, require_decoder, require_numbers
+from lm.options import FEWEST_RESAMPLES, PARTS, FigureConfig, Means, ProbeConfig
 from lm.probing.comparison import Decisions, Estimate, Hits, Measured, Outcome, Over, Predictions, Rankings, Ratios
 from lm.probing.linear import probe_numbers
 from lm.probing.probe import Features, probe_method
 from lm.probing.task import ProbeTask, Rows
-from lm.probing.vectors import pool_batch, pooling_parts
+from lm.probing.vectors import pool_batch
 from wordless.audio.recordings.manifest import number_of
 from wordless.base.array_types import BoolArray, FloatArray
 from wordless.base.errors import InputError
@@ -118,7 +112,7 @@ class ClipHead(nn.Module):
         """Create the layer; before it, pooled states may be normalised, and projected to another width."""
         super().__init__()
         self.pooling = pooling
-        features = len(pooling_parts(1, pooling)) * dim
+        features = PARTS[pooling] * dim
         if projected is not None:  # transformers draws the embedding of masked frames before the heads of speech models
             torch.rand(dim, dtype=torch.float32)
         self.norm = nn.LayerNorm(features) if normalised else nn.Identity()
@@ -199,7 +193,14 @@ class ClassificationTask:
 
     def rows(self, outputs: Sequence[FloatArray]) -> list[Row]:
         """Give each clip's most probable class, or all above 0.5, its probability, and those of all classes."""
-        return [self._row(scores) for scores in self._scores(outputs)]
+        rows = list[Row]()
+        for scores in self._scores(outputs).tolist():
+            several = [name for name, score in zip(self.classes, scores, strict=True) if score > 0.5]
+            best = self.classes[scores.index(max(scores))]
+            label = (self.options.label_separator or "").join(several) if self.multi_label else best
+            each = {f"probability of {name}": score for name, score in zip(self.classes, scores, strict=True)}
+            rows.append({"label": label, "probability": max(scores), **each})
+        return rows
 
     def figures(
         self, outputs: Sequence[FloatArray], labels: Sequence[str], config: FigureConfig, groups: Groups = ()
@@ -217,24 +218,14 @@ class ClassificationTask:
     def probe(
         self, candidates: Features, labels: Sequence[str], rows: Rows, config: ProbeConfig, *, threads: int
     ) -> tuple[list[FloatArray], str]:
-        """Fit linear probes of pooled states ``(clips, dim)`` on the rows of train; validation chooses among them.
-
-        Returns:
-            The outputs of the chosen probe for test clips, in the form of a head's outputs; its layer and pooling.
-        """
-        task = ProbeTask(
-            classes=self.classes,
-            targets=self._truth(labels),
-            rows=rows,
-            multi_label=self.multi_label,
-            unlabelled=0,
-            notices=(),
-        )
-        few = replace(config, resamples=FEWEST_RESAMPLES)
-        winner = probe_method(candidates, task, few, of="probe", threads=threads).winner
+        """Fit probes of pooled states ``(clips, dim)``: outputs of the best for test clips, and its candidate."""
+        truth, few = self._truth(labels), replace(config, resamples=FEWEST_RESAMPLES)
+        task = ProbeTask(classes=self.classes, targets=truth, rows=rows, multi_label=self.multi_label)
+        winner, _ = probe_method(candidates, task, few, threads=threads)
         # Values of ridge regression are no probabilities; to cut them off at 0 and 1 would make the surest ones equal.
-        values = winner.scores - (0.5 if self.multi_label else 0)
-        outputs = values.astype(np.float32) if config.classifier == "ridge" else self._logits(winner.scores)
+        tested = winner.scores["test"]
+        values = tested - (0.5 if self.multi_label else 0)
+        outputs = values.astype(np.float32) if config.classifier == "ridge" else self._logits(tested)
         return list(outputs[:, None]), winner.of
 
     def constant(self, labels: Sequence[str]) -> FloatArray:
@@ -257,13 +248,6 @@ class ClassificationTask:
         named = [{*self.options.names(label)} for label in labels]
         truth = np.array([[name in names for name in self.classes] for names in named], bool)
         return truth.reshape(len(labels), len(self.classes))
-
-    def _row(self, scores: FloatArray) -> Row:
-        best = int(scores.argmax())
-        several = [name for name, score in zip(self.classes, scores, strict=True) if score > 0.5]
-        label = (self.options.label_separator or "").join(several) if self.multi_label else self.classes[best]
-        each = {f"probability of {name}": float(score) for name, score in zip(self.classes, scores, strict=True)}
-        return {"label": label, "probability": float(scores[best]), **each}
 
 
 Numbers = np.ndarray[tuple[int], np.dtype[np.float64]]
@@ -341,11 +325,7 @@ IMPOSSIBLE = -1e4  # logarithm of the probability of a token that no output stan
 
 
 def beam_search(outputs: Sequence[FloatArray], characters: Sequence[str], *, beam_size: int) -> list[str]:
-    """Find a probable text for the logits ``(steps, 1 + characters)`` of each clip; blank is output 0.
-
-    The probability of a text is the sum over all its alignments within the beam. No lexicon and no language model takes
-    part.
-    """
+    """Find the probable text, over all alignments in the beam, of each clip's logits ``(steps, 1 + characters)``."""
     require_decoder()
     from torchaudio.models.decoder import ctc_decoder
 

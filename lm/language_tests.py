@@ -58,27 +58,26 @@ class Unigram:
         return each
 
 
-class Bigram:
+class Bigram(Unigram):
     """Frequencies of pairs of neighbouring codes in training clips."""
 
     def __init__(self, clips: Sequence[Codes], *, strength: float = 10.0) -> None:
-        self.unigram = Unigram(clips)
-        self.format = self.unigram.format
+        super().__init__(clips)
         self.strength = strength
         self._counts: list[dict[tuple[int, int], int]] = []  # of pairs, by stream
         self._totals = np.zeros(self.format.code_shape)  # of the first code of each pair
         for stream in range(self.format.streams):
-            pairs = [_pairs(codes.values[:, stream]) for codes in clips]
-            found, counts = np.unique(np.concatenate(pairs), axis=0, return_counts=True)
-            self._counts.append({(int(a), int(b)): int(n) for (a, b), n in zip(found, counts, strict=True)})
+            every = np.concatenate([_pairs(codes.values[:, stream]) for codes in clips])
+            found, counts = np.unique(every, axis=0, return_counts=True)
+            self._counts.append({(a, b): n for (a, b), n in zip(found.tolist(), counts.tolist(), strict=True)})
             np.add.at(self._totals[stream], found[:, 0], counts)
 
     def log_probabilities(self, codes: Codes) -> DoubleArray:
         """Compute log-probabilities ``(time, streams)`` given the code before; the first code has the unigram's."""
-        shares = np.exp(self.unigram.log_probabilities(codes))
+        shares = np.exp(super().log_probabilities(codes))
         for stream, known in enumerate(self._counts):
             pairs = _pairs(codes.values[:, stream])
-            seen = np.array([known.get((int(a), int(b)), 0) for a, b in pairs])
+            seen = np.array([known.get((a, b), 0) for a, b in pairs.tolist()])
             total = self._totals[stream, pairs[:, 0]]
             shares[1:, stream] = (seen + self.strength * shares[1:, stream]) / (total + self.strength)
         return np.asarray(np.log(shares))
@@ -130,7 +129,7 @@ def pitch_errors(model: LanguageModel, clips: Sequence[Codes]) -> dict[str, floa
     """Measure the predicted pitch of the second half of recordings, whose first half has its recorded pitch.
 
     The error is the root mean square over the time steps with a voice in both, in cents, and voicing is wrong where one
-    of both has a voice: means over clips. Nothing is measured of a model that predicts no pitch beside its codes.
+    of both has a voice: means over clips.
     """
     errors, wrong = list[float](), list[float]()
     for clip in clips if model.pitch is not None else ():
@@ -197,10 +196,7 @@ class Scorer(Protocol):
 def item_accuracies(
     scores: Mapping[Sound, float], pairs: Sequence[tuple[str, Sound, Sound]]
 ) -> tuple[tuple[str, ...], Floats]:
-    """Compute the accuracy of each item over its pairs; return the names of the items and ``(items,)``.
-
-    ``scores`` has the score of each recording, and ``pairs`` the item, the right and the wrong recording of each pair.
-    """
+    """Compute the accuracy of each item over its ``pairs`` (item, right, wrong): names and ``(items,)``."""
     by_item: dict[str, list[float]] = {}
     for item, right, wrong in pairs:
         by_item.setdefault(item, []).append(0.5 + 0.5 * float(np.sign(scores[right] - scores[wrong])))
@@ -208,10 +204,7 @@ def item_accuracies(
 
 
 def word_scores(known: Sequence[str], texts: Mapping[Sound, str]) -> dict[Sound, float]:
-    """Score each text by frequencies of pairs of words in ``known`` texts, with add-one smoothing.
-
-    The score is the mean log-probability of its words and its end, each after the word before it.
-    """
+    """Score each text by add-one smoothed pairs of words of ``known`` texts: the mean log-probability."""
 
     def pairs_of(text: str) -> list[tuple[str, str]]:
         return list(pairwise(["", *text.split(), ""]))
@@ -237,11 +230,10 @@ def diversity(
     *,
     other: Scorer | None = None,
 ) -> dict[str, float | None]:
-    """Compute how varied generated codes are, and the perplexity of the codes and of those of their sound.
+    """Compute how varied generated codes are, and the perplexity of the codes and of those of their sound, ``recoded``.
 
-    ``recoded`` are the codes of the generated sounds: their perplexity says how plausible they are to the model.
-    ``other`` is a model of the finest codes that did not generate them. Of codes at several rates, n-grams are those
-    of the finest, and the model's perplexity is that of all codes of a finest step. N-grams have no pitch.
+    ``other`` is a model of the finest codes that did not generate them. Of several rates, n-grams are of the finest,
+    and the model's perplexity is that of all codes of a finest step. N-grams have no pitch.
     """
     return {
         **{f"distinct_{n}": distinct_ngrams([each.finest.spectral.values for each in codes], n) for n in NGRAMS},
@@ -275,11 +267,7 @@ def _perplexity_after(
 
 
 def distinct_ngrams(sequences: Sequence[IntArray], n: int, *, at_most: int | None = None) -> float | None:
-    """Compute different n-grams per n-gram, over all sequences ``(time, streams)`` (Li et al. 2016, arXiv:1510.03055).
-
-    1 if no n-gram is repeated; None if no sequence is long enough. An n-gram consists of whole time steps. More n-grams
-    repeat more, so compare only figures of equally many: ``at_most`` takes the first ones.
-    """
+    """Compute different n-grams per n-gram of ``(time, streams)`` (Li et al. 2016, arXiv:1510.03055)."""
     found = [tuple(each[start : start + n].ravel()) for each in sequences for start in range(len(each) - n + 1)]
     found = found[:at_most]
     return len(set(found)) / len(found) if found else None
@@ -291,8 +279,8 @@ AUTO_BLEU = (1, 2)  # lengths of the n-grams
 def auto_bleu(sequences: Sequence[IntArray]) -> float | None:
     """Compute how much sequences ``(time, streams)`` repeat themselves (Lakhotia et al. 2021, arXiv:2102.01192).
 
-    The auto-BLEU of one sequence and n is the share of its n-grams that occur in it once more. The result is the
-    geometric mean of the means over all sequences for `AUTO_BLEU`; None if no sequence has two time steps.
+    The auto-BLEU of a sequence is the share of its n-grams that occur in it once more; the result is the geometric mean
+    of the means for `AUTO_BLEU`, None without two time steps.
     """
     means = []
     for n in AUTO_BLEU:
@@ -366,11 +354,7 @@ def _context_errors(group: Sequence[Token], distance: Distance) -> Iterator[tupl
 
 
 def _warp(block: Sequence[TokenFrames], tokens: Sequence[TokenFrames], distance: Distance) -> DoubleArray:
-    """Warp all tokens of a block onto all tokens at once: ``(block, tokens)``.
-
-    ``cost[i, j]`` is the cost of the best path that ends at frames i and j, and ``steps[i, j]`` its number of frames.
-    Of equal paths the diagonal one is taken, then the one along the second token.
-    """
+    """Warp all tokens of a block onto all tokens ``(block, tokens)``; of equal paths the diagonal comes first."""
     one, other = _pad(block), _pad(tokens)  # (N, T, D), (M, U, D)
     if distance == "identical":
         frames = np.asarray((one[:, None, :, None] != other[None, :, None]).mean(-1), np.float64)

@@ -26,8 +26,7 @@ import torch
 from torch import Tensor, nn
 
 from lm.batches import CodeSequences, loss, validation_batches
-from lm.generation import continue_codes, stream_codes
-from lm.gpt import GPT, create_gpt
+from lm.gpt import GPT, continue_codes, create_gpt, stream_codes
 from lm.options import LOOK_AHEAD, RESIDUAL, CodeSampling, GPTConfig, Pitch, States
 from lm.pitch import PitchHead, fit_pitch
 from lm.probing.vectors import StatesOfBatch
@@ -88,12 +87,9 @@ class GPTInput:
 class LanguageModel:
     """A GPT and the format of the codes that it was trained on; codes of another codebook are refused.
 
-    Args:
-        gpt: predicts the codes of the finest rate of the format.
-        codes_format: of several rates, if this is an upsampler.
-        name: in messages.
-        coarser: the models of the coarser rates, coarse to fine; an upsampler without them cannot generate.
-        pitch: predicts the stream of pitch beside the codes; None: there is none, or it is among the codes of the GPT.
+    ``gpt`` predicts the codes of the finest rate of the format. An upsampler cannot generate without ``coarser``, the
+    models of the coarser rates, coarse to fine. ``pitch`` predicts the stream of pitch beside the codes; None: there is
+    none, or it is among the codes of the GPT. Messages call the model by its ``name``.
     """
 
     def __init__(
@@ -124,21 +120,13 @@ class LanguageModel:
         look_ahead: int = LOOK_AHEAD,
         pitch: Pitch = "beside",
     ) -> "LanguageModel":
-        """Create an untrained model; its weights follow from the seed.
-
-        ``look_ahead`` is the number of codes of each coarser rate that an upsampler reads after the covering one.
-        ``pitch`` is the place of a stream of pitch.
-        """
+        """Create an untrained model; an upsampler reads ``look_ahead`` codes after the covering one of each rate."""
         head = PitchHead.silent(config.model_dim) if codes_format.pitch is not None and pitch == "beside" else None
         return cls(_gpt(config, codes_format, head, look_ahead, seed), codes_format, pitch=head)
 
     @classmethod
     def of_rates(cls, models: Sequence["LanguageModel"], *, name: str = "the language model") -> "LanguageModel":
-        """Return the model of all rates, coarse to fine: a GPT, then upsamplers that read what the others predict.
-
-        Raises:
-            InputError: a model reads other codes than those that the models of the coarser rates predict.
-        """
+        """Return the model of all rates, coarse to fine; refuse models that read what the others do not predict."""
         formats = [model.predicted for model in models]
         for number, model in enumerate(models, 1):
             if model.format != CodesFormat.of_rates(formats[:number]):
@@ -220,10 +208,9 @@ class LanguageModel:
     ) -> list[Codes]:
         """Generate a continuation of each prompt at all rates, without the prompts.
 
-        Of a prompt only whole time steps are read, because the padding of the last one is not sound. Continuation ``i``
-        depends on its prompt, the seed and ``i`` alone. The options of ``sampling`` hold at each rate. Coarser rates
-        are continued a little further, so that no upsampler reads an end of the recording, which it knows from
-        training. A stream of pitch beside the codes is drawn after them.
+        Continuation ``i`` depends on the whole time steps of its prompt, the seed and ``i`` alone. Coarser rates are
+        continued a little further, so that no upsampler reads an end of the recording, which it knows from training. A
+        stream of pitch beside the codes is drawn after them.
         """
         if not prompts:
             return []
@@ -289,10 +276,7 @@ class LanguageModel:
         return last[len(last) - len(codes) + first :]
 
     def stream(self, prompt: Codes | None, *, seconds: float, sampling: CodeSampling, seed: int = 0) -> Iterator[Codes]:
-        """Give the continuation of one prompt by time steps as they are generated; of several rates, all at once.
-
-        With a stream of pitch beside the codes, `PITCHED_TOGETHER` time steps are given together.
-        """
+        """Give the continuation of one prompt by time steps as they are generated; of several rates, all at once."""
         if self.coarser:
             yield from self.generate_batch([prompt], seconds=seconds, sampling=sampling, seed=seed)
             return
@@ -314,12 +298,10 @@ class LanguageModel:
 
     @torch.no_grad()
     def hidden_states(self, codes: Codes, layers: Sequence[int] | None = None, *, first: int = 0) -> Tensor:
-        """Compute the states of some layers (0: embeddings; None: all) for each code.
+        """Compute the states of some layers (0: embeddings; None: all) ``(layers, time * streams, model_dim)``.
 
-        The result is ``(layers, time * streams, model_dim)``; windows that end before time step ``first`` are left out.
-
-        State ``p`` has read all codes up to ``p``; with parallel streams, all codes of its time step. A recording
-        longer than the context is read in windows; only the wanted layers are kept in memory.
+        State ``p`` has read all codes up to ``p``; with parallel streams, all codes of its time step. Windows that end
+        before time step ``first`` are left out.
         """
         config, repeated = self.gpt.config, self.predicted.streams if self.gpt.by_step else 1
         layers = range(1 + config.layers) if layers is None else layers
@@ -344,9 +326,8 @@ class LanguageModel:
     ) -> Iterator[StatesOfBatch]:
         """Read recordings in windows, and give their `GPT.states` for `lm.probing.vectors.pool_states`.
 
-        Windows of similar length share a batch of at most ``batch_tokens`` tokens (or one window), so memory does not
-        grow with a recording's length. Those of a recording come in order. Windows that end before time step ``first``
-        are left out.
+        Windows of similar length share a batch of at most ``batch_tokens`` tokens (or one window). Those of a recording
+        come in order; those that end before time step ``first`` are left out.
         """
         readings, per_step = [self.reading(each) for each in recordings], self.positions_per_step
         passages = [
@@ -370,13 +351,9 @@ class LanguageModel:
     def log_probabilities(self, codes: Codes, *, past: int | None = None) -> FloatArray:
         """Compute the log-probability of each finest code, given the codes before it: ``(time, streams)``.
 
-        An upsampler is also given the coarser codes that it reads. `generate` draws from this distribution with the
-        default sampling options.
-
-        Args:
-            codes: of one recording.
-            past: a time step is predicted from fewer steps before it than these, and from half of them or more, as in
-                windows of a long recording; windows of one length are read together. None: from the whole context.
+        `generate` draws from this distribution with the default sampling options. With ``past``, a time step is
+        predicted from fewer steps before it than these, and from half of them or more, as in windows of a long
+        recording.
         """
         reading, capacity = self.reading(codes), self.gpt.capacity
         alike: Iterable[Iterable[Window]]
@@ -406,9 +383,8 @@ class LanguageModel:
     def log_probabilities_after(self, prompt: Codes | None, codes: Codes) -> FloatArray:
         """Compute the log-probability of each code of a continuation, given the prompt: ``(time, streams)``.
 
-        Of codes at several rates it is that of each finest time step ``(time, 1)``. The log-probability of a coarser
-        code is divided equally among the finest time steps that it covers, so the sum over all time steps is that of
-        all codes.
+        Of several rates it is that of each finest time step ``(time, 1)``: that of a coarser code is divided equally
+        among the finest time steps that it covers.
         """
         whole = self.read_of(codes) if prompt is None else join_codes(self.read_of(prompt), self.read_of(codes))
         start = len(whole.values) - len(codes.values)
@@ -424,11 +400,7 @@ class LanguageModel:
 
     @torch.no_grad()
     def nats_per_code(self, clips: Sequence[Codes], *, batch_size: int = 16) -> float:
-        """Compute the mean negative log-probability over all codes of all clips, in nats.
-
-        Raises:
-            InputError: there are no clips, or ``clips`` is not a list of `Codes`.
-        """
+        """Compute the mean negative log-probability over all codes of a list of clips, in nats."""
         if isinstance(clips, Codes) or not clips:
             raise InputError("clips must be a list with codes of one clip or several, such as [codes]")
         sequences = CodeSequences(views=[[self.reading(codes).steps] for codes in clips])
@@ -447,20 +419,13 @@ class LanguageModel:
         return math.exp(self.nats_per_code(clips, batch_size=batch_size))
 
     def require_own(self, codes: Codes) -> None:
-        """Refuse codes of another codebook, and values that are not `Codes`.
-
-        Codes without their stream of pitch are those of the same codebook, if the GPT does not read it.
-        """
+        """Refuse codes of another codebook; those without pitch are of the same, if the GPT does not read it."""
         require_codes(codes, "codes")
         without = self.pitch is not None and codes.format.pitch is None
         require_same_codebook(self.read if without else self.format, codes.format, owner=self.name)
 
     def reading(self, recording: Codes | SoftCodes) -> GPTInput:
-        """Divide codes into those that the model predicts, and those of coarser rates, which it only reads.
-
-        Raises:
-            InputError: the codes are of another codebook, or they are soft and the model reads several rates.
-        """
+        """Divide codes into those that the model predicts, and those of coarser rates, which are hard and only read."""
         if isinstance(recording, SoftCodes):
             self.require_own(recording.codes)
             if self.gpt.conditions is not None:
@@ -474,11 +439,7 @@ class LanguageModel:
         return GPTInput(values=own.values, conditions=conditions)
 
     def inputs(self, reading: GPTInput, window: Window) -> tuple[Tensor, Tensor | None, Tensor | None]:
-        """Return what a GPT reads of a window.
-
-        These are tokens ``(1 + codes,)``, the conditions of an upsampler ``(1 + codes, columns)``, and the weights of
-        soft codes ``(codes, per_stream)``.
-        """
+        """Return tokens ``(1 + codes,)`` of a window, conditions ``(1 + codes, columns)`` and weights of soft codes."""
         tokens, conditions, weights = self.tokens(reading.values[window.start : window.stop]), None, None
         if reading.conditions is not None:
             steps = reading.conditions[window.start : window.stop + 1]

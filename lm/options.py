@@ -68,10 +68,7 @@ class VectorConfig(Options):
     )
 
     def select(self, pooled: Mapping[str, FloatArray], *, layer: str, together: str) -> dict[str, FloatArray]:
-        """Select the candidates of probes from the vectors ``(..., dim)`` of all layers, ``layer_1:mean`` and so on.
-
-        Vectors of all layers side by side have the name ``together``.
-        """
+        """Select candidates from vectors of all layers, ``layer_1:mean`` and so on; ``together``: side by side."""
         found: dict[str, FloatArray] = {}
         for pooling in self.poolings:
             numbered = (f"{layer}_{number}:{pooling}" for number in count(1))

@@ -58,10 +58,7 @@ class PitchHead:
     def predict(
         self, states: DoubleArray, past: IntArray, codes: PitchFormat, rng: np.random.Generator, *, temperature: float
     ) -> IntArray:
-        """Predict the codes of pitch ``(steps,)`` of time steps with ``states (steps, dim)`` after ``past (time,)``.
-
-        ``temperature`` scales the noise; 0 takes the most probable pitch.
-        """
+        """Predict the pitch codes of ``states (steps, dim)`` after ``past (time,)``; ``temperature`` scales noise."""
         weights = np.array([self.voicing, self.height, self.first])  # (3, 1 + PAST + dim)
         of_states, noise = states @ weights[:, 1 + PAST :].T, temperature * rng.standard_normal(len(states))
         voices, octaves, found = _Voices(self.middle), codes.octaves, np.zeros(len(states), np.int32)
@@ -99,10 +96,7 @@ class _Voices:
 
 
 def fit_pitch(clips: Iterable[tuple[DoubleArray, IntArray]], codes: PitchFormat, model_dim: int) -> PitchHead:
-    """Fit a head to the states ``(time, model_dim)`` and the codes of pitch ``(time,)`` of recordings.
-
-    Fewer than two voices give a silent head.
-    """
+    """Fit a head to states ``(time, model_dim)`` and codes of pitch ``(time,)``; without two voices it is silent."""
     known = [(states, codes.octaves[pitch]) for states, pitch in clips]
     every = np.concatenate([np.zeros(0), *(octaves for _, octaves in known)])
     if np.isfinite(every).sum() < 2:

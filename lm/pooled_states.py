@@ -90,9 +90,8 @@ def layer_features(
 ) -> dict[str, FloatArray]:
     """Compute ``(clips, dim)`` of each layer and pooling.
 
-    ``of`` names the states to pool: ``residual``, the states between layers (``layer_1:mean``, and ``all_layers:mean``
-    side by side), and ``inner``, the inner activations (``inner_1:mean``, ``all_inner:mean``). Embeddings are left
-    out, because pooled embeddings are equivalent to a bag of codes. ``vectors`` has the poolings and layers.
+    ``of`` names the states to pool: ``residual``, those between layers (``layer_1:mean``, and ``all_layers:mean`` side
+    by side), and ``inner``, the inner activations. Embeddings are left out, because pooled they are a bag of codes.
     """
     steps = [[len(model.reading(codes).values)] * len({*of}) * model.gpt.config.layers for codes in clips]
     read = model.states(clips, of=of, batch_tokens=batch_tokens)

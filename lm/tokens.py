@@ -115,11 +115,7 @@ class Vocabulary:
         return values.reshape(-1) + self.first_token(np.arange(values.size))
 
     def steps(self, tokens: Tensor) -> Tensor:
-        """Group ``(batch, positions)`` after begin-of-sequence into ``(batch, 1 + whole time steps, streams)``.
-
-        Begin-of-sequence is a time step of its own, filled up with padding; tokens of an incomplete last time step are
-        dropped.
-        """
+        """Group ``(batch, positions)`` to ``(batch, 1 + whole time steps, streams)``; begin-of-sequence is padded."""
         begin = pad(tokens[:, :1], (0, self.streams - 1), value=self.pad)  # (N, 1) -> (N, S)
         whole = tokens[:, 1 : 1 + (tokens.shape[1] - 1) // self.streams * self.streams]
         return torch.cat([begin.unsqueeze(1), whole.reshape(whole.shape[0], -1, self.streams)], dim=1)

@@ -149,11 +149,7 @@ class CodesFormat:
 
     @classmethod
     def of_rates(cls, formats: Sequence["CodesFormat"]) -> "CodesFormat":
-        """Return the format of codes at several rates, coarse to fine; that of a single rate is returned as is.
-
-        Raises:
-            InputError: the rates do not fill a time step, or differ in codebook size or sample rate.
-        """
+        """Return the format of codes at several rates, coarse to fine; refuse rates that do not fill a time step."""
         coarsest = formats[0]
         if len(formats) == 1:
             return coarsest
@@ -192,10 +188,7 @@ class CodesFormat:
 class Codes:
     """Codes of one recording: ``values (time, streams)`` int32 in [0, codebook_size), and in [0, levels) of a pitch.
 
-    Flat order is time-major, stream-minor: ``values.reshape(-1)``.
-
-    Raises:
-        InputError: shape, range or number of samples contradict the format.
+    Flat order is time-major, stream-minor: ``values.reshape(-1)``. Values that contradict the format are refused.
     """
 
     values: IntArray
@@ -315,11 +308,8 @@ def join_codes(prompt: Codes, *more: Codes) -> Codes:
 def join_rates(parts: Sequence[Codes]) -> Codes:
     """Join the codes of one recording at several rates, coarse to fine; a single rate is returned as is.
 
-    The parts may differ in length by less than a time step, because each was padded to whole codes. The shortest
+    The parts may differ in length by less than a time step, because each was padded to whole codes: the shortest
     decides.
-
-    Raises:
-        InputError: the parts are not of one recording, or see `CodesFormat.of_rates`.
     """
     if len(parts) == 1:
         return parts[0]
@@ -396,9 +386,8 @@ def require_same_codebook(wanted: CodesFormat, given: CodesFormat, *, owner: str
 def soft_assignments(bottlenecks: Tensor, codebooks: Tensor, spacings: Sequence[float]) -> Tensor:
     """Compute how much a bottleneck belongs to each code: ``(..., bands, bottleneck)`` -> ``(..., streams, codes)``.
 
-    It is the softmax of -|b - c|^2 / m, with m the level's spacing, as `spacings_of` gives it. ``codebooks (levels,
-    codes, bottleneck)`` are coarse to fine; a finer level is assigned what the nearest centroid of the coarser level
-    leaves over.
+    It is the softmax of -|b - c|^2 / m, with m the level's spacing. A finer level of ``codebooks (levels, codes,
+    bottleneck)`` is assigned what the nearest centroid of the coarser level leaves over.
     """
     residual, levels = bottlenecks, []
     for centroids, spacing in zip(codebooks, spacings, strict=True):

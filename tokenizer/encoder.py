@@ -27,11 +27,7 @@ PATCHES_AT_ONCE = 500
 
 @torch.inference_mode()
 def signals(tokenizer: Tokenizer, pieces: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Give normalised log-mel ``(time, mels)`` and bottlenecks ``(steps, streams * bottleneck)``, piece by piece.
-
-    ``pieces`` are the log-mel ``(time, mels)`` of a recording's whole patches, before ``audio.remove_mean``. A speech
-    model reads no log-mel, so its tokenizer has no bottlenecks here, ``(steps, 0)``.
-    """
+    """Give normalised log-mel ``(time, mels)`` and bottlenecks ``(steps, streams * bottleneck)``, piece by piece."""
     for piece in subtract_mean(pieces, tokenizer.config.audio.remove_mean):
         spectrogram = tokenizer.normalise(piece.to(tokenizer.mean.device))
         if tokenizer.speech_layer is None:
@@ -58,10 +54,7 @@ def soft_codes(tokenizer: Tokenizer, bottlenecks: Tensor) -> SoftCodes:
 
 
 def log_mel_pieces(tokenizer: Tokenizer, blocks: Iterable[FloatArray]) -> Iterator[Tensor]:
-    """Give the log-mel of blocks of samples at the tokenizer's rate, before mean removal.
-
-    The last patch is padded with silence, so these are the frames that the codes have.
-    """
+    """Give the log-mel of blocks of samples at the tokenizer's rate, before mean removal, the last patch padded."""
 
     def whole() -> Iterator[FloatArray]:
         length = 0
@@ -140,14 +133,7 @@ def load_tokenizer(folder: Path, device: str) -> Tokenizer:
 
 @torch.inference_mode()
 def encode(encoder: Encoder, views: Iterable[View]) -> list[CodedClip]:
-    """Encode views: from log-mel where `Change.of_log_mel` says so, else from samples, with the stream of pitch.
-
-    Samples become codes by `Tokenizer.encode_own`, which ``wordless encode`` calls, too. The command reads each
-    recording for the first time: it also chooses a channel, and says what is wrong with the sound.
-
-    Codes have no labels, which stay in the manifest, so a corrected label changes no codes file. Changed views have no
-    split, because folds share them.
-    """
+    """Encode views: from log-mel where `Change.of_log_mel` says so, else from samples. Changed views have no split."""
     clips, tokenizer, audio = list[CodedClip](), encoder.tokenizer, encoder.tokenizer.config.audio
     size, step, format = tokenizer.patch_frames, encoder.format.samples_per_code, encoder.format
     none = tokenizer.mean.new_zeros(0, audio.n_mels).cpu()  # a clip shorter than a hop has no frame
@@ -166,11 +152,7 @@ def encode(encoder: Encoder, views: Iterable[View]) -> list[CodedClip]:
 
 
 class SoundToCodes(nn.Module):
-    """Samples ``(batch, samples)`` at the tokenizer's rate -> codes ``(batch, time, streams)``, int64.
-
-    All recordings of a batch have one length. Each gets the codes that `Tokenizer.encode` gives it by itself, without
-    their stream of pitch.
-    """
+    """Samples ``(batch, samples)`` of one length -> `Tokenizer.encode`'s codes ``(batch, time, streams)``, int64."""
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         super().__init__()

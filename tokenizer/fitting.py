@@ -71,10 +71,7 @@ class FrameSample:
 
 @dataclass(frozen=True, kw_only=True)
 class LogMelReader:
-    """Reads the log-mel of clips below ``root``; a worker reads a short clip as a whole.
-
-    With ``ranges``, in dB, each clip has a dynamic range drawn from them, the same whatever other clips there are.
-    """
+    """Reads the log-mel of clips below ``root``, each with a dynamic range drawn from ``ranges`` in dB, if given."""
 
     root: Path
     audio: SpectrogramConfig
@@ -107,10 +104,7 @@ def _log_mel(audio: SpectrogramConfig) -> LogMel:
 def read_log_mel(
     reader: LogMelReader, clips: Sequence[Clip], pool: Pool, *, progress: Callable[[int], None]
 ) -> Iterator[Tensor]:
-    """Read the log-mel ``(time, mels)`` of clips in order, piece by piece; ``progress`` counts finished clips.
-
-    The pool reads short clips, and this process long ones. The pieces do not depend on the pool.
-    """
+    """Read the log-mel ``(time, mels)`` of clips in order: the pool reads short ones, this process long ones."""
     for done, (clip, whole) in enumerate(zip(clips, in_order(reader, clips, pool, large=True), strict=True), 1):
         yield from reader.pieces(clip) if whole is None else map(torch.tensor, whole)
         progress(done)
@@ -220,18 +214,12 @@ def fit_residual_codebooks(
     gpus: Sequence[int] = (),
     overwrite: bool = False,
 ) -> tuple[FloatArray, KMeansReport]:
-    """Cluster ``(n, bottleneck)`` points, then their residuals, and so on, coarse to fine.
+    """Cluster ``(n, bottleneck)`` points, then their residuals, and so on, to centroids ``(levels, size, bottleneck)``.
 
-    FAISS reads a `numpy.memmap` in place, block after block, so points need not fit into memory. It divides points and
-    centroids among all threads, never a sum, so its bytes do not depend on their number.
-
-    Residual vector quantisation (Zeghidour et al., 2021, "SoundStream: an end-to-end neural audio codec"). The result
-    is centroids ``(levels, size, bottleneck)``, and a report of all levels. With ``overwrite`` the residuals
-    replace the points, which saves memory. Each of several GPUs has all centroids, and finds the nearest ones of its
-    share of the points.
-
-    Raises:
-        InputError: there are fewer points than centroids.
+    Residual vector quantisation (Zeghidour et al., 2021, "SoundStream: an end-to-end neural audio codec"). FAISS reads
+    a `numpy.memmap` in place, and divides points and centroids among threads, never a sum, so its bytes do not depend
+    on their number. With ``overwrite`` the residuals replace the points. Each of several GPUs has all centroids, and a
+    share of the points. Fewer points than centroids are refused.
     """
     import faiss
 
@@ -290,10 +278,7 @@ LEAST_POWER = 1e-3  # of the front end's floor: quieter patches say nothing abou
 @one_thread()
 @torch.no_grad()
 def by_loudness(model: Autoencoder | StateDecoder, centroids: FloatArray) -> Tensor:
-    """Sort the centroids ``(levels, size, bottleneck)`` of the first level from the quietest to the loudest.
-
-    So a strip of codes can be read. What a finer level adds is neither loud nor quiet.
-    """
+    """Sort the centroids of the first level from the quietest to the loudest, so that a strip of codes can be read."""
     codebooks = torch.from_numpy(centroids)
     codebooks[0] = codebooks[0][model.decoder(codebooks[0]).mean(1).argsort(stable=True)]
     return codebooks
@@ -302,10 +287,7 @@ def by_loudness(model: Autoencoder | StateDecoder, centroids: FloatArray) -> Ten
 @one_thread()
 @torch.inference_mode()
 def write_bottlenecks(model: Autoencoder, patches: Iterable[Tensor], path: Path, shape: tuple[int, int]) -> FloatArray:
-    """Write the bottlenecks of blocks of normalised patches ``(n, frames * height)`` to a ``.npy`` file, and map it.
-
-    ``shape`` is that of all bottlenecks, ``(count, bottleneck)``. Memory does not grow with their number.
-    """
+    """Write the bottlenecks of blocks of patches ``(n, patch)`` to a ``.npy`` file of ``shape``, and map it."""
     allocate(path, np.float32, shape)
     points: FloatArray = np.lib.format.open_memmap(path, mode="r+")
     written = 0
@@ -321,17 +303,9 @@ def measure_gain(tokenizer: Tokenizer, columns: Tensor, states: Tensor | None = 
     """Measure the make-up gain of a codebook in dB: the true power of patches over their decoded power.
 
     A code decodes to the mean of the logarithms of its patches, and the logarithm of a mean is larger than the mean of
-    logarithms (Jensen). So the decoded power of training patches is some decibels below their true power: 3.6 dB with
-    the default codes of the built-in corpus. Log-mel and codes stay as they are; only sound is made louder, by the same
-    factor in each band and frame. Factors for each band or for each code were measured, too: they are not better.
-
-    Args:
-        tokenizer: encodes and decodes the patches.
-        columns: training patches of all bands ``(n, frames, mels)``, log-mel as of `LogMel`.
-        states: of a speech layer, for the same times ``(n, width)``; None: the autoencoder makes the codes.
-
-    Returns:
-        0 if the front end keeps no levels, or if the patches are silent.
+    logarithms (Jensen): 3.6 dB with the default codes of the built-in corpus. Factors for each band or for each code
+    were measured, too: they are not better. ``columns (n, frames, mels)`` are training patches of all bands, ``states
+    (n, width)`` those of a speech layer. 0 if the front end keeps no levels, or if the patches are silent.
     """
     audio = tokenizer.front_end
     if not audio.keeps_levels or not len(columns):

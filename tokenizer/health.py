@@ -33,10 +33,7 @@ def entropy(counts: IndexArray) -> float:
 def measure_health(
     tokenizer: Tokenizer, codes: Iterable[Codes], clips: Callable[[], Iterable[FloatArray]], *, seed: int
 ) -> dict[str, object]:
-    """Measure usage on ``codes``, and fidelity and stability on ``clips()``, which is called once for each of the two.
-
-    The values are plain: what ``health.json`` holds, with the verdict of `collapse`.
-    """
+    """Measure what ``health.json`` holds: usage on ``codes``; fidelity and stability on ``clips()``, called twice."""
     by_level = count_codes(codes, *tokenizer.codebooks.shape[:2])
     counts = by_level.sum(0)
     used = int((counts > 0).sum())
@@ -63,10 +60,7 @@ def count_codes(codes: Iterable[Codes], levels: int, size: int) -> IndexArray:
 
 @torch.inference_mode()
 def measure_fidelity(tokenizer: Tokenizer, clips: Iterable[FloatArray]) -> dict[str, float]:
-    """Measure the squared error of normalised log-mel through the bottleneck, or a speech layer, and through codes.
-
-    The mean is over all values of the clips ``(samples,)`` at the tokenizer's rate.
-    """
+    """Measure the squared error of normalised log-mel of clips ``(samples,)`` through bottleneck and codes."""
     device = tokenizer.centroids.device
     plain, quantised = torch.zeros(2, dtype=torch.float64, device=device)  # one query to a GPU for all clips
     values = 0
@@ -90,10 +84,7 @@ def measure_stability(
     gain_db: float = -6.0,
     shift_seconds: float = 0.002,
 ) -> dict[str, float]:
-    """Measure the share of codes that stay the same after white noise, another gain and a shift in time.
-
-    ``clips (samples,)`` are at the tokenizer's rate.
-    """
+    """Measure the share of codes of clips ``(samples,)`` that noise, another gain and a shift leave the same."""
     random, gain = np.random.default_rng(seed), np.float32(10 ** (gain_db / 20))
     delay = round(shift_seconds * tokenizer.config.audio.sample_rate)
     same, total = {"noise": 0, "gain": 0, "shift": 0}, 0
@@ -111,10 +102,7 @@ def measure_stability(
 
 
 def collapse(by_level: IndexArray, *, least: float = 0.2) -> str | None:
-    """Describe the collapse of a codebook at any level of its counts ``(levels, codes)``; None if it has not collapsed.
-
-    A codebook has collapsed if its perplexity is less than a share of its size, ``least``.
-    """
+    """Describe the collapse of a level whose perplexity is below a share, ``least``, of its codes."""
     levels, size = by_level.shape
     for number, used in enumerate(map(perplexity, by_level), 1):
         if used < least * size:
@@ -191,11 +179,7 @@ def label_counts(histograms: Sequence[IndexArray], labels: Sequence[int], classe
 
 
 def information(counts: DoubleArray) -> dict[str, float]:
-    """Measure how much codes say about labels, from counts ``(codes, classes)``.
-
-    ``purity`` is the ratio of patches whose label is the most frequent one of their code. ``mutual_information`` is
-    that between the code and the label of a patch, in bits.
-    """
+    """Measure from counts ``(codes, classes)`` the share of the codes' most frequent labels, and bits on labels."""
     joint = counts / counts.sum()
     expected = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
     known = joint > 0
@@ -204,10 +188,7 @@ def information(counts: DoubleArray) -> dict[str, float]:
 
 
 def chance(histograms: Sequence[IndexArray], labels: Sequence[int], classes: int, *, seed: int) -> dict[str, float]:
-    """Measure `information` with the labels shuffled among the clips: the mean of `SHUFFLES` shuffles.
-
-    Few patches of many codes have some purity and some mutual information by chance alone.
-    """
+    """Measure `information` with labels shuffled among clips, which is not 0: the mean of `SHUFFLES` shuffles."""
     random = np.random.default_rng(seed)
     shuffled = (random.permutation(labels).tolist() for _ in range(SHUFFLES))
     found = [information(label_counts(histograms, each, classes)) for each in shuffled]

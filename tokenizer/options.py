@@ -95,10 +95,7 @@ class ViewsConfig(Options):
         require_ranges(self.dynamic_ranges)
 
     def of(self, clip: Clip, patch_frames: int) -> list[View]:
-        """Return the views of a clip; they do not depend on other clips.
-
-        Codes at several rates have the views of the coarsest rate, whose ``patch_frames`` these are.
-        """
+        """Return the views of a clip, whatever others there are; ``patch_frames`` are those of the coarsest rate."""
         shifted = [Change(offset_frames=offset) for offset in range(1, patch_frames if self.offsets else 1)]
         rng = np.random.default_rng([self.seed, named_seed(clip.name)])
         spread = np.log1p([self.max_speed, self.max_formants])

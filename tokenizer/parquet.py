@@ -48,8 +48,7 @@ REMEDY = "name a file that wordless encode wrote"
 class CodedClip:
     """Codes of a recording or of a segment, with its entry in the manifest.
 
-    Code ``k`` of a segment stands for ``samples_per_code`` samples of its file, at the codes' sample rate, starting at
-    ``span[0] * sample_rate + k * samples_per_code``.
+    Code ``k`` of a segment starts ``span[0] * sample_rate + k * samples_per_code`` samples after the begin of its file.
     """
 
     path: str  # of the file
@@ -68,13 +67,7 @@ class CodedClip:
 
 
 def write_shard(path: Path, clips: Iterable[CodedClip], format: CodesFormat, *, segments: bool = False) -> None:
-    """Write one Parquet file atomically, as the clips arrive; about `GROUP_CODES` codes are in memory at a time.
-
-    ``segments`` adds the columns ``start`` and ``end``, which segments of recordings need.
-
-    Raises:
-        InputError: a clip has codes of another format, or too many, or is a segment of a shard without ``segments``.
-    """
+    """Write one Parquet file atomically, as the clips arrive; ``segments`` adds the columns that segments need."""
     about = {METADATA_KEY: json.dumps(format.as_dict(), sort_keys=True).encode()}
     schema = (WITH_SPANS if segments else COLUMNS).with_metadata(about)
     with aside(path) as beside, pq.ParquetWriter(beside, schema) as writer:
@@ -111,11 +104,8 @@ def mark_complete(folder: Path, *, shards: int, clips: int) -> None:
 def read_codes(path: Path) -> tuple[CodesFormat, Iterator[CodedClip]]:
     """Read the format and an iterator of the clips, in order, from a Parquet file or a complete codes folder.
 
-    Codes of other programs are read as well if only their types differ: wider integers, large lists, dictionaries.
-
-    Raises:
-        InputError: the path does not exist, the folder is not complete, or a file holds no codes or too large row
-            groups; the iterator raises it for values outside the codebook.
+    Codes of other programs are read as well if only their types differ: wider integers, large lists, dictionaries. The
+    iterator refuses values outside the codebook.
     """
     files, format = _files(path)
     return format, _clips(files, format)

@@ -36,11 +36,7 @@ def save_rates(folder: Path, saves: Sequence[Callable[[Path], None]], codes_form
 def load_rates(
     folder: Path, name: str, from_folder: Callable[[Path], M], format_of: Callable[[Sequence[M]], CodesFormat]
 ) -> list[M]:
-    """Load the model of each rate, coarse to fine; ``name`` names these models in a refusal.
-
-    Raises:
-        InputError: a file is damaged, or the models are of other codes than ``config.json`` names.
-    """
+    """Load the ``name`` of each rate, coarse to fine; refuse models of other codes than ``config.json`` names."""
     with whole(folder, f"{name} of several rates", remedy="copy it again from its run"):
         saved = read_object(SavedRates, folder / CONFIG)
         if saved.rates != len(saved.codes.rates):

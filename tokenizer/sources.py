@@ -50,10 +50,7 @@ def three_layers(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
 
 
 class Autoencoder(nn.Module):
-    """Autoencoder of normalised log-mel patches: ``(..., patch)`` -> ``(..., bottleneck)`` -> ``(..., patch)``.
-
-    k-means clusters the bottleneck.
-    """
+    """Autoencoder of normalised log-mel patches: ``(..., patch)`` -> ``(..., bottleneck)`` -> ``(..., patch)``."""
 
     def __init__(self, config: AutoencoderConfig, patch_size: int) -> None:
         super().__init__()
@@ -67,11 +64,7 @@ class Autoencoder(nn.Module):
 
 
 class StateDecoder(nn.Module):
-    """Decoder of a speech model's states to normalised log-mel patches: ``(..., bottleneck)`` -> ``(..., patch)``.
-
-    The speech model takes the place of the encoder, and does not learn. The decoder learns the log-mel to expect where
-    the model has a state, so that codes have a spectrogram.
-    """
+    """Decoder of a speech model's states to the log-mel to expect: ``(..., bottleneck)`` -> ``(..., patch)``."""
 
     def __init__(self, config: AutoencoderConfig, patch_size: int) -> None:
         super().__init__()
@@ -137,14 +130,7 @@ class ChosenLayer:
 class SpeechLayer(nn.Module):
     """The states of a layer over time. Layers above it are not computed.
 
-    Args:
-        config: names the layer, and the hash of the folder's files.
-        folder: of the model, in the layout of Hugging Face.
-        option: names the folder in messages.
-
-    Raises:
-        InputError: the folder holds other files than those of the config, files that cannot be read, or a model
-            without the layer.
+    ``option`` names the ``folder`` of the model, in the layout of Hugging Face, which must hold the config's files.
     """
 
     def __init__(self, config: SpeechLayerConfig, folder: Path, *, option: str) -> None:
@@ -172,10 +158,7 @@ class SpeechLayer(nn.Module):
         )
 
     def pieces(self, samples: FloatArray) -> Iterator[Tensor]:
-        """Give the states of a recording ``(num_samples,)`` piece by piece, ``(time, width)``.
-
-        One thread computes them, because more threads round sums in another way, and codes could differ.
-        """
+        """Give the states of a recording in pieces, by one thread: more round differently, and codes could change."""
         steps = -(-len(samples) // self.stride)
         found = self.encoder.pieces(samples, [self.config.layer], frames=steps) if steps else iter(())
         while True:
@@ -211,10 +194,7 @@ def flattened(codes: Codes) -> Codes:
 
 
 def transplanted(codes: Codes, melody: Codes) -> Codes:
-    """Give voiced codes the pitch of another recording, stretched to their length; what has no voice keeps none.
-
-    Between the voiced codes of the other recording the pitch is interpolated; one without a voice changes nothing.
-    """
+    """Give voiced codes the pitch of another recording, interpolated and stretched to their length."""
     pitch, given = codes.values[:, -1], melody.values[:, -1]
     known = np.flatnonzero(given > 0)
     if not len(known):
@@ -233,10 +213,7 @@ def _with_pitch(codes: Codes, pitches: DoubleArray) -> Codes:
 def pitch_codes(
     blocks: Iterable[FloatArray], format: PitchFormat, audio: SpectrogramConfig, patch_frames: int
 ) -> Iterator[IntArray]:
-    """Give the codes of the pitch of a recording's blocks ``(samples,)`` of any sizes, as soon as they are known.
-
-    The last patch has no voice after the end of the recording.
-    """
+    """Give the codes of the pitch of blocks ``(samples,)`` of any sizes, as soon as they are known."""
     tracker, octaves = PitchTracker(audio.sample_rate, audio.hop_length), np.zeros(0)
     for block in blocks:
         octaves = np.append(octaves, tracker.add(block))

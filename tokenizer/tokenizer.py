@@ -67,12 +67,10 @@ class Tokenizer(nn.Module):
     """Encoder of sound to codes, and decoder of codes to spectrograms.
 
     A tokenizer of several rates, from `of_rates`, encodes at each of them, and is the tokenizer of the finest in all
-    other respects: it decodes the finest codes.
-
-    Inputs may be on any device. Outputs are returned on the input's device. ``mean`` and ``std`` ``(mels,)`` are of the
-    training frames' log-mel, ``centroids`` are the codebook ``([levels,] codes, bottleneck)``. With a
-    ``speech_layer``, bottlenecks are its states, and ``autoencoder`` is their decoder alone. Sound of the codes needs a
-    ``gain`` in dB: see `tokenizer.fitting.measure_gain`.
+    other respects. Outputs are returned on the input's device. ``mean`` and ``std`` ``(mels,)`` are of the training
+    frames' log-mel, ``centroids`` are the codebook ``([levels,] codes, bottleneck)``. With a ``speech_layer``,
+    bottlenecks are its states, and ``autoencoder`` is their decoder alone. For ``gain``, in dB, see
+    `tokenizer.fitting.measure_gain`.
     """
 
     mean: Tensor
@@ -158,9 +156,6 @@ class Tokenizer(nn.Module):
 
         Samples may be a NumPy array, a list or a tensor on any device, with one or several channels: see
         `wordless.audio.mono`. Several recordings go to `encode_batch`.
-
-        Raises:
-            InputError: codes were given, or `wordless.audio.mono.as_waveform` refuses the samples or the rate.
         """
         return self._encode_sound(waveform, sample_rate, "samples")
 
@@ -223,9 +218,8 @@ class Tokenizer(nn.Module):
     ) -> Iterator[tuple[Tensor, int]]:
         """Give finest codes ``(steps, streams)`` and the samples they cover; blocks have the tokenizer's sample rate.
 
-        ``at_once`` blocks are computed together, and become one. If they are several, their codes are on the CPU; else
-        on the tokenizer's device, so a GPU need not finish a block before the next one is sent to it. With a stream of
-        pitch, a block is given as soon as the pitch of all its codes is known.
+        ``at_once`` blocks are computed together, and their codes are on the CPU; those of a single one on the
+        tokenizer's device, so a GPU need not finish a block before the next one is sent to it.
         """
         if self.config.pitch is None or not pitched:
             yield from self._encode_spectrum(blocks, at_once)
@@ -297,10 +291,7 @@ class Tokenizer(nn.Module):
         return from_patches(patches.to(values.device), frames=self.patch_frames, height=self.config.height)
 
     def quantised(self, values: Tensor) -> Tensor:
-        """Look up codes ``(..., streams)``: the bottlenecks that they stand for ``(..., bands, bottleneck)``.
-
-        A bottleneck is the sum of its levels' centroids. A stream of pitch is left out.
-        """
+        """Look up codes ``(..., streams)``: sums of their levels' centroids ``(..., bands, bottleneck)``."""
         values = values[..., : self.config.spectral_streams]
         device = self.centroids.device
         levels = torch.arange(self.config.levels, device=device)
@@ -320,9 +311,8 @@ class Tokenizer(nn.Module):
     def signals_of(self, samples: FloatArray) -> tuple[Tensor, Tensor]:
         """Compute what is encoded of samples ``(num_samples,)`` at the own rate, without a padded end.
 
-        Returns:
-            Normalised log-mel ``(1, time, mels)``; and the vectors that are quantised, which are bottlenecks or states
-            of the speech layer: ``(1, num_samples // samples_per_code, bands, bottleneck)``.
+        Return normalised log-mel ``(1, time, mels)``, and the vectors that are quantised, bottlenecks or states of the
+        speech layer: ``(1, num_samples // samples_per_code, bands, bottleneck)``.
         """
         spectrogram = self.normalise(self.log_mel(copy_to(torch.from_numpy(samples)[None], self.centroids.device)))
         if self.speech_layer is None:
@@ -331,11 +321,7 @@ class Tokenizer(nn.Module):
         return spectrogram, self.speech_layer.states(samples)[None, :whole, None]  # (T, D) -> (1, T, 1, D)
 
     def bottlenecks(self, spectrogram: Tensor) -> Tensor:
-        """Encode normalised log-mel ``(batch, time, mels)`` to ``(batch, time // patch_frames, bands, bottleneck)``.
-
-        Raises:
-            InputError: a speech model makes the codes, from samples; see `signals_of`.
-        """
+        """Encode normalised log-mel ``(batch, time, mels)`` to ``(batch, time // patch_frames, bands, bottleneck)``."""
         if not isinstance(self.autoencoder, Autoencoder):
             raise InputError("a speech model makes these codes from samples, not from spectrograms; give samples")
         patches = to_patches(spectrogram, frames=self.patch_frames, height=self.config.height)
@@ -348,11 +334,7 @@ class Tokenizer(nn.Module):
         return from_patches(patches, frames=self.patch_frames, height=self.config.height)
 
     def nearest(self, bottlenecks: Tensor) -> Tensor:
-        """Quantise bottlenecks ``(..., bands, bottleneck)`` to codes ``(..., streams)``.
-
-        The code of a level is the index of the centroid nearest to the residual of the previous levels: residual vector
-        quantisation (Zeghidour et al., 2021).
-        """
+        """Quantise ``(..., bands, bottleneck)`` to ``(..., streams)``, level after level (Zeghidour et al., 2021)."""
         residual = bottlenecks.to(self.centroids.device)
         codes: list[Tensor] = []
         for centroids in self.codebooks:
@@ -395,10 +377,7 @@ class Tokenizer(nn.Module):
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, *, device: str = "cpu") -> "Tokenizer":
-        """Load a folder that `save_pretrained` wrote; the weights must match the fingerprint in the config.
-
-        ``user/name`` is a repository of the Hugging Face hub, unless there is such a folder.
-        """
+        """Load a folder, or ``user/name`` of the Hugging Face hub; weights must match the fingerprint in the config."""
         folder = saved_models.model_folder(folder, saved_models.TOKENIZER)
         if saved_models.holds_rates(folder):
             load = partial(cls.from_pretrained, device=device)

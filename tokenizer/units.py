@@ -39,10 +39,7 @@ def write_units(path: Path, clips: Iterable[CodedClip], kind: UnitsFormat, *, de
     """Write codes as text; ``deduplicate`` merges repeats, as many unit language models expect, and adds durations.
 
     The ``clips`` are read twice for ``name|units``, where the name is that of the file without its extension, with its
-    folders if two files share the name. See `_timed_rows` for ``times``.
-
-    Raises:
-        InputError: the codes have several streams, which the other formats cannot represent.
+    folders if two files share the name. Only ``times`` holds several streams.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     if kind == "times":
@@ -89,10 +86,7 @@ def _beside(path: Path, suffix: str) -> Path:
 
 
 def _timed_rows(clip: CodedClip, deduplicate: bool) -> Iterator[tuple[str | int, ...]]:
-    """Give a row for each code. Streams and rates are numbered from 1; merged repeats last as long as they do.
-
-    ``start`` and ``end`` are seconds within the file, and the last code ends with the sound.
-    """
+    """Give a row for each code: streams and rates are numbered from 1, and times are seconds within the file."""
     begin = 0.0 if clip.span is None else clip.span[0]
     for rate, codes in enumerate(clip.codes.by_rate, 1):
         times = codes.times + begin
@@ -145,12 +139,7 @@ def read_units(path: Path, format: CodesFormat, *, codes_per_unit: int | None = 
     """Read a ``name|units`` or JSON-lines file as codes of ``format``, because the text itself names no codebook.
 
     Durations and lengths are read from the lines of JSON, or from the files beside the text. ``codes_per_unit`` is the
-    duration of each unit where none is given.
-
-    Raises:
-        InputError: a line has another form, a unit is outside the codebook, or durations or the length contradict the
-            units; the message names file and line. Also if no unit of the file follows itself, and nothing says how
-            long the units are; or if the path is not a file.
+    duration of each unit where none is given: it is needed where no unit of the file follows itself.
     """
     files = {suffix: _beside(path, suffix) for suffix in (DURATIONS, LENGTHS)}
     beside = {suffix: dict(_lines(file)) for suffix, file in files.items() if file.is_file()}

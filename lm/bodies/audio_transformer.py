@@ -53,10 +53,7 @@ def pool_pairs(states: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def decompose(states: Tensor, lengths: Tensor, *, levels: int) -> Tensor:
-    """Replace the second half of the dimensions by window means: 2 steps, 4, ... in ``levels`` equal parts.
-
-    The windows of the last part are whole clips. States beyond a clip's end become zeros.
-    """
+    """Replace the second half of the dimensions by means of 2 steps, 4, ... and the whole clip, in ``levels`` parts."""
     time, kept, lengths = states.shape[1], states.shape[2] // 2, copy_to(lengths, states.device)
     parts = states[:, :, kept:].tensor_split(levels, dim=2)
     windows = [*(2**level for level in range(1, levels)), max(time, 1)]
@@ -83,11 +80,7 @@ QUIETEST = 1e-4  # root mean square, of full scale: a softer clip is amplified a
 
 
 class AudioTransformer(BodyNetwork):
-    """An encoder of waveforms ``(batch, samples)``; every layer can be probed.
-
-    Each clip is brought to mean 0 and the same level. Neither the other clips of a batch nor samples beyond a clip's
-    end change its states.
-    """
+    """An encoder of waveforms ``(batch, samples)``, each brought to one level; other clips change no states."""
 
     def __init__(self, config: AudioTransformerConfig, sample_rate: int) -> None:
         super().__init__()

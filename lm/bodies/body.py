@@ -181,10 +181,7 @@ class Body(ABC):
         return _samples
 
     def pieces(self, view: View, root: Path, network: BodyNetwork, statistics: Path) -> Pieces:
-        """Return what probes read of a view of a recording below ``root``: by default samples, a window at a time.
-
-        ``network`` is that of the body, and ``statistics`` the folder with mean and deviation of a run's log-mel.
-        """
+        """Return what probes read of a view below ``root``: by default samples, a window at a time."""
         reading = self.reading
         blocks = equal_blocks(view.blocks(root, reading.sample_rate), reading.num_inputs(reading.window))
         steps = [-(-view.num_samples(reading.sample_rate) // hop) for hop in network.hops]
@@ -226,13 +223,7 @@ class Source:
 
 
 def freeze(network: BodyNetwork, count: FrozenLayers) -> None:
-    """Keep the weights of the first ``count`` layers, and of what embeds their inputs; 0 freezes nothing.
-
-    ``inputs`` freezes what embeds the inputs alone.
-
-    Raises:
-        InputError: there are fewer layers.
-    """
+    """Keep the weights of the first ``count`` layers and of what embeds the inputs; ``inputs``: of the latter."""
     layers = len(network.stack) - 1
     if count == "all":
         network.requires_grad_(False)

@@ -191,8 +191,8 @@ def batches_by_length(
 ) -> Iterator[tuple[IndexArray, Tensor, Tensor]]:
     """Give all clips in batches of similar length, the short ones first: rows, inputs and lengths.
 
-    Only the first ``at_most`` inputs of each clip are read; None reads all. With ``most_inputs``, a batch of several
-    clips has at most so many inputs, padding included: one long recording among short ones does not fill the memory.
+    Only the first ``at_most`` inputs of each clip are read. A batch of several clips has at most ``most_inputs``,
+    padding included: one long recording among short ones does not fill the memory.
     """
     order = np.argsort(clips.lengths, kind="stable")
     lengths = clips.lengths if at_most is None else np.minimum(clips.lengths, at_most)
@@ -231,11 +231,7 @@ def flip_time(views: Tensor, lengths: Tensor, chosen: Tensor) -> Tensor:
 
 
 def blur(views: Tensor, lengths: Tensor, deviations: Tensor, *, largest: float) -> Tensor:
-    """Blur each clip in time and across bands by a Gaussian with its own standard deviation ``(batch,)``.
-
-    The Gaussian is cut at three times the ``largest`` standard deviation, and where the clip ends. Its weights inside
-    the clip sum to 1, so silence beyond the end does not leak in.
-    """
+    """Blur each clip in time and across bands by a Gaussian of its own deviation ``(batch,)``, within the clip."""
     radius, size = math.ceil(REACH * largest), len(views)
     steps = torch.arange(-radius, radius + 1, device=views.device)
     widths = copy_to(deviations, views.device).clamp(min=SMALLEST)
@@ -256,10 +252,7 @@ NATS_PER_DB = math.log(10) / 10  # of power
 def augment(
     spectrograms: Tensor, lengths: Tensor, generator: torch.Generator, *, config: AugmentationConfig, std: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Make a view of each clip ``(batch, time, mels)``, zeros beyond its length, and the views' lengths ``(batch,)``.
-
-    All random choices come from ``generator``; ``std (mels,)`` is the divisor of the normalised log-mel.
-    """
+    """Make a view of each clip ``(batch, time, mels)``, and the lengths; ``std (mels,)`` divides normalised log-mel."""
     device, std = spectrograms.device, copy_to(std, spectrograms.device)
     kept, starts = draw_crops(lengths, config.crop, generator)
     speeds, formants = (draw_ratios(len(lengths), most, generator) for most in (config.speed, config.formant))

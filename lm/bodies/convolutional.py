@@ -27,8 +27,8 @@ from torch import Tensor, nn
 from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, FrontEnd, Pieces, load_part
 from lm.bodies.clips import ClipViews, LabelledBatch, LabelledBatches, MakeView, StoredClips
 from lm.bodies.options import PIECE_FRAMES, ClipBatchConfig, ContrastConfig, ConvEncoderConfig
-from lm.options import VectorConfig
-from lm.probing.vectors import Frames, pool_batch, pooling_parts
+from lm.options import PARTS, VectorConfig
+from lm.probing.vectors import Frames, pool_batch
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.padding import inside, join_groups
 from wordless.audio.spectrogram import LogMel, view_log_mel
@@ -84,10 +84,7 @@ class ConvEncoder(BodyNetwork):
         return [nn.Identity(), *self.stages]
 
     def states(self, inputs: Tensor, lengths: Tensor) -> dict[str, Frames]:
-        """Compute the frames ``(batch, time, channels * bands)`` of each block: means over parts of the mel axis.
-
-        A block of hop h has ``ceil(length / h)`` frames of a clip, followed by zeros.
-        """
+        """Compute the frames ``(batch, time, channels * bands)`` of each block; zeros after ``ceil(length / hop)``."""
         order = lengths.argsort(stable=True)  # clips of similar length are computed together
         images = self._images(inputs, lengths, order)
         return {f"block_{number}": self._frames(each, order) for number, each in enumerate(images, 1)}
@@ -218,8 +215,7 @@ class LogMelBody(Body):
     def groups(self, views: Sequence[View]) -> list[list[View]]:
         """Divide views into groups, padded to the longest, of at most `FRAMES_AT_ONCE` frames, or of a single view.
 
-        A recording that is read in several pieces is a group of its own: several long recordings at once take more
-        memory, and several parts of one compressed file decode the file from its beginning again and again.
+        A recording that is read in several pieces is a group of its own: it takes memory, and is decoded once.
         """
         groups, longest = list[list[View]](), 0
         for view in views:
@@ -261,8 +257,7 @@ def nt_xent(vectors: Tensor, clips: Tensor, *, temperature: float) -> tuple[Tens
     """Compute the NT-Xent loss: cross entropy of finding each view's other view, by cosine; its sum and view count.
 
     Rows i and i + clips of the unit vectors ``(2 * clips, dim)`` are views of one clip, whose index is in ``clips
-    (clips,)``. If a clip is in the batch twice, its two occurrences are not negatives of each other. A smaller
-    ``temperature`` gives the nearest negatives more weight.
+    (clips,)``: the two occurrences of a clip are not negatives of each other.
     """
     views = len(vectors)
     other = (torch.arange(views, device=vectors.device) + len(clips)) % views
@@ -280,7 +275,7 @@ class SimCLR(nn.Module):
         self.encoder = encoder
         self.config = config
         self.projection = nn.Sequential(  # of pooled frames; only training needs it
-            nn.Linear(len(pooling_parts(1, config.pooling)) * encoder.config.dim, config.hidden),
+            nn.Linear(PARTS[config.pooling] * encoder.config.dim, config.hidden),
             nn.BatchNorm1d(config.hidden),
             nn.ReLU(),
             nn.Linear(config.hidden, config.dim),

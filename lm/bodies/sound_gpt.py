@@ -95,11 +95,7 @@ class WindowCodebook:
 
 
 def fit_window_codebook(clips: StoredClips, *, frames: int, patch_frames: int, size: int, seed: int) -> WindowCodebook:
-    """Fit ``size`` codes to windows of ``frames`` frames of some clips, which the seed draws.
-
-    Raises:
-        InputError: the clips have fewer windows than codes.
-    """
+    """Fit ``size`` codes to windows of ``frames`` frames of clips that the seed draws; refuse too few windows."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(clips))
     patches = accumulate((-(-clips.lengths[order] // patch_frames)).tolist())
@@ -119,11 +115,7 @@ def fit_window_codebook(clips: StoredClips, *, frames: int, patch_frames: int, s
 
 
 def window_vectors(log_mel: FrameArray, *, frames: int, patch_frames: int) -> FloatArray:
-    """Average the window around each patch of ``(time, mels)`` log-mel to ``(patches, bins * bands)``.
-
-    Beyond the clip a window has the clip's smallest value, as silence has. The averages are differences of one running
-    sum, so their cost does not depend on the length of the window.
-    """
+    """Average the window around each patch of log-mel to ``(patches, bins * bands)``; beyond the clip is silence."""
     frames_32 = torch.from_numpy(log_mel.astype(np.float32))
     bands = nn.functional.adaptive_avg_pool1d(frames_32, min(BANDS, log_mel.shape[1])).numpy()
     padded = np.pad(bands, ((frames, frames + patch_frames), (0, 0)), constant_values=bands.min())
@@ -150,9 +142,8 @@ class SoundShape:
 class Stem(nn.Module):
     """Causal 3 x 3 convolutions over time and mel bands: log-mel ``(batch, time, mels)`` -> ``(batch, steps, width)``.
 
-    The same weights read every band, so a sound that is shifted by a few bands, as by another speaker, looks alike.
-    Each convolution halves the number of bands. It also halves the number of frames if a patch is still a whole number
-    of steps then: of patches of 8 frames, two convolutions make steps of ``hop`` = 4 frames.
+    Each convolution halves the number of bands, and that of frames where a patch is still a whole number of steps then:
+    of patches of 8 frames, two convolutions make steps of ``hop`` = 4 frames.
     """
 
     def __init__(self, channels: Sequence[int], *, patch_frames: int) -> None:
@@ -178,10 +169,7 @@ class CodeStem(nn.Module):
     """Log-mel ``(batch, time, mels)`` -> the codes of its patches, ``(batch, steps, streams * codes)``.
 
     In training a patch has one code in each stream, and otherwise a share of each code. ``mean`` and ``std`` are those
-    with which the log-mel is normalised; a tokenizer of another run has others.
-
-    Raises:
-        InputError: a speech model makes the codes, from samples.
+    with which the log-mel is normalised. A speech model's codes, which are made from samples, are refused.
     """
 
     def __init__(self, tokenizer: Tokenizer, mean: Tensor, std: Tensor) -> None:
@@ -240,12 +228,7 @@ class SoundGPT(BodyNetwork):
         return [nn.ModuleList([self.stem, self.project, self.norm]), *self.decoder.get_submodule("layers").children()]
 
     def states(self, inputs: Tensor, lengths: Tensor) -> dict[str, Frames]:
-        """Compute the outputs of the convolutions ``(batch, steps, width)``, and the inner activations of each layer.
-
-        The activations are ``(batch, positions, ffn_dim)``, as the inner ones of `GPT.states`. A position after
-        the end of a clip reads zeros (the mean spectrum), and is not counted in its length. Codes are left out, because
-        pooled they are a bag of codes.
-        """
+        """Compute the outputs of the convolutions, and inner activations ``(batch, positions, ffn_dim)`` of layers."""
         images = self._images(inputs)
         first = [images] if isinstance(self.stem, Stem) else []
         layers = zip([*first, *inner_activations(self.decoder, *self._embed(images))], self.hops, strict=True)
@@ -276,10 +259,7 @@ class CodePrediction(nn.Module):
 def create_sound_gpt(
     config: SoundGPTConfig, shape: SoundShape, *, seed: int, codes: CodeStem | None = None
 ) -> SoundGPT:
-    """Create a model whose weights follow from the seed; the caller's random state does not change.
-
-    With ``codes`` it reads these; the transformer begins with the weights of a model that reads log-mel.
-    """
+    """Create a model whose weights follow from the seed; with ``codes`` it reads these instead of log-mel."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = SoundGPT(config, shape)
@@ -324,21 +304,14 @@ class CodedClips:
 
 
 def covered_patches(start: int, speed: float, *, positions: int, ahead: Sequence[int], patch_frames: int) -> IntArray:
-    """Return the patch of the unchanged clip at the middle of each patch of a copy, ``(positions, ahead)``.
-
-    The copy begins at frame ``start`` and is ``speed`` times as fast: frame t of it is read at ``start + (t + 0.5) *
-    speed - 0.5``.
-    """
+    """Return the patch of the unchanged clip at the middle of each patch of a copy, ``(positions, ahead)``."""
     steps = np.arange(positions)[:, None] + np.asarray(ahead)
     middle = start + (steps + 0.5) * patch_frames * speed
     return np.asarray(np.floor(middle / patch_frames), np.int32)
 
 
 class SoundBatches:
-    """Endless shuffled epochs of augmented copies, made on ``device``.
-
-    As clips may be mixed, every process makes the whole batch.
-    """
+    """Endless shuffled epochs of augmented copies on ``device``; as clips may be mixed, all of a batch are made."""
 
     def __init__(
         self,

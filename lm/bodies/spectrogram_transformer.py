@@ -97,11 +97,7 @@ def filter_bank(samples: Tensor) -> Tensor:
 
 
 def filter_bank_stream(blocks: Iterable[FloatArray], *, patches: int) -> Iterator[Tensor]:
-    """Give filter banks ``(frames_of(n), 128)`` of a sound at 16 kHz, ``n = patches`` at a time, fewer at the end.
-
-    Patch ``p`` of the sound begins at frame ``10 * p``, in whichever piece it lies: a piece begins ten frames after the
-    start of the previous piece's last patch.
-    """
+    """Give filter banks of a sound at 16 kHz, ``patches`` at a time: patch ``p`` begins at frame ``10 * p``."""
     waiting = np.empty(0, np.float32)
     seen = 0
     for block in blocks:
@@ -136,10 +132,7 @@ def patches_along(view: View) -> int:
 
 
 def stored_filter_banks(blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:
-    """Give the filter bank ``(time, 128)`` of blocks of samples at 16 kHz, piece by piece, without overlap.
-
-    It is normalised with AudioSet's statistics for any reader, as it is stored and augmented.
-    """
+    """Give the filter bank ``(time, 128)`` of samples at 16 kHz in pieces, normalised as it is stored."""
     overlap = 0  # each piece except the first begins with the last frames of the previous piece
     for piece in filter_bank_stream(blocks, patches=PATCHES_AT_ONCE):
         yield ((piece - AUDIOSET_STATISTICS.mean) / AUDIOSET_STATISTICS.std).numpy()[overlap:]
@@ -160,7 +153,7 @@ _HEADS = ("pooler.", "classifier.", "cls_classifier.", "distillation_classifier.
 
 def is_audio_model(folder: Path) -> bool:
     """Return whether the weights are AST's own, which come with the statistics of their filter banks."""
-    return _config(folder, OPTION)["model_type"] == AST
+    return read_json(folder / CONFIG).get("model_type") == AST
 
 
 def pretrained_weights(
@@ -183,30 +176,7 @@ def pretrained_weights(
 
 def require_weights(folder: Path, size: Size, *, option: str = OPTION) -> dict[str, object]:
     """Read and check the config.json of weights for a transformer of the given size; the weights are not read."""
-    config, width, given = _config(folder, option), 64 * HEADS[size], f"{option}={folder}"
-    own_size = f"{option.partition('.')[0]}.model.size"
-    # The size, and transformers' default, which is that of base: a config omits values that equal their default.
-    wanted = {
-        "hidden_size": (width, 768),
-        "num_attention_heads": (HEADS[size], 12),
-        "num_hidden_layers": (LAYERS, 12),
-        "intermediate_size": (4 * width, 3072),
-        "patch_size": (PATCH, 16),
-    }
-    if config["model_type"] == AST:
-        wanted |= {"frequency_stride": (STRIDE, 10), "time_stride": (STRIDE, 10), "num_mel_bins": (N_MELS, 128)}
-    for name, (value, default) in wanted.items():
-        if (found := config.get(name, default)) != value:
-            raise InputError(
-                f"{given} has {name} {written(found)}, and {own_size}={size} takes {value}; set {own_size} to the size "
-                "of the weights (tiny, small and base are 192, 384 and 768 wide), or give other weights"
-            )
-    return config
-
-
-def _config(folder: Path, option: str) -> dict[str, object]:
-    """Read config.json of a folder with a model of one of the known types."""
-    given = f"{option}={folder}"
+    width, given, own_size = 64 * HEADS[size], f"{option}={folder}", f"{option.partition('.')[0]}.model.size"
     try:
         config = read_json(folder / CONFIG)
     except InputError as error:
@@ -216,6 +186,22 @@ def _config(folder: Path, option: str) -> dict[str, object]:
         ) from error
     if (kind := config.get("model_type")) not in [*LEADING_TOKENS]:
         raise InputError(f"{given} holds a model of type {written(kind)}; give one of {', '.join(LEADING_TOKENS)}")
+    # The size, and transformers' default, which is that of base: a config omits values that equal their default.
+    wanted = {
+        "hidden_size": (width, 768),
+        "num_attention_heads": (HEADS[size], 12),
+        "num_hidden_layers": (LAYERS, 12),
+        "intermediate_size": (4 * width, 3072),
+        "patch_size": (PATCH, 16),
+    }
+    if kind == AST:
+        wanted |= {"frequency_stride": (STRIDE, 10), "time_stride": (STRIDE, 10), "num_mel_bins": (N_MELS, 128)}
+    for name, (value, default) in wanted.items():
+        if (found := config.get(name, default)) != value:
+            raise InputError(
+                f"{given} has {name} {written(found)}, and {own_size}={size} takes {value}; set {own_size} to the size "
+                "of the weights (tiny, small and base are 192, 384 and 768 wide), or give other weights"
+            )
     return config
 
 
@@ -252,11 +238,7 @@ TOKENS = 2  # class and distillation token, before the patches
 
 
 class AstEncoder(BodyNetwork):
-    """An encoder of filter banks: states over time, or one for a clip, as AST is fine-tuned: its clip vector.
-
-    Clips with the same number of patches are read together, each padded to whole patches with the mean. So neither the
-    other clips of a batch nor frames beyond a clip's end change anything.
-    """
+    """An encoder of filter banks: states over time, or one for a clip, its clip vector, as AST is fine-tuned."""
 
     mean: Tensor
     std: Tensor
@@ -295,11 +277,7 @@ class AstEncoder(BodyNetwork):
         return [self.transformer.embeddings, *self.transformer.encoder.layer]
 
     def _read(self, filter_banks: Tensor, lengths: Tensor, layers: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Compute the states after each of some layers (1 to 12), means over frequency, and the clip vector.
-
-        They are ``(batch, layers + 1, patches, width)``, zeros after a clip's end. The clip vector, the normalised mean
-        of class and distillation token, is that of each patch. The patches along time of each clip ``(batch,)`` follow.
-        """
+        """Compute states after layers, then the clip vector ``(batch, layers + 1, patches, width)``; and patches."""
         patches = torch.div(lengths - PATCH + STRIDE - 1, STRIDE, rounding_mode="floor").clamp(min=0) + 1
         normalised = (filter_banks - self.mean) / (2 * self.std)
         normalised = normalised.masked_fill(~inside(filter_banks, lengths)[..., None], 0.0)
@@ -429,10 +407,7 @@ class AstBody(Body):
         return Pieces(steps=[patches_along(view)] * (len(own.probed) + own.clip_vector), pieces=banks)
 
     def candidates(self, pooled: Mapping[str, FloatArray], vectors: VectorConfig) -> dict[str, FloatArray]:
-        """Select each probed layer, and the clip vector: the mean over the patches of all pieces.
-
-        A short last piece counts less in this mean than in training, where each piece counts once.
-        """
+        """Select each probed layer, and the clip vector: the mean over the patches of all pieces."""
         keys = [f"layer_{number}:{pooling}" for number in self.ast.layers for pooling in vectors.poolings]
         return {key: pooled[key] for key in [*keys, f"{TOKEN}:mean"]}
 

@@ -63,11 +63,7 @@ NO_MASKS = MaskConfig(share=0.0)
 
 
 def draw_masks(frames: npt.NDArray[np.int64], config: MaskConfig, *, seed: int, least: int = 0) -> Masks:
-    """Draw masked frames ``(batch, longest)`` of clips of ``frames (batch,)``.
-
-    Each clip that is longer than a span has at least ``least`` spans. If all clips are shorter than a span, spans are
-    as long as the longest clip.
-    """
+    """Draw masked frames ``(batch, longest)`` of ``frames (batch,)``: ``least`` spans for each clip longer than one."""
     from transformers.models.wav2vec2.modeling_wav2vec2 import _compute_mask_indices
 
     longest = int(frames.max())
@@ -84,10 +80,7 @@ def draw_masks(frames: npt.NDArray[np.int64], config: MaskConfig, *, seed: int, 
 
 
 def draw_negatives(masked: Masks, count: int, *, seed: int) -> npt.NDArray[np.int64]:
-    """Draw ``count`` other masked frames of the same clip for each masked frame: ``(batch, frames, count)``.
-
-    The values are numbers of frames within the clip. Each clip must have two masked frames or more.
-    """
+    """Draw ``count`` other masked frames of the clip for each, by their numbers ``(batch, frames, count)``."""
     from transformers.models.wav2vec2.modeling_wav2vec2 import _sample_negative_indices
 
     with numpy_seed(seed):
@@ -174,11 +167,7 @@ class MaskedPrediction(nn.Module):
     def forward(
         self, samples: Tensor, lengths: Tensor, masked: Tensor, places: Tensor, negatives: Tensor, temperature: float
     ) -> tuple[Tensor, Tensor]:
-        """Predict the masked frames; for the arguments see `MaskedBatch`.
-
-        Returns:
-            The similarities of `compare_with_targets`; the perplexity of the targets' codes, divided by their number.
-        """
+        """Return similarities as `compare_with_targets` does, and the codes' perplexity over their number."""
         model = self.model
         model.quantizer.temperature = temperature  # type: ignore[assignment]  # it is a number
         states, extracted = self._states(samples, lengths, masked)
@@ -188,11 +177,7 @@ class MaskedPrediction(nn.Module):
         return similarities, perplexity / (GROUPS * int(model.config.num_codevectors_per_group))
 
     def _states(self, samples: Tensor, lengths: Tensor, masked: Tensor) -> tuple[Tensor, Tensor]:
-        """Compute the forward pass of `transformers`, except that clips of similar length are convolved together.
-
-        Returns:
-            States, and the normalised features before the mask ``(batch, frames, dim)``.
-        """
+        """Compute states, and features before the mask ``(batch, frames, dim)``; like lengths are convolved at once."""
         transformer = cast(Any, self.model.wav2vec2)  # its functions are annotated with other types than they accept
         prepared = normalise(samples, lengths)
 
@@ -213,9 +198,8 @@ class MaskedPrediction(nn.Module):
 def compare_with_targets(predicted: Tensor, targets: Tensor, places: Tensor, negatives: Tensor) -> Tensor:
     """Compute the cosine similarity of the prediction of each masked frame to its target and to the negatives.
 
-    ``predicted (batch, frames, dim)`` are of all frames, ``targets (masked, dim)`` of the masked ones; for ``places``
-    and ``negatives`` see `MaskedBatch`. The result is ``(masked, 1 + count)``, the target's first; minus infinity where
-    a negative equals the target.
+    ``predicted (batch, frames, dim)`` are of all frames, ``targets (masked, dim)`` of the masked ones. The result is
+    ``(masked, 1 + count)``, the target's first; minus infinity where a negative equals the target.
     """
     batch, frames, _ = predicted.shape
     # The meta device, on which placement is tested, has no autocast.
@@ -271,11 +255,7 @@ def transformers_config(config: Wav2vec2Config, *, diversity_weight: float = 0.0
 
 
 def masked_loss(model: nn.Module, batch: MaskedBatch, *, diversity_weight: float) -> tuple[Tensor, int]:
-    """Sum over masked frames the nats of telling the target from the negatives, and a penalty for unused codes.
-
-    The sum is minimised. The returned value is that of the nats alone; chance is the logarithm of 1 + the negatives.
-    The number of masked frames follows.
-    """
+    """Sum the nats of telling targets from negatives, with the gradient of a penalty for unused codes; and count."""
     masked = len(batch.places)
     similarities, perplexity_share = model(
         batch.samples, batch.lengths, batch.masked, batch.places, batch.negatives, batch.temperature

@@ -84,18 +84,6 @@ def num_clips(outcome: Outcome) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Difference:
-    """The difference between two methods, with its intervals."""
-
-    value: float
-    low: float  # interval over clips or groups
-    high: float
-    p: float  # two-sided, over clips or groups
-    fold_low: float | None  # paired t interval over folds; None for a single fold
-    fold_high: float | None
-
-
-@dataclass(frozen=True, kw_only=True)
 class Estimate:
     """A value with its interval."""
 
@@ -107,6 +95,15 @@ class Estimate:
     def excludes_zero(self) -> bool:
         """Whether all of the interval is on one side of zero, so that a difference is more than chance."""
         return self.low > 0 or self.high < 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference(Estimate):
+    """The difference between two methods, with its interval over clips or groups."""
+
+    p: float  # two-sided, over clips or groups
+    fold_low: float | None  # paired t interval over folds; None for a single fold
+    fold_high: float | None
 
 
 def measure(outcome: Outcome, weights: Floats | None = None) -> Floats:
@@ -146,8 +143,8 @@ def measure(outcome: Outcome, weights: Floats | None = None) -> Floats:
 def average_precision(truth: BoolArray, scores: Floats, weights: Floats) -> Floats:
     """Compute the average precision ``(resamples,)`` of one class: the area under the steps of precision over recall.
 
-    ``truth (clips,)`` says which clips have the class, ``weights (resamples, clips)`` how often each clip counts. The
-    result is nan where no clip has the class. Clips of equal ``scores (clips,)`` share a rank.
+    ``truth (clips,)``, ``weights (resamples, clips)``; nan where no clip has the class. Equal ``scores (clips,)`` share
+    a rank.
     """
     order = np.argsort(-scores, kind="stable")
     ranked = scores[order]
@@ -182,10 +179,7 @@ def by_fold(folds: Sequence[Outcome]) -> Floats:
 
 
 def number_groups(folds: Sequence[Sequence[str | None]]) -> list[IndexArray] | None:
-    """Number the groups of the test clips of each fold from 0 on; None if a clip has none, or there are fewer than two.
-
-    A group that several folds test has one number.
-    """
+    """Number the groups of the test clips of all folds; None if a clip has none, or there are fewer than two."""
     names = [name for fold in folds for name in fold]
     if not all(names) or len({*names}) < 2:
         return None
@@ -197,9 +191,8 @@ def by_group(folds: Sequence[Outcome], groups: Sequence[IndexArray]) -> Floats:
     """Measure each method on each group: ``(groups, methods)``, for `over_groups`.
 
     These are pseudo-values of the jackknife (Tukey, "Bias and confidence in not quite large samples", 1958): with G
-    groups, G times the measure of all minus G - 1 times that without the group. For the accuracy of groups with equally
-    many clips this is the group's accuracy. For others it weighs a group by its clips, and it serves measures that are
-    no means of clips. ``groups`` are those of `number_groups`.
+    groups, G times the measure of all minus G - 1 times that without the group. They serve measures that are no means
+    of clips, and are the accuracy of groups with equally many clips.
     """
     count = int(np.concatenate(groups).max()) + 1
     without, known = list[Floats](), list[BoolArray]()
@@ -220,15 +213,10 @@ def over_groups(values: Floats, *, confidence: float, value: float | None = None
 
     ``values`` are ``(groups,)``, or ``(groups, seeds)``, or have more crossed factors, such as draws of labels. The
     variance of the mean is that of the groups' means, and what seeds differ by beyond the residual is added: with N
-    values, the sum of the groups' mean square and of each other factor's mean square minus the residual one, where
-    that is above 0, over N. Degrees of freedom are Satterthwaite's ("An approximate distribution of estimates of
-    variance components", 1946; Searle, Casella and McCulloch, "Variance Components", 1992, for the crossed model).
-    A single seed gives the t interval over groups, and several never a narrower one than their means do.
-
-    Args:
-        values: of a method, or differences of two methods, at least two groups.
-        confidence: probability mass of the interval.
-        value: the centre; None: the mean of the values.
+    values, the sum of the groups' mean square and of each other factor's mean square minus the residual one, where that
+    is above 0, over N. Degrees of freedom are Satterthwaite's ("An approximate distribution of estimates of variance
+    components", 1946; Searle, Casella and McCulloch, "Variance Components", 1992, for the crossed model). ``value`` is
+    the centre; None: the mean.
     """
     centre = float(values.mean()) if value is None else value
     residual, squares = values - values.mean(), list[tuple[float, int]]()  # mean squares and their degrees of freedom
@@ -254,10 +242,9 @@ def over_groups(values: Floats, *, confidence: float, value: float | None = None
 def bootstrap(folds: Sequence[Outcome], *, resamples: int, seed: int) -> Floats:
     """Bootstrap ``(resamples, methods)``: the mean over folds, with clips resampled with replacement within each fold.
 
-    All methods are measured on the same resamples. The bias of average precision and F1 scores is removed: clips that
-    are drawn twice stand next to each other in a ranking, so a resample's average precision is several points too high;
-    F1 scores are biased a little. The mean of the resamples shows this bias (Efron and Tibshirani 1993, chapter 10). R2
-    has no such mean: where a resample lacks the few extreme targets, it is far below 0.
+    The bias of average precision and F1 scores, which the mean of the resamples shows, is removed (Efron and Tibshirani
+    1993, chapter 10): clips that are drawn twice stand next to each other in a ranking. R2 has no such mean: where a
+    resample lacks the few extreme targets, it is far below 0.
     """
     total = np.zeros(())
     for number, fold in enumerate(folds):
@@ -276,13 +263,9 @@ def bootstrap(folds: Sequence[Outcome], *, resamples: int, seed: int) -> Floats:
 def bootstrap_pairs(values: Floats, members: IndexArray, *, resamples: int, seed: int) -> Floats:
     """Bootstrap ``(resamples, methods)``: the mean over pairs of things, with the things resampled.
 
-    Pairs that share a thing are alike, so they cannot be resampled as if they were independent. A pair counts as often
-    as its two things were drawn, multiplied (Owen, "The pigeonhole bootstrap", 2007). Resamples without both things of
-    any pair are left out.
-
-    Args:
-        values: of each method and pair ``(methods, pairs)``.
-        members: numbers of the two things of each pair, from 0 on ``(pairs, 2)``.
+    ``values`` are ``(methods, pairs)``, ``members (pairs, 2)`` the numbers of the things of each pair. A pair counts as
+    often as its two things were drawn, multiplied (Owen, "The pigeonhole bootstrap", 2007). Resamples without both
+    things of any pair are left out.
     """
     rng, count = np.random.default_rng(seed), int(members.max()) + 1
     drawn = rng.multinomial(count, np.full(count, 1 / count), size=resamples)
@@ -302,8 +285,8 @@ def interval(draws: Floats, confidence: float) -> tuple[float, float]:
 def two_sided_p(differences: Floats) -> float:
     """Return twice the share of resampled differences ``(resamples,)`` on the rarer side of zero, at most 1.
 
-    The observed sample counts as one more resample, so that p is never 0 (Davison and Hinkley, "Bootstrap Methods and
-    their Application", 1997): with 1,000 resamples the smallest p is 0.002.
+    The observed sample counts as one more, so p is never 0 (Davison and Hinkley, "Bootstrap Methods and their
+    Application", 1997).
     """
     rarer = min(int((differences <= 0).sum()), int((differences >= 0).sum()))
     return min(2 * (rarer + 1) / (len(differences) + 1), 1.0)
@@ -331,10 +314,7 @@ class Measured:
         seed: int,
         repeats: Sequence[Sequence[Outcome]] = (),
     ) -> "Measured":
-        """Measure outcomes, whose clips have the groups ``names`` in each fold.
-
-        ``repeats`` are the folds of each seed, or of each draw of the labels; without any there is a single one.
-        """
+        """Measure outcomes of clips with the groups ``names``; ``repeats`` are folds of each seed or draw of labels."""
         numbers = number_groups(names)
         groups = None
         if numbers is not None:
@@ -378,10 +358,7 @@ class Measured:
         return Estimate(value=value, low=low, high=high)
 
     def difference(self, one: int, other: int, *, confidence: float) -> Difference:
-        """Compute the difference of method (column) ``one`` minus method ``other``.
-
-        ``confidence`` is the probability mass of both intervals.
-        """
+        """Compute the difference of method (column) ``one`` minus method ``other``, with both intervals."""
         per_fold = self.values[:, one] - self.values[:, other]
         value = float(per_fold.mean())
         if self.groups is None:
@@ -396,10 +373,9 @@ class Measured:
 def independent_difference(one: Estimate, other: Estimate) -> Estimate:
     """Compute ``one`` minus ``other`` of figures on different clips, with the interval that follows from their own.
 
-    The distances of both values from the ends of their intervals add in squares: for two proportions, Newcombe's hybrid
-    interval ("Interval estimation for the difference between independent proportions", 1998, method 10); for any two
-    independent estimates, Zou and Donner ("Construction of confidence limits about effect measures", 2008). Where the
-    intervals are over groups, so is that of the difference.
+    The distances of both values from the ends of their intervals add in squares: Newcombe's hybrid interval of two
+    proportions ("Interval estimation for the difference between independent proportions", 1998, method 10), and that of
+    any two estimates of Zou and Donner ("Construction of confidence limits about effect measures", 2008).
     """
     value = one.value - other.value
     below = np.hypot(one.value - one.low, other.high - other.value)
@@ -408,20 +384,13 @@ def independent_difference(one: Estimate, other: Estimate) -> Estimate:
 
 
 def all_pairs(values: Floats, draws: Floats, *, resampled: int, confidence: float) -> list[tuple[int, int, Estimate]]:
-    """Compare every pair of settings that were measured on the same clips, with simultaneous intervals.
+    """Compare every pair of settings by ``values (settings,)``: both numbers, and the first minus the second.
 
-    Each pair has the numbers of both settings, and the difference of the first minus the second one.
     All intervals contain the true differences at once with probability ``confidence``. Their half width is a standard
-    error times the quantile of the largest deviation of all pairs in units of its standard error, over the resamples
-    (single-step max-t; Westfall and Young, "Resampling-Based Multiple Testing", 1993; Hothorn, Bretz and Westfall,
-    "Simultaneous inference in general parametric models", 2008). One more clip on which a pair disagrees is added to
-    its variance (as Agresti and Min, 2005, do for paired proportions): a few clips do not separate two settings.
-
-    Args:
-        values: of each setting ``(settings,)``.
-        draws: of `bootstrap`, ``(resamples, settings)``: all settings on the same resamples.
-        resampled: number of the clips that are drawn.
-        confidence: probability mass of all intervals together.
+    error times the quantile of the largest deviation of all pairs in units of its standard error, over ``draws
+    (resamples, settings)`` of ``resampled`` clips (single-step max-t; Westfall and Young, "Resampling-Based Multiple
+    Testing", 1993; Hothorn, Bretz and Westfall, "Simultaneous inference in general parametric models", 2008). One more
+    clip on which a pair disagrees is added to its variance (Agresti and Min, 2005): a few clips do not separate two.
     """
     pairs = [*combinations(range(len(values)), 2)]
     if not pairs:
@@ -441,8 +410,8 @@ def all_pairs(values: Floats, draws: Floats, *, resampled: int, confidence: floa
 def t_interval(values: Floats, *, confidence: float) -> tuple[float, float] | tuple[None, None]:
     """Return Student's interval of the mean of the values of several folds or seeds ``(count,)``; none for one value.
 
-    A bootstrap would be too narrow: with two folds its 95 % interval covers the mean in half of all studies. Folds
-    share most of their training clips, which no estimator accounts for (Bengio and Grandvalet, 2004).
+    A bootstrap would be too narrow. Folds share training clips, which no estimator accounts for (Bengio and Grandvalet,
+    2004).
     """
     count = len(values)
     if count < 2:

@@ -106,10 +106,7 @@ def _content(file: Path) -> tuple[object, dict[str, Array]]:
 
 
 def write_vectors(file: Path, paths: Sequence[str], arrays: Mapping[str, FloatArray]) -> None:
-    """Write arrays ``(clips, dims)`` by layer or ``layer:pooling`` as `read_features` reads them, whole or not at all.
-
-    ``paths`` name the clips of the rows. The suffix of the file decides its format.
-    """
+    """Write arrays ``(clips, dims)`` as `read_features` reads them, whole or not at all; the suffix is the format."""
     with aside(file) as beside:
         match file.suffix.lower():
             case ".npz":

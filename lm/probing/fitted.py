@@ -66,13 +66,7 @@ class FittedProbe:
         self.description = description
 
     @classmethod
-    def of(
-        cls,
-        features: FloatArray,
-        result: ProbeResult,
-        task: ProbeTask,
-        config: ProbeConfig,
-    ) -> "FittedProbe":
+    def of(cls, features: FloatArray, result: ProbeResult, task: ProbeTask, config: ProbeConfig) -> "FittedProbe":
         """Keep the fit of a result of `probe`, whose standardisation follows from ``features (clips, dim)``."""
         assert result.linear is not None, "a method with its own scores is no probe"
         weights, bias = result.linear

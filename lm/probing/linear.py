@@ -66,11 +66,7 @@ CERTAIN = 40.0  # its sigmoid is 1 in float32
 
 
 def standardise(features: FloatArray, rows: Mapping[str, IndexArray], *, power: float = 1.0) -> dict[str, FloatArray]:
-    """Standardise ``(clips, dim)`` to ``(clips of the split, dim)`` by split: mean 0 and deviation 1 over train.
-
-    ``rows`` are the clips of each split, ``(clips of the split,)``. Before it, ``power`` is applied to magnitudes:
-    ``sign(x) |x|^power``.
-    """
+    """Standardise `powered` features to ``(clips of the split, dim)``: mean 0, deviation 1 over the rows of train."""
     features = powered(features, power)
     scaler = StandardScaler().fit(features[rows["train"]])
     parts = {split: features[chosen].astype(np.float32, copy=False) for split, chosen in rows.items()}
@@ -85,9 +81,8 @@ def powered(features: FloatArray, power: float) -> FloatArray:
 def row_space(features: FloatArray) -> FloatArray | None:
     """Return the matrix ``(dim, directions)`` that rotates training features ``(clips, dim)`` into their row space.
 
-    None: there are not far fewer clips than dimensions. The rotation itself costs about ``clips ** 3``: it is worth its
-    time where it saves ``clips ** 2 / ROTATED`` dimensions or more. For 3,384 clips of 3,456 dimensions it took three
-    times as long as all fits without it.
+    None: there are not far fewer clips than dimensions. The rotation costs about ``clips ** 3``: it is worth its time
+    where it saves ``clips ** 2 / ROTATED`` dimensions or more.
     """
     clips, dim = features.shape
     if dim - clips <= clips**2 / ROTATED:
@@ -122,10 +117,7 @@ def tolerance_of(clips: int) -> float:
 
 
 class LogisticProbe:
-    """Multinomial logistic regression; for clips of several labels, one against the rest for each class.
-
-    Each fit starts from the previous solution. All classes must have a training clip.
-    """
+    """Multinomial logistic regression, or one against the rest; each fit starts from the previous solution."""
 
     def __init__(
         self,
@@ -217,10 +209,7 @@ class RidgeProbe:
     def __init__(
         self, features: FloatArray, targets: BoolArray | FloatArray, *, device: torch.device | None = None
     ) -> None:
-        """Prepare to fit ``(clips, dim)`` features to ``(clips, classes)`` targets, or to numbers ``(clips, 1)``.
-
-        With a ``device``, PyTorch multiplies and factorises there, in 64 bits. All numbers must be finite.
-        """
+        """Prepare to fit ``(clips, dim)`` to ``(clips, classes)``; a ``device`` computes products in 64 bits."""
         self._centre = features.mean(0)
         self._shares = targets.mean(0)
         centred, wanted = features - self._centre, (targets - self._shares).astype(np.float64)
@@ -250,10 +239,7 @@ class RidgeProbe:
         self._weights = solution
 
     def _solve(self, diagonal: float) -> DoubleArray:
-        """Solve the equations with ``diagonal`` added on the diagonal of the products.
-
-        `scipy.linalg.solve` estimates the condition number of each matrix, and took 2.6 times as long for 1,500 clips.
-        """
+        """Add to the diagonal and solve; `scipy.linalg.solve` estimates a condition number: 2.6 times as long."""
         if self._device is not None:
             matrix = torch.from_numpy(self._products).to(self._device, copy=True)
             matrix.diagonal().add_(diagonal)
@@ -283,9 +269,7 @@ class RidgeProbe:
     def scores(self, features: FloatArray) -> FloatArray:
         """Compute the value of each class ``(clips, classes)``, which is no probability: a fit to 1 or 0.
 
-        Sums have 32 bits, which takes an eighth of the time of 64. The sums alone cost about 1e-7 with penalties of up
-        to 10, and up to 0.004 with 1e6 and nearly collinear features. Where features outnumber clips and most of them
-        are collinear, the rounded inner products of the clips cost more: up to 0.05 with a penalty of 10.
+        Sums have 32 bits, which takes an eighth of the time of 64, and costs about 1e-7 with penalties of up to 10.
         """
         weights, bias = self.linear()
         return np.asarray(features @ weights.astype(np.float32) + bias, np.float32)
@@ -294,10 +278,7 @@ class RidgeProbe:
 def normal_equations(
     features: FloatArray, targets: DoubleArray, *, at_once: int = CLIPS_AT_ONCE, device: torch.device | None = None
 ) -> tuple[DoubleArray, DoubleArray]:
-    """Compute ``features.T @ features`` and ``features.T @ targets`` in 64 bits, ``at_once`` clips at a time.
-
-    ``features`` are ``(clips, dim)``, ``targets`` ``(clips, classes)``. Only one block is in memory in 64 bits.
-    """
+    """Compute ``features.T @ features`` and ``features.T @ targets`` in 64 bits, ``at_once`` clips at a time."""
     products: Any = 0.0
     answers: Any = 0.0
     for first in range(0, len(features), at_once):
@@ -312,11 +293,7 @@ def normal_equations(
 def probe_numbers(
     candidates: Mapping[str, FloatArray], values: FloatArray, rows: Rows, config: ProbeConfig, *, threads: int
 ) -> tuple[FloatArray, str]:
-    """Probe every candidate ``(clips, dim)`` for ``values (clips,)``.
-
-    Returns:
-        What the best one on the rows of validation predicts for those of test, and its name.
-    """
+    """Probe candidates ``(clips, dim)`` for ``values (clips,)``: predictions for test of the best, and its name."""
 
     def probe_one(name: str, count: int) -> tuple[float, FloatArray, str]:
         standard = standardise(candidates[name], rows, power=config.power)

@@ -22,9 +22,9 @@ which clips have one, so each share except the whole is drawn several times.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 from sklearn.metrics import f1_score
@@ -45,14 +45,10 @@ from wordless.base.array_types import BoolArray, DoubleArray, FloatArray, IndexA
 from wordless.base.errors import InputError
 
 Features = Mapping[str, FloatArray]  # of each split, or of each candidate
-
-
-@dataclass(frozen=True, kw_only=True)
-class Try:
-    """One classifier and its validation accuracy."""
-
-    penalty: float  # C
-    validation_accuracy: float
+Point = dict[str, Any]  # a figure of the test clips under one condition, as plain values
+NOISE = "noise"  # beside the splits: test clips with noise, one ratio after the other
+DRAWS = 5  # of the clips with labels, per share
+FIGURES = ("penalty", "validation_accuracy", "test_accuracy", "low", "high")  # of a candidate
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,54 +56,34 @@ class ProbeResult:
     """The result of one candidate. For tasks with several labels, "accuracy" is mean average precision."""
 
     of: str  # the candidate
-    penalty: float | None  # the C chosen on validation; None: the method has its own scores
-    validation_accuracy: float  # what chose it: on validation clips, or the mean over the parts of cross-validation
-    validation_clips: int  # that it was measured on
-    validation_scores: FloatArray | None  # (validation clips, classes), probabilities; None after cross-validation
+    penalty: float | None  # the C that was chosen; None: the method has its own scores
+    tries: Mapping[float, float]  # accuracy with each C: on validation clips, or the mean over the parts
+    validation_accuracy: float  # the largest of them
     parts: tuple[float, ...]  # accuracy on each part of cross-validation; empty where validation clips chose
+    scores: Features  # (clips, classes), probabilities, of test and noise; of validation where its clips chose
     test_accuracy: float
     low: float  # interval of the test accuracy, over the groups of the test clips, or over clips without groups
     high: float
-    macro_f1: float  # on test, over the classes that occur there
-    mean_average_precision: float  # as macro_f1
-    predictions: tuple[str, ...] | tuple[tuple[str, ...], ...]  # for each test clip, in the order of the clips
-    scores: FloatArray  # (test clips, classes), probabilities
-    noise_scores: FloatArray | None  # of the test clips with noise, one ratio after the other; None: there are none
     # weights (dim, classes) and bias (classes,) for standardised features; None: of a candidate, or of own scores
     linear: tuple[DoubleArray, DoubleArray] | None
-    tries: tuple[Try, ...]
-
-
-NOISE = "noise"  # beside the splits: test clips with noise
-J = TypeVar("J", Try, ProbeResult)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class MethodResult:
-    """The results of one method: all its candidates, and the chosen one."""
-
-    of: str
-    winner: ProbeResult  # of the second step
-    candidates: tuple[ProbeResult, ...]  # of the first step; empty: the method has its own scores
-    probabilities: bool = True  # whether scores are such; the values of ridge regression are not
 
 
 def probe_method(
-    candidates: Features, task: ProbeTask, config: ProbeConfig, *, of: str, threads: int = 1
-) -> MethodResult:
-    """Choose among the candidates ``(clips, dim)`` of the method ``of``, then among penalties for the chosen one.
+    candidates: Features, task: ProbeTask, config: ProbeConfig, *, threads: int = 1
+) -> tuple[ProbeResult, list[ProbeResult]]:
+    """Choose among the candidates ``(clips, dim)`` of a method, then among penalties for the chosen one.
 
-    ``threads`` candidates or folds are fitted side by side, which changes no result.
+    ``threads`` candidates or folds are fitted side by side, which changes no result. The result of the second step is
+    returned, then those of all candidates in the first step.
     """
     ridge = replace(config, classifier="ridge", penalties=config.layer_penalties)
 
     def judge(name: str) -> ProbeResult:
         return replace(probe(candidates[name], task, ridge, of=name), linear=None)  # which takes memory
 
-    results = tuple(side_by_side(judge, candidates, threads=threads))
-    chosen = _best(results).of
-    winner = probe(candidates[chosen], task, config, of=chosen, threads=threads)
-    return MethodResult(of=of, winner=winner, candidates=results, probabilities=config.classifier == "logistic")
+    results = side_by_side(judge, candidates, threads=threads)
+    chosen = max(results, key=lambda each: each.validation_accuracy).of  # the first among equals
+    return probe(candidates[chosen], task, config, of=chosen, threads=threads), results
 
 
 def probe(features: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str, threads: int = 1) -> ProbeResult:
@@ -115,11 +91,9 @@ def probe(features: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str
 
     ``features (clips, dim)``, finite ones, have a row for each clip; ``threads`` folds are fitted side by side.
     """
-    targets = {split: task.targets[rows] for split, rows in task.rows.items()}
     penalties = penalty_grid(config.penalties, config)
     features = powered(features, config.power)  # the same for each division
-    standard = standardise(features, _all_rows(task))
-    tries, parts, fits = list[Try](), tuple[float, ...](), penalties
+    tries, parts, fits = dict[float, float](), tuple[float, ...](), penalties
     if task.parts is not None:
 
         def accuracies(rows: Rows) -> list[float]:
@@ -132,23 +106,54 @@ def probe(features: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str
                 reached.append(accuracy(classifier.scores(held_out), wanted, task))
             return reached
 
-        reached = np.array(side_by_side(accuracies, divisions(task), threads=threads), np.float64)  # (parts, penalties)
-        means = reached.mean(0).tolist()
-        tries = [Try(penalty=each, validation_accuracy=mean) for each, mean in zip(penalties, means, strict=True)]
-        parts = tuple(reached[:, tries.index(_best(tries))].tolist())
-        fits = (_best(tries).penalty,)
-    classifier = create_classifier(standard["train"], targets["train"], task, config)
+        reached = np.array(
+            side_by_side(accuracies, divisions(task).values(), threads=threads), np.float64
+        )  # (parts, penalties)
+        tries = dict(zip(penalties, reached.mean(0).tolist(), strict=True))
+        best = int(reached.mean(0).argmax())
+        parts, fits = tuple(reached[:, best].tolist()), penalties[best : best + 1]
+    standard = standardise(features, _all_rows(task))
+    classifier = create_classifier(standard["train"], task.targets[task.rows["train"]], task, config)
     prepared = {split: classifier.prepare(own) for split, own in standard.items() if split != "train"}
     scores, linear = dict[str, FloatArray](), (np.zeros((0, 0)), np.zeros(0))
     for penalty in fits:  # ascending: each fit starts from the solution of the previous fit
         classifier.fit(penalty)
-        found = classifier.scores(prepared["validation"])
+        found = {}
         if task.parts is None:
-            tries.append(Try(penalty=penalty, validation_accuracy=accuracy(found, targets["validation"], task)))
-        if _best(tries).penalty == penalty:
-            others = {split: classifier.scores(own) for split, own in prepared.items() if split != "validation"}
-            scores, linear = {"validation": found, **others}, classifier.linear()
-    return _result(of, _best(tries), scores, task, config, tuple(tries), linear=linear, parts=parts)
+            found["validation"] = classifier.scores(prepared["validation"])
+            tries[penalty] = accuracy(found["validation"], task.targets[task.rows["validation"]], task)
+        if max(tries, key=lambda each: tries[each]) == penalty:
+            tested = {split: classifier.scores(own) for split, own in prepared.items() if split != "validation"}
+            scores, linear = {**found, **tested}, classifier.linear()
+    return _result(of, tries, scores, task, config, parts=parts, linear=linear)
+
+
+def scored_method(scores: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str) -> ProbeResult:
+    """Evaluate a method that has its own class probabilities ``(clips, classes)``, finite ones; nothing is fitted."""
+    if scores.shape[1] != len(task.classes):
+        raise InputError(f"{of} scores {scores.shape[1]} classes; the labels name {len(task.classes)}: make it anew")
+    return _result(of, {}, {split: scores[rows] for split, rows in _all_rows(task).items()}, task, config)
+
+
+def _result(
+    of: str, tries: Mapping[float, float], scores: Features, task: ProbeTask, config: ProbeConfig, **fitted: Any
+) -> ProbeResult:
+    """Measure the test clips by the scores of each split; what was not ``fitted`` has no tries."""
+    found = _measured([outcome(scores["test"], task.targets[task.rows["test"]], task)], task, config)
+    estimate = found.estimate(0, confidence=config.confidence)
+    penalty = max(tries, key=lambda each: tries[each]) if tries else None
+    held_out = task.targets[task.rows["validation"]]
+    return ProbeResult(
+        of=of,
+        penalty=penalty,
+        tries=tries,
+        validation_accuracy=accuracy(scores["validation"], held_out, task) if penalty is None else tries[penalty],
+        scores=scores,
+        test_accuracy=estimate.value,
+        low=estimate.low,
+        high=estimate.high,
+        **{"parts": (), "linear": None, **fitted},
+    )
 
 
 def _all_rows(task: ProbeTask) -> dict[str, IndexArray]:
@@ -160,10 +165,7 @@ def _all_rows(task: ProbeTask) -> dict[str, IndexArray]:
 def create_classifier(
     train: FloatArray, targets: BoolArray, task: ProbeTask, config: ProbeConfig, *, tolerance: float | None = None
 ) -> LogisticProbe | RidgeProbe:
-    """Create the classifier of train's standardised features ``(clips, dim)``.
-
-    ``tolerance`` is where fits of logistic regression may stop; None: that of the size of the task.
-    """
+    """Create the classifier of train's features ``(clips, dim)``; ``tolerance`` is where its fits may stop."""
     if config.classifier == "ridge":
         return RidgeProbe(train, targets, device=task.device_for(train))
     return LogisticProbe(
@@ -174,21 +176,6 @@ def create_classifier(
         tolerance=tolerance or tolerance_of(len(task.rows["train"])),
         device_for=task.device_for,
     )
-
-
-def scored_method(scores: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str) -> MethodResult:
-    """Evaluate a method that has its own class probabilities ``(clips, classes)``, finite ones; nothing is fitted."""
-    if scores.shape[1] != len(task.classes):
-        raise InputError(f"{of} scores {scores.shape[1]} classes; the labels name {len(task.classes)}: make it anew")
-    by_split, wanted = {split: scores[rows] for split, rows in _all_rows(task).items()}, task.rows["validation"]
-    given = Try(penalty=0.0, validation_accuracy=accuracy(by_split["validation"], task.targets[wanted], task))
-    result = _result(of, given, by_split, task, config, ())
-    return MethodResult(of=of, winner=result, candidates=())
-
-
-def _best(tried: Sequence[J]) -> J:
-    """Return the best on validation; the first among equals."""
-    return max(tried, key=lambda each: each.validation_accuracy)
 
 
 def accuracy(scores: FloatArray, targets: BoolArray, task: ProbeTask) -> float:
@@ -205,46 +192,8 @@ def outcome(scores: FloatArray, targets: BoolArray, task: ProbeTask) -> Outcome:
 
 def answers(scores: FloatArray, task: ProbeTask) -> BoolArray:
     """Choose the class of the highest score ``(clips, classes)``; for several labels, all that exceed 0.5."""
-    if task.multi_label:
-        return np.greater(scores, 0.5)
-    chosen_class: BoolArray = np.eye(len(task.classes), dtype=bool)[scores.argmax(1)]
-    return chosen_class
-
-
-def _result(
-    of: str,
-    best: Try,
-    scores: Features,
-    task: ProbeTask,
-    config: ProbeConfig,
-    tries: tuple[Try, ...],
-    *,
-    linear: tuple[DoubleArray, DoubleArray] | None = None,
-    parts: tuple[float, ...] = (),
-) -> ProbeResult:
-    """Build the result of the best try from its scores ``(clips, classes)``, by split."""
-    targets, tested = task.targets[task.rows["test"]], scores["test"]
-    reached = outcome(tested, targets, task)
-    found = _measured([reached], task, config).estimate(0, confidence=config.confidence)
-    predicted, present = answers(tested, task), np.flatnonzero(targets.any(0))
-    return ProbeResult(
-        of=of,
-        penalty=best.penalty if tries else None,
-        validation_accuracy=best.validation_accuracy,
-        validation_clips=len(task.rows["validation"]) + (len(task.rows["train"]) if parts else 0),
-        validation_scores=None if parts else scores["validation"],
-        parts=parts,
-        test_accuracy=found.value,
-        low=found.low,
-        high=found.high,
-        macro_f1=float(f1_score(targets, predicted, labels=present, average="macro", zero_division=0)),
-        mean_average_precision=float(measure(Rankings(truth=targets, scores=tested[None, None]))[0, 0]),
-        predictions=task.names(predicted),
-        scores=tested,
-        noise_scores=scores.get(NOISE),
-        linear=linear,
-        tries=tries,
-    )
+    chosen = scores > 0.5 if task.multi_label else np.eye(len(task.classes), dtype=bool)[scores.argmax(1)]
+    return np.asarray(chosen)
 
 
 def _measured(reached: Sequence[Outcome], task: ProbeTask, config: ProbeConfig) -> Measured:
@@ -258,84 +207,55 @@ def _measured(reached: Sequence[Outcome], task: ProbeTask, config: ProbeConfig) 
     )
 
 
-DRAWS = 5  # of the clips with labels, per share
-P = TypeVar("P", bound="MeasuredPoint")
+def _point(reached: Sequence[Outcome], task: ProbeTask, config: ProbeConfig, **condition: float) -> Point:
+    """Return the accuracy over draws of the labels, with ``values`` of each group (or of all clips) and draw."""
+    measured = _measured(reached, task, config)
+    found = measured.estimate(0, confidence=config.confidence)
+    alone = np.array([[measure(each)[0, 0] for each in reached]])
+    values = alone if measured.groups is None else measured.groups[0]
+    return {"test_accuracy": found.value, "low": found.low, "high": found.high, "values": values.tolist(), **condition}
 
 
-@dataclass(frozen=True, kw_only=True)
-class MeasuredPoint:
-    """Test accuracy under one condition."""
-
-    test_accuracy: float  # mean over the draws
-    low: float  # interval over the groups of the test clips, or over clips without groups, and over the draws
-    high: float
-    # of each group and draw, for intervals of several seeds and differences; of clips without groups, of each draw
-    values: tuple[tuple[float, ...], ...]
-
-    @classmethod
-    def of(cls: type[P], reached: Sequence[Outcome], task: ProbeTask, config: ProbeConfig, **condition: float) -> P:
-        """Measure an outcome for each draw of the labels."""
-        measured = _measured(reached, task, config)
-        found = measured.estimate(0, confidence=config.confidence)
-        alone = np.array([[measure(each)[0, 0] for each in reached]])
-        values = alone if measured.groups is None else measured.groups[0]
-        return cls(
-            test_accuracy=found.value,
-            low=found.low,
-            high=found.high,
-            values=tuple(map(tuple, values.tolist())),
-            **condition,
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class LearningPoint(MeasuredPoint):
-    """Test accuracy at one share of the labels."""
-
-    share: float  # requested
-    clips: int  # number of clips with a label
-
-
-def learning_curve(
-    features: FloatArray, task: ProbeTask, config: ProbeConfig, *, threads: int = 1
-) -> tuple[LearningPoint, ...]:
-    """Compute a point for each share of the config from the ``features (clips, dim)`` of the winner.
-
-    ``threads`` draws are fitted side by side, which changes no result.
-    """
-    train = task.rows["train"]
-    labels = task.targets[train]
+def learning_curve(features: FloatArray, task: ProbeTask, config: ProbeConfig, *, threads: int = 1) -> list[Point]:
+    """Compute a point for each share of labels from ``features (clips, dim)``; ``threads`` draws are fitted at once."""
+    labels = task.targets[task.rows["train"]]
     scaled = standardise(features, task.rows, power=config.power)
     fit = partial(_fit_labelled, scaled["train"], scaled["test"], task, config)
-    wanted, points = task.targets[task.rows["test"]], list[LearningPoint]()
+    wanted, points = task.targets[task.rows["test"]], list[Point]()
     for share in config.learning_curve:
         kept = [np.sort(labelled_clips(labels, share, seed=config.seed, draw=draw)) for draw in range(DRAWS)]
         clips = round(float(np.mean([len(rows) for rows in kept])))
         # Each class needs one clip, so smaller shares give the same clips.
-        if share < 1 and points and points[-1].clips == clips:
-            points.append(replace(points[-1], share=share))
+        if share < 1 and points and points[-1]["clips"] == clips:
+            points.append({**points[-1], "share": share})
             continue
         draws = kept if share < 1 else kept[:1]
         reached = [outcome(scores, wanted, task) for scores in side_by_side(fit, draws, threads=threads)]
-        points.append(LearningPoint.of(reached, task, config, share=share, clips=clips))
-    return tuple(points)
+        points.append(_point(reached, task, config, share=share, clips=clips))
+    return points
 
 
-def last_point(winner: ProbeResult, task: ProbeTask, config: ProbeConfig) -> tuple[LearningPoint, ...]:
+def last_point(winner: ProbeResult, task: ProbeTask, config: ProbeConfig) -> list[Point]:
     """Return the only point of a method that was trained with all labels: its ``winner``, if the curve has a whole."""
-    if 1.0 not in config.learning_curve:
-        return ()
-    reached = outcome(winner.scores, task.targets[task.rows["test"]], task)
-    return (LearningPoint.of([reached], task, config, share=1.0, clips=len(task.rows["train"])),)
+    reached, clips = outcome(winner.scores["test"], task.targets[task.rows["test"]], task), len(task.rows["train"])
+    wholes = [share for share in config.learning_curve if share == 1]
+    return [_point([reached], task, config, share=share, clips=clips) for share in wholes]
+
+
+def noise_points(winner: ProbeResult, task: ProbeTask, config: ProbeConfig) -> list[Point]:
+    """Test the ``winner``, which was trained without noise, on the test clips with each noise, ``snr`` in dB."""
+    ends = np.cumsum([len(rows) for rows in task.noisy.values()])
+    parts = np.split(winner.scores[NOISE], ends[:-1]) if task.noisy else []
+    return [
+        _point([outcome(own, task.targets[rows], task)], task, config, snr=snr)
+        for (snr, rows), own in zip(task.noisy.items(), parts, strict=True)
+    ]
 
 
 def _fit_labelled(
     train: FloatArray, test: FloatArray, task: ProbeTask, config: ProbeConfig, kept: IndexArray
 ) -> FloatArray:
-    """Fit the ``kept`` training clips with the penalty that is best within them; return the test scores.
-
-    ``train`` and ``test`` are standardised features ``(clips of the split, dim)``.
-    """
+    """Fit the ``kept`` training clips with the penalty that is best within them; return the test scores."""
     features, targets, device = train[kept], task.targets[task.rows["train"][kept]], task.device_for(train)
     parts, penalties = np.array(training_parts(task, kept, seed=config.seed)), penalty_grid(config.penalties, config)
     held_out = np.zeros((len(penalties), *targets.shape), np.float32)
@@ -371,58 +291,44 @@ def labelled_clips(targets: BoolArray, share: float, *, seed: int, draw: int = 0
     return order[: max(round(share * len(order)), len(firsts))]
 
 
-@dataclass(frozen=True, kw_only=True)
-class NoisePoint(MeasuredPoint):
-    """Accuracy on test clips with noise, of a probe that was trained without noise."""
-
-    snr: float  # signal-to-noise ratio in dB
-
-
-def noise_points(winner: ProbeResult, task: ProbeTask, config: ProbeConfig) -> tuple[NoisePoint, ...]:
-    """Test the ``winner`` on the test clips with each noise."""
-    if winner.noise_scores is None:
-        return ()
-    points = []
-    ends = np.cumsum([len(rows) for rows in task.noisy.values()])
-    for (snr, rows), own in zip(task.noisy.items(), np.split(winner.noise_scores, ends[:-1]), strict=True):
-        points.append(NoisePoint.of([outcome(own, task.targets[rows], task)], task, config, snr=snr))
-    return tuple(points)
-
-
-FIGURES = ("penalty", "validation_accuracy", "test_accuracy", "low", "high")  # of a candidate
-
-
 def method_record(
-    result: MethodResult, curve: Sequence[LearningPoint], task: ProbeTask, noise: Sequence[NoisePoint] = ()
+    of: str,
+    winner: ProbeResult,
+    task: ProbeTask,
+    config: ProbeConfig,
+    *,
+    candidates: Sequence[ProbeResult] = (),
+    curve: Sequence[Point] = (),
 ) -> dict[str, object]:
-    """Return the probes of one method as plain values: the winner, all candidates, its learning curve, and noise."""
-    winner = result.winner
+    """Return the probes of the method ``of`` as plain values: the winner, all candidates, learning curve, and noise."""
+    targets, tested = task.targets[task.rows["test"]], winner.scores["test"]
+    predicted, present, several = answers(tested, task), np.flatnonzero(targets.any(0)), task.multi_label
     # Mean average precision of resampled clips is computed from scores; for accuracy the predictions do.
-    scores: dict[str, object] = {"scores": _rounded(winner.scores)} if task.multi_label else {}
-    if winner.validation_scores is not None:
-        scores["validation_predictions"] = task.names(answers(winner.validation_scores, task))
-        scores |= {"validation_scores": _rounded(winner.validation_scores)} if task.multi_label else {}
-    # None if scores are no probabilities, or a clip has several answers
-    certain = result.probabilities and not task.multi_label
+    scores: dict[str, object] = {"scores": _rounded(tested)} if several else {}
+    if not winner.parts:
+        scores["validation_predictions"] = task.names(answers(winner.scores["validation"], task))
+        scores |= {"validation_scores": _rounded(winner.scores["validation"])} if several else {}
+    # The values of ridge regression are no probabilities, and a clip may have several answers.
+    certain = not several and (config.classifier == "logistic" or winner.penalty is None)
+    judged = len(task.rows["validation"]) + (len(task.rows["train"]) if winner.parts else 0)
+    noise = noise_points(winner, task, config)
     return {
-        "of": result.of,
+        "of": of,
         "chosen": winner.of,
         **{name: getattr(winner, name) for name in FIGURES},
-        "macro_f1": winner.macro_f1,
-        "mean_average_precision": winner.mean_average_precision,
-        "validation_clips": winner.validation_clips,
+        # over the classes that occur on test
+        "macro_f1": float(f1_score(targets, predicted, labels=present, average="macro", zero_division=0)),
+        "mean_average_precision": float(measure(Rankings(truth=targets, scores=tested[None, None]))[0, 0]),
+        "validation_clips": judged,  # that the validation accuracy was measured on
         "parts": winner.parts,
-        "predictions": winner.predictions,
+        "predictions": task.names(predicted),
         **scores,
-        "layer_penalties": len(result.candidates[0].tries) if result.candidates else 0,
+        "layer_penalties": len(candidates[0].tries) if candidates else 0,
         "penalties": len(winner.tries),
-        "probabilities": _rounded(winner.scores.max(1)) if certain else None,
-        "candidates": [
-            {"of": candidate.of, **{name: getattr(candidate, name) for name in FIGURES}}
-            for candidate in result.candidates
-        ],
-        "learning_curve": [asdict(point) for point in curve],
-        **({"noise": [asdict(point) for point in noise]} if noise else {}),
+        "probabilities": _rounded(tested.max(1)) if certain else None,
+        "candidates": [{"of": each.of, **{name: getattr(each, name) for name in FIGURES}} for each in candidates],
+        "learning_curve": list(curve),
+        **({"noise": noise} if noise else {}),
     }
 
 

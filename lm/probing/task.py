@@ -6,12 +6,13 @@ depends on these speakers; cross-validation asks all speakers of training and va
 and held out at once. No test clip takes part.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 import torch
+from sklearn.preprocessing import MultiLabelBinarizer
 
 from lm.options import ProbeConfig, label_names
 from wordless.base.array_types import BoolArray, FloatArray, IndexArray
@@ -20,10 +21,7 @@ from wordless.base.text import counted
 
 
 def penalty_grid(count: int, config: ProbeConfig) -> tuple[float, ...]:
-    """Return ``count`` values of C, ascending: the middles of equal parts of the range, on a log scale.
-
-    The ends of the range would be poor choices: a grid of two penalties would have only the ends, and nothing between.
-    """
+    """Return ``count`` values of C, ascending: the middles of equal parts of the range, on a log scale."""
     low, high = np.log([config.penalty_low, config.penalty_high])
     return tuple(np.exp(low + (high - low) * (np.arange(count) + 0.5) / count).tolist())
 
@@ -48,8 +46,8 @@ class ProbeTask:
     targets: BoolArray  # (clips, classes)
     rows: Mapping[str, IndexArray]  # the clips of each split
     multi_label: bool  # whether a clip may have several labels
-    unlabelled: int  # number of clips that are left out
-    notices: tuple[str, ...]  # limits of the figures, a line each
+    unlabelled: int = 0  # number of clips that are left out
+    notices: tuple[str, ...] = ()  # limits of the figures, a line each
     # of each clip: what cross-validation holds out together; None: the validation clips choose
     parts: Sequence[str | None] | None = None
     groups: Sequence[str | None] | None = None  # of each clip: such as speakers, whose clips are alike
@@ -69,11 +67,8 @@ class ProbeTask:
     ) -> "ProbeTask":
         """Build a task from each clip's label and split; with a separator, a label names several classes ("dog;rain").
 
-        ``remedy`` is the advice in errors about a split without labels. ``notices`` name classes that are absent from
-        validation or test. ``noise`` is each clip's signal-to-noise ratio; clips with one are in no split.
-
-        Raises:
-            InputError: there are fewer than two classes, a split is empty, or train lacks a class.
+        ``remedy`` is the advice where a split has no labels, or train lacks a class. ``notices`` name classes that are
+        absent from validation or test. ``noise`` is each clip's signal-to-noise ratio; clips with one are in no split.
         """
         names = [label_names(label, label_separator) if label else () for label in labels]
         known = np.array([bool(each) for each in names], bool)
@@ -89,10 +84,7 @@ class ProbeTask:
         if not all(map(len, rows.values())):
             found = ", ".join(f"{len(row)} {split}" for split, row in rows.items())
             raise InputError(f"there are {found} clips with a label; a probe needs some of each: {remedy}")
-        numbers = {name: number for number, name in enumerate(classes)}
-        targets = np.zeros((len(names), len(classes)), bool)
-        for row, each in zip(targets, names, strict=True):
-            row[[numbers[name] for name in each]] = True
+        targets = MultiLabelBinarizer(classes=classes).fit_transform(names).astype(bool)
         unlabelled = int((plain & ~known).sum())
         without = f"{unlabelled} of {plain.sum()} clips have no label and are left out of the probes"
         notices = [without] if unlabelled else []
@@ -134,17 +126,16 @@ class ProbeTask:
 
 def require_labels(labels: Sequence[str | None]) -> None:
     """Refuse labels that no probe can predict, before any recording is decoded: there must be two different ones."""
-    classes = {label for label in labels if label is not None}
-    labelled = sum(label is not None for label in labels)
+    given = [label for label in labels if label is not None]
     remedy = (
         "put each class into its own sub-folder, set corpus.pattern, name the column of a table "
         "(corpus.columns.label), or leave probes out: stages=[tokenizer,lm,vocoder,report]"
     )
-    if not classes:
+    if not given:
         raise InputError(f"{len(labels)} of {len(labels)} recordings have no label, which a probe predicts; {remedy}")
-    if len(classes) < 2:
-        those = counted(labelled, "recording") + (" with a label" if labelled < len(labels) else "")
-        raise InputError(f"all {those} have the label {min(classes)!r}, and a probe tells at least 2 apart; {remedy}")
+    if len({*given}) < 2:
+        those = counted(len(given), "recording") + (" with a label" if len(given) < len(labels) else "")
+        raise InputError(f"all {those} have the label {given[0]!r}, and a probe tells at least 2 apart; {remedy}")
 
 
 Rows = Mapping[str, IndexArray]
@@ -157,34 +148,26 @@ def with_parts(task: ProbeTask, config: ProbeConfig, *, groups: Names, folds: Na
     """Return the task with the part of each clip that ``config.choose_by`` holds out; none where validation chooses.
 
     ``groups`` and ``folds`` are the group and the given fold of each clip. With ``auto``, whole groups are held out if
-    there are at least `FOLDS`, no test clip is of one of them (else the test asks for known groups, and so do the
-    validation clips), and each class is left in training whichever part is held out.
-
-    Raises:
-        InputError: the wanted parts cannot be held out: a clip has none, there are fewer than two or too many given
-            folds, or all clips of a class lie in one part.
+    there are at least `FOLDS`, no test clip is of one of them, and each class is left in training whichever part is
+    held out. Otherwise parts that cannot be held out are refused.
     """
-    match config.choose_by:
-        case "validation":
+    by, known = config.choose_by, {groups[row] for row in _known(task)}
+    if by == "validation":
+        return task
+    if by != "auto":
+        _require_parts([(folds if by == "fold" else groups)[row] for row in _known(task)], by)
+    elif None in known or len(known) < FOLDS or known & {groups[row] for row in task.rows["test"]}:
+        return task
+    parts = replace(task, parts=folds if by == "fold" else folds_of_groups(task, groups, seed=config.seed))
+    for name, rows in divisions(parts).items():
+        missing = np.flatnonzero(~task.targets[rows["train"]].any(0))
+        if missing.size and by == "auto":
             return task
-        case "fold":
-            _require_parts([folds[row] for row in _known(task)], "fold")
-            parts = replace(task, parts=folds)
-        case "group":
-            _require_parts([groups[row] for row in _known(task)], "group")
-            parts = replace(task, parts=folds_of_groups(task, groups, seed=config.seed))
-        case "auto":
-            known = {groups[row] for row in _known(task)}
-            tested = {groups[row] for row in task.rows["test"]}
-            if None in known or len(known) < FOLDS or known & tested:
-                return task
-            parts = replace(task, parts=folds_of_groups(task, groups, seed=config.seed))
-            return parts if next(_lost(parts), None) is None else task
-    for name, lost in _lost(parts):
-        raise InputError(
-            f"all training and validation clips of {lost!r} are of {name!r}, which probe.choose_by leaves out once; "
-            "use probe.choose_by=validation, or add clips of other groups or folds"
-        )
+        if missing.size:
+            raise InputError(
+                f"all training and validation clips of {task.classes[missing[0]]!r} are of {name!r}, which "
+                "probe.choose_by leaves out once; use probe.choose_by=validation, or add clips of other groups or folds"
+            )
     return parts
 
 
@@ -192,8 +175,7 @@ def folds_of_groups(task: ProbeTask, groups: Names, *, seed: int) -> list[str | 
     """Divide the groups of the training and validation clips into `FOLDS` folds; return the fold of each clip.
 
     The largest group comes first, and ``seed`` orders groups of one size. Each group joins the fold that has the fewest
-    clips of the classes of the group, the smallest one among equals. A fold has the name of its group, or of the first
-    of its groups, after its number.
+    clips of the classes of the group, the smallest one among equals.
     """
     known = _known(task)
     names, numbers = np.unique([str(groups[row]) for row in known], return_inverse=True)
@@ -235,30 +217,16 @@ def training_parts(task: ProbeTask, kept: IndexArray, *, seed: int) -> list[str 
     return folds_of_groups(alone, groups, seed=seed)
 
 
-def divisions(task: ProbeTask) -> Iterator[Rows]:
-    """Give a division into ``train`` and ``validation`` for each part of the task, in the order of the parts' names."""
+def divisions(task: ProbeTask) -> dict[str, Rows]:
+    """Divide clips into ``train`` and ``validation`` for each part of the task, in the order of the parts' names."""
+    assert task.parts is not None, "only a task with parts can be divided"
     known = _known(task)
-    parts = np.array(_parts(task))
-    for name in sorted({*parts.tolist()}):
-        yield {"train": known[parts != name], "validation": known[parts == name]}
+    parts = np.array([str(task.parts[row]) for row in known])
+    return {str(name): {"train": known[parts != name], "validation": known[parts == name]} for name in np.unique(parts)}
 
 
 def _known(task: ProbeTask) -> IndexArray:
     return np.sort(np.concatenate([task.rows["train"], task.rows["validation"]]))
-
-
-def _parts(task: ProbeTask) -> list[str]:
-    """Name the part of each training and validation clip."""
-    assert task.parts is not None, "only a task with parts can be divided"
-    return [str(task.parts[row]) for row in _known(task)]
-
-
-def _lost(task: ProbeTask) -> Iterator[tuple[str, str]]:
-    """Give each part that holds all training and validation clips of a class, and the first such class."""
-    for name, rows in zip(sorted({*_parts(task)}), divisions(task), strict=True):
-        missing = np.flatnonzero(~task.targets[rows["train"]].any(0))
-        if missing.size:
-            yield name, task.classes[missing[0]]
 
 
 def _require_parts(named: Names, by: str) -> None:

@@ -17,37 +17,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lm.options import POOLINGS, Means, Pooling
+from lm.options import PARTS, POOLINGS, Means, Pooling
 from tokenizer.codes import Codes, SoftCodes
-from wordless.base.array_types import DoubleArray, FloatArray, Floats
+from wordless.base.array_types import FloatArray, Floats
 from wordless.base.errors import InputError
 from wordless.base.machine import copy_to
 
 STEPS_AT_ONCE = 4096  # of soft codes, which take a number for each code of the codebook
 ALL_POOLINGS: tuple[Pooling, ...] = get_args(Pooling)
-_MEANS: dict[Pooling, Means | None] = {"mean": "mean", "thirds": "thirds", "max": None, "thirds_max": "thirds"}
+# equal parts of the time whose means a pooling has; one with more vectors (`PARTS`) has the largest magnitudes, too
+MEANS: dict[Pooling, int] = {"mean": 1, "thirds": 3, "max": 0, "thirds_max": 3}
 
 
-def pooling_parts(steps: int, pooling: Means) -> tuple[range, ...]:
+def pooling_parts(steps: int, parts: int) -> list[range]:
     """Return the time steps of each part; thirds may share the step at their border, so that none is empty."""
     if steps < 1:
         raise InputError("a recording of 0 time steps has no mean; leave it out before pooling")
-    parts = 1 if pooling == "mean" else 3
-    return tuple(range(part * steps // parts, -(-(part + 1) * steps // parts)) for part in range(parts))
-
-
-def pooling_weights(steps: int, pooling: Means) -> FloatArray:
-    """Return the weight of each time step in each part ``(parts, steps)``; every row sums to one."""
-    parts = pooling_parts(steps, pooling)
-    weights = np.zeros((len(parts), steps), np.float32)
-    for row, part in zip(weights, parts, strict=True):
-        row[part.start : part.stop] = 1 / len(part)
-    return weights
-
-
-def takes_max(pooling: Pooling) -> bool:
-    """Return whether a pooling has the largest magnitudes, as its last part."""
-    return pooling in ("max", "thirds_max")
+    return [range(part * steps // parts, -(-(part + 1) * steps // parts)) for part in range(parts)]
 
 
 class RunningPools:
@@ -57,35 +43,26 @@ class RunningPools:
         self, steps: Mapping[str, int], poolings: Sequence[Pooling] = POOLINGS, *, frames_per_step: int = 1
     ) -> None:
         """Prepare for sequences of the given numbers of time steps, of ``frames_per_step`` frames each."""
-        counts = {*steps.values()}  # most networks have as many steps in each layer
-        for count in counts:
-            pooling_parts(count, "mean")  # refuses a recording of no time steps
-        needed, size = {*map(_MEANS.get, poolings)}, frames_per_step
-        self._poolings, means = tuple(poolings), [each for each in get_args(Means) if each in needed]
-        parts_of = {
-            count: {
-                each: [range(part.start * size, part.stop * size) for part in pooling_parts(count, each)]
-                for each in means
+        self._poolings, size = tuple(poolings), frames_per_step
+        self._parts = {  # of each sequence, the frames of each part, by the number of parts and its own number
+            name: {
+                (parts, number): range(part.start * size, part.stop * size)
+                for parts in {MEANS[pooling] for pooling in poolings}
+                for number, part in enumerate(pooling_parts(count, parts))
             }
-            for count in counts
+            for name, count in steps.items()
         }
-        self._parts = {name: parts_of[count] for name, count in steps.items()}
-        self._sums: dict[str, dict[Means, list[DoubleArray]]] = {
-            name: {each: [np.zeros(())] * len(own) for each, own in parts.items()}
-            for name, parts in self._parts.items()
-        }
-        self._largest: dict[str, DoubleArray] = {name: np.zeros(()) for name in steps}
+        self._sums = {name: {key: np.zeros(()) for key in parts} for name, parts in self._parts.items()}
+        self._largest = {name: np.zeros(()) for name in steps}
         self._seen = dict.fromkeys(steps, 0)
 
     def add(self, name: str, frames: Floats) -> None:
         """Add the next frames ``(frames, features)`` of one sequence."""
-        seen = self._seen[name]
-        for means, parts in self._parts[name].items():
-            sums = self._sums[name][means]
-            for number, part in enumerate(parts):
-                own = frames[max(part.start - seen, 0) : max(part.stop - seen, 0)]
-                sums[number] = sums[number] + own.sum(0, dtype=np.float64)
-        if len(frames) and any(map(takes_max, self._poolings)):
+        seen, sums = self._seen[name], self._sums[name]
+        for key, part in self._parts[name].items():
+            own = frames[max(part.start - seen, 0) : max(part.stop - seen, 0)]
+            sums[key] = sums[key] + own.sum(0, dtype=np.float64)
+        if len(frames) and any(PARTS[pooling] > MEANS[pooling] for pooling in self._poolings):
             self._largest[name] = np.maximum(self._largest[name], np.abs(frames).max(0))
         self._seen[name] += len(frames)
 
@@ -93,13 +70,11 @@ class RunningPools:
     def pooled(self) -> dict[str, FloatArray]:
         """The vectors ``name:pooling`` -> ``(parts * features,)``, once all frames were added."""
         found: dict[str, FloatArray] = {}
-        for name, own in self._parts.items():
+        for name, parts in self._parts.items():
             for pooling in self._poolings:
-                means = _MEANS[pooling]
-                parts = [] if means is None else zip(self._sums[name][means], own[means], strict=True)
-                vectors = [total / len(part) for total, part in parts]
-                vectors += [self._largest[name]] if takes_max(pooling) else []
-                found[f"{name}:{pooling}"] = np.concatenate(vectors).astype(np.float32)
+                means = [self._sums[name][key] / len(part) for key, part in parts.items() if key[0] == MEANS[pooling]]
+                largest = [self._largest[name]] if PARTS[pooling] > MEANS[pooling] else []
+                found[f"{name}:{pooling}"] = np.concatenate([*means, *largest]).astype(np.float32)
         return found
 
 
@@ -122,13 +97,9 @@ def pool_states(
     *,
     states_per_step: int = 1,
 ) -> list[dict[str, FloatArray]]:
-    """Pool the states of recordings that are read part by part: ``layer_1:mean`` and so on ``(dim,)``.
-
-    ``steps`` are those of each recording and layer, in the order of the layers. The states of a batch are copied from
-    a device at once.
-    """
+    """Pool states of recordings that are read part by part: ``layer_1:mean`` and so on; ``steps`` by layer."""
     for count in {*chain(*steps)}:
-        pooling_parts(count, "mean")  # refuses a recording of no time steps
+        pooling_parts(count, 0)  # refuses a recording of no time steps
     pools = list[RunningPools]()
     for places, states in read:
         if not pools:
@@ -147,9 +118,10 @@ def pool_batch(frames: Tensor, lengths: Tensor, pooling: Means) -> Tensor:
 
     Keep ``lengths`` on the CPU: reading them from a GPU would wait for all its work.
     """
-    weights = torch.zeros(len(frames), len(pooling_parts(1, pooling)), frames.shape[1], dtype=torch.float32)
+    weights = torch.zeros(len(frames), PARTS[pooling], frames.shape[1], dtype=torch.float32)
     for clip, length in enumerate(lengths.tolist()):
-        weights[clip, :, :length] = torch.from_numpy(pooling_weights(length, pooling))
+        for row, part in zip(weights[clip], pooling_parts(length, MEANS[pooling]), strict=True):
+            row[part.start : part.stop] = 1 / len(part)
     return (copy_to(weights.to(frames.dtype), frames.device) @ frames).flatten(1)
 
 
@@ -167,9 +139,9 @@ def bags_of_codes(codes: Codes | SoftCodes, poolings: Sequence[Pooling]) -> dict
     places = codes.spectral.values + size * np.arange(streams)  # of each code among those of all streams
     counts, found = partial(np.bincount, minlength=streams * size), dict[Pooling, FloatArray]()
     for pooling in poolings:
-        parts = pooling_parts(len(places), (means := _MEANS[pooling]) or "mean")  # refuses a recording of no time steps
-        shares = [counts(places[part.start : part.stop].ravel()) / len(part) for part in parts] if means else []
-        shares += [np.minimum(counts(places.ravel()), 1.0)] if takes_max(pooling) else []
+        parts = pooling_parts(len(places), MEANS[pooling])
+        shares = [counts(places[part.start : part.stop].ravel()) / len(part) for part in parts]
+        shares += [np.minimum(counts(places.ravel()), 1.0)] if PARTS[pooling] > MEANS[pooling] else []
         found[pooling] = np.concatenate(shares).astype(np.float32)
     return found
 

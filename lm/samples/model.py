@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
+from itertools import accumulate
+from operator import mul
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
@@ -69,12 +71,10 @@ class Framing(nn.Conv1d):
 
 
 class ContextNetwork(nn.Module):
-    """A context vector for each frame of samples, from a convolutional network over a longer past.
+    """A context vector for each frame: levels ``(batch, frames * frame_length)`` -> ``(batch, frames, model_dim)``.
 
-    Levels ``(batch, frames * frame_length)`` -> ``(batch, frames, model_dim)``. Convolutions whose stride is their
-    width turn samples into frames. Dilated convolutions over frames double the past with each layer. The vector of a
-    frame has read whole frames before it, and no sample of its own, so it is computed once per frame in training and
-    in generation::
+    Convolutions whose stride is their width make frames. Dilated ones double the past with each layer. The vector of
+    a frame has read whole frames before it, and no sample of its own::
 
         samples   [   frame 0   ][   frame 1   ][   frame 2   ]     frame_length samples each
         frames          f0 ───────────── f1 ──────────── f2
@@ -174,6 +174,21 @@ def create_sample_model(config: SampleConfig, *, seed: int) -> SampleModel:
         return model.float()  # whatever PyTorch's default type is
 
 
+def multiply_adds(model: SampleModel) -> float:
+    """Count the multiply-adds per sample: weights of matrices, but for lookups; keys; frames by their length."""
+    if isinstance(model, SampleWaveNet):
+        constants = model.config.layers * model.config.gate_channels
+        return float(sum(each.weight.numel() for each in model.modules() if isinstance(each, nn.Linear)) - constants)
+    config, total = model.config, -float(model.embedding.weight.numel())
+    total += sum(weights.numel() for weights in model.transformer.parameters() if weights.dim() == 2)
+    total += config.layers * 2 * config.window * config.model_dim
+    if (context := model.context) is not None:
+        samples = [*accumulate(context.config.strides, mul), *[context.config.frame_length] * 2]
+        for part, each in zip([*context.framing, context.dilated, context.output], samples, strict=True):
+            total += sum(weights.numel() for weights in part.parameters() if weights.dim() > 1) / each
+    return total
+
+
 CACHED = "fairseq2, cached"  # what generates the transformer's samples
 _USE = """
 from lm.samples.model import SampleLanguageModel
@@ -199,10 +214,7 @@ def continue_levels(
     seeds: Sequence[int] | None = None,
     progress: Progress | None = None,
 ) -> Tensor:
-    """Generate the levels ``(clips, samples)`` int64 that follow ``known (clips, time)``, which may be empty.
-
-    ``seeds`` has a seed for each clip; None: clip ``i`` has the seed of ``sampling`` plus i.
-    """
+    """Generate levels ``(clips, samples)`` after ``known (clips, time)``; by default seeds count from `sampling`'s."""
     seeds = range(sampling.seed, sampling.seed + len(known)) if seeds is None else seeds
     history = model.config.history + 1
     read = pad(known, (max(history - known.shape[1], 0), 0), value=silence())[:, -history:]
@@ -230,15 +242,11 @@ def continue_levels(
 
 
 class CachedTransformer:
-    """A transformer that reads sample by sample, and keeps the attention's keys and values.
+    """A transformer in evaluation mode that reads sample by sample, and keeps the attention's keys and values.
 
-    fairseq2's cache has a limited number of positions. The model sees a limited past, so a new cache, which has read
-    this past, goes on with the same logits.
-
-    Args:
-        model: in evaluation mode: in training mode fairseq2 ignores the cache.
-        known: the levels before the first one that is read, ``(clips, history)`` or more.
-        positions: of one cache; more than the receptive field.
+    fairseq2's cache has a limited number of ``positions``. The model sees a limited past, so a new cache, which has
+    read this past, goes on with the same logits. ``known (clips, history or more)`` are the levels before the first
+    one.
     """
 
     def __init__(self, model: SampleTransformer, known: Tensor, *, positions: int = POSITIONS // 2) -> None:
@@ -356,15 +364,9 @@ class SampleLanguageModel:
     ) -> list[Waveform]:
         """Generate the sound that follows each prompt, without the prompts; None: a sound from its beginning.
 
-        Args:
-            prompts: recordings at the model's sample rate.
-            seconds: length of each sound.
-            sampling: its temperature; ``engine`` is that of a WaveNet.
-            seeds: of each sound; None: sound ``i`` has the seed of ``sampling`` plus i.
-            progress: called with the samples done and the samples in all.
-
-        Raises:
-            InputError: a prompt has another rate, or nothing is to be generated.
+        Prompts at another rate than the model's are refused. ``sampling.engine`` is that of a WaveNet. Without
+        ``seeds``, sound ``i`` has the seed of ``sampling`` plus i. ``progress`` is called with the samples done and the
+        samples in all.
         """
         rate = self.sample_rate
         num_samples = samples_to_generate(seconds, rate)

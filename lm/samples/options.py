@@ -37,15 +37,6 @@ class ContextConfig(Options):
         """Samples before a frame that its vector depends on; whole frames."""
         return self.frame_length << self.layers
 
-    def multiply_adds(self, model_dim: int) -> float:
-        """Return the multiply-adds per sample of a network that computes each frame once."""
-        total, samples, width = 0.0, 1, 1
-        for stride in self.strides:
-            samples *= stride
-            total += width * stride * self.channels / samples
-            width = self.channels
-        return total + (2 * self.layers * self.channels**2 + self.channels * model_dim) / samples
-
 
 @dataclass(frozen=True, kw_only=True)
 class SampleCropsConfig(BatchSize):
@@ -100,14 +91,6 @@ class TransformerConfig(CausalSizes):
         """Number of levels before the first target's own input that the model reads; whole frames of the context."""
         return self.receptive_field - 1 + (self.context.past if self.context else 0)
 
-    @property
-    def multiply_adds(self) -> float:
-        """Multiply-adds per generated sample, with the keys and values of earlier samples at hand."""
-        dim = self.model_dim
-        layer = 4 * dim**2 + 3 * dim * self.ffn_dim + 2 * self.window * dim
-        context = self.context.multiply_adds(dim) if self.context else 0.0
-        return self.layers * layer + dim * LEVELS + context
-
 
 FRAME = 64  # samples for which the engines are called together
 
@@ -136,10 +119,3 @@ class SampleWaveNetConfig(WaveNetSizes):
     @property
     def history(self) -> int:
         return self.receptive_field - 1
-
-    @property
-    def multiply_adds(self) -> float:
-        """Multiply-adds per generated sample: each weight of a matrix once; biases and embeddings are looked up."""
-        residual, gates, skip = self.residual_channels, self.gate_channels, self.skip_channels
-        layers = self.layers * self.kernel_size * residual * gates + (self.layers - 1) * gates // 2 * residual
-        return float(layers + self.layers * gates // 2 * skip + skip * (skip + LEVELS))

@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from lm.samples.crops import BASELINES, SampleCrops, count_pairs, create_baseline, loss, score
-from lm.samples.model import SampleLanguageModel, create_sample_model
+from lm.samples.model import SampleLanguageModel, create_sample_model, multiply_adds
 from lm.samples.options import SampleCropsConfig, SampleWaveNetConfig, TransformerConfig
 from pipelines.stages.listening import loudest
 from pipelines.stages.options import SampleSoundsConfig
@@ -61,7 +61,7 @@ def score_sample_models(
         rows[name] = {
             **asdict(score(model, batches, device)),
             "parameters": sum(weights.numel() for weights in model.parameters()),
-            "multiply_adds": model.config.multiply_adds,
+            "multiply_adds": multiply_adds(model),
             "history": model.config.history + 1,
         }
         run.terminal.say(f"  scored {name}")

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 from lm.options import ProbeConfig
 from lm.probing.fitted import FittedProbe
 from lm.probing.linear import VERSION
-from lm.probing.probe import last_point, learning_curve, method_record, noise_points, probe_method, scored_method
+from lm.probing.probe import last_point, learning_curve, method_record, probe_method, scored_method
 from lm.probing.task import ProbeTask, require_equal_counts, with_parts
 from lm.probing.vectors import CLASS_SCORES
 from pipelines.store.session import Run
@@ -49,11 +49,11 @@ def probed(
     # times as slow. Several fits run side by side.
     threads = torch.get_num_threads() if task.device is None else 1  # a GPU has memory for one fit
     with threadpool_limits(1):
-        result = probe_method(candidates, task, config, of=of, threads=threads)
-        winner, chosen = result.winner, candidates[result.winner.of]
+        winner, tried = probe_method(candidates, task, config, threads=threads)
+        chosen = candidates[winner.of]
         curve = last_point(winner, task, config) if labelled else learning_curve(chosen, task, config, threads=threads)
         FittedProbe.of(chosen, winner, task, config).save_pretrained(run.folder)
-    write_json(run.folder / PROBE, method_record(result, curve, task, noise_points(winner, task, config)))
+    write_json(run.folder / PROBE, method_record(of, winner, task, config, candidates=tried, curve=curve))
 
 
 @stage("probe", version=9, title="{probed} methods side by side", keys={"clips": labels_of})
@@ -70,8 +70,7 @@ def collect_probes(
     rows = [entry.read_json(PROBE) for entry in probed.values()]
     for of, entry in sorted(heads.items()):
         scores = load_file(entry.folder / SCORES)[CLASS_SCORES]
-        result = scored_method(scores, task, config, of=of)
-        rows.append(method_record(result, (), task, noise_points(result.winner, task, config)))
+        rows.append(method_record(of, scored_method(scores, task, config, of=of), task, config))
     for step in ("layer_penalties", "penalties"):
         require_equal_counts({row["of"]: row[step] for row in rows})
     test, validation = ([clips.clips[row] for row in task.rows[split]] for split in ("test", "validation"))

@@ -284,7 +284,7 @@ def measure(vectors: FloatArray, study: Study) -> dict[str, object]:
     chooses = [person in held_out for person in people]
     return {
         split: {
-            str(point.clips): [own for own, other in zip(point.values, chooses, strict=True) if other == wanted]
+            str(point["clips"]): [own for own, other in zip(point["values"], chooses, strict=True) if other == wanted]
             for point in curve
         }
         for split, wanted in (("validation", True), ("test", False))

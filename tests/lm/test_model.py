@@ -1,4 +1,4 @@
-"""A language model: windows of long recordings, scores, continuations, and pitch among its codes."""
+"""A language model: windows, scores, continuations, upsamplers, and pitch among its codes or beside them."""
 
 import math
 from dataclasses import replace
@@ -10,11 +10,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lm.batches import UNCOUNTED, CodeSequences, TrainingBatches
+from lm.language_tests import pitch_errors, score
 from lm.model import LanguageModel
-from lm.options import CodeSampling, Interleaving
+from lm.options import BatchConfig, CodeSampling, GPTConfig, Interleaving
+from lm.pitch import PitchHead, fit_pitch
+from lm.pooled_states import layer_features
 from lm.tokens import Vocabulary, window_start, windows
 from tests.lm.tiny import TINY, codes_format, random_codes, random_rates
-from tokenizer.codes import Codes, PitchFormat
+from tokenizer.codes import Codes, PitchFormat, join_codes, join_rates
 from wordless.base.errors import InputError
 
 
@@ -160,3 +164,243 @@ def test_only_pitches_that_exist_are_probable_and_generated(interleaving: Interl
     drawn = Vocabulary.of(FORMAT).random_codes(np.random.default_rng(0), (200, 3))  # of random inputs
     assert drawn[:, :2].max() == FORMAT.codebook_size - 1
     assert {*drawn[:, 2].tolist()} == {0, 1, 2}
+
+
+def _codes(rate_model: LanguageModel, steps: int, seed: int = 0, num_samples: int | None = None) -> Codes:
+    return random_rates(rate_model.format, steps, seed=seed, num_samples=num_samples)
+
+
+def _changed(codes: Codes, rate: int, step: int) -> Codes:
+    """The same codes, but for the code of a rate at a time step of its own."""
+    parts = list(codes.by_rate)
+    values = parts[rate - 1].values.copy()
+    values[step, -1] = (values[step, -1] + 1) % 7
+    parts[rate - 1] = replace(parts[rate - 1], values=values)
+    return join_rates(parts)
+
+
+@torch.no_grad()
+def test_an_upsampler_hears_the_covering_code_and_the_next_but_no_later_one(rate_model: LanguageModel) -> None:
+    """The code of rate 1 at its time step 3 covers the fine codes 12 to 15, and is read from 8 on."""
+    finest, codes = rate_model.rates[-1], _codes(rate_model, 6)
+    plain, changed = (finest.log_probabilities(each) for each in (codes, _changed(codes, 1, 3)))
+    np.testing.assert_array_equal(plain[:8], changed[:8])
+    assert (plain[8:16] != changed[8:16]).any(axis=1).all()
+    plain, changed = (finest.log_probabilities(each) for each in (codes, _changed(codes, 3, 5)))
+    np.testing.assert_array_equal(plain[:5], changed[:5])
+    assert (plain[6:] != changed[6:]).any()
+
+
+def test_training_rows_read_the_coarse_codes_of_their_crop(rate_model: LanguageModel) -> None:
+    finest = rate_model.rates[-1]
+    streams = finest.predicted.streams
+    clips = [finest.reading(_codes(rate_model, steps, seed=steps)) for steps in (3, 5, 9)]
+    config = BatchConfig(batch_size=8, random_inputs=0.5, pool_batches=1)
+    sequences = CodeSequences(views=[[reading.steps] for reading in clips])
+    batches = TrainingBatches(sequences, finest.gpt.vocabulary, config, capacity=6)
+    for step in range(3):
+        batch = batches.batch(step, 0, 1)
+        for targets, conditions in zip(batch.targets.numpy(), batch.conditions.numpy(), strict=True):
+            found = targets[targets != UNCOUNTED].reshape(-1, streams)
+            (reading, start) = next(
+                (reading, start)
+                for reading in clips
+                for start in range(len(reading.values) - len(found) + 1)
+                if np.array_equal(reading.values[start : start + len(found)], found)
+            )
+            wanted = reading.conditions[start : start + len(found)]
+            np.testing.assert_array_equal(conditions[: found.size : streams], wanted)
+            np.testing.assert_array_equal(conditions[streams - 1 : found.size : streams], wanted)
+
+
+def test_validation_counts_each_code_as_its_log_probability(rate_model: LanguageModel) -> None:
+    finest = rate_model.rates[-1]
+    clips = [_codes(rate_model, steps, seed=steps, num_samples=steps * 1280 - 400) for steps in (2, 9, 4)]
+    found = np.concatenate([finest.log_probabilities(codes).reshape(-1) for codes in clips])
+    assert finest.nats_per_code(clips, batch_size=2) == pytest.approx(-float(found.mean()), rel=1e-5)
+    assert len(found) == sum(codes.finest.values.size for codes in clips)
+
+
+def test_states_cover_the_codes_of_the_finest_rate(rate_model: LanguageModel) -> None:
+    finest = rate_model.rates[-1]
+    clips = [_codes(rate_model, steps, seed=steps, num_samples=steps * 1280 - 400) for steps in (2, 9)]
+    features = layer_features(finest, clips)
+    for row, codes in enumerate(clips):
+        states = finest.hidden_states(codes)
+        assert states.shape[1] == codes.finest.values.size
+        np.testing.assert_allclose(features["layer_2:mean"][row], states[2].mean(0).numpy(), atol=1e-5)
+
+
+def test_rate_1_is_continued_by_its_gpt_alone(rate_model: LanguageModel) -> None:
+    prompts = [_codes(rate_model, 3), None, _codes(rate_model, 8, seed=1)]
+    sampling = CodeSampling(top_k=5)
+    found = rate_model.generate_batch(prompts, seconds=1, sampling=sampling, seed=4)
+    coarse = [None if each is None else each.by_rate[0] for each in prompts]
+    alone = rate_model.rates[0].generate_batch(coarse, seconds=1, sampling=sampling, seed=4)
+    for whole, own in zip(found, alone, strict=True):
+        np.testing.assert_array_equal(whole.by_rate[0].values, own.values)
+
+
+def test_upsamplers_read_no_end_of_a_continuation(rate_model: LanguageModel) -> None:
+    """A longer continuation begins with the shorter one."""
+    prompts, sampling = [_codes(rate_model, 2)], CodeSampling()
+    short, long = (rate_model.generate_batch(prompts, seconds=s, sampling=sampling, seed=1)[0] for s in (0.25, 0.5))
+    for one, other in zip(short.by_rate, long.by_rate, strict=True):
+        np.testing.assert_array_equal(one.values, other.values[: len(one.values)])
+
+
+@torch.no_grad()
+def test_greedy_codes_are_the_most_probable_given_coarser_ones(rate_model: LanguageModel) -> None:
+    """Beyond the context of 24 positions; the last codes were generated before codes that are not there any more."""
+    prompt = _codes(rate_model, 2)
+    whole = join_codes(prompt, rate_model.generate(prompt, seconds=0.65, temperature=0))
+    parts = whole.by_rate
+    for number, rate in enumerate(rate_model.rates, 1):
+        codes = join_rates(parts[:number])
+        best, prompted = rate.log_probabilities(codes), len(prompt.by_rate[number - 1].values)
+        covered = rate_model.format.samples_per_code // rate.predicted.samples_per_code
+        for step in range(prompted, len(parts[number - 1].values) - 3 * covered, 3):
+            for _ in range(6):
+                codes = _changed(codes, number, step)
+                assert rate.log_probabilities(codes)[step, -1] <= best[step, -1] + 1e-5
+            codes = _changed(codes, number, step)
+
+
+def test_upsamplers_alone_and_models_of_other_runs_are_refused(rate_model: LanguageModel, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="all rates"):
+        rate_model.rates[1].generate(seconds=1)
+    first, second, third = rate_model.rates
+    other = LanguageModel.create(TINY, replace(first.format, codebook="other"), seed=0)
+    for models in ((other, second, third), (first, third)):
+        with pytest.raises(InputError, match="one run"):
+            LanguageModel.of_rates(models)
+    with pytest.raises(InputError, match="codebook"):
+        rate_model.generate(random_codes(3, streams=rate_model.format.streams), seconds=1)
+
+
+def test_a_score_counts_the_codes_of_all_rates(rate_model: LanguageModel) -> None:
+    codes = _codes(rate_model, 3, num_samples=3 * 1280 - 400)
+    found = score(rate_model, codes)
+    assert found.codes == sum(part.values.size for part in codes.by_rate) < codes.values.size
+    parts = codes.by_rate
+    by_rate = [each.log_probabilities(join_rates(parts[:n])).sum() for n, each in enumerate(rate_model.rates, 1)]
+    assert found.log_probability == pytest.approx(float(sum(by_rate)), rel=1e-5)
+
+
+def test_a_finest_time_step_has_its_share_of_coarser_codes(rate_model: LanguageModel) -> None:
+    prompt, more = _codes(rate_model, 2), _codes(rate_model, 3, seed=1, num_samples=3 * 1280 - 700)
+    whole = join_codes(prompt, more)
+    found = rate_model.log_probabilities_after(prompt, more)
+    assert len(found) == len(more.finest.values)
+    before = rate_model.log_probabilities_after(None, whole)[: len(prompt.finest.values)]
+    total = sum(float(each.sum()) for each in rate_model.log_probabilities_of_rates(whole))
+    assert float(found.sum() + before.sum()) == pytest.approx(total, rel=1e-5)
+
+
+PITCH = PitchFormat(levels=64, lowest=80.0, highest=320.0)  # 2 octaves in 62 steps
+SECONDS = 40 * 320 / 16_000
+
+
+def pitched(plain: Codes, pitch: np.ndarray) -> Codes:
+    return plain.with_pitch(pitch, replace(plain.format, streams=plain.format.streams + 1, pitch=PITCH))
+
+
+def recordings(streams: int, count: int = 40, steps: int = 60) -> list[Codes]:
+    """Voices of different heights; codes 0 to 2 have none, and each higher code is a little higher."""
+    found = []
+    for number in range(count):
+        rng = np.random.default_rng(number)
+        values = rng.integers(7, size=(steps, streams), dtype=np.int32)
+        height = rng.integers(8, 48)
+        pitch = np.where(values[:, -1] > 2, height + values[:, -1], 0)
+        plain = Codes(values=values, num_samples=steps * 320, format=codes_format(streams))
+        found.append(pitched(plain, pitch))
+    return found
+
+
+@pytest.fixture(scope="module", params=[(1, "flattening"), (2, "flattening"), (2, "parallel")])
+def both(request: pytest.FixtureRequest) -> tuple[LanguageModel, LanguageModel]:
+    """A model of codes alone, and one with pitch beside them, fitted to recordings."""
+    streams, interleaving = request.param
+    config: GPTConfig = replace(TINY, interleaving=interleaving)
+    [clip, *_] = recordings(streams, count=1)
+    alone, beside = (LanguageModel.create(config, each, seed=0) for each in (clip.format.spectral, clip.format))
+    beside.fit_pitch(recordings(streams))
+    return alone, beside
+
+
+def test_the_gpt_is_that_of_the_codes_alone(both: tuple[LanguageModel, LanguageModel]) -> None:
+    alone, beside = both
+    clips = recordings(alone.format.streams, count=3)
+    plain = [clip.spectral for clip in clips]
+    for name, weight in alone.gpt.state_dict().items():
+        np.testing.assert_array_equal(weight, beside.gpt.state_dict()[name])
+    assert beside.nats_per_code(clips) == alone.nats_per_code(plain)
+    assert score(beside, clips[0]) == score(alone, plain[0])
+    np.testing.assert_array_equal(beside.hidden_states(clips[0]), alone.hidden_states(plain[0]))
+    one = alone.generate_batch(plain, seconds=SECONDS, sampling=CodeSampling(top_k=3), seed=4)
+    other = beside.generate_batch(clips, seconds=SECONDS, sampling=CodeSampling(top_k=3), seed=4)
+    for own, more in zip(one, other, strict=True):
+        np.testing.assert_array_equal(own.values, more.spectral.values)
+        assert more.format == beside.format
+
+
+def test_codes_with_and_without_pitch_are_read_alike(both: tuple[LanguageModel, LanguageModel]) -> None:
+    _, beside = both
+    [clip] = recordings(beside.predicted.streams, count=1)
+    np.testing.assert_array_equal(beside.log_probabilities(clip), beside.log_probabilities(clip.spectral))
+    other = replace(clip.spectral.format, codebook="c2")
+    with pytest.raises(InputError, match="c2"):
+        beside.log_probabilities(replace(clip.spectral, format=other))
+
+
+def test_a_continuation_keeps_the_height_and_the_voicing_of_its_prompt(
+    both: tuple[LanguageModel, LanguageModel],
+) -> None:
+    _, beside = both
+    unheard = recordings(beside.predicted.streams, count=46)[40:]
+    errors = pitch_errors(beside, unheard)
+    assert errors["predicted_voicing_error"] < 0.35  # three of seven codes have no voice
+    assert 0 < errors["predicted_pitch_error"] < 100  # cents; heights differ by 450 (standard deviation)
+
+
+def test_a_stream_has_the_pitch_of_the_whole(both: tuple[LanguageModel, LanguageModel]) -> None:
+    _, beside = both
+    [clip] = recordings(beside.predicted.streams, count=1)
+    for prompt in (None, clip.crop(0, 7)):
+        [whole] = beside.generate_batch([prompt], seconds=SECONDS, sampling=CodeSampling(), seed=2)
+        parts = [*beside.stream(prompt, seconds=SECONDS, sampling=CodeSampling(), seed=2)]
+        assert [len(part) for part in parts] == [1] * len(whole)
+        np.testing.assert_array_equal(np.concatenate([part.values for part in parts]), whole.values)
+
+
+def test_pitch_follows_from_the_seed_and_has_noise_only_with_a_temperature(
+    both: tuple[LanguageModel, LanguageModel],
+) -> None:
+    assert both[1].pitch is not None
+    noisy, states, past = replace(both[1].pitch, spread=0.2), np.zeros((50, TINY.model_dim)), np.full(9, 30, np.int32)
+    first, again, other, flat, same = (
+        noisy.predict(states, past, PITCH, np.random.default_rng(seed), temperature=temperature)
+        for seed, temperature in ((0, 1.0), (0, 1.0), (1, 1.0), (0, 0.0), (1, 0.0))
+    )
+    np.testing.assert_array_equal(first, again)
+    np.testing.assert_array_equal(flat, same)
+    assert not flat.any() or (first != other).any()
+
+
+def test_a_saved_head_is_the_same_head(both: tuple[LanguageModel, LanguageModel], tmp_path: Path) -> None:
+    _, beside = both
+    beside.save_pretrained(tmp_path)
+    loaded = LanguageModel.from_pretrained(tmp_path)
+    assert loaded.pitch == beside.pitch
+    assert loaded.format == beside.format
+    [prompt] = recordings(beside.predicted.streams, count=1)
+    one, other = (each.generate(prompt, seconds=SECONDS, seed=1) for each in (beside, loaded))
+    np.testing.assert_array_equal(one.values, other.values)
+
+
+def test_recordings_without_a_voice_give_a_silent_head() -> None:
+    head = fit_pitch([(np.ones((5, 3)), np.zeros(5, np.int32))], PITCH, 3)
+    assert head == PitchHead.silent(3)
+    found = head.predict(np.ones((4, 3)), np.zeros(0, np.int32), PITCH, np.random.default_rng(0), temperature=1.0)
+    assert not found.any()

@@ -1,9 +1,13 @@
-"""Codes in files: Parquet, and text units as others write and read them."""
+"""Codes in files: Parquet, also of other programs, and text units as others write and read them.
+
+`tests/test_hostile_models.py` reads some hundred more, with other formats, odd lines of units, and any bytes changed.
+"""
 
 import csv
 import json
+import re
 import tracemalloc
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +15,24 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tests.tokenizer.test_codes import FORMAT as TWO_STREAMS
-from tests.tokenizer.test_codes import PITCHED, codes
+from tests.hostile.codes_files import codes_table, parquet_bytes
+from tests.tokenizer.test_codes import FORMAT, PITCHED, codes
 from tokenizer.codes import Codes
-from tokenizer.parquet import CodedClip, mark_complete, read_codes, read_num_samples, shard_path, write_shard
+from tokenizer.parquet import (
+    METADATA_KEY,
+    CodedClip,
+    mark_complete,
+    read_codes,
+    read_num_samples,
+    shard_path,
+    write_shard,
+)
 from tokenizer.units import UnitsFormat, read_units, write_units
 from wordless.base.errors import InputError
 
-FORMAT = replace(TWO_STREAMS, streams=1)
+ONE_STREAM = replace(FORMAT, streams=1)
 VALUES = np.array([[3], [3], [7], [3]], np.int32)
-CLIP = CodedClip(path="dir/a.wav", codes=Codes(values=VALUES, num_samples=600, format=FORMAT))
+CLIP = CodedClip(path="dir/a.wav", codes=Codes(values=VALUES, num_samples=600, format=ONE_STREAM))
 
 
 ROW = {"file_name": "dir/a.wav", "num_samples": 600}
@@ -54,7 +66,7 @@ def test_names_of_units_are_short_and_tell_files_and_parts_apart(tmp_path: Path)
         )
     ]
     write_units(tmp_path / "a.txt", clips, "name_units")
-    names = [read.path for read in read_units(tmp_path / "a.txt", FORMAT, codes_per_unit=1)]
+    names = [read.path for read in read_units(tmp_path / "a.txt", ONE_STREAM, codes_per_unit=1)]
     assert names == ["a#t=0.5,1.25", "a#t=1.5,2", "x/b#t=1,2", "b", "y/b#t=1,2", "x/c", "y/c", "z/d.wav", "z/d.flac"]
 
 
@@ -66,10 +78,10 @@ def test_units_are_read_back_as_the_same_codes_and_samples(
     rng, clips = np.random.default_rng(0), list[CodedClip]()
     for size in (1, 50, 400):
         values = rng.integers(0, 2, (size, 1)).astype(np.int32)
-        codes = Codes(values=values, num_samples=len(values) * FORMAT.samples_per_code - 7, format=FORMAT)
+        codes = Codes(values=values, num_samples=len(values) * ONE_STREAM.samples_per_code - 7, format=ONE_STREAM)
         clips.append(CodedClip(path=f"a\u2028{size}\x85.wav", codes=codes))  # names of one line
     write_units(tmp_path / "a", clips, kind, deduplicate=deduplicate)
-    assert [read.codes for read in read_units(tmp_path / "a", FORMAT)] == [clip.codes for clip in clips]
+    assert [read.codes for read in read_units(tmp_path / "a", ONE_STREAM)] == [clip.codes for clip in clips]
 
 
 @pytest.mark.parametrize(
@@ -84,7 +96,7 @@ def test_durations_that_contradict_the_units_are_refused(tmp_path: Path, row: di
     rows = {"file_name": "a", "units": [1, 1]}, {"file_name": "b", "units": [3, 7, 3], **row}
     (tmp_path / "a.jsonl").write_text("".join(f"{json.dumps(each)}\n" for each in rows))
     with pytest.raises(InputError, match=r"a\.jsonl:2: "):
-        read_units(tmp_path / "a.jsonl", FORMAT)
+        read_units(tmp_path / "a.jsonl", ONE_STREAM)
 
 
 @pytest.mark.parametrize(
@@ -103,19 +115,19 @@ def test_files_beside_the_units_that_contradict_them_are_refused(
     (tmp_path / "a.txt").write_text("a|3 7 3\nb|3 7 3\n")
     (tmp_path / f"a.txt{suffix}").write_text(text)
     with pytest.raises(InputError, match=rf"a\.txt({suffix})?:{line}: "):
-        read_units(tmp_path / "a.txt", FORMAT)
+        read_units(tmp_path / "a.txt", ONE_STREAM)
 
 
 def test_merged_repeats_without_durations_are_not_shortened_without_a_word(tmp_path: Path) -> None:
     for name, text in (("a.txt", "a|3 7 3\nb|1 2\n"), ("a.jsonl", '{"file_name": "a", "units": [3, 7, 3]}\n')):
         (tmp_path / name).write_text(text)
         with pytest.raises(InputError, match="codes_per_unit"):
-            read_units(tmp_path / name, FORMAT)
-        first = read_units(tmp_path / name, FORMAT, codes_per_unit=2)[0]
+            read_units(tmp_path / name, ONE_STREAM)
+        first = read_units(tmp_path / name, ONE_STREAM, codes_per_unit=2)[0]
         assert first.codes.values[:, 0].tolist() == [3, 3, 7, 7, 3, 3]
     (tmp_path / "a.txt.durations").write_text("a|2 1 1\nb|1 1\n")
     with pytest.raises(InputError, match="codes_per_unit"):
-        read_units(tmp_path / "a.txt", FORMAT, codes_per_unit=2)
+        read_units(tmp_path / "a.txt", ONE_STREAM, codes_per_unit=2)
 
 
 def test_files_of_textlesslib_and_slamkit_are_read(tmp_path: Path) -> None:
@@ -123,15 +135,15 @@ def test_files_of_textlesslib_and_slamkit_are_read(tmp_path: Path) -> None:
     (tmp_path / "x.durations").write_text("a.wav\t2 1 1\n")
     (tmp_path / "x.jsonl").write_text('{"units": [3, 7, 3], "duration": [2, 1, 1], "file_name": "a.wav"}\n')
     for name in ("x.units", "x.jsonl"):
-        (clip,) = read_units(tmp_path / name, FORMAT)
+        (clip,) = read_units(tmp_path / name, ONE_STREAM)
         assert (clip.path, clip.codes.values.tolist()) == ("a.wav", VALUES.tolist())
 
 
 def test_what_is_no_text_and_several_streams_are_refused(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"PAR1\xff")
     with pytest.raises(InputError, match=r"a\.txt\b.*UTF-8"):
-        read_units(tmp_path / "a.txt", FORMAT)
-    clip = CodedClip(path="a", codes=Codes(values=np.zeros((1, 2), np.int32), num_samples=160, format=TWO_STREAMS))
+        read_units(tmp_path / "a.txt", ONE_STREAM)
+    clip = CodedClip(path="a", codes=Codes(values=np.zeros((1, 2), np.int32), num_samples=160, format=FORMAT))
     with pytest.raises(InputError, match="2 streams"):
         write_units(tmp_path / "a", [clip], "jsonl")
 
@@ -166,10 +178,10 @@ CLIPS = [
 
 def test_a_file_and_a_folder_round_trip_and_clips_are_counted_without_their_codes(tmp_path: Path) -> None:
     for number, clip in enumerate(CLIPS):
-        write_shard(shard_path(tmp_path, number), [clip], TWO_STREAMS)
+        write_shard(shard_path(tmp_path, number), [clip], FORMAT)
     mark_complete(tmp_path, shards=3, clips=3)
     codes_format, clips = read_codes(tmp_path)
-    assert (codes_format, [*map(vars, clips)]) == (TWO_STREAMS, [*map(vars, CLIPS)])
+    assert (codes_format, [*map(vars, clips)]) == (FORMAT, [*map(vars, CLIPS)])
     assert [*map(vars, read_codes(shard_path(tmp_path, 1))[1])] == [vars(CLIPS[1])]
     assert read_num_samples(tmp_path).tolist() == [480, 200, 0]
     write_shard(tmp_path / "none.parquet", [], PITCHED)
@@ -179,12 +191,12 @@ def test_a_file_and_a_folder_round_trip_and_clips_are_counted_without_their_code
 
 def test_segments_keep_their_place_in_the_file(tmp_path: Path) -> None:
     segments = [replace(CLIPS[0], span=(0.0, 0.03)), replace(CLIPS[0], span=(0.03, 1 / 3))]
-    write_shard(tmp_path / "a.parquet", [CLIPS[1], *segments], TWO_STREAMS, segments=True)
+    write_shard(tmp_path / "a.parquet", [CLIPS[1], *segments], FORMAT, segments=True)
     read = list(read_codes(tmp_path / "a.parquet")[1])
     assert [clip.span for clip in read] == [None, (0.0, 0.03), (0.03, 1 / 3)]
     assert [clip.name for clip in read] == ["c.wav", "a b/(ü).wav#t=0,0.03", "a b/(ü).wav#t=0.03,0.333333"]
     assert [*map(vars, read)] == [*map(vars, (CLIPS[1], *segments))]
-    write_shard(tmp_path / "b.parquet", CLIPS, TWO_STREAMS)
+    write_shard(tmp_path / "b.parquet", CLIPS, FORMAT)
     assert not {"start", "end"} & set(pq.read_schema(tmp_path / "b.parquet").names)
 
 
@@ -193,7 +205,7 @@ def test_long_recordings_are_written_and_read_a_few_at_a_time(tmp_path: Path) ->
     tracemalloc.start()
     read, pyarrow_before = 0, pa.total_allocated_bytes()
     try:
-        write_shard(tmp_path / "a.parquet", (long for _ in range(8)), TWO_STREAMS)
+        write_shard(tmp_path / "a.parquet", (long for _ in range(8)), FORMAT)
         for clip in read_codes(tmp_path / "a.parquet")[1]:
             read += 1
             assert np.array_equal(clip.codes.values, long.codes.values)
@@ -206,12 +218,120 @@ def test_long_recordings_are_written_and_read_a_few_at_a_time(tmp_path: Path) ->
 
 
 def test_a_folder_that_is_not_whole_or_of_two_codebooks_is_refused(tmp_path: Path) -> None:
-    write_shard(shard_path(tmp_path, 0), CLIPS, TWO_STREAMS)
+    write_shard(shard_path(tmp_path, 0), CLIPS, FORMAT)
     with pytest.raises(InputError, match="not whole"):
         read_codes(tmp_path)
-    other = replace(TWO_STREAMS, codebook="other")
-    write_shard(shard_path(tmp_path, 0), CLIPS, TWO_STREAMS)
+    other = replace(FORMAT, codebook="other")
+    write_shard(shard_path(tmp_path, 0), CLIPS, FORMAT)
     write_shard(shard_path(tmp_path, 1), [replace(CLIPS[0], codes=replace(CLIPS[0].codes, format=other))], other)
     mark_complete(tmp_path, shards=2, clips=4)
     with pytest.raises(InputError, match=r"codes-00001\.parquet\b.*\bother\b"):
         list(read_codes(tmp_path)[1])
+
+
+TABLE = codes_table(FORMAT)
+ABOUT = json.dumps(asdict(FORMAT)).encode()
+
+
+def written_table(folder: Path, columns: pa.Table) -> Path:
+    """A Parquet file of such columns."""
+    path = folder / "codes.parquet"
+    path.write_bytes(parquet_bytes(columns, ABOUT))
+    return path
+
+
+def with_column(name: str, values: object) -> pa.Table:
+    """The table with another column of this name."""
+    return TABLE.set_column(TABLE.schema.get_field_index(name), name, values)
+
+
+def refused(path: Path) -> str:
+    """The one line in which reading all of a file is refused."""
+    with pytest.raises(InputError) as error:
+        list(read_codes(path)[1])
+    message = str(error.value)
+    assert str(path) in message
+    assert len(message.splitlines()) == 1
+    assert len(message) < 1000
+    return message
+
+
+@pytest.mark.parametrize(
+    ("columns", "told"),
+    [
+        (TABLE.drop_columns(["values"]), "0 columns 'values'"),
+        (TABLE.append_column("path", pa.array(["c", "d"])), "2 columns 'path'"),
+        (with_column("path", pa.array(["a\0", "b"])), r"path\b.*'a\\x00'"),
+        (with_column("num_samples", pa.array([None, 640])), r"'num_samples'.* without"),
+        (with_column("num_samples", pa.array([-960, 640])), r"num_samples\b.*-960\b.*\b0\b"),
+        (with_column("num_samples", pa.array([2**62, 640])), r"\bsamples\b"),
+        (with_column("offset_frames", pa.array([0, -1])), r"offset_frames\b.*-1\b"),
+        (with_column("values", pa.array([[1] * 12, [-1, *[1] * 7]])), r"values\b.*\[-1, 1\]"),
+        (with_column("values", pa.array([[1] * 12, [2**40, *[1] * 7]])), "range"),
+        (with_column("values", pa.array([[1] * 12, [1, 1, 1]])), r"\b3 values\b.*\b2 streams\b"),
+        (with_column("values", pa.array([[[1]] * 12, [[1]] * 8])), r"'values'.*\blist<"),
+    ],
+)
+def test_columns_that_are_no_codes_are_refused(tmp_path: Path, columns: pa.Table, told: str) -> None:
+    assert re.search(told, refused(written_table(tmp_path, columns)))
+
+
+def test_the_same_codes_in_wider_types_and_dictionaries_are_read(tmp_path: Path) -> None:
+    wide = with_column("values", pa.array(TABLE.column("values").to_pylist(), pa.large_list(pa.int64())))
+    for name, kind in (("path", pa.large_string()), ("split", pa.dictionary(pa.int32(), pa.string()))):
+        wide = wide.set_column(wide.schema.get_field_index(name), name, wide.column(name).cast(kind))
+    wide = wide.append_column("further", pa.array([1.5, 2.5]))
+    read = list(read_codes(written_table(tmp_path, wide))[1])
+    assert [(clip.path, clip.split, clip.label) for clip in read] == [("a.wav", "train", "x"), ("b.wav", "test", None)]
+    assert [clip.codes.values.tolist() for clip in read] == [codes(6).values.tolist(), codes(4).values.tolist()]
+    assert read[0].codes.values.dtype == np.int32
+
+
+def test_a_small_file_that_tells_of_very_many_codes_is_refused_before_they_are_read(tmp_path: Path) -> None:
+    many, most = (1 << 20) + 1, (1 << 27) - 1  # codes; both take four bytes in a footer
+
+    def in_footer(number: int) -> bytes:
+        """A number as the footer has it: zigzag, seven bits a byte, the lowest first."""
+        parts = [2 * number >> 7 * place & 127 for place in range(4)]
+        return bytes([*(part | 128 for part in parts[:-1]), parts[-1]])
+
+    values = pa.ListArray.from_arrays(pa.array([0, many, many], pa.int32()), pa.array(np.zeros(many, np.int32)))
+    path = written_table(tmp_path, with_column("values", values))
+    path.write_bytes(path.read_bytes().replace(in_footer(many + 1), in_footer(most)))
+    assert path.stat().st_size < 10_000
+    before = pa.total_allocated_bytes()
+    assert f"{most} values" in refused(path)
+    assert pa.total_allocated_bytes() == before
+
+
+def test_a_long_text_that_many_rows_share_is_not_copied_for_each(tmp_path: Path) -> None:
+    rows, path = pa.concat_tables([TABLE] * 20_000).combine_chunks(), tmp_path / "codes.parquet"
+    names = pa.DictionaryArray.from_arrays(np.zeros(len(rows), np.int32), ["x" * 20_000])
+    rows = rows.set_column(0, "path", names)
+    with pq.ParquetWriter(path, rows.schema, store_schema=False) as file:  # it does not say that names are a dictionary
+        file.add_key_value_metadata({METADATA_KEY: ABOUT})
+        file.write_table(rows)
+    before = pa.default_memory_pool().max_memory()
+    assert "path" in refused(path)
+    assert pa.default_memory_pool().max_memory() < max(before + 1, 400_000_000)
+
+
+def test_what_is_no_codes_folder_is_refused(tmp_path: Path) -> None:
+    write_shard(shard_path(tmp_path, 0), [CodedClip(path="a.wav", codes=codes(3))], FORMAT)
+    for content in ("", "{", "[1]", '{"shards": null}', '{"shards": 0}', '{"shards": 10000000000000}', "{}"):
+        (tmp_path / "complete.json").write_text(content)
+        with pytest.raises(InputError, match=r"complete\.json"):
+            read_codes(tmp_path)
+    (tmp_path / "complete.json").write_text('{"shards": 1}')
+    assert len(list(read_codes(tmp_path)[1])) == 1
+    shard_path(tmp_path, 0).unlink()
+    shard_path(tmp_path, 0).mkdir()
+    with pytest.raises(InputError, match="not a file"):
+        read_codes(tmp_path)
+
+
+def test_what_is_no_file_of_units_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    for path in (tmp_path, tmp_path / "loop", Path("/dev/zero")):
+        with pytest.raises(InputError, match="not a file"):
+            read_units(path, replace(FORMAT, streams=1))

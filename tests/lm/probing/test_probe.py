@@ -1,31 +1,48 @@
-"""Linear probes, and what they reach with shares of the labels."""
+"""Linear probes, ridge regression, choice by cross-validation, shares of the labels, and fitted probes."""
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
-from itertools import pairwise
+from functools import partial
+from itertools import chain, pairwise
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pytest
-from hypothesis import given
+import torch
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.model_selection import LeaveOneGroupOut
-from sklearn.preprocessing import StandardScaler
+from sklearn.metrics import accuracy_score, average_precision_score, make_scorer
+from sklearn.model_selection import LeaveOneGroupOut, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from lm.options import ProbeConfig
-from lm.probing.linear import LogisticProbe, probe_numbers, row_space
+from lm.probing.fitted import FittedProbe
+from lm.probing.linear import (
+    COMPUTES_WITH_TENSORS,
+    LogisticProbe,
+    RidgeProbe,
+    normal_equations,
+    probe_numbers,
+    row_space,
+)
 from lm.probing.probe import (
     DRAWS,
+    create_classifier,
     labelled_clips,
     last_point,
     learning_curve,
+    method_record,
     noise_points,
     probe,
     probe_method,
     scored_method,
 )
-from lm.probing.task import ProbeTask, penalty_grid, require_equal_counts, with_parts
+from lm.probing.task import FOLDS, LARGE_FIT, ProbeTask, divisions, penalty_grid, require_equal_counts, with_parts
 from tests.reference import divided, two_steps, unit
 from wordless.base.errors import InputError
 
@@ -61,20 +78,23 @@ def _noise(task: ProbeTask, features: int = 20, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((len(task.targets), features)).astype(np.float32)
 
 
+def _record(features: np.ndarray, task: ProbeTask, config: ProbeConfig = CONFIG) -> dict[str, Any]:
+    return method_record("x", probe(features, task, config, of="x"), task, config)
+
+
 def test_separable_classes_are_told_apart() -> None:
     task = _task()
-    result = probe(_separable(task), task, CONFIG, of="separable")
-    assert result.test_accuracy == result.macro_f1 == result.validation_accuracy == result.mean_average_precision == 1
-    assert 0.9 < result.low < 1 == result.high
-    assert result.predictions == task.names(task.targets[task.rows["test"]])
-    assert result.penalty == penalty_grid(6, CONFIG)[0]  # the strongest regularisation among equals
+    row, truth = _record(_separable(task), task), task.names(task.targets[task.rows["test"]])
+    assert row["test_accuracy"] == row["macro_f1"] == row["validation_accuracy"] == row["mean_average_precision"] == 1
+    assert 0.9 < row["low"] < 1 == row["high"]
+    assert row["predictions"] == truth
+    assert row["penalty"] == penalty_grid(6, CONFIG)[0]  # the strongest regularisation among equals
     task = _several()
-    result = probe(_separable(task), task, replace(CONFIG, penalty_low=1.0), of="separable")
-    assert task.multi_label
-    assert result.test_accuracy == result.mean_average_precision > 0.97
-    assert result.low <= result.test_accuracy <= result.high
+    row = _record(_separable(task), task, replace(CONFIG, penalty_low=1.0))
+    assert row["test_accuracy"] == row["mean_average_precision"] > 0.97
+    assert row["low"] <= row["test_accuracy"] <= row["high"]
     truth = task.names(task.targets[task.rows["test"]])
-    assert np.mean([one == other for one, other in zip(result.predictions, truth, strict=True)]) > 0.8
+    assert np.mean([one == other for one, other in zip(row["predictions"], truth, strict=True)]) > 0.8
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])
@@ -86,7 +106,7 @@ def test_nothing_is_learned_from_what_is_held_out(split: str) -> None:
     changed[task.rows[split]] += 100
     one, other = (probe(x, task, ProbeConfig(penalties=1, resamples=10), of="x") for x in (features, changed))
     if split == "validation":
-        np.testing.assert_array_equal(one.scores, other.scores)
+        np.testing.assert_array_equal(one.scores["test"], other.scores["test"])
     else:
         assert one.tries == other.tries
 
@@ -101,7 +121,7 @@ def test_a_layer_is_not_chosen_on_test_clips(by: str) -> None:
     honest, spy = clear.copy(), noise.copy()
     honest[test], spy[test], spy[plain.rows["train"][::2]] = noise[test], clear[test], clear[plain.rows["train"][::2]]
     assert probe(spy, plain, CONFIG, of="x").test_accuracy > 0.9 > probe(honest, plain, CONFIG, of="x").test_accuracy
-    assert probe_method({"x/spy": spy, "x/honest": honest}, task, CONFIG, of="x").winner.of == "x/honest"
+    assert probe_method({"x/spy": spy, "x/honest": honest}, task, CONFIG)[0].of == "x/honest"
     values = (plain.targets @ np.arange(3)).astype(np.float32)
     _, chosen = probe_numbers({"spy": spy, "honest": honest}, values, plain.rows, CONFIG, threads=1)
     assert chosen == "honest"
@@ -142,11 +162,10 @@ def test_penalties_are_spread_over_the_range(count: int) -> None:
 def test_every_candidate_and_every_chosen_one_is_tried_equally_often(candidates: int) -> None:
     """A method with one candidate has no more penalties for it than another has for its chosen one."""
     task = _task(60)
-    result = probe_method({f"x/{n}": _noise(task, seed=n) for n in range(candidates)}, task, CONFIG, of="x")
-    assert [len({each.penalty for each in one.tries}) for one in result.candidates] == [3] * candidates
-    assert result.winner.linear is not None
-    assert not any(each.linear for each in result.candidates)  # of many layers and classes they are gigabytes
-    assert len({each.penalty for each in result.winner.tries}) == 6
+    winner, tried = probe_method({f"x/{n}": _noise(task, seed=n) for n in range(candidates)}, task, CONFIG)
+    assert [len(each.tries) for each in (*tried, winner)] == [3] * candidates + [6]
+    assert winner.linear is not None
+    assert not any(each.linear for each in tried)  # of many layers and classes they are gigabytes
     require_equal_counts({"one": 6, "other": 6, "head": 0})  # a head tries nothing
     with pytest.raises(InputError, match=r"\(one 6, other 6, luck 60\)"):
         require_equal_counts({"one": 6, "other": 6, "head": 0, "luck": 60})
@@ -164,27 +183,26 @@ def test_candidate_and_penalty_are_those_of_a_double_loop(by: str) -> None:
         f"x/{place}": (clear + noise * rng.standard_normal((240, 8))).astype(np.float32)
         for place, noise in enumerate((3.0, 1.2, 2.0))
     }
-    found = probe_method(candidates, task, config, of="x")
+    found, _ = probe_method(candidates, task, config)
     layers, penalties = penalty_grid(config.layer_penalties, config), penalty_grid(config.penalties, config)
     divisions = divided(task.rows, task.parts)
     chosen, penalty = two_steps(candidates, task.targets, divisions, layers, penalties)
-    assert (found.winner.of, found.winner.penalty) == (chosen, pytest.approx(penalty))
+    assert (found.of, found.penalty) == (chosen, pytest.approx(penalty))
 
 
 def test_candidates_that_are_probed_side_by_side_reach_the_same() -> None:
     task = _task(60)
     candidates = {f"x/{n}": _noise(task, features=5 + n, seed=n) for n in range(5)}
-    alone, together = (probe_method(candidates, task, CONFIG, of="x", threads=threads) for threads in (1, 3))
-    for one, other in zip((*alone.candidates, alone.winner), (*together.candidates, together.winner), strict=True):
+    (winner, alone), (same, together) = (probe_method(candidates, task, CONFIG, threads=threads) for threads in (1, 3))
+    for one, other in zip((*alone, winner), (*together, same), strict=True):
         assert (one.of, one.tries, one.low, one.high) == (other.of, other.tries, other.low, other.high)
-        np.testing.assert_array_equal(one.scores, other.scores)
+        np.testing.assert_array_equal(one.scores["test"], other.scores["test"])
 
 
 def test_a_classifier_s_own_scores_are_measured_and_not_fitted() -> None:
     task = _task()
     result = scored_method(task.targets.astype(np.float32), task, CONFIG, of="head")
-    assert (result.winner.test_accuracy, result.winner.validation_accuracy, result.winner.tries) == (1, 1, ())
-    assert result.winner.penalty is None
+    assert (result.test_accuracy, result.validation_accuracy, result.tries, result.penalty) == (1, 1, {}, None)
     with pytest.raises(InputError, match=r"\b2 classes\b.*\b3\b"):
         scored_method(np.zeros((300, 2), np.float32), task, CONFIG, of="head")
 
@@ -195,8 +213,7 @@ def test_clips_without_a_label_are_left_out_and_counted() -> None:
     assert (some.unlabelled, len(some.notices)) == (30, 1)
     known, features = np.flatnonzero(np.arange(300) % 10), _separable(some) + _noise(some)
     without = ProbeTask.of([labels[clip] for clip in known], [SPLITS[clip // 3 % 4] for clip in known])
-    one, other = probe(features, some, CONFIG, of="x"), probe(features[known], without, CONFIG, of="x")
-    assert (one.predictions, one.test_accuracy, one.low) == (other.predictions, other.test_accuracy, other.low)
+    assert _record(features, some) == _record(features[known], without)
 
 
 def test_a_class_that_is_not_tested_is_told_and_left_out_of_means() -> None:
@@ -204,8 +221,8 @@ def test_a_class_that_is_not_tested_is_told_and_left_out_of_means() -> None:
     task = _task(labels=[*held_out])
     for notice, split in zip(task.notices, ("validation", "test"), strict=True):
         assert re.search(rf"\b1 of 3 classes\b.*\b{split}\b.*\(class 2\)", notice)
-    result = probe(_separable(task), task, CONFIG, of="x")
-    assert result.macro_f1 == result.mean_average_precision == 1
+    row = _record(_separable(task), task)
+    assert row["macro_f1"] == row["mean_average_precision"] == 1
 
 
 @pytest.mark.parametrize(
@@ -243,10 +260,10 @@ def test_noise_points_are_those_of_the_chosen_probe(parts: int | None) -> None:
     features[task.noisy[0.0]] = 100 * _noise(task, seed=1)[task.noisy[0.0]]
     result = probe(features, task, CONFIG, of="x")
     same, lost = noise_points(result, task, CONFIG)
-    assert (same.snr, lost.snr) == (20.0, 0.0)
-    assert (same.test_accuracy, same.low, same.high) == (result.test_accuracy, result.low, result.high)
-    assert lost.test_accuracy < 0.5 < same.test_accuracy
-    assert noise_points(probe(features[:240], plain, CONFIG, of="x"), plain, CONFIG) == ()
+    assert (same["snr"], lost["snr"]) == (20.0, 0.0)
+    assert (same["test_accuracy"], same["low"], same["high"]) == (result.test_accuracy, result.low, result.high)
+    assert lost["test_accuracy"] < 0.5 < same["test_accuracy"]
+    assert noise_points(probe(features[:240], plain, CONFIG, of="x"), plain, CONFIG) == []
 
 
 CURVE = ProbeConfig(penalties=4, resamples=20, learning_curve=(0.01, 0.2, 1.0))
@@ -305,24 +322,24 @@ def test_a_point_is_ridge_regression_whose_penalty_cross_validation_within_its_l
         model = Ridge(alpha=unit(scaled[kept]) / penalty).fit(scaled[kept], targets[kept])
         reached.append((model.predict(scaled[test]).argmax(1) == targets[test].argmax(1)).mean())
     [point] = learning_curve(features, task, config)
-    assert point.test_accuracy == pytest.approx(np.mean(reached), abs=1e-3)
-    by_speaker = np.array(point.values)  # (groups, draws)
+    assert point["test_accuracy"] == pytest.approx(np.mean(reached), abs=1e-3)
+    by_speaker = np.array(point["values"])  # (groups, draws)
     assert by_speaker.shape == (2, len(reached))
     np.testing.assert_allclose(by_speaker.mean(0), reached, atol=1e-3)
     spoilt = replace(task, targets=task.targets.copy())
     spoilt.targets[task.rows["validation"]] = spoilt.targets[task.rows["validation"]][:, ::-1]
-    assert learning_curve(features, spoilt, config) == (point,)
+    assert learning_curve(features, spoilt, config) == [point]
     whole = probe(features, task, CURVE, of="x")
     [last] = last_point(whole, task, CURVE)
-    assert (last.clips, last.test_accuracy) == (len(train), whole.test_accuracy)
+    assert (last["clips"], last["test_accuracy"]) == (len(train), whole.test_accuracy)
 
 
 def test_a_single_labelled_clip_takes_the_middle_penalty() -> None:
     labels: list[str | None] = ["a;b", "a;b", "a;b", "a;b", "a", "b", "a;b", "a", "b"]
     task = ProbeTask.of(labels, ["train"] * 6 + ["validation"] + ["test"] * 2, label_separator=";")
     points = learning_curve(_noise(task), task, replace(CURVE, learning_curve=(0.01, 1.0)))
-    assert points[0].clips <= 2
-    assert all(0 <= point.test_accuracy <= 1 for point in points)
+    assert points[0]["clips"] <= 2
+    assert all(0 <= point["test_accuracy"] <= 1 for point in points)
 
 
 def test_a_share_is_drawn_several_times() -> None:
@@ -330,8 +347,321 @@ def test_a_share_is_drawn_several_times() -> None:
     features = np.random.default_rng(0).standard_normal((400, 8)).astype(np.float32) + task.targets[:, :1]
     config = ProbeConfig(penalties=4, resamples=1000, learning_curve=(0.001, 0.01, 0.1))
     fewest, few, some = learning_curve(features, task, config)
-    assert [point.clips for point in (fewest, few, some)] == [2, 2, 20]  # one of each class
-    assert (fewest.test_accuracy, fewest.low, fewest.high) == (few.test_accuracy, few.low, few.high)
-    [draws] = some.values
+    assert [point["clips"] for point in (fewest, few, some)] == [2, 2, 20]  # one of each class
+    assert {**fewest, "share": 0.01} == few
+    [draws] = some["values"]
     assert len({*draws}) > 1
-    assert some.low < np.mean(draws) < some.high
+    assert some["low"] < np.mean(draws) < some["high"]
+
+
+def _clips(clips: int, dim: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return features ``(clips, dim)`` and targets ``(clips, 3)``."""
+    rng = np.random.default_rng(0)
+    features = rng.standard_normal((clips, dim)).astype(np.float32)
+    return features, np.eye(3, dtype=bool)[(features @ rng.standard_normal((dim, 3))).argmax(1)]
+
+
+@pytest.mark.parametrize("device", [None, torch.device("cpu")], ids=["NumPy", "PyTorch"])
+@pytest.mark.parametrize(("clips", "dim"), [(200, 12), (20, 50)], ids=["more clips", "more features"])
+def test_every_penalty_has_the_solution_of_scikit_learn(clips: int, dim: int, device: torch.device | None) -> None:
+    features, targets = _clips(clips, dim)
+    features, others = features + 1, _clips(7, dim)[0]
+    ridge = RidgeProbe(features, targets, device=device)
+    for penalty in (1e-3, 0.1, 10.0):
+        ridge.fit(penalty)
+        np.testing.assert_allclose(ridge.scores(others), _oracle(features, targets, others, penalty), atol=1e-4)
+
+
+def _oracle(features: np.ndarray, targets: np.ndarray, others: np.ndarray, penalty: float) -> np.ndarray:
+    """What scikit-learn's ridge regression answers for other features."""
+    model = Ridge(alpha=unit(features) / penalty)
+    found: np.ndarray = model.fit(features.astype(np.float64), targets.astype(np.float64)).predict(others)
+    return found
+
+
+@pytest.mark.parametrize(("clips", "dim"), [(300, 120), (100, 120)], ids=["more clips", "more features"])
+def test_nearly_collinear_features_are_scored_as_in_64_bits(clips: int, dim: int) -> None:
+    rng = np.random.default_rng(0)
+    few = rng.standard_normal((clips, 5)) @ rng.standard_normal((5, dim))
+    features = (few + 1e-4 * rng.standard_normal((clips, dim))).astype(np.float32)
+    targets = np.eye(3, dtype=bool)[few[:, :3].argmax(1)]
+    ridge = RidgeProbe(features, targets)
+    ridge.fit(10.0)
+    weights, bias = ridge.linear()
+    np.testing.assert_allclose(ridge.scores(features), features.astype(np.float64) @ weights + bias, atol=1e-5)
+
+
+def test_normal_equations_in_blocks_are_those_of_all_clips() -> None:
+    features, targets = _clips(100, 5)
+    wanted = targets.astype(np.float64)
+    products, answers = normal_equations(features, wanted, at_once=7)
+    np.testing.assert_allclose(products, features.T.astype(np.float64) @ features, rtol=1e-5)
+    np.testing.assert_allclose(answers, features.T.astype(np.float64) @ wanted, rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize("directions", [1, 20])
+def test_rounded_products_of_few_directions_are_no_weights(directions: int) -> None:
+    """Clips that were not fitted are scored, because an error of rounding cannot hide there."""
+    rng = np.random.default_rng(0)
+    basis = rng.standard_normal((directions, 2000))
+    features, others = ((rng.standard_normal((clips, directions)) @ basis).astype(np.float32) for clips in (300, 200))
+    others, features = others / features.std(0), features / features.std(0)
+    targets = np.eye(3, dtype=bool)[(features @ rng.standard_normal((2000, 3))).argmax(1)]
+    ridge = RidgeProbe(features, targets)
+    ridge.fit(1e3 * unit(features))
+    wanted = _oracle(features, targets, others, 1e3 * unit(features))
+    np.testing.assert_allclose(ridge.scores(others), wanted, atol=1e-4)
+
+
+LOGISTIC = partial(LogisticProbe, multi_label=False, max_iterations=1000, tolerance=1e-7)
+
+
+@pytest.mark.parametrize("kind", [RidgeProbe, LOGISTIC])
+@pytest.mark.parametrize(("clips", "dim"), [(200, 12), (20, 50)], ids=["more clips", "more features"])
+def test_wider_features_and_other_units_have_the_same_answers(
+    kind: Callable[..., LogisticProbe | RidgeProbe], clips: int, dim: int
+) -> None:
+    """The mutation: an absolute penalty is harder on few features, and on small numbers."""
+    features, targets = _clips(clips, dim)
+    others, found = _clips(7, dim)[0], []
+    for change in (lambda values: values, lambda values: np.tile(values, 9), lambda values: values / 100):
+        fitted = kind(change(features), targets)
+        fitted.fit(1.0)
+        found.append(fitted.scores(fitted.prepare(change(others))))
+    np.testing.assert_allclose(found[1:], [found[0]] * 2, atol=2e-3)
+
+
+GROUPS = ("ann", "bob", "cem", "dee", "eve")
+SPLIT = {"ann": "train", "bob": "train", "cem": "train", "dee": "validation", "eve": "test"}
+BY_GROUP = ProbeConfig(penalties=5, resamples=10, classifier="ridge", choose_by="group")
+
+
+def _spoken_task(*, several: bool = False) -> ProbeTask:
+    """200 clips of speakers, with one label or several, and the speakers as parts."""
+    rng, groups = np.random.default_rng(0), [GROUPS[clip % 5] for clip in range(200)]
+    labels = ["abc"[clip // 5 % 3] for clip in range(200)]
+    if several:
+        labels = [";".join(name for name in "abc" if rng.random() < 0.4) or "a" for _ in groups]
+    splits = [SPLIT[group] for group in groups]
+    return replace(ProbeTask.of(labels, splits, label_separator=";" if several else None), parts=groups)
+
+
+def _linear(task: ProbeTask, dim: int) -> np.ndarray:
+    rng = np.random.default_rng(dim)
+    return (rng.normal(size=(len(task.targets), dim)) + task.targets @ rng.normal(0, 0.8, (3, dim))).astype(np.float32)
+
+
+@pytest.mark.parametrize(("dim", "several"), [(4, False), (300, False), (30, True)])
+@pytest.mark.parametrize("power", [1.0, 0.5])
+def test_the_choice_is_that_of_scikit_learn(dim: int, several: bool, power: float) -> None:
+    """By accuracy, or by mean average precision for several labels."""
+    task = _spoken_task(several=several)
+    features, config = _linear(task, dim), replace(BY_GROUP, power=power)
+    found = probe(features, task, config, of="x")
+    known = np.concatenate([task.rows["train"], task.rows["validation"]])
+    groups = [task.parts[row] for row in known]  # type: ignore[index]  # there are parts
+    right = make_scorer(lambda truth, scores: accuracy_score(truth.argmax(1), scores.argmax(1)))
+    scoring, error = (
+        (make_scorer(average_precision_score), 0.002) if several else (right, 0.011)
+    )  # a clip at the border
+    for (penalty, reached), wanted_one in zip(found.tries.items(), penalty_grid(5, config), strict=True):
+        assert penalty == wanted_one
+        rooted = FunctionTransformer(lambda values: np.sign(values) * np.abs(values) ** power)
+        model = make_pipeline(rooted, StandardScaler(), Ridge(alpha=dim / penalty))  # the mean squared norm is dim
+        wanted, by = task.targets[known].astype(float), LeaveOneGroupOut()
+        own = cross_val_score(model, features[known], wanted, groups=groups, cv=by, scoring=scoring).mean()
+        assert reached == pytest.approx(own, abs=error), penalty
+    assert found.penalty == max(found.tries, key=lambda each: found.tries[each])
+    assert len(found.parts) == len({*groups})
+    assert np.mean(found.parts) == pytest.approx(found.validation_accuracy)
+    row = method_record("x", found, task, config)
+    assert (row["validation_clips"], row["probabilities"]) == (len(known), None)  # values of a ridge
+    assert "validation_predictions" not in row
+
+
+@pytest.mark.parametrize("classifier", ["logistic", "ridge"])
+def test_the_winner_is_fitted_on_train_alone(classifier: str) -> None:
+    task = _spoken_task()
+    config = replace(BY_GROUP, classifier=classifier)  # type: ignore[arg-type]  # any text
+    features = _linear(task, 20)
+    found = probe(features, task, config, of="x")
+    penalty = found.penalty or 0.0
+    alone = replace(config, penalties=1, penalty_low=penalty, penalty_high=penalty)
+    validated = probe(features, replace(task, parts=None), alone, of="x")
+    np.testing.assert_allclose(found.scores["test"], validated.scores["test"], atol=0.02)
+
+
+@pytest.mark.parametrize(("clips", "dim"), [(60, 40), (40, 60)], ids=["more clips", "more features"])
+def test_hardly_any_penalty_on_repeated_features_fits_the_clips(clips: int, dim: int) -> None:
+    """The products of such features have no Cholesky factor."""
+    few, targets = _clips(clips, 10)
+    features = np.tile(few, dim // 10)
+    ridge = RidgeProbe(features, targets)
+    ridge.fit(1e17)
+    wanted = Ridge(alpha=1e-6).fit(few, targets.astype(float)).predict(few)
+    np.testing.assert_allclose(ridge.scores(features), wanted, atol=1e-3)
+
+
+def _spoken(sizes: list[int], labels: str = "ab") -> tuple[ProbeTask, list[str | None]]:
+    """Clips of speakers, each with all labels in turn; one more speaker is tested."""
+    groups: list[str | None] = [f"speaker {number}" for number, count in enumerate(sizes) for _ in range(count)]
+    groups += ["tested"] * 4
+    places = {"tested": "test", "speaker 0": "validation"}
+    named = [labels[number % len(labels)] for number in range(len(groups))]
+    return ProbeTask.of(named, [places.get(str(name), "train") for name in groups]), groups
+
+
+def _folds(task: ProbeTask) -> list[list[int]]:
+    return [rows["validation"].tolist() for rows in divisions(task).values()]
+
+
+@given(st.lists(st.integers(2, 9), min_size=5, max_size=30), st.integers(0, 3))
+@settings(max_examples=40, deadline=None)
+def test_folds_hold_whole_groups_of_about_the_same_number_of_clips(sizes: list[int], seed: int) -> None:
+    task, groups = _spoken(sizes)
+    config = ProbeConfig(seed=seed)
+    folded = with_parts(task, config, groups=groups, folds=[])
+    folds = _folds(folded)
+    assert len(folds) == FOLDS
+    assert sorted(chain(*folds)) == sorted([*task.rows["train"], *task.rows["validation"]])
+    members = [{groups[row] for row in fold} for fold in folds]
+    assert sum(map(len, members)) == len(set().union(*members)) == len(sizes)
+    assert max(map(len, folds)) - min(map(len, folds)) <= max(sizes) + 1
+    assert not {*task.rows["test"]} & {*chain(*folds)}
+    again = with_parts(task, config, groups=groups, folds=[])
+    assert again.parts == folded.parts
+
+
+def test_folds_share_classes_where_each_group_has_one() -> None:
+    """As in recordings of single sources: five dogs and five bells give a dog and a bell to each fold."""
+    groups: list[str | None] = [f"{kind} {clip // 2}" for kind in ("dog", "bell") for clip in range(12)]
+    labels = [str(group).split()[0] for group in groups]
+    splits = [
+        "test" if str(group).endswith(" 5") else "validation" if clip == 0 else "train"
+        for clip, group in enumerate(groups)
+    ]
+    task = with_parts(ProbeTask.of(labels, splits), ProbeConfig(), groups=groups, folds=[])
+    for fold in _folds(task):
+        assert sorted(labels[row] for row in fold) == ["bell", "bell", "dog", "dog"]
+
+
+@pytest.mark.parametrize(
+    ("speakers", "change", "wanted"),
+    [
+        (5, {}, True),
+        (4, {}, False),
+        (30, {}, True),
+        (5, {7: None}, False),  # a clip without a group
+        (6, {-1: "speaker 0"}, False),  # the test has the speakers, too: others say little of it
+    ],
+)
+def test_groups_are_held_out_where_there_are_enough_and_the_test_has_others(
+    speakers: int, change: dict[int, str | None], wanted: bool
+) -> None:
+    task, groups = _spoken([4] * speakers)
+    for row, group in change.items():
+        groups[row] = group
+    found = with_parts(task, ProbeConfig(choose_by="auto"), groups=groups, folds=[])
+    assert (found.parts is not None) == wanted
+
+
+def test_classes_of_one_group_or_fold_cannot_be_held_out() -> None:
+    labels = [*"abab" * 6, "c", "c", "c"]
+    groups: list[str | None] = [*(f"speaker {clip // 4}" for clip in range(24)), "speaker 0", "speaker 0", "speaker 5"]
+    splits = [*(["train"] * 16), *(["validation"] * 4), *(["test"] * 4), "train", "train", "test"]
+    task = ProbeTask.of(labels, splits)
+    assert with_parts(task, ProbeConfig(), groups=groups, folds=[]).parts is None
+    with pytest.raises(InputError, match=r"'c'.*speaker 0"):
+        with_parts(task, ProbeConfig(choose_by="group"), groups=groups, folds=[])
+    labels, splits = ["a", "b", "c"] * 4, [*["train"] * 6, *["validation"] * 3, *["test"] * 3]
+    parts: list[str | None] = ["c" if label == "c" else "ab"[clip % 2] for clip, label in enumerate(labels)]
+    with pytest.raises(InputError, match=r"'c'.*'c'"):
+        with_parts(ProbeTask.of(labels, splits), ProbeConfig(choose_by="fold"), groups=parts, folds=parts)
+
+
+@pytest.mark.parametrize("by", ["group", "fold"])
+def test_what_cannot_be_held_out_is_refused(by: str) -> None:
+    config = ProbeConfig(choose_by=by)  # type: ignore[arg-type]  # any text
+    cases: list[tuple[list[str | None], str]] = [
+        ([None] * 200, rf"\b160 of 160\b.*clips\b.*{by}"),
+        (["x"] * 200, r"\b1 \(x\)"),
+        *([([f"{clip // 2}" for clip in range(200)], r"\b100\b.*\b50\b")] if by == "fold" else []),
+    ]
+    for names, told in cases:
+        with pytest.raises(InputError, match=told):
+            with_parts(replace(_spoken_task(), parts=None), config, groups=names, folds=names)
+
+
+def _always() -> ProbeTask:
+    """80 clips of several of four classes, the first of which is on every clip."""
+    present = np.random.default_rng(1).random((80, 3)) < 0.5
+    labels: list[str | None] = [";".join(["always", *(f"class {k}" for k in np.flatnonzero(row))]) for row in present]
+    return ProbeTask.of(labels, [SPLITS[clip // 3 % 4] for clip in range(80)], label_separator=";")
+
+
+def _means(task: ProbeTask, dim: int) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    means = rng.standard_normal((len(task.classes), dim))
+    made = 5 + 0.1 * (task.targets @ means + rng.standard_normal((len(task.targets), dim)))
+    return made.astype(np.float32)
+
+
+@pytest.mark.parametrize("classifier", ["logistic", "ridge"])
+@pytest.mark.parametrize("dim", [6, 150])  # fewer and more than there are training clips
+@pytest.mark.parametrize(("classes", "several"), [(2, False), (4, False), (3, True)])
+@pytest.mark.parametrize("power", [1.0, 0.5])
+def test_scores_are_those_of_the_comparison(
+    classifier: Literal["logistic", "ridge"], dim: int, classes: int, several: bool, power: float, tmp_path: Path
+) -> None:
+    task = _always() if several else _task(80, classes)
+    config = ProbeConfig(classifier=classifier, power=power)
+    features = _means(task, dim)
+    result = probe(features, task, config, of="gpt/layer_1:mean")
+    fitted, others = FittedProbe.of(features, result, task, config), features[task.rows["test"]]
+    np.testing.assert_allclose(fitted.scores(others), result.scores["test"], atol=2e-4)
+    fitted.save_pretrained(tmp_path / "probe")
+    again = FittedProbe.from_pretrained(tmp_path / "probe")
+    assert again.description == fitted.description
+    np.testing.assert_array_equal(again.scores(others), fitted.scores(others))
+    with pytest.raises(InputError, match=rf"\(1, 5\).*gpt/layer_1:mean\b.*\b{dim}\b"):
+        fitted.scores(np.zeros((1, 5), np.float32))
+
+
+def test_chance_is_the_accuracy_of_the_most_frequent_class() -> None:
+    labels = ["yes"] * 6 + ["no"] * 2 + ["yes", "no", "no", "no", "yes"]
+    task = ProbeTask.of(labels, ["train"] * 8 + ["validation"] + ["test"] * 4)
+    features, config = _means(task, 3), ProbeConfig()
+    fitted = FittedProbe.of(features, probe(features, task, config, of="x"), task, config)
+    assert fitted.description.chance == 0.25  # one of four test clips is a yes
+
+
+@pytest.mark.skipif(not COMPUTES_WITH_TENSORS, reason="scikit-learn 1.9 is the first that fits tensors")
+@pytest.mark.parametrize("multi_label", [False, True])
+def test_a_fit_on_a_device_is_that_of_numpy(multi_label: bool) -> None:
+    rng = np.random.default_rng(0)
+    features = rng.standard_normal((300, 20)).astype(np.float32)
+    values = features @ rng.standard_normal((20, 4))
+    targets = values > 0 if multi_label else np.eye(4, dtype=bool)[values.argmax(1)]
+    targets[:, 0] |= multi_label  # a label of every clip is not fitted
+    scores, weights = [], []
+    for where in (None, torch.device("cpu")):
+        own = LogisticProbe(
+            features, targets, multi_label=multi_label, max_iterations=200, device_for=lambda _, where=where: where
+        )
+        for penalty in (1e-3, 0.1):
+            own.fit(penalty)
+        scores.append(own.scores(own.prepare(features)))
+        weights.append(own.linear()[0])
+    np.testing.assert_allclose(scores[1], scores[0], atol=2e-3)
+    np.testing.assert_allclose(weights[1], weights[0], atol=1e-2)
+    assert (scores[1].argmax(1) == scores[0].argmax(1)).mean() > 0.99
+
+
+def test_few_clips_of_many_dimensions_are_a_small_fit() -> None:
+    task = _task(80, 2)
+    clips = len(task.rows["train"])
+    features = np.random.default_rng(0).standard_normal((clips, LARGE_FIT // clips + 1)).astype(np.float32)
+    on_gpu = replace(task, device=torch.device("meta"))  # which could not compute it
+    probe = create_classifier(features, task.targets[task.rows["train"]], on_gpu, ProbeConfig())
+    probe.fit(1.0)
+    assert probe.scores(probe.prepare(features)).shape == (clips, 2)

@@ -1,8 +1,12 @@
-"""What holds for WaveNet and for both transformers."""
+"""Language models of samples: networks, crops and baselines; saved, loaded, and generating."""
 
+import math
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile  # noqa: F401  loads libsndfile, which fairseq2 would otherwise look for in the system
 import torch
@@ -12,20 +16,32 @@ from fairseq2.nn import BatchLayout
 from torch import Tensor, nn
 
 from lm.samples import local_attention
+from lm.samples.crops import BASELINES, NOT_COUNTED, LevelTable, SampleCrops, count_pairs, create_baseline, loss, score
 from lm.samples.local_attention import LocalAttention
-from lm.samples.model import ContextNetwork, create_sample_model
-from lm.samples.options import ContextConfig
+from lm.samples.model import (
+    CachedTransformer,
+    ContextNetwork,
+    SampleLanguageModel,
+    SampleTransformer,
+    continue_levels,
+    create_sample_model,
+    multiply_adds,
+)
+from lm.samples.options import ContextConfig, SampleCropsConfig
 from tests.lm.samples.tiny import (
     CONFIGS,
     CONTEXT,
     CONTEXTUAL,
+    RATE,
     TRANSFORMER,
     WAVENET,
-    linear_multiply_adds,
     lively,
     random_levels,
 )
-from vocoder.wavenet import companded_scale
+from vocoder.crops import SampleClips
+from vocoder.options import Sampling
+from vocoder.wavenet import companded_scale, mu_law_encode, silence
+from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 
 NAMES = pytest.mark.parametrize("name", CONFIGS)
@@ -90,16 +106,10 @@ def test_a_context_in_bfloat16_is_that_in_full_precision() -> None:
 
 
 def test_multiply_adds_count_each_weight_and_each_key_once() -> None:
-    conditions = WAVENET.layers * WAVENET.gate_channels  # constants that are added
-    assert WAVENET.multiply_adds == linear_multiply_adds(create_sample_model(WAVENET, seed=0)) - conditions
-    model = create_sample_model(TRANSFORMER, seed=0)
-    matrices = (
-        sum(weights.numel() for weights in model.parameters() if weights.dim() == 2) - model.embedding.weight.numel()
-    )
-    keys = TRANSFORMER.layers * 2 * TRANSFORMER.window * TRANSFORMER.model_dim
-    assert TRANSFORMER.multiply_adds == matrices + keys
-    frames = 2 * 1 * 4 / 2 + 2 * 4 * 4 / 4 + (2 * 2 * 4 * 4 + 4 * 8) / 4
-    assert CONTEXTUAL.multiply_adds == TRANSFORMER.multiply_adds + frames
+    wavenet, transformer, contextual = (multiply_adds(create_sample_model(each, seed=0)) for each in CONFIGS.values())
+    assert wavenet == 4 * WAVENET.kernel_size * 4 * 8 + 3 * 4 * 4 + 4 * 4 * 8 + 8 * (8 + 256)
+    assert transformer == 3 * (4 * 8**2 + 3 * 8 * 12 + 2 * TRANSFORMER.window * 8) + 8 * 256
+    assert contextual == transformer + 2 * 1 * 4 / 2 + 2 * 4 * 4 / 4 + (2 * 2 * 4 * 4 + 4 * 8) / 4
 
 
 @NAMES
@@ -190,3 +200,170 @@ def test_one_query_attends_to_all_keys_that_it_is_given() -> None:
     q, k, v = sequences(5)
     whole = attend(LocalAttention(5), q, k, v)[:, -1:]
     torch.testing.assert_close(attend(LocalAttention(5), q[:, -1:], k, v), whole)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_saved_model_predicts_and_generates_as_before(name: str, tmp_path: Path) -> None:
+    model = SampleLanguageModel(lively(CONFIGS[name]))
+    model.save_pretrained(tmp_path)
+    again = SampleLanguageModel.from_pretrained(tmp_path)
+    assert again.model.config == CONFIGS[name]
+    sampling = Sampling(temperature=1.0, seed=1, engine="torch")
+    prompt = Waveform(samples=np.linspace(-0.5, 0.5, 30, dtype=np.float32), sample_rate=RATE)
+    sounds, expected = (each.generate([None, prompt], seconds=0.02, sampling=sampling) for each in (again, model))
+    for sound, wanted in zip(sounds, expected, strict=True):
+        np.testing.assert_array_equal(sound.samples, wanted.samples)
+        assert (len(sound.samples), sound.sample_rate) == (20, RATE)
+    one, other = (model.generate([prompt], seconds=0.02, sampling=sampling, seeds=[seed])[0] for seed in (4, 9))
+    assert not np.array_equal(one.samples, other.samples)
+    both = model.generate([prompt, prompt], seconds=0.02, sampling=sampling, seeds=[9, 4])
+    np.testing.assert_array_equal([sound.samples for sound in both], [other.samples, one.samples])
+    # Without seeds, each clip has one of its own: that of the first, and one more.
+    first, next_seed = (
+        continue_levels(model.model, random_levels(2, 0), 40, sampling=Sampling(seed=seed, engine="torch"))
+        for seed in (5, 6)
+    )
+    assert torch.equal(first[1], next_seed[0])
+    assert not torch.equal(first, next_seed)
+
+
+def test_refuses_prompts_of_another_rate_and_sounds_of_no_length() -> None:
+    model = SampleLanguageModel(lively(CONFIGS["wavenet"]))
+    prompt = Waveform(samples=np.zeros(9, np.float32), sample_rate=8000)
+    with pytest.raises(InputError, match=r"prompt\b.*\b8000 Hz\b.*\b1000 Hz\b"):
+        model.generate([prompt], seconds=1, sampling=Sampling())
+    with pytest.raises(InputError, match=r"seconds\b.*\b0\b"):
+        model.generate([None], seconds=0, sampling=Sampling())
+
+
+GREEDY = Sampling(temperature=0.0, engine="torch")
+
+
+@pytest.mark.parametrize("spare", [0, 3, 9])  # samples that are known beyond the history
+@pytest.mark.parametrize("name", ["transformer", "contextual"])
+def test_cached_logits_are_those_of_whole_forward_passes(name: str, spare: int) -> None:
+    config, time = CONFIGS[name], 40
+    model = lively(config)
+    assert isinstance(model, SampleTransformer)
+    previous = random_levels(2, config.history + spare + time)
+    with torch.inference_mode():
+        times = range(config.history + spare + 1, previous.shape[1] + 1)
+        expected = torch.cat([model(previous[:, :end], 1) for end in times], dim=1)  # a whole forward pass for each
+        # a cache has room for 20 positions: three of them, one after the other, read all samples
+        cached = CachedTransformer(model, previous[:, : config.history + spare], positions=20)
+        found = torch.stack([cached.read(levels) for levels in previous[:, config.history + spare :].T], dim=1)
+        parallel = model(previous, time + spare)[:, spare:]
+    torch.testing.assert_close(found, expected, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(parallel, expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("known", [0, 5, 100])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_the_most_probable_levels_are_those_of_the_parallel_network(name: str, known: int) -> None:
+    config, samples = CONFIGS[name], 30
+    model, prompt = lively(config), random_levels(2, known)
+    made = continue_levels(model, prompt, samples, sampling=GREEDY)
+    before = torch.full((2, max(config.history + 1 - known, 0)), silence())
+    everything = torch.cat([before, prompt, made], dim=1)[:, -(config.history + 1 + samples) :]
+    with torch.inference_mode():
+        logits = model(everything[:, :-1], samples)
+    assert torch.equal(logits.argmax(2), made)
+
+
+LENGTHS = (50, 3, 200)
+CPU = torch.device("cpu")
+
+
+def clips_of(lengths: tuple[int, ...] = LENGTHS) -> SampleClips:
+    rng = np.random.default_rng(0)
+    samples = rng.integers(-20_000, 20_000, sum(lengths)).astype(np.int16)
+    return SampleClips(samples=samples, offsets=np.cumsum([0, *lengths]))
+
+
+def levels_of(clips: SampleClips, clip: int) -> list[int]:
+    start, stop = clips.offsets[clip : clip + 2]
+    return mu_law_encode(torch.from_numpy(clips.samples[start:stop].astype(np.float32) / 32_768)).tolist()
+
+
+CROPS = SampleCropsConfig(batch_size=6, samples=40, seed=2)
+
+
+@pytest.mark.parametrize("history", [0, 7, 300])
+def test_a_crop_is_a_part_of_a_clip_with_silence_before_it(history: int) -> None:
+    clips = clips_of()
+    whole = [[silence()] * (history + 1) + levels_of(clips, clip) for clip in range(3)]
+    found = set()
+    for batch in SampleCrops(clips, CROPS, history=history).batches(20):
+        for previous, targets in zip(batch.previous.tolist(), batch.targets.tolist(), strict=True):
+            kept = [level for level in targets if level != NOT_COUNTED]
+            assert targets == kept + [NOT_COUNTED] * (len(targets) - len(kept))
+            # each target's own input is the level before it, and the history stands before that
+            crop = previous[: history + len(kept)] + kept[-1:]
+            places = [
+                (clip, start)
+                for clip, known in enumerate(whole)
+                for start in range(len(known) - len(crop) + 1)
+                if known[start : start + len(crop)] == crop
+            ]
+            assert places
+            found.add(places[0][0])
+            assert crop[history + 1 :] == kept
+    assert found == {0, 1, 2}  # also the clip of three samples
+
+
+def test_processes_share_a_batch_and_models_with_other_histories_see_the_same_targets() -> None:
+    crops, longer = (SampleCrops(clips_of((60,)), CROPS, history=history) for history in (4, 90))
+    whole, parts = crops.batch(1), [crops.batch(1, part, 3) for part in range(3)]
+    assert torch.equal(torch.cat([part.previous for part in parts]), whole.previous)
+    assert torch.equal(longer.batch(1).targets, whole.targets)
+    assert torch.equal(longer.batch(1).previous[:, 86:], whole.previous)
+    with pytest.raises(InputError, match=r"batch_size\b.*\b6\b.*\b4\b"):
+        crops.batch(0, 0, 4)
+    with pytest.raises(InputError, match="no sound"):
+        SampleCrops(clips_of(()), CROPS, history=1)
+
+
+def test_pieces_of_long_clips_overlap_by_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    clips = clips_of()
+    whole = count_pairs(clips.pieces())
+    monkeypatch.setattr("vocoder.crops.PIECE", 7)
+    np.testing.assert_array_equal(count_pairs(clips.pieces()), whole)
+    expected = np.zeros((256, 256), np.int64)
+    for clip in range(3):
+        known = [silence(), *levels_of(clips, clip)]
+        for before, after in pairwise(known):
+            expected[before, after] += 1
+    np.testing.assert_array_equal(whole, expected)
+
+
+def test_scores_are_those_of_a_loop_over_samples() -> None:
+    table = np.log(np.random.default_rng(1).dirichlet(np.ones(256), 256))
+    right, nats, count = 0, 0.0, 0
+    crops = SampleCrops(clips_of(), CROPS, history=0)
+    for batch in crops.batches(5):
+        for before, target in zip(batch.previous.flatten().tolist(), batch.targets.flatten().tolist(), strict=True):
+            if target != NOT_COUNTED:
+                right += int(table[before].argmax() == target)
+                nats -= table[before, target]
+                count += 1
+    found = score(LevelTable(table), crops.batches(5), CPU)
+    assert (found.accuracy, found.samples) == (right / count, count)
+    assert found.bits_per_sample == pytest.approx(nats / count / math.log(2), rel=1e-5)
+    summed, number = loss(LevelTable(table), crops.batch(0))
+    assert (number, bool(summed > 0)) == (int((crops.batch(0).targets != NOT_COUNTED).sum()), True)
+
+
+def test_baselines_are_the_last_level_and_frequencies() -> None:
+    counts = np.zeros((256, 256), np.int64)
+    counts[3, 4], counts[3, 9], counts[4, 9] = 2, 1, 5
+    tables = {kind: create_baseline(kind, counts) for kind in BASELINES}
+    previous = torch.tensor([[7, 3, 4]])
+    assert tables["repeat"](previous, 2).argmax(2).tolist() == [[3, 4]]
+    assert tables["histogram"](previous, 2).argmax(2).tolist() == [[9, 9]]
+    assert tables["markov"](previous, 2).argmax(2).tolist() == [[4, 9]]
+    histogram, markov = (tables[kind](previous, 2).exp()[0] for kind in ("histogram", "markov"))
+    torch.testing.assert_close(histogram.sum(1), torch.ones(2))
+    torch.testing.assert_close(markov.sum(1), torch.ones(2))
+    assert float(histogram[0, 9]) == pytest.approx((6 + 1) / (8 + 256))
+    assert float(markov[0, 4]) == pytest.approx((2 + 3 / (8 + 256)) / (3 + 1))
+    assert [*BASELINES.values()] == [0, 256, 65_536]

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lm.samples.model import SampleConfig, SampleModel, create_sample_model
 from lm.samples.options import ContextConfig, SampleWaveNetConfig, TransformerConfig
@@ -32,19 +32,3 @@ def lively(config: SampleConfig, seed: int = 0) -> SampleModel:
 def random_levels(clips: int, time: int, seed: int = 1) -> Tensor:
     """Levels ``(clips, time)``."""
     return torch.randint(256, (clips, time), generator=torch.Generator().manual_seed(seed))
-
-
-@torch.inference_mode()
-def uncached_logits(model: SampleModel, previous: Tensor) -> Tensor:
-    """Logits ``(batch, time, levels)`` of each sample by a whole forward pass; nothing is kept between samples.
-
-    ``previous (batch, history + time)`` are the levels before each sample.
-    """
-    history = model.config.history
-    times = range(history + 1, previous.shape[1] + 1)
-    return torch.cat([model(previous[:, :time], 1) for time in times], dim=1)
-
-
-def linear_multiply_adds(module: nn.Module) -> int:
-    """The weights of all matrices of a network, each of which is multiplied once for a sample."""
-    return sum(each.weight.numel() for each in module.modules() if isinstance(each, nn.Linear))
