@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from statistics import NormalDist
 from typing import cast
 
 import numpy as np
@@ -189,6 +190,20 @@ def gated_layer(
 
 
 @torch.inference_mode()
+def shaped_by_samples(draws: Sequence[float], voiced: Sequence[float]) -> list[float]:
+    """Compute uniform draws of a voice one by one, from independent ones with two more before the first."""
+    standard, made = NormalDist(), list[float]()
+    normal = [standard.inv_cdf(min(max(draw, 2**-25), 1 - 2**-25)) for draw in draws]
+    for time, share in enumerate(voiced):
+        if not share:
+            made.append(draws[time + 2])
+            continue
+        weights = [share / math.sqrt(6), -2 * share / math.sqrt(6), share / math.sqrt(6) + 1 - share]
+        value = sum(weight * each for weight, each in zip(weights, normal[time : time + 3], strict=True))
+        made.append(standard.cdf(value / math.sqrt(sum(weight**2 for weight in weights))))
+    return made
+
+
 def generated_by_the_parallel_model(model: WaveNet, clip: GenerationInput, temperature: float) -> list[int]:
     """Each sample drawn from the parallel model, run anew over all that came before it."""
     steps = len(clip.spectrogram) * model.config.hop_length

@@ -376,19 +376,25 @@ class PostFilter:
 
 
 def create_filter(
-    tokenizer: CodeMeanings, options: SoundOptions, voice: VoiceHead | None, *, prompt: int = 0
+    tokenizer: CodeMeanings,
+    options: SoundOptions,
+    voice: VoiceHead | None,
+    *,
+    prompt: int = 0,
+    reads_pitch: bool = False,
 ) -> PostFilter | None:
     """Return the filter of one sound of codes; None: none is wanted, or codes do not say how loud a band is to be.
 
     The sound of codes with a pitch has harmonics, between which the last pass fills no valleys. The comb plays the
-    pitch of the codes, or that which ``voice`` predicts; without either there is none.
+    pitch of the codes, or that which ``voice`` predicts; without either there is none. A network that ``reads_pitch``
+    has a voice of its own.
     """
     audio, strength = tokenizer.front_end, options.postfilter
     if not strength or not audio.keeps_levels:
         return None
     pitched = tokenizer.format.pitch is not None
-    comb = options.pitch_comb and (pitched or voice is not None)
-    passes = options.postfilter_passes
+    passes, comb = options.filtered(own_voice=pitched and reads_pitch)
+    comb = comb and (pitched or voice is not None)
     return PostFilter(audio, strength=strength, passes=passes, prompt=prompt, voice=voice, comb=comb, harmonic=pitched)
 
 

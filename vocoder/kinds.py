@@ -88,8 +88,8 @@ NOISE_COMB = replace(
     NOISE_VOCODER,
     key="noise_comb",
     title="noise + comb",
-    explanation="Noise + comb is noise through WaveNet's filters and pitch comb, with the same pitch.",
-    caveat="What noise + comb reaches, the filters and the comb reach: it is not WaveNet's work.",
+    explanation="Noise + comb is noise through the post-filter and a pitch comb, with the same pitch.",
+    caveat="What noise + comb reaches, the filter and the comb reach without a network.",
     marker="+",
     comb=True,
     version=2,
@@ -98,7 +98,7 @@ GRIFFIN_LIM_COMB = replace(
     GRIFFIN_LIM,
     key="griffin_lim_comb",
     title="Griffin-Lim + comb",
-    explanation="Griffin-Lim + comb passes the same filters and comb.",
+    explanation="Griffin-Lim + comb passes the same filter and comb.",
     marker="s",
     comb=True,
     played_first=False,
@@ -107,8 +107,8 @@ HARMONICS = Kind(
     key="harmonics",
     title="harmonics + comb",
     explanation="Harmonics + comb is the sum of the harmonics that the codes mean, which WaveNet reads, and of noise "
-    "without a voice and above 3.5 kHz; it passes the same filters and comb.",
-    caveat="What harmonics + comb reaches, WaveNet's input, the filters and the comb reach: it is not WaveNet's work.",
+    "without a voice and above 3.5 kHz; it passes the same filter and comb.",
+    caveat="What harmonics + comb reaches, WaveNet's input, the filter and the comb reach without a network.",
     marker="^",
     import_stream=_harmonics,
     comb=True,
@@ -121,7 +121,7 @@ WAVENET = Kind(
     import_stream=None,
     comb=True,
     played_first=True,
-    version=2,
+    version=3,
 )
 
 # in the order in which figures list them

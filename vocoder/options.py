@@ -157,7 +157,9 @@ class CropsConfig(BatchSize):
 
 
 TEMPERATURE = 1.0  # with post-filter and pitch comb best on validation clips; colder sampling hums: docs/results.md
-PASSES = 2  # of the post-filter: a WaveNet of minutes is recognised as often as its codes only from the second pass on
+# Passes of the post-filter: a WaveNet of minutes is recognised as often as its codes only from the second pass on; a
+# voice of the network's own loses periodicity by the second.
+PASSES, PASSES_OF_OWN_VOICE = 2, 1
 MOST_PASSES = 8
 
 VOCODER_TEMPERATURE = "temperature of WaveNet; 0: always the most probable sample; 1: the network's own probabilities"
@@ -172,20 +174,30 @@ class SoundOptions(Options):
     postfilter: float = option(
         1.0, "strength of the filter that gives WaveNet's sound the spectrum of its codes; 0: none", least=0, most=1
     )
-    postfilter_passes: int = option(
-        PASSES,
-        "number of times that this filter is applied: a second pass helps a WaveNet of minutes; each pass delays a "
-        "stream by 15 to 20 ms",
+    postfilter_passes: int | None = option(
+        None,
+        "number of times that this filter is applied; null: once where the network has a voice of its own, since it "
+        "reads the pitch of the codes, otherwise twice; each pass delays a stream by 15 to 20 ms",
         least=1,
         most=MOST_PASSES,
     )
-    pitch_comb: bool = option(True, "gives WaveNet the periodicity of a voice; false after an hour of training")
+    pitch_comb: bool | None = option(
+        None,
+        "gives WaveNet's sound the periodicity of a voice; null: where the network has none of its own; false after an "
+        "hour of training",
+    )
     engine: EngineChoice = option("auto", "the code that generates WaveNet's samples; auto: the fastest")
 
     @property
     def chosen(self) -> dict[str, Any]:
         """The values of these options by their names."""
         return {field.name: getattr(self, field.name) for field in fields(SoundOptions)}
+
+    def filtered(self, *, own_voice: bool) -> tuple[int, bool]:
+        """Return the passes of the filter, and whether there is a comb; some networks have a voice of their own."""
+        comb = not own_voice if self.pitch_comb is None else self.pitch_comb
+        passes = PASSES_OF_OWN_VOICE if own_voice and not comb else PASSES
+        return passes if self.postfilter_passes is None else self.postfilter_passes, comb
 
     def sampled(self, *, temperature: float, seed: int = 0, group: str | None = None, shift: float = 0.0) -> Sampling:
         return Sampling(temperature=temperature, seed=seed, group=group, shift=shift, **self.chosen)

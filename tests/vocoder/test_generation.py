@@ -9,10 +9,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.reference import generated_by_the_parallel_model
+from tests.reference import generated_by_the_parallel_model, shaped_by_samples
 from tests.vocoder.sounds import SPECTROGRAM, lively, tiny_config
 from vocoder import generation
-from vocoder.generation import Generation, GenerationInput, LoudnessRange, RunawayGuard, generate
+from vocoder.generation import Generation, GenerationInput, LoudnessRange, RunawayGuard, generate, shaped
 from vocoder.options import Sampling
 from vocoder.wavenet import WaveNet, create_wavenet, mu_law_decode, mu_law_encode
 from wordless.base.errors import InputError
@@ -37,6 +37,29 @@ def test_samples_equal_the_parallel_model_on_the_growing_sequence_and_chunks_lea
         monkeypatch.setattr(generation, "CHUNK_FRAMES", frames)
         found = generate(LIVELY, inputs, sampling=sampling, engine=engine)
         assert [levels.tolist() for levels in found] == wanted
+
+
+@settings(deadline=None, max_examples=20)
+@given(seed=st.integers(0, 2**31), cut=st.integers(0, 300))
+def test_draws_of_a_voice_are_uniform_differences_in_pieces_of_any_length(seed: int, cut: int) -> None:
+    drawn = torch.Generator().manual_seed(seed)
+    draws, voiced = torch.rand(1, 302, generator=drawn), torch.rand(1, 300, generator=drawn).mul(2).sub(0.5).clamp(0, 1)
+    whole = shaped(draws, voiced)
+    pieces = [shaped(draws[:, : 2 + cut], voiced[:, :cut]), shaped(draws[:, cut:], voiced[:, cut:])]
+    assert torch.equal(torch.cat(pieces, dim=1), whole)
+    wanted = shaped_by_samples(draws[0].tolist(), voiced[0].tolist())
+    np.testing.assert_allclose(whole[0], wanted, atol=1e-6)
+
+
+def test_draws_of_a_voice_have_the_distribution_of_others_and_little_power_at_low_frequencies() -> None:
+    draws = torch.rand(1, 1 << 16, generator=torch.Generator().manual_seed(0))
+    for share in (0.3, 0.7, 1.0):
+        made = shaped(draws, torch.full((1, (1 << 16) - 2), share))[0]
+        assert made.min() >= 0
+        assert made.max() < 1
+        np.testing.assert_allclose(torch.histc(made, 16, 0, 1) / len(made), 1 / 16, atol=0.005)
+    power = torch.fft.rfft(made - made.mean()).abs().square()  # of a voice alone
+    assert power[: len(power) // 8].mean() < 0.05 * power.mean()  # below 1 kHz at 16 kHz
 
 
 def bytes_of_tensors() -> int:
