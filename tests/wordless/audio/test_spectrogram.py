@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.lm.reference import warped_by_loops
 from tests.reference import log_mel_frame, tracked_pitch
 from wordless.audio.options import SMALLEST_FLOOR, AudioSettings, MeanRemoval, SpectrogramConfig, empty_bands
-from wordless.audio.pitch import HOPS_TOGETHER, PitchTracker, resolves_pitch, track_pitch
+from wordless.audio.pitch import HOPS_TOGETHER, PitchTracker, peak_offset, resolves_pitch, track_pitch
 from wordless.audio.spectrogram import LogMel, limit_range, subtract_mean, warp
 from wordless.audio.waveform import LOUDEST
 from wordless.base.array_types import FloatArray
@@ -230,6 +230,14 @@ def test_equals_the_reference(samples: FloatArray, hop: int) -> None:
     found = track_pitch(samples, RATE, hop)
     assert len(found) == -(-len(samples) // hop)
     np.testing.assert_allclose(found, tracked_pitch(samples, RATE, hop), atol=1e-7)
+
+
+@pytest.mark.parametrize("peak", [-0.5, -0.2, 0.0, 0.3, 0.5])
+def test_the_peak_of_a_parabola_lies_where_it_is(peak: float) -> None:
+    values = 2 - 3 * (np.arange(5.0) - 2 - peak) ** 2
+    assert peak_offset(values, 2) == pytest.approx(peak)
+    assert [peak_offset(values, edge) for edge in (0, 4)] == [0, 0]
+    assert peak_offset(-values, 2) == 0  # no peak
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ from wordless.audio.views import AS_RECORDED, LATEST, RANGES, SPREAD, Change, Vi
 RATE = 8000
 
 
-def clip_of(path: Path, samples: int, *, rate: int = RATE, start: int = 0) -> Clip:
-    noise = np.random.default_rng(samples).normal(0, 0.1, start + samples).astype(np.float32)
+def clip_of(path: Path, samples: int, *, rate: int = RATE, start: int = 0, offset: float = 0.0) -> Clip:
+    noise = np.random.default_rng(samples).normal(offset, 0.1, start + samples).astype(np.float32)
     soundfile.write(path, noise, rate, subtype="FLOAT" if path.suffix == ".wav" else None)
     return Clip(path=path.name, start=start, num_samples=samples, sample_rate=rate, size=0, sha256="")
 
@@ -71,7 +71,7 @@ def test_noise_has_the_asked_level(name: str, snr: float, tmp_path: Path) -> Non
 
 def test_babble_is_six_training_clips_at_equal_power_with_the_asked_level(tmp_path: Path) -> None:
     lengths = (900, 1000, 1100, 1200, 1300, 1400, 1500)
-    train = [clip_of(tmp_path / f"{length}.wav", length, start=7) for length in lengths]
+    train = [clip_of(tmp_path / f"{length}.wav", length, start=7, offset=0.2) for length in lengths]
     test = replace(clip_of(tmp_path / "test.wav", 4000), split="test")
     clips = Clips.from_rows(tmp_path, [*train, test])
     *_, soft, loud = compared_views(clips, noise_snr=(20.0, -5.0), noise="babble")
@@ -86,6 +86,7 @@ def test_babble_is_six_training_clips_at_equal_power_with_the_asked_level(tmp_pa
     samples = [np.roll(View(each).samples(tmp_path, RATE).astype(float), -first) for each, first in voices]
     wanted = sum(np.resize((each - each.mean()) / each.std(), 4000) for each in samples)
     assert np.corrcoef(wanted, added[-5.0])[0, 1] > 0.9999
+    assert abs(added[-5.0].mean()) < 0.01 * added[-5.0].std()  # voices without their offsets
     white = compared_views(clips, noise_snr=(20.0,))[-1]
     assert len({tuple(view.key) for view in (soft, loud, white)}) == 3
 
