@@ -40,6 +40,8 @@ from wordless.base.errors import InputError
 from wordless.base.machine import Batch
 
 NOT_COUNTED = -100  # target of a sample that the loss ignores
+HOARSE_CROPS = 0.8  # share of the crops whose past is made hoarse
+HOARSEST = 0.9  # largest share of noise in the voice of a past; each crop draws its own
 WHISPER_SECONDS = 0.004  # between windows of twice the length, less than most periods: noise of them has none
 PIECE = 1 << 20  # samples of long clips that are read together
 
@@ -172,8 +174,8 @@ class Crops:
         first, last, sound = start * step_samples, stop * step_samples, self.clips.sound
         begin, end = (int(offset) for offset in sound.offsets[clip : clip + 2])
         own, whisper, hoarseness = sound.samples[begin + first : min(begin + last, end)], None, 0.0
-        if pitched and self.config.hoarse:
-            hoarseness = rng.random()
+        if pitched and self.config.hoarse and rng.random() < HOARSE_CROPS:
+            hoarseness = HOARSEST * rng.random()
             whisper = whispered(_full_scale(own), rng, sample_rate=self.model.sample_rate)
         return _Crop(
             codebook=codebook,

@@ -176,15 +176,14 @@ class SoundOptions(Options):
     )
     postfilter_passes: int | None = option(
         None,
-        "number of times that this filter is applied; null: once where the network has a voice of its own, since it "
-        "reads the pitch of the codes, otherwise twice; each pass delays a stream by 15 to 20 ms",
+        "number of times that this filter is applied; null: once where a network that reads the pitch has no comb "
+        "behind it, otherwise twice; each pass delays a stream by 15 to 20 ms",
         least=1,
         most=MOST_PASSES,
     )
-    pitch_comb: bool | None = option(
-        None,
-        "gives WaveNet's sound the periodicity of a voice; null: where the network has none of its own; false after an "
-        "hour of training",
+    pitch_comb: bool = option(
+        True,
+        "gives WaveNet's sound the periodicity of a voice; false: WaveNet speaks alone, as after an hour of training",
     )
     engine: EngineChoice = option("auto", "the code that generates WaveNet's samples; auto: the fastest")
 
@@ -193,11 +192,10 @@ class SoundOptions(Options):
         """The values of these options by their names."""
         return {field.name: getattr(self, field.name) for field in fields(SoundOptions)}
 
-    def filtered(self, *, own_voice: bool) -> tuple[int, bool]:
-        """Return the passes of the filter, and whether there is a comb; some networks have a voice of their own."""
-        comb = not own_voice if self.pitch_comb is None else self.pitch_comb
-        passes = PASSES_OF_OWN_VOICE if own_voice and not comb else PASSES
-        return passes if self.postfilter_passes is None else self.postfilter_passes, comb
+    def passes(self, *, own_voice: bool) -> int:
+        """Return the passes of the filter, for a network with a voice of its own or not."""
+        usual = PASSES_OF_OWN_VOICE if own_voice and not self.pitch_comb else PASSES
+        return usual if self.postfilter_passes is None else self.postfilter_passes
 
     def sampled(self, *, temperature: float, seed: int = 0, group: str | None = None, shift: float = 0.0) -> Sampling:
         return Sampling(temperature=temperature, seed=seed, group=group, shift=shift, **self.chosen)

@@ -78,12 +78,12 @@ class Playback:
 
     @property
     def filtered(self) -> dict[str, float | None]:
-        """What decides the filter of WaveNet's sound, beside the network."""
+        """What is in force of the filter of WaveNet's sound; passes are None where the network decides them."""
         own, strength = self.config, self.config.postfilter if self.audio.keeps_levels else 0.0
         return {
             "postfilter": strength,
             "postfilter_passes": own.postfilter_passes if strength else 0,
-            "pitch_comb": own.pitch_comb if strength else False,
+            "pitch_comb": own.pitch_comb and strength > 0,
         }
 
     def open(self) -> tuple[Tokenizer, dict[str, Synthesis]]:
@@ -245,8 +245,7 @@ def listening(
         for kind, sound in own.items():
             sound.write(run.folder / wav_name(number, kind))
         rows.append({**excerpt_row(clip, excerpt), "sounds": figures})
-    filtered = {**playback.filtered, "pitch_comb": syntheses[WAVENET.key].comb}
-    write_json(run.folder / LISTENING, {"clips": rows, **filtered, **generated})
+    write_json(run.folder / LISTENING, {"clips": rows, **playback.filtered, **generated})
 
 
 def training_codes(*coded: Entry) -> tuple[list[Codes], list[Codes]]:
