@@ -283,8 +283,10 @@ class Generation:
         return levels.to(torch.int32)
 
     def _shaped(self, draws: Tensor, phase: Tensor | None) -> Tensor:
-        """Shape the random numbers of a chunk ``(clips, samples)`` where there is a voice."""
-        return draws if phase is None else shaped(torch.cat([self.drawn, draws], dim=1), phase[..., 1].abs())
+        """Shape the random numbers of a chunk ``(clips, samples)`` of a voice that no comb makes periodic."""
+        if phase is None or self.sampling.pitch_comb:
+            return draws
+        return shaped(torch.cat([self.drawn, draws], dim=1), phase[..., 1].abs())
 
     def _advance(
         self, conditions: Tensor, given: Tensor, draws: Tensor, sampling: Sampling, phase: Tensor | None

@@ -306,7 +306,12 @@ class Vocoder:
             inputs.append(GenerationInput(spectrogram=frames, group=group, seed=clip.seed, prompt=own.prompt))
             renderings.append(own)
         levels = generate(
-            self.model, inputs, sampling=sampling, engine=self.options.engine, guard=self.guard, progress=progress
+            self.model,
+            inputs,
+            sampling=replace(sampling, pitch_comb=self.options.pitch_comb),
+            engine=self.options.engine,
+            guard=self.guard,
+            progress=progress,
         )
         chunk = CHUNK_FRAMES * self.model.config.hop_length  # the pieces of a stream
         return [
@@ -380,6 +385,7 @@ class Vocoder:
         rendering = Rendering(self, tokenizer, shift=sampling.shift, prompt=prompt, before=before)
         group, seed, frames = self.group_index(sampling.group), sampling.seed, self._no_frames
         clip = GenerationInput(spectrogram=frames, group=group, seed=seed, prompt=rendering.prompt)
+        sampling = replace(sampling, pitch_comb=self.options.pitch_comb)
         generation = Generation(self.model, [clip], sampling, self.chosen.engine, self.guard)
         levels = generation.levels([rendering.frames(self._belonging(blocks, tokenizer))])
         yield from (self._waveform(samples) for samples in rendering.samples(own for (own,) in levels) if len(samples))

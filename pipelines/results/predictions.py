@@ -20,7 +20,7 @@ COLUMNS = {  # of the table, with their meanings
     "group": (pa.string(), "as the corpus has it"),
     "label": (pa.string(), "as the corpus has it; several labels stand with the separator between them"),
     "prediction": (pa.string(), "the answer"),
-    "probability": (pa.float64(), "of the answer; empty with ridge, which has none, and with several labels"),
+    "probability": (pa.float64(), "of the answer; empty for ridge probes, which have none, and with several labels"),
     "method": (pa.string(), "the method"),
     "candidate": (pa.string(), "the chosen layer and pooling; empty: a classifier that the method trained"),
     "fold": (pa.string(), "the fold that was held out; empty on a single split"),

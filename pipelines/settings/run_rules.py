@@ -140,7 +140,7 @@ def require_run(settings: RunSettings) -> None:
             settings.wav2vec2.require_weights(settings.audio.sample_rate)
         if method.rate > len(rates := tokenizer.rates or ()):
             rule = f"tokenizer.rates is {list(rates) or 'null'}: name rates, such as [8,4,2], or leave the method out"
-            raise InputError(option="compare.methods", value=method.name, rule=rule)
+            raise InputError(f"compare.methods has {method.name}: {rule}")
     require_trackers(settings.tracking)
     if (settings.parallel or 1) > 1 and (why := settings.shared_by_processes):
         raise InputError(option="parallel", value=settings.parallel, rule=f"{why}: choose 1")

@@ -443,7 +443,8 @@ class NextSampleSettings(TrainingSettings):
     )
     wavenet: SampleWaveNetConfig = option(SampleWaveNetConfig(), "WaveNet, with as many parameters as the transformers")
     wavenet_large: SampleWaveNetConfig = option(
-        SampleWaveNetConfig(residual_channels=48, gate_channels=96), "WaveNet with as many multiply-adds"
+        SampleWaveNetConfig(residual_channels=48, gate_channels=96),
+        "WaveNet with as many multiply-adds as the transformers",
     )
     transformer: TransformerConfig = option(TransformerConfig(), "the causal transformer")
     transformer_context: TransformerConfig = option(

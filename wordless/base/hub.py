@@ -44,8 +44,10 @@ def is_on_hub(name: Path | str | None) -> bool:
 def hub_address(name: Path | str, *, short: bool = False) -> HubAddress | None:
     """Return the address that a path or text is; None for everything else, such as a folder.
 
-    With ``short`` a text ``user/name`` is an address, too, unless there is such a folder. A text that begins with hf://
-    and is no address is refused.
+    With ``short`` a text ``user/name`` is an address, too, unless there is such a folder.
+
+    Raises:
+        InputError: it begins with hf:// and is no address.
     """
     if short and isinstance(name, str) and _SHORT.fullmatch(name) and not Path(name).exists():
         name = f"hf://{name}"
@@ -60,25 +62,28 @@ def hub_address(name: Path | str, *, short: bool = False) -> HubAddress | None:
     return HubAddress(repo=found[1], revision=unquote(found[2]) if found[2] else None, folder=folder)
 
 
-def fetch(address: HubAddress, *parts: str) -> Path:
-    """Return a local copy of the first of ``parts`` that holds a saved model.
+def fetch(address: HubAddress, *parts: str, whole: bool = False) -> Path:
+    """Return a local copy of the first of ``parts`` that holds a saved model; with ``whole``, of all parts beside it.
 
     A part is a folder inside that of the address; "" is that folder itself. The hub is asked for newer files. If it
-    cannot be reached, or ``HF_HUB_OFFLINE=1`` is set, the files come from the local cache. Missing repositories,
-    revisions and parts, and a lost network without a copy are an `InputError`.
+    cannot be reached, or ``HF_HUB_OFFLINE=1`` is set, the files come from the local cache.
+
+    Raises:
+        InputError: no such repository, revision or part, no permission, or no network and no copy in the cache.
     """
     from huggingface_hub import snapshot_download
 
     places = ["/".join(filter(None, (address.folder, part))) for part in parts]
     for place in places:
-        files = [f"{escape(place)}/{each}" if place else each for each in SAFE_FILES]
+        kept = address.folder if whole else place
+        patterns = [f"{escape(kept)}/{each}" if kept else each for each in SAFE_FILES]
         with hub_errors(address):
             root = snapshot_download(
-                address.repo, revision=address.revision, library_name="wordless", allow_patterns=files
+                address.repo, revision=address.revision, library_name="wordless", allow_patterns=patterns
             )
         model = Path(root, place)
         if (model / CONFIG).is_file() and any(model.rglob("*.safetensors")):
-            return model
+            return Path(root, kept)
     wanted = " or ".join(f"{place}/{CONFIG}".lstrip("/") for place in places)
     remedy = f"name a repository that wordless publish wrote, hf://{address.repo}/FOLDER; or {NETWORK}"
     raise InputError(f"{address} holds no {wanted} with its weights", remedy=remedy)

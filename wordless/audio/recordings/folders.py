@@ -113,7 +113,9 @@ class Folder:
             same = self._names.get(_fold(PurePosixPath(name.replace("\\", "/")).name), [])
         if len(same) != 1:
             many = f"is the name of {len(same)} recordings; write its folder as well"
-            raise InputError(f"{name:.200} {many if same else f'is not there (looked in {folder} and in {self.root})'}")
+            raise InputError(
+                f"{name:.200} {many if same else f'is not there (looked in {folder}, in {self.root}, and above)'}"
+            )
         return same[0]
 
     def unread(self, files: Iterable[str]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ is decided anew each time, so that other thresholds need no second decoding.
 import hashlib
 import json
 import math
+import os
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
@@ -105,11 +106,16 @@ def _remember(cache: Path, key: str, found: Measurement) -> None:
     content = json.dumps([key, asdict(found)]).encode()
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)
-        with cache.open("ab", buffering=0) as lines:  # the first line break ends a line of a killed process
+        with open(cache, "ab", buffering=0, opener=_at_once) as lines:  # a line break first, after a killed process
             lines.write(b"\n%b %b\n" % (_hash(content), content))
     except OSError as error:
         if error.errno not in NO_PERMISSION:  # as of a read-only store: the file is measured again next time
             raise
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Open a file, and do not wait for a reader if it is a pipe."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o644)
 
 
 def _hash(content: bytes) -> bytes:

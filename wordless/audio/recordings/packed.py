@@ -343,13 +343,14 @@ def _table_columns(file: PackedFile, wanted: str | None) -> PackedFile:
     """Find the column with sound, ``wanted`` or the only one, and all columns of text, numbers, classes or lists."""
     try:
         with _damage(file.path), _open(file.path) as (schema, _):
-            kinds = {each.name: each.type for each in schema}
+            kinds = [(each.name, each.type) for each in schema]  # two columns may have one name
             metadata = (schema.metadata or {}).get(METADATA, b"{}")
     except DamageError as error:
         return replace(file, damage=str(error))
-    sounds = [name for name, kind in kinds.items() if _holds_sound(kind)]
-    if wanted not in sounds if wanted else len(sounds) != 1:
-        rule = f"{file.path} has bytes of recordings in {listed(sounds) or 'none'} of its columns {', '.join(kinds)}"
+    sounds = [name for name, kind in kinds if _holds_sound(kind)]
+    if sounds.count(wanted) != 1 if wanted else len(sounds) != 1:
+        columns = ", ".join(name for name, _ in kinds)
+        rule = f"{file.path} has bytes of recordings in {listed(sounds) or 'none'} of its columns {columns}"
         remedy = "name one (save decoded samples as files first; list paths of files in a `table`)"
         raise InputError(option="columns.audio", value=wanted, rule=rule, remedy=remedy)
     try:  # the features that `datasets` describes in the file, or beside it
@@ -357,7 +358,7 @@ def _table_columns(file: PackedFile, wanted: str | None) -> PackedFile:
     except (ValueError, KeyError, TypeError, RecursionError):
         features = (find_object(file.path.parent / "dataset_info.json") or {}).get("features")
     audio, known, read = wanted or sounds[0], features if isinstance(features, dict) else {}, dict[str, Any]()
-    for name, kind in kinds.items():
+    for name, kind in kinds:
         value = getattr(kind, "value_type", kind)  # of a list
         vectors = value is not kind and pa.types.is_floating(value)
         if name != audio and not (pa.types.is_nested(value) or _holds_sound(value) or vectors):
