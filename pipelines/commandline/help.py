@@ -24,7 +24,6 @@ from wordless.base.values import leaves
 ALL = "all"  # the topic of every option
 WIDEST = 120  # columns of a page
 LONGEST_VALUE = 24  # columns; longer ones take several lines
-LEAST_EXPLANATION = 30  # columns
 MANY = 6  # choices of a group, which are then counted, not named
 
 FOOTER = """\
@@ -126,9 +125,8 @@ def _rows(known: Index, values: Mapping[str, str], names: Iterable[str]) -> Iter
 def _table(rows: Iterable[tuple[str, str, str]]) -> Iterator[str]:
     """Give the lines of a table of names, values and explanations, as wide as the terminal."""
     grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(overflow="fold")
+    grid.add_column(no_wrap=True)
     grid.add_column(max_width=LONGEST_VALUE, overflow="fold")
-    grid.add_column(min_width=LEAST_EXPLANATION)
     for name, *others in rows:
         grid.add_row(Text(f"  {name}"), *map(Text, others))
     console = Console(width=min(shutil.get_terminal_size((WIDEST, 24)).columns, WIDEST), color_system=None)

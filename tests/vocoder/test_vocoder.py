@@ -121,7 +121,8 @@ def test_the_pitch_of_head_codes_and_network_is_heard() -> None:
         passes = 1 if name == "network with pitch" else 2  # a voice of the network's own is filtered once
         np.testing.assert_array_equal(decoded(own, pitch_comb=False, postfilter_passes=passes), alone)
         without = decoded(own, postfilter=0.0)
-        np.testing.assert_array_equal(decoded(own, postfilter=0.0, pitch_comb=False), without)  # no filter, no comb
+        bare = decoded(own, postfilter=0.0, pitch_comb=False)  # no filter, no comb
+        assert np.array_equal(bare, without) == (name != "network with pitch")  # whose draws are shaped without a comb
 
 
 @pytest.fixture

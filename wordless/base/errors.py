@@ -101,7 +101,7 @@ def written(value: object, *, most: int | None = MOST_CHARACTERS) -> str:
 def require(holds: bool, option: str, value: object, rule: str) -> None:
     """Refuse a value unless a condition holds; ``rule`` tells the user what to choose."""
     if not holds:
-        raise InputError(f"{option} is {written(value)}", remedy=rule)
+        raise InputError(f"{option} is {value}", remedy=rule)
 
 
 def samples_to_generate(seconds: float, sample_rate: int) -> int:

@@ -113,7 +113,7 @@ def _lines(
             header = row if has_header else [str(number) for number in range(1, len(row) + 1)]
         if row is not header:
             if len(row) > len(header):
-                problem = f"{path}:{line}: {len(row)} cells, where the first line has {len(header)}"
+                problem = f"{path}:{line}: {len(row)} cells, where the first line has {len(header)} fields"
                 raise InputError(problem, remedy="fix the line, or write a tab-separated .tsv")
             rows[f"{path}:{line}"] = row + [""] * (len(header) - len(row))
     if header and not has_header:
