@@ -429,9 +429,9 @@ def shaped(draws: Tensor, voiced: Tensor) -> Tensor:
     """Move the noise of sampling away from the low frequencies, where a voice is most periodic.
 
     A voice is hoarse if its samples are drawn independently: each draw adds noise, and noise is white. Here the draws
-    of a voiced sound become the second differences of independent ones, in place of normal variables, whose spectrum
-    rises by 12 dB per octave. Each draw is still uniform, so each sample still has the network's own distribution; only
-    the errors of neighbours now cancel. Coders of speech shape their errors so (Atal and Schroeder 1979, "Predictive
+    of a voice become normal variables, these their second differences, whose spectrum rises by 12 dB per octave, and
+    these uniform draws again. So each sample still has the network's own distribution; only the errors of neighbours
+    now cancel. Coders of speech shape their errors so (Atal and Schroeder 1979, "Predictive
     coding of speech signals and subjective error criteria").
 
     Args:

@@ -1,6 +1,7 @@
 """``wordless <command> --help``: every option with its value now and its explanation, or those of one group."""
 
 import shutil
+import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import accumulate
@@ -8,9 +9,6 @@ from pathlib import Path
 
 from hydra import initialize_config_module
 from omegaconf import OmegaConf, open_dict
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.completion import HELP
@@ -23,7 +21,7 @@ from wordless.base.values import leaves
 
 ALL = "all"  # the topic of every option
 WIDEST = 120  # columns of a page
-LONGEST_VALUE = 24  # columns; longer ones take several lines
+LONGEST_NAME, LONGEST_VALUE = 34, 24  # columns; longer ones have their explanation on the next line
 MANY = 6  # choices of a group, which are then counted, not named
 
 FOOTER = """\
@@ -124,12 +122,16 @@ def _rows(known: Index, values: Mapping[str, str], names: Iterable[str]) -> Iter
 
 def _table(rows: Iterable[tuple[str, str, str]]) -> Iterator[str]:
     """Give the lines of a table of names, values and explanations, as wide as the terminal."""
-    grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(no_wrap=True)
-    grid.add_column(max_width=LONGEST_VALUE, overflow="fold")
-    for name, *others in rows:
-        grid.add_row(Text(f"  {name}"), *map(Text, others))
-    console = Console(width=min(shutil.get_terminal_size((WIDEST, 24)).columns, WIDEST), color_system=None)
-    with console.capture() as page:
-        console.print(grid)
-    yield from map(str.rstrip, page.get().splitlines())
+    table = list(rows)
+    width = min(shutil.get_terminal_size((WIDEST, 24)).columns, WIDEST)
+    first = min(max((len(name) for name, _, _ in table), default=0), LONGEST_NAME)
+    second = min(max((len(value) for _, value, _ in table), default=0), LONGEST_VALUE)
+    indent = 4 + first + (second + 2 if second else 0)
+    for name, value, explanation in table:
+        row = f"  {name:<{first}}  {value:<{second}}".rstrip()
+        if len(row) + 2 > indent:
+            yield row
+            row = ""
+        for line in textwrap.wrap(explanation, max(width - indent, 30)) or [""]:
+            yield f"{row:<{indent}}{line}".rstrip()
+            row = ""

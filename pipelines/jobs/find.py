@@ -234,7 +234,7 @@ def search_recording(
     return Searched(path=clip.path, places=places, shorter=shorter, notices=sound.notices)
 
 
-@stage("found", version=1, title="searching {recordings} recordings", keys={"recordings": files_key})
+@stage("found", version=1, title="searching recordings ({recordings})", keys={"recordings": files_key})
 def found_places(run: Run, queries: Sequence[Query], recordings: Clips, reader: FrameReader, most: int) -> None:
     """Search recordings for the ``most`` best places of each query."""
     frames = [query.frames for query in queries]

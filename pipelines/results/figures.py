@@ -44,7 +44,9 @@ class Figure:
         "figures of one split: the value of `corpus.split.by`, such as `hash`",
     )
     split: str | None = column(None, "the clips: `test`, `validation`, or `validation - test` for a gap")
-    count: int | None = column(None, "how many clips these are; most figures but those of probes lack it")
+    count: int | None = column(
+        None, "how many clips these are; most figures but those of probes lack it, and so does a gap"
+    )
     labels: float | None = column(None, "labelled training clips of a learning curve")
     share: float | None = column(None, "their share of all labelled training clips")
     noise_snr: float | None = column(None, "signal-to-noise ratio in dB of noise (`compare.noise`) in the test clips")

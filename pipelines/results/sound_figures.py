@@ -1,6 +1,7 @@
 """The figures of a run's sounds, with intervals over clips: judged clips, or else those to listen to.
 
-Sounds of the language model have separate figures: ``continuation@0.7`` and ``unconditional@0.7``.
+Sounds of the language model have separate figures: ``continuation`` and ``unconditional``, with ``@0.7`` if there are
+several temperatures.
 """
 
 from collections import Counter

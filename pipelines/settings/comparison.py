@@ -53,7 +53,8 @@ class ComparisonConfig(ReadingConfig):
     )
     noise_snr: tuple[float, ...] = option(
         (),
-        "such as [30,20,10,0]: probes also classify the test clips with noise at these signal-to-noise ratios in dB",
+        "such as [30,20,10,0]: probes, which are trained without noise, also classify the test clips with noise at "
+        "these signal-to-noise ratios in dB",
         least=-MOST_NOISE,
         most=MOST_NOISE,
         distinct=True,

@@ -85,7 +85,9 @@ class TokenizerSettings(TrainingSettings, TokenizerSizes):
     )
     seed: int = 0  # seed of the sample of patches and of k-means
     start: str | None = option(
-        None, "folder of a run or hf://user/name, whose tokenizer is used as it is; null: one is trained"
+        None,
+        "folder of a run or hf://user/name: its tokenizer is used as it is, with the same sizes and front end; null: "
+        "one is trained",
     )
 
     def __post_init__(self) -> None:
@@ -146,7 +148,7 @@ class LanguageModelSettings(TrainingSettings):
     start: str | None = option(
         None,
         "folder of a run or hf://user/name: training begins with the weights of its language model, of the same sizes "
-        "and codebook; null: random weights",
+        "and codebook, and has a warm-up and decay of its own; null: random weights",
     )
 
     def divided(self, rates: int) -> tuple[LanguageModelSettings, ...]:
@@ -381,7 +383,9 @@ class ZerospeechConfig(Options):
     )
     words: int = 30  # of test at most, in a corpus of words: those that begin with exactly one consonant
     rounds: int = 3  # number of made-up words for each word, in a corpus of words
-    sentences: int = option(30, "sentences that are paired with another order of their words", least=1, most=500)
+    sentences: int = option(
+        30, "sentences that are paired with another order of their words, in a corpus of sentences", least=1, most=500
+    )
     consistency: int = option(
         10, "texts whose wrong sounds change speaker, gender, pitch or background midway; 0: none", least=0, most=100
     )
@@ -390,9 +394,11 @@ class ZerospeechConfig(Options):
     def require_unheard(self, embedded: EmbeddedConfig) -> None:
         """Refuse voices that the corpus has, too, and a corpus without the words of the tests."""
         rule = "the stage zerospeech asks for words of the default corpus: choose false, or leave the stage out"
-        require(not embedded.other, "embedded.other", True, rule)
+        if embedded.other:
+            raise InputError(option="embedded.other", value=True, rule=rule)
         left = len(VOICES) - self.voices
-        rule = f"zerospeech needs {self.voices} others: choose {left} or fewer, or a smaller zerospeech.voices"
+        needed = f"zerospeech needs {self.voices} voices that are not trained on"
+        rule = f"{needed}: choose {left} or fewer, or a smaller zerospeech.voices"
         require(embedded.voices <= left, "embedded.voices", embedded.voices, rule)
 
     def pairs(self, embedded: EmbeddedConfig) -> SpokenPairs:

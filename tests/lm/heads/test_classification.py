@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.metrics import mean_absolute_error, r2_score
 
 from lm.finetuned import create_task
 from lm.finetuning import ClassificationOptions, RegressionOptions, SequenceOptions
@@ -172,6 +173,17 @@ def test_the_mean_explains_nothing_and_the_fit_to_equal_numbers_is_not_known() -
     assert fit.value == pytest.approx(0, abs=1e-6)
     assert error.value == pytest.approx(np.abs(np.array(LABELS, float) - own.mean).mean(), rel=1e-6)
     assert error.low < error.value < error.high
+
+
+def test_figures_are_those_of_scikit_learn() -> None:
+    rng = np.random.default_rng(0)
+    truth, own = rng.normal(50, 10, 60), task()
+    predicted = (truth + rng.normal(0, 5, 60)).astype(np.float32)
+    outputs = [np.array([[(value - own.mean) / own.std]], np.float32) for value in predicted]
+    fit, error = own.figures(outputs, [str(value) for value in truth], FIGURES)
+    assert fit.value == pytest.approx(r2_score(truth, predicted), abs=1e-5)
+    assert error.value == pytest.approx(mean_absolute_error(truth, predicted), abs=1e-4)
+    assert fit.low < fit.value < fit.high
 
 
 def test_a_ridge_probe_reads_a_linear_feature() -> None:
