@@ -42,6 +42,9 @@ from wordless.base.machine import Batch
 NOT_COUNTED = -100  # target of a sample that the loss ignores
 HOARSE_CROPS = 0.8  # share of the crops whose past is made hoarse
 HOARSEST = 0.9  # largest share of noise in the voice of a past; each crop draws its own
+FADED_CROPS = 0.25  # share of the crops whose past has wrong levels
+FADES = -36.0, 6.0  # lowest and highest error of a level, dB
+FADE_SECONDS = 0.03  # between two errors, on average
 WHISPER_SECONDS = 0.004  # between windows of twice the length, less than most periods: noise of them has none
 PIECE = 1 << 20  # samples of long clips that are read together
 
@@ -116,6 +119,7 @@ class _Crop:
     jitter: Tensor | None  # (samples,) int64, added to the input levels
     whisper: Tensor | None  # (samples,) float64: noise like the sound, which takes the place of a share of its voice
     hoarseness: float  # that share
+    gains: Tensor | None  # (samples,) float64, of the input samples
 
 
 class Crops:
@@ -173,10 +177,12 @@ class Crops:
         step_samples, first_code = self.model.samples_per_code, int(self.clips.code_offsets[clip])
         first, last, sound = start * step_samples, stop * step_samples, self.clips.sound
         begin, end = (int(offset) for offset in sound.offsets[clip : clip + 2])
-        own, whisper, hoarseness = sound.samples[begin + first : min(begin + last, end)], None, 0.0
+        own, whisper, hoarseness, gains = sound.samples[begin + first : min(begin + last, end)], None, 0.0, None
         if pitched and self.config.hoarse and rng.random() < HOARSE_CROPS:
             hoarseness = HOARSEST * rng.random()
             whisper = whispered(_full_scale(own), rng, sample_rate=self.model.sample_rate)
+        if pitched and self.config.hoarse and rng.random() < FADED_CROPS:
+            gains = fades(len(own), rng, sample_rate=self.model.sample_rate)
         return _Crop(
             codebook=codebook,
             codes=self.clips.codes[codebook].values[first_code + start : first_code + stop],
@@ -191,6 +197,7 @@ class Crops:
             jitter=jitter,
             whisper=whisper,
             hoarseness=hoarseness,
+            gains=gains,
         )
 
     def _jitter(self, rng: np.random.Generator, codes: int) -> Tensor:
@@ -235,9 +242,13 @@ class Crops:
         """Return previous levels and targets, ``(codes * samples_per_code,)`` each; ``voiced`` as of `frequencies`."""
         levels, length = self.model.levels, len(crop.sound)
         previous, targets, (before, after) = crop.levels[:-1], crop.levels[1:].clone(), crop.uncounted
-        if crop.whisper is not None and voiced is not None:
-            share = crop.hoarseness * voiced[:length]
-            heard = (1 - share**2).sqrt() * _full_scale(crop.sound) + share * crop.whisper
+        if crop.hoarseness or crop.gains is not None:
+            heard = _full_scale(crop.sound)
+            if crop.whisper is not None and voiced is not None:
+                share = crop.hoarseness * voiced[:length]
+                heard = (1 - share**2).sqrt() * heard + share * crop.whisper
+            if crop.gains is not None:
+                heard = heard * crop.gains
             previous = torch.cat([previous[:1], mu_law_encode(heard[: length - 1], levels=levels)])
         if crop.jitter is not None:
             previous = (previous + crop.jitter[:length]).clamp(0, levels - 1)
@@ -303,6 +314,23 @@ def whispered(sound: Tensor, rng: np.random.Generator, *, sample_rate: int) -> T
     ]
     near = [avg_pool1d(each.square()[None], 2 * hop + 1, 1, hop)[0] + 1e-9 for each in (sound, noise)]
     return noise * (near[0] / near[1]).sqrt()
+
+
+def fades(count: int, rng: np.random.Generator, *, sample_rate: int) -> Tensor:
+    """Draw gains ``(count,)`` of a sound at wrong levels.
+
+    ::
+
+        error, dB    0 ---.           .--- 0        at random times, in half of them 0, else any of `FADES`;
+                           \\__ -20 _/               on lines in between
+
+    If the past always has the right level in training, a network goes on as quietly as its sound has become by chance.
+    After pasts at wrong levels it returns to the level of the codes.
+    """
+    knots = max(round(count / sample_rate / FADE_SECONDS / 2 ** rng.uniform(-1, 1)), 2)
+    errors = np.where(rng.random(knots) < 0.5, 0.0, rng.uniform(*FADES, knots))
+    decibels = np.interp(np.arange(count), np.sort(rng.uniform(0, count, knots)), errors)
+    return torch.from_numpy(10 ** (decibels / 20))
 
 
 def _full_scale(sound: npt.NDArray[np.int16]) -> Tensor:

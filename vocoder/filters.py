@@ -393,8 +393,8 @@ def create_filter(
     if not strength or not audio.keeps_levels:
         return None
     pitched = tokenizer.format.pitch is not None
-    comb = options.pitch_comb and (pitched or voice is not None)
-    passes = options.passes(own_voice=pitched and reads_pitch)
+    passes, comb = options.filtered(own_voice=pitched and reads_pitch)
+    comb = comb and (pitched or voice is not None)
     return PostFilter(audio, strength=strength, passes=passes, prompt=prompt, voice=voice, comb=comb, harmonic=pitched)
 
 

@@ -45,6 +45,7 @@ LOWEST_PERIODIC, HIGHEST_PERIODIC = 60.0, 400.0  # Hz
 WINDOW_SECONDS = 0.025
 LOUD_POWER = 1e-4  # least power of a frame, relative to the loudest one: -40 dB
 FRAMES_TOGETHER = 512  # frames that are correlated in one call
+DROPOUT, SOUNDING = 10 ** (-12 / 10), 1e-3  # powers: 12 dB below the original; 30 dB below its loudest frame
 SILENT_POWER = 1e-12  # least power of a window that can correlate: -120 dBFS
 CLIPPED = 1e-3  # share of its samples at full scale from which on a clip counts as clipped
 
@@ -251,6 +252,21 @@ def voicing_error(original: DoubleArray, other: DoubleArray) -> float:
     return float((np.isnan(original[:frames]) != np.isnan(other[:frames])).mean()) if frames else 0.0
 
 
+def dropouts(original: Waveform, sound: Waveform) -> float | None:
+    """Compute the share of the original's loud frames of 10 ms in which the sound is more than 12 dB below it.
+
+    Loud is at most 30 dB below the original's loudest frame. Both are compared over the length of the shorter.
+
+    Returns:
+        0 to 1; None if the original is silent or shorter than a frame.
+    """
+    step = max(round(original.sample_rate * HOP_SECONDS), 1)
+    pair = [samples.astype(np.float64) for samples in _pair(original, sound)]
+    powers, own = (np.square(each[: len(each) // step * step]).reshape(-1, step).mean(axis=1) for each in pair)
+    loud = (powers >= SOUNDING * powers.max(initial=0.0)) & (powers > SILENT_POWER)
+    return float((own[loud] < DROPOUT * powers[loud]).mean()) if loud.any() else None
+
+
 def periodicity(sound: Waveform, original: Waveform) -> float | None:
     """Average the highest normalised autocorrelation between 60 and 400 Hz over the frames where the original is loud.
 
@@ -334,6 +350,7 @@ def beside(
     long_enough = len(original.samples) >= audio.hop_length
     own = None if contour is None else pitch(sound)
     return {
+        "dropouts": dropouts(original, sound),
         "log_mel_distance": log_mel_distance(original, sound, audio) if long_enough else None,
         "mel_cepstral_distortion": mel_cepstral_distortion(original, sound, audio) if long_enough else None,
         **{name: judge(original, sound) for name, judge in (("stoi", stoi), ("pesq", pesq)) if name in judges},

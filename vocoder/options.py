@@ -137,8 +137,8 @@ class CropsConfig(BatchSize):
         "largest standard deviation of the noise added to the input samples, in mu-law levels; each crop draws its own",
         least=0,
     )
-    # Whether a network that reads the pitch hears noise in the voice of some input samples, so that it learns to keep a
-    # voice that its own samples have lost.
+    # Whether a network that reads the pitch hears noise in the voice of some input samples, and wrong levels, so that it
+    # learns to keep a voice and a level that its own samples have lost.
     hoarse: bool = True
     seed: int = 0  # seed of the crops
 
@@ -177,14 +177,15 @@ class SoundOptions(Options):
     )
     postfilter_passes: int | None = option(
         None,
-        "number of times that this filter is applied; null: once where a network that reads the pitch has no comb "
-        "behind it, otherwise twice; each pass delays a stream by 15 to 20 ms",
+        "number of times that this filter is applied; null: once where the network has a voice of its own, since it "
+        "reads the pitch of the codes, otherwise twice; each pass delays a stream by 15 to 20 ms",
         least=1,
         most=MOST_PASSES,
     )
-    pitch_comb: bool = option(
-        True,
-        "gives WaveNet's sound the periodicity of a voice; false: WaveNet speaks alone, as after an hour of training",
+    pitch_comb: bool | None = option(
+        None,
+        "gives WaveNet's sound the periodicity of a voice; null: where the network has none of its own; false after an "
+        "hour of training",
     )
     engine: EngineChoice = option("auto", "the code that generates WaveNet's samples; auto: the fastest")
 
@@ -193,10 +194,11 @@ class SoundOptions(Options):
         """The values of these options by their names."""
         return {field.name: getattr(self, field.name) for field in fields(SoundOptions)}
 
-    def passes(self, *, own_voice: bool) -> int:
-        """Return the passes of the filter, for a network with a voice of its own or not."""
-        usual = PASSES_OF_OWN_VOICE if own_voice and not self.pitch_comb else PASSES
-        return usual if self.postfilter_passes is None else self.postfilter_passes
+    def filtered(self, *, own_voice: bool) -> tuple[int, bool]:
+        """Return the passes of the filter, and whether there is a comb; some networks have a voice of their own."""
+        comb = not own_voice if self.pitch_comb is None else self.pitch_comb
+        passes = PASSES_OF_OWN_VOICE if own_voice and not comb else PASSES
+        return passes if self.postfilter_passes is None else self.postfilter_passes, comb
 
     def sampled(self, *, temperature: float, seed: int = 0, group: str | None = None, shift: float = 0.0) -> Sampling:
         return Sampling(temperature=temperature, seed=seed, group=group, shift=shift, **self.chosen)

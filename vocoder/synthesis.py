@@ -291,6 +291,12 @@ class Synthesis:
         """Name of the code that generates WaveNet's samples; None without a WaveNet."""
         return None if self.vocoder is None else self.vocoder.chosen.engine
 
+    @property
+    def comb(self) -> bool:
+        """Whether WaveNet's sound passes a pitch comb."""
+        own = None if self.vocoder is None else self.vocoder.filter(self.tokenizer)
+        return own is not None and own.comb is not None
+
     def side_by_side(self, lengths: Sequence[int]) -> list[list[int]]:
         """Group clips of these lengths, in codes, that are best made together; the shortest first."""
         if (engine := self.engine) is not None:

@@ -20,7 +20,7 @@ from torch import Tensor
 from tokenizer.codes import CodeMeanings, Codes, require_codes, require_same_codebook, require_sound
 from vocoder.continuing import Prompt
 from vocoder.engines.choice import Chosen, choose_engine
-from vocoder.filters import VoiceHead, create_filter
+from vocoder.filters import PostFilter, VoiceHead, create_filter
 from vocoder.frames import frames_of, log_mel_of, pitch_of
 from vocoder.generation import (
     CHUNK_FRAMES,
@@ -80,9 +80,7 @@ class Rendering:
         self.config = config = vocoder.model.config
         self.prompt = None if prompt is None else _levels(prompt_waveform(prompt, config.sample_rate), config)
         untouched = 0 if self.prompt is None else len(self.prompt)
-        self.filter = create_filter(
-            tokenizer, vocoder.options, vocoder.voice, prompt=untouched, reads_pitch=bool(config.pitch)
-        )
+        self.filter = vocoder.filter(tokenizer, prompt=untouched)
         if before is not None and self.filter is not None and self.filter.comb is not None:
             heard = mu_law_decode(_levels(before.waveform, config), levels=config.levels)
             values = before.codes.values
@@ -213,7 +211,7 @@ class Vocoder:
         engine: EngineChoice = "auto",
         postfilter: float = 1.0,
         postfilter_passes: int | None = None,
-        pitch_comb: bool = True,
+        pitch_comb: bool | None = None,
     ) -> Vocoder:
         """Load a vocoder that `save_pretrained` wrote from a folder or, as ``user/name``, from the Hugging Face hub.
 
@@ -258,6 +256,11 @@ class Vocoder:
     def chosen(self) -> Chosen:
         """The engine in use, and a notice if another one was requested."""
         return choose_engine(self.options.engine, self.model.embedding.weight.device.type)
+
+    def filter(self, tokenizer: CodeMeanings, *, prompt: int = 0) -> PostFilter | None:
+        """Return the filter of one sound, as of `create_filter`."""
+        reads_pitch = bool(self.model.config.pitch)
+        return create_filter(tokenizer, self.options, self.voice, prompt=prompt, reads_pitch=reads_pitch)
 
     def decode(
         self,

@@ -97,10 +97,13 @@ def _coded(study: Study, size: int) -> CodedIn:
 def comb_notice(wavenet: Entry, settings: RunSettings) -> str:
     """Say whether the vocoder's sound has a pitch comb, and why if not."""
     strength = settings.listening.postfilter
-    if wavenet.read_json(CONFIG).get("voice") is None:
+    config = wavenet.read_json(CONFIG)
+    own_voice = bool(config["wavenet"]["pitch"] and settings.tokenizer.pitch.levels)
+    if config.get("voice") is None:
         why = "its codes or its training recordings have too little of a voice"
-    elif not settings.listening.pitch_comb:
-        why = "listening.pitch_comb is false"
+    elif not settings.listening.filtered(own_voice=own_voice)[1]:
+        own = settings.listening.pitch_comb is None
+        why = "it reads the pitch of the codes" if own else "listening.pitch_comb is false"
     elif not (strength and settings.audio.keeps_levels):
         why = f"its post-filter is off (listening.postfilter={strength:g})"
     else:

@@ -172,6 +172,7 @@ SOUND = (
     Measure("log_mel_distance", "dB", "log-mel distance"),
     Measure("pitch_error", "cents", "RMS error of the pitch", clips="clips with a pitch in both", paired=True),
     Measure("voicing_error", title="frames of wrong voicing", paired=True),
+    Measure("dropouts", title="loud frames that drop out", paired=True),
     Measure("dnsmos", "MOS", "DNSMOS P.808", clips="clips with sound, for DNSMOS", with_recordings=True),
     Measure("dnsmos_overall", "MOS", "DNSMOS P.835, overall", with_recordings=True),
     Measure("dnsmos_voice", "MOS", "DNSMOS P.835, voice", with_recordings=True),

@@ -78,12 +78,12 @@ class Playback:
 
     @property
     def filtered(self) -> dict[str, float | None]:
-        """What is in force of the filter of WaveNet's sound; passes are None where the network decides them."""
+        """What decides the filter of WaveNet's sound, beside the network."""
         own, strength = self.config, self.config.postfilter if self.audio.keeps_levels else 0.0
         return {
             "postfilter": strength,
             "postfilter_passes": own.postfilter_passes if strength else 0,
-            "pitch_comb": own.pitch_comb and strength > 0,
+            "pitch_comb": own.pitch_comb if strength else False,
         }
 
     def open(self) -> tuple[Tokenizer, dict[str, Synthesis]]:
@@ -168,7 +168,7 @@ def measure_clips(session: Session, playback: Playback, decoded: Entry) -> Entry
     return _measured(session, playback.tokenizer, playback.vocoder, decoded, asked)
 
 
-@stage("judged", version=4, title="decoded test clips judged")
+@stage("judged", version=5, title="decoded test clips judged")
 def _measured(run: Run, tokenizer: Entry, vocoder: Entry, decoded: Entry, asked: Mapping[str, bool]) -> None:
     encoder, paths = Encoder(folder=tokenizer.folder, root=decoded.folder), decoded_paths(decoded)
     if not asked.get("pesq", True):
@@ -245,7 +245,8 @@ def listening(
         for kind, sound in own.items():
             sound.write(run.folder / wav_name(number, kind))
         rows.append({**excerpt_row(clip, excerpt), "sounds": figures})
-    write_json(run.folder / LISTENING, {"clips": rows, **playback.filtered, **generated})
+    filtered = {**playback.filtered, "pitch_comb": syntheses[WAVENET.key].comb}
+    write_json(run.folder / LISTENING, {"clips": rows, **filtered, **generated})
 
 
 def training_codes(*coded: Entry) -> tuple[list[Codes], list[Codes]]:

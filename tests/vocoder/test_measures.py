@@ -14,6 +14,7 @@ from tests.reference import edits, periodicity_by_lag
 from tests.vocoder.sounds import SPECTROGRAM, random_table
 from vocoder.measures import (
     code_agreement,
+    dropouts,
     has_pesq,
     has_pitch,
     log_mel_distance,
@@ -154,6 +155,15 @@ def test_periodicity_equals_the_reference(rate: int, seconds: float, seed: int) 
     other = (noise(count, seed) + original) * (np.arange(count) < draw.integers(1, 2000))  # silent at the end
     wanted = periodicity_by_lag(other.astype(np.float32), original.astype(np.float32), rate)
     assert periodicity(sound(other, rate), sound(original, rate)) == (wanted and pytest.approx(wanted, abs=1e-6))
+
+
+@given(st.integers(0, 40), st.floats(0.0, 1.0))
+def test_dropouts_are_the_loud_frames_that_are_12_db_too_quiet(quiet: int, gain: float) -> None:
+    frames = np.repeat([1.0, 1e-3], 20)[:, None] * noise(40 * 80).reshape(40, 80)  # the second half is -60 dB
+    heard = frames * np.where(np.arange(40) < quiet, gain, 1)[:, None]
+    wanted = min(quiet, 20) / 20 if gain < 10 ** (-12 / 20) else 0
+    assert dropouts(sound(frames.ravel()), sound(heard.ravel())) == pytest.approx(wanted)
+    assert dropouts(sound(np.zeros(800)), sound(noise(800))) is dropouts(sound([]), sound([])) is None
 
 
 def test_long_sounds_are_measured_in_blocks() -> None:

@@ -116,13 +116,13 @@ def test_the_pitch_of_head_codes_and_network_is_heard() -> None:
         sound, clip = decoded(own), DecodingInput(codes=codes_of(table, 70))
         (shifted,) = vocoder.decode_batch([clip], table, Sampling(shift=-7.0))
         assert np.allclose(sound, shifted.samples, atol=0.01) == (name == "voice head")  # of the codes' pitch alone
-        alone = decoded(own, pitch_comb=False)
-        assert not np.allclose(alone, sound, atol=0.01)
-        passes = 1 if name == "network with pitch" else 2  # a voice of the network's own is filtered once
-        np.testing.assert_array_equal(decoded(own, pitch_comb=False, postfilter_passes=passes), alone)
-        without = decoded(own, postfilter=0.0)
-        bare = decoded(own, postfilter=0.0, pitch_comb=False)  # no filter, no comb
-        assert np.array_equal(bare, without) == (name != "network with pitch")  # whose draws are shaped without a comb
+        alone, combed = decoded(own, pitch_comb=False), decoded(own, pitch_comb=True)
+        assert not np.allclose(alone, combed, atol=0.01)
+        speaks = name == "network with pitch"  # its voice is its own: no comb, and the filter once
+        np.testing.assert_array_equal(alone if speaks else combed, sound)
+        np.testing.assert_array_equal(decoded(own, pitch_comb=False, postfilter_passes=1 if speaks else 2), alone)
+        bare, unfiltered = (decoded(own, postfilter=0.0, pitch_comb=comb) for comb in (False, True))
+        assert np.array_equal(bare, unfiltered) != speaks  # whose draws are shaped without a comb
 
 
 @pytest.fixture

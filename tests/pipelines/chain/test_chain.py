@@ -39,8 +39,8 @@ NAMES = {
     "lm": "perplexity unigram_perplexity bits_per_second predicted_pitch_error predicted_voicing_error",
     "probe": "accuracy macro_f1",
     "vocoder": (
-        "bits_per_sample label_accuracy mel_cepstral_distortion log_mel_distance voicing_error code_agreement clipping "
-        "silence runaway_clips silent_clips clipped_clips distinct_1 perplexity recoded_perplexity stoi_clips "
+        "bits_per_sample label_accuracy mel_cepstral_distortion log_mel_distance dropouts voicing_error code_agreement "
+        "clipping silence runaway_clips silent_clips clipped_clips distinct_1 perplexity recoded_perplexity stoi_clips "
         "periodicity auto_bleu other_perplexity"
     ),
 }
