@@ -40,10 +40,8 @@ from wordless.base.errors import InputError
 from wordless.base.machine import Batch
 
 NOT_COUNTED = -100  # target of a sample that the loss ignores
-HOARSE_CROPS = 0.8  # share of the crops whose past is made hoarse
-HOARSEST = 0.9  # largest share of noise in the voice of a past; each crop draws its own
-FADED_CROPS = 0.25  # share of the crops whose past has wrong levels
-FADES = -36.0, 6.0  # lowest and highest error of a level, dB
+FADED_CROPS = 0.4  # share of the crops whose past has wrong levels
+FADES = -48.0, 6.0  # lowest and highest error of a level, dB
 FADE_SECONDS = 0.03  # between two errors, on average
 WHISPER_SECONDS = 0.004  # between windows of twice the length, less than most periods: noise of them has none
 PIECE = 1 << 20  # samples of long clips that are read together
@@ -178,11 +176,11 @@ class Crops:
         first, last, sound = start * step_samples, stop * step_samples, self.clips.sound
         begin, end = (int(offset) for offset in sound.offsets[clip : clip + 2])
         own, whisper, hoarseness, gains = sound.samples[begin + first : min(begin + last, end)], None, 0.0, None
-        if pitched and self.config.hoarse and rng.random() < HOARSE_CROPS:
-            hoarseness = HOARSEST * rng.random()
+        if pitched and self.config.hoarse:
+            hoarseness = rng.random()
             whisper = whispered(_full_scale(own), rng, sample_rate=self.model.sample_rate)
-        if pitched and self.config.hoarse and rng.random() < FADED_CROPS:
-            gains = fades(len(own), rng, sample_rate=self.model.sample_rate)
+            if rng.random() < FADED_CROPS:
+                gains = fades(len(own), rng, sample_rate=self.model.sample_rate)
         return _Crop(
             codebook=codebook,
             codes=self.clips.codes[codebook].values[first_code + start : first_code + stop],
@@ -322,7 +320,7 @@ def fades(count: int, rng: np.random.Generator, *, sample_rate: int) -> Tensor:
     ::
 
         error, dB    0 ---.           .--- 0        at random times, in half of them 0, else any of `FADES`;
-                           \\__ -20 _/               on lines in between
+                           \\__ -30 _/               on lines in between
 
     If the past always has the right level in training, a network goes on as quietly as its sound has become by chance.
     After pasts at wrong levels it returns to the level of the codes.

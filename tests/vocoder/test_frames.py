@@ -186,10 +186,10 @@ def test_the_past_of_a_voice_is_made_hoarse_or_quiet_and_what_is_to_be_learned_i
         assert torch.equal(getattr(clear, name), getattr(hoarse, name))
     assert clear.phase is not None
     other = clear.previous != hoarse.previous
-    assert 50 < int(other.any(dim=1).sum()) < 79
+    assert int(other.any(dim=1).sum()) > 70
     unvoiced = torch.nn.functional.pad(clear.phase[:, :-1, 1] == 0, (1, 0))
     pauses = unvoiced[:, 1:].any(dim=1)
-    assert 0.1 < float((other & unvoiced)[pauses].any(dim=1).float().mean()) < 0.5  # crops at wrong levels
+    assert 0.2 < float((other & unvoiced)[pauses].any(dim=1).float().mean()) < 0.6  # crops at wrong levels
 
 
 def test_wrong_levels_change_slowly_between_their_bounds() -> None:
