@@ -256,12 +256,12 @@ def postfiltered(
     strength: float,
     passes: int = 1,
     prompt: int = 0,
-    bound: float = 20.0,
+    own_voice: bool = False,
 ) -> DoubleArray:
     """Frame by frame and bin by bin: reference of `vocoder.filters.PostFilter`, for a sound of whole frames."""
     sound = samples.astype(np.float64)
     for _ in range(passes):
-        sound = _filtered_once(sound, log_mel, config, strength=strength, prompt=prompt, bound=bound)
+        sound = _filtered_once(sound, log_mel, config, strength=strength, prompt=prompt, own_voice=own_voice)
     return np.array([*sound[:prompt], *(limited_sample(float(sample)) for sample in sound[prompt:])])
 
 
@@ -273,7 +273,13 @@ def limited_sample(sample: float) -> float:
 
 
 def _filtered_once(
-    samples: DoubleArray, log_mel: FloatArray, config: SpectrogramConfig, *, strength: float, prompt: int, bound: float
+    samples: DoubleArray,
+    log_mel: FloatArray,
+    config: SpectrogramConfig,
+    *,
+    strength: float,
+    prompt: int,
+    own_voice: bool,
 ) -> DoubleArray:
     length, hop = config.window_length, config.hop_length
     hann = 0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)
@@ -282,11 +288,13 @@ def _filtered_once(
     added, weight = np.zeros(len(sound)), np.zeros(len(sound))
     triangles = np.array(mel_triangles(config))
     shares = triangles.sum(axis=0)
+    places = np.linspace(0, config.sample_rate / 2, triangles.shape[1])
+    centres = triangles @ places / np.maximum(triangles.sum(axis=1), 1e-3)  # Hz
     for frame in range(len(log_mel) + beyond):
         start = length + (frame + 1) * hop - length
         if frame < len(log_mel):  # else those of the last frame
             decibels = 10 / math.log(10) * (log_mel[frame].astype(np.float64) - log_mel_frame(samples, frame, config))
-            louder = strength * np.clip(decibels, -bound, bound)
+            louder = strength * np.clip(decibels, -20, np.where(own_voice & (centres < 2_700), 9, 20))
             if prompt and start - length < prompt:
                 louder[:] = 0
             gains = 10 ** ((louder @ triangles) / np.where(shares > 1e-6, shares, 1) / 20)

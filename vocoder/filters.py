@@ -36,6 +36,7 @@ from torch import Tensor
 from torch.nn.functional import fold, pad
 
 from tokenizer.codes import CodeMeanings
+from vocoder.frames import band_centres
 from vocoder.options import SoundOptions
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.pitch import HIGHEST, LOWEST, peak_offset, resolves_pitch
@@ -85,6 +86,9 @@ def synthesise(spectrum: Tensor, config: SpectrogramConfig) -> Tensor:
 
 ENVELOPE = 160.0  # Hz from the peak to the end of the triangle that smooths the gains of the last pass
 BOUND = 20 * math.log(10) / 10  # limit of the difference of log powers: 20 dB, up or down
+# The same, upwards, of the bands below a frequency in Hz, for a network with a voice of its own: where it has few
+# harmonics, more gain would raise noise between them, and the voice would be hoarse.
+LIFT, LIFT_BELOW = 9 * math.log(10) / 10, 2_700.0
 KNEE = 0.9  # of full scale
 CEILING = 1 - 2**-14  # in 16 bits below full scale, so no sample counts as clipped
 
@@ -326,6 +330,7 @@ class PostFilter:
             filter fades in within a window, so nothing clicks.
         voice: predicts voicing and pitch for the pitch comb; None: the codes have a stream of pitch, or no comb.
         comb: whether there is a comb.
+        own_voice: whether the sound has harmonics of its own, so that bands below 2.7 kHz are raised by 9 dB at most.
         harmonic: whether the last pass corrects the envelope alone, as it does after a comb.
     """
 
@@ -338,12 +343,14 @@ class PostFilter:
         prompt: int = 0,
         voice: VoiceHead | None = None,
         comb: bool = False,
+        own_voice: bool = False,
         harmonic: bool = False,
     ) -> None:
         self.untouched = prompt
         self.comb = PitchComb(config, voice, prompt=prompt) if comb else None
+        smooth, lift = comb or harmonic, LIFT if own_voice and not comb else BOUND
         self.passes: list[_Pass | PitchComb] = [
-            _Pass(config, strength=strength, prompt=prompt, smooth=(comb or harmonic) and number == passes - 1)
+            _Pass(config, strength=strength, prompt=prompt, smooth=smooth and number == passes - 1, lift=lift)
             for number in range(passes)
         ]
         if self.comb is not None:
@@ -393,19 +400,29 @@ def create_filter(
     if not strength or not audio.keeps_levels:
         return None
     pitched = tokenizer.format.pitch is not None
-    passes, comb = options.filtered(own_voice=pitched and reads_pitch)
-    comb = comb and (pitched or voice is not None)
-    return PostFilter(audio, strength=strength, passes=passes, prompt=prompt, voice=voice, comb=comb, harmonic=pitched)
+    own_voice = pitched and reads_pitch
+    passes, comb = options.filtered(own_voice=own_voice)
+    return PostFilter(
+        audio,
+        strength=strength,
+        passes=passes,
+        prompt=prompt,
+        voice=voice,
+        comb=comb and (pitched or voice is not None),
+        own_voice=own_voice,
+        harmonic=pitched,
+    )
 
 
 class _Pass:
     """One pass of the filter, over samples that arrive in pieces of any sizes; see `PostFilter`."""
 
-    def __init__(self, config: SpectrogramConfig, *, strength: float, prompt: int, smooth: bool) -> None:
+    def __init__(self, config: SpectrogramConfig, *, strength: float, prompt: int, smooth: bool, lift: float) -> None:
         self.config, self.strength = config, strength
         self.log_mel = LogMel(config)
         self.window = hann(config)
         self.spread = _spread(config, smooth=smooth)
+        self.highest = torch.where(band_centres(config) < LIFT_BELOW, lift, BOUND)  # limits of the gains (mels,)
         self.targets: list[Tensor] = []  # log-mel of future frames, in blocks
         self.waiting = torch.zeros(0, dtype=torch.float32)  # samples of a frame that is not whole yet
         # frames still to leave unfiltered
@@ -464,7 +481,7 @@ class _Pass:
         targets = torch.cat(self.targets) if len(self.targets) > 1 else self.targets[0]
         self.targets = [targets[frames:]]
         present = self.log_mel.frames(sound.unsqueeze(0))[0]
-        missing = self.strength * (targets[:frames] - present).clamp(-BOUND, BOUND)
+        missing = self.strength * (targets[:frames] - present).clamp(min=-BOUND).minimum(self.highest)
         missing[: self.untouched] = 0.0
         self.untouched = max(self.untouched - frames, 0)
         return torch.exp(missing @ self.spread / 2)

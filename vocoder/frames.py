@@ -201,19 +201,24 @@ def synthetic_phase(turns: Tensor, *, start: float) -> tuple[Tensor, float]:
     return phase, float(phase[-1]) % 1.0 if len(phase) else start
 
 
+def band_centres(front_end: SpectrogramConfig) -> Tensor:
+    """Return the centre of each mel band in Hz, ``(mels,)`` float32; 0 of a band that is narrower than a bin."""
+    filters = mel_filters(front_end)  # (bins, mels)
+    places = torch.linspace(0, front_end.sample_rate / 2, len(filters), dtype=torch.float32)
+    return places @ filters / filters.sum(dim=0).clamp(min=1e-3)
+
+
 def voice_bands(front_end: SpectrogramConfig, mean: Tensor, std: Tensor) -> Tensor:
     """Return what a `harmonic_envelope` must know of each mel band of a normalised log-mel, ``(3, mels)`` float32.
 
     These are its centre in Hz, and the slope and the height of the line from its value to the logarithm of the square
     of the amplitude that a harmonic has there, for each Hz between neighbouring harmonics.
     """
-    filters = mel_filters(front_end)  # (bins, mels)
-    places = torch.linspace(0, front_end.sample_rate / 2, len(filters), dtype=torch.float32)
-    weights = filters.sum(dim=0).clamp(min=1e-3)
+    weights = mel_filters(front_end).sum(dim=0).clamp(min=1e-3)
     window = torch.hann_window(front_end.window_length, dtype=torch.float64).square().sum()
     # A cosine of amplitude A has the power A^2 / 4 * window_length * sum of window^2 in all bins on one side together.
     unit = 4 / float(front_end.sample_rate * window)
-    return torch.stack([places @ filters / weights, std, mean - weights.log() + math.log(unit)])
+    return torch.stack([band_centres(front_end), std, mean - weights.log() + math.log(unit)])
 
 
 def voice_inputs(phase: Tensor, amplitude: Tensor, lag: Tensor, voice: "HarmonicVoice") -> Tensor:

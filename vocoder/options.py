@@ -137,8 +137,8 @@ class CropsConfig(BatchSize):
         "largest standard deviation of the noise added to the input samples, in mu-law levels; each crop draws its own",
         least=0,
     )
-    # Whether a network that reads the pitch hears noise in the voice of some input samples, and wrong levels, so that it
-    # learns to keep a voice and a level that its own samples have lost.
+    # Whether a network that reads the pitch hears noise in the voice of its input samples, and wrong levels in some, so
+    # that it learns to keep a voice and a level that its own samples have lost.
     hoarse: bool = True
     seed: int = 0  # seed of the crops
 

@@ -33,8 +33,9 @@ def filtered(
     strength: float = 1.0,
     passes: int = 1,
     prompt: int = 0,
+    own_voice: bool = False,
 ) -> Tensor:
-    own = PostFilter(config, strength=strength, passes=passes, prompt=prompt)
+    own = PostFilter(config, strength=strength, passes=passes, prompt=prompt, own_voice=own_voice)
     own.expect(meant)
     pieces = torch.split(samples, frames * config.hop_length)
     return torch.cat([*(own.filter(piece) for piece in pieces), own.finish()])
@@ -58,11 +59,17 @@ def drawn(frames: int, config: SpectrogramConfig, *, seed: int = 0) -> tuple[Ten
     ],
 )
 @pytest.mark.parametrize(
-    ("strength", "passes", "prompt"), [(1.0, 1, 0), (0.4, 1, 0), (1.0, 1, 333), (1.0, 2, 0), (0.6, 3, 0), (1.0, 2, 333)]
+    ("strength", "passes", "prompt", "own_voice"),
+    [
+        *((1.0, 1, 0, False), (0.4, 1, 0, False), (1.0, 1, 333, False), (1.0, 2, 0, False), (0.6, 3, 0, False)),
+        *((1.0, 2, 333, False), (1.0, 1, 0, True), (0.6, 2, 333, True)),
+    ],
 )
-def test_equals_the_reference(config: SpectrogramConfig, strength: float, passes: int, prompt: int) -> None:
+def test_equals_the_reference(
+    config: SpectrogramConfig, strength: float, passes: int, prompt: int, own_voice: bool
+) -> None:
     samples, meant = drawn(9, config)
-    own = {"strength": strength, "passes": passes, "prompt": prompt}
+    own = {"strength": strength, "passes": passes, "prompt": prompt, "own_voice": own_voice}
     found = filtered(samples, meant, config, frames=2, **own)  # type: ignore[arg-type]  # a prompt ends in some piece
     wanted = postfiltered(samples.numpy(), meant.numpy(), config, **own)  # type: ignore[arg-type]
     np.testing.assert_allclose(found, wanted, atol=5e-5)
