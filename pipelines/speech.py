@@ -70,8 +70,6 @@ class DecodeConfig(SpeechOptions, Sampling, StoreOptions):
         self.refuse_if(self.codes_per_unit is not None and self.holds_codes, "codes_per_unit", rule)
         rule = "pitch=copied takes the melody of the recording pitch_of: give both, or none of them"
         self.refuse_if((self.pitch == "copied") != (self.pitch_of is not None), "pitch_of", rule)
-        rule = "pitch and shift are played by the network or the pitch comb: leave pitch_comb out, choose postfilter=1"
-        self.refuse_if(self.retuned and (not self.postfilter or self.pitch_comb is False), "pitch_comb", rule)
 
     @property
     def retuned(self) -> bool:

@@ -12,8 +12,8 @@ Voice, pitch and fine structure stay those of the network; Griffin-Lim has the s
 Windows overlap, so a frame gets its spectrum only in part; a second pass over the filtered sound corrects most of what
 is left. The last samples also lie in windows that reach beyond the end; these windows use the gains of the last frame.
 
-For voices a `PitchComb` comes before the last pass, which then corrects the envelope alone, and no valleys
-between harmonics.
+Where the sound has no voice of its own, a `PitchComb` comes before the last pass, which then corrects the envelope
+alone, and no valleys between harmonics. A network that reads the pitch has a voice, which more than one pass harms.
 
 A pass returns samples ``left_context`` later than it takes them, and the next one waits for whole frames of them. With
 windows of 25 ms and hops of 10 ms, one pass delays a stream by 15 ms, two by 35 ms, and each more by 20 ms. The comb
@@ -136,9 +136,9 @@ class VoiceHead:
 class PitchComb:
     """Pitch comb: sampled sound gets the periodicity of a voice. Pieces of any size do not change the result.
 
-    A small network draws the harmonics of a vowel much too noisily: its sound is hoarse, or whispered. Where the codes
-    say that there is a voice, each sample is therefore mixed with the output one period earlier, as by a long-term
-    post-filter (Chen and Gersho 1995, "Adaptive postfiltering for quality enhancement of coded speech")::
+    A small network that reads no pitch draws the harmonics of a vowel much too noisily: it is hoarse, or whispers.
+    Where the codes say that there is a voice, each sample is therefore mixed with the output one period earlier, as by
+    a long-term post-filter (Chen and Gersho 1995, "Adaptive postfiltering for quality enhancement of coded speech")::
 
         y[n] = (1 - g) x[n] + g y[n - T]        g = STRONGEST * voicing; T: the period in samples
 
@@ -330,7 +330,7 @@ class PostFilter:
             filter fades in within a window, so nothing clicks.
         voice: predicts voicing and pitch for the pitch comb; None: the codes have a stream of pitch, or no comb.
         comb: whether there is a comb.
-        own_voice: whether the sound has harmonics of its own, so that bands below 2.7 kHz are raised by 9 dB at most.
+        own_voice: whether the sound has harmonics of its own: a pass then raises bands below 2.7 kHz by 9 dB at most.
         harmonic: whether the last pass corrects the envelope alone, as it does after a comb.
     """
 

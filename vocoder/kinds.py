@@ -33,7 +33,7 @@ class Kind:
     caveat: str = ""  # sentences of the report: how to read figures of this sound
     marker: str  # of matplotlib
     import_stream: Callable[[], Stream] | None  # gives the function that makes it; None: a run trains a vocoder
-    comb: bool = False  # whether its sound passes the filters and the pitch comb, which plays the pitch of the codes
+    comb: bool = False  # whether its sound may pass the filter and the pitch comb, which plays the codes' pitch
     played_first: bool = False  # whether a report embeds its sound before that of other kinds, while it has room
     version: int = 1  # part of the keys of stored sound: raise it when the same codes sound otherwise
 
@@ -121,7 +121,7 @@ WAVENET = Kind(
     import_stream=None,
     comb=True,
     played_first=True,
-    version=3,
+    version=4,
 )
 
 # in the order in which figures list them

@@ -203,7 +203,7 @@ class Unlearned:
     """A kind of sound without learning, which makes sound as a `Vocoder` does, but for groups and recorded beginnings.
 
     Some kinds pass the filters of the sampling, and a comb whose pitch is that of the codes, or is predicted by
-    ``voice``. So the same stands behind them as behind a WaveNet.
+    ``voice``, as does a WaveNet that reads no pitch.
     """
 
     def __init__(self, kind: Kind, *, voice: VoiceHead | None = None) -> None:
@@ -293,9 +293,17 @@ class Synthesis:
 
     @property
     def comb(self) -> bool:
-        """Whether WaveNet's sound passes a pitch comb."""
-        own = None if self.vocoder is None else self.vocoder.filter(self.tokenizer)
+        """Whether the sound passes a pitch comb."""
+        if isinstance(self.maker, Vocoder):
+            return self.maker.combed(self.tokenizer)
+        own = create_filter(self.tokenizer, self.sampling, self.maker.voice) if self.maker.kind.comb else None
         return own is not None and own.comb is not None
+
+    @property
+    def plays_pitch(self) -> bool:
+        """Whether network, harmonics or comb play the pitch of the codes."""
+        own = self.maker.model.config.pitch if isinstance(self.maker, Vocoder) else self.maker.kind is HARMONICS
+        return bool(own) or self.comb
 
     def side_by_side(self, lengths: Sequence[int]) -> list[list[int]]:
         """Group clips of these lengths, in codes, that are best made together; the shortest first."""

@@ -262,6 +262,11 @@ class Vocoder:
         reads_pitch = bool(self.model.config.pitch)
         return create_filter(tokenizer, self.options, self.voice, prompt=prompt, reads_pitch=reads_pitch)
 
+    def combed(self, tokenizer: CodeMeanings) -> bool:
+        """Return whether a pitch comb follows the network."""
+        own = self.filter(tokenizer)
+        return own is not None and own.comb is not None
+
     def decode(
         self,
         codes: Codes,
@@ -311,7 +316,7 @@ class Vocoder:
         levels = generate(
             self.model,
             inputs,
-            sampling=replace(sampling, pitch_comb=self.options.pitch_comb),
+            sampling=replace(sampling, pitch_comb=self.combed(tokenizer)),
             engine=self.options.engine,
             guard=self.guard,
             progress=progress,
@@ -388,7 +393,7 @@ class Vocoder:
         rendering = Rendering(self, tokenizer, shift=sampling.shift, prompt=prompt, before=before)
         group, seed, frames = self.group_index(sampling.group), sampling.seed, self._no_frames
         clip = GenerationInput(spectrogram=frames, group=group, seed=seed, prompt=rendering.prompt)
-        sampling = replace(sampling, pitch_comb=self.options.pitch_comb)
+        sampling = replace(sampling, pitch_comb=self.combed(tokenizer))
         generation = Generation(self.model, [clip], sampling, self.chosen.engine, self.guard)
         levels = generation.levels([rendering.frames(self._belonging(blocks, tokenizer))])
         yield from (self._waveform(samples) for samples in rendering.samples(own for (own,) in levels) if len(samples))

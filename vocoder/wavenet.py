@@ -443,6 +443,9 @@ def vocoder_card(
         known = f"those of codebook `{escape_markdown(config.codebook)}` of {owner}, and no others"
     start = "random weights" if began_at is None else f"the weights with the SHA-256 `{began_at[:16]}`"
     length = "some steps" if steps is None else counted(steps, "step")
+    behind = "yes, it gives the sound of voices their periodicity" if comb else "none"
+    if config.pitch:
+        behind = "none where codes have a pitch: the network reads it"
     facts = {
         "sound": f"{config.sample_rate} Hz, {config.levels} mu-law levels, {config.samples_per_code} samples per code",
         "layers": config.layers,
@@ -450,7 +453,7 @@ def vocoder_card(
         "receptive field": f"{config.receptive_field:,} samples",
         "groups heard in training": ", ".join(map(escape_markdown, config.groups)) or "none",
         "training": f"began with {start}, and took {length}",
-        "pitch comb": "yes, it gives the sound of voices their periodicity" if comb else "none",
+        "pitch comb": behind,
     }
     about = f"A conditional WaveNet that turns codes into sound: {known}."
     return model_card("Unit vocoder", about, facts, _USE, tags="vocoder, wavenet", note=_NOTE)

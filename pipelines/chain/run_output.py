@@ -80,8 +80,8 @@ def write_run_folder(
         write_predictions(folder / PREDICTIONS, probed, corpus, by=by, separator=separator)
     write_probe(folder, only, corpus, settings)
     speeds = measure_speed(settings, first, session.gang.device) if NEXT_SAMPLE in settings.stages else {}
-    if "vocoder" in first:
-        corpus = replace(corpus, notices=(*corpus.notices, comb_notice(first["vocoder"], settings)))
+    if "listening" in first:
+        corpus = replace(corpus, notices=(*corpus.notices, comb_notice(first["listening"], first["vocoder"], settings)))
     write_results(folder, corpus, settings, made, source, speeds)
     results = read_results(folder)
     if comparison := results.get("comparison"):

@@ -26,7 +26,7 @@ from pipelines.stages.judging import (
     label_task,
     recognise_labels,
 )
-from pipelines.stages.listening import Playback, choose_clips, decode_clips, listening, measure_clips
+from pipelines.stages.listening import LISTENING, Playback, choose_clips, decode_clips, listening, measure_clips
 from pipelines.stages.networks import convolutional
 from pipelines.stages.next_sample import NEXT_SAMPLE, score_sample_models, train_sample_model
 from pipelines.stages.probe import probed
@@ -94,20 +94,19 @@ def _coded(study: Study, size: int) -> CodedIn:
     return CodedIn(tokens, study.add(codes(study.session, study.manifest, tokens), f"codes_{size}"))
 
 
-def comb_notice(wavenet: Entry, settings: RunSettings) -> str:
-    """Say whether the vocoder's sound has a pitch comb, and why if not."""
-    strength = settings.listening.postfilter
-    config = wavenet.read_json(CONFIG)
-    own_voice = bool(config["wavenet"]["pitch"] and settings.tokenizer.pitch.levels)
-    if config.get("voice") is None:
-        why = "its codes or its training recordings have too little of a voice"
-    elif not settings.listening.filtered(own_voice=own_voice)[1]:
-        own = settings.listening.pitch_comb is None
-        why = "it reads the pitch of the codes" if own else "listening.pitch_comb is false"
-    elif not (strength and settings.audio.keeps_levels):
-        why = f"its post-filter is off (listening.postfilter={strength:g})"
-    else:
+def comb_notice(played: Entry, wavenet: Entry, settings: RunSettings) -> str:
+    """Say whether a pitch comb follows the vocoder's network, and why if not."""
+    own, strength = settings.listening, settings.listening.postfilter
+    if played.read_json(LISTENING)["pitch_comb"]:
         return "WaveNet's sound passes a pitch comb, which makes its voice more periodic"
+    if not (strength and settings.audio.keeps_levels):
+        why = f"its post-filter is off (listening.postfilter={strength:g})"
+    elif own.pitch_comb is False:
+        why = "listening.pitch_comb is false"
+    elif wavenet.read_json(CONFIG).get("voice") is None:
+        why = "its codes or its training recordings have too little of a voice"
+    else:
+        why = "the network reads the pitch of the codes"
     return f"WaveNet's sound has no pitch comb, because {why}"
 
 

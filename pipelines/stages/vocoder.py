@@ -62,7 +62,7 @@ def _weights(start: str | None) -> str | None:
     return start and f"{saved_vocoder(start).weights_sha256} {saved_vocoder(start).tokenizer}".strip()
 
 
-@stage("vocoder", version=7, title="WaveNet, {fit.summary}", keys={"start": _weights}, together=True)
+@stage("vocoder", version=8, title="WaveNet, {fit.summary}", keys={"start": _weights}, together=True)
 def _trained(
     run: Run,
     coded: Sequence[CodedIn],

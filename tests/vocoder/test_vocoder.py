@@ -21,8 +21,11 @@ from tests.vocoder.sounds import (
     with_pitch,
 )
 from tokenizer.codes import Codes
+from vocoder.filters import PostFilter
+from vocoder.frames import log_mel_of
 from vocoder.generation import LoudnessRange
 from vocoder.options import Sampling
+from vocoder.synthesis import Synthesis
 from vocoder.vocoder import DecodingInput, Vocoder
 from vocoder.wavenet import create_wavenet
 from wordless.audio.mono import as_waveform
@@ -122,7 +125,25 @@ def test_the_pitch_of_head_codes_and_network_is_heard() -> None:
         np.testing.assert_array_equal(alone if speaks else combed, sound)
         np.testing.assert_array_equal(decoded(own, pitch_comb=False, postfilter_passes=1 if speaks else 2), alone)
         bare, unfiltered = (decoded(own, postfilter=0.0, pitch_comb=comb) for comb in (False, True))
-        assert np.array_equal(bare, unfiltered) != speaks  # whose draws are shaped without a comb
+        np.testing.assert_array_equal(bare, unfiltered)  # without a filter there is no comb
+        for choice, comb in ((None, not speaks), (True, True), (False, False)):
+            vocoder.options = Sampling(pitch_comb=choice)
+            assert Synthesis(vocoder, table, Sampling()).comb == comb
+
+
+def test_low_bands_of_a_voice_of_the_networks_own_are_raised_a_little() -> None:
+    vocoder, table = SPEAKERS["network with pitch"]()
+    codes, sounds = codes_of(table, 70), list[FloatArray]()
+    for strength in (0.0, 1.0):
+        vocoder.options = Sampling(postfilter=strength)
+        sounds.append(vocoder.decode(codes, table).samples)
+    whole = np.pad(sounds[0], (0, -len(sounds[0]) % table.front_end.hop_length))
+    for own_voice in (True, False):
+        wanted = PostFilter(table.front_end, strength=1.0, passes=1, own_voice=own_voice, harmonic=True)
+        wanted.expect(log_mel_of(codes.values, table)[: len(whole) // table.front_end.hop_length])
+        filtered = torch.cat([wanted.filter(torch.from_numpy(whole)), wanted.finish()]).numpy()
+        before = slice(len(sounds[1]) - SPECTROGRAM.window_length)  # a window before the cut through the last code
+        assert np.allclose(filtered[before], sounds[1][before], atol=1e-3) == own_voice
 
 
 @pytest.fixture
