@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.calling import ROOT
 
-LINES, LINES_OF_TESTS, OPTIONS = 43_654, 32_301, 350
+LINES, LINES_OF_TESTS, OPTIONS = 43_655, 32_301, 350
 
 
 def test_the_project_does_not_grow() -> None:

@@ -422,7 +422,8 @@ class _Pass:
         self.log_mel = LogMel(config)
         self.window = hann(config)
         self.spread = _spread(config, smooth=smooth)
-        self.highest = torch.where(band_centres(config) < LIFT_BELOW, lift, BOUND)  # limits of the gains (mels,)
+        low = band_centres(config) < LIFT_BELOW
+        self.highest = torch.where(low, lift, BOUND).float()  # limits of the gains (mels,)
         self.targets: list[Tensor] = []  # log-mel of future frames, in blocks
         self.waiting = torch.zeros(0, dtype=torch.float32)  # samples of a frame that is not whole yet
         # frames still to leave unfiltered
