@@ -428,10 +428,10 @@ class Generation:
 def shaped(draws: Tensor, voiced: Tensor) -> Tensor:
     """Move the noise of sampling away from the low frequencies, where a voice is most periodic.
 
-    A voice is hoarse if its samples are drawn independently: each draw adds noise, and noise is white. Here the draws
-    of a voice become normal variables, these their second differences, whose spectrum rises by 12 dB per octave, and
-    these uniform draws again. So each sample still has the network's own distribution; only the errors of neighbours
-    now cancel. Coders of speech shape their errors so (Atal and Schroeder 1979, "Predictive
+    A voice is hoarse if its samples are drawn independently: each draw adds noise, and this noise is white. Therefore
+    the draws of a voice are converted to normal variables, and their second differences, whose spectrum rises by 12 dB
+    per octave, are converted back to uniform draws. Each sample still has the network's own distribution, but the
+    errors of neighbours cancel. Coders of speech shape their errors in this way (Atal and Schroeder 1979, "Predictive
     coding of speech signals and subjective error criteria").
 
     Args:

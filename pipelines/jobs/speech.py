@@ -51,7 +51,7 @@ def decode_codes(settings: DecodeConfig, tokenizer_folder: Path) -> None:
         each = counted(settings.codes_per_unit, "code")
         terminal.say(f"the units have no durations: each stands for {each}, so the length of the sounds is a guess")
     synthesis = open_synthesis(settings.model, tokenizer, settings.kind, settings.sampling, device=str(device))
-    rule = f"nothing in the sound of {settings.kind.title} plays pitch and shift: choose pitch_comb=true, postfilter=1"
+    rule = "its sound plays no pitch and no shift: choose wavenet or harmonics, with pitch_comb=true and postfilter=1"
     settings.refuse_if(settings.retuned and not synthesis.plays_pitch, "synthesis", rule)
     rule = f"it is one file, and input={settings.input} holds {len(clips)} clips: name a folder"
     settings.refuse_if(settings.single and len(clips) > 1, "output", rule)

@@ -201,12 +201,12 @@ def test_decode_gives_codes_another_melody(model: Path, voice: Path, tmp_path: P
     given = {"model": str(model), "input": str(codes), "device": "cpu", "store": {"root": str(tmp_path / "store")}}
     with pytest.raises(InputError, match="codebook"):
         decode({**given, "model": str(tmp_path / "other"), "output": str(tmp_path / "plain"), "shift": 2.0})
-    copied = {"pitch": "copied", "pitch_of": str(voice)}
-    changes: list[dict[str, object]] = [{}, {"pitch": "flat"}, {**copied}, {"shift": 4.0}]
-    for number, change in enumerate(changes):
+    new: list[dict[str, object]] = [{}, {"pitch": "flat"}, {"pitch": "copied", "pitch_of": str(voice)}, {"shift": 4.0}]
+    for number, change in enumerate(new):
         decode({**given, **change, "output": str(tmp_path / f"{number}")})
-    made = [(tmp_path / f"{number}" / "a.wav").read_bytes() for number in range(len(changes))]
+    made = [(tmp_path / f"{number}" / "a.wav").read_bytes() for number in range(len(new))]
     assert made[0] == made[2] != made[3]  # its own melody, and a higher one
-    for wrong in ({"pitch": "copied"}, {"pitch_of": str(voice)}, {"shift": 25.0}, {"shift": 1.0, "pitch_comb": False}):
+    mute: list[dict[str, object]] = [{"shift": 1.0, "pitch_comb": False}, {"shift": 1.0, "synthesis": "griffin_lim"}]
+    for wrong in ({"pitch": "copied"}, {"pitch_of": str(voice)}, {"shift": 25.0}, *mute):
         with pytest.raises(InputError, match=r"pitch|shift"):
             decode({**given, **wrong, "output": str(tmp_path / "wrong")})
