@@ -12,8 +12,8 @@ Voice, pitch and fine structure stay those of the network; Griffin-Lim has the s
 Windows overlap, so a frame gets its spectrum only in part; a second pass over the filtered sound corrects most of what
 is left. The last samples also lie in windows that reach beyond the end; these windows use the gains of the last frame.
 
-Where the sound has no voice of its own, a `PitchComb` comes before the last pass, which then corrects the envelope
-alone, and no valleys between harmonics. A network that reads the pitch has a voice, which more than one pass harms.
+A `PitchComb` comes before the last pass, which then corrects the envelope alone, and no valleys between harmonics.
+Without the comb, a network that reads the pitch has a voice of its own, which more than one pass harms.
 
 A pass returns samples ``left_context`` later than it takes them, and the next one waits for whole frames of them. With
 windows of 25 ms and hops of 10 ms, one pass delays a stream by 15 ms, two by 35 ms, and each more by 20 ms. The comb
@@ -330,7 +330,8 @@ class PostFilter:
             filter fades in within a window, so nothing clicks.
         voice: predicts voicing and pitch for the pitch comb; None: the codes have a stream of pitch, or no comb.
         comb: whether there is a comb.
-        own_voice: whether the sound has harmonics of its own: a pass then raises bands below 2.7 kHz by 9 dB at most.
+        own_voice: whether the sound has harmonics of its own and no comb follows: a pass then raises bands below
+            2.7 kHz by 9 dB at most.
         harmonic: whether the last pass corrects the envelope alone, as it does after a comb.
     """
 
@@ -348,7 +349,7 @@ class PostFilter:
     ) -> None:
         self.untouched = prompt
         self.comb = PitchComb(config, voice, prompt=prompt) if comb else None
-        smooth, lift = comb or harmonic, LIFT if own_voice and not comb else BOUND
+        smooth, lift = comb or harmonic, LIFT if own_voice else BOUND
         self.passes: list[_Pass | PitchComb] = [
             _Pass(config, strength=strength, prompt=prompt, smooth=smooth and number == passes - 1, lift=lift)
             for number in range(passes)
@@ -394,21 +395,21 @@ def create_filter(
 
     The sound of codes with a pitch has harmonics, between which the last pass fills no valleys. The comb plays the
     pitch of the codes, or that which ``voice`` predicts; without either there is none. A network that ``reads_pitch``
-    has a voice of its own.
+    has a voice of its own where no comb follows.
     """
     audio, strength = tokenizer.front_end, options.postfilter
     if not strength or not audio.keeps_levels:
         return None
     pitched = tokenizer.format.pitch is not None
-    own_voice = pitched and reads_pitch
-    passes, comb = options.filtered(own_voice=own_voice)
+    comb = options.pitch_comb and (pitched or voice is not None)
+    own_voice = pitched and reads_pitch and not comb
     return PostFilter(
         audio,
         strength=strength,
-        passes=passes,
+        passes=options.passes(own_voice=own_voice),
         prompt=prompt,
         voice=voice,
-        comb=comb and (pitched or voice is not None),
+        comb=comb,
         own_voice=own_voice,
         harmonic=pitched,
     )

@@ -7,7 +7,7 @@ pages are drawn without it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ class Kind:
     marker: str  # of matplotlib
     import_stream: Callable[[], Stream] | None  # gives the function that makes it; None: a run trains a vocoder
     comb: bool = False  # whether its sound may pass the filter and the pitch comb, which plays the codes' pitch
-    played_first: bool = False  # whether a report embeds its sound before that of other kinds, while it has room
     version: int = 1  # part of the keys of stored sound: raise it when the same codes sound otherwise
 
     @property
@@ -46,12 +45,6 @@ class Kind:
     def heading(self) -> str:
         """The title at the beginning of a line."""
         return self.title[0].upper() + self.title[1:]
-
-
-def _noise_vocoder() -> Stream:
-    from vocoder.synthesis import noise_vocoder
-
-    return noise_vocoder
 
 
 def _griffin_lim() -> Stream:
@@ -66,49 +59,21 @@ def _harmonics() -> Stream:
     return harmonics
 
 
-NOISE_VOCODER = Kind(
-    key="noise_vocoder",
-    title="noise vocoder",
-    explanation="The noise vocoder gives noise the spectrum of the codes.",
-    caveat="Noise has no voice. Where noise is recognised as often, label accuracy measures the codes; "
-    "pitch and voicing measure the voice.",
-    marker="x",
-    import_stream=_noise_vocoder,
-)
 GRIFFIN_LIM = Kind(
     key="griffin_lim",
     title="Griffin-Lim",
     explanation="Griffin-Lim estimates a sound with the spectrum of the codes.",
     marker="o",
     import_stream=_griffin_lim,
-    played_first=True,
     version=2,
-)
-NOISE_COMB = replace(
-    NOISE_VOCODER,
-    key="noise_comb",
-    title="noise + comb",
-    explanation="Noise + comb is noise through the post-filter and a pitch comb, with the same pitch.",
-    caveat="What noise + comb reaches, the filter and the comb reach without a network.",
-    marker="+",
-    comb=True,
-    version=2,
-)
-GRIFFIN_LIM_COMB = replace(
-    GRIFFIN_LIM,
-    key="griffin_lim_comb",
-    title="Griffin-Lim + comb",
-    explanation="Griffin-Lim + comb passes the same filter and comb.",
-    marker="s",
-    comb=True,
-    played_first=False,
 )
 HARMONICS = Kind(
     key="harmonics",
     title="harmonics + comb",
     explanation="Harmonics + comb is the sum of the harmonics that the codes mean, which WaveNet reads, and of noise "
     "without a voice and above 3.5 kHz; it passes the same filter and comb.",
-    caveat="What harmonics + comb reaches, WaveNet's input, the filter and the comb reach without a network.",
+    caveat="What harmonics + comb reaches, WaveNet's input, the filter and the comb reach without a network: the "
+    "difference between the two is the network's part.",
     marker="^",
     import_stream=_harmonics,
     comb=True,
@@ -120,12 +85,11 @@ WAVENET = Kind(
     marker="D",
     import_stream=None,
     comb=True,
-    played_first=True,
     version=4,
 )
 
 # in the order in which figures list them
-KINDS = (NOISE_VOCODER, GRIFFIN_LIM, NOISE_COMB, GRIFFIN_LIM_COMB, HARMONICS, WAVENET)
+KINDS = (GRIFFIN_LIM, HARMONICS, WAVENET)
 BY_KEY = {kind.key: kind for kind in KINDS}
 UNLEARNED = tuple(kind for kind in KINDS if not kind.learned)
 CHOICES = tuple(kind.key for kind in reversed(KINDS))  # of synthesis=..., the best sound first

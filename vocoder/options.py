@@ -177,15 +177,15 @@ class SoundOptions(Options):
     )
     postfilter_passes: int | None = option(
         None,
-        "number of times that this filter is applied; null: once where the network has a voice of its own, since it "
-        "reads the pitch of the codes, otherwise twice; each pass delays a stream by 15 to 20 ms",
+        "number of times that this filter is applied; null: twice, but once where no comb follows a network that reads "
+        "the pitch of the codes; each pass delays a stream by 15 to 20 ms",
         least=1,
         most=MOST_PASSES,
     )
-    pitch_comb: bool | None = option(
-        None,
-        "gives WaveNet's sound the periodicity of a voice; null: where the network has none of its own; false after an "
-        "hour of training",
+    pitch_comb: bool = option(
+        True,
+        "whether a comb filter makes voiced frames of WaveNet's sound more periodic; false: the network alone, for one "
+        "that was trained on your voices for an hour",
     )
     engine: EngineChoice = option("auto", "the code that generates WaveNet's samples; auto: the fastest")
 
@@ -194,11 +194,11 @@ class SoundOptions(Options):
         """The values of these options by their names."""
         return {field.name: getattr(self, field.name) for field in fields(SoundOptions)}
 
-    def filtered(self, *, own_voice: bool) -> tuple[int, bool]:
-        """Return the passes of the filter, and whether there is a comb; some networks have a voice of their own."""
-        comb = not own_voice if self.pitch_comb is None else self.pitch_comb
-        passes = PASSES_OF_OWN_VOICE if own_voice and not comb else PASSES
-        return passes if self.postfilter_passes is None else self.postfilter_passes, comb
+    def passes(self, *, own_voice: bool) -> int:
+        """Return the passes of the filter; ``own_voice``: the network has a voice of its own, and no comb follows."""
+        if self.postfilter_passes is not None:
+            return self.postfilter_passes
+        return PASSES_OF_OWN_VOICE if own_voice else PASSES
 
     def sampled(self, *, temperature: float, seed: int = 0, group: str | None = None, shift: float = 0.0) -> Sampling:
         return Sampling(temperature=temperature, seed=seed, group=group, shift=shift, **self.chosen)

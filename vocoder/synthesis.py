@@ -1,8 +1,8 @@
 """Decoding codes to sound, by a trained vocoder and without learning.
 
-Griffin-Lim and the noise vocoder, the baselines beside the WaveNet, learn nothing. Long sounds are made in blocks of
-frames, in constant memory. Each block has the neighbouring frames that its samples depend on, so the samples are those
-of the whole spectrogram::
+Griffin-Lim and the harmonics of the codes, the controls beside the WaveNet, learn nothing. Long sounds are made in
+blocks of frames, in constant memory. Each block has the neighbouring frames that its samples depend on, so the samples
+are those of the whole spectrogram::
 
     frames   [ .......... block .......... ][ .......... block .......... ][ .. block .. ]
     block 2                      [ context ][ start                  stop ][ context ]
@@ -154,20 +154,20 @@ def _griffin_lim_block(log_mel: Tensor, cycles: Tensor, config: SpectrogramConfi
     return synthesise(spectrum, config)
 
 
-def noise_vocoder(codes: Codes, tokenizer: CodeMeanings, *, seed: int = 0) -> Iterator[Tensor]:
+def noise(codes: Codes, tokenizer: CodeMeanings, *, seed: int = 0) -> Iterator[Tensor]:
     """Decode codes to noise ``(time,)`` with their spectrum, a whisper, ``codes.num_samples`` long, block by block.
 
     Noise-vocoded speech is understood well (Shannon et al. 1995, "Speech Recognition with Primarily Temporal Cues",
-    Science 270). So recognition of a vocoder's sound says little about its voice unless it exceeds that of noise.
+    Science 270), so a vocoder that is recognised may still have no voice.
     """
     config, frames = tokenizer.front_end, len(codes.values) * tokenizer.patch_frames
-    noise = FrameNumbers(torch.randn, frames, config.hop_length, seed=seed)
+    numbers = FrameNumbers(torch.randn, frames, config.hop_length, seed=seed)
     own = hann(config).square().sum()  # mean power of the noise's spectrum
     reach = overlapping(config)
     # The first windows of a block reach back to the noise before it, and its last samples lie in the windows after it.
     for block in frame_blocks(codes, tokenizer, before=reach, after=reach):
         with torch.inference_mode():
-            spectrum = analyse(noise.of(block).flatten(), config)
+            spectrum = analyse(numbers.of(block).flatten(), config)
             samples = synthesise(spectrum * (linear_power(block.log_mel, config) / own).sqrt(), config)
         yield limited(samples[block.inner])
 
@@ -182,9 +182,9 @@ def harmonics(codes: Codes, tokenizer: CodeMeanings, *, seed: int = 0, shift: fl
     octaves, silence = pitch_of(codes.values, tokenizer), torch.zeros(config.n_mels, dtype=torch.float32)
     bands = voice_bands(config, silence, silence + 1)
     above = torch.fft.rfftfreq(config.window_length, 1 / config.sample_rate) > HIGHEST_HARMONIC
-    for block, noise in zip(frame_blocks(codes, tokenizer), noise_vocoder(codes, tokenizer, seed=seed), strict=True):
+    for block, whisper in zip(frame_blocks(codes, tokenizer), noise(codes, tokenizer, seed=seed), strict=True):
         if octaves is None:
-            yield noise
+            yield whisper
             continue
         # A neighbour on each side, which at the ends of the sound is no voice.
         near = np.pad(octaves, 1, constant_values=np.nan)[block.start : block.last + 2]
@@ -193,10 +193,10 @@ def harmonics(codes: Codes, tokenizer: CodeMeanings, *, seed: int = 0, shift: fl
         voice = HarmonicVoice(block.log_mel, bands, turns, sample_rate=config.sample_rate)
         turned, phase = synthetic_phase(turns, start=phase)
         with torch.inference_mode():
-            whole = pad(noise, (0, len(turns) - len(noise)))
+            whole = pad(whisper, (0, len(turns) - len(whisper)))
             high = synthesise(analyse(whole, config) * above, config)
             voiced = voice.sound(turned).sum(dim=1) + high
-            yield (amplitude * voiced + (1 - amplitude) * whole).float()[: len(noise)]
+            yield (amplitude * voiced + (1 - amplitude) * whole).float()[: len(whisper)]
 
 
 class Unlearned:

@@ -211,7 +211,7 @@ class Vocoder:
         engine: EngineChoice = "auto",
         postfilter: float = 1.0,
         postfilter_passes: int | None = None,
-        pitch_comb: bool | None = None,
+        pitch_comb: bool = True,
     ) -> Vocoder:
         """Load a vocoder that `save_pretrained` wrote from a folder or, as ``user/name``, from the Hugging Face hub.
 

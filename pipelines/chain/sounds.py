@@ -39,7 +39,6 @@ from tokenizer.encoder import Encoder
 from vocoder.options import Sampling
 from vocoder.speech_judges import SPEECH_JUDGES
 from wordless.audio.recordings.manifest import Clips, choose_randomly
-from wordless.base.saved_models import CONFIG
 
 LONG_ENOUGH = 0.1  # seconds that a measurement of speed takes at least
 SAMPLES, MOST_SAMPLES = 500, 50_000  # of the shortest and the longest measurement
@@ -101,12 +100,10 @@ def comb_notice(played: Entry, wavenet: Entry, settings: RunSettings) -> str:
         return "WaveNet's sound passes a pitch comb, which makes its voice more periodic"
     if not (strength and settings.audio.keeps_levels):
         why = f"its post-filter is off (listening.postfilter={strength:g})"
-    elif own.pitch_comb is False:
+    elif not own.pitch_comb:
         why = "listening.pitch_comb is false"
-    elif wavenet.read_json(CONFIG).get("voice") is None:
-        why = "its codes or its training recordings have too little of a voice"
     else:
-        why = "the network reads the pitch of the codes"
+        why = "its codes or its training recordings have too little of a voice"
     return f"WaveNet's sound has no pitch comb, because {why}"
 
 

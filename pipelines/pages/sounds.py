@@ -26,9 +26,8 @@ from wordless.base.files import open_regular, write_aside
 
 TITLES = {  # of the sounds of a clip, in the order of the page
     ORIGINAL: "Original",
-    **{kind.key: kind.heading for kind in KINDS if kind.played_first},
+    **{kind.key: kind.heading for kind in KINDS},
     "prompt": "Prompt",
-    **{kind.key: kind.heading for kind in KINDS if not kind.played_first},
 }
 LISTENING, RATES = "listening", "rates"  # folders of a run
 MAX_BYTES = 2_050_000  # of WAV files; a third more in the page, which is to stay below 6 MB with its pictures

@@ -23,10 +23,10 @@ from vocoder.continuing import Prompt
 from vocoder.filters import PostFilter, VoiceHead
 from vocoder.frames import log_mel_of
 from vocoder.generation import LoudnessRange
-from vocoder.kinds import BY_KEY, KINDS, NOISE_COMB, NOISE_VOCODER, ORIGINAL, UNLEARNED, Kind, Stream
+from vocoder.kinds import BY_KEY, HARMONICS, KINDS, ORIGINAL, UNLEARNED, Kind, Stream
 from vocoder.measures import pitch
 from vocoder.options import Sampling
-from vocoder.synthesis import Synthesis, Unlearned, create_synthesis, griffin_lim, harmonics, noise_vocoder, speaking
+from vocoder.synthesis import Synthesis, Unlearned, create_synthesis, griffin_lim, harmonics, noise, speaking
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet import create_wavenet
 from wordless.audio.waveform import Waveform, join_blocks
@@ -58,12 +58,12 @@ def test_sound_is_as_long_as_its_codes_and_the_same_in_pieces_and_after_a_prompt
     assert synthesis.side_by_side([3, 1, 2]) == [[1], [2], [0]]
 
 
-@pytest.mark.parametrize("vocoder", [griffin_lim, noise_vocoder])
+@pytest.mark.parametrize("vocoder", [griffin_lim, harmonics])
 def test_a_kind_is_the_vocoder_of_its_name_with_the_seed_of_the_sound(vocoder: Stream) -> None:
     table = random_table()
     codes = table.codes([1, 2, 3])
     kind = BY_KEY[vocoder.__name__]
-    made = create_synthesis(kind, table, Sampling(seed=5)).sounds([codes], [None], names=["a"])[0]
+    made = create_synthesis(kind, table, Sampling(seed=5, postfilter=0)).sounds([codes], [None], names=["a"])[0]
     pieces = [piece.numpy() for piece in vocoder(codes, table, seed=sound_seed(5, "a"))]
     assert np.array_equal(made.samples, np.concatenate(pieces))
     assert not np.array_equal(made.samples, np.concatenate([*vocoder(codes, table, seed=1)]))
@@ -76,8 +76,8 @@ def test_sound_with_a_comb_is_the_plain_one_through_the_filter_of_a_wavenet(voic
     table, sampling = random_table(), Sampling(seed=3, postfilter=0.8, postfilter_passes=1)
     codes = table.codes([1, 2, 3, 4, 5], 5 * SAMPLES_PER_CODE - 37)
     (made,), (source,) = (
-        Synthesis(maker, table, sampling).sounds([codes], [None], names=["a"])
-        for maker in (Unlearned(NOISE_COMB, voice=voice), Unlearned(NOISE_VOCODER))
+        Synthesis(Unlearned(HARMONICS, voice=voice), table, own).sounds([codes], [None], names=["a"])
+        for own in (sampling, replace(sampling, postfilter=0))
     )
     wanted = PostFilter(table.front_end, strength=0.8, passes=1, voice=voice, comb=voice is not None)
     wanted.expect(log_mel_of(codes.values, table))
@@ -96,8 +96,8 @@ def test_harmonics_have_the_pitch_of_the_codes(shift: float) -> None:
     voiced, whispered = (
         join_blocks(piece.numpy() for piece in harmonics(each, table, shift=shift / 12)) for each in (codes, silent)
     )
-    noise = join_blocks(piece.numpy() for piece in noise_vocoder(silent, table))
-    np.testing.assert_allclose(whispered, noise, atol=1e-6)
+    whisper = join_blocks(piece.numpy() for piece in noise(silent, table))
+    np.testing.assert_allclose(whispered, whisper, atol=1e-6)
     found = pitch(Waveform(samples=voiced, sample_rate=SPECTROGRAM.sample_rate))[5:-5]
     assert np.isfinite(found).mean() > 0.9
     assert abs(12 * np.log2(np.nanmedian(found) / 100) - shift) < 0.5

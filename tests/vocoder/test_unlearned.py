@@ -1,4 +1,4 @@
-"""Griffin-Lim, the noise vocoder, and power spectra from log-mel."""
+"""Griffin-Lim, noise with the spectrum of codes, and power spectra from log-mel."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ from vocoder import synthesis
 from vocoder.frames import log_mel_of
 from vocoder.kinds import Stream
 from vocoder.measures import log_mel_distance
-from vocoder.synthesis import griffin_lim, linear_power, noise_vocoder
+from vocoder.synthesis import griffin_lim, linear_power, noise
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.spectrogram import LogMel, mel_filters
 from wordless.audio.waveform import Waveform
@@ -69,7 +69,7 @@ def test_noise_is_as_loud_as_it_is_meant_to_be() -> None:
     white = 0.1 * torch.randn(32_000, generator=torch.Generator().manual_seed(1))
     level = (LogMel(SPECTROGRAM)(white[None])[0].exp().mean(dim=0).log() - MEAN) / SCALE  # (mels,)
     table = Table(level.expand(1, PATCH_FRAMES, -1))
-    samples = decode(table.codes([0] * 200), table, vocoder=noise_vocoder).samples
+    samples = decode(table.codes([0] * 200), table, vocoder=noise).samples
     assert 20 * np.log10(samples.std() / 0.1) == pytest.approx(0, abs=0.4)  # dB
 
 
@@ -85,7 +85,7 @@ def test_blocks_of_noise_are_those_of_the_whole(codes: int, monkeypatch: pytest.
         whole = noise_vocoded_as_a_whole(meant, table.front_end, seed=1)
         for block in (1, 33, 201):
             monkeypatch.setattr(synthesis, "BLOCK_FRAMES", block)
-            sound = decode(clip, table, vocoder=noise_vocoder, seed=1)
+            sound = decode(clip, table, vocoder=noise, seed=1)
             assert np.abs(sound.samples - whole).max() <= BOUND
 
 

@@ -46,7 +46,7 @@ PROVENANCE = {
 def listening(clips: int) -> dict[str, object]:
     """Clips with all kinds of sound, two continuations of each, and a sound from nothing."""
     decoded = LEVELS | {"log_mel_distance": 9.5, "code_agreement": 0.4}
-    kinds = {"original": LEVELS, "noise_vocoder": decoded, "griffin_lim": decoded, "wavenet": decoded, "prompt": LEVELS}
+    kinds = {"original": LEVELS, "harmonics": decoded, "griffin_lim": decoded, "wavenet": decoded, "prompt": LEVELS}
     whole = {"label": "seven", "group": "voice", "start": 0.0, "seconds": 1.0, "clip_seconds": 1.0, "sounds": kinds}
     said = [
         {"kind": "continuation", "file": f"{n}_continuation_{t:g}_0.wav", "clip": n, "temperature": t}
@@ -68,8 +68,8 @@ def listening(clips: int) -> dict[str, object]:
 def results(clips: int = 2) -> dict[str, Any]:
     curve = [{"step": step, "train_loss": 5.0 / step, "validation_loss": 6.0 / step} for step in (1, 2, 3)]
     training = {"curve": curve, "steps": 3, "kept_step": 2}
-    accuracy = {"original": 0.9, "noise_vocoder": 0.6, "griffin_lim": 0.5, "wavenet": 0.75}
-    ahead = {"noise_vocoder": 0.15, "griffin_lim": 0.25}
+    accuracy = {"original": 0.9, "harmonics": 0.6, "griffin_lim": 0.5, "wavenet": 0.75}
+    ahead = {"harmonics": 0.15, "griffin_lim": 0.25}
     figures = [
         *(figure("tokenizer", "perplexity", 12.5), figure("lm", "perplexity", 3.25), figure("lm", "seconds", 61.0)),
         *(figure("lm", "unigram_perplexity", 12.0), figure("probe", "accuracy", 0.9, of="gpt")),
@@ -164,12 +164,12 @@ def test_the_page_tells_the_whole_run(whole: Path) -> None:
     page = Page(read(whole / "report.html"))
     for told in (
         ("4 codes", "11 recordings", "1 h 2 min"),
-        ("75.0 %", "WaveNet", "90.0 %", "originals", "50.0 %", "Griffin-Lim", "60.0 %", "noise vocoder"),
+        ("75.0 %", "WaveNet", "90.0 %", "originals", "60.0 %", "harmonics + comb", "50.0 %", "Griffin-Lim"),
         ("75.0 % 65.0 % to 85.0 %",),
         ("better", "SimCLR", "+"),
         ("seven.wav", "silent"),
         ("step 2 of 3",),
-        ("noise vocoder", "+15.0 (+5.0 to +25.0)", "Griffin-Lim", "+25.0"),
+        ("harmonics + comb", "+15.0 (+5.0 to +25.0)", "Griffin-Lim", "+25.0"),
         ("wordless run corpus.root='seven' stages=[tokenizer,lm]",),
         *(
             (word,)
@@ -203,8 +203,7 @@ def test_the_page_needs_nothing_but_itself_and_tells_what_cannot_be_seen(whole: 
 def test_sounds_are_the_files_of_the_run_and_the_first_are_equally_loud(whole: Path) -> None:
     page = Page(read(whole / "report.html"))
     files = [base64.b64decode(str(player["src"]).partition(",")[2]) for player in page.named("audio")]
-    # In the page the whisper is behind the others.
-    kinds = ("original", "griffin_lim", "wavenet", "prompt", "noise_vocoder", "continuation_0.7_0", "continuation_1_0")
+    kinds = ("original", "griffin_lim", "harmonics", "wavenet", "prompt", "continuation_0.7_0", "continuation_1_0")
     names = [*(f"{number}_{kind}.wav" for number in range(2) for kind in kinds), "unconditional_1_0.wav"]
     assert files[3:] == [(whole / "listening" / name).read_bytes() for name in names]  # behind those of the headline
     labels = [str(player["aria-label"]).partition(":")[0] for player in page.named("audio")[:3]]

@@ -35,7 +35,7 @@ def entry(root: Path, stage: str, name: str, content: object) -> Entry:
     return Entry(stage=stage, key=f"key of {stage}", place=folder, reused=False)
 
 
-KINDS = ("original", "noise_vocoder", "griffin_lim", "wavenet")
+KINDS = ("original", "harmonics", "griffin_lim", "wavenet")
 HEARD = (  # of each clip, in the sound of each kind
     *(("one", "two", "two", "one"), ("two", "two", "two", "two")),
     *(("one", "one", "two", "one"), ("two", "two", "two", "one")),
@@ -91,7 +91,7 @@ def test_label_accuracy_is_the_share_of_right_labels(entries: dict[str, Entry]) 
     wavenet = found["label_accuracy", "wavenet"]
     assert (wavenet.low or 0) < 0.75 < (wavenet.high or 0) <= 1
     assert found["label_accuracy_difference", "wavenet - griffin_lim"].value == 0.25
-    assert found["label_accuracy_difference", "wavenet - noise_vocoder"].value == 0
+    assert found["label_accuracy_difference", "wavenet - harmonics"].value == 0
     ratio = found["label_accuracy_ratio", "wavenet / original"]
     assert ratio.value == 0.75
     assert (ratio.low or 0) < 0.75 < (ratio.high or 0) <= 1  # paired: every original is right in every draw
@@ -121,7 +121,7 @@ def test_means_and_differences_are_of_the_clips_that_can_be_measured(entries: di
     assert both.value == pytest.approx((0.1 + 0.2) / 2)
     assert (both.low, both.high) == (pytest.approx(0.1), pytest.approx(0.2))
     assert found["stoi_difference_clips", "wavenet - griffin_lim"].value == 2
-    assert ("stoi_difference", "wavenet - noise_vocoder") not in found  # it has no figure of its own
+    assert ("stoi_difference", "wavenet - harmonics") not in found  # it has no figure of its own
 
 
 def test_level_and_voice_are_compared_with_the_recordings(entries: dict[str, Entry]) -> None:
