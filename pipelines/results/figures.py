@@ -155,7 +155,7 @@ class Measure:
 
 # titles of numbers of clips
 _IN_GROUP, _PITCHED = "clips whose group has other clips", "clips with a pitch in prompt and continuation"
-# Of the codebook, on validation clips; the name "stability" stands for several changes of the sound.
+# Of the codebook, on validation clips.
 CODEBOOK = (
     Measure("perplexity", "codes"),
     Measure("used_codes", "codes"),
@@ -203,7 +203,7 @@ SOUND = (
     Measure("runaway_clips", title="clips with runaway noise"),
 )
 _OTHERS = (
-    Measure("stability", title="codes that stay the same"),
+    Measure("total_variation", title="total variation of code frequencies"),
     Measure("codes_per_second", "codes/s"),
     Measure("codebook_perplexity", "codes"),
     Measure("unigram_perplexity", "codes", "perplexity of code frequencies alone"),
