@@ -241,31 +241,23 @@ def test_usage_counts_all_streams_and_each_level_in_all_bands() -> None:
     assert count_codes([codes], 2, 3).tolist() == [[3, 1, 0], [0, 1, 3]]
 
 
-def test_the_same_sound_has_the_same_frequencies_of_codes_and_another_has_not(tokenizer: Tokenizer) -> None:
+def test_the_same_sound_has_the_same_frequencies_of_codes(tokenizer: Tokenizer) -> None:
     clips = [sound(2.0)]
     still = measure_variation(tokenizer, clips, noise_snr_db=200, gain_db=0, shift_seconds=0, seed=0)
     assert still == {change: [0.0] * tokenizer.config.bands for change in ("noise", "gain", "shift")}
-    moved = measure_variation(tokenizer, iter(clips), noise_snr_db=0, gain_db=-20, shift_seconds=0.05, seed=0)
-    assert 0.05 < moved["noise"][0] <= 1
-    assert 0.05 < moved["gain"][0] <= 1
     loud = clips[0] * LOUDEST / np.abs(clips[0]).max()  # the gain makes its samples louder than any recording's
     assert measure_variation(tokenizer, [loud], gain_db=6.0, seed=0)["gain"][0] >= 0
 
 
 @pytest.mark.parametrize("levels", [1, 2])
 def test_total_variation_is_that_of_all_clips_together_in_each_band_and_level(levels: int) -> None:
-    """The order of codes does not count, nor the clip in which they are: frequencies are of all clips together."""
     coder = fitted(PatchConfig(frames=4, mels=8), 16, levels=levels)  # three bands
     clips = [sound(1.0), np.ascontiguousarray(sound(1.5)[::-1])]
     found = measure_variation(coder, clips, gain_db=-20, seed=0)["gain"]
-    clean, soft = (
-        np.concatenate([coder.encode_own([each * np.float32(gain)]).values for each in clips]) for gain in (1, 0.1)
-    )
-    wanted = []
-    for stream in range(3 * levels):
-        both = [Counter(codes[:, stream].tolist()) for codes in (clean, soft)]
-        wanted.append(sum(abs(both[0][code] - both[1][code]) for code in range(16)) / 2 / len(clean))
-    np.testing.assert_allclose(found, np.reshape(wanted, (3, levels)).mean(1))
+    softer = [[coder.encode_own([each * np.float32(gain)]).values for each in clips] for gain in (1, 0.1)]
+    both = [[Counter(stream.tolist()) for stream in np.concatenate(codes).T] for codes in softer]
+    moved = [sum(((own - other) + (other - own)).values()) / 2 / own.total() for own, other in zip(*both, strict=True)]
+    np.testing.assert_allclose(found, np.reshape(moved, (3, levels)).mean(1))
     assert max(found) > 0.05
 
 
