@@ -215,7 +215,7 @@ class SoundGPT(BodyNetwork):
     def logits(self, spectrograms: Tensor) -> Tensor:
         """Compute logits ``(batch, positions, streams, codebook_size)``."""
         logits: Tensor = self.predict(self.decoder(*self._embed(self._images(spectrograms))))
-        return logits.unflatten(-1, (self.shape.streams, self.shape.codebook_size))
+        return logits.reshape(*logits.shape[:2], self.shape.streams, self.shape.codebook_size)
 
     @property
     def stack(self) -> Sequence[nn.Module]:
