@@ -94,11 +94,11 @@ class EmbedConfig(StoredOptions):
     )
     method: str = option(
         "gpt",
-        "gpt, gpt_sound, gpt_windows, bag_of_codes, log_mel or bottleneck; of several rates, such as gpt_of_rate_1",
+        "gpt, gpt_sound, gpt_window, bag_of_codes, log_mel or bottleneck; of several rates, such as gpt_of_rate_1",
     )
     layer: str | None = option(
         None,
-        "layer_1, ... (states after a layer; of gpt_sound its convolutions, of it and gpt_windows inside each layer), "
+        "layer_1, ... (states after a layer; of gpt_sound its convolutions, of it and gpt_window inside each layer), "
         "inner_1, ... (inside it), all_layers, all_inner, both also with _with_input (the bag of codes, or log-mel), "
         "all (every candidate); null: what the run's probe reads, else the last layer",
     )

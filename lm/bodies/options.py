@@ -291,6 +291,4 @@ class SoundGPTConfig(CausalSizes):
         least=1,
         filled=True,
     )
-    # which codes each position predicts: 0 is the code of the patch that it has just read, 1 the next one
-    ahead: tuple[int, ...] = (0, 1, 2, 4)
     dropout: float = 0.1  # also on the inputs

@@ -1,28 +1,21 @@
-"""Causal transformers that read an augmented copy of a clip and predict codes of the unchanged clip.
+"""Causal transformers that read an augmented copy of a clip and predict codes of sound around each patch.
 
-A GPT over codes cannot read what k-means discards. In `gpt_sound` causal convolutions over log-mel stand in the place
-of the embedding of codes, and the targets stay codes, which are easier to predict than frames (NEST-RQ, Han et al.,
-arXiv:2409.08680; Whisper-GPT, Verma, arXiv:2412.11449). The copy has by default another speed, shifted formants, noise
-and masks, which the network learns to ignore (Gat et al., arXiv:2209.15483)::
+A patch of 20 ms hardly says which word it belongs to. So the window of 160 ms around each patch is clustered as a
+whole, and a network that predicts the code of the window has to know more of the word. The window is that of the
+unchanged clip. The copy has by default another speed, shifted formants, noise and masks, which the network learns to
+ignore (Gat et al., arXiv:2209.15483)::
 
-    patches of the augmented copy    [ 0 ][ 1 ][ 2 ][ 3 ] ...       position t reads the patches up to t
-    codes of the unchanged clip      [ a ][ b ][ c ][ d ][ e ] ...  that cover the same sounds
-    targets, ahead 0                   a    b    c    d             of the patch that was just read
-    targets, ahead 2                   c    d    e                  of the patch two steps later
+    patches of the augmented copy    [ 0 ][ 1 ][ 2 ][ 3 ][ 4 ][ 5 ]    position 2 reads the patches 0, 1 and 2
+    window of the unchanged clip      <------- . ------->              centred on the sound of patch 2
 
-A patch of 20 ms hardly says which word it belongs to. So windows of several hundred milliseconds around each patch are
-clustered as a whole, and their codes are further targets. A network that predicts these codes has to know more of the
-word::
+A window may reach beyond the clip. It is reduced to `BANDS` mel bands and `BINS` times, projected onto the principal
+components of the training clips' windows, and quantised by k-means. Verma (2021, arXiv:2110.03183) describes sound by
+codes of patches of several lengths; here such codes are targets.
 
-    patches    [ 0 ][ 1 ][ 2 ][ 3 ][ 4 ][ 5 ]
-    window 2     <------- . ------->              centred on the middle of patch 2; it may reach beyond the clip
-
-A window is reduced to `BANDS` mel bands and `BINS` times, projected onto the principal components of the training
-clips' windows, and quantised by k-means. Verma (2021, arXiv:2110.03183) describes sound by codes of patches of several
-lengths; here such codes are targets.
-
-`gpt_windows` is a GPT over codes: a tokenizer makes the codes of the copy, and the codes of windows are all that it
-predicts.
+`gpt_window` is a GPT over codes: a tokenizer makes the codes of the copy. In `gpt_sound` causal convolutions over
+log-mel stand in the place of the embedding of codes, because a GPT over codes cannot read what k-means discards. The
+targets stay codes, which are easier to predict than frames (NEST-RQ, Han et al., arXiv:2409.08680; Whisper-GPT, Verma,
+arXiv:2412.11449).
 
 Spectrograms are ``(batch, time, mels)``, normalised as for SimCLR.
 """
@@ -30,6 +23,7 @@ Spectrograms are ``(batch, time, mels)``, normalised as for SimCLR.
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, cast
@@ -79,9 +73,9 @@ TOKENIZER = "tokenizer"  # sub-folder of a model that reads codes
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class WindowCodebook:
-    """The codes of windows of one length."""
+    """The codes of windows of whole patches."""
 
-    frames: int  # of a window
+    patches: int  # of a window
     patch_frames: int
     mean: FloatArray  # (bins * bands,)
     components: FloatArray  # (bins * bands, components)
@@ -89,20 +83,20 @@ class WindowCodebook:
 
     def codes(self, log_mel: FrameArray) -> IntArray:
         """Return the code ``(patches,)`` of the window around each patch of ``(time, mels)`` log-mel."""
-        vectors = window_vectors(log_mel, frames=self.frames, patch_frames=self.patch_frames)
+        frames = self.patches * self.patch_frames
+        vectors = window_vectors(log_mel, frames=frames, patch_frames=self.patch_frames)
         points = np.asarray((vectors - self.mean) @ self.components, np.float32)
         return nearest(points, self.centroids).astype(np.int32)
 
 
-def fit_window_codebook(clips: StoredClips, *, frames: int, patch_frames: int, size: int, seed: int) -> WindowCodebook:
-    """Fit ``size`` codes to windows of ``frames`` frames of clips that the seed draws; refuse too few windows."""
+def fit_window_codebook(clips: StoredClips, *, patches: int, patch_frames: int, size: int, seed: int) -> WindowCodebook:
+    """Fit ``size`` codes to windows of ``patches`` patches of clips that the seed draws; refuse too few windows."""
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(clips))
-    patches = accumulate((-(-clips.lengths[order] // patch_frames)).tolist())
-    drawn = order[: 1 + sum(count < SAMPLE for count in patches)]
-    windows = np.concatenate(
-        [window_vectors(clips.clip(row), frames=frames, patch_frames=patch_frames) for row in drawn]
-    )
+    counts = accumulate((-(-clips.lengths[order] // patch_frames)).tolist())
+    drawn = order[: 1 + sum(count < SAMPLE for count in counts)]
+    vectors = partial(window_vectors, frames=patches * patch_frames, patch_frames=patch_frames)
+    windows = np.concatenate([vectors(clips.clip(row)) for row in drawn])
     mean = windows.mean(0, dtype=np.float64).astype(np.float32)
     windows -= mean
     covariance = windows.T @ windows  # (dim, dim)
@@ -110,7 +104,7 @@ def fit_window_codebook(clips: StoredClips, *, frames: int, patch_frames: int, s
     points = windows @ components
     (centroids,), _ = fit_residual_codebooks(points, levels=1, size=size, iterations=ITERATIONS, seed=seed)
     return WindowCodebook(
-        frames=frames, patch_frames=patch_frames, mean=mean, components=components, centroids=centroids
+        patches=patches, patch_frames=patch_frames, mean=mean, components=components, centroids=centroids
     )
 
 
@@ -135,7 +129,7 @@ class SoundShape:
     frames: int  # longest sequence
     mels: int
     patch_frames: int
-    streams: int  # that are predicted: of the tokenizer and the windows, or of the windows alone
+    streams: int  # codes that each position predicts
     codebook_size: int
 
 
@@ -196,7 +190,7 @@ class CodeStem(nn.Module):
 
 
 class SoundGPT(BodyNetwork):
-    """Log-mel ``(batch, time, mels)`` -> a state for each patch, which predicts codes of this and of later patches."""
+    """Log-mel ``(batch, time, mels)`` -> a state for each patch, which predicts codes."""
 
     def __init__(self, config: SoundGPTConfig, shape: SoundShape) -> None:
         super().__init__()
@@ -213,15 +207,15 @@ class SoundGPT(BodyNetwork):
         # Its embedding of tokens is left out: the convolutions stand in its place.
         positions = max(shape.frames, PIECE_FRAMES) // shape.patch_frames + 1
         self.decoder = create_causal_transformer(config, positions=positions, tokens=1).decoder
-        self.predict = nn.Linear(dim, len(config.ahead) * shape.streams * shape.codebook_size, bias=False)
+        self.predict = nn.Linear(dim, shape.streams * shape.codebook_size, bias=False)
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Frames:
         return self.decoder(*self._embed(self._images(inputs))), -(-lengths // self.hops[-1])
 
     def logits(self, spectrograms: Tensor) -> Tensor:
-        """Compute logits ``(batch, positions, ahead, streams, codebook_size)``."""
+        """Compute logits ``(batch, positions, streams, codebook_size)``."""
         logits: Tensor = self.predict(self.decoder(*self._embed(self._images(spectrograms))))
-        return logits.reshape(*logits.shape[:2], -1, self.shape.streams, self.shape.codebook_size)
+        return logits.reshape(*logits.shape[:2], self.shape.streams, self.shape.codebook_size)
 
     @property
     def stack(self) -> Sequence[nn.Module]:
@@ -273,40 +267,34 @@ def create_sound_gpt(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CodedClips:
-    """Log-mel of clips, and their codes: patch ``p`` of a clip has code ``p``, so a clip may end within a patch."""
+    """Log-mel of clips, and the codes that are predicted: patch ``p`` has row ``p``; a clip may end within a patch."""
 
     spectrograms: StoredClips
-    codes: StoredClips  # int32 (time, streams): of patches, then of the windows around them
+    codes: StoredClips  # int32 (time, streams); UNCOUNTED where a patch has no code
     patch_frames: int
 
-    def with_windows(self, codebooks: Sequence[WindowCodebook], *, alone: bool = False) -> "CodedClips":
-        """Append the codes of the windows around each patch, a stream for each codebook; ``alone``: without its own."""
-        rows = []
-        for row in range(len(self.codes) if codebooks else 0):
-            own, frames = self.codes.clip(row), self.spectrograms.clip(row)
-            further = [each.codes(frames)[: len(own)] for each in codebooks]
-            rows.append(np.column_stack(further if alone else [own, *further]).astype(np.int32))
-        return replace(self, codes=StoredClips.together(rows)) if rows else self
+    @classmethod
+    def of_windows(cls, spectrograms: StoredClips, codebook: WindowCodebook) -> "CodedClips":
+        """Compute the code of the window around each patch, in one stream."""
+        codes = [codebook.codes(spectrograms.clip(row))[:, None] for row in range(len(spectrograms))]
+        return cls(spectrograms=spectrograms, codes=StoredClips.together(codes), patch_frames=codebook.patch_frames)
 
-    def batch(
-        self, clips: IndexArray, starts: Tensor, speeds: Tensor, lengths: Tensor, frames: Tensor, ahead: Sequence[int]
-    ) -> CodeBatch:
+    def batch(self, clips: IndexArray, starts: Tensor, speeds: Tensor, lengths: Tensor, frames: Tensor) -> CodeBatch:
         """Return the batch of copies of clips in ``frames``, with the codes of the patches that they cover."""
         targets, size = [], self.patch_frames
         copies = zip(clips, starts.tolist(), speeds.tolist(), lengths.tolist(), strict=True)
         for clip, start, speed, length in copies:
-            wanted = covered_patches(start, speed, positions=-(-length // size), ahead=ahead, patch_frames=size)
+            covered = covered_patches(start, speed, positions=-(-length // size), patch_frames=size)
             own = self.codes.clip(clip)
-            codes = own[np.minimum(wanted, len(own) - 1)].astype(np.int64)
-            targets.append(torch.from_numpy(np.where((wanted < len(own))[..., None], codes, UNCOUNTED)))
+            codes = own[np.minimum(covered, len(own) - 1)].astype(np.int64)
+            targets.append(torch.from_numpy(np.where((covered < len(own))[:, None], codes, UNCOUNTED)))
         padded = nn.utils.rnn.pad_sequence(targets, batch_first=True, padding_value=UNCOUNTED)
         return CodeBatch(inputs=frames, targets=padded, codes=int((padded != UNCOUNTED).sum()))
 
 
-def covered_patches(start: int, speed: float, *, positions: int, ahead: Sequence[int], patch_frames: int) -> IntArray:
-    """Return the patch of the unchanged clip at the middle of each patch of a copy, ``(positions, ahead)``."""
-    steps = np.arange(positions)[:, None] + np.asarray(ahead)
-    middle = start + (steps + 0.5) * patch_frames * speed
+def covered_patches(start: int, speed: float, *, positions: int, patch_frames: int) -> IntArray:
+    """Return the patch of the unchanged clip at the middle of each patch of a copy ``(positions,)``."""
+    middle = start + (np.arange(positions) + 0.5) * patch_frames * speed
     return np.asarray(np.floor(middle / patch_frames), np.int32)
 
 
@@ -319,12 +307,11 @@ class SoundBatches:
         config: ClipBatchConfig,
         augmentation: AugmentationConfig,
         *,
-        ahead: Sequence[int],
         std: Tensor,
         device: torch.device = CPU,
     ) -> None:
         self._clips, self._device, self._config, self._std = clips, device, config, std
-        self._augmentation, self._ahead = augmentation, tuple(ahead)
+        self._augmentation = augmentation
         self._order = Order(clips.spectrograms.lengths, config)
 
     def batch(self, step: int, part: int, parts: int) -> CodeBatch:
@@ -343,13 +330,13 @@ class SoundBatches:
         in_place = replace(own, crop=1.0, speed=0.0, formant=0.0)  # time and bands stay where they are from here on
         augmented, lengths = augment(warped, lengths, generator, config=in_place, std=self._std)
         frames, lengths = trim_rows(augmented, lengths, rows)
-        return self._clips.batch(clips[rows], starts[rows], speeds[rows], lengths, frames, self._ahead)
+        return self._clips.batch(clips[rows], starts[rows], speeds[rows], lengths, frames)
 
 
-def validation_batches(clips: CodedClips, *, ahead: Sequence[int], batch_size: int, at_most: int) -> list[CodeBatch]:
+def validation_batches(clips: CodedClips, *, batch_size: int, at_most: int) -> list[CodeBatch]:
     """Return the first ``at_most`` frames of every clip, unchanged, in batches of similar length."""
     return [
-        clips.batch(rows, torch.zeros_like(lengths), torch.ones(len(rows)), lengths, frames, ahead)
+        clips.batch(rows, torch.zeros_like(lengths), torch.ones(len(rows)), lengths, frames)
         for rows, frames, lengths in batches_by_length(clips.spectrograms, batch_size=batch_size, at_most=at_most)
     ]
 

@@ -11,7 +11,6 @@ from pipelines.chain.study import Study
 from pipelines.commandline.commands import imported
 from pipelines.methods.method import Method
 from pipelines.stages import pretraining
-from pipelines.stages.codes import codes
 from pipelines.stages.features import (
     BAG_OF_CODES,
     MakeFrames,
@@ -126,24 +125,19 @@ def _random_wav2vec2(study: Study) -> Network:
 
 
 def sound_states(study: Study, method: Method) -> Entry:
-    settings, extra = study.settings, []
-    if method.training:  # a run without a language model has no codes of these clips yet
-        coded = [codes(study.session, each, study.entries["tokenizer"]) for each in study.unlabelled]
-        extra = [*zip(study.unlabelled_spectrograms, coded, strict=True)]
-        study.add_unlabelled(extra)
-    over_codes = method.input == BAG_OF_CODES
-    make = (
-        partial(pretraining.window_gpt, tokenizer=study.entries["tokenizer"]) if over_codes else pretraining.sound_gpt
-    )
-    trained = make(
+    own, codebook_size = study.settings.gpt_sound, study.settings.tokenizer.codebook_size
+    patch_frames, audio = study.settings.tokenizer.patch.frames, study.audio
+    trained = pretraining.sound_gpt(
         study.session,
         method.name,
-        (study.spectrograms, study.entries["codes"]),
-        extra,
-        settings.gpt_sound,
-        sample=study.entries["sample"],
-        patch_frames=settings.tokenizer.patch.frames,
-        frame_rate=settings.audio.sample_rate / settings.audio.hop_length,
+        study.spectrograms,
+        study.unlabelled_spectrograms if method.training else (),
+        own,
+        tokenizer=study.entries["tokenizer"] if method.input == BAG_OF_CODES else None,
+        sample=study.statistics,
+        patch_frames=patch_frames,
+        patches=own.window_patches(patch_frames * audio.hop_length / audio.sample_rate),
+        codebook_size=codebook_size,
     )
     return pretraining.sound_gpt_features(study, method.name, study.add(trained))
 

@@ -37,7 +37,7 @@ PARTS = {
     "tokenizer": ("rate_tokenizer", "tokenizer"),
     "lm": ("rate_lm", "lm"),
     "gpt_sound": ("gpt_sound",),
-    "gpt_windows": ("gpt_windows",),
+    "gpt_window": ("gpt_window",),
     "wav2vec2": ("wav2vec2",),
     "audio_transformer": ("audio_transformer",),
     "vocoder": ("vocoder",),

@@ -48,7 +48,7 @@ VARIANTS = tuple(
 _RANDOM: tuple[tuple[str, str, str, Line, str | None, NetworkOptions], ...] = (
     ("gpt", "GPT", "untrained_states", Line(marker="D", filled=False), "bag_of_codes", ""),
     ("gpt_sound", "GPT that reads sound", "sound_states", Line(marker="d", filled=False), "log_mel", ""),
-    ("gpt_windows", "GPT that predicts windows", "sound_states", Line(marker="d"), "bag_of_codes", ""),
+    ("gpt_window", "GPT that predicts a window", "sound_states", Line(marker="d"), "bag_of_codes", ""),
     ("conv", "CNN", "conv_layers", Line(marker="s", filled=False), "log_mel", ""),
     ("ast", "AST", "ast_layers", Line(marker="H", filled=False), None, ""),
     ("wav2vec2", "wav2vec 2.0", "random_speech_layers", Line(marker="X"), None, "wav2vec2"),
@@ -67,13 +67,13 @@ _TABLE = (
     Method(name="gpt_sound", kind="self_supervised", title="GPT that reads sound", untrained="random_gpt_sound",
            features=f"{MAKE}:sound_states", line=Line(marker="X"), places=FEW, input="log_mel",
            training="gpt_sound", loss="nats per code",
-           explanation="layers of a GPT that reads log-mel of changed copies and predicts the codes of the unchanged "
-           "clips"),
-    Method(name="gpt_windows", kind="codes", title="GPT that predicts windows", untrained="random_gpt_windows",
+           explanation="layers of a GPT that reads log-mel of changed copies and predicts the same codes as "
+           "`gpt_window`"),
+    Method(name="gpt_window", kind="codes", title="GPT that predicts a window", untrained="random_gpt_window",
            features=f"{MAKE}:sound_states", line=Line(marker="X"), places=FEW, input="bag_of_codes",
            training="gpt_sound", loss="nats per code",
-           explanation="layers of a GPT over codes of changed copies that predicts codes of windows, as long as words, "
-           "of the unchanged clips"),
+           explanation="layers of a GPT over codes of changed copies that predicts the code of the sound around each "
+           "patch, 0.16 s of the unchanged clip (`gpt_sound.window_seconds`)"),
     Method(name="simclr", kind="self_supervised", title="SimCLR", untrained="random_conv",
            features=f"{MAKE}:simclr_layers", line=Line(marker="s"), places=FEW, input="log_mel",
            training="baselines.simclr", loss="nats per view, among all of its batch",

@@ -66,10 +66,10 @@ CODES: dict[str, list[Named]] = {  # panels of figures of codes by their titles
         ("through the codebook", ("tokenizer", "quantised_mse", None), look(GREEN, "o", line="-", size=4)),
         ("without it", ("tokenizer", "reconstruction_mse", None), look(GREEN, line=":", width=1.3)),
     ],
-    "stable: codes that stay the same": [
-        ("noise", ("tokenizer", "stability", "noise"), look(INK, "o", line="-", size=4)),
-        ("gain", ("tokenizer", "stability", "gain"), look(INK, line="--")),
-        ("shift", ("tokenizer", "stability", "shift"), look(INK, line=":")),
+    "moved: total variation of code frequencies": [
+        ("noise", ("tokenizer", "total_variation", "noise"), look(INK, "o", line="-", size=4)),
+        ("gain", ("tokenizer", "total_variation", "gain"), look(INK, line="--")),
+        ("shift", ("tokenizer", "total_variation", "shift"), look(INK, line=":")),
     ],
 }
 

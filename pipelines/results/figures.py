@@ -7,6 +7,7 @@ from wordless.base.options import REQUIRED, column
 
 OF_LAYER: Final = "layer_"  # begin of the names of figures of single layers
 COSTS = ("seconds", "peak_memory")  # figures of what a stage cost
+LOST_CENTS = 200.0  # two semitones: a clip whose pitch error is larger has lost its pitch
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,6 +146,7 @@ class Measure:
     clips: str = ""  # title of the number of clips that have it, where others lack it
     paired: bool = False  # vocoders are compared by it on the same clips
     with_recordings: bool = False  # and all kinds of sound are compared with the recordings
+    median: bool = False  # over the clips, instead of their mean, which a few clips decide
 
     def with_count(self) -> "tuple[Measure, ...]":
         """Return the measure and, where some clips lack it, the number of those that have it."""
@@ -153,7 +155,7 @@ class Measure:
 
 # titles of numbers of clips
 _IN_GROUP, _PITCHED = "clips whose group has other clips", "clips with a pitch in prompt and continuation"
-# Of the codebook, on validation clips; the name "stability" stands for several changes of the sound.
+# Of the codebook, on validation clips.
 CODEBOOK = (
     Measure("perplexity", "codes"),
     Measure("used_codes", "codes"),
@@ -170,7 +172,15 @@ SOUND = (
     Measure("pesq", "MOS", "PESQ", clips="clips long enough for PESQ", paired=True),
     Measure("mel_cepstral_distortion", "dB", "mel-cepstral distortion"),
     Measure("log_mel_distance", "dB", "log-mel distance"),
-    Measure("pitch_error", "cents", "RMS error of the pitch", clips="clips with a pitch in both", paired=True),
+    Measure(
+        "median_pitch_error",
+        "cents",
+        "RMS error of the pitch, median of clips",
+        clips="clips with a pitch in both",
+        paired=True,
+        median=True,
+    ),
+    Measure("lost_pitch", title=f"clips with an RMS error of the pitch above {LOST_CENTS:g} cents", paired=True),
     Measure("voicing_error", title="frames of wrong voicing", paired=True),
     Measure("dropouts", title="loud frames that drop out", paired=True),
     Measure("dnsmos", "MOS", "DNSMOS P.808", clips="clips with sound, for DNSMOS", with_recordings=True),
@@ -193,7 +203,7 @@ SOUND = (
     Measure("runaway_clips", title="clips with runaway noise"),
 )
 _OTHERS = (
-    Measure("stability", title="codes that stay the same"),
+    Measure("total_variation", title="total variation of code frequencies"),
     Measure("codes_per_second", "codes/s"),
     Measure("codebook_perplexity", "codes"),
     Measure("unigram_perplexity", "codes", "perplexity of code frequencies alone"),

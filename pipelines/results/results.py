@@ -92,7 +92,7 @@ def _of_one_run(entries: Mapping[str, Entry], manifest: Clips) -> dict[str, obje
     content: dict[str, object] = {"curves": {stage: record for stage, record in curves.items() if record["curve"]}}
     if "tokenizer" in entries:
         health, tokenizer = entries["health"].read_json(HEALTH), entries["tokenizer"]
-        codebook = {key: health[key] for key in ("counts", "stability", "verdict")}
+        codebook = {key: health[key] for key in ("counts", "verdict")}
         if (tokenizer.folder / KMEANS).is_file():  # a tokenizer of another run has no record of its k-means
             codebook["kmeans"] = tokenizer.read_json(KMEANS)
         content["codebook"] = codebook
@@ -132,8 +132,11 @@ def _of_training(entries: Mapping[str, Entry], protocol: str) -> Iterator[Figure
         of_tokenizer, record = replace(row, stage="tokenizer", artifact=health.key), health.read_json(HEALTH)
         for name in (measure.name for measure in CODEBOOK if measure.name in record):  # an old entry lacks new figures
             yield replace(of_tokenizer, name=name, value=record[name])
-        for change, share in record["stability"].items():
-            yield replace(of_tokenizer, name="stability", of=change, value=share)
+        for change, bands in record["total_variation"].items():
+            moved = replace(of_tokenizer, name="total_variation", of=change)
+            yield replace(moved, value=float(np.mean(bands)))
+            for number, value in enumerate(bands if len(bands) > 1 else (), 1):  # from low to high
+                yield replace(moved, of=f"{change}/band_{number}", value=value)
     if (lm := entries.get("lm")) is not None:
         for name, value in lm.read_json(PERPLEXITY).items():
             yield replace(row, stage="lm", name=name, value=value, artifact=lm.key)

@@ -37,7 +37,7 @@ class Results(TypedDict, total=False):
     figures: Figures
     corpus: Section  # name; clips and seconds by split; labels and groups with their clips; rejected files; notices
     curves: dict[str, TrainingRecord]
-    codebook: Section  # counts of each code; stability by change of the sound; verdict: of a collapse; kmeans
+    codebook: Section  # counts of each code; verdict: of a collapse; kmeans
     codes: Section  # what each code stands for: share, mean spectrum, nearest patches, and labels against chance
     comparison: Comparison  # of the methods that were probed
     listening: Section  # clips with their sounds; what the language model said; the judge and its warning

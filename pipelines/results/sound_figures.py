@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import binom
 
 from lm.options import ProbeConfig
 from lm.probing.comparison import Hits, Measured, interval
-from pipelines.results.figures import MEASURES, SOUND, Figure
+from pipelines.results.figures import LOST_CENTS, MEASURES, SOUND, Figure
 from pipelines.stages.judging import JUDGES, RECOGNISED, unfit_of
 from pipelines.stages.listening import CLIPS, GUARD, JUDGED, LISTENING
 from pipelines.store.store import Entry
@@ -23,7 +24,7 @@ from vocoder.speech_judges import SPEECH_JUDGES, JudgeOfSpeech
 from wordless.audio.recordings.manifest import Clips
 
 Row = Mapping[str, Any]
-RIGHT = "label_accuracy"  # of a clip 1 or 0
+RIGHT, LOST = "label_accuracy", "lost_pitch"  # of a clip 1 or 0
 
 
 def sound_figures(
@@ -57,8 +58,8 @@ def _judges_of_speech(entries: Mapping[str, Entry]) -> dict[JudgeOfSpeech, Entry
 
 
 def _of_clips(rows: Sequence[Row], config: ProbeConfig, row: Figure) -> Iterator[Figure]:
-    """Give means over the clips, and differences of two kinds of sound on the same clips."""
-    sounds: list[Mapping[str, Row]] = [each["sounds"] for each in rows]
+    """Give means or medians over the clips, and differences of two kinds of sound on the same clips."""
+    sounds = [{kind: _with_losses(figures) for kind, figures in each["sounds"].items()} for each in rows]
     for kind in dict.fromkeys(kind for kinds in sounds for kind in kinds):
         figures = [kinds[kind] for kinds in sounds if kind in kinds]
         for name in dict.fromkeys(name for each in figures for name in each):
@@ -74,6 +75,17 @@ def _of_clips(rows: Sequence[Row], config: ProbeConfig, row: Figure) -> Iterator
         both = [[kinds.get(kind, {}).get(name) for kind in (one, other)] for kinds in sounds]
         known = np.array([pair for pair in both if None not in pair], np.float64).reshape(-1, 2)
         yield from _on_same_clips(known, config, replace(row, name=name, of=one, against=other), ratio=ratio)
+
+
+def _with_losses(figures: Row) -> Row:
+    """Return the figures of a clip; its pitch error has the name of its median, and says whether the pitch is lost.
+
+    One clip whose pitch is an octave off counts as much in a mean as forty that are 30 cents off.
+    """
+    if (error := figures.get("pitch_error")) is None:
+        return figures
+    others = {name: value for name, value in figures.items() if name != "pitch_error"}
+    return {**others, "median_pitch_error": error, LOST: float(error > LOST_CENTS)}
 
 
 def listening_record(entries: Mapping[str, Entry], listening: Entry, manifest: Clips) -> dict[str, object]:
@@ -108,28 +120,50 @@ def _on_same_clips(
     if len(known) < 2 or (ratio and not known[:, 1].any()):
         return
     measured = Measured(folds=[Hits(hits=known.T)], resamples=config.resamples, seed=config.seed)
+    different = replace(row, name=f"{row.name}_difference", over="clips")
     if ratio:
         least = 0.0 if known[:, 1].all() else 1 / (2 * len(known))  # a resample may have nothing but zeros
         low, high = interval(measured.draws[:, 0] / np.maximum(measured.draws[:, 1], least), config.confidence)
         value = float(known[:, 0].mean() / known[:, 1].mean())
         yield replace(row, name=f"{row.name}_ratio", value=value, low=low, high=high, over="clips")
         return
-    gap = measured.difference(0, 1, confidence=config.confidence)
-    yield replace(row, name=f"{row.name}_difference", value=gap.value, low=gap.low, high=gap.high, over="clips")
+    if MEASURES[row.name].median:
+        value, low, high = median(known[:, 0] - known[:, 1], config.confidence)
+    else:
+        gap = measured.difference(0, 1, confidence=config.confidence)
+        value, low, high = gap.value, gap.low, gap.high
+    yield replace(different, value=value, low=low, high=high)
     yield replace(row, name=f"{row.name}_difference_clips", value=len(known))
 
 
 def _mean_of_clips(values: Sequence[float | None], config: ProbeConfig, row: Figure) -> Iterator[Figure]:
-    known = np.array([value for value in values if value is not None], np.float64)
+    known, measure = np.array([value for value in values if value is not None], np.float64), MEASURES.get(row.name)
     if len(known):
-        measured = Measured(folds=[Hits(hits=known[None])], resamples=config.resamples, seed=config.seed)
-        low, high = interval(measured.draws[:, 0], config.confidence)
-        if row.name == RIGHT:  # where all clips are right, others need not be
+        measured, value = (
+            Measured(folds=[Hits(hits=known[None])], resamples=config.resamples, seed=config.seed),
+            known.mean(),
+        )
+        if measure is not None and measure.median:
+            value, low, high = median(known, config.confidence)
+        elif row.name in (RIGHT, LOST):  # where all clips are right, others need not be
             found = measured.estimate(0, confidence=config.confidence)
             low, high = found.low, found.high
-        yield replace(row, value=float(known.mean()), low=low, high=high, over="clips")
-    if row.name in MEASURES and MEASURES[row.name].clips:
+        else:
+            low, high = interval(measured.draws[:, 0], config.confidence)
+        yield replace(row, value=float(value), low=low, high=high, over="clips")
+    if measure is not None and measure.clips:
         yield replace(row, name=f"{row.name}_clips", value=len(known))
+
+
+def median(values: npt.NDArray[np.float64], confidence: float) -> tuple[float, float, float]:
+    """Compute the median of values of clips, and the interval between two of them that the binomial law gives.
+
+    The number of values below the true median has a binomial law, whatever law the values have (Conover, "Practical
+    Nonparametric Statistics", 1999, section 3.2). Up to five values are themselves inside their interval of 95 %.
+    """
+    ordered = np.sort(values)
+    place = max(int(binom.ppf((1 - confidence) / 2, len(ordered), 0.5)), 1)
+    return float(np.median(ordered)), float(ordered[place - 1]), float(ordered[-place])
 
 
 def _of_language(entry: Entry, config: ProbeConfig, row: Figure) -> Iterator[Figure]:

@@ -217,6 +217,6 @@ def _require_speech_layer(settings: RunSettings) -> None:
         (settings.probes("bottleneck"), "compare.methods with bottleneck", "leave it out; wav2vec2 probes the states"),
         *(
             (settings.probes(each), f"compare.methods with {each}", "leave it out: it reads codes of log-mel")
-            for each in ("gpt_windows", "random_gpt_windows")
+            for each in ("gpt_window", "random_gpt_window")
         ),
     )

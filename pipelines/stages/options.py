@@ -212,8 +212,9 @@ IN_PLACE = AugmentationConfig(
 @dataclass(frozen=True, kw_only=True)
 class SoundGPTSettings(ClipTraining):
     model: SoundGPTConfig = option(SoundGPTConfig(), "the network")
-    # seconds of the windows around each patch whose codes are predicted as well; []: none
-    windows: tuple[float, ...] = (0.16, 0.32, 0.64, 1.28)
+    window_seconds: float = option(
+        0.16, "length of the sound around each patch whose code is predicted, rounded to whole patches", above=0
+    )
     augmentation: AugmentationConfig = IN_PLACE
     batches: ClipBatchConfig = ClipBatchConfig(batch_size=64)
     fit: FitConfig = FitConfig(steps=1500, lr=2e-3, warmup_steps=100, final_lr_ratio=0.02, validate_every=250)
@@ -222,6 +223,10 @@ class SoundGPTSettings(ClipTraining):
         super().__post_init__()
         rule = "a clip that is reversed in time no longer has its codes in their order: choose 0"
         self.refuse_if(self.augmentation.time_flip, "augmentation.time_flip", rule)
+
+    def window_patches(self, patch_seconds: float) -> int:
+        """Round the length of the window to whole patches, at least one."""
+        return max(round(self.window_seconds / patch_seconds), 1)
 
     @property
     def longest(self) -> int:

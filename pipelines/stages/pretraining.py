@@ -1,7 +1,7 @@
 """Networks that learn from sound without labels: SimCLR, wav2vec 2.0, and GPTs of augmented copies of clips."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from functools import partial
 
 import numpy as np
@@ -19,20 +19,17 @@ from lm.bodies.sound_gpt import (
     SoundBatches,
     SoundBody,
     SoundShape,
-    WindowCodebook,
     create_sound_gpt,
     fit_window_codebook,
 )
 from lm.bodies.sound_gpt import validation_batches as coded_batches
 from pipelines.stages.features import ClipReading, network_features
 from pipelines.stages.options import BaselineSettings, SoundGPTSettings, Wav2vec2Settings
-from pipelines.stages.stored_arrays import TRAINED_ON, stored_clips, stored_names, stored_std
+from pipelines.stages.stored_arrays import TRAINED_ON, stored_clips, stored_std
 from pipelines.store.session import Run
 from pipelines.store.stage import stage
 from pipelines.store.store import Entry
-from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
-from wordless.audio.recordings.manifest import Split
 from wordless.base.errors import InputError
 from wordless.base.saved_models import write_model
 from wordless.base.text import counted
@@ -115,78 +112,49 @@ def _maskable(run: Run, clips: StoredClips, settings: Wav2vec2Settings) -> Store
     return used
 
 
-SOUND, WINDOWS = "gpt_sound", "gpt_windows"  # under another name a GPT is not trained: its weights stay as they began
-Coded = tuple[Entry, Entry]  # of `spectrograms`, and of the codes of the same clips
+SOUND, WINDOW = "gpt_sound", "gpt_window"  # under another name a GPT is not trained: its weights stay as they began
 
 
-@stage("{name}", version=4, title="GPT of sound, {settings.fit.summary}", together=True)
+@stage(
+    "{name}",
+    version=5,
+    title="{name}, the code of {settings.window_seconds:g} s around each patch, {settings.fit.summary}",
+    together=True,
+)
 def sound_gpt(
     run: Run,
     name: str,
-    corpus: Coded,
-    unlabelled: Sequence[Coded],
+    corpus: Entry,
+    unlabelled: Sequence[Entry],
     settings: SoundGPTSettings,
     *,
+    tokenizer: Entry | None,
     sample: Entry,
     patch_frames: int,
-    frame_rate: float,
+    patches: int,
+    codebook_size: int,
 ) -> None:
-    """Train on the training clips and on clips without labels.
+    """Train on spectrograms of the training clips and of clips without labels to predict codes of windows.
 
-    The statistics of ``sample`` normalise log-mel of ``frame_rate`` frames per second; a code has ``patch_frames``.
+    The network reads log-mel, normalised by the statistics of ``sample``, or the codes that a ``tokenizer`` makes of
+    it. A window has ``patches`` patches of ``patch_frames`` frames.
     """
-    _predict_codes(run, name, [corpus, *unlabelled], settings, sample, patch_frames, frame_rate)
-
-
-@stage("{name}", version=1, title="GPT over codes that predicts windows, {settings.fit.summary}", together=True)
-def window_gpt(
-    run: Run,
-    name: str,
-    corpus: Coded,
-    unlabelled: Sequence[Coded],
-    settings: SoundGPTSettings,
-    *,
-    tokenizer: Entry,
-    sample: Entry,
-    patch_frames: int,
-    frame_rate: float,
-) -> None:
-    """Train as `sound_gpt`, on the codes that the tokenizer makes of each copy, to predict windows alone."""
-    settings = replace(settings, model=replace(settings.model, ahead=(0,)))
-    coder = Tokenizer.from_pretrained(tokenizer.folder)
-    _predict_codes(run, name, [corpus, *unlabelled], settings, sample, patch_frames, frame_rate, coder)
-
-
-def _predict_codes(
-    run: Run,
-    name: str,
-    corpora: Sequence[Coded],
-    settings: SoundGPTSettings,
-    sample: Entry,
-    patch_frames: int,
-    frame_rate: float,
-    coder: Tokenizer | None = None,
-) -> None:
-    """Train a network that reads log-mel, or codes, which ``coder`` makes of it."""
-    format = read_codes(corpora[0][1].folder)[0]
-    train, held_out = (coded_clips(corpora[0], split, patch_frames) for split in TRAINED_ON)
-    for more in (coded_clips(source, "train", patch_frames) for source in corpora[1:]):
-        together = train.spectrograms.followed_by(more.spectrograms)
-        train = replace(train, spectrograms=together, codes=train.codes.followed_by(more.codes))
-    windows = window_codebooks(train, settings, size=format.codebook_size, frame_rate=frame_rate)
-    train, held_out = (each.with_windows(windows, alone=coder is not None) for each in (train, held_out))
-    sizes = {"streams": train.codes.width, "codebook_size": format.codebook_size, "patch_frames": patch_frames}
-    shape = SoundShape(frames=settings.longest, mels=train.spectrograms.width, **sizes)
+    sizes = {"streams": 1, "codebook_size": codebook_size, "patch_frames": patch_frames}
+    train, held_out = (stored_clips(corpus, split) for split in TRAINED_ON)
+    shape = SoundShape(frames=settings.longest, mels=train.width, **sizes)
     mean, std = convolutional.statistics(sample.folder)
+    coder = None if tokenizer is None else Tokenizer.from_pretrained(tokenizer.folder)
     codes = None if coder is None else CodeStem(coder, mean, std)
     model = create_sound_gpt(settings.model, shape, seed=settings.fit.seed, codes=codes)
-    ahead, size = settings.model.ahead, settings.batches.batch_size
-    device = run.gang.device
-    batches = SoundBatches(train, settings.batches, settings.augmentation, ahead=ahead, std=std, device=device)
-    fixed = coded_batches(held_out, ahead=ahead, batch_size=size, at_most=settings.batches.max_frames)
-    if not sum(batch.codes for batch in fixed):
-        raise InputError("no validation clip has a code; add longer recordings")
-    if name in (SOUND, WINDOWS):
+    if name in (SOUND, WINDOW):
+        for source in unlabelled:
+            train = train.followed_by(stored_clips(source, "train"))
+        fit = partial(fit_window_codebook, train, patches=patches, patch_frames=patch_frames)
+        codebook = fit(size=codebook_size, seed=settings.fit.seed)
+        coded, others = (CodedClips.of_windows(clips, codebook) for clips in (train, held_out))
+        own = settings.batches
+        batches = SoundBatches(coded, own, settings.augmentation, std=std, device=run.gang.device)
+        fixed = coded_batches(others, batch_size=own.batch_size, at_most=own.max_frames)
         run.fit("gpt_sound.fit", CodePrediction(model), batches, fixed, loss, settings.fit)
     if run.gang.rank == 0:
         save_file({"mean": mean, "std": std}, run.folder / convolutional.SAMPLE)
@@ -195,28 +163,7 @@ def _predict_codes(
             coder.save_pretrained(run.folder / TOKENIZER)
 
 
-def coded_clips(source: Coded, split: Split, patch_frames: int) -> CodedClips:
-    """Read the clips of a split that have a code."""
-    spectrograms, names = stored_clips(source[0], split), stored_names(source[0], split)
-    codes = {each.name: each.codes.spectral.values for each in read_codes(source[1].folder)[1] if len(each.codes)}
-    rows = [row for row, name in enumerate(names) if name in codes]
-    return CodedClips(
-        spectrograms=spectrograms.of_rows(rows),
-        codes=StoredClips.together([codes[names[row]].astype(np.int32) for row in rows]),
-        patch_frames=patch_frames,
-    )
-
-
-def window_codebooks(
-    clips: CodedClips, settings: SoundGPTSettings, *, size: int, frame_rate: float
-) -> list[WindowCodebook]:
-    """Fit a codebook to each length of windows, of as many codes as patches have: one layer predicts all."""
-    fit = partial(fit_window_codebook, clips.spectrograms, patch_frames=clips.patch_frames, size=size)
-    frames = [max(round(seconds * frame_rate), 1) for seconds in settings.windows]
-    return [fit(frames=own, seed=settings.fit.seed) for own in frames]
-
-
 def sound_gpt_features(reading: ClipReading, method: str, trained: Entry) -> Entry:
-    """Pool the states of the layers of a `sound_gpt` or `window_gpt`."""
+    """Pool the states of the layers of a `sound_gpt`."""
     reader = reading.reader(SoundBody(folder=trained.place, audio=reading.audio), statistics=trained.place)
     return network_features(reading.session, reading, method, reader, [reading.audio, trained])

@@ -280,7 +280,7 @@ MAX_CLIPS = 200  # validation clips, at most; of each its beginning
 
 
 def health(session: Session, manifest: Clips, tokenizer: Entry, codes: Entry, *, seed: int) -> Entry:
-    """Measure the codebook's usage, fidelity and stability, and warn of a collapse."""
+    """Measure the codebook's usage, fidelity and robustness, and warn of a collapse."""
     entry = _measured_health(session, manifest, tokenizer, codes, seed)
     session.when_made(entry, lambda made: (verdict := made.read_json(HEALTH)["verdict"]) and f"WARNING   {verdict}")
     return entry

@@ -24,9 +24,9 @@ RESULTS = "results.json"  # is written last
 FINETUNED = "finetuned"  # folder of the fine-tuned models of a run
 JOB, TABLE = "job.json", "figures.md"  # in the folder of a fine-tuned model: what it is made of, its figures
 # folders, and the stages or methods of `wordless run` that make them
-Part = Literal["tokenizer", "lm", "gpt_sound", "gpt_windows", "vocoder", "wav2vec2", "audio_transformer"]
+Part = Literal["tokenizer", "lm", "gpt_sound", "gpt_window", "vocoder", "wav2vec2", "audio_transformer"]
 
-OF_SOUND: tuple[Part, ...] = ("gpt_sound", "gpt_windows")  # parts that read sound themselves
+OF_SOUND: tuple[Part, ...] = ("gpt_sound", "gpt_window")  # parts that read sound themselves
 
 
 def is_finetuned(folder: Path) -> bool:

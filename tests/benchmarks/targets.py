@@ -1,18 +1,16 @@
-"""What the targets of `gpt_sound` teach: one network with two inputs, and with one target after another.
+"""What the targets of `gpt_window` and `gpt_sound` teach: one network with two inputs and one target after another.
 
 A row is an input and a target. The input is log-mel, or the codes of the same augmented log-mel, which the tokenizer
 computes in each batch. Clips, augmentation, transformer, batches and probe are those of the experiment. Features are
-the input of the transformer and the inner states of its layers side by side. Targets belong to the unchanged clips. The
-target ``input`` needs no network: pooled log-mel, or a bag of codes. As in the experiment, a network is trained with
-hard codes, and features are those of soft codes::
+the input of the transformer and the inner states of its layers side by side. Targets belong to the unchanged clips. As
+in the experiment, a network is trained with hard codes, and features are those of soft codes. Two targets need no
+network: ``input`` is pooled log-mel or the bag of codes, and ``bag_0.08s`` is the bag of the targets themselves beside
+the input. Row ``alone:bag_0.08s`` is this bag without the input::
 
     patches       [ 0 ][ 1 ][ 2 ][ 3 ][ 4 ][ 5 ][ 6 ]    position 2 has read the patches 0, 1 and 2
     read                    [   ]                        the code of the patch that was just read
     later                        [   ][   ]     [   ]    the codes of the patches 1, 2 and 4 later
-    before           <---------->                        windows that end with the patch
-    around             <------ . ------>                 windows around the patch, half of which comes later
-    all                                                  read, later, and around of these four patches: `gpt_sound`
-    vectors                                              the same as all, before k-means: squared errors
+    0.08s              <------ . ------>                 the code of the window around the patch, 0.02s to 1.28s
 
 Each row is a line of FOLDER/rows.jsonl as soon as it is there. A row that has a line is skipped, and training goes on
 from its last checkpoint. Accuracy is that of a ridge regression that reads labels of training people alone, with each
@@ -29,19 +27,16 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache, partial
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
-from unittest.mock import patch
 
 import numpy as np
 import torch
 from hydra import initialize_config_module
 from safetensors.numpy import load_file
-from torch import Tensor, nn
 
-from lm.batches import UNCOUNTED, CodeBatch, loss
-from lm.bodies import sound_gpt
+from lm.batches import UNCOUNTED, loss
 from lm.bodies.body import Pieces
 from lm.bodies.clips import StoredClips, batches_by_length
 from lm.bodies.convolutional import log_mel_pieces, statistics
@@ -54,13 +49,13 @@ from lm.bodies.sound_gpt import (
     SoundShape,
     WindowCodebook,
     create_sound_gpt,
+    fit_window_codebook,
     validation_batches,
-    window_vectors,
 )
 from lm.pooled_states import states_of
 from lm.probing.comparison import over_groups
 from lm.probing.probe import learning_curve
-from lm.probing.vectors import pool_states
+from lm.probing.vectors import RunningPools, pool_states
 from pipelines.chain.corpus import find_corpus, read_corpus
 from pipelines.chain.language import make_codes
 from pipelines.chain.study import Study
@@ -68,11 +63,13 @@ from pipelines.commandline.choices import with_choices
 from pipelines.commandline.composition import compose, resolved
 from pipelines.settings.run_rules import run_settings
 from pipelines.stages.features import code_features, log_mel_features
-from pipelines.stages.pretraining import coded_clips, window_codebooks
+from pipelines.stages.stored_arrays import stored_clips, stored_names
 from pipelines.store.session import Session
 from pipelines.store.store import Store
 from pipelines.store.stored_features import FEATURES
+from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
+from wordless.audio.recordings.manifest import Split
 from wordless.base.array_types import FloatArray, IntArray
 from wordless.base.files import aside
 from wordless.base.machine import choose_device, use_threads
@@ -82,34 +79,32 @@ from wordless.training.gangs import Gang
 
 ROWS, POOLING = "rows.jsonl", "thirds_max"
 AT_ONCE = 64  # views whose features are computed together
-# what a network has beside its layers, by its input
-INPUTS = {"codes": f"bag_of_codes:{POOLING}", "log_mel": f"log_mel/as_heard:{POOLING}"}
+ALONE = "alone"
+# what stands beside the layers of a network, or beside the bag of targets, by the input
+INPUTS = {"codes": f"bag_of_codes:{POOLING}", "log_mel": f"log_mel/as_heard:{POOLING}", ALONE: ""}
+LATER = (1, 2, 4)  # patches
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Target:
     """What is predicted at each position."""
 
-    ahead: tuple[int, ...] = (0,)  # patches later than the one that was just read
-    patches: bool = False  # codes of patches
-    windows: Literal["none", "around", "before"] = "none"  # codes of windows, and where they lie
-    quantised: bool = True  # False: the vectors before k-means
+    kind: Literal["input", "none", "read", "later", "window", "bag"]
+    seconds: float = 0.0  # of a window
 
 
-RECIPE = Target(ahead=(0, 1, 2, 4), patches=True, windows="around")
-TARGETS: dict[str, Target | None] = {
-    "input": None,
-    "none": None,  # random weights
-    "read": Target(patches=True),
-    "later": Target(ahead=(1, 2, 4), patches=True),
-    "before": Target(windows="before"),
-    "around": Target(windows="around"),
-    "all": RECIPE,
-    "vectors": replace(RECIPE, quantised=False),
+SECONDS = (0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28)
+TARGETS = {
+    "input": Target("input"),
+    "none": Target("none"),  # random weights
+    "read": Target("read"),
+    "later": Target("later"),
+    **{f"{seconds:g}s": Target("window", seconds) for seconds in SECONDS},
+    **{f"bag_{seconds:g}s": Target("bag", seconds) for seconds in SECONDS},
 }
 
 
-def create(source: str, study: Study, tokenizer: Tokenizer, target: Target, streams: int, values: int) -> SoundGPT:
+def create(source: str, study: Study, tokenizer: Tokenizer, streams: int) -> SoundGPT:
     """Create the network of an input; all rows begin with the same random weights, but those that predict."""
     settings = study.settings.gpt_sound
     shape = SoundShape(
@@ -117,29 +112,10 @@ def create(source: str, study: Study, tokenizer: Tokenizer, target: Target, stre
         mels=study.audio.n_mels,
         patch_frames=tokenizer.patch_frames,
         streams=streams,
-        codebook_size=values,
+        codebook_size=tokenizer.format.codebook_size,
     )
     codes = CodeStem(tokenizer, *statistics(study.entries["sample"].folder)) if source == "codes" else None
-    return create_sound_gpt(replace(settings.model, ahead=target.ahead), shape, seed=settings.fit.seed, codes=codes)
-
-
-def ending_vectors(log_mel: FloatArray, *, frames: int, patch_frames: int) -> FloatArray:
-    """Compute `window_vectors` of the windows that end with each patch, by a clip that is late by half a window."""
-    bands = nn.functional.adaptive_avg_pool1d(torch.from_numpy(log_mel.astype(np.float32)), sound_gpt.BANDS)
-    silence = np.full((frames // 2 - patch_frames // 2, log_mel.shape[1]), float(bands.min()), np.float32)
-    late = np.concatenate([silence, log_mel.astype(np.float32)])
-    return window_vectors(late, frames=frames, patch_frames=patch_frames)[: -(-len(log_mel) // patch_frames)]
-
-
-def squared_error(model: nn.Module, batch: CodeBatch, *, table: Tensor, parts: int) -> tuple[Tensor, int]:
-    """Sum the squared errors of vectors, whose rows in ``table (patches, values)`` are the targets of the batch."""
-    counted = batch.targets[..., 0] != UNCOUNTED  # (batch, positions, ahead)
-    wanted = table[batch.targets[..., 0][counted]]
-    error = (model(batch.inputs)[..., 0, :][counted].float() - wanted).square().sum()
-    return error, batch.codes * parts  # a part of the vector counts as much as a code
-
-
-Targets = tuple[list[CodedClips], int, int, partial[tuple[Tensor, int]]]
+    return create_sound_gpt(settings.model, shape, seed=settings.fit.seed, codes=codes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,82 +124,57 @@ class Corpus:
 
     study: Study
 
-    @cached_property
-    def splits(self) -> list[CodedClips]:
-        """Clips with the codes of their patches."""
-        entries = self.study.spectrograms, self.study.entries["codes"]
-        size = self.study.settings.tokenizer.patch.frames
-        return [coded_clips(entries, split, size) for split in ("train", "validation")]
+    def clips(self, split: Split) -> CodedClips:
+        """Read the clips of a split with the codes of their patches."""
+        spectrograms, codes = self.study.spectrograms, read_codes(self.study.entries["codes"].folder)[1]
+        by_name = {each.name: each.codes.spectral.values.astype(np.int32) for each in codes}
+        return CodedClips(
+            spectrograms=stored_clips(spectrograms, split),
+            codes=StoredClips.together([by_name[name] for name in stored_names(spectrograms, split)]),
+            patch_frames=self.study.settings.tokenizer.patch.frames,
+        )
 
-    @lru_cache(maxsize=2)  # noqa: B019  # one corpus lives as long as the process
-    def with_windows(self, placement: str) -> tuple[list[WindowCodebook], list[CodedClips]]:
-        """Fit the codebooks of windows before the end of each patch, or around it, and append the windows' codes."""
+    @lru_cache(maxsize=len(SECONDS))  # noqa: B019  # one corpus lives as long as the process
+    def codebook(self, seconds: float) -> WindowCodebook:
+        """Fit the codes of windows as a run does."""
         settings, audio = self.study.settings, self.study.audio
-        with patch.object(sound_gpt, "window_vectors", ending_vectors if placement == "before" else window_vectors):
-            size, frame_rate = settings.tokenizer.codebook_size, audio.sample_rate / audio.hop_length
-            windows = window_codebooks(self.splits[0], settings.gpt_sound, size=size, frame_rate=frame_rate)
-            return windows, [each.with_windows(windows) for each in self.splits]
+        own, patch_frames = replace(settings.gpt_sound, window_seconds=seconds), settings.tokenizer.patch.frames
+        patches = own.window_patches(patch_frames * audio.hop_length / audio.sample_rate)
+        fit = {"size": settings.tokenizer.codebook_size, "seed": own.fit.seed, "patch_frames": patch_frames}
+        return fit_window_codebook(stored_clips(self.study.spectrograms, "train"), patches=patches, **fit)
 
-    def targets(self, target: Target, tokenizer: Tokenizer) -> Targets:
-        """Return the clips with their targets, the streams, the values of each, and the loss."""
-        if not target.quantised:
-            return vectors_of(self.splits, tokenizer, self.with_windows("around")[0])
-        coded = self.splits if target.windows == "none" else self.with_windows(target.windows)[1]
-        first = 0 if target.patches else self.splits[0].codes.width
-        streams = [np.ascontiguousarray(each.codes.sources[0][:, first:]) for each in coded]
-        return with_sources(coded, streams), streams[0].shape[1], tokenizer.format.codebook_size, partial(loss)
-
-
-def vectors_of(splits: Sequence[CodedClips], tokenizer: Tokenizer, windows: Sequence[WindowCodebook]) -> Targets:
-    """Return the same with vectors as targets: bottlenecks of patches, and principal components of windows."""
-    size, widths = tokenizer.patch_frames, [tokenizer.codebooks.shape[2]] * tokenizer.format.spectral_streams
-    widths += [each.components.shape[1] for each in windows]
-    vectors = list[FloatArray]()  # of each split (patches, values)
-    for clips in splits:
-        rows = list[FloatArray]()
-        for row in range(len(clips.codes)):
-            own, log_mel = len(clips.codes.clip(row)), clips.spectrograms.clip(row).astype(np.float32)
-            whole = np.pad(log_mel, ((0, -len(log_mel) % size), (0, 0)))
-            with torch.no_grad():
-                parts = [tokenizer.bottlenecks(torch.from_numpy(whole)[None])[0].flatten(1).numpy()]
-            for each in windows:
-                found = window_vectors(log_mel, frames=each.frames, patch_frames=size)
-                parts.append((found - each.mean) @ each.components)
-            rows.append(np.concatenate([part[:own] for part in parts], axis=1))
-        vectors.append(np.concatenate(rows))
-    table = np.concatenate(vectors) - vectors[0].mean(0)
-    for part in np.split(table, np.cumsum(widths)[:-1], axis=1):  # of the table itself: each gets a mean square of 1
-        part /= np.sqrt(np.square(part[: len(vectors[0])]).sum(1).mean())
-    numbers = np.split(np.arange(len(table), dtype=np.int32)[:, None], [len(vectors[0])])
-    error = partial(squared_error, table=torch.from_numpy(table.astype(np.float32)), parts=len(widths))
-    return with_sources(splits, numbers), 1, table.shape[1], error
+    def targets(self, target: Target, split: Split) -> CodedClips:
+        """Return the clips of a split with the codes that are predicted."""
+        clips = self.clips(split)
+        if target.kind == "window":
+            return CodedClips.of_windows(clips.spectrograms, self.codebook(target.seconds))
+        if target.kind == "later":
+            codes = [later(clips.codes.clip(row)) for row in range(len(clips.codes))]
+            return replace(clips, codes=StoredClips.together(codes))
+        return clips
 
 
-def with_sources(splits: Sequence[CodedClips], codes: Sequence[IntArray]) -> list[CodedClips]:
-    """Replace the codes ``(patches, streams)`` of each split."""
-    return [
-        replace(each, codes=StoredClips(sources=(own,), places=each.codes.places))
-        for each, own in zip(splits, codes, strict=True)
-    ]
+def later(codes: IntArray) -> IntArray:
+    """Return the codes ``(patches, streams)`` of later patches side by side; there are none after the end."""
+    padded = np.pad(codes, ((0, max(LATER)), (0, 0)), constant_values=UNCOUNTED)
+    return np.concatenate([padded[ahead : ahead + len(codes)] for ahead in LATER], axis=1)
 
 
 def train(source: str, name: str, corpus: Corpus, folder: Path) -> SoundGPT:
     """Train the network of a row; without a target it keeps its random weights."""
-    study = corpus.study
+    study, target = corpus.study, TARGETS[name]
     settings, tokenizer = study.settings.gpt_sound, Tokenizer.from_pretrained(study.entries["tokenizer"].folder)
-    if (target := TARGETS[name]) is None:
-        return create(source, study, tokenizer, Target(), 1, 1).eval()
-    (train, held_out), streams, values, own_loss = corpus.targets(target, tokenizer)
-    model = create(source, study, tokenizer, target, streams, values)
+    if target.kind == "none":
+        return create(source, study, tokenizer, 1).eval()
+    train, held_out = corpus.targets(target, "train"), corpus.targets(target, "validation")
+    model, own = create(source, study, tokenizer, train.codes.width), settings.batches
     std = statistics(study.entries["sample"].folder)[1]
-    batches = SoundBatches(train, settings.batches, settings.augmentation, ahead=target.ahead, std=std)
-    fixed = validation_batches(
-        held_out, ahead=target.ahead, batch_size=settings.batches.batch_size, at_most=settings.batches.max_frames
-    )
+    batches = SoundBatches(train, own, settings.augmentation, std=std)
+    fixed = validation_batches(held_out, batch_size=own.batch_size, at_most=own.max_frames)
     checkpoint = folder / f"{source}_{name}_{settings.fit.steps}_{settings.fit.seed}.safetensors"
     with study.session.terminal.working(f"{source}:{name}", settings.fit.steps, "steps") as progress:
         others = {"gang": study.session.gang, "checkpoint": checkpoint, "progress": progress}
-        fit(CodePrediction(model), batches, fixed, own_loss, settings.fit, **others, track=lambda point: None)
+        fit(CodePrediction(model), batches, fixed, loss, settings.fit, **others, track=lambda point: None)
     return model
 
 
@@ -253,22 +204,34 @@ def features(model: SoundGPT, views: StoredClips, hearings: int) -> FloatArray:
     return np.stack([found[row] for row in sorted(found)]).astype(np.float32)
 
 
+def bags(codebook: WindowCodebook, views: StoredClips, hearings: int) -> FloatArray:
+    """Compute the shares of the codes of windows, averaged over the views of each clip ``(clips, dim)``."""
+    found = list[FloatArray]()
+    for row in range(len(views)):
+        codes = codebook.codes(views.clip(row))
+        pools = RunningPools({"bag": len(codes)}, [POOLING])
+        pools.add("bag", np.eye(len(codebook.centroids), dtype=np.float32)[codes])
+        [bag] = pools.pooled.values()
+        found.append(bag)
+    return np.stack(found).reshape(-1, hearings, len(found[0])).mean(1)
+
+
 def row_features(source: str, name: str, corpus: Corpus, folder: Path) -> FloatArray:
     """Compute the features of a row ``(clips, dim)``, or read those of an earlier call."""
-    study = corpus.study
+    study, target = corpus.study, TARGETS[name]
     own = study.settings.gpt_sound.fit
     if (file := folder / f"{source}_{name}_{own.steps}_{own.seed}.npy").exists():
         return np.load(file)
-    entry = (
-        code_features(study.session, study.read_codes)
-        if source == "codes"
-        else log_mel_features(study, study.entries["tokenizer"])
-    )
-    beside: FloatArray = load_file(entry.folder / FEATURES)[INPUTS[source]]
-    if name == "input":
-        return beside
-    model = train(source, name, corpus, folder)
-    found = np.concatenate([features(model, stored_views(study, folder), study.vectors.hearings), beside], axis=1)
+    parts, hearings = list[FloatArray](), study.vectors.hearings
+    if target.kind == "bag":
+        parts.append(bags(corpus.codebook(target.seconds), stored_views(study, folder), hearings))
+    elif target.kind != "input":
+        parts.append(features(train(source, name, corpus, folder), stored_views(study, folder), hearings))
+    if source != ALONE:
+        of_codes, tokenizer = source == "codes", study.entries["tokenizer"]
+        entry = code_features(study.session, study.read_codes) if of_codes else log_mel_features(study, tokenizer)
+        parts.append(load_file(entry.folder / FEATURES)[INPUTS[source]])
+    found = np.concatenate(parts, axis=1)
     with aside(file) as place, place.open("wb") as written:
         np.save(written, found)
     return found
@@ -320,7 +283,7 @@ def measure_all(folder: Path, wanted: Sequence[str], words: Sequence[str]) -> No
     corpus = Corpus(study)
     own, shares = study.settings.gpt_sound.fit, [*study.settings.probe.learning_curve]
     for source, name in (row.split(":") for row in wanted):
-        steps = own.steps if TARGETS[name] else 0
+        steps = 0 if TARGETS[name].kind in ("input", "none", "bag") else own.steps
         about = {"input": source, "target": name, "steps": steps, "seed": own.seed, "shares": shares}
         if any(about.items() <= row.items() for row in known_rows(folder)):
             continue
@@ -359,5 +322,10 @@ if __name__ == "__main__":
     if what in ("validation", "test"):
         show(Path(place), what, *rest)
     else:
-        every = [f"{source}:{name}" for name in TARGETS for source in INPUTS]
+        every = [
+            f"{source}:{name}"
+            for name, target in TARGETS.items()
+            for source in INPUTS
+            if source != ALONE or target.kind == "bag"
+        ]
         measure_all(Path(place), every if what == "all" else what.split(","), rest)

@@ -123,8 +123,8 @@ def _sound_gpt(size: int, device: torch.device) -> TrainingExample:
     codes = np.random.default_rng(0).integers(0, CODEBOOK_SIZE, (int(counts.sum()), 1)).astype(np.int32)
     coded = StoredClips.of(codes, np.cumsum([0, *counts]))
     clips = CodedClips(spectrograms=spectrograms, codes=coded, patch_frames=frames)
-    sizes, others = replace(settings.batches, batch_size=size), {"ahead": settings.model.ahead, "std": torch.ones(MELS)}
-    batches = SoundBatches(clips, sizes, settings.augmentation, **others, device=device)  # type: ignore[arg-type]
+    sizes = replace(settings.batches, batch_size=size)
+    batches = SoundBatches(clips, sizes, settings.augmentation, std=torch.ones(MELS), device=device)
     model = CodePrediction(create_sound_gpt(settings.model, shape, seed=0))
     return TrainingExample(model, batches, code_loss, settings.fit)
 

@@ -64,7 +64,7 @@ def test_noisy_test_clips_are_probed_beside_the_clean_ones(compared: Path) -> No
 def test_codebooks_language_models_and_costs_have_a_row_for_each_fold(compared: Path) -> None:
     results = read_results(compared / "run")
     figures, names = results["figures"], results["comparison"].folds
-    measured = [("tokenizer", name) for name in ("perplexity", "used_codes", "quantised_mse", "stability")]
+    measured = [("tokenizer", name) for name in ("perplexity", "used_codes", "quantised_mse", "total_variation")]
     for stage, name in (*measured, ("lm", "perplexity"), ("lm", "bits_per_second")):
         rows = figures.where(stage=stage, name=name)
         for of in {row.of for row in rows}:

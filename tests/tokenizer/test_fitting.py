@@ -40,7 +40,7 @@ from tokenizer.health import (
     count_codes,
     information,
     label_counts,
-    measure_stability,
+    measure_variation,
     perplexity,
 )
 from tokenizer.options import AutoencoderConfig, PatchConfig
@@ -241,14 +241,24 @@ def test_usage_counts_all_streams_and_each_level_in_all_bands() -> None:
     assert count_codes([codes], 2, 3).tolist() == [[3, 1, 0], [0, 1, 3]]
 
 
-def test_the_same_sound_is_steady_and_another_is_not(tokenizer: Tokenizer) -> None:
+def test_the_same_sound_has_the_same_frequencies_of_codes(tokenizer: Tokenizer) -> None:
     clips = [sound(2.0)]
-    still = measure_stability(tokenizer, clips, noise_snr_db=200, gain_db=0, shift_seconds=0, seed=0)
-    assert still == {"noise": 1, "gain": 1, "shift": 1}
-    shaken = measure_stability(tokenizer, iter(clips), noise_snr_db=0, gain_db=-20, shift_seconds=0.05, seed=0)
-    assert max(shaken.values()) < 0.9
+    still = measure_variation(tokenizer, clips, noise_snr_db=200, gain_db=0, shift_seconds=0, seed=0)
+    assert still == {change: [0.0] * tokenizer.config.bands for change in ("noise", "gain", "shift")}
     loud = clips[0] * LOUDEST / np.abs(clips[0]).max()  # the gain makes its samples louder than any recording's
-    assert measure_stability(tokenizer, [loud], gain_db=6.0, seed=0)["gain"] >= 0
+    assert measure_variation(tokenizer, [loud], gain_db=6.0, seed=0)["gain"][0] >= 0
+
+
+@pytest.mark.parametrize("levels", [1, 2])
+def test_total_variation_is_that_of_all_clips_together_in_each_band_and_level(levels: int) -> None:
+    coder = fitted(PatchConfig(frames=4, mels=8), 16, levels=levels)  # three bands
+    clips = [sound(1.0), np.ascontiguousarray(sound(1.5)[::-1])]
+    found = measure_variation(coder, clips, gain_db=-20, seed=0)["gain"]
+    softer = [[coder.encode_own([each * np.float32(gain)]).values for each in clips] for gain in (1, 0.1)]
+    both = [[Counter(stream.tolist()) for stream in np.concatenate(codes).T] for codes in softer]
+    moved = [sum(((own - other) + (other - own)).values()) / 2 / own.total() for own, other in zip(*both, strict=True)]
+    np.testing.assert_allclose(found, np.reshape(moved, (3, levels)).mean(1))
+    assert max(found) > 0.05
 
 
 def test_a_collapse_is_found_also_at_one_level() -> None:

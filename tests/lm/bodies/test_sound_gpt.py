@@ -1,4 +1,4 @@
-"""The GPT that reads sound: which codes it is to predict, and that it reads nothing from the future."""
+"""GPTs of augmented copies: which codes they are to predict, and that they read nothing from the future."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -41,8 +41,7 @@ from wordless.base.saved_models import write_model
 
 MELS, SIZE, STREAMS, CODES = 6, 2, 2, 40
 AUDIO = SpectrogramConfig(n_mels=MELS)
-AHEAD = (0, 1, 3)
-MODEL = SoundGPTConfig(model_dim=16, layers=2, heads=2, ffn_dim=24, ahead=AHEAD, dropout=0.0, channels=(4, 8))
+MODEL = SoundGPTConfig(model_dim=16, layers=2, heads=2, ffn_dim=24, dropout=0.0, channels=(4, 8))
 SHAPE = SoundShape(frames=60, mels=MELS, patch_frames=SIZE, streams=STREAMS, codebook_size=CODES)
 UNCHANGED = AugmentationConfig(
     crop=1.0, speed=0.0, formant=0.0, gain_db=0.0, mix=0.0, noise=0.0, time_masks=0, mel_masks=0
@@ -72,43 +71,40 @@ def test_a_patch_of_a_copy_has_the_code_of_the_sound_at_its_middle(start: int, s
     )
     positions = int(lengths) // SIZE - 1  # the last patch may reach beyond the passage
     middles = copy[0, : positions * SIZE, 0].reshape(positions, SIZE).mean(1).numpy()  # of the frames' centres
-    found = covered_patches(start, speed, positions=positions, ahead=(0,), patch_frames=SIZE)[:, 0]
+    found = covered_patches(start, speed, positions=positions, patch_frames=SIZE)
     inside = np.abs((middles + 0.5) % SIZE) > 1e-3  # a middle on a border belongs to either patch
     np.testing.assert_array_equal(found[inside], np.floor((middles + 0.5) / SIZE)[inside])
 
 
-def test_targets_are_the_codes_ahead_and_end_with_the_clip() -> None:
-    own = clips()
-    [batch] = validation_batches(own, ahead=AHEAD, batch_size=6, at_most=60)
+def test_targets_are_the_codes_of_the_patches_and_end_with_the_clip() -> None:
+    [batch] = validation_batches(clips(), batch_size=6, at_most=60)
     for row, frames in enumerate((9, 14, 20, 21, 30, 33)):
         patches = -(-frames // SIZE)
         for position in range(batch.targets.shape[1]):
-            for place, ahead in enumerate(AHEAD):
-                code = position + ahead
-                wanted = [code, code + 1] if position < patches and code < patches else [UNCOUNTED] * 2
-                assert batch.targets[row, position, place].tolist() == wanted
+            wanted = [position, position + 1] if position < patches else [UNCOUNTED] * 2
+            assert batch.targets[row, position].tolist() == wanted
     assert batch.codes == int((batch.targets != UNCOUNTED).sum())
 
 
 def test_a_cut_copy_keeps_its_codes() -> None:
     """Copies are cut at any frame: the code of a patch is that of the unchanged clip at the patch's middle."""
     batches = SoundBatches(
-        clips(), CONFIG, AugmentationConfig(**{**vars(UNCHANGED), "crop": 0.4}), ahead=AHEAD, std=torch.ones(MELS)
+        clips(), CONFIG, AugmentationConfig(**{**vars(UNCHANGED), "crop": 0.4}), std=torch.ones(MELS)
     )
     starts = set()
     for step in range(4):
         batch = batches.batch(step, 0, 1)
         for frames, targets in zip(batch.inputs, batch.targets, strict=True):
-            positions = int((targets[:, 0, 0] != UNCOUNTED).sum())
+            positions = int((targets[:, 0] != UNCOUNTED).sum())
             starts.add(int(frames[0, 1]))
             for position in range(positions):
                 first = frames[SIZE * position, 1]
-                assert int(targets[position, 0, 0]) == (first + SIZE / 2) // SIZE
+                assert int(targets[position, 0]) == (first + SIZE / 2) // SIZE
     assert len(starts) > 3
 
 
 def test_parts_together_are_the_whole_batch_of_a_step() -> None:
-    batches = SoundBatches(clips(), CONFIG, AugmentationConfig(mix=0.5), ahead=AHEAD, std=torch.ones(MELS))
+    batches = SoundBatches(clips(), CONFIG, AugmentationConfig(mix=0.5), std=torch.ones(MELS))
     whole, again, parts = batches.batch(2, 0, 1), batches.batch(2, 0, 1), [batches.batch(2, part, 2) for part in (0, 1)]
     assert torch.equal(whole.inputs, again.inputs)
     assert torch.equal(whole.targets, again.targets)
@@ -121,7 +117,7 @@ def test_parts_together_are_the_whole_batch_of_a_step() -> None:
 
 def test_the_loss_is_the_mean_over_counted_codes_alone() -> None:
     model = create_sound_gpt(MODEL, SHAPE, seed=0).eval()
-    [batch] = validation_batches(clips(), ahead=AHEAD, batch_size=6, at_most=60)
+    [batch] = validation_batches(clips(), batch_size=6, at_most=60)
     total, count = loss(CodePrediction(model), batch)
     logits = model.logits(batch.inputs).log_softmax(-1).detach()
     wanted = 0.0
@@ -260,11 +256,10 @@ def test_a_window_code_tells_what_surrounds_a_patch() -> None:
 
     kinds = [number % 2 for number in range(30)]
     log_mel = StoredClips.together([clip(kind) for kind in kinds])
-    codes = StoredClips.together([np.zeros((20, 3), np.int32)] * 30)
-    codebook = fit_window_codebook(log_mel, frames=32, patch_frames=PATCH, size=16, seed=0)
-    together = CodedClips(spectrograms=log_mel, codes=codes, patch_frames=PATCH).with_windows([codebook]).codes
-    assert not together.sources[0][:, :3].any()
-    middles = [{int(together.clip(row)[10, 3]) for row in range(30) if kinds[row] == kind} for kind in (0, 1)]
+    codebook = fit_window_codebook(log_mel, patches=16, patch_frames=PATCH, size=16, seed=0)
+    codes = CodedClips.of_windows(log_mel, codebook).codes
+    assert codes.lengths.tolist() == [20] * 30
+    middles = [{int(codes.clip(row)[10, 0]) for row in range(30) if kinds[row] == kind} for kind in (0, 1)]
     assert not middles[0] & middles[1]
     points = np.concatenate([codebook.centroids[codebook.codes(log_mel.clip(row))] for row in range(30)])
     np.testing.assert_allclose(points.mean(0), 0, atol=1e-4)  # of windows about their mean

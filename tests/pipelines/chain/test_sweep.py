@@ -39,8 +39,8 @@ def at(size: int, *, shift: float = 0.0) -> dict[str, object]:
         figure("tokenizer", "reconstruction_mse", 0.05),
         figure("tokenizer", "quantised_mse", 0.05 + 0.6 * 2 ** (-bits / 3)),
         *(
-            figure("tokenizer", "stability", start - fall * bits, of=of)
-            for of, start, fall in (("noise", 1.05, 0.05), ("gain", 1.02, 0.06), ("shift", 1.0, 0.065))
+            figure("tokenizer", "total_variation", start + rise * bits, of=of)
+            for of, start, rise in (("noise", 0.05, 0.05), ("gain", 0.02, 0.06), ("shift", 0.0, 0.065))
         ),
         figure("lm", "bits_per_second", RATE * 0.6 * bits),
         *probed("gpt", gpt),

@@ -100,6 +100,8 @@ def test_what_is_no_option_is_refused(word: str, told: str) -> None:
     [
         ("lm.gpt.layers=0", r"\blm\.gpt\.layers is 0\b.*\b1 to 256\b"),
         ("compare.methods=[gpt,simcrl]", r"\bcompare\.methods\b.*\bsimclr\?"),
+        ("compare.methods=[gpt_windows]", r"\bcompare\.methods\b.*\bgpt_window\?"),  # its name before the one window
+        ("compare.methods=[random_gpt_windows]", r"\bcompare\.methods\b.*\brandom_gpt_window\?"),
         ("seed=many", r"\bseed is many\b.*whole number"),
         ("zerospeech.voices=null", r"\bzerospeech\.voices\b.*whole number"),
         ("stages=lmm", r"\bstages\b.*\blm\b"),

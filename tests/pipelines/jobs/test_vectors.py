@@ -150,7 +150,7 @@ def test_copies_silence_and_short_recordings_have_a_row_each(
 def sound_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A place with the folder ``run``, of a run that has no language model of codes, and its ``store``."""
     place = tmp_path_factory.mktemp("sound")
-    words = ("stages=[tokenizer,probe]", "compare.methods=[log_mel,gpt_sound,gpt_windows]", "compare.hearings=2")
+    words = ("stages=[tokenizer,probe]", "compare.methods=[log_mel,gpt_sound,gpt_window]", "compare.hearings=2")
     sound = ("gpt_sound=tiny", "gpt_sound.fit.steps=4", "gpt_sound.fit.validate_every=2")
     reading = ("compare.input=true", "compare.layers=[last,together]")
     assert run(place / "store", place / "run", *words, *sound, *reading) == 0
@@ -162,7 +162,7 @@ def sound_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ("gpt_sound", "log_mel", "layer_3"),
         ("gpt_sound", "log_mel", "all_layers_with_input"),
-        ("gpt_windows", "code", "all_layers_with_input"),
+        ("gpt_window", "code", "all_layers_with_input"),
     ],
 )
 def test_the_gpt_of_a_run_that_reads_sound_embeds_as_its_probes_read(

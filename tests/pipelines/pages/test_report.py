@@ -92,10 +92,7 @@ def results(clips: int = 2) -> dict[str, Any]:
             **{"rejected": [{"path": "seven.wav", "reason": "silent"}], "labels": {"seven": 6, "eight": 5}},
         },
         "curves": {"autoencoder": training, "lm": training, "vocoder": training},
-        "codebook": {
-            **{"counts": [5, 0, 9, 1], "kmeans": means, "verdict": None},
-            "stability": {"noise": 0.9, "gain": 0.8, "shift": 0.7},
-        },
+        "codebook": {"counts": [5, 0, 9, 1], "kmeans": means, "verdict": None},
         "comparison": comparison_example(["test"], groups=3, classes=("eight", "seven")),
         "listening": listening(clips),
         "stages": [{"stage": "lm", "key": "0123456789abcdef", "seconds": 61.0, "peak_memory": 2e9, "reused": True}],

@@ -1,16 +1,18 @@
 """Figures of sounds from what the stages leave, and which labels can be recognised at all."""
 
+import math
 import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from lm.options import ProbeConfig
 from pipelines.pages.phrasing import sentences
 from pipelines.results.figures import Figure
-from pipelines.results.sound_figures import listening_record, sound_figures, weak_judge
+from pipelines.results.sound_figures import listening_record, median, sound_figures, weak_judge
 from pipelines.stages.judging import RECOGNISED, label_task
 from pipelines.stages.listening import CLIPS, GUARD, JUDGED, LISTENING
 from pipelines.store.store import Entry, write_json
@@ -142,6 +144,39 @@ def test_level_and_voice_are_compared_with_the_recordings(entries: dict[str, Ent
     assert 0.5 <= (voice.low or 0) < voice.value < (voice.high or 0) <= 0.75
     assert ("periodicity_ratio", "griffin_lim / original") not in found
     assert found["rms_difference_clips", "wavenet - original"].unit == "clips"
+
+
+def test_one_lost_clip_does_not_decide_the_pitch_error(entries: dict[str, Entry]) -> None:
+    """A clip whose pitch is an octave off moves a mean by hundreds of cents; the median stays, and it is counted."""
+    errors = {"wavenet": (30.0, 20.0, 1200.0, None, 40.0, 200.0), "griffin_lim": (60.0, 40.0, 10.0, 50.0, 80.0, 1100.0)}
+    sounds = [{kind: {"pitch_error": own[number]} for kind, own in errors.items()} for number in range(6)]
+    write_json(entries["judged"].folder / JUDGED, {"clips": rows_of(*sounds)})
+    found = figures(entries)
+    own, rival = (found["median_pitch_error", kind] for kind in errors)
+    assert (own.value, own.low, own.high, own.unit, rival.value) == (40, 20, 1200, "cents", 55)
+    assert found["median_pitch_error_clips", "wavenet"].value == 5
+    gap = found["median_pitch_error_difference", "wavenet - griffin_lim"]
+    assert (gap.value, gap.low, gap.high, gap.unit) == (-30, -900, 1190, "cents")  # of -30, -20, 1190, -40, -900
+    lost = found["lost_pitch", "wavenet"]
+    assert (lost.value, lost.unit) == (0.2, "ratio")  # 200 cents are not beyond 200
+    assert found["lost_pitch", "griffin_lim"].value == pytest.approx(1 / 6)
+    assert found["lost_pitch_difference", "wavenet - griffin_lim"].value == 0.0  # of the five that both have
+    assert not [name for name, _ in found if name.startswith("pitch_error")]
+
+
+def test_clips_without_a_lost_pitch_leave_room_for_one(entries: dict[str, Entry]) -> None:
+    write_json(entries["judged"].folder / JUDGED, {"clips": rows_of(*[{"wavenet": {"pitch_error": 30.0}}] * 20)})
+    lost = figures(entries)["lost_pitch", "wavenet"]
+    assert (lost.value, lost.low, lost.high) == pytest.approx((0, 0, 0.168), abs=1e-3)  # of Clopper and Pearson
+
+
+@pytest.mark.parametrize("count", [1, 5, 6, 20, 75])
+def test_an_interval_of_a_median_is_the_narrowest_that_misses_it_as_rarely_as_it_says(count: int) -> None:
+    _, low, high = median(np.arange(count, dtype=np.float64), 0.95)
+    missed, narrower = (sum(math.comb(count, n) for n in range(int(low) + more)) / 2**count for more in (1, 2))
+    assert high == count - 1 - low
+    assert narrower > 0.025
+    assert missed <= 0.025 or low == 0
 
 
 def test_judges_of_speech_compare_decoded_sound_with_the_recordings(entries: dict[str, Entry], tmp_path: Path) -> None:

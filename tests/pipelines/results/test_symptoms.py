@@ -22,8 +22,8 @@ def _sound(name: str, value: float, of: str = WAVENET.key, against: str | None =
 
 HEALTHY = (
     Figure(stage="tokenizer", name="perplexity", value=48.0, artifact="", split="validation"),
-    Figure(stage="tokenizer", name="stability", of="noise", value=0.8, artifact="", split="validation"),
-    Figure(stage="tokenizer", name="stability", of="gain", value=0.8, artifact="", split="validation"),
+    Figure(stage="tokenizer", name="total_variation", of="noise", value=0.1, artifact="", split="validation"),
+    Figure(stage="tokenizer", name="total_variation", of="gain", value=0.1, artifact="", split="validation"),
     Figure(stage="lm", name="perplexity", value=10.0, artifact="", split="validation"),
     Figure(stage="lm", name="unigram_perplexity", value=40.0, artifact="", split="validation"),
     _sound("distinct_3", 0.9, "continuation@1"),

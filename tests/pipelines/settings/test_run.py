@@ -15,6 +15,7 @@ from pipelines.commandline.overrides import prepare
 from pipelines.settings.comparison import ComparisonConfig
 from pipelines.settings.run import RunSettings
 from pipelines.settings.run_rules import run_settings
+from pipelines.stages.options import SoundGPTSettings
 from tests.pipelines.tiny import SAMPLES
 from tests.pipelines.tiny_chain import ROOT, composed, config_of
 from tests.wordless.audio.speech_models.checkpoints import STRIDE, save_checkpoint
@@ -31,6 +32,13 @@ def seeds(values: Mapping[str, object], place: str = "") -> Iterator[tuple[str, 
             yield f"{place}seed", value
         elif isinstance(value, Mapping):
             yield from seeds(value, f"{place}{name}.")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "patch_seconds", "patches"), [(0.16, 0.02, 8), (0.16, 0.08, 2), (0.17, 0.02, 8), (0.001, 0.02, 1)]
+)
+def test_a_window_has_the_nearest_number_of_whole_patches(seconds: float, patch_seconds: float, patches: int) -> None:
+    assert SoundGPTSettings(window_seconds=seconds).window_patches(patch_seconds) == patches
 
 
 @pytest.fixture
