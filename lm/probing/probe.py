@@ -1,9 +1,9 @@
 """Linear probes: how well a linear classifier predicts labels from a representation.
 
 Alain and Bengio, "Understanding intermediate layers using linear classifier probes", 2016 (arXiv:1610.01644). The same
-protocol for every method: frozen features, standardised on train, no augmentation, one kind of linear classifier. A
-method may offer several candidates (layers, poolings). There are two steps, with equally many penalties for all
-methods:
+protocol for every method: frozen features, standardised on train and bounded, no augmentation, one kind of linear
+classifier. A method may offer several candidates (layers, poolings). There are two steps, with equally many penalties
+for all methods:
 
 1. Every candidate is tried with a few penalties, and the best one is chosen. Ridge regression judges, also where the
    probe is a logistic regression: it has a closed form, and a fit of logistic regression for every layer, penalty and
@@ -35,7 +35,7 @@ from lm.probing.linear import (
     TOLERANCE_OF_FOLDS,
     LogisticProbe,
     RidgeProbe,
-    powered,
+    Standardiser,
     side_by_side,
     standardise,
     tolerance_of,
@@ -64,8 +64,10 @@ class ProbeResult:
     test_accuracy: float
     low: float  # interval of the test accuracy, over the groups of the test clips, or over clips without groups
     high: float
-    # weights (dim, classes) and bias (classes,) for standardised features; None: of a candidate, or of own scores
-    linear: tuple[DoubleArray, DoubleArray] | None
+    # the fit; None: of a candidate, or of own scores
+    standard: Standardiser | None  # that makes its inputs
+    linear: tuple[DoubleArray, DoubleArray] | None  # weights (dim, classes) and bias (classes,) for these inputs
+    largest: Mapping[float, float]  # largest input of the test clips with each noise in dB, in deviations, not bounded
 
 
 def probe_method(
@@ -79,7 +81,7 @@ def probe_method(
     ridge = replace(config, classifier="ridge", penalties=config.layer_penalties)
 
     def judge(name: str) -> ProbeResult:
-        return replace(probe(candidates[name], task, ridge, of=name), linear=None)  # which takes memory
+        return replace(probe(candidates[name], task, ridge, of=name), standard=None, linear=None)  # they take memory
 
     results = side_by_side(judge, candidates, threads=threads)
     chosen = max(results, key=lambda each: each.validation_accuracy).of  # the first among equals
@@ -92,15 +94,15 @@ def probe(features: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str
     ``features (clips, dim)``, finite ones, have a row for each clip; ``threads`` folds are fitted side by side.
     """
     penalties = penalty_grid(config.penalties, config)
-    features = powered(features, config.power)  # the same for each division
     tries, parts, fits = dict[float, float](), tuple[float, ...](), penalties
     if task.parts is not None:
 
         def accuracies(rows: Rows) -> list[float]:
             """Fit one division with each penalty; return the accuracies on what it holds out."""
-            inside, known, reached = standardise(features, rows), task.targets[rows["train"]], list[float]()
-            classifier = create_classifier(inside["train"], known, task, config, tolerance=TOLERANCE_OF_FOLDS)
-            held_out, wanted = classifier.prepare(inside["validation"]), task.targets[rows["validation"]]
+            _, inputs = standardise(features, rows, config)
+            known, reached = task.targets[rows["train"]], list[float]()
+            classifier = create_classifier(inputs["train"], known, task, config, tolerance=TOLERANCE_OF_FOLDS)
+            held_out, wanted = classifier.prepare(inputs["validation"]), task.targets[rows["validation"]]
             for penalty in penalties:
                 classifier.fit(penalty)
                 reached.append(accuracy(classifier.scores(held_out), wanted, task))
@@ -112,9 +114,10 @@ def probe(features: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str
         tries = dict(zip(penalties, reached.mean(0).tolist(), strict=True))
         best = int(reached.mean(0).argmax())
         parts, fits = tuple(reached[:, best].tolist()), penalties[best : best + 1]
-    standard = standardise(features, _all_rows(task))
-    classifier = create_classifier(standard["train"], task.targets[task.rows["train"]], task, config)
-    prepared = {split: classifier.prepare(own) for split, own in standard.items() if split != "train"}
+    standard, inputs = standardise(features, _all_rows(task), config)
+    classifier = create_classifier(inputs["train"], task.targets[task.rows["train"]], task, config)
+    prepared = {split: classifier.prepare(own) for split, own in inputs.items() if split != "train"}
+    largest = {snr: float(np.abs(standard.unbounded(features[rows])).max()) for snr, rows in task.noisy.items()}
     scores, linear = dict[str, FloatArray](), (np.zeros((0, 0)), np.zeros(0))
     for penalty in fits:  # ascending: each fit starts from the solution of the previous fit
         classifier.fit(penalty)
@@ -125,7 +128,7 @@ def probe(features: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str
         if max(tries, key=lambda each: tries[each]) == penalty:
             tested = {split: classifier.scores(own) for split, own in prepared.items() if split != "validation"}
             scores, linear = {**found, **tested}, classifier.linear()
-    return _result(of, tries, scores, task, config, parts=parts, linear=linear)
+    return _result(of, tries, scores, task, config, parts=parts, standard=standard, linear=linear, largest=largest)
 
 
 def scored_method(scores: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str) -> ProbeResult:
@@ -152,7 +155,7 @@ def _result(
         test_accuracy=estimate.value,
         low=estimate.low,
         high=estimate.high,
-        **{"parts": (), "linear": None, **fitted},
+        **{"parts": (), "standard": None, "linear": None, "largest": {}, **fitted},
     )
 
 
@@ -219,8 +222,8 @@ def _point(reached: Sequence[Outcome], task: ProbeTask, config: ProbeConfig, **c
 def learning_curve(features: FloatArray, task: ProbeTask, config: ProbeConfig, *, threads: int = 1) -> list[Point]:
     """Compute a point for each share of labels from ``features (clips, dim)``; ``threads`` draws are fitted at once."""
     labels = task.targets[task.rows["train"]]
-    scaled = standardise(features, task.rows, power=config.power)
-    fit = partial(_fit_labelled, scaled["train"], scaled["test"], task, config)
+    _, inputs = standardise(features, task.rows, config)
+    fit = partial(_fit_labelled, inputs["train"], inputs["test"], task, config)
     wanted, points = task.targets[task.rows["test"]], list[Point]()
     for share in config.learning_curve:
         kept = [np.sort(labelled_clips(labels, share, seed=config.seed, draw=draw)) for draw in range(DRAWS)]
@@ -247,7 +250,13 @@ def noise_points(winner: ProbeResult, task: ProbeTask, config: ProbeConfig) -> l
     ends = np.cumsum([len(rows) for rows in task.noisy.values()])
     parts = np.split(winner.scores[NOISE], ends[:-1]) if task.noisy else []
     return [
-        _point([outcome(own, task.targets[rows], task)], task, config, snr=snr)
+        _point(
+            [outcome(own, task.targets[rows], task)],
+            task,
+            config,
+            snr=snr,
+            **({"largest_input": winner.largest[snr]} if winner.largest else {}),
+        )
         for (snr, rows), own in zip(task.noisy.items(), parts, strict=True)
     ]
 

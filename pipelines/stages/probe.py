@@ -52,7 +52,7 @@ def probed(
         winner, tried = probe_method(candidates, task, config, threads=threads)
         chosen = candidates[winner.of]
         curve = last_point(winner, task, config) if labelled else learning_curve(chosen, task, config, threads=threads)
-        FittedProbe.of(chosen, winner, task, config).save_pretrained(run.folder)
+        FittedProbe.of(winner, task, config).save_pretrained(run.folder)
     write_json(run.folder / PROBE, method_record(of, winner, task, config, candidates=tried, curve=curve))
 
 
