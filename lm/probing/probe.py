@@ -247,18 +247,27 @@ def last_point(winner: ProbeResult, task: ProbeTask, config: ProbeConfig) -> lis
 
 def noise_points(winner: ProbeResult, task: ProbeTask, config: ProbeConfig) -> list[Point]:
     """Test the ``winner``, which was trained without noise, on the test clips with each noise, ``snr`` in dB."""
-    ends = np.cumsum([len(rows) for rows in task.noisy.values()])
-    parts = np.split(winner.scores[NOISE], ends[:-1]) if task.noisy else []
     return [
-        _point(
-            [outcome(own, task.targets[rows], task)],
-            task,
-            config,
-            snr=snr,
-            **({"largest_input": winner.largest[snr]} if winner.largest else {}),
-        )
-        for (snr, rows), own in zip(task.noisy.items(), parts, strict=True)
+        {**_point([reached], task, config, snr=snr), "largest_input": winner.largest.get(snr)}
+        for snr, reached in _under_noise(winner, task).items()
     ]
+
+
+def _under_noise(result: ProbeResult, task: ProbeTask) -> dict[float, Outcome]:
+    ends = np.cumsum([len(rows) for rows in task.noisy.values()])
+    parts = np.split(result.scores[NOISE], ends[:-1]) if task.noisy else []
+    return {
+        snr: outcome(own, task.targets[rows], task) for (snr, rows), own in zip(task.noisy.items(), parts, strict=True)
+    }
+
+
+def _candidate_record(candidate: ProbeResult, task: ProbeTask) -> dict[str, object]:
+    noise = [
+        {"snr": snr, "test_accuracy": float(measure(reached)[0, 0]), "largest_input": candidate.largest[snr]}
+        for snr, reached in _under_noise(candidate, task).items()
+    ]
+    record = {"of": candidate.of, **{name: getattr(candidate, name) for name in FIGURES}}
+    return record | ({"noise": noise} if noise else {})
 
 
 def _fit_labelled(
@@ -335,7 +344,7 @@ def method_record(
         "layer_penalties": len(candidates[0].tries) if candidates else 0,
         "penalties": len(winner.tries),
         "probabilities": _rounded(tested.max(1)) if certain else None,
-        "candidates": [{"of": each.of, **{name: getattr(each, name) for name in FIGURES}} for each in candidates],
+        "candidates": [_candidate_record(each, task) for each in candidates],
         "learning_curve": list(curve),
         **({"noise": noise} if noise else {}),
     }

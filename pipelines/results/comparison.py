@@ -19,8 +19,8 @@ import numpy as np
 from lm.options import ProbeConfig
 from lm.probing import comparison as measured
 from pipelines.methods.method import PictureRecord
-from pipelines.results.figures import OF_LAYER, Figure, Figures
-from pipelines.store.stored_features import GPT, parts_of_key
+from pipelines.results.figures import LARGEST_INPUT, OF_LAYER, Figure, Figures
+from pipelines.store.stored_features import GPT, WITH_INPUT, parts_of_key
 from wordless.base.array_types import Floats
 from wordless.base.values import list_hash
 from wordless.training.options import TrainingRecord
@@ -122,14 +122,48 @@ class Comparison:
     def layers(self, of: str) -> dict[str, dict[str, Figure]]:
         """Return the figures of each layer of a method by split."""
         found: dict[str, dict[str, Figure]] = {}
-        for row in self.figures.where(name=f"{OF_LAYER}{self.metric}", of=of):
+        for row in self.figures.where(name=f"{OF_LAYER}{self.metric}", of=of, noise_snr=None):
             found.setdefault(row.layer or "", {})[row.split or ""] = row
         return found
 
-    def under_noise(self, of: str) -> dict[float | None, Figure]:
-        """Return the test figure of a method without noise (None) and at each ratio, soft noise first."""
-        rows = sorted(self.along("noise_snr").get(of, ()), key=lambda row: -(row.noise_snr or 0.0))
-        return {row.noise_snr: row for row in ([self.tested[of]] if of in self.tested else []) + rows}
+    def under_noise(self, of: str, *, layer: str | None = None) -> dict[float | None, Figure]:
+        """Return the test figure of a method without noise (None) and at each ratio, soft noise first.
+
+        With a ``layer``, these are its figures by ridge regression.
+        """
+        if layer is None:
+            rows, clean = self.along("noise_snr").get(of, Figures(())), self.tested.get(of)
+        else:
+            found = self.figures.where(name=f"{OF_LAYER}{self.metric}", of=of, layer=layer, split="test")
+            rows, clean = Figures(row for row in found if row.noise_snr is not None), self.layers(of)[layer]["test"]
+        ordered = sorted(rows, key=lambda row: -(row.noise_snr or 0.0))
+        return {row.noise_snr: row for row in ([clean] if clean else []) + ordered}
+
+    @cached_property
+    def ratios(self) -> list[float]:
+        """The signal-to-noise ratios of the noise in test clips, soft noise first."""
+        found = {row.noise_snr for rows in self.along("noise_snr").values() for row in rows}
+        return sorted((snr for snr in found if snr is not None), reverse=True)
+
+    def largest_inputs(self, of: str) -> dict[float | None, float]:
+        """Return the largest input of a method's probe at each ratio, in deviations of train before the bound."""
+        return {row.noise_snr: row.value for row in self.figures.where(name=LARGEST_INPUT, of=of)}
+
+    @property
+    def noise_rows(self) -> list[tuple[str, float, dict[float | None, Figure], dict[float | None, float]]]:
+        """The name of each probe, its validation figure, test figures and largest inputs by noise, the best first.
+
+        Below a network that was probed with its input beside its layers are these layers, alone and with the input.
+        """
+        rows = list[tuple[str, float, dict[float | None, Figure], dict[float | None, float]]]()
+        for of in self.methods:
+            layers, noise = self.layers(of), self.under_noise(of)
+            pairs = [(name.removesuffix(WITH_INPUT), name) for name in layers if name.endswith(WITH_INPUT)]
+            if pairs or len(noise) > 1:
+                rows.append((of, self.validated[of].value, noise, self.largest_inputs(of)))
+            for name in (name for pair in pairs for name in pair):
+                rows.append((f"{of}/{name}", layers[name]["validation"].value, self.under_noise(of, layer=name), {}))
+        return rows
 
     @property
     def has_folds(self) -> bool:
@@ -225,6 +259,8 @@ class ProbedFolds:
             yield from self._layers(row)
             for points, each in self._conditions(row):
                 yield self._mean_point(points, each)
+                if largest := [point["largest_input"] for point in points if point.get("largest_input") is not None]:
+                    yield replace(each, name=LARGEST_INPUT, value=max(largest))
             yield from self._groups(row)
 
     def _on_test(self, row: Figure) -> Iterator[Figure]:
@@ -317,6 +353,8 @@ class ProbedFolds:
             judged, tested = (self.mean(found, f"{split}_accuracy") for split in ("validation", "test"))
             yield replace(own, value=judged, split="validation", count=self._validation_clips(of))
             yield replace(own, value=tested, **(_ends(self.first[0], found[0], of) if len(found) == 1 else {}))
+            for points in zip(*(each.get("noise", ()) for each in found), strict=True):
+                yield replace(own, value=self.mean(points, "test_accuracy"), noise_snr=points[0]["snr"])
 
     def _conditions(self, row: Figure, of: str | None = None) -> list[tuple[Points, Figure]]:
         """Return the points of the learning curve and the noise of a method (None: the row's) with their rows.

@@ -6,6 +6,7 @@ from typing import Final
 from wordless.base.options import REQUIRED, column
 
 OF_LAYER: Final = "layer_"  # begin of the names of figures of single layers
+LARGEST_INPUT: Final = "largest_input"  # of a probe under noise
 COSTS = ("seconds", "peak_memory")  # figures of what a stage cost
 
 
@@ -211,6 +212,7 @@ _OTHERS = (
     Measure("distinct_2", title="different pairs"),
     Measure("distinct_3", title="different triples"),
     Measure("macro_f1", title="macro F1"),
+    Measure(LARGEST_INPUT, "deviations of train", "largest input of the probe, before it is bounded"),
     Measure("abx_error", title="ABX error"),
     Measure("consistency_speaker", title="right answers, other speaker"),
     Measure("consistency_gender", title="right answers, other gender"),

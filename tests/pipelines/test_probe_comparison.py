@@ -215,3 +215,31 @@ def test_accuracy_under_noise_is_the_mean_over_folds_and_is_no_overall_figure() 
     assert not clean.along("noise_snr")
     assert noisy.tested == clean.tested
     assert noisy.means("gpt", "fold") == clean.means("gpt", "fold")
+    assert not clean.noise_rows
+
+
+def test_a_network_stands_alone_and_with_its_input_at_each_noise_beside_its_largest_input() -> None:
+    probes = study()
+    for place, probed in enumerate(probes.values()):
+        for row in probed["methods"]:
+            ends = {"test_accuracy": 0.3, "low": 0.2, "high": 0.6, "values": [[0.3]]}
+            row["noise"] = [{"snr": snr, **ends, "largest_input": snr + place} for snr in (10.0, 20.0)]
+            if row["of"] != "gpt":
+                continue
+            alone = row["candidates"][-1]  # all layers
+            row["candidates"].append({**alone, "of": "gpt/all_layers_with_input:mean", "test_accuracy": 0.7})
+            for number, each in enumerate(row["candidates"]):
+                each["noise"] = [{"snr": snr, "test_accuracy": (number + place) / 10} for snr in (10.0, 20.0)]
+    found = compared(probes, by="group")
+    names = [name for name, *_ in found.noise_rows]
+    assert names == ["supervised_head", "gpt", "gpt/all_layers", "gpt/all_layers_with_input", "simclr", "log_mel"]
+    rows = {name: {snr: row.value for snr, row in under.items()} for name, _, under, _ in found.noise_rows}
+    assert [*rows["gpt"]] == [*rows["gpt/all_layers"]] == [None, 20.0, 10.0]
+    assert rows["gpt/all_layers"][10.0] == pytest.approx(0.5)  # the fifth candidate, over three folds
+    assert rows["gpt/all_layers_with_input"] == pytest.approx({None: 0.7, 20.0: 0.6, 10.0: 0.6})
+    assert found.largest_inputs("gpt") == {10.0: 12.0, 20.0: 22.0}  # of all folds
+    assert found.layers("gpt")["all_layers_with_input"]["test"].value == pytest.approx(0.7)
+    table = methods_table(found)
+    assert "\n| gpt/all_layers_with_input | 40.0% | 70.0% | 60.0% | 60.0% |" in table
+    assert "\n| simclr | 60.0% | " in table
+    assert " | 30.0% (22.0) | 30.0% (12.0) |" in table
