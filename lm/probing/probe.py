@@ -15,10 +15,10 @@ In both steps cross-validation over whole groups of training and validation clip
 first step are computed for charts by layer, and choose nothing.
 
 A learning curve is the test accuracy with shares of the labels of training clips, for the candidate that won with all
-of them. It needs no other label: ridge regression reads each share, the whole too, and cross-validation within the
-labelled training clips chooses its penalty, the middle one of equals. With one clip of each class these are all: no
-held-out clip can be answered. The features of all training clips are used for standardising. With few labels it matters
-which clips have one, so each share except the whole is drawn several times.
+of them. Ridge regression reads each share, the whole too. All shares have one penalty, which cross-validation within
+train chooses with all labels, for every method alike: with one clip of each class no clip could be held out, and a
+penalty without choice suits some methods and not others. The features of all training clips are used for standardising.
+With few labels it matters which clips have one, so each share except the whole is drawn several times.
 """
 
 from collections.abc import Mapping, Sequence
@@ -221,9 +221,12 @@ def _point(reached: Sequence[Outcome], task: ProbeTask, config: ProbeConfig, **c
 
 def learning_curve(features: FloatArray, task: ProbeTask, config: ProbeConfig, *, threads: int = 1) -> list[Point]:
     """Compute a point for each share of labels from ``features (clips, dim)``; ``threads`` draws are fitted at once."""
+    if not config.learning_curve:
+        return []
     labels = task.targets[task.rows["train"]]
     _, inputs = standardise(features, task.rows, config)
-    fit = partial(_fit_labelled, inputs["train"], inputs["test"], task, config)
+    penalty = _curve_penalty(inputs["train"], task, config, threads=threads)
+    fit = partial(_fit_labelled, inputs["train"], inputs["test"], task, penalty)
     wanted, points = task.targets[task.rows["test"]], list[Point]()
     for share in config.learning_curve:
         kept = [np.sort(labelled_clips(labels, share, seed=config.seed, draw=draw)) for draw in range(DRAWS)]
@@ -270,24 +273,29 @@ def _candidate_record(candidate: ProbeResult, task: ProbeTask) -> dict[str, obje
     return record | ({"noise": noise} if noise else {})
 
 
-def _fit_labelled(
-    train: FloatArray, test: FloatArray, task: ProbeTask, config: ProbeConfig, kept: IndexArray
-) -> FloatArray:
-    """Fit the ``kept`` training clips with the penalty that is best within them; return the test scores."""
-    features, targets, device = train[kept], task.targets[task.rows["train"][kept]], task.device_for(train)
-    parts, penalties = np.array(training_parts(task, kept, seed=config.seed)), penalty_grid(config.penalties, config)
+def _curve_penalty(train: FloatArray, task: ProbeTask, config: ProbeConfig, *, threads: int) -> float:
+    """Choose the penalty of a learning curve by cross-validation within train with all labels; of equals the middle."""
+    targets, device = task.targets[task.rows["train"]], task.device_for(train)
+    parts, penalties = np.array(training_parts(task, seed=config.seed)), penalty_grid(config.penalties, config)
     held_out = np.zeros((len(penalties), *targets.shape), np.float32)
-    for inside in (parts == part for part in np.unique(parts)):
-        if inside.all():  # a single part judges no penalty: the middle one is taken
-            break
-        ridge = RidgeProbe(features[~inside], targets[~inside], device=device)
+
+    def judge(part: str) -> None:
+        inside = parts == part
+        ridge = RidgeProbe(train[~inside], targets[~inside], device=device)
         for place, penalty in enumerate(penalties):
             ridge.fit(penalty)
-            held_out[place, inside] = ridge.scores(features[inside])
+            held_out[place, inside] = ridge.scores(train[inside])
+
+    side_by_side(judge, np.unique(parts), threads=threads)
     reached = np.array([accuracy(scores, targets, task) for scores in held_out])
     best = np.flatnonzero(reached == reached.max())
-    ridge = RidgeProbe(features, targets, device=device)
-    ridge.fit(penalties[best[(len(best) - 1) // 2]])
+    return penalties[best[(len(best) - 1) // 2]]
+
+
+def _fit_labelled(train: FloatArray, test: FloatArray, task: ProbeTask, penalty: float, kept: IndexArray) -> FloatArray:
+    """Fit the ``kept`` training clips; return the test scores."""
+    ridge = RidgeProbe(train[kept], task.targets[task.rows["train"][kept]], device=task.device_for(train))
+    ridge.fit(penalty)
     return ridge.scores(test)
 
 

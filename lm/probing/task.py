@@ -200,13 +200,13 @@ def folds_of_groups(task: ProbeTask, groups: Names, *, seed: int) -> list[str | 
     return parts
 
 
-def training_parts(task: ProbeTask, kept: IndexArray, *, seed: int) -> list[str | None]:
-    """Return the part of each of the ``kept`` training clips, for cross-validation within their labels alone.
+def training_parts(task: ProbeTask, *, seed: int) -> list[str | None]:
+    """Return the part of each training clip, for cross-validation within train alone.
 
     The parts are those of the task. If it has none, they are folds of whole groups that are not tested; if these are
     fewer than two, folds of clips.
     """
-    rows = task.rows["train"][kept]
+    rows = task.rows["train"]
     if task.parts is not None and len({task.parts[row] for row in rows}) > 1:
         return [task.parts[row] for row in rows]
     groups = [None if task.groups is None else task.groups[row] for row in rows]
