@@ -93,8 +93,6 @@ class FittedProbe:
             network.deviation.copy_(torch.from_numpy(result.standard.deviation))
             network.linear.weight.copy_(torch.from_numpy(weights.T))
             network.linear.bias.copy_(torch.from_numpy(bias))
-        frequent = task.targets[task.rows["train"]].sum(0).argmax()
-        chance = float(task.targets[task.rows["test"]][:, frequent].mean())
         description = ProbeDescription(
             of=result.of,
             classes=task.classes,
@@ -103,7 +101,7 @@ class FittedProbe:
             bound=config.bound,
             answer="value" if config.classifier == "ridge" else "several" if task.multi_label else "one",
             test_accuracy=result.test_accuracy,
-            chance=0.0 if task.multi_label else chance,
+            chance=task.most_frequent[1] if task.most_frequent else 0.0,
         )
         return cls(network, description)
 

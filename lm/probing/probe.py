@@ -214,9 +214,14 @@ def _point(reached: Sequence[Outcome], task: ProbeTask, config: ProbeConfig, **c
     """Return the accuracy over draws of the labels, with ``values`` of each group (or of all clips) and draw."""
     measured = _measured(reached, task, config)
     found = measured.estimate(0, confidence=config.confidence)
+    over_clips = measured.over_clips(0, confidence=config.confidence)
     alone = np.array([[measure(each)[0, 0] for each in reached]])
     values = alone if measured.groups is None else measured.groups[0]
-    return {"test_accuracy": found.value, "low": found.low, "high": found.high, "values": values.tolist(), **condition}
+    return {
+        **{"test_accuracy": found.value, "low": found.low, "high": found.high, "values": values.tolist()},
+        **{"clips_low": over_clips.low, "clips_high": over_clips.high},
+        **condition,
+    }
 
 
 def learning_curve(features: FloatArray, task: ProbeTask, config: ProbeConfig, *, threads: int = 1) -> list[Point]:

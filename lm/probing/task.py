@@ -114,6 +114,14 @@ class ProbeTask:
         """The group of each test clip, with noise too; empty where clips have none."""
         return () if self.groups is None else [self.groups[row] for row in self.rows["test"]]
 
+    @cached_property
+    def most_frequent(self) -> tuple[str, float] | None:
+        """The most frequent class of train, and the test accuracy of always answering it; None with several labels."""
+        if self.multi_label:
+            return None
+        frequent = int(self.targets[self.rows["train"]].sum(0).argmax())
+        return self.classes[frequent], float(self.targets[self.rows["test"]][:, frequent].mean())
+
     def device_for(self, features: FloatArray) -> torch.device | None:
         """Return the device that fits ``(clips, dim)`` training features; small ones are faster where they are."""
         return self.device if features.size >= LARGE_FIT else None

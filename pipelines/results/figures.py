@@ -31,8 +31,10 @@ class Figure:
     over: str | None = column(
         None,
         "what the interval and p are over: `clips`; `groups` of the test clips, such as people, crossed with seeds and "
-        "draws of labels; `parts` of cross-validation; `folds`; `seeds`; `items`, the words or phones of a test",
+        "draws of labels; `parts` of cross-validation; `folds`; `seeds`; `items`, the words or phones of a test. For "
+        "probes, an interval over groups, folds or parts is never narrower than that over clips",
     )
+    over_count: int | None = column(None, "how many of these, where the interval is over `clips`, `groups` or `parts`")
     p: float | None = column(None, "two-sided p value of a `difference`")
     fold_low: float | None = column(None, "lower end of a paired t interval of a `difference` over the folds")
     fold_high: float | None = column(None, "its upper end")

@@ -84,6 +84,7 @@ def collect_probes(
         "validation_truth": task.names(task.targets[task.rows["validation"]]),
         "unlabelled": task.unlabelled,
         "notices": task.notices,
+        "most_frequent": task.most_frequent,
         # what `auto` has become
         "choose_by": "validation" if task.parts is None else "fold" if config.choose_by == "fold" else "group",
     }

@@ -90,8 +90,11 @@ def test_other_references_take_the_place_of_the_gpt() -> None:
     assert len(rows) == 2 * 3
     assert rows["simclr", "gpt"] == pytest.approx(-of_gpt(section())["simclr"].value)
     assert rows["simclr", "supervised_head"] == pytest.approx(-rows["supervised_head", "simclr"])
-    heads, _, *lines = methods_table(found).splitlines()
+    table, _, most_frequent = methods_table(found).partition("\n\n")
+    heads, _, *lines = table.splitlines()
     assert "| SimCLR ahead by |" in heads
+    assert "| interval over 3 groups of test clips, never narrower than over clips |" in heads
+    assert "33.3" in most_frequent
     assert [line.split(" | ")[0].strip("| ") for line in lines] == ["supervised_head", "gpt", "simclr", "log_mel"]
     assert not compared(study(), by="group", references=("gone",)).figures.where(name="difference")
 
@@ -111,7 +114,9 @@ def test_learning_curves_are_means_with_intervals_over_people() -> None:
         mean = np.mean([share_right(study()[name, 0], of) for name in FOLDS])
         assert points[1].value == pytest.approx(mean)
         row = section().tested[of]
-        assert (points[1].over, points[1].low, points[1].high) == ("groups", *map(pytest.approx, (row.low, row.high)))
+        assert (points[1].over, points[1].over_count) == ("groups", 3)
+        # In the table clips of several folds are counted, and in a curve their intervals are combined.
+        assert (points[1].low, points[1].high) == pytest.approx((row.low, row.high), abs=0.015)
     apart = section().figures.where(name="difference", of="gpt", against="log_mel")
     assert [row.labels for row in apart] == [None, 10, 100]
     assert (apart[2].value, apart[2].low) == pytest.approx((apart[0].value, apart[0].low))
@@ -206,7 +211,7 @@ def test_accuracy_under_noise_is_the_mean_over_folds_and_is_no_overall_figure() 
     probes = study()
     for place, probed in enumerate(probes.values()):
         for row in probed["methods"]:
-            ends = {"test_accuracy": 0.3 + place / 10, "low": 0.2, "high": 0.6}
+            ends = {"test_accuracy": 0.3 + place / 10, "low": 0.2, "high": 0.6, "clips_low": 0.2, "clips_high": 0.6}
             row["noise"] = [{"snr": 10.0, "values": [[0.3 + place / 10]], **ends}]
     clean, noisy = section(), compared(probes, by="group")
     found = noisy.along("noise_snr").items()
@@ -222,7 +227,7 @@ def test_a_network_stands_alone_and_with_its_input_at_each_noise_beside_its_larg
     probes = study()
     for place, probed in enumerate(probes.values()):
         for row in probed["methods"]:
-            ends = {"test_accuracy": 0.3, "low": 0.2, "high": 0.6, "values": [[0.3]]}
+            ends = {"test_accuracy": 0.3, "clips_low": 0.2, "clips_high": 0.6, "values": [[0.3]]}
             row["noise"] = [{"snr": snr, **ends, "largest_input": snr + place} for snr in (10.0, 20.0)]
             if row["of"] != "gpt":
                 continue
