@@ -7,7 +7,7 @@ from wordless.base.options import REQUIRED, column
 
 OF_LAYER: Final = "layer_"  # begin of the names of figures of single layers
 LARGEST_INPUT: Final = "largest_input"  # of a probe under noise
-COSTS = ("seconds", "peak_memory")  # figures of what a stage cost
+COSTS = ("seconds", "cpu_seconds", "peak_memory")  # figures of what a stage cost
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -227,6 +227,7 @@ _OTHERS = (
     Measure("runaway_blocks_left", "blocks"),
     Measure("prompt_seconds", "s"),
     Measure("seconds", "s"),
+    Measure("cpu_seconds", "s", "processor time"),
     Measure("peak_memory", "bytes"),
     Measure("parameters", "parameters"),
     Measure("training_steps", "steps"),

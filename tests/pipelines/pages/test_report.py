@@ -98,7 +98,16 @@ def results(clips: int = 2) -> dict[str, Any]:
         },
         "comparison": comparison_example(["test"], groups=3, classes=("eight", "seven")),
         "listening": listening(clips),
-        "stages": [{"stage": "lm", "key": "0123456789abcdef", "seconds": 61.0, "peak_memory": 2e9, "reused": True}],
+        "stages": [
+            {
+                "stage": "lm",
+                "key": "0123456789abcdef",
+                "seconds": 61.0,
+                "cpu_seconds": 120.0,
+                "peak_memory": 2e9,
+                "reused": True,
+            }
+        ],
         "provenance": PROVENANCE | {"command": "wordless run corpus.root='seven' stages=[tokenizer,lm]"},
     }
 
