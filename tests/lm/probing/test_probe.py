@@ -380,6 +380,41 @@ def test_a_single_labelled_clip_takes_the_middle_penalty() -> None:
     assert all(0 <= point["test_accuracy"] <= 1 for point in points)
 
 
+def _with_penalty(features: np.ndarray, task: ProbeTask, place: int) -> float:
+    """The accuracy with all labels and one penalty of the grid alone."""
+    penalty = penalty_grid(CURVE.penalties, CURVE)[place]
+    config = replace(CURVE, learning_curve=(1.0,), penalties=1, penalty_low=penalty, penalty_high=penalty)
+    return float(learning_curve(features, task, config)[0]["test_accuracy"])
+
+
+def test_the_penalty_of_a_curve_is_judged_on_clips_that_are_not_fitted() -> None:
+    """With about as many features as clips, hardly any penalty fits all training clips and knows no other."""
+    rng, clips = np.random.default_rng(0), 480
+    task = ProbeTask.of(
+        [f"class {clip // 4 % 2}" for clip in range(clips)], ["train", "train", "test", "validation"] * 120
+    )
+    features = rng.standard_normal((clips, 200)).astype(np.float32)
+    features[:, :3] += 1.5 * task.targets[:, :1]
+    strong, weak = (_with_penalty(features, task, place) for place in (0, CURVE.penalties - 1))
+    [point] = learning_curve(features, task, replace(CURVE, learning_curve=(1.0,)))
+    assert point["test_accuracy"] > weak + 0.1
+    assert point["test_accuracy"] >= strong - 0.05
+
+
+def test_of_equally_good_penalties_a_curve_has_the_middle_one() -> None:
+    """All of them answer each training clip. A test clip shows the penalty: the weaker it is, the less counts a copy."""
+    rng, sign = np.random.default_rng(0), np.tile([1.0, -1.0], 200)
+    splits = ["train"] * 196 + ["validation"] * 4 + ["test"] * 200
+    task = ProbeTask.of(["yes" if each > 0 else "no" for each in sign], splits)
+    features = np.stack([sign, sign + 0.7 * rng.standard_normal(400)], axis=1).astype(np.float32)
+    shares = np.linspace(0, 1, 100).repeat(2)  # of what the clean feature has; the copy says the opposite
+    features[200:] = np.stack([shares * sign[200:], -0.5 * sign[200:]], axis=1)
+    each = [_with_penalty(features, task, place) for place in range(CURVE.penalties)]
+    [point] = learning_curve(features, task, replace(CURVE, learning_curve=(1.0,)))
+    assert point["test_accuracy"] == each[(CURVE.penalties - 1) // 2]
+    assert each.count(point["test_accuracy"]) == 1
+
+
 def test_a_share_is_drawn_several_times() -> None:
     task = ProbeTask.of([f"class {clip % 2}" for clip in range(400)], [*["train"] * 200, *["validation", "test"] * 100])
     features = np.random.default_rng(0).standard_normal((400, 8)).astype(np.float32) + task.targets[:, :1]
