@@ -294,7 +294,7 @@ def _curve_penalty(train: FloatArray, task: ProbeTask, config: ProbeConfig, *, t
     side_by_side(judge, np.unique(parts), threads=threads)
     reached = np.array([accuracy(scores, targets, task) for scores in held_out])
     best = np.flatnonzero(reached == reached.max())
-    return penalties[best[(len(best) - 1) // 2]]
+    return penalties[int(best[(len(best) - 1) // 2])]
 
 
 def _fit_labelled(train: FloatArray, test: FloatArray, task: ProbeTask, penalty: float, kept: IndexArray) -> FloatArray:

@@ -335,8 +335,8 @@ class ProbedFolds:
                 if over and each.labels in curve:
                     apart = self._crossed(curve[each.labels])[0] - values
                     low, high, p = measured.over_groups(apart, confidence=confidence)
-                    found = replace(each, value=float(apart.mean()), low=low, high=high, p=p, over=over)
-                    yield replace(found, over_count=len(apart))
+                    pair = replace(each, value=float(apart.mean()), low=low, high=high, p=p, over=over)
+                    yield replace(pair, over_count=len(apart))
 
     def _probes(self, row: Figure) -> Iterator[Figure]:
         """Give what each of several probes of a method chose, and its figures."""

@@ -402,7 +402,7 @@ def test_the_penalty_of_a_curve_is_judged_on_clips_that_are_not_fitted() -> None
 
 
 def test_of_equally_good_penalties_a_curve_has_the_middle_one() -> None:
-    """All of them answer each training clip. A test clip shows the penalty: the weaker it is, the less counts a copy."""
+    """All answer each training clip. A test clip shows the penalty: the weaker it is, the less counts a copy."""
     rng, sign = np.random.default_rng(0), np.tile([1.0, -1.0], 200)
     splits = ["train"] * 196 + ["validation"] * 4 + ["test"] * 200
     task = ProbeTask.of(["yes" if each > 0 else "no" for each in sign], splits)
