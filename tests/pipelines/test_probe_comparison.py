@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from lm.options import ProbeConfig
+from lm.probing.comparison import share_interval
 from pipelines.pages.phrasing import methods_table, sentences
 from pipelines.results.comparison import By, Comparison, Probed, ProbedFolds, compare
 from pipelines.results.figures import Figure
@@ -248,3 +249,14 @@ def test_a_network_stands_alone_and_with_its_input_at_each_noise_beside_its_larg
     assert "\n| gpt/all_layers_with_input | 40.0% | 70.0% | 60.0% | 60.0% |" in table
     assert "\n| simclr | 60.0% | " in table
     assert " | 30.0% (22.0) | 30.0% (12.0) |" in table
+
+
+def test_an_interval_over_parts_of_cross_validation_is_never_narrower_than_over_clips() -> None:
+    probed = drawn("ann", 0)
+    for row in probed["methods"]:
+        del row["validation_predictions"]
+        row["validation_accuracy"], row["parts"] = 0.5, [0.5, 0.5, 0.5, 0.51, 0.49]
+    judged = compared({("test", 0): probed}).validated["gpt"]
+    assert (judged.over, judged.over_count) == ("parts", 5)
+    exact = share_interval(0.5, VALIDATION, confidence=CONFIG.confidence)
+    assert (judged.low, judged.high) == pytest.approx(exact)
