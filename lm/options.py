@@ -182,6 +182,13 @@ class ProbeConfig(LabelOptions, FigureConfig):
     power: float = option(
         1.0, "exponent of each feature's magnitude; 0.5: signed square roots; 1: nothing is changed", above=0, most=1
     )
+    bound: float = option(
+        2.0,
+        "standardised features are clipped to this distance from the mean of train, so that no feature that training "
+        "hardly had decides alone; a large number turns it off",
+        above=0,
+        unit="deviations of train",
+    )
     # number of penalties that each candidate (layer and pooling) of each method is tried with; ridge regression
     # chooses the candidate
     layer_penalties: int = 2

@@ -16,7 +16,6 @@ import soxr
 import torch
 from scipy.signal import hilbert
 from sklearn.linear_model import LogisticRegression, Ridge
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 from torch.nn.functional import conv1d, pad
 from transformers import PreTrainedModel
@@ -609,12 +608,23 @@ def unit(features: Floats) -> float:
     return float(np.square(features - features.mean(0)).sum(1).mean())
 
 
+def bounded(features: FloatArray, train: FloatArray, *, bound: float) -> DoubleArray:
+    """Features ``(clips, dim)`` in deviations of train, one by one, none further from its mean than the bound."""
+    inputs = np.zeros(features.shape)
+    for place, (own, known) in enumerate(zip(features.T.astype(np.float64), train.T.astype(np.float64), strict=True)):
+        deviation = known.std() if np.ptp(known) else 1.0
+        inputs[:, place] = [min(max((each - known.mean()) / deviation, -bound), bound) for each in own]
+    return inputs
+
+
 def two_steps(
     candidates: Mapping[str, FloatArray],
     targets: BoolArray,
     divisions: Sequence[Division],
     few: Sequence[float],
     many: Sequence[float],
+    *,
+    bound: float,
 ) -> tuple[str, float]:
     """Choose the candidate by ridge regression with a few penalties, then a penalty for logistic regression."""
     labels = targets.argmax(1)
@@ -622,8 +632,9 @@ def two_steps(
     def judge(of: str, penalty: float, *, ridge: bool) -> float:
         shares = []
         for fitted, judging in divisions:
-            scaler = StandardScaler().fit(candidates[of][fitted])
-            train, others = (scaler.transform(candidates[of][rows].astype(np.float64)) for rows in (fitted, judging))
+            train, others = (
+                bounded(candidates[of][rows], candidates[of][fitted], bound=bound) for rows in (fitted, judging)
+            )
             if ridge:
                 model = Ridge(alpha=unit(train) / penalty).fit(train, targets[fitted].astype(float))
                 answers = model.predict(others).argmax(1)

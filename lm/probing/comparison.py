@@ -3,11 +3,14 @@
 The comparison is paired: every method is measured on the same clips, so the difficulty of a clip cancels out of the
 difference of two methods. Every fold has the same weight, however many clips it has.
 
+The interval over clips is that of a share for accuracies (`share_interval`), and a bootstrap within each fold for other
+measures and for differences, which are paired (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993).
+
 Clips of one speaker are not independent. Where test clips have at least two groups, such as speakers, the interval is
 Student's over the groups: would other speakers give the same result? With several seeds it is over both, because other
-speakers *and* other trainings may give another result (`over_groups`). Clips without groups are resampled within each
-fold (the paired bootstrap; Efron and Tibshirani, "An Introduction to the Bootstrap", 1993), and Student's t of the
-folds' differences says what other folds might give.
+speakers *and* other trainings may give another result (`over_groups`). A few groups may be equal by chance, so this
+interval is never narrower than that over clips: it reaches to the outer ends of both. Student's t of the folds'
+differences says what other folds might give.
 
 Two figures on different clips, such as validation and test, are not paired: `independent_difference` combines their
 intervals. Many settings on the same clips make many pairs: `all_pairs` gives intervals that hold for all of them at
@@ -21,13 +24,14 @@ from itertools import combinations
 from typing import Literal
 
 import numpy as np
-from scipy.special import stdtr, stdtrit
+from scipy.special import betaincinv, stdtr, stdtrit
 
 from wordless.base.array_types import BoolArray, Floats, IndexArray
 
 Over = Literal["clips", "groups"]  # what else an interval holds for
 
 WEIGHTS_AT_ONCE = 2**22  # limit of (resamples, clips) in memory
+SMALLEST_VARIANCE = 1e-12  # of an accuracy; less is an error of rounding
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -275,6 +279,33 @@ def bootstrap_pairs(values: Floats, members: IndexArray, *, resamples: int, seed
     return means
 
 
+def counted_clips(folds: Sequence[Hits], method: int) -> tuple[float, float]:
+    """Return the accuracy of a method, the mean of the folds, and how many independent clips would be as exact.
+
+    For a single fold with one seed, these are its clips. Folds weigh the same, however many clips they have; and with
+    several seeds a clip counts for more, because its share of right answers varies less.
+    """
+    count = len(folds)
+    rows = [fold.hits[method] for fold in folds]
+    value = float(np.mean([row.mean() for row in rows]))
+    variance = float(sum(row.var() / len(row) for row in rows)) / count**2
+    if variance > SMALLEST_VARIANCE:
+        return value, value * (1 - value) / variance
+    return value, count**2 / sum(1 / len(row) for row in rows)
+
+
+def share_interval(value: float, clips: float, *, confidence: float) -> tuple[float, float]:
+    """Return the exact interval of a share of ``clips``: 3 of 3 are 29.2 % to 100 % (Clopper and Pearson, 1934).
+
+    The number of clips need not be whole (Korn and Graubard, "Confidence intervals for proportions with small expected
+    number of positive counts estimated from survey data", 1998).
+    """
+    tail, right = (1 - confidence) / 2, value * clips
+    low = float(betaincinv(right, clips - right + 1, tail)) if value > 0 else 0.0
+    high = float(betaincinv(right + 1, clips - right, 1 - tail)) if value < 1 else 1.0
+    return low, high
+
+
 def interval(draws: Floats, confidence: float) -> tuple[float, float]:
     """Return the percentile interval of resampled values ``(resamples,)``."""
     tail = (1 - confidence) / 2
@@ -296,7 +327,8 @@ def two_sided_p(differences: Floats) -> float:
 class Measured:
     """Methods on the same test clips, with the intervals of their figures and differences.
 
-    The intervals are over the groups of the clips, crossed with the repeats, or over clips where they have no groups.
+    The intervals are over clips. Where clips have groups, they also reach as far as those over the groups, crossed with
+    the repeats.
     """
 
     folds: Sequence[Outcome]  # over all repeats
@@ -328,6 +360,11 @@ class Measured:
     def over(self) -> Over:
         return "clips" if self.groups is None else "groups"
 
+    @property
+    def count(self) -> int:
+        """The number of clips or groups that intervals are over."""
+        return sum(map(num_clips, self.folds)) if self.groups is None else self.groups.shape[1]
+
     @cached_property
     def values(self) -> Floats:
         """The value of each method, ``(folds, methods)``."""
@@ -340,32 +377,34 @@ class Measured:
 
     def estimate(self, number: int, *, confidence: float) -> Estimate:
         """Return the value of a method (column) with its interval, which stays in the range of the measure."""
-        value, kind = float(self.values[:, number].mean()), self.folds[0]
+        over_clips, kind = self.over_clips(number, confidence=confidence), self.folds[0]
         if self.groups is None:
+            return over_clips
+        low, high, _ = over_groups(self.groups[number], confidence=confidence, value=over_clips.value)
+        low = low if isinstance(kind, Predictions) else max(low, 0.0)
+        high = high if isinstance(kind, Ratios) else min(high, 1.0)
+        return replace(over_clips, low=min(low, over_clips.low), high=max(high, over_clips.high))
+
+    def over_clips(self, number: int, *, confidence: float) -> Estimate:
+        """Return the value of a method (column) with its interval over clips alone."""
+        value, hits = float(self.values[:, number].mean()), [fold for fold in self.folds if isinstance(fold, Hits)]
+        if hits:
+            low, high = share_interval(*counted_clips(hits, number), confidence=confidence)
+        else:
             draws = self.draws[:, number]
             known = draws[np.isfinite(draws)]  # R2 of a resample with a single value is not known
             low, high = interval(known, confidence) if len(known) else (value, value)
-            answers = len(self.folds) * min(map(num_clips, self.folds))  # each fold counts as the smallest
-        else:
-            low, high, _ = over_groups(self.groups[number], confidence=confidence, value=value)
-            low = low if isinstance(kind, Predictions) else max(low, 0.0)
-            high = high if isinstance(kind, Ratios) else min(high, 1.0)
-            answers = self.groups.shape[1]
-        if low == high and low in (0, 1) and isinstance(kind, Hits):
-            # All are right, or all wrong, so nothing differs (Clopper and Pearson, 1934): 3 of 3 are 29.2 % to 100 %.
-            margin = 1 - ((1 - confidence) / 2) ** (1 / answers)
-            low, high = (0.0, margin) if low == 0 else (1 - margin, 1.0)
         return Estimate(value=value, low=low, high=high)
 
     def difference(self, one: int, other: int, *, confidence: float) -> Difference:
         """Compute the difference of method (column) ``one`` minus method ``other``, with both intervals."""
         per_fold = self.values[:, one] - self.values[:, other]
         value = float(per_fold.mean())
-        if self.groups is None:
-            clipwise = self.draws[:, one] - self.draws[:, other]
-            (low, high), p = interval(clipwise, confidence), two_sided_p(clipwise)
-        else:
-            low, high, p = over_groups(self.groups[one] - self.groups[other], confidence=confidence, value=value)
+        clipwise = self.draws[:, one] - self.draws[:, other]
+        (low, high), p = interval(clipwise, confidence), two_sided_p(clipwise)
+        if self.groups is not None:
+            begin, end, other_p = over_groups(self.groups[one] - self.groups[other], confidence=confidence, value=value)
+            low, high, p = min(low, begin), max(high, end), max(p, other_p)
         fold_low, fold_high = t_interval(per_fold, confidence=confidence)
         return Difference(value=value, low=low, high=high, p=p, fold_low=fold_low, fold_high=fold_high)
 

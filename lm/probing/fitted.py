@@ -1,7 +1,7 @@
-"""A fitted probe as an artifact: one linear map from a pooled vector to its classes.
+"""A fitted probe as an artifact: how a pooled vector is standardised and bounded, and a linear map to its classes.
 
-Standardisation, the rotation into the row space of the training clips, and the classifier are affine, so one matrix and
-one bias replace them all.
+The rotation into the row space of the training clips and the classifier are affine, so one matrix and one bias replace
+both.
 """
 
 from dataclasses import asdict, dataclass
@@ -11,11 +11,10 @@ from typing import Literal
 
 import numpy as np
 import torch
-from sklearn.preprocessing import StandardScaler
-from torch import nn
+from torch import Tensor, nn
 
 from lm.options import RESIDUAL, VECTORS, ProbeConfig, States, VectorConfig
-from lm.probing.linear import powered
+from lm.probing.linear import Standardiser
 from lm.probing.probe import ProbeResult
 from lm.probing.task import ProbeTask
 from tokenizer.options import Assignments
@@ -44,6 +43,7 @@ class ProbeDescription:
     classes: tuple[str, ...]
     dim: int  # of a vector
     power: float  # of the features' magnitudes
+    bound: float  # of the standardised features, in deviations
     answer: Answer
     test_accuracy: float  # for several labels, mean average precision
     chance: float  # test accuracy of the class that is most frequent in train; 0 for several labels
@@ -58,36 +58,52 @@ class _Saved:
     weights_sha256: str
 
 
-class FittedProbe:
-    """A linear map from vectors to classes, and what it reads."""
+class ProbeNetwork(nn.Module):
+    """The tensors of a probe: mean and deviation ``(dim,)`` that standardise its inputs, and a linear map of them."""
 
-    def __init__(self, linear: nn.Linear, description: ProbeDescription) -> None:
-        self.linear = linear
+    def __init__(self, dim: int, classes: int) -> None:
+        super().__init__()
+        self.mean = nn.Buffer(torch.zeros(dim, dtype=torch.float64))
+        self.deviation = nn.Buffer(torch.ones(dim, dtype=torch.float64))
+        self.linear = nn.Linear(dim, classes, dtype=torch.float64)
+
+
+class FittedProbe:
+    """A map from vectors to classes, and what it reads."""
+
+    def __init__(self, network: ProbeNetwork, description: ProbeDescription) -> None:
+        self.network = network
         self.description = description
+        self.standard = Standardiser(
+            mean=network.mean.numpy(),
+            deviation=network.deviation.numpy(),
+            power=description.power,
+            bound=description.bound,
+        )
 
     @classmethod
-    def of(cls, features: FloatArray, result: ProbeResult, task: ProbeTask, config: ProbeConfig) -> "FittedProbe":
-        """Keep the fit of a result of `probe`, whose standardisation follows from ``features (clips, dim)``."""
+    def of(cls, result: ProbeResult, task: ProbeTask, config: ProbeConfig) -> "FittedProbe":
+        """Keep the fit of a result of `probe`."""
         assert result.linear is not None, "a method with its own scores is no probe"
+        assert result.standard is not None, "a method with its own scores is no probe"
         weights, bias = result.linear
-        scaler = StandardScaler().fit(powered(features[task.rows["train"]], config.power))
-        own = weights / scaler.scale_[:, None]  # (dim, classes)
-        linear = nn.Linear(own.shape[0], own.shape[1], dtype=torch.float64)
+        network = ProbeNetwork(*weights.shape)
         with torch.no_grad():
-            linear.weight.copy_(torch.from_numpy(own.T))
-            linear.bias.copy_(torch.from_numpy(bias - scaler.mean_ @ own))
-        frequent = task.targets[task.rows["train"]].sum(0).argmax()
-        chance = float(task.targets[task.rows["test"]][:, frequent].mean())
+            network.mean.copy_(torch.from_numpy(result.standard.mean))
+            network.deviation.copy_(torch.from_numpy(result.standard.deviation))
+            network.linear.weight.copy_(torch.from_numpy(weights.T))
+            network.linear.bias.copy_(torch.from_numpy(bias))
         description = ProbeDescription(
             of=result.of,
             classes=task.classes,
-            dim=own.shape[0],
+            dim=len(weights),
             power=config.power,
+            bound=config.bound,
             answer="value" if config.classifier == "ridge" else "several" if task.multi_label else "one",
             test_accuracy=result.test_accuracy,
-            chance=0.0 if task.multi_label else chance,
+            chance=task.most_frequent[1] if task.most_frequent else 0.0,
         )
-        return cls(linear, description)
+        return cls(network, description)
 
     @classmethod
     def from_pretrained(cls, folder: Path | str) -> "FittedProbe":
@@ -95,13 +111,12 @@ class FittedProbe:
         folder = model_folder(folder, PROBE)
         with reading(folder, PROBE, _Saved) as saved:
             dim, classes = saved.probe.dim, len(saved.probe.classes)
-            create = partial(nn.Linear, dim, classes, dtype=torch.float64)
-            linear = load_network(create, folder, saved.weights_sha256)
-        return cls(linear, saved.probe)
+            network = load_network(partial(ProbeNetwork, dim, classes), folder, saved.weights_sha256)
+        return cls(network, saved.probe)
 
     def save_pretrained(self, folder: Path | str) -> None:
         """Write model.safetensors and, last, config.json: a folder with a config.json is complete."""
-        write_model(Path(folder).expanduser(), self.linear, {"probe": asdict(self.description)})
+        write_model(Path(folder).expanduser(), self.network, {"probe": asdict(self.description)})
 
     @torch.no_grad()
     def scores(self, features: FloatArray) -> FloatArray:
@@ -109,7 +124,7 @@ class FittedProbe:
         about = self.description
         if features.ndim != 2 or features.shape[1] != about.dim:
             raise InputError(f"features have the shape {features.shape}; {about.of} has {about.dim} numbers a sound")
-        values = self.linear(torch.from_numpy(powered(features, about.power).astype(np.float64)))
+        values: Tensor = self.network.linear(torch.from_numpy(self.standard(features).astype(np.float64)))
         match about.answer:
             case "one":
                 values = values.softmax(dim=1)

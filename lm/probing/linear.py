@@ -1,9 +1,12 @@
 """Linear classifiers and regressions on pooled features, refitted quickly for a series of penalties.
 
-Features are standardised with statistics of train. If there are many more features than training clips, those of
-logistic regression are first rotated into the row space of the training clips. With an L2 penalty the best weights lie
-in that space: a part outside it changes no training prediction and only costs, and a rotation changes neither inner
-products nor norms. So the fit is the same, with as many dimensions as there are training clips.
+Features are standardised with statistics of train, and bounded. Otherwise a code that one training clip has, and many
+clips with noise have, would be an input of hundreds of deviations and would decide alone.
+
+If there are many more features than training clips, those of logistic regression are first rotated into the row space
+of the training clips. With an L2 penalty the best weights lie in that space: a part outside it changes no training
+prediction and only costs, and a rotation changes neither inner products nor norms. So the fit is the same, with as many
+dimensions as there are training clips.
 
 Ridge regression is the least squares of targets 0 and 1, or of numbers, with an L2 penalty. It has a closed form. With
 more features than clips it is solved in the space of the clips, otherwise in the space of the features; either way the
@@ -24,6 +27,7 @@ import warnings
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
 from typing import Any, TypeVar
@@ -65,16 +69,43 @@ SMALLEST_VARIANCE = 1e-12
 CERTAIN = 40.0  # its sigmoid is 1 in float32
 
 
-def standardise(features: FloatArray, rows: Mapping[str, IndexArray], *, power: float = 1.0) -> dict[str, FloatArray]:
-    """Standardise `powered` features to ``(clips of the split, dim)``: mean 0, deviation 1 over the rows of train."""
-    features = powered(features, power)
-    scaler = StandardScaler().fit(features[rows["train"]])
-    parts = {split: features[chosen].astype(np.float32, copy=False) for split, chosen in rows.items()}
-    return {split: scaler.transform(part, copy=False) for split, part in parts.items()}
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Standardiser:
+    """What makes the inputs of a linear probe of features: a power of their magnitudes, and statistics of train."""
+
+    mean: DoubleArray  # (dim,) of the powers of train's features
+    deviation: DoubleArray  # (dim,), 1 for constant features
+    power: float
+    bound: float  # in deviations
+
+    @classmethod
+    def of(cls, train: FloatArray, *, power: float, bound: float) -> "Standardiser":
+        """Measure features of training clips ``(clips, dim)``."""
+        scaler = StandardScaler().fit(_powered(train, power))
+        return cls(mean=scaler.mean_, deviation=scaler.scale_, power=power, bound=bound)
+
+    def unbounded(self, features: FloatArray) -> FloatArray:
+        """Return features ``(clips, dim)`` in deviations from the mean of train."""
+        inputs = _powered(features, self.power).astype(np.float32)  # a copy, which the next lines change
+        inputs -= self.mean
+        inputs /= self.deviation
+        return inputs
+
+    def __call__(self, features: FloatArray) -> FloatArray:
+        """Return the inputs of a probe ``(clips, dim)``: deviations from the mean of train, within the bound."""
+        inputs = self.unbounded(features)
+        return np.clip(inputs, -self.bound, self.bound, out=inputs)
 
 
-def powered(features: FloatArray, power: float) -> FloatArray:
-    """Raise the magnitudes of features to a power: ``sign(x) |x|^power``."""
+def standardise(
+    features: FloatArray, rows: Mapping[str, IndexArray], config: ProbeConfig
+) -> tuple[Standardiser, dict[str, FloatArray]]:
+    """Return the `Standardiser` of the rows of train, and the inputs ``(clips of the split, dim)`` of each split."""
+    standard = Standardiser.of(features[rows["train"]], power=config.power, bound=config.bound)
+    return standard, {split: standard(features[chosen]) for split, chosen in rows.items()}
+
+
+def _powered(features: FloatArray, power: float) -> FloatArray:
     return features if power == 1 else (np.sign(features) * np.abs(features) ** power).astype(np.float32)
 
 
@@ -198,7 +229,7 @@ def _on_host(values: Array | torch.Tensor) -> Array:
     return values.cpu().numpy() if isinstance(values, torch.Tensor) else values
 
 
-VERSION = 6  # of the results of both classifiers, in the keys of stored probes; raise it when they change
+VERSION = 10  # of the results of both classifiers, in the keys of stored probes; raise it when they change
 VALUES_AT_ONCE = 1 << 26  # of a block on a GPU: 0.8 GB in 32 and in 64 bits
 CLIPS_AT_ONCE = 1 << 16  # clips of a block of the normal equations; fewer clips are one block
 
@@ -296,11 +327,11 @@ def probe_numbers(
     """Probe candidates ``(clips, dim)`` for ``values (clips,)``: predictions for test of the best, and its name."""
 
     def probe_one(name: str, count: int) -> tuple[float, FloatArray, str]:
-        standard = standardise(candidates[name], rows, power=config.power)
-        ridge, found = RidgeProbe(standard["train"], values[rows["train"], None]), []
+        _, inputs = standardise(candidates[name], rows, config)
+        ridge, found = RidgeProbe(inputs["train"], values[rows["train"], None]), []
         for penalty in penalty_grid(count, config):
             ridge.fit(penalty)
-            held_out, predicted = (ridge.scores(standard[split]).reshape(-1) for split in ("validation", "test"))
+            held_out, predicted = (ridge.scores(inputs[split]).reshape(-1) for split in ("validation", "test"))
             found.append((float(np.square(held_out - values[rows["validation"]]).mean()), predicted, name))
         return min(found, key=itemgetter(0))
 

@@ -1,9 +1,9 @@
 """Linear probes: how well a linear classifier predicts labels from a representation.
 
 Alain and Bengio, "Understanding intermediate layers using linear classifier probes", 2016 (arXiv:1610.01644). The same
-protocol for every method: frozen features, standardised on train, no augmentation, one kind of linear classifier. A
-method may offer several candidates (layers, poolings). There are two steps, with equally many penalties for all
-methods:
+protocol for every method: frozen features, standardised on train and bounded, no augmentation, one kind of linear
+classifier. A method may offer several candidates (layers, poolings). There are two steps, with equally many penalties
+for all methods:
 
 1. Every candidate is tried with a few penalties, and the best one is chosen. Ridge regression judges, also where the
    probe is a logistic regression: it has a closed form, and a fit of logistic regression for every layer, penalty and
@@ -15,10 +15,10 @@ In both steps cross-validation over whole groups of training and validation clip
 first step are computed for charts by layer, and choose nothing.
 
 A learning curve is the test accuracy with shares of the labels of training clips, for the candidate that won with all
-of them. It needs no other label: ridge regression reads each share, the whole too, and cross-validation within the
-labelled training clips chooses its penalty, the middle one of equals. With one clip of each class these are all: no
-held-out clip can be answered. The features of all training clips are used for standardising. With few labels it matters
-which clips have one, so each share except the whole is drawn several times.
+of them. Ridge regression reads each share, the whole too. All shares have one penalty, which cross-validation within
+train chooses with all labels, for every method alike: with one clip of each class no clip could be held out, and a
+penalty without choice suits some methods and not others. The features of all training clips are used for standardising.
+With few labels it matters which clips have one, so each share except the whole is drawn several times.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,7 +35,7 @@ from lm.probing.linear import (
     TOLERANCE_OF_FOLDS,
     LogisticProbe,
     RidgeProbe,
-    powered,
+    Standardiser,
     side_by_side,
     standardise,
     tolerance_of,
@@ -64,8 +64,10 @@ class ProbeResult:
     test_accuracy: float
     low: float  # interval of the test accuracy, over the groups of the test clips, or over clips without groups
     high: float
-    # weights (dim, classes) and bias (classes,) for standardised features; None: of a candidate, or of own scores
-    linear: tuple[DoubleArray, DoubleArray] | None
+    # the fit; None: of a candidate, or of own scores
+    standard: Standardiser | None  # that makes its inputs
+    linear: tuple[DoubleArray, DoubleArray] | None  # weights (dim, classes) and bias (classes,) for these inputs
+    largest: Mapping[float, float]  # largest input of the test clips with each noise in dB, in deviations, not bounded
 
 
 def probe_method(
@@ -79,7 +81,7 @@ def probe_method(
     ridge = replace(config, classifier="ridge", penalties=config.layer_penalties)
 
     def judge(name: str) -> ProbeResult:
-        return replace(probe(candidates[name], task, ridge, of=name), linear=None)  # which takes memory
+        return replace(probe(candidates[name], task, ridge, of=name), standard=None, linear=None)  # they take memory
 
     results = side_by_side(judge, candidates, threads=threads)
     chosen = max(results, key=lambda each: each.validation_accuracy).of  # the first among equals
@@ -92,15 +94,15 @@ def probe(features: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str
     ``features (clips, dim)``, finite ones, have a row for each clip; ``threads`` folds are fitted side by side.
     """
     penalties = penalty_grid(config.penalties, config)
-    features = powered(features, config.power)  # the same for each division
     tries, parts, fits = dict[float, float](), tuple[float, ...](), penalties
     if task.parts is not None:
 
         def accuracies(rows: Rows) -> list[float]:
             """Fit one division with each penalty; return the accuracies on what it holds out."""
-            inside, known, reached = standardise(features, rows), task.targets[rows["train"]], list[float]()
-            classifier = create_classifier(inside["train"], known, task, config, tolerance=TOLERANCE_OF_FOLDS)
-            held_out, wanted = classifier.prepare(inside["validation"]), task.targets[rows["validation"]]
+            _, inputs = standardise(features, rows, config)
+            known, reached = task.targets[rows["train"]], list[float]()
+            classifier = create_classifier(inputs["train"], known, task, config, tolerance=TOLERANCE_OF_FOLDS)
+            held_out, wanted = classifier.prepare(inputs["validation"]), task.targets[rows["validation"]]
             for penalty in penalties:
                 classifier.fit(penalty)
                 reached.append(accuracy(classifier.scores(held_out), wanted, task))
@@ -112,9 +114,10 @@ def probe(features: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str
         tries = dict(zip(penalties, reached.mean(0).tolist(), strict=True))
         best = int(reached.mean(0).argmax())
         parts, fits = tuple(reached[:, best].tolist()), penalties[best : best + 1]
-    standard = standardise(features, _all_rows(task))
-    classifier = create_classifier(standard["train"], task.targets[task.rows["train"]], task, config)
-    prepared = {split: classifier.prepare(own) for split, own in standard.items() if split != "train"}
+    standard, inputs = standardise(features, _all_rows(task), config)
+    classifier = create_classifier(inputs["train"], task.targets[task.rows["train"]], task, config)
+    prepared = {split: classifier.prepare(own) for split, own in inputs.items() if split != "train"}
+    largest = {snr: float(np.abs(standard.unbounded(features[rows])).max()) for snr, rows in task.noisy.items()}
     scores, linear = dict[str, FloatArray](), (np.zeros((0, 0)), np.zeros(0))
     for penalty in fits:  # ascending: each fit starts from the solution of the previous fit
         classifier.fit(penalty)
@@ -125,7 +128,7 @@ def probe(features: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str
         if max(tries, key=lambda each: tries[each]) == penalty:
             tested = {split: classifier.scores(own) for split, own in prepared.items() if split != "validation"}
             scores, linear = {**found, **tested}, classifier.linear()
-    return _result(of, tries, scores, task, config, parts=parts, linear=linear)
+    return _result(of, tries, scores, task, config, parts=parts, standard=standard, linear=linear, largest=largest)
 
 
 def scored_method(scores: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str) -> ProbeResult:
@@ -152,7 +155,7 @@ def _result(
         test_accuracy=estimate.value,
         low=estimate.low,
         high=estimate.high,
-        **{"parts": (), "linear": None, **fitted},
+        **{"parts": (), "standard": None, "linear": None, "largest": {}, **fitted},
     )
 
 
@@ -211,16 +214,24 @@ def _point(reached: Sequence[Outcome], task: ProbeTask, config: ProbeConfig, **c
     """Return the accuracy over draws of the labels, with ``values`` of each group (or of all clips) and draw."""
     measured = _measured(reached, task, config)
     found = measured.estimate(0, confidence=config.confidence)
+    over_clips = measured.over_clips(0, confidence=config.confidence)
     alone = np.array([[measure(each)[0, 0] for each in reached]])
     values = alone if measured.groups is None else measured.groups[0]
-    return {"test_accuracy": found.value, "low": found.low, "high": found.high, "values": values.tolist(), **condition}
+    return {
+        **{"test_accuracy": found.value, "low": found.low, "high": found.high, "values": values.tolist()},
+        **{"clips_low": over_clips.low, "clips_high": over_clips.high},
+        **condition,
+    }
 
 
 def learning_curve(features: FloatArray, task: ProbeTask, config: ProbeConfig, *, threads: int = 1) -> list[Point]:
     """Compute a point for each share of labels from ``features (clips, dim)``; ``threads`` draws are fitted at once."""
+    if not config.learning_curve:
+        return []
     labels = task.targets[task.rows["train"]]
-    scaled = standardise(features, task.rows, power=config.power)
-    fit = partial(_fit_labelled, scaled["train"], scaled["test"], task, config)
+    _, inputs = standardise(features, task.rows, config)
+    penalty = _curve_penalty(inputs["train"], task, config, threads=threads)
+    fit = partial(_fit_labelled, inputs["train"], inputs["test"], task, penalty)
     wanted, points = task.targets[task.rows["test"]], list[Point]()
     for share in config.learning_curve:
         kept = [np.sort(labelled_clips(labels, share, seed=config.seed, draw=draw)) for draw in range(DRAWS)]
@@ -244,32 +255,52 @@ def last_point(winner: ProbeResult, task: ProbeTask, config: ProbeConfig) -> lis
 
 def noise_points(winner: ProbeResult, task: ProbeTask, config: ProbeConfig) -> list[Point]:
     """Test the ``winner``, which was trained without noise, on the test clips with each noise, ``snr`` in dB."""
-    ends = np.cumsum([len(rows) for rows in task.noisy.values()])
-    parts = np.split(winner.scores[NOISE], ends[:-1]) if task.noisy else []
     return [
-        _point([outcome(own, task.targets[rows], task)], task, config, snr=snr)
-        for (snr, rows), own in zip(task.noisy.items(), parts, strict=True)
+        {**_point([reached], task, config, snr=snr), "largest_input": winner.largest.get(snr)}
+        for snr, reached in _under_noise(winner, task).items()
     ]
 
 
-def _fit_labelled(
-    train: FloatArray, test: FloatArray, task: ProbeTask, config: ProbeConfig, kept: IndexArray
-) -> FloatArray:
-    """Fit the ``kept`` training clips with the penalty that is best within them; return the test scores."""
-    features, targets, device = train[kept], task.targets[task.rows["train"][kept]], task.device_for(train)
-    parts, penalties = np.array(training_parts(task, kept, seed=config.seed)), penalty_grid(config.penalties, config)
+def _under_noise(result: ProbeResult, task: ProbeTask) -> dict[float, Outcome]:
+    ends = np.cumsum([len(rows) for rows in task.noisy.values()])
+    parts = np.split(result.scores[NOISE], ends[:-1]) if task.noisy else []
+    return {
+        snr: outcome(own, task.targets[rows], task) for (snr, rows), own in zip(task.noisy.items(), parts, strict=True)
+    }
+
+
+def _candidate_record(candidate: ProbeResult, task: ProbeTask) -> dict[str, object]:
+    noise = [
+        {"snr": snr, "test_accuracy": float(measure(reached)[0, 0]), "largest_input": candidate.largest[snr]}
+        for snr, reached in _under_noise(candidate, task).items()
+    ]
+    record = {"of": candidate.of, **{name: getattr(candidate, name) for name in FIGURES}}
+    return record | ({"noise": noise} if noise else {})
+
+
+def _curve_penalty(train: FloatArray, task: ProbeTask, config: ProbeConfig, *, threads: int) -> float:
+    """Choose the penalty of a learning curve by cross-validation within train with all labels; of equals the middle."""
+    targets, device = task.targets[task.rows["train"]], task.device_for(train)
+    parts, penalties = np.array(training_parts(task, seed=config.seed)), penalty_grid(config.penalties, config)
     held_out = np.zeros((len(penalties), *targets.shape), np.float32)
-    for inside in (parts == part for part in np.unique(parts)):
-        if inside.all():  # a single part judges no penalty: the middle one is taken
-            break
-        ridge = RidgeProbe(features[~inside], targets[~inside], device=device)
+
+    def judge(part: str) -> None:
+        inside = parts == part
+        ridge = RidgeProbe(train[~inside], targets[~inside], device=device)
         for place, penalty in enumerate(penalties):
             ridge.fit(penalty)
-            held_out[place, inside] = ridge.scores(features[inside])
+            held_out[place, inside] = ridge.scores(train[inside])
+
+    side_by_side(judge, np.unique(parts), threads=threads)
     reached = np.array([accuracy(scores, targets, task) for scores in held_out])
     best = np.flatnonzero(reached == reached.max())
-    ridge = RidgeProbe(features, targets, device=device)
-    ridge.fit(penalties[best[(len(best) - 1) // 2]])
+    return penalties[int(best[(len(best) - 1) // 2])]
+
+
+def _fit_labelled(train: FloatArray, test: FloatArray, task: ProbeTask, penalty: float, kept: IndexArray) -> FloatArray:
+    """Fit the ``kept`` training clips; return the test scores."""
+    ridge = RidgeProbe(train[kept], task.targets[task.rows["train"][kept]], device=task.device_for(train))
+    ridge.fit(penalty)
     return ridge.scores(test)
 
 
@@ -326,7 +357,7 @@ def method_record(
         "layer_penalties": len(candidates[0].tries) if candidates else 0,
         "penalties": len(winner.tries),
         "probabilities": _rounded(tested.max(1)) if certain else None,
-        "candidates": [{"of": each.of, **{name: getattr(each, name) for name in FIGURES}} for each in candidates],
+        "candidates": [_candidate_record(each, task) for each in candidates],
         "learning_curve": list(curve),
         **({"noise": noise} if noise else {}),
     }

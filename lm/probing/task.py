@@ -114,6 +114,14 @@ class ProbeTask:
         """The group of each test clip, with noise too; empty where clips have none."""
         return () if self.groups is None else [self.groups[row] for row in self.rows["test"]]
 
+    @cached_property
+    def most_frequent(self) -> tuple[str, float] | None:
+        """The most frequent class of train, and the test accuracy of always answering it; None with several labels."""
+        if self.multi_label:
+            return None
+        frequent = int(self.targets[self.rows["train"]].sum(0).argmax())
+        return self.classes[frequent], float(self.targets[self.rows["test"]][:, frequent].mean())
+
     def device_for(self, features: FloatArray) -> torch.device | None:
         """Return the device that fits ``(clips, dim)`` training features; small ones are faster where they are."""
         return self.device if features.size >= LARGE_FIT else None
@@ -200,13 +208,13 @@ def folds_of_groups(task: ProbeTask, groups: Names, *, seed: int) -> list[str | 
     return parts
 
 
-def training_parts(task: ProbeTask, kept: IndexArray, *, seed: int) -> list[str | None]:
-    """Return the part of each of the ``kept`` training clips, for cross-validation within their labels alone.
+def training_parts(task: ProbeTask, *, seed: int) -> list[str | None]:
+    """Return the part of each training clip, for cross-validation within train alone.
 
     The parts are those of the task. If it has none, they are folds of whole groups that are not tested; if these are
     fewer than two, folds of clips.
     """
-    rows = task.rows["train"][kept]
+    rows = task.rows["train"]
     if task.parts is not None and len({task.parts[row] for row in rows}) > 1:
         return [task.parts[row] for row in rows]
     groups = [None if task.groups is None else task.groups[row] for row in rows]

@@ -113,7 +113,7 @@ def write_probe(folder: Path, entries: Mapping[str, Entry], manifest: Clips, set
     recipe = VectorRecipe(vectors=compare.vectors, states=compare.states, assignments=compare.assignments)
     trim_db = manifest.effective_trim_db(settings.corpus.inspection.trim_db)
     with tempfile.TemporaryDirectory() as saved:
-        FittedProbe(probe.linear, replace(probe.description, recipe=recipe, trim_db=trim_db)).save_pretrained(saved)
+        FittedProbe(probe.network, replace(probe.description, recipe=recipe, trim_db=trim_db)).save_pretrained(saved)
         replace_folder(place, Path(saved))
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from pipelines.methods.method import LineRecord, PictureRecord
 from pipelines.methods.table import row_of, shown_in
 from pipelines.pages import charts
-from pipelines.pages.phrasing import full_name, percent
+from pipelines.pages.phrasing import decibels, full_name, percent
 from pipelines.results.comparison import Comparison
 from pipelines.results.figures import Figure as Row
 from pipelines.store.stored_features import GPT, WITH_INPUT
@@ -130,7 +130,7 @@ def layer_label(layer: str) -> str:
 
 
 def noise_label(snr: float | None) -> str:
-    return "no noise" if snr is None else f"{snr:g} dB"
+    return "no noise" if snr is None else decibels(snr)
 
 
 def _curves(

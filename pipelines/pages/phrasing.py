@@ -81,6 +81,10 @@ def percent(ratio: float | None) -> str:
     return "–" if ratio is None or not math.isfinite(ratio) else f"{100 * ratio:.1f}{NO_BREAK}%"
 
 
+def decibels(ratio: float) -> str:
+    return f"{ratio:g} dB"
+
+
 def points(difference: float | None) -> str:
     """Write a difference of two ratios in percentage points, with its sign."""
     if difference is None or not math.isfinite(difference):
@@ -153,7 +157,7 @@ def option_lines(config: Mapping[str, object]) -> Iterator[str]:
 # What templates may call, as filters and as functions.
 FUNCTIONS: tuple[Callable[..., object], ...] = (
     count_codes,
-    *(full_name, heading, number, percent, points, bits, signed_bits, significance, duration, quantity),
+    *(full_name, heading, number, percent, decibels, points, bits, signed_bits, significance, duration, quantity),
     *(counted, listed, plural, candidates, differing, option_lines),
     *(escape_markdown, row_of, stdev),
 )

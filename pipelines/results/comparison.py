@@ -1,7 +1,7 @@
 """The comparison of methods: how its rows of ``results.json`` follow from the probes, and how pages read these rows.
 
-Every fold has the same weight. Intervals and p values come from `lm.probing.comparison`: Student's t over the groups of
-the test clips, crossed with the seeds, or a bootstrap of clips without groups; and t intervals over folds and seeds. A
+Every fold has the same weight. Intervals and p values come from `lm.probing.comparison`: over clips, and as far as
+Student's t over the groups of the test clips, crossed with the seeds; and t intervals over folds and seeds. A
 clip counts as right by the share of seeds that answer it right. The gap is validation minus test, with an interval that
 holds for all methods at once (Bonferroni): where it excludes 0, the two sets of clips differ by more than chance.
 """
@@ -19,8 +19,8 @@ import numpy as np
 from lm.options import ProbeConfig
 from lm.probing import comparison as measured
 from pipelines.methods.method import PictureRecord
-from pipelines.results.figures import OF_LAYER, Figure, Figures
-from pipelines.store.stored_features import GPT, parts_of_key
+from pipelines.results.figures import LARGEST_INPUT, OF_LAYER, Figure, Figures
+from pipelines.store.stored_features import GPT, WITH_INPUT, parts_of_key
 from wordless.base.array_types import Floats
 from wordless.base.values import list_hash
 from wordless.training.options import TrainingRecord
@@ -53,6 +53,7 @@ class Comparison:
     choose_by: str = "validation"  # chose layer, pooling and penalty: validation, group, fold; auto where folds differ
     confidence: float = 0.95
     over: str = "clips"  # or groups: what the intervals of test figures are over
+    guessing: float | None = None  # accuracy of always answering train's most frequent class; None: several labels
     references: list[str] = field(default_factory=list)  # methods that every other is compared with
     confusion: dict[str, list[list[float]]] = field(default_factory=dict)  # of references: clips, a row for each class
     trainings: dict[str, dict[str, TrainingRecord]] = field(default_factory=dict)  # by method, then fold
@@ -122,14 +123,48 @@ class Comparison:
     def layers(self, of: str) -> dict[str, dict[str, Figure]]:
         """Return the figures of each layer of a method by split."""
         found: dict[str, dict[str, Figure]] = {}
-        for row in self.figures.where(name=f"{OF_LAYER}{self.metric}", of=of):
+        for row in self.figures.where(name=f"{OF_LAYER}{self.metric}", of=of, noise_snr=None):
             found.setdefault(row.layer or "", {})[row.split or ""] = row
         return found
 
-    def under_noise(self, of: str) -> dict[float | None, Figure]:
-        """Return the test figure of a method without noise (None) and at each ratio, soft noise first."""
-        rows = sorted(self.along("noise_snr").get(of, ()), key=lambda row: -(row.noise_snr or 0.0))
-        return {row.noise_snr: row for row in ([self.tested[of]] if of in self.tested else []) + rows}
+    def under_noise(self, of: str, *, layer: str | None = None) -> dict[float | None, Figure]:
+        """Return the test figure of a method without noise (None) and at each ratio, soft noise first.
+
+        With a ``layer``, these are its figures by ridge regression.
+        """
+        if layer is None:
+            rows, clean = self.along("noise_snr").get(of, Figures(())), self.tested.get(of)
+        else:
+            found = self.figures.where(name=f"{OF_LAYER}{self.metric}", of=of, layer=layer, split="test")
+            rows, clean = Figures(row for row in found if row.noise_snr is not None), self.layers(of)[layer]["test"]
+        ordered = sorted(rows, key=lambda row: -(row.noise_snr or 0.0))
+        return {row.noise_snr: row for row in ([clean] if clean else []) + ordered}
+
+    @cached_property
+    def ratios(self) -> list[float]:
+        """The signal-to-noise ratios of the noise in test clips, soft noise first."""
+        found = {row.noise_snr for rows in self.along("noise_snr").values() for row in rows}
+        return sorted((snr for snr in found if snr is not None), reverse=True)
+
+    def largest_inputs(self, of: str) -> dict[float | None, float]:
+        """Return the largest input of a method's probe at each ratio, in deviations of train before the bound."""
+        return {row.noise_snr: row.value for row in self.figures.where(name=LARGEST_INPUT, of=of)}
+
+    @property
+    def noise_rows(self) -> list[tuple[str, float, dict[float | None, Figure], dict[float | None, float]]]:
+        """The name of each probe, its validation figure, test figures and largest inputs by noise, the best first.
+
+        Below a network that was probed with its input beside its layers are these layers, alone and with the input.
+        """
+        rows = list[tuple[str, float, dict[float | None, Figure], dict[float | None, float]]]()
+        for of in self.methods:
+            layers, noise = self.layers(of), self.under_noise(of)
+            pairs = [(name.removesuffix(WITH_INPUT), name) for name in layers if name.endswith(WITH_INPUT)]
+            if pairs or len(noise) > 1:
+                rows.append((of, self.validated[of].value, noise, self.largest_inputs(of)))
+            for name in (name for pair in pairs for name in pair):
+                rows.append((f"{of}/{name}", layers[name]["validation"].value, self.under_noise(of, layer=name), {}))
+        return rows
 
     @property
     def has_folds(self) -> bool:
@@ -146,10 +181,11 @@ class Comparison:
         return self.by == "split" and len(self.split_groups.get("test", [])) == 1
 
     @property
-    def guessing(self) -> float | None:
-        """The accuracy of always answering the most frequent class; None with several labels of a clip."""
-        tables = ([sum(row) for row in counts] for counts in self.confusion.values())
-        return next((max(clips) / sum(clips) for clips in tables if sum(clips)), None)
+    def over_units(self) -> str:
+        """What the intervals of test figures are over, with its number."""
+        count = next((row.over_count for row in self.tested.values()), None)
+        units = f"{count} {self.over}" if count else self.over
+        return units if self.over == "clips" else f"{units} of test clips, never narrower than over clips"
 
 
 Points = Sequence[Mapping[str, Any]]  # of a method under one condition, for each fold and seed
@@ -225,6 +261,8 @@ class ProbedFolds:
             yield from self._layers(row)
             for points, each in self._conditions(row):
                 yield self._mean_point(points, each)
+                if largest := [point["largest_input"] for point in points if point.get("largest_input") is not None]:
+                    yield replace(each, name=LARGEST_INPUT, value=max(largest))
             yield from self._groups(row)
 
     def _on_test(self, row: Figure) -> Iterator[Figure]:
@@ -232,7 +270,7 @@ class ProbedFolds:
         of = str(row.of)
         found = self.tested.estimate(self.methods.index(of), confidence=self.config.confidence)
         chosen = _chosen(*self.rows[of].values()) if len(self.probes) == 1 else {}
-        yield replace(row, **asdict(found), over=self.tested.over, **chosen)
+        yield replace(row, **asdict(found), over=self.tested.over, over_count=self.tested.count, **chosen)
         for name in ("macro_f1", "mean_average_precision"):
             if name != row.name:
                 yield replace(row, name=name, value=self.mean(self.rows[of].values(), name))
@@ -242,11 +280,11 @@ class ProbedFolds:
         of, confidence = str(row.of), self.config.confidence
         row = replace(row, count=self._validation_clips(of))
         value = self.mean(self.rows[of].values(), "validation_accuracy")
-        found, over = self._validation(of, value, confidence)
+        found, over, units = self._validation(of, value, confidence)
         ends: dict[str, Any] = {"low": found.low, "high": found.high, "over": over} if found else {}
-        yield replace(row, split="validation", value=value, **ends)
+        yield replace(row, split="validation", value=value, over_count=units, **ends)
         together = 1 - (1 - confidence) / len(self.methods)
-        found, over = self._validation(of, value, together)
+        found, over, _ = self._validation(of, value, together)
         if found:
             gap = measured.independent_difference(
                 found, self.tested.estimate(self.methods.index(of), confidence=together)
@@ -257,18 +295,21 @@ class ProbedFolds:
     def _validation_clips(self, of: str) -> int:
         return sum(row["validation_clips"] for (_, seed), row in self.rows[of].items() if seed == self.seeds[0])
 
-    def _validation(self, of: str, value: float, confidence: float) -> tuple[measured.Estimate | None, str]:
-        """Return the figure ``value`` that chose a method's candidates with its interval, and what this is over."""
+    def _validation(self, of: str, value: float, confidence: float) -> tuple[measured.Estimate | None, str, int | None]:
+        """Return the figure ``value`` that chose a method's candidates with its interval, and what it is over."""
         if self.validated and of in self.judged:
-            return self.validated.estimate(self.judged.index(of), confidence=confidence), self.validated.over
+            found = self.validated.estimate(self.judged.index(of), confidence=confidence)
+            return found, self.validated.over, self.validated.count
         if len(self.names) > 1:  # parts of cross-validation in several folds share clips
-            return None, ""
-        low, high = measured.t_interval(
-            np.mean([row["parts"] for row in self.rows[of].values()], axis=0), confidence=confidence
-        )
+            return None, "", None
+        parts = np.mean([row["parts"] for row in self.rows[of].values()], axis=0)
+        low, high = measured.t_interval(parts, confidence=confidence)
         if low is None or high is None:
-            return None, "parts"
-        return measured.Estimate(value=value, low=max(low, 0.0), high=min(high, 1.0)), "parts"  # of an accuracy
+            return None, "parts", None
+        if self.metric == "accuracy":
+            own = measured.share_interval(value, self._validation_clips(of), confidence=confidence)
+            low, high = min(low, own[0]), max(high, own[1])
+        return measured.Estimate(value=value, low=max(low, 0.0), high=min(high, 1.0)), "parts", len(parts)
 
     def _differences(self, row: Figure) -> Iterator[Figure]:
         """Compare one method with every other, the strongest first, then, over groups or folds, with few labels."""
@@ -282,7 +323,9 @@ class ProbedFolds:
         for number, against in others:
             found = self.tested.difference(one, number, confidence=confidence)
             low, high = measured.t_interval(by_seed[of] - by_seed[against], confidence=confidence)
-            pair = replace(row, against=against, seed_low=low, seed_high=high, over=self.tested.over)
+            pair = replace(
+                row, against=against, seed_low=low, seed_high=high, over=self.tested.over, over_count=self.tested.count
+            )
             pairs.append(replace(pair, **asdict(found)))
         yield from sorted(pairs, key=lambda pair: pair.value)
         curve = {each.labels: points for points, each in self._conditions(row) if each.labels is not None}
@@ -292,7 +335,8 @@ class ProbedFolds:
                 if over and each.labels in curve:
                     apart = self._crossed(curve[each.labels])[0] - values
                     low, high, p = measured.over_groups(apart, confidence=confidence)
-                    yield replace(each, value=float(apart.mean()), low=low, high=high, p=p, over=over)
+                    pair = replace(each, value=float(apart.mean()), low=low, high=high, p=p, over=over)
+                    yield replace(pair, over_count=len(apart))
 
     def _probes(self, row: Figure) -> Iterator[Figure]:
         """Give what each of several probes of a method chose, and its figures."""
@@ -317,6 +361,8 @@ class ProbedFolds:
             judged, tested = (self.mean(found, f"{split}_accuracy") for split in ("validation", "test"))
             yield replace(own, value=judged, split="validation", count=self._validation_clips(of))
             yield replace(own, value=tested, **(_ends(self.first[0], found[0], of) if len(found) == 1 else {}))
+            for points in zip(*(each.get("noise", ()) for each in found), strict=True):
+                yield replace(own, value=self.mean(points, "test_accuracy"), noise_snr=points[0]["snr"])
 
     def _conditions(self, row: Figure, of: str | None = None) -> list[tuple[Points, Figure]]:
         """Return the points of the learning curve and the noise of a method (None: the row's) with their rows.
@@ -335,11 +381,18 @@ class ProbedFolds:
         return [*found.values(), *((points, replace(row, noise_snr=points[0]["snr"])) for points in noise)]
 
     def _mean_point(self, points: Points, row: Figure) -> Figure:
-        value, low, high = (self.mean(points, name) for name in ("test_accuracy", "low", "high"))
-        values, over = self._crossed(points)
+        by_fold = {name: self.values(points, name).mean(1) for name in ("test_accuracy", "clips_low", "clips_high")}
+        value, (values, over) = float(by_fold["test_accuracy"].mean()), self._crossed(points)
+        # Folds have different clips, so the distances from the ends of their intervals add in squares.
+        below, above = (
+            float(np.linalg.norm(by_fold["test_accuracy"] - by_fold[end])) / len(self.names)
+            for end in ("clips_low", "clips_high")
+        )
+        low, high, count = value - below, value + above, self.clips
         if over is not None:
-            low, high, _ = measured.over_groups(values, confidence=self.config.confidence, value=value)
-        return replace(row, value=value, low=max(low, 0.0), high=min(high, 1.0), over=over or "clips")
+            begin, end, _ = measured.over_groups(values, confidence=self.config.confidence, value=value)
+            low, high, count = min(low, begin), max(high, end), len(values)
+        return replace(row, value=value, low=max(low, 0.0), high=min(high, 1.0), over=over or "clips", over_count=count)
 
     def _crossed(self, points: Points) -> tuple[Floats, str | None]:
         """Return the values ``(groups or folds, seeds, draws of labels)``, and what the first axis is, if anything."""
@@ -401,6 +454,9 @@ def compare(folds: ProbedFolds, *, references: Sequence[str] = (GPT,)) -> Compar
         choose_by=chosen_by.pop() if len(chosen_by) == 1 else "auto",  # it differs between folds
         confidence=folds.config.confidence,
         over=folds.tested.over,
+        guessing=None
+        if first["multi_label"]
+        else float(np.mean([probed["most_frequent"][1] for probed in folds.first])),
         references=known,
         confusion={} if first["multi_label"] else {of: folds.confusion(of) for of in known},
         figures=Figures(folds.figures(known)),
@@ -416,8 +472,8 @@ def _chosen(probed: Mapping[str, Any]) -> dict[str, Any]:
 
 def _ends(probed: Probed, row: Mapping[str, Any], of: str = "") -> dict[str, Any]:
     outcome = _outcome(probed, [of or row["of"]], "")
-    over = measured.Measured.of([outcome], [probed["groups"]], resamples=0, seed=0).over
-    return {"low": row["low"], "high": row["high"], "over": over}
+    found = measured.Measured.of([outcome], [probed["groups"]], resamples=0, seed=0)
+    return {"low": row["low"], "high": row["high"], "over": found.over, "over_count": found.count}
 
 
 def _outcome(probed: Probed, methods: Sequence[str], split: Literal["", "validation_"]) -> measured.Outcome:

@@ -6,7 +6,8 @@ from typing import Final
 from wordless.base.options import REQUIRED, column
 
 OF_LAYER: Final = "layer_"  # begin of the names of figures of single layers
-COSTS = ("seconds", "peak_memory")  # figures of what a stage cost
+LARGEST_INPUT: Final = "largest_input"  # of a probe under noise
+COSTS = ("seconds", "cpu_seconds", "peak_memory")  # figures of what a stage cost
 LOST_CENTS = 200.0  # two semitones: a clip whose pitch error is larger has lost its pitch
 
 
@@ -31,8 +32,10 @@ class Figure:
     over: str | None = column(
         None,
         "what the interval and p are over: `clips`; `groups` of the test clips, such as people, crossed with seeds and "
-        "draws of labels; `parts` of cross-validation; `folds`; `seeds`; `items`, the words or phones of a test",
+        "draws of labels; `parts` of cross-validation; `folds`; `seeds`; `items`, the words or phones of a test. For "
+        "probes, an interval over groups, folds or parts is never narrower than that over clips",
     )
+    over_count: int | None = column(None, "how many of these, where the interval is over `clips`, `groups` or `parts`")
     p: float | None = column(None, "two-sided p value of a `difference`")
     fold_low: float | None = column(None, "lower end of a paired t interval of a `difference` over the folds")
     fold_high: float | None = column(None, "its upper end")
@@ -221,6 +224,7 @@ _OTHERS = (
     Measure("distinct_2", title="different pairs"),
     Measure("distinct_3", title="different triples"),
     Measure("macro_f1", title="macro F1"),
+    Measure(LARGEST_INPUT, "deviations of train", "largest input of the probe, before it is bounded"),
     Measure("abx_error", title="ABX error"),
     Measure("consistency_speaker", title="right answers, other speaker"),
     Measure("consistency_gender", title="right answers, other gender"),
@@ -233,6 +237,7 @@ _OTHERS = (
     Measure("runaway_blocks_left", "blocks"),
     Measure("prompt_seconds", "s"),
     Measure("seconds", "s"),
+    Measure("cpu_seconds", "s", "processor time"),
     Measure("peak_memory", "bytes"),
     Measure("parameters", "parameters"),
     Measure("training_steps", "steps"),

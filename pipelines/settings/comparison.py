@@ -31,7 +31,9 @@ class ReadingConfig(VectorConfig):
         distinct=True,
     )
     input: bool = option(
-        False, "whether all layers side by side (together in layers) include the network's input: codes or log-mel"
+        False,
+        "whether a further candidate has the network's input, codes or log-mel, beside all layers side by side "
+        "(together in layers)",
     )
     assignments: Assignments = option(
         "hard", "what the bag of codes and the GPTs read: the nearest code, or how near the sound is to each code"

@@ -52,7 +52,7 @@ def probed(
         winner, tried = probe_method(candidates, task, config, threads=threads)
         chosen = candidates[winner.of]
         curve = last_point(winner, task, config) if labelled else learning_curve(chosen, task, config, threads=threads)
-        FittedProbe.of(chosen, winner, task, config).save_pretrained(run.folder)
+        FittedProbe.of(winner, task, config).save_pretrained(run.folder)
     write_json(run.folder / PROBE, method_record(of, winner, task, config, candidates=tried, curve=curve))
 
 
@@ -84,6 +84,7 @@ def collect_probes(
         "validation_truth": task.names(task.targets[task.rows["validation"]]),
         "unlabelled": task.unlabelled,
         "notices": task.notices,
+        "most_frequent": task.most_frequent,
         # what `auto` has become
         "choose_by": "validation" if task.parts is None else "fold" if config.choose_by == "fold" else "group",
     }

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from wordless.base.errors import InputError
 from wordless.base.files import NO_PERMISSION, file_hash, flush_folder, locked, remove, write_aside
-from wordless.base.machine import peak_memory, version_of
+from wordless.base.machine import cpu_seconds, peak_memory, version_of
 from wordless.base.options import Options, option
 from wordless.base.values import find_object
 
@@ -92,7 +92,7 @@ class Entry:
 
     @property
     def costs(self) -> dict[str, float]:
-        """Seconds and peak memory in bytes of making the entry; 0 if the record is lost."""
+        """Seconds, processor seconds and peak memory in bytes of making the entry; 0 if the record is lost."""
         return _costs(find_object(self.folder / TIMINGS) or {})
 
 
@@ -229,8 +229,13 @@ def _stamp(path: Path) -> list[int]:
 
 @contextmanager
 def measured(checkpoints: Path) -> Iterator[dict[str, float]]:
-    """Measure ``seconds``, with those of killed runs up to their last checkpoint, and ``peak_memory`` in bytes."""
+    """Measure ``seconds``, with those of killed runs up to their last checkpoint, and ``peak_memory`` in bytes.
+
+    Also ``cpu_seconds``, of all threads and finished processes of this run: they depend little on what else the machine
+    does. Those of a killed run are not known, and count as much of its seconds as in this run.
+    """
     costs, started, begun = dict[str, float](), time.monotonic(), find_object(checkpoints / BEGUN) or {}
+    worked = cpu_seconds()
     before, since = _number(begun.get("seconds")), _number(begun.get("time"))
     if since:  # of an earlier attempt
         before += max(*(path.lstat().st_mtime - since for path in checkpoints.iterdir()), 0.0)
@@ -238,11 +243,13 @@ def measured(checkpoints: Path) -> Iterator[dict[str, float]]:
     with suppress(OSError):  # not Linux, or no permission
         Path("/proc/self/clear_refs").write_text(RESET_PEAK)
     yield costs
-    costs.update(seconds=before + time.monotonic() - started, peak_memory=peak_memory())
+    passed, worked = time.monotonic() - started, cpu_seconds() - worked
+    worked += before * worked / max(passed, 1e-9)
+    costs.update(seconds=before + passed, cpu_seconds=worked, peak_memory=peak_memory())
 
 
 def _costs(timings: Mapping[str, object]) -> dict[str, float]:
-    return {name: _number(timings.get(name)) for name in ("seconds", "peak_memory")}
+    return {name: _number(timings.get(name)) for name in ("seconds", "cpu_seconds", "peak_memory")}
 
 
 def _number(value: object) -> float:

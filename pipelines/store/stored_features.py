@@ -79,12 +79,12 @@ class StoredFeatures(Mapping[str, FloatArray]):
         return cls({key: [(file, key)] for key in own})
 
     def with_input(self, own: "StoredFeatures") -> "StoredFeatures":
-        """Put the input of a network, the vectors ``own``, beside all of its layers under the same pooling."""
+        """Add candidates with the input of a network, the vectors ``own``, beside all layers of the same pooling."""
         inputs = {pooling_of(key): parts for key, parts in own._places.items() if AS_RECORDED not in key}
         places = dict[str, tuple[Part, ...]]()
         for key, parts in self._places.items():
             beside = inputs.get(pooling_of(key), ()) if ALL_LAYERS.search(key) else ()
-            places[with_input(key) if beside else key] = (*parts, *beside)
+            places |= {key: parts} | ({with_input(key): (*parts, *beside)} if beside else {})
         return StoredFeatures(places)
 
     def __getitem__(self, key: str) -> FloatArray:

@@ -29,7 +29,7 @@ from safetensors.numpy import load_file
 
 ROOT = Path(__file__).parents[2]
 RATE, VOICES = 8000, ("george", "jackson", "lucas")
-COSTS = ("seconds", "peak_memory", "samples_per_second")  # figures
+COSTS = ("seconds", "cpu_seconds", "peak_memory", "samples_per_second")  # figures
 FIGURE = ("stage", "name", "of", "against", "split", "labels", "noise_snr", "group", "fold", "seed")  # columns
 RESULTS = ("results.json", "figures.json", "perplexity.json", "kmeans.json")
 OTHERS = {"artifact", "provenance", "stages", "clips_key", "notices"}  # keys that are no result

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from lm.options import ProbeConfig
+from lm.probing.comparison import share_interval
 from pipelines.results.comparison import Comparison, ProbedFolds, compare
 from pipelines.results.figures import Figure
 
@@ -77,7 +78,7 @@ def probed_example(
         **{"classes": [*classes], "multi_label": False, "clips": [f"{name}/{number}.wav" for number in range(clips)]},
         **{"groups": [name if groups == 1 else f"speaker {number % groups}" for number in range(clips)]},
         **{"truth": truth, "validation_groups": ["dan"] * VALIDATION, "validation_truth": held_out},
-        **{"unlabelled": 5, "notices": [], "choose_by": "validation"},
+        **{"unlabelled": 5, "notices": [], "choose_by": "validation", "most_frequent": [classes[0], 1 / len(classes)]},
         "methods": [_row(of, share, truth, held_out, rng) for of, share in RIGHT.items()],
     }
 
@@ -94,7 +95,9 @@ def _row(of: str, share: float, truth: list[str], held_out: list[str], rng: np.r
     keys = {"gpt": layers, "supervised_head": []}.get(of, [f"{of}:mean"])
     accuracy, judged = float(right.mean()), [number < round(share * VALIDATION) for number in range(VALIDATION)]
     shared = {"test_accuracy": accuracy, "penalty": 0.1, "low": accuracy - 0.05, "high": accuracy + 0.05}
-    curve = [{"share": s, "clips": round(100 * s), **shared, "values": [[accuracy]]} for s in (0.1, 1.0) if keys]
+    low, high = share_interval(accuracy, len(truth), confidence=CONFIG.confidence)
+    point = {**shared, "values": [[accuracy]], "clips_low": low, "clips_high": high}
+    curve = [{"share": s, "clips": round(100 * s), **point} for s in (0.1, 1.0) if keys]
     return {
         **{"of": of, "chosen": keys[len(truth) // 20 % 2 * 3 % len(keys)] if keys else of, **shared},
         **{"macro_f1": accuracy, "mean_average_precision": accuracy, "validation_accuracy": float(np.mean(judged))},

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from lm.options import ProbeConfig
+from lm.probing.comparison import share_interval
 from pipelines.pages.phrasing import methods_table, sentences
 from pipelines.results.comparison import By, Comparison, Probed, ProbedFolds, compare
 from pipelines.results.figures import Figure
@@ -90,8 +91,11 @@ def test_other_references_take_the_place_of_the_gpt() -> None:
     assert len(rows) == 2 * 3
     assert rows["simclr", "gpt"] == pytest.approx(-of_gpt(section())["simclr"].value)
     assert rows["simclr", "supervised_head"] == pytest.approx(-rows["supervised_head", "simclr"])
-    heads, _, *lines = methods_table(found).splitlines()
+    table, _, most_frequent = methods_table(found).partition("\n\n")
+    heads, _, *lines = table.splitlines()
     assert "| SimCLR ahead by |" in heads
+    assert "| interval over 3 groups of test clips, never narrower than over clips |" in heads
+    assert "33.3" in most_frequent
     assert [line.split(" | ")[0].strip("| ") for line in lines] == ["supervised_head", "gpt", "simclr", "log_mel"]
     assert not compared(study(), by="group", references=("gone",)).figures.where(name="difference")
 
@@ -111,7 +115,9 @@ def test_learning_curves_are_means_with_intervals_over_people() -> None:
         mean = np.mean([share_right(study()[name, 0], of) for name in FOLDS])
         assert points[1].value == pytest.approx(mean)
         row = section().tested[of]
-        assert (points[1].over, points[1].low, points[1].high) == ("groups", *map(pytest.approx, (row.low, row.high)))
+        assert (points[1].over, points[1].over_count) == ("groups", 3)
+        # In the table clips of several folds are counted, and in a curve their intervals are combined.
+        assert (points[1].low, points[1].high) == pytest.approx((row.low, row.high), abs=0.015)
     apart = section().figures.where(name="difference", of="gpt", against="log_mel")
     assert [row.labels for row in apart] == [None, 10, 100]
     assert (apart[2].value, apart[2].low) == pytest.approx((apart[0].value, apart[0].low))
@@ -206,7 +212,7 @@ def test_accuracy_under_noise_is_the_mean_over_folds_and_is_no_overall_figure() 
     probes = study()
     for place, probed in enumerate(probes.values()):
         for row in probed["methods"]:
-            ends = {"test_accuracy": 0.3 + place / 10, "low": 0.2, "high": 0.6}
+            ends = {"test_accuracy": 0.3 + place / 10, "low": 0.2, "high": 0.6, "clips_low": 0.2, "clips_high": 0.6}
             row["noise"] = [{"snr": 10.0, "values": [[0.3 + place / 10]], **ends}]
     clean, noisy = section(), compared(probes, by="group")
     found = noisy.along("noise_snr").items()
@@ -215,3 +221,42 @@ def test_accuracy_under_noise_is_the_mean_over_folds_and_is_no_overall_figure() 
     assert not clean.along("noise_snr")
     assert noisy.tested == clean.tested
     assert noisy.means("gpt", "fold") == clean.means("gpt", "fold")
+    assert not clean.noise_rows
+
+
+def test_a_network_stands_alone_and_with_its_input_at_each_noise_beside_its_largest_input() -> None:
+    probes = study()
+    for place, probed in enumerate(probes.values()):
+        for row in probed["methods"]:
+            ends = {"test_accuracy": 0.3, "clips_low": 0.2, "clips_high": 0.6, "values": [[0.3]]}
+            row["noise"] = [{"snr": snr, **ends, "largest_input": snr + place} for snr in (10.0, 20.0)]
+            if row["of"] != "gpt":
+                continue
+            alone = row["candidates"][-1]  # all layers
+            row["candidates"].append({**alone, "of": "gpt/all_layers_with_input:mean", "test_accuracy": 0.7})
+            for number, each in enumerate(row["candidates"]):
+                each["noise"] = [{"snr": snr, "test_accuracy": (number + place) / 10} for snr in (10.0, 20.0)]
+    found = compared(probes, by="group")
+    names = [name for name, *_ in found.noise_rows]
+    assert names == ["supervised_head", "gpt", "gpt/all_layers", "gpt/all_layers_with_input", "simclr", "log_mel"]
+    rows = {name: {snr: row.value for snr, row in under.items()} for name, _, under, _ in found.noise_rows}
+    assert [*rows["gpt"]] == [*rows["gpt/all_layers"]] == [None, 20.0, 10.0]
+    assert rows["gpt/all_layers"][10.0] == pytest.approx(0.5)  # the fifth candidate, over three folds
+    assert rows["gpt/all_layers_with_input"] == pytest.approx({None: 0.7, 20.0: 0.6, 10.0: 0.6})
+    assert found.largest_inputs("gpt") == {10.0: 12.0, 20.0: 22.0}  # of all folds
+    assert found.layers("gpt")["all_layers_with_input"]["test"].value == pytest.approx(0.7)
+    table = methods_table(found)
+    assert "\n| gpt/all_layers_with_input | 40.0% | 70.0% | 60.0% | 60.0% |" in table
+    assert "\n| simclr | 60.0% | " in table
+    assert " | 30.0% (22.0) | 30.0% (12.0) |" in table
+
+
+def test_an_interval_over_parts_of_cross_validation_is_never_narrower_than_over_clips() -> None:
+    probed = drawn("ann", 0)
+    for row in probed["methods"]:
+        del row["validation_predictions"]
+        row["validation_accuracy"], row["parts"] = 0.5, [0.5, 0.5, 0.5, 0.51, 0.49]
+    judged = compared({("test", 0): probed}).validated["gpt"]
+    assert (judged.over, judged.over_count) == ("parts", 5)
+    exact = share_interval(0.5, VALIDATION, confidence=CONFIG.confidence)
+    assert (judged.low, judged.high) == pytest.approx(exact)

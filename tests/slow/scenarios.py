@@ -24,7 +24,7 @@ WITHOUT_NAMES = ("*/tensorboard", "*/tensorboard/*")
 WITHOUT_CONTENT = ("*/timings.json", "store/inspected.jsonl", "*.lock", "*/log.txt")
 # Pages that show costs, or what was reused: they must be whole.
 PAGES = ("*/report.html", "*/sweep.html")
-COSTS = ("seconds", "peak_memory", "samples_per_second")
+COSTS = ("seconds", "cpu_seconds", "peak_memory", "samples_per_second")
 KEY = re.compile(r"[0-9a-f]{8,}")
 RANDOM_NAMES = (  # parts of a path that differ between two calls, as patterns
     (re.compile(r"(/\[\.\]|/\.)embedded-([0-9a-f]+)\.[0-9a-f]{8}\.aside"), r"/.embedded-\2.????????.aside"),

@@ -184,6 +184,12 @@ def machine_memory() -> int:
     return min(limits)
 
 
+def cpu_seconds() -> float:
+    """Return the processor time of this process, all its threads, and its finished processes, in seconds."""
+    used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(each.ru_utime + each.ru_stime for each in used)
+
+
 def peak_memory() -> float:
     """Return the most resident memory of this process, in bytes."""
     with suppress(OSError):

@@ -26,12 +26,14 @@ from lm.probing.comparison import (
     bootstrap_pairs,
     by_fold,
     by_group,
+    counted_clips,
     independent_difference,
     interval,
     measure,
     num_clips,
     number_groups,
     over_groups,
+    share_interval,
     t_interval,
     two_sided_p,
 )
@@ -114,10 +116,73 @@ def test_intervals_of_methods_stay_in_the_range_of_their_measure() -> None:
     names = [["ann", "bob", "eve"] * 4]
     right = Hits(hits=np.ones((1, 12)))
     found = Measured.of([right], names, resamples=10, seed=0).estimate(0, confidence=0.95)
-    assert (found.low, found.high) == pytest.approx((binomtest(3, 3).proportion_ci(0.95, "exact").low, 1.0))  # people
+    assert (found.low, found.high) == pytest.approx((binomtest(12, 12).proportion_ci(0.95, "exact").low, 1.0))
     mixed = Hits(hits=(np.arange(12) % 3 > 0).astype(float)[None])
     found = Measured.of([mixed], names, resamples=10, seed=0).estimate(0, confidence=0.95)
     assert (found.low, found.high) == (0, 1)
+
+
+def of_speakers(*right: int, clips: int) -> Measured:
+    """One method on so many clips of each speaker, with so many right answers."""
+    row = np.concatenate([np.arange(clips) < count for count in right]).astype(float)
+    names = [[f"speaker {number}" for number in range(len(right)) for _ in range(clips)]]
+    return Measured.of([Hits(hits=np.stack([row, np.zeros(len(row))]))], names, resamples=2000, seed=0)
+
+
+@pytest.mark.parametrize("right", [(28, 28, 28, 27), (40, 40, 40, 40), (40, 39, 40, 39), (0, 0, 1, 0), (5, 35, 20, 30)])
+def test_an_interval_over_groups_is_never_narrower_than_the_exact_one_over_clips(right: tuple[int, ...]) -> None:
+    """A few speakers may be nearly equal by chance, and all may be right."""
+    found = of_speakers(*right, clips=40)
+    estimate, exact = found.estimate(0, confidence=0.95), binomtest(sum(right), 160).proportion_ci(0.95, "exact")
+    begin, end, _ = over_groups(np.array(right) / 40, confidence=0.95)
+    assert (found.over, found.count) == ("groups", 4)
+    wanted = (max(min(exact.low, begin), 0), min(max(exact.high, end), 1))
+    assert (estimate.low, estimate.high) == pytest.approx(wanted)
+
+
+def test_all_right_is_surer_than_nearly_all_right() -> None:
+    nearly, all_right = (
+        of_speakers(*right, clips=40).estimate(0, confidence=0.95) for right in ((40, 39) * 2, (40,) * 4)
+    )
+    assert 0.9 < nearly.low < all_right.low < nearly.high == all_right.high == 1
+
+
+def test_a_difference_over_groups_is_never_narrower_than_over_clips() -> None:
+    equal = of_speakers(20, 20, 20, 20, clips=40)  # a difference of a half in each group
+    over_clips = Measured(folds=equal.folds, resamples=2000, seed=0).difference(0, 1, confidence=0.95)
+    found = equal.difference(0, 1, confidence=0.95)
+    assert (found.low, found.high, found.p) == (over_clips.low, over_clips.high, over_clips.p)
+    unequal = of_speakers(0, 40, 20, 20, clips=40)
+    low, high, p = over_groups(np.array([0, 1, 0.5, 0.5]), confidence=0.95)
+    found = unequal.difference(0, 1, confidence=0.95)
+    assert (found.low, found.high, found.p) == pytest.approx((low, high, p))
+
+
+@given(st.integers(1, 200), st.data())
+def test_a_share_of_clips_has_the_interval_of_clopper_and_pearson(clips: int, data: st.DataObject) -> None:
+    right = data.draw(st.integers(0, clips))
+    exact = binomtest(right, clips).proportion_ci(0.9, "exact")
+    row = Hits(hits=(np.arange(clips) < right).astype(float)[None])
+    assert counted_clips([row], 0) == pytest.approx((right / clips, clips))
+    assert share_interval(right / clips, clips, confidence=0.9) == pytest.approx((exact.low, exact.high))
+
+
+def test_folds_weigh_the_same_and_seeds_make_a_clip_surer() -> None:
+    """The oracle is the spread of the mean of the folds over many draws of clips."""
+    rng, seeds = np.random.default_rng(0), rng_hits(4)
+    value, clips = counted_clips(seeds, 0)
+    drawn = [
+        np.mean([fold.hits[0][rng.integers(len(row), size=len(row))].mean() for fold in seeds for row in fold.hits])
+        for _ in range(4000)
+    ]
+    assert value == pytest.approx(np.mean([fold.hits.mean() for fold in seeds]))
+    assert value * (1 - value) / clips == pytest.approx(np.var(drawn), rel=0.1)
+
+
+def rng_hits(seeds: int) -> list[Hits]:
+    """Two folds of one method, the mean of several seeds."""
+    rng = np.random.default_rng(3)
+    return [Hits(hits=(rng.random((seeds, clips)) < 0.7).mean(0)[None]) for clips in (30, 200)]
 
 
 def test_groups_that_a_measure_cannot_do_without_leave_intervals_over_clips() -> None:

@@ -43,7 +43,7 @@ from lm.probing.probe import (
     scored_method,
 )
 from lm.probing.task import FOLDS, LARGE_FIT, ProbeTask, divisions, penalty_grid, require_equal_counts, with_parts
-from tests.reference import divided, two_steps, unit
+from tests.reference import bounded, divided, two_steps, unit
 from wordless.base.errors import InputError
 
 CONFIG = ProbeConfig(layer_penalties=3, penalties=6, resamples=200)
@@ -176,7 +176,7 @@ def test_candidate_and_penalty_are_those_of_a_double_loop(by: str) -> None:
     """The oracle fits scikit-learn's classifiers for each candidate, penalty and fold."""
     plain, rng = _task(240), np.random.default_rng(1)
     groups = [f"speaker {number}" for number in np.arange(240) // 12]
-    config = replace(CONFIG, choose_by=by, max_iterations=1000)
+    config = replace(CONFIG, choose_by=by, max_iterations=1000, bound=1.5)
     task = with_parts(plain, config, groups=groups, folds=groups)
     clear = plain.targets @ rng.standard_normal((3, 8))
     candidates = {
@@ -186,7 +186,7 @@ def test_candidate_and_penalty_are_those_of_a_double_loop(by: str) -> None:
     found, _ = probe_method(candidates, task, config)
     layers, penalties = penalty_grid(config.layer_penalties, config), penalty_grid(config.penalties, config)
     divisions = divided(task.rows, task.parts)
-    chosen, penalty = two_steps(candidates, task.targets, divisions, layers, penalties)
+    chosen, penalty = two_steps(candidates, task.targets, divisions, layers, penalties, bound=config.bound)
     assert (found.of, found.penalty) == (chosen, pytest.approx(penalty))
 
 
@@ -205,6 +205,41 @@ def test_a_classifier_s_own_scores_are_measured_and_not_fitted() -> None:
     assert (result.test_accuracy, result.validation_accuracy, result.tries, result.penalty) == (1, 1, {}, None)
     with pytest.raises(InputError, match=r"\b2 classes\b.*\b3\b"):
         scored_method(np.zeros((300, 2), np.float32), task, CONFIG, of="head")
+
+
+@pytest.mark.parametrize("classifier", ["logistic", "ridge"])
+def test_a_code_that_one_training_clip_has_and_all_clips_with_noise_have_does_not_decide(classifier: str) -> None:
+    """As rare codes do: noise uses codes that training clips hardly have, and their deviations are tiny."""
+    clips, count = 480, 80
+    labels = [f"class {clip % 4}" for clip in range(clips)] + [f"class {clip % 4}" for clip in range(count)]
+    splits = [SPLITS[clip // 4 % 4] for clip in range(clips)] + ["noisy"] * count
+    noise = [None] * clips + [20.0] * count
+    task = ProbeTask.of(labels, splits, noise=noise)
+    features = _separable(task) + 3 * _noise(task)
+    clean = features[task.rows["test"]]
+    features[clips:] = clean[:count]  # the same clips, but for one more code
+    rare = np.zeros((len(features), 1), np.float32)
+    rare[task.rows["train"][0]], rare[clips:] = 0.001, 0.9
+    features = np.concatenate([features, rare], axis=1)
+    config = replace(CONFIG, classifier=classifier, power=0.5)  # type: ignore[arg-type]  # any text
+    row = _record(features, task, config)
+    assert row["noise"][0]["test_accuracy"] > row["test_accuracy"] - 0.05 > 0.7
+    deviation = np.sqrt(0.001 * (1 - 1 / 240) / 240)
+    assert row["noise"][0]["largest_input"] == pytest.approx(
+        (np.sqrt(0.9) - np.sqrt(0.001) / 240) / deviation, rel=0.01
+    )
+    free = _record(features, task, replace(config, bound=1e9))
+    assert free["noise"][0]["test_accuracy"] < row["noise"][0]["test_accuracy"] - 0.2
+
+
+def test_numbers_are_probed_with_bounded_inputs() -> None:
+    plain, rng = _task(300), np.random.default_rng(0)
+    features = rng.standard_normal((300, 4)).astype(np.float32)
+    values = features.clip(-1, 1).sum(1).astype(np.float32)
+    features[plain.rows["test"]] *= 1000
+    wanted = np.sign(features[plain.rows["test"]]).sum(1)
+    predicted, _ = probe_numbers({"x": features}, values, plain.rows, replace(CONFIG, bound=1.0), threads=1)
+    np.testing.assert_allclose(predicted, wanted, atol=0.5)
 
 
 def test_clips_without_a_label_are_left_out_and_counted() -> None:
@@ -291,9 +326,12 @@ def test_shares_are_nested_and_hold_every_class(which: np.ndarray, seed: int, sh
         assert set(smaller.tolist()) <= set(larger.tolist())
 
 
-@pytest.mark.parametrize("share", [0.2, 1.0])
-def test_a_point_is_ridge_regression_whose_penalty_cross_validation_within_its_labels_chooses(share: float) -> None:
-    """The oracle is scikit-learn's, with a person held out at once; labels of validation clips are not looked at."""
+@pytest.mark.parametrize("share", [0.001, 0.2, 1.0])
+def test_a_point_is_ridge_regression_whose_penalty_cross_validation_with_all_labels_chooses(share: float) -> None:
+    """The oracle is scikit-learn's, with a person held out at once; labels of validation clips are not looked at.
+
+    The smallest share is one label of each class, which cannot choose.
+    """
     speakers = [f"{clip % 8}" for clip in range(640)]
     splits = ["train" if speaker < "4" else "test" if speaker < "6" else "validation" for speaker in speakers]
     task = ProbeTask.of([f"class {clip // 8 % 3}" for clip in range(640)], splits, groups=speakers)
@@ -303,22 +341,22 @@ def test_a_point_is_ridge_regression_whose_penalty_cross_validation_within_its_l
         np.float32
     )
     train, test = task.rows["train"], task.rows["test"]
-    scaler = StandardScaler().fit(features[train])
-    scaled, targets, reached = scaler.transform(features), task.targets.astype(float), []
-    config = replace(CURVE, learning_curve=(share,))
+    config = replace(CURVE, learning_curve=(share,), bound=1.5)
+    scaled = bounded(features, features[train], bound=config.bound)
+    targets, reached = task.targets.astype(float), []
+    judged = []
+    for penalty in penalty_grid(config.penalties, config):
+        held_out = np.zeros((len(train), 3))
+        for fitted, held in LeaveOneGroupOut().split(train, groups=[speakers[row] for row in train]):
+            model = Ridge(alpha=unit(scaled[train[fitted]]) / penalty).fit(
+                scaled[train[fitted]], targets[train[fitted]]
+            )
+            held_out[held] = model.predict(scaled[train[held]])
+        judged.append((held_out.argmax(1) == targets[train].argmax(1)).mean())
+    best = np.flatnonzero(np.array(judged) == max(judged))
+    penalty = penalty_grid(config.penalties, config)[best[(len(best) - 1) // 2]]
     for draw in range(DRAWS if share < 1 else 1):
         kept = train[np.sort(labelled_clips(task.targets[train], share, seed=config.seed, draw=draw))]
-        groups, judged = [speakers[row] for row in kept], []
-        for penalty in penalty_grid(config.penalties, config):
-            held_out = np.zeros((len(kept), 3))
-            for fitted, held in LeaveOneGroupOut().split(kept, groups=groups):
-                model = Ridge(alpha=unit(scaled[kept[fitted]]) / penalty).fit(
-                    scaled[kept[fitted]], targets[kept[fitted]]
-                )
-                held_out[held] = model.predict(scaled[kept[held]])
-            judged.append((held_out.argmax(1) == targets[kept].argmax(1)).mean())
-        best = np.flatnonzero(np.array(judged) == max(judged))
-        penalty = penalty_grid(config.penalties, config)[best[(len(best) - 1) // 2]]
         model = Ridge(alpha=unit(scaled[kept]) / penalty).fit(scaled[kept], targets[kept])
         reached.append((model.predict(scaled[test]).argmax(1) == targets[test].argmax(1)).mean())
     [point] = learning_curve(features, task, config)
@@ -340,6 +378,41 @@ def test_a_single_labelled_clip_takes_the_middle_penalty() -> None:
     points = learning_curve(_noise(task), task, replace(CURVE, learning_curve=(0.01, 1.0)))
     assert points[0]["clips"] <= 2
     assert all(0 <= point["test_accuracy"] <= 1 for point in points)
+
+
+def _with_penalty(features: np.ndarray, task: ProbeTask, place: int) -> float:
+    """The accuracy with all labels and one penalty of the grid alone."""
+    penalty = penalty_grid(CURVE.penalties, CURVE)[place]
+    config = replace(CURVE, learning_curve=(1.0,), penalties=1, penalty_low=penalty, penalty_high=penalty)
+    return float(learning_curve(features, task, config)[0]["test_accuracy"])
+
+
+def test_the_penalty_of_a_curve_is_judged_on_clips_that_are_not_fitted() -> None:
+    """With about as many features as clips, hardly any penalty fits all training clips and knows no other."""
+    rng, clips = np.random.default_rng(0), 480
+    task = ProbeTask.of(
+        [f"class {clip // 4 % 2}" for clip in range(clips)], ["train", "train", "test", "validation"] * 120
+    )
+    features = rng.standard_normal((clips, 200)).astype(np.float32)
+    features[:, :3] += 1.5 * task.targets[:, :1]
+    strong, weak = (_with_penalty(features, task, place) for place in (0, CURVE.penalties - 1))
+    [point] = learning_curve(features, task, replace(CURVE, learning_curve=(1.0,)))
+    assert point["test_accuracy"] > weak + 0.1
+    assert point["test_accuracy"] >= strong - 0.05
+
+
+def test_of_equally_good_penalties_a_curve_has_the_middle_one() -> None:
+    """All answer each training clip. A test clip shows the penalty: the weaker it is, the less counts a copy."""
+    rng, sign = np.random.default_rng(0), np.tile([1.0, -1.0], 200)
+    splits = ["train"] * 196 + ["validation"] * 4 + ["test"] * 200
+    task = ProbeTask.of(["yes" if each > 0 else "no" for each in sign], splits)
+    features = np.stack([sign, sign + 0.7 * rng.standard_normal(400)], axis=1).astype(np.float32)
+    shares = np.linspace(0, 1, 100).repeat(2)  # of what the clean feature has; the copy says the opposite
+    features[200:] = np.stack([shares * sign[200:], -0.5 * sign[200:]], axis=1)
+    each = [_with_penalty(features, task, place) for place in range(CURVE.penalties)]
+    [point] = learning_curve(features, task, replace(CURVE, learning_curve=(1.0,)))
+    assert point["test_accuracy"] == each[(CURVE.penalties - 1) // 2]
+    assert each.count(point["test_accuracy"]) == 1
 
 
 def test_a_share_is_drawn_several_times() -> None:
@@ -467,7 +540,9 @@ def test_the_choice_is_that_of_scikit_learn(dim: int, several: bool, power: floa
     for (penalty, reached), wanted_one in zip(found.tries.items(), penalty_grid(5, config), strict=True):
         assert penalty == wanted_one
         rooted = FunctionTransformer(lambda values: np.sign(values) * np.abs(values) ** power)
-        model = make_pipeline(rooted, StandardScaler(), Ridge(alpha=dim / penalty))  # the mean squared norm is dim
+        clipped = FunctionTransformer(lambda values: np.clip(values, -config.bound, config.bound))
+        # The mean squared norm is nearly dim: few values are clipped.
+        model = make_pipeline(rooted, StandardScaler(), clipped, Ridge(alpha=dim / penalty))
         wanted, by = task.targets[known].astype(float), LeaveOneGroupOut()
         own = cross_val_score(model, features[known], wanted, groups=groups, cv=by, scoring=scoring).mean()
         assert reached == pytest.approx(own, abs=error), penalty
@@ -614,10 +689,11 @@ def test_scores_are_those_of_the_comparison(
     classifier: Literal["logistic", "ridge"], dim: int, classes: int, several: bool, power: float, tmp_path: Path
 ) -> None:
     task = _always() if several else _task(80, classes)
-    config = ProbeConfig(classifier=classifier, power=power)
+    config = ProbeConfig(classifier=classifier, power=power, bound=1.5)
     features = _means(task, dim)
+    features[task.rows["test"][0]] *= 50  # far beyond the bound
     result = probe(features, task, config, of="gpt/layer_1:mean")
-    fitted, others = FittedProbe.of(features, result, task, config), features[task.rows["test"]]
+    fitted, others = FittedProbe.of(result, task, config), features[task.rows["test"]]
     np.testing.assert_allclose(fitted.scores(others), result.scores["test"], atol=2e-4)
     fitted.save_pretrained(tmp_path / "probe")
     again = FittedProbe.from_pretrained(tmp_path / "probe")
@@ -631,7 +707,7 @@ def test_chance_is_the_accuracy_of_the_most_frequent_class() -> None:
     labels = ["yes"] * 6 + ["no"] * 2 + ["yes", "no", "no", "no", "yes"]
     task = ProbeTask.of(labels, ["train"] * 8 + ["validation"] + ["test"] * 4)
     features, config = _means(task, 3), ProbeConfig()
-    fitted = FittedProbe.of(features, probe(features, task, config, of="x"), task, config)
+    fitted = FittedProbe.of(probe(features, task, config, of="x"), task, config)
     assert fitted.description.chance == 0.25  # one of four test clips is a yes
 
 

@@ -12,10 +12,9 @@ import pytest
 import soundfile
 import torch
 from matplotlib.figure import Figure
-from torch import nn
 
 from lm.options import CodeSampling
-from lm.probing.fitted import FittedProbe, ProbeDescription, VectorRecipe
+from lm.probing.fitted import FittedProbe, ProbeDescription, ProbeNetwork, VectorRecipe
 from lm.probing.vectors import bags_of_codes
 from pipelines.demonstration.answers import MISSING, Analysis, DemoAnswers, DemoModels, prompt_of
 from pipelines.speech import DemoConfig
@@ -42,11 +41,11 @@ def save_probe(
 ) -> Path:
     """Add a probe with random weights to a run."""
     recipe = VectorRecipe(assignments=assignments)
-    figures = {"power": 1.0, "answer": "one", "test_accuracy": 0.5, "chance": 0.4, "trim_db": trim_db}
+    figures = {"power": 1.0, "bound": 3.0, "answer": "one", "test_accuracy": 0.5, "chance": 0.4, "trim_db": trim_db}
     about = ProbeDescription(of=of, recipe=recipe, classes=CLASSES, dim=dim, **figures)  # type: ignore[arg-type]  # mixed
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        FittedProbe(nn.Linear(dim, 3, dtype=torch.float64), about).save_pretrained(run / "probe")
+        FittedProbe(ProbeNetwork(dim, 3), about).save_pretrained(run / "probe")
     return run
 
 

@@ -95,7 +95,16 @@ def results(clips: int = 2) -> dict[str, Any]:
         "codebook": {"counts": [5, 0, 9, 1], "kmeans": means, "verdict": None},
         "comparison": comparison_example(["test"], groups=3, classes=("eight", "seven")),
         "listening": listening(clips),
-        "stages": [{"stage": "lm", "key": "0123456789abcdef", "seconds": 61.0, "peak_memory": 2e9, "reused": True}],
+        "stages": [
+            {
+                "stage": "lm",
+                "key": "0123456789abcdef",
+                "seconds": 61.0,
+                "cpu_seconds": 120.0,
+                "peak_memory": 2e9,
+                "reused": True,
+            }
+        ],
         "provenance": PROVENANCE | {"command": "wordless run corpus.root='seven' stages=[tokenizer,lm]"},
     }
 
@@ -315,7 +324,7 @@ def test_several_labels_have_no_guess_and_no_confusions(tmp_path: Path) -> None:
         for row in comparison_example().figures
         if row.group is None and row.name != "mean_average_precision"
     ]
-    page = page_of(tmp_path, study(metric="mean_average_precision", confusion={}, figures=Figures(rows)))
+    page = page_of(tmp_path, study(metric="mean_average_precision", confusion={}, guessing=None, figures=Figures(rows)))
     assert "test mean average precision" in page.text
     assert "guess" not in page.text
     labels = " ".join(str(chart["aria-label"]) for chart in page.named("svg"))
@@ -477,10 +486,7 @@ def test_layers_groups_and_confusions_stand_in_their_order() -> None:
     labels = {"all_inner_with_input": "inner all + input", "all_blocks_with_input": "all + input", "layer_3": "3"}
     assert {name: layer_label(name) for name in labels} == labels
     assert ranked_groups({"gpt": {"b": 0.9, "a": 0.2}, "simclr": {"b": 0.1, "a": 0.4, "c": 0.8}}) == ["c", "b", "a"]
-    counts: list[list[float]] = [[1, 2, 0], [0, 1, 0], [0, 0, 0]]
-    example = comparison_example()
-    assert replace(example, confusion={"gpt": counts}).guessing == 0.75
-    assert replace(example, confusion={}).guessing is None
+    assert comparison_example().guessing == pytest.approx(1 / 3)
 
 
 @given(st.floats(min_value=-1e12, max_value=1e12))

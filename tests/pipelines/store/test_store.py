@@ -1,12 +1,14 @@
 """The store: whole or not at all, made once, refused when it has changed, and deleted when nobody uses it."""
 
 import fcntl
+import hashlib
 import json
 import multiprocessing
 import os
 import re
 import signal
 import subprocess
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -69,6 +71,27 @@ def test_half_an_entry_is_no_entry_and_keeps_what_it_has(store: Store) -> None:
     entry = store.find(RECIPE)
     assert entry is not None
     assert 90 < entry.costs["seconds"] < 110  # a killed attempt counts for what it wrote
+    assert entry.costs["cpu_seconds"] <= 110 * (os.cpu_count() or 1)
+
+
+def test_processor_seconds_are_those_of_all_threads_and_not_of_waiting(store: Store) -> None:
+    def work() -> None:
+        begin = time.thread_time()
+        while time.thread_time() - begin < 0.3:
+            hashlib.sha256(bytes(1 << 22)).digest()  # without the lock of the interpreter
+
+    with store.making(RECIPE) as folder:
+        (folder / "sum.txt").touch()
+        threads = [threading.Thread(target=work) for _ in range(2)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        time.sleep(1)
+    entry = store.find(RECIPE)
+    assert entry is not None
+    assert 0.6 <= entry.costs["cpu_seconds"] < 1.2
+    assert entry.costs["seconds"] > 1.3
 
 
 def test_a_disk_that_fills_up_at_the_end_costs_no_checkpoint(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,7 +157,7 @@ def test_damaged_timings_are_told_and_made_anew(store: Store, content: bytes | N
         warnings.simplefilter("always")
         entry = store.find(RECIPE)
     assert entry is not None
-    assert entry.costs == {"seconds": 0, "peak_memory": 0}
+    assert entry.costs == {"seconds": 0, "cpu_seconds": 0, "peak_memory": 0}
     assert json.loads(timings.read_text())["files"].keys() == {"deep/sum.txt", "terms.json"}
     assert [f"{timings} " in str(each.message) for each in told] == [True] * (content != b'{"files": 7}')
 

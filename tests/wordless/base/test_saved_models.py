@@ -10,12 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from lm.finetuned import FineTunedModel, create_network, create_task, open_body
 from lm.finetuning import ClassificationOptions, GptOptions
 from lm.model import LanguageModel
-from lm.probing.fitted import FittedProbe, ProbeDescription, VectorRecipe
+from lm.probing.fitted import FittedProbe, ProbeDescription, ProbeNetwork, VectorRecipe
 from lm.samples.model import SampleLanguageModel, create_sample_model
 from tests.lm.samples.tiny import TRANSFORMER
 from tests.pipelines.tiny import save_run, sweep
@@ -49,11 +48,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
         classes=("one", "two"),
         dim=4,
         power=1.0,
+        bound=3.0,
         answer="one",
         test_accuracy=0.5,
         chance=0.5,
     )
-    FittedProbe(nn.Linear(4, 2, dtype=torch.float64), read).save_pretrained(folder / "probe")
+    FittedProbe(ProbeNetwork(4, 2), read).save_pretrained(folder / "probe")
     return folder
 
 
