@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from tokenizer.options import SoundChanges
 from tokenizer.sources import Autoencoder, PatchBatch, SpeechLayer, StateDecoder
 from tokenizer.tokenizer import MOST_GAIN, Tokenizer, to_patches
 from wordless.audio.options import SpectrogramConfig
@@ -24,12 +25,12 @@ from wordless.audio.reading import read_blocks
 from wordless.audio.recordings.inspection import require_finite
 from wordless.audio.recordings.manifest import Clip
 from wordless.audio.spectrogram import LogMel, log_mel_stream, mel_power
+from wordless.audio.views import View
 from wordless.base.array_types import FloatArray, IndexArray
 from wordless.base.arrays import allocate
 from wordless.base.errors import InputError
 from wordless.base.machine import one_thread
 from wordless.base.pools import Pool, in_order
-from wordless.base.seeds import named_seed
 
 WHOLE_BYTES = 2**20  # of log-mel that a worker may send back: that of a clip of 40 s by default
 
@@ -70,21 +71,36 @@ class FrameSample:
 
 
 @dataclass(frozen=True, kw_only=True)
+class InputViews:
+    """What the autoencoder reads in the place of each training clip; its target is the clip as it was recorded.
+
+    Such a denoising autoencoder learns which changes of its input do not matter (Vincent et al., "Stacked denoising
+    autoencoders", JMLR 11, 2010). Gat et al. (arXiv:2209.15483) train units of speech to be the same after changes.
+    """
+
+    config: SoundChanges
+    seed: int
+    voices: Sequence[Clip] = ()  # some training clips, whose sums are babble
+
+    def __call__(self, clip: Clip) -> View:
+        """Draw the view of a clip, whatever others there are."""
+        return View(clip, self.config.changed_input(clip, self.voices, self.seed))
+
+
+@dataclass(frozen=True, kw_only=True)
 class LogMelReader:
-    """Reads the log-mel of clips below ``root``, each with a dynamic range drawn from ``ranges`` in dB, if given."""
+    """Reads the log-mel of clips below ``root``, or of a view of each clip."""
 
     root: Path
     audio: SpectrogramConfig
-    ranges: tuple[float, float] | None
-    seed: int
+    views: Callable[[Clip], View] = View
     whole_bytes: int = WHOLE_BYTES  # longer clips are not sent from process to process
 
     def pieces(self, clip: Clip) -> Iterator[Tensor]:
         """Give the log-mel ``(time, mels)`` of a clip, piece by piece as `log_mel_stream` does."""
-        rng = np.random.default_rng([self.seed, named_seed(clip.name)])
-        dynamic_range = float(rng.uniform(*self.ranges)) if self.ranges else None
-        blocks = read_blocks(self.root / clip.path, self.audio.sample_rate, part=clip.part)
-        for piece in log_mel_stream(_log_mel(self.audio), blocks, dynamic_range=dynamic_range):
+        view = self.views(clip)
+        blocks = view.blocks(self.root, self.audio.sample_rate)
+        for piece in log_mel_stream(_log_mel(self.audio), blocks, dynamic_range=view.change.dynamic_range):
             require_finite(piece.numpy(), clip, "log-mel frames")
             yield piece
 
@@ -182,7 +198,7 @@ class PatchBatches:
     patches: Tensor  # (n, frames * height)
     batch_size: int
     seed: int
-    inputs: Tensor | None = None  # noisier versions of the patches, row by row, to be used as input
+    inputs: Tensor | None = None  # patches of changed sound, row by row, to be used as input
 
     def batch(self, step: int, part: int, parts: int) -> PatchBatch:
         """Return part ``part`` of ``parts`` of the batch of ``step``."""

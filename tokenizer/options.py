@@ -1,13 +1,14 @@
 """Options of the tokenizer."""
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from wordless.audio.options import require_ranges
 from wordless.audio.recordings.manifest import Clip
-from wordless.audio.views import Change, View
+from wordless.audio.views import Change, View, draw_voices
 from wordless.base.errors import InputError
 from wordless.base.options import Options, option
 from wordless.base.seeds import named_seed
@@ -68,6 +69,78 @@ class PitchConfig(Options):
         super().__post_init__()
         rule = "choose 3 or more, which are no voice and two pitches, or 0 for no stream of pitch"
         self.refuse_if(0 < self.levels < 3, "levels", rule)
+
+
+BABBLE = 0.25  # share of the noises that are voices
+MOST_SNR, MOST_TILT, MOST_REVERBERATION = 100.0, 12.0, 2.0  # dB of either sign, dB per octave, seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoundChanges(Options):
+    """Options of sounds of clips on which codes should not depend. Every amount is drawn anew for each clip."""
+
+    changed: float = option(
+        0.0,
+        "share of clips that have noise, and sound as by another microphone and in a room; 0: none",
+        least=0,
+        most=1,
+    )
+    noise_snr: tuple[float, float] | None = option(
+        (0.0, 40.0),
+        "lowest and highest signal-to-noise ratio of these clips in dB; the noise is white, sloped, of any shape, or "
+        "the babble of training clips; null: no noise",
+        least=-MOST_SNR,
+        most=MOST_SNR,
+    )
+    max_tilt: float = option(
+        0.0, "largest tilt of their spectrum, up or down, in dB per octave", least=0, most=MOST_TILT, unit="dB"
+    )
+    max_reverberation: float = option(
+        0.0,
+        "longest time in seconds in which their sound dies away by 60 dB",
+        least=0,
+        most=MOST_REVERBERATION,
+        unit="s",
+    )
+    dynamic_ranges: tuple[float, float] | None = option(
+        None, "such as [22, 50]: each clip has one of these dynamic ranges in dB; null: audio.dynamic_range", above=0
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, example in (("noise_snr", "[0, 40]"), ("dynamic_ranges", "[22, 50]")):
+            ends = getattr(self, name)
+            rule = f"give the lowest and the highest in dB, such as {example}, or null"
+            self.refuse_if(ends is not None and ends[0] > ends[1], name, rule)
+
+    @property
+    def change_inputs(self) -> bool:
+        """Whether there is any change."""
+        return self.changed > 0 or self.dynamic_ranges is not None
+
+    def changed_input(self, clip: Clip, voices: Sequence[Clip], seed: int) -> Change:
+        """Draw the change of a clip, whatever others there are; babble is the sum of some ``voices``."""
+        rng = np.random.default_rng([seed, named_seed(clip.name)])
+        ranges = self.dynamic_ranges
+        return self.with_sound(
+            Change(dynamic_range=None if ranges is None else float(rng.uniform(*ranges))), voices, rng
+        )
+
+    def with_sound(self, change: Change, voices: Sequence[Clip], rng: np.random.Generator) -> Change:
+        """Draw whether a clip sounds otherwise, and how."""
+        if rng.random() >= self.changed:
+            return change
+        seed, ends = int(rng.integers(2**32)), self.noise_snr
+        tilt, reverberation = rng.uniform(-1, 1) * self.max_tilt, rng.uniform() * self.max_reverberation
+        snr, babble = None if ends is None else float(rng.uniform(*ends)), rng.random() < BABBLE
+        return replace(
+            change,
+            seed=seed,
+            tilt=float(tilt),
+            reverberation=float(reverberation),
+            noise_snr=snr,
+            voices=draw_voices(voices, rng) if babble and snr is not None and len(voices) else (),
+        )
 
 
 MOST_WARPS = 1000  # copies of each training clip; training sees no use in more, and their encoding takes hours

@@ -43,6 +43,7 @@ from tests.pipelines.tiny import (
 from tests.pipelines.tiny_chain import composed
 from tokenizer.codes import Codes, soft_assignments, spacings_of
 from tokenizer.encoder import Encoder, encode, quantised_vectors, signals, soft_codes
+from tokenizer.options import SoundChanges
 from tokenizer.parquet import shard_path
 from vocoder.options import CropsConfig
 from vocoder.vocoder import Vocoder
@@ -127,7 +128,7 @@ def test_what_is_heard_are_the_same_columns_in_another_range(
     manifest = finished_run.manifest
     settings = run_settings(composed(tmp_path, "audio.dynamic_range=40", "tokenizer.sample_patches=50"))
     session = session_of(tmp_path)
-    options = replace(settings.tokenizer, dynamic_ranges=ranges)
+    options = replace(settings.tokenizer, views=SoundChanges(dynamic_ranges=ranges))
     entry = input_sample(session, manifest, settings.audio, options)
     heard = load_file(entry.folder / "sample.safetensors")["train"]
     sample = frame_sample(session, manifest, settings.audio, options)
