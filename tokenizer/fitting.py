@@ -17,7 +17,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tokenizer.options import SoundChanges
 from tokenizer.sources import Autoencoder, PatchBatch, SpeechLayer, StateDecoder
 from tokenizer.tokenizer import MOST_GAIN, Tokenizer, to_patches
 from wordless.audio.options import SpectrogramConfig
@@ -68,23 +67,6 @@ class FrameSample:
     columns: Tensor  # (n, frames, mels) log-mel; a column is a run of frames as long as a patch
     seen: int  # number of columns the sample was drawn from
     states: Tensor | None = None  # (n, width) of a speech layer, for the same time as the columns
-
-
-@dataclass(frozen=True, kw_only=True)
-class InputViews:
-    """What the autoencoder reads in the place of each training clip; its target is the clip as it was recorded.
-
-    Such a denoising autoencoder learns which changes of its input do not matter (Vincent et al., "Stacked denoising
-    autoencoders", JMLR 11, 2010). Gat et al. (arXiv:2209.15483) train units of speech to be the same after changes.
-    """
-
-    config: SoundChanges
-    seed: int
-    voices: Sequence[Clip] = ()  # some training clips, whose sums are babble
-
-    def __call__(self, clip: Clip) -> View:
-        """Draw the view of a clip, whatever others there are."""
-        return View(clip, self.config.changed_input(clip, self.voices, self.seed))
 
 
 @dataclass(frozen=True, kw_only=True)

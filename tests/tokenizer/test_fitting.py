@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,6 @@ from tests.tokenizer.test_codes import FORMAT
 from tokenizer.codes import Codes
 from tokenizer.fitting import (
     PATCHES,
-    InputViews,
     LogMelReader,
     PatchBatches,
     Reservoir,
@@ -169,7 +169,7 @@ def test_a_pool_reads_the_frames_that_one_process_reads(ranges: tuple[float, flo
         clips.append(Clip(path=f"{number}.wav", num_samples=length, sample_rate=rate, size=0, sha256=""))
     audio = SpectrogramConfig(sample_rate=8_000, n_mels=24)
     changes = SoundChanges(dynamic_ranges=ranges, changed=0.0 if ranges is None else 0.7)
-    reader = LogMelReader(root=tmp_path, audio=audio, views=InputViews(config=changes, seed=3, voices=clips))
+    reader = LogMelReader(root=tmp_path, audio=audio, views=partial(changes.input_of, seed=3))
     few = replace(reader, whole_bytes=5_000)  # less than the log-mel of a clip of 1.8 s
     assert [few(clip) is None for clip in clips] == [False, False, True, False, False]
     one_by_one = [piece for clip in clips for piece in reader.pieces(clip)]

@@ -35,7 +35,7 @@ class Filter:
 
 def sloped(decibels: float) -> DoubleArray:
     """Return a curve of so many dB per octave, which leaves 1 kHz as it is."""
-    return decibels * (np.arange(len(OCTAVES)) - MIDDLE)
+    return np.asarray(decibels * (np.arange(len(OCTAVES)) - MIDDLE), np.float64)
 
 
 def draw_spectrum(rng: np.random.Generator) -> DoubleArray:

@@ -132,17 +132,18 @@ class View:
         return map(Filter(response), equal_blocks(blocks, FILTERED))
 
     def _noisy(self, root: Path, snr: float) -> Iterator[FloatArray]:
-        """Add noise, the same at all ratios but for its level; the clip is decoded once more for its power."""
+        """Add noise, the same at all ratios but for its level; a long clip is decoded once more for its power."""
         voices = [_read_voice(root, voice, self.clip.sample_rate, first=first) for voice, first in self.change.voices]
         sums = np.zeros(4)  # of ones, samples, their squares, and squares of the noise
-        for block, noise in self._with_noise(root, voices):
+        held = [*self._with_noise(root, voices)] if self.clip.num_samples <= HELD else None
+        for block, noise in held or self._with_noise(root, voices):
             squares = [np.square(each, dtype=float).sum() for each in (block, noise)]
             sums += (len(block), block.sum(dtype=float), *squares)
         _, mean, square, power = sums / max(sums[0], 1)
         # white noise has the same power in clips of all lengths
         power = power if voices or self.change.seed is not None else 1.0
         level = np.float32(np.sqrt(max(square - mean**2, 0.0) / max(power, TINY) * 10 ** (-snr / 10)))
-        for block, noise in self._with_noise(root, voices):
+        for block, noise in held or self._with_noise(root, voices):
             yield block + level * noise
 
     def _with_noise(self, root: Path, voices: Sequence[FloatArray]) -> Iterator[tuple[FloatArray, FloatArray]]:
@@ -183,6 +184,7 @@ def _voice_samples(clip: Clip) -> int:
 
 TINY = np.finfo(np.float32).tiny
 FILTERED = 1 << 15  # samples that are filtered at a time: constant, because rounding depends on their number
+HELD = 1 << 20  # samples of a clip that stay in memory with their noise
 NOISE, ROOM = 0, 1  # second words of the seeds: the purpose of a generator
 Noise = Literal["white", "babble"]
 VOICES = 6  # at once in babble
@@ -227,18 +229,17 @@ def compared_views(
     if not noise_snr:
         return views
     test, train = manifest.of("test"), manifest.of("train")
-    # babble follows from names alone
-    draws = (np.random.default_rng(named_seed(clip.name)) for clip in test)
-    voices = [draw_voices(train, rng) if noise == "babble" else () for rng in draws]
+    voices = [_draw_voices(clip, train) if noise == "babble" else () for clip in test]
     for snr in noise_snr:
         for clip, others in zip(test, voices, strict=True):
             views += [View(clip, replace(change, noise_snr=snr, voices=others)) for change in changes]
     return views
 
 
-def draw_voices(clips: Sequence[Clip], rng: np.random.Generator) -> tuple[tuple[Clip, int], ...]:
-    """Draw the clips whose sum is babble, and the sample with which each begins."""
-    drawn = [clips[place] for place in rng.choice(len(clips), VOICES, replace=len(clips) < VOICES)]
+def _draw_voices(clip: Clip, train: Sequence[Clip]) -> tuple[tuple[Clip, int], ...]:
+    """Draw the clips whose sum is the babble of a test clip, in an order that follows from names alone."""
+    rng = np.random.default_rng(named_seed(clip.name))
+    drawn = [train[place] for place in rng.choice(len(train), VOICES, replace=len(train) < VOICES)]
     return tuple((voice, int(rng.integers(_voice_samples(voice)))) for voice in drawn)
 
 
