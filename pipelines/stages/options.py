@@ -80,7 +80,8 @@ class TokenizerSettings(TrainingSettings, TokenizerSizes):
     batch_size: int = 512  # patches per training step
     fit: FitConfig = FitConfig(steps=2000, warmup_steps=100, weight_decay=0.0, validate_every=500)
     views: SoundChanges = option(
-        SoundChanges(), "changes of the sound that the autoencoder reads; it learns to make the patch as recorded"
+        SoundChanges(changed=0.7),
+        "changes of the sound that the autoencoder reads; it learns to make the patch as recorded",
     )
     seed: int = 0  # seed of the sample of patches and of k-means
     start: str | None = option(
