@@ -24,12 +24,12 @@ from wordless.audio.reading import read_blocks
 from wordless.audio.recordings.inspection import require_finite
 from wordless.audio.recordings.manifest import Clip
 from wordless.audio.spectrogram import LogMel, log_mel_stream, mel_power
+from wordless.audio.views import View
 from wordless.base.array_types import FloatArray, IndexArray
 from wordless.base.arrays import allocate
 from wordless.base.errors import InputError
 from wordless.base.machine import one_thread
 from wordless.base.pools import Pool, in_order
-from wordless.base.seeds import named_seed
 
 WHOLE_BYTES = 2**20  # of log-mel that a worker may send back: that of a clip of 40 s by default
 
@@ -71,20 +71,18 @@ class FrameSample:
 
 @dataclass(frozen=True, kw_only=True)
 class LogMelReader:
-    """Reads the log-mel of clips below ``root``, each with a dynamic range drawn from ``ranges`` in dB, if given."""
+    """Reads the log-mel of clips below ``root``, or of a view of each clip."""
 
     root: Path
     audio: SpectrogramConfig
-    ranges: tuple[float, float] | None
-    seed: int
+    views: Callable[[Clip], View] = View
     whole_bytes: int = WHOLE_BYTES  # longer clips are not sent from process to process
 
     def pieces(self, clip: Clip) -> Iterator[Tensor]:
         """Give the log-mel ``(time, mels)`` of a clip, piece by piece as `log_mel_stream` does."""
-        rng = np.random.default_rng([self.seed, named_seed(clip.name)])
-        dynamic_range = float(rng.uniform(*self.ranges)) if self.ranges else None
-        blocks = read_blocks(self.root / clip.path, self.audio.sample_rate, part=clip.part)
-        for piece in log_mel_stream(_log_mel(self.audio), blocks, dynamic_range=dynamic_range):
+        view = self.views(clip)
+        blocks = view.blocks(self.root, self.audio.sample_rate)
+        for piece in log_mel_stream(_log_mel(self.audio), blocks, dynamic_range=view.change.dynamic_range):
             require_finite(piece.numpy(), clip, "log-mel frames")
             yield piece
 
@@ -182,7 +180,7 @@ class PatchBatches:
     patches: Tensor  # (n, frames * height)
     batch_size: int
     seed: int
-    inputs: Tensor | None = None  # noisier versions of the patches, row by row, to be used as input
+    inputs: Tensor | None = None  # patches of changed sound, row by row, to be used as input
 
     def batch(self, step: int, part: int, parts: int) -> PatchBatch:
         """Return part ``part`` of ``parts`` of the batch of ``step``."""

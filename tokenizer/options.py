@@ -1,11 +1,10 @@
 """Options of the tokenizer."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
-from wordless.audio.options import require_ranges
 from wordless.audio.recordings.manifest import Clip
 from wordless.audio.views import Change, View
 from wordless.base.errors import InputError
@@ -70,12 +69,80 @@ class PitchConfig(Options):
         self.refuse_if(0 < self.levels < 3, "levels", rule)
 
 
+MOST_SNR, MOST_TILT, MOST_REVERBERATION = 100.0, 12.0, 2.0  # dB of either sign, dB per octave, seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoundChanges(Options):
+    """Options of sounds of clips on which codes should not depend. Every amount is drawn anew for each clip."""
+
+    changed: float = option(
+        0.0,
+        "share of clips (of lm.views: of warped copies) with noise, and as of another microphone or room; 0: none",
+        least=0,
+        most=1,
+    )
+    noise_snr: tuple[float, float] | None = option(
+        (0.0, 40.0),
+        "lowest and highest signal-to-noise ratio of these clips in dB; the noise is white, sloped or of any shape; "
+        "null: no noise",
+        least=-MOST_SNR,
+        most=MOST_SNR,
+    )
+    max_tilt: float = option(
+        0.0, "largest tilt of their spectrum, up or down, in dB per octave", least=0, most=MOST_TILT, unit="dB"
+    )
+    max_reverberation: float = option(
+        0.0,
+        "longest time in seconds in which their sound dies away by 60 dB",
+        least=0,
+        most=MOST_REVERBERATION,
+        unit="s",
+    )
+    dynamic_ranges: tuple[float, float] | None = option(
+        None,
+        "such as [22, 50]: each clip or warped copy has one of these dynamic ranges in dB; null: audio.dynamic_range",
+        above=0,
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name, example in (("noise_snr", "[0, 40]"), ("dynamic_ranges", "[22, 50]")):
+            ends = getattr(self, name)
+            rule = f"give the lowest and the highest in dB, such as {example}, or null"
+            self.refuse_if(ends is not None and ends[0] > ends[1], name, rule)
+
+    @property
+    def change_inputs(self) -> bool:
+        """Whether there is any change."""
+        return self.changed > 0 or self.dynamic_ranges is not None
+
+    def input_of(self, clip: Clip, seed: int) -> View:
+        """Draw the view of a clip that the autoencoder reads, whatever other clips there are."""
+        rng = np.random.default_rng([seed, named_seed(clip.name)])
+        decibels = None if self.dynamic_ranges is None else float(rng.uniform(*self.dynamic_ranges))
+        return View(clip, self.with_sound(Change(dynamic_range=decibels), rng))
+
+    def with_sound(self, change: Change, rng: np.random.Generator) -> Change:
+        """Draw whether a clip sounds otherwise, and how."""
+        if rng.random() >= self.changed:
+            return change
+        tilt, reverberation = rng.uniform(-1, 1) * self.max_tilt, rng.uniform() * self.max_reverberation
+        return replace(
+            change,
+            tilt=float(tilt),
+            reverberation=float(reverberation),
+            noise_snr=None if self.noise_snr is None else float(rng.uniform(*self.noise_snr)),
+            seed=int(rng.integers(2**32)),
+        )
+
+
 MOST_WARPS = 1000  # copies of each training clip; training sees no use in more, and their encoding takes hours
 
 
 @dataclass(frozen=True, kw_only=True)
-class ViewsConfig(Options):
-    """Options of augmented views of training clips."""
+class ViewsConfig(SoundChanges):
+    """Options of augmented views of training clips; only the warped ones have another range or sound."""
 
     offsets: bool = option(
         True, "whether there are also copies whose first patch begins at each other frame of a patch"
@@ -85,14 +152,7 @@ class ViewsConfig(Options):
     )
     max_speed: float = 0.15  # largest change of speed: 0.15 is 15 % faster or slower
     max_formants: float = option(0.15, "largest shift of the mel bands: 0.15 is 15 % higher or lower", least=0, below=1)
-    dynamic_ranges: tuple[float, float] | None = option(
-        None, "such as [22, 50]: each warped copy has one of these dynamic ranges in dB; null: audio.dynamic_range"
-    )
     seed: int = 0  # seed of the copies
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_ranges(self.dynamic_ranges)
 
     def of(self, clip: Clip, patch_frames: int) -> list[View]:
         """Return the views of a clip, whatever others there are; ``patch_frames`` are those of the coarsest rate."""
@@ -112,7 +172,7 @@ class ViewsConfig(Options):
             )
             for offset, (speed, formants), decibels in zip(offsets, ratios, ranges, strict=True)
         ]
-        return [View(clip, change) for change in (*shifted, *warped)]
+        return [View(clip, change) for change in (*shifted, *(self.with_sound(each, rng) for each in warped))]
 
 
 Assignments = Literal["hard", "soft"]  # of the sound to codes, which probes of codes and of a GPT may read

@@ -40,7 +40,7 @@ def _make_codes(study: Study, settings: TokenizerSettings, number: int) -> None:
         tokens = add(tokenizer.started_tokenizer(session, settings.start))
     else:
         inputs = None
-        if layer is None and settings.dynamic_ranges is not None:
+        if layer is None and settings.views.change_inputs:
             inputs = add(tokenizer.input_sample(session, manifest, audio, settings))
         trained = add(tokenizer.autoencoder(session, sample, audio, settings, inputs, layer))
         tokens = add(tokenizer.codebook(session, sample, trained, audio, settings, layer, pitched))

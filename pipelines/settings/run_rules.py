@@ -213,7 +213,7 @@ def _require_speech_layer(settings: RunSettings) -> None:
         settings,
         (own.rates is not None, f"tokenizer.rates={list(own.rates or ())}", "use null: a model has states at one rate"),
         (own.patch.mels is not None, f"tokenizer.patch.mels={own.patch.mels}", "use null: a state is of all mel bands"),
-        (own.dynamic_ranges is not None, "tokenizer.dynamic_ranges", "use null"),
+        (own.views.dynamic_ranges is not None, "tokenizer.views.dynamic_ranges", "use null"),
         (settings.probes("bottleneck"), "compare.methods with bottleneck", "leave it out; wav2vec2 probes the states"),
         *(
             (settings.probes(each), f"compare.methods with {each}", "leave it out: it reads codes of log-mel")

@@ -1,7 +1,7 @@
 """Training of the language model on the codes of the training clips; the weights of the best validation are kept."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from lm.batches import CodeSequences, TrainingBatches, fitting_batches, loss, validation_batches
 from lm.language_tests import perplexities, pitch_errors
@@ -10,9 +10,8 @@ from pipelines.stages.options import LanguageModelSettings
 from pipelines.stages.start import LM, TOKENS, gpt_hash, start_folder
 from pipelines.store.session import Run, Session
 from pipelines.store.stage import stage
-from pipelines.store.store import Entry, write_json
+from pipelines.store.store import Entry, other_options, write_json
 from tokenizer.codes import Codes, join_rates
-from tokenizer.options import ViewsConfig
 from tokenizer.parquet import read_codes
 from wordless.base.errors import InputError
 from wordless.base.saved_models import LANGUAGE_MODEL
@@ -35,15 +34,18 @@ Sources = Sequence[CodesAndViews]  # the corpus, then each source of clips witho
 def language_model(session: Session, rates: Sequence[Sources], settings: LanguageModelSettings) -> Entry:
     """Train a GPT on codes of one rate; of several ``rates``, coarse to fine, an upsampler to the last."""
     name, start = ("lm", settings.start) if len(rates) == 1 else ("upsampler", None)
-    # The entries in `rates` say what the views are, and a hash which weights the training begins with.
-    return _trained(session, name, rates, replace(settings, views=ViewsConfig(), start=None), start)
+    return _trained(session, name, rates, settings, start)
 
 
 @stage(
     "{name}",
     version=2,
     title="GPT, {settings.fit.summary}",
-    keys={"start": lambda start: start and gpt_hash(start)},
+    # The entries in `rates` say what the views are, and a hash which weights the training begins with.
+    keys={
+        "settings": lambda settings: other_options(settings, "views", "start"),
+        "start": lambda start: start and gpt_hash(start),
+    },
     together=True,
 )
 def _trained(run: Run, name: str, rates: Sequence[Sources], settings: LanguageModelSettings, start: str | None) -> None:

@@ -26,10 +26,10 @@ from lm.bodies.options import (
 )
 from lm.options import LOOK_AHEAD, BatchConfig, GPTConfig, Pitch
 from lm.samples.options import POSITIONS, ContextConfig, SampleCropsConfig, SampleWaveNetConfig, TransformerConfig
-from tokenizer.options import MOST_RATES, PitchConfig, TokenizerSizes, ViewsConfig
+from tokenizer.options import MOST_RATES, PitchConfig, SoundChanges, TokenizerSizes, ViewsConfig
 from vocoder.options import CropsConfig, EngineChoice, SoundOptions, WaveNetConfig
 from vocoder.speech_judges import JudgeOfSpeech, require_installed
-from wordless.audio.options import Convolutions, SpectrogramConfig, require_ranges
+from wordless.audio.options import Convolutions, SpectrogramConfig
 from wordless.audio.recordings.embedded import VOICES, WORDS, EmbeddedConfig, order_pairs
 from wordless.base.errors import InputError, require, within
 from wordless.base.options import Options, option
@@ -79,9 +79,9 @@ class TokenizerSettings(TrainingSettings, TokenizerSizes):
     kmeans_iterations: int = 30  # iterations of k-means
     batch_size: int = 512  # patches per training step
     fit: FitConfig = FitConfig(steps=2000, warmup_steps=100, weight_decay=0.0, validate_every=500)
-    dynamic_ranges: tuple[float, float] | None = option(
-        None,
-        "such as [22, 50]: the autoencoder's input has one of these ranges in dB, its target has audio.dynamic_range",
+    views: SoundChanges = option(
+        SoundChanges(changed=0.7),
+        "changes of the sound that the autoencoder reads; it learns to make the patch as recorded",
     )
     seed: int = 0  # seed of the sample of patches and of k-means
     start: str | None = option(
@@ -92,7 +92,6 @@ class TokenizerSettings(TrainingSettings, TokenizerSizes):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_ranges(self.dynamic_ranges)
         if (rates := self.rates) is not None:
             nested = (fine < coarse and coarse % fine == 0 for coarse, fine in pairwise(rates))
             rule = f"name 2 to {MOST_RATES} frames per patch, each a multiple of the next, such as [8,4,2], or null"

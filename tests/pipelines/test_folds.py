@@ -19,7 +19,7 @@ SOUND = ("gpt_sound=tiny", "gpt_sound.fit.steps=4", "gpt_sound.fit.validate_ever
 FOLDS = (
     *("stages=[tokenizer,lm,probe,report]", "compare.folds=group", "quick=true"),
     "lm.views.warps=1",
-    *("audio.dynamic_range=40", "tokenizer.dynamic_ranges=[30,50]", "lm.views.dynamic_ranges=[30,50]"),
+    *("audio.dynamic_range=40", "tokenizer.views.dynamic_ranges=[30,50]", "lm.views.dynamic_ranges=[30,50]"),
     *("audio.remove_mean=clip", "probe.penalties=4", "compare.states=[residual,inner]", "compare.noise_snr=[100,-40]"),
     *("compare.hearings=3", "compare.poolings=[thirds,thirds_max]"),
     *("probe.choose_by=group", "probe.classifier=ridge", "probe.power=0.5"),

@@ -4,6 +4,7 @@ import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +44,7 @@ from tokenizer.health import (
     measure_variation,
     perplexity,
 )
-from tokenizer.options import AutoencoderConfig, PatchConfig
+from tokenizer.options import AutoencoderConfig, PatchConfig, SoundChanges
 from tokenizer.sources import Autoencoder
 from tokenizer.tokenizer import Tokenizer, from_patches, to_patches
 from wordless.audio.options import SpectrogramConfig
@@ -167,7 +168,8 @@ def test_a_pool_reads_the_frames_that_one_process_reads(ranges: tuple[float, flo
         soundfile.write(tmp_path / f"{number}.wav", rng.uniform(-0.5, 0.5, length), rate)
         clips.append(Clip(path=f"{number}.wav", num_samples=length, sample_rate=rate, size=0, sha256=""))
     audio = SpectrogramConfig(sample_rate=8_000, n_mels=24)
-    reader = LogMelReader(root=tmp_path, audio=audio, ranges=ranges, seed=3)
+    changes = SoundChanges(dynamic_ranges=ranges, changed=0.0 if ranges is None else 0.7)
+    reader = LogMelReader(root=tmp_path, audio=audio, views=partial(changes.input_of, seed=3))
     few = replace(reader, whole_bytes=5_000)  # less than the log-mel of a clip of 1.8 s
     assert [few(clip) is None for clip in clips] == [False, False, True, False, False]
     one_by_one = [piece for clip in clips for piece in reader.pieces(clip)]

@@ -21,7 +21,7 @@ from tokenizer.codes import Codes, CodesFormat, join_rates
 from tokenizer.config import TokenizerConfig
 from tokenizer.encoder import Encoder, SoundToCodes, encode
 from tokenizer.health import measure_fidelity
-from tokenizer.options import AutoencoderConfig, PatchConfig, ViewsConfig
+from tokenizer.options import AutoencoderConfig, PatchConfig, SoundChanges, ViewsConfig
 from tokenizer.sources import Autoencoder
 from tokenizer.tokenizer import PATCHES_PER_BLOCK, Tokenizer
 from wordless.audio.options import MeanRemoval, SpectrogramConfig
@@ -368,6 +368,33 @@ def test_a_clip_is_warped_alike_whatever_else_there_is_and_draws_dynamic_ranges(
     assert tuple(replace(change, dynamic_range=None) for change in changes) == _changes()
 
 
-def test_ranges_that_do_not_ascend_are_refused() -> None:
-    with pytest.raises(InputError, match=r"^dynamic_ranges\b"):
-        views_config(dynamic_ranges=(50.0, 22.0))
+def test_some_clips_have_another_sound_and_everything_else_is_drawn_as_without() -> None:
+    ranges = {"dynamic_ranges": (22.0, 50.0)}
+    limits = {"noise_snr": (5.0, 30.0), "max_tilt": 3.0, "max_reverberation": 0.4}
+    clips = [Clip(path=f"{number}.wav", num_samples=1, sample_rate=1, size=0, sha256="") for number in range(400)]
+    off, some = SoundChanges(**ranges), SoundChanges(changed=0.7, **ranges, **limits)
+    changed = [some.input_of(clip, 3).change for clip in clips]
+    assert changed == [some.input_of(clip, 3).change for clip in reversed(clips)][::-1]
+    without = [replace(each, seed=None, tilt=0.0, reverberation=0.0, noise_snr=None) for each in changed]
+    assert without == [off.input_of(clip, 3).change for clip in clips]
+    noisy = [each for each in changed if each.noise_snr is not None]
+    assert len(noisy) / len(clips) == pytest.approx(0.7, abs=0.07)
+    assert len({each.seed for each in noisy}) == len(noisy)
+    assert min(each.noise_snr for each in noisy) >= 5
+    assert max(each.noise_snr for each in noisy) <= 30
+    assert max(abs(each.tilt) for each in noisy) == pytest.approx(3, abs=0.1)
+    assert max(each.reverberation for each in noisy) == pytest.approx(0.4, abs=0.02)
+    assert min(each.reverberation for each in noisy) >= 0
+
+
+def test_warped_copies_have_noise_and_are_warped_as_without() -> None:
+    noisy = _changes(changed=1.0)
+    assert [change.noise_snr is None for change in noisy] == [True] * 3 + [False] * 3
+    assert tuple(replace(change, noise_snr=None, seed=None) for change in noisy) == _changes()
+
+
+@pytest.mark.parametrize("option", ["dynamic_ranges", "noise_snr"])
+def test_ranges_that_do_not_ascend_are_refused(option: str) -> None:
+    for kind in (views_config, SoundChanges):
+        with pytest.raises(InputError, match=rf"^{option} is \[50, 22\]; "):
+            kind(**{option: (50.0, 22.0)})

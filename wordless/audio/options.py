@@ -93,13 +93,6 @@ class SpectrogramConfig(FrontEndOptions):
         return self.window_length - self.hop_length
 
 
-def require_ranges(ranges: tuple[float, float] | None) -> None:
-    """Refuse an invalid interval of dynamic ranges."""
-    if ranges is not None and not 0 < ranges[0] <= ranges[1]:
-        rule = "give the narrowest and the widest in dB, such as [22, 50], or null"
-        raise InputError(option="dynamic_ranges", value=ranges, rule=rule)
-
-
 DEFAULT_WINDOW_MS = 25.0
 DEFAULT_HOP_MS = 10.0
 LONGEST_MS = 10_000.0

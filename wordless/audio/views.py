@@ -1,8 +1,9 @@
 """Views: a clip and a change of its sound.
 
-A view is the clip at another speed, with other formants, noise, another begin, or another dynamic range. The lists of
-views of an option are made here and by `tokenizer.options.ViewsConfig`:
+A view is the clip at another speed, with other formants, noise, another begin, or another dynamic range, or as another
+microphone or room makes it sound. The lists of views of an option are made here and by `tokenizer.options`:
 
+- ``tokenizer.views``: one view of each training clip, which the autoencoder reads in the place of the clip.
 - ``lm.views``: copies of training clips, on whose codes the GPT is trained, too.
 - ``compare.hearings``: fixed versions of every clip, over which each method averages its features (test-time
   augmentation). A slightly different voice gets other codes; the average depends less on the voice.
@@ -21,7 +22,8 @@ import numpy as np
 
 from wordless.audio.reading import read_blocks, resample_blocks, resampled_length
 from wordless.audio.recordings.manifest import Clip, Clips
-from wordless.audio.waveform import join_blocks, skip_samples
+from wordless.audio.responses import Filter, draw_spectrum, response_of, room_response, sloped
+from wordless.audio.waveform import equal_blocks, join_blocks, skip_samples
 from wordless.base.array_types import FloatArray
 from wordless.base.seeds import named_seed
 from wordless.base.values import list_hash
@@ -29,7 +31,9 @@ from wordless.base.values import list_hash
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
-    """A change of sound; by default there is none. Samples are changed by the first three, and log-mel by the others.
+    """A change of sound; by default there is none.
+
+    Log-mel is changed by `dynamic_range`, `offset_frames`, `speed` and `formants`, and samples by the others.
 
     A tape that runs slower or faster (`rate`) changes pitch, formants and tempo together (Ko et al., "Audio
     augmentation for speech recognition", 2015).
@@ -43,13 +47,22 @@ class Change:
     speed: float = 1.0  # above 1 is faster
     formants: float = 1.0  # above 1 is lower: band m takes its value from m * formants
     patch_frames: int = 1  # of a warped view, frames that fill no whole patch of so many frames are dropped
-    # Clips whose sum is the noise, and the sample with which each begins; none: the noise is white.
+    # Clips whose sum is the noise, and the sample with which each begins; none: the noise is no babble.
     voices: tuple[tuple[Clip, int], ...] = field(default=(), repr=False)
+    # Of the noise, whose spectrum is drawn, too, and of the room; None: the noise is white, and follows from the clip.
+    seed: int | None = field(default=None, repr=False)
+    tilt: float = field(default=0.0, repr=False)  # dB per octave, around 1 kHz, that the microphone adds
+    reverberation: float = field(default=0.0, repr=False)  # seconds in which sound dies away by 60 dB in the room
 
     @property
     def is_played(self) -> bool:
         """Whether the clip is played at another rate, or from a later begin."""
         return self.rate != 1 or self.skipped > 0
+
+    @property
+    def is_filtered(self) -> bool:
+        """Whether the clip sounds as by another microphone or in another room."""
+        return self.tilt != 0 or self.reverberation > 0
 
     @property
     def is_warped(self) -> bool:
@@ -75,9 +88,11 @@ class View:
     @property
     def key(self) -> list[str | int]:
         """The sound of the view, in whichever split its clip stands."""
-        change = [] if self.change == AS_RECORDED else [repr(self.change)]
-        voices = [each for voice, first in self.change.voices for each in (*voice.sound, first)]
-        return [*self.clip.sound, *change, *voices]
+        own = self.change
+        change = [] if own == AS_RECORDED else [repr(own)]
+        voices = [each for voice, first in own.voices for each in (*voice.sound, first)]
+        sound = own.seed, own.tilt, own.reverberation
+        return [*self.clip.sound, *change, *voices, *([repr(sound)] if any(sound) or own.seed is not None else [])]
 
     def num_samples(self, sample_rate: int) -> int:
         """Count the samples at ``sample_rate``: at least one is left of a clip."""
@@ -85,11 +100,13 @@ class View:
 
     def blocks(self, root: Path, sample_rate: int) -> Iterator[FloatArray]:
         """Read the clip below ``root`` as `wordless.audio.reading.read_blocks` does, and change it."""
-        clip, rate = self.clip, round(sample_rate * self.change.rate)
-        if self.change.noise_snr is None:
-            blocks = read_blocks(root / clip.path, rate, part=clip.part)
+        clip, change, rate = self.clip, self.change, round(sample_rate * self.change.rate)
+        if change.noise_snr is not None:
+            blocks = resample_blocks(self._noisy(root, change.noise_snr), clip.sample_rate, rate)
+        elif change.is_filtered:
+            blocks = resample_blocks(self._filtered(root), clip.sample_rate, rate)
         else:
-            blocks = resample_blocks(self._noisy(root, self.change.noise_snr), clip.sample_rate, rate)
+            blocks = read_blocks(root / clip.path, rate, part=clip.part)
         return skip_samples(blocks, self._skipped(sample_rate))
 
     def samples(self, root: Path, sample_rate: int) -> FloatArray:
@@ -102,29 +119,51 @@ class View:
     def _skipped(self, sample_rate: int) -> int:
         return min(round(self.change.skipped * sample_rate), max(self._read(sample_rate) - 1, 0))
 
+    def _filtered(self, root: Path) -> Iterator[FloatArray]:
+        """Read the clip at its own rate, as the microphone and the room of the change make it sound."""
+        clip, change = self.clip, self.change
+        blocks = read_blocks(root / clip.path, clip.sample_rate, part=clip.part)
+        if not change.is_filtered:
+            return blocks
+        response = response_of(sloped(change.tilt), clip.sample_rate)
+        if change.reverberation:
+            rng = np.random.default_rng([change.seed or 0, ROOM])
+            response = np.convolve(room_response(change.reverberation, clip.sample_rate, rng), response)
+        return map(Filter(response), equal_blocks(blocks, FILTERED))
+
     def _noisy(self, root: Path, snr: float) -> Iterator[FloatArray]:
-        """Add noise, the same at all ratios but for its level; the clip is decoded once more for its power."""
+        """Add noise, the same at all ratios but for its level; a long clip is decoded once more for its power."""
         voices = [_read_voice(root, voice, self.clip.sample_rate, first=first) for voice, first in self.change.voices]
         sums = np.zeros(4)  # of ones, samples, their squares, and squares of the noise
-        for block, noise in self._with_noise(root, voices):
+        held = [*self._with_noise(root, voices)] if self.clip.num_samples <= HELD else None
+        for block, noise in held or self._with_noise(root, voices):
             squares = [np.square(each, dtype=float).sum() for each in (block, noise)]
             sums += (len(block), block.sum(dtype=float), *squares)
         _, mean, square, power = sums / max(sums[0], 1)
-        power = power if voices else 1.0  # white noise has the same power in clips of all lengths
+        # white noise has the same power in clips of all lengths
+        power = power if voices or self.change.seed is not None else 1.0
         level = np.float32(np.sqrt(max(square - mean**2, 0.0) / max(power, TINY) * 10 ** (-snr / 10)))
-        for block, noise in self._with_noise(root, voices):
+        for block, noise in held or self._with_noise(root, voices):
             yield block + level * noise
 
     def _with_noise(self, root: Path, voices: Sequence[FloatArray]) -> Iterator[tuple[FloatArray, FloatArray]]:
-        """Read the clip with the sum of voices, or white noise if there are none."""
-        clip, place = self.clip, 0
-        generator = np.random.default_rng([clip.start, clip.num_samples])
-        for block in read_blocks(root / clip.path, clip.sample_rate, part=clip.part):
+        """Read the clip with the sum of voices, or noise if there are none: of a seed's spectrum, or white."""
+        clip, change, place = self.clip, self.change, 0
+        blocks = self._filtered(root)
+        if change.seed is None:
+            generator, colour = np.random.default_rng([clip.start, clip.num_samples]), None
+        else:
+            generator = np.random.default_rng([change.seed, NOISE])
+            response = response_of(draw_spectrum(generator), clip.sample_rate)
+            blocks, colour = equal_blocks(blocks, FILTERED), Filter(response)
+            colour(generator.standard_normal(len(response), np.float32))  # the noise has begun before the clip
+        for block in blocks:
             if voices:
                 times = np.arange(place, place + len(block))
                 yield block, np.sum([voice.take(times, mode="wrap") for voice in voices], axis=0)
             else:
-                yield block, generator.standard_normal(len(block), np.float32)
+                white = generator.standard_normal(len(block), np.float32)
+                yield block, white if colour is None else colour(white)
             place += len(block)
 
 
@@ -144,6 +183,9 @@ def _voice_samples(clip: Clip) -> int:
 
 
 TINY = np.finfo(np.float32).tiny
+FILTERED = 1 << 15  # samples that are filtered at a time: constant, because rounding depends on their number
+HELD = 1 << 20  # samples of a clip that stay in memory with their noise
+NOISE, ROOM = 0, 1  # second words of the seeds: the purpose of a generator
 Noise = Literal["white", "babble"]
 VOICES = 6  # at once in babble
 VOICE_SECONDS = 60  # of each voice, which are repeated

@@ -260,7 +260,7 @@ def test_the_middle_layer_of_a_speech_model_is_the_default(weights: Path) -> Non
         (["tokenizer.patch.frames=4"], rf"\b{STRIDE} samples\b.*\b160\b.*patch\.frames=2\b"),
         (["tokenizer.rates=[4,2]"], r"tokenizer\.rates=\[4, 2\].*\bnull\b"),
         (["tokenizer.patch.mels=40"], "tokenizer.patch.mels=40"),
-        (["tokenizer.dynamic_ranges=[22,50]"], "tokenizer.dynamic_ranges"),
+        (["tokenizer.views.dynamic_ranges=[22,50]"], "tokenizer.views.dynamic_ranges"),
         (["lm.views.warps=2", "compare.hearings=3"], r"lm\.views\.warps=2\b.*compare\.hearings=3\b"),
         (["compare.assignments=soft"], r"compare\.assignments=soft\b.*\bhard\b"),
         (["compare.methods=[gpt,bottleneck]"], r"compare\.methods\b.*\bbottleneck\b"),

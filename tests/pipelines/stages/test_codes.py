@@ -43,6 +43,7 @@ from tests.pipelines.tiny import (
 from tests.pipelines.tiny_chain import composed
 from tokenizer.codes import Codes, soft_assignments, spacings_of
 from tokenizer.encoder import Encoder, encode, quantised_vectors, signals, soft_codes
+from tokenizer.options import SoundChanges
 from tokenizer.parquet import shard_path
 from vocoder.options import CropsConfig
 from vocoder.vocoder import Vocoder
@@ -127,7 +128,7 @@ def test_what_is_heard_are_the_same_columns_in_another_range(
     manifest = finished_run.manifest
     settings = run_settings(composed(tmp_path, "audio.dynamic_range=40", "tokenizer.sample_patches=50"))
     session = session_of(tmp_path)
-    options = replace(settings.tokenizer, dynamic_ranges=ranges)
+    options = replace(settings.tokenizer, views=SoundChanges(dynamic_ranges=ranges))
     entry = input_sample(session, manifest, settings.audio, options)
     heard = load_file(entry.folder / "sample.safetensors")["train"]
     sample = frame_sample(session, manifest, settings.audio, options)
@@ -135,6 +136,29 @@ def test_what_is_heard_are_the_same_columns_in_another_range(
     assert heard.shape == plain.shape == (50, settings.tokenizer.patch.frames, settings.audio.n_mels)
     assert torch.equal(heard, plain) == alike
     assert bool((heard >= plain - 1e-5).all())
+
+
+def test_changed_sound_is_the_input_and_the_recorded_sound_the_target(
+    finished_run: FinishedRun, tmp_path: Path
+) -> None:
+    """The same columns, at the same times, with noise; and the same bytes with any number of workers."""
+    manifest = finished_run.manifest
+    settings = run_settings(composed(tmp_path, "tokenizer.sample_patches=2000"))
+    options = replace(settings.tokenizer, views=SoundChanges(changed=1.0, noise_snr=(20.0, 20.0)))
+    found = {}
+    for workers in (1, 2):
+        session = replace(session_of(tmp_path / str(workers)), workers=workers)
+        for stage in (frame_sample, input_sample):
+            entry = stage(session, manifest, settings.audio, options)
+            found[workers, stage] = load_file(entry.folder / "sample.safetensors")["train"]
+    clean, noisy = found[1, frame_sample], found[1, input_sample]
+    assert torch.equal(noisy, found[2, input_sample])
+    assert torch.equal(clean, found[2, frame_sample])
+    louder = noisy.exp() - clean.exp()
+    assert float(louder.mean()) > 0
+    loud = clean > clean.quantile(0.95)
+    torch.testing.assert_close(noisy[loud], clean[loud], atol=2.0, rtol=0)
+    assert float((noisy - clean)[~loud].mean()) > 0.5
 
 
 SEQUENCES = CodeSequences(views=[[np.zeros((100, 1), np.int32)] for _ in range(5)])

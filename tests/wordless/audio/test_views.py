@@ -13,6 +13,7 @@ from tests.reference import radical_inverse
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.reading import read
 from wordless.audio.recordings.manifest import SPLITS, Clip, Clips
+from wordless.audio.responses import Filter
 from wordless.audio.spectrogram import LogMel, limit_range, view_log_mel, warp
 from wordless.audio.views import AS_RECORDED, LATEST, RANGES, SPREAD, Change, View, Views, compared_views, hearings
 
@@ -69,6 +70,73 @@ def test_noise_has_the_asked_level(name: str, snr: float, tmp_path: Path) -> Non
     assert not View(silence, Change(noise_snr=snr)).samples(tmp_path, RATE).any()
 
 
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("room", [{}, {"tilt": -4.0, "reverberation": 0.1}])
+def test_noise_of_a_seed_has_a_spectrum_of_its_own_and_the_asked_level(
+    seed: int, room: dict[str, float], tmp_path: Path
+) -> None:
+    clip = clip_of(tmp_path / "a.wav", 40_000, start=1000)
+    change = Change(seed=seed, **room)
+    clean = View(clip, change).samples(tmp_path, RATE).astype(float)
+    noisy = View(clip, replace(change, noise_snr=10.0))
+    added = noisy.samples(tmp_path, RATE) - clean
+    assert 10 * np.log10(np.var(clean) / np.mean(added**2)) == pytest.approx(10, abs=0.01)
+    assert np.array_equal(noisy.samples(tmp_path, RATE), noisy.samples(tmp_path, RATE))
+    other = View(clip, replace(change, noise_snr=10.0, seed=seed + 1)).samples(tmp_path, RATE) - clean
+    of_tests = np.random.default_rng([1_000, 40_000]).standard_normal(40_000, np.float32)
+    for noise in (other, of_tests):  # training hears no noise of a test
+        assert abs(np.corrcoef(added, noise)[0, 1]) < 0.1
+
+
+def test_every_spectrum_of_noise_is_drawn(tmp_path: Path) -> None:
+    clip = clip_of(tmp_path / "a.wav", 32_768)
+    clean, slopes = View(clip).samples(tmp_path, RATE), []
+    for seed in range(12):
+        added = View(clip, Change(seed=seed, noise_snr=0.0)).samples(tmp_path, RATE) - clean
+        power = np.square(np.abs(np.fft.rfft(added)))
+        bands = [
+            10 * np.log10(power[size : 2 * size].mean()) for size in (1024, 2048, 4096, 8192)
+        ]  # octaves from 250 Hz
+        slopes.append(np.diff(bands))
+    ranges = np.ptp(slopes, axis=1)
+    assert any(np.abs(each).max() < 0.5 for each in slopes), "white"
+    assert any(np.abs(each).min() > 1 and spread < 1.5 for each, spread in zip(slopes, ranges, strict=True)), "sloped"
+    assert (ranges > 5).any(), "of any shape"
+
+
+def click(path: Path, at: int, samples: int) -> Clip:
+    soundfile.write(path, np.eye(1, samples, at, dtype=np.float32)[0], RATE, subtype="FLOAT")
+    return Clip(path=path.name, num_samples=samples, sample_rate=RATE, size=0, sha256="")
+
+
+@pytest.mark.parametrize("tilt", [-6.0, 3.0])
+def test_a_microphone_tilts_the_spectrum_and_delays_nothing(tilt: float, tmp_path: Path) -> None:
+    clip = click(tmp_path / "a.wav", 1000, 9000)
+    heard = View(clip, Change(tilt=tilt)).samples(tmp_path, RATE)
+    assert np.abs(heard).argmax() in (1000, 1001)
+    assert not np.abs(heard[:1000]).max() > 1e-6
+    decibels = 20 * np.log10(np.abs(np.fft.rfft(heard[1000:9000])))  # a bin for each Hz
+    assert decibels[[250, 500, 1000, 2000, 4000]] == pytest.approx(tilt * np.arange(-2, 3), abs=0.3)
+
+
+def test_a_room_keeps_the_power_and_lets_sound_die_away(tmp_path: Path) -> None:
+    clip, seconds = click(tmp_path / "a.wav", 100, 9000), 0.5
+    heard = View(clip, Change(reverberation=seconds, seed=3)).samples(tmp_path, RATE).astype(float)
+    assert np.square(heard).sum() == pytest.approx(1, rel=1e-4)
+    assert heard[100] ** 2 == pytest.approx(0.5, abs=1e-4)  # half of it is direct sound
+    early, late = (np.square(heard[begin : begin + 400]).mean() for begin in (101, 2101))
+    assert 10 * np.log10(early / late) == pytest.approx(60 * 2000 / (seconds * RATE), abs=1.5)
+    assert not np.abs(heard[101 + round(seconds * RATE) :]).max() > 1e-6
+
+
+def test_blocks_are_filtered_as_a_whole_sound() -> None:
+    rng = np.random.default_rng(0)
+    response, sound = (rng.standard_normal(size).astype(np.float32) for size in (300, 5000))
+    filtered, blocks = Filter(response), np.split(sound, [1, 7, 1000, 1100, 4990])
+    found = np.concatenate([filtered(block) for block in blocks])
+    np.testing.assert_allclose(found, np.convolve(sound, response)[:5000], atol=1e-4)
+
+
 def test_babble_is_six_training_clips_at_equal_power_with_the_asked_level(tmp_path: Path) -> None:
     lengths = (900, 1000, 1100, 1200, 1300, 1400, 1500)
     train = [clip_of(tmp_path / f"{length}.wav", length, start=7, offset=0.2) for length in lengths]
@@ -102,8 +170,9 @@ def test_all_clips_come_before_test_clips_with_noise_each_in_all_hearings(tmp_pa
     assert views[6:] == [View(test, change) for change in noisy]
     assert compared_views(manifest) == [View(each) for each in clips]
     assert [view.key for view in compared_views(manifest)] == [clip.sound for clip in clips]
-    others = ([View(clip, change)] for change in (plain, other, Change(noise_snr=20.0), Change(noise_snr=10.0)))
-    assert len({Views(root=tmp_path, views=each).key for each in others}) == 4
+    noisy = [Change(noise_snr=20.0), Change(noise_snr=10.0), Change(noise_snr=20.0, seed=0)]
+    changes = (plain, other, *noisy, Change(tilt=1.0), Change(reverberation=1.0))
+    assert len({Views(root=tmp_path, views=[View(clip, each)]).key for each in changes}) == len(changes)
 
 
 AUDIO = SpectrogramConfig(sample_rate=RATE, window_length=200, hop_length=80, n_mels=16, dynamic_range=40.0)
