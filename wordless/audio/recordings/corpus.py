@@ -107,7 +107,7 @@ class CorpusConfig(AnnotationOptions):
     @property
     def groups_in(self) -> str | None:
         """The column of a table that has the groups."""
-        return self.columns.group
+        return next(iter(self.columns.named.get("group", ())), None)
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -161,7 +161,8 @@ def find_recordings(config: CorpusConfig, *, unpacked: Clips | None = None) -> C
         config.refuse_if(not has_parts and getattr(config, name) not in (None, "auto", "none"), name, rule)
     if folder is not None or has_parts:
         columns = {"group", *(() if config.tier else ("label",))} if has_parts else {*()}
-        for name, value in config.columns.named.items():
+        unread = dict.fromkeys(config.columns.unread, (description.UNREAD,))
+        for name, value in (config.columns.named | unread).items():
             if name not in columns:
                 beside = f"`tier`={config.tier}" if config.tier else found.root
                 rule = f"it has no effect beside {beside}: leave it out, or give the table that has it, `table`=FILE"

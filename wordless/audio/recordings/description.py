@@ -288,6 +288,15 @@ def as_text(value: object, names: Sequence[str] | None = None) -> str:
     return str(value)
 
 
+_WHOLE = re.compile(r"-?\d+\.0")
+
+
+def whole_numbers(texts: list[str]) -> list[str]:
+    """Return whole numbers without the .0 that pandas gives all of a column with gaps; other texts as they are."""
+    values = {*texts} - {""}
+    return [text.removesuffix(".0") for text in texts] if values and all(map(_WHOLE.fullmatch, values)) else texts
+
+
 def unread_notices(columns: Sequence[str]) -> list[str]:
     """Name the columns of a table or data set that no option reads, in a sentence; none if there are none."""
     options = "`columns.label`, `columns.group` and others read some"

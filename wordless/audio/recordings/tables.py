@@ -28,7 +28,7 @@ from pathlib import Path
 from wordless.audio.recordings import description
 from wordless.audio.recordings.description import UNREAD, ColumnConfig
 from wordless.audio.recordings.folders import is_recording, on_disk, read_text, separated
-from wordless.audio.recordings.manifest import Clips, number_of, once_each, unquoted
+from wordless.audio.recordings.manifest import Clips, number_of, unquoted
 from wordless.base.errors import InputError
 from wordless.base.values import nan_as_none
 
@@ -53,7 +53,6 @@ _FAIRSEQ = re.compile(r"[^\t]+\t\s*\d+\s*")  # a line of its manifests below the
 _MISSING = ("NA", "NaN", "nan", "<NA>")  # as R and pandas write what is not known
 _QUOTED_MISSING = re.compile(f'"({"|".join(_MISSING)})"')
 _QUOTED = "\ufdd0"  # no character: stands before a quoted NA, as the module csv does not tell which cells were quoted
-_WHOLE = re.compile(r"-?\d+\.0")  # as pandas writes whole numbers in a column that has gaps
 
 
 def read_table(
@@ -81,7 +80,7 @@ def read_table(
     ours = {*_OF_A_RUN[1:]}.issubset(header) and ("segment" in header or {"trimmed", "sha256"}.issubset(header))
     read = {name for several in chosen.values() for name in several}
     notices += description.unread_notices([name for name in header if name and name not in read and not ours])
-    fields = _texts(cells, chosen, missing, label_type, notices)
+    fields = _texts(cells, chosen, missing, notices)
     fields |= {field: description.in_seconds(fields[field], chosen[field][0]) for field in fields.keys() & {*_TIMES}}
     if ours and rows and not {*_TIMES} & named.named.keys():  # the manifest of a run, unless somebody named its times
         samples = zip(*(cells.get(name, [""] * len(rows)) for name in _OF_A_RUN), strict=True)
@@ -219,25 +218,21 @@ def _texts(
     cells: Mapping[str, Sequence[str]],
     chosen: Mapping[str, Sequence[str]],
     missing: Collection[str],
-    label_type: description.LabelType,
     notices: list[str],
 ) -> dict[str, list[str]]:
     """Return the texts of each field; several labels are joined. Missing values and the .0 of pandas are told."""
     fields, numbers, lost = dict[str, list[str]](), list[str](), Counter[str]()
 
-    def known(name: str, field: str) -> Sequence[str]:
-        texts = cells[name]
+    def known(name: str, field: str) -> list[str]:
+        texts = [*cells[name]]
         if field != PATH:
             lost[name] += sum(text in missing for text in texts) if field in description.FIELDS else 0
             texts = ["" if text in missing else text for text in texts]
         if _QUOTED in "".join(texts):
             texts = [text.replace(_QUOTED, "") for text in texts]
-        if field in ("group", "fold", "index") or (field == "label" and label_type == "class"):
-            values = {*texts} - {""}
-            if values and all(map(_WHOLE.fullmatch, values)):
-                numbers.append(name)
-                texts = once_each(lambda text: text.removesuffix(".0"), texts)
-        return texts
+        whole = description.whole_numbers(texts) if field in description.FIELDS else texts
+        numbers.extend([name] if whole != texts else [])
+        return whole
 
     for field, names in chosen.items():
         fields[field] = list(map(description.joined, zip(*(known(name, field) for name in names), strict=True)))
