@@ -1,5 +1,6 @@
 """``wordless.run``: the whole chain from Python."""
 
+import csv
 import signal
 import subprocess
 import sys
@@ -114,7 +115,7 @@ def _written(clips: pandas.DataFrame, folder: Path) -> dict[str, object]:
             raise InputError(option="clips", value=[*clips], rule="a column array needs a column sampling_rate, in Hz")
         (root := folder / RECORDINGS).mkdir(exist_ok=True)
         table = clips.drop(columns=["array", "sampling_rate"]).assign(path=[*_sounds(clips, root)])
-    table.to_csv(folder / CLIPS, index=False)
+    table.to_csv(folder / CLIPS, index=False, quoting=csv.QUOTE_NONNUMERIC)  # a label NA is a text, and None is not
     return {"corpus.table": str(folder / CLIPS), "corpus.root": str(root)}
 
 

@@ -1,5 +1,6 @@
 """Lists of the files that a command set aside, as the commands write them."""
 
+import csv
 from pathlib import Path
 
 from wordless.audio.recordings.manifest import Rejected
@@ -7,7 +8,7 @@ from wordless.audio.recordings.manifest import Rejected
 
 def read_rejected(path: Path) -> tuple[Rejected, ...]:
     """Read a file that `write_rejected` wrote."""
-    header, *lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n")
-    assert header.split("\t") == ["path", "reason", "kind"]
-    rows = (line.split("\t") for line in lines)
+    with path.open(encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file, delimiter="\t")
+    assert header == ["path", "reason", "kind"]
     return tuple(Rejected(path=path, reason=reason, kind=kind) for path, reason, kind in rows)

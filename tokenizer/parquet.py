@@ -42,6 +42,7 @@ SPAN_COLUMNS = ("start", "end")  # seconds within the file ``path``; only in fil
 WITH_SPANS = pa.schema([*COLUMNS, *((name, pa.float64()) for name in SPAN_COLUMNS)])
 OPTIONAL = ("split", "label", "group", *SPAN_COLUMNS)  # columns with missing values
 REMEDY = "name a file that wordless encode wrote"
+FILTER = "pyarrow.parquet.write_table(pyarrow.Table.from_pandas(rows, pyarrow.parquet.read_schema(FIRST)), FILE)"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -162,7 +163,11 @@ def _read_footer(file: Path) -> CodesFormat:
                 problem = f"{file} has a row group of {found} {what}"
                 raise InputError(f"{problem}; at most {most} are read at once: write it with smaller row groups")
     if METADATA_KEY not in about:
-        raise InputError(f"{file} holds no codes (its schema has no {METADATA_KEY.decode()}); {REMEDY}")
+        problem, remedy = f"{file} holds no codes (its schema has no {METADATA_KEY.decode()})", REMEDY
+        if {*COLUMNS.names} <= {*footer.schema.to_arrow_schema().names}:  # such as pandas
+            problem = f"{file} has rows of codes, but the program that wrote them has left out what the codes are"
+            remedy = f"write them with the schema of the first file: {FILTER}"
+        raise InputError(problem, remedy=remedy)
     try:
         return build(CodesFormat, cast(Mapping[str, object], parse_json(about[METADATA_KEY])), name="")
     except InputError as error:

@@ -44,10 +44,7 @@ def write_units(path: Path, clips: Iterable[CodedClip], kind: UnitsFormat, *, de
     path.parent.mkdir(parents=True, exist_ok=True)
     if kind == "times":
         with _opened(path) as file:
-            if path.suffix.lower() == ".csv":
-                table = csv.writer(file)
-            else:  # names hold no tabs
-                table = csv.writer(file, delimiter="\t", quoting=csv.QUOTE_NONE, quotechar=None)
+            table = csv.writer(file, delimiter="," if path.suffix.lower() == ".csv" else "\t")
             table.writerow(TIMES)
             for clip in clips:
                 table.writerows(_timed_rows(clip, deduplicate))

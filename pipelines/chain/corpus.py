@@ -17,6 +17,7 @@ from wordless.audio.recordings.corpus import (
     build_manifest,
     find_recordings,
     length_notices,
+    outside_notices,
     resolved,
     upsampling_notices,
 )
@@ -125,8 +126,9 @@ def read_corpus(
     if same := [each.path for each in rejected if each.kind == CONFLICTING]:
         files = f"{counted(len(same), 'file')} set aside with the sound of another file"
         lines.append(f"{files} and another label, group or split, such as {same[0]}: see {listed}")
-    lengths = [named(each, "corpus") for each in length_notices(manifest.clips, config.segment_seconds)]
-    for line in (*lines, *notices, *lengths):
+    lengths = length_notices(manifest.clips, config.segment_seconds)
+    places = [named(each, "corpus") for each in (*outside_notices(manifest.clips, rejected), *lengths)]
+    for line in (*lines, *notices, *places):
         terminal.say(f"corpus    {line}")
     return replace(manifest, name=name, rejected=rejected, notices=notices)
 

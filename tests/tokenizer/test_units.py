@@ -11,6 +11,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -156,8 +157,7 @@ def test_times_of_codes(tmp_path: Path, suffix: str, delimiter: str) -> None:
     def rows(deduplicate: bool) -> list[list[str]]:
         write_units(tmp_path / f"a.{suffix}", [CLIP, segment], "times", deduplicate=deduplicate)
         with (tmp_path / f"a.{suffix}").open(newline="") as file:
-            quoting = csv.QUOTE_MINIMAL if suffix == "csv" else csv.QUOTE_NONE
-            return [*csv.reader(file, delimiter=delimiter, quoting=quoting)]
+            return [*csv.reader(file, delimiter=delimiter)]
 
     head, *whole = rows(deduplicate=False)
     assert head == ["path", "start", "end", "code", "stream", "rate"]
@@ -227,6 +227,27 @@ def test_a_folder_that_is_not_whole_or_of_two_codebooks_is_refused(tmp_path: Pat
     mark_complete(tmp_path, shards=2, clips=4)
     with pytest.raises(InputError, match=r"codes-00001\.parquet\b.*\bother\b"):
         list(read_codes(tmp_path)[1])
+
+
+def test_rows_that_pandas_wrote_need_the_schema_of_their_file(tmp_path: Path) -> None:
+    write_shard(tmp_path / "codes.parquet", CLIPS, FORMAT)
+    rows = pandas.read_parquet(tmp_path / "codes.parquet").iloc[1:]
+    rows.to_parquet(tmp_path / "lost.parquet")
+    with pytest.raises(InputError, match=r"lost\.parquet\b.*\.read_schema\("):
+        read_codes(tmp_path / "lost.parquet")
+    table = pa.Table.from_pandas(rows, pq.read_schema(tmp_path / "codes.parquet"))  # as the message and docs say
+    pq.write_table(table, tmp_path / "some.parquet")
+    found, clips = read_codes(tmp_path / "some.parquet")
+    assert (found, [clip.path for clip in clips]) == (FORMAT, [clip.path for clip in CLIPS[1:]])
+
+
+@pytest.mark.parametrize("path", ['"un', '7 inch"', '"two" words', "'em", '"whole"'])
+def test_times_of_paths_with_quotation_marks_are_read_by_pandas(tmp_path: Path, path: str) -> None:
+    for name in ("times.tsv", "times.csv"):
+        write_units(tmp_path / name, [CLIP, replace(CLIP, path=path), CLIP], "times")
+        read = pandas.read_csv(tmp_path / name, sep="\t" if name.endswith("tsv") else ",")
+        assert read.path.tolist() == [each for each in ("dir/a.wav", path, "dir/a.wav") for _ in range(4)]
+        assert read.code.tolist() == [3, 3, 7, 3] * 3
 
 
 TABLE = codes_table(FORMAT)

@@ -1,5 +1,7 @@
 """Arrays in ``.npy`` files, allocated before they are filled in place or written whole, and tables of rows."""
 
+import csv
+import io
 import json
 import math
 import os
@@ -54,6 +56,7 @@ def write_table(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
             with aside(path) as beside:
                 pq.write_table(pa.Table.from_pylist([dict(row) for row in rows]), beside)
         case _:
-            columns = list(rows[0]) if rows else []
-            lines = ["\t".join(str(row[name]) for name in columns) for row in rows]
-            write_aside(path, "\n".join(["\t".join(columns), *lines]) + "\n")
+            columns, text = list(rows[0]) if rows else [], io.StringIO()
+            table = csv.writer(text, delimiter="\t", lineterminator="\n")  # quotes cells with quotation marks
+            table.writerows([columns, *([str(row[name]) for name in columns] for row in rows)])
+            write_aside(path, text.getvalue())

@@ -19,7 +19,6 @@ from tokenizer.codes import Codes
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import read
-from wordless.audio.recordings.tables import read_table
 from wordless.base.errors import InputError
 
 options = options_of("encode", "input", "output", clips_per_shard=2)
@@ -158,7 +157,7 @@ def test_fairseq_units_come_with_a_manifest_of_the_same_order_and_of_the_lengths
     shutil.copy(path, tmp_path / "in")
     encode(options(run_folder, tmp_path / "in", tmp_path / "train.km", format="fairseq"))
     lines = (tmp_path / "train.tsv").read_text().splitlines()
-    assert len(read_table(tmp_path / "train.tsv").clips) == len((tmp_path / "train.km").read_text().splitlines()) == 7
+    assert len(lines) - 1 == len((tmp_path / "train.km").read_text().splitlines()) == 7
     assert lines[2] == f"b.flac\t{soundfile.info(recordings / 'b.flac').frames}"
     assert lines[-1].split()[-1] == str(len(read(path, soundfile.info(path).samplerate).samples))
 

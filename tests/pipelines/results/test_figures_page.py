@@ -37,6 +37,7 @@ def folder(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) 
     for command, output, more in (
         ("embed", "vectors.npz", (store,)),
         ("encode", "codes.tsv", ("format=times", store)),
+        ("encode", "codes.parquet", (store,)),
         ("score", "scores.tsv", ()),
     ):
         given = (f"model={run}", f"input={finished_run.manifest.root}", f"output={run / output}", *more)

@@ -190,6 +190,7 @@ def _below(
         raise InputError(f"{shown}:1: no column {group!r}; there are {', '.join(header)}")
     table = [dict(zip_longest(lower, cells[: len(lower)], fillvalue="")) for _, cells in rows]
     files = [cells.get("begin path") or cells.get("begin file", "") for cells in table]
+    several = len({*files}) > 1
 
     # the usual column of labels if there is one, else those with text, else all that are no measurements
     others = {*PATH_COLUMNS, *(column.lower() for column in times.values()), (group or "").lower()}
@@ -209,7 +210,7 @@ def _below(
         fields |= {name: texts[row] for name, texts in seconds.items()}
         fault = f"more values than the {len(header)} columns of the header" if any(values[len(header) :]) else None
         start, end, offset = (seconds_of(fields.get(name, "")) for name in (*SPAN_FIELDS, _OFFSET))
-        if not file.endswith(cells.get("end file", "")) or (offset is None and len({*files}) > 1):
+        if not file.endswith(cells.get("end file", "")) or (offset is None and several):
             fault = f"its time in {file} is not known: export the column 'File Offset (s)' of a part in one file"
         elif offset is not None and start is not None and end is not None:  # others count from the first of the files
             fields |= {"start": repr(offset), "end": repr(offset + end - start)}

@@ -15,13 +15,14 @@ out.
 import math
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
+from unicodedata import normalize
 
 from pandas import concat
 
@@ -33,7 +34,7 @@ from wordless.audio.recordings.annotations import AnnotationOptions, annotations
 from wordless.audio.recordings.description import group_of
 from wordless.audio.recordings.folders import Folder, expand_home, is_missing, is_recording, listed_path, require_folder
 from wordless.audio.recordings.inspection import InspectionConfig, Inspector, Measurement, frequent_reasons, inspect
-from wordless.audio.recordings.manifest import SPLITS, Clip, Clips, Rejected, SplitBy, clip_name, number_of
+from wordless.audio.recordings.manifest import OUTSIDE, SPLITS, Clip, Clips, Rejected, SplitBy, clip_name, number_of
 from wordless.audio.recordings.splits import GIVEN
 from wordless.audio.recordings.tables import folder_of, read_table
 from wordless.audio.waveform import Part
@@ -62,7 +63,7 @@ class CorpusConfig(AnnotationOptions):
         "class", "names of classes, measured numbers, or what is said; only classes are spread evenly over the splits"
     )
     label_names: Mapping[str, str] | None = option(None, 'such as {"0": zero, "1": one}: other names of some labels')
-    table: str | None = option(None, "TSV, CSV, fairseq TSV, JSONL or JSON file that lists recordings")
+    table: str | None = option(None, "TSV, CSV, JSONL or Parquet file that lists recordings, with a header")
     dataset: str | None = option(
         None, "data set with recordings inside: a folder of save_to_disk, or Parquet files; see corpus=dataset"
     )
@@ -71,8 +72,7 @@ class CorpusConfig(AnnotationOptions):
     )
     columns: description.ColumnConfig = option(
         description.ColumnConfig(),
-        "columns of a table or data set; for shards, endings of members and keys of .json members; without a header: "
-        "numbers",
+        "columns of a table or data set; for shards, endings of members and keys of .json members",
     )
     missing: Literal["stop", "list"] = option(
         "stop", "a file of the table that is not there stops the run, or is set aside and listed"
@@ -107,7 +107,7 @@ class CorpusConfig(AnnotationOptions):
     @property
     def groups_in(self) -> str | None:
         """The column of a table that has the groups."""
-        return self.columns.group
+        return next(iter(self.columns.named.get("group", ())), None)
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -161,7 +161,8 @@ def find_recordings(config: CorpusConfig, *, unpacked: Clips | None = None) -> C
         config.refuse_if(not has_parts and getattr(config, name) not in (None, "auto", "none"), name, rule)
     if folder is not None or has_parts:
         columns = {"group", *(() if config.tier else ("label",))} if has_parts else {*()}
-        for name, value in config.columns.named.items():
+        unread = dict.fromkeys(config.columns.unread, (description.UNREAD,))
+        for name, value in (config.columns.named | unread).items():
             if name not in columns:
                 beside = f"`tier`={config.tier}" if config.tier else found.root
                 rule = f"it has no effect beside {beside}: leave it out, or give the table that has it, `table`=FILE"
@@ -169,8 +170,9 @@ def find_recordings(config: CorpusConfig, *, unpacked: Clips | None = None) -> C
     if config.pattern is not None:
         found = _completed(found, config, config.pattern)
 
-    # a name of a folder is no text, and parts have labels of their own
-    from_folders = config.labels == "folder" and not has_parts and not unpacked and config.label_type != "text"
+    # a name of a folder is no text, and parts and tables have labels of their own: a blank one is not known
+    from_folders = config.labels == "folder" and not (has_parts or unpacked or found.has_labels)
+    from_folders = from_folders and config.label_type != "text"
     depth = description.split_depth({*found.frame.path})
     labels, groups = list[str | None](), list[str | None]()
     for path, label, group in zip(*(found.frame[name] for name in ("path", "label", "group")), strict=True):
@@ -179,7 +181,8 @@ def find_recordings(config: CorpusConfig, *, unpacked: Clips | None = None) -> C
             depth is not None and folders and description.folder_split(path, depth)
         ):  # a folder named after a split is no label
             del folders[depth]
-        labels.append(None if config.labels == "none" else label or (folders[-1] if folders else None))
+        label = label or (normalize("NFC", folders[-1]) if folders else None)
+        labels.append(None if config.labels == "none" else label)
         groups.append(group or (group_of(path) if has_parts else None))
     labels, notices = _renamed(labels, config)
     for path, label in zip(found.frame.path, labels, strict=True) if config.label_type == "number" else ():
@@ -271,8 +274,8 @@ def _find_in_table(config: CorpusConfig) -> Clips:
     notices = [*table.notices]
     if not len(table.frame):
         raise InputError(option="table", value=path, rule="it lists no recordings: give it a row for each")
-    base = require_folder(config.root) if config.root else require_folder(str(table.root), by=str(path))
-    root = folder_of(table, base, around=not config.root and table.root == path.parent)
+    base = require_folder(config.root) if config.root else table.root
+    root = folder_of(table, base, around=not config.root)
     if root != base:
         notices.append(f"{path.name}: its recordings are in {root} (`root` names another folder)")
 
@@ -305,13 +308,13 @@ def _find_in_table(config: CorpusConfig) -> Clips:
         beside = [name for name in names if not is_recording(name) and root / name != path]
         notices += Folder(root=root, files=tuple(paths)).unread(beside)
     frame = listed.frame.sort_values("path", kind="stable", ignore_index=True)
-    return Clips(root=root, frame=frame, rejected=tuple(left_out), notices=tuple(notices))
+    return replace(table, root=root, frame=frame, rejected=tuple(left_out), notices=tuple(notices))
 
 
 def _renamed(labels: list[str | None], config: CorpusConfig) -> tuple[list[str | None], list[str]]:
     """Give labels their other names, with a sentence about unknown ones; refuse labels that are all unknown."""
     known, notices = {label for label in labels if label is not None}, list[str]()
-    if names := config.label_names:
+    if names := {normalize("NFC", name): other for name, other in (config.label_names or {}).items()}:
         if unknown := [name for name in names if name not in known]:
             there = ", ".join(sorted(known)) or "(none)"
             problem = f"`label_names` has {', '.join(unknown)}, which no recording has as its label"
@@ -428,6 +431,7 @@ def build_manifest(
         rule = f"none of its {counted(len(paths), 'recording')} can be used ({frequent_reasons(unused)})"
         remedy = "check start and end in the table, choose a lower `segment_silence_dbfs`" if fit else "check the files"
         remedy += "" if duplicates else ", or loosen `inspection`"
+        remedy = _OTHER_CLOCK if outside_notices(clips.clips, clips.rejected) else remedy
         raise InputError(option="root", value=root, rule=rule, remedy=remedy)
     try:
         divided, undivided = splits.split_clips(clips, config.split, by_label=by_label)
@@ -543,6 +547,20 @@ def _fault(part: Part, sample_rate: int, levels: Levels, config: CorpusConfig) -
     if loudest(levels, part, sample_rate) <= peak:
         return "silent", f"no sample exceeds {level}"
     return None
+
+
+_OTHER_CLOCK = (
+    "if their times count within longer recordings, which these were cut from, `columns.start`=none (beside "
+    "annotations, `annotations`=none) uses each recording as a whole"
+)
+
+
+def outside_notices(clips: Collection[Clip], rejected: Iterable[Rejected]) -> tuple[str, ...]:
+    """Return a notice about parts of which most lie behind the ends of their recordings; none if few do."""
+    outside, inside = sum(each.kind == OUTSIDE for each in rejected), sum(clip.segment is not None for clip in clips)
+    if outside <= inside:
+        return ()
+    return (f"{counted(outside, 'part')} of {outside + inside} lie behind the ends of the recordings: {_OTHER_CLOCK}",)
 
 
 def length_notices(clips: Iterable[Clip], segment_seconds: float | None) -> tuple[str, ...]:

@@ -24,6 +24,7 @@ from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import PurePosixPath
 from typing import Any, Literal
+from unicodedata import normalize
 
 import numpy as np
 
@@ -93,19 +94,20 @@ def time_columns(header: Sequence[str], chosen: Mapping[str, str] | None = None)
     return {name: column for name, column in found.items() if name not in known}
 
 
-def seconds_of(text: str, column: str = "") -> float | None:
-    """Parse seconds, also with a decimal comma or as hh:mm:ss; None for other text. ``column`` may name the unit."""
+def seconds_of(text: str, unit: float = 1.0) -> float | None:
+    """Parse seconds, also with a decimal comma or as hh:mm:ss; None for other text. Plain numbers count ``unit``."""
     text = text.strip().replace(",", ".")
-    if clock := _CLOCK.fullmatch(text):
+    if ":" in text and (clock := _CLOCK.fullmatch(text)):
         return 3600 * int(clock[1] or 0) + 60 * int(clock[2]) + float(clock[3])
-    words, number = _words(column), manifest.number_of(text)
-    unit = 1.0 if _SECONDS & {*words} else next((_UNITS[word] for word in words if word in _UNITS), 1.0)
+    number = manifest.number_of(text)
     return number if number is None or unit == 1 else round(number * unit, 9)
 
 
 def in_seconds(texts: Sequence[str], column: str) -> list[str]:
-    """Return the times of a column in seconds, as texts; other texts as they are."""
-    known = manifest.once_each(partial(seconds_of, column=column), texts)
+    """Return the times of a column, whose name may have a unit, in seconds, as texts; other texts as they are."""
+    words = _words(column)
+    unit = 1.0 if _SECONDS & {*words} else next((_UNITS[word] for word in words if word in _UNITS), 1.0)
+    known = (seconds_of(text, unit) for text in texts)
     return [text if number is None else repr(number) for text, number in zip(texts, known, strict=True)]
 
 
@@ -114,17 +116,21 @@ _NUMBERS = (*_TIMES, "low_hz", "high_hz")
 _READ = (*FIELDS, *_NUMBERS, "annotated_channel")
 
 
-def describe(texts: Mapping[str, Sequence[str]], where: Sequence[str]) -> tuple[dict[str, list[Any]], dict[int, str]]:
+def describe(
+    texts: Mapping[str, Sequence[str]], where: Sequence[str], *, remedy: str = ""
+) -> tuple[dict[str, list[Any]], dict[int, str]]:
     """Parse what a source says of recordings, with a text of each; empty text means unknown. A part has a begin.
 
     Returns columns of candidates, and the faults of rows by their numbers, which begin with ``where`` ("table.tsv:3").
+    ``remedy`` is what else helps against a value that cannot be, with {} for the name of the field.
     """
     columns: dict[str, list[Any]] = {name: [None] * len(where) for name in _TIMES}
     columns["split"], faults = [""] * len(where), dict[int, str]()
     for name in (name for name in _READ if name in texts):
         columns[name] = manifest.once_each(partial(_value, name), texts[name])
+        also = remedy and f", or {remedy.format(name)}"
         wrong = ((row, value.message) for row, value in enumerate(columns[name]) if isinstance(value, InputError))
-        faults = dict(wrong) | faults
+        faults = {row: f"{fault}{also}" for row, fault in wrong} | faults
     begins, ends, durations = (columns.pop(name) for name in _TIMES)
     for row, (start, end, duration) in enumerate(zip(begins, ends, durations, strict=True)):
         if row in faults:
@@ -152,7 +158,8 @@ def _value(name: str, text: str) -> object:
         known = ", ".join(name for names in SPLIT_NAMES.values() for name in names)
         rule = f"split is {text!r:.40}; write one of {known}, or choose `split.by`=hash"
         return known_split(text) or InputError(rule)
-    return text or ("" if name == "split" else None)
+    # e with an accent is one letter or two, as systems write it, and the same class and speaker
+    return normalize("NFC", text) or ("" if name == "split" else None)
 
 
 def measured(found: manifest.Clips, lengths: Mapping[str, tuple[int, int]]) -> manifest.Clips:
@@ -281,18 +288,30 @@ def as_text(value: object, names: Sequence[str] | None = None) -> str:
     return str(value)
 
 
+_WHOLE = re.compile(r"-?\d+\.0")
+
+
+def whole_numbers(texts: list[str]) -> list[str]:
+    """Return whole numbers without the .0 that pandas gives all of a column with gaps; other texts as they are."""
+    values = {*texts} - {""}
+    return [text.removesuffix(".0") for text in texts] if values and all(map(_WHOLE.fullmatch, values)) else texts
+
+
 def unread_notices(columns: Sequence[str]) -> list[str]:
     """Name the columns of a table or data set that no option reads, in a sentence; none if there are none."""
     options = "`columns.label`, `columns.group` and others read some"
     return [f"columns not read: {', '.join(columns):.400} ({options})"] if columns else []
 
 
+UNREAD = "none"  # in the place of a column: a well-known one is left unread, such as a start that means another thing
+
+
 @dataclass(frozen=True, kw_only=True)
 class ColumnConfig(Options):
     """Columns of a table or data set; in tar shards, keys of a sample's ``.json`` and endings of its members.
 
-    A table may have no header; its columns are then named by their numbers, from 1. None: in a table, a column of a
-    well-known name (`recordings/tables.py`); in a data set, nothing but its only column of sound and its splits.
+    None: in a table, a column of a well-known name (`recordings/tables.py`); in a data set, nothing but its only column
+    of sound and its splits. `UNREAD`: no column, whatever its name.
     """
 
     audio: str | None = option(
@@ -311,16 +330,29 @@ class ColumnConfig(Options):
         "column of the split; null: the column split; of a data set, the splits of its folders and files before it",
     )
     index: str | None = option(None, "column of the position in a series, in a table")
-    start: str | None = option(None, "column with the seconds at which a part of the recording begins, in a table")
+    start: str | None = option(
+        None, "column with the seconds at which a part of the recording begins, in a table; none, as for all: no column"
+    )
     end: str | None = option(None, "column with the seconds at which the part ends")
     duration: str | None = option(None, "column with the seconds that the part lasts, instead of its end")
+    missing: Literal["none"] | None = option(
+        None, "null: cells NA, NaN, nan and <NA> of a CSV or TSV are not known, unless they are quoted; none: values"
+    )
+
+    @property
+    def _given(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self) if field.name != "missing"}
 
     @property
     def named(self) -> dict[str, tuple[str, ...]]:
         """The columns that are named, by option."""
-        given = {field.name: getattr(self, field.name) for field in fields(self)}
-        several = {name: value if isinstance(value, tuple) else (value,) for name, value in given.items()}
-        return {name: tuple(map(str, each)) for name, each in several.items() if given[name] not in (None, ())}
+        given = {name: value for name, value in self._given.items() if value not in (None, (), UNREAD)}
+        return {name: tuple(map(str, each if isinstance(each, tuple) else (each,))) for name, each in given.items()}
+
+    @property
+    def unread(self) -> set[str]:
+        """Fields for which no column is read."""
+        return {name for name, value in self._given.items() if value == UNREAD}
 
     @property
     def wanted(self) -> dict[str, str]:

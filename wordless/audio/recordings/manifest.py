@@ -8,6 +8,7 @@ On disk a manifest is a tab-separated table; an empty cell is `None`. The root f
 in another folder are the same corpus, and have the same content hash.
 """
 
+import csv
 import hashlib
 import math
 import re
@@ -148,6 +149,7 @@ class Clips:
     rejected: tuple[Rejected, ...] = ()  # what was set aside
     notices: tuple[str, ...] = ()  # what the user should know of them, a sentence each
     split_by: SplitBy = "hash"  # what divides candidates if ``split.by`` is auto
+    has_labels: bool = False  # whether a table of candidates has a column of labels, so that their folders are none
 
     @classmethod
     def from_columns(cls, root: Path, columns: Mapping[str, Sequence[object]], **others: Any) -> "Clips":
@@ -267,7 +269,8 @@ def write_manifest(manifest: Clips, path: Path) -> None:
 def _write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with aside(path) as beside, beside.open("w", encoding="utf-8", newline="") as file:
-        file.writelines("\t".join(cells) + "\n" for cells in chain([header], rows))
+        # quotes cells with quotation marks, at which pandas, R and spreadsheets would join cells and lines
+        csv.writer(file, delimiter="\t", lineterminator="\n").writerows(chain([header], rows))
 
 
 def read_manifest(path: Path, root: Path) -> Clips:
@@ -283,7 +286,7 @@ def read_manifest(path: Path, root: Path) -> Clips:
         raise InputError(f"{path}:1: the header is {header!r:.80}; {wanted}: build it again")
     columns: dict[str, list[object]] = {name: [] for name in names if name != _NAME}
     for first in range(0, len(lines), _LINES_AT_ONCE):
-        rows = [line.split("\t") for line in lines[first : first + _LINES_AT_ONCE]]
+        rows = [[*map(unquoted, line.split("\t"))] for line in lines[first : first + _LINES_AT_ONCE]]
         for number, cells in enumerate(rows, start=first + 2):
             if len(cells) != len(names):
                 raise InputError(f"{path}:{number}: {len(cells)} cells, not {len(names)}; write the manifest again")
@@ -308,6 +311,15 @@ def _values(name: str, texts: Sequence[str], path: Path, first: int) -> list[obj
     return once_each(value, texts)
 
 
+_QUOTED = re.compile(r'"((?:[^"]|"")*)"')
+
+
+def unquoted(cell: str) -> str:
+    """Return a cell of a table of tabs without quotation marks around all of it, where those inside are doubled."""
+    whole = _QUOTED.fullmatch(cell) if cell.startswith('"') else None
+    return whole[1].replace('""', '"') if whole else cell
+
+
 def write_rejected(rejected: Sequence[Rejected], path: Path) -> None:
     """Write ``rejected.tsv``: path, reason and kind of reason of each file; unprintable characters are escaped."""
     cells = ([printable(getattr(each, name)) for name in _REJECTED] for each in rejected)
@@ -329,12 +341,12 @@ def whole_number(text: str) -> int | None:
 
 
 def number_of(text: str) -> float | None:
-    """Parse a finite number; None for all other text."""
+    """Parse a finite number; None for all other text, such as 0_1, which Python takes for 1."""
     try:
         number = float(text)
     except ValueError:
         return None
-    return number if math.isfinite(number) else None
+    return number if math.isfinite(number) and "_" not in text else None
 
 
 def writable(text: str) -> bool:

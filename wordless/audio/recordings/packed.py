@@ -275,7 +275,8 @@ def described(data_set: PackedDataSet, place: Path, columns: description.ColumnC
     there = {name for row in usable for name in row.fields}
     if usable:
         _require_columns(there, columns, data_set.name)
-    of_files, column = {split for _, split in rows}, columns.split
+    of_files, column = {split for _, split in rows}, next(iter(columns.named.get("split", ())), None)
+    own_splits = own_splits and "split" not in columns.unread
     if column is None and not (len(of_files) > 1 and any(map(known_split, of_files))):
         column = "split" if any(known_split(row.fields.get("split", "")) for row in usable) else None
     named = [(row, row.fields.get(column, "") if column else split) for row, split in rows]
@@ -284,11 +285,10 @@ def described(data_set: PackedDataSet, place: Path, columns: description.ColumnC
     if own_splits and column and usable and not divided:
         rule = f"its values {', '.join(names):.200} name no split: choose another column, or `split.by`=hash"
         raise InputError(option="columns.split", value=column, rule=rule)
-    texts = {
-        kind: [description.joined(row.fields.get(each, "") for each in several) for row, _ in named]
-        for kind, several in columns.named.items()
-        if kind not in ("audio", "split")
-    }
+    texts = dict[str, list[str]]()
+    for kind in (each for each in columns.named if each not in ("audio", "split")):
+        of_columns = ([row.fields.get(each, "") for row, _ in named] for each in columns.named[kind])
+        texts[kind] = list(map(description.joined, zip(*map(description.whole_numbers, of_columns), strict=True)))
     facts = [name for name in texts if name in description.FIELDS]
     texts["split"] = [name if divided and known_split(name) else "" for _, name in named]
     known, faults = description.describe(texts, ["its row"] * len(named))

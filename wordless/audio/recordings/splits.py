@@ -2,7 +2,8 @@
 
 Clips whose names are given for a split come first. A split without clips is then drawn from the rest by seeded hash,
 with its fraction; the remaining clips train. Units are never cut: all clips of a group (speaker, site...) stay
-together, as do the parts of one recording, also if they are of several groups: such groups are one unit. Each label is
+together, as do the parts of one recording, also if they are of several groups: such groups are one unit. Units of
+different sizes are drawn by their clips, so that each split has its fraction as nearly as they allow. Each label is
 drawn separately, so that every split gets some. A label with too few clips or groups for every split is used for
 training only, because it could not be learned otherwise. If all labels are like that, they are drawn together.
 
@@ -25,6 +26,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Final, Literal
+from unicodedata import normalize
 
 import numpy as np
 from pandas import DataFrame, Series, factorize
@@ -116,7 +118,8 @@ def split_clips(clips: Clips, config: SplitConfig, *, by_label: bool = True) -> 
     final, others = _without_shared_sound(divided, config)
     if not (final.frame.split == "train").any():
         of = f"none of {len(final.frame)} clips"
-        rule = f"it leaves {of} to train on: name fewer for test and validation, or choose hash"
+        few = "name fewer for test and validation" if config.names else "give some to train, or none a split"
+        rule = f"it leaves {of} to train on: {few}, or choose hash, which draws"
         raise InputError(option="split.by", value=config.by, rule=rule)
     if unfilled := _unfilled_splits(final, config):
         groups = final.frame.group.nunique() if not config.shared_groups else 0
@@ -154,6 +157,7 @@ def named_splits(clips: Clips, config: SplitConfig) -> list[Split]:
     example = dict(zip(values, paths, strict=True))  # path of a clip with each value
     named: dict[str, Split] = {}
     for split, name in config.names:
+        name = normalize("NFC", name)  # as candidates have theirs
         given, fitting = getattr(config, split), [name] if name in example else []
         if config.by == "index":  # "0-4" is 0 to 4, "7" only 7
             first, dash, last = name.partition("-")
@@ -204,10 +208,36 @@ def _draw(frame: DataFrame, wanted: Sequence[Split], config: SplitConfig, *, by_
         return hashlib.sha256(f"{config.seed} {name}".encode(errors="surrogatepass")).digest()
 
     for names in (names for names in enough if len(names) > len(wanted)):
-        drawn = [split for split, count in _counts(len(names), wanted, config).items() for _ in range(count)]
-        for name, split in zip(sorted(names, key=seeded), drawn, strict=False):
+        ordered = sorted(names, key=seeded)
+        sizes = [len(units[name]) for name in ordered]
+        if len({*sizes}) == 1:  # counted, so that the rounding does not depend on the size
+            drawn = [split for split, count in _counts(len(names), wanted, config).items() for _ in range(count)]
+        else:
+            drawn = _by_size(sizes, wanted, config)
+        for name, split in zip(ordered, drawn, strict=False):
             for row in units[name]:
                 splits[row] = split
+    return splits
+
+
+def _by_size(sizes: Sequence[int], wanted: Sequence[Split], config: SplitConfig) -> list[Split]:
+    """Choose the split of each unit by its number of clips: in order, a split takes all that fit into its share.
+
+    Then it takes one more if that is nearer. Each split gets at least one unit, and one stays for train.
+    """
+    splits: list[Split] = ["train"] * len(sizes)
+    for left, split in zip(range(len(wanted), 0, -1), wanted, strict=True):
+        rest = [unit for unit, of in enumerate(splits) if of == "train"]
+        most, taken, missing = len(rest) - left, list[int](), config.fraction(split) * sum(sizes)
+        for unit in rest:
+            if len(taken) < most and sizes[unit] <= missing:
+                taken.append(unit)
+                missing -= sizes[unit]
+        over, another = min((abs(missing - sizes[unit]), unit) for unit in {*rest} - {*taken})
+        if not taken or (len(taken) < most and over < missing):
+            taken.append(another)
+        for unit in taken:
+            splits[unit] = split
     return splits
 
 
@@ -302,16 +332,30 @@ def require_whole_groups(clips: Clips) -> None:
 
 
 def division_notices(clips: Clips, config: SplitConfig) -> tuple[str, ...]:
-    """Return a notice about recordings that `split_clips` divided in time; none if it divided none."""
+    """Return a notice about recordings that `split_clips` divided in time, or about shares that it could not draw."""
     frame = clips.frame
     divided = int((frame[frame.segment.notna()].groupby("path").split.nunique() > 1).sum())
     if not divided or config.by not in DRAWN:
-        return ()
+        return _share_notices(frame, config)
     labels = ", each label by itself" if frame.label.nunique(dropna=False) > 1 else ""
     few = f"{counted(divided, 'recording')} cannot fill {frame.split.nunique()} splits: each is divided in time{labels}"
     stretches = "the first stretch trains, the next validates, the last tests"
     remedy = "add some, or say in a table which stretch stands in which split (`split.by`=table)"
     return (f"{few}: {stretches}. The figures say nothing about other recordings: {remedy}",)
+
+
+def _share_notices(frame: DataFrame, config: SplitConfig) -> tuple[str, ...]:
+    """Return a notice about drawn splits that have less than half, or more than twice, their share of the clips."""
+    far = list[str]()
+    for split in SPLITS:
+        wanted, share = config.fraction(split), float((frame.split == split).mean())
+        drawn = config.by in DRAWN or (config.names and not getattr(config, split))
+        if wanted and drawn and not wanted / 2 <= share <= 2 * wanted:
+            far.append(f"{split} has {100 * share:.0f} % of the clips, where {100 * wanted:.0f} % were to be drawn")
+    if not far:
+        return ()
+    whole = "groups and recordings stay whole, and each split gets some of each label"
+    return (f"{'; '.join(far)}: {whole} (`split.seed` draws others, `split.shared_groups`=true divides groups)",)
 
 
 def split_by_lists(found: Clips, config: SplitConfig) -> Clips:

@@ -1,19 +1,19 @@
-"""Tables of recordings: TSV or CSV, fairseq manifests, JSON, Parquet; all cells are text. Errors name file and line.
+"""Tables of recordings: TSV or CSV, JSON lines, Parquet; all cells are text. Errors name file and line.
 
 * TSV (``.tsv``, ``.txt``) or CSV (``.csv``): a header that names the columns. Cells are separated by tabs, commas,
-  semicolons, as spreadsheets write them in countries with a decimal comma, or ``|``; the header shows which.
-  A table without a header has as many cells in each of its first lines, and its columns are named by numbers, from 1.
-  If ``|`` separates them, as in LJSpeech, the first column names the recording, and the last one is the text.
-* fairseq TSV, as its wav2vec manifests are written: the first line is the root folder, the others are
-  ``path<TAB>num_samples``.
-* JSON (``.jsonl``, ``.json``, ``.ndjson``): an object for each recording, one after the other as NeMo writes them, in a
-  list, or by its name; or columns, as pandas writes them. Parquet: a row for each recording.
+  semicolons, as spreadsheets write them in countries with a decimal comma, or ``|``; the header shows which. Cells
+  NA, NaN, nan and <NA> without quotation marks are not known, because R and pandas write them for missing values.
+  LJSpeech's table alone has no header: ``|`` separates the recording from its text, and from the text with numbers
+  written out.
+* JSON lines (``.jsonl``, ``.json``, ``.ndjson``): an object for each recording, one after the other, as NeMo and pandas
+  write them. Parquet: a row for each recording.
 
 `ColumnConfig` names the columns. For those that it does not name, well-known names are tried, in any case (`KNOWN`,
 `recordings.description.time_columns`); all other columns are named as not read. ``start`` and ``end``, in seconds or as
 hh:mm:ss, name a part of the recording; several rows may name parts of one file. ``duration`` beside a start is the
 length of the part if there is no end. In the ``manifest.tsv`` of a run ``start`` is a sample, and only the rows of
-segments name parts. Other lengths are ignored, because recordings are decoded and measured.
+segments name parts, also after pandas or R have written it again. Other lengths are ignored, because recordings are
+decoded and measured.
 
 Recordings lie beside their table, or in the folders that data sets use (`FOLDERS`), with or without endings.
 """
@@ -21,14 +21,14 @@ Recordings lie beside their table, or in the folders that data sets use (`FOLDER
 import csv
 import json
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from wordless.audio.recordings import description
-from wordless.audio.recordings.description import ColumnConfig
-from wordless.audio.recordings.folders import on_disk, read_text, separated
-from wordless.audio.recordings.manifest import Clips, whole_number
+from wordless.audio.recordings.description import UNREAD, ColumnConfig
+from wordless.audio.recordings.folders import is_recording, on_disk, read_text, separated
+from wordless.audio.recordings.manifest import Clips, number_of, unquoted
 from wordless.base.errors import InputError
 from wordless.base.values import nan_as_none
 
@@ -45,11 +45,14 @@ _EXCERPTS = "slice_file_name"  # UrbanSound8K: start and end are places in a rec
 _TIMES = (*description.SPAN_FIELDS, "duration")
 _JSON_SUFFIXES, _PARQUET = (".jsonl", ".json", ".ndjson"), ".parquet"
 _BAR = "|"
+_LJSPEECH = {2: (PATH, "text"), 3: (PATH, "raw_text", "text")}  # its columns, by their number
 _FIRST_LINES = 50  # show which delimiter gives each line as many cells, and which columns hold times
 _OF_A_RUN = ("segment", "start", "num_samples", "sample_rate")  # columns of a run's manifest, where a start is a sample
-_FAIRSEQ = re.compile(r"([^\t\n]*\S[^\t\n]*)\n+[^\t\n]*\t\s*\d+\s*(?:\n|$)")
 _SPACE = re.compile(r"\s*")
-_QUOTED = re.compile(r'^"((?:[^"]|"")*)"$')
+_FAIRSEQ = re.compile(r"[^\t]+\t\s*\d+\s*")  # a line of its manifests below the first, which is the root folder
+_MISSING = ("NA", "NaN", "nan", "<NA>")  # as R and pandas write what is not known
+_QUOTED_MISSING = re.compile(f'"({"|".join(_MISSING)})"')
+_QUOTED = "\ufdd0"  # no character: stands before a quoted NA, as the module csv does not tell which cells were quoted
 
 
 def read_table(
@@ -57,21 +60,18 @@ def read_table(
 ) -> Clips:
     """Read any of the formats above, which the extension and the first lines show; faults name file and line.
 
-    Paths are as the table writes them, below the root that it names (fairseq) or its folder. Each candidate has its
-    "file:line" or, of JSON and Parquet, "file: row number". Without ``splits`` the column of the split is not read.
+    Paths are as the table writes them, below its folder. Each candidate has its "file:line" or, of JSON and Parquet,
+    "file: row number". Without ``splits`` the column of the split is not read.
     """
-    named, notices, base = columns or ColumnConfig(), list[str](), path.parent
-    fairseq = None
-    if (suffix := path.suffix.lower()) in (*_JSON_SUFFIXES, _PARQUET):
-        header, rows = _objects(path, named)
+    named, notices, missing = columns or ColumnConfig(), list[str](), frozenset[str]()
+    if path.suffix.lower() in (*_JSON_SUFFIXES, _PARQUET):
+        header, rows = _objects(path)
     else:
-        text = read_text(path, option="table")
-        if suffix != ".csv" and (fairseq := _FAIRSEQ.match(text)):
-            base, text = Path(fairseq[1].strip()), f"{PATH}\tnum_samples{text[fairseq.end(1) :]}"
-        header, rows, named = _lines(text, path, named, label_type, notices)
+        missing = frozenset(_MISSING if named.missing is None else ())
+        header, rows = _lines(read_text(path, option="table"), path, named, missing, notices)
     if not header:
-        return Clips.from_columns(base, {PATH: ()})
-    if twice := next((name for name in header if name and header.count(name) > 1), None):
+        return Clips.from_columns(path.parent, {PATH: ()})
+    if twice := next((name for name, count in Counter(header).items() if name and count > 1), None):
         raise InputError(f"{path}:1: the header names {twice} twice; name each column once")
     cells = {name: [row[number] for row in rows.values()] for number, name in enumerate(header)}
     chosen = _choose(cells, named, label_type, path, notices)
@@ -79,55 +79,52 @@ def read_table(
         notices.append(f"the column {chosen.pop('split')[0]} does not divide the recordings here")
     ours = {*_OF_A_RUN[1:]}.issubset(header) and ("segment" in header or {"trimmed", "sha256"}.issubset(header))
     read = {name for several in chosen.values() for name in several}
-    unread = [name for name in header if name and name not in read and not (ours or fairseq)]
-    notices += description.unread_notices(unread)
-    of_fields = {field: zip(*(cells[name] for name in names), strict=True) for field, names in chosen.items()}
-    fields = {field: list(map(description.joined, texts)) for field, texts in of_fields.items()}
+    notices += description.unread_notices([name for name in header if name and name not in read and not ours])
+    fields = _texts(cells, chosen, missing, notices)
     fields |= {field: description.in_seconds(fields[field], chosen[field][0]) for field in fields.keys() & {*_TIMES}}
     if ours and rows and not {*_TIMES} & named.named.keys():  # the manifest of a run, unless somebody named its times
         samples = zip(*(cells.get(name, [""] * len(rows)) for name in _OF_A_RUN), strict=True)
         fields["start"], fields["end"] = map(list, zip(*map(_span_of, samples), strict=True))
-    described, faults = description.describe(fields, [*rows])
+    remedy = f"`columns.{{}}`={UNREAD} leaves the column unread"
+    described, faults = description.describe(fields, [*rows], remedy=remedy)
     unnamed, places = "no path; each row names a recording (`columns.audio` names the column)", [*rows]
     faults |= {row: f"{places[row]}: {unnamed}" for row, text in enumerate(fields[PATH]) if not text.strip()}
     if faults:
         raise InputError(faults[min(faults)])
     notices = [f"{path.name}: {notice}" for notice in notices]
-    return Clips.from_columns(base, {PATH: fields[PATH], **described}, notices=tuple(notices))
+    return Clips.from_columns(
+        path.parent, {PATH: fields[PATH], **described}, notices=tuple(notices), has_labels="label" in chosen
+    )
 
 
 Rows = dict[str, list[str]]  # the cells of each row by its place, as many as the header has
 
 
 def _lines(
-    text: str, path: Path, named: ColumnConfig, label_type: description.LabelType, notices: list[str]
-) -> tuple[list[str], Rows, ColumnConfig]:
-    """Read separated values; the columns of a table without a header are named by their numbers."""
-    delimiter, has_header = _layout(text, path, named)
+    text: str, path: Path, named: ColumnConfig, missing: Collection[str], notices: list[str]
+) -> tuple[list[str], Rows]:
+    """Read separated values; a quoted NA begins with `_QUOTED`."""
+    delimiter, given = _layout(text, path, named)
+    if given:
+        notices.append(f"LJSpeech's table, which has no header: its columns are {', '.join(given)}")
+    if missing:
+        text = _QUOTED_MISSING.sub(rf'"{_QUOTED}\1"', text)
     quoted = delimiter != _BAR and (path.suffix.lower() == ".csv" or delimiter != "\t" or text.startswith('"'))
-    header, rows = list[str](), Rows()
+    header, rows = [*given], Rows()
     for line, row in separated(text, delimiter, str(path), quoted=quoted):
-        if delimiter == "\t" and any(cell.startswith('"') for cell in row):  # as spreadsheets write cells with commas
-            row = [_QUOTED.sub(lambda found: found[1].replace('""', '"'), cell) for cell in row]
+        cells = [*map(unquoted, row)] if delimiter == "\t" else row  # as spreadsheets write cells with commas
         if not header:
-            header = row if has_header else [str(number) for number in range(1, len(row) + 1)]
-        if row is not header:
-            if len(row) > len(header):
-                problem = f"{path}:{line}: {len(row)} cells, where the first line has {len(header)} fields"
-                raise InputError(problem, remedy="fix the line, or write a tab-separated .tsv")
-            rows[f"{path}:{line}"] = row + [""] * (len(header) - len(row))
-    if header and not has_header:
-        texts = label_type == "text" and named.label is None and len(header) > 1
-        if named.audio is None or texts:
-            what = f", and column {header[-1]} is the text (`columns.label`={header[-1]})" if texts else ""
-            audio = named.audio or header[0]
-            notices.append(f"it has no header: column {audio} names the recordings (`columns.audio`={audio}){what}")
-        named = replace(named, audio=named.audio or header[0], label=header[-1] if texts else named.label)
-    return header, rows, named
+            header = [cell.removeprefix(_QUOTED) for cell in cells]
+            continue
+        if len(cells) > len(header):
+            problem = f"{path}:{line}: {len(cells)} cells, where the first line has {len(header)} fields"
+            raise InputError(problem, remedy="fix the line, or write a tab-separated .tsv")
+        rows[f"{path}:{line}"] = cells + [""] * (len(header) - len(cells))
+    return header, rows
 
 
-def _layout(text: str, path: Path, named: ColumnConfig) -> tuple[str, bool]:
-    """Return the delimiter of a table, and whether its first line is a header.
+def _layout(text: str, path: Path, named: ColumnConfig) -> tuple[str, Sequence[str]]:
+    """Return the delimiter of a table, and the columns of LJSpeech's; other tables without a header are refused.
 
     The first delimiter that finds a column of recordings counts, else the one that gives most of the first lines as
     many cells as the very first, ``|`` before the others.
@@ -144,18 +141,21 @@ def _layout(text: str, path: Path, named: ColumnConfig) -> tuple[str, bool]:
         equal = sum(line.count(delimiter) == count for line in (first, *others)) if count else 0
         return equal, delimiter == _BAR and equal > 0, count
 
-    delimiters = ",;\t|" if path.suffix.lower() == ".csv" else "\t,;|"
-    names = description.PATH_COLUMNS if named.audio is None else (named.audio,)
-    found = next((each for each in delimiters if any(_find(name, cells(each)) for name in names)), None)
-    delimiter = found or max(delimiters, key=fitness)
-    header = cells(delimiter)
-    numbered = any(name.isdecimal() and not _find(name, header) for several in named.named.values() for name in several)
-    return delimiter, not numbered and (found is not None or named.audio is not None or delimiter != _BAR)
-
-
-def _find(name: str, header: Sequence[str]) -> str | None:
-    """Return the column of a name, as it is written there or in another case."""
-    return name if name in header else next((each for each in header if each.lower() == name.lower()), None)
+    headers = {each: cells(each) for each in (",;\t|" if path.suffix.lower() == ".csv" else "\t,;|")}
+    names = {each.lower() for each in (description.PATH_COLUMNS if named.audio is None else (named.audio,))}
+    found = next((each for each, header in headers.items() if not names.isdisjoint(map(str.lower, header))), None)
+    delimiter = found or max(headers, key=fitness)
+    header = headers[delimiter]
+    if others and "\t" not in first and _FAIRSEQ.fullmatch(others[0]) and len(header) == 1:
+        root = f"`root`={first.strip():.200}"
+        remedy = f"write path<tab>num_samples in the place of the folder, and give the folder as {root}"
+        raise InputError(f"{path}:1: a manifest of fairseq, whose first line is a folder", remedy=remedy)
+    if found is None and any(map(is_recording, header)):
+        names_of = f"{len(header)} columns: path for the recordings, label, group, split, start, end or other names"
+        problem = f"{path}:1: no header, but a recording in the first line"
+        raise InputError(problem, remedy=f"write a line above it that names the {names_of}")
+    bare = found is None and named.audio is None and delimiter == _BAR
+    return delimiter, _LJSPEECH.get(len(header), ()) if bare else ()
 
 
 def _choose(
@@ -165,46 +165,87 @@ def _choose(
     path: Path,
     notices: list[str],
 ) -> dict[str, tuple[str, ...]]:
-    """Return the columns of each field: those that are named, else those of well-known names."""
-    header, chosen = list(cells), dict[str, tuple[str, ...]]()
+    """Return the columns of each field: those that are named, else those of well-known names, unless one is none."""
+    header, in_lower_case = list(cells), {name.lower(): name for name in reversed(cells)}
+    chosen, guessed, unread = dict[str, tuple[str, ...]](), dict[str, str](), named.unread
+
+    def find(name: str) -> str | None:
+        return name if name in cells else in_lower_case.get(name.lower())
+
     for option, names in named.named.items():
-        found = {name: _find(name, header) for name in names}
+        found = {name: find(name) for name in names}
         if missing := [name for name, column in found.items() if column is None]:
-            raise description.no_such_column(f"columns.{option}", missing[0], header, f"{path}:1")
+            refusal = description.no_such_column(f"columns.{option}", missing[0], header, f"{path}:1")
+            raise refusal.also("a table without a header needs a line of names") if missing[0].isdecimal() else refusal
         chosen[PATH if option == "audio" else option] = tuple(filter(None, found.values()))
-    guessed = dict[str, str]()
     for field, names in KNOWN.items():
         if field == "label" and label_type != "class":  # of numbers and texts, names of classes are none
             names = ("label", *(TEXTS if label_type == "text" else ()))
-        there = [column for name in names if (column := _find(name, header))]
-        if field in chosen or not there:
+        there = [column for name in names if (column := find(name))]
+        if field in chosen or field in unread or not there:
             continue
         if field == "label" and len(there) > 1 and not all(column.lower() in TEXTS for column in there):
             problem = f"{path}:1: the columns {' and '.join(there)} may be the label"
             raise InputError(problem, remedy=f"name one: `columns.label`={there[0]}")
         guessed[field] = there[0]
     if PATH not in chosen and PATH not in guessed:
-        remedy = "name it path, or by `columns.audio`=NAME, or NUMBER without header"
+        remedy = "name it path, or by `columns.audio`=NAME; a table without a header needs a line with these names"
         raise InputError(f"{path}:1: no column of recordings among {header!s:.400}", remedy=remedy)
     if (chosen.get(PATH) or (guessed[PATH],))[0].lower() != _EXCERPTS:
         times = [name for name in header if name.lower() in _TIMES or _holds_times(cells[name])]
-        guessed |= description.time_columns(times, {field: names[0] for field, names in chosen.items()})
-    for name in (name for name in header if name.lower() in _SPLIT_COLUMNS and "split" not in {*chosen, *guessed}):
+        spans = description.time_columns(times, {field: names[0] for field, names in chosen.items()})
+        # without its begin nothing names a part
+        guessed |= {field: name for field, name in spans.items() if not {field, "start"} & unread}
+    for name in (name for name in header if name.lower() in _SPLIT_COLUMNS):
         values = {description.known_split(value) for value in cells[name]}
-        guessed |= {"split": name} if len(values) > 1 and None not in values else {}
-    if told := [f"{field}: {name}" for field, name in guessed.items() if name.lower() != field]:
-        notices.append(f"columns by well-known names: {', '.join(told)} (`columns` names others)")
+        wanted = "split" not in {*chosen, *guessed, *unread} and len(values) > 1 and None not in values
+        guessed |= {"split": name} if wanted else {}
+    if told := [(field, name) for field, name in guessed.items() if name.lower() != field]:
+        what, others = ", ".join(f"{field}: {name}" for field, name in told), [each for each, _ in told if each != PATH]
+        one = "start" if "start" in others else next(iter(others), None)
+        unread_by = f", and `columns.{one}`={UNREAD} leaves one unread" if one else ""
+        notices.append(f"columns by well-known names: {what} (`columns` names others{unread_by})")
     return chosen | {field: (column,) for field, column in guessed.items()}
 
 
 def _holds_times(cells: Sequence[str]) -> bool:
     """Return whether the first values of a column are times, or there are none."""
-    texts = [text for cell in cells[:_FIRST_LINES] if (text := cell.strip())]
+    texts = [text for cell in cells[:_FIRST_LINES] if (text := cell.strip()) and text not in _MISSING]
     return 2 * sum(description.seconds_of(text) is not None for text in texts) >= len(texts)
 
 
-def _objects(path: Path, named: ColumnConfig) -> tuple[list[str], Rows]:
-    """Read JSON or Parquet as text, with "file: row number" as the places of rows."""
+def _texts(
+    cells: Mapping[str, Sequence[str]],
+    chosen: Mapping[str, Sequence[str]],
+    missing: Collection[str],
+    notices: list[str],
+) -> dict[str, list[str]]:
+    """Return the texts of each field; several labels are joined. Missing values and the .0 of pandas are told."""
+    fields, numbers, lost = dict[str, list[str]](), list[str](), Counter[str]()
+
+    def known(name: str, field: str) -> list[str]:
+        texts = [*cells[name]]
+        if field != PATH:
+            lost[name] += sum(text in missing for text in texts) if field in description.FIELDS else 0
+            texts = ["" if text in missing else text for text in texts]
+        if _QUOTED in "".join(texts):
+            texts = [text.replace(_QUOTED, "") for text in texts]
+        whole = description.whole_numbers(texts) if field in description.FIELDS else texts
+        numbers.extend([name] if whole != texts else [])
+        return whole
+
+    for field, names in chosen.items():
+        fields[field] = list(map(description.joined, zip(*(known(name, field) for name in names), strict=True)))
+    if told := [f"{count} of {name}" for name, count in lost.items() if count]:
+        shown = f"{', '.join(told):.200}: cells {', '.join(_MISSING)} are not known"
+        notices.append(f"{shown} (if one is a value, quote it, or choose `columns.missing`={UNREAD})")
+    if numbers:
+        notices.append(f"whole numbers, 1.0 is read as 1: {', '.join(numbers):.200}")
+    return fields
+
+
+def _objects(path: Path) -> tuple[list[str], Rows]:
+    """Read JSON lines or Parquet as text, with "file: row number" as the places of rows."""
     rows = list[object]()
     if path.suffix.lower() == _PARQUET:
         import pyarrow as pa
@@ -224,32 +265,22 @@ def _objects(path: Path, named: ColumnConfig) -> tuple[list[str], Rows]:
                 line = text.count("\n", 0, min(getattr(error, "pos", place), len(text.rstrip()))) + 1
                 problem = f"{path}:{line}: not JSON ({cause}); write an object for each recording"
                 raise InputError(problem) from error
-            rows += value if isinstance(value, list) else [value]
-        rows = _rows_of_document(rows[0], named) if len(rows) == 1 else rows
+            rows.append(value)
     texts = dict[str, dict[str, str]]()
     for number, row in enumerate(rows, start=1):
         where = f"{path}: row {number}"
-        if not isinstance(row, dict):
-            raise InputError(f"{where}: {json.dumps(row):.80}; write one JSON object for each recording")
+        whole = isinstance(row, dict) and row and all(isinstance(each, dict | list) for each in row.values())
+        if not isinstance(row, dict) or (whole and len(rows) == 1):  # a document of columns, or of rows by their names
+            remedy = "write one JSON object for each recording, as pandas does with orient='records', lines=True"
+            raise InputError(f"{where}: {json.dumps(row):.80}", remedy=remedy)
         texts[where] = {name: description.as_text(value) for name, value in row.items()}
     header = list(dict.fromkeys(name for row in texts.values() for name in row))
     return header, {where: [row.get(name, "") for name in header] for where, row in texts.items()}
 
 
-def _rows_of_document(whole: object, named: ColumnConfig) -> list[object]:
-    """Return the rows of a JSON document of columns or of rows by their names, as pandas writes them."""
-    if not isinstance(whole, dict) or not whole or not all(isinstance(each, dict | list) for each in whole.values()):
-        return [whole]
-    columns = {name: dict(enumerate(each)) if isinstance(each, list) else each for name, each in whole.items()}
-    names = description.PATH_COLUMNS if named.audio is None else (named.audio,)
-    if paths := next((columns[column] for name in names if (column := _find(name, list(columns)))), None):
-        return [{name: of.get(key) for name, of in columns.items()} for key in paths]
-    return [row if isinstance(row, list) else {PATH: name, **row} for name, row in whole.items()]
-
-
 def _span_of(cells: tuple[str, ...]) -> tuple[str, str]:
     """Return start and end in seconds of a row of a wordless manifest; a whole recording is trimmed anew."""
-    segment, start, num_samples, sample_rate = map(whole_number, cells)
+    segment, start, num_samples, sample_rate = map(number_of, cells)  # pandas writes 0.0 in a column that has gaps
     if segment is None or start is None or num_samples is None or not sample_rate:
         return "", ""
     return repr(start / sample_rate), repr((start + num_samples) / sample_rate)

@@ -13,7 +13,7 @@ import pytest
 import soundfile
 
 from tests.wordless.audio.conftest import Tone
-from wordless.audio.recordings.corpus import CONFLICTING, CorpusConfig, build_manifest, find_recordings
+from wordless.audio.recordings.corpus import CONFLICTING, CorpusConfig, build_manifest, find_recordings, outside_notices
 from wordless.audio.recordings.description import ColumnConfig
 from wordless.audio.recordings.manifest import Rejected
 from wordless.audio.recordings.splits import SplitConfig
@@ -95,7 +95,7 @@ SPLIT_NAMED_OTHERWISE = {f"{n}.wav": "" for n in range(6)} | {
         ({"a/1.wav": ""}, {"split": SplitConfig(by="folder")}, r"split\.by is folder\b.*\bsplit\.test="),
         (SPLIT_NAMED_OTHERWISE, {"table": "t.tsv"}, r"t\.tsv:2: split is '0'.*split\.by=hash"),
         ({"a.wav": "", "b.wav": "", "t.tsv": "path\tsplit\na.wav\ttest\nb.wav\ttest\n"}, {"table": "t.tsv"},
-         r"split\.by\b.*\b2 clips\b.*\bhash\b"),
+         r"split\.by\b.*\b2 clips\b.*give some to train.*\bhash\b"),
         ({"inf_a.wav": ""}, NAMES | {"label_type": "number"}, r"label_type is number\b.*inf_a\.wav.*\binf\b"),
         ({"corpus/a.wav": "", "t.tsv": "path\na.wav\nb.wav\n"}, LISTED, r"t\.tsv:3: b\.wav"),
         ({"corpus/a.wav": "", "t.tsv": "path\na.wav\n./a.wav\n"}, LISTED, r"t\.tsv:3: a\.wav.* twice"),
@@ -265,14 +265,11 @@ def test_folders_named_after_splits_divide_the_recordings_and_are_no_labels(
     ("root", "message"),
     [("~nobody-of-this-name/data", "~nobody-of-this-name/data"), ("null\0", "path"), ("x" * 5000, "x{30}")],
 )
-def test_a_root_that_no_folder_can_be_is_refused(tmp_path: Path, root: str, message: str) -> None:
+def test_a_root_that_no_folder_can_be_is_refused(root: str, message: str) -> None:
     with pytest.raises(InputError, match=r"^root\b.*\btable="):
         CorpusConfig()
     with pytest.raises(InputError, match=message):
         find_recordings(CorpusConfig(root=root))
-    (tmp_path / "fairseq.tsv").write_text(f"{root}\na.wav\t16000\n")
-    with pytest.raises(InputError, match=message):
-        find_recordings(CorpusConfig(table=str(tmp_path / "fairseq.tsv")))
 
 
 def test_a_corpus_without_a_fit_recording_gives_the_reasons(tmp_path: Path, tone: Tone) -> None:
@@ -344,13 +341,14 @@ SETS = {  # table -> its recordings and its text
     "LJSpeech/one.csv": (("LJSpeech/wavs/LJ001-0001.wav",), "LJ001-0001|in 1, differs|in one, differs"),
     "slashes.csv": (("x/y/a.wav",), "path,label\nx\\y\\a.wav,up\n"),
     "backslashes.csv": (("x/y/a.wav", "x\\y\\a.wav"), "path,label\nx\\y\\a.wav,up\n"),
+    "blank.csv": (("up/a.wav", "up/b.wav"), "path,label,speaker\nup/a.wav,,ann\nup/b.wav,yes,bob\n"),
     "words.csv": (("up/a.wav",), "path,words\nup/a.wav,hello\n"),
     "composed.csv": ((unicodedata.normalize("NFD", "été/Übung.wav"),), "path,label\nété/Übung.wav,x"),
     "decomposed.csv": (("été/Übung.wav",), unicodedata.normalize("NFD", "path,label\nété/Übung.wav,x")),
 }
 TEXT = {"label_type": "text"}
 LJ = ("LJSpeech/metadata.csv", "LJSpeech/metadata.txt")
-TOLD = {"cv/validated.tsv": ["client_id", "sentence", "clips"], LJ[0]: ["`columns.label`=3"]}
+TOLD = {"cv/validated.tsv": ["client_id", "sentence", "clips"], LJ[0]: ["raw_text"]}
 
 
 @pytest.mark.parametrize(
@@ -369,13 +367,15 @@ TOLD = {"cv/validated.tsv": ["client_id", "sentence", "clips"], LJ[0]: ["`column
         *((table, options, [("LJ001-0001.wav", text, None, None), ("LJ001-0002.wav", "in being", None, None)])
           for table in LJ for options, text in (
               (TEXT, '"Printing," in the one, differs'),
-              (TEXT | {"columns": ColumnConfig(audio="1", label=3)}, '"Printing," in the one, differs'),
-              (TEXT | {"columns": ColumnConfig(label=2)}, '"Printing," in the 1'))),
+              (TEXT | {"columns": ColumnConfig(label="raw_text")}, '"Printing," in the 1'))),
         (LJ[0], {}, [("LJ001-0001.wav", None, None, None), ("LJ001-0002.wav", None, None, None)]),
         ("LJSpeech/one.csv", TEXT, [("LJ001-0001.wav", "in one, differs", None, None)]),
         ("slashes.csv", {}, [("x/y/a.wav", "up", None, None)]),
         ("backslashes.csv", {}, [("x\\y\\a.wav", "up", None, None)]),
         ("words.csv", {}, [("up/a.wav", "up", None, None)]),
+        ("blank.csv", {}, [("up/a.wav", None, "ann", None), ("up/b.wav", "yes", "bob", None)]),
+        ("blank.csv", {"columns": ColumnConfig(label="none")},
+         [("up/a.wav", "up", "ann", None), ("up/b.wav", "up", "bob", None)]),
         ("words.csv", TEXT | {"columns": ColumnConfig(label="words")}, [("up/a.wav", "hello", None, None)]),
         ("composed.csv", {}, [(unicodedata.normalize("NFD", "été/Übung.wav"), "x", None, None)]),
         ("decomposed.csv", {}, [("été/Übung.wav", "x", None, None)]),
@@ -398,6 +398,32 @@ def test_tables_of_well_known_data_sets_are_read_as_they_are(
     assert [(clip.path, clip.label, clip.group, clip.fold) for clip in manifest.clips] == expected
     assert {clip.segment for clip in manifest.clips} == {None}
     assert not rejected
+
+
+def test_starts_in_longer_recordings_are_told_with_the_word_that_leaves_them_unread(tmp_path: Path, tone: Tone) -> None:
+    seconds = {"a.wav": 30, "b.wav": 60, "c.wav": 0}
+    table = "path,start_time\n" + "".join(f"{path},{start}\n" for path, start in seconds.items())
+    write_files(tmp_path, dict.fromkeys(seconds, "") | {"t.csv": table}, tone)
+    config = corpus_config(tmp_path, {"table": "t.csv", "split": ALL_TRAIN})
+    manifest, rejected = build_manifest(config)
+    assert ([clip.path for clip in manifest.clips], len(rejected)) == (["c.wav"], 2)
+    (told,) = outside_notices(manifest.clips, rejected)
+    assert all(each in told for each in ("2 parts of 2", "`columns.start`=none"))
+    whole, rejected = build_manifest(replace(config, columns=ColumnConfig(start="none")))
+    assert ([clip.segment for clip in whole.clips], rejected) == ([None] * 3, ())
+    assert not outside_notices(whole.clips, rejected)
+    (tmp_path / "t.csv").write_text("path,start_time\na.wav,30\n")
+    with pytest.raises(InputError, match=r"columns\.start`?=none"):
+        build_manifest(config)
+
+
+def test_a_folder_with_a_mark_is_one_class_in_both_forms(tmp_path: Path, tone: Tone) -> None:
+    for form in ("NFC", "NFD"):
+        tone(f"{form}/{unicodedata.normalize(form, 'café')}/{form}.wav")
+    config = CorpusConfig(root=str(tmp_path), split=ALL_TRAIN, label_names={unicodedata.normalize("NFD", "café"): "x"})
+    assert {*labels(config).values()} == {"x"}
+    groups = corpus_config(tmp_path, {"pattern": "**/{group}/*", "labels": "none", "split": ALL_TRAIN})
+    assert {row.group for row in find_recordings(groups)} == {"café"}
 
 
 def test_missing_files_may_be_set_aside(tmp_path: Path, tone: Tone) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import pandas
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,6 +16,7 @@ from wordless.audio.recordings import manifest
 from wordless.audio.recordings.inspection import frequent_reasons
 from wordless.audio.recordings.manifest import Clip, Clips, Rejected, choose_randomly, first_hours, write_manifest
 from wordless.audio.waveform import Part
+from wordless.base.arrays import write_table
 from wordless.base.errors import InputError
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\t\r\n"), min_size=1)
@@ -48,6 +50,31 @@ def test_a_manifest_is_read_as_it_was_written(clips: list[Clip]) -> None:
         path = Path(folder) / "manifest.tsv"
         write_manifest(table, path)
         assert manifest.read_manifest(path, Path("corpus")) == table
+
+
+QUOTED = ["tick", '"un', '7 inch"', '"two" words', "'em", '"whole"', '""', '"']
+
+
+def test_pandas_reads_all_cells_with_quotation_marks(tmp_path: Path) -> None:
+    clips = [replace(CLIP, path=f"{number} {label}.wav", label=label) for number, label in enumerate(QUOTED)]
+    write_manifest(Clips.from_rows(tmp_path, clips), tmp_path / "manifest.tsv")
+    for options in ({"dtype": str, "keep_default_na": False}, {}):
+        frame = pandas.read_csv(tmp_path / "manifest.tsv", sep="\t", **options)  # type: ignore[call-overload]  # named
+        assert frame.label.tolist() == QUOTED
+        assert frame["clip"].tolist() == [clip.path for clip in clips]
+    rejected = [Rejected(path=clip.path, reason=f"it is {clip.label}") for clip in clips]
+    manifest.write_rejected(rejected, tmp_path / "rejected.tsv")
+    assert pandas.read_csv(tmp_path / "rejected.tsv", sep="\t").path.tolist() == [clip.path for clip in clips]
+    write_table(tmp_path / "scores.tsv", [{"path": clip.path, "value": 1.5} for clip in clips])
+    assert pandas.read_csv(tmp_path / "scores.tsv", sep="\t").path.tolist() == [clip.path for clip in clips]
+
+
+def test_a_manifest_of_an_earlier_version_is_read(tmp_path: Path) -> None:
+    """Whose cells with quotation marks are not quoted."""
+    clips = [replace(CLIP, path=f"{number}.wav", label=label) for number, label in enumerate(['"un', '"two" words'])]
+    write_manifest(Clips.from_rows(tmp_path, clips), path := tmp_path / "manifest.tsv")
+    path.write_text(path.read_text().replace('"""un"', '"un').replace('"""two"" words"', '"two" words'))
+    assert [clip.label for clip in manifest.read_manifest(path, tmp_path)] == ['"un', '"two" words']
 
 
 @pytest.mark.parametrize("value", ["tab\t", "line\n", "return\r", "half \ud800"])

@@ -113,6 +113,41 @@ def test_hash_draws_a_share_of_every_label_by_the_seed_also_of_odd_names() -> No
     assert {each.split for each in split_clips(clips, SplitConfig())[0]} == {"train", "validation", "test"}
 
 
+@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize(("big", "others"), [(100, 2), (40, 4), (30, 9)])
+def test_groups_of_unequal_size_are_drawn_by_their_clips(seed: int, big: int, others: int) -> None:
+    sizes = [others] * 7 + [big] + [others + 1] * 7
+    clips = [
+        clip(f"{group}/{number}.wav", label="xy"[number % 2], group=f"g{group}")
+        for group, size in enumerate(sizes)
+        for number in range(size)
+    ]
+    config = SplitConfig(seed=seed)
+    divided, _ = split_clips(clips, config)
+    shares = {split: sum(each.split == split for each in divided) / len(clips) for split in SPLITS}
+    nearest = (others + 1) / len(clips)  # a group more or less
+    assert all(abs(shares[split] - 0.1) <= nearest for split in ("validation", "test"))
+    assert not splits.division_notices(table(divided), config)
+
+
+def test_shares_that_groups_cannot_have_are_told() -> None:
+    clips = [clip(f"{group}/{n}.wav", group=group) for group in "abc" for n in range(10)]
+    divided, _ = split_clips(clips, SplitConfig())
+    (told,) = splits.division_notices(table(divided), SplitConfig())
+    assert all(each in told for each in ("validation has 33 %", "test has 33 %", "where 10 %", "`split.seed`"))
+    named = SplitConfig(by="group", test=("a",))
+    (told,) = splits.division_notices(table(split_clips(clips, named)[0]), named)
+    assert "test has" not in told
+    both = SplitConfig(by="group", test=("a",), validation=("b",))
+    assert not splits.division_notices(table(split_clips(clips, both)[0]), both)
+
+
+def test_names_of_options_are_one_in_each_form_of_unicode() -> None:
+    clips = digits(["Jos\u00e9", "bob", "cyd"])
+    divided, _ = split_clips(clips, SplitConfig(by="group", test=("Jose\u0301",), validation=("bob",)))
+    assert splits_of(divided, "group")["Jos\u00e9"] == {"test"}
+
+
 def test_rare_labels_train_where_others_suffice_and_are_else_drawn_together() -> None:
     common = [clip(f"{label}/{n}.wav", label=label) for label in "ab" for n in range(20)]
     rare = [clip(f"rare{label}/{n}.wav", label=f"rare{label}") for label in range(8) for n in range(label % 2 + 1)]
