@@ -285,7 +285,7 @@ def encode_recordings(settings: EncodeConfig, recordings: Clips, tokenizer_folde
     session.terminal.say(f"{clips}, {seconds / codes_format.sample_rate:.1f} s of sound: {output}")
 
 
-@stage("encoded", version=1, title="encoding recordings ({recordings})", keys={"recordings": files_key})
+@stage("encoded", version=2, title="encoding recordings ({recordings})", keys={"recordings": files_key})
 def encoded(run: Run, recordings: Clips, encoder: Encoder, size: int) -> None:
     """Encode recordings, ``size`` in a shard."""
     work = partial(encode_recording, encoder, encoder.root)
