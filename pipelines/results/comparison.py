@@ -255,7 +255,9 @@ class ProbedFolds:
             yield replace(row, name="gap", **asdict(gap), count=None, over=over, split="validation - test")
 
     def _validation_clips(self, of: str) -> int:
-        return sum(row["validation_clips"] for (_, seed), row in self.rows[of].items() if seed == self.seeds[0])
+        """Count the clips that chose a candidate: of several folds, which share these clips, the mean."""
+        counts = [row["validation_clips"] for (_, seed), row in self.rows[of].items() if seed == self.seeds[0]]
+        return round(sum(counts) / len(counts))
 
     def _validation(self, of: str, value: float, confidence: float) -> tuple[measured.Estimate | None, str]:
         """Return the figure ``value`` that chose a method's candidates with its interval, and what this is over."""
