@@ -256,7 +256,9 @@ class ProbedFolds:
 
     def _validation_clips(self, of: str) -> int:
         """Count the clips that chose a candidate: of several folds, which share these clips, the mean."""
-        counts: list[int] = [row["validation_clips"] for (_, seed), row in self.rows[of].items() if seed == self.seeds[0]]
+        counts: list[int] = [
+            row["validation_clips"] for (_, seed), row in self.rows[of].items() if seed == self.seeds[0]
+        ]
         return round(sum(counts) / len(counts))
 
     def _validation(self, of: str, value: float, confidence: float) -> tuple[measured.Estimate | None, str]:
