@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from importlib.util import find_spec
+from itertools import pairwise
 from typing import Any, ClassVar, Final, Literal, cast
 
 from lm.bodies.options import (
@@ -187,6 +189,10 @@ class HeadOptions(Options, ABC):
     def require(self, labels: Sequence[str]) -> None:
         """Refuse labels that the head cannot learn, before any recording is decoded."""
 
+    def least_states(self, label: str, states_per_second: float) -> int:
+        """Count the states that a clip needs for its label."""
+        return 1
+
 
 @dataclass(frozen=True, kw_only=True)
 class ClassificationOptions(HeadConfig, LabelOptions, HeadOptions):
@@ -236,13 +242,11 @@ def require_numbers(labels: Sequence[str]) -> None:
             raise InputError(f"{problem}; write one such as 3.5, or leave the recording unlabelled")
 
 
-def require_decoder() -> None:
-    """Refuse a beam search if its library is not installed."""
+def require_decoder(*, otherwise: str = "") -> None:
+    """Refuse a beam search if its library is not installed; ``otherwise`` is a remedy beside its installation."""
     if find_spec("flashlight") is None:
-        raise InputError(
-            "head.beam_size asks for a beam search, and flashlight-text is not installed; pip install "
-            "'wordless[ctc]', or decode greedily: head.beam_size=0"
-        )
+        problem = "head.beam_size asks for a beam search, and flashlight-text is not installed"
+        raise InputError(problem, remedy=f"pip install 'wordless[ctc]'{otherwise}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -266,6 +270,15 @@ class SequenceOptions(HeadOptions):
         """Return the text that is learned: single spaces, and small letters."""
         return " ".join(label.split()).lower()
 
+    def steps_per_state(self, states_per_second: float) -> int:
+        return math.ceil(self.least_steps_per_second / states_per_second)
+
+    def least_states(self, label: str, states_per_second: float) -> int:
+        """Count the states that a text needs: by CTC a step for each character, and one between two that are equal."""
+        text = self.text(label)
+        steps = len(text) + sum(one == other for one, other in pairwise(text))
+        return -(-steps // self.steps_per_state(states_per_second))
+
     def require(self, labels: Sequence[str]) -> None:
         without = [label for label in labels if not any(character.isalpha() for character in label)]
         if without or not labels:
@@ -275,7 +288,7 @@ class SequenceOptions(HeadOptions):
                 "corpus.label_names={'7': seven}"
             )
         if self.beam_size:
-            require_decoder()
+            require_decoder(otherwise=", or decode greedily: head.beam_size=0")
 
 
 HEAD_OPTIONS: dict[str, type[HeadOptions]] = {

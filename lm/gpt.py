@@ -21,7 +21,7 @@ from torch.nn.utils.rnn import pad_sequence
 from lm.options import RESIDUAL, CodeSampling, GPTConfig, States
 from lm.tokens import ConditionEmbedding, Conditions, Vocabulary, window_start
 from wordless.base.array_types import IntArray
-from wordless.base.causal_transformer import create_causal_transformer, full_rows, inner_activations
+from wordless.base.causal_transformer import create_causal_transformer, full_rows, layer_states
 from wordless.base.machine import copy_to
 
 if TYPE_CHECKING:
@@ -74,12 +74,6 @@ class GPT(nn.Module):
     def decoded(self, tokens: Tensor, conditions: Tensor | None = None) -> Tensor:
         """Compute the normalised last states ``(batch, positions, model_dim)``; of parallel streams, of time steps."""
         decoded: Tensor = self.transformer.decoder(*self.embed(tokens, conditions))
-        return decoded
-
-    def decoded_steps(self, steps: Tensor) -> Tensor:
-        """Compute `decoded` of the tokens of each position, for layers that `make_exportable` has changed."""
-        frontend = cast("TransformerEmbeddingFrontend", self.transformer.decoder_frontend)
-        decoded: Tensor = self.transformer.decoder(frontend.embed(steps).sum(2), cast("BatchLayout", None))
         return decoded
 
     def logits(self, decoded: Tensor) -> Tensor:
@@ -150,27 +144,19 @@ class GPT(nn.Module):
         """Map tokens ``(batch, positions)`` to the states of each layer ``(batch, positions, dim)``.
 
         ``embeddings`` are ``layer_0``. ``residual`` states are ``layer_1`` and so on, the last ones before the final
-        normalisation. ``inner`` states are `inner_activations`, ``inner_1`` and so on, ``ffn_dim`` wide. With ``weights
-        (batch, positions - 1, per_stream)`` of whole time steps, the input of a code is the mean of the embeddings of
-        all codes.
+        normalisation. ``inner`` states are the inner activations of `layer_states`, ``inner_1`` and so on, ``ffn_dim``
+        wide. With ``weights (batch, positions - 1, per_stream)`` of whole time steps, the input of a code is the mean
+        of the embeddings of all codes.
         """
-        states, inner = list[Tensor](), list[Tensor]()
-
-        def keep(layer_idx: int, layer_output: Tensor, layer_output_layout: BatchLayout, num_layers: int) -> bool:
-            if "residual" in of:
-                states.append(layer_output)
-            return True
-
-        decoder = self.transformer.decoder
         embedded, layout = self.embed(tokens, conditions, weights)
-        with decoder.register_layer_hook(keep):  # one pass gives both kinds of states
-            if "inner" in of:
-                inner = inner_activations(decoder, embedded, layout)
-            elif "residual" in of:
-                decoder(embedded, layout)
-        found = {"layer_0": embedded} if "embeddings" in of else {}
-        found |= {f"layer_{number}": each for number, each in enumerate(states, 1)}
-        return found | {f"inner_{number}": each for number, each in enumerate(inner, 1)}
+        found, inner = {"layer_0": embedded} if "embeddings" in of else {}, dict[str, Tensor]()
+        if {"residual", "inner"} & {*of}:
+            for number, (activations, output) in enumerate(layer_states(self.transformer.decoder, embedded, layout), 1):
+                if "residual" in of:
+                    found[f"layer_{number}"] = output
+                if "inner" in of:
+                    inner[f"inner_{number}"] = activations
+        return found | inner
 
 
 class CachedGPT:

@@ -376,7 +376,7 @@ class SequenceTask:
         return f"text of {len(self.characters)} characters: {''.join(self.characters)}"
 
     def create(self, dim: int, *, states_per_second: float) -> nn.Module:
-        factor = math.ceil(self.options.least_steps_per_second / states_per_second)
+        factor = self.options.steps_per_state(states_per_second)
         return SequenceHead(dim, 1 + len(self.characters), factor=factor, dropout=self.options.dropout)
 
     def targets(self, labels: Sequence[str]) -> Tensor:

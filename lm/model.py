@@ -14,7 +14,7 @@ GPT may also have it among its codes, as one more stream.
 
 import math
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from copy import copy, deepcopy
+from copy import copy
 from dataclasses import asdict, dataclass
 from functools import partial
 from itertools import groupby, islice
@@ -34,7 +34,6 @@ from lm.tokens import Conditions, Vocabulary, Window, windows
 from tokenizer.codes import Codes, CodesFormat, SoftCodes, join_codes, join_rates, require_codes, require_same_codebook
 from tokenizer.saved import load_rates, save_rates
 from wordless.base.array_types import DoubleArray, FloatArray, IntArray
-from wordless.base.causal_transformer import make_exportable
 from wordless.base.errors import InputError, require, samples_to_generate
 from wordless.base.machine import copy_to, require_device
 from wordless.base.saved_models import (
@@ -547,31 +546,3 @@ def _card(title: str, about: str, rows: dict[str, str], codes: CodesFormat) -> s
     prints = {"tokenizer": codes.tokenizer, "codebook; codes of others are refused": codes.codebook}
     rows = rows | {f"fingerprint of the {of}": f"`{escape_markdown(each)}`" for of, each in prints.items()}
     return model_card(title, about, rows, _USE, tags="unit-language-model", note=_NOTE)
-
-
-class CodesToLogits(nn.Module):
-    """The model for ONNX: codes ``(batch, time, streams)``, int64 -> logits ``(batch, time * streams + 1, codes)``.
-
-    Logits ``p`` are of code ``p``, counted time-major and stream-minor, given all codes before it; the last ones are
-    of the code that would follow. Time is at most `lm.gpt.GPT.capacity`.
-    """
-
-    def __init__(self, model: LanguageModel) -> None:
-        super().__init__()
-        if model.gpt.conditions is not None:
-            raise InputError(f"{model.name} reads codes of coarser rates, which is not written as ONNX; export rate 1")
-        if model.predicted.pitch is not None:
-            raise InputError(
-                f"{model.name} reads the pitch among the codes, which is not written as ONNX; train it with "
-                "lm.pitch=beside"
-            )
-        self.gpt = deepcopy(model.gpt).cpu().eval()
-        make_exportable(self.gpt)
-
-    def forward(self, codes: Tensor) -> Tensor:
-        """Compute the logits of windows that begin at the start of a recording, or anywhere else."""
-        vocabulary = self.gpt.vocabulary
-        tokens = vocabulary.sequences(codes)
-        steps = vocabulary.steps(tokens) if self.gpt.by_step else tokens[..., None]  # (N, positions, tokens of each)
-        states = self.gpt.decoded_steps(steps)
-        return self.gpt.logits(states)[:, : tokens.shape[1]]

@@ -1,8 +1,7 @@
-"""``wordless publish``: the models of a run on the Hugging Face hub, as ONNX files, or as start weights."""
+"""``wordless publish``: the models of a run on the Hugging Face hub, or its vocoder as start weights."""
 
 import re
-from dataclasses import dataclass
-from importlib.util import find_spec
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +11,7 @@ from wordless.base.hub import CONFIG, REPO, HubAddress
 from wordless.base.options import REQUIRED, Options, option
 
 Part = Literal["tokenizer", "lm", "vocoder", "probe"]  # folders of a run that may be published
-ONNX = ("onnx", "onnxscript", "onnxruntime")  # libraries that write and run ONNX files
+READ_BY = {"hub": ("repo", "upload", "private", "parts", "report"), "start": ("output", "description")}
 LICENCE = re.compile(r"[a-z0-9][a-z0-9.-]{1,39}")
 
 
@@ -21,23 +20,18 @@ class PublishConfig(Options):
     """Options of ``wordless publish``.
 
     The models of a run go to the Hugging Face hub, with a model card and their figures, and without recordings. A call
-    without upload=true only shows what would be uploaded. With format=onnx, tokenizer and language model become ONNX
-    files in a folder instead, which run without PyTorch: pip install 'wordless[onnx]'. With format=start, the vocoder
-    becomes start weights in a folder, for the vocoders of all runs with the same front end, whatever their codes:
-    vocoder.start=FOLDER.
+    without upload=true only shows what would be uploaded. With format=start, the vocoder becomes start weights in a
+    folder instead, for the vocoders of all runs with the same front end, whatever their codes: vocoder.start=FOLDER.
 
     examples: wordless publish run=runs/x repo=user/name
-              wordless publish run=runs/x format=onnx output=onnx
               wordless publish run=runs/universal format=start output=voice licence=apache-2.0
     """
 
     run: Path = option(REQUIRED, "folder of a finished run, or of a fine-tuned model")
-    format: Literal["hub", "onnx", "start"] = option(
-        "hub",
-        "onnx writes tokenizer.onnx (sound -> codes), lm.onnx (codes -> logits) and onnx.json, which describes both; "
-        "start writes the vocoder's weights for vocoder.start",
+    format: Literal["hub", "start"] = option(
+        "hub", "hub prints or uploads the models; start writes the vocoder's weights for vocoder.start"
     )
-    output: Path | None = option(None, "folder of the files that format=onnx or format=start writes")
+    output: Path | None = option(None, "folder of the files that format=start writes")
     repo: str = option("", "user/name of a repository on the Hugging Face hub, which is created if there is none")
     upload: bool = option(False, "true: uploads; false: prints the files, their sizes and the model card")
     private: bool = option(True, "false: everybody can see and load the models")
@@ -59,13 +53,18 @@ class PublishConfig(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         hub = self.format == "hub"
-        to_hub = "name a repository of the Hugging Face hub, repo=user/name, or write files, format=onnx output=FOLDER"
+        for field in fields(self):
+            for reader, names in READ_BY.items():
+                rule = f"format={self.format} does not read it: leave it out, or choose format={reader}"
+                unread = reader != self.format and field.name in names
+                self.refuse_if(unread and getattr(self, field.name) != field.default, field.name, rule)
+        to_hub = "name a repository of the Hugging Face hub, repo=user/name"
         alone = "name the tokenizer among them: no other model can be used without it"
         text = "the card of start weights has a sentence or more of it: write one, or leave it out"
         no_text = self.description is not None and not self.description.strip()
         for name, broken, rule in (
             ("repo", hub and not REPO.fullmatch(self.repo), to_hub),
-            ("output", not hub and self.output is None, f"format={self.format} writes into a folder: output=FOLDER"),
+            ("output", not hub and self.output is None, "format=start writes into a folder: output=FOLDER"),
             ("parts", self.parts is not None and "tokenizer" not in self.parts, alone),
             ("licence", not LICENCE.fullmatch(self.licence or "mit"), "name it as the hub does, such as cc-by-4.0"),
             ("description", no_text, text),
@@ -80,11 +79,8 @@ class PublishConfig(Options):
 
 
 def publish(settings: PublishConfig) -> tuple[PublishConfig]:
-    """Refuse all but a fine-tuned model and a finished run that kept its models, and formats that cannot be written."""
+    """Refuse all but a fine-tuned model and a finished run that kept its models."""
     run, output, refuse_if = settings.run, settings.output, settings.refuse_if
-    missing = [name for name in ONNX if find_spec(name) is None] if settings.format == "onnx" else []
-    rule = f"it needs {', '.join(missing)}, not installed here: call pip install 'wordless[onnx]'"
-    refuse_if(missing, "format", rule)
     rule = "it does not exist, or is no folder: name that of a run, such as run=runs/<date>_<time>"
     refuse_if(not run.is_dir(), "run", rule)
     refuse_if(is_held(run), "run", "it is not finished, a run is writing there: wait for it")

@@ -124,9 +124,8 @@ class CodesFormat:
 
     @property
     def bits_per_second(self) -> float:
-        """Bit rate of the codes if all are equally probable."""
-        pitch = 0.0 if self.pitch is None else float(np.log2(self.pitch.levels))
-        return self.codes_per_second * (self.spectral_streams * self.bits_per_code + pitch)
+        """Bit rate of the codes of the spectrum if all are equally probable; a stream of pitch comes on top."""
+        return self.codes_per_second * self.spectral_streams * self.bits_per_code
 
     @property
     def bits_per_code(self) -> float:

@@ -36,10 +36,10 @@ MAX_GROUP_ROWS = 1 << 20  # clips
 MAX_GROUP_BYTES = 1 << 30  # of a row group's columns, uncompressed
 _TEXTS = ("path", "split", "label", "group")
 _NUMBERS = (("offset_frames", pa.int32()), ("num_samples", pa.int64()))
-_VALUES = ("values", pa.list_(pa.int32()))  # time-major, stream-minor
-COLUMNS = pa.schema([*((name, pa.string()) for name in _TEXTS), *_NUMBERS, _VALUES])
+CODES, PITCH = "codes", "pitch"  # columns: of the spectrum, time-major, stream-minor; and of each time step
+OLD_CODES = "values"  # column of older files, with the pitch as the last stream of each time step
+COLUMNS = pa.schema([*((name, pa.string()) for name in _TEXTS), *_NUMBERS])
 SPAN_COLUMNS = ("start", "end")  # seconds within the file ``path``; only in files with segments
-WITH_SPANS = pa.schema([*COLUMNS, *((name, pa.float64()) for name in SPAN_COLUMNS)])
 OPTIONAL = ("split", "label", "group", *SPAN_COLUMNS)  # columns with missing values
 REMEDY = "name a file that wordless encode wrote"
 FILTER = "pyarrow.parquet.write_table(pyarrow.Table.from_pandas(rows, pyarrow.parquet.read_schema(FIRST)), FILE)"
@@ -67,10 +67,20 @@ class CodedClip:
         return clip_name(self.path, self.span)
 
 
+def _schema(numbers: Iterable[str], *, segments: bool) -> pa.Schema:
+    """Return the columns of a file whose codes are in the columns ``numbers``."""
+    lists = [(name, pa.list_(pa.int32())) for name in numbers]
+    return pa.schema([*COLUMNS, *lists, *((name, pa.float64()) for name in SPAN_COLUMNS if segments)])
+
+
+def _number_columns(format: CodesFormat) -> list[str]:
+    return [CODES] if format.pitch is None else [CODES, PITCH]
+
+
 def write_shard(path: Path, clips: Iterable[CodedClip], format: CodesFormat, *, segments: bool = False) -> None:
     """Write one Parquet file atomically, as the clips arrive; ``segments`` adds the columns that segments need."""
     about = {METADATA_KEY: json.dumps(format.as_dict(), sort_keys=True).encode()}
-    schema = (WITH_SPANS if segments else COLUMNS).with_metadata(about)
+    schema = _schema(_number_columns(format), segments=segments).with_metadata(about)
     with aside(path) as beside, pq.ParquetWriter(beside, schema) as writer:
         rows, held = list[dict[str, object]](), 0
         for clip in clips:
@@ -82,8 +92,9 @@ def write_shard(path: Path, clips: Iterable[CodedClip], format: CodesFormat, *, 
                 problem = f"{clip.path} has {clip.codes.values.size} codes, and a codes file at most {MAX_GROUP_CODES}"
                 raise InputError(f"{problem} of one recording: cut it into several")
             start, end = clip.span or (None, None)
-            codes = {"num_samples": clip.codes.num_samples, "values": clip.codes.values.reshape(-1)}
-            rows.append({**vars(clip), "start": start, "end": end, **codes})  # Arrow takes those that the schema names
+            own = {"num_samples": clip.codes.num_samples, CODES: clip.codes.spectral.values.reshape(-1)}
+            own |= {PITCH: clip.codes.values[:, -1], "start": start, "end": end}
+            rows.append(vars(clip) | own)  # Arrow takes those that the schema names
             held += clip.codes.values.size
             if held >= GROUP_CODES or len(rows) == MAX_GROUP_ROWS:
                 writer.write_table(pa.Table.from_pylist(rows, schema=schema))
@@ -191,8 +202,10 @@ def _clips(files: Iterable[Path], format: CodesFormat) -> Iterator[CodedClip]:
     for file in files:
         with _readable(file):
             footer = pq.read_metadata(file)
-            shared = [name for name in _TEXTS if name in footer.schema.names]  # texts of many rows are not copied
-            wanted = WITH_SPANS if {*SPAN_COLUMNS} & {*footer.schema.names} else COLUMNS
+            there = footer.schema.to_arrow_schema().names
+            shared = [name for name in _TEXTS if name in there]  # texts of many rows are not copied
+            numbers = [OLD_CODES] if CODES not in there and OLD_CODES in there else _number_columns(format)
+            wanted = _schema(numbers, segments=bool({*SPAN_COLUMNS} & {*there}))
             with pq.ParquetFile(file, metadata=footer, read_dictionary=shared) as shard:
                 for group in range(shard.num_row_groups):
                     table = shard.read_row_group(group, columns=wanted.names)
@@ -203,10 +216,13 @@ def _clips(files: Iterable[Path], format: CodesFormat) -> Iterator[CodedClip]:
 def _batch(table: pa.Table, wanted: pa.Schema, format: CodesFormat) -> list[CodedClip]:
     """Convert rows to clips. Each clip copies its codes, so that keeping one clip does not keep all rows."""
     columns = {field.name: _column(table, field) for field in wanted}
-    values = columns.pop("values")
+    lists = {name: columns.pop(name) for name in (OLD_CODES, CODES, PITCH) if name in columns}
     rows = pa.RecordBatch.from_pydict(columns).to_pylist()
-    offsets, codes = values.offsets.to_numpy(), values.values.to_numpy()
-    return [_clip(row, codes[offsets[number] : offsets[number + 1]], format) for number, row in enumerate(rows)]
+    found = {name: (each.offsets.to_numpy(), each.values.to_numpy()) for name, each in lists.items()}
+    return [
+        _clip(row, {name: each[ends[number] : ends[number + 1]] for name, (ends, each) in found.items()}, format)
+        for number, row in enumerate(rows)
+    ]
 
 
 def _column(table: pa.Table, field: pa.Field) -> pa.Array:
@@ -221,24 +237,31 @@ def _column(table: pa.Table, field: pa.Field) -> pa.Array:
         problem = f"the column {field.name!r} of type {column.type} cannot be {field.type} ({first_line(error)})"
         raise InputError(f"{problem}; {REMEDY}") from error
     gaps = column.null_count if field.name not in OPTIONAL else 0
-    if gaps or (field.name == "values" and column.flatten().null_count):
+    if gaps or (pa.types.is_list(field.type) and column.flatten().null_count):
         raise InputError(f"the column {field.name!r} has a row without a value")
     return column
 
 
-def _clip(row: dict[str, Any], values: IntArray, format: CodesFormat) -> CodedClip:
+def _clip(row: dict[str, Any], numbers: Mapping[str, IntArray], format: CodesFormat) -> CodedClip:
     path, num_samples, offset = row["path"], row.pop("num_samples"), row["offset_frames"]
     require_clip_path(path)
     start, end = row.pop("start", None), row.pop("end", None)
     span = None if start is None and end is None else (start, end)
     if span and (start is None or end is None or not 0 <= start < end < math.inf):
         raise InputError(f"start is {start} and end {end} seconds; a segment has 0 <= start < end, or neither")
-    if len(values) % format.streams:
-        raise InputError(f"clip {path}: {len(values)} values are no whole time steps of {format.streams} streams")
+    [(name, values), *others] = numbers.items()
+    streams = format.streams if name == OLD_CODES else format.spectral_streams
+    if len(values) % streams:
+        raise InputError(f"clip {path}: {len(values)} {name} are no whole time steps of {streams} streams")
+    steps = values.reshape(-1, streams)
+    for _, pitch in others:
+        if len(pitch) != len(steps):
+            raise InputError(f"clip {path}: {len(pitch)} values of the pitch stand beside {len(steps)} time steps")
+        steps = np.column_stack([steps, pitch])
     if offset < 0:
         raise InputError(f"clip {path}: offset_frames is {offset}; it must be 0 or more")
     try:
-        codes = Codes(values=values.reshape(-1, format.streams).copy(), num_samples=num_samples, format=format)
+        codes = Codes(values=steps.copy(), num_samples=num_samples, format=format)
     except InputError as error:
         raise InputError(f"clip {path}: {error}") from error
     return CodedClip(codes=codes, span=span, **row)

@@ -54,7 +54,7 @@ from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.spectrogram import warp
 from wordless.base.array_types import FloatArray, IndexArray, IntArray
-from wordless.base.causal_transformer import create_causal_transformer, full_rows, inner_activations
+from wordless.base.causal_transformer import create_causal_transformer, full_rows, layer_states
 from wordless.base.errors import InputError
 from wordless.base.machine import copy_to, fast_products
 from wordless.base.saved_models import CONFIG
@@ -225,7 +225,8 @@ class SoundGPT(BodyNetwork):
         """Compute the outputs of the convolutions, and inner activations ``(batch, positions, ffn_dim)`` of layers."""
         images = self._images(inputs)
         first = [images] if isinstance(self.stem, Stem) else []
-        layers = zip([*first, *inner_activations(self.decoder, *self._embed(images))], self.hops, strict=True)
+        inner = (each for each, _ in layer_states(self.decoder, *self._embed(images)))
+        layers = zip([*first, *inner], self.hops, strict=True)
         return {f"layer_{number}": (each, -(-lengths // hop)) for number, (each, hop) in enumerate(layers, 1)}
 
     def _images(self, spectrograms: Tensor) -> Tensor:

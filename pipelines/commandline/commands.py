@@ -76,7 +76,7 @@ COMMANDS = {
         "pipelines.demonstration.server:serve",
     ),
     "publish": Command(
-        "the models of a run on the Hugging Face hub, with a model card, or as ONNX files",
+        "the models of a run on the Hugging Face hub, with a model card",
         "pipelines.publish:PublishConfig",
         "pipelines.publishing:write",
     ),

@@ -275,7 +275,7 @@ def _drawing(models: DemoModels, waveform: Waveform, codes: Codes, surprise: Flo
     def draw_surprise(axes: Axes) -> None:
         assert surprise is not None, "drawn with a language model alone"
         axes.stairs(surprise, np.arange(len(surprise) + 1) / form.codes_per_second, color=BLUE, linewidth=1.4)
-        uniform = codes.format.spectral.bits_per_second / form.codes_per_second  # if all codes were equally probable
+        uniform = codes.format.bits_per_second / form.codes_per_second  # if all codes were equally probable
         axes.axhline(uniform, color=MUTED, linestyle=":", linewidth=1.2)
         axes.set_ylim(bottom=0)
         axes.set_title(SURPRISE)

@@ -205,13 +205,18 @@ def usable_clips(settings: FinetuneConfig, body: Body, corpus: Clips) -> tuple[C
         )
     reasons: dict[str, str] = {}
     for clip in corpus.clips:
+        samples = resampled_length(clip.num_samples, clip.sample_rate, rate)
         if clip.label is None:
             reasons[clip.name] = "it has no label"
-        elif resampled_length(clip.num_samples, clip.sample_rate, rate) < body.reading.least_samples:
+        elif samples < body.reading.least_samples:
             reasons[clip.name] = f"shorter than the {1000 * body.reading.least_samples / rate:g} ms of a state"
         elif settings.head.reads_whole_clips and clip.split == "train" and clip.seconds > longest:
             limit = f"longer than body.batches.max_seconds={longest:g}"
             reasons[clip.name] = f"{limit}, and a part of it would not fit its label"
+        elif clip.split != "test":  # of a test clip, every character that is not found is an error
+            least = settings.head.least_states(clip.label, body.reading.states_per_second)
+            if body.reading.num_states(body.num_inputs(samples)) < least:
+                reasons[clip.name] = "too short for its text: its characters need more steps than the sound has"
     kept = corpus.where(clip.name not in reasons for clip in corpus.clips)
     return kept, tuple(Rejected(path=name, reason=reason) for name, reason in reasons.items())
 

@@ -225,12 +225,15 @@ class ReadSound:
         elif louder is not None:
             found.append(f"far softer than one of its channels: {why}")
         rate = self.powers.sample_rate if self.own_rate is None else self.own_rate
-        if rate / 2 < self.highest:
-            found.append(
-                f"its rate is {rate} Hz and the model's {self.sample_rate} Hz, so the bands above {rate / 2:g} Hz are "
-                f"empty; a model with audio.sample_rate={rate} has no empty bands"
-            )
-        return tuple(found)
+        return (*found, *empty_bands(rate, self.sample_rate, self.highest))
+
+
+def empty_bands(rate: int, sample_rate: int, highest: float) -> list[str]:
+    """Say of a recording with this ``rate`` which bands of a model are empty, if some are below ``highest`` Hz."""
+    if rate / 2 >= highest:
+        return []
+    above = f"its rate is {rate} Hz and the model's {sample_rate} Hz, so the bands above {rate / 2:g} Hz are empty"
+    return [f"{above}; a model with audio.sample_rate={rate} has no empty bands"]
 
 
 # wordless encode
@@ -285,7 +288,7 @@ def encode_recordings(settings: EncodeConfig, recordings: Clips, tokenizer_folde
     session.terminal.say(f"{clips}, {seconds / codes_format.sample_rate:.1f} s of sound: {output}")
 
 
-@stage("encoded", version=1, title="encoding recordings ({recordings})", keys={"recordings": files_key})
+@stage("encoded", version=2, title="encoding recordings ({recordings})", keys={"recordings": files_key})
 def encoded(run: Run, recordings: Clips, encoder: Encoder, size: int) -> None:
     """Encode recordings, ``size`` in a shard."""
     work = partial(encode_recording, encoder, encoder.root)

@@ -17,7 +17,7 @@ from lm.probing.fitted import FittedProbe, ProbeDescription
 from lm.probing.task import require_labels
 from pipelines.chain.corpus import MANIFEST, find_corpus, read_corpus, seen_of
 from pipelines.chain.notices import unlabelled_of_run
-from pipelines.jobs.recordings import list_rejected
+from pipelines.jobs.recordings import Told, empty_bands, list_rejected
 from pipelines.labelled import ProbeRunConfig
 from pipelines.methods.table import BAGS, METHODS, STATES
 from pipelines.pages.phrasing import methods_table, sentences
@@ -329,7 +329,11 @@ def _recordings(
         if not unfit:
             raise
         raise error.also(list_rejected(sorted(unfit, key=lambda each: each.path), settings.output, terminal)) from error
-    list_rejected(rejected, settings.output, terminal)
+    rates = {clip.path: clip.sample_rate for clip in manifest.clips}
+    told = Told(read=len(manifest.clips), rejected=[*rejected])
+    for path, rate in rates.items():
+        told.notices += [(path, notice) for notice in empty_bands(rate, audio.sample_rate, audio.highest)]
+    told.tell(terminal, settings.output, option="input")
     return manifest
 
 

@@ -293,7 +293,11 @@ class ProbedFolds:
             yield replace(row, name="gap", **asdict(gap), count=None, over=over, split="validation - test")
 
     def _validation_clips(self, of: str) -> int:
-        return sum(row["validation_clips"] for (_, seed), row in self.rows[of].items() if seed == self.seeds[0])
+        """Count the clips that chose a candidate: of several folds, which share these clips, the mean."""
+        counts: list[int] = [
+            row["validation_clips"] for (_, seed), row in self.rows[of].items() if seed == self.seeds[0]
+        ]
+        return round(sum(counts) / len(counts))
 
     def _validation(self, of: str, value: float, confidence: float) -> tuple[measured.Estimate | None, str, int | None]:
         """Return the figure ``value`` that chose a method's candidates with its interval, and what it is over."""

@@ -233,7 +233,7 @@ def _of_rate(row: Figure, codes: Entry, health: Entry, model: Entry) -> Iterator
     of_codes = {
         "codebook_perplexity": health.read_json(HEALTH)["perplexity"],
         "codes_per_second": rate,
-        "coded_bits_per_second": rate * codes_format.bits_per_code,
+        "coded_bits_per_second": codes_format.bits_per_second,
     }
     figures = model.read_json(PERPLEXITY)
     held_out = [clip.codes for clip in clips if clip.split == "validation"]

@@ -54,7 +54,6 @@ COMMANDS = {  # name -> run whose models it uses, and words; at_NAME is a place,
     ),
     "predict": ("classes", "predict input=at_calls output=./labels.tsv"),
     "start": ("smoke", "publish format=start output=./start"),
-    "onnx": ("smoke", "publish format=onnx output=./onnx"),
     "store": ("", "store --verify store.root=at_smoke/store"),
 }
 

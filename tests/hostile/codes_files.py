@@ -49,7 +49,7 @@ def codes_table(codes_format: CodesFormat) -> pa.Table:
             "path": list(NAMES), "split": ["train", "test"], "label": ["x", None], "group": pa.nulls(2, pa.string()),
             "offset_frames": pa.array([0, 0], pa.int32()),
             "num_samples": pa.array([length * step for length in LENGTHS], pa.int64()),
-            "values": pa.array(values, pa.list_(pa.int32())),
+            "codes": pa.array(values, pa.list_(pa.int32())),
         }
     )  # fmt: skip
 

@@ -18,6 +18,7 @@ from lm.pitch import PitchHead, fit_pitch
 from lm.pooled_states import layer_features
 from lm.tokens import Vocabulary, window_start, windows
 from tests.lm.tiny import TINY, codes_format, random_codes, random_rates
+from tests.threads import require_alike
 from tokenizer.codes import Codes, PitchFormat, join_codes, join_rates
 from wordless.base.errors import InputError
 
@@ -125,6 +126,16 @@ def test_hidden_states_cover_every_code_once(model: LanguageModel) -> None:
     assert states.shape == (1 + TINY.layers, 40 * model.format.streams, TINY.model_dim)
     first = codes.crop(0, model.gpt.capacity)
     torch.testing.assert_close(states[:, : first.values.size], model.hidden_states(first), rtol=0, atol=1e-5)
+
+
+def test_four_threads_with_one_model_get_the_states_of_one(any_model: LanguageModel) -> None:
+    clips = [random_rates(any_model.format, steps, seed=steps) for steps in (10, 3, 30)]
+
+    def answer(number: int) -> list[bytes]:
+        both = layer_features(any_model, [clips[number]], of=("residual", "inner")).values()
+        return [any_model.hidden_states(clips[number]).numpy().tobytes(), *(each.tobytes() for each in both)]
+
+    require_alike(answer, len(clips))
 
 
 def test_other_codes_bare_numbers_and_layers_that_are_not_there_are_refused(model: LanguageModel) -> None:
@@ -362,6 +373,16 @@ def test_a_continuation_keeps_the_height_and_the_voicing_of_its_prompt(
     errors = pitch_errors(beside, unheard)
     assert errors["predicted_voicing_error"] < 0.35  # three of seven codes have no voice
     assert 0 < errors["predicted_pitch_error"] < 100  # cents; heights differ by 450 (standard deviation)
+
+
+def test_four_threads_continue_the_pitch_as_one(both: tuple[LanguageModel, LanguageModel]) -> None:
+    _, beside = both
+    clips = recordings(beside.predicted.streams, count=3)
+
+    def answer(number: int) -> bytes:
+        return beside.generate(clips[number], seconds=0.2, seed=7).values.tobytes()
+
+    require_alike(answer, len(clips))
 
 
 def test_a_stream_has_the_pitch_of_the_whole(both: tuple[LanguageModel, LanguageModel]) -> None:

@@ -4,13 +4,11 @@ import json
 import re
 import shutil
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 import numpy as np
 import pytest
-import torch
 
 import wordless
 from pipelines.commandline.outputs import hold
@@ -21,8 +19,7 @@ from tests.hub import HubServer, serving, store_in_cache, use_hub
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.jobs.test_generate import options as generating
 from tests.pipelines.jobs.test_tables import options as scoring
-from tests.pipelines.tiny import sweep, tiny_tokenizer
-from tokenizer.tokenizer import Tokenizer
+from tests.pipelines.tiny import sweep
 from wordless.base.errors import InputError
 from wordless.base.values import build
 
@@ -57,7 +54,13 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubServer]:
         *(({"repo": repo}, "repo") for repo in ("name", "user/my run", "https://huggingface.co/user/name", "")),
         *(({"parts": each}, "parts") for each in (["lm"], ["tokenizer", "tokenizer"], ["tokenizer", "listening"])),
         ({"licence": "CC BY 4.0"}, "licence"),
-        *(({"repo": "", "format": "onnx", "output": output}, "output") for output in (None, "x.onnx")),
+        *(({"repo": "", "format": "start", "output": output}, "output") for output in (None, "x.safetensors")),
+        ({"format": "onnx", "output": "x"}, "format"),
+        *(({name: value}, name) for name, value in (("output", "x"), ("description", "about"))),
+        *(
+            ({"repo": "", "format": "start", "output": "x", name: value}, name)
+            for name, value in (("repo", "user/name"), ("upload", True), ("parts", ["tokenizer"]), ("report", True))
+        ),
     ],
 )
 def test_options_that_do_not_fit_are_refused(changes: dict[str, object], option: str) -> None:
@@ -138,61 +141,6 @@ def test_an_upload_that_would_do_harm_is_refused(finished_run: FinishedRun, hub:
     publish(options(finished_run.folder, **few, report=True))
     parts = {"README.md", "figures.json", "tokenizer", "lm", "report.html"}
     assert {name.split("/")[0] for name in hub.repos["user/name"]} == parts
-
-
-# ONNX
-
-
-def samples_of(length: int, rate: int) -> list[np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
-    noise = np.random.default_rng(0).standard_normal((2, length)).astype(np.float32)
-    return [sweep(length / rate, rate, low=low) + 0.02 * row for low, row in zip((100, 200), noise, strict=True)]
-
-
-def test_onnx_files_give_the_codes_and_logits_of_a_run(finished_run: FinishedRun, tmp_path: Path) -> None:
-    onnxruntime = pytest.importorskip("onnxruntime", reason="needs pip install 'wordless[onnx]'")
-    folder = tmp_path / "onnx"
-    publish(options(finished_run.folder, repo="", format="onnx", output=str(folder)))
-    assert sorted(path.name for path in folder.iterdir()) == ["lm.onnx", "onnx.json", "tokenizer.onnx"]
-    card = json.loads((folder / "onnx.json").read_text())
-    assert card["tokenizer"]["checked"]["equal"] == card["tokenizer"]["checked"]["codes"] > 0
-    tokenizer = wordless.Tokenizer.from_pretrained(finished_run.folder / "tokenizer")
-    model = wordless.LanguageModel.from_pretrained(finished_run.folder / "lm")
-    encoder, decoder = (onnxruntime.InferenceSession(folder / f"{part}.onnx") for part in ("tokenizer", "lm"))
-    for length in (1, 4001, 8000):  # samples; the batch and the length are others than in the export
-        sounds = samples_of(length, tokenizer.format.sample_rate)
-        (codes,) = encoder.run(None, {"samples": np.stack(sounds)})
-        for own, sound in zip(codes, sounds, strict=True):
-            spectral = tokenizer.encode(sound, tokenizer.format.sample_rate).spectral  # the pitch is not in the file
-            np.testing.assert_array_equal(own, spectral.values)
-        (logits,) = decoder.run(None, {"codes": codes})
-        tokens = torch.stack([model.tokens(own.astype(np.int32)) for own in codes])
-        with torch.no_grad():
-            np.testing.assert_allclose(logits, model.gpt(tokens).numpy(), atol=1e-4)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("changes", [{"remove_mean": "clip"}, {"remove_mean": "running"}, {"dynamic_range": 40.0}])
-def test_onnx_of_other_front_ends(changes: dict[str, Any], run: Path, tmp_path: Path) -> None:
-    """A dynamic range is relative to a recording's loud values, which the file does not look for: it reads log-mel."""
-    pytest.importorskip("onnxruntime", reason="needs pip install 'wordless[onnx]'")
-    own = tiny_tokenizer(0)
-    config = replace(own.config, audio=replace(own.config.audio, **changes))
-    Tokenizer(config, own.mean, own.std, own.autoencoder, own.centroids).save_pretrained(run / "tokenizer")
-    shutil.rmtree(run / "lm")  # of other codes
-    publish(options(run, repo="", format="onnx", output=str(tmp_path / "onnx")))
-    card = json.loads((tmp_path / "onnx" / "onnx.json").read_text())["tokenizer"]
-    assert card["checked"]["equal"] == card["checked"]["codes"]
-    assert card["front_end_in_file"] is ("dynamic_range" not in changes)
-    assert card["input"]["name"] == ("log_mel" if "dynamic_range" in changes else "samples")
-    assert {name: card["front_end"][name] for name in changes} == changes
-
-
-def test_onnx_without_its_libraries_names_the_install_line(
-    finished_run: FinishedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("pipelines.publish.find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"wordless\[onnx\]"):
-        publish(options(finished_run.folder, repo="", format="onnx", output=str(tmp_path / "x")))
 
 
 def test_commands_do_the_same_with_a_run_on_the_hub(

@@ -189,6 +189,27 @@ def test_a_file_and_a_folder_round_trip_and_clips_are_counted_without_their_code
     assert read_num_samples(tmp_path / "none.parquet").tolist() == list(read_codes(tmp_path / "none.parquet")[1]) == []
 
 
+def test_codes_and_pitch_have_columns_of_their_own_and_older_files_are_read(tmp_path: Path) -> None:
+    values = np.array([[3, 0], [1, 5], [4, 6]], np.int32)
+    clip = CodedClip(path="a.wav", codes=Codes(values=values, num_samples=480, format=PITCHED))
+    write_shard(tmp_path / "a.parquet", [clip], PITCHED)
+    table = pq.read_table(tmp_path / "a.parquet")
+    assert table.column("codes").to_pylist() == [[3, 1, 4]]
+    assert table.column("pitch").to_pylist() == [[0, 5, 6]]
+    old = table.drop_columns(["codes", "pitch"]).append_column("values", pa.array([values.reshape(-1).tolist()]))
+    pq.write_table(old.replace_schema_metadata(table.schema.metadata), tmp_path / "old.parquet")
+    for name in ("a", "old"):
+        (read,) = read_codes(tmp_path / f"{name}.parquet")[1]
+        assert vars(read) == vars(clip)
+    for pitch, told in (([0, 5], r"\b2 values of the pitch\b.*\b3 time steps"), (None, "0 columns 'pitch'")):
+        less = table.drop_columns(["pitch"])
+        changed = less if pitch is None else less.append_column("pitch", pa.array([pitch]))
+        pq.write_table(changed.replace_schema_metadata(table.schema.metadata), tmp_path / "codes.parquet")
+        assert re.search(told, refused(tmp_path / "codes.parquet"))
+    write_shard(tmp_path / "b.parquet", CLIPS, FORMAT)
+    assert "pitch" not in pq.read_schema(tmp_path / "b.parquet").names
+
+
 def test_segments_keep_their_place_in_the_file(tmp_path: Path) -> None:
     segments = [replace(CLIPS[0], span=(0.0, 0.03)), replace(CLIPS[0], span=(0.03, 1 / 3))]
     write_shard(tmp_path / "a.parquet", [CLIPS[1], *segments], FORMAT, segments=True)
@@ -280,17 +301,17 @@ def refused(path: Path) -> str:
 @pytest.mark.parametrize(
     ("columns", "told"),
     [
-        (TABLE.drop_columns(["values"]), "0 columns 'values'"),
+        (TABLE.drop_columns(["codes"]), "0 columns 'codes'"),
         (TABLE.append_column("path", pa.array(["c", "d"])), "2 columns 'path'"),
         (with_column("path", pa.array(["a\0", "b"])), r"path\b.*'a\\x00'"),
         (with_column("num_samples", pa.array([None, 640])), r"'num_samples'.* without"),
         (with_column("num_samples", pa.array([-960, 640])), r"num_samples\b.*-960\b.*\b0\b"),
         (with_column("num_samples", pa.array([2**62, 640])), r"\bsamples\b"),
         (with_column("offset_frames", pa.array([0, -1])), r"offset_frames\b.*-1\b"),
-        (with_column("values", pa.array([[1] * 12, [-1, *[1] * 7]])), r"values\b.*\[-1, 1\]"),
-        (with_column("values", pa.array([[1] * 12, [2**40, *[1] * 7]])), "range"),
-        (with_column("values", pa.array([[1] * 12, [1, 1, 1]])), r"\b3 values\b.*\b2 streams\b"),
-        (with_column("values", pa.array([[[1]] * 12, [[1]] * 8])), r"'values'.*\blist<"),
+        (with_column("codes", pa.array([[1] * 12, [-1, *[1] * 7]])), r"values\b.*\[-1, 1\]"),
+        (with_column("codes", pa.array([[1] * 12, [2**40, *[1] * 7]])), "range"),
+        (with_column("codes", pa.array([[1] * 12, [1, 1, 1]])), r"\b3 codes\b.*\b2 streams\b"),
+        (with_column("codes", pa.array([[[1]] * 12, [[1]] * 8])), r"'codes'.*\blist<"),
     ],
 )
 def test_columns_that_are_no_codes_are_refused(tmp_path: Path, columns: pa.Table, told: str) -> None:
@@ -298,7 +319,7 @@ def test_columns_that_are_no_codes_are_refused(tmp_path: Path, columns: pa.Table
 
 
 def test_the_same_codes_in_wider_types_and_dictionaries_are_read(tmp_path: Path) -> None:
-    wide = with_column("values", pa.array(TABLE.column("values").to_pylist(), pa.large_list(pa.int64())))
+    wide = with_column("codes", pa.array(TABLE.column("codes").to_pylist(), pa.large_list(pa.int64())))
     for name, kind in (("path", pa.large_string()), ("split", pa.dictionary(pa.int32(), pa.string()))):
         wide = wide.set_column(wide.schema.get_field_index(name), name, wide.column(name).cast(kind))
     wide = wide.append_column("further", pa.array([1.5, 2.5]))
@@ -317,7 +338,7 @@ def test_a_small_file_that_tells_of_very_many_codes_is_refused_before_they_are_r
         return bytes([*(part | 128 for part in parts[:-1]), parts[-1]])
 
     values = pa.ListArray.from_arrays(pa.array([0, many, many], pa.int32()), pa.array(np.zeros(many, np.int32)))
-    path = written_table(tmp_path, with_column("values", values))
+    path = written_table(tmp_path, with_column("codes", values))
     path.write_bytes(path.read_bytes().replace(in_footer(many + 1), in_footer(most)))
     assert path.stat().st_size < 10_000
     before = pa.total_allocated_bytes()

@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from tests.threads import require_alike
 from tests.vocoder.sounds import (
     SAMPLES_PER_CODE,
     SPECTROGRAM,
@@ -98,6 +99,16 @@ def test_streams_batches_and_saved_vocoders_sound_as_the_whole(name: str, tmp_pa
     heard = Waveform(samples=sound[:6001], sample_rate=8000)
     more = vocoder.continue_from(heard, codes, table, seed=3).samples
     np.testing.assert_array_equal(joined(vocoder.stream([codes], table, sampling, prompt=heard))[6001:], more)
+
+
+@pytest.mark.parametrize("name", ["groups", "network with pitch", "voice head"])
+def test_four_threads_with_one_vocoder_get_the_sounds_of_one(name: str) -> None:
+    vocoder, table = SPEAKERS[name]()
+
+    def answer(number: int) -> bytes:
+        return vocoder.decode(codes_of(table, 3 + 2 * number), table, seed=number).samples.tobytes()
+
+    require_alike(answer, 4)
 
 
 @pytest.mark.parametrize("num_samples", [0, 100, 5039, 5040, 5041, 5120, 5121])  # chunks of 64 frames end at 5120

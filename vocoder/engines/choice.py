@@ -23,6 +23,7 @@ from torch import Tensor
 from vocoder.engines.torch_streams import TorchStreams
 from vocoder.options import EngineChoice, Sampling
 from vocoder.wavenet import WaveNet
+from wordless.base.compiling import compiles
 
 Engine = Literal["torch", "numba", "numba_bf16", "triton"]
 
@@ -100,6 +101,8 @@ def _fastest(device: str) -> Chosen:
     except (ImportError, OSError) as error:
         slow = "so sound is made some ten times more slowly: pip install numba"
         return Chosen(engine="torch", notice=f"numba cannot be imported ({error}), {slow}")
+    if not compiles():
+        return Chosen(engine="torch", notice="NUMBA_DISABLE_JIT=1: sound is made some ten times more slowly")
     return Chosen(engine="numba_bf16" if numba_multiplies_bf16() else "numba")
 
 

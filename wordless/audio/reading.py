@@ -107,7 +107,7 @@ def mono_blocks(
     """Read a channel of a recording or part, or the mean of all (None), in blocks; sum ``powers`` of several."""
     if channel is not None and channel >= recording.channels:
         has = f"it has {recording.channels} channel{'s' if recording.channels > 1 else ''}, which count from 0"
-        remedy = "leave it out, or choose mean or loudest"
+        remedy = "leave it out, or choose mean or loudest where the model is made (wordless run, wordless finetune)"
         detail = f"{has}, and audio.channel={channel} chooses another"
         raise RecordingError(recording.path, "lacks the chosen channel", detail, remedy=remedy)
     for block in recording.blocks(part):

@@ -7,17 +7,18 @@ only check their options.
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from wordless.base.options import CausalSizes
 
 if TYPE_CHECKING:
-    from fairseq2.models.transformer_lm import TransformerLM
+    from fairseq2.models.transformer import GLUFeedForwardNetwork
+    from fairseq2.models.transformer_lm import StandardTransformerLMDecoderLayer, TransformerLM, TransformerLMDecoder
     from fairseq2.nn import BatchLayout
 
 
@@ -82,74 +83,28 @@ def _full_rows(batch: int, positions: int, device: torch.device) -> BatchLayout:
 
 
 @torch.no_grad()
-def inner_activations(decoder: nn.Module, embedded: Tensor, layout: BatchLayout) -> list[Tensor]:
-    """Map inputs of the first layer ``(batch, positions, model_dim)`` to each layer's ``(batch, positions, ffn_dim)``.
+def layer_states(
+    decoder: TransformerLMDecoder, embedded: Tensor, layout: BatchLayout
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Give each layer's inner activations ``(batch, positions, ffn_dim)``, and its output ``(..., model_dim)``.
 
     The inner activations are the inputs of each feed-forward network's output projection: the SiLU of the gate times
     the inner projection. Each activation detects a pattern in the past (Geva et al., "Transformer Feed-Forward Layers
-    Are Key-Value Memories", 2021, arXiv:2012.14913).
+    Are Key-Value Memories", 2021, arXiv:2012.14913). There is no dropout.
+
+    The layers of `create_causal_transformer` are computed here part by part. A hook would be simpler, but it belongs to
+    the model, and so it receives the states of all threads that read with this model.
     """
-    activations: list[Tensor] = []
+    from fairseq2.models.transformer import AttentionBiasCache
 
-    def keep(_module: nn.Module, inputs: tuple[Tensor]) -> None:
-        activations.append(inputs[0])
-
-    with ExitStack() as hooks:
-        for name, projection in decoder.named_modules():
-            if name.endswith("ffn.output_proj"):
-                hooks.callback(projection.register_forward_pre_hook(keep).remove)
-        decoder(embedded, layout)
-    return activations
-
-
-def make_exportable(model: nn.Module) -> None:
-    """Replace the parts of fairseq2's layers within a model that no exported file can express.
-
-    Rotary positions are complex numbers there, and attention asks whether the rows have one length, which is not known
-    in an exported model. Its layers then ignore the layout of a batch, and read full rows from the first position.
-    """
-    from fairseq2.models.transformer import SDPA
-    from fairseq2.nn import RotaryEncoder
-
-    for module in list(model.modules()):
-        for name, child in list(module.named_children()):
-            if isinstance(child, RotaryEncoder):
-                setattr(module, name, _RealRotation(child.freqs[1:].detach().clone()))  # the first row is of padding
-            elif isinstance(child, SDPA):
-                setattr(module, name, _CausalAttention())
-
-
-class _RealRotation(nn.Module):
-    """Rotary positions in real numbers: pairs ``(a, b)`` are turned by the angle of their position."""
-
-    turns: Tensor
-
-    def __init__(self, turns: Tensor) -> None:
-        super().__init__()
-        self.register_buffer("turns", turns, persistent=False)  # cosine and sine (positions, dim / 2, 2)
-
-    def forward(self, seqs: Tensor, seqs_layout: object, *, state_bag: object = None) -> Tensor:
-        """Turn ``(batch, positions, heads, dim)``."""
-        cosine, sine = self.turns[: seqs.shape[1], None].unbind(-1)  # (T, 1, dim / 2)
-        first, second = seqs[..., 0::2], seqs[..., 1::2]  # (N, T, H, dim / 2)
-        return torch.stack([first * cosine - second * sine, first * sine + second * cosine], dim=-1).flatten(-2)
-
-
-class _CausalAttention(nn.Module):
-    """Attention of each position to those up to it."""
-
-    def forward(
-        self,
-        q: Tensor,
-        q_layout: object,
-        k: Tensor,
-        k_layout: object,
-        v: Tensor,
-        bias_cache: object,
-        *,
-        needs_weights: bool = False,
-    ) -> tuple[Tensor, None]:
-        """Attend: queries, keys and values ``(batch, positions, heads, dim)`` -> the same shape."""
-        query, key, value = (each.transpose(1, 2) for each in (q, k, v))  # (N, T, H, D) -> (N, H, T, D)
-        attended = nn.functional.scaled_dot_product_attention(query, key, value, is_causal=True)
-        return attended.transpose(1, 2), None
+    states, biases = embedded, AttentionBiasCache()
+    for each in decoder.layers:
+        layer = cast("StandardTransformerLMDecoderLayer", each)
+        network = cast("GLUFeedForwardNetwork", layer.ffn)
+        normed = layer.self_attn_layer_norm(states)
+        attended = layer.self_attn(normed, layout, keys=normed, keys_layout=layout, values=normed, bias_cache=biases)
+        states = states + attended
+        normed = layer.ffn_layer_norm(states)
+        inner = network.inner_proj(normed) * network.gate_activation(network.gate_proj(normed))
+        states = states + network.output_proj(inner)
+        yield inner, states

@@ -57,10 +57,22 @@ def kernel(function: Callable[..., Any]) -> Any:  # a dispatcher of numba, which
         return njit(nogil=True, error_model="numpy")(function)
 
 
+def compiles() -> bool:
+    """Return whether numba may compile here: NUMBA_DISABLE_JIT=1 forbids it."""
+    from numba import config
+
+    return not config.DISABLE_JIT
+
+
 def run(compiled: Any, *arguments: Any) -> Any:
-    """Call a kernel, which is first loaded from numba's cache, or compiled, if its types are new to this process."""
+    """Call a kernel, which is first loaded from numba's cache, or compiled, if its types are new to this process.
+
+    With NUMBA_DISABLE_JIT=1 it is the function itself, in Python: the same numbers, some hundred times more slowly.
+    """
     from numba import typeof
 
+    if not compiles():
+        return compiled(*arguments)
     kinds = tuple(map(typeof, arguments))
     if kinds not in compiled.overloads:
         with compiling():

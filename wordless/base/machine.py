@@ -14,6 +14,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from threading import Lock, local
 from traceback import walk_tb
 from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 
@@ -143,16 +144,35 @@ def limited_threads(count: int | None) -> Iterator[None]:
                 os.environ["OMP_NUM_THREADS"] = variable
 
 
+_entering = Lock()
+_outermost: list[int] = []  # for each thread of Python within `one_thread`, the number of threads before all of them
+_nested = local()
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """Limit PyTorch to one thread; a step of WaveNet took three times as long on two threads as on one."""
+    """Limit PyTorch to one thread; a step of WaveNet took three times as long on two threads as on one.
+
+    A thread of Python begins with PyTorch's latest number, so what it finds may be the limit of another thread. The
+    number before the first of several blocks that run at once is the one that all of them return to.
+    """
     import torch
 
-    before = torch.get_num_threads()
+    if getattr(_nested, "depth", 0):
+        before = torch.get_num_threads()
+    else:
+        with _entering:
+            before = _outermost[0] if _outermost else torch.get_num_threads()
+            _outermost.append(before)
+    _nested.depth = getattr(_nested, "depth", 0) + 1
     torch.set_num_threads(1)
     try:
         yield
     finally:
+        _nested.depth -= 1
+        if not _nested.depth:
+            with _entering:
+                _outermost.pop()
         torch.set_num_threads(before)
 
 

@@ -34,6 +34,7 @@ from lm.pooled_states import states_over_time
 from lm.probing.vectors import Frames
 from tests.lm.tiny import TINY, codes_format, random_codes
 from tests.pipelines.tiny import AUDIO, save_run, sweep
+from tests.threads import require_alike
 from tests.wordless.audio.speech_models.checkpoints import KINDS, save_checkpoint
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
@@ -93,6 +94,19 @@ def test_padding_and_company_change_nothing(body: Body) -> None:
             together, ends = layers[name]
             assert ends[row] == steps == wanted.shape[1]
             torch.testing.assert_close(together[row, :steps], wanted[0], atol=1e-4, rtol=1e-3)
+
+
+@EVERY
+def test_four_threads_with_one_network_get_the_states_of_one(body: Body) -> None:
+    network = body.create(seed=0).eval()
+    given = [inputs_of(body, body.reading.num_inputs(states)) for states in (3, 1, 4)]
+
+    def answer(number: int) -> list[bytes]:
+        with torch.no_grad():  # which each thread has for itself
+            found = [network(*given[number]), *network.states(*given[number]).values()]
+        return [states.numpy().tobytes() for states, _ in found]
+
+    require_alike(answer, len(given))
 
 
 @pytest.mark.parametrize("name", ["audio_transformer_plain", "wav2vec2"])

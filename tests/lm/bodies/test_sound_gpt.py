@@ -30,6 +30,7 @@ from lm.bodies.sound_gpt import (
     validation_batches,
     window_vectors,
 )
+from tests.threads import require_alike
 from tests.tokenizer.conftest import RATE, fitted, sound, speech_tokenizer
 from tokenizer.options import PatchConfig
 from tokenizer.tokenizer import Tokenizer
@@ -74,6 +75,18 @@ def test_a_patch_of_a_copy_has_the_code_of_the_sound_at_its_middle(start: int, s
     found = covered_patches(start, speed, positions=positions, patch_frames=SIZE)
     inside = np.abs((middles + 0.5) % SIZE) > 1e-3  # a middle on a border belongs to either patch
     np.testing.assert_array_equal(found[inside], np.floor((middles + 0.5) / SIZE)[inside])
+
+
+def test_four_threads_with_one_network_get_the_states_of_one() -> None:
+    network = create_sound_gpt(MODEL, SHAPE, seed=0).eval()
+    images = [torch.randn(1, frames, MELS, generator=torch.Generator().manual_seed(frames)) for frames in (8, 20, 33)]
+
+    @torch.no_grad()
+    def answer(number: int) -> list[bytes]:
+        found = network.states(images[number], torch.tensor([images[number].shape[1]]))
+        return [each.numpy().tobytes() for each, _ in found.values()]
+
+    require_alike(answer, len(images))
 
 
 def test_targets_are_the_codes_of_the_patches_and_end_with_the_clip() -> None:

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from pipelines.jobs import find as job
-from tests.calling import find
+from tests.calling import find, python
 from tests.pipelines.tiny import save_rates_run
 from tests.rejected import read_rejected
 from tests.wordless.audio.recordings.annotations.annotated_files import audacity
@@ -153,3 +153,10 @@ def test_queries_and_recordings_that_are_too_short_are_refused(run_folder: Path,
             find(options(run_folder, place, tmp_path / "hits.tsv", **{option: str(short)}))
     assert "short.wav" in (tmp_path / "hits.tsv.rejected.tsv").read_text()
     assert not (tmp_path / "hits.tsv").exists()
+
+
+def test_pages_are_drawn_whatever_display_a_notebook_has(run_folder: Path, place: Path, tmp_path: Path) -> None:
+    words = (f"model={run_folder}", f"query={place / 'word.wav'}", f"input={place / 'in/a.wav'}", "workers=1")
+    more = (f"output={tmp_path / 'hits.tsv'}", f"store.root={tmp_path / 'store'}", "device=cpu")
+    done = python("-m", "pipelines.cli", "find", *words, *more, MPLBACKEND="module://matplotlib_inline.backend_inline")
+    assert (done.returncode, (tmp_path / "hits.html").is_file()) == (0, True), done.stderr

@@ -17,6 +17,7 @@ from pipelines.store.run_folder import JOB
 from tests.pipelines.jobs.conftest import PITCHES, Finetuned, composed, fine_tune, write_tone, write_tones
 from tests.pipelines.tiny import AUDIO
 from tests.pipelines.tiny_chain import stored
+from tests.rejected import read_rejected
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from wordless.audio.reading import read
 from wordless.audio.recordings.corpus import build_manifest
@@ -72,6 +73,22 @@ def test_short_and_unlabelled_clips_are_set_aside_and_counted(run_folder: Path, 
     rejected = (tmp_path / "model/rejected.tsv").read_text()
     assert re.search(r"low_99\.wav\t.*20 ms", rejected)
     assert re.search(r"98\.wav\t.*no label", rejected)
+
+
+def test_clips_too_short_for_their_text_are_set_aside_but_for_those_of_test(
+    run_folder: Path, tones: Path, tmp_path: Path
+) -> None:
+    """``middle`` needs seven steps, because a blank must stand between its two equal letters; a code lasts 20 ms."""
+    root = Path(shutil.copytree(tones, tmp_path / "more"))
+    for number, codes in ((2, 6), (97, 6), (98, 7)):
+        write_tone(root / f"middle_{number}.wav", 500.0, codes * 0.02, seed=number)
+    words = (f"model={run_folder}", f"corpus.root={root}", f"store.root={tmp_path / 's'}", "beside=[]", "head=sequence")
+    fine_tune(*words, f"output={tmp_path / 'model'}")
+    record = json.loads((tmp_path / "model/figures.json").read_text())
+    assert record["clips"] == {"train": 13, "validation": 5, "test": 9}
+    assert [each for each in record["notices"] if each.startswith("2 clips set aside: too short for its text")]
+    rejected = read_rejected(tmp_path / "model/rejected.tsv")
+    assert {each.path for each in rejected} == {"middle_0.wav", "middle_97.wav"}
 
 
 def split_of(path: Path) -> str:

@@ -1,6 +1,7 @@
 """``wordless embed``: vectors of recordings, as the probes of a run read them."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -58,6 +59,17 @@ def test_layers_poolings_and_methods(
     content = read_features(tmp_path / "x.npz")
     assert {name: values.shape for name, values in content.arrays.items()} == {key: (1, dims)}
     assert content.paths == ("a.wav",)
+
+
+def test_a_lower_rate_than_the_models_is_told(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, rate in (("low", 2000), ("lower", 2000), ("own", 4000)):
+        soundfile.write(tmp_path / f"{name}.wav", np.random.default_rng(rate).normal(0, 0.1, rate), rate)
+    call(f"model='{run_folder}'", f"input={tmp_path}", f"output={tmp_path / 'x.npz'}")
+    told = capsys.readouterr()
+    [line] = [line for line in (told.out + told.err).splitlines() if "empty" in line]
+    assert re.search(r"low\.wav and 1 other recording: .*\b2000 Hz\b.*\b4000 Hz\b.*\b1000 Hz are empty", line)
 
 
 @pytest.fixture(scope="module")

@@ -13,7 +13,6 @@ from pipelines.commandline.command import perform
 from pipelines.documentation import with_tables
 from pipelines.pages.sweep import write_sweep
 from pipelines.results.sweep_jobs import Job
-from tests.calling import publish
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.pages_apart import comparison_example, probe
 from tests.pipelines.tiny_chain import config_of
@@ -47,9 +46,7 @@ def folder(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) 
     return run
 
 
-@pytest.mark.parametrize(
-    "title", [title for title, text in SECTIONS.items() if "```python" in text and "onnx" not in text]
-)
+@pytest.mark.parametrize("title", [title for title, text in SECTIONS.items() if "```python" in text])
 def test_lines_of_python_work(title: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(folder)
     names = lines_of(title)
@@ -115,11 +112,3 @@ def test_figures_have_counts_resamples_and_the_names_of_sweeps(folder: Path) -> 
     assert len({array.shape for array in arrays.values()}) == 1
     assert {*figures.columns} == columns_of(SECTIONS["Figures of a run: results.json"])
     assert {*figures.columns} <= {*pandas.read_csv(folder / "sweep.csv").columns}
-
-
-@pytest.mark.slow
-def test_lines_of_onnx_work(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("onnxruntime", reason="needs pip install 'wordless[onnx]'")
-    publish(config_of("publish", f"run={folder}", "format=onnx", f"output={folder / 'onnx'}"))
-    monkeypatch.chdir(folder)
-    lines_of("Models: ONNX")

@@ -10,6 +10,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.calling import python
 from tests.lm.reference import warped_by_loops
 from tests.reference import log_mel_frame, tracked_pitch
 from wordless.audio.options import SMALLEST_FLOOR, AudioSettings, MeanRemoval, SpectrogramConfig, empty_bands
@@ -248,6 +249,15 @@ def test_pieces_of_any_size_give_the_pitch_of_the_whole(cuts: list[int]) -> None
     tracker = PitchTracker(RATE, HOP)
     pieces = [tracker.add(piece) for piece in np.split(whole, cuts)]
     np.testing.assert_array_equal(np.concatenate([*pieces, tracker.finish()]), track_pitch(whole, RATE, HOP))
+
+
+def test_without_numbas_compiler_the_pitch_is_the_same() -> None:
+    code = (
+        "from tests.wordless.audio.test_spectrogram import *; from vocoder.engines.choice import choose_engine; "
+        "print(track_pitch(MIXED[:2000], RATE, HOP).tolist(), choose_engine('auto', 'cpu').engine)"
+    )
+    done = python("-c", code, NUMBA_DISABLE_JIT="1")
+    assert done.stdout.strip() == f"{track_pitch(MIXED[:2000], RATE, HOP).tolist()} torch", done.stderr
 
 
 @pytest.mark.parametrize("rate", [4_000, 16_000, 44_100])

@@ -1,12 +1,14 @@
-"""Devices."""
+"""Devices and threads."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import pytest
 import torch
 
 from wordless.base.errors import InputError
-from wordless.base.machine import multiplies_bf16, require_device
+from wordless.base.machine import limited_threads, multiplies_bf16, one_thread, require_device
 
 CPU_FLAGS = Path("/proc/cpuinfo")
 
@@ -22,3 +24,23 @@ def test_a_device_that_models_do_not_work_on_is_refused(name: str) -> None:
         require_device(name)
     assert refused.value.option == "device"
     assert require_device("cpu") == "cpu"
+
+
+def test_blocks_of_one_thread_that_overlap_leave_the_number_of_threads_as_it_was() -> None:
+    entered, left = Event(), Event()
+
+    def second() -> int:
+        with one_thread():
+            entered.set()
+            left.wait(timeout=60)
+        return torch.get_num_threads()
+
+    with limited_threads(3), ThreadPoolExecutor(1) as pool:
+        with one_thread(), one_thread():
+            later = pool.submit(second)
+            entered.wait(timeout=60)
+            assert torch.get_num_threads() == 1
+        left.set()
+        assert later.result() == torch.get_num_threads() == 3
+        with ThreadPoolExecutor(1) as new:
+            assert new.submit(torch.get_num_threads).result() == 3
