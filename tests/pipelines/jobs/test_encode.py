@@ -1,6 +1,7 @@
 """``wordless encode``, on recordings of several formats."""
 
 import multiprocessing
+import os
 import shutil
 import time
 from pathlib import Path
@@ -53,6 +54,19 @@ def test_other_formats_are_written_from_the_store(run_folder: Path, recordings: 
     encode(options(run_folder, recordings, tmp_path / "units.txt", format="name_units", **own))
     assert len((tmp_path / "units.txt").read_text().splitlines()) == 6
     assert [path.stat().st_mtime_ns for path in (tmp_path / "store/encoded").glob("?" * 16)] == [made]
+
+
+def test_another_sound_of_the_same_size_and_time_is_encoded(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
+    (root := tmp_path / "now").mkdir()
+    own = {"store": {"root": str(tmp_path / "store")}}
+    found = []
+    sound, rate = soundfile.read(recordings / "a.wav")
+    for name, gain in (("loud", 1), ("soft", 0.003)):
+        soundfile.write(root / "x.wav", gain * sound, rate)
+        os.utime(root / "x.wav", (1e9, 1e9))
+        encode(options(run_folder, root, tmp_path / f"{name}.parquet", **own))
+        found.append(codes_at(tmp_path / f"{name}.parquet")["x.wav"].values.tolist())
+    assert found[0] != found[1]
 
 
 def test_a_single_file_of_any_name_is_encoded(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
