@@ -20,7 +20,6 @@ from typing import Any, NoReturn
 
 from hydra import version
 from hydra._internal.utils import _run_hydra, get_args_parser
-from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -29,7 +28,7 @@ from pipelines.commandline.commands import COMMANDS, imported
 from pipelines.commandline.composition import explain, register, resolved
 from pipelines.commandline.help import command_help, help_request
 from pipelines.commandline.options import Index, index
-from pipelines.commandline.outputs import claims
+from pipelines.commandline.outputs import CLAIMED, claims
 from pipelines.commandline.overrides import prepare
 from wordless.base.errors import InputError
 from wordless.base.files import NO_LOCKS, NO_PERMISSION, NO_SPACE, WRITE_ERRORS, causes, existing, is_full, os_number
@@ -60,11 +59,11 @@ def command(name: str, task: Task) -> Callable[[], None]:
 
         job.__module__ = f"pipelines.{name}"  # Hydra names the job after it
         with (
+            claims(),
             mendable(name, known, None, full=full),
             hydra_that_raises(),
             # All ranks but 0 have a temporary run folder; otherwise each rank would create its own.
             TemporaryDirectory() if rank() else nullcontext() as folder,
-            claims(),
         ):
             try:
                 require_current_folder()
@@ -149,9 +148,7 @@ def mendable(name: str, known: Index, config: DictConfig | None, *, full: bool) 
         raise SystemExit(128 + signal.SIGPIPE) from None
     except Exception as error:
         values = (config and OmegaConf.select(config, each.name) for each in known.options.values() if each.verbatim)
-        folders = [*(value for value in values if isinstance(value, str) and value), "."]
-        if HydraConfig.initialized() and (own := HydraConfig.get().runtime.get("output_dir")):
-            folders.append(own)  # of a run
+        folders = [*(value for value in values if isinstance(value, str) and value), ".", *map(str, CLAIMED)]
         places = [option for option in ("output", "store.root", "hydra.run.dir") if option in known.options]
         problem = error if isinstance(error, InputError) else broken_library(error)
         problem = problem or os_problem(error, folders, places)

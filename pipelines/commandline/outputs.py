@@ -61,6 +61,7 @@ NOTES = frozenset({MARK, RUN_LOCK, SWEEP_LOCK, ".hydra", "multirun.yaml", "log.t
 # Globals, because Hydra creates its callbacks itself and passes them nothing: locks, and folders without a result yet,
 # each with the folders above it that were created with it.
 _HELD, _NEW = ExitStack(), dict[Path, list[Path]]()
+CLAIMED: list[Path] = []  # folders of runs and sweeps, until `claims` ends
 
 
 MOST_TRIES = 100  # of other runs that are refused at the same moment
@@ -80,6 +81,7 @@ def claims() -> Iterator[None]:
                     for parent in above:
                         parent.rmdir()
         _NEW.clear()
+        CLAIMED.clear()
 
 
 def keep_claimed() -> None:
@@ -101,6 +103,7 @@ def claim(wanted: Path, *, option: str, lock: str, new: bool) -> Path:
         there = existing(str(wanted))
         rule = f"no folder can be created in {there}: go to another one (cd), or name another: {option}=..."
         raise InputError(option=option, value=wanted, rule=rule) from error
+    CLAIMED.append(folder)
     _NEW.update({folder: above} if made else {})
     _HELD.enter_context(hold(folder, option=option, lock=lock))
     return folder
