@@ -214,7 +214,8 @@ def generate_sounds(settings: GenerateConfig) -> None:
     else:
         names = [sample_name(number) for number in range(len(codes))]
         with new_folder(output) as folder:
-            mark(folder)
+            if sounds:
+                mark(folder)
             for name, sound in zip(names, sounds, strict=False):
                 sound.write(folder / name)
             rows = [CodedClip(path=name, codes=own, split="test") for name, own in zip(names, codes, strict=True)]
