@@ -73,7 +73,8 @@ def refuse(problem: str) -> NoReturn:
 def call(command: str, words: list[str]) -> None:
     """Run one command, or exit with code 2 if there is none of that name."""
     if command not in COMMANDS:
-        refuse(f"{command!r} is not a command; {suggestion(command, COMMANDS)}")
+        meant = next((name for name, each in COMMANDS.items() if command in each.meant), command)
+        refuse(f"{command!r} is not a command; {suggestion(meant, COMMANDS)}")
     sys.argv = [f"wordless {command}", *words]
     # Pages are drawn to files. A notebook hands on the backend of its own display, which this installation may lack.
     os.environ["MPLBACKEND"] = "agg"

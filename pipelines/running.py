@@ -1,6 +1,7 @@
 """``wordless.run``: the whole chain from Python."""
 
 import csv
+import filecmp
 import signal
 import subprocess
 import sys
@@ -13,14 +14,16 @@ import pandas
 import soundfile
 
 from lm.model import LanguageModel
+from pipelines.commandline.outputs import is_held
 from pipelines.commandline.overrides import quote, spell
 from pipelines.results.run_record import read_results
-from pipelines.store.run_folder import REPORT
+from pipelines.store.run_folder import REPORT, RESULTS
 from tokenizer.tokenizer import Tokenizer
 from vocoder.vocoder import Vocoder
 from wordless.audio.mono import by_channel, mono
 from wordless.audio.reading import whole_rate
 from wordless.base.errors import InputError
+from wordless.base.files import mark, remove
 from wordless.base.saved_models import LANGUAGE_MODEL, TOKENIZER, VOCODER
 
 CLIPS, RECORDINGS = "clips.csv", "recordings"
@@ -67,7 +70,8 @@ def run(
     """Turn recordings into codes, a language model, sound and a report, as the command ``wordless run`` does.
 
     The command works in a process of its own, whose lines are printed here. The same call with the same folder resumes
-    a run that was interrupted.
+    a run that was interrupted. A finished run of other recordings, labels or splits is replaced only with the option
+    ``"replace": True``.
 
     Args:
         options: names and values as on the command line: ``{"corpus.root": "recordings", "lm.fit.steps": 500}``.
@@ -81,8 +85,8 @@ def run(
         InputError: what the command refuses, in its words.
         RuntimeError: the command failed; its lines say why.
     """
-    folder = Path(folder).expanduser().absolute()
-    given = {**({} if clips is None else _written(clips, folder)), **(options or {})}
+    folder, options = Path(folder).expanduser().absolute(), {**(options or {})}
+    given = {**({} if clips is None else _written(clips, folder, bool(options.get("replace")))), **options}
     words = [f"{name}={_spelled(value)}" for name, value in given.items()]
     command = [sys.executable, "-m", "pipelines.cli", "run", f"hydra.run.dir={quote(str(folder))}", *words]
     last = ""
@@ -106,17 +110,51 @@ def _spelled(value: object) -> str:
     return quote(value) if isinstance(value, str) else spell(value, inside=True)
 
 
-def _written(clips: pandas.DataFrame, folder: Path) -> dict[str, object]:
-    """Write a table of the clips into the folder of the run, and the sounds that are in no file beside it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    table, root = clips, Path.cwd()
-    if "array" in clips:
-        if "sampling_rate" not in clips:
-            raise InputError(option="clips", value=[*clips], rule="a column array needs a column sampling_rate, in Hz")
-        (root := folder / RECORDINGS).mkdir(exist_ok=True)
-        table = clips.drop(columns=["array", "sampling_rate"]).assign(path=[*_sounds(clips, root)])
-    table.to_csv(folder / CLIPS, index=False, quoting=csv.QUOTE_NONNUMERIC)  # a label NA is a text, and None is not
-    return {"corpus.table": str(folder / CLIPS), "corpus.root": str(root)}
+def _written(clips: pandas.DataFrame, folder: Path, replace: bool) -> dict[str, object]:
+    """Write a table of the clips into the folder of the run, and the sounds that are in no file beside it.
+
+    Both are written aside first. The same clips as before stay as they are, and others replace those of a finished run
+    only with ``replace``.
+    """
+    mark(folder)
+    if is_held(folder):
+        rule = "another run is writing there: wait for it, or name another folder"
+        raise InputError(option="folder", value=folder, rule=rule)
+    beside, root = folder / f".{CLIPS}.aside", Path.cwd()
+    remove(beside)  # left by a killed process
+    try:
+        beside.mkdir()
+        table = _table(clips, beside)
+        # a label NA is a text, and None is not
+        table.to_csv(beside / CLIPS, index=False, quoting=csv.QUOTE_NONNUMERIC)
+        if not _same(beside, folder):
+            if not replace and (folder / RESULTS).is_file() and (folder / CLIPS).is_file():
+                then = len(pandas.read_csv(folder / CLIPS))
+                problem = f"{folder} holds a finished run of other clips: {then} then, {len(clips)} now"
+                raise InputError(problem, remedy="name another folder, or add the option replace=True")
+            for name in (RECORDINGS, CLIPS):
+                if (beside / name).exists():
+                    remove(folder / name)
+                    (beside / name).rename(folder / name)
+    finally:
+        remove(beside)
+    return {"corpus.table": str(folder / CLIPS), "corpus.root": str(folder / RECORDINGS if "array" in clips else root)}
+
+
+def _table(clips: pandas.DataFrame, folder: Path) -> pandas.DataFrame:
+    """Write the sounds that are in no file below the folder, and return the table with their paths."""
+    if "array" not in clips:
+        return clips
+    if "sampling_rate" not in clips:
+        raise InputError(option="clips", value=[*clips], rule="a column array needs a column sampling_rate, in Hz")
+    (root := folder / RECORDINGS).mkdir()
+    return clips.drop(columns=["array", "sampling_rate"]).assign(path=[*_sounds(clips, root)])
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Return whether the table and the sounds of the folder ``one`` are in the folder ``other``, byte by byte."""
+    names = [CLIPS, *(f"{RECORDINGS}/{path.name}" for path in (one / RECORDINGS).glob("*"))]
+    return not any(filecmp.cmpfiles(one, other, names, shallow=False)[1:])
 
 
 def _sounds(clips: pandas.DataFrame, folder: Path) -> Iterator[str]:

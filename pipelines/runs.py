@@ -9,7 +9,7 @@ from pipelines.commandline.outputs import hold, is_held
 from pipelines.commandline.run_folders import LATEST
 from pipelines.store.run_folder import FINETUNED, JOB
 from pipelines.store.store import ENTRY, SYNTHESISED, UNPACKED, StoreOptions, faults
-from pipelines.store.unused import KEY, delete_unused, is_unused, stored_entries
+from pipelines.store.unused import KEY, delete_unused, is_unused, stored_entries, unused_store
 from wordless.base.errors import InputError
 from wordless.base.files import folder_size, remove
 from wordless.base.options import option
@@ -113,7 +113,8 @@ def prune(root: Path, days: int, *, question: bool) -> None:
     if unused and question:
         ask(f"delete {count}, {size}, of {root}?")
     if unused:
-        count, size = amount([entry for entry in unused if delete_unused(entry, days=days)])
+        with unused_store(root):
+            count, size = amount([entry for entry in unused if delete_unused(entry, days=days)])
         print(f"deleted {count}, {size}")
 
 
@@ -133,7 +134,7 @@ class ListingConfig(StoreOptions):
     """
 
     verify: bool = option(
-        False, "true: hashes every file again, even where size and time of change are the same; --verify means the same"
+        False, "true: hashes every file again, also where nothing seems to have changed; --verify means the same"
     )
 
 

@@ -10,12 +10,12 @@ import torch
 
 from lm.probing.features_file import read_features
 from lm.probing.task import require_labels
-from pipelines.chain.corpus import find_corpus, read_corpus, seen_of
+from pipelines.chain.corpus import MANIFEST, find_corpus, read_corpus, seen_of
 from pipelines.chain.features import features_of
 from pipelines.chain.language import make_codes, train_language
-from pipelines.chain.notices import notices, voice_notices
+from pipelines.chain.notices import UNLABELLED, notices, voice_notices
 from pipelines.chain.parts import Made, make_parts
-from pipelines.chain.run_output import FILES, require_own_parts, write_run_folder
+from pipelines.chain.run_output import FILES, require_own_parts, require_same_clips, write_run_folder
 from pipelines.chain.sounds import known_speech, make_continuations, make_sounds, train_on_samples
 from pipelines.chain.study import Study
 from pipelines.chain.unlabelled import find_sources, read_unlabelled, shared_paths
@@ -41,7 +41,7 @@ from wordless.audio.recordings.splits import UNDIVIDED
 from wordless.base.errors import InputError
 from wordless.base.machine import choose_device, limited_threads, use_threads
 from wordless.base.progress import Terminal
-from wordless.base.text import listed
+from wordless.base.text import counted, listed
 from wordless.training.fit import with_precision
 from wordless.training.gangs import open_gang
 
@@ -65,7 +65,13 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
             require_own_parts(folder)
         place: dict[str, Any] = {"gang": gang, "terminal": terminal, "folder": folder}
         corpus = read_corpus(options, found, settings, audio=settings.audio, **place)
+        compare = gang.rank == 0 and not settings.replace
+        if compare:
+            require_same_clips(folder, MANIFEST, corpus.clips, "clip")
         unlabelled = read_unlabelled(settings, corpus, sources, **place)
+        if compare:
+            others = [clip for each in unlabelled for clip in each.clips]
+            require_same_clips(folder, UNLABELLED, others, "unlabelled clip")
         corpus = replace(corpus, notices=(*corpus.notices, *notices(corpus, unlabelled, settings, folder)))
         terminal.say(f"audio     {rates(settings)}")
         if settings.corpus.root == EMBEDDED and not named and (why := without_test(config)):
@@ -113,6 +119,9 @@ def make_folds(session: Session, manifest: Clips, unlabelled: Sequence[Clips], s
     shared_groups = settings.corpus.split.shared_groups
     folds = settings.compare.divide(manifest, quick=settings.quick, shared_groups=shared_groups)
     parts = {(fold.name, seeded.seed): (fold, seeded) for fold in folds for seeded in seeds}
+    if len(parts) > 1:
+        by = f"{len(folds)} folds by {settings.compare.folds}" if settings.compare.folds else "1 split"
+        session.terminal.say(f"folds     {by}, {counted(len(seeds), 'seed')}: models are trained {len(parts)} times")
     for fold in folds:
         _require_clips(fold, settings)
     if "probe" in settings.stages:

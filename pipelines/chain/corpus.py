@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipelines.commandline.choices import EMBEDDED
 from pipelines.settings.run import CorpusCommand
-from pipelines.store.store import SYNTHESISED, UNPACKED
+from pipelines.store.store import SYNTHESISED, UNPACKED, Store
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.reading import Channel
 from wordless.audio.recordings.corpus import (
@@ -54,6 +54,8 @@ def find_corpus(
 
     ``require`` refuses labels that cannot be learned; None accepts all. ``option`` names the folder's in messages.
     """
+    if config.root == EMBEDDED or config.is_packed:
+        Store(settings.store.root).use()  # before recordings are written there
     if config.root == EMBEDDED:
         terminal.say("corpus    the built-in corpus; its voices are synthesised once, which takes some seconds")
         embedded = settings.embedded

@@ -1,7 +1,7 @@
 """The folder of a run, written from the entries of the store: models, probe, sounds, results; and for trackers."""
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import get_args
@@ -25,11 +25,12 @@ from pipelines.store.run_folder import REPORT, RESULTS
 from pipelines.store.session import Session
 from pipelines.store.store import ENTRY, Entry
 from pipelines.store.stored_features import GPT, PROBE
-from wordless.audio.recordings.manifest import Clips, write_manifest, write_rejected
+from wordless.audio.recordings.manifest import Clip, Clips, read_manifest, write_manifest, write_rejected
 from wordless.base.errors import InputError
 from wordless.base.files import replace_folder, write_aside
 from wordless.base.saved_models import CONFIG
 from wordless.base.saved_models import PROBE as KIND
+from wordless.base.text import counted
 
 COMPARISON = "comparison.md"
 # folder of a run -> the stages whose entry is copied there, the first that the run has
@@ -55,6 +56,24 @@ def require_own_parts(folder: Path) -> None:
         if place.exists() and not (place / (CONFIG if name == KIND.part else ENTRY)).is_file():
             problem = f"no run wrote {place}, and this run would replace it"
             raise InputError(f"{problem}; move it, or choose another folder, hydra.run.dir=PATH")
+
+
+def require_same_clips(folder: Path, listed: str, clips: Iterable[Clip], noun: str) -> None:
+    """Refuse to replace a finished run whose list of clips, the file ``listed``, names other sounds, labels or splits.
+
+    A run without results has nothing to lose, and its finished stages are reused as far as they fit.
+    """
+    if not (folder / RESULTS).is_file():
+        return
+    try:
+        before = read_manifest(folder / listed, folder).clips if (folder / listed).exists() else ()
+    except InputError:  # of an earlier version, or damaged: nobody can tell
+        return
+    then, now = ({(*clip.key, clip.label, clip.group, clip.fold) for clip in each} for each in (before, clips))
+    if then != now:
+        new = f"{counted(len(then), noun)} then, {len(now)} now, {len(now - then)} of them new or changed"
+        remedy = "choose another name or folder, or add replace=true"
+        raise InputError(f"{folder} holds a finished run of other recordings: {new}", remedy=remedy)
 
 
 def write_run_folder(

@@ -14,6 +14,7 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
+from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
 
@@ -27,11 +28,11 @@ from pipelines.commandline.commands import COMMANDS, imported
 from pipelines.commandline.composition import explain, register, resolved
 from pipelines.commandline.help import command_help, help_request
 from pipelines.commandline.options import Index, index
-from pipelines.commandline.outputs import claims
+from pipelines.commandline.outputs import CLAIMED, claims
 from pipelines.commandline.overrides import prepare
 from wordless.base.errors import InputError
-from wordless.base.files import NO_LOCKS, NO_PERMISSION, NO_SPACE, causes, existing, is_full, os_number
-from wordless.base.machine import broken_library, is_under_torchrun, rank
+from wordless.base.files import NO_LOCKS, NO_PERMISSION, NO_SPACE, WRITE_ERRORS, causes, existing, is_full, os_number
+from wordless.base.machine import broken_library, is_under_torchrun, rank, require_driver
 from wordless.base.pools import end_with_parent, is_started_by_another
 from wordless.base.text import escape
 from wordless.base.values import build
@@ -58,13 +59,14 @@ def command(name: str, task: Task) -> Callable[[], None]:
 
         job.__module__ = f"pipelines.{name}"  # Hydra names the job after it
         with (
+            claims(),
             mendable(name, known, None, full=full),
             hydra_that_raises(),
             # All ranks but 0 have a temporary run folder; otherwise each rank would create its own.
             TemporaryDirectory() if rank() else nullcontext() as folder,
-            claims(),
         ):
             try:
+                require_current_folder()
                 if request := help_request(sys.argv[1:]):
                     print(command_help(name, *request), flush=True)
                     return
@@ -77,6 +79,13 @@ def command(name: str, task: Task) -> Callable[[], None]:
             sys.stdout.flush()
 
     return main
+
+
+def require_current_folder() -> None:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        raise InputError("the current folder is deleted; go to another one (cd), and call the command again") from None
 
 
 def start(name: str) -> None:
@@ -103,6 +112,8 @@ def without_switches(words: Sequence[str], switches: Mapping[str, str]) -> list[
 def perform(name: str, config: dict[str, object]) -> None:
     """Check the config of a command, then import its job and call it; mistakes are told before the slow imports."""
     own = COMMANDS[name]
+    if config.get("device") == "cuda":
+        require_driver()
     if own.check:
         arguments = imported(own.check)(config)
     else:
@@ -137,7 +148,7 @@ def mendable(name: str, known: Index, config: DictConfig | None, *, full: bool) 
         raise SystemExit(128 + signal.SIGPIPE) from None
     except Exception as error:
         values = (config and OmegaConf.select(config, each.name) for each in known.options.values() if each.verbatim)
-        folders = [*(value for value in values if isinstance(value, str) and value), "."]
+        folders = [*(value for value in values if isinstance(value, str) and value), ".", *map(str, CLAIMED)]
         places = [option for option in ("output", "store.root", "hydra.run.dir") if option in known.options]
         problem = error if isinstance(error, InputError) else broken_library(error)
         problem = problem or os_problem(error, folders, places)
@@ -190,6 +201,8 @@ def os_problem(error: Exception, folders: Iterable[str], options: Sequence[str] 
         place = (path if code else None) or min(places, key=lambda each: shutil.disk_usage(each).free)
         remedy = f"free some space{elsewhere}: nothing finished is lost, and the same command resumes"
         return InputError(f"{place}: the disk is full; {remedy}")
+    if path is None and code in WRITE_ERRORS:  # of a library that does not name the file
+        path = "a file that this command writes"
     if not code or path is None or not isinstance(error, OSError):
         return None
     remedy = f"{REMEDIES[code]}{elsewhere}" if code in REMEDIES else "check the path"

@@ -17,6 +17,7 @@ class Command:
     # module:function that checks the composed config, and imports nothing slow. Empty: the function in the module of
     # `options` that has the name of the command, which gets the options
     check: str = ""
+    meant: tuple[str, ...] = ()  # words that people try for the command
     # switch -> option; if the option has no "=", the next word is its value
     switches: Mapping[str, str] = field(default_factory=dict)
 
@@ -26,6 +27,7 @@ COMMANDS = {
         "the whole chain: recordings -> codes -> language model -> vocoder -> report.html",
         "pipelines.settings.run:RunSettings",
         check="pipelines.run:run",
+        meant=("train", "fit", "pretrain", "start"),
     ),
     "encode": Command(
         "recordings -> codes (Parquet, or text units that other tools read)",
@@ -64,6 +66,7 @@ COMMANDS = {
         "pipelines.labelled:FinetuneConfig",
         "pipelines.jobs.finetune:finetune_body",
         check="pipelines.labelled:finetune",
+        meant=("classify", "classifier", "fine-tune", "tune"),
     ),
     "predict": Command(
         "what a fine-tuned model predicts for recordings",
@@ -83,6 +86,7 @@ COMMANDS = {
     "runs": Command(
         "the runs so far with their options and figures; --delete NAME, --prune DAYS",
         "pipelines.runs:RunsConfig",
+        meant=("list", "ls", "prune", "delete"),
         switches={"--delete": "delete", "--prune": "prune", "--yes": "ask=false"},
     ),
     "store": Command(
@@ -93,6 +97,7 @@ COMMANDS = {
     "doctor": Command(
         "what is installed, and what to do about what is missing; model=RUN: what is wrong with its sound",
         "pipelines.doctor:DoctorConfig",
+        meant=("check", "info"),
     ),
 }
 

@@ -56,6 +56,7 @@ def compose(command: str, overrides: Sequence[str] = (), *, return_hydra_config:
     return hydra.compose(command, overrides=list(overrides), return_hydra_config=return_hydra_config)
 
 
+AMBIGUOUS = re.compile(r"Ambiguous value for argument '(.*)'$", re.MULTILINE)  # several values without a sweep
 REJECTED = re.compile(r"Could not \w+ .*?'([^']*)'")  # an option that a config does not have, in an error of Hydra
 
 
@@ -83,12 +84,18 @@ def explain(error: Exception, known: Index) -> InputError:
             if group.startswith("corpus/"):
                 path = f"{group}/{choice}".removeprefix("corpus/")
                 return InputError(f"corpus={path} is a path; name the folder of your recordings: corpus.root={path}")
-            return InputError(f"{group}={choice} does not exist; {suggestion(choice, error.options or [])}")
+            own = f"--config-dir FOLDER finds a preset of yours, FOLDER/{group}/{choice}.yaml"
+            return InputError(f"{group}={choice} does not exist ({own}); {suggestion(choice, error.options or [])}")
         case ConfigCompositionException() if found := REJECTED.match(str(error)):
             key = found[1]
             if key in known.names:  # of another choice of its group
                 return InputError(f"{key} is not an option with this choice of {key.partition('.')[0]}; see --help")
             return InputError(f"{key} is not an option; {suggestion(key, known.names)}")
+        case ConfigCompositionException() if found := AMBIGUOUS.match(str(error)):
+            name, _, value = found[1].partition("=")
+            takes_list = name in known.options and known.options[name].takes_list
+            remedy = f"write {name}=[{value}]" if takes_list else "name one"
+            return InputError(f"{found[1]} has several values; {remedy}, or add -m for a sweep over them")
     cause = first_line(error.__cause__) if error.__cause__ is not None else ""
     return InputError(f"{first_line(error)}: {cause}" if cause else first_line(error))
 

@@ -60,6 +60,10 @@ class Option:
         several = any(get_origin(each) not in (None, Literal) for each in kinds)
         return not several and (str in kinds or Path in kinds)
 
+    @property
+    def takes_list(self) -> bool:
+        return any(get_origin(kind) is tuple for kind in (self.kind, *get_args(self.kind)))
+
 
 HYDRA_FOLDERS = {  # options of Hydra itself that a run has a use for
     "hydra.run.dir": Option(name="hydra.run.dir", default=f"runs/{TIME}", explanation="folder of the run"),
@@ -217,8 +221,7 @@ def require_values(config: Mapping[str, object], known: Index) -> None:
             given, value = place in value, value.get(place)
         # a value that follows from others, such as the words of a corpus of sentences, is null until it is known
         if value is not None or (given and option.default is not None):
-            kinds = (option.kind, *get_args(option.kind))
-            single = isinstance(value, str) and any(get_origin(kind) is tuple for kind in kinds)  # needs no brackets
+            single = isinstance(value, str) and option.takes_list  # needs no brackets
             built = convert(option.kind, [value] if single else value, option=name)
             require_in_range(name, built, option.meaning, option.meaning.choices or choices_of(option.kind))
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from wordless.audio.recordings.folders import EXTENSIONS
 from wordless.base.errors import InputError, require
-from wordless.base.files import remove, take_lock
+from wordless.base.files import MARK, existing, mark, remove, take_lock
 
 REMEDY = "choose another output=..., or delete it"
 OTHERS = (  # suffixes of files beside those of sounds
@@ -56,11 +56,15 @@ def prepare_output(output: Path) -> None:
 RUN_LOCK = ".lock"
 SWEEP_LOCK = ".sweep.lock"
 # Files in the folder of a run or a sweep that are no results.
-NOTES = frozenset({RUN_LOCK, SWEEP_LOCK, ".hydra", "multirun.yaml", "log.txt"})
+NOTES = frozenset({MARK, RUN_LOCK, SWEEP_LOCK, ".hydra", "multirun.yaml", "log.txt"})
 
 # Globals, because Hydra creates its callbacks itself and passes them nothing: locks, and folders without a result yet,
 # each with the folders above it that were created with it.
 _HELD, _NEW = ExitStack(), dict[Path, list[Path]]()
+CLAIMED: list[Path] = []  # folders of runs and sweeps, until `claims` ends
+
+
+MOST_TRIES = 100  # of other runs that are refused at the same moment
 
 
 @contextmanager
@@ -77,6 +81,7 @@ def claims() -> Iterator[None]:
                     for parent in above:
                         parent.rmdir()
         _NEW.clear()
+        CLAIMED.clear()
 
 
 def keep_claimed() -> None:
@@ -91,8 +96,14 @@ def claim(wanted: Path, *, option: str, lock: str, new: bool) -> Path:
     taken, by one process of all machines. ``option`` names the folder on the command line.
     """
     made, *above = [new or not wanted.exists(), *(parent for parent in wanted.parents if not parent.exists())]
-    folder = make_new(wanted) if new else wanted
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder = make_new(wanted) if new else wanted
+        mark(folder)
+    except FileNotFoundError as error:
+        there = existing(str(wanted))
+        rule = f"no folder can be created in {there}: go to another one (cd), or name another: {option}=..."
+        raise InputError(option=option, value=wanted, rule=rule) from error
+    CLAIMED.append(folder)
     _NEW.update({folder: above} if made else {})
     _HELD.enter_context(hold(folder, option=option, lock=lock))
     return folder
@@ -100,14 +111,16 @@ def claim(wanted: Path, *, option: str, lock: str, new: bool) -> Path:
 
 def make_new(wanted: Path) -> Path:
     """Create a new folder: ``wanted``, or the first free one of ``wanted_2``, ``wanted_3`` and so on."""
-    folder, number = wanted, 1
+    folder, number, tries = wanted, 1, 0
     while True:
-        with suppress(FileNotFoundError):  # another run was refused, and removed the parent folder that it had created
-            try:
-                folder.mkdir(parents=True)
-                return folder
-            except FileExistsError:
-                folder = wanted.with_name(f"{wanted.name}_{(number := number + 1)}")
+        try:
+            folder.mkdir(parents=True)
+            return folder
+        except FileExistsError:
+            folder = wanted.with_name(f"{wanted.name}_{(number := number + 1)}")
+        except FileNotFoundError:  # another run was refused, and removed the parent folder that it had created
+            if (tries := tries + 1) == MOST_TRIES:  # or no folder can be made there, as in /proc
+                raise
 
 
 @contextmanager

@@ -31,9 +31,10 @@ WORDS: Final = Path(".hydra/overrides.yaml")  # in the folder of a run
 SWEEP_WORDS: Final = Path("multirun.yaml")  # in the folder of a sweep
 JOBS: Final = ".jobs"  # folder of the records of a sweep's jobs, in the folder of the sweep
 NAME = re.compile(r"\w[\w.+-]{0,99}")
-# Options that say where and how fast a run computes, and not what; the same run may have other values of them.
+# Options that say where and how fast a run computes, or what it may replace, and not what it computes; the same run may
+# have other values of them.
 ELSEWHERE = frozenset(
-    {"name", "store.root", "device", "workers", "parallel", "engine.name", "engine.address", "tracking"}
+    {"name", "replace", "store.root", "device", "workers", "parallel", "engine.name", "engine.address", "tracking"}
 )
 
 Mode = Literal["run", "sweep"]

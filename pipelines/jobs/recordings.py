@@ -121,7 +121,7 @@ def open_session(settings: InputOptions, place: Clips, *models: Path, engine: En
 
 
 def files_key(place: Clips) -> str:
-    """Hash the places, sizes and times of change of files, and their annotations; nothing is decoded for it.
+    """Hash the places and stamps of files, and their annotations; nothing is decoded for it.
 
     A file that may not be read is set aside, and has another key as soon as it may.
     """

@@ -27,7 +27,7 @@ from wordless.audio.reading import read
 from wordless.audio.recordings.folders import sound_names
 from wordless.audio.waveform import Waveform, wav_file
 from wordless.base.errors import InputError
-from wordless.base.files import aside, copy_file, file_hash
+from wordless.base.files import aside, copy_file, file_hash, mark
 from wordless.base.machine import choose_device
 from wordless.base.progress import Terminal
 from wordless.base.saved_models import CONFIG
@@ -65,6 +65,7 @@ def decode_codes(settings: DecodeConfig, tokenizer_folder: Path) -> None:
         copy_file(made[0], output)
     else:
         with new_folder(output) as folder:
+            mark(folder)
             for sound, name in zip(made, sound_names([clip.name for clip in clips]), strict=True):
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 copy_file(sound, folder / name)
@@ -213,6 +214,8 @@ def generate_sounds(settings: GenerateConfig) -> None:
     else:
         names = [sample_name(number) for number in range(len(codes))]
         with new_folder(output) as folder:
+            if sounds:
+                mark(folder)
             for name, sound in zip(names, sounds, strict=False):
                 sound.write(folder / name)
             rows = [CodedClip(path=name, codes=own, split="test") for name, own in zip(names, codes, strict=True)]

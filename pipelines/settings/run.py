@@ -119,6 +119,9 @@ class RunSettings(TrainingCommand):
     )
 
     name: str | None = option(None, "name of the run: its folder is runs/NAME; null: the date and time")
+    replace: bool = option(
+        False, "true: replaces a finished run in the same folder even if it is of other recordings, labels or splits"
+    )
     stages: tuple[Stage, ...] = option(
         ("tokenizer", "lm", "probe", "vocoder", "report"),
         "what to run, with what it needs; null: [tokenizer,lm,probe,vocoder,report], with the built-in sentences also "

@@ -3,7 +3,7 @@
 An entry is a folder ``<root>/<stage>/<key>``, written as ``<key>.partial`` and renamed when complete. A killed run
 leaves the partial folder, and ``<key>.checkpoints``, which outlives the rename, so nothing is trained twice.
 ``entry.json`` has what decides the entry and the hash of each file. ``timings.json``, the only file that may differ
-between two runs, has costs, sizes and times of change; files are hashed again only if these differ.
+between two runs, has costs and the stamps of the files, which are hashed again only if these differ.
 """
 
 import hashlib
@@ -17,10 +17,20 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from wordless.base.errors import InputError
-from wordless.base.files import NO_PERMISSION, file_hash, flush_folder, locked, remove, write_aside
+from wordless.base.files import (
+    MARK,
+    NO_PERMISSION,
+    file_hash,
+    file_stamp,
+    flush_folder,
+    locked,
+    remove,
+    take_lock,
+    write_aside,
+)
 from wordless.base.machine import cpu_seconds, peak_memory, version_of
 from wordless.base.options import Options, option
 from wordless.base.values import find_object
@@ -111,6 +121,21 @@ class Store:
     """Entries below one root folder, which any number of processes may share."""
 
     root: Path
+    _used: list[BinaryIO] = field(default_factory=list, init=False, repr=False, compare=False)  # the locked mark
+
+    def __reduce__(self) -> tuple[type["Store"], tuple[Path]]:
+        return Store, (self.root,)
+
+    def use(self) -> None:
+        """Mark the store, and lock the mark, shared, as long as this object lives: nothing is pruned meanwhile."""
+        if self._used:
+            return
+        with suppress(OSError):  # a store that may not be written, or a file system without locks
+            self.root.mkdir(parents=True, exist_ok=True)
+            with suppress(OSError):
+                (self.root / MARK).touch()
+            self._used.append(marked := (self.root / MARK).open("rb"))
+            take_lock(marked, shared=True)
 
     def folder(self, recipe: Recipe) -> Path:
         return self.root / recipe.stage / recipe.key
@@ -121,6 +146,7 @@ class Store:
 
     def find(self, recipe: Recipe) -> Entry | None:
         """Find the entry of ``recipe``; None if it has not been made. Missing or changed files are refused."""
+        self.use()
         folder = self.folder(recipe)
         if not folder.exists():
             return None
@@ -132,7 +158,7 @@ class Store:
             others = [f"{name} {version}" for name, version in libraries.items() if current.get(name) != version]
             remedy = "delete it to make it again with what is installed now"
             warnings.warn(f"{folder} was made with {', '.join(others) or 'fewer libraries'}; {remedy}", stacklevel=2)
-        stamps = {name: _stamp(folder / name) for name in recorded["files"]}
+        stamps = {name: file_stamp(folder / name) for name in recorded["files"]}
         if not (timings := find_object(folder / TIMINGS) or {}):
             warnings.warn(f"{folder / TIMINGS} was missing or damaged: what the entry cost counts as 0", stacklevel=2)
         with suppress(OSError):  # a read-only store
@@ -145,6 +171,7 @@ class Store:
     @contextmanager
     def making(self, recipe: Recipe) -> Iterator[Path]:
         """Give the partial folder, with files that a killed run finished; it becomes the entry when the block ends."""
+        self.use()
         partial, checkpoints = self.partial(recipe), checkpoints_of(self.folder(recipe))
         partial.mkdir(parents=True, exist_ok=True)
         checkpoints.mkdir(exist_ok=True)
@@ -154,7 +181,7 @@ class Store:
         with measured(checkpoints) as costs:
             yield partial
         names = sorted(str(path.relative_to(partial)) for path in partial.rglob("*") if path.is_file())
-        hashes, stamps = ({name: of(partial / name) for name in names} for of in (file_hash, _stamp))
+        hashes, stamps = ({name: of(partial / name) for name in names} for of in (file_hash, file_stamp))
         write_json(partial / ENTRY, {**vars(recipe), "libraries": library_versions(), "files": hashes})
         write_json(partial / TIMINGS, {**costs, "files": stamps})
         partial.rename(self.folder(recipe))
@@ -199,7 +226,7 @@ def checkpoints_of(folder: Path) -> Path:
 
 
 def faults(folder: Path, *, trust_stamps: bool) -> Iterator[str]:
-    """List the damage of an entry; with ``trust_stamps``, files of the same size and time of change are not hashed."""
+    """List the damage of an entry; with ``trust_stamps``, files of the same stamp are not hashed."""
     recorded: dict[str, Any] = find_object(folder / ENTRY) or {}
     decides = {name: recorded.get(name) for name in ("stage", "version", "arguments")}
     files = recorded.get("files")
@@ -218,13 +245,8 @@ def faults(folder: Path, *, trust_stamps: bool) -> Iterator[str]:
         for name, wanted in files.items():
             if not (folder / name).is_file():
                 yield f"{folder / name} is missing"
-            elif known.get(name) != _stamp(folder / name) and file_hash(folder / name) != wanted:
+            elif known.get(name) != file_stamp(folder / name) and file_hash(folder / name) != wanted:
                 yield f"{folder / name} has changed"
-
-
-def _stamp(path: Path) -> list[int]:
-    status = path.stat()
-    return [status.st_size, status.st_mtime_ns]
 
 
 @contextmanager

@@ -2,11 +2,13 @@
 
 import re
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pipelines.store.store import TIMINGS
-from wordless.base.files import folder_size, remove, take_lock
+from wordless.base.errors import InputError
+from wordless.base.files import MARK, folder_size, remove, take_lock
 
 KEY = re.compile("[0-9a-f]{16}")  # the name of an entry's folder
 DELETED = ".deleted"  # an entry whose deletion has begun
@@ -27,6 +29,16 @@ def is_unused(entry: Path, *, days: int) -> bool:
         with suppress(OSError):
             times.append(path.stat().st_mtime)
     return time.time() - max(times) > days * SECONDS_PER_DAY
+
+
+@contextmanager
+def unused_store(root: Path) -> Iterator[None]:
+    """Keep commands from using the store until the block ends; one that is using it reads entries that it has found."""
+    with (root / MARK).open("a") as marked:
+        if not take_lock(marked, wait=False):
+            rule = "another command is using it, and reads entries that it has found: wait for it, or end it first"
+            raise InputError(option="store.root", value=root, rule=rule)
+        yield
 
 
 def delete_unused(entry: Path, *, days: int) -> bool:

@@ -47,7 +47,13 @@ def test_a_folder_that_is_missing_is_refused_before_imports_that_take_seconds(co
     assert done.stdout.splitlines()[-1] == "False"
 
 
-@pytest.mark.parametrize(("typed", "meant"), [("dokter", "doctor"), ("enocde", "encode"), ("rum", "run")])
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        *(("dokter", "doctor"), ("enocde", "encode"), ("rum", "run")),
+        *(("train", "run"), ("classify", "finetune"), ("list", "runs")),
+    ],
+)
 def test_an_unknown_command_gets_the_nearest_name(
     typed: str, meant: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -32,7 +32,7 @@ import numpy.typing as npt
 
 from wordless.audio.waveform import Part
 from wordless.base.errors import InputError
-from wordless.base.files import open_regular
+from wordless.base.files import file_stamp, open_regular
 
 if TYPE_CHECKING:
     import av
@@ -186,10 +186,9 @@ def count_samples(path: Path) -> int:
 def file_state(path: Path) -> tuple[object, ...]:
     """Identify the file's content and the process; a forked process would share the position of an open file."""
     try:
-        status = path.stat()
+        return os.getpid(), str(path), path.stat().st_dev, *file_stamp(path)
     except OSError:  # opening the file raises the error
         return ()
-    return os.getpid(), str(path), status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 def _open_sound(path: Path, file: int) -> SoundFile | _FFmpegSound:

@@ -7,18 +7,20 @@ import os
 import re
 import shutil
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
 from wordless.base.errors import InputError
+from wordless.base.values import find_object
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # of file systems of networks
 NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
 # Write errors for which the file's name is reported; the system often omits the name.
 WRITE_ERRORS = (*NO_SPACE, errno.EFBIG, errno.EROFS, errno.EIO)
+MARK = ".wordless"  # a file in each folder that Wordless writes, whose sounds are no recordings of the user
 LEAST_BYTES = 1 << 16  # below this many free bytes a disk counts as full
 _NUMBER = re.compile(r"\[errno (\d+)\]|\(os error (\d+)\)", re.IGNORECASE)  # Python's and Arrow's form, and Rust's
 
@@ -165,6 +167,30 @@ def locked(path: Path, waiting: Callable[[], object] = lambda: None) -> Iterator
         yield
 
 
+def mark(folder: Path) -> None:
+    """Create a folder and mark it as written by Wordless; one that already has other files stays as it is."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not any(folder.iterdir()):
+        (folder / MARK).touch()
+
+
+def is_ours(folder: Path, files: Collection[str]) -> bool:
+    """Return whether Wordless wrote the folder, which holds these files: a run, a store, a part of them, or sounds."""
+    if MARK in files or {".lock", "log.txt"} <= {*files} or "inspected.jsonl" in files:  # runs and stores before marks
+        return True
+    return "entry.json" in files and {"stage", "arguments"} <= {*(find_object(folder / "entry.json") or {})}
+
+
+def file_stamp(path: Path) -> list[int]:
+    """Return what changes when a file gets another content.
+
+    Programs that copy, unpack or synchronise files set the time of change, and sizes may agree. They cannot set the
+    time of change of the inode.
+    """
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+
+
 def file_hash(path: Path) -> str:
     """Compute the SHA-256 of a file's bytes."""
     digest = hashlib.sha256()
@@ -219,8 +245,10 @@ def _raised(error: OSError) -> None:
 
 def existing(path: str) -> Path:
     """Return the path itself, or the nearest existing folder above it."""
-    place = Path(path).absolute()
-    return next(folder for folder in (place, *place.parents) if folder.exists())
+    place = Path(path)
+    with suppress(FileNotFoundError):  # the current folder is deleted
+        place = place.absolute()
+    return next((folder for folder in (place, *place.parents) if folder.exists()), Path("/"))
 
 
 def folder_size(folder: Path) -> int:

@@ -6,11 +6,13 @@ functions, after the options are checked.
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from ctypes import CDLL
 from dataclasses import dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,7 +23,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 from threadpoolctl import threadpool_limits
 
 from wordless.base.errors import MOST_CHARACTERS, InputError
-from wordless.base.files import causes
+from wordless.base.files import causes, os_number
 from wordless.base.text import first_line
 
 if TYPE_CHECKING:
@@ -41,6 +43,16 @@ def choose_device(wanted: Device) -> torch.device:
     if wanted == "cuda" and not there:
         raise InputError(option="device", value=wanted, rule="PyTorch sees no GPU", remedy=NO_DEVICE)
     return torch.device("cuda" if there and wanted != "cpu" else "cpu")
+
+
+def require_driver() -> None:
+    """Refuse ``device=cuda`` where no driver of a GPU is installed, before PyTorch is imported, which takes seconds."""
+    with suppress(OSError):
+        CDLL("libcuda.so.1")
+        return
+    if not Path("/dev/kfd").exists():  # of AMD
+        rule = "no driver of a GPU is installed here"
+        raise InputError(option="device", value="cuda", rule=rule, remedy=NO_DEVICE)
 
 
 def require_device(name: str) -> str:
@@ -238,7 +250,10 @@ def broken_library(error: BaseException) -> InputError | None:
         if libraries:
             reason = " ".join(f"{type(each).__name__}: {each}".split())
             problem = f"the library {libraries[-1]} cannot be imported ({reason[:MOST_CHARACTERS]})"
-            return InputError(problem, remedy="install it again; wordless doctor looks at the installation")
+            remedy = "install it again; wordless doctor looks at the installation"
+            if isinstance(each, MemoryError) or os_number(each) == errno.ENOMEM or "failed to map segment" in reason:
+                remedy = "give this shell more address space (ulimit -v), or the machine or container more memory"
+            return InputError(problem, remedy=remedy)
     return None
 
 

@@ -1,6 +1,7 @@
 """The recordings of a run."""
 
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -37,6 +38,37 @@ def test_where_every_file_is_refused_the_reasons_are_written_and_named(tmp_path:
     assert "\n" not in str(refusal.value)
     listed = read_rejected(tmp_path / "run" / "rejected.tsv")
     assert [each.path for each in listed] == ["a.wav", "b.wav", "tab\\there.wav"]
+
+
+def test_a_run_in_the_folder_of_its_recordings_reuses_all_and_other_recordings_do_not_replace_it(
+    tmp_path: Path,
+) -> None:
+    (root := tmp_path / "recordings").mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(8):
+        soundfile.write(root / f"{number}.wav", rng.uniform(-0.5, 0.5, 4000), 8000)
+    words = (*OWN, "stages=[tokenizer,lm,report]", f"corpus.root={root}", f"store.root={root / 'store'}")
+    place = root / "runs"
+    assert called_at_once(place, *words).returncode == 0
+    manifest = (place / "run/manifest.tsv").read_text()
+    assert manifest.count("\n") == 9
+    again = called_at_once(place, *words)
+    assert again.returncode == 0
+    assert "2 folders that Wordless wrote left out" in again.stderr
+    assert "computing" not in again.stderr
+    assert len({*entries(root / "store")}) == again.stderr.count("reused")
+
+    soundfile.write(root / "7.wav", rng.uniform(-0.5, 0.5, 4000), 8000)
+    (root / "6.wav").unlink()
+    told = refusal(called_at_once(place, *words))
+    assert re.search(r"\brun\b.*\b8 clips then, 7 now, 1 of them new or changed\b.*replace=true", told)
+    assert (place / "run/manifest.tsv").read_text() == manifest
+    (place / "run/results.json").rename(place / "kept")  # as of a run that was killed
+    assert called_at_once(place, *words).returncode == 0
+    (root / "5.wav").unlink()
+    assert "replace=true" in refusal(called_at_once(place, *words))
+    assert called_at_once(place, *words, "replace=true").returncode == 0
+    assert (place / "run/manifest.tsv").read_text().count("\n") == 7
 
 
 OWN_SPLITS = SplitConfig(shared_groups=True)

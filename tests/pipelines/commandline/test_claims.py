@@ -45,6 +45,15 @@ def test_each_of_many_gets_a_new_folder(tmp_path: Path) -> None:
     assert sorted(path.name for path in made) == sorted(["x", *(f"x_{number}" for number in range(2, 65))])
 
 
+def test_a_place_where_no_folder_can_be_created_is_refused() -> None:
+    for new in (True, False):
+        with (
+            claims(),
+            pytest.raises(InputError, match=r"^hydra\.run\.dir is /proc/runs/x; .*/proc\b.*hydra\.run\.dir="),
+        ):
+            claim(Path("/proc/runs/x"), option="hydra.run.dir", lock=RUN_LOCK, new=new)
+
+
 @pytest.mark.parametrize(
     ("switches", "option", "lock", "results"),
     [((), "hydra.run.dir", RUN_LOCK, "one"), (("-m",), "hydra.sweep.dir", SWEEP_LOCK, "one/0")],

@@ -114,6 +114,26 @@ def test_errors_on_a_full_disk_are_told_as_such(small_disk: Path) -> None:
         assert re.match(rf"{small_disk}: .*\bfull\b.*store\.root=", told)
 
 
+def test_a_full_disk_below_the_folder_of_a_run_is_named(project: Path, small_disk: Path) -> None:
+    (small_disk / "filling").write_bytes(bytes(1 << 20))
+    done = python("try_it.py", "wish=1", f"hydra.run.dir={small_disk / 'run'}", cwd=project, before=project)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert re.match(rf"wordless try: {small_disk}\b.*\bfull\b", done.stderr)
+
+
+def test_a_small_limit_of_files_and_a_deleted_folder_are_told_in_one_line(project: Path) -> None:
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join([str(project), str(Path(__file__).parents[3])])}
+    for words, told in (
+        ("ulimit -f 0", r"File too large; .*ulimit -f"),
+        ("mkdir gone && cd gone && rmdir ../gone", r"current folder is deleted"),
+    ):
+        script = f"{words}; exec '{sys.executable}' '{project / 'try_it.py'}' wish=1"
+        done = subprocess.run(["sh", "-c", script], cwd=project, env=env, capture_output=True, text=True, check=False)
+        lines = [line for line in done.stderr.splitlines() if not line.startswith(("sh: ", "shell-init"))]
+        assert (done.returncode, len(lines)) == (2, 1), done.stderr
+        assert re.search(told, lines[0])
+
+
 @pytest.mark.parametrize(
     ("number", "told"),
     [

@@ -1,14 +1,17 @@
 """Quoting, against Hydra's own parser."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
+from pipelines.commandline.composition import explain
 from pipelines.commandline.options import index, require_values
 from pipelines.commandline.overrides import prepare
 from tests.pipelines.tiny_chain import config_of
@@ -112,3 +115,17 @@ def test_a_value_that_will_not_do_is_refused_by_the_options_alone(word: str, tol
     require_values(config_of("run", "stages=lm", "experiment=smoke"), RUN)
     with pytest.raises(InputError, match=told):
         require_values(config_of("run", word), RUN)
+
+
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("stages=tokenizer,lm", r"stages=tokenizer,lm\b.*write stages=\[tokenizer,lm\], or add -m\b"),
+        ("lm.gpt.layers=1,2", r"lm\.gpt\.layers=1,2\b.*name one, or add -m\b"),
+        ("experiment=mine", r"experiment=mine\b.*--config-dir FOLDER\b.*experiment/mine\.yaml"),
+    ],
+)
+def test_several_values_and_unknown_presets_have_a_remedy(word: str, told: str) -> None:
+    with pytest.raises(HydraException) as raised:
+        config_of("run", word)
+    assert re.search(told, str(explain(raised.value, RUN)))

@@ -1,6 +1,7 @@
 """``wordless encode``, on recordings of several formats."""
 
 import multiprocessing
+import os
 import shutil
 import time
 from pathlib import Path
@@ -52,6 +53,18 @@ def test_other_formats_are_written_from_the_store(run_folder: Path, recordings: 
     encode(options(run_folder, recordings, tmp_path / "units.txt", format="name_units", **own))
     assert len((tmp_path / "units.txt").read_text().splitlines()) == 6
     assert [path.stat().st_mtime_ns for path in (tmp_path / "store/encoded").glob("?" * 16)] == [made]
+
+
+def test_another_sound_of_the_same_size_and_time_is_encoded(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
+    (root := tmp_path / "now").mkdir()
+    sound, rate = soundfile.read(recordings / "a.wav")
+    for number, gain in enumerate((1, 1, 0.003)):
+        if number != 1:
+            soundfile.write(root / "x.wav", gain * sound, rate)
+            os.utime(root / "x.wav", (1e9, 1e9))
+        own = {"store": {"root": str(tmp_path / "store")}}
+        encode(options(run_folder, root, tmp_path / f"{number}.parquet", **own))
+    assert len([*(tmp_path / "store/encoded").glob("?" * 16)]) == 2
 
 
 def test_a_single_file_of_any_name_is_encoded(run_folder: Path, recordings: Path, tmp_path: Path) -> None:

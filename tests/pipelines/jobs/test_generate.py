@@ -16,6 +16,7 @@ from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import read
 from wordless.base.errors import InputError
+from wordless.base.files import MARK
 
 STEP = 80  # samples per code of the tiny tokenizer
 
@@ -33,7 +34,7 @@ def samples(path: Path) -> np.ndarray:
 
 def test_speaks_from_silence(run_folder: Path, tmp_path: Path) -> None:
     generate(options(run_folder, tmp_path / "out"))
-    names = ["codes.parquet", "sample_0.wav", "sample_1.wav"]
+    names = [MARK, "codes.parquet", "sample_0.wav", "sample_1.wav"]
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == names
     model = LanguageModel.from_pretrained(run_folder / "lm")
     first, second = codes_at(tmp_path / "out")

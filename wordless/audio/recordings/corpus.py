@@ -194,7 +194,8 @@ def find_recordings(config: CorpusConfig, *, unpacked: Clips | None = None) -> C
     if config.split.by == "lists":
         found = splits.split_by_lists(found, config.split)
     split_by, divided = _divided_by(config, found, depth)
-    return replace(found, notices=(*found.notices, *notices, *divided), split_by=split_by)
+    left_out = folder.notices if folder else ()
+    return replace(found, notices=(*left_out, *found.notices, *notices, *divided), split_by=split_by)
 
 
 def _completed(found: Clips, config: CorpusConfig, pattern: str) -> Clips:
@@ -360,6 +361,7 @@ def candidates_at(place: Path, annotations: AnnotationOptions | None = None, *, 
         if os.path.isdir(place):  # noqa: PTH112  Path raises for long names; other kinds of files are set aside when they are read
             folder = Folder.at(place)
             found = annotations_below(folder, config)
+            found = replace(found, notices=(*folder.notices, *found.notices))
             elsewhere = len(found.frame) and found.root != place  # as of a Kaldi folder
             paths = [] if elsewhere else folder.require_recordings()
         elif is_recording(place.name):

@@ -34,6 +34,11 @@ from wordless.base.options import Options, option
 from wordless.base.text import nearest, suggestion
 
 FIELDS = ("label", "group", "index", "fold", "split")
+MEANT = {  # words that people try for a field of a pattern
+    **dict.fromkeys(("speaker", "site", "subject", "patient", "individual", "animal", "session", "recorder"), "group"),
+    **dict.fromkeys(("class", "species", "category", "target", "word", "emotion"), "label"),
+    **dict.fromkeys(("number", "num", "n", "take", "id"), "index"),
+}
 SPAN_FIELDS = ("start", "end")  # of a part of a recording, in seconds; only in tables
 # Frequencies and channel that an annotation names; they are kept, and change nothing of the sound.
 BAND_FIELDS = ("low_hz", "high_hz", "annotated_channel")
@@ -242,7 +247,8 @@ def pattern_fields(pattern: str) -> tuple[str, ...]:
     known = {*names} <= {*FIELDS} and len({*names}) == len(names)
     if not pattern or not known or {*"{}"} & {*rest} or gaps > _MOST_GAPS:
         fields = ", ".join(f"{{{name}}}" for name in FIELDS)
-        rule = f"write at most {_MOST_GAPS} of the fields {fields}, each once, and of asterisks"
+        meant = (f"{{{name}}} is no field: did you mean {{{MEANT[name]}}}? " for name in names if name in MEANT)
+        rule = f"{next(meant, '')}write at most {_MOST_GAPS} of the fields {fields}, each once, and of asterisks"
         raise InputError(option="pattern", value=pattern, rule=rule)
     return names
 

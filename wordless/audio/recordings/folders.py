@@ -12,7 +12,7 @@ import re
 import stat
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import count, product
@@ -21,6 +21,7 @@ from typing import Literal
 
 from wordless.audio.decoding import HEADERLESS, foreign_kind
 from wordless.base.errors import InputError
+from wordless.base.files import MARK, is_ours
 from wordless.base.text import counted
 
 EXTENSIONS = (
@@ -42,11 +43,21 @@ class Folder:
 
     root: Path
     files: tuple[str, ...]  # and folders, relative to the root, "/" between folders
+    ours: tuple[str, ...] = ()  # folders that Wordless wrote, which are left out
 
     @classmethod
     def at(cls, root: Path) -> "Folder":
-        """List all files and folders below ``root`` except hidden ones."""
-        return cls(root=root, files=tuple(files_below(root)))
+        """List all files and folders below ``root`` except hidden ones and what Wordless wrote."""
+        ours = list[str]()
+        return cls(root=root, files=tuple(files_below(root, ours.append)), ours=tuple(ours))
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """A sentence about folders that are left out."""
+        if not self.ours:
+            return ()
+        which = f"{counted(len(self.ours), 'folder')} that Wordless wrote left out, such as {self.ours[0]}"
+        return (f"{which} (to read one, name it, or delete the file {MARK} in it)",)
 
     @cached_property
     def recordings(self) -> list[str]:
@@ -68,7 +79,8 @@ class Folder:
             return self.recordings
         others = Counter(map(_suffix, self.files)).most_common(1)
         most = "".join(f"; it holds {count} .{suffix} files" for suffix, count in others if suffix)
-        rule = f"it holds no recordings{most}; looked for .wav, .flac and {len(EXTENSIONS) - 2} more"
+        rule = "; ".join([f"it holds no recordings{most}", *self.notices])
+        rule += f"; looked for .wav, .flac and {len(EXTENSIONS) - 2} more"
         remedy = "check the path, or convert other formats to WAV or FLAC"
         raise InputError(option="root", value=self.root, rule=rule, remedy=remedy)
 
@@ -140,10 +152,11 @@ def _suffix(path: str) -> str:
     return PurePosixPath(path).suffix.lower().lstrip(".")
 
 
-def files_below(root: Path) -> Iterator[str]:
+def files_below(root: Path, leave_out: Callable[[str], object] = lambda folder: None) -> Iterator[str]:
     """List the paths of all files and folders below ``root`` except hidden ones; those of each folder in order.
 
-    Links are followed, each folder once. A folder with a recording's name is listed, and what is in it as well.
+    Links are followed, each folder once. A folder with a recording's name is listed, and what is in it as well. What is
+    in a folder that Wordless wrote is left out, and ``leave_out`` is called with the path of the folder.
     """
     entered = set()
 
@@ -159,6 +172,10 @@ def files_below(root: Path) -> Iterator[str]:
             continue
         entered.add(here)
         below = PurePosixPath(folder).relative_to(PurePosixPath(root))
+        if below.parts and is_ours(Path(folder), names):
+            subfolders.clear()
+            leave_out(str(below))
+            continue
         yield from (str(below / name) for name in (*subfolders, *sorted(names)) if not name.startswith("."))
 
 

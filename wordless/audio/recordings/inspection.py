@@ -1,6 +1,6 @@
 """Inspection of every file: its length, the hashes of its bytes and samples, and whether it is usable.
 
-A file is decoded once, and its measurements are cached by path, size and time of change. Whether a recording is usable
+A file is decoded once, and its measurements are cached by path and `file_stamp`. Whether a recording is usable
 is decided anew each time, so that other thresholds need no second decoding.
 """
 
@@ -25,7 +25,7 @@ from wordless.audio.reading import Channel, ChannelPowers, cancelled, chosen_cha
 from wordless.audio.recordings.manifest import UNWRITABLE, Clip, Rejected, printable, writable
 from wordless.audio.waveform import Part, equal_blocks, unusable_peak
 from wordless.base.errors import InputError
-from wordless.base.files import NO_PERMISSION, file_hash
+from wordless.base.files import NO_PERMISSION, file_hash, file_stamp
 from wordless.base.options import Options, option
 from wordless.base.pools import LOCAL, THIS_PROCESS, EngineConfig, in_order, open_pool
 
@@ -115,7 +115,7 @@ def _remember(cache: Path, key: str, found: Measurement) -> None:
 
 def _at_once(path: str, flags: int) -> int:
     """Open a file, and do not wait for a reader if it is a pipe."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o644)
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0), 0o666)
 
 
 def _hash(content: bytes) -> bytes:
@@ -124,16 +124,16 @@ def _hash(content: bytes) -> bytes:
 
 
 def file_key(path: Path, channel: Channel = "mean") -> str:
-    """Return a key of a file's place, size, time of change, channel and decoder; empty if there is no such file."""
+    """Return a key of a file's place, stamp, channel and decoder; empty if there is no such file."""
     import av  # as in `wordless.audio.decoding`
     import soundfile
 
     try:
-        status = path.stat()
+        stamp = file_stamp(path)
     except (OSError, ValueError):  # there is no such file, or its name is invalid
         return ""
     decoder = f"{soundfile.__libsndfile_version__} {av.__version__}"
-    return json.dumps([str(path.resolve()), status.st_size, status.st_mtime_ns, channel, decoder, _VERSION])
+    return json.dumps([str(path.resolve()), *stamp, channel, decoder, _VERSION])
 
 
 Progress = Callable[[int, int], None]  # files done, files in all

@@ -6,7 +6,7 @@ The folder is::
     dataset-0123456789abcdef/sounds/train_00000/0000/...   recordings, byte by byte as they were packed
     dataset-0123456789abcdef/rows/00000.jsonl              for each packed file: its recordings and their facts
 
-The key is a hash of the packed files' names, sizes and times of change, and of the columns that are read. The folder
+The key is a hash of the packed files' names and stamps, and of the columns that are read. The folder
 appears complete or not at all; until then it ends in ``.partial``. A packed file whose rows are there is finished, so a
 killed run unpacks the others alone. A file that cannot be read to its end is damaged, and is set aside as a whole.
 
@@ -44,7 +44,7 @@ from wordless.audio.recordings import description, folders
 from wordless.audio.recordings.description import known_split
 from wordless.audio.recordings.manifest import Clips, Rejected, writable
 from wordless.base.errors import InputError
-from wordless.base.files import flush_folder, locked, named_write_errors, open_regular, remove, write_aside
+from wordless.base.files import file_stamp, flush_folder, locked, named_write_errors, open_regular, remove, write_aside
 from wordless.base.text import counted, listed
 from wordless.base.values import find_object, list_hash, nan_as_none, parse_json
 
@@ -203,10 +203,9 @@ def unpacked_place(data_set: PackedDataSet, cache: Path) -> Path:
     """Return the folder that a data set is, or will be, unpacked into; until it is complete it ends in ``.partial``."""
     columns = [[file.name, file.damage, file.audio, dict(file.classes)] for file in data_set.files]
     try:
-        states = [(file.name, file.path.stat()) for file in data_set.files]
+        files = [[file.name, *file_stamp(file.path)] for file in data_set.files]
     except OSError as error:
         raise InputError(f"{error.filename} cannot be read: {error.strerror}; check path and permissions") from error
-    files = [[name, status.st_size, status.st_mtime_ns] for name, status in states]
     return cache / f"dataset-{list_hash([VERSION, columns, *files])[:16]}"
 
 

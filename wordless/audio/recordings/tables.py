@@ -166,7 +166,7 @@ def _choose(
     notices: list[str],
 ) -> dict[str, tuple[str, ...]]:
     """Return the columns of each field: those that are named, else those of well-known names, unless one is none."""
-    header, in_lower_case = list(cells), {name.lower(): name for name in reversed(cells)}
+    header, in_lower_case = list(cells), {name.lower(): name for name in reversed([*cells])}
     chosen, guessed, unread = dict[str, tuple[str, ...]](), dict[str, str](), named.unread
 
     def find(name: str) -> str | None:

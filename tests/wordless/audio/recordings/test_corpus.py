@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,11 +14,19 @@ import pytest
 import soundfile
 
 from tests.wordless.audio.conftest import Tone
-from wordless.audio.recordings.corpus import CONFLICTING, CorpusConfig, build_manifest, find_recordings, outside_notices
+from wordless.audio.recordings.corpus import (
+    CONFLICTING,
+    CorpusConfig,
+    build_manifest,
+    find_recordings,
+    outside_notices,
+    recordings_at,
+)
 from wordless.audio.recordings.description import ColumnConfig
 from wordless.audio.recordings.manifest import Rejected
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.errors import InputError
+from wordless.base.files import MARK
 
 ALL_TRAIN = SplitConfig(validation_fraction=0, test_fraction=0)
 
@@ -36,6 +45,37 @@ def write_files(folder: Path, files: Files, tone: Tone) -> None:
         else:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text(content)
+
+
+RUN, STORE = "runs/2026", "a store"
+OURS = {  # as versions wrote them that set no mark
+    f"{RUN}/.lock": "",
+    f"{RUN}/log.txt": "",
+    f"{RUN}/listening/a.wav": "",
+    f"{STORE}/inspected.jsonl": "",
+    f"{STORE}/listening/0123456789abcdef/a.wav": "",
+    "listening/entry.json": '{"stage": "listening", "arguments": {}}',  # the folder of recordings is that of a run
+    "listening/a.wav": "",
+    f"decoded/{MARK}": "",
+    "decoded/more/a.wav": "",
+}
+
+
+def test_sounds_that_wordless_wrote_are_no_recordings(tmp_path: Path, tone: Tone) -> None:
+    own = {"a/1.wav": "", "a/2.wav": "", "b/entry.json": '{"stage": "left"}', "b/3.wav": "", "b/log.txt": ""}
+    write_files(tmp_path, {**own, **OURS}, tone)
+    (tmp_path / "runs/latest").symlink_to("2026")
+    for found in (find_recordings(CorpusConfig(root=str(tmp_path))), recordings_at(tmp_path)):
+        assert [clip.path for clip in found] == ["a/1.wav", "a/2.wav", "b/3.wav"]
+        (told,) = found.notices
+        assert re.match(rf"4 folders that Wordless wrote\b.*\b{STORE}\b.*{re.escape(MARK)}", told)
+    assert [clip.path for clip in recordings_at(tmp_path / "decoded")] == ["more/a.wav"]
+    assert [clip.path for clip in recordings_at(tmp_path / RUN)] == ["listening/a.wav"]
+    (alone := tmp_path / "alone").mkdir()
+    for name in ("runs", "decoded"):
+        (tmp_path / name).rename(alone / name)
+    with pytest.raises(InputError, match=r"no recordings.*2 folders that Wordless wrote"):
+        recordings_at(alone)
 
 
 def corpus_config(folder: Path, options: dict[str, Any]) -> CorpusConfig:

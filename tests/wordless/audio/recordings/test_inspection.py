@@ -1,6 +1,7 @@
 """Inspection: unfit files are set aside with the reason, alike with any number of workers, and heard only once."""
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -25,6 +26,7 @@ from wordless.audio.recordings.inspection import InspectionConfig, Measurement, 
 from wordless.audio.recordings.manifest import Clip, Clips, Rejected
 from wordless.audio.waveform import LOUDEST
 from wordless.base.errors import InputError
+from wordless.base.files import file_hash
 
 
 @pytest.fixture
@@ -52,6 +54,30 @@ def usable(folder: Path, paths: list[str]) -> tuple[dict[str, Measurement], tupl
     fit, rejected = inspect(folder, paths, InspectionConfig())
     kept, copies = without_duplicates(Clips.from_columns(folder, {"path": [*fit]}), fit)
     return {path: fit[path] for path in kept.frame.path}, (*rejected, *copies)
+
+
+def test_another_sound_in_place_of_a_file_is_measured_even_if_its_size_and_time_are_the_same(
+    tmp_path: Path, tone: Tone
+) -> None:
+    """As rsync -a, tar and DVC place files."""
+    path, other, cache = tone("a.wav", seconds=0.2), tone("b.wav", seconds=0.2), tmp_path / "inspected"
+    os.utime(path, (1e9, 1e9))
+    before, _ = inspect(tmp_path, ["a.wav"], InspectionConfig(), cache=cache)
+    path.write_bytes(other.read_bytes())
+    os.utime(path, (1e9, 1e9))
+    after, _ = inspect(tmp_path, ["a.wav"], InspectionConfig(), cache=cache)
+    assert before["a.wav"].size == after["a.wav"].size
+    assert after["a.wav"].sha256 == file_hash(path) != before["a.wav"].sha256
+
+
+def test_the_cache_has_the_permissions_that_the_user_gives_new_files(tmp_path: Path, tone: Tone) -> None:
+    tone("a.wav", seconds=0.2)
+    mask = os.umask(0o007)
+    try:
+        inspect(tmp_path, ["a.wav"], InspectionConfig(), cache=tmp_path / "inspected")
+    finally:
+        os.umask(mask)
+    assert (tmp_path / "inspected").stat().st_mode & 0o777 == 0o660
 
 
 def test_each_unfit_file_has_its_reason(folder: Path) -> None:

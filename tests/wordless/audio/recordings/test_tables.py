@@ -413,6 +413,7 @@ def test_any_text_is_a_pattern_or_refused(text: str) -> None:
     [
         *((each, "") for each in ("", "{speaker}", "{label}{label}", "{label", "label}", "{}", "{la{bel}}")),
         ("*a" * 101, r".*\b100\b"),  # too many parts
+        ("{label}_{speaker}.wav", r".*\bdid you mean \{group\}\?"),
     ],
 )
 def test_malformed_patterns_are_refused(pattern: str, message: str) -> None:
