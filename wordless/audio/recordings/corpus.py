@@ -191,7 +191,8 @@ def find_recordings(config: CorpusConfig, *, unpacked: Clips | None = None) -> C
     if config.split.by == "lists":
         found = splits.split_by_lists(found, config.split)
     split_by, divided = _divided_by(config, found, depth)
-    return replace(found, notices=(*found.notices, *notices, *divided), split_by=split_by)
+    rejected = (*found.rejected, *(folder.rejected if folder else ()))
+    return replace(found, rejected=rejected, notices=(*found.notices, *notices, *divided), split_by=split_by)
 
 
 def _completed(found: Clips, config: CorpusConfig, pattern: str) -> Clips:
@@ -357,6 +358,7 @@ def candidates_at(place: Path, annotations: AnnotationOptions | None = None, *, 
         if os.path.isdir(place):  # noqa: PTH112  Path raises for long names; other kinds of files are set aside when they are read
             folder = Folder.at(place)
             found = annotations_below(folder, config)
+            found = replace(found, rejected=(*found.rejected, *folder.rejected))
             elsewhere = len(found.frame) and found.root != place  # as of a Kaldi folder
             paths = [] if elsewhere else folder.require_recordings()
         elif is_recording(place.name):
