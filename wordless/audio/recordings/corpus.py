@@ -421,6 +421,13 @@ def build_manifest(
         why = "as channels cancel in their mean, or another was chosen"
         lost = f"{counted(len(softer), 'recording')} such as {path} lose most of their sound, {why}"
         notice(f"{lost}: `channel`={louder} or `channel`=loudest reads it")
+    told = defaultdict[str, list[str]](list)
+    for path, each in fit.items():
+        for text in each.notices:
+            told[text].append(path)
+    for text, several in told.items():
+        if notice:
+            notice(f"{counted(len(several), 'recording')} such as {several[0]}: {text}")
     if set_aside:
         set_aside((*found.rejected, *unfit))
     usable = replace(kept.where(path in fit for path in kept.frame.path), rejected=())
