@@ -213,8 +213,8 @@ class ReadSound:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """Why the sound is silent or far softer than the recording, and that its upper bands are empty."""
-        found, silence = [], InspectionConfig().silence_peak
+        """Why the sound is silent or far softer than the recording, what is missing of it, and which bands are empty."""
+        found, silence = [*self.powers.notices], InspectionConfig().silence_peak
         number = self.channel if isinstance(self.channel, int) else None
         louder = self.powers.louder if self.louder is None else self.louder
         why = f"no sample exceeds {silence:g} of full scale"

@@ -86,7 +86,7 @@ def write_special_files(folder: Path) -> dict[str, str]:
     return {
         "pipe.wav": "named pipe", "link_to_pipe.flac": "named pipe", "socket.wav": "socket", "folder.wav": "folder",
         "loop_1.wav": "symbolic links", "loop_2.wav": "symbolic links", "itself.wav": "symbolic links",
-        "broken.wav": "No such file", "through_a_file.wav": "Not a directory",
+        "broken.wav": "a link to nowhere.wav", "through_a_file.wav": "Not a directory",
         **{f"{name}.wav": "device" for name in devices},
     }  # fmt: skip
 

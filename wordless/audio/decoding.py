@@ -1,9 +1,10 @@
 r"""Opening of recordings by two readers that must agree; errors name the file.
 
 libsndfile reads all that it opens but MP3. FFmpeg's libraries, which PyAV's wheels bring under the LGPL, read MP3 and
-all else. FFmpeg also counts the sound of what libsndfile reads, without decoding. Where it finds more (joined Ogg
-files, a header with the length 0), it reads the file. A file that holds more than both of them read is set aside.
-Plain samples are not counted where only tags or chunks follow them::
+all else. FFmpeg also counts the sound of what libsndfile reads, without decoding. Where it finds more (a header with
+the length 0), it reads the file, as it reads joined Ogg files. A file that holds more than both of them read is set
+aside, and so is one that holds less than it declares (`wordless.audio.completeness`, and `Recording` at the end of the
+sound). Plain samples are not counted where only tags or chunks follow them::
 
     WAV   RIFF fmt data|==== declared ====| LIST | id3 |            a chunk follows: libsndfile reads
     WAV   RIFF fmt data|= declared =|-------- noise ---------|      neither reads in full: set aside with both lengths
@@ -17,7 +18,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
@@ -30,6 +30,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from wordless.audio import completeness
 from wordless.audio.waveform import Part
 from wordless.base.errors import InputError
 from wordless.base.files import file_stamp, open_regular
@@ -53,6 +54,7 @@ _WITH_END = frozenset({"WAV", "WAVEX", "RF64", "AIFF", "AU", "CAF"})
 _EXACT = _WITH_END | {"W64", "FLAC"}
 _HEADER_BYTES = 128  # some programs count the header into the length of the data
 _PLACEHOLDER_BYTES = 0x7EFF_0000  # larger 32-bit lengths mean unknown: SoX writes 0x7F000008 into AIFF
+_LENGTH_OF_DATA = r"^ *(?:data|SSND|Data [Ss]ize) *: (\d+)(?: \(should be (\d+)\))?"  # in libsndfile's log
 _UNKNOWN_LENGTH = (1 << 63) - 1  # samples: SF_COUNT_MAX of libsndfile, for FLAC that was written into a pipe
 
 
@@ -83,7 +85,7 @@ class Recording(ExitStack):
 
         Raises:
             RecordingError: the file is missing, unreadable, not a regular file, of an unknown format or damaged, holds
-                more sound than is read, or declares a rate or a number of channels out of range.
+                more or less sound than it declares, or declares a rate or a number of channels out of range.
         """
         super().__init__()
         self.path = path
@@ -101,6 +103,8 @@ class Recording(ExitStack):
                 detail = f"{self.samplerate} Hz, which is not within {MIN_RATE} to {MAX_RATE}"
                 raise RecordingError(path, "declares an unusual sample rate", detail)
             self._size = max(BLOCK_VALUES // self.channels, 1)
+            if not isinstance(self._sound, _FFmpegSound):
+                self._require_whole(self._sound.frames, _logged_length(self._sound))
 
     @contextmanager
     def _named_errors(self) -> Iterator[None]:
@@ -119,23 +123,20 @@ class Recording(ExitStack):
 
     @property
     def declared(self) -> int | None:
-        """Samples that the header declares; None where it does not say, or tells a length that is rounded.
+        """Samples that the header declares; None where it does not say, or tells a length that is rounded."""
+        return None if isinstance(self._sound, _FFmpegSound) else int(self._sound.frames)
 
-        For a truncated file libsndfile returns the remaining length. Its log has the declared length, unless that is a
-        placeholder of a program that wrote into a pipe. Of what FFmpeg reads, a length counts if far less was decoded:
-        lengths in such headers are rounded, and many count what encoders add.
-        """
-        if isinstance(self._sound, _FFmpegSound):
-            short = 0 < self._position / self.samplerate < self._sound.seconds - _SLACK_SECONDS
-            return round(self._sound.seconds * self.samplerate) if short else None
-        frames: int = self._sound.frames
-        log = self._sound.extra_info
-        file = re.search(r"^Length : (\d+)", log, re.MULTILINE)
-        for found in re.finditer(r"^ *(?:data|SSND|Data [Ss]ize) *: (\d+)(?: \(should be (\d+)\))?", log, re.MULTILINE):
-            declared, there = int(found[1]), int(found[2] or (file or found)[1])
-            if there + _HEADER_BYTES < declared < _PLACEHOLDER_BYTES:
-                return max(frames * declared // max(there, 1), frames + 1)
-        return frames
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What the user should know of the blocks read so far."""
+        return tuple(self._sound.notices) if isinstance(self._sound, _FFmpegSound) else ()
+
+    def _require_whole(self, there: int, declared: int) -> None:
+        """Refuse a file with fewer samples than it declares: its end is missing, or later sound would be early."""
+        # lengths in headers that FFmpeg reads are rounded, and many count what encoders add
+        slack = _SLACK_SECONDS * self.samplerate if self.declared is None else 0
+        if there < declared - slack:
+            raise RecordingError(self.path, "damaged", f"{there} of its {declared} samples can be decoded")
 
     @property
     def known(self) -> int:
@@ -160,6 +161,7 @@ class Recording(ExitStack):
         while place < end:
             count = min(self._size, end - place) if self._exact else self._size
             if not len(block := known.pop(0) if known else self._next(count)):
+                self._require_whole(place, self._sound.length if self.declared is None else self.declared)
                 return
             if len(inside := block[max(part.start - place, 0) : end - place]):
                 yield inside
@@ -175,6 +177,20 @@ class Recording(ExitStack):
             while sum(each.size for each in self._recent) - self._recent[0].size >= _RECENT_VALUES:
                 self._recent.popleft()
         return block
+
+
+def _logged_length(sound: SoundFile) -> int:
+    """Return the samples that a header declares.
+
+    For a truncated file libsndfile returns the remaining length. Its log has the declared length, unless that is a
+    placeholder of a program that wrote into a pipe.
+    """
+    file = re.search(r"^Length : (\d+)", sound.extra_info, re.MULTILINE)
+    found = re.finditer(_LENGTH_OF_DATA, sound.extra_info, re.MULTILINE)
+    for declared, there in ((int(each[1]), int(each[2] or (file or each)[1])) for each in found):
+        if there + _HEADER_BYTES < declared < _PLACEHOLDER_BYTES:
+            return int(max(sound.frames * declared // max(there, 1), sound.frames + 1))
+    return int(sound.frames)
 
 
 def count_samples(path: Path) -> int:
@@ -226,11 +242,21 @@ def _needs_ffmpeg(path: Path, state: tuple[object, ...]) -> bool:
     from soundfile import LibsndfileError
 
     with open_regular(path) as file:
-        frames, subtype = 0, "MPEG"  # as of what libsndfile does not open
+        damage = completeness.missing_end(file)
+        start, frames, subtype = completeness.behind_tags(file), 0, "MPEG"  # as of what libsndfile does not open
+        head, links = os.pread(file, _HEAD, start), 0
+        if head.startswith(b"OggS"):
+            links, damage = completeness.ogg_links(file, start)
+        if damage:
+            raise RecordingError(path, "damaged", damage)
+        if completeness.begins_frame(head):  # libsndfile would let libmpg123 print on the terminal
+            return True
         with suppress(LibsndfileError), _libsndfile_sound(file) as sound:
             begin = os.lseek(file, 0, os.SEEK_CUR)  # of the samples
             frames, rate, kind, subtype = sound.frames, sound.samplerate, sound.format, sound.subtype
             width, log = _SAMPLE_BYTES.get(subtype, 0) * sound.channels, sound.extra_info
+        if links:
+            return links > 1 or not frames
         # of MP3s without a header libsndfile only estimates the length: 187 seemed 0.18 to 0.26 s too long
         if subtype.startswith("MPEG") or frames == _UNKNOWN_LENGTH:
             _refuse_joined(path, file)
@@ -317,7 +343,12 @@ _DEMUXERS = (  # no playlists and no devices: a file must not make FFmpeg open o
 )
 _WITH_LENGTHS = frozenset(("mov", "wv", "tta", "ape", "tak", "mpc", "mpc8", "dsf"))  # demuxers whose streams declare it
 _SLACK_SECONDS = 0.25  # that a whole file may be shorter than its header says: delays of encoders, last frames
-_PIPED, _UNKNOWN = 1 << 30, 1 << 62  # packets, bytes: lengths from here on stand for an unknown one
+_PIPED = 1 << 30  # packets: numbers from here on stand for an unknown one
+_MISCOUNTED = 1  # frames of an MP3: some encoders count the one that has the number
+_CLOCKS = {"mov": True, "matroska": True}  # kinds whose packets have times; True: from the beginning of the file on
+_CLOCKS |= {"flv": False, "asf": False, "mpegts": False, "mpeg": False}  # False: from the first packet of any stream on
+_LATE_SECONDS = 0.05  # that sound may begin late or have as gaps: times in such files are rounded, and clocks drift
+_LONGEST_GAP = 3600  # seconds; larger ones are other clocks
 
 
 def _demuxed(path: Path, file: int) -> tuple[InputContainer, av.AudioStream]:
@@ -374,11 +405,16 @@ class _FFmpegSound:
     def __init__(self, path: Path, file: int) -> None:
         """Open a file, and decode its first samples: only they tell the rate of some kinds of AAC."""
         self._path = path
+        self._head = os.pread(file, _HEAD, completeness.behind_tags(file))
         self._container, self._stream = _demuxed(path, file)
+        self.notices: dict[str, None] = {}
         if (count := len(self._container.streams.audio)) > 1:
-            text = f"{path} has {count} audio streams: the first, or the one marked as default, is read"
-            warnings.warn(text, stacklevel=2)
-        self.seconds = _declared_seconds(self._container, self._stream, file)
+            one = "the first, or the one that is marked as default, is read"
+            self.notices[f"it has {count} sound tracks: {one} (ffmpeg -map 0:a:1 takes out the second)"] = None
+        self.seconds = _declared_seconds(self._container, self._stream)
+        clock = _CLOCKS.get(self._container.format.name.split(",")[0])
+        self._zero = None if clock is None else 0.0 if clock else (self._container.start_time or 0) / 1e6
+        self._position = 0  # samples decoded, and silence before them
         self._blocks: Iterator[Block] = self._decode()
         first = next(self._blocks, None)
         if first is None:
@@ -386,6 +422,11 @@ class _FFmpegSound:
             raise RecordingError(path, "holds no sound", f"nothing{whole} can be decoded")
         self._blocks = chain([first], self._blocks)
         self.channels: int = first.shape[1]
+
+    @property
+    def length(self) -> int:
+        """Samples that the header declares; 0: it does not say."""
+        return round(self.seconds * self.samplerate)
 
     def read(self, frames: int, **_: object) -> Block:
         """Return the next ``frames`` samples or some more ``(samples, channels)`` float32; fewer at the end."""
@@ -403,6 +444,9 @@ class _FFmpegSound:
         import av
 
         to_float, described, damage = av.AudioResampler(format="fltp"), None, None
+        count, last = 0, None  # packets of sound
+        captured = self._container.format.name in ("mpegts", "mpeg")  # recorders end such files anywhere
+        of_frames = completeness.begins_frame(self._head)
         errors = (av.FFmpegError, ValueError)  # nothing is imported when Python ends with a recording half read
         try:
             for packet in self._container.demux(self._stream):
@@ -410,35 +454,72 @@ class _FFmpegSound:
                     raise damage
                 try:
                     frames = packet.decode()
-                except errors as error:  # in the last packet alone: a recorder was stopped within it
+                    count, last = count + (packet.size > 0), packet if packet.size else last
+                except errors as error:  # of a tag, or of rubbish that follows frames; it is the last packet
                     damage, frames = None if bytes(packet)[:3] in _TAGS else error, []
+                    if damage is not None and not captured and completeness.begins_frame(bytes(packet)) == of_frames:
+                        raise
                 for frame in frames:
                     assert isinstance(frame, av.AudioFrame)
                     described = described or (frame.sample_rate, frame.layout.nb_channels)
                     self.samplerate = described[0]
                     if (frame.sample_rate, frame.layout.nb_channels) != described:
                         raise RecordingError(self._path, "changes its rate or its number of channels; divide it there")
+                    yield from self._silence(frame)
                     for converted in to_float.resample(frame):
                         block: Block = np.ascontiguousarray(converted.to_ndarray().T, np.float32)
                         if len(block):
+                            self._position += len(block)
                             yield block
         except errors as error:
             if isinstance(error, RecordingError):
                 raise
             raise RecordingError(self._path, "cannot be decoded", _cause(error)) from error
+        if last is not None and completeness.frame_bytes(self._head):
+            self._require_frames(count, bytes(last))
+
+    def _require_frames(self, count: int, last: bytes) -> None:
+        """Refuse MPEG audio with fewer frames than its first one declares, or whose last frame is cut off."""
+        declared, length = completeness.declared_frames(self._head), completeness.frame_bytes(last)
+        if count < declared - _MISCOUNTED:
+            raise RecordingError(self._path, "damaged", f"{count} of its {declared} frames are there")
+        if len(last) < length:
+            detail = f"its last frame is cut off after {len(last)} of {length} bytes"
+            raise RecordingError(self._path, "damaged", detail)
+
+    def _silence(self, frame: av.AudioFrame) -> Iterator[Block]:
+        """Give the silence before a frame that begins late by the file's clock, so that times are those of the file.
+
+        ::
+
+            clock     0        1.5 s
+            video     |==========================
+            sound     |- - - - |=================
+        """
+        if self._zero is None or frame.time is None:
+            return
+        late = frame.time - self._zero - self._position / self.samplerate
+        if late > _LONGEST_GAP and self._position:
+            at = self._position / self.samplerate
+            raise RecordingError(self._path, "has a gap", f"{late:.0f} s without sound at {at:.3f} s; divide it there")
+        if late > _LONGEST_GAP or late < -_LATE_SECONDS:  # the clock began elsewhere, or goes back as of joined files
+            self._zero, self.seconds = self._zero + late, self.seconds - max(late, 0)
+        elif late > _LATE_SECONDS:
+            self.notices["its sound begins later than the file, or has gaps: silence stands in their place"] = None
+            left, channels = round(late * self.samplerate), frame.layout.nb_channels
+            while left:
+                silence = np.zeros((min(left, max(BLOCK_VALUES // channels, 1)), channels), np.float32)
+                left, self._position = left - len(silence), self._position + len(silence)
+                yield silence
 
 
-def _declared_seconds(container: InputContainer, stream: av.AudioStream, file: int) -> float:
+def _declared_seconds(container: InputContainer, stream: av.AudioStream) -> float:
     """Return the length that the header declares; 0 for kinds in which it is missing, or computed by FFmpeg."""
     kind, unit = container.format.name.split(",")[0], stream.time_base or Fraction(0)
     if kind in ("avi", "caf"):
         return float(stream.frames * unit) if stream.frames < _PIPED else 0.0
     if kind in _WITH_LENGTHS:
-        return float((stream.duration or 0) * unit)
+        return float(((stream.duration or 0) + max(stream.start_time or 0, 0)) * unit)
     if kind in ("matroska", "flv") and all(each.type == "audio" for each in container.streams):
         return (container.duration or 0) / 1e6  # of all streams; a video may go on in silence
-    if kind == "asf":  # FFmpeg shortens the length to the share of the sound that is there
-        place = int.from_bytes(os.pread(file, 8, 16), "little")  # behind the header: the sound, with its length
-        declared, there = int.from_bytes(os.pread(file, 8, place + 16), "little"), os.fstat(file).st_size - place
-        return float((stream.duration or 0) * unit * declared / there) if there < declared < _UNKNOWN else 0.0
     return 0.0

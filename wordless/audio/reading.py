@@ -46,6 +46,7 @@ class ChannelPowers:
     """Power of each channel of a recording, and of what was read of them, about their means; summed block by block."""
 
     def __init__(self) -> None:
+        self.notices: tuple[str, ...] = ()  # what the user should know of the recording
         self.sample_rate = 0  # Hz, of the recording
         self._sums: DoubleArray = np.zeros((3, 1))  # of ones, samples and squares; the last column was read
 
@@ -118,8 +119,10 @@ def mono_blocks(
                 for number in range(1, block.shape[1]):
                     read = read + block[:, number]
             read = read / np.float32(block.shape[1])
-        if powers is not None and block.shape[1] > 1:
-            powers.add(block, read)
+        if powers is not None:
+            powers.notices = recording.notices
+            if block.shape[1] > 1:
+                powers.add(block, read)
         yield read
 
 

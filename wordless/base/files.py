@@ -81,6 +81,10 @@ def open_regular(path: Path) -> Iterator[int]:
     try:
         _require_regular(path, path.stat().st_mode)
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError as error:
+        if not path.is_symlink():
+            raise
+        raise OSError(error.errno, f"it is a link to {path.readlink()}, which does not exist", str(path)) from error
     except ValueError as error:  # the path has a null character, or a character that UTF-8 cannot encode
         raise OSError(errno.EINVAL, "no file can have this name", str(path)) from error
     try:

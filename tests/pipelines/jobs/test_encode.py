@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.calling import encode, options_of
+from tests.calling import encode, find, options_of, score
 from tests.hostile.audio_files import mp3_of_estimated_length
 from tests.hostile.measured import at_most_seconds, write_special_files
 from tests.rejected import read_rejected
 from tests.wordless.audio.recordings.annotations.annotated_files import PARTS, raven, write_recording
+from tests.wordless.audio.test_completeness import late
+from tests.wordless.audio.test_decoding import encoded
 from tokenizer.codes import Codes
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
@@ -160,6 +162,40 @@ def test_what_is_no_recording_is_set_aside_and_never_waited_for(
     assert rejected.keys() == kinds.keys()
     assert all(kinds[name] in reason for name, reason in rejected.items())
     assert f"{len(kinds)} set aside" in capsys.readouterr().err
+
+
+def test_damaged_recordings_are_listed_by_each_command_that_reads_and_silence_is_told(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """1.6 of 4.0 s were encoded, scored and searched, and nothing was listed."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    late(folder / "late.mka", "flac", begin=1.5)
+    soundfile.write(folder / "whole.wav", np.random.default_rng(0).uniform(-0.3, 0.3, 8_000), 4_000)
+    damaged = {
+        "cut.wav": ("WAV", None),
+        "cut.mp3": ("MP3", None),
+        "cut.ogg": ("OGG", "VORBIS"),
+        "flipped.ogg": ("OGG", "VORBIS"),
+    }
+    for name, (kind, subtype) in damaged.items():
+        content = encoded(kind, subtype, seconds=4)
+        middle = len(content) // 2
+        flipped = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+        (folder / name).write_bytes(flipped if name == "flipped.ogg" else content[:middle])
+    own = {"store": {"root": str(tmp_path / "store")}}
+    encode(options(run_folder, folder, tmp_path / "codes.parquet", **own))
+    assert "late.mka: its sound begins later" in capsys.readouterr().err
+    assert [*codes_at(tmp_path / "codes.parquet")] == ["late.mka", "whole.wav"]
+    places = {"input": str(folder), "model": str(run_folder), "device": "cpu", "workers": 1}
+    score({**places, "output": str(tmp_path / "scores.tsv")})
+    assert "late.mka: its sound begins later" in capsys.readouterr().err
+    find({**places, **own, "query": str(folder / "whole.wav"), "output": str(tmp_path / "hits.tsv")})
+    for output in ("codes.parquet", "scores.tsv", "hits.tsv"):
+        rejected = read_rejected(tmp_path / f"{output}.rejected.tsv")
+        listed = {Path(each.path).name: each.reason for each in rejected}
+        assert sorted(listed) == sorted(damaged)
+        assert all("damaged" in reason for reason in listed.values())
 
 
 def test_fairseq_units_come_with_a_manifest_of_the_same_order_and_of_the_lengths_that_are_decoded(

@@ -4,6 +4,7 @@ import io
 import re
 import subprocess
 import sys
+import warnings
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -121,8 +122,12 @@ def test_any_rate_part_and_block_gives_the_samples_of_the_whole(tmp_path: Path) 
 
 def test_the_first_audio_stream_is_taken_behind_a_video_and_no_sound_is_told(tmp_path: Path) -> None:
     path = write(tmp_path / "a.mp4", "aac", tracks=2, video=True)
-    with pytest.warns(UserWarning, match="2 audio streams"):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
         sound = read(path)
+    fit, _ = inspect(tmp_path, ["a.mp4"], InspectionConfig(), cache=tmp_path / "cache.jsonl")
+    assert re.search("2 sound tracks.*ffmpeg", fit["a.mp4"].notices[0])
+    assert inspect(tmp_path, ["a.mp4"], InspectionConfig(), cache=tmp_path / "cache.jsonl")[0] == fit
     assert np.abs(sound.samples[RATE:][:1_000]).max() > 0.25
     with pytest.raises(RecordingError, match="no sound"):
         read(write(tmp_path / "a.mp4", "aac", tracks=0, video=True))

@@ -194,8 +194,9 @@ def find_recordings(config: CorpusConfig, *, unpacked: Clips | None = None) -> C
     if config.split.by == "lists":
         found = splits.split_by_lists(found, config.split)
     split_by, divided = _divided_by(config, found, depth)
-    left_out = folder.notices if folder else ()
-    return replace(found, notices=(*left_out, *found.notices, *notices, *divided), split_by=split_by)
+    notices_of, set_aside = (folder.notices, folder.rejected) if folder else ((), ())
+    found = replace(found, rejected=(*found.rejected, *set_aside))
+    return replace(found, notices=(*notices_of, *found.notices, *notices, *divided), split_by=split_by)
 
 
 def _completed(found: Clips, config: CorpusConfig, pattern: str) -> Clips:
@@ -361,7 +362,8 @@ def candidates_at(place: Path, annotations: AnnotationOptions | None = None, *, 
         if os.path.isdir(place):  # noqa: PTH112  Path raises for long names; other kinds of files are set aside when they are read
             folder = Folder.at(place)
             found = annotations_below(folder, config)
-            found = replace(found, notices=(*folder.notices, *found.notices))
+            rejected, told = (*found.rejected, *folder.rejected), (*folder.notices, *found.notices)
+            found = replace(found, rejected=rejected, notices=told)
             elsewhere = len(found.frame) and found.root != place  # as of a Kaldi folder
             paths = [] if elsewhere else folder.require_recordings()
         elif is_recording(place.name):
@@ -424,6 +426,13 @@ def build_manifest(
         why = "as channels cancel in their mean, or another was chosen"
         lost = f"{counted(len(softer), 'recording')} such as {path} lose most of their sound, {why}"
         notice(f"{lost}: `channel`={louder} or `channel`=loudest reads it")
+    told = defaultdict[str, list[str]](list)
+    for path, each in fit.items():
+        for text in each.notices:
+            told[text].append(path)
+    for text, several in told.items():
+        if notice:
+            notice(f"{counted(len(several), 'recording')} such as {several[0]}: {text}")
     if set_aside:
         set_aside((*found.rejected, *unfit))
     usable = replace(kept.where(path in fit for path in kept.frame.path), rejected=())

@@ -20,6 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from wordless.audio.decoding import HEADERLESS, foreign_kind
+from wordless.audio.recordings.manifest import Rejected
 from wordless.base.errors import InputError
 from wordless.base.files import MARK, is_ours
 from wordless.base.text import counted
@@ -43,13 +44,15 @@ class Folder:
 
     root: Path
     files: tuple[str, ...]  # and folders, relative to the root, "/" between folders
+    rejected: tuple[Rejected, ...] = ()  # folders that cannot be listed, or were listed by another name
     ours: tuple[str, ...] = ()  # folders that Wordless wrote, which are left out
 
     @classmethod
     def at(cls, root: Path) -> "Folder":
         """List all files and folders below ``root`` except hidden ones and what Wordless wrote."""
-        ours = list[str]()
-        return cls(root=root, files=tuple(files_below(root, ours.append)), ours=tuple(ours))
+        rejected, ours = list[Rejected](), list[str]()
+        files = tuple(files_below(root, rejected.append, ours.append))
+        return cls(root=root, files=files, rejected=tuple(rejected), ours=tuple(ours))
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -79,6 +82,7 @@ class Folder:
             return self.recordings
         others = Counter(map(_suffix, self.files)).most_common(1)
         most = "".join(f"; it holds {count} .{suffix} files" for suffix, count in others if suffix)
+        most += "".join(f"; {each.path} {each.reason}" for each in self.rejected[:1])
         rule = "; ".join([f"it holds no recordings{most}", *self.notices])
         rule += f"; looked for .wav, .flac and {len(EXTENSIONS) - 2} more"
         remedy = "check the path, or convert other formats to WAV or FLAC"
@@ -152,30 +156,42 @@ def _suffix(path: str) -> str:
     return PurePosixPath(path).suffix.lower().lstrip(".")
 
 
-def files_below(root: Path, leave_out: Callable[[str], object] = lambda folder: None) -> Iterator[str]:
+def files_below(
+    root: Path,
+    set_aside: Callable[[Rejected], object] | None = None,
+    leave_out: Callable[[str], object] = lambda folder: None,
+) -> Iterator[str]:
     """List the paths of all files and folders below ``root`` except hidden ones; those of each folder in order.
 
-    Links are followed, each folder once. A folder with a recording's name is listed, and what is in it as well. What is
-    in a folder that Wordless wrote is left out, and ``leave_out`` is called with the path of the folder.
+    Links are followed, each folder once. A folder with a recording's name is listed, and what is in it as well.
+    ``set_aside`` is called with folders that cannot be listed, or have been listed by another name; None: the former
+    are refused. What is in a folder that Wordless wrote is left out, and ``leave_out`` is called with its path.
     """
-    entered = set()
+    entered = dict[str, str]()  # by its real path, because some file systems give no numbers of inodes
 
     def refuse(error: OSError) -> None:
-        if error.errno != errno.ENAMETOOLONG:
+        if error.errno == errno.ENAMETOOLONG:
+            return
+        if set_aside is None or not entered:
             raise InputError(f"{error.filename} cannot be listed: {error.strerror}; check its permissions") from error
+        path = PurePosixPath(error.filename).relative_to(PurePosixPath(root))
+        reason = f"cannot be listed: {error.strerror}; check its permissions"
+        set_aside(Rejected(path=str(path), reason=reason, kind="cannot be listed"))
 
     for folder, subfolders, names in os.walk(root, onerror=refuse, followlinks=True):
-        status = Path(folder).stat()
-        here = (status.st_dev, status.st_ino)
-        subfolders[:] = sorted(name for name in subfolders if not name.startswith(".")) if here not in entered else []
+        here, below = os.path.realpath(folder), PurePosixPath(folder).relative_to(PurePosixPath(root))
         if here in entered:
+            subfolders.clear()
+            if set_aside is not None:
+                kind = "listed by another name"
+                set_aside(Rejected(path=str(below), reason=f"{kind}: it is the folder {entered[here]}", kind=kind))
             continue
-        entered.add(here)
-        below = PurePosixPath(folder).relative_to(PurePosixPath(root))
+        entered[here] = str(below)
         if below.parts and is_ours(Path(folder), names):
             subfolders.clear()
             leave_out(str(below))
             continue
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         yield from (str(below / name) for name in (*subfolders, *sorted(names)) if not name.startswith("."))
 
 

@@ -30,7 +30,7 @@ from wordless.base.options import Options, option
 from wordless.base.pools import LOCAL, THIS_PROCESS, EngineConfig, in_order, open_pool
 
 # Version of a measurement's meaning; the cache ignores other versions.
-_VERSION = 10
+_VERSION = 11
 _BLOCKS_AT_ONCE = 16  # of a tenth of a second
 
 
@@ -42,13 +42,13 @@ class Measurement:
     sha256: str  # of the file's bytes
     samples_sha256: str  # of the channel that is read, and its rate: equal for the same sound in another format
     num_samples: int  # decoded
-    declared_samples: int | None  # by the file's header; None if it does not say
     sample_rate: int  # Hz
     channel: int | None = None  # that was measured; None: the mean of all, or the only one
     louder: int | None = None  # a channel that is far louder, see `wordless.audio.reading.ChannelPowers`
     peak: float  # largest absolute sample of the channel; meaningless if not finite
     swing: float  # largest distance of a sample from the constant offset of the channel
     finite: bool
+    notices: tuple[str, ...] = ()  # what the user should know of the file
     edges: levels.Edges  # of the channel
     levels: str  # of the channel over time, as `wordless.audio.levels.as_text` writes them
 
@@ -77,7 +77,7 @@ def measure(root: Path, path: str, channel: Channel = "mean") -> Measurement | R
                 finite = finite and bool(np.isfinite(largest))
                 num_samples, peak = num_samples + len(block), max(peak, largest if finite else 0.0)
                 meter.add(block)
-            declared, sample_rate = recording.declared, recording.samplerate
+            sample_rate = recording.samplerate
             number = None if recording.channels == 1 else number
     except OSError as error:
         return Rejected(path=path, reason=f"cannot be read: {error.strerror}", kind="cannot be read")
@@ -89,16 +89,21 @@ def measure(root: Path, path: str, channel: Channel = "mean") -> Measurement | R
         sha256=sha256,
         samples_sha256=heard.hexdigest(),
         num_samples=num_samples,
-        declared_samples=declared,
         sample_rate=sample_rate,
         channel=number,
         louder=of_channels.louder,
+        notices=of_channels.notices,
         peak=peak,
         finite=finite,
         swing=float(swings.max(initial=0)),
         edges=levels.find_edges(meter.powers),
         levels=levels.as_text(levels.to_levels(swings)),
     )
+
+
+def _remembered(*, edges: list[tuple[int, int]], notices: list[str], **fields: Any) -> Measurement:
+    """Return a measurement from the lists of the cache."""
+    return Measurement(edges=tuple((first, last) for first, last in edges), notices=tuple(notices), **fields)
 
 
 def _remember(cache: Path, key: str, found: Measurement) -> None:
@@ -189,7 +194,7 @@ def inspect(
         made = in_order(partial(measure, root, channel=channel), missing, pool)
         for done, (path, key) in enumerate(zip(paths, keys, strict=True), start=1):
             known = earlier.get(key)
-            found = Measurement(**known | {"edges": tuple(map(tuple, known["edges"]))}) if known else next(made)
+            found = _remembered(**known) if known else next(made)
             if isinstance(found, Rejected):  # not kept in the cache, because the disk may have been at fault
                 rejected.append(found)
             else:
@@ -210,8 +215,6 @@ def _fault(found: Measurement, config: InspectionConfig, sample_rate: int | None
         return reason, "rate too low"
     if not found.num_samples:
         return "empty", "empty"
-    if found.declared_samples is not None and found.num_samples < found.declared_samples:
-        return f"damaged: {found.num_samples} of its {found.declared_samples} samples can be decoded", "damaged"
     if reason := unusable_peak(found.peak if found.finite else math.inf):
         return reason, "too loud"
     used = found.part(config.trim_db).num_samples

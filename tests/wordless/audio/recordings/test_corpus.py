@@ -1,5 +1,6 @@
 """From folders and tables to manifests, on tiny recordings and, where they are present, on real ones."""
 
+import errno
 import json
 import os
 import re
@@ -109,7 +110,52 @@ def test_linked_folders_are_entered_once(tmp_path: Path, tone: Tone) -> None:
     write_files(tmp_path, {"corpus/dog/1.wav": "", "elsewhere/2.wav": ""}, tone)
     (tmp_path / "corpus" / "loop").symlink_to(tmp_path / "corpus")
     (tmp_path / "corpus" / "more").symlink_to(tmp_path / "elsewhere")
-    assert list(labels(CorpusConfig(root=str(tmp_path / "corpus")))) == ["dog/1.wav", "more/2.wav"]
+    config = CorpusConfig(root=str(tmp_path / "corpus"))
+    assert list(labels(config)) == ["dog/1.wav", "more/2.wav"]
+    assert [(each.path, each.kind) for each in find_recordings(config).rejected] == [("loop", "listed by another name")]
+
+
+def test_a_linked_class_is_listed_with_the_folder_that_is_read(tmp_path: Path, tone: Tone) -> None:
+    write_files(tmp_path, {"dog/1.wav": "", "owl/2.wav": ""}, tone)
+    (tmp_path / "wolf").symlink_to("dog")
+    for found in (find_recordings(CorpusConfig(root=str(tmp_path))), recordings_at(tmp_path)):
+        assert [clip.path for clip in found.clips] == ["dog/1.wav", "owl/2.wav"]
+        assert [(each.path, each.reason.endswith("folder dog")) for each in found.rejected] == [("wolf", True)]
+
+
+def test_all_folders_are_read_where_the_file_system_has_no_inodes(
+    tmp_path: Path, tone: Tone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = ["0.wav", "a/1.wav", "a/b/2.wav", "c/3.wav"]
+    write_files(tmp_path, dict.fromkeys(paths, ""), tone)
+    stat = os.stat
+
+    def without_inode(*arguments: Any, **options: Any) -> os.stat_result:
+        found = stat(*arguments, **options)
+        return os.stat_result((found.st_mode, 0, *found[2:]))
+
+    monkeypatch.setattr(os, "stat", without_inode)
+    assert [clip.path for clip in recordings_at(tmp_path)] == paths
+
+
+def test_a_folder_that_cannot_be_listed_is_set_aside(
+    tmp_path: Path, tone: Tone, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_files(tmp_path, {"good/1.wav": "", "closed/2.wav": ""}, tone)
+    scandir = os.scandir
+
+    def closed(path: Any) -> Any:
+        if str(path).endswith("closed"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    for found in (find_recordings(CorpusConfig(root=str(tmp_path))), recordings_at(tmp_path)):
+        assert [clip.path for clip in found.clips] == ["good/1.wav"]
+        assert [each.path for each in found.rejected] == ["closed"]
+        assert "Permission denied" in found.rejected[0].reason
+    with pytest.raises(InputError, match=r"closed.*Permission denied"):
+        recordings_at(tmp_path / "closed")
 
 
 WORDS = {"up/a.wav": "", "t.csv": "path,words\nup/a.wav,hello\n"}
@@ -228,6 +274,7 @@ def test_what_is_no_regular_file_is_set_aside_in_a_folder_and_in_a_table(tmp_pat
         assert [clip.path for clip in manifest.clips] == names
         assert [each.path for each in rejected if len(each.path) < 99] == unfit
         assert sum("long" in each.reason for each in rejected) == (table is None)
+        assert "a link to nowhere.wav" in next(each.reason for each in rejected if each.path == "broken.wav")
         assert sorted(told, key=lambda each: each.path) == list(rejected)
 
 

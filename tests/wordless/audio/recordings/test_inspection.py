@@ -170,7 +170,7 @@ def test_a_cut_file_or_one_with_a_hole_is_damaged(tmp_path: Path, tone: Tone) ->
     assert not fit
     reasons = {each.path: each.reason for each in rejected}
     assert re.search(r"4791 .*8000 samples", reasons["a.wav"])
-    assert "220500 samples" in reasons["hole.ogg"]
+    assert "checksum" in reasons["hole.ogg"]
     assert all(re.search("damaged|decoded", reason) for reason in reasons.values()), reasons
 
 
