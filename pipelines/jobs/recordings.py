@@ -213,7 +213,7 @@ class ReadSound:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """Why the sound is silent or far softer than the recording, what is missing of it, and which bands are empty."""
+        """Why the sound is silent or far softer than the recording, what is missing of it, and its empty bands."""
         found, silence = [*self.powers.notices], InspectionConfig().silence_peak
         number = self.channel if isinstance(self.channel, int) else None
         louder = self.powers.louder if self.louder is None else self.louder
