@@ -343,7 +343,7 @@ def test_a_textgrid_of_another_length_than_the_sound_is_told_or_set_aside(folder
     clips, rejected = corpus(folder)
     assert {clip.path for clip in clips} == {"marsh.wav"}
     assert re.search(r"field\.TextGrid: its times are 2\.5 to 27\.5 s, .* 20\.000 s", reasons(rejected))
-    late = textgrid_text({"birds": [(17.9, 18.5, "wren")]}, seconds=19).replace("xmin = 0.0", "xmin = 1")
+    late = textgrid_text({"birds": [(17.9, 18.5, "wren")]}, seconds=20).replace("xmin = 0.0", "xmin = 1")
     (folder / "field.TextGrid").write_text(late)
     assert "field.wav#t=17.9,18.5" in dict(named(corpus(folder)[0]))
 
