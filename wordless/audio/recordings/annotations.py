@@ -608,11 +608,11 @@ def _collect(folder: Folder, files: Mapping[Kind, Sequence[str]], config: Annota
     if known[["low_hz", "annotated_channel"]].notna().any(axis=None):
         said.append("frequency bounds and channels of annotations cut nothing out of the sound")
     if moved:
-        begin = f"{counted(len(moved), 'TextGrid begins', 'TextGrids begin')} later than its sound, such as {moved[0]}"
-        said.append(f"{begin}: times count from there, as the lengths fit")
+        moving = f"{counted(len(moved), 'TextGrid does', 'TextGrids do')} not begin at 0 s, such as {moved[0]}"
+        said.append(f"{moving}: times count from there, as the lengths fit")
     if others:
-        unlike = f"{counted(len(others), 'TextGrid')} with another length than the recording, such as {others[0]}"
-        said.append(f"{unlike}: check that it belongs to the sound")
+        lengths = f"{counted(len(others), 'TextGrid')} with another length than the recording, such as {others[0]}"
+        said.append(f"{lengths}: check that it belongs to the sound")
     said += joined.notices
     if unread:
         said.append(f"columns of annotations not read: {', '.join(unread):.400} (`tier`, `columns.group`)")
