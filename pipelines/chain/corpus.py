@@ -14,6 +14,7 @@ from wordless.audio.reading import Channel
 from wordless.audio.recordings.corpus import (
     CONFLICTING,
     CorpusConfig,
+    band_notices,
     build_manifest,
     find_recordings,
     length_notices,
@@ -123,8 +124,11 @@ def read_corpus(
         gang.barrier()
     name = _name(config, manifest.root, store)
     divided = [named(each, "corpus", folds="compare.folds") for each in division_notices(manifest, config.split)]
-    upsampled = [] if audio is None else [named(each, "audio") for each in upsampling_notices(manifest.clips, audio)]
-    notices, lines = (*divided, *upsampled, *softer), [_summary(name, manifest, rejected, listed)]
+    bands = () if audio is None else (*upsampling_notices(manifest.clips, audio), *band_notices(manifest.clips, audio))
+    notices, lines = (
+        (*divided, *(named(each, "audio") for each in bands), *softer),
+        [_summary(name, manifest, rejected, listed)],
+    )
     if same := [each.path for each in rejected if each.kind == CONFLICTING]:
         files = f"{counted(len(same), 'file')} set aside with the sound of another file"
         lines.append(f"{files} and another label, group or split, such as {same[0]}: see {listed}")

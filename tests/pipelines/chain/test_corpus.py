@@ -211,6 +211,26 @@ def test_a_run_refuses_a_data_set_before_it_is_unpacked(word: str, tmp_path: Pat
     assert not list(tmp_path.rglob("*.wav"))
 
 
+def test_annotated_bands_above_the_front_end_are_told_with_the_option(tmp_path: Path) -> None:
+    boxes = ((1_000, 7_000), (500, 3_000), (0, 8_000), (0, 9_000.5), (5_000, 9_000))  # two of them have all frequencies
+    rows = [f"{begin}\t{begin + 0.5}\t{low}\t{high}\tx" for begin, (low, high) in enumerate(boxes)]
+    soundfile.write(tmp_path / "a.wav", np.random.default_rng(0).uniform(-0.3, 0.3, 16_000 * 6), 16_000)
+    header = "Begin Time (s)\tEnd Time (s)\tLow Freq (Hz)\tHigh Freq (Hz)\tSpecies"
+    (tmp_path / "a.Table.1.selections.txt").write_text("\n".join([header, *rows]) + "\n")
+    config = CorpusConfig(root=str(tmp_path), split=SplitConfig(validation_fraction=0, test_fraction=0))
+    told = {
+        SpectrogramConfig(sample_rate=8_000): ("2 of 3 annotated bands", "4000 Hz", "audio.sample_rate=16000"),
+        SpectrogramConfig(sample_rate=16_000, f_max=6_000.0): ("2 of 3", "6000 Hz", "audio.f_max=8000"),
+        SpectrogramConfig(sample_rate=16_000): (),
+    }
+    for audio, words in told.items():
+        notices = [
+            each for each in corpus_of(config, tmp_path / "store", audio=audio).notices if "annotated band" in each
+        ]
+        assert len(notices) == bool(words)
+        assert all(word in notices[0] for word in words)
+
+
 def test_the_front_end_chooses_the_channel_and_notices_recordings_of_a_lower_rate_once(tmp_path: Path) -> None:
     rates = (8_000, 8_000, 4_000, 16_000, 44_100)
     for number, rate in enumerate(rates):

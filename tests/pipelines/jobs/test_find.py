@@ -117,6 +117,10 @@ def test_queries_are_annotated_parts_and_files_of_a_folder(run_folder: Path, pla
     assert float(rows[0]["start"]) == pytest.approx(0.5, abs=0.05)
     aside = {Path(each.path).name for each in read_rejected(tmp_path / "hits.tsv.rejected.tsv")}
     assert aside == {"tiny.wav", "broken.wav", "short.wav"}
+    find(options(run_folder, place, tmp_path / "one.tsv", query=str(queries / "a.wav"), hits=2))  # a folder of one
+    assert [row["query"] for row in rows_of(tmp_path / "one.tsv")] == [
+        str(queries / name) for name in names[:2] for _ in "12"
+    ]
 
 
 def test_a_killed_command_goes_on_to_the_same_bytes(

@@ -98,7 +98,9 @@ CALLS = ("field.wav#t=0.5,1.5", "field.wav#t=3,4")
     [
         ("", ["tier=calls"], (*CALLS, "other.wav")),
         ("", ["annotations=none"], ("field.wav", "other.wav")),
-        ("field.wav", [], ("field.wav",)),
+        ("field.wav", [], r"tier=.*annotations=none"),
+        ("field.wav", ["tier=calls"], CALLS),
+        ("field.wav", ["annotations=none"], ("field.wav",)),
         ("field.TextGrid", ["tier=calls"], CALLS),
         ("", [], r"tier=.*annotations=none"),
         ("field.TextGrid", [], "tier="),

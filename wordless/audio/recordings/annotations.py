@@ -19,7 +19,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import zip_longest
-from math import inf
+from math import inf, isfinite
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 from xml.etree.ElementTree import Element, ParseError, fromstring
@@ -27,6 +27,7 @@ from xml.etree.ElementTree import Element, ParseError, fromstring
 import numpy as np
 from pandas import DataFrame
 
+from wordless.audio.decoding import Recording, RecordingError, count_samples
 from wordless.audio.recordings import description
 from wordless.audio.recordings.description import PATH_COLUMNS, SPAN_FIELDS, seconds_of
 from wordless.audio.recordings.folders import EXTENSIONS, Folder, is_file, read_annotation_text, separated
@@ -73,6 +74,7 @@ class Annotation:
     recording: str | None = None  # its path or name, as the file gives it; None: the recording of the file's name
     fault: str | None = None  # why the part cannot be used
     unread: Sequence[str] = ()  # columns of the file
+    clock: tuple[float, float] | None = None  # first and last second of the file, if it names them
 
     @property
     def problem(self) -> str | None:
@@ -250,7 +252,7 @@ def textgrid(text: str, shown: str) -> list[Annotation]:
             raise InputError(f"{shown}:{line}: {match[0] if match else 'the end'!r:.40} stands where {wanted} must")
         return one_line(match[group].replace('""', '"').replace("--undefined--", "nan"))
 
-    _ = take(1), take(1), take(3), take(3)  # what the file is; begin and end, as of each tier
+    _, _, *clock = take(1), take(1), float(take(3)), float(take(3))  # what the file is; begin and end, as of each tier
     count = float(take(3)) if take(2) == "exists" else 0
     number, parts = 0, list[Annotation]()
     while number < count:  # a count that is too large ends with the file
@@ -261,8 +263,29 @@ def textgrid(text: str, shown: str) -> list[Annotation]:
             fields = {"start": start, "end": take(3) if intervals else start, "label": take(1)}
             if fields["label"] or not intervals:
                 fault = None if intervals else "a point, which has no length"
-                parts.append(Annotation(where, fields, name, fault=fault))
+                parts.append(Annotation(where, fields, name, fault=fault, clock=(clock[0], clock[1])))
     return parts
+
+
+def _counted_from(clock: tuple[float, float], recording: Path) -> tuple[float, float | None]:
+    """Return the second of a TextGrid at which its recording begins, and the recording's length if none fits.
+
+    Praat cuts a sound and its TextGrid out of longer ones, and may keep the times of the longer ones. A TextGrid that
+    ends with the recording counts from the recording's begin, whatever its first time is.
+    """
+    begin, end = clock
+    if not isfinite(begin) or not isfinite(end):  # Praat's --undefined--
+        return 0.0, None
+    try:
+        with Recording(recording) as sound:
+            rate, size = sound.samplerate, sound.declared
+        if size is None and begin == 0:  # only decoding counts it
+            return 0.0, None
+        length = (count_samples(recording) if size is None else size) / rate
+    except RecordingError:  # inspection sets it aside
+        return 0.0, None
+    off, begins = min((abs(end - begin - length), begin), (abs(end - length), 0.0))
+    return begins, None if off <= description.END_TOLERANCE_SECONDS else length
 
 
 _ANNOTATIONS = ("ALIGNABLE_ANNOTATION", "REF_ANNOTATION")
@@ -502,7 +525,7 @@ def _collect(folder: Folder, files: Mapping[Kind, Sequence[str]], config: Annota
     """Read the files of each kind, and join what they say of each recording; faulty files and parts are set aside."""
     parts, read_files = list[tuple[str, Kind, Annotation]](), Counter[Kind]()  # parts with their recordings
     rejected, tiers, unread = list[Rejected](), dict[str, None](), dict[str, None]()
-    (tier, option), splits = config.labels_in, dict[str, str]()
+    (tier, option), splits, moved, others = config.labels_in, dict[str, str](), list[str](), list[str]()
     for names in (names for kind, names in files.items() if kind in _NAMING):  # may be named train, test and so on
         shared = os.path.commonpath([PurePosixPath(name).parent for name in names]) or "."
         of_names = {name: split for name in names if (split := description.known_split(os.path.relpath(name, shared)))}
@@ -529,6 +552,22 @@ def _collect(folder: Folder, files: Mapping[Kind, Sequence[str]], config: Annota
             continue
         read_files[kind] += 1
         unread |= dict.fromkeys(column for each in chosen[:1] for column in each.unread)
+        clock = next((each.clock for each in chosen if each.clock), None)
+        if clock is not None and own:
+            begins, unlike = _counted_from(clock, folder.root / own[0])
+            lasts = (
+                ""
+                if unlike is None
+                else f"its times are {clock[0]:g} to {clock[1]:g} s, and {own[0]} lasts {unlike:.3f} s"
+            )
+            if unlike is not None and clock[0] != 0:
+                rejected += _set_aside(own, _UNUSABLE, f"{name}: {lasts}; save the TextGrid of the whole recording")
+                continue
+            others += [f"{name}: {lasts}"] if lasts else []
+            moved += [f"{name} at {begins:g} s"] if begins else []
+            for each in chosen:
+                for side in SPAN_FIELDS:
+                    each.fields[side] = repr(round(float(each.fields[side]) - begins, 9))
         named = {each.recording for each in chosen} - {None}
         if not own and not named and kind not in _NAMING:
             strays = f"{folder.root} has no recording {PurePosixPath(name).stem}.*, or several"
@@ -569,6 +608,12 @@ def _collect(folder: Folder, files: Mapping[Kind, Sequence[str]], config: Annota
         said.append(f"{counted(unlabelled, 'part')} without a label are used as unlabelled clips")
     if known[["low_hz", "annotated_channel"]].notna().any(axis=None):
         said.append("frequency bounds and channels of annotations cut nothing out of the sound")
+    if moved:
+        moving = f"{counted(len(moved), 'TextGrid does', 'TextGrids do')} not begin at 0 s, such as {moved[0]}"
+        said.append(f"{moving}: times count from there, as the lengths fit")
+    if others:
+        lengths = f"{counted(len(others), 'TextGrid')} with another length than the recording, such as {others[0]}"
+        said.append(f"{lengths}: check that it belongs to the sound")
     said += joined.notices
     if unread:
         said.append(f"columns of annotations not read: {', '.join(unread):.400} (`tier`, `columns.group`)")

@@ -351,8 +351,8 @@ def recordings_at(place: Path, annotations: AnnotationOptions | None = None, *, 
 def candidates_at(place: Path, annotations: AnnotationOptions | None = None, *, option: str = "input") -> Clips:
     """Find the recording ``place``, or all recordings below the folder ``place``, and their annotated parts.
 
-    ``place``, the value of ``option``, may also be a file of annotations. Without ``annotations``, and for a single
-    recording unless a kind or a tier is chosen, recordings are whole.
+    ``place``, the value of ``option``, may also be a file of annotations. Without ``annotations`` recordings are whole.
+    A single recording has the annotations of its name in its folder; if a kind or a tier is chosen, all that name it.
     """
     if is_missing(place):
         raise InputError(option=option, value=place, rule="it does not exist: name a recording, or a folder of some")
@@ -367,10 +367,13 @@ def candidates_at(place: Path, annotations: AnnotationOptions | None = None, *, 
             elsewhere = len(found.frame) and found.root != place  # as of a Kaldi folder
             paths = [] if elsewhere else folder.require_recordings()
         elif is_recording(place.name):
-            if config.annotations not in ("auto", "none") or config.tier is not None:
-                found = annotations_below(Folder(root=root, files=(place.name, *Folder.at(root).others)), config)
-                own = (each for each in found.rejected if each.path == place.name)
-                found = replace(found, rejected=tuple(own))  # files of other recordings are none of this one
+            chosen = config.annotations not in ("auto", "none") or config.tier is not None
+            beside = Folder.at(root).others if chosen else sorted({*os.listdir(root)} - {place.name})  # noqa: PTH208  names alone
+            alone = Folder(root=root, files=(place.name, *(each for each in beside if not is_recording(each))))
+            if not chosen:  # files of other recordings are none of this one
+                alone = replace(alone, files=(place.name, *(each for each in alone.others if alone.of_file(each))))
+            found = annotations_below(alone, config)
+            found = replace(found, rejected=tuple(each for each in found.rejected if each.path == place.name))
         elif kind := kind_of(place, config.annotations):
             found, paths = annotations_in(place, kind, root, config), []
     if config.tier is not None and not len(found.frame):
@@ -401,7 +404,8 @@ def build_manifest(
     Args:
         found: what `find_recordings` returned for the config; None: it is called now.
         inspector: `inspect`, or its `functools.partial` with other workers, cache, channel...
-        set_aside: called after inspection with the unusable files, also if the rest is not enough for a corpus.
+        set_aside: called with the unusable files after inspection, and with the unusable parts of the others, also if
+            the rest is not enough for a corpus.
         notice: called with a sentence about recordings that lose most of their sound, as channels cancel.
         duplicates: whether files with the samples of another file are used, too.
     """
@@ -438,9 +442,15 @@ def build_manifest(
     usable = replace(kept.where(path in fit for path in kept.frame.path), rejected=())
     clips = clips_of(usable, fit, config)
     unused = (*unfit, *clips.rejected)
+    if set_aside:
+        set_aside(clips.rejected)
     if not len(clips.frame):
         rule = f"none of its {counted(len(paths), 'recording')} can be used ({frequent_reasons(unused)})"
-        remedy = "check start and end in the table, choose a lower `segment_silence_dbfs`" if fit else "check the files"
+        remedy = (
+            "check start and end of the named parts, choose a lower `segment_silence_dbfs`"
+            if fit
+            else "check the files"
+        )
         remedy += "" if duplicates else ", or loosen `inspection`"
         remedy = _OTHER_CLOCK if outside_notices(clips.clips, clips.rejected) else remedy
         raise InputError(option="root", value=root, rule=rule, remedy=remedy)
@@ -596,3 +606,20 @@ def upsampling_notices(clips: Iterable[Clip], audio: SpectrogramConfig) -> tuple
     rate = f"a lower sample rate than the {audio.sample_rate} Hz of the front end (mostly {frequent} Hz{and_lower})"
     remedy = f"a model with `sample_rate`={frequent}, or `f_max`={frequent / 2:g}, has no empty bands"
     return (f"{which} have {rate}, so their bands above {frequent / 2:g} Hz are empty: {remedy}",)
+
+
+def band_notices(clips: Iterable[Clip], audio: SpectrogramConfig) -> tuple[str, ...]:
+    """Return a notice about annotated bands that reach above the front end; a box over all frequencies has no band."""
+    boxes = [
+        clip for clip in clips if clip.high_hz is not None and (clip.low_hz or clip.high_hz < clip.sample_rate / 2)
+    ]
+    tops = [min(clip.high_hz or 0.0, clip.sample_rate / 2) for clip in boxes]
+    if not (above := [top for top in tops if top > audio.highest]):
+        return ()
+    reach = f"{len(above)} of {counted(len(boxes), 'annotated band')} reach above the {audio.highest:g} Hz"
+    option = (
+        f"`f_max`={max(above):g}"
+        if max(above) <= audio.sample_rate / 2
+        else f"`sample_rate`={math.ceil(2 * max(above))}"
+    )
+    return (f"{reach} that the front end keeps: {option} keeps all of them",)

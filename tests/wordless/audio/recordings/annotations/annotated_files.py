@@ -42,21 +42,23 @@ def audacity(folder: Path, stem: str, parts: Sequence[Part]) -> None:
     (folder / f"{stem}.txt").write_text(audacity_text(parts))
 
 
-def textgrid_text(tiers: dict[str, Sequence[Part]], *, short: bool = False, seconds: float = SECONDS) -> str:
-    """Write the parts and the gaps between them as Praat does."""
+def textgrid_text(
+    tiers: dict[str, Sequence[Part]], *, short: bool = False, seconds: float = SECONDS, begin: float = 0.0
+) -> str:
+    """Write the parts and the gaps between them as Praat does; all times count from ``begin`` on."""
 
     def line(name: str, value: object) -> str:
         text = '"' + value.replace('"', '""') + '"' if isinstance(value, str) else str(value)
         return text if short else f"{name} = {text} "
 
     lines = [line("File type", "ooTextFile"), line("Object class", "TextGrid"), ""]
-    lines += [line("xmin", 0), line("xmax", seconds), "<exists>" if short else "tiers? <exists> "]
+    lines += [line("xmin", begin), line("xmax", begin + seconds), "<exists>" if short else "tiers? <exists> "]
     lines += [line("size", len(tiers)), *([] if short else ["item []: "])]
     for number, (name, parts) in enumerate(tiers.items(), 1):
-        marks = [0.0, *(mark for start, end, _ in parts for mark in (start, end)), seconds]
+        marks = [begin, *(begin + mark for start, end, _ in parts for mark in (start, end)), begin + seconds]
         texts = ["", *(text for *_, label in parts for text in (label, ""))]
         lines += [] if short else [f"    item [{number}]:"]
-        lines += [line("class", "IntervalTier"), line("name", name), line("xmin", 0), line("xmax", seconds)]
+        lines += [line("class", "IntervalTier"), line("name", name), line("xmin", begin), line("xmax", begin + seconds)]
         intervals = [each for each in zip(marks, marks[1:], texts, strict=False) if each[0] < each[1]]
         lines += [line("intervals: size", len(intervals))]
         for n, (start, end, text) in enumerate(intervals, 1):

@@ -324,6 +324,49 @@ def test_files_are_read_or_set_aside_with_the_reason(folder: Path, name: str) ->
     assert facts == FACTS.get(name, facts)
 
 
+@pytest.mark.parametrize("short", [False, True])
+@pytest.mark.parametrize("begin", [2.5, -1.25, 3600.0])
+def test_a_textgrid_cut_out_of_a_longer_one_counts_from_its_begin(folder: Path, begin: float, short: bool) -> None:
+    (folder / "field.TextGrid").write_text(textgrid_text({"birds": PARTS}, begin=begin, short=short))
+    assert named(corpus(folder)[0]) == EXPECTED
+    assert any("field.TextGrid" in line for line in find_recordings(CorpusConfig(root=str(folder))).notices)
+
+
+def test_a_textgrid_of_another_length_than_the_sound_is_told_or_set_aside(folder: Path) -> None:
+    """Times from 0 s on are used as they are; the begin of other times is not known unless they end with the sound."""
+    write_recording(folder / "marsh.wav", seed=1, seconds=20)
+    (folder / "marsh.TextGrid").write_text(textgrid_text({"birds": PARTS[:2]}, seconds=20))
+    (folder / "field.TextGrid").write_text(textgrid_text({"birds": PARTS}, seconds=25))
+    told = [line for line in find_recordings(CorpusConfig(root=str(folder))).notices if "length" in line]
+    assert ["field.TextGrid: its times are 0 to 25 s" in line for line in told] == [True]
+    (folder / "field.TextGrid").write_text(textgrid_text({"birds": PARTS}, seconds=25, begin=2.5))
+    clips, rejected = corpus(folder)
+    assert {clip.path for clip in clips} == {"marsh.wav"}
+    assert re.search(r"field\.TextGrid: its times are 2\.5 to 27\.5 s, .* 20\.000 s", reasons(rejected))
+    late = textgrid_text({"birds": [(17.9, 18.5, "wren")]}, seconds=20).replace("xmin = 0.0", "xmin = 1")
+    (folder / "field.TextGrid").write_text(late)
+    assert "field.wav#t=17.9,18.5" in dict(named(corpus(folder)[0]))
+
+
+def test_parts_that_all_lie_behind_the_end_are_told_with_the_reason_of_each(folder: Path) -> None:
+    (folder / "field.txt").write_text("30\t31\twren\n40\t41\twren\n")
+    aside = list[Rejected]()
+    with pytest.raises(InputError) as error:
+        build_manifest(CorpusConfig(root=str(folder), split=ALL_TRAIN), set_aside=aside.extend)
+    assert "table" not in str(error.value)
+    assert [each.path for each in aside] == ["field.wav#t=30,31", "field.wav#t=40,41"]
+
+
+@pytest.mark.parametrize("kind", ["raven", "textgrid", "audacity", "elan"])
+def test_one_recording_is_a_folder_of_one(folder: Path, kind: str) -> None:
+    write_files(folder, KINDS[kind])
+    write_recording(folder / "marsh.wav", seed=1)
+    (folder / "marsh.lab").write_text("1 2.5 x\n")  # of another recording
+    assert [clip.name for clip in recordings_at(folder / "field.wav", AnnotationOptions()).clips] == SPAN_NAMES
+    for options in (None, AnnotationOptions(annotations="none")):
+        assert [clip.name for clip in recordings_at(folder / "field.wav", options).clips] == ["field.wav"]
+
+
 def test_columns_of_labels_that_nothing_reads_are_named(folder: Path) -> None:
     (folder / "field.csv").write_text("start,stop,label,sex\n1,2,wren,f\n")
     said = find_recordings(CorpusConfig(root=str(folder))).notices
