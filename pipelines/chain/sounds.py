@@ -14,7 +14,6 @@ from pipelines.pages.phrasing import sentences
 from pipelines.results.language_figures import Speeds
 from pipelines.results.sound_figures import weak_judge
 from pipelines.settings.run import RunSettings
-from pipelines.stages.codes import codes
 from pipelines.stages.features import ClipReading, CodedViews, code_features, log_mel_features
 from pipelines.stages.judging import (
     PROBED,
@@ -32,7 +31,6 @@ from pipelines.stages.next_sample import NEXT_SAMPLE, score_sample_models, train
 from pipelines.stages.probe import probed
 from pipelines.stages.rates import continuations, long_clips, window_labels
 from pipelines.stages.stored_arrays import spectrograms, test_waveforms, waveforms
-from pipelines.stages.tokenizer import codebook
 from pipelines.stages.vocoder import CodedIn, vocoder
 from pipelines.store.store import Entry
 from tokenizer.encoder import Encoder
@@ -49,8 +47,7 @@ def make_sounds(study: Study) -> None:
     session, manifest, settings, entries = study.session, study.manifest, study.settings, study.entries
     config, tokens, coded = settings.listening, entries["tokenizer"], entries["codes"]
     sound = study.add(waveforms(session, manifest, settings.audio.sample_rate))
-    sized = [_coded(study, size) for size in settings.vocoder.codebook_sizes or ()]
-    wavenet = vocoder(session, manifest, sized or [CodedIn(tokens, coded)], sound, settings.vocoder)
+    wavenet = vocoder(session, manifest, CodedIn(tokens, coded), sound, settings.vocoder)
     playback = Playback(
         clips=choose_clips(manifest, config.clips, seed=config.seed, prompt_seconds=config.prompt_seconds),
         tokenizer=tokens,
@@ -81,16 +78,6 @@ def make_sounds(study: Study) -> None:
             return "".join(f"WARNING   {line}" for line in sentences("weak_judge", weak_judge(made, manifest)))
 
         session.when_made(labels, warning)
-
-
-def _coded(study: Study, size: int) -> CodedIn:
-    """Make the codes of another codebook of the run's tokenizer."""
-    settings, entries = study.settings, study.entries
-    sized, pitched = replace(settings.tokenizer, codebook_size=size), entries.get("pitches")
-    layer, trained = settings.speech_layer, study.autoencoder
-    tokens = codebook(study.session, entries["sample"], trained, study.audio, sized, layer, pitched)
-    study.add(tokens, f"tokenizer_{size}")
-    return CodedIn(tokens, study.add(codes(study.session, study.manifest, tokens), f"codes_{size}"))
 
 
 def comb_notice(played: Entry, wavenet: Entry, settings: RunSettings) -> str:
