@@ -61,7 +61,7 @@ def _methods() -> Iterator[str]:
 
 
 def _judges() -> Iterator[str]:
-    rows = ((name, at.explanation, f"{at.needs}, {at.least_rate:,} Hz or more") for name, at in SPEECH_JUDGES.items())
+    rows = ((name, at.explanation, "speech of 16,000 Hz or more") for name, at in SPEECH_JUDGES.items())
     return _table(("judge", "what it measures", "what it needs"), rows)
 
 

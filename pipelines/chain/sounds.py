@@ -9,7 +9,6 @@ import torch
 from lm.probing.task import ProbeTask
 from lm.samples.model import SampleLanguageModel
 from pipelines.chain.study import Study
-from pipelines.commandline.choices import EMBEDDED
 from pipelines.pages.phrasing import sentences
 from pipelines.results.language_figures import Speeds
 from pipelines.results.sound_figures import weak_judge
@@ -18,7 +17,6 @@ from pipelines.stages.features import ClipReading, CodedViews, code_features, lo
 from pipelines.stages.judging import (
     PROBED,
     Judge,
-    Spoken,
     create_network_judge,
     create_probe_judge,
     judge_speech,
@@ -60,10 +58,9 @@ def make_sounds(study: Study) -> None:
         judged = choose_clips(manifest, config.judged_clips, seed=config.seed)
         decoded = study.add(decode_clips(session, replace(playback, clips=judged)))
         study.add(measure_clips(session, playback, decoded))
-        paths, spoken = [clip.name for clip in judged.clips], known_speech(manifest, settings)
         for name in SPEECH_JUDGES:
             if config.asks(name):
-                study.add(judge_speech(session, decoded, paths, name, spoken))
+                study.add(judge_speech(session, decoded, name))
     if "rate_lm" in entries:
         study.add(listening(session, playback, entries["rate_lm"], entries["rate_tokenizer"], coded))
     elif "lm" in entries:
@@ -92,13 +89,6 @@ def comb_notice(played: Entry, wavenet: Entry, settings: RunSettings) -> str:
     else:
         why = "its codes or its training recordings have too little of a voice"
     return f"WaveNet's sound has no pitch comb, because {why}"
-
-
-def known_speech(manifest: Clips, settings: RunSettings) -> Spoken:
-    """Return what judges of speech know of the recordings: words, and the groups as people."""
-    embedded = settings.embedded if settings.corpus.root == EMBEDDED else None
-    free, separator = settings.listening.grammar == "free", settings.probe.label_separator
-    return Spoken.of(manifest, embedded, free=free, separator=separator)
 
 
 def make_continuations(study: Study) -> None:

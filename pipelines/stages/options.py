@@ -336,13 +336,9 @@ class ListeningConfig(SoundOptions):
     judged_clips: int = option(40, "test clips that are judged; 0: those in the report, without labels", least=0)
     judges: tuple[SoundJudge, ...] | None = option(
         None,
-        "who judges decoded sound: recognised names labels, words compares words with the built-in sentences or the "
-        "labels, speaker compares voices; the last four need wordless[judges]; null: [recognised,stoi,pitch], and pesq "
-        "if it is installed",
+        "who judges decoded sound: recognised names labels; the last two need wordless[judges]; null: "
+        "[recognised,stoi,pitch], and pesq if it is installed",
         distinct=True,
-    )
-    grammar: Literal["labels", "free"] = option(
-        "labels", "what the judge words can hear: the words of all labels, or all words of its dictionary"
     )
     judge: JudgeName = option(
         "probe",
