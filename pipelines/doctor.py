@@ -1,6 +1,5 @@
 """``wordless doctor``: what is installed, which devices there are, and what to do about what is missing.
 
-``wordless doctor model=runs/x`` examines a finished run instead: what is wrong with its sound, and what mends it.
 Each part of the install has one function that looks at it and yields findings. PyTorch is the only heavy import.
 """
 
@@ -19,13 +18,12 @@ from rich.console import Console
 from rich.markup import escape
 
 from pipelines.store.store import ENTRY, StoreOptions
-from wordless.base.errors import InputError
 from wordless.base.files import existing, folder_size
 from wordless.base.machine import cores, multiplies_bf16, version_of
 from wordless.base.options import option
 from wordless.base.text import counted
 
-State = Literal["optional", "missing", "symptom"]
+State = Literal["optional", "missing"]
 
 GIGABYTE = 1e9
 COMMON_FORMATS = ("WAV", "FLAC", "OGG", "MP3")
@@ -35,11 +33,8 @@ PLATFORMS = ("Linux x86_64", "Darwin arm64")  # fairseq2's wheels
 
 @dataclass(frozen=True, kw_only=True)
 class DoctorConfig(StoreOptions):
-    """Folders of this project that are looked at, or a run that is examined instead of the installation."""
+    """Folders of this project that are looked at."""
 
-    model: Path | None = option(
-        None, "folder of a run, to be examined for symptoms such as babble, buzz and silence; null: the installation"
-    )
     runs: Path = option(Path("runs"), "folder of the run folders")
 
 
@@ -55,9 +50,6 @@ class Finding:
 
 def doctor(settings: DoctorConfig) -> None:
     """Print all findings; exit with code 1 if something that is needed is missing."""
-    if settings.model is not None:
-        show(symptoms(settings.model))
-        return
     findings = [*installed()]
     for name, look, remedy in (
         ("devices", devices, "make clean install"),
@@ -75,22 +67,6 @@ def doctor(settings: DoctorConfig) -> None:
     print(f"\nneeded: {', '.join(missing)}" if missing else "\nall that is needed is there")
     if missing:
         raise SystemExit(1)
-
-
-def symptoms(run: Path) -> list[Finding]:
-    """Examine a run; a sign beyond its bound is no error, but a run without figures of codes is one."""
-    from pipelines.results.run_record import read_results
-    from pipelines.results.symptoms import examine_run
-    from pipelines.store.run_folder import RESULTS
-
-    examined = [*examine_run(read_results(run))]
-    if not examined:
-        rule = f"{run / RESULTS} has no figure of codes, a language model or decoded sound"
-        raise InputError(option="model", value=run, rule=rule, remedy="name a run with the stages tokenizer and lm")
-    return [
-        Finding(sign.name, sign.describe(value), sign.to_do if sign.is_shown(value) else "", "symptom")
-        for sign, value in examined
-    ]
 
 
 def installed() -> Iterator[Finding]:

@@ -52,7 +52,6 @@ case " $* " in
     mapfile -t more < <(printf '%s\n' "${{more[@]}}" | grep -vE '^embedded[.](words|takes)')
     more+=(embedded.sentences=6 zerospeech.voices=2 zerospeech.sentences=4 zerospeech.consistency=2) ;;
 esac
-case " $* " in *" experiment=universal_vocoder "*) more+=("vocoder.codebook_sizes=[8,16]") ;; esac
 case " $* " in *" {folds[1]}"*) more+=({folds[0]}) ;; esac
 case " $* " in *" {sizes[1]} "*) more+=({sizes[0]}) ;; esac
 PYTHONPATH={root} exec {python} -m pipelines.cli "$@" "${{more[@]}}"

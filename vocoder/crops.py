@@ -29,7 +29,6 @@ from vocoder.frames import (
     code_frames,
     frequencies,
     lags,
-    mels_of,
     pitch_frames,
     voice_bands,
     voice_inputs,
@@ -75,20 +74,13 @@ class SampleClips:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ClipCodes:
-    """The codes of clips one after the other, maybe a `numpy.memmap`."""
-
-    values: npt.NDArray[np.int32]  # (time, streams)
-    meanings: CodeMeanings
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
 class VocoderClips:
-    """Sound and codes of clips, in one codebook of a tokenizer or in several."""
+    """Sound and codes of clips."""
 
     sound: SampleClips
-    codes: tuple[ClipCodes, ...]
-    code_offsets: npt.NDArray[np.int64]  # (clips + 1,), of each codebook
+    codes: npt.NDArray[np.int32]  # (time, streams), one clip after the other, maybe a `numpy.memmap`
+    meanings: CodeMeanings
+    code_offsets: npt.NDArray[np.int64]  # (clips + 1,)
     groups: npt.NDArray[np.int64]  # (clips,), indices into WaveNetConfig.groups; -1: unknown
 
 
@@ -107,7 +99,6 @@ class VocoderBatch(Batch):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Crop:
-    codebook: int  # index of the codebook whose codes are used
     codes: npt.NDArray[np.int32]  # (time, streams)
     sound: npt.NDArray[np.int16]  # (samples,)
     levels: Tensor  # (1 + samples,) int64, the first of the sample before
@@ -123,9 +114,7 @@ class _Crop:
 class Crops:
     """Batches of random crops; the chance of a clip is proportional to its length.
 
-    The same step always has the same crops, so the first few steps are a fixed validation set. With several codebooks,
-    each crop has the codes of a random one, with equal chances. A network trained on codebooks of several sizes
-    generalises better to other codebooks.
+    The same step always has the same crops, so the first few steps are a fixed validation set.
 
     With ``turns``, the index of each clip's group, crops are drawn from the groups in turn, in a random order of the
     groups, and each crop weighs the same: the mean loss over crops is the mean over groups of each group's mean. So no
@@ -153,8 +142,8 @@ class Crops:
             self.code_ends = [np.cumsum(np.where(turns == group, self.code_counts, 0)) for group in order]
         if not self.code_counts.sum():
             raise InputError("there are no clips to train the vocoder on; widen the training split")
-        self._tables = [*map(self._table, clips.codes)]
-        self._bands = [bands_of(each.meanings) for each in clips.codes] if model.pitch else []
+        self._table = self._all_codes()
+        self._bands = bands_of(clips.meanings) if model.pitch else None
 
     def batch(self, step: int, part: int = 0, parts: int = 1) -> VocoderBatch:
         """Return share ``part`` of ``parts`` of the batch of ``step``; ``parts`` must divide the batch size."""
@@ -169,7 +158,6 @@ class Crops:
         start = int(rng.integers(max(count - self.config.crop_codes, 0) + 1))
         group = UNKNOWN_GROUP if rng.random() < self.config.group_dropout else int(self.clips.groups[clip])
         stop = min(start + self.config.crop_codes, count)
-        codebook = int(rng.integers(len(self.clips.codes))) if len(self.clips.codes) > 1 else 0
         pitched = bool(self.model.pitch) and rng.random() >= self.config.pitch_dropout
         jitter = self._jitter(rng, stop - start) if self.config.input_noise else None
         step_samples, first_code = self.model.samples_per_code, int(self.clips.code_offsets[clip])
@@ -182,8 +170,7 @@ class Crops:
             if rng.random() < FADED_CROPS:
                 gains = fades(len(own), rng, sample_rate=self.model.sample_rate)
         return _Crop(
-            codebook=codebook,
-            codes=self.clips.codes[codebook].values[first_code + start : first_code + stop],
+            codes=self.clips.codes[first_code + start : first_code + stop],
             sound=own,
             levels=sound.levels(clip, first - 1, last, levels=self.model.levels),
             uncounted=(
@@ -219,8 +206,7 @@ class Crops:
             hop, rate = self.model.hop_length, self.model.sample_rate
             voices = [frequencies(pad(own, (0, 0, 1, 1)), hop_length=hop, sample_rate=rate) for own in pitch]
             phases = (
-                self._phase(crop, mels_of(own, self.model), *voice)
-                for crop, own, voice in zip(crops, spectrogram, voices, strict=True)
+                self._phase(crop, own, *voice) for crop, own, voice in zip(crops, spectrogram, voices, strict=True)
             )
             amplitudes = [amplitude for _, amplitude in voices]
             phase, spectrogram = torch.stack([*phases]), torch.cat([spectrogram, torch.stack(pitch)], dim=2)
@@ -258,45 +244,43 @@ class Crops:
         """Return the pitch of the frames of ``codes`` codes ``(frames, 3)``, zeros where it is unknown."""
         pitch = torch.zeros(codes * self.model.patch_frames, PITCH_INPUTS, dtype=torch.float32)
         if crop.pitched:
-            own = pitch_frames(torch.from_numpy(crop.codes)[None], self.clips.codes[crop.codebook].meanings)[0]
+            own = pitch_frames(torch.from_numpy(crop.codes)[None], self.clips.meanings)[0]
             pitch[: len(own)] = own
         return pitch
 
     def _phase(self, crop: _Crop, frames: Tensor, turns: Tensor, amplitude: Tensor) -> Tensor:
         """Measure what `WaveNet.forward` reads of the recording's voice ``(time, 5)``."""
         hop, rate = self.model.hop_length, self.model.sample_rate
-        if not amplitude.any():
+        if self._bands is None or not amplitude.any():
             return torch.zeros(len(turns), 3 + VOICE_INPUTS, dtype=torch.float32)
-        voice = HarmonicVoice(frames, self._bands[crop.codebook], turns, sample_rate=rate)
+        voice = HarmonicVoice(frames, self._bands, turns, sample_rate=rate)
         sound = pad(_full_scale(crop.sound), (0, len(turns) - len(crop.sound)))
         phase, side = voice.fitted(sound, turns, amplitude, sample_rate=rate)
         return voice_inputs(phase, side * amplitude, lags(turns, hop_length=hop), voice)
 
-    def _table(self, coded: ClipCodes) -> Tensor | None:
-        """Decode all codes of a codebook ``(codes, patch_frames, inputs)``; None for several streams: too many."""
-        book = coded.meanings.format
-        if coded.values.shape[1] - (book.pitch is not None) > 1:
+    def _all_codes(self) -> Tensor | None:
+        """Decode all codes of the codebook ``(codes, patch_frames, inputs)``; None for several streams: too many."""
+        book = self.clips.meanings.format
+        if self.clips.codes.shape[1] - (book.pitch is not None) > 1:
             return None
         with torch.no_grad():
-            frames = code_frames(torch.arange(book.codebook_size).view(1, -1, 1), coded.meanings, self.spectral)
+            frames = code_frames(torch.arange(book.codebook_size).view(1, -1, 1), self.clips.meanings, self.spectral)
         return frames.view(book.codebook_size, self.model.patch_frames, -1)
 
     def _spectrogram(self, crops: list[_Crop], codes: int) -> Tensor:
         """Return the conditions ``(batch, codes * patch_frames, inputs)``, zeros beyond a clip's end."""
-        patch = self.model.patch_frames
-        frames = torch.zeros(len(crops), codes * patch, self.spectral.condition_inputs, dtype=torch.float32)
-        for book, (coded, table) in enumerate(zip(self.clips.codes, self._tables, strict=True)):
-            rows = [row for row, crop in enumerate(crops) if crop.codebook == book]
-            values = torch.zeros(len(rows), codes, coded.values.shape[1], dtype=torch.int64)
-            for own, row in zip(values, rows, strict=True):
-                own[: len(crops[row].codes)] = torch.from_numpy(crops[row].codes)
-            if rows and table is not None:
-                frames[rows] = table[values[..., 0]].flatten(1, 2)  # (N, T, P, I) -> (N, T * P, I)
-            elif rows:
-                with torch.no_grad():
-                    frames[rows] = code_frames(values, coded.meanings, self.spectral)
-        for own_frames, crop in zip(frames, crops, strict=True):
-            own_frames[len(crop.codes) * patch :] = 0.0
+        values = torch.zeros(len(crops), codes, self.clips.codes.shape[1], dtype=torch.int64)
+        for own, crop in zip(values, crops, strict=True):
+            own[: len(crop.codes)] = torch.from_numpy(crop.codes)
+        if self._table is not None:
+            decoded = self._table[values[..., 0]].flatten(1, 2)  # (N, T, P, I) -> (N, T * P, I)
+        else:
+            with torch.no_grad():
+                decoded = code_frames(values, self.clips.meanings, self.spectral)
+        frames = torch.zeros(decoded.shape, dtype=torch.float32)
+        for own_frames, known, crop in zip(frames, decoded, crops, strict=True):
+            count = len(crop.codes) * self.model.patch_frames
+            own_frames[:count] = known[:count]
         return frames
 
 

@@ -1,12 +1,10 @@
-"""The frames that codes stand for, and the vocoder's conditions: the codes' log-mel, or the codes themselves.
+"""The frames that codes stand for, and the vocoder's conditions: the codes' log-mel.
 
 ::
 
     codes        [      c0       ][      c1       ]
     frames       [  f0  ][  f1   ][  f2  ][  f3   ]     patch_frames frames per code
     meaning      decoded log-mel of the centroid; works for every codebook of the tokenizer
-    embedding    1 + the code's number, stream after stream; for one codebook only
-    position     0 or 1 for each place within the code, appended to either
     pitch        voicing and height of the codes' stream of pitch, appended last
 
 Frames before and after a clip are zeros. Sample by sample, WaveNet also reads the phase of the voice and its past.
@@ -33,7 +31,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import one_hot, pad
+from torch.nn.functional import pad
 
 from tokenizer.codes import CodeMeanings
 from vocoder.options import HARMONICS, PITCH_INPUTS, TAPS, WaveNetConfig
@@ -58,27 +56,12 @@ def code_frames(values: Tensor, meanings: CodeMeanings, config: WaveNetConfig, *
 
     The pitch is raised by ``shift`` octaves.
     """
-    match config.condition:
-        case "meaning":
-            frames = meanings.spectrogram(values)
-        case "embedding":
-            if meanings.format.codebook != config.codebook:
-                raise InputError(
-                    f"the vocoder knows the codes of codebook {config.codebook} alone, and these are of "
-                    f"{meanings.format.codebook}: train one for it, or one with vocoder.wavenet.condition=meaning, "
-                    "which serves every codebook of its tokenizer"
-                )
-            spectral = values[..., : config.streams]
-            frames = (1 + spectral).float().repeat_interleave(config.patch_frames, dim=1)
-        case "none":
-            raise InputError("vocoder.wavenet.condition is none: such a network has no codes; choose meaning")
-    parts = [frames]
-    if config.code_position:
-        places = one_hot(torch.arange(config.patch_frames, device=frames.device), config.patch_frames).to(frames)
-        parts.append(places.repeat(values.shape[1], 1).expand(len(values), -1, -1))  # (N, time * P, P)
-    if config.pitch:
-        parts.append(pitch_frames(values, meanings, shift=shift).to(frames.device))
-    return torch.cat(parts, dim=2)
+    if config.condition == "none":
+        raise InputError("vocoder.wavenet.condition is none: such a network has no codes; choose meaning")
+    frames = meanings.spectrogram(values)
+    if not config.pitch:
+        return frames
+    return torch.cat([frames, pitch_frames(values, meanings, shift=shift).to(frames.device)], dim=2)
 
 
 def pitch_frames(values: Tensor, meanings: CodeMeanings, *, shift: float = 0.0) -> Tensor:
@@ -90,13 +73,6 @@ def pitch_frames(values: Tensor, meanings: CodeMeanings, *, shift: float = 0.0) 
         frames = values.shape[1] * meanings.patch_frames
         return torch.zeros(len(values), frames, PITCH_INPUTS, dtype=torch.float32)
     return pitch_inputs(torch.from_numpy(octaves) + shift)
-
-
-def mels_of(frames: Tensor, config: WaveNetConfig) -> Tensor:
-    """Return the normalised log-mel ``(..., mels)`` of conditions ``(..., inputs)``; zeros, the average, if unknown."""
-    if config.condition == "meaning":
-        return frames[..., : config.n_mels]
-    return frames.new_zeros(*frames.shape[:-1], config.n_mels)
 
 
 def mean_level(frames: Tensor, config: WaveNetConfig) -> float:

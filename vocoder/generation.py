@@ -37,7 +37,6 @@ from vocoder.frames import (
     frequencies,
     lags,
     mean_level,
-    mels_of,
     synthetic_phase,
     voice_inputs,
 )
@@ -406,9 +405,8 @@ class Generation:
                 turns, amplitude = frequencies(pitch, hop_length=hop, sample_rate=rate)
                 if not amplitude.any():
                     continue
-                voice = HarmonicVoice(
-                    mels_of(window[edge : len(window) - edge], config), bands, turns, sample_rate=rate
-                )
+                mels = window[edge : len(window) - edge, : config.n_mels]
+                voice = HarmonicVoice(mels, bands, turns, sample_rate=rate)
                 known = given[clip, : len(turns)]
                 known = mu_law_decode(known[known >= 0], levels=config.levels)  # the samples of the prompt
                 count, start, heard = len(known), self.phases[clip], turns[:0]

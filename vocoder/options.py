@@ -5,15 +5,13 @@ This module does not import PyTorch: commands check their options before that im
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, ClassVar, Literal
 
 from wordless.base.errors import InputError
 from wordless.base.options import MOST_LAYERS, BatchSize, Options, option
 from wordless.base.seeds import MAX_SEED
-
-if TYPE_CHECKING:
-    from tokenizer.codes import CodesFormat
 
 LEVELS = 256  # 8 bits
 MAX_CYCLE = 24  # layers per cycle at most: the last dilation is 2 ** 23 samples
@@ -40,6 +38,9 @@ class WaveNetSizes(Options):
 class WaveNetConfig(WaveNetSizes):
     """Sizes of a conditional WaveNet."""
 
+    # Fields of older versions, with the values of networks that are still right.
+    GONE: ClassVar[Mapping[str, object]] = {"code_position": False, "codebook": "", "codebook_size": 0, "streams": 1}
+
     # These three are those of the tokenizer.
     hop_length: int = 160  # samples per frame
     n_mels: int = 80
@@ -50,13 +51,7 @@ class WaveNetConfig(WaveNetSizes):
     condition_layers: int = option(
         2, "layers of that network; each layer adds one frame of context on both sides", least=1, most=MOST_LAYERS
     )
-    condition: Literal["meaning", "embedding", "none"] = option(
-        "meaning", "conditions on the codes' decoded log-mel, or on learned vectors of one codebook"
-    )
-    code_position: bool = option(False, "whether the network also reads the position of a frame within its code")
-    codebook: str = ""  # filled in for an embedding: its codebook, with size and streams
-    codebook_size: int = 0
-    streams: int = 1
+    condition: Literal["meaning", "none"] = option("meaning", "conditions on the codes' decoded log-mel, or on nothing")
     groups: tuple[str, ...] = ()  # those of the training clips
     group_channels: int = 16  # width of each group's vector
     pitch: bool | None = option(
@@ -77,8 +72,8 @@ class WaveNetConfig(WaveNetSizes):
             f"{MAX_RECEPTIVE_FIELD:,} samples before it, which are all kept: choose fewer layers or more cycles"
         )
         self.refuse_if(far, "layers", rule)
-        if self.condition == "none" and (self.groups or self.code_position or self.pitch):
-            rule = "groups, code_position or pitch would condition it: leave them out, or choose another condition"
+        if self.condition == "none" and (self.groups or self.pitch):
+            rule = "groups or pitch would condition it: leave them out, or choose another condition"
             raise InputError(option="condition", value="none", rule=rule)
 
     @property
@@ -98,22 +93,16 @@ class WaveNetConfig(WaveNetSizes):
 
     @property
     def architecture(self) -> dict[str, object]:
-        """The options in which a network must equal its start weights; codes, groups and the front end's may differ."""
-        free = {"sample_rate", "hop_length", "n_mels"} | (set() if self.code_position else {"patch_frames"})
-        free |= {"codebook", "codebook_size", "streams", "groups", "group_channels"}
+        """The options in which a network must equal its start weights; groups and the front end's may differ."""
+        free = {"sample_rate", "hop_length", "n_mels", "patch_frames", "groups", "group_channels"}
         return {name: value for name, value in asdict(self).items() if name not in free}
-
-    def with_codebook(self, codes: CodesFormat) -> WaveNetConfig:
-        streams, size = codes.code_shape
-        return replace(self, codebook=codes.codebook, codebook_size=size, streams=streams)
 
     @property
     def condition_inputs(self) -> int:
         """Number of condition values per frame, as of `vocoder.frames`."""
         if self.condition == "none":
             return 0
-        numbers = self.n_mels if self.condition == "meaning" else self.streams
-        return numbers + (self.patch_frames if self.code_position else 0) + (PITCH_INPUTS if self.pitch else 0)
+        return self.n_mels + (PITCH_INPUTS if self.pitch else 0)
 
     @property
     def look_ahead_frames(self) -> int:

@@ -38,7 +38,7 @@ from wordless.audio.options import SpectrogramConfig
 from wordless.audio.pitch import resolves_pitch
 from wordless.audio.reading import resampled
 from wordless.audio.waveform import Waveform, equal_blocks
-from wordless.base.errors import InputError, require
+from wordless.base.errors import InputError, OldModelError, require
 from wordless.base.machine import require_device
 from wordless.base.saved_models import (
     VOCODER,
@@ -222,11 +222,9 @@ class Vocoder:
         )
         folder = model_folder(folder, VOCODER)
         with reading(folder, VOCODER, SavedVocoder) as saved:
-            old = saved.wavenet.pitch and BANDS not in read_header(folder / WEIGHTS)
-            model = None if old else load_network(partial(WaveNet, saved.wavenet), folder, saved.weights_sha256)
-        if model is None:
-            remedy = "train it again (wordless run; vocoder.start=... of such a folder, too)"
-            raise InputError(f"{folder} holds a vocoder of an older version, which reads no harmonics; {remedy}")
+            if saved.wavenet.pitch and BANDS not in read_header(folder / WEIGHTS):
+                raise OldModelError("it reads no harmonics")
+            model = load_network(partial(WaveNet, saved.wavenet), folder, saved.weights_sha256)
         return cls(
             model.to(require_device(device)),
             saved.tokenizer,

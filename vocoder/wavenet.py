@@ -30,7 +30,6 @@ from torch.nn.functional import pad
 
 from vocoder.frames import harmonics, periods_back
 from vocoder.options import HARMONICS, LEVELS, TAPS, VOICE_INPUTS, WaveNetConfig
-from wordless.base.errors import require
 from wordless.base.saved_models import model_card
 from wordless.base.text import counted, escape_markdown
 
@@ -169,27 +168,16 @@ class ConstantConditions(nn.Module):
 class FrameConditions(nn.Module):
     """Contributions to the gates of each layer per frame: from the code, its neighbours, and the clip's group.
 
-    Frames are those of `vocoder.frames`: log-mel, or numbers of codes that are looked up here; ``inputs`` of each.
+    Frames are those of `vocoder.frames`; ``inputs`` of each.
 
     The ends of a clip look like frames of zeros, which are frames of average loudness in a normalised spectrogram:
     frames that are padded with zeros therefore change nothing for those before them.
     """
 
-    first_codes: Tensor  # (streams,), of an embedding: place of each stream's first vector, less the 0th
-
     def __init__(self, config: WaveNetConfig) -> None:
         super().__init__()
         self.config = config
-        inputs = config.condition_inputs
-        if config.condition == "embedding":
-            sizes = min(config.codebook_size, config.streams)
-            require(sizes > 0, "codebook_size", config.codebook_size, "give the size and the streams of the codebook")
-            # The codes of all streams one after the other; the 0th vector, which stays zero, is of no code.
-            self.codes = nn.Embedding(1 + config.streams * config.codebook_size, config.condition_channels, 0)
-            first = torch.arange(config.streams) * config.codebook_size
-            self.register_buffer("first_codes", first, persistent=False)
-            inputs += config.condition_channels - config.streams
-        widths = [inputs] + [config.condition_channels] * config.condition_layers
+        widths = [config.condition_inputs] + [config.condition_channels] * config.condition_layers
         self.convolutions = nn.ModuleList(nn.Conv1d(a, b, 3) for a, b in pairwise(widths))
         self.projection = nn.Linear(config.condition_channels, config.layers * config.gate_channels)
         if config.groups:
@@ -203,8 +191,7 @@ class FrameConditions(nn.Module):
 
     def project(self, spectrogram: Tensor, groups: Tensor | None = None) -> Tensor:
         """Compute `forward` of ``(batch, frames + 2 * look_ahead_frames, inputs)``, with zeros beyond the ends."""
-        known = self._looked_up(spectrogram) if self.config.condition == "embedding" else spectrogram
-        frames = known.transpose(1, 2)  # (N, F, M) -> (N, M, F)
+        frames = spectrogram.transpose(1, 2)  # (N, F, M) -> (N, M, F)
         for index, convolution in enumerate(self.convolutions):
             frames = convolution(frames)
             if index == 0 and self.config.groups:
@@ -212,12 +199,6 @@ class FrameConditions(nn.Module):
             frames = torch.relu(frames)
         conditions: Tensor = self.projection(frames.transpose(1, 2))  # (N, C, F) -> (N, F, L * G)
         return conditions.view(*conditions.shape[:2], self.config.layers, self.config.gate_channels)
-
-    def _looked_up(self, frames: Tensor) -> Tensor:
-        """Replace codes (0 for none) in ``(batch, frames, inputs)`` by their vectors; positions are kept."""
-        numbers, positions = frames.tensor_split([self.config.streams], dim=2)
-        places = torch.where(numbers > 0, numbers.long() + self.first_codes, 0)
-        return torch.cat([self.codes(places).sum(dim=2), positions], dim=2)
 
     def group_vectors(self, groups: Tensor | None, batch: int) -> Tensor:
         """Look up group ids ``(batch,)``: vectors ``(batch, channels)``; an unknown group gets the average of all."""
@@ -391,7 +372,7 @@ def transferred(start: WaveNet, config: WaveNetConfig, *, known: Statistics, new
     weights = start.state_dict()
     mean, std, own_mean, own_std = (each.double() for each in (*known, *new))
     filters, bias = (weights[f"{FIRST}.{name}"].double() for name in ("weight", "bias"))
-    bands = filters[:, : config.n_mels]  # (channels, bands, taps); the inputs after them are positions within a code
+    bands = filters[:, : config.n_mels]  # (channels, bands, taps); the inputs after them are of the pitch
     bias = bias + bands.sum(dim=2) @ ((own_mean - mean) / std)
     if start.config.groups:
         bias += trained.group_projection(trained.group_vectors(None, 1))[0].double()
@@ -437,10 +418,7 @@ def vocoder_card(
     length, None if that is unknown. ``comb`` says whether it has a head that predicts the pitch of a comb.
     """
     config = model.config
-    owner = f"tokenizer `{escape_markdown(tokenizer)}`"
-    known = f"those of {owner}, whatever the size of its codebook"
-    if config.condition == "embedding":
-        known = f"those of codebook `{escape_markdown(config.codebook)}` of {owner}, and no others"
+    known = f"those of tokenizer `{escape_markdown(tokenizer)}`, whatever the size of its codebook"
     start = "random weights" if began_at is None else f"the weights with the SHA-256 `{began_at[:16]}`"
     length = "some steps" if steps is None else counted(steps, "step")
     behind = "yes, it gives the sound of voices their periodicity" if comb else "none"

@@ -16,7 +16,7 @@ from pipelines.chain.language import make_codes, train_language
 from pipelines.chain.notices import UNLABELLED, notices, voice_notices
 from pipelines.chain.parts import Made, make_parts
 from pipelines.chain.run_output import FILES, require_own_parts, require_same_clips, write_run_folder
-from pipelines.chain.sounds import known_speech, make_continuations, make_sounds, train_on_samples
+from pipelines.chain.sounds import make_continuations, make_sounds, train_on_samples
 from pipelines.chain.study import Study
 from pipelines.chain.unlabelled import find_sources, read_unlabelled, shared_paths
 from pipelines.commandline.choices import EMBEDDED, EMBEDDED_SOURCE, with_choices, without_test
@@ -194,8 +194,6 @@ def _require_clips(manifest: Clips, settings: RunSettings) -> None:
     if comparing and not manifest.of("test"):
         problem = f"there are {train} train clips and none for test, on which {comparing[0]} compares models"
         raise InputError(f"{problem}: raise corpus.split.test_fraction, or name some in corpus.split.test")
-    if "vocoder" in settings.stages and settings.listening.asks("words"):
-        known_speech(manifest, settings).require_words()
     if "rates" in settings.stages:
         long_clips(manifest, shortest=settings.coarsest_code_seconds)
     for method in settings.probed_methods:

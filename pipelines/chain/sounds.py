@@ -9,17 +9,14 @@ import torch
 from lm.probing.task import ProbeTask
 from lm.samples.model import SampleLanguageModel
 from pipelines.chain.study import Study
-from pipelines.commandline.choices import EMBEDDED
 from pipelines.pages.phrasing import sentences
 from pipelines.results.language_figures import Speeds
 from pipelines.results.sound_figures import weak_judge
 from pipelines.settings.run import RunSettings
-from pipelines.stages.codes import codes
 from pipelines.stages.features import ClipReading, CodedViews, code_features, log_mel_features
 from pipelines.stages.judging import (
     PROBED,
     Judge,
-    Spoken,
     create_network_judge,
     create_probe_judge,
     judge_speech,
@@ -32,7 +29,6 @@ from pipelines.stages.next_sample import NEXT_SAMPLE, score_sample_models, train
 from pipelines.stages.probe import probed
 from pipelines.stages.rates import continuations, long_clips, window_labels
 from pipelines.stages.stored_arrays import spectrograms, test_waveforms, waveforms
-from pipelines.stages.tokenizer import codebook
 from pipelines.stages.vocoder import CodedIn, vocoder
 from pipelines.store.store import Entry
 from tokenizer.encoder import Encoder
@@ -49,8 +45,7 @@ def make_sounds(study: Study) -> None:
     session, manifest, settings, entries = study.session, study.manifest, study.settings, study.entries
     config, tokens, coded = settings.listening, entries["tokenizer"], entries["codes"]
     sound = study.add(waveforms(session, manifest, settings.audio.sample_rate))
-    sized = [_coded(study, size) for size in settings.vocoder.codebook_sizes or ()]
-    wavenet = vocoder(session, manifest, sized or [CodedIn(tokens, coded)], sound, settings.vocoder)
+    wavenet = vocoder(session, manifest, CodedIn(tokens, coded), sound, settings.vocoder)
     playback = Playback(
         clips=choose_clips(manifest, config.clips, seed=config.seed, prompt_seconds=config.prompt_seconds),
         tokenizer=tokens,
@@ -63,10 +58,9 @@ def make_sounds(study: Study) -> None:
         judged = choose_clips(manifest, config.judged_clips, seed=config.seed)
         decoded = study.add(decode_clips(session, replace(playback, clips=judged)))
         study.add(measure_clips(session, playback, decoded))
-        paths, spoken = [clip.name for clip in judged.clips], known_speech(manifest, settings)
         for name in SPEECH_JUDGES:
             if config.asks(name):
-                study.add(judge_speech(session, decoded, paths, name, spoken))
+                study.add(judge_speech(session, decoded, name))
     if "rate_lm" in entries:
         study.add(listening(session, playback, entries["rate_lm"], entries["rate_tokenizer"], coded))
     elif "lm" in entries:
@@ -83,16 +77,6 @@ def make_sounds(study: Study) -> None:
         session.when_made(labels, warning)
 
 
-def _coded(study: Study, size: int) -> CodedIn:
-    """Make the codes of another codebook of the run's tokenizer."""
-    settings, entries = study.settings, study.entries
-    sized, pitched = replace(settings.tokenizer, codebook_size=size), entries.get("pitches")
-    layer, trained = settings.speech_layer, study.autoencoder
-    tokens = codebook(study.session, entries["sample"], trained, study.audio, sized, layer, pitched)
-    study.add(tokens, f"tokenizer_{size}")
-    return CodedIn(tokens, study.add(codes(study.session, study.manifest, tokens), f"codes_{size}"))
-
-
 def comb_notice(played: Entry, wavenet: Entry, settings: RunSettings) -> str:
     """Say whether a pitch comb follows the vocoder's network, and why if not."""
     own, strength = settings.listening, settings.listening.postfilter
@@ -105,13 +89,6 @@ def comb_notice(played: Entry, wavenet: Entry, settings: RunSettings) -> str:
     else:
         why = "its codes or its training recordings have too little of a voice"
     return f"WaveNet's sound has no pitch comb, because {why}"
-
-
-def known_speech(manifest: Clips, settings: RunSettings) -> Spoken:
-    """Return what judges of speech know of the recordings: words, and the groups as people."""
-    embedded = settings.embedded if settings.corpus.root == EMBEDDED else None
-    free, separator = settings.listening.grammar == "free", settings.probe.label_separator
-    return Spoken.of(manifest, embedded, free=free, separator=separator)
 
 
 def make_continuations(study: Study) -> None:

@@ -95,7 +95,7 @@ COMMANDS = {
         switches={"--verify": "verify=true"},
     ),
     "doctor": Command(
-        "what is installed, and what to do about what is missing; model=RUN: what is wrong with its sound",
+        "what is installed, and what to do about what is missing",
         "pipelines.doctor:DoctorConfig",
         meant=("check", "info"),
     ),

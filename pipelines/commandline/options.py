@@ -1,6 +1,6 @@
 """The options of every command, read from the fields of its dataclass (wordless/base/options.py).
 
-Help, completion, refusals, the page of options, and the config that Hydra composes read this index. ``conf/`` adds
+Help, completion, refusals, and the config that Hydra composes read this index. ``conf/`` adds
 presets: files that set several options at once. Neither Hydra nor PyTorch is imported, because shells ask for
 completions while a user types.
 """

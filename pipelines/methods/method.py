@@ -61,7 +61,6 @@ class Method:
     untrained: str = ""  # of a trained network: the row of the same network with random weights
     line: Line = Line()
     places: tuple[Place, ...] = ()  # charts of few methods that show it
-    explanation: str = ""  # what is probed, for the guide; "": an untrained network, or the head of a method
     input: str | None = None  # name of the method whose vectors are the input of this network; None: it has no such
     reads: Literal["", "lm", "rates"] = ""  # language models of the run that make its features: one, or those of rates
     rate: int = 0  # number, from 1, of one of `tokenizer.rates` whose codes it reads; 0: those of the run

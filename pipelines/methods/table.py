@@ -23,21 +23,18 @@ RATE_MARKERS = ("o", "^", "s", "D")  # of matplotlib, one for each rate that `to
 # codes.
 BAGS = tuple(
     Method(name=f"bag_of_rate_{rate}", kind="codes", title=f"bag of codes, rate {rate}", features=f"{MAKE}:bag",
-           line=Line(marker=marker, filled=False, dashes="--"), rate=rate,
-           explanation="the bag of codes of one of `tokenizer.rates`; rate 1 is the coarsest")
+           line=Line(marker=marker, filled=False, dashes="--"), rate=rate)
     for rate, marker in enumerate(RATE_MARKERS, 1)
 )
 STATES = tuple(
     Method(name=f"gpt_of_rate_{rate}", kind="codes", title=f"GPT, rate {rate}", features=f"{MAKE}:states",
-           line=Line(marker=marker), input=f"bag_of_rate_{rate}", reads="rates", rate=rate,
-           explanation="the GPT of one of `tokenizer.rates`; rate 1 is the coarsest")
+           line=Line(marker=marker), input=f"bag_of_rate_{rate}", reads="rates", rate=rate)
     for rate, marker in enumerate(RATE_MARKERS, 1)
 )
 AUDIO_TRANSFORMER = Method(
     name="audio_transformer", kind="supervised", title="Audio Transformer", untrained="random_audio_transformer",
     features=f"{MAKE}:taught_audio_transformer", line=Line(marker="<"), places=CURVES,
-    network="audio_transformer", training="audio_transformer", learns_labels=True,
-    explanation="layers of an Audio Transformer of raw samples, trained with the labels")
+    network="audio_transformer", training="audio_transformer", learns_labels=True)
 # They differ in what happens between layers and have the same parameters, so a comparison can name several.
 VARIANTS = tuple(
     replace(AUDIO_TRANSFORMER, name=f"audio_transformer_{variant}", title=f"Audio Transformer, {variant}",
@@ -62,57 +59,42 @@ _UNTRAINED = tuple(
 )
 _TABLE = (
     Method(name="gpt", kind="codes", title="GPT", untrained="random_gpt", features=f"{MAKE}:states",
-           line=Line(marker="D"), places=FEW, input="bag_of_codes", reads="lm",
-           explanation="states or inner activations of the GPT over the codes"),
+           line=Line(marker="D"), places=FEW, input="bag_of_codes", reads="lm"),
     Method(name="gpt_sound", kind="self_supervised", title="GPT that reads sound", untrained="random_gpt_sound",
            features=f"{MAKE}:sound_states", line=Line(marker="X"), places=FEW, input="log_mel",
-           training="gpt_sound", loss="nats per code",
-           explanation="layers of a GPT that reads log-mel of changed copies and predicts the same codes as "
-           "`gpt_window`"),
+           training="gpt_sound", loss="nats per code"),
     Method(name="gpt_window", kind="codes", title="GPT that predicts a window", untrained="random_gpt_window",
            features=f"{MAKE}:sound_states", line=Line(marker="X"), places=FEW, input="bag_of_codes",
-           training="gpt_sound", loss="nats per code",
-           explanation="layers of a GPT over codes of changed copies that predicts the code of the sound around each "
-           "patch, 0.16 s of the unchanged clip (`gpt_sound.window_seconds`)"),
+           training="gpt_sound", loss="nats per code"),
     Method(name="simclr", kind="self_supervised", title="SimCLR", untrained="random_conv",
            features=f"{MAKE}:simclr_layers", line=Line(marker="s"), places=FEW, input="log_mel",
-           training="baselines.simclr", loss="nats per view, among all of its batch",
-           explanation="blocks of a convolutional network that was trained without labels, by contrast of two "
-           "augmented versions"),
+           training="baselines.simclr", loss="nats per view, among all of its batch"),
     Method(name="wav2vec2", kind="self_supervised", title="wav2vec 2.0", untrained="random_wav2vec2",
            features=f"{MAKE}:speech_layers", line=Line(marker="P"), places=FEW, network="wav2vec2",
-           training="wav2vec2.pretraining", loss="nats per masked frame, among its negatives",
-           explanation="layers of wav2vec 2.0, HuBERT, WavLM or data2vec-audio"),
+           training="wav2vec2.pretraining", loss="nats per masked frame, among its negatives"),
     Method(name="wav2vec2_finetuned", kind="supervised", title="wav2vec 2.0, fine-tuned", untrained="random_wav2vec2",
            features=f"{MAKE}:taught_speech", line=Line(marker="P", filled=False, dashes="--"), places=CURVES,
-           network="wav2vec2", training="wav2vec2.finetuning", learns_labels=True,
-           explanation="layers of `wav2vec2`, fine-tuned with the labels"),
+           network="wav2vec2", training="wav2vec2.finetuning", learns_labels=True),
     Method(name="ast", kind="supervised", title="AST", untrained="random_ast", features=f"{MAKE}:taught_ast",
            line=Line(marker="v", filled=False, dashes="--"), places=CURVES,
-           network="ast", training="ast", learns_labels=True,
-           explanation="layers of an Audio Spectrogram Transformer, trained with the labels"),
+           network="ast", training="ast", learns_labels=True),
     AUDIO_TRANSFORMER,
     *VARIANTS,
     Method(name="bag_of_codes", kind="codes", title="bag of codes", features=f"{MAKE}:bag",
-           line=Line(filled=False, dashes="--"), places=FEW,
-           explanation="how often each code occurs, without their order"),
+           line=Line(filled=False, dashes="--"), places=FEW),
     _UNTRAINED[0],
     Method(name="supervised", kind="supervised", title="supervised CNN", untrained="random_conv",
            features=f"{MAKE}:taught_conv", line=Line(marker="^"), places=CURVES, input="log_mel",
-           training="baselines.supervised", learns_labels=True,
-           explanation="blocks of the convolutional network of `simclr`, trained with the labels"),
+           training="baselines.supervised", learns_labels=True),
     *_UNTRAINED[1:],
     Method(name="log_mel", kind="signal", title="log-mel", features=f"{MAKE}:log_mel",
-           line=Line(marker="X", filled=False, dashes=":"), places=CURVES,
-           explanation="frames of the log-mel spectrogram"),
+           line=Line(marker="X", filled=False, dashes=":"), places=CURVES),
     Method(name="bottleneck", kind="signal", title="bottleneck", features=f"{MAKE}:bottleneck",
-           line=Line(marker="v", dashes=":"), explanation="bottlenecks of the tokenizer's autoencoder"),
+           line=Line(marker="v", dashes=":")),
     Method(name="mfcc", kind="signal", title="MFCC", features=f"{MAKE}:mfcc",
-           line=Line(marker="p", filled=False, dashes="-."), places=CURVES,
-           explanation="20 mel-frequency cepstral coefficients with their deltas"),
+           line=Line(marker="p", filled=False, dashes="-."), places=CURVES),
     Method(name="chroma", kind="signal", title="chroma", features=f"{MAKE}:chroma",
-           line=Line(marker="h", filled=False, dashes="--"), places=CURVES,
-           explanation="the energy of the twelve pitch classes"),
+           line=Line(marker="h", filled=False, dashes="--"), places=CURVES),
     *STATES,
     *BAGS,
 )

@@ -157,7 +157,7 @@ class Measure:
 
 
 # titles of numbers of clips
-_IN_GROUP, _PITCHED = "clips whose group has other clips", "clips with a pitch in prompt and continuation"
+_PITCHED = "clips with a pitch in prompt and continuation"
 # Of the codebook, on validation clips.
 CODEBOOK = (
     Measure("perplexity", "codes"),
@@ -191,9 +191,6 @@ SOUND = (
     Measure("dnsmos_voice", "MOS", "DNSMOS P.835, voice", with_recordings=True),
     Measure("dnsmos_background", "MOS", "DNSMOS P.835, background", with_recordings=True),
     Measure("distillmos", "MOS", "DistillMOS", "clips with sound, for DistillMOS", with_recordings=True),
-    Measure("word_error_rate", clips="clips with known words", with_recordings=True),
-    Measure("speaker_similarity", "cosine", "similarity to its group's voice", _IN_GROUP, with_recordings=True),
-    Measure("speaker_recognised", title="nearest to its group's voice", with_recordings=True),
     Measure("periodicity", title="periodicity, how much of a voice there is", paired=True),
     Measure("code_agreement", title="codes that agree"),
     Measure("rms", "dB re full scale", "RMS"),

@@ -149,15 +149,15 @@ def require_run(settings: RunSettings) -> None:
 
 def _contradictions(settings: RunSettings) -> Iterator[str]:
     """Give what is wrong with models to begin with, rates, folds and seeds, sources of recordings, and labels."""
-    tokenizer, rates, sizes = settings.tokenizer, settings.tokenizer.rates, settings.vocoder.codebook_sizes
+    tokenizer, rates = settings.tokenizer, settings.tokenizer.rates
     listed_rates, stages = f"tokenizer.rates={list(rates or ())}", settings.stages
     for option, start in ((TOKENS, tokenizer.start), (LM, settings.lm.start)):
         if start is not None and rates is not None:
             yield f"{option}={start} and {listed_rates}: a run begins with models of one rate; leave one of them out"
-    if tokenizer.start is not None and (tokenizer.features != "autoencoder" or sizes is not None):
+    if tokenizer.start is not None and tokenizer.features != "autoencoder":
         yield (
             f"{TOKENS}={tokenizer.start} is used as it is: choose tokenizer.features=autoencoder (it is "
-            f"{tokenizer.features}) and vocoder.codebook_sizes=null (it is {sizes})"
+            f"{tokenizer.features})"
         )
     if rates is None and "rates" in stages:
         yield "stages has rates, and tokenizer.rates is null: add tokenizer.rates=[8,4,2], or leave the stage out"

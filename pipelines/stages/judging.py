@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import soundfile
-from scipy.stats import binom
 from threadpoolctl import threadpool_limits
 
 from lm.options import ProbeConfig
@@ -30,18 +29,14 @@ from pipelines.store.stage import stage
 from pipelines.store.store import Entry, write_json
 from pipelines.store.stored_features import stacked_rows
 from tokenizer.encoder import Encoder
-from vocoder import speech_judges
 from vocoder.kinds import JUDGED_KINDS, ORIGINAL
-from vocoder.measures import Figures
-from vocoder.speech_judges import SPEECH_JUDGES, Grammar, JudgeOfSpeech
-from wordless.audio.recordings.embedded import EmbeddedConfig, utterances
+from vocoder.speech_judges import SPEECH_JUDGES, JudgeOfSpeech, unfit_rate
 from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.audio.views import View
 from wordless.audio.waveform import Waveform
 from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError
 from wordless.base.machine import version_of
-from wordless.base.text import listed
 
 RECOGNISED = "recognised.json"
 JUDGES: dict[JudgeName, str] = {
@@ -144,75 +139,27 @@ def new_part(root: Path, row: Mapping[str, Any]) -> Clip:
     return replace(sound, start=start, num_samples=max(sound.num_samples - start, 0))
 
 
-MOST_ERRORS = 0.5  # word error rate of recordings above which the recogniser does not understand them
 LEAST_OPINION = 2.0  # "poor": mean opinion score of recordings below which they are no speech, or too noisy
-MOST_NAMED = 10  # unknown words in a message
-SIGNIFICANT = 0.05  # significance level against naming groups by chance
 Sound = tuple[int, str]  # number of its clip, and its kind
-Rows = list[dict[str, Figures]]  # of each clip: the figures of each kind of sound
+Opinions = dict[str, float]  # figures of a sound
+Rows = list[dict[str, Opinions]]  # of each clip: the figures of each kind of sound
 
 
-@dataclass(frozen=True, kw_only=True)
-class Spoken:
-    """What is known of the recordings, by the names of their clips."""
-
-    words: Mapping[str, Sequence[str]]  # one or more; clips without words have none
-    groups: Mapping[str, str | None]
-    grammar: Grammar
-
-    @classmethod
-    def of(cls, manifest: Clips, embedded: EmbeddedConfig | None, *, free: bool, separator: str | None) -> "Spoken":
-        """Read labels and groups of a manifest; of the built-in corpus (``embedded``), the words are its sentences.
-
-        With ``free`` the recogniser hears all words of its dictionary. Labels with a ``separator`` are no transcript.
-        """
-        if embedded is not None:
-            texts: dict[str, str | None] = {each.file: each.text for each in utterances(embedded)}
-        else:
-            texts = {clip.name: None if separator else clip.label for clip in manifest.clips}
-        words = {name: found for name, text in texts.items() if (found := speech_judges.spelled(text or ""))}
-        vocabulary = () if free else tuple(sorted({word for each in words.values() for word in each}))
-        grammar = Grammar(words=vocabulary, several=free or any(len(each) > 1 for each in words.values()))
-        return cls(words=words, groups={clip.name: clip.group for clip in manifest.clips}, grammar=grammar)
-
-    def require_words(self) -> None:
-        """Refuse clips without a transcript, and words that the recogniser cannot hear."""
-        if not self.words:
-            raise InputError("listening.judges names words, and no clip has exactly one label: leave words out")
-        if unknown := speech_judges.unknown_words(sorted({word for each in self.words.values() for word in each})):
-            more = f" and {len(unknown) - MOST_NAMED} others" if len(unknown) > MOST_NAMED else ""
-            raise InputError(
-                f"listening.judges names words, and PocketSphinx does not know {listed(unknown[:MOST_NAMED])}{more}: "
-                "write these labels in another way with corpus.label_names={OLD: NEW}, or leave words out"
-            )
-
-
-def judge_speech(session: Session, decoded: Entry, paths: Sequence[str], judge: JudgeOfSpeech, spoken: Spoken) -> Entry:
+def judge_speech(session: Session, decoded: Entry, judge: JudgeOfSpeech) -> Entry:
     """Let a judge listen to each decoded clip and its recording; one that suits none gives no figures but a reason."""
     package = SPEECH_JUDGES[judge].distribution
-    words, groups = [spoken.words.get(path, ()) for path in paths], [spoken.groups.get(path) for path in paths]
-    known: dict[str, list[object]] = {"words": [words, spoken.grammar], "speaker": [groups]}
-    entry = _judged(session, judge, f"{package} {version_of(package)}", decoded, known.get(judge, []))
+    entry = _judged(session, judge, f"{package} {version_of(package)}", decoded)
     session.when_made(entry, lambda made: (why := unfit_of(made)) and f"judged    no figures by {judge}: {why}")
     return entry
 
 
 @stage("judged_{judge}", version=2, title="decoded test clips judged by {judge}")
-def _judged(run: Run, judge: JudgeOfSpeech, package: str, decoded: Entry, known: Sequence[Any]) -> None:
-    """Ask a judge; ``known`` are the words and their grammar, or the groups, of the clips."""
+def _judged(run: Run, judge: JudgeOfSpeech, package: str, decoded: Entry) -> None:
     rows, paths, rules = Rows(), decoded_paths(decoded), SPEECH_JUDGES[judge]
-    if (unfit := speech_judges.unfit_rate(judge, sound_of(decoded.folder, 0, ORIGINAL).sample_rate)) is None:
+    if (unfit := unfit_rate(sound_of(decoded.folder, 0, ORIGINAL).sample_rate)) is None:
         jobs = [(number, kind) for number in range(len(paths)) for kind in JUDGED_KINDS]
-        listen = partial(rules.listen, grammar=known[1]) if judge == "words" else rules.listen
-        found = run.each(f"listening: {judge}", partial(_listen, decoded.folder, listen), jobs)
-        heard = dict(zip(jobs, found, strict=True))
-        match judge:
-            case "words":
-                rows, unfit = _compare_words(heard, known[0])
-            case "speaker":
-                rows, unfit = _compare_voices(heard, known[0])
-            case _:
-                rows, unfit = _opinions(heard, len(paths), rules.overall)
+        found = run.each(f"listening: {judge}", partial(_listen, decoded.folder, rules.listen), jobs)
+        rows, unfit = _opinions(dict(zip(jobs, found, strict=True)), len(paths), rules.overall)
     clips = [{"path": path, "sounds": sounds} for path, sounds in zip(paths, rows, strict=False)]  # none if unfit
     write_json(run.folder / JUDGED, {"unfit": unfit, "clips": clips})
 
@@ -223,60 +170,17 @@ def unfit_of(entry: Entry) -> str | None:
     return unfit
 
 
-def _listen(folder: Path, listen: Callable[[Waveform], Any], job: Sound) -> Any:  # the judges' answers differ
+def _listen(folder: Path, listen: Callable[[Waveform], Opinions | None], job: Sound) -> Opinions | None:
     return listen(sound_of(folder, *job))
 
 
-def _opinions(heard: Mapping[Sound, Figures | None], clips: int, overall: str) -> tuple[Rows, str | None]:
+def _opinions(heard: Mapping[Sound, Opinions | None], clips: int, overall: str) -> tuple[Rows, str | None]:
     # Means of recordings: spoken orders 3.0 (DNSMOS) and 3.6 (DistillMOS), sounds of ESC-10 1.2 and 1.8.
     rows: Rows = [{kind: heard[number, kind] or {} for kind in JUDGED_KINDS} for number in range(clips)]
-    if (mean := _mean_of_recordings(rows, overall)) is None:
+    values = [row[ORIGINAL][overall] for row in rows if row[ORIGINAL]]
+    if not values:
         return [], "the recordings are silent"
-    if mean < LEAST_OPINION:
+    if (mean := float(np.mean(values))) < LEAST_OPINION:
         why = f"it gives the recordings {mean:.1f} of 5, less than {LEAST_OPINION:g}"
         return [], f"{why}: they are no speech, or too noisy"
-    return rows, None
-
-
-def _mean_of_recordings(rows: Rows, name: str) -> float | None:
-    values = [value for row in rows if (value := row[ORIGINAL].get(name)) is not None]
-    return float(np.mean(values)) if values else None
-
-
-def _compare_words(heard: Mapping[Sound, Sequence[str]], spoken: Sequence[Sequence[str]]) -> tuple[Rows, str | None]:
-    rows: Rows = [{kind: {} for kind in JUDGED_KINDS} for _ in spoken]
-    for (number, kind), words in heard.items():
-        if spoken[number]:
-            rows[number][kind] = {"word_error_rate": speech_judges.word_error_rate(words, spoken[number])}
-    if (rate := _mean_of_recordings(rows, "word_error_rate")) is None:
-        return [], "none of these clips has words"
-    if rate > MOST_ERRORS:
-        why = f"the word error rate of the recordings is {rate:.0%}, more than {MOST_ERRORS:.0%}"
-        return [], f"{why}: they are no English, or it does not understand their voices"
-    return rows, None
-
-
-def _compare_voices(heard: Mapping[Sound, FloatArray | None], groups: Sequence[str | None]) -> tuple[Rows, str | None]:
-    """Compare each sound with the mean voice of its group, without its own recording, and with other groups."""
-    names = sorted({group for group in groups if group is not None and groups.count(group) > 1})
-    if len(names) < 2:
-        return [], "it compares the voices of groups, and fewer than two groups have two of these clips or more"
-    originals = [heard[number, ORIGINAL] for number in range(len(groups))]
-    rows: Rows = [{kind: {} for kind in JUDGED_KINDS} for _ in groups]
-    for number, group in enumerate(groups):
-        others = [(own, each) for n, (own, each) in enumerate(zip(groups, originals, strict=True)) if n != number]
-        voices = [[each for own, each in others if own == name and each is not None] for name in names]
-        if group not in names or not all(voices):
-            continue
-        means, place = [np.mean(own, axis=0) for own in voices], names.index(group)
-        for kind in JUDGED_KINDS:
-            if (embedding := heard[number, kind]) is not None:
-                similarities = [float(embedding @ (mean / np.linalg.norm(mean))) for mean in means]
-                nearest = float(int(np.argmax(similarities)) == place)
-                rows[number][kind] = {"speaker_similarity": similarities[place], "speaker_recognised": nearest}
-    hits = [row[ORIGINAL]["speaker_recognised"] for row in rows if row[ORIGINAL]]
-    right = sum(hit == 1 for hit in hits)
-    if not hits or binom.sf(right - 1, len(hits), 1 / len(names)) > SIGNIFICANT:
-        why = f"it names the group of {right} of {len(hits)} recordings, which is no more than chance"
-        return [], f"{why}: are groups people?"
     return rows, None

@@ -203,7 +203,7 @@ PICTURES = "pictures.safetensors"
 
 
 def _all_options(playback: Playback) -> dict[str, object]:
-    own = other_options(playback.config, "clips", "judged_clips", "judges", "grammar", "judge", "engine")
+    own = other_options(playback.config, "clips", "judged_clips", "judges", "judge", "engine")
     return {**own, **playback.key, "pitch": measures_pitch(playback.config, playback.audio.sample_rate)}
 
 

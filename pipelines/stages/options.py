@@ -303,13 +303,6 @@ class VocoderSettings(TrainingSettings):
     wavenet: WaveNetConfig = option(WaveNetConfig(residual_channels=48, gate_channels=96, layers=16), "the network")
     crops: CropsConfig = option(CropsConfig(crop_codes=16), "the pieces of clips of one training step")
     condition_on_groups: bool = option(True, "whether each group, such as a speaker, has a voice of its own")
-    codebook_sizes: tuple[int, ...] | None = option(
-        None,
-        "such as [32, 128]: trains on codebooks of these sizes in turn, to decode all sizes; null: the run's",
-        least=2,
-        filled=True,
-        distinct=True,
-    )
     fit: StartableFitConfig = StartableFitConfig(
         steps=STEPS, lr=2e-3, weight_decay=0.0, precision="auto", ema_decay=0.99
     )
@@ -323,15 +316,12 @@ class VocoderSettings(TrainingSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        rule = "choose meaning or embedding: a vocoder needs codes (experiment=next_sample trains WaveNet without)"
+        rule = "choose meaning: a vocoder needs codes (experiment=next_sample trains WaveNet without)"
         self.refuse_if(self.wavenet.condition == "none", "wavenet.condition", rule)
         if not self.fit.steps and self.start is None:
             why = "" if self.unfit is None else f" (of the weights that ship, {self.unfit})"
             rule = f"random weights make no sound{why}: choose more, such as {STEPS}, or weights, `start`=RUN"
             raise InputError(option="fit.steps", value=0, rule=rule)
-        rule = "wavenet.condition=embedding knows the codes of one codebook: choose null, or condition=meaning"
-        several = self.codebook_sizes is not None
-        self.refuse_if(several and self.wavenet.condition == "embedding", "codebook_sizes", rule)
 
 
 JudgeName = Literal["probe", "codes", "supervised"]
@@ -345,13 +335,9 @@ class ListeningConfig(SoundOptions):
     judged_clips: int = option(40, "test clips that are judged; 0: those in the report, without labels", least=0)
     judges: tuple[SoundJudge, ...] | None = option(
         None,
-        "who judges decoded sound: recognised names labels, words compares words with the built-in sentences or the "
-        "labels, speaker compares voices; the last four need wordless[judges]; null: [recognised,stoi,pitch], and pesq "
-        "if it is installed",
+        "who judges decoded sound: recognised names labels; the last two need wordless[judges]; null: "
+        "[recognised,stoi,pitch], and pesq if it is installed",
         distinct=True,
-    )
-    grammar: Literal["labels", "free"] = option(
-        "labels", "what the judge words can hear: the words of all labels, or all words of its dictionary"
     )
     judge: JudgeName = option(
         "probe",

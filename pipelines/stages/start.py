@@ -19,7 +19,7 @@ from vocoder.options import WaveNetConfig
 from vocoder.vocoder import SavedVocoder, Vocoder
 from vocoder.wavenet import Statistics, as_it_is
 from wordless.audio.options import SpectrogramConfig
-from wordless.base.errors import InputError, written
+from wordless.base.errors import InputError, OldModelError, written
 from wordless.base.hub import CONFIG, fetch, hub_address
 from wordless.base.saved_models import HASH, LANGUAGE_MODEL, TOKENIZER, VOCODER, ModelKind
 from wordless.base.text import listed
@@ -147,8 +147,6 @@ def shipped_voice(wanted: WaveNetConfig, audio: SpectrogramConfig, *, shipped: P
     if not folder.is_dir():
         rates = listed([f"{rate:,} Hz" for rate in sorted(int(each.name) for each in shipped.glob("[0-9]*"))])
         return f"they are for {rates or 'no rate'}, and not for {audio.sample_rate:,}"
-    if wanted.condition != "meaning":
-        return f"they read log-mel, and vocoder.wavenet.condition is {wanted.condition}"
     try:
         own, theirs = _differences(_other_options(str(folder), wanted, audio))
         Vocoder.from_pretrained(folder)
@@ -172,9 +170,6 @@ def _other_options(start: str, wanted: WaveNetConfig, audio: SpectrogramConfig) 
 def require_absolute(start: str) -> tuple[WaveNetConfig, SpectrogramConfig]:
     """Return network and front end of a vocoder that others can begin with: it reads absolute log-mel."""
     found, front_end = saved_vocoder(start).wavenet, front_end_of(start)
-    if found.condition != "meaning":
-        problem = f"{VOICE}={start} has vocoder.wavenet.condition={found.condition}, which is of one codebook"
-        raise InputError(f"{problem}; name a vocoder with the condition meaning")
     for name, none in (("remove_mean", "none"), ("dynamic_range", None)):
         if getattr(front_end, name) != none:
             problem = f"{VOICE}={start} was made with audio.{name}={getattr(front_end, name)}, without absolute levels"
@@ -195,6 +190,8 @@ def _read(saved: type[T], folder: Path, option: str, start: str) -> T:
 def _undamaged(option: str, start: str, folder: Path) -> Iterator[None]:
     try:
         yield
+    except OldModelError as error:
+        raise InputError(f"{option}={start}: {folder} is of an older version ({error}); name another one") from error
     except InputError as error:
         raise InputError(f"{option}={start}: {folder} is damaged: {error}; copy it again from its run") from error
 

@@ -1,6 +1,6 @@
 """Training of the vocoder, a WaveNet, on the codes and recordings of the training clips."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,7 +14,7 @@ from pipelines.store.stage import stage
 from pipelines.store.store import Entry
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
-from vocoder.crops import ClipCodes, Crops, VocoderClips, bands_of, loss
+from vocoder.crops import Crops, VocoderClips, bands_of, loss
 from vocoder.filters import VoiceHead, fit_head
 from vocoder.frames import log_mel_of
 from vocoder.generation import LoudnessRange
@@ -33,16 +33,14 @@ VOICE_SECONDS_PER_CLIP = 5.0
 
 @dataclass(frozen=True)
 class CodedIn:
-    """The corpus in the codes of one codebook."""
+    """The corpus in the codes of a tokenizer."""
 
     tokenizer: Entry
     codes: Entry
 
 
-def vocoder(
-    session: Session, clips: Clips, coded: Sequence[CodedIn], waveforms: Entry, settings: VocoderSettings
-) -> Entry:
-    """Train a WaveNet on the decoded log-mel of one or several codebooks; the entry is a vocoder folder.
+def vocoder(session: Session, clips: Clips, coded: CodedIn, waveforms: Entry, settings: VocoderSettings) -> Entry:
+    """Train a WaveNet on the decoded log-mel of the codes; the entry is a vocoder folder.
 
     With ``settings.start`` it may take no step; then there are no groups, whose voices would all be the average.
     """
@@ -53,8 +51,6 @@ def vocoder(
     if settings.condition_on_groups and (settings.fit.steps or settings.start is None):  # all groups begin alike
         names = {clip.group for clip in clips.of("train") if clip.group is not None}
         config = replace(config, groups=tuple(sorted(names)))
-    if config.condition == "embedding":
-        config = config.with_codebook(Tokenizer.from_pretrained(coded[0].tokenizer.folder).format)
     return _trained(session, coded, waveforms, groups, config, settings.crops, settings.fit, settings.start)
 
 
@@ -65,7 +61,7 @@ def _weights(start: str | None) -> str | None:
 @stage("vocoder", version=8, title="WaveNet, {fit.summary}", keys={"start": _weights}, together=True)
 def _trained(
     run: Run,
-    coded: Sequence[CodedIn],
+    coded: CodedIn,
     waveforms: Entry,
     groups: Mapping[str, str | None],
     config: WaveNetConfig,
@@ -73,8 +69,7 @@ def _trained(
     fit: StartableFitConfig,
     start: str | None,
 ) -> None:
-    tokenizers = [Tokenizer.from_pretrained(each.tokenizer.folder) for each in coded]
-    tokenizer = tokenizers[0]
+    tokenizer = Tokenizer.from_pretrained(coded.tokenizer.folder)
     model = create_wavenet(config, seed=fit.seed)
     if start is not None:
         model = begun_at(start, config, tokenizer, seed=fit.seed)
@@ -83,13 +78,13 @@ def _trained(
 
     def crops_of(split: Split, crops: CropsConfig) -> Crops:
         names = stored_names(waveforms, split)
-        codes = ({clip.name: clip.codes.values for clip in read_codes(each.codes.folder)[1]} for each in coded)
-        values = [[of[name] for name in names] for of in codes]
-        joined = [np.concatenate(own) for own in values]
+        codes = {clip.name: clip.codes.values for clip in read_codes(coded.codes.folder)[1]}
+        values = [codes[name] for name in names]
         clips = VocoderClips(
             sound=split_samples(waveforms, split),
-            codes=tuple(ClipCodes(values=own, meanings=of) for own, of in zip(joined, tokenizers, strict=True)),
-            code_offsets=np.cumsum([0] + [len(each) for each in values[0]]),
+            codes=np.concatenate(values),
+            meanings=tokenizer,
+            code_offsets=np.cumsum([0] + [len(each) for each in values]),
             groups=np.array([known.get(groups.get(name) or "", UNKNOWN_GROUP) for name in names]),
         )
         # Crops of validation come from groups in turn; clips without a group are one.
@@ -132,7 +127,7 @@ def _voice(clips: VocoderClips, tokenizer: Tokenizer) -> VoiceHead | None:
         most = min(round(VOICE_SECONDS_PER_CLIP * rate), left)
         last = min(last, first + -(-most // tokenizer.format.samples_per_code))
         samples = clips.sound.samples[start : min(stop, start + most)] / 32_768
-        chosen.append((samples.astype(np.float32), log_mel_of(clips.codes[0].values[first:last], tokenizer)))
+        chosen.append((samples.astype(np.float32), log_mel_of(clips.codes[first:last], tokenizer)))
         left -= len(samples)
         if left <= 0:
             break

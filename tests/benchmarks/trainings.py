@@ -42,7 +42,7 @@ from pipelines.stages.options import (
 from tests.benchmarks.default_tokenizer import CODEBOOK_SIZE, random_tokenizer
 from tokenizer.fitting import PatchBatches
 from tokenizer.sources import Autoencoder, reconstruction_loss
-from vocoder.crops import ClipCodes, Crops, SampleClips, VocoderClips
+from vocoder.crops import Crops, SampleClips, VocoderClips
 from vocoder.crops import loss as level_loss
 from vocoder.wavenet import create_wavenet
 from wordless.audio.options import SpectrogramConfig
@@ -144,7 +144,8 @@ def _wavenet(size: int, device: torch.device) -> TrainingExample:
     sound = np.random.default_rng(0).integers(-3000, 3000, samples).astype(np.int16)
     clips = VocoderClips(
         sound=SampleClips(samples=sound, offsets=np.array([0, samples])),
-        codes=(ClipCodes(values=codes, meanings=tokenizer),),
+        codes=codes,
+        meanings=tokenizer,
         code_offsets=np.array([0, len(codes)]),
         groups=np.array([-1]),
     )

@@ -40,7 +40,7 @@ from tokenizer.fitting import PatchBatches
 from tokenizer.options import AutoencoderConfig
 from tokenizer.sources import Autoencoder, PatchBatch, reconstruction_loss
 from tokenizer.tokenizer import Tokenizer
-from vocoder.crops import ClipCodes, Crops, SampleClips, VocoderClips
+from vocoder.crops import Crops, SampleClips, VocoderClips
 from vocoder.crops import loss as level_loss
 from vocoder.engines.choice import create_streams
 from vocoder.engines.torch_streams import draw_levels
@@ -277,7 +277,8 @@ def wavenet_training(device: torch.device, scale: Scale) -> Finding:
                 samples=random.integers(-3000, 3000, length * config.samples_per_code).astype(np.int16),
                 offsets=np.array([0, length * config.samples_per_code]),
             ),
-            codes=(ClipCodes(values=values, meanings=tokenizer),),
+            codes=values,
+            meanings=tokenizer,
             code_offsets=np.array([0, length]),
             groups=np.array([-1]),
         )

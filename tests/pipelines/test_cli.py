@@ -1,4 +1,4 @@
-"""The console script, what the doctor finds, and the pages of options that the site shows."""
+"""The console script, what the doctor finds, and the methods that the guide explains."""
 
 import sys
 from pathlib import Path
@@ -7,8 +7,6 @@ import pytest
 from packaging.requirements import Requirement
 
 from pipelines import cli, doctor
-from pipelines.commandline.options import index
-from pipelines.documentation import TABLES, options_page, with_tables
 from pipelines.methods.table import METHODS
 from tests.calling import Command, python
 
@@ -90,11 +88,6 @@ def test_what_is_missing_or_does_not_fit_has_a_remedy(wanted: str, extra: str, s
     assert told in found.remedy
 
 
-def test_the_pages_have_every_option_and_table() -> None:
-    page = options_page()
-    assert [name for name in index("run").options if f"| `{name}` |" not in page] == []
-    pages = "\n".join(path.read_text(encoding="utf-8") for path in (Path(__file__).parents[2] / "docs").glob("*.md"))
-    assert all(f"<!-- table {name} -->" in pages for name in TABLES)
-    made = with_tables(pages)
-    assert "<!-- table" not in made
-    assert all(f"`{name}`" in made for name in METHODS)
+def test_the_guide_explains_every_method() -> None:
+    guide = (Path(__file__).parents[2] / "docs/guide.md").read_text(encoding="utf-8")
+    assert [name for name in METHODS if f"`{name}`" not in guide] == []

@@ -40,7 +40,7 @@ def test_codes_of_a_speech_model_are_learned_continued_and_decoded(tmp_path: Pat
     folder, weights = tmp_path / "run", tmp_path / "weights"
     save_checkpoint(weights, "hubert", sample_rate=8000)  # a state for each 80 samples, 10 ms
     words = ("tokenizer.features=wav2vec2", "tokenizer.feature_layer=2", "tokenizer.patch.frames=1")
-    words = (*words, f"wav2vec2.weights={weights}", "vocoder.wavenet.condition=embedding")
+    words = (*words, f"wav2vec2.weights={weights}")
     methods = "compare.methods=[log_mel,bag_of_codes,gpt,wav2vec2]"
     assert run(tmp_path / "store", folder, *words, methods) == 0
     recordings = next((tmp_path / "store/embedded").glob("embedded-*/"))
@@ -103,8 +103,7 @@ def test_a_finished_run_is_probed_at_each_rate_and_the_user_is_told_which_test_c
 def test_codes_language_model_and_vocoder_have_the_pitch(tmp_path: Path) -> None:
     store, folder = tmp_path / "store", tmp_path / "run"
     streams = ("tokenizer.levels=2", "tokenizer.patch.mels=20", "lm.gpt.interleaving=parallel")
-    sizes = "vocoder.codebook_sizes=[4,8]"  # the first has fewer codes than there are pitches
-    assert run(store, folder, "tokenizer.pitch.levels=8", *streams, sizes, "stages=[tokenizer,lm,vocoder]") == 0
+    assert run(store, folder, "tokenizer.pitch.levels=8", *streams, "stages=[tokenizer,lm,vocoder]") == 0
     tokenizer = Tokenizer.from_pretrained(folder / "tokenizer")
     pitch = tokenizer.format.pitch
     assert pitch is not None

@@ -37,7 +37,6 @@ from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import AUDIO, GPT, save_rates_run, tiny_tokenizer
 from tests.pipelines.tiny_chain import composed, run, stored
 from tokenizer.tokenizer import Tokenizer
-from vocoder.options import WaveNetConfig
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet import create_wavenet
 from wordless.audio.options import SpectrogramConfig
@@ -106,11 +105,9 @@ def test_options_that_a_start_has_no_use_for_are_refused(finished_run: FinishedR
     start = finished_run.folder
     for words, option in (
         ((f"tokenizer.start='{start}'", "tokenizer.rates=[4,2]"), r"tokenizer\.rates"),
-        ((f"tokenizer.start='{start}'", "vocoder.codebook_sizes=[4,8]"), r"vocoder\.codebook_sizes"),
         ((*SOUND, f"vocoder.start='{start}'", "vocoder.wavenet.layers=4"), r"add vocoder\.wavenet\.layers=2"),
         ((*SOUND, f"vocoder.start='{start}'", "audio.hop_ms=5"), r"add audio\.hop_length=80"),
         ((*SOUND, f"vocoder.start='{start}'", "audio.remove_mean=clip"), r"add audio\.remove_mean=none"),
-        ((*SOUND, f"vocoder.start='{start}'", "vocoder.wavenet.condition=embedding"), r"condition=meaning"),
         ((*SOUND, "vocoder.fit.steps=0"), r"vocoder\.fit\.steps\b.*\baudio\.n_mels=64"),
         ((*SOUND, f"vocoder.start='{start}'", "vocoder.fit.steps=-1"), r"vocoder\.fit\.steps"),
         ((STAGES, "lm.fit.steps=0"), r"lm\.fit\.steps"),
@@ -177,9 +174,9 @@ def test_a_voice_is_refused_without_its_tokenizer_or_absolute_levels(run_folder:
     require_same_voice(str(run_folder / "vocoder"), replace(config, groups=(), patch_frames=8), AUDIO)
     folder = shutil.copytree(run_folder, tmp_path / "voice")
 
-    def refused(told: str, sizes: WaveNetConfig = config, audio: SpectrogramConfig = AUDIO) -> None:
+    def refused(told: str, audio: SpectrogramConfig = AUDIO) -> None:
         with pytest.raises(InputError, match=told):
-            require_same_voice(str(folder), sizes, audio)
+            require_same_voice(str(folder), config, audio)
 
     weights = (folder / "vocoder/model.safetensors").read_bytes()
     (folder / "vocoder/model.safetensors").write_bytes(weights[:-1] + bytes([weights[-1] ^ 1]))
@@ -188,17 +185,13 @@ def test_a_voice_is_refused_without_its_tokenizer_or_absolute_levels(run_folder:
     refused(VOICE)
     shutil.rmtree(folder / "tokenizer")
     refused(VOICE)
-    own, embedded = tiny_tokenizer(0), replace(config, condition="embedding", codebook="book", codebook_size=8)
-    for sizes, changes, option in (
-        (config, {"remove_mean": "clip"}, "remove_mean"),
-        (config, {"dynamic_range": 40.0}, "dynamic_range"),
-        (embedded, {}, "embedding"),
-    ):
+    own = tiny_tokenizer(0)
+    for changes, option in (({"remove_mean": "clip"}, "remove_mean"), ({"dynamic_range": 40.0}, "dynamic_range")):
         audio = replace(AUDIO, **changes)
         other = Tokenizer(replace(own.config, audio=audio), own.mean, own.std, own.autoencoder, own.centroids)
         other.save_pretrained(folder / "tokenizer")
-        Vocoder(create_wavenet(sizes, seed=0), other.format.tokenizer).save_pretrained(folder / "vocoder")
-        refused(option, sizes, audio)
+        Vocoder(create_wavenet(config, seed=0), other.format.tokenizer).save_pretrained(folder / "vocoder")
+        refused(option, audio)
     (folder / "vocoder/config.json").write_text('{"wavenet": {"layers": "many"}}')
     refused(VOICE)
 
@@ -257,7 +250,6 @@ def test_shipped_weights_serve_the_front_end_and_sizes_that_they_were_made_with(
     assert shipped_voice(wavenet, replace(audio, f_max=audio.sample_rate / 2), shipped=shipped) == folder
     for own, heard, word in (
         (replace(wavenet, layers=4), audio, "vocoder.wavenet.layers=4"),
-        (replace(wavenet, condition="embedding", codebook="book", codebook_size=8), audio, "embedding"),
         (wavenet, replace(audio, n_mels=20), "audio.n_mels=20"),
         (wavenet, replace(audio, window_length=audio.window_length + 2), "audio.window_length"),
         (wavenet, replace(audio, f_max=1000.0), "audio.f_max=1000"),

@@ -1,8 +1,6 @@
 """Crops that a vocoder learns from, and the frames that codes stand for."""
 
 from collections.abc import Callable
-from dataclasses import replace
-from typing import Literal
 
 import numpy as np
 import pytest
@@ -12,9 +10,9 @@ from hypothesis import strategies as st
 
 from tests.benchmarks.default_tokenizer import random_tokenizer
 from tests.vocoder.sounds import PATCH_FRAMES, SAMPLES_PER_CODE, SPECTROGRAM, Table, random_table, tiny_config
-from vocoder.crops import NOT_COUNTED, ClipCodes, Crops, SampleClips, VocoderClips, loss
+from vocoder.crops import NOT_COUNTED, Crops, SampleClips, VocoderClips, loss
 from vocoder.frames import code_frames, mean_level
-from vocoder.options import CropsConfig, WaveNetConfig
+from vocoder.options import PITCH_INPUTS, CropsConfig, WaveNetConfig
 from vocoder.wavenet import create_wavenet, mu_law_encode, silence
 from wordless.base.errors import InputError
 
@@ -27,7 +25,8 @@ def numbered(lengths: list[int]) -> VocoderClips:
     table = Table(fill[:, None, None].expand(-1, PATCH_FRAMES, SPECTROGRAM.n_mels))
     return VocoderClips(
         sound=SampleClips(samples=samples, offsets=np.cumsum([0, *lengths])),
-        codes=(ClipCodes(values=np.arange(sum(counts), dtype=np.int32)[:, None], meanings=table),),
+        codes=np.arange(sum(counts), dtype=np.int32)[:, None],
+        meanings=table,
         code_offsets=np.cumsum([0, *counts]),
         groups=np.zeros(len(lengths), dtype=np.int64),
     )
@@ -97,36 +96,20 @@ def test_group_dropout_withholds_its_share() -> None:
     assert 60 < int((batch.groups == -1).sum()) < 140
 
 
-def test_each_crop_is_coded_in_one_of_all_codebooks() -> None:
-    clips, shift = numbered([5000]), 1000.0
-    (first,) = clips.codes
-    other = Table(first.meanings.patches + shift, codebook="book-2")  # type: ignore[attr-defined]
-    several = replace(clips, codes=(first, replace(first, meanings=other)))
-    config = CropsConfig(batch_size=200, crop_codes=4, group_dropout=0.0)
-    own, both = (Crops(each, tiny_config(), config).batch(0) for each in (clips, several))
-    assert torch.equal(both.targets, own.targets)
-    moved = (both.spectrogram - own.spectrogram)[:, 0, 0]
-    assert set(moved.tolist()) == {0.0, shift}
-    assert 60 < int((moved == shift).sum()) < 140
-    parts = [Crops(several, tiny_config(), config).batch(0, part, 2) for part in range(2)]
-    assert torch.equal(torch.cat([part.spectrogram for part in parts]), both.spectrogram)
-
-
 @pytest.mark.parametrize("streams", [1, 2])
-@pytest.mark.parametrize("condition", ["meaning", "embedding"])
-def test_conditions_are_those_of_the_crops_codes(condition: Literal["meaning", "embedding"], streams: int) -> None:
+def test_conditions_are_those_of_the_crops_codes(streams: int) -> None:
     """Looked up in a table of all codes, or decoded code by code."""
     tokenizer = random_tokenizer()
     book, length = tokenizer.format, tokenizer.format.samples_per_code
     codes = np.random.default_rng(0).integers(0, book.codebook_size, (50, streams)).astype(np.int32)
     clips = VocoderClips(
         sound=SampleClips(samples=np.zeros(50 * length, np.int16), offsets=np.array([0, 30, 50]) * length),
-        codes=(ClipCodes(values=codes, meanings=tokenizer),),
+        codes=codes,
+        meanings=tokenizer,
         code_offsets=np.array([0, 30, 50]),
         groups=np.zeros(2, np.int64),
     )
-    sizes = {"codebook": book.codebook, "codebook_size": book.codebook_size, "streams": streams}
-    config = replace(WaveNetConfig(), condition=condition, code_position=True, **sizes)
+    config = WaveNetConfig()
     crops = Crops(clips, config, CropsConfig(batch_size=6, crop_codes=25))
     batch, found = crops.batch(0), set[int]()
     with torch.no_grad():
@@ -162,7 +145,6 @@ def test_noise_is_added_to_the_samples_that_are_heard_and_not_to_those_to_learn(
     assert noisy.previous.max() < levels
 
 
-EMBEDDING = {"condition": "embedding", "codebook": "book-1", "codebook_size": 12, "streams": 1}
 VALUES = torch.tensor([[[3], [0], [11]]])
 
 
@@ -174,8 +156,7 @@ VALUES = torch.tensor([[[3], [0], [11]]])
             r"crop_codes\b.*\b4\b",
         ),
         (lambda: Crops(numbered([500]), tiny_config(), CropsConfig()).batch(0, 0, 3), r"batch_size\b.*\b8\b"),
-        (lambda: code_frames(VALUES, random_table(codebook="x"), tiny_config(**EMBEDDING)), r"\bbook-1\b.*\bx\b"),
-        (lambda: create_wavenet(tiny_config(condition="embedding"), seed=0), r"codebook_size\b.*\b0\b"),
+        (lambda: code_frames(VALUES, random_table(), tiny_config(condition="none")), r"\bcondition\b.*\bmeaning\b"),
     ],
 )
 def test_what_cannot_be_cropped_is_refused(make: Callable[[], object], told: str) -> None:
@@ -183,22 +164,17 @@ def test_what_cannot_be_cropped_is_refused(make: Callable[[], object], told: str
         make()
 
 
-def test_frames_are_what_the_codes_mean_with_their_position_or_their_numbers() -> None:
-    table, values = random_table(), VALUES.expand(2, -1, -1)
+def test_frames_are_what_the_codes_mean_and_their_level_is_without_the_pitch() -> None:
+    table = random_table()
     assert torch.equal(code_frames(VALUES, table, tiny_config()), table.spectrogram(VALUES))
-    frames = code_frames(values, table, tiny_config(code_position=True))
-    assert torch.equal(frames[..., : SPECTROGRAM.n_mels], table.spectrogram(values))
-    assert frames[1, :, SPECTROGRAM.n_mels :].tolist() == [[1, 0], [0, 1]] * 3
-    assert code_frames(VALUES, table, tiny_config(**EMBEDDING))[0, :, 0].tolist() == [4, 4, 1, 1, 12, 12]
-    frames = torch.full((4, SPECTROGRAM.n_mels + PATCH_FRAMES), -2.0)
+    frames = torch.full((4, SPECTROGRAM.n_mels + PITCH_INPUTS), -2.0)
     frames[:, SPECTROGRAM.n_mels :] = 100
-    assert mean_level(frames, tiny_config(code_position=True)) == -2  # of what is meant, without positions
-    assert mean_level(torch.ones(4, 1), tiny_config(**EMBEDDING)) == 0
+    assert mean_level(frames, tiny_config(pitch=True)) == -2
+    assert mean_level(torch.ones(4, 0), tiny_config(condition="none")) == 0
 
 
-@pytest.mark.parametrize("changes", [{}, {"code_position": True}, EMBEDDING, {**EMBEDDING, "code_position": True}])
-def test_a_clip_does_not_depend_on_what_is_beyond_its_end(changes: dict[str, object]) -> None:
-    conditions = create_wavenet(tiny_config(**changes), seed=0).eval().conditions
+def test_a_clip_does_not_depend_on_what_is_beyond_its_end() -> None:
+    conditions = create_wavenet(tiny_config(), seed=0).eval().conditions
     frames = code_frames(VALUES, random_table(), conditions.config)
     longer = torch.nn.functional.pad(frames, (0, 0, 0, 4))
     torch.testing.assert_close(conditions(longer)[:, : frames.shape[1]], conditions(frames))

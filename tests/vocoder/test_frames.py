@@ -21,14 +21,13 @@ from tests.vocoder.sounds import (
     with_pitch,
 )
 from tokenizer.codes import CodeMeanings
-from vocoder.crops import FADES, ClipCodes, Crops, SampleClips, VocoderClips, fades, whispered
+from vocoder.crops import FADES, Crops, SampleClips, VocoderClips, fades, whispered
 from vocoder.frames import (
     LOW_BAND,
     HarmonicVoice,
     frequencies,
     harmonics,
     lags,
-    mels_of,
     periods_back,
     pitch_frames,
     pitch_inputs,
@@ -153,7 +152,8 @@ def spoken_clips(count: int, seconds: float, meanings: CodeMeanings) -> VocoderC
     values = np.stack([np.arange(codes) % 12, np.where(np.arange(codes) < codes // 5, 0, 5)], axis=1).astype(np.int32)
     return VocoderClips(
         sound=SampleClips(samples=np.tile(sound, count), offsets=samples * np.arange(count + 1)),
-        codes=(ClipCodes(values=np.tile(values, (count, 1)), meanings=meanings),),
+        codes=np.tile(values, (count, 1)),
+        meanings=meanings,
         code_offsets=codes * np.arange(count + 1),
         groups=np.zeros(count, dtype=np.int64),
     )
@@ -239,7 +239,7 @@ def test_levels_are_those_of_the_parallel_network(engine: str, count: int) -> No
     sound, start, side, pieces = mu_law_decode(prompt, levels=config.levels), 0.0, 1.0, list[Tensor]()
     for first in range(0, 90, CHUNK_FRAMES):
         here = slice(first * 20, (first + CHUNK_FRAMES) * 20)
-        mels = mels_of(frames[first : first + CHUNK_FRAMES], config)
+        mels = frames[first : first + CHUNK_FRAMES, : config.n_mels]
         voice = HarmonicVoice(mels, model.get_buffer("bands"), turns[here], sample_rate=rate)
         phase, heard = torch.zeros(0), sound[here]
         if float(amplitude[here][: len(heard)].sum()) >= 0.02 * rate:

@@ -10,7 +10,6 @@ import pytest
 from safetensors.numpy import load_file
 
 from pipelines.commandline.command import perform
-from pipelines.documentation import with_tables
 from pipelines.pages.sweep import write_sweep
 from pipelines.results.sweep_jobs import Job
 from tests.pipelines.conftest import FinishedRun
@@ -18,7 +17,7 @@ from tests.pipelines.pages_apart import comparison_example, probe
 from tests.pipelines.tiny_chain import config_of
 
 pandas = pytest.importorskip("pandas", reason="needs pip install 'wordless[dev]'")
-PAGE = with_tables((Path(__file__).parents[3] / "docs/figures.md").read_text(encoding="utf-8"))
+PAGE = (Path(__file__).parents[3] / "docs/figures.md").read_text(encoding="utf-8")
 SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
 FILES = {
     "sweep.csv": "Figures of a sweep: sweep.csv",

@@ -183,31 +183,31 @@ def test_judges_of_speech_compare_decoded_sound_with_the_recordings(entries: dic
     rows = rows_of(
         *(
             {
-                "original": {"word_error_rate": 0.1 * number},
-                "griffin_lim": {"word_error_rate": 0.5},
-                "wavenet": {"word_error_rate": 0.4 + 0.1 * number} if number else {},
+                "original": {"distillmos": 0.1 * number},
+                "griffin_lim": {"distillmos": 0.5},
+                "wavenet": {"distillmos": 0.4 + 0.1 * number} if number else {},
             }
             for number in range(4)
         )
     )
-    words = entry(tmp_path, "judged_words", JUDGED, {"unfit": None, "clips": rows})
+    distillmos = entry(tmp_path, "judged_distillmos", JUDGED, {"unfit": None, "clips": rows})
     dnsmos = entry(tmp_path, "judged_dnsmos", JUDGED, {"unfit": "8,000 Hz", "clips": []})
-    judged = {**entries, "judged_dnsmos": dnsmos, "judged_words": words}
+    judged = {**entries, "judged_dnsmos": dnsmos, "judged_distillmos": distillmos}
     found, before = figures(judged), figures(entries)
-    assert {key for key in found if key not in before} == {key for key in found if "word_error_rate" in key[0]}
+    assert {key for key in found if key not in before} == {key for key in found if "distillmos" in key[0]}
     wanted = {
-        **{("word_error_rate", "original"): 0.15, ("word_error_rate_clips", "wavenet"): 3},
+        **{("distillmos", "original"): 0.15, ("distillmos_clips", "wavenet"): 3},
         **{
-            ("word_error_rate_difference", f"{one} - original"): gap
+            ("distillmos_difference", f"{one} - original"): gap
             for one, gap in (("wavenet", 0.4), ("griffin_lim", 0.35))
         },
-        ("word_error_rate_difference", "wavenet - griffin_lim"): 0.1,
+        ("distillmos_difference", "wavenet - griffin_lim"): 0.1,
     }
     assert {key: found[key].value for key in wanted} == pytest.approx(wanted)
-    assert found["word_error_rate", "original"].artifact == "key of judged_words"
+    assert found["distillmos", "original"].artifact == "key of judged_distillmos"
     record: dict[str, Any] = listening_record(judged, entries["listening"], MANIFEST)
     unfit = [(row["name"], row["unfit"]) for row in record["judges_of_speech"]]
-    assert unfit == [("dnsmos", "8,000 Hz"), ("words", None)]
+    assert unfit == [("dnsmos", "8,000 Hz"), ("distillmos", None)]
 
 
 def test_blocks_that_were_drawn_again_are_counted(entries: dict[str, Entry]) -> None:

@@ -235,11 +235,10 @@ def trained(own_session: Session, run_folder: Path, *clips: Clip) -> Entry:
         wavenet=replace(Vocoder.from_pretrained(run_folder / "vocoder").model.config, groups=()),
         crops=CropsConfig(batch_size=2, crop_codes=20),  # longer than the clips, so that each crop is a whole clip
         condition_on_groups=False,
-        codebook_sizes=None,
         fit=StartableFitConfig(steps=1, lr=0.1, warmup_steps=0, precision="fp32"),
     )
     coded = CodedIn(tokenizer=tokenizer, codes=codes(own_session, manifest, tokenizer))
-    return vocoder(own_session, manifest, [coded], waveforms(own_session, manifest, RATE), settings)
+    return vocoder(own_session, manifest, coded, waveforms(own_session, manifest, RATE), settings)
 
 
 def test_each_group_weighs_the_same_in_the_validation_loss(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipelines.stages.judging import Spoken, judge_speech, new_part, unfit_of
+from pipelines.stages.judging import judge_speech, new_part, unfit_of
 from pipelines.stages.listening import (
     CLIPS,
     JUDGED,
@@ -40,14 +40,13 @@ from vocoder.continuing import Prompt
 from vocoder.kinds import JUDGED_KINDS, ORIGINAL, WAVENET
 from vocoder.measures import sound_levels
 from vocoder.options import Sampling
-from vocoder.speech_judges import Grammar, JudgeOfSpeech
+from vocoder.speech_judges import JudgeOfSpeech
 from vocoder.synthesis import create_synthesis
 from wordless.audio.reading import read
-from wordless.audio.recordings.embedded import EmbeddedConfig, Utterance, speak
-from wordless.audio.recordings.manifest import Clip, Clips
+from wordless.audio.recordings.embedded import Utterance, speak
+from wordless.audio.recordings.manifest import Clips
 from wordless.audio.waveform import Waveform
 from wordless.base.array_types import FloatArray
-from wordless.base.errors import InputError
 
 RATE = 4000
 STEP = PATCH.frames * AUDIO.hop_length
@@ -151,18 +150,6 @@ def test_a_sound_follows_from_its_clips_name_and_not_from_the_other_clips(
 
 
 SPEECH_RATE = 22_050
-VOICES = ("en-us+f1", "en-us+m4")
-WORDS = ("seven", "water", "music")
-
-
-def labelled_manifest(*labels: str | None) -> Clips:
-    sizes, numbered = {"num_samples": 1, "sample_rate": SPEECH_RATE}, enumerate(labels)
-    clips = (Clip(path=f"{n}.wav", label=label, group=f"{n % 2}", **sizes) for n, label in numbered)
-    return Clips.from_rows(Path(), clips)
-
-
-def spoken(*labels: str | None) -> Spoken:
-    return Spoken.of(labelled_manifest(*labels), None, free=False, separator=None)
 
 
 def decoded(folder: Path, sounds: list[Waveform]) -> Entry:
@@ -197,60 +184,28 @@ def test_without_librosa_all_but_pitch_is_measured(
     assert re.search(r"without pitch\b.*\blibrosa and numba\b", capsys.readouterr().err)
 
 
-@pytest.fixture(scope="module")
-def speech(tmp_path_factory: pytest.TempPathFactory) -> list[Waveform]:
-    """Three words, each in two voices."""
-    asked = [
-        Utterance(file=f"{word}_{place}.wav", text=word, voice=name, speed=150, pitch=50)
-        for word in WORDS
-        for place, name in enumerate(VOICES)
-    ]
-    folder = speak(asked, tmp_path_factory.mktemp("cache"), seed=0)
-    return [read(folder / each.file, SPEECH_RATE) for each in asked]
-
-
-def scores(place: Path, entry: Entry, judge: JudgeOfSpeech, known: Spoken) -> list[dict[str, Any]]:
-    judged = judge_speech(silent_session(place), entry, decoded_paths(entry), judge, known)
-    assert unfit_of(judged) is None
-    again = judge_speech(silent_session(place / "again"), entry, decoded_paths(entry), judge, known)
-    assert again.key == judged.key
-    assert (again.folder / JUDGED).read_bytes() == (judged.folder / JUDGED).read_bytes()
-    return [row["sounds"] for row in judged.read_rows(JUDGED, "clips")]
-
-
-def test_decoded_words_are_compared_with_the_labels(tmp_path: Path, speech: list[Waveform]) -> None:
-    pytest.importorskip("pocketsphinx")
-    labels = [word for word in WORDS for _ in VOICES]
-    rows = scores(tmp_path, decoded(tmp_path / "decoded", speech), "words", spoken(*labels))
-    own, other = ([row[kind]["word_error_rate"] for row in rows] for kind in (ORIGINAL, "griffin_lim"))
-    assert np.mean(own) < 0.5 <= np.mean(other) + 0.2
-    assert [row["wavenet"] for row in rows] == [row[ORIGINAL] for row in rows]
-    others, moved = decoded(tmp_path / "other", speech), spoken(*labels[2:], *labels[:2])
-    wrong = judge_speech(silent_session(tmp_path), others, decoded_paths(others), "words", moved)
-    assert "word error rate" in str(unfit_of(wrong))
-
-
-def test_decoded_voices_are_compared_with_other_recordings(tmp_path: Path, speech: list[Waveform]) -> None:
-    pytest.importorskip("resemblyzer", exc_type=ImportError)
-    longer = []
-    for number, sound in enumerate(speech):  # all words of its voice, in an order of its own
-        words = [*speech[number::2], *speech[number % 2 : number : 2], *speech[number % 2 :: 2]]
-        samples = np.concatenate([each.samples for each in words])
-        longer.append(Waveform(samples=samples, sample_rate=sound.sample_rate))
-    rows = scores(tmp_path, decoded(tmp_path / "decoded", longer), "speaker", spoken(*map(str, range(6))))
-    assert [row[ORIGINAL]["speaker_recognised"] for row in rows] == [1] * 6
-    # The next clip is of the other voice.
-    assert [row["griffin_lim"]["speaker_recognised"] for row in rows] == [0] * 6
-    assert all(row["griffin_lim"]["speaker_similarity"] < row["wavenet"]["speaker_similarity"] for row in rows)
-
-
 NOISE = np.random.default_rng(0).normal(0, 0.1, SPEECH_RATE).astype(np.float32)
 UNFIT: list[tuple[JudgeOfSpeech, str, Waveform, str]] = [
-    ("speaker", "resemblyzer", Waveform(samples=NOISE, sample_rate=SPEECH_RATE), "groups"),  # of one clip
     ("dnsmos", "speechmos", Waveform(samples=NOISE, sample_rate=SPEECH_RATE), "no speech"),
     ("distillmos", "distillmos", Waveform(samples=NOISE, sample_rate=SPEECH_RATE), "no speech"),
     ("dnsmos", "numpy", Waveform(samples=sweep(0.5, RATE), sample_rate=RATE), "4,000 Hz"),  # the judge is not asked
 ]
+
+
+@pytest.mark.parametrize(("judge", "package"), [("dnsmos", "speechmos"), ("distillmos", "distillmos")])
+def test_opinions_of_decoded_speech_stand_beside_those_of_the_recordings(
+    judge: JudgeOfSpeech, package: str, tmp_path: Path
+) -> None:
+    pytest.importorskip(package, exc_type=ImportError)
+    asked = Utterance(file="a.wav", text="Peter got two large desks.", voice="en-us+f1", speed=150, pitch=50)
+    speech = read(speak([asked], tmp_path / "cache", seed=0) / asked.file, SPEECH_RATE)
+    noise = Waveform(samples=NOISE, sample_rate=SPEECH_RATE)
+    judged = judge_speech(silent_session(tmp_path), decoded(tmp_path / "decoded", [speech, speech, noise]), judge)
+    assert unfit_of(judged) is None
+    first, second, last = (row["sounds"] for row in judged.read_rows(JUDGED, "clips"))
+    assert first["wavenet"] == first[ORIGINAL] == first["griffin_lim"] == second[ORIGINAL]
+    assert second["griffin_lim"] == last[ORIGINAL]
+    assert last[ORIGINAL][judge] < first[ORIGINAL][judge]
 
 
 @pytest.mark.parametrize(("judge", "package", "sound", "told"), UNFIT)
@@ -259,28 +214,6 @@ def test_what_a_judge_cannot_judge_has_no_figures(
 ) -> None:
     pytest.importorskip(package, exc_type=ImportError)
     entry = decoded(tmp_path / "decoded", [sound])
-    judged = judge_speech(silent_session(tmp_path), entry, decoded_paths(entry), judge, spoken("seven"))
+    judged = judge_speech(silent_session(tmp_path), entry, judge)
     assert told in str(unfit_of(judged))
     assert judged.read_rows(JUDGED, "clips") == []
-
-
-def test_known_words_are_those_of_sentences_or_labels() -> None:
-    config = EmbeddedConfig(sentences=2, voices=1)
-    known = Spoken.of(labelled_manifest(), config, free=False, separator=None)
-    assert {len(words) for words in known.words.values()} == {5}
-    assert known.grammar.several
-    labelled = spoken("Crying_baby", "dog", None)
-    assert labelled.words == {"0.wav": ["crying", "baby"], "1.wav": ["dog"]}
-    assert labelled.grammar == Grammar(words=("baby", "crying", "dog"), several=True)
-    assert not spoken("dog", "cat").grammar.several
-    assert Spoken.of(labelled_manifest("dog"), None, free=True, separator=None).grammar.words == ()
-    assert not Spoken.of(labelled_manifest("dog;cat"), None, free=False, separator=";").words
-
-
-def test_words_that_cannot_be_heard_are_refused() -> None:
-    with pytest.raises(InputError, match="label"):
-        spoken(None).require_words()
-    pytest.importorskip("pocketsphinx")
-    spoken("seven", "water").require_words()
-    with pytest.raises(InputError, match=r"\b7 and qwxz\b.*corpus\.label_names"):
-        spoken("seven", "7", "qwxz").require_words()

@@ -185,11 +185,7 @@ def trained(config: WaveNetConfig) -> WaveNet:
 
 def conditions(own: Statistics, config: WaveNetConfig, log_mel: Tensor) -> Tensor:
     """The conditions of a network at log-mel ``(batch, frames, mels)``, normalised by its own tokenizer."""
-    frames = normalised(log_mel, own)
-    if not config.code_position:
-        return frames
-    places = torch.eye(config.patch_frames).repeat(CLIP_FRAMES // config.patch_frames, 1).expand(len(frames), -1, -1)
-    return torch.cat([frames, places], dim=2)
+    return normalised(log_mel, own)
 
 
 def assert_alike(wanted: Tensor, logits: Tensor, config: WaveNetConfig) -> None:
@@ -209,14 +205,12 @@ def a_clip(count: int) -> tuple[Tensor, Tensor, torch.Generator]:
 
 @pytest.mark.parametrize("heard", [(), ("ann", "bob", "cem")])
 @pytest.mark.parametrize("groups", [(), ("dan", "eve")])
-@pytest.mark.parametrize("code_position", [False, True])
 @torch.no_grad()
-def test_the_same_sound_has_the_same_logits(heard: tuple[str], groups: tuple[str], code_position: bool) -> None:
+def test_the_same_sound_has_the_same_logits(heard: tuple[str], groups: tuple[str]) -> None:
     """In the start's own normalisation and group of nobody, and in the new one's for each of its groups."""
     known, new = statistics(1), statistics(2)
-    start = trained(sizes(groups=heard, code_position=code_position))
-    patch_frames = 2 if code_position else 4
-    config = sizes(groups=groups, code_position=code_position, patch_frames=patch_frames, group_channels=5)
+    start = trained(sizes(groups=heard))
+    config = sizes(groups=groups, patch_frames=4, group_channels=5)
     model = transferred(start, config, known=known, new=new, seed=3).eval()
     assert model.config == config
     previous, log_mel, _ = a_clip(3)
@@ -224,7 +218,7 @@ def test_the_same_sound_has_the_same_logits(heard: tuple[str], groups: tuple[str
     wanted = start(previous, conditions(known, start.config, log_mel))
     assert_alike(wanted, model(previous, conditions(new, config, log_mel), numbers), config)
     if not heard:  # with the statistics of the start, its weights stay as they are
-        alike = replace(start.config, patch_frames=2 if code_position else 8)
+        alike = replace(start.config, patch_frames=8)
         same = transferred(start, alike, known=known, new=known, seed=3).state_dict()
         assert all(torch.equal(value, start.state_dict()[name]) for name, value in same.items())
 
