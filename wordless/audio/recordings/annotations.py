@@ -447,7 +447,7 @@ def annotations_below(folder: Folder, config: AnnotationOptions) -> Clips:
     return replace(annotated, notices=(*annotated.notices, *unread))
 
 
-def _files_beside(folder: Folder, wanted: AnnotationKind) -> dict[Kind, list[str]]:
+def _files_beside(folder: Folder, wanted: Kind | Literal["auto"]) -> dict[Kind, list[str]]:
     """Return the files below a folder that hold annotations, by kind; a text of the wanted kind may be a .txt file."""
     found, texts = dict[Kind, list[str]](), list[str]()
     for name in folder.others:
@@ -458,7 +458,7 @@ def _files_beside(folder: Folder, wanted: AnnotationKind) -> dict[Kind, list[str
         texts += [name] if own and name.lower().endswith(".txt") else []
         if kind not in _SHARED or (own and (kind == wanted or _names_parts(path, kind))):
             found.setdefault(kind, []).append(name)
-    if wanted not in ("auto", "none", *found) and texts:
+    if wanted != "auto" and wanted not in found and texts:
         found[wanted] = texts
     return found
 
