@@ -61,11 +61,6 @@ class AnnotationOptions(Options):
         None, "tier of TextGrids or ELAN documents, or column of a table, that has the labels; null: the only one"
     )
 
-    def __post_init__(self) -> None:
-        rule = f"data of Kaldi and lhotse are not read: {_REWRITE}"
-        self.refuse_if(str(self.annotations) in ("kaldi", "lhotse"), "annotations", rule)
-        super().__post_init__()
-
     @property
     def labels_in(self) -> tuple[str | None, str]:
         """The tier or column that has the labels, and the option that names it."""
