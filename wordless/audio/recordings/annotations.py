@@ -1,31 +1,23 @@
 """Annotations that other tools wrote, of the recordings of a folder or of one file, as parts of each recording.
 
 A file belongs to the recording of its name: ``field.Table.1.selections.txt``, ``field.txt`` and ``field.TextGrid``
-belong to ``field.wav`` (`Folder.of_file`). Some files name their recordings themselves. Each recording may have
-annotations of one kind, or of several kinds that agree.
+belong to ``field.wav`` (`Folder.of_file`). Some files name their recordings themselves. The suffix of a file says its
+kind (`FILES`), or the option ``annotations`` does; all annotations of a corpus are of one kind.
 
 The readers are our own: ``praatio`` reads no Latin-1, ``textgrid`` no UTF-8 with a mark, ``pympi-ling`` accepts
 entities, and pandas neither numbers lines nor keeps labels of several words that spaces separate from the times.
 """
 
-import gzip
-import json
 import os
 import re
-import zlib
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
-from itertools import zip_longest
-from math import inf, isfinite
+from itertools import product, zip_longest
+from math import isfinite
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Literal
 from xml.etree.ElementTree import Element, ParseError, fromstring
-
-import numpy as np
-from pandas import DataFrame
 
 from wordless.audio.decoding import Recording, RecordingError, count_samples
 from wordless.audio.recordings import description
@@ -34,11 +26,26 @@ from wordless.audio.recordings.folders import EXTENSIONS, Folder, is_file, read_
 from wordless.audio.recordings.manifest import Clips, Rejected, number_of
 from wordless.base.errors import InputError
 from wordless.base.options import Options, option
-from wordless.base.text import counted
-from wordless.base.values import nan_as_none
+from wordless.base.text import counted, listed
 
-Kind = Literal["raven", "elan", "textgrid", "audacity", "csv", "kaldi", "lhotse", "rttm", "ctm", "lab"]
+Kind = Literal["raven", "elan", "textgrid", "audacity", "csv", "rttm", "ctm", "lab"]
 AnnotationKind = Literal["auto", "none", Kind]
+FILES: Mapping[Kind, tuple[str, tuple[str, ...]]] = {  # what a file is called, and its suffixes; the first that fits
+    "raven": ("Raven selection table", (".selections.txt", ".selection.table.txt", ".selections")),
+    "elan": ("ELAN document", (".eaf",)),
+    "textgrid": ("Praat TextGrid", (".textgrid",)),
+    "rttm": ("RTTM file", (".rttm",)),
+    "ctm": ("CTM file", (".ctm",)),
+    "lab": (".lab file", (".lab",)),
+    "audacity": (".txt file", (".txt",)),
+    "csv": ("label table", (".csv", ".tsv")),
+}
+_SHARED: tuple[Kind, ...] = ("lab", "audacity", "csv")  # transcripts, pitch tracks and others have these suffixes, too
+_NAMING: tuple[Kind, ...] = ("rttm", "ctm")  # name recordings in their lines
+_TOOLKITS = re.compile(  # files of Kaldi and lhotse
+    r"(.*/)?wav\.scp|.*\.jsonl\.gz|(.*[/_.-])?(cuts|supervisions)\.jsonl"
+)
+_REWRITE = "write path, start, end and label of each part into a TSV file, `table`=FILE"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +54,8 @@ class AnnotationOptions(Options):
 
     annotations: AnnotationKind = option(
         "auto",
-        "annotations of other tools beside recordings give labelled parts; auto: all kinds; none: whole recordings",
+        "kind of the annotations beside recordings, which give labelled parts; auto: as their suffixes say; none: "
+        "whole recordings",
     )
     tier: str | None = option(
         None, "tier of TextGrids or ELAN documents, or column of a table, that has the labels; null: the only one"
@@ -78,18 +86,13 @@ class Annotation:
 
     @property
     def problem(self) -> str | None:
-        """Why the part cannot be used: its fault, or a time that is none."""
-        times = {key: self.fields[key] for key in (*SPAN_FIELDS, "duration") if key in self.fields}
-        wrong = [f"{key} is {text!r:.40}, and no time" for key, text in times.items() if seconds_of(text) is None]
-        return self.fault or next(iter(wrong), None)
+        """Why the part cannot be used: its fault, or a time that is not there."""
+        lacking = (name for name in (*SPAN_FIELDS, "duration") if self.fields.get(name) == "")
+        return self.fault or next((f"it has no {name}" for name in lacking), None)
 
 
 def _read(kind: Kind, path: Path, shown: str, config: AnnotationOptions) -> list[Annotation]:
     match kind:
-        case "kaldi":
-            return kaldi(path.parent, str(PurePosixPath(shown).parent))
-        case "lhotse":
-            return lhotse(path, shown)
         case "elan":
             return elan(read_annotation_text(path, xml=True), shown)
         case "textgrid":
@@ -116,8 +119,8 @@ _MEASURED = re.compile(
     r"comments|peak lag|snr nist quick|length|occupancy|"
     r".*\((s|ms|hz|khz|db.*|u|u.|bits|frames|samples|hh.*|pa.*|%|.*/hz)\)"
 )
-_OFFSET = "file offset (s)"
-_KEPT = {_OFFSET: _OFFSET, "annotated_channel": "channel", "low_hz": "low freq (hz)", "high_hz": "high freq (hz)"}
+_RAVEN, _OFFSET = "begin time (s)", "file offset (s)"
+_KEPT = {"annotated_channel": "channel", "low_hz": "low freq (hz)", "high_hz": "high freq (hz)"}
 _USUAL = ("annotation", "annotations", "label", "labels", "species", "common name", "class", "call type", "tag", "tags")
 
 
@@ -134,34 +137,17 @@ def layout(text: str) -> tuple[str | None, list[str]]:
     return (max(fitting, key=lambda each: fitting[each]) if any(fitting.values()) else None), []
 
 
-def fits(text: str, kind: Kind, *, wanted: bool) -> bool:
-    """Return whether two of three of the first lines give start, end and label, or, of a wanted kind, any of them.
-
-    Decimals in all labels are measurements, such as pitch; whole numbers between spaces may be words of a transcript.
-    """
-    text = "\n".join(text.split("\n")[:FIRST])
-    delimiter, header = layout(text)
-    try:
-        parts = columns(text, "", kind)
-    except InputError:
-        return True  # a header, which is refused with its file
-    good = [each for each in parts if not each.problem]
-    labels = {each.fields["label"] for each in good} - {""}
-    if wanted or header:
-        return bool(labels) or (wanted and bool(good)) or not parts
-    whole = all(each.fields["start"].isdecimal() for each in good)
-    measured = all(number_of(label) is not None and ("." in label or whole) for label in labels)
-    others = kind != "rttm" and (measured or (whole and delimiter is None))
-    return 3 * len(good) >= 2 * len(parts) > 0 and not others
-
-
 def columns(text: str, shown: str, kind: Kind, label: str | None = None, group: str | None = None) -> list[Annotation]:
     """Read a part in each line; ``label`` and ``group`` name columns of a header."""
     delimiter, header = (None, []) if kind in _FIXED else layout(text)
     lines = separated(text, delimiter, shown, quoted=delimiter != "\t")
     rows = [(f"{shown}:{number}", cells) for number, cells in lines]
     if header:
-        return _below(header, rows[1:], shown, kind, label, group)
+        return _below(header, rows[1:], shown, label, group)
+    if kind == "raven":
+        raise InputError(
+            f"{shown}:1: no column names times, such as Begin Time (s); save the selections again in Raven"
+        )
     names, found = _FIXED.get(kind, (*SPAN_FIELDS, "label")), list[Annotation]()
     for where, cells in rows:
         if cells[0] == "\\" and found:  # frequency bounds of the part before
@@ -182,7 +168,7 @@ def columns(text: str, shown: str, kind: Kind, label: str | None = None, group: 
 
 
 def _below(
-    header: list[str], rows: list[tuple[str, list[str]]], shown: str, kind: Kind, label: str | None, group: str | None
+    header: list[str], rows: list[tuple[str, list[str]]], shown: str, label: str | None, group: str | None
 ) -> list[Annotation]:
     """Read the rows below a header; each column that may hold labels is a tier."""
     lower, times = [name.lower() for name in header], description.time_columns(header)
@@ -190,37 +176,65 @@ def _below(
         raise InputError(f"{shown}:1: the header names {twice} twice; name each column once")
     if group is not None and group.lower() not in lower:
         raise InputError(f"{shown}:1: no column {group!r}; there are {', '.join(header)}")
-    table = [dict(zip_longest(lower, cells[: len(lower)], fillvalue="")) for _, cells in rows]
-    files = [cells.get("begin path") or cells.get("begin file", "") for cells in table]
-    several = len({*files}) > 1
+    none, width = [""] * len(rows), len(header)
+    table = {name: [cells[n] if n < len(cells) else "" for _, cells in rows] for n, name in enumerate(lower)}
+    known = {*PATH_COLUMNS, *(column.lower() for column in times.values()), (group or "").lower()}
+    chosen, unread = _columns_of_labels({name: table[name.lower()] for name in header}, known, label)
 
-    # the usual column of labels if there is one, else those with text, else all that are no measurements
-    others = {*PATH_COLUMNS, *(column.lower() for column in times.values()), (group or "").lower()}
-    free = [name for name in header if name.lower() not in others and not _MEASURED.fullmatch(name.lower())]
-    free = [name for name in free if len(free) == 1 or any(cells[name.lower()] for cells in table)]
-    texts = [name for name in free if any(number_of(cells[name.lower()] or "0") is None for cells in table)]
-    chosen = [label] if label and label.lower() in lower else [name for name in free if name.lower() in _USUAL]
-    chosen = chosen or texts or (free if kind == "raven" or len(free) == 1 else []) or [""]
-    unread, parts = [name for name in free if name not in chosen and name != label], list[Annotation]()
-    kept = {**_KEPT, "group": (group or "").lower()}
-    seconds = {
-        name: description.in_seconds([cells[column.lower()] for cells in table], column)
-        for name, column in times.items()
+    fields = {name: table[column] for name, column in _KEPT.items() if column in table}
+    fields |= {"group": table[group.lower()]} if group else {}
+    fields |= {name: description.in_seconds(table[column.lower()], column) for name, column in times.items()}
+    paths = zip(table.get("begin path", none), table.get("begin file", none), strict=True)
+    files = [path or name for path, name in paths]
+    faults = _count_from_files(files, table.get("end file", none), table.get(_OFFSET, none), fields)
+    faults |= {
+        row: "more values than the header has columns" for row, (_, each) in enumerate(rows) if any(each[width:])
     }
-    for row, (cells, file, (where, values)) in enumerate(zip(table, files, rows, strict=True)):
-        fields = {name: cells.get(column, "") for name, column in kept.items()}
-        fields |= {name: texts[row] for name, texts in seconds.items()}
-        fault = f"more values than the {len(header)} columns of the header" if any(values[len(header) :]) else None
-        start, end, offset = (seconds_of(fields.get(name, "")) for name in (*SPAN_FIELDS, _OFFSET))
-        if not file.endswith(cells.get("end file", "")) or (offset is None and several):
-            fault = f"its time in {file} is not known: export the column 'File Offset (s)' of a part in one file"
-        elif offset is not None and start is not None and end is not None:  # others count from the first of the files
-            fields |= {"start": repr(offset), "end": repr(offset + end - start)}
-        recording = next(filter(None, (file, *map(cells.get, PATH_COLUMNS))), None)
-        for name in chosen:
-            labelled = {**fields, "label": one_line(cells.get(name.lower(), ""))}
-            parts.append(Annotation(where, labelled, name, recording, fault, unread))
+
+    places = [files, *(table[name] for name in PATH_COLUMNS if name in table)]
+    recordings = [next(filter(None, each), None) for each in zip(*places, strict=True)]
+    parts, names = list[Annotation](), (*fields, "label")
+    for name in chosen:
+        labels = map(one_line, table.get(name.lower(), none))
+        values = zip(*fields.values(), labels, strict=True)
+        for row, (each, recording, (where, _)) in enumerate(zip(values, recordings, rows, strict=True)):
+            said = dict(zip(names, each, strict=True))
+            parts.append(Annotation(where, said, name, recording, faults.get(row), unread))
     return parts
+
+
+def _columns_of_labels(
+    table: Mapping[str, Sequence[str]], known: set[str], label: str | None
+) -> tuple[list[str], list[str]]:
+    """Return the columns that may hold labels, and others that nothing reads; ``label`` chooses one.
+
+    They are the usual column if there is one, else those with text, else all that are no measurements; "": none.
+    """
+    free = [name for name in table if name.lower() not in known and not _MEASURED.fullmatch(name.lower())]
+    free = [name for name in free if len(free) == 1 or any(table[name])]
+    texts = [name for name in free if any(number_of(cell or "0") is None for cell in table[name])]
+    there = {name.lower() for name in table}
+    chosen = [label] if label and label.lower() in there else [name for name in free if name.lower() in _USUAL]
+    chosen = chosen or texts or (free if _RAVEN in there or len(free) == 1 else []) or [""]
+    return chosen, [name for name in free if name not in chosen and name != label]
+
+
+def _count_from_files(
+    files: Sequence[str], last: Sequence[str], offsets: Sequence[str], fields: Mapping[str, list[str]]
+) -> dict[int, str]:
+    """Make the times of a table of several files, which count from the first, those of each file; return faults."""
+    several, faults = len({*files}) > 1, dict[int, str]()
+    if not (several or any(last) or any(offsets)):
+        return faults
+    for row, (file, end_file, text) in enumerate(zip(files, last, offsets, strict=True)):
+        offset = seconds_of(text)
+        if not file.endswith(end_file) or (offset is None and several):
+            faults[row] = f"its time in {file} is not known: export the column 'File Offset (s)' of a part in one file"
+        elif offset is not None and "end" in fields:
+            start, end = (seconds_of(fields[name][row]) for name in SPAN_FIELDS)
+            if start is not None and end is not None:
+                fields["start"][row], fields["end"][row] = repr(offset), repr(offset + end - start)
+    return faults
 
 
 # Praat reads free-standing numbers, texts and flags, and skips the rest. So the long text, which has names before the
@@ -339,336 +353,287 @@ def _chain(first: Element, reference: str, by_name: Mapping[str | None, Element]
     return found
 
 
-# Manifests of speech toolkits
-
-WAV_SCP = "wav.scp"
-KALDI_FILES = (WAV_SCP, "segments", "utt2spk", "text", "utt2label")
-LHOTSE = (".jsonl", ".jsonl.gz")
-
-
-def kaldi(folder: Path, shown: str) -> list[Annotation]:
-    """Read a Kaldi data folder, ``shown`` in messages; recordings that a command makes are left out, and not made."""
-    files: dict[str, list[tuple[str, str, str]]] = {}  # first word of each line, the rest, and the line's place
-    for name in (name for name in KALDI_FILES if (folder / name).is_file()):
-        lines = enumerate(read_annotation_text(folder / name).split("\n"), start=1)
-        words = (((*line.split(maxsplit=1), ""), f"{shown}/{name}:{number}") for number, line in lines if line.strip())
-        files[name] = [(each[0], each[1].strip(), where) for each, where in words]
-    if WAV_SCP not in files:
-        raise InputError(f"{shown}: no {WAV_SCP}, which names the recordings; put it beside the other files")
-    label_file = "utt2label" if "utt2label" in files else "text"
-    labels, groups = ({key: text for key, text, _ in files.get(name, ())} for name in (label_file, "utt2spk"))
-    recordings, found = {name: place for name, place, _ in files[WAV_SCP]}, list[Annotation]()
-    whole = [(name, f"{name} 0 -1", where) for name, _, where in files[WAV_SCP]]
-    segments = files.get("segments", whole)
-    named = {text.partition(" ")[0] for _, text, _ in segments}
-    for utterance, text, where in [*segments, *(each for each in whole if each[0] not in named)]:
-        name, start, end, channel = (text.split() + [""] * 4)[:4]
-        place = recordings.get(name, "")
-        fault = None if name in named else "no line of segments names the recording"
-        if name not in recordings:
-            fault = f"{name!r:.60} is not in {WAV_SCP}"
-        elif place.endswith("|") or place in ("", "-") or re.search(r"\.ark:\d+$", place):  # nobody's commands are run
-            place, fault = name, f"{place!r:.80} is a command or no file of sound; write one (wav-copy), and name it"
-        fields = {"start": start, "group": groups.get(utterance, ""), "annotated_channel": channel}
-        fields |= {"label": one_line(labels.get(utterance, ""))} | ({} if end == "-1" else {"end": end})  # -1: the end
-        found.append(Annotation(where, fields, recording=place or utterance, fault=fault))
-    return found
-
-
-def is_lhotse(path: Path) -> bool:
-    """Return whether a file is a lhotse manifest of cuts or supervisions, by its first line that is not empty."""
-    try:
-        value = next(_objects(path, path.name), ({}, ""))[0]
-    except InputError:
-        return False
-    names_file = any(isinstance(text, str) and name.lower() in PATH_COLUMNS for name, text in value.items())
-    of_cuts = str(value.get("type", "")).endswith("Cut") or {"recording", "start"} <= value.keys()
-    return "id" in value and not names_file and (of_cuts or {"recording_id", "start"} <= value.keys())
-
-
-def lhotse(path: Path, shown: str) -> list[Annotation]:
-    """Read cuts, or supervisions with the recordings in the files beside them."""
-    found, recordings = list[Annotation](), dict[str, dict[str, Any]]()
-    for beside in sorted(each for each in path.parent.iterdir() if each.name.endswith(LHOTSE) and not is_lhotse(each)):
-        with suppress(InputError):  # a file of another kind
-            recordings |= {str(value.get("id")): value for value, _ in _objects(beside, "") if "sources" in value}
-    for value, where in _objects(path, shown):
-        try:
-            found += _parts(value, where, recordings)
-        except (InputError, TypeError, ValueError, KeyError, AttributeError, IndexError, OverflowError) as error:
-            fault = f"{error}" if isinstance(error, InputError) else f"not as lhotse writes it ({error!r:.80})"
-            found.append(Annotation(where, {}, recording=str(value.get("id")), fault=fault))
-    return found
-
-
-def _parts(value: dict[str, Any], where: str, recordings: Mapping[str, Any]) -> Iterator[Annotation]:
-    """Give the parts of a cut with its recording, or of a supervision, whose recording is among ``recordings``."""
-    if "recording" not in value:
-        if (recording := recordings.get(str(value["recording_id"]))) is None:
-            raise InputError("its recording is in no manifest beside it")
-        value = {"recording": recording, "start": 0, "duration": inf, "supervisions": [value]}
-    recording, start = value["recording"], float(value["start"])
-    sources, transforms = recording["sources"], recording.get("transforms") or ()
-    changes = {str(each["name"] if isinstance(each, dict) else each) for each in transforms} - {"Resample"}
-    if len(sources) != 1 or sources[0]["type"] != "file" or changes:
-        raise InputError(f"its recording is not one file that is read as it is {changes or ''}; save it as a file")
-    most = start + float(value["duration"])
-    for each in value.get("supervisions") or [{"start": 0, "duration": value["duration"]}]:
-        # in a cut, times count from the cut's start, and a supervision ends with the cut
-        begin, channel = start + float(each["start"]), each.get("channel", value.get("channel", ""))
-        label = (each.get("custom") or {}).get("label", each.get("text"))
-        fields = {
-            "start": repr(round(max(begin, start), 9)),
-            "end": repr(round(min(begin + float(each["duration"]), most), 9)),
-            "group": str(each.get("speaker") or ""),
-            "label": "" if label is None else one_line(str(label)),
-            "annotated_channel": ",".join(map(str, channel)) if isinstance(channel, list) else str(channel),
-        }
-        yield Annotation(where, fields, recording=str(sources[0]["source"]))
-
-
-def _objects(path: Path, shown: str) -> Iterator[tuple[dict[str, Any], str]]:
-    """Give the object of each line of a manifest, and the line's place; {} of a line that is none."""
-    number = 0
-    try:
-        with gzip.open(path) if path.name.endswith(".gz") else path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                value: object = {}
-                with suppress(ValueError, RecursionError):
-                    value = json.loads(line, parse_constant=nan_as_none)
-                if line.strip():
-                    yield value if isinstance(value, dict) else {}, f"{shown}:{number}"
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{shown}:{number + 1}: the file is damaged ({error}); write it again") from error
-
-
 # Files beside recordings
 
-FORMATS: dict[Kind, str] = {  # of several kinds that agree, the first is used: it knows most
-    **{"raven": "Raven selection table", "elan": "ELAN document", "textgrid": "Praat TextGrid", "csv": "label table"},
-    **{"audacity": "label track", "kaldi": "Kaldi data folder", "lhotse": "lhotse manifest", "rttm": "RTTM file"},
-    **{"ctm": "CTM file", "lab": ".lab file"},
-}
-_NAMING: tuple[Kind, ...] = ("kaldi", "lhotse", "rttm", "ctm")  # name recordings in their lines
-_SUFFIXES: dict[str, Kind] = {".eaf": "elan", ".textgrid": "textgrid", ".rttm": "rttm", ".ctm": "ctm"}
-_TEXTS: dict[str, Kind] = {".txt": "audacity", ".selections": "audacity", ".lab": "lab", ".csv": "csv", ".tsv": "csv"}
-_SAME_SECONDS = 0.002  # tools round to milliseconds
 # kinds of reasons against annotations; strays may be something else
 _STRAY, _EMPTY = "annotations without a recording", "annotations name no part of it"
 _LEFT_OUT, _UNUSABLE, _LACKING = "annotation left out", "annotations not usable", "annotations without the tier"
 
 
-def kind_of(path: Path, wanted: AnnotationKind = "auto", *, own: bool | None = None) -> Kind | None:
-    """Return the kind of annotations that a file or a folder holds; None: another file.
-
-    ``own``: a file below a folder has the name of a recording; None: somebody named the file. Tables belong to
-    recordings of their names alone.
-    """
-    if own is None and wanted != "auto":
+def kind_of(path: Path, wanted: AnnotationKind = "auto") -> Kind | None:
+    """Return the kind of annotations in a file that somebody names; None: another file, such as a table."""
+    if re.fullmatch(_TOOLKITS, path.name) or is_file(path / "wav.scp"):
+        raise InputError(f"{path}: data of Kaldi and lhotse are not read", remedy=_REWRITE)
+    if wanted != "auto":
         return None if wanted == "none" else wanted
-    suffix, there = path.suffix.lower(), is_file(path)  # a pipe would wait for ever
-    named = path.name in KALDI_FILES and (path.name != "text" or is_file(path.parent / WAV_SCP))
-    if path.name == WAV_SCP or (own is None and (named or is_file(path / WAV_SCP))):
-        return "kaldi" if there or own is None else None
-    if suffix in _SUFFIXES and (there or own is None):
-        return _SUFFIXES[suffix]
-    if there and path.name.lower().endswith(LHOTSE):
-        return "lhotse" if is_lhotse(path) else None
+    kind = _kind_by_suffix(path.name)
+    if kind not in _SHARED:
+        return kind
+    # Tables that list recordings have these suffixes, too.
+    header = {name.lower() for name in layout(_first_lines(path))[1]}
+    beside = any(is_file(path.with_suffix(f".{each}")) for each in EXTENSIONS)
+    alone = _RAVEN in header or (kind != "csv" and not header)
+    return kind if (beside or alone) and not header & {*PATH_COLUMNS} and _names_parts(path, kind) else None
+
+
+def _kind_by_suffix(name: str) -> Kind | None:
+    return next((kind for kind, (_, suffixes) in FILES.items() if name.lower().endswith(suffixes)), None)
+
+
+def _first_lines(path: Path) -> str:
+    """Return the lines that show what a text holds; of other files nothing."""
     try:
-        text = read_annotation_text(path, head=True) if there and suffix in _TEXTS else ""
-        _, names = layout(text)
+        return "\n".join(read_annotation_text(path, head=True).split("\n", FIRST)[:FIRST]) if is_file(path) else ""
     except (OSError, InputError):
-        return None
-    header = {name.lower() for name in names}
-    if TEXTGRID.match(text) or {"begin time (s)", "end time (s)"} <= header:
-        return "raven" if header else "textgrid"
-    if own is None:  # a table that lists recordings is none of annotations
-        beside = any(is_file(path.with_suffix(f".{each}")) for each in EXTENSIONS)
-        own = beside and not header & {*PATH_COLUMNS}
-    kinds: tuple[Kind, ...] = ("csv",) if header else (_TEXTS[suffix], "rttm", "ctm") if text else ()
-    allowed = (kind for kind in kinds if own or kind in ("audacity", "lab"))
-    return next((kind for kind in allowed if fits(text, kind, wanted=kind == wanted)), None)
+        return ""
+
+
+def _names_parts(path: Path, kind: Kind) -> bool:
+    """Return whether the first lines of a text name a part with a label.
+
+    Decimals in all labels are measurements, such as pitch; whole numbers between spaces may be words of a transcript.
+    """
+    text = _first_lines(path)
+    delimiter, header = layout(text)
+    try:
+        parts = columns(text, "", kind)
+    except InputError:  # a header that is wrong: the file is refused when it is read
+        return True
+    good = [each.fields for each in parts if not each.problem and seconds_of(each.fields["start"]) is not None]
+    good = [each for each in good if seconds_of(each.get("end", each.get("duration", ""))) is not None]
+    labels = {each["label"] for each in good} - {""}
+    if header:
+        return bool(labels) or not parts or _RAVEN in map(str.lower, header)
+    whole = all(each["start"].isdecimal() for each in good)
+    words = any(number_of(label) is None or not (whole or "." in label) for label in labels)
+    return words and not (whole and delimiter is None)
 
 
 def annotations_below(folder: Folder, config: AnnotationOptions) -> Clips:
     """Return the annotated parts of the recordings of a folder; without annotations there are none.
 
-    Annotations of a wanted kind must be there and usable, and several kinds or tiers must not contradict each other.
+    Annotations of a wanted kind must be there and usable; if no kind is wanted, all must be of one kind.
     """
-    if config.annotations == "none":
+    wanted = config.annotations
+    if wanted == "none":
         return Clips.from_columns(folder.root, {"path": ()})
-    found: dict[Kind, list[str]] = {kind: [] for kind in FORMATS}
-    others = list[str]()
-    for name in folder.others:  # of equal parts the first file counts
-        kind = kind_of(folder.root / name, config.annotations, own=bool(folder.of_file(name)))
-        (others if kind is None else found[kind]).append(name)
-    wanted = {kind: names for kind, names in found.items() if names and config.annotations in ("auto", kind)}
-    unread = folder.unread(others)
-    if config.annotations != "auto" and not wanted:
-        rule = "; ".join([f"{folder.root} holds no {FORMATS[config.annotations]}", *unread])
-        raise InputError(option="annotations", value=config.annotations, rule=rule)
-    annotated = _collect(folder, wanted, config)
+    files = _files_beside(folder, wanted)
+    read = {name for names in files.values() for name in names}
+    unread = [*folder.unread(name for name in folder.others if name not in read)]
+    if toolkits := [*filter(_TOOLKITS.fullmatch, folder.others)]:
+        which = counted(len(toolkits), "file")
+        unread.append(f"{which} of Kaldi or lhotse not read, such as {toolkits[0]}: {_REWRITE}")
+        if not folder.recordings:
+            rule = f"it holds no recordings, and {toolkits[0]} of Kaldi or lhotse is not read"
+            raise InputError(option="root", value=folder.root, rule=rule, remedy=_REWRITE)
+    if wanted == "auto" and len(files) > 1:
+        kinds = [f"{counted(len(names), FILES[kind][0])} such as {names[0]}" for kind, names in files.items()]
+        problem = f"{folder.root} has annotations of {len(files)} kinds: {listed(kinds)}"
+        choice = listed([*files, "none for whole recordings"], "or")
+        raise InputError(problem, remedy=f"choose `annotations`={choice}")
+    if wanted == "auto" and not files:
+        return Clips.from_columns(folder.root, {"path": ()}, notices=tuple(unread))
+    kind = next(iter(files)) if wanted == "auto" else wanted
+    if kind not in files:
+        title, suffixes = FILES[kind]
+        rule = "; ".join([f"{folder.root} holds no {title} ({', '.join(dict.fromkeys((*suffixes, '.txt')))})", *unread])
+        raise InputError(option="annotations", value=kind, rule=rule)
+    annotated = _collect(folder, kind, files[kind], config)
     return replace(annotated, notices=(*annotated.notices, *unread))
 
 
+def _files_beside(folder: Folder, wanted: Kind | Literal["auto"]) -> dict[Kind, list[str]]:
+    """Return the files below a folder that hold annotations, by kind; a text of the wanted kind may be a .txt file."""
+    found, texts = dict[Kind, list[str]](), list[str]()
+    for name in folder.others:
+        kind, path = _kind_by_suffix(name), folder.root / name
+        if kind is None or not is_file(path):  # a pipe would wait for ever
+            continue
+        own = bool(folder.of_file(name))
+        texts += [name] if own and name.lower().endswith(".txt") else []
+        if kind not in _SHARED or (own and (kind == wanted or _names_parts(path, kind))):
+            found.setdefault(kind, []).append(name)
+    if wanted != "auto" and wanted not in found and texts:
+        found[wanted] = texts
+    return found
+
+
 def annotations_in(path: Path, kind: Kind, root: Path, config: AnnotationOptions) -> Clips:
-    """Return the parts of recordings below ``root`` that one file of annotations, or one Kaldi folder, describes."""
-    name = os.path.relpath((path / WAV_SCP if path.is_dir() else path).absolute(), root.absolute())
-    annotated = _collect(Folder.at(root), {kind: [name]}, config)
+    """Return the parts of recordings below ``root`` that one file of annotations describes."""
+    name = os.path.relpath(path.absolute(), root.absolute())
+    annotated = _collect(Folder.at(root), kind, [name], config)
     if not len(annotated.frame):
         problem = f"{path}: no recording of it can be used; {root} has none of its name"
         raise InputError(problem, remedy="set `root` to the folder of the recordings")
     return annotated
 
 
-def _collect(folder: Folder, files: Mapping[Kind, Sequence[str]], config: AnnotationOptions) -> Clips:
-    """Read the files of each kind, and join what they say of each recording; faulty files and parts are set aside."""
-    parts, read_files = list[tuple[str, Kind, Annotation]](), Counter[Kind]()  # parts with their recordings
-    rejected, tiers, unread = list[Rejected](), dict[str, None](), dict[str, None]()
-    (tier, option), splits, moved, others = config.labels_in, dict[str, str](), list[str](), list[str]()
-    for names in (names for kind, names in files.items() if kind in _NAMING):  # may be named train, test and so on
-        shared = os.path.commonpath([PurePosixPath(name).parent for name in names]) or "."
-        of_names = {name: split for name in names if (split := description.known_split(os.path.relpath(name, shared)))}
-        splits |= of_names if len({*of_names.values()}) > 1 else {}
-    for kind, name in ((kind, name) for kind, names in files.items() for name in names):
+@dataclass(frozen=True, slots=True)
+class _File:
+    """A file of annotations."""
+
+    name: str
+    own: list[str]  # the recordings of its name; none if it names its recordings
+    parts: list[Annotation]
+
+
+def _collect(folder: Folder, kind: Kind, names: Sequence[str], config: AnnotationOptions) -> Clips:
+    """Read files, choose their tier, and place their parts in recordings; faulty files and parts are set aside."""
+    rejected = list[Rejected]()
+    files = _read_files(folder, kind, names, config, rejected)
+    files = _of_one_tier(files, config, rejected)
+    files, notices = _from_their_begin(folder, files, rejected)
+    placed = [each for file in files for each in _placed(folder, kind, file, rejected)]
+    found = _described(folder.root, placed, rejected)
+    parts = found.frame
+    if not len(parts):
+        if config.annotations == "auto" and all(each.kind == _STRAY for each in found.rejected):
+            return replace(found, rejected=())
+        first = next((f"{each.path}: {each.reason}" for each in found.rejected), "they name no part")
+        problem = f"{folder.root}: none of its annotations can be used ({first}; {len(found.rejected)} in all)"
+        raise InputError(problem, remedy="mend them, or use whole recordings with `annotations`=none")
+    of_recordings = f"{counted(len(parts), 'annotated part')} of {counted(parts.path.nunique(), 'recording')}"
+    told = [f"{of_recordings} from {counted(len(files), FILES[kind][0])}"]
+    if unlabelled := int(parts.label.isna().sum()):
+        told.append(f"{counted(unlabelled, 'part')} without a label are used as unlabelled clips")
+    if parts[["low_hz", "annotated_channel"]].notna().any(axis=None):
+        told.append("frequency bounds and channels of annotations cut nothing out of the sound")
+    if unread := dict.fromkeys(column for file in files for each in file.parts[:1] for column in each.unread):
+        notices.append(f"columns of annotations not read: {', '.join(unread):.400} (`tier`, `columns.group`)")
+    return replace(found, notices=(*told, *notices))
+
+
+def _read_files(
+    folder: Folder, kind: Kind, names: Sequence[str], config: AnnotationOptions, rejected: list[Rejected]
+) -> list[_File]:
+    """Read each file; files of speakers and words may be named after splits."""
+    files, group = list[_File](), config.groups_in
+    for name in names:
         own = [] if kind in _NAMING else folder.of_file(name)
         try:
-            found = _read(kind, folder.root / name, name, config)
+            files.append(_File(name, own, _read(kind, folder.root / name, name, config)))
         except (OSError, InputError) as error:
             rejected += _set_aside(own or [name], _UNUSABLE, f"{error}" if name in f"{error}" else f"{name}: {error}")
-            continue
-        of_file = dict.fromkeys(each.tier for each in found if each.tier)
-        tiers |= of_file
-        usable = [*dict.fromkeys(each.tier for each in found if not each.fault)]
+    if group is not None and (
+        kind == "elan" or (files and not any("group" in each.fields for file in files for each in file.parts[:1]))
+    ):
+        rule = "it has no effect, as no table with columns was found: leave it out"
+        raise InputError(option="columns.group", value=group, rule=rule)
+    if kind in _NAMING:
+        shared = os.path.commonpath([PurePosixPath(name).parent for name in names]) or "."
+        splits = {file.name: description.known_split(os.path.relpath(file.name, shared)) or "" for file in files}
+        for file in files if len({*splits.values()} - {""}) > 1 else ():
+            for each in file.parts:
+                each.fields["split"] = splits[file.name]
+    return files
+
+
+def _of_one_tier(files: Sequence[_File], config: AnnotationOptions, rejected: list[Rejected]) -> list[_File]:
+    """Keep the parts of the tier that is chosen, or of the only one; set files without the tier aside."""
+    (tier, option), tiers, found = config.labels_in, dict[str, None](), list[_File]()
+    for file in files:
+        there = dict.fromkeys(each.tier for each in file.parts if each.tier)
+        tiers |= there
+        usable = [*dict.fromkeys(each.tier for each in file.parts if not each.fault)]
         usable = usable if tier is None or usable == [""] else [tier]
         if len(usable) > 1:
-            problem = f"{name}: {len(usable)} tiers or columns have labels: {', '.join(usable):.400}"
+            problem = f"{file.name}: {len(usable)} tiers or columns have labels: {', '.join(usable):.400}"
             remedy = f"choose one, such as `tier`={usable[0]}, or `annotations`=none for whole recordings"
             raise InputError(problem, remedy=remedy)
-        chosen = [each for each in found if not usable or each.tier == usable[0]]
-        if found and not chosen:
-            there = f"{name}: no tier or column {tier!r}; there are {', '.join(of_file):.200}"
-            rejected += _set_aside(own, _LACKING, there)
-            continue
-        read_files[kind] += 1
-        unread |= dict.fromkeys(column for each in chosen[:1] for column in each.unread)
-        clock = next((each.clock for each in chosen if each.clock), None)
-        if clock is not None and own:
-            begins, unlike = _counted_from(clock, folder.root / own[0])
-            lasts = (
-                ""
-                if unlike is None
-                else f"its times are {clock[0]:g} to {clock[1]:g} s, and {own[0]} lasts {unlike:.3f} s"
-            )
-            if unlike is not None and clock[0] != 0:
-                rejected += _set_aside(own, _UNUSABLE, f"{name}: {lasts}; save the TextGrid of the whole recording")
-                continue
-            others += [f"{name}: {lasts}"] if lasts else []
-            moved += [f"{name} at {begins:g} s"] if begins else []
-            for each in chosen:
-                for side in SPAN_FIELDS:
-                    each.fields[side] = repr(round(float(each.fields[side]) - begins, 9))
-        named = {each.recording for each in chosen} - {None}
-        if not own and not named and kind not in _NAMING:
-            strays = f"{folder.root} has no recording {PurePosixPath(name).stem}.*, or several"
-            rejected += _set_aside([name], _STRAY, strays)
-            continue
-        rejected += [] if chosen else _set_aside(own, _EMPTY, name)
-        located, missing = dict[str | None, list[str]](), dict[str | None, str]()
-        for place in filter(None, named):
-            try:
-                located[place] = [folder.named(place, name)]
-            except InputError as error:
-                missing[place] = str(error)
-        for each in chosen:
-            # a recording that alone is named may have the name of the file now
-            recording = None if own and len(named) == 1 else each.recording
-            fault = each.problem or (missing.get(recording) if each.recording or own else "it names no recording")
-            paths = located.get(each.recording) or ([recording] if recording else own or [name])
-            each.fields["split"] = splits.get(name, "")
-            parts += ((path, kind, each) for path in paths if not fault)
-            rejected += _set_aside(paths, _LEFT_OUT, f"{each.where}: {fault}", 1) if fault else []
+        chosen = [each for each in file.parts if not usable or each.tier == usable[0]]
+        if chosen or not file.parts:
+            found.append(replace(file, parts=chosen))
+        else:
+            why = f"{file.name}: no tier or column {tier!r}; there are {', '.join(there):.200}"
+            rejected += _set_aside(file.own, _LACKING, why)
     if tier is not None and tier not in tiers:
         rule = f"no file has it; there are {', '.join(tiers) or 'no tiers or columns'!s:.400}"
         raise InputError(option=option, value=tier, rule=rule, remedy="name one that the files have")
-    if config.groups_in is not None and not {"raven", "csv"} & files.keys():
-        rule = "it has no effect, as no table with columns was found: leave it out"
-        raise InputError(option="columns.group", value=config.groups_in, rule=rule)
-    joined = _joined(folder.root, parts, rejected)
-    if not len(joined.frame):
-        if config.annotations == "auto" and all(each.kind == _STRAY for each in joined.rejected):
-            return replace(joined, rejected=())
-        first = next((f"{each.path}: {each.reason}" for each in joined.rejected), "they name no part")
-        problem = f"{folder.root}: none of its annotations can be used ({first}; {len(joined.rejected)} in all)"
-        raise InputError(problem, remedy="mend them, or use whole recordings with `annotations`=none")
-    files_of = ", ".join(counted(count, FORMATS[kind]) for kind, count in read_files.items())
-    known = joined.frame
-    said = [f"{counted(len(known), 'annotated part')} of {counted(known.path.nunique(), 'recording')} from {files_of}"]
-    if unlabelled := int(known.label.isna().sum()):
-        said.append(f"{counted(unlabelled, 'part')} without a label are used as unlabelled clips")
-    if known[["low_hz", "annotated_channel"]].notna().any(axis=None):
-        said.append("frequency bounds and channels of annotations cut nothing out of the sound")
+    return found
+
+
+def _from_their_begin(
+    folder: Folder, files: Sequence[_File], rejected: list[Rejected]
+) -> tuple[list[_File], list[str]]:
+    """Count times from the begins of the recordings; set files aside whose times do not fit, and tell what was done."""
+    found, moved, unlike, notices = list[_File](), list[str](), list[str](), list[str]()
+    for file in files:
+        clock = next((each.clock for each in file.parts if each.clock), None)
+        begin, length = _counted_from(clock, folder.root / file.own[0]) if clock and file.own else (0.0, None)
+        if clock and length is not None:
+            lasts = f"{file.name}: its times are {clock[0]:g} to {clock[1]:g} s, and {file.own[0]} lasts {length:.3f} s"
+            if clock[0] != 0:
+                rejected += _set_aside(file.own, _UNUSABLE, f"{lasts}; save the TextGrid of the whole recording")
+                continue
+            unlike.append(lasts)
+        if begin:
+            moved.append(f"{file.name} at {begin:g} s")
+            for each, side in product(file.parts, SPAN_FIELDS):
+                each.fields[side] = repr(round(float(each.fields[side]) - begin, 9))
+        found.append(file)
     if moved:
-        moving = f"{counted(len(moved), 'TextGrid does', 'TextGrids do')} not begin at 0 s, such as {moved[0]}"
-        said.append(f"{moving}: times count from there, as the lengths fit")
-    if others:
-        lengths = f"{counted(len(others), 'TextGrid')} with another length than the recording, such as {others[0]}"
-        said.append(f"{lengths}: check that it belongs to the sound")
-    said += joined.notices
-    if unread:
-        said.append(f"columns of annotations not read: {', '.join(unread):.400} (`tier`, `columns.group`)")
-    return replace(joined, notices=tuple(said))
+        which = f"{counted(len(moved), 'TextGrid does', 'TextGrids do')} not begin at 0 s, such as {moved[0]}"
+        notices.append(f"{which}: times count from there, as the lengths fit")
+    if unlike:
+        which = f"{counted(len(unlike), 'TextGrid')} with another length than the recording, such as {unlike[0]}"
+        notices.append(f"{which}: check that it belongs to the sound")
+    return found, notices
+
+
+def _placed(folder: Folder, kind: Kind, file: _File, rejected: list[Rejected]) -> Iterator[tuple[str, Annotation]]:
+    """Give the parts of a file that can be used, each with its recording."""
+    named, there, missing = {each.recording for each in file.parts} - {None, ""}, dict[str, str](), dict[str, str]()
+    if not file.own and not named and kind not in _NAMING:
+        why = f"{folder.root} has no recording {PurePosixPath(file.name).stem}.*, or several"
+        rejected += _set_aside([file.name], _STRAY, why)
+        return
+    if not file.parts:
+        rejected += _set_aside(file.own, _EMPTY, file.name)
+    for recording in filter(None, named):
+        try:
+            there[recording] = folder.named(recording, file.name)
+        except InputError as error:
+            missing[recording] = str(error)
+    for each in file.parts:
+        recording, fault = each.recording or "", each.problem
+        if recording in there:
+            paths = [there[recording]]
+        elif file.own and (not recording or len(named) == 1):  # the only one that is named may have another name now
+            paths = file.own
+        else:
+            paths, fault = [recording or file.name], fault or missing.get(recording, "it names no recording")
+        if fault:
+            rejected += _set_aside(paths, _LEFT_OUT, f"{each.where}: {fault}", 1)
+        else:
+            yield from ((path, each) for path in paths)
 
 
 def _set_aside(paths: Iterable[str], kind: str, why: str, segments: int = 0) -> list[Rejected]:
     return [Rejected(path=path, reason=f"{kind}: {why}", kind=kind, segments=segments) for path in paths]
 
 
-_Times = tuple[float | None, float | None]  # begin and end
-
-
-def _joined(root: Path, parts: Sequence[tuple[str, Kind, Annotation]], rejected: list[Rejected]) -> Clips:
-    """Join the kinds, of which each recording may have one, or several that agree; equal parts count once."""
-    where, every = [each.where for *_, each in parts], [{"label": "", **each.fields} for *_, each in parts]
-    columns, faults = description.describe(DataFrame(every, dtype=object).fillna("").to_dict("list"), where)
-    labels, times = columns.get("label", []), [*zip(columns["begin"], columns["end"], strict=True)]
-    rows: dict[str, dict[Kind, dict[_Times, int]]] = {}  # of each part of a recording
-    for row, (path, kind, each) in enumerate(parts):
-        first = row if row in faults else rows.setdefault(path, {}).setdefault(kind, {}).setdefault(times[row], row)
-        if labels[first] != labels[row]:
+def _described(root: Path, parts: Sequence[tuple[str, Annotation]], rejected: list[Rejected]) -> Clips:
+    """Describe parts of recordings; equal parts count once, because Raven writes a row for each view."""
+    where, names = [each.where for _, each in parts], {name: "" for _, each in parts for name in each.fields}
+    texts = {name: [each.fields.get(name, "") for _, each in parts] for name in names}
+    columns, faults = description.describe(texts, where)
+    labels, first = columns.get("label", []), dict[tuple[str, float | None, float | None], int]()
+    for row, ((path, each), *span) in enumerate(zip(parts, columns["begin"], columns["end"], strict=True)):
+        same = row if row in faults else first.setdefault((path, *span), row)
+        if labels[same] != labels[row]:
             sides = "; parts have the sound of all channels" if each.fields.get("annotated_channel") else ""
-            differing = f"({labels[row]}, and {labels[first]} at {where[first]}){sides}"
+            differing = f"({labels[row]}, and {labels[same]} at {where[same]}){sides}"
             faults[row] = f"{where[row]}: two labels of the same start and end {differing}"
         rejected += _set_aside([path], _LEFT_OUT, faults[row], 1) if row in faults else []
-    agreeing, chosen = Counter[str](), list[int]()
-    for path, kinds in sorted(rows.items()):
-        chosen += next(iter(kinds.values())).values()
-        if len(kinds) == 1:
-            continue
-        spans = [
-            sorted((labels[row] or "", begin or 0.0, inf if end is None else end) for (begin, end), row in each.items())
-            for each in kinds.values()
-        ]
-        named = [[label for label, *_ in each] for each in spans]
-        in_time = [np.array([times for _, *times in each]) for each in spans]
-        close = partial(np.allclose, in_time[0], rtol=0, atol=_SAME_SECONDS)
-        if any(each != named[0] for each in named) or not all(map(close, in_time)):
-            differing = ", ".join(f"{kind} with {counted(len(each), 'part')}" for kind, each in kinds.items())
-            problem = f"{root / path} has annotations of {len(kinds)} kinds that differ ({differing})"
-            remedy = f"choose one, such as `annotations`={next(iter(kinds))}, or none for whole recordings"
-            raise InputError(problem, remedy=remedy)
-        agreeing[", ".join(kinds)] += 1
-    notices = tuple(
-        f"{counted(count, 'recording')} with annotations of several kinds that agree: {kinds}"
-        for kinds, count in agreeing.items()
-    )
 
-    # A Kaldi folder holds no recordings: the common folder of those that it names is then the root.
-    paths = [parts[row][0] for row in chosen]
-    if any(PurePosixPath(path).is_absolute() for path in paths):
+    # Files may name recordings outside the folder: the common folder of all is then the root.
+    rows = sorted(first.values(), key=lambda row: parts[row][0])
+    paths = [parts[row][0] for row in rows]
+    known = {*paths}
+    left = [each for each in rejected if each.kind != _LACKING or each.path not in known]
+    if any(PurePosixPath(path).is_absolute() for path in known):
         places = [Path(os.path.normpath(root.absolute() / path)) for path in paths]
         root = Path(os.path.commonpath([place.parent for place in places]))
         paths = [place.relative_to(root).as_posix() for place in places]
-    left = [each for each in rejected if each.kind != _LACKING or each.path not in rows]
-    table = {name: [values[row] for row in chosen] for name, values in columns.items()}
-    return Clips.from_columns(root, {**table, "path": paths}, rejected=tuple(left), notices=notices)
+    table = {name: [values[row] for row in rows] for name, values in columns.items()}
+    return Clips.from_columns(root, {**table, "path": paths}, rejected=tuple(left))

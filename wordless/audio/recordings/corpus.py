@@ -175,6 +175,7 @@ def find_recordings(config: CorpusConfig, *, unpacked: Clips | None = None) -> C
     from_folders = from_folders and config.label_type != "text"
     depth = description.split_depth({*found.frame.path})
     labels, groups = list[str | None](), list[str | None]()
+    of_parts = {path: group_of(path) for path in {*found.frame.path}} if has_parts else {}
     for path, label, group in zip(*(found.frame[name] for name in ("path", "label", "group")), strict=True):
         folders = path.split("/")[:-1] if from_folders else []
         if (
@@ -183,7 +184,7 @@ def find_recordings(config: CorpusConfig, *, unpacked: Clips | None = None) -> C
             del folders[depth]
         label = label or (normalize("NFC", folders[-1]) if folders else None)
         labels.append(None if config.labels == "none" else label)
-        groups.append(group or (group_of(path) if has_parts else None))
+        groups.append(group or of_parts.get(path))
     labels, notices = _renamed(labels, config)
     for path, label in zip(found.frame.path, labels, strict=True) if config.label_type == "number" else ():
         if label is not None and number_of(label) is None:
@@ -259,8 +260,7 @@ def _find_annotations(config: CorpusConfig, folder: Folder | None) -> Clips:
         path = expand_home(config.table or "", "table")
         if (kind := kind_of(path, config.annotations)) is None:
             return whole(path, ())
-        place = path if path.is_dir() else path.parent
-        root = require_folder(config.root) if config.root else require_folder(str(place), by=str(path))
+        root = require_folder(config.root) if config.root else require_folder(str(path.parent), by=str(path))
         return annotations_in(path, kind, root, config)
     found = annotations_below(folder, config)
     listed = {*(each.path for each in found.rejected), *found.frame.path}
@@ -364,7 +364,7 @@ def candidates_at(place: Path, annotations: AnnotationOptions | None = None, *, 
             found = annotations_below(folder, config)
             rejected, told = (*found.rejected, *folder.rejected), (*folder.notices, *found.notices)
             found = replace(found, rejected=rejected, notices=told)
-            elsewhere = len(found.frame) and found.root != place  # as of a Kaldi folder
+            elsewhere = len(found.frame) and found.root != place  # as ELAN documents name their media
             paths = [] if elsewhere else folder.require_recordings()
         elif is_recording(place.name):
             chosen = config.annotations not in ("auto", "none") or config.tier is not None

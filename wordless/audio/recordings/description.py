@@ -112,6 +112,8 @@ def in_seconds(texts: Sequence[str], column: str) -> list[str]:
     """Return the times of a column, whose name may have a unit, in seconds, as texts; other texts as they are."""
     words = _words(column)
     unit = 1.0 if _SECONDS & {*words} else next((_UNITS[word] for word in words if word in _UNITS), 1.0)
+    if unit == 1:
+        return [*texts]
     known = (seconds_of(text, unit) for text in texts)
     return [text if number is None else repr(number) for text, number in zip(texts, known, strict=True)]
 

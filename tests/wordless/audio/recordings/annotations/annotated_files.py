@@ -1,7 +1,5 @@
 """One recording with eight labelled parts, as each tool writes them."""
 
-import gzip
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -84,49 +82,9 @@ ELAN = (
     + f"</TIME_ORDER><TIER TIER_ID='spans'>{SPANS}</TIER>"
     f"<TIER TIER_ID='species' PARENT_REF='spans'>{SPECIES}</TIER></ANNOTATION_DOCUMENT>\n"
 )
-RECORDING: dict[str, object] = {
-    "id": "field",
-    "sources": [{"type": "file", "channels": [0], "source": "field.wav"}],
-    "sampling_rate": RATE,
-    "num_samples": round(SECONDS * RATE),
-    "duration": SECONDS,
-}
-
-
-def supervision(number: int, start: float, end: float, label: str) -> dict[str, object]:
-    place = {"id": f"s{number}", "recording_id": "field", "start": start, "duration": end - start, "channel": 0}
-    return {**place, "text": label, "speaker": "field"}
-
-
-def json_lines(*lines: object) -> str:
-    return "".join(f"{json.dumps(each)}\n" for each in lines)
-
-
-def cut(number: int) -> dict[str, object]:
-    """Half of the recording with its parts; times of supervisions count from the cut's start."""
-    begin = number * SECONDS / 2
-    parts = [part for part in PARTS if begin <= part[0] < begin + SECONDS / 2]
-    said = [supervision(n, start - begin, end - begin, label) for n, (start, end, label) in enumerate(parts)]
-    place = {"id": f"c{number}", "start": begin, "duration": SECONDS / 2, "channel": 0, "supervisions": said}
-    return {**place, "recording": RECORDING, "type": "MonoCut"}
-
-
 KINDS: dict[str, dict[str, str | bytes]] = {  # the files of each tool
     "raven": {"field.Table.1.selections.txt": raven_text(PARTS)}, "audacity": {"field.txt": audacity_text(PARTS)},
     "textgrid": {"field.TextGrid": textgrid_text({"birds": PARTS})}, "elan": {"field.eaf": ELAN},
-    "kaldi": {
-        "kaldi/wav.scp": "rec ../field.wav\n",
-        "kaldi/segments": "".join(f"u{n} rec {a:.3f} {b:.3f}\n" for n, (a, b, _) in enumerate(PARTS)),
-        "kaldi/utt2spk": "".join(f"u{n} field\n" for n in range(len(PARTS))),
-        "kaldi/text": "".join(f"u{n} {label}\n" for n, (*_, label) in enumerate(PARTS)),
-    },
-    "lhotse": {
-        "field_supervisions.jsonl.gz": gzip.compress(
-            json_lines(*(supervision(n, *part) for n, part in enumerate(PARTS))).encode()
-        ),
-        "field_recordings.jsonl.gz": gzip.compress(json_lines(RECORDING).encode()),
-    },
-    "lhotse cuts": {"field_cuts.jsonl": json_lines(cut(0), cut(1))},
     "rttm": {
         "field.rttm": "".join(f"SPEAKER field 1 {a:.3f} {b - a:.3f} <NA> <NA> {c} <NA> <NA>\n" for a, b, c in PARTS)
     },

@@ -1,6 +1,5 @@
 """Annotations beside recordings become labelled clips; what is not usable is listed, and contradictions are refused."""
 
-import json
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -62,16 +61,40 @@ def test_files_of_annotations_that_are_named_after_splits_divide_the_parts(tmp_p
     }
 
 
-def test_kinds_that_agree_are_used_once(folder: Path) -> None:
-    for kind in ("raven", "audacity", "textgrid", "kaldi"):
+def test_each_kind_is_chosen_by_its_name_and_two_without_a_choice_are_refused(folder: Path) -> None:
+    for kind in ("raven", "audacity", "textgrid"):
         write_files(folder, KINDS[kind])
-    said = find_recordings(CorpusConfig(root=str(folder), split=ALL_TRAIN)).notices
-    clips, _ = corpus(folder)
-    assert named(clips) == EXPECTED
-    assert {(clip.low_hz, clip.high_hz, clip.annotated_channel) for clip in clips} == {(500.0, 1800.0, "1")}
-    assert any("raven" in line and "audacity" in line for line in said)
-    for kind in ("raven", "audacity", "textgrid", "kaldi"):
+    with pytest.raises(InputError, match=r"3 kinds: .* `?annotations`?=") as error:
+        corpus(folder)
+    for name in (*KINDS["raven"], *KINDS["audacity"], *KINDS["textgrid"]):
+        assert name in str(error.value)
+    for kind in ("raven", "audacity", "textgrid"):
         assert named(corpus(folder, annotations=kind)[0]) == EXPECTED
+
+
+@pytest.mark.parametrize("kind", ["raven", "textgrid", "rttm", "ctm"])
+def test_a_kind_that_is_chosen_is_read_from_texts_of_the_names_of_recordings(folder: Path, kind: Any) -> None:
+    (text,) = KINDS[kind].values()
+    write_files(folder, {"field.txt": text, "README.txt": "no annotations"})
+    clips, rejected = corpus(folder, annotations=kind)
+    assert (named(clips), rejected) == (EXPECTED, ())
+    place = recordings_at(folder / "field.wav", AnnotationOptions(annotations=kind))
+    assert [clip.name for clip in place.clips] == SPAN_NAMES
+
+
+@pytest.mark.parametrize("name", ["kaldi/wav.scp", "cuts.jsonl.gz", "field_cuts.jsonl", "a_supervisions.jsonl"])
+def test_data_of_speech_toolkits_are_named_and_refused_where_they_are_all(folder: Path, name: str) -> None:
+    write_files(folder, {name: "rec field.wav\n"})
+    said = find_recordings(CorpusConfig(root=str(folder))).notices
+    assert any(name in line and "table=" in line.replace("`", "") for line in said)
+    assert named(corpus(folder)[0]) == [("field.wav", None)]
+    (folder / "field.wav").unlink()
+    places: list[dict[str, Any]] = [{"root": str(folder)}, {"table": str(folder / name)}]
+    for where in places:
+        with pytest.raises(InputError, match="TSV"):
+            corpus(folder, **where)
+    with pytest.raises(InputError, match="TSV"):
+        recordings_at(folder, AnnotationOptions())
 
 
 TEXTGRID = textgrid_text({"birds": PARTS})
@@ -95,9 +118,6 @@ OTHERS = {  # what people call annotations: a name, and the text of a file
         "Start (s),End (s),Scientific name,Common name,Confidence,File\n"
         + "".join(f"{a},{b},Avis,{label},0.9,C:/x/field.wav\n" for a, b, label in SPANS),
     ),
-    "TextGrid": ("field.txt", TEXTGRID),
-    "RTTM": ("field.txt", "".join(f"SPEAKER field 1 {a} {b - a:.3f} <NA> <NA> {c} <NA>\n" for a, b, c in PARTS)),
-    "CTM": ("field.txt", "".join(f"field A {a} {b - a:.3f} {label} 0.9\n" for a, b, label in PARTS)),
     "two tiers of one name": (
         "field.TextGrid",
         textgrid_text({"birds": PARTS[:3], "other": PARTS[3:]}).replace('"other"', '"birds"'),
@@ -105,7 +125,7 @@ OTHERS = {  # what people call annotations: a name, and the text of a file
 }
 
 EVERY = KINDS | {name: {file: text} for name, (file, text) in OTHERS.items()}
-NO_TABLES = ("BirdNET", "RTTM", "CTM")  # a table names its recordings; a text of no recording's name is any text
+NO_TABLES = ("BirdNET",)  # a table that names its recordings
 
 
 @pytest.mark.parametrize("kind", EVERY)
@@ -126,22 +146,10 @@ def test_files_of_each_kind_give_labelled_parts_for_a_corpus_and_for_encoding(fo
         assert kind in OTHERS or [clip.name for clip in recordings_at(table, AnnotationOptions()).clips] == SPAN_NAMES
 
 
-def test_a_kaldi_folder_is_a_root_and_a_table_but_no_file_without_its_recordings(folder: Path) -> None:
-    write_files(folder, KINDS["kaldi"])
-    places = [{"root": "kaldi"}, *({"table": f"kaldi{each}"} for each in ("", "/segments", "/text"))]
-    for place in places:
-        clips, _ = corpus(folder, **{option: str(folder / name) for option, name in place.items()})
-        assert named(clips) == EXPECTED
-    assert [each.name for each in recordings_at(folder / "kaldi", AnnotationOptions()).clips] == SPAN_NAMES
-    (folder / "kaldi/wav.scp").unlink()
-    with pytest.raises(InputError, match=r"wav\.scp"):
-        corpus(folder, table=str(folder / "kaldi/segments"))
-
-
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("field.txt", "0.0\t1.0\n"), ("field.txt", "0.5\t1.5\tx\nhello\n"), ("field.txt", "a.wav\t0.5\t1.5\n"),
+        ("field.txt", "0.0\t1.0\n"), ("field.txt", "a.wav\t0.5\t1.5\n"),
         ("field.txt", "one two three\n1 2 buckle my shoe\n"), ("field.txt", "1 2 3 4 5\n"),
         ("field.csv", "0.01,120.5,0.5\n0.02,121.5,0.7\n"), ("field.csv", "start,end,F0,loudness\n0.0,0.5,120.5,0.5\n"),
         ("field.phn", "0 3050 h#\n"),
@@ -176,17 +184,11 @@ def medium(name: str, origin: str) -> str:
     return f'<MEDIA_DESCRIPTOR MEDIA_URL="file:///C:/x/{name}" TIME_ORIGIN="{origin}" MIME_TYPE="audio/x-wav"/>'
 
 
-def lhotse_files(*transforms: str, start: float = 0.0) -> dict[str, str]:
-    recording = {**annotated_files.RECORDING, "transforms": [{"name": each} for each in transforms]}
-    said = [{**annotated_files.supervision(n, start, start + 1, f"word{n}"), "channel": n} for n in range(2)]
-    lines = {"a_recordings.jsonl": [recording], "a_supervisions.jsonl": said}
-    return {name: "\n".join(map(json.dumps, several)) for name, several in lines.items()}
-
-
 RAVEN = "Selection\tBegin Time (s)\tEnd Time (s)\tBegin Path\tFile Offset (s)\tCommon Name\tSpecies Code\tConfidence\n"
 ROWS = "0.5\t1.7\ta\n3\t2\tlate\n4\t4\tpoint\nnan\t5\tx\n6\tinf\tx\n19\t25\tlong\n30\t31\tfar\n7\t8\tb\n-1\t2\tearly\n"
 MEASURED = "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tDelta Time (s)\tAvg Power Density (dB FS/Hz)"
 OTHER: dict[str, str | bytes] = {"0.wav": "", "0.txt": "1\t2\tx\n"}  # a recording whose annotations are usable
+GRID: dict[str, str | bytes] = {"0.wav": "", "0.TextGrid": textgrid_text({"birds": [(1.0, 2.0, "x")]})}
 X = {"0.wav#t=1,2": "x"}  # its clip
 TRACK: dict[str, str | bytes] = {"field.txt": "1\t2\tx\n"}
 FROGS = textgrid_text({"frogs": PARTS[:1]})
@@ -202,6 +204,10 @@ BROKEN: list[tuple[str, str | bytes, str]] = [  # ending, content, and a word of
     ("eaf", ELAN.replace("@MEDIUM@", medium("a.wav", "soon")), "soon"),
     ("eaf", ELAN.replace("milliseconds", "PAL-frames"), "PAL"),
 ]  # fmt: skip
+
+
+DOCUMENT = ELAN.replace("@MEDIUM@", "").replace("hi<", "x<").replace('"1000"', '"2000"').replace('"0"', '"1000"')
+OF_KIND: dict[str, dict[str, str | bytes]] = {"TextGrid": GRID, "eaf": {"0.wav": "", "0.eaf": DOCUMENT}}
 
 
 @dataclass(frozen=True)
@@ -220,15 +226,6 @@ def case(files: Mapping[str, str | bytes], clips: Mapping[str, str | None], *tol
     return Case(files, spans, options, told)
 
 
-SOURCE = '{"id": "a", "start": %s, "duration": 1, "recording": {"sources": [{"type": "%s", "source": "%s"}]}}'
-NO_CUTS = [
-    '{"id": 1, "start": 1', '{"id": "b"}', '{"id": "c", "type": "MixedCut", "tracks": []}', "[1]",
-    SOURCE % ("1" + "0" * 400, "file", "field.wav"), SOURCE % (1, "command", "sox x |"),
-    *(SOURCE % (1, "file", each) for each in ("x" * 300 + ".wav", "a\\ud800b", "a\\u0000b", "/root/" * 2000)),
-]  # fmt: skip
-KEYS = (
-    '{"id": "1", "recording_id": "r", "path": "field.wav", "start": 1, "duration": 1, "label": "x"}'  # of lhotse, too
-)
 CASES = {
     "bad rows": case({"field.txt": f"{ROWS}13\t14\tro\0bin\n"}, {"0.5,1.7": "a", "7,8": "b"},
                      *(f"field.txt:{number}" for number in (2, 3, 4, 5, 6, 7, 9, 10))),
@@ -245,27 +242,24 @@ CASES = {
     "equal spans": case({"field.txt": "0.5\t1.5\twren\n0.5\t1.5\trobin\n0.5\t1.5\twren\n1\t2\trobin\n"},
                         {"0.5,1.5": "wren", "1,2": "robin"}, "field.txt:2"),  # overlaps are kept
     "a table of several files": case(
-        {"0.wav": "", "day.txt": f"{RAVEN}1\t1\t2\tC:\\x\\0.wav\t1.0\tWren\n2\t7\t8.5\tfield.wav\t2.0\tTit\n"
+        {"0.wav": "", "day.selections.txt": f"{RAVEN}1\t1\t2\tC:\\x\\0.wav\t1.0\tWren\n2\t7\t8.5\tfield.wav\t2.0\tTit\n"
                                  "3\t9\t9.5\tno.wav\t2\tT\n"},
-        {"0.wav#t=1,2": "Wren", "2,3.5": "Tit"}, r"no\.wav: .*day\.txt:4"),
+        {"0.wav#t=1,2": "Wren", "2,3.5": "Tit"}, r"no\.wav: .*day\.selections\.txt:4"),
     "a table of a recording that has another name now": case(
         {"field.selections.txt": f"{RAVEN}1\t1\t2\tits name before.wav\t\twren\n"}, {"1,2": "wren"}),
     "a wanted kind": case({"field.txt": "0.5\t1.5\n2\t3\t0.75\nhello\n", "README.txt": "No track\n"},
                           {"0.5,1.5": None, "2,3": "0.75"}, "field.txt:3", annotations="audacity"),
     "one of two kinds that differ": case(TRACK | {"field.TextGrid": TEXTGRID}, {"1,2": "x"}, annotations="audacity"),
-    "a tier chooses among kinds": case({"field.txt": f"{RAVEN}1\t1\t2\t\t\twren\n", "field.TextGrid": TEXTGRID},
-                                       dict(EXPECTED), tier="birds"),
     **{f"a tier by {next(iter(options))}": case({"field.TextGrid": WEATHER}, {"0,3": "rain"}, **options)
        for options in ({"tier": "weather"}, {"columns": ColumnConfig(label="weather")})},
     "a file without the tier": case({"0.wav": "", "0.TextGrid": FROGS, "field.TextGrid": TEXTGRID}, dict(EXPECTED),
                                     "frogs", tier="birds"),
-    "recordings with annotations of different kinds": case({"0.wav": "", "0.TextGrid": FROGS, **TRACK},
-                                                           {"0.wav#t=0.5,1.7": "robin", "1,2": "x"}),
     "annotations without parts": case(
-        OTHER | {"field.Table.1.selections.txt": MEASURED, "nothing.txt": "1\t2\tx\n"}, X, "field.wav", "nothing.txt"),
-    "a tier without parts": case(OTHER | {"field.TextGrid": textgrid_text({"birds": []})}, X, "field.wav"),
-    "annotations in another folder": case({"wav/a/1.wav": "", "grids/a/1.TextGrid": FROGS, **TRACK},
-                                          {"1,2": "x", "wav/a/1.wav#t=0.5,1.7": "robin"}),
+        {"0.wav": "", "0.selections.txt": f"{RAVEN}1\t1\t2\t\t\tx\n", "field.Table.1.selections.txt": MEASURED,
+         "nothing.selections.txt": RAVEN}, X, "field.wav", "nothing"),
+    "a tier without parts": case(GRID | {"field.TextGrid": textgrid_text({"birds": []})}, X, "field.wav"),
+    "annotations in another folder": case({"wav/a/1.wav": "", "grids/a/1.TextGrid": FROGS},
+                                          {"wav/a/1.wav#t=0.5,1.7": "robin"}, "no annotations beside"),
     "other texts beside recordings": case(
         {"dog/a.wav": "", "dog/a.txt": "the dog said 1\t2 times\n", "dog/a.lab": "THE DOG SAID\n", "dog/README.txt": "",
          "dog/f0.txt": "0.01\t120.5\t0.9\n0.02\t121.5\t0.8\n", "dog/notes.tsv": "path\tstart\tlabel\na.wav\t1\tx\n",
@@ -277,19 +271,8 @@ CASES = {
                                        medium("video.mp4", "0") + medium("field.mp4", "2000")])},
     "an ELAN document of another name": case({"annotated by me.eaf": ELAN.replace("@MEDIUM@", medium("field.wav", ""))},
                                              {"0,1": "hi"}),
-    **{f"{number}: {kind} that is broken": case(OTHER | {f"field.{kind}": content}, X, f"field.wav: .*{told}")
+    **{f"{number}: {kind} that is broken": case(OF_KIND[kind] | {f"field.{kind}": content}, X, f"field.wav: .*{told}")
        for number, (kind, content, told) in enumerate(BROKEN)},
-    "lhotse: two channels of equal times": case(lhotse_files("Resample"), {"0,1": "word0"}, "channel"),
-    "lhotse: lines that it does not write": case(
-        {"field_cuts.jsonl": "\n".join([*(json.dumps(annotated_files.cut(number)) for number in (0, 1)), *NO_CUTS])},
-        dict(EXPECTED),
-        *(f"field_cuts.jsonl:{number}" for number in range(3, 3 + len(NO_CUTS)))),
-    "lhotse: a changed recording": case(OTHER | lhotse_files("Speed"), X, "annotations beside", "Speed", "Speed"),
-    "a table with keys of lhotse and paths": case({"t.jsonl": KEYS}, {"1,2": "x"}, table="t.jsonl"),
-    "Kaldi without some segments": case(
-        {"0.wav": "", "kaldi/wav.scp": "rec ../field.wav\nlone ../0.wav\npipe sox x.wav - |\n",
-         "kaldi/segments": "u0 rec 0 1 B\n", "kaldi/text": "u0 great  tit\n"},
-        {"0,1": "great tit"}, "no line of segments", "sox"),
 }  # fmt: skip
 FACTS: dict[str, list[tuple[str, str | None, float | None, float | None]]] = {  # group, channel, lowest and highest Hz
     "bounds, in a country with decimal commas; a line that is none": [
@@ -297,7 +280,6 @@ FACTS: dict[str, list[tuple[str, str | None, float | None, float | None]]] = {  
     ],
     "a column of labels in another case": [("f", "1", None, None)],
     "an ELAN document of another name": [("Bob", None, None, None)],
-    "Kaldi without some segments": [("field", "B", None, None)],
 }
 
 
@@ -405,21 +387,6 @@ def test_a_recording_whose_annotations_all_lie_behind_its_end_is_not_read_as_a_w
     assert "marsh.txt:2" in place.rejected[1].reason
 
 
-def test_commands_in_wav_scp_are_not_run(folder: Path) -> None:
-    write_files(folder, KINDS["kaldi"])
-    scp = folder / "kaldi/wav.scp"
-    evil = folder / "run"
-    scp.write_text(scp.read_text() + f"pipe touch {evil} |\nark foo.ark:123\nnone ../no.wav\n")
-    segments = folder / "kaldi/segments"
-    segments.write_text(segments.read_text() + "p1 pipe 1 2\nk1 ark 1 2\nn1 none 1 2\nq1 unknown 1 2\nm1 rec 3\n")
-    clips, rejected = corpus(folder)
-    assert named(clips) == EXPECTED
-    assert not evil.exists()
-    lines = reasons(rejected)
-    for where in (f"segments:{number}" for number in range(9, 14)):
-        assert where in lines, lines
-
-
 def test_pipes_and_folders_named_as_annotations_are_left_alone(folder: Path) -> None:
     os.mkfifo(folder / "field.TextGrid")
     (folder / "field.eaf").mkdir()
@@ -435,7 +402,8 @@ PAGE = "<!DOCTYPE html>\n<html><body>404</body></html>\n"
 # files beside field.wav, options, and what is told
 REFUSED: list[tuple[dict[str, str | bytes], dict[str, Any], list[str]]] = [
     (TRACK | {"field.TextGrid": TEXTGRID}, {}, ["annotations=", "audacity", "textgrid"]),
-    (TRACK, {"annotations": "raven"}, ["annotations is raven"]),
+    (TRACK, {"annotations": "raven"}, ["Begin Time"]),
+    ({"field.lab": "1.5 2 x\n"}, {"annotations": "raven"}, ["annotations is raven"]),
     (TRACK, {"tier": "birds"}, ["tier is birds"]),
     (TRACK, {"columns": ColumnConfig(group="site")}, ["columns.group is site"]),
     *((TRACK, {"columns": ColumnConfig(label=each)}, ["columns.label is "]) for each in ("call", 3, ("a", "b"))),
@@ -484,7 +452,6 @@ def test_any_text_is_read_or_refused(kind: annotations.Kind, rows: Sequence[Sequ
         for each in parts:
             assert each.where.startswith("a:")
             assert each.fault or "start" in each.fields
-        annotations.fits(text, kind, wanted=False)
 
 
 def labelled(part: annotations.Annotation) -> tuple[str, str]:
