@@ -25,7 +25,6 @@ from typing import Any, Literal
 from xml.etree.ElementTree import Element, ParseError, fromstring
 
 import numpy as np
-from pandas import DataFrame
 
 from wordless.audio.decoding import Recording, RecordingError, count_samples
 from wordless.audio.recordings import description
@@ -62,6 +61,11 @@ class AnnotationOptions(Options):
     def groups_in(self) -> str | None:
         """The column of a table that has the groups."""
         return None
+
+    @property
+    def not_known(self) -> frozenset[str]:
+        """Labels and groups of tables that stand for missing values."""
+        return frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +185,10 @@ def columns(text: str, shown: str, kind: Kind, label: str | None = None, group: 
     return found
 
 
+def _is_text(cell: str) -> bool:
+    return number_of(cell or "0") is None and cell not in description.MISSING
+
+
 def _below(
     header: list[str], rows: list[tuple[str, list[str]]], shown: str, kind: Kind, label: str | None, group: str | None
 ) -> list[Annotation]:
@@ -198,7 +206,7 @@ def _below(
     others = {*PATH_COLUMNS, *(column.lower() for column in times.values()), (group or "").lower()}
     free = [name for name in header if name.lower() not in others and not _MEASURED.fullmatch(name.lower())]
     free = [name for name in free if len(free) == 1 or any(cells[name.lower()] for cells in table)]
-    texts = [name for name in free if any(number_of(cells[name.lower()] or "0") is None for cells in table)]
+    texts = [name for name in free if any(_is_text(cells[name.lower()]) for cells in table)]
     chosen = [label] if label and label.lower() in lower else [name for name in free if name.lower() in _USUAL]
     chosen = chosen or texts or (free if kind == "raven" or len(free) == 1 else []) or [""]
     unread, parts = [name for name in free if name not in chosen and name != label], list[Annotation]()
@@ -211,11 +219,13 @@ def _below(
         fields = {name: cells.get(column, "") for name, column in kept.items()}
         fields |= {name: texts[row] for name, texts in seconds.items()}
         fault = f"more values than the {len(header)} columns of the header" if any(values[len(header) :]) else None
-        start, end, offset = (seconds_of(fields.get(name, "")) for name in (*SPAN_FIELDS, _OFFSET))
+        offset = seconds_of(fields[_OFFSET])
         if not file.endswith(cells.get("end file", "")) or (offset is None and several):
             fault = f"its time in {file} is not known: export the column 'File Offset (s)' of a part in one file"
-        elif offset is not None and start is not None and end is not None:  # others count from the first of the files
-            fields |= {"start": repr(offset), "end": repr(offset + end - start)}
+        elif offset is not None:  # others count from the first of the files
+            start, end = (seconds_of(fields.get(name, "")) for name in SPAN_FIELDS)
+            if start is not None and end is not None:
+                fields |= {"start": repr(offset), "end": repr(offset + end - start)}
         recording = next(filter(None, (file, *map(cells.get, PATH_COLUMNS))), None)
         for name in chosen:
             labelled = {**fields, "label": one_line(cells.get(name.lower(), ""))}
@@ -526,6 +536,7 @@ def _collect(folder: Folder, files: Mapping[Kind, Sequence[str]], config: Annota
     parts, read_files = list[tuple[str, Kind, Annotation]](), Counter[Kind]()  # parts with their recordings
     rejected, tiers, unread = list[Rejected](), dict[str, None](), dict[str, None]()
     (tier, option), splits, moved, others = config.labels_in, dict[str, str](), list[str](), list[str]()
+    lost = 0  # labels that are missing values
     for names in (names for kind, names in files.items() if kind in _NAMING):  # may be named train, test and so on
         shared = os.path.commonpath([PurePosixPath(name).parent for name in names]) or "."
         of_names = {name: split for name in names if (split := description.known_split(os.path.relpath(name, shared)))}
@@ -551,6 +562,10 @@ def _collect(folder: Folder, files: Mapping[Kind, Sequence[str]], config: Annota
             rejected += _set_aside(own, _LACKING, there)
             continue
         read_files[kind] += 1
+        for fields in (each.fields for each in chosen if kind in ("raven", "csv")):  # which R and pandas write, too
+            gone = {name: "" for name in ("label", "group") if fields.get(name) in config.not_known}
+            lost += "label" in gone
+            fields.update(gone)
         unread |= dict.fromkeys(column for each in chosen[:1] for column in each.unread)
         clock = next((each.clock for each in chosen if each.clock), None)
         if clock is not None and own:
@@ -606,6 +621,9 @@ def _collect(folder: Folder, files: Mapping[Kind, Sequence[str]], config: Annota
     said = [f"{counted(len(known), 'annotated part')} of {counted(known.path.nunique(), 'recording')} from {files_of}"]
     if unlabelled := int(known.label.isna().sum()):
         said.append(f"{counted(unlabelled, 'part')} without a label are used as unlabelled clips")
+    if lost:
+        names = ", ".join(description.MISSING)
+        said.append(f"{counted(lost, 'label')} of annotations not known, being one of {names} (`columns.missing`=none)")
     if known[["low_hz", "annotated_channel"]].notna().any(axis=None):
         said.append("frequency bounds and channels of annotations cut nothing out of the sound")
     if moved:
@@ -629,8 +647,9 @@ _Times = tuple[float | None, float | None]  # begin and end
 
 def _joined(root: Path, parts: Sequence[tuple[str, Kind, Annotation]], rejected: list[Rejected]) -> Clips:
     """Join the kinds, of which each recording may have one, or several that agree; equal parts count once."""
-    where, every = [each.where for *_, each in parts], [{"label": "", **each.fields} for *_, each in parts]
-    columns, faults = description.describe(DataFrame(every, dtype=object).fillna("").to_dict("list"), where)
+    where, every = [each.where for *_, each in parts], [each.fields for *_, each in parts]
+    names = dict.fromkeys(name for fields in [{"label": ""}, *every] for name in fields)
+    columns, faults = description.describe({name: [each.get(name, "") for each in every] for name in names}, where)
     labels, times = columns.get("label", []), [*zip(columns["begin"], columns["end"], strict=True)]
     rows: dict[str, dict[Kind, dict[_Times, int]]] = {}  # of each part of a recording
     for row, (path, kind, each) in enumerate(parts):
@@ -665,7 +684,7 @@ def _joined(root: Path, parts: Sequence[tuple[str, Kind, Annotation]], rejected:
 
     # A Kaldi folder holds no recordings: the common folder of those that it names is then the root.
     paths = [parts[row][0] for row in chosen]
-    if any(PurePosixPath(path).is_absolute() for path in paths):
+    if any(PurePosixPath(path).is_absolute() for path in {*paths}):
         places = [Path(os.path.normpath(root.absolute() / path)) for path in paths]
         root = Path(os.path.commonpath([place.parent for place in places]))
         paths = [place.relative_to(root).as_posix() for place in places]
