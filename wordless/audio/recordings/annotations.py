@@ -10,7 +10,7 @@ entities, and pandas neither numbers lines nor keeps labels of several words tha
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import product, zip_longest
@@ -70,6 +70,11 @@ class AnnotationOptions(Options):
     def groups_in(self) -> str | None:
         """The column of a table that has the groups."""
         return None
+
+    @property
+    def not_known(self) -> frozenset[str]:
+        """Labels and groups of tables that stand for missing values."""
+        return frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +217,11 @@ def _columns_of_labels(
     """
     free = [name for name in table if name.lower() not in known and not _MEASURED.fullmatch(name.lower())]
     free = [name for name in free if len(free) == 1 or any(table[name])]
-    texts = [name for name in free if any(number_of(cell or "0") is None for cell in table[name])]
+    texts = [
+        name
+        for name in free
+        if any(number_of(cell or "0") is None and cell not in description.MISSING for cell in table[name])
+    ]
     there = {name.lower() for name in table}
     chosen = [label] if label and label.lower() in there else [name for name in free if name.lower() in _USUAL]
     chosen = chosen or texts or (free if _RAVEN in there or len(free) == 1 else []) or [""]
@@ -483,6 +492,7 @@ def _collect(folder: Folder, kind: Kind, names: Sequence[str], config: Annotatio
     files = _read_files(folder, kind, names, config, rejected)
     files = _of_one_tier(files, config, rejected)
     files, notices = _from_their_begin(folder, files, rejected)
+    notices += _without_missing(kind, files, config.not_known)
     placed = [each for file in files for each in _placed(folder, kind, file, rejected)]
     found = _described(folder.root, placed, rejected)
     parts = found.frame
@@ -578,6 +588,18 @@ def _from_their_begin(
         which = f"{counted(len(unlike), 'TextGrid')} with another length than the recording, such as {unlike[0]}"
         notices.append(f"{which}: check that it belongs to the sound")
     return found, notices
+
+
+def _without_missing(kind: Kind, files: Sequence[_File], not_known: Collection[str]) -> list[str]:
+    """Empty the labels and groups of tables that stand for missing values, which R and pandas write; count labels."""
+    lost = 0
+    for each in (each for file in files for each in file.parts if kind in ("raven", "csv")):
+        gone = {name: "" for name in ("label", "group") if each.fields.get(name) in not_known}
+        lost += "label" in gone
+        each.fields.update(gone)
+    names = ", ".join(description.MISSING)
+    found = f"{counted(lost, 'label')} of annotations not known, being one of {names} (`columns.missing`=none)"
+    return [found] if lost else []
 
 
 def _placed(folder: Folder, kind: Kind, file: _File, rejected: list[Rejected]) -> Iterator[tuple[str, Annotation]]:

@@ -110,6 +110,11 @@ class CorpusConfig(AnnotationOptions):
         return next(iter(self.columns.named.get("group", ())), None)
 
     @property
+    def not_known(self) -> frozenset[str]:
+        """Labels and groups of tables of annotations that stand for missing values."""
+        return self.columns.not_known
+
+    @property
     def fields(self) -> tuple[str, ...]:
         """Fields of the description that file names give."""
         return () if self.pattern is None else description.pattern_fields(self.pattern)

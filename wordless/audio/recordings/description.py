@@ -101,8 +101,8 @@ def time_columns(header: Sequence[str], chosen: Mapping[str, str] | None = None)
 
 def seconds_of(text: str, unit: float = 1.0) -> float | None:
     """Parse seconds, also with a decimal comma or as hh:mm:ss; None for other text. Plain numbers count ``unit``."""
-    text = text.strip().replace(",", ".")
-    if ":" in text and (clock := _CLOCK.fullmatch(text)):
+    text = text.replace(",", ".")
+    if ":" in text and (clock := _CLOCK.fullmatch(text.strip())):
         return 3600 * int(clock[1] or 0) + 60 * int(clock[2]) + float(clock[3])
     number = manifest.number_of(text)
     return number if number is None or unit == 1 else round(number * unit, 9)
@@ -311,6 +311,7 @@ def unread_notices(columns: Sequence[str]) -> list[str]:
     return [f"columns not read: {', '.join(columns):.400} ({options})"] if columns else []
 
 
+MISSING = ("NA", "NaN", "nan", "<NA>")  # cells, as R and pandas write what is not known
 UNREAD = "none"  # in the place of a column: a well-known one is left unread, such as a start that means another thing
 
 
@@ -361,6 +362,11 @@ class ColumnConfig(Options):
     def unread(self) -> set[str]:
         """Fields for which no column is read."""
         return {name for name, value in self._given.items() if value == UNREAD}
+
+    @property
+    def not_known(self) -> frozenset[str]:
+        """Cells of text files that stand for missing values."""
+        return frozenset(MISSING if self.missing is None else ())
 
     @property
     def wanted(self) -> dict[str, str]:

@@ -167,7 +167,8 @@ def files_below(
     ``set_aside`` is called with folders that cannot be listed, or have been listed by another name; None: the former
     are refused. What is in a folder that Wordless wrote is left out, and ``leave_out`` is called with its path.
     """
-    entered = dict[str, str]()  # by its real path, because some file systems give no numbers of inodes
+    # by their real paths, because some file systems give no numbers of inodes
+    ours, entered = set[str](), dict[str, str]()
 
     def refuse(error: OSError) -> None:
         if error.errno == errno.ENAMETOOLONG:
@@ -182,13 +183,14 @@ def files_below(
         here, below = os.path.realpath(folder), PurePosixPath(folder).relative_to(PurePosixPath(root))
         if here in entered:
             subfolders.clear()
-            if set_aside is not None:
+            if set_aside is not None and here not in ours:  # such as the link runs/latest
                 kind = "listed by another name"
                 set_aside(Rejected(path=str(below), reason=f"{kind}: it is the folder {entered[here]}", kind=kind))
             continue
         entered[here] = str(below)
         if below.parts and is_ours(Path(folder), names):
             subfolders.clear()
+            ours.add(here)
             leave_out(str(below))
             continue
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))

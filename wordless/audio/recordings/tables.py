@@ -26,7 +26,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from wordless.audio.recordings import description
-from wordless.audio.recordings.description import UNREAD, ColumnConfig
+from wordless.audio.recordings.description import MISSING, UNREAD, ColumnConfig
 from wordless.audio.recordings.folders import is_recording, on_disk, read_text, separated
 from wordless.audio.recordings.manifest import Clips, number_of, unquoted
 from wordless.base.errors import InputError
@@ -50,8 +50,7 @@ _FIRST_LINES = 50  # show which delimiter gives each line as many cells, and whi
 _OF_A_RUN = ("segment", "start", "num_samples", "sample_rate")  # columns of a run's manifest, where a start is a sample
 _SPACE = re.compile(r"\s*")
 _FAIRSEQ = re.compile(r"[^\t]+\t\s*\d+\s*")  # a line of its manifests below the first, which is the root folder
-_MISSING = ("NA", "NaN", "nan", "<NA>")  # as R and pandas write what is not known
-_QUOTED_MISSING = re.compile(f'"({"|".join(_MISSING)})"')
+_QUOTED_MISSING = re.compile(f'"({"|".join(MISSING)})"')
 _QUOTED = "\ufdd0"  # no character: stands before a quoted NA, as the module csv does not tell which cells were quoted
 
 
@@ -67,7 +66,7 @@ def read_table(
     if path.suffix.lower() in (*_JSON_SUFFIXES, _PARQUET):
         header, rows = _objects(path)
     else:
-        missing = frozenset(_MISSING if named.missing is None else ())
+        missing = named.not_known
         header, rows = _lines(read_text(path, option="table"), path, named, missing, notices)
     if not header:
         return Clips.from_columns(path.parent, {PATH: ()})
@@ -210,7 +209,7 @@ def _choose(
 
 def _holds_times(cells: Sequence[str]) -> bool:
     """Return whether the first values of a column are times, or there are none."""
-    texts = [text for cell in cells[:_FIRST_LINES] if (text := cell.strip()) and text not in _MISSING]
+    texts = [text for cell in cells[:_FIRST_LINES] if (text := cell.strip()) and text not in MISSING]
     return 2 * sum(description.seconds_of(text) is not None for text in texts) >= len(texts)
 
 
@@ -237,7 +236,7 @@ def _texts(
     for field, names in chosen.items():
         fields[field] = list(map(description.joined, zip(*(known(name, field) for name in names), strict=True)))
     if told := [f"{count} of {name}" for name, count in lost.items() if count]:
-        shown = f"{', '.join(told):.200}: cells {', '.join(_MISSING)} are not known"
+        shown = f"{', '.join(told):.200}: cells {', '.join(MISSING)} are not known"
         notices.append(f"{shown} (if one is a value, quote it, or choose `columns.missing`={UNREAD})")
     if numbers:
         notices.append(f"whole numbers, 1.0 is read as 1: {', '.join(numbers):.200}")

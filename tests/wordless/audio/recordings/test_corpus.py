@@ -115,6 +115,14 @@ def test_linked_folders_are_entered_once(tmp_path: Path, tone: Tone) -> None:
     assert [(each.path, each.kind) for each in find_recordings(config).rejected] == [("loop", "listed by another name")]
 
 
+@pytest.mark.parametrize("link", ["latest", "zebra"])  # before and after the folder
+def test_a_link_to_a_folder_that_wordless_wrote_is_left_out_with_it(tmp_path: Path, tone: Tone, link: str) -> None:
+    write_files(tmp_path, {"dog/1.wav": "", "runs/night/listening/2.wav": "", f"runs/night/{MARK}": ""}, tone)
+    (tmp_path / "runs" / link).symlink_to("night")
+    found = find_recordings(CorpusConfig(root=str(tmp_path)))
+    assert ([*found.frame.path], found.rejected) == (["dog/1.wav"], ())
+
+
 def test_a_linked_class_is_listed_with_the_folder_that_is_read(tmp_path: Path, tone: Tone) -> None:
     write_files(tmp_path, {"dog/1.wav": "", "owl/2.wav": ""}, tone)
     (tmp_path / "wolf").symlink_to("dog")

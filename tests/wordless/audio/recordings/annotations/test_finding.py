@@ -356,6 +356,17 @@ def test_columns_of_labels_that_nothing_reads_are_named(folder: Path) -> None:
     assert [clip.label for clip in corpus(folder, tier="sex")[0]] == ["f"]
 
 
+def test_missing_values_of_tables_are_no_labels(folder: Path) -> None:
+    (folder / "field.csv").write_text("start,end,label,snr,site\n1,2,wren,3.5,a\n2,3,NA,NA,NA\n3,4,<NA>,2.0,b\n")
+    columns = ColumnConfig(group="site")
+    clips, _ = corpus(folder, columns=columns)
+    assert [(clip.label, clip.group) for clip in clips] == [("wren", "a"), (None, "field"), (None, "b")]
+    said = find_recordings(CorpusConfig(root=str(folder), columns=columns)).notices
+    assert any("2 labels" in line and "NA" in line and "`columns.missing`=none" in line for line in said)
+    kept, _ = corpus(folder, columns=ColumnConfig(missing="none"), tier="label")
+    assert [clip.label for clip in kept] == ["wren", "NA", "<NA>"]
+
+
 def test_a_label_comes_from_the_annotation_and_not_from_the_folder(tmp_path: Path) -> None:
     write_recording(tmp_path / "monday/field.wav")
     (tmp_path / "monday/field.txt").write_text("0.5\t1.5\twren\n2\t3\t\n")
