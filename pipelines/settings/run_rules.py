@@ -106,7 +106,7 @@ def require_run(settings: RunSettings) -> None:
     """Refuse options that contradict each other, or that this machine cannot follow."""
     tokenizer, lm, vocoder, samples = settings.tokenizer, settings.lm, settings.vocoder, settings.next_sample
     with within("tokenizer"):
-        streams = tokenizer.config(settings.audio).spectral_streams
+        streams = tokenizer.config(settings.audio).bands
     if "next_sample" in settings.stages:
         with within("next_sample"):
             samples.require_positions()

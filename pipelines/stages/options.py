@@ -126,7 +126,6 @@ class TokenizerSettings(TrainingSettings, TokenizerSizes):
             patch=self.patch,
             autoencoder=self.autoencoder if layer is None else replace(self.autoencoder, bottleneck=layer.width),
             codebook_size=self.codebook_size,
-            levels=self.levels,
             speech_layer=None if layer is None else layer.config,
             pitch=pitches and PitchFormat(levels=self.pitch.levels, lowest=pitches[0], highest=pitches[1]),
         )

@@ -19,7 +19,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_model, save_file, save_model
 from torch import Tensor, nn
 
-from wordless.base.errors import InputError
+from wordless.base.errors import InputError, OldModelError
 from wordless.base.files import aside, file_hash, why_no_file, write_aside
 from wordless.base.hub import fetch, hub_address, is_on_hub
 from wordless.base.text import first_line
@@ -186,6 +186,8 @@ def whole(place: Path, what: str, *, remedy: str) -> Iterator[None]:
     """
     try:
         yield
+    except OldModelError as error:
+        raise InputError(f"{place} holds a {what} of an older version ({error}); make it again") from error
     except _DAMAGE as error:
         raise InputError(f"{place} holds a damaged {what} ({first_line(error)}); {remedy}") from error
     except _MACHINE as error:

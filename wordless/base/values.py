@@ -15,7 +15,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from wordless.base.errors import InputError, named, within, written
+from wordless.base.errors import InputError, OldModelError, named, within, written
 from wordless.base.options import MEANING, Meaning, updated
 from wordless.base.text import listed, suggestion
 
@@ -39,17 +39,23 @@ def build(cls: type[T], values: Mapping[str, object], *, name: str, default: T |
     """Build the dataclass ``cls`` from plain ``values``; nested mappings become nested dataclasses.
 
     A missing value is that of ``default``, else that of the class; a nested dataclass has the default of its field.
+    Fields that folders of older versions have stand in ``cls.GONE``, each with the only value that is still right.
     ``name`` is the dotted path of the values in the whole config, for messages: ``"tokenizer"``; ``""`` at the top.
 
     Raises:
         InputError: a key is unknown or missing, or a value is not of the annotated type, at any depth.
+        OldModelError: a field of ``cls.GONE`` has another value.
     """
     if not isinstance(values, Mapping):
         raise InputError(option=name, value=values, rule=f"it must be a group of options: set `{name}`.<option>=...")
     with within(name):
         fields = {field.name: field for field in dataclasses.fields(cast(Any, cls)) if field.init}
+        gone: Mapping[str, object] = getattr(cls, "GONE", {})
         for key in values:
-            if key not in fields:
+            if key in gone:
+                if values[key] != gone[key]:
+                    raise OldModelError(f"{key} is {written(values[key])}, and this version has no {key}")
+            elif key not in fields:
                 near = suggestion(f"`{key}`", [f"`{field}`" for field in fields])
                 raise InputError(f"`{key}` is not an option", remedy=near)
         nothing = dataclasses.MISSING
@@ -58,7 +64,7 @@ def build(cls: type[T], values: Mapping[str, object], *, name: str, default: T |
                 raise InputError(f"`{key}` is missing", remedy=f"it has no default: set `{key}`=...")
         types = get_type_hints(cls)
         arguments = {} if default is None else {key: getattr(default, key) for key in fields}
-        for key, value in values.items():
+        for key, value in ((key, value) for key, value in values.items() if key not in gone):
             meaning: Meaning | None = fields[key].metadata.get(MEANING)
             if not (variants := meaning and meaning.variants):
                 own = arguments.get(key, fields[key].default)
@@ -238,6 +244,8 @@ def read_object(cls: type[T], path: Path) -> T:
         raise InputError(f"{path.name} {error}") from error
     try:
         return build(cls, values, name="")
+    except OldModelError:
+        raise
     except InputError as error:
         told = InputError(named(f"{path.name}: {error.problem}"), rule=named(error.rule))  # remedies are for commands
         raise told from error
