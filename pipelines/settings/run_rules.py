@@ -112,8 +112,6 @@ def require_run(settings: RunSettings) -> None:
             samples.require_positions()
     if settings.reads_codes:
         _require_speech_layer(settings)
-        if lm.pitch == "among":
-            _require_samples("lm.pitch=among reads the pitch of samples", settings)
     with within("lm.gpt"):
         lm.gpt.require_room(streams)
     with within("vocoder.crops"):
