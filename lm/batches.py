@@ -131,7 +131,7 @@ class TrainingBatches:
         start = int(rng.integers(max(len(steps) - self._capacity, 0) + 1))
         crop, conditions = _divided(steps[start : start + self._capacity], self._vocabulary)
         replaced = rng.random(crop.shape) < self._config.random_inputs
-        read = np.where(replaced, self._vocabulary.random_codes(rng, crop.shape), crop)
+        read = np.where(replaced, rng.integers(self._vocabulary.per_stream, size=crop.shape, dtype=np.int32), crop)
         return self._vocabulary.tokens(read), crop.reshape(-1).astype(np.int64), conditions
 
     def _shuffle(self, epoch: int) -> IndexArray:

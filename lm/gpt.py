@@ -81,7 +81,7 @@ class GPT(nn.Module):
         logits = self.transformer.final_proj(decoded)
         if not self.by_step:
             return self.code_logits(logits, first=0)
-        codes = self._of_codes(logits)
+        codes = logits[..., : self.vocabulary.codes]
         return codes.reshape(codes.shape[0], -1, self.vocabulary.per_stream)  # (N, T, S * K) -> (N, T * S, K)
 
     def embed(
@@ -119,16 +119,10 @@ class GPT(nn.Module):
         begin = self.embed(tokens[:, :1], None)[0]
         return torch.cat([begin, each.sum(2) if self.by_step else each.flatten(1, 2)], dim=1)
 
-    def _of_codes(self, logits: Tensor) -> Tensor:
-        """Select the codes from ``(..., vocabulary)``; those that no recording has are impossible."""
-        vocabulary = self.vocabulary
-        possible: Tensor = logits[..., : vocabulary.codes - vocabulary.unused]
-        return nn.functional.pad(possible, (0, vocabulary.unused), value=-torch.inf) if vocabulary.unused else possible
-
     def code_logits(self, logits: Tensor, *, first: int) -> Tensor:
         """Select each position's stream from ``(batch, positions, vocabulary)``; ``first`` is the first position."""
         streams = self.vocabulary.streams
-        codes = self._of_codes(logits).reshape(*logits.shape[:2], streams, -1)  # -> (N, T, S, K)
+        codes = logits[..., : self.vocabulary.codes].reshape(*logits.shape[:2], streams, -1)  # -> (N, T, S, K)
         positions = torch.arange(logits.shape[1], device=logits.device)
         return codes[:, positions, (positions + first) % streams]  # (N, T, S, K) -> (N, T, K)
 

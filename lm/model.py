@@ -8,8 +8,7 @@ its rate, and reads those of the coarser rates. Together they continue recording
     rate 2   [ prompt ][ from all of rate 1, old and new ]
     rate 3   [ prompt ][ from all of rates 1 and 2 ]
 
-A stream of pitch stands beside the codes: the GPT neither reads nor predicts it, and a head fills it in (`lm.pitch`). A
-GPT may also have it among its codes, as one more stream.
+A stream of pitch stands beside the codes: the GPT neither reads nor predicts it, and a head fills it in (`lm.pitch`).
 """
 
 import math
@@ -27,14 +26,14 @@ from torch import Tensor, nn
 
 from lm.batches import CodeSequences, loss, validation_batches
 from lm.gpt import GPT, continue_codes, create_gpt, stream_codes
-from lm.options import LOOK_AHEAD, RESIDUAL, CodeSampling, GPTConfig, Pitch, States
+from lm.options import LOOK_AHEAD, RESIDUAL, CodeSampling, GPTConfig, States
 from lm.pitch import PitchHead, fit_pitch
 from lm.probing.vectors import StatesOfBatch
 from lm.tokens import Conditions, Vocabulary, Window, windows
 from tokenizer.codes import Codes, CodesFormat, SoftCodes, join_codes, join_rates, require_codes, require_same_codebook
 from tokenizer.saved import load_rates, save_rates
 from wordless.base.array_types import DoubleArray, FloatArray, IntArray
-from wordless.base.errors import InputError, require, samples_to_generate
+from wordless.base.errors import InputError, OldModelError, require, samples_to_generate
 from wordless.base.machine import copy_to, require_device
 from wordless.base.saved_models import (
     LANGUAGE_MODEL,
@@ -58,12 +57,15 @@ class _Saved:
     gpt: GPTConfig
     codes: CodesFormat
     look_ahead: int = LOOK_AHEAD  # of an upsampler
-    pitch: PitchHead | None = None  # None: the codes have no pitch, or the GPT has it among them
+    pitch: PitchHead | None = None  # None: the codes have no pitch
     began_at: str | None = None
     weights_sha256: str
 
     def __post_init__(self) -> None:
-        if self.pitch is not None:
+        if self.pitch is None:
+            if self.codes.pitch is not None:
+                raise OldModelError("its GPT reads the pitch among the codes, and this version has it beside them")
+        else:
             require(self.codes.pitch is not None, "pitch", "given", "the codes have no stream of pitch")
             self.pitch.require_width(self.gpt.model_dim)
 
@@ -88,7 +90,7 @@ class LanguageModel:
 
     ``gpt`` predicts the codes of the finest rate of the format. An upsampler cannot generate without ``coarser``, the
     models of the coarser rates, coarse to fine. ``pitch`` predicts the stream of pitch beside the codes; None: there is
-    none, or it is among the codes of the GPT. Messages call the model by its ``name``.
+    none. Messages call the model by its ``name``.
     """
 
     def __init__(
@@ -103,7 +105,7 @@ class LanguageModel:
         self.gpt = gpt.eval()
         self.format = codes_format  # of the codes that it takes and gives
         self.pitch = pitch
-        self.read = codes_format if pitch is None else codes_format.spectral  # format of the codes that the GPTs read
+        self.read = codes_format.spectral  # format of the codes that the GPTs read
         self.predicted = self.read.formats[-1]  # format of the codes that it predicts
         self.name = name
         self.coarser = tuple(coarser)
@@ -111,17 +113,11 @@ class LanguageModel:
 
     @classmethod
     def create(
-        cls,
-        config: GPTConfig,
-        codes_format: CodesFormat,
-        *,
-        seed: int,
-        look_ahead: int = LOOK_AHEAD,
-        pitch: Pitch = "beside",
+        cls, config: GPTConfig, codes_format: CodesFormat, *, seed: int, look_ahead: int = LOOK_AHEAD
     ) -> "LanguageModel":
         """Create an untrained model; an upsampler reads ``look_ahead`` codes after the covering one of each rate."""
-        head = PitchHead.silent(config.model_dim) if codes_format.pitch is not None and pitch == "beside" else None
-        return cls(_gpt(config, codes_format, head, look_ahead, seed), codes_format, pitch=head)
+        head = None if codes_format.pitch is None else PitchHead.silent(config.model_dim)
+        return cls(_gpt(config, codes_format, look_ahead, seed), codes_format, pitch=head)
 
     @classmethod
     def of_rates(cls, models: Sequence["LanguageModel"], *, name: str = "the language model") -> "LanguageModel":
@@ -157,7 +153,7 @@ class LanguageModel:
             models = load_rates(folder, LANGUAGE_MODEL.name, load, lambda each: cls.of_rates(each).format)
             return cls.of_rates(models, name=name)
         with reading(folder, LANGUAGE_MODEL, _Saved) as saved:
-            create = partial(_gpt, saved.gpt, saved.codes, saved.pitch, saved.look_ahead, 0)
+            create = partial(_gpt, saved.gpt, saved.codes, saved.look_ahead, 0)
             model = cls(load_network(create, folder, saved.weights_sha256), saved.codes, pitch=saved.pitch)
         model.name = f"the language model {folder}"
         model.began_at = saved.began_at
@@ -410,18 +406,17 @@ class LanguageModel:
         return float(total) / sum(self.read_of(codes).finest.values.size for codes in clips)
 
     def read_of(self, codes: Codes) -> Codes:
-        """Return the codes that the GPTs read: all, or those without a stream of pitch."""
-        return codes if self.pitch is None else codes.spectral
+        """Return the codes that the GPTs read, which have no stream of pitch."""
+        return codes.spectral
 
     def perplexity(self, clips: Sequence[Codes], *, batch_size: int = 16) -> float:
         """Compute the perplexity, exp(nats per code): the number of equally probable codes of the same entropy."""
         return math.exp(self.nats_per_code(clips, batch_size=batch_size))
 
     def require_own(self, codes: Codes) -> None:
-        """Refuse codes of another codebook; those without pitch are of the same, if the GPT does not read it."""
+        """Refuse codes of another codebook; those without pitch are of the same."""
         require_codes(codes, "codes")
-        without = self.pitch is not None and codes.format.pitch is None
-        require_same_codebook(self.read if without else self.format, codes.format, owner=self.name)
+        require_same_codebook(self.read if codes.format.pitch is None else self.format, codes.format, owner=self.name)
 
     def reading(self, recording: Codes | SoftCodes) -> GPTInput:
         """Divide codes into those that the model predicts, and those of coarser rates, which are hard and only read."""
@@ -482,11 +477,10 @@ class LanguageModel:
         return prompt.crop(0, prompt.num_samples // self.format.samples_per_code)
 
 
-def _gpt(config: GPTConfig, codes: CodesFormat, pitch: PitchHead | None, look_ahead: int, seed: int) -> GPT:
+def _gpt(config: GPTConfig, codes: CodesFormat, look_ahead: int, seed: int) -> GPT:
     """Create the GPT that reads codes of a format, or an upsampler; a pitch beside the codes is not read."""
-    read = codes if pitch is None else codes.spectral
     conditions = Conditions.of(codes, look_ahead=look_ahead)
-    return create_gpt(config, Vocabulary.of(read.formats[-1]), seed=seed, conditions=conditions)
+    return create_gpt(config, Vocabulary.of(codes.spectral.formats[-1]), seed=seed, conditions=conditions)
 
 
 def _padded(rows: Sequence[Tensor | None], value: int = 0) -> Any:

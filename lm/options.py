@@ -98,7 +98,6 @@ class BatchConfig(BatchSize):
 LOOK_AHEAD = 1  # code
 MOST_AHEAD = 64  # codes; each is an embedding table of the codebook
 Interleaving = Literal["flattening", "parallel"]
-Pitch = Literal["beside", "among"]  # the codes that a GPT reads
 MAX_CONTEXT = 1 << 20  # positions; the rotary embedding keeps a row of numbers for each
 
 

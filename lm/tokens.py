@@ -53,32 +53,21 @@ class Vocabulary:
 
     per_stream: int  # codes of each stream
     streams: int
-    pitches: int | None = None  # codes of the last stream, of pitch; None: as many as the others have
 
     def __post_init__(self) -> None:
         rule = "a language model needs at least 2 codes to choose from and 1 stream"
         require(self.per_stream >= 2, "per_stream", self.per_stream, rule)
         require(self.streams >= 1, "streams", self.streams, rule)
-        if self.pitches is not None:
-            rule = f"a GPT that reads the pitch among the codes has {self.per_stream} codes of each stream at most"
-            require(self.pitches <= self.per_stream, "pitch.levels of the codes", self.pitches, rule)
 
     @classmethod
     def of(cls, codes_format: CodesFormat) -> "Vocabulary":
         """Return the vocabulary of a codebook's codes."""
-        streams, size = codes_format.streams, codes_format.codebook_size
-        pitches = None if codes_format.pitch is None else codes_format.pitch.levels
-        return cls(per_stream=size, streams=streams, pitches=pitches)
+        return cls(per_stream=codes_format.codebook_size, streams=codes_format.streams)
 
     @property
     def codes(self) -> int:
         """Number of tokens that stand for codes; they come first."""
         return self.per_stream * self.streams
-
-    @property
-    def unused(self) -> int:
-        """Number of tokens of codes, the last ones, that no recording has: a stream of pitch has fewer codes."""
-        return 0 if self.pitches is None else self.per_stream - self.pitches
 
     @property
     def bos(self) -> int:
@@ -102,13 +91,6 @@ class Vocabulary:
         """Convert codes ``(batch, time, streams)`` to begin-of-sequence and tokens ``(batch, 1 + time * streams)``."""
         tokens = (codes + torch.arange(self.streams, device=codes.device) * self.per_stream).flatten(1)
         return torch.cat([torch.full_like(tokens[:, :1], self.bos), tokens], dim=1)
-
-    def random_codes(self, rng: np.random.Generator, shape: tuple[int, ...]) -> IntArray:
-        """Draw codes ``(..., streams)`` that are equally probable."""
-        codes = rng.integers(self.per_stream, size=shape, dtype=np.int32)
-        if self.pitches is not None:
-            codes[..., -1] %= self.pitches
-        return codes
 
     def tokens(self, values: IntArray) -> IndexArray:
         """Convert ``(time, streams)`` codes to ``(time * streams,)`` tokens."""

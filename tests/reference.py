@@ -457,7 +457,7 @@ def mel_triangles(config: SpectrogramConfig) -> list[DoubleArray]:
 
 
 def encode_whole(tokenizer: Tokenizer, samples: FloatArray) -> IndexArray:
-    """One spectrogram of the whole padded recording, patch by patch and level by level."""
+    """One spectrogram of the whole padded recording, patch by patch."""
     step = tokenizer.config.samples_per_code
     padded = np.zeros(-(-len(samples) // step) * step, np.float32)
     padded[: len(samples)] = samples
@@ -469,7 +469,7 @@ def encode_whole(tokenizer: Tokenizer, samples: FloatArray) -> IndexArray:
             patch = spectrogram[time * frames : (time + 1) * frames, band * height : (band + 1) * height]
             with torch.inference_mode():
                 bottleneck = tokenizer.autoencoder.encoder(patch.reshape(1, -1))
-            codes += nearest_by_level(bottleneck[0].numpy(), tokenizer.codebooks.numpy())
+            codes += nearest_by_distance(bottleneck.numpy(), tokenizer.centroids.numpy()).tolist()
     return np.array(codes).reshape(-1, tokenizer.format.streams)
 
 
@@ -487,24 +487,18 @@ def states_by_window(model: PreTrainedModel, samples: Tensor, *, layer: int, fie
     return cast(Tensor, model.encoder(inputs, output_hidden_states=True).hidden_states[layer][0])
 
 
-def nearest_by_level(point: FloatArray, codebooks: FloatArray) -> list[int]:
-    """The nearest centroid of a point, then that of what is left over, and so on, by all distances."""
-    codes, residual = [], point.astype(np.float64)
-    for centroids in codebooks.astype(np.float64):
-        codes.append(int(((residual - centroids) ** 2).sum(-1).argmin()))
-        residual = residual - centroids[codes[-1]]
-    return codes
-
-
 def decode_whole(tokenizer: Tokenizer, values: IntArray) -> FloatArray:
-    """Spectrogram ``(frames, mels)`` that codes mean, patch by patch: the sum of the levels' centroids, decoded."""
-    frames, height, levels = tokenizer.config.patch.frames, tokenizer.config.height, tokenizer.config.levels
+    """Spectrogram ``(frames, mels)`` that codes mean, patch by patch: their centroids, decoded."""
+    frames, height = tokenizer.config.patch.frames, tokenizer.config.height
     spectrogram = np.zeros((len(values) * frames, tokenizer.config.audio.n_mels), np.float32)
     for time in range(len(values)):
         for band in range(tokenizer.config.bands):
-            meant = sum(tokenizer.codebooks[level][values[time, band * levels + level]] for level in range(levels))
             with torch.inference_mode():
-                patch = tokenizer.autoencoder.decoder(meant).reshape(frames, height).numpy()
+                patch = (
+                    tokenizer.autoencoder.decoder(tokenizer.centroids[values[time, band]])
+                    .reshape(frames, height)
+                    .numpy()
+                )
             spectrogram[time * frames : (time + 1) * frames, band * height : (band + 1) * height] = patch
     return spectrogram
 
@@ -515,8 +509,8 @@ def gain_of_patches(tokenizer: Tokenizer, columns: Tensor) -> float:
     for column in columns:
         with torch.inference_mode():
             points = tokenizer.bottlenecks(tokenizer.normalise(column)[None])[0, 0].numpy()  # (bands, bottleneck)
-        codes = [code for point in points for code in nearest_by_level(point, tokenizer.codebooks.numpy())]
-        log_mel = tokenizer.denormalise(torch.from_numpy(decode_whole(tokenizer, np.array([codes], np.int32))))
+        codes = nearest_by_distance(points, tokenizer.centroids.numpy())
+        log_mel = tokenizer.denormalise(torch.from_numpy(decode_whole(tokenizer, codes[None].astype(np.int32))))
         true += sum(max(math.exp(value) - floor, 0) for value in column.flatten().tolist())
         decoded += sum(max(math.exp(value) - floor, 0) for value in log_mel.flatten().tolist())
     return 10 * math.log10(true / decoded)
@@ -539,7 +533,7 @@ def nearest_patches(
             steps = tokenizer.bottlenecks(spectrogram)[0]
         for step, bands in enumerate(steps):
             for point in bands:
-                distances = [float((point - centroid).square().sum()) for centroid in tokenizer.codebooks[0]]
+                distances = [float((point - centroid).square().sum()) for centroid in tokenizer.centroids]
                 code = distances.index(min(distances))
                 best[code, clip] = min(best.get((code, clip), (math.inf, 0)), (distances[code], step))
     found: dict[int, list[tuple[int, int]]] = {}

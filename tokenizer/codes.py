@@ -79,9 +79,7 @@ class CodesFormat:
     """The meaning of codes without their values: everything that recordings of one codebook share."""
 
     codebook_size: int
-    # codes per time step: rate after rate, band after band, within a band its residual levels, coarse to fine; and the
-    # stream of pitch, if there is one, last
-    streams: int
+    streams: int  # codes per time step: rate after rate, band after band; the stream of pitch, if there is one, is last
     samples_per_code: int  # samples per time step
     sample_rate: int  # Hz
     tokenizer: str  # fingerprint of front end and autoencoder
@@ -382,18 +380,13 @@ def require_same_codebook(wanted: CodesFormat, given: CodesFormat, *, owner: str
             )
 
 
-def soft_assignments(bottlenecks: Tensor, codebooks: Tensor, spacings: Sequence[float]) -> Tensor:
-    """Compute how much a bottleneck belongs to each code: ``(..., bands, bottleneck)`` -> ``(..., streams, codes)``.
+def soft_assignments(bottlenecks: Tensor, centroids: Tensor, spacing: float) -> Tensor:
+    """Compute how much a bottleneck belongs to each code: ``(..., bands, bottleneck)`` -> ``(..., bands, codes)``.
 
-    It is the softmax of -|b - c|^2 / m, with m the level's spacing. A finer level of ``codebooks (levels, codes,
-    bottleneck)`` is assigned what the nearest centroid of the coarser level leaves over.
+    It is the softmax of -|b - c|^2 / m, with m the `spacing_of` the centroids ``(codes, bottleneck)``.
     """
-    residual, levels = bottlenecks, []
-    for centroids, spacing in zip(codebooks, spacings, strict=True):
-        squares = torch.cdist(residual, centroids).square()  # (..., bands, codes)
-        levels.append((-squares / squares.new_tensor(spacing)).softmax(-1))
-        residual = residual - centroids[squares.argmin(-1)]
-    return torch.stack(levels, -2).flatten(-3, -2)  # (..., bands, levels, codes) -> (..., streams, codes)
+    squares = torch.cdist(bottlenecks, centroids).square()
+    return (-squares / squares.new_tensor(spacing)).softmax(-1)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -402,15 +395,15 @@ class SoftCodes:
 
     codes: Codes
     bottlenecks: Tensor  # (time, bands, bottleneck)
-    codebooks: Tensor  # (levels, codes, bottleneck)
-    spacings: tuple[float, ...]  # of `spacings_of`
+    centroids: Tensor  # (codes, bottleneck)
+    spacing: float  # of `spacing_of`
 
     def shares(self, start: int, stop: int) -> Tensor:
         """Compute `soft_assignments` of the time steps ``[start, stop)``: ``(steps, streams, codes)``."""
-        return soft_assignments(self.bottlenecks[start:stop], self.codebooks, self.spacings)
+        return soft_assignments(self.bottlenecks[start:stop], self.centroids, self.spacing)
 
 
-def spacings_of(codebooks: Tensor) -> tuple[float, ...]:
-    """Return each level's median squared distance of a centroid to its nearest neighbour."""
-    squares = (torch.cdist(each, each).square().fill_diagonal_(torch.inf) for each in codebooks)
-    return tuple(float(each.amin(-1).median().clamp(min=1e-12)) for each in squares)
+def spacing_of(centroids: Tensor) -> float:
+    """Return the median squared distance of a centroid to its nearest neighbour."""
+    squares = torch.cdist(centroids, centroids).square().fill_diagonal_(torch.inf)
+    return float(squares.amin(-1).median().clamp(min=1e-12))

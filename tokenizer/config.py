@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -45,13 +45,8 @@ class TokenizerConfig(TokenizerSizes):
 
     @property
     def bands(self) -> int:
-        """Frequency bands: patches per time step."""
+        """Frequency bands: patches per time step, each of which becomes a code of a stream."""
         return self.audio.n_mels // self.height
-
-    @property
-    def spectral_streams(self) -> int:
-        """Codes per time step of the spectrum: band after band, within a band its levels, coarse to fine."""
-        return self.bands * self.levels
 
     @property
     def samples_per_code(self) -> int:
@@ -60,13 +55,13 @@ class TokenizerConfig(TokenizerSizes):
 
     def codes_format(self, learned: Mapping[str, Tensor]) -> CodesFormat:
         """Return the format of the codes of a tokenizer that has ``learned`` the tensors of `weight_shapes`."""
-        # The fingerprint of front end and autoencoder is the same for codebooks of any size and number of levels.
-        config = stored_config(replace(self, levels=1, pitch=None)) | {"codebook_size": 0}
+        # The fingerprint of front end and autoencoder is the same for codebooks of any size.
+        config = stored_config(replace(self, pitch=None)) | {"codebook_size": 0}
         tokenizer = fingerprint(config, {name: tensor for name, tensor in learned.items() if name != CENTROIDS})
         sized = tokenizer if self.pitch is None else [tokenizer, asdict(self.pitch)]
         return CodesFormat(
             codebook_size=self.codebook_size,
-            streams=self.spectral_streams + (self.pitch is not None),
+            streams=self.bands + (self.pitch is not None),
             samples_per_code=self.samples_per_code,
             sample_rate=self.audio.sample_rate,
             tokenizer=tokenizer,
@@ -78,6 +73,8 @@ class TokenizerConfig(TokenizerSizes):
 @dataclass(frozen=True, kw_only=True)
 class SavedTokenizer(TokenizerConfig):
     """The content of ``config.json``; older folders lack what has a default."""
+
+    GONE: ClassVar[Mapping[str, object]] = {"levels": 1}  # residual codebooks
 
     gain: float = 0.0  # dB, of sound of the codes
     fingerprints: dict[str, str]  # `tokenizer` and `codebook` of the codes' format
@@ -92,8 +89,7 @@ def weight_shapes(config: TokenizerConfig) -> dict[str, Tensor]:
     """Return tensors of the names, shapes and types that a tokenizer learns, which take no memory."""
     with torch.device("meta"):
         autoencoder = config.create_autoencoder()
-        shape = (config.codebook_size, config.autoencoder.bottleneck)
-        centroids = torch.empty(shape if config.levels == 1 else (config.levels, *shape), dtype=torch.float32)
+        centroids = torch.empty(config.codebook_size, config.autoencoder.bottleneck, dtype=torch.float32)
         statistics = torch.empty(config.audio.n_mels, dtype=torch.float32)
     weights = {f"autoencoder.{name}": tensor for name, tensor in autoencoder.state_dict().items()}
     return {"mean": statistics, "std": statistics, CENTROIDS: centroids, **weights}
@@ -102,8 +98,6 @@ def weight_shapes(config: TokenizerConfig) -> dict[str, Tensor]:
 def stored_config(config: TokenizerConfig) -> dict[str, Any]:
     """Return the config for files and fingerprints, without later options at the value that means "as before"."""
     values = asdict(config)
-    if config.levels == 1:
-        del values["levels"]
     for name in ("speech_layer", "pitch"):
         if values[name] is None:
             del values[name]

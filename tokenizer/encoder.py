@@ -45,7 +45,7 @@ def soft_codes(tokenizer: Tokenizer, bottlenecks: Tensor) -> SoftCodes:
     by_band = bottlenecks.reshape(len(bottlenecks), tokenizer.config.bands, -1).to(tokenizer.centroids.device)
     values, step = tokenizer.nearest(by_band).to("cpu", torch.int32).numpy(), tokenizer.config.samples_per_code
     codes = Codes(values=values, num_samples=len(values) * step, format=tokenizer.format.spectral)
-    return SoftCodes(codes=codes, bottlenecks=by_band, codebooks=tokenizer.codebooks, spacings=tokenizer.spacings)
+    return SoftCodes(codes=codes, bottlenecks=by_band, centroids=tokenizer.centroids, spacing=tokenizer.spacing)
 
 
 def log_mel_pieces(tokenizer: Tokenizer, blocks: Iterable[FloatArray]) -> Iterator[Tensor]:

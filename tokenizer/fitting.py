@@ -193,31 +193,23 @@ BLOCK = 1 << 18  # points whose nearest centroids are found together
 
 
 class KMeansReport(TypedDict):
-    """Size and result of the k-means clustering of all levels: the content of ``kmeans.json``."""
+    """Size and result of the k-means clustering: the content of ``kmeans.json``."""
 
     points: int  # number of clustered bottlenecks: all of them, never a silent subsample
-    objective: list[float]  # mean squared distance to the nearest centroid, per iteration, level after level
+    objective: list[float]  # mean squared distance to the nearest centroid, per iteration
     dead: int  # centroids that are the nearest of no point
-    duplicates: int  # centroids equal to an earlier one of their level
+    duplicates: int  # centroids equal to an earlier one
     gpu: bool
 
 
-def fit_residual_codebooks(
-    points: FloatArray,
-    *,
-    levels: int,
-    size: int,
-    iterations: int,
-    seed: int,
-    gpus: Sequence[int] = (),
-    overwrite: bool = False,
+def fit_codebook(
+    points: FloatArray, *, size: int, iterations: int, seed: int, gpus: Sequence[int] = ()
 ) -> tuple[FloatArray, KMeansReport]:
-    """Cluster ``(n, bottleneck)`` points, then their residuals, and so on, to centroids ``(levels, size, bottleneck)``.
+    """Cluster ``(n, bottleneck)`` points with k-means to centroids ``(size, bottleneck)``.
 
-    Residual vector quantisation (Zeghidour et al., 2021, "SoundStream: an end-to-end neural audio codec"). FAISS reads
-    a `numpy.memmap` in place, and divides points and centroids among threads, never a sum, so its bytes do not depend
-    on their number. With ``overwrite`` the residuals replace the points. Each of several GPUs has all centroids, and a
-    share of the points. Fewer points than centroids are refused.
+    FAISS reads a `numpy.memmap` in place, and divides points and centroids among threads, never a sum, so its bytes do
+    not depend on their number. Each of several GPUs has all centroids, and a share of the points. Fewer points than
+    centroids are refused.
     """
     import faiss
 
@@ -225,38 +217,32 @@ def fit_residual_codebooks(
         rule = f"each code needs a patch, and the training recordings give {len(points)} patches"
         raise InputError(option="codebook_size", value=size, rule=rule, remedy="choose fewer codes or add recordings")
     gpus = [gpu for gpu in gpus if gpu < faiss.get_num_gpus()]
-    codebooks = list[FloatArray]()
-    report = KMeansReport(points=len(points), objective=[], dead=0, duplicates=0, gpu=bool(gpus))
-    points = points if overwrite or levels == 1 else points.copy()
-    for level in range(levels):
-        kmeans = faiss.Kmeans(
-            points.shape[1],
-            size,
-            niter=iterations,
-            # With a shared seed, the initial centroids would be the points that the last level chose.
-            seed=(seed + level) % 2**31,  # FAISS keeps the seed in a signed 32-bit integer
-            # By default FAISS subsamples to 256 points per centroid, and warns below 39.
-            max_points_per_centroid=-(-len(points) // size),
-            min_points_per_centroid=1,
-        )
-        if gpus:  # FAISS's own gpu option uses all GPUs, even those of other users
-            kmeans.index = faiss.index_cpu_to_gpus_list(kmeans.index, gpus=gpus)
-        kmeans.train(points)
-        centroids: FloatArray = np.ascontiguousarray(kmeans.centroids, dtype=np.float32)
-        codebooks.append(centroids)
-        kmeans.index.reset()
-        kmeans.index.add(centroids)
-        used = np.zeros(size, bool)
-        for start in range(0, len(points), BLOCK):
-            block = points[start : start + BLOCK]
-            found = kmeans.index.search(block, 1)[1][:, 0]
-            used[found] = True
-            if level < levels - 1:
-                block -= centroids[found]
-        report["objective"] += [float(stats["obj"]) / len(points) for stats in kmeans.iteration_stats or ()]
-        report["dead"] += size - int(used.sum())
-        report["duplicates"] += size - len(np.unique(centroids, axis=0))
-    return np.stack(codebooks), report
+    kmeans = faiss.Kmeans(
+        points.shape[1],
+        size,
+        niter=iterations,
+        seed=seed % 2**31,  # FAISS keeps the seed in a signed 32-bit integer
+        # By default FAISS subsamples to 256 points per centroid, and warns below 39.
+        max_points_per_centroid=-(-len(points) // size),
+        min_points_per_centroid=1,
+    )
+    if gpus:  # FAISS's own gpu option uses all GPUs, even those of other users
+        kmeans.index = faiss.index_cpu_to_gpus_list(kmeans.index, gpus=gpus)
+    kmeans.train(points)
+    centroids: FloatArray = np.ascontiguousarray(kmeans.centroids, dtype=np.float32)
+    kmeans.index.reset()
+    kmeans.index.add(centroids)
+    used = np.zeros(size, bool)
+    for start in range(0, len(points), BLOCK):
+        used[kmeans.index.search(points[start : start + BLOCK], 1)[1][:, 0]] = True
+    report = KMeansReport(
+        points=len(points),
+        objective=[float(stats["obj"]) / len(points) for stats in kmeans.iteration_stats or ()],
+        dead=size - int(used.sum()),
+        duplicates=size - len(np.unique(centroids, axis=0)),
+        gpu=bool(gpus),
+    )
+    return centroids, report
 
 
 def nearest(points: FloatArray, centroids: FloatArray) -> IndexArray:
@@ -276,10 +262,9 @@ LEAST_POWER = 1e-3  # of the front end's floor: quieter patches say nothing abou
 @one_thread()
 @torch.no_grad()
 def by_loudness(model: Autoencoder | StateDecoder, centroids: FloatArray) -> Tensor:
-    """Sort the centroids of the first level from the quietest to the loudest, so that a strip of codes can be read."""
-    codebooks = torch.from_numpy(centroids)
-    codebooks[0] = codebooks[0][model.decoder(codebooks[0]).mean(1).argsort(stable=True)]
-    return codebooks
+    """Sort centroids ``(codes, bottleneck)`` from the quietest to the loudest, so that a strip of codes can be read."""
+    codebook = torch.from_numpy(centroids)
+    return codebook[model.decoder(codebook).mean(1).argsort(stable=True)]
 
 
 @one_thread()

@@ -34,27 +34,25 @@ def measure_health(
     tokenizer: Tokenizer, codes: Iterable[Codes], clips: Callable[[], Iterable[FloatArray]], *, seed: int
 ) -> dict[str, object]:
     """Measure what ``health.json`` holds: usage on ``codes``; the rest on ``clips()``, called twice."""
-    by_level = count_codes(codes, *tokenizer.codebooks.shape[:2])
-    counts = by_level.sum(0)
+    counts = count_codes(codes, len(tokenizer.centroids))
     used = int((counts > 0).sum())
-    bits = sum(map(entropy, by_level))
     return {
         "counts": counts.tolist(),
         "perplexity": perplexity(counts),
         "used_codes": used,
         "dead_codes": len(counts) - used,
-        "bits_per_second": bits * tokenizer.format.codes_per_second * tokenizer.config.bands,
+        "bits_per_second": entropy(counts) * tokenizer.format.codes_per_second * tokenizer.config.bands,
         **measure_fidelity(tokenizer, clips()),
         "total_variation": measure_variation(tokenizer, clips(), seed=seed),
-        "verdict": collapse(by_level),
+        "verdict": collapse(counts),
     }
 
 
-def count_codes(codes: Iterable[Codes], levels: int, size: int) -> IndexArray:
-    """Count each code of each residual level over all bands ``(levels, size)``."""
-    counts: IndexArray = np.zeros((levels, size), dtype=np.int64)
+def count_codes(codes: Iterable[Codes], size: int) -> IndexArray:
+    """Count each code over all bands ``(size,)``."""
+    counts: IndexArray = np.zeros(size, dtype=np.int64)
     for clip in codes:
-        counts += clip.counts.reshape(-1, levels, size).sum(0)  # the levels of a band are adjacent streams
+        counts += clip.counts.sum(0)
     return counts
 
 
@@ -89,36 +87,31 @@ def measure_variation(
     The measure is the total variation between the frequencies in all changed and in all unchanged clips: half the sum
     of the absolute differences, 0 if they are equal and 1 if no code is in both. A bag of codes reads only frequencies,
     and a code may change to one that means the same. So the share of equal codes does not show whether a bag is robust.
-    The mean is over residual levels.
     """
     random, gain = np.random.default_rng(seed), np.float32(10 ** (gain_db / 20))
     delay = round(shift_seconds * tokenizer.config.audio.sample_rate)
-    levels, size = tokenizer.codebooks.shape[:2]
-    counts = np.zeros((4, tokenizer.config.bands, levels, size))
+    counts = np.zeros((4, tokenizer.config.bands, len(tokenizer.centroids)))
     for samples in clips:
         level = float(np.sqrt(np.mean(samples**2))) * 10 ** (-noise_snr_db / 20)
         noisy = samples + random.normal(0, level, len(samples)).astype(np.float32)
         late = np.pad(samples, (delay, 0))[: len(samples)]
         # not `encode`, which refuses samples beyond `LOUDEST`: the gain may lift a loud clip above it
         for number, each in enumerate((samples, noisy, samples * gain, late)):
-            counts[number] += tokenizer.encode_own([each], pitched=False).counts.reshape(counts.shape[1:])
+            counts[number] += tokenizer.encode_own([each], pitched=False).counts
     shares = counts / np.maximum(counts.sum(-1, keepdims=True), 1)
-    found = np.abs(shares[1:] - shares[:1]).sum(-1).mean(-1) / 2  # (changes, bands)
+    found = np.abs(shares[1:] - shares[:1]).sum(-1) / 2  # (changes, bands)
     return dict(zip(("noise", "gain", "shift"), found.tolist(), strict=True))
 
 
-def collapse(by_level: IndexArray, *, least: float = 0.2) -> str | None:
-    """Describe the collapse of a level whose perplexity is below a share, ``least``, of its codes."""
-    levels, size = by_level.shape
-    for number, used in enumerate(map(perplexity, by_level), 1):
-        if used < least * size:
-            where = f" at residual level {number} of {levels}" if levels > 1 else ""
-            return (
-                f"the codebook has collapsed{where}: perplexity {used:.1f} of {size} codes on validation clips, less "
-                f"than {least:g} of them; try fewer codes, more varied recordings, or longer training of the "
-                "autoencoder"
-            )
-    return None
+def collapse(counts: IndexArray, *, least: float = 0.2) -> str | None:
+    """Describe the collapse of a codebook whose perplexity is below a share, ``least``, of its codes."""
+    used, size = perplexity(counts), len(counts)
+    if used >= least * size:
+        return None
+    return (
+        f"the codebook has collapsed: perplexity {used:.1f} of {size} codes on validation clips, less than {least:g} "
+        "of them; try fewer codes, more varied recordings, or longer training of the autoencoder"
+    )
 
 
 SHUFFLES = 20  # of the labels among the clips, for the values that chance gives
@@ -134,7 +127,7 @@ class Occurrence(NamedTuple):
 
 @dataclass(kw_only=True, eq=False)
 class CodeTable:
-    """Statistics of the codes of several clips; of several residual levels, of the first."""
+    """Statistics of the codes of several clips."""
 
     tokenizer: Tokenizer
     examples: int  # nearest occurrences that are kept for each code, at most one of each clip
@@ -142,20 +135,20 @@ class CodeTable:
     nearest: dict[int, list[Occurrence]] = field(default_factory=dict)  # of each code
 
     def __post_init__(self) -> None:
-        self._spectra = np.zeros((len(self.tokenizer.codebooks[0]), self.tokenizer.config.height))
+        self._spectra = np.zeros((len(self.tokenizer.centroids), self.tokenizer.config.height))
 
     @torch.inference_mode()
     def add(self, samples: FloatArray) -> None:
         """Add the whole patches of a clip: samples ``(num_samples,)`` at the tokenizer's rate."""
         tokenizer, clip = self.tokenizer, len(self.histograms)
-        size, bands = len(tokenizer.codebooks[0]), tokenizer.config.bands
+        size, bands = len(tokenizer.centroids), tokenizer.config.bands
         self.histograms.append(np.zeros(size, np.int64))
         if len(samples) < tokenizer.config.samples_per_code:  # the front end needs a whole hop
             return
         spectrogram, (bottlenecks,) = tokenizer.signals_of(samples)  # (1, time, mels), (T, B, D)
         steps = len(bottlenecks)
-        codes = tokenizer.nearest(bottlenecks).reshape(steps, bands, -1)[..., 0].flatten().numpy()  # (T * B,)
-        distances = (bottlenecks.flatten(0, 1) - tokenizer.codebooks[0][codes]).square().sum(-1).numpy()
+        codes = tokenizer.nearest(bottlenecks).flatten().numpy()  # (T * B,)
+        distances = (bottlenecks.flatten(0, 1) - tokenizer.centroids[codes]).square().sum(-1).numpy()
         patches = to_patches(spectrogram, frames=tokenizer.patch_frames, height=tokenizer.config.height)[0, :steps]
         shapes = patches.reshape(steps * bands, tokenizer.patch_frames, -1).mean(1)  # (T * B, height)
         self.histograms[clip] += np.bincount(codes, minlength=size)

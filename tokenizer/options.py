@@ -46,9 +46,6 @@ class TokenizerSizes(Options):
     patch: PatchConfig = option(PatchConfig(), "the part of the spectrogram that becomes one code")
     autoencoder: AutoencoderConfig = option(AutoencoderConfig(), "the network whose bottleneck vectors are clustered")
     codebook_size: int = option(256, "number of codes, which are clusters of k-means", least=2)
-    levels: int = option(
-        1, "number of residual codebooks, coarse to fine; each of them adds one stream per band", least=1
-    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,7 +28,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from tokenizer.codes import Codes, CodesFormat, join_rates, require_sound, spacings_of
+from tokenizer.codes import Codes, CodesFormat, join_rates, require_sound, spacing_of
 from tokenizer.config import SavedTokenizer, TokenizerConfig, stored_config, weight_shapes
 from tokenizer.saved import load_rates, save_rates, tokenizer_card
 from tokenizer.sources import FOLDER, Autoencoder, SpeechLayer, StateDecoder, pitch_codes
@@ -68,7 +68,7 @@ class Tokenizer(nn.Module):
 
     A tokenizer of several rates, from `of_rates`, encodes at each of them, and is the tokenizer of the finest in all
     other respects. Outputs are returned on the input's device. ``mean`` and ``std`` ``(mels,)`` are of the training
-    frames' log-mel, ``centroids`` are the codebook ``([levels,] codes, bottleneck)``. With a ``speech_layer``,
+    frames' log-mel, ``centroids`` are the codebook ``(codes, bottleneck)``. With a ``speech_layer``,
     bottlenecks are its states, and ``autoencoder`` is their decoder alone. For ``gain``, in dB, see
     `tokenizer.fitting.measure_gain`.
     """
@@ -103,8 +103,7 @@ class Tokenizer(nn.Module):
         self.autoencoder = autoencoder
         self.register_buffer("mean", mean)
         self.register_buffer("std", std)
-        # A single level has no level axis, so that its file and fingerprint are those of older versions.
-        self.register_buffer("centroids", centroids[0] if centroids.ndim == 3 and len(centroids) == 1 else centroids)
+        self.register_buffer("centroids", centroids)
         self.several = nn.ModuleList(rates)  # the tokenizer of each of several rates, coarse to fine
         formats = [each.format for each in rates] or [config.codes_format(self._weights())]
         self.format: CodesFormat = CodesFormat.of_rates(formats)
@@ -139,15 +138,10 @@ class Tokenizer(nn.Module):
         """Spectrogram frames per code."""
         return self.config.patch.frames
 
-    @property
-    def codebooks(self) -> Tensor:
-        """Centroids of each level, coarse to fine ``(levels, codes, bottleneck)``."""
-        return self.centroids if self.centroids.ndim == 3 else self.centroids[None]
-
     @cached_property
-    def spacings(self) -> tuple[float, ...]:
-        """Spacing of each level's centroids, for soft assignments; computed once."""
-        return spacings_of(self.codebooks)
+    def spacing(self) -> float:
+        """Spacing of the centroids, for soft assignments; computed once."""
+        return spacing_of(self.centroids)
 
     # Sound to codes
 
@@ -284,19 +278,14 @@ class Tokenizer(nn.Module):
     @torch.inference_mode()
     def spectrogram(self, values: Tensor) -> Tensor:
         """Decode codes ``(batch, time, streams)`` to normalised log-mel ``(batch, time * patch_frames, mels)``."""
-        if self.config.levels > 1:
-            return self.decode_bottlenecks(self.quantised(values))
-        codes = values[..., : self.config.spectral_streams].to(self.centroids.device).long()
-        patches = self.autoencoder.decoder(self.codebooks[0])[codes]  # those of all codes are few: then look up
+        codes = values[..., : self.config.bands].to(self.centroids.device).long()
+        patches = self.autoencoder.decoder(self.centroids)[codes]  # those of all codes are few: then look up
         return from_patches(patches.to(values.device), frames=self.patch_frames, height=self.config.height)
 
     def quantised(self, values: Tensor) -> Tensor:
-        """Look up codes ``(..., streams)``: sums of their levels' centroids ``(..., bands, bottleneck)``."""
-        values = values[..., : self.config.spectral_streams]
-        device = self.centroids.device
-        levels = torch.arange(self.config.levels, device=device)
-        codes = values.to(device).long().reshape(*values.shape[:-1], self.config.bands, len(levels))  # (..., B, L)
-        return self.codebooks[levels, codes].sum(-2).to(values.device)
+        """Look up the centroids ``(..., bands, bottleneck)`` of codes ``(..., streams)``."""
+        codes = values[..., : self.config.bands].to(self.centroids.device).long()
+        return self.centroids[codes].to(values.device)
 
     # Parts
 
@@ -334,15 +323,11 @@ class Tokenizer(nn.Module):
         return from_patches(patches, frames=self.patch_frames, height=self.config.height)
 
     def nearest(self, bottlenecks: Tensor) -> Tensor:
-        """Quantise ``(..., bands, bottleneck)`` to ``(..., streams)``, level after level (Zeghidour et al., 2021)."""
-        residual = bottlenecks.to(self.centroids.device)
-        codes: list[Tensor] = []
-        for centroids in self.codebooks:
-            # |b - c|^2 = |b|^2 - 2 b.c + |c|^2, of which |b|^2 is the same for all centroids
-            distances = centroids.square().sum(-1) - 2 * residual @ centroids.T
-            codes.append(distances.argmin(-1))
-            residual = residual - centroids[codes[-1]]
-        return torch.stack(codes, -1).flatten(-2).to(bottlenecks.device)  # (..., B, L) -> (..., B * L)
+        """Find the nearest centroids of ``(..., bands, bottleneck)``: codes ``(..., bands)``."""
+        # |b - c|^2 = |b|^2 - 2 b.c + |c|^2, of which |b|^2 is the same for all centroids
+        products = bottlenecks.to(self.centroids.device) @ self.centroids.T
+        distances = self.centroids.square().sum(-1) - 2 * products
+        return distances.argmin(-1).to(bottlenecks.device)
 
     # Artifacts
 
@@ -364,7 +349,6 @@ class Tokenizer(nn.Module):
         facts |= {
             "patch": f"{own.patch.frames} frames of {own.height} mel bands",
             "bottleneck": own.autoencoder.bottleneck,
-            "residual levels of each band, coarse to fine": own.levels,
             "make-up gain of sound of the codes": f"{self.gain:g} dB",
             "fingerprint of front end and autoencoder": self.format.tokenizer,
         }

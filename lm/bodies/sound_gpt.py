@@ -49,7 +49,7 @@ from lm.bodies.convolutional import LogMelBody, statistics
 from lm.bodies.options import PIECE_FRAMES, AugmentationConfig, ClipBatchConfig, SoundGPTConfig
 from lm.probing.vectors import Frames
 from tokenizer.codes import soft_assignments
-from tokenizer.fitting import fit_residual_codebooks, nearest
+from tokenizer.fitting import fit_codebook, nearest
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.spectrogram import warp
@@ -102,7 +102,7 @@ def fit_window_codebook(clips: StoredClips, *, patches: int, patch_frames: int, 
     covariance = windows.T @ windows  # (dim, dim)
     components = np.ascontiguousarray(np.linalg.eigh(covariance)[1][:, : -COMPONENTS - 1 : -1])  # the largest first
     points = windows @ components
-    (centroids,), _ = fit_residual_codebooks(points, levels=1, size=size, iterations=ITERATIONS, seed=seed)
+    centroids, _ = fit_codebook(points, size=size, iterations=ITERATIONS, seed=seed)
     return WindowCodebook(
         patches=patches, patch_frames=patch_frames, mean=mean, components=components, centroids=centroids
     )
@@ -184,8 +184,8 @@ class CodeStem(nn.Module):
             own = spectrograms.float() * self._scale.to(device) + self._shift.to(device)
             bottlenecks = encoder.bottlenecks(own)  # (batch, steps, bands, dim)
             if not self.training:
-                return soft_assignments(bottlenecks, encoder.codebooks, encoder.spacings).flatten(2)
-            codes, size = encoder.nearest(bottlenecks), encoder.codebooks.shape[-2]
+                return soft_assignments(bottlenecks, encoder.centroids, encoder.spacing).flatten(2)
+            codes, size = encoder.nearest(bottlenecks), len(encoder.centroids)
             return nn.functional.one_hot(codes, size).flatten(2).float()
 
 

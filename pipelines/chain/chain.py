@@ -108,7 +108,7 @@ def rates(settings: RunSettings) -> str:
     audio, tokenizers = settings.audio, [own.config(settings.audio) for own in settings.tokenizer.by_rate]
     window, hop = (1000 * samples / audio.sample_rate for samples in (audio.window_length, audio.hop_length))
     codes = listed([f"{audio.sample_rate / each.samples_per_code:.4g}" for each in tokenizers])
-    streams = tokenizers[0].spectral_streams
+    streams = tokenizers[0].bands
     where = "in 1 stream" if streams == 1 else f"in each of {streams} streams"
     return f"{audio.sample_rate:,} Hz, window {window:.4g} ms, hop {hop:.4g} ms, {codes} codes per second {where}"
 

@@ -56,7 +56,7 @@ def states(study: Study, method: Method) -> Entry:
 
 def untrained_states(study: Study, method: Method) -> Entry:
     own, compare = study.settings.lm, study.settings.compare
-    untrained = UntrainedGPT(gpt=own.gpt, seed=own.fit.seed, pitch=own.pitch)
+    untrained = UntrainedGPT(gpt=own.gpt, seed=own.fit.seed)
     return gpt_features(study.session, study.read_codes, untrained, states=compare.states, of=method.name)
 
 

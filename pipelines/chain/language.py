@@ -75,8 +75,7 @@ def _coded_clips(study: Study, number: int) -> list[CodesAndViews]:
     for clips in (study.manifest, *study.unlabelled):
         own = codes(session, clips, tokens) if sources else study.by_rate[number].codes
         changed = [view for clip in clips.of("train") for view in settings.views.of(clip, frames)]
-        views, pitched = Views(root=clips.root, views=changed), settings.pitch == "among"
-        copies = training_views(session, views, tokens, pitched=pitched) if changed else None
+        copies = training_views(session, Views(root=clips.root, views=changed), tokens) if changed else None
         sources.append(CodesAndViews(codes=own, views=copies))
     return sources
 

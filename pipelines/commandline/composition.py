@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pipelines.commandline.commands import COMMANDS
-from pipelines.commandline.options import HYDRA, TIME, Index, index, nested
+from pipelines.commandline.options import HYDRA, TIME, Index, index, nested, unknown_option
 from wordless.base.errors import InputError
 from wordless.base.text import first_line, suggestion
 
@@ -90,7 +90,7 @@ def explain(error: Exception, known: Index) -> InputError:
             key = found[1]
             if key in known.names:  # of another choice of its group
                 return InputError(f"{key} is not an option with this choice of {key.partition('.')[0]}; see --help")
-            return InputError(f"{key} is not an option; {suggestion(key, known.names)}")
+            return unknown_option(key, known)
         case ConfigCompositionException() if found := AMBIGUOUS.match(str(error)):
             name, _, value = found[1].partition("=")
             takes_list = name in known.options and known.options[name].takes_list

@@ -21,6 +21,7 @@ from pipelines.commandline.commands import COMMANDS, imported
 from wordless.base.errors import InputError, written
 from wordless.base.options import MEANING, REQUIRED, Meaning, choices_of, require_in_range
 from wordless.base.seeds import MAX_SEED
+from wordless.base.text import suggestion
 from wordless.base.values import convert
 
 FOLDER = Path(str(conf.__file__)).parent
@@ -207,6 +208,17 @@ def plain_value(value: object) -> object:
             return {str(key): plain_value(each) for key, each in value.items()}
         case _:
             return MISSING if value is REQUIRED else value
+
+
+GONE = {  # options of older versions whose nearest names mean something else -> what to do instead
+    "tokenizer.levels": "there are no residual codebooks; a larger tokenizer.codebook_size loses less of the sound",
+    "lm.pitch": "the GPT reads codes without their pitch, which a head predicts from its states",
+}
+
+
+def unknown_option(name: str, known: Index) -> InputError:
+    """Return the refusal of a name that is no option."""
+    return InputError(f"{name} is not an option; {GONE.get(name) or suggestion(name, known.names)}")
 
 
 def require_values(config: Mapping[str, object], known: Index) -> None:

@@ -110,7 +110,7 @@ class FrameReader:
         tokenizer = self.tokenizer.finest
         for bottlenecks in self._bottlenecks(blocks):
             by_band = bottlenecks.reshape(len(bottlenecks), tokenizer.config.bands, -1).to(tokenizer.centroids.device)
-            shares = soft_assignments(by_band, tokenizer.codebooks, tokenizer.spacings)  # (T, streams, codes)
+            shares = soft_assignments(by_band, tokenizer.centroids, tokenizer.spacing)  # (T, streams, codes)
             yield shares.flatten(1).sqrt().cpu().numpy()
 
     def _states(self, blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:

@@ -127,7 +127,7 @@ def _of_training(entries: Mapping[str, Entry], protocol: str) -> Iterator[Figure
     if "tokenizer" in entries:
         tokenizer, health = entries["tokenizer"], entries["health"]
         config = read_object(SavedTokenizer, tokenizer.folder / CONFIG).config
-        rate = config.audio.sample_rate / config.samples_per_code * config.spectral_streams
+        rate = config.audio.sample_rate / config.samples_per_code * config.bands
         yield Figure(stage="tokenizer", name="codes_per_second", value=rate, artifact=tokenizer.key)
         of_tokenizer, record = replace(row, stage="tokenizer", artifact=health.key), health.read_json(HEALTH)
         for name in (measure.name for measure in CODEBOOK if measure.name in record):  # an old entry lacks new figures

@@ -106,14 +106,12 @@ def require_run(settings: RunSettings) -> None:
     """Refuse options that contradict each other, or that this machine cannot follow."""
     tokenizer, lm, vocoder, samples = settings.tokenizer, settings.lm, settings.vocoder, settings.next_sample
     with within("tokenizer"):
-        streams = tokenizer.config(settings.audio).spectral_streams
+        streams = tokenizer.config(settings.audio).bands
     if "next_sample" in settings.stages:
         with within("next_sample"):
             samples.require_positions()
     if settings.reads_codes:
         _require_speech_layer(settings)
-        if lm.pitch == "among":
-            _require_samples("lm.pitch=among reads the pitch of samples", settings)
     with within("lm.gpt"):
         lm.gpt.require_room(streams)
     with within("vocoder.crops"):

@@ -41,7 +41,10 @@ def codes_of_views(run: Run, views: Views, tokenizer: Entry) -> None:
 
 @stage("views", version=4, title="encoding {views} changed copies of training clips")
 def training_views(run: Run, views: Views, tokenizer: Entry, *, pitched: bool = False) -> None:
-    """Encode changed copies of training clips. Only with ``pitched`` do they have a stream of pitch."""
+    """Encode changed copies of training clips, without a stream of pitch, which no GPT reads.
+
+    ``pitched`` was an option, and keeps the keys of stored copies.
+    """
     _encode(run, views, tokenizer, pitched=pitched)
 
 

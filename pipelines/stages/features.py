@@ -20,7 +20,7 @@ from torch import Tensor
 
 from lm.bodies.body import Body
 from lm.model import LanguageModel
-from lm.options import POOLINGS, RESIDUAL, VECTORS, GPTConfig, Pitch, Pooling, States, VectorConfig
+from lm.options import POOLINGS, RESIDUAL, VECTORS, GPTConfig, Pooling, States, VectorConfig
 from lm.pooled_states import LayerReader, head_scores, layer_features
 from lm.probing.features_file import read_features
 from lm.probing.vectors import RunningPools, average, bags_of_codes, pool
@@ -272,7 +272,11 @@ class UntrainedGPT:
 
     gpt: GPTConfig
     seed: int
-    pitch: Pitch = "beside"
+
+    @property
+    def key(self) -> dict[str, object]:
+        """What decides the weights; the pitch was an option, and stays in the key so that stored features do, too."""
+        return {"gpt": self.gpt, "seed": self.seed, "pitch": "beside"}
 
 
 @stage("{of}_features", version=4, title="states of {of}")
@@ -284,7 +288,7 @@ def gpt_features(
     if isinstance(lm, Entry):
         model = LanguageModel.from_pretrained(lm.folder, device=str(run.gang.device))
     else:
-        model = LanguageModel.create(lm.gpt, coded.format, seed=lm.seed, pitch=lm.pitch)
+        model = LanguageModel.create(lm.gpt, coded.format, seed=lm.seed)
         model.gpt.to(run.gang.device).eval()
     states_of = partial(layer_features, model, of=states, vectors=coded.vectors)
     write_features(run.folder, coded.pooled(states_of), of=of)

@@ -43,7 +43,8 @@ def language_model(session: Session, rates: Sequence[Sources], settings: Languag
     title="GPT, {settings.fit.summary}",
     # The entries in `rates` say what the views are, and a hash which weights the training begins with.
     keys={
-        "settings": lambda settings: other_options(settings, "views", "start"),
+        # The pitch was an option: stored models stay usable.
+        "settings": lambda settings: other_options(settings, "views", "start") | {"pitch": "beside"},
         "start": lambda start: start and gpt_hash(start),
     },
     together=True,
@@ -53,9 +54,8 @@ def _trained(run: Run, name: str, rates: Sequence[Sources], settings: LanguageMo
     corpus, *unlabelled = zip(*rates, strict=True)  # the rates of each source
     own, validation = _joined_views(corpus)
     train = [*own, *(views for source in unlabelled for views in _joined_views(source)[0])]
-    model = LanguageModel.create(
-        settings.gpt, own[0][0].format, seed=settings.fit.seed, look_ahead=settings.look_ahead, pitch=settings.pitch
-    )
+    codes_format, seed = own[0][0].format, settings.fit.seed
+    model = LanguageModel.create(settings.gpt, codes_format, seed=seed, look_ahead=settings.look_ahead)
     if start is not None:
         begin_at(model, start)
     gpt = model.gpt

@@ -24,7 +24,7 @@ from lm.bodies.options import (
     WaveformAugmentationConfig,
     WaveformBatchConfig,
 )
-from lm.options import LOOK_AHEAD, BatchConfig, GPTConfig, Pitch
+from lm.options import LOOK_AHEAD, BatchConfig, GPTConfig
 from lm.samples.options import POSITIONS, ContextConfig, SampleCropsConfig, SampleWaveNetConfig, TransformerConfig
 from tokenizer.options import MOST_RATES, PitchConfig, SoundChanges, TokenizerSizes, ViewsConfig
 from vocoder.options import CropsConfig, EngineChoice, SoundOptions, WaveNetConfig
@@ -126,7 +126,6 @@ class TokenizerSettings(TrainingSettings, TokenizerSizes):
             patch=self.patch,
             autoencoder=self.autoencoder if layer is None else replace(self.autoencoder, bottleneck=layer.width),
             codebook_size=self.codebook_size,
-            levels=self.levels,
             speech_layer=None if layer is None else layer.config,
             pitch=pitches and PitchFormat(levels=self.pitch.levels, lowest=pitches[0], highest=pitches[1]),
         )
@@ -138,9 +137,6 @@ class LanguageModelSettings(TrainingSettings):
     views: ViewsConfig = option(ViewsConfig(), "changed copies of training clips, on which the GPT is trained as well")
     validation_windows: int = 512  # at most, for the validation loss in training; the final perplexity uses all
     look_ahead: int = LOOK_AHEAD  # codes of each coarser rate that a finer rate's model reads after the covering one
-    pitch: Pitch = option(
-        "beside", "stream of pitch: beside the codes, predicted from states of the GPT, or among them, as its input"
-    )
     gpt: GPTConfig = option(GPTConfig(context=256, dropout=0.2), "the language model")
     batches: BatchConfig = option(BatchConfig(), "the batch of one training step")
     fit: FitConfig = FitConfig(warmup_steps=100, weight_decay=0.1, ema_decay=0.99)

@@ -229,7 +229,8 @@ def _measured_pitches(run: Run, clips: Clips, sample_rate: int, hop_length: int)
     "tokenizer",
     version=3,
     title="k-means, {settings.codebook_size} codes",
-    keys={"settings": lambda own: [own.codebook_size, own.kmeans_iterations, own.seed, own.levels, own.pitch]},
+    # 1: the number of codebooks, which was an option: stored codes stay usable
+    keys={"settings": lambda own: [own.codebook_size, own.kmeans_iterations, own.seed, 1, own.pitch]},
 )
 def codebook(
     run: Run,
@@ -240,7 +241,7 @@ def codebook(
     layer: ChosenLayer | None = None,
     pitched: Entry | None = None,
 ) -> None:
-    """Cluster the sample's bottlenecks, or states of a ``layer``, level after level: a complete tokenizer folder.
+    """Cluster the sample's bottlenecks, or states of a ``layer``: a complete tokenizer folder.
 
     With ``pitched``, of `pitches`, the codes have one more stream.
     """
@@ -261,14 +262,12 @@ def codebook(
     else:
         points = drawn[STATES["train"]].numpy()
     with within("tokenizer"):
-        centroids, report = fitting.fit_residual_codebooks(
+        centroids, report = fitting.fit_codebook(
             points,
-            levels=config.levels,
             size=config.codebook_size,
             iterations=settings.kmeans_iterations,
             seed=settings.seed,
             gpus=local_gpus(run.gang.device),
-            overwrite=written.exists(),
         )
         opened = None if layer is None else layer.open()
         tokenizer = Tokenizer(config, mean, std, model, fitting.by_loudness(model, centroids), opened)

@@ -14,7 +14,6 @@ import torch
 
 from lm.language_tests import Scorer, Token, Unigram, abx_errors, fit_bigram, item_accuracies, token_frames, word_scores
 from lm.model import LanguageModel
-from lm.options import Pitch
 from lm.pooled_states import states_over_time
 from pipelines.stages.listening import training_codes
 from pipelines.stages.options import ZerospeechConfig
@@ -71,8 +70,7 @@ class Subject:
     def gpts(self, device: torch.device) -> tuple[LanguageModel, LanguageModel]:
         """Load the GPT, and create the same network with random weights."""
         gpt = LanguageModel.from_pretrained(self.model.folder, device=str(device))
-        place: Pitch = "beside" if gpt.predicted.pitch is None else "among"
-        untrained = LanguageModel.create(gpt.gpt.config, gpt.format, seed=self.seed, pitch=place)
+        untrained = LanguageModel.create(gpt.gpt.config, gpt.format, seed=self.seed)
         untrained.gpt.to(device)
         return gpt, untrained
 

@@ -19,5 +19,5 @@ def random_tokenizer() -> Tokenizer:
         torch.full((mels,), -6.0),
         torch.full((mels,), 3.0),
         TOKENIZER.create_autoencoder(),
-        torch.randn(TOKENIZER.levels, CODEBOOK_SIZE, TOKENIZER.autoencoder.bottleneck),
+        torch.randn(CODEBOOK_SIZE, TOKENIZER.autoencoder.bottleneck),
     )

@@ -21,7 +21,7 @@ import torch
 from pipelines.stages.start import SHIPPED
 from tests.benchmarks.default_tokenizer import random_tokenizer
 from tokenizer.codes import Codes
-from tokenizer.fitting import fit_residual_codebooks
+from tokenizer.fitting import fit_codebook
 from tokenizer.options import AutoencoderConfig
 from tokenizer.tokenizer import Tokenizer
 from vocoder.generation import GenerationInput, generate
@@ -67,7 +67,7 @@ def encode(tokenizer: Tokenizer, folder: Path, *, seconds: float = 300) -> None:
 def kmeans(codes: int = 256, iterations: int = 10) -> None:
     for points in (1 << 20, 1 << 22):
         values = np.random.default_rng(0).standard_normal((points, AutoencoderConfig().bottleneck), np.float32)
-        own = timed(partial(fit_residual_codebooks, values, levels=1, size=codes, iterations=iterations, seed=0), 1)
+        own = timed(partial(fit_codebook, values, size=codes, iterations=iterations, seed=0), 1)
         options = {"niter": iterations, "seed": 0, "max_points_per_centroid": -(-points // codes)}
         bare = timed(lambda: faiss.Kmeans(values.shape[1], codes, **options).train(values), 1)  # noqa: B023  # called here
         print(f"{points:,} points: {own:.1f} s, FAISS alone {bare:.1f} s")

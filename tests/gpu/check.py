@@ -249,12 +249,12 @@ def kmeans(device: torch.device, scale: Scale) -> Finding:
     """
     import faiss
 
-    from tokenizer.fitting import fit_residual_codebooks
+    from tokenizer.fitting import fit_codebook
 
     if device.type == "cuda" and not faiss.get_num_gpus():
         return left_out("FAISS has no GPU support")
     points = np.random.default_rng(0).standard_normal((scale.points, 64), np.float32)
-    cluster = partial(fit_residual_codebooks, levels=1, size=256, iterations=10, seed=0)
+    cluster = partial(fit_codebook, size=256, iterations=10, seed=0)
     gpus = range(int(device.type == "cuda"))
     found, wanted = (
         torch.tensor(cluster(points[:20_000], gpus=each)[1]["objective"][-1:]) for each in (gpus, range(0))

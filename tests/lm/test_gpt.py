@@ -19,7 +19,7 @@ from lm.tokens import Vocabulary
 from tests.lm.reference import inner_activations
 from tests.lm.tiny import TINY, codes_format, random_codes, random_rates, rates_format
 from tests.reference import filtered_probabilities
-from tokenizer.codes import SoftCodes, spacings_of
+from tokenizer.codes import SoftCodes, spacing_of
 from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError
 
@@ -175,8 +175,8 @@ class _OneHot(SoftCodes):
 def _soft(steps: int, streams: int, kind: type[SoftCodes] = SoftCodes) -> SoftCodes:
     rng = torch.Generator().manual_seed(steps)
     codes = random_codes(steps, streams=streams, seed=steps)
-    bottlenecks, codebooks = torch.randn(steps, streams, 4, generator=rng), torch.randn(1, 7, 4, generator=rng)
-    return kind(codes=codes, bottlenecks=bottlenecks, codebooks=codebooks, spacings=spacings_of(codebooks))
+    bottlenecks, centroids = torch.randn(steps, streams, 4, generator=rng), torch.randn(7, 4, generator=rng)
+    return kind(codes=codes, bottlenecks=bottlenecks, centroids=centroids, spacing=spacing_of(centroids))
 
 
 def test_soft_codes_of_one_share_each_are_read_as_hard_codes(model: LanguageModel) -> None:

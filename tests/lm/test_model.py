@@ -1,5 +1,6 @@
-"""A language model: windows, scores, continuations, upsamplers, and pitch among its codes or beside them."""
+"""A language model: windows, scores, continuations, upsamplers, and pitch beside its codes."""
 
+import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -13,10 +14,10 @@ from hypothesis import strategies as st
 from lm.batches import UNCOUNTED, CodeSequences, TrainingBatches
 from lm.language_tests import pitch_errors, score
 from lm.model import LanguageModel
-from lm.options import BatchConfig, CodeSampling, GPTConfig, Interleaving
+from lm.options import BatchConfig, CodeSampling, GPTConfig
 from lm.pitch import PitchHead, fit_pitch
 from lm.pooled_states import layer_features
-from lm.tokens import Vocabulary, window_start, windows
+from lm.tokens import window_start, windows
 from tests.lm.tiny import TINY, codes_format, random_codes, random_rates
 from tests.threads import require_alike
 from tokenizer.codes import Codes, PitchFormat, join_codes, join_rates
@@ -153,28 +154,6 @@ def test_other_codes_bare_numbers_and_layers_that_are_not_there_are_refused(mode
     ):
         with pytest.raises(InputError, match=told):
             ask()
-
-
-FORMAT = replace(codes_format(streams=3), pitch=PitchFormat(levels=3, lowest=80.0, highest=160.0))
-
-
-@pytest.mark.parametrize("interleaving", ["flattening", "parallel"])
-def test_only_pitches_that_exist_are_probable_and_generated(interleaving: Interleaving) -> None:
-    own = LanguageModel.create(replace(TINY, interleaving=interleaving), FORMAT, seed=0, pitch="among")
-    values = np.random.default_rng(0).integers(3, size=(5, 3), dtype=np.int32)
-    prompt, seconds = Codes(values=values, num_samples=5 * 320, format=FORMAT), 60 * 320 / FORMAT.sample_rate
-    for sampling in (CodeSampling(), CodeSampling(top_k=2, temperature=2.0)):
-        (made,) = own.generate_batch([prompt], seconds=seconds, sampling=sampling)
-    assert {*made.values[:, -1].tolist()} == {0, 1, 2}  # `Codes` refuses others
-    assert made.values[:, 0].max() >= 3
-    logits = own.gpt(own.tokens(values)[None])[0, : 5 * 3].reshape(5, 3, -1)
-    assert torch.isfinite(logits[:, :2]).all()
-    assert torch.isfinite(logits[:, 2, :3]).all()
-    assert torch.isneginf(logits[:, 2, 3:]).all()
-    assert np.isfinite(own.log_probabilities(prompt)).all()
-    drawn = Vocabulary.of(FORMAT).random_codes(np.random.default_rng(0), (200, 3))  # of random inputs
-    assert drawn[:, :2].max() == FORMAT.codebook_size - 1
-    assert {*drawn[:, 2].tolist()} == {0, 1, 2}
 
 
 def _codes(rate_model: LanguageModel, steps: int, seed: int = 0, num_samples: int | None = None) -> Codes:
@@ -418,6 +397,16 @@ def test_a_saved_head_is_the_same_head(both: tuple[LanguageModel, LanguageModel]
     [prompt] = recordings(beside.predicted.streams, count=1)
     one, other = (each.generate(prompt, seconds=SECONDS, seed=1) for each in (beside, loaded))
     np.testing.assert_array_equal(one.values, other.values)
+
+
+def test_a_saved_model_with_the_pitch_among_its_codes_is_refused(tmp_path: Path) -> None:
+    codes = pitched(random_codes(4, streams=1), np.zeros(4, np.int32)).format
+    LanguageModel.create(TINY, codes, seed=0).save_pretrained(tmp_path)
+    config = json.loads((tmp_path / "config.json").read_text())
+    del config["pitch"]
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(InputError, match=r"older version.*pitch among the codes"):
+        LanguageModel.from_pretrained(tmp_path)
 
 
 def test_recordings_without_a_voice_give_a_silent_head() -> None:

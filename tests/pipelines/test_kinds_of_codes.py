@@ -102,12 +102,12 @@ def test_a_finished_run_is_probed_at_each_rate_and_the_user_is_told_which_test_c
 @pytest.mark.slow
 def test_codes_language_model_and_vocoder_have_the_pitch(tmp_path: Path) -> None:
     store, folder = tmp_path / "store", tmp_path / "run"
-    streams = ("tokenizer.levels=2", "tokenizer.patch.mels=20", "lm.gpt.interleaving=parallel")
+    streams = ("tokenizer.patch.mels=20", "lm.gpt.interleaving=parallel")
     assert run(store, folder, "tokenizer.pitch.levels=8", *streams, "stages=[tokenizer,lm,vocoder]") == 0
     tokenizer = Tokenizer.from_pretrained(folder / "tokenizer")
     pitch = tokenizer.format.pitch
     assert pitch is not None
-    assert (pitch.levels, tokenizer.format.streams) == (8, 5)  # two bands of two levels each, and the pitch
+    assert (pitch.levels, tokenizer.format.streams) == (8, 3)  # two bands, and the pitch
     assert 60 <= pitch.lowest < pitch.highest < 420
     coded = [read_codes(path.parent) for path in store.glob("codes/*/complete.json")]
     (clips,) = (clips for format, clips in coded if format == tokenizer.format)

@@ -16,7 +16,7 @@ from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import codes_entry, session_of, tiny_tokenizer
 from tests.pipelines.tiny_chain import CHECKPOINTS, STEPS, TINY, Kill, called_at_once, refusal, run, stored
 from tokenizer.codes import Codes
-from tokenizer.fitting import fit_residual_codebooks
+from tokenizer.fitting import fit_codebook
 from wordless.base.files import file_hash
 from wordless.base.machine import use_threads
 
@@ -72,7 +72,7 @@ def test_untrained_states_and_centroids_depend_on_no_number_of_threads(tmp_path:
         for threads in (1, 2, 3, 5):
             use_threads(threads)
             features = gpt_features(session_of(tmp_path / str(threads)), coded, untrained).folder / FEATURES
-            (centroids,), _ = fit_residual_codebooks(points, levels=1, size=64, iterations=3, seed=0)
+            centroids, _ = fit_codebook(points, size=64, iterations=3, seed=0)
             hashes.add((file_hash(features), centroids.tobytes()))
     finally:
         use_threads(before)

@@ -10,7 +10,7 @@ import torch
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from tokenizer.codes import PitchFormat
 from tokenizer.config import TokenizerConfig
-from tokenizer.fitting import PatchBatches, by_loudness, draw_sample, fit_residual_codebooks, normalised_patches
+from tokenizer.fitting import PatchBatches, by_loudness, draw_sample, fit_codebook, normalised_patches
 from tokenizer.options import AutoencoderConfig, PatchConfig
 from tokenizer.sources import Autoencoder, ChosenLayer, reconstruction_loss
 from tokenizer.tokenizer import PATCHES_PER_BLOCK, Tokenizer
@@ -29,14 +29,13 @@ def sound(seconds: float, seed: int = 0) -> FloatArray:
     return (0.3 * np.sin(2 * np.pi * (200 + 300 * time) * time) + noise).astype(np.float32)
 
 
-def fitted(patch: PatchConfig, codebook_size: int, levels: int = 1) -> Tokenizer:
+def fitted(patch: PatchConfig, codebook_size: int) -> Tokenizer:
     audio = SpectrogramConfig(sample_rate=RATE, window_length=200, hop_length=80, n_mels=24)
     config = TokenizerConfig(
         audio=audio,
         patch=patch,
         autoencoder=AutoencoderConfig(hidden=32, bottleneck=8),
         codebook_size=codebook_size,
-        levels=levels,
     )
     spectrogram = LogMel(audio)(torch.from_numpy(sound(6.0))[None])[0]
     sample = draw_sample([(spectrogram, None)], frames=patch.frames, n_mels=24, capacity=2000, seed=0)
@@ -53,7 +52,7 @@ def fitted(patch: PatchConfig, codebook_size: int, levels: int = 1) -> Tokenizer
         optimizer.step()
         optimizer.zero_grad()
     points = autoencoder.encoder(patches).detach().numpy()
-    centroids, _ = fit_residual_codebooks(points, levels=levels, size=codebook_size, iterations=10, seed=0)
+    centroids, _ = fit_codebook(points, size=codebook_size, iterations=10, seed=0)
     return Tokenizer(config, sample.mean, sample.std, autoencoder, torch.from_numpy(centroids))
 
 
@@ -85,24 +84,12 @@ def banded() -> Tokenizer:
 
 
 @pytest.fixture(scope="session")
-def layered() -> Tokenizer:
-    """One band, two residual levels."""
-    return fitted(PatchConfig(frames=2), 16, levels=2)
-
-
-@pytest.fixture(scope="session")
-def banded_layered() -> Tokenizer:
-    """Three bands of two residual levels."""
-    return fitted(PatchConfig(frames=4, mels=8), 16, levels=2)
-
-
-@pytest.fixture(scope="session")
 def pitched_codes(tokenizer: Tokenizer) -> Tokenizer:
     """One stream, and that of the pitch."""
     return like(tokenizer, replace(tokenizer.config, pitch=PITCH))
 
 
-@pytest.fixture(scope="session", params=["tokenizer", "layered", "banded_layered", "rate_tokenizer", "pitched_codes"])
+@pytest.fixture(scope="session", params=["tokenizer", "banded", "rate_tokenizer", "pitched_codes"])
 def any_tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
     found: Tokenizer = request.getfixturevalue(request.param)
     return found
@@ -112,7 +99,7 @@ SPEECH_RATE, WIDTH, CODES = 16_000, 32, 12
 SPEECH_AUDIO = SpectrogramConfig(sample_rate=SPEECH_RATE, window_length=100, hop_length=40, n_mels=16)
 
 
-def speech_tokenizer(folder: Path, kind: str = "hubert", *, layer: int = 2, levels: int = 1) -> Tokenizer:
+def speech_tokenizer(folder: Path, kind: str = "hubert", *, layer: int = 2) -> Tokenizer:
     """Codes of a checkpoint that is written into ``folder``, fitted on the states of a sound; the decoder is random."""
     save_checkpoint(folder, kind)
     chosen = ChosenLayer(folder=folder, layer=layer, width=WIDTH, option="wav2vec2.weights")
@@ -121,7 +108,6 @@ def speech_tokenizer(folder: Path, kind: str = "hubert", *, layer: int = 2, leve
         patch=PatchConfig(frames=2),
         autoencoder=AutoencoderConfig(hidden=8, bottleneck=WIDTH),
         codebook_size=CODES,
-        levels=levels,
         speech_layer=chosen.config,
     )
     opened = chosen.open()
@@ -129,7 +115,7 @@ def speech_tokenizer(folder: Path, kind: str = "hubert", *, layer: int = 2, leve
         torch.manual_seed(0)
         decoder = config.create_autoencoder()
     states = opened.states(speech()).numpy()
-    centroids, _ = fit_residual_codebooks(states, levels=levels, size=CODES, iterations=5, seed=0)
+    centroids, _ = fit_codebook(states, size=CODES, iterations=5, seed=0)
     mean, std = torch.full((16,), -6.0), torch.full((16,), 3.0)
     return Tokenizer(config, mean, std, decoder, by_loudness(decoder, centroids), opened)
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import mutual_info_score
 from torch import Tensor
 
-from tests.reference import gain_of_patches, nearest_by_distance, nearest_by_level, nearest_patches
+from tests.reference import gain_of_patches, nearest_by_distance, nearest_patches
 from tests.tokenizer.conftest import RATE, fitted, like, sound
 from tests.tokenizer.test_codes import FORMAT
 from tokenizer.codes import Codes
@@ -27,7 +27,7 @@ from tokenizer.fitting import (
     Reservoir,
     by_loudness,
     draw_sample,
-    fit_residual_codebooks,
+    fit_codebook,
     measure_gain,
     nearest,
     normalised_patches,
@@ -56,25 +56,22 @@ from wordless.base.pools import LOCAL, THIS_PROCESS, open_pool
 SIZES = AutoencoderConfig(hidden=8, bottleneck=4)
 
 
-def test_blocks_on_disk_give_the_codebooks_of_all_patches(tmp_path: Path) -> None:
+def test_blocks_on_disk_give_the_codebook_of_all_patches(tmp_path: Path) -> None:
     torch.manual_seed(0)
     model, patches = Autoencoder(SIZES, 12), torch.randn(900, 12)
     with torch.inference_mode():
         points = model.encoder(patches).numpy()
-    before = points.copy()
-    wanted, report = fit_residual_codebooks(points, levels=2, size=8, iterations=5, seed=3)
-    assert np.array_equal(points, before)  # only overwritten if that is asked for
+    wanted, report = fit_codebook(points, size=8, iterations=5, seed=3)
     stored = write_bottlenecks(model, torch.split(patches, 400), tmp_path / "points", (900, 4))
-    np.testing.assert_allclose(stored, before, atol=1e-6)
-    found, of_blocks = fit_residual_codebooks(stored, levels=2, size=8, iterations=5, seed=3, overwrite=True)
+    np.testing.assert_allclose(stored, points, atol=1e-6)
+    found, of_blocks = fit_codebook(stored, size=8, iterations=5, seed=3)
     np.testing.assert_allclose(found, wanted, atol=1e-5)
     assert of_blocks["points"] == report["points"] == 900
     with torch.inference_mode():
-        codebooks = by_loudness(model, wanted.copy())
-        levels = model.decoder(codebooks[0]).mean(1)
-    assert levels.tolist() == sorted(levels.tolist())
-    assert sorted(codebooks[0].tolist()) == sorted(wanted[0].tolist())
-    assert np.array_equal(codebooks[1], wanted[1])
+        codebook = by_loudness(model, wanted)
+        loudness = model.decoder(codebook).mean(1)
+    assert loudness.tolist() == sorted(loudness.tolist())
+    assert sorted(codebook.tolist()) == sorted(wanted.tolist())
 
 
 def test_all_bottlenecks_have_their_place_on_disk_before_they_are_written(tmp_path: Path) -> None:
@@ -90,28 +87,20 @@ def test_all_bottlenecks_have_their_place_on_disk_before_they_are_written(tmp_pa
 
 def test_degenerate_points_give_dead_centroids_and_too_few_are_refused() -> None:
     points = np.repeat(np.eye(3, dtype=np.float32), 10, axis=0)
-    _, report = fit_residual_codebooks(points, levels=1, size=8, iterations=5, seed=0)
+    _, report = fit_codebook(points, size=8, iterations=5, seed=0)
     assert report["dead"] >= 5  # three places, eight centroids
     with pytest.raises(InputError, match=r"^codebook_size\b.*\b64\b.*\b30 patches"):
-        fit_residual_codebooks(points, levels=1, size=64, iterations=5, seed=0)
+        fit_codebook(points, size=64, iterations=5, seed=0)
 
 
-def test_each_level_is_fitted_to_what_is_left_over_of_all_points() -> None:
+def test_a_codebook_is_fitted_to_all_points() -> None:
     """FAISS alone would draw 256 points for each centroid."""
     points = np.random.default_rng(1).normal(size=(3000, 6)).astype(np.float32)
-    codebooks, report = fit_residual_codebooks(points, levels=3, size=8, iterations=20, seed=0)
-    codes = np.array([nearest_by_level(point, codebooks) for point in points])
-    errors = [
-        float(((points - sum(codebooks[each][codes[:, each]] for each in range(used))) ** 2).sum(1).mean())
-        for used in (1, 2, 3)
-    ]
-    assert errors[0] > errors[1] > errors[2]
-    assert np.allclose(report["objective"][19::20], errors, rtol=0.01)
+    centroids, report = fit_codebook(points, size=8, iterations=20, seed=0)
+    codes = nearest_by_distance(points, centroids)
+    assert np.isclose(report["objective"][-1], ((points - centroids[codes]) ** 2).sum(1).mean(), rtol=0.01)
     assert (report["points"], report["dead"], report["duplicates"], report["gpu"]) == (3000, 0, 0, False)
-    alone, coarse = fit_residual_codebooks(points, levels=1, size=8, iterations=20, seed=0)
-    assert codebooks[0].tobytes() == alone.tobytes()
-    assert report["objective"][:20] == coarse["objective"]
-    assert np.array_equal(nearest(points, codebooks[0]), nearest_by_distance(points, codebooks[0]))
+    assert np.array_equal(nearest(points, centroids), codes)
 
 
 def test_every_row_has_the_same_chance() -> None:
@@ -206,9 +195,9 @@ def columns_of(tokenizer: Tokenizer, samples: np.ndarray) -> Tensor:
     return frames[:whole].unflatten(0, (-1, tokenizer.patch_frames))
 
 
-@pytest.mark.parametrize(("patch", "levels"), [(PatchConfig(frames=2), 1), (PatchConfig(frames=4, mels=8), 2)])
-def test_gain_is_the_power_that_decoded_patches_lack(patch: PatchConfig, levels: int) -> None:
-    tokenizer = fitted(patch, 16, levels)
+@pytest.mark.parametrize("patch", [PatchConfig(frames=2), PatchConfig(frames=4, mels=8)])
+def test_gain_is_the_power_that_decoded_patches_lack(patch: PatchConfig) -> None:
+    tokenizer = fitted(patch, 16)
     columns = columns_of(tokenizer, sound(3.0, seed=1))
     gain = measure_gain(tokenizer, columns)
     assert gain == pytest.approx(gain_of_patches(tokenizer, columns), abs=0.01)
@@ -237,10 +226,7 @@ def test_the_gain_is_saved_with_the_codebook_and_changes_no_code(tokenizer: Toke
 
 def test_usage_counts_all_streams_and_each_level_in_all_bands() -> None:
     codes = Codes(values=np.array([[0, 1], [1, 1]], np.int32), num_samples=320, format=replace(FORMAT, codebook_size=3))
-    assert count_codes([codes, codes], 1, 3).tolist() == [[2, 6, 0]]
-    format = replace(FORMAT, codebook_size=3, streams=4)  # two bands of two levels
-    codes = Codes(values=np.array([[0, 2, 1, 2], [0, 2, 0, 1]], np.int32), num_samples=320, format=format)
-    assert count_codes([codes], 2, 3).tolist() == [[3, 1, 0], [0, 1, 3]]
+    assert count_codes([codes, codes], 3).tolist() == [2, 6, 0]
 
 
 def test_the_same_sound_has_the_same_frequencies_of_codes(tokenizer: Tokenizer) -> None:
@@ -251,24 +237,21 @@ def test_the_same_sound_has_the_same_frequencies_of_codes(tokenizer: Tokenizer) 
     assert measure_variation(tokenizer, [loud], gain_db=6.0, seed=0)["gain"][0] >= 0
 
 
-@pytest.mark.parametrize("levels", [1, 2])
-def test_total_variation_is_that_of_all_clips_together_in_each_band_and_level(levels: int) -> None:
-    coder = fitted(PatchConfig(frames=4, mels=8), 16, levels=levels)  # three bands
+def test_total_variation_is_that_of_all_clips_together_in_each_band(banded: Tokenizer) -> None:
     clips = [sound(1.0), np.ascontiguousarray(sound(1.5)[::-1])]
-    found = measure_variation(coder, clips, gain_db=-20, seed=0)["gain"]
-    softer = [[coder.encode_own([each * np.float32(gain)]).values for each in clips] for gain in (1, 0.1)]
+    found = measure_variation(banded, clips, gain_db=-20, seed=0)["gain"]
+    softer = [[banded.encode_own([each * np.float32(gain)]).values for each in clips] for gain in (1, 0.1)]
     both = [[Counter(stream.tolist()) for stream in np.concatenate(codes).T] for codes in softer]
     moved = [sum(((own - other) + (other - own)).values()) / 2 / own.total() for own, other in zip(*both, strict=True)]
-    np.testing.assert_allclose(found, np.reshape(moved, (3, levels)).mean(1))
+    np.testing.assert_allclose(found, moved)
     assert max(found) > 0.05
 
 
-def test_a_collapse_is_found_also_at_one_level() -> None:
-    fine, fallen = np.array([[5, 5, 5, 5]]), np.array([[100, 1, 1, 0]])
-    assert (perplexity(fine[0]), perplexity(np.array([2, 1, 1, 0]))) == pytest.approx((4, 2**1.5))
-    both = np.array([[5, 5, 5, 5], [20, 0, 0, 0]])
-    counted = (fine, fallen, both, both.sum(0, keepdims=True), both[:1])
-    assert [collapse(each, least=0.5) is not None for each in counted] == [False, True, True, False, False]
+def test_a_collapse_is_found() -> None:
+    fine, fallen = np.array([5, 5, 5, 5]), np.array([100, 1, 1, 0])
+    assert (perplexity(fine), perplexity(np.array([2, 1, 1, 0]))) == pytest.approx((4, 2**1.5))
+    counted = (fine, fallen, np.array([25, 5, 5, 5]))
+    assert [collapse(each, least=0.5) is not None for each in counted] == [False, True, False]
 
 
 def test_examples_counts_and_spectra_are_those_of_all_patches(tokenizer: Tokenizer) -> None:

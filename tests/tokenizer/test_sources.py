@@ -12,7 +12,7 @@ import torch
 from transformers import HubertModel
 
 from pipelines.publishing import link_models
-from tests.reference import nearest_by_level, states_by_window, tracked_pitch
+from tests.reference import nearest_by_distance, states_by_window, tracked_pitch
 from tests.tokenizer.conftest import PITCH, RATE, SPEECH_RATE, like, speech, speech_tokenizer
 from tests.wordless.audio.speech_models.checkpoints import FIELD, STRIDE
 from tokenizer.encoder import quantised_vectors
@@ -34,7 +34,7 @@ def voice(seconds: float, hertz: float = 150.0) -> FloatArray:
     return np.concatenate([noise[0], tone, noise[1]]).astype(np.float32)
 
 
-@pytest.fixture(scope="module", params=["tokenizer", "banded_layered"])
+@pytest.fixture(scope="module", params=["tokenizer", "banded"])
 def plain(request: pytest.FixtureRequest) -> Tokenizer:
     found: Tokenizer = request.getfixturevalue(request.param)
     return found
@@ -77,7 +77,7 @@ def test_the_spectrum_is_coded_and_decoded_alike_with_and_without_pitch(plain: T
         assert spectral.format == pitched.format.spectral == own.spectral.format
     values = torch.from_numpy(whole[0].values)[None]
     assert torch.equal(pitched.spectrogram(values), plain.spectrogram(values[..., :-1]))
-    assert count_codes(whole[:1], *pitched.codebooks.shape[:2]).sum() == values[..., :-1].numel()
+    assert count_codes(whole[:1], len(pitched.centroids)).sum() == values[..., :-1].numel()
 
 
 def test_a_melody_is_flat_or_that_of_another_recording(pitched: Tokenizer) -> None:
@@ -109,7 +109,7 @@ def test_a_code_is_the_nearest_centroid_of_the_state_of_its_own_window(
     layer: int, speaking: Tokenizer, tmp_path: Path
 ) -> None:
     """Each window is cut out of the samples, and the model is the whole one, as transformers loads it."""
-    own = speech_tokenizer(tmp_path, layer=layer, levels=2)
+    own = speech_tokenizer(tmp_path, layer=layer)
     model = HubertModel.from_pretrained(tmp_path, use_safetensors=True).eval()
     samples = torch.from_numpy(SOUND)
     normalised = (samples - samples.mean()) / (samples.var(correction=0) + 1e-7).sqrt()
@@ -119,7 +119,7 @@ def test_a_code_is_the_nearest_centroid_of_the_state_of_its_own_window(
     torch.testing.assert_close(torch.from_numpy(found), wanted, atol=2e-5, rtol=1e-4)
     codes = own.encode(SOUND, SPEECH_RATE)
     assert (len(codes.values), codes.num_samples, codes.format.samples_per_code) == (200, len(SOUND), STRIDE)
-    assert codes.values.tolist() == [nearest_by_level(state, own.codebooks.numpy()) for state in found]
+    assert codes.values[:, 0].tolist() == nearest_by_distance(found, own.centroids.numpy()).tolist()
     assert len(np.unique(codes.values)) > 4
     assert own.format.tokenizer != speaking.format.tokenizer  # of another layer
 

@@ -18,7 +18,7 @@ from lm.probing.features_file import SUFFIXES, read_features
 from lm.probing.vectors import ALL_POOLINGS, RunningPools, average, bags_of_codes, pool, pool_batch
 from tests.lm.reference import pooled_by_loops
 from tests.lm.tiny import random_codes
-from tokenizer.codes import SoftCodes, soft_assignments, spacings_of
+from tokenizer.codes import SoftCodes, soft_assignments, spacing_of
 from wordless.base.errors import InputError
 
 
@@ -36,10 +36,10 @@ def test_a_bag_of_soft_codes_is_the_pool_of_their_shares(
 ) -> None:
     monkeypatch.setattr("lm.probing.vectors.STEPS_AT_ONCE", 4)  # in three pieces
     rng = torch.Generator().manual_seed(0)
-    bottlenecks, codebooks = torch.randn(10, streams, 4, generator=rng), torch.randn(1, 7, 4, generator=rng)
-    codes, spacings = random_codes(10, streams=streams), spacings_of(codebooks)
-    soft = SoftCodes(codes=codes, bottlenecks=bottlenecks, codebooks=codebooks, spacings=spacings)
-    shares = soft_assignments(bottlenecks, codebooks, spacings).reshape(10, -1).numpy()
+    bottlenecks, centroids = torch.randn(10, streams, 4, generator=rng), torch.randn(7, 4, generator=rng)
+    codes, spacing = random_codes(10, streams=streams), spacing_of(centroids)
+    soft = SoftCodes(codes=codes, bottlenecks=bottlenecks, centroids=centroids, spacing=spacing)
+    shares = soft_assignments(bottlenecks, centroids, spacing).reshape(10, -1).numpy()
     np.testing.assert_allclose(bags_of_codes(soft, [pooling])[pooling], pool(shares, pooling), atol=1e-6)
 
 

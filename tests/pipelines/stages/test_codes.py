@@ -41,7 +41,7 @@ from tests.pipelines.tiny import (
     write_clip,
 )
 from tests.pipelines.tiny_chain import composed
-from tokenizer.codes import Codes, soft_assignments, spacings_of
+from tokenizer.codes import Codes, soft_assignments, spacing_of
 from tokenizer.encoder import Encoder, encode, quantised_vectors, signals, soft_codes
 from tokenizer.options import SoundChanges
 from tokenizer.parquet import shard_path
@@ -206,7 +206,7 @@ def test_bags_of_soft_codes_and_states_that_a_gpt_has_of_them_are_means_over_the
         for view in [*islice(views, hearings)][1:]:
             pieces = reading.encoder(entry).log_mel(view, tokenizer.patch_frames)
             bottlenecks += [torch.cat([each for _, each in signals(tokenizer, pieces)])]
-        nearest = partial(soft_assignments, codebooks=tokenizer.codebooks, spacings=spacings_of(tokenizer.codebooks))
+        nearest = partial(soft_assignments, centroids=tokenizer.centroids, spacing=spacing_of(tokenizer.centroids))
         shares = [nearest(each.reshape(len(each), 2, -1)) for each in bottlenecks]
         wanted = np.mean([pool(each.flatten(1).numpy(), "thirds_max") for each in shares], axis=0)
         np.testing.assert_allclose(row, wanted, atol=1e-5)
