@@ -13,12 +13,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import soundfile
+import torch
 
 from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.options import index
@@ -80,13 +82,13 @@ def test_the_python_example_of_a_document_runs(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Each document has one, for a current folder in which ``runs/x`` is a run."""
+    """For a current folder in which ``runs/x`` is a run; examples of one document follow each other."""
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs/x").symlink_to(finished_run.folder)
     monkeypatch.chdir(tmp_path)
-    (example,) = [example.text for example in printed(document) if example.python]
-    assert set(re.findall(r"^(?:from|import) (\w+)", example, re.MULTILINE)) <= {"wordless", "numpy"}
-    names: dict[str, object] = {}
+    example = "\n".join(example.text for example in printed(document) if example.python)
+    assert set(re.findall(r"^(?:from|import) (\w+)", example, re.MULTILINE)) <= {"wordless", "numpy", "torch"}
+    names: dict[str, Any] = {}
     exec(compile(example, document, "exec"), names)
     told = capsys.readouterr().out
     match document:
@@ -94,8 +96,20 @@ def test_the_python_example_of_a_document_runs(
             assert len(read(tmp_path / "more.wav", 8000).samples) == 8000
             assert len(read(tmp_path / "copy.wav", 8000).samples) > 0
         case "docs/guide.md":
-            assert getattr(names["more"], "seconds", 0) == pytest.approx(0.5, abs=0.02)
+            assert names["more"].seconds == pytest.approx(0.5, abs=0.02)
             assert "not finite" in told
+            hear = names["load_model"]("runs/x")
+            step, rate = hear.tokenizer.format.samples_per_code, hear.sample_rate
+            audio = torch.randn(3, 40 * step + 1, generator=torch.Generator().manual_seed(0)).clamp(-1, 1)
+            states, times = names["get_timestamp_embeddings"](audio, hear)
+            assert states.shape == (3, 40, hear.timestamp_embedding_size)
+            assert times[2].tolist() == pytest.approx([(each + 0.5) * step / rate * 1000 for each in range(40)])
+            for samples in (1, step, 5 * step + 1):  # an embedding has heard its code and nothing after
+                alone, _ = names["get_timestamp_embeddings"](audio[1:2, :samples], hear)
+                whole = samples // step
+                torch.testing.assert_close(alone[0, :whole], states[1, :whole])
+            scenes = names["get_scene_embeddings"](audio, hear)
+            assert (scenes.shape, scenes.dtype) == ((3, hear.scene_embedding_size), torch.float32)
         case _:
             count = re.match(r"(\d+) codes, perplexity \d", told)
             assert count
