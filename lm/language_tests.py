@@ -9,26 +9,17 @@ Unigram and bigram models of each stream of codes show how much of a test needs 
 of their pairs. The bigram is smoothed by a Dirichlet prior with the unigram as its mean (MacKay and Peto 1995)::
 
     p(b | a) = (count(a, b) + strength * p(b)) / (count(a) + strength)
-
-ABX asks whether a phone is nearer to the same phone of another speaker than to another phone. A and X are tokens of one
-phone, B is a token of another. All three stand between the same neighbours. A and B are of one speaker, X is of
-another: ABX within context, across speakers, as in ZeroSpeech 2021 (Schatz et al. 2013; Nguyen et al. 2020,
-arXiv:2011.11588). The error is the share of triples in which B is nearer to X than A is; equal distances count half,
-and chance is 0.5. Shares are averaged over contexts and speakers of X, then over speakers of A and B, then over phones,
-as the package fastabx does, which needs Python 3.12 (Poli et al. 2025, arXiv:2505.02692). The distance of two
-tokens is the mean of their frames' distances along the best path of dynamic time warping.
 """
 
 import math
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise, permutations
-from typing import Literal, Protocol, TypeVar
+from itertools import pairwise
+from typing import Protocol, TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from lm.model import LanguageModel
 from tokenizer.codes import Codes, CodesFormat, join_codes, require_same_codebook
@@ -291,96 +282,3 @@ def auto_bleu(sequences: Sequence[IntArray]) -> float | None:
         shares = [sum(count for count in each.values() if count > 1) / each.total() for each in counted]
         means.append(float(np.mean(shares)))
     return math.prod(means) ** (1 / len(means))
-
-
-Distance = Literal["angular", "identical"]  # angle between vectors; share of streams whose codes differ
-PhonePair = tuple[str, str]
-TokenFrames = npt.NDArray[np.floating | np.integer]  # (time, dim)
-CELLS_AT_ONCE = 2**23  # numbers in memory of one array of frame distances
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class Token:
-    """A phone in its context."""
-
-    phone: str
-    context: tuple[str, str]  # the phones before and after it
-    speaker: str
-    frames: TokenFrames  # (time, dim), at least one
-
-
-def token_frames(start: float, end: float, rate: float, *, context: float = 0.0) -> slice:
-    """Return the frames whose centres lie between two times in seconds; ``rate`` is frames per second.
-
-    A frame also reads ``context`` seconds before its own, so its centre is half of them earlier::
-
-        context  |- frame 0 -|- frame 1 -|
-        [========.===========]                 frame 0 reads these samples
-                 ^ centre
-    """
-    first, stop = (time * rate + context * rate / 2 - 0.5 for time in (start, end))
-    return slice(max(int(np.ceil(first)), 0), int(np.floor(stop)) + 1)
-
-
-def abx_errors(tokens: Sequence[Token], distance: Distance) -> dict[PhonePair, float]:
-    """Compute the error of each (phone of A and X, phone of B), in both orders; none without a common context."""
-    by_context: dict[tuple[str, str], list[Token]] = defaultdict(list)
-    for token in tokens:
-        by_context[token.context].append(token)
-    shares: dict[PhonePair, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for group in by_context.values():
-        if len({token.phone for token in group}) > 1:
-            for pair, speaker, share in _context_errors(group, distance):
-                shares[pair][speaker].append(share)
-    return {pair: float(np.mean([np.mean(each) for each in of.values()])) for pair, of in sorted(shares.items())}
-
-
-def _context_errors(group: Sequence[Token], distance: Distance) -> Iterator[tuple[PhonePair, str, float]]:
-    """Give the error of each pair of phones, speaker of A and B, and speaker of X, with the speaker of A and B."""
-    frames = [token.frames for token in group]
-    rows = max(CELLS_AT_ONCE // (len(frames) * max(map(len, frames)) ** 2), 1)
-    blocks = (frames[first : first + rows] for first in range(0, len(frames), rows))
-    distances = np.concatenate([_warp(block, frames, distance) for block in blocks])  # (tokens, tokens)
-    places: dict[tuple[str, str], list[int]] = defaultdict(list)
-    for number, token in enumerate(group):
-        places[token.phone, token.speaker].append(number)
-    phones, speakers = (sorted({getattr(token, name) for token in group}) for name in ("phone", "speaker"))
-    for speaker, other in permutations(speakers, 2):
-        for phone, against in permutations(phones, 2):
-            a, b, x = places.get((phone, speaker)), places.get((against, speaker)), places.get((phone, other))
-            if a and b and x:
-                to_a, to_b = distances[np.ix_(x, a)][:, :, None], distances[np.ix_(x, b)][:, None, :]
-                yield (phone, against), speaker, float((0.5 + 0.5 * np.sign(to_a - to_b)).mean())
-
-
-def _warp(block: Sequence[TokenFrames], tokens: Sequence[TokenFrames], distance: Distance) -> DoubleArray:
-    """Warp all tokens of a block onto all tokens ``(block, tokens)``; of equal paths the diagonal comes first."""
-    one, other = _pad(block), _pad(tokens)  # (N, T, D), (M, U, D)
-    if distance == "identical":
-        frames = np.asarray((one[:, None, :, None] != other[None, :, None]).mean(-1), np.float64)
-    else:
-        one, other = (each / np.maximum(np.linalg.norm(each, axis=-1, keepdims=True), 1e-12) for each in (one, other))
-        cosines = np.einsum("ntd,mud->nmtu", one, other, optimize=True)
-        frames = np.arccos(np.clip(cosines, -1, 1)) / np.pi  # (block, tokens, T, U)
-    cost, steps = np.zeros_like(frames), np.ones(frames.shape)
-    for i, j in np.ndindex(*frames.shape[2:]):
-        before = [(i - 1, j - 1), (i, j - 1), (i - 1, j)]
-        ways = [(cost[:, :, a, b], steps[:, :, a, b]) for a, b in before if a >= 0 and b >= 0]
-        if ways:
-            costs = np.stack([way for way, _ in ways])
-            best = costs.argmin(0)[None]  # the first of equal ones
-            cost[:, :, i, j] = np.take_along_axis(costs, best, 0)[0]
-            steps[:, :, i, j] = np.take_along_axis(np.stack([way for _, way in ways]), best, 0)[0] + 1
-        cost[:, :, i, j] += frames[:, :, i, j]
-    ends = np.ix_(range(len(block)), range(len(tokens)))
-    last, last_other = (np.array([len(each) - 1 for each in some]) for some in (block, tokens))
-    place = (*ends, last[:, None], last_other[None])
-    found: DoubleArray = cost[place] / steps[place]
-    return found
-
-
-def _pad(tokens: Sequence[TokenFrames]) -> DoubleArray:
-    padded = np.zeros((len(tokens), max(len(token) for token in tokens), tokens[0].shape[1]))
-    for number, token in enumerate(tokens):
-        padded[number, : len(token)] = token
-    return padded

@@ -282,11 +282,6 @@ class Tokenizer(nn.Module):
         patches = self.autoencoder.decoder(self.centroids)[codes]  # those of all codes are few: then look up
         return from_patches(patches.to(values.device), frames=self.patch_frames, height=self.config.height)
 
-    def quantised(self, values: Tensor) -> Tensor:
-        """Look up the centroids ``(..., bands, bottleneck)`` of codes ``(..., streams)``."""
-        codes = values[..., : self.config.bands].to(self.centroids.device).long()
-        return self.centroids[codes].to(values.device)
-
     # Parts
 
     def normalise(self, spectrogram: Tensor) -> Tensor:

@@ -264,21 +264,6 @@ def bootstrap(folds: Sequence[Outcome], *, resamples: int, seed: int) -> Floats:
     return means
 
 
-def bootstrap_pairs(values: Floats, members: IndexArray, *, resamples: int, seed: int) -> Floats:
-    """Bootstrap ``(resamples, methods)``: the mean over pairs of things, with the things resampled.
-
-    ``values`` are ``(methods, pairs)``, ``members (pairs, 2)`` the numbers of the things of each pair. A pair counts as
-    often as its two things were drawn, multiplied (Owen, "The pigeonhole bootstrap", 2007). Resamples without both
-    things of any pair are left out.
-    """
-    rng, count = np.random.default_rng(seed), int(members.max()) + 1
-    drawn = rng.multinomial(count, np.full(count, 1 / count), size=resamples)
-    weights = drawn[:, members[:, 0]] * drawn[:, members[:, 1]]
-    total = weights.sum(1)
-    means: Floats = (weights @ values.T)[total > 0] / total[total > 0, None]
-    return means
-
-
 def counted_clips(folds: Sequence[Hits], method: int) -> tuple[float, float]:
     """Return the accuracy of a method, the mean of the folds, and how many independent clips would be as exact.
 

@@ -14,7 +14,7 @@ from pipelines.stages.language_model import CodesAndViews, language_model
 from pipelines.stages.options import TokenizerSettings
 from pipelines.stages.rates import rate_language_model, rate_tokenizer
 from pipelines.stages.vocoder import CodedIn
-from pipelines.stages.zerospeech import Subject, abx, consistency, has_pairs, spoken_pairs
+from pipelines.stages.zerospeech import Subject, consistency, spoken_pairs
 from pipelines.store.session import rate_prefix
 from pipelines.store.store import Entry
 from wordless.audio.views import Views
@@ -81,7 +81,7 @@ def _coded_clips(study: Study, number: int) -> list[CodesAndViews]:
 
 
 def _judge_gpt(study: Study, trained_on: list[Entry]) -> None:
-    """Judge the GPT by pairs of utterances and by changes of sound; in a corpus of words, also by its phones."""
+    """Judge the GPT by pairs of utterances and, if asked for, by changes of sound."""
     session, settings = study.session, study.settings
     subject = Subject(
         tokens=study.entries["tokenizer"],
@@ -94,7 +94,3 @@ def _judge_gpt(study: Study, trained_on: list[Entry]) -> None:
     study.add(spoken_pairs(session, subject))
     if settings.zerospeech.consistency:
         study.add(consistency(session, replace(subject, config=settings.zerospeech)))
-    if not settings.embedded.sentences:
-        phones = study.add(abx(session, subject))
-        why = "notice    ABX is left out: it needs codes shorter than phones, and zerospeech.voices=2 or more"
-        session.when_made(phones, lambda made: None if has_pairs(made) else why)

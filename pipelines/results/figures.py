@@ -32,7 +32,7 @@ class Figure:
     over: str | None = column(
         None,
         "what the interval and p are over: `clips`; `groups` of the test clips, such as people, crossed with seeds and "
-        "draws of labels; `parts` of cross-validation; `folds`; `seeds`; `items`, the words or phones of a test. For "
+        "draws of labels; `parts` of cross-validation; `folds`; `seeds`; `items`, the words of a test. For "
         "probes, an interval over groups, folds or parts is never narrower than that over clips",
     )
     over_count: int | None = column(None, "how many of these, where the interval is over `clips`, `groups` or `parts`")
@@ -222,7 +222,6 @@ _OTHERS = (
     Measure("distinct_3", title="different triples"),
     Measure("macro_f1", title="macro F1"),
     Measure(LARGEST_INPUT, "deviations of train", "largest input of the probe, before it is bounded"),
-    Measure("abx_error", title="ABX error"),
     Measure("consistency_speaker", title="right answers, other speaker"),
     Measure("consistency_gender", title="right answers, other gender"),
     Measure("consistency_pitch", title="right answers, other pitch"),

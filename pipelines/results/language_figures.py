@@ -22,7 +22,7 @@ from pipelines.stages.next_sample import NEXT_SAMPLE, SAMPLE_SOUNDS, SCORES
 from pipelines.stages.options import RatesConfig
 from pipelines.stages.rates import CONTINUATIONS, FLAT, LABELS, RATES
 from pipelines.stages.tokenizer import HEALTH
-from pipelines.stages.zerospeech import CONSISTENCY, ERRORS, MODELS, PAIRS, has_pairs
+from pipelines.stages.zerospeech import CONSISTENCY, MODELS, PAIRS
 from pipelines.store.session import rate_prefix
 from pipelines.store.store import CURVE, Entry
 from pipelines.store.stored_features import natural
@@ -37,7 +37,6 @@ Row = Mapping[str, Any]
 TESTS = (  # name in results.json, stage, file, and what the section keeps of it
     ("pairs", "spoken_pairs", PAIRS, ("test", "pairs", "voices", "example")),
     ("consistency", "consistency", CONSISTENCY, ("texts", "pairs", "voices", "example")),
-    ("phones", "abx", ERRORS, ("phones", "tokens", "voices")),
 )
 
 
@@ -46,63 +45,46 @@ def language_tests(made: Made, config: ProbeConfig) -> tuple[Section, list[Figur
     tests, figures = Section(), list[Figure]()
     for name, stage, file, kept in TESTS:
         entries = {place: each[stage] for place, each in made.items() if stage in each}
-        if stage == "abx":
-            entries = {place: entry for place, entry in entries.items() if has_pairs(entry)}
         if not entries:
             continue
         judged = {place: entry.read_json(file) for place, entry in entries.items()}
         first, seeds = next(iter(judged.values())), len({seed for _, seed in judged})
         tests[name] = {each: first[each] for each in kept}
         key = " ".join(entry.key for entry in entries.values())
-        row = Figure(stage="zerospeech", name="abx_error", value=np.nan, artifact=key, split="test", seeds=seeds)
-        held_out = replace(row, protocol="voices held out")
-        match name:
-            case "pairs":
-                tests[name]["items"] = len(first["items"])
-                of_items = {place: each["accuracies"] for place, each in judged.items()}
-                figures += item_figures(of_items, replace(held_out, name=first["test"]), config, gap="difference")
-            case "consistency":
-                for change in CHANGES:
-                    of_items = {place: each["tests"][change]["accuracies"] for place, each in judged.items()}
-                    own = replace(row, name=f"{name}_{change}")
-                    figures += item_figures(of_items, own, config, gap=f"{own.name}_difference")
-            case _:
-                tests[name]["pairs"] = len(first["pairs"])
-                errors = {place: each["errors"] for place, each in judged.items()}
-                figures += item_figures(errors, held_out, config, phones=first["pairs"])
+        row = Figure(stage="zerospeech", name=name, value=np.nan, artifact=key, split="test", seeds=seeds)
+        if name == "pairs":
+            tests[name]["items"] = len(first["items"])
+            of_items = {place: each["accuracies"] for place, each in judged.items()}
+            held_out = replace(row, name=first["test"], protocol="voices held out")
+            figures += item_figures(of_items, held_out, config, gap="difference")
+        else:
+            for change in CHANGES:
+                of_items = {place: each["tests"][change]["accuracies"] for place, each in judged.items()}
+                own = replace(row, name=f"{name}_{change}")
+                figures += item_figures(of_items, own, config, gap=f"{own.name}_difference")
     return tests, figures
 
 
 def item_figures(
-    trainings: Mapping[FoldSeed, Mapping[str, Sequence[float]]],
-    row: Figure,
-    config: ProbeConfig,
-    *,
-    gap: str = "",
-    phones: Sequence[Sequence[str]] = (),
+    trainings: Mapping[FoldSeed, Mapping[str, Sequence[float]]], row: Figure, config: ProbeConfig, *, gap: str
 ) -> Iterator[Figure]:
     """Give the mean of each model over trainings and items, with a bootstrap interval over items, and each training.
 
     ``trainings`` have the values of the items by model. The interval says what other items would give, not other
-    voices. With ``gap``, the name of a difference, the first model is compared with each other on the same resampled
-    items. Items that are pairs of ``phones`` are resampled by phone.
+    voices. The first model is compared with each other on the same resampled items; ``gap`` is the difference's name.
     """
     first = next(iter(trainings.values()))
-    names = [*MODELS, *sorted(first.keys() - {*MODELS}, key=natural)] if gap else sorted(first, key=natural)
+    names = [*MODELS, *sorted(first.keys() - {*MODELS}, key=natural)]
     hits = np.mean([[values[name] for name in names] for values in trainings.values()], axis=0)
-    outcome, draws = intervals.Hits(hits=hits), None
+    outcome = intervals.Hits(hits=hits)
     measured = intervals.Measured(folds=[outcome], resamples=config.resamples, seed=config.seed)
-    if phones:
-        members = np.unique(phones, return_inverse=True)[1].reshape(-1, 2)
-        draws = intervals.bootstrap_pairs(hits, members, resamples=config.resamples, seed=config.seed)
     for number, (name, value) in enumerate(zip(names, intervals.measure(outcome)[0], strict=True)):
-        low, high = intervals.interval((measured.draws if draws is None else draws)[:, number], config.confidence)
-        of, _, layer = name.partition("/")  # such as gpt/layer_1
-        own = replace(row, of=of, layer=layer or None)
+        low, high = intervals.interval(measured.draws[:, number], config.confidence)
+        own = replace(row, of=name)
         yield replace(own, value=float(value), low=low, high=high, over="items")
         for (fold, seed), values in trainings.items() if len(trainings) > 1 else ():
             yield replace(own, value=float(np.mean(values[name])), fold=fold, seed=seed, seeds=1)
-    for number, other in enumerate(names[1:] if gap else (), 1):
+    for number, other in enumerate(names[1:], 1):
         found = measured.difference(0, number, confidence=config.confidence)
         pair = replace(row, name=gap, of=names[0], against=other, value=found.value, p=found.p)
         yield replace(pair, low=found.low, high=found.high, over="items")

@@ -41,7 +41,7 @@ class Results(TypedDict, total=False):
     codes: Section  # what each code stands for: share, mean spectrum, nearest patches, and labels against chance
     comparison: Comparison  # of the methods that were probed
     listening: Section  # clips with their sounds; what the language model said; the judge and its warning
-    zerospeech: Section  # pairs and phones of the tests of the language model, with an example
+    zerospeech: Section  # pairs of the tests of the language model, with an example
     next_sample: Section  # protocol, trainings and sounds of language models of samples
     rates: Section  # protocol and sounds of codes at several rates beside a flat GPT
     stages: list[Section]  # name, key and costs of each stage, and whether it was reused

@@ -373,7 +373,10 @@ class ZerospeechConfig(Options):
         30, "sentences that are paired with another order of their words, in a corpus of sentences", least=1, most=500
     )
     consistency: int = option(
-        10, "texts whose wrong sounds change speaker, gender, pitch or background midway; 0: none", least=0, most=100
+        0,
+        "such as 10: texts whose wrong sounds change speaker, gender, pitch or background midway; 0: none",
+        least=0,
+        most=100,
     )
     seed: ClassVar[int] = 0  # of the speeds and pitches
 

@@ -4,7 +4,7 @@ A test of pairs compares the GPT with an untrained GPT, and with frequencies of 
 also has frequencies of pairs of *words*, the ceiling, and the GPT when it sees a short past.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -12,21 +12,18 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from lm.language_tests import Scorer, Token, Unigram, abx_errors, fit_bigram, item_accuracies, token_frames, word_scores
+from lm.language_tests import Scorer, Unigram, fit_bigram, item_accuracies, word_scores
 from lm.model import LanguageModel
-from lm.pooled_states import states_over_time
 from pipelines.stages.listening import training_codes
 from pipelines.stages.options import ZerospeechConfig
 from pipelines.store.session import Run
 from pipelines.store.stage import stage
 from pipelines.store.store import SYNTHESISED, Entry, write_json
 from tokenizer.codes import Codes
-from tokenizer.encoder import quantised_vectors
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import read
-from wordless.audio.recordings.embedded import EmbeddedConfig, Utterance, read_phones, speak, speech_folder, utterances
+from wordless.audio.recordings.embedded import EmbeddedConfig, Utterance, speak, speech_folder, utterances
 from wordless.audio.recordings.spoken_pairs import CHANGES, JoinedSound, SpokenPairs, consistency_pairs, joined_sound
-from wordless.base.array_types import Array
 from wordless.base.machine import one_thread
 
 S = TypeVar("S", str, JoinedSound)  # a sound, or its file
@@ -60,7 +57,7 @@ class Subject:
         return self.config.pairs(self.embedded)
 
     def speak(self, run: Run, asked: Sequence[Utterance]) -> Path:
-        """Synthesise utterances into a folder; those of words come with their phones."""
+        """Synthesise utterances into a folder; those of words are phonemes."""
         cache, phones = run.store.root / SYNTHESISED, not self.embedded.sentences
         return speak(asked, cache, seed=self.config.seed, phones=phones)
 
@@ -156,67 +153,3 @@ def _encode(run: Run, tokenizer: Tokenizer, folder: Path, asked: Sequence[Uttera
 def _models(subject: Subject, gpt: LanguageModel, untrained: LanguageModel) -> Mapping[str, Scorer]:
     train, validation = training_codes(*subject.trained_on)
     return dict(zip(MODELS, (gpt, fit_bigram(train, validation), Unigram(train), untrained), strict=True))
-
-
-ERRORS = "abx.json"
-CODES = "codes"
-BORDER = "#"  # stands for the neighbour of the first and last phone
-
-
-@stage("abx", version=3, title="ABX on phones")
-@one_thread()
-def abx(run: Run, subject: Subject) -> None:
-    """Compute the ABX error of each pair of phones and representation, on the utterances of `spoken_pairs`.
-
-    There are no pairs if there is one voice, or if codes are so long that few phones have one.
-    """
-    asked = subject.pairs.utterances
-    folder = subject.speak(run, asked)
-    tokenizer = subject.tokenizer(run.gang.device)
-    codes, audio = _encode(run, tokenizer, folder, asked), tokenizer.config.audio
-    # A speech model's state has no samples of its own before those of its code.
-    context = 0.0 if tokenizer.config.speech_layer else audio.left_context / audio.sample_rate
-    voices = {each.file: each.voice for each in asked}
-    places = []  # of the phones
-    for file, spoken in read_phones(folder).items():
-        names = [BORDER, *(name for name, _, _ in spoken), BORDER]
-        for number, (phone, start, end) in enumerate(spoken):
-            steps = token_frames(start, end, codes[file].format.codes_per_second, context=context)
-            places.append((file, phone, (names[number], names[number + 2]), steps))
-    record: dict[str, object] = {"voices": len({*voices.values()})}
-    errors: dict[str, list[float]] = {}
-    for name, frames in _representations(run, subject, tokenizer, folder, codes):
-        found = [
-            Token(phone=phone, context=neighbours, speaker=voices[file], frames=part)
-            for file, phone, neighbours, steps in places
-            if len(part := frames[file][steps])
-        ]
-        each = abx_errors(found, "identical" if name == CODES else "angular")
-        pairs = sorted({(min(pair), max(pair)) for pair in each})
-        errors[name] = [float(np.mean([each[p] for p in (pair, pair[::-1]) if p in each])) for pair in pairs]
-        record |= {"pairs": pairs, "phones": len({phone for pair in pairs for phone in pair}), "tokens": len(found)}
-    write_json(run.folder / ERRORS, {**record, "errors": errors})
-
-
-def has_pairs(entry: Entry) -> bool:
-    """Return whether an entry of `abx` has a pair of phones."""
-    return bool(entry.read_json(ERRORS)["pairs"])
-
-
-def _representations(
-    run: Run, subject: Subject, tokenizer: Tokenizer, folder: Path, codes: Mapping[str, Codes]
-) -> Iterator[tuple[str, Mapping[str, Array]]]:
-    """Give bottlenecks, centroids of their codes, codes, and states of both GPTs by layer: ``(time, dim)`` by file."""
-    rate, channel = tokenizer.config.audio.sample_rate, tokenizer.config.audio.channel
-    sounds = ((file, read(folder / file, rate, channel=channel).samples) for file in codes)
-    yield "bottleneck", {file: quantised_vectors(tokenizer, samples) for file, samples in sounds}
-    values = {file: torch.tensor(clip.values).to(tokenizer.centroids.device) for file, clip in codes.items()}
-    yield "centroids", {file: tokenizer.quantised(own).flatten(1).cpu().numpy() for file, own in values.items()}
-    yield CODES, {file: clip.spectral.values for file, clip in codes.items()}
-    gpt, untrained = subject.gpts(run.gang.device)
-    for name, model in (("gpt", gpt), ("random_gpt", untrained)):
-        layers = range(1, 1 + gpt.gpt.config.layers)
-        states = {file: states_over_time(model, clip, layers).cpu().numpy() for file, clip in codes.items()}
-        for layer in layers:
-            own = slice((layer - 1) * gpt.gpt.config.model_dim, layer * gpt.gpt.config.model_dim)
-            yield f"{name}/layer_{layer}", {file: each[:, own] for file, each in states.items()}

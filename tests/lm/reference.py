@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 
 from lm.gpt import GPT
-from lm.language_tests import Token
 from tokenizer.codes import Codes
 
 
@@ -149,53 +148,3 @@ def accuracy_of_item(scores: Mapping[str, float], pairs: Sequence[tuple[str, str
     """Count the right answers of one item; equal scores are half an answer."""
     own = [(scores[right], scores[wrong]) for name, right, wrong in pairs if name == item]
     return sum((right > wrong) + 0.5 * (right == wrong) for right, wrong in own) / len(own)
-
-
-def warped_distance(one: np.ndarray, other: np.ndarray, distance: str) -> float:
-    """The mean distance of frames along the best path, by a table that is filled and then walked back."""
-
-    def between(a: np.ndarray, b: np.ndarray) -> float:
-        if distance == "identical":
-            return sum(x != y for x, y in zip(a, b, strict=True)) / len(a)
-        cosine = sum(x * y for x, y in zip(a, b, strict=True)) / math.sqrt(sum(a * a) * sum(b * b))
-        return math.acos(max(-1.0, min(1.0, cosine))) / math.pi
-
-    rows, columns = len(one), len(other)
-    cost = [[0.0] * columns for _ in range(rows)]
-    for i in range(rows):
-        for j in range(columns):
-            before = [cost[a][b] for a, b in ((i - 1, j - 1), (i, j - 1), (i - 1, j)) if a >= 0 and b >= 0]
-            cost[i][j] = between(one[i], other[j]) + (min(before) if before else 0.0)
-    i, j, steps = rows - 1, columns - 1, 1
-    while i > 0 or j > 0:
-        ways = [(a, b) for a, b in ((i - 1, j - 1), (i, j - 1), (i - 1, j)) if a >= 0 and b >= 0]
-        i, j = min(ways, key=lambda way: cost[way[0]][way[1]])
-        steps += 1
-    return cost[-1][-1] / steps
-
-
-def abx_error_of(tokens: Sequence[Token], distance: str, phone: str, against: str) -> float:
-    """The error of one ordered pair of phones: every triple in loops, then means of means."""
-    by_speaker: dict[str, list[float]] = {}
-    contexts = sorted({token.context for token in tokens})
-    speakers = sorted({token.speaker for token in tokens})
-    for context in contexts:
-        for speaker in speakers:
-            for other in speakers:
-                answers = []
-                for x in tokens:
-                    for a in tokens:
-                        for b in tokens:
-                            if (
-                                x.context == a.context == b.context == context
-                                and (x.phone, a.phone, b.phone) == (phone, phone, against)
-                                and other != speaker
-                                and (x.speaker, a.speaker, b.speaker) == (other, speaker, speaker)
-                            ):
-                                to_a = warped_distance(x.frames, a.frames, distance)
-                                to_b = warped_distance(x.frames, b.frames, distance)
-                                answers.append(0.5 if to_a == to_b else float(to_b < to_a))
-                if answers:
-                    by_speaker.setdefault(speaker, []).append(sum(answers) / len(answers))
-    means = [sum(each) / len(each) for each in by_speaker.values()]
-    return sum(means) / len(means)

@@ -1,8 +1,7 @@
-"""Scores of recordings, pairs and perplexities, n-grams and ABX errors, against loops."""
+"""Scores of recordings, pairs and perplexities, and n-grams, against loops."""
 
 import math
 from collections.abc import Callable
-from itertools import permutations
 
 import numpy as np
 import pytest
@@ -10,10 +9,7 @@ import torch
 
 from lm.language_tests import (
     Bigram,
-    Distance,
-    Token,
     Unigram,
-    abx_errors,
     auto_bleu,
     distinct_ngrams,
     fit_bigram,
@@ -21,16 +17,13 @@ from lm.language_tests import (
     perplexities,
     plausibility,
     score,
-    token_frames,
     unigram_perplexity,
     word_scores,
 )
 from lm.model import LanguageModel
-from tests.lm.reference import abx_error_of, accuracy_of_item, bigram_log_probability
+from tests.lm.reference import accuracy_of_item, bigram_log_probability
 from tests.lm.tiny import codes_format, random_codes
 from tokenizer.codes import Codes
-from wordless.audio.options import SpectrogramConfig
-from wordless.audio.spectrogram import LogMel, mel_power
 from wordless.base.errors import InputError
 
 
@@ -137,60 +130,6 @@ def test_the_prior_is_chosen_on_validation() -> None:
 def test_nothing_to_count_and_codes_of_two_codebooks_are_refused(ask: Callable[[], object], told: str) -> None:
     with pytest.raises(InputError, match=told):
         ask()
-
-
-@pytest.mark.parametrize("distance", ["angular", "identical"])
-@pytest.mark.parametrize("at_once", [1, 10**6])
-def test_errors_are_those_of_loops_over_all_triples(
-    distance: Distance, at_once: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of three phones in two contexts by three speakers; not every speaker has all of them."""
-    monkeypatch.setattr("lm.language_tests.CELLS_AT_ONCE", at_once)
-    rng, given = np.random.default_rng(0), list[Token]()
-    for _ in range(26):
-        phone, context, speaker = "pbt"[rng.integers(3)], ("#", "ae"[rng.integers(2)]), "xyz"[rng.integers(3)]
-        frames = rng.integers(0, 3, (int(rng.integers(1, 6)), 2)).astype(float)
-        if distance == "angular":
-            frames += rng.normal(size=frames.shape)
-        given.append(Token(phone=phone, context=context, speaker=speaker, frames=frames))
-    found = abx_errors(given, distance)
-    assert set(found) == set(permutations("pbt", 2))
-    for phone, against in [("p", "b"), ("t", "p")]:
-        assert found[phone, against] == pytest.approx(abx_error_of(given, distance, phone, against))
-
-
-def test_tokens_without_a_rival_give_no_pairs() -> None:
-    alone = [Token(phone="p", context=("#", "a"), speaker=name, frames=np.ones((1, 2))) for name in "xy"]
-    assert abx_errors(alone, "angular") == {}
-    assert abx_errors([], "angular") == {}
-
-
-def test_a_frame_belongs_to_a_token_if_its_centre_does() -> None:
-    """Frames of 20 ms have their centres at 10, 30, 50... ms."""
-    assert token_frames(0.010, 0.050, 50) == slice(0, 3)
-    assert token_frames(0.011, 0.049, 50) == slice(1, 2)
-    assert token_frames(0.012, 0.028, 50) == slice(1, 1)
-
-
-def test_the_centre_of_a_patch_is_that_of_the_samples_it_reads() -> None:
-    """A click is loudest in the patch whose centre is nearest.
-
-    ::
-
-        click                  |
-        patch       [=====.====]              the window is 15 ms longer than the hop
-                          ^ centre, 7.5 ms before that of the patch's own 20 ms
-    """
-    config = SpectrogramConfig(sample_rate=16_000, window_length=400, hop_length=160, n_mels=40)
-    context = config.left_context / config.sample_rate
-    for click in range(8_000, 8_640, 16):
-        samples = np.zeros(16_000, np.float32)
-        samples[click] = 1
-        power = mel_power(LogMel(config)(torch.from_numpy(samples)[None]), config)[0].numpy()
-        patches = power.sum(1)[:100].reshape(50, 2).sum(1)
-        time = click / 16_000
-        near = token_frames(time - 0.0101, time + 0.0101, 50, context=context)
-        assert patches.argmax() in range(50)[near]
 
 
 def test_a_bigram_of_words_knows_the_order_of_classes() -> None:

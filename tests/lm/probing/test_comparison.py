@@ -23,7 +23,6 @@ from lm.probing.comparison import (
     Ratios,
     all_pairs,
     bootstrap,
-    bootstrap_pairs,
     by_fold,
     by_group,
     counted_clips,
@@ -193,18 +192,6 @@ def test_groups_that_a_measure_cannot_do_without_leave_intervals_over_clips() ->
     found = measured.estimate(0, confidence=0.95)
     assert measured.over == "clips"
     assert found.low <= found.value <= found.high
-
-
-def test_pairs_are_drawn_by_their_members_as_loops_draw_them() -> None:
-    values, members = np.random.default_rng(0).random((2, 4)), np.array([[0, 1], [0, 2], [1, 3], [2, 3]])
-    rng, expected = np.random.default_rng(5), []
-    for _ in range(30):
-        drawn = [one for one, count in enumerate(rng.multinomial(4, [1 / 4] * 4)) for _ in range(count)]
-        met = [pair for a in drawn for b in drawn for pair in range(4) if [a, b] == members[pair].tolist()]
-        if met:
-            expected.append([values[method, met].mean() for method in range(2)])
-    assert len(expected) < 30  # some draws have no pair
-    np.testing.assert_allclose(bootstrap_pairs(values, members, resamples=30, seed=5), expected)
 
 
 def share_of(truth: np.ndarray, chosen: np.ndarray, measured: Callable[..., float]) -> float:

@@ -3,7 +3,6 @@
 import json
 import shutil
 from contextlib import nullcontext
-from dataclasses import replace
 from itertools import product
 from pathlib import Path
 
@@ -56,15 +55,6 @@ def test_the_gpt_is_asked_about_words_in_unheard_voices(finished_run: FinishedRu
     assert rows[0].value == pytest.approx(np.mean(right))
 
 
-def test_phones_are_told_apart_by_codes_and_layers(finished_run: FinishedRun, judged: Path) -> None:
-    found = json.loads((judged / "results.json").read_text())["zerospeech"]["phones"]
-    layers = LanguageModel.from_pretrained(finished_run.folder / "lm").gpt.config.layers
-    rows = read_results(judged)["figures"].where(stage="zerospeech", name="abx_error")
-    names = [f"{model}/layer_{layer}" for model in ("gpt", "random_gpt") for layer in range(1, layers + 1)]
-    assert [row.subject for row in rows] == ["bottleneck", "centroids", "codes", *names]
-    assert (found["phones"], found["pairs"], found["voices"]) == (2, 1, 2)  # z and w before the same vowel
-
-
 def test_the_gpt_is_asked_about_sounds_that_change(finished_run: FinishedRun, judged: Path) -> None:
     """Four voices say one text in two parts; the oracle scores the sounds of another gender one by one."""
     found = json.loads((judged / "results.json").read_text())["zerospeech"]["consistency"]
@@ -92,9 +82,9 @@ def test_the_gpt_is_asked_about_sounds_that_change(finished_run: FinishedRun, ju
 
 
 def test_sentences_are_tested_by_their_word_order(tmp_path: Path) -> None:
-    """The default corpus in small; one voice is asked for words but not for phones."""
+    """The default corpus in small, by one voice."""
     words = ("embedded.words=null", "embedded.takes=null", "embedded.voices=5", "embedded.sentences=4")
-    tests = ("zerospeech.voices=1", "zerospeech.sentences=3", "zerospeech.consistency=0")
+    tests = ("zerospeech.voices=1", "zerospeech.sentences=3")
     stages = "stages=[tokenizer,lm,zerospeech,report]"
     assert run(tmp_path / "store", tmp_path / "run", *words, *tests, stages) == 0
     content = json.loads((tmp_path / "run/results.json").read_text())
@@ -129,18 +119,6 @@ def test_the_interval_resamples_items_and_seeds_are_averaged() -> None:
     assert [(one.seed, one.value) for one in each] == [(0, pytest.approx(0.625)), (1, pytest.approx(0.625))]
     means = sorted(np.mean(drawn) for drawn in product([0.5, 1, 0.5, 0.5], repeat=4))  # all samples with replacement
     assert [row.low, row.high] == pytest.approx(np.quantile(means, [0.025, 0.975]), abs=1e-9)
-
-
-def test_the_interval_of_abx_errors_resamples_phones() -> None:
-    """Phone c is never told apart from a and b, which are; so much hangs on whether c is drawn."""
-    config = replace(run_settings(composed(Path("store"), "probe.resamples=2000")).probe, confidence=0.6)
-    pairs = [["a", "b"], ["a", "c"], ["b", "c"]]
-    (row,) = item_figures({("ann", 0): {"codes": [0.0, 0.5, 0.5]}}, ROW, config, phones=pairs)
-    assert row.value == pytest.approx(1 / 3)
-    drawn = [[*map("".join(each).count, "abc")] for each in product("abc", repeat=3)]
-    weights = np.array([[a * b, a * c, b * c] for a, b, c in drawn if a * b + a * c + b * c])
-    means = weights @ [0.0, 0.5, 0.5] / weights.sum(1)  # of all samples with two phones or more
-    assert [row.low, row.high] == pytest.approx(np.quantile(means, [0.2, 0.8]), abs=1e-9)
 
 
 @pytest.mark.parametrize(

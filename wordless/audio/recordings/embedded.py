@@ -75,7 +75,6 @@ def order_pairs(count: int) -> list[tuple[str, str]]:
 
 
 PATTERN = "{label}_{group}_{index}.wav"
-PHONES = "phones.json"  # that the engine writes beside the sounds
 
 # Variants that sound like persons, without robots, whispers and effects. Women's and men's voices alternate as long as
 # there are both, so that a smaller corpus has some of each.
@@ -218,14 +217,14 @@ def speak(spoken: Sequence[Utterance], cache: Path, *, seed: int, phones: bool =
     """Return the folder of the utterances' WAV files below ``cache``, synthesised now if it is missing.
 
     The folder (22,050 Hz, mono) appears complete or not at all. Two runs that need it at once synthesise it once.
-    With ``phones`` the texts are phonemes in eSpeak's notation, such as ``[[h'aUs]]``, and the folder has the times of
-    all phones: see `read_phones`. A missing eSpeak NG and a full disk are told.
+    With ``phones`` the texts are phonemes in eSpeak's notation, such as ``h'aUs``. A missing eSpeak NG and a full disk
+    are told.
     """
     folder = speech_folder(spoken, cache, seed=seed, phones=phones)
 
     def whole() -> bool:  # it was renamed last, but somebody may have removed files since
         files = sum(path.stat().st_size > _WAV_HEADER for path in folder.glob("*.wav"))
-        return files == len(spoken) and (not phones or (folder / PHONES).is_file())
+        return files == len(spoken)
 
     if whole():
         return folder
@@ -279,12 +278,6 @@ def transcribe(texts: Sequence[str], languages: Sequence[str]) -> dict[str, list
     _engine_version()
     written = json.loads(_run_engine({"transcribe": list(texts), "languages": list(languages)}))
     return {language: [text.strip().split("_") for text in each] for language, each in written.items()}
-
-
-def read_phones(folder: Path) -> dict[str, list[tuple[str, float, float]]]:
-    """Read the phones of each file of a folder of `speak`: name, begin and end in seconds."""
-    written = json.loads((folder / PHONES).read_text())
-    return {file: [(name, start, end) for name, start, end in phones] for file, phones in written.items()}
 
 
 def _request(spoken: Sequence[Utterance], *, seed: int, phones: bool) -> dict[str, object]:

@@ -1,7 +1,7 @@
 """eSpeak NG in its own process: reads utterances as JSON from standard input and writes one WAV file for each.
 
-With ``"phones": true`` the texts are phonemes in eSpeak's own notation, such as ``h'aUs``, and ``phones.json`` says
-when each phone of each file begins and ends. A request with ``transcribe`` prints phonemes instead of speaking.
+With ``"phones": true`` the texts are phonemes in eSpeak's own notation, such as ``h'aUs``. A request with
+``transcribe`` prints phonemes instead of speaking.
 
 The engine keeps state between utterances, even when reseeded. Only a fresh process that synthesises everything in a
 fixed order repeats the same bytes. So `wordless.audio.recordings.embedded` runs this file and never imports it.
@@ -24,28 +24,10 @@ import soundfile
 _SYNCHRONOUS = 2  # espeak_AUDIO_OUTPUT: hand samples to the callback, return when done
 _RATE, _VOLUME, _PITCH = 1, 2, 3  # espeak_PARAMETER
 _BY_CHARACTER, _UTF8, _PHONEMES = 1, 1, 0x100  # espeak_POSITION_TYPE, flags
-_PHONEME_EVENTS = 1  # options of espeak_Initialize
-_LIST_END, _PHONEME = 0, 7  # espeak_EVENT_TYPE
 _SEPARATED = ord("_") << 8  # phonememode: eSpeak's names of phonemes, with "_" between them
 _BUFFER_MS = 1 << 15
-PAUSE = "_"  # the first character of the names of pauses
-PHONES = "phones.json"
 
-Phone = tuple[str, float, float]  # name without stress marks, first and last second
-
-
-class _Event(ctypes.Structure):
-    """espeak_EVENT."""
-
-    _fields_ = (
-        *((name, ctypes.c_int) for name in ("type", "unique_identifier", "text_position", "length")),
-        *((name, ctypes.c_int) for name in ("audio_position", "sample")),  # ms, samples
-        ("user_data", ctypes.c_void_p),
-        ("string", ctypes.c_char * 8),  # name of the phoneme
-    )
-
-
-_Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event))
+_Callback = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p)
 
 
 class Voice:
@@ -54,14 +36,12 @@ class Voice:
     def __init__(self, seed: int, *, phones: bool = False) -> None:
         self._library = ctypes.CDLL(espeakng_loader.get_library_path())
         data = str(espeakng_loader.get_data_path()).encode()
-        options = _PHONEME_EVENTS if phones else 0
-        self.sample_rate: int = self._library.espeak_Initialize(_SYNCHRONOUS, _BUFFER_MS, data, options)
+        self.sample_rate: int = self._library.espeak_Initialize(_SYNCHRONOUS, _BUFFER_MS, data, 0)
         if self.sample_rate <= 0:
             raise OSError(f"eSpeak NG does not start with the data in {data.decode()}")
         self._library.espeak_ng_SetRandSeed(ctypes.c_long(seed))
         self._flags = _UTF8 | (_PHONEMES if phones else 0)
         self._blocks: list[npt.NDArray[np.int16]] = []
-        self._starts: list[tuple[str, int]] = []  # phoneme, first sample
         self._callback = _Callback(self._take)  # a reference: the library keeps only its address
         self._library.espeak_SetSynthCallback(self._callback)
 
@@ -72,22 +52,11 @@ class Voice:
         for parameter, value in ((_RATE, speed), (_PITCH, pitch), (_VOLUME, volume)):
             self._library.espeak_SetParameter(parameter, value, 0)
         self._blocks.clear()
-        self._starts.clear()
         data = text.encode() + b"\0"
         size, flags = ctypes.c_size_t(len(data)), ctypes.c_uint(self._flags)
         self._library.espeak_Synth(data, size, 0, _BY_CHARACTER, 0, flags, None, None)
         self._library.espeak_Synchronize()
         return np.concatenate(self._blocks)
-
-    @property
-    def phones(self) -> list[Phone]:
-        """Phones of the last utterance, without pauses; the engine must have been told to give them."""
-        ends = [start for _, start in self._starts[1:]] + [sum(map(len, self._blocks))]
-        return [
-            (name.lstrip("',"), start / self.sample_rate, end / self.sample_rate)
-            for (name, start), end in zip(self._starts, ends, strict=True)
-            if not name.startswith(PAUSE)
-        ]
 
     def transcribe(self, text: str, *, language: str) -> str:
         """Write a text in eSpeak's phonemes, with "_" between them: ``h_'aU_s``."""
@@ -98,14 +67,9 @@ class Voice:
         place = ctypes.c_char_p(text.encode())
         return str(function(ctypes.byref(place), _UTF8, _SEPARATED).decode())
 
-    def _take(self, samples: "ctypes._Pointer[ctypes.c_short]", count: int, events: "ctypes._Pointer[_Event]") -> int:
+    def _take(self, samples: "ctypes._Pointer[ctypes.c_short]", count: int, _events: int | None) -> int:
         if samples and count:
             self._blocks.append(np.ctypeslib.as_array(samples, (count,)).copy())
-        place = 0
-        while events and events[place].type != _LIST_END:
-            if events[place].type == _PHONEME:
-                self._starts.append((events[place].string.decode(), events[place].sample))
-            place += 1
         return 0
 
 
@@ -122,20 +86,14 @@ def main() -> None:
         written = {name: [voice.transcribe(text, language=name) for text in texts] for name in request["languages"]}
         print(json.dumps(written))
         return
-    folder, with_phones = Path(request["folder"]), bool(request.get("phones"))
-    voice = Voice(request["seed"], phones=with_phones)
-    phones = {}
+    folder, voice = Path(request["folder"]), Voice(request["seed"], phones=bool(request.get("phones")))
     for each in request["utterances"]:
         name = each.pop("file")
         samples = voice.say(**each, volume=request["volume"])
-        if with_phones:
-            phones[name] = voice.phones
         wav = io.BytesIO()
         soundfile.write(wav, samples, voice.sample_rate, subtype="PCM_16", format="WAV")
         # Python writes the file: its errors distinguish a full disk from others, libsndfile's do not.
         (folder / name).write_bytes(wav.getvalue())
-    if with_phones:
-        (folder / PHONES).write_text(json.dumps(phones))
 
 
 if __name__ == "__main__":

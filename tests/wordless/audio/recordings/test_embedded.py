@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import soundfile
 
 from wordless.audio.recordings import embedded, spoken_pairs
 from wordless.audio.recordings.corpus import CorpusConfig, build_manifest
@@ -162,22 +161,6 @@ def test_made_up_words_have_the_sounds_of_the_real_ones_equally_often() -> None:
     assert len({spoken_pairs.exchange(phonemes, word, donor) for word, donor in chosen}) >= len(chosen) - 2
     assert ("basket", "morning") in chosen
     assert spoken_pairs.exchange(phonemes, "basket", "morning")[:2] == ("m", "'aa")
-
-
-def test_phones_have_times_within_the_sound(tmp_path: Path) -> None:
-    asked = spoken_pairs.word_pairs(spoken_pairs.held_out_voices(1), words=30, known=30, rounds=1, seed=0)
-    folder = embedded.speak(asked.utterances[:4], tmp_path, seed=0, phones=True)
-    for file, phones in embedded.read_phones(folder).items():
-        assert 2 <= len(phones) <= 8
-        starts, ends = ([phone[place] for phone in phones] for place in (1, 2))
-        assert starts[1:] == ends[:-1]
-        assert 0 <= starts[0] < 0.1
-        assert soundfile.info(folder / file).duration - 0.25 < ends[-1] <= soundfile.info(folder / file).duration
-        assert not any("'" in phone[0] for phone in phones)
-    before = embedded.read_phones(folder)
-    (folder / embedded.PHONES).unlink()
-    assert embedded.speak(asked.utterances[:4], tmp_path, seed=0, phones=True) == folder
-    assert embedded.read_phones(folder) == before
 
 
 def test_held_out_sentences_are_never_trained_on_but_their_pairs_of_words_are() -> None:
