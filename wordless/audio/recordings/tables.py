@@ -28,7 +28,7 @@ from pathlib import Path
 from wordless.audio.recordings import description
 from wordless.audio.recordings.description import MISSING, UNREAD, ColumnConfig
 from wordless.audio.recordings.folders import is_recording, on_disk, read_text, separated
-from wordless.audio.recordings.manifest import Clips, number_of, unquoted
+from wordless.audio.recordings.manifest import Clips, unquoted
 from wordless.base.errors import InputError
 from wordless.base.values import nan_as_none
 
@@ -279,9 +279,11 @@ def _objects(path: Path) -> tuple[list[str], Rows]:
 
 def _span_of(cells: tuple[str, ...]) -> tuple[str, str]:
     """Return start and end in seconds of a row of a wordless manifest; a whole recording is trimmed anew."""
-    segment, start, num_samples, sample_rate = map(number_of, cells)  # pandas writes 0.0 in a column that has gaps
-    if segment is None or start is None or num_samples is None or not sample_rate:
+    if cells[0].strip() in ("", *MISSING):
         return "", ""
+    _, start, num_samples, sample_rate = map(description.seconds_of, cells)  # pandas writes 0.0 or 0,0 beside gaps
+    if start is None or num_samples is None or not sample_rate:
+        return f"{', '.join(cells):.40}", ""  # no time, which is refused
     return repr(start / sample_rate), repr((start + num_samples) / sample_rate)
 
 

@@ -116,14 +116,23 @@ def test_the_manifest_of_a_run_is_the_same_after_pandas_or_r_have_written_it(tmp
     frame = pandas.read_csv(tmp_path / "manifest.tsv", sep="\t")
     frame.to_csv(tmp_path / "pandas.csv", index=False)
     frame.to_csv(tmp_path / "r.tsv", sep="\t", index=False, na_rep="NA")
+    whole = frame.astype({"start": float, **dict.fromkeys(("index", "group", "fold"), "Int64")})
+    whole.to_csv(tmp_path / "comma.csv", sep=";", decimal=",", index=False)
     frame.iloc[::-1].to_parquet(tmp_path / "t.parquet")
     frame.to_json(tmp_path / "t.jsonl", orient="records", lines=True)
     spans = [(0.5, 0.9), (2.0, 2.4), (None, None)]
-    for name in ("manifest.tsv", "pandas.csv", "r.tsv", "t.jsonl", "t.parquet"):
+    for name in ("manifest.tsv", "pandas.csv", "comma.csv", "r.tsv", "t.jsonl", "t.parquet"):
         found = read_table(tmp_path / name).clips[:: -1 if name == "t.parquet" else 1]
         assert [(row.begin, row.end) for row in found] == spans, name
         told = [(row.label, row.group, row.index, row.fold) for row in found]
         assert told == [("lo", "7", 3, None), ('"hi" word', None, None, "2"), ("hi", None, None, None)], name
+
+
+@pytest.mark.parametrize("cells", ["0\tx\t800\t8000", "0\t80\t\t8000", "0\t80\t800\t0"])
+def test_a_segment_of_a_manifest_whose_place_is_no_number_is_refused(tmp_path: Path, cells: str) -> None:
+    (tmp_path / "t.tsv").write_text(f"path\tsegment\tstart\tnum_samples\tsample_rate\na.wav\t{cells}\n")
+    with pytest.raises(InputError, match=r"t\.tsv:2: start is .*columns\.start.?=none"):
+        read_table(tmp_path / "t.tsv")
 
 
 def test_na_is_not_known_unless_it_is_quoted_or_the_user_says_so(tmp_path: Path) -> None:
