@@ -5,7 +5,6 @@ filtered sound is not later than the sound before, and its frames are those of t
 """
 
 import numpy as np
-from scipy.fft import irfft, next_fast_len, rfft
 
 from wordless.base.array_types import DoubleArray, FloatArray
 
@@ -25,6 +24,8 @@ class Filter:
 
     def __call__(self, block: FloatArray) -> FloatArray:
         """Convolve the next block; what lies beyond its end is added to the next one."""
+        from scipy.fft import irfft, next_fast_len, rfft  # the options of commands load no SciPy
+
         length = len(block) + len(self._rest)
         size = next_fast_len(length, real=True)
         both: FloatArray = irfft(rfft(block, size) * rfft(self._response, size), size)[:length]
@@ -51,6 +52,8 @@ def draw_spectrum(rng: np.random.Generator) -> DoubleArray:
 
 def response_of(curve: DoubleArray, sample_rate: int) -> FloatArray:
     """Return the response of minimum phase of a curve in dB (Oppenheim and Schafer: by its folded cepstrum)."""
+    from scipy.fft import irfft, rfft
+
     hertz = np.fft.rfftfreq(BINS, 1 / sample_rate)
     decibels = np.interp(np.log2(np.maximum(hertz, OCTAVES[0])), np.log2(OCTAVES), curve)
     cepstrum = irfft(decibels * np.log(10) / 20, BINS)

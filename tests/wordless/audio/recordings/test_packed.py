@@ -43,7 +43,7 @@ def parquet(tmp_path: Path) -> Path:
     return tmp_path / "data"
 
 
-def test_sounds_are_written_byte_by_byte_and_not_again_for_a_copy(parquet: Path, tmp_path: Path) -> None:
+def test_sounds_are_written_byte_by_byte_and_again_for_other_files(parquet: Path, tmp_path: Path) -> None:
     place = unpacked(opened(parquet), tmp_path / "cache")
     rows = [row for number in range(2) for row in rows_of(place, number)]
     found = {Path(row.path).name: ((place / "sounds") / row.path).read_bytes() for row in rows}
@@ -51,7 +51,7 @@ def test_sounds_are_written_byte_by_byte_and_not_again_for_a_copy(parquet: Path,
     assert rows[0].path == "test-00000-of-00001/0000/clip_06.wav"
     assert rows[0].fields == {"label": "low", "speaker": "s0"}
     shutil.copytree(parquet, tmp_path / "copy")
-    assert unpacked_place(opened(tmp_path / "copy"), tmp_path / "cache") == place
+    assert unpacked_place(opened(tmp_path / "copy"), tmp_path / "cache") != place  # of other files, maybe other sound
 
 
 @pytest.mark.parametrize("kind", ["parquet", "tar"])
@@ -66,7 +66,9 @@ def test_a_file_that_cannot_be_read_now_is_not_damaged(kind: str, tmp_path: Path
     with pytest.raises(InputError, match="permissions"):
         unpack(data_set, place)
     (tmp_path / "away").rename(file)
-    unpack(data_set, place)
+    again = open_shards(str(file)) if kind == "tar" else opened(file)  # its time of change is another one
+    place = unpacked_place(again, tmp_path / "cache")
+    unpack(again, place)
     assert [row.reason for row in rows_of(place, 0)] == ["", ""]
 
 
