@@ -148,7 +148,7 @@ def test_the_stage_measures_training_clips(imported: dict[str, ModuleType], tmp_
 
 
 def test_the_figure_is_measured() -> None:
-    last, line = '"verdict": collapse(by_level),', printed('"largest_share": ')
+    last, line = '"verdict": collapse(counts),', printed('"largest_share": ')
     measure = changed(health, (last, f"{line}\n{last}"))["measure_health"]
     tokenizer, samples = fitted(PatchConfig(frames=4), 8), sound(1.0)
     codes = tokenizer.encode_own([samples])

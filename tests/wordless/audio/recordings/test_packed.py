@@ -51,7 +51,7 @@ def test_sounds_are_written_byte_by_byte_and_again_for_other_files(parquet: Path
     assert rows[0].path == "test-00000-of-00001/0000/clip_06.wav"
     assert rows[0].fields == {"label": "low", "speaker": "s0"}
     shutil.copytree(parquet, tmp_path / "copy")
-    assert unpacked_place(opened(tmp_path / "copy"), tmp_path / "cache") != place  # of other files, maybe other sound
+    assert unpacked_place(opened(tmp_path / "copy"), tmp_path / "cache") != place
 
 
 @pytest.mark.parametrize("kind", ["parquet", "tar"])
