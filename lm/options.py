@@ -181,20 +181,21 @@ class ProbeConfig(LabelOptions, FigureConfig):
     power: float = option(
         1.0, "exponent of each feature's magnitude; 0.5: signed square roots; 1: nothing is changed", above=0, most=1
     )
-    bound: float = option(
-        2.0,
-        "standardised features are clipped to this distance from the mean of train, so that no feature that training "
-        "hardly had decides alone; a large number turns it off",
+    bounds: tuple[float, ...] = option(
+        (2.0, 5.0),
+        "standardised features are clipped to one of these distances from the mean of train, so that no feature that "
+        "training hardly had decides alone; the smallest one that is not clearly worse on validation is chosen",
         above=0,
         unit="deviations of train",
+        filled=True,
     )
     # number of penalties that each candidate (layer and pooling) of each method is tried with; ridge regression
     # chooses the candidate
     layer_penalties: int = 2
     penalties: int = option(
         5,
-        "number of penalties that the chosen candidate of each method is tried with, also at each point of its "
-        "learning curve, which ridge regression reads",
+        "number of penalties that the chosen candidate of each method is tried with for each bound, also at each point "
+        "of its learning curve, which ridge regression reads",
         least=1,
         most=1000,
     )
@@ -214,3 +215,5 @@ class ProbeConfig(LabelOptions, FigureConfig):
         super().__post_init__()
         rule = "list shares of the labels in ascending order: 0.01, 0.1, 1"
         self.refuse_if(list(self.learning_curve) != sorted({*self.learning_curve}), "learning_curve", rule)
+        rule = "list bounds in ascending order: 2, 5"
+        self.refuse_if(list(self.bounds) != sorted({*self.bounds}), "bounds", rule)

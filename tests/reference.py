@@ -15,6 +15,7 @@ import soundfile
 import soxr
 import torch
 from scipy.signal import hilbert
+from scipy.stats import beta
 from sklearn.linear_model import LogisticRegression, Ridge
 from torch import Tensor
 from torch.nn.functional import conv1d, pad
@@ -618,12 +619,15 @@ def two_steps(
     few: Sequence[float],
     many: Sequence[float],
     *,
-    bound: float,
-) -> tuple[str, float]:
-    """Choose the candidate by ridge regression with a few penalties, then a penalty for logistic regression."""
+    bounds: Sequence[float],
+) -> tuple[str, float, float]:
+    """Choose the candidate by ridge regression with a few penalties and the smallest bound, then bound and penalty.
+
+    The bound is the smallest one whose accuracy is within a standard error, or a point, of the best.
+    """
     labels = targets.argmax(1)
 
-    def judge(of: str, penalty: float, *, ridge: bool) -> float:
+    def judge(of: str, penalty: float, bound: float, *, ridge: bool) -> float:
         shares = []
         for fitted, judging in divisions:
             train, others = (
@@ -639,8 +643,14 @@ def two_steps(
         return float(np.mean(shares))
 
     # the first of equals
-    chosen, _ = max(((of, penalty) for of in candidates for penalty in few), key=lambda each: judge(*each, ridge=True))
-    return chosen, max(many, key=lambda penalty: judge(chosen, penalty, ridge=False))
+    tries = ((of, penalty, min(bounds)) for of in candidates for penalty in few)
+    chosen, *_ = max(tries, key=lambda each: judge(*each, ridge=True))
+    tried = {(penalty, bound): judge(chosen, penalty, bound, ridge=False) for bound in bounds for penalty in many}
+    best, clips = max(tried.values()), sum(len(judging) for _, judging in divisions)
+    # with this accuracy, so many right answers or more are as rare as a value one deviation above the mean
+    lowest = beta.ppf(1 - NormalDist().cdf(1), best * clips, (1 - best) * clips + 1)
+    bound = min(bound for (_, bound), reached in tried.items() if reached >= min(lowest, best - 0.01))
+    return chosen, bound, max(many, key=lambda penalty: tried[penalty, bound])
 
 
 # Finding a query in a recording

@@ -9,7 +9,8 @@ measures and for differences, which are paired (Efron and Tibshirani, "An Introd
 Clips of one speaker are not independent. Where test clips have at least two groups, such as speakers, the interval is
 Student's over the groups: would other speakers give the same result? With several seeds it is over both, because other
 speakers *and* other trainings may give another result (`over_groups`). A few groups may be equal by chance, so this
-interval is never narrower than that over clips: it reaches to the outer ends of both. Student's t of the folds'
+interval is never narrower than that over clips: it reaches to the outer ends of both. Clips without groups are crossed
+with seeds in the same way. Student's t of the folds'
 differences says what other folds might give.
 
 Two figures on different clips, such as validation and test, are not paired: `independent_difference` combines their
@@ -32,6 +33,7 @@ Over = Literal["clips", "groups"]  # what else an interval holds for
 
 WEIGHTS_AT_ONCE = 2**22  # limit of (resamples, clips) in memory
 SMALLEST_VARIANCE = 1e-12  # of an accuracy; less is an error of rounding
+BLOCKS = 200  # of clips without groups, at most, that are crossed with seeds: a jackknife over each clip takes long
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -313,11 +315,12 @@ class Measured:
     """Methods on the same test clips, with the intervals of their figures and differences.
 
     The intervals are over clips. Where clips have groups, they also reach as far as those over the groups, crossed with
-    the repeats.
+    the repeats; where they have none, and there are repeats, as far as those over blocks of clips, crossed with these.
     """
 
     folds: Sequence[Outcome]  # over all repeats
-    groups: Floats | None = None  # (methods, groups, repeats) of `by_group`; None: clips have no groups
+    over: Over = "clips"  # what else the intervals hold for, beside repeats
+    groups: Floats | None = None  # (methods, groups or blocks, repeats) of `by_group`; None: over clips alone
     resamples: int
     seed: int  # of the resamples
 
@@ -332,23 +335,24 @@ class Measured:
         repeats: Sequence[Sequence[Outcome]] = (),
     ) -> "Measured":
         """Measure outcomes of clips with the groups ``names``; ``repeats`` are folds of each seed or draw of labels."""
-        numbers = number_groups(names)
-        groups = None
+        numbers, groups = number_groups(names), None
+        over: Over = "clips" if numbers is None else "groups"
+        if numbers is None and len(repeats) > 1:
+            ends = np.cumsum([num_clips(fold) for fold in folds])
+            numbers = np.split(np.arange(ends[-1]) % BLOCKS, ends[:-1])
         if numbers is not None:
             groups = np.stack([by_group(each, numbers) for each in repeats or [folds]], axis=2).swapaxes(0, 1)
             # Without some group, R2 or a class of mean average precision may have no value: groups then say nothing.
             if not np.isfinite(groups).all() or not (isinstance(folds[0], Hits) or np.ptp(groups, axis=1).all()):
-                groups = None
-        return cls(folds=folds, groups=groups, resamples=resamples, seed=seed)
-
-    @property
-    def over(self) -> Over:
-        return "clips" if self.groups is None else "groups"
+                groups, over = None, "clips"
+        return cls(folds=folds, over=over, groups=groups, resamples=resamples, seed=seed)
 
     @property
     def count(self) -> int:
         """The number of clips or groups that intervals are over."""
-        return sum(map(num_clips, self.folds)) if self.groups is None else self.groups.shape[1]
+        if self.over == "clips" or self.groups is None:
+            return sum(map(num_clips, self.folds))
+        return self.groups.shape[1]
 
     @cached_property
     def values(self) -> Floats:

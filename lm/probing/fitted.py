@@ -98,7 +98,7 @@ class FittedProbe:
             classes=task.classes,
             dim=len(weights),
             power=config.power,
-            bound=config.bound,
+            bound=result.standard.bound,
             answer="value" if config.classifier == "ridge" else "several" if task.multi_label else "one",
             test_accuracy=result.test_accuracy,
             chance=task.most_frequent[1] if task.most_frequent else 0.0,

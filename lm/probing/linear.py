@@ -18,8 +18,8 @@ and a method's place would depend on the width of its features. So features side
 in other units, have the same answers.
 
 Probes of numbers have the two steps of all other probes (`lm.probing.probe`): a candidate is chosen with a few
-penalties, and a penalty for the chosen one among more. The squared error on validation chooses in both steps, and the
-winner is fitted on train.
+penalties, and bound and penalty for the chosen one among more. The squared error on validation chooses in both steps,
+and the winner is fitted on train.
 """
 
 import os
@@ -67,6 +67,7 @@ COMPUTES_WITH_TENSORS = all(
 # Directions in which training clips vary by less than a millionth of their largest deviation are rounding errors.
 SMALLEST_VARIANCE = 1e-12
 CERTAIN = 40.0  # its sigmoid is 1 in float32
+LEAST_GAIN = 0.01  # a point of accuracy, or of R2: a larger bound must gain more than this, and than a standard error
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -98,10 +99,10 @@ class Standardiser:
 
 
 def standardise(
-    features: FloatArray, rows: Mapping[str, IndexArray], config: ProbeConfig
+    features: FloatArray, rows: Mapping[str, IndexArray], *, power: float, bound: float
 ) -> tuple[Standardiser, dict[str, FloatArray]]:
     """Return the `Standardiser` of the rows of train, and the inputs ``(clips of the split, dim)`` of each split."""
-    standard = Standardiser.of(features[rows["train"]], power=config.power, bound=config.bound)
+    standard = Standardiser.of(features[rows["train"]], power=power, bound=bound)
     return standard, {split: standard(features[chosen]) for split, chosen in rows.items()}
 
 
@@ -229,7 +230,7 @@ def _on_host(values: Array | torch.Tensor) -> Array:
     return values.cpu().numpy() if isinstance(values, torch.Tensor) else values
 
 
-VERSION = 10  # of the results of both classifiers, in the keys of stored probes; raise it when they change
+VERSION = 11  # of the results of both classifiers, in the keys of stored probes; raise it when they change
 VALUES_AT_ONCE = 1 << 26  # of a block on a GPU: 0.8 GB in 32 and in 64 bits
 CLIPS_AT_ONCE = 1 << 16  # clips of a block of the normal equations; fewer clips are one block
 
@@ -325,16 +326,22 @@ def probe_numbers(
     candidates: Mapping[str, FloatArray], values: FloatArray, rows: Rows, config: ProbeConfig, *, threads: int
 ) -> tuple[FloatArray, str]:
     """Probe candidates ``(clips, dim)`` for ``values (clips,)``: predictions for test of the best, and its name."""
+    wanted = values[rows["validation"]]
 
-    def probe_one(name: str, count: int) -> tuple[float, FloatArray, str]:
-        _, inputs = standardise(candidates[name], rows, config)
+    def probe_one(name: str, count: int, bound: float) -> tuple[float, float, FloatArray, str]:
+        """Return the mean squared error with the best penalty, its standard error, predictions, and the name."""
+        _, inputs = standardise(candidates[name], rows, power=config.power, bound=bound)
         ridge, found = RidgeProbe(inputs["train"], values[rows["train"], None]), []
         for penalty in penalty_grid(count, config):
             ridge.fit(penalty)
             held_out, predicted = (ridge.scores(inputs[split]).reshape(-1) for split in ("validation", "test"))
-            found.append((float(np.square(held_out - values[rows["validation"]]).mean()), predicted, name))
+            errors = np.square(held_out - wanted)
+            found.append((float(errors.mean()), float(errors.std()) / len(errors) ** 0.5, predicted, name))
         return min(found, key=itemgetter(0))
 
-    judged = side_by_side(partial(probe_one, count=config.layer_penalties), candidates, threads=threads)
-    _, predicted, chosen = probe_one(min(judged, key=itemgetter(0))[2], config.penalties)
-    return predicted, chosen
+    few = partial(probe_one, count=config.layer_penalties, bound=config.bounds[0])
+    *_, chosen = min(side_by_side(few, candidates, threads=threads), key=itemgetter(0))
+    tried = [probe_one(chosen, config.penalties, bound) for bound in config.bounds]
+    least, spread, *_ = min(tried, key=itemgetter(0))
+    most = least + max(spread, LEAST_GAIN * float(wanted.var()))
+    return next(predicted for error, _, predicted, _ in tried if error <= most), chosen

@@ -8,17 +8,21 @@ for all methods:
 1. Every candidate is tried with a few penalties, and the best one is chosen. Ridge regression judges, also where the
    probe is a logistic regression: it has a closed form, and a fit of logistic regression for every layer, penalty and
    fold would take ten times as long as all the rest.
-2. The chosen candidate is tried with more penalties, by the wanted classifier.
+2. The chosen candidate is tried with more penalties, by the wanted classifier, for each bound of the inputs
+   (`probe.bounds`); the first step has the smallest one.
+
+A larger bound is taken only where it gains more than a standard error and a point of accuracy. Clips without noise do
+not show what a large bound costs under noise, so the smallest one is the rule, and chance must not overrule it.
 
 In both steps cross-validation over whole groups of training and validation clips judges, or validation clips do
-(`lm.probing.task`). The winner is fitted on train, and test is measured once. Test results of the candidates of the
-first step are computed for charts by layer, and choose nothing.
+(`lm.probing.task`). The winner is fitted on train, and test is measured. Test results of other bounds and of the
+candidates of the first step, which charts by layer show, choose nothing.
 
-A learning curve is the test accuracy with shares of the labels of training clips, for the candidate that won with all
-of them. Ridge regression reads each share, the whole too. All shares have one penalty, which cross-validation within
-train chooses with all labels, for every method alike: with one clip of each class no clip could be held out, and a
-penalty without choice suits some methods and not others. The features of all training clips are used for standardising.
-With few labels it matters which clips have one, so each share except the whole is drawn several times.
+A learning curve is the test accuracy with shares of the labels of training clips, for the candidate and bound that won
+with all of them. Ridge regression reads each share, the whole too. All shares have one penalty, which cross-validation
+within train chooses with all labels, for every method alike: with one clip of each class no clip could be held out, and
+a penalty without choice suits some methods and not others. The features of all training clips are used for
+standardising. With few labels it matters which clips have one, so each share except the whole is drawn several times.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,8 +34,9 @@ import numpy as np
 from sklearn.metrics import f1_score
 
 from lm.options import ProbeConfig
-from lm.probing.comparison import Hits, Measured, Outcome, Rankings, mean_outcome, measure
+from lm.probing.comparison import Hits, Measured, Outcome, Rankings, mean_outcome, measure, share_interval
 from lm.probing.linear import (
+    LEAST_GAIN,
     TOLERANCE_OF_FOLDS,
     LogisticProbe,
     RidgeProbe,
@@ -48,7 +53,8 @@ Features = Mapping[str, FloatArray]  # of each split, or of each candidate
 Point = dict[str, Any]  # a figure of the test clips under one condition, as plain values
 NOISE = "noise"  # beside the splits: test clips with noise, one ratio after the other
 DRAWS = 5  # of the clips with labels, per share
-FIGURES = ("penalty", "validation_accuracy", "test_accuracy", "low", "high")  # of a candidate
+FIGURES = ("bound", "penalty", "validation_accuracy", "test_accuracy", "low", "high")  # of a candidate
+ONE_ERROR = 0.6827  # confidence of an interval of one standard error to each side
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -56,6 +62,7 @@ class ProbeResult:
     """The result of one candidate. For tasks with several labels, "accuracy" is mean average precision."""
 
     of: str  # the candidate
+    bound: float | None  # of its inputs, in deviations; None: the method has its own scores
     penalty: float | None  # the C that was chosen; None: the method has its own scores
     tries: Mapping[float, float]  # accuracy with each C: on validation clips, or the mean over the parts
     validation_accuracy: float  # the largest of them
@@ -73,12 +80,12 @@ class ProbeResult:
 def probe_method(
     candidates: Features, task: ProbeTask, config: ProbeConfig, *, threads: int = 1
 ) -> tuple[ProbeResult, list[ProbeResult]]:
-    """Choose among the candidates ``(clips, dim)`` of a method, then among penalties for the chosen one.
+    """Choose among the candidates ``(clips, dim)`` of a method, then among bounds and penalties for the chosen one.
 
     ``threads`` candidates or folds are fitted side by side, which changes no result. The result of the second step is
     returned, then those of all candidates in the first step.
     """
-    ridge = replace(config, classifier="ridge", penalties=config.layer_penalties)
+    ridge = replace(config, classifier="ridge", penalties=config.layer_penalties, bounds=config.bounds[:1])
 
     def judge(name: str) -> ProbeResult:
         return replace(probe(candidates[name], task, ridge, of=name), standard=None, linear=None)  # they take memory
@@ -89,17 +96,32 @@ def probe_method(
 
 
 def probe(features: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str, threads: int = 1) -> ProbeResult:
-    """Choose C for one candidate (the strongest regularisation among equals), fit it on train, test once.
+    """Choose the bound and C for one candidate, fit it on train, and measure test, which chooses nothing.
 
     ``features (clips, dim)``, finite ones, have a row for each clip; ``threads`` folds are fitted side by side.
     """
+    found = [_probe_bounded(features, task, config, bound, of=of, threads=threads) for bound in config.bounds]
+    return found[place_of_bound([each.validation_accuracy for each in found], _judging_clips(found[0], task))]
+
+
+def place_of_bound(reached: Sequence[float], clips: int) -> int:
+    """Return the place of the first of several bounds that is not clearly worse than the best on so many clips."""
+    best = max(reached)
+    low, _ = share_interval(best, clips, confidence=ONE_ERROR)
+    return next(place for place, each in enumerate(reached) if each >= min(low, best - LEAST_GAIN))
+
+
+def _probe_bounded(
+    features: FloatArray, task: ProbeTask, config: ProbeConfig, bound: float, *, of: str, threads: int
+) -> ProbeResult:
+    """Choose C for one candidate and bound (the strongest regularisation among equals)."""
     penalties = penalty_grid(config.penalties, config)
     tries, parts, fits = dict[float, float](), tuple[float, ...](), penalties
     if task.parts is not None:
 
         def accuracies(rows: Rows) -> list[float]:
             """Fit one division with each penalty; return the accuracies on what it holds out."""
-            _, inputs = standardise(features, rows, config)
+            _, inputs = standardise(features, rows, power=config.power, bound=bound)
             known, reached = task.targets[rows["train"]], list[float]()
             classifier = create_classifier(inputs["train"], known, task, config, tolerance=TOLERANCE_OF_FOLDS)
             held_out, wanted = classifier.prepare(inputs["validation"]), task.targets[rows["validation"]]
@@ -114,7 +136,7 @@ def probe(features: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str
         tries = dict(zip(penalties, reached.mean(0).tolist(), strict=True))
         best = int(reached.mean(0).argmax())
         parts, fits = tuple(reached[:, best].tolist()), penalties[best : best + 1]
-    standard, inputs = standardise(features, _all_rows(task), config)
+    standard, inputs = standardise(features, _all_rows(task), power=config.power, bound=bound)
     classifier = create_classifier(inputs["train"], task.targets[task.rows["train"]], task, config)
     prepared = {split: classifier.prepare(own) for split, own in inputs.items() if split != "train"}
     largest = {snr: float(np.abs(standard.unbounded(features[rows])).max()) for snr, rows in task.noisy.items()}
@@ -128,7 +150,8 @@ def probe(features: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str
         if max(tries, key=lambda each: tries[each]) == penalty:
             tested = {split: classifier.scores(own) for split, own in prepared.items() if split != "validation"}
             scores, linear = {**found, **tested}, classifier.linear()
-    return _result(of, tries, scores, task, config, parts=parts, standard=standard, linear=linear, largest=largest)
+    fitted = {"bound": bound, "standard": standard, "linear": linear, "largest": largest}
+    return _result(of, tries, scores, task, config, parts=parts, **fitted)
 
 
 def scored_method(scores: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str) -> ProbeResult:
@@ -155,8 +178,13 @@ def _result(
         test_accuracy=estimate.value,
         low=estimate.low,
         high=estimate.high,
-        **{"parts": (), "standard": None, "linear": None, "largest": {}, **fitted},
+        **{"bound": None, "parts": (), "standard": None, "linear": None, "largest": {}, **fitted},
     )
+
+
+def _judging_clips(result: ProbeResult, task: ProbeTask) -> int:
+    """Count the clips that the validation accuracy was measured on."""
+    return len(task.rows["validation"]) + (len(task.rows["train"]) if result.parts else 0)
 
 
 def _all_rows(task: ProbeTask) -> dict[str, IndexArray]:
@@ -211,25 +239,30 @@ def _measured(reached: Sequence[Outcome], task: ProbeTask, config: ProbeConfig) 
 
 
 def _point(reached: Sequence[Outcome], task: ProbeTask, config: ProbeConfig, **condition: float) -> Point:
-    """Return the accuracy over draws of the labels, with ``values`` of each group (or of all clips) and draw."""
-    measured = _measured(reached, task, config)
+    """Return the accuracy over draws of the labels.
+
+    ``values`` are those of each group and draw (without groups, of each block of clips, or of all clips and one draw),
+    and ``hits`` those of each clip; for several labels, ``clips_low`` and ``clips_high`` stand in their place.
+    """
+    measured, clips = _measured(reached, task, config), mean_outcome(reached)
     found = measured.estimate(0, confidence=config.confidence)
-    over_clips = measured.over_clips(0, confidence=config.confidence)
     alone = np.array([[measure(each)[0, 0] for each in reached]])
     values = alone if measured.groups is None else measured.groups[0]
-    return {
-        **{"test_accuracy": found.value, "low": found.low, "high": found.high, "values": values.tolist()},
-        **{"clips_low": over_clips.low, "clips_high": over_clips.high},
-        **condition,
-    }
+    point = {"test_accuracy": found.value, "low": found.low, "high": found.high, "values": values.tolist(), **condition}
+    if isinstance(clips, Hits):
+        return {**point, "over": measured.over, "hits": np.round(clips.hits[0], 6).tolist()}
+    over_clips = measured.over_clips(0, confidence=config.confidence)
+    return {**point, "over": measured.over, "clips_low": over_clips.low, "clips_high": over_clips.high}
 
 
-def learning_curve(features: FloatArray, task: ProbeTask, config: ProbeConfig, *, threads: int = 1) -> list[Point]:
+def learning_curve(
+    features: FloatArray, task: ProbeTask, config: ProbeConfig, *, bound: float, threads: int = 1
+) -> list[Point]:
     """Compute a point for each share of labels from ``features (clips, dim)``; ``threads`` draws are fitted at once."""
     if not config.learning_curve:
         return []
     labels = task.targets[task.rows["train"]]
-    _, inputs = standardise(features, task.rows, config)
+    _, inputs = standardise(features, task.rows, power=config.power, bound=bound)
     penalty = _curve_penalty(inputs["train"], task, config, threads=threads)
     fit = partial(_fit_labelled, inputs["train"], inputs["test"], task, penalty)
     wanted, points = task.targets[task.rows["test"]], list[Point]()
@@ -254,25 +287,32 @@ def last_point(winner: ProbeResult, task: ProbeTask, config: ProbeConfig) -> lis
 
 
 def noise_points(winner: ProbeResult, task: ProbeTask, config: ProbeConfig) -> list[Point]:
-    """Test the ``winner``, which was trained without noise, on the test clips with each noise, ``snr`` in dB."""
-    return [
-        {**_point([reached], task, config, snr=snr), "largest_input": winner.largest.get(snr)}
-        for snr, reached in _under_noise(winner, task).items()
-    ]
+    """Test the ``winner``, which was trained without noise, on the test clips with each noise, ``snr`` in dB.
+
+    ``kept`` is the share of its right answers without noise that are right with it; None: it has none.
+    """
+    right, points = answers(winner.scores["test"], task) & task.targets[task.rows["test"]], list[Point]()
+    for snr, scores in _under_noise(winner, task).items():
+        point = _point([outcome(scores, task.targets[task.noisy[snr]], task)], task, config, snr=snr)
+        kept = float((answers(scores, task) & right).sum() / right.sum()) if right.any() else None
+        points.append({**point, "largest_input": winner.largest.get(snr), "kept": kept})
+    return points
 
 
-def _under_noise(result: ProbeResult, task: ProbeTask) -> dict[float, Outcome]:
+def _under_noise(result: ProbeResult, task: ProbeTask) -> dict[float, FloatArray]:
+    """Return the scores of the test clips with each noise, in the order of the test clips without it."""
     ends = np.cumsum([len(rows) for rows in task.noisy.values()])
-    parts = np.split(result.scores[NOISE], ends[:-1]) if task.noisy else []
-    return {
-        snr: outcome(own, task.targets[rows], task) for (snr, rows), own in zip(task.noisy.items(), parts, strict=True)
-    }
+    return dict(zip(task.noisy, np.split(result.scores[NOISE], ends[:-1]) if task.noisy else [], strict=True))
 
 
 def _candidate_record(candidate: ProbeResult, task: ProbeTask) -> dict[str, object]:
     noise = [
-        {"snr": snr, "test_accuracy": float(measure(reached)[0, 0]), "largest_input": candidate.largest[snr]}
-        for snr, reached in _under_noise(candidate, task).items()
+        {
+            "snr": snr,
+            "test_accuracy": accuracy(scores, task.targets[task.noisy[snr]], task),
+            "largest_input": candidate.largest[snr],
+        }
+        for snr, scores in _under_noise(candidate, task).items()
     ]
     record = {"of": candidate.of, **{name: getattr(candidate, name) for name in FIGURES}}
     return record | ({"noise": noise} if noise else {})
@@ -341,7 +381,6 @@ def method_record(
         scores |= {"validation_scores": _rounded(winner.scores["validation"])} if several else {}
     # The values of ridge regression are no probabilities, and a clip may have several answers.
     certain = not several and (config.classifier == "logistic" or winner.penalty is None)
-    judged = len(task.rows["validation"]) + (len(task.rows["train"]) if winner.parts else 0)
     noise = noise_points(winner, task, config)
     return {
         "of": of,
@@ -350,7 +389,7 @@ def method_record(
         # over the classes that occur on test
         "macro_f1": float(f1_score(targets, predicted, labels=present, average="macro", zero_division=0)),
         "mean_average_precision": float(measure(Rankings(truth=targets, scores=tested[None, None]))[0, 0]),
-        "validation_clips": judged,  # that the validation accuracy was measured on
+        "validation_clips": _judging_clips(winner, task),
         "parts": winner.parts,
         "predictions": task.names(predicted),
         **scores,

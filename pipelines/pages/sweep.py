@@ -184,7 +184,9 @@ class Runs:
             if len(gains) > 1:  # clips of one speaker are alike, so the folds or groups must say so, too (Bonferroni)
                 low, high, p = over_groups(gains, confidence=first.confidence, value=gain.value)
                 differs = differs and p * len(found) < 1 - first.confidence
-            shared = replace(tested[a], name="difference", artifact="", layer=None, pooling=None, penalty=None)
+            shared = replace(
+                tested[a], name="difference", artifact="", layer=None, pooling=None, bound=None, penalty=None
+            )
             row = replace(shared, **asdict(gain) | {"p": p}, fold_low=low, fold_high=high, over="clips")
             yield RunPair(one=one, other=other, row=row, differs=differs)
 

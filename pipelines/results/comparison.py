@@ -19,7 +19,7 @@ import numpy as np
 from lm.options import ProbeConfig
 from lm.probing import comparison as measured
 from pipelines.methods.method import PictureRecord
-from pipelines.results.figures import LARGEST_INPUT, OF_LAYER, Figure, Figures
+from pipelines.results.figures import KEPT, LARGEST_INPUT, OF_LAYER, Figure, Figures
 from pipelines.store.stored_features import GPT, WITH_INPUT, parts_of_key
 from wordless.base.array_types import Floats
 from wordless.base.values import list_hash
@@ -29,6 +29,8 @@ By = Literal["group", "fold", "split"]
 Column = Literal["fold", "seed", "group", "share", "noise_snr"]  # of a figure that is not overall
 Probed = Mapping[str, Any]  # the content of probe.json
 PROTOCOLS: dict[By, str] = {"group": "leave one group out", "fold": "given folds", "split": "one split"}
+NoiseNote = tuple[float, float | None]
+NoiseRow = tuple[str, float, dict[float | None, Figure], dict[float | None, NoiseNote]]
 PAIRED_SEED = 0  # of the resamples that pair runs
 
 
@@ -48,9 +50,10 @@ class Comparison:
     unlabelled: int = 0  # clips
     notices: list[str] = field(default_factory=list)  # limits of the folds, a sentence each
     layer_penalties: int = 0  # of each candidate of each method, for the choice of the candidate
-    penalties: int = 0  # of the chosen candidate of each method
+    penalties: int = 0  # of the chosen candidate of each method, with each bound
+    bounds: list[float] = field(default_factory=list)  # of the inputs of the chosen candidate
     classifier: str = "logistic"  # of every method
-    choose_by: str = "validation"  # chose layer, pooling and penalty: validation, group, fold; auto where folds differ
+    choose_by: str = "validation"  # chose layer to penalty: validation, group, fold; auto where folds differ
     confidence: float = 0.95
     over: str = "clips"  # or groups: what the intervals of test figures are over
     guessing: float | None = None  # accuracy of always answering train's most frequent class; None: several labels
@@ -93,7 +96,7 @@ class Comparison:
 
     def differences(self, of: str) -> Figures:
         """Select the differences of a reference to the other methods, the strongest first."""
-        return self.figures.where(name="difference", of=of, share=None)
+        return self.figures.where(name="difference", of=of, share=None, noise_snr=None)
 
     def along(self, column: Column) -> dict[str, Figures]:
         """Select the test figures of each method at each fold, seed, group, share of labels or noise."""
@@ -113,11 +116,13 @@ class Comparison:
         return self.means(of, "fold" if self.has_folds else "group")
 
     def chosen(self, of: str) -> dict[str, str]:
-        """Return the candidate that was chosen, by fold, or by "fold, seed n" of several; empty without a probe."""
+        """Return the candidate and bound that were chosen, by fold, or by "fold, seed n"; empty without a probe."""
         rows = [row for row in self.along("seed").get(of) or [self.tested[of]] if row.candidate]
         seeds = [f"seed {row.seed}" if len(self.seeds) > 1 else None for row in rows]
         return {
-            ", ".join(filter(None, (row.fold, seed))): str(row.candidate) for row, seed in zip(rows, seeds, strict=True)
+            ", ".join(filter(None, (row.fold, seed))): str(row.candidate)
+            + (f" (bound {row.bound:g})" if row.bound is not None else "")
+            for row, seed in zip(rows, seeds, strict=True)
         }
 
     def layers(self, of: str) -> dict[str, dict[str, Figure]]:
@@ -146,22 +151,28 @@ class Comparison:
         found = {row.noise_snr for rows in self.along("noise_snr").values() for row in rows}
         return sorted((snr for snr in found if snr is not None), reverse=True)
 
-    def largest_inputs(self, of: str) -> dict[float | None, float]:
-        """Return the largest input of a method's probe at each ratio, in deviations of train before the bound."""
-        return {row.noise_snr: row.value for row in self.figures.where(name=LARGEST_INPUT, of=of)}
+    def noise_notes(self, of: str) -> dict[float | None, NoiseNote]:
+        """Return at each ratio the share of right answers that noise keeps, and the largest input of a probe.
+
+        Inputs are in deviations of train before the bound; None: the method has its own scores.
+        """
+        kept, largest = (
+            {row.noise_snr: row.value for row in self.figures.where(name=name, of=of)} for name in (KEPT, LARGEST_INPUT)
+        )
+        return {snr: (value, largest.get(snr)) for snr, value in kept.items()}
 
     @property
-    def noise_rows(self) -> list[tuple[str, float, dict[float | None, Figure], dict[float | None, float]]]:
-        """The name of each probe, its validation figure, test figures and largest inputs by noise, the best first.
+    def noise_rows(self) -> list[NoiseRow]:
+        """The name of each probe, its validation figure, test figures and `noise_notes` by noise, the best first.
 
         Below a network that was probed with its input beside its layers are these layers, alone and with the input.
         """
-        rows = list[tuple[str, float, dict[float | None, Figure], dict[float | None, float]]]()
+        rows = list[NoiseRow]()
         for of in self.methods:
             layers, noise = self.layers(of), self.under_noise(of)
             pairs = [(name.removesuffix(WITH_INPUT), name) for name in layers if name.endswith(WITH_INPUT)]
             if pairs or len(noise) > 1:
-                rows.append((of, self.validated[of].value, noise, self.largest_inputs(of)))
+                rows.append((of, self.validated[of].value, noise, self.noise_notes(of)))
             for name in (name for pair in pairs for name in pair):
                 rows.append((f"{of}/{name}", layers[name]["validation"].value, self.under_noise(of, layer=name), {}))
         return rows
@@ -188,6 +199,7 @@ class Comparison:
         return units if self.over == "clips" else f"{units} of test clips, never narrower than over clips"
 
 
+Place = tuple[float | None, float | None]  # the labels of a learning curve, or the noise in dB
 Points = Sequence[Mapping[str, Any]]  # of a method under one condition, for each fold and seed
 
 
@@ -261,8 +273,9 @@ class ProbedFolds:
             yield from self._layers(row)
             for points, each in self._conditions(row):
                 yield self._mean_point(points, each)
-                if largest := [point["largest_input"] for point in points if point.get("largest_input") is not None]:
-                    yield replace(each, name=LARGEST_INPUT, value=max(largest))
+                for name, whole in ((LARGEST_INPUT, max), (KEPT, np.mean)):
+                    if known := [point[name] for point in points if point.get(name) is not None]:
+                        yield replace(each, name=name, value=float(whole(known)))
             yield from self._groups(row)
 
     def _on_test(self, row: Figure) -> Iterator[Figure]:
@@ -316,7 +329,7 @@ class ProbedFolds:
         return measured.Estimate(value=value, low=max(low, 0.0), high=min(high, 1.0)), "parts", len(parts)
 
     def _differences(self, row: Figure) -> Iterator[Figure]:
-        """Compare one method with every other, the strongest first, then, over groups or folds, with few labels."""
+        """Compare one method with every other, the strongest first, then with few labels and under noise."""
         of, confidence, row = str(row.of), self.config.confidence, replace(row, name="difference")
         one, others = self.methods.index(of), [(n, other) for n, other in enumerate(self.methods) if other != of]
         by_seed = {
@@ -332,15 +345,28 @@ class ProbedFolds:
             )
             pairs.append(replace(pair, **asdict(found)))
         yield from sorted(pairs, key=lambda pair: pair.value)
-        curve = {each.labels: points for points, each in self._conditions(row) if each.labels is not None}
+        own = {_place(each): points for points, each in self._conditions(row)}
         for _, against in others:
             for points, each in self._conditions(replace(row, against=against), against):
-                values, over = self._crossed(points)
-                if over and each.labels in curve:
-                    apart = self._crossed(curve[each.labels])[0] - values
-                    low, high, p = measured.over_groups(apart, confidence=confidence)
-                    pair = replace(each, value=float(apart.mean()), low=low, high=high, p=p, over=over)
-                    yield replace(pair, over_count=len(apart))
+                if (place := _place(each)) in own:
+                    yield self._difference_under(each, place, own[place], points)
+
+    def _difference_under(self, row: Figure, place: Place, one: Points, other: Points) -> Figure:
+        """Compare two methods under one condition; rankings, whose clips are not kept, without pairing the clips."""
+        confidence, numbers = self.config.confidence, [self._under[0].get((of, place)) for of in (row.of, row.against)]
+        if numbers[0] is None or numbers[1] is None:
+            found = measured.independent_difference(*(self._over_clips(each, None) for each in (one, other)))
+            low, high, p = found.low, found.high, None
+        else:
+            paired = self._under[1].difference(numbers[0], numbers[1], confidence=confidence)
+            found, low, high, p = paired, paired.low, paired.high, paired.p
+        (values, over), count = self._crossed(one), self.clips
+        if over is not None:
+            apart = values - self._crossed(other)[0]
+            begin, end, other_p = measured.over_groups(apart, confidence=confidence, value=found.value)
+            low, high, p = min(low, begin), max(high, end), max(p or 0.0, other_p)
+            count = self.clips if over == "clips" else len(apart)
+        return replace(row, value=found.value, low=low, high=high, p=p, over=over or "clips", over_count=count)
 
     def _probes(self, row: Figure) -> Iterator[Figure]:
         """Give what each of several probes of a method chose, and its figures."""
@@ -384,28 +410,60 @@ class ProbedFolds:
         }
         return [*found.values(), *((points, replace(row, noise_snr=points[0]["snr"])) for points in noise)]
 
-    def _mean_point(self, points: Points, row: Figure) -> Figure:
+    @cached_property
+    def _under(self) -> tuple[dict[tuple[str | None, Place], int], measured.Measured]:
+        """All methods under all conditions on the same clips: the row of each, and their hits, means over draws."""
+        row, points = Figure(stage="probe", name="", value=math.nan, artifact=""), list[Points]()
+        rows = dict[tuple[str | None, Place], int]()
+        for of in self.methods:
+            for each, figure in self._conditions(row, of):
+                if "hits" in each[0]:
+                    rows[of, _place(figure)] = len(points)
+                    points.append(each)
+        resampled = {"resamples": self.config.resamples, "seed": self.config.seed}
+        if not points:
+            return rows, measured.Measured(folds=[], **resampled)
+        places = range(len(self.names) * len(self.seeds))
+        hits = [measured.Hits(hits=np.array([each[place]["hits"] for each in points], np.float64)) for place in places]
+        by_seed = [hits[number :: len(self.seeds)] for number in range(len(self.seeds))]
+        means = [measured.mean_outcome(seeds) for seeds in zip(*by_seed, strict=True)]
+        without = [[None] * measured.num_clips(fold) for fold in means]  # groups are crossed with draws of labels, too
+        return rows, measured.Measured.of(means, without, repeats=by_seed, **resampled)
+
+    def _over_clips(self, points: Points, number: int | None) -> measured.Estimate:
+        """Return the mean of a condition over clips alone, with seeds where hits are known: those of row ``number``."""
+        if number is not None:
+            return self._under[1].estimate(number, confidence=self.config.confidence)
         by_fold = {name: self.values(points, name).mean(1) for name in ("test_accuracy", "clips_low", "clips_high")}
-        value, (values, over) = float(by_fold["test_accuracy"].mean()), self._crossed(points)
+        value = float(by_fold["test_accuracy"].mean())
         # Folds have different clips, so the distances from the ends of their intervals add in squares.
         below, above = (
             float(np.linalg.norm(by_fold["test_accuracy"] - by_fold[end])) / len(self.names)
             for end in ("clips_low", "clips_high")
         )
-        low, high, count = value - below, value + above, self.clips
+        return measured.Estimate(value=value, low=value - below, high=value + above)
+
+    def _mean_point(self, points: Points, row: Figure) -> Figure:
+        found = self._over_clips(points, self._under[0].get((row.of, _place(row))))
+        values, over = self._crossed(points)
+        low, high, count = found.low, found.high, self.clips
         if over is not None:
-            begin, end, _ = measured.over_groups(values, confidence=self.config.confidence, value=value)
-            low, high, count = min(low, begin), max(high, end), len(values)
-        return replace(row, value=value, low=max(low, 0.0), high=min(high, 1.0), over=over or "clips", over_count=count)
+            begin, end, _ = measured.over_groups(values, confidence=self.config.confidence, value=found.value)
+            low, high, count = min(low, begin), max(high, end), self.clips if over == "clips" else len(values)
+        ends = {"low": max(low, 0.0), "high": min(high, 1.0)}
+        return replace(row, value=found.value, **ends, over=over or "clips", over_count=count)
 
     def _crossed(self, points: Points) -> tuple[Floats, str | None]:
-        """Return the values ``(groups or folds, seeds, draws of labels)``, and what the first axis is, if anything."""
+        """Return the values ``(groups or folds, seeds, draws of labels)``, and what the first axis is, if anything.
+
+        Without groups the first axis may be blocks of clips.
+        """
         if len(self.names) > 1:  # folds may test other numbers of groups
             means = np.array([np.mean(point["values"], axis=0) for point in points])
             over = "groups" if self.by == "group" else "folds"
             return means.reshape(len(self.names), len(self.seeds), -1), over
         values = np.array([point["values"] for point in points])  # (seeds, groups, draws)
-        return values.swapaxes(0, 1), "groups" if values.shape[1] > 1 else None
+        return values.swapaxes(0, 1), points[0]["over"] if values.shape[1] > 1 else None
 
     def _groups(self, row: Figure) -> Iterator[Figure]:
         """Measure one method on the test clips of each group; folds of a group are weighted by its clips there."""
@@ -454,6 +512,7 @@ def compare(folds: ProbedFolds, *, references: Sequence[str] = (GPT,)) -> Compar
         notices=sorted({notice for one in folds.probes.values() for notice in one["notices"]}),
         layer_penalties=max(row["layer_penalties"] for row in first["methods"]),
         penalties=max(row["penalties"] for row in first["methods"]),
+        bounds=[*folds.config.bounds],
         classifier=folds.config.classifier,
         choose_by=chosen_by.pop() if len(chosen_by) == 1 else "auto",  # it differs between folds
         confidence=folds.config.confidence,
@@ -467,11 +526,15 @@ def compare(folds: ProbedFolds, *, references: Sequence[str] = (GPT,)) -> Compar
     )
 
 
+def _place(row: Figure) -> Place:
+    return row.labels, row.noise_snr
+
+
 def _chosen(probed: Mapping[str, Any]) -> dict[str, Any]:
     if not probed["penalties"]:
         return {}
     layer, pooling = parts_of_key(probed["chosen"])
-    return {"layer": layer, "pooling": pooling, "penalty": probed["penalty"]}
+    return {"layer": layer, "pooling": pooling, "bound": probed["bound"], "penalty": probed["penalty"]}
 
 
 def _ends(probed: Probed, row: Mapping[str, Any], of: str = "") -> dict[str, Any]:

@@ -6,6 +6,7 @@ from typing import Final
 from wordless.base.options import REQUIRED, column
 
 OF_LAYER: Final = "layer_"  # begin of the names of figures of single layers
+KEPT: Final = "kept"  # of a probe's right answers without noise, the share that is right with it
 LARGEST_INPUT: Final = "largest_input"  # of a probe under noise
 COSTS = ("seconds", "cpu_seconds", "peak_memory")  # figures of what a stage cost
 LOST_CENTS = 200.0  # two semitones: a clip whose pitch error is larger has lost its pitch
@@ -26,6 +27,7 @@ class Figure:
     against: str | None = column(None, "the other method or kind of sound of a difference or ratio")
     layer: str | None = column(None, "the layer that was chosen for a probe, or that `layer_accuracy` is about")
     pooling: str | None = column(None, "the pooling that was chosen for a probe")
+    bound: float | None = column(None, "the bound of standardised inputs that was chosen for a probe, in deviations")
     penalty: float | None = column(None, "the penalty that was chosen for a probe")
     low: float | None = column(None, "lower end of the interval, mostly of 95 %; empty where there is none")
     high: float | None = column(None, "upper end of the interval")
@@ -33,7 +35,8 @@ class Figure:
         None,
         "what the interval and p are over: `clips`; `groups` of the test clips, such as people, crossed with seeds and "
         "draws of labels; `parts` of cross-validation; `folds`; `seeds`; `items`, the words of a test. For "
-        "probes, an interval over groups, folds or parts is never narrower than that over clips",
+        "probes, an interval over groups, folds or parts is never narrower than that over clips, and without groups "
+        "clips are crossed with seeds",
     )
     over_count: int | None = column(None, "how many of these, where the interval is over `clips`, `groups` or `parts`")
     p: float | None = column(None, "two-sided p value of a `difference`")
@@ -221,6 +224,7 @@ _OTHERS = (
     Measure("distinct_2", title="different pairs"),
     Measure("distinct_3", title="different triples"),
     Measure("macro_f1", title="macro F1"),
+    Measure(KEPT, title="right answers of the probe without noise that are right with it"),
     Measure(LARGEST_INPUT, "deviations of train", "largest input of the probe, before it is bounded"),
     Measure("consistency_speaker", title="right answers, other speaker"),
     Measure("consistency_gender", title="right answers, other gender"),

@@ -51,7 +51,10 @@ def probed(
     with threadpool_limits(1):
         winner, tried = probe_method(candidates, task, config, threads=threads)
         chosen = candidates[winner.of]
-        curve = last_point(winner, task, config) if labelled else learning_curve(chosen, task, config, threads=threads)
+        if labelled or winner.bound is None:
+            curve = last_point(winner, task, config)
+        else:
+            curve = learning_curve(chosen, task, config, bound=winner.bound, threads=threads)
         FittedProbe.of(winner, task, config).save_pretrained(run.folder)
     write_json(run.folder / PROBE, method_record(of, winner, task, config, candidates=tried, curve=curve))
 

@@ -241,7 +241,8 @@ def measure(vectors: FloatArray, study: Study) -> dict[str, object]:
     """Measure features on validation and test people: the accuracy of each person, for each draw of the labels."""
     task = study.task
     judged = np.concatenate([task.rows["validation"], task.rows["test"]])
-    curve = learning_curve(vectors, replace(task, rows={**task.rows, "test": judged}), study.settings.probe)
+    probe, task = study.settings.probe, replace(task, rows={**task.rows, "test": judged})
+    curve = learning_curve(vectors, task, probe, bound=probe.bounds[0])
     groups = [clip.group or "" for clip in study.manifest.clips]
     people, held_out = sorted({groups[row] for row in judged}), {groups[row] for row in task.rows["validation"]}
     chooses = [person in held_out for person in people]

@@ -94,7 +94,7 @@ def _row(of: str, share: float, truth: list[str], held_out: list[str], rng: np.r
     layers = [f"gpt/layer_{n}:{p}" for n in (1, 2) for p in ("mean", "thirds")] + ["gpt/all_layers:mean"]
     keys = {"gpt": layers, "supervised_head": []}.get(of, [f"{of}:mean"])
     accuracy, judged = float(right.mean()), [number < round(share * VALIDATION) for number in range(VALIDATION)]
-    shared = {"test_accuracy": accuracy, "penalty": 0.1, "low": accuracy - 0.05, "high": accuracy + 0.05}
+    shared = {"test_accuracy": accuracy, "bound": 2.0, "penalty": 0.1, "low": accuracy - 0.05, "high": accuracy + 0.05}
     low, high = share_interval(accuracy, len(truth), confidence=CONFIG.confidence)
     point = {**shared, "values": [[accuracy]], "clips_low": low, "clips_high": high}
     curve = [{"share": s, "clips": round(100 * s), **point} for s in (0.1, 1.0) if keys]

@@ -38,6 +38,7 @@ from lm.probing.probe import (
     learning_curve,
     method_record,
     noise_points,
+    place_of_bound,
     probe,
     probe_method,
     scored_method,
@@ -172,22 +173,29 @@ def test_every_candidate_and_every_chosen_one_is_tried_equally_often(candidates:
 
 
 @pytest.mark.parametrize("by", ["validation", "group"])
-def test_candidate_and_penalty_are_those_of_a_double_loop(by: str) -> None:
-    """The oracle fits scikit-learn's classifiers for each candidate, penalty and fold."""
+@pytest.mark.parametrize(("rare", "bound"), [(0.0, 2.0), (8.0, 6.0)])
+def test_candidate_bound_and_penalty_are_those_of_a_double_loop(by: str, rare: float, bound: float) -> None:
+    """The oracle fits scikit-learn's classifiers for each candidate, bound, penalty and fold.
+
+    A rare and large value in one of 30 features tells the class, and a smaller one in another feature does not.
+    """
     plain, rng = _task(240), np.random.default_rng(1)
     groups = [f"speaker {number}" for number in np.arange(240) // 12]
-    config = replace(CONFIG, choose_by=by, max_iterations=1000, bound=1.5)
+    config = replace(CONFIG, choose_by=by, max_iterations=1000, bounds=(2.0, 6.0, 9.0))
     task = with_parts(plain, config, groups=groups, folds=groups)
-    clear = plain.targets @ rng.standard_normal((3, 8))
+    clear, clips = plain.targets @ rng.standard_normal((3, 30)) * 0.3 * (rare == 0), np.arange(240)
+    clear[clips, 3 * rng.integers(10, size=240) + plain.targets.argmax(1)] += rare
+    clear[clips, 3 * rng.integers(10, size=240) + rng.integers(3, size=240)] += rare / 3
     candidates = {
-        f"x/{place}": (clear + noise * rng.standard_normal((240, 8))).astype(np.float32)
-        for place, noise in enumerate((3.0, 1.2, 2.0))
+        f"x/{place}": (clear + noise * rng.standard_normal((240, 30))).astype(np.float32)
+        for place, noise in enumerate((3.0, 0.6, 2.0))
     }
     found, _ = probe_method(candidates, task, config)
     layers, penalties = penalty_grid(config.layer_penalties, config), penalty_grid(config.penalties, config)
     divisions = divided(task.rows, task.parts)
-    chosen, penalty = two_steps(candidates, task.targets, divisions, layers, penalties, bound=config.bound)
-    assert (found.of, found.penalty) == (chosen, pytest.approx(penalty))
+    wanted = two_steps(candidates, task.targets, divisions, layers, penalties, bounds=config.bounds)
+    assert (found.of, found.bound, found.penalty) == (*wanted[:2], pytest.approx(wanted[2]))
+    assert found.bound == bound
 
 
 def test_candidates_that_are_probed_side_by_side_reach_the_same() -> None:
@@ -209,8 +217,11 @@ def test_a_classifier_s_own_scores_are_measured_and_not_fitted() -> None:
 
 @pytest.mark.parametrize("classifier", ["logistic", "ridge"])
 def test_a_code_that_one_training_clip_has_and_all_clips_with_noise_have_does_not_decide(classifier: str) -> None:
-    """As rare codes do: noise uses codes that training clips hardly have, and their deviations are tiny."""
-    clips, count = 480, 80
+    """As rare codes do: noise uses codes that training clips hardly have, and their deviations are tiny.
+
+    Larger bounds are no worse on validation, which lacks the code, and are not chosen.
+    """
+    clips, count = 480, 120
     labels = [f"class {clip % 4}" for clip in range(clips)] + [f"class {clip % 4}" for clip in range(count)]
     splits = [SPLITS[clip // 4 % 4] for clip in range(clips)] + ["noisy"] * count
     noise = [None] * clips + [20.0] * count
@@ -221,15 +232,40 @@ def test_a_code_that_one_training_clip_has_and_all_clips_with_noise_have_does_no
     rare = np.zeros((len(features), 1), np.float32)
     rare[task.rows["train"][0]], rare[clips:] = 0.001, 0.9
     features = np.concatenate([features, rare], axis=1)
-    config = replace(CONFIG, classifier=classifier, power=0.5)  # type: ignore[arg-type]  # any text
-    row = _record(features, task, config)
+    config = replace(CONFIG, classifier=classifier, power=0.5, bounds=(2.0, 5.0, 1e9))  # type: ignore[arg-type]  # any text
+    candidates = {"x/one:mean": features, "x/other:mean": np.repeat(features, 2, axis=1) * np.float32(0.5)}
+    winner, tried = probe_method(candidates, task, config)
+    row = method_record("x", winner, task, config, candidates=tried)
+    assert {row["bound"], *(each["bound"] for each in row["candidates"])} == {2.0}
     assert row["noise"][0]["test_accuracy"] > row["test_accuracy"] - 0.05 > 0.7
+    assert row["noise"][0]["kept"] > 0.95
     deviation = np.sqrt(0.001 * (1 - 1 / 240) / 240)
     assert row["noise"][0]["largest_input"] == pytest.approx(
         (np.sqrt(0.9) - np.sqrt(0.001) / 240) / deviation, rel=0.01
     )
-    free = _record(features, task, replace(config, bound=1e9))
+    free = _record(features, task, replace(config, bounds=(1e9,)))
+    assert free["bound"] == 1e9
     assert free["noise"][0]["test_accuracy"] < row["noise"][0]["test_accuracy"] - 0.2
+    assert free["noise"][0]["kept"] < row["noise"][0]["kept"] - 0.2
+
+
+@pytest.mark.parametrize(
+    ("reached", "clips", "place"),
+    [
+        ((0.8, 0.83, 0.79), 100, 0),  # a standard error is 4 points
+        ((0.8, 0.85, 0.9), 100, 2),
+        ((0.8, 0.87, 0.9), 100, 1),
+        ((0.8, 0.808, 0.7), 10_000, 0),  # half a point, but a bound must gain more than one point
+        ((0.8, 0.812, 0.8), 10_000, 1),
+        ((0.99, 1.0), 50, 0),  # all right, which half as many clips would often be, too
+        ((0.96, 1.0), 50, 1),
+        ((0.5,), 3, 0),
+    ],
+)
+def test_a_larger_bound_must_gain_more_than_a_standard_error_and_a_point(
+    reached: tuple[float, ...], clips: int, place: int
+) -> None:
+    assert place_of_bound(reached, clips) == place
 
 
 def test_numbers_are_probed_with_bounded_inputs() -> None:
@@ -238,7 +274,7 @@ def test_numbers_are_probed_with_bounded_inputs() -> None:
     values = features.clip(-1, 1).sum(1).astype(np.float32)
     features[plain.rows["test"]] *= 1000
     wanted = np.sign(features[plain.rows["test"]]).sum(1)
-    predicted, _ = probe_numbers({"x": features}, values, plain.rows, replace(CONFIG, bound=1.0), threads=1)
+    predicted, _ = probe_numbers({"x": features}, values, plain.rows, replace(CONFIG, bounds=(1.0,)), threads=1)
     np.testing.assert_allclose(predicted, wanted, atol=0.5)
 
 
@@ -341,8 +377,8 @@ def test_a_point_is_ridge_regression_whose_penalty_cross_validation_with_all_lab
         np.float32
     )
     train, test = task.rows["train"], task.rows["test"]
-    config = replace(CURVE, learning_curve=(share,), bound=1.5)
-    scaled = bounded(features, features[train], bound=config.bound)
+    config = replace(CURVE, learning_curve=(share,), bounds=(1.5,))
+    scaled = bounded(features, features[train], bound=config.bounds[0])
     targets, reached = task.targets.astype(float), []
     judged = []
     for penalty in penalty_grid(config.penalties, config):
@@ -359,14 +395,14 @@ def test_a_point_is_ridge_regression_whose_penalty_cross_validation_with_all_lab
         kept = train[np.sort(labelled_clips(task.targets[train], share, seed=config.seed, draw=draw))]
         model = Ridge(alpha=unit(scaled[kept]) / penalty).fit(scaled[kept], targets[kept])
         reached.append((model.predict(scaled[test]).argmax(1) == targets[test].argmax(1)).mean())
-    [point] = learning_curve(features, task, config)
+    [point] = learning_curve(features, task, config, bound=1.5)
     assert point["test_accuracy"] == pytest.approx(np.mean(reached), abs=1e-3)
     by_speaker = np.array(point["values"])  # (groups, draws)
     assert by_speaker.shape == (2, len(reached))
     np.testing.assert_allclose(by_speaker.mean(0), reached, atol=1e-3)
     spoilt = replace(task, targets=task.targets.copy())
     spoilt.targets[task.rows["validation"]] = spoilt.targets[task.rows["validation"]][:, ::-1]
-    assert learning_curve(features, spoilt, config) == [point]
+    assert learning_curve(features, spoilt, config, bound=1.5) == [point]
     whole = probe(features, task, CURVE, of="x")
     [last] = last_point(whole, task, CURVE)
     assert (last["clips"], last["test_accuracy"]) == (len(train), whole.test_accuracy)
@@ -375,7 +411,7 @@ def test_a_point_is_ridge_regression_whose_penalty_cross_validation_with_all_lab
 def test_a_single_labelled_clip_takes_the_middle_penalty() -> None:
     labels: list[str | None] = ["a;b", "a;b", "a;b", "a;b", "a", "b", "a;b", "a", "b"]
     task = ProbeTask.of(labels, ["train"] * 6 + ["validation"] + ["test"] * 2, label_separator=";")
-    points = learning_curve(_noise(task), task, replace(CURVE, learning_curve=(0.01, 1.0)))
+    points = learning_curve(_noise(task), task, replace(CURVE, learning_curve=(0.01, 1.0)), bound=2)
     assert points[0]["clips"] <= 2
     assert all(0 <= point["test_accuracy"] <= 1 for point in points)
 
@@ -384,7 +420,7 @@ def _with_penalty(features: np.ndarray, task: ProbeTask, place: int) -> float:
     """The accuracy with all labels and one penalty of the grid alone."""
     penalty = penalty_grid(CURVE.penalties, CURVE)[place]
     config = replace(CURVE, learning_curve=(1.0,), penalties=1, penalty_low=penalty, penalty_high=penalty)
-    return float(learning_curve(features, task, config)[0]["test_accuracy"])
+    return float(learning_curve(features, task, config, bound=2)[0]["test_accuracy"])
 
 
 def test_the_penalty_of_a_curve_is_judged_on_clips_that_are_not_fitted() -> None:
@@ -396,7 +432,7 @@ def test_the_penalty_of_a_curve_is_judged_on_clips_that_are_not_fitted() -> None
     features = rng.standard_normal((clips, 200)).astype(np.float32)
     features[:, :3] += 1.5 * task.targets[:, :1]
     strong, weak = (_with_penalty(features, task, place) for place in (0, CURVE.penalties - 1))
-    [point] = learning_curve(features, task, replace(CURVE, learning_curve=(1.0,)))
+    [point] = learning_curve(features, task, replace(CURVE, learning_curve=(1.0,)), bound=2)
     assert point["test_accuracy"] > weak + 0.1
     assert point["test_accuracy"] >= strong - 0.05
 
@@ -410,7 +446,7 @@ def test_of_equally_good_penalties_a_curve_has_the_middle_one() -> None:
     shares = np.linspace(0, 1, 100).repeat(2)  # of what the clean feature has; the copy says the opposite
     features[200:] = np.stack([shares * sign[200:], -0.5 * sign[200:]], axis=1)
     each = [_with_penalty(features, task, place) for place in range(CURVE.penalties)]
-    [point] = learning_curve(features, task, replace(CURVE, learning_curve=(1.0,)))
+    [point] = learning_curve(features, task, replace(CURVE, learning_curve=(1.0,)), bound=2)
     assert point["test_accuracy"] == each[(CURVE.penalties - 1) // 2]
     assert each.count(point["test_accuracy"]) == 1
 
@@ -419,12 +455,14 @@ def test_a_share_is_drawn_several_times() -> None:
     task = ProbeTask.of([f"class {clip % 2}" for clip in range(400)], [*["train"] * 200, *["validation", "test"] * 100])
     features = np.random.default_rng(0).standard_normal((400, 8)).astype(np.float32) + task.targets[:, :1]
     config = ProbeConfig(penalties=4, resamples=1000, learning_curve=(0.001, 0.01, 0.1))
-    fewest, few, some = learning_curve(features, task, config)
+    fewest, few, some = learning_curve(features, task, config, bound=2)
     assert [point["clips"] for point in (fewest, few, some)] == [2, 2, 20]  # one of each class
     assert {**fewest, "share": 0.01} == few
-    [draws] = some["values"]
-    assert len({*draws}) > 1
-    assert some["low"] < np.mean(draws) < some["high"]
+    draws = np.mean(some["values"], axis=0)  # of blocks of clips
+    assert len({*draws.tolist()}) > 1
+    assert some["low"] < draws.mean() < some["high"]
+    assert some["over"] == "clips"
+    assert np.mean(some["hits"]) == pytest.approx(some["test_accuracy"]) == pytest.approx(draws.mean())
 
 
 def _clips(clips: int, dim: int) -> tuple[np.ndarray, np.ndarray]:
@@ -540,7 +578,7 @@ def test_the_choice_is_that_of_scikit_learn(dim: int, several: bool, power: floa
     for (penalty, reached), wanted_one in zip(found.tries.items(), penalty_grid(5, config), strict=True):
         assert penalty == wanted_one
         rooted = FunctionTransformer(lambda values: np.sign(values) * np.abs(values) ** power)
-        clipped = FunctionTransformer(lambda values: np.clip(values, -config.bound, config.bound))
+        clipped = FunctionTransformer(lambda values: np.clip(values, -found.bound, found.bound))
         # The mean squared norm is nearly dim: few values are clipped.
         model = make_pipeline(rooted, StandardScaler(), clipped, Ridge(alpha=dim / penalty))
         wanted, by = task.targets[known].astype(float), LeaveOneGroupOut()
@@ -689,7 +727,7 @@ def test_scores_are_those_of_the_comparison(
     classifier: Literal["logistic", "ridge"], dim: int, classes: int, several: bool, power: float, tmp_path: Path
 ) -> None:
     task = _always() if several else _task(80, classes)
-    config = ProbeConfig(classifier=classifier, power=power, bound=1.5)
+    config = ProbeConfig(classifier=classifier, power=power, bounds=(1.5,))
     features = _means(task, dim)
     features[task.rows["test"][0]] *= 50  # far beyond the bound
     result = probe(features, task, config, of="gpt/layer_1:mean")
