@@ -188,7 +188,7 @@ def test_candidate_bound_and_penalty_are_those_of_a_double_loop(by: str, rare: f
     clear[clips, 3 * rng.integers(10, size=240) + rng.integers(3, size=240)] += rare / 3
     candidates = {
         f"x/{place}": (clear + noise * rng.standard_normal((240, 30))).astype(np.float32)
-        for place, noise in enumerate((3.0, 0.6, 2.0))
+        for place, noise in enumerate((8.0, 0.7, 5.0))
     }
     found, _ = probe_method(candidates, task, config)
     layers, penalties = penalty_grid(config.layer_penalties, config), penalty_grid(config.penalties, config)
