@@ -60,6 +60,8 @@ class Comparison:
     references: list[str] = field(default_factory=list)  # methods that every other is compared with
     confusion: dict[str, list[list[float]]] = field(default_factory=dict)  # of references: clips, a row for each class
     trainings: dict[str, dict[str, TrainingRecord]] = field(default_factory=dict)  # by method, then fold
+    # by method: processor seconds of its training and of each stage that it reads, over all folds and seeds
+    costs: dict[str, dict[str, float]] = field(default_factory=dict)
     pictures: list[PictureRecord] = field(default_factory=list)  # of what methods have learned in the first fold
     figures: Figures = field(default_factory=lambda: Figures(()))  # rows of the stage "probe"
 
@@ -176,6 +178,14 @@ class Comparison:
             for name in (name for pair in pairs for name in pair):
                 rows.append((f"{of}/{name}", layers[name]["validation"].value, self.under_noise(of, layer=name), {}))
         return rows
+
+    @property
+    def training_times(self) -> list[tuple[str, float, float | None]]:
+        """The processor seconds of all that each training needs, and how often the first reference's these are."""
+        sums = {of: sum(stages.values()) for of, stages in self.costs.items()}
+        first = (self.references or [GPT])[0]
+        base = sums.get("lm" if first == GPT else first)
+        return [(of, spent, spent / base if base else None) for of, spent in sums.items() if spent]
 
     @property
     def has_folds(self) -> bool:

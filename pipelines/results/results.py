@@ -31,7 +31,7 @@ from pipelines.stages.codes import CODE_TABLE
 from pipelines.stages.language_model import PERPLEXITY
 from pipelines.stages.tokenizer import HEALTH, KMEANS
 from pipelines.store.run_folder import RESULTS
-from pipelines.store.store import CURVE, Entry, library_versions, write_json
+from pipelines.store.store import CURVE, ENTRY, Entry, library_versions, write_json
 from pipelines.store.stored_features import GPT, PROBE
 from pipelines.tracking.tracking import TrackedRun
 from tokenizer.config import SavedTokenizer
@@ -162,7 +162,23 @@ def _comparison(made: Made, settings: RunSettings) -> tuple[Comparison, Resample
     compared = compare(folds, references=settings.compare.references or (GPT,))
     draws = np.ascontiguousarray(folds.paired_draws.T, np.float32)
     paired = dict(zip(folds.methods, draws, strict=True))
-    return replace(compared, trainings=trainings, pictures=[*chain.from_iterable(drawn)]), paired
+    costs = {training: training_costs(training, made) for training in trainings}
+    return replace(compared, trainings=trainings, costs=costs, pictures=[*chain.from_iterable(drawn)]), paired
+
+
+def training_costs(training: str, made: Made) -> dict[str, float]:
+    """Sum the processor seconds of a training, and of each stage whose entry it reads, over all folds and seeds."""
+    costs, counted_keys = dict[str, float](), set[str]()
+    for entries in made.values():
+        names, left = {entry.key: name for name, entry in entries.items()}, [entries[training].key]
+        while left:
+            if (key := left.pop()) not in counted_keys:  # folds and seeds may share an entry
+                counted_keys.add(key)
+                entry = entries[names[key]]
+                costs[names[key]] = costs.get(names[key], 0.0) + entry.costs["cpu_seconds"]
+                recipe = (entry.folder / ENTRY).read_text()  # has the keys of what it reads
+                left += [other for other in names if f'"{other}"' in recipe]
+    return costs
 
 
 def corpus_section(manifest: Clips) -> Section:

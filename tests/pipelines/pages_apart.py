@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from lm.options import ProbeConfig
-from lm.probing.comparison import share_interval
 from pipelines.results.comparison import Comparison, ProbedFolds, compare
 from pipelines.results.figures import Figure
 
@@ -95,8 +94,7 @@ def _row(of: str, share: float, truth: list[str], held_out: list[str], rng: np.r
     keys = {"gpt": layers, "supervised_head": []}.get(of, [f"{of}:mean"])
     accuracy, judged = float(right.mean()), [number < round(share * VALIDATION) for number in range(VALIDATION)]
     shared = {"test_accuracy": accuracy, "bound": 2.0, "penalty": 0.1, "low": accuracy - 0.05, "high": accuracy + 0.05}
-    low, high = share_interval(accuracy, len(truth), confidence=CONFIG.confidence)
-    point = {**shared, "values": [[accuracy]], "clips_low": low, "clips_high": high}
+    point = {**shared, "values": [[accuracy]], "over": "clips", "hits": right.astype(float).tolist()}
     curve = [{"share": s, "clips": round(100 * s), **point} for s in (0.1, 1.0) if keys]
     return {
         **{"of": of, "chosen": keys[len(truth) // 20 % 2 * 3 % len(keys)] if keys else of, **shared},

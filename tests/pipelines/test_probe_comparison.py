@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lm.options import ProbeConfig
-from lm.probing.comparison import share_interval
+from lm.probing.comparison import over_groups, share_interval
 from pipelines.pages.phrasing import methods_table, sentences
 from pipelines.results.comparison import By, Comparison, Probed, ProbedFolds, compare
 from pipelines.results.figures import Figure
@@ -120,7 +120,72 @@ def test_learning_curves_are_means_with_intervals_over_people() -> None:
         assert (points[1].low, points[1].high) == pytest.approx((row.low, row.high), abs=0.015)
     apart = section().figures.where(name="difference", of="gpt", against="log_mel")
     assert [row.labels for row in apart] == [None, 10, 100]
-    assert (apart[2].value, apart[2].low) == pytest.approx((apart[0].value, apart[0].low))
+    assert (apart[2].value, apart[2].low, apart[2].p) == pytest.approx((apart[0].value, apart[0].low, apart[0].p))
+    assert {(row.over, row.over_count) for row in apart} == {("groups", 3)}
+
+
+@pytest.mark.parametrize(("place", "column"), [("learning_curve", "labels"), ("noise", "noise_snr")])
+def test_a_difference_with_few_labels_or_noise_is_that_of_the_table(place: str, column: str) -> None:
+    """Where the same clips are right; without groups it is paired over clips."""
+    probed = drawn("ann", 0) | {"groups": [None] * FOLDS["ann"]}
+    for row in probed["methods"]:
+        right = [float(one == other) for one, other in zip(row["predictions"], probed["truth"], strict=True)]
+        ends = {"test_accuracy": np.mean(right), "values": [[np.mean(right)]], "over": "clips", "hits": right}
+        row[place] = [{"share": 0.5, "clips": 7, "snr": 10.0, **ends}]
+    found = compared({("test", 0): probed})
+    for against, row in of_gpt(found).items():
+        (apart,) = (
+            each
+            for each in found.figures.where(name="difference", of="gpt", against=against)
+            if getattr(each, column) is not None
+        )
+        figures = ((each.value, each.low, each.high, each.p) for each in (apart, row))
+        assert next(figures) == pytest.approx(next(figures))
+        assert (apart.over, apart.over_count) == ("clips", 40)
+        assert apart.low < apart.value < apart.high or against == "gpt"
+
+
+def test_an_interval_under_noise_is_never_narrower_than_over_clips() -> None:
+    """Two people with equal shares, whose own interval has no width; rankings have no hits, and are not paired."""
+    probed = drawn("ann", 0) | {"groups": ["one", "other"] * 20}
+    for row in probed["methods"]:
+        right = [float(number // 2 % 20 < (15 if row["of"] == "gpt" else 10)) for number in range(40)]
+        shares = {"test_accuracy": np.mean(right), "values": [[np.mean(right)]] * 2, "over": "groups"}
+        ends = dict(zip(("clips_low", "clips_high"), share_interval(np.mean(right), 40, confidence=0.9), strict=True))
+        row["noise"] = [{"snr": 20.0, **shares, "hits": right}, {"snr": 10.0, **shares, **ends}]
+    found = compared({("test", 0): probed})
+    exact = share_interval(0.75, 40, confidence=CONFIG.confidence)
+    for row in found.along("noise_snr")["gpt"]:
+        assert (row.low, row.high) == pytest.approx(exact)
+    pairs = found.figures.where(name="difference", of="gpt", against="log_mel")
+    paired, alone = (next(row for row in pairs if row.noise_snr == snr) for snr in (20.0, 10.0))
+    assert 0.1 < paired.low < 0.2 < paired.value == 0.25 < 0.3 < paired.high < 0.4
+    assert alone.low < paired.low < paired.high < alone.high
+    assert (paired.over, paired.over_count) == (alone.over, alone.over_count) == ("groups", 2)
+
+
+def test_seeds_without_groups_are_in_the_interval() -> None:
+    """The oracle is the crossed model of clips and seeds; seeds that answer alike change nothing."""
+    probes = {("test", seed): drawn("ann", 0) | {"groups": [None] * 40} for seed in range(3)}
+    alike = compared(probes).tested["gpt"]
+    assert (alike.over, alike.over_count) == ("clips", 40)
+    exact = share_interval(alike.value, 40, confidence=CONFIG.confidence)
+    assert alike.low <= exact[0]
+    assert alike.high >= exact[1]
+    assert (alike.low, alike.high) == pytest.approx(exact, abs=0.03)
+    hits = np.zeros((40, 3))
+    for seed in range(3):
+        hits[: 20 + 5 * seed, seed] = 1
+        own = next(row for row in probes["test", seed]["methods"] if row["of"] == "gpt")
+        own["predictions"] = answers(probes["test", seed]["truth"], [bool(each) for each in hits[:, seed]])
+        ends = {"test_accuracy": hits[:, seed].mean(), "values": [[hits[:, seed].mean()]], "over": "clips"}
+        own["noise"] = [{"snr": 10.0, **ends, "hits": hits[:, seed].tolist()}]
+    found = compared(probes)
+    low, high, _ = over_groups(hits, confidence=CONFIG.confidence)
+    assert found.tested["gpt"].low < share_interval(0.625, 40, confidence=CONFIG.confidence)[0]
+    for row in (found.tested["gpt"], *found.along("noise_snr")["gpt"]):
+        assert (row.low, row.high) == pytest.approx((low, high))
+        assert row.over_count == 40
 
 
 def test_answers_are_counted_by_true_class() -> None:
@@ -229,7 +294,9 @@ def test_a_network_stands_alone_and_with_its_input_at_each_noise_beside_its_larg
     for place, probed in enumerate(probes.values()):
         for row in probed["methods"]:
             ends = {"test_accuracy": 0.3, "clips_low": 0.2, "clips_high": 0.6, "values": [[0.3]]}
-            row["noise"] = [{"snr": snr, **ends, "largest_input": snr + place} for snr in (10.0, 20.0)]
+            row["noise"] = [
+                {"snr": snr, **ends, "largest_input": snr + place, "kept": (snr + place) / 40} for snr in (10.0, 20.0)
+            ]
             if row["of"] != "gpt":
                 continue
             alone = row["candidates"][-1]  # all layers
@@ -243,12 +310,13 @@ def test_a_network_stands_alone_and_with_its_input_at_each_noise_beside_its_larg
     assert [*rows["gpt"]] == [*rows["gpt/all_layers"]] == [None, 20.0, 10.0]
     assert rows["gpt/all_layers"][10.0] == pytest.approx(0.5)  # the fifth candidate, over three folds
     assert rows["gpt/all_layers_with_input"] == pytest.approx({None: 0.7, 20.0: 0.6, 10.0: 0.6})
-    assert found.largest_inputs("gpt") == {10.0: 12.0, 20.0: 22.0}  # of all folds
+    # the share that is kept is the mean over folds, and the input the largest of all
+    assert found.noise_notes("gpt") == {10.0: (pytest.approx(11 / 40), 12.0), 20.0: (pytest.approx(21 / 40), 22.0)}
     assert found.layers("gpt")["all_layers_with_input"]["test"].value == pytest.approx(0.7)
     table = methods_table(found)
     assert "\n| gpt/all_layers_with_input | 40.0% | 70.0% | 60.0% | 60.0% |" in table
     assert "\n| simclr | 60.0% | " in table
-    assert " | 30.0% (22.0) | 30.0% (12.0) |" in table
+    assert " | 30.0% (52%, 22.0) | 30.0% (27%, 12.0) |" in table
 
 
 def test_an_interval_over_parts_of_cross_validation_is_never_narrower_than_over_clips() -> None:

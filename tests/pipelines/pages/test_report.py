@@ -114,7 +114,8 @@ def study(**changes: Any) -> dict[str, Any]:
     kept = {name: value for name, value in results().items() if name in ("corpus", "stages", "provenance")}
     example = comparison_example()
     trainings = {of: dict.fromkeys(example.folds, results()["curves"]["lm"]) for of in ("lm", "simclr")}
-    return kept | {"figures": [], "comparison": replace(example, **{"trainings": trainings, **changes})}
+    costs = {"lm": {"lm": 90.0, "tokenizer": 10.0}, "simclr": {"simclr": 75.0}}
+    return kept | {"figures": [], "comparison": replace(example, **{"trainings": trainings, "costs": costs, **changes})}
 
 
 def run_folder(folder: Path, content: dict[str, Any], *, seconds: float = 0.2) -> Path:

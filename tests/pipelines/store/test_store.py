@@ -22,11 +22,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.store.store import BEGUN, ENTRY, TIMINGS, Recipe, Store, checkpoints_of, note_finished, write_json
+from pipelines.results.results import training_costs
+from pipelines.store.store import BEGUN, ENTRY, TIMINGS, Entry, Recipe, Store, checkpoints_of, note_finished, write_json
 from pipelines.store.stored_features import ROWS_AT_ONCE, joined_rows, stacked_rows
 from pipelines.store.unused import SECONDS_PER_DAY, delete_unused, is_unused, stored_entries
 from tests.calling import Command
 from tests.hostile.measured import at_most_seconds
+from tests.pipelines.tiny import silent_session
 from wordless.base.errors import InputError
 from wordless.base.files import MARK, file_stamp
 
@@ -94,6 +96,45 @@ def test_processor_seconds_are_those_of_all_threads_and_not_of_waiting(store: St
     assert entry is not None
     assert 0.6 <= entry.costs["cpu_seconds"] < 1.2
     assert entry.costs["seconds"] > 1.3
+
+
+def busy(seconds: float) -> None:
+    begin = time.process_time()
+    while time.process_time() - begin < seconds:
+        pass
+
+
+def test_processor_seconds_are_those_of_the_processes_of_a_pool_too(store: Store) -> None:
+    """Also where a stage leaves the pool with the last result, before the pool knows that there are no more."""
+    with store.making(RECIPE) as folder:
+        (folder / "sum.txt").touch()
+        results = silent_session(folder.parent, workers=2).each("busy", busy, [2.0, 2.0])
+        assert len([*zip(range(2), results, strict=False)]) == 2
+        del results
+    entry = store.find(RECIPE)
+    assert entry is not None
+    assert entry.costs["cpu_seconds"] >= 4.0
+
+
+def test_a_training_costs_what_it_and_all_stages_that_it_reads_have_cost(store: Store) -> None:
+    """Each entry counts once, however many folds and stages read it."""
+
+    def entry(name: str, cost: float, *read: Entry, fold: int = 0) -> Entry:
+        recipe = Recipe(stage=name, version=1, arguments={"fold": fold, "read": {"keys": [each.key for each in read]}})
+        with store.making(recipe) as folder:
+            (folder / "sum.txt").touch()
+        write_json(store.folder(recipe) / TIMINGS, {"cpu_seconds": cost})
+        return Entry(stage=name, key=recipe.key, place=store.folder(recipe), reused=False)
+
+    made: dict[tuple[str, int], dict[str, Entry]] = {}
+    sample = entry("sample", 1)
+    for fold in range(2):
+        tokens = entry("tokenizer", 10, sample, fold=fold)
+        codes = entry("codes", 100, tokens, sample, fold=fold)
+        lm, other = entry("lm", 1000, codes, fold=fold), entry("simclr", 10_000, sample, fold=fold)
+        made[str(fold), 0] = {each.stage: each for each in (sample, tokens, codes, lm, other)}
+    assert training_costs("lm", made) == {"lm": 2000, "codes": 200, "tokenizer": 20, "sample": 1}
+    assert training_costs("simclr", made) == {"simclr": 20_000, "sample": 1}
 
 
 def test_a_disk_that_fills_up_at_the_end_costs_no_checkpoint(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
