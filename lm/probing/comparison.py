@@ -352,7 +352,7 @@ class Measured:
         """The number of clips or groups that intervals are over."""
         if self.over == "clips" or self.groups is None:
             return sum(map(num_clips, self.folds))
-        return self.groups.shape[1]
+        return int(self.groups.shape[1])
 
     @cached_property
     def values(self) -> Floats:

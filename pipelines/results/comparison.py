@@ -1,9 +1,10 @@
 """The comparison of methods: how its rows of ``results.json`` follow from the probes, and how pages read these rows.
 
 Every fold has the same weight. Intervals and p values come from `lm.probing.comparison`: over clips, and as far as
-Student's t over the groups of the test clips, crossed with the seeds; and t intervals over folds and seeds. A
-clip counts as right by the share of seeds that answer it right. The gap is validation minus test, with an interval that
-holds for all methods at once (Bonferroni): where it excludes 0, the two sets of clips differ by more than chance.
+Student's t over the groups of the test clips, or without groups over blocks of clips, crossed with the seeds; and t
+intervals over folds and seeds. A clip counts as right by the share of seeds that answer it right. The gap is validation
+minus test, with an interval that holds for all methods at once (Bonferroni): where it excludes 0, the two sets of clips
+differ by more than chance.
 """
 
 import math

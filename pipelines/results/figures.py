@@ -33,10 +33,9 @@ class Figure:
     high: float | None = column(None, "upper end of the interval")
     over: str | None = column(
         None,
-        "what the interval and p are over: `clips`; `groups` of the test clips, such as people, crossed with seeds and "
-        "draws of labels; `parts` of cross-validation; `folds`; `seeds`; `items`, the words of a test. For "
-        "probes, an interval over groups, folds or parts is never narrower than that over clips, and without groups "
-        "clips are crossed with seeds",
+        "what the interval and p are over: `clips`; `groups` of the test clips, such as people; both crossed with "
+        "seeds and draws of labels; `parts` of cross-validation; `folds`; `seeds`; `items`, the words of a test. For "
+        "probes, an interval over groups, folds or parts is never narrower than that over clips",
     )
     over_count: int | None = column(None, "how many of these, where the interval is over `clips`, `groups` or `parts`")
     p: float | None = column(None, "two-sided p value of a `difference`")

@@ -300,7 +300,10 @@ def test_what_a_run_did_not_make_is_left_out(tmp_path: Path, only: str) -> None:
 def test_a_study_leaves_out_what_folds_do_not_share_and_needs_no_gpt(tmp_path: Path) -> None:
     page = page_of(tmp_path, study())
     assert says(page.text, "leave one group out", "5 folds", "george", "theo")
-    assert "gpt/layer_1:mean (3×)" in page.text
+    assert "gpt/layer_1:mean (bound 2) (3×)" in page.text
+    assert says(page.text, "differ by more than 20 %", "SimCLR 0.75 times", "tokenizer 10 s")
+    equal = study(costs={"lm": {"lm": 100.0}, "simclr": {"simclr": 85.0}})
+    assert "differ by more than 20 %" not in page_of(tmp_path, equal).text
     sections = [str(attributes["id"]) for attributes in page.named("section")]
     assert sections == ["probes", "corpus", "stages", "reproduce"]
     assert [str(attributes["href"]) for attributes in page.named("a")] == [f"#{section}" for section in sections]
