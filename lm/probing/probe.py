@@ -41,6 +41,7 @@ from lm.probing.linear import (
     tolerance_of,
 )
 from lm.probing.task import ProbeTask, Rows, divisions, penalty_grid, training_parts
+from wordless.audio.views import Noise
 from wordless.base.array_types import BoolArray, DoubleArray, FloatArray, IndexArray
 from wordless.base.errors import InputError
 
@@ -67,7 +68,7 @@ class ProbeResult:
     # the fit; None: of a candidate, or of own scores
     standard: Standardiser | None  # that makes its inputs
     linear: tuple[DoubleArray, DoubleArray] | None  # weights (dim, classes) and bias (classes,) for these inputs
-    largest: Mapping[float, float]  # largest input of the test clips with each noise in dB, in deviations, not bounded
+    largest: Mapping[Noise, float]  # largest input of the test clips with each noise, in deviations, not bounded
 
 
 def probe_method(
@@ -117,7 +118,7 @@ def probe(features: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str
     standard, inputs = standardise(features, _all_rows(task), config)
     classifier = create_classifier(inputs["train"], task.targets[task.rows["train"]], task, config)
     prepared = {split: classifier.prepare(own) for split, own in inputs.items() if split != "train"}
-    largest = {snr: float(np.abs(standard.unbounded(features[rows])).max()) for snr, rows in task.noisy.items()}
+    largest = {each: float(np.abs(standard.unbounded(features[rows])).max()) for each, rows in task.noisy.items()}
     scores, linear = dict[str, FloatArray](), (np.zeros((0, 0)), np.zeros(0))
     for penalty in fits:  # ascending: each fit starts from the solution of the previous fit
         classifier.fit(penalty)
@@ -210,7 +211,7 @@ def _measured(reached: Sequence[Outcome], task: ProbeTask, config: ProbeConfig) 
     )
 
 
-def _point(reached: Sequence[Outcome], task: ProbeTask, config: ProbeConfig, **condition: float) -> Point:
+def _point(reached: Sequence[Outcome], task: ProbeTask, config: ProbeConfig, **condition: object) -> Point:
     """Return the accuracy over draws of the labels, with ``values`` of each group (or of all clips) and draw."""
     measured = _measured(reached, task, config)
     found = measured.estimate(0, confidence=config.confidence)
@@ -254,25 +255,26 @@ def last_point(winner: ProbeResult, task: ProbeTask, config: ProbeConfig) -> lis
 
 
 def noise_points(winner: ProbeResult, task: ProbeTask, config: ProbeConfig) -> list[Point]:
-    """Test the ``winner``, which was trained without noise, on the test clips with each noise, ``snr`` in dB."""
+    """Test the ``winner``, which was trained without noise, with each noise: its ``kind``, and ``snr`` in dB."""
     return [
-        {**_point([reached], task, config, snr=snr), "largest_input": winner.largest.get(snr)}
-        for snr, reached in _under_noise(winner, task).items()
+        {**_point([reached], task, config, **each._asdict()), "largest_input": winner.largest.get(each)}
+        for each, reached in _under_noise(winner, task).items()
     ]
 
 
-def _under_noise(result: ProbeResult, task: ProbeTask) -> dict[float, Outcome]:
+def _under_noise(result: ProbeResult, task: ProbeTask) -> dict[Noise, Outcome]:
     ends = np.cumsum([len(rows) for rows in task.noisy.values()])
     parts = np.split(result.scores[NOISE], ends[:-1]) if task.noisy else []
     return {
-        snr: outcome(own, task.targets[rows], task) for (snr, rows), own in zip(task.noisy.items(), parts, strict=True)
+        each: outcome(own, task.targets[rows], task)
+        for (each, rows), own in zip(task.noisy.items(), parts, strict=True)
     }
 
 
 def _candidate_record(candidate: ProbeResult, task: ProbeTask) -> dict[str, object]:
     noise = [
-        {"snr": snr, "test_accuracy": float(measure(reached)[0, 0]), "largest_input": candidate.largest[snr]}
-        for snr, reached in _under_noise(candidate, task).items()
+        {**each._asdict(), "test_accuracy": float(measure(reached)[0, 0]), "largest_input": candidate.largest[each]}
+        for each, reached in _under_noise(candidate, task).items()
     ]
     record = {"of": candidate.of, **{name: getattr(candidate, name) for name in FIGURES}}
     return record | ({"noise": noise} if noise else {})

@@ -15,6 +15,7 @@ from pipelines.stages.vocoder import CodedIn
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, some_options
 from tokenizer.sources import ChosenLayer
+from wordless.audio.recordings.corpus import noise_recordings
 from wordless.audio.recordings.manifest import Clips
 
 E = TypeVar("E", Entry, Entry | None)
@@ -33,7 +34,9 @@ class Study(ClipReading):
 
     @classmethod
     def of(cls, session: Session, manifest: Clips, settings: RunSettings, unlabelled: Sequence[Clips] = ()) -> "Study":
-        about: dict[str, Any] = some_options(settings.compare, "vectors", "noise_snr", "noise")
+        about: dict[str, Any] = some_options(settings.compare, "vectors", "noises")
+        folders = settings.compare.noise_folders.items()
+        about["noise_recordings"] = {name: noise_recordings(each, "compare.noise") for name, each in folders}
         about |= {"settings": settings, "audio": settings.audio, "unlabelled": tuple(unlabelled)}
         return cls(session=session, manifest=manifest, **about)
 
