@@ -22,6 +22,7 @@ FOLDS = (
     *("audio.dynamic_range=40", "tokenizer.views.dynamic_ranges=[30,50]", "lm.views.dynamic_ranges=[30,50]"),
     *("audio.remove_mean=clip", "probe.penalties=4", "compare.states=[residual,inner]", "compare.noise_snr=[100,-40]"),
     "compare.noise=[white,mp3]",
+    *(f"{network}.views.changed=0.5" for network in ("gpt_sound", "baselines.simclr", "baselines.supervised")),
     *("compare.hearings=3", "compare.poolings=[thirds,thirds_max]"),
     *("probe.choose_by=group", "probe.classifier=ridge", "probe.power=0.5"),
     "compare.methods=[log_mel,bag_of_codes,gpt,gpt_sound,simclr,supervised,random_gpt_sound,random_conv,mfcc]",

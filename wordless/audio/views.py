@@ -5,6 +5,7 @@ microphone or room makes it sound. The lists of views of an option are made here
 
 - ``tokenizer.views``: one view of each training clip, which the autoencoder reads in the place of the clip.
 - ``lm.views``: copies of training clips, on whose codes the GPT is trained, too.
+- ``views`` of SimCLR, the supervised network and ``gpt_sound``: copies of training clips, whose log-mel these read.
 - ``compare.hearings``: fixed versions of every clip, over which each method averages its features (test-time
   augmentation). A slightly different voice gets other codes; the average depends less on the voice.
 - ``compare.noise``: test clips with noise at ratios (``compare.noise_snr``), as an MP3 file or in a room, which only
@@ -146,8 +147,8 @@ class View:
         """Add noise, the same at all ratios but for its level; a long clip is decoded once more for its power."""
         voices = [_read_voice(root, voice, self.clip.sample_rate, first=first) for voice, first in self.change.voices]
         if self.change.recorded is not None:
-            noise, first = self.change.recorded
-            voices.append(_read_voice(root, noise, self.clip.sample_rate, first=first, dense=True))
+            recording, first = self.change.recorded
+            voices.append(_read_voice(root, recording, self.clip.sample_rate, first=first, dense=True))
         sums = np.zeros(4)  # of ones, samples, their squares, and squares of the noise
         held = [*self._with_noise(root, voices)] if self.clip.num_samples <= HELD else None
         for block, noise in held or self._with_noise(root, voices):
@@ -296,7 +297,7 @@ def _draw_voices(clip: Clip, train: Sequence[Clip]) -> tuple[tuple[Clip, int], .
 def _draw_recorded(clip: Clip, recordings: Sequence[Clip]) -> tuple[Clip, int]:
     """Draw the recording that is the noise of a test clip, at most a minute of it, and where that begins."""
     rng = np.random.default_rng([named_seed(clip.name), RECORDED])
-    whole = recordings[rng.integers(len(recordings))]
+    whole = recordings[int(rng.integers(len(recordings)))]
     size = _voice_samples(whole)
     part = replace(whole, start=int(rng.integers(whole.num_samples - size + 1)), num_samples=size)
     return part, int(rng.integers(size))
