@@ -11,7 +11,7 @@ from lm.options import States, VectorConfig
 from pipelines.methods.method import Method
 from pipelines.methods.table import METHODS, ROWS, own_method, require_features
 from tokenizer.options import Assignments
-from wordless.audio.recordings.folders import Folder, require_folder
+from wordless.audio.recordings.folders import Folder, expand_home, require_folder
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.recordings.splits import folds
 from wordless.audio.views import ROOM_SECONDS, VOICES, WITHOUT_RATIO, Noise, NoiseWord
@@ -79,8 +79,8 @@ class ComparisonConfig(ReadingConfig):
         for name, file in (self.features or {}).items():
             rule = f"features.{name} has one vector for each clip: choose 1, or leave the features out"
             self.refuse_if(self.hearings > 1, "hearings", rule)
-            rule = f"features.{name} has no vectors of noisy clips: choose [], or leave the features out"
-            self.refuse_if(self.noises, "noise_snr", rule)
+            rule = f"features.{name} has no vectors of noisy clips: leave noise out, or the features"
+            self.refuse_if(self.noises, "noise_snr" if self.noise_snr else "noise", rule)
             require_features(name, file)
         kinds = [*self._noises]
         rule = "there is no noise without ratios: name some, such as compare.noise_snr=[20,10]"
@@ -106,8 +106,8 @@ class ComparisonConfig(ReadingConfig):
     def _noises(self) -> dict[str, Path | None]:
         """The names of the kinds of noise, and the folder of those that have one."""
         given = (self.noise,) if isinstance(self.noise, str) else self.noise
-        folders = (None if each in NOISES else Path(each).expanduser() for each in given)
-        return {folder.resolve().name if folder else each: folder for each, folder in zip(given, folders, strict=True)}
+        folders = (None if each in NOISES else expand_home(each, "noise") for each in given)
+        return {folder.absolute().name if folder else each: folder for each, folder in zip(given, folders, strict=True)}
 
     @property
     def noise_folders(self) -> dict[str, Path]:
