@@ -11,7 +11,7 @@ import numpy as np
 from pipelines.methods.method import LineRecord, PictureRecord
 from pipelines.methods.table import row_of, shown_in
 from pipelines.pages import charts
-from pipelines.pages.phrasing import decibels, full_name, percent
+from pipelines.pages.phrasing import decibels, full_name, number, percent
 from pipelines.results.comparison import Comparison
 from pipelines.results.figures import Figure as Row
 from pipelines.store.stored_features import GPT, WITH_INPUT
@@ -133,27 +133,30 @@ def _noise(comparison: Comparison, value: str) -> charts.Chart:
     A noise without a ratio is a point at the right.
     """
     noises, found = comparison.noises, {of: comparison.under_noise(of) for of in comparison.along("added")}
-    names = {noise: noise.kind if noise.snr is None else decibels(noise.snr) for noise in noises}
+    kinds = [*dict.fromkeys(noise.kind for noise in noises)]
+    clean, written = ("no noise", decibels) if len(kinds) == 1 else ("none", number)  # panels are narrow
+    names = {noise: noise.kind if noise.snr is None else written(noise.snr) for noise in noises}
     in_order = sorted(noises, key=lambda noise: -math.inf if noise.snr is None else noise.snr, reverse=True)
-    labels = ["no noise", *dict.fromkeys(names[noise] for noise in in_order)]
+    labels = [clean, *dict.fromkeys(names[noise] for noise in in_order)]
     ticks = {float(place): label for place, label in enumerate(labels)}
     places: dict[Noise | None, float] = {noise: float(labels.index(name)) for noise, name in names.items()}
     places[None] = 0.0
-    title, kinds = "Test values under noise", [*dict.fromkeys(noise.kind for noise in noises)]
+    title, across = "Test values under noise", "signal-to-noise ratio"
     if len(kinds) == 1:
         rows = {of: {places[noise]: row for noise, row in each.items()} for of, each in found.items()}
-        return _curves("noise", title, rows, value, "signal-to-noise ratio", ticks)
+        return _curves("noise", title, rows, value, across, ticks)
     panels = []
     for of in sorted(found, key=lambda of: of != GPT)[:MAX_PANELS]:
         curves = []
         for kind, (colour, marker) in zip(kinds, cycle(charts.SERIES), strict=False):
             own = [(places[noise], row) for noise, row in found[of].items() if noise and noise.kind == kind]
-            clean = [] if kind in WITHOUT_RATIO else [(0.0, found[of][None])]
+            before = [] if kind in WITHOUT_RATIO else [(0.0, found[of][None])]
             looks = charts.look(colour, marker, line="-", size=4)
-            curves.append(charts.Curve(points=[*clean, *own], look=looks, label=kind, interval="band"))
-        panels.append(charts.Panel(title=charts.shortened(full_name(of), 26), curves=curves, ticks=ticks, ratios=True))
+            curves.append(charts.Curve(points=[*before, *own], look=looks, label=kind, interval="band"))
+        name = charts.shortened(full_name(of), 26)
+        panels.append(charts.Panel(title=name, curves=curves, across=f"{across} in dB", ticks=ticks, ratios=True))
     columns = min(2, len(panels))
-    height = 60 + 125 * -(-len(panels) // columns)
+    height = 60 + 140 * -(-len(panels) // columns)
     return charts.curves_chart(panels, name="noise", title=title, height=height, columns=columns)
 
 
