@@ -1,7 +1,7 @@
 """Options of the tokenizer."""
 
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass, fields, replace
+from typing import ClassVar, Literal
 
 import numpy as np
 
@@ -75,7 +75,8 @@ class SoundChanges(Options):
 
     changed: float = option(
         0.0,
-        "share of clips (of lm.views: of warped copies) with noise, and as of another microphone or room; 0: none",
+        "share of training clips, or of warped copies of lm.views, with noise, and as of another microphone or room; "
+        "0: none",
         least=0,
         most=1,
     )
@@ -115,13 +116,13 @@ class SoundChanges(Options):
         return self.changed > 0 or self.dynamic_ranges is not None
 
     def input_of(self, clip: Clip, seed: int) -> View:
-        """Draw the view of a clip that the autoencoder reads, whatever other clips there are."""
-        rng = np.random.default_rng([seed, named_seed(clip.name)])
-        decibels = None if self.dynamic_ranges is None else float(rng.uniform(*self.dynamic_ranges))
-        return View(clip, self.with_sound(Change(dynamic_range=decibels), rng))
+        """Draw the view of a clip that training reads, whatever other clips there are."""
+        return View(clip, self.draw(Change(), np.random.default_rng([seed, named_seed(clip.name)])))
 
-    def with_sound(self, change: Change, rng: np.random.Generator) -> Change:
-        """Draw whether a clip sounds otherwise, and how."""
+    def draw(self, change: Change, rng: np.random.Generator) -> Change:
+        """Draw the dynamic range of a clip, whether it sounds otherwise, and how."""
+        if self.dynamic_ranges is not None:
+            change = replace(change, dynamic_range=float(rng.uniform(*self.dynamic_ranges)))
         if rng.random() >= self.changed:
             return change
         tilt, reverberation = rng.uniform(-1, 1) * self.max_tilt, rng.uniform() * self.max_reverberation
@@ -132,6 +133,24 @@ class SoundChanges(Options):
             noise_snr=None if self.noise_snr is None else float(rng.uniform(*self.noise_snr)),
             seed=int(rng.integers(2**32)),
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeardConfig(SoundChanges):
+    """Options of sounds of training clips that networks of log-mel hear: a draw of a clip is often a changed copy."""
+
+    copies: ClassVar[int] = 4  # changed copies of each training clip, of which a draw takes one
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        rule = "only changed copies have another range: choose null, or a larger `changed`"
+        self.refuse_if(self.dynamic_ranges is not None and not self.changed, "dynamic_ranges", rule)
+
+    @property
+    def of_copies(self) -> SoundChanges:
+        """The options of the copies alone, all of which are changed."""
+        own = {each.name: getattr(self, each.name) for each in fields(SoundChanges)}
+        return SoundChanges(**own | {"changed": 1.0})
 
 
 MOST_WARPS = 1000  # copies of each training clip; training sees no use in more, and their encoding takes hours
@@ -158,18 +177,11 @@ class ViewsConfig(SoundChanges):
         spread = np.log1p([self.max_speed, self.max_formants])
         ratios = np.exp(rng.uniform(-1, 1, (self.warps, 2)) * spread)
         offsets = rng.integers(patch_frames if self.offsets else 1, size=self.warps)
-        ranges = [None if self.dynamic_ranges is None else float(rng.uniform(*self.dynamic_ranges)) for _ in offsets]
-        warped = [
-            Change(
-                offset_frames=int(offset),
-                speed=float(speed),
-                formants=float(formants),
-                dynamic_range=decibels,
-                patch_frames=patch_frames,
-            )
-            for offset, (speed, formants), decibels in zip(offsets, ratios, ranges, strict=True)
-        ]
-        return [View(clip, change) for change in (*shifted, *(self.with_sound(each, rng) for each in warped))]
+        warped = (
+            Change(offset_frames=int(offset), speed=float(speed), formants=float(formants), patch_frames=patch_frames)
+            for offset, (speed, formants) in zip(offsets, ratios, strict=True)
+        )
+        return [View(clip, change) for change in (*shifted, *(self.draw(each, rng) for each in warped))]
 
 
 Assignments = Literal["hard", "soft"]  # of the sound to codes, which probes of codes and of a GPT may read

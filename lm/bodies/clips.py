@@ -11,14 +11,17 @@ Samples are played at another rate, as a tape that runs slower or faster (Ko et 
 recognition", 2015), by the same resampler that reads recordings. Crops begin at any sample, so the same sound lies
 differently in its patches each time.
 
+A share of draws takes a copy of the clip with changed sound, such as noise, of which `StoredClips` has several.
+
 Views are made on the device of the spectrograms. Lengths, and random numbers of a clip, stay on the host. Noise is
 drawn on the device, so a GPU's noise is not that of a CPU.
 """
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import cycle, islice
 
 import numpy as np
 import numpy.typing as npt
@@ -48,6 +51,8 @@ class StoredClips:
 
     sources: tuple[FrameArray, ...]  # (frames, ...) each, the clips one after the other
     places: IndexArray  # (clips, 3): source, first frame, end
+    copies: IndexArray | None = None  # (copies, clips, 3), the same of copies with changed sound
+    changed: float = 0.0  # share of draws in which a clip is one of its copies
 
     @classmethod
     def of(cls, frames: FrameArray, offsets: IndexArray) -> "StoredClips":
@@ -74,11 +79,33 @@ class StoredClips:
         return math.prod(self.sources[0].shape[1:])
 
     def of_rows(self, rows: Sequence[int] | IndexArray) -> "StoredClips":
-        return StoredClips(sources=self.sources, places=self.places[np.asarray(rows, np.int64)])
+        own = np.asarray(rows, np.int64)
+        return replace(self, places=self.places[own], copies=None if self.copies is None else self.copies[:, own])
 
     def followed_by(self, others: "StoredClips") -> "StoredClips":
-        shifted = others.places + np.array([len(self.sources), 0, 0])
-        return StoredClips(sources=self.sources + others.sources, places=np.concatenate([self.places, shifted]))
+        """Join clips; both have as many copies of each, or none."""
+        shift, sources = np.array([len(self.sources), 0, 0]), self.sources + others.sources
+        places, copies = np.concatenate([self.places, others.places + shift]), None
+        if self.copies is not None and others.copies is not None:
+            copies = np.concatenate([self.copies, others.copies + shift], axis=1)
+        return replace(self, sources=sources, places=places, copies=copies)
+
+    def with_copies(self, copies: Sequence["StoredClips"], changed: float) -> "StoredClips":
+        """Add copies of all clips with changed sound, of which a share of draws takes one."""
+        sources, shifted = self.sources, list[IndexArray]()
+        for each in copies:
+            shifted.append(each.places + np.array([len(sources), 0, 0]))
+            sources += each.sources
+        return replace(self, sources=sources, copies=np.stack(shifted) if shifted else None, changed=changed)
+
+    def drawn(self, clips: IndexArray, generator: torch.Generator) -> "StoredClips":
+        """Select clips, each of them or one of its copies; without copies nothing is drawn."""
+        places = self.places[clips]
+        if self.copies is not None:
+            chosen = torch.rand(len(clips), generator=generator, dtype=torch.float32) < self.changed
+            numbers = torch.randint(len(self.copies), (len(clips),), generator=generator)
+            places = np.where(chosen[:, None].numpy(), self.copies[numbers.numpy(), clips], places)
+        return replace(self, places=places, copies=None)
 
     def clip(self, row: int) -> FrameArray:
         """Read the frames ``(time, ...)`` of one clip, as they are stored."""
@@ -86,18 +113,15 @@ class StoredClips:
         frames: FrameArray = self.sources[source][begin:end]
         return frames
 
-    def read(
-        self, clips: IndexArray, *, at_most: int, generator: torch.Generator | None = None
-    ) -> tuple[Tensor, Tensor]:
+    def read(self, clips: IndexArray, *, at_most: int, draws: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Read clips ``(batch, time, ...)``, zeros beyond their ends, and their lengths ``(batch,)``.
 
         Samples are scaled to [-1, 1), and codes stay whole numbers. Clips longer than ``at_most`` frames are cropped at
-        a random place from ``generator``, or at their start without one.
+        the place that ``draws (batch,)`` from 0 to 1 say, or at their start without them.
         """
         whole = torch.from_numpy(self.lengths[clips])
         lengths = whole.clamp(max=at_most)
-        draws = torch.rand(len(clips), generator=generator, dtype=torch.float64) if generator else torch.zeros(1)
-        starts = (draws * (whole - lengths + 1)).long().tolist()
+        starts = ((torch.zeros(1) if draws is None else draws) * (whole - lengths + 1)).long().tolist()
         kind = np.int64 if self.sources[0].dtype == np.int32 else np.float32
         filled = torch.from_numpy(np.zeros((len(clips), int(lengths.max()), *self.sources[0].shape[1:]), kind))
         for row, (clip, start, length) in enumerate(zip(clips, starts, lengths.tolist(), strict=True)):
@@ -145,9 +169,13 @@ class ClipViews:
         """Return share ``part`` of ``parts`` of the clips of a step ``(clips,)``, and each view with its lengths."""
         own = self._config.share(part, parts)
         clips, generator = self._order.clips(step), self._order.generator(step)
-        frames, lengths = self.clips.read(clips, at_most=self._config.max_frames, generator=generator)
-        frames = copy_to(frames, self._device)
-        made = (self._make_view(frames, lengths, generator) for _ in range(views))
+        draws, rows = torch.rand(len(clips), generator=generator, dtype=torch.float64), np.arange(len(clips))
+        heard = list[tuple[Tensor, Tensor]]()  # by each view, or by all
+        for _ in range(views if self.clips.copies is not None else 1):
+            chosen = self.clips.drawn(clips, generator)
+            frames, lengths = chosen.read(rows, at_most=self._config.max_frames, draws=draws)
+            heard.append((copy_to(frames, self._device), lengths))
+        made = (self._make_view(*each, generator) for each in islice(cycle(heard), views))
         return clips[own], [trim_rows(*view, own) for view in made]
 
 

@@ -323,7 +323,7 @@ class SoundBatches:
         whole = torch.from_numpy(self._clips.spectrograms.lengths[clips])
         kept, starts = draw_crops(whole, own.crop, generator, at_most=self._config.max_frames)
         speeds, formants = (draw_ratios(len(clips), most, generator) for most in (own.speed, own.formant))
-        places = self._clips.spectrograms.places[clips]
+        places = self._clips.spectrograms.drawn(clips, generator).places
         places = np.stack([places[:, 0], places[:, 1] + starts.numpy(), places[:, 1] + (starts + kept).numpy()], axis=1)
         passages = replace(self._clips.spectrograms, places=places)
         read, _ = passages.read(np.arange(len(clips)), at_most=int(kept.max()))

@@ -46,6 +46,7 @@ from lm.probing.linear import (
     tolerance_of,
 )
 from lm.probing.task import ProbeTask, Rows, divisions, penalty_grid, training_parts
+from wordless.audio.views import Noise
 from wordless.base.array_types import BoolArray, DoubleArray, FloatArray, IndexArray
 from wordless.base.errors import InputError
 
@@ -74,7 +75,7 @@ class ProbeResult:
     # the fit; None: of a candidate, or of own scores
     standard: Standardiser | None  # that makes its inputs
     linear: tuple[DoubleArray, DoubleArray] | None  # weights (dim, classes) and bias (classes,) for these inputs
-    largest: Mapping[float, float]  # largest input of the test clips with each noise in dB, in deviations, not bounded
+    largest: Mapping[Noise, float]  # largest input of the test clips with each noise, in deviations, not bounded
 
 
 def probe_method(
@@ -139,7 +140,7 @@ def _probe_bounded(
     standard, inputs = standardise(features, _all_rows(task), power=config.power, bound=bound)
     classifier = create_classifier(inputs["train"], task.targets[task.rows["train"]], task, config)
     prepared = {split: classifier.prepare(own) for split, own in inputs.items() if split != "train"}
-    largest = {snr: float(np.abs(standard.unbounded(features[rows])).max()) for snr, rows in task.noisy.items()}
+    largest = {each: float(np.abs(standard.unbounded(features[rows])).max()) for each, rows in task.noisy.items()}
     scores, linear = dict[str, FloatArray](), (np.zeros((0, 0)), np.zeros(0))
     for penalty in fits:  # ascending: each fit starts from the solution of the previous fit
         classifier.fit(penalty)
@@ -238,7 +239,7 @@ def _measured(reached: Sequence[Outcome], task: ProbeTask, config: ProbeConfig) 
     )
 
 
-def _point(reached: Sequence[Outcome], task: ProbeTask, config: ProbeConfig, **condition: float) -> Point:
+def _point(reached: Sequence[Outcome], task: ProbeTask, config: ProbeConfig, **condition: object) -> Point:
     """Return the accuracy over draws of the labels.
 
     ``values`` are those of each group and draw (without groups, of each block of clips, or of all clips and one draw),
@@ -287,19 +288,19 @@ def last_point(winner: ProbeResult, task: ProbeTask, config: ProbeConfig) -> lis
 
 
 def noise_points(winner: ProbeResult, task: ProbeTask, config: ProbeConfig) -> list[Point]:
-    """Test the ``winner``, which was trained without noise, on the test clips with each noise, ``snr`` in dB.
+    """Test the ``winner``, which was trained without noise, with each noise: its ``kind``, and ``snr`` in dB.
 
     ``kept`` is the share of its right answers without noise that are right with it; None: it has none.
     """
     right, points = answers(winner.scores["test"], task) & task.targets[task.rows["test"]], list[Point]()
-    for snr, scores in _under_noise(winner, task).items():
-        point = _point([outcome(scores, task.targets[task.noisy[snr]], task)], task, config, snr=snr)
+    for noise, scores in _under_noise(winner, task).items():
+        point = _point([outcome(scores, task.targets[task.noisy[noise]], task)], task, config, **noise._asdict())
         kept = float((answers(scores, task) & right).sum() / right.sum()) if right.any() else None
-        points.append({**point, "largest_input": winner.largest.get(snr), "kept": kept})
+        points.append({**point, "largest_input": winner.largest.get(noise), "kept": kept})
     return points
 
 
-def _under_noise(result: ProbeResult, task: ProbeTask) -> dict[float, FloatArray]:
+def _under_noise(result: ProbeResult, task: ProbeTask) -> dict[Noise, FloatArray]:
     """Return the scores of the test clips with each noise, in the order of the test clips without it."""
     ends = np.cumsum([len(rows) for rows in task.noisy.values()])
     return dict(zip(task.noisy, np.split(result.scores[NOISE], ends[:-1]) if task.noisy else [], strict=True))
@@ -308,11 +309,11 @@ def _under_noise(result: ProbeResult, task: ProbeTask) -> dict[float, FloatArray
 def _candidate_record(candidate: ProbeResult, task: ProbeTask) -> dict[str, object]:
     noise = [
         {
-            "snr": snr,
-            "test_accuracy": accuracy(scores, task.targets[task.noisy[snr]], task),
-            "largest_input": candidate.largest[snr],
+            **noise._asdict(),
+            "test_accuracy": accuracy(scores, task.targets[task.noisy[noise]], task),
+            "largest_input": candidate.largest[noise],
         }
-        for snr, scores in _under_noise(candidate, task).items()
+        for noise, scores in _under_noise(candidate, task).items()
     ]
     record = {"of": candidate.of, **{name: getattr(candidate, name) for name in FIGURES}}
     return record | ({"noise": noise} if noise else {})

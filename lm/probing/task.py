@@ -15,6 +15,7 @@ import torch
 from sklearn.preprocessing import MultiLabelBinarizer
 
 from lm.options import ProbeConfig, label_names
+from wordless.audio.views import Noise
 from wordless.base.array_types import BoolArray, FloatArray, IndexArray
 from wordless.base.errors import InputError
 from wordless.base.text import counted
@@ -51,7 +52,7 @@ class ProbeTask:
     # of each clip: what cross-validation holds out together; None: the validation clips choose
     parts: Sequence[str | None] | None = None
     groups: Sequence[str | None] | None = None  # of each clip: such as speakers, whose clips are alike
-    noisy: Mapping[float, IndexArray] = field(default_factory=dict)  # test clips with noise, by their ratio in dB
+    noisy: Mapping[Noise, IndexArray] = field(default_factory=dict)  # test clips with each noise
     device: torch.device | None = None  # that computes large fits; None: NumPy and SciPy on the CPU
 
     @classmethod
@@ -63,12 +64,12 @@ class ProbeTask:
         label_separator: str | None = None,
         remedy: str = "change corpus.split so that each has any",
         groups: Sequence[str | None] | None = None,
-        noise: Sequence[float | None] | None = None,
+        noise: Sequence[Noise | None] | None = None,
     ) -> "ProbeTask":
         """Build a task from each clip's label and split; with a separator, a label names several classes ("dog;rain").
 
         ``remedy`` is the advice where a split has no labels, or train lacks a class. ``notices`` name classes that are
-        absent from validation or test. ``noise`` is each clip's signal-to-noise ratio; clips with one are in no split.
+        absent from validation or test. ``noise`` is that of each clip; clips with one are in no split.
         """
         names = [label_names(label, label_separator) if label else () for label in labels]
         known = np.array([bool(each) for each in names], bool)
@@ -78,8 +79,11 @@ class ProbeTask:
             found = f"all {known.sum()} clips with a label have {classes[0]!r}" if classes else none
             problem = f"{found}, and a probe needs at least 2 classes"
             raise InputError(f"{problem}; name them in the corpus pattern or by folders, or leave the probe out")
-        ratios = np.array([np.nan] * len(names) if noise is None else noise, np.float64)  # nan: no noise
-        plain = np.isnan(ratios)
+        kinds = {
+            each: number for number, each in enumerate(dict.fromkeys(each for each in noise or () if each is not None))
+        }
+        numbers = np.array([-1 if each is None else kinds[each] for each in noise or [None] * len(names)])
+        plain = numbers < 0
         rows = {split: np.flatnonzero(known & plain & (np.array(splits) == split)) for split in SPLITS}
         if not all(map(len, rows.values())):
             found = ", ".join(f"{len(row)} {split}" for split, row in rows.items())
@@ -104,9 +108,7 @@ class ProbeTask:
             unlabelled=unlabelled,
             notices=tuple(notices),
             groups=groups,
-            noisy={
-                snr: np.flatnonzero(known & (ratios == snr)) for snr in dict.fromkeys(noise or ()) if snr is not None
-            },
+            noisy={each: np.flatnonzero(known & (numbers == number)) for each, number in kinds.items()},
         )
 
     @cached_property

@@ -175,7 +175,7 @@ def compare_methods(study: Study) -> None:
     inputs = {name: method.input for name, method in methods.items() if method.input} if compare.input else {}
     needed = methods | {name: METHODS[name] for name in sorted({*inputs.values()} - {*methods})}
     features = {name: study.add(features_of(study, method), f"{name}_features") for name, method in needed.items()}
-    noise, probes = compare.noise_snr, dict[str, Entry]()
+    noise, probes = compare.noises, dict[str, Entry]()
     for name in sorted(methods, key=natural):
         read = {each: features[each] for each in (name, inputs.get(name)) if each is not None}
         labelled = methods[name].learns_labels

@@ -25,9 +25,10 @@ from pipelines.stages.features import (
 from pipelines.stages.frames import chroma_frames, mfcc_frames
 from pipelines.stages.networks import Network, ast, audio_transformer, convolutional, speech
 from pipelines.stages.options import OPTION
-from pipelines.stages.stored_arrays import filter_banks, waveforms
+from pipelines.stages.stored_arrays import HeardClips, filter_banks, waveforms
 from pipelines.store.session import rate_prefix
 from pipelines.store.store import Entry
+from tokenizer.options import HeardConfig
 from wordless.audio.options import SpectrogramConfig
 
 MakeFeatures = Callable[[Study, Method], Entry]
@@ -69,12 +70,13 @@ def _network(make: Callable[[Study], Network]) -> MakeFeatures:
     return lambda study, method: make(study).features(study, method.name)
 
 
-def _taught(make: Callable[[Study], Network], data: Callable[[Study], Entry]) -> MakeFeatures:
+def _taught(make: Callable[[Study], Network], data: Callable[[Study], HeardClips]) -> MakeFeatures:
     """Train a network on the labels of clips, whose stored inputs are ``data``, and read its layers."""
 
     def features(study: Study, method: Method) -> Entry:
-        network, separator, name = make(study), study.settings.probe.label_separator, method.name
-        trained = network.train(study, study.add(data(study)), study.task.classes, separator, method=name)
+        network, separator, name, inputs = make(study), study.settings.probe.label_separator, method.name, data(study)
+        study.add(inputs.entry)
+        trained = network.train(study, inputs, study.task.classes, separator, method=name)
         return network.features(study, name, study.add(trained, name))  # methods of one network may share the training
 
     return features
@@ -85,8 +87,10 @@ def _conv(study: Study, trained: Entry | None = None) -> Network:
 
 
 def simclr_layers(study: Study, method: Method) -> Entry:
-    extra = study.unlabelled_spectrograms
-    trained = study.add(pretraining.simclr(study.session, study.spectrograms, extra, study.settings.baselines))
+    own = study.settings.baselines
+    views = own.simclr.views
+    clips, extra = study.heard(study.manifest, study.spectrograms, views), study.heard_unlabelled(views)
+    trained = study.add(pretraining.simclr(study.session, clips, extra, own))
     return _conv(study, trained).features(study, method.name)
 
 
@@ -95,8 +99,16 @@ def _audio_transformer(study: Study, variant: Variant | None = None) -> Network:
     return audio_transformer(study, replace(own, model=replace(own.model, variant=variant or own.model.variant)))
 
 
-def _waveforms(study: Study) -> Entry:
-    return waveforms(study.session, study.manifest, study.audio.sample_rate)
+def _waveforms(study: Study) -> HeardClips:
+    return HeardClips(entry=waveforms(study.session, study.manifest, study.audio.sample_rate))
+
+
+def _filter_banks(study: Study) -> HeardClips:
+    return HeardClips(entry=filter_banks(study.session, study.manifest))
+
+
+def _log_mel(study: Study) -> HeardClips:
+    return study.heard(study.manifest, study.spectrograms, study.settings.baselines.supervised.views)
 
 
 def _speech(study: Study, folder: Path, key: str | None = None) -> Network:
@@ -130,8 +142,8 @@ def sound_states(study: Study, method: Method) -> Entry:
     trained = pretraining.sound_gpt(
         study.session,
         method.name,
-        study.spectrograms,
-        study.unlabelled_spectrograms if method.training else (),
+        study.heard(study.manifest, study.spectrograms, own.views if method.training else HeardConfig()),
+        study.heard_unlabelled(own.views) if method.training else (),
         own,
         tokenizer=study.entries["tokenizer"] if method.input == BAG_OF_CODES else None,
         sample=study.statistics,
@@ -160,8 +172,8 @@ mfcc = _frames(
     )
 )
 chroma = _frames(lambda of: partial(chroma_frames, sample_rate=of.sample_rate, hop_length=of.hop_length))
-conv_layers, taught_conv = _network(_conv), _taught(_conv, lambda study: study.spectrograms)
-ast_layers, taught_ast = _network(_ast), _taught(_ast, lambda study: filter_banks(study.session, study.manifest))
+conv_layers, taught_conv = _network(_conv), _taught(_conv, _log_mel)
+ast_layers, taught_ast = _network(_ast), _taught(_ast, _filter_banks)
 speech_layers, taught_speech = _network(_pretrained), _taught(_pretrained, _waveforms)
 random_speech_layers = _network(_random_wav2vec2)
 audio_transformer_layers = _network(_audio_transformer)

@@ -115,7 +115,8 @@ def _judge(study: Study, task: ProbeTask) -> Judge:
     if name == "supervised":
         shown = spectrograms(session, study.manifest, study.audio, sample)
         network = convolutional(reading, sample, settings.baselines)
-        classifier = network.train(reading, shown, task.classes)
+        heard = study.heard(study.manifest, shown, settings.baselines.supervised.views)
+        classifier = network.train(reading, heard, task.classes)
         add(shown, shown.stage)
         add(classifier, classifier.stage)
         return create_network_judge(network, classifier, sample)

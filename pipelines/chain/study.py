@@ -2,19 +2,21 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 from lm.probing.task import ProbeTask
 from pipelines.settings.run import RunSettings
 from pipelines.stages.features import ClipReading, CodedViews, CodesOfViews, SoftlyCodedViews
 from pipelines.stages.probe import probe_task
-from pipelines.stages.stored_arrays import spectrograms
+from pipelines.stages.stored_arrays import HeardClips, changed_spectrograms, spectrograms
 from pipelines.stages.tokenizer import sample_statistics
 from pipelines.stages.vocoder import CodedIn
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, some_options
+from tokenizer.options import HeardConfig
 from tokenizer.sources import ChosenLayer
+from wordless.audio.recordings.corpus import noise_recordings
 from wordless.audio.recordings.manifest import Clips
 
 E = TypeVar("E", Entry, Entry | None)
@@ -33,7 +35,9 @@ class Study(ClipReading):
 
     @classmethod
     def of(cls, session: Session, manifest: Clips, settings: RunSettings, unlabelled: Sequence[Clips] = ()) -> "Study":
-        about: dict[str, Any] = some_options(settings.compare, "vectors", "noise_snr", "noise")
+        about: dict[str, Any] = some_options(settings.compare, "vectors", "noises")
+        folders = settings.compare.noise_folders.items()
+        about["noise_recordings"] = {name: noise_recordings(each, "compare.noise") for name, each in folders}
         about |= {"settings": settings, "audio": settings.audio, "unlabelled": tuple(unlabelled)}
         return cls(session=session, manifest=manifest, **about)
 
@@ -71,6 +75,17 @@ class Study(ClipReading):
     @cached_property
     def spectrograms(self) -> Entry:
         return self.add(spectrograms(self.session, self.manifest, self.audio, self.statistics))
+
+    def heard(self, clips: Clips, entry: Entry, views: HeardConfig) -> HeardClips:
+        """Return the spectrograms of clips with those of changed copies, if there are any."""
+        numbers, changes = range(views.copies if views.changed else 0), views.of_copies
+        make = partial(changed_spectrograms, self.session, clips, self.audio, self.statistics, changes)
+        copies = tuple(self.add(make(number), f"changed_spectrograms_{number + 1}") for number in numbers)
+        return HeardClips(entry=entry, copies=copies, changed=views.changed)
+
+    def heard_unlabelled(self, views: HeardConfig) -> tuple[HeardClips, ...]:
+        pairs = zip(self.unlabelled, self.unlabelled_spectrograms, strict=True)
+        return tuple(self.heard(*each, views) for each in pairs)
 
     @cached_property
     def unlabelled_spectrograms(self) -> tuple[Entry, ...]:

@@ -48,6 +48,7 @@ VARIABLES = {
     "#ffffff": "card",
 }
 INK, MUTED, GRID, BLUE, ORANGE, GREEN, PAPER = VARIABLES
+SERIES = tuple(zip((BLUE, ORANGE, GREEN, INK, MUTED), ("o", "s", "D", "^", "v"), strict=True))  # colour and marker
 WHITE = "#fefefe"  # over images, which are dark on every page
 STYLE: dict[str, Any] = {
     "svg.fonttype": "none",

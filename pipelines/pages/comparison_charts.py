@@ -11,10 +11,11 @@ import numpy as np
 from pipelines.methods.method import LineRecord, PictureRecord
 from pipelines.methods.table import row_of, shown_in
 from pipelines.pages import charts
-from pipelines.pages.phrasing import decibels, full_name, percent
+from pipelines.pages.phrasing import decibels, full_name, number, percent
 from pipelines.results.comparison import Comparison
 from pipelines.results.figures import Figure as Row
 from pipelines.store.stored_features import GPT, WITH_INPUT
+from wordless.audio.views import WITHOUT_RATIO, Noise
 
 # kind of method -> (name in the legend, look)
 KINDS: dict[str, tuple[str, charts.Look]] = {
@@ -52,11 +53,8 @@ def comparison_charts(comparison: Comparison) -> Iterator[charts.Chart]:
         ticks = {clips: f"{round(clips):,}\n{100 * s:{'.2g' if s < 0.1 else '.0f'}} %" for clips, s in shares.items()}
         across = "labelled training clips, and their share"
         yield _curves("learning", "Test values by number of labels", rows, title, across, ticks)
-    if noisy := comparison.along("noise_snr"):
-        found = {of: comparison.under_noise(of) for of in noisy}
-        ticks = {float(place): noise_label(snr) for each in found.values() for place, snr in enumerate(each)}
-        rows = {of: dict(zip(ticks, each.values(), strict=False)) for of, each in found.items()}
-        yield _curves("noise", "Test values under noise", rows, title, "signal-to-noise ratio", ticks)
+    if comparison.noises:
+        yield _noise(comparison, title)
     groups = comparison.along("group")
     by_method = {of: comparison.means(of, "group") for of in shown_in("groups", groups)}
     if 1 < len({group for values in by_method.values() for group in values}) <= MAX_GROUPS:
@@ -129,8 +127,37 @@ def layer_label(layer: str) -> str:
     return f"inner {label}" if INNER.search(layer) else label
 
 
-def noise_label(snr: float | None) -> str:
-    return "no noise" if snr is None else decibels(snr)
+def _noise(comparison: Comparison, value: str) -> charts.Chart:
+    """Draw a line for each method under one kind of noise; of several kinds a line for each, in panels of methods.
+
+    A noise without a ratio is a point at the right.
+    """
+    noises, found = comparison.noises, {of: comparison.under_noise(of) for of in comparison.along("added")}
+    kinds = [*dict.fromkeys(noise.kind for noise in noises)]
+    clean, written = ("no noise", decibels) if len(kinds) == 1 else ("none", number)  # panels are narrow
+    names = {noise: noise.kind if noise.snr is None else written(noise.snr) for noise in noises}
+    in_order = sorted(noises, key=lambda noise: -math.inf if noise.snr is None else noise.snr, reverse=True)
+    labels = [clean, *dict.fromkeys(names[noise] for noise in in_order)]
+    ticks = {float(place): label for place, label in enumerate(labels)}
+    places: dict[Noise | None, float] = {noise: float(labels.index(name)) for noise, name in names.items()}
+    places[None] = 0.0
+    title, across = "Test values under noise", "signal-to-noise ratio"
+    if len(kinds) == 1:
+        rows = {of: {places[noise]: row for noise, row in each.items()} for of, each in found.items()}
+        return _curves("noise", title, rows, value, across, ticks)
+    panels = []
+    for of in sorted(found, key=lambda of: of != GPT)[:MAX_PANELS]:
+        curves = []
+        for kind, (colour, marker) in zip(kinds, cycle(charts.SERIES), strict=False):
+            own = [(places[noise], row) for noise, row in found[of].items() if noise and noise.kind == kind]
+            before = [] if kind in WITHOUT_RATIO else [(0.0, found[of][None])]
+            looks = charts.look(colour, marker, line="-", size=4)
+            curves.append(charts.Curve(points=[*before, *own], look=looks, label=kind, interval="band"))
+        name = charts.shortened(full_name(of), 26)
+        panels.append(charts.Panel(title=name, curves=curves, across=f"{across} in dB", ticks=ticks, ratios=True))
+    columns = min(2, len(panels))
+    height = 60 + 140 * -(-len(panels) // columns)
+    return charts.curves_chart(panels, name="noise", title=title, height=height, columns=columns)
 
 
 def _curves(

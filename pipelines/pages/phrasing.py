@@ -19,6 +19,7 @@ from pipelines.results.comparison import Comparison
 from pipelines.results.figures import MEASURES
 from pipelines.results.run_record import Results, count_codes
 from vocoder.kinds import KINDS, UNLEARNED
+from wordless.audio.views import Noise
 from wordless.base.text import escape_markdown, listed, plural
 from wordless.base.values import leaves
 
@@ -83,6 +84,12 @@ def percent(ratio: float | None) -> str:
 
 def decibels(ratio: float) -> str:
     return f"{ratio:g} dB"
+
+
+def noise_label(noise: Noise | None) -> str:
+    """Name a noise: ``rain 20 dB``, ``mp3``."""
+    ratio = "" if noise is None or noise.snr is None else decibels(noise.snr)
+    return "no noise" if noise is None else f"{noise.kind} {ratio}".strip()
 
 
 def points(difference: float | None) -> str:
@@ -157,7 +164,7 @@ def option_lines(config: Mapping[str, object]) -> Iterator[str]:
 # What templates may call, as filters and as functions.
 FUNCTIONS: tuple[Callable[..., object], ...] = (
     count_codes,
-    *(full_name, heading, number, percent, decibels, points, bits, signed_bits, significance, duration, quantity),
+    *(full_name, heading, number, percent, noise_label, points, bits, signed_bits, significance, duration, quantity),
     *(counted, listed, plural, candidates, differing, option_lines),
     *(escape_markdown, row_of, stdev),
 )

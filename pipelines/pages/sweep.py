@@ -18,11 +18,11 @@ import pandas
 from lm.probing.comparison import Estimate, all_pairs, over_groups, two_sided_p
 from pipelines.methods.table import ROWS
 from pipelines.pages.charts import (
-    BLUE,
     GREEN,
     INK,
     MUTED,
     ORANGE,
+    SERIES,
     Chart,
     Curve,
     Interval,
@@ -33,8 +33,8 @@ from pipelines.pages.charts import (
     rows_chart,
     shortened,
 )
-from pipelines.pages.comparison_charts import line_look, noise_label
-from pipelines.pages.phrasing import draw, full_name
+from pipelines.pages.comparison_charts import line_look
+from pipelines.pages.phrasing import draw, full_name, noise_label
 from pipelines.results.comparison import Comparison
 from pipelines.results.figures import Figure, Figures
 from pipelines.results.run_record import RESAMPLES, Resamples, Results, count_codes, read_arrays, read_results
@@ -54,7 +54,6 @@ RECOGNISED: FigureName = ("vocoder", "label_accuracy", WAVENET.key)
 MAX_PAIRS = 60  # rows of the table of pairs; sweep.csv has all
 ASIDE = 0.05  # at most, between the intervals of two methods at one value, in distances of two values
 SPREAD = 0.6  # of all intervals at one value, so that they do not reach those of the next value
-LINES = tuple(zip((BLUE, ORANGE, GREEN, INK, MUTED), ("o", "s", "D", "^", "v"), strict=True))  # colour and marker
 SOUNDS = {
     **{kind.key: look(marker=kind.marker) for kind in KINDS if kind.learned},
     **{kind.key: look(MUTED, kind.marker, filled=False) for kind in reversed(UNLEARNED)},
@@ -352,7 +351,7 @@ def _tradeoff(runs: Runs) -> Chart | None:
         if runs.best and each[0][1] == runs.probe:
             ring, looks = [(runs.place(runs.best), runs.best.value(*runs.probe))], look(INK, "o", filled=False, size=11)
             curves.append(Curve(points=ring, look=looks, label="chosen on validation"))
-        for (name, line), (colour, marker) in zip(runs.lines.items(), cycle(LINES), strict=False):
+        for (name, line), (colour, marker) in zip(runs.lines.items(), cycle(SERIES), strict=False):
             for number, (label, figure, looks) in enumerate(each):
                 if not alone:
                     label = "" if number else shortened(name, 22)
@@ -408,10 +407,10 @@ def _noise(runs: Runs) -> Chart | None:
     for of, (name, line) in product(dict.fromkeys((runs.judged, BAG)), runs.lines.items()):
         found = {runs.place(point): point.comparison.under_noise(of) for point in line}
         curves = []
-        for snr, (colour, marker) in zip(dict.fromkeys(chain(*found.values())), cycle(LINES), strict=False):
-            points = [(place, rows.get(snr)) for place, rows in found.items()]
+        for noise, (colour, marker) in zip(dict.fromkeys(chain(*found.values())), cycle(SERIES), strict=False):
+            points = [(place, rows.get(noise)) for place, rows in found.items()]
             looks = look(colour, marker, line="-", size=4)
-            curves.append(Curve(points=points, look=looks, label=noise_label(snr), interval="band"))
+            curves.append(Curve(points=points, look=looks, label=noise_label(noise), interval="band"))
         title = f"{full_name(of)}: {full_name(runs.metric)} on test{f', {shortened(name, 40)}' if name else ''}"
         if len(curves) > 1:
             panels.append(Panel(title=title, curves=curves, ratios=True))
@@ -436,7 +435,7 @@ def _bitrate(runs: Runs) -> Chart | None:
         return None
     best, steps = [(point.rate, point.value(*runs.probe)) for point in front], look(MUTED, line="-", width=1.2)
     curves = [Curve(points=best, look=steps | {"drawstyle": "steps-post"}, label="best for its bits")]
-    for (name, line), (colour, marker) in zip(runs.lines.items(), cycle(LINES), strict=False):
+    for (name, line), (colour, marker) in zip(runs.lines.items(), cycle(SERIES), strict=False):
         known = [point for point in line if math.isfinite(point.rate) and point in runs.probed]
         for number, point in enumerate(known):
             looks, label = look(colour, marker, filled=point in front), "" if number else shortened(name, 40)

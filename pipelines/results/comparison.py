@@ -22,16 +22,17 @@ from lm.probing import comparison as measured
 from pipelines.methods.method import PictureRecord
 from pipelines.results.figures import KEPT, LARGEST_INPUT, OF_LAYER, Figure, Figures
 from pipelines.store.stored_features import GPT, WITH_INPUT, parts_of_key
+from wordless.audio.views import Noise
 from wordless.base.array_types import Floats
 from wordless.base.values import list_hash
 from wordless.training.options import TrainingRecord
 
 By = Literal["group", "fold", "split"]
-Column = Literal["fold", "seed", "group", "share", "noise_snr"]  # of a figure that is not overall
+Column = Literal["fold", "seed", "group", "share", "added"]  # of a figure that is not overall
 Probed = Mapping[str, Any]  # the content of probe.json
 PROTOCOLS: dict[By, str] = {"group": "leave one group out", "fold": "given folds", "split": "one split"}
 NoiseNote = tuple[float, float | None]
-NoiseRow = tuple[str, float, dict[float | None, Figure], dict[float | None, NoiseNote]]
+NoiseRow = tuple[str, float, dict[Noise | None, Figure], dict[Noise | None, NoiseNote]]
 PAIRED_SEED = 0  # of the resamples that pair runs
 
 
@@ -99,7 +100,7 @@ class Comparison:
 
     def differences(self, of: str) -> Figures:
         """Select the differences of a reference to the other methods, the strongest first."""
-        return self.figures.where(name="difference", of=of, share=None, noise_snr=None)
+        return self.figures.where(name="difference", of=of, share=None, added=None)
 
     def along(self, column: Column) -> dict[str, Figures]:
         """Select the test figures of each method at each fold, seed, group, share of labels or noise."""
@@ -131,38 +132,40 @@ class Comparison:
     def layers(self, of: str) -> dict[str, dict[str, Figure]]:
         """Return the figures of each layer of a method by split."""
         found: dict[str, dict[str, Figure]] = {}
-        for row in self.figures.where(name=f"{OF_LAYER}{self.metric}", of=of, noise_snr=None):
+        for row in self.figures.where(name=f"{OF_LAYER}{self.metric}", of=of, added=None):
             found.setdefault(row.layer or "", {})[row.split or ""] = row
         return found
 
-    def under_noise(self, of: str, *, layer: str | None = None) -> dict[float | None, Figure]:
-        """Return the test figure of a method without noise (None) and at each ratio, soft noise first.
+    def under_noise(self, of: str, *, layer: str | None = None) -> dict[Noise | None, Figure]:
+        """Return the test figure of a method without noise (None) and with each, of each kind soft noise first.
 
         With a ``layer``, these are its figures by ridge regression.
         """
         if layer is None:
-            rows, clean = self.along("noise_snr").get(of, Figures(())), self.tested.get(of)
+            rows, clean = self.along("added").get(of, Figures(())), self.tested.get(of)
         else:
             found = self.figures.where(name=f"{OF_LAYER}{self.metric}", of=of, layer=layer, split="test")
-            rows, clean = Figures(row for row in found if row.noise_snr is not None), self.layers(of)[layer]["test"]
-        ordered = sorted(rows, key=lambda row: -(row.noise_snr or 0.0))
-        return {row.noise_snr: row for row in ([clean] if clean else []) + ordered}
+            rows, clean = Figures(row for row in found if row.added is not None), self.layers(of)[layer]["test"]
+        by_noise = {row.added: row for row in rows}
+        ordered = {noise: by_noise[noise] for noise in self.noises if noise in by_noise}
+        return ({None: clean} if clean else {}) | ordered
 
     @cached_property
-    def ratios(self) -> list[float]:
-        """The signal-to-noise ratios of the noise in test clips, soft noise first."""
-        found = {row.noise_snr for rows in self.along("noise_snr").values() for row in rows}
-        return sorted((snr for snr in found if snr is not None), reverse=True)
+    def noises(self) -> list[Noise]:
+        """The noises in test clips: the kinds in the order of the option, of each kind soft noise first."""
+        found = [noise for rows in self.along("added").values() for row in rows if (noise := row.added)]
+        kinds = [*dict.fromkeys(noise.kind for noise in found)]
+        return sorted({*found}, key=lambda noise: (kinds.index(noise.kind), -(noise.snr or 0.0)))
 
-    def noise_notes(self, of: str) -> dict[float | None, NoiseNote]:
-        """Return at each ratio the share of right answers that noise keeps, and the largest input of a probe.
+    def noise_notes(self, of: str) -> dict[Noise | None, NoiseNote]:
+        """Return with each noise the share of right answers that it keeps, and the largest input of a probe.
 
         Inputs are in deviations of train before the bound; None: the method has its own scores.
         """
         kept, largest = (
-            {row.noise_snr: row.value for row in self.figures.where(name=name, of=of)} for name in (KEPT, LARGEST_INPUT)
+            {row.added: row.value for row in self.figures.where(name=name, of=of)} for name in (KEPT, LARGEST_INPUT)
         )
-        return {snr: (value, largest.get(snr)) for snr, value in kept.items()}
+        return {noise: (value, largest.get(noise)) for noise, value in kept.items()}
 
     @property
     def noise_rows(self) -> list[NoiseRow]:
@@ -210,7 +213,7 @@ class Comparison:
         return units if self.over == "clips" else f"{units} of test clips, never narrower than over clips"
 
 
-Place = tuple[float | None, float | None]  # the labels of a learning curve, or the noise in dB
+Place = tuple[float | None, Noise | None]  # the labels of a learning curve, or the noise
 Points = Sequence[Mapping[str, Any]]  # of a method under one condition, for each fold and seed
 
 
@@ -403,7 +406,7 @@ class ProbedFolds:
             yield replace(own, value=judged, split="validation", count=self._validation_clips(of))
             yield replace(own, value=tested, **(_ends(self.first[0], found[0], of) if len(found) == 1 else {}))
             for points in zip(*(each.get("noise", ()) for each in found), strict=True):
-                yield replace(own, value=self.mean(points, "test_accuracy"), noise_snr=points[0]["snr"])
+                yield replace(own, value=self.mean(points, "test_accuracy"), **_noise_of(points))
 
     def _conditions(self, row: Figure, of: str | None = None) -> list[tuple[Points, Figure]]:
         """Return the points of the learning curve and the noise of a method (None: the row's) with their rows.
@@ -419,7 +422,7 @@ class ProbedFolds:
             labels: (points, replace(row, labels=labels, share=labels / whole if whole and labels else share))
             for labels, share, points in zip(counts, shares, curve, strict=True)
         }
-        return [*found.values(), *((points, replace(row, noise_snr=points[0]["snr"])) for points in noise)]
+        return [*found.values(), *((points, replace(row, **_noise_of(points))) for points in noise)]
 
     @cached_property
     def _under(self) -> tuple[dict[tuple[str | None, Place], int], measured.Measured]:
@@ -538,7 +541,11 @@ def compare(folds: ProbedFolds, *, references: Sequence[str] = (GPT,)) -> Compar
 
 
 def _place(row: Figure) -> Place:
-    return row.labels, row.noise_snr
+    return row.labels, row.added
+
+
+def _noise_of(points: Points) -> dict[str, Any]:
+    return {"noise": points[0].get("kind"), "noise_snr": points[0]["snr"]}  # older probes lack the kind
 
 
 def _chosen(probed: Mapping[str, Any]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Final
 
+from wordless.audio.views import Noise
 from wordless.base.options import REQUIRED, column
 
 OF_LAYER: Final = "layer_"  # begin of the names of figures of single layers
@@ -55,7 +56,11 @@ class Figure:
     )
     labels: float | None = column(None, "labelled training clips of a learning curve")
     share: float | None = column(None, "their share of all labelled training clips")
-    noise_snr: float | None = column(None, "signal-to-noise ratio in dB of noise (`compare.noise`) in the test clips")
+    noise: str | None = column(
+        None,
+        "kind of noise in the test clips: `white`, `babble`, `mp3`, `room`, or the name of a folder (`compare.noise`)",
+    )
+    noise_snr: float | None = column(None, "its signal-to-noise ratio in dB; `mp3` and `room` have none")
     group: str | None = column(None, "the group of the test clips; empty: all of them")
     fold: str | None = column(None, "the fold of a single training; empty: all folds")
     seed: int | None = column(None, "the seed of a single training; empty: all seeds")
@@ -72,7 +77,12 @@ class Figure:
     @property
     def is_overall(self) -> bool:
         """Whether the value is over all folds, seeds, groups and labels, and without added noise."""
-        return all(each is None for each in (self.fold, self.seed, self.group, self.share, self.noise_snr))
+        return all(each is None for each in (self.fold, self.seed, self.group, self.share, self.added))
+
+    @property
+    def added(self) -> Noise | None:
+        """The noise in the test clips; older records lack its kind."""
+        return Noise(self.noise or "", self.noise_snr) if self.noise or self.noise_snr is not None else None
 
     @property
     def subject(self) -> str | None:

@@ -5,19 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from lm.options import States, VectorConfig
 from pipelines.methods.method import Method
 from pipelines.methods.table import METHODS, ROWS, own_method, require_features
 from tokenizer.options import Assignments
+from wordless.audio.recordings.folders import Folder, expand_home, require_folder
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.recordings.splits import folds
-from wordless.audio.views import VOICES, Noise
+from wordless.audio.views import ROOM_SECONDS, VOICES, WITHOUT_RATIO, Noise, NoiseWord
 from wordless.base.errors import InputError, within
 from wordless.base.options import option
 from wordless.base.values import match_choice
 
+NOISES = get_args(NoiseWord)
 QUICK_FOLDS = 2  # of a quick comparison
 MOST_NOISE = 100.0  # dB, of either sign
 
@@ -56,13 +58,17 @@ class ComparisonConfig(ReadingConfig):
     noise_snr: tuple[float, ...] = option(
         (),
         "such as [30,20,10,0]: probes, which are trained without noise, also classify the test clips with noise at "
-        "these signal-to-noise ratios in dB",
+        "these signal-to-noise ratios in dB; mp3 and room have none",
         least=-MOST_NOISE,
         most=MOST_NOISE,
         distinct=True,
     )
-    noise: Noise = option(
-        "white", f"kind of that noise; babble: the sum of {VOICES} training clips at equal power, fewer are repeated"
+    noise: str | tuple[str, ...] = option(
+        "white",
+        f"kind of that noise, or a list of kinds: white; babble, the sum of {VOICES} training clips at equal power, "
+        "fewer are repeated; a folder, such as recordings/rain, of which each clip has one excerpt; mp3, a file of 32 "
+        f"kbit/s; room, in which sound dies away in {ROOM_SECONDS:g} s",
+        filled=True,
     )
     features: Mapping[str, Path] | None = option(
         None, "{name: file}: feature vectors of other programs, in .npz, .safetensors or .parquet (docs/guide.md)"
@@ -73,11 +79,21 @@ class ComparisonConfig(ReadingConfig):
         for name, file in (self.features or {}).items():
             rule = f"features.{name} has one vector for each clip: choose 1, or leave the features out"
             self.refuse_if(self.hearings > 1, "hearings", rule)
-            rule = f"features.{name} has no vectors of noisy clips: choose [], or leave the features out"
-            self.refuse_if(self.noise_snr, "noise_snr", rule)
+            rule = f"features.{name} has no vectors of noisy clips: leave noise out, or the features"
+            self.refuse_if(self.noises, "noise_snr" if self.noise_snr else "noise", rule)
             require_features(name, file)
+        kinds = [*self._noises]
         rule = "there is no noise without ratios: name some, such as compare.noise_snr=[20,10]"
-        self.refuse_if(self.noise != "white" and not self.noise_snr, "noise", rule)
+        self.refuse_if({*kinds} - {*WITHOUT_RATIO} and self.noise != "white" and not self.noise_snr, "noise", rule)
+        given = (self.noise,) if isinstance(self.noise, str) else self.noise
+        rule = "two kinds of noise have the same name: name each once, and rename a folder that is called like another"
+        self.refuse_if(len(kinds) < len(given) or {*self.noise_folders} & {*NOISES}, "noise", rule)
+        for folder in self.noise_folders.values():
+            words = f"choose {', '.join(NOISES)}, or a folder of recordings"
+            try:
+                Folder.at(require_folder(str(folder), option="noise")).require_recordings()
+            except InputError as error:
+                raise InputError(option="noise", value=folder, rule=error.rule, remedy=words) from error
         for method in self.all_methods:
             network = method.kind in ("self_supervised", "supervised", "untrained")
             rule = f"{method.name} has no input that could stand beside its layers: choose false, or leave it out"
@@ -85,6 +101,24 @@ class ComparisonConfig(ReadingConfig):
         rows = [row.name for method in self.all_methods for row in (method, method.head) if row]
         for place, name in enumerate(self.references or ()):
             match_choice(tuple(rows), name, option=f"references[{place}]")
+
+    @property
+    def _noises(self) -> dict[str, Path | None]:
+        """The names of the kinds of noise, and the folder of those that have one."""
+        given = (self.noise,) if isinstance(self.noise, str) else self.noise
+        folders = (None if each in NOISES else expand_home(each, "noise") for each in given)
+        return {folder.absolute().name if folder else each: folder for each, folder in zip(given, folders, strict=True)}
+
+    @property
+    def noise_folders(self) -> dict[str, Path]:
+        return {name: folder for name, folder in self._noises.items() if folder is not None}
+
+    @property
+    def noises(self) -> tuple[Noise, ...]:
+        """What test clips are classified with, beside their sound as it is."""
+        return tuple(
+            Noise(kind, snr) for kind in self._noises for snr in ((None,) if kind in WITHOUT_RATIO else self.noise_snr)
+        )
 
     @property
     def all_methods(self) -> tuple[Method, ...]:

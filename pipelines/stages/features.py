@@ -7,7 +7,7 @@ Each stage's entry holds ``features.safetensors``: tensors ``(clips, dim)``, row
 import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
@@ -35,7 +35,7 @@ from tokenizer.encoder import Encoder, encode, signals, soft_codes
 from tokenizer.parquet import read_codes
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.inspection import require_finite
-from wordless.audio.recordings.manifest import Clips
+from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.audio.spectrogram import subtract_mean
 from wordless.audio.views import AS_RECORDED, Noise, View, Views, compared_views, hearings
 from wordless.base.array_types import FloatArray
@@ -56,14 +56,14 @@ class ClipReading:
     manifest: Clips
     audio: SpectrogramConfig
     vectors: VectorConfig = VECTORS
-    noise_snr: tuple[float, ...] = ()  # dB; test clips have more rows, with noise
-    noise: Noise = "white"
+    noises: tuple[Noise, ...] = ()  # test clips have more rows, with each
+    noise_recordings: Mapping[str, Sequence[Clip]] = field(default_factory=dict)  # of the noises that have a folder
 
     @cached_property
     def views(self) -> list[View]:
         """The views of each row of features, one after the other; over these, vectors are averaged."""
         changes = hearings(self.vectors.hearings, self.audio.dynamic_range)
-        return compared_views(self.manifest, changes, self.noise_snr, self.noise)
+        return compared_views(self.manifest, changes, self.noises, self.noise_recordings)
 
     @cached_property
     def key(self) -> dict[str, object]:

@@ -20,7 +20,7 @@ from lm.options import Pooling
 from lm.pooled_states import LayerReader
 from pipelines.stages.features import ClipReading, network_features
 from pipelines.stages.options import AstSettings, AudioTransformerSettings, BaselineSettings, FinetuningSettings
-from pipelines.stages.stored_arrays import TRAINED_ON, measured_statistics, stored_clips, stored_std
+from pipelines.stages.stored_arrays import TRAINED_ON, HeardClips, measured_statistics, stored_std
 from pipelines.store.session import Run
 from pipelines.store.stage import stage
 from pipelines.store.store import Entry, other_options
@@ -84,7 +84,7 @@ class Network:
     reader: LayerReader  # of recordings and layers, with the weights that the network has before it learns labels
     decides: Mapping[str, object]  # options and weights that decide the layers before that
     learns: object  # the same that decide the training, beside those below
-    source: Callable[[Entry, int], Source]  # of the stored inputs of the clips, and the longest training clip
+    source: Callable[[HeardClips, int], Source]  # of the stored inputs of the clips, and the longest training clip
     training: LabelTraining
     head: HeadConfig
     normalised: bool = False  # see `ClassificationTask`
@@ -97,7 +97,7 @@ class Network:
     def train(
         self,
         reading: ClipReading,
-        data: Entry,
+        data: HeardClips,
         classes: Sequence[str],
         separator: str | None = None,
         *,
@@ -131,7 +131,7 @@ class Network:
     together=True,
 )
 def _train(
-    run: Run, network: Network, clips: Clips, data: Entry, classes: Sequence[str], separator: str | None
+    run: Run, network: Network, clips: Clips, data: HeardClips, classes: Sequence[str], separator: str | None
 ) -> None:
     options = ClassificationOptions(**asdict(network.head), label_separator=separator)
     task = ClassificationTask(
@@ -142,12 +142,12 @@ def _train(
     learn_labels(run, network.source(data, longest), task, train, validation, network.training)
 
 
-def _labelled(data: Entry, manifest: Clips, split: Split, options: ClassificationOptions) -> LabelledInputs:
+def _labelled(data: HeardClips, manifest: Clips, split: Split, options: ClassificationOptions) -> LabelledInputs:
     """Return the stored inputs of the clips of a split that have a label."""
     clips = manifest.of(split)
     rows = [row for row, clip in enumerate(clips) if clip.label and options.names(clip.label)]
     return LabelledInputs(
-        clips=stored_clips(data, split).of_rows(rows),
+        clips=data.of(split).of_rows(rows),
         names=[clips[row].name for row in rows],
         labels=[clips[row].label or "" for row in rows],
     )
@@ -160,15 +160,15 @@ def convolutional(
     own, body = settings.supervised, ConvBody(encoder=settings.encoder, audio=reading.audio)
     weights = simclr or f"random {settings.seed}"
 
-    def source(data: Entry, longest: int) -> Source:
-        change = partial(augment, config=own.augmentation, std=stored_std(data))
+    def source(data: HeardClips, longest: int) -> Source:
+        change = partial(augment, config=own.augmentation, std=stored_std(data.entry))
         return Source(body=body, weights=None, fingerprint="", change=change, changes_on_device=True)
 
     return Network(
         name="supervised",
         reader=reading.reader(body, statistics=sample.place, weights=simclr and simclr.place, seed=settings.seed),
         decides={"encoder": settings.encoder, "audio": reading.audio, "sample": sample, "weights": weights},
-        learns=[settings.encoder, own],
+        learns=[settings.encoder, other_options(own, "views")],
         source=source,
         training=LabelTraining(
             option="baselines.supervised.fit", batches=own.batches, fit=own.fit, at_most=VALIDATION_FRAMES
@@ -187,13 +187,13 @@ def ast(reading: ClipReading, settings: AstSettings) -> Network:
     folder = None if config.weights is None else Path(config.weights)
     head = HeadConfig(pooling="mean", dropout=0.0, label_smoothing=settings.label_smoothing)
 
-    def source(data: Entry, longest: int) -> Source:
+    def source(data: HeardClips, longest: int) -> Source:
         body = AstBody.of(
             config,
             option=OPTION,
             clip_vector=True,
             positions=min(max(longest - PATCH, 0) // STRIDE + 1, config.patches),
-            statistics=None if folder is not None and is_audio_model(folder) else measured_statistics(data),
+            statistics=None if folder is not None and is_audio_model(folder) else measured_statistics(data.entry),
         )
         return replace(ast_source(body, folder, settings.augmentation), option=OPTION)
 

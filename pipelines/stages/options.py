@@ -26,7 +26,7 @@ from lm.bodies.options import (
 )
 from lm.options import LOOK_AHEAD, BatchConfig, GPTConfig
 from lm.samples.options import POSITIONS, ContextConfig, SampleCropsConfig, SampleWaveNetConfig, TransformerConfig
-from tokenizer.options import MOST_RATES, PitchConfig, SoundChanges, TokenizerSizes, ViewsConfig
+from tokenizer.options import MOST_RATES, HeardConfig, PitchConfig, SoundChanges, TokenizerSizes, ViewsConfig
 from vocoder.options import CropsConfig, EngineChoice, SoundOptions, WaveNetConfig
 from vocoder.speech_judges import JudgeOfSpeech, require_installed
 from wordless.audio.options import Convolutions, SpectrogramConfig
@@ -51,6 +51,16 @@ class TrainingSettings(Options):
 class ClipTraining(TrainingSettings):
     augmentation: AugmentationConfig = option(AugmentationConfig(), "random changes of the clips")
     batches: ClipBatchConfig = option(ClipBatchConfig(), "the batch of one training step")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogMelTraining(ClipTraining):
+    views: HeardConfig = option(HeardConfig(), "sounds of the clips that the network does not hear as recorded")
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadTraining(TrainingSettings):
+    head: HeadConfig = option(HeadConfig(), "the classifier behind the network")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +166,7 @@ class LanguageModelSettings(TrainingSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class SimclrSettings(ClipTraining):
+class SimclrSettings(LogMelTraining):
     contrast: ContrastConfig = CONTRAST  # the contrastive loss
     fit: FitConfig = FitConfig(steps=250, lr=2e-3, warmup_steps=30, final_lr_ratio=0.02, validate_every=50)
 
@@ -166,8 +176,7 @@ LABELLED = AugmentationConfig(crop=0.9, mix=0.2, time_mask=0.1, mel_mask=0.15)
 
 
 @dataclass(frozen=True, kw_only=True)
-class SupervisedSettings(ClipTraining):
-    head: HeadConfig = option(HeadConfig(), "the classifier behind the network")
+class SupervisedSettings(LogMelTraining, HeadTraining):
     augmentation: AugmentationConfig = LABELLED
     batches: ClipBatchConfig = ClipBatchConfig(batch_size=64)
     fit: FitConfig = FitConfig(final_lr_ratio=0.02, weight_decay=0.05, validate_every=50)
@@ -191,9 +200,9 @@ class AstSettings(ClipTraining):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AudioTransformerSettings(WaveformTraining):
+class AudioTransformerSettings(WaveformTraining, HeadTraining):
     model: AudioTransformerConfig = option(AudioTransformerConfig(), "the network")
-    head: HeadConfig = option(HeadConfig(pooling="mean", dropout=0.1), "the classifier behind the network")
+    head: HeadConfig = HeadConfig(pooling="mean", dropout=0.1)
     augmentation: WaveformAugmentationConfig = option(WaveformAugmentationConfig(), "random changes of the clips")
     fit: FitConfig = FitConfig(steps=600, final_lr_ratio=0.02, weight_decay=0.05, validate_every=50)
 
@@ -205,7 +214,7 @@ IN_PLACE = AugmentationConfig(
 
 
 @dataclass(frozen=True, kw_only=True)
-class SoundGPTSettings(ClipTraining):
+class SoundGPTSettings(LogMelTraining):
     model: SoundGPTConfig = option(SoundGPTConfig(), "the network")
     window_seconds: float = option(
         0.16, "length of the sound around each patch whose code is predicted, rounded to whole patches", above=0

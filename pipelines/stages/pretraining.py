@@ -25,10 +25,10 @@ from lm.bodies.sound_gpt import (
 from lm.bodies.sound_gpt import validation_batches as coded_batches
 from pipelines.stages.features import ClipReading, network_features
 from pipelines.stages.options import BaselineSettings, SoundGPTSettings, Wav2vec2Settings
-from pipelines.stages.stored_arrays import TRAINED_ON, stored_clips, stored_std
+from pipelines.stages.stored_arrays import TRAINED_ON, HeardClips, stored_clips, stored_std
 from pipelines.store.session import Run
 from pipelines.store.stage import stage
-from pipelines.store.store import Entry
+from pipelines.store.store import Entry, other_options
 from tokenizer.tokenizer import Tokenizer
 from wordless.base.errors import InputError
 from wordless.base.saved_models import write_model
@@ -39,15 +39,15 @@ from wordless.base.text import counted
     "simclr",
     version=5,
     title="SimCLR, {settings.simclr.fit.summary}",
-    keys={"settings": lambda settings: [settings.encoder, settings.simclr]},
+    keys={"settings": lambda settings: [settings.encoder, other_options(settings.simclr, "views")]},
     together=True,
 )
-def simclr(run: Run, spectrograms: Entry, unlabelled: Sequence[Entry], settings: BaselineSettings) -> None:
+def simclr(run: Run, spectrograms: HeardClips, unlabelled: Sequence[HeardClips], settings: BaselineSettings) -> None:
     """Train SimCLR on the training clips and on each source of clips without labels."""
-    own, train, held_out = settings.simclr, *(stored_clips(spectrograms, split) for split in TRAINED_ON)
+    own, train, held_out = settings.simclr, *(spectrograms.of(split) for split in TRAINED_ON)
     for source in unlabelled:
-        train = train.followed_by(stored_clips(source, "train"))
-    make_view = partial(augment, config=own.augmentation, std=stored_std(spectrograms))
+        train = train.followed_by(source.of("train"))
+    make_view = partial(augment, config=own.augmentation, std=stored_std(spectrograms.entry))
     temperature = own.contrast.temperature
     views = ClipViews(train, own.batches, make_view, device=run.gang.device)
     pairs, objective = (
@@ -119,13 +119,14 @@ SOUND, WINDOW = "gpt_sound", "gpt_window"  # under another name a GPT is not tra
     "{name}",
     version=5,
     title="{name}, the code of {settings.window_seconds:g} s around each patch, {settings.fit.summary}",
+    keys={"settings": lambda settings: other_options(settings, "views")},
     together=True,
 )
 def sound_gpt(
     run: Run,
     name: str,
-    corpus: Entry,
-    unlabelled: Sequence[Entry],
+    corpus: HeardClips,
+    unlabelled: Sequence[HeardClips],
     settings: SoundGPTSettings,
     *,
     tokenizer: Entry | None,
@@ -140,7 +141,7 @@ def sound_gpt(
     it. A window has ``patches`` patches of ``patch_frames`` frames.
     """
     sizes = {"streams": 1, "codebook_size": codebook_size, "patch_frames": patch_frames}
-    train, held_out = (stored_clips(corpus, split) for split in TRAINED_ON)
+    train, held_out = map(corpus.of, TRAINED_ON)
     shape = SoundShape(frames=settings.longest, mels=train.width, **sizes)
     mean, std = convolutional.statistics(sample.folder)
     coder = None if tokenizer is None else Tokenizer.from_pretrained(tokenizer.folder)
@@ -148,7 +149,7 @@ def sound_gpt(
     model = create_sound_gpt(settings.model, shape, seed=settings.fit.seed, codes=codes)
     if name in (SOUND, WINDOW):
         for source in unlabelled:
-            train = train.followed_by(stored_clips(source, "train"))
+            train = train.followed_by(source.of("train"))
         fit = partial(fit_window_codebook, train, patches=patches, patch_frames=patch_frames)
         codebook = fit(size=codebook_size, seed=settings.fit.seed)
         coded, others = (CodedClips.of_windows(clips, codebook) for clips in (train, held_out))

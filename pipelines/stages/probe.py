@@ -1,8 +1,9 @@
 """Linear probes of all representations, on the same clips and splits, with equally many penalties."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
+from typing import Any
 
 import torch
 from safetensors.numpy import load_file
@@ -19,11 +20,20 @@ from pipelines.store.stage import labels_of, stage
 from pipelines.store.store import Entry, write_json
 from pipelines.store.stored_features import FEATURES, PROBE, SCORES, StoredFeatures
 from wordless.audio.recordings.manifest import Clips
-from wordless.audio.views import compared_views
+from wordless.audio.views import Noise, compared_clips
 from wordless.base.errors import InputError
 
 
-@stage("probed", version=VERSION, title="{of}: linear probes", keys={"clips": labels_of})
+def _of_noise(noises: Sequence[Noise]) -> list[object]:
+    """Return the ratios, by which keys know the noise that was the only one when they were made; else kinds, too."""
+    alone = len({noise.kind for noise in noises}) == 1
+    return [noise.snr if alone and noise.snr is not None else [*noise] for noise in noises]
+
+
+KEYS: Mapping[str, Callable[[Any], object]] = {"clips": labels_of, "noise_snr": _of_noise}
+
+
+@stage("probed", version=VERSION, title="{of}: linear probes", keys=KEYS)
 def probed(
     run: Run,
     clips: Clips,
@@ -32,7 +42,7 @@ def probed(
     features: Mapping[str, Entry],
     *,
     labelled: bool = False,
-    noise_snr: Sequence[float] = (),
+    noise_snr: Sequence[Noise] = (),
 ) -> None:
     """Probe one method, with a learning curve over shares of the labels; the entry has the figures and the probe.
 
@@ -40,7 +50,7 @@ def probed(
     with noise. A ``labelled`` method was trained on all training labels: its curve has the last point alone, and
     validation clips choose, never cross-validation.
     """
-    task = probe_task(clips, config, device=run.gang.device, noise_snr=noise_snr)
+    task = probe_task(clips, config, device=run.gang.device, noises=noise_snr)
     task = replace(task, parts=None) if labelled else task
     candidates = StoredFeatures.of(features[of].folder / FEATURES, of)
     for name in features.keys() - {of}:
@@ -59,17 +69,17 @@ def probed(
     write_json(run.folder / PROBE, method_record(of, winner, task, config, candidates=tried, curve=curve))
 
 
-@stage("probe", version=9, title="{probed} methods side by side", keys={"clips": labels_of})
+@stage("probe", version=9, title="{probed} methods side by side", keys=KEYS)
 def collect_probes(
     run: Run,
     clips: Clips,
     config: ProbeConfig,
     probed: Mapping[str, Entry],
     heads: Mapping[str, Entry] = MappingProxyType({}),
-    noise_snr: Sequence[float] = (),
+    noise_snr: Sequence[Noise] = (),
 ) -> None:
     """Collect the entries of `probed` by method, and class scores ``(clips, classes)`` of ``heads``, by classifier."""
-    task = probe_task(clips, config, noise_snr=noise_snr)
+    task = probe_task(clips, config, noises=noise_snr)
     rows = [entry.read_json(PROBE) for entry in probed.values()]
     for of, entry in sorted(heads.items()):
         scores = load_file(entry.folder / SCORES)[CLASS_SCORES]
@@ -100,15 +110,14 @@ def probe_task(
     *,
     folds_by: str | None = None,
     device: torch.device | None = None,
-    noise_snr: Sequence[float] = (),
+    noises: Sequence[Noise] = (),
 ) -> ProbeTask:
     """Build the task of the probes, whose large fits are computed on the ``device`` if it is a GPU.
 
     ``folds_by`` names the basis of the folds, if clips are divided into folds: intervals are over groups on a single
     split alone.
     """
-    views = compared_views(manifest, noise_snr=noise_snr)
-    clips, noise = [view.clip for view in views], [view.change.noise_snr for view in views]
+    clips, noise = zip(*compared_clips(manifest, noises), strict=True)
     labels, splits = [clip.label for clip in clips], [clip.split for clip in clips]
     separator, remedy = config.label_separator, "change corpus.split so that each has any"
     groups, folds = [clip.group for clip in clips], [clip.fold for clip in clips]

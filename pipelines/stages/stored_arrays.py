@@ -8,7 +8,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -32,6 +32,7 @@ from lm.bodies.spectrogram_transformer import (
 from pipelines.store.session import Run, Session
 from pipelines.store.stage import stage
 from pipelines.store.store import Entry, write_json
+from tokenizer.options import SoundChanges
 from vocoder.crops import SampleClips
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.reading import read_blocks, resampled_length
@@ -95,6 +96,24 @@ def stored_clips(entry: Entry, split: Split) -> StoredClips:
     return StoredClips.of(*read_clips(entry.folder / VALUES)).of_rows(rows)
 
 
+@dataclass(frozen=True, kw_only=True)
+class HeardClips:
+    """The stored inputs of clips, and those of copies of the training clips with changed sound."""
+
+    entry: Entry
+    copies: tuple[Entry, ...] = ()
+    changed: float = 0.0  # share of draws of training clips in which a copy is heard
+
+    @property
+    def key(self) -> object:
+        """The entry, which keys knew before there were copies."""
+        return [self.entry, self.copies, self.changed] if self.copies else self.entry
+
+    def of(self, split: Split) -> StoredClips:
+        copies = [stored_clips(each, split) for each in self.copies] if split == "train" else []
+        return stored_clips(self.entry, split).with_copies(copies, self.changed)
+
+
 def stored_names(entry: Entry, split: Split) -> list[str]:
     return [name for name, own in _clips_of(entry) if own == split]
 
@@ -131,14 +150,30 @@ def split_samples(entry: Entry, split: Split) -> SampleClips:
 @stage("spectrograms", version=2, title="spectrograms of {clips} clips", splits=TRAINED_ON)
 def spectrograms(run: Run, clips: Clips, audio: SpectrogramConfig, sample: Entry) -> None:
     """Write normalised log-mel, 16 bits, for SimCLR, gpt_sound and the supervised encoder."""
+    _write_spectrograms(run, clips, audio, sample, View)
+
+
+@stage("changed_spectrograms", version=1, title="spectrograms of {clips} clips of changed sound", splits=("train",))
+def changed_spectrograms(
+    run: Run, clips: Clips, audio: SpectrogramConfig, sample: Entry, views: SoundChanges, number: int
+) -> None:
+    """Write the same of a copy of each clip with changed sound; ``number`` is that of the copy, and its seed."""
+    _write_spectrograms(run, clips, audio, sample, partial(views.input_of, seed=number))
+
+
+def _write_spectrograms(
+    run: Run, clips: Clips, audio: SpectrogramConfig, sample: Entry, view_of: Callable[[Clip], View]
+) -> None:
     lengths, file = [num_frames(View(clip), audio) for clip in clips.clips], run.folder / VALUES
-    write, width = partial(_write_spectrogram, clips.root, audio, sample.folder), (audio.n_mels,)
+    write, width = partial(_write_spectrogram, clips.root, audio, sample.folder, view_of), (audio.n_mels,)
     write_clips(run, "spectrograms", file, clips.clips, lengths, write, dtype=np.float16, width=width)
     write_array(run.folder / STD, statistics(sample.folder)[1].numpy())
 
 
-def _write_spectrogram(root: Path, audio: SpectrogramConfig, sample: Path, frames: Array, clip: Clip) -> None:
-    fill(frames, (piece.numpy() for piece in log_mel_pieces(View(clip), root, audio, sample)))
+def _write_spectrogram(
+    root: Path, audio: SpectrogramConfig, sample: Path, view_of: Callable[[Clip], View], frames: Array, clip: Clip
+) -> None:
+    fill(frames, (piece.numpy() for piece in log_mel_pieces(view_of(clip), root, audio, sample)))
 
 
 def stored_std(entry: Entry) -> Tensor:

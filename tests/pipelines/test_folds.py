@@ -21,6 +21,8 @@ FOLDS = (
     "lm.views.warps=1",
     *("audio.dynamic_range=40", "tokenizer.views.dynamic_ranges=[30,50]", "lm.views.dynamic_ranges=[30,50]"),
     *("audio.remove_mean=clip", "probe.penalties=4", "compare.states=[residual,inner]", "compare.noise_snr=[100,-40]"),
+    "compare.noise=[white,mp3]",
+    *(f"{network}.views.changed=0.5" for network in ("gpt_sound", "baselines.simclr", "baselines.supervised")),
     *("compare.hearings=3", "compare.poolings=[thirds,thirds_max]"),
     *("probe.choose_by=group", "probe.classifier=ridge", "probe.power=0.5"),
     "compare.methods=[log_mel,bag_of_codes,gpt,gpt_sound,simclr,supervised,random_gpt_sound,random_conv,mfcc]",
@@ -54,12 +56,14 @@ def test_every_method_is_compared_over_the_folds(compared: Path) -> None:
 
 def test_noisy_test_clips_are_probed_beside_the_clean_ones(compared: Path) -> None:
     found = read_results(compared / "run")["comparison"]
-    noisy = found.along("noise_snr")
+    noisy = found.along("added")
     assert noisy.keys() == METHODS
     for of, row in found.tested.items():
-        inaudible, loud = noisy[of]
+        inaudible, loud, mp3 = noisy[of]
+        assert (loud.noise, mp3.noise, mp3.noise_snr) == ("white", "mp3", None)
         assert inaudible.value == pytest.approx(row.value, abs=1.5 / found.clips)
         assert loud.value <= row.value
+    assert "| no noise | white 100 dB | white -40 dB | mp3 |" in (compared / "run/comparison.md").read_text()
     assert "Test values under noise" in (compared / "run/report.html").read_text()
 
 

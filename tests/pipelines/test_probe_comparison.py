@@ -12,6 +12,7 @@ from pipelines.pages.phrasing import methods_table, sentences
 from pipelines.results.comparison import By, Comparison, Probed, ProbedFolds, compare
 from pipelines.results.figures import Figure
 from tests.pipelines.pages_apart import CLASSES, CONFIG, RIGHT, VALIDATION, answers, probed_example
+from wordless.audio.views import Noise
 
 FOLDS = {"ann": 40, "bob": 60, "cem": 80}  # test clips
 
@@ -278,12 +279,15 @@ def test_accuracy_under_noise_is_the_mean_over_folds_and_is_no_overall_figure() 
     for place, probed in enumerate(probes.values()):
         for row in probed["methods"]:
             ends = {"test_accuracy": 0.3 + place / 10, "low": 0.2, "high": 0.6, "clips_low": 0.2, "clips_high": 0.6}
-            row["noise"] = [{"snr": 10.0, "values": [[0.3 + place / 10]], **ends}]
+            row["noise"] = [{"snr": 10.0, "values": [[0.3 + place / 10]], **ends}]  # as older probes, without a kind
+            row["noise"] += [{"kind": "mp3", "snr": None, "values": [[0.5]], **ends}]
     clean, noisy = section(), compared(probes, by="group")
-    found = noisy.along("noise_snr").items()
-    assert {of: [row.noise_snr for row in rows] for of, rows in found} == {of: [10.0] for of in RIGHT}
-    assert noisy.along("noise_snr")["gpt"][0].value == pytest.approx(0.4)
-    assert not clean.along("noise_snr")
+    found = noisy.along("added").items()
+    both = [("", 10.0), ("mp3", None)]
+    assert {of: [row.added for row in rows] for of, rows in found} == dict.fromkeys(RIGHT, both)
+    assert [*noisy.under_noise("gpt")] == [None, *both]
+    assert noisy.along("added")["gpt"][0].value == pytest.approx(0.4)
+    assert not clean.along("added")
     assert noisy.tested == clean.tested
     assert noisy.means("gpt", "fold") == clean.means("gpt", "fold")
     assert not clean.noise_rows
@@ -295,25 +299,29 @@ def test_a_network_stands_alone_and_with_its_input_at_each_noise_beside_its_larg
         for row in probed["methods"]:
             ends = {"test_accuracy": 0.3, "clips_low": 0.2, "clips_high": 0.6, "values": [[0.3]]}
             row["noise"] = [
-                {"snr": snr, **ends, "largest_input": snr + place, "kept": (snr + place) / 40} for snr in (10.0, 20.0)
+                {"kind": "rain", "snr": snr, **ends, "largest_input": snr + place, "kept": (snr + place) / 40}
+                for snr in (10.0, 20.0)
             ]
             if row["of"] != "gpt":
                 continue
             alone = row["candidates"][-1]  # all layers
             row["candidates"].append({**alone, "of": "gpt/all_layers_with_input:mean", "test_accuracy": 0.7})
             for number, each in enumerate(row["candidates"]):
-                each["noise"] = [{"snr": snr, "test_accuracy": (number + place) / 10} for snr in (10.0, 20.0)]
+                points = [{"snr": snr, "test_accuracy": (number + place) / 10} for snr in (10.0, 20.0)]
+                each["noise"] = [{"kind": "rain", **point} for point in points]
     found = compared(probes, by="group")
+    soft, loud = (Noise("rain", snr) for snr in (20.0, 10.0))
     names = [name for name, *_ in found.noise_rows]
     assert names == ["supervised_head", "gpt", "gpt/all_layers", "gpt/all_layers_with_input", "simclr", "log_mel"]
     rows = {name: {snr: row.value for snr, row in under.items()} for name, _, under, _ in found.noise_rows}
-    assert [*rows["gpt"]] == [*rows["gpt/all_layers"]] == [None, 20.0, 10.0]
-    assert rows["gpt/all_layers"][10.0] == pytest.approx(0.5)  # the fifth candidate, over three folds
-    assert rows["gpt/all_layers_with_input"] == pytest.approx({None: 0.7, 20.0: 0.6, 10.0: 0.6})
+    assert [*rows["gpt"]] == [*rows["gpt/all_layers"]] == [None, soft, loud]
+    assert rows["gpt/all_layers"][loud] == pytest.approx(0.5)  # the fifth candidate, over three folds
+    assert rows["gpt/all_layers_with_input"] == pytest.approx({None: 0.7, soft: 0.6, loud: 0.6})
     # the share that is kept is the mean over folds, and the input the largest of all
-    assert found.noise_notes("gpt") == {10.0: (pytest.approx(11 / 40), 12.0), 20.0: (pytest.approx(21 / 40), 22.0)}
+    assert found.noise_notes("gpt") == {loud: (pytest.approx(11 / 40), 12.0), soft: (pytest.approx(21 / 40), 22.0)}
     assert found.layers("gpt")["all_layers_with_input"]["test"].value == pytest.approx(0.7)
     table = methods_table(found)
+    assert "| no noise | rain 20 dB | rain 10 dB |" in table
     assert "\n| gpt/all_layers_with_input | 40.0% | 70.0% | 60.0% | 60.0% |" in table
     assert "\n| simclr | 60.0% | " in table
     assert " | 30.0% (52%, 22.0) | 30.0% (27%, 12.0) |" in table

@@ -22,7 +22,7 @@ from tokenizer.codes import Codes, CodesFormat, join_rates
 from tokenizer.config import TokenizerConfig
 from tokenizer.encoder import Encoder, encode
 from tokenizer.health import measure_fidelity
-from tokenizer.options import AutoencoderConfig, PatchConfig, SoundChanges, ViewsConfig
+from tokenizer.options import AutoencoderConfig, HeardConfig, PatchConfig, SoundChanges, ViewsConfig
 from tokenizer.sources import Autoencoder
 from tokenizer.tokenizer import PATCHES_PER_BLOCK, Tokenizer
 from wordless.audio.options import MeanRemoval, SpectrogramConfig
@@ -397,6 +397,13 @@ def test_warped_copies_have_noise_and_are_warped_as_without() -> None:
     noisy = _changes(changed=1.0)
     assert [change.noise_snr is None for change in noisy] == [True] * 3 + [False] * 3
     assert tuple(replace(change, noise_snr=None, seed=None) for change in noisy) == _changes()
+
+
+def test_all_copies_of_a_network_are_changed_and_draws_need_a_share_of_them() -> None:
+    heard = HeardConfig(changed=0.1, dynamic_ranges=(22.0, 50.0))
+    assert heard.of_copies == SoundChanges(changed=1.0, dynamic_ranges=(22.0, 50.0))
+    with pytest.raises(InputError, match=r"^dynamic_ranges is .*\bnull\b"):
+        HeardConfig(dynamic_ranges=(22.0, 50.0))
 
 
 @pytest.mark.parametrize("option", ["dynamic_ranges", "noise_snr"])

@@ -5,21 +5,25 @@ microphone or room makes it sound. The lists of views of an option are made here
 
 - ``tokenizer.views``: one view of each training clip, which the autoencoder reads in the place of the clip.
 - ``lm.views``: copies of training clips, on whose codes the GPT is trained, too.
+- ``views`` of SimCLR, the supervised network and ``gpt_sound``: copies of training clips, whose log-mel these read.
 - ``compare.hearings``: fixed versions of every clip, over which each method averages its features (test-time
   augmentation). A slightly different voice gets other codes; the average depends less on the voice.
-- ``compare.noise_snr``: test clips with noise (``compare.noise``), which only the probes classify.
+- ``compare.noise``: test clips with noise at ratios (``compare.noise_snr``), as an MP3 file or in a room, which only
+  the probes classify.
 
 `View` gives the samples, and `wordless.audio.spectrogram.view_log_mel` the log-mel.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Literal
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from wordless.audio.mp3 import through_mp3
 from wordless.audio.reading import read_blocks, resample_blocks, resampled_length
 from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.audio.responses import Filter, draw_spectrum, response_of, room_response, sloped
@@ -49,10 +53,13 @@ class Change:
     patch_frames: int = 1  # of a warped view, frames that fill no whole patch of so many frames are dropped
     # Clips whose sum is the noise, and the sample with which each begins; none: the noise is no babble.
     voices: tuple[tuple[Clip, int], ...] = field(default=(), repr=False)
+    # A recording that is the noise, and the sample with which it begins; its path is absolute.
+    recorded: tuple[Clip, int] | None = field(default=None, repr=False)
     # Of the noise, whose spectrum is drawn, too, and of the room; None: the noise is white, and follows from the clip.
     seed: int | None = field(default=None, repr=False)
     tilt: float = field(default=0.0, repr=False)  # dB per octave, around 1 kHz, that the microphone adds
     reverberation: float = field(default=0.0, repr=False)  # seconds in which sound dies away by 60 dB in the room
+    mp3: bool = field(default=False, repr=False)  # whether the sound is that of an MP3 file
 
     @property
     def is_played(self) -> bool:
@@ -92,7 +99,10 @@ class View:
         change = [] if own == AS_RECORDED else [repr(own)]
         voices = [each for voice, first in own.voices for each in (*voice.sound, first)]
         sound = own.seed, own.tilt, own.reverberation
-        return [*self.clip.sound, *change, *voices, *([repr(sound)] if any(sound) or own.seed is not None else [])]
+        changed = [repr(sound)] if any(sound) or own.seed is not None else []
+        # The sound of a noise, not the place of its file.
+        recorded = [] if own.recorded is None else ["recorded", *own.recorded[0].sound[1:], own.recorded[1]]
+        return [*self.clip.sound, *change, *voices, *changed, *recorded, *(["mp3"] if own.mp3 else [])]
 
     def num_samples(self, sample_rate: int) -> int:
         """Count the samples at ``sample_rate``: at least one is left of a clip."""
@@ -103,7 +113,7 @@ class View:
         clip, change, rate = self.clip, self.change, round(sample_rate * self.change.rate)
         if change.noise_snr is not None:
             blocks = resample_blocks(self._noisy(root, change.noise_snr), clip.sample_rate, rate)
-        elif change.is_filtered:
+        elif change.is_filtered or change.mp3:
             blocks = resample_blocks(self._filtered(root), clip.sample_rate, rate)
         else:
             blocks = read_blocks(root / clip.path, rate, part=clip.part)
@@ -120,9 +130,11 @@ class View:
         return min(round(self.change.skipped * sample_rate), max(self._read(sample_rate) - 1, 0))
 
     def _filtered(self, root: Path) -> Iterator[FloatArray]:
-        """Read the clip at its own rate, as the microphone and the room of the change make it sound."""
+        """Read the clip at its own rate, as the microphone, the room or the MP3 file of the change makes it sound."""
         clip, change = self.clip, self.change
         blocks = read_blocks(root / clip.path, clip.sample_rate, part=clip.part)
+        if change.mp3:
+            blocks = through_mp3(blocks, clip.sample_rate)
         if not change.is_filtered:
             return blocks
         response = response_of(sloped(change.tilt), clip.sample_rate)
@@ -134,6 +146,9 @@ class View:
     def _noisy(self, root: Path, snr: float) -> Iterator[FloatArray]:
         """Add noise, the same at all ratios but for its level; a long clip is decoded once more for its power."""
         voices = [_read_voice(root, voice, self.clip.sample_rate, first=first) for voice, first in self.change.voices]
+        if self.change.recorded is not None:
+            recording, first = self.change.recorded
+            voices.append(_read_voice(root, recording, self.clip.sample_rate, first=first, dense=True))
         sums = np.zeros(4)  # of ones, samples, their squares, and squares of the noise
         held = [*self._with_noise(root, voices)] if self.clip.num_samples <= HELD else None
         for block, noise in held or self._with_noise(root, voices):
@@ -167,13 +182,18 @@ class View:
             place += len(block)
 
 
-def _read_voice(root: Path, clip: Clip, sample_rate: int, *, first: int) -> FloatArray:
-    """Read the first minute of a clip, at unit power, from the sample ``first`` of the clip round to it again."""
+def _read_voice(root: Path, clip: Clip, sample_rate: int, *, first: int, dense: bool = False) -> FloatArray:
+    """Read the first minute of a clip, at unit power, from the sample ``first`` of the clip round to it again.
+
+    ``dense`` leaves silence out: otherwise clips that are shorter than a pause of a noise would hear none.
+    """
     part = replace(clip.part, num_samples=_voice_samples(clip))
-    samples = np.roll(
-        join_blocks(read_blocks(root / clip.path, sample_rate, part=part)),
-        -round(first * sample_rate / clip.sample_rate),
-    )
+    samples = join_blocks(read_blocks(root / clip.path, sample_rate, part=part))
+    if dense:
+        blocks = [*equal_blocks([samples], max(round(SILENCE_SECONDS * sample_rate), 1))]
+        levels = [float(np.square(block, dtype=float).mean()) for block in blocks]
+        samples = np.concatenate([b for b, level in zip(blocks, levels, strict=True) if level >= SILENCE * max(levels)])
+    samples = np.roll(samples, -round(first * sample_rate / clip.sample_rate))
     unit: FloatArray = (samples - samples.mean()) / max(np.float32(samples.std()), TINY)
     return unit
 
@@ -185,10 +205,14 @@ def _voice_samples(clip: Clip) -> int:
 TINY = np.finfo(np.float32).tiny
 FILTERED = 1 << 15  # samples that are filtered at a time: constant, because rounding depends on their number
 HELD = 1 << 20  # samples of a clip that stay in memory with their noise
-NOISE, ROOM = 0, 1  # second words of the seeds: the purpose of a generator
-Noise = Literal["white", "babble"]
+NOISE, ROOM, RECORDED = 0, 1, 2  # second words of the seeds: the purpose of a generator
+# babble: the sum of training clips; mp3: as a file of 32 kbit/s; room: one that reverberates for `ROOM_SECONDS`
+NoiseWord = Literal["white", "babble", "mp3", "room"]
+WITHOUT_RATIO: tuple[NoiseWord, ...] = ("mp3", "room")
+ROOM_SECONDS = 1.0  # in which sound dies away by 60 dB, as in a hall
+SILENCE, SILENCE_SECONDS = 1e-6, 0.05  # of a recorded noise: power of its loudest block, and length of a block
 VOICES = 6  # at once in babble
-VOICE_SECONDS = 60  # of each voice, which are repeated
+VOICE_SECONDS = 60  # of each voice and of a recorded noise, which are repeated
 SPREAD = 0.25  # hearings are up to this ratio slower or faster, with formants and pitch
 LATEST = 0.02  # seconds: begins of hearings are spread from 0 to here
 RANGES = (0.75, 1.25)  # of the front end's own dynamic range: 30 to 50 dB for one of 40
@@ -221,19 +245,46 @@ def hearings(count: int, dynamic_range: float | None) -> tuple[Change, ...]:
     return (AS_RECORDED, *others)
 
 
+class Noise(NamedTuple):
+    """What is done to all test clips."""
+
+    kind: str  # a `NoiseWord`, or the name of a folder of recordings; "": not known
+    snr: float | None  # dB; None: there is no ratio
+
+
+def compared_clips(manifest: Clips, noises: Sequence[Noise] = ()) -> list[tuple[Clip, Noise | None]]:
+    """Return all clips, then the test clips with each noise."""
+    noisy = [(clip, noise) for noise in noises for clip in manifest.of("test")]
+    return [*((clip, None) for clip in manifest.clips), *noisy]
+
+
 def compared_views(
-    manifest: Clips, changes: Sequence[Change] = (AS_RECORDED,), noise_snr: Sequence[float] = (), noise: Noise = "white"
+    manifest: Clips,
+    changes: Sequence[Change] = (AS_RECORDED,),
+    noises: Sequence[Noise] = (),
+    recordings: Mapping[str, Sequence[Clip]] = MappingProxyType({}),
 ) -> list[View]:
-    """Return all clips, then the test clips with noise at each ratio in dB; each in all ``changes``."""
-    views = [View(clip, change) for clip in manifest.clips for change in changes]
-    if not noise_snr:
-        return views
-    test, train = manifest.of("test"), manifest.of("train")
-    voices = [_draw_voices(clip, train) if noise == "babble" else () for clip in test]
-    for snr in noise_snr:
-        for clip, others in zip(test, voices, strict=True):
-            views += [View(clip, replace(change, noise_snr=snr, voices=others)) for change in changes]
-    return views
+    """Return the views of `compared_clips`, each in all ``changes``; ``recordings`` are those of each folder."""
+    train = manifest.of("train")
+
+    @cache
+    def drawn(clip: Clip, kind: str) -> dict[str, Any]:
+        match kind:
+            case "white":
+                return {}
+            case "babble":
+                return {"voices": _draw_voices(clip, train)}
+            case "mp3":
+                return {"mp3": True}
+            case "room":
+                return {"reverberation": ROOM_SECONDS, "seed": named_seed(clip.name)}
+        return {"recorded": _draw_recorded(clip, recordings[kind])}
+
+    return [
+        View(clip, change if noise is None else replace(change, noise_snr=noise.snr, **drawn(clip, noise.kind)))
+        for clip, noise in compared_clips(manifest, noises)
+        for change in changes
+    ]
 
 
 def _draw_voices(clip: Clip, train: Sequence[Clip]) -> tuple[tuple[Clip, int], ...]:
@@ -241,6 +292,15 @@ def _draw_voices(clip: Clip, train: Sequence[Clip]) -> tuple[tuple[Clip, int], .
     rng = np.random.default_rng(named_seed(clip.name))
     drawn = [train[place] for place in rng.choice(len(train), VOICES, replace=len(train) < VOICES)]
     return tuple((voice, int(rng.integers(_voice_samples(voice)))) for voice in drawn)
+
+
+def _draw_recorded(clip: Clip, recordings: Sequence[Clip]) -> tuple[Clip, int]:
+    """Draw the recording that is the noise of a test clip, at most a minute of it, and where that begins."""
+    rng = np.random.default_rng([named_seed(clip.name), RECORDED])
+    whole = recordings[int(rng.integers(len(recordings)))]
+    size = _voice_samples(whole)
+    part = replace(whole, start=int(rng.integers(whole.num_samples - size + 1)), num_samples=size)
+    return part, int(rng.integers(size))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,7 +54,8 @@ def test_clips_are_read_whole_with_zeros_beyond(tmp_path: Path) -> None:
 def test_of_a_long_clip_a_passage_is_read() -> None:
     firsts = set()
     for seed in range(30):
-        found, lengths = _clips().read(np.array([1]), at_most=6, generator=torch.Generator().manual_seed(seed))
+        draws = torch.rand(1, generator=torch.Generator().manual_seed(seed))
+        found, lengths = _clips().read(np.array([1]), at_most=6, draws=draws)
         assert lengths.tolist() == [6]
         firsts.add(int(found[0, 0, 0]))
         assert found[0, :, 0].diff().tolist() == [1] * 5
@@ -78,6 +79,33 @@ def test_an_epoch_holds_each_clip_once_beside_clips_of_like_length(pool_batches:
         assert sorted(np.concatenate(batches).tolist()) == list(range(40))
         assert (np.mean([np.ptp(lengths[clips]) for clips in batches]) < 30) == (pool_batches == 5)
     assert order.clips(0).tolist() != order.clips(5).tolist()
+
+
+def test_a_share_of_draws_takes_each_copy_alike_and_crops_it_as_the_clip() -> None:
+    lengths = np.array([3, 9, 5])
+
+    def clips_of(number: int, *rows: int) -> StoredClips:
+        """Inputs are the clip, its place, and the number of the copy."""
+        sizes = ((row, int(lengths[row])) for row in rows)
+        each = [np.stack([np.full(n, row), np.arange(n), np.full(n, number)], 1) for row, n in sizes]
+        return StoredClips.together([inputs.astype(np.int32) for inputs in each])
+
+    both = [clips_of(0, *rows).with_copies([clips_of(each, *rows) for each in (1, 2)], 0.6) for rows in ((0, 1), (2,))]
+    joined = both[0].followed_by(both[1]).of_rows([2, 0, 1])
+    config = WaveformBatchConfig(batch_size=3, max_seconds=4, pool_batches=1).at_rate(1)
+    views = ClipViews(joined, config, lambda inputs, lengths, generator: (inputs, lengths))
+    heard, apart = list[int](), 0
+    for step in range(400):
+        rows, (one, other) = views.batch(step, 0, 1, views=2)
+        for row, first, second, length in zip(rows, one[0], other[0], one[1].tolist(), strict=True):
+            assert (first[:length, 0] == [2, 0, 1][row]).all()
+            assert torch.equal(first[:, :2], second[:, :2]), "the same passage"
+            assert len({*first[:length, 2].tolist()}) == 1
+            heard += [int(first[0, 2]), int(second[0, 2])]
+            apart += int(first[0, 2]) != int(second[0, 2])
+    shares = np.bincount(heard) / len(heard)
+    assert shares == pytest.approx([0.4, 0.3, 0.3], abs=0.04)
+    assert apart / 1200 == pytest.approx(1 - 0.4**2 - 2 * 0.3**2, abs=0.04), "each view is drawn by itself"
 
 
 LABELLED = (3, 9, 1, 5, 7, 2, 8, 4)

@@ -116,6 +116,22 @@ def test_a_cut_copy_keeps_its_codes() -> None:
     assert len(starts) > 3
 
 
+def test_a_copy_with_changed_sound_has_the_codes_of_the_clip() -> None:
+    coded = clips()
+    plain = coded.spectrograms
+    copy = StoredClips.together([plain.clip(row) + np.float32(100) for row in range(len(plain))])
+    heard = replace(coded, spectrograms=plain.with_copies([copy], 0.5))
+    loud = 0
+    for step in range(20):
+        batches = (SoundBatches(each, CONFIG, UNCHANGED, std=torch.ones(MELS)) for each in (coded, heard))
+        same, other = (each.batch(step, 0, 1) for each in batches)
+        assert torch.equal(same.targets, other.targets)
+        changed = other.inputs[:, 0, 0] > 50
+        assert torch.allclose(other.inputs[:, 0] - 100 * changed[:, None], same.inputs[:, 0])
+        loud += int(changed.sum())
+    assert loud / (20 * CONFIG.batch_size) == pytest.approx(0.5, abs=0.2)
+
+
 def test_parts_together_are_the_whole_batch_of_a_step() -> None:
     batches = SoundBatches(clips(), CONFIG, AugmentationConfig(mix=0.5), std=torch.ones(MELS))
     whole, again, parts = batches.batch(2, 0, 1), batches.batch(2, 0, 1), [batches.batch(2, part, 2) for part in (0, 1)]

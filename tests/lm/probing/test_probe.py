@@ -45,6 +45,7 @@ from lm.probing.probe import (
 )
 from lm.probing.task import FOLDS, LARGE_FIT, ProbeTask, divisions, penalty_grid, require_equal_counts, with_parts
 from tests.reference import bounded, divided, two_steps, unit
+from wordless.audio.views import Noise
 from wordless.base.errors import InputError
 
 CONFIG = ProbeConfig(layer_penalties=3, penalties=6, resamples=200)
@@ -224,7 +225,7 @@ def test_a_code_that_one_training_clip_has_and_all_clips_with_noise_have_does_no
     clips, count = 480, 120
     labels = [f"class {clip % 4}" for clip in range(clips)] + [f"class {clip % 4}" for clip in range(count)]
     splits = [SPLITS[clip // 4 % 4] for clip in range(clips)] + ["noisy"] * count
-    noise = [None] * clips + [20.0] * count
+    noise = [None] * clips + [Noise("white", 20.0)] * count
     task = ProbeTask.of(labels, splits, noise=noise)
     features = _separable(task) + 3 * _noise(task)
     clean = features[task.rows["test"]]
@@ -321,17 +322,18 @@ def test_noise_points_are_those_of_the_chosen_probe(parts: int | None) -> None:
     clips = [*range(240), *plain.rows["test"], *plain.rows["test"]]
     splits, labels = [SPLITS[clip // 3 % 4] for clip in clips[:240]], [f"class {clip % 3}" for clip in clips]
     count = len(plain.rows["test"])
-    task = ProbeTask.of(labels, splits + ["noisy"] * 2 * count, noise=[None] * 240 + [20.0] * count + [0.0] * count)
+    soft, loud = Noise("rain", 20.0), Noise("mp3", None)
+    task = ProbeTask.of(labels, splits + ["noisy"] * 2 * count, noise=[None] * 240 + [soft] * count + [loud] * count)
     assert all(np.array_equal(task.rows[split], rows) for split, rows in plain.rows.items())
     if parts:
         groups = [f"part {clip // 12 % parts}" for clip in range(len(labels))]
         task = with_parts(task, replace(CONFIG, choose_by="group"), groups=groups, folds=groups)
     features = _separable(task) * 0.4 + 3 * _noise(task)
-    features[task.noisy[20.0]] = features[plain.rows["test"]]
-    features[task.noisy[0.0]] = 100 * _noise(task, seed=1)[task.noisy[0.0]]
+    features[task.noisy[soft]] = features[plain.rows["test"]]
+    features[task.noisy[loud]] = 100 * _noise(task, seed=1)[task.noisy[loud]]
     result = probe(features, task, CONFIG, of="x")
     same, lost = noise_points(result, task, CONFIG)
-    assert (same["snr"], lost["snr"]) == (20.0, 0.0)
+    assert [(each["kind"], each["snr"]) for each in (same, lost)] == [("rain", 20.0), ("mp3", None)]
     assert (same["test_accuracy"], same["low"], same["high"]) == (result.test_accuracy, result.low, result.high)
     assert lost["test_accuracy"] < 0.5 < same["test_accuracy"]
     assert noise_points(probe(features[:240], plain, CONFIG, of="x"), plain, CONFIG) == []

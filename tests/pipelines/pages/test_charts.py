@@ -2,20 +2,21 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from markupsafe import Markup
 
-from pipelines.pages.charts import Curve, Panel, curves_chart, look
-from pipelines.pages.comparison_charts import MAX_WRITTEN, confusion_chart
+from pipelines.pages.charts import Chart, Curve, Panel, curves_chart, look
+from pipelines.pages.comparison_charts import MAX_WRITTEN, comparison_charts, confusion_chart
 from pipelines.pages.sweep import Point, Runs, sweep_charts, swept
 from pipelines.results.comparison import Comparison
 from pipelines.results.figures import Figures
 from pipelines.results.run_record import Results
 from pipelines.results.sweep_jobs import Job
-from tests.pipelines.pages_apart import probe, says
+from tests.pipelines.pages_apart import comparison_example, probe, says
 
 
 def test_a_title_stands_above_its_legend_which_takes_no_room_from_its_curves() -> None:
@@ -44,6 +45,33 @@ def test_confusions_have_their_scale_and_numbers_that_can_be_read(count: int, wr
     assert width
     assert not written or float(width[1]) / count > 15  # CSS pixels, for three digits
     assert ("scrolled" in svg) == (count > 20)  # a wide chart keeps its size
+
+
+def noisy_comparison(*noises: tuple[str, float | None]) -> Comparison:
+    rows = comparison_example(["test"])
+    values = {of: row.value for of, row in rows.tested.items()}
+    more = [probe(of, value - 0.1, noise=kind, noise_snr=snr) for of, value in values.items() for kind, snr in noises]
+    return replace(rows, figures=Figures((*rows.figures, *more)))
+
+
+def test_one_kind_of_noise_has_a_line_for_each_method_and_several_have_lines_in_panels_of_methods() -> None:
+    def noise_chart(*noises: tuple[str, float | None]) -> Chart:
+        return next(each for each in comparison_charts(noisy_comparison(*noises)) if each.name == "noise")
+
+    alone = noise_chart(("rain", 20.0), ("rain", 0.0))
+    (axes,) = alone.figure.axes
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["no noise", "20 dB", "0 dB"]
+    assert {"GPT", "SimCLR"} <= {str(line.get_label()) for line in axes.get_lines()}
+    several = noise_chart(("white", 0.0), ("white", 20.0), ("rain", 20.0), ("mp3", None))
+    assert len(several.figure.axes) >= 2
+    for axes in several.figure.axes[:2]:
+        assert [label.get_text() for label in axes.get_xticklabels()] == ["none", "20", "0", "mp3"]
+        lines = {str(line.get_label()): [*map(float, line.get_xdata())] for line in axes.get_lines()}  # type: ignore[arg-type]
+        assert {name: lines[name] for name in ("white", "rain", "mp3")} == {
+            "white": [0, 1, 2],
+            "rain": [0, 1],
+            "mp3": [3],
+        }
 
 
 def test_a_drawing_serves_light_and_dark_pages_and_holds_names_as_text() -> None:

@@ -191,6 +191,16 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     "odd name": (("compare.features={a b: x.npz}",), r"compare\.features\b.*'a b'"),
     "missing file": (("compare.features={mine: gone.npz}",), r"gone\.npz\b"),
     "no features": (("compare.features={mine: setup.py}",), r"setup\.py\b"),
+    "no such noise": (
+        ("compare.noise=pink", "compare.noise_snr=[20]"),
+        r"^compare\.noise is pink\b.*\bwhite, babble\b",
+    ),
+    "no recordings": (
+        ("compare.noise=[mp3,tests]", "compare.noise_snr=[20]"),
+        r"\.noise is tests\b.*\bno recordings\b",
+    ),
+    "noise without ratios": (("compare.noise=[mp3,babble]",), r"^compare\.noise\b.*compare\.noise_snr\b"),
+    "noise twice": (("compare.noise=[mp3,room,mp3]",), r"^compare\.noise\b.*\bonce\b"),
     "a list": (("compare.features=[x.npz]",), r"compare\.features\b.*\bgroup\b"),
     "no stage": (("stages=[tokenizer,gpt]",), r"stages\[1\] is gpt\b.*\blm, .*\btokenizer\b"),
     "more codes than patches": (

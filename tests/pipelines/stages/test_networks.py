@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,8 @@ from pipelines.stages.options import (
 from pipelines.stages.pretraining import random_wav2vec2, simclr, wav2vec2
 from pipelines.stages.stored_arrays import (
     TRAINED_ON,
+    HeardClips,
+    changed_spectrograms,
     filter_banks,
     spectrograms,
     stored_clips,
@@ -53,6 +56,7 @@ from tests.lm.bodies.sounds import SMALL, TARGETS
 from tests.pipelines.tiny import AUDIO, reading_of, silent_session, write_clip
 from tests.pipelines.tiny_chain import composed
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
+from tokenizer.options import HeardConfig
 from wordless.audio.recordings.manifest import Clip, Clips, Split
 from wordless.audio.spectrogram import LogMel
 from wordless.audio.views import View, hearings
@@ -145,6 +149,10 @@ def data_of(of: str, session: Session, clips: Clips, sample: Entry) -> Entry:
     return filter_banks(session, clips) if of == "ast" else waveforms(session, clips, RATE)
 
 
+def heard_of(of: str, session: Session, clips: Clips, sample: Entry) -> HeardClips:
+    return HeardClips(entry=data_of(of, session, clips, sample))
+
+
 def inputs_of(of: str, view: View, root: Path, sample: Entry) -> Tensor:
     """What a network reads of a whole recording."""
     if of == "ast":  # filter banks, padded with silence to whole patches
@@ -189,6 +197,30 @@ def test_inputs_of_train_and_validation_lie_on_disk(
         assert torch.equal(stored_std(entry), statistics(sample.folder)[1])
 
 
+def test_copies_are_those_of_the_sound_that_the_tokenizer_hears(session: Session, corpus: Clips, sample: Entry) -> None:
+    views = HeardConfig(changed=0.5, noise_snr=(0.0, 10.0), max_tilt=3.0, max_reverberation=0.1)
+    numbers = range(2)
+    copies = [changed_spectrograms(session, corpus, AUDIO, sample, views.of_copies, number) for number in numbers]
+    plain = HeardClips(entry=data_of("conv", session, corpus, sample))
+    heard = replace(plain, copies=tuple(copies), changed=0.5)
+    assert (plain.key, heard.of("validation").copies) == (plain.entry, None)
+    train = heard.of("train")
+    assert train.copies is not None
+    for number, clip in product(numbers, range(len(corpus.of("train")))):
+        view = replace(views.of_copies, changed=1.0).input_of(corpus.of("train")[clip], number)
+        assert view.change.noise_snr is not None
+        found = replace(train, places=train.copies[number]).clip(clip)
+        wanted = inputs_of("conv", view, corpus.root, sample)
+        np.testing.assert_allclose(found, wanted, atol=2e-2)
+        assert not np.allclose(found, train.clip(clip), atol=0.1)
+    network, reading = network_of("conv", session, corpus, sample)
+    keys = {network.train(reading, each, (*LABELS,)).key for each in (plain, heard, replace(heard, changed=0.9))}
+    assert len(keys) == 3
+    made = [simclr(session, each, [each], CONV.baselines) for each in (plain, heard)]
+    first, second = [(entry.folder / "model.safetensors").read_bytes() for entry in made]
+    assert first != second
+
+
 NAMES = {
     "conv": ("block_1", "block_2", "all_blocks"),
     "ast": ("layer_2", "layer_12", "class_token"),
@@ -225,7 +257,7 @@ def test_features_are_the_pools_of_the_layers_over_the_hearings(
 
 
 def test_the_longest_piece_decides_the_number_of_positions(session: Session, corpus: Clips, sample: Entry) -> None:
-    (network, _), data = network_of("ast", session, corpus, sample), data_of("ast", session, corpus, sample)
+    (network, _), data = network_of("ast", session, corpus, sample), heard_of("ast", session, corpus, sample)
     bodies = [network.source(data, longest).body for longest in (30, 1_000)]
     assert [body.positions for body in bodies if isinstance(body, AstBody)] == [2, AST.model.patches]
 
@@ -237,7 +269,7 @@ def test_networks_learn_to_tell_tones_apart_and_again_to_the_same_bytes(
     made = list[Entry]()
     for own in (session, silent_session(tmp_path)):
         network, reading = network_of(of, own, corpus, sample, VectorConfig(layers=("last",), poolings=("max",)))
-        made.append(network.train(reading, data_of(of, own, corpus, sample), (*LABELS,)))
+        made.append(network.train(reading, heard_of(of, own, corpus, sample), (*LABELS,)))
         assert not made[-1].reused
     for name in ("model.safetensors", "config.json", CURVE):
         assert (made[0].folder / name).read_bytes() == (made[1].folder / name).read_bytes()
@@ -263,7 +295,7 @@ def test_labels_of_test_clips_are_not_used_and_clips_without_label_decide_the_en
     session: Session, corpus: Clips, sample: Entry
 ) -> None:
     """The same labels in the same order, of other clips."""
-    data = data_of("conv", session, corpus, sample)
+    data = heard_of("conv", session, corpus, sample)
 
     def key(*unlabelled: Clip) -> str:
         hidden = corpus.with_columns(label=[None if clip in unlabelled else clip.label for clip in corpus.clips])
@@ -279,16 +311,17 @@ def test_labels_of_test_clips_are_not_used_and_clips_without_label_decide_the_en
 def test_several_labels_are_predicted_each_by_itself(session: Session, corpus: Clips, sample: Entry) -> None:
     several = corpus.with_columns(label=[f"{clip.label};sounds" for clip in corpus.clips])
     network, reading = network_of("conv", session, several, sample)
-    entry = network.train(reading, data_of("conv", session, corpus, sample), (*LABELS, "sounds"), ";")
+    entry = network.train(reading, heard_of("conv", session, corpus, sample), (*LABELS, "sounds"), ";")
     scores = load_file(network.features(reading, "supervised", entry).folder / SCORES)["scores"]
     assert scores.shape == (len(corpus.clips), 3)
     assert (scores[:, 2] > 0.5).all()
 
 
 def pretrained(of: str, session: Session, sample: Entry, *clips: Clips) -> Entry:
-    own, *more = (data_of(of, session, each, sample) for each in clips)
     if of == "conv":
-        return simclr(session, own, more, CONV.baselines)
+        heard, *others = (heard_of(of, session, each, sample) for each in clips)
+        return simclr(session, heard, others, CONV.baselines)
+    own, *more = (data_of(of, session, each, sample) for each in clips)
     return wav2vec2(session, [own, *more], SPEECH, sample_rate=RATE)
 
 

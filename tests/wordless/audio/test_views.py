@@ -10,12 +10,25 @@ import soxr
 import torch
 
 from tests.reference import radical_inverse
+from wordless.audio.mp3 import through_mp3
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.reading import read
+from wordless.audio.recordings.corpus import noise_recordings
 from wordless.audio.recordings.manifest import SPLITS, Clip, Clips
 from wordless.audio.responses import Filter
 from wordless.audio.spectrogram import LogMel, limit_range, view_log_mel, warp
-from wordless.audio.views import AS_RECORDED, LATEST, RANGES, SPREAD, Change, View, Views, compared_views, hearings
+from wordless.audio.views import (
+    AS_RECORDED,
+    LATEST,
+    RANGES,
+    SPREAD,
+    Change,
+    Noise,
+    View,
+    Views,
+    compared_views,
+    hearings,
+)
 
 RATE = 8000
 
@@ -142,7 +155,7 @@ def test_babble_is_six_training_clips_at_equal_power_with_the_asked_level(tmp_pa
     train = [clip_of(tmp_path / f"{length}.wav", length, start=7, offset=0.2) for length in lengths]
     test = replace(clip_of(tmp_path / "test.wav", 4000), split="test")
     clips = Clips.from_rows(tmp_path, [*train, test])
-    *_, soft, loud = compared_views(clips, noise_snr=(20.0, -5.0), noise="babble")
+    *_, soft, loud = compared_views(clips, noises=(Noise("babble", 20.0), Noise("babble", -5.0)))
     clean = View(test).samples(tmp_path, test.sample_rate).astype(float)
     added = {view.change.noise_snr: view.samples(tmp_path, test.sample_rate) - clean for view in (soft, loud)}
     for snr, noise in added.items():
@@ -155,15 +168,57 @@ def test_babble_is_six_training_clips_at_equal_power_with_the_asked_level(tmp_pa
     wanted = sum(np.resize((each - each.mean()) / each.std(), 4000) for each in samples)
     assert np.corrcoef(wanted, added[-5.0])[0, 1] > 0.9999
     assert abs(added[-5.0].mean()) < 0.01 * added[-5.0].std()  # voices without their offsets
-    white = compared_views(clips, noise_snr=(20.0,))[-1]
+    white = compared_views(clips, noises=(Noise("white", 20.0),))[-1]
     assert len({tuple(view.key) for view in (soft, loud, white)}) == 3
+
+
+def rain(folder: Path) -> tuple[Path, np.ndarray]:
+    """A folder with a recording of 0.2 s of noise, in 3 s of silence."""
+    folder.mkdir()
+    noise = np.random.default_rng(1).normal(0.05, 0.2, 1600).astype(np.float32)
+    soundfile.write(folder / "rain.wav", np.concatenate([np.zeros(8000), noise, np.zeros(16_000)]), RATE)
+    return folder, noise
+
+
+@pytest.mark.parametrize("samples", [500, 4000])
+def test_a_recorded_noise_has_the_asked_level_in_clips_that_are_shorter_and_longer(
+    samples: int, tmp_path: Path
+) -> None:
+    folder, noise = rain(tmp_path / "rain")
+    test = replace(clip_of(tmp_path / "test.wav", samples), split="test")
+    manifest = Clips.from_rows(tmp_path, [test, replace(test, path="b.wav")])
+    wanted = Noise("rain", 20.0), Noise("rain", -5.0)
+    views = compared_views(manifest, noises=wanted, recordings={"rain": noise_recordings(folder, "compare.noise")})
+    *_, soft, other, loud, _ = views
+    assert soft.change.recorded == loud.change.recorded != other.change.recorded
+    clean = View(test).samples(tmp_path, RATE).astype(float)
+    for view, snr in ((soft, 20.0), (loud, -5.0)):
+        added = view.samples(tmp_path, RATE) - clean
+        assert 10 * np.log10(np.var(clean) / np.mean(added**2)) == pytest.approx(snr, abs=0.01)
+        turned = np.roll(noise, -soft.change.recorded[1])  # without the silence around it
+        assert np.corrcoef(added, np.resize(turned, samples))[0, 1] > 0.999
+    moved, _ = rain(tmp_path / "moved")
+    again = compared_views(manifest, noises=wanted, recordings={"rain": noise_recordings(moved, "compare.noise")})
+    assert [view.key for view in again] == [view.key for view in views]
+    assert len({tuple(view.key) for view in views}) == len(views)
+
+
+def test_test_clips_sound_as_mp3_files_and_in_a_room(tmp_path: Path) -> None:
+    test = replace(clip_of(tmp_path / "a.wav", 9000), split="test")
+    _, mp3, room = compared_views(Clips.from_rows(tmp_path, [test]), noises=(Noise("mp3", None), Noise("room", None)))
+    clean = View(test).samples(tmp_path, RATE)
+    compressed, reverberant = (view.samples(tmp_path, RATE) for view in (mp3, room))
+    np.testing.assert_array_equal(compressed, np.concatenate([*through_mp3([clean], RATE)]))
+    assert not np.array_equal(compressed, clean)
+    assert np.corrcoef(reverberant, clean)[0, 1] == pytest.approx(np.sqrt(1 / 3), abs=0.1)  # 1 / (1 + 1.0 s / 0.5 s)
+    assert len({tuple(view.key) for view in (View(test), mp3, room)}) == 3
 
 
 def test_all_clips_come_before_test_clips_with_noise_each_in_all_hearings(tmp_path: Path) -> None:
     clip = clip_of(tmp_path / "a.wav", 100)
     clips = [replace(clip, path=f"{split}.wav", split=split) for split in SPLITS]
     manifest, (plain, other) = Clips.from_rows(tmp_path, clips), hearings(2, 40.0)
-    views = compared_views(manifest, (plain, other), (20.0, -2.5))
+    views = compared_views(manifest, (plain, other), (Noise("white", 20.0), Noise("white", -2.5)))
     assert views[:6] == [View(each, change) for each in clips for change in (plain, other)]
     test = clips[SPLITS.index("test")]
     noisy = [replace(change, noise_snr=snr) for snr in (20.0, -2.5) for change in (plain, other)]

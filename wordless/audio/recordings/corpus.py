@@ -19,7 +19,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Literal
 from unicodedata import normalize
@@ -38,7 +38,7 @@ from wordless.audio.recordings.manifest import OUTSIDE, SPLITS, Clip, Clips, Rej
 from wordless.audio.recordings.splits import GIVEN
 from wordless.audio.recordings.tables import folder_of, read_table
 from wordless.audio.waveform import Part
-from wordless.base.errors import InputError, within
+from wordless.base.errors import InputError, require, within
 from wordless.base.options import option
 from wordless.base.text import counted
 
@@ -390,6 +390,19 @@ def candidates_at(place: Path, annotations: AnnotationOptions | None = None, *, 
     both = concat([found.with_columns(group=groups).frame, whole(root, [*others]).frame])
     in_time = both.sort_values("begin", kind="stable")  # pandas sorts by several columns only text that is UTF-8
     return replace(found, frame=in_time.sort_values("path", kind="stable", ignore_index=True))
+
+
+@cache
+def noise_recordings(folder: Path, option: str) -> tuple[Clip, ...]:
+    """Measure the recordings below a folder of noise, the value of ``option``; their paths are absolute."""
+    root = require_folder(str(folder), option=option).resolve()
+    with within("", root=option):
+        fit, unfit = inspect(root, Folder.at(root).require_recordings(), InspectionConfig())
+    rule = f"none of its recordings can be used ({frequent_reasons(unfit)}): replace them"
+    require(bool(fit), option, folder, rule)
+    of_file = ("num_samples", "sample_rate", "size", "sha256", "samples_sha256")
+    known = ((path, {name: getattr(each, name) for name in of_file}) for path, each in fit.items())
+    return tuple(Clip(path=str(root / path), **each) for path, each in known)
 
 
 # Building: inspection, segments, duplicates, splits
