@@ -434,15 +434,15 @@ class ProbedFolds:
                 if "hits" in each[0]:
                     rows[of, _place(figure)] = len(points)
                     points.append(each)
-        resampled = {"resamples": self.config.resamples, "seed": self.config.seed}
+        resamples, seed = self.config.resamples, self.config.seed
         if not points:
-            return rows, measured.Measured(folds=[], **resampled)
+            return rows, measured.Measured(folds=[], resamples=resamples, seed=seed)
         places = range(len(self.names) * len(self.seeds))
         hits = [measured.Hits(hits=np.array([each[place]["hits"] for each in points], np.float64)) for place in places]
         by_seed = [hits[number :: len(self.seeds)] for number in range(len(self.seeds))]
         means = [measured.mean_outcome(seeds) for seeds in zip(*by_seed, strict=True)]
         without = [[None] * measured.num_clips(fold) for fold in means]  # groups are crossed with draws of labels, too
-        return rows, measured.Measured.of(means, without, repeats=by_seed, **resampled)
+        return rows, measured.Measured.of(means, without, repeats=by_seed, resamples=resamples, seed=seed)
 
     def _over_clips(self, points: Points, number: int | None) -> measured.Estimate:
         """Return the mean of a condition over clips alone, with seeds where hits are known: those of row ``number``."""
@@ -464,8 +464,8 @@ class ProbedFolds:
         if over is not None:
             begin, end, _ = measured.over_groups(values, confidence=self.config.confidence, value=found.value)
             low, high, count = min(low, begin), max(high, end), self.clips if over == "clips" else len(values)
-        ends = {"low": max(low, 0.0), "high": min(high, 1.0)}
-        return replace(row, value=found.value, **ends, over=over or "clips", over_count=count)
+        row = replace(row, low=max(low, 0.0), high=min(high, 1.0))
+        return replace(row, value=found.value, over=over or "clips", over_count=count)
 
     def _crossed(self, points: Points) -> tuple[Floats, str | None]:
         """Return the values ``(groups or folds, seeds, draws of labels)``, and what the first axis is, if anything.

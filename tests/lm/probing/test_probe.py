@@ -277,6 +277,15 @@ def test_numbers_are_probed_with_bounded_inputs() -> None:
     wanted = np.sign(features[plain.rows["test"]]).sum(1)
     predicted, _ = probe_numbers({"x": features}, values, plain.rows, replace(CONFIG, bounds=(1.0,)), threads=1)
     np.testing.assert_allclose(predicted, wanted, atol=0.5)
+    # A larger bound must gain a point of R2: it does where values follow features beyond the smaller one.
+    features = rng.uniform(-(3**0.5), 3**0.5, (300, 4)).astype(np.float32)
+    values = features.sum(1)
+    features[plain.rows["test"]] *= 1000
+    for bounds, largest in (((1.7, 50.0), 1.7), ((1.0, 50.0), 50.0)):
+        config = replace(CONFIG, bounds=bounds)
+        predicted, _ = probe_numbers({"x": features}, values, plain.rows, config, threads=1)
+        wanted = largest * np.sign(features[plain.rows["test"]]).sum(1)
+        np.testing.assert_allclose(predicted, wanted, atol=0.35 * largest)
 
 
 def test_clips_without_a_label_are_left_out_and_counted() -> None:
@@ -335,7 +344,12 @@ def test_noise_points_are_those_of_the_chosen_probe(parts: int | None) -> None:
     same, lost = noise_points(result, task, CONFIG)
     assert [(each["kind"], each["snr"]) for each in (same, lost)] == [("rain", 20.0), ("mp3", None)]
     assert (same["test_accuracy"], same["low"], same["high"]) == (result.test_accuracy, result.low, result.high)
-    assert lost["test_accuracy"] < 0.5 < same["test_accuracy"]
+    assert lost["test_accuracy"] < 0.5 < same["test_accuracy"] < 1
+    wanted = task.targets[task.rows["test"]].argmax(1).tolist()
+    clean, noisy = (result.scores[split].argmax(1).tolist() for split in ("test", "noise"))
+    right = [number for number in range(count) if clean[number] == wanted[number]]
+    assert same["kept"] == 1
+    assert lost["kept"] == np.mean([noisy[count + number] == wanted[number] for number in right])
     assert noise_points(probe(features[:240], plain, CONFIG, of="x"), plain, CONFIG) == []
 
 
@@ -733,7 +747,8 @@ def test_scores_are_those_of_the_comparison(
     features = _means(task, dim)
     features[task.rows["test"][0]] *= 50  # far beyond the bound
     result = probe(features, task, config, of="gpt/layer_1:mean")
-    fitted, others = FittedProbe.of(result, task, config), features[task.rows["test"]]
+    fitted = FittedProbe.of(result, task, replace(config, bounds=(0.5, 1.5)))  # of which the probe chose the second
+    others = features[task.rows["test"]]
     np.testing.assert_allclose(fitted.scores(others), result.scores["test"], atol=2e-4)
     fitted.save_pretrained(tmp_path / "probe")
     again = FittedProbe.from_pretrained(tmp_path / "probe")

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from pipelines.commandline.composition import explain
-from pipelines.commandline.options import index, require_values
+from pipelines.commandline.options import GONE, index, require_values, unknown_option
 from pipelines.commandline.overrides import prepare
 from tests.pipelines.tiny_chain import config_of
 from wordless.base.errors import InputError
@@ -129,3 +129,12 @@ def test_several_values_and_unknown_presets_have_a_remedy(word: str, told: str) 
     with pytest.raises(HydraException) as raised:
         config_of("run", word)
     assert re.search(told, str(explain(raised.value, RUN)))
+
+
+@pytest.mark.parametrize("name", GONE)
+def test_an_option_that_went_is_answered_by_options_that_there_are(name: str) -> None:
+    """The nearest names, such as `probe.bounds` for `probe.bound`, mean something else."""
+    assert name not in RUN.names
+    told = str(unknown_option(name, RUN))
+    assert told.startswith(f"{name} is not an option; ")
+    assert {*re.findall(r"\b[a-z]+\.[a-z_.]+\b", told)} - {name} <= {*RUN.names}
