@@ -94,7 +94,7 @@ class EmbedConfig(StoredOptions):
     )
     method: str = option(
         "gpt",
-        "gpt, gpt_sound, gpt_window, bag_of_codes, log_mel or bottleneck; of several rates, such as gpt_of_rate_1",
+        "gpt, gpt_sound, gpt_window, bag_of_codes, log_mel or bottleneck",
     )
     layer: str | None = option(
         None,
