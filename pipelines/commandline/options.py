@@ -212,6 +212,7 @@ def plain_value(value: object) -> object:
 
 GONE = {  # options of older versions whose nearest names mean something else -> what to do instead
     "tokenizer.levels": "there are no residual codebooks; a larger tokenizer.codebook_size loses less of the sound",
+    "corpus.shards": "tar shards are not read; unpack them (tar -xf), or write a Parquet file for corpus.dataset",
     "lm.pitch": "the GPT reads codes without their pitch, which a head predicts from its states",
 }
 

@@ -85,7 +85,7 @@ def test_a_gpt_of_the_coarsest_rate_and_an_upsampler(trained: Path) -> None:
 
 @pytest.mark.parametrize("command", ["encode", "embed", "find", "score", "probe", "demo"])
 def test_commands_that_read_codes_of_one_rate_refuse_several(command: str, trained: Path, tmp_path: Path) -> None:
-    write_clip(tmp_path / "a.wav")
+    write_clip(tmp_path, "a.wav", np.zeros(800, np.float32))
     own = {"model": str(trained), "store": {"root": str(tmp_path / "store")}}
     place = {"input": str(tmp_path / "a.wav"), "output": str(tmp_path / "out")}
     calls: dict[str, Callable[[], object]] = {
