@@ -45,7 +45,7 @@ class DecodeConfig(SpeechOptions, Sampling, StoreOptions):
 
     input: Path = option(
         REQUIRED,
-        "codes: a .parquet file, a folder of codes, or text units of this run's tokenizer (name|1 2 3, JSON lines)",
+        "codes: a .parquet file, a folder of codes, or text units of this run's tokenizer (fairseq's .km, JSON lines)",
     )
     codes_per_unit: int | None = option(
         None,

@@ -256,8 +256,8 @@ def encode_recordings(settings: EncodeConfig, recordings: Clips, tokenizer_folde
     encoder = Encoder(folder=tokenizer_folder, root=recordings.root, device=device)
     codes_format = encoder.format
     streams = codes_format.spectral_streams
-    rule = f"it holds one stream, and the tokenizer {tokenizer_folder} has {streams}: choose parquet or times"
-    settings.refuse_if(streams > 1 and settings.format not in ("parquet", "times"), "format", rule)
+    rule = f"it holds one stream, and the tokenizer {tokenizer_folder} has {streams}: choose parquet"
+    settings.refuse_if(streams > 1 and settings.format != "parquet", "format", rule)
     parts = int(recordings.frame.segment.notna().sum())
     rule = f"it lists whole recordings, and {counted(parts, 'part')} are annotated: choose another, or annotations=none"
     settings.refuse_if(parts and settings.format == "fairseq", "format", rule)
