@@ -55,7 +55,7 @@ def find_corpus(
 
     ``require`` refuses labels that cannot be learned; None accepts all. ``option`` names the folder's in messages.
     """
-    if config.root == EMBEDDED or config.is_packed:
+    if config.root == EMBEDDED or config.dataset:
         Store(settings.store.root).use()  # before recordings are written there
     if config.root == EMBEDDED:
         terminal.say("corpus    the built-in corpus; its voices are synthesised once, which takes some seconds")

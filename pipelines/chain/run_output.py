@@ -8,7 +8,7 @@ from typing import get_args
 
 from lm.probing.fitted import FittedProbe, VectorRecipe
 from pipelines.chain.corpus import MANIFEST, REJECTED
-from pipelines.chain.notices import UNLABELLED, write_started, write_unlabelled
+from pipelines.chain.notices import UNLABELLED, write_unlabelled
 from pipelines.chain.sounds import comb_notice, measure_speed
 from pipelines.commandline.run_folders import LOG, link_latest
 from pipelines.pages.phrasing import methods_table, summary
@@ -87,7 +87,6 @@ def write_run_folder(
     write_manifest(corpus, folder / MANIFEST)
     write_rejected(corpus.rejected, folder / REJECTED)
     write_unlabelled(unlabelled, folder)
-    write_started(settings, corpus.root, folder)
     first = next(iter(made.values()))
     only = first if len(made) == 1 else {}  # models of several folds stay in the store
     for part, names in PARTS.items():

@@ -213,6 +213,7 @@ def plain_value(value: object) -> object:
 GONE = {  # options of older versions whose nearest names mean something else -> what to do instead
     "tokenizer.levels": "there are no residual codebooks; a larger tokenizer.codebook_size loses less of the sound",
     "corpus.shards": "tar shards are not read; unpack them (tar -xf), or write a Parquet file for corpus.dataset",
+    "format": "wordless publish writes no start weights: vocoder.start=RUN begins with the vocoder of a run",
     "lm.pitch": "the GPT reads codes without their pitch, which a head predicts from its states",
 }
 
