@@ -16,7 +16,7 @@ from tests.wordless.audio.recordings import packed_files
 from tests.wordless.audio.recordings.packed_files import save, sound, table, takes, write_parquet
 from wordless.audio.recordings import packed
 from wordless.audio.recordings.description import ColumnConfig, known_split
-from wordless.audio.recordings.packed import data_set_files, open_shards, rows_of, unpack, unpacked_place
+from wordless.audio.recordings.packed import data_set_files, rows_of, unpack, unpacked_place
 from wordless.base.errors import InputError
 from wordless.base.files import file_hash
 
