@@ -1,15 +1,13 @@
-"""The work of ``wordless publish``: the models of a run on the hub, or start weights.
+"""The work of ``wordless publish``: the models of a run on the hub.
 
 Only the files that models are loaded from are uploaded: the others name recordings, speakers and folders of this
-machine, or contain sounds. Start weights are the network of a vocoder alone, which reads log-mel as it is, for every
-tokenizer. Those that ship lie in ``vocoder/universal``.
+machine, or contain sounds.
 """
 
 import json
 import re
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import get_args
@@ -17,32 +15,25 @@ from typing import get_args
 from huggingface_hub import HfApi, ModelCard, ModelCardData
 
 from lm.finetuned import FineTunedModel
-from pipelines.commandline.choices import is_embedded
-from pipelines.commandline.outputs import new_folder
 from pipelines.demonstration.answers import DemoModels
 from pipelines.pages.phrasing import draw, methods_table
 from pipelines.publish import Part, PublishConfig
 from pipelines.results.figures import COSTS
-from pipelines.results.run_record import read_results, recorded_options
-from pipelines.stages.start import VOICE, require_absolute, start_folder, statistics_of
+from pipelines.results.run_record import read_results
 from pipelines.store.run_folder import REPORT, TABLE, is_finetuned
 from vocoder.options import Sampling
-from vocoder.vocoder import Vocoder
-from vocoder.wavenet import as_it_is, transferred
 from wordless.audio.recordings.manifest import SPLITS
 from wordless.base.errors import InputError
-from wordless.base.files import file_hash, open_regular, write_aside
+from wordless.base.files import open_regular
 from wordless.base.hub import CONFIG, hub_errors
-from wordless.base.saved_models import CARD, VOCODER, WEIGHTS, write_model
+from wordless.base.saved_models import CARD
 from wordless.base.text import counted, escape
 
 MODEL_FILES = frozenset({CONFIG, "model.safetensors", CARD, "preprocessor_config.json"})
 
 
 def write(settings: PublishConfig) -> None:
-    """Write files, or print the files and the card of a repository, and upload them if that is wanted."""
-    if settings.format == "start":
-        return write_start_weights(settings)
+    """Print the files and the card of a repository, and upload them if that is wanted."""
     with TemporaryDirectory(prefix="wordless_publish_") as place:
         folder = Path(place)
         notices = (_finetuned if is_finetuned(settings.run) else _whole_run)(settings, folder)
@@ -158,37 +149,3 @@ def upload(settings: PublishConfig, folder: Path) -> str:
         settings.refuse_if(left, "repo", rule)
         message = "Upload the models of a Wordless run"
         return str(api.upload_folder(repo_id=settings.repo, folder_path=folder, commit_message=message).repo_url)
-
-
-def write_start_weights(settings: PublishConfig) -> None:
-    """Write model.safetensors, README.md and config.json into the folder ``output``, whole or not at all."""
-    run, output = str(settings.run), settings.output
-    assert output is not None, "the options demand one"
-    results = read_results(settings.run)
-    config, audio = require_absolute(run)
-    vocoder, known = Vocoder.from_pretrained(start_folder(run, VOCODER, option=VOICE)), statistics_of(run)
-    rule = f"its vocoder took no step (vocoder.fit.steps=0), and has the weights of {VOICE}: publish a run that trained"
-    settings.refuse_if(vocoder.steps == 0, "run", rule)
-    for_all = replace(config, groups=())  # of a start with groups: their average
-    model = transferred(vocoder.model, for_all, known=known, new=as_it_is(config.n_mels), seed=0)
-    place = recorded_options(results).get("corpus")
-    spoken = isinstance(place, Mapping) and is_embedded(place)
-    data = ModelCardData(library_name="wordless", license=settings.licence, tags=["audio", "vocoder", "wavenet"])
-    with new_folder(output) as folder:
-        write_model(folder, model, {"log_mel": asdict(audio), "wavenet": asdict(for_all)})
-        card = draw(
-            "start_card.md.jinja",
-            escape=False,
-            front_matter=data.to_yaml(),
-            audio=audio,
-            config=for_all,
-            parameters=sum(weight.numel() for weight in model.parameters()),
-            results=results,
-            began_at=vocoder.began_at,
-            sha256=file_hash(folder / WEIGHTS),
-            description=settings.description,
-            by_espeak=spoken and vocoder.began_at is None,
-        )
-        write_aside(folder / CARD, card)
-    for path in sorted(output.iterdir()):
-        print(f"{path.stat().st_size / 1e6:>10,.3f} MB  {path}", flush=True)

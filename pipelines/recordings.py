@@ -21,7 +21,7 @@ from wordless.base.errors import InputError
 from wordless.base.hub import fetch, hub_address, is_on_hub
 from wordless.base.options import REQUIRED, option
 
-UNITS = (".txt", ".units", ".km", ".jsonl", ".ndjson", ".json", ".tsv", ".csv")  # usual suffixes of text units
+UNITS = (".km", ".txt", ".units", ".jsonl", ".ndjson", ".json")  # usual suffixes of text units
 TABLES = (".tsv", ".txt", ".csv", ".jsonl", ".json", ".ndjson")  # that list recordings
 ALL = "all"  # layer: every candidate
 LAYER = re.compile(rf"(layer|inner)_\d+|all_(layers|inner)(_with_input)?|{ALL}")
@@ -36,15 +36,13 @@ class EncodeConfig(StoredOptions, EngineOptions):
     """
 
     output: Path = option(REQUIRED, "a .parquet file, a folder of shards, or a text file")
-    format: Literal["parquet", "name_units", "fairseq", "jsonl", "times"] = option(
-        "parquet",
-        "fairseq writes a .km file and a .tsv file; name_units and fairseq also write the samples of each recording, "
-        "<output>.lengths; times writes a .tsv or .csv file with the seconds of each code",
+    format: Literal["parquet", "fairseq", "jsonl"] = option(
+        "parquet", "fairseq writes a .km file, a .tsv file and the samples of each recording, <output>.lengths"
     )
     deduplicate: bool = option(
         False,
         "true: merges repeated units (text formats only); their durations are written beside them: <output>.durations, "
-        "or duration in JSON lines; times has the seconds of each run",
+        "or duration in JSON lines",
     )
     clips_per_shard: int = option(
         500, "recordings per shard; a killed command resumes after the last whole shard", least=1
@@ -52,16 +50,13 @@ class EncodeConfig(StoredOptions, EngineOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        rule = "format=parquet keeps durations: choose format=name_units, fairseq, jsonl or times"
+        rule = "format=parquet keeps durations: choose format=fairseq or jsonl"
         self.refuse_if(self.deduplicate and self.format == "parquet", "deduplicate", rule)
-        if self.format == "times":
-            return require_table(self.output, ".tsv", ".csv")
         if self.format == "parquet":
-            possible = "a file ending in .parquet, or a folder of shards; text units need format=name_units or another"
+            possible = "a file ending in .parquet, or a folder of shards; text units need format=fairseq or jsonl"
             return require_kind(self.output, (".parquet",), possible=possible)
-        written = [suffix for suffix in UNITS if self.format != "fairseq" or suffix != ".tsv"]  # its list of recordings
-        possible = f"for format={self.format} a text file ending in {', '.join(written)}"
-        require_kind(self.output, written, possible=possible)
+        possible = f"for format={self.format} a text file ending in {', '.join(UNITS)}"
+        require_kind(self.output, UNITS, possible=possible)
 
 
 def encode(settings: EncodeConfig) -> tuple[EncodeConfig, Clips, Path]:
@@ -94,7 +89,7 @@ class EmbedConfig(StoredOptions):
     )
     method: str = option(
         "gpt",
-        "gpt, gpt_sound, gpt_window, bag_of_codes, log_mel or bottleneck; of several rates, such as gpt_of_rate_1",
+        "gpt, gpt_sound, gpt_window, bag_of_codes, log_mel or bottleneck",
     )
     layer: str | None = option(
         None,

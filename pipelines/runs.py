@@ -45,25 +45,20 @@ class RunsConfig(StoreOptions):
 
 
 def runs(settings: RunsConfig) -> None:
-    """Print a row for each run and write ``index.html``, or delete what the options name."""
+    """Print a row for each run, or delete what the options name."""
     if settings.prune is not None:
         return prune(settings.store.root, settings.prune, question=settings.ask)
     if settings.delete is not None:
         return delete_run(settings.root, settings.delete, question=settings.ask)
     # imports that a misspelt option need not wait for
-    from pipelines.pages.runs import HEADS, run_rows, write_runs_page
+    from pipelines.pages.runs import HEADS, run_rows
 
-    root, rows = settings.root, run_rows(settings.root)
+    rows = run_rows(settings.root)
     print_table(HEADS, [row.cells for row in rows])
     total = sum(row.size for row in rows)
     sweeps = sum(row.is_sweep for row in rows)
     also = f", {counted(sweeps, 'sweep')}" if sweeps else ""
     print(f"{counted(len(rows) - sweeps, 'run')}{also}, {total / 1e6:,.1f} MB without the store", flush=True)
-    if rows:
-        try:
-            print(write_runs_page(root, rows), flush=True)
-        except PermissionError as error:
-            print(f"{error.filename} was not written: {error.strerror}", file=sys.stderr)
     problems = [row.problem for row in rows if row.problem]
     if problems:
         several = f" (and {counted(len(problems) - 1, 'other run')} cannot be read)" if len(problems) > 1 else ""
@@ -72,7 +67,7 @@ def runs(settings: RunsConfig) -> None:
 
 def delete_run(root: Path, name: str, *, question: bool) -> None:
     """Delete the folder of a run after a question; its entries stay in the store."""
-    from pipelines.pages.runs import is_run, run_rows, write_runs_page
+    from pipelines.pages.runs import is_run
 
     folder = root / name
     if not is_run(folder):
@@ -91,7 +86,6 @@ def delete_run(root: Path, name: str, *, question: bool) -> None:
         remove(deleted)
     if (latest := root / LATEST).is_symlink() and not latest.exists():
         latest.unlink()
-    write_runs_page(root, run_rows(root))
     print(f"deleted {folder}; wordless runs --prune DAYS deletes entries of the store that no run uses")
 
 
@@ -130,12 +124,8 @@ def ask(question: str) -> None:
 class ListingConfig(StoreOptions):
     """Options of ``wordless store``.
 
-    example: wordless store verify=true
+    example: wordless store
     """
-
-    verify: bool = option(
-        False, "true: hashes every file again, also where nothing seems to have changed; --verify means the same"
-    )
 
 
 def store(settings: ListingConfig) -> None:
@@ -148,7 +138,7 @@ def store(settings: ListingConfig) -> None:
     damaged, total = [], 0
     for folder in folders:
         size = folder_size(folder)
-        found = list(faults(folder, trust_stamps=not settings.verify))
+        found = list(faults(folder))
         print(f"{folder.parent.name:<22} {folder.name}  {size / 1e6:>10,.1f} MB  {'damaged' if found else 'whole'}")
         print("".join(f"  {escape(fault)}\n" for fault in found), end="")
         damaged += [folder] if found else []

@@ -45,7 +45,7 @@ class DecodeConfig(SpeechOptions, Sampling, StoreOptions):
 
     input: Path = option(
         REQUIRED,
-        "codes: a .parquet file, a folder of codes, or text units of this run's tokenizer (name|1 2 3, JSON lines)",
+        "codes: a .parquet file, a folder of codes, or text units of this run's tokenizer (fairseq's .km, JSON lines)",
     )
     codes_per_unit: int | None = option(
         None,
@@ -92,7 +92,7 @@ class DecodeConfig(SpeechOptions, Sampling, StoreOptions):
 
 def decode(settings: DecodeConfig) -> tuple[DecodeConfig, Path]:
     """Decode codes; a command that was killed goes on after its finished clips."""
-    tokenizer_folder = part_of(settings.model, "tokenizer")
+    tokenizer_folder = part_of(settings.model, "tokenizer", rates=True)
     vocoder_of(settings.model, settings.kind)
     if not settings.input.exists():
         raise InputError(f"input={settings.input} does not exist; name codes that wordless encode wrote, or text units")
@@ -145,7 +145,7 @@ class GenerateConfig(SpeechOptions, CodeSampling):
 def generate(settings: GenerateConfig) -> tuple[GenerateConfig]:
     """Prompt -> codes -> language model -> vocoder; ends with WAV files and codes.parquet."""
     for part in ("tokenizer", "lm"):
-        part_of(settings.model, part)
+        part_of(settings.model, part, rates=True)
     if settings.kind is not None:
         vocoder_of(settings.model, settings.kind)
     if settings.prompt is not None and not settings.prompt.is_file():

@@ -44,7 +44,7 @@ case " $* " in
 esac
 case " $* " in
   *" unlabelled="*) ;;
-  *" corpus.root="* | *" corpus.table="* | *" corpus.dataset="* | *" corpus.shards="*)
+  *" corpus.root="* | *" corpus.table="* | *" corpus.dataset="*)
     mapfile -t more < <(printf '%s\n' "${{more[@]}}" | grep -v '^embedded[.]') ;;
 esac
 case " $* " in

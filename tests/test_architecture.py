@@ -92,7 +92,6 @@ KEEPERS = {
     "gradio": ("pipelines/demonstration/page.py",),
     "starlette": ("pipelines/demonstration/server.py",),
     "datasets": (),  # their files are read by pyarrow and tarfile: no decoder, no pickle, no download
-    "webdataset": (),
     "ray": ("wordless/base/ray_pool.py",),
     "huggingface_hub": ("wordless/base/hub.py", "pipelines/publish.py", "pipelines/publishing.py"),
     "mlflow": ("pipelines/tracking/tracking.py",),

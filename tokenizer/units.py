@@ -1,56 +1,39 @@
-"""Text units of other projects: ``name|units``, fairseq's ``.km`` beside a manifest ``.tsv``, JSON lines, times.
+"""Text units of other projects: fairseq's ``.km`` beside a manifest ``.tsv``, and JSON lines.
 
 Units without repeats need their durations, in codes, or the sound gets another length. JSON lines hold both, under the
-names of SlamKit. The other formats have a file beside them, as textlesslib writes it; and a file of lengths in samples,
-because the last code of a recording may reach beyond its end::
+names of SlamKit. A ``.km`` has a file of durations beside it, as textlesslib writes it; and a file of lengths in
+samples, because the last code of a recording may reach beyond its end::
 
-    units.txt            a|3 7 3              units without repeats
-    units.txt.durations  a|2 1 1              codes of each unit: 3 3 7 3
-    units.txt.lengths    a|600                samples at the codes' rate, of at most 4 * samples_per_code
+    units.km             3 7 3                units without repeats
+    units.km.durations   2 1 1                codes of each unit: 3 3 7 3
+    units.km.lengths     600                  samples at the codes' rate, of at most 4 * samples_per_code
     units.jsonl          {"file_name": "a.wav", "num_samples": 600, "units": [3, 7, 3], "duration": [2, 1, 1]}
 """
 
-import csv
 import json
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import IO, Literal
 
 import numpy as np
 
 from tokenizer.codes import Codes, CodesFormat
 from tokenizer.parquet import MAX_GROUP_CODES, CodedClip, require_clip_path
-from wordless.base.array_types import IndexArray, IntArray
 from wordless.base.errors import InputError, written
 from wordless.base.files import aside, why_no_file
 from wordless.base.text import first_line
 from wordless.base.values import parse_json
 
-UnitsFormat = Literal["name_units", "fairseq", "jsonl", "times"]
-TIMES = ("path", "start", "end", "code", "stream", "rate")  # columns of "times"
+UnitsFormat = Literal["fairseq", "jsonl"]
 DURATIONS, LENGTHS = ".durations", ".lengths"  # added to the name of a text file, for the files beside it
 
 
 def write_units(path: Path, clips: Iterable[CodedClip], kind: UnitsFormat, *, deduplicate: bool = False) -> None:
-    """Write codes as text; ``deduplicate`` merges repeats, as many unit language models expect, and adds durations.
-
-    The ``clips`` are read twice for ``name|units``, where the name is that of the file without its extension, with its
-    folders if two files share the name. Only ``times`` holds several streams.
-    """
+    """Write codes as text; ``deduplicate`` merges repeats, as many unit language models expect, and adds durations."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    if kind == "times":
-        with _opened(path) as file:
-            table = csv.writer(file, delimiter="," if path.suffix.lower() == ".csv" else "\t")
-            table.writerow(TIMES)
-            for clip in clips:
-                table.writerows(_timed_rows(clip, deduplicate))
-        return
-    parts = ((clip.path, clip.name.removeprefix(clip.path)) for clip in clips)
-    names = iter(_short_names([*parts]) if kind == "name_units" else ())
     others = [_beside(path, suffix) for suffix in (LENGTHS, DURATIONS)]
     for stale in others:  # of an earlier file of the same name
         stale.unlink(missing_ok=True)
@@ -65,9 +48,8 @@ def write_units(path: Path, clips: Iterable[CodedClip], kind: UnitsFormat, *, de
                 row |= {"duration": durations} if deduplicate else {}
                 opened[0].write(f"{json.dumps(row, ensure_ascii=False)}\n")
                 continue
-            begin = f"{next(names)}|" if kind == "name_units" else ""
             for file, numbers in zip(opened, (units, [clip.codes.num_samples], durations), strict=False):
-                file.write(f"{begin}{' '.join(map(str, numbers))}\n")
+                file.write(f"{' '.join(map(str, numbers))}\n")
 
 
 @contextmanager
@@ -82,35 +64,6 @@ def _beside(path: Path, suffix: str) -> Path:
     return path.with_suffix(suffix) if path.suffix == ".units" else path.with_name(path.name + suffix)
 
 
-def _timed_rows(clip: CodedClip, deduplicate: bool) -> Iterator[tuple[str | int, ...]]:
-    """Give a row for each code: streams and rates are numbered from 1, and times are seconds within the file."""
-    begin = 0.0 if clip.span is None else clip.span[0]
-    for rate, codes in enumerate(clip.codes.by_rate, 1):
-        times = codes.times + begin
-        for stream, values in enumerate(codes.values.T, 1):
-            starts = _starts(values, deduplicate)
-            ends = [*(starts[1:] - 1), len(values) - 1]
-            for start, end in zip(starts, ends, strict=False):
-                seconds = (f"{times[start, 0]:.6f}", f"{times[end, 1]:.6f}")
-                yield clip.path, *seconds, int(values[start]), stream, rate
-
-
-def _starts(values: IntArray, deduplicate: bool) -> IndexArray:
-    """Return where the units of codes ``(time,)`` begin; with ``deduplicate`` repeats are one unit."""
-    first = np.arange(len(values)) == 0
-    first[1:] = (values[1:] != values[:-1]) | (not deduplicate)
-    return np.flatnonzero(first)
-
-
-def _short_names(names: Sequence[tuple[str, str]]) -> list[str]:
-    """Choose the shortest of file name, path without extension and path that no other clip has; parts keep spans."""
-    choices = [
-        (Path(path).stem + span, str(PurePosixPath(path).with_suffix("")) + span, path + span) for path, span in names
-    ]
-    counts = Counter(name for each in choices for name in set(each))
-    return [next((name for name in each if counts[name] == 1), each[-1]) for each in choices]
-
-
 def _units(clip: CodedClip, deduplicate: bool) -> tuple[list[int], list[int]]:
     """Return the units and their durations; each lasts one code unless repeats are merged."""
     codes = clip.codes.spectral
@@ -118,7 +71,9 @@ def _units(clip: CodedClip, deduplicate: bool) -> tuple[list[int], list[int]]:
         problem = f"{clip.name} has {codes.format.streams} streams"
         raise InputError(f"{problem}; text units hold one: write Parquet (format=parquet) instead")
     values = codes.values[:, 0]
-    starts = _starts(values, deduplicate)
+    first = np.arange(len(values)) == 0
+    first[1:] = (values[1:] != values[:-1]) | (not deduplicate)
+    starts = np.flatnonzero(first)
     return values[starts].tolist(), np.diff(np.append(starts, len(values))).tolist()
 
 
@@ -126,14 +81,14 @@ def _units(clip: CodedClip, deduplicate: bool) -> tuple[list[int], list[int]]:
 class _Line:
     """A line of units, or of durations or a length in a file beside them."""
 
-    name: str | None  # that the line begins with
     units: list[int]
+    name: str | None = None  # only JSON has one
     durations: list[int] | None = None  # of each unit, in codes
     num_samples: int | None = None
 
 
 def read_units(path: Path, format: CodesFormat, *, codes_per_unit: int | None = None) -> list[CodedClip]:
-    """Read a ``name|units`` or JSON-lines file as codes of ``format``, because the text itself names no codebook.
+    """Read a ``.km`` or JSON-lines file as codes of ``format``, because the text itself names no codebook.
 
     Durations and lengths are read from the lines of JSON, or from the files beside the text. ``codes_per_unit`` is the
     duration of each unit where none is given: it is needed where no unit of the file follows itself.
@@ -146,7 +101,7 @@ def read_units(path: Path, format: CodesFormat, *, codes_per_unit: int | None = 
         try:
             for suffix, lines in beside.items():
                 own = lines.pop(number, None)
-                if own is None or own.name not in (None, line.name) or (suffix == LENGTHS and len(own.units) != 1):
+                if own is None or (suffix == LENGTHS and len(own.units) != 1):
                     raise InputError(f"{files[suffix]} has no line that fits; write both files again")
                 if suffix == DURATIONS:
                     line = replace(line, durations=own.units)
@@ -191,18 +146,14 @@ def _lines(path: Path) -> Iterator[tuple[int, _Line]]:
 
 
 def _parse(text: str, where: str) -> _Line:
-    """Parse JSON, ``name|1 2 3``, textlesslib's ``name<tab>1 2 3``, or units alone."""
+    """Parse JSON, or units alone."""
     try:
-        if text.startswith("{"):
-            line = _parse_json(text)
-        else:
-            name, _, numbers = text.rpartition("|" if "|" in text else "\t")
-            line = _Line(name=name or None, units=[*map(_unit, numbers.split())])
+        line = _parse_json(text) if text.startswith("{") else _Line(units=[*map(_unit, text.split())])
         if line.name is not None:
             require_clip_path(line.name)
     except ValueError as error:  # such as a number of thousands of digits
         problem = f"{where}: not a line of units ({first_line(error)})"
-        raise InputError(f"{problem}; write name|1 2 3, or JSON with file_name and units") from error
+        raise InputError(f"{problem}; write 1 2 3, or JSON with file_name and units") from error
     return line
 
 

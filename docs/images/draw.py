@@ -2,7 +2,7 @@
 
     wordless run name=pictures
     python docs/images/draw.py pictures runs/pictures
-    python docs/images/draw.py chart FOLDER/sweep.html "Methods by run" fsdd_readings
+    python docs/images/draw.py chart FOLDER/sweep.html "Test values under noise" noise_sizes
     python docs/images/draw.py sounds voice recording=a.wav Griffin-Lim=b.wav
 
 ``pictures`` draws the first screens of the report and of the page of ``wordless demo``; ``chart`` draws the chart of a

@@ -23,9 +23,8 @@ from tokenizer.codes import CodesFormat, require_same_codebook
 from tokenizer.encoder import load_tokenizer
 from tokenizer.tokenizer import Tokenizer
 from wordless.base.array_types import Array, FloatArray
-from wordless.base.errors import InputError
 from wordless.base.files import file_hash
-from wordless.base.saved_models import WEIGHTS, holds_rates
+from wordless.base.saved_models import WEIGHTS
 
 
 class GptNetwork(BodyNetwork):
@@ -100,11 +99,6 @@ class GptBody(Body):
 
 def open_gpt(options: GptOptions, run: Mapping[str, Path]) -> Source:
     """Describe the GPT of a run; random weights have the sizes of the run's GPT."""
-    if holds_rates(run["lm"]):
-        raise InputError(
-            f"{run['lm']} has a language model for each of several rates, and body=gpt reads codes of one; take a "
-            "run without tokenizer.rates"
-        )
     model = LanguageModel.from_pretrained(run["lm"])
     codes = Tokenizer.from_pretrained(run["tokenizer"]).format
     require_same_codebook(model.format, codes, owner=model.name)

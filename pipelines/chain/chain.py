@@ -34,7 +34,7 @@ from pipelines.stages.rates import long_clips
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
 from pipelines.store.stored_features import natural
-from pipelines.tracking.tracking import NO_TRACKING, Tracking, tracked
+from pipelines.tracking.tracking import NO_TRACKING, Tracking
 from vocoder.engines.choice import choose_engine, precision
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.recordings.splits import UNDIVIDED
@@ -90,17 +90,16 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
             shared=(*seen_of(corpus), *shared_paths(settings, unlabelled)),
             tracking=NO_TRACKING if gang.rank else Tracking(settings.tracking, run, terminal.say),
         )
-        with tracked(session.tracking):
-            made = make_folds(session, corpus, unlabelled, settings)
-            if gang.rank == 0:
-                models = next(iter(made.values()))  # models of the other folds and seeds have the same sizes
-                source = provenance(command_line("run"), config, gang, models)
-                write_run_folder(session, corpus, unlabelled, settings, made, source)
-                if session.tracking.kinds:
-                    from pipelines.pages.report import report_pictures  # matplotlib takes its time to import
+        made = make_folds(session, corpus, unlabelled, settings)
+        if gang.rank == 0:
+            models = next(iter(made.values()))  # models of the other folds and seeds have the same sizes
+            source = provenance(command_line("run"), config, gang, models)
+            write_run_folder(session, corpus, unlabelled, settings, made, source)
+            if session.tracking.names:
+                from pipelines.pages.report import report_pictures  # matplotlib takes its time to import
 
-                    files = [path for path in (folder / name for name in FILES) if path.is_file()]
-                    session.tracking.conclude(read_results(folder)["figures"].named(), files, report_pictures(folder))
+                files = [path for path in (folder / name for name in FILES) if path.is_file()]
+                session.tracking.conclude(read_results(folder)["figures"].named(), files, report_pictures(folder))
 
 
 def rates(settings: RunSettings) -> str:

@@ -25,7 +25,7 @@ from wordless.audio.recordings.corpus import (
 from wordless.audio.recordings.embedded import label_table, speak, utterances
 from wordless.audio.recordings.inspection import inspect
 from wordless.audio.recordings.manifest import Clips, Rejected, write_rejected
-from wordless.audio.recordings.packed import described, open_data_set, open_shards, unpack, unpacked_place
+from wordless.audio.recordings.packed import described, open_data_set, unpack, unpacked_place
 from wordless.audio.recordings.splits import GIVEN, division_notices
 from wordless.base.errors import InputError, named, within
 from wordless.base.progress import Terminal
@@ -55,7 +55,7 @@ def find_corpus(
 
     ``require`` refuses labels that cannot be learned; None accepts all. ``option`` names the folder's in messages.
     """
-    if config.root == EMBEDDED or config.is_packed:
+    if config.root == EMBEDDED or config.dataset:
         Store(settings.store.root).use()  # before recordings are written there
     if config.root == EMBEDDED:
         terminal.say("corpus    the built-in corpus; its voices are synthesised once, which takes some seconds")
@@ -64,7 +64,7 @@ def find_corpus(
         table = None if embedded.label == "word" else str(label_table(embedded, root))
         return resolved(replace(config, root=str(root), table=table), "hash"), None  # its files need no check
     with within("corpus", root=option):
-        unpacked = _unpacked(config, settings.store.root, terminal) if config.is_packed else None
+        unpacked = _unpacked(config, settings.store.root, terminal) if config.dataset else None
         found = find_recordings(config, unpacked=unpacked).named("corpus", root=option)
     for notice in found.notices:
         terminal.say(f"corpus    {notice}")
@@ -94,8 +94,8 @@ def read_corpus(
     engine, store = settings.engine, settings.store.root
     if gang.rank:
         gang.barrier()
-    if config.is_packed:
-        option = "corpus.shards" if config.shards else "corpus.dataset"
+    if config.dataset:
+        option = "corpus.dataset"
     unfit, softer = list[Rejected](), list[str]()
     try:
         with within("corpus", root=option), terminal.working("inspecting", 0, "files") as progress:
@@ -140,11 +140,11 @@ def read_corpus(
 
 
 def _name(config: CorpusConfig, root: Path, store: Path) -> str:
-    """Name a corpus after its folder or file; of a pattern of shards, after the folder in which it looks."""
+    """Name a corpus after its folder or file; of a pattern, after the folder in which it looks."""
     if root.parent == store / SYNTHESISED:
         return "built-in corpus (eSpeak NG)"
-    if config.is_packed:
-        place = Path(config.dataset or config.shards or "").expanduser().absolute()
+    if config.dataset:
+        place = Path(config.dataset).expanduser().absolute()
         names = (each.name for each in (place, *place.parents) if not has_magic(str(each)))
         return next((each for each in names if "{" not in each), "")
     whole = root.resolve()  # a table beside the recordings gives ".", which has no name
@@ -164,8 +164,8 @@ def _summary(name: str, manifest: Clips, rejected: Sequence[Rejected], listed: s
 
 
 def _unpacked(config: CorpusConfig, store: Path, terminal: Terminal) -> Clips:
-    """Return the recordings of a data set or of shards, which are unpacked into the store once."""
-    data_set = open_shards(config.shards) if config.shards else open_data_set(config.dataset or "", config.columns)
+    """Return the recordings of a data set, which are unpacked into the store once."""
+    data_set = open_data_set(config.dataset or "", config.columns)
     place = unpacked_place(data_set, store / UNPACKED)
     if not place.is_dir():
         terminal.say(f"corpus    {data_set.name}: unpacked once, into {place}")

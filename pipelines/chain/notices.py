@@ -29,7 +29,6 @@ from wordless.base.saved_models import LANGUAGE_MODEL, TOKENIZER, VOCODER, learn
 from wordless.base.text import counted, listed
 
 UNLABELLED = "unlabelled.tsv"  # in the folder of a run
-STARTED = "start.tsv"  # there, too: the clips that the models it began with (such as lm.start) were trained on
 
 
 def notices(manifest: Clips, unlabelled: Sequence[Clips], settings: RunSettings, folder: Path) -> Iterator[str]:
@@ -110,28 +109,14 @@ def voice_notices(settings: RunSettings) -> tuple[str, ...]:
 
 def write_unlabelled(unlabelled: Sequence[Clips], folder: Path) -> None:
     """List the clips in the folder of a finished run; a run without any has no list."""
-    _write_list(folder / UNLABELLED, [clip for each in unlabelled for clip in each.clips])
-
-
-def write_started(settings: RunSettings, root: Path, folder: Path) -> None:
-    """List the clips that the models a run began with were trained on; ``root`` is the folder of the corpus."""
-    heard = dict[tuple[object, ...], Clip]()
-    for owner in dict.fromkeys(owner for _, _, owner, _ in _starts(settings) if _is_run(owner)):
-        for clip in (*read_manifest(owner / MANIFEST, root).of("train"), *unlabelled_of_run(owner, root)):
-            heard[clip.path, clip.sha256, clip.part] = clip
-    _write_list(folder / STARTED, [*heard.values()])
-
-
-def _write_list(file: Path, clips: Sequence[Clip]) -> None:
-    file.unlink(missing_ok=True)  # of an earlier run
-    if clips:
-        write_manifest(Clips.from_rows(file.parent, clips), file)
+    (folder / UNLABELLED).unlink(missing_ok=True)  # of an earlier run
+    if clips := [clip for each in unlabelled for clip in each.clips]:
+        write_manifest(Clips.from_rows(folder, clips), folder / UNLABELLED)
 
 
 def unlabelled_of_run(folder: Path, root: Path) -> tuple[Clip, ...]:
-    """Return the clips that `write_unlabelled` and `write_started` listed: their hashes are known, not their paths."""
-    lists = (folder / name for name in (UNLABELLED, STARTED))
-    return tuple(clip for listed in lists if listed.is_file() for clip in read_manifest(listed, root).clips)
+    """Return the clips that `write_unlabelled` listed: their hashes are known, not their paths."""
+    return tuple(read_manifest(folder / UNLABELLED, root).clips) if (folder / UNLABELLED).is_file() else ()
 
 
 def _starts(settings: RunSettings) -> Iterator[tuple[str, str, Path, str]]:

@@ -8,11 +8,11 @@ from typing import get_args
 
 from lm.probing.fitted import FittedProbe, VectorRecipe
 from pipelines.chain.corpus import MANIFEST, REJECTED
-from pipelines.chain.notices import UNLABELLED, write_started, write_unlabelled
+from pipelines.chain.notices import UNLABELLED, write_unlabelled
 from pipelines.chain.sounds import comb_notice, measure_speed
 from pipelines.commandline.run_folders import LOG, link_latest
 from pipelines.pages.phrasing import methods_table, summary
-from pipelines.pages.runs import RUNS, run_rows, write_runs_page
+from pipelines.pages.runs import RUNS
 from pipelines.results.language_figures import Made
 from pipelines.results.predictions import PREDICTIONS, write_predictions
 from pipelines.results.results import write_results
@@ -87,7 +87,6 @@ def write_run_folder(
     write_manifest(corpus, folder / MANIFEST)
     write_rejected(corpus.rejected, folder / REJECTED)
     write_unlabelled(unlabelled, folder)
-    write_started(settings, corpus.root, folder)
     first = next(iter(made.values()))
     only = first if len(made) == 1 else {}  # models of several folds stay in the store
     for part, names in PARTS.items():
@@ -116,7 +115,6 @@ def write_run_folder(
         print(report, flush=True)
     if (whole := folder.absolute()).parent.name == RUNS:
         link_latest(whole)
-        write_runs_page(whole.parent, run_rows(whole.parent, finished=whole))
 
 
 def write_probe(folder: Path, entries: Mapping[str, Entry], manifest: Clips, settings: RunSettings) -> None:

@@ -14,7 +14,6 @@ from wordless.base.errors import InputError, within
 from wordless.base.values import build
 
 LISTED = ("root", "table")  # options of the corpus that name recordings on the disk
-PACKED = ("dataset", "shards")  # those that name files with recordings inside
 STAGES = ("tokenizer", "lm", "probe", "vocoder", "report")  # of a run that names none
 # Options that are null by default: the value for the built-in sentences, that for all other recordings, and a note.
 # The validation loss on the sentences is 2.76 after 100 steps with a learning rate of 2e-3, and 3.09 with 1e-3.
@@ -63,7 +62,7 @@ def without_test(values: Mapping[str, Any]) -> str | None:
 
 def is_embedded(corpus: Mapping[object, object]) -> bool:
     """Return whether a corpus names no other recordings than the built-in ones."""
-    return all(corpus.get(name) is None for name in (*LISTED, *PACKED))
+    return all(corpus.get(name) is None for name in (*LISTED, "dataset"))
 
 
 EMBEDDED = "<embedded corpus>"  # stands for the root, which is known after the synthesis
@@ -74,9 +73,9 @@ def with_embedded_corpus(config: Mapping[str, object]) -> dict[str, Any]:
     """Return the config, with the embedded corpus if no recordings are named; two places are refused."""
     config = with_choices(config)
     corpus = config["corpus"]
-    listed, packed = ([name for name in names if corpus.get(name)] for names in (LISTED, PACKED))
+    listed, packed = [name for name in LISTED if corpus.get(name)], corpus.get("dataset")
     if listed and packed:  # a data set is unpacked into a folder with a table
-        first, second = (f"corpus.{name}={corpus[name]}" for name in (packed[0], listed[0]))
+        first, second = f"corpus.dataset={packed}", f"corpus.{listed[0]}={corpus[listed[0]]}"
         raise InputError(f"{first} has its own recordings, and {second} names others; leave one of them out")
     if is_embedded(corpus):
         plain = {"pattern": None, "labels": "folder", **{f"columns.{name}": None for name in corpus.get("columns", {})}}
@@ -84,7 +83,7 @@ def with_embedded_corpus(config: Mapping[str, object]) -> dict[str, Any]:
         for name, default in plain.items():
             if (value := given.get(name, default)) != default:
                 raise InputError(
-                    f"corpus.{name}={value}, but no corpus.root, corpus.table, corpus.dataset or corpus.shards says "
+                    f"corpus.{name}={value}, but no corpus.root, corpus.table or corpus.dataset says "
                     f"where the recordings are: add one of them; the built-in corpus takes no corpus.{name}"
                 )
         corpus.update(root=EMBEDDED, pattern=PATTERN, labels="pattern")
@@ -94,10 +93,10 @@ def with_embedded_corpus(config: Mapping[str, object]) -> dict[str, Any]:
 def require_recordings(config: Mapping[str, object]) -> None:
     """Refuse a composed config whose folder or table of recordings cannot be used; nothing is decoded.
 
-    The chain checks the same again, after imports that take seconds. Data sets and shards are left to the chain.
+    The chain checks the same again, after imports that take seconds. Data sets are left to the chain.
     """
     options = build(CorpusConfig, with_embedded_corpus(config)["corpus"], name="corpus")
-    if options.is_packed or options.root == EMBEDDED:
+    if options.dataset or options.root == EMBEDDED:
         return
     compare = config.get("compare")
     in_folds = isinstance(compare, Mapping) and compare.get("folds")

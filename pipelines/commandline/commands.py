@@ -90,9 +90,8 @@ COMMANDS = {
         switches={"--delete": "delete", "--prune": "prune", "--yes": "ask=false"},
     ),
     "store": Command(
-        "what a store holds, and whether it is as it was written: wordless store --verify",
+        "what a store holds, and whether it is as it was written",
         "pipelines.runs:ListingConfig",
-        switches={"--verify": "verify=true"},
     ),
     "doctor": Command(
         "what is installed, and what to do about what is missing",

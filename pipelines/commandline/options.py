@@ -213,6 +213,9 @@ def plain_value(value: object) -> object:
 GONE = {  # options of older versions whose nearest names mean something else -> what to do instead
     "tokenizer.levels": "there are no residual codebooks; a larger tokenizer.codebook_size loses less of the sound",
     "probe.bound": "validation chooses among several: probe.bounds=[2] gives one alone",
+    "corpus.shards": "tar shards are not read; unpack them (tar -xf), or write a Parquet file for corpus.dataset",
+    "format": "wordless publish writes no start weights: vocoder.start=RUN begins with the vocoder of a run",
+    "verify": "a file is hashed again where its size or times changed; delete an entry, and its command makes it again",
     "lm.pitch": "the GPT reads codes without their pitch, which a head predicts from its states",
 }
 

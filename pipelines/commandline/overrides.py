@@ -21,7 +21,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import GrammarParseError, OmegaConfBaseException
 from omegaconf.grammar_parser import parse
 
-from pipelines.commandline.options import Index, unknown_option
+from pipelines.commandline.options import GONE, Index, unknown_option
 from wordless.base.errors import InputError
 from wordless.base.text import suggestion
 
@@ -47,7 +47,10 @@ def prepare(words: Sequence[str], known: Index) -> Namespace:
         raise InputError(f"{error}; see --hydra-help") from error
     for word in others:
         name, _, value = word.partition("=")
-        meant = f"{name.lstrip('-').replace('-', '_')}={value or 'value'}"
+        bare = name.lstrip("-").replace("-", "_")
+        if bare in GONE and bare not in known.names:
+            raise unknown_option(bare, known)
+        meant = f"{bare}={value or 'value'}"
         raise InputError(f"{word} is not a switch; options are written without dashes: {meant} (see --help)")
     if len(modes := [switch for name, switch in MODES.items() if getattr(arguments, name)]) > 1:
         raise InputError(f"{' and '.join(modes)} do not go together; leave one of them out")

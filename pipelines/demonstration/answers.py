@@ -78,7 +78,7 @@ class DemoModels:
             require_same_codebook(model.format, tokenizer.format, owner=model.name)
         vocoder = part("vocoder", lambda folder: load_vocoder(folder, sampling, device=device))
         if vocoder is not None:
-            vocoder.require_tokenizer(tokenizer.finest)
+            vocoder.require_tokenizer(tokenizer)
         probe = part(PROBE_KIND.part, FittedProbe.from_pretrained)
         if probe is not None and model is None and method_of_key(probe.description.of) == GPT:
             probe = None
@@ -103,12 +103,12 @@ class DemoModels:
         return [MISSING[part] for part, found in parts.items() if found is None]
 
     def scores(self, codes: Codes | SoftCodes) -> dict[str, float]:
-        """Return the probe's score of each class, the highest first, for codes of the finest rate, as it reads them."""
+        """Return the probe's score of each class, the highest first, for codes as it reads them."""
         assert self.probe is not None, "a run without a probe names no label"
         about, model = self.probe.description, self.language_model
         bags = bags_of_codes(codes, about.recipe.vectors.poolings)
         vectors = {f"{BAG_OF_CODES}:{pooling}": bag[None] for pooling, bag in bags.items()}  # (1, dim)
-        if method_of_key(about.of) == GPT and model is not None and not model.coarser:
+        if method_of_key(about.of) == GPT and model is not None:
             by_layer = layer_features(model, [codes], of=about.recipe.states, vectors=about.recipe.vectors)
             for key, states in by_layer.items():
                 vectors[f"{GPT}/{key}"] = states
@@ -123,9 +123,9 @@ class DemoModels:
         """Return the synthesis of a kind of sound; only a learned one has voices, "" for their average."""
         sampling = replace(self.sampling, seed=seed)
         if kind.import_stream is not None:
-            return Synthesis(Unlearned(kind), self.tokenizer.finest, sampling)
+            return Synthesis(Unlearned(kind), self.tokenizer, sampling)
         assert self.vocoder is not None, "kinds has no learned one without a vocoder"
-        return Synthesis(self.vocoder, self.tokenizer.finest, replace(sampling, group=voice or None))
+        return Synthesis(self.vocoder, self.tokenizer, replace(sampling, group=voice or None))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -133,8 +133,8 @@ class Analysis:
     """Everything that the page shows of a sound, and what it needs to continue the sound."""
 
     waveform: Waveform  # at the models' rate
-    codes: Codes  # of all rates
-    surprise: FloatArray | None  # bits in each (finest) time step
+    codes: Codes
+    surprise: FloatArray | None  # bits in each time step
     answers: dict[str, float] | str | None  # class -> score of the probe, the highest first; or the highest alone
     drawing: Markup
 
@@ -147,7 +147,7 @@ class Analysis:
     def facts(self) -> str:
         """Describe the codes, and the surprise of the language model, in a sentence or two."""
         spectral = self.codes.spectral
-        form, count = spectral.format, sum(each.values.size for each in spectral.by_rate)
+        form, count = spectral.format, spectral.values.size
         size = f"{self.waveform.seconds:.2f} s of sound are {count} codes of {form.codebook_size}"
         told = f"{size}: {form.bits_per_second:,.0f} bits per second."
         if self.surprise is None or not len(self.surprise):
@@ -156,10 +156,8 @@ class Analysis:
         return f"{told} The GPT needs {float(self.surprise.sum()) / count:.2f} bits per code; {equal}."
 
     def codes_text(self) -> str:
-        """Write the codes: those of a time step side by side with commas, a line for each of several rates."""
-        rates = self.codes.spectral.by_rate
-        lines = [" ".join(",".join(map(str, step)) for step in each.values.tolist()) for each in rates]
-        return lines[0] if len(lines) == 1 else "\n".join(f"rate {n}: {line}" for n, line in enumerate(lines, 1))
+        """Write the codes: those of a time step side by side with commas."""
+        return " ".join(",".join(map(str, step)) for step in self.codes.spectral.values.tolist())
 
 
 class DemoAnswers:
@@ -201,13 +199,13 @@ class DemoAnswers:
 
     def _answers(self, probe: FittedProbe, path: Path, waveform: Waveform, codes: Codes) -> dict[str, float] | str:
         """Ask the probe, which reads a sound as its clips were: trimmed or not, with hard or soft codes."""
-        about, finest, sound = probe.description, self.models.tokenizer.finest, waveform
+        about, tokenizer, sound = probe.description, self.models.tokenizer, waveform
         if about.trim_db is not None:
-            whole = read(path, channel=self.models.tokenizer.front_end.channel)
-            sound = resampled(trim_ends(whole, about.trim_db), finest.format.sample_rate)
-        given: Codes | SoftCodes = codes.finest if sound is waveform else finest.encode(sound)
+            whole = read(path, channel=tokenizer.front_end.channel)
+            sound = resampled(trim_ends(whole, about.trim_db), tokenizer.format.sample_rate)
+        given: Codes | SoftCodes = codes if sound is waveform else tokenizer.encode(sound)
         if about.recipe.assignments != "hard":
-            given = soft_codes(finest, torch.from_numpy(quantised_vectors(finest, sound.samples)))
+            given = soft_codes(tokenizer, torch.from_numpy(quantised_vectors(tokenizer, sound.samples)))
         scores = self.models.scores(given)
         return next(iter(scores)) if about.answer == "value" else scores
 
@@ -261,13 +259,12 @@ class DemoAnswers:
 @styled
 def _drawing(models: DemoModels, waveform: Waveform, codes: Codes, surprise: FloatArray | None) -> Markup:
     """Draw log-mel before and after the codes, the codes, and the surprise, for a narrow and for a wide page."""
-    finest = codes.finest
-    form = finest.format.spectral
-    mels = pictures(models.tokenizer.finest, [waveform], [finest])
+    form = codes.format.spectral
+    mels = pictures(models.tokenizer, [waveform], [codes])
     before, after = (mels[f"0:{kind}"].cpu().numpy() for kind in ("original", "codebook"))
-    padded = len(finest.values) * form.samples_per_code / form.sample_rate
+    padded = len(codes.values) * form.samples_per_code / form.sample_rate
     titled = {"log-mel spectrogram of the sound": before, "log-mel spectrogram that its codes mean": after}
-    codes_of, largest, height = finest.spectral.values, form.codebook_size - 1, 0.6 + 0.4 * form.streams
+    codes_of, largest, height = codes.spectral.values, form.codebook_size - 1, 0.6 + 0.4 * form.streams
     strip = code_picture(codes_of, seconds=padded, largest=largest, height=height)
     rows = [*log_mel_pictures(titled, seconds=padded, height=4.0), strip]
     titles = [*(row.title for row in rows), *([] if surprise is None else [SURPRISE])]

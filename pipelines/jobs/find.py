@@ -64,7 +64,7 @@ class FrameReader:
     @property
     def step(self) -> int:
         """Samples of a frame, at the tokenizer's rate."""
-        tokenizer = self.tokenizer.finest
+        tokenizer = self.tokenizer
         return tokenizer.front_end.hop_length if self.features == "mfcc" else tokenizer.format.samples_per_code
 
     def frames(self, blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:
@@ -80,7 +80,7 @@ class FrameReader:
         pieces: Iterator[FloatArray]
         match self.features:
             case "log_mel":  # of each patch, its frames side by side: (time, patch_frames * mels)
-                frames, found = self.tokenizer.finest.patch_frames, self._signals(blocks)
+                frames, found = self.tokenizer.patch_frames, self._signals(blocks)
                 pieces = (each.reshape(len(each) // frames, -1).cpu().numpy() for each, _ in found)
             case "mfcc":
                 audio, samples = self.tokenizer.front_end, join_blocks(blocks)
@@ -96,18 +96,18 @@ class FrameReader:
 
     def _signals(self, blocks: Iterable[FloatArray]) -> Iterator[tuple[Tensor, Tensor]]:
         """Give log-mel and bottlenecks of the sound, with silence until the last patch is whole."""
-        return signals(self.tokenizer.finest, log_mel_pieces(self.tokenizer.finest, blocks))
+        return signals(self.tokenizer, log_mel_pieces(self.tokenizer, blocks))
 
     def _bottlenecks(self, blocks: Iterable[FloatArray]) -> Iterator[Tensor]:
-        """Give the vectors ``(time, bands * bottleneck)`` that become codes, of the finest rate."""
-        tokenizer = self.tokenizer.finest
+        """Give the vectors ``(time, bands * bottleneck)`` that become codes."""
+        tokenizer = self.tokenizer
         if tokenizer.speech_layer is None:
             return (each for _, each in self._signals(blocks))
         vectors = torch.from_numpy(quantised_vectors(tokenizer, join_blocks(blocks)))
         return iter(torch.split(vectors, PATCHES_AT_ONCE))
 
     def _soft_codes(self, blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:
-        tokenizer = self.tokenizer.finest
+        tokenizer = self.tokenizer
         for bottlenecks in self._bottlenecks(blocks):
             by_band = bottlenecks.reshape(len(bottlenecks), tokenizer.config.bands, -1).to(tokenizer.centroids.device)
             shares = soft_assignments(by_band, tokenizer.centroids, tokenizer.spacing)  # (T, streams, codes)

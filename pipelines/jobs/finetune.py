@@ -39,7 +39,7 @@ from pipelines.store.session import Run, Session
 from pipelines.store.stage import labels_of, stage
 from pipelines.store.store import CURVE, Entry, Store, write_json
 from pipelines.store.stored_features import FEATURES, StoredFeatures, stacked_rows, write_features
-from pipelines.tracking.tracking import NO_TRACKING, Tracking, tracked
+from pipelines.tracking.tracking import NO_TRACKING, Tracking
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import Channel, read_blocks, resampled_length
 from wordless.audio.recordings.manifest import (
@@ -160,7 +160,7 @@ def finetune_body(settings: FinetuneConfig, config: dict[str, object]) -> None:
             shared=(*seen_of(corpus), *models, *([source.weights] if source.weights else [])),
             tracking=tracking,
         )
-        with nullcontext() if gang.rank else _claimed(folder, made_of), tracked(tracking):
+        with nullcontext() if gang.rank else _claimed(folder, made_of):
             inputs = body_inputs(session, clips, source)
             tuning = Finetuning(
                 settings=settings, source=source, channel=channel, task=task, manifest=clips, inputs=inputs

@@ -255,10 +255,9 @@ def encode_recordings(settings: EncodeConfig, recordings: Clips, tokenizer_folde
     device, output = str(choose_device(settings.device)), settings.output
     encoder = Encoder(folder=tokenizer_folder, root=recordings.root, device=device)
     codes_format = encoder.format
-    has = f"{len(codes_format.rates)} rates" if codes_format.rates else str(codes_format.spectral_streams)
-    rule = f"it holds one stream, and the tokenizer {tokenizer_folder} has {has}: choose parquet or times"
-    several = codes_format.spectral_streams > 1
-    settings.refuse_if(several and settings.format not in ("parquet", "times"), "format", rule)
+    streams = codes_format.spectral_streams
+    rule = f"it holds one stream, and the tokenizer {tokenizer_folder} has {streams}: choose parquet"
+    settings.refuse_if(streams > 1 and settings.format != "parquet", "format", rule)
     parts = int(recordings.frame.segment.notna().sum())
     rule = f"it lists whole recordings, and {counted(parts, 'part')} are annotated: choose another, or annotations=none"
     settings.refuse_if(parts and settings.format == "fairseq", "format", rule)

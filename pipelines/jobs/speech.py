@@ -227,12 +227,12 @@ def _generated(settings: GenerateConfig, terminal: Terminal) -> tuple[list[Codes
     """Generate codes, and their sounds where these are wanted, after the prompt where it is to be included."""
     sampling = CodeSampling(temperature=settings.temperature, top_k=settings.top_k)
     device, kind, count = str(choose_device(settings.device)), settings.kind, settings.num_samples
-    tokenizer = Tokenizer.from_pretrained(part_of(settings.model, "tokenizer"), device=device)
+    tokenizer = Tokenizer.from_pretrained(part_of(settings.model, "tokenizer", rates=True), device=device)
     synthesis = (
         open_synthesis(settings.model, tokenizer.finest, kind, settings.sampling, device=device) if kind else None
     )
     prompt = _prompt(settings.prompt, tokenizer)
-    model = LanguageModel.from_pretrained(part_of(settings.model, "lm"), device=device)
+    model = LanguageModel.from_pretrained(part_of(settings.model, "lm", rates=True), device=device)
     require_same_codebook(model.format, tokenizer.format, owner=model.name)
     terminal.say(f"generating {count} times {settings.seconds:g} s of codes")
     prompts = [prompt.codes if prompt else None] * count

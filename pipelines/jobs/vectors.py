@@ -19,7 +19,7 @@ from pipelines.chain.corpus import MANIFEST, find_corpus, read_corpus, seen_of
 from pipelines.chain.notices import unlabelled_of_run
 from pipelines.jobs.recordings import Told, empty_bands, list_rejected
 from pipelines.labelled import ProbeRunConfig
-from pipelines.methods.table import BAGS, METHODS, STATES
+from pipelines.methods.table import METHODS
 from pipelines.pages.phrasing import methods_table, sentences
 from pipelines.recordings import ALL, EmbedConfig
 from pipelines.results.comparison import ProbedFolds, compare
@@ -31,7 +31,6 @@ from pipelines.stages.codes import codes
 from pipelines.stages.features import (
     BAG_OF_CODES,
     ClipReading,
-    CodedViews,
     CodesOfViews,
     SoftlyCodedViews,
     bottleneck_features,
@@ -67,7 +66,7 @@ from wordless.base.files import NO_PERMISSION, file_hash, write_aside
 from wordless.base.machine import choose_device
 from wordless.base.pools import LOCAL
 from wordless.base.progress import Terminal
-from wordless.base.saved_models import CONFIG, WEIGHTS, rate_folder
+from wordless.base.saved_models import CONFIG, WEIGHTS
 from wordless.base.saved_models import PROBE as PROBE_KIND
 from wordless.base.text import counted
 from wordless.base.values import build, match_choice
@@ -77,22 +76,20 @@ PROBES = "probes"  # folder for the figures of other corpora
 
 
 @dataclass(frozen=True, kw_only=True)
-class RateModels:
-    """The models of one rate as entries, whose keys are fingerprints of their content, and the methods of both."""
+class CodeModels:
+    """Tokenizer and language model of a run as entries, whose keys are fingerprints of their content."""
 
     tokenizer: Entry
     model: Entry
-    bag: str
-    gpt: str
 
 
 def probe_run(settings: ProbeRunConfig) -> None:
     """Encode the recordings, pool every representation, probe each method, save and print how they compare."""
-    rates = models_of_run(settings.model, settings.compare)
+    own = models_of_run(settings.model, settings.compare)
     terminal = Terminal()
     options, found = find_corpus(settings.corpus, settings, require=require_labels, terminal=terminal)
     with open_gang(choose_device(settings.device)) as gang:
-        audio = Tokenizer.from_pretrained(rates[-1].tokenizer.folder).front_end
+        audio = Tokenizer.from_pretrained(own.tokenizer.folder).front_end
         corpus = read_corpus(options, found, settings, gang=gang, terminal=terminal, audio=audio)
         notices = require_probeable([replace(corpus, name="test")], settings.probe, by=None)
         if (settings.model / MANIFEST).is_file():  # what the run in the folder knows of the probed recordings
@@ -102,7 +99,6 @@ def probe_run(settings: ProbeRunConfig) -> None:
             notices = [*notices, *(named(each, "corpus") for each in shared)]
         for notice in notices:
             terminal.say(f"probe     {notice}")
-        models = [entry.folder for rate in rates for entry in (rate.tokenizer, rate.model)]
         session = Session(
             store=Store(settings.store.root),
             gang=gang,
@@ -110,10 +106,10 @@ def probe_run(settings: ProbeRunConfig) -> None:
             folder=settings.folder,
             workers=choose_workers(settings.workers, settings.engine, seconds=corpus.seconds),
             engine=settings.engine,
-            shared=(*seen_of(corpus), *models),
+            shared=(*seen_of(corpus), own.tokenizer.folder, own.model.folder),
         )
-        pooled = pooled_features(session, corpus, rates, settings.compare)
-        inputs = {rate.gpt: rate.bag for rate in rates} if settings.compare.input else {}
+        pooled = pooled_features(session, corpus, own, settings.compare)
+        inputs = {GPT: BAG_OF_CODES} if settings.compare.input else {}
         read = {of: {each: pooled[each] for each in (of, inputs.get(of)) if each} for of in sorted(pooled, key=natural)}
         probes = {of: probed(session, corpus, settings.probe, of, each) for of, each in read.items()}
         entry = collect_probes(session, corpus, settings.probe, probes)
@@ -141,24 +137,16 @@ def probe_run(settings: ProbeRunConfig) -> None:
     terminal.say(f"figures: {path}, and as a table: {path.with_suffix('.md')}; predictions: {predictions}")
 
 
-def pooled_features(
-    session: Session, manifest: Clips, rates: Sequence[RateModels], reading: ReadingConfig
-) -> dict[str, Entry]:
-    """Pool the representations of all clips, averaged over their views, by method; codes and states of each rate."""
-    finest = rates[-1].tokenizer
-    config = Tokenizer.from_pretrained(finest.folder).config
+def pooled_features(session: Session, manifest: Clips, own: CodeModels, reading: ReadingConfig) -> dict[str, Entry]:
+    """Pool the representations of all clips, averaged over their views, by method."""
+    config = Tokenizer.from_pretrained(own.tokenizer.folder).config
     read = ClipReading(session=session, manifest=manifest, audio=config.audio, vectors=reading.vectors)
-    made = {"log_mel": log_mel_features(read, finest)}
+    made = {"log_mel": log_mel_features(read, own.tokenizer)}
     if config.speech_layer is None:  # a speech model has no bottleneck
-        made["bottleneck"] = bottleneck_features(read, finest, finest.key)
-    coarser: tuple[CodedViews, ...] = ()
-    for rate in rates:
-        joined = alone = _codes_of(read, rate.tokenizer, reading)
-        if isinstance(alone, CodedViews):
-            joined, coarser = replace(alone, coarser=coarser), (*coarser, alone)
-        made[rate.bag] = code_features(session, alone, of=rate.bag)
-        made[rate.gpt] = gpt_features(session, joined, rate.model, states=reading.states, of=rate.gpt)
-    return made
+        made["bottleneck"] = bottleneck_features(read, own.tokenizer, own.tokenizer.key)
+    coded = _codes_of(read, own.tokenizer, reading)
+    states = gpt_features(session, coded, own.model, states=reading.states, of=GPT)
+    return made | {BAG_OF_CODES: code_features(session, coded, of=BAG_OF_CODES), GPT: states}
 
 
 def _codes_of(read: ClipReading, tokenizer: Entry, reading: ReadingConfig) -> CodesOfViews:
@@ -167,25 +155,21 @@ def _codes_of(read: ClipReading, tokenizer: Entry, reading: ReadingConfig) -> Co
     return SoftlyCodedViews(reading=read, tokenizer=tokenizer)
 
 
-def models_of_run(folder: Path, reading: ReadingConfig) -> list[RateModels]:
-    """Return tokenizer and language model of each rate of a run, coarse to fine; most runs have one."""
+def models_of_run(folder: Path, reading: ReadingConfig) -> CodeModels:
+    """Return tokenizer and language model of a run, which must belong together and give what is to be read."""
     tokenizer, model = part_of(folder, "tokenizer"), part_of(folder, "lm")
     loaded, language_model = Tokenizer.from_pretrained(tokenizer), LanguageModel.from_pretrained(model)
-    codes_format = loaded.format
     rule = "a speech model makes the codes of this run, and other hearings are spectrograms: choose 1"
-    works = loaded.finest.speech_layer is None or reading.hearings == 1
+    works = loaded.speech_layer is None or reading.hearings == 1
     require(works, "compare.hearings", reading.hearings, rule)
-    rule = "codes at several rates and codes of a speech model are hard: choose hard"
-    works = reading.assignments == "hard" or (loaded.finest.speech_layer is None and not codes_format.rates)
-    require(works, "compare.assignments", reading.assignments, rule)
-    require_same_codebook(language_model.format, codes_format, owner=language_model.name)
-    several, found = bool(codes_format.rates), list[RateModels]()
-    methods = zip(BAGS, STATES, strict=True) if several else [(METHODS[BAG_OF_CODES], METHODS[GPT])]
-    for number, (own, (bag, gpt)) in enumerate(zip(codes_format.formats, methods, strict=False), 1):  # of more rates
-        place, lm = (rate_folder(part, number) if several else part for part in (tokenizer, model))
-        tokens = Entry(stage="tokenizer", key=own.codebook, place=place, reused=True)
-        found.append(RateModels(tokenizer=tokens, model=_model_entry("lm", lm), bag=bag.name, gpt=gpt.name))
-    return found
+    works = reading.assignments == "hard" or loaded.speech_layer is None
+    require(works, "compare.assignments", reading.assignments, "codes of a speech model are hard: choose hard")
+    require_same_codebook(language_model.format, loaded.format, owner=language_model.name)
+    return CodeModels(tokenizer=_tokenizer_entry(loaded, tokenizer), model=_model_entry("lm", model))
+
+
+def _tokenizer_entry(tokenizer: Tokenizer, folder: Path) -> Entry:
+    return Entry(stage="tokenizer", key=tokenizer.format.codebook, place=folder, reused=True)
 
 
 def _model_entry(stage: str, folder: Path) -> Entry:
@@ -205,10 +189,10 @@ def embed_recordings(settings: EmbedConfig, run: Path, recordings: Clips | None)
     chosen = _chosen(settings, results, probe)
     reading = _reading(settings, results, probe, chosen)
     of_sound = settings.method in OF_SOUND
-    rates = [] if of_sound else models_of_run(run, reading)
-    inputs = {rate.gpt: rate.bag for rate in rates} or {settings.method: str(METHODS[settings.method].input)}
+    inputs = {settings.method: str(METHODS[settings.method].input)} if of_sound else {GPT: BAG_OF_CODES}
+    own = None if of_sound else models_of_run(run, reading)
     tokenizer = Tokenizer.from_pretrained(run / "tokenizer")
-    bottlenecks = ("bottleneck",) if tokenizer.finest.speech_layer is None else ()
+    bottlenecks = ("bottleneck",) if tokenizer.speech_layer is None else ()
     match_choice((*inputs, *inputs.values(), "log_mel", *bottlenecks), settings.method, option="method")
     if settings.method not in inputs and settings.layer not in (None, ALL):
         remedy = f"leave layer out, or choose the method of a language model, such as method={[*inputs][-1]}"
@@ -227,8 +211,8 @@ def embed_recordings(settings: EmbedConfig, run: Path, recordings: Clips | None)
     )
     pooled = (
         sound_features(session, manifest, run, tokenizer, reading, settings.method)
-        if of_sound
-        else pooled_features(session, manifest, rates, reading)
+        if own is None
+        else pooled_features(session, manifest, own, reading)
     )
     candidates = StoredFeatures.of(pooled[settings.method].folder / FEATURES)
     if reading.input and settings.method in inputs:
@@ -341,9 +325,7 @@ def sound_features(
     session: Session, manifest: Clips, run: Path, tokenizer: Tokenizer, reading: ReadingConfig, method: str
 ) -> dict[str, Entry]:
     """Pool the layers of a GPT of a run that reads sound, and its input: log-mel, or a bag of codes."""
-    folder = run / "tokenizer"
-    place = rate_folder(folder, len(tokenizer.rates)) if tokenizer.format.rates else folder
-    tokens = Entry(stage="tokenizer", key=tokenizer.finest.format.codebook, place=place, reused=True)
+    tokens = _tokenizer_entry(tokenizer, run / "tokenizer")
     read = ClipReading(session=session, manifest=manifest, audio=tokenizer.front_end, vectors=reading.vectors)
     sound = sound_gpt_features(read, method, _model_entry(method, run / method))
     if METHODS[method].input == "log_mel":

@@ -155,7 +155,6 @@ class Curve:
     look: Look
     label: str = ""  # in the legend
     interval: Interval = ""
-    text: str = ""  # beside the last point
 
     def draw(self, axes: Axes, *, across: bool = False) -> None:
         """Draw the curve; ``across``: values go from left to right."""
@@ -181,9 +180,6 @@ class Curve:
         first, second = (values, places) if across else (places, values)
         (line,) = axes.plot(first, second, label=self.label or None, **self.look)
         line.set_clip_on(False)  # a marker at 100 % is whole
-        if self.text:
-            place = (first[-1], second[-1])
-            axes.annotate(self.text, place, (4, 4), textcoords="offset points", fontsize=9.5, color=MUTED)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -1,19 +1,16 @@
-"""``runs/index.html``: runs and sweeps beside each other, with key figures and links to their pages."""
+"""The table of ``wordless runs``: runs and sweeps beside each other, with key figures."""
 
-import os
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Final, Literal
-from urllib.parse import quote
 
 from pipelines.commandline.options import HYDRA, index
 from pipelines.commandline.outputs import RUN_LOCK, SWEEP_LOCK, is_held
 from pipelines.commandline.run_folders import ELSEWHERE, JOBS, WORDS, option_of, read_words
-from pipelines.pages.phrasing import draw, full_name, number, percent
+from pipelines.pages.phrasing import full_name, number, percent
 from pipelines.results.run_record import Results, read_results
-from pipelines.store.run_folder import REPORT, RESULTS
+from pipelines.store.run_folder import RESULTS
 from pipelines.store.stored_features import GPT
 from vocoder.kinds import WAVENET
 from wordless.base.errors import InputError
@@ -23,7 +20,6 @@ from wordless.base.values import find_object
 
 RUNS: Final = "runs"  # folder in which commands put the folders of runs
 SWEEPS: Final = "multirun"  # folder beside it, for sweeps
-INDEX: Final = "index.html"
 State = Literal["finished", "running", "unfinished", "damaged"]
 
 KEY_COLUMNS = ("LM perplexity", "LM bit/s", "GPT, probe", "its strongest rival", "WaveNet, recognised")
@@ -63,14 +59,11 @@ class RunRow:
         return [escape_line(name), date, self.corpus or "–", self.options or "–", *self.figures, size]
 
 
-def run_rows(root: Path, *, finished: Path | None = None) -> list[RunRow]:
-    """List the runs directly below a folder and the sweeps in the folder ``multirun`` beside it, newest first.
-
-    This process has ``finished`` a run, and still holds its lock.
-    """
+def run_rows(root: Path) -> list[RunRow]:
+    """List the runs directly below a folder and the sweeps in the folder ``multirun`` beside it, newest first."""
     if not root.is_dir():
         raise InputError(f"root={root} is no folder; name the folder of your runs, such as root=runs")
-    rows = [run_row(each, running=each != finished and is_held(each)) for each in root.iterdir() if is_run(each)]
+    rows = [run_row(each, running=is_held(each)) for each in root.iterdir() if is_run(each)]
     rows += [sweep_row(records.parent) for records in root.absolute().with_name(SWEEPS).glob(f"*/{JOBS}")]
     return sorted(rows, key=lambda row: (row.date, row.folder.name), reverse=True)
 
@@ -135,17 +128,3 @@ def differing_options(words: list[str]) -> str:
         and not name.startswith(f"{HYDRA}.")
         and word.partition("=")[2] != defaults.get(name)
     )
-
-
-def write_runs_page(root: Path, rows: Iterable[RunRow]) -> Path:
-    """Write the page of the `run_rows` of a folder, and return its path."""
-    page, beside, runs = root / INDEX, root / f".{INDEX}.{os.getpid()}", []  # other runs may end at the same time
-    for row in rows:
-        report = row.folder / ("sweep.html" if row.is_sweep else REPORT)
-        runs.append((row, quote(os.fsencode(os.path.relpath(report, root))) if report.is_file() else None))
-    try:
-        beside.write_text(draw("runs.html.jinja", runs=runs, heads=HEADS), encoding="utf-8")
-        beside.replace(page)
-    finally:
-        beside.unlink(missing_ok=True)
-    return page

@@ -18,9 +18,7 @@ import pandas
 from lm.probing.comparison import Estimate, all_pairs, over_groups, two_sided_p
 from pipelines.methods.table import ROWS
 from pipelines.pages.charts import (
-    GREEN,
     INK,
-    MUTED,
     ORANGE,
     SERIES,
     Chart,
@@ -30,10 +28,8 @@ from pipelines.pages.charts import (
     Panel,
     curves_chart,
     look,
-    rows_chart,
     shortened,
 )
-from pipelines.pages.comparison_charts import line_look
 from pipelines.pages.phrasing import draw, full_name, noise_label
 from pipelines.results.comparison import Comparison
 from pipelines.results.figures import Figure, Figures
@@ -41,7 +37,7 @@ from pipelines.results.run_record import RESAMPLES, Resamples, Results, count_co
 from pipelines.results.sweep_jobs import Job, varied
 from pipelines.store.run_folder import REPORT
 from pipelines.store.stored_features import GPT
-from vocoder.kinds import CHOICES, KINDS, ORIGINAL, UNLEARNED, WAVENET
+from vocoder.kinds import CHOICES, ORIGINAL, WAVENET
 from wordless.base.errors import InputError
 from wordless.base.files import write_aside
 from wordless.base.text import counted
@@ -50,27 +46,10 @@ ACROSS = ("unlabelled_hours", "tokenizer.codebook_size")  # go from left to righ
 METRICS = ("accuracy", "mean_average_precision")  # of probes; a sweep is judged by the first that its runs have
 BAG = "bag_of_codes"
 FigureName = tuple[str, str, str | None]  # stage, name, of
+PERPLEXITY: FigureName = ("lm", "perplexity", None)
 RECOGNISED: FigureName = ("vocoder", "label_accuracy", WAVENET.key)
 MAX_PAIRS = 60  # rows of the table of pairs; sweep.csv has all
-ASIDE = 0.05  # at most, between the intervals of two methods at one value, in distances of two values
-SPREAD = 0.6  # of all intervals at one value, so that they do not reach those of the next value
-SOUNDS = {
-    **{kind.key: look(marker=kind.marker) for kind in KINDS if kind.learned},
-    **{kind.key: look(MUTED, kind.marker, filled=False) for kind in reversed(UNLEARNED)},
-    ORIGINAL: look(INK, "|", filled=False),
-}
 Named = tuple[str, FigureName, Look]  # label, figure and look of a curve over the swept option
-CODES: dict[str, list[Named]] = {  # panels of figures of codes by their titles
-    "lost: squared error of the spectrogram": [
-        ("through the codebook", ("tokenizer", "quantised_mse", None), look(GREEN, "o", line="-", size=4)),
-        ("without it", ("tokenizer", "reconstruction_mse", None), look(GREEN, line=":", width=1.3)),
-    ],
-    "moved: total variation of code frequencies": [
-        ("noise", ("tokenizer", "total_variation", "noise"), look(INK, "o", line="-", size=4)),
-        ("gain", ("tokenizer", "total_variation", "gain"), look(INK, line="--")),
-        ("shift", ("tokenizer", "total_variation", "shift"), look(INK, line=":")),
-    ],
-}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -228,17 +207,6 @@ def magnitude(value: str) -> float:
         return math.inf
 
 
-def pareto(costs: Sequence[float], gains: Sequence[float]) -> list[int]:
-    """Find the points that no other point beats in cost or gain without losing in the other, the cheapest first."""
-    known = [index for index in range(len(costs)) if math.isfinite(costs[index] + gains[index])]
-    front: list[int] = []
-    for index in sorted(known, key=lambda index: (costs[index], -gains[index])):
-        last = front[-1] if front else None
-        if last is None or gains[index] > gains[last] or (costs[last], gains[last]) == (costs[index], gains[index]):
-            front.append(index)
-    return front
-
-
 def reuse(points: Iterable[Point]) -> dict[str, tuple[int, int]]:
     """Count by stage how often it was computed and how often it was reused."""
     stages = [stage for point in points for stage in point.results.get("stages", [])]
@@ -314,19 +282,6 @@ def _csv(runs: Runs) -> str:
     return str(frame.to_csv(index=False, lineterminator="\n"))
 
 
-def sweep_charts(runs: Runs) -> dict[str, Chart]:
-    """Draw the charts for which the runs have figures, by their names."""
-    charts = (
-        _recognition(runs) if runs.recognised else None,
-        _tradeoff(runs),
-        # The chart of figures by run has these two.
-        _methods(runs) if len(runs.values) > 1 and {*runs.methods} - {GPT, BAG} else None,
-        _noise(runs) if runs.is_ordered else None,
-        _bitrate(runs),
-    )
-    return {chart.name: chart for chart in charts if chart}
-
-
 def _over_options(runs: Runs, panels: Sequence[Panel], *, name: str, title: str) -> Chart | None:
     ticks = {float(place): shortened(value, 14) for place, value in enumerate(runs.values)}
     panels = [replace(panel, ticks=ticks) for panel in panels]
@@ -334,21 +289,25 @@ def _over_options(runs: Runs, panels: Sequence[Panel], *, name: str, title: str)
     return curves_chart(panels, name=name, title=title, height=60 + 180 * len(panels)) if panels else None
 
 
-def _tradeoff(runs: Runs) -> Chart | None:
-    """Draw figures over the first option, with a ring around the best run; several lines have colours of their own."""
+def sweep_charts(runs: Runs) -> dict[str, Chart]:
+    """Draw the charts for which the runs have figures, by their names."""
+    charts = _figures(runs), _noise(runs) if runs.is_ordered else None
+    return {chart.name: chart for chart in charts if chart}
+
+
+def _figures(runs: Runs) -> Chart | None:
+    """Draw accuracy, with a ring around the best run, and perplexity; several lines have colours of their own."""
     named: dict[str, list[Named]] = {}
     if runs.best:
         bag = (full_name(BAG), ("probe", runs.metric, BAG), look(ORANGE, "s", line="--", size=4, width=1.3))
         judged = (full_name(runs.judged), runs.probe, look(marker="o", line="-", size=4))
         named[f"{full_name(runs.metric)} on test"] = [judged, *([] if runs.judged == BAG else [bag])]
-    for title, codes in CODES.items():
-        values = {point.value(*codes[0][1]) for point in runs.points}  # runs that share their codes have one
-        if len(values) > 1 or (len(runs.points) == 1 and all(map(math.isfinite, values))):
-            named[title] = codes
+    if any(point.figures.find(*PERPLEXITY) for point in runs.points):
+        named["perplexity of the language model"] = [(full_name(GPT), PERPLEXITY, look(marker="o", line="-", size=4))]
     alone, marked, panels = len(runs.lines) == 1, runs.place(runs.best) if runs.best else None, []
     for title, each in named.items():
-        curves, lost = [], title.startswith("lost")
-        if runs.best and each[0][1] == runs.probe:
+        curves, is_probe = [], each[0][1] == runs.probe
+        if runs.best and is_probe:
             ring, looks = [(runs.place(runs.best), runs.best.value(*runs.probe))], look(INK, "o", filled=False, size=11)
             curves.append(Curve(points=ring, look=looks, label="chosen on validation"))
         for (name, line), (colour, marker) in zip(runs.lines.items(), cycle(SERIES), strict=False):
@@ -359,47 +318,8 @@ def _tradeoff(runs: Runs) -> Chart | None:
                 points = [(runs.place(point), point.figures.find(*figure)) for point in line]
                 band: Interval = "band" if alone or not number else ""
                 curves.append(Curve(points=points, look=looks, label=label, interval=band))
-        panels.append(Panel(title=title, curves=curves, ratios=not lost, from_zero=lost, marked=marked))
-    return _over_options(runs, panels, name="tradeoff", title="Figures by run")
-
-
-def _methods(runs: Runs) -> Chart | None:
-    """Draw each method's probe over a number, and how far the GPT is ahead; other values have a row for each run."""
-    metric, panels = full_name(runs.metric), []
-    if not runs.is_ordered:
-        names, curves = [runs.short_name(point.job) for point in runs.points], []
-        for of, aside in zip(runs.methods, shifts(len(runs.methods), step=SPREAD), strict=True):
-            looks = line_look(of) | {"linestyle": "none", "linewidth": 1.2, "markersize": 5}
-            points = [(place + aside, point.comparison.tested.get(of)) for place, point in enumerate(runs.points)]
-            curves.append(Curve(points=points, look=looks, label=full_name(of), interval="bars"))
-        title, across, row = "Methods by run", f"test {metric}", max(21.0, 9.0 * len(runs.methods))
-        return rows_chart(names, curves, name="methods", title=title, across=across, row=row)
-    places = dict(zip(runs.methods, shifts(len(runs.methods)), strict=True))
-    ahead = any(point.comparison.differences(GPT) for point in runs.points)
-    for name, line in runs.lines.items():
-        where = f", {shortened(name, 40)}" if name else ""
-        for gain in (False, True) if ahead else (False,):
-            curves = []
-            for of, aside in places.items():
-                rows = [_ahead(point, of) if gain else point.comparison.tested.get(of) for point in line]
-                points = [(runs.place(point) + aside, row) for point, row in zip(line, rows, strict=True)]
-                curves.append(Curve(points=points, look=line_look(of), label=full_name(of), interval="bars"))
-            title = f"GPT ahead by, points{where}" if gain else f"{metric} on test{where}"
-            level = ("level", 0.0) if gain else None
-            panels.append(Panel(title=title, curves=curves, ratios=not gain, level=level))
-    return _over_options(runs, panels, name="methods", title="Methods by run")
-
-
-def _ahead(point: Point, of: str) -> Figure | None:
-    row = point.figures.find("probe", "difference", GPT, against=of)
-    low, high = ((None if end is None else 100 * end) for end in (row.low, row.high)) if row else (None, None)
-    return replace(row, value=100 * row.value, low=low, high=high) if row else None
-
-
-def shifts(count: int, *, step: float = ASIDE) -> list[float]:
-    """Say how far each of ``count`` methods stands from the place of a value, nearer to it than to the next."""
-    step = min(step, SPREAD / count)
-    return [step * (number - (count - 1) / 2) for number in range(count)]
+        panels.append(Panel(title=title, curves=curves, ratios=is_probe, marked=marked))
+    return _over_options(runs, panels, name="figures", title="Figures by run")
 
 
 def _noise(runs: Runs) -> Chart | None:
@@ -415,32 +335,3 @@ def _noise(runs: Runs) -> Chart | None:
         if len(curves) > 1:
             panels.append(Panel(title=title, curves=curves, ratios=True))
     return _over_options(runs, panels, name="noise", title="Test values under noise, by run")
-
-
-def _recognition(runs: Runs) -> Chart:
-    points = [point for point in runs.points if point in runs.recognised]
-    curves, learned = [], [kind.key for kind in KINDS if kind.learned]
-    for of, looks in SOUNDS.items():
-        rows = enumerate(point.figures.find(*RECOGNISED[:2], of) for point in points)
-        curves.append(Curve(points=rows, look=looks, label=full_name(of), interval="bars" if of in learned else ""))
-    title, across = "Test clips that a classifier recognises", "test clips recognised"
-    names = [runs.short_name(point.job) for point in points]
-    return rows_chart(names, curves, name="recognition", title=title, across=across)
-
-
-def _bitrate(runs: Runs) -> Chart | None:
-    values = [point.value(*runs.probe) for point in runs.points]
-    front = [runs.points[place] for place in pareto([point.rate for point in runs.points], values)]
-    if not front:
-        return None
-    best, steps = [(point.rate, point.value(*runs.probe)) for point in front], look(MUTED, line="-", width=1.2)
-    curves = [Curve(points=best, look=steps | {"drawstyle": "steps-post"}, label="best for its bits")]
-    for (name, line), (colour, marker) in zip(runs.lines.items(), cycle(SERIES), strict=False):
-        known = [point for point in line if math.isfinite(point.rate) and point in runs.probed]
-        for number, point in enumerate(known):
-            looks, label = look(colour, marker, filled=point in front), "" if number else shortened(name, 40)
-            points, text = [(point.rate, point.figures.find(*runs.probe))], runs.values[int(runs.place(point))]
-            curves.append(Curve(points=points, look=looks, label=label, interval="bars", text=text))
-    title = f"{full_name(runs.metric)} of the probe on test: {full_name(runs.judged)}"
-    panel = Panel(title=title, curves=curves, across="bits per second, by the language model", ratios=True)
-    return curves_chart([panel], name="bitrate", title=title, height=300)

@@ -314,8 +314,8 @@ class VocoderSettings(TrainingSettings):
     start: str | None = option(
         None,
         "universal: training begins with weights that ship with Wordless, if they fit, and takes 0 steps for the "
-        "built-in corpus; or with those of a run, of a vocoder beside its tokenizer, of start weights (wordless "
-        "publish format=start), or of hf://user/name; null: random weights",
+        "built-in corpus; or with those of a run, of a vocoder beside its tokenizer, or of hf://user/name; null: "
+        "random weights",
     )
     unfit: str | None = None  # filled in: why the weights that ship with the package do not serve this vocoder
 

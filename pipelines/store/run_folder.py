@@ -13,6 +13,7 @@ from vocoder.kinds import GRIFFIN_LIM, WAVENET, Kind
 from vocoder.options import Sampling
 from wordless.base.errors import InputError
 from wordless.base.hub import CONFIG, fetch, hub_address, is_on_hub
+from wordless.base.saved_models import holds_rates
 from wordless.base.values import find_object
 
 if TYPE_CHECKING:
@@ -34,8 +35,19 @@ def is_finetuned(folder: Path) -> bool:
     return {"body", "head", "channel"} <= {*(find_object(folder / CONFIG) or {})}
 
 
-def part_of(model: Path, part: Part, *, otherwise: str = "") -> Path:
-    """Return the folder of one part that a run made; ``otherwise`` is an alternative without it, for a refusal."""
+def part_of(model: Path, part: Part, *, otherwise: str = "", rates: bool = False) -> Path:
+    """Return the folder of one part that a run made; ``otherwise`` is an alternative without it, for a refusal.
+
+    Models of several rates are refused unless the command reads them (``rates``).
+    """
+    folder = _found_part(model, part, otherwise)
+    if holds_rates(folder) and not rates:
+        rule = "its codes have several rates, which only wordless run, generate and decode read"
+        raise InputError(option="model", value=model, rule=rule, remedy="name a run with tokenizer.rates=null")
+    return folder
+
+
+def _found_part(model: Path, part: Part, otherwise: str) -> Path:
     if address := hub_address(model):
         return _part_on_hub(address, part)
     if not model.is_dir():

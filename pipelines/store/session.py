@@ -14,7 +14,7 @@ from torch import nn
 from pipelines.commandline.outputs import keep_claimed
 from pipelines.store.plan import Call, Plan
 from pipelines.store.store import CURVE, Entry, Recipe, Store, checkpoints_of, write_json
-from pipelines.tracking.tracking import NO_TRACKING, Tracking, curve_point
+from pipelines.tracking.tracking import NO_TRACKING, Tracking
 from wordless.base.errors import InputError
 from wordless.base.pools import LOCAL, EngineConfig, Pool, in_order, open_pool
 from wordless.base.progress import Terminal
@@ -158,9 +158,9 @@ class Session:
 
     def _track(self, entry: Entry, name: str) -> None:
         """Give trackers the whole curve of a training, made here or found; rank 0 tracks alone."""
-        tracked = not self.gang.rank and self.tracking.kinds and (entry.folder / CURVE).is_file()
+        tracked = not self.gang.rank and self.tracking.names and (entry.folder / CURVE).is_file()
         if tracked and (points := entry.read_rows(CURVE, "curve")):  # a training without steps has none
-            self.tracking.complete(training_name(name, self.place), [*map(curve_point, points)])
+            self.tracking.complete(training_name(name, self.place), points)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,7 +184,6 @@ class Run(Session):
         """Call `fit` with checkpoints, progress and trackers; ``option`` names the config on the command line."""
         name = self.training.format(stage=self.stage)
         tracking = NO_TRACKING if self.gang.rank else self.tracking  # rank 0 tracks alone
-        curve = tracking.watch(training_name(name, self.place))
         with self.terminal.working(training_name(name), config.steps, "steps") as progress:
             report = fit(
                 model,
@@ -196,8 +195,7 @@ class Run(Session):
                 option=option,
                 checkpoint=checkpoints_of(self.folder) / CHECKPOINT,
                 progress=progress,
-                track=curve.add,
-                resumed=curve.resume,
+                track=partial(tracking.add, training_name(name, self.place)),
                 say=self.terminal.say,
             )
         if self.gang.rank == 0:

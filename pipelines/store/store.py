@@ -150,7 +150,7 @@ class Store:
         folder = self.folder(recipe)
         if not folder.exists():
             return None
-        if fault := next(faults(folder, trust_stamps=True), ""):
+        if fault := next(faults(folder), ""):
             raise InputError(f"{fault} since the {recipe.stage} stage wrote it: delete {folder} and run again")
         recorded: dict[str, Any] = find_object(folder / ENTRY) or {}
         libraries, current = recorded["libraries"], library_versions()
@@ -225,8 +225,8 @@ def checkpoints_of(folder: Path) -> Path:
     return folder.with_suffix(".checkpoints")
 
 
-def faults(folder: Path, *, trust_stamps: bool) -> Iterator[str]:
-    """List the damage of an entry; with ``trust_stamps``, files of the same stamp are not hashed."""
+def faults(folder: Path) -> Iterator[str]:
+    """List the damage of an entry; files of the same stamp are not hashed."""
     recorded: dict[str, Any] = find_object(folder / ENTRY) or {}
     decides = {name: recorded.get(name) for name in ("stage", "version", "arguments")}
     files = recorded.get("files")
@@ -240,7 +240,7 @@ def faults(folder: Path, *, trust_stamps: bool) -> Iterator[str]:
     ):
         yield f"{folder / ENTRY} has changed"
     else:
-        stamps = (find_object(folder / TIMINGS) or {}).get("files") if trust_stamps else None
+        stamps = (find_object(folder / TIMINGS) or {}).get("files")
         known = stamps if isinstance(stamps, dict) else {}
         for name, wanted in files.items():
             if not (folder / name).is_file():

@@ -37,7 +37,7 @@ FIT = ("steps=4", "validate_every=2", "warmup_steps=2", "precision=fp32")
 HEADS = ("body.batches.batch_size=4", "figures.resamples=20", *(f"body.fit.{word}" for word in FIT))
 COMMANDS = {  # name -> run whose models it uses, and words; at_NAME is a place, ./ the folder of its own output
     "encode": ("smoke", "encode input=at_calls output=./codes.parquet"),
-    "units": ("smoke", "encode input=at_calls output=./units.txt format=name_units deduplicate=true"),
+    "units": ("smoke", "encode input=at_calls output=./units.jsonl format=jsonl deduplicate=true"),
     "embed": ("smoke", "embed input=at_calls output=./vectors.npz layer=all pooling=thirds"),
     "embed_log_mel": ("smoke", "embed input=at_calls output=./vectors.parquet method=log_mel"),
     "generate": ("smoke", "generate output=./sounds prompt=at_word seconds=0.1 num_samples=2 engine=numba"),
@@ -53,8 +53,7 @@ COMMANDS = {  # name -> run whose models it uses, and words; at_NAME is a place,
         "finetune corpus.root=at_calls corpus.pattern={label}/* output=./model head=sequence threads=1 tracking=[]",
     ),
     "predict": ("classes", "predict input=at_calls output=./labels.tsv"),
-    "start": ("smoke", "publish format=start output=./start"),
-    "store": ("", "store --verify store.root=at_smoke/store"),
+    "store": ("", "store store.root=at_smoke/store"),
 }
 
 

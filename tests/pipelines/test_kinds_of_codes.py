@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from lm.model import LanguageModel
 from lm.pitch import PitchHead
 from pipelines.jobs.vectors import probe_run
 from pipelines.labelled import probe
+from pipelines.speech import DemoConfig, demo
 from pipelines.stages.options import TokenizerSettings
 from pipelines.stages.tokenizer import PITCHES, pitches
 from tests.calling import decode, embed, encode, find, generate, score
@@ -81,18 +83,35 @@ def test_a_gpt_of_the_coarsest_rate_and_an_upsampler(trained: Path) -> None:
     assert {stage: made[stage] for stage in wanted} == wanted
 
 
-def test_a_finished_run_is_probed_at_each_rate_and_the_user_is_told_which_test_clips_it_was_trained_on(
-    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("command", ["encode", "embed", "find", "score", "probe", "demo"])
+def test_commands_that_read_codes_of_one_rate_refuse_several(command: str, trained: Path, tmp_path: Path) -> None:
+    write_clip(tmp_path, "a.wav", np.zeros(800, np.float32))
+    own = {"model": str(trained), "store": {"root": str(tmp_path / "store")}}
+    place = {"input": str(tmp_path / "a.wav"), "output": str(tmp_path / "out")}
+    calls: dict[str, Callable[[], object]] = {
+        "encode": lambda: encode(options(trained, tmp_path / "a.wav", tmp_path / "codes.parquet")),
+        "embed": lambda: embed({**own, **place, "output": str(tmp_path / "x.npz")}),
+        "find": lambda: find({**own, **place, "query": str(tmp_path / "a.wav"), "output": str(tmp_path / "x.tsv")}),
+        "score": lambda: score({**own, **place, "output": str(tmp_path / "x.tsv")}),
+        "probe": lambda: probe_run(*probe(config_of("probe", f"model={trained}"))),
+        "demo": lambda: demo(DemoConfig(model=trained)),
+    }
+    with pytest.raises(InputError, match=r"model=.*several rates.*tokenizer\.rates=null"):
+        calls[command]()
+    assert [path.name for path in tmp_path.iterdir()] == ["a.wav"]
+
+
+def test_a_finished_run_is_probed_and_the_user_is_told_which_test_clips_it_was_trained_on(
+    finished_run: FinishedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    group = read_manifest(trained / "manifest.tsv", tmp_path).of("train")[0].group
-    place = [f"model={trained}", f"store.root={tmp_path / 'store'}", f"output={tmp_path / 'probe.json'}"]
+    group = read_manifest(finished_run.folder / "manifest.tsv", tmp_path).of("train")[0].group
+    place = [f"model={finished_run.folder}", f"store.root={tmp_path / 'store'}", f"output={tmp_path / 'probe.json'}"]
     corpus = ["embedded.voices=5", "embedded.words=2", "embedded.takes=2"]
     corpus += ["corpus.split.by=group", f"corpus.split.test=['{group}']"]
     probing = ["probe.resamples=10", "probe.learning_curve=[]", "device=cpu", "workers=1"]
     probe_run(*probe(config_of("probe", *place, *corpus, *probing)))
     rows = json.loads((tmp_path / "probe.json").read_text())["methods"]
-    known = {"log_mel", "bottleneck", *(f"{kind}_of_rate_{number}" for kind in ("bag", "gpt") for number in (1, 2))}
-    assert {row["of"] for row in rows} == known
+    assert {row["of"] for row in rows} == {"log_mel", "bottleneck", "bag_of_codes", "gpt"}
     assert re.search(r"[1-9]\d* of \d+ test clips are among", " ".join(capsys.readouterr().err.split()))
 
 

@@ -10,7 +10,7 @@ import torch
 
 from lm.model import LanguageModel
 from pipelines.chain.corpus import MANIFEST
-from pipelines.chain.notices import STARTED, notices_of_starts, unlabelled_of_run, voice_notices, write_started
+from pipelines.chain.notices import notices_of_starts, voice_notices
 from pipelines.results.run_record import read_results
 from pipelines.settings.run import RunSettings
 from pipelines.settings.run_rules import run_settings
@@ -32,7 +32,7 @@ from pipelines.stages.start import (
     tokenizer_beside,
 )
 from pipelines.stages.vocoder import begun_at
-from tests.calling import publish
+from tests.benchmarks.pack_voice import pack
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import AUDIO, GPT, save_rates_run, tiny_tokenizer
 from tests.pipelines.tiny_chain import composed, run, stored
@@ -40,7 +40,7 @@ from tokenizer.tokenizer import Tokenizer
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet import create_wavenet
 from wordless.audio.options import SpectrogramConfig
-from wordless.audio.recordings.manifest import Clips, read_manifest, write_manifest
+from wordless.audio.recordings.manifest import Clips, read_manifest
 from wordless.base.errors import InputError
 from wordless.base.files import file_hash
 from wordless.base.saved_models import LANGUAGE_MODEL, TOKENIZER
@@ -125,8 +125,8 @@ def settings_of(store: Path, *words: str) -> RunSettings:
     return run_settings(composed(store, STAGES, *words))
 
 
-def test_what_the_first_model_has_heard_is_known_of_the_second(finished_run: FinishedRun, tmp_path: Path) -> None:
-    """Its test clips, too, which may be training clips of the run that it began with."""
+def test_test_clips_that_the_first_model_has_heard_are_known(finished_run: FinishedRun, tmp_path: Path) -> None:
+    """Test clips may be training clips of the run that it began with."""
     own, start = shutil.copytree(finished_run.folder, tmp_path / "own"), finished_run.folder
     manifest = read_manifest(start / MANIFEST, tmp_path)
     turned = manifest.only("train").with_columns(split="test")
@@ -136,15 +136,7 @@ def test_what_the_first_model_has_heard_is_known_of_the_second(finished_run: Fin
     assert str(len(turned.clips)) in notices[1]
     with pytest.raises(InputError, match=LM):
         [*notices_of_starts(turned, settings, start)]
-    write_manifest(Clips.from_rows(tmp_path, ()), own / MANIFEST)
-    write_started(settings, tmp_path, own)
-    heard = {clip.sha256 for clip in unlabelled_of_run(own, tmp_path)}
-    assert heard == {clip.sha256 for clip in manifest.of("train")}
-    again = settings_of(tmp_path, f"lm.start='{own}'")  # which has its own clips, and those of the first run
-    (_, *known) = [*notices_of_starts(turned, again, tmp_path)]
-    assert any(str(len(turned.clips)) in each for each in known)
-    write_started(settings_of(tmp_path), tmp_path, own)
-    assert not (own / STARTED).exists()
+    again = settings_of(tmp_path, f"lm.start='{own}'")
     shutil.rmtree(own / "vocoder")
     (own / MANIFEST).unlink()
     assert any(MANIFEST in each for each in [*notices_of_starts(turned, again, start)])
@@ -200,7 +192,7 @@ def test_a_voice_is_refused_without_its_tokenizer_or_absolute_levels(run_folder:
 def packed(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The vocoder of the finished run as start weights for every tokenizer."""
     output = tmp_path_factory.mktemp("packed") / "voice"
-    publish({"run": str(finished_run.folder), "format": "start", "output": str(output), "repo": ""})
+    pack(str(finished_run.folder), output)
     return output
 
 
@@ -208,7 +200,7 @@ def test_packed_weights_compute_what_the_vocoder_of_the_run_does_and_nothing_alo
     finished_run: FinishedRun, packed: Path
 ) -> None:
     """They have no tokenizer, and fit one with other statistics as well as the vocoder that they were made of."""
-    assert {path.name for path in packed.iterdir()} == {"config.json", "model.safetensors", "README.md"}
+    assert {path.name for path in packed.iterdir()} == {"config.json", "model.safetensors"}
     own = Tokenizer.from_pretrained(finished_run.folder / "tokenizer")
     config = replace(saved_vocoder(str(packed)).wavenet, groups=("anna", "ben"), patch_frames=own.patch_frames)
     other = Tokenizer(own.config, own.mean + 1, 2 * own.std, own.autoencoder, own.centroids)
@@ -218,26 +210,6 @@ def test_packed_weights_compute_what_the_vocoder_of_the_run_does_and_nothing_alo
             torch.testing.assert_close(value, wanted, rtol=1e-4, atol=1e-5, msg=name)
     with pytest.raises(InputError, match=r"vocoder\.start"):
         Vocoder.from_pretrained(packed).require_tokenizer(own)
-
-
-def test_a_card_does_not_vouch_for_the_weights_that_a_training_began_with(
-    finished_run: FinishedRun, tmp_path: Path
-) -> None:
-    """The finished run is of eSpeak; what its vocoder began with may have heard anybody."""
-    folder = Path(shutil.copytree(finished_run.folder, tmp_path / "run"))
-    sha256, config = "5" * 64, json.loads((folder / "vocoder/config.json").read_text())
-    (folder / "vocoder/config.json").write_text(json.dumps(config | {"began_at": sha256}))
-    words = {"run": str(folder), "format": "start", "repo": ""}
-    for name, said in (("plain", None), ("described", "eSpeak NG voices, then others: see [here](https://x).")):
-        publish(words | {"output": str(tmp_path / name), "description": said})
-        card = (tmp_path / name / "README.md").read_text()
-        assert sha256 in card
-        assert (said or "") in card
-        assert "No recording of a person" not in card
-    (folder / "vocoder/config.json").write_text(json.dumps(config | {"began_at": sha256, "steps": 0}))
-    with pytest.raises(InputError, match=r"^run\b.*vocoder\.fit\.steps=0"):
-        publish(words | {"output": str(tmp_path / "none")})
-    assert not (tmp_path / "none").exists()
 
 
 def test_shipped_weights_serve_the_front_end_and_sizes_that_they_were_made_with(packed: Path, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 `tests/test_hostile_models.py` reads some hundred more, with other formats, odd lines of units, and any bytes changed.
 """
 
-import csv
 import json
 import re
 import tracemalloc
@@ -42,8 +41,6 @@ ROW = {"file_name": "dir/a.wav", "num_samples": 600}
 @pytest.mark.parametrize(
     ("kind", "deduplicate", "files"),
     [
-        ("name_units", False, {"a": "a|3 3 7 3", "a.lengths": "a|600"}),
-        ("name_units", True, {"a": "a|3 7 3", "a.lengths": "a|600", "a.durations": "a|2 1 1"}),
         ("fairseq", False, {"a": "3 3 7 3", "a.lengths": "600"}),
         ("fairseq", True, {"a": "3 7 3", "a.lengths": "600", "a.durations": "2 1 1"}),
         ("jsonl", False, {"a": json.dumps({**ROW, "units": [3, 3, 7, 3]})}),
@@ -56,22 +53,7 @@ def test_formats(kind: UnitsFormat, deduplicate: bool, files: dict[str, str], tm
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {k: f"{v}\n" for k, v in files.items()}
 
 
-def test_names_of_units_are_short_and_tell_files_and_parts_apart(tmp_path: Path) -> None:
-    clips = [
-        replace(CLIP, path=path, span=span)
-        for path, span in (
-            *(("x/a.wav", span) for span in ((0.5, 1.25), (1.5, 2.0))),
-            *(("x/b.wav", span) for span in ((1.0, 2.0), None)),
-            *(("y/b.wav", (1.0, 2.0)), ("x/c.wav", None), ("y/c.wav", None)),
-            *(("z/d.wav", None), ("z/d.flac", None)),
-        )
-    ]
-    write_units(tmp_path / "a.txt", clips, "name_units")
-    names = [read.path for read in read_units(tmp_path / "a.txt", ONE_STREAM, codes_per_unit=1)]
-    assert names == ["a#t=0.5,1.25", "a#t=1.5,2", "x/b#t=1,2", "b", "y/b#t=1,2", "x/c", "y/c", "z/d.wav", "z/d.flac"]
-
-
-@pytest.mark.parametrize("kind", ["name_units", "fairseq", "jsonl"])
+@pytest.mark.parametrize("kind", ["fairseq", "jsonl"])
 @pytest.mark.parametrize("deduplicate", [False, True])
 def test_units_are_read_back_as_the_same_codes_and_samples(
     tmp_path: Path, kind: UnitsFormat, deduplicate: bool
@@ -103,70 +85,52 @@ def test_durations_that_contradict_the_units_are_refused(tmp_path: Path, row: di
 @pytest.mark.parametrize(
     ("suffix", "text", "line"),
     [
-        *((".durations", text, 2) for text in ("a|2 1 1\nb|1\n", "a|2 1 1\nb|0 1 1\n", "a|2 1 1\nb|-1 1 1\n")),
-        *((".durations", text, 2) for text in ("a|2 1 1\nb|1.5 1 1\n", "a|2 1 1\n")),
-        (".durations", "b|2 1 1\na|2 1 1\n", 1),
-        (".durations", "a|2 1 1\nb|2 1 1\nc|1\n", 3),
-        *((".lengths", text, 2) for text in ("a|480\n", "a|480\nb|480 1\n", "a|480\nb|481\n", "a|480\nc|480\n")),
+        *((".durations", text, 2) for text in ("2 1 1\n1\n", "2 1 1\n0 1 1\n", "2 1 1\n-1 1 1\n", "2 1 1\n1.5 1 1\n")),
+        *((".durations", text, 2) for text in ("2 1 1\n", "2 1 1\na|2 1 1\n")),
+        (".durations", "2 1 1\n2 1 1\n1\n", 3),
+        *((".lengths", text, 2) for text in ("480\n", "480\n480 1\n", "480\n481\n")),
     ],
 )
 def test_files_beside_the_units_that_contradict_them_are_refused(
     tmp_path: Path, suffix: str, text: str, line: int
 ) -> None:
-    (tmp_path / "a.txt").write_text("a|3 7 3\nb|3 7 3\n")
+    (tmp_path / "a.txt").write_text("3 7 3\n3 7 3\n")
     (tmp_path / f"a.txt{suffix}").write_text(text)
     with pytest.raises(InputError, match=rf"a\.txt({suffix})?:{line}: "):
         read_units(tmp_path / "a.txt", ONE_STREAM)
 
 
 def test_merged_repeats_without_durations_are_not_shortened_without_a_word(tmp_path: Path) -> None:
-    for name, text in (("a.txt", "a|3 7 3\nb|1 2\n"), ("a.jsonl", '{"file_name": "a", "units": [3, 7, 3]}\n')):
+    for name, text in (("a.txt", "3 7 3\n1 2\n"), ("a.jsonl", '{"file_name": "a", "units": [3, 7, 3]}\n')):
         (tmp_path / name).write_text(text)
         with pytest.raises(InputError, match="codes_per_unit"):
             read_units(tmp_path / name, ONE_STREAM)
         first = read_units(tmp_path / name, ONE_STREAM, codes_per_unit=2)[0]
         assert first.codes.values[:, 0].tolist() == [3, 3, 7, 7, 3, 3]
-    (tmp_path / "a.txt.durations").write_text("a|2 1 1\nb|1 1\n")
+    (tmp_path / "a.txt.durations").write_text("2 1 1\n1 1\n")
     with pytest.raises(InputError, match="codes_per_unit"):
         read_units(tmp_path / "a.txt", ONE_STREAM, codes_per_unit=2)
 
 
 def test_files_of_textlesslib_and_slamkit_are_read(tmp_path: Path) -> None:
-    (tmp_path / "x.units").write_text("a.wav\t3 7 3\n")
-    (tmp_path / "x.durations").write_text("a.wav\t2 1 1\n")
+    (tmp_path / "x.units").write_text("3 7 3\n")
+    (tmp_path / "x.durations").write_text("2 1 1\n")
     (tmp_path / "x.jsonl").write_text('{"units": [3, 7, 3], "duration": [2, 1, 1], "file_name": "a.wav"}\n')
-    for name in ("x.units", "x.jsonl"):
+    for name, path in (("x.units", f"{tmp_path}/x.units:1"), ("x.jsonl", "a.wav")):
         (clip,) = read_units(tmp_path / name, ONE_STREAM)
-        assert (clip.path, clip.codes.values.tolist()) == ("a.wav", VALUES.tolist())
+        assert (clip.path, clip.codes.values.tolist()) == (path, VALUES.tolist())
 
 
 def test_what_is_no_text_and_several_streams_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("a|3 7 3\n")
+    with pytest.raises(InputError, match=r"a\.txt:1: .*a\|3.*JSON with file_name"):
+        read_units(tmp_path / "a.txt", ONE_STREAM)
     (tmp_path / "a.txt").write_bytes(b"PAR1\xff")
     with pytest.raises(InputError, match=r"a\.txt\b.*UTF-8"):
         read_units(tmp_path / "a.txt", ONE_STREAM)
     clip = CodedClip(path="a", codes=Codes(values=np.zeros((1, 2), np.int32), num_samples=160, format=FORMAT))
     with pytest.raises(InputError, match="2 streams"):
         write_units(tmp_path / "a", [clip], "jsonl")
-
-
-@pytest.mark.parametrize(("suffix", "delimiter"), [("tsv", "\t"), ("csv", ",")])
-def test_times_of_codes(tmp_path: Path, suffix: str, delimiter: str) -> None:
-    """600 samples at 16 kHz: the last of the four codes of 10 ms ends with the sound."""
-    segment = replace(CLIP, path='a, "b".wav', span=(2.0, 2.0375))
-
-    def rows(deduplicate: bool) -> list[list[str]]:
-        write_units(tmp_path / f"a.{suffix}", [CLIP, segment], "times", deduplicate=deduplicate)
-        with (tmp_path / f"a.{suffix}").open(newline="") as file:
-            return [*csv.reader(file, delimiter=delimiter)]
-
-    head, *whole = rows(deduplicate=False)
-    assert head == ["path", "start", "end", "code", "stream", "rate"]
-    assert [row[0] for row in whole] == ["dir/a.wav"] * 4 + ['a, "b".wav'] * 4
-    times = [(0, 0.01, 3), (0.01, 0.02, 3), (0.02, 0.03, 7), (0.03, 0.0375, 3)]
-    assert [[float(cell) for cell in row[1:]] for row in whole[:4]] == [[*time, 1, 1] for time in times]
-    assert [float(cell) for cell in whole[-1][1:]] == [2.03, 2.0375, 3, 1, 1]
-    runs = [[float(cell) for cell in row[1:4]] for row in rows(deduplicate=True)[1:4]]
-    assert runs == [[0, 0.02, 3], [0.02, 0.03, 7], [0.03, 0.0375, 3]]
 
 
 CLIPS = [
@@ -260,15 +224,6 @@ def test_rows_that_pandas_wrote_need_the_schema_of_their_file(tmp_path: Path) ->
     pq.write_table(table, tmp_path / "some.parquet")
     found, clips = read_codes(tmp_path / "some.parquet")
     assert (found, [clip.path for clip in clips]) == (FORMAT, [clip.path for clip in CLIPS[1:]])
-
-
-@pytest.mark.parametrize("path", ['"un', '7 inch"', '"two" words', "'em", '"whole"'])
-def test_times_of_paths_with_quotation_marks_are_read_by_pandas(tmp_path: Path, path: str) -> None:
-    for name in ("times.tsv", "times.csv"):
-        write_units(tmp_path / name, [CLIP, replace(CLIP, path=path), CLIP], "times")
-        read = pandas.read_csv(tmp_path / name, sep="\t" if name.endswith("tsv") else ",")
-        assert read.path.tolist() == [each for each in ("dir/a.wav", path, "dir/a.wav") for _ in range(4)]
-        assert read.code.tolist() == [3, 3, 7, 3] * 3
 
 
 TABLE = codes_table(FORMAT)

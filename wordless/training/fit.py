@@ -320,14 +320,13 @@ def fit(
     checkpoint: Path,
     progress: Progress,
     track: Callable[[Point], None],
-    resumed: Callable[[Sequence[Point]], None] = lambda points: None,
     say: Callable[[str], None] = lambda line: None,
 ) -> TrainingRecord:
     """Train ``model`` in place; it ends with the kept weights and in evaluation mode.
 
     ``loss`` returns the summed loss of its part of a batch and the number of items; the mean is over the items of all
-    parts on all processes. ``track`` receives each point, ``resumed`` before them all points of the
-    checkpoint, ``say`` a warning about a damaged checkpoint; ``option`` is the config's name in messages.
+    parts on all processes. ``track`` receives each point, at first those of the checkpoint; ``say`` a warning about a
+    damaged checkpoint; ``option`` is the config's name in messages.
 
     Rank 0 writes the file ``checkpoint``, for the last time at the end. Training continues from the checkpoint if there
     is one. A damaged file is renamed to ``*.damaged``, and training begins anew.
@@ -347,8 +346,8 @@ def fit(
         torch.backends.cudnn.deterministic = True
     training = Training(model.to(gang.device), config, option, gang)
     training.resume(checkpoint, say)
-    if training.curve:
-        resumed(training.curve)
+    for point in training.curve:
+        track(point)
     progress.resume_at(training.step)
     with fast_products(gang.device), within(f"{option.removesuffix('fit')}batches"):
         wrapped, chosen = gang.wrap(model), chosen_loss(loss, config, gang.device)

@@ -3,7 +3,6 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from pipelines.store.store import StoreConfig
 from tests.pipelines.tiny import corpus_of
 from tests.pipelines.tiny_chain import CHECKPOINTS, OWN, called, called_at_once, entries, refusal
 from tests.rejected import read_rejected
-from tests.wordless.audio.recordings.packed_files import samples, save_splits, sound, takes, write_parquet, write_tar
+from tests.wordless.audio.recordings.packed_files import save_splits, takes, write_parquet
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.corpus import CorpusConfig, upsampling_notices
 from wordless.audio.recordings.description import ColumnConfig
@@ -105,24 +104,18 @@ def test_a_saved_data_set_keeps_splits_labels_and_groups_and_sets_other_splits_a
     assert splits(read(alone, tmp_path / "store")) == {"train": 16, "validation": 2, "test": 2}
 
 
-def facts(rows: Sequence[Mapping[str, object]]) -> list[tuple[str, bytes]]:
-    """Members of a shard with the facts of its recordings."""
-    described = [(f"clip_{number:02d}.json", json.dumps(row).encode()) for number, row in enumerate(rows)]
-    return [*described, *(each for each in samples(takes(len(rows))) if not each[0].endswith("json"))]
-
-
-def test_columns_say_split_fold_and_several_labels_of_data_sets_and_shards(tmp_path: Path) -> None:
+def test_columns_say_split_fold_and_several_labels_of_data_sets(tmp_path: Path) -> None:
     parts = ["train"] * 6 + ["dev"] * 3 + ["test"] * 3
     split = {"train": 6, "validation": 3, "test": 3}
     write_parquet(tmp_path / "d.parquet", takes(12), split=parts)
     config = CorpusConfig(dataset=str(tmp_path / "d.parquet"), columns=LABEL, split=OWN_SPLITS)
     assert splits(read(config, tmp_path / "s")) == split
     assert splits(read(replace(config, split=replace(OWN_SPLITS, by="hash")), tmp_path / "s")) != split
-    write_tar(tmp_path / "a-000.tar", facts([{"split": part} for part in parts]))
-    columns, place = ColumnConfig(label="cls"), str(tmp_path / "a-{000..000}.tar")
-    shards = read(CorpusConfig(shards=place, columns=columns, label_names={"0": "low"}), tmp_path / "s")
-    assert (splits(shards), shards.name, shards.clips[0].path) == (split, tmp_path.name, "a-000/clip_00.wav")
-    assert Counter(clip.label for clip in shards.clips) == {"low": 6, "1": 6}
+    (tmp_path / "d.parquet").rename(tmp_path / "a-000.parquet")
+    named = replace(config, dataset=str(tmp_path / "a-{000..000}.parquet"), label_names={"low": "deep"})
+    corpus = read(named, tmp_path / "s")
+    assert (splits(corpus), corpus.name, corpus.clips[0].path) == (split, tmp_path.name, "a-000/0000/clip_00.wav")
+    assert Counter(clip.label for clip in corpus.clips) == {"deep": 6, "high": 6}
     write_parquet(tmp_path / "e.parquet", takes(12), part=parts, fold=[1, 2, 3] * 4, pitch=["a", None] * 6)
     columns = ColumnConfig(label=("label", "pitch"), fold="fold", split="part")
     corpus = read(CorpusConfig(dataset=str(tmp_path / "e.parquet"), columns=columns, split=OWN_SPLITS), tmp_path / "s")
@@ -140,10 +133,6 @@ def test_values_that_are_missing_are_no_label_and_no_group(tmp_path: Path) -> No
     clips = read(CorpusConfig(dataset=str(tmp_path / "d.parquet"), columns=columns, split=split), tmp_path / "s").clips
     assert Counter(clip.label for clip in clips) == {"a b": 1, "fine": 11}
     assert Counter(clip.group for clip in clips) == {None: 6, "1": 3, "2": 3}
-    write_tar(tmp_path / "a.tar", facts([{"kind": "ab"[n] if n < 2 else nan} for n in range(12)]))
-    shards = CorpusConfig(shards=str(tmp_path / "a.tar"), columns=ColumnConfig(label="kind"), split=split)
-    corpus = read(shards, tmp_path / "s")
-    assert (Counter(clip.label for clip in corpus.clips), corpus.rejected) == ({"a": 1, "b": 1, None: 10}, ())
 
 
 def test_the_same_store_serves_other_columns_without_unpacking_again(tmp_path: Path) -> None:
@@ -162,24 +151,16 @@ def test_the_same_store_serves_other_columns_without_unpacking_again(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("members", "columns", "told"),
+    ("columns", "told"),
     [
-        ([(f"{n}.{kind}", b"?") for n in range(12) for kind in ("qqq", "lab")], {}, r"12 members"),
-        (
-            [("../up.wav", sound(0)), ("/up.wav", sound(1))],
-            {},
-            r"corpus\.shards is a\.tar; .*\b2 parts\b.*a/\.\./up\.wav",
-        ),
-        (samples(takes(4)), {"label": "txt"}, r"columns\.label is txt; .*\bcls, speaker\b.*label=null\b"),
-        (samples(takes(4)), {"split": "cls"}, r"columns\.split is cls\b.*\b0, 1\b"),
+        ({"label": "txt"}, r"columns\.label is txt; .*\blabel, speaker\b.*label=null\b"),
+        ({"split": "label"}, r"columns\.split is label\b.*\bhigh, low\b"),
     ],
-    ids=["no recording", "unsafe names", "no such label", "no splits"],
+    ids=["no such label", "no splits"],
 )
-def test_shards_that_make_no_corpus_say_what_they_hold(
-    members: list[tuple[str, bytes]], columns: dict[str, str], told: str, tmp_path: Path
-) -> None:
-    write_tar(tmp_path / "a.tar", members)
-    config = CorpusConfig(shards=str(tmp_path / "a.tar"), columns=ColumnConfig(**columns))  # type: ignore[arg-type]  # names
+def test_a_data_set_that_makes_no_corpus_says_what_it_holds(columns: dict[str, str], told: str, tmp_path: Path) -> None:
+    write_parquet(tmp_path / "a.parquet", takes(4))
+    config = CorpusConfig(dataset=str(tmp_path / "a.parquet"), columns=ColumnConfig(**columns))  # type: ignore[arg-type]  # names
     with pytest.raises(InputError, match=told):
         read(config, tmp_path / "store")
 

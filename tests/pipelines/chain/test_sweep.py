@@ -11,13 +11,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from safetensors.numpy import save_file
 from scipy.stats import ttest_1samp
 
 from pipelines.chain.sweep import finish, resuming
-from pipelines.pages.sweep import Runs, pareto, reuse, swept, write_sweep
+from pipelines.pages.sweep import Runs, reuse, swept, write_sweep
 from pipelines.results.run_record import count_codes
 from pipelines.results.sweep_jobs import Job, conclude, note, plan, read_jobs
 from tests.calling import python
@@ -261,23 +259,6 @@ def test_a_value_more_is_a_job_more() -> None:
     wider = plan(["seed=1,2", "tokenizer.codebook_size=64"], before)
     assert wider[0] == before[0]
     assert wider[1].folder == "seed=2,codebook_size=64"
-
-
-few = st.integers(min_value=0, max_value=6).map(float) | st.just(math.nan)
-
-
-@given(st.lists(st.tuples(few, few)))
-def test_the_front_is_what_no_other_beats(points: list[tuple[float, float]]) -> None:
-    def beats(other: tuple[float, float], point: tuple[float, float]) -> bool:
-        return other != point and other[0] <= point[0] and other[1] >= point[1]
-
-    known = [point for point in points if not any(map(math.isnan, point))]
-    unbeaten = [point for point in known if not any(beats(other, point) for other in known)]
-    wanted = {index for index, point in enumerate(points) if point in unbeaten}
-    found = pareto([cost for cost, _ in points], [gain for _, gain in points])
-    assert set(found) == wanted
-    assert len(found) == len(wanted)
-    assert [points[index][0] for index in found] == sorted(points[index][0] for index in found)
 
 
 CONFIG = """

@@ -37,6 +37,19 @@ def test_any_path_arrives_as_typed(value: str) -> None:
         assert arrives(expected) == expected
 
 
+@pytest.mark.parametrize(
+    ("command", "word", "told"),
+    [
+        ("run", "corpus.shards=a.tar", r"corpus\.shards is not an option; .*\btar -xf\b.*\bcorpus\.dataset"),
+        ("publish", "format=start", r"format is not an option; .*\bvocoder\.start=RUN"),
+        *(("store", word, r"verify is not an option; .*\bhashed again\b") for word in ("verify=true", "--verify")),
+    ],
+)
+def test_options_that_are_gone_say_what_to_do_instead(command: str, word: str, told: str) -> None:
+    with pytest.raises(InputError, match=told):
+        prepare([word], index(command))
+
+
 USER = os.environ.get("USER", "root")
 AS_TYPED = (
     *("/data/both ' and \"", "C:\\sounds\\", "\\", "\\'", "/data/${x", "/data/träume/音"),

@@ -1,6 +1,5 @@
 """From a sound to what the page shows and plays, without a browser."""
 
-import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,7 +18,7 @@ from lm.probing.vectors import bags_of_codes
 from pipelines.demonstration.answers import MISSING, Analysis, DemoAnswers, DemoModels, prompt_of
 from pipelines.speech import DemoConfig
 from tests.pipelines.conftest import FinishedRun
-from tests.pipelines.tiny import GPT, save_rates_run, save_run, save_tokenizer, sweep
+from tests.pipelines.tiny import GPT, save_run, save_tokenizer, sweep
 from tokenizer.encoder import quantised_vectors, soft_codes
 from tokenizer.options import Assignments
 from tokenizer.tokenizer import Tokenizer
@@ -247,16 +246,3 @@ def test_a_probe_of_soft_codes_is_given_them(tmp_path: Path, tone: Path) -> None
     scores = FittedProbe.from_pretrained(tmp_path / "probe").scores(bags_of_codes(codes, ["mean"])["mean"][None])[0]
     assert shown.answers == pytest.approx(dict(zip(CLASSES, scores.tolist(), strict=True)), abs=1e-5)
     assert shown.answers != hard
-
-
-def test_a_run_of_several_rates_is_shown_and_continued(tmp_path: Path, tone: Path) -> None:
-    answers = answers_of(save_rates_run(tmp_path, seed=0))
-    analysis = answers.show(tone)
-    assert [line.partition(":")[0] for line in analysis.codes_text().splitlines()] == ["rate 1", "rate 2", "rate 3"]
-    assert analysis.surprise is not None
-    count = sum(each.values.size for each in analysis.codes.by_rate)
-    assert len(analysis.surprise) == len(analysis.codes.finest.values)
-    assert re.search(rf"\bGPT\b.* {analysis.surprise.sum() / count:.2f} bits per code\b.*\b3\.00\b", analysis.facts())
-    whole = continued(answers, analysis, seconds=0.5)[-1][1]
-    assert whole is not None
-    assert len(whole.samples) == round((analysis.longest_prompt + 0.5) * whole.sample_rate)

@@ -111,7 +111,7 @@ def test_griffin_lim_needs_no_vocoder_and_codes_of_another_tokenizer_are_refused
 
 
 def test_units_of_unknown_length_need_a_choice(run_folder: Path, parquet: Path, tmp_path: Path) -> None:
-    (tmp_path / "units.txt").write_text("a|1 2 1 2\n")
+    (tmp_path / "units.txt").write_text("1 2 1 2\n")
     wanted = options(run_folder, tmp_path / "units.txt", tmp_path / "sound.wav", synthesis="griffin_lim")
     for refused in (wanted, {**wanted, "codes_per_unit": 0}, {**wanted, "codes_per_unit": 1, "input": str(parquet)}):
         with pytest.raises(InputError, match="codes_per_unit"):

@@ -52,8 +52,8 @@ def test_other_formats_are_written_from_the_store(run_folder: Path, recordings: 
     encode(options(run_folder, recordings, tmp_path / "codes.parquet", **own))
     (entry,) = (tmp_path / "store/encoded").glob("????????????????")
     made = entry.stat().st_mtime_ns
-    encode(options(run_folder, recordings, tmp_path / "units.txt", format="name_units", **own))
-    assert len((tmp_path / "units.txt").read_text().splitlines()) == 6
+    encode(options(run_folder, recordings, tmp_path / "units.jsonl", format="jsonl", **own))
+    assert len((tmp_path / "units.jsonl").read_text().splitlines()) == 6
     assert [path.stat().st_mtime_ns for path in (tmp_path / "store/encoded").glob("?" * 16)] == [made]
 
 

@@ -11,7 +11,6 @@ import soundfile
 
 from pipelines.jobs import find as job
 from tests.calling import find, python
-from tests.pipelines.tiny import save_rates_run
 from tests.rejected import read_rejected
 from tests.wordless.audio.recordings.annotations.annotated_files import audacity
 from wordless.base.array_types import FloatArray
@@ -94,14 +93,6 @@ def test_states_find_a_whole_recording(run_folder: Path, place: Path, tmp_path: 
     best = json.loads((tmp_path / "hits.json").read_text())[0]
     assert (Path(best["path"]).name, best["score"]) == ("c.wav", pytest.approx(1, abs=1e-3))
     assert (best["start"], best["end"]) == pytest.approx((0, 5), abs=0.1)
-
-
-def test_codes_of_several_rates(place: Path, tmp_path: Path) -> None:
-    model = save_rates_run(tmp_path / "run", seed=0)
-    for features in ("soft_codes", "states"):
-        find(options(model, place, tmp_path / f"{features}.json", features=features, hits=3))
-        rows = json.loads((tmp_path / f"{features}.json").read_text())
-        assert [0 <= row["start"] < row["end"] for row in rows] == [True] * 3
 
 
 def test_queries_are_annotated_parts_and_files_of_a_folder(run_folder: Path, place: Path, tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ OTHERS: list[Case] = [
 def test_what_cannot_be_is_refused(
     command: str, changed: dict[str, object], told: str, run_folder: Path, recordings: Path, tmp_path: Path
 ) -> None:
-    (units := tmp_path / "units.txt").write_text("a|1 2\n")
+    (units := tmp_path / "units.txt").write_text("1 2\n")
     (place := tmp_path / "place").mkdir()
     own: dict[str, dict[str, object]] = {
         "decode": {"input": str(units), "codes_per_unit": 3},

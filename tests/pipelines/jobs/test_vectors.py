@@ -15,7 +15,6 @@ from pipelines.store.store import SYNTHESISED
 from pipelines.store.stored_features import FEATURES, StoredFeatures
 from tests.calling import embed
 from tests.pipelines.conftest import FinishedRun
-from tests.pipelines.tiny import save_rates_run
 from tests.pipelines.tiny_chain import config_of, entries, run
 from tests.rejected import read_rejected
 from tests.wordless.audio.recordings.annotations.annotated_files import PARTS, textgrid_text, write_recording
@@ -120,17 +119,6 @@ def test_a_tier_is_chosen_and_annotations_are_left_out(
     else:
         call(*given)
         assert read_features(tmp_path / "x.npz").paths == paths
-
-
-def test_codes_of_several_rates_have_a_method_for_each(recordings: Path, tmp_path: Path) -> None:
-    run = save_rates_run(tmp_path / "run", seed=0)
-    call(f"model={run}", f"input={recordings}", f"output={tmp_path / 'x.npz'}", "method=gpt_of_rate_2")
-    (array,) = read_features(tmp_path / "x.npz").arrays.values()
-    assert array.shape == (6, 8)
-    with pytest.raises(InputError, match=r"method.*gpt_of_rate_1"):
-        call(f"model={run}", f"input={recordings}", f"output={tmp_path / 'y.npz'}", "method=gpt")
-    with pytest.raises(InputError, match=r"layer=.*method=gpt_of_rate_\d"):  # a method that this run has
-        call(f"model={run}", f"input={recordings}", f"output={tmp_path / 'y.npz'}", "method=log_mel", "layer=layer_1")
 
 
 @pytest.mark.parametrize(("method", "layer"), [("gpt", "all"), ("bottleneck", "null"), ("log_mel", "null")])

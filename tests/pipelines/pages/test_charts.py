@@ -13,7 +13,7 @@ from pipelines.pages.charts import Chart, Curve, Panel, curves_chart, look
 from pipelines.pages.comparison_charts import MAX_WRITTEN, comparison_charts, confusion_chart
 from pipelines.pages.sweep import Point, Runs, sweep_charts, swept
 from pipelines.results.comparison import Comparison
-from pipelines.results.figures import Figures
+from pipelines.results.figures import Figure, Figures
 from pipelines.results.run_record import Results
 from pipelines.results.sweep_jobs import Job
 from tests.pipelines.pages_apart import comparison_example, probe, says
@@ -95,10 +95,7 @@ def rows(place: int, accuracy: Mapping[str, tuple[float, ...]]) -> Figures:
     now = {of: values[place] for of, values in accuracy.items()}
     splits = ("test", "validation")
     probed = [probe(of, value, low=value - 0.02, high=1, split=split) for split in splits for of, value in now.items()]
-    ahead = [
-        probe("gpt", now["gpt"] - value, name="difference", against=of) for of, value in now.items() if of != "gpt"
-    ]
-    return Figures([*probed, *ahead])
+    return Figures([*probed, Figure(stage="lm", name="perplexity", value=12.0 + place, artifact="")])
 
 
 def results(figures: Figures) -> Results:
@@ -116,31 +113,22 @@ def runs(accuracy: Mapping[str, tuple[float, ...]], *sources: str) -> Runs:
     return Runs(options=swept([point.job for point in points]), finished=points)
 
 
-def methods_chart(runs: Runs) -> str:
-    return str(Markup(sweep_charts(runs).get("methods", ""))).replace("\N{NO-BREAK SPACE}", " ")
+def figures_chart(runs: Runs) -> str:
+    return str(Markup(sweep_charts(runs).get("figures", ""))).replace("\N{NO-BREAK SPACE}", " ")
 
 
-def test_a_line_for_each_method_and_panels_for_each_source() -> None:
-    text = methods_chart(runs(ACCURACY))
-    assert says(text, "accuracy", "GPT", "60.0 % to 86.0 %", "SimCLR", "70.0 % to 81.0 %")
-    assert says(text, "ahead", "SimCLR", "−10.0 to 5.00", "bag of codes", "10.0 to 36")
+def test_accuracy_and_perplexity_have_a_panel_each_and_other_options_a_line() -> None:
+    text = figures_chart(runs(ACCURACY))
+    assert says(text, "accuracy on test, GPT: 60.0 % to 86.0 %", "bag of codes: 50.0 % to 50.0 %")
+    assert says(text, "perplexity of the language model, GPT: 13", "12")
     both = runs(ACCURACY, "embedded", "[a, b]")
     assert both.options == ("unlabelled_hours", "unlabelled")
-    drawn = methods_chart(both)
-    for source in ("unlabelled=embedded", "unlabelled=[a, b]"):
-        assert f"accuracy on test, {source}, SimCLR: 70.0" in drawn
-        assert f"GPT ahead by, points, {source}, SimCLR" in drawn
-    codes = {"gpt": ACCURACY["gpt"], "bag_of_codes": ACCURACY["simclr"]}
-    assert methods_chart(runs(codes)) == ""  # another chart has both
-    assert "log-mel: 50.0" in methods_chart(runs({**codes, "log_mel": (0.5,) * 4}))
-
-
-def test_names_such_as_ablations_have_a_row_for_each_run() -> None:
-    points = []
-    for number, name in enumerate(("none", "one_hearing")):
-        job = Job(number=number, overrides={"ablation": name}, folder=str(number))
-        points.append(Point(job=job, results=results(rows(number, ACCURACY))))
-    text = methods_chart(Runs(options=("ablation",), finished=points))
-    assert says(text, "none", "86.0 %", "one_hearing", "60.0 %")  # the first method's values, for screen readers
-    for name in ("GPT", "SimCLR", "bag of codes"):
-        assert f">{name}<" in text, name  # the legend
+    for source in ("unlabelled=embedded", "unlabelled=[a,"):
+        assert f"accuracy on test, {source}" in figures_chart(both)
+    names = [
+        Job(number=number, overrides={"ablation": name}, folder="x") for number, name in enumerate(("none", "one"))
+    ]
+    points = [Point(job=job, results=results(rows(job.number, ACCURACY))) for job in names]
+    text = figures_chart(Runs(options=("ablation",), finished=points))
+    assert ">none<" in text  # names of runs stand below the panels
+    assert ">one<" in text

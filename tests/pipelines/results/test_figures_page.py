@@ -22,7 +22,6 @@ SECTIONS = dict(re.findall(r"^## (.*?)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | 
 FILES = {
     "sweep.csv": "Figures of a sweep: sweep.csv",
     "predictions.parquet": "Predictions: predictions.parquet",
-    "codes.tsv": "Codes: wordless encode",
     "scores.tsv": "Scores: wordless score",
 }
 
@@ -34,7 +33,6 @@ def folder(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) 
     run, store = Path(shutil.copytree(finished_run.folder, place / "run")), f"store.root={place / 'store'}"
     for command, output, more in (
         ("embed", "vectors.npz", (store,)),
-        ("encode", "codes.tsv", ("format=times", store)),
         ("encode", "codes.parquet", (store,)),
         ("score", "scores.tsv", ()),
     ):

@@ -27,7 +27,6 @@ WHOLE, FIRST, MIDDLE, LAST = 1, 2, 3, 4  # parts of a record
 @dataclass
 class Record:
     name: str = ""
-    state: str = ""
     curves: dict[str, Curve] = field(default_factory=dict)  # by "<training>/<value>"
     figures: dict[str, float] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
@@ -41,13 +40,11 @@ def read_tensorboard(folder: Path) -> Record:
     for training in (path.name for path in root.iterdir() if path.name != "run"):
         for log, tags in (("loss_train", {"loss": "train_loss"}), ("loss_validation", {"loss": "validation_loss"})):
             record.curves |= _scalars(root / training / log, training, tags)
-        tags = {name: name for name in ("learning_rate", "steps_per_second")}
-        record.curves |= _scalars(root / training, training, tags)
+        record.curves |= _scalars(root / training, training, {"learning_rate": "learning_rate"})
     if (root / "run").exists():
         log = _log(root / "run")
         found = {tag.partition("/")[0]: log.Tensors(tag)[0].tensor_proto for tag in log.Tags()["tensors"]}
         texts = {name: bytes(proto.string_val[0]).decode() for name, proto in found.items()}
-        record.state = texts["state"]
         record.config = json.loads(texts["config"].strip("`\n")) if "config" in texts else {}
         rows = [line.strip("| ").split(" | ") for line in texts.get("figures", "").splitlines()[2:]]
         record.figures = {name: float(value) for name, value in rows}
@@ -91,7 +88,6 @@ def read_mlflow(folder: Path) -> Record:
     assert run.data.params.get("lm.fit.steps", "8") == "8"
     return Record(
         name=run.info.run_name,
-        state=run.info.status.lower(),
         curves=curves,
         figures={name: value for name, value in run.data.metrics.items() if name not in curves},
         config=load_dict(f"runs:/{run_id}/config.json") if "config.json" in artifacts else {},
@@ -120,9 +116,7 @@ def read_wandb(folder: Path) -> Record:
         elif kind == "summary":
             for each in found.summary.update:
                 name, value = each.key or "/".join(each.nested_key), json.loads(each.value_json)
-                if name == "state":
-                    record.state = value
-                elif isinstance(value, (int, float)):
+                if isinstance(value, (int, float)):
                     record.figures[name] = value
     record.curves = dict(history)
     report = paths[0].parent / "files/report.html"

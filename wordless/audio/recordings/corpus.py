@@ -67,13 +67,7 @@ class CorpusConfig(AnnotationOptions):
     dataset: str | None = option(
         None, "data set with recordings inside: a folder of save_to_disk, or Parquet files; see corpus=dataset"
     )
-    shards: str | None = option(
-        None, "tar shards with recordings inside, such as data-{000..009}.tar; see corpus=shards"
-    )
-    columns: description.ColumnConfig = option(
-        description.ColumnConfig(),
-        "columns of a table or data set; for shards, endings of members and keys of .json members",
-    )
+    columns: description.ColumnConfig = option(description.ColumnConfig(), "columns of a table or data set")
     missing: Literal["stop", "list"] = option(
         "stop", "a file of the table that is not there stops the run, or is set aside and listed"
     )
@@ -92,11 +86,6 @@ class CorpusConfig(AnnotationOptions):
         InspectionConfig(), "which recordings are left out, and which parts of the others are used"
     )
     split: splits.SplitConfig = option(splits.SplitConfig(), "the division into training, validation and test clips")
-
-    @property
-    def is_packed(self) -> bool:
-        """Whether the recordings are inside other files, which are unpacked first."""
-        return bool(self.dataset or self.shards)
 
     @property
     def labels_in(self) -> tuple[str | None, str]:
@@ -121,11 +110,8 @@ class CorpusConfig(AnnotationOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        described = self.table or self.is_packed  # by more than file names
-        rule = f"`shards` is {self.shards}, and a corpus has one source: choose one of them"
-        self.refuse_if(self.dataset and self.shards, "dataset", rule)
-        for name, example in {"dataset": "FOLDER", "shards": "data-{000..009}.tar"}.items():
-            self.refuse_if(getattr(self, name) == "", name, f"name the files, such as `{name}`={example}")
+        described = self.table or self.dataset  # by more than file names
+        self.refuse_if(self.dataset == "", "dataset", "name the files, such as `dataset`=FOLDER")
         rule = "name the folder of your recordings, `root`=PATH, or a table that lists them, `table`=FILE"
         self.refuse_if(not (self.root or described), "root", rule)
         rule = f"`pattern` is {self.pattern!r}: put {{label}} into it"
@@ -152,7 +138,7 @@ def find_recordings(config: CorpusConfig, *, unpacked: Clips | None = None) -> C
     """Find the candidates of a corpus, with what is known of them, and set files aside that do not fit the pattern.
 
     Nothing is decoded, so that most mistakes show quickly. A recording has a row for each part that a table or
-    annotations name. ``unpacked`` are the recordings of a data set or of shards.
+    annotations name. ``unpacked`` are the recordings of a data set.
     """
     folder = None if config.table or unpacked else Folder.at(require_folder(config.root or ""))
     found = unpacked or _find_annotations(config, folder)
@@ -245,7 +231,7 @@ def _divided_by(config: CorpusConfig, found: Clips, depth: int | None) -> tuple[
     counts = f"{counts} (`split.by`=hash draws all)"
     if by in GIVEN and any(known):
         others = f"; {counted(sizes[''], 'other has', 'others have')} none, and count as train" if sizes[""] else ""
-        source = config.table or config.dataset or config.shards or "file names and annotations"
+        source = config.table or config.dataset or "file names and annotations"
         return "table", [f"splits of {Path(source).name}: {counts}{others}", *unread]
     if by != "auto":
         return by, [] if by == "folder" else unread

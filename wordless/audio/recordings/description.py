@@ -317,7 +317,7 @@ UNREAD = "none"  # in the place of a column: a well-known one is left unread, su
 
 @dataclass(frozen=True, kw_only=True)
 class ColumnConfig(Options):
-    """Columns of a table or data set; in tar shards, keys of a sample's ``.json`` and endings of its members.
+    """Columns of a table or data set.
 
     None: in a table, a column of a well-known name (`recordings/tables.py`); in a data set, nothing but its only column
     of sound and its splits. `UNREAD`: no column, whatever its name.

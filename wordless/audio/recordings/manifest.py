@@ -388,7 +388,7 @@ def overlap_notices(
     """Return what the manifest of a run in the folder ``owner`` means for other recordings, a sentence each.
 
     ``readers`` names, in the plural, the models of the run that are used. ``unlabelled`` are the clips that the run was
-    pre-trained on beside its corpus, itself or before it began.
+    pre-trained on beside its corpus.
     """
     test, heard = tested.of("test"), "the models that it pre-trained have heard them"
     return tuple(
@@ -396,7 +396,7 @@ def overlap_notices(
         for clips, those, so in (
             (trained.of("train"), f"those that {owner} was trained on", f"{readers} have heard them"),
             (trained.of("validation"), f"the validation clips of {owner}", "it chose weights by them"),
-            (unlabelled, f"the unlabelled recordings of {owner}, or those of the models that it began with", heard),
+            (unlabelled, f"the unlabelled recordings of {owner}", heard),
         )
         if (shared := trained_on(test, clips))
     )

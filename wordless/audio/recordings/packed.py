@@ -1,7 +1,6 @@
-"""Data sets of files that hold recordings, rows of Parquet and Arrow files or members of tar shards, unpacked once.
+"""Data sets of Parquet and Arrow files whose rows hold recordings, unpacked once.
 
-``data-{000..009}.tar`` and ``{train,test}.parquet`` are expanded as in bash and in WebDataset, ``*`` as in a shell.
-The folder is::
+``data-{000..009}.parquet`` and ``{train,test}.parquet`` are expanded as in bash, ``*`` as in a shell. The folder is::
 
     dataset-0123456789abcdef/sounds/train_00000/0000/...   recordings, byte by byte as they were packed
     dataset-0123456789abcdef/rows/00000.jsonl              for each packed file: its recordings and their facts
@@ -10,30 +9,18 @@ The key is a hash of the packed files' names and stamps, and of the columns that
 appears complete or not at all; until then it ends in ``.partial``. A packed file whose rows are there is finished, so a
 killed run unpacks the others alone. A file that cannot be read to its end is damaged, and is set aside as a whole.
 
-pyarrow and the standard library read the files: `datasets` decodes sound by yet another library, and `webdataset`
-unpickles some members. One column of a table holds sound; the others become text. In a shard the ending of a member is
-what follows the last dot. The facts of a recording are members with its name before the ending, and, as in WebDataset,
-those whose name ends at an earlier dot of this name. If several say a value, the longest name counts::
-
-    008 Track 2.0.flac   008 Track 2.0.json, 008 Track 2.0.cls
-    a.left.flac          a.left.json, then a.json
-
-Where the longest name has facts, a shorter one that is the name of another recording counts no longer: with
-``Track 2.flac`` and ``Track 2.0.flac``, each has the facts of its own name.
+One column holds sound; the others become text.
 """
 
 import errno
 import json
 import os
 import re
-import tarfile
-import zlib
-from collections import ChainMap, Counter
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from glob import glob, has_magic
-from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -44,16 +31,16 @@ from wordless.audio.recordings import description, folders
 from wordless.audio.recordings.description import known_split
 from wordless.audio.recordings.manifest import Clips, Rejected, writable
 from wordless.base.errors import InputError
-from wordless.base.files import file_stamp, flush_folder, locked, named_write_errors, open_regular, remove, write_aside
+from wordless.base.files import file_stamp, flush_folder, locked, named_write_errors, remove, write_aside
 from wordless.base.text import counted, listed
-from wordless.base.values import find_object, list_hash, nan_as_none, parse_json
+from wordless.base.values import find_object, list_hash
 
 ARROW, PARQUET = ".arrow", ".parquet"
 _BRACES = re.compile(r"\{(?:(\d{1,9})\.\.(\d{1,9})|([^{}]*,[^{}]*))\}")
 _SHARD = re.compile(r"(?:[-_.]?\d+(?:-of-\d+)?(?:-[0-9a-f]{16})?)+$")  # its number: -00001-of-00010-0123456789abcdef
-_ENDING = re.compile(r"\.(?:parquet|arrow|tar|tgz|tar\.\w+)$")
+_ENDING = re.compile(r"\.(?:parquet|arrow)$")
 # what libraries raise when a file is damaged
-_DAMAGE = (tarfile.TarError, EOFError, zlib.error, LZMAError, pa.ArrowException, OSError, ValueError, OverflowError)
+_DAMAGE = (EOFError, pa.ArrowException, OSError, ValueError, OverflowError)
 
 
 class DamageError(Exception):
@@ -69,7 +56,7 @@ class PackedRow:
     reason: str = ""  # why it was set aside; empty: it was not
 
 
-Rows = Iterator[tuple[PackedRow, Iterable[bytes]]]  # with the bytes of each recording, which are written as they are
+Rows = Iterator[tuple[PackedRow, bytes]]  # with the bytes of each recording, which are written as they are
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +66,7 @@ class PackedFile:
     path: Path
     name: str  # of the folder that its recordings are written to, unique among the files of a data set
     split: str  # the data set's own name of its split, such as "test.clean"
-    audio: str | None = None  # column with sound of an Arrow or Parquet file; None: a tar shard, or a damaged file
+    audio: str | None = None  # column with sound; None: of a damaged file
     # other columns that can be read as text, with the names of their classes; None: the values are text themselves
     classes: Mapping[str, Sequence[str] | None] = field(default_factory=dict)
     damage: str = ""
@@ -92,16 +79,15 @@ class PackedFile:
             InputError: the file cannot be read now, such as for its permissions; later it may be read.
         """
         with _damage(self.path):
-            if self.damage:
+            if self.audio is None:
                 raise DamageError(self.damage)
-            yield from _read_shard(self.path) if self.audio is None else _read_rows(self.path, self.audio, self.classes)
+            yield from _read_rows(self.path, self.audio, self.classes)
 
 
 @dataclass(frozen=True, kw_only=True)
 class PackedDataSet:
     """Files with recordings, in order."""
 
-    option: str  # that names them
     name: str  # for people
     files: tuple[PackedFile, ...]
 
@@ -116,39 +102,33 @@ def open_data_set(place: str, columns: description.ColumnConfig) -> PackedDataSe
         rule = f"{files[0].path} {files[0].damage}: name Parquet files, or Arrow files of save_to_disk"
         raise InputError(option="dataset", value=place, rule=rule)
     _require_columns({name for file in files for name in file.classes}, columns, place)
-    return PackedDataSet(option="dataset", name=Path(place).resolve().name, files=tuple(files))
-
-
-def open_shards(pattern: str) -> PackedDataSet:
-    """Open the tar shards that a pattern names, each of which must be there."""
-    files = _packed(_named_files(pattern, option="shards", kinds=(".tar", ".tar.gz", ".tgz", ".tar.xz")))
-    return PackedDataSet(option="shards", name=Path(pattern).name, files=tuple(files))
+    return PackedDataSet(name=Path(place).resolve().name, files=tuple(files))
 
 
 def data_set_files(place: str) -> list[PackedFile]:
     """Find the Parquet files of a data set, or else its Arrow files."""
     root = folders.expand_home(place, "dataset")
     if not root.is_dir():
-        return _packed(_named_files(place, option="dataset", kinds=(PARQUET, ARROW)))
+        return _packed(_named_files(place))
     below = sorted(root / name for name in folders.files_below(root) if name.endswith((ARROW, PARQUET)))
     found = [path for path in below if not path.name.startswith("cache-") and path.is_file()]  # caches of `map`
     if not found:
-        rule = "it holds no Parquet and no Arrow files: a folder of recordings is `root`, tar shards are `shards`"
+        rule = "it holds no Parquet and no Arrow files: a folder of recordings is `root`"
         raise InputError(option="dataset", value=root, rule=rule)
     whole = root if (root / "dataset_dict.json").is_file() else None
     return _packed([path for path in found if path.suffix == PARQUET] or found, whole)
 
 
-def _named_files(pattern: str, *, option: str, kinds: tuple[str, ...]) -> list[Path]:
+def _named_files(pattern: str) -> list[Path]:
     """List the files that a pattern names, in its order; each name with braces must be there."""
     paths = []
-    for name in expand_braces(str(folders.expand_home(pattern, option))):
+    for name in expand_braces(str(folders.expand_home(pattern, "dataset"))):
         found = sorted(glob(name)) if has_magic(name) and not os.path.lexists(name) else [name]  # noqa: PTH207  absolute too
         paths += [Path(each) for each in found]
         if not found or not Path(found[0]).is_file():
-            rule = f"{name} is not there: name files that end in {' or '.join(kinds)}"
-            rule = f"{name} is a folder: `{option}`='{name}/*{kinds[0]}'" if Path(name).is_dir() else rule
-            raise InputError(option=option, value=pattern, rule=rule)
+            rule = f"{name} is not there: name files that end in {PARQUET} or {ARROW}"
+            rule = f"{name} is a folder: `dataset`='{name}/*{PARQUET}'" if Path(name).is_dir() else rule
+            raise InputError(option="dataset", value=pattern, rule=rule)
     return list(dict.fromkeys(paths))
 
 
@@ -237,12 +217,12 @@ def unpack(data_set: PackedDataSet, place: Path, progress: Callable[[int], None]
         if unpacked_place(data_set, place.parent) != place:
             remove(partial)  # nobody knows which of its recordings are of which version
             rule = "one of its files changed while it was read: run it again"
-            raise InputError(option=data_set.option, value=data_set.name, rule=rule)
+            raise InputError(option="dataset", value=data_set.name, rule=rule)
         partial.rename(place)
         flush_folder(place.parent)
 
 
-def _unpacked_row(file: str, row: PackedRow, blocks: Iterable[bytes], sounds: Path) -> PackedRow:
+def _unpacked_row(file: str, row: PackedRow, content: bytes, sounds: Path) -> PackedRow:
     """Write a recording of a packed file; return its row with the path below ``sounds``."""
     row = replace(row, path=f"{file}/{row.path}")
     if row.reason:
@@ -251,7 +231,7 @@ def _unpacked_row(file: str, row: PackedRow, blocks: Iterable[bytes], sounds: Pa
         with named_write_errors(path := sounds / row.path):
             path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("xb") as written:
-                written.writelines(blocks)
+                written.write(content)
     except (FileExistsError, NotADirectoryError, IsADirectoryError):
         return replace(row, reason="another part of the file has the same name", fields={})
     return row
@@ -304,7 +284,7 @@ def described(data_set: PackedDataSet, place: Path, columns: description.ColumnC
         first = "; ".join(f"{each.path}: {each.reason}" for each in rejected[:3])
         rule = f"none of its {counted(len(rows), 'part')} can be used ({first})" if rows else "it is empty"
         remedy = "check the files, and convert recordings of other kinds to WAV or FLAC"
-        raise InputError(option=data_set.option, value=data_set.name, rule=rule, remedy=remedy)
+        raise InputError(option="dataset", value=data_set.name, rule=rule, remedy=remedy)
     frame = found.frame.sort_values("path", ignore_index=True)
     without = {name: frame.path[frame[name].isna()].tolist() for name in facts}
     counts = [f"{len(paths)} have no {name} (such as {paths[0]})" for name, paths in without.items() if paths]
@@ -392,10 +372,10 @@ def _read_rows(path: Path, audio: str, classes: Mapping[str, Sequence[str] | Non
             content, place = (sound.get("bytes"), sound.get("path")) if isinstance(sound, dict) else (sound, None)
             if not isinstance(content, bytes):
                 elsewhere = f": it names the file {place!r:.200}, which `table` can list" if place else ""
-                yield PackedRow(path=f"{folder}/{number:07d}", reason=f"no sound in the data set{elsewhere}"), ()
+                yield PackedRow(path=f"{folder}/{number:07d}", reason=f"no sound in the data set{elsewhere}"), b""
                 continue
             fields = _fields({column: description.as_text(row[column], names) for column, names in classes.items()})
-            yield PackedRow(path=f"{folder}/{_row_name(place, content, number, taken)}", fields=fields), [content]
+            yield PackedRow(path=f"{folder}/{_row_name(place, content, number, taken)}", fields=fields), content
 
 
 def _row_name(place: object, content: bytes, number: int, taken: set[str]) -> str:
@@ -429,115 +409,7 @@ def _open(path: Path, columns: list[str] | None = None) -> Iterator[tuple[pa.Sch
             yield stream.schema, of_stream(stream)
 
 
-# Members of tar shards
-
-TEXTS = ("cls", "txt", "text", "transcript", "id", "index")  # endings of members that hold one value
-JSON = "json"
-MAX_FACT_BYTES = 1 << 20  # of a member that is no recording
-BLOCK = 1 << 20  # bytes read at once
-_COMPRESSED = (b"\x1f\x8b", b"BZ", b"\xfd7")  # first bytes of gzip, bzip2 and xz
-
-
-def _read_shard(path: Path) -> Rows:
-    """Give the recordings of a shard with their facts, and its members that cannot be used as set aside."""
-    with (
-        open_regular(path) as handle,
-        os.fdopen(os.dup(handle), "rb") as source,
-        tarfile.open(fileobj=source, mode="r:*") as archive,
-    ):
-        sounds: list[tuple[str, int, int]] = []  # name, place of the first byte, bytes
-        facts: dict[str, dict[str, str] | None] = {}  # of each key, the name before the ending; None: one is faulty
-        others: dict[str, tuple[int, str]] = {}  # number and first of the members of each other ending
-        seen: set[str] = set()
-        while (member := archive.next()) is not None:
-            archive.members = []  # type: ignore[attr-defined]  # a list that grows with the shard otherwise
-            name, reason = member.name, _fault(member)
-            stem, _, ending = name.rpartition("/")[2].rpartition(".")
-            ending = ending.lower() if stem else ""
-            if member.isdir() or (name.rpartition("/")[2].startswith(".") and not reason):
-                continue
-            if not reason and ending not in (*folders.EXTENSIONS, *TEXTS, JSON):
-                count, first = others.get(ending, (0, name))
-                others[ending] = count + 1, first
-                continue
-            if not reason and name.casefold() in seen:  # the first one is kept
-                reason = "another member of the shard has the same name"
-            elif not reason:
-                seen.add(name.casefold())
-            if not reason and ending in folders.EXTENSIONS:
-                sounds.append((name, member.offset_data, member.size))
-            elif not reason:  # one byte more shows that a member is too long
-                blocks = _blocks(path, archive, name, member.offset_data, min(member.size, MAX_FACT_BYTES + 1))
-                key = name.rpartition(".")[0]
-                try:
-                    values, known = _facts(b"".join(blocks), ending), facts.get(key, {})
-                    facts[key] = None if known is None else known | values
-                except InputError as error:
-                    facts[key], reason = None, f"it {error}"
-            if reason:
-                yield PackedRow(path=name, reason=reason), ()
-        # `tarfile` takes a header that it does not understand for the end; compression has checksums of its own
-        if os.pread(handle, 2, 0) not in _COMPRESSED and os.pread(handle, 512, archive.offset) != bytes(512):
-            raise DamageError("its end mark is not there: the shard is cut off, or damaged")
-        for ending, (count, first) in others.items():
-            such = f"{counted(count, 'member')}, such as {first}"
-            reason = f"not read, because the ending is not one of sound or facts: {such}"
-            yield PackedRow(path=f"*.{ending}".rstrip("."), reason=reason), ()
-
-        named = {name.rpartition(".")[0] for name, _, _ in sounds}
-        for name, place, size in sounds:
-            key = name.rpartition(".")[0]
-            shorter = [key[: dot.start()] for dot in re.finditer(r"\.(?=[^/]*$)", key)][::-1]
-            keys = [key, *(each for each in shorter if key not in facts or each not in named)]
-            of_name = [facts.get(each, {}) for each in keys]
-            if None not in of_name:  # a fault is a row of its own
-                fields = dict(ChainMap(*(each for each in of_name if each)))
-                yield PackedRow(path=name, fields=fields), _blocks(path, archive, name, place, size)
-
-
-def _fault(member: tarfile.TarInfo) -> str:
-    """Return why a member must not be unpacked: it is no regular file, or its name is no place in a folder."""
-    name, parts = member.name, member.name.split("/")
-    if not member.isreg() or member.issparse():
-        link = member.issym() or member.islnk()
-        return f"it is a link to {member.linkname!r:.100}" if link else "it is not a regular file"
-    if not writable(name) or not name.isprintable():
-        return "its name holds control characters or bytes that are not UTF-8"
-    if name.startswith("/") or ".." in parts or "\\" in name or re.match(r"[A-Za-z]:", name):
-        return "its name leads out of the shard"
-    fits = len(parts) <= folders.MAX_PARTS and len(name.encode()) <= folders.MAX_NAME_BYTES
-    fits &= max(len(part.encode()) for part in parts) <= folders.MAX_PART_BYTES
-    return "" if fits else "its name is too long"
-
-
-def _facts(content: bytes, ending: str) -> dict[str, str]:
-    """Return the values of a member as text by their names; values that are not known are left out."""
-    if len(content) > MAX_FACT_BYTES:
-        raise InputError(f"has more than {MAX_FACT_BYTES} bytes")
-    if ending == JSON:
-        whole = parse_json(content, nan_as_none)
-        if not isinstance(whole, dict):
-            raise InputError("is not a JSON object")
-        given = {name: value for name, value in whole.items() if name not in TEXTS and not isinstance(value, dict)}
-    else:
-        try:
-            given = {ending: content.decode("utf-8-sig")}
-        except UnicodeDecodeError as error:
-            raise InputError("is not text in UTF-8") from error
-    return _fields({str(name): description.as_text(value) for name, value in given.items()})
-
-
 def _fields(texts: Mapping[str, str]) -> dict[str, str]:
     """Write each text in a line of printable characters; empty ones are left out."""
     clean = {name: "".join(each if each.isprintable() else " " for each in text) for name, text in texts.items()}
     return {name: " ".join(text.split()) for name, text in clean.items() if text.strip()}
-
-
-def _blocks(path: Path, archive: tarfile.TarFile, name: str, place: int, size: int) -> Iterator[bytes]:
-    """Give the bytes of a member; raises `DamageError` where they cannot be read."""
-    member = tarfile.TarInfo(name)
-    member.offset_data, member.size = place, size
-    with _damage(path):
-        file = archive.extractfile(member)
-        while file and (block := file.read(BLOCK)):
-            yield block

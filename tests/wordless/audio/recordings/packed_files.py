@@ -1,9 +1,8 @@
-"""Small data sets and shards of synthetic recordings."""
+"""Small data sets of synthetic recordings."""
 
 import io
 import json
-import tarfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,22 +80,3 @@ def save_splits(folder: Path, splits: Mapping[str, Sequence[Take]]) -> Path:
         save(folder / name, [table(rows)])
     (folder / "dataset_dict.json").write_text(json.dumps({"splits": list(splits)}))
     return folder
-
-
-def write_tar(path: Path, members: Iterable[tuple[str | tarfile.TarInfo, bytes]], mode: str = "w") -> Path:
-    """A tar file of members; a name stands for a regular file."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(path, mode) as archive:  # type: ignore[call-overload]  # modes with compression too
-        for name, content in members:
-            member = tarfile.TarInfo(name) if isinstance(name, str) else name
-            member.size = len(content)
-            archive.addfile(member, io.BytesIO(content))
-    return path
-
-
-def samples(rows: Sequence[Take]) -> Iterable[tuple[str, bytes]]:
-    for each in rows:
-        key = each.path.removesuffix(".wav")
-        yield f"{key}.cls", str(each.label).encode()
-        yield f"{key}.json", json.dumps({"speaker": each.speaker, "nested": {"no": 1}}).encode()
-        yield f"{key}.wav", each.content
