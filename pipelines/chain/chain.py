@@ -117,15 +117,21 @@ def make_folds(session: Session, manifest: Clips, unlabelled: Sequence[Clips], s
     """Check that each fold has what the stages need, and make the entries of every fold and seed."""
     seeds = [settings.with_seed(number) for number in range(settings.seeds)]
     shared_groups = settings.corpus.split.shared_groups
-    folds = settings.compare.divide(manifest, quick=settings.quick, shared_groups=shared_groups)
+    how = {"quick": settings.quick, "shared_groups": shared_groups, "seed": settings.corpus.split.seed}
+    folds, by = settings.compare.divide(manifest, **how), settings.compare.by
     parts = {(fold.name, seeded.seed): (fold, seeded) for fold in folds for seeded in seeds}
     if len(parts) > 1:
-        by = f"{len(folds)} folds by {settings.compare.folds}" if settings.compare.folds else "1 split"
-        session.terminal.say(f"folds     {by}, {counted(len(seeds), 'seed')}: models are trained {len(parts)} times")
+        sizes = sorted({len({clip.group for clip in fold.of("test")}) for fold in folds})
+        of = f"of {sizes[0]}{f' to {sizes[-1]}' if len(sizes) > 1 else ''} groups" if by == "groups" else f"by {by}"
+        divided = f"{len(folds)} folds {of}" if settings.compare.folds else "1 split"
+        session.terminal.say(
+            f"folds     {divided}, {counted(len(seeds), 'seed')}: models are trained {len(parts)} times"
+        )
     for fold in folds:
         _require_clips(fold, settings)
     if "probe" in settings.stages:
-        for notice in require_probeable(folds, settings.probe, by=settings.compare.folds):
+        noun = by.removesuffix("s") if settings.compare.folds else None
+        for notice in require_probeable(folds, settings.probe, by=noun):
             session.terminal.say(f"probe     {notice}")
     if settings.parallel is None and (len(parts) > 1 or not settings.reads_codes) and settings.obstacle:
         session.terminal.say(f"parallel  one stage after the other: {settings.obstacle}")

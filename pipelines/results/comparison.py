@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
-from itertools import product
+from itertools import islice, product
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -20,15 +20,20 @@ from lm.options import ProbeConfig
 from lm.probing import comparison as measured
 from pipelines.methods.method import PictureRecord
 from pipelines.results.figures import LARGEST_INPUT, OF_LAYER, Figure, Figures
+from pipelines.settings.comparison import By
 from pipelines.store.stored_features import GPT, WITH_INPUT, parts_of_key
 from wordless.base.array_types import Floats
 from wordless.base.values import list_hash
 from wordless.training.options import TrainingRecord
 
-By = Literal["group", "fold", "split"]
 Column = Literal["fold", "seed", "group", "share", "noise_snr"]  # of a figure that is not overall
 Probed = Mapping[str, Any]  # the content of probe.json
-PROTOCOLS: dict[By, str] = {"group": "leave one group out", "fold": "given folds", "split": "one split"}
+PROTOCOLS: dict[By, str] = {
+    "group": "leave one group out",
+    "groups": "folds of whole groups",
+    "fold": "given folds",
+    "split": "one split",
+}
 PAIRED_SEED = 0  # of the resamples that pair runs
 
 
@@ -37,7 +42,7 @@ class Comparison:
     """The protocol of a comparison, and its figures, which ``results.json`` has among all others."""
 
     protocol: str = "unknown"
-    by: str = "split"  # basis of the folds: group, fold or split
+    by: str = "split"  # basis of the folds: group, groups (several in each), fold or split
     metric: str = "accuracy"
     folds: list[str]
     seeds: list[int] = field(default_factory=list)
@@ -400,12 +405,13 @@ class ProbedFolds:
 
     def _crossed(self, points: Points) -> tuple[Floats, str | None]:
         """Return the values ``(groups or folds, seeds, draws of labels)``, and what the first axis is, if anything."""
-        if len(self.names) > 1:  # folds may test other numbers of groups
-            means = np.array([np.mean(point["values"], axis=0) for point in points])
-            over = "groups" if self.by == "group" else "folds"
-            return means.reshape(len(self.names), len(self.seeds), -1), over
-        values = np.array([point["values"] for point in points])  # (seeds, groups, draws)
-        return values.swapaxes(0, 1), "groups" if values.shape[1] > 1 else None
+        values = [np.array(point["values"], np.float64) for point in points]  # (groups, draws) of each fold and seed
+        rows, tested = iter(values), [len({*probed["groups"]}) for probed in self.first]
+        by_fold = [np.stack([*islice(rows, len(self.seeds))], axis=1) for _ in self.names]  # (groups, seeds, draws)
+        if self.by == "fold" or (self.by == "groups" and [*map(len, by_fold)] != tested):  # groups of no known value
+            return np.stack([each.mean(axis=0) for each in by_fold]), "folds"
+        crossed = np.concatenate(by_fold)
+        return crossed, "groups" if len(crossed) > 1 else None
 
     def _groups(self, row: Figure) -> Iterator[Figure]:
         """Measure one method on the test clips of each group; folds of a group are weighted by its clips there."""

@@ -20,6 +20,7 @@ from wordless.base.values import match_choice
 
 QUICK_FOLDS = 2  # of a quick comparison
 MOST_NOISE = 100.0  # dB, of either sign
+By = Literal["group", "groups", "fold", "split"]  # basis of the folds; groups: several in each
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +50,10 @@ class ComparisonConfig(ReadingConfig):
     methods: tuple[str, ...] = option(
         ("log_mel", "bottleneck", "bag_of_codes", "gpt", "random_gpt"), "what is probed", choices=METHODS, filled=True
     )
-    folds: Literal["group", "fold"] | None = option(None, "holds out each in turn; null: the corpus's own split")
+    folds: Literal["group", "fold"] | int | None = option(
+        None,
+        "holds out each in turn; a number: as many sets of whole groups, of equal size if possible; null: own split",
+    )
     references: tuple[str, ...] | None = option(
         None, "rows that all others are compared with, such as [gpt,simclr] or [supervised_head]; null: the GPT"
     )
@@ -95,13 +99,18 @@ class ComparisonConfig(ReadingConfig):
         named = tuple(METHODS[name] for name in dict.fromkeys(self.methods))
         return named + tuple(own_method(name, file) for name, file in (self.features or {}).items())
 
-    def divide(self, manifest: Clips, *, quick: bool, shared_groups: bool = False) -> tuple[Clips, ...]:
+    @property
+    def by(self) -> By:
+        """What is held out in turn."""
+        return "groups" if isinstance(self.folds, int) else self.folds or "split"
+
+    def divide(self, manifest: Clips, *, quick: bool, shared_groups: bool = False, seed: int = 0) -> tuple[Clips, ...]:
         """Return the folds of a corpus; without the option ``folds`` a single one, its own split.
 
-        ``shared_groups`` allows a group in several given folds.
+        ``shared_groups`` allows a group in several given folds. The ``seed`` draws sets of groups.
         """
         if self.folds is None:
             return (replace(manifest, name="test"),)
         with within("corpus", folds="compare.folds"):
             at_most = QUICK_FOLDS if quick else None
-            return folds(manifest, by=self.folds, at_most=at_most, shared_groups=shared_groups)
+            return folds(manifest, by=self.folds, at_most=at_most, shared_groups=shared_groups, seed=seed)

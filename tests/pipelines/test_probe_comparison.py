@@ -9,8 +9,9 @@ import pytest
 from lm.options import ProbeConfig
 from lm.probing.comparison import share_interval
 from pipelines.pages.phrasing import methods_table, sentences
-from pipelines.results.comparison import By, Comparison, Probed, ProbedFolds, compare
+from pipelines.results.comparison import Comparison, Probed, ProbedFolds, compare
 from pipelines.results.figures import Figure
+from pipelines.settings.comparison import By
 from tests.pipelines.pages_apart import CLASSES, CONFIG, RIGHT, VALIDATION, answers, probed_example
 
 FOLDS = {"ann": 40, "bob": 60, "cem": 80}  # test clips
