@@ -16,7 +16,7 @@ import numpy as np
 import pandas
 
 from lm.probing.comparison import Estimate, all_pairs, over_groups, two_sided_p
-from pipelines.methods.table import ROWS
+from pipelines.methods.table import ROWS, row_of, shown_in
 from pipelines.pages.charts import (
     BLUE,
     GREEN,
@@ -33,7 +33,7 @@ from pipelines.pages.charts import (
     rows_chart,
     shortened,
 )
-from pipelines.pages.comparison_charts import line_look, noise_label
+from pipelines.pages.comparison_charts import learning_charts, line_look, noise_label
 from pipelines.pages.phrasing import draw, full_name
 from pipelines.results.comparison import Comparison
 from pipelines.results.figures import Figure, Figures
@@ -322,6 +322,7 @@ def sweep_charts(runs: Runs) -> dict[str, Chart]:
         _methods(runs) if len(runs.values) > 1 and {*runs.methods} - {GPT, BAG} else None,
         _noise(runs) if runs.is_ordered else None,
         _bitrate(runs),
+        *(learning_charts(runs.best.comparison) if runs.best else ()),
     )
     return {chart.name: chart for chart in charts if chart}
 
@@ -403,7 +404,8 @@ def shifts(count: int, *, step: float = ASIDE) -> list[float]:
 
 def _noise(runs: Runs) -> Chart | None:
     panels = []
-    for of, (name, line) in product(dict.fromkeys((runs.judged, BAG)), runs.lines.items()):
+    codes = [of for of in shown_in("learning curves", runs.methods) if row_of(of).kind == "codes"]
+    for of, (name, line) in product(dict.fromkeys((runs.judged, BAG, *codes)), runs.lines.items()):
         found = {runs.place(point): point.comparison.under_noise(of) for point in line}
         curves = []
         for snr, (colour, marker) in zip(dict.fromkeys(chain(*found.values())), cycle(LINES), strict=False):

@@ -406,11 +406,12 @@ class ProbedFolds:
     def _crossed(self, points: Points) -> tuple[Floats, str | None]:
         """Return the values ``(groups or folds, seeds, draws of labels)``, and what the first axis is, if anything."""
         values = [np.array(point["values"], np.float64) for point in points]  # (groups, draws) of each fold and seed
-        rows, tested = iter(values), [len({*probed["groups"]}) for probed in self.first]
-        by_fold = [np.stack([*islice(rows, len(self.seeds))], axis=1) for _ in self.names]  # (groups, seeds, draws)
-        if self.by == "fold" or (self.by == "groups" and [*map(len, by_fold)] != tested):  # groups of no known value
-            return np.stack([each.mean(axis=0) for each in by_fold]), "folds"
-        crossed = np.concatenate(by_fold)
+        known = [len({*probed["groups"]}) for probed in self.first for _ in self.seeds]
+        if self.by == "fold" or (self.by == "groups" and [*map(len, values)] != known):  # a measure may have no groups
+            means = np.array([each.mean(axis=0) for each in values])
+            return means.reshape(len(self.names), len(self.seeds), -1), "folds"
+        rows = iter(values)
+        crossed = np.concatenate([np.stack([*islice(rows, len(self.seeds))], axis=1) for _ in self.names])
         return crossed, "groups" if len(crossed) > 1 else None
 
     def _groups(self, row: Figure) -> Iterator[Figure]:

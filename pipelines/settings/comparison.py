@@ -9,7 +9,7 @@ from typing import Literal
 
 from lm.options import States, VectorConfig
 from pipelines.methods.method import Method
-from pipelines.methods.table import METHODS, ROWS, own_method, require_features
+from pipelines.methods.table import METHODS, ROWS, method_of, own_method, require_features
 from tokenizer.options import Assignments
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.recordings.splits import folds
@@ -48,7 +48,11 @@ class ReadingConfig(VectorConfig):
 @dataclass(frozen=True, kw_only=True)
 class ComparisonConfig(ReadingConfig):
     methods: tuple[str, ...] = option(
-        ("log_mel", "bottleneck", "bag_of_codes", "gpt", "random_gpt"), "what is probed", choices=METHODS, filled=True
+        ("log_mel", "bottleneck", "bag_of_codes", "gpt", "random_gpt"),
+        "what is probed; gpt+simclr: features of both side by side",
+        choices=METHODS,
+        joined=True,
+        filled=True,
     )
     folds: Literal["group", "fold"] | int | None = option(
         None,
@@ -82,7 +86,7 @@ class ComparisonConfig(ReadingConfig):
             require_features(name, file)
         rule = "there is no noise without ratios: name some, such as compare.noise_snr=[20,10]"
         self.refuse_if(self.noise != "white" and not self.noise_snr, "noise", rule)
-        for method in self.all_methods:
+        for method in self.single_methods:
             network = method.kind in ("self_supervised", "supervised", "untrained")
             rule = f"{method.name} has no input that could stand beside its layers: choose false, or leave it out"
             self.refuse_if(self.input and network and method.input is None, "input", rule)
@@ -96,8 +100,13 @@ class ComparisonConfig(ReadingConfig):
         for name in {*ROWS} & {*(self.features or {})}:
             rule = "it is the name of a method: give the features another name"
             raise InputError(option="features", value=name, rule=rule)
-        named = tuple(METHODS[name] for name in dict.fromkeys(self.methods))
+        named = tuple(method_of(name) for name in dict.fromkeys(self.methods))
         return named + tuple(own_method(name, file) for name, file in (self.features or {}).items())
+
+    @property
+    def single_methods(self) -> tuple[Method, ...]:
+        """The methods whose features are needed, each once: also those that only stand beside others."""
+        return tuple(dict.fromkeys(one for method in self.all_methods for one in method.singles))
 
     @property
     def by(self) -> By:
