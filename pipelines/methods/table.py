@@ -127,7 +127,7 @@ def method_of(name: str) -> Method:
         line=Line(marker="*", dashes=":" if first.kind == "untrained" else "-."),
         places=() if first.kind == "untrained" else FEW,
         learns_labels=learns_labels,
-        target="; ".join(part.learns for part in parts),
+        target="; ".join(dict.fromkeys(part.learns for part in parts)),
         parts=parts,
     )
 

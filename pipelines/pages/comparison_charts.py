@@ -146,7 +146,7 @@ def _curves(
         charts.Curve(
             points=rows[of].items(),
             look=line_look(of),
-            label=full_name(of),
+            label=charts.shortened(full_name(of), charts.LEGEND_LETTERS - 2),
             interval="band" if of == GPT or name == "learning" else "",
         )
         for of in shown_in("learning curves", rows)
