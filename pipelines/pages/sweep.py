@@ -279,7 +279,8 @@ def write_sweep(sweep: Path, jobs: Sequence[Job], *, command: str) -> tuple[Runs
     page = draw(
         "sweep.html.jinja",
         runs=runs,
-        charts=sweep_charts(runs),
+        charts=sweep_charts(runs)
+        | ({each.name: each for each in learning_charts(runs.best.comparison)} if runs.best else {}),
         recognised_name=RECOGNISED,
         kinds=CHOICES,
         original=ORIGINAL,
@@ -322,7 +323,6 @@ def sweep_charts(runs: Runs) -> dict[str, Chart]:
         _methods(runs) if len(runs.values) > 1 and {*runs.methods} - {GPT, BAG} else None,
         _noise(runs) if runs.is_ordered else None,
         _bitrate(runs),
-        *(learning_charts(runs.best.comparison) if runs.best else ()),
     )
     return {chart.name: chart for chart in charts if chart}
 

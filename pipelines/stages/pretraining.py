@@ -149,7 +149,7 @@ def sound_gpt(
     it. A window has ``patches`` patches of ``patch_frames`` frames. `READ` predicts the codes of the tokenizer instead.
     """
     coder = None if tokenizer is None else Tokenizer.from_pretrained(tokenizer.folder)
-    streams = coder.format.spectral_streams if coder is not None and name == READ else 1
+    streams = coder.finest.format.spectral_streams if coder is not None and name == READ else 1
     sizes = {"streams": streams, "codebook_size": codebook_size, "patch_frames": patch_frames}
     train, held_out = (stored_clips(corpus, split) for split in TRAINED_ON)
     shape = SoundShape(frames=settings.longest, mels=train.width, **sizes)
