@@ -15,9 +15,9 @@ import torch
 from sklearn.preprocessing import MultiLabelBinarizer
 
 from lm.options import ProbeConfig, label_names
-from wordless.audio.recordings.splits import balanced, set_title
 from wordless.base.array_types import BoolArray, FloatArray, IndexArray
 from wordless.base.errors import InputError
+from wordless.base.group_sets import balanced, set_title
 from wordless.base.text import counted
 
 

@@ -56,7 +56,8 @@ class ComparisonConfig(ReadingConfig):
     )
     folds: Literal["group", "fold"] | int | None = option(
         None,
-        "holds out each in turn; a number: as many sets of whole groups, of equal size if possible; null: own split",
+        "group or fold: holds out each in turn; a number: as many sets of whole groups, as even as groups allow; null: "
+        "the corpus's own split",
     )
     references: tuple[str, ...] | None = option(
         None, "rows that all others are compared with, such as [gpt,simclr] or [supervised_head]; null: the GPT"
