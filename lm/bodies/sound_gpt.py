@@ -21,7 +21,8 @@ Spectrograms are ``(batch, time, mels)``, normalised as for SimCLR.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import accumulate, pairwise
@@ -176,17 +177,29 @@ class CodeStem(nn.Module):
         self.width = tokenizer.format.spectral_streams * tokenizer.format.codebook_size
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]  # PyTorch gives it no types
-    @torch.no_grad()
     def forward(self, spectrograms: Tensor) -> Tensor:
+        [encoder] = self._encoder
+        if self.training:
+            return nn.functional.one_hot(self.codes(spectrograms), len(encoder.centroids)).flatten(2).float()
+        with _exactly(spectrograms.device):
+            return soft_assignments(self._bottlenecks(spectrograms), encoder.centroids, encoder.spacing).flatten(2)
+
+    def codes(self, spectrograms: Tensor) -> Tensor:
+        """Return the nearest code of each patch ``(batch, steps, streams)``."""
+        with _exactly(spectrograms.device):
+            return self._encoder[0].nearest(self._bottlenecks(spectrograms))
+
+    def _bottlenecks(self, spectrograms: Tensor) -> Tensor:
         [encoder], device = self._encoder, spectrograms.device
         encoder.to(device)
-        with torch.autocast(device.type, enabled=False), fast_products(device, fast=False):  # rounding changes codes
-            own = spectrograms.float() * self._scale.to(device) + self._shift.to(device)
-            bottlenecks = encoder.bottlenecks(own)  # (batch, steps, bands, dim)
-            if not self.training:
-                return soft_assignments(bottlenecks, encoder.centroids, encoder.spacing).flatten(2)
-            codes, size = encoder.nearest(bottlenecks), len(encoder.centroids)
-            return nn.functional.one_hot(codes, size).flatten(2).float()
+        return encoder.bottlenecks(spectrograms.float() * self._scale.to(device) + self._shift.to(device))
+
+
+@contextmanager
+def _exactly(device: torch.device) -> Iterator[None]:
+    """Compute without rounding, which changes codes, and without gradients."""
+    with torch.no_grad(), torch.autocast(device.type, enabled=False), fast_products(device, fast=False):
+        yield
 
 
 class SoundGPT(BodyNetwork):
@@ -279,6 +292,16 @@ class CodedClips:
         """Compute the code of the window around each patch, in one stream."""
         codes = [codebook.codes(spectrograms.clip(row))[:, None] for row in range(len(spectrograms))]
         return cls(spectrograms=spectrograms, codes=StoredClips.together(codes), patch_frames=codebook.patch_frames)
+
+    @classmethod
+    def as_read(cls, spectrograms: StoredClips, stem: "CodeStem", *, patch_frames: int) -> "CodedClips":
+        """Compute the codes of the patches of unchanged clips, as ``stem`` reads them in training."""
+        codes = list[IntArray]()
+        for row in range(len(spectrograms)):
+            clip = spectrograms.clip(row).astype(np.float32)
+            whole = np.pad(clip, ((0, -len(clip) % patch_frames), (0, 0)))
+            codes.append(stem.codes(torch.from_numpy(whole)[None])[0].numpy().astype(np.int32))
+        return cls(spectrograms=spectrograms, codes=StoredClips.together(codes), patch_frames=patch_frames)
 
     def batch(self, clips: IndexArray, starts: Tensor, speeds: Tensor, lengths: Tensor, frames: Tensor) -> CodeBatch:
         """Return the batch of copies of clips in ``frames``, with the codes of the patches that they cover."""

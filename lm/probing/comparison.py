@@ -198,9 +198,14 @@ def by_group(folds: Sequence[Outcome], groups: Sequence[IndexArray]) -> Floats:
 
     These are pseudo-values of the jackknife (Tukey, "Bias and confidence in not quite large samples", 1958): with G
     groups, G times the measure of all minus G - 1 times that without the group. They serve measures that are no means
-    of clips, and are the accuracy of groups with equally many clips.
+    of clips, and are the accuracy of groups with equally many clips. Where no group is in two folds, they are those of
+    each fold by itself, so that folds that differ, and not only the groups within, widen an interval.
     """
-    count = int(np.concatenate(groups).max()) + 1
+    count, own = int(np.concatenate(groups).max()) + 1, [np.unique(each, return_inverse=True)[1] for each in groups]
+    if count == 1:
+        return by_fold(folds)
+    if len(folds) > 1 and sum(int(each.max()) + 1 for each in own) == count:
+        return np.concatenate([by_group([fold], [each]) for fold, each in zip(folds, own, strict=True)])
     without, known = list[Floats](), list[BoolArray]()
     for fold, numbers in zip(folds, groups, strict=True):
         known.append(np.array([bool((numbers != group).any()) for group in range(count)]))  # else there is no figure

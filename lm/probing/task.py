@@ -18,6 +18,7 @@ from lm.options import ProbeConfig, label_names
 from wordless.audio.views import Noise
 from wordless.base.array_types import BoolArray, FloatArray, IndexArray
 from wordless.base.errors import InputError
+from wordless.base.group_sets import balanced, set_title
 from wordless.base.text import counted
 
 
@@ -182,28 +183,14 @@ def with_parts(task: ProbeTask, config: ProbeConfig, *, groups: Names, folds: Na
 
 
 def folds_of_groups(task: ProbeTask, groups: Names, *, seed: int) -> list[str | None]:
-    """Divide the groups of the training and validation clips into `FOLDS` folds; return the fold of each clip.
-
-    The largest group comes first, and ``seed`` orders groups of one size. Each group joins the fold that has the fewest
-    clips of the classes of the group, the smallest one among equals.
-    """
+    """Divide the groups of the training and validation clips into `FOLDS` folds; return the fold of each clip."""
     known = _known(task)
     names, numbers = np.unique([str(groups[row]) for row in known], return_inverse=True)
     sizes = np.zeros((len(names), len(task.classes)))  # clips of each group and class
     np.add.at(sizes, numbers, task.targets[known])
-    clips = np.bincount(numbers)
-    shuffled = np.random.default_rng(seed).permutation(len(names))
-    filled, totals = np.zeros((min(FOLDS, len(names)), len(task.classes))), np.zeros(min(FOLDS, len(names)))
-    fold_of = np.zeros(len(names), np.int64)
-    for group in shuffled[np.argsort(-clips[shuffled], kind="stable")]:
-        fold = fold_of[group] = np.lexsort((totals, filled @ sizes[group]))[0]
-        filled[fold] += sizes[group]
-        totals[fold] += clips[group]
-    members = [names[fold_of == fold].tolist() for fold in range(len(totals))]
-    titles = [
-        f"{number}: {first}" + (f" and {len(others)} more" if others else "")
-        for number, (first, *others) in enumerate(members, 1)
-    ]
+    count = min(FOLDS, len(names))
+    fold_of = balanced(sizes, np.bincount(numbers).astype(np.float64), count, seed=seed)
+    titles = [set_title(fold + 1, names[fold_of == fold].tolist()) for fold in range(count)]
     parts: list[str | None] = [None] * len(groups)
     for row, group in zip(known, numbers, strict=True):
         parts[row] = titles[fold_of[group]]

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from lm.options import PARTS, POOLINGS, Means, Pooling
 from tokenizer.codes import Codes, SoftCodes
-from wordless.base.array_types import FloatArray, Floats
+from wordless.base.array_types import FloatArray, Floats, IndexArray
 from wordless.base.errors import InputError
 from wordless.base.machine import copy_to
 
@@ -136,8 +136,13 @@ def bags_of_codes(codes: Codes | SoftCodes, poolings: Sequence[Pooling]) -> dict
         return {pooling: pooled[f"bag:{pooling}"] for pooling in poolings}
     # Codes are counted: one-hot codes took a number for each code of the codebook and up to 800 times as long.
     streams, size = codes.format.spectral_streams, codes.format.codebook_size
-    places = codes.spectral.values + size * np.arange(streams)  # of each code among those of all streams
-    counts, found = partial(np.bincount, minlength=streams * size), dict[Pooling, FloatArray]()
+    # the place of each code among those of all streams
+    return bags_of_places(codes.spectral.values + size * np.arange(streams), streams * size, poolings)
+
+
+def bags_of_places(places: IndexArray, count: int, poolings: Sequence[Pooling]) -> dict[Pooling, FloatArray]:
+    """Compute the share of the time of each of ``count`` places in ``(time, streams)``: pools of one-hot vectors."""
+    counts, found = partial(np.bincount, minlength=count), dict[Pooling, FloatArray]()
     for pooling in poolings:
         parts = pooling_parts(len(places), MEANS[pooling])
         shares = [counts(places[part.start : part.stop].ravel()) / len(part) for part in parts]

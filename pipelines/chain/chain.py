@@ -116,15 +116,21 @@ def make_folds(session: Session, manifest: Clips, unlabelled: Sequence[Clips], s
     """Check that each fold has what the stages need, and make the entries of every fold and seed."""
     seeds = [settings.with_seed(number) for number in range(settings.seeds)]
     shared_groups = settings.corpus.split.shared_groups
-    folds = settings.compare.divide(manifest, quick=settings.quick, shared_groups=shared_groups)
+    compare, by, seed = settings.compare, settings.compare.by, settings.corpus.split.seed
+    folds = compare.divide(manifest, quick=settings.quick, shared_groups=shared_groups, seed=seed)
     parts = {(fold.name, seeded.seed): (fold, seeded) for fold in folds for seeded in seeds}
     if len(parts) > 1:
-        by = f"{len(folds)} folds by {settings.compare.folds}" if settings.compare.folds else "1 split"
-        session.terminal.say(f"folds     {by}, {counted(len(seeds), 'seed')}: models are trained {len(parts)} times")
+        sizes = sorted({len({clip.group for clip in fold.of("test")}) for fold in folds})
+        of = f"of {sizes[0]}{f' to {sizes[-1]}' if len(sizes) > 1 else ''} groups" if by == "groups" else f"by {by}"
+        divided = f"{len(folds)} folds {of}" if compare.folds else "1 split"
+        session.terminal.say(
+            f"folds     {divided}, {counted(len(seeds), 'seed')}: models are trained {len(parts)} times"
+        )
     for fold in folds:
         _require_clips(fold, settings)
     if "probe" in settings.stages:
-        for notice in require_probeable(folds, settings.probe, by=settings.compare.folds):
+        noun = by.removesuffix("s") if compare.folds else None
+        for notice in require_probeable(folds, settings.probe, by=noun):
             session.terminal.say(f"probe     {notice}")
     if settings.parallel is None and (len(parts) > 1 or not settings.reads_codes) and settings.obstacle:
         session.terminal.say(f"parallel  one stage after the other: {settings.obstacle}")
@@ -171,12 +177,14 @@ def compare_methods(study: Study) -> None:
     """
     session, manifest, compare, config = study.session, study.manifest, study.settings.compare, study.settings.probe
     methods = {method.name: method for method in compare.all_methods}
-    inputs = {name: method.input for name, method in methods.items() if method.input} if compare.input else {}
-    needed = methods | {name: METHODS[name] for name in sorted({*inputs.values()} - {*methods})}
+    single = {method.name: method for method in compare.single_methods}
+    inputs = {name: method.input for name, method in single.items() if method.input} if compare.input else {}
+    needed = single | {name: METHODS[name] for name in sorted({*inputs.values()} - {*single})}
     features = {name: study.add(features_of(study, method), f"{name}_features") for name, method in needed.items()}
     noise, probes = compare.noises, dict[str, Entry]()
     for name in sorted(methods, key=natural):
-        read = {each: features[each] for each in (name, inputs.get(name)) if each is not None}
+        read_by = [part.name for part in methods[name].singles]
+        read = {each: features[each] for each in (*read_by, *map(inputs.get, read_by)) if each is not None}
         labelled = methods[name].learns_labels
         probe = probed(session, manifest, config, name, read, labelled=labelled, noise_snr=noise)
         probes[name] = study.add(probe, f"probed_{name}")

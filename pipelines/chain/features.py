@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from lm.bodies.options import Variant
 from lm.bodies.wav2vec2 import speech_source
@@ -137,8 +138,7 @@ def _random_wav2vec2(study: Study) -> Network:
 
 
 def sound_states(study: Study, method: Method) -> Entry:
-    own, codebook_size = study.settings.gpt_sound, study.settings.tokenizer.codebook_size
-    patch_frames, audio = study.settings.tokenizer.patch.frames, study.audio
+    own = study.settings.gpt_sound
     trained = pretraining.sound_gpt(
         study.session,
         method.name,
@@ -146,12 +146,29 @@ def sound_states(study: Study, method: Method) -> Entry:
         study.heard_unlabelled(own.views) if method.training else (),
         own,
         tokenizer=study.entries["tokenizer"] if method.input == BAG_OF_CODES else None,
-        sample=study.statistics,
-        patch_frames=patch_frames,
-        patches=own.window_patches(patch_frames * audio.hop_length / audio.sample_rate),
-        codebook_size=codebook_size,
+        **_windows(study),
     )
     return pretraining.sound_gpt_features(study, method.name, study.add(trained))
+
+
+def bag_of_targets(study: Study, method: Method) -> Entry:
+    return pretraining.window_bags(
+        study.session,
+        study,
+        method.name,
+        study.spectrograms,
+        study.unlabelled_spectrograms,
+        seed=study.settings.gpt_sound.fit.seed,
+        **_windows(study),
+    )
+
+
+def _windows(study: Study) -> dict[str, Any]:
+    """Return what decides the codes of windows."""
+    settings, audio, patch_frames = study.settings, study.audio, study.settings.tokenizer.patch.frames
+    patches = settings.gpt_sound.window_patches(patch_frames * audio.hop_length / audio.sample_rate)
+    sizes = {"patch_frames": patch_frames, "patches": patches, "codebook_size": settings.tokenizer.codebook_size}
+    return {"sample": study.statistics, **sizes}
 
 
 def _ast(study: Study) -> Network:

@@ -94,7 +94,7 @@ def write_run_folder(
     sounds = first.get(f"{NEXT_SAMPLE}_sounds")
     replace_folder(folder / SAMPLE_SOUNDS, sounds.folder if sounds else None)
     if probed := {place: entries["probe"].read_json(PROBE) for place, entries in made.items() if "probe" in entries}:
-        by, separator = settings.compare.folds or "split", settings.probe.label_separator
+        by, separator = settings.compare.by, settings.probe.label_separator
         write_predictions(folder / PREDICTIONS, probed, corpus, by=by, separator=separator)
     write_probe(folder, only, corpus, settings)
     speeds = measure_speed(settings, first, session.gang.device) if NEXT_SAMPLE in settings.stages else {}

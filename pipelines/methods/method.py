@@ -70,12 +70,25 @@ class Method:
     learns_labels: bool = False
     training: str = ""  # the group of options of its own training, which has `batches` and `fit`; "": it has none
     loss: str = "nats per clip"  # title of the curve of this training, with the unit
+    target: str = ""  # what the network learns to predict
     file: Path | None = None  # of the features that the user brings
+    parts: tuple[Method, ...] = ()  # whose features stand side by side in this row
+
+    @property
+    def singles(self) -> tuple[Method, ...]:
+        """The methods whose features this row has: those that stand side by side, or itself."""
+        return self.parts or (self,)
+
+    @property
+    def learns(self) -> str:
+        """What the network has learned to predict, in words."""
+        alone = {"untrained": "nothing: random weights", "own": "–"}.get(self.kind, "nothing: no network")
+        return self.target or ("labels" if self.learns_labels else alone)
 
     @property
     def head(self) -> Method | None:
         """The row of the classifier that was trained with the representation."""
-        if not self.learns_labels:
+        if not self.learns_labels or self.parts:
             return None
         return Method(
             name=f"{self.name}_head",
@@ -84,4 +97,6 @@ class Method:
             untrained=self.untrained,
             line=Line(marker=self.line.marker, filled=not self.line.filled),
             places=("groups",),
+            input=self.input,
+            target=self.learns,
         )

@@ -12,10 +12,12 @@ from pathlib import Path
 
 from pipelines.methods.method import Line, Method, NetworkOptions, Place
 from wordless.base.errors import InputError
+from wordless.base.options import BESIDE
 
 FEW: tuple[Place, ...] = ("learning curves", "groups")
 CURVES: tuple[Place, ...] = ("learning curves",)
 MAKE = "pipelines.chain.features"
+NEXT, WINDOW = "the next code", "the code of the sound around, unchanged"  # targets
 RATE_MARKERS = ("o", "^", "s", "D")  # of matplotlib, one for each rate that `tokenizer.rates` may have
 
 # fmt: off
@@ -28,7 +30,7 @@ BAGS = tuple(
 )
 STATES = tuple(
     Method(name=f"gpt_of_rate_{rate}", kind="codes", title=f"GPT, rate {rate}", features=f"{MAKE}:states",
-           line=Line(marker=marker), input=f"bag_of_rate_{rate}", reads="rates", rate=rate)
+           line=Line(marker=marker), input=f"bag_of_rate_{rate}", reads="rates", rate=rate, target=NEXT)
     for rate, marker in enumerate(RATE_MARKERS, 1)
 )
 AUDIO_TRANSFORMER = Method(
@@ -59,19 +61,24 @@ _UNTRAINED = tuple(
 )
 _TABLE = (
     Method(name="gpt", kind="codes", title="GPT", untrained="random_gpt", features=f"{MAKE}:states",
-           line=Line(marker="D"), places=FEW, input="bag_of_codes", reads="lm"),
+           line=Line(marker="D"), places=FEW, input="bag_of_codes", reads="lm", target=NEXT),
     Method(name="gpt_sound", kind="self_supervised", title="GPT that reads sound", untrained="random_gpt_sound",
            features=f"{MAKE}:sound_states", line=Line(marker="X"), places=FEW, input="log_mel",
-           training="gpt_sound", loss="nats per code"),
+           training="gpt_sound", loss="nats per code", target=WINDOW),
     Method(name="gpt_window", kind="codes", title="GPT that predicts a window", untrained="random_gpt_window",
            features=f"{MAKE}:sound_states", line=Line(marker="X"), places=FEW, input="bag_of_codes",
-           training="gpt_sound", loss="nats per code"),
+           training="gpt_sound", loss="nats per code", target=WINDOW),
+    Method(name="gpt_read", kind="codes", title="GPT that names the code just read", untrained="random_gpt_window",
+           features=f"{MAKE}:sound_states", line=Line(marker="P"), places=FEW, input="bag_of_codes",
+           training="gpt_sound", loss="nats per code", target="the code just read, unchanged"),
     Method(name="simclr", kind="self_supervised", title="SimCLR", untrained="random_conv",
            features=f"{MAKE}:simclr_layers", line=Line(marker="s"), places=FEW, input="log_mel",
-           training="baselines.simclr", loss="nats per view, among all of its batch"),
+           training="baselines.simclr", loss="nats per view, among all of its batch",
+           target="another copy of the clip"),
     Method(name="wav2vec2", kind="self_supervised", title="wav2vec 2.0", untrained="random_wav2vec2",
            features=f"{MAKE}:speech_layers", line=Line(marker="P"), places=FEW, network="wav2vec2",
-           training="wav2vec2.pretraining", loss="nats per masked frame, among its negatives"),
+           training="wav2vec2.pretraining", loss="nats per masked frame, among its negatives",
+           target="masked frames"),
     Method(name="wav2vec2_finetuned", kind="supervised", title="wav2vec 2.0, fine-tuned", untrained="random_wav2vec2",
            features=f"{MAKE}:taught_speech", line=Line(marker="P", filled=False, dashes="--"), places=CURVES,
            network="wav2vec2", training="wav2vec2.finetuning", learns_labels=True),
@@ -82,6 +89,8 @@ _TABLE = (
     *VARIANTS,
     Method(name="bag_of_codes", kind="codes", title="bag of codes", features=f"{MAKE}:bag",
            line=Line(filled=False, dashes="--"), places=FEW),
+    Method(name="bag_of_targets", kind="codes", title="bag of codes of windows", features=f"{MAKE}:bag_of_targets",
+           line=Line(marker="s", filled=False, dashes="--"), input="bag_of_codes"),
     _UNTRAINED[0],
     Method(name="supervised", kind="supervised", title="supervised CNN", untrained="random_conv",
            features=f"{MAKE}:taught_conv", line=Line(marker="^"), places=CURVES, input="log_mel",
@@ -104,9 +113,28 @@ METHODS = {method.name: method for method in _TABLE}
 ROWS = {row.name: row for method in METHODS.values() for row in (method, method.head) if row is not None}
 
 
+def method_of(name: str) -> Method:
+    """Return a method of the table, or describe several side by side: ``gpt_window+simclr``."""
+    first, *others = parts = tuple(METHODS[each] for each in name.split(BESIDE))
+    if not others:
+        return first
+    untrained, learns_labels = [part.untrained for part in parts], any(part.learns_labels for part in parts)
+    return Method(
+        name=name,
+        kind=first.kind,
+        title=" + ".join(part.title for part in parts),
+        untrained=BESIDE.join(untrained) if all(untrained) else "",
+        line=Line(marker="*", dashes=":" if first.kind == "untrained" else "-."),
+        places=() if first.kind == "untrained" else FEW,
+        learns_labels=learns_labels,
+        target="; ".join(dict.fromkeys(part.learns for part in parts)),
+        parts=parts,
+    )
+
+
 def row_of(name: str) -> Method:
-    """Return the row with a name; rows of the user's own features are not in the table."""
-    return ROWS.get(name) or own_method(name)
+    """Return the row with a name; the table lacks methods side by side, and the user's own features."""
+    return ROWS.get(name) or (method_of(name) if BESIDE in name else own_method(name))
 
 
 def shown_in(place: Place, names: Iterable[str]) -> list[str]:

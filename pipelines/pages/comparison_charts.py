@@ -46,13 +46,8 @@ def comparison_charts(comparison: Comparison) -> Iterator[charts.Chart]:
     names = [of for of, found in layers.items() if len(found) > 1 and any(map(NUMBER.search, found))]
     if names := sorted(names, key=lambda of: of != GPT)[:MAX_PANELS]:
         yield _layers({of: layers[of] for of in names}, full_name(comparison.metric))
-    curves, title = comparison.along("share"), f"test {full_name(comparison.metric)}"
-    if any(len(curves[of]) > 1 for of in shown_in("learning curves", curves)):
-        rows = {of: {row.labels or 0.0: row for row in curves[of]} for of in curves}
-        shares = {clips: row.share or 0.0 for each in rows.values() for clips, row in each.items()}
-        ticks = {clips: f"{round(clips):,}\n{100 * s:{'.2g' if s < 0.1 else '.0f'}} %" for clips, s in shares.items()}
-        across = "labelled training clips, and their share"
-        yield _curves("learning", "Test values by number of labels", rows, title, across, ticks)
+    title = f"test {full_name(comparison.metric)}"
+    yield from learning_charts(comparison)
     if comparison.noises:
         yield _noise(comparison, title)
     groups = comparison.along("group")
@@ -63,6 +58,17 @@ def comparison_charts(comparison: Comparison) -> Iterator[charts.Chart]:
         counts = comparison.confusion.get(of)
         if counts and len(counts) <= MAX_CLASSES:
             yield confusion_chart(of, comparison.classes, counts)
+
+
+def learning_charts(comparison: Comparison) -> Iterator[charts.Chart]:
+    """Draw test values over the number of labels, with a band for each method, where there is a learning curve."""
+    curves, value = comparison.along("share"), f"test {full_name(comparison.metric)}"
+    if any(len(curves[of]) > 1 for of in shown_in("learning curves", curves)):
+        rows = {of: {row.labels or 0.0: row for row in curves[of]} for of in curves}
+        shares = {clips: row.share or 0.0 for each in rows.values() for clips, row in each.items()}
+        ticks = {clips: f"{round(clips):,}\n{100 * s:{'.2g' if s < 0.1 else '.0f'}} %" for clips, s in shares.items()}
+        across = "labelled training clips, and their share"
+        yield _curves("learning", "Test values by number of labels", rows, value, across, ticks)
 
 
 def line_look(of: str) -> charts.Look:
@@ -165,7 +171,10 @@ def _curves(
 ) -> charts.Chart:
     curves = [
         charts.Curve(
-            points=rows[of].items(), look=line_look(of), label=full_name(of), interval="band" if of == GPT else ""
+            points=rows[of].items(),
+            look=line_look(of),
+            label=charts.shortened(full_name(of), charts.LEGEND_LETTERS - 2),
+            interval="band" if of == GPT or name == "learning" else "",
         )
         for of in shown_in("learning curves", rows)
     ]

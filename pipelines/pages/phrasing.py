@@ -14,12 +14,13 @@ from statistics import stdev
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from pipelines.methods.table import ROWS, row_of
+from pipelines.methods.table import METHODS, ROWS, method_of, row_of
 from pipelines.results.comparison import Comparison
 from pipelines.results.figures import MEASURES
 from pipelines.results.run_record import Results, count_codes
 from vocoder.kinds import KINDS, UNLEARNED
 from wordless.audio.views import Noise
+from wordless.base.options import BESIDE
 from wordless.base.text import escape_markdown, listed, plural
 from wordless.base.values import leaves
 
@@ -60,9 +61,8 @@ def full_name(name: str) -> str:
     if temperature:
         return f"{full_name(kind)} at {temperature}"
     method, _, part = name.partition("/")
-    if part and method in NAMES:
-        return f"{NAMES[method]}, {part.replace('_', ' ')}"
-    return NAMES.get(name) or name.replace("_", " ")
+    known = NAMES.get(method) or (method_of(method).title if {*method.split(BESIDE)} <= {*METHODS} else "")
+    return (f"{known}, {part.replace('_', ' ')}" if part else known) if known else name.replace("_", " ")
 
 
 def heading(name: str) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 import pandas
 
 from lm.probing.comparison import Estimate, all_pairs, over_groups, two_sided_p
-from pipelines.methods.table import ROWS
+from pipelines.methods.table import ROWS, row_of, shown_in
 from pipelines.pages.charts import (
     INK,
     ORANGE,
@@ -30,6 +30,7 @@ from pipelines.pages.charts import (
     look,
     shortened,
 )
+from pipelines.pages.comparison_charts import learning_charts
 from pipelines.pages.phrasing import draw, full_name, noise_label
 from pipelines.results.comparison import Comparison
 from pipelines.results.figures import Figure, Figures
@@ -248,7 +249,8 @@ def write_sweep(sweep: Path, jobs: Sequence[Job], *, command: str) -> tuple[Runs
     page = draw(
         "sweep.html.jinja",
         runs=runs,
-        charts=sweep_charts(runs),
+        charts=sweep_charts(runs)
+        | ({each.name: each for each in learning_charts(runs.best.comparison)} if runs.best else {}),
         recognised_name=RECOGNISED,
         kinds=CHOICES,
         original=ORIGINAL,
@@ -324,7 +326,8 @@ def _figures(runs: Runs) -> Chart | None:
 
 def _noise(runs: Runs) -> Chart | None:
     panels = []
-    for of, (name, line) in product(dict.fromkeys((runs.judged, BAG)), runs.lines.items()):
+    codes = [of for of in shown_in("learning curves", runs.methods) if row_of(of).kind == "codes"]
+    for of, (name, line) in product(dict.fromkeys((runs.judged, BAG, *codes)), runs.lines.items()):
         found = {runs.place(point): point.comparison.under_noise(of) for point in line}
         curves = []
         for noise, (colour, marker) in zip(dict.fromkeys(chain(*found.values())), cycle(SERIES), strict=False):

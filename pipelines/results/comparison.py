@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
-from itertools import product
+from itertools import islice, product
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -21,16 +21,21 @@ from lm.options import ProbeConfig
 from lm.probing import comparison as measured
 from pipelines.methods.method import PictureRecord
 from pipelines.results.figures import KEPT, LARGEST_INPUT, OF_LAYER, Figure, Figures
+from pipelines.settings.comparison import By
 from pipelines.store.stored_features import GPT, WITH_INPUT, parts_of_key
 from wordless.audio.views import Noise
 from wordless.base.array_types import Floats
 from wordless.base.values import list_hash
 from wordless.training.options import TrainingRecord
 
-By = Literal["group", "fold", "split"]
 Column = Literal["fold", "seed", "group", "share", "added"]  # of a figure that is not overall
 Probed = Mapping[str, Any]  # the content of probe.json
-PROTOCOLS: dict[By, str] = {"group": "leave one group out", "fold": "given folds", "split": "one split"}
+PROTOCOLS: dict[By, str] = {
+    "group": "leave one group out",
+    "groups": "folds of whole groups",
+    "fold": "given folds",
+    "split": "one split",
+}
 NoiseNote = tuple[float, float | None]
 NoiseRow = tuple[str, float, dict[Noise | None, Figure], dict[Noise | None, NoiseNote]]
 PAIRED_SEED = 0  # of the resamples that pair runs
@@ -41,7 +46,7 @@ class Comparison:
     """The protocol of a comparison, and its figures, which ``results.json`` has among all others."""
 
     protocol: str = "unknown"
-    by: str = "split"  # basis of the folds: group, fold or split
+    by: str = "split"  # basis of the folds: group, groups (several in each), fold or split
     metric: str = "accuracy"
     folds: list[str]
     seeds: list[int] = field(default_factory=list)
@@ -470,14 +475,18 @@ class ProbedFolds:
     def _crossed(self, points: Points) -> tuple[Floats, str | None]:
         """Return the values ``(groups or folds, seeds, draws of labels)``, and what the first axis is, if anything.
 
-        Without groups the first axis may be blocks of clips.
+        Without groups the first axis of one split may be blocks of clips.
         """
-        if len(self.names) > 1:  # folds may test other numbers of groups
-            means = np.array([np.mean(point["values"], axis=0) for point in points])
-            over = "groups" if self.by == "group" else "folds"
-            return means.reshape(len(self.names), len(self.seeds), -1), over
-        values = np.array([point["values"] for point in points])  # (seeds, groups, draws)
-        return values.swapaxes(0, 1), points[0]["over"] if values.shape[1] > 1 else None
+        values = [np.array(point["values"], np.float64) for point in points]  # (groups, draws) of each fold and seed
+        known = [len({*probed["groups"]}) for probed in self.first for _ in self.seeds]
+        whole = [*map(len, values)] == known  # a measure may have no groups, and a fold of one group has blocks of clips
+        if len(self.names) > 1 and (self.by == "fold" or not whole):
+            means = np.array([each.mean(axis=0) for each in values])
+            return means.reshape(len(self.names), len(self.seeds), -1), "groups" if self.by == "group" else "folds"
+        rows = iter(values)
+        crossed = np.concatenate([np.stack([*islice(rows, len(self.seeds))], axis=1) for _ in self.names])
+        over = points[0]["over"] if len(self.names) == 1 else "groups"
+        return crossed, over if len(crossed) > 1 else None
 
     def _groups(self, row: Figure) -> Iterator[Figure]:
         """Measure one method on the test clips of each group; folds of a group are weighted by its clips there."""

@@ -46,9 +46,9 @@ class Figure:
     seed_high: float | None = column(None, "its upper end")
     protocol: str | None = column(
         None,
-        "how the clips were divided. Probes: `one split`, `leave one group out`, `given folds`; the stage "
-        "`zerospeech`: `voices held out`, but none for `consistency_...`, whose voices are those of the corpus; other "
-        "figures of one split: the value of `corpus.split.by`, such as `hash`",
+        "how the clips were divided. Probes: `one split`, `leave one group out`, `folds of whole groups`, `given "
+        "folds`; the stage `zerospeech`: `voices held out`, but none for `consistency_...`, whose voices are those of "
+        "the corpus; other figures of one split: the value of `corpus.split.by`, such as `hash`",
     )
     split: str | None = column(None, "the clips: `test`, `validation`, or `validation - test` for a gap")
     count: int | None = column(

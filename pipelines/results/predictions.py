@@ -7,7 +7,8 @@ import pandas
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.results.comparison import By, Probed
+from pipelines.results.comparison import Probed
+from pipelines.settings.comparison import By
 from wordless.audio.recordings.manifest import Clips
 from wordless.base.files import aside
 

@@ -50,7 +50,7 @@ def write_results(
     folder: Path, manifest: Clips, settings: RunSettings, made: Made, source: Section, speeds: Speeds
 ) -> None:
     """Collect the figures of a run's entries in ``results.json``; of several folds or seeds means, then each."""
-    protocol = settings.compare.folds or settings.corpus.split.by
+    protocol = settings.compare.by if settings.compare.folds else settings.corpus.split.by
     content: dict[str, object] = {
         "corpus": corpus_section(manifest),
         "stages": [
@@ -145,7 +145,7 @@ def _of_training(entries: Mapping[str, Entry], protocol: str) -> Iterator[Figure
 def _comparison(made: Made, settings: RunSettings) -> tuple[Comparison, Resamples]:
     probed = {place: entries["probe"].read_json(PROBE) for place, entries in made.items()}
     keys = {place: entries["probe"].key for place, entries in made.items()}
-    folds = ProbedFolds(probes=probed, keys=keys, config=settings.probe, by=settings.compare.folds or "split")
+    folds = ProbedFolds(probes=probed, keys=keys, config=settings.probe, by=settings.compare.by)
     first = min(seed for _, seed in made)
     trained = ("lm", *(name for name, method in METHODS.items() if method.training))
     trainings: dict[str, dict[str, Any]] = {

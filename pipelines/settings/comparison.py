@@ -9,7 +9,7 @@ from typing import Literal, get_args
 
 from lm.options import States, VectorConfig
 from pipelines.methods.method import Method
-from pipelines.methods.table import METHODS, ROWS, own_method, require_features
+from pipelines.methods.table import METHODS, ROWS, method_of, own_method, require_features
 from tokenizer.options import Assignments
 from wordless.audio.recordings.folders import Folder, expand_home, require_folder
 from wordless.audio.recordings.manifest import Clips
@@ -22,6 +22,7 @@ from wordless.base.values import match_choice
 NOISES = get_args(NoiseWord)
 QUICK_FOLDS = 2  # of a quick comparison
 MOST_NOISE = 100.0  # dB, of either sign
+By = Literal["group", "groups", "fold", "split"]  # basis of the folds; groups: several in each
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,9 +50,17 @@ class ReadingConfig(VectorConfig):
 @dataclass(frozen=True, kw_only=True)
 class ComparisonConfig(ReadingConfig):
     methods: tuple[str, ...] = option(
-        ("log_mel", "bottleneck", "bag_of_codes", "gpt", "random_gpt"), "what is probed", choices=METHODS, filled=True
+        ("log_mel", "bottleneck", "bag_of_codes", "gpt", "random_gpt"),
+        "what is probed; gpt+simclr: features of both side by side",
+        choices=METHODS,
+        joined=True,
+        filled=True,
     )
-    folds: Literal["group", "fold"] | None = option(None, "holds out each in turn; null: the corpus's own split")
+    folds: Literal["group", "fold"] | int | None = option(
+        None,
+        "group or fold: holds out each in turn; a number: as many sets of whole groups, as even as groups allow; null: "
+        "the corpus's own split",
+    )
     references: tuple[str, ...] | None = option(
         None, "rows that all others are compared with, such as [gpt,simclr] or [supervised_head]; null: the GPT"
     )
@@ -94,7 +103,7 @@ class ComparisonConfig(ReadingConfig):
                 Folder.at(require_folder(str(folder), option="noise")).require_recordings()
             except InputError as error:
                 raise InputError(option="noise", value=folder, rule=error.rule, remedy=words) from error
-        for method in self.all_methods:
+        for method in self.single_methods:
             network = method.kind in ("self_supervised", "supervised", "untrained")
             rule = f"{method.name} has no input that could stand beside its layers: choose false, or leave it out"
             self.refuse_if(self.input and network and method.input is None, "input", rule)
@@ -126,16 +135,26 @@ class ComparisonConfig(ReadingConfig):
         for name in {*ROWS} & {*(self.features or {})}:
             rule = "it is the name of a method: give the features another name"
             raise InputError(option="features", value=name, rule=rule)
-        named = tuple(METHODS[name] for name in dict.fromkeys(self.methods))
+        named = tuple(method_of(name) for name in dict.fromkeys(self.methods))
         return named + tuple(own_method(name, file) for name, file in (self.features or {}).items())
 
-    def divide(self, manifest: Clips, *, quick: bool, shared_groups: bool = False) -> tuple[Clips, ...]:
+    @property
+    def single_methods(self) -> tuple[Method, ...]:
+        """The methods whose features are needed, each once: also those that only stand beside others."""
+        return tuple(dict.fromkeys(one for method in self.all_methods for one in method.singles))
+
+    @property
+    def by(self) -> By:
+        """What is held out in turn."""
+        return "groups" if isinstance(self.folds, int) else self.folds or "split"
+
+    def divide(self, manifest: Clips, *, quick: bool, shared_groups: bool = False, seed: int = 0) -> tuple[Clips, ...]:
         """Return the folds of a corpus; without the option ``folds`` a single one, its own split.
 
-        ``shared_groups`` allows a group in several given folds.
+        ``shared_groups`` allows a group in several given folds. The ``seed`` draws sets of groups.
         """
         if self.folds is None:
             return (replace(manifest, name="test"),)
         with within("corpus", folds="compare.folds"):
             at_most = QUICK_FOLDS if quick else None
-            return folds(manifest, by=self.folds, at_most=at_most, shared_groups=shared_groups)
+            return folds(manifest, by=self.folds, at_most=at_most, shared_groups=shared_groups, seed=seed)

@@ -187,7 +187,7 @@ class RunSettings(TrainingCommand):
 
     @property
     def probed_methods(self) -> tuple[Method, ...]:
-        return self.compare.all_methods if "probe" in self.stages else ()
+        return self.compare.single_methods if "probe" in self.stages else ()
 
     def probes(self, method: str) -> bool:
         return any(one.name == method for one in self.probed_methods)

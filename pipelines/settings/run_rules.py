@@ -215,6 +215,6 @@ def _require_speech_layer(settings: RunSettings) -> None:
         (settings.probes("bottleneck"), "compare.methods with bottleneck", "leave it out; wav2vec2 probes the states"),
         *(
             (settings.probes(each), f"compare.methods with {each}", "leave it out: it reads codes of log-mel")
-            for each in ("gpt_window", "random_gpt_window")
+            for each in ("gpt_read", "gpt_window", "random_gpt_window")
         ),
     )

@@ -1,11 +1,13 @@
 """Networks that learn from sound without labels: SimCLR, wav2vec 2.0, and GPTs of augmented copies of clips."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 
 import numpy as np
+import torch
 from safetensors.torch import save_file
+from torch import Tensor
 
 from lm.batches import loss
 from lm.bodies import convolutional
@@ -19,17 +21,23 @@ from lm.bodies.sound_gpt import (
     SoundBatches,
     SoundBody,
     SoundShape,
+    WindowCodebook,
     create_sound_gpt,
     fit_window_codebook,
 )
 from lm.bodies.sound_gpt import validation_batches as coded_batches
+from lm.options import Pooling
+from lm.probing.vectors import bags_of_places
 from pipelines.stages.features import ClipReading, network_features
 from pipelines.stages.options import BaselineSettings, SoundGPTSettings, Wav2vec2Settings
 from pipelines.stages.stored_arrays import TRAINED_ON, HeardClips, stored_clips, stored_std
 from pipelines.store.session import Run
 from pipelines.store.stage import stage
 from pipelines.store.store import Entry, other_options
+from pipelines.store.stored_features import write_features
 from tokenizer.tokenizer import Tokenizer
+from wordless.audio.views import View
+from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError
 from wordless.base.saved_models import write_model
 from wordless.base.text import counted
@@ -112,7 +120,8 @@ def _maskable(run: Run, clips: StoredClips, settings: Wav2vec2Settings) -> Store
     return used
 
 
-SOUND, WINDOW = "gpt_sound", "gpt_window"  # under another name a GPT is not trained: its weights stay as they began
+# under another name a GPT is not trained: its weights stay as they began
+SOUND, WINDOW, READ = "gpt_sound", "gpt_window", "gpt_read"
 
 
 @stage(
@@ -138,21 +147,25 @@ def sound_gpt(
     """Train on spectrograms of the training clips and of clips without labels to predict codes of windows.
 
     The network reads log-mel, normalised by the statistics of ``sample``, or the codes that a ``tokenizer`` makes of
-    it. A window has ``patches`` patches of ``patch_frames`` frames.
+    it. A window has ``patches`` patches of ``patch_frames`` frames. `READ` predicts the codes of the tokenizer instead.
     """
-    sizes = {"streams": 1, "codebook_size": codebook_size, "patch_frames": patch_frames}
+    coder = None if tokenizer is None else Tokenizer.from_pretrained(tokenizer.folder)
+    streams = coder.finest.format.spectral_streams if coder is not None and name == READ else 1
+    sizes = {"streams": streams, "codebook_size": codebook_size, "patch_frames": patch_frames}
     train, held_out = map(corpus.of, TRAINED_ON)
     shape = SoundShape(frames=settings.longest, mels=train.width, **sizes)
     mean, std = convolutional.statistics(sample.folder)
-    coder = None if tokenizer is None else Tokenizer.from_pretrained(tokenizer.folder)
     codes = None if coder is None else CodeStem(coder, mean, std)
     model = create_sound_gpt(settings.model, shape, seed=settings.fit.seed, codes=codes)
-    if name in (SOUND, WINDOW):
+    if name in (SOUND, WINDOW, READ):
         for source in unlabelled:
             train = train.followed_by(source.of("train"))
-        fit = partial(fit_window_codebook, train, patches=patches, patch_frames=patch_frames)
-        codebook = fit(size=codebook_size, seed=settings.fit.seed)
-        coded, others = (CodedClips.of_windows(clips, codebook) for clips in (train, held_out))
+        if codes is not None and name == READ:
+            coded, others = (CodedClips.as_read(each, codes, patch_frames=patch_frames) for each in (train, held_out))
+        else:
+            fit = partial(fit_window_codebook, train, patches=patches, patch_frames=patch_frames)
+            codebook = fit(size=codebook_size, seed=settings.fit.seed)
+            coded, others = (CodedClips.of_windows(clips, codebook) for clips in (train, held_out))
         own = settings.batches
         batches = SoundBatches(coded, own, settings.augmentation, std=std, device=run.gang.device)
         fixed = coded_batches(others, batch_size=own.batch_size, at_most=own.max_frames)
@@ -168,3 +181,42 @@ def sound_gpt_features(reading: ClipReading, method: str, trained: Entry) -> Ent
     """Pool the states of the layers of a `sound_gpt`."""
     reader = reading.reader(SoundBody(folder=trained.place, audio=reading.audio), statistics=trained.place)
     return network_features(reading.session, reading, method, reader, [reading.audio, trained])
+
+
+@stage("{method}_features", version=1, title="{method} of {reading.title}")
+def window_bags(
+    run: Run,
+    reading: ClipReading,
+    method: str,
+    corpus: Entry,
+    unlabelled: Sequence[Entry],
+    *,
+    sample: Entry,
+    patch_frames: int,
+    patches: int,
+    codebook_size: int,
+    seed: int,
+) -> None:
+    """Compute bags of the codes of windows that a `sound_gpt` with the same arguments predicts."""
+    train = stored_clips(corpus, TRAINED_ON[0])
+    for source in unlabelled:
+        train = train.followed_by(stored_clips(source, "train"))
+    codebook = fit_window_codebook(train, patches=patches, patch_frames=patch_frames, size=codebook_size, seed=seed)
+    log_mel = partial(
+        convolutional.log_mel_pieces, root=reading.manifest.root, audio=reading.audio, sample=sample.folder
+    )
+    work = partial(_bag_of_windows, codebook, log_mel, method, poolings=reading.vectors.poolings)
+    write_features(run.folder, reading.stacked(run.each(method, work, reading.views)))
+
+
+def _bag_of_windows(
+    codebook: WindowCodebook,
+    log_mel: Callable[[View], Iterator[Tensor]],
+    method: str,
+    view: View,
+    *,
+    poolings: Sequence[Pooling],
+) -> dict[str, FloatArray]:
+    codes = codebook.codes(torch.cat([*log_mel(view)]).numpy())[:, None].astype(np.int64)
+    bags = bags_of_places(codes, len(codebook.centroids), poolings)
+    return {f"{method}/all_windows:{pooling}": bag for pooling, bag in bags.items()}

@@ -18,10 +18,11 @@ from lm.probing.vectors import CLASS_SCORES
 from pipelines.store.session import Run
 from pipelines.store.stage import labels_of, stage
 from pipelines.store.store import Entry, write_json
-from pipelines.store.stored_features import FEATURES, PROBE, SCORES, StoredFeatures
+from pipelines.store.stored_features import FEATURES, PROBE, SCORES, StoredFeatures, side_by_side
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.views import Noise, compared_clips
 from wordless.base.errors import InputError
+from wordless.base.options import BESIDE
 
 
 def _of_noise(noises: Sequence[Noise]) -> list[object]:
@@ -47,14 +48,16 @@ def probed(
     """Probe one method, with a learning curve over shares of the labels; the entry has the figures and the probe.
 
     ``features`` are its entry and that of its network's input, by method: a row for each clip, then for each test clip
-    with noise. A ``labelled`` method was trained on all training labels: its curve has the last point alone, and
-    validation clips choose, never cross-validation.
+    with noise. Of methods side by side (``gpt+simclr``) they are the entries and inputs of each. A ``labelled`` method
+    was trained on all training labels: its curve has the last point alone, and validation clips choose, never
+    cross-validation.
     """
     task = probe_task(clips, config, device=run.gang.device, noises=noise_snr)
     task = replace(task, parts=None) if labelled else task
-    candidates = StoredFeatures.of(features[of].folder / FEATURES, of)
-    for name in features.keys() - {of}:
-        candidates = candidates.with_input(StoredFeatures.of(features[name].folder / FEATURES, name))
+    stored = {name: StoredFeatures.of(entry.folder / FEATURES, name) for name, entry in sorted(features.items())}
+    candidates = side_by_side(of, [stored.pop(name) for name in of.split(BESIDE)])
+    if stored:
+        candidates = candidates.with_input(side_by_side("input", [*stored.values()]))
     # Each fit has one thread: the matrices are small, and with other work on the cores several threads were ten
     # times as slow. Several fits run side by side.
     threads = torch.get_num_threads() if task.device is None else 1  # a GPU has memory for one fit

@@ -80,12 +80,18 @@ class StoredFeatures(Mapping[str, FloatArray]):
 
     def with_input(self, own: "StoredFeatures") -> "StoredFeatures":
         """Add candidates with the input of a network, the vectors ``own``, beside all layers of the same pooling."""
-        inputs = {pooling_of(key): parts for key, parts in own._places.items() if AS_RECORDED not in key}
+        inputs = own.widest
         places = dict[str, tuple[Part, ...]]()
         for key, parts in self._places.items():
             beside = inputs.get(pooling_of(key), ()) if ALL_LAYERS.search(key) else ()
             places |= {key: parts} | ({with_input(key): (*parts, *beside)} if beside else {})
         return StoredFeatures(places)
+
+    @property
+    def widest(self) -> dict[str, tuple[Part, ...]]:
+        """The parts of the widest candidate of each pooling: all layers of a network."""
+        ordered = sorted(self._places, key=lambda key: bool(ALL_LAYERS.search(key)))
+        return {pooling_of(key): self._places[key] for key in ordered if AS_RECORDED not in key}
 
     def __getitem__(self, key: str) -> FloatArray:
         first, *others = self._places[key]
@@ -104,6 +110,16 @@ class StoredFeatures(Mapping[str, FloatArray]):
 
     def __len__(self) -> int:
         return len(self._places)
+
+
+def side_by_side(of: str, several: Sequence[StoredFeatures]) -> StoredFeatures:
+    """Put the widest candidates of each pooling that all methods have beside each other; a single method is itself."""
+    first, *others = several
+    if not others:
+        return first
+    each = [features.widest for features in several]
+    poolings = [pooling for pooling in each[0] if all(pooling in own for own in each)]
+    return StoredFeatures({f"{of}/all_parts:{name}": [part for own in each for part in own[name]] for name in poolings})
 
 
 def with_input(key: str) -> str:

@@ -9,8 +9,9 @@ import pytest
 from lm.options import ProbeConfig
 from lm.probing.comparison import over_groups, share_interval
 from pipelines.pages.phrasing import methods_table, sentences
-from pipelines.results.comparison import By, Comparison, Probed, ProbedFolds, compare
+from pipelines.results.comparison import Comparison, Probed, ProbedFolds, compare
 from pipelines.results.figures import Figure
+from pipelines.settings.comparison import By
 from tests.pipelines.pages_apart import CLASSES, CONFIG, RIGHT, VALIDATION, answers, probed_example
 from wordless.audio.views import Noise
 
@@ -187,6 +188,40 @@ def test_seeds_without_groups_are_in_the_interval() -> None:
     for row in (found.tested["gpt"], *found.along("noise_snr")["gpt"]):
         assert (row.low, row.high) == pytest.approx((low, high))
         assert row.over_count == 40
+
+
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_folds_of_several_people_have_intervals_over_all_people(seeds: int) -> None:
+    """Also with few labels and under noise, where each fold has the values of its people."""
+    rng, probes, values = np.random.default_rng(0), study(seeds), dict[tuple[str, str], list[Any]]()
+    for probed in probes.values():
+        probed["groups"] = [f"{probed['groups'][0]} {number % 2}" for number in range(len(probed["groups"]))]
+        for row in probed["methods"]:
+            row["noise"] = [{"snr": 10.0, "share": 0, **(row["learning_curve"] or [row])[0]}]
+            for name in ("learning_curve", "noise"):
+                for point in row[name]:
+                    own = rng.random((2, 5)) / 10 + point["test_accuracy"] - 0.05
+                    point |= {"values": own.tolist(), "test_accuracy": own.mean()}
+                    point |= {"clips_low": own.mean() - 0.01, "clips_high": own.mean() + 0.01}
+                    values.setdefault((row["of"], name), []).append(own)
+    found = compared(probes, by="groups")
+    assert (found.protocol, found.fold_noun, found.over) == ("folds of whole groups", "fold", "groups")
+    assert found.tested["gpt"].over_count == 6
+    assert len(found.along("group")["gpt"]) == 6
+    points = {"learning_curve": found.along("share")["gpt"][0], "noise": found.along("noise_snr")["gpt"][0]}
+    for name, point in points.items():
+        first = values["gpt", name][:: 2 if name == "learning_curve" else 1]  # of two shares
+        people = np.concatenate([np.stack(first[fold * seeds :][:seeds], axis=1) for fold in range(3)])
+        low, high, _ = over_groups(people, confidence=CONFIG.confidence, value=point.value)
+        assert (point.over, point.over_count) == ("groups", 6)
+        assert (point.low, point.high) == pytest.approx((low, high))
+    few = found.figures.where(name="difference", of="gpt", against="log_mel", labels=10.0)
+    assert [(row.over, row.over_count) for row in few] == [("groups", 6)]
+    for row in next(iter(probes.values()))["methods"]:  # a fold whose people have no values of their own
+        for point in row["learning_curve"]:
+            point["values"] = [np.mean(point["values"], axis=0).tolist()]
+    point = compared(probes, by="groups").along("share")["gpt"][0]
+    assert (point.over, point.over_count) == ("folds", 3)
 
 
 def test_answers_are_counted_by_true_class() -> None:

@@ -28,6 +28,7 @@ T = TypeVar("T")
 REQUIRED: Final[Any] = dataclasses.MISSING  # the default of an option that must be given
 MOST_LAYERS = 256  # of a network
 MEANING = "option"  # key of a field's metadata
+BESIDE = "+"  # between choices of which a value has several
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +60,7 @@ class Meaning:
     range: Range  # of the number, or of each number of several
     unit: str = ""  # of the number, for messages
     choices: tuple[object, ...] = ()  # of a value, or of each in a list, if its type names none
+    joined: bool = False  # whether a value may be several choices with "+" between them
     distinct: bool = False  # whether a list has each value once
     filled: bool = False  # whether a list has a value or more
     given_as: type | None = None  # dataclass that the command line has in the place of this one
@@ -76,6 +78,7 @@ def option(
     below: float = math.inf,
     unit: str = "",
     choices: Iterable[object] = (),
+    joined: bool = False,
     distinct: bool = False,
     filled: bool = False,
     given_as: type | None = None,
@@ -88,6 +91,7 @@ def option(
         range=Range(least=least, most=most, above=above, below=below),
         unit=unit,
         choices=tuple(choices),
+        joined=joined,
         distinct=distinct,
         filled=filled,
         given_as=given_as,
@@ -166,7 +170,8 @@ def require_in_range(name: str, value: object, meaning: Meaning, choices: tuple[
             each = "choose for each " if isinstance(value, tuple) else "choose "
             unit = f" {meaning.unit}" if meaning.unit else ""
             raise InputError(option=name, value=value, rule=f"{each}{meaning.range}{unit}")
-    if choices and (wrong := [each for each in values if each not in choices]):
+    single = [part for each in values for part in each.split(BESIDE)] if meaning.joined else values
+    if choices and (wrong := [each for each in single if each not in choices]):
         raise InputError(option=name, value=value, rule=suggestion(str(wrong[0]), map(str, choices)))
 
 

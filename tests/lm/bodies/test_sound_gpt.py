@@ -212,6 +212,10 @@ def test_a_gpt_over_codes_reads_those_of_the_tokenizer_from_log_mel_of_any_norma
     steps = log_mel.shape[1] // 4
     read = stem((log_mel - mean) / std)[0, :steps]
     torch.testing.assert_close(read, wanted[:steps])
+    stored = StoredClips.together([((log_mel - mean) / std)[0].numpy(), torch.zeros(7, 24).numpy()])
+    targets = CodedClips.as_read(stored, stem, patch_frames=4).codes
+    torch.testing.assert_close(torch.from_numpy(targets.clip(0)).long()[:steps], codes[:steps])
+    assert [len(targets.clip(row)) for row in range(2)] == [-(-log_mel.shape[1] // 4), 2]  # a clip may end in a patch
     soft = stem.eval()((log_mel - mean) / std)[0, :steps].unflatten(1, (-1, 16))
     torch.testing.assert_close(soft.sum(-1), torch.ones(soft.shape[:2]))
     torch.testing.assert_close(soft.argmax(-1), codes[:steps])

@@ -83,6 +83,13 @@ def test_groups_of_equal_size_have_their_own_accuracy_and_others_weigh_as_their_
     alone = number_groups([[str(number)] * num_clips(fold) for number, fold in enumerate(folds)])
     assert alone is not None
     np.testing.assert_allclose(by_group(folds, alone), by_fold(folds))
+    # Of folds of several groups each, too: what folds differ by is part of what groups differ by.
+    rng = np.random.default_rng(0)
+    three = [Hits(hits=rng.integers(2, size=(2, 12)).astype(float)) for _ in range(3)]
+    nested = number_groups([[f"{fold} {clip % 3}" for clip in range(12)] for fold in range(3)])
+    assert nested is not None
+    own = np.concatenate([[fold.hits[:, group::3].mean(1) for group in range(3)] for fold in three])
+    np.testing.assert_allclose(by_group(three, nested), own)
     one, numbers = Hits(hits=np.array([[1.0, 1.0, 1.0, 0.0]])), number_groups([["a", "b", "b", "b"]])
     assert numbers is not None
     assert by_group([one], numbers).mean() == pytest.approx(2 * 0.75 - (2 / 3 + 1) / 2)

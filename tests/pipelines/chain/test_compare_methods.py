@@ -3,6 +3,7 @@
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from lm.options import POOLINGS
@@ -11,10 +12,12 @@ from pipelines.chain.study import Study
 from pipelines.methods.method import Method
 from pipelines.stages.features import frame_features
 from pipelines.store.store import Entry
+from pipelines.store.stored_features import FEATURES, StoredFeatures
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import make_one
 from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError
+from wordless.base.values import read_json
 
 AST = (
     *("stages=[probe]", "compare.methods=[ast,random_ast]", "probe.learning_curve=[]"),
@@ -45,6 +48,32 @@ def test_baselines_are_the_same_for_all_patches_and_seeds_of_their_sample(
     networks = ("spectrograms", "simclr", "supervised", "pitches")
     assert same == {*networks, *(f"{of}_features" for of in baselines), *(f"probed_{of}" for of in baselines)}
     assert all(second[name].reused for name in same)
+
+
+def test_targets_without_a_network_and_methods_side_by_side_are_probed_and_share_what_reads_no_codes(
+    finished_run: FinishedRun, tmp_path: Path
+) -> None:
+    methods = "bag_of_targets,gpt_read,gpt_window,simclr,supervised,gpt_window+simclr,random_gpt_window+random_conv"
+    words = ("stages=[probe]", f"compare.methods=[{methods}]", "compare.input=true", "probe.learning_curve=[]")
+    sound = ("gpt_sound=tiny", "gpt_sound.fit.steps=2", "gpt_sound.fit.validate_every=1", "tokenizer.patch.mels=20")
+    first, second = (
+        make_one(finished_run.manifest, tmp_path, *words, *sound, f"tokenizer.codebook_size={size}") for size in (8, 4)
+    )
+    rows = {row["of"]: row for row in first["probe"].read_rows("probe.json", "methods")}
+    assert {*rows} == {*methods.split(","), "supervised_head"}
+    for of, name in (("bag_of_targets", "all_windows"), ("gpt_window+simclr", "all_parts")):
+        wanted = {f"{of}/{name}{more}:{pooling}" for more in ("", "_with_input") for pooling in POOLINGS}
+        assert {each["of"] for each in rows[of]["candidates"]} == wanted
+    bags = StoredFeatures.of(first["bag_of_targets_features"].folder / FEATURES)["bag_of_targets/all_windows:mean"]
+    assert bags.shape == (len(finished_run.manifest.clips), 8)
+    np.testing.assert_allclose(bags.sum(1), 1, rtol=1e-5)
+    of_layers = {of: read_json(first[of].folder / "config.json")["shape"] for of in ("gpt_read", "gpt_window")}
+    assert [of_layers[of]["streams"] for of in ("gpt_read", "gpt_window")] == [2, 1]  # two bands, one window
+    reused = {name for name, entry in first.items() if entry.key == second[name].key}
+    networks = {f"{name}{more}" for name in ("simclr", "supervised") for more in ("", "_features")}
+    probes = {"probed_simclr", "probed_supervised", "random_conv_features", "log_mel_features"}
+    assert reused >= {"spectrograms", *networks, *probes}
+    assert not reused & {"bag_of_targets_features", "gpt_read", "gpt_window", "probed_gpt_window+simclr"}
 
 
 def _samples(samples: FloatArray) -> FloatArray:

@@ -102,6 +102,23 @@ def sizes(sweep: Path, tried: tuple[int, ...] = SIZES) -> Path:
     return sweep
 
 
+def test_few_labels_and_the_inputs_and_targets_of_methods_are_those_of_the_chosen_run(tmp_path: Path) -> None:
+    for number, size in enumerate((16, 256)):  # of which 256 is best
+        content = at(size)
+        few = [
+            figure("probe", "accuracy", 0.01 * size / 16 + place / 10, of=of, share=share, labels=labels)
+            for place, of in enumerate(("gpt", "bag_of_codes", "log_mel"))
+            for share, labels in ((0.1, 40.0), (1.0, 4000.0))
+        ]
+        content["figures"] = [*content["figures"], *few]  # type: ignore[misc]  # a list
+        add(tmp_path, number, {"tokenizer.codebook_size": str(size)}, content)
+    page, _, _ = written(tmp_path)
+    assert any("Test values by number of labels" in (each.get("aria-label") or "") for each in page.named("svg"))
+    assert says(page.text, "the next code", "codes", "GPT", "16.0 %")
+    assert says(page.text, "nothing: no network", "codes", "bag of codes", "26.0 %")
+    assert "Input and target" not in written(sizes(tmp_path / "whole", (16, 32)))[0].text
+
+
 Written = tuple[Page, list[dict[str, str]], Runs]  # page, rows of the table, and the runs
 
 

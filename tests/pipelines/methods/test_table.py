@@ -12,12 +12,15 @@ from pipelines.commandline.commands import imported
 from pipelines.methods.front_end_pictures import band_shares, decibels_of, passages, sorted_filters
 from pipelines.methods.table import BAGS, METHODS, ROWS, STATES, row_of, shown_in
 from pipelines.pages.comparison_charts import line_look
+from pipelines.pages.phrasing import full_name
 from pipelines.results.run_record import read_results
+from pipelines.settings.run import RunSettings
 from pipelines.settings.run_rules import run_settings
 from pipelines.stages.frames import COEFFICIENTS, chroma_frames, mfcc_frames
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import sweep
 from tests.pipelines.tiny_chain import called_at_once, composed, entries, refusal
+from wordless.base.errors import InputError
 
 RATES = ("tokenizer.rates=[16,8,4,2]", "lm.gpt.layers=4")
 
@@ -32,6 +35,32 @@ def test_each_method_is_an_option_and_has_features(rates: tuple[str, ...], tmp_p
         assert callable(imported(method.features))
         if method.training:
             assert attrgetter(method.training)(settings).batches.batch_size > 0
+
+
+def test_methods_side_by_side_are_named_by_a_plus_and_need_what_each_needs(tmp_path: Path) -> None:
+    def settings(*methods: str, **words: str) -> RunSettings:
+        stages = ("stages=[probe,report]", f"compare.methods=[{','.join(methods)}]")
+        return run_settings(composed(tmp_path, *stages, *(f"{name}={value}" for name, value in words.items())))
+
+    found = settings("gpt+simclr", "random_gpt+random_conv", "bag_of_codes+log_mel")
+    assert [row.name for row in found.compare.all_methods] == [
+        "gpt+simclr",
+        "random_gpt+random_conv",
+        "bag_of_codes+log_mel",
+    ]
+    assert {one.name for one in found.probed_methods} == {
+        *["gpt", "simclr", "random_gpt", "random_conv", "bag_of_codes", "log_mel"]
+    }
+    assert found.trains_lm
+    assert not settings("simclr+log_mel").trains_lm
+    both = row_of("gpt+simclr")
+    assert (both.title, both.untrained, both.head) == ("GPT + SimCLR", "random_gpt+random_conv", None)
+    assert (full_name("gpt+simclr"), full_name("gpt+simclr/all_parts")) == ("GPT + SimCLR", "GPT + SimCLR, all parts")
+    assert row_of("gpt+supervised").learns_labels
+    assert row_of("random_gpt+random_conv").kind == "untrained"
+    for wrong in ("gpt+", "+gpt", "gpt+simclt", "gpt+gpt_of"):
+        with pytest.raises(InputError, match=r"compare\.methods"):
+            settings(wrong)
 
 
 @pytest.mark.parametrize("place", ["learning curves", "groups", "a sweep"])

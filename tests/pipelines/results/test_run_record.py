@@ -10,11 +10,11 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipelines.results.comparison import By
 from pipelines.results.figures import Figure
 from pipelines.results.predictions import write_predictions
 from pipelines.results.results import CHECKOUT, commit_of, corpus_section, provenance
 from pipelines.results.run_record import read_results
+from pipelines.settings.comparison import By
 from pipelines.store.store import CURVE, Entry, write_json
 from tests.pipelines.conftest import FinishedRun
 from vocoder.vocoder import Vocoder

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipelines.commandline.choices import with_choices
 from pipelines.commandline.options import index
@@ -122,6 +124,50 @@ def test_each_group_is_held_out_once_and_quick_comparisons_take_two_folds() -> N
     assert all({each.group for each in fold.of("test")} == {fold.name} for fold in folds)
     assert (len(quick), all(fold in folds for fold in quick)) == (2, True)
     assert [*config(folds=None).divide(MANIFEST, quick=False)] == [MANIFEST]
+
+
+@given(
+    st.lists(st.integers(1, 9), min_size=3, max_size=20),
+    st.integers(3, 20),
+    st.integers(0, 5),
+    st.booleans(),
+)
+def test_a_number_of_folds_divides_whole_groups_evenly(
+    sizes: list[int], number: int, seed: int, labelled: bool
+) -> None:
+    rows = [(f"p{group}", clip) for group, count in enumerate(sizes) for clip in range(count)]
+    manifest = Clips.from_rows(Path("here"), (clip(group, number) for group, number in rows))
+    manifest = manifest if labelled else manifest.with_columns(label=None)
+    if number > len(sizes):
+        with pytest.raises(InputError, match=rf"compare\.folds is {number}; .*\b{len(sizes)} groups: choose 3 to "):
+            config(folds=number).divide(manifest, quick=False, seed=seed)
+        return
+    folds = config(folds=number).divide(manifest, quick=False, seed=seed)
+    assert folds == config(folds=number).divide(manifest, quick=False, seed=seed)
+    groups = [{each.group for each in fold.of("test")} for fold in folds]
+    assert sorted(group for each in groups for group in each) == sorted({group for group, _ in rows})
+    assert len({fold.name for fold in folds}) == len(folds) == number
+    clips = [len(fold.of("test")) for fold in folds]
+    assert max(clips) - min(clips) <= max(sizes)  # one group more or less
+    for place, fold in enumerate(folds):
+        assert {each.group for each in fold.of("validation")} == groups[(place + 1) % number]
+        assert len(fold.clips) == len(rows)
+    quick = config(folds=number).divide(manifest, quick=True, seed=seed)
+    assert [*quick] == [folds[0], folds[number // 2]]
+
+
+def test_the_seed_draws_who_is_tested_together_and_two_folds_are_too_few() -> None:
+    manifest = Clips.from_rows(Path("here"), (clip(f"p{number}", 0) for number in range(24)))
+
+    def drawn(seed: int) -> list[list[str]]:
+        folds = config(folds=4).divide(manifest, quick=False, seed=seed)
+        return [[str(each.group) for each in fold.of("test")] for fold in folds]
+
+    assert [*map(len, drawn(0))] == [6, 6, 6, 6]
+    assert len({str(drawn(seed)) for seed in range(5)}) == 5
+    for number in (2, 0, -1, 25):
+        with pytest.raises(InputError, match=rf"compare\.folds is {number}; .*\b24 groups: choose 3 to 24\b"):
+            config(folds=number).divide(manifest, quick=False)
 
 
 def test_a_group_that_given_folds_cut_is_refused_unless_allowed() -> None:

@@ -18,7 +18,7 @@ from pipelines.stages.probe import collect_probes, probed, require_probeable
 from pipelines.store.session import Run, Session
 from pipelines.store.stage import stage
 from pipelines.store.store import Entry
-from pipelines.store.stored_features import FEATURES, StoredFeatures, method_of_key
+from pipelines.store.stored_features import FEATURES, StoredFeatures, method_of_key, side_by_side
 from tests.pipelines.tiny import silent_session
 from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.audio.recordings.splits import folds
@@ -205,7 +205,7 @@ def test_all_layers_of_each_network_are_probed_with_its_input_beside_them(tmp_pa
     features = by_method([stored(session, "features", tensors), stored(session, "more", log_mel)])
 
     def candidates(of: str, *beside: str) -> list[str]:
-        read = {each: features[each] for each in (of, *beside)}
+        read = {each: features[each] for each in (of, *beside) if each in features}
         return sorted(
             each["of"] for each in probed(session, manifest, CONFIG, of, read).read_json("probe.json")["candidates"]
         )
@@ -221,6 +221,15 @@ def test_all_layers_of_each_network_are_probed_with_its_input_beside_them(tmp_pa
     beside = found["simclr"].with_input(found["log_mel"])["simclr/all_blocks_with_input:mean"]
     wanted = np.hstack([tensors["simclr/all_blocks:mean"], log_mel["log_mel/as_heard:mean"]])
     np.testing.assert_array_equal(beside, wanted)
+    # Methods side by side have all layers of both under each pooling of both, and then the inputs of both.
+    read = ("gpt", "simclr")
+    assert candidates("gpt+simclr", *read) == ["gpt+simclr/all_parts:mean"]
+    several = ["gpt+simclr/all_parts:mean", "gpt+simclr/all_parts_with_input:mean"]
+    assert candidates("gpt+simclr", *read, "bag_of_codes", "log_mel") == several
+    own = [StoredFeatures.of(features[of].folder / FEATURES, of) for of in (*read, "bag_of_codes", "log_mel")]
+    beside = side_by_side("gpt+simclr", own[:2]).with_input(side_by_side("input", own[2:]))[several[1]]
+    parts = [tensors[f"{each}:mean"] for each in ("gpt/all_layers", "simclr/all_blocks", "bag_of_codes")]
+    np.testing.assert_array_equal(beside, np.hstack([*parts, log_mel["log_mel/as_heard:mean"]]))
 
 
 def test_intervals_of_layers_and_curves_are_over_speakers_as_those_of_the_table(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ If there are fewer recordings than splits to fill, as with one long recording, e
 Each label is divided so separately. However clips got their splits, a segment that overlaps a segment of another split
 is set aside, so that no sound is in two splits.
 
-Folds: divisions of one corpus in which each group (or given fold) is the test set once.
+Folds: divisions of one corpus in which each group (or given fold, or one of several sets of groups) is tested once.
 
 The figure of one fold depends on who was left out: it varies more between speakers than between methods. So methods are
 compared by the mean over folds.
@@ -29,12 +29,13 @@ from typing import Final, Literal
 from unicodedata import normalize
 
 import numpy as np
-from pandas import DataFrame, Series, factorize
+from pandas import DataFrame, Series, crosstab, factorize
 
 from wordless.audio.recordings.description import folder_split, split_depth
 from wordless.audio.recordings.folders import listed_path, read_text
 from wordless.audio.recordings.manifest import LARGEST, SPLITS, Clip, Clips, Rejected, Split, SplitBy, whole_number
 from wordless.base.errors import InputError
+from wordless.base.group_sets import balanced, set_title
 from wordless.base.options import Options, option
 from wordless.base.seeds import MAX_SEED
 from wordless.base.text import counted
@@ -387,13 +388,17 @@ def split_by_lists(found: Clips, config: SplitConfig) -> Clips:
 FoldBy = Literal["group", "fold"]
 
 
-def folds(manifest: Clips, by: FoldBy, *, at_most: int | None = None, shared_groups: bool = False) -> tuple[Clips, ...]:
+def folds(
+    manifest: Clips, by: FoldBy | int, *, at_most: int | None = None, shared_groups: bool = False, seed: int = 0
+) -> tuple[Clips, ...]:
     """Make folds: each group (or given fold) is test once, with the next in sorted order (cyclically) as validation.
 
-    Each has the name of its test set. ``at_most`` takes only that number of folds, evenly spaced; ``shared_groups``
-    allows a group in several given folds, as in some data sets. Fewer than three groups, and a group or a sound in
-    training and in test, are refused.
+    A number divides the groups into so many sets, by `balanced` with the ``seed``, and each set is test once. Each fold
+    has the name of its test set. ``at_most`` takes only that number of folds, evenly spaced; ``shared_groups`` allows a
+    group in several given folds, as in some data sets. Fewer than three groups, and a group or a sound in training and
+    in test, are refused.
     """
+    several, by = (by, "group") if isinstance(by, int) else (None, by)
     of_clip, paths = manifest.frame[by].tolist(), manifest.frame.path.tolist()
     if without := [path for path, value in zip(paths, of_clip, strict=True) if value is None]:
         problem = f"{len(without)} of {len(paths)} clips have no {by} ({without[0]}), and folds are made by {by}"
@@ -408,6 +413,16 @@ def folds(manifest: Clips, by: FoldBy, *, at_most: int | None = None, shared_gro
             problem = f"{path} holds parts of the groups {groups[0]!r} and {groups[1]!r}, of which one would train"
             remedy = "give both groups one name in the table, or measure on one split (`folds`=null)"
             raise InputError(f"{problem} and the other test", remedy=remedy)
+    if several is not None:
+        if not 3 <= several <= len(values):
+            rule = f"the clips are of {len(values)} groups: choose 3 to {len(values)} folds of whole groups"
+            raise InputError(option="folds", value=several, rule=rule)
+        sizes = crosstab(manifest.frame.group, manifest.frame.label.fillna("")).loc[values].to_numpy(np.float64)
+        set_of = balanced(sizes, sizes.sum(1), several, seed=seed)
+        members = [[value for value, own in zip(values, set_of, strict=True) if own == each] for each in range(several)]
+        names = [set_title(*each) for each in enumerate(members, 1)]
+        title_of = {value: names[own] for value, own in zip(values, set_of, strict=True)}
+        of_clip, values = [title_of[value] for value in of_clip], names
     count = min(at_most or len(values), len(values))
     made = []
     for place in (number * len(values) // count for number in range(count)):
