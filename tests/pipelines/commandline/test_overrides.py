@@ -129,3 +129,11 @@ def test_several_values_and_unknown_presets_have_a_remedy(word: str, told: str) 
     with pytest.raises(HydraException) as raised:
         config_of("run", word)
     assert re.search(told, str(explain(raised.value, RUN)))
+
+
+@pytest.mark.parametrize("command", ["run", "encode"])
+@pytest.mark.parametrize("kind", ["kaldi", "lhotse", "'Kaldi'"])
+def test_a_value_that_went_is_refused_with_what_takes_its_place(command: str, kind: str) -> None:
+    name = "corpus.annotations" if command == "run" else "annotations"
+    with pytest.raises(InputError, match=rf"^{name} is .*not read; .*TSV file"):
+        prepare([f"{name}={kind}"], index(command))

@@ -382,7 +382,7 @@ def kind_of(path: Path, wanted: AnnotationKind = "auto") -> Kind | None:
     header = {name.lower() for name in layout(_first_lines(path))[1]}
     beside = any(is_file(path.with_suffix(f".{each}")) for each in EXTENSIONS)
     alone = _RAVEN in header or (kind != "csv" and not header)
-    return kind if (beside or alone) and not header & {*PATH_COLUMNS} and _names_parts(path, kind) else None
+    return kind if (beside or alone) and _names_parts(path, kind, alone=True) else None
 
 
 def _kind_by_suffix(name: str) -> Kind | None:
@@ -397,13 +397,15 @@ def _first_lines(path: Path) -> str:
         return ""
 
 
-def _names_parts(path: Path, kind: Kind) -> bool:
-    """Return whether the first lines of a text name a part with a label.
+def _names_parts(path: Path, kind: Kind, *, alone: bool = False) -> bool:
+    """Return whether the first lines of a text name a part with a label; ``alone``: and have no column of recordings.
 
     Decimals in all labels are measurements, such as pitch; whole numbers between spaces may be words of a transcript.
     """
     text = _first_lines(path)
     delimiter, header = layout(text)
+    if alone and not {*PATH_COLUMNS}.isdisjoint(map(str.lower, header)):
+        return False
     try:
         parts = columns(text, "", kind)
     except InputError:  # a header that is wrong: the file is refused when it is read
@@ -418,10 +420,11 @@ def _names_parts(path: Path, kind: Kind) -> bool:
     return words and not (whole and delimiter is None)
 
 
-def annotations_below(folder: Folder, config: AnnotationOptions) -> Clips:
+def annotations_below(folder: Folder, config: AnnotationOptions, *, alone: bool = False) -> Clips:
     """Return the annotated parts of the recordings of a folder; without annotations there are none.
 
-    Annotations of a wanted kind must be there and usable; if no kind is wanted, all must be of one kind.
+    Annotations of a wanted kind must be there and usable; if no kind is wanted, all must be of one kind. One recording
+    ``alone`` is not the one that other files belong to.
     """
     wanted = config.annotations
     if wanted == "none":
@@ -429,6 +432,8 @@ def annotations_below(folder: Folder, config: AnnotationOptions) -> Clips:
     files = _files_beside(folder, wanted)
     read = {name for names in files.values() for name in names}
     unread = [*folder.unread(name for name in folder.others if name not in read)]
+    if strays := [each for each in folder.others if each not in read and not alone and _is_stray(folder, each)]:
+        unread.append(_without_recording(strays, "file of times and labels", "files of times and labels"))
     if toolkits := [*filter(_TOOLKITS.fullmatch, folder.others)]:
         which = counted(len(toolkits), "file")
         unread.append(f"{which} of Kaldi or lhotse not read, such as {toolkits[0]}: {_REWRITE}")
@@ -448,7 +453,21 @@ def annotations_below(folder: Folder, config: AnnotationOptions) -> Clips:
         rule = "; ".join([f"{folder.root} holds no {title} ({', '.join(dict.fromkeys((*suffixes, '.txt')))})", *unread])
         raise InputError(option="annotations", value=kind, rule=rule)
     annotated = _collect(folder, kind, files[kind], config)
+    if not len(annotated.frame) and not alone:
+        unread.append(_without_recording(files[kind], FILES[kind][0]))
     return replace(annotated, notices=(*annotated.notices, *unread))
+
+
+def _without_recording(names: Sequence[str], one: str, several: str | None = None) -> str:
+    some = f"{', '.join(names[:3])}{', ...' if names[3:] else ''}"
+    why = "not read, as no recording has the name: give each that of its recording, or read one by `table`=FILE"
+    return f"{counted(len(names), one, several)} {why} ({some})"
+
+
+def _is_stray(folder: Folder, name: str) -> bool:
+    """Return whether a file, such as a .txt file, holds annotations, and no recording has its name."""
+    kind = _kind_by_suffix(name)
+    return kind in _SHARED and not folder.of_file(name) and _names_parts(folder.root / name, kind, alone=True)
 
 
 def _files_beside(folder: Folder, wanted: Kind | Literal["auto"]) -> dict[Kind, list[str]]:

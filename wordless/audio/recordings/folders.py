@@ -22,7 +22,7 @@ from typing import Literal
 from wordless.audio.decoding import HEADERLESS, foreign_kind
 from wordless.audio.recordings.manifest import Rejected
 from wordless.base.errors import InputError
-from wordless.base.files import MARK, is_ours
+from wordless.base.files import MARK, broken_link, is_ours
 from wordless.base.text import counted
 
 EXTENSIONS = (
@@ -36,6 +36,7 @@ EXTENSIONS = (
     *("ra", "rm", "oma", "aa3"),
 )
 _LONGEST = 4095  # bytes of a path
+_UNREAD = "cannot be read"  # kind of a reason
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,8 +165,9 @@ def files_below(
     """List the paths of all files and folders below ``root`` except hidden ones; those of each folder in order.
 
     Links are followed, each folder once. A folder with a recording's name is listed, and what is in it as well.
-    ``set_aside`` is called with folders that cannot be listed, or have been listed by another name; None: the former
-    are refused. What is in a folder that Wordless wrote is left out, and ``leave_out`` is called with its path.
+    ``set_aside`` is called with folders that cannot be listed, or have been listed by another name, and with broken
+    links, which may be folders; None: the first are refused. What is in a folder that Wordless wrote is left out, and
+    ``leave_out`` is called with its path.
     """
     # by their real paths, because some file systems give no numbers of inodes
     ours, entered = set[str](), dict[str, str]()
@@ -194,7 +196,11 @@ def files_below(
             leave_out(str(below))
             continue
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        yield from (str(below / name) for name in (*subfolders, *sorted(names)) if not name.startswith("."))
+        names = sorted(name for name in names if not name.startswith("."))
+        for name in names if set_aside is not None else ():  # a recording is set aside when it is read
+            if not is_recording(name) and (broken := broken_link(Path(folder, name))):
+                set_aside(Rejected(path=str(below / name), reason=f"{_UNREAD}: {broken}", kind=_UNREAD))
+        yield from (str(below / name) for name in (*subfolders, *names))
 
 
 def expand_home(text: str, option: str) -> Path:
