@@ -423,7 +423,7 @@ def separated(text: str, delimiter: str | None, shown: str, *, quoted: bool = Tr
     last, rows = whole.count("\n"), ((line, each.split()) for line, each in enumerate(text.split("\n"), start=1))
     try:
         for line, cells in ((reader.line_num, each) for each in reader) if delimiter else rows:
-            if any(row := [cell.strip() for cell in cells]):
+            if any(row := [*map(str.strip, cells)]):
                 if delimiter and line == last:
                     begun = last + 1 - "".join(cells).count("\n")
                     raise InputError(f"{shown}:{begun}: a quotation mark is not closed", remedy=remedy)

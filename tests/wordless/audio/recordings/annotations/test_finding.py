@@ -396,7 +396,8 @@ def test_annotations_of_which_none_has_a_recording_are_counted_and_named(folder:
     for found in (find_recordings(CorpusConfig(root=str(folder))), recordings_at(folder, AnnotationOptions())):
         assert [clip.name for clip in found.clips] == ["field.wav"]
         (told,) = found.notices
-        assert told.startswith(f"{len(names)} ") and all(name in told for name in names)
+        assert told.startswith(f"{len(names)} ")
+        assert all(name in told for name in names)
     assert not recordings_at(folder / "field.wav", AnnotationOptions()).notices
 
 
