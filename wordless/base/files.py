@@ -103,9 +103,15 @@ def _require_regular(path: Path, mode: int) -> None:
 
 def broken_link(path: Path) -> str:
     """Say that a path is a link that leads nowhere; empty: it is none."""
-    if not path.is_symlink() or path.exists():
+    if not os.path.islink(path):  # noqa: PTH114  Path raises for long names
         return ""
-    return f"it is a link to {path.readlink()}, which does not exist"
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return f"it is a link to {path.readlink()}, which does not exist"
+    except OSError as error:
+        return f"it is a link to {path.readlink()}: {error.strerror}"
+    return ""
 
 
 def why_no_file(path: Path) -> str:
