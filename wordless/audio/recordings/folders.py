@@ -197,8 +197,8 @@ def files_below(
             continue
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
         names = sorted(name for name in names if not name.startswith("."))
-        for name in names if set_aside is not None else ():  # a recording is set aside when it is read
-            if not is_recording(name) and (broken := broken_link(Path(folder, name))):
+        for name in names:  # a broken recording is set aside when it is read
+            if set_aside and not is_recording(name) and (broken := broken_link(Path(folder, name))):
                 set_aside(Rejected(path=str(below / name), reason=f"{_UNREAD}: {broken}", kind=_UNREAD))
         yield from (str(below / name) for name in (*subfolders, *names))
 
