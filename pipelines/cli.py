@@ -76,8 +76,6 @@ def call(command: str, words: list[str]) -> None:
         meant = next((name for name, each in COMMANDS.items() if command in each.meant), command)
         refuse(f"{command!r} is not a command; {suggestion(meant, COMMANDS)}")
     sys.argv = [f"wordless {command}", *words]
-    # Pages are drawn to files. A notebook hands on the backend of its own display, which this installation may lack.
-    os.environ["MPLBACKEND"] = "agg"
     from pipelines.commandline.command import start  # Hydra, which the overview need not wait for
 
     start(command)

@@ -156,7 +156,7 @@ def folder(name: str, root: Path, entries: str, *, option: str) -> Finding:
 
 def show(findings: list[Finding]) -> list[str]:
     """Print a line for each finding, and its remedy below it; return the names of what is missing."""
-    console, width = Console(), max(len(one.name) for one in findings)
+    console, width = Console(emoji=False), max(len(one.name) for one in findings)
     for one in findings:
         state = one.otherwise if one.remedy else "ok"
         colour = {"ok": "green", "optional": "yellow"}.get(state, "bold red")

@@ -90,6 +90,8 @@ def require_current_folder() -> None:
 
 def start(name: str) -> None:
     """Run a command of the table with the words of ``sys.argv``."""
+    # Pages are drawn to files. A notebook hands on the backend of its own display, which this installation may lack.
+    os.environ["MPLBACKEND"] = "agg"
     sys.argv[1:] = without_switches(sys.argv[1:], COMMANDS[name].switches)
     command(name, partial(perform, name))()
 

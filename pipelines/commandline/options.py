@@ -210,7 +210,11 @@ def plain_value(value: object) -> object:
             return MISSING if value is REQUIRED else value
 
 
-GONE = {  # options of older versions whose nearest names mean something else -> what to do instead
+GONE = {  # options and values of older versions whose nearest names mean something else -> what to do instead
+    **dict.fromkeys(
+        ("annotations=kaldi", "annotations=lhotse"),
+        "data of Kaldi and lhotse are not read; a TSV file with path, start, end and label of each part is (a table)",
+    ),
     "tokenizer.levels": "there are no residual codebooks; a larger tokenizer.codebook_size loses less of the sound",
     "probe.bound": "validation chooses among several: probe.bounds=[2] gives one alone",
     "corpus.shards": "tar shards are not read; unpack them (tar -xf), or write a Parquet file for corpus.dataset",
@@ -223,6 +227,13 @@ GONE = {  # options of older versions whose nearest names mean something else ->
 def unknown_option(name: str, known: Index) -> InputError:
     """Return the refusal of a name that is no option."""
     return InputError(f"{name} is not an option; {GONE.get(name) or suggestion(name, known.names)}")
+
+
+def refuse_gone(name: str, value: str) -> None:
+    """Refuse a value that older versions took."""
+    bare = value.strip("'\"").lower()
+    if instead := GONE.get(f"{name.rpartition('.')[2]}={bare}"):
+        raise InputError(option=name, value=value, rule=instead)
 
 
 def require_values(config: Mapping[str, object], known: Index) -> None:

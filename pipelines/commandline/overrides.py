@@ -21,7 +21,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import GrammarParseError, OmegaConfBaseException
 from omegaconf.grammar_parser import parse
 
-from pipelines.commandline.options import GONE, Index, unknown_option
+from pipelines.commandline.options import Index, refuse_gone, unknown_option
 from wordless.base.errors import InputError
 from wordless.base.text import suggestion
 
@@ -68,6 +68,7 @@ def _prepared(word: str, known: Index) -> str:
         raise InputError(f"{word!r} is not an option; options are written OPTION=VALUE (see --help)")
     if known.names and bare not in known.names and not name.startswith(("+", "hydra")):
         raise unknown_option(bare, known)
+    refuse_gone(bare, value)
     if bare in known.names and name == f"+{bare}":
         raise InputError(f"{bare} is an option already; write {bare}=... without +")
     if bare in known.groups and value.lower() == "null":

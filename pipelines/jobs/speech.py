@@ -1,6 +1,7 @@
 """The work of ``wordless decode`` and ``wordless generate``, once their options are checked."""
 
 import hashlib
+import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +25,7 @@ from tokenizer.units import read_units
 from vocoder.continuing import Prompt, joined_sound
 from vocoder.synthesis import Synthesis, speaking, unknown_groups
 from wordless.audio.reading import read
-from wordless.audio.recordings.folders import sound_names
+from wordless.audio.recordings.folders import is_recording, sound_names
 from wordless.audio.waveform import Waveform, wav_file
 from wordless.base.errors import InputError
 from wordless.base.files import aside, copy_file, file_hash, mark
@@ -63,6 +64,7 @@ def decode_codes(settings: DecodeConfig, tokenizer_folder: Path) -> None:
     made = sorted(entry.folder.glob("*.wav"))
     if settings.single:
         copy_file(made[0], output)
+        _tell_neighbours(output, terminal)
     else:
         with new_folder(output) as folder:
             mark(folder)
@@ -70,6 +72,13 @@ def decode_codes(settings: DecodeConfig, tokenizer_folder: Path) -> None:
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 copy_file(sound, folder / name)
     terminal.say(f"{counted(len(made), 'sound')}: {output}")
+
+
+def _tell_neighbours(output: Path, terminal: Terminal) -> None:
+    """Say that a sound lies among others: only folders that Wordless wrote are left out of a corpus."""
+    if any(is_recording(name) for name in os.listdir(output.parent) if name != output.name):  # noqa: PTH208  names alone
+        why = f"commands that read {output.parent} as recordings read it, too"
+        terminal.say(f"{output.name} lies beside other sounds: {why} (output=FOLDER is left out)")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -211,6 +220,7 @@ def generate_sounds(settings: GenerateConfig) -> None:
     codes, sounds = _generated(settings, terminal)
     if settings.single:
         sounds[0].write(output)
+        _tell_neighbours(output, terminal)
     else:
         names = [sample_name(number) for number in range(len(codes))]
         with new_folder(output) as folder:

@@ -69,7 +69,7 @@ def score_recordings(settings: ScoreConfig, recordings: Sequence[Clips], tokeniz
     nats = -sum(each.log_probability for _, each in scored)
     written = f": {settings.output}" if settings.output else ""
     figures = f"{nats / codes:.3f} nats per code, {nats / seconds / math.log(2):.1f} bits per second"
-    Terminal().say(f"{counted(len(scored), 'recording')}, {seconds:.1f} s of sound, {figures}{written}")
+    Terminal().say(f"{counted(len(scored), _noun(recordings))}, {seconds:.1f} s of sound, {figures}{written}")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -94,7 +94,11 @@ def predict_recordings(settings: PredictConfig, recordings: Sequence[Clips]) -> 
     if settings.output is not None:
         write_table(settings.output, rows)
     written = f": {settings.output}" if settings.output else ""
-    Terminal().say(f"{counted(len(rows), 'recording')}{written}")
+    Terminal().say(f"{counted(len(rows), _noun(recordings))}{written}")
+
+
+def _noun(recordings: Sequence[Clips]) -> str:
+    return "part" if any(place.has_segments for place in recordings) else "recording"
 
 
 def read_recording(

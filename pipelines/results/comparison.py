@@ -206,6 +206,11 @@ class Comparison:
         return "group" if self.by == "group" or not self.has_folds else "fold"
 
     @property
+    def over_folds(self) -> bool:
+        """Whether an interval of a difference over folds is another than the first one, which is over groups."""
+        return self.has_folds and not (self.by == "group" and self.over == "groups")
+
+    @property
     def tests_one_group(self) -> bool:
         """Whether a single split tests one group, for which alone intervals hold."""
         return self.by == "split" and len(self.split_groups.get("test", [])) == 1

@@ -51,7 +51,9 @@ def test_every_method_is_compared_over_the_folds(compared: Path) -> None:
     table, noise = (compared / "run/comparison.md").read_text().split("\n\n", 1)
     assert table.count("\n") == 1 + len(METHODS)
     assert all(f"\n| {of} |" in noise for of in METHODS)
-    assert "leave one group out" in (compared / "run/report.html").read_text()
+    page = (compared / "run/report.html").read_text()
+    assert "leave one group out" in page
+    assert ("t interval over groups" in page) is found.over_folds
 
 
 def test_noisy_test_clips_are_probed_beside_the_clean_ones(compared: Path) -> None:

@@ -81,6 +81,7 @@ def test_the_gpt_is_compared_with_every_other_method() -> None:
         assert (row.fold_low or 1) <= row.value <= (row.fold_high or -1)
     ahead = rows["log_mel"]  # over the people, who are the folds
     assert (ahead.over, ahead.low, ahead.high) == ("groups", ahead.fold_low, ahead.fold_high)
+    assert not section().over_folds  # so one interval is shown
     assert 0 < (ahead.p or 0) < (rows["simclr"].p or 0) < 0.05
 
 

@@ -82,9 +82,9 @@ def open_regular(path: Path) -> Iterator[int]:
         _require_regular(path, path.stat().st_mode)
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     except FileNotFoundError as error:
-        if not path.is_symlink():
+        if not (broken := broken_link(path)):
             raise
-        raise OSError(error.errno, f"it is a link to {path.readlink()}, which does not exist", str(path)) from error
+        raise OSError(error.errno, broken, str(path)) from error
     except ValueError as error:  # the path has a null character, or a character that UTF-8 cannot encode
         raise OSError(errno.EINVAL, "no file can have this name", str(path)) from error
     try:
@@ -99,6 +99,19 @@ def _require_regular(path: Path, mode: int) -> None:
         return
     kinds = {stat.S_IFDIR: "folder", stat.S_IFIFO: "named pipe", stat.S_IFSOCK: "socket"}
     raise OSError(errno.EINVAL, f"it is a {kinds.get(stat.S_IFMT(mode), 'device')}, not a regular file", str(path))
+
+
+def broken_link(path: Path) -> str:
+    """Say that a path is a link that leads nowhere; empty: it is none."""
+    if not os.path.islink(path):  # noqa: PTH114  Path raises for long names
+        return ""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return f"it is a link to {path.readlink()}, which does not exist"
+    except OSError as error:
+        return f"it is a link to {path.readlink()}: {error.strerror}"
+    return ""
 
 
 def why_no_file(path: Path) -> str:

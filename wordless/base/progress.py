@@ -75,7 +75,7 @@ class Terminal:
 
     def __init__(self, *, silent: bool = False, place: str = "", shared: bool = False, log: Path | None = None) -> None:
         silent = silent or rank() > 0
-        self.console = Console(file=sys.stderr, quiet=silent, highlight=False, soft_wrap=True)
+        self.console = Console(file=sys.stderr, quiet=silent, highlight=False, soft_wrap=True, emoji=False)
         self.log = None if silent else log
         self._place, self.shared, self._silenced = place, shared or bool(place), False
 

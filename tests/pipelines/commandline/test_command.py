@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from pipelines.commandline.command import os_problem
+from pipelines.commandline.command import os_problem, start
 from tests.calling import Command, python
 from tests.pipelines.tiny import sweep
 from tests.pipelines.tiny_chain import OWN, called_at_once, refusal
@@ -42,6 +42,13 @@ def test_words_that_hydra_does_not_take_are_refused_in_one_line(
     code, _, line = Command("run", monkeypatch, capsys)(*words.split())
     assert (code, line.count("\n")) == (2, 1), line
     assert re.match(f"wordless run: .*{told}", line)
+
+
+def test_the_display_of_a_notebook_is_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MPLBACKEND", "module://gone")
+    monkeypatch.setattr(sys, "argv", ["wordless run", "--help"])
+    start("run")  # as torchrun -m pipelines.run does
+    assert os.environ["MPLBACKEND"] == "agg"
 
 
 RANKS = {"RANK": "8", "LOCAL_RANK": "0", "WORLD_SIZE": "16", "TORCHELASTIC_RUN_ID": "none"}

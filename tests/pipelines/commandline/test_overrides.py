@@ -151,3 +151,11 @@ def test_an_option_that_went_is_answered_by_options_that_there_are(name: str) ->
     told = str(unknown_option(name, RUN))
     assert told.startswith(f"{name} is not an option; ")
     assert {*re.findall(r"\b[a-z]+\.[a-z_.]+\b", told)} - {name} <= {*RUN.names}
+
+
+@pytest.mark.parametrize("command", ["run", "encode"])
+@pytest.mark.parametrize("kind", ["kaldi", "lhotse", "'Kaldi'"])
+def test_a_value_that_went_is_refused_with_what_takes_its_place(command: str, kind: str) -> None:
+    name = "corpus.annotations" if command == "run" else "annotations"
+    with pytest.raises(InputError, match=rf"^{name} is .*not read; .*TSV file"):
+        prepare([f"{name}={kind}"], index(command))

@@ -48,6 +48,15 @@ def sounds(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.wav")}
 
 
+def test_a_single_sound_beside_others_is_told(
+    run_folder: Path, clips: list[CodedClip], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_shard(tmp_path / "one.parquet", clips[:1], clips[0].codes.format)
+    for name, told in (("x.wav", False), ("y.wav", True)):
+        decode(options(run_folder, tmp_path / "one.parquet", tmp_path / name))
+        assert ("beside other sounds" in "".join(capsys.readouterr())) is told
+
+
 @pytest.mark.parametrize("strength", [0.0, 1.0])
 def test_a_file_holds_what_the_vocoder_says_in_the_clips_own_voice(
     strength: float, run_folder: Path, parquet: Path, clips: list[CodedClip], tmp_path: Path

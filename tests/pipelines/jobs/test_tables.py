@@ -91,7 +91,9 @@ def test_the_table_has_the_predictions_of_the_test_clips(classifier: Finetuned, 
         assert rows[path]["probability"] == pytest.approx(float(probability), abs=1e-4)
 
 
-def test_annotated_parts_are_predicted_as_if_they_were_cut(classifier: Finetuned, tones: Path, tmp_path: Path) -> None:
+def test_annotated_parts_are_predicted_as_if_they_were_cut(
+    classifier: Finetuned, tones: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "in").mkdir()
     names, rate = ("high_0.wav", "low_0.wav"), AUDIO.sample_rate
     one, other = (soundfile.read(tones / name, dtype="float32")[0] for name in names)
@@ -101,6 +103,7 @@ def test_annotated_parts_are_predicted_as_if_they_were_cut(classifier: Finetuned
     parts = f"0\t{len(one) / rate}\thigh\n{second}\t{len(field) / rate}\tlow\n"
     (tmp_path / "in/field.txt").write_text(parts)
     rows = predicted(classifier.folder, tmp_path / "in", tmp_path / "parts.json")
+    assert "2 parts: " in capsys.readouterr().err
     whole = {Path(row["path"]).name: row for row in predicted(classifier.folder, tones, tmp_path / "whole.json")}
     for row, name in zip(rows, names, strict=True):
         assert "#t=" in row["path"]

@@ -49,3 +49,9 @@ def test_a_name_cannot_command_the_terminal(capsys: pytest.CaptureFixture[str]) 
     told = capsys.readouterr().err
     assert told.rstrip("\n").isprintable()
     assert "red" in told
+
+
+def test_names_and_remedies_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    line = "night :owl: [bold]1.wav: ffmpeg -map 0:a:1 takes out the second"
+    Terminal().say(line)
+    assert capsys.readouterr().err == f"{line}\n"

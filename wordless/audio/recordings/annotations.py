@@ -8,13 +8,15 @@ The readers are our own: ``praatio`` reads no Latin-1, ``textgrid`` no UTF-8 wit
 entities, and pandas neither numbers lines nor keeps labels of several words that spaces separate from the times.
 """
 
+import gc
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import product, zip_longest
 from math import isfinite
+from operator import itemgetter
 from pathlib import Path, PurePosixPath
 from typing import Literal
 from xml.etree.ElementTree import Element, ParseError, fromstring
@@ -40,6 +42,7 @@ FILES: Mapping[Kind, tuple[str, tuple[str, ...]]] = {  # what a file is called, 
     "audacity": (".txt file", (".txt",)),
     "csv": ("label table", (".csv", ".tsv")),
 }
+_TIMES = (*SPAN_FIELDS, "duration")
 _SHARED: tuple[Kind, ...] = ("lab", "audacity", "csv")  # transcripts, pitch tracks and others have these suffixes, too
 _NAMING: tuple[Kind, ...] = ("rttm", "ctm")  # name recordings in their lines
 _TOOLKITS = re.compile(  # files of Kaldi and lhotse
@@ -92,8 +95,11 @@ class Annotation:
     @property
     def problem(self) -> str | None:
         """Why the part cannot be used: its fault, or a time that is not there."""
-        lacking = (name for name in (*SPAN_FIELDS, "duration") if self.fields.get(name) == "")
-        return self.fault or next((f"it has no {name}" for name in lacking), None)
+        if self.fault is None:  # for a million parts, without a generator for each
+            for name in _TIMES:
+                if self.fields.get(name) == "":
+                    return f"it has no {name}"
+        return self.fault
 
 
 def _read(kind: Kind, path: Path, shown: str, config: AnnotationOptions) -> list[Annotation]:
@@ -182,7 +188,8 @@ def _below(
     if group is not None and group.lower() not in lower:
         raise InputError(f"{shown}:1: no column {group!r}; there are {', '.join(header)}")
     none, width = [""] * len(rows), len(header)
-    table = {name: [cells[n] if n < len(cells) else "" for _, cells in rows] for n, name in enumerate(lower)}
+    whole = [cells if len(cells) >= width else cells + [""] * (width - len(cells)) for _, cells in rows]
+    table = {name: [*map(itemgetter(n), whole)] for n, name in enumerate(lower)}
     known = {*PATH_COLUMNS, *(column.lower() for column in times.values()), (group or "").lower()}
     chosen, unread = _columns_of_labels({name: table[name.lower()] for name in header}, known, label)
 
@@ -382,7 +389,7 @@ def kind_of(path: Path, wanted: AnnotationKind = "auto") -> Kind | None:
     header = {name.lower() for name in layout(_first_lines(path))[1]}
     beside = any(is_file(path.with_suffix(f".{each}")) for each in EXTENSIONS)
     alone = _RAVEN in header or (kind != "csv" and not header)
-    return kind if (beside or alone) and not header & {*PATH_COLUMNS} and _names_parts(path, kind) else None
+    return kind if (beside or alone) and _names_parts(path, kind, alone=True) else None
 
 
 def _kind_by_suffix(name: str) -> Kind | None:
@@ -397,13 +404,15 @@ def _first_lines(path: Path) -> str:
         return ""
 
 
-def _names_parts(path: Path, kind: Kind) -> bool:
-    """Return whether the first lines of a text name a part with a label.
+def _names_parts(path: Path, kind: Kind, *, alone: bool = False) -> bool:
+    """Return whether the first lines of a text name a part with a label; ``alone``: and have no column of recordings.
 
     Decimals in all labels are measurements, such as pitch; whole numbers between spaces may be words of a transcript.
     """
     text = _first_lines(path)
     delimiter, header = layout(text)
+    if alone and not {*PATH_COLUMNS}.isdisjoint(map(str.lower, header)):
+        return False
     try:
         parts = columns(text, "", kind)
     except InputError:  # a header that is wrong: the file is refused when it is read
@@ -418,10 +427,11 @@ def _names_parts(path: Path, kind: Kind) -> bool:
     return words and not (whole and delimiter is None)
 
 
-def annotations_below(folder: Folder, config: AnnotationOptions) -> Clips:
+def annotations_below(folder: Folder, config: AnnotationOptions, *, alone: bool = False) -> Clips:
     """Return the annotated parts of the recordings of a folder; without annotations there are none.
 
-    Annotations of a wanted kind must be there and usable; if no kind is wanted, all must be of one kind.
+    Annotations of a wanted kind must be there and usable; if no kind is wanted, all must be of one kind. One recording
+    ``alone`` is not the one that other files belong to.
     """
     wanted = config.annotations
     if wanted == "none":
@@ -429,6 +439,8 @@ def annotations_below(folder: Folder, config: AnnotationOptions) -> Clips:
     files = _files_beside(folder, wanted)
     read = {name for names in files.values() for name in names}
     unread = [*folder.unread(name for name in folder.others if name not in read)]
+    if strays := [each for each in folder.others if each not in read and not alone and _is_stray(folder, each)]:
+        unread.append(_without_recording(strays, "file of times and labels", "files of times and labels"))
     if toolkits := [*filter(_TOOLKITS.fullmatch, folder.others)]:
         which = counted(len(toolkits), "file")
         unread.append(f"{which} of Kaldi or lhotse not read, such as {toolkits[0]}: {_REWRITE}")
@@ -448,7 +460,21 @@ def annotations_below(folder: Folder, config: AnnotationOptions) -> Clips:
         rule = "; ".join([f"{folder.root} holds no {title} ({', '.join(dict.fromkeys((*suffixes, '.txt')))})", *unread])
         raise InputError(option="annotations", value=kind, rule=rule)
     annotated = _collect(folder, kind, files[kind], config)
+    if not len(annotated.frame) and not alone:
+        unread.append(_without_recording(files[kind], FILES[kind][0]))
     return replace(annotated, notices=(*annotated.notices, *unread))
+
+
+def _without_recording(names: Sequence[str], one: str, several: str | None = None) -> str:
+    some = f"{', '.join(names[:3])}{', ...' if names[3:] else ''}"
+    why = "not read, as no recording has the name: give each that of its recording, or read one by `table`=FILE"
+    return f"{counted(len(names), one, several)} {why} ({some})"
+
+
+def _is_stray(folder: Folder, name: str) -> bool:
+    """Return whether a file, such as a .txt file, holds annotations, and no recording has its name."""
+    kind = _kind_by_suffix(name)
+    return kind in _SHARED and not folder.of_file(name) and _names_parts(folder.root / name, kind, alone=True)
 
 
 def _files_beside(folder: Folder, wanted: Kind | Literal["auto"]) -> dict[Kind, list[str]]:
@@ -486,6 +512,19 @@ class _File:
     parts: list[Annotation]
 
 
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Pause Python's search for circles among objects, which takes a third of the time of a million parts."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+@_without_collection()
 def _collect(folder: Folder, kind: Kind, names: Sequence[str], config: AnnotationOptions) -> Clips:
     """Read files, choose their tier, and place their parts in recordings; faulty files and parts are set aside."""
     rejected = list[Rejected]()
@@ -594,9 +633,10 @@ def _without_missing(kind: Kind, files: Sequence[_File], not_known: Collection[s
     """Empty the labels and groups of tables that stand for missing values, which R and pandas write; count labels."""
     lost = 0
     for each in (each for file in files for each in file.parts if kind in ("raven", "csv")):
-        gone = {name: "" for name in ("label", "group") if each.fields.get(name) in not_known}
-        lost += "label" in gone
-        each.fields.update(gone)
+        for name in ("label", "group"):
+            if each.fields.get(name) in not_known:
+                lost += name == "label"
+                each.fields[name] = ""
     names = ", ".join(description.MISSING)
     found = f"{counted(lost, 'label')} of annotations not known, being one of {names} (`columns.missing`=none)"
     return [found] if lost else []

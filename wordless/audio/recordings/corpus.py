@@ -363,7 +363,7 @@ def candidates_at(place: Path, annotations: AnnotationOptions | None = None, *, 
             alone = Folder(root=root, files=(place.name, *(each for each in beside if not is_recording(each))))
             if not chosen:  # files of other recordings are none of this one
                 alone = replace(alone, files=(place.name, *(each for each in alone.others if alone.of_file(each))))
-            found = annotations_below(alone, config)
+            found = annotations_below(alone, config, alone=True)
             found = replace(found, rejected=tuple(each for each in found.rejected if each.path == place.name))
         elif kind := kind_of(place, config.annotations):
             found, paths = annotations_in(place, kind, root, config), []

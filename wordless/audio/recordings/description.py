@@ -31,7 +31,7 @@ import numpy as np
 from wordless.audio.recordings import manifest
 from wordless.base.errors import InputError
 from wordless.base.options import Options, option
-from wordless.base.text import nearest, suggestion
+from wordless.base.text import listed, nearest, suggestion
 
 FIELDS = ("label", "group", "index", "fold", "split")
 MEANT = {  # words that people try for a field of a pattern
@@ -311,7 +311,8 @@ def unread_notices(columns: Sequence[str]) -> list[str]:
     return [f"columns not read: {', '.join(columns):.400} ({options})"] if columns else []
 
 
-MISSING = ("NA", "NaN", "nan", "<NA>")  # cells, as R and pandas write what is not known
+# cells, as R, pandas and spreadsheets write what is not known
+MISSING = ("NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "None", "null", "NULL")
 UNREAD = "none"  # in the place of a column: a well-known one is left unread, such as a start that means another thing
 
 
@@ -345,7 +346,8 @@ class ColumnConfig(Options):
     end: str | None = option(None, "column with the seconds at which the part ends")
     duration: str | None = option(None, "column with the seconds that the part lasts, instead of its end")
     missing: Literal["none"] | None = option(
-        None, "null: cells NA, NaN, nan and <NA> of a CSV or TSV are not known, unless they are quoted; none: values"
+        None,
+        f"null: cells {listed(MISSING)} of a CSV or TSV are not known, unless they are quoted; none: values",
     )
 
     @property

@@ -22,7 +22,7 @@ from typing import Literal
 from wordless.audio.decoding import HEADERLESS, foreign_kind
 from wordless.audio.recordings.manifest import Rejected
 from wordless.base.errors import InputError
-from wordless.base.files import MARK, is_ours
+from wordless.base.files import MARK, broken_link, is_ours
 from wordless.base.text import counted
 
 EXTENSIONS = (
@@ -36,6 +36,7 @@ EXTENSIONS = (
     *("ra", "rm", "oma", "aa3"),
 )
 _LONGEST = 4095  # bytes of a path
+_UNREAD = "cannot be read"  # kind of a reason
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,8 +165,9 @@ def files_below(
     """List the paths of all files and folders below ``root`` except hidden ones; those of each folder in order.
 
     Links are followed, each folder once. A folder with a recording's name is listed, and what is in it as well.
-    ``set_aside`` is called with folders that cannot be listed, or have been listed by another name; None: the former
-    are refused. What is in a folder that Wordless wrote is left out, and ``leave_out`` is called with its path.
+    ``set_aside`` is called with folders that cannot be listed, or have been listed by another name, and with broken
+    links, which may be folders; None: the first are refused. What is in a folder that Wordless wrote is left out, and
+    ``leave_out`` is called with its path.
     """
     # by their real paths, because some file systems give no numbers of inodes
     ours, entered = set[str](), dict[str, str]()
@@ -194,7 +196,11 @@ def files_below(
             leave_out(str(below))
             continue
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
-        yield from (str(below / name) for name in (*subfolders, *sorted(names)) if not name.startswith("."))
+        names = sorted(name for name in names if not name.startswith("."))
+        for name in names:  # a broken recording is set aside when it is read
+            if set_aside and not is_recording(name) and (broken := broken_link(Path(folder, name))):
+                set_aside(Rejected(path=str(below / name), reason=f"{_UNREAD}: {broken}", kind=_UNREAD))
+        yield from (str(below / name) for name in (*subfolders, *names))
 
 
 def expand_home(text: str, option: str) -> Path:
@@ -417,7 +423,7 @@ def separated(text: str, delimiter: str | None, shown: str, *, quoted: bool = Tr
     last, rows = whole.count("\n"), ((line, each.split()) for line, each in enumerate(text.split("\n"), start=1))
     try:
         for line, cells in ((reader.line_num, each) for each in reader) if delimiter else rows:
-            if any(row := [cell.strip() for cell in cells]):
+            if any(row := [*map(str.strip, cells)]):
                 if delimiter and line == last:
                     begun = last + 1 - "".join(cells).count("\n")
                     raise InputError(f"{shown}:{begun}: a quotation mark is not closed", remedy=remedy)

@@ -2,7 +2,8 @@
 
 * TSV (``.tsv``, ``.txt``) or CSV (``.csv``): a header that names the columns. Cells are separated by tabs, commas,
   semicolons, as spreadsheets write them in countries with a decimal comma, or ``|``; the header shows which. Cells
-  NA, NaN, nan and <NA> without quotation marks are not known, because R and pandas write them for missing values.
+  such as NA and None (`description.MISSING`) without quotation marks are not known, because R, pandas and spreadsheets
+  write them for missing values.
   LJSpeech's table alone has no header: ``|`` separates the recording from its text, and from the text with numbers
   written out.
 * JSON lines (``.jsonl``, ``.json``, ``.ndjson``): an object for each recording, one after the other, as NeMo and pandas

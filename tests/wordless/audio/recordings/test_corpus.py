@@ -131,6 +131,17 @@ def test_a_linked_class_is_listed_with_the_folder_that_is_read(tmp_path: Path, t
         assert [(each.path, each.reason.endswith("folder dog")) for each in found.rejected] == [("wolf", True)]
 
 
+def test_a_link_to_a_folder_that_is_gone_is_listed(tmp_path: Path, tone: Tone) -> None:
+    write_files(tmp_path, {"dog/1.wav": ""}, tone)
+    (tmp_path / "owl").symlink_to("gone")
+    (tmp_path / "yak").symlink_to("yak")
+    for found in (find_recordings(CorpusConfig(root=str(tmp_path))), recordings_at(tmp_path)):
+        told = [(each.path, each.kind, each.reason) for each in found.rejected]
+        kind = "cannot be read"
+        reasons = ("a link to gone, which does not exist", "a link to yak: Too many levels of symbolic links")
+        assert told == [("owl", kind, f"{kind}: it is {reasons[0]}"), ("yak", kind, f"{kind}: it is {reasons[1]}")]
+
+
 def test_all_folders_are_read_where_the_file_system_has_no_inodes(
     tmp_path: Path, tone: Tone, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.reference import template_expression
-from wordless.audio.recordings.description import ColumnConfig, LabelType, match_pattern, pattern_fields
+from wordless.audio.recordings.description import MISSING, ColumnConfig, LabelType, match_pattern, pattern_fields
 from wordless.audio.recordings.manifest import Clip, Clips, write_manifest
 from wordless.audio.recordings.tables import read_table
 from wordless.base.errors import InputError
@@ -144,6 +144,10 @@ def test_na_is_not_known_unless_it_is_quoted_or_the_user_says_so(tmp_path: Path)
         ], name  # fmt: skip
         notices = " ".join(read_table(tmp_path / name).notices)
         assert all(each in notices for each in ("2 of label", "1 of speaker", "`columns.missing`=none")), name
+    for cell in MISSING:  # as R, pandas and spreadsheets write them
+        (found,) = rows(tmp_path, "t.csv", f'path,label,speaker\na.wav,{cell},"{cell}"\n')
+        assert (found.label, found.group) == (None, cell)
+    assert {"None", "N/A", "null", "#N/A", "<NA>", "NaN"} <= {*MISSING}
     (tmp_path / "t.csv").write_text("path,label\na.wav,NA\nb.wav,nan\n")
     found = read_table(tmp_path / "t.csv", ColumnConfig(missing="none"))
     assert [row.label for row in found.clips] == ["NA", "nan"]

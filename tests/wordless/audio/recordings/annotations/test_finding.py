@@ -389,6 +389,18 @@ def test_recordings_without_annotations_are_listed(folder: Path) -> None:
     assert [clip.name for clip in corpus(folder, annotations="none")[0]] == ["field.wav", "marsh.wav"]
 
 
+@pytest.mark.parametrize("names", [("day.txt", "dusk.txt"), ("day.csv",), ("day.TextGrid", "dusk.TextGrid")])
+def test_annotations_of_which_none_has_a_recording_are_counted_and_named(folder: Path, names: Sequence[str]) -> None:
+    texts = {".txt": annotated_files.raven_text(PARTS), ".csv": "start,end,label\n1,2,x\n", ".TextGrid": TEXTGRID}
+    write_files(folder, {name: texts[Path(name).suffix] for name in names} | {"README.txt": "by night"})
+    for found in (find_recordings(CorpusConfig(root=str(folder))), recordings_at(folder, AnnotationOptions())):
+        assert [clip.name for clip in found.clips] == ["field.wav"]
+        (told,) = found.notices
+        assert told.startswith(f"{len(names)} ")
+        assert all(name in told for name in names)
+    assert not recordings_at(folder / "field.wav", AnnotationOptions()).notices
+
+
 def test_a_recording_whose_annotations_all_lie_behind_its_end_is_not_read_as_a_whole(folder: Path) -> None:
     write_recording(folder / "marsh.wav", seed=1, seconds=1)
     (folder / "marsh.txt").write_text("5\t6\twren\n7\t8\twren\n")
