@@ -484,7 +484,7 @@ class ProbedFolds:
         """
         values = [np.array(point["values"], np.float64) for point in points]  # (groups, draws) of each fold and seed
         known = [len({*probed["groups"]}) for probed in self.first for _ in self.seeds]
-        whole = [*map(len, values)] == known  # a measure may have no groups, and a fold of one group has blocks of clips
+        whole = [*map(len, values)] == known  # else there are no groups, or blocks of clips
         if len(self.names) > 1 and (self.by == "fold" or not whole):
             means = np.array([each.mean(axis=0) for each in values])
             return means.reshape(len(self.names), len(self.seeds), -1), "groups" if self.by == "group" else "folds"

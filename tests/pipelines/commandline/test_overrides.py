@@ -144,7 +144,7 @@ def test_several_values_and_unknown_presets_have_a_remedy(word: str, told: str) 
     assert re.search(told, str(explain(raised.value, RUN)))
 
 
-@pytest.mark.parametrize("name", GONE)
+@pytest.mark.parametrize("name", [name for name in GONE if "=" not in name])
 def test_an_option_that_went_is_answered_by_options_that_there_are(name: str) -> None:
     """The nearest names, such as `probe.bounds` for `probe.bound`, mean something else."""
     assert name not in RUN.names
