@@ -92,11 +92,11 @@ def test_commands_that_read_codes_of_one_rate_refuse_several(command: str, train
         "encode": lambda: encode(options(trained, tmp_path / "a.wav", tmp_path / "codes.parquet")),
         "embed": lambda: embed({**own, **place, "output": str(tmp_path / "x.npz")}),
         "find": lambda: find({**own, **place, "query": str(tmp_path / "a.wav"), "output": str(tmp_path / "x.tsv")}),
-        "score": lambda: score({**own, **place, "output": str(tmp_path / "x.tsv")}),
+        "score": lambda: score({"model": str(trained), **place, "output": str(tmp_path / "x.tsv")}),
         "probe": lambda: probe_run(*probe(config_of("probe", f"model={trained}"))),
         "demo": lambda: demo(DemoConfig(model=trained)),
     }
-    with pytest.raises(InputError, match=r"model=.*several rates.*tokenizer\.rates=null"):
+    with pytest.raises(InputError, match=r"model is .*several rates.*tokenizer\.rates=null"):
         calls[command]()
     assert [path.name for path in tmp_path.iterdir()] == ["a.wav"]
 
