@@ -213,7 +213,8 @@ def plain_value(value: object) -> object:
 GONE = {  # options and values of older versions whose nearest names mean something else -> what to do instead
     **dict.fromkeys(
         ("annotations=kaldi", "annotations=lhotse"),
-        "data of Kaldi and lhotse are not read; a TSV file with path, start, end and label of each part is (a table)",
+        "the readers of Kaldi and lhotse are gone: write path, start, end and label of each part into a TSV file, "
+        "which wordless run reads by corpus.table",
     ),
     "tokenizer.levels": "there are no residual codebooks; a larger tokenizer.codebook_size loses less of the sound",
     "probe.bound": "validation chooses among several: probe.bounds=[2] gives one alone",

@@ -157,5 +157,5 @@ def test_an_option_that_went_is_answered_by_options_that_there_are(name: str) ->
 @pytest.mark.parametrize("kind", ["kaldi", "lhotse", "'Kaldi'"])
 def test_a_value_that_went_is_refused_with_what_takes_its_place(command: str, kind: str) -> None:
     name = "corpus.annotations" if command == "run" else "annotations"
-    with pytest.raises(InputError, match=rf"^{name} is .*not read; .*TSV file"):
+    with pytest.raises(InputError, match=rf"^{name} is .*gone: .*TSV file"):
         prepare([f"{name}={kind}"], index(command))
