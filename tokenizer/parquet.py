@@ -113,13 +113,13 @@ def mark_complete(folder: Path, *, shards: int, clips: int) -> None:
     write_aside(folder / COMPLETE, json.dumps({"shards": shards, "clips": clips}) + "\n")
 
 
-def read_codes(path: Path) -> tuple[CodesFormat, Iterator[CodedClip]]:
+def read_codes(path: Path | str) -> tuple[CodesFormat, Iterator[CodedClip]]:
     """Read the format and an iterator of the clips, in order, from a Parquet file or a complete codes folder.
 
     Codes of other programs are read as well if only their types differ: wider integers, large lists, dictionaries. The
     iterator refuses values outside the codebook.
     """
-    files, format = _files(path)
+    files, format = _files(Path(path))
     return format, _clips(files, format)
 
 
