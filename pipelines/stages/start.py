@@ -116,8 +116,9 @@ def require_same_tokenizer(start: str, wanted: TokenizerConfig) -> None:
     found = _saved_tokenizer(start).config
     if found.speech_layer is not None:
         raise InputError(f"{TOKENS}={start} makes codes of a speech model, which a run trains itself; name another one")
-    # A run takes the pitch of the codes, whose range follows from training recordings, from the tokenizer itself.
-    own, other = (dict(_options(asdict(replace(each, pitch=None)))) for each in (wanted, found))
+    # A run takes the streams beside the codes, such as the range of the pitch, from the tokenizer itself.
+    plain = (replace(each, pitch=None, audio=replace(each.audio, levelling=None)) for each in (wanted, found))
+    own, other = (dict(_options(asdict(each))) for each in plain)
     _require_equal(TOKENS, start, {name: (value, other[name]) for name, value in own.items()})
 
 

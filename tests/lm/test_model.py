@@ -292,7 +292,8 @@ SECONDS = 40 * 320 / 16_000
 
 
 def pitched(plain: Codes, pitch: np.ndarray) -> Codes:
-    return plain.with_pitch(pitch, replace(plain.format, streams=plain.format.streams + 1, pitch=PITCH))
+    codes_format = replace(plain.format, streams=plain.format.streams + 1, pitch=PITCH)
+    return plain.with_beside(codes_format, {PITCH: pitch})
 
 
 def recordings(streams: int, count: int = 40, steps: int = 60) -> list[Codes]:

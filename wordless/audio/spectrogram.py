@@ -80,6 +80,44 @@ def subtract_mean(pieces: Iterable[Tensor], how: MeanRemoval) -> Iterator[Tensor
                 yield piece - (sums / counts[:, None]).float()
 
 
+def follow_level(pieces: Iterable[Tensor], config: SpectrogramConfig) -> Iterator[tuple[Tensor, Tensor]]:
+    """Bring the log-mel pieces ``(time, mels)`` of a recording to the reference level, step by step.
+
+    The level of a step is its power or, if this is higher, the level of the step before, less the decay. It looks at
+    the past alone, and a recording with another gain has the same levels, so many dB higher or lower. Each piece but
+    the last holds whole steps.
+
+    Yields:
+        Pieces at the reference level, above the front end's floor; and levels in dB full scale ``(steps,)`` float64.
+    """
+    own = config.levelling
+    assert own is not None, "the front end follows no level"
+    fall = own.decay * own.frames * config.hop_length / config.sample_rate  # dB per step
+    before = torch.tensor(own.lowest, dtype=torch.float64)
+    for piece in pieces:
+        power = torch.nn.functional.pad(mel_power(piece, config).double().sum(1), (0, -len(piece) % own.frames))
+        decibels = 10 * torch.log10(power.view(-1, own.frames).mean(1) / config.full_scale)  # (steps,)
+        falls = fall * torch.arange(1, len(decibels) + 1, device=piece.device, dtype=torch.float64)
+        heights = torch.cat([before.to(piece.device)[None], decibels + falls]).cummax(0).values[1:]
+        levels = (heights - falls).clamp(min=own.lowest)
+        if len(levels):
+            before = levels[-1]
+        gains = (own.reference - levels).repeat_interleave(own.frames)[: len(piece), None]
+        yield amplify(piece, gains, config), levels
+
+
+def bounded(pieces: Iterable[Tensor], config: SpectrogramConfig, decibels: float | None) -> Iterator[Tensor]:
+    """Bound the range of pieces as `limit_range` does, and bring them to the reference level if one is followed."""
+    pieces = limit_range(pieces, decibels)
+    return iter(pieces) if config.levelling is None else (piece for piece, _ in follow_level(pieces, config))
+
+
+def amplify(log_mel: Tensor, decibels: Tensor | float, config: SpectrogramConfig) -> Tensor:
+    """Return unnormalised log-mel with another gain in dB; the front end's floor stays."""
+    gain = torch.as_tensor(decibels) / 10 * math.log(10)
+    return torch.log(mel_power(log_mel, config) * gain.exp().to(log_mel) + config.floor)
+
+
 class LogMel(nn.Module):
     """Natural logarithm of the mel power spectrogram (HTK mel scale, Hann window), not normalised."""
 
@@ -112,7 +150,7 @@ class LogMel(nn.Module):
         ``dynamic_range`` in dB overrides the front end's own.
         """
         decibels = self.config.dynamic_range if dynamic_range is None else dynamic_range
-        return subtract_mean(limit_range(pieces, decibels), self.config.remove_mean)
+        return subtract_mean(bounded(pieces, self.config, decibels), self.config.remove_mean)
 
 
 def mel_power(log_mel: Tensor, config: SpectrogramConfig) -> Tensor:
@@ -144,7 +182,8 @@ def frames_stream(log_mel: LogMel, blocks: Iterable[FloatArray], *, frames: int)
     """Compute the frames ``(time, mels)`` of `log_mel_stream` before their range is bounded and their mean removed."""
     config = log_mel.config
     history = np.zeros(config.left_context, dtype=np.float32)
-    for block in equal_blocks(blocks, frames * config.hop_length):
+    step = 1 if config.levelling is None else config.levelling.frames
+    for block in equal_blocks(blocks, max(frames // step, 1) * step * config.hop_length):
         whole = block[: len(block) // config.hop_length * config.hop_length]
         if len(whole):
             samples = np.concatenate([history, whole])
@@ -163,7 +202,7 @@ def view_log_mel(log_mel: LogMel, view: View, root: Path, *, frames: int, whole:
         size = audio.hop_length * (1 if change.is_played else whole)
         blocks = chain(blocks, [np.zeros(-view.num_samples(audio.sample_rate) % size, np.float32)])
     decibels = audio.dynamic_range if change.dynamic_range is None else change.dynamic_range
-    pieces = limit_range(frames_stream(log_mel, blocks, frames=frames), decibels)
+    pieces = bounded(frames_stream(log_mel, blocks, frames=frames), audio, decibels)
     if change.is_played:  # in 16 bits, as the figures of docs/results.md were measured
         held = torch.cat([*pieces]).half().float()
         pieces = iter(torch.split(torch.cat([held, held[-1:].expand(-len(held) % whole, -1)]), frames))
