@@ -175,7 +175,7 @@ def write_start_weights(settings: PublishConfig) -> None:
     spoken = isinstance(place, Mapping) and is_embedded(place)
     data = ModelCardData(library_name="wordless", license=settings.licence, tags=["audio", "vocoder", "wavenet"])
     with new_folder(output) as folder:
-        write_model(folder, model, {"log_mel": asdict(audio), "wavenet": asdict(for_all)})
+        write_model(folder, model, {"log_mel": audio.key, "wavenet": asdict(for_all)})
         card = draw(
             "start_card.md.jinja",
             escape=False,

@@ -92,7 +92,7 @@ def probe_run(settings: ProbeRunConfig) -> None:
     terminal = Terminal()
     options, found = find_corpus(settings.corpus, settings, require=require_labels, terminal=terminal)
     with open_gang(choose_device(settings.device)) as gang:
-        audio = Tokenizer.from_pretrained(rates[-1].tokenizer.folder).front_end
+        audio = Tokenizer.from_pretrained(rates[-1].tokenizer.folder).front_end.absolute
         corpus = read_corpus(options, found, settings, gang=gang, terminal=terminal, audio=audio)
         notices = require_probeable([replace(corpus, name="test")], settings.probe, by=None)
         if (settings.model / MANIFEST).is_file():  # what the run in the folder knows of the probed recordings
@@ -344,7 +344,7 @@ def sound_features(
     folder = run / "tokenizer"
     place = rate_folder(folder, len(tokenizer.rates)) if tokenizer.format.rates else folder
     tokens = Entry(stage="tokenizer", key=tokenizer.finest.format.codebook, place=place, reused=True)
-    read = ClipReading(session=session, manifest=manifest, audio=tokenizer.front_end, vectors=reading.vectors)
+    read = ClipReading(session=session, manifest=manifest, audio=tokenizer.front_end.absolute, vectors=reading.vectors)
     sound = sound_gpt_features(read, method, _model_entry(method, run / method))
     if METHODS[method].input == "log_mel":
         return {"log_mel": log_mel_features(read, tokens), method: sound}

@@ -105,6 +105,11 @@ class SpectrogramConfig(FrontEndOptions):
         return {name: value for name, value in named.items() if name != "levelling" or value is not None}
 
     @property
+    def absolute(self) -> "SpectrogramConfig":
+        """The same front end without a levelling: its log-mel is as loud as the sound."""
+        return replace(self, levelling=None)
+
+    @property
     def full_scale(self) -> float:
         """Power of a full-scale tone, summed over the mel bands: 0 dB."""
         return self.window_length**2 * 3 / 32  # a quarter of the window's length and of its energy, 3/8 of the length
