@@ -282,7 +282,7 @@ class LanguageModel:
             codes = Codes(values=np.concatenate(values), num_samples=samples, format=self.predicted)
             if self.format.beside:
                 codes = self.add_beside(codes, past, rng, temperature=sampling.temperature)
-                past = codes if past is None else join_codes(self._whole(past), codes)
+                past = codes if past is None else join_codes(self._whole(past).with_beside(self.format), codes)
             left -= samples
             yield from (codes.crop(number, number + 1) for number in range(len(codes)))
 

@@ -487,7 +487,7 @@ def encode_whole(tokenizer: Tokenizer, samples: FloatArray) -> IndexArray:
             with torch.inference_mode():
                 bottleneck = tokenizer.autoencoder.encoder(patch.reshape(1, -1))
             codes += nearest_by_distance(bottleneck.numpy(), tokenizer.centroids.numpy()).tolist()
-    return np.array(codes).reshape(-1, tokenizer.format.streams)
+    return np.array(codes).reshape(-1, tokenizer.format.spectral_streams)
 
 
 def states_by_window(model: PreTrainedModel, samples: Tensor, *, layer: int, field: int, stride: int) -> Tensor:
