@@ -90,20 +90,29 @@ def follow_level(pieces: Iterable[Tensor], config: SpectrogramConfig) -> Iterato
     Yields:
         Pieces at the reference level, above the front end's floor; and levels in dB full scale ``(steps,)`` float64.
     """
+    before: Tensor | None = None
+    for piece in pieces:
+        heard, levels = at_reference(piece, config, before)
+        before = levels[-1:] if len(levels) else before
+        yield heard, levels
+
+
+def at_reference(log_mel: Tensor, config: SpectrogramConfig, before: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Bring log-mel ``(..., time, mels)`` to the reference level; also return the levels ``(..., steps)``.
+
+    ``before`` is the level of the step before ``(..., 1)``; None: there is none.
+    """
     own = config.levelling
     assert own is not None, "the front end follows no level"
-    fall = own.decay * own.frames * config.hop_length / config.sample_rate  # dB per step
-    before = torch.tensor(own.lowest, dtype=torch.float64)
-    for piece in pieces:
-        power = torch.nn.functional.pad(mel_power(piece, config).double().sum(1), (0, -len(piece) % own.frames))
-        decibels = 10 * torch.log10(power.view(-1, own.frames).mean(1) / config.full_scale)  # (steps,)
-        falls = fall * torch.arange(1, len(decibels) + 1, device=piece.device, dtype=torch.float64)
-        heights = torch.cat([before.to(piece.device)[None], decibels + falls]).cummax(0).values[1:]
-        levels = (heights - falls).clamp(min=own.lowest)
-        if len(levels):
-            before = levels[-1]
-        gains = (own.reference - levels).repeat_interleave(own.frames)[: len(piece), None]
-        yield amplify(piece, gains, config), levels
+    time, fall = log_mel.shape[-2], own.decay * own.frames * config.hop_length / config.sample_rate  # dB per step
+    power = nn.functional.pad(mel_power(log_mel, config).double().sum(-1), (0, -time % own.frames))
+    decibels = 10 * torch.log10(power.unflatten(-1, (-1, own.frames)).mean(-1) / config.full_scale)  # (..., steps)
+    first = torch.full_like(decibels[..., :1], own.lowest) if before is None else before
+    falls = fall * torch.arange(1 + decibels.shape[-1], device=log_mel.device, dtype=torch.float64)
+    levels = (torch.cat([first, decibels], -1) + falls).cummax(-1).values[..., 1:] - falls[1:]
+    levels = levels.clamp(min=own.lowest)
+    gains = (own.reference - levels).repeat_interleave(own.frames, -1)[..., :time, None]
+    return amplify(log_mel, gains, config), levels
 
 
 def bounded(pieces: Iterable[Tensor], config: SpectrogramConfig, decibels: float | None) -> Iterator[Tensor]:
