@@ -65,8 +65,8 @@ CONTRAST, TARGETS = ContrastConfig(temperature=0.3), TargetConfig()
 class TokenizerSettings(TrainingSettings, TokenizerSizes):
     pitch: PitchConfig = option(PitchConfig(), "the stream of pitch beside the codes of the spectrum")
     level: bool = option(
-        True,
-        "whether a stream beside the codes says how loud each is, so that softer sound has the same codes. There is "
+        False,
+        "whether a stream beside the codes says how loud each is, so that softer sound has the same codes; there is "
         "none with tokenizer.rates, with a speech model, and with audio.dynamic_range or audio.remove_mean",
     )
     features: Literal["autoencoder", "wav2vec2"] = option(

@@ -60,7 +60,7 @@ class Levelling(Options):
 
     frames: int  # of a step
     reference: float = -15.0  # dB full scale, to which each step is brought
-    decay: float = 6.0  # dB per second, by which the level falls after the loudest step so far
+    decay: float = 12.0  # dB per second, by which the level falls after the loudest step so far
     lowest: float = -70.0  # dB full scale; softer sounds are brought up as if they had this level, and stay silence
 
 
