@@ -30,6 +30,7 @@ from vocoder.kinds import GRIFFIN_LIM
 from vocoder.options import Sampling
 from vocoder.synthesis import create_synthesis
 from vocoder.vocoder import Vocoder
+from wordless.audio.options import Levelling
 from wordless.audio.reading import read
 from wordless.audio.recordings.manifest import Clip, Clips, read_manifest
 from wordless.base.errors import InputError
@@ -140,16 +141,20 @@ def test_recordings_with_few_voices_have_no_pitch(
         assert float(str(found.read_json(PITCHES)["voiced"])) == pytest.approx(0.5, abs=0.03)
 
 
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    """A run whose tokenizer, language model and vocoder have random weights, and whose codes have pitches."""
+@pytest.fixture(params=[None, Levelling(frames=2)], ids=["pitch", "pitch and level"])
+def model(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A run whose tokenizer, language model and vocoder have random weights, and whose codes have pitches, or both."""
     model = save_run(tmp_path / "model", seed=0)
     plain = Tokenizer.from_pretrained(model / "tokenizer")
-    config = replace(plain.config, pitch=PitchFormat(levels=8, lowest=80.0, highest=240.0))
+    audio, pitch = replace(AUDIO, levelling=request.param), PitchFormat(levels=8, lowest=80.0, highest=240.0)
+    config = replace(plain.config, audio=audio, pitch=pitch)
     tokenizer = Tokenizer(config, plain.mean, plain.std, plain.autoencoder, plain.centroids)
     tokenizer.save_pretrained(model / "tokenizer")
     gpt = replace(GPT, interleaving="parallel")
     LanguageModel.create(gpt, tokenizer.format, seed=0).save_pretrained(model / "lm")
+    vocoder = Vocoder.from_pretrained(model / "vocoder")
+    vocoder.tokenizer = tokenizer.format.tokenizer
+    vocoder.save_pretrained(model / "vocoder")
     return model
 
 

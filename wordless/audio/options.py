@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
@@ -101,8 +101,7 @@ class SpectrogramConfig(FrontEndOptions):
     @property
     def key(self) -> dict[str, object]:
         """All options, of which a levelling is named only where there is one: stored entries stay usable."""
-        named = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: value for name, value in named.items() if name != "levelling" or value is not None}
+        return {name: value for name, value in asdict(self).items() if name != "levelling" or value is not None}
 
     @property
     def absolute(self) -> "SpectrogramConfig":

@@ -106,7 +106,8 @@ def at_reference(log_mel: Tensor, config: SpectrogramConfig, before: Tensor | No
     assert own is not None, "the front end follows no level"
     time, fall = log_mel.shape[-2], own.decay * own.frames * config.hop_length / config.sample_rate  # dB per step
     power = nn.functional.pad(mel_power(log_mel, config).double().sum(-1), (0, -time % own.frames))
-    decibels = 10 * torch.log10(power.unflatten(-1, (-1, own.frames)).mean(-1) / config.full_scale)  # (..., steps)
+    steps = power.reshape(*power.shape[:-1], power.shape[-1] // own.frames, own.frames)
+    decibels = 10 * torch.log10(steps.mean(-1) / config.full_scale)  # (..., steps)
     first = torch.full_like(decibels[..., :1], own.lowest) if before is None else before
     falls = fall * torch.arange(1 + decibels.shape[-1], device=log_mel.device, dtype=torch.float64)
     levels = (torch.cat([first, decibels], -1) + falls).cummax(-1).values[..., 1:] - falls[1:]
