@@ -98,14 +98,15 @@ def test_a_finished_run_is_probed_at_each_rate_and_the_user_is_told_which_test_c
 
 
 @pytest.mark.slow
-def test_codes_language_model_and_vocoder_have_the_pitch(tmp_path: Path) -> None:
+def test_codes_language_model_and_vocoder_have_pitch_and_level(tmp_path: Path) -> None:
     store, folder = tmp_path / "store", tmp_path / "run"
-    streams = ("tokenizer.patch.mels=20", "lm.gpt.interleaving=parallel")
+    streams = ("tokenizer.patch.mels=20", "lm.gpt.interleaving=parallel", "tokenizer.level=true")
     assert run(store, folder, "tokenizer.pitch.levels=8", *streams, "stages=[tokenizer,lm,vocoder]") == 0
     tokenizer = Tokenizer.from_pretrained(folder / "tokenizer")
-    pitch = tokenizer.format.pitch
+    pitch, level = tokenizer.format.pitch, tokenizer.format.level
     assert pitch is not None
-    assert (pitch.levels, tokenizer.format.streams) == (8, 3)  # two bands, and the pitch
+    assert level is not None
+    assert (pitch.levels, tokenizer.format.streams) == (8, 4)  # two bands, and both
     assert 60 <= pitch.lowest < pitch.highest < 420
     coded = [read_codes(path.parent) for path in store.glob("codes/*/complete.json")]
     (clips,) = (clips for format, clips in coded if format == tokenizer.format)
@@ -115,7 +116,12 @@ def test_codes_language_model_and_vocoder_have_the_pitch(tmp_path: Path) -> None
     more = model.generate(seconds=0.3)
     assert model.pitch != PitchHead.silent(model.gpt.config.model_dim)
     assert more.format == tokenizer.format
+    assert {*more.beside(level).tolist()} == {level.unknown}
     assert len(vocoder.decode(more, tokenizer).samples) == more.num_samples
+    sound = read(next(store.glob("embedded/*/*.wav")), tokenizer.format.sample_rate).samples
+    one, other = (tokenizer.encode(each, tokenizer.format.sample_rate) for each in (sound, sound / 4))
+    assert (one.spectral.values == other.spectral.values).mean() >= 0.99
+    assert np.median(other.beside(level) - one.beside(level)) == pytest.approx(-12, abs=1)
 
 
 # a voice of 150 Hz, of one second
