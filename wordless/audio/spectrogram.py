@@ -124,8 +124,7 @@ def bounded(pieces: Iterable[Tensor], config: SpectrogramConfig, decibels: float
 
 def amplify(log_mel: Tensor, decibels: Tensor | float, config: SpectrogramConfig) -> Tensor:
     """Return unnormalised log-mel with another gain in dB; the front end's floor stays."""
-    gain = torch.as_tensor(decibels) / 10 * math.log(10)
-    return torch.log(mel_power(log_mel, config) * gain.exp().to(log_mel) + config.floor)
+    return torch.log(mel_power(log_mel, config) * 10 ** (decibels / 10) + config.floor).to(log_mel.dtype)
 
 
 class LogMel(nn.Module):
