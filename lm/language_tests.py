@@ -128,7 +128,7 @@ def pitch_errors(model: LanguageModel, clips: Sequence[Codes]) -> dict[str, floa
         given = clip.format.pitch
         if not len(first) or given is None:
             continue
-        true, own = (each.values[:, -1] for each in (second, model.add_pitch(second.spectral, first)))
+        true, own = (each.beside(given) for each in (second, model.add_beside(second.spectral, first)))
         wrong.append(float(((true > 0) != (own > 0)).mean()))
         if (both := (true > 0) & (own > 0)).any():
             octaves = given.octaves[own[both]] - given.octaves[true[both]]

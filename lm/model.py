@@ -8,7 +8,8 @@ its rate, and reads those of the coarser rates. Together they continue recording
     rate 2   [ prompt ][ from all of rate 1, old and new ]
     rate 3   [ prompt ][ from all of rates 1 and 2 ]
 
-A stream of pitch stands beside the codes: the GPT neither reads nor predicts it, and a head fills it in (`lm.pitch`).
+The GPT neither reads nor predicts streams beside the codes. A head fills in the pitch (`lm.pitch`), and other streams
+keep the last value of the prompt: the sound goes on as loud as it was.
 """
 
 import math
@@ -205,7 +206,7 @@ class LanguageModel:
 
         Continuation ``i`` depends on the whole time steps of its prompt, the seed and ``i`` alone. Coarser rates are
         continued a little further, so that no upsampler reads an end of the recording, which it knows from training. A
-        stream of pitch beside the codes is drawn after them.
+        stream of pitch beside the codes is drawn after them, and others go on as they were.
         """
         if not prompts:
             return []
@@ -228,14 +229,12 @@ class LanguageModel:
                 coarser[number].append(np.concatenate([values, more]))
                 made[number].append(Codes(values=more[:wanted], num_samples=num_samples, format=model.predicted))
         codes = [join_rates(each) for each in made]
-        if self.pitch is None:
-            return codes
         return [
-            self.add_pitch(new, prompt, _pitch_draws(seed, number), temperature=sampling.temperature)
+            self.add_beside(new, prompt, _pitch_draws(seed, number), temperature=sampling.temperature)
             for number, (prompt, new) in enumerate(zip(prompts, codes, strict=True))
         ]
 
-    def add_pitch(
+    def add_beside(
         self,
         codes: Codes,
         past: Codes | None = None,
@@ -243,26 +242,22 @@ class LanguageModel:
         *,
         temperature: float = 0.0,
     ) -> Codes:
-        """Predict the stream of pitch of codes without one, which follow ``past``; ``temperature`` scales its noise."""
-        if self.pitch is None or self.format.pitch is None:
+        """Add the streams beside codes that have none and follow ``past``; ``temperature`` scales the pitch's noise."""
+        if not self.format.beside:
             return codes
-        before, pitch = np.zeros((0, codes.format.streams), np.int32), np.zeros(0, np.int32)
-        if past is not None:
-            past = self._whole(past)
-            before = past.spectral.values
-            pitch = np.zeros(len(past), np.int32) if past.format.pitch is None else past.values[:, -1]
-        samples = len(before) * self.format.samples_per_code + codes.num_samples
-        whole = Codes(values=np.concatenate([before, codes.values]), num_samples=samples, format=codes.format)
-        states = self._last_states(whole, first=len(before))
-        rng = rng or np.random.default_rng(0)
-        found = self.pitch.predict(states, pitch, self.format.pitch, rng, temperature=temperature)
-        return codes.with_pitch(found, self.format)
+        past = (codes.crop(0, 0) if past is None else self._whole(past)).with_beside(self.format)
+        added = {own: np.full(len(codes), past.beside(own)[-1]) for own in self.format.beside if len(past)}
+        if self.pitch is not None and (pitch := self.format.pitch) is not None:
+            states = self._last_states(join_codes(past.spectral, codes), first=len(past))
+            rng, before = rng or np.random.default_rng(0), past.beside(pitch)
+            added[pitch] = self.pitch.predict(states, before, pitch, rng, temperature=temperature)
+        return codes.with_beside(self.format, added)
 
     def fit_pitch(self, clips: Sequence[Codes]) -> None:
         """Fit the head of the stream of pitch to recordings, whose pitch is known."""
-        if self.pitch is not None and self.format.pitch is not None:
-            read = ((self._last_states(clip), clip.values[:, -1]) for clip in clips)
-            self.pitch = fit_pitch(read, self.format.pitch, self.gpt.config.model_dim)
+        if self.pitch is not None and (pitch := self.format.pitch) is not None:
+            read = ((self._last_states(clip), clip.beside(pitch)) for clip in clips)
+            self.pitch = fit_pitch(read, pitch, self.gpt.config.model_dim)
 
     def _last_states(self, codes: Codes, *, first: int = 0) -> DoubleArray:
         """Return the last layer's states that have read each time step from ``first`` on ``(time, model_dim)``."""
@@ -281,13 +276,13 @@ class LanguageModel:
         steps, step = self.format.steps(num_samples), self.format.samples_per_code
         wanted = stream_codes(self.gpt, self._prompt(prompt)[0], steps=steps, sampling=sampling, seed=seed)
         rng, past, left = _pitch_draws(seed, 0), prompt, num_samples
-        together = 1 if self.pitch is None else PITCHED_TOGETHER
+        together = PITCHED_TOGETHER if self.format.beside else 1
         while values := [*islice(wanted, together)]:
             samples = min(left, len(values) * step)
             codes = Codes(values=np.concatenate(values), num_samples=samples, format=self.predicted)
-            if self.pitch is not None:
-                codes = self.add_pitch(codes, past, rng, temperature=sampling.temperature)
-                past = codes if past is None else join_codes(self._whole(past), codes)
+            if self.format.beside:
+                codes = self.add_beside(codes, past, rng, temperature=sampling.temperature)
+                past = codes if past is None else join_codes(self._whole(past).with_beside(self.format), codes)
             left -= samples
             yield from (codes.crop(number, number + 1) for number in range(len(codes)))
 
@@ -406,7 +401,7 @@ class LanguageModel:
         return float(total) / sum(self.read_of(codes).finest.values.size for codes in clips)
 
     def read_of(self, codes: Codes) -> Codes:
-        """Return the codes that the GPTs read, which have no stream of pitch."""
+        """Return the codes that the GPTs read, without the streams beside them."""
         return codes.spectral
 
     def perplexity(self, clips: Sequence[Codes], *, batch_size: int = 16) -> float:
@@ -414,9 +409,9 @@ class LanguageModel:
         return math.exp(self.nats_per_code(clips, batch_size=batch_size))
 
     def require_own(self, codes: Codes) -> None:
-        """Refuse codes of another codebook; those without pitch are of the same."""
+        """Refuse codes of another codebook; those without the streams beside them are of the same."""
         require_codes(codes, "codes")
-        require_same_codebook(self.read if codes.format.pitch is None else self.format, codes.format, owner=self.name)
+        require_same_codebook(self.format if codes.format.beside else self.read, codes.format, owner=self.name)
 
     def reading(self, recording: Codes | SoftCodes) -> GPTInput:
         """Divide codes into those that the model predicts, and those of coarser rates, which are hard and only read."""
@@ -478,7 +473,7 @@ class LanguageModel:
 
 
 def _gpt(config: GPTConfig, codes: CodesFormat, look_ahead: int, seed: int) -> GPT:
-    """Create the GPT that reads codes of a format, or an upsampler; a pitch beside the codes is not read."""
+    """Create the GPT that reads codes of a format, or an upsampler; streams beside the codes are not read."""
     conditions = Conditions.of(codes, look_ahead=look_ahead)
     return create_gpt(config, Vocabulary.of(codes.spectral.formats[-1]), seed=seed, conditions=conditions)
 

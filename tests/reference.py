@@ -443,6 +443,23 @@ def log_mel_frame(
     return np.log(np.array(mels) + config.floor).astype(np.float32)
 
 
+def levelled(log_mel: Tensor, config: SpectrogramConfig) -> tuple[Tensor, list[float]]:
+    """Log-mel ``(time, mels)`` at the reference level, and the level of each step in dB: by loops."""
+    own, frames, levels = config.levelling, [], list[float]()
+    assert own is not None
+    length = config.window_length
+    loudest = 10 * math.log10(length / 4 * sum(math.sin(math.pi * n / length) ** 4 for n in range(length)))
+    fall = own.decay * own.frames * config.hop_length / config.sample_rate
+    for start in range(0, len(log_mel), own.frames):
+        step = log_mel[start : start + own.frames].double().exp() - config.floor
+        power = float(step.clamp(min=0).sum()) / own.frames
+        heard = 10 * math.log10(power) - loudest if power else -math.inf
+        levels.append(max(heard, levels[-1] - fall if levels else -math.inf, own.lowest))
+        gain = 10 ** ((own.reference - levels[-1]) / 10)
+        frames += [torch.log(each.clamp(min=0) * gain + config.floor).float() for each in step]
+    return torch.stack(frames), levels
+
+
 def mel_triangles(config: SpectrogramConfig) -> list[DoubleArray]:
     """How much each Fourier bin counts for each band of the HTK mel scale."""
     ends = [2595 * math.log10(1 + hz / 700) for hz in (config.f_min, config.highest)]
@@ -471,7 +488,7 @@ def encode_whole(tokenizer: Tokenizer, samples: FloatArray) -> IndexArray:
             with torch.inference_mode():
                 bottleneck = tokenizer.autoencoder.encoder(patch.reshape(1, -1))
             codes += nearest_by_distance(bottleneck.numpy(), tokenizer.centroids.numpy()).tolist()
-    return np.array(codes).reshape(-1, tokenizer.format.streams)
+    return np.array(codes).reshape(-1, tokenizer.format.spectral_streams)
 
 
 def states_by_window(model: PreTrainedModel, samples: Tensor, *, layer: int, field: int, stride: int) -> Tensor:

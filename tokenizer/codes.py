@@ -17,10 +17,11 @@ reads them.
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import pairwise
-from typing import Protocol
+from types import MappingProxyType
+from typing import ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +53,9 @@ class RateFormat:
 class PitchFormat:
     """The meaning of a stream of pitch: code 0 is no voice, and the others are pitches in equal steps of log-F0."""
 
+    name: ClassVar[str] = "pitch"
+    unknown: ClassVar[int] = 0  # code of sound whose pitch is not known
+
     levels: int  # codes of the stream
     lowest: float  # Hz, of code 1
     highest: float  # Hz, of the last code
@@ -75,17 +79,55 @@ class PitchFormat:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LevelFormat:
+    """The meaning of a stream of level: steps of 1 dB. Codes stand for sound that was brought to the reference level.
+
+    A lower level than the lowest has code 0, and a higher one than the highest the last code.
+    """
+
+    name: ClassVar[str] = "level"
+
+    levels: int  # codes of the stream
+    lowest: float  # dB full scale, of code 0
+    reference: float  # dB full scale
+
+    def __post_init__(self) -> None:
+        known = all(map(math.isfinite, (self.lowest, self.reference)))
+        rule = "its lowest and reference level must be numbers, and the reference one of its levels"
+        fits = self.levels > 0 and known and 0 <= self.reference - self.lowest < self.levels
+        require(fits, "level of the codes", f"of {self.levels} levels from {self.lowest} dB", rule)
+
+    @property
+    def unknown(self) -> int:
+        """Code of sound whose level is not known: that of the reference."""
+        return round(self.reference - self.lowest)
+
+    def quantise(self, decibels: Tensor) -> Tensor:
+        """Return the nearest code of each level in dB full scale, int32 of the same shape."""
+        return (decibels - self.lowest).round().clamp(0, self.levels - 1).to(torch.int32)
+
+    def gains(self, codes: Tensor) -> Tensor:
+        """Return what the sound of codes is louder than the reference level, in dB, of the same shape."""
+        return codes.float() + (self.lowest - self.reference)
+
+
+Beside = LevelFormat | PitchFormat  # the meaning of a stream beside the codes of the spectrum
+NO_STREAMS: Mapping[Beside, IntArray] = MappingProxyType({})
+
+
+@dataclass(frozen=True, kw_only=True)
 class CodesFormat:
     """The meaning of codes without their values: everything that recordings of one codebook share."""
 
     codebook_size: int
-    streams: int  # codes per time step: rate after rate, band after band; the stream of pitch, if there is one, is last
+    streams: int  # codes per time step: rate after rate, band after band; then a code of each stream `beside` them
     samples_per_code: int  # samples per time step
     sample_rate: int  # Hz
     tokenizer: str  # fingerprint of front end and autoencoder
     codebook: str  # fingerprint of the tokenizer and the centroids
     rates: tuple[RateFormat, ...] = ()  # of codes at several rates, coarse to fine; (): a single rate
-    pitch: PitchFormat | None = None  # of the last stream; None: all streams stand for parts of the spectrum
+    level: LevelFormat | None = None  # of a stream beside those of the spectrum; None: there is none
+    pitch: PitchFormat | None = None  # the same
 
     def __post_init__(self) -> None:
         for name, most in (
@@ -98,22 +140,28 @@ class CodesFormat:
             require(1 <= value <= most, f"{name} of the codes", value, f"it must be 1 to {most}")
         for name in ("tokenizer", "codebook"):
             require(bool(getattr(self, name)), f"{name} of the codes", "empty", "it must be the fingerprint of one")
-        if self.pitch is not None:
-            rule = "one is that of the pitch: it must be 2 or more"
-            require(self.streams > 1, "streams of the codes", self.streams, rule)
-            require(not self.rates, "pitch of the codes", "given", "codes at several rates have no stream of pitch")
+        for own in self.beside:
+            rule = f"{len(self.beside)} of them are beside the codes: it must be {1 + len(self.beside)} or more"
+            require(self.spectral_streams > 0, "streams of the codes", self.streams, rule)
+            rule = "codes at several rates have no stream beside them"
+            require(not self.rates, f"{own.name} of the codes", "given", rule)
         if self.rates:
             self._require_rates()
 
     @property
+    def beside(self) -> tuple[Beside, ...]:
+        """The streams beside those of the spectrum, in their order. A further kind is added here, and as a field."""
+        return tuple(each for each in (self.level, self.pitch) if each is not None)
+
+    @property
     def spectral_streams(self) -> int:
         """Number of the streams that stand for the spectrum; they come first."""
-        return self.streams - (self.pitch is not None)
+        return self.streams - len(self.beside)
 
     @property
     def spectral(self) -> "CodesFormat":
-        """The format of the codes without their stream of pitch."""
-        return replace(self, streams=self.spectral_streams, pitch=None)
+        """The format of the codes without the streams beside them."""
+        return replace(self, streams=self.spectral_streams, level=None, pitch=None)
 
     @property
     def codes_per_second(self) -> float:
@@ -122,7 +170,7 @@ class CodesFormat:
 
     @property
     def bits_per_second(self) -> float:
-        """Bit rate of the codes of the spectrum if all are equally probable; a stream of pitch comes on top."""
+        """Bit rate of the codes of the spectrum if all are equally probable; streams beside them come on top."""
         return self.codes_per_second * self.spectral_streams * self.bits_per_code
 
     @property
@@ -166,8 +214,8 @@ class CodesFormat:
         )
 
     def as_dict(self) -> dict[str, object]:
-        """Return the content of files, which names rates only where there are several, and pitch only where it is."""
-        return {name: value for name, value in asdict(self).items() if value or name not in ("rates", "pitch")}
+        """Return the content of files, which names rates and streams beside the codes only where there are some."""
+        return {name: value for name, value in asdict(self).items() if value}
 
     def _require_rates(self) -> None:
         lengths = [each.samples_per_code for each in self.formats]
@@ -183,7 +231,7 @@ class CodesFormat:
 
 @dataclass(frozen=True, kw_only=True, eq=False, slots=True)
 class Codes:
-    """Codes of one recording: ``values (time, streams)`` int32 in [0, codebook_size), and in [0, levels) of a pitch.
+    """Codes of one recording: ``values (time, streams)`` int32 in [0, codebook_size), and beside them in [0, levels).
 
     Flat order is time-major, stream-minor: ``values.reshape(-1)``. Values that contradict the format are refused.
     """
@@ -202,8 +250,7 @@ class Codes:
         require(len(self.values) == steps, "num_samples", given, f"there are {len(self.values)}")
         size, spectral = self.format.codebook_size, self.format.spectral_streams
         parts = [(self.values[:, :spectral], size, f"a codebook of {size}")]
-        if self.format.pitch is not None:
-            parts.append((self.values[:, -1], self.format.pitch.levels, "the stream of pitch"))
+        parts += [(self.beside(own), own.levels, f"the stream of {own.name}") for own in self.format.beside]
         for values, size, owner in parts:
             if values.size and not 0 <= values.min() <= values.max() < size:
                 problem = f"values lie in [{values.min()}, {values.max()}]"
@@ -257,14 +304,24 @@ class Codes:
 
     @property
     def spectral(self) -> "Codes":
-        """The codes without their stream of pitch."""
-        if self.format.pitch is None:
+        """The codes without the streams beside them."""
+        if not self.format.beside:
             return self
-        return replace(self, values=np.ascontiguousarray(self.values[:, :-1]), format=self.format.spectral)
+        spectral = np.ascontiguousarray(self.values[:, : self.format.spectral_streams])
+        return replace(self, values=spectral, format=self.format.spectral)
 
-    def with_pitch(self, pitch: IntArray, codes_format: CodesFormat) -> "Codes":
-        """Return the codes with a stream of pitch ``(time,)``, whose format this is."""
-        values = np.concatenate([self.values, pitch[:, None].astype(np.int32)], axis=1)
+    def beside(self, stream: Beside) -> IntArray:
+        """Return the codes ``(time,)`` of a stream beside those of the spectrum; unknown ones if there is none."""
+        if stream not in self.format.beside:
+            return np.full(len(self), stream.unknown, np.int32)
+        return self.values[:, self.format.spectral_streams + self.format.beside.index(stream)]
+
+    def with_beside(self, codes_format: CodesFormat, streams: Mapping[Beside, IntArray] = NO_STREAMS) -> "Codes":
+        """Return the codes with the streams ``(time,)`` beside them that a format has, where they are not given as of
+        `beside`.
+        """
+        columns = [streams[each] if each in streams else self.beside(each) for each in codes_format.beside]
+        values = np.column_stack([self.spectral.values, *columns]).astype(np.int32)
         return replace(self, values=values, format=codes_format)
 
     @property

@@ -9,13 +9,14 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from tokenizer.codes import FINGERPRINT_LENGTH, CodesFormat, PitchFormat
+from tokenizer.codes import FINGERPRINT_LENGTH, CodesFormat, LevelFormat, PitchFormat
 from tokenizer.options import TokenizerSizes
 from tokenizer.sources import Autoencoder, SpeechLayerConfig, StateDecoder
 from wordless.audio.options import SpectrogramConfig
 from wordless.base.errors import within
 
 CENTROIDS = "centroids"  # the tensor of the codebook
+LEVELS = 77  # codes of the stream of level, from -70 to 6 dB full scale
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,13 +62,20 @@ class TokenizerConfig(TokenizerSizes):
         sized = tokenizer if self.pitch is None else [tokenizer, asdict(self.pitch)]
         return CodesFormat(
             codebook_size=self.codebook_size,
-            streams=self.bands + (self.pitch is not None),
+            streams=self.bands + sum(each is not None for each in (self.level, self.pitch)),
             samples_per_code=self.samples_per_code,
             sample_rate=self.audio.sample_rate,
             tokenizer=tokenizer,
             codebook=fingerprint(sized, {CENTROIDS: learned[CENTROIDS]}),
+            level=self.level,
             pitch=self.pitch,
         )
+
+    @property
+    def level(self) -> LevelFormat | None:
+        """The stream of level; None: the front end follows none."""
+        own = self.audio.levelling
+        return None if own is None else LevelFormat(levels=LEVELS, lowest=own.lowest, reference=own.reference)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +109,7 @@ def stored_config(config: TokenizerConfig) -> dict[str, Any]:
     for name in ("speech_layer", "pitch"):
         if values[name] is None:
             del values[name]
-    for name, before in (("remove_mean", "none"), ("dynamic_range", None), ("channel", "mean")):
+    for name, before in (("remove_mean", "none"), ("dynamic_range", None), ("channel", "mean"), ("levelling", None)):
         if values["audio"].get(name) == before:
             del values["audio"][name]
     return values

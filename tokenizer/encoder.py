@@ -77,7 +77,7 @@ def pictures(tokenizer: Tokenizer, originals: Sequence[Waveform], codes: Sequenc
         spectrogram, bottlenecks = tokenizer.signals_of(padded)
         found[f"{number}:original"] = spectrogram[0]
         found[f"{number}:autoencoder"] = tokenizer.decode_bottlenecks(bottlenecks)[0]
-        found[f"{number}:codebook"] = tokenizer.spectrogram(torch.tensor(each.values)[None])[0]
+        found[f"{number}:codebook"] = tokenizer.spectrogram(torch.tensor(each.spectral.values)[None])[0]
         found[f"{number}:codes"] = torch.tensor(each.spectral.values)
     return {name: picture.cpu().contiguous() for name, picture in found.items()}
 
@@ -92,12 +92,12 @@ class Encoder:
     folder: Path  # of the tokenizer
     root: Path  # of the recordings
     device: str = "cpu"
-    pitched: bool = True  # whether clips and views have the stream of pitch, if the tokenizer has one
+    beside: bool = True  # whether clips and views have the streams beside the codes that the tokenizer has
 
     @property
     def format(self) -> CodesFormat:
         """Meaning of the codes."""
-        return self.tokenizer.format if self.pitched else self.tokenizer.format.spectral
+        return self.tokenizer.format if self.beside else self.tokenizer.format.spectral
 
     @property
     def key(self) -> str:
@@ -140,7 +140,7 @@ def encode(encoder: Encoder, views: Iterable[View]) -> list[CodedClip]:
             codes = Codes(values=values, num_samples=len(values) * step, format=format)
         else:
             blocks = skip_samples(view.blocks(encoder.root, audio.sample_rate), offset * audio.hop_length)
-            codes = tokenizer.encode_own(blocks, pitched=encoder.pitched)
+            codes = tokenizer.encode_own(blocks, beside=encoder.beside)
         clip, split = view.clip, view.clip.split if view.change == AS_RECORDED else None
         clips.append(CodedClip(path=clip.path, span=clip.span, codes=codes, split=split, offset_frames=offset))
     return clips

@@ -36,8 +36,8 @@ MAX_GROUP_ROWS = 1 << 20  # clips
 MAX_GROUP_BYTES = 1 << 30  # of a row group's columns, uncompressed
 _TEXTS = ("path", "split", "label", "group")
 _NUMBERS = (("offset_frames", pa.int32()), ("num_samples", pa.int64()))
-CODES, PITCH = "codes", "pitch"  # columns: of the spectrum, time-major, stream-minor; and of each time step
-OLD_CODES = "values"  # column of older files, with the pitch as the last stream of each time step
+CODES = "codes"  # column of the spectrum, time-major, stream-minor; a stream beside it has a column of its own name
+OLD_CODES = "values"  # column of older files, with all streams of each time step
 COLUMNS = pa.schema([*((name, pa.string()) for name in _TEXTS), *_NUMBERS])
 SPAN_COLUMNS = ("start", "end")  # seconds within the file ``path``; only in files with segments
 OPTIONAL = ("split", "label", "group", *SPAN_COLUMNS)  # columns with missing values
@@ -74,7 +74,7 @@ def _schema(numbers: Iterable[str], *, segments: bool) -> pa.Schema:
 
 
 def _number_columns(format: CodesFormat) -> list[str]:
-    return [CODES] if format.pitch is None else [CODES, PITCH]
+    return [CODES, *(each.name for each in format.beside)]
 
 
 def write_shard(path: Path, clips: Iterable[CodedClip], format: CodesFormat, *, segments: bool = False) -> None:
@@ -93,7 +93,7 @@ def write_shard(path: Path, clips: Iterable[CodedClip], format: CodesFormat, *, 
                 raise InputError(f"{problem} of one recording: cut it into several")
             start, end = clip.span or (None, None)
             own = {"num_samples": clip.codes.num_samples, CODES: clip.codes.spectral.values.reshape(-1)}
-            own |= {PITCH: clip.codes.values[:, -1], "start": start, "end": end}
+            own |= {each.name: clip.codes.beside(each) for each in format.beside} | {"start": start, "end": end}
             rows.append(vars(clip) | own)  # Arrow takes those that the schema names
             held += clip.codes.values.size
             if held >= GROUP_CODES or len(rows) == MAX_GROUP_ROWS:
@@ -216,7 +216,7 @@ def _clips(files: Iterable[Path], format: CodesFormat) -> Iterator[CodedClip]:
 def _batch(table: pa.Table, wanted: pa.Schema, format: CodesFormat) -> list[CodedClip]:
     """Convert rows to clips. Each clip copies its codes, so that keeping one clip does not keep all rows."""
     columns = {field.name: _column(table, field) for field in wanted}
-    lists = {name: columns.pop(name) for name in (OLD_CODES, CODES, PITCH) if name in columns}
+    lists = {name: columns.pop(name) for name in (OLD_CODES, *_number_columns(format)) if name in columns}
     rows = pa.RecordBatch.from_pydict(columns).to_pylist()
     found = {name: (each.offsets.to_numpy(), each.values.to_numpy()) for name, each in lists.items()}
     return [
@@ -254,10 +254,10 @@ def _clip(row: dict[str, Any], numbers: Mapping[str, IntArray], format: CodesFor
     if len(values) % streams:
         raise InputError(f"clip {path}: {len(values)} {name} are no whole time steps of {streams} streams")
     steps = values.reshape(-1, streams)
-    for _, pitch in others:
-        if len(pitch) != len(steps):
-            raise InputError(f"clip {path}: {len(pitch)} values of the pitch stand beside {len(steps)} time steps")
-        steps = np.column_stack([steps, pitch])
+    for name, own in others:
+        if len(own) != len(steps):
+            raise InputError(f"clip {path}: {len(own)} values of the {name} stand beside {len(steps)} time steps")
+        steps = np.column_stack([steps, own])
     if offset < 0:
         raise InputError(f"clip {path}: offset_frames is {offset}; it must be 0 or more")
     try:

@@ -63,7 +63,7 @@ def tokenizer_card(codes_format: CodesFormat, facts: Mapping[str, object]) -> st
     rates, about = dict[str, object](), f"A recording becomes {codes_format.bits_per_second:.0f} bits per second."
     for number, each in enumerate(codes_format.formats, 1):
         of = f"{each.spectral_streams} stream(s) of {each.codebook_size} codes"
-        of += "" if each.pitch is None else f" and one of {each.pitch.levels} for the pitch, which is not counted"
+        of += "".join(f" and one of {own.levels} for the {own.name}, which is not counted" for own in each.beside)
         of += f", {each.bits_per_second:.0f} bits per second"
         steps = f"{each.codes_per_second:g} time steps per second"
         rates[f"`rate_{number}`" if codes_format.rates else "codes"] = f"{steps}, {of}; codebook `{each.codebook}`"

@@ -22,7 +22,7 @@ of both that of Kharitonov et al. 2022 (arXiv:2109.03264).
 
 import shutil
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -188,14 +188,14 @@ def pitch_of_patches(octaves: DoubleArray, frames: int) -> DoubleArray:
 
 def flattened(codes: Codes) -> Codes:
     """Give all voiced codes one pitch, the median of them."""
-    pitch = codes.values[:, -1]
+    pitch = _pitch(codes)
     voiced = pitch > 0
     return _with_pitch(codes, np.full(voiced.sum(), np.median(pitch[voiced]))) if voiced.any() else codes
 
 
 def transplanted(codes: Codes, melody: Codes) -> Codes:
     """Give voiced codes the pitch of another recording, interpolated and stretched to their length."""
-    pitch, given = codes.values[:, -1], melody.values[:, -1]
+    pitch, given = _pitch(codes), _pitch(melody)
     known = np.flatnonzero(given > 0)
     if not len(known):
         return codes
@@ -205,9 +205,15 @@ def transplanted(codes: Codes, melody: Codes) -> Codes:
 
 def _with_pitch(codes: Codes, pitches: DoubleArray) -> Codes:
     """Replace the codes of pitch of all voiced time steps ``(voiced,)``; codes are equal steps, so they are rounded."""
-    values = codes.values.copy()
-    values[values[:, -1] > 0, -1] = np.rint(pitches)
-    return replace(codes, values=values)
+    own = codes.format.pitch
+    assert own is not None, "the codes have a pitch"
+    changed = codes.beside(own).copy()
+    changed[changed > 0] = np.rint(pitches)
+    return codes.with_beside(codes.format, {own: changed})
+
+
+def _pitch(codes: Codes) -> IntArray:
+    return np.zeros(len(codes), np.int32) if codes.format.pitch is None else codes.beside(codes.format.pitch)
 
 
 def pitch_codes(

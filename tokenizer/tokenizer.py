@@ -35,7 +35,7 @@ from tokenizer.sources import FOLDER, Autoencoder, SpeechLayer, StateDecoder, pi
 from wordless.audio.mono import Samples, as_waveform, each_recording
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.reading import read_blocks, resample_blocks
-from wordless.audio.spectrogram import LogMel
+from wordless.audio.spectrogram import LogMel, amplify, follow_level
 from wordless.audio.waveform import Waveform, equal_blocks, join_blocks
 from wordless.base import saved_models
 from wordless.base.array_types import FloatArray
@@ -178,18 +178,18 @@ class Tokenizer(nn.Module):
         """Encode a waveform that arrives in blocks of any sizes."""
         return self.encode_own(resample_blocks(blocks, sample_rate, self.config.audio.sample_rate))
 
-    def encode_own(self, blocks: Iterable[FloatArray], *, pitched: bool = True) -> Codes:
-        """Encode blocks at the tokenizer's sample rate; ``pitched=False`` leaves out the stream of pitch.
+    def encode_own(self, blocks: Iterable[FloatArray], *, beside: bool = True) -> Codes:
+        """Encode blocks at the tokenizer's sample rate; ``beside=False`` leaves out the streams beside the codes.
 
         The rates are encoded side by side. A block has equally many codes at each, so finer rates take several blocks::
 
             rate 1   [          block          ]
             rate 2   [   block    ][   block   ]
         """
-        formats = [each.format if pitched else each.format.spectral for each in self.rates]
+        formats = [each.format if beside else each.format.spectral for each in self.rates]
         copies = tee(blocks, len(self.rates)) if self.several else (blocks,)  # a tee keeps blocks for a while
         streams = [
-            each.encode_stream(copy, at_once=self._at_once, pitched=pitched)
+            each.encode_stream(copy, at_once=self._at_once, beside=beside)
             for each, copy in zip(self.rates, copies, strict=True)
         ]
         shares = [self.format.samples_per_code // each.format.samples_per_code for each in self.rates]
@@ -208,26 +208,31 @@ class Tokenizer(nn.Module):
         )
 
     def encode_stream(
-        self, blocks: Iterable[FloatArray], *, at_once: int = 1, pitched: bool = True
+        self, blocks: Iterable[FloatArray], *, at_once: int = 1, beside: bool = True
     ) -> Iterator[tuple[Tensor, int]]:
         """Give finest codes ``(steps, streams)`` and the samples they cover; blocks have the tokenizer's sample rate.
 
         ``at_once`` blocks are computed together, and their codes are on the CPU; those of a single one on the
         tokenizer's device, so a GPU need not finish a block before the next one is sent to it.
         """
-        if self.config.pitch is None or not pitched:
-            yield from self._encode_spectrum(blocks, at_once)
+        if self.config.pitch is None or not beside:
+            yield from self._encode_spectrum(blocks, at_once, levels=beside)
             return
         blocks, heard = tee(blocks)
         pitches, pitch = pitch_codes(heard, self.config.pitch, self.front_end, self.patch_frames), np.zeros(0, np.int32)
-        for codes, covered in self._encode_spectrum(blocks, at_once):
+        for codes, covered in self._encode_spectrum(blocks, at_once, levels=True):
             while len(pitch) < len(codes):
                 pitch = np.append(pitch, next(pitches))
-            beside, pitch = torch.from_numpy(pitch[: len(codes), None]), pitch[len(codes) :]
-            yield torch.cat([codes, beside.to(codes.device)], dim=1), covered
+            own, pitch = torch.from_numpy(pitch[: len(codes), None]), pitch[len(codes) :]
+            yield torch.cat([codes, own.to(codes.device)], dim=1), covered
 
-    def _encode_spectrum(self, blocks: Iterable[FloatArray], at_once: int) -> Iterator[tuple[Tensor, int]]:
-        """Give the codes of the spectrum ``(steps, spectral_streams)``; see `encode_stream`."""
+    def _encode_spectrum(
+        self, blocks: Iterable[FloatArray], at_once: int, *, levels: bool
+    ) -> Iterator[tuple[Tensor, int]]:
+        """Give the codes of the spectrum ``(steps, spectral_streams)``, and with ``levels`` also the stream of level.
+
+        See `encode_stream`.
+        """
         if self.speech_layer is not None:
             samples = join_blocks(blocks)
             left, step = len(samples), self.config.samples_per_code
@@ -237,8 +242,16 @@ class Tokenizer(nn.Module):
                 left -= covered
             return
         sizes = deque[int]()  # samples covered by the blocks whose codes were not given yet
-        for frames in self.log_mel.relative(self._frames(blocks, at_once, sizes)):
+        pieces, level = self._frames(blocks, at_once, sizes), self.config.level
+        followed: Iterator[tuple[Tensor, Tensor | None]]
+        if level is None:
+            followed = ((frames, None) for frames in self.log_mel.relative(pieces))
+        else:
+            followed = follow_level(pieces, self.front_end)
+        for frames, decibels in followed:
             codes = self._codes_of(frames)
+            if levels and level is not None and decibels is not None:
+                codes = torch.cat([codes, level.quantise(decibels)[:, None]], dim=1)
             yield codes.cpu() if at_once > 1 else codes, sizes.popleft()
 
     @property
@@ -259,7 +272,10 @@ class Tokenizer(nn.Module):
 
     @torch.inference_mode()
     def encode_spectrogram(self, spectrogram: Tensor) -> Tensor:
-        """Encode log-mel ``(steps * patch_frames, mels)`` to codes of the spectrum ``(steps, streams)`` on the CPU."""
+        """Encode log-mel ``(steps * patch_frames, mels)`` to codes of the spectrum ``(steps, streams)`` on the CPU.
+
+        The log-mel is as the front end gives it, which may have brought it to the reference level.
+        """
         size = self._at_once * PATCHES_PER_BLOCK * self.patch_frames
         blocks = torch.split(copy_to(spectrogram, self.centroids.device), size)
         return torch.cat([*map(self._codes_of, blocks)]).cpu()
@@ -277,10 +293,18 @@ class Tokenizer(nn.Module):
 
     @torch.inference_mode()
     def spectrogram(self, values: Tensor) -> Tensor:
-        """Decode codes ``(batch, time, streams)`` to normalised log-mel ``(batch, time * patch_frames, mels)``."""
-        codes = values[..., : self.config.bands].to(self.centroids.device).long()
+        """Decode codes ``(batch, time, streams)`` to normalised log-mel ``(batch, time * patch_frames, mels)``.
+
+        Codes without the streams beside them are decoded at the reference level.
+        """
+        bands, level = self.config.bands, self.config.level
+        codes = values[..., :bands].to(self.centroids.device).long()
         patches = self.autoencoder.decoder(self.centroids)[codes]  # those of all codes are few: then look up
-        return from_patches(patches.to(values.device), frames=self.patch_frames, height=self.config.height)
+        frames = from_patches(patches.to(values.device), frames=self.patch_frames, height=self.config.height)
+        if level is None or values.shape[-1] == bands:
+            return frames
+        gains = level.gains(values[..., bands]).repeat_interleave(self.patch_frames, 1)[..., None]
+        return self.normalise(amplify(self.denormalise(frames), gains, self.front_end))
 
     # Parts
 

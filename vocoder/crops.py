@@ -259,9 +259,9 @@ class Crops:
         return voice_inputs(phase, side * amplitude, lags(turns, hop_length=hop), voice)
 
     def _all_codes(self) -> Tensor | None:
-        """Decode all codes of the codebook ``(codes, patch_frames, inputs)``; None for several streams: too many."""
+        """Decode all codes of the codebook ``(codes, patch_frames, inputs)``; None if other streams change them."""
         book = self.clips.meanings.format
-        if self.clips.codes.shape[1] - (book.pitch is not None) > 1:
+        if book.spectral_streams > 1 or book.level is not None:
             return None
         with torch.no_grad():
             frames = code_frames(torch.arange(book.codebook_size).view(1, -1, 1), self.clips.meanings, self.spectral)

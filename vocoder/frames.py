@@ -37,7 +37,7 @@ from tokenizer.codes import CodeMeanings
 from vocoder.options import HARMONICS, PITCH_INPUTS, TAPS, WaveNetConfig
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.pitch import LOWEST
-from wordless.audio.spectrogram import mel_filters, mel_power
+from wordless.audio.spectrogram import amplify, mel_filters
 from wordless.base.array_types import DoubleArray, IntArray
 from wordless.base.errors import InputError
 from wordless.base.machine import one_thread
@@ -95,10 +95,7 @@ def log_mel_of(values: IntArray, tokenizer: CodeMeanings) -> Tensor:
     """
     with one_thread():
         log_mel = tokenizer.denormalise(tokenizer.spectrogram(_batch(values))[0])
-        if not tokenizer.gain:
-            return log_mel
-        power = mel_power(log_mel, tokenizer.front_end) * 10 ** (tokenizer.gain / 10)
-        return torch.log(power + tokenizer.front_end.floor)
+        return amplify(log_mel, tokenizer.gain, tokenizer.front_end) if tokenizer.gain else log_mel
 
 
 def pitch_of(values: IntArray, tokenizer: CodeMeanings) -> DoubleArray | None:
@@ -106,7 +103,7 @@ def pitch_of(values: IntArray, tokenizer: CodeMeanings) -> DoubleArray | None:
 
     None without a stream of pitch.
     """
-    pitch = tokenizer.format.pitch
+    pitch = tokenizer.format.pitch  # of the last stream
     return None if pitch is None else pitch.octaves[values[..., -1]].repeat(tokenizer.patch_frames, axis=-1)
 
 

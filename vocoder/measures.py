@@ -107,7 +107,9 @@ def _log_mel_difference(a: Waveform, b: Waveform, config: SpectrogramConfig) -> 
     """Compute the difference of natural-log mel powers ``(frames, mels)`` over the whole frames of the shorter."""
     length = min(len(a.samples), len(b.samples))
     with torch.inference_mode():
-        frames = LogMel(config)(torch.from_numpy(np.stack([a.samples[:length], b.samples[:length]])))  # (2, T, M)
+        frames = LogMel(config.absolute)(
+            torch.from_numpy(np.stack([a.samples[:length], b.samples[:length]]))
+        )  # (2, T, M)
     difference: Tensor = frames[0] - frames[1]
     return difference
 

@@ -54,9 +54,9 @@ class GptNetwork(BodyNetwork):
         return states.reshape(*states.shape[:-2], -1, codes.shape[2], states.shape[-1]).mean(-2)
 
 
-def _encode(blocks: Iterable[FloatArray], *, folder: Path, device: str, pitched: bool) -> Array:
+def _encode(blocks: Iterable[FloatArray], *, folder: Path, device: str, beside: bool) -> Array:
     """Convert blocks of samples to codes ``(time, streams)`` by the tokenizer in a folder."""
-    return load_tokenizer(folder, device).encode_own(blocks, pitched=pitched).values
+    return load_tokenizer(folder, device).encode_own(blocks, beside=beside).values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +94,7 @@ class GptBody(Body):
         return GptNetwork(gpt)
 
     def front_end(self, folder: Path, *, device: str) -> FrontEnd:
-        return partial(_encode, folder=folder / "tokenizer", device=device, pitched=self.codes.pitch is not None)
+        return partial(_encode, folder=folder / "tokenizer", device=device, beside=bool(self.codes.beside))
 
 
 def open_gpt(options: GptOptions, run: Mapping[str, Path]) -> Source:

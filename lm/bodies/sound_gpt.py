@@ -53,7 +53,7 @@ from tokenizer.codes import soft_assignments
 from tokenizer.fitting import fit_codebook, nearest
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
-from wordless.audio.spectrogram import warp
+from wordless.audio.spectrogram import at_reference, warp
 from wordless.base.array_types import FloatArray, IndexArray, IntArray
 from wordless.base.causal_transformer import create_causal_transformer, full_rows, layer_states
 from wordless.base.errors import InputError
@@ -192,7 +192,10 @@ class CodeStem(nn.Module):
     def _bottlenecks(self, spectrograms: Tensor) -> Tensor:
         [encoder], device = self._encoder, spectrograms.device
         encoder.to(device)
-        return encoder.bottlenecks(spectrograms.float() * self._scale.to(device) + self._shift.to(device))
+        own = spectrograms.float() * self._scale.to(device) + self._shift.to(device)
+        if encoder.front_end.levelling is not None:
+            own = encoder.normalise(at_reference(encoder.denormalise(own), encoder.front_end)[0])
+        return encoder.bottlenecks(own)  # (batch, steps, bands, dim)
 
 
 @contextmanager

@@ -31,7 +31,7 @@ def make_codes(study: Study) -> None:
 
 def _make_codes(study: Study, settings: TokenizerSettings, number: int) -> None:
     """Train the tokenizer of one rate, or use that of ``settings.start``; encode the corpus; measure the health."""
-    manifest, audio, layer = study.manifest, study.audio, study.layer
+    manifest, audio, layer = study.manifest, settings.front_end(study.audio), study.layer
     prefix = rate_prefix(number) if study.by_rate else ""  # the finest has none
     session, add = study.session.at_rate(number) if prefix else study.session, partial(study.add, prefix=prefix)
     pitched = study.add(tokenizer.pitches(session, manifest, audio, settings), prefix=prefix)

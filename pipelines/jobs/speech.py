@@ -7,8 +7,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from lm.model import LanguageModel
 from lm.options import CodeSampling
 from pipelines.commandline.outputs import new_folder
@@ -45,7 +43,7 @@ def decode_codes(settings: DecodeConfig, tokenizer_folder: Path) -> None:
     whole = Tokenizer.from_pretrained(tokenizer_folder, device=str(device))
     tokenizer = whole.finest
     clips = _clips(settings, whole.format, owner=f"the tokenizer {tokenizer_folder}")
-    clips = _with_pitch(clips, settings, tokenizer.format, str(device))
+    clips = _with_beside(clips, settings, tokenizer.format, str(device))
     if settings.retuned:
         clips = _retuned(clips, settings, tokenizer)
     if settings.codes_per_unit is not None:
@@ -169,7 +167,7 @@ def _clips(settings: DecodeConfig, own: CodesFormat, *, owner: str) -> list[Code
     path = settings.input
     if settings.holds_codes:
         codes_format, coded = read_codes(path)
-        require_same_codebook(own if codes_format.pitch else own.spectral, codes_format, owner=owner)
+        require_same_codebook(own if codes_format.beside else own.spectral, codes_format, owner=owner)
         clips = [clip for clip in coded if not clip.offset_frames]
     else:
         clips = read_units(path, own.spectral, codes_per_unit=settings.codes_per_unit)
@@ -178,23 +176,22 @@ def _clips(settings: DecodeConfig, own: CodesFormat, *, owner: str) -> list[Code
     return [replace(clip, codes=clip.codes.finest) for clip in clips]
 
 
-def _with_pitch(clips: Sequence[CodedClip], settings: DecodeConfig, form: CodesFormat, device: str) -> list[CodedClip]:
-    """Add the pitch that text units do not have: a run's language model predicts it for its WaveNet."""
-    if form.pitch is None or clips[0].codes.format.pitch is not None:
+def _with_beside(clips: Sequence[CodedClip], settings: DecodeConfig, form: CodesFormat, device: str) -> list[CodedClip]:
+    """Add the streams that text units do not have; a run's language model predicts the pitch for its WaveNet."""
+    if not form.beside or clips[0].codes.format.beside:
         return [*clips]
-    if settings.kind.comb:  # other kinds play no pitch
+    if form.pitch is not None and settings.kind.comb:  # other kinds play no pitch
         otherwise = "the input has no pitch, which it predicts: give Parquet, choose synthesis=griffin_lim, or "
         model = LanguageModel.from_pretrained(part_of(settings.model, "lm", otherwise=otherwise), device=device)
         require_same_codebook(model.format, form, owner=model.name)
         if model.pitch is not None:
-            return [replace(clip, codes=model.add_pitch(clip.codes)) for clip in clips]
-    silent = ((clip, np.zeros(len(clip.codes), np.int32)) for clip in clips)
-    return [replace(clip, codes=clip.codes.with_pitch(pitch, form)) for clip, pitch in silent]
+            return [replace(clip, codes=model.add_beside(clip.codes)) for clip in clips]
+    return [replace(clip, codes=clip.codes.with_beside(form)) for clip in clips]
 
 
 def _retuned(clips: Sequence[CodedClip], settings: DecodeConfig, tokenizer: Tokenizer) -> list[CodedClip]:
     """Give the clips' codes another melody; a shift changes no code."""
-    if tokenizer.format.pitch is None:
+    if (pitch := tokenizer.format.pitch) is None:
         raise InputError(
             f"pitch={settings.pitch} shift={settings.shift:g} change a stream of pitch, and the codes have none: leave "
             "them out, or train a tokenizer with one (tokenizer.pitch.levels=32)"
@@ -204,7 +201,7 @@ def _retuned(clips: Sequence[CodedClip], settings: DecodeConfig, tokenizer: Toke
     if settings.pitch_of is None:
         return [*clips]
     melody = tokenizer.encode_file(settings.pitch_of)
-    if not (melody.values[:, -1] > 0).any():
+    if not melody.beside(pitch).any():
         raise InputError(f"pitch_of={settings.pitch_of} has no voice, and so no melody; name another recording")
     return [replace(clip, codes=transplanted(clip.codes, melody)) for clip in clips]
 

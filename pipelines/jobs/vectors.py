@@ -89,7 +89,7 @@ def probe_run(settings: ProbeRunConfig) -> None:
     terminal = Terminal()
     options, found = find_corpus(settings.corpus, settings, require=require_labels, terminal=terminal)
     with open_gang(choose_device(settings.device)) as gang:
-        audio = Tokenizer.from_pretrained(own.tokenizer.folder).front_end
+        audio = Tokenizer.from_pretrained(own.tokenizer.folder).front_end.absolute
         corpus = read_corpus(options, found, settings, gang=gang, terminal=terminal, audio=audio)
         notices = require_probeable([replace(corpus, name="test")], settings.probe, by=None)
         if (settings.model / MANIFEST).is_file():  # what the run in the folder knows of the probed recordings
@@ -326,7 +326,7 @@ def sound_features(
 ) -> dict[str, Entry]:
     """Pool the layers of a GPT of a run that reads sound, and its input: log-mel, or a bag of codes."""
     tokens = _tokenizer_entry(tokenizer, run / "tokenizer")
-    read = ClipReading(session=session, manifest=manifest, audio=tokenizer.front_end, vectors=reading.vectors)
+    read = ClipReading(session=session, manifest=manifest, audio=tokenizer.front_end.absolute, vectors=reading.vectors)
     sound = sound_gpt_features(read, method, _model_entry(method, run / method))
     if METHODS[method].input == "log_mel":
         return {"log_mel": log_mel_features(read, tokens), method: sound}

@@ -1,7 +1,7 @@
 """The settings of a run, built from a config, and refusals of options that contradict each other."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -53,7 +53,7 @@ def _set_sizes(values: dict[str, Any]) -> None:
     audio = build(AudioSettings, values["audio"], name="audio")
     with within("audio"):
         spectrogram = audio.spectrogram()
-    values["audio"] = asdict(spectrogram)
+    values["audio"] = spectrogram.key
     sizes = {name: getattr(spectrogram, name) for name in ("sample_rate", "hop_length", "n_mels")}
     values["vocoder"]["wavenet"].update(sizes, patch_frames=values["tokenizer"]["patch"]["frames"])
     for name in get_args(ModelName):

@@ -7,7 +7,7 @@ Each stage's entry holds ``features.safetensors``: tensors ``(clips, dim)``, row
 import inspect
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
@@ -107,7 +107,7 @@ def log_mel_features(reading: ClipReading, tokenizer: Entry) -> Entry:
     """Compute pooled log-mel. Of the tokenizer it reads the front end, and mean and deviation, and no patch."""
     encoder = reading.encoder(tokenizer)
     own = encoder.tokenizer
-    front_end = fingerprint(asdict(own.config.audio), {"mean": own.mean, "std": own.std})
+    front_end = fingerprint(own.config.audio.key, {"mean": own.mean, "std": own.std})
     return _pooled_views(reading.session, reading, "log_mel", partial(log_mel_vectors, encoder), front_end)
 
 

@@ -29,7 +29,7 @@ from lm.samples.options import POSITIONS, ContextConfig, SampleCropsConfig, Samp
 from tokenizer.options import MOST_RATES, HeardConfig, PitchConfig, SoundChanges, TokenizerSizes, ViewsConfig
 from vocoder.options import CropsConfig, EngineChoice, SoundOptions, WaveNetConfig
 from vocoder.speech_judges import JudgeOfSpeech, require_installed
-from wordless.audio.options import Convolutions, SpectrogramConfig
+from wordless.audio.options import Convolutions, Levelling, SpectrogramConfig
 from wordless.audio.recordings.embedded import VOICES, WORDS, EmbeddedConfig, order_pairs
 from wordless.base.errors import InputError, require, within
 from wordless.base.options import Options, option
@@ -74,6 +74,11 @@ CONTRAST, TARGETS = ContrastConfig(temperature=0.3), TargetConfig()
 @dataclass(frozen=True, kw_only=True)
 class TokenizerSettings(TrainingSettings, TokenizerSizes):
     pitch: PitchConfig = option(PitchConfig(), "the stream of pitch beside the codes of the spectrum")
+    level: bool = option(
+        False,
+        "whether a stream beside the codes says how loud each is, so that softer sound has the same codes; there is "
+        "none with tokenizer.rates, with a speech model, and with audio.dynamic_range or audio.remove_mean",
+    )
     features: Literal["autoencoder", "wav2vec2"] = option(
         "autoencoder", "what k-means clusters: bottlenecks, or states of the speech model in wav2vec2.weights"
     )
@@ -117,9 +122,14 @@ class TokenizerSettings(TrainingSettings, TokenizerSizes):
     @property
     def by_rate(self) -> tuple[TokenizerSettings, ...]:
         """The settings of each rate alone, coarse to fine."""
-        own = self if self.rates is None else replace(self, rates=None, pitch=PitchConfig(levels=0))
+        own = self if self.rates is None else replace(self, rates=None, pitch=PitchConfig(levels=0), level=False)
         frames = self.rates or (self.patch.frames,)
         return tuple(replace(own, patch=replace(self.patch, frames=each)) for each in frames)
+
+    def front_end(self, audio: SpectrogramConfig) -> SpectrogramConfig:
+        """Return the spectrogram that codes stand for, which follows the level if there is a stream of it."""
+        own = self.level and self.features == "autoencoder" and self.start is None and audio.keeps_levels
+        return replace(audio, levelling=Levelling(frames=self.patch.frames)) if own and self.rates is None else audio
 
     def config(
         self, audio: SpectrogramConfig, layer: ChosenLayer | None = None, pitches: tuple[float, float] | None = None
@@ -132,7 +142,7 @@ class TokenizerSettings(TrainingSettings, TokenizerSizes):
         from tokenizer.config import TokenizerConfig  # PyTorch, which checks of other options do without
 
         return TokenizerConfig(
-            audio=audio,
+            audio=self.front_end(audio),
             patch=self.patch,
             autoencoder=self.autoencoder if layer is None else replace(self.autoencoder, bottleneck=layer.width),
             codebook_size=self.codebook_size,

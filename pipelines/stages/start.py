@@ -85,7 +85,7 @@ def front_end_of(start: str) -> SpectrogramConfig:
     """Return the front end of ``vocoder.start``: that of start weights, or of the tokenizer beside a vocoder."""
     if (own := saved_vocoder(start).log_mel) is not None:
         return own
-    return _read(SavedTokenizer, tokenizer_beside(start), VOICE, start).audio
+    return _read(SavedTokenizer, tokenizer_beside(start), VOICE, start).audio.absolute
 
 
 def statistics_of(start: str) -> Statistics:
@@ -116,8 +116,9 @@ def require_same_tokenizer(start: str, wanted: TokenizerConfig) -> None:
     found = _saved_tokenizer(start).config
     if found.speech_layer is not None:
         raise InputError(f"{TOKENS}={start} makes codes of a speech model, which a run trains itself; name another one")
-    # A run takes the pitch of the codes, whose range follows from training recordings, from the tokenizer itself.
-    own, other = (dict(_options(asdict(replace(each, pitch=None)))) for each in (wanted, found))
+    # A run takes the streams beside the codes, such as the range of the pitch, from the tokenizer itself.
+    plain = (replace(each, pitch=None, audio=each.audio.absolute) for each in (wanted, found))
+    own, other = (dict(_options(asdict(each))) for each in plain)
     _require_equal(TOKENS, start, {name: (value, other[name]) for name, value in own.items()})
 
 

@@ -2,6 +2,7 @@
 
 import json
 import math
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from lm.pooled_states import layer_features
 from lm.tokens import window_start, windows
 from tests.lm.tiny import TINY, codes_format, random_codes, random_rates
 from tests.threads import require_alike
-from tokenizer.codes import Codes, PitchFormat, join_codes, join_rates
+from tokenizer.codes import Codes, LevelFormat, PitchFormat, join_codes, join_rates
 from wordless.base.errors import InputError
 
 
@@ -292,7 +293,8 @@ SECONDS = 40 * 320 / 16_000
 
 
 def pitched(plain: Codes, pitch: np.ndarray) -> Codes:
-    return plain.with_pitch(pitch, replace(plain.format, streams=plain.format.streams + 1, pitch=PITCH))
+    codes_format = replace(plain.format, streams=plain.format.streams + 1, pitch=PITCH)
+    return plain.with_beside(codes_format, {PITCH: pitch})
 
 
 def recordings(streams: int, count: int = 40, steps: int = 60) -> list[Codes]:
@@ -372,6 +374,23 @@ def test_a_stream_has_the_pitch_of_the_whole(both: tuple[LanguageModel, Language
         parts = [*beside.stream(prompt, seconds=SECONDS, sampling=CodeSampling(), seed=2)]
         assert [len(part) for part in parts] == [1] * len(whole)
         np.testing.assert_array_equal(np.concatenate([part.values for part in parts]), whole.values)
+
+
+def test_a_continuation_is_as_loud_as_the_end_of_its_prompt(both: tuple[LanguageModel, LanguageModel]) -> None:
+    """Alone and beside the pitch; without a prompt it is at the level that codes stand for."""
+    for model in both:
+        level = LevelFormat(levels=70, lowest=-60.0, reference=-15.0)
+        louder = copy(model)
+        louder.format = replace(model.format, streams=model.format.streams + 1, level=level)
+        [clip] = recordings(model.predicted.streams, count=1)
+        prompt = clip.spectral.with_beside(louder.format, {level: np.arange(len(clip)) % 40})
+        for heard, wanted in ((prompt, (len(clip) - 1) % 40), (prompt.crop(0, 7), 6), (None, 45), (clip.spectral, 45)):
+            [more] = louder.generate_batch([heard], seconds=SECONDS, sampling=CodeSampling(), seed=2)
+            assert {*more.beside(level).tolist()} == {wanted}
+            [plain] = model.generate_batch([heard and heard.spectral], seconds=SECONDS, sampling=CodeSampling(), seed=2)
+            np.testing.assert_array_equal(more.spectral.values, plain.spectral.values)
+            parts = [*louder.stream(heard, seconds=SECONDS, sampling=CodeSampling(), seed=2)]
+            np.testing.assert_array_equal(np.concatenate([part.values for part in parts]), more.values)
 
 
 def test_pitch_follows_from_the_seed_and_has_noise_only_with_a_temperature(

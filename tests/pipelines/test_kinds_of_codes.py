@@ -32,6 +32,7 @@ from vocoder.kinds import GRIFFIN_LIM
 from vocoder.options import Sampling
 from vocoder.synthesis import create_synthesis
 from vocoder.vocoder import Vocoder
+from wordless.audio.options import Levelling
 from wordless.audio.reading import read
 from wordless.audio.recordings.manifest import Clip, Clips, read_manifest
 from wordless.base.errors import InputError
@@ -116,14 +117,15 @@ def test_a_finished_run_is_probed_and_the_user_is_told_which_test_clips_it_was_t
 
 
 @pytest.mark.slow
-def test_codes_language_model_and_vocoder_have_the_pitch(tmp_path: Path) -> None:
+def test_codes_language_model_and_vocoder_have_pitch_and_level(tmp_path: Path) -> None:
     store, folder = tmp_path / "store", tmp_path / "run"
-    streams = ("tokenizer.patch.mels=20", "lm.gpt.interleaving=parallel")
+    streams = ("tokenizer.patch.mels=20", "lm.gpt.interleaving=parallel", "tokenizer.level=true")
     assert run(store, folder, "tokenizer.pitch.levels=8", *streams, "stages=[tokenizer,lm,vocoder]") == 0
     tokenizer = Tokenizer.from_pretrained(folder / "tokenizer")
-    pitch = tokenizer.format.pitch
+    pitch, level = tokenizer.format.pitch, tokenizer.format.level
     assert pitch is not None
-    assert (pitch.levels, tokenizer.format.streams) == (8, 3)  # two bands, and the pitch
+    assert level is not None
+    assert (pitch.levels, tokenizer.format.streams) == (8, 4)  # two bands, and both
     assert 60 <= pitch.lowest < pitch.highest < 420
     coded = [read_codes(path.parent) for path in store.glob("codes/*/complete.json")]
     (clips,) = (clips for format, clips in coded if format == tokenizer.format)
@@ -133,7 +135,12 @@ def test_codes_language_model_and_vocoder_have_the_pitch(tmp_path: Path) -> None
     more = model.generate(seconds=0.3)
     assert model.pitch != PitchHead.silent(model.gpt.config.model_dim)
     assert more.format == tokenizer.format
+    assert {*more.beside(level).tolist()} == {level.unknown}
     assert len(vocoder.decode(more, tokenizer).samples) == more.num_samples
+    sound = read(next(store.glob("embedded/*/*.wav")), tokenizer.format.sample_rate).samples
+    one, other = (tokenizer.encode(each, tokenizer.format.sample_rate) for each in (sound, sound / 4))
+    assert (one.spectral.values == other.spectral.values).mean() >= 0.99
+    assert np.median(other.beside(level) - one.beside(level)) == pytest.approx(-12, abs=1)
 
 
 # a voice of 150 Hz, of one second
@@ -159,16 +166,20 @@ def test_recordings_with_few_voices_have_no_pitch(
         assert float(str(found.read_json(PITCHES)["voiced"])) == pytest.approx(0.5, abs=0.03)
 
 
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    """A run whose tokenizer, language model and vocoder have random weights, and whose codes have pitches."""
+@pytest.fixture(params=[None, Levelling(frames=2)], ids=["pitch", "pitch and level"])
+def model(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A run whose tokenizer, language model and vocoder have random weights, and whose codes have pitches, or both."""
     model = save_run(tmp_path / "model", seed=0)
     plain = Tokenizer.from_pretrained(model / "tokenizer")
-    config = replace(plain.config, pitch=PitchFormat(levels=8, lowest=80.0, highest=240.0))
+    audio, pitch = replace(AUDIO, levelling=request.param), PitchFormat(levels=8, lowest=80.0, highest=240.0)
+    config = replace(plain.config, audio=audio, pitch=pitch)
     tokenizer = Tokenizer(config, plain.mean, plain.std, plain.autoencoder, plain.centroids)
     tokenizer.save_pretrained(model / "tokenizer")
     gpt = replace(GPT, interleaving="parallel")
     LanguageModel.create(gpt, tokenizer.format, seed=0).save_pretrained(model / "lm")
+    vocoder = Vocoder.from_pretrained(model / "vocoder")
+    vocoder.tokenizer = tokenizer.format.tokenizer
+    vocoder.save_pretrained(model / "vocoder")
     return model
 
 

@@ -14,7 +14,7 @@ from tokenizer.fitting import PatchBatches, by_loudness, draw_sample, fit_codebo
 from tokenizer.options import AutoencoderConfig, PatchConfig
 from tokenizer.sources import Autoencoder, ChosenLayer, reconstruction_loss
 from tokenizer.tokenizer import PATCHES_PER_BLOCK, Tokenizer
-from wordless.audio.options import SpectrogramConfig
+from wordless.audio.options import Levelling, SpectrogramConfig
 from wordless.audio.spectrogram import LogMel
 from wordless.base.array_types import FloatArray
 
@@ -29,8 +29,8 @@ def sound(seconds: float, seed: int = 0) -> FloatArray:
     return (0.3 * np.sin(2 * np.pi * (200 + 300 * time) * time) + noise).astype(np.float32)
 
 
-def fitted(patch: PatchConfig, codebook_size: int) -> Tokenizer:
-    audio = SpectrogramConfig(sample_rate=RATE, window_length=200, hop_length=80, n_mels=24)
+def fitted(patch: PatchConfig, codebook_size: int, *, levelling: Levelling | None = None) -> Tokenizer:
+    audio = SpectrogramConfig(sample_rate=RATE, window_length=200, hop_length=80, n_mels=24, levelling=levelling)
     config = TokenizerConfig(
         audio=audio,
         patch=patch,
@@ -89,7 +89,14 @@ def pitched_codes(tokenizer: Tokenizer) -> Tokenizer:
     return like(tokenizer, replace(tokenizer.config, pitch=PITCH))
 
 
-@pytest.fixture(scope="session", params=["tokenizer", "banded", "rate_tokenizer", "pitched_codes"])
+@pytest.fixture(scope="session")
+def levelled_codes() -> Tokenizer:
+    """Two streams, and those of level and pitch."""
+    found = fitted(PatchConfig(frames=2, mels=12), 32, levelling=Levelling(frames=2))
+    return like(found, replace(found.config, pitch=PITCH))
+
+
+@pytest.fixture(scope="session", params=["tokenizer", "banded", "rate_tokenizer", "pitched_codes", "levelled_codes"])
 def any_tokenizer(request: pytest.FixtureRequest) -> Tokenizer:
     found: Tokenizer = request.getfixturevalue(request.param)
     return found

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tokenizer.codes import (
     Codes,
     CodesFormat,
+    LevelFormat,
     PitchFormat,
     join_codes,
     require_same_codebook,
@@ -20,6 +21,7 @@ from tokenizer.codes import (
     spacing_of,
 )
 from wordless.base.errors import InputError
+from wordless.base.values import build
 
 FORMAT = CodesFormat(
     codebook_size=16, streams=2, samples_per_code=160, sample_rate=16_000, tokenizer="front", codebook="book"
@@ -50,6 +52,8 @@ def test_a_prompt_and_what_follows_are_one_sound() -> None:
 OTHER = replace(FORMAT, codebook="other")
 PITCH = PitchFormat(levels=8, lowest=100.0, highest=200.0)
 PITCHED = replace(FORMAT, pitch=PITCH)
+LEVEL = LevelFormat(levels=30, lowest=-40.0, reference=-20.0)
+BOTH = replace(PITCHED, streams=3, level=LEVEL)
 
 
 @pytest.mark.parametrize(
@@ -65,6 +69,13 @@ PITCHED = replace(FORMAT, pitch=PITCH)
         (lambda: replace(PITCH, lowest=200.0), "highest"),
         (lambda: replace(PITCH, highest=math.inf), "highest"),
         (lambda: replace(PITCHED, streams=1), "streams"),
+        (lambda: replace(BOTH, streams=2), "streams"),
+        (lambda: replace(LEVEL, reference=-50.0), r"level\b.*\breference"),
+        (lambda: replace(LEVEL, lowest=math.nan), r"level\b.*\breference"),
+        (
+            lambda: Codes(values=np.array([[3, 30, 2]], np.int32), num_samples=1, format=BOTH),
+            r"level has.*29",
+        ),
         (lambda: Codes(values=np.full((1, 2), 9, np.int32), num_samples=1, format=PITCHED), "pitch"),
         *(
             (lambda name=name: require_same_codebook(FORMAT, replace(FORMAT, **{name: 32}), owner="x"), rf"{name}\b")
@@ -75,6 +86,21 @@ PITCHED = replace(FORMAT, pitch=PITCH)
 def test_codes_that_break_their_contract_are_refused(make: Callable[[], object], told: str) -> None:
     with pytest.raises(InputError, match=told):
         make()
+
+
+def test_streams_beside_the_codes_are_taken_off_and_put_back() -> None:
+    both = Codes(values=np.array([[3, 25, 0], [4, 26, 7]], np.int32), num_samples=320, format=BOTH)
+    assert both.format.beside == (LEVEL, PITCH)
+    assert [both.beside(each).tolist() for each in BOTH.beside] == [[25, 26], [0, 7]]
+    plain = both.spectral
+    assert (plain.values.tolist(), plain.format.beside, plain.spectral) == ([[3], [4]], (), plain)
+    assert plain.with_beside(BOTH, {each: both.beside(each) for each in BOTH.beside}) == both
+    assert plain.with_beside(BOTH).values.tolist() == [[3, 20, 0], [4, 20, 0]]  # the reference level, and no voice
+    other = both.with_beside(BOTH, {PITCH: np.array([5, 5])})
+    assert other.values.tolist() == [[3, 25, 5], [4, 26, 5]]
+    assert LEVEL.quantise(torch.tensor([-math.inf, -40.6, -30.4, 9.0])).tolist() == [0, 0, 10, 29]
+    assert LEVEL.gains(torch.tensor([0, 20, 29])).tolist() == [-20, 0, 9]
+    assert build(CodesFormat, BOTH.as_dict(), name="") == BOTH
 
 
 def test_numpy_reads_codes_and_codes_are_compared_by_what_they_hold() -> None:

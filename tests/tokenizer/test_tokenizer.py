@@ -1,8 +1,10 @@
 """Encoding is the same however the sound arrives; codes, rates and views are what they say."""
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tests.pipelines.tiny import AUDIO, sweep, tiny_tokenizer
-from tests.reference import decode_whole, encode_whole
+from tests.reference import decode_whole, encode_whole, levelled
 from tests.threads import require_alike
 from tests.tokenizer.conftest import LONG, RATE, like, sound
 from tokenizer.codes import Codes, CodesFormat, join_rates
@@ -28,20 +30,21 @@ from tokenizer.tokenizer import PATCHES_PER_BLOCK, Tokenizer
 from wordless.audio.options import MeanRemoval, SpectrogramConfig
 from wordless.audio.reading import read
 from wordless.audio.recordings.manifest import Clip
-from wordless.audio.spectrogram import LogMel, subtract_mean
+from wordless.audio.spectrogram import LogMel, mel_power, subtract_mean
 from wordless.audio.views import Change, View
 from wordless.audio.waveform import Waveform
+from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError
 
 
-@pytest.mark.parametrize("name", ["tokenizer", "banded"])
+@pytest.mark.parametrize("name", ["tokenizer", "banded", "levelled_codes"])
 def test_codes_are_those_of_the_definition(name: str, request: pytest.FixtureRequest) -> None:
     """Block by block with a codebook search by matrix product, against the whole spectrogram and every distance."""
     tokenizer: Tokenizer = request.getfixturevalue(name)
     step = tokenizer.format.samples_per_code
     for samples in (1, step - 1, step, step + 1, len(LONG)):
         codes = tokenizer.encode(LONG[:samples], RATE)
-        assert np.array_equal(codes.values, encode_whole(tokenizer, LONG[:samples]))
+        assert np.array_equal(codes.spectral.values, encode_whole(tokenizer, LONG[:samples]))
         assert codes.num_samples == samples
     assert len(tokenizer.encode(LONG[:0], RATE)) == 0
 
@@ -89,13 +92,69 @@ def test_threads_do_not_change_codes(tokenizer: Tokenizer) -> None:
     assert np.array_equal(*codes)
 
 
-def test_no_code_sees_what_comes_later(tokenizer: Tokenizer) -> None:
+@pytest.mark.parametrize("name", ["tokenizer", "levelled_codes"])
+def test_no_code_sees_what_comes_later(name: str, request: pytest.FixtureRequest) -> None:
+    tokenizer: Tokenizer = request.getfixturevalue(name)
     step = tokenizer.format.samples_per_code
     changed = LONG.copy()
     changed[100 * step :] = sound(10.0, seed=1)[: len(LONG) - 100 * step]
-    plain, other = tokenizer.encode(LONG, RATE).values, tokenizer.encode(changed, RATE).values
+    plain, other = (tokenizer.encode_own([each]) for each in (LONG, changed))
+    plain, other = (each.values[:, : each.format.streams - (each.format.pitch is not None)] for each in (plain, other))
     assert np.array_equal(plain[:100], other[:100])
     assert not np.array_equal(plain[100:], other[100:])
+
+
+def quiet_and_loud(seconds: float) -> FloatArray:
+    """Soft noise, sounds of several levels with pauses between them, and digital silence."""
+    samples, step = sound(seconds, seed=3), round(0.2 * RATE)
+    for number, gain in zip(range(0, len(samples), step), cycle((0.1, 1.0, 0.02, 0.4, 0.05)), strict=False):
+        samples[number : number + step] *= gain
+    samples[-step:] = 0
+    return samples
+
+
+@pytest.mark.parametrize("decibels", [-12.0, 5.3, 12.0])
+def test_softer_and_louder_recordings_have_the_same_codes_and_another_level(
+    decibels: float, levelled_codes: Tokenizer, tmp_path: Path
+) -> None:
+    """In arrays, files, streams and recordings of several blocks."""
+    samples, level = 0.2 * quiet_and_loud(6.0), levelled_codes.format.level
+    assert level is not None
+    other = samples * np.float32(10 ** (decibels / 20))
+    own = levelled_codes.encode(samples, RATE)
+    soundfile.write(tmp_path / "other.wav", other, RATE, subtype="FLOAT")
+    changed = levelled_codes.encode_file(tmp_path / "other.wav")
+    assert changed == levelled_codes.encode(other, RATE)
+    assert changed == levelled_codes.encode_blocks(np.split(other, [7, 900, 20_000]), RATE)
+    assert (own.spectral.values == changed.spectral.values).mean() >= 0.99
+    heard = own.beside(level)[own.beside(level) + min(decibels, 0) > 0]
+    assert len(heard) > 0.9 * len(own)
+    moved = changed.beside(level) - own.beside(level)
+    assert np.abs(moved - decibels)[: len(heard)].max() <= 1  # of two roundings
+    one, more = (
+        mel_power(
+            levelled_codes.denormalise(levelled_codes.spectrogram(torch.tensor(each.values)[None])),
+            levelled_codes.front_end,
+        ).sum()
+        for each in (own, changed)
+    )
+    assert 10 * math.log10(float(more / one)) == pytest.approx(decibels, abs=0.5)
+
+
+def test_the_level_is_that_of_the_definition_and_kept_within_its_codes(levelled_codes: Tokenizer) -> None:
+    level, audio, step = levelled_codes.format.level, levelled_codes.front_end, levelled_codes.config.samples_per_code
+    assert level is not None
+    for samples in (quiet_and_loud(3.0), 300 * quiet_and_loud(1.0), quiet_and_loud(1.0) * 0):
+        padded = np.pad(samples, (0, -len(samples) % step))
+        _, wanted = levelled(LogMel(audio.absolute)(torch.from_numpy(padded)[None])[0], audio)
+        codes = levelled_codes.encode_own([samples])
+        nearest = np.clip(np.rint(np.array(wanted) - level.lowest), 0, level.levels - 1)
+        np.testing.assert_array_equal(codes.beside(level), nearest)
+        assert levelled_codes.spectrogram(torch.tensor(codes.values)[None]).isfinite().all()
+    silent = levelled_codes.encode_own([np.zeros(RATE, np.float32)])
+    assert not silent.beside(level).any()
+    unknown = silent.spectral.with_beside(levelled_codes.format)
+    assert {*unknown.beside(level)} == {level.quantise(torch.tensor([level.reference])).item()} == {level.unknown}
 
 
 def test_samples_of_any_kind_and_batches_give_the_codes_of_each_recording(

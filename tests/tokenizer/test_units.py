@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.hostile.codes_files import codes_table, parquet_bytes
-from tests.tokenizer.test_codes import FORMAT, PITCHED, codes
+from tests.tokenizer.test_codes import BOTH, FORMAT, LEVEL, PITCHED, codes
 from tokenizer.codes import Codes
 from tokenizer.parquet import (
     METADATA_KEY,
@@ -165,6 +165,12 @@ def test_codes_and_pitch_have_columns_of_their_own_and_older_files_are_read(tmp_
     for name in ("a", "old"):
         (read,) = read_codes(tmp_path / f"{name}.parquet")[1]
         assert vars(read) == vars(clip)
+    both = clip.codes.with_beside(BOTH, {LEVEL: np.array([20, 29, 0])})
+    write_shard(tmp_path / "both.parquet", [replace(clip, codes=both)], BOTH)
+    assert pq.read_table(tmp_path / "both.parquet").column("level").to_pylist() == [[20, 29, 0]]
+    (read,) = read_codes(tmp_path / "both.parquet")[1]
+    assert read.codes == both
+    assert read.codes.with_beside(PITCHED) == clip.codes
     for pitch, told in (([0, 5], r"\b2 values of the pitch\b.*\b3 time steps"), (None, "0 columns 'pitch'")):
         less = table.drop_columns(["pitch"])
         changed = less if pitch is None else less.append_column("pitch", pa.array([pitch]))

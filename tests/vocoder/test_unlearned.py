@@ -7,14 +7,16 @@ import pytest
 import torch
 
 from tests.reference import griffin_lim_of_the_whole, noise_vocoded_as_a_whole
+from tests.tokenizer.conftest import fitted
 from tests.vocoder.sounds import MEAN, PATCH_FRAMES, SCALE, SPECTROGRAM, Table, random_table, recordings
-from tokenizer.codes import Codes
+from tokenizer.codes import CodeMeanings, Codes
+from tokenizer.options import PatchConfig
 from vocoder import synthesis
 from vocoder.frames import log_mel_of
 from vocoder.kinds import Stream
 from vocoder.measures import log_mel_distance
 from vocoder.synthesis import griffin_lim, linear_power, noise
-from wordless.audio.options import SpectrogramConfig
+from wordless.audio.options import Levelling, SpectrogramConfig
 from wordless.audio.spectrogram import LogMel, mel_filters
 from wordless.audio.waveform import Waveform
 
@@ -59,7 +61,16 @@ def test_blocks_are_those_of_the_whole(window: int, iterations: int, monkeypatch
         assert np.abs(sound - whole[:-13]).max() <= (0 if block == 157 else BOUND)  # one block is the whole to the bit
 
 
-def decode(codes: Codes, table: Table, *, vocoder: Stream = griffin_lim, seed: int = 0) -> Waveform:
+def test_softer_and_louder_codes_are_softer_and_louder_speech() -> None:
+    tokenizer = fitted(PatchConfig(frames=2), 64, levelling=Levelling(frames=2))
+    own, level = (recordings(1)[0] / 32768 / 4).astype(np.float32), dict[float, float]()
+    for decibels in (0.0, -12.0, 5.3, 12.0):
+        codes = tokenizer.encode(own * np.float32(10 ** (decibels / 20)), 8000)
+        level[decibels] = 20 * np.log10(decode(codes, tokenizer).samples.std())
+        assert level[decibels] - level[0.0] == pytest.approx(decibels, abs=1)
+
+
+def decode(codes: Codes, table: CodeMeanings, *, vocoder: Stream = griffin_lim, seed: int = 0) -> Waveform:
     pieces = [np.zeros(0, np.float32), *(piece.numpy() for piece in vocoder(codes, table, seed=seed))]
     return Waveform(samples=np.concatenate(pieces), sample_rate=codes.format.sample_rate)
 

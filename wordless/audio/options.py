@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from itertools import islice
 from typing import TYPE_CHECKING, Literal
 
@@ -55,6 +55,16 @@ class FrontEndOptions(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Levelling(Options):
+    """How the level of a recording is followed, in steps of time; see `wordless.audio.spectrogram.follow_level`."""
+
+    frames: int  # of a step
+    reference: float = -15.0  # dB full scale, to which each step is brought
+    decay: float = 12.0  # dB per second, by which the level falls after the loudest step so far
+    lowest: float = -70.0  # dB full scale; softer sounds are brought up as if they had this level, and stay silence
+
+
+@dataclass(frozen=True, kw_only=True)
 class SpectrogramConfig(FrontEndOptions):
     """Options of the log-mel spectrogram of a mono signal."""
 
@@ -62,6 +72,7 @@ class SpectrogramConfig(FrontEndOptions):
         400, "samples of the window, and of the Fourier transform", least=1, most=MAX_WINDOW, unit="samples"
     )
     hop_length: int = option(160, "samples from one frame to the next", least=1)
+    levelling: Levelling | None = None  # of log-mel that codes stand for, which have a stream of level
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -86,6 +97,21 @@ class SpectrogramConfig(FrontEndOptions):
     def keeps_levels(self) -> bool:
         """Whether log-mel says how loud a band is, and not only how loud beside the rest of its recording."""
         return self.remove_mean == "none" and self.dynamic_range is None
+
+    @property
+    def key(self) -> dict[str, object]:
+        """All options, of which a levelling is named only where there is one: stored entries stay usable."""
+        return {name: value for name, value in asdict(self).items() if name != "levelling" or value is not None}
+
+    @property
+    def absolute(self) -> "SpectrogramConfig":
+        """The same front end without a levelling: its log-mel is as loud as the sound."""
+        return replace(self, levelling=None)
+
+    @property
+    def full_scale(self) -> float:
+        """Power of a full-scale tone, summed over the mel bands: 0 dB."""
+        return self.window_length**2 * 3 / 32  # a quarter of the window's length and of its energy, 3/8 of the length
 
     @property
     def left_context(self) -> int:
@@ -131,7 +157,8 @@ class AudioSettings(FrontEndOptions):
 
     def spectrogram(self) -> SpectrogramConfig:
         """Return the front end, with window and hop rounded to whole samples."""
-        options = {field.name: getattr(self, field.name) for field in fields(SpectrogramConfig)}
+        names = {field.name for field in fields(self)} & {field.name for field in fields(SpectrogramConfig)}
+        options = {name: getattr(self, name) for name in names}
         for name in ("window", "hop"):
             if options[f"{name}_length"] is None:
                 options[f"{name}_length"] = round(self.sample_rate * getattr(self, f"{name}_ms") / 1000)

@@ -80,6 +80,53 @@ def subtract_mean(pieces: Iterable[Tensor], how: MeanRemoval) -> Iterator[Tensor
                 yield piece - (sums / counts[:, None]).float()
 
 
+def follow_level(pieces: Iterable[Tensor], config: SpectrogramConfig) -> Iterator[tuple[Tensor, Tensor]]:
+    """Bring the log-mel pieces ``(time, mels)`` of a recording to the reference level, step by step.
+
+    The level of a step is its power or, if this is higher, the level of the step before, less the decay. It looks at
+    the past alone, and a recording with another gain has the same levels, so many dB higher or lower. Each piece but
+    the last holds whole steps.
+
+    Yields:
+        Pieces at the reference level, above the front end's floor; and levels in dB full scale ``(steps,)`` float64.
+    """
+    before: Tensor | None = None
+    for piece in pieces:
+        heard, levels = at_reference(piece, config, before)
+        before = levels[-1:] if len(levels) else before
+        yield heard, levels
+
+
+def at_reference(log_mel: Tensor, config: SpectrogramConfig, before: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Bring log-mel ``(..., time, mels)`` to the reference level; also return the levels ``(..., steps)``.
+
+    ``before`` is the level of the step before ``(..., 1)``; None: there is none.
+    """
+    own = config.levelling
+    assert own is not None, "the front end follows no level"
+    time, fall = log_mel.shape[-2], own.decay * own.frames * config.hop_length / config.sample_rate  # dB per step
+    power = nn.functional.pad(mel_power(log_mel, config).double().sum(-1), (0, -time % own.frames))
+    steps = power.reshape(*power.shape[:-1], power.shape[-1] // own.frames, own.frames)
+    decibels = 10 * torch.log10(steps.mean(-1) / config.full_scale)  # (..., steps)
+    first = torch.full_like(decibels[..., :1], own.lowest) if before is None else before
+    falls = fall * torch.arange(1 + decibels.shape[-1], device=log_mel.device, dtype=torch.float64)
+    levels = (torch.cat([first, decibels], -1) + falls).cummax(-1).values[..., 1:] - falls[1:]
+    levels = levels.clamp(min=own.lowest)
+    gains = (own.reference - levels).repeat_interleave(own.frames, -1)[..., :time, None]
+    return amplify(log_mel, gains, config), levels
+
+
+def bounded(pieces: Iterable[Tensor], config: SpectrogramConfig, decibels: float | None) -> Iterator[Tensor]:
+    """Bound the range of pieces as `limit_range` does, and bring them to the reference level if one is followed."""
+    pieces = limit_range(pieces, decibels)
+    return iter(pieces) if config.levelling is None else (piece for piece, _ in follow_level(pieces, config))
+
+
+def amplify(log_mel: Tensor, decibels: Tensor | float, config: SpectrogramConfig) -> Tensor:
+    """Return unnormalised log-mel with another gain in dB; the front end's floor stays."""
+    return torch.log(mel_power(log_mel, config) * 10 ** (decibels / 10) + config.floor).to(log_mel.dtype)
+
+
 class LogMel(nn.Module):
     """Natural logarithm of the mel power spectrogram (HTK mel scale, Hann window), not normalised."""
 
@@ -112,7 +159,7 @@ class LogMel(nn.Module):
         ``dynamic_range`` in dB overrides the front end's own.
         """
         decibels = self.config.dynamic_range if dynamic_range is None else dynamic_range
-        return subtract_mean(limit_range(pieces, decibels), self.config.remove_mean)
+        return subtract_mean(bounded(pieces, self.config, decibels), self.config.remove_mean)
 
 
 def mel_power(log_mel: Tensor, config: SpectrogramConfig) -> Tensor:
@@ -144,7 +191,8 @@ def frames_stream(log_mel: LogMel, blocks: Iterable[FloatArray], *, frames: int)
     """Compute the frames ``(time, mels)`` of `log_mel_stream` before their range is bounded and their mean removed."""
     config = log_mel.config
     history = np.zeros(config.left_context, dtype=np.float32)
-    for block in equal_blocks(blocks, frames * config.hop_length):
+    step = 1 if config.levelling is None else config.levelling.frames
+    for block in equal_blocks(blocks, max(frames // step, 1) * step * config.hop_length):
         whole = block[: len(block) // config.hop_length * config.hop_length]
         if len(whole):
             samples = np.concatenate([history, whole])
@@ -163,7 +211,7 @@ def view_log_mel(log_mel: LogMel, view: View, root: Path, *, frames: int, whole:
         size = audio.hop_length * (1 if change.is_played else whole)
         blocks = chain(blocks, [np.zeros(-view.num_samples(audio.sample_rate) % size, np.float32)])
     decibels = audio.dynamic_range if change.dynamic_range is None else change.dynamic_range
-    pieces = limit_range(frames_stream(log_mel, blocks, frames=frames), decibels)
+    pieces = bounded(frames_stream(log_mel, blocks, frames=frames), audio, decibels)
     if change.is_played:  # in 16 bits, as the figures of docs/results.md were measured
         held = torch.cat([*pieces]).half().float()
         pieces = iter(torch.split(torch.cat([held, held[-1:].expand(-len(held) % whole, -1)]), frames))

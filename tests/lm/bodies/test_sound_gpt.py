@@ -34,7 +34,7 @@ from tests.threads import require_alike
 from tests.tokenizer.conftest import RATE, fitted, sound, speech_tokenizer
 from tokenizer.options import PatchConfig
 from tokenizer.tokenizer import Tokenizer
-from wordless.audio.options import SpectrogramConfig
+from wordless.audio.options import Levelling, SpectrogramConfig
 from wordless.audio.spectrogram import LogMel, warp
 from wordless.base.array_types import IntArray
 from wordless.base.errors import InputError
@@ -196,17 +196,17 @@ def test_a_saved_model_is_loaded_again_and_one_of_another_version_is_refused(tmp
         body.create(seed=0)
 
 
-@pytest.fixture(scope="module")
-def coder() -> Tokenizer:
+@pytest.fixture(scope="module", params=[None, Levelling(frames=4)], ids=["absolute", "levelled"])
+def coder(request: pytest.FixtureRequest) -> Tokenizer:
     """A tokenizer of three bands."""
-    return fitted(PatchConfig(frames=4, mels=8), 16)
+    return fitted(PatchConfig(frames=4, mels=8), 16, levelling=request.param)
 
 
 def test_a_gpt_over_codes_reads_those_of_the_tokenizer_from_log_mel_of_any_normalisation(coder: Tokenizer) -> None:
     samples = sound(0.5)
-    log_mel = LogMel(coder.front_end)(torch.from_numpy(samples)[None])
+    log_mel = LogMel(coder.front_end.absolute)(torch.from_numpy(samples)[None])
     mean, std = torch.full((24,), -3.0), torch.full((24,), 2.0)
-    codes = torch.from_numpy(coder.encode(samples, RATE).values).long()
+    codes = torch.from_numpy(coder.encode(samples, RATE).spectral.values).long()
     stem = CodeStem(coder, mean, std)
     wanted = torch.nn.functional.one_hot(codes, 16).flatten(1).float()
     steps = log_mel.shape[1] // 4

@@ -2,6 +2,7 @@
 
 import math
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,10 +13,10 @@ from hypothesis import strategies as st
 
 from tests.calling import python
 from tests.lm.reference import warped_by_loops
-from tests.reference import log_mel_frame, tracked_pitch
-from wordless.audio.options import SMALLEST_FLOOR, AudioSettings, MeanRemoval, SpectrogramConfig, empty_bands
+from tests.reference import levelled, log_mel_frame, tracked_pitch
+from wordless.audio.options import SMALLEST_FLOOR, AudioSettings, Levelling, MeanRemoval, SpectrogramConfig, empty_bands
 from wordless.audio.pitch import HOPS_TOGETHER, PitchTracker, peak_offset, resolves_pitch, track_pitch
-from wordless.audio.spectrogram import LogMel, limit_range, subtract_mean, warp
+from wordless.audio.spectrogram import LogMel, follow_level, limit_range, subtract_mean, warp
 from wordless.audio.waveform import LOUDEST
 from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError
@@ -103,6 +104,52 @@ def test_a_range_raises_what_lies_too_far_below_the_loud() -> None:
     assert torch.equal(torch.cat(list(limit_range([frames[:7], frames[7:]], 40.0))), told)
     assert list(limit_range([frames], None)) == [frames]
     assert list(limit_range([], 40.0)) == list(subtract_mean([], "clip")) == []
+
+
+LEVELLED = replace(CONFIG, levelling=Levelling(frames=3))
+
+
+def speech_like(seconds: float = 2.0) -> FloatArray:
+    """Soft noise, then noise in bursts of several levels, and digital silence."""
+    rng, count = np.random.default_rng(0), round(seconds * CONFIG.sample_rate)
+    bursts = np.repeat(rng.choice([0.005, 0.01, 0.1, 0.2], 10), -(-count // 10))[:count]
+    bursts[: count // 10], bursts[-count // 5 :] = 3e-3, 0
+    return (rng.normal(0, 1, count) * bursts).astype(np.float32)
+
+
+def followed(samples: FloatArray, pieces: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
+    frames = LogMel(CONFIG)(torch.from_numpy(samples)[None])[0]
+    cuts = [3 * cut for cut in np.linspace(0, len(frames) // 3, pieces + 1).astype(int)[1:-1]]
+    given = zip(*follow_level(torch.tensor_split(frames, cuts), LEVELLED), strict=True)
+    log_mel, levels = (torch.cat([*each]) for each in given)
+    return log_mel, levels
+
+
+@given(pieces=st.integers(1, 9), seconds=st.floats(0.03, 2.0))
+def test_the_level_is_that_of_the_loudest_step_so_far_and_falls_slowly(pieces: int, seconds: float) -> None:
+    samples = speech_like(seconds)
+    log_mel, levels = followed(samples, pieces)
+    frames, wanted = levelled(LogMel(CONFIG)(torch.from_numpy(samples)[None])[0], LEVELLED)
+    torch.testing.assert_close(log_mel, frames, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(levels, wanted, atol=1e-6)
+    whole = LogMel(LEVELLED)(torch.from_numpy(samples)[None])[0]
+    torch.testing.assert_close(whole, log_mel, rtol=0, atol=1e-4)
+
+
+@given(gain=st.floats(-12, 12))
+def test_another_gain_changes_the_levels_and_nothing_else(gain: float) -> None:
+    own, other = followed(speech_like()), followed(speech_like() * np.float32(10 ** (gain / 20)))
+    np.testing.assert_allclose(other[1] - own[1], gain, atol=1e-3)
+    torch.testing.assert_close(other[0], own[0], rtol=0, atol=2e-2)
+
+
+def test_silence_stays_silence_and_the_softest_noise_is_not_brought_up() -> None:
+    frames = torch.full((30, 20), math.log(CONFIG.floor))
+    for piece, levels in follow_level([frames, frames[:7], frames[:0]], LEVELLED):
+        torch.testing.assert_close(piece, frames[: len(piece)])
+        assert (levels == Levelling(frames=3).lowest).all()
+    own = speech_like() * np.float32(1e-4)
+    assert followed(own)[0].max() < LogMel(CONFIG)(torch.from_numpy(own * 10**3)[None]).max()
 
 
 OTHERS: dict[str, Any] = {
