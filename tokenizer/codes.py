@@ -158,6 +158,10 @@ class CodesFormat:
         """Number of the streams that stand for the spectrum; they come first."""
         return self.streams - len(self.beside)
 
+    def column(self, stream: Beside) -> int:
+        """Return the column of a stream beside the codes."""
+        return self.spectral_streams + self.beside.index(stream)
+
     @property
     def spectral(self) -> "CodesFormat":
         """The format of the codes without the streams beside them."""
@@ -314,7 +318,7 @@ class Codes:
         """Return the codes ``(time,)`` of a stream beside those of the spectrum; unknown ones if there is none."""
         if stream not in self.format.beside:
             return np.full(len(self), stream.unknown, np.int32)
-        return self.values[:, self.format.spectral_streams + self.format.beside.index(stream)]
+        return self.values[:, self.format.column(stream)]
 
     def with_beside(self, codes_format: CodesFormat, streams: Mapping[Beside, IntArray] = NO_STREAMS) -> "Codes":
         """Return the codes with the streams ``(time,)`` beside them that a format has, where they are not given as of
@@ -406,7 +410,7 @@ class CodeMeanings(Protocol):
         """Decode codes ``(batch, time, streams)`` to normalised log-mel ``(batch, time * patch_frames, mels)``."""
 
     def denormalise(self, spectrogram: Tensor) -> Tensor:
-        """Undo the normalisation of log-mel ``(..., mels)``; units as in `wordless.audio.spectrogram.LogMel`."""
+        """Undo the normalisation of `spectrogram` ``(..., mels)``; units as in `wordless.audio.spectrogram.LogMel`."""
 
 
 def require_codes(given: object, name: str) -> None:

@@ -100,7 +100,8 @@ def weight_shapes(config: TokenizerConfig) -> dict[str, Tensor]:
         centroids = torch.empty(config.codebook_size, config.autoencoder.bottleneck, dtype=torch.float32)
         statistics = torch.empty(config.audio.n_mels, dtype=torch.float32)
     weights = {f"autoencoder.{name}": tensor for name, tensor in autoencoder.state_dict().items()}
-    return {"mean": statistics, "std": statistics, CENTROIDS: centroids, **weights}
+    absolute = {} if config.level is None else {"absolute": statistics.expand(2, -1)}
+    return {"mean": statistics, "std": statistics, CENTROIDS: centroids, **absolute, **weights}
 
 
 def stored_config(config: TokenizerConfig) -> dict[str, Any]:

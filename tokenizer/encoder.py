@@ -69,15 +69,19 @@ def _with_mean(tokenizer: Tokenizer) -> LogMel:
 
 @torch.inference_mode()
 def pictures(tokenizer: Tokenizer, originals: Sequence[Waveform], codes: Sequence[Codes]) -> dict[str, Tensor]:
-    """Show what a tokenizer keeps: log-mel ``(time, mels)``, original, autoencoded and quantised; and the codes."""
+    """Show what a tokenizer keeps: log-mel ``(time, mels)``, original, autoencoded and quantised; and the codes.
+
+    The log-mel is as loud as the sound; a level that is followed is put back in the steps of its codes.
+    """
     found = {}
     for number, (original, each) in enumerate(zip(originals, codes, strict=True)):
         padded = np.zeros(len(each.values) * each.format.samples_per_code, np.float32)
         padded[: len(original.samples)] = original.samples
         spectrogram, bottlenecks = tokenizer.signals_of(padded)
-        found[f"{number}:original"] = spectrogram[0]
-        found[f"{number}:autoencoder"] = tokenizer.decode_bottlenecks(bottlenecks)[0]
-        found[f"{number}:codebook"] = tokenizer.spectrogram(torch.tensor(each.spectral.values)[None])[0]
+        values = torch.tensor(each.values)[None]
+        found[f"{number}:original"] = tokenizer.at_levels(spectrogram, values)[0]
+        found[f"{number}:autoencoder"] = tokenizer.at_levels(tokenizer.decode_bottlenecks(bottlenecks), values)[0]
+        found[f"{number}:codebook"] = tokenizer.spectrogram(values)[0]
         found[f"{number}:codes"] = torch.tensor(each.spectral.values)
     return {name: picture.cpu().contiguous() for name, picture in found.items()}
 

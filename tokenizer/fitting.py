@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, tee
 from pathlib import Path
 from typing import TypedDict
 
@@ -23,7 +23,7 @@ from wordless.audio.options import SpectrogramConfig
 from wordless.audio.reading import read_blocks
 from wordless.audio.recordings.inspection import require_finite
 from wordless.audio.recordings.manifest import Clip
-from wordless.audio.spectrogram import LogMel, log_mel_stream, mel_power
+from wordless.audio.spectrogram import LogMel, follow_level, frames_stream, log_mel_stream, mel_power
 from wordless.audio.views import View
 from wordless.base.array_types import FloatArray, IndexArray
 from wordless.base.arrays import allocate
@@ -77,12 +77,18 @@ class LogMelReader:
     audio: SpectrogramConfig
     views: Callable[[Clip], View] = View
     whole_bytes: int = WHOLE_BYTES  # longer clips are not sent from process to process
+    beside_absolute: bool = False  # whether the log-mel as loud as recorded follows that at the reference level
 
     def pieces(self, clip: Clip) -> Iterator[Tensor]:
-        """Give the log-mel ``(time, mels)`` of a clip, piece by piece as `log_mel_stream` does."""
-        view = self.views(clip)
+        """Give the log-mel ``(time, mels)`` of a clip, or both ``(time, 2 * mels)``, as `log_mel_stream` does."""
+        view, log_mel = self.views(clip), _log_mel(self.audio)
         blocks = view.blocks(self.root, self.audio.sample_rate)
-        for piece in log_mel_stream(_log_mel(self.audio), blocks, dynamic_range=view.change.dynamic_range):
+        pieces = log_mel_stream(log_mel, blocks, dynamic_range=view.change.dynamic_range)
+        if self.beside_absolute:
+            frames, absolute = tee(frames_stream(log_mel, blocks, frames=1000))
+            both = zip(follow_level(frames, self.audio), absolute, strict=True)
+            pieces = (torch.cat([levelled, own], dim=1) for (levelled, _), own in both)
+        for piece in pieces:
             require_finite(piece.numpy(), clip, "log-mel frames")
             yield piece
 
@@ -282,13 +288,17 @@ def write_bottlenecks(model: Autoencoder, patches: Iterable[Tensor], path: Path,
 
 @one_thread()
 @torch.inference_mode()
-def measure_gain(tokenizer: Tokenizer, columns: Tensor, states: Tensor | None = None) -> float:
+def measure_gain(
+    tokenizer: Tokenizer, columns: Tensor, states: Tensor | None = None, power: Tensor | None = None
+) -> float:
     """Measure the make-up gain of a codebook in dB: the true power of patches over their decoded power.
 
     A code decodes to the mean of the logarithms of its patches, and the logarithm of a mean is larger than the mean of
     logarithms (Jensen): 3.6 dB with the default codes of the built-in corpus. Factors for each band or for each code
     were measured, too: they are not better. ``columns (n, frames, mels)`` are training patches of all bands, ``states
     (n, width)`` those of a speech layer. 0 if the front end keeps no levels, or if the patches are silent.
+
+    Columns at the reference level have their ``power (n,)`` as recorded, so that soft ones count for less.
     """
     audio = tokenizer.front_end
     if not audio.keeps_levels or not len(columns):
@@ -299,11 +309,15 @@ def measure_gain(tokenizer: Tokenizer, columns: Tensor, states: Tensor | None = 
         codes = tokenizer.encode_spectrogram(columns.flatten(0, 1))
     else:
         codes = tokenizer.nearest(states[::every, None])  # (n, D) -> (n, 1, D), one band
-    true = decoded = 0.0
-    for own, meant in zip(torch.split(columns, DECODED_TOGETHER), torch.split(codes, DECODED_TOGETHER), strict=True):
-        true += float(mel_power(own, audio).double().sum())
+    shares, true, decoded = torch.ones(len(columns), 1), 0.0, 0.0
+    if power is not None:
+        heard = mel_power(columns, audio).sum((1, 2)).clamp(min=LEAST_POWER * audio.floor * columns[0].numel())
+        shares = (power[::every] / heard)[:, None]
+    parts = (torch.split(each, DECODED_TOGETHER) for each in (columns, codes, shares.double()))
+    for own, meant, share in zip(*parts, strict=True):
         log_mel = tokenizer.denormalise(tokenizer.spectrogram(meant[None])[0])
-        decoded += float(mel_power(log_mel, audio).double().sum())
+        true += float((mel_power(own, audio).double().flatten(1) * share).sum())
+        decoded += float((mel_power(log_mel, audio).double().reshape(len(own), -1) * share).sum())
     if min(true, decoded) < LEAST_POWER * audio.floor * columns.numel():
         return 0.0
     return round(min(max(10 * math.log10(true / decoded), -MOST_GAIN), MOST_GAIN), 2)

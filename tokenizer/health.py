@@ -68,7 +68,7 @@ def measure_fidelity(tokenizer: Tokenizer, clips: Iterable[FloatArray]) -> dict[
         spectrogram, bottlenecks = tokenizer.signals_of(samples)
         target = spectrogram[:, : spectrogram.shape[1] // tokenizer.patch_frames * tokenizer.patch_frames]
         plain += (tokenizer.decode_bottlenecks(bottlenecks) - target).square().sum().double()
-        quantised += (tokenizer.spectrogram(tokenizer.nearest(bottlenecks)) - target).square().sum().double()
+        quantised += (tokenizer.decode_codes(tokenizer.nearest(bottlenecks)) - target).square().sum().double()
         values += target.numel()
     return {"reconstruction_mse": float(plain) / max(values, 1), "quantised_mse": float(quantised) / max(values, 1)}
 

@@ -68,7 +68,8 @@ class Tokenizer(nn.Module):
 
     A tokenizer of several rates, from `of_rates`, encodes at each of them, and is the tokenizer of the finest in all
     other respects. Outputs are returned on the input's device. ``mean`` and ``std`` ``(mels,)`` are of the training
-    frames' log-mel, ``centroids`` are the codebook ``(codes, bottleneck)``. With a ``speech_layer``,
+    frames' log-mel, which a front end may have brought to the reference level; with such a one, ``absolute (2, mels)``
+    are mean and std as loud as recorded. ``centroids`` are the codebook ``(codes, bottleneck)``. With a ``speech_layer``,
     bottlenecks are its states, and ``autoencoder`` is their decoder alone. For ``gain``, in dB, see
     `tokenizer.fitting.measure_gain`.
     """
@@ -76,6 +77,7 @@ class Tokenizer(nn.Module):
     mean: Tensor
     std: Tensor
     centroids: Tensor
+    absolute: Tensor | None
 
     def __init__(
         self,
@@ -86,6 +88,7 @@ class Tokenizer(nn.Module):
         centroids: Tensor,
         speech_layer: SpeechLayer | None = None,
         *,
+        absolute: Tensor | None = None,
         gain: float = 0.0,
         rates: Sequence["Tokenizer"] = (),
     ) -> None:
@@ -97,12 +100,14 @@ class Tokenizer(nn.Module):
                 f"the speech model has a state of {speech_layer.width} dimensions for each {speech_layer.stride} "
                 f"samples, the tokenizer codes of {width} dimensions for each {step} samples; both must be equal"
             )
+        assert (absolute is None) == (config.level is None), "sound as loud as recorded is another if a level is followed"
         self.config, self.gain = config, gain
         self.speech_layer = speech_layer
         self.log_mel = LogMel(config.audio)
         self.autoencoder = autoencoder
         self.register_buffer("mean", mean)
         self.register_buffer("std", std)
+        self.register_buffer("absolute", absolute)
         self.register_buffer("centroids", centroids)
         self.several = nn.ModuleList(rates)  # the tokenizer of each of several rates, coarse to fine
         formats = [each.format for each in rates] or [config.codes_format(self._weights())]
@@ -291,30 +296,55 @@ class Tokenizer(nn.Module):
 
     # Codes to spectrograms
 
-    @torch.inference_mode()
     def spectrogram(self, values: Tensor) -> Tensor:
         """Decode codes ``(batch, time, streams)`` to normalised log-mel ``(batch, time * patch_frames, mels)``.
 
-        Codes without the streams beside them are decoded at the reference level.
+        0 is the mean of the training recordings, as loud as they are. Codes without the streams beside them are decoded
+        at the reference level.
         """
-        bands, level = self.config.bands, self.config.level
-        codes = values[..., :bands].to(self.centroids.device).long()
-        patches = self.autoencoder.decoder(self.centroids)[codes]  # those of all codes are few: then look up
-        frames = from_patches(patches.to(values.device), frames=self.patch_frames, height=self.config.height)
-        if level is None or values.shape[-1] == bands:
+        return self.at_levels(self.decode_codes(values[..., : self.config.bands]), values)
+
+    @torch.inference_mode()
+    def decode_codes(self, codes: Tensor) -> Tensor:
+        """Decode codes of the spectrum ``(batch, time, bands)`` to log-mel that is normalised as of `normalise`."""
+        patches = self.autoencoder.decoder(self.centroids)  # of all codes, which are few: then look up
+        found = patches[codes.to(self.centroids.device).long()].to(codes.device)
+        return from_patches(found, frames=self.patch_frames, height=self.config.height)
+
+    @torch.inference_mode()
+    def at_levels(self, frames: Tensor, values: Tensor) -> Tensor:
+        """Bring frames that are normalised as of `normalise` to the levels of their codes, normalised as `spectrogram`.
+
+        Without a level they are the same.
+        """
+        level, device = self.config.level, frames.device
+        if level is None:
             return frames
-        gains = level.gains(values[..., bands]).repeat_interleave(self.patch_frames, 1)[..., None]
-        return self.normalise(amplify(self.denormalise(frames), gains, self.front_end))
+        log_mel = frames * self.std.to(device) + self.mean.to(device)
+        if values.shape[-1] > self.config.bands:
+            gains = level.gains(values[..., self.format.column(level)]).repeat_interleave(self.patch_frames, 1)
+            log_mel = amplify(log_mel, gains[..., None].to(device), self.front_end)
+        mean, std = self.statistics
+        return (log_mel - mean.to(device)) / std.to(device)
 
     # Parts
 
+    @property
+    def statistics(self) -> tuple[Tensor, Tensor]:
+        """Mean and standard deviation ``(mels,)`` of log-mel as loud as recorded, which normalise `spectrogram`."""
+        return (self.mean, self.std) if self.absolute is None else (self.absolute[0], self.absolute[1])
+
     def normalise(self, spectrogram: Tensor) -> Tensor:
-        """Normalise log-mel ``(..., mels)`` to zero mean and unit variance per mel band on the training recordings."""
+        """Normalise log-mel of the front end ``(..., mels)``, which is at the reference level if it follows one.
+
+        It has then zero mean and unit variance per mel band on the training recordings.
+        """
         return (spectrogram - self.mean.to(spectrogram.device)) / self.std.to(spectrogram.device)
 
     def denormalise(self, spectrogram: Tensor) -> Tensor:
-        """Invert `normalise`."""
-        return spectrogram * self.std.to(spectrogram.device) + self.mean.to(spectrogram.device)
+        """Undo the normalisation of `spectrogram`, which is that of `normalise` if no level is followed."""
+        mean, std = self.statistics
+        return spectrogram * std.to(spectrogram.device) + mean.to(spectrogram.device)
 
     def signals_of(self, samples: FloatArray) -> tuple[Tensor, Tensor]:
         """Compute what is encoded of samples ``(num_samples,)`` at the own rate, without a padded end.
@@ -394,12 +424,11 @@ class Tokenizer(nn.Module):
             autoencoder.load_state_dict(own)
             source = config.speech_layer
             layer = None if source is None else SpeechLayer(source, folder / FOLDER, option="speech model")
-            tokenizer = cls(
-                config, weights["mean"], weights["std"], autoencoder, weights["centroids"], layer, gain=saved.gain
-            )
+            parts = weights["mean"], weights["std"], autoencoder, weights["centroids"], layer
+            tokenizer = cls(config, *parts, absolute=weights.get("absolute"), gain=saved.gain)
             saved_models.require_finite(tokenizer._weights())
-            if not bool((tokenizer.std > 0).all()):
-                raise InputError("the tensor 'std' holds numbers that are not above 0")
+            if not bool((torch.minimum(tokenizer.std, tokenizer.statistics[1]) > 0).all()):
+                raise InputError("a tensor of standard deviations holds numbers that are not above 0")
         if saved.fingerprints != tokenizer._fingerprints:
             problem = f"{folder} names {saved.fingerprints}, and its weights are of {tokenizer._fingerprints}"
             raise InputError(f"{problem}: the files do not belong together; copy the whole folder again from its run")

@@ -103,8 +103,8 @@ def pitch_of(values: IntArray, tokenizer: CodeMeanings) -> DoubleArray | None:
 
     None without a stream of pitch.
     """
-    pitch = tokenizer.format.pitch  # of the last stream
-    return None if pitch is None else pitch.octaves[values[..., -1]].repeat(tokenizer.patch_frames, axis=-1)
+    pitch, column = tokenizer.format.pitch, tokenizer.format.column
+    return None if pitch is None else pitch.octaves[values[..., column(pitch)]].repeat(tokenizer.patch_frames, axis=-1)
 
 
 def _batch(values: IntArray) -> Tensor:

@@ -58,9 +58,13 @@ SAMPLE = "sample.safetensors"
 
 @lru_cache(maxsize=1)
 def statistics(sample: Path) -> tuple[Tensor, Tensor]:
-    """Load mean and standard deviation ``(mels,)`` of the training frames' log-mel from the folder of a sample."""
+    """Load mean and standard deviation ``(mels,)`` of the training frames' log-mel from the folder of a sample.
+
+    They are of sound as loud as recorded, and not of the front end of codes with a level.
+    """
     tensors = load_file(sample / SAMPLE)
-    return tensors["mean"], tensors["std"]
+    mean, std = tensors.get("absolute", (tensors["mean"], tensors["std"]))
+    return mean, std
 
 
 CLIPS_AT_ONCE = 24  # in one convolution on a CPU; a larger number pads short clips with more silence

@@ -173,7 +173,9 @@ class CodeStem(nn.Module):
         if tokenizer.speech_layer is not None:
             raise InputError("a speech model makes these codes from samples, and this network reads log-mel")
         self._encoder = (tokenizer,)  # in a tuple, so its weights are neither trained nor saved
-        self._scale, self._shift = std / tokenizer.std, (mean - tokenizer.mean) / tokenizer.std
+        self._scale, self._shift = std, mean
+        if tokenizer.front_end.levelling is None:
+            self._scale, self._shift = std / tokenizer.std, (mean - tokenizer.mean) / tokenizer.std
         self.width = tokenizer.format.spectral_streams * tokenizer.format.codebook_size
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]  # PyTorch gives it no types
@@ -194,7 +196,7 @@ class CodeStem(nn.Module):
         encoder.to(device)
         own = spectrograms.float() * self._scale.to(device) + self._shift.to(device)
         if encoder.front_end.levelling is not None:
-            own = encoder.normalise(at_reference(encoder.denormalise(own), encoder.front_end)[0])
+            own = encoder.normalise(at_reference(own, encoder.front_end)[0])
         return encoder.bottlenecks(own)  # (batch, steps, bands, dim)
 
 

@@ -157,6 +157,16 @@ def _contradictions(settings: RunSettings) -> Iterator[str]:
             f"{TOKENS}={tokenizer.start} is used as it is: choose tokenizer.features=autoencoder (it is "
             f"{tokenizer.features})"
         )
+    levels = {
+        f"{TOKENS}={tokenizer.start}": tokenizer.start is not None,
+        listed_rates: rates is not None,
+        SPEECH_FEATURES: tokenizer.features == "wav2vec2",
+        f"audio.dynamic_range={settings.audio.dynamic_range}": settings.audio.dynamic_range is not None,
+        f"audio.remove_mean={settings.audio.remove_mean}": settings.audio.remove_mean != "none",
+    }
+    if tokenizer.level and (others := [option for option, given in levels.items() if given]):
+        rule = "a tokenizer of log-mel at one rate, which keeps levels, learns them in this run"
+        yield f"tokenizer.level=true and {listed(others)}: {rule}; choose tokenizer.level=false, or leave the other out"
     if rates is None and "rates" in stages:
         yield "stages has rates, and tokenizer.rates is null: add tokenizer.rates=[8,4,2], or leave the stage out"
     if rates is not None and settings.probed_methods and settings.compare.assignments == "soft":

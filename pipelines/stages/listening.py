@@ -239,7 +239,7 @@ def listening(
         own = {kind: waveforms[number] for kind, waveforms in sounds.items()}
         figures: dict[str, measures.Figures] = {kind: {**measures.sound_levels(sound)} for kind, sound in own.items()}
         for kind in BY_KEY:
-            distance = measures.log_mel_distance(own[ORIGINAL], own[kind], tokenizer.config.audio)
+            distance = measures.log_mel_distance(own[ORIGINAL], own[kind], tokenizer.front_end.absolute)
             agreement = measures.code_agreement(codes[number], tokenizer.encode(own[kind]))
             figures[kind] |= {"log_mel_distance": distance, "code_agreement": agreement}
         for kind, sound in own.items():

@@ -76,8 +76,8 @@ class TokenizerSettings(TrainingSettings, TokenizerSizes):
     pitch: PitchConfig = option(PitchConfig(), "the stream of pitch beside the codes of the spectrum")
     level: bool = option(
         False,
-        "whether a stream beside the codes says how loud each is, so that softer sound has the same codes; there is "
-        "none with tokenizer.rates, with a speech model, and with audio.dynamic_range or audio.remove_mean",
+        "whether a stream beside the codes says how loud each is, so that softer sound has the same codes; not with "
+        "tokenizer.start, tokenizer.rates, a speech model, audio.dynamic_range or audio.remove_mean",
     )
     features: Literal["autoencoder", "wav2vec2"] = option(
         "autoencoder", "what k-means clusters: bottlenecks, or states of the speech model in wav2vec2.weights"
@@ -128,8 +128,7 @@ class TokenizerSettings(TrainingSettings, TokenizerSizes):
 
     def front_end(self, audio: SpectrogramConfig) -> SpectrogramConfig:
         """Return the spectrogram that codes stand for, which follows the level if there is a stream of it."""
-        own = self.level and self.features == "autoencoder" and self.start is None and audio.keeps_levels
-        return replace(audio, levelling=Levelling(frames=self.patch.frames)) if own and self.rates is None else audio
+        return replace(audio, levelling=Levelling(frames=self.patch.frames)) if self.level else audio
 
     def config(
         self, audio: SpectrogramConfig, layer: ChosenLayer | None = None, pitches: tuple[float, float] | None = None

@@ -95,7 +95,7 @@ def statistics_of(start: str) -> Statistics:
         return as_it_is(saved.log_mel.n_mels)
     tokenizer = Tokenizer.from_pretrained(tokenizer_beside(start))
     Vocoder.from_pretrained(start_folder(start, VOCODER, option=VOICE)).require_tokenizer(tokenizer)
-    return tokenizer.mean, tokenizer.std
+    return tokenizer.statistics
 
 
 def require_same_gpt(start: str, wanted: GPTConfig, tokenizer: TokenizerSettings) -> None:

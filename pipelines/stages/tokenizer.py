@@ -13,7 +13,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from safetensors.torch import load_file
+from torch import Tensor
 
+from lm.bodies.convolutional import statistics
 from pipelines.stages.codes import beginning
 from pipelines.stages.options import TokenizerSettings
 from pipelines.stages.start import TOKENS, start_folder, tokenizer_hash
@@ -30,6 +32,7 @@ from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.pitch import LOWEST, resolves_pitch, track_pitch
 from wordless.audio.recordings.manifest import Clip, Clips, Split, choose_evenly
+from wordless.audio.spectrogram import mel_power
 from wordless.audio.views import View
 from wordless.base.array_types import DoubleArray
 from wordless.base.errors import InputError, within
@@ -47,12 +50,16 @@ def _columns(settings: TokenizerSettings) -> list[object]:
     return [settings.patch.frames, settings.sample_patches, settings.sample_hours, settings.seed]
 
 
+def _sampled_front_ends(audio: SpectrogramConfig) -> object:
+    return audio if audio.levelling is None else [audio, audio.absolute]
+
+
 @stage(
     "sample",
     version=2,
     title="statistics and a sample of {clips} clips",
     splits=TRAINED_ON,
-    keys={"settings": _columns},
+    keys={"settings": _columns, "audio": _sampled_front_ends},
 )
 @one_thread()
 def frame_sample(
@@ -60,7 +67,8 @@ def frame_sample(
 ) -> None:
     """Compute statistics of training frames, and sample training and validation columns of `sampled_clips`.
 
-    With the ``layer`` of a speech model, its states are sampled with them.
+    With the ``layer`` of a speech model, its states are sampled with them. If the front end follows a level, there are
+    also statistics of sound as loud as recorded, and the power of the training columns in it.
     """
     sampled, opened = sampled_clips(clips, settings), None if layer is None else layer.open(str(run.gang.device))
     if left_out := len(clips.clips) - len(sampled.clips):
@@ -76,7 +84,13 @@ def frame_sample(
                 patch, smaller = f"state of {layer.config.model} ({opened.stride} samples)", ""
             raise InputError(f"no training recording is as long as one {patch}; choose {smaller}longer recordings")
         held_out = _draw(run, sampled, "validation", audio, settings, pool, layer=opened)
-    tensors = {"mean": train.mean, "std": train.std}
+    n_mels, tensors = audio.n_mels, dict[str, Tensor]()
+    if audio.levelling is not None:
+        tensors["absolute"] = torch.stack([train.mean[n_mels:], train.std[n_mels:]])
+        tensors["power"] = mel_power(train.columns[..., n_mels:], audio).sum((1, 2))
+        columns = train.columns[..., :n_mels].contiguous()
+        train = replace(train, mean=train.mean[:n_mels].clone(), std=train.std[:n_mels].clone(), columns=columns)
+    tensors |= {"mean": train.mean, "std": train.std}
     for split, drawn in zip(TRAINED_ON, (train, held_out), strict=True):
         tensors |= {split: drawn.columns} | ({} if drawn.states is None else {STATES[split]: drawn.states})
     write_tensors(run.folder / SAMPLE, tensors)
@@ -85,8 +99,8 @@ def frame_sample(
 
 def sample_statistics(sample: Entry) -> Entry:
     """Return the sample under a key of its mean and deviation alone, which are the same for patches of any size."""
-    drawn = load_file(sample.folder / SAMPLE)
-    return replace(sample, key=fingerprint(None, {"mean": drawn["mean"], "std": drawn["std"]}))
+    mean, std = statistics(sample.folder)
+    return replace(sample, key=fingerprint(None, {"mean": mean, "std": std}))
 
 
 def sampled_clips(manifest: Clips, settings: TokenizerSettings) -> Clips:
@@ -144,7 +158,9 @@ def _draw(
             read = fitting.read_speech_states(manifest.root, clips, audio, layer, progress=progress.advance_to)
         else:
             assert pool is not None, "a pool reads log-mel"
-            reader = fitting.LogMelReader(root=manifest.root, audio=audio, views=views)
+            both = audio.levelling is not None and split == "train" and views is View
+            n_mels *= 1 + both
+            reader = fitting.LogMelReader(root=manifest.root, audio=audio, views=views, beside_absolute=both)
             read = ((piece, None) for piece in fitting.read_log_mel(reader, clips, pool, progress=progress.advance_to))
         return fitting.draw_sample(read, frames=frames, n_mels=n_mels, capacity=capacity, seed=seed, width=width)
 
@@ -270,9 +286,11 @@ def codebook(
             gpus=local_gpus(run.gang.device),
         )
         opened = None if layer is None else layer.open()
-        tokenizer = Tokenizer(config, mean, std, model, fitting.by_loudness(model, centroids), opened)
+        ordered = fitting.by_loudness(model, centroids)
+        tokenizer = Tokenizer(config, mean, std, model, ordered, opened, absolute=drawn.get("absolute"))
     written.unlink(missing_ok=True)
-    tokenizer.gain = fitting.measure_gain(tokenizer, drawn["train"], None if layer is None else drawn[STATES["train"]])
+    states = None if layer is None else drawn[STATES["train"]]
+    tokenizer.gain = fitting.measure_gain(tokenizer, drawn["train"], states, drawn.get("power"))
     tokenizer.save_pretrained(run.folder)
     write_json(run.folder / KMEANS, report)
 

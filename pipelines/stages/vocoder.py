@@ -110,8 +110,7 @@ def _trained(
 def begun_at(start: str, config: WaveNetConfig, tokenizer: Tokenizer, *, seed: int) -> WaveNet:
     """Create the network of a tokenizer with the weights of an earlier vocoder of the same front end and sizes."""
     vocoder = Vocoder.from_pretrained(start_folder(start, VOCODER, option=VOICE))
-    own = tokenizer.mean, tokenizer.std
-    return transferred(vocoder.model, config, known=statistics_of(start), new=own, seed=seed)
+    return transferred(vocoder.model, config, known=statistics_of(start), new=tokenizer.statistics, seed=seed)
 
 
 def _voice(clips: VocoderClips, tokenizer: Tokenizer) -> VoiceHead | None:

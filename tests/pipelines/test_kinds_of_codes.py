@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from lm.model import LanguageModel
 from lm.pitch import PitchHead
@@ -173,7 +174,9 @@ def model(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     plain = Tokenizer.from_pretrained(model / "tokenizer")
     audio, pitch = replace(AUDIO, levelling=request.param), PitchFormat(levels=8, lowest=80.0, highest=240.0)
     config = replace(plain.config, audio=audio, pitch=pitch)
-    tokenizer = Tokenizer(config, plain.mean, plain.std, plain.autoencoder, plain.centroids)
+    absolute = None if request.param is None else torch.stack([plain.mean - 2, plain.std])
+    parts = plain.mean, plain.std, plain.autoencoder, plain.centroids
+    tokenizer = Tokenizer(config, *parts, absolute=absolute)
     tokenizer.save_pretrained(model / "tokenizer")
     gpt = replace(GPT, interleaving="parallel")
     LanguageModel.create(gpt, tokenizer.format, seed=0).save_pretrained(model / "lm")

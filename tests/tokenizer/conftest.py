@@ -53,13 +53,17 @@ def fitted(patch: PatchConfig, codebook_size: int, *, levelling: Levelling | Non
         optimizer.zero_grad()
     points = autoencoder.encoder(patches).detach().numpy()
     centroids, _ = fit_codebook(points, size=codebook_size, iterations=10, seed=0)
-    return Tokenizer(config, sample.mean, sample.std, autoencoder, torch.from_numpy(centroids))
+    parts = config, sample.mean, sample.std, autoencoder, torch.from_numpy(centroids)
+    if levelling is None:
+        return Tokenizer(*parts)
+    recorded = LogMel(audio.absolute)(torch.from_numpy(0.05 * sound(6.0))[None])[0]
+    return Tokenizer(*parts, absolute=torch.stack([recorded.mean(0), recorded.std(0)]))
 
 
 def like(tokenizer: Tokenizer, config: TokenizerConfig, *, gain: float = 0.0) -> Tokenizer:
     """A tokenizer of the same weights and codebook."""
     parts = tokenizer.mean, tokenizer.std, tokenizer.autoencoder, tokenizer.centroids
-    return Tokenizer(config, *parts, gain=gain)
+    return Tokenizer(config, *parts, absolute=tokenizer.absolute, gain=gain)
 
 
 LONG = sound(PATCHES_PER_BLOCK * 2.5 * 160 / RATE)  # two blocks and a half
