@@ -68,10 +68,9 @@ class Tokenizer(nn.Module):
 
     A tokenizer of several rates, from `of_rates`, encodes at each of them, and is the tokenizer of the finest in all
     other respects. Outputs are returned on the input's device. ``mean`` and ``std`` ``(mels,)`` are of the training
-    frames' log-mel, which a front end may have brought to the reference level; with such a one, ``absolute (2, mels)``
-    are mean and std as loud as recorded. ``centroids`` are the codebook ``(codes, bottleneck)``. With a ``speech_layer``,
-    bottlenecks are its states, and ``autoencoder`` is their decoder alone. For ``gain``, in dB, see
-    `tokenizer.fitting.measure_gain`.
+    frames' log-mel; if the front end brings it to the reference level, ``absolute (2, mels)`` are mean and std as loud
+    as recorded. ``centroids`` are the codebook ``(codes, bottleneck)``. With a ``speech_layer``, bottlenecks are its
+    states, and ``autoencoder`` is their decoder alone. For ``gain``, in dB, see `tokenizer.fitting.measure_gain`.
     """
 
     mean: Tensor
@@ -100,7 +99,9 @@ class Tokenizer(nn.Module):
                 f"the speech model has a state of {speech_layer.width} dimensions for each {speech_layer.stride} "
                 f"samples, the tokenizer codes of {width} dimensions for each {step} samples; both must be equal"
             )
-        assert (absolute is None) == (config.level is None), "sound as loud as recorded is another if a level is followed"
+        assert (absolute is None) == (config.level is None), (
+            "sound as loud as recorded is another if a level is followed"
+        )
         self.config, self.gain = config, gain
         self.speech_layer = speech_layer
         self.log_mel = LogMel(config.audio)

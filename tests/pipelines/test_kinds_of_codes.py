@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 import torch
 
+from lm.bodies.convolutional import statistics
 from lm.model import LanguageModel
 from lm.pitch import PitchHead
 from pipelines.jobs.vectors import probe_run
 from pipelines.labelled import probe
 from pipelines.speech import DemoConfig, demo
 from pipelines.stages.options import TokenizerSettings
-from pipelines.stages.tokenizer import PITCHES, pitches
+from pipelines.stages.tokenizer import PITCHES, frame_sample, pitches, sample_statistics
+from pipelines.store.store import Entry
 from tests.calling import decode, embed, encode, find, generate, score
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.jobs.test_encode import options
@@ -142,6 +144,20 @@ def test_codes_language_model_and_vocoder_have_pitch_and_level(tmp_path: Path) -
     one, other = (tokenizer.encode(each, tokenizer.format.sample_rate) for each in (sound, sound / 4))
     assert (one.spectral.values == other.spectral.values).mean() >= 0.99
     assert np.median(other.beside(level) - one.beside(level)) == pytest.approx(-12, abs=1)
+
+
+def test_networks_of_log_mel_have_the_same_statistics_with_a_level(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).normal(0, 0.1, (4, 8000)) * [[1.0], [0.1], [0.02], [0.5]]
+    clips = [write_clip(tmp_path, f"{number}.wav", each, split="train") for number, each in enumerate(noise)]
+    manifest, session = Clips.from_rows(tmp_path, clips), session_of(tmp_path)
+    samples = list[Entry]()
+    for level in (False, True):
+        settings = TokenizerSettings(level=level, codebook_size=8, sample_patches=100)
+        samples.append(frame_sample(session, manifest, settings.front_end(AUDIO), settings))
+    plain, levelled = map(sample_statistics, samples)
+    assert plain.key == levelled.key
+    assert samples[0].key != samples[1].key
+    torch.testing.assert_close(statistics(plain.folder), statistics(levelled.folder), rtol=0, atol=0)
 
 
 # a voice of 150 Hz, of one second

@@ -47,8 +47,9 @@ from tokenizer.health import (
 from tokenizer.options import AutoencoderConfig, PatchConfig, SoundChanges
 from tokenizer.sources import Autoencoder
 from tokenizer.tokenizer import Tokenizer, from_patches, to_patches
-from wordless.audio.options import SpectrogramConfig
+from wordless.audio.options import Levelling, SpectrogramConfig
 from wordless.audio.recordings.manifest import Clip
+from wordless.audio.spectrogram import mel_power
 from wordless.audio.waveform import LOUDEST
 from wordless.base.errors import InputError
 from wordless.base.pools import LOCAL, THIS_PROCESS, open_pool
@@ -204,6 +205,27 @@ def test_gain_is_the_power_that_decoded_patches_lack(patch: PatchConfig) -> None
     assert gain > 0.2  # a mean of logarithms is below the logarithm of a mean
     many = columns.repeat(-(-3 * PATCHES // len(columns)), 1, 1)  # measured in part
     assert measure_gain(tokenizer, many) == pytest.approx(gain, abs=0.1)
+
+
+def test_the_gain_is_that_of_patches_as_loud_as_they_were_recorded(tokenizer: Tokenizer) -> None:
+    loud, soft = (columns_of(tokenizer, samples) for samples in (sound(2.0, seed=1), 0.5 * sound(2.0, seed=2)[::-1]))
+    both, gains = torch.cat([loud, soft]), [gain_of_patches(tokenizer, each) for each in (loud, soft)]
+    power = torch.cat([mel_power(each, tokenizer.front_end).sum((1, 2)) for each in (loud, soft)])
+    assert abs(gains[0] - gains[1]) > 0.5
+    for shares, wanted in (((1, 0), gains[0]), ((0, 1e4), gains[1])):
+        recorded = power * torch.tensor(shares).repeat_interleave(len(loud))
+        assert measure_gain(tokenizer, both, power=recorded) == pytest.approx(wanted, abs=0.01)
+
+
+def test_log_mel_as_recorded_stands_beside_that_at_the_reference_level(tmp_path: Path) -> None:
+    audio = SpectrogramConfig(sample_rate=RATE, n_mels=24, levelling=Levelling(frames=3))
+    samples = np.concatenate([0.1 * sound(6.0), 0.01 * sound(9.0)])  # of more than one piece
+    soundfile.write(tmp_path / "a.wav", samples, RATE, subtype="FLOAT")
+    clip = Clip(path="a.wav", num_samples=len(samples), sample_rate=RATE, size=0, sha256="")
+    both = torch.cat([*LogMelReader(root=tmp_path, audio=audio, beside_absolute=True).pieces(clip)])
+    for front_end, found in ((audio, both[:, :24]), (audio.absolute, both[:, 24:])):
+        wanted = torch.cat([*LogMelReader(root=tmp_path, audio=front_end).pieces(clip)])
+        torch.testing.assert_close(found, wanted)
 
 
 def test_where_levels_are_unknown_there_is_no_gain(tokenizer: Tokenizer) -> None:

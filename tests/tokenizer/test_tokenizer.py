@@ -22,7 +22,7 @@ from tests.threads import require_alike
 from tests.tokenizer.conftest import LONG, RATE, like, sound
 from tokenizer.codes import Codes, CodesFormat, join_rates
 from tokenizer.config import TokenizerConfig
-from tokenizer.encoder import Encoder, encode
+from tokenizer.encoder import Encoder, encode, pictures
 from tokenizer.health import measure_fidelity
 from tokenizer.options import AutoencoderConfig, HeardConfig, PatchConfig, SoundChanges, ViewsConfig
 from tokenizer.sources import Autoencoder
@@ -155,6 +155,25 @@ def test_the_level_is_that_of_the_definition_and_kept_within_its_codes(levelled_
     assert not silent.beside(level).any()
     unknown = silent.spectral.with_beside(levelled_codes.format)
     assert {*unknown.beside(level)} == {level.quantise(torch.tensor([level.reference])).item()} == {level.unknown}
+
+
+def test_what_codes_mean_and_pictures_are_as_loud_as_the_recordings(levelled_codes: Tokenizer, tmp_path: Path) -> None:
+    """0 is the average of the recordings, which are soft here, and pictures follow the sound."""
+    levelled_codes.save_pretrained(tmp_path)
+    loaded, soft = Tokenizer.from_pretrained(tmp_path), 0.05 * sound(6.0)
+    codes = loaded.encode(soft, RATE)
+    decoded = loaded.spectrogram(torch.tensor(codes.values)[None])
+    assert float(decoded.mean()) == pytest.approx(0, abs=0.2)
+    heard = LogMel(loaded.front_end.absolute)(torch.from_numpy(soft)[None])
+    assert float(loaded.denormalise(decoded).mean() - heard.mean()) == pytest.approx(0, abs=0.3)
+    for gain in (0.25, 1.0, 4.0):
+        waveform = Waveform(samples=soft * np.float32(gain), sample_rate=RATE)
+        shown = pictures(loaded, [waveform], [loaded.encode(waveform)])
+        wanted = LogMel(loaded.front_end.absolute)(torch.from_numpy(waveform.samples)[None])[0]
+        found = loaded.denormalise(shown["0:original"])[: len(wanted)]
+        assert float((found - wanted).abs().max()) < 0.5 * math.log(10) / 10 + 0.01  # levels are whole dB
+        for kind in ("autoencoder", "codebook"):
+            assert float((loaded.denormalise(shown[f"0:{kind}"]) - found).mean()) == pytest.approx(0, abs=0.3)
 
 
 def test_samples_of_any_kind_and_batches_give_the_codes_of_each_recording(

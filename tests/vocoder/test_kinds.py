@@ -18,10 +18,10 @@ from tests.vocoder.sounds import (
     voice_head,
     with_pitch,
 )
-from tokenizer.codes import Codes
+from tokenizer.codes import Beside, Codes, CodesFormat, LevelFormat
 from vocoder.continuing import Prompt
 from vocoder.filters import PostFilter, VoiceHead
-from vocoder.frames import log_mel_of
+from vocoder.frames import log_mel_of, pitch_of
 from vocoder.generation import LoudnessRange
 from vocoder.kinds import BY_KEY, HARMONICS, KINDS, ORIGINAL, UNLEARNED, Kind, Stream
 from vocoder.measures import pitch
@@ -101,6 +101,24 @@ def test_harmonics_have_the_pitch_of_the_codes(shift: float) -> None:
     found = pitch(Waveform(samples=voiced, sample_rate=SPECTROGRAM.sample_rate))[5:-5]
     assert np.isfinite(found).mean() > 0.9
     assert abs(12 * np.log2(np.nanmedian(found) / 100) - shift) < 0.5
+
+
+def test_the_pitch_is_found_in_any_column() -> None:
+    class Reordered(CodesFormat):
+        @property
+        def beside(self) -> tuple[Beside, ...]:
+            return super().beside[::-1]
+
+    table, level = with_pitch(random_table()), LevelFormat(levels=77, lowest=-70.0, reference=-15.0)
+    for kind in (CodesFormat, Reordered):
+        table.format = kind(**{**vars(table.format), "streams": 3, "level": level})
+        own, pitch = (
+            Codes(values=np.zeros((4, 3), np.int32), num_samples=4 * SAMPLES_PER_CODE, format=table.format),
+            table.format.pitch,
+        )
+        assert pitch is not None
+        values = own.with_beside(own.format, {level: np.full(4, 60), pitch: np.arange(4)}).values
+        np.testing.assert_array_equal(pitch_of(values, table), pitch.octaves[:4].repeat(PATCH_FRAMES))
 
 
 def test_what_a_vocoder_lacks_and_draws_again_is_told() -> None:

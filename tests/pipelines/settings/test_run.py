@@ -258,6 +258,18 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     "pattern of a corpus": (("corpus.pattern='{label}.wav'",), r"corpus\.pattern=\{label\}\.wav.*corpus\.root\b"),
     "column of a corpus": (("corpus.columns.group=speaker",), "corpus.columns.group=speaker"),
     "rates, soft codes": (("tokenizer.rates=[4,2]", "compare.assignments=soft"), r"\brates\b.*\bhard\b"),
+    **{
+        f"level, {other}": (
+            ("tokenizer.level=true", other),
+            rf"tokenizer\.level=true\b.*{re.escape(other)}.*level=false",
+        )
+        for other in (
+            "tokenizer.start=x",
+            "tokenizer.rates=[4, 2]",
+            "audio.dynamic_range=40.0",
+            "audio.remove_mean=clip",
+        )
+    },
     "context": (("tokenizer.patch.mels=4", "lm.gpt.context=10"), r"lm\.gpt\.context\b.*\b10\b.*\b10 positions\b"),
     "wav2vec2's input": (
         ("compare.methods=[log_mel,wav2vec2]", "compare.layers=[last,together]", "compare.input=true"),
@@ -311,6 +323,7 @@ def test_the_middle_layer_of_a_speech_model_is_the_default(weights: Path) -> Non
         (["tokenizer.feature_layer=4"], r"tokenizer\.feature_layer\b.*\b4\b.*HuBERT\b.*\b1\b.*\b3\b"),
         (["audio.sample_rate=8000", "audio.n_mels=40"], r"\b16000 Hz\b.*audio\.sample_rate\b.*\b8000\b"),
         (["tokenizer.patch.frames=4"], rf"\b{STRIDE} samples\b.*\b160\b.*patch\.frames=2\b"),
+        (["tokenizer.level=true"], r"tokenizer\.level=true\b.*tokenizer\.features=wav2vec2\b.*level=false"),
         (["tokenizer.rates=[4,2]"], r"tokenizer\.rates=\[4, 2\].*\bnull\b"),
         (["tokenizer.patch.mels=40"], "tokenizer.patch.mels=40"),
         (["tokenizer.views.dynamic_ranges=[22,50]"], "tokenizer.views.dynamic_ranges"),
