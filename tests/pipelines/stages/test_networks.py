@@ -267,7 +267,7 @@ def test_networks_learn_to_tell_tones_apart_and_again_to_the_same_bytes(
     of: str, last: str, session: Session, corpus: Clips, sample: Entry, tmp_path: Path
 ) -> None:
     made = list[Entry]()
-    for own in (session, silent_session(tmp_path)):
+    for own in (silent_session(tmp_path / "first"), silent_session(tmp_path / "second")):
         network, reading = network_of(of, own, corpus, sample, VectorConfig(layers=("last",), poolings=("max",)))
         made.append(network.train(reading, heard_of(of, own, corpus, sample), (*LABELS,)))
         assert not made[-1].reused
