@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -23,6 +24,11 @@ NOISES = get_args(NoiseWord)
 QUICK_FOLDS = 2  # of a quick comparison
 MOST_NOISE = 100.0  # dB, of either sign
 By = Literal["group", "groups", "fold", "split"]  # basis of the folds; groups: several in each
+
+
+def _name(folder: Path) -> str:
+    """Return the name that the user wrote, of a link, too; "/" has none but itself."""
+    return Path(os.path.normpath(folder.absolute())).name or str(folder)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,10 +124,7 @@ class ComparisonConfig(ReadingConfig):
         """The names of the kinds of noise, and the folder of those that have one."""
         given = (self.noise,) if isinstance(self.noise, str) else self.noise
         folders = (None if each in NOISES else expand_home(each, "noise") for each in given)
-        return {
-            (folder.resolve().name or str(folder)) if folder else each: folder
-            for each, folder in zip(given, folders, strict=True)
-        }
+        return {_name(folder) if folder else each: folder for each, folder in zip(given, folders, strict=True)}
 
     @property
     def noise_folders(self) -> dict[str, Path]:
