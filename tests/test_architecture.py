@@ -57,6 +57,7 @@ ARROWS = {
     "lm": ("lm", "tokenizer.codes", "tokenizer.options", "tokenizer.saved", _BASE),
     # bodies read recordings: by a tokenizer or by a front end of their own
     "lm/bodies": ("lm", "tokenizer", _AUDIO, _BASE),
+    "lm/probing": ("lm", "tokenizer.codes", "tokenizer.options", "wordless.audio.views", _BASE),
     "lm/finetuning": ("lm", "wordless.training.options", _AUDIO, _BASE),
     "lm/heads": ("lm", _AUDIO, _BASE),
     "lm/finetuned": ("lm", _AUDIO, _BASE),
@@ -91,7 +92,7 @@ KEEPERS = {
     "jinja2": ("pipelines/pages",),
     "gradio": ("pipelines/demonstration/page.py",),
     "starlette": ("pipelines/demonstration/server.py",),
-    "datasets": (),  # their files are read by pyarrow and tarfile: no decoder, no pickle, no download
+    "datasets": (),  # their files are read by pyarrow: no decoder, no pickle, no download
     "ray": ("wordless/base/ray_pool.py",),
     "huggingface_hub": ("wordless/base/hub.py", "pipelines/publish.py", "pipelines/publishing.py"),
     "mlflow": ("pipelines/tracking/tracking.py",),

@@ -117,12 +117,15 @@ class SoundChanges(Options):
 
     def input_of(self, clip: Clip, seed: int) -> View:
         """Draw the view of a clip that training reads, whatever other clips there are."""
-        return View(clip, self.draw(Change(), np.random.default_rng([seed, named_seed(clip.name)])))
+        rng = np.random.default_rng([seed, named_seed(clip.name)])
+        return View(clip, self.with_sound(Change(dynamic_range=self.draw_range(rng)), rng))
 
-    def draw(self, change: Change, rng: np.random.Generator) -> Change:
-        """Draw the dynamic range of a clip, whether it sounds otherwise, and how."""
-        if self.dynamic_ranges is not None:
-            change = replace(change, dynamic_range=float(rng.uniform(*self.dynamic_ranges)))
+    def draw_range(self, rng: np.random.Generator) -> float | None:
+        """Draw the dynamic range of a clip in dB; None: the front end's own."""
+        return None if self.dynamic_ranges is None else float(rng.uniform(*self.dynamic_ranges))
+
+    def with_sound(self, change: Change, rng: np.random.Generator) -> Change:
+        """Draw whether a clip sounds otherwise, and how."""
         if rng.random() >= self.changed:
             return change
         tilt, reverberation = rng.uniform(-1, 1) * self.max_tilt, rng.uniform() * self.max_reverberation
@@ -177,11 +180,18 @@ class ViewsConfig(SoundChanges):
         spread = np.log1p([self.max_speed, self.max_formants])
         ratios = np.exp(rng.uniform(-1, 1, (self.warps, 2)) * spread)
         offsets = rng.integers(patch_frames if self.offsets else 1, size=self.warps)
-        warped = (
-            Change(offset_frames=int(offset), speed=float(speed), formants=float(formants), patch_frames=patch_frames)
-            for offset, (speed, formants) in zip(offsets, ratios, strict=True)
-        )
-        return [View(clip, change) for change in (*shifted, *(self.draw(each, rng) for each in warped))]
+        ranges = [self.draw_range(rng) for _ in offsets]
+        warped = [
+            Change(
+                offset_frames=int(offset),
+                speed=float(speed),
+                formants=float(formants),
+                dynamic_range=decibels,
+                patch_frames=patch_frames,
+            )
+            for offset, (speed, formants), decibels in zip(offsets, ratios, ranges, strict=True)
+        ]
+        return [View(clip, change) for change in (*shifted, *(self.with_sound(each, rng) for each in warped))]
 
 
 Assignments = Literal["hard", "soft"]  # of the sound to codes, which probes of codes and of a GPT may read

@@ -1,7 +1,7 @@
 """Text units of other projects: fairseq's ``.km`` beside a manifest ``.tsv``, and JSON lines.
 
 Units without repeats need their durations, in codes, or the sound gets another length. JSON lines hold both, under the
-names of SlamKit. A ``.km`` has a file of durations beside it, as textlesslib writes it; and a file of lengths in
+names of SlamKit. A ``.km`` has a file of durations beside it, such as units.km.durations; and a file of lengths in
 samples, because the last code of a recording may reach beyond its end::
 
     units.km             3 7 3                units without repeats
@@ -60,7 +60,7 @@ def _opened(path: Path) -> Iterator[IO[str]]:
 
 
 def _beside(path: Path, suffix: str) -> Path:
-    """Return a file beside units; textlesslib writes x.units and x.durations."""
+    """Return a file beside units: of x.units it is x.durations."""
     return path.with_suffix(suffix) if path.suffix == ".units" else path.with_name(path.name + suffix)
 
 

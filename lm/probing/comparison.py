@@ -10,8 +10,7 @@ Clips of one speaker are not independent. Where test clips have at least two gro
 Student's over the groups: would other speakers give the same result? With several seeds it is over both, because other
 speakers *and* other trainings may give another result (`over_groups`). A few groups may be equal by chance, so this
 interval is never narrower than that over clips: it reaches to the outer ends of both. Clips without groups are crossed
-with seeds in the same way. Student's t of the folds'
-differences says what other folds might give.
+with seeds in the same way. Student's t of the folds' differences says what other folds might give.
 
 Two figures on different clips, such as validation and test, are not paired: `independent_difference` combines their
 intervals. Many settings on the same clips make many pairs: `all_pairs` gives intervals that hold for all of them at
@@ -342,7 +341,7 @@ class Measured:
         """Measure outcomes of clips with the groups ``names``; ``repeats`` are folds of each seed or draw of labels."""
         numbers, groups = number_groups(names), None
         over: Over = "clips" if numbers is None else "groups"
-        if numbers is None and len(repeats) > 1:
+        if numbers is None and len(repeats) > 1 and sum(map(num_clips, folds)) > 1:
             ends = np.cumsum([num_clips(fold) for fold in folds])
             numbers = np.split(np.arange(ends[-1]) % BLOCKS, ends[:-1])
         if numbers is not None:

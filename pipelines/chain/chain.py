@@ -186,7 +186,7 @@ def compare_methods(study: Study) -> None:
         read_by = [part.name for part in methods[name].singles]
         read = {each: features[each] for each in (*read_by, *map(inputs.get, read_by)) if each is not None}
         labelled = methods[name].learns_labels
-        probe = probed(session, manifest, config, name, read, labelled=labelled, noise_snr=noise)
+        probe = probed(session, manifest, config, name, read, labelled=labelled, noises=noise)
         probes[name] = study.add(probe, f"probed_{name}")
     heads = {method.head.name: features[name] for name, method in methods.items() if method.head}
     study.add(collect_probes(session, manifest, config, probes, heads, noise))

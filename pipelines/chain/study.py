@@ -80,7 +80,8 @@ class Study(ClipReading):
         """Return the spectrograms of clips with those of changed copies, if there are any."""
         numbers, changes = range(views.copies if views.changed else 0), views.of_copies
         make = partial(changed_spectrograms, self.session, clips, self.audio, self.statistics, changes)
-        copies = tuple(self.add(make(number), f"changed_spectrograms_{number + 1}") for number in numbers)
+        made = map(make, numbers)  # those of other options or clips are others
+        copies = tuple(self.add(each, f"changed_spectrograms_{each.key}") for each in made)
         return HeardClips(entry=entry, copies=copies, changed=views.changed)
 
     def heard_unlabelled(self, views: HeardConfig) -> tuple[HeardClips, ...]:

@@ -219,7 +219,7 @@ GONE = {  # options and values of older versions whose nearest names mean someth
     "tokenizer.levels": "there are no residual codebooks; a larger tokenizer.codebook_size loses less of the sound",
     "probe.bound": "validation chooses among several: probe.bounds=[2] gives one alone",
     "corpus.shards": "tar shards are not read; unpack them (tar -xf), or write a Parquet file for corpus.dataset",
-    "format": "wordless publish writes no start weights: vocoder.start=RUN begins with the vocoder of a run",
+    "format=start": "wordless publish writes no start weights: vocoder.start=RUN begins with the vocoder of a run",
     "verify": "a file is hashed again where its size or times changed; delete an entry, and its command makes it again",
     "lm.pitch": "the GPT reads codes without their pitch, which a head predicts from its states",
 }

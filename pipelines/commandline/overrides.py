@@ -66,9 +66,9 @@ def _prepared(word: str, known: Index) -> str:
     bare, option = name.lstrip("+~"), known.options.get(name.lstrip("+"))
     if not equals and not name.startswith("~"):
         raise InputError(f"{word!r} is not an option; options are written OPTION=VALUE (see --help)")
+    refuse_gone(bare, value)
     if known.names and bare not in known.names and not name.startswith(("+", "hydra")):
         raise unknown_option(bare, known)
-    refuse_gone(bare, value)
     if bare in known.names and name == f"+{bare}":
         raise InputError(f"{bare} is an option already; write {bare}=... without +")
     if bare in known.groups and value.lower() == "null":

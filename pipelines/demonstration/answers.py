@@ -78,7 +78,7 @@ class DemoModels:
             require_same_codebook(model.format, tokenizer.format, owner=model.name)
         vocoder = part("vocoder", lambda folder: load_vocoder(folder, sampling, device=device))
         if vocoder is not None:
-            vocoder.require_tokenizer(tokenizer)
+            vocoder.require_tokenizer(tokenizer.finest)
         probe = part(PROBE_KIND.part, FittedProbe.from_pretrained)
         if probe is not None and model is None and method_of_key(probe.description.of) == GPT:
             probe = None

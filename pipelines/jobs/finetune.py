@@ -314,12 +314,19 @@ def _trial(session: Session, tuning: Finetuning, arm: Arm) -> Trial:
     return Trial(entry=entry, outputs=outputs, figures=tuning.figures(outputs), chosen=chosen)
 
 
+def _body_key(source: Source) -> list[object]:
+    body = asdict(source.body)
+    if "codes" in body and body["codes"]["level"] is None:  # keys knew codes before they had a level
+        del body["codes"]["level"]
+    return [source.body.name, body, source.fingerprint]
+
+
 @stage(
     "finetuned",
     version=7,
     title="{task.name}, {training.fit.summary}",
     keys={
-        "source": lambda source: [source.body.name, asdict(source.body), source.fingerprint],
+        "source": _body_key,
         "task": lambda task: [task.name, asdict(task)],
         "clips": lambda clips: [clips[0].key, clips[1].key, clips[2].names],
     },
@@ -368,7 +375,7 @@ def _write_outputs(folder: Path, outputs: Sequence[FloatArray]) -> None:
     "body_features",
     version=4,
     title="states of {source.body.name}",
-    keys={"source": lambda source: [source.body.name, asdict(source.body), source.fingerprint]},
+    keys={"source": _body_key},
 )
 def _body_features(run: Run, inputs: Entry, source: Source, seed: int, vectors: VectorConfig = VECTORS) -> None:
     """Pool the states of each layer of the body before its training, for linear probes: ``layer_1:mean`` and so on."""

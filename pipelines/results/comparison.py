@@ -386,7 +386,8 @@ class ProbedFolds:
             found, low, high, p = paired, paired.low, paired.high, paired.p
         (values, over), count = self._crossed(one), self.clips
         if over is not None:
-            apart = values - self._crossed(other)[0]
+            others = self._crossed(other)[0]
+            apart = values - (others if others.shape == values.shape else others.mean(axis=0))
             begin, end, other_p = measured.over_groups(apart, confidence=confidence, value=found.value)
             low, high, p = min(low, begin), max(high, end), max(p or 0.0, other_p)
             count = self.clips if over == "clips" else len(apart)
@@ -488,6 +489,8 @@ class ProbedFolds:
         if len(self.names) > 1 and (self.by == "fold" or not whole):
             means = np.array([each.mean(axis=0) for each in values])
             return means.reshape(len(self.names), len(self.seeds), -1), "groups" if self.by == "group" else "folds"
+        if len({*map(len, values)}) > 1:  # of one split: with some seed a measure has no groups
+            values = [each.mean(axis=0, keepdims=True) for each in values]
         rows = iter(values)
         crossed = np.concatenate([np.stack([*islice(rows, len(self.seeds))], axis=1) for _ in self.names])
         over = points[0]["over"] if len(self.names) == 1 else "groups"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -23,6 +24,11 @@ NOISES = get_args(NoiseWord)
 QUICK_FOLDS = 2  # of a quick comparison
 MOST_NOISE = 100.0  # dB, of either sign
 By = Literal["group", "groups", "fold", "split"]  # basis of the folds; groups: several in each
+
+
+def _name(folder: Path) -> str:
+    """Return the name that the user wrote, of a link, too; "/" has none but itself."""
+    return Path(os.path.normpath(folder.absolute())).name or str(folder)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,11 +95,13 @@ class ComparisonConfig(ReadingConfig):
             rule = f"features.{name} has one vector for each clip: choose 1, or leave the features out"
             self.refuse_if(self.hearings > 1, "hearings", rule)
             rule = f"features.{name} has no vectors of noisy clips: leave noise out, or the features"
-            self.refuse_if(self.noises, "noise_snr" if self.noise_snr else "noise", rule)
+            self.refuse_if(self.noises, "noise" if {*self._noises} & {*WITHOUT_RATIO} else "noise_snr", rule)
             require_features(name, file)
         kinds = [*self._noises]
         rule = "there is no noise without ratios: name some, such as compare.noise_snr=[20,10]"
         self.refuse_if({*kinds} - {*WITHOUT_RATIO} and self.noise != "white" and not self.noise_snr, "noise", rule)
+        rule = "mp3 and room have no ratio: leave the ratios out, or name another kind of noise, too"
+        self.refuse_if(self.noise_snr and not {*kinds} - {*WITHOUT_RATIO}, "noise_snr", rule)
         given = (self.noise,) if isinstance(self.noise, str) else self.noise
         rule = "two kinds of noise have the same name: name each once, and rename a folder that is called like another"
         self.refuse_if(len(kinds) < len(given) or {*self.noise_folders} & {*NOISES}, "noise", rule)
@@ -116,7 +124,7 @@ class ComparisonConfig(ReadingConfig):
         """The names of the kinds of noise, and the folder of those that have one."""
         given = (self.noise,) if isinstance(self.noise, str) else self.noise
         folders = (None if each in NOISES else expand_home(each, "noise") for each in given)
-        return {folder.absolute().name if folder else each: folder for each, folder in zip(given, folders, strict=True)}
+        return {_name(folder) if folder else each: folder for each, folder in zip(given, folders, strict=True)}
 
     @property
     def noise_folders(self) -> dict[str, Path]:

@@ -24,14 +24,7 @@ from wordless.audio.views import Noise, compared_clips
 from wordless.base.errors import InputError
 from wordless.base.options import BESIDE
 
-
-def _of_noise(noises: Sequence[Noise]) -> list[object]:
-    """Return the ratios, by which keys know the noise that was the only one when they were made; else kinds, too."""
-    alone = len({noise.kind for noise in noises}) == 1
-    return [noise.snr if alone and noise.snr is not None else [*noise] for noise in noises]
-
-
-KEYS: Mapping[str, Callable[[Any], object]] = {"clips": labels_of, "noise_snr": _of_noise}
+KEYS: Mapping[str, Callable[[Any], object]] = {"clips": labels_of}
 
 
 @stage("probed", version=VERSION, title="{of}: linear probes", keys=KEYS)
@@ -43,7 +36,7 @@ def probed(
     features: Mapping[str, Entry],
     *,
     labelled: bool = False,
-    noise_snr: Sequence[Noise] = (),
+    noises: Sequence[Noise] = (),
 ) -> None:
     """Probe one method, with a learning curve over shares of the labels; the entry has the figures and the probe.
 
@@ -52,7 +45,7 @@ def probed(
     was trained on all training labels: its curve has the last point alone, and validation clips choose, never
     cross-validation.
     """
-    task = probe_task(clips, config, device=run.gang.device, noises=noise_snr)
+    task = probe_task(clips, config, device=run.gang.device, noises=noises)
     task = replace(task, parts=None) if labelled else task
     stored = {name: StoredFeatures.of(entry.folder / FEATURES, name) for name, entry in sorted(features.items())}
     candidates = side_by_side(of, [stored.pop(name) for name in of.split(BESIDE)])
@@ -79,10 +72,10 @@ def collect_probes(
     config: ProbeConfig,
     probed: Mapping[str, Entry],
     heads: Mapping[str, Entry] = MappingProxyType({}),
-    noise_snr: Sequence[Noise] = (),
+    noises: Sequence[Noise] = (),
 ) -> None:
     """Collect the entries of `probed` by method, and class scores ``(clips, classes)`` of ``heads``, by classifier."""
-    task = probe_task(clips, config, noises=noise_snr)
+    task = probe_task(clips, config, noises=noises)
     rows = [entry.read_json(PROBE) for entry in probed.values()]
     for of, entry in sorted(heads.items()):
         scores = load_file(entry.folder / SCORES)[CLASS_SCORES]

@@ -173,7 +173,12 @@ def _write_spectrograms(
 def _write_spectrogram(
     root: Path, audio: SpectrogramConfig, sample: Path, view_of: Callable[[Clip], View], frames: Array, clip: Clip
 ) -> None:
-    fill(frames, (piece.numpy() for piece in log_mel_pieces(view_of(clip), root, audio, sample)))
+    pieces = [piece.numpy() for piece in log_mel_pieces(view_of(clip), root, audio, sample)]
+    fill(frames, pieces)
+    if left := len(frames) - sum(map(len, pieces)):  # a view of another dynamic range lacks a begun hop
+        frames[-left:] = np.concatenate([piece.numpy() for piece in log_mel_pieces(View(clip), root, audio, sample)])[
+            -left:
+        ]
 
 
 def stored_std(entry: Entry) -> Tensor:

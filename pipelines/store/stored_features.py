@@ -89,7 +89,7 @@ class StoredFeatures(Mapping[str, FloatArray]):
 
     @property
     def widest(self) -> dict[str, tuple[Part, ...]]:
-        """The parts of the widest candidate of each pooling: all layers of a network."""
+        """The parts of one candidate of each pooling: all layers of a network, else its last one."""
         ordered = sorted(self._places, key=lambda key: bool(ALL_LAYERS.search(key)))
         return {pooling_of(key): self._places[key] for key in ordered if AS_RECORDED not in key}
 
@@ -113,7 +113,7 @@ class StoredFeatures(Mapping[str, FloatArray]):
 
 
 def side_by_side(of: str, several: Sequence[StoredFeatures]) -> StoredFeatures:
-    """Put the widest candidates of each pooling that all methods have beside each other; a single method is itself."""
+    """Put all layers (else the last) of each method beside each other, by pooling; a single method is itself."""
     first, *others = several
     if not others:
         return first

@@ -195,7 +195,8 @@ class Tracking:
     def conclude(self, figures: Mapping[str, float], files: Sequence[Path], pictures: Mapping[str, Figure]) -> None:
         """Record what the run came to. MLflow and W&B have a run once, unless its figures or options change."""
         outcome = Outcome(curves=self._curves, figures=figures, files=files, pictures=pictures)
-        made_of = json.dumps([dict(figures), self._run and self._run.config])
+        lasting = {name: value for name, value in figures.items() if "per_second" not in name}  # no measured speeds
+        made_of = json.dumps([lasting, self._run and self._run.config])
 
         def log(run: TrackedRun, name: str) -> None:
             logged = run.folder / FOLDER / f"{name}.json"
@@ -224,7 +225,8 @@ class Tracking:
             values = values_of(point)
             losses = {title: values[name] for name, title in LOSSES.items() if name in values}
             self._writer.add_scalars("loss", losses, point["step"])
-            self._writer.add_scalar("learning_rate", values["learning_rate"], point["step"])
+            if "learning_rate" in values:  # entries of older versions lack it
+                self._writer.add_scalar("learning_rate", values["learning_rate"], point["step"])
         self._writer.flush()
 
     def _each(self, names: Sequence[str], work: Callable[[TrackedRun, str], None]) -> None:

@@ -431,6 +431,14 @@ def _changes(name: str = "a.wav", **changes: Any) -> tuple[Change, ...]:
     return tuple(view.change for view in views)
 
 
+def test_the_draws_of_a_clip_stay_as_they_are() -> None:
+    """Stored views and what is trained on them have them in their keys."""
+    drawn = _changes("a", warps=4, dynamic_ranges=(22.0, 50.0), seed=0, max_speed=0.15, max_formants=0.15)[3:]
+    known = [float(f"{change.dynamic_range:.2f}") for change in drawn if change.dynamic_range is not None]
+    assert known == [47.8, 27.81, 39.53, 28.52]
+    assert [change.noise_snr for change in drawn] == [None] * 4
+
+
 def test_views_are_every_other_offset_and_so_many_warps() -> None:
     changes = _changes()
     assert changes[:3] == tuple(Change(offset_frames=offset) for offset in (1, 2, 3))

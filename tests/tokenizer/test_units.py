@@ -112,7 +112,7 @@ def test_merged_repeats_without_durations_are_not_shortened_without_a_word(tmp_p
         read_units(tmp_path / "a.txt", ONE_STREAM, codes_per_unit=2)
 
 
-def test_files_of_textlesslib_and_slamkit_are_read(tmp_path: Path) -> None:
+def test_durations_beside_units_and_files_of_slamkit_are_read(tmp_path: Path) -> None:
     (tmp_path / "x.units").write_text("3 7 3\n")
     (tmp_path / "x.durations").write_text("2 1 1\n")
     (tmp_path / "x.jsonl").write_text('{"units": [3, 7, 3], "duration": [2, 1, 1], "file_name": "a.wav"}\n')

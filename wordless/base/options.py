@@ -170,7 +170,10 @@ def require_in_range(name: str, value: object, meaning: Meaning, choices: tuple[
             each = "choose for each " if isinstance(value, tuple) else "choose "
             unit = f" {meaning.unit}" if meaning.unit else ""
             raise InputError(option=name, value=value, rule=f"{each}{meaning.range}{unit}")
-    single = [part for each in values for part in each.split(BESIDE)] if meaning.joined else values
+    joined = [each.split(BESIDE) for each in values] if meaning.joined else []
+    if any(len({*parts}) < len(parts) for parts in joined):
+        raise InputError(option=name, value=value, rule="name each part of a sum once")
+    single = [part for parts in joined for part in parts] if meaning.joined else values
     if choices and (wrong := [each for each in single if each not in choices]):
         raise InputError(option=name, value=value, rule=suggestion(str(wrong[0]), map(str, choices)))
 

@@ -350,3 +350,9 @@ def test_a_few_clips_do_not_separate_two_settings(right: int, differs: bool) -> 
     [(_, _, gain)] = all_pairs(*measured(hits), resampled=100, confidence=0.95)
     assert (gain.low < gain.value < gain.high, gain.excludes_zero) == (True, differs)
     assert all_pairs(*measured(hits[:1]), resampled=100, confidence=0.95) == []  # one setting has no pair
+
+
+def test_one_clip_with_several_draws_has_an_interval_over_clips() -> None:
+    one = Hits(hits=np.ones((2, 1)))
+    found = Measured.of([one], [[None]], repeats=[[one]] * 5, resamples=10, seed=0)
+    assert (found.over, found.count, found.estimate(0, confidence=0.95).value) == ("clips", 1, 1.0)

@@ -288,6 +288,16 @@ def test_numbers_are_probed_with_bounded_inputs() -> None:
         assert np.abs(predicted).max() == pytest.approx(np.abs(wanted).max(), rel=0.2)
 
 
+def test_candidates_of_number_probes_are_compared_at_the_smallest_bound() -> None:
+    """Eighths of a range are the same at every bound; the number itself needs a large one, and is then better."""
+    rows, values = _task(300).rows, np.random.default_rng(0).uniform(-(3**0.5), 3**0.5, 300).astype(np.float32)
+    eighths = (values[:, None] > np.linspace(-(3**0.5), 3**0.5, 9)[1:-1]).astype(np.float32)
+    config = replace(CONFIG, bounds=(1.0, 50.0))
+    assert probe_numbers({"exact": values[:, None], "steps": eighths}, values, rows, config, threads=1)[1] == "steps"
+    config = replace(CONFIG, bounds=(50.0,))
+    assert probe_numbers({"exact": values[:, None], "steps": eighths}, values, rows, config, threads=1)[1] == "exact"
+
+
 def test_clips_without_a_label_are_left_out_and_counted() -> None:
     labels = [None if clip % 10 == 0 else f"class {clip % 3}" for clip in range(300)]
     some = _task(labels=labels)

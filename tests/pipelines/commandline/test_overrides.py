@@ -41,7 +41,7 @@ def test_any_path_arrives_as_typed(value: str) -> None:
     ("command", "word", "told"),
     [
         ("run", "corpus.shards=a.tar", r"corpus\.shards is not an option; .*\btar -xf\b.*\bcorpus\.dataset"),
-        ("publish", "format=start", r"format is not an option; .*\bvocoder\.start=RUN"),
+        ("publish", "format=start", r"format is start; .*\bvocoder\.start=RUN"),
         *(("store", word, r"verify is not an option; .*\bhashed again\b") for word in ("verify=true", "--verify")),
     ],
 )
@@ -159,3 +159,9 @@ def test_a_value_that_went_is_refused_with_what_takes_its_place(command: str, ki
     name = "corpus.annotations" if command == "run" else "annotations"
     with pytest.raises(InputError, match=rf"^{name} is .*gone: .*TSV file"):
         prepare([f"{name}={kind}"], index(command))
+
+
+def test_a_format_that_another_command_had_is_an_unknown_option() -> None:
+    with pytest.raises(InputError) as refused:
+        prepare(["format=wav"], index("decode"))
+    assert "publish" not in str(refused.value)

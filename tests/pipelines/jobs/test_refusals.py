@@ -24,7 +24,6 @@ PLACES: list[Case] = [
 OUTPUTS: list[Case] = [
     *(("encode", {"output": output}, rf"\{Path(output).suffix} ") for output in ("c.npz", "c.txt")),
     ("encode", {"output": "c.mp3", "format": "jsonl"}, r"\.mp3 "),
-    ("encode", {"output": "c.txt", "format": "times"}, r"output.*\.tsv"),
     ("encode", {"output": "x.parquet", "format": "jsonl"}, r"format=jsonl\b"),
     ("encode", {"output": "x.tsv", "format": "fairseq"}, r"\.km\b"),
     ("decode", {"output": "o.mp3"}, r"output=o\.mp3 .*\.mp3\b.*\bfolder\b.*\.wav\b"),

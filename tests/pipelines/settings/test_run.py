@@ -246,6 +246,8 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
         r"\.noise is tests\b.*\bno recordings\b",
     ),
     "noise without ratios": (("compare.noise=[mp3,babble]",), r"^compare\.noise\b.*compare\.noise_snr\b"),
+    "ratios of no noise": (("compare.noise=mp3", "compare.noise_snr=[20]"), r"^compare\.noise_snr\b.*\bmp3\b"),
+    "a sum of one method": (("compare.methods=[gpt+gpt]",), r"^compare\.methods\b.*\bonce\b"),
     "noise twice": (("compare.noise=[mp3,room,mp3]",), r"^compare\.noise\b.*\bonce\b"),
     "a list": (("compare.features=[x.npz]",), r"compare\.features\b.*\bgroup\b"),
     "no stage": (("stages=[tokenizer,gpt]",), r"stages\[1\] is gpt\b.*\blm, .*\btokenizer\b"),

@@ -213,6 +213,14 @@ def test_copies_are_those_of_the_sound_that_the_tokenizer_hears(session: Session
         wanted = inputs_of("conv", view, corpus.root, sample)
         np.testing.assert_allclose(found, wanted, atol=2e-2)
         assert not np.allclose(found, train.clip(clip), atol=0.1)
+    ranged = HeardConfig(changed=0.5, dynamic_ranges=(22.0, 50.0))  # whose log-mel lacks the last, begun hop
+    entry = changed_spectrograms(session, corpus, AUDIO, sample, ranged.of_copies, 0)
+    for own, clip in zip(range(len(train)), corpus.of("train"), strict=False):
+        end = inputs_of("conv", View(clip), corpus.root, sample)[-1:]
+        left = len(train.clip(own)) - len(inputs_of("conv", ranged.of_copies.input_of(clip, 0), corpus.root, sample))
+        assert left in (0, 1)
+        last = replace(train, sources=stored_clips(entry, "train").sources).clip(own)[-1:]
+        assert not left or np.allclose(last, end, atol=2e-2)
     network, reading = network_of("conv", session, corpus, sample)
     keys = {network.train(reading, each, (*LABELS,)).key for each in (plain, heard, replace(heard, changed=0.9))}
     assert len(keys) == 3
@@ -267,7 +275,7 @@ def test_networks_learn_to_tell_tones_apart_and_again_to_the_same_bytes(
     of: str, last: str, session: Session, corpus: Clips, sample: Entry, tmp_path: Path
 ) -> None:
     made = list[Entry]()
-    for own in (session, silent_session(tmp_path)):
+    for own in (silent_session(tmp_path / "first"), silent_session(tmp_path / "second")):
         network, reading = network_of(of, own, corpus, sample, VectorConfig(layers=("last",), poolings=("max",)))
         made.append(network.train(reading, heard_of(of, own, corpus, sample), (*LABELS,)))
         assert not made[-1].reused

@@ -460,14 +460,14 @@ def annotations_below(folder: Folder, config: AnnotationOptions, *, alone: bool 
         rule = "; ".join([f"{folder.root} holds no {title} ({', '.join(dict.fromkeys((*suffixes, '.txt')))})", *unread])
         raise InputError(option="annotations", value=kind, rule=rule)
     annotated = _collect(folder, kind, files[kind], config)
-    if not len(annotated.frame) and not alone:
+    if not len(annotated.frame) and not alone and kind not in _NAMING:
         unread.append(_without_recording(files[kind], FILES[kind][0]))
     return replace(annotated, notices=(*annotated.notices, *unread))
 
 
 def _without_recording(names: Sequence[str], one: str, several: str | None = None) -> str:
     some = f"{', '.join(names[:3])}{', ...' if names[3:] else ''}"
-    why = "not read, as no recording has the name: give each that of its recording, or read one by `table`=FILE"
+    why = "not read, as no recording, or several, has the name: give each that of its own, or read one by `table`=FILE"
     return f"{counted(len(names), one, several)} {why} ({some})"
 
 
