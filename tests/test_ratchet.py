@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.calling import ROOT
 
-LINES, LINES_OF_TESTS, OPTIONS = 43_867, 33_452, 348
+LINES, LINES_OF_TESTS, OPTIONS = 43_955, 33_557, 348
 
 
 def test_the_project_does_not_grow() -> None:
