@@ -638,7 +638,7 @@ def two_steps(
     *,
     bounds: Sequence[float],
 ) -> tuple[str, float, float]:
-    """Choose the candidate by ridge regression with a few penalties and the smallest bound, then bound and penalty.
+    """Choose for each bound the candidate by ridge regression with a few penalties, then bound and penalty.
 
     The bound is the smallest one whose accuracy is within a standard error, or a point, of the best.
     """
@@ -659,15 +659,16 @@ def two_steps(
             shares.append(float(np.mean(answers == labels[judging])))
         return float(np.mean(shares))
 
-    # the first of equals
-    tries = ((of, penalty, min(bounds)) for of in candidates for penalty in few)
-    chosen, *_ = max(tries, key=lambda each: judge(*each, ridge=True))
-    tried = {(penalty, bound): judge(chosen, penalty, bound, ridge=False) for bound in bounds for penalty in many}
+    chosen = {  # the first of equals
+        bound: max(candidates, key=lambda of: max(judge(of, penalty, bound, ridge=True) for penalty in few))
+        for bound in bounds
+    }
+    tried = {(penalty, b): judge(chosen[b], penalty, b, ridge=False) for b in bounds for penalty in many}
     best, clips = max(tried.values()), sum(len(judging) for _, judging in divisions)
     # with this accuracy, so many right answers or more are as rare as a value one deviation above the mean
     lowest = beta.ppf(1 - NormalDist().cdf(1), best * clips, (1 - best) * clips + 1)
     bound = min(bound for (_, bound), reached in tried.items() if reached >= min(lowest, best - 0.01))
-    return chosen, bound, max(many, key=lambda penalty: tried[penalty, bound])
+    return chosen[bound], bound, max(many, key=lambda penalty: tried[penalty, bound])
 
 
 # Finding a query in a recording

@@ -230,7 +230,7 @@ def _on_host(values: Array | torch.Tensor) -> Array:
     return values.cpu().numpy() if isinstance(values, torch.Tensor) else values
 
 
-VERSION = 11  # of the results of both classifiers, in the keys of stored probes; raise it when they change
+VERSION = 12  # of the results of both classifiers, in the keys of stored probes; raise it when they change
 VALUES_AT_ONCE = 1 << 26  # of a block on a GPU: 0.8 GB in 32 and in 64 bits
 CLIPS_AT_ONCE = 1 << 16  # clips of a block of the normal equations; fewer clips are one block
 
@@ -339,9 +339,11 @@ def probe_numbers(
             found.append((float(errors.mean()), float(errors.std()) / len(errors) ** 0.5, predicted, name))
         return min(found, key=itemgetter(0))
 
-    few = partial(probe_one, count=config.layer_penalties, bound=config.bounds[0])
-    *_, chosen = min(side_by_side(few, candidates, threads=threads), key=itemgetter(0))
-    tried = [probe_one(chosen, config.penalties, bound) for bound in config.bounds]
+    tried = []
+    for bound in config.bounds:
+        few = partial(probe_one, count=config.layer_penalties, bound=bound)
+        *_, chosen = min(side_by_side(few, candidates, threads=threads), key=itemgetter(0))
+        tried.append(probe_one(chosen, config.penalties, bound))
     least, spread, *_ = min(tried, key=itemgetter(0))
     most = least + max(spread, LEAST_GAIN * float(wanted.var()))
-    return next(predicted for error, _, predicted, _ in tried if error <= most), chosen
+    return next((predicted, name) for error, _, predicted, name in tried if error <= most)

@@ -8,11 +8,11 @@ for all methods:
 1. Every candidate is tried with a few penalties, and the best one is chosen. Ridge regression judges, also where the
    probe is a logistic regression: it has a closed form, and a fit of logistic regression for every layer, penalty and
    fold would take ten times as long as all the rest.
-2. The chosen candidate is tried with more penalties, by the wanted classifier, for each bound of the inputs
-   (`probe.bounds`); the first step has the smallest one.
+2. The chosen candidate is tried with more penalties, by the wanted classifier.
 
-A larger bound is taken only where it gains more than a standard error and a point of accuracy. Clips without noise do
-not show what a large bound costs under noise, so the smallest one is the rule, and chance must not overrule it.
+Both are done for each bound of the inputs (`probe.bounds`). A larger bound is taken only where it gains more than a
+standard error and a point of accuracy. Clips without noise do not show what a large bound costs under noise, so the
+smallest one is the rule, and chance must not overrule it.
 
 In both steps cross-validation over whole groups of training and validation clips judges, or validation clips do
 (`lm.probing.task`). The winner is fitted on train, and test is measured. Test results of other bounds and of the
@@ -81,28 +81,24 @@ class ProbeResult:
 def probe_method(
     candidates: Features, task: ProbeTask, config: ProbeConfig, *, threads: int = 1
 ) -> tuple[ProbeResult, list[ProbeResult]]:
-    """Choose among the candidates ``(clips, dim)`` of a method, then among bounds and penalties for the chosen one.
+    """Choose among the bounds, and for each among the candidates ``(clips, dim)`` of a method, then among penalties.
 
     ``threads`` candidates or folds are fitted side by side, which changes no result. The result of the second step is
-    returned, then those of all candidates in the first step.
+    returned, then those of all candidates in the first step with its bound.
     """
-    ridge = replace(config, classifier="ridge", penalties=config.layer_penalties, bounds=config.bounds[:1])
+    ridge = replace(config, classifier="ridge", penalties=config.layer_penalties)
 
-    def judge(name: str) -> ProbeResult:
-        return replace(probe(candidates[name], task, ridge, of=name), standard=None, linear=None)  # they take memory
+    def judge(bound: float, name: str) -> ProbeResult:
+        result = probe(candidates[name], task, ridge, bound, of=name)
+        return replace(result, standard=None, linear=None)  # they take memory
 
-    results = side_by_side(judge, candidates, threads=threads)
-    chosen = max(results, key=lambda each: each.validation_accuracy).of  # the first among equals
-    return probe(candidates[chosen], task, config, of=chosen, threads=threads), results
-
-
-def probe(features: FloatArray, task: ProbeTask, config: ProbeConfig, *, of: str, threads: int = 1) -> ProbeResult:
-    """Choose the bound and C for one candidate, fit it on train, and measure test, which chooses nothing.
-
-    ``features (clips, dim)``, finite ones, have a row for each clip; ``threads`` folds are fitted side by side.
-    """
-    found = [_probe_bounded(features, task, config, bound, of=of, threads=threads) for bound in config.bounds]
-    return found[place_of_bound([each.validation_accuracy for each in found], _judging_clips(found[0], task))]
+    steps = list[tuple[ProbeResult, list[ProbeResult]]]()
+    for bound in config.bounds:
+        results = side_by_side(partial(judge, bound), candidates, threads=threads)
+        chosen = max(results, key=lambda each: each.validation_accuracy).of  # the first among equals
+        steps.append((probe(candidates[chosen], task, config, bound, of=chosen, threads=threads), results))
+    winners = [winner for winner, _ in steps]
+    return steps[place_of_bound([each.validation_accuracy for each in winners], _judging_clips(winners[0], task))]
 
 
 def place_of_bound(reached: Sequence[float], clips: int) -> int:
@@ -112,10 +108,14 @@ def place_of_bound(reached: Sequence[float], clips: int) -> int:
     return next(place for place, each in enumerate(reached) if each >= min(low, best - LEAST_GAIN))
 
 
-def _probe_bounded(
-    features: FloatArray, task: ProbeTask, config: ProbeConfig, bound: float, *, of: str, threads: int
+def probe(
+    features: FloatArray, task: ProbeTask, config: ProbeConfig, bound: float, *, of: str, threads: int = 1
 ) -> ProbeResult:
-    """Choose C for one candidate and bound (the strongest regularisation among equals)."""
+    """Choose C for one candidate and bound (the strongest regularisation among equals), fit train, and measure test.
+
+    Test chooses nothing. ``features (clips, dim)``, finite ones, have a row for each clip; ``threads`` folds are fitted
+    side by side.
+    """
     penalties = penalty_grid(config.penalties, config)
     tries, parts, fits = dict[float, float](), tuple[float, ...](), penalties
     if task.parts is not None:

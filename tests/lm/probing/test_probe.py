@@ -32,6 +32,7 @@ from lm.probing.linear import (
 )
 from lm.probing.probe import (
     DRAWS,
+    ProbeResult,
     create_classifier,
     labelled_clips,
     last_point,
@@ -39,7 +40,6 @@ from lm.probing.probe import (
     method_record,
     noise_points,
     place_of_bound,
-    probe,
     probe_method,
     scored_method,
 )
@@ -78,6 +78,10 @@ def _separable(task: ProbeTask, features: int = 20) -> np.ndarray:
 
 def _noise(task: ProbeTask, features: int = 20, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((len(task.targets), features)).astype(np.float32)
+
+
+def probe(features: np.ndarray, task: ProbeTask, config: ProbeConfig, *, of: str) -> ProbeResult:
+    return probe_method({of: features}, task, config)[0]
 
 
 def _record(features: np.ndarray, task: ProbeTask, config: ProbeConfig = CONFIG) -> dict[str, Any]:
@@ -288,14 +292,26 @@ def test_numbers_are_probed_with_bounded_inputs() -> None:
         assert np.abs(predicted).max() == pytest.approx(np.abs(wanted).max(), rel=0.2)
 
 
-def test_candidates_of_number_probes_are_compared_at_the_smallest_bound() -> None:
+@pytest.mark.parametrize(("bounds", "chosen"), [((1.0,), "steps"), ((1.0, 50.0), "exact"), ((50.0,), "exact")])
+def test_each_bound_has_its_own_best_candidate_of_number_probes(bounds: tuple[float, ...], chosen: str) -> None:
     """Eighths of a range are the same at every bound; the number itself needs a large one, and is then better."""
     rows, values = _task(300).rows, np.random.default_rng(0).uniform(-(3**0.5), 3**0.5, 300).astype(np.float32)
     eighths = (values[:, None] > np.linspace(-(3**0.5), 3**0.5, 9)[1:-1]).astype(np.float32)
-    config = replace(CONFIG, bounds=(1.0, 50.0))
-    assert probe_numbers({"exact": values[:, None], "steps": eighths}, values, rows, config, threads=1)[1] == "steps"
-    config = replace(CONFIG, bounds=(50.0,))
-    assert probe_numbers({"exact": values[:, None], "steps": eighths}, values, rows, config, threads=1)[1] == "exact"
+    candidates, config = {"exact": values[:, None], "steps": eighths}, replace(CONFIG, bounds=bounds)
+    assert probe_numbers(candidates, values, rows, config, threads=1)[1] == chosen
+
+
+@pytest.mark.parametrize(("bounds", "chosen"), [((2.0,), "x/steps"), ((2.0, 50.0), "x/exact"), ((50.0,), "x/exact")])
+def test_each_bound_has_its_own_best_candidate(bounds: tuple[float, ...], chosen: str) -> None:
+    """One of 30 features has 1 or 3, and which of them is the class: both lie beyond the smaller bound."""
+    plain, rng = _task(600, classes=2), np.random.default_rng(0)
+    labels, exact = plain.targets.argmax(1), np.zeros((600, 30))
+    exact[np.arange(600), rng.integers(30, size=600)] = 1 + 2 * labels
+    steps = np.where(rng.random((600, 1)) < 0.75, labels[:, None], 1 - labels[:, None]).astype(float)
+    candidates = {"x/exact": exact.astype(np.float32), "x/steps": steps.astype(np.float32)}
+    winner, tried = probe_method(candidates, plain, replace(CONFIG, bounds=bounds))
+    assert winner.of == chosen
+    assert {each.bound for each in tried} == {winner.bound}
 
 
 def test_clips_without_a_label_are_left_out_and_counted() -> None:
