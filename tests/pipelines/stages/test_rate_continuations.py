@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.results.language_figures import stabilities
+from pipelines.extras.rates.continuation_figures import stabilities
+from pipelines.extras.rates.continuations import diversities, long_clips, window_levels, windows_of
 from pipelines.results.run_record import read_results
 from pipelines.settings.run_rules import run_settings
-from pipelines.stages.rates import diversities, long_clips, window_levels, windows_of
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import composed, run, stored
 from wordless.audio.recordings.manifest import Clip, Clips

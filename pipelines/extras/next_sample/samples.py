@@ -7,24 +7,35 @@ from pathlib import Path
 from lm.samples.crops import BASELINES, SampleCrops, count_pairs, create_baseline, loss, score
 from lm.samples.model import SampleLanguageModel, create_sample_model, multiply_adds
 from lm.samples.options import SampleCropsConfig, SampleWaveNetConfig, TransformerConfig
+from pipelines.chain.study import Study
+from pipelines.extras.next_sample.sample_figures import (
+    NEXT_SAMPLE,
+    SAMPLE_SOUNDS,
+    SCORES,
+    sample_charts,
+    sample_rows,
+    sample_sounds,
+)
+from pipelines.extras.next_sample.sample_options import NextSampleSettings, SampleSoundsConfig
+from pipelines.extras.work import Work
+from pipelines.settings.run import RunSettings
 from pipelines.stages.listening import loudest
-from pipelines.stages.options import SampleSoundsConfig
-from pipelines.stages.stored_arrays import TRAINED_ON, split_samples
-from pipelines.store.session import Run
+from pipelines.stages.stored_arrays import TRAINED_ON, split_samples, test_waveforms, waveforms
+from pipelines.store.session import Run, Session
 from pipelines.store.stage import stage
 from pipelines.store.store import Entry, write_json
 from vocoder.continuing import joined_sound
+from vocoder.engines.choice import choose_engine, precision
 from vocoder.kinds import ORIGINAL
 from vocoder.measures import sound_levels
 from vocoder.options import Sampling
 from wordless.audio.recordings.manifest import Clips, choose_randomly
 from wordless.audio.waveform import Waveform
+from wordless.base.errors import InputError, within
 from wordless.base.machine import one_thread
 from wordless.base.seeds import sound_seed
 from wordless.training.options import FitConfig
 
-NEXT_SAMPLE = "next_sample"  # the stage; its entries of models are next_sample_<model>
-SCORES = "scores.json"
 VALIDATION_BATCHES = 8
 
 
@@ -75,9 +86,6 @@ def score_sample_models(
     write_json(run.folder / SCORES, {"rows": rows, "crops": steps * crops.batch_size})
 
 
-SAMPLE_SOUNDS = "sounds.json"
-
-
 @stage("next_sample_sounds", version=4, title="sounds by each of {models} models", splits=("test",))
 def generate_sample_sounds(
     run: Run, clips: Clips, models: Mapping[str, Entry], config: SampleSoundsConfig, *, sample_rate: int, precision: str
@@ -114,3 +122,40 @@ def _write(
     (joined_sound(prompt, sound) if prompt else sound).write(folder / file)
     begin = {"prompt_seconds": prompt.seconds} if prompt else {}
     return {"of": of, "file": file, "clip": clip, "figures": {**begin, **sound_levels(sound)}}
+
+
+def train_on_samples(study: Study) -> None:
+    """Train every wanted model on the same crops, and score all of them on the same test crops."""
+    session, rate, options = study.session, study.audio.sample_rate, study.settings.of(NextSampleSettings)
+    training = study.add(waveforms(session, study.manifest, rate))
+    test = study.add(test_waveforms(session, study.manifest, rate))
+    models = {}
+    for name in options.models:
+        config = options.config(name)
+        models[str(name)] = study.add(train_sample_model(session, name, config, options.crops, options.fit, training))
+    crops = replace(options.crops, seed=options.test_seed)
+    study.add(score_sample_models(session, models, training, test, crops, options.test_crops))
+
+
+def _sounds(session: Session, clips: Clips, settings: RunSettings, made: Mapping[str, Entry]) -> list[Entry]:
+    """Make sounds by the models of the first seed."""
+    own = settings.of(NextSampleSettings)
+    models = {str(name): made[f"{NEXT_SAMPLE}_{name}"] for name in own.models}
+    rounding, rate = (
+        precision(choose_engine(own.sounds.engine, session.gang.device.type).engine),
+        settings.audio.sample_rate,
+    )
+    return [generate_sample_sounds(session, clips, models, own.sounds, sample_rate=rate, precision=rounding)]
+
+
+def _require(settings: RunSettings) -> None:
+    with within(NEXT_SAMPLE):
+        settings.of(NextSampleSettings).require_positions()
+    if folds := settings.compare.folds:
+        rule = "use compare.folds=null and seeds=3"
+        raise InputError(f"compare.folds is {folds}, and the stage next_sample has one split: {rule}")
+
+
+WORK = Work(
+    plan=train_on_samples, rows=sample_rows, require=_require, once=_sounds, sounds=sample_sounds, charts=sample_charts
+)
