@@ -12,13 +12,11 @@ from pipelines.extras.table import extras
 from pipelines.extras.work import works
 from pipelines.settings.run import RunSettings
 from pipelines.stages.options import SPEECH_FEATURES, STEPS, STEPS_FROM_SHIPPED
-from pipelines.stages.start import (
-    LM,
+from pipelines.stages.start import LM, TOKENS, require_same_gpt
+from pipelines.stages.start_voice import (
     NONE,
-    TOKENS,
     UNIVERSAL,
     is_shipped,
-    require_same_gpt,
     require_same_tokenizer,
     require_same_voice,
     saved_vocoder,
@@ -127,7 +125,7 @@ def require_run(settings: RunSettings) -> None:
     if tokenizer.start is not None:
         require_same_tokenizer(tokenizer.start, tokenizer.config(settings.audio))
     if lm.start is not None:
-        require_same_gpt(lm.start, lm.gpt, tokenizer)
+        require_same_gpt(lm.start, lm.gpt, codebook_size=tokenizer.codebook_size)
     if vocoder.start is not None:
         require_same_voice(vocoder.start, vocoder.wavenet, settings.audio, steps=vocoder.fit.steps)
     for method in settings.probed_methods:
