@@ -7,9 +7,8 @@ import pytest
 import soundfile
 
 from lm.samples.model import SampleLanguageModel
-from pipelines.extras.next_sample.sample_figures import SAMPLE_SOUNDS
 from pipelines.extras.next_sample.sample_options import SampleSoundsConfig
-from pipelines.extras.next_sample.samples import generate_sample_sounds
+from pipelines.extras.next_sample.samples import SAMPLE_SOUNDS, generate_sample_sounds
 from pipelines.results.run_record import read_results
 from pipelines.store.store import Entry
 from tests.lm.samples.tiny import CONFIGS, lively

@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.extras.rates.continuation_figures import stabilities
-from pipelines.extras.rates.continuations import diversities, long_clips, window_levels, windows_of
+from pipelines.extras.rates.continuations import diversities, long_clips, stabilities, window_levels, windows_of
 from pipelines.results.run_record import read_results
 from pipelines.settings.run_rules import run_settings
 from tests.pipelines.conftest import FinishedRun
