@@ -9,8 +9,8 @@ from tests.calling import python
 from tests.pipelines.tiny import save_run, sweep, write_clip
 from tests.pipelines.tiny_chain import TINY
 
-# walk -> most files, and most hand-overs
-BOUNDS = {"gpt": (50, 0), "codes": (60, 600), "page": (50, 0), "size": (30, 0)}
+# walk -> most files, and most hand-overs; None: it has none, or they are not bounded
+BOUNDS = {"gpt": (51, None), "codes": (46, 457), "page": (50, None), "size": (31, None)}
 
 
 def walked(walk: str, place: Path, *words: str) -> dict[str, dict[str, dict[str, int] | list[str]]]:
@@ -27,8 +27,7 @@ def require_short(name: str, found: dict[str, dict[str, int] | list[str]]) -> No
     print(f"{name}: {len(files)} files, {sum(handovers.values())} hand-overs", *sorted(files), sep="\n")
     print(*(f"{count:5} {between}" for between, count in sorted(handovers.items())), sep="\n")
     assert len(files) <= most, f"{name}: {len(files)} files, at most {most}"
-    if most_handovers:
-        assert sum(handovers.values()) <= most_handovers
+    assert most_handovers is None or sum(handovers.values()) <= most_handovers, f"{name}: {sum(handovers.values())}"
 
 
 def test_the_stage_of_the_gpt_loads_few_files(tmp_path: Path) -> None:

@@ -13,32 +13,38 @@ from types import FrameType
 
 ROOT = Path(__file__).parents[1]
 OURS = tuple(f"{ROOT / name}/" for name in ("tokenizer", "lm", "vocoder", "pipelines", "conf", "wordless"))
+ANYWHERE = sys._getframe()  # the frame of this module never returns to a walk
 CODEBOOK_SIZE = 13  # no other option of the run has this value
 
 
 class Walk:
-    """The files that are entered from the call of ``begin`` to that of ``end``, by calls with an argument ``of``."""
+    """The files that are entered within functions, or before the call of one, by calls with an argument ``of``."""
 
-    def __init__(self, *, begin: str = "", end: str = "", of: Callable[[object], bool] | None = None) -> None:
+    def __init__(
+        self, *, within: tuple[str, ...] = (), before: str = "", of: Callable[[object], bool] | None = None
+    ) -> None:
         self.files: dict[str, None] = {}
         self.handovers = Counter[str]()
-        self._begin, self._end, self._of, self._is_on = begin, end, of, not begin
+        self._within, self._before, self._of, self._inside = within, before, of, None if within else ANYWHERE
 
     def note(self, frame: FrameType, event: str, argument: object) -> None:
         """Note one event of ``sys.setprofile``."""
         file, name = frame.f_code.co_filename, frame.f_code.co_name
+        if event == "return" and frame is self._inside:
+            self._inside = None
         if event != "call" or not file.startswith(OURS):
             return
-        self._is_on = self._is_on or name == self._begin
-        if self._is_on and (self._of is None or any(map(self._of, frame.f_locals.values()))):
+        if self._inside is None and name in self._within:
+            self._inside = frame
+        if self._inside is not None and (self._of is None or any(map(self._of, frame.f_locals.values()))):
             self.files[_short(file)] = None
             above = frame.f_back
             while above is not None and not above.f_code.co_filename.startswith(OURS):
                 above = above.f_back
             if above is not None and above.f_code.co_filename != file:
                 self.handovers[f"{_short(above.f_code.co_filename)} -> {_short(file)}"] += 1
-        if self._is_on and name == self._end:
-            self._is_on, self._begin = False, "-"
+        if name == self._before:
+            self._inside = None
 
     @property
     def found(self) -> dict[str, object]:
@@ -90,7 +96,7 @@ def encode(folder: Path) -> dict[str, object]:
 
 def run(folder: Path, *words: str) -> dict[str, object]:
     """The size of the codebook reaches k-means, and the accuracy of a probe the page."""
-    size, page = Walk(end="fit_codebook", of=has_codebook_size), Walk(begin="write_run_folder", end="link_latest")
+    size, page = Walk(before="fit_codebook", of=has_codebook_size), Walk(within=("write_results", "write_report"))
     places = [f"store.root={folder / 'store'}", f"hydra.run.dir={folder / 'run'}"]
     found = walked(size, page, words=["run", *words, f"tokenizer.codebook_size={CODEBOOK_SIZE}", *places])
     return dict(zip(("size", "page"), found, strict=True))

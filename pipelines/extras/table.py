@@ -37,8 +37,11 @@ class Extra:
     page: str = ""  # template of its section of the report, below this folder
     anchor: str = ""  # of this section
     link: str = ""  # to it
-    sentences: str = ""  # template of `headline` or `opening`, `summary` and `figures`, for the page and the terminal
-    names: Mapping[str, str] = field(default_factory=dict)  # its names in ``results.json`` -> in tables and sentences
+    sentences: str = ""  # template of `headline` or `opening`, `summary` and `tiles`, for page and terminal
+    measures: Mapping[str, tuple[str, str]] = field(
+        default_factory=dict
+    )  # its figures -> unit, and title; "": the name
+    names: Mapping[str, str] = field(default_factory=dict)  # its other names in ``results.json`` -> in words
 
     @property
     def reads_codes(self) -> bool:

@@ -95,6 +95,11 @@ EXTRA = Extra(
     anchor="samples",
     link="Samples",
     sentences="next_sample/next_sample_sentences.jinja",
+    measures={
+        "multiply_adds": ("multiply-adds/sample", ""),
+        "history": ("samples", ""),
+        "samples_per_second": ("samples/s", ""),
+    },
     names={
         "wavenet_large": "larger WaveNet",
         "transformer_context": "transformer with context vector",

@@ -44,5 +44,14 @@ EXTRA = Extra(
     page="rates/rates.html.jinja",
     anchor="rates",
     link="Several rates",
+    measures={
+        "codebook_perplexity": ("codes", ""),
+        "coded_bits_per_second": ("bit/s", ""),
+        "bits_per_real_second": ("bit/s", ""),
+        "training_steps": ("steps", ""),
+        "label_kept": ("ratio", "windows with the label of the prompt"),
+        "label_stability": ("ratio", "neighbouring windows with the same label, where both sound"),
+        "label_lasting": ("ratio", "neighbouring windows with the same label, of all"),
+    },
     names={"rates": "models of all rates", "flat": "flat GPT"},
 )

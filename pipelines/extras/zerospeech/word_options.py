@@ -97,6 +97,10 @@ EXTRA = Extra(
     anchor="zerospeech",
     link="Words and sentences",
     sentences="zerospeech/zerospeech_sentences.jinja",
+    measures={
+        f"consistency_{change}": ("ratio", f"right answers, other {change}")
+        for change in ("speaker", "gender", "pitch", "background")
+    },
     names={
         "word_bigram": "frequencies of pairs of words",
         "gpt_past_0.2": "GPT that sees 0.2 s",
