@@ -38,9 +38,8 @@ class Extra:
     anchor: str = ""  # of this section
     link: str = ""  # to it
     sentences: str = ""  # template of `headline` or `opening`, `summary` and `tiles`, for page and terminal
-    measures: Mapping[str, tuple[str, str]] = field(
-        default_factory=dict
-    )  # its figures -> unit, and title; "": the name
+    # its figures -> unit, and title; "": the name
+    measures: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)  # its other names in ``results.json`` -> in words
 
     @property
