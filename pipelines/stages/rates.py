@@ -17,6 +17,7 @@ from torch import Tensor
 from lm.language_tests import NGRAMS, distinct_ngrams
 from lm.model import LanguageModel
 from lm.options import CodeSampling
+from lm.rates import RatesModel
 from pipelines.stages.judging import Judge, name_labels, new_part, whole
 from pipelines.stages.listening import excerpt_row, loudest
 from pipelines.stages.options import RatesConfig
@@ -46,7 +47,7 @@ def rate_tokenizer(run: Run, tokenizers: Sequence[Entry]) -> None:
 @stage("rate_lm", version=2, title="language models of {models} rates")
 def rate_language_model(run: Run, models: Sequence[Entry]) -> None:
     """Write the language models of all rates, coarse to fine, as one folder."""
-    LanguageModel.of_rates([LanguageModel.from_pretrained(each.folder) for each in models]).save_pretrained(run.folder)
+    RatesModel([LanguageModel.from_pretrained(each.folder) for each in models]).save_pretrained(run.folder)
 
 
 CONTINUATIONS = "continuations.json"

@@ -12,6 +12,7 @@ import torch
 
 from lm.model import LanguageModel
 from lm.options import VECTORS, GPTConfig, VectorConfig
+from lm.rates import RatesModel
 from pipelines.chain.corpus import read_corpus
 from pipelines.settings.run import CorpusCommand
 from pipelines.stages.features import ClipReading
@@ -113,9 +114,7 @@ def save_rates_run(folder: Path, *, seed: int) -> Path:
     whole = Tokenizer.of_rates(tokenizers)
     whole.save_pretrained(folder / "tokenizer")
     formats = [CodesFormat.of_rates(whole.format.formats[:number]) for number in (1, 2, 3)]
-    LanguageModel.of_rates([LanguageModel.create(GPT, each, seed=seed) for each in formats]).save_pretrained(
-        folder / "lm"
-    )
+    RatesModel([LanguageModel.create(GPT, each, seed=seed) for each in formats]).save_pretrained(folder / "lm")
     save_vocoder(folder, tokenizers[-1], seed=seed)
     return folder
 
