@@ -11,7 +11,7 @@ from lm.pitch import PitchHead, WithStreams
 from lm.rates import RatesModel, Upsampler, UpsamplerGPT, create_upsampler
 from lm.tokens import Vocabulary
 from tokenizer.codes import CodesFormat
-from tokenizer.saved import load_rates
+from tokenizer.rate_folders import load_rates
 from wordless.base.errors import OldModelError, require
 from wordless.base.machine import require_device
 from wordless.base.saved_models import LANGUAGE_MODEL, holds_rates, load_network, model_folder, reading

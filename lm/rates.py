@@ -36,7 +36,7 @@ from lm.model import LanguageModel, card, gpt_rows
 from lm.options import MOST_AHEAD, CodeSampling, GPTConfig
 from lm.tokens import Vocabulary, Window
 from tokenizer.codes import Codes, CodesFormat, join_codes, join_rates
-from tokenizer.saved import save_rates
+from tokenizer.rate_folders import save_rates
 from wordless.base.array_types import FloatArray, IntArray
 from wordless.base.errors import InputError, require
 from wordless.base.machine import copy_to
@@ -222,10 +222,8 @@ class RatesModel(Upsampler):
                     f"the model of rate {number} reads codes of codebook {model.format.codebook}, which the models of "
                     "the coarser rates do not predict; take all models from one run"
                 )
-        first, *upsamplers = models
-        self.rates = (first, *(each for each in upsamplers if isinstance(each, Upsampler)))
-        finest = self.rates[-1]
-        assert isinstance(finest, Upsampler)
+        self.rates, finest = tuple(models), models[-1]
+        assert isinstance(finest, Upsampler), "of several rates"
         super().__init__(finest.gpt, finest.format, name=name)
 
     def save_pretrained(self, folder: Path | str) -> None:
