@@ -58,7 +58,7 @@ ARROWS = {
     "wordless/audio": (_AUDIO, _BASE),
     "tokenizer": ("tokenizer", _AUDIO, _BASE),
     # codes, and folders of several rates: no tokenizer
-    "lm": ("lm", "tokenizer.codes", "tokenizer.options", "tokenizer.saved", _BASE),
+    "lm": ("lm", "tokenizer.codes", "tokenizer.options", "tokenizer.rate_folders", _BASE),
     # bodies read recordings: by a tokenizer or by a front end of their own
     "lm/bodies": ("lm", "tokenizer", _AUDIO, _BASE),
     "lm/probing": ("lm", "tokenizer.codes", "tokenizer.options", "wordless.audio.views", _BASE),

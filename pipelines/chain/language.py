@@ -1,7 +1,7 @@
 """Codes and language models of a fold and a seed.
 
 The codebook of a rate is made by the stages of a run that has this rate alone. Of several rates, a GPT models the
-coarsest codes, and an upsampler each finer rate, which reads the codes of coarser rates as `lm.tokens` draws it.
+coarsest codes, and an upsampler each finer rate, which reads the codes of coarser rates as `lm.rates` draws it.
 """
 
 from functools import partial

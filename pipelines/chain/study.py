@@ -15,7 +15,7 @@ from pipelines.stages.vocoder import CodedIn
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, some_options
 from tokenizer.options import HeardConfig
-from tokenizer.sources import ChosenLayer
+from tokenizer.speech_layer import ChosenLayer
 from wordless.audio.recordings.corpus import noise_recordings
 from wordless.audio.recordings.manifest import Clips
 

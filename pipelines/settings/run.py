@@ -38,7 +38,7 @@ from wordless.base.seeds import MAX_SEED
 from wordless.base.values import build, move_seeds
 
 if TYPE_CHECKING:
-    from tokenizer.sources import ChosenLayer
+    from tokenizer.speech_layer import ChosenLayer
 
 
 MAX_THREADS = 1024  # above it the system refuses threads, and libraries end the process

@@ -35,7 +35,7 @@ from wordless.training.options import FitConfig, StartableFitConfig
 
 if TYPE_CHECKING:
     from tokenizer.config import TokenizerConfig
-    from tokenizer.sources import ChosenLayer
+    from tokenizer.speech_layer import ChosenLayer
     from wordless.audio.speech_models import SpeechModel
 
 
@@ -294,7 +294,7 @@ class Wav2vec2Settings(Options):
 
     def chosen_layer(self, wanted: int | None) -> ChosenLayer:
         """Return a layer of the model in the folder of weights, by default the middle one; refuse one that is not."""
-        from tokenizer.sources import ChosenLayer
+        from tokenizer.speech_layer import ChosenLayer
 
         if self.weights is None:
             rule = f"{SPEECH_FEATURES} reads a speech model: name its folder, such as {OPTION}=runs/x/wav2vec2"

@@ -40,7 +40,7 @@ from pipelines.store.session import Run, rate_prefix
 from pipelines.store.stage import stage
 from pipelines.store.store import CURVE, Entry, other_options, write_json
 from tokenizer.parquet import read_codes
-from tokenizer.tokenizer import Tokenizer
+from tokenizer.rates_tokenizer import RatesTokenizer
 from vocoder.continuing import Prompt, joined_sound
 from vocoder.kinds import GRIFFIN_LIM
 from vocoder.options import Sampling
@@ -88,7 +88,7 @@ def continuations(
     The reference are the test clips: their finest codes ``coded``, and the sound of these codes.
     """
     device = str(run.gang.device)
-    coder = Tokenizer.from_pretrained(tokenizer.folder, device=device)
+    coder = RatesTokenizer.of_folder(tokenizer.folder, device=device)
     longest, step = 2 * config.prompt_seconds, coder.format.samples_per_code  # `Prompt.of_excerpt` takes half of it
     rate = coder.format.sample_rate
     excerpts = [loudest(clips, clip, rate, longest, step=step) for clip in clips.clips]
@@ -154,7 +154,7 @@ def window_levels(sound: Waveform, config: RatesConfig, windows: int) -> list[fl
 
 @torch.inference_mode()
 def _write_recordings(
-    folder: Path, tokenizer: Tokenizer, clips: Sequence[Clip], excerpts: Sequence[Excerpt], config: RatesConfig
+    folder: Path, tokenizer: RatesTokenizer, clips: Sequence[Clip], excerpts: Sequence[Excerpt], config: RatesConfig
 ) -> list[dict[str, object]]:
     """Write recordings and sounds of their finest codes; of clips in the report, sounds and pictures of all rates."""
     coded = [tokenizer.encode(excerpt.waveform).by_rate for excerpt in excerpts]

@@ -107,7 +107,7 @@ def spoken_pairs(run: Run, subject: Subject) -> None:
         judged[WORD_BIGRAM] = pairs
         few = [row for row, pair in zip(pairs, asked.pairs, strict=True) if pair.voice in voices[:VOICES_OF_PASTS]]
         heard = {file for _, right, wrong in few for file in (right, wrong)}
-        for name, seconds in PASTS.items() if not gpt.coarser else ():
+        for name, seconds in PASTS.items():
             steps = max(round(seconds * gpt.format.codes_per_second), 2)
             scores[name] = {file: float(gpt.log_probabilities(codes[file], past=steps).mean()) for file in heard}
             judged[name] = few
