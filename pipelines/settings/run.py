@@ -14,13 +14,13 @@ from pipelines.extras.table import EXTRAS, Extra, Need, extras
 from pipelines.methods.method import Method
 from pipelines.settings.comparison import ComparisonConfig
 from pipelines.settings.inputs import DeviceOptions, EngineOptions
+from pipelines.stages.gpt_options import LanguageModelSettings
 from pipelines.stages.options import (
     STEPS,
     STEPS_FROM_SHIPPED,
     AstSettings,
     AudioTransformerSettings,
     BaselineSettings,
-    LanguageModelSettings,
     ListeningConfig,
     SoundGPTSettings,
     TokenizerSettings,

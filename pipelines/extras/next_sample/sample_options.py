@@ -5,7 +5,7 @@ from typing import Any, Literal, cast, get_args
 
 from lm.samples.options import POSITIONS, ContextConfig, SampleCropsConfig, SampleWaveNetConfig, TransformerConfig
 from pipelines.extras.table import Extra
-from pipelines.stages.options import TrainingSettings
+from pipelines.stages.gpt_options import TrainingSettings
 from vocoder.options import EngineChoice
 from wordless.audio.options import SpectrogramConfig
 from wordless.base.errors import within
