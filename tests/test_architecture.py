@@ -184,6 +184,14 @@ def test_all_but_the_language_model_import_without_fairseq2(package: str) -> Non
     assert done.returncode == 0, done.stderr
 
 
+def test_models_of_one_rate_load_no_file_of_other_kinds_of_codes() -> None:
+    others = {"lm.loading", "lm.pitch", "lm.rates", "tokenizer.rates_tokenizer", "tokenizer.speech_layer"}
+    others |= {"tokenizer.health", "wordless.audio.speech_models"}
+    code = "import sys, lm.model, tokenizer.encoder, tokenizer.fitting"
+    done = python("-c", f"{code}\nassert not (found := {others} & {{*sys.modules}}), found")
+    assert done.returncode == 0, done.stderr
+
+
 def test_commands_refuse_before_anything_heavy_is_imported() -> None:
     commands = [name for name in COMMANDS if (ROOT / f"pipelines/{name}.py").exists()]
     code = (
