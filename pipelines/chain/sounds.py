@@ -9,6 +9,7 @@ import torch
 from lm.probing.task import ProbeTask
 from lm.samples.model import SampleLanguageModel
 from pipelines.chain.study import Study
+from pipelines.methods.table import METHODS
 from pipelines.pages.phrasing import sentences
 from pipelines.results.language_figures import Speeds
 from pipelines.results.sound_figures import weak_judge
@@ -24,7 +25,6 @@ from pipelines.stages.judging import (
     recognise_labels,
 )
 from pipelines.stages.listening import LISTENING, Playback, choose_clips, decode_clips, listening, measure_clips
-from pipelines.stages.networks import convolutional
 from pipelines.stages.next_sample import NEXT_SAMPLE, score_sample_models, train_sample_model
 from pipelines.stages.probe import probed
 from pipelines.stages.rates import continuations, long_clips, window_labels
@@ -114,7 +114,7 @@ def _judge(study: Study, task: ProbeTask) -> Judge:
 
     if name == "supervised":
         shown = spectrograms(session, study.manifest, study.audio, sample)
-        network = convolutional(reading, sample, settings.baselines)
+        network = settings.baselines.network(reading, METHODS[name], sample)
         heard = study.heard(study.manifest, shown, settings.baselines.supervised.views)
         classifier = network.train(reading, heard, task.classes)
         add(shown, shown.stage)
