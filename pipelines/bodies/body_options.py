@@ -45,8 +45,8 @@ class BodySettings(Options):
         """Return the length of the shortest recording that a method reads."""
         return 0.0
 
-    def require(self, method: Method, sample_rate: int) -> None:
-        """Refuse pre-trained weights that a method cannot begin with."""
+    def require_weights(self, sample_rate: int) -> None:
+        """Refuse pre-trained weights that cannot be read, or that are of another size or sample rate."""
 
 
 class NetworkSettings(BodySettings, ABC):

@@ -74,12 +74,7 @@ class Wav2vec2Settings(BodySettings):
         own = self.model if method.kind == "untrained" else self  # of the sizes of one that is pre-trained
         return own.convolutions.receptive_field / sample_rate
 
-    def require(self, method: Method, sample_rate: int) -> None:
-        if method.kind != "untrained":
-            self.require_weights(sample_rate)
-
     def require_weights(self, sample_rate: int) -> None:
-        """Refuse a folder of weights that cannot be read, or that are of another sample rate."""
         if self.weights is not None:
             self.described.require_rate(sample_rate, given=f"{OPTION}={self.folder}")
 

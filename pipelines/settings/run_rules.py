@@ -126,7 +126,8 @@ def require_run(settings: RunSettings) -> None:
     if vocoder.start is not None:
         require_same_voice(vocoder.start, vocoder.wavenet, settings.audio, steps=vocoder.fit.steps)
     for method in settings.probed_methods:
-        settings.body(method).require(method, settings.audio.sample_rate)
+        if method.kind != "untrained":
+            settings.body(method).require_weights(settings.audio.sample_rate)
         if method.rate > len(rates := tokenizer.rates or ()):
             rule = f"tokenizer.rates is {list(rates) or 'null'}: name rates, such as [8,4,2], or leave the method out"
             raise InputError(f"compare.methods has {method.name}: {rule}")
