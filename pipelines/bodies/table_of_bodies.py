@@ -32,7 +32,9 @@ class BodiesOfRun(Options):
 
 
 BODIES = tuple(field.name for field in fields(BodiesOfRun))
-METHODS_OF_BODIES = [replace(method, body=name) for name in BODIES for method in getattr(BodiesOfRun(), name).methods]
+METHODS_OF_BODIES: list[Method] = [
+    replace(method, body=name) for name in BODIES for method in getattr(BodiesOfRun(), name).methods
+]
 # those of ``wordless finetune``
 BODY_OPTIONS: dict[str, type[BodyOptions]] = {
     each.name: each for each in (GptOptions, AstOptions, Wav2vec2Options, AudioTransformerOptions)
