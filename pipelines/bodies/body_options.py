@@ -20,7 +20,7 @@ from lm.bodies.clip_options import (
 )
 from lm.finetuning import FrozenLayers, HeadConfig
 from pipelines.methods.method import Method
-from pipelines.stages.options import TrainingSettings
+from pipelines.stages.gpt_options import TrainingSettings
 from tokenizer.options import HeardConfig
 from wordless.base.errors import InputError
 from wordless.base.options import Options, option

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lm.bodies.body import Source
     from pipelines.stages.features import ClipReading
     from pipelines.stages.networks import Network
-    from tokenizer.sources import ChosenLayer
+    from tokenizer.speech_layer import ChosenLayer
     from wordless.audio.speech_models import SpeechModel
 
 OPTION, SPEECH_FEATURES = "wav2vec2.weights", "tokenizer.features=wav2vec2"
@@ -90,7 +90,7 @@ class Wav2vec2Settings(BodySettings):
 
     def chosen_layer(self, wanted: int | None) -> ChosenLayer:
         """Return a layer of the model in the folder of weights, by default the middle one; refuse one that is not."""
-        from tokenizer.sources import ChosenLayer
+        from tokenizer.speech_layer import ChosenLayer
 
         if self.weights is None:
             rule = f"{SPEECH_FEATURES} reads a speech model: name its folder, such as {OPTION}=runs/x/wav2vec2"
