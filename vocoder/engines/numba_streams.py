@@ -50,7 +50,12 @@ class NumbaStreams:
     ) -> Tensor:
         scored = (0, 0, 0) if logits is None else (*given.shape, _padded(self.config.levels))
         scores = np.zeros(scored, np.float32)
-        temperature = float(sampling.temperature)
+        temperature = np.full(given.shape, sampling.temperature, np.float32)
+        voiced = getattr(self, "voiced", None)
+        if voiced is not None and sampling.temperature > 0:
+            temperature = (sampling.temperature * (1 - (1 - sampling.voiced_temperature) * voiced.numpy())).astype(
+                np.float32
+            )
         fixed, uniform = given.contiguous().numpy(), draws.contiguous().numpy()
         levels = np.zeros_like(fixed)
 
@@ -61,7 +66,8 @@ class NumbaStreams:
                 _flat(conditions[few].reshape(*conditions[few].shape[:3], 2, -1)),  # each half is padded
                 fixed[few],
                 uniform[few],
-                temperature,
+                temperature[few],
+                np.float32(sampling.cut),
                 self.rings[number],
                 self.time,
                 self.previous[few],
