@@ -33,9 +33,8 @@ from vocoder.frames import (
     voice_bands,
     voice_inputs,
 )
-from vocoder.generation import replay
 from vocoder.options import LEVELS, PITCH_INPUTS, VOICE_INPUTS, CropsConfig, WaveNetConfig
-from vocoder.wavenet import UNKNOWN_GROUP, WaveNet, added_sound, mu_law_encode, silence
+from vocoder.wavenet import UNKNOWN_GROUP, mu_law_encode, silence
 from wordless.base.errors import InputError
 from wordless.base.machine import Batch
 
@@ -110,7 +109,6 @@ class _Crop:
     whisper: Tensor | None  # (samples,) float64: noise like the sound, which takes the place of a share of its voice
     hoarseness: float  # that share
     gains: Tensor | None  # (samples,) float64, of the input samples
-    draws: Tensor | None  # (samples,) float32, with which the network's own sound is drawn as its past
 
 
 class Crops:
@@ -130,10 +128,8 @@ class Crops:
         config: CropsConfig,
         *,
         turns: npt.NDArray[np.int64] | None = None,
-        played: WaveNet | None = None,
     ) -> None:
         self.clips = clips
-        self.played = played  # the network whose own sound is the past of some crops
         self.model = model
         self.spectral = replace(model, pitch=False)  # the conditions before the pitch
         self.config = config
@@ -168,10 +164,7 @@ class Crops:
         first, last, sound = start * step_samples, stop * step_samples, self.clips.sound
         begin, end = (int(offset) for offset in sound.offsets[clip : clip + 2])
         own, whisper, hoarseness, gains = sound.samples[begin + first : min(begin + last, end)], None, 0.0, None
-        draws = None
-        if self.played is not None and rng.random() < self.config.own_pasts:
-            draws = torch.from_numpy(rng.random((stop - start) * step_samples, np.float32))
-        elif pitched and self.config.hoarse:
+        if pitched and self.config.hoarse:
             hoarseness = rng.random()
             whisper = whispered(_full_scale(own), rng, sample_rate=self.model.sample_rate)
             if rng.random() < FADED_CROPS:
@@ -190,7 +183,6 @@ class Crops:
             whisper=whisper,
             hoarseness=hoarseness,
             gains=gains,
-            draws=draws,
         )
 
     def _jitter(self, rng: np.random.Generator, codes: int) -> Tensor:
@@ -218,35 +210,22 @@ class Crops:
             )
             amplitudes = [amplitude for _, amplitude in voices]
             phase, spectrogram = torch.stack([*phases]), torch.cat([spectrogram, torch.stack(pitch)], dim=2)
-        added: list[Tensor | None] = (
-            [None if phase is None else added_sound(own, self.model) for own in phase]
-            if phase is not None
-            else [None] * len(crops)
-        )
-        sounds = [self._levels(crop, codes, *own) for crop, *own in zip(crops, amplitudes, added, strict=True)]
-        previous, targets = (torch.stack([*each]) for each in zip(*sounds, strict=True))
-        groups = torch.tensor([crop.group for crop in crops])
-        self._replay(crops, previous, spectrogram, groups, phase)
+        sounds = [self._levels(crop, codes, own) for crop, own in zip(crops, amplitudes, strict=True)]
+        targets = torch.stack([targets for _, targets in sounds])
         return VocoderBatch(
-            previous=previous,
+            previous=torch.stack([previous for previous, _ in sounds]),
             targets=targets,
             spectrogram=spectrogram,
             phase=phase,
-            groups=groups,
+            groups=torch.tensor([crop.group for crop in crops]),
             counted=int((targets != NOT_COUNTED).sum()),
             by_crop=self.by_crop,
         )
 
-    def _levels(self, crop: _Crop, codes: int, voiced: Tensor | None, added: Tensor | None) -> tuple[Tensor, Tensor]:
+    def _levels(self, crop: _Crop, codes: int, voiced: Tensor | None) -> tuple[Tensor, Tensor]:
         """Return previous levels and targets, ``(codes * samples_per_code,)`` each; ``voiced`` as of `frequencies`."""
         levels, length = self.model.levels, len(crop.sound)
         previous, targets, (before, after) = crop.levels[:-1], crop.levels[1:].clone(), crop.uncounted
-        if added is not None:
-            added = added[:length].double()
-            own = _full_scale(crop.sound) - added
-            targets = mu_law_encode(own, levels=levels)
-            previous = torch.cat([previous[:1], targets[:-1]])
-            targets = targets.clone()
         if crop.hoarseness or crop.gains is not None:
             heard = _full_scale(crop.sound)
             if crop.whisper is not None and voiced is not None:
@@ -254,29 +233,12 @@ class Crops:
                 heard = (1 - share**2).sqrt() * heard + share * crop.whisper
             if crop.gains is not None:
                 heard = heard * crop.gains
-            if added is not None:
-                heard = heard - added
             previous = torch.cat([previous[:1], mu_law_encode(heard[: length - 1], levels=levels)])
-        if crop.jitter is not None and crop.draws is None:
+        if crop.jitter is not None:
             previous = (previous + crop.jitter[:length]).clamp(0, levels - 1)
         targets[:before] = targets[length - after :] = NOT_COUNTED
         missing = (0, codes * self.model.samples_per_code - length)
         return pad(previous, missing, value=silence(levels=levels)), pad(targets, missing, value=NOT_COUNTED)
-
-    def _replay(
-        self, crops: list[_Crop], previous: Tensor, spectrogram: Tensor, groups: Tensor, phase: Tensor | None
-    ) -> None:
-        """Put the network's own sound in the place of the recorded past, after the context."""
-        own = [row for row, crop in enumerate(crops) if crop.draws is not None]
-        if not own or self.played is None:
-            return
-        given, draws = torch.full((len(own), previous.shape[1]), -1), torch.zeros(len(own), previous.shape[1])
-        for place, row in enumerate(own):
-            crop, known = crops[row], crops[row].uncounted[0]
-            given[place, :known] = previous[row, 1 : 1 + known]
-            draws[place, : len(crop.draws)] = crop.draws
-        levels = replay(self.played, spectrogram[own], groups[own], None if phase is None else phase[own], given, draws)
-        previous[own, 1:] = levels[:, :-1].to(previous.dtype)
 
     def _pitch(self, crop: _Crop, codes: int) -> Tensor:
         """Return the pitch of the frames of ``codes`` codes ``(frames, 3)``, zeros where it is unknown."""

@@ -30,7 +30,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 from torch.nn.utils.rnn import pad_sequence
 
-from vocoder.engines.choice import Engine, Streams, bookmark, choose_engine, create_streams, side_by_side
+from vocoder.engines.choice import Engine, bookmark, choose_engine, create_streams, side_by_side
 from vocoder.frames import (
     WINDOW_SECONDS,
     HarmonicVoice,
@@ -40,8 +40,8 @@ from vocoder.frames import (
     synthetic_phase,
     voice_inputs,
 )
-from vocoder.options import PITCH_INPUTS, TAPS, VOICE_INPUTS, EngineChoice, Sampling, WaveNetConfig
-from vocoder.wavenet import UNKNOWN_GROUP, WaveNet, added_sound, mu_law_decode, silence, without
+from vocoder.options import PITCH_INPUTS, TAPS, VOICE_INPUTS, EngineChoice, Sampling
+from vocoder.wavenet import UNKNOWN_GROUP, WaveNet, mu_law_decode, silence
 from wordless.audio.pitch import LOWEST
 from wordless.base.errors import InputError
 from wordless.base.machine import copy_to, one_thread
@@ -216,63 +216,6 @@ def _too_long(prompt: int, samples: int) -> InputError:
     )
 
 
-def advance(
-    model: WaveNet,
-    streams: Streams,
-    conditions: Tensor,
-    given: Tensor,
-    draws: Tensor,
-    sampling: Sampling,
-    phase: Tensor | None,
-    before: Tensor,
-) -> Tensor:
-    """Generate levels ``(clips, samples)``; with a pitch frame by frame: what lies some periods back must be known.
-
-    ``before`` are the levels before the first ``(clips, some)``; for the other arguments see `Streams.advance`, and for
-    ``phase`` `vocoder.frames.voice_inputs`.
-    """
-    if phase is None:
-        return streams.advance(conditions, given, draws, sampling)
-    hop, levels, device = model.config.hop_length, before, model.embedding.weight.device
-    pieces = list[Tensor]()
-    for frame in range(conditions.shape[1]):
-        place = slice(frame * hop, (frame + 1) * hop)
-        past = torch.cat([levels, torch.zeros(len(levels), hop, dtype=levels.dtype)], dim=1)
-        # On a CPU clip by clip, because products of other shapes round differently.
-        together = len(levels) if device.type == "cuda" else 1
-        with one_thread():
-            carried = [
-                model.carried(copy_to(own, device), copy_to(known, device))
-                for own, known in zip(torch.split(phase[:, place], together), torch.split(past, together), strict=True)
-            ]
-        streams.voiced = phase[:, place, 1].abs().contiguous()
-        made = streams.advance(conditions[:, [frame]], given[:, place], draws[:, place], sampling, torch.cat(carried))
-        levels = torch.cat([levels[:, hop:], made.to(levels.dtype)], dim=1)
-        pieces.append(made)
-    return torch.cat(pieces, dim=1)
-
-
-@torch.no_grad()
-def replay(
-    model: WaveNet, spectrogram: Tensor, groups: Tensor, phase: Tensor | None, given: Tensor, draws: Tensor
-) -> Tensor:
-    """Generate crops of a training batch, of the phase of their recordings: levels ``(batch, samples)``.
-
-    ``given`` are the levels that are known ``(batch, samples)``, -1 for others; ``draws`` are uniform ``(batch,
-    samples)``. The other arguments are those of `WaveNet.forward`.
-    """
-    device = model.embedding.weight.device
-    streams = create_streams(model, len(given), choose_engine("auto", device.type).engine)
-    conditions = model.conditions(copy_to(spectrogram, device), copy_to(groups, device))
-    before = torch.full((len(given), _reach(model.config)), silence(levels=model.config.levels))
-    return advance(model, streams, conditions, given, draws, AS_LEARNED, phase, before)
-
-
-def _reach(config: WaveNetConfig) -> int:
-    """Count the samples before a frame that it may read: the longest lag, and its taps."""
-    return config.hop_length + TAPS + math.ceil(config.sample_rate / LOWEST)
-
-
 class Generation:
     """Clips that one engine generates side by side."""
 
@@ -292,7 +235,8 @@ class Generation:
         self.phases = [0.0 for _ in clips]  # of the voice of each clip, in turns
         self.drawn = torch.full((len(clips), 2), 0.5)  # the last random numbers of each clip
         config = model.config
-        reach = max(_reach(config), history(config.sample_rate))
+        reach = config.hop_length + TAPS + math.ceil(config.sample_rate / LOWEST)  # the longest lag, and its taps
+        reach = max(reach, history(config.sample_rate))
         self.before = torch.full((len(clips), reach), silence(levels=config.levels))  # the last levels
 
     @torch.inference_mode()
@@ -328,9 +272,6 @@ class Generation:
                 known = clip.prompt[self.time : self.time + steps]
                 own[: len(known)] = known
         conditions, phase = self._conditions(windows, frames), self._phase(windows, given)
-        count, added = self.model.config.levels, added_sound(phase, self.model.config)
-        if added is not None:
-            given = torch.where(given < 0, given, without(given.clamp(min=0), added, count=count))
         if self.guard is None:
             levels = self._advance(conditions, given, self._shaped(draws, phase), self.sampling, phase)
         else:
@@ -338,8 +279,6 @@ class Generation:
         self.before = torch.cat([self.before, levels], dim=1)[:, -self.before.shape[1] :]
         self.drawn = torch.cat([self.drawn, draws], dim=1)[:, -2:]
         self.time += steps
-        if added is not None:
-            levels = without(levels, -added, count=count)
         return levels.to(torch.int32)
 
     def _shaped(self, draws: Tensor, phase: Tensor | None) -> Tensor:
@@ -351,7 +290,29 @@ class Generation:
     def _advance(
         self, conditions: Tensor, given: Tensor, draws: Tensor, sampling: Sampling, phase: Tensor | None
     ) -> Tensor:
-        return advance(self.model, self.streams, conditions, given, draws, sampling, phase, self.before)
+        """Generate levels; with a pitch frame by frame, because what lies some periods back must be known."""
+        if phase is None:
+            return self.streams.advance(conditions, given, draws, sampling)
+        hop, levels, device = self.model.config.hop_length, self.before, self.model.embedding.weight.device
+        pieces = list[Tensor]()
+        for frame in range(conditions.shape[1]):
+            place = slice(frame * hop, (frame + 1) * hop)
+            past = torch.cat([levels, torch.zeros(len(levels), hop, dtype=levels.dtype)], dim=1)
+            # On a CPU clip by clip, because products of other shapes round differently.
+            together = len(levels) if device.type == "cuda" else 1
+            with one_thread():
+                carried = [
+                    self.model.carried(copy_to(own, device), copy_to(before, device))
+                    for own, before in zip(
+                        torch.split(phase[:, place], together), torch.split(past, together), strict=True
+                    )
+                ]
+            made = self.streams.advance(
+                conditions[:, [frame]], given[:, place], draws[:, place], sampling, torch.cat(carried)
+            )
+            levels = torch.cat([levels[:, hop:], made.to(levels.dtype)], dim=1)
+            pieces.append(made)
+        return torch.cat(pieces, dim=1)
 
     def _guarded(
         self,

@@ -59,8 +59,6 @@ class WaveNetConfig(WaveNetSizes):
         "whether the network reads the pitch of the codes: F0, voicing, phase, and its own samples some periods back; "
         "null: if the weights that it begins with do, as those of vocoder.start=universal at 16 kHz",
     )
-    # Gains of the harmonics, below and above 1 kHz, that are added to what the network samples; empty: nothing is added.
-    added: tuple[float, ...] = option((), "experiment")
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -96,7 +94,7 @@ class WaveNetConfig(WaveNetSizes):
     @property
     def architecture(self) -> dict[str, object]:
         """The options in which a network must equal its start weights; groups and the front end's may differ."""
-        free = {"sample_rate", "hop_length", "n_mels", "patch_frames", "groups", "group_channels", "added"}
+        free = {"sample_rate", "hop_length", "n_mels", "patch_frames", "groups", "group_channels"}
         return {name: value for name, value in asdict(self).items() if name not in free}
 
     @property
@@ -130,15 +128,13 @@ class CropsConfig(BatchSize):
     )
     # Whether a network that reads the pitch hears noise in the voice of its input samples, and wrong levels in some, so
     # that it learns to keep a voice and a level that its own samples have lost.
-    hoarse: bool = option(True, "experiment")
-    # Share of the crops whose past is the own sound of the weights that training begins with (DAgger).
-    own_pasts: float = option(0.0, "experiment")
+    hoarse: bool = True
     seed: int = 0  # seed of the crops
 
     @property
     def undisturbed(self) -> CropsConfig:
         """The same options without dropout and noise, for validation."""
-        return replace(self, group_dropout=0.0, pitch_dropout=0.0, input_noise=0.0, hoarse=False, own_pasts=0.0)
+        return replace(self, group_dropout=0.0, pitch_dropout=0.0, input_noise=0.0, hoarse=False)
 
     def look_ahead(self, model: WaveNetConfig) -> int:
         """Count the codes at the end of a crop that the loss ignores; refuse crops in which it would ignore all."""
@@ -218,5 +214,3 @@ class Sampling(VoiceOptions):
 
     temperature: float = option(TEMPERATURE, VOCODER_TEMPERATURE, least=0)
     shift: float = option(0.0, "semitones by which codes with a stream of pitch sound higher", least=-24, most=24)
-    voiced_temperature: float = 1.0
-    cut: float = 0.0

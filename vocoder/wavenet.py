@@ -58,18 +58,6 @@ def silence(*, levels: int = LEVELS) -> int:
     return int(mu_law_encode(torch.zeros(1), levels=levels))
 
 
-def without(levels: Tensor, added: Tensor, *, count: int = LEVELS) -> Tensor:
-    """Take a sound ``added`` off that in ``levels``, both of one shape: levels of the rest."""
-    return mu_law_encode(mu_law_decode(levels, levels=count) - added, levels=count)
-
-
-def added_sound(phase: Tensor | None, config: WaveNetConfig) -> Tensor | None:
-    """Return the harmonics that are added to what the network samples ``(..., time)``; None: nothing is."""
-    if phase is None or not config.added:
-        return None
-    return phase[..., 3:] @ torch.tensor(config.added, dtype=phase.dtype)
-
-
 def gated_layer(
     hidden: Tensor, condition: Tensor, dilated: Tensor, residual: Tensor | None, *, dilation: int
 ) -> tuple[Tensor, Tensor]:

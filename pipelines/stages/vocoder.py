@@ -1,7 +1,6 @@
 """Training of the vocoder, a WaveNet, on the codes and recordings of the training clips."""
 
 from collections.abc import Mapping
-from copy import deepcopy
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -77,8 +76,6 @@ def _trained(
     if config.pitch:
         model.get_buffer("bands").copy_(bands_of(tokenizer))
 
-    played = deepcopy(model).to(run.gang.device).eval() if crops.own_pasts else None
-
     def crops_of(split: Split, crops: CropsConfig) -> Crops:
         names = stored_names(waveforms, split)
         codes = {clip.name: clip.codes.values for clip in read_codes(coded.codes.folder)[1]}
@@ -92,8 +89,7 @@ def _trained(
         )
         # Crops of validation come from groups in turn; clips without a group are one.
         found, turns = np.unique([groups.get(name) or "" for name in names], return_inverse=True)
-        turns = turns if split == "validation" and len(found) > 1 else None
-        return Crops(clips, config, crops, turns=turns, played=played if split == "train" else None)
+        return Crops(clips, config, crops, turns=turns if split == "validation" and len(found) > 1 else None)
 
     known = {group: number for number, group in enumerate(config.groups)}
     train, validation = crops_of("train", crops), crops_of("validation", crops.undisturbed)

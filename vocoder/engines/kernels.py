@@ -261,7 +261,7 @@ def _gate(gates, half, out):
 
 
 @_part
-def draw_level(logits, levels, uniform, temperature, cut, probabilities):
+def draw_level(logits, levels, uniform, temperature, probabilities):
     """Draw a level with a uniform number in [0, 1); ``probabilities`` is scratch memory of the logits' size."""
     highest = _highest(logits)
     if temperature == 0:
@@ -275,11 +275,6 @@ def draw_level(logits, levels, uniform, temperature, cut, probabilities):
     total = np.float32(0)
     for level in range(levels):
         total += probabilities[level]
-    if cut > 0:
-        least, total = np.float32(cut) * total, np.float32(0)
-        for level in range(levels):
-            probabilities[level] = max(probabilities[level] - least, np.float32(0))
-            total += probabilities[level]
     wanted, reached, last = uniform * total, np.float32(0), 0
     for level in range(levels):
         reached += probabilities[level]
@@ -330,7 +325,7 @@ def _pasts(layer, weights, conditions, streams, frames, step, samples, now, ring
 
 
 @kernel
-def go_on(weights, conditions, given, draws, temperature, cut, rings, time, previous, levels, logits, carried):
+def go_on(weights, conditions, given, draws, temperature, rings, time, previous, levels, logits, carried):
     """Generate the next steps of some streams.
 
     Args:
@@ -400,8 +395,6 @@ def go_on(weights, conditions, given, draws, temperature, cut, rings, time, prev
                 logits[stream, step] = row
             level = given[stream, step]
             previous[stream] = (
-                draw_level(row, count, draws[stream, step], temperature[stream, step], cut, probabilities)
-                if level < 0
-                else level
+                draw_level(row, count, draws[stream, step], temperature, probabilities) if level < 0 else level
             )
             levels[stream, step] = previous[stream]

@@ -50,12 +50,7 @@ class NumbaStreams:
     ) -> Tensor:
         scored = (0, 0, 0) if logits is None else (*given.shape, _padded(self.config.levels))
         scores = np.zeros(scored, np.float32)
-        temperature = np.full(given.shape, sampling.temperature, np.float32)
-        voiced = getattr(self, "voiced", None)
-        if voiced is not None and sampling.temperature > 0:
-            temperature = (sampling.temperature * (1 - (1 - sampling.voiced_temperature) * voiced.numpy())).astype(
-                np.float32
-            )
+        temperature = float(sampling.temperature)
         fixed, uniform = given.contiguous().numpy(), draws.contiguous().numpy()
         levels = np.zeros_like(fixed)
 
@@ -66,8 +61,7 @@ class NumbaStreams:
                 _flat(conditions[few].reshape(*conditions[few].shape[:3], 2, -1)),  # each half is padded
                 fixed[few],
                 uniform[few],
-                temperature[few],
-                np.float32(sampling.cut),
+                temperature,
                 self.rings[number],
                 self.time,
                 self.previous[few],
