@@ -58,6 +58,9 @@ def pairs() -> list[ParameterSet]:
 def test_every_corpus_goes_with_every_experiment(corpus: str, experiment: str, weights: Path) -> None:
     words = [f"corpus={corpus}", f"experiment={experiment}", *([place(corpus)] if corpus != "embedded" else [])]
     words += [f"wav2vec2.weights='{weights}'"] if experiment == "speech_layer" else []
+    words += (
+        ["unlabelled=embedded"] if experiment in ("spoken_words", "spoken_sentences") and corpus != "embedded" else []
+    )
     settings = run_settings(composed(*words))
     assert (settings.corpus.root == EMBEDDED) == (corpus == "embedded")
 
@@ -97,7 +100,7 @@ def test_every_option_of_every_command_can_be_given(command: str) -> None:
     assert {OmegaConf.select(given, name) for name in names} == {"given"}
 
 
-MORE = CONF.parent / "tests/experiments"  # experiments of docs/results.md
+MORE = CONF.parent / "tests/experiments"  # experiments of docs/log.md
 AUTHORS = sorted(path.stem for path in (MORE / "experiment").glob("*.yaml"))
 
 

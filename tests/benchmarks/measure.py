@@ -1,4 +1,4 @@
-"""Speed and memory that docs/results.md, docs/scale.md and docs/reliability.md print.
+"""Speed and memory that docs/log.md, docs/scale.md and docs/reliability.md print.
 
 python -m tests.benchmarks.measure encode|kmeans|memory|vocoder [--model FOLDER]
 """
@@ -18,7 +18,7 @@ import numpy as np
 import soundfile
 import torch
 
-from pipelines.stages.start import SHIPPED
+from pipelines.stages.start_voice import SHIPPED
 from tests.benchmarks.default_tokenizer import random_tokenizer
 from tokenizer.codes import Codes
 from tokenizer.fitting import fit_codebook

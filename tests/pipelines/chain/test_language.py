@@ -10,13 +10,11 @@ import numpy as np
 import pytest
 
 from lm.model import LanguageModel
-from pipelines.chain.chain import require_language_tests
+from pipelines.extras.zerospeech.word_options import ZerospeechConfig
+from pipelines.extras.zerospeech.word_tests import MODELS, PASTS, item_figures
 from pipelines.results.figures import Figure
-from pipelines.results.language_figures import item_figures
 from pipelines.results.run_record import read_results
 from pipelines.settings.run_rules import run_settings
-from pipelines.stages.options import ZerospeechConfig
-from pipelines.stages.zerospeech import MODELS, PASTS
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import composed, run
 from tokenizer.tokenizer import Tokenizer
@@ -99,6 +97,17 @@ def test_sentences_are_tested_by_their_word_order(tmp_path: Path) -> None:
     assert "3 pairs" in (tmp_path / "run/report.html").read_text().partition("</header>")[0]
 
 
+def test_agreement_is_tested_where_pairs_of_words_are_at_chance(tmp_path: Path) -> None:
+    words = ("embedded.words=null", "embedded.takes=null", "embedded.voices=5", "embedded.sentences=4")
+    tests = ("embedded.agreement=true", "zerospeech.voices=1", "zerospeech.sentences=4")
+    assert run(tmp_path / "store", tmp_path / "run", *words, *tests, "stages=[tokenizer,lm,zerospeech,report]") == 0
+    rows = read_results(tmp_path / "run")["figures"].where(stage="zerospeech", name="agreement")
+    right = {row.of: row.value for row in rows}
+    assert right["word_bigram"] == 0.5
+    assert {*MODELS, *PASTS} < {*right}
+    assert "the other number of its noun" in (tmp_path / "run/report.html").read_text()
+
+
 ROW = Figure(stage="zerospeech", name="word_order", value=0.0, artifact="", seeds=2)
 
 
@@ -135,4 +144,4 @@ def test_the_interval_resamples_items_and_seeds_are_averaged() -> None:
 )
 def test_a_gpt_that_cannot_know_the_answers_is_not_asked(words: tuple[str, ...], told: str | None) -> None:
     with pytest.raises(InputError, match=told) if told else nullcontext():
-        require_language_tests(run_settings(composed(Path("store"), *words)))
+        run_settings(composed(Path("store"), *words))
