@@ -46,7 +46,7 @@ FOLDERS: dict[str, tuple[str, ...]] = {
     "demonstration": (_STORE, _STAGES, _RESULTS, "pipelines.pages", "pipelines.jobs"),
 }
 # What an extra may import is what the chain may; tests/test_extras.py says what only extras may import.
-FOLDERS["extras"] = (*FOLDERS["chain"], "pipelines.chain")
+FOLDERS["extras"] = (*FOLDERS["jobs"], "pipelines.jobs")
 # The table of extras is for everyone, and what extras do in a run for those who make, write and draw it.
 TABLE, WORK = "pipelines.extras.table", "pipelines.extras.work"
 # The work of a command is in another file than its options, which are checked before PyTorch is imported.
