@@ -53,6 +53,12 @@ class Study(ClipReading):
             for entry in entries:
                 self.add(entry, prefix=f"unlabelled_{number}_" if number > 1 else "unlabelled_")
 
+    @property
+    def trained_on(self) -> list[Entry]:
+        """The codes that the GPT was trained on, the corpus first."""
+        others = [name for name in self.entries if name.startswith("unlabelled_") and name.endswith("_codes")]
+        return [self.entries[name] for name in ("codes", *others)]
+
     @cached_property
     def task(self) -> ProbeTask:
         return probe_task(self.manifest, self.settings.probe)

@@ -8,7 +8,7 @@ from lm.language_tests import perplexities
 from lm.loading import create_model
 from lm.model import LanguageModel
 from lm.pitch import WithStreams, pitch_errors
-from pipelines.stages.options import LanguageModelSettings
+from pipelines.stages.gpt_options import LanguageModelSettings
 from pipelines.stages.start import LM, TOKENS, gpt_hash, start_folder
 from pipelines.store.session import Run, Session
 from pipelines.store.stage import stage

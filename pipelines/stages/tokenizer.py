@@ -18,7 +18,8 @@ from torch import Tensor
 from lm.bodies.convolutional import statistics
 from pipelines.stages.codes import beginning
 from pipelines.stages.options import TokenizerSettings
-from pipelines.stages.start import TOKENS, start_folder, tokenizer_hash
+from pipelines.stages.start import TOKENS, start_folder
+from pipelines.stages.start_voice import tokenizer_hash
 from pipelines.stages.stored_arrays import TRAINED_ON
 from pipelines.store.session import Run, Session
 from pipelines.store.stage import stage
