@@ -139,7 +139,7 @@ def test_the_facts_of_the_body_are_options_and_methods_that_a_run_compares(
     monkeypatch.setitem(sys.modules, "lm.bodies.recurrent", imported["recurrent"])
     names = {"dataclass": dataclass, "option": option, "BodiesOfRun": BodiesOfRun, **vars(imported["recurrent_body"])}
     exec(f"@dataclass(frozen=True, kw_only=True)\nclass Bodies(BodiesOfRun):\n    {printed('gru: ')}", names)
-    bodies: BodiesOfRun = names["Bodies"]()
+    bodies = names["Bodies"]()
     assert {"gru.dim", "gru.layers", "gru.fit.steps"} <= {*index_of(type(bodies)).options}
     with pytest.raises(InputError) as refused:
         imported["recurrent_body"].RecurrentSettings(layers=0)
@@ -148,7 +148,7 @@ def test_the_facts_of_the_body_are_options_and_methods_that_a_run_compares(
     settings = imported["recurrent_body"].RecurrentSettings(dim=4, fit=fit, batches=ClipBatchConfig(batch_size=2))
     learned, random = (replace(method, body="gru") for method in settings.methods)
     assert learned.untrained == random.name
-    assert type(bodies.body(learned)) is type(settings)
+    assert type(bodies.gru) is type(settings)
     sound = np.random.default_rng(0).uniform(-1, 1, 4000).astype(np.float32)
     splits: tuple[Split, ...] = ("train", "train", "validation", "test")
     clips = [

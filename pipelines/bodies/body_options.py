@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pipelines.stages.networks import Network
     from pipelines.store.store import Entry
 
+PRETRAINING = "pipelines.bodies.pretraining"  # whose functions `Method.features` names; it imports PyTorch
 # of networks that learn labels
 LABELLED = AugmentationConfig(crop=0.9, mix=0.2, time_mask=0.1, mel_mask=0.15)
 

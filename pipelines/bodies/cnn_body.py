@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lm.bodies.clip_options import AugmentationConfig, ClipBatchConfig
 from lm.bodies.convolutional_config import ContrastConfig, ConvEncoderConfig
-from pipelines.bodies.body_options import LABELLED, HeadTraining, LogMelTraining, NetworkSettings
+from pipelines.bodies.body_options import LABELLED, PRETRAINING, HeadTraining, LogMelTraining, NetworkSettings
 from pipelines.methods.method import CURVES, FEW, Line, Method, untrained
 from tokenizer.options import HeardConfig
 from wordless.base.options import option
@@ -40,7 +40,7 @@ class BaselineSettings(NetworkSettings):
     inputs = "log_mel"
     methods = (
         Method(name="simclr", kind="self_supervised", title="SimCLR", untrained="random_conv",
-               features="pipelines.bodies.pretraining:simclr_layers", training="baselines.simclr", input="log_mel",
+               features=f"{PRETRAINING}:simclr_layers", training="baselines.simclr", input="log_mel",
                loss="nats per view, among all of its batch", target="another copy of the clip",
                line=Line(marker="s"), places=FEW),
         Method(name="supervised", kind="supervised", title="supervised CNN", untrained="random_conv",

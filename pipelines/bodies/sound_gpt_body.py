@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 from lm.bodies.clip_options import AugmentationConfig, ClipBatchConfig
 from lm.bodies.sound_gpt_config import SoundGPTConfig
-from pipelines.bodies.body_options import BodySettings, LogMelTraining
+from pipelines.bodies.body_options import PRETRAINING, BodySettings, LogMelTraining
 from pipelines.methods.method import FEW, Line, Method, untrained
 from wordless.base.options import option
 from wordless.training.options import FitConfig
 
-MAKE, WINDOW = "pipelines.bodies.pretraining:sound_states", "the code of the sound around, unchanged"
+MAKE, WINDOW = f"{PRETRAINING}:sound_states", "the code of the sound around, unchanged"
 # Augmentation that does not crop; the codes after a change of speed are those of the same sounds.
 IN_PLACE = AugmentationConfig(
     crop=1.0, speed=0.2, formant=0.2, gain_db=0.0, mix=0.0, noise=0.3, time_masks=2, time_mask=0.1, mel_masks=2
@@ -32,7 +32,7 @@ class SoundGPTSettings(LogMelTraining, BodySettings):
                features=MAKE, line=Line(marker="P"), places=FEW, input="bag_of_codes",
                training="gpt_sound", loss="nats per code", target="the code just read, unchanged"),
         Method(name="bag_of_targets", kind="codes", title="bag of codes of windows",
-               features="pipelines.bodies.pretraining:bag_of_targets",
+               features=f"{PRETRAINING}:bag_of_targets",
                line=Line(marker="s", filled=False, dashes="--"), input="bag_of_codes"),
         untrained("gpt_sound", "GPT that reads sound", marker="d", reads="log_mel", features=MAKE),
         untrained("gpt_window", "GPT that predicts a window", marker="d", filled=True, reads="bag_of_codes",

@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields, replace
 
 from pipelines.bodies.ast_body import AstOptions, AstSettings
 from pipelines.bodies.audio_transformer_body import AudioTransformerOptions, AudioTransformerSettings
-from pipelines.bodies.body_options import BodyOptions, BodySettings
+from pipelines.bodies.body_options import BodyOptions
 from pipelines.bodies.cnn_body import BaselineSettings
 from pipelines.bodies.gpt_body import GptOptions
 from pipelines.bodies.sound_gpt_body import SoundGPTSettings
@@ -24,11 +24,6 @@ class BodiesOfRun(Options):
         AudioTransformerSettings(), "the Audio Transformer of waveforms of the comparison", group="small"
     )
     wav2vec2: Wav2vec2Settings = option(Wav2vec2Settings(), "wav2vec 2.0 and models of its kind", group="small")
-
-    def body(self, method: Method) -> BodySettings:
-        """Return the options of the body that a method reads."""
-        found: BodySettings = getattr(self, method.body) if method.body else BodySettings()
-        return found
 
 
 BODIES = tuple(field.name for field in fields(BodiesOfRun))

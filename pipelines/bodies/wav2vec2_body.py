@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, cast
 from lm.bodies.clip_options import WaveformAugmentationConfig, WaveformBatchConfig
 from lm.bodies.wav2vec2_config import MASKING, MaskConfig, TargetConfig, Wav2vec2Config
 from lm.finetuning import HeadConfig
-from pipelines.bodies.body_options import RANDOM, RUN, SIZES, BodySettings, WaveformBodyOptions, WaveformTraining
+from pipelines.bodies.body_options import (
+    PRETRAINING,
+    RANDOM,
+    RUN,
+    SIZES,
+    BodySettings,
+    WaveformBodyOptions,
+    WaveformTraining,
+)
 from pipelines.methods.method import CURVES, FEW, Line, Method, untrained
 from wordless.audio.options import Convolutions
 from wordless.base.errors import InputError, require
@@ -26,7 +34,7 @@ if TYPE_CHECKING:
     from wordless.audio.speech_models import SpeechModel
 
 OPTION, SPEECH_FEATURES = "wav2vec2.weights", "tokenizer.features=wav2vec2"
-MAKE, TARGETS = "pipelines.bodies.pretraining:speech_features", TargetConfig()
+MAKE, TARGETS = f"{PRETRAINING}:speech_features", TargetConfig()
 PROJECTED = 256  # width to which heads of speech models project the mean over time, as in transformers
 
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from lm.options import ProbeConfig
+from pipelines.bodies.body_options import BodySettings
 from pipelines.bodies.table_of_bodies import BODIES, BodiesOfRun
 from pipelines.commandline.choices import CHOICES, with_embedded_corpus
 from pipelines.commandline.options import index, require_values
@@ -181,6 +182,11 @@ class RunSettings(BodiesOfRun, TrainingCommand):
     @property
     def probed_methods(self) -> tuple[Method, ...]:
         return self.compare.single_methods if "probe" in self.stages else ()
+
+    def body(self, method: Method) -> BodySettings:
+        """Return the options of the body that a method reads."""
+        found: BodySettings = getattr(self, method.body) if method.body else BodySettings()
+        return found
 
     def probes(self, method: str) -> bool:
         return any(one.name == method for one in self.probed_methods)
