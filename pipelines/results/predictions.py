@@ -7,7 +7,7 @@ import pandas
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.results.comparison import Probed
+from pipelines.results.probes import Probed
 from pipelines.settings.comparison import By
 from wordless.audio.recordings.manifest import Clips
 from wordless.base.files import aside
@@ -34,7 +34,7 @@ _SCHEMA = pa.schema([(name, kind) for name, (kind, _) in COLUMNS.items()])
 def write_predictions(
     path: Path, per_fold: Mapping[tuple[str, int], Probed], manifest: Clips, *, by: By, separator: str | None
 ) -> None:
-    """Write the table from the ``probe.json`` of each fold and seed; ``separator`` stands between several classes."""
+    """Write the table from the probes of each fold and seed; ``separator`` stands between several classes."""
 
     def text(classes: str | Sequence[str]) -> str:
         return classes if isinstance(classes, str) else (separator or ";").join(classes)

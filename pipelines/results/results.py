@@ -21,9 +21,18 @@ from safetensors.numpy import save
 from pipelines.commandline.run_folders import SWEEP_WORDS
 from pipelines.methods.front_end_pictures import front_end_pictures
 from pipelines.methods.table import METHODS
-from pipelines.results.comparison import Comparison, ProbedFolds, compare
+from pipelines.results.comparison import Comparison
 from pipelines.results.figures import CODEBOOK, Figure
-from pipelines.results.language_figures import Made, Speeds, language_tests, parameters, rates_of_run, sample_models
+from pipelines.results.language_figures import (
+    FoldSeed,
+    Made,
+    Speeds,
+    language_tests,
+    parameters,
+    rates_of_run,
+    sample_models,
+)
+from pipelines.results.probes import Probed, ProbedFolds, compare
 from pipelines.results.run_record import RESAMPLES, Resamples, Section
 from pipelines.results.sound_figures import listening_record, sound_figures
 from pipelines.settings.run import RunSettings
@@ -32,7 +41,7 @@ from pipelines.stages.language_model import PERPLEXITY
 from pipelines.stages.tokenizer import HEALTH, KMEANS
 from pipelines.store.run_folder import RESULTS
 from pipelines.store.store import CURVE, ENTRY, Entry, library_versions, write_json
-from pipelines.store.stored_features import GPT, PROBE
+from pipelines.store.stored_features import GPT
 from pipelines.tracking.tracking import TrackedRun
 from tokenizer.config import SavedTokenizer
 from vocoder.kinds import WAVENET
@@ -47,7 +56,13 @@ TRAINED = ("autoencoder", "lm", "vocoder")  # stages with a training curve
 
 
 def write_results(
-    folder: Path, manifest: Clips, settings: RunSettings, made: Made, source: Section, speeds: Speeds
+    folder: Path,
+    manifest: Clips,
+    settings: RunSettings,
+    made: Made,
+    probes: Mapping[FoldSeed, Probed],
+    source: Section,
+    speeds: Speeds,
 ) -> None:
     """Collect the figures of a run's entries in ``results.json``; of several folds or seeds means, then each."""
     protocol = settings.compare.by if settings.compare.folds else settings.corpus.split.by
@@ -68,8 +83,8 @@ def write_results(
     tests, of_tests = language_tests(made, settings.probe)
     content |= {"zerospeech": tests} if tests else {}
     figures += of_tests
-    if "probe" in next(iter(made.values())):
-        compared, draws = _comparison(made, settings)
+    if probes:
+        compared, draws = _comparison(probes, made, settings)
         content["comparison"] = compared.as_section()
         figures += compared.figures
         write_aside(folder / RESAMPLES, save(draws))
@@ -142,10 +157,8 @@ def _of_training(entries: Mapping[str, Entry], protocol: str) -> Iterator[Figure
             yield replace(row, stage="lm", name=name, value=value, artifact=lm.key)
 
 
-def _comparison(made: Made, settings: RunSettings) -> tuple[Comparison, Resamples]:
-    probed = {place: entries["probe"].read_json(PROBE) for place, entries in made.items()}
-    keys = {place: entries["probe"].key for place, entries in made.items()}
-    folds = ProbedFolds(probes=probed, keys=keys, config=settings.probe, by=settings.compare.by)
+def _comparison(probes: Mapping[FoldSeed, Probed], made: Made, settings: RunSettings) -> tuple[Comparison, Resamples]:
+    folds = ProbedFolds(probes, settings.probe, by=settings.compare.by)
     first = min(seed for _, seed in made)
     trained = ("lm", *(name for name, method in METHODS.items() if method.training))
     trainings: dict[str, dict[str, Any]] = {

@@ -9,8 +9,9 @@ import pytest
 from lm.options import ProbeConfig
 from lm.probing.comparison import over_groups, share_interval
 from pipelines.pages.phrasing import methods_table, sentences
-from pipelines.results.comparison import Comparison, Probed, ProbedFolds, compare
+from pipelines.results.comparison import Comparison
 from pipelines.results.figures import Figure
+from pipelines.results.probes import Probed, ProbedFolds, compare
 from pipelines.settings.comparison import By
 from tests.pipelines.pages_apart import CLASSES, CONFIG, RIGHT, VALIDATION, answers, probed_example
 from wordless.audio.views import Noise
@@ -29,7 +30,7 @@ def study(seeds: int = 1) -> dict[tuple[str, int], Probed]:
 def compared(
     probes: dict[tuple[str, int], Probed], *, by: By = "split", config: ProbeConfig = CONFIG, **options: Any
 ) -> Comparison:
-    return compare(ProbedFolds(probes=probes, by=by, config=config), **options)
+    return compare(ProbedFolds(probes, config, by=by), **options)
 
 
 def section(seeds: int = 1) -> Comparison:
