@@ -24,6 +24,7 @@ from pipelines.commandline.overrides import command_line
 from pipelines.commandline.run_folders import LOG
 from pipelines.methods.table import METHODS
 from pipelines.results.results import provenance, tracked_run
+from pipelines.results.rows import values_by_name
 from pipelines.results.run_record import read_results
 from pipelines.settings.run import RunSettings, choose_workers
 from pipelines.settings.run_rules import run_settings
@@ -99,7 +100,8 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
                 from pipelines.pages.report import report_pictures  # matplotlib takes its time to import
 
                 files = [path for path in (folder / name for name in FILES) if path.is_file()]
-                session.tracking.conclude(read_results(folder)["figures"].named(), files, report_pictures(folder))
+                values = values_by_name(read_results(folder)["figures"])
+                session.tracking.conclude(values, files, report_pictures(folder))
 
 
 def rates(settings: RunSettings) -> str:

@@ -17,6 +17,7 @@ from pipelines.pages.comparison_charts import comparison_charts, method_picture
 from pipelines.pages.phrasing import draw, full_name
 from pipelines.pages.sounds import Room, Sound, clip_name, headline, listened_clips, sound_charts, sounds_of
 from pipelines.results.figures import SOUND
+from pipelines.results.rows import value_of
 from pipelines.results.run_record import Results, read_results
 from pipelines.store.run_folder import REPORT
 from vocoder.kinds import JUDGED_KINDS, KINDS, WAVENET
@@ -38,7 +39,7 @@ MAX_CODES = 1024  # bars; the outline of a larger codebook looks the same
 def write_report(folder: Path) -> Path:
     """Draw ``report.html`` from a run folder, and give its path; missing or broken results and sounds are refused."""
     results = read_results(folder)
-    kinds, listening = {row.of for row in results["figures"]}, results.get("listening", {})
+    kinds, listening = {*results["figures"]["of"]}, results.get("listening", {})
     excerpts = listening.get("excerpts") or listening.get("clips") or []
     page = draw(
         "report.html.jinja",
@@ -75,7 +76,7 @@ def report_pictures(folder: Path) -> dict[str, Figure]:
 def report_charts(results: Results) -> Iterator[Chart]:
     curves, comparison = results.get("curves", {}), results.get("comparison")
     for name, record in curves.items():
-        unigram = results["figures"].value("lm", "unigram_perplexity") if name == "lm" else None
+        unigram = value_of(results["figures"], "lm", "unigram_perplexity") if name == "lm" else None
         yield training_chart(name, {"": record}, unigram)
     if "codebook" in results:
         yield _usage(results["codebook"]["counts"])

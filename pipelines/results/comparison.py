@@ -5,16 +5,18 @@ from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
+from pandas import DataFrame
 
 from pipelines.methods.method import PictureRecord
-from pipelines.results.figures import KEPT, LARGEST_INPUT, OF_LAYER, Figure, Figures
+from pipelines.results.figures import KEPT, LARGEST_INPUT, OF_LAYER
+from pipelines.results.rows import OVERALL, Row, frame, value_of, where
 from pipelines.store.stored_features import GPT, WITH_INPUT
 from wordless.audio.views import Noise
 from wordless.training.options import TrainingRecord
 
 Column = Literal["fold", "seed", "group", "share", "added"]  # of a figure that is not overall
 NoiseNote = tuple[float, float | None]
-NoiseRow = tuple[str, float, dict[Noise | None, Figure], dict[Noise | None, NoiseNote]]
+NoiseRow = tuple[str, float, dict[Noise | None, Row], dict[Noise | None, NoiseNote]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,16 +48,16 @@ class Comparison:
     # by method: processor seconds of its training and of each stage that it reads, over all folds and seeds
     costs: dict[str, dict[str, float]] = field(default_factory=dict)
     pictures: list[PictureRecord] = field(default_factory=list)  # of what methods have learned in the first fold
-    figures: Figures = field(default_factory=lambda: Figures(()))  # rows of the stage "probe"
+    figures: DataFrame = field(default_factory=lambda: frame(()))  # of the run
 
     def as_section(self) -> dict[str, object]:
         """Return the section of ``results.json``: all but the figures."""
         return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "figures"}
 
     @cached_property
-    def tested(self) -> dict[str, Figure]:
+    def tested(self) -> dict[str, Row]:
         """The test figure of each method, the best first."""
-        return self.figures.by_method(name=self.metric, split="test")
+        return self._by_method(name=self.metric, split="test")
 
     @property
     def methods(self) -> list[str]:
@@ -63,31 +65,44 @@ class Comparison:
         return [*self.tested]
 
     @cached_property
-    def validated(self) -> dict[str, Figure]:
+    def validated(self) -> dict[str, Row]:
         """The figure of each method that chose its candidate."""
-        return self.figures.by_method(name=self.metric, split="validation")
+        return self._by_method(name=self.metric, split="validation")
 
     @cached_property
-    def gaps(self) -> dict[str, Figure]:
+    def gaps(self) -> dict[str, Row]:
         """Validation minus test, with an interval that holds for all methods at once."""
-        return self.figures.by_method(name="gap")
+        return self._by_method(name="gap")
+
+    def rows(self, **columns: object) -> list[Row]:
+        """Select the rows of probes with these values of columns; None stands for an empty one."""
+        return where(self.figures, stage="probe", **columns)
+
+    def _by_method(self, **columns: object) -> dict[str, Row]:
+        return {str(row.of): row for row in self.rows(**columns, **OVERALL)}
 
     def value(self, of: str, name: str = "") -> float | None:
         """Return a test figure of a method, by default in the metric of the comparison."""
-        return self.figures.value("probe", name or self.metric, of)
+        return value_of(self.figures, "probe", name or self.metric, of)
 
-    def rivals(self, of: str) -> list[Figure]:
+    def rivals(self, of: str) -> list[Row]:
         return sorted((row for name, row in self.tested.items() if name != of), key=lambda row: -row.value)
 
-    def differences(self, of: str) -> Figures:
+    def differences(self, of: str) -> list[Row]:
         """Select the differences of a reference to the other methods, the strongest first."""
-        return self.figures.where(name="difference", of=of, share=None, added=None)
+        return self.rows(name="difference", of=of, **OVERALL)
 
-    def along(self, column: Column) -> dict[str, Figures]:
+    def along(self, column: Column) -> dict[str, list[Row]]:
         """Select the test figures of each method at each fold, seed, group, share of labels or noise."""
-        rows = self.figures.where(name=self.metric, split="test")
-        known = [row for row in rows if getattr(row, column) is not None]
-        return {of: Figures(row for row in known if row.of == of) for of in dict.fromkeys(str(row.of) for row in known)}
+        found: dict[str, list[Row]] = {}
+        for row in self._tests:
+            if getattr(row, column) is not None:
+                found.setdefault(str(row.of), []).append(row)
+        return found
+
+    @cached_property
+    def _tests(self) -> list[Row]:
+        return self.rows(name=self.metric, split="test")
 
     def means(self, of: str, column: Column) -> dict[Any, float]:
         """Average the test figures of a method in each fold, with each seed, or in each group."""
@@ -110,23 +125,23 @@ class Comparison:
             for row, seed in zip(rows, seeds, strict=True)
         }
 
-    def layers(self, of: str) -> dict[str, dict[str, Figure]]:
+    def layers(self, of: str) -> dict[str, dict[str, Row]]:
         """Return the figures of each layer of a method by split."""
-        found: dict[str, dict[str, Figure]] = {}
-        for row in self.figures.where(name=f"{OF_LAYER}{self.metric}", of=of, added=None):
+        found: dict[str, dict[str, Row]] = {}
+        for row in self.rows(name=f"{OF_LAYER}{self.metric}", of=of, noise=None, noise_snr=None):
             found.setdefault(row.layer or "", {})[row.split or ""] = row
         return found
 
-    def under_noise(self, of: str, *, layer: str | None = None) -> dict[Noise | None, Figure]:
+    def under_noise(self, of: str, *, layer: str | None = None) -> dict[Noise | None, Row]:
         """Return the test figure of a method without noise (None) and with each, of each kind soft noise first.
 
         With a ``layer``, these are its figures by ridge regression.
         """
         if layer is None:
-            rows, clean = self.along("added").get(of, Figures(())), self.tested.get(of)
+            rows, clean = self.along("added").get(of, []), self.tested.get(of)
         else:
-            found = self.figures.where(name=f"{OF_LAYER}{self.metric}", of=of, layer=layer, split="test")
-            rows, clean = Figures(row for row in found if row.added is not None), self.layers(of)[layer]["test"]
+            found = self.rows(name=f"{OF_LAYER}{self.metric}", of=of, layer=layer, split="test")
+            rows, clean = [row for row in found if row.added is not None], self.layers(of)[layer]["test"]
         by_noise = {row.added: row for row in rows}
         ordered = {noise: by_noise[noise] for noise in self.noises if noise in by_noise}
         return ({None: clean} if clean else {}) | ordered
@@ -144,7 +159,7 @@ class Comparison:
         Inputs are in deviations of train before the bound; None: the method has its own scores.
         """
         kept, largest = (
-            {row.added: row.value for row in self.figures.where(name=name, of=of)} for name in (KEPT, LARGEST_INPUT)
+            {row.added: row.value for row in self.rows(name=name, of=of)} for name in (KEPT, LARGEST_INPUT)
         )
         return {noise: (value, largest.get(noise)) for noise, value in kept.items()}
 

@@ -13,7 +13,7 @@ import pandas
 from lm.options import ProbeConfig
 from lm.probing import comparison as intervals
 from lm.samples.crops import BASELINES
-from pipelines.results.figures import Figure
+from pipelines.results.rows import Row
 from pipelines.results.run_record import Section
 from pipelines.settings.run import RunSettings
 from pipelines.stages.judging import JUDGES
@@ -33,16 +33,16 @@ from wordless.base.saved_models import read_header
 
 FoldSeed = tuple[str, int]  # the test fold, and the seed
 Made = Mapping[FoldSeed, Mapping[str, Entry]]  # entries by their names in results.json
-Row = Mapping[str, Any]
+Record = Mapping[str, Any]
 TESTS = (  # name in results.json, stage, file, and what the section keeps of it
     ("pairs", "spoken_pairs", PAIRS, ("test", "pairs", "voices", "example")),
     ("consistency", "consistency", CONSISTENCY, ("texts", "pairs", "voices", "example")),
 )
 
 
-def language_tests(made: Made, config: ProbeConfig) -> tuple[Section, list[Figure]]:
+def language_tests(made: Made, config: ProbeConfig) -> tuple[Section, list[Row]]:
     """Describe the tests of all folds and seeds, and give their figures; empty where there are none."""
-    tests, figures = Section(), list[Figure]()
+    tests, figures = Section(), list[Row]()
     for name, stage, file, kept in TESTS:
         entries = {place: each[stage] for place, each in made.items() if stage in each}
         if not entries:
@@ -51,7 +51,7 @@ def language_tests(made: Made, config: ProbeConfig) -> tuple[Section, list[Figur
         first, seeds = next(iter(judged.values())), len({seed for _, seed in judged})
         tests[name] = {each: first[each] for each in kept}
         key = " ".join(entry.key for entry in entries.values())
-        row = Figure(stage="zerospeech", name=name, value=np.nan, artifact=key, split="test", seeds=seeds)
+        row = Row(stage="zerospeech", name=name, value=np.nan, artifact=key, split="test", seeds=seeds)
         if name == "pairs":
             tests[name]["items"] = len(first["items"])
             of_items = {place: each["accuracies"] for place, each in judged.items()}
@@ -66,8 +66,8 @@ def language_tests(made: Made, config: ProbeConfig) -> tuple[Section, list[Figur
 
 
 def item_figures(
-    trainings: Mapping[FoldSeed, Mapping[str, Sequence[float]]], row: Figure, config: ProbeConfig, *, gap: str
-) -> Iterator[Figure]:
+    trainings: Mapping[FoldSeed, Mapping[str, Sequence[float]]], row: Row, config: ProbeConfig, *, gap: str
+) -> Iterator[Row]:
     """Give the mean of each model over trainings and items, with a bootstrap interval over items, and each training.
 
     ``trainings`` have the values of the items by model. The interval says what other items would give, not other
@@ -91,20 +91,20 @@ def item_figures(
 
 
 Speeds = Mapping[str, tuple[float, str]]  # by model: samples per second of one sound, and the code that generates them
-Rows = Sequence[Mapping[str, Any]]  # of one model, for each seed
+Scores = Sequence[Record]  # of one model, for each seed
 ASKED = (  # model -> its rivals
     ("transformer", ("wavenet", "wavenet_large")),
     ("transformer_context", ("transformer", "wavenet", "wavenet_large")),
 )
 
 
-def sample_models(made: Made, manifest: Clips, settings: RunSettings, speeds: Speeds) -> tuple[Section, list[Figure]]:
+def sample_models(made: Made, manifest: Clips, settings: RunSettings, speeds: Speeds) -> tuple[Section, list[Row]]:
     """Describe the models, and give their figures over all seeds."""
     known = {clip.name: {"label": clip.label, "group": clip.group} for clip in manifest.clips}
     options = settings.next_sample
     scores = [entries[f"{NEXT_SAMPLE}_scores"] for entries in made.values()]
     scored = [entry.read_json(SCORES)["rows"] for entry in scores]
-    rows: dict[str, Rows] = {name: [each[name] for each in scored] for name in (*BASELINES, *options.models)}
+    rows: dict[str, Scores] = {name: [each[name] for each in scored] for name in (*BASELINES, *options.models)}
     sounds = next(iter(made.values()))[f"{NEXT_SAMPLE}_sounds"]  # of the first seed
     models = Section(
         seeds=len(made),
@@ -122,11 +122,11 @@ def sample_models(made: Made, manifest: Clips, settings: RunSettings, speeds: Sp
         clips=[row | known[row["path"]] for row in sounds.read_rows(SAMPLE_SOUNDS, "clips")],
     )
     keys = " ".join(entry.key for entry in scores)
-    row = Figure(stage=NEXT_SAMPLE, name="accuracy", value=np.nan, artifact=keys)
+    row = Row(stage=NEXT_SAMPLE, name="accuracy", value=np.nan, artifact=keys)
     return models, list(_of_models(rows, speeds, row, settings.probe.confidence))
 
 
-def _of_models(rows: Mapping[str, Rows], speeds: Speeds, row: Figure, confidence: float) -> Iterator[Figure]:
+def _of_models(rows: Mapping[str, Scores], speeds: Speeds, row: Row, confidence: float) -> Iterator[Row]:
     tested = replace(row, split="test", seeds=len(next(iter(rows.values()))))
     for name, own in rows.items():
         for figure in ("accuracy", "bits_per_sample"):
@@ -145,14 +145,14 @@ def _of_models(rows: Mapping[str, Rows], speeds: Speeds, row: Figure, confidence
                     yield _mean_of_seeds(replace(pair, name=called), paired, confidence)
 
 
-def _mean_of_seeds(row: Figure, values: Sequence[float], confidence: float) -> Figure:
+def _mean_of_seeds(row: Row, values: Sequence[float], confidence: float) -> Row:
     low, high = intervals.t_interval(np.asarray(values), confidence=confidence)
     return replace(row, value=float(np.mean(values)), low=low, high=high, over=None if low is None else "seeds")
 
 
 def rates_of_run(
     entries: Mapping[str, Entry], manifest: Clips, config: RatesConfig, probe: ProbeConfig, *, protocol: str
-) -> tuple[Section | None, list[Figure]]:
+) -> tuple[Section | None, list[Row]]:
     """Describe the stage ``rates``, and give its figures; None and none where a run does not have the stage."""
     if (said := entries.get("rate_continuations")) is None:
         return None, []
@@ -167,9 +167,9 @@ def rates_of_run(
         window_seconds=config.window_seconds,
         continued_clips=len(names),
     )
-    row = Figure(stage="rates", name="", value=np.nan, artifact=said.key, protocol=protocol, split="test")
+    row = Row(stage="rates", name="", value=np.nan, artifact=said.key, protocol=protocol, split="test")
     validated, key, rates = replace(row, split="validation"), entries["rate_lm"].key, len(record["frames"])
-    figures: list[Figure] = []
+    figures: list[Row] = []
     for number in range(1, rates + 1):
         own, prefix = replace(validated, of=f"rate_{number}", artifact=key), rate_prefix(number)
         plain = "" if number == rates else prefix  # the finest has the plain names
@@ -208,7 +208,7 @@ def _share_of(truth: Sequence[str | None], named: Sequence[Sequence[str | None]]
     return sum(shares) / len(shares) if shares else 0.0
 
 
-def _of_rate(row: Figure, codes: Entry, health: Entry, model: Entry) -> Iterator[Figure]:
+def _of_rate(row: Row, codes: Entry, health: Entry, model: Entry) -> Iterator[Row]:
     """Give the figures of the codes of a rate, and of its model; the last code of a clip stands for less sound."""
     codes_format, clips = read_codes(codes.folder)
     rate = codes_format.codes_per_second * codes_format.streams
@@ -245,14 +245,14 @@ def parameters(folder: Path) -> int:
 
 
 def _judged(
-    said: Sequence[Row],
+    said: Sequence[Record],
     labels: Sequence[Sequence[str]],
     truth: Sequence[str | None],
     groups: Sequence[str | None],
     config: RatesConfig,
     probe: ProbeConfig,
-    row: Figure,
-) -> Iterator[Figure]:
+    row: Row,
+) -> Iterator[Row]:
     continued = []
     for each, names in zip(said, labels, strict=True):
         heard, label = _sounding_labels(names, each["levels"], config), truth[each["clip"]]

@@ -20,8 +20,9 @@ from lm.options import ProbeConfig
 from lm.probing import comparison as measured
 from lm.probing.task import require_equal_counts
 from pipelines.results.comparison import Comparison
-from pipelines.results.figures import KEPT, LARGEST_INPUT, OF_LAYER, Figure, Figures
+from pipelines.results.figures import KEPT, LARGEST_INPUT, OF_LAYER
 from pipelines.results.language_figures import FoldSeed, Made
+from pipelines.results.rows import Row, frame
 from pipelines.settings.comparison import By
 from pipelines.settings.run import RunSettings
 from pipelines.stages.probe import probe_task
@@ -136,9 +137,9 @@ class ProbedFolds:
         """Bootstrapped values ``(resamples, methods)``: runs are paired by the same resamples, the first of more."""
         return measured.bootstrap(self.tested.folds, resamples=self.config.resamples, seed=PAIRED_SEED)
 
-    def figures(self, references: Sequence[str]) -> Iterator[Figure]:
+    def figures(self, references: Sequence[str]) -> Iterator[Row]:
         """Give all rows of the comparison, the best method first."""
-        shared = Figure(
+        shared = Row(
             stage="probe",
             name=self.metric,
             value=math.nan,
@@ -168,7 +169,7 @@ class ProbedFolds:
                         yield replace(each, name=name, value=float(whole(known)))
             yield from self._groups(row)
 
-    def _on_test(self, row: Figure) -> Iterator[Figure]:
+    def _on_test(self, row: Row) -> Iterator[Row]:
         """Give figures on test, means over the folds; of a single probe also what was chosen."""
         of = str(row.of)
         found = self.tested.estimate(self.methods.index(of), confidence=self.config.confidence)
@@ -178,7 +179,7 @@ class ProbedFolds:
             if name != row.name:
                 yield replace(row, name=name, value=self.mean(self.rows[of].values(), name))
 
-    def _on_validation(self, row: Figure) -> Iterator[Figure]:
+    def _on_validation(self, row: Row) -> Iterator[Row]:
         """Give the figure that chose a method's candidate, and the gap to test."""
         of, confidence = str(row.of), self.config.confidence
         row = replace(row, count=self._validation_clips(of))
@@ -218,7 +219,7 @@ class ProbedFolds:
             low, high = min(low, own[0]), max(high, own[1])
         return measured.Estimate(value=value, low=max(low, 0.0), high=min(high, 1.0)), "parts", len(parts)
 
-    def _differences(self, row: Figure) -> Iterator[Figure]:
+    def _differences(self, row: Row) -> Iterator[Row]:
         """Compare one method with every other, the strongest first, then with few labels and under noise."""
         of, confidence, row = str(row.of), self.config.confidence, replace(row, name="difference")
         one, others = self.methods.index(of), [(n, other) for n, other in enumerate(self.methods) if other != of]
@@ -241,7 +242,7 @@ class ProbedFolds:
                 if (place := _place(each)) in own:
                     yield self._difference_under(each, place, own[place], points)
 
-    def _difference_under(self, row: Figure, place: Place, one: Points, other: Points) -> Figure:
+    def _difference_under(self, row: Row, place: Place, one: Points, other: Points) -> Row:
         """Compare two methods under one condition; rankings, whose clips are not kept, without pairing the clips."""
         confidence, numbers = self.config.confidence, [self._under[0].get((of, place)) for of in (row.of, row.against)]
         if numbers[0] is None or numbers[1] is None:
@@ -259,7 +260,7 @@ class ProbedFolds:
             count = self.clips if over == "clips" else len(apart)
         return replace(row, value=found.value, low=low, high=high, p=p, over=over or "clips", over_count=count)
 
-    def _probes(self, row: Figure) -> Iterator[Figure]:
+    def _probes(self, row: Row) -> Iterator[Row]:
         """Give what each of several probes of a method chose, and its figures."""
         rows = self.rows[str(row.of)]
         for (fold, seed), found in rows.items() if len(rows) > 1 else ():
@@ -270,7 +271,7 @@ class ProbedFolds:
             judged, count = found["validation_accuracy"], found["validation_clips"]
             yield replace(own, value=judged, split="validation", count=count)
 
-    def _layers(self, row: Figure) -> Iterator[Figure]:
+    def _layers(self, row: Row) -> Iterator[Row]:
         """Give the figures of each layer with the pooling that is best on validation; layers side by side come last."""
         of, best = str(row.of), list[dict[str | None, Mapping[str, Any]]]()  # by probe and layer
         for probed in self.rows[of].values():
@@ -285,7 +286,7 @@ class ProbedFolds:
             for points in zip(*(each.get("noise", ()) for each in found), strict=True):
                 yield replace(own, value=self.mean(points, "test_accuracy"), **_noise_of(points))
 
-    def _conditions(self, row: Figure, of: str | None = None) -> list[tuple[Points, Figure]]:
+    def _conditions(self, row: Row, of: str | None = None) -> list[tuple[Points, Row]]:
         """Return the points of the learning curve and the noise of a method (None: the row's) with their rows.
 
         Shares too small for one clip per class give a single point; a share is the ratio of labelled clips.
@@ -304,7 +305,7 @@ class ProbedFolds:
     @cached_property
     def _under(self) -> tuple[dict[tuple[str | None, Place], int], measured.Measured]:
         """All methods under all conditions on the same clips: the row of each, and their hits, means over draws."""
-        row, points = Figure(stage="probe", name="", value=math.nan, artifact=""), list[Points]()
+        row, points = Row(stage="probe", name="", value=math.nan, artifact=""), list[Points]()
         rows = dict[tuple[str | None, Place], int]()
         for of in self.methods:
             for each, figure in self._conditions(row, of):
@@ -334,7 +335,7 @@ class ProbedFolds:
         )
         return measured.Estimate(value=value, low=value - below, high=value + above)
 
-    def _mean_point(self, points: Points, row: Figure) -> Figure:
+    def _mean_point(self, points: Points, row: Row) -> Row:
         found = self._over_clips(points, self._under[0].get((row.of, _place(row))))
         values, over = self._crossed(points)
         low, high, count = found.low, found.high, self.clips
@@ -362,7 +363,7 @@ class ProbedFolds:
         over = points[0]["over"] if len(self.names) == 1 else "groups"
         return crossed, over if len(crossed) > 1 else None
 
-    def _groups(self, row: Figure) -> Iterator[Figure]:
+    def _groups(self, row: Row) -> Iterator[Row]:
         """Measure one method on the test clips of each group; folds of a group are weighted by its clips there."""
         number = self.methods.index(str(row.of))
         parts: dict[str, list[tuple[float, int]]] = {}
@@ -419,11 +420,11 @@ def compare(folds: ProbedFolds, *, references: Sequence[str] = (GPT,)) -> Compar
         else float(np.mean([probed["most_frequent"][1] for probed in folds.first])),
         references=known,
         confusion={} if first["multi_label"] else {of: folds.confusion(of) for of in known},
-        figures=Figures(folds.figures(known)),
+        figures=frame(folds.figures(known)),
     )
 
 
-def _place(row: Figure) -> Place:
+def _place(row: Row) -> Place:
     return row.labels, row.added
 
 

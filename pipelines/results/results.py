@@ -22,7 +22,7 @@ from pipelines.commandline.run_folders import SWEEP_WORDS
 from pipelines.methods.front_end_pictures import front_end_pictures
 from pipelines.methods.table import METHODS
 from pipelines.results.comparison import Comparison
-from pipelines.results.figures import CODEBOOK, Figure
+from pipelines.results.figures import CODEBOOK
 from pipelines.results.language_figures import (
     FoldSeed,
     Made,
@@ -33,6 +33,7 @@ from pipelines.results.language_figures import (
     sample_models,
 )
 from pipelines.results.probes import Probed, ProbedFolds, compare
+from pipelines.results.rows import Row, frame, where
 from pipelines.results.run_record import RESAMPLES, Resamples, Section
 from pipelines.results.sound_figures import listening_record, sound_figures
 from pipelines.settings.run import RunSettings
@@ -76,7 +77,7 @@ def write_results(
         ],
         "provenance": source,
     }
-    figures: list[Figure] = []
+    figures: list[Row] = []
     if "next_sample" in settings.stages:
         content["next_sample"], of_models = sample_models(made, manifest, settings, speeds)
         figures += of_models
@@ -86,7 +87,7 @@ def write_results(
     if probes:
         compared, draws = _comparison(probes, made, settings)
         content["comparison"] = compared.as_section()
-        figures += compared.figures
+        figures += where(compared.figures)
         write_aside(folder / RESAMPLES, save(draws))
     for only in made.values() if len(made) == 1 else ():
         content |= _of_one_run(only, manifest)
@@ -95,10 +96,8 @@ def write_results(
         figures += [*of_rates, *sound_figures(only, manifest, settings.probe, protocol=protocol)]
     figures += _on_validation(made, protocol)
     for stage, entry in (each for entries in made.values() for each in entries.items()):
-        figures += [
-            Figure(stage=stage, name=name, value=cost, artifact=entry.key) for name, cost in entry.costs.items()
-        ]
-    write_json(folder / RESULTS, {**content, "figures": [figure.as_row() for figure in figures]})
+        figures += [Row(stage=stage, name=name, value=cost, artifact=entry.key) for name, cost in entry.costs.items()]
+    write_json(folder / RESULTS, {**content, "figures": frame(figures).to_dict("records")})
 
 
 def _of_one_run(entries: Mapping[str, Entry], manifest: Clips) -> dict[str, object]:
@@ -118,7 +117,7 @@ def _of_one_run(entries: Mapping[str, Entry], manifest: Clips) -> dict[str, obje
     return content
 
 
-def _on_validation(made: Made, protocol: str) -> Iterator[Figure]:
+def _on_validation(made: Made, protocol: str) -> Iterator[Row]:
     rows = {place: [*_of_training(entries, protocol)] for place, entries in made.items()}
     folds, seeds = ({place[number] for place in made} for number in (0, 1))
     for several in zip(*rows.values(), strict=True):
@@ -128,8 +127,8 @@ def _on_validation(made: Made, protocol: str) -> Iterator[Figure]:
         yield from (replace(row, fold=fold if len(folds) > 1 else None, seed=seed) for row in own)
 
 
-def _of_training(entries: Mapping[str, Entry], protocol: str) -> Iterator[Figure]:
-    row = Figure(stage="vocoder", name="bits_per_sample", value=math.nan, artifact="", protocol=protocol)
+def _of_training(entries: Mapping[str, Entry], protocol: str) -> Iterator[Row]:
+    row = Row(stage="vocoder", name="bits_per_sample", value=math.nan, artifact="", protocol=protocol)
     row = replace(row, split="validation")
     # Bits per sample are the cross entropy of a sample's mu-law level, given earlier levels and codes. Validation clips
     # of a vocoder for several codebooks use a mix of them, not the run's own.
@@ -143,7 +142,7 @@ def _of_training(entries: Mapping[str, Entry], protocol: str) -> Iterator[Figure
         tokenizer, health = entries["tokenizer"], entries["health"]
         config = read_object(SavedTokenizer, tokenizer.folder / CONFIG).config
         rate = config.audio.sample_rate / config.samples_per_code * config.bands
-        yield Figure(stage="tokenizer", name="codes_per_second", value=rate, artifact=tokenizer.key)
+        yield Row(stage="tokenizer", name="codes_per_second", value=rate, artifact=tokenizer.key)
         of_tokenizer, record = replace(row, stage="tokenizer", artifact=health.key), health.read_json(HEALTH)
         for name in (measure.name for measure in CODEBOOK if measure.name in record):  # an old entry lacks new figures
             yield replace(of_tokenizer, name=name, value=record[name])

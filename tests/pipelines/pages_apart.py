@@ -10,8 +10,8 @@ import numpy as np
 
 from lm.options import ProbeConfig
 from pipelines.results.comparison import Comparison
-from pipelines.results.figures import Figure
 from pipelines.results.probes import ProbedFolds, compare
+from pipelines.results.rows import Row
 
 VOID = {"meta", "link", "br", "hr", "img", "input", "source", "wbr"}
 
@@ -53,8 +53,8 @@ class Page(HTMLParser):
 
 def figure(stage: str, name: str, value: float, of: str | None = None, **columns: Any) -> dict[str, object]:
     """A row of ``results.json``."""
-    row = Figure(stage=stage, name=name, value=value, of=of, artifact="0123456789abcdef", protocol="official")
-    return replace(row, **{"split": "test", **columns}).as_row()
+    row = Row(stage=stage, name=name, value=value, of=of, artifact="0123456789abcdef", protocol="official")
+    return vars(replace(row, **{"split": "test", **columns}))
 
 
 def says(text: str, *parts: str) -> bool:
@@ -122,7 +122,7 @@ def comparison_example(
     return compare(ProbedFolds(probes, CONFIG, by="split" if alone else "group"))
 
 
-def probe(of: str, value: float, **columns: Any) -> Figure:
+def probe(of: str, value: float, **columns: Any) -> Row:
     """A row of the stage "probe", by default the accuracy on test."""
-    row = Figure(stage="probe", name="accuracy", of=of, value=value, artifact="0123456789abcdef", split="test")
+    row = Row(stage="probe", name="accuracy", of=of, value=value, artifact="0123456789abcdef", split="test")
     return replace(row, **columns)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from pipelines.results.language_figures import stabilities
+from pipelines.results.rows import where
 from pipelines.results.run_record import read_results
 from pipelines.settings.run_rules import run_settings
 from pipelines.stages.rates import diversities, long_clips, window_levels, windows_of
@@ -32,10 +33,10 @@ def test_figures_of_all_rates_stand_beside_the_flat_gpt(finished_run: FinishedRu
     assert run(store, tmp_path / "run", *WORDS) == 0
     assert {path: digest for path, digest in stored(store).items() if path in before} == before
     results = read_results(tmp_path / "run")
-    record, figures = results["rates"], results["figures"].where(stage="rates")
+    record, figures = results["rates"], results["figures"]
 
     def values(name: str) -> dict[str | None, float]:
-        return {row.of: row.value for row in figures.where(name=name)}
+        return {row.of: row.value for row in where(figures, stage="rates", name=name)}
 
     assert record["frames"] == [8, 2]
     assert list(values("codes_per_second")) == ["rate_1", "rate_2", "flat"]
