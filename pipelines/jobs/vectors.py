@@ -23,7 +23,7 @@ from pipelines.methods.table import METHODS
 from pipelines.pages.phrasing import methods_table, sentences
 from pipelines.recordings import ALL, EmbedConfig
 from pipelines.results.predictions import PREDICTIONS, write_predictions
-from pipelines.results.probes import ProbedFolds, compare, side_by_side_probes
+from pipelines.results.probes import Probes, side_by_side_probes
 from pipelines.results.run_record import Results, read_results, recorded_options
 from pipelines.settings.comparison import ReadingConfig
 from pipelines.settings.run import choose_workers
@@ -115,7 +115,7 @@ def probe_run(settings: ProbeRunConfig) -> None:
         return
     measured = side_by_side_probes(corpus, settings.probe, probes)
     per_fold = {("test", settings.probe.seed): measured}
-    compared = compare(ProbedFolds(per_fold, settings.probe, by="split"))
+    compared = Probes(per_fold, settings.probe, by="split").comparison()
     print(*sentences("summary", {"figures": compared.figures, "comparison": compared}), sep="\n", flush=True)
     name = re.sub(r"[^\w.-]+", "_", corpus.name).strip("_.") or "corpus"
     # one file for each corpus and set of options

@@ -29,8 +29,7 @@ from pipelines.stages.probe import probe_task
 from pipelines.store.store import Entry
 from pipelines.store.stored_features import GPT, PROBE, natural, parts_of_key
 from wordless.audio.recordings.manifest import Clips
-from wordless.audio.views import Noise
-from wordless.base.array_types import Floats
+from wordless.base.array_types import FloatArray, Floats
 from wordless.base.values import list_hash
 
 Probed = Mapping[str, Any]  # the clips of a fold, and what the entry of each method records of them
@@ -82,31 +81,23 @@ def side_by_side_probes(clips: Clips, config: ProbeConfig, methods: Sequence[Ent
     }
 
 
-Place = tuple[float | None, Noise | None]  # the labels of a learning curve, or the noise
 Points = Sequence[Mapping[str, Any]]  # of a method under one condition, for each fold and seed
+Condition = tuple[float | None, float | None, str | None, float | None]
+CONDITION = ("labels", "share", "noise", "noise_snr")  # its columns: of a learning curve, or of noise
 
 
-class ProbedFolds:
-    """The probes of every fold and seed, and what their methods reach."""
+class Probes:
+    """The probes of every fold and seed, and the rows that follow from them."""
 
-    def __init__(
-        self,
-        probes: Mapping[tuple[str, int], Probed],
-        config: ProbeConfig,
-        *,
-        by: By,
-    ) -> None:
-        """Read probes by fold and seed."""
+    def __init__(self, probes: Mapping[FoldSeed, Probed], config: ProbeConfig, *, by: By) -> None:
         self.probes, self.config, self.by = probes, config, by
         self.names, self.seeds = [*dict.fromkeys(name for name, _ in probes)], sorted({seed for _, seed in probes})
-        # The probes of each fold with the first seed; the clips of a fold are the same with every seed.
-        self.first = [probes[name, self.seeds[0]] for name in self.names]
-        self.methods: list[str] = [row["of"] for row in self.first[0]["methods"]]
+        self.places = [*product(self.names, self.seeds)]
+        self.first = [probes[name, self.seeds[0]] for name in self.names]  # the clips of a fold are those of each seed
+        by_name = {place: {row["of"]: row for row in probes[place]["methods"]} for place in self.places}
+        self.rows = {of: {place: by_name[place][of] for place in self.places} for of in by_name[self.places[0]]}
+        self.methods = [*self.rows]
         self.metric = "mean_average_precision" if self.first[0]["multi_label"] else "accuracy"
-        # What the probes wrote of each method, folds first.
-        places = [*product(self.names, self.seeds)]
-        by_name = {place: {row["of"]: row for row in probes[place]["methods"]} for place in places}
-        self.rows = {of: {place: by_name[place][of] for place in places} for of in self.methods}
         self.tested = self._measured("", self.methods)
         self.clips = sum(map(measured.num_clips, self.tested.folds))  # of test
         # Methods whose candidates validation clips chose, and not cross-validation, and their measures there.
@@ -116,14 +107,16 @@ class ProbedFolds:
         self.validated = self._measured("validation_", self.judged) if self.judged else None
 
     def _measured(self, split: Literal["", "validation_"], methods: Sequence[str]) -> measured.Measured:
-        repeats = [[_outcome(self.probes[name, seed], methods, split) for name in self.names] for seed in self.seeds]
-        return measured.Measured.of(
-            [measured.mean_outcome(seeds) for seeds in zip(*repeats, strict=True)],
-            [probed[f"{split}groups"] for probed in self.first],
-            resamples=self.config.resamples,
-            seed=self.config.seed,
-            repeats=repeats,
-        )
+        outcomes = [_outcome(self.probes[place], methods, split) for place in self.places]
+        return self._over_seeds(outcomes, [probed[f"{split}groups"] for probed in self.first])
+
+    def _over_seeds(
+        self, outcomes: Sequence[measured.Outcome], groups: Sequence[Sequence[str | None]]
+    ) -> measured.Measured:
+        """Measure the outcomes of all places on the clips with these ``groups`` of each fold."""
+        by_seed = [outcomes[number :: len(self.seeds)] for number in range(len(self.seeds))]
+        means, config = [measured.mean_outcome(seeds) for seeds in zip(*by_seed, strict=True)], self.config
+        return measured.Measured.of(means, groups, repeats=by_seed, resamples=config.resamples, seed=config.seed)
 
     def values(self, points: Iterable[Mapping[str, Any]], name: str) -> Floats:
         """Return a value of what the probes wrote of a method, ``(folds, seeds)``."""
@@ -133,74 +126,59 @@ class ProbedFolds:
         return float(self.values(points, name).mean())
 
     @property
-    def paired_draws(self) -> Floats:
-        """Bootstrapped values ``(resamples, methods)``: runs are paired by the same resamples, the first of more."""
-        return measured.bootstrap(self.tested.folds, resamples=self.config.resamples, seed=PAIRED_SEED)
+    def paired_draws(self) -> dict[str, FloatArray]:
+        """Bootstrapped values ``(resamples,)`` by method: runs are paired by the same resamples, the first of more."""
+        draws = measured.bootstrap(self.tested.folds, resamples=self.config.resamples, seed=PAIRED_SEED)
+        return dict(zip(self.methods, np.ascontiguousarray(draws.T, np.float32), strict=True))
 
     def figures(self, references: Sequence[str]) -> Iterator[Row]:
         """Give all rows of the comparison, the best method first."""
-        shared = Row(
-            stage="probe",
-            name=self.metric,
-            value=math.nan,
-            artifact="",
-            protocol=PROTOCOLS[self.by],
-            split="test",
-            count=self.clips,
-            seeds=len(self.seeds),
-        )
+        places: dict[str, Any] = {"protocol": PROTOCOLS[self.by], "split": "test", "seeds": len(self.seeds)}
+        shared = Row(stage="probe", name=self.metric, value=math.nan, artifact="", count=self.clips, **places)
         means = dict(zip(self.methods, self.tested.values.mean(0), strict=True))
         ranked = sorted(self.methods, key=lambda of: -means[of])
         keys = {of: " ".join(dict.fromkeys(row["artifact"] for row in self.rows[of].values())) for of in ranked}
-        rows = [replace(shared, of=of, artifact=keys[of]) for of in ranked]
-        for row in rows:
-            yield from self._on_test(row)
-        for row in rows:
-            yield from self._on_validation(row)
-        for row in (row for of in references for row in rows if row.of == of):
-            yield from self._differences(row)
-        for row in rows:
-            yield from self._probes(row)
-            yield from self._layers(row)
-            for points, each in self._conditions(row):
-                yield self._mean_point(points, each)
-                for name, whole in ((LARGEST_INPUT, max), (KEPT, np.mean)):
-                    if known := [point[name] for point in points if point.get(name) is not None]:
-                        yield replace(each, name=name, value=float(whole(known)))
-            yield from self._groups(row)
+        rows = {of: replace(shared, of=of, artifact=keys[of]) for of in ranked}
+        for each in (self._on_test, self._on_validation):
+            for of, row in rows.items():
+                yield from each(of, row)
+        for of in references:
+            yield from self._differences(of, replace(rows[of], name="difference"))
+        for of, row in rows.items():
+            yield from self._probes(of, row)
+            yield from self._layers(of, row)
+            for condition, points in self.conditions[of].items():
+                yield from self._under_condition(of, condition, points, row)
+            yield from self._groups(of, row)
 
-    def _on_test(self, row: Row) -> Iterator[Row]:
+    def _on_test(self, of: str, row: Row) -> Iterator[Row]:
         """Give figures on test, means over the folds; of a single probe also what was chosen."""
-        of = str(row.of)
-        found = self.tested.estimate(self.methods.index(of), confidence=self.config.confidence)
         chosen = _chosen(*self.rows[of].values()) if len(self.probes) == 1 else {}
+        found = self._estimate(of, self.config.confidence)
         yield replace(row, **asdict(found), over=self.tested.over, over_count=self.tested.count, **chosen)
         for name in ("macro_f1", "mean_average_precision"):
             if name != row.name:
                 yield replace(row, name=name, value=self.mean(self.rows[of].values(), name))
 
-    def _on_validation(self, row: Row) -> Iterator[Row]:
+    def _estimate(self, of: str, confidence: float) -> measured.Estimate:
+        return self.tested.estimate(self.methods.index(of), confidence=confidence)
+
+    def _on_validation(self, of: str, row: Row) -> Iterator[Row]:
         """Give the figure that chose a method's candidate, and the gap to test."""
-        of, confidence = str(row.of), self.config.confidence
-        row = replace(row, count=self._validation_clips(of))
-        value = self.mean(self.rows[of].values(), "validation_accuracy")
-        found, over, units = self._validation(of, value, confidence)
+        row, value = replace(row, count=self._judges(of)), self.mean(self.rows[of].values(), "validation_accuracy")
+        found, over, units = self._validation(of, value, self.config.confidence)
         ends: dict[str, Any] = {"low": found.low, "high": found.high, "over": over} if found else {}
         yield replace(row, split="validation", value=value, over_count=units, **ends)
-        together = 1 - (1 - confidence) / len(self.methods)
+        together = 1 - (1 - self.config.confidence) / len(self.methods)
         found, over, _ = self._validation(of, value, together)
         if found:
-            gap = measured.independent_difference(
-                found, self.tested.estimate(self.methods.index(of), confidence=together)
-            )
+            gap = measured.independent_difference(found, self._estimate(of, together))
             over = " and ".join(dict.fromkeys((over, self.tested.over)))
             yield replace(row, name="gap", **asdict(gap), count=None, over=over, split="validation - test")
 
-    def _validation_clips(self, of: str) -> int:
+    def _judges(self, of: str) -> int:
         """Count the clips that chose a candidate: of several folds, which share these clips, the mean."""
-        counts: list[int] = [
-            row["validation_clips"] for (_, seed), row in self.rows[of].items() if seed == self.seeds[0]
-        ]
+        counts = [self.rows[of][name, self.seeds[0]]["validation_clips"] for name in self.names]
         return round(sum(counts) / len(counts))
 
     def _validation(self, of: str, value: float, confidence: float) -> tuple[measured.Estimate | None, str, int | None]:
@@ -215,65 +193,64 @@ class ProbedFolds:
         if low is None or high is None:
             return None, "parts", None
         if self.metric == "accuracy":
-            own = measured.share_interval(value, self._validation_clips(of), confidence=confidence)
+            own = measured.share_interval(value, self._judges(of), confidence=confidence)
             low, high = min(low, own[0]), max(high, own[1])
         return measured.Estimate(value=value, low=max(low, 0.0), high=min(high, 1.0)), "parts", len(parts)
 
-    def _differences(self, row: Row) -> Iterator[Row]:
+    def _differences(self, of: str, row: Row) -> Iterator[Row]:
         """Compare one method with every other, the strongest first, then with few labels and under noise."""
-        of, confidence, row = str(row.of), self.config.confidence, replace(row, name="difference")
         one, others = self.methods.index(of), [(n, other) for n, other in enumerate(self.methods) if other != of]
         by_seed = {
             name: np.array([seed.mean() for seed in self.values(rows.values(), "test_accuracy").T])
             for name, rows in self.rows.items()
         }
-        pairs = []
+        row, pairs = replace(row, over=self.tested.over, over_count=self.tested.count), []
         for number, against in others:
-            found = self.tested.difference(one, number, confidence=confidence)
-            low, high = measured.t_interval(by_seed[of] - by_seed[against], confidence=confidence)
-            pair = replace(
-                row, against=against, seed_low=low, seed_high=high, over=self.tested.over, over_count=self.tested.count
-            )
-            pairs.append(replace(pair, **asdict(found)))
+            found = self.tested.difference(one, number, confidence=self.config.confidence)
+            low, high = measured.t_interval(by_seed[of] - by_seed[against], confidence=self.config.confidence)
+            pairs.append(replace(row, against=against, seed_low=low, seed_high=high, **asdict(found)))
         yield from sorted(pairs, key=lambda pair: pair.value)
-        own = {_place(each): points for points, each in self._conditions(row)}
         for _, against in others:
-            for points, each in self._conditions(replace(row, against=against), against):
-                if (place := _place(each)) in own:
-                    yield self._difference_under(each, place, own[place], points)
+            for condition in self.conditions[against]:
+                if condition in self.conditions[of]:
+                    own = self._difference_under(condition, of, against)
+                    yield replace(row, against=against, **dict(zip(CONDITION, condition, strict=True)), **own)
 
-    def _difference_under(self, row: Row, place: Place, one: Points, other: Points) -> Row:
+    def _difference_under(self, condition: Condition, of: str, against: str) -> dict[str, Any]:
         """Compare two methods under one condition; rankings, whose clips are not kept, without pairing the clips."""
-        confidence, numbers = self.config.confidence, [self._under[0].get((of, place)) for of in (row.of, row.against)]
+        one, other = (self.conditions[each][condition] for each in (of, against))
+        numbers, found, p = [self._under[0].get((each, condition)) for each in (of, against)], None, None
         if numbers[0] is None or numbers[1] is None:
             found = measured.independent_difference(*(self._over_clips(each, None) for each in (one, other)))
-            low, high, p = found.low, found.high, None
         else:
-            paired = self._under[1].difference(numbers[0], numbers[1], confidence=confidence)
-            found, low, high, p = paired, paired.low, paired.high, paired.p
-        (values, over), count = self._crossed(one), self.clips
-        if over is not None:
-            others = self._crossed(other)[0]
-            apart = values - (others if others.shape == values.shape else others.mean(axis=0))
-            begin, end, other_p = measured.over_groups(apart, confidence=confidence, value=found.value)
-            low, high, p = min(low, begin), max(high, end), max(p or 0.0, other_p)
-            count = self.clips if over == "clips" else len(apart)
-        return replace(row, value=found.value, low=low, high=high, p=p, over=over or "clips", over_count=count)
+            found = self._under[1].difference(numbers[0], numbers[1], confidence=self.config.confidence)
+            p = found.p
+        (values, over), others = self._crossed(one), self._crossed(other)[0]
+        apart = values - (others if others.shape == values.shape else others.mean(axis=0)) if over else values
+        return self._reaching(found, apart, over, p)
 
-    def _probes(self, row: Row) -> Iterator[Row]:
+    def _reaching(self, found: measured.Estimate, values: Floats, over: str | None, p: float | None) -> dict[str, Any]:
+        """Let the interval over clips reach as far as that of ``values`` over groups or folds, if there are any."""
+        low, high, count = found.low, found.high, self.clips
+        if over is not None:
+            begin, end, other = measured.over_groups(values, confidence=self.config.confidence, value=found.value)
+            low, high, p = min(low, begin), max(high, end), max(p or 0.0, other)
+            count = self.clips if over == "clips" else len(values)
+        return {"value": found.value, "low": low, "high": high, "p": p, "over": over or "clips", "over_count": count}
+
+    def _probes(self, of: str, row: Row) -> Iterator[Row]:
         """Give what each of several probes of a method chose, and its figures."""
-        rows = self.rows[str(row.of)]
-        for (fold, seed), found in rows.items() if len(rows) > 1 else ():
+        for (fold, seed), found in self.rows[of].items() if len(self.probes) > 1 else ():
             probed, place = self.probes[fold, seed], None if self.by == "split" else fold
             own = replace(row, fold=place, seed=seed, seeds=1, artifact=found["artifact"])
             tested = replace(own, value=found["test_accuracy"], count=len(probed["clips"]))
-            yield replace(tested, **_ends(probed, found), **_chosen(found))
+            yield replace(tested, **_ends(probed, found, of), **_chosen(found))
             judged, count = found["validation_accuracy"], found["validation_clips"]
             yield replace(own, value=judged, split="validation", count=count)
 
-    def _layers(self, row: Row) -> Iterator[Row]:
+    def _layers(self, of: str, row: Row) -> Iterator[Row]:
         """Give the figures of each layer with the pooling that is best on validation; layers side by side come last."""
-        of, best = str(row.of), list[dict[str | None, Mapping[str, Any]]]()  # by probe and layer
+        best = list[dict[str | None, Mapping[str, Any]]]()  # by probe and layer
         for probed in self.rows[of].values():
             ranked = sorted(probed["candidates"], key=lambda each: -each["validation_accuracy"])
             best.append({parts_of_key(each["of"])[0]: each for each in reversed(ranked)})
@@ -281,46 +258,47 @@ class ProbedFolds:
         for name in sorted(filter(None, layers), key=lambda name: name.startswith("all_")):
             own, found = replace(row, name=f"{OF_LAYER}{row.name}", layer=name), [each[name] for each in best]
             judged, tested = (self.mean(found, f"{split}_accuracy") for split in ("validation", "test"))
-            yield replace(own, value=judged, split="validation", count=self._validation_clips(of))
+            yield replace(own, value=judged, split="validation", count=self._judges(of))
             yield replace(own, value=tested, **(_ends(self.first[0], found[0], of) if len(found) == 1 else {}))
             for points in zip(*(each.get("noise", ()) for each in found), strict=True):
-                yield replace(own, value=self.mean(points, "test_accuracy"), **_noise_of(points))
+                noise = dict(zip(CONDITION, _noise_of(points), strict=True))
+                yield replace(own, value=self.mean(points, "test_accuracy"), **noise)
 
-    def _conditions(self, row: Row, of: str | None = None) -> list[tuple[Points, Row]]:
-        """Return the points of the learning curve and the noise of a method (None: the row's) with their rows.
+    @cached_property
+    def conditions(self) -> dict[str, dict[Condition, Points]]:
+        """The points of each method's learning curve, then of the noise.
 
         Shares too small for one clip per class give a single point; a share is the ratio of labelled clips.
         """
-        rows = self.rows[of or str(row.of)].values()
-        curve, noise = ([*zip(*(each.get(name, ()) for each in rows))] for name in ("learning_curve", "noise"))  # noqa: B905
-        counts = [self.mean(points, "clips") for points in curve]
-        shares = [points[0]["share"] for points in curve]
-        whole = next((count for count, share in zip(counts, shares, strict=True) if share == 1), None)
-        found = {
-            labels: (points, replace(row, labels=labels, share=labels / whole if whole and labels else share))
-            for labels, share, points in zip(counts, shares, curve, strict=True)
-        }
-        return [*found.values(), *((points, replace(row, **_noise_of(points))) for points in noise)]
+        found = dict[str, dict[Condition, Points]]()
+        for of, rows in self.rows.items():
+            curve, noise = (
+                [*zip(*(each.get(name, ()) for each in rows.values()))]  # noqa: B905
+                for name in ("learning_curve", "noise")
+            )
+            by_count = {self.mean(points, "clips"): (points[0]["share"], points) for points in curve}
+            whole = next((count for count, (share, _) in by_count.items() if share == 1), None)
+            found[of] = {
+                (count, count / whole if whole and count else share, None, None): points
+                for count, (share, points) in by_count.items()
+            }
+            found[of] |= {_noise_of(points): points for points in noise}
+        return found
 
     @cached_property
-    def _under(self) -> tuple[dict[tuple[str | None, Place], int], measured.Measured]:
+    def _under(self) -> tuple[dict[tuple[str, Condition], int], measured.Measured]:
         """All methods under all conditions on the same clips: the row of each, and their hits, means over draws."""
-        row, points = Row(stage="probe", name="", value=math.nan, artifact=""), list[Points]()
-        rows = dict[tuple[str | None, Place], int]()
-        for of in self.methods:
-            for each, figure in self._conditions(row, of):
-                if "hits" in each[0]:
-                    rows[of, _place(figure)] = len(points)
-                    points.append(each)
-        resamples, seed = self.config.resamples, self.config.seed
-        if not points:
-            return rows, measured.Measured(folds=[], resamples=resamples, seed=seed)
-        places = range(len(self.names) * len(self.seeds))
-        hits = [measured.Hits(hits=np.array([each[place]["hits"] for each in points], np.float64)) for place in places]
-        by_seed = [hits[number :: len(self.seeds)] for number in range(len(self.seeds))]
-        means = [measured.mean_outcome(seeds) for seeds in zip(*by_seed, strict=True)]
-        without = [[None] * measured.num_clips(fold) for fold in means]  # groups are crossed with draws of labels, too
-        return rows, measured.Measured.of(means, without, repeats=by_seed, resamples=resamples, seed=seed)
+        under = [(of, condition, points) for of, own in self.conditions.items() for condition, points in own.items()]
+        known = {(of, condition): points for of, condition, points in under if "hits" in points[0]}
+        if not known:
+            return {}, measured.Measured(folds=[], resamples=self.config.resamples, seed=self.config.seed)
+        hits = [
+            measured.Hits(hits=np.array([points[place]["hits"] for points in known.values()], np.float64))
+            for place in range(len(self.places))
+        ]
+        # Groups are crossed with draws of labels, too, elsewhere.
+        over_clips = self._over_seeds(hits, [[None] * len(probed["clips"]) for probed in self.first])
+        return {key: number for number, key in enumerate(known)}, over_clips
 
     def _over_clips(self, points: Points, number: int | None) -> measured.Estimate:
         """Return the mean of a condition over clips alone, with seeds where hits are known: those of row ``number``."""
@@ -335,15 +313,15 @@ class ProbedFolds:
         )
         return measured.Estimate(value=value, low=value - below, high=value + above)
 
-    def _mean_point(self, points: Points, row: Row) -> Row:
-        found = self._over_clips(points, self._under[0].get((row.of, _place(row))))
-        values, over = self._crossed(points)
-        low, high, count = found.low, found.high, self.clips
-        if over is not None:
-            begin, end, _ = measured.over_groups(values, confidence=self.config.confidence, value=found.value)
-            low, high, count = min(low, begin), max(high, end), self.clips if over == "clips" else len(values)
-        row = replace(row, low=max(low, 0.0), high=min(high, 1.0))
-        return replace(row, value=found.value, over=over or "clips", over_count=count)
+    def _under_condition(self, of: str, condition: Condition, points: Points, row: Row) -> Iterator[Row]:
+        """Give the figure with few labels or under noise; of noise also its largest input and what it keeps."""
+        row = replace(row, **dict(zip(CONDITION, condition, strict=True)))
+        over_clips = self._over_clips(points, self._under[0].get((of, condition)))
+        found = self._reaching(over_clips, *self._crossed(points), None)
+        yield replace(row, **found | {"low": max(found["low"], 0.0), "high": min(found["high"], 1.0), "p": None})
+        for name, whole in ((LARGEST_INPUT, max), (KEPT, np.mean)):
+            if known := [point[name] for point in points if point.get(name) is not None]:
+                yield replace(row, name=name, value=float(whole(known)))
 
     def _crossed(self, points: Points) -> tuple[Floats, str | None]:
         """Return the values ``(groups or folds, seeds, draws of labels)``, and what the first axis is, if anything.
@@ -363,15 +341,14 @@ class ProbedFolds:
         over = points[0]["over"] if len(self.names) == 1 else "groups"
         return crossed, over if len(crossed) > 1 else None
 
-    def _groups(self, row: Row) -> Iterator[Row]:
+    def _groups(self, of: str, row: Row) -> Iterator[Row]:
         """Measure one method on the test clips of each group; folds of a group are weighted by its clips there."""
-        number = self.methods.index(str(row.of))
         parts: dict[str, list[tuple[float, int]]] = {}
         for probed, outcome in zip(self.first, self.tested.folds, strict=True):
             groups = np.array([group or "" for group in probed["groups"]])
             for group in {*groups.tolist()} - {""}:
                 members = (groups == group).astype(np.float64)
-                own = float(measured.measure(outcome, members[None])[0, number])
+                own = float(measured.measure(outcome, members[None])[0, self.methods.index(of)])
                 parts.setdefault(group, []).append((own, int(members.sum())))
         for group, several in sorted(parts.items()):
             clips = sum(clips for _, clips in several)
@@ -387,49 +364,43 @@ class ProbedFolds:
         means: list[list[float]] = (counts / len(self.seeds)).tolist()
         return means
 
-
-def compare(folds: ProbedFolds, *, references: Sequence[str] = (GPT,)) -> Comparison:
-    """Compare the methods of all folds and seeds. ``references`` are compared with every other method, where probed."""
-    first, chosen_by = folds.first[0], {probed["choose_by"] for probed in folds.probes.values()}
-    known = [of for of in dict.fromkeys(references) if of in folds.methods]
-    tested = zip(folds.names, folds.first, strict=True)
-    clips = [[name, probed["clips"], probed["truth"], probed["groups"]] for name, probed in tested]
-    own = {"validation": first["validation_groups"], "test": first["groups"]}
-    groups = {split: sorted({group for group in each if group is not None}) for split, each in own.items()}
-    return Comparison(
-        protocol=PROTOCOLS[folds.by],
-        by=folds.by,
-        metric=folds.metric,
-        folds=folds.names,
-        seeds=folds.seeds,
-        classes=list(first["classes"]),
-        clips=folds.clips,
-        unlabelled=first["unlabelled"],
-        split_groups=groups if folds.by == "split" else {},
-        clips_key=list_hash([folds.by, *clips])[:16],
-        notices=sorted({notice for one in folds.probes.values() for notice in one["notices"]}),
-        layer_penalties=max(row["layer_penalties"] for row in first["methods"]),
-        penalties=max(row["penalties"] for row in first["methods"]),
-        bounds=[*folds.config.bounds],
-        classifier=folds.config.classifier,
-        choose_by=chosen_by.pop() if len(chosen_by) == 1 else "auto",  # it differs between folds
-        confidence=folds.config.confidence,
-        over=folds.tested.over,
-        guessing=None
-        if first["multi_label"]
-        else float(np.mean([probed["most_frequent"][1] for probed in folds.first])),
-        references=known,
-        confusion={} if first["multi_label"] else {of: folds.confusion(of) for of in known},
-        figures=frame(folds.figures(known)),
-    )
+    def comparison(self, references: Sequence[str] = (GPT,)) -> Comparison:
+        """Compare the methods. ``references`` are compared with every other method, where they were probed."""
+        first, chosen_by = self.first[0], {probed["choose_by"] for probed in self.probes.values()}
+        known = [of for of in dict.fromkeys(references) if of in self.methods]
+        tested = zip(self.names, self.first, strict=True)
+        clips = [[name, probed["clips"], probed["truth"], probed["groups"]] for name, probed in tested]
+        own = {"validation": first["validation_groups"], "test": first["groups"]}
+        groups = {split: sorted({group for group in each if group is not None}) for split, each in own.items()}
+        guesses = [] if first["multi_label"] else [probed["most_frequent"][1] for probed in self.first]
+        return Comparison(
+            protocol=PROTOCOLS[self.by],
+            by=self.by,
+            metric=self.metric,
+            folds=self.names,
+            seeds=self.seeds,
+            classes=list(first["classes"]),
+            clips=self.clips,
+            unlabelled=first["unlabelled"],
+            split_groups=groups if self.by == "split" else {},
+            clips_key=list_hash([self.by, *clips])[:16],
+            notices=sorted({notice for one in self.probes.values() for notice in one["notices"]}),
+            layer_penalties=max(row["layer_penalties"] for row in first["methods"]),
+            penalties=max(row["penalties"] for row in first["methods"]),
+            bounds=[*self.config.bounds],
+            classifier=self.config.classifier,
+            choose_by=chosen_by.pop() if len(chosen_by) == 1 else "auto",  # it differs between folds
+            confidence=self.config.confidence,
+            over=self.tested.over,
+            guessing=float(np.mean(guesses)) if guesses else None,
+            references=known,
+            confusion={} if first["multi_label"] else {of: self.confusion(of) for of in known},
+            figures=frame(self.figures(known)),
+        )
 
 
-def _place(row: Row) -> Place:
-    return row.labels, row.added
-
-
-def _noise_of(points: Points) -> dict[str, Any]:
-    return {"noise": points[0].get("kind"), "noise_snr": points[0]["snr"]}  # older probes lack the kind
+def _noise_of(points: Points) -> Condition:
+    return None, None, points[0].get("kind"), points[0]["snr"]  # older probes lack the kind
 
 
 def _chosen(probed: Mapping[str, Any]) -> dict[str, Any]:
@@ -439,9 +410,8 @@ def _chosen(probed: Mapping[str, Any]) -> dict[str, Any]:
     return {"layer": layer, "pooling": pooling, "bound": probed["bound"], "penalty": probed["penalty"]}
 
 
-def _ends(probed: Probed, row: Mapping[str, Any], of: str = "") -> dict[str, Any]:
-    outcome = _outcome(probed, [of or row["of"]], "")
-    found = measured.Measured.of([outcome], [probed["groups"]], resamples=0, seed=0)
+def _ends(probed: Probed, row: Mapping[str, Any], of: str) -> dict[str, Any]:
+    found = measured.Measured.of([_outcome(probed, [of], "")], [probed["groups"]], resamples=0, seed=0)
     return {"low": row["low"], "high": row["high"], "over": found.over, "over_count": found.count}
 
 

@@ -32,7 +32,7 @@ from pipelines.results.language_figures import (
     rates_of_run,
     sample_models,
 )
-from pipelines.results.probes import Probed, ProbedFolds, compare
+from pipelines.results.probes import Probed, Probes
 from pipelines.results.rows import Row, frame, where
 from pipelines.results.run_record import RESAMPLES, Resamples, Section
 from pipelines.results.sound_figures import listening_record, sound_figures
@@ -157,7 +157,7 @@ def _of_training(entries: Mapping[str, Entry], protocol: str) -> Iterator[Row]:
 
 
 def _comparison(probes: Mapping[FoldSeed, Probed], made: Made, settings: RunSettings) -> tuple[Comparison, Resamples]:
-    folds = ProbedFolds(probes, settings.probe, by=settings.compare.by)
+    compared = Probes(probes, settings.probe, by=settings.compare.by)
     first = min(seed for _, seed in made)
     trained = ("lm", *(name for name, method in METHODS.items() if method.training))
     trainings: dict[str, dict[str, Any]] = {
@@ -171,11 +171,9 @@ def _comparison(probes: Mapping[FoldSeed, Probed], made: Made, settings: RunSett
     named, rate = next(iter(made.values())), settings.audio.sample_rate
     own = [each for name, each in METHODS.items() if name in named and each.training == "audio_transformer"]
     drawn = [front_end_pictures(named[each.name].folder, rate, title=each.title) for each in own]
-    compared = compare(folds, references=settings.compare.references or (GPT,))
-    draws = np.ascontiguousarray(folds.paired_draws.T, np.float32)
-    paired = dict(zip(folds.methods, draws, strict=True))
     costs = {training: training_costs(training, made) for training in trainings}
-    return replace(compared, trainings=trainings, costs=costs, pictures=[*chain.from_iterable(drawn)]), paired
+    about = {"trainings": trainings, "costs": costs, "pictures": [*chain.from_iterable(drawn)]}
+    return replace(compared.comparison(settings.compare.references or (GPT,)), **about), compared.paired_draws
 
 
 def training_costs(training: str, made: Made) -> dict[str, float]:

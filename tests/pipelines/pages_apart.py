@@ -10,7 +10,7 @@ import numpy as np
 
 from lm.options import ProbeConfig
 from pipelines.results.comparison import Comparison
-from pipelines.results.probes import ProbedFolds, compare
+from pipelines.results.probes import Probes
 from pipelines.results.rows import Row
 
 VOID = {"meta", "link", "br", "hr", "img", "input", "source", "wbr"}
@@ -119,7 +119,7 @@ def comparison_example(
         for place, name in enumerate(folds)
         for seed in range(seeds)
     }
-    return compare(ProbedFolds(probes, CONFIG, by="split" if alone else "group"))
+    return Probes(probes, CONFIG, by="split" if alone else "group").comparison()
 
 
 def probe(of: str, value: float, **columns: Any) -> Row:

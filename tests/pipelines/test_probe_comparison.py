@@ -10,7 +10,7 @@ from lm.options import ProbeConfig
 from lm.probing.comparison import over_groups, share_interval
 from pipelines.pages.phrasing import methods_table, sentences
 from pipelines.results.comparison import Comparison
-from pipelines.results.probes import Probed, ProbedFolds, compare
+from pipelines.results.probes import Probed, Probes
 from pipelines.results.rows import Row
 from pipelines.settings.comparison import By
 from tests.pipelines.pages_apart import CLASSES, CONFIG, RIGHT, VALIDATION, answers, probed_example
@@ -30,7 +30,7 @@ def study(seeds: int = 1) -> dict[tuple[str, int], Probed]:
 def compared(
     probes: dict[tuple[str, int], Probed], *, by: By = "split", config: ProbeConfig = CONFIG, **options: Any
 ) -> Comparison:
-    return compare(ProbedFolds(probes, config, by=by), **options)
+    return Probes(probes, config, by=by).comparison(**options)
 
 
 def section(seeds: int = 1) -> Comparison:
@@ -305,11 +305,11 @@ def test_the_same_clips_have_one_key_and_one_set_of_draws() -> None:
     assert key() == key(notices=["another run"]) == key(replace(CONFIG, seed=1, resamples=20))
     assert key() not in others
     probes = {("test", 0): drawn("ann", 0)}
-    seeded = [ProbedFolds(probes=probes, config=replace(CONFIG, seed=seed), by="split") for seed in (0, 1)]
+    seeded = [Probes(probes, replace(CONFIG, seed=seed), by="split") for seed in (0, 1)]
     assert not np.array_equal(seeded[0].tested.draws, seeded[1].tested.draws)
-    assert np.array_equal(seeded[0].paired_draws, seeded[1].paired_draws)
-    fewer = ProbedFolds(probes=probes, config=replace(CONFIG, resamples=20, seed=2), by="split")
-    assert np.array_equal(fewer.paired_draws, seeded[0].paired_draws[:20])
+    assert np.array_equal(seeded[0].paired_draws["gpt"], seeded[1].paired_draws["gpt"])
+    fewer = Probes(probes, replace(CONFIG, resamples=20, seed=2), by="split")
+    assert np.array_equal(fewer.paired_draws["gpt"], seeded[0].paired_draws["gpt"][:20])
 
 
 def test_accuracy_under_noise_is_the_mean_over_folds_and_is_no_overall_figure() -> None:

@@ -13,7 +13,7 @@ from safetensors.numpy import save_file
 from lm.options import ProbeConfig
 from lm.probing.task import require_labels
 from pipelines.methods.table import METHODS
-from pipelines.results.probes import Probed, ProbedFolds, compare, side_by_side_probes
+from pipelines.results.probes import Probed, Probes, side_by_side_probes
 from pipelines.stages.probe import probed, require_probeable, scored
 from pipelines.store.session import Run, Session
 from pipelines.store.stage import stage
@@ -154,7 +154,7 @@ def test_several_labels_are_probed_and_compared(tmp_path: Path) -> None:
     entry = stored(session, "features", representations(plain))
     found = together(session, plain.with_columns(label=labels), [entry], config)
     assert found["classes"] == ("loud", "one", "six", "soft", "two")
-    compared = compare(ProbedFolds({("ann", 0): found}, config, by="split"))
+    compared = Probes({("ann", 0): found}, config, by="split").comparison()
     assert compared.metric == "mean_average_precision"
     rows: Any = found["methods"]
     for row in rows:
@@ -239,7 +239,7 @@ def test_intervals_of_layers_and_curves_are_over_speakers_as_those_of_the_table(
     manifest = manifest.with_columns(group=[*map(str, groups)], split=[splits[group % 5] for group in groups])
     entries = [stored(session, "features", representations(manifest))]
     found = together(session, manifest, entries, CONFIG)
-    compared = compare(ProbedFolds({("test", CONFIG.seed): found}, CONFIG, by="split"))
+    compared = Probes({("test", CONFIG.seed): found}, CONFIG, by="split").comparison()
     assert compared.over == "groups"
     for of, row in compared.tested.items():
         record = next(each for each in found["methods"] if each["of"] == of)
