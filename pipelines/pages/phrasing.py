@@ -43,7 +43,7 @@ NAMES = {
     "flat": "flat GPT",
     "recordings": "recordings",
     "bigram": "frequencies of pairs of codes",
-    "word_bigram": "frequencies of pairs of words, the ceiling",
+    "word_bigram": "frequencies of pairs of words",
     "gpt_past_0.2": "GPT that sees 0.2 s",
     "gpt_past_0.4": "GPT that sees 0.4 s",
     "gpt_past_0.8": "GPT that sees 0.8 s",

@@ -30,7 +30,7 @@ from tokenizer.options import MOST_RATES, HeardConfig, PitchConfig, SoundChanges
 from vocoder.options import CropsConfig, EngineChoice, SoundOptions, WaveNetConfig
 from vocoder.speech_judges import JudgeOfSpeech, require_installed
 from wordless.audio.options import Convolutions, Levelling, SpectrogramConfig
-from wordless.audio.recordings.embedded import VOICES, WORDS, EmbeddedConfig, order_pairs
+from wordless.audio.recordings.embedded import VOICES, WORDS, EmbeddedConfig, agreement_pairs, order_pairs
 from wordless.base.errors import InputError, require, within
 from wordless.base.options import Options, option
 from wordless.training.options import FitConfig, StartableFitConfig
@@ -388,7 +388,10 @@ class ZerospeechConfig(Options):
     words: int = 30  # of test at most, in a corpus of words: those that begin with exactly one consonant
     rounds: int = 3  # number of made-up words for each word, in a corpus of words
     sentences: int = option(
-        30, "sentences that are paired with another order of their words, in a corpus of sentences", least=1, most=500
+        30,
+        "in a corpus of sentences: those that are paired with another order of words, or with a noun that disagrees",
+        least=1,
+        most=500,
     )
     consistency: int = option(
         0,
@@ -414,7 +417,8 @@ class ZerospeechConfig(Options):
 
         voices = held_out_voices(self.voices)
         if embedded.sentences:
-            return sentence_pairs(voices, count=self.sentences, seed=self.seed)
+            pairs = agreement_pairs if embedded.agreement else order_pairs
+            return sentence_pairs(voices, pairs(self.sentences), seed=self.seed)
         found = word_pairs(voices, words=self.words, known=embedded.words, rounds=self.rounds, seed=self.seed)
         require(
             bool(found.pairs), "embedded.words", embedded.words, "made-up words are made of several words: choose more"

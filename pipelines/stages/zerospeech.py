@@ -50,7 +50,8 @@ class Subject:
         """Everything, and the name of the folder of speech, with the version of the engine."""
         phones = not self.embedded.sentences
         folder = speech_folder(self.pairs.utterances, Path(), seed=self.config.seed, phones=phones)
-        return {**vars(self), "speech": folder.name}
+        embedded = {name: value for name, value in vars(self.embedded).items() if name != "agreement" or value}
+        return {**vars(self), "embedded": embedded, "speech": folder.name}
 
     @property
     def pairs(self) -> SpokenPairs:
@@ -98,7 +99,9 @@ def spoken_pairs(run: Run, subject: Subject) -> None:
             steps = max(round(seconds * gpt.format.codes_per_second), 2)
             scores[name] = {file: float(gpt.log_probabilities(codes[file], past=steps).mean()) for file in heard}
             judged[name] = few
-    test = "word_order" if subject.embedded.sentences else "spot_the_word"
+    test = "spot_the_word"
+    if subject.embedded.sentences:
+        test = "agreement" if subject.embedded.agreement else "word_order"
     about = {"test": test, "voices": len(voices), "example": [asked.pairs[0].item, asked.pairs[0].other]}
     write_json(run.folder / PAIRS, {**about, "pairs": len(pairs), **_accuracies(scores, judged)})
 

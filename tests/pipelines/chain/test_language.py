@@ -99,6 +99,17 @@ def test_sentences_are_tested_by_their_word_order(tmp_path: Path) -> None:
     assert "3 pairs" in (tmp_path / "run/report.html").read_text().partition("</header>")[0]
 
 
+def test_agreement_is_tested_where_pairs_of_words_are_at_chance(tmp_path: Path) -> None:
+    words = ("embedded.words=null", "embedded.takes=null", "embedded.voices=5", "embedded.sentences=4")
+    tests = ("embedded.agreement=true", "zerospeech.voices=1", "zerospeech.sentences=4")
+    assert run(tmp_path / "store", tmp_path / "run", *words, *tests, "stages=[tokenizer,lm,zerospeech,report]") == 0
+    rows = where(read_results(tmp_path / "run")["figures"], stage="zerospeech", name="agreement")
+    right = {row.of: row.value for row in rows}
+    assert right["word_bigram"] == 0.5
+    assert {*MODELS, *PASTS} < {*right}
+    assert "the other number of its noun" in (tmp_path / "run/report.html").read_text()
+
+
 ROW = Row(stage="zerospeech", name="word_order", value=0.0, artifact="", seeds=2)
 
 

@@ -10,6 +10,9 @@ Any word of a slot may follow any word of the slot before it, as in "Peter got t
 Kollmeier et al. 2015, "The multilingual matrix test"). So a sentence is right or wrong by the order of its word classes
 alone. A fifth of all sentences is never trained on: those whose places in the slots have a sum that is divisible by
 five. All pairs of neighbouring words occur in the others.
+
+Sentences with agreement have other words in the third slot, after which the noun is singular or plural: "Lucy kept one
+green ring", "Lucy kept three green rings". Any adjective stands between, so no pair of words tells which is right.
 """
 
 import hashlib
@@ -49,17 +52,25 @@ SLOTS = (
     ("large", "old", "green", "heavy", "cheap"),
     ("desks", "chairs", "rings", "spoons", "flowers"),
 )
+AGREEING = ("one", "another", "two", "three", "seven")  # in the place of the numbers
+SINGULAR = 2  # so many of them are followed by a singular
 EVERY = 5  # one of so many sentences is held out
 
 _PLACES = [*product(range(len(SLOTS[0])), repeat=len(SLOTS))]
-TRAINING, HELD_OUT = (
-    [
-        " ".join(slot[place] for slot, place in zip(SLOTS, each, strict=True)) + "."
-        for each in _PLACES
-        if (sum(each) % EVERY == 0) == held_out
-    ]
-    for held_out in (False, True)
-)
+_TRAINING, _HELD_OUT = ([each for each in _PLACES if (sum(each) % EVERY == 0) == out] for out in (False, True))
+
+
+def _sentence(places: Sequence[int], *, agreement: bool = False, wrong: bool = False) -> str:
+    """Return the sentence of a place in each slot; a wrong one has the other number of its noun."""
+    words = [slot[place] for slot, place in zip(SLOTS, places, strict=True)]
+    if agreement:
+        words[2] = AGREEING[places[2]]
+        words[4] = words[4].removesuffix("s") if (places[2] < SINGULAR) != wrong else words[4]
+    return " ".join(words) + "."
+
+
+TRAINING, HELD_OUT = ([_sentence(each) for each in places] for places in (_TRAINING, _HELD_OUT))
+WITH_AGREEMENT = [_sentence(each, agreement=True) for each in _TRAINING]
 MOST_SENTENCES = len(TRAINING)
 
 
@@ -71,6 +82,24 @@ def order_pairs(count: int) -> list[tuple[str, str]]:
         words = sentence.removesuffix(".").split()
         words[place : place + 2] = words[place + 1], words[place]
         pairs.append((sentence, " ".join(words) + "."))
+    return pairs
+
+
+def agreement_pairs(count: int) -> list[tuple[str, str]]:
+    """Return ``count`` held-out sentences, an even number, each with one whose noun has the wrong number.
+
+    Two sentences with the same adjective and noun follow each other, a singular and a plural. What is right in one is
+    wrong in the other, so frequencies of words and of their pairs are right in exactly one.
+    """
+    singular, pairs = [each for each in _HELD_OUT if each[2] < SINGULAR], list[tuple[str, str]]()
+    bases = max(count // 2, 1)
+    for number in range(bases):
+        name, verb, one, *rest = singular[number * len(singular) // bases]
+        several = SINGULAR + number % (len(AGREEING) - SINGULAR)
+        other = (name + one - several) % len(SLOTS[0])  # keeps the sum of the places, so it is held out, too
+        for places in ((name, verb, one, *rest), (other, verb, several, *rest)):
+            right, wrong = (_sentence(places, agreement=True, wrong=wrong) for wrong in (False, True))
+            pairs.append((right, wrong))
     return pairs
 
 
@@ -133,6 +162,10 @@ class EmbeddedConfig(Options):
         least=0,
         most=MOST_SENTENCES,
     )
+    agreement: bool = option(
+        False,
+        "true: sentences in which the noun agrees with the number, over an adjective: one old desk, two old desks",
+    )
     label: Literal["word", "text", "speed", "pitch"] = option(
         "word", "the label of a clip; words per minute, or eSpeak's pitch (0 to 100, 50 is the voice's own)"
     )
@@ -146,6 +179,8 @@ class EmbeddedConfig(Options):
         if self.other and self.sentences:  # before the voices, whose number follows from the sentences
             rule = f"sentences is {self.sentences}, and the other voices speak words: choose sentences=0"
             raise InputError(option="other", value=True, rule=rule)
+        rule = "words agree in sentences: choose some, such as sentences=40, or agreement=false"
+        self.refuse_if(self.agreement and not self.sentences, "agreement", rule)
         for name, among in zip(("voices", "words"), self.material, strict=True):
             if getattr(self, name) > len(among):
                 rule = f"choose 1 to {len(among)}{' with other=true' if self.other else ''}"
@@ -194,9 +229,10 @@ def utterances(config: EmbeddedConfig) -> tuple[Utterance, ...]:
             name = f"{words[word]}_{voices[voice]}_{take}"
             said.append(utterance(words[word], name, voice, place=word, take=take, seed=seed, voices=voices))
         return tuple(said)
+    texts = WITH_AGREEMENT if config.agreement else TRAINING
     for voice in range(config.voices):  # every voice has sentences of its own
-        chosen = np.random.default_rng([seed, voice]).choice(len(TRAINING), size=config.sentences, replace=False)
-        for number, text in enumerate(TRAINING[place] for place in chosen):
+        chosen = np.random.default_rng([seed, voice]).choice(len(texts), size=config.sentences, replace=False)
+        for number, text in enumerate(texts[place] for place in chosen):
             label = text.removesuffix(".").rpartition(" ")[2]
             said.append(utterance(text, f"{label}_{VOICES[voice]}_{number}", voice, place=number, seed=seed))
     return tuple(said)

@@ -1,4 +1,4 @@
-"""Pairs of utterances of which one is right: a real and a made-up word, or two orders of the same words.
+"""Pairs of utterances of which one is right: a real and a made-up word, two orders of words, or a noun that agrees.
 
 Both utterances of a pair have the same voice, speed and pitch. The words are those of the embedded corpus, spoken by
 its last voices, which a corpus with fewer voices does not have. The pairs follow ZeroSpeech 2021's tests sWUGGY (spot
@@ -17,7 +17,7 @@ from typing import Literal, get_args
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from wordless.audio.recordings.embedded import VOICES, WORDS, Utterance, order_pairs, transcribe, utterance
+from wordless.audio.recordings.embedded import VOICES, WORDS, Utterance, transcribe, utterance
 from wordless.base.array_types import DoubleArray, FloatArray
 
 STRESS = ("'", ",")  # that begin the name of a stressed vowel
@@ -71,10 +71,10 @@ def word_pairs(voices: Sequence[int], *, words: int, known: int, rounds: int, se
     return _spoken(asked)
 
 
-def sentence_pairs(voices: Sequence[int], *, count: int, seed: int) -> SpokenPairs:
-    """Pair ``count`` held-out sentences with the same words in another order, in every voice."""
+def sentence_pairs(voices: Sequence[int], sentences: Sequence[tuple[str, str]], *, seed: int) -> SpokenPairs:
+    """Let every voice speak both sentences of each pair, the right one first: `order_pairs` or `agreement_pairs`."""
     asked = list[tuple[Utterance, Utterance, str, str]]()
-    for voice, (number, texts) in product(voices, enumerate(order_pairs(count))):
+    for voice, (number, texts) in product(voices, enumerate(sentences)):
         right, wrong = (
             utterance(text, f"{label}_{VOICES[voice]}_{number}", voice, place=number, seed=seed)
             for label, text in zip(("right", "wrong"), texts, strict=True)

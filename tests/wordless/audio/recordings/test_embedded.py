@@ -185,9 +185,29 @@ def test_two_neighbouring_words_change_places() -> None:
         assert all(word in slot for word, slot in zip(right, embedded.SLOTS, strict=True))
         places[tuple(n for n, (a, b) in enumerate(zip(right, wrong, strict=True)) if a != b)] += 1
     assert places == {(0, 1): 10, (1, 2): 10, (2, 3): 10, (3, 4): 10}
-    asked = spoken_pairs.sentence_pairs(spoken_pairs.held_out_voices(2), count=3, seed=0)
+    asked = spoken_pairs.sentence_pairs(spoken_pairs.held_out_voices(2), embedded.order_pairs(3), seed=0)
     assert len(asked.pairs) == 6
     assert asked.pairs[0].item == "Peter got two large desks."
+
+
+@pytest.mark.parametrize("count", [1, 2, 30, 60])
+def test_nouns_agree_with_a_number_that_no_pair_of_words_tells(count: int) -> None:
+    training = {text.removesuffix(".") for text in embedded.WITH_AGREEMENT}
+    pairs = [tuple(text.removesuffix(".") for text in pair) for pair in embedded.agreement_pairs(count)]
+    assert len({*pairs}) == max(count - count % 2, 2)
+    seen = {pair for text in training for pair in pairwise(text.split())}
+    for right, wrong in pairs:
+        assert not {right, wrong} & training
+        for text, agrees in ((right, True), (wrong, False)):
+            assert ((text.split()[2] in ("one", "another")) == (not text.endswith("s"))) == agrees
+            assert {*pairwise(text.split())} <= seen
+        assert right.split()[:4] == wrong.split()[:4]
+    ends = [[tuple(text.split()[3:]) for text in texts] for texts in zip(*pairs, strict=True)]
+    assert Counter(ends[0]) == Counter(ends[1])
+    spoken = [each.text for each in utterances(EmbeddedConfig(voices=2, sentences=50, agreement=True))]
+    assert {*spoken} <= {*embedded.WITH_AGREEMENT}
+    with pytest.raises(InputError, match=r"^(embedded\.)?agreement\b.*sentences"):
+        EmbeddedConfig(agreement=True)
 
 
 def test_a_corpus_of_sentences_has_labels_and_voices() -> None:
