@@ -1,10 +1,8 @@
 """The content of a run folder for the report: ``results.json``, sounds and pictures."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypedDict, TypeVar, cast
+from typing import Any, TypedDict, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +26,6 @@ Pictures = dict[str, npt.NDArray[np.float32 | np.int32]]
 Resamples = dict[str, npt.NDArray[np.float32]]
 
 
-R = TypeVar("R")
 Section = dict[str, Any]  # a part of results.json that a stage describes for the report; the comments tell its content
 
 
@@ -79,15 +76,12 @@ def read_results(folder: Path) -> Results:
             section["over"] = f"{section['resampled']}s"  # what earlier versions wrote as "clip" or "group"
         found["figures"] = figures = read_frame(content["figures"])
         if "comparison" in found:
-            found["comparison"] = _known(Comparison, content["comparison"] | {"figures": figures})
+            known = {name: value for name, value in found["comparison"].items() if name in Comparison.__annotations__}
+            found["comparison"] = Comparison(**known | {"figures": figures})
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         problem = f"{path} does not hold the results of a run ({type(error).__name__}: {error})"
         raise InputError(" ".join(problem.split()), remedy=AGAIN) from error
     return cast(Results, found)
-
-
-def _known(kind: type[R], values: Mapping[str, Any]) -> R:
-    return kind(**{field.name: values[field.name] for field in fields(cast(Any, kind)) if field.name in values})
 
 
 def read_arrays(path: Path) -> dict[str, Any]:
