@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from itertools import chain, cycle, product
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -69,7 +70,7 @@ class Point:
         """The comparison of its methods; without probes it is empty."""
         return self.results.get("comparison") or Comparison(folds=[], classes=[], choose_by="")
 
-    def value(self, stage: str, name: str, of: str | None = None, **columns: object) -> float:
+    def value(self, stage: str, name: str, of: str | None = None, **columns: Any) -> float:
         """Find the value of a figure, of probes that of test; NaN where the run lacks it."""
         found = find(self.figures, stage, name, of, **columns)
         return found.value if found else math.nan
@@ -275,8 +276,8 @@ def _csv(runs: Runs) -> str:
         table = pandas.concat([point.figures, frame(pair.row for pair in pairs)], ignore_index=True)
         against = [*[None] * len(point.figures), *(pair.other.job.number for pair in pairs)]
         table["against_job"] = Series(against, dtype=object)
-        about = {name: point.job.overrides.get(name) for name in runs.options} | {"job": point.job.number}
-        about |= {"run": point.job.folder, "codebook_size": count_codes(point.results)}
+        about: dict[str, Any] = {name: point.job.overrides.get(name) for name in runs.options}
+        about |= {"job": point.job.number, "run": point.job.folder, "codebook_size": count_codes(point.results)}
         about |= {"nominal_bits_per_second": point.nominal_rate, "lm_bits_per_second": point.rate}
         for name, value in about.items():  # the seed may be both an option and a column of results.json
             table[name] = table[name].where(table[name].notna(), value) if name in NAMES else value

@@ -82,8 +82,7 @@ def side_by_side_probes(clips: Clips, config: ProbeConfig, methods: Sequence[Ent
 
 
 Points = Sequence[Mapping[str, Any]]  # of a method under one condition, for each fold and seed
-Condition = tuple[float | None, float | None, str | None, float | None]
-CONDITION = ("labels", "share", "noise", "noise_snr")  # its columns: of a learning curve, or of noise
+Condition = tuple[float | None, float | None, str | None, float | None]  # the columns of few labels, or of noise
 
 
 class Probes:
@@ -178,7 +177,7 @@ class Probes:
 
     def _judges(self, of: str) -> int:
         """Count the clips that chose a candidate: of several folds, which share these clips, the mean."""
-        counts = [self.rows[of][name, self.seeds[0]]["validation_clips"] for name in self.names]
+        counts: list[int] = [self.rows[of][name, self.seeds[0]]["validation_clips"] for name in self.names]
         return round(sum(counts) / len(counts))
 
     def _validation(self, of: str, value: float, confidence: float) -> tuple[measured.Estimate | None, str, int | None]:
@@ -214,7 +213,7 @@ class Probes:
             for condition in self.conditions[against]:
                 if condition in self.conditions[of]:
                     own = self._difference_under(condition, of, against)
-                    yield replace(row, against=against, **dict(zip(CONDITION, condition, strict=True)), **own)
+                    yield replace(row, against=against, **_columns(condition), **own)
 
     def _difference_under(self, condition: Condition, of: str, against: str) -> dict[str, Any]:
         """Compare two methods under one condition; rankings, whose clips are not kept, without pairing the clips."""
@@ -261,8 +260,7 @@ class Probes:
             yield replace(own, value=judged, split="validation", count=self._judges(of))
             yield replace(own, value=tested, **(_ends(self.first[0], found[0], of) if len(found) == 1 else {}))
             for points in zip(*(each.get("noise", ()) for each in found), strict=True):
-                noise = dict(zip(CONDITION, _noise_of(points), strict=True))
-                yield replace(own, value=self.mean(points, "test_accuracy"), **noise)
+                yield replace(own, value=self.mean(points, "test_accuracy"), **_columns(_noise_of(points)))
 
     @cached_property
     def conditions(self) -> dict[str, dict[Condition, Points]]:
@@ -315,7 +313,7 @@ class Probes:
 
     def _under_condition(self, of: str, condition: Condition, points: Points, row: Row) -> Iterator[Row]:
         """Give the figure with few labels or under noise; of noise also its largest input and what it keeps."""
-        row = replace(row, **dict(zip(CONDITION, condition, strict=True)))
+        row = replace(row, **_columns(condition))
         over_clips = self._over_clips(points, self._under[0].get((of, condition)))
         found = self._reaching(over_clips, *self._crossed(points), None)
         yield replace(row, **found | {"low": max(found["low"], 0.0), "high": min(found["high"], 1.0), "p": None})
@@ -397,6 +395,10 @@ class Probes:
             confusion={} if first["multi_label"] else {of: self.confusion(of) for of in known},
             figures=frame(self.figures(known)),
         )
+
+
+def _columns(condition: Condition) -> dict[str, Any]:
+    return dict(zip(("labels", "share", "noise", "noise_snr"), condition, strict=True))
 
 
 def _noise_of(points: Points) -> Condition:

@@ -172,7 +172,7 @@ def _comparison(probes: Mapping[FoldSeed, Probed], made: Made, settings: RunSett
     own = [each for name, each in METHODS.items() if name in named and each.training == "audio_transformer"]
     drawn = [front_end_pictures(named[each.name].folder, rate, title=each.title) for each in own]
     costs = {training: training_costs(training, made) for training in trainings}
-    about = {"trainings": trainings, "costs": costs, "pictures": [*chain.from_iterable(drawn)]}
+    about: dict[str, Any] = {"trainings": trainings, "costs": costs, "pictures": [*chain.from_iterable(drawn)]}
     return replace(compared.comparison(settings.compare.references or (GPT,)), **about), compared.paired_draws
 
 
