@@ -23,7 +23,7 @@ from pipelines.pages.charts import BLUE, MUTED, Chart, code_picture, draw_pictur
 from pipelines.stages.features import BAG_OF_CODES
 from pipelines.store.stored_features import GPT, method_of_key, pooling_of, with_input
 from tokenizer.codes import Codes, SoftCodes, require_same_codebook
-from tokenizer.encoder import pictures, quantised_vectors, soft_codes
+from tokenizer.encoder import pictures, soft_codes
 from tokenizer.tokenizer import Tokenizer
 from vocoder.continuing import Coder, Prompt, joined_sound
 from vocoder.kinds import BY_KEY, KINDS, Kind
@@ -205,7 +205,7 @@ class DemoAnswers:
             sound = resampled(trim_ends(whole, about.trim_db), tokenizer.format.sample_rate)
         given: Codes | SoftCodes = codes if sound is waveform else tokenizer.encode(sound)
         if about.recipe.assignments != "hard":
-            given = soft_codes(tokenizer, torch.from_numpy(quantised_vectors(tokenizer, sound.samples)))
+            given = soft_codes(tokenizer, torch.from_numpy(tokenizer.vectors(sound.samples)))
         scores = self.models.scores(given)
         return next(iter(scores)) if about.answer == "value" else scores
 

@@ -3,18 +3,18 @@
 import base64
 import io
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import soundfile
 from matplotlib.mlab import specgram
 
 from pipelines.pages.charts import Chart, Picture, code_picture, log_mel_pictures, spectrogram_chart
-from pipelines.pages.phrasing import draw, full_name, heading
-from pipelines.results.run_record import PICTURES, SAMPLE_SOUNDS, Pictures, Results, Section, count_codes, read_arrays
+from pipelines.pages.phrasing import draw
+from pipelines.results.run_record import PICTURES, Pictures, Results, Section, count_codes, read_arrays
 from pipelines.store.run_folder import RESULTS
 from vocoder.kinds import JUDGED_KINDS, KINDS, ORIGINAL, WAVENET
 from wordless.audio.decoding import Recording
@@ -29,9 +29,8 @@ TITLES = {  # of the sounds of a clip, in the order of the page
     **{kind.key: kind.heading for kind in KINDS},
     "prompt": "Prompt",
 }
-LISTENING, RATES = "listening", "rates"  # folders of a run
+LISTENING = "listening"  # folder of a run
 MAX_BYTES = 2_050_000  # of WAV files; a third more in the page, which is to stay below 6 MB with its pictures
-MAX_RATE_SECONDS = 7.0  # of a continuation that are drawn
 MOSTLY_SILENT = 0.5  # share of silent frames in the new part of a continuation
 MAX_SECONDS = 3.0  # of a sound that are drawn
 MAX_COLUMNS = 220  # of a spectrogram; more would not be seen at this width and would make the page larger
@@ -45,7 +44,7 @@ RECONSTRUCTED = {"original": "original", "autoencoder": "before quantisation", "
 
 @dataclass(frozen=True)
 class Sound:
-    part: Literal["clips", "said", "samples", "rates", "continued"]  # of the report
+    part: str  # of the report: "clips", "said", or one of an extra
     clip: int | None  # number of the clip that it is of, or begins with; None: it begins with nothing
     title: str
     place: str  # folder of the run and file: listening/0_original.wav
@@ -88,21 +87,16 @@ def run_sounds(results: Results) -> Iterator[Sound]:
     for row in results.get("listening", {}).get("said", []):
         title = f"{'No prompt' if row['clip'] is None else 'Continuation'}, temperature {row['temperature']:g}"
         yield Sound("said", row["clip"], title, f"{LISTENING}/{row['file']}", row["figures"])
-    for row in results.get("next_sample", {}).get("sounds", []):
-        yield Sound("samples", row["clip"], heading(row["of"]), f"{SAMPLE_SOUNDS}/{row['file']}", row["figures"])
-    rates = results.get("rates", {})
-    for number in range(len(rates.get("clips", []))):
-        yield Sound("rates", number, "Original", f"{RATES}/{number}_original.wav")
-        for n, frames in enumerate(rates["frames"], 1):
-            yield Sound("rates", number, f"Rate {n}: {frames} frames per code", f"{RATES}/{number}_rate_{n}.wav")
-    for row in rates.get("said", []):
-        figures = {"prompt_seconds": row["prompt_seconds"]}
-        yield Sound("continued", row["clip"], full_name(row["of"]), f"{RATES}/{row['file']}", figures)
+
+
+def sounds_among(sounds: Iterable[Sound], part: str, clip: int | None) -> list[Sound]:
+    """Select the sounds of a part of the report that begin with a clip."""
+    return [sound for sound in sounds if (sound.part, sound.clip) == (part, clip)]
 
 
 def sounds_of(results: Results, part: str, clip: int | None) -> list[Sound]:
-    """Select the sounds of a part of the report that begin with a clip."""
-    return [sound for sound in run_sounds(results) if (sound.part, sound.clip) == (part, clip)]
+    """Select, in the same way, sounds of the core."""
+    return sounds_among(run_sounds(results), part, clip)
 
 
 def embedded_waveform(waveform: Waveform) -> str:
@@ -162,22 +156,6 @@ def sound_charts(folder: Path, results: Results) -> Iterator[Chart]:
         judged = {f"{LISTENING}/{number}_{kind}.wav" for kind in JUDGED_KINDS}
         shown = [*(sound for sound in sounds if sound.place in judged), *sounds_of(results, "said", number)[-1:]]
         yield sound_spectrograms(folder, shown, name=f"sounds-{number}", title=name)
-    names = [clip_name(clip) for clip in results.get("next_sample", {}).get("clips", [])]
-    for number, name in enumerate([*names, "Without a prompt"]):
-        if sounds := sounds_of(results, "samples", number if number < len(names) else None):
-            yield sound_spectrograms(folder, sounds, name=f"samples-{number}", title=name)
-    found = read_arrays(folder / RATES / "pictures.safetensors")
-    for number, name in enumerate(results.get("rates", {}).get("clips", [])):
-        frames = enumerate(results["rates"]["frames"], 1)
-        titles = {"original": "original"} | {f"rate_{n}": f"codes of {count} frames" for n, count in frames}
-        rows = {title: found[f"{number}:{key}"] for key, title in titles.items() if f"{number}:{key}" in found}
-        seconds = soundfile.info(sound_path(folder, sounds_of(results, "rates", number)[0])).duration
-        images, title = log_mel_pictures(rows, seconds=seconds, height=1.0), f"Codes of {name} at each rate"
-        yield spectrogram_chart(images, name=f"rates-{number}", title=title, height=60 + 75 * len(images))
-        continued = sounds_of(results, "continued", number)
-        first = {sound.title: sound for sound in reversed(continued)}  # of each model
-        models, title = [sound for sound in continued if sound is first[sound.title]], f"continuations of {name}"
-        yield sound_spectrograms(folder, models, name=f"continued-{number}", title=title, most=MAX_RATE_SECONDS)
 
 
 def sound_spectrograms(

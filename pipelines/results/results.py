@@ -19,19 +19,12 @@ import numpy as np
 from safetensors.numpy import save
 
 from pipelines.commandline.run_folders import SWEEP_WORDS
+from pipelines.extras.work import works
 from pipelines.methods.front_end_pictures import front_end_pictures
 from pipelines.methods.table import METHODS
 from pipelines.results.comparison import Comparison
 from pipelines.results.figures import CODEBOOK
-from pipelines.results.language_figures import (
-    FoldSeed,
-    Made,
-    Speeds,
-    language_tests,
-    parameters,
-    rates_of_run,
-    sample_models,
-)
+from pipelines.results.language_figures import FoldSeed, Made, parameters
 from pipelines.results.probes import Probed, Probes
 from pipelines.results.rows import Row, frame, where
 from pipelines.results.run_record import RESAMPLES, Resamples, Section
@@ -63,7 +56,6 @@ def write_results(
     made: Made,
     probes: Mapping[FoldSeed, Probed],
     source: Section,
-    speeds: Speeds,
 ) -> None:
     """Collect the figures of a run's entries in ``results.json``; of several folds or seeds means, then each."""
     protocol = settings.compare.by if settings.compare.folds else settings.corpus.split.by
@@ -78,12 +70,9 @@ def write_results(
         "provenance": source,
     }
     figures: list[Row] = []
-    if "next_sample" in settings.stages:
-        content["next_sample"], of_models = sample_models(made, manifest, settings, speeds)
-        figures += of_models
-    tests, of_tests = language_tests(made, settings.probe)
-    content |= {"zerospeech": tests} if tests else {}
-    figures += of_tests
+    for extra, work in zip(settings.chosen, works(settings.stages), strict=True):
+        content[extra.name], rows = work.rows(made, manifest, settings)
+        figures += rows
     if probes:
         compared, draws = _comparison(probes, made, settings)
         content["comparison"] = compared.as_section()
@@ -91,9 +80,7 @@ def write_results(
         write_aside(folder / RESAMPLES, save(draws))
     for only in made.values() if len(made) == 1 else ():
         content |= _of_one_run(only, manifest)
-        rates, of_rates = rates_of_run(only, manifest, settings.rates, settings.probe, protocol=protocol)
-        content |= {"rates": rates} if rates else {}
-        figures += [*of_rates, *sound_figures(only, manifest, settings.probe, protocol=protocol)]
+        figures += sound_figures(only, manifest, settings.probe, protocol=protocol)
     figures += _on_validation(made, protocol)
     for stage, entry in (each for entries in made.values() for each in entries.items()):
         figures += [Row(stage=stage, name=name, value=cost, artifact=entry.key) for name, cost in entry.costs.items()]
