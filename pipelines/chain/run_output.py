@@ -13,10 +13,10 @@ from pipelines.commandline.run_folders import LOG, link_latest
 from pipelines.extras.table import extras
 from pipelines.pages.phrasing import methods_table, summary
 from pipelines.pages.runs import RUNS
-from pipelines.results.language_figures import Made
 from pipelines.results.predictions import PREDICTIONS, write_predictions
 from pipelines.results.probes import probes_of_run
 from pipelines.results.results import write_results
+from pipelines.results.rows import Made
 from pipelines.results.run_record import CODE_SOUNDS, RESAMPLES, Section, read_results
 from pipelines.settings.run import RunSettings
 from pipelines.stages.features import BAG_OF_CODES

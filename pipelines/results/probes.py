@@ -21,8 +21,7 @@ from lm.probing import comparison as measured
 from lm.probing.task import require_equal_counts
 from pipelines.results.comparison import Comparison
 from pipelines.results.figures import KEPT, LARGEST_INPUT, OF_LAYER
-from pipelines.results.language_figures import FoldSeed, Made
-from pipelines.results.rows import Row, frame
+from pipelines.results.rows import FoldSeed, Made, Row, frame
 from pipelines.settings.comparison import By
 from pipelines.settings.run import RunSettings
 from pipelines.stages.probe import probe_task
@@ -354,11 +353,11 @@ class Probes:
 
     def confusion(self, of: str) -> list[list[float]]:
         """Count test clips of each true class (rows) by answer (columns): mean over the seeds."""
-        number = {name: place for place, name in enumerate(self.first[0]["classes"])}
-        counts = np.zeros((len(number), len(number)))
+        classes = [*self.first[0]["classes"]]
+        counts = np.zeros((len(classes), len(classes)))
         for place, row in self.rows[of].items():
-            for truth, answer in zip(self.probes[place]["truth"], row["predictions"], strict=True):
-                counts[number[truth], number[answer]] += 1
+            true, answers = (map(classes.index, names) for names in (self.probes[place]["truth"], row["predictions"]))
+            np.add.at(counts, ([*true], [*answers]), 1)
         means: list[list[float]] = (counts / len(self.seeds)).tolist()
         return means
 

@@ -24,9 +24,8 @@ from pipelines.methods.front_end_pictures import front_end_pictures
 from pipelines.methods.table import METHODS
 from pipelines.results.comparison import Comparison
 from pipelines.results.figures import CODEBOOK
-from pipelines.results.language_figures import FoldSeed, Made, parameters
 from pipelines.results.probes import Probed, Probes
-from pipelines.results.rows import Row, frame, where
+from pipelines.results.rows import FoldSeed, Made, Row, frame, parameters, where
 from pipelines.results.run_record import RESAMPLES, Resamples, Section
 from pipelines.results.sound_figures import listening_record, sound_figures
 from pipelines.settings.run import RunSettings

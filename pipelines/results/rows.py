@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from math import prod
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -9,7 +11,13 @@ import numpy as np
 from pandas import DataFrame
 
 from pipelines.results.figures import COSTS, MEASURES
+from pipelines.store.store import Entry
 from wordless.audio.views import Noise
+from wordless.base.saved_models import read_header
+
+FoldSeed = tuple[str, int]  # the test fold, and the seed
+Made = Mapping[FoldSeed, Mapping[str, Entry]]  # entries by their names in results.json
+STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch normalisation: no parameters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,3 +143,13 @@ def values_by_name(rows: DataFrame) -> dict[str, float]:
             split = "validation" if (row.stage, row.split) == ("probe", "validation") else ""
             found["/".join(filter(None, (row.stage, row.name, row.subject, split)))] = float(row.value)
     return found
+
+
+def parameters(folder: Path) -> int:
+    """Count the parameters of an entry's models, from the headers of its safetensors files."""
+    return sum(
+        prod(shape)
+        for path in sorted(folder.glob("*.safetensors"))
+        for name, (_, shape) in read_header(path).items()
+        if not name.endswith(STATISTICS)
+    )

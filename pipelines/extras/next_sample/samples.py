@@ -20,8 +20,7 @@ from pipelines.pages.charts import Chart
 from pipelines.pages.phrasing import heading
 from pipelines.pages.report import training_chart
 from pipelines.pages.sounds import Sound, clip_name, sound_spectrograms, sounds_among
-from pipelines.results.language_figures import Made
-from pipelines.results.rows import Row
+from pipelines.results.rows import Made, Row
 from pipelines.results.run_record import Results, Section, section_of
 from pipelines.settings.run import RunSettings
 from pipelines.stages.listening import loudest

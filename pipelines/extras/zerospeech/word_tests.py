@@ -20,8 +20,7 @@ from pipelines.chain.study import Study
 from pipelines.commandline.choices import EMBEDDED, EMBEDDED_SOURCE
 from pipelines.extras.work import Work
 from pipelines.extras.zerospeech.word_options import ZerospeechConfig
-from pipelines.results.language_figures import FoldSeed, Made
-from pipelines.results.rows import Row
+from pipelines.results.rows import FoldSeed, Made, Row
 from pipelines.results.run_record import Section
 from pipelines.settings.run import RunSettings
 from pipelines.stages.listening import training_codes
