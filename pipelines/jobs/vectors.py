@@ -15,6 +15,7 @@ from lm.options import VECTORS, Pooling, States
 from lm.probing.features_file import write_vectors
 from lm.probing.fitted import FittedProbe, ProbeDescription
 from lm.probing.task import require_labels
+from pipelines.bodies.pretraining import sound_gpt_features
 from pipelines.chain.corpus import MANIFEST, find_corpus, read_corpus, seen_of
 from pipelines.chain.notices import unlabelled_of_run
 from pipelines.jobs.recordings import Told, empty_bands, list_rejected
@@ -38,7 +39,6 @@ from pipelines.stages.features import (
     gpt_features,
     log_mel_features,
 )
-from pipelines.stages.pretraining import sound_gpt_features
 from pipelines.stages.probe import probed, require_probeable
 from pipelines.store.run_folder import OF_SOUND, RESULTS, part_of
 from pipelines.store.session import Session

@@ -146,6 +146,13 @@ def test_level_and_voice_are_compared_with_the_recordings(entries: dict[str, Ent
     assert found["rms_difference_clips", "wavenet - original"].unit == "clips"
 
 
+def test_the_network_s_part_in_the_codes_that_agree_is_its_lead_over_the_harmonics(entries: dict[str, Entry]) -> None:
+    sounds = ({"wavenet": {"code_agreement": 0.8 + more}, "harmonics": {"code_agreement": 0.75}} for more in (0, 0.1))
+    write_json(entries["judged"].folder / JUDGED, {"clips": rows_of(*sounds)})
+    gap = figures(entries)["code_agreement_difference", "wavenet - harmonics"]
+    assert (gap.value, gap.low, gap.high) == (pytest.approx(0.1), pytest.approx(0.05), pytest.approx(0.15))
+
+
 def test_one_lost_clip_does_not_decide_the_pitch_error(entries: dict[str, Entry]) -> None:
     """A clip whose pitch is an octave off moves a mean by hundreds of cents; the median stays, and it is counted."""
     errors = {"wavenet": (30.0, 20.0, 1200.0, None, 40.0, 200.0), "griffin_lim": (60.0, 40.0, 10.0, 50.0, 80.0, 1100.0)}
