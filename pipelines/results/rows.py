@@ -109,10 +109,11 @@ def read_frame(records: Iterable[Mapping[str, Any]]) -> DataFrame:
 
 def where(rows: DataFrame, **columns: object) -> list[Row]:
     """Select the rows with these values of columns; None stands for an empty one."""
-    wanted = np.ones(len(rows), bool)
+    table = rows.to_numpy(object)  # a view: all columns have one type
+    wanted = np.ones(len(table), bool)
     for name, value in columns.items():
-        wanted &= rows[name].to_numpy(object) == value
-    return [Row(**dict(zip(NAMES, values, strict=True))) for values in rows.loc[wanted, [*NAMES]].to_numpy(object)]
+        wanted &= table[:, rows.columns.get_loc(name)] == value
+    return [Row(**dict(zip(NAMES, values[:-1], strict=True))) for values in table[wanted]]
 
 
 def measured(rows: DataFrame, stage: str) -> list[Row]:
