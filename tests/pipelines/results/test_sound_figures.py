@@ -11,7 +11,7 @@ import pytest
 
 from lm.options import ProbeConfig
 from pipelines.pages.phrasing import sentences
-from pipelines.results.figures import Figure
+from pipelines.results.rows import Row
 from pipelines.results.sound_figures import listening_record, median, sound_figures, weak_judge
 from pipelines.stages.judging import RECOGNISED, label_task
 from pipelines.stages.listening import CLIPS, GUARD, JUDGED, LISTENING
@@ -78,7 +78,7 @@ def entries(tmp_path: Path) -> dict[str, Entry]:
     }
 
 
-def figures(entries: dict[str, Entry], manifest: Clips = MANIFEST) -> dict[tuple[str, str | None], Figure]:
+def figures(entries: dict[str, Entry], manifest: Clips = MANIFEST) -> dict[tuple[str, str | None], Row]:
     return {(row.name, row.subject): row for row in sound_figures(entries, manifest, CONFIG, protocol="official")}
 
 
