@@ -14,9 +14,12 @@ from torch import Tensor
 
 from lm.model import LanguageModel
 from lm.pooled_states import states_over_time
+from pipelines.annotation_files import TABLES, Event, kind_of_output, write_annotations
 from pipelines.commandline.outputs import new_file
+from pipelines.commandline.overrides import command_line
 from pipelines.jobs.recordings import ReadSound, Told, attempted, files_key, open_session, told_of, write_shards
-from pipelines.pages.sounds import Hit, write_hits_page
+from pipelines.pages.excerpts import Room
+from pipelines.pages.hits import Hit, write_hits_page
 from pipelines.recordings import Features, FindConfig
 from pipelines.stages.frames import mfcc_frames
 from pipelines.store.session import Run
@@ -129,6 +132,7 @@ class Query:
     """A sound that is searched."""
 
     name: str  # its path as the user can open it, with the span of a part
+    label: str = ""  # of an annotated part
     sound: Waveform  # without silent ends
     frames: FloatArray  # (time, dim), of length 1
     notices: tuple[str, ...] = ()
@@ -185,11 +189,18 @@ def find_in_recordings(
     told.tell(session.terminal, settings.output, option=f"input={settings.input}")
     audio = reader.tokenizer.front_end
     sounds, page = {query.name: query.sound for query in read}, settings.output.with_suffix(".html")
+    room, command = Room(sample_rate=audio.sample_rate, channel=audio.channel), command_line("find")
     with new_file(page) as beside:
-        write_hits_page(
-            beside, sounds, hits, root=recordings.root, sample_rate=audio.sample_rate, channel=audio.channel
-        )
-    write_table(settings.output, [asdict(hit) | {"path": str(recordings.root / hit.path)} for hit in hits])
+        write_hits_page(beside, sounds, hits, room, root=recordings.root, command=command)
+    rows = [asdict(hit) | {"path": str(recordings.root / hit.path)} for hit in hits]
+    kind = kind_of_output(settings.output, settings.format, *TABLES)
+    if kind is None:
+        write_table(settings.output, rows)
+    else:
+        named = {hit.query: hit.label or Path(hit.query).stem for hit in hits}
+        about = [{name: row[name] for name in ("path", "start", "end", "score")} for row in rows]
+        events = [Event(label=named[row["query"]], **each) for row, each in zip(rows, about, strict=True)]
+        write_annotations(settings.output, kind, [*dict.fromkeys(each.path for each in events)], events)
     places = f"{counted(len(hits), 'place')} of {counted(len(read), 'query', 'queries')}"
     session.terminal.say(f"{places}: {settings.output}, to listen: {page}")
 
@@ -209,7 +220,7 @@ def read_query(reader: FrameReader, root: Path, trim_db: float | None, clip: Cli
         reason = f"too short: {lasts}, and a code lasts {step / rate:.3f} s"
         return Rejected(path=clip.name, reason=reason, kind="too short")
     frames = np.concatenate([*reader.frames([sound.samples])])
-    return Query(name=str(root / clip.name), sound=sound, frames=frames)
+    return Query(name=str(root / clip.name), label=clip.label or "", sound=sound, frames=frames)
 
 
 def search_recording(
@@ -257,7 +268,7 @@ def best_hits(entry: Entry, queries: Sequence[Query], root: Path, *, most: int) 
             reason = f"shorter than {len(searched['shorter'])} of {counted(len(queries), 'query', 'queries')}"
             shorter.append(Rejected(path=str(root / searched["path"]), reason=reason, kind="shorter than a query"))
     hits = [
-        Hit(query=query.name, path=path, start=start, end=end, score=-negative)
+        Hit(query=query.name, path=path, start=start, end=end, score=-negative, label=query.label)
         for query, of in zip(queries, best, strict=True)
         for negative, path, start, end in of
     ]

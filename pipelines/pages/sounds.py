@@ -13,16 +13,14 @@ import soundfile
 from matplotlib.mlab import specgram
 
 from pipelines.pages.charts import Chart, Picture, code_picture, log_mel_pictures, spectrogram_chart
-from pipelines.pages.phrasing import draw, full_name, heading
+from pipelines.pages.phrasing import full_name, heading
 from pipelines.results.run_record import PICTURES, SAMPLE_SOUNDS, Pictures, Results, Section, count_codes, read_arrays
 from pipelines.store.run_folder import RESULTS
 from vocoder.kinds import JUDGED_KINDS, KINDS, ORIGINAL, WAVENET
-from wordless.audio.decoding import Recording
 from wordless.audio.levels import equally_loud
-from wordless.audio.reading import Channel, read_blocks
-from wordless.audio.waveform import Part, Waveform, join_blocks
+from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError, written
-from wordless.base.files import open_regular, write_aside
+from wordless.base.files import open_regular
 
 TITLES = {  # of the sounds of a clip, in the order of the page
     ORIGINAL: "Original",
@@ -230,43 +228,3 @@ def reconstruction(number: int, pictures: Pictures, *, seconds: float, largest: 
     rows = {title: pictures[f"{number}:{kind}"][:frames] for kind, title in RECONSTRUCTED.items()}
     strip = code_picture(shown, seconds=seconds, largest=largest, height=0.5 + 0.5 * codes.shape[1])
     return [*log_mel_pictures(rows, seconds=seconds, height=4.0), strip]
-
-
-AROUND = 0.1  # seconds that are played before and after a place
-
-
-@dataclass(frozen=True, kw_only=True)
-class Hit:
-    """A place in a recording that sounds like a query."""
-
-    query: str
-    path: str  # of the recording, below the root
-    start: float  # seconds
-    end: float
-    score: float  # mean cosine of the query's frames and those of the place: 1 if they are equal
-
-
-def write_hits_page(
-    page: Path, queries: Mapping[str, Waveform], hits: Sequence[Hit], *, root: Path, sample_rate: int, channel: Channel
-) -> None:
-    """Write the page with a table for each query, whose sound ``queries`` has; the best places have sounds, too."""
-    tables = {name: [hit for hit in hits if hit.query == name] for name in queries}
-    sources = {name: embedded_waveform(sound) for name, sound in queries.items()}
-    players: dict[Hit, str] = {}
-    left = MAX_BYTES - sum(len(source) for source in sources.values()) * 3 // 4
-    most = max(map(len, tables.values()))
-    for hit in (hit for rank in range(most) for of in tables.values() for hit in of[rank : rank + 1]):
-        left -= round(2 * sample_rate * (hit.end - hit.start + 2 * AROUND))
-        if left < 0:
-            break
-        players[hit] = embedded_waveform(_place(root / hit.path, hit, sample_rate, channel))
-    write_aside(page, draw("hits.html.jinja", tables=tables, sources=sources, players=players))
-
-
-def _place(path: Path, hit: Hit, sample_rate: int, channel: Channel) -> Waveform:
-    with Recording(path) as recording:
-        rate = recording.samplerate
-    start = max(round((hit.start - AROUND) * rate), 0)
-    part = Part(start=start, num_samples=round((hit.end + AROUND) * rate) - start)
-    blocks = read_blocks(path, sample_rate, part=part, channel=channel)
-    return Waveform(samples=join_blocks(blocks), sample_rate=sample_rate)
