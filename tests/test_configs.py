@@ -97,7 +97,7 @@ def test_every_option_of_every_command_can_be_given(command: str) -> None:
     assert {OmegaConf.select(given, name) for name in names} == {"given"}
 
 
-MORE = CONF.parent / "tests/experiments"  # experiments of docs/results.md
+MORE = CONF.parent / "tests/experiments"  # experiments of docs/log.md
 AUTHORS = sorted(path.stem for path in (MORE / "experiment").glob("*.yaml"))
 
 

@@ -145,7 +145,7 @@ class CropsConfig(BatchSize):
         return codes
 
 
-TEMPERATURE = 1.0  # through the filters best on validation clips; colder sampling hums: docs/results.md
+TEMPERATURE = 1.0  # through the filters best on validation clips; colder sampling hums: docs/log.md
 # Passes of the post-filter: a WaveNet of minutes is recognised as often as its codes only from the second pass on; a
 # voice of the network's own loses periodicity by the second. Keys of stored sounds do not hold these numbers, nor those
 # of `vocoder.filters`: whoever changes them raises `WAVENET.version`.

@@ -1,17 +1,21 @@
-"""Draw the pictures of README, and charts of docs/results.md.
+"""Draw the pictures of README, and charts of docs/log.md.
 
     wordless run name=pictures
     python docs/images/draw.py pictures runs/pictures
     python docs/images/draw.py chart FOLDER/sweep.html "Test values under noise" noise_sizes
     python docs/images/draw.py sounds voice recording=a.wav Griffin-Lim=b.wav
+    python docs/images/draw.py way runs/pictures
 
-``pictures`` draws the first screens of the report and of the page of ``wordless demo``; ``chart`` draws the chart of a
-page whose description begins with the given words; ``sounds`` draws spectrograms of sounds of one rate, one below the
-other. The script needs Chromium with its chromedriver, and ``pip install selenium 'wordless[demo]'``.
+``way`` draws a recording of a run on its way through the models: wave, log-mel with patches, codes, the GPT's surprise,
+and the sound of the codes. ``pictures`` draws the first screens of the report and of the page of ``wordless demo``;
+``chart`` draws the chart of a page whose description begins with the given words; ``sounds`` draws spectrograms of
+sounds of one rate, one below the other. The script needs Chromium with its chromedriver, and ``pip install selenium
+'wordless[demo]'``.
 """
 
 import argparse
 import io
+import math
 import shutil
 import subprocess
 import sys
@@ -21,11 +25,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import matplotlib.pyplot as plt
+import numpy as np
 import soundfile
 from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.support.wait import WebDriverWait
+
+import wordless
 
 HERE = Path(__file__).parent
 TALL = 4000  # pixels: a window that holds any chart as a whole
@@ -87,11 +94,66 @@ def draw_sounds(name: str, sounds: list[str]) -> None:
     write(drawn.getvalue(), name)
 
 
+SHOWN = (0.0, 0.8)  # seconds of the recording that is drawn on its way
+
+
+def draw_way(run: Path) -> None:
+    """Draw the first recording of a run's report with what each model makes of it."""
+    tokenizer = wordless.Tokenizer.from_pretrained(run / "tokenizer")
+    model = wordless.LanguageModel.from_pretrained(run / "lm")
+    vocoder = wordless.Vocoder.from_pretrained(run / "vocoder")
+    sound = wordless.read(run / "listening/0_original.wav", tokenizer.format.sample_rate)
+    codes = tokenizer.encode(sound)
+    spectrogram = tokenizer.signals_of(sound.samples)[0][0].numpy()  # (time, mels)
+    values, step = codes.spectral.values, 1 / codes.format.codes_per_second
+    surprise = -model.log_probabilities(codes).sum(axis=1) / math.log(2)
+    figure, axes = plt.subplots(5, sharex=True, figsize=(9, 7), height_ratios=[1, 2, 1, 1, 1], layout="constrained")
+    wave, mel, strip, bits, again = axes
+    for axis, samples, colour in ((wave, sound.samples, "C0"), (again, vocoder.decode(codes, tokenizer).samples, "C1")):
+        axis.plot(np.arange(len(samples)) / sound.sample_rate, samples, color=colour, linewidth=0.6)
+        axis.set_yticks([])
+    end = len(spectrogram) * tokenizer.config.audio.hop_length / sound.sample_rate
+    mel.imshow(spectrogram.T, aspect="auto", origin="lower", cmap="magma", extent=(0, end, 0, values.shape[1]))
+    for place in np.arange(len(values) + 1) * step:
+        mel.axvline(place, color="white", linewidth=0.4, alpha=0.6)
+    for place in range(1, values.shape[1]):
+        mel.axhline(place, color="white", linewidth=0.4, alpha=0.6)
+    strip.imshow(
+        values.T, aspect="auto", origin="lower", cmap="turbo", extent=(0, len(values) * step, 0, values.shape[1])
+    )
+    for (number, stream), code in np.ndenumerate(values):
+        if SHOWN[0] <= number * step < SHOWN[1] - step / 2:
+            strip.text(
+                (number + 0.5) * step, stream + 0.5, str(code), ha="center", va="center", fontsize=6, rotation=90
+            )
+    bits.bar((np.arange(len(values)) + 0.5) * step, surprise, width=step, color="C2", edgecolor="white", linewidth=0.3)
+    for axis, title in (
+        (wave, "a recording"),
+        (mel, "1. its log-mel spectrogram; each cell of the grid is a patch"),
+        (strip, "2. each patch becomes one code of the codebook"),
+        (bits, "3. the GPT's surprise at each code, in bits: it predicts them from those before"),
+        (again, "4. the codes in WaveNet's voice"),
+    ):
+        axis.set_title(title, loc="left", fontsize=11)
+    mel.set_yticks([])
+    strip.set_yticks([])
+    again.set_xlim(*SHOWN)
+    again.set_xlabel("seconds")
+    drawn = io.BytesIO()
+    figure.savefig(drawn, dpi=110)
+    write(drawn.getvalue(), "way")
+
+
 def main() -> None:
     """Draw what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
-    for command, words in (("pictures", ["run"]), ("chart", ["page", "words", "name"]), ("sounds", ["name"])):
+    for command, words in (
+        ("pictures", ["run"]),
+        ("way", ["run"]),
+        ("chart", ["page", "words", "name"]),
+        ("sounds", ["name"]),
+    ):
         more = commands.add_parser(command)
         for word in words:
             more.add_argument(word)
@@ -100,6 +162,8 @@ def main() -> None:
     match given.command:
         case "pictures":
             draw_pictures(Path(given.run))
+        case "way":
+            draw_way(Path(given.run))
         case "chart":
             with chromium(height=TALL) as driver:
                 driver.get(Path(given.page).resolve().as_uri())

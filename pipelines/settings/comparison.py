@@ -86,7 +86,7 @@ class ComparisonConfig(ReadingConfig):
         filled=True,
     )
     features: Mapping[str, Path] | None = option(
-        None, "{name: file}: feature vectors of other programs, in .npz, .safetensors or .parquet (docs/guide.md)"
+        None, "{name: file}: feature vectors of other programs, in .npz, .safetensors or .parquet (docs/compare.md)"
     )
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Speed and memory that docs/results.md, docs/scale.md and docs/reliability.md print.
+"""Speed and memory that docs/log.md, docs/scale.md and docs/reliability.md print.
 
 python -m tests.benchmarks.measure encode|kmeans|memory|vocoder [--model FOLDER]
 """

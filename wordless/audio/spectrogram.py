@@ -212,7 +212,7 @@ def view_log_mel(log_mel: LogMel, view: View, root: Path, *, frames: int, whole:
         blocks = chain(blocks, [np.zeros(-view.num_samples(audio.sample_rate) % size, np.float32)])
     decibels = audio.dynamic_range if change.dynamic_range is None else change.dynamic_range
     pieces = bounded(frames_stream(log_mel, blocks, frames=frames), audio, decibels)
-    if change.is_played:  # in 16 bits, as the figures of docs/results.md were measured
+    if change.is_played:  # in 16 bits, as the figures of docs/log.md were measured
         held = torch.cat([*pieces]).half().float()
         pieces = iter(torch.split(torch.cat([held, held[-1:].expand(-len(held) % whole, -1)]), frames))
     pieces = subtract_mean(pieces, audio.remove_mean)
