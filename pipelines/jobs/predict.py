@@ -28,7 +28,7 @@ from wordless.audio.reading import Channel
 from wordless.audio.recordings.inspection import measure
 from wordless.audio.recordings.manifest import Clip, Clips, Rejected
 from wordless.audio.waveform import Waveform
-from wordless.base.array_types import Array, FloatArray
+from wordless.base.array_types import Array, DoubleArray, FloatArray
 from wordless.base.arrays import write_table
 from wordless.base.errors import InputError
 from wordless.base.machine import choose_device
@@ -72,11 +72,7 @@ def predict_recordings(settings: PredictConfig, recordings: Sequence[Clips], ann
         events = [_event(row, *clips[str(row["path"])]) for row in rows]
         write_found(settings, rows, events)
         known = [clips[str(row["path"])][1].label for row in rows]
-        answers = [
-            Answer(path=each.path, start=each.start, end=each.end, known=label, found=each.label, score=each.score)
-            for each, label in zip(events, known, strict=True)
-            if label
-        ]
+        answers = [_answer(each, label, each) for each, label in zip(events, known, strict=True) if label]
         write_page(settings, opening, answers, (), told, "Labels are those of annotations.")
     tell(settings, counted(len(rows), noun(recordings)))
 
@@ -181,7 +177,7 @@ def _front_end(folder: Path, device: str) -> FrontEnd:
 class WindowedRecording:
     """The scores of the windows of a recording, and what the user should know of it."""
 
-    starts: FloatArray  # (windows,) seconds
+    starts: DoubleArray  # (windows,) seconds
     scores: FloatArray  # (windows, classes)
     seconds: float
     notices: tuple[str, ...]
@@ -204,8 +200,8 @@ def score_windows(
         scores.append(scorer.scores([Waveform(samples=samples, sample_rate=rate) for _, samples in some]))
     if not scores:
         return Rejected(path=clip.path, reason="empty")
-    about = {"starts": np.array(starts), "scores": np.concatenate(scores), "seconds": sound.num_samples / rate}
-    return WindowedRecording(**about, notices=sound.notices)
+    seconds, joined = sound.num_samples / rate, np.concatenate(scores)
+    return WindowedRecording(starts=np.array(starts), scores=joined, seconds=seconds, notices=sound.notices)
 
 
 def predict_windows(
@@ -224,7 +220,7 @@ def predict_windows(
     hop = settings.hop or settings.window / 2
     work = partial(score_windows, scorer, opening, settings.window, hop)
     rows, found, scored = list[Row](), list[Event](), list[ScoredWindows]()
-    truth = [_event({"label": clip.label, "score": 1.0}, root, clip) for root, clip in labelled_clips(annotated)]
+    truth = [_event({"label": clip.label or "", "score": 1.0}, root, clip) for root, clip in labelled_clips(annotated)]
     judged = {each.path for each in truth}
     paths = list[str]()
     for path, own in read_all(settings, recordings, work, "predicting"):
@@ -250,8 +246,8 @@ def predict_windows(
         if strange:
             Terminal().say(f"labels that the model did not learn, left out of the figures: {', '.join(strange):.400}")
         known = [each for each in truth if each.label in classes]
-        about = {"exclusive": scorer.exclusive, "tolerance": settings.tolerance}
-        figures = judge(scored, known, classes, settings.threshold, **about)
+        how = partial(judge, exclusive=scorer.exclusive, tolerance=settings.tolerance)
+        figures = how(scored, known, classes, settings.threshold)
         print_figures(figures, settings.tolerance)
         answers = answers_to(known, [each for each in found if each.path in judged], settings.tolerance)
         overlap = f"it overlaps an annotated part of its label that is {settings.tolerance:g} s longer at each side"
@@ -269,22 +265,20 @@ def answers_to(truth: Sequence[Event], found: Sequence[Event], tolerance: float)
     right, answers, used = match(found, truth, tolerance), list[Answer](), set[int]()
     of_part = {place: number for number, place in right.items()}
     for place, part in enumerate(truth):
-        own = of_part.get(place)
-        if own is None:
-            near = [
-                number
-                for number, each in enumerate(found)
-                if number not in right and each.path == part.path and each.start < part.end and each.end > part.start
-            ]
-            own = max(near, key=lambda number: found[number].score, default=None)
-        used |= {own} if own is not None else set()
-        label, score = ("", 0.0) if own is None else (found[own].label, found[own].score)
-        span = {"path": part.path, "start": part.start, "end": part.end}
-        answers.append(Answer(**span, known=part.label, found=label, score=score))
-    for each in (each for number, each in enumerate(found) if number not in used):
-        span = {"path": each.path, "start": each.start, "end": each.end}
-        answers.append(Answer(**span, known="", found=each.label, score=each.score))
-    return answers
+        near = [
+            number
+            for number, each in enumerate(found)
+            if number not in right and each.path == part.path and each.start < part.end and each.end > part.start
+        ]
+        own = of_part.get(place, max(near, key=lambda number: found[number].score, default=None))
+        used |= set() if own is None else {own}
+        answers.append(_answer(part, part.label, None if own is None else found[own]))
+    return [*answers, *(_answer(each, "", each) for number, each in enumerate(found) if number not in used)]
+
+
+def _answer(place: Event, known: str, found: Event | None) -> Answer:
+    label, score = ("", 0.0) if found is None else (found.label, found.score)
+    return Answer(path=place.path, start=place.start, end=place.end, known=known, found=label, score=score)
 
 
 def write_page(
@@ -317,18 +311,18 @@ def _window_rows(path: str, own: WindowedRecording, window: float, classes: Sequ
 def print_figures(figures: Sequence[ClassFigures], tolerance: float) -> None:
     """Print how right the events of each class are, and the means over the annotated classes."""
     annotated = [each for each in figures if each.annotated]
-    shown = lambda value: "–" if value is None else f"{value:.3f}"  # noqa: E731
     print("annotated\tevents\tprecision\trecall\taverage precision\tlabel")
     for each in figures:
-        values = map(shown, (each.precision, each.recall, each.average_precision))
-        print(f"{each.annotated}\t{each.found}", *values, each.label, sep="\t")
+        values = map(_shown, (each.precision, each.recall, each.average_precision))
+        print(each.annotated, each.found, *values, each.label, sep="\t")
     mean = float(np.mean([each.average_precision or 0.0 for each in annotated])) if annotated else None
     right, found, there = (sum(getattr(each, name) for each in figures) for name in ("right", "found", "annotated"))
-    print(
-        f"{there}\t{found}\t{shown(right / found if found else None)}\t{shown(right / there if there else None)}",
-        end="",
-    )
-    print(f"\t{shown(mean)}\tall, and mean average precision (tolerance {tolerance:g} s)", flush=True)
+    values = map(_shown, (right / found if found else None, right / there if there else None, mean))
+    print(there, found, *values, f"all, and mean average precision (tolerance {tolerance:g} s)", sep="\t", flush=True)
+
+
+def _shown(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
 
 
 # Reading
@@ -357,8 +351,8 @@ class Opening:
     @classmethod
     def of_model(cls, model: FineTunedModel, settings: PredictConfig) -> "Opening":
         rate = model.body.reading.sample_rate
-        about = {"channel": model.channel, "trim_db": model.trim_db, "upsample": settings.upsample}
-        return cls(sample_rate=rate, highest=rate / 2, **about)
+        own = partial(cls, sample_rate=rate, highest=rate / 2, channel=model.channel, trim_db=model.trim_db)
+        return own(upsample=settings.upsample)
 
     @property
     def without_trimming(self) -> "Opening":
@@ -382,8 +376,8 @@ class Opening:
             if isinstance(found, Rejected):
                 return found
             part, sound.louder = found.part(self.trim_db), found.louder
-            used = {"start": part.start, "num_samples": part.num_samples, "channel": part.channel}
-            clip = replace(clip, **used, sample_rate=own_rate)
+            used = partial(replace, clip, start=part.start, num_samples=part.num_samples, channel=part.channel)
+            clip = used(sample_rate=own_rate)
         return sound, clip
 
 

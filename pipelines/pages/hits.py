@@ -4,6 +4,7 @@ import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from pipelines.pages.excerpts import Excerpt, Room
@@ -52,5 +53,5 @@ def write_hits_page(
     for hit in (hit for rank in range(most) for of in tables.values() for hit in of[rank : rank + 1]):
         shown[hit] = room.place(root / hit.path, hit.start, hit.end)
     allowed = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
-    about = {"tables": tables, "heard": heard, "shown": shown, "root": root, "command": command}
-    write_aside(page, draw("hits.html.jinja", **about, script=SCRIPT, allowed=allowed))
+    page_of = partial(draw, "hits.html.jinja", tables=tables, heard=heard, shown=shown)
+    write_aside(page, page_of(root=root, command=command, script=SCRIPT, allowed=allowed))

@@ -41,8 +41,15 @@ def write_predictions_page(
     share = {pair: round(60 * count / max(sums[pair[0]], 1)) for pair, count in counts.items()}  # % of the colour
     cells = {name: [(counts[name, each], share.get((name, each), 0), name == each) for each in found] for name in known}
     right = sum(each.known == each.found for each in answers)
-    values = {"right": right, "total": len(answers), "left_out": max(len(wrong) - MISTAKES, 0), "about": about}
     text = draw(
-        "predictions.html.jinja", figures=figures, matrix=cells.items(), columns=found, mistakes=shown, **values
+        "predictions.html.jinja",
+        about=about,
+        figures=figures,
+        matrix=cells.items(),
+        columns=found,
+        mistakes=shown,
+        right=right,
+        total=len(answers),
+        left_out=max(len(wrong) - MISTAKES, 0),
     )
     write_aside(page, text)

@@ -18,10 +18,9 @@ import torch
 
 from lm.bodies.sound_gpt import SoundBody
 from lm.model import LanguageModel
-from lm.options import VectorConfig
 from lm.pooled_states import LayerReader, layer_features
 from lm.probing.fitted import FittedProbe, ProbeDescription, VectorRecipe
-from lm.probing.vectors import average, bags_of_codes, pool
+from lm.probing.vectors import ALL_POOLINGS, average, bags_of_codes, pool
 from pipelines.stages.features import BAG_OF_CODES, bottleneck_vectors, bottlenecks_of, log_mel_vectors
 from pipelines.stages.frames import chroma_frames, mfcc_frames
 from pipelines.store.store import write_json
@@ -200,14 +199,14 @@ class SoundProbe:
             case "bottleneck":
                 return _stacked([bottleneck_vectors(encoder, view, poolings=[pooling]) for view in views])
             case "mfcc" | "chroma":
-                audio = self.audio.absolute
-                about = {"sample_rate": audio.sample_rate, "hop_length": audio.hop_length}
-                frames = (
-                    partial(mfcc_frames, **about, window_length=audio.window_length)
-                    if method == "mfcc"
-                    else partial(chroma_frames, **about)
-                )
-                made = (frames(view.samples(Path(), audio.sample_rate)) for view in views)
+                audio = self.audio
+                rate, hop = audio.sample_rate, audio.hop_length
+                read = (view.samples(Path(), rate) for view in views)
+                if method == "mfcc":
+                    window = audio.window_length
+                    made = (mfcc_frames(each, sample_rate=rate, window_length=window, hop_length=hop) for each in read)
+                else:
+                    made = (chroma_frames(each, sample_rate=rate, hop_length=hop) for each in read)
                 return {f"{method}:{pooling}": np.stack([pool(each, pooling) for each in made])}
             case "gpt_sound" | "gpt_window":
                 reader = self._reader(self.run / method)
@@ -227,7 +226,8 @@ class SoundProbe:
         """The recipe of the probe's vectors, with the states and the pooling that it chose alone."""
         about = self.description
         states = tuple(each for each in about.recipe.states if (each == "inner") == ("inner" in about.of))
-        own: VectorConfig = replace(about.recipe.vectors, poolings=(pooling_of(about.of),))
+        poolings = tuple(each for each in ALL_POOLINGS if each == pooling_of(about.of))
+        own = replace(about.recipe.vectors, poolings=poolings)
         return replace(about.recipe, states=states, vectors=own)
 
     def _codes(self, view: View) -> Codes | SoftCodes:
