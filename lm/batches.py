@@ -25,7 +25,7 @@ class CodeSequences:
     """Clips with one or more sequences of codes each: their views, none of which may be empty.
 
     Views are the same sound cut into patches from other offsets, or warped. The first view is the original clip. A view
-    is ``(time, streams)``; of an upsampler ``(time, streams + columns)``, with what `lm.tokens` reads.
+    is ``(time, streams)``; further columns are not predicted, but read at the positions that predict the time step.
     """
 
     views: Sequence[Sequence[IntArray]]  # of each clip
@@ -49,7 +49,7 @@ UNCOUNTED = -100  # target of a position that is not counted: torch's cross entr
 ORDER, EXAMPLE = 0, 1  # second words of the seeds: the purpose of a generator
 
 
-# a window: tokens and targets (codes,), and what an upsampler reads where it predicts each code (codes, columns)
+# a window: tokens and targets (codes,), and the further columns of each code (codes, columns)
 TokenRow = tuple[IndexArray, IndexArray, IndexArray]
 
 
@@ -57,16 +57,16 @@ TokenRow = tuple[IndexArray, IndexArray, IndexArray]
 class CodeBatch(Batch):
     """Windows of recordings as inputs, with the next codes as targets; or log-mel of clips, with their codes."""
 
-    inputs: Tensor  # (batch, positions) int64: begin-of-sequence, the window's tokens except the last, padding
+    # (batch, positions) int64: begin-of-sequence, the window's tokens except the last, padding; with further columns,
+    # (batch, positions, 1 + columns)
+    inputs: Tensor
     targets: Tensor  # (batch, positions, ...) int64 codes, or UNCOUNTED
     codes: int  # of all counted targets; known on the host, which saves a query to the GPU
-    conditions: Tensor | None = None  # (batch, positions, columns) int64 of an upsampler: see `lm.gpt.GPT`
 
 
 def loss(model: nn.Module, batch: CodeBatch) -> tuple[Tensor, int]:
     """Compute the summed cross entropy in nats over the codes of the batch, and their number."""
-    logits = model(batch.inputs) if batch.conditions is None else model(batch.inputs, batch.conditions)
-    flat = logits.float().flatten(0, -2)  # such as (N, T, K) -> (N * T, K)
+    flat = model(batch.inputs).float().flatten(0, -2)  # such as (N, T, K) -> (N * T, K)
     nats = nn.functional.cross_entropy(flat, batch.targets.flatten(), ignore_index=UNCOUNTED, reduction="sum")
     return nats, batch.codes
 
@@ -129,10 +129,10 @@ class TrainingBatches:
         views = self._sequences.views[int(self._clips[example])]
         steps = views[int(rng.integers(len(views)))]
         start = int(rng.integers(max(len(steps) - self._capacity, 0) + 1))
-        crop, conditions = _divided(steps[start : start + self._capacity], self._vocabulary)
+        crop, columns = _divided(steps[start : start + self._capacity], self._vocabulary)
         replaced = rng.random(crop.shape) < self._config.random_inputs
         read = np.where(replaced, rng.integers(self._vocabulary.per_stream, size=crop.shape, dtype=np.int32), crop)
-        return self._vocabulary.tokens(read), crop.reshape(-1).astype(np.int64), conditions
+        return self._vocabulary.tokens(read), crop.reshape(-1).astype(np.int64), columns
 
     def _shuffle(self, epoch: int) -> IndexArray:
         """Return the order of the examples in an epoch ``(examples,)``."""
@@ -167,16 +167,16 @@ def validation_batches(
 
 def _row(codes: IntArray, window: Window, vocabulary: Vocabulary) -> TokenRow:
     """Return a window of ``codes (time, streams)``; its uncounted codes are no targets."""
-    read, conditions = _divided(codes[window.start : window.stop], vocabulary)
+    read, columns = _divided(codes[window.start : window.stop], vocabulary)
     targets = read.astype(np.int64)
     targets[: window.counted - window.start] = UNCOUNTED
-    return vocabulary.tokens(read), targets.reshape(-1), conditions
+    return vocabulary.tokens(read), targets.reshape(-1), columns
 
 
 def _divided(steps: IntArray, vocabulary: Vocabulary) -> tuple[IntArray, IndexArray]:
-    """Divide time steps ``(time, streams + columns)`` into codes, and the conditions of each code."""
-    codes, conditions = steps[:, : vocabulary.streams], steps[:, vocabulary.streams :]
-    return codes, np.repeat(conditions, vocabulary.streams, axis=0).astype(np.int64)
+    """Divide time steps ``(time, streams + columns)`` into codes, and the further columns of each code."""
+    codes, columns = steps[:, : vocabulary.streams], steps[:, vocabulary.streams :]
+    return codes, np.repeat(columns, vocabulary.streams, axis=0).astype(np.int64)
 
 
 def _collate(rows: list[TokenRow], vocabulary: Vocabulary) -> CodeBatch:
@@ -184,14 +184,13 @@ def _collate(rows: list[TokenRow], vocabulary: Vocabulary) -> CodeBatch:
     size = len(rows), max(len(tokens) for tokens, _, _ in rows)
     inputs, targets = np.full(size, vocabulary.pad, np.int64), np.full(size, UNCOUNTED, np.int64)
     inputs[:, 0] = vocabulary.bos
-    conditions = np.zeros((*size, rows[0][2].shape[1]), np.int64)
+    columns = np.zeros((*size, rows[0][2].shape[1]), np.int64)
     for index, (tokens, wanted, read) in enumerate(rows):
         inputs[index, 1 : len(tokens)] = tokens[:-1]
         targets[index, : len(wanted)] = wanted
-        conditions[index, : len(read)] = read
+        columns[index, : len(read)] = read
     return CodeBatch(
-        inputs=torch.from_numpy(inputs),
+        inputs=torch.from_numpy(np.concatenate([inputs[..., None], columns], axis=2) if columns.size else inputs),
         targets=torch.from_numpy(targets),
         codes=int((targets != UNCOUNTED).sum()),
-        conditions=torch.from_numpy(conditions) if conditions.shape[2] else None,
     )

@@ -105,36 +105,12 @@ def bits_per_second(nats_per_code: float, codes_format: CodesFormat) -> float:
 def perplexities(model: LanguageModel, train: Sequence[Codes], validation: Sequence[Codes]) -> dict[str, float]:
     """Measure a model on validation clips, beside the frequencies of its codes on train, and its codes per token."""
     nats = model.nats_per_code(validation)
-    known, held_out = ([model.read_of(codes).finest for codes in clips] for clips in (train, validation))
+    known, held_out = ([model.own(codes) for codes in clips] for clips in (train, validation))
     return {
         "perplexity": math.exp(nats),
         "unigram_perplexity": unigram_perplexity(known, held_out),
         "bits_per_second": bits_per_second(nats, model.predicted),
     }
-
-
-CENTS = 1200  # of an octave
-
-
-def pitch_errors(model: LanguageModel, clips: Sequence[Codes]) -> dict[str, float]:
-    """Measure the predicted pitch of the second half of recordings, whose first half has its recorded pitch.
-
-    The error is the root mean square over the time steps with a voice in both, in cents, and voicing is wrong where one
-    of both has a voice: means over clips.
-    """
-    errors, wrong = list[float](), list[float]()
-    for clip in clips if model.pitch is not None else ():
-        first, second = clip.crop(0, len(clip) // 2), clip.crop(len(clip) // 2, len(clip))
-        given = clip.format.pitch
-        if not len(first) or given is None:
-            continue
-        true, own = (each.beside(given) for each in (second, model.add_beside(second.spectral, first)))
-        wrong.append(float(((true > 0) != (own > 0)).mean()))
-        if (both := (true > 0) & (own > 0)).any():
-            octaves = given.octaves[own[both]] - given.octaves[true[both]]
-            errors.append(CENTS * float(np.sqrt(np.square(octaves).mean())))
-    found = {"predicted_pitch_error": errors, "predicted_voicing_error": wrong}
-    return {name: float(np.mean(each)) for name, each in found.items() if each}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,8 +132,8 @@ class Score:
 
 
 def score(model: LanguageModel, codes: Codes) -> Score:
-    """Score the codes of one recording, at all rates; refuse codes of another codebook, and a recording without any."""
-    of_codes = np.concatenate([found.reshape(-1) for found in model.log_probabilities_of_rates(codes)])
+    """Score the codes of one recording; refuse codes of another codebook, and a recording without any."""
+    of_codes = model.log_probabilities(codes)
     log_probability, count = float(of_codes.astype(float).sum()), of_codes.size
     require(count > 0, "the recording", "empty", "score a recording that is longer than one code")
     nats = -log_probability / count
@@ -167,7 +143,7 @@ def score(model: LanguageModel, codes: Codes) -> Score:
         log_probability=log_probability,
         log_probability_per_second=log_probability / codes.seconds,
         nats_per_code=nats,
-        bits_per_second=bits_per_second(nats, model.read),
+        bits_per_second=bits_per_second(nats, model.predicted),
         perplexity=math.exp(nats),
     )
 

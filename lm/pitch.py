@@ -1,6 +1,7 @@
-"""Pitch beside the codes: a head that predicts the pitch of each time step from the states of a GPT.
+"""Streams beside the codes: a head predicts the pitch of each time step from the states of a GPT.
 
-The GPT reads and predicts codes of the spectrum alone. When the codes of a time step are known, the head reads::
+The GPT reads and predicts codes of the spectrum alone. The level and other streams keep the last value of the prompt:
+the sound goes on as loud as it was. When the codes of a time step are known, the head of the pitch reads::
 
     state of the GPT      that has read the codes of this time step
     voice before          1 if the time step before has a voice
@@ -15,20 +16,28 @@ residuals.
 """
 
 from bisect import insort
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
 
 import numpy as np
 
-from tokenizer.codes import PitchFormat
+from lm.gpt import GPT
+from lm.model import LanguageModel, gpt_card
+from lm.options import CodeSampling
+from tokenizer.codes import Codes, CodesFormat, PitchFormat, join_codes, require_codes, require_same_codebook
 from wordless.base.array_types import DoubleArray, IntArray
 from wordless.base.errors import require
+from wordless.base.seeds import named_seed
 
 PAST = 4  # inputs beside the state: known, median so far, voice before, height before
 PENALTY = 100.0  # of the state's weights, on standardised inputs
 CLOSE, ROUNDS = 0.05, 10  # octaves: larger residuals weigh less; and rounds of weighting
 VOICED = 0.5  # prediction above which there is a voice
 CENTRAL = 1.349  # standard deviations between the quartiles of a Gaussian
+TOGETHER = 16  # time steps of a stream whose states are computed together
+CENTS = 1200  # of an octave
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,3 +157,102 @@ def _rounded(weights: DoubleArray) -> tuple[float, ...]:
 def _spread(residuals: DoubleArray) -> float:
     low, high = np.percentile(residuals, (25, 75)) if len(residuals) else (0.0, 0.0)
     return round(float(high - low) / CENTRAL, 6)
+
+
+class WithStreams(LanguageModel):
+    """A language model of codes with streams beside them, which its GPT neither reads nor predicts.
+
+    ``pitch`` predicts the stream of pitch; None: there is none.
+    """
+
+    def __init__(
+        self, gpt: GPT, codes_format: CodesFormat, pitch: PitchHead | None, *, name: str = "the language model"
+    ) -> None:
+        super().__init__(gpt, codes_format.spectral, name=name)
+        self.format, self.pitch = codes_format, pitch
+
+    def save_pretrained(self, folder: Path | str) -> None:
+        head = {} if self.pitch is None else {"pitch": asdict(self.pitch)}
+        self._save(folder, head, gpt_card(self.gpt, self.predicted, began_at=self.began_at))
+
+    def require_own(self, codes: Codes) -> None:
+        """Refuse codes of another codebook; those without the streams beside them are of the same."""
+        require_codes(codes, "codes")
+        require_same_codebook(self.format if codes.format.beside else self.predicted, codes.format, owner=self.name)
+
+    def own(self, codes: Codes) -> Codes:
+        self.require_own(codes)
+        return codes.spectral
+
+    def generate_batch(
+        self, prompts: Sequence[Codes | None], *, seconds: float, sampling: CodeSampling, seed: int = 0
+    ) -> list[Codes]:
+        """Generate a continuation of each prompt; its pitch is drawn after its codes."""
+        codes = super().generate_batch(prompts, seconds=seconds, sampling=sampling, seed=seed)
+        return [
+            self.add_beside(new, prompt, _draws(seed, number), temperature=sampling.temperature)
+            for number, (prompt, new) in enumerate(zip(prompts, codes, strict=True))
+        ]
+
+    def stream(self, prompt: Codes | None, *, seconds: float, sampling: CodeSampling, seed: int = 0) -> Iterator[Codes]:
+        """Give the continuation of one prompt by time steps, some of which come together."""
+        new, rng, past = super().stream(prompt, seconds=seconds, sampling=sampling, seed=seed), _draws(seed, 0), prompt
+        while steps := [*islice(new, TOGETHER)]:
+            codes = self.add_beside(join_codes(*steps), past, rng, temperature=sampling.temperature)
+            past = codes if past is None else join_codes(self._whole(past).with_beside(self.format), codes)
+            yield from (codes.crop(number, number + 1) for number in range(len(codes)))
+
+    def add_beside(
+        self,
+        codes: Codes,
+        past: Codes | None = None,
+        rng: np.random.Generator | None = None,
+        *,
+        temperature: float = 0.0,
+    ) -> Codes:
+        """Add the streams beside codes that have none and follow ``past``; ``temperature`` scales the pitch's noise."""
+        past = (codes.crop(0, 0) if past is None else self._whole(past)).with_beside(self.format)
+        added = {own: np.full(len(codes), past.beside(own)[-1]) for own in self.format.beside if len(past)}
+        if self.pitch is not None and (pitch := self.format.pitch) is not None:
+            states = self._last_states(join_codes(past.spectral, codes), first=len(past))
+            rng, before = rng or np.random.default_rng(0), past.beside(pitch)
+            added[pitch] = self.pitch.predict(states, before, pitch, rng, temperature=temperature)
+        return codes.with_beside(self.format, added)
+
+    def fit_pitch(self, clips: Sequence[Codes]) -> None:
+        """Fit the head of the stream of pitch to recordings, whose pitch is known."""
+        if self.pitch is not None and (pitch := self.format.pitch) is not None:
+            read = ((self._last_states(clip), clip.beside(pitch)) for clip in clips)
+            self.pitch = fit_pitch(read, pitch, self.gpt.config.model_dim)
+
+    def _last_states(self, codes: Codes, *, first: int = 0) -> DoubleArray:
+        """Return the last layer's states that have read each time step from ``first`` on ``(time, model_dim)``."""
+        states, streams = self.hidden_states(codes, [self.gpt.config.layers], first=first)[0], self.predicted.streams
+        last: DoubleArray = states[streams - 1 :: streams].double().cpu().numpy()
+        return last[len(last) - len(codes) + first :]
+
+
+def _draws(seed: int, number: int) -> np.random.Generator:
+    """Return the random numbers of the pitch of a continuation: others than those of its codes."""
+    return np.random.default_rng([seed, number, named_seed("pitch")])
+
+
+def pitch_errors(model: WithStreams, clips: Sequence[Codes]) -> dict[str, float]:
+    """Measure the predicted pitch of the second half of recordings, whose first half has its recorded pitch.
+
+    The error is the root mean square over the time steps with a voice in both, in cents, and voicing is wrong where one
+    of both has a voice: means over clips.
+    """
+    errors, wrong = list[float](), list[float]()
+    for clip in clips if model.pitch is not None else ():
+        first, second = clip.crop(0, len(clip) // 2), clip.crop(len(clip) // 2, len(clip))
+        given = clip.format.pitch
+        if not len(first) or given is None:
+            continue
+        true, own = (each.beside(given) for each in (second, model.add_beside(second.spectral, first)))
+        wrong.append(float(((true > 0) != (own > 0)).mean()))
+        if (both := (true > 0) & (own > 0)).any():
+            octaves = given.octaves[own[both]] - given.octaves[true[both]]
+            errors.append(CENTS * float(np.sqrt(np.square(octaves).mean())))
+    found = {"predicted_pitch_error": errors, "predicted_voicing_error": wrong}
+    return {name: float(np.mean(each)) for name, each in found.items() if each}

@@ -1,4 +1,4 @@
-"""What a GPT reads: the tokens of codes, windows of long recordings, and coarser codes.
+"""What a GPT reads: the tokens of codes, and windows of long recordings.
 
 There is a token for every code of every stream, begin-of-sequence and padding. A recording is read time-major,
 stream-minor, so that the position determines the stream::
@@ -16,32 +16,15 @@ a window in time steps::
 
 So every code after the first window is predicted from at least half a window. The start of a window depends only on the
 position: scoring and continuing a recording use the same past, and other rows of a batch do not matter.
-
-A GPT that reads coarser codes is an upsampler (Dhariwal et al., "Jukebox: A Generative Model for Music", 2020,
-arXiv:2005.00341). With two coarser rates and a look-ahead of one code::
-
-    rate 1          [               a0                  ][               a1                  ]
-    rate 2          [       b0       ][       b1        ][       b2       ][       b3        ]
-    rate 3          [  c0   ][  c1   ][   c2   ][  c3   ][  c4   ][  c5   ] ...
-
-    input           begin     c0        c1        c2       c3
-    reads, rate 1   a0 a1     a0 a1     a0 a1     a0 a1    a1 -        the code that covers the predicted code, and
-    reads, rate 2   b0 b1     b0 b1     b1 b2     b1 b2    b2 b3       the codes after it (-: beyond the recording)
-    place           0         1         2         3        0           of the predicted code in the code of rate 1
-    predicts        c0        c1        c2        c3       c4
-
-The embeddings of all that is read are added to the embedding of the input.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import pad
 
-from lm.options import MOST_AHEAD
 from tokenizer.codes import CodesFormat
 from wordless.base.array_types import IndexArray, IntArray
 from wordless.base.errors import require
@@ -101,74 +84,6 @@ class Vocabulary:
         begin = pad(tokens[:, :1], (0, self.streams - 1), value=self.pad)  # (N, 1) -> (N, S)
         whole = tokens[:, 1 : 1 + (tokens.shape[1] - 1) // self.streams * self.streams]
         return torch.cat([begin.unsqueeze(1), whole.reshape(whole.shape[0], -1, self.streams)], dim=1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class CoarserRate:
-    """A rate that an upsampler reads."""
-
-    share: int  # predicted time steps that one of its codes covers
-    streams: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Conditions:
-    """The columns of an upsampler: coarser codes, ``no_code`` beyond their end, and the place within the coarsest."""
-
-    no_code: int  # one more than the largest code
-    coarser: tuple[CoarserRate, ...]  # coarse to fine
-    look_ahead: int  # codes of each rate after the covering one
-
-    def __post_init__(self) -> None:
-        rule = f"choose 0 (only the covering code) to {MOST_AHEAD} codes"
-        require(0 <= self.look_ahead <= MOST_AHEAD, "look_ahead", self.look_ahead, rule)
-
-    @classmethod
-    def of(cls, codes_format: CodesFormat, *, look_ahead: int) -> "Conditions | None":
-        """Return the conditions of the finest of several rates; None for a single rate."""
-        *coarser, own = codes_format.formats
-        rates = [
-            CoarserRate(share=each.samples_per_code // own.samples_per_code, streams=each.streams) for each in coarser
-        ]
-        if not rates:
-            return None
-        return cls(no_code=codes_format.codebook_size, coarser=tuple(rates), look_ahead=look_ahead)
-
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """Number of different values of each column."""
-        codes = sum(rate.streams for rate in self.coarser) * (1 + self.look_ahead)
-        return (*[self.no_code + 1] * codes, self.coarser[0].share)
-
-    def align(self, coarser: Sequence[IntArray], steps: int) -> IntArray:
-        """Return what is read at each time step ``(steps, columns)`` of codes ``(time, streams)`` of coarser rates."""
-        time = np.arange(steps)
-        columns: list[IntArray] = []
-        for rate, codes in zip(self.coarser, coarser, strict=True):
-            nothing = np.full((1, rate.streams), self.no_code, np.int32)
-            known = np.concatenate([codes, nothing])
-            places = (np.minimum(time // rate.share + ahead, len(codes)) for ahead in range(1 + self.look_ahead))
-            columns += [known[each] for each in places]
-        place = (time % self.coarser[0].share).astype(np.int32)
-        return np.concatenate([*columns, place[:, None]], axis=1)
-
-
-class ConditionEmbedding(nn.Module):
-    """The sum of an embedding of each column: ``(..., columns)`` -> ``(..., dim)``."""
-
-    first: Tensor
-
-    def __init__(self, conditions: Conditions, dim: int, *, std: float) -> None:
-        super().__init__()
-        sizes = conditions.sizes
-        self.embed = nn.Embedding(sum(sizes), dim, dtype=torch.float32)
-        nn.init.normal_(self.embed.weight, std=std)
-        first = torch.tensor([0, *sizes[:-1]]).cumsum(0)  # row of value 0 of each column
-        self.register_buffer("first", first, persistent=False)
-
-    def forward(self, values: Tensor) -> Tensor:
-        embedded: Tensor = self.embed(values + self.first).sum(-2)
-        return embedded
 
 
 @dataclass(frozen=True, kw_only=True)

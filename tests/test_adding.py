@@ -165,7 +165,7 @@ def test_the_option_has_a_range_and_drops_embeddings_in_training() -> None:
         names["Config"](embedding_dropout=1.0)
     assert refused.value.option == "embedding_dropout"
     first = "self.vocabulary = vocabulary"
-    old = "decoded: Tensor = self.transformer.decoder(*self.embed(tokens, conditions))"
+    old = "decoded: Tensor = self.transformer.decoder(*self.embed(tokens))"
     new = f"{printed('embedded, layout =')}\n{printed('decoded: Tensor =')}"
     edited = changed(lm.gpt, (first, f"{first}\n{printed('self.dropout =')}"), (old, new))
     vocabulary, tokens = Vocabulary.of(codes_format()), torch.tensor([[7, 1, 2, 3]])

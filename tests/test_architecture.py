@@ -42,6 +42,10 @@ FOLDERS: dict[str, tuple[str, ...]] = {
     ),
     "demonstration": (_STORE, _STAGES, _RESULTS, "pipelines.pages", "pipelines.jobs"),
 }
+# What an extra may import is what the chain may; tests/test_extras.py says what only extras may import.
+FOLDERS["extras"] = (*FOLDERS["chain"], "pipelines.chain")
+# The table of extras is for everyone, and what extras do in a run for those who make, write and draw it.
+TABLE, WORK = "pipelines.extras.table", "pipelines.extras.work"
 # The work of a command is in another file than its options, which are checked before PyTorch is imported.
 COMMAND_FILES = tuple(each.options.partition(":")[0] for each in COMMANDS.values())
 BELOW = ("tokenizer", "lm", "vocoder", "wordless")  # the packages below the commands
@@ -54,7 +58,7 @@ ARROWS = {
     "wordless/audio": (_AUDIO, _BASE),
     "tokenizer": ("tokenizer", _AUDIO, _BASE),
     # codes, and folders of several rates: no tokenizer
-    "lm": ("lm", "tokenizer.codes", "tokenizer.options", "tokenizer.saved", _BASE),
+    "lm": ("lm", "tokenizer.codes", "tokenizer.options", "tokenizer.rate_folders", _BASE),
     # bodies read recordings: by a tokenizer or by a front end of their own
     "lm/bodies": ("lm", "tokenizer", _AUDIO, _BASE),
     "lm/probing": ("lm", "tokenizer.codes", "tokenizer.options", "wordless.audio.views", _BASE),
@@ -65,7 +69,10 @@ ARROWS = {
     "lm/samples": ("lm.samples", "vocoder", _AUDIO, _BASE),
     "vocoder": ("vocoder", "tokenizer.codes", _AUDIO, _BASE),
     "pipelines": (*BELOW, "pipelines"),
-    **{f"pipelines/{folder}": (*BELOW, "conf", f"pipelines.{folder}", *below) for folder, below in FOLDERS.items()},
+    **{
+        f"pipelines/{folder}": (*BELOW, "conf", TABLE, WORK, f"pipelines.{folder}", *below)
+        for folder, below in FOLDERS.items()
+    },
     **{
         f"pipelines/{folder}": (*BELOW, f"pipelines.{folder}", *FOLDERS[folder], *COMMAND_FILES)
         for folder in ("jobs", "demonstration")

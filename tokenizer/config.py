@@ -1,4 +1,4 @@
-"""The sizes of a tokenizer, and their form in a saved tokenizer and in its fingerprints."""
+"""The sizes of a tokenizer, and their form in a saved tokenizer, in its fingerprints and in its model card."""
 
 import hashlib
 import json
@@ -11,12 +11,23 @@ from torch import Tensor
 
 from tokenizer.codes import FINGERPRINT_LENGTH, CodesFormat, LevelFormat, PitchFormat
 from tokenizer.options import TokenizerSizes
-from tokenizer.sources import Autoencoder, SpeechLayerConfig, StateDecoder
+from tokenizer.sources import Autoencoder, StateDecoder
 from wordless.audio.options import SpectrogramConfig
 from wordless.base.errors import within
+from wordless.base.options import REQUIRED, Options, option
+from wordless.base.saved_models import model_card
 
 CENTROIDS = "centroids"  # the tensor of the codebook
 LEVELS = 77  # codes of the stream of level, from -70 to 6 dB full scale
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeechLayerConfig(Options):
+    """A layer of a speech model."""
+
+    layer: int = option(REQUIRED, "number of the layer, from 1 on", least=1)
+    model: str  # such as HuBERT
+    files: str  # hash of the model's files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,3 +135,25 @@ def fingerprint(config: object, tensors: Mapping[str, Tensor]) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.numpy().tobytes())
     return digest.hexdigest()[:FINGERPRINT_LENGTH]
+
+
+_USE = """
+import wordless
+
+tokenizer = wordless.Tokenizer.from_pretrained("this/folder")
+codes = tokenizer.encode(samples, sample_rate)  # mono or stereo, float or int16
+"""
+
+
+def tokenizer_card(codes_format: CodesFormat, facts: Mapping[str, object]) -> str:
+    """Write Markdown about a tokenizer: its codes at each rate, coarse to fine, and further ``facts``."""
+    rates, about = dict[str, object](), f"A recording becomes {codes_format.bits_per_second:.0f} bits per second."
+    for number, each in enumerate(codes_format.formats, 1):
+        of = f"{each.spectral_streams} stream(s) of {each.codebook_size} codes"
+        of += "".join(f" and one of {own.levels} for the {own.name}, which is not counted" for own in each.beside)
+        of += f", {each.bits_per_second:.0f} bits per second"
+        steps = f"{each.codes_per_second:g} time steps per second"
+        rates[f"`rate_{number}`" if codes_format.rates else "codes"] = f"{steps}, {of}; codebook `{each.codebook}`"
+    note = "Each folder of a rate holds a tokenizer, which also works alone." if codes_format.rates else ""
+    title, tags = "Tokenizer of sound", "tokenizer, discrete-units"
+    return model_card(title, about, {**rates, **facts}, _USE, tags=tags, note=note)

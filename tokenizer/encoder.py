@@ -1,7 +1,7 @@
-"""What a tokenizer computes of recordings, in any process: codes and log-mel of views, bottlenecks."""
+"""What a tokenizer computes of recordings, in any process: codes, soft codes, pictures and log-mel of views."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -11,33 +11,10 @@ from torch import Tensor
 
 from tokenizer.codes import Codes, CodesFormat, SoftCodes
 from tokenizer.parquet import CodedClip
-from tokenizer.tokenizer import Tokenizer
-from wordless.audio.spectrogram import LogMel, log_mel_stream, subtract_mean, view_log_mel
+from tokenizer.tokenizer import PATCHES_AT_ONCE, Tokenizer
+from wordless.audio.spectrogram import view_log_mel
 from wordless.audio.views import AS_RECORDED, View
 from wordless.audio.waveform import Waveform, skip_samples
-from wordless.base.array_types import FloatArray
-
-PATCHES_AT_ONCE = 500
-
-
-@torch.inference_mode()
-def signals(tokenizer: Tokenizer, pieces: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Give normalised log-mel ``(time, mels)`` and bottlenecks ``(steps, streams * bottleneck)``, piece by piece."""
-    for piece in subtract_mean(pieces, tokenizer.config.audio.remove_mean):
-        spectrogram = tokenizer.normalise(piece.to(tokenizer.mean.device))
-        if tokenizer.speech_layer is None:
-            yield spectrogram, tokenizer.bottlenecks(spectrogram[None])[0].flatten(1)
-        else:
-            yield spectrogram, spectrogram.new_zeros(len(spectrogram) // tokenizer.patch_frames, 0)
-
-
-@torch.inference_mode()
-def quantised_vectors(tokenizer: Tokenizer, samples: FloatArray) -> FloatArray:
-    """Compute the vectors that become the codes of a recording ``(num_samples,)``: ``(time, streams * bottleneck)``."""
-    if tokenizer.speech_layer is not None:
-        return np.asarray(tokenizer.speech_layer.states(samples).cpu().numpy())
-    pieces = (bottlenecks for _, bottlenecks in signals(tokenizer, log_mel_pieces(tokenizer, [samples])))
-    return np.concatenate([piece.cpu().numpy() for piece in pieces])
 
 
 def soft_codes(tokenizer: Tokenizer, bottlenecks: Tensor) -> SoftCodes:
@@ -46,25 +23,6 @@ def soft_codes(tokenizer: Tokenizer, bottlenecks: Tensor) -> SoftCodes:
     values, step = tokenizer.nearest(by_band).to("cpu", torch.int32).numpy(), tokenizer.config.samples_per_code
     codes = Codes(values=values, num_samples=len(values) * step, format=tokenizer.format.spectral)
     return SoftCodes(codes=codes, bottlenecks=by_band, centroids=tokenizer.centroids, spacing=tokenizer.spacing)
-
-
-def log_mel_pieces(tokenizer: Tokenizer, blocks: Iterable[FloatArray]) -> Iterator[Tensor]:
-    """Give the log-mel of blocks of samples at the tokenizer's rate, before mean removal, the last patch padded."""
-
-    def whole() -> Iterator[FloatArray]:
-        length = 0
-        for block in blocks:
-            length += len(block)
-            yield block
-        yield np.zeros(-length % tokenizer.config.samples_per_code, np.float32)
-
-    return log_mel_stream(_with_mean(tokenizer), whole(), frames=PATCHES_AT_ONCE * tokenizer.patch_frames)
-
-
-@lru_cache(maxsize=1)
-def _with_mean(tokenizer: Tokenizer) -> LogMel:
-    """Return the tokenizer's front end, without its removal of a mean."""
-    return LogMel(replace(tokenizer.config.audio, remove_mean="none")).to(tokenizer.mean.device)
 
 
 @torch.inference_mode()
@@ -115,7 +73,7 @@ class Encoder:
 
     def log_mel(self, view: View, patch_frames: int) -> Iterator[Tensor]:
         """Give the log-mel ``(time, mels)`` of the whole patches of a view, before mean removal."""
-        frames, log_mel = PATCHES_AT_ONCE * patch_frames, _with_mean(self.tokenizer)
+        log_mel, frames = self.tokenizer.log_mel_with_mean, PATCHES_AT_ONCE * patch_frames
         return view_log_mel(log_mel, view, self.root, frames=frames, whole=patch_frames)
 
     def num_patches(self, view: View, patch_frames: int) -> int:

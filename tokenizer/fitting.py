@@ -17,10 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tokenizer.sources import Autoencoder, PatchBatch, SpeechLayer, StateDecoder
+from tokenizer.sources import Autoencoder, PatchBatch, StateDecoder
 from tokenizer.tokenizer import MOST_GAIN, Tokenizer, to_patches
 from wordless.audio.options import SpectrogramConfig
-from wordless.audio.reading import read_blocks
 from wordless.audio.recordings.inspection import require_finite
 from wordless.audio.recordings.manifest import Clip
 from wordless.audio.spectrogram import LogMel, follow_level, frames_stream, log_mel_stream, mel_power
@@ -66,7 +65,7 @@ class FrameSample:
     std: Tensor  # (mels,)
     columns: Tensor  # (n, frames, mels) log-mel; a column is a run of frames as long as a patch
     seen: int  # number of columns the sample was drawn from
-    states: Tensor | None = None  # (n, width) of a speech layer, for the same time as the columns
+    states: Tensor | None = None  # (n, width) of another network, for the same time as the columns
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,21 +113,6 @@ def read_log_mel(
         progress(done)
 
 
-def read_speech_states(
-    root: Path, clips: Sequence[Clip], audio: SpectrogramConfig, layer: SpeechLayer, *, progress: Callable[[int], None]
-) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """Read log-mel and states of clips below ``root``, as `draw_sample` takes them; a clip is in memory as a whole."""
-    log_mel = LogMel(audio)
-    for done, clip in enumerate(clips, 1):
-        samples = np.concatenate([*read_blocks(root / clip.path, audio.sample_rate, part=clip.part)])
-        frames = torch.cat([torch.zeros(0, audio.n_mels, dtype=torch.float32), *log_mel_stream(log_mel, [samples])])
-        states = layer.states(samples)[: len(samples) // layer.stride].cpu()
-        require_finite(frames.numpy(), clip, "log-mel frames")
-        require_finite(states.numpy(), clip, "states of a speech model")
-        yield frames, states
-        progress(done)
-
-
 def draw_sample(
     recordings: Iterable[tuple[Tensor, Tensor | None]],
     *,
@@ -141,7 +125,7 @@ def draw_sample(
     """Compute statistics and draw a seeded sample of columns, in one pass and bounded memory.
 
     ``recordings`` are log-mel ``(time, mels)``, in a fixed order, each with None, or with the states ``(steps, width)``
-    of a speech layer. Without states, columns begin at every frame; else at those of a state::
+    of another network. Without states, columns begin at every frame; else at those of a state::
 
         log-mel   [  f0  ][  f1  ][  f2  ][  f3  ]  f4
         columns   [      c0      ][      c2      ]               2 frames for each column
@@ -296,7 +280,8 @@ def measure_gain(
     A code decodes to the mean of the logarithms of its patches, and the logarithm of a mean is larger than the mean of
     logarithms (Jensen): 3.6 dB with the default codes of the built-in corpus. Factors for each band or for each code
     were measured, too: they are not better. ``columns (n, frames, mels)`` are training patches of all bands, ``states
-    (n, width)`` those of a speech layer. 0 if the front end keeps no levels, or if the patches are silent.
+    (n, width)`` the vectors of their codes if no autoencoder makes these. 0 if the front end keeps no levels, or if the
+    patches are silent.
 
     Columns at the reference level have their ``power (n,)`` as recorded, so that soft ones count for less.
     """

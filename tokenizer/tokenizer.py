@@ -13,39 +13,40 @@ constant memory. A GPU computes many blocks of a recording at once. Its sums are
 differ where two centroids are equally near.
 
 Only ``audio.remove_mean=clip`` and ``audio.dynamic_range`` need memory for the recording's whole spectrogram, because
-the mean (with the silence that pads the last patch) and the loudest values are known only after the last block. A layer
-of a speech model needs memory for the samples. Codes with a stream of pitch wait for 0.14 s of sound.
+the mean (with the silence that pads the last patch) and the loudest values are known only after the last block. Codes
+with a stream of pitch wait for 0.14 s of sound.
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
-from itertools import islice, tee
+from itertools import tee
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from tokenizer.codes import Codes, CodesFormat, join_rates, require_sound, spacing_of
-from tokenizer.config import SavedTokenizer, TokenizerConfig, stored_config, weight_shapes
-from tokenizer.saved import load_rates, save_rates, tokenizer_card
-from tokenizer.sources import FOLDER, Autoencoder, SpeechLayer, StateDecoder, pitch_codes
+from tokenizer.codes import Codes, CodesFormat, require_sound, spacing_of
+from tokenizer.config import SavedTokenizer, TokenizerConfig, stored_config, tokenizer_card, weight_shapes
+from tokenizer.sources import Autoencoder, StateDecoder, pitch_codes
 from wordless.audio.mono import Samples, as_waveform, each_recording
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.reading import read_blocks, resample_blocks
-from wordless.audio.spectrogram import LogMel, amplify, follow_level
-from wordless.audio.waveform import Waveform, equal_blocks, join_blocks
+from wordless.audio.spectrogram import LogMel, amplify, follow_level, log_mel_stream, subtract_mean
+from wordless.audio.waveform import Waveform, equal_blocks
 from wordless.base import saved_models
 from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError, require
 from wordless.base.machine import copy_to, require_device
 
 MOST_GAIN = 20.0  # dB: more is no mean of logarithms, but damage
+PATCHES_AT_ONCE = 500  # of a signal that is computed piece by piece
 PATCHES_PER_BLOCK = 64  # larger blocks are faster on long recordings, and waste more padding on short ones
 GPU_BLOCKS = 64  # that a GPU computes at once: 4,096 patches
-NOT_LEARNED = ("log_mel.", "speech_layer.", "several.")  # modules whose weights are not the tokenizer's own
 
 
 def to_patches(spectrogram: Tensor, *, frames: int, height: int) -> Tensor:
@@ -66,13 +67,15 @@ def from_patches(patches: Tensor, *, frames: int, height: int) -> Tensor:
 class Tokenizer(nn.Module):
     """Encoder of sound to codes, and decoder of codes to spectrograms.
 
-    A tokenizer of several rates, from `of_rates`, encodes at each of them, and is the tokenizer of the finest in all
-    other respects. Outputs are returned on the input's device. ``mean`` and ``std`` ``(mels,)`` are of the training
-    frames' log-mel; if the front end brings it to the reference level, ``absolute (2, mels)`` are mean and std as loud
-    as recorded. ``centroids`` are the codebook ``(codes, bottleneck)``. With a ``speech_layer``, bottlenecks are its
-    states, and ``autoencoder`` is their decoder alone. For ``gain``, in dB, see `tokenizer.fitting.measure_gain`.
+    Outputs are returned on the input's device. ``mean`` and ``std`` ``(mels,)`` are of the training frames' log-mel; if
+    the front end brings it to the reference level, ``absolute (2, mels)`` are mean and std as loud as recorded.
+    ``centroids`` are the codebook ``(codes, bottleneck)``. For ``gain``, in dB, see `tokenizer.fitting.measure_gain`.
+
+    `tokenizer.rates_tokenizer` has a tokenizer of several rates, and `tokenizer.speech_layer` one that quantises states
+    of a speech model: they override what is different.
     """
 
+    reads_patches: ClassVar[bool] = True  # whether a code is the nearest one to the bottleneck of a patch
     mean: Tensor
     std: Tensor
     centroids: Tensor
@@ -85,54 +88,29 @@ class Tokenizer(nn.Module):
         std: Tensor,
         autoencoder: Autoencoder | StateDecoder,
         centroids: Tensor,
-        speech_layer: SpeechLayer | None = None,
         *,
         absolute: Tensor | None = None,
         gain: float = 0.0,
-        rates: Sequence["Tokenizer"] = (),
     ) -> None:
         super().__init__()
         require(abs(gain) <= MOST_GAIN, "gain", f"{gain} dB", f"it must be between {-MOST_GAIN:g} and {MOST_GAIN:g} dB")
-        width, step = config.autoencoder.bottleneck, config.samples_per_code
-        if speech_layer is not None and (speech_layer.width, speech_layer.stride) != (width, step):
-            raise InputError(
-                f"the speech model has a state of {speech_layer.width} dimensions for each {speech_layer.stride} "
-                f"samples, the tokenizer codes of {width} dimensions for each {step} samples; both must be equal"
-            )
         assert (absolute is None) == (config.level is None), (
             "sound as loud as recorded is another if a level is followed"
         )
         self.config, self.gain = config, gain
-        self.speech_layer = speech_layer
         self.log_mel = LogMel(config.audio)
         self.autoencoder = autoencoder
         self.register_buffer("mean", mean)
         self.register_buffer("std", std)
         self.register_buffer("absolute", absolute)
         self.register_buffer("centroids", centroids)
-        self.several = nn.ModuleList(rates)  # the tokenizer of each of several rates, coarse to fine
-        formats = [each.format for each in rates] or [config.codes_format(self._weights())]
-        self.format: CodesFormat = CodesFormat.of_rates(formats)
+        self.format: CodesFormat = config.codes_format(self._weights())
         self.eval()
-
-    @classmethod
-    def of_rates(cls, tokenizers: Sequence["Tokenizer"]) -> "Tokenizer":
-        """Return the tokenizer of all rates: one tokenizer for each, coarse to fine, with the same front end."""
-        own = tokenizers[-1]
-        if any(each.front_end != own.front_end for each in tokenizers):
-            raise InputError("the tokenizers of several rates differ in their front end; train them in one run")
-        parts = (own.config, own.mean, own.std, own.autoencoder, own.centroids, own.speech_layer)
-        return cls(*parts, gain=own.gain, rates=tokenizers)
-
-    @property
-    def rates(self) -> tuple["Tokenizer", ...]:
-        """The tokenizer of each rate alone, coarse to fine."""
-        return tuple(each for each in self.several if isinstance(each, Tokenizer)) or (self,)
 
     @property
     def finest(self) -> "Tokenizer":
-        """The tokenizer of the finest rate alone, whose codes a vocoder decodes."""
-        return self.rates[-1]
+        """The tokenizer whose codes a vocoder decodes; of several rates, that of the finest."""
+        return self
 
     @property
     def front_end(self) -> SpectrogramConfig:
@@ -185,38 +163,20 @@ class Tokenizer(nn.Module):
         return self.encode_own(resample_blocks(blocks, sample_rate, self.config.audio.sample_rate))
 
     def encode_own(self, blocks: Iterable[FloatArray], *, beside: bool = True) -> Codes:
-        """Encode blocks at the tokenizer's sample rate; ``beside=False`` leaves out the streams beside the codes.
-
-        The rates are encoded side by side. A block has equally many codes at each, so finer rates take several blocks::
-
-            rate 1   [          block          ]
-            rate 2   [   block    ][   block   ]
-        """
-        formats = [each.format if beside else each.format.spectral for each in self.rates]
-        copies = tee(blocks, len(self.rates)) if self.several else (blocks,)  # a tee keeps blocks for a while
-        streams = [
-            each.encode_stream(copy, at_once=self._at_once, beside=beside)
-            for each, copy in zip(self.rates, copies, strict=True)
-        ]
-        shares = [self.format.samples_per_code // each.format.samples_per_code for each in self.rates]
+        """Encode blocks at the tokenizer's sample rate; ``beside=False`` leaves out the streams beside the codes."""
+        form, samples = self.format if beside else self.format.spectral, 0
         # Codes are kept as bytes: one small tensor per block made the heap of a long recording grow by gigabytes.
-        gathered, samples = [bytearray() for _ in formats], [0] * len(formats)
-        while any(turn := [list(islice(stream, share)) for stream, share in zip(streams, shares, strict=True)]):
-            for rate, several in enumerate(turn):
-                for block, covered in several:
-                    gathered[rate] += block.cpu().numpy().tobytes()
-                    samples[rate] += covered
-        return join_rates(
-            [
-                Codes(values=np.frombuffer(own, np.int32).reshape(-1, each.streams), num_samples=length, format=each)
-                for own, length, each in zip(gathered, samples, formats, strict=True)
-            ]
-        )
+        gathered = bytearray()
+        for block, covered in self.encode_stream(blocks, at_once=self._at_once, beside=beside):
+            gathered += block.cpu().numpy().tobytes()
+            samples += covered
+        values = np.frombuffer(gathered, np.int32).reshape(-1, form.streams)
+        return Codes(values=values, num_samples=samples, format=form)
 
     def encode_stream(
         self, blocks: Iterable[FloatArray], *, at_once: int = 1, beside: bool = True
     ) -> Iterator[tuple[Tensor, int]]:
-        """Give finest codes ``(steps, streams)`` and the samples they cover; blocks have the tokenizer's sample rate.
+        """Give codes ``(steps, streams)`` and the samples they cover; blocks have the tokenizer's sample rate.
 
         ``at_once`` blocks are computed together, and their codes are on the CPU; those of a single one on the
         tokenizer's device, so a GPU need not finish a block before the next one is sent to it.
@@ -239,14 +199,6 @@ class Tokenizer(nn.Module):
 
         See `encode_stream`.
         """
-        if self.speech_layer is not None:
-            samples = join_blocks(blocks)
-            left, step = len(samples), self.config.samples_per_code
-            for states in self.speech_layer.pieces(samples):
-                covered = min(left, len(states) * step)
-                yield self.nearest(states[:, None]).to(torch.int32), covered  # (T, D) -> (T, 1, D), one band
-                left -= covered
-            return
         sizes = deque[int]()  # samples covered by the blocks whose codes were not given yet
         pieces, level = self._frames(blocks, at_once, sizes), self.config.level
         followed: Iterator[tuple[Tensor, Tensor | None]]
@@ -350,19 +302,55 @@ class Tokenizer(nn.Module):
     def signals_of(self, samples: FloatArray) -> tuple[Tensor, Tensor]:
         """Compute what is encoded of samples ``(num_samples,)`` at the own rate, without a padded end.
 
-        Return normalised log-mel ``(1, time, mels)``, and the vectors that are quantised, bottlenecks or states of the
-        speech layer: ``(1, num_samples // samples_per_code, bands, bottleneck)``.
+        Return normalised log-mel ``(1, time, mels)``, and the vectors that are quantised ``(1, num_samples //
+        samples_per_code, bands, bottleneck)``.
         """
-        spectrogram = self.normalise(self.log_mel(copy_to(torch.from_numpy(samples)[None], self.centroids.device)))
-        if self.speech_layer is None:
-            return spectrogram, self.bottlenecks(spectrogram)
-        whole = len(samples) // self.config.samples_per_code
-        return spectrogram, self.speech_layer.states(samples)[None, :whole, None]  # (T, D) -> (1, T, 1, D)
+        spectrogram = self.normalised(samples)
+        return spectrogram, self.bottlenecks(spectrogram)
+
+    @torch.inference_mode()
+    def signals(self, pieces: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
+        """Give normalised log-mel ``(time, mels)`` and bottlenecks ``(steps, bands * bottleneck)``, piece by piece.
+
+        Bottlenecks are 0 numbers wide where a code is not of a patch.
+        """
+        for piece in subtract_mean(pieces, self.config.audio.remove_mean):
+            spectrogram = self.normalise(piece.to(self.mean.device))
+            if self.reads_patches:
+                yield spectrogram, self.bottlenecks(spectrogram[None])[0].flatten(1)
+            else:
+                yield spectrogram, spectrogram.new_zeros(len(spectrogram) // self.patch_frames, 0)
+
+    @torch.inference_mode()
+    def vectors(self, samples: FloatArray) -> FloatArray:
+        """Compute the vectors that become the codes of samples ``(num_samples,)``: ``(time, bands * bottleneck)``."""
+        bottlenecks = (each for _, each in self.signals(self.log_mel_pieces([samples])))
+        return np.concatenate([each.cpu().numpy() for each in bottlenecks])
+
+    def log_mel_pieces(self, blocks: Iterable[FloatArray]) -> Iterator[Tensor]:
+        """Give the log-mel of blocks of samples at the own rate, before mean removal, the last patch padded."""
+
+        def whole() -> Iterator[FloatArray]:
+            length = 0
+            for block in blocks:
+                length += len(block)
+                yield block
+            yield np.zeros(-length % self.config.samples_per_code, np.float32)
+
+        return log_mel_stream(self.log_mel_with_mean, whole(), frames=PATCHES_AT_ONCE * self.patch_frames)
+
+    @cached_property
+    def log_mel_with_mean(self) -> LogMel:
+        """The front end without its removal of a mean."""
+        return LogMel(replace(self.config.audio, remove_mean="none")).to(self.mean.device)
+
+    def normalised(self, samples: FloatArray) -> Tensor:
+        """Compute the normalised log-mel ``(1, time, mels)`` of samples ``(num_samples,)`` at the own rate."""
+        return self.normalise(self.log_mel(copy_to(torch.from_numpy(samples)[None], self.centroids.device)))
 
     def bottlenecks(self, spectrogram: Tensor) -> Tensor:
         """Encode normalised log-mel ``(batch, time, mels)`` to ``(batch, time // patch_frames, bands, bottleneck)``."""
-        if not isinstance(self.autoencoder, Autoencoder):
-            raise InputError("a speech model makes these codes from samples, not from spectrograms; give samples")
+        assert isinstance(self.autoencoder, Autoencoder), "others have no bottlenecks"
         patches = to_patches(spectrogram, frames=self.patch_frames, height=self.config.height)
         bottlenecks: Tensor = self.autoencoder.encoder(patches.to(self.centroids.device))
         return bottlenecks.to(spectrogram.device)
@@ -382,40 +370,41 @@ class Tokenizer(nn.Module):
     # Artifacts
 
     def save_pretrained(self, folder: Path | str) -> None:
-        """Write ``model.safetensors``, a model card and, last, ``config.json``: a folder with a config is whole.
-
-        A speech model is copied into the folder ``speech_model``. Of several rates, each has a folder of its own.
-        """
-        folder, own = Path(folder).expanduser(), self.config
-        facts = {
-            "sample rate": f"{self.format.sample_rate} Hz",
-            "window, hop": f"{own.audio.window_length}, {own.audio.hop_length} samples",
-            "mel bands": own.audio.n_mels,
-        }
-        if self.several:
-            card = tokenizer_card(self.format, facts)
-            return save_rates(folder, [each.save_pretrained for each in self.rates], self.format, card=card)
+        """Write ``model.safetensors``, a model card and, last, ``config.json``: a folder with a config is whole."""
+        own = self.config
         config = {**stored_config(own), "gain": self.gain, "fingerprints": self._fingerprints}
-        facts |= {
+        facts = self.facts | {
             "patch": f"{own.patch.frames} frames of {own.height} mel bands",
             "bottleneck": own.autoencoder.bottleneck,
             "make-up gain of sound of the codes": f"{self.gain:g} dB",
             "fingerprint of front end and autoencoder": self.format.tokenizer,
         }
-        if (layer := own.speech_layer) is not None:
-            facts["source of the codes"] = f"layer {layer.layer} of {layer.model}, a copy of which is in `{FOLDER}`"
-        card = tokenizer_card(self.format, facts)
-        if self.speech_layer is not None:
-            self.speech_layer.save_copy(folder)
-        saved_models.write_model(folder, self._weights(), config, card=card, hashed=False)
+        card = tokenizer_card(self.format, facts | self.source)
+        saved_models.write_model(Path(folder).expanduser(), self._weights(), config, card=card, hashed=False)
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """What the model card says of the front end."""
+        audio = self.config.audio
+        return {
+            "sample rate": f"{audio.sample_rate} Hz",
+            "window, hop": f"{audio.window_length}, {audio.hop_length} samples",
+            "mel bands": audio.n_mels,
+        }
+
+    @property
+    def source(self) -> dict[str, object]:
+        """What the model card says of the vectors that are quantised, beside bottlenecks."""
+        return {}
 
     @classmethod
     def from_pretrained(cls, folder: Path | str, *, device: str = "cpu") -> "Tokenizer":
         """Load a folder, or ``user/name`` of the Hugging Face hub; weights must match the fingerprint in the config."""
         folder = saved_models.model_folder(folder, saved_models.TOKENIZER)
         if saved_models.holds_rates(folder):
-            load = partial(cls.from_pretrained, device=device)
-            return cls.of_rates(load_rates(folder, "tokenizer", load, lambda each: cls.of_rates(each).format))
+            from tokenizer.rates_tokenizer import RatesTokenizer
+
+            return RatesTokenizer.of_folder(folder, device=device)
         with saved_models.reading(folder, saved_models.TOKENIZER, SavedTokenizer) as saved:
             config = saved.config
             saved_models.require_tensors(folder / saved_models.WEIGHTS, weight_shapes(config))
@@ -423,10 +412,14 @@ class Tokenizer(nn.Module):
             autoencoder = config.create_autoencoder()
             own = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
             autoencoder.load_state_dict(own)
-            source = config.speech_layer
-            layer = None if source is None else SpeechLayer(source, folder / FOLDER, option="speech model")
-            parts = weights["mean"], weights["std"], autoencoder, weights["centroids"], layer
-            tokenizer = cls(config, *parts, absolute=weights.get("absolute"), gain=saved.gain)
+            create: Callable[..., Tokenizer] = cls
+            if config.speech_layer is not None:
+                from tokenizer.speech_layer import FOLDER, SpeechLayer, SpeechTokenizer
+
+                layer = SpeechLayer(config.speech_layer, folder / FOLDER, option="speech model")
+                create = partial(SpeechTokenizer, layer=layer)
+            parts = weights["mean"], weights["std"], autoencoder, weights["centroids"]
+            tokenizer = create(config, *parts, absolute=weights.get("absolute"), gain=saved.gain)
             saved_models.require_finite(tokenizer._weights())
             if not bool((torch.minimum(tokenizer.std, tokenizer.statistics[1]) > 0).all()):
                 raise InputError("a tensor of standard deviations holds numbers that are not above 0")
@@ -440,5 +433,6 @@ class Tokenizer(nn.Module):
         return {"tokenizer": self.format.tokenizer, "codebook": self.format.codebook}
 
     def _weights(self) -> dict[str, Tensor]:
+        """Return the tensors that the tokenizer has learned."""
         state = self.state_dict()
-        return {name: value for name, value in state.items() if not name.startswith(NOT_LEARNED)}
+        return {name: state[name] for name in weight_shapes(self.config)}

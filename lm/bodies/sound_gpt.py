@@ -170,7 +170,7 @@ class CodeStem(nn.Module):
     def __init__(self, tokenizer: Tokenizer, mean: Tensor, std: Tensor) -> None:
         super().__init__()
         tokenizer = tokenizer.finest
-        if tokenizer.speech_layer is not None:
+        if not tokenizer.reads_patches:
             raise InputError("a speech model makes these codes from samples, and this network reads log-mel")
         self._encoder = (tokenizer,)  # in a tuple, so its weights are neither trained nor saved
         self._scale, self._shift = std, mean

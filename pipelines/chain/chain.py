@@ -16,26 +16,25 @@ from pipelines.chain.language import make_codes, train_language
 from pipelines.chain.notices import UNLABELLED, notices, voice_notices
 from pipelines.chain.parts import Made, make_parts
 from pipelines.chain.run_output import FILES, require_own_parts, require_same_clips, write_run_folder
-from pipelines.chain.sounds import make_continuations, make_sounds, train_on_samples
+from pipelines.chain.sounds import make_sounds
 from pipelines.chain.study import Study
 from pipelines.chain.unlabelled import find_sources, read_unlabelled, shared_paths
-from pipelines.commandline.choices import EMBEDDED, EMBEDDED_SOURCE, with_choices, without_test
+from pipelines.commandline.choices import EMBEDDED, with_choices
 from pipelines.commandline.overrides import command_line
 from pipelines.commandline.run_folders import LOG
+from pipelines.extras.table import extras
+from pipelines.extras.work import works
 from pipelines.methods.table import METHODS
 from pipelines.results.results import provenance, tracked_run
 from pipelines.results.run_record import read_results
 from pipelines.settings.run import RunSettings, choose_workers
 from pipelines.settings.run_rules import run_settings
 from pipelines.stages.codes import code_table
-from pipelines.stages.next_sample import NEXT_SAMPLE, generate_sample_sounds
 from pipelines.stages.probe import collect_probes, probed, require_probeable
-from pipelines.stages.rates import long_clips
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
 from pipelines.store.stored_features import natural
 from pipelines.tracking.tracking import NO_TRACKING, Tracking
-from vocoder.engines.choice import choose_engine, precision
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.recordings.splits import UNDIVIDED
 from wordless.base.errors import InputError
@@ -50,7 +49,6 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
     """Make or reuse the entries of the wanted stages, and write the run's ``folder``."""
     named, config = config.get("stages") is not None, with_choices(config)  # the run's record says what was chosen
     settings = run_settings(config)
-    require_language_tests(settings)
     use_threads(settings.threads)
     terminal = Terminal(log=folder / LOG)
     require = require_labels if "probe" in settings.stages else None
@@ -74,8 +72,9 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
             require_same_clips(folder, UNLABELLED, others, "unlabelled clip")
         corpus = replace(corpus, notices=(*corpus.notices, *notices(corpus, unlabelled, settings, folder)))
         terminal.say(f"audio     {rates(settings)}")
-        if settings.corpus.root == EMBEDDED and not named and (why := without_test(config)):
-            terminal.say(f"notice    word order is not tested: {why}")
+        for each in extras() if settings.corpus.root == EMBEDDED and not named else ():
+            if why := each.joins(config):
+                terminal.say(f"notice    {why}")
         for notice in voice_notices(settings):
             terminal.say(f"vocoder   {notice}")
         seconds = corpus.seconds + sum(each.seconds for each in unlabelled)
@@ -136,12 +135,9 @@ def make_folds(session: Session, manifest: Clips, unlabelled: Sequence[Clips], s
         session.terminal.say(f"parallel  one stage after the other: {settings.obstacle}")
     make, threads = partial(make_part, unlabelled=unlabelled), settings.branch_threads or torch.get_num_threads()
     made = make_parts(session, parts, make, processes=settings.processes, threads=threads)
-    if NEXT_SAMPLE in settings.stages:
-        config, rate, first = settings.next_sample.sounds, settings.audio.sample_rate, made[next(iter(parts))]
-        models: dict[str, Entry] = {name: first[f"{NEXT_SAMPLE}_{name}"] for name in settings.next_sample.models}
-        rounding = precision(choose_engine(config.engine, session.gang.device.type).engine)
-        sounds = generate_sample_sounds(session, folds[0], models, config, sample_rate=rate, precision=rounding)
-        first[sounds.stage] = sounds
+    first = made[next(iter(parts))]
+    for work in works(settings.stages):
+        first |= {entry.stage: entry for entry in work.once(session, folds[0], settings, first)}
     return made
 
 
@@ -160,12 +156,12 @@ def make_part(
                 study.add(code_table(session, manifest, labels, study.entries["tokenizer"]))
             if "probe" in stages:
                 compare_methods(study)
-            if "rates" in stages:
-                make_continuations(study)
+            for work in works(each.name for each in settings.chosen if each.reads_codes):
+                work.plan(study)
             if "vocoder" in stages:
                 make_sounds(study)
-    if NEXT_SAMPLE in stages:
-        train_on_samples(study)
+    for work in works(each.name for each in settings.chosen if not each.reads_codes):
+        work.plan(study)
     return study.entries
 
 
@@ -197,26 +193,12 @@ def _require_clips(manifest: Clips, settings: RunSettings) -> None:
     if not held_out:
         problem = f"there are {train} train clips and none for validation, which judges codebook and weights"
         raise InputError(f"{problem}: raise corpus.split.validation_fraction, or name some in corpus.split.validation")
-    comparing = [stage for stage in (NEXT_SAMPLE, "rates") if stage in settings.stages]
+    comparing = [each.name for each in settings.chosen if "test clips" in each.needs]
     if comparing and not manifest.of("test"):
         problem = f"there are {train} train clips and none for test, on which {comparing[0]} compares models"
         raise InputError(f"{problem}: raise corpus.split.test_fraction, or name some in corpus.split.test")
-    if "rates" in settings.stages:
-        long_clips(manifest, shortest=settings.coarsest_code_seconds)
+    for work in works(settings.stages):
+        work.require_clips(manifest, settings)
     for method in settings.probed_methods:
         if method.file is not None:
             read_features(method.file).require_clips([clip.name for clip in manifest.clips])
-
-
-def require_language_tests(settings: RunSettings) -> None:
-    """Refuse a GPT without the embedded corpus, or with the tests' voices, and words that give no pairs."""
-    if "zerospeech" not in settings.stages:
-        return
-    sources = () if settings.unlabelled_hours == 0 else settings.unlabelled or ()
-    if settings.corpus.root != EMBEDDED and EMBEDDED_SOURCE not in sources:
-        raise InputError(
-            "stages has zerospeech, and the GPT is not trained on the built-in corpus: leave zerospeech or corpus.root "
-            "out, or add unlabelled=embedded to this corpus, and no unlabelled_hours=0"
-        )
-    settings.zerospeech.require_unheard(settings.embedded)
-    settings.zerospeech.pairs(settings.embedded)

@@ -1,10 +1,9 @@
-"""Codes and language models of a fold and a seed, and the tests of what the GPT has learned.
+"""Codes and language models of a fold and a seed.
 
 The codebook of a rate is made by the stages of a run that has this rate alone. Of several rates, a GPT models the
-coarsest codes, and an upsampler each finer rate, which reads the codes of coarser rates as `lm.tokens` draws it.
+coarsest codes, and an upsampler each finer rate, which reads the codes of coarser rates as `lm.rates` draws it.
 """
 
-from dataclasses import replace
 from functools import partial
 
 from pipelines.chain.study import Study
@@ -14,7 +13,6 @@ from pipelines.stages.language_model import CodesAndViews, language_model
 from pipelines.stages.options import TokenizerSettings
 from pipelines.stages.rates import rate_language_model, rate_tokenizer
 from pipelines.stages.vocoder import CodedIn
-from pipelines.stages.zerospeech import Subject, consistency, spoken_pairs
 from pipelines.store.session import rate_prefix
 from pipelines.store.store import Entry
 from wordless.audio.views import Views
@@ -50,7 +48,7 @@ def _make_codes(study: Study, settings: TokenizerSettings, number: int) -> None:
 
 
 def train_language(study: Study) -> None:
-    """Train the language models of codes, and judge the GPT by the run's tests of words and sentences."""
+    """Train the language models of codes."""
     session, settings = study.session, study.settings
     if settings.trains_rates:
         coded, models = [_coded_clips(study, number) for number in sorted(study.by_rate)], list[Entry]()
@@ -64,8 +62,6 @@ def train_language(study: Study) -> None:
         study.add(corpus.views)
         study.add_unlabelled((each.codes, each.views) for each in unlabelled)
         study.add(language_model(session, [sources], settings.lm))
-        if "zerospeech" in settings.stages:
-            _judge_gpt(study, [each.codes for each in sources])
 
 
 def _coded_clips(study: Study, number: int) -> list[CodesAndViews]:
@@ -78,19 +74,3 @@ def _coded_clips(study: Study, number: int) -> list[CodesAndViews]:
         copies = training_views(session, Views(root=clips.root, views=changed), tokens) if changed else None
         sources.append(CodesAndViews(codes=own, views=copies))
     return sources
-
-
-def _judge_gpt(study: Study, trained_on: list[Entry]) -> None:
-    """Judge the GPT by pairs of utterances and, if asked for, by changes of sound."""
-    session, settings = study.session, study.settings
-    subject = Subject(
-        tokens=study.entries["tokenizer"],
-        trained_on=trained_on,
-        model=study.entries["lm"],
-        config=replace(settings.zerospeech, consistency=0),
-        embedded=settings.embedded,
-        seed=settings.lm.fit.seed,
-    )
-    study.add(spoken_pairs(session, subject))
-    if settings.zerospeech.consistency:
-        study.add(consistency(session, replace(subject, config=settings.zerospeech)))

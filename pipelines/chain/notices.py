@@ -12,7 +12,8 @@ from pipelines.chain.unlabelled import held_out_groups
 from pipelines.commandline.choices import EMBEDDED
 from pipelines.methods.table import METHODS
 from pipelines.settings.run import RunSettings
-from pipelines.stages.start import LM, TOKENS, UNIVERSAL, VOICE, gpt_hash, is_shipped, saved_vocoder, start_folder
+from pipelines.stages.start import LM, TOKENS, VOICE, gpt_hash, start_folder
+from pipelines.stages.start_voice import UNIVERSAL, is_shipped, saved_vocoder
 from pipelines.store.run_folder import RESULTS
 from pipelines.store.store import SYNTHESISED
 from wordless.audio.recordings.description import groups_in_names

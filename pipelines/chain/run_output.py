@@ -4,25 +4,23 @@ import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
 
 import numpy as np
 
 from lm.probing.fitted import FittedProbe, VectorRecipe
 from pipelines.chain.corpus import MANIFEST, REJECTED
 from pipelines.chain.notices import UNLABELLED, write_unlabelled
-from pipelines.chain.sounds import comb_notice, measure_speed
+from pipelines.chain.sounds import comb_notice
 from pipelines.commandline.run_folders import LOG, link_latest
+from pipelines.extras.table import extras
 from pipelines.pages.phrasing import methods_table, summary
 from pipelines.pages.runs import RUNS
 from pipelines.results.language_figures import Made
 from pipelines.results.predictions import PREDICTIONS, write_predictions
 from pipelines.results.results import write_results
-from pipelines.results.run_record import CODE_SOUNDS, RESAMPLES, SAMPLE_SOUNDS, Section, read_results
+from pipelines.results.run_record import CODE_SOUNDS, RESAMPLES, Section, read_results
 from pipelines.settings.run import RunSettings
 from pipelines.stages.features import BAG_OF_CODES
-from pipelines.stages.next_sample import NEXT_SAMPLE
-from pipelines.stages.options import ModelName
 from pipelines.stages.sound_probe import MADE_BY, KeptMethod, KeptProbes
 from pipelines.store.run_folder import REPORT, RESULTS
 from pipelines.store.session import Session
@@ -47,14 +45,13 @@ PARTS = {
     "vocoder": ("vocoder",),
     "listening": ("listening",),
     CODE_SOUNDS: ("code_table",),
-    **{stage: (stage,) for stage in (f"{NEXT_SAMPLE}_{name}" for name in get_args(ModelName))},
-    "rates": ("rate_continuations",),
+    **{part: (stage,) for each in extras() for part, stage in each.parts.items()},
 }
 
 
 def require_own_parts(folder: Path) -> None:
     """Refuse a folder in which something that no run wrote has the name of a part, which a run replaces."""
-    for name in (*PARTS, SAMPLE_SOUNDS, KIND.part):
+    for name in (*PARTS, KIND.part):
         place = folder / name
         if place.exists() and not (place / (CONFIG if name == KIND.part else ENTRY)).is_file():
             problem = f"no run wrote {place}, and this run would replace it"
@@ -90,20 +87,18 @@ def write_run_folder(
     write_manifest(corpus, folder / MANIFEST)
     write_rejected(corpus.rejected, folder / REJECTED)
     write_unlabelled(unlabelled, folder)
-    first = next(iter(made.values()))
-    only = first if len(made) == 1 else {}  # models of several folds stay in the store
+    first, *others = made.values()
+    only = {name: entry for name, entry in first.items() if not any(name in each for each in others)}
+    # models of several folds stay in the store
     for part, names in PARTS.items():
         replace_folder(folder / part, next((only[name].folder for name in names if name in only), None))
-    sounds = first.get(f"{NEXT_SAMPLE}_sounds")
-    replace_folder(folder / SAMPLE_SOUNDS, sounds.folder if sounds else None)
     if probed := {place: entries["probe"].read_json(PROBE) for place, entries in made.items() if "probe" in entries}:
         by, separator = settings.compare.by, settings.probe.label_separator
         write_predictions(folder / PREDICTIONS, probed, corpus, by=by, separator=separator)
     write_probe(folder, only, corpus, settings)
-    speeds = measure_speed(settings, first, session.gang.device) if NEXT_SAMPLE in settings.stages else {}
     if "listening" in first:
         corpus = replace(corpus, notices=(*corpus.notices, comb_notice(first["listening"], first["vocoder"], settings)))
-    write_results(folder, corpus, settings, made, source, speeds)
+    write_results(folder, corpus, settings, made, source)
     results = read_results(folder)
     if comparison := results.get("comparison"):
         write_aside(folder / COMPARISON, methods_table(comparison))

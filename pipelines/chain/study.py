@@ -15,7 +15,7 @@ from pipelines.stages.vocoder import CodedIn
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, some_options
 from tokenizer.options import HeardConfig
-from tokenizer.sources import ChosenLayer
+from tokenizer.speech_layer import ChosenLayer
 from wordless.audio.recordings.corpus import noise_recordings
 from wordless.audio.recordings.manifest import Clips
 
@@ -52,6 +52,12 @@ class Study(ClipReading):
         for number, entries in enumerate(sources, 1):
             for entry in entries:
                 self.add(entry, prefix=f"unlabelled_{number}_" if number > 1 else "unlabelled_")
+
+    @property
+    def trained_on(self) -> list[Entry]:
+        """The codes that the GPT was trained on, the corpus first."""
+        others = [name for name in self.entries if name.startswith("unlabelled_") and name.endswith("_codes")]
+        return [self.entries[name] for name in ("codes", *others)]
 
     @cached_property
     def task(self) -> ProbeTask:

@@ -7,6 +7,7 @@ from functools import reduce
 from operator import getitem
 from typing import Any
 
+from pipelines.extras.table import extras
 from wordless.audio.recordings.corpus import CorpusConfig, find_recordings
 from wordless.audio.recordings.embedded import PATTERN, VOICES, VOICES_OF_SENTENCES, fill_in
 from wordless.audio.recordings.splits import SplitConfig
@@ -29,10 +30,11 @@ CHOICES = (
 def with_choices(config: Mapping[str, object]) -> dict[str, Any]:
     """Return a copy of the config with values in place of null, where other options decide them.
 
-    With the built-in sentences the language model is also tested by their word order, if voices are left for the test.
+    Extras may join a run on the built-in corpus that names no stages.
     """
     values: dict[str, Any] = deepcopy(dict(config))
-    alone, unheard = is_embedded(values["corpus"]), values["zerospeech"]["voices"] if "zerospeech" in values else 0
+    own = extras(values)
+    alone, unheard = is_embedded(values["corpus"]), max([0, *(values[of.name][of.voices] for of in own if of.voices)])
     voices = min(VOICES_OF_SENTENCES, len(VOICES) - unheard) if unheard < len(VOICES) else VOICES_OF_SENTENCES
     values["embedded"] = fill_in(values["embedded"], alone=alone, voices=voices)
     if "stages" not in values:  # of another command than run
@@ -44,20 +46,9 @@ def with_choices(config: Mapping[str, object]) -> dict[str, Any]:
         if group[last] is None:
             group[last] = with_sentences if of_sentences else with_others
     if values["stages"] is None:
-        tested = of_sentences and values["tokenizer"]["rates"] is None and without_test(values) is None
-        values["stages"] = [*STAGES[:-1], "zerospeech", STAGES[-1]] if tested else [*STAGES]
+        joining = [each.name for each in own if alone and each.joins(values) == ""]
+        values["stages"] = [*STAGES[:-1], *joining, STAGES[-1]]
     return values
-
-
-def without_test(values: Mapping[str, Any]) -> str | None:
-    """Say why too few voices are left to test a GPT of one rate by word order; None if they suffice."""
-    embedded, unheard, every = values["embedded"], values["zerospeech"]["voices"], len(VOICES)
-    voices = embedded["voices"]
-    if not embedded["sentences"] or values["tokenizer"]["rates"] is not None:
-        return None
-    if max(voices - 1, unheard) < every < voices + unheard:  # other numbers are refused with their range
-        return f"embedded.voices={voices} leaves {every - voices} of {every}, zerospeech.voices is {unheard}"
-    return None
 
 
 def is_embedded(corpus: Mapping[object, object]) -> bool:

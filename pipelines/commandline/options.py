@@ -18,6 +18,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import conf
 from pipelines.commandline.commands import COMMANDS, imported
+from pipelines.extras.table import extras
 from wordless.base.errors import InputError, written
 from wordless.base.options import MEANING, REQUIRED, Meaning, choices_of, require_in_range
 from wordless.base.seeds import MAX_SEED
@@ -135,13 +136,19 @@ def index_of(cls: type) -> Index:
     lines = (cls.__doc__ or "").strip().splitlines()[1:]
     found = Index(notes="\n".join(line.removeprefix("    ") for line in lines).strip())
     _collect(found, cls, cls, {}, "")
+    for each in extras() if "extras" in {of.name for of in dataclasses.fields(cls)} else ():
+        found.sections[each.name] = each.explanation
+        _collect(found, each, each.options, {}, each.name)
+        if each.preset:
+            choices = {each.preset: DEFAULT_PRESET, **dict(presets(each.name))}
+            found.groups[each.name] = Group(chosen=each.preset, explanation=each.explanation, choices=choices)
     for name, (chosen, explanation) in getattr(cls, "presets", {}).items():
         found.groups[name] = Group(chosen=chosen, explanation=explanation, choices=dict(presets(name)))
     return found
 
 
-def _collect(found: Index, root: type, cls: type, values: Mapping[str, object], prefix: str) -> None:
-    """Add the options of a dataclass, whose defaults ``values`` replace, to those of the command ``root``."""
+def _collect(found: Index, root: object, cls: type, values: Mapping[str, object], prefix: str) -> None:
+    """Add the options of a dataclass, whose defaults ``values`` replace, to those of the command or extra ``root``."""
     types = get_type_hints(cls)
     known = [each for each in dataclasses.fields(cls) if MEANING in each.metadata]
     needed = [each for each in known if each.default is REQUIRED and each.metadata[MEANING].given_as is None]
@@ -174,7 +181,7 @@ def _collect(found: Index, root: type, cls: type, values: Mapping[str, object], 
             found.groups[name] = group
 
 
-def _variant(root: type, name: str, choice: str, cls: type) -> Index:
+def _variant(root: object, name: str, choice: str, cls: type) -> Index:
     """Read the options of one of several dataclasses that may stand in a field."""
     found, chooses = Index(), f"{name}.name"
     found.options[chooses] = Option(name=chooses, default=choice, explanation=f"{name}=NAME chooses it")
@@ -182,7 +189,7 @@ def _variant(root: type, name: str, choice: str, cls: type) -> Index:
     return found
 
 
-def _option(root: type, name: str, default: object, meaning: Meaning, kind: object) -> Option:
+def _option(root: object, name: str, default: object, meaning: Meaning, kind: object) -> Option:
     """Describe the option of one field; ``typed`` and ``own_seeds`` of the command may give another default."""
     values = [*map(str, meaning.choices or choices_of(kind))]
     listed = values if len(values) <= MOST_LISTED else [*values[:MOST_LISTED], "..."]

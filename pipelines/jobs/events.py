@@ -60,7 +60,7 @@ class ScoredWindows:
         if exclusive:
             passing &= np.arange(len(classes)) == self.scores.argmax(1)[:, None]
         found = list[Event]()
-        for number in np.flatnonzero(passing.any(0)):
+        for number in np.flatnonzero(passing.any(0)).tolist():
             borders = np.flatnonzero(np.diff(np.pad(passing[:, number].astype(np.int8), 1)))
             for first, end in borders.reshape(-1, 2).tolist():
                 span = {"start": round(float(self.edges[first]), 6), "end": round(float(self.edges[end]), 6)}

@@ -26,7 +26,7 @@ from pipelines.store.session import Run
 from pipelines.store.stage import stage
 from pipelines.store.store import Entry, write_json
 from tokenizer.codes import require_same_codebook, soft_assignments
-from tokenizer.encoder import load_tokenizer, log_mel_pieces, quantised_vectors, signals
+from tokenizer.encoder import load_tokenizer
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.levels import trim_ends
 from wordless.audio.matching import find_matches, unit_frames
@@ -99,14 +99,14 @@ class FrameReader:
 
     def _signals(self, blocks: Iterable[FloatArray]) -> Iterator[tuple[Tensor, Tensor]]:
         """Give log-mel and bottlenecks of the sound, with silence until the last patch is whole."""
-        return signals(self.tokenizer, log_mel_pieces(self.tokenizer, blocks))
+        return self.tokenizer.signals(self.tokenizer.log_mel_pieces(blocks))
 
     def _bottlenecks(self, blocks: Iterable[FloatArray]) -> Iterator[Tensor]:
         """Give the vectors ``(time, bands * bottleneck)`` that become codes."""
         tokenizer = self.tokenizer
-        if tokenizer.speech_layer is None:
+        if tokenizer.reads_patches:
             return (each for _, each in self._signals(blocks))
-        vectors = torch.from_numpy(quantised_vectors(tokenizer, join_blocks(blocks)))
+        vectors = torch.from_numpy(tokenizer.vectors(join_blocks(blocks)))
         return iter(torch.split(vectors, PATCHES_AT_ONCE))
 
     def _soft_codes(self, blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lm.model import LanguageModel
 from lm.options import CodeSampling
+from lm.pitch import WithStreams
 from pipelines.commandline.outputs import new_folder
 from pipelines.speech import DecodeConfig, GenerateConfig
 from pipelines.store.run_folder import open_synthesis, part_of, vocoder_of
@@ -184,7 +185,7 @@ def _with_beside(clips: Sequence[CodedClip], settings: DecodeConfig, form: Codes
         otherwise = "the input has no pitch, which it predicts: give Parquet, choose synthesis=griffin_lim, or "
         model = LanguageModel.from_pretrained(part_of(settings.model, "lm", otherwise=otherwise), device=device)
         require_same_codebook(model.format, form, owner=model.name)
-        if model.pitch is not None:
+        if isinstance(model, WithStreams):
             return [replace(clip, codes=model.add_beside(clip.codes)) for clip in clips]
     return [replace(clip, codes=clip.codes.with_beside(form)) for clip in clips]
 

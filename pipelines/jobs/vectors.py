@@ -160,9 +160,9 @@ def models_of_run(folder: Path, reading: ReadingConfig) -> CodeModels:
     tokenizer, model = part_of(folder, "tokenizer"), part_of(folder, "lm")
     loaded, language_model = Tokenizer.from_pretrained(tokenizer), LanguageModel.from_pretrained(model)
     rule = "a speech model makes the codes of this run, and other hearings are spectrograms: choose 1"
-    works = loaded.speech_layer is None or reading.hearings == 1
+    works = loaded.reads_patches or reading.hearings == 1
     require(works, "compare.hearings", reading.hearings, rule)
-    works = reading.assignments == "hard" or loaded.speech_layer is None
+    works = reading.assignments == "hard" or loaded.reads_patches
     require(works, "compare.assignments", reading.assignments, "codes of a speech model are hard: choose hard")
     require_same_codebook(language_model.format, loaded.format, owner=language_model.name)
     return CodeModels(tokenizer=_tokenizer_entry(loaded, tokenizer), model=_model_entry("lm", model))
@@ -192,7 +192,7 @@ def embed_recordings(settings: EmbedConfig, run: Path, recordings: Clips | None)
     inputs = {settings.method: str(METHODS[settings.method].input)} if of_sound else {GPT: BAG_OF_CODES}
     own = None if of_sound else models_of_run(run, reading)
     tokenizer = Tokenizer.from_pretrained(run / "tokenizer")
-    bottlenecks = ("bottleneck",) if tokenizer.speech_layer is None else ()
+    bottlenecks = ("bottleneck",) if tokenizer.reads_patches else ()
     match_choice((*inputs, *inputs.values(), "log_mel", *bottlenecks), settings.method, option="method")
     if settings.method not in inputs and settings.layer not in (None, ALL):
         remedy = f"leave layer out, or choose the method of a language model, such as method={[*inputs][-1]}"

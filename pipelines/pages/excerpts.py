@@ -3,11 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-from matplotlib.mlab import specgram
-
-from pipelines.pages.charts import Chart, Picture, spectrogram_chart
-from pipelines.pages.sounds import MAX_BYTES, MAX_COLUMNS, RANGE_DB, WINDOW_SECONDS, embedded_waveform
+from pipelines.pages.charts import Chart, spectrogram_chart
+from pipelines.pages.sounds import MAX_BYTES, embedded_waveform, spectrogram
 from wordless.audio.decoding import Recording
 from wordless.audio.reading import Channel, read_blocks
 from wordless.audio.waveform import Part, Waveform, join_blocks
@@ -26,18 +23,6 @@ class Excerpt:
     chart: Chart | None  # None: enough are drawn
 
 
-def spectrogram(sound: Waveform, *, title: str, marks: tuple[float, ...] = ()) -> Picture:
-    """Picture a sound; ``marks`` are seconds."""
-    samples, rate = sound.samples, sound.sample_rate
-    window, hop = 2 * round(rate * WINDOW_SECONDS / 2), max(round(len(samples) / MAX_COLUMNS), 1)
-    padded = np.pad(samples, (window // 2, window // 2 + max(window - len(samples), 0)))
-    power, _, _ = specgram(padded, NFFT=window, Fs=rate, noverlap=max(window - hop, 0))
-    levels = 10 * np.log10(np.asarray(power, np.float64).T + 1e-14)  # dB, (time, frequencies)
-    limits = (float(levels.max()) - RANGE_DB, float(levels.max()))
-    about = {"seconds": sound.seconds, "kilohertz": rate / 2000, "marks": marks}
-    return Picture(title=title, values=levels, limits=limits, **about)
-
-
 @dataclass(kw_only=True)
 class Room:
     """The room of a page: places that come first have a player, and fewer a spectrogram."""
@@ -47,7 +32,7 @@ class Room:
     left: int = MAX_BYTES
     charts: int = field(default=0)
 
-    def sound(self, sound: Waveform, title: str, marks: tuple[float, ...] = ()) -> Excerpt | None:
+    def sound(self, sound: Waveform, title: str, *marks: float) -> Excerpt | None:
         """Take room for a sound in memory; None: there is none left."""
         self.left -= 2 * len(sound.samples)
         if self.left < 0:
@@ -55,7 +40,7 @@ class Room:
         self.charts += 1
         chart = None
         if self.charts <= MAX_CHARTS:
-            picture = spectrogram(sound, title=title, marks=marks)
+            picture = spectrogram(sound, title, marks=marks)
             chart = spectrogram_chart([picture], name=f"place-{self.charts}", title=title, height=HEIGHT)
         return Excerpt(source=embedded_waveform(sound), chart=chart)
 
@@ -71,4 +56,4 @@ class Room:
         part = Part(start=first, num_samples=round((start + shown + AROUND) * rate) - first)
         blocks = read_blocks(path, self.sample_rate, part=part, channel=self.channel)
         sound = Waveform(samples=join_blocks(blocks), sample_rate=self.sample_rate)
-        return self.sound(sound, f"{path.name}, from {begin:.2f} s", (start - begin, end - begin))
+        return self.sound(sound, f"{path.name}, from {begin:.2f} s", start - begin, end - begin)

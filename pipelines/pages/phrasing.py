@@ -14,6 +14,7 @@ from statistics import stdev
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from pipelines.extras.table import extras
 from pipelines.methods.table import METHODS, ROWS, method_of, row_of
 from pipelines.results.comparison import Comparison
 from pipelines.results.figures import MEASURES
@@ -29,26 +30,16 @@ NAMES = {
     **{kind.key: kind.title for kind in KINDS},
     **{name: measure.title for name, measure in MEASURES.items() if measure.title},
     "lm": "language model",
-    "wavenet_large": "larger WaveNet",
-    "transformer_context": "transformer with context vector",
-    "repeat": "the last level again",
-    "histogram": "frequencies of levels",
-    "markov": "frequencies of pairs of levels",
     "kmeans": "k-means",
     "codes": "codes, equal or not",
     "centroids": "centroids of the codes",
     "unigram": "frequencies of codes",
-    "rates": "models of all rates",
-    "flat": "flat GPT",
     "recordings": "recordings",
     "bigram": "frequencies of pairs of codes",
-    "word_bigram": "frequencies of pairs of words",
-    "gpt_past_0.2": "GPT that sees 0.2 s",
-    "gpt_past_0.4": "GPT that sees 0.4 s",
-    "gpt_past_0.8": "GPT that sees 0.8 s",
     "gain": "after a change of gain",
     "noise": "after a little noise",
     "shift": "after a small shift in time",
+    **{name: words for each in extras() for name, words in each.names.items()},
 }
 # Units that are not repeated beside the name of their figure.
 IN_NAME = ("bit/s", "bit/sample", "codes", "codes/s", "STOI", "clips", "full scale", "normalised log-mel squared")
@@ -163,6 +154,7 @@ def option_lines(config: Mapping[str, object]) -> Iterator[str]:
 
 # What templates may call, as filters and as functions.
 FUNCTIONS: tuple[Callable[..., object], ...] = (
+    extras,
     count_codes,
     *(full_name, heading, number, percent, noise_label, points, bits, signed_bits, significance, duration, quantity),
     *(counted, listed, plural, candidates, differing, option_lines),
@@ -173,7 +165,7 @@ FUNCTIONS: tuple[Callable[..., object], ...] = (
 @cache
 def _environment(*, escape: bool) -> Environment:
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader([Path(__file__).parent, Path(__file__).parents[1] / "extras"]),
         autoescape=escape,
         undefined=StrictUndefined,
         trim_blocks=True,

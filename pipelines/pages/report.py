@@ -5,17 +5,27 @@ The same results give the same bytes. The page leaves out what a run did not mak
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 
+from pipelines.extras.work import works
 from pipelines.methods.table import METHODS
 from pipelines.pages.charts import GREEN, ORANGE, Chart, Curve, Panel, curves_chart, look
 from pipelines.pages.comparison_charts import comparison_charts, method_picture
 from pipelines.pages.phrasing import draw, full_name
-from pipelines.pages.sounds import Room, Sound, clip_name, headline, listened_clips, sound_charts, sounds_of
+from pipelines.pages.sounds import (
+    Room,
+    Sound,
+    clip_name,
+    headline,
+    listened_clips,
+    sound_charts,
+    sounds_among,
+    sounds_of,
+)
 from pipelines.results.figures import SOUND
 from pipelines.results.run_record import Results, read_results
 from pipelines.store.run_folder import REPORT
@@ -28,7 +38,6 @@ LOSSES = {
     "autoencoder": "squared error per value",
     "lm": "nats per code",
     "vocoder": "nats per sample",
-    **dict.fromkeys(("wavenet", "wavenet_large", "transformer", "transformer_context"), "nats per sample"),
     **{name: method.loss for name, method in METHODS.items() if method.training},
 }
 CURVE_HEIGHT = 215  # CSS pixels
@@ -39,11 +48,14 @@ def write_report(folder: Path) -> Path:
     """Draw ``report.html`` from a run folder, and give its path; missing or broken results and sounds are refused."""
     results = read_results(folder)
     kinds, listening = {row.of for row in results["figures"]}, results.get("listening", {})
+    own = [*works(results)]
+    more = [chart for each in own for chart in each.charts(folder, results)]
     excerpts = listening.get("excerpts") or listening.get("clips") or []
     page = draw(
         "report.html.jinja",
         results=results,
-        charts={chart.name: chart for chart in (*report_charts(results), *sound_charts(folder, results))},
+        charts={chart.name: chart for chart in (*report_charts(results), *sound_charts(folder, results), *more)},
+        sounds_among=partial(sounds_among, [sound for each in own for sound in each.sounds(results)]),
         players=headline(folder, results),
         clip_name=clip_name,
         sounds_of=sounds_of,
@@ -85,8 +97,6 @@ def report_charts(results: Results) -> Iterator[Chart]:
             panel = Panel(title="mean squared distance to the nearest centroid", curves=[curve], across="iteration")
             title = f"k-means over {len(objective)} iterations"
             yield curves_chart([panel], name="kmeans", title=title, height=CURVE_HEIGHT)
-    for name, records in results.get("next_sample", {}).get("trainings", {}).items():
-        yield replace(training_chart(name, records), name=f"curve_next_sample_{name}")
     if comparison:
         yield from comparison_charts(comparison)
         for number, each in enumerate(comparison.pictures):
@@ -106,7 +116,9 @@ def _usage(counts: Sequence[int]) -> Chart:
     return curves_chart([panel], name="usage", title=f"Histogram of the {title}", height=CURVE_HEIGHT)
 
 
-def training_chart(of: str, records: Mapping[str, TrainingRecord], unigram_perplexity: float | None = None) -> Chart:
+def training_chart(
+    of: str, records: Mapping[str, TrainingRecord], unigram_perplexity: float | None = None, *, loss: str = "loss"
+) -> Chart:
     """Draw training and validation loss by step, a line for each fold, and the steps whose weights were kept."""
     curves, width = [], 1.8 if len(records) == 1 else 0.9
     looks = {"training": look(ORANGE, line="--", width=width), "validation": look(line="-", width=width)}
@@ -119,6 +131,6 @@ def training_chart(of: str, records: Mapping[str, TrainingRecord], unigram_perpl
         for label, each in (looks | {"kept": look(marker="o", size=5)}).items():
             curves.append(Curve(points=points[label], look=each, label="" if number else label))
     level = ("code frequencies alone", math.log(unigram_perplexity)) if unigram_perplexity else None
-    panel = Panel(title=LOSSES.get(of, "loss"), curves=curves, across="step", level=level)
+    panel = Panel(title=LOSSES.get(of, loss), curves=curves, across="step", level=level)
     title = f"Training curves of the {full_name(of)}"
     return curves_chart([panel], name=f"curve_{of}", title=title, height=CURVE_HEIGHT)

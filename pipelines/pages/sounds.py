@@ -3,18 +3,16 @@
 import base64
 import io
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
 
 import numpy as np
 import soundfile
 from matplotlib.mlab import specgram
 
 from pipelines.pages.charts import Chart, Picture, code_picture, log_mel_pictures, spectrogram_chart
-from pipelines.pages.phrasing import full_name, heading
-from pipelines.results.run_record import PICTURES, SAMPLE_SOUNDS, Pictures, Results, Section, count_codes, read_arrays
+from pipelines.results.run_record import PICTURES, Pictures, Results, Section, count_codes, read_arrays
 from pipelines.store.run_folder import RESULTS
 from vocoder.kinds import JUDGED_KINDS, KINDS, ORIGINAL, WAVENET
 from wordless.audio.levels import equally_loud
@@ -27,9 +25,8 @@ TITLES = {  # of the sounds of a clip, in the order of the page
     **{kind.key: kind.heading for kind in KINDS},
     "prompt": "Prompt",
 }
-LISTENING, RATES = "listening", "rates"  # folders of a run
+LISTENING = "listening"  # folder of a run
 MAX_BYTES = 2_050_000  # of WAV files; a third more in the page, which is to stay below 6 MB with its pictures
-MAX_RATE_SECONDS = 7.0  # of a continuation that are drawn
 MOSTLY_SILENT = 0.5  # share of silent frames in the new part of a continuation
 MAX_SECONDS = 3.0  # of a sound that are drawn
 MAX_COLUMNS = 220  # of a spectrogram; more would not be seen at this width and would make the page larger
@@ -43,7 +40,7 @@ RECONSTRUCTED = {"original": "original", "autoencoder": "before quantisation", "
 
 @dataclass(frozen=True)
 class Sound:
-    part: Literal["clips", "said", "samples", "rates", "continued"]  # of the report
+    part: str  # of the report: "clips", "said", or one of an extra
     clip: int | None  # number of the clip that it is of, or begins with; None: it begins with nothing
     title: str
     place: str  # folder of the run and file: listening/0_original.wav
@@ -86,21 +83,16 @@ def run_sounds(results: Results) -> Iterator[Sound]:
     for row in results.get("listening", {}).get("said", []):
         title = f"{'No prompt' if row['clip'] is None else 'Continuation'}, temperature {row['temperature']:g}"
         yield Sound("said", row["clip"], title, f"{LISTENING}/{row['file']}", row["figures"])
-    for row in results.get("next_sample", {}).get("sounds", []):
-        yield Sound("samples", row["clip"], heading(row["of"]), f"{SAMPLE_SOUNDS}/{row['file']}", row["figures"])
-    rates = results.get("rates", {})
-    for number in range(len(rates.get("clips", []))):
-        yield Sound("rates", number, "Original", f"{RATES}/{number}_original.wav")
-        for n, frames in enumerate(rates["frames"], 1):
-            yield Sound("rates", number, f"Rate {n}: {frames} frames per code", f"{RATES}/{number}_rate_{n}.wav")
-    for row in rates.get("said", []):
-        figures = {"prompt_seconds": row["prompt_seconds"]}
-        yield Sound("continued", row["clip"], full_name(row["of"]), f"{RATES}/{row['file']}", figures)
+
+
+def sounds_among(sounds: Iterable[Sound], part: str, clip: int | None) -> list[Sound]:
+    """Select the sounds of a part of the report that begin with a clip."""
+    return [sound for sound in sounds if (sound.part, sound.clip) == (part, clip)]
 
 
 def sounds_of(results: Results, part: str, clip: int | None) -> list[Sound]:
-    """Select the sounds of a part of the report that begin with a clip."""
-    return [sound for sound in run_sounds(results) if (sound.part, sound.clip) == (part, clip)]
+    """Select, in the same way, sounds of the core."""
+    return sounds_among(run_sounds(results), part, clip)
 
 
 def embedded_waveform(waveform: Waveform) -> str:
@@ -160,22 +152,6 @@ def sound_charts(folder: Path, results: Results) -> Iterator[Chart]:
         judged = {f"{LISTENING}/{number}_{kind}.wav" for kind in JUDGED_KINDS}
         shown = [*(sound for sound in sounds if sound.place in judged), *sounds_of(results, "said", number)[-1:]]
         yield sound_spectrograms(folder, shown, name=f"sounds-{number}", title=name)
-    names = [clip_name(clip) for clip in results.get("next_sample", {}).get("clips", [])]
-    for number, name in enumerate([*names, "Without a prompt"]):
-        if sounds := sounds_of(results, "samples", number if number < len(names) else None):
-            yield sound_spectrograms(folder, sounds, name=f"samples-{number}", title=name)
-    found = read_arrays(folder / RATES / "pictures.safetensors")
-    for number, name in enumerate(results.get("rates", {}).get("clips", [])):
-        frames = enumerate(results["rates"]["frames"], 1)
-        titles = {"original": "original"} | {f"rate_{n}": f"codes of {count} frames" for n, count in frames}
-        rows = {title: found[f"{number}:{key}"] for key, title in titles.items() if f"{number}:{key}" in found}
-        seconds = soundfile.info(sound_path(folder, sounds_of(results, "rates", number)[0])).duration
-        images, title = log_mel_pictures(rows, seconds=seconds, height=1.0), f"Codes of {name} at each rate"
-        yield spectrogram_chart(images, name=f"rates-{number}", title=title, height=60 + 75 * len(images))
-        continued = sounds_of(results, "continued", number)
-        first = {sound.title: sound for sound in reversed(continued)}  # of each model
-        models, title = [sound for sound in continued if sound is first[sound.title]], f"continuations of {name}"
-        yield sound_spectrograms(folder, models, name=f"continued-{number}", title=title, most=MAX_RATE_SECONDS)
 
 
 def sound_spectrograms(
@@ -192,16 +168,10 @@ def sound_spectrograms(
     longest = min(max(len(samples) / rate for samples, rate in read), most)
     pictures: list[Picture] = []
     for sound, (samples, rate) in zip(sounds, read, strict=True):
-        window = 2 * round(rate * WINDOW_SECONDS / 2)
-        hop = max(round(longest * rate / MAX_COLUMNS), 1)
-        shown = samples[: round(longest * rate)]
-        padded = np.pad(shown, (window // 2, window // 2 + max(window - len(shown), 0)))
-        power, _, _ = specgram(padded, NFFT=window, Fs=rate, noverlap=max(window - hop, 0))
-        levels = 10 * np.log10(np.asarray(power, np.float64).T + 1e-14)  # dB, (time, frequencies)
-        loudest = pictures[0].limits[1] if pictures else float(levels.max(initial=-RANGE_DB))
-        limits, marked = (loudest - RANGE_DB, loudest), sound.figures.get("prompt_seconds")  # the GPT goes on
-        about: dict[str, Any] = {"seconds": len(shown) / rate, "kilohertz": rate / 2000}
-        pictures.append(Picture(title=sound.title, values=levels, limits=limits, marked=marked, **about))
+        shown = Waveform(samples=samples[: round(longest * rate)], sample_rate=rate)
+        loudest = pictures[0].limits[1] if pictures else None
+        marks = [sound.figures[name] for name in ("prompt_seconds",) if name in sound.figures]  # the GPT goes on
+        pictures.append(spectrogram(shown, sound.title, marks=marks, longest=longest, loudest=loudest))
     height = 40 + 85 * len(pictures)
     if below_first:
         height += round(30 + 85 * below_first.height)
@@ -210,6 +180,27 @@ def sound_spectrograms(
             below_first = replace(below_first, values=values, seconds=longest)
         pictures.insert(1, below_first)
     return spectrogram_chart(pictures, name=name, title=f"Spectrograms of {title}", height=height)
+
+
+def spectrogram(
+    sound: Waveform, title: str, *, marks: Sequence[float] = (), longest: float = 0.0, loudest: float | None = None
+) -> Picture:
+    """Picture a sound on an axis of ``longest`` seconds, with lines at ``marks``; ``loudest`` dB are the brightest."""
+    samples, rate = sound.samples, sound.sample_rate
+    window = 2 * round(rate * WINDOW_SECONDS / 2)
+    hop = max(round((longest or sound.seconds) * rate / MAX_COLUMNS), 1)
+    padded = np.pad(samples, (window // 2, window // 2 + max(window - len(samples), 0)))
+    power, _, _ = specgram(padded, NFFT=window, Fs=rate, noverlap=max(window - hop, 0))
+    levels = 10 * np.log10(np.asarray(power, np.float64).T + 1e-14)  # dB, (time, frequencies)
+    loudest = float(levels.max(initial=-RANGE_DB)) if loudest is None else loudest
+    return Picture(
+        title=title,
+        values=levels,
+        seconds=sound.seconds,
+        limits=(loudest - RANGE_DB, loudest),
+        kilohertz=rate / 2000,
+        marks=tuple(marks),
+    )
 
 
 def reconstruction(number: int, pictures: Pictures, *, seconds: float, largest: int) -> list[Picture]:

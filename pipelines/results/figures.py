@@ -3,6 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Final
 
+from pipelines.extras.table import extras
 from wordless.audio.views import Noise
 from wordless.base.options import REQUIRED, column
 
@@ -217,11 +218,8 @@ SOUND = (
 _OTHERS = (
     Measure("total_variation", title="total variation of code frequencies"),
     Measure("codes_per_second", "codes/s"),
-    Measure("codebook_perplexity", "codes"),
     Measure("unigram_perplexity", "codes", "perplexity of code frequencies alone"),
     Measure("recoded_perplexity", "codes", "perplexity of the re-encoded sound"),
-    Measure("coded_bits_per_second", "bit/s"),
-    Measure("bits_per_real_second", "bit/s"),
     Measure("other_perplexity", "codes", "perplexity under frequencies of pairs of codes"),
     Measure("auto_bleu", title="auto-BLEU, how much a sound repeats its codes and pairs"),
     Measure("predicted_pitch_error", "cents", "error of the pitch that the language model predicts"),
@@ -235,13 +233,6 @@ _OTHERS = (
     Measure("macro_f1", title="macro F1"),
     Measure(KEPT, title="right answers of the probe without noise that are right with it"),
     Measure(LARGEST_INPUT, "deviations of train", "largest input of the probe, before it is bounded"),
-    Measure("consistency_speaker", title="right answers, other speaker"),
-    Measure("consistency_gender", title="right answers, other gender"),
-    Measure("consistency_pitch", title="right answers, other pitch"),
-    Measure("consistency_background", title="right answers, other background"),
-    Measure("label_kept", title="windows with the label of the prompt"),
-    Measure("label_stability", title="neighbouring windows with the same label, where both sound"),
-    Measure("label_lasting", title="neighbouring windows with the same label, of all"),
     Measure("runaway_blocks", "blocks"),
     Measure("runaway_blocks_left", "blocks"),
     Measure("prompt_seconds", "s"),
@@ -249,9 +240,6 @@ _OTHERS = (
     Measure("cpu_seconds", "s", "processor time"),
     Measure("peak_memory", "bytes"),
     Measure("parameters", "parameters"),
-    Measure("training_steps", "steps"),
-    Measure("multiply_adds", "multiply-adds/sample"),
-    Measure("history", "samples"),
-    Measure("samples_per_second", "samples/s"),
 )
-MEASURES = {each.name: each for measure in (*CODEBOOK, *SOUND, *_OTHERS) for each in measure.with_count()}
+_OF_EXTRAS = (Measure(name, *of) for each in extras() for name, of in each.measures.items())
+MEASURES = {each.name: each for measure in (*CODEBOOK, *SOUND, *_OTHERS, *_OF_EXTRAS) for each in measure.with_count()}

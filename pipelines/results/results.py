@@ -19,11 +19,12 @@ import numpy as np
 from safetensors.numpy import save
 
 from pipelines.commandline.run_folders import SWEEP_WORDS
+from pipelines.extras.work import works
 from pipelines.methods.front_end_pictures import front_end_pictures
 from pipelines.methods.table import METHODS
 from pipelines.results.comparison import Comparison, ProbedFolds, compare
 from pipelines.results.figures import CODEBOOK, Figure
-from pipelines.results.language_figures import Made, Speeds, language_tests, parameters, rates_of_run, sample_models
+from pipelines.results.language_figures import Made, parameters
 from pipelines.results.run_record import RESAMPLES, Resamples, Section
 from pipelines.results.sound_figures import listening_record, sound_figures
 from pipelines.settings.run import RunSettings
@@ -46,9 +47,7 @@ from wordless.training.gangs import Gang
 TRAINED = ("autoencoder", "lm", "vocoder")  # stages with a training curve
 
 
-def write_results(
-    folder: Path, manifest: Clips, settings: RunSettings, made: Made, source: Section, speeds: Speeds
-) -> None:
+def write_results(folder: Path, manifest: Clips, settings: RunSettings, made: Made, source: Section) -> None:
     """Collect the figures of a run's entries in ``results.json``; of several folds or seeds means, then each."""
     protocol = settings.compare.by if settings.compare.folds else settings.corpus.split.by
     content: dict[str, object] = {
@@ -62,12 +61,9 @@ def write_results(
         "provenance": source,
     }
     figures: list[Figure] = []
-    if "next_sample" in settings.stages:
-        content["next_sample"], of_models = sample_models(made, manifest, settings, speeds)
-        figures += of_models
-    tests, of_tests = language_tests(made, settings.probe)
-    content |= {"zerospeech": tests} if tests else {}
-    figures += of_tests
+    for extra, work in zip(settings.chosen, works(settings.stages), strict=True):
+        content[extra.name], rows = work.rows(made, manifest, settings)
+        figures += rows
     if "probe" in next(iter(made.values())):
         compared, draws = _comparison(made, settings)
         content["comparison"] = compared.as_section()
@@ -75,9 +71,7 @@ def write_results(
         write_aside(folder / RESAMPLES, save(draws))
     for only in made.values() if len(made) == 1 else ():
         content |= _of_one_run(only, manifest)
-        rates, of_rates = rates_of_run(only, manifest, settings.rates, settings.probe, protocol=protocol)
-        content |= {"rates": rates} if rates else {}
-        figures += [*of_rates, *sound_figures(only, manifest, settings.probe, protocol=protocol)]
+        figures += sound_figures(only, manifest, settings.probe, protocol=protocol)
     figures += _on_validation(made, protocol)
     for stage, entry in (each for entries in made.values() for each in entries.items()):
         figures += [

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
+from pipelines.extras.table import EXTRAS
 from pipelines.results.comparison import Comparison
 from pipelines.results.figures import Figure, Figures
 from pipelines.store.run_folder import RESULTS
@@ -21,7 +22,6 @@ from wordless.training.options import TrainingRecord
 RESAMPLES = "resamples.safetensors"  # resampled test figures of each method, which pair the runs of a sweep
 PICTURES = "listening/pictures.safetensors"
 CODE_SOUNDS = "code_sounds"  # folder of the sounds of codes
-SAMPLE_SOUNDS = "next_sample_sounds"  # folder of the sounds of language models of samples
 
 Pictures = dict[str, npt.NDArray[np.float32 | np.int32]]
 Resamples = dict[str, npt.NDArray[np.float32]]
@@ -32,7 +32,7 @@ Section = dict[str, Any]  # a part of results.json that a stage describes for th
 
 
 class Results(TypedDict, total=False):
-    """``results.json``; only ``figures`` is always there. Sections hold what is no figure."""
+    """``results.json``; only ``figures`` is always there. Sections, also those of extras, hold what is no figure."""
 
     figures: Figures
     corpus: Section  # name; clips and seconds by split; labels and groups with their clips; rejected files; notices
@@ -41,11 +41,13 @@ class Results(TypedDict, total=False):
     codes: Section  # what each code stands for: share, mean spectrum, nearest patches, and labels against chance
     comparison: Comparison  # of the methods that were probed
     listening: Section  # clips with their sounds; what the language model said; the judge and its warning
-    zerospeech: Section  # pairs of the tests of the language model, with an example
-    next_sample: Section  # protocol, trainings and sounds of language models of samples
-    rates: Section  # protocol and sounds of codes at several rates beside a flat GPT
     stages: list[Section]  # name, key and costs of each stage, and whether it was reused
     provenance: Section  # version, commit, date (UTC), command, machine, device, threads, sizes of models, config
+
+
+def section_of(results: Results, extra: str) -> Section:
+    """Return the section of an extra; empty where the run does not have it."""
+    return cast(Mapping[str, Section], results).get(extra, {})
 
 
 def count_codes(results: Results) -> int | None:
@@ -73,8 +75,8 @@ def read_results(folder: Path) -> Results:
         raise InputError(f"{path} is missing; give the folder of a run, as wordless run printed it")
     try:
         content = cast(Any, escape_values(json.loads(path.read_bytes())))
-        found = {name: value for name, value in content.items() if name in Results.__annotations__}
-        for section in (found[name] for name in ("comparison", "rates") if "resampled" in found.get(name, {})):
+        found = {name: value for name, value in content.items() if name in (*Results.__annotations__, *EXTRAS)}
+        for section in (each for name, each in found.items() if name != "figures" and "resampled" in each):
             section["over"] = f"{section['resampled']}s"  # what earlier versions wrote as "clip" or "group"
         found["figures"] = figures = Figures(_known(Figure, row) for row in content["figures"])
         if bad := [row for row in figures if not isinstance(row.value, int | float)]:

@@ -3,53 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from lm.options import ProbeConfig
 from pipelines.commandline.choices import CHOICES, with_embedded_corpus
 from pipelines.commandline.options import index, require_values
+from pipelines.extras.table import EXTRAS, Extra, Need, extras
 from pipelines.methods.method import Method
 from pipelines.settings.comparison import ComparisonConfig
 from pipelines.settings.inputs import DeviceOptions, EngineOptions
+from pipelines.stages.gpt_options import LanguageModelSettings
 from pipelines.stages.options import (
     STEPS,
     STEPS_FROM_SHIPPED,
     AstSettings,
     AudioTransformerSettings,
     BaselineSettings,
-    LanguageModelSettings,
     ListeningConfig,
-    NextSampleSettings,
-    RatesConfig,
     SoundGPTSettings,
     TokenizerSettings,
     VocoderSettings,
     Wav2vec2Settings,
-    ZerospeechConfig,
 )
 from pipelines.store.store import StoreOptions
 from wordless.audio.options import AudioSettings, SpectrogramConfig
 from wordless.audio.recordings.corpus import CORPUS, CorpusConfig
 from wordless.audio.recordings.embedded import EmbeddedConfig
 from wordless.base.machine import choose_device, cores, is_under_torchrun, use_threads
-from wordless.base.options import REQUIRED, follow_seed, option
+from wordless.base.options import REQUIRED, Options, follow_seed, option
 from wordless.base.pools import EngineConfig, is_started_by_another
 from wordless.base.seeds import MAX_SEED
 from wordless.base.values import build, move_seeds
 
 if TYPE_CHECKING:
-    from tokenizer.sources import ChosenLayer
+    from tokenizer.speech_layer import ChosenLayer
 
 
 MAX_THREADS = 1024  # above it the system refuses threads, and libraries end the process
-Stage = Literal["tokenizer", "lm", "probe", "vocoder", "zerospeech", "rates", "next_sample", "report"]
+STAGES = (*("tokenizer", "lm", "probe", "vocoder"), *EXTRAS, "report")
 # groups of options of trainings and of their data
-SEEDED = (
-    *("tokenizer", "lm", "compare", "baselines", "gpt_sound", "ast", "audio_transformer", "wav2vec2", "vocoder"),
-    "next_sample",
-)
+SEEDED = ("tokenizer", "lm", "compare", "baselines", "gpt_sound", "ast", "audio_transformer", "wav2vec2", "vocoder")
 STEPS_NOTE = (
     f"null: {STEPS}, or {STEPS_FROM_SHIPPED} for the built-in corpus from the weights that ship (vocoder.start)"
 )
@@ -59,10 +54,6 @@ TYPED: dict[str, tuple[object, str]] = {
     **{name: (None, note) for name, _, _, note in CHOICES},
     "vocoder.fit.steps": (None, STEPS_NOTE),
     "vocoder.start": ("universal", ""),
-    **{
-        f"next_sample.transformer_context.{name}": (f"${{next_sample.transformer.{name}}}", "")
-        for name in ("context_ms", "model_dim", "layers", "heads")
-    },
 }
 
 
@@ -82,6 +73,7 @@ class CorpusCommand(DeviceOptions, EngineOptions, StoreOptions):
 
 
 C = TypeVar("C", bound=CorpusCommand)
+Kind = TypeVar("Kind")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,10 +114,10 @@ class RunSettings(TrainingCommand):
     replace: bool = option(
         False, "true: replaces a finished run in the same folder even if it is of other recordings, labels or splits"
     )
-    stages: tuple[Stage, ...] = option(
+    stages: tuple[str, ...] = option(
         ("tokenizer", "lm", "probe", "vocoder", "report"),
-        "what to run, with what it needs; null: [tokenizer,lm,probe,vocoder,report], with the built-in sentences also "
-        "zerospeech; others: next_sample, rates",
+        "what to run, with what it needs; null: [tokenizer,lm,probe,vocoder,report], and what joins by default",
+        choices=STAGES,
         filled=True,
     )
     seeds: int = option(
@@ -147,8 +139,6 @@ class RunSettings(TrainingCommand):
     )
     compare: ComparisonConfig = option(REQUIRED, "the comparison of representations", given_as=ComparisonConfig)
     listening: ListeningConfig = option(ListeningConfig(), "decoded sounds, to listen to in the report or judged")
-    zerospeech: ZerospeechConfig = option(ZerospeechConfig(), "does the GPT tell words from made-up ones")
-    rates: RatesConfig = option(RatesConfig(), "the stage rates: continuations by models of several rates, and by one")
     tokenizer: TokenizerSettings = option(TokenizerSettings(), "the autoencoder and the codebook", group="small")
     lm: LanguageModelSettings = option(LanguageModelSettings(), "the GPT over the codes", group="small")
     vocoder: VocoderSettings = option(VocoderSettings(), "the WaveNet that turns codes into sound", group="small")
@@ -159,19 +149,33 @@ class RunSettings(TrainingCommand):
         AudioTransformerSettings(), "the Audio Transformer of waveforms of the comparison", group="small"
     )
     wav2vec2: Wav2vec2Settings = option(Wav2vec2Settings(), "wav2vec 2.0 and models of its kind", group="small")
-    next_sample: NextSampleSettings = option(
-        NextSampleSettings(), "language models of samples: WaveNets and transformers", group="small"
-    )
+    extras: Mapping[str, Options] = field(default_factory=dict)  # the options of every extra, by its name
 
     def with_seed(self, number: int) -> RunSettings:
         """Return the settings of training ``number``, from 0: it is added to all seeds but those of clips and tests."""
-        moved = {name: move_seeds(getattr(self, name), number, name=name) for name in SEEDED}
-        return replace(self, seed=self.seed + number, seeds=1, **moved)
+        moved: dict[str, Any] = {name: move_seeds(getattr(self, name), number, name=name) for name in SEEDED}
+        seeded = {
+            each.name: move_seeds(self.extras[each.name], number, name=each.name) for each in extras() if each.seeded
+        }
+        return replace(self, seed=self.seed + number, seeds=1, extras={**self.extras, **seeded}, **moved)
+
+    def of(self, kind: type[Kind]) -> Kind:
+        """Return the options of an extra, by their class."""
+        return next(each for each in self.extras.values() if isinstance(each, kind))
+
+    @property
+    def chosen(self) -> tuple[Extra, ...]:
+        return extras(self.stages)
+
+    def needed(self, need: Need) -> bool:
+        """Whether an extra of the run needs something."""
+        return any(need in each.needs for each in self.chosen)
 
     @property
     def reads_codes(self) -> bool:
-        """Whether any stage needs codes: all but next_sample."""
-        return "next_sample" not in self.stages or bool({*self.stages} - {"next_sample", "report"})
+        """Whether any stage needs codes: all but some extras."""
+        without = {each.name for each in self.chosen if not each.reads_codes}
+        return not without or bool({*self.stages} - without - {"report"})
 
     @cached_property
     def speech_layer(self) -> ChosenLayer | None:
@@ -195,13 +199,13 @@ class RunSettings(TrainingCommand):
     @property
     def trains_lm(self) -> bool:
         """Whether a GPT over the finest codes is trained: for a stage of its own, or for a probed method."""
-        own = {"zerospeech", "rates"} if self.tokenizer.rates else {"lm", "zerospeech"}
-        return bool(own & {*self.stages}) or any(method.reads == "lm" for method in self.probed_methods)
+        own = self.needed("lm") or (self.tokenizer.rates is None and "lm" in self.stages)
+        return own or any(method.reads == "lm" for method in self.probed_methods)
 
     @property
     def trains_rates(self) -> bool:
         read = any(method.reads == "rates" for method in self.probed_methods)
-        return self.tokenizer.rates is not None and (bool({"lm", "rates"} & {*self.stages}) or read)
+        return self.tokenizer.rates is not None and ("lm" in self.stages or self.needed("rates") or read)
 
     @property
     def pretrains_wav2vec2(self) -> bool:
@@ -249,10 +253,10 @@ class RunSettings(TrainingCommand):
 
     @property
     def judges(self) -> bool:
-        """Whether a classifier names the labels of decoded clips, or of continuations at several rates."""
+        """Whether a classifier names the labels of sounds."""
         listening = self.listening
         decoded = "vocoder" in self.stages and listening.judged_clips > 0 and listening.asks("recognised")
-        return "rates" in self.stages or decoded
+        return self.needed("judge") or decoded
 
 
 def choose_workers(wanted: int, engine: EngineConfig, *, seconds: float) -> int:
@@ -266,7 +270,7 @@ def corpus_command(kind: type[C], config: Mapping[str, object], *, command: str)
     A corpus may suggest a front end and lengths of training, which are left out unless the command has such options.
     """
     require_values(config, index(command))
-    suggested = {field.name for field in fields(RunSettings)} - {field.name for field in fields(kind)}
+    suggested = {*EXTRAS, *(each.name for each in fields(RunSettings))} - {each.name for each in fields(kind)}
     values = {name: value for name, value in with_embedded_corpus(config).items() if name not in suggested}
     settings = build(kind, values, name="")
     return follow_seed(settings, settings.seed)

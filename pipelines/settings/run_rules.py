@@ -3,20 +3,20 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from lm.bodies.spectrogram_transformer import require_weights
 from pipelines.commandline.choices import EMBEDDED, EMBEDDED_SOURCE, with_embedded_corpus
 from pipelines.commandline.options import index, require_values
+from pipelines.extras.table import extras
+from pipelines.extras.work import works
 from pipelines.settings.run import RunSettings
-from pipelines.stages.options import SPEECH_FEATURES, STEPS, STEPS_FROM_SHIPPED, ModelName
-from pipelines.stages.start import (
-    LM,
+from pipelines.stages.options import SPEECH_FEATURES, STEPS, STEPS_FROM_SHIPPED
+from pipelines.stages.start import LM, TOKENS, require_same_gpt
+from pipelines.stages.start_voice import (
     NONE,
-    TOKENS,
     UNIVERSAL,
     is_shipped,
-    require_same_gpt,
     require_same_tokenizer,
     require_same_voice,
     saved_vocoder,
@@ -25,7 +25,7 @@ from pipelines.stages.start import (
 from pipelines.tracking.tracking import require_trackers
 from vocoder.options import WaveNetConfig
 from wordless.audio.options import AudioSettings, SpectrogramConfig
-from wordless.base.errors import InputError, require, within
+from wordless.base.errors import InputError, within
 from wordless.base.hub import local_weights
 from wordless.base.options import follow_seed
 from wordless.base.seeds import require_seeds
@@ -43,7 +43,8 @@ def run_settings(config: Mapping[str, object]) -> RunSettings:
     _set_sizes(values)
     _set_voice(values["vocoder"], values)
     _set_local_weights(values)
-    settings = build(RunSettings, values, name="")
+    own = {each.name: build(each.options, values.pop(each.name), name=each.name) for each in extras()}
+    settings = replace(build(RunSettings, values, name=""), extras=own)
     require_run(settings)
     return _with_readable_clips(follow_seed(settings, settings.seed))
 
@@ -56,8 +57,9 @@ def _set_sizes(values: dict[str, Any]) -> None:
     values["audio"] = spectrogram.key
     sizes = {name: getattr(spectrogram, name) for name in ("sample_rate", "hop_length", "n_mels")}
     values["vocoder"]["wavenet"].update(sizes, patch_frames=values["tokenizer"]["patch"]["frames"])
-    for name in get_args(ModelName):
-        values["next_sample"][name]["sample_rate"] = spectrogram.sample_rate
+    for each in extras():
+        if each.fill:
+            each.fill(values[each.name], spectrogram)
 
 
 def _set_local_weights(values: dict[str, Any]) -> None:
@@ -104,22 +106,17 @@ def _with_readable_clips(settings: RunSettings) -> RunSettings:
 
 def require_run(settings: RunSettings) -> None:
     """Refuse options that contradict each other, or that this machine cannot follow."""
-    tokenizer, lm, vocoder, samples = settings.tokenizer, settings.lm, settings.vocoder, settings.next_sample
+    tokenizer, lm, vocoder = settings.tokenizer, settings.lm, settings.vocoder
     with within("tokenizer"):
         streams = tokenizer.config(settings.audio).bands
-    if "next_sample" in settings.stages:
-        with within("next_sample"):
-            samples.require_positions()
     if settings.reads_codes:
         _require_speech_layer(settings)
     with within("lm.gpt"):
         lm.gpt.require_room(streams)
     with within("vocoder.crops"):
         vocoder.crops.look_ahead(vocoder.wavenet)
-    if "rates" in settings.stages and tokenizer.rates is not None:
-        seconds, least = settings.rates.prompt_seconds, settings.coarsest_code_seconds
-        rule = f"models of all rates read whole coarse codes, which last {least:g} s: choose {least / 2:g} or more"
-        require(2 * seconds >= least, "rates.prompt_seconds", seconds, rule)
+    for work in works(settings.stages):
+        work.require(settings)
     for problem in _contradictions(settings):
         raise InputError(problem)
     if tokenizer.rates is not None and settings.trains_rates:
@@ -128,7 +125,7 @@ def require_run(settings: RunSettings) -> None:
     if tokenizer.start is not None:
         require_same_tokenizer(tokenizer.start, tokenizer.config(settings.audio))
     if lm.start is not None:
-        require_same_gpt(lm.start, lm.gpt, tokenizer)
+        require_same_gpt(lm.start, lm.gpt, codebook_size=tokenizer.codebook_size)
     if vocoder.start is not None:
         require_same_voice(vocoder.start, vocoder.wavenet, settings.audio, steps=vocoder.fit.steps)
     for method in settings.probed_methods:
@@ -148,7 +145,7 @@ def require_run(settings: RunSettings) -> None:
 def _contradictions(settings: RunSettings) -> Iterator[str]:
     """Give what is wrong with models to begin with, rates, folds and seeds, sources of recordings, and labels."""
     tokenizer, rates = settings.tokenizer, settings.tokenizer.rates
-    listed_rates, stages = f"tokenizer.rates={list(rates or ())}", settings.stages
+    listed_rates = f"tokenizer.rates={list(rates or ())}"
     for option, start in ((TOKENS, tokenizer.start), (LM, settings.lm.start)):
         if start is not None and rates is not None:
             yield f"{option}={start} and {listed_rates}: a run begins with models of one rate; leave one of them out"
@@ -167,21 +164,10 @@ def _contradictions(settings: RunSettings) -> Iterator[str]:
     if tokenizer.level and (others := [option for option, given in levels.items() if given]):
         rule = "a tokenizer of log-mel at one rate, which keeps levels, learns them in this run"
         yield f"tokenizer.level=true and {listed(others)}: {rule}; choose tokenizer.level=false, or leave the other out"
-    if rates is None and "rates" in stages:
-        yield "stages has rates, and tokenizer.rates is null: add tokenizer.rates=[8,4,2], or leave the stage out"
     if rates is not None and settings.probed_methods and settings.compare.assignments == "soft":
         yield f"models of {listed_rates} read hard codes: choose compare.assignments=hard or tokenizer.rates=null"
-    folds = f"compare.folds is {settings.compare.folds}" if settings.compare.folds else ""
-    several = " and ".join(filter(None, (folds, f"seeds is {settings.seeds}" if settings.seeds > 1 else "")))
-    remedies = {
-        "rates": "leave it out, or sweep over seeds (wordless run -m seed=0,1,2)",
-        "vocoder": "leave it out, stages=[tokenizer,lm,probe,report]",
-    }
-    for stage, remedy in remedies.items() if several else ():
-        if stage in stages:
-            yield f"{several}, which trains all several times, and the stage {stage} is of one training: {remedy}"
-    if folds and "next_sample" in stages:
-        yield f"{folds}, and the stage next_sample has one split: use compare.folds=null and seeds=3"
+    if "vocoder" in settings.stages:
+        require_one_training("vocoder", settings, "leave it out, stages=[tokenizer,lm,probe,report]")
     for source in settings.unlabelled or ():
         if source != EMBEDDED_SOURCE and source.lower() == EMBEDDED_SOURCE:
             yield f"unlabelled={source}: name a folder, such as ./{source}, or embedded (in small letters)"
@@ -190,6 +176,14 @@ def _contradictions(settings: RunSettings) -> Iterator[str]:
             f"corpus.label_type={settings.corpus.label_type}, but probes and judges predict classes: leave them out "
             "(stages=[tokenizer,lm,report]), and learn such labels with wordless finetune"
         )
+
+
+def require_one_training(stage: str, settings: RunSettings, remedy: str) -> None:
+    """Refuse several folds or seeds for a stage."""
+    folds = f"compare.folds is {settings.compare.folds}" if settings.compare.folds else ""
+    if several := " and ".join(filter(None, (folds, f"seeds is {settings.seeds}" if settings.seeds > 1 else ""))):
+        problem = f"{several}, which trains all several times, and the stage {stage} is of one training"
+        raise InputError(f"{problem}: {remedy}")
 
 
 def _require_samples(what: str, settings: RunSettings, *others: tuple[bool, str, str]) -> None:

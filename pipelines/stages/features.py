@@ -31,7 +31,7 @@ from pipelines.store.store import Entry
 from pipelines.store.stored_features import GPT, joined_rows, stacked_rows, write_features
 from tokenizer.codes import Codes, CodesFormat, SoftCodes, join_rates
 from tokenizer.config import fingerprint
-from tokenizer.encoder import Encoder, encode, signals, soft_codes
+from tokenizer.encoder import Encoder, encode, soft_codes
 from tokenizer.parquet import read_codes
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.inspection import require_finite
@@ -160,7 +160,7 @@ def bottleneck_vectors(
     """Pool the bottlenecks of a view, while it is read."""
     patch_frames = encoder.tokenizer.patch_frames
     pools = RunningPools({"bottleneck": encoder.num_patches(view, patch_frames)}, poolings)
-    for _, bottlenecks in signals(encoder.tokenizer, encoder.log_mel(view, patch_frames)):
+    for _, bottlenecks in encoder.tokenizer.signals(encoder.log_mel(view, patch_frames)):
         pools.add("bottleneck", bottlenecks.cpu().numpy())
     features = pools.pooled
     require_finite(np.concatenate([*features.values()]), view.clip, "pooled bottlenecks")
@@ -238,7 +238,7 @@ class SoftlyCodedViews:
 
 def bottlenecks_of(encoder: Encoder, view: View) -> FloatArray:
     """Compute the bottlenecks ``(time, bands * bottleneck)`` of a view: a tensor would keep a file open."""
-    found = signals(encoder.tokenizer, encoder.log_mel(view, encoder.tokenizer.patch_frames))
+    found = encoder.tokenizer.signals(encoder.log_mel(view, encoder.tokenizer.patch_frames))
     bottlenecks: FloatArray = torch.cat([each for _, each in found]).cpu().numpy()
     require_finite(bottlenecks, view.clip, "bottlenecks")
     return bottlenecks

@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lm.batches import CodeSequences, TrainingBatches, fitting_batches, loss, validation_batches
-from lm.language_tests import perplexities, pitch_errors
+from lm.language_tests import perplexities
+from lm.loading import create_model
 from lm.model import LanguageModel
-from pipelines.stages.options import LanguageModelSettings
+from lm.pitch import WithStreams, pitch_errors
+from pipelines.stages.gpt_options import LanguageModelSettings
 from pipelines.stages.start import LM, TOKENS, gpt_hash, start_folder
 from pipelines.store.session import Run, Session
 from pipelines.store.stage import stage
@@ -55,11 +57,11 @@ def _trained(run: Run, name: str, rates: Sequence[Sources], settings: LanguageMo
     own, validation = _joined_views(corpus)
     train = [*own, *(views for source in unlabelled for views in _joined_views(source)[0])]
     codes_format, seed = own[0][0].format, settings.fit.seed
-    model = LanguageModel.create(settings.gpt, codes_format, seed=seed, look_ahead=settings.look_ahead)
+    model = create_model(settings.gpt, codes_format, seed=seed, look_ahead=settings.look_ahead)
     if start is not None:
         begin_at(model, start)
     gpt = model.gpt
-    sequences = CodeSequences(views=[[model.reading(codes).steps for codes in views] for views in train])
+    sequences = CodeSequences(views=[[model.rows(codes) for codes in views] for views in train])
     sizes = fitting_batches(
         settings.batches,
         sequences,
@@ -71,7 +73,7 @@ def _trained(run: Run, name: str, rates: Sequence[Sources], settings: LanguageMo
     )
     batches = TrainingBatches(sequences, gpt.vocabulary, sizes, capacity=gpt.capacity)
     held_out = validation_batches(
-        CodeSequences(views=[[model.reading(codes).steps] for codes in validation]),
+        CodeSequences(views=[[model.rows(codes)] for codes in validation]),
         gpt.vocabulary,
         batch_size=32,
         capacity=gpt.capacity,
@@ -79,10 +81,11 @@ def _trained(run: Run, name: str, rates: Sequence[Sources], settings: LanguageMo
     )
     run.fit("lm.fit", gpt, batches, [*held_out], loss, settings.fit)
     if run.gang.rank == 0:
-        plain = [views[0] for views in own]
-        model.fit_pitch(_spread_out(plain, PITCH_STEPS))
+        plain, errors = [views[0] for views in own], dict[str, float]()
+        if isinstance(model, WithStreams):
+            model.fit_pitch(_spread_out(plain, PITCH_STEPS))
+            errors = pitch_errors(model, _spread_out(validation, PITCH_STEPS))
         model.save_pretrained(run.folder)
-        errors = pitch_errors(model, _spread_out(validation, PITCH_STEPS))
         write_json(run.folder / PERPLEXITY, perplexities(model, plain, validation) | errors)
 
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, cast
+from typing import TYPE_CHECKING, Literal
 
 from lm.bodies.options import (
     MASKING,
@@ -24,27 +24,19 @@ from lm.bodies.options import (
     WaveformAugmentationConfig,
     WaveformBatchConfig,
 )
-from lm.options import LOOK_AHEAD, BatchConfig, GPTConfig
-from lm.samples.options import POSITIONS, ContextConfig, SampleCropsConfig, SampleWaveNetConfig, TransformerConfig
-from tokenizer.options import MOST_RATES, HeardConfig, PitchConfig, SoundChanges, TokenizerSizes, ViewsConfig
-from vocoder.options import CropsConfig, EngineChoice, SoundOptions, WaveNetConfig
+from pipelines.stages.gpt_options import TrainingSettings
+from tokenizer.options import MOST_RATES, HeardConfig, PitchConfig, SoundChanges, TokenizerSizes
+from vocoder.options import CropsConfig, SoundOptions, WaveNetConfig
 from vocoder.speech_judges import JudgeOfSpeech, require_installed
 from wordless.audio.options import Convolutions, Levelling, SpectrogramConfig
-from wordless.audio.recordings.embedded import VOICES, WORDS, EmbeddedConfig, agreement_pairs, order_pairs
-from wordless.base.errors import InputError, require, within
+from wordless.base.errors import InputError, require
 from wordless.base.options import Options, option
 from wordless.training.options import FitConfig, StartableFitConfig
 
 if TYPE_CHECKING:
     from tokenizer.config import TokenizerConfig
-    from tokenizer.sources import ChosenLayer
-    from wordless.audio.recordings.spoken_pairs import SpokenPairs
+    from tokenizer.speech_layer import ChosenLayer
     from wordless.audio.speech_models import SpeechModel
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainingSettings(Options):
-    fit: FitConfig = option(FitConfig(), "training")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,30 +140,6 @@ class TokenizerSettings(TrainingSettings, TokenizerSizes):
             speech_layer=None if layer is None else layer.config,
             pitch=pitches and PitchFormat(levels=self.pitch.levels, lowest=pitches[0], highest=pitches[1]),
         )
-
-
-@dataclass(frozen=True, kw_only=True)
-class LanguageModelSettings(TrainingSettings):
-    batch_tokens: int = option(2048, "most positions per step: long windows reduce lm.batches.batch_size", least=1)
-    views: ViewsConfig = option(ViewsConfig(), "changed copies of training clips, on which the GPT is trained as well")
-    validation_windows: int = 512  # at most, for the validation loss in training; the final perplexity uses all
-    look_ahead: int = LOOK_AHEAD  # codes of each coarser rate that a finer rate's model reads after the covering one
-    gpt: GPTConfig = option(GPTConfig(context=256, dropout=0.2), "the language model")
-    batches: BatchConfig = option(BatchConfig(), "the batch of one training step")
-    fit: FitConfig = FitConfig(warmup_steps=100, weight_decay=0.1, ema_decay=0.99)
-    start: str | None = option(
-        None,
-        "folder of a run or hf://user/name: training begins with the weights of its language model, of the same sizes "
-        "and codebook, and has a warm-up and decay of its own; null: random weights",
-    )
-
-    def divided(self, rates: int) -> tuple[LanguageModelSettings, ...]:
-        """Divide the layers among the models of the rates, coarse first: together they are as large as one GPT."""
-        if (layers := self.gpt.layers) < rates:
-            rule = f"each of {rates} rates has at least one of the layers: choose {rates} or more, or fewer rates"
-            raise InputError(option="gpt.layers", value=layers, rule=rule)
-        shares = [layers // rates + (number < layers % rates) for number in range(rates)]
-        return tuple(replace(self, gpt=replace(self.gpt, layers=share)) for share in shares)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -297,7 +265,7 @@ class Wav2vec2Settings(Options):
 
     def chosen_layer(self, wanted: int | None) -> ChosenLayer:
         """Return a layer of the model in the folder of weights, by default the middle one; refuse one that is not."""
-        from tokenizer.sources import ChosenLayer
+        from tokenizer.speech_layer import ChosenLayer
 
         if self.weights is None:
             rule = f"{SPEECH_FEATURES} reads a speech model: name its folder, such as {OPTION}=runs/x/wav2vec2"
@@ -330,7 +298,7 @@ class VocoderSettings(TrainingSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        rule = "choose meaning: a vocoder needs codes (experiment=next_sample trains WaveNet without)"
+        rule = "choose meaning: a vocoder needs codes"
         self.refuse_if(self.wavenet.condition == "none", "wavenet.condition", rule)
         if not self.fit.steps and self.start is None:
             why = "" if self.unfit is None else f" (of the weights that ship, {self.unfit})"
@@ -375,150 +343,3 @@ class ListeningConfig(SoundOptions):
     def asks(self, judge: SoundJudge) -> bool:
         """Return whether the judge is named, or is one of the usual judges where none is named."""
         return judge in (USUAL_JUDGES if self.judges is None else self.judges)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ZerospeechConfig(Options):
-    voices: int = option(
-        12,
-        "number of the last voices of the built-in corpus, which speak the tests; embedded.voices must leave them out",
-        least=1,
-        most=len(VOICES) - 1,
-    )
-    words: int = 30  # of test at most, in a corpus of words: those that begin with exactly one consonant
-    rounds: int = 3  # number of made-up words for each word, in a corpus of words
-    sentences: int = option(
-        30,
-        "in a corpus of sentences: those that are paired with another order of words, or with a noun that disagrees",
-        least=1,
-        most=500,
-    )
-    consistency: int = option(
-        0,
-        "such as 10: texts whose wrong sounds change speaker, gender, pitch or background midway; 0: none",
-        least=0,
-        most=100,
-    )
-    seed: ClassVar[int] = 0  # of the speeds and pitches
-
-    def require_unheard(self, embedded: EmbeddedConfig) -> None:
-        """Refuse voices that the corpus has, too, and a corpus without the words of the tests."""
-        rule = "the stage zerospeech asks for words of the default corpus: choose false, or leave the stage out"
-        if embedded.other:
-            raise InputError(option="embedded.other", value=True, rule=rule)
-        left = len(VOICES) - self.voices
-        needed = f"zerospeech needs {self.voices} voices that are not trained on"
-        rule = f"{needed}: choose {left} or fewer, or a smaller zerospeech.voices"
-        require(embedded.voices <= left, "embedded.voices", embedded.voices, rule)
-
-    def pairs(self, embedded: EmbeddedConfig) -> SpokenPairs:
-        """List the pairs that the embedded corpus allows; refuse words of which no made-up word can be made."""
-        from wordless.audio.recordings.spoken_pairs import held_out_voices, sentence_pairs, word_pairs
-
-        voices = held_out_voices(self.voices)
-        if embedded.sentences:
-            pairs = agreement_pairs if embedded.agreement else order_pairs
-            return sentence_pairs(voices, pairs(self.sentences), seed=self.seed)
-        found = word_pairs(voices, words=self.words, known=embedded.words, rounds=self.rounds, seed=self.seed)
-        require(
-            bool(found.pairs), "embedded.words", embedded.words, "made-up words are made of several words: choose more"
-        )
-        return found
-
-    def texts(self, embedded: EmbeddedConfig) -> list[tuple[str, str]]:
-        """List the texts of the tests of consistency in two parts: held-out sentences, or two words."""
-        if embedded.sentences:
-            sentences = [sentence.removesuffix(".") for sentence, _ in order_pairs(self.consistency)]
-            halves = (text.split() for text in sentences)
-            return [(" ".join(words[:3]), " ".join(words[3:])) for words in halves]
-        words = WORDS[: embedded.words]
-        numbers = [number % len(words) for number in range(self.consistency)]
-        return [(words[number], words[(number + 1) % len(words)]) for number in numbers]
-
-
-@dataclass(frozen=True, kw_only=True)
-class SampleSoundsConfig(Options):
-    seconds: float = option(2.0, "length of each sound, without its prompt", above=0)
-    unprompted: int = 1  # sounds of each model that begin in silence
-    prompts: int = 2  # number of test clips that each model continues
-    prompt_seconds: float = 0.5  # longest prompt; of a shorter clip the first half
-    temperature: float = 1.0  # 1 draws levels as the model learned them; 0 takes the most probable level
-    seed: int = 0  # seed of the drawn levels, and of the clips
-    engine: EngineChoice = "auto"  # the code that generates WaveNet's samples
-
-
-ModelName = Literal["wavenet", "wavenet_large", "transformer", "transformer_context"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class NextSampleSettings(TrainingSettings):
-    models: tuple[ModelName, ...] = option(
-        ("wavenet", "wavenet_large", "transformer", "transformer_context"),
-        "the models that are trained and compared",
-        filled=True,
-        distinct=True,
-    )
-    wavenet: SampleWaveNetConfig = option(SampleWaveNetConfig(), "WaveNet, with as many parameters as the transformers")
-    wavenet_large: SampleWaveNetConfig = option(
-        SampleWaveNetConfig(residual_channels=48, gate_channels=96),
-        "WaveNet with as many multiply-adds as the transformers",
-    )
-    transformer: TransformerConfig = option(TransformerConfig(), "the causal transformer")
-    transformer_context: TransformerConfig = option(
-        TransformerConfig(ffn_dim=168, context=ContextConfig()), "the transformer with a vector of a longer past"
-    )
-    crops: SampleCropsConfig = option(SampleCropsConfig(), "the pieces of clips of a step, the same for all models")
-    fit: FitConfig = FitConfig(steps=800, lr=5e-3, weight_decay=0.0, precision="auto", ema_decay=0.99)
-    test_crops: int = 256  # crops of test clips on which all models are compared
-    test_seed: int = 0  # seed of these crops, the same for all seeds
-    sounds: SampleSoundsConfig = option(SampleSoundsConfig(), "generated sounds to listen to")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        rule = "it is the model with a context vector: leave the option out"
-        self.refuse_if(self.transformer_context.context is None, "transformer_context.context", rule)
-        rule = "the model with a context vector is transformer_context: choose null"
-        self.refuse_if(self.transformer.context is not None, "transformer.context", rule)
-
-    def require_positions(self) -> None:
-        """Refuse contexts and crops that are longer than a transformer's positions, in runs that have the stage."""
-        for name in self.models:
-            config = self.config(name)
-            if isinstance(config, TransformerConfig):
-                with within(name):
-                    config.require_room()
-                most = POSITIONS - config.receptive_field + 1
-                rule = f"{name} reads at most {POSITIONS} samples at once: choose {most} or fewer"
-                self.refuse_if(self.crops.samples > most, "crops.samples", rule)
-
-    def config(self, name: ModelName) -> SampleWaveNetConfig | TransformerConfig:
-        return cast("SampleWaveNetConfig | TransformerConfig", getattr(self, name))
-
-
-@dataclass(frozen=True, kw_only=True)
-class RatesConfig(Options):
-    clips: int = option(40, "test clips that are continued, by the models of several rates and by one GPT", least=1)
-    prompt_seconds: float = option(1.0, "longest prompt, half of the loudest part of a clip", above=0)
-    seconds: float = option(5.0, "length of each continuation", above=0)
-    window_seconds: float = option(1.0, "length of the windows of a continuation whose labels are named", above=0)
-    continuations: int = 2  # of each clip by the models of several rates, and as many by the GPT
-    temperature: float = 1.0  # temperature of all models
-    top_k: int = 0  # all codes: a limit would cut more off a flat distribution than off a sharp one
-    silence_dbfs: float = -50.0  # softer windows count as silent and have no label
-    shown: int = 3  # number of clips in the report
-    seed: int = 0  # seed of the continuations
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        rule = f"each continuation has two windows or more: choose at most {self.seconds / 2:g}, half of seconds"
-        self.refuse_if(self.window_seconds > self.seconds / 2, "window_seconds", rule)
-
-    @property
-    def windows(self) -> int:
-        """Number of whole windows of a continuation."""
-        return int(self.seconds / self.window_seconds + 1e-9)
-
-    def window_bounds(self, windows: int, sample_rate: int) -> list[int]:
-        """Return the first sample of each window, and the one after the last, which is within the sound."""
-        # 1e-6: 3 * 0.3 * 8000 is a little less than 7,200 in floats
-        return [int(place * self.window_seconds * sample_rate + 1e-6) for place in range(windows + 1)]

@@ -18,7 +18,8 @@ from torch import Tensor
 from lm.bodies.convolutional import statistics
 from pipelines.stages.codes import beginning
 from pipelines.stages.options import TokenizerSettings
-from pipelines.stages.start import TOKENS, start_folder, tokenizer_hash
+from pipelines.stages.start import TOKENS, start_folder
+from pipelines.stages.start_voice import tokenizer_hash
 from pipelines.stages.stored_arrays import TRAINED_ON
 from pipelines.store.session import Run, Session
 from pipelines.store.stage import stage
@@ -27,7 +28,8 @@ from tokenizer import fitting
 from tokenizer.config import fingerprint
 from tokenizer.health import HEALTH_VERSION, measure_health
 from tokenizer.parquet import read_codes
-from tokenizer.sources import Autoencoder, ChosenLayer, PatchBatch, SpeechLayer, reconstruction_loss
+from tokenizer.sources import Autoencoder, PatchBatch, reconstruction_loss
+from tokenizer.speech_layer import ChosenLayer, SpeechLayer, SpeechTokenizer, read_states
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.pitch import LOWEST, resolves_pitch, track_pitch
@@ -155,7 +157,7 @@ def _draw(
     n_mels, width = audio.n_mels, 0 if layer is None else layer.width
     with run.terminal.working(f"reading {split} clips", len(clips), "clips") as progress:
         if layer is not None:
-            read = fitting.read_speech_states(manifest.root, clips, audio, layer, progress=progress.advance_to)
+            read = read_states(manifest.root, clips, audio, layer, progress=progress.advance_to)
         else:
             assert pool is not None, "a pool reads log-mel"
             both = audio.levelling is not None and split == "train" and views is View
@@ -285,9 +287,9 @@ def codebook(
             seed=settings.seed,
             gpus=local_gpus(run.gang.device),
         )
-        opened = None if layer is None else layer.open()
+        create: Callable[..., Tokenizer] = Tokenizer if layer is None else partial(SpeechTokenizer, layer=layer.open())
         ordered = fitting.by_loudness(model, centroids)
-        tokenizer = Tokenizer(config, mean, std, model, ordered, opened, absolute=drawn.get("absolute"))
+        tokenizer = create(config, mean, std, model, ordered, absolute=drawn.get("absolute"))
     written.unlink(missing_ok=True)
     states = None if layer is None else drawn[STATES["train"]]
     tokenizer.gain = fitting.measure_gain(tokenizer, drawn["train"], states, drawn.get("power"))

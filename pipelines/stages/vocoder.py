@@ -7,7 +7,8 @@ import numpy as np
 from torch import Tensor
 
 from pipelines.stages.options import VocoderSettings
-from pipelines.stages.start import VOICE, saved_vocoder, start_folder, statistics_of
+from pipelines.stages.start import VOICE, start_folder
+from pipelines.stages.start_voice import saved_vocoder, statistics_of
 from pipelines.stages.stored_arrays import TRAINED_ON, split_samples, stored_names
 from pipelines.store.session import Run, Session
 from pipelines.store.stage import stage

@@ -18,7 +18,7 @@ import numpy as np
 import soundfile
 import torch
 
-from pipelines.stages.start import SHIPPED
+from pipelines.stages.start_voice import SHIPPED
 from tests.benchmarks.default_tokenizer import random_tokenizer
 from tokenizer.codes import Codes
 from tokenizer.fitting import fit_codebook

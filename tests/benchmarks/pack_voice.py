@@ -8,7 +8,8 @@ import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from pipelines.stages.start import VOICE, require_absolute, start_folder, statistics_of
+from pipelines.stages.start import VOICE, start_folder
+from pipelines.stages.start_voice import require_absolute, statistics_of
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet import as_it_is, transferred
 from wordless.base.saved_models import VOCODER, write_model

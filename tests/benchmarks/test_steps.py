@@ -11,7 +11,7 @@ from torch.fx.experimental import _config as fx_config
 from lm.bodies.body import Pieces
 from lm.bodies.convolutional import create_encoder
 from lm.bodies.options import ConvEncoderConfig
-from lm.gpt import continue_codes, create_gpt
+from lm.gpt import CachedGPT, continue_codes, create_gpt
 from lm.model import LanguageModel
 from lm.options import POOLINGS, CodeSampling, GPTConfig
 from lm.pooled_states import layer_features, states_of
@@ -56,8 +56,9 @@ def test_features_and_perplexities_of_the_gpt_wait_once(model: LanguageModel) ->
 
 
 def test_generation_waits_once(model: LanguageModel) -> None:
-    prompt, sampling = np.zeros((0, 1), np.int32), CodeSampling(top_k=5)
-    assert waits_of(lambda: continue_codes(model.gpt, [prompt], steps=GENERATED, sampling=sampling, seed=0)) == 1
+    cached, prompt, sampling = CachedGPT(model.gpt), np.zeros((0, 1), np.int32), CodeSampling(top_k=5)
+    seeds = [(0, 0)]
+    assert waits_of(lambda: continue_codes(cached, [prompt], steps=GENERATED, sampling=sampling, seeds=seeds)) == 1
 
 
 @torch.inference_mode()

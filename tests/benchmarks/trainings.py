@@ -27,13 +27,12 @@ from lm.samples.crops import SampleCrops
 from lm.samples.crops import loss as sample_loss
 from lm.samples.model import create_sample_model
 from lm.tokens import Vocabulary
+from pipelines.extras.next_sample.sample_options import ModelName, NextSampleSettings
+from pipelines.stages.gpt_options import LanguageModelSettings
 from pipelines.stages.options import (
     AstSettings,
     AudioTransformerSettings,
     BaselineSettings,
-    LanguageModelSettings,
-    ModelName,
-    NextSampleSettings,
     SoundGPTSettings,
     TokenizerSettings,
     VocoderSettings,

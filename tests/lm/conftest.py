@@ -8,6 +8,7 @@ import torch
 
 from lm.model import LanguageModel
 from lm.options import Interleaving
+from lm.rates import RatesModel, Upsampler
 from tests.lm.tiny import TINY, codes_format, rates_format
 from tokenizer.codes import CodesFormat
 
@@ -24,9 +25,9 @@ def made(streams: int, interleaving: Interleaving, rates: bool) -> LanguageModel
     formats = rates_format(4, 2, 1, streams=streams).formats  # 80, 40 and 20 ms
     models = [LanguageModel.create(config, CodesFormat.of_rates(formats[:n]), seed=n) for n in (1, 2, 3)]
     for each in models[1:]:
-        assert each.gpt.embed_conditions is not None
+        assert isinstance(each, Upsampler)
         torch.nn.init.normal_(each.gpt.embed_conditions.embed.weight, generator=torch.Generator().manual_seed(0))
-    return LanguageModel.of_rates(models)
+    return RatesModel(models)
 
 
 @pytest.fixture(scope="session", params=ONE_RATE, ids=str)
@@ -35,8 +36,10 @@ def model(request: pytest.FixtureRequest) -> LanguageModel:
 
 
 @pytest.fixture(scope="session", params=RATES, ids=str)
-def rate_model(request: pytest.FixtureRequest) -> LanguageModel:
-    return made(*request.param)
+def rate_model(request: pytest.FixtureRequest) -> RatesModel:
+    model = made(*request.param)
+    assert isinstance(model, RatesModel)
+    return model
 
 
 @pytest.fixture(scope="session", params=[*ONE_RATE, *RATES], ids=str)

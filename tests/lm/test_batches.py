@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from lm.batches import UNCOUNTED, CodeBatch, CodeSequences, TrainingBatches, validation_batches
 from lm.options import BatchConfig
-from lm.tokens import CoarserRate, ConditionEmbedding, Conditions, Vocabulary
+from lm.rates import CoarserRate, ConditionEmbedding, Conditions
+from lm.tokens import Vocabulary
 from tests.lm.tiny import random_codes, rates_format
 from wordless.base.array_types import IntArray
 from wordless.base.errors import InputError
@@ -153,10 +154,8 @@ def test_every_code_is_read_where_it_sounds(shares: tuple[int, ...], streams: in
 
 def test_columns_are_those_of_the_rates() -> None:
     conditions = Conditions.of(rates_format(4, 2, 1), look_ahead=1)
-    assert conditions is not None
     assert conditions.coarser == (CoarserRate(share=4, streams=1), CoarserRate(share=2, streams=1))
     assert conditions.sizes == (8, 8, 8, 8, 4)
-    assert Conditions.of(rates_format(2), look_ahead=1) is None
     with pytest.raises(InputError, match=r"look_ahead\b.*-1\b.*\b0\b"):
         Conditions.of(rates_format(2, 1), look_ahead=-1)
 

@@ -2,7 +2,6 @@
 
 import json
 import math
-from copy import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lm.batches import UNCOUNTED, CodeSequences, TrainingBatches
-from lm.language_tests import pitch_errors, score
+from lm.language_tests import score
 from lm.model import LanguageModel
 from lm.options import BatchConfig, CodeSampling, GPTConfig
-from lm.pitch import PitchHead, fit_pitch
+from lm.pitch import PitchHead, WithStreams, fit_pitch, pitch_errors
 from lm.pooled_states import layer_features
+from lm.rates import RatesModel
 from lm.tokens import window_start, windows
 from tests.lm.tiny import TINY, codes_format, random_codes, random_rates
 from tests.threads import require_alike
@@ -46,12 +46,12 @@ def test_a_saved_model_is_the_same_model_and_the_same_bytes(any_model: LanguageM
     for name in ("a", "b"):
         any_model.save_pretrained(tmp_path / name)
     loaded, codes = LanguageModel.from_pretrained(tmp_path / "a"), random_rates(any_model.format, 9)
-    assert (loaded.format, len(loaded.rates)) == (any_model.format, len(any_model.rates))
-    for one, other in zip(*(each.log_probabilities_of_rates(codes) for each in (loaded, any_model)), strict=True):
+    assert loaded.format == any_model.format
+    for one, other in zip(*(each.log_probabilities_after(None, codes) for each in (loaded, any_model)), strict=True):
         np.testing.assert_array_equal(one, other)
     for path in (path for path in (tmp_path / "a").rglob("*") if path.is_file()):
         assert path.read_bytes() == (tmp_path / "b" / path.relative_to(tmp_path / "a")).read_bytes()
-    if len(loaded.rates) > 1:
+    if isinstance(any_model, RatesModel):
         assert LanguageModel.from_pretrained(tmp_path / "a/rate_1").format == any_model.rates[0].format
 
 
@@ -145,7 +145,7 @@ def test_other_codes_bare_numbers_and_layers_that_are_not_there_are_refused(mode
     for ask, told in (
         (lambda: model.generate(foreign, seconds=1), r"\bc1\b.*\bc2\b"),
         (lambda: model.perplexity([foreign]), r"\bc1\b.*\bc2\b"),
-        (lambda: model.log_probabilities_of_rates(foreign), r"\bc1\b.*\bc2\b"),
+        (lambda: model.log_probabilities(foreign), r"\bc1\b.*\bc2\b"),
         (lambda: model.generate(own.values, seconds=1), r"codes\b.*ndarray\b.*Codes\b"),  # type: ignore[arg-type]
         (lambda: model.hidden_states(own.values), r"codes\b.*ndarray\b.*Codes\b"),  # type: ignore[arg-type]
         (lambda: model.hidden_states(own, layers=[TINY.layers + 1]), r"layers\b.*\b3\b.*\b0\b"),
@@ -157,7 +157,7 @@ def test_other_codes_bare_numbers_and_layers_that_are_not_there_are_refused(mode
             ask()
 
 
-def _codes(rate_model: LanguageModel, steps: int, seed: int = 0, num_samples: int | None = None) -> Codes:
+def _codes(rate_model: RatesModel, steps: int, seed: int = 0, num_samples: int | None = None) -> Codes:
     return random_rates(rate_model.format, steps, seed=seed, num_samples=num_samples)
 
 
@@ -171,7 +171,7 @@ def _changed(codes: Codes, rate: int, step: int) -> Codes:
 
 
 @torch.no_grad()
-def test_an_upsampler_hears_the_covering_code_and_the_next_but_no_later_one(rate_model: LanguageModel) -> None:
+def test_an_upsampler_hears_the_covering_code_and_the_next_but_no_later_one(rate_model: RatesModel) -> None:
     """The code of rate 1 at its time step 3 covers the fine codes 12 to 15, and is read from 8 on."""
     finest, codes = rate_model.rates[-1], _codes(rate_model, 6)
     plain, changed = (finest.log_probabilities(each) for each in (codes, _changed(codes, 1, 3)))
@@ -182,29 +182,29 @@ def test_an_upsampler_hears_the_covering_code_and_the_next_but_no_later_one(rate
     assert (plain[6:] != changed[6:]).any()
 
 
-def test_training_rows_read_the_coarse_codes_of_their_crop(rate_model: LanguageModel) -> None:
+def test_training_rows_read_the_coarse_codes_of_their_crop(rate_model: RatesModel) -> None:
     finest = rate_model.rates[-1]
     streams = finest.predicted.streams
-    clips = [finest.reading(_codes(rate_model, steps, seed=steps)) for steps in (3, 5, 9)]
+    clips = [finest.rows(_codes(rate_model, steps, seed=steps)) for steps in (3, 5, 9)]
     config = BatchConfig(batch_size=8, random_inputs=0.5, pool_batches=1)
-    sequences = CodeSequences(views=[[reading.steps] for reading in clips])
+    sequences = CodeSequences(views=[[rows] for rows in clips])
     batches = TrainingBatches(sequences, finest.gpt.vocabulary, config, capacity=6)
     for step in range(3):
         batch = batches.batch(step, 0, 1)
-        for targets, conditions in zip(batch.targets.numpy(), batch.conditions.numpy(), strict=True):
+        for targets, conditions in zip(batch.targets.numpy(), batch.inputs.numpy()[..., 1:], strict=True):
             found = targets[targets != UNCOUNTED].reshape(-1, streams)
-            (reading, start) = next(
-                (reading, start)
-                for reading in clips
-                for start in range(len(reading.values) - len(found) + 1)
-                if np.array_equal(reading.values[start : start + len(found)], found)
+            (rows, start) = next(
+                (rows, start)
+                for rows in clips
+                for start in range(len(rows) - len(found) + 1)
+                if np.array_equal(rows[start : start + len(found), :streams], found)
             )
-            wanted = reading.conditions[start : start + len(found)]
+            wanted = rows[start : start + len(found), streams:]
             np.testing.assert_array_equal(conditions[: found.size : streams], wanted)
             np.testing.assert_array_equal(conditions[streams - 1 : found.size : streams], wanted)
 
 
-def test_validation_counts_each_code_as_its_log_probability(rate_model: LanguageModel) -> None:
+def test_validation_counts_each_code_as_its_log_probability(rate_model: RatesModel) -> None:
     finest = rate_model.rates[-1]
     clips = [_codes(rate_model, steps, seed=steps, num_samples=steps * 1280 - 400) for steps in (2, 9, 4)]
     found = np.concatenate([finest.log_probabilities(codes).reshape(-1) for codes in clips])
@@ -212,7 +212,7 @@ def test_validation_counts_each_code_as_its_log_probability(rate_model: Language
     assert len(found) == sum(codes.finest.values.size for codes in clips)
 
 
-def test_states_cover_the_codes_of_the_finest_rate(rate_model: LanguageModel) -> None:
+def test_states_cover_the_codes_of_the_finest_rate(rate_model: RatesModel) -> None:
     finest = rate_model.rates[-1]
     clips = [_codes(rate_model, steps, seed=steps, num_samples=steps * 1280 - 400) for steps in (2, 9)]
     features = layer_features(finest, clips)
@@ -222,7 +222,7 @@ def test_states_cover_the_codes_of_the_finest_rate(rate_model: LanguageModel) ->
         np.testing.assert_allclose(features["layer_2:mean"][row], states[2].mean(0).numpy(), atol=1e-5)
 
 
-def test_rate_1_is_continued_by_its_gpt_alone(rate_model: LanguageModel) -> None:
+def test_rate_1_is_continued_by_its_gpt_alone(rate_model: RatesModel) -> None:
     prompts = [_codes(rate_model, 3), None, _codes(rate_model, 8, seed=1)]
     sampling = CodeSampling(top_k=5)
     found = rate_model.generate_batch(prompts, seconds=1, sampling=sampling, seed=4)
@@ -232,7 +232,7 @@ def test_rate_1_is_continued_by_its_gpt_alone(rate_model: LanguageModel) -> None
         np.testing.assert_array_equal(whole.by_rate[0].values, own.values)
 
 
-def test_upsamplers_read_no_end_of_a_continuation(rate_model: LanguageModel) -> None:
+def test_upsamplers_read_no_end_of_a_continuation(rate_model: RatesModel) -> None:
     """A longer continuation begins with the shorter one."""
     prompts, sampling = [_codes(rate_model, 2)], CodeSampling()
     short, long = (rate_model.generate_batch(prompts, seconds=s, sampling=sampling, seed=1)[0] for s in (0.25, 0.5))
@@ -241,7 +241,7 @@ def test_upsamplers_read_no_end_of_a_continuation(rate_model: LanguageModel) -> 
 
 
 @torch.no_grad()
-def test_greedy_codes_are_the_most_probable_given_coarser_ones(rate_model: LanguageModel) -> None:
+def test_greedy_codes_are_the_most_probable_given_coarser_ones(rate_model: RatesModel) -> None:
     """Beyond the context of 24 positions; the last codes were generated before codes that are not there any more."""
     prompt = _codes(rate_model, 2)
     whole = join_codes(prompt, rate_model.generate(prompt, seconds=0.65, temperature=0))
@@ -257,28 +257,27 @@ def test_greedy_codes_are_the_most_probable_given_coarser_ones(rate_model: Langu
             codes = _changed(codes, number, step)
 
 
-def test_upsamplers_alone_and_models_of_other_runs_are_refused(rate_model: LanguageModel, tmp_path: Path) -> None:
+def test_upsamplers_alone_and_models_of_other_runs_are_refused(rate_model: RatesModel, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="all rates"):
         rate_model.rates[1].generate(seconds=1)
     first, second, third = rate_model.rates
     other = LanguageModel.create(TINY, replace(first.format, codebook="other"), seed=0)
     for models in ((other, second, third), (first, third)):
         with pytest.raises(InputError, match="one run"):
-            LanguageModel.of_rates(models)
+            RatesModel(models)
     with pytest.raises(InputError, match="codebook"):
         rate_model.generate(random_codes(3, streams=rate_model.format.streams), seconds=1)
 
 
-def test_a_score_counts_the_codes_of_all_rates(rate_model: LanguageModel) -> None:
+def test_log_probabilities_are_of_the_codes_of_all_rates(rate_model: RatesModel) -> None:
     codes = _codes(rate_model, 3, num_samples=3 * 1280 - 400)
-    found = score(rate_model, codes)
-    assert found.codes == sum(part.values.size for part in codes.by_rate) < codes.values.size
-    parts = codes.by_rate
-    by_rate = [each.log_probabilities(join_rates(parts[:n])).sum() for n, each in enumerate(rate_model.rates, 1)]
-    assert found.log_probability == pytest.approx(float(sum(by_rate)), rel=1e-5)
+    found, parts = rate_model.log_probabilities_of_rates(codes), codes.by_rate
+    for number, (model, own) in enumerate(zip(rate_model.rates, found, strict=True), 1):
+        np.testing.assert_array_equal(own, model.log_probabilities(join_rates(parts[:number])))
+        assert own.shape == parts[number - 1].values.shape
 
 
-def test_a_finest_time_step_has_its_share_of_coarser_codes(rate_model: LanguageModel) -> None:
+def test_a_finest_time_step_has_its_share_of_coarser_codes(rate_model: RatesModel) -> None:
     prompt, more = _codes(rate_model, 2), _codes(rate_model, 3, seed=1, num_samples=3 * 1280 - 700)
     whole = join_codes(prompt, more)
     found = rate_model.log_probabilities_after(prompt, more)
@@ -311,17 +310,18 @@ def recordings(streams: int, count: int = 40, steps: int = 60) -> list[Codes]:
 
 
 @pytest.fixture(scope="module", params=[(1, "flattening"), (2, "flattening"), (2, "parallel")])
-def both(request: pytest.FixtureRequest) -> tuple[LanguageModel, LanguageModel]:
+def both(request: pytest.FixtureRequest) -> tuple[LanguageModel, WithStreams]:
     """A model of codes alone, and one with pitch beside them, fitted to recordings."""
     streams, interleaving = request.param
     config: GPTConfig = replace(TINY, interleaving=interleaving)
     [clip, *_] = recordings(streams, count=1)
     alone, beside = (LanguageModel.create(config, each, seed=0) for each in (clip.format.spectral, clip.format))
+    assert isinstance(beside, WithStreams)
     beside.fit_pitch(recordings(streams))
     return alone, beside
 
 
-def test_the_gpt_is_that_of_the_codes_alone(both: tuple[LanguageModel, LanguageModel]) -> None:
+def test_the_gpt_is_that_of_the_codes_alone(both: tuple[LanguageModel, WithStreams]) -> None:
     alone, beside = both
     clips = recordings(alone.format.streams, count=3)
     plain = [clip.spectral for clip in clips]
@@ -337,7 +337,7 @@ def test_the_gpt_is_that_of_the_codes_alone(both: tuple[LanguageModel, LanguageM
         assert more.format == beside.format
 
 
-def test_codes_with_and_without_pitch_are_read_alike(both: tuple[LanguageModel, LanguageModel]) -> None:
+def test_codes_with_and_without_pitch_are_read_alike(both: tuple[LanguageModel, WithStreams]) -> None:
     _, beside = both
     [clip] = recordings(beside.predicted.streams, count=1)
     np.testing.assert_array_equal(beside.log_probabilities(clip), beside.log_probabilities(clip.spectral))
@@ -347,7 +347,7 @@ def test_codes_with_and_without_pitch_are_read_alike(both: tuple[LanguageModel, 
 
 
 def test_a_continuation_keeps_the_height_and_the_voicing_of_its_prompt(
-    both: tuple[LanguageModel, LanguageModel],
+    both: tuple[LanguageModel, WithStreams],
 ) -> None:
     _, beside = both
     unheard = recordings(beside.predicted.streams, count=46)[40:]
@@ -356,7 +356,7 @@ def test_a_continuation_keeps_the_height_and_the_voicing_of_its_prompt(
     assert 0 < errors["predicted_pitch_error"] < 100  # cents; heights differ by 450 (standard deviation)
 
 
-def test_four_threads_continue_the_pitch_as_one(both: tuple[LanguageModel, LanguageModel]) -> None:
+def test_four_threads_continue_the_pitch_as_one(both: tuple[LanguageModel, WithStreams]) -> None:
     _, beside = both
     clips = recordings(beside.predicted.streams, count=3)
 
@@ -366,7 +366,7 @@ def test_four_threads_continue_the_pitch_as_one(both: tuple[LanguageModel, Langu
     require_alike(answer, len(clips))
 
 
-def test_a_stream_has_the_pitch_of_the_whole(both: tuple[LanguageModel, LanguageModel]) -> None:
+def test_a_stream_has_the_pitch_of_the_whole(both: tuple[LanguageModel, WithStreams]) -> None:
     _, beside = both
     [clip] = recordings(beside.predicted.streams, count=1)
     for prompt in (None, clip.crop(0, 7)):
@@ -376,12 +376,12 @@ def test_a_stream_has_the_pitch_of_the_whole(both: tuple[LanguageModel, Language
         np.testing.assert_array_equal(np.concatenate([part.values for part in parts]), whole.values)
 
 
-def test_a_continuation_is_as_loud_as_the_end_of_its_prompt(both: tuple[LanguageModel, LanguageModel]) -> None:
+def test_a_continuation_is_as_loud_as_the_end_of_its_prompt(both: tuple[LanguageModel, WithStreams]) -> None:
     """Alone and beside the pitch; without a prompt it is at the level that codes stand for."""
     for model in both:
         level = LevelFormat(levels=70, lowest=-60.0, reference=-15.0)
-        louder = copy(model)
-        louder.format = replace(model.format, streams=model.format.streams + 1, level=level)
+        form = replace(model.format, streams=model.format.streams + 1, level=level)
+        louder = WithStreams(model.gpt, form, model.pitch if isinstance(model, WithStreams) else None)
         [clip] = recordings(model.predicted.streams, count=1)
         prompt = clip.spectral.with_beside(louder.format, {level: np.arange(len(clip)) % 40})
         for heard, wanted in ((prompt, (len(clip) - 1) % 40), (prompt.crop(0, 7), 6), (None, 45), (clip.spectral, 45)):
@@ -394,7 +394,7 @@ def test_a_continuation_is_as_loud_as_the_end_of_its_prompt(both: tuple[Language
 
 
 def test_pitch_follows_from_the_seed_and_has_noise_only_with_a_temperature(
-    both: tuple[LanguageModel, LanguageModel],
+    both: tuple[LanguageModel, WithStreams],
 ) -> None:
     assert both[1].pitch is not None
     noisy, states, past = replace(both[1].pitch, spread=0.2), np.zeros((50, TINY.model_dim)), np.full(9, 30, np.int32)
@@ -407,10 +407,11 @@ def test_pitch_follows_from_the_seed_and_has_noise_only_with_a_temperature(
     assert not flat.any() or (first != other).any()
 
 
-def test_a_saved_head_is_the_same_head(both: tuple[LanguageModel, LanguageModel], tmp_path: Path) -> None:
+def test_a_saved_head_is_the_same_head(both: tuple[LanguageModel, WithStreams], tmp_path: Path) -> None:
     _, beside = both
     beside.save_pretrained(tmp_path)
     loaded = LanguageModel.from_pretrained(tmp_path)
+    assert isinstance(loaded, WithStreams)
     assert loaded.pitch == beside.pitch
     assert loaded.format == beside.format
     [prompt] = recordings(beside.predicted.streams, count=1)

@@ -14,7 +14,8 @@ import torch
 
 from lm.bodies.convolutional import statistics
 from lm.model import LanguageModel
-from lm.pitch import PitchHead
+from lm.pitch import PitchHead, WithStreams
+from lm.rates import RatesModel, Upsampler
 from pipelines.jobs.vectors import probe_run
 from pipelines.labelled import probe
 from pipelines.speech import DemoConfig, demo
@@ -81,7 +82,8 @@ def trained(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory)
 def test_a_gpt_of_the_coarsest_rate_and_an_upsampler(trained: Path) -> None:
     model = LanguageModel.from_pretrained(trained / "lm")
     assert model.format == Tokenizer.from_pretrained(trained / "tokenizer").format
-    assert [(each.gpt.config.layers, each.gpt.conditions is None) for each in model.rates] == [(2, True), (1, False)]
+    assert isinstance(model, RatesModel)
+    assert [(each.gpt.config.layers, isinstance(each, Upsampler)) for each in model.rates] == [(2, False), (1, True)]
     made = Counter(path.parent.name for path in entries(trained.with_name("store")))
     wanted = {"lm": 2, "upsampler": 1, "rate_lm": 1, "views": 3}  # one of the models is the finished run's
     assert {stage: made[stage] for stage in wanted} == wanted
@@ -136,6 +138,7 @@ def test_codes_language_model_and_vocoder_have_pitch_and_level(tmp_path: Path) -
     assert len(np.unique(values[:, -1])) > 4
     model, vocoder = LanguageModel.from_pretrained(folder / "lm"), Vocoder.from_pretrained(folder / "vocoder")
     more = model.generate(seconds=0.3)
+    assert isinstance(model, WithStreams)
     assert model.pitch != PitchHead.silent(model.gpt.config.model_dim)
     assert more.format == tokenizer.format
     assert {*more.beside(level).tolist()} == {level.unknown}

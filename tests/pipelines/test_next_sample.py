@@ -7,9 +7,9 @@ import pytest
 import soundfile
 
 from lm.samples.model import SampleLanguageModel
+from pipelines.extras.next_sample.sample_options import SampleSoundsConfig
+from pipelines.extras.next_sample.samples import SAMPLE_SOUNDS, generate_sample_sounds
 from pipelines.results.run_record import read_results
-from pipelines.stages.next_sample import SAMPLE_SOUNDS, generate_sample_sounds
-from pipelines.stages.options import SampleSoundsConfig
 from pipelines.store.store import Entry
 from tests.lm.samples.tiny import CONFIGS, lively
 from tests.pipelines.tiny import SAMPLES, silent_session, sweep, write_clip

@@ -15,20 +15,14 @@ from pipelines.results.run_record import read_results
 from pipelines.settings.run import RunSettings
 from pipelines.settings.run_rules import run_settings
 from pipelines.stages.language_model import begin_at
-from pipelines.stages.options import TokenizerSettings
-from pipelines.stages.start import (
-    LM,
+from pipelines.stages.start import LM, TOKENS, VOICE, gpt_hash, require_same_gpt, start_folder
+from pipelines.stages.start_voice import (
     SHIPPED,
-    TOKENS,
-    VOICE,
     front_end_of,
-    gpt_hash,
-    require_same_gpt,
     require_same_tokenizer,
     require_same_voice,
     saved_vocoder,
     shipped_voice,
-    start_folder,
     tokenizer_beside,
 )
 from pipelines.stages.vocoder import begun_at
@@ -71,12 +65,11 @@ def test_folders_without_the_model_or_its_hash_are_refused(run_folder: Path, tmp
 
 
 def test_other_sizes_are_refused_with_the_options_that_mend_them(run_folder: Path) -> None:
-    tokenizer = TokenizerSettings(codebook_size=8)
-    require_same_gpt(str(run_folder), replace(GPT, dropout=0.5), tokenizer)
+    require_same_gpt(str(run_folder), replace(GPT, dropout=0.5), codebook_size=8)
     with pytest.raises(InputError, match=r"lm\.gpt\.layers=3\b.*lm\.gpt\.layers=1\b"):
-        require_same_gpt(str(run_folder), replace(GPT, layers=3), tokenizer)
+        require_same_gpt(str(run_folder), replace(GPT, layers=3), codebook_size=8)
     with pytest.raises(InputError, match=r"tokenizer\.codebook_size=16\b.*tokenizer\.codebook_size=8\b"):
-        require_same_gpt(str(run_folder), GPT, replace(tokenizer, codebook_size=16))
+        require_same_gpt(str(run_folder), GPT, codebook_size=16)
     config = tiny_tokenizer(0).config
     require_same_tokenizer(str(run_folder), config)
     other = replace(config, codebook_size=9, audio=replace(AUDIO, f_min=20.0))
@@ -84,7 +77,7 @@ def test_other_sizes_are_refused_with_the_options_that_mend_them(run_folder: Pat
     with pytest.raises(InputError, match=words):
         require_same_tokenizer(str(run_folder), other)
     with pytest.raises(InputError, match=r"lm\.gpt\.layers"):
-        require_same_gpt(damaged(run_folder, gpt={"layers": "many"}), GPT, tokenizer)
+        require_same_gpt(damaged(run_folder, gpt={"layers": "many"}), GPT, codebook_size=8)
 
 
 def test_training_begins_with_the_weights(run_folder: Path, other_run: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import torch
 
 from lm.model import LanguageModel
 from lm.options import VECTORS, GPTConfig, VectorConfig
+from lm.rates import RatesModel
 from pipelines.chain.corpus import read_corpus
 from pipelines.settings.run import CorpusCommand
 from pipelines.stages.features import ClipReading
@@ -23,6 +24,7 @@ from tokenizer.codes import Codes, CodesFormat
 from tokenizer.config import TokenizerConfig
 from tokenizer.options import AutoencoderConfig, PatchConfig
 from tokenizer.parquet import CodedClip, mark_complete, shard_path, write_shard
+from tokenizer.rates_tokenizer import RatesTokenizer
 from tokenizer.sources import Autoencoder
 from tokenizer.tokenizer import Tokenizer
 from vocoder.options import WaveNetConfig
@@ -110,12 +112,10 @@ def save_run(folder: Path, *, seed: int) -> Path:
 def save_rates_run(folder: Path, *, seed: int) -> Path:
     """The same at three rates: the finest is that of `save_run`."""
     tokenizers = [tiny_tokenizer(seed, frames=frames) for frames in (8, 4, 2)]
-    whole = Tokenizer.of_rates(tokenizers)
+    whole = RatesTokenizer(tokenizers)
     whole.save_pretrained(folder / "tokenizer")
     formats = [CodesFormat.of_rates(whole.format.formats[:number]) for number in (1, 2, 3)]
-    LanguageModel.of_rates([LanguageModel.create(GPT, each, seed=seed) for each in formats]).save_pretrained(
-        folder / "lm"
-    )
+    RatesModel([LanguageModel.create(GPT, each, seed=seed) for each in formats]).save_pretrained(folder / "lm")
     save_vocoder(folder, tokenizers[-1], seed=seed)
     return folder
 

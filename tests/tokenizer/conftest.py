@@ -12,7 +12,9 @@ from tokenizer.codes import PitchFormat
 from tokenizer.config import TokenizerConfig
 from tokenizer.fitting import PatchBatches, by_loudness, draw_sample, fit_codebook, normalised_patches
 from tokenizer.options import AutoencoderConfig, PatchConfig
-from tokenizer.sources import Autoencoder, ChosenLayer, reconstruction_loss
+from tokenizer.rates_tokenizer import RatesTokenizer
+from tokenizer.sources import Autoencoder, reconstruction_loss
+from tokenizer.speech_layer import ChosenLayer, SpeechTokenizer
 from tokenizer.tokenizer import PATCHES_PER_BLOCK, Tokenizer
 from wordless.audio.options import Levelling, SpectrogramConfig
 from wordless.audio.spectrogram import LogMel
@@ -76,9 +78,9 @@ def tokenizer() -> Tokenizer:
 
 
 @pytest.fixture(scope="session")
-def rate_tokenizer() -> Tokenizer:
+def rate_tokenizer() -> RatesTokenizer:
     """Codes of 8, 4 and 2 frames."""
-    return Tokenizer.of_rates([fitted(PatchConfig(frames=frames), 16) for frames in (8, 4, 2)])
+    return RatesTokenizer([fitted(PatchConfig(frames=frames), 16) for frames in (8, 4, 2)])
 
 
 @pytest.fixture(scope="session")
@@ -110,7 +112,7 @@ SPEECH_RATE, WIDTH, CODES = 16_000, 32, 12
 SPEECH_AUDIO = SpectrogramConfig(sample_rate=SPEECH_RATE, window_length=100, hop_length=40, n_mels=16)
 
 
-def speech_tokenizer(folder: Path, kind: str = "hubert", *, layer: int = 2) -> Tokenizer:
+def speech_tokenizer(folder: Path, kind: str = "hubert", *, layer: int = 2) -> SpeechTokenizer:
     """Codes of a checkpoint that is written into ``folder``, fitted on the states of a sound; the decoder is random."""
     save_checkpoint(folder, kind)
     chosen = ChosenLayer(folder=folder, layer=layer, width=WIDTH, option="wav2vec2.weights")
@@ -128,7 +130,7 @@ def speech_tokenizer(folder: Path, kind: str = "hubert", *, layer: int = 2) -> T
     states = opened.states(speech()).numpy()
     centroids, _ = fit_codebook(states, size=CODES, iterations=5, seed=0)
     mean, std = torch.full((16,), -6.0), torch.full((16,), 3.0)
-    return Tokenizer(config, mean, std, decoder, by_loudness(decoder, centroids), opened)
+    return SpeechTokenizer(config, mean, std, decoder, by_loudness(decoder, centroids), layer=opened)
 
 
 def speech(seconds: float = 1.0) -> FloatArray:

@@ -15,10 +15,11 @@ from pipelines.publishing import link_models
 from tests.reference import nearest_by_distance, states_by_window, tracked_pitch
 from tests.tokenizer.conftest import PITCH, RATE, SPEECH_RATE, like, speech, speech_tokenizer
 from tests.wordless.audio.speech_models.checkpoints import FIELD, STRIDE
-from tokenizer.encoder import quantised_vectors
+from tokenizer.config import SpeechLayerConfig
 from tokenizer.fitting import draw_sample
 from tokenizer.health import count_codes
-from tokenizer.sources import FOLDER, SpeechLayerConfig, flattened, transplanted
+from tokenizer.sources import flattened, transplanted
+from tokenizer.speech_layer import FOLDER, SpeechTokenizer
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio import speech_models as reading
 from wordless.audio.reading import resample_blocks
@@ -100,13 +101,13 @@ SOUND = speech()
 
 
 @pytest.fixture(scope="module")
-def speaking(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
+def speaking(tmp_path_factory: pytest.TempPathFactory) -> SpeechTokenizer:
     return speech_tokenizer(tmp_path_factory.mktemp("hubert"))
 
 
 @pytest.mark.parametrize("layer", [1, 3])
 def test_a_code_is_the_nearest_centroid_of_the_state_of_its_own_window(
-    layer: int, speaking: Tokenizer, tmp_path: Path
+    layer: int, speaking: SpeechTokenizer, tmp_path: Path
 ) -> None:
     """Each window is cut out of the samples, and the model is the whole one, as transformers loads it."""
     own = speech_tokenizer(tmp_path, layer=layer)
@@ -115,7 +116,7 @@ def test_a_code_is_the_nearest_centroid_of_the_state_of_its_own_window(
     normalised = (samples - samples.mean()) / (samples.var(correction=0) + 1e-7).sqrt()
     with torch.no_grad():
         wanted = states_by_window(model, normalised, layer=layer, field=FIELD, stride=STRIDE)
-    found = quantised_vectors(own, SOUND)
+    found = own.vectors(SOUND)
     torch.testing.assert_close(torch.from_numpy(found), wanted, atol=2e-5, rtol=1e-4)
     codes = own.encode(SOUND, SPEECH_RATE)
     assert (len(codes.values), codes.num_samples, codes.format.samples_per_code) == (200, len(SOUND), STRIDE)
@@ -124,7 +125,7 @@ def test_a_code_is_the_nearest_centroid_of_the_state_of_its_own_window(
     assert own.format.tokenizer != speaking.format.tokenizer  # of another layer
 
 
-def test_a_speech_model_is_copied_and_published_whole(speaking: Tokenizer, tmp_path: Path) -> None:
+def test_a_speech_model_is_copied_and_published_whole(speaking: SpeechTokenizer, tmp_path: Path) -> None:
     speaking.save_pretrained(tmp_path / "run/tokenizer")
     again = Tokenizer.from_pretrained(tmp_path / "run/tokenizer")
     assert np.array_equal(again.encode(SOUND, SPEECH_RATE).values, speaking.encode(SOUND, SPEECH_RATE).values)
@@ -133,7 +134,7 @@ def test_a_speech_model_is_copied_and_published_whole(speaking: Tokenizer, tmp_p
 
 
 def test_codes_are_the_same_however_the_sound_arrives(
-    speaking: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    speaking: SpeechTokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(reading, "PIECE_FRAMES", 64)  # four pieces
     codes = speaking.encode(SOUND, SPEECH_RATE)
@@ -147,7 +148,7 @@ def test_codes_are_the_same_however_the_sound_arrives(
         assert len(speaking.encode(SOUND[:samples], SPEECH_RATE)) == count
 
 
-def test_codes_have_a_spectrogram_and_vectors_have_codes(speaking: Tokenizer) -> None:
+def test_codes_have_a_spectrogram_and_vectors_have_codes(speaking: SpeechTokenizer) -> None:
     codes = torch.from_numpy(speaking.encode(SOUND, SPEECH_RATE).values)
     assert speaking.spectrogram(codes[None]).shape == (1, 2 * len(codes), 16)
     _, vectors = speaking.signals_of(SOUND)
@@ -168,15 +169,15 @@ def test_the_sample_pairs_states_with_their_own_frames() -> None:
     assert drawn.seen == 6
 
 
-def test_layers_and_time_steps_that_do_not_fit_are_refused(tmp_path: Path, speaking: Tokenizer) -> None:
+def test_layers_and_time_steps_that_do_not_fit_are_refused(tmp_path: Path, speaking: SpeechTokenizer) -> None:
     with pytest.raises(InputError, match=r"^layer\b.*\b0\b.*\b1\b"):
         SpeechLayerConfig(layer=0, model="HuBERT", files="")
     with pytest.raises(InputError, match=r"speech_layer\.layer\b.*\b4\b.*wav2vec2\.weights=.*\b3 layers"):
         speech_tokenizer(tmp_path, layer=4)
     longer = replace(speaking.config, patch=replace(speaking.config.patch, frames=2 * speaking.patch_frames))
-    parts = (speaking.mean, speaking.std, speaking.autoencoder, speaking.centroids, speaking.speech_layer)
+    parts = (speaking.mean, speaking.std, speaking.autoencoder, speaking.centroids)
     with pytest.raises(InputError, match=r"\b32 dimensions\b.*\b80 samples.*\b160 samples"):
-        Tokenizer(longer, *parts)
+        SpeechTokenizer(longer, *parts, layer=speaking.layer)
 
 
 def test_a_changed_or_missing_model_is_refused(tmp_path: Path) -> None:

@@ -116,6 +116,12 @@ def updated(config: T, change: Callable[[dataclasses.Field[Any], Any], object], 
             new = change(field, value)
             if dataclasses.is_dataclass(new):
                 new = updated(cast(object, new), change, name=field.name)
+            elif isinstance(new, Mapping):
+                of = {
+                    key: updated(each, change, name=key) if dataclasses.is_dataclass(each) else each
+                    for key, each in new.items()
+                }
+                new = of if any(of[key] is not each for key, each in new.items()) else new
             if new is not value:
                 changed[field.name] = new
         return cast(T, dataclasses.replace(cast(Any, config), **changed)) if changed else config

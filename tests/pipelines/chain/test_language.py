@@ -10,13 +10,11 @@ import numpy as np
 import pytest
 
 from lm.model import LanguageModel
-from pipelines.chain.chain import require_language_tests
+from pipelines.extras.zerospeech.word_options import ZerospeechConfig
+from pipelines.extras.zerospeech.word_tests import MODELS, PASTS, item_figures
 from pipelines.results.figures import Figure
-from pipelines.results.language_figures import item_figures
 from pipelines.results.run_record import read_results
 from pipelines.settings.run_rules import run_settings
-from pipelines.stages.options import ZerospeechConfig
-from pipelines.stages.zerospeech import MODELS, PASTS
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import composed, run
 from tokenizer.tokenizer import Tokenizer
@@ -146,4 +144,4 @@ def test_the_interval_resamples_items_and_seeds_are_averaged() -> None:
 )
 def test_a_gpt_that_cannot_know_the_answers_is_not_asked(words: tuple[str, ...], told: str | None) -> None:
     with pytest.raises(InputError, match=told) if told else nullcontext():
-        require_language_tests(run_settings(composed(Path("store"), *words)))
+        run_settings(composed(Path("store"), *words))

@@ -19,7 +19,7 @@ from pipelines.demonstration.answers import MISSING, Analysis, DemoAnswers, Demo
 from pipelines.speech import DemoConfig
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import GPT, save_run, save_tokenizer, sweep
-from tokenizer.encoder import quantised_vectors, soft_codes
+from tokenizer.encoder import soft_codes
 from tokenizer.options import Assignments
 from tokenizer.tokenizer import Tokenizer
 from vocoder.kinds import GRIFFIN_LIM, KINDS, WAVENET, Kind
@@ -242,7 +242,7 @@ def test_a_probe_of_soft_codes_is_given_them(tmp_path: Path, tone: Path) -> None
     hard = answers_of(save_probe(save_run(tmp_path, seed=0), "bag_of_codes:mean", 8)).show(tone).answers
     soft = answers_of(save_probe(tmp_path, "bag_of_codes:mean", 8, assignments="soft"))
     shown, tokenizer = soft.show(tone), Tokenizer.from_pretrained(tmp_path / "tokenizer")
-    codes = soft_codes(tokenizer, torch.from_numpy(quantised_vectors(tokenizer, shown.waveform.samples)))
+    codes = soft_codes(tokenizer, torch.from_numpy(tokenizer.vectors(shown.waveform.samples)))
     scores = FittedProbe.from_pretrained(tmp_path / "probe").scores(bags_of_codes(codes, ["mean"])["mean"][None])[0]
     assert shown.answers == pytest.approx(dict(zip(CLASSES, scores.tolist(), strict=True)), abs=1e-5)
     assert shown.answers != hard

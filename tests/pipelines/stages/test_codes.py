@@ -42,7 +42,7 @@ from tests.pipelines.tiny import (
 )
 from tests.pipelines.tiny_chain import composed
 from tokenizer.codes import Codes, soft_assignments, spacing_of
-from tokenizer.encoder import Encoder, encode, quantised_vectors, signals, soft_codes
+from tokenizer.encoder import Encoder, encode, soft_codes
 from tokenizer.options import SoundChanges
 from tokenizer.parquet import shard_path
 from vocoder.options import CropsConfig
@@ -202,10 +202,10 @@ def test_bags_of_soft_codes_and_states_that_a_gpt_has_of_them_are_means_over_the
     views = iter(reading.views)
     for row, state, clip in zip(found, states, manifest.clips, strict=True):
         sound = read(tmp_path / clip.path, tokenizer.config.audio.sample_rate).samples
-        bottlenecks = [torch.from_numpy(quantised_vectors(tokenizer, sound))]
+        bottlenecks = [torch.from_numpy(tokenizer.vectors(sound))]
         for view in [*islice(views, hearings)][1:]:
             pieces = reading.encoder(entry).log_mel(view, tokenizer.patch_frames)
-            bottlenecks += [torch.cat([each for _, each in signals(tokenizer, pieces)])]
+            bottlenecks += [torch.cat([each for _, each in tokenizer.signals(pieces)])]
         nearest = partial(soft_assignments, centroids=tokenizer.centroids, spacing=spacing_of(tokenizer.centroids))
         shares = [nearest(each.reshape(len(each), 2, -1)) for each in bottlenecks]
         wanted = np.mean([pool(each.flatten(1).numpy(), "thirds_max") for each in shares], axis=0)

@@ -15,8 +15,8 @@ from lm.probing.vectors import pool
 from pipelines.stages.features import bottleneck_vectors, frame_features, log_mel_vectors
 from pipelines.store.store import Entry
 from tests.pipelines.tiny import AUDIO, reading_of, silent_session, sweep, tiny_tokenizer, write_clip
-from tokenizer.encoder import PATCHES_AT_ONCE, Encoder
-from tokenizer.tokenizer import Tokenizer
+from tokenizer.encoder import Encoder
+from tokenizer.tokenizer import PATCHES_AT_ONCE, Tokenizer
 from wordless.audio.options import MeanRemoval
 from wordless.audio.reading import read
 from wordless.audio.recordings.manifest import Clips

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.results.language_figures import stabilities
+from pipelines.extras.rates.continuations import diversities, long_clips, stabilities, window_levels, windows_of
+from pipelines.extras.rates.rate_options import RatesConfig
 from pipelines.results.run_record import read_results
 from pipelines.settings.run_rules import run_settings
-from pipelines.stages.rates import diversities, long_clips, window_levels, windows_of
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import composed, run, stored
 from wordless.audio.recordings.manifest import Clip, Clips
@@ -80,7 +80,7 @@ def test_clips_shorter_than_a_coarse_code_are_not_continued(tmp_path: Path) -> N
 @pytest.mark.parametrize("seconds", [0.1, 0.3])
 def test_windows_cover_a_sound_and_end_within_it(seconds: float, tmp_path: Path) -> None:
     words = ("rates.seconds=1.5", f"rates.window_seconds={seconds}")
-    own, count = run_settings(composed(tmp_path, *WORDS, *words)).rates, round(1.5 / seconds)
+    own, count = run_settings(composed(tmp_path, *WORDS, *words)).of(RatesConfig), round(1.5 / seconds)
     for rate in (8_000, 11_025, 44_100):
         bounds = own.window_bounds(own.windows, rate)
         assert len(bounds) == count + 1

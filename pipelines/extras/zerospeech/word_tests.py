@@ -4,8 +4,8 @@ A test of pairs compares the GPT with an untrained GPT, and with frequencies of 
 also has frequencies of pairs of *words*, the ceiling, and the GPT when it sees a short past.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,16 +14,28 @@ import torch
 
 from lm.language_tests import Scorer, Unigram, fit_bigram, item_accuracies, word_scores
 from lm.model import LanguageModel
+from lm.options import ProbeConfig
+from lm.probing import comparison as intervals
+from pipelines.chain.study import Study
+from pipelines.commandline.choices import EMBEDDED, EMBEDDED_SOURCE
+from pipelines.extras.work import Work
+from pipelines.extras.zerospeech.word_options import ZerospeechConfig
+from pipelines.results.figures import Figure
+from pipelines.results.language_figures import FoldSeed, Made
+from pipelines.results.run_record import Section
+from pipelines.settings.run import RunSettings
 from pipelines.stages.listening import training_codes
-from pipelines.stages.options import ZerospeechConfig
 from pipelines.store.session import Run
 from pipelines.store.stage import stage
 from pipelines.store.store import SYNTHESISED, Entry, write_json
+from pipelines.store.stored_features import natural
 from tokenizer.codes import Codes
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import read
 from wordless.audio.recordings.embedded import EmbeddedConfig, Utterance, speak, speech_folder, utterances
+from wordless.audio.recordings.manifest import Clips
 from wordless.audio.recordings.spoken_pairs import CHANGES, JoinedSound, SpokenPairs, consistency_pairs, joined_sound
+from wordless.base.errors import InputError
 from wordless.base.machine import one_thread
 
 S = TypeVar("S", str, JoinedSound)  # a sound, or its file
@@ -95,7 +107,7 @@ def spoken_pairs(run: Run, subject: Subject) -> None:
         judged[WORD_BIGRAM] = pairs
         few = [row for row, pair in zip(pairs, asked.pairs, strict=True) if pair.voice in voices[:VOICES_OF_PASTS]]
         heard = {file for _, right, wrong in few for file in (right, wrong)}
-        for name, seconds in PASTS.items() if not gpt.coarser else ():
+        for name, seconds in PASTS.items():
             steps = max(round(seconds * gpt.format.codes_per_second), 2)
             scores[name] = {file: float(gpt.log_probabilities(codes[file], past=steps).mean()) for file in heard}
             judged[name] = few
@@ -156,3 +168,93 @@ def _encode(run: Run, tokenizer: Tokenizer, folder: Path, asked: Sequence[Uttera
 def _models(subject: Subject, gpt: LanguageModel, untrained: LanguageModel) -> Mapping[str, Scorer]:
     train, validation = training_codes(*subject.trained_on)
     return dict(zip(MODELS, (gpt, fit_bigram(train, validation), Unigram(train), untrained), strict=True))
+
+
+def _plan(study: Study) -> None:
+    """Judge the GPT by pairs of utterances and, if asked for, by changes of sound."""
+    session, settings = study.session, study.settings
+    config = settings.of(ZerospeechConfig)
+    subject = Subject(
+        tokens=study.entries["tokenizer"],
+        trained_on=study.trained_on,
+        model=study.entries["lm"],
+        config=replace(config, consistency=0),
+        embedded=settings.embedded,
+        seed=settings.lm.fit.seed,
+    )
+    study.add(spoken_pairs(session, subject))
+    if config.consistency:
+        study.add(consistency(session, replace(subject, config=config)))
+
+
+TESTS = (  # name in results.json, stage, file, and what the section keeps of it
+    ("pairs", "spoken_pairs", PAIRS, ("test", "pairs", "voices", "example")),
+    ("consistency", "consistency", CONSISTENCY, ("texts", "pairs", "voices", "example")),
+)
+
+
+def _rows(made: Made, manifest: Clips, settings: RunSettings) -> tuple[Section, list[Figure]]:
+    """Describe the tests of all folds and seeds, and give their figures."""
+    config = settings.probe
+    tests, figures = Section(), list[Figure]()
+    for name, made_by, file, kept in TESTS:
+        entries = {place: each[made_by] for place, each in made.items() if made_by in each}
+        if not entries:
+            continue
+        judged = {place: entry.read_json(file) for place, entry in entries.items()}
+        first, seeds = next(iter(judged.values())), len({seed for _, seed in judged})
+        tests[name] = {each: first[each] for each in kept}
+        key = " ".join(entry.key for entry in entries.values())
+        row = Figure(stage="zerospeech", name=name, value=np.nan, artifact=key, split="test", seeds=seeds)
+        if name == "pairs":
+            tests[name]["items"] = len(first["items"])
+            of_items = {place: each["accuracies"] for place, each in judged.items()}
+            held_out = replace(row, name=first["test"], protocol="voices held out")
+            figures += item_figures(of_items, held_out, config, gap="difference")
+        else:
+            for change in CHANGES:
+                of_items = {place: each["tests"][change]["accuracies"] for place, each in judged.items()}
+                own = replace(row, name=f"{name}_{change}")
+                figures += item_figures(of_items, own, config, gap=f"{own.name}_difference")
+    return tests, figures
+
+
+def item_figures(
+    trainings: Mapping[FoldSeed, Mapping[str, Sequence[float]]], row: Figure, config: ProbeConfig, *, gap: str
+) -> Iterator[Figure]:
+    """Give the mean of each model over trainings and items, with a bootstrap interval over items, and each training.
+
+    ``trainings`` have the values of the items by model. The interval says what other items would give, not other
+    voices. The first model is compared with each other on the same resampled items; ``gap`` is the difference's name.
+    """
+    first = next(iter(trainings.values()))
+    names = [*MODELS, *sorted(first.keys() - {*MODELS}, key=natural)]
+    hits = np.mean([[values[name] for name in names] for values in trainings.values()], axis=0)
+    outcome = intervals.Hits(hits=hits)
+    measured = intervals.Measured(folds=[outcome], resamples=config.resamples, seed=config.seed)
+    for number, (name, value) in enumerate(zip(names, intervals.measure(outcome)[0], strict=True)):
+        low, high = intervals.interval(measured.draws[:, number], config.confidence)
+        own = replace(row, of=name)
+        yield replace(own, value=float(value), low=low, high=high, over="items")
+        for (fold, seed), values in trainings.items() if len(trainings) > 1 else ():
+            yield replace(own, value=float(np.mean(values[name])), fold=fold, seed=seed, seeds=1)
+    for number, other in enumerate(names[1:], 1):
+        found = measured.difference(0, number, confidence=config.confidence)
+        pair = replace(row, name=gap, of=names[0], against=other, value=found.value, p=found.p)
+        yield replace(pair, low=found.low, high=found.high, over="items")
+
+
+def _require(settings: RunSettings) -> None:
+    """Refuse a GPT without the embedded corpus, or with the tests' voices, and words that give no pairs."""
+    sources = () if settings.unlabelled_hours == 0 else settings.unlabelled or ()
+    if settings.corpus.root != EMBEDDED and EMBEDDED_SOURCE not in sources:
+        raise InputError(
+            "stages has zerospeech, and the GPT is not trained on the built-in corpus: leave zerospeech or corpus.root "
+            "out, or add unlabelled=embedded to this corpus, and no unlabelled_hours=0"
+        )
+    config = settings.of(ZerospeechConfig)
+    config.require_unheard(settings.embedded)
+    config.pairs(settings.embedded)
+
+
+WORK = Work(plan=_plan, rows=_rows, require=_require)

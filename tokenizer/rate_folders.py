@@ -1,7 +1,7 @@
-"""Folders of saved models: a tokenizer's model card, and ``rate_1``, the coarsest, to ``rate_N`` of several rates."""
+"""Saved models of several rates: a folder with a folder for each, ``rate_1``, the coarsest, to ``rate_N``."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -9,7 +9,7 @@ from typing import TypeVar
 from tokenizer.codes import CodesFormat
 from wordless.base.errors import InputError
 from wordless.base.files import write_aside
-from wordless.base.saved_models import CARD, CONFIG, model_card, rate_folder, whole
+from wordless.base.saved_models import CARD, CONFIG, rate_folder, whole
 from wordless.base.values import read_object
 
 M = TypeVar("M")
@@ -48,25 +48,3 @@ def load_rates(
             "files do not belong together; copy the whole folder again from the run that made it"
         )
     return models
-
-
-_USE = """
-import wordless
-
-tokenizer = wordless.Tokenizer.from_pretrained("this/folder")
-codes = tokenizer.encode(samples, sample_rate)  # mono or stereo, float or int16
-"""
-
-
-def tokenizer_card(codes_format: CodesFormat, facts: Mapping[str, object]) -> str:
-    """Write Markdown about a tokenizer: its codes at each rate, coarse to fine, and further ``facts``."""
-    rates, about = dict[str, object](), f"A recording becomes {codes_format.bits_per_second:.0f} bits per second."
-    for number, each in enumerate(codes_format.formats, 1):
-        of = f"{each.spectral_streams} stream(s) of {each.codebook_size} codes"
-        of += "".join(f" and one of {own.levels} for the {own.name}, which is not counted" for own in each.beside)
-        of += f", {each.bits_per_second:.0f} bits per second"
-        steps = f"{each.codes_per_second:g} time steps per second"
-        rates[f"`rate_{number}`" if codes_format.rates else "codes"] = f"{steps}, {of}; codebook `{each.codebook}`"
-    note = "Each folder of a rate holds a tokenizer, which also works alone." if codes_format.rates else ""
-    title, tags = "Tokenizer of sound", "tokenizer, discrete-units"
-    return model_card(title, about, {**rates, **facts}, _USE, tags=tags, note=note)

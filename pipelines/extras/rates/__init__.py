@@ -1,0 +1,1 @@
+"""Continuations by language models of several rates, beside those of one GPT."""

@@ -1,0 +1,66 @@
+"""The table of the extras of ``wordless run``. The core knows no extra by name: it reads this table.
+
+An extra is a folder beside this file and a line of `EXTRAS`; who deletes both has deleted the extra.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, ClassVar, Literal
+
+from pipelines.commandline.commands import imported
+from wordless.audio.options import SpectrogramConfig
+from wordless.base.options import Options
+
+# "rates": language models of several rates; "judge": a classifier of labels; "test clips" are not for models alone
+Need = Literal["codes", "lm", "rates", "judge", "test clips"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Extra:
+    """What the command line, and whoever reads a run, must know of an extra, without a slow import."""
+
+    own_seeds: ClassVar[tuple[str, ...]] = ()  # none: all follow that of the run
+
+    name: str  # of its stage, its group of options and its section of ``results.json``
+    options: type[Options]
+    explanation: str  # of the group of options
+    preset: str = ""  # the choice of the group that has the defaults, if conf/ has others
+    typed: Mapping[str, tuple[object, str]] = field(default_factory=dict)  # as `RunSettings.typed`
+    needs: tuple[Need, ...] = ()
+    seeded: bool = False  # whether its seeds move with those of a run with several seeds
+    fill: Callable[[dict[str, Any], SpectrogramConfig], None] | None = None  # sets options that follow from a front end
+    voices: str = ""  # its option with the number of voices of the built-in corpus that it keeps from training
+    # Of all options of a run that names no stages: "" joins it, other words say why not, None: there is no question.
+    joins: Callable[[Mapping[str, Any]], str | None] = lambda values: None
+    parts: Mapping[str, str] = field(default_factory=dict)  # folder of a run -> name of the entry that is copied there
+    page: str = ""  # template of its section of the report, below this folder
+    anchor: str = ""  # of this section
+    link: str = ""  # to it
+    sentences: str = ""  # template of `headline` or `opening`, `summary` and `tiles`, for page and terminal
+    # its figures -> unit, and title; "": the name
+    measures: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    names: Mapping[str, str] = field(default_factory=dict)  # its other names in ``results.json`` -> in words
+
+    @property
+    def reads_codes(self) -> bool:
+        return "codes" in self.needs
+
+
+EXTRAS = {  # name -> module:NAME of its `Extra`, and of its `pipelines.extras.work.Work`, imported when chosen
+    "zerospeech": ("pipelines.extras.zerospeech.word_options:EXTRA", "pipelines.extras.zerospeech.word_tests:WORK"),
+    "rates": ("pipelines.extras.rates.rate_options:EXTRA", "pipelines.extras.rates.continuations:WORK"),
+    "next_sample": ("pipelines.extras.next_sample.sample_options:EXTRA", "pipelines.extras.next_sample.samples:WORK"),
+}
+
+
+@cache
+def _extra(name: str) -> Extra:
+    found: Extra = imported(EXTRAS[name][0])
+    return found
+
+
+def extras(names: Iterable[object] = EXTRAS) -> tuple[Extra, ...]:
+    """Return the extras among names, in the order of the table."""
+    wanted = {*names}
+    return tuple(_extra(name) for name in EXTRAS if name in wanted)

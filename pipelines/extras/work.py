@@ -1,0 +1,43 @@
+"""What an extra does in a run."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pipelines.commandline.commands import imported
+from pipelines.extras.table import EXTRAS
+
+if TYPE_CHECKING:
+    from pipelines.chain.study import Study
+    from pipelines.pages.charts import Chart
+    from pipelines.pages.sounds import Sound
+    from pipelines.results.figures import Figure
+    from pipelines.results.run_record import Results, Section
+    from pipelines.settings.run import RunSettings
+    from pipelines.store.session import Session
+    from pipelines.store.store import Entry
+    from wordless.audio.recordings.manifest import Clips
+
+    Made = Mapping[tuple[str, int], Mapping[str, Entry]]  # entries of each fold and seed, by their names
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    plan: Callable[[Study], None]  # adds its entries to a fold and seed, behind those of the core that it needs
+    # its section of ``results.json``, and its figures
+    rows: Callable[[Made, Clips, RunSettings], tuple[Section, Iterable[Figure]]]
+    require: Callable[[RunSettings], None] = lambda settings: None  # refuses options
+    require_clips: Callable[[Clips, RunSettings], None] = lambda clips, settings: None  # refuses a fold
+    once: Callable[[Session, Clips, RunSettings, Mapping[str, Entry]], Iterable[Entry]] = lambda *made: ()  # makes
+    # entries of the first fold and seed, when all are made
+    sounds: Callable[[Results], Iterable[Sound]] = lambda results: ()  # of its section of the report
+    charts: Callable[[Path, Results], Iterable[Chart]] = lambda folder, results: ()
+
+
+def works(names: Iterable[object]) -> Iterator[Work]:
+    """Import what the extras among names do."""
+    wanted = {*names}
+    return (imported(work) for name, (_, work) in EXTRAS.items() if name in wanted)

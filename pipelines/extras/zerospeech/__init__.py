@@ -1,0 +1,1 @@
+"""Tests of what the GPT knows of words and sentences."""

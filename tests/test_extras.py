@@ -1,0 +1,133 @@
+"""Extras: the core knows none by name, none knows another, and a tree without one works."""
+
+import ast
+import re
+import shutil
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from pipelines.extras.table import EXTRAS
+from tests.calling import python
+from tests.pipelines.tiny_chain import TINY
+from tests.test_architecture import ALL, PACKAGES, ROOT, SOURCES, lies_in
+
+# extra -> its files beside its folder; who deletes the extra deletes these, too
+FILES: dict[str, tuple[str, ...]] = {
+    "zerospeech": (
+        "wordless/audio/recordings/spoken_pairs.py",
+        "conf/experiment/spoken_sentences.yaml",
+        "conf/experiment/spoken_words.yaml",
+    ),
+    "rates": ("conf/experiment/levels.yaml",),
+    "next_sample": ("lm/samples", "conf/next_sample", "conf/experiment/next_sample.yaml"),
+}
+TABLE = "pipelines/extras/table.py"
+NAMING = ("pipelines/commandline/commands.py", TABLE)  # the tables in which a string names a module
+OBJECT = re.compile(rf"(?:{'|'.join(PACKAGES)})(?:\.\w+)+:\w+")
+
+
+def files_of(extra: str) -> tuple[str, ...]:
+    return f"pipelines/extras/{extra}", *FILES[extra]
+
+
+def owner(file: Path) -> str | None:
+    """The extra that a file belongs to; None: the core."""
+    return next((name for name in EXTRAS if any(lies_in(file, place) for place in files_of(name))), None)
+
+
+OWNERS = {file: owner(file) for file in SOURCES}
+
+
+def test_every_file_of_an_extra_is_there() -> None:
+    assert FILES.keys() == EXTRAS.keys()
+    assert not [place for name in EXTRAS for place in files_of(name) if not (ROOT / place).exists()]
+    folders = {path.name for path in (ROOT / "pipelines/extras").iterdir() if (path / "__init__.py").exists()}
+    assert folders == {*EXTRAS}
+
+
+def test_no_file_imports_an_extra_but_its_own() -> None:
+    modules = {".".join(file.with_suffix("").parts).removesuffix(".__init__"): of for file, of in OWNERS.items() if of}
+    wrong = [
+        f"{one.file} imports {name}"
+        for one in ALL
+        for name, of in modules.items()
+        if OWNERS[one.file] != of and one.within(name)
+    ]
+    assert not wrong
+
+
+def test_strings_name_modules_in_the_tables_alone() -> None:
+    named = [
+        f"{file}: {node.value}"
+        for file in SOURCES
+        if file.as_posix() not in NAMING
+        for node in ast.walk(ast.parse((ROOT / file).read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and OBJECT.fullmatch(node.value)
+    ]
+    assert not named
+
+
+def tree_without(extras: Iterable[str], place: Path) -> Path:
+    """Copy our packages without the files of extras and without their lines of the table."""
+    for name in PACKAGES:
+        shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for path in [place / file for name in extras for file in files_of(name)]:
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    table = place / TABLE
+    lines = table.read_text().splitlines(keepends=True)
+    kept = [line for line in lines if not line.startswith(tuple(f'    "{name}": (' for name in extras))]
+    assert len(lines) - len(kept) == len([*extras])  # an extra is one line
+    table.write_text("".join(kept))
+    return place
+
+
+IMPORT = """
+import importlib, sys
+from pathlib import Path
+names, gone, words = sys.argv[1].split(","), sys.argv[2].split(","), sys.argv[3:]
+files = [path.with_suffix("") for name in names for path in sorted(Path(name).rglob("*.py"))]
+for module in [".".join(path.parts).removesuffix(".__init__") for path in files]:
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError as error:  # of a library that is an extra of the installation, such as Gradio
+        if (error.name or "").partition(".")[0] in names:
+            raise
+from pipelines.commandline.options import index
+known = [name for name in index("run").names if name.startswith(tuple(f"{each}." for each in gone))]
+assert not known, known
+from pipelines.cli import main
+sys.argv = ["wordless", "run", *words]
+main()
+"""
+
+
+def run_without(extras: Iterable[str], place: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Import all modules of a tree without extras, and run the chain there."""
+    gone = [*extras]
+    tree = tree_without(gone, place / "tree")
+    own = [f"hydra.run.dir={place / 'run'}", f"store.root={place / 'store'}", "threads=1"]
+    call = ["-c", IMPORT, ",".join(PACKAGES), ",".join(gone), *TINY, *own, *words]
+    return python(*call, cwd=tree, before=tree)
+
+
+@pytest.mark.parametrize(
+    "extra",
+    [name if name in ("rates", "zerospeech") else pytest.param(name, marks=pytest.mark.slow) for name in EXTRAS],
+)
+def test_a_tree_without_an_extra_imports_and_runs(extra: str, tmp_path: Path) -> None:
+    done = run_without([extra], tmp_path, "stages=[tokenizer,lm,report]")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run/report.html").is_file()
+
+
+def test_a_tree_without_extras_makes_codes_models_probe_and_sound(tmp_path: Path) -> None:
+    done = run_without(EXTRAS, tmp_path, "stages=null")
+    assert done.returncode == 0, done.stderr
+    for part in ("tokenizer", "lm", "vocoder", "probe"):
+        assert (tmp_path / "run" / part / "config.json").is_file()
+    assert [*(tmp_path / "store/codes").glob("*/*.parquet")]
+    assert [*(tmp_path / "run/listening").glob("*_wavenet.wav")]
+    assert "report.html" in done.stdout

@@ -1,0 +1,56 @@
+"""A tokenizer of codes at several rates: one for each rate, coarse to fine, with the same front end."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from torch import nn
+
+from tokenizer.codes import Codes, CodesFormat, join_rates
+from tokenizer.config import tokenizer_card
+from tokenizer.rate_folders import load_rates, save_rates
+from tokenizer.tokenizer import Tokenizer
+from wordless.base.array_types import FloatArray
+from wordless.base.errors import InputError
+from wordless.base.saved_models import TOKENIZER, model_folder
+
+
+class RatesTokenizer(Tokenizer):
+    """The tokenizers of all rates, coarse to fine: it encodes at each, and else it is the tokenizer of the finest."""
+
+    def __init__(self, tokenizers: Sequence[Tokenizer]) -> None:
+        own = tokenizers[-1]
+        if any(each.front_end != own.front_end for each in tokenizers):
+            raise InputError("the tokenizers of several rates differ in their front end; train them in one run")
+        super().__init__(own.config, own.mean, own.std, own.autoencoder, own.centroids, gain=own.gain)
+        self._rates = nn.ModuleList(tokenizers)
+        self.format = CodesFormat.of_rates([each.format for each in tokenizers])
+
+    @classmethod
+    def of_folder(cls, folder: Path | str, *, device: str = "cpu") -> "RatesTokenizer":
+        """Load what `save_pretrained` wrote."""
+
+        def load(own: Path) -> Tokenizer:
+            return Tokenizer.from_pretrained(own, device=device)
+
+        folder = model_folder(folder, TOKENIZER)
+        return cls(load_rates(folder, "tokenizer", load, lambda each: cls(each).format))
+
+    @property
+    def rates(self) -> tuple[Tokenizer, ...]:
+        """The tokenizer of each rate alone, coarse to fine."""
+        return tuple(each for each in self._rates if isinstance(each, Tokenizer))
+
+    @property
+    def finest(self) -> Tokenizer:
+        return self.rates[-1]
+
+    def encode_own(self, blocks: Iterable[FloatArray], *, beside: bool = True) -> Codes:
+        """Encode blocks at the tokenizer's sample rate at each rate; the samples are kept in memory."""
+        samples = [*blocks]
+        return join_rates([each.encode_own(samples, beside=beside) for each in self.rates])
+
+    def save_pretrained(self, folder: Path | str) -> None:
+        """Write a folder for each rate."""
+        card = tokenizer_card(self.format, self.facts)
+        saves = [each.save_pretrained for each in self.rates]
+        save_rates(Path(folder).expanduser(), saves, self.format, card=card)
