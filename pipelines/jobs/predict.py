@@ -48,11 +48,8 @@ def predict_recordings(settings: PredictConfig, recordings: Sequence[Clips], ann
         kept, told = None, ""
     else:
         probe, told = SoundProbe.of_run(settings.model, settings.method, device=device)
-        kept, opening, scorer = (
-            KeptProbes.of_run(settings.model),
-            Opening.of_probe(probe, settings),
-            Scorer(probe=probe),
-        )
+        kept, scorer = KeptProbes.of_run(settings.model), Scorer(probe=probe)
+        opening = Opening.of_probe(probe, settings)
         if told:
             Terminal().say(f"method    {told}")
     if settings.window is not None:
@@ -69,28 +66,24 @@ def predict_recordings(settings: PredictConfig, recordings: Sequence[Clips], ann
         rows.append({"path": path, **row})
     if settings.output is not None:
         clips = {str(place.root / clip.name): (place.root, clip) for place in recordings for clip in place.clips}
-        events = [_event(row, *clips[str(row["path"])]) for row in rows]
-        write_found(settings, rows, events)
-        known = [clips[str(row["path"])][1].label for row in rows]
+        own, kind = [clips[str(row["path"])] for row in rows], kind_of_output(settings.output, settings.format, *TABLES)
+        events = [_event(row, *of) for row, of in zip(rows, own, strict=True) if kind is not None or of[1].label]
+        if kind is None:
+            write_table(settings.output, rows)
+        else:
+            write_annotations(settings.output, kind, [*dict.fromkeys(each.path for each in events)], events)
+        known = [clip.label for _, clip in own if kind is not None or clip.label]
         answers = [_answer(each, label, each) for each, label in zip(events, known, strict=True) if label]
         write_page(settings, opening, answers, (), told, "Labels are those of annotations.")
     tell(settings, counted(len(rows), noun(recordings)))
 
 
-def write_found(settings: PredictConfig, rows: Sequence[Row], events: Sequence[Event]) -> None:
-    """Write a table of rows, or a file of another program with the events."""
-    assert settings.output is not None, "called with an output alone"
-    kind = kind_of_output(settings.output, settings.format, *TABLES)
-    if kind is None:
-        return write_table(settings.output, rows)
-    write_annotations(settings.output, kind, [*dict.fromkeys(each.path for each in events)], events)
-
-
 def _event(row: Row, root: Path, clip: Clip) -> Event:
-    """Return what is predicted for a recording or a part as an event."""
-    path, score = str(root / clip.path), next(value for value in row.values() if isinstance(value, float))
+    """Return what is predicted for a recording or a part as an event; text and numbers are labels, too."""
+    path, said = str(root / clip.path), [value for name, value in row.items() if name != "path"]
     start, end = clip.span or (0.0, seconds_of_recording(root / clip.path))
-    return Event(path=path, start=start, end=end, label=str(row.get("label", row.get("text", score))), score=score)
+    score = next((value for value in said if isinstance(value, float)), 0.0)
+    return Event(path=path, start=start, end=end, label=str(said[0]), score=score)
 
 
 def tell(settings: PredictConfig, what: str) -> None:
