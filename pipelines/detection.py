@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipelines.annotation_files import TABLES, FileOptions, kind_of_output
+from pipelines.commandline.annotation_files import TABLES, FileOptions, kind_of_output
 from pipelines.commandline.outputs import prepare_output
 from pipelines.recordings import TableOptions
 from pipelines.settings.inputs import RateOptions

@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar, Literal
 
 from lm.options import Pooling
-from pipelines.annotation_files import SUFFIXES, FileKind, FileOptions, kind_of_output
-from pipelines.annotation_files import TABLES as FOUND
+from pipelines.commandline.annotation_files import SUFFIXES, FileKind, FileOptions, kind_of_output
+from pipelines.commandline.annotation_files import TABLES as FOUND
 from pipelines.commandline.outputs import prepare_output, require_kind, require_table
 from pipelines.settings.inputs import EngineOptions, InputOptions, StoredOptions, require_writable_folder
 from pipelines.store.run_folder import OF_SOUND, part_of, run_of

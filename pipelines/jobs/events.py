@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipelines.annotation_files import Event
+from pipelines.commandline.annotation_files import Event
 from wordless.audio.waveform import equal_blocks
 from wordless.base.array_types import BoolArray, DoubleArray, FloatArray
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lm.model import LanguageModel
 from lm.pooled_states import states_over_time
-from pipelines.annotation_files import TABLES, Event, kind_of_output, write_annotations
+from pipelines.commandline.annotation_files import TABLES, Event, kind_of_output, write_annotations
 from pipelines.commandline.outputs import new_file
 from pipelines.commandline.overrides import command_line
 from pipelines.jobs.recordings import ReadSound, Told, attempted, files_key, open_session, told_of, write_shards

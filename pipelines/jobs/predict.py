@@ -12,7 +12,13 @@ from lm.bodies.body import FrontEnd
 from lm.bodies.clips import StoredClips
 from lm.finetuned import CLIPS_AT_ONCE, FineTunedModel
 from lm.heads import ClassificationTask, Row
-from pipelines.annotation_files import TABLES, Event, kind_of_output, seconds_of_recording, write_annotations
+from pipelines.commandline.annotation_files import (
+    TABLES,
+    Event,
+    kind_of_output,
+    seconds_of_recording,
+    write_annotations,
+)
 from pipelines.commandline.outputs import new_file
 from pipelines.commandline.overrides import command_line
 from pipelines.detection import PredictConfig

@@ -17,7 +17,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 import pyarrow.parquet as pq
 
-from pipelines.annotation_files import Event, write_annotations
+from pipelines.commandline.annotation_files import Event, write_annotations
 from pipelines.commandline.outputs import new_file, new_folder
 from pipelines.recordings import EncodeConfig
 from pipelines.settings.inputs import InputOptions

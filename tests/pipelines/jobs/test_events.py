@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.annotation_files import Event
+from pipelines.commandline.annotation_files import Event
 from pipelines.jobs.events import ScoredWindows, cells, judge, match, windows
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipelines.annotation_files import SUFFIXES, Event, FileKind, kind_of_output, write_annotations
+from pipelines.commandline.annotation_files import SUFFIXES, Event, FileKind, kind_of_output, write_annotations
 from wordless.audio.recordings.annotations import AnnotationOptions
 from wordless.audio.recordings.corpus import recordings_at
 from wordless.base.errors import InputError
