@@ -284,7 +284,7 @@ def test_a_long_recording_without_windows_and_labels_that_were_not_learned_are_t
 ) -> None:
     site = write_site(tmp_path / "site", annotated=False)
     assert len(predicted(tone_run, site, tmp_path / "one.json")) == 1
-    assert re.search(r"site\.wav: 10 times as long .*\bwindow=0\.3\b", capsys.readouterr().err)
+    assert re.search(r"site\.wav: 10 times as long .*\bwindow=0\.\d", capsys.readouterr().err)
     (site / "site.txt").write_text("1\t1.5\tlow\n3\t4\tnightingale\n")
     predicted(tone_run, site, tmp_path / "events.json", window=0.4, threshold=0.5)
     told = capsys.readouterr()
@@ -297,7 +297,7 @@ def test_a_long_recording_without_windows_and_labels_that_were_not_learned_are_t
     [
         ({"hop": 0.1}, r"^hop is 0\.1\b.*window="),
         ({"threshold": 0.5}, r"^threshold is 0\.5\b.*window="),
-        ({"window": 0.5, "hop": 1.0}, r"^hop is 1\.0\b.*\b0\.5 s"),
+        ({"window": 0.5, "hop": 1.0}, r"^hop is 1\b.*\b0\.5 s"),
         ({"window": 0.001}, r"^window is 0\.001\b.*\b0\.0\d+ s"),
         ({"window": 0.5, "output": "x.selections.txt"}, r"^threshold\b.*threshold=0\.8"),
         ({"output": "x.wav"}, r"^output\b.*\.selections\.txt\b"),
