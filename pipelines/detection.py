@@ -11,24 +11,18 @@ from pipelines.settings.inputs import RateOptions
 from pipelines.store.run_folder import is_finetuned, part_of
 from wordless.audio.recordings.manifest import Clips
 from wordless.base.hub import fetch, hub_address, is_on_hub
-from wordless.base.options import REQUIRED, option
+from wordless.base.options import option
 
 
 @dataclass(frozen=True, kw_only=True)
 class PredictConfig(TableOptions, FileOptions, RateOptions):
-    """Options of ``wordless predict``.
+    """Options of ``wordless predict``; the model may also be a folder that ``wordless finetune`` wrote.
 
     examples: wordless predict model=runs/x input=recordings output=table.tsv
               wordless predict model=runs/x input=site window=1 threshold=0.8 output=events.selections.txt
               wordless predict model=runs/x/finetuned/labels input=recordings output=table.tsv
     """
 
-    model: Path = option(REQUIRED, "folder of a run, or one that wordless finetune wrote, or hf://user/name of such")
-    output: Path | None = option(
-        None,
-        "also writes a table, or a file of another program (format); a page with figures, mistakes and players is "
-        "written beside it where labels are known; null: nothing is written",
-    )
     method: str = option(
         "auto", "of a run: the method whose probe predicts, such as log_mel or gpt; auto: the best on validation clips"
     )
@@ -48,13 +42,6 @@ class PredictConfig(TableOptions, FileOptions, RateOptions):
         "each window",
         least=0,
         most=1,
-    )
-    tolerance: float = option(
-        0.25,
-        "with a threshold: an event is right if it overlaps an annotated part of its label that is so much longer at "
-        "each side",
-        least=0,
-        unit="s",
     )
 
     def __post_init__(self) -> None:

@@ -89,11 +89,6 @@ class EmbedConfig(StoredOptions):
     example: wordless embed model=runs/x input=recordings output=vectors.npz
     """
 
-    input: Path = option(
-        REQUIRED,
-        "a recording, a folder of recordings, or a table of them such as runs/x/manifest.tsv; <output>.rejected.tsv "
-        "lists what is set aside",
-    )
     output: Path = option(
         REQUIRED,
         "a .npz, .parquet or .safetensors file, with a row for each recording, or for each part that a table names",
@@ -198,7 +193,12 @@ class TableOptions(InputOptions):
     suffixes: ClassVar[tuple[str, ...]] = (".tsv", ".json", ".parquet")  # of the table
 
     input: str = option(REQUIRED, "a recording, a folder of recordings, or several such as [a.wav,b.wav,folder]")
-    output: Path | None = option(None, "also writes a table: a .tsv, .json or .parquet file; null: no table")
+    output: Path | None = option(
+        None,
+        "also writes a table: a .tsv, .json or .parquet file; null: no table. score: or a .txt file as ZeroSpeech 2021 "
+        "reads it, and log_probability_per_second compares recordings over tokenizers. predict: or a file of another "
+        "program (format); where labels are known, a page with figures, mistakes and players is written beside it",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -232,12 +232,6 @@ class ScoreConfig(TableOptions):
     """
 
     suffixes = (*TableOptions.suffixes, ".txt")
-
-    output: Path | None = option(
-        None,
-        "also writes a table: a .tsv, .json or .parquet file, or a .txt file as ZeroSpeech 2021 reads it; null: no "
-        "table. Its column log_probability_per_second compares recordings over tokenizers",
-    )
 
 
 def submitted_name(path: str) -> str:

@@ -42,6 +42,7 @@ from wordless.base.progress import Terminal
 from wordless.base.text import counted, escape
 
 WINDOWS_AT_ONCE = 64
+TOLERANCE = 0.25  # seconds by which an annotated part is longer at each side where events are judged
 LONG = 10  # times the length of a training clip
 
 
@@ -245,11 +246,11 @@ def predict_windows(
         if strange:
             Terminal().say(f"labels that the model did not learn, left out of the figures: {', '.join(strange):.400}")
         known = [each for each in truth if each.label in classes]
-        how = partial(judge, exclusive=scorer.exclusive, tolerance=settings.tolerance)
+        how = partial(judge, exclusive=scorer.exclusive, tolerance=TOLERANCE)
         figures = how(scored, known, classes, settings.threshold)
-        print_figures(figures, settings.tolerance)
-        answers = answers_to(known, [each for each in found if each.path in judged], settings.tolerance)
-        overlap = f"it overlaps an annotated part of its label that is {settings.tolerance:g} s longer at each side"
+        print_figures(figures)
+        answers = answers_to(known, [each for each in found if each.path in judged], TOLERANCE)
+        overlap = f"it overlaps an annotated part of its label that is {TOLERANCE:g} s longer at each side"
         rule = f"An event has a probability of at least {settings.threshold:g}. It is right if {overlap}."
         write_page(settings, opening, answers, figures, told, rule)
 
@@ -307,7 +308,7 @@ def _window_rows(path: str, own: WindowedRecording, window: float, classes: Sequ
         yield {**about, "label": classes[scores.index(best)], "probability": best, **each}
 
 
-def print_figures(figures: Sequence[ClassFigures], tolerance: float) -> None:
+def print_figures(figures: Sequence[ClassFigures]) -> None:
     """Print how right the events of each class are, and the means over the annotated classes."""
     annotated = [each for each in figures if each.annotated]
     print("annotated\tevents\tprecision\trecall\taverage precision\tlabel")
@@ -317,7 +318,7 @@ def print_figures(figures: Sequence[ClassFigures], tolerance: float) -> None:
     mean = float(np.mean([each.average_precision or 0.0 for each in annotated])) if annotated else None
     right, found, there = (sum(getattr(each, name) for each in figures) for name in ("right", "found", "annotated"))
     values = map(_shown, (right / found if found else None, right / there if there else None, mean))
-    print(there, found, *values, f"all, and mean average precision (tolerance {tolerance:g} s)", sep="\t", flush=True)
+    print(there, found, *values, f"all, and mean average precision (tolerance {TOLERANCE:g} s)", sep="\t", flush=True)
 
 
 def _shown(value: float | None) -> str:
