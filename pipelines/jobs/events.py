@@ -18,6 +18,7 @@ from pipelines.commandline.annotation_files import Event
 from wordless.audio.waveform import equal_blocks
 from wordless.base.array_types import BoolArray, DoubleArray, FloatArray
 
+ALL = "all classes"
 THRESHOLDS = 40  # at which average precision looks for events
 
 
@@ -124,7 +125,7 @@ def judge(
     """Judge the events of each annotated class as those of a detector.
 
     Average precision is the area below the precision that each recall has at best, over `THRESHOLDS` thresholds, at
-    each of which events are merged anew.
+    each of which events are merged anew. The last figures are those of all classes, with the mean of these areas.
     """
     levels = [*np.linspace(0, 1, THRESHOLDS, endpoint=False)[1:].tolist(), threshold]
     counts = {level: _counts(recordings, truth, classes, level, exclusive, tolerance) for level in levels}
@@ -137,7 +138,9 @@ def judge(
         if annotated[label] or found:
             about = {"annotated": annotated[label], "found": found, "right": right}
             figures.append(ClassFigures(label=label, average_precision=area, **about))
-    return figures
+    sums = {name: sum(getattr(each, name) for each in figures) for name in ("annotated", "found", "right")}
+    areas = [each.average_precision for each in figures if each.average_precision is not None]
+    return [*figures, ClassFigures(label=ALL, average_precision=sum(areas) / max(len(areas), 1), **sums)]
 
 
 def _counts(

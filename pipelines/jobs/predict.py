@@ -66,7 +66,7 @@ def predict_recordings(settings: PredictConfig, recordings: Sequence[Clips], ann
     else:
         work = partial(score_recording, scorer.probe, opening, kept.seconds if kept else np.inf)
         read = read_all(settings, recordings, work, "predicting")
-        found = ((path, row_of(scorer.probe, scored.scores)) for path, scored in read)
+        found = ((path, row_of(scorer.probe, scored.scores[0])) for path, scored in read)
     rows = list[Row]()
     for path, row in found:
         print(f"{next(iter(row.values()))}\t{escape(path)}", flush=True)
@@ -174,18 +174,18 @@ def _front_end(folder: Path, device: str) -> FrontEnd:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class WindowedRecording:
-    """The scores of the windows of a recording, and what the user should know of it."""
+class Scored:
+    """The scores of the windows of a recording, or of all of it at once, and what the user should know of it."""
 
-    starts: DoubleArray  # (windows,) seconds
     scores: FloatArray  # (windows, classes)
+    starts: DoubleArray  # (windows,) seconds
     seconds: float
     notices: tuple[str, ...]
 
 
 def score_windows(
     scorer: Scorer, opening: "Opening", window: float, hop: float, root: Path, clip: Clip
-) -> WindowedRecording | Rejected:
+) -> Scored | Rejected:
     """Score the windows of a whole recording, of which `WINDOWS_AT_ONCE` are in memory, or set it aside."""
     opened = opening.without_trimming.open(root, clip)
     if isinstance(opened, Rejected):
@@ -201,7 +201,7 @@ def score_windows(
     if not scores:
         return Rejected(path=clip.path, reason="empty")
     seconds, joined = sound.num_samples / rate, np.concatenate(scores)
-    return WindowedRecording(starts=np.array(starts), scores=joined, seconds=seconds, notices=sound.notices)
+    return Scored(starts=np.array(starts), scores=joined, seconds=seconds, notices=sound.notices)
 
 
 def predict_windows(
@@ -220,7 +220,8 @@ def predict_windows(
     hop = settings.hop or settings.window / 2
     work = partial(score_windows, scorer, opening, settings.window, hop)
     rows, found, scored = list[Row](), list[Event](), list[ScoredWindows]()
-    truth = [_event({"label": clip.label or "", "score": 1.0}, root, clip) for root, clip in labelled_clips(annotated)]
+    parts = [(place.root, clip) for place in annotated for clip in place.clips if clip.label]
+    truth = [_event({"label": clip.label or "", "score": 1.0}, root, clip) for root, clip in parts]
     judged = {each.path for each in truth}
     paths = list[str]()
     for path, own in read_all(settings, recordings, work, "predicting"):
@@ -253,11 +254,6 @@ def predict_windows(
         overlap = f"it overlaps an annotated part of its label that is {TOLERANCE:g} s longer at each side"
         rule = f"An event has a probability of at least {settings.threshold:g}. It is right if {overlap}."
         write_page(settings, opening, answers, figures, told, rule)
-
-
-def labelled_clips(places: Sequence[Clips]) -> Iterator[tuple[Path, Clip]]:
-    """Give the annotated parts with their roots; one may span its whole recording."""
-    yield from ((place.root, clip) for place in places for clip in place.clips if clip.label)
 
 
 def answers_to(truth: Sequence[Event], found: Sequence[Event], tolerance: float) -> list[Answer]:
@@ -300,7 +296,7 @@ def write_page(
     Terminal().say(f"figures, confusions and mistakes: {page}")
 
 
-def _window_rows(path: str, own: WindowedRecording, window: float, classes: Sequence[str]) -> Iterator[Row]:
+def _window_rows(path: str, own: Scored, window: float, classes: Sequence[str]) -> Iterator[Row]:
     for start, scores in zip(own.starts.tolist(), own.scores.tolist(), strict=True):
         best, end = max(scores), round(min(start + window, own.seconds), 6)
         each = {f"probability of {name}": score for name, score in zip(classes, scores, strict=True)}
@@ -309,20 +305,12 @@ def _window_rows(path: str, own: WindowedRecording, window: float, classes: Sequ
 
 
 def print_figures(figures: Sequence[ClassFigures]) -> None:
-    """Print how right the events of each class are, and the means over the annotated classes."""
-    annotated = [each for each in figures if each.annotated]
-    print("annotated\tevents\tprecision\trecall\taverage precision\tlabel")
+    """Print how right the events of each class are, and those of all."""
+    print(f"annotated\tevents\tprecision\trecall\taverage precision (tolerance {TOLERANCE:g} s)\tlabel")
     for each in figures:
-        values = map(_shown, (each.precision, each.recall, each.average_precision))
-        print(each.annotated, each.found, *values, each.label, sep="\t")
-    mean = float(np.mean([each.average_precision or 0.0 for each in annotated])) if annotated else None
-    right, found, there = (sum(getattr(each, name) for each in figures) for name in ("right", "found", "annotated"))
-    values = map(_shown, (right / found if found else None, right / there if there else None, mean))
-    print(there, found, *values, f"all, and mean average precision (tolerance {TOLERANCE:g} s)", sep="\t", flush=True)
-
-
-def _shown(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
+        values = (each.precision, each.recall, each.average_precision)
+        shown = ("–" if value is None else f"{value:.3f}" for value in values)
+        print(each.annotated, each.found, *shown, each.label, sep="\t", flush=True)
 
 
 # Reading
@@ -404,17 +392,7 @@ def read_recording(
     return ReadRecording(inputs=inputs, notices=sound.notices)
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class ScoredRecording:
-    """The scores ``(classes,)`` of a recording, and what the user should know of it."""
-
-    scores: FloatArray
-    notices: tuple[str, ...]
-
-
-def score_recording(
-    probe: SoundProbe, opening: Opening, usual: float, root: Path, clip: Clip
-) -> ScoredRecording | Rejected:
+def score_recording(probe: SoundProbe, opening: Opening, usual: float, root: Path, clip: Clip) -> Scored | Rejected:
     """Ask a probe about one recording or part of one, which is read in constant memory, or set it aside.
 
     ``usual`` are the seconds of a training clip.
@@ -430,9 +408,9 @@ def score_recording(
         sound.sample_rate = rate
         return sound.blocks(root / used.path, part=used.part)
 
-    (scores,) = probe.scores_of([SoundView(used, read=read)])
+    scores = probe.scores_of([SoundView(used, read=read)])
     sound.sample_rate = opening.sample_rate
     notices = sound.notices
     if used.seconds >= LONG * usual:
         notices += (f"{LONG} times as long as the training clips ({usual:.2g} s), or longer: try window={usual:.2g}",)
-    return ScoredRecording(scores=scores, notices=notices)
+    return Scored(scores=scores, starts=np.zeros(1), seconds=used.seconds, notices=notices)

@@ -60,8 +60,10 @@ def test_a_detector_is_judged_by_class() -> None:
     scores = [[0.9, 0.0], [0.0, 0.0], [0.6, 0.0], [0.0, 0.0], [0.6, 0.0], [0.0, 0.0]]
     own = windowed(scores, window=1.0)
     truth = [event(0, 1), event(2, 3), event(5, 6, "y")]
-    x, y = judge([own], truth, ("x", "y"), 0.5, exclusive=True, tolerance=0.0)
+    x, y, both = judge([own], truth, ("x", "y"), 0.5, exclusive=True, tolerance=0.0)
     assert (x.annotated, x.found, x.right) == (2, 3, 2)
     assert [x.precision, x.recall] == pytest.approx([2 / 3, 1])
     assert x.average_precision == pytest.approx(0.5 * 1 + 0.5 * 2 / 3)
+    assert (both.annotated, both.found, both.right) == (3, 3, 2)
+    assert both.average_precision == pytest.approx((x.average_precision or 0) / 2)
     assert (y.annotated, y.precision, y.recall, y.average_precision) == (1, None, 0, 0)
