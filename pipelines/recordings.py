@@ -1,4 +1,4 @@
-"""The options of ``wordless encode``, ``embed``, ``find`` and ``score``, which read recordings."""
+"""The options of ``wordless encode``, ``embed`` and ``score``, which read recordings."""
 
 import os
 import re
@@ -9,12 +9,10 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar, Literal
 
 from lm.options import Pooling
-from pipelines.commandline.annotation_files import SUFFIXES, FileKind, FileOptions, kind_of_output
-from pipelines.commandline.annotation_files import TABLES as FOUND
+from pipelines.commandline.annotation_files import SUFFIXES, FileKind, kind_of_output
 from pipelines.commandline.outputs import prepare_output, require_kind, require_table
 from pipelines.settings.inputs import EngineOptions, InputOptions, StoredOptions, require_writable_folder
 from pipelines.store.run_folder import OF_SOUND, part_of, run_of
-from wordless.audio.levels import MAX_TRIM_DB, MIN_TRIM_DB
 from wordless.audio.recordings.annotations import kind_of
 from wordless.audio.recordings.corpus import candidates_at, recordings_at
 from wordless.audio.recordings.folders import EXTENSIONS, expand_home
@@ -27,7 +25,6 @@ UNITS = (".km", ".txt", ".units", ".jsonl", ".ndjson", ".json")  # usual suffixe
 TABLES = (".tsv", ".txt", ".csv", ".jsonl", ".json", ".ndjson")  # that list recordings
 ALL = "all"  # layer: every candidate
 LAYER = re.compile(rf"(layer|inner)_\d+|all_(layers|inner)(_with_input)?|{ALL}")
-Features = Literal["log_mel", "mfcc", "bottleneck", "soft_codes", "states"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,55 +132,6 @@ def embed(settings: EmbedConfig) -> tuple[EmbedConfig, Path, Clips | None]:
     recordings = None if settings.is_table else candidates_at(settings.input, settings)
     prepare_output(settings.output)
     return settings, run, recordings
-
-
-@dataclass(frozen=True, kw_only=True)
-class FindConfig(StoredOptions, FileOptions):
-    """Options of ``wordless find``: the places in recordings that sound like a query, without any label.
-
-    Annotations name parts of the queries; the recordings of the input, of any length, are searched as a whole.
-    example: wordless find model=runs/x query=word.wav input=recordings output=hits.tsv
-    """
-
-    query: Path = option(
-        REQUIRED, "a recording of the sound to find, or a folder of several; annotated parts are queries of their own"
-    )
-    output: Path = option(
-        REQUIRED,
-        "a .tsv, .json or .parquet file with a row for each place, or a file of another program (format); a page with "
-        "players is written beside it, such as hits.html",
-    )
-    features: Features = option(
-        "log_mel",
-        "what is compared: patches of log-mel, MFCC, the tokenizer's bottlenecks, how near the "
-        "sound is to each code, or states of the language model. All but soft codes have mean 0 and variance 1 over a "
-        "recording, which is in memory",
-    )
-    layer: int | None = option(
-        None, "features=states: layer of the language model, from 1; null: the one in the middle", least=1
-    )
-    hits: int = option(20, "most places of each query in the table, over all recordings", least=1)
-    trim_db: float | None = option(
-        30.0,
-        "removes ends of a query that are so much softer than its loudest 20 ms; null: queries as they are",
-        least=MIN_TRIM_DB,
-        most=MAX_TRIM_DB,
-        unit="dB",
-    )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        kind_of_output(self.output, self.format, *FOUND)
-
-
-def find(settings: FindConfig) -> tuple[FindConfig, Clips, Clips, Path, Path | None]:
-    tokenizer = part_of(settings.model, "tokenizer")
-    model = part_of(settings.model, "lm") if settings.features == "states" else None
-    queries = recordings_at(settings.query, settings, option="query")
-    recordings = recordings_at(settings.input)
-    require_writable_folder(recordings, settings.output)
-    prepare_output(settings.output)
-    return settings, queries, recordings, tokenizer, model
 
 
 @dataclass(frozen=True, kw_only=True)

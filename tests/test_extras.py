@@ -4,7 +4,7 @@ import ast
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
@@ -24,18 +24,20 @@ FILES: dict[str, tuple[str, ...]] = {
     "rates": ("conf/experiment/levels.yaml",),
     "next_sample": ("lm/samples", "conf/next_sample", "conf/experiment/next_sample.yaml"),
 }
-TABLE = "pipelines/extras/table.py"
-NAMING = ("pipelines/commandline/commands.py", TABLE)  # the tables in which a string names a module
+COMMANDS = {"find": ("wordless/audio/matching.py",)}  # the same of extras that are commands
+ALL_FILES = FILES | COMMANDS
+# the tables in which a string names a module -> the dictionary that holds the lines
+TABLES = {"pipelines/extras/table.py": "EXTRAS", "pipelines/commandline/commands.py": "COMMANDS"}
 OBJECT = re.compile(rf"(?:{'|'.join(PACKAGES)})(?:\.\w+)+:\w+")
 
 
 def files_of(extra: str) -> tuple[str, ...]:
-    return f"pipelines/extras/{extra}", *FILES[extra]
+    return f"pipelines/extras/{extra}", *ALL_FILES[extra]
 
 
 def owner(file: Path) -> str | None:
     """The extra that a file belongs to; None: the core."""
-    return next((name for name in EXTRAS if any(lies_in(file, place) for place in files_of(name))), None)
+    return next((name for name in ALL_FILES if any(lies_in(file, place) for place in files_of(name))), None)
 
 
 OWNERS = {file: owner(file) for file in SOURCES}
@@ -43,9 +45,9 @@ OWNERS = {file: owner(file) for file in SOURCES}
 
 def test_every_file_of_an_extra_is_there() -> None:
     assert FILES.keys() == EXTRAS.keys()
-    assert not [place for name in EXTRAS for place in files_of(name) if not (ROOT / place).exists()]
+    assert not [place for name in ALL_FILES for place in files_of(name) if not (ROOT / place).exists()]
     folders = {path.name for path in (ROOT / "pipelines/extras").iterdir() if (path / "__init__.py").exists()}
-    assert folders == {*EXTRAS}
+    assert folders == {*ALL_FILES}
 
 
 def test_no_file_imports_an_extra_but_its_own() -> None:
@@ -63,24 +65,29 @@ def test_strings_name_modules_in_the_tables_alone() -> None:
     named = [
         f"{file}: {node.value}"
         for file in SOURCES
-        if file.as_posix() not in NAMING
+        if file.as_posix() not in TABLES
         for node in ast.walk(ast.parse((ROOT / file).read_text(encoding="utf-8")))
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and OBJECT.fullmatch(node.value)
     ]
     assert not named
 
 
-def tree_without(extras: Iterable[str], place: Path) -> Path:
-    """Copy our packages without the files of extras and without their lines of the table."""
+def tree_without(extras: Collection[str], place: Path) -> Path:
+    """Copy our packages without the files of extras and without their lines of the tables."""
     for name in PACKAGES:
         shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__"))
     for path in [place / file for name in extras for file in files_of(name)]:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
-    table = place / TABLE
-    lines = table.read_text().splitlines(keepends=True)
-    kept = [line for line in lines if not line.startswith(tuple(f'    "{name}": (' for name in extras))]
-    assert len(lines) - len(kept) == len([*extras])  # an extra is one line
-    table.write_text("".join(kept))
+    for table, name in TABLES.items():
+        lines, gone = (place / table).read_text().splitlines(keepends=True), set[int]()
+        for node in ast.walk(ast.parse("".join(lines))):
+            match node:
+                case ast.Assign(targets=[ast.Name(id=of)], value=ast.Dict(keys=keys, values=values)) if of == name:
+                    for key, value in zip(keys, values, strict=True):
+                        if isinstance(key, ast.Constant) and key.value in extras:
+                            gone |= {*range(key.lineno, (value.end_lineno or key.lineno) + 1)}
+        assert name != "EXTRAS" or len(gone) == len(EXTRAS.keys() & {*extras})  # an extra is one line
+        (place / table).write_text("".join(line for number, line in enumerate(lines, 1) if number not in gone))
     return place
 
 
@@ -104,18 +111,17 @@ main()
 """
 
 
-def run_without(extras: Iterable[str], place: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def run_without(extras: Collection[str], place: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """Import all modules of a tree without extras, and run the chain there."""
-    gone = [*extras]
-    tree = tree_without(gone, place / "tree")
+    tree = tree_without(extras, place / "tree")
     own = [f"hydra.run.dir={place / 'run'}", f"store.root={place / 'store'}", "threads=1"]
-    call = ["-c", IMPORT, ",".join(PACKAGES), ",".join(gone), *TINY, *own, *words]
+    call = ["-c", IMPORT, ",".join(PACKAGES), ",".join(extras), *TINY, *own, *words]
     return python(*call, cwd=tree, before=tree)
 
 
 @pytest.mark.parametrize(
     "extra",
-    [name if name in ("rates", "zerospeech") else pytest.param(name, marks=pytest.mark.slow) for name in EXTRAS],
+    [name if name in ("rates", "zerospeech") else pytest.param(name, marks=pytest.mark.slow) for name in ALL_FILES],
 )
 def test_a_tree_without_an_extra_imports_and_runs(extra: str, tmp_path: Path) -> None:
     done = run_without([extra], tmp_path, "stages=[tokenizer,lm,report]")
@@ -124,7 +130,7 @@ def test_a_tree_without_an_extra_imports_and_runs(extra: str, tmp_path: Path) ->
 
 
 def test_a_tree_without_extras_makes_codes_models_probe_and_sound(tmp_path: Path) -> None:
-    done = run_without(EXTRAS, tmp_path, "stages=null")
+    done = run_without(ALL_FILES, tmp_path, "stages=null")
     assert done.returncode == 0, done.stderr
     for part in ("tokenizer", "lm", "vocoder", "probe"):
         assert (tmp_path / "run" / part / "config.json").is_file()

@@ -8,6 +8,7 @@ import pytest
 
 from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.options import options_class
+from pipelines.extras.table import extras
 from vocoder.options import Sampling
 from wordless.base.errors import InputError
 from wordless.base.options import MEANING, Options
@@ -18,14 +19,15 @@ def classes(cls: type[Options]) -> Iterator[type[Options]]:
     yield cls
     for hint in get_type_hints(cls).values():
         for each in (hint, *get_args(hint)):
-            if isinstance(each, type) and issubclass(each, Options):
+            if isinstance(each, type) and issubclass(each, Options) and each is not Options:
                 yield from classes(each)
     for field in fields(cls):  # type: ignore[arg-type]  # each class is a dataclass
         if MEANING in field.metadata:
             yield from (field.metadata[MEANING].variants or {}).values()
 
 
-OF_COMMANDS = {each for name in COMMANDS for each in classes(options_class(name))}
+ROOTS = [*(options_class(name) for name in COMMANDS), *(each.options for each in extras())]
+OF_COMMANDS = {each for root in ROOTS for each in classes(root)}
 
 
 @pytest.mark.parametrize(

@@ -47,8 +47,8 @@ COMMANDS = {
     "decode": Command("codes -> sound", "pipelines.speech:DecodeConfig", "pipelines.jobs.speech:decode_codes"),
     "find": Command(
         "the places in recordings that sound like a query: a table, and a page with players",
-        "pipelines.recordings:FindConfig",
-        "pipelines.jobs.find:find_in_recordings",
+        "pipelines.extras.find.find_options:FindConfig",
+        "pipelines.extras.find.places:find_in_recordings",
     ),
     "score": Command(
         "how probable does the language model find recordings? nats, bits per second, perplexity",

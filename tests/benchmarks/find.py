@@ -26,7 +26,7 @@ from typing import get_args
 import numpy as np
 
 from lm.probing.comparison import t_interval
-from pipelines.jobs.find import FrameReader
+from pipelines.extras.find.places import FrameReader
 from pipelines.recordings import Features
 from pipelines.store.run_folder import part_of
 from wordless.audio.levels import trim_ends

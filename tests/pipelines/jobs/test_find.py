@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 
-from pipelines.jobs import find as job
+from pipelines.extras.find import places as job
 from tests.calling import find, python
 from tests.rejected import read_rejected
 from tests.wordless.audio.recordings.annotations.annotated_files import audacity

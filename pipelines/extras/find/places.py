@@ -1,4 +1,4 @@
-"""The work of ``wordless find``, once its options are checked."""
+"""The work of ``wordless find``, once its options are checked, and its page."""
 
 import hashlib
 import heapq
@@ -17,10 +17,10 @@ from lm.pooled_states import states_over_time
 from pipelines.commandline.annotation_files import TABLES, Event, kind_of_output, write_annotations
 from pipelines.commandline.outputs import new_file
 from pipelines.commandline.overrides import command_line
+from pipelines.extras.find.find_options import Features, FindConfig
+from pipelines.extras.find.page import Hit, write_hits_page
 from pipelines.jobs.recordings import ReadSound, Told, attempted, files_key, open_session, told_of, write_shards
 from pipelines.pages.excerpts import Room
-from pipelines.pages.hits import Hit, write_hits_page
-from pipelines.recordings import Features, FindConfig
 from pipelines.stages.frames import mfcc_frames
 from pipelines.store.session import Run
 from pipelines.store.stage import stage
@@ -41,6 +41,7 @@ from wordless.base.text import counted
 
 SHARD = 10  # recordings whose places are in one file of the store
 PATCHES_AT_ONCE = 500  # whose soft codes are in memory
+AROUND = 0.1  # seconds that are played before and after a place
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -53,5 +53,5 @@ def write_hits_page(
     for hit in (hit for rank in range(most) for of in tables.values() for hit in of[rank : rank + 1]):
         shown[hit] = room.place(root / hit.path, hit.start, hit.end)
     allowed = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
-    page_of = partial(draw, "hits.html.jinja", tables=tables, heard=heard, shown=shown)
+    page_of = partial(draw, "find/hits.html.jinja", tables=tables, heard=heard, shown=shown)
     write_aside(page, page_of(root=root, command=command, script=SCRIPT, allowed=allowed))

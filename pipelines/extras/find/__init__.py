@@ -1,0 +1,1 @@
+"""``wordless find``: places in recordings that sound like a query."""
