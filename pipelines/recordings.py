@@ -1,23 +1,24 @@
-"""The options of ``wordless encode``, ``embed``, ``score`` and ``predict``, which read recordings."""
+"""The options of ``wordless encode``, ``embed`` and ``score``, which read recordings."""
 
 import os
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import ClassVar, Literal
 
 from lm.options import Pooling
+from pipelines.commandline.annotation_files import SUFFIXES, FileKind, kind_of_output
 from pipelines.commandline.outputs import prepare_output, require_kind, require_table
-from pipelines.settings.inputs import EngineOptions, InputOptions, RateOptions, StoredOptions, require_writable_folder
-from pipelines.store.run_folder import OF_SOUND, is_finetuned, part_of, run_of
+from pipelines.settings.inputs import EngineOptions, InputOptions, StoredOptions, require_writable_folder
+from pipelines.store.run_folder import OF_SOUND, part_of, run_of
 from wordless.audio.recordings.annotations import kind_of
 from wordless.audio.recordings.corpus import candidates_at, recordings_at
 from wordless.audio.recordings.folders import EXTENSIONS, expand_home
 from wordless.audio.recordings.manifest import Clips
 from wordless.base.errors import InputError
-from wordless.base.hub import fetch, hub_address, is_on_hub
+from wordless.base.hub import is_on_hub
 from wordless.base.options import REQUIRED, option
 
 UNITS = (".km", ".txt", ".units", ".jsonl", ".ndjson", ".json")  # usual suffixes of text units
@@ -34,8 +35,10 @@ class EncodeConfig(StoredOptions, EngineOptions):
     """
 
     output: Path = option(REQUIRED, "a .parquet file, a folder of shards, or a text file")
-    format: Literal["parquet", "fairseq", "jsonl"] = option(
-        "parquet", "fairseq writes a .km file, a .tsv file and the samples of each recording, <output>.lengths"
+    format: Literal["parquet", "fairseq", "jsonl", "raven", "audacity", "textgrid"] = option(
+        "parquet",
+        "fairseq writes a .km file, a .tsv file and the samples of each recording, <output>.lengths; raven, audacity "
+        "and textgrid write the codes over time: one file, which .selections.txt and .TextGrid name, too, or a folder",
     )
     deduplicate: bool = option(
         False,
@@ -48,6 +51,8 @@ class EncodeConfig(StoredOptions, EngineOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        if self.over_time is not None:
+            return
         rule = "format=parquet keeps durations: choose format=fairseq or jsonl"
         self.refuse_if(self.deduplicate and self.format == "parquet", "deduplicate", rule)
         if self.format == "parquet":
@@ -55,6 +60,14 @@ class EncodeConfig(StoredOptions, EngineOptions):
             return require_kind(self.output, (".parquet",), possible=possible)
         possible = f"for format={self.format} a text file ending in {', '.join(UNITS)}"
         require_kind(self.output, UNITS, possible=possible)
+
+    @property
+    def over_time(self) -> FileKind | None:
+        """The kind of a file with the codes over time, which Raven, Audacity or Praat opens; None: another."""
+        named = self.output.name.lower().endswith((SUFFIXES["raven"], SUFFIXES["textgrid"].lower()))
+        if self.format in SUFFIXES or (named and self.format == "parquet"):
+            return kind_of_output(self.output, self.format if self.format in SUFFIXES else "auto")
+        return None
 
 
 def encode(settings: EncodeConfig) -> tuple[EncodeConfig, Clips, Path]:
@@ -73,11 +86,6 @@ class EmbedConfig(StoredOptions):
     example: wordless embed model=runs/x input=recordings output=vectors.npz
     """
 
-    input: Path = option(
-        REQUIRED,
-        "a recording, a folder of recordings, or a table of them such as runs/x/manifest.tsv; <output>.rejected.tsv "
-        "lists what is set aside",
-    )
     output: Path = option(
         REQUIRED,
         "a .npz, .parquet or .safetensors file, with a row for each recording, or for each part that a table names",
@@ -133,12 +141,21 @@ class TableOptions(InputOptions):
     suffixes: ClassVar[tuple[str, ...]] = (".tsv", ".json", ".parquet")  # of the table
 
     input: str = option(REQUIRED, "a recording, a folder of recordings, or several such as [a.wav,b.wav,folder]")
-    output: Path | None = option(None, "also writes a table: a .tsv, .json or .parquet file; null: no table")
+    output: Path | None = option(
+        None,
+        "also writes a table: a .tsv, .json or .parquet file; null: no table. score: or a .txt file as ZeroSpeech 2021 "
+        "reads it, and log_probability_per_second compares recordings over tokenizers. predict: or a file of another "
+        "program (format); where labels are known, a page with figures, mistakes and players is written beside it",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.output is not None:
-            require_table(self.output, *self.suffixes)
+            self.require_kind_of(self.output)
+
+    def require_kind_of(self, output: Path) -> None:
+        """Refuse an output that the command does not write."""
+        require_table(output, *self.suffixes)
 
     def recordings(self) -> tuple[Clips, ...]:
         """Find the recordings of each named place, and their annotated parts; ``[a.wav,b.wav]`` names several."""
@@ -164,27 +181,6 @@ class ScoreConfig(TableOptions):
 
     suffixes = (*TableOptions.suffixes, ".txt")
 
-    output: Path | None = option(
-        None,
-        "also writes a table: a .tsv, .json or .parquet file, or a .txt file as ZeroSpeech 2021 reads it; null: no "
-        "table. Its column log_probability_per_second compares recordings over tokenizers",
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
-class PredictConfig(TableOptions, RateOptions):
-    """Options of ``wordless predict``.
-
-    example: wordless predict model=runs/x/finetuned/labels input=recordings output=table.tsv
-    """
-
-    model: Path = option(REQUIRED, "folder that wordless finetune wrote, or hf://user/name")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        rule = "it is no fine-tuned model: name a folder of wordless finetune, such as one in finetuned/ of a run"
-        self.refuse_if(not is_on_hub(self.model) and not is_finetuned(self.model), "model", rule)
-
 
 def submitted_name(path: str) -> str:
     """Return a recording's name as ZeroSpeech 2021 writes it, as in ``aAaONTsOqWs -2.031`` of ``lexical/dev.txt``."""
@@ -204,12 +200,3 @@ def score(settings: ScoreConfig) -> tuple[ScoreConfig, Sequence[Clips], Path, Pa
                 raise InputError(option="output", value=settings.output, rule=rule, remedy=remedy)
         prepare_output(settings.output)
     return settings, recordings, tokenizer, model
-
-
-def predict(settings: PredictConfig) -> tuple[PredictConfig, Sequence[Clips]]:
-    recordings = settings.recordings()
-    if address := hub_address(settings.model):
-        settings = replace(settings, model=fetch(address, "finetuned", ""))
-    if settings.output is not None:
-        prepare_output(settings.output)
-    return settings, recordings

@@ -17,11 +17,13 @@ from lm.model import LanguageModel
 from pipelines.commandline.outputs import is_held
 from pipelines.commandline.overrides import quote, spell
 from pipelines.results.run_record import read_results
+from pipelines.stages.sound_probe import AUTO, SoundProbe
 from pipelines.store.run_folder import REPORT, RESULTS
 from tokenizer.tokenizer import Tokenizer
 from vocoder.vocoder import Vocoder
 from wordless.audio.mono import by_channel, mono
-from wordless.audio.reading import whole_rate
+from wordless.audio.reading import read, whole_rate
+from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 from wordless.base.files import mark, remove
 from wordless.base.saved_models import LANGUAGE_MODEL, TOKENIZER, VOCODER
@@ -62,6 +64,15 @@ class Run:
     @cached_property
     def vocoder(self) -> Vocoder:
         return Vocoder.from_pretrained(Path(self.folder) / VOCODER.part)
+
+    def predict(self, sound: Waveform | Path | str, *, method: str = AUTO) -> dict[str, float]:
+        """Return the score of each class for a whole sound, the highest first, as ``wordless predict`` does.
+
+        ``method`` is one that the run probed, or ``auto`` for the best on validation clips.
+        """
+        probe, _ = SoundProbe.of_run(Path(self.folder), method)
+        sound = sound if isinstance(sound, Waveform) else read(sound, channel=probe.audio.channel)
+        return probe.answer(probe.scores([sound])[0])
 
 
 def run(

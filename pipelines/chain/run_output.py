@@ -5,6 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+
 from lm.probing.fitted import FittedProbe, VectorRecipe
 from pipelines.chain.corpus import MANIFEST, REJECTED
 from pipelines.chain.notices import UNLABELLED, write_unlabelled
@@ -20,10 +22,11 @@ from pipelines.results.rows import Made
 from pipelines.results.run_record import CODE_SOUNDS, RESAMPLES, Section, read_results
 from pipelines.settings.run import RunSettings
 from pipelines.stages.features import BAG_OF_CODES
+from pipelines.stages.sound_probe import MADE_BY, KeptMethod, KeptProbes
 from pipelines.store.run_folder import REPORT, RESULTS
 from pipelines.store.session import Session
 from pipelines.store.store import ENTRY, Entry
-from pipelines.store.stored_features import GPT
+from pipelines.store.stored_features import GPT, PROBE
 from wordless.audio.recordings.manifest import Clip, Clips, read_manifest, write_manifest, write_rejected
 from wordless.base.errors import InputError
 from wordless.base.files import replace_folder, write_aside
@@ -114,19 +117,34 @@ def write_run_folder(
 
 
 def write_probe(folder: Path, entries: Mapping[str, Entry], manifest: Clips, settings: RunSettings) -> None:
-    """Save the probe of the GPT, or else of the bag of codes, with what its vectors are made of."""
+    """Save the probes that new sound can be given to, with what their vectors are made of, and the list of all.
+
+    That of the GPT, or else of the bag of codes, is the run's own, which other commands read.
+    """
     place, compare = folder / KIND.part, settings.compare
+    names = [method.name for method in settings.probed_methods]
+    probed = {name: entries[stage] for name in names if (stage := f"probed_{name}") in entries}
     # Of several rates, the GPT of the comparison is not the run's own.
-    methods = (BAG_OF_CODES,) if settings.tokenizer.rates else (GPT, BAG_OF_CODES)
-    names = [f"probed_{method}" for method in methods if settings.probes(method)]
-    if not (probes := [entries[name] for name in names if name in entries]):
+    usable = [name for name in MADE_BY if name in probed and (not settings.tokenizer.rates or name == BAG_OF_CODES)]
+    if not usable:
         replace_folder(place, None)
         return
-    probe = FittedProbe.from_pretrained(probes[0].folder)
+    own = next((name for name in (GPT, BAG_OF_CODES) if name in usable), usable[0])
     recipe = VectorRecipe(vectors=compare.vectors, states=compare.states, assignments=compare.assignments)
     trim_db = manifest.effective_trim_db(settings.corpus.inspection.trim_db)
     with tempfile.TemporaryDirectory() as saved:
-        FittedProbe(probe.network, replace(probe.description, recipe=recipe, trim_db=trim_db)).save_pretrained(saved)
+        for name in usable:
+            probe = FittedProbe.from_pretrained(probed[name].folder)
+            about = replace(probe.description, recipe=recipe, trim_db=trim_db)
+            FittedProbe(probe.network, about).save_pretrained(Path(saved, "" if name == own else name))
+        places = {name: "" if name == own else name for name in usable}
+        found = [
+            KeptMethod(method=name, validation=entry.read_json(PROBE)["validation_accuracy"], folder=places.get(name))
+            for name, entry in probed.items()
+        ]
+        found.sort(key=lambda each: (-each.validation, each.folder is None))
+        seconds = float(np.median([clip.seconds for clip in manifest.of("train")]))
+        KeptProbes(methods=tuple(found), seconds=seconds).write(Path(saved))
         replace_folder(place, Path(saved))
 
 

@@ -69,9 +69,9 @@ COMMANDS = {
         meant=("classify", "classifier", "fine-tune", "tune"),
     ),
     "predict": Command(
-        "what a fine-tuned model predicts for recordings",
-        "pipelines.recordings:PredictConfig",
-        "pipelines.jobs.tables:predict_recordings",
+        "what a run's best probe, or a fine-tuned model, predicts for recordings",
+        "pipelines.detection:PredictConfig",
+        "pipelines.jobs.predict:predict_recordings",
     ),
     "demo": Command(
         "a page in the browser with the spectrogram, codes, predicted label and continuation of your sounds",

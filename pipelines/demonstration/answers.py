@@ -9,21 +9,16 @@ from threading import Lock
 from typing import TypeVar
 
 import numpy as np
-import torch
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from lm.model import LanguageModel
 from lm.options import CodeSampling
-from lm.pooled_states import layer_features
-from lm.probing.fitted import FittedProbe
-from lm.probing.vectors import bags_of_codes
 from pipelines.jobs.speech import sample_name
 from pipelines.pages.charts import BLUE, MUTED, Chart, code_picture, draw_pictures, log_mel_pictures, sheet, styled
-from pipelines.stages.features import BAG_OF_CODES
-from pipelines.store.stored_features import GPT, method_of_key, pooling_of, with_input
-from tokenizer.codes import Codes, SoftCodes, require_same_codebook
-from tokenizer.encoder import pictures, soft_codes
+from pipelines.stages.sound_probe import SoundProbe
+from tokenizer.codes import Codes, require_same_codebook
+from tokenizer.encoder import pictures
 from tokenizer.tokenizer import Tokenizer
 from vocoder.continuing import Coder, Prompt, joined_sound
 from vocoder.kinds import BY_KEY, KINDS, Kind
@@ -31,8 +26,7 @@ from vocoder.options import Sampling
 from vocoder.synthesis import Synthesis, Unlearned, load_vocoder
 from vocoder.vocoder import Vocoder
 from wordless.audio.decoding import RecordingError
-from wordless.audio.levels import trim_ends
-from wordless.audio.reading import read, read_beginning, resampled
+from wordless.audio.reading import read, read_beginning
 from wordless.audio.recordings.inspection import InspectionConfig
 from wordless.audio.waveform import Waveform
 from wordless.base.array_types import FloatArray
@@ -61,7 +55,7 @@ class DemoModels:
 
     tokenizer: Tokenizer
     language_model: LanguageModel | None
-    probe: FittedProbe | None
+    probe: SoundProbe | None
     vocoder: Vocoder | None
     sampling: Sampling  # of the sound
 
@@ -79,8 +73,8 @@ class DemoModels:
         vocoder = part("vocoder", lambda folder: load_vocoder(folder, sampling, device=device))
         if vocoder is not None:
             vocoder.require_tokenizer(tokenizer.finest)
-        probe = part(PROBE_KIND.part, FittedProbe.from_pretrained)
-        if probe is not None and model is None and method_of_key(probe.description.of) == GPT:
+        probe = part(PROBE_KIND.part, lambda folder: SoundProbe(run=own, folder=folder, device=device))
+        if probe is not None and probe.lacks_models:
             probe = None
         return cls(tokenizer=tokenizer, language_model=model, probe=probe, vocoder=vocoder, sampling=sampling)
 
@@ -101,23 +95,6 @@ class DemoModels:
         """A line for each part that the run lacks: what the page cannot do."""
         parts = {"lm": self.language_model, "probe": self.probe, "vocoder": self.vocoder}
         return [MISSING[part] for part, found in parts.items() if found is None]
-
-    def scores(self, codes: Codes | SoftCodes) -> dict[str, float]:
-        """Return the probe's score of each class, the highest first, for codes as it reads them."""
-        assert self.probe is not None, "a run without a probe names no label"
-        about, model = self.probe.description, self.language_model
-        bags = bags_of_codes(codes, about.recipe.vectors.poolings)
-        vectors = {f"{BAG_OF_CODES}:{pooling}": bag[None] for pooling, bag in bags.items()}  # (1, dim)
-        if method_of_key(about.of) == GPT and model is not None:
-            by_layer = layer_features(model, [codes], of=about.recipe.states, vectors=about.recipe.vectors)
-            for key, states in by_layer.items():
-                vectors[f"{GPT}/{key}"] = states
-                if (bag := vectors.get(f"{BAG_OF_CODES}:{pooling_of(key)}")) is not None:
-                    vectors[with_input(f"{GPT}/{key}")] = np.hstack([states, bag])
-        if about.of not in vectors:
-            raise InputError(f"the probe reads {about.of}, which its models do not compute; copy the whole run")
-        scores = self.probe.scores(vectors[about.of])[0]
-        return {about.classes[number]: float(scores[number]) for number in np.argsort(-scores, kind="stable")}
 
     def synthesis(self, kind: Kind, voice: str = "", *, seed: int = 0) -> Synthesis:
         """Return the synthesis of a kind of sound; only a learned one has voices, "" for their average."""
@@ -193,20 +170,15 @@ class DemoAnswers:
             surprise: FloatArray | None = None  # minus the log-probability of the codes of a time step, in base 2
             if models.language_model is not None:
                 surprise = -models.language_model.log_probabilities_after(None, codes).sum(axis=1) / math.log(2)
-            answers = None if models.probe is None else self._answers(models.probe, path, waveform, codes)
+            answers = None if models.probe is None else self._answers(models.probe, path, waveform)
             drawing = _drawing(models, waveform, codes, surprise)
         return Analysis(waveform=waveform, codes=codes, surprise=surprise, answers=answers, drawing=drawing)
 
-    def _answers(self, probe: FittedProbe, path: Path, waveform: Waveform, codes: Codes) -> dict[str, float] | str:
-        """Ask the probe, which reads a sound as its clips were: trimmed or not, with hard or soft codes."""
-        about, tokenizer, sound = probe.description, self.models.tokenizer, waveform
-        if about.trim_db is not None:
-            whole = read(path, channel=tokenizer.front_end.channel)
-            sound = resampled(trim_ends(whole, about.trim_db), tokenizer.format.sample_rate)
-        given: Codes | SoftCodes = codes if sound is waveform else tokenizer.encode(sound)
-        if about.recipe.assignments != "hard":
-            given = soft_codes(tokenizer, torch.from_numpy(tokenizer.vectors(sound.samples)))
-        scores = self.models.scores(given)
+    def _answers(self, probe: SoundProbe, path: Path, waveform: Waveform) -> dict[str, float] | str:
+        """Ask the probe; it trims a sound by its levels at its own rate."""
+        about, channel = probe.description, self.models.tokenizer.front_end.channel
+        sound = waveform if about.trim_db is None else read(path, channel=channel)
+        scores = probe.answer(probe.scores([sound])[0])
         return next(iter(scores)) if about.answer == "value" else scores
 
     def hear(self, analysis: Analysis, voice: str) -> Iterator[list[Waveform]]:

@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 import numpy as np
 import pyarrow.parquet as pq
 
+from pipelines.commandline.annotation_files import Event, write_annotations
 from pipelines.commandline.outputs import new_file, new_folder
 from pipelines.recordings import EncodeConfig
 from pipelines.settings.inputs import InputOptions
@@ -257,7 +259,8 @@ def encode_recordings(settings: EncodeConfig, recordings: Clips, tokenizer_folde
     codes_format = encoder.format
     streams = codes_format.spectral_streams
     rule = f"it holds one stream, and the tokenizer {tokenizer_folder} has {streams}: choose parquet"
-    settings.refuse_if(streams > 1 and settings.format != "parquet", "format", rule)
+    one_stream = settings.format != "parquet" and settings.over_time is None
+    settings.refuse_if(streams > 1 and one_stream, "format", rule)
     parts = int(recordings.frame.segment.notna().sum())
     rule = f"it lists whole recordings, and {counted(parts, 'part')} are annotated: choose another, or annotations=none"
     settings.refuse_if(parts and settings.format == "fairseq", "format", rule)
@@ -266,7 +269,10 @@ def encode_recordings(settings: EncodeConfig, recordings: Clips, tokenizer_folde
     told_of(entry, recordings).tell(session.terminal, output, option=f"input={settings.input}")
     shards = sorted(entry.folder.glob("codes-*.parquet"))
     lengths = [length for shard in shards for length in read_num_samples(shard).tolist()]
-    if settings.format == "parquet" and output.suffix.lower() != ".parquet":  # a folder of shards
+    if settings.over_time is not None:
+        paths = [*dict.fromkeys(str(recordings.root / clip.path) for clip in Shards(shards))]
+        write_annotations(output, settings.over_time, paths, [*_events(settings, recordings.root, Shards(shards))])
+    elif settings.format == "parquet" and output.suffix.lower() != ".parquet":  # a folder of shards
         with new_folder(output) as folder:
             for shard in shards:
                 copy_file(shard, folder / shard.name)
@@ -282,9 +288,24 @@ def encode_recordings(settings: EncodeConfig, recordings: Clips, tokenizer_folde
             rows = [f"{clip.path}\t{_count_samples(root / clip.path, clip)}\n" for clip in Shards(shards)]
             with new_file(output.with_suffix(".tsv")) as beside:
                 write_aside(beside, f"{root}\n{''.join(rows)}")
+        assert settings.format in ("fairseq", "jsonl"), "over_time has the others"
         write_units(output, Shards(shards), settings.format, deduplicate=settings.deduplicate)
     clips, seconds = counted(len(lengths), "part" if recordings.has_segments else "recording"), sum(lengths)
     session.terminal.say(f"{clips}, {seconds / codes_format.sample_rate:.1f} s of sound: {output}")
+
+
+def _events(settings: EncodeConfig, root: Path, clips: Iterable[CodedClip]) -> Iterator[Event]:
+    """Give each time step of the codes as an event, or, deduplicated, each run of equal ones; "," between streams."""
+    for clip in clips:
+        form, start, step = clip.codes.format, (clip.span or (0.0,))[0], 0
+        texts = [",".join(map(str, codes)) for codes in clip.codes.values.tolist()]
+        for text, run in groupby(texts) if settings.deduplicate else ((text, [text]) for text in texts):
+            first, step = step, step + len([*run])
+            ends = (
+                min(each * form.samples_per_code, clip.codes.num_samples) / form.sample_rate for each in (first, step)
+            )
+            begin, end = (start + each for each in ends)
+            yield Event(path=str(root / clip.path), start=begin, end=end, label=text, score=1.0)
 
 
 @stage("encoded", version=2, title="encoding recordings ({recordings})", keys={"recordings": files_key})

@@ -1,27 +1,18 @@
-"""A line for each recording, and a table of all: ``wordless score`` and ``wordless predict``."""
+"""A line for each recording, and a table of all: ``wordless score``, and what ``wordless predict`` shares with it."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from functools import partial
-from itertools import islice
 from pathlib import Path
 
-from lm.bodies.body import BodyReading, FrontEnd
-from lm.bodies.clips import StoredClips
-from lm.finetuned import CLIPS_AT_ONCE, FineTunedModel
-from lm.heads import Row
 from lm.language_tests import Score, score
 from lm.model import LanguageModel
-from pipelines.jobs.recordings import R, ReadSound, Told, attempted, encode_recording, open_session
-from pipelines.recordings import PredictConfig, ScoreConfig, TableOptions, submitted_name
+from pipelines.jobs.recordings import R, Told, attempted, encode_recording, open_session
+from pipelines.recordings import ScoreConfig, TableOptions, submitted_name
 from tokenizer.codes import require_same_codebook
 from tokenizer.encoder import Encoder
-from wordless.audio.decoding import Recording
-from wordless.audio.reading import Channel
-from wordless.audio.recordings.inspection import measure
 from wordless.audio.recordings.manifest import Clip, Clips, Rejected
-from wordless.base.array_types import Array
 from wordless.base.arrays import write_table
 from wordless.base.files import write_aside
 from wordless.base.machine import choose_device
@@ -69,63 +60,9 @@ def score_recordings(settings: ScoreConfig, recordings: Sequence[Clips], tokeniz
     nats = -sum(each.log_probability for _, each in scored)
     written = f": {settings.output}" if settings.output else ""
     figures = f"{nats / codes:.3f} nats per code, {nats / seconds / math.log(2):.1f} bits per second"
-    Terminal().say(f"{counted(len(scored), _noun(recordings))}, {seconds:.1f} s of sound, {figures}{written}")
+    Terminal().say(f"{counted(len(scored), noun(recordings))}, {seconds:.1f} s of sound, {figures}{written}")
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class ReadRecording:
-    """The inputs of a recording, and what the user should know of it."""
-
-    inputs: Array
-    notices: tuple[str, ...]
-
-
-def predict_recordings(settings: PredictConfig, recordings: Sequence[Clips]) -> None:
-    """Predict all recordings, print a line for each, and write the table."""
-    model = FineTunedModel.from_pretrained(settings.model, device=str(choose_device(settings.device)))
-    rows: list[Row] = []
-    reading = (model.front_end(), model.body.reading, model.trim_db, model.channel)
-    read = read_all(settings, recordings, partial(read_recording, *reading, settings.upsample), "predicting")
-    while several := list(islice(read, CLIPS_AT_ONCE)):
-        outputs = model.outputs(StoredClips.together([each.inputs for _, each in several]))
-        for (path, _), row in zip(several, model.task.rows(outputs), strict=True):
-            print(f"{next(iter(row.values()))}\t{escape(path)}", flush=True)
-            rows.append({"path": path, **row})
-    if settings.output is not None:
-        write_table(settings.output, rows)
-    written = f": {settings.output}" if settings.output else ""
-    Terminal().say(f"{counted(len(rows), _noun(recordings))}{written}")
-
-
-def _noun(recordings: Sequence[Clips]) -> str:
+def noun(recordings: Sequence[Clips]) -> str:
+    """Return the noun for a recording of these places, or a part of one."""
     return "part" if any(place.has_segments for place in recordings) else "recording"
-
-
-def read_recording(
-    front_end: FrontEnd,
-    reading: BodyReading,
-    trim_db: float | None,
-    channel: Channel,
-    upsample: bool,
-    root: Path,
-    clip: Clip,
-) -> ReadRecording | Rejected:
-    """Convert one recording or part of one to inputs, or say why it is set aside."""
-    path, part, rate = clip.path, clip.part, reading.sample_rate
-    with Recording(root / path) as recording:
-        own_rate = recording.samplerate
-    if own_rate < rate and not upsample:
-        lower = "a lower sample rate than the model's, which upsample=true allows"
-        return Rejected(path=path, reason=f"{lower}: {own_rate} Hz, and not {rate} Hz", kind=lower)
-    sound = ReadSound(channel=channel, sample_rate=rate, highest=rate / 2, own_rate=own_rate)
-    if trim_db is not None and clip.segment is None:
-        # As the corpus was trimmed: by the levels of the whole recording at its own rate. Parts are never trimmed.
-        found = measure(root, path, channel)
-        if isinstance(found, Rejected):
-            return found
-        part, sound.louder = found.part(trim_db), found.louder
-    inputs = front_end(sound.blocks(root / path, part=part))
-    if sound.num_samples < reading.least_samples:
-        milliseconds = 1000 * reading.least_samples / rate
-        return Rejected(path=path, reason=f"shorter than the {milliseconds:g} ms of a state")
-    return ReadRecording(inputs=inputs, notices=sound.notices)

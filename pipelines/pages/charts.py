@@ -306,7 +306,7 @@ class Picture:
     limits: tuple[float, float]  # values of the darkest and the brightest colour
     colours: str = "magma"
     kilohertz: float | None = None  # at the upper edge; None: the axis has no ticks
-    marked: float | None = None  # seconds
+    marks: tuple[float, ...] = ()  # seconds, that lines mark
     height: float = 1.0  # relative to the other rows
 
 
@@ -340,8 +340,8 @@ def draw_pictures(figure: Figure, pictures: Sequence[Picture], below: Callable[[
         extent = (0.0, picture.seconds, 0.0, picture.kilohertz or picture.values.shape[1])
         how: Look = {"aspect": "auto", "interpolation": "none", "origin": "lower", "extent": extent}
         axes.imshow(picture.values.T, shades, colours, **how)
-        if picture.marked is not None:
-            axes.axvline(picture.marked, color=WHITE, linewidth=1, linestyle=(0, (3, 3)))
+        for seconds in picture.marks:
+            axes.axvline(seconds, color=WHITE, linewidth=1, linestyle=(0, (3, 3)))
         axes.set_title(picture.title)
         axes.set_ylabel("kHz" if picture.kilohertz else "")
         axes.tick_params(axis="y", left=bool(picture.kilohertz), labelleft=bool(picture.kilohertz))

@@ -6,7 +6,6 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import soundfile
@@ -169,16 +168,10 @@ def sound_spectrograms(
     longest = min(max(len(samples) / rate for samples, rate in read), most)
     pictures: list[Picture] = []
     for sound, (samples, rate) in zip(sounds, read, strict=True):
-        window = 2 * round(rate * WINDOW_SECONDS / 2)
-        hop = max(round(longest * rate / MAX_COLUMNS), 1)
-        shown = samples[: round(longest * rate)]
-        padded = np.pad(shown, (window // 2, window // 2 + max(window - len(shown), 0)))
-        power, _, _ = specgram(padded, NFFT=window, Fs=rate, noverlap=max(window - hop, 0))
-        levels = 10 * np.log10(np.asarray(power, np.float64).T + 1e-14)  # dB, (time, frequencies)
-        loudest = pictures[0].limits[1] if pictures else float(levels.max(initial=-RANGE_DB))
-        limits, marked = (loudest - RANGE_DB, loudest), sound.figures.get("prompt_seconds")  # the GPT goes on
-        about: dict[str, Any] = {"seconds": len(shown) / rate, "kilohertz": rate / 2000}
-        pictures.append(Picture(title=sound.title, values=levels, limits=limits, marked=marked, **about))
+        shown = Waveform(samples=samples[: round(longest * rate)], sample_rate=rate)
+        loudest = pictures[0].limits[1] if pictures else None
+        marks = [sound.figures[name] for name in ("prompt_seconds",) if name in sound.figures]  # the GPT goes on
+        pictures.append(spectrogram(shown, sound.title, marks=marks, longest=longest, loudest=loudest))
     height = 40 + 85 * len(pictures)
     if below_first:
         height += round(30 + 85 * below_first.height)
@@ -187,6 +180,27 @@ def sound_spectrograms(
             below_first = replace(below_first, values=values, seconds=longest)
         pictures.insert(1, below_first)
     return spectrogram_chart(pictures, name=name, title=f"Spectrograms of {title}", height=height)
+
+
+def spectrogram(
+    sound: Waveform, title: str, *, marks: Sequence[float] = (), longest: float = 0.0, loudest: float | None = None
+) -> Picture:
+    """Picture a sound on an axis of ``longest`` seconds, with lines at ``marks``; ``loudest`` dB are the brightest."""
+    samples, rate = sound.samples, sound.sample_rate
+    window = 2 * round(rate * WINDOW_SECONDS / 2)
+    hop = max(round((longest or sound.seconds) * rate / MAX_COLUMNS), 1)
+    padded = np.pad(samples, (window // 2, window // 2 + max(window - len(samples), 0)))
+    power, _, _ = specgram(padded, NFFT=window, Fs=rate, noverlap=max(window - hop, 0))
+    levels = 10 * np.log10(np.asarray(power, np.float64).T + 1e-14)  # dB, (time, frequencies)
+    loudest = float(levels.max(initial=-RANGE_DB)) if loudest is None else loudest
+    return Picture(
+        title=title,
+        values=levels,
+        seconds=sound.seconds,
+        limits=(loudest - RANGE_DB, loudest),
+        kilohertz=rate / 2000,
+        marks=tuple(marks),
+    )
 
 
 def reconstruction(number: int, pictures: Pictures, *, seconds: float, largest: int) -> list[Picture]:

@@ -51,7 +51,9 @@ class InputOptions(ModelOptions, WorkerOptions, AnnotationOptions):
 @dataclass(frozen=True, kw_only=True)
 class StoredOptions(InputOptions, StoreOptions):
     input: Path = option(
-        REQUIRED, "a recording, or a folder of recordings; <output>.rejected.tsv lists what is set aside"
+        REQUIRED,
+        "a recording, or a folder of recordings, embed: or a table of them such as runs/x/manifest.tsv; "
+        "<output>.rejected.tsv lists what is set aside",
     )
 
 

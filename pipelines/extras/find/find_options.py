@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pipelines.commandline.outputs import prepare_output, require_table
+from pipelines.commandline.annotation_files import TABLES, FileOptions, kind_of_output
+from pipelines.commandline.outputs import prepare_output
 from pipelines.settings.inputs import StoredOptions, require_writable_folder
 from pipelines.store.run_folder import part_of
 from wordless.audio.levels import MAX_TRIM_DB, MIN_TRIM_DB
@@ -16,7 +17,7 @@ Features = Literal["log_mel", "mfcc", "bottleneck", "soft_codes", "states"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class FindConfig(StoredOptions):
+class FindConfig(StoredOptions, FileOptions):
     """Options of ``wordless find``: the places in recordings that sound like a query, without any label.
 
     Annotations name parts of the queries; the recordings of the input, of any length, are searched as a whole.
@@ -28,8 +29,8 @@ class FindConfig(StoredOptions):
     )
     output: Path = option(
         REQUIRED,
-        "a .tsv, .json or .parquet file with a row for each place; a page with players is written beside it, such as "
-        "hits.html",
+        "a .tsv, .json or .parquet file with a row for each place, or a file of another program (format); a page with "
+        "players is written beside it, such as hits.html",
     )
     features: Features = option(
         "log_mel",
@@ -51,7 +52,7 @@ class FindConfig(StoredOptions):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        require_table(self.output, ".tsv", ".json", ".parquet")
+        kind_of_output(self.output, self.format, *TABLES)
 
 
 def find(settings: FindConfig) -> tuple[FindConfig, Clips, Clips, Path, Path | None]:

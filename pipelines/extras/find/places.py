@@ -3,7 +3,7 @@
 import hashlib
 import heapq
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -14,11 +14,13 @@ from torch import Tensor
 
 from lm.model import LanguageModel
 from lm.pooled_states import states_over_time
+from pipelines.commandline.annotation_files import TABLES, Event, kind_of_output, write_annotations
 from pipelines.commandline.outputs import new_file
+from pipelines.commandline.overrides import command_line
 from pipelines.extras.find.find_options import Features, FindConfig
+from pipelines.extras.find.page import Hit, write_hits_page
 from pipelines.jobs.recordings import ReadSound, Told, attempted, files_key, open_session, told_of, write_shards
-from pipelines.pages.phrasing import draw
-from pipelines.pages.sounds import MAX_BYTES, embedded_waveform
+from pipelines.pages.excerpts import Room
 from pipelines.stages.frames import mfcc_frames
 from pipelines.store.session import Run
 from pipelines.store.stage import stage
@@ -26,33 +28,20 @@ from pipelines.store.store import Entry, write_json
 from tokenizer.codes import require_same_codebook, soft_assignments
 from tokenizer.encoder import load_tokenizer
 from tokenizer.tokenizer import Tokenizer
-from wordless.audio.decoding import Recording
 from wordless.audio.levels import trim_ends
 from wordless.audio.matching import find_matches, unit_frames
-from wordless.audio.reading import Channel, read_blocks
 from wordless.audio.recordings.inspection import frequent_reasons
 from wordless.audio.recordings.manifest import UNWRITABLE, Clip, Clips, Rejected, writable
-from wordless.audio.waveform import Part, Waveform, join_blocks
+from wordless.audio.waveform import Waveform, join_blocks
 from wordless.base.array_types import FloatArray
 from wordless.base.arrays import write_table
 from wordless.base.errors import InputError, require
-from wordless.base.files import file_hash, write_aside
+from wordless.base.files import file_hash
 from wordless.base.text import counted
 
 SHARD = 10  # recordings whose places are in one file of the store
 PATCHES_AT_ONCE = 500  # whose soft codes are in memory
 AROUND = 0.1  # seconds that are played before and after a place
-
-
-@dataclass(frozen=True, kw_only=True)
-class Hit:
-    """A place in a recording that sounds like a query."""
-
-    query: str
-    path: str  # of the recording, below the root
-    start: float  # seconds
-    end: float
-    score: float  # mean cosine of the query's frames and those of the place: 1 if they are equal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +133,7 @@ class Query:
     """A sound that is searched."""
 
     name: str  # its path as the user can open it, with the span of a part
+    label: str = ""  # of an annotated part
     sound: Waveform  # without silent ends
     frames: FloatArray  # (time, dim), of length 1
     notices: tuple[str, ...] = ()
@@ -200,11 +190,18 @@ def find_in_recordings(
     told.tell(session.terminal, settings.output, option=f"input={settings.input}")
     audio = reader.tokenizer.front_end
     sounds, page = {query.name: query.sound for query in read}, settings.output.with_suffix(".html")
+    room, command = Room(sample_rate=audio.sample_rate, channel=audio.channel), command_line("find")
     with new_file(page) as beside:
-        write_hits_page(
-            beside, sounds, hits, root=recordings.root, sample_rate=audio.sample_rate, channel=audio.channel
-        )
-    write_table(settings.output, [asdict(hit) | {"path": str(recordings.root / hit.path)} for hit in hits])
+        write_hits_page(beside, sounds, hits, room, root=recordings.root, command=command)
+    rows = [asdict(hit) | {"path": str(recordings.root / hit.path)} for hit in hits]
+    kind = kind_of_output(settings.output, settings.format, *TABLES)
+    if kind is None:
+        write_table(settings.output, rows)
+    else:
+        named = {hit.query: hit.label or Path(hit.query).stem for hit in hits}
+        about = [{name: row[name] for name in ("path", "start", "end", "score")} for row in rows]
+        events = [Event(label=named[row["query"]], **each) for row, each in zip(rows, about, strict=True)]
+        write_annotations(settings.output, kind, [*dict.fromkeys(each.path for each in events)], events)
     places = f"{counted(len(hits), 'place')} of {counted(len(read), 'query', 'queries')}"
     session.terminal.say(f"{places}: {settings.output}, to listen: {page}")
 
@@ -224,7 +221,7 @@ def read_query(reader: FrameReader, root: Path, trim_db: float | None, clip: Cli
         reason = f"too short: {lasts}, and a code lasts {step / rate:.3f} s"
         return Rejected(path=clip.name, reason=reason, kind="too short")
     frames = np.concatenate([*reader.frames([sound.samples])])
-    return Query(name=str(root / clip.name), sound=sound, frames=frames)
+    return Query(name=str(root / clip.name), label=clip.label or "", sound=sound, frames=frames)
 
 
 def search_recording(
@@ -272,34 +269,8 @@ def best_hits(entry: Entry, queries: Sequence[Query], root: Path, *, most: int) 
             reason = f"shorter than {len(searched['shorter'])} of {counted(len(queries), 'query', 'queries')}"
             shorter.append(Rejected(path=str(root / searched["path"]), reason=reason, kind="shorter than a query"))
     hits = [
-        Hit(query=query.name, path=path, start=start, end=end, score=-negative)
+        Hit(query=query.name, path=path, start=start, end=end, score=-negative, label=query.label)
         for query, of in zip(queries, best, strict=True)
         for negative, path, start, end in of
     ]
     return hits, shorter
-
-
-def write_hits_page(
-    page: Path, queries: Mapping[str, Waveform], hits: Sequence[Hit], *, root: Path, sample_rate: int, channel: Channel
-) -> None:
-    """Write the page with a table for each query, whose sound ``queries`` has; the best places have sounds, too."""
-    tables = {name: [hit for hit in hits if hit.query == name] for name in queries}
-    sources = {name: embedded_waveform(sound) for name, sound in queries.items()}
-    players: dict[Hit, str] = {}
-    left = MAX_BYTES - sum(len(source) for source in sources.values()) * 3 // 4
-    most = max(map(len, tables.values()))
-    for hit in (hit for rank in range(most) for of in tables.values() for hit in of[rank : rank + 1]):
-        left -= round(2 * sample_rate * (hit.end - hit.start + 2 * AROUND))
-        if left < 0:
-            break
-        players[hit] = embedded_waveform(_place(root / hit.path, hit, sample_rate, channel))
-    write_aside(page, draw("find/hits.html.jinja", tables=tables, sources=sources, players=players))
-
-
-def _place(path: Path, hit: Hit, sample_rate: int, channel: Channel) -> Waveform:
-    with Recording(path) as recording:
-        rate = recording.samplerate
-    start = max(round((hit.start - AROUND) * rate), 0)
-    part = Part(start=start, num_samples=round((hit.end + AROUND) * rate) - start)
-    blocks = read_blocks(path, sample_rate, part=part, channel=channel)
-    return Waveform(samples=join_blocks(blocks), sample_rate=sample_rate)

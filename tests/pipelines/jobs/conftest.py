@@ -13,7 +13,7 @@ from pipelines.commandline.overrides import prepare
 from pipelines.jobs.finetune import finetune_body
 from pipelines.labelled import finetune_settings
 from tests.pipelines.tiny import AUDIO
-from tests.pipelines.tiny_chain import config_of
+from tests.pipelines.tiny_chain import config_of, run
 
 
 @pytest.fixture(scope="session")
@@ -47,6 +47,7 @@ QUICK = (
     *("corpus.pattern={label}_{index}.wav", "corpus.labels=pattern", "corpus.inspection.min_seconds=0.001"),
     *("figures.resamples=20", "probe.penalties=3", "threads=1"),
 )
+TONES = tuple(word for word in QUICK if word.startswith("corpus."))
 PITCHES = {"low": 200.0, "middle": 500.0, "high": 1200.0}
 
 
@@ -75,3 +76,25 @@ def fine_tune(*words: str) -> None:
 def composed(*words: str) -> dict[str, object]:
     """The config of ``wordless finetune`` with these words, after those of a quick training."""
     return config_of("finetune", *prepare((*QUICK, *words), index("finetune")).overrides)
+
+
+@pytest.fixture(scope="session")
+def sound_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A place with the folder ``run``, of a run that has no language model of codes, and its ``store``."""
+    place = tmp_path_factory.mktemp("sound")
+    words = ("stages=[tokenizer,probe]", "compare.methods=[log_mel,gpt_sound,gpt_window]", "compare.hearings=2")
+    sound = ("gpt_sound=tiny", "gpt_sound.fit.steps=4", "gpt_sound.fit.validate_every=2")
+    reading = ("compare.input=true", "compare.layers=[last,together]")
+    assert run(place / "store", place / "run", *words, *sound, *reading) == 0
+    return place
+
+
+@pytest.fixture(scope="session")
+def tone_run(tones: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose probes know three pitches."""
+    place = tmp_path_factory.mktemp("tone run")
+    corpus = prepare((f"corpus.root={tones}", *TONES), index("run")).overrides
+    audio = (f"audio.sample_rate={AUDIO.sample_rate}", "audio.n_mels=16", "audio.window_ms=25", "audio.hop_ms=10")
+    methods = ("stages=[tokenizer,probe]", "compare.methods=[log_mel,mfcc]", "compare.poolings=[mean]")
+    assert run(place / "store", place / "run", *corpus, *audio, *methods) == 0
+    return place / "run"

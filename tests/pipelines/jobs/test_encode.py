@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import shutil
 import time
+from itertools import groupby
 from pathlib import Path
 from threading import Thread
 
@@ -22,6 +23,8 @@ from tokenizer.codes import Codes
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import read
+from wordless.audio.recordings.annotations import AnnotationOptions
+from wordless.audio.recordings.corpus import recordings_at
 from wordless.base.errors import InputError
 
 options = options_of("encode", "input", "output", clips_per_shard=2)
@@ -55,6 +58,25 @@ def test_other_formats_are_written_from_the_store(run_folder: Path, recordings: 
     encode(options(run_folder, recordings, tmp_path / "units.jsonl", format="jsonl", **own))
     assert len((tmp_path / "units.jsonl").read_text().splitlines()) == 6
     assert [path.stat().st_mtime_ns for path in (tmp_path / "store/encoded").glob("?" * 16)] == [made]
+
+
+@pytest.mark.parametrize("deduplicate", [False, True])
+@pytest.mark.parametrize(
+    ("suffix", "others"), [(".TextGrid", {}), (".selections.txt", {}), (".txt", {"format": "audacity"})]
+)
+def test_codes_over_time_are_written_for_other_programs(
+    suffix: str, others: dict[str, object], deduplicate: bool, run_folder: Path, recordings: Path, tmp_path: Path
+) -> None:
+    shutil.copy(recordings / "a.wav", tmp_path)
+    place = tmp_path / f"a{suffix}"
+    encode(options(run_folder, tmp_path / "a.wav", place, deduplicate=deduplicate, **others))
+    codes = Tokenizer.from_pretrained(run_folder / "tokenizer").encode_file(tmp_path / "a.wav")
+    labels = codes.values[:, 0].tolist()
+    runs = [(code, len([*run])) for code, run in groupby(labels)] if deduplicate else [(code, 1) for code in labels]
+    clips = recordings_at(tmp_path / "a.wav", AnnotationOptions()).clips
+    assert [clip.label for clip in clips] == [str(code) for code, _ in runs]
+    begins = np.cumsum([0, *(size for _, size in runs)])[:-1] / codes.format.codes_per_second
+    assert [(clip.span or (0.0,))[0] for clip in clips] == pytest.approx(begins.tolist(), abs=1e-3)
 
 
 def test_another_sound_of_the_same_size_and_time_is_encoded(run_folder: Path, recordings: Path, tmp_path: Path) -> None:

@@ -1,6 +1,9 @@
 """``wordless find``: a sound that is hidden in recordings."""
 
+import base64
+import hashlib
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -9,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import soundfile
 
-from pipelines.jobs import find as job
+from pipelines.extras.find import places as job
 from tests.calling import find, python
 from tests.rejected import read_rejected
 from tests.wordless.audio.recordings.annotations.annotated_files import audacity
@@ -62,7 +65,7 @@ def test_a_hidden_word_is_found_and_other_recordings_are_set_aside(
     output = tmp_path / "hits.tsv"
     find(options(run_folder, place, output))
     rows = rows_of(output)
-    assert [*rows[0]] == ["query", "path", "start", "end", "score"]
+    assert [*rows[0]] == ["query", "path", "start", "end", "score", "label"]
     assert {row["path"] for row in rows[:2]} == {str(place / "in" / name) for name in AT}
     for row in rows[:2]:
         at = AT[str(Path(row["path"]).relative_to(place / "in"))]
@@ -75,7 +78,12 @@ def test_a_hidden_word_is_found_and_other_recordings_are_set_aside(
     assert reasons.keys() == {"broken.wav", "short.wav"}
     assert "shorter than the query" in reasons["short.wav"]
     page = (tmp_path / "hits.html").read_text()
-    assert page.count("<audio") == 1 + len(rows)
+    assert page.count("<audio") == page.count("<svg") == 1 + len(rows)
+    assert page.count("<select") == len(rows)
+    script = re.search("<script>(.*?)</script>", page, re.DOTALL)
+    assert script is not None
+    hashed = base64.b64encode(hashlib.sha256(script[1].encode()).digest()).decode()
+    assert f"script-src 'sha256-{hashed}'" in page  # browsers run no other script
     assert sorted(path.name for path in tmp_path.iterdir()) == ["hits.html", "hits.tsv", "hits.tsv.rejected.tsv"]
 
 
@@ -112,6 +120,25 @@ def test_queries_are_annotated_parts_and_files_of_a_folder(run_folder: Path, pla
     assert [row["query"] for row in rows_of(tmp_path / "one.tsv")] == [
         str(queries / name) for name in names[:2] for _ in "12"
     ]
+
+
+def test_places_are_written_for_other_programs_with_the_label_of_the_query(
+    run_folder: Path, place: Path, tmp_path: Path
+) -> None:
+    (queries := tmp_path / "queries").mkdir()
+    shutil.copy(place / "in/a.wav", queries)
+    audacity(queries, "a", [(2.0, 2.6, "word")])
+    given = {"query": str(queries), "hits": 2}
+    find(options(run_folder, place, tmp_path / "hits.tsv", **given))
+    rows = rows_of(tmp_path / "hits.tsv")
+    assert [row["label"] for row in rows] == ["word", "word"]
+    find(options(run_folder, place, tmp_path / "labels", format="audacity", **given))
+    find(options(run_folder, place, tmp_path / "hits.selections.txt", **given))
+    tracks = [path.read_text().split() for path in sorted((tmp_path / "labels").rglob("*.txt"))]
+    table = (tmp_path / "hits.selections.txt").read_text().splitlines()
+    for row, (start, end, label) in zip(sorted(rows, key=lambda row: row["path"]), tracks, strict=True):
+        assert (float(start), float(end), label) == (float(row["start"]), float(row["end"]), "word")
+        assert any(row["path"] in line and "word" in line for line in table)
 
 
 def test_a_killed_command_goes_on_to_the_same_bytes(

@@ -18,8 +18,8 @@ PLACES: list[Case] = [
     ("score", {"input": "[]"}, r"^input=\[\]"),
     ("find", {"query": "nowhere.wav"}, r"^query is nowhere\.wav\b"),
     ("embed", {"root": "somewhere"}, r"^root\b"),
-    ("predict", {"model": "nowhere", "output": None}, r"^model is nowhere\b.*wordless finetune\b"),
-    ("predict", {"model": "tests", "output": None}, r"^model is tests\b.*fine-tuned model"),
+    ("predict", {"model": "nowhere", "output": None}, r"^model=nowhere\b.*\brun\b"),
+    ("predict", {"model": "tests", "output": None}, r"^model=tests\b.*wordless finetune\b.*\brun\b"),
 ]
 OUTPUTS: list[Case] = [
     *(("encode", {"output": output}, rf"\{Path(output).suffix} ") for output in ("c.npz", "c.txt")),

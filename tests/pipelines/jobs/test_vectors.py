@@ -15,7 +15,7 @@ from pipelines.store.store import SYNTHESISED
 from pipelines.store.stored_features import FEATURES, StoredFeatures
 from tests.calling import embed
 from tests.pipelines.conftest import FinishedRun
-from tests.pipelines.tiny_chain import config_of, entries, run
+from tests.pipelines.tiny_chain import config_of, entries
 from tests.rejected import read_rejected
 from tests.wordless.audio.recordings.annotations.annotated_files import PARTS, textgrid_text, write_recording
 from wordless.audio.recordings.manifest import read_manifest
@@ -146,17 +146,6 @@ def test_copies_silence_and_short_recordings_have_a_row_each(
         assert np.isfinite(array).all()
         np.testing.assert_allclose(array[1:3], array[[0, 0]], atol=1e-6)
     assert [each.path for each in read_rejected(tmp_path / "x.npz.rejected.tsv")] == ["empty.wav"]
-
-
-@pytest.fixture(scope="module")
-def sound_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A place with the folder ``run``, of a run that has no language model of codes, and its ``store``."""
-    place = tmp_path_factory.mktemp("sound")
-    words = ("stages=[tokenizer,probe]", "compare.methods=[log_mel,gpt_sound,gpt_window]", "compare.hearings=2")
-    sound = ("gpt_sound=tiny", "gpt_sound.fit.steps=4", "gpt_sound.fit.validate_every=2")
-    reading = ("compare.input=true", "compare.layers=[last,together]")
-    assert run(place / "store", place / "run", *words, *sound, *reading) == 0
-    return place
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,250 @@
+"""A probe of a finished run on new sound: what `wordless predict`, `Run.predict` and the page of `wordless demo` use.
+
+A run keeps the probes of all methods whose vectors follow from its own folder::
+
+    probe/                   the probe that `wordless embed` and `wordless demo` read, and `METHODS`, the list of all
+    probe/log_mel/           the probe of another method
+    sound --views--> vectors of the method (dim,) --FittedProbe--> a score for each class
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property, lru_cache, partial
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lm.bodies.sound_gpt import SoundBody
+from lm.model import LanguageModel
+from lm.pooled_states import LayerReader, layer_features
+from lm.probing.fitted import FittedProbe, ProbeDescription, VectorRecipe
+from lm.probing.vectors import ALL_POOLINGS, average, bags_of_codes, pool
+from pipelines.stages.features import BAG_OF_CODES, bottleneck_vectors, bottlenecks_of, log_mel_vectors
+from pipelines.stages.frames import chroma_frames, mfcc_frames
+from pipelines.store.store import write_json
+from pipelines.store.stored_features import AS_RECORDED, GPT, WITH_INPUT, method_of_key, pooling_of
+from tokenizer.codes import Codes, SoftCodes, require_same_codebook
+from tokenizer.encoder import Encoder, encode, soft_codes
+from wordless.audio.levels import trim_ends
+from wordless.audio.options import SpectrogramConfig
+from wordless.audio.reading import resample_blocks
+from wordless.audio.recordings.manifest import Clip
+from wordless.audio.views import View, hearings
+from wordless.audio.waveform import Waveform, skip_samples
+from wordless.base.array_types import FloatArray
+from wordless.base.errors import InputError
+from wordless.base.saved_models import CONFIG, PROBE
+
+METHODS = "methods.json"  # in the folder of the probes
+AUTO = "auto"
+SOUNDS_AT_ONCE = 32
+# method -> the folder of a run that makes its vectors, and the method whose vectors may stand beside them
+MADE_BY: Mapping[str, tuple[str, str]] = {
+    "log_mel": ("tokenizer", ""),
+    "bottleneck": ("tokenizer", ""),
+    "mfcc": ("tokenizer", ""),
+    "chroma": ("tokenizer", ""),
+    BAG_OF_CODES: ("tokenizer", ""),
+    GPT: ("lm", BAG_OF_CODES),
+    "gpt_sound": ("gpt_sound", "log_mel"),
+    "gpt_window": ("gpt_window", BAG_OF_CODES),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeptMethod:
+    """A method that a run probed."""
+
+    method: str
+    validation: float  # accuracy, or mean average precision, by which methods are preferred
+    folder: str | None  # of its probe, in the folder of the probes; None: networks of the store make its vectors
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeptProbes:
+    """The probes that a run keeps, and what they were trained on."""
+
+    methods: tuple[KeptMethod, ...]  # the best of validation first
+    seconds: float  # median of the training clips
+
+    def write(self, folder: Path) -> None:
+        write_json(folder / METHODS, {"methods": [asdict(each) for each in self.methods], "seconds": self.seconds})
+
+    @classmethod
+    def of_run(cls, run: Path) -> "KeptProbes":
+        """Read the list of a run; refuse a run that keeps no probes."""
+        try:
+            found = json.loads((run / PROBE.part / METHODS).read_text())
+            return cls(methods=tuple(KeptMethod(**each) for each in found["methods"]), seconds=float(found["seconds"]))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            rule = "it keeps no probes that predict: name a fine-tuned model, or a run with a probe and one fold"
+            remedy = "the command of a run of an earlier version writes them when it is repeated"
+            raise InputError(option="model", value=run, rule=rule, remedy=remedy) from error
+
+    def choose(self, method: str) -> tuple[KeptMethod, str]:
+        """Return the method of this name, or the best on validation; and what to know of the choice."""
+        usable = [each for each in self.methods if each.folder is not None]
+        if method != AUTO:
+            for each in usable:
+                if each.method == method:
+                    return each, ""
+        names = ", ".join(each.method for each in usable)
+        if method != AUTO or not usable:
+            known = any(each.method == method for each in self.methods) or not usable
+            why = "its network is in the store alone" if known else "the run did not probe it"
+            rule = f"{why}: choose {names or 'another run'}" + (" or auto" if names else "")
+            raise InputError(option="method", value=method, rule=rule)
+        chosen, first = usable[0], self.methods[0]
+        told = f"{chosen.method}, of validation {chosen.validation:.3f}"
+        if first.validation > chosen.validation:
+            told += f" ({first.method}, of {first.validation:.3f}, needs a network of the store)"
+        return chosen, told
+
+
+@dataclass(frozen=True, slots=True)
+class SoundView(View):
+    """A view of sound that `read` gives at any rate, of as many samples as the clip says."""
+
+    read: Callable[[int], Iterator[FloatArray]] = lambda rate: iter(())
+
+    def blocks(self, root: Path, sample_rate: int) -> Iterator[FloatArray]:
+        return skip_samples(self.read(round(sample_rate * self.change.rate)), self._skipped(sample_rate))
+
+    @classmethod
+    def of(cls, sound: Waveform) -> "SoundView":
+        """Make a view of sound in memory."""
+        clip = Clip(path="sound", num_samples=len(sound.samples), sample_rate=sound.sample_rate)
+        return cls(clip, read=partial(resample_blocks, [sound.samples], sound.sample_rate))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoundProbe:
+    """A probe in the folder of a run, and the models that make its vectors, loaded once in each process."""
+
+    run: Path
+    folder: Path  # of the probe
+    device: str = "cpu"
+
+    @classmethod
+    def of_run(cls, run: Path, method: str = AUTO, *, device: str = "cpu") -> "tuple[SoundProbe, str]":
+        """Open the probe of a method, and say what to know of the choice."""
+        chosen, told = KeptProbes.of_run(run).choose(method)
+        return cls(run=run, folder=run / PROBE.part / (chosen.folder or ""), device=device), told
+
+    @cached_property
+    def fitted(self) -> FittedProbe:
+        return FittedProbe.from_pretrained(self.folder)
+
+    @property
+    def description(self) -> ProbeDescription:
+        return self.fitted.description
+
+    @property
+    def encoder(self) -> Encoder:
+        return Encoder(folder=self.run / "tokenizer", root=Path(), device=self.device)
+
+    @property
+    def audio(self) -> SpectrogramConfig:
+        return self.encoder.tokenizer.front_end
+
+    @property
+    def lacks_models(self) -> bool:
+        """Whether the folder has lost the models that make the vectors."""
+        part, _ = MADE_BY.get(method_of_key(self.description.of), ("tokenizer", ""))
+        return not (self.run / part / CONFIG).is_file()
+
+    def scores(self, sounds: Sequence[Waveform]) -> FloatArray:
+        """Compute ``(sounds, classes)`` for whole sounds at any rate; their silent ends are cut off as the clips'."""
+        trim_db = self.description.trim_db
+        return self.scores_of([SoundView.of(s if trim_db is None else trim_ends(s, trim_db)) for s in sounds])
+
+    def scores_of(self, views: Sequence[View]) -> FloatArray:
+        """Compute ``(views, classes)``, averaging the vectors of each over the hearings of the run."""
+        changes, rows = hearings(self.description.recipe.vectors.hearings, self.audio.dynamic_range), list[FloatArray]()
+        for start in range(0, len(views), SOUNDS_AT_ONCE):
+            some = views[start : start + SOUNDS_AT_ONCE]
+            heard = ({"": self._vectors([replace(view, change=change) for view in some])} for change in changes)
+            rows.append(average(heard)[""])
+        return self.fitted.scores(np.concatenate(rows))
+
+    def answer(self, scores: FloatArray) -> dict[str, float]:
+        """Return the score ``(classes,)`` of each class by its name, the highest first."""
+        classes = self.description.classes
+        return {classes[number]: float(scores[number]) for number in np.argsort(-scores, kind="stable")}
+
+    def _vectors(self, views: Sequence[View]) -> FloatArray:
+        """Compute ``(views, dim)`` as the probe reads them, which may be with a network's input beside its layers."""
+        key = self.description.of
+        method, pooling, alone = method_of_key(key), pooling_of(key), key.replace(WITH_INPUT, "")
+        if method not in MADE_BY:
+            raise InputError(f"the probe reads {key}, which the models of a run's folder do not compute")
+        vectors = self._tensors(method, views)
+        if alone not in vectors:
+            raise InputError(f"the probe reads {key}, which its models do not compute; copy the whole run")
+        if alone == key:
+            return vectors[key]
+        read = self._tensors(MADE_BY[method][1], views)
+        beside = next(of for name, of in read.items() if pooling_of(name) == pooling and AS_RECORDED not in name)
+        return np.hstack([vectors[alone], beside])
+
+    @torch.inference_mode()
+    def _tensors(self, method: str, views: Sequence[View]) -> dict[str, FloatArray]:
+        """Compute ``(views, dim)`` by key, in the pooling of the probe; the functions are those of the run's stages."""
+        recipe, (pooling,), encoder = self._recipe, self._recipe.vectors.poolings, self.encoder
+        match method:
+            case "log_mel":
+                return _stacked([log_mel_vectors(encoder, view, poolings=[pooling]) for view in views])
+            case "bottleneck":
+                return _stacked([bottleneck_vectors(encoder, view, poolings=[pooling]) for view in views])
+            case "mfcc" | "chroma":
+                audio = self.audio
+                rate, hop = audio.sample_rate, audio.hop_length
+                read = (view.samples(Path(), rate) for view in views)
+                if method == "mfcc":
+                    window = audio.window_length
+                    made = (mfcc_frames(each, sample_rate=rate, window_length=window, hop_length=hop) for each in read)
+                else:
+                    made = (chroma_frames(each, sample_rate=rate, hop_length=hop) for each in read)
+                return {f"{method}:{pooling}": np.stack([pool(each, pooling) for each in made])}
+            case "gpt_sound" | "gpt_window":
+                reader = self._reader(self.run / method)
+                rows = [row for group in reader.body.groups(views) for row in reader(group)]
+                found = reader.body.candidates(_stacked(rows), recipe.vectors)
+                return {f"{method}/{key}": values for key, values in found.items()}
+        codes = [self._codes(view) for view in views]
+        if method == BAG_OF_CODES:
+            return {f"{method}:{pooling}": np.stack([bags_of_codes(each, [pooling])[pooling] for each in codes])}
+        model = _language_model(self.run / "lm", self.device)
+        require_same_codebook(model.format, encoder.tokenizer.format, owner=model.name)
+        layers = layer_features(model, codes, of=recipe.states, vectors=recipe.vectors)
+        return {f"{method}/{key}": values for key, values in layers.items()}
+
+    @property
+    def _recipe(self) -> VectorRecipe:
+        """The recipe of the probe's vectors, with the states and the pooling that it chose alone."""
+        about = self.description
+        states = tuple(each for each in about.recipe.states if (each == "inner") == ("inner" in about.of))
+        poolings = tuple(each for each in ALL_POOLINGS if each == pooling_of(about.of))
+        own = replace(about.recipe.vectors, poolings=poolings)
+        return replace(about.recipe, states=states, vectors=own)
+
+    def _codes(self, view: View) -> Codes | SoftCodes:
+        if self._recipe.assignments == "hard":
+            return encode(self.encoder, [view])[0].codes
+        return soft_codes(self.encoder.tokenizer, torch.from_numpy(bottlenecks_of(self.encoder, view)))
+
+    def _reader(self, folder: Path) -> LayerReader:
+        body = SoundBody(folder=folder, audio=self.audio.absolute)
+        poolings = self._recipe.vectors.poolings
+        return LayerReader(body=body, statistics=folder, device=self.device, poolings=poolings)
+
+
+@lru_cache(maxsize=1)
+def _language_model(folder: Path, device: str) -> LanguageModel:
+    return LanguageModel.from_pretrained(folder, device=device)
+
+
+def _stacked(rows: Sequence[Mapping[str, FloatArray]]) -> dict[str, FloatArray]:
+    return {key: np.stack([row[key] for row in rows]) for key in rows[0]}
