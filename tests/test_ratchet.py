@@ -1,29 +1,46 @@
 """How large the project may be: bounds that only fall. The bounds are lowered with each change."""
 
-import ast
 import subprocess
 from pathlib import Path
 
+from pipelines.commandline.commands import COMMANDS
+from pipelines.commandline.options import index
 from tests.calling import ROOT
+from tests.test_architecture import lies_in
 
-LINES, LINES_OF_TESTS, OPTIONS = 43_955, 33_557, 348
+# The core turns recordings into codes, a GPT, probes and sound; what lies here is beside it.
+BESIDE = (
+    *("pipelines/extras", "pipelines/bodies", "lm/bodies", "lm/samples"),  # the two tables
+    *("lm/rates.py", "lm/pitch.py", "tokenizer/rates_tokenizer.py", "pipelines/stages/rates.py"),
+    *("tokenizer/speech_layer.py", "wordless/audio/speech_models.py"),
+    *("vocoder/speech_judges.py", "pipelines/stages/judging.py", "pipelines/chain/unlabelled.py"),
+    *("lm/heads.py", "lm/finetuned.py", "lm/finetuning.py", "pipelines/jobs/finetune.py", "pipelines/labelled.py"),
+    *("pipelines/chain/sweep.py", "pipelines/pages/sweep.py", "pipelines/results/sweep_jobs.py"),
+    *("pipelines/demonstration", "pipelines/tracking", "pipelines/publish.py", "pipelines/publishing.py"),
+    *("pipelines/jobs", "pipelines/recordings.py", "pipelines/speech.py", "pipelines/runs.py", "pipelines/doctor.py"),
+)
+BOUNDS = {
+    "lines of the core": 0,
+    "lines outside tests": 0,
+    "lines of tests": 0,
+    "files outside tests": 0,
+    "names of options on the command line": 0,
+}
 
 
 def test_the_project_does_not_grow() -> None:
     listed = subprocess.run(["git", "ls-files", "*.py"], cwd=ROOT, capture_output=True, text=True, check=True)
-    texts = {name: (ROOT / name).read_text() for name in listed.stdout.split()}
-    tests = {name for name in texts if name.startswith("tests/")}
-    calls = [
-        getattr(each.func, "id", "")
-        for name in texts.keys() - tests
-        for each in ast.walk(ast.parse(texts[name]))
-        if isinstance(each, ast.Call)
-    ]
-    lines = {name: text.count("\n") for name, text in texts.items()}
-    for what, count, bound in (
-        ("lines outside tests", sum(lines[name] for name in texts.keys() - tests), LINES),
-        ("lines of tests", sum(lines[name] for name in tests), LINES_OF_TESTS),
-        ("options", calls.count("option"), OPTIONS),
-    ):
-        too_many, file = f"{count - bound} {what} too many: take as many out elsewhere", Path(__file__).name
-        assert count <= bound, f"{too_many}; if that is impossible, set the bound in {file} to {count}, and say why"
+    lines = {name: (ROOT / name).read_text().count("\n") for name in listed.stdout.split()}
+    ours = [name for name in lines if not name.startswith("tests/")]
+    core = [name for name in ours if not any(lies_in(Path(name), place) for place in BESIDE)]
+    counts = {
+        "lines of the core": sum(map(lines.__getitem__, core)),
+        "lines outside tests": sum(map(lines.__getitem__, ours)),
+        "lines of tests": sum(lines.values()) - sum(map(lines.__getitem__, ours)),
+        "files outside tests": len(ours),
+        "names of options on the command line": len({name for command in COMMANDS for name in index(command).options}),
+    }
+    for what, bound in BOUNDS.items():
+        too_many, file = f"{counts[what] - bound} {what} too many: take as many out elsewhere", Path(__file__).name
+        problem = f"{too_many}; if that is impossible, set the bound in {file} to {counts[what]}, and say why"
+        assert counts[what] <= bound, problem

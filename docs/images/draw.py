@@ -5,12 +5,13 @@
     python docs/images/draw.py chart FOLDER/sweep.html "Test values under noise" noise_sizes
     python docs/images/draw.py sounds voice recording=a.wav Griffin-Lim=b.wav
     python docs/images/draw.py way runs/pictures
+    python docs/images/draw.py labels runs/arabic
 
 ``way`` draws a recording of a run on its way through the models: wave, log-mel with patches, codes, the GPT's surprise,
-and the sound of the codes. ``pictures`` draws the first screens of the report and of the page of ``wordless demo``;
-``chart`` draws the chart of a page whose description begins with the given words; ``sounds`` draws spectrograms of
-sounds of one rate, one below the other. The script needs Chromium with its chromedriver, and ``pip install selenium
-'wordless[demo]'``.
+and the sound of the codes. ``labels`` draws accuracy over the number of labels.
+``pictures`` draws the first screens of the report and of the page of ``wordless demo``; ``chart`` draws the chart of a
+page whose description begins with the given words; ``sounds`` draws spectrograms of sounds of one rate, one below the
+other. The script needs Chromium with its chromedriver, and ``pip install selenium 'wordless[demo]'``.
 """
 
 import argparse
@@ -144,6 +145,43 @@ def draw_way(run: Path) -> None:
     write(drawn.getvalue(), "way")
 
 
+LINES = {  # method -> name, colour of Okabe and Ito (2008), and marker
+    "gpt_window": ("GPT over codes, predicts a window", "#0072B2", "D"),
+    "simclr": ("SimCLR", "#D55E00", "s"),
+    "gpt": ("GPT over codes, predicts the next code", "#009E73", "o"),
+    "bag_of_codes": ("bag of codes", "#CC79A7", "v"),
+    "log_mel": ("log-mel", "#000000", "x"),
+}
+
+
+def draw_labels(run: Path) -> None:
+    """Draw the test accuracy of each method over the number of labels, with intervals."""
+    rows = wordless.Run(run).figures
+    curves = rows[
+        (rows["name"] == "accuracy") & (rows["split"] == "test") & rows["labels"].notna() & rows["against"].isna()
+    ]
+    figure, axis = plt.subplots(figsize=(8, 4.2), layout="constrained")
+    for number, (method, (title, colour, marker)) in enumerate(LINES.items()):
+        own = curves[curves["of"] == method].sort_values("labels")
+        at = own["labels"] * 1.04 ** (number - 2)  # beside each other
+        bars = [own["value"] - own["low"], own["high"] - own["value"]]
+        axis.errorbar(
+            at, 100 * own["value"], [100 * bar for bar in bars], label=title, color=colour, marker=marker, capsize=2
+        )
+    axis.set_xscale("log")
+    axis.set_xticks(
+        sorted(curves["labels"].unique()), [f"{labels:,.0f}" for labels in sorted(curves["labels"].unique())]
+    )
+    axis.minorticks_off()
+    axis.set_xlabel("labelled clips of 40 words")
+    axis.set_ylabel("test accuracy, %")
+    axis.grid(axis="y", alpha=0.3)
+    axis.legend(frameon=False, loc="lower right")
+    drawn = io.BytesIO()
+    figure.savefig(drawn, dpi=110)
+    write(drawn.getvalue(), "labels")
+
+
 def main() -> None:
     """Draw what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -151,6 +189,7 @@ def main() -> None:
     for command, words in (
         ("pictures", ["run"]),
         ("way", ["run"]),
+        ("labels", ["run"]),
         ("chart", ["page", "words", "name"]),
         ("sounds", ["name"]),
     ):
@@ -164,6 +203,8 @@ def main() -> None:
             draw_pictures(Path(given.run))
         case "way":
             draw_way(Path(given.run))
+        case "labels":
+            draw_labels(Path(given.run))
         case "chart":
             with chromium(height=TALL) as driver:
                 driver.get(Path(given.page).resolve().as_uri())
