@@ -1,8 +1,7 @@
 """A fine-tuned model, which is a body with a head: its network and loss, predictions for recordings, and its folder."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,59 +9,31 @@ import torch
 from torch import Tensor, nn
 
 from lm.bodies.audio_transformer import AudioTransformerBody
-from lm.bodies.body import Body, BodyNetwork, BodyReading, FrontEnd, Source, read_states
-from lm.bodies.clips import LabelledBatch, StoredClips, augment_waveforms, batches_by_length
+from lm.bodies.body import Body, BodyNetwork, BodyReading, FrontEnd, read_states
+from lm.bodies.clips import LabelledBatch, StoredClips, batches_by_length
 from lm.bodies.convolutional import ConvBody
-from lm.bodies.gpt import GptBody, open_gpt
-from lm.bodies.spectrogram_transformer import AstBody, open_ast
-from lm.bodies.wav2vec2 import Wav2vec2Body, open_wav2vec2
-from lm.finetuning import RANDOM, AudioTransformerOptions, BodyOptions, HeadOptions
+from lm.bodies.gpt import GptBody
+from lm.bodies.spectrogram_transformer import AstBody
+from lm.bodies.wav2vec2 import Wav2vec2Body
+from lm.finetuning import HeadOptions
 from lm.heads import ClassificationTask, RegressionTask, Row, SequenceTask, Task
 from wordless.audio.levels import trim_ends
 from wordless.audio.reading import Channel
 from wordless.audio.waveform import Waveform
 from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError
-from wordless.base.files import file_hash, replace_folder
-from wordless.base.saved_models import FINE_TUNED, WEIGHTS, load_network, model_card, model_folder, reading, write_model
+from wordless.base.files import replace_folder
+from wordless.base.saved_models import FINE_TUNED, load_network, model_card, model_folder, reading, write_model
 from wordless.base.text import escape_markdown
 from wordless.base.values import build, match_choice
 
 HEADS: dict[str, type[Task]] = {each.name: each for each in (ClassificationTask, RegressionTask, SequenceTask)}
 
 
-def open_audio_transformer(options: AudioTransformerOptions, run: Mapping[str, Path]) -> Source:
-    """Describe the model of a run, of the folder of a model that was trained on labels, or of the options."""
-    folder = None if options.weights == RANDOM else run.get("audio_transformer", Path(options.weights).expanduser())
-    body: Body = AudioTransformerBody(audio_transformer=options.model, sample_rate=options.sample_rate)
-    if folder is not None:
-        body = FineTunedModel.from_pretrained(folder).body
-        if not isinstance(body, AudioTransformerBody):
-            raise InputError(f"body.weights={folder} holds a {body.title}; name the folder audio_transformer of a run")
-    return Source(
-        body=body,
-        weights=folder,
-        fingerprint="" if folder is None else file_hash(folder / WEIGHTS)[:16],
-        change=partial(augment_waveforms, config=options.augmentation),
-        learned_labels=folder is not None,
-    )
-
-
-# Each body, and how `wordless finetune` opens it with its options of `BODY_OPTIONS`, if the command has it.
-_BODIES: tuple[tuple[type[Body], Callable[[Any, Mapping[str, Path]], Source] | None], ...] = (
-    (GptBody, open_gpt),
-    (AstBody, open_ast),
-    (Wav2vec2Body, open_wav2vec2),
-    (AudioTransformerBody, open_audio_transformer),
-    (ConvBody, None),
-)
-BODIES = {body.name: body for body, _ in _BODIES}
-_OPENERS = {body.name: opener for body, opener in _BODIES if opener is not None}
-
-
-def open_body(options: BodyOptions, run: Mapping[str, Path]) -> Source:
-    """Describe a body with the parts of a run that it `needs`; a folder of weights lies on this machine."""
-    return _OPENERS[options.name](options, run)
+# The bodies of models that are loaded without naming the body's class.
+BODIES: dict[str, type[Body]] = {
+    each.name: each for each in (GptBody, AstBody, Wav2vec2Body, AudioTransformerBody, ConvBody)
+}
 
 
 def create_task(options: HeadOptions, train: Sequence[str], held_out: Sequence[str]) -> Task:
@@ -150,20 +121,26 @@ class FineTunedModel:
         self.folder: Path | None = None  # that the model was loaded from; it holds what the front end reads
 
     @classmethod
-    def from_pretrained(cls, folder: Path | str, *, device: str = "cpu") -> "FineTunedModel":
-        """Load a model that `save_pretrained` wrote, from a folder or, as ``user/name``, from the Hugging Face hub."""
+    def from_pretrained(
+        cls, folder: Path | str, *, body: type[Body] | None = None, device: str = "cpu"
+    ) -> "FineTunedModel":
+        """Load a model that `save_pretrained` wrote, from a folder or, as ``user/name``, from the Hugging Face hub.
+
+        ``body`` is the class of its body, by default that of `BODIES` with its name.
+        """
+        bodies = BODIES if body is None else {body.name: body}
         folder = model_folder(folder, FINE_TUNED)
         with reading(folder, FINE_TUNED, _Saved) as saved:
-            match_choice((*BODIES,), saved.body, option="body")
+            match_choice((*bodies,), saved.body, option="body")
             match_choice((*HEADS,), saved.head, option="head")
-            body = build(BODIES[saved.body], saved.body_config, name="body_config")
+            described = build(bodies[saved.body], saved.body_config, name="body_config")
             task = build(HEADS[saved.head], saved.task, name="task")
 
             def create() -> FineTunedNetwork:
-                return create_network(body, body.create(seed=0), task, seed=0)
+                return create_network(described, described.create(seed=0), task, seed=0)
 
             network = load_network(create, folder, saved.weights_sha256)
-        model = cls(network.to(device), body, task, trim_db=saved.trim_db)
+        model = cls(network.to(device), described, task, trim_db=saved.trim_db)
         model.channel = saved.channel
         model.folder = folder
         return model

@@ -25,7 +25,6 @@ from lm.model import LanguageModel
 from tokenizer.codes import Codes, CodesFormat, join_codes, require_same_codebook
 from wordless.base.array_types import DoubleArray, Floats, IntArray
 from wordless.base.errors import InputError, require
-from wordless.base.options import REQUIRED, column
 
 STRENGTHS = (1.0, 10.0, 100.0, 1000.0)  # of the bigram's prior, in counts
 FREQUENCIES = "the model of code frequencies"
@@ -117,18 +116,13 @@ def perplexities(model: LanguageModel, train: Sequence[Codes], validation: Seque
 class Score:
     """How probable a language model finds one recording."""
 
-    codes: int = column(REQUIRED, "how many codes the recording has, in all streams")
-    seconds: float = column(REQUIRED, "how long the recording is")
-    log_probability: float = column(REQUIRED, "of all codes together, in nats")
-    log_probability_per_second: float = column(
-        REQUIRED,
-        "the same for each second of sound. Of one recording, models of different tokenizers can be compared by it",
-    )
-    nats_per_code: float = column(
-        REQUIRED, "minus the log-probability of a code: only models with the same tokenizer can be compared by it"
-    )
-    bits_per_second: float = column(REQUIRED, "that the model needs to write the codes")
-    perplexity: float = column(REQUIRED, "exp(nats per code), to be compared like `nats_per_code`")
+    codes: int  # in all streams
+    seconds: float
+    log_probability: float  # of all codes together, in nats
+    log_probability_per_second: float  # of one recording, models of different tokenizers can be compared by it
+    nats_per_code: float  # only models with the same tokenizer can be compared by it
+    bits_per_second: float  # that the model needs to write the codes
+    perplexity: float  # exp(nats per code)
 
 
 def score(model: LanguageModel, codes: Codes) -> Score:

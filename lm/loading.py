@@ -8,10 +8,8 @@ from lm.gpt import GPT, create_gpt
 from lm.model import LanguageModel
 from lm.options import LOOK_AHEAD, GPTConfig
 from lm.pitch import PitchHead, WithStreams
-from lm.rates import RatesModel, Upsampler, UpsamplerGPT, create_upsampler
 from lm.tokens import Vocabulary
 from tokenizer.codes import CodesFormat
-from tokenizer.rate_folders import load_rates
 from wordless.base.errors import OldModelError, require
 from wordless.base.machine import require_device
 from wordless.base.saved_models import LANGUAGE_MODEL, holds_rates, load_network, model_folder, reading
@@ -53,10 +51,12 @@ def load_model(folder: Path | str, *, device: str = "cpu") -> LanguageModel:
     folder = model_folder(folder, LANGUAGE_MODEL)
     name = f"the language model {folder}"
     if holds_rates(folder):
+        from lm.rates import RatesModel
+        from tokenizer.rate_folders import load_rates
+
         load = partial(load_model, device=device)
-        return RatesModel(
-            load_rates(folder, LANGUAGE_MODEL.name, load, lambda each: RatesModel(each).format), name=name
-        )
+        models = load_rates(folder, LANGUAGE_MODEL.name, load, lambda each: RatesModel(each).format)
+        return RatesModel(models, name=name)
     with reading(folder, LANGUAGE_MODEL, _Saved) as saved:
         create = partial(_network, saved.gpt, saved.codes, saved.look_ahead, 0)
         model = _model(load_network(create, folder, saved.weights_sha256), saved.codes, saved.pitch)
@@ -67,11 +67,16 @@ def load_model(folder: Path | str, *, device: str = "cpu") -> LanguageModel:
 
 def _network(config: GPTConfig, codes: CodesFormat, look_ahead: int, seed: int) -> GPT:
     if codes.rates:
+        from lm.rates import create_upsampler
+
         return create_upsampler(config, codes, look_ahead=look_ahead, seed=seed)
     return create_gpt(config, Vocabulary.of(codes.spectral), seed=seed)
 
 
 def _model(gpt: GPT, codes: CodesFormat, head: PitchHead | None) -> LanguageModel:
-    if isinstance(gpt, UpsamplerGPT):
+    if codes.rates:
+        from lm.rates import Upsampler, UpsamplerGPT
+
+        assert isinstance(gpt, UpsamplerGPT), "of `_network`"
         return Upsampler(gpt, codes)
     return WithStreams(gpt, codes, head) if codes.beside else LanguageModel(gpt, codes)

@@ -72,13 +72,13 @@ def states_of(network: BodyNetwork, read: Sequence[Pieces], *, device: str) -> I
 def loaded(reader: LayerReader) -> BodyNetwork:
     """Create or load the network of a reader on its device, in evaluation mode, once in each process."""
     if reader.trained is not None:
-        return FineTunedModel.from_pretrained(reader.trained, device=reader.device).network.body
+        return FineTunedModel.from_pretrained(reader.trained, body=type(reader.body), device=reader.device).network.body
     return reader.body.create(seed=reader.seed, weights=reader.weights).eval().to(reader.device)
 
 
-def head_scores(folder: Path, pooled: Mapping[str, FloatArray]) -> FloatArray:
+def head_scores(folder: Path, pooled: Mapping[str, FloatArray], body: type[Body]) -> FloatArray:
     """Compute class probabilities ``(clips, classes)`` with a head, from the pooled states of the last layer."""
-    model, last = FineTunedModel.from_pretrained(folder), [*pooled][-1].rpartition(":")[0]
+    model, last = FineTunedModel.from_pretrained(folder, body=body), [*pooled][-1].rpartition(":")[0]
     head, task = cast(ClipHead, model.network.head), cast(ClassificationTask, model.task)
     with torch.inference_mode():
         return task.scores(head.of_pooled(torch.from_numpy(pooled[f"{last}:{head.pooling}"])))

@@ -5,8 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from lm.finetuning import BODY_OPTIONS, HEAD_OPTIONS, BodyOptions, ClassificationOptions, GptOptions, HeadOptions
+from lm.finetuning import HEAD_OPTIONS, ClassificationOptions, HeadOptions
 from lm.options import FigureConfig, ProbeConfig
+from pipelines.bodies.body_options import BodyOptions
+from pipelines.bodies.gpt_body import GptOptions
+from pipelines.bodies.table_of_bodies import BODY_OPTIONS
 from pipelines.commandline.choices import require_recordings
 from pipelines.commandline.outputs import require_kind
 from pipelines.settings.comparison import ReadingConfig

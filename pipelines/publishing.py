@@ -89,8 +89,8 @@ def _whole_run(settings: PublishConfig, folder: Path) -> list[str]:
         comparison=methods_table(results["comparison"]).strip() if "comparison" in results else "",
     )
     # Costs say something about this machine alone.
-    rows = [figure.as_row() for figure in results["figures"] if figure.name not in COSTS]
-    (folder / "figures.json").write_text(json.dumps({"figures": rows}, indent=1) + "\n")
+    rows = results["figures"][~results["figures"]["name"].isin(COSTS)]
+    (folder / "figures.json").write_text(json.dumps({"figures": rows.to_dict("records")}, indent=1) + "\n")
     return notices
 
 

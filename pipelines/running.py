@@ -49,7 +49,7 @@ class Run:
     @cached_property
     def figures(self) -> pandas.DataFrame:
         """The rows of ``results.json``: one figure each, with name, of, split, value, low, high, unit and others."""
-        return pandas.DataFrame([figure.as_row() for figure in read_results(Path(self.folder))["figures"]])
+        return pandas.DataFrame(read_results(Path(self.folder))["figures"].to_dict("records"))
 
     @cached_property
     def tokenizer(self) -> Tokenizer:

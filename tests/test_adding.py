@@ -19,18 +19,23 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 import lm.gpt
+from lm.bodies.clip_options import ClipBatchConfig
 from lm.bodies.convolutional import SAMPLE, LogMelBody
 from lm.finetuned import create_network, create_task
 from lm.finetuning import ClassificationOptions
 from lm.options import GPTConfig, VectorConfig
 from lm.pooled_states import LayerReader
 from lm.tokens import Vocabulary
+from pipelines.bodies.table_of_bodies import BodiesOfRun
 from pipelines.commandline.options import index_of, nested
 from pipelines.methods.table import METHODS
+from pipelines.stages.options import TokenizerSettings
+from pipelines.stages.stored_arrays import HeardClips, spectrograms
+from pipelines.stages.tokenizer import frame_sample
 from pipelines.store.stored_features import FEATURES
 from tests.lm.tiny import TINY, codes_format
 from tests.pasting import ROOT, environment, set_up
-from tests.pipelines.tiny import reading_of, silent_session
+from tests.pipelines.tiny import AUDIO, reading_of, silent_session, write_clip
 from tests.tokenizer.conftest import fitted, sound
 from tests.vocoder.sounds import random_table
 from tokenizer import health
@@ -40,12 +45,13 @@ from vocoder.options import Sampling
 from vocoder.synthesis import create_synthesis
 from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings.corpus import CorpusConfig
-from wordless.audio.recordings.manifest import Clip, Clips
+from wordless.audio.recordings.manifest import Clip, Clips, Split
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.audio.views import View
 from wordless.base.errors import InputError
 from wordless.base.options import option
 from wordless.base.saved_models import write_model
+from wordless.training.options import FitConfig
 
 PAGE = (ROOT / "docs/adding.md").read_text(encoding="utf-8")
 
@@ -105,15 +111,18 @@ def test_the_method_makes_frames_and_pools_them(imported: dict[str, ModuleType],
 
 
 def test_the_body_is_probed_and_has_a_head(imported: dict[str, ModuleType], tmp_path: Path) -> None:
-    body, module = imported["recurrent"].RecurrentBody(audio=SpectrogramConfig(n_mels=8), dim=4), imported["recurrent"]
+    module = imported["recurrent"]
+    body = module.RecurrentBody(audio=SpectrogramConfig(n_mels=8), dim=4, layers=2)
     assert isinstance(body, LogMelBody)
     save_file({"mean": torch.zeros(8), "std": torch.ones(8)}, tmp_path / SAMPLE)
     soundfile.write(tmp_path / "a.wav", np.random.default_rng(0).uniform(-1, 1, 4000), 16_000)
     clip = Clip(path="a.wav", num_samples=4000, sample_rate=16_000, sha256="a")
     [vectors] = LayerReader(body=body, root=tmp_path, statistics=tmp_path, device="cpu")([View(clip)])
-    names = [f"{layer}:{pooling}" for pooling in ("mean", "thirds") for layer in ("layer_1", "all_layers")]
-    assert [*body.candidates(vectors, VectorConfig())] == names
-    assert vectors["layer_1:thirds"].shape == (12,)
+    layers = ("layer_1", "layer_2", "all_layers")
+    assert {*body.candidates(vectors, VectorConfig())} == {
+        f"{layer}:{pooling}" for pooling in ("mean", "thirds") for layer in layers
+    }
+    assert vectors["layer_2:thirds"].shape == (12,)
     task = create_task(ClassificationOptions(), ["a", "b"], [])
     network = create_network(body, body.create(seed=0), task, seed=0)
     write_model(tmp_path / "model", network, {})
@@ -122,6 +131,38 @@ def test_the_body_is_probed_and_has_a_head(imported: dict[str, ModuleType], tmp_
     assert all(torch.equal(own, again.state_dict()[name]) for name, own in network.body.state_dict().items())
     outputs, steps = network(torch.randn(2, 9, 8), torch.tensor([9, 5]))
     assert (outputs.shape, steps.tolist()) == ((2, 1, 2), [1, 1])
+
+
+def test_the_facts_of_the_body_are_options_and_methods_that_a_run_compares(
+    imported: dict[str, ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "lm.bodies.recurrent", imported["recurrent"])
+    names = {"dataclass": dataclass, "option": option, "BodiesOfRun": BodiesOfRun, **vars(imported["recurrent_body"])}
+    exec(f"@dataclass(frozen=True, kw_only=True)\nclass Bodies(BodiesOfRun):\n    {printed('gru: ')}", names)
+    bodies = names["Bodies"]()
+    assert {"gru.dim", "gru.layers", "gru.fit.steps"} <= {*index_of(type(bodies)).options}
+    with pytest.raises(InputError) as refused:
+        imported["recurrent_body"].RecurrentSettings(layers=0)
+    assert refused.value.option == "layers"
+    fit = FitConfig(steps=2, warmup_steps=1, validate_every=1, precision="fp32")
+    settings = imported["recurrent_body"].RecurrentSettings(dim=4, fit=fit, batches=ClipBatchConfig(batch_size=2))
+    learned, random = (replace(method, body="gru") for method in settings.methods)
+    assert learned.untrained == random.name
+    assert type(bodies.gru) is type(settings)
+    sound = np.random.default_rng(0).uniform(-1, 1, 4000).astype(np.float32)
+    splits: tuple[Split, ...] = ("train", "train", "validation", "test")
+    clips = [
+        write_clip(tmp_path, f"{number}.wav", sound[number:], AUDIO.sample_rate, label="ab"[number % 2], split=split)
+        for number, split in enumerate(splits)
+    ]
+    session, corpus = silent_session(tmp_path / "store"), Clips.from_rows(tmp_path, clips)
+    sample, reading = frame_sample(session, corpus, AUDIO, TokenizerSettings()), reading_of(session, corpus)
+    network = settings.network(reading, learned, sample)
+    entry = network.train(reading, HeardClips(entry=spectrograms(session, corpus, AUDIO, sample)), ("a", "b"))
+    found = [load_file(network.features(reading, "gru", made).folder / FEATURES) for made in (None, entry)]
+    for arrays in found:
+        assert {key.partition(":")[0] for key in arrays} == {"gru/layer_1", "gru/all_layers"}
+    assert not np.array_equal(*(arrays["gru/layer_1:mean"] for arrays in found))
 
 
 def test_the_kind_of_sound_makes_all_samples(imported: dict[str, ModuleType]) -> None:

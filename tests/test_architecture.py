@@ -21,8 +21,9 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("tokenizer", "lm", "vocoder", "pipelines", "conf", "wordless")
 SOURCES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
-_COMMANDLINE, _TRACKING, _STORE, _STAGES, _METHODS, _SETTINGS, _RESULTS = (
-    f"pipelines.{name}" for name in ("commandline", "tracking", "store", "stages", "methods", "settings", "results")
+_COMMANDLINE, _TRACKING, _STORE, _STAGES, _BODIES, _METHODS, _SETTINGS, _RESULTS = (
+    f"pipelines.{name}"
+    for name in ("commandline", "tracking", "store", "stages", "bodies", "methods", "settings", "results")
 )
 # folder of pipelines/ -> the other folders of pipelines/ that it may import, from the ground up
 FOLDERS: dict[str, tuple[str, ...]] = {
@@ -31,13 +32,15 @@ FOLDERS: dict[str, tuple[str, ...]] = {
     # its entries belong to folders that a command claims
     "store": (_TRACKING, "pipelines.commandline.outputs"),
     "stages": (_STORE,),
-    "methods": (),
-    "settings": (_COMMANDLINE, _TRACKING, _STORE, _STAGES, _METHODS),
+    # options and methods; pre-training, which the rows of methods name, reads the study of a run
+    "bodies": (_STORE, _STAGES, "pipelines.methods.method", "pipelines.chain.study", "pipelines.chain.features"),
+    "methods": (_BODIES,),
+    "settings": (_COMMANDLINE, _TRACKING, _STORE, _STAGES, _BODIES, _METHODS),
     "results": (_COMMANDLINE, _TRACKING, _STORE, _STAGES, _METHODS, _SETTINGS),
     "pages": (_COMMANDLINE, _STORE, _METHODS, _RESULTS),
-    "chain": (_COMMANDLINE, _TRACKING, _STORE, _STAGES, _METHODS, _SETTINGS, _RESULTS, "pipelines.pages"),
+    "chain": (_COMMANDLINE, _TRACKING, _STORE, _STAGES, _BODIES, _METHODS, _SETTINGS, _RESULTS, "pipelines.pages"),
     "jobs": (
-        *(_COMMANDLINE, _TRACKING, _STORE, _STAGES, _METHODS, _SETTINGS, _RESULTS),
+        *(_COMMANDLINE, _TRACKING, _STORE, _STAGES, _BODIES, _METHODS, _SETTINGS, _RESULTS),
         *("pipelines.chain", "pipelines.pages"),
     ),
     "demonstration": (_STORE, _STAGES, _RESULTS, "pipelines.pages", "pipelines.jobs"),
@@ -62,7 +65,7 @@ ARROWS = {
     # bodies read recordings: by a tokenizer or by a front end of their own
     "lm/bodies": ("lm", "tokenizer", _AUDIO, _BASE),
     "lm/probing": ("lm", "tokenizer.codes", "tokenizer.options", "wordless.audio.views", _BASE),
-    "lm/finetuning": ("lm", "wordless.training.options", _AUDIO, _BASE),
+    "lm/finetuning": ("lm", _AUDIO, _BASE),
     "lm/heads": ("lm", _AUDIO, _BASE),
     "lm/finetuned": ("lm", _AUDIO, _BASE),
     "lm/pooled_states": ("lm", "tokenizer.codes", _AUDIO, _BASE),
@@ -181,6 +184,14 @@ def test_all_but_the_language_model_import_without_fairseq2(package: str) -> Non
     blocked = "import sys; sys.modules.update({'fairseq2': None, 'fairseq2n': None, 'hydra': None})"
     code = f"{blocked}\nimport importlib\nfor name in {modules!r}: importlib.import_module(name)"
     done = python("-c", code)
+    assert done.returncode == 0, done.stderr
+
+
+def test_models_of_one_rate_load_no_file_of_other_kinds_of_codes() -> None:
+    others = {"lm.loading", "lm.pitch", "lm.rates", "tokenizer.rates_tokenizer", "tokenizer.speech_layer"}
+    others |= {"tokenizer.health", "wordless.audio.speech_models"}
+    code = "import sys, lm.model, tokenizer.encoder, tokenizer.fitting"
+    done = python("-c", f"{code}\nassert not (found := {others} & {{*sys.modules}}), found")
     assert done.returncode == 0, done.stderr
 
 

@@ -29,7 +29,7 @@ import torch
 from torch import Tensor, nn
 
 from lm.batches import shuffled_batches
-from lm.bodies.options import AugmentationConfig, ClipBatchConfig, WaveformAugmentationConfig
+from lm.bodies.clip_options import AugmentationConfig, ClipBatchConfig, WaveformAugmentationConfig
 from wordless.audio.padding import inside
 from wordless.audio.reading import resample_blocks
 from wordless.audio.spectrogram import warp

@@ -25,8 +25,9 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, FrontEnd, Pieces, load_part
+from lm.bodies.clip_options import ClipBatchConfig
 from lm.bodies.clips import ClipViews, LabelledBatch, LabelledBatches, MakeView, StoredClips
-from lm.bodies.options import PIECE_FRAMES, ClipBatchConfig, ContrastConfig, ConvEncoderConfig
+from lm.bodies.convolutional_config import ContrastConfig, ConvEncoderConfig
 from lm.options import PARTS, VectorConfig
 from lm.probing.vectors import Frames, pool_batch
 from wordless.audio.options import SpectrogramConfig
@@ -36,6 +37,8 @@ from wordless.audio.views import View
 from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError
 from wordless.base.machine import copy_to
+
+PIECE_FRAMES = 1024  # frames of a recording that are read at a time
 
 
 def num_frames(view: View, audio: SpectrogramConfig) -> int:

@@ -3,8 +3,8 @@
 Time steps of several streams have one state, the mean over their codes, as in `lm.pooled_states.states_over_time`.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -12,19 +12,15 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, FrontEnd, Source
-from lm.finetuning import RUN, GptOptions
+from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, FrontEnd
 from lm.gpt import GPT, create_gpt
 from lm.model import LanguageModel
 from lm.options import GPTConfig
 from lm.probing.vectors import Frames
 from lm.tokens import Vocabulary
-from tokenizer.codes import CodesFormat, require_same_codebook
+from tokenizer.codes import CodesFormat
 from tokenizer.encoder import load_tokenizer
-from tokenizer.tokenizer import Tokenizer
 from wordless.base.array_types import Array, FloatArray
-from wordless.base.files import file_hash
-from wordless.base.saved_models import WEIGHTS
 
 
 class GptNetwork(BodyNetwork):
@@ -95,23 +91,6 @@ class GptBody(Body):
 
     def front_end(self, folder: Path, *, device: str) -> FrontEnd:
         return partial(_encode, folder=folder / "tokenizer", device=device, beside=bool(self.codes.beside))
-
-
-def open_gpt(options: GptOptions, run: Mapping[str, Path]) -> Source:
-    """Describe the GPT of a run; random weights have the sizes of the run's GPT."""
-    model = LanguageModel.from_pretrained(run["lm"])
-    codes = Tokenizer.from_pretrained(run["tokenizer"]).format
-    require_same_codebook(model.format, codes, owner=model.name)
-    own = model.gpt.config
-    gpt = own if options.dropout is None else replace(own, dropout=options.dropout)
-    pretrained = options.weights == RUN
-    return Source(
-        body=GptBody(gpt=gpt, codes=model.predicted),
-        folder=run["tokenizer"].parent,
-        weights=run["lm"] if pretrained else None,
-        fingerprint=file_hash(run["lm"] / WEIGHTS)[:16] if pretrained else "",
-        change=partial(replace_codes, share=options.random_inputs, largest=codes.codebook_size - 1),
-    )
 
 
 def replace_codes(

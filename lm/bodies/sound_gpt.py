@@ -35,6 +35,7 @@ from torch import Tensor, nn
 
 from lm.batches import UNCOUNTED, CodeBatch
 from lm.bodies.body import WEIGHTS_OPTION, BodyNetwork, BodyReading, load_part
+from lm.bodies.clip_options import AugmentationConfig, ClipBatchConfig
 from lm.bodies.clips import (
     CPU,
     FrameArray,
@@ -46,8 +47,8 @@ from lm.bodies.clips import (
     draw_ratios,
     trim_rows,
 )
-from lm.bodies.convolutional import LogMelBody, statistics
-from lm.bodies.options import PIECE_FRAMES, AugmentationConfig, ClipBatchConfig, SoundGPTConfig
+from lm.bodies.convolutional import PIECE_FRAMES, LogMelBody, statistics
+from lm.bodies.sound_gpt_config import SoundGPTConfig
 from lm.probing.vectors import Frames
 from tokenizer.codes import soft_assignments
 from tokenizer.fitting import fit_codebook, nearest

@@ -35,10 +35,10 @@ import torch
 from torch import Tensor, nn
 from torchaudio.compliance import kaldi
 
+from lm.bodies.ast_config import HEADS, LAYERS, AstConfig, Size
 from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, FrontEnd, Pieces, Source
+from lm.bodies.clip_options import AugmentationConfig
 from lm.bodies.clips import augment
-from lm.bodies.options import HEADS, LAYERS, AstConfig, AugmentationConfig, Size
-from lm.finetuning import RANDOM, AstOptions
 from lm.options import VectorConfig
 from lm.probing.vectors import Frames
 from wordless.audio.padding import EQUAL_RATIO, inside, read_by_length
@@ -410,14 +410,6 @@ class AstBody(Body):
         """Select each probed layer, and the clip vector: the mean over the patches of all pieces."""
         keys = [f"layer_{number}:{pooling}" for number in self.ast.layers for pooling in vectors.poolings]
         return {key: pooled[key] for key in [*keys, f"{TOKEN}:mean"]}
-
-
-def open_ast(options: AstOptions, run: Mapping[str, Path]) -> Source:
-    """Describe AST with the weights of a local Hugging Face folder of an AST, DeiT or ViT, or with random ones."""
-    folder = None if options.weights == RANDOM else Path(options.weights).expanduser()
-    weights = None if folder is None else str(folder)
-    body = AstBody.of(replace(options.model, weights=weights), option=WEIGHTS_OPTION)
-    return ast_source(body, folder, options.augmentation)
 
 
 def ast_source(body: AstBody, folder: Path | None, augmentation: AugmentationConfig) -> Source:

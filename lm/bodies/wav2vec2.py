@@ -20,10 +20,9 @@ fine-tuning. See `wordless.audio.speech_models`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
@@ -33,9 +32,9 @@ import torch
 from torch import Tensor, nn
 
 from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, Pieces, Source
-from lm.bodies.clips import ClipViews, MakeView, StoredClips, augment_waveforms, trim_rows
-from lm.bodies.options import GROUPS, ClipBatchConfig, MaskConfig, TargetConfig, Wav2vec2Config
-from lm.finetuning import RANDOM, Wav2vec2Options
+from lm.bodies.clip_options import ClipBatchConfig
+from lm.bodies.clips import ClipViews, MakeView, StoredClips, trim_rows
+from lm.bodies.wav2vec2_config import GROUPS, MaskConfig, TargetConfig, Wav2vec2Config
 from lm.probing.vectors import Frames
 from wordless.audio.options import Convolutions
 from wordless.audio.padding import inside, read_by_length, similar_ratio
@@ -354,18 +353,6 @@ class Wav2vec2Body(Body):
         samples, encoder = view.samples(root, self.architecture.sample_rate), cast(SpeechNetwork, network).encoder
         count = encoder.convolutions.frames(len(samples))
         return Pieces(steps=[count] * encoder.layers, pieces=encoder.prepared_pieces(samples, count))
-
-
-def open_wav2vec2(options: Wav2vec2Options, run: Mapping[str, Path]) -> Source:
-    """Describe the model of a run, of a local Hugging Face folder, or of the options."""
-    change = partial(augment_waveforms, config=options.augmentation)
-    if options.weights != RANDOM:
-        folder = run.get("wav2vec2", Path(options.weights).expanduser())
-        return speech_source(folder, masking=options.masking, change=change)
-    config = transformers_config(options.model)
-    architecture = SpeechModel.of_config(config, sample_rate=options.sample_rate)
-    body = Wav2vec2Body(architecture=architecture, masking=options.masking)
-    return Source(body=body, weights=None, fingerprint="", change=change)
 
 
 def speech_source(

@@ -26,11 +26,12 @@ from pipelines.extras.table import extras
 from pipelines.extras.work import works
 from pipelines.methods.table import METHODS
 from pipelines.results.results import provenance, tracked_run
+from pipelines.results.rows import values_by_name
 from pipelines.results.run_record import read_results
 from pipelines.settings.run import RunSettings, choose_workers
 from pipelines.settings.run_rules import run_settings
 from pipelines.stages.codes import code_table
-from pipelines.stages.probe import collect_probes, probed, require_probeable
+from pipelines.stages.probe import probed, require_probeable, scored
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
 from pipelines.store.stored_features import natural
@@ -98,7 +99,8 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
                 from pipelines.pages.report import report_pictures  # matplotlib takes its time to import
 
                 files = [path for path in (folder / name for name in FILES) if path.is_file()]
-                session.tracking.conclude(read_results(folder)["figures"].named(), files, report_pictures(folder))
+                values = values_by_name(read_results(folder)["figures"])
+                session.tracking.conclude(values, files, report_pictures(folder))
 
 
 def rates(settings: RunSettings) -> str:
@@ -177,15 +179,14 @@ def compare_methods(study: Study) -> None:
     inputs = {name: method.input for name, method in single.items() if method.input} if compare.input else {}
     needed = single | {name: METHODS[name] for name in sorted({*inputs.values()} - {*single})}
     features = {name: study.add(features_of(study, method), f"{name}_features") for name, method in needed.items()}
-    noise, probes = compare.noises, dict[str, Entry]()
+    noise = compare.noises
     for name in sorted(methods, key=natural):
         read_by = [part.name for part in methods[name].singles]
         read = {each: features[each] for each in (*read_by, *map(inputs.get, read_by)) if each is not None}
         labelled = methods[name].learns_labels
-        probe = probed(session, manifest, config, name, read, labelled=labelled, noises=noise)
-        probes[name] = study.add(probe, f"probed_{name}")
-    heads = {method.head.name: features[name] for name, method in methods.items() if method.head}
-    study.add(collect_probes(session, manifest, config, probes, heads, noise))
+        study.add(probed(session, manifest, config, name, read, labelled=labelled, noises=noise), f"probed_{name}")
+    for head, network in sorted((method.head.name, features[name]) for name, method in methods.items() if method.head):
+        study.add(scored(session, manifest, config, head, network, noises=noise), f"probed_{head}")
 
 
 def _require_clips(manifest: Clips, settings: RunSettings) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from pipelines.commandline.outputs import keep_claimed
-from pipelines.results.language_figures import FoldSeed
+from pipelines.results.rows import FoldSeed
 from pipelines.settings.run import RunSettings
 from pipelines.store.plan import Plan, open_plan
 from pipelines.store.session import Session

@@ -13,16 +13,17 @@ from pipelines.commandline.run_folders import LOG, link_latest
 from pipelines.extras.table import extras
 from pipelines.pages.phrasing import methods_table, summary
 from pipelines.pages.runs import RUNS
-from pipelines.results.language_figures import Made
 from pipelines.results.predictions import PREDICTIONS, write_predictions
+from pipelines.results.probes import probes_of_run
 from pipelines.results.results import write_results
+from pipelines.results.rows import Made
 from pipelines.results.run_record import CODE_SOUNDS, RESAMPLES, Section, read_results
 from pipelines.settings.run import RunSettings
 from pipelines.stages.features import BAG_OF_CODES
 from pipelines.store.run_folder import REPORT, RESULTS
 from pipelines.store.session import Session
 from pipelines.store.store import ENTRY, Entry
-from pipelines.store.stored_features import GPT, PROBE
+from pipelines.store.stored_features import GPT
 from wordless.audio.recordings.manifest import Clip, Clips, read_manifest, write_manifest, write_rejected
 from wordless.base.errors import InputError
 from wordless.base.files import replace_folder, write_aside
@@ -89,13 +90,13 @@ def write_run_folder(
     # models of several folds stay in the store
     for part, names in PARTS.items():
         replace_folder(folder / part, next((only[name].folder for name in names if name in only), None))
-    if probed := {place: entries["probe"].read_json(PROBE) for place, entries in made.items() if "probe" in entries}:
+    if probes := probes_of_run(corpus, settings, made):
         by, separator = settings.compare.by, settings.probe.label_separator
-        write_predictions(folder / PREDICTIONS, probed, corpus, by=by, separator=separator)
+        write_predictions(folder / PREDICTIONS, probes, corpus, by=by, separator=separator)
     write_probe(folder, only, corpus, settings)
     if "listening" in first:
         corpus = replace(corpus, notices=(*corpus.notices, comb_notice(first["listening"], first["vocoder"], settings)))
-    write_results(folder, corpus, settings, made, source)
+    write_results(folder, corpus, settings, made, probes, source)
     results = read_results(folder)
     if comparison := results.get("comparison"):
         write_aside(folder / COMPARISON, methods_table(comparison))

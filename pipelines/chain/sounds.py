@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from lm.probing.task import ProbeTask
 from pipelines.chain.study import Study
+from pipelines.methods.table import METHODS
 from pipelines.pages.phrasing import sentences
 from pipelines.results.sound_figures import weak_judge
 from pipelines.settings.run import RunSettings
@@ -18,7 +19,6 @@ from pipelines.stages.judging import (
     recognise_labels,
 )
 from pipelines.stages.listening import LISTENING, Playback, choose_clips, decode_clips, listening, measure_clips
-from pipelines.stages.networks import convolutional
 from pipelines.stages.probe import probed
 from pipelines.stages.stored_arrays import spectrograms, waveforms
 from pipelines.stages.vocoder import CodedIn, vocoder
@@ -89,7 +89,7 @@ def create_judge(study: Study, task: ProbeTask) -> Judge:
 
     if name == "supervised":
         shown = spectrograms(session, study.manifest, study.audio, sample)
-        network = convolutional(reading, sample, settings.baselines)
+        network = settings.baselines.network(reading, METHODS[name], sample)
         heard = study.heard(study.manifest, shown, settings.baselines.supervised.views)
         classifier = network.train(reading, heard, task.classes)
         add(shown, shown.stage)

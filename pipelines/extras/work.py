@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pipelines.chain.study import Study
     from pipelines.pages.charts import Chart
     from pipelines.pages.sounds import Sound
-    from pipelines.results.figures import Figure
+    from pipelines.results.rows import Row
     from pipelines.results.run_record import Results, Section
     from pipelines.settings.run import RunSettings
     from pipelines.store.session import Session
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class Work:
     plan: Callable[[Study], None]  # adds its entries to a fold and seed, behind those of the core that it needs
     # its section of ``results.json``, and its figures
-    rows: Callable[[Made, Clips, RunSettings], tuple[Section, Iterable[Figure]]]
+    rows: Callable[[Made, Clips, RunSettings], tuple[Section, Iterable[Row]]]
     require: Callable[[RunSettings], None] = lambda settings: None  # refuses options
     require_clips: Callable[[Clips, RunSettings], None] = lambda clips, settings: None  # refuses a fold
     once: Callable[[Session, Clips, RunSettings, Mapping[str, Entry]], Iterable[Entry]] = lambda *made: ()  # makes

@@ -19,12 +19,13 @@ from threadpoolctl import threadpool_limits
 
 from lm.bodies.body import Body, BodyNetwork, FrontEnd, Source, freeze, read_states
 from lm.bodies.clips import StoredClips
-from lm.finetuned import FineTunedModel, create_task, open_body
-from lm.finetuning import RANDOM, FrozenLayers
+from lm.finetuned import FineTunedModel, create_task
+from lm.finetuning import FrozenLayers
 from lm.heads import NamedEstimate, PooledTask, Task
 from lm.options import POOLINGS, VECTORS, ProbeConfig, VectorConfig
 from lm.probing.linear import VERSION
 from lm.probing.vectors import Frames, pool
+from pipelines.bodies.body_options import RANDOM
 from pipelines.chain.corpus import MANIFEST, REJECTED, find_corpus, read_corpus, seen_of
 from pipelines.chain.notices import unlabelled_of_run
 from pipelines.commandline.outputs import REMEDY, hold
@@ -181,7 +182,7 @@ def _open(settings: FinetuneConfig) -> Source:
     rule = "no model=RUN has a folder that could hold the results: add output=FOLDER"
     settings.refuse_if(model is None and settings.output is None, "output", rule)
     parts = {str(part): part_of(model, part) for part in body.needs} if model is not None else {}
-    return open_body(replace(body, weights=local_weights(body.weights)), parts)
+    return replace(body, weights=local_weights(body.weights)).open(parts)
 
 
 def channel_of(settings: FinetuneConfig, source: Source) -> Channel:

@@ -15,6 +15,7 @@ from lm.options import VECTORS, Pooling, States
 from lm.probing.features_file import write_vectors
 from lm.probing.fitted import FittedProbe, ProbeDescription
 from lm.probing.task import require_labels
+from pipelines.bodies.pretraining import sound_gpt_features
 from pipelines.chain.corpus import MANIFEST, find_corpus, read_corpus, seen_of
 from pipelines.chain.notices import unlabelled_of_run
 from pipelines.jobs.recordings import Told, empty_bands, list_rejected
@@ -22,8 +23,8 @@ from pipelines.labelled import ProbeRunConfig
 from pipelines.methods.table import METHODS
 from pipelines.pages.phrasing import methods_table, sentences
 from pipelines.recordings import ALL, EmbedConfig
-from pipelines.results.comparison import ProbedFolds, compare
 from pipelines.results.predictions import PREDICTIONS, write_predictions
+from pipelines.results.probes import Probes, side_by_side_probes
 from pipelines.results.run_record import Results, read_results, recorded_options
 from pipelines.settings.comparison import ReadingConfig
 from pipelines.settings.run import choose_workers
@@ -38,15 +39,13 @@ from pipelines.stages.features import (
     gpt_features,
     log_mel_features,
 )
-from pipelines.stages.pretraining import sound_gpt_features
-from pipelines.stages.probe import collect_probes, probed, require_probeable
+from pipelines.stages.probe import probed, require_probeable
 from pipelines.store.run_folder import OF_SOUND, RESULTS, part_of
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store, write_json
 from pipelines.store.stored_features import (
     FEATURES,
     GPT,
-    PROBE,
     WITH_INPUT,
     StoredFeatures,
     method_of_key,
@@ -69,7 +68,7 @@ from wordless.base.progress import Terminal
 from wordless.base.saved_models import CONFIG, WEIGHTS
 from wordless.base.saved_models import PROBE as PROBE_KIND
 from wordless.base.text import counted
-from wordless.base.values import build, match_choice
+from wordless.base.values import build, list_hash, match_choice
 from wordless.training.gangs import Gang, open_gang
 
 PROBES = "probes"  # folder for the figures of other corpora
@@ -111,17 +110,16 @@ def probe_run(settings: ProbeRunConfig) -> None:
         pooled = pooled_features(session, corpus, own, settings.compare)
         inputs = {GPT: BAG_OF_CODES} if settings.compare.input else {}
         read = {of: {each: pooled[each] for each in (of, inputs.get(of)) if each} for of in sorted(pooled, key=natural)}
-        probes = {of: probed(session, corpus, settings.probe, of, each) for of, each in read.items()}
-        entry = collect_probes(session, corpus, settings.probe, probes)
+        probes = [probed(session, corpus, settings.probe, of, each) for of, each in read.items()]
     if gang.rank:
         return
-    measured = entry.read_json(PROBE)
+    measured = side_by_side_probes(corpus, settings.probe, probes)
     per_fold = {("test", settings.probe.seed): measured}
-    compared = compare(ProbedFolds(probes=per_fold, by="split", config=settings.probe))
+    compared = Probes(per_fold, settings.probe, by="split").comparison()
     print(*sentences("summary", {"figures": compared.figures, "comparison": compared}), sep="\n", flush=True)
     name = re.sub(r"[^\w.-]+", "_", corpus.name).strip("_.") or "corpus"
     # one file for each corpus and set of options
-    path = settings.output or settings.model / PROBES / f"{name}_{entry.key[:8]}.json"
+    path = settings.output or settings.model / PROBES / f"{name}_{list_hash(each.key for each in probes)[:8]}.json"
     predictions = path.with_suffix(f".{PREDICTIONS}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -39,7 +39,8 @@ class PictureRecord(TitledRecord, total=False):
 Kind = Literal["signal", "codes", "self_supervised", "supervised", "untrained", "own"]
 # Parts of a report that show a few methods only.
 Place = Literal["learning curves", "groups"]
-NetworkOptions = Literal["", "ast", "audio_transformer", "wav2vec2"]  # the group of options of a network
+FEW: tuple[Place, ...] = ("learning curves", "groups")
+CURVES: tuple[Place, ...] = ("learning curves",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +55,10 @@ class Line:
 @dataclass(frozen=True, kw_only=True)
 class Method:
     name: str  # in options, keys and results.json
-    # module:function, a `chain.features.MakeFeatures`; "": the user brings features, or the row is the head of a method
+    # module:function, a `chain.features.MakeFeatures`; "": the network of the body makes them, untrained or trained on
+    # labels; or the user brings features, or the row is the head of a method
     features: str = ""
+    body: str = ""  # the group of options of the body whose method it is, from the table of bodies; "": of none
     kind: Kind
     title: str  # in tables, charts and sentences
     untrained: str = ""  # of a trained network: the row of the same network with random weights
@@ -64,7 +67,6 @@ class Method:
     input: str | None = None  # name of the method whose vectors are the input of this network; None: it has no such
     reads: Literal["", "lm", "rates"] = ""  # language models of the run that make its features: one, or those of rates
     rate: int = 0  # number, from 1, of one of `tokenizer.rates` whose codes it reads; 0: those of the run
-    network: NetworkOptions = ""
     # whether a network and its head learn the training labels; its entry of features then holds class scores, too, and
     # it has no learning curve
     learns_labels: bool = False
@@ -100,3 +102,17 @@ class Method:
             input=self.input,
             target=self.learns,
         )
+
+
+def untrained(
+    of: str, title: str, *, marker: str, filled: bool = False, reads: str | None = None, features: str = ""
+) -> Method:
+    """Describe the network of a method with random weights; the trained row names it as its `Method.untrained`."""
+    return Method(
+        name=f"random_{of}",
+        kind="untrained",
+        title=f"{title}, untrained",
+        features=features,
+        line=Line(marker=marker, filled=filled, dashes=":"),
+        input=reads,
+    )

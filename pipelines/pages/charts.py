@@ -25,7 +25,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from pipelines.pages.phrasing import number, percent
-from pipelines.results.figures import Figure as Row
+from pipelines.results.rows import Row
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -13,7 +13,7 @@ from pipelines.methods.table import row_of, shown_in
 from pipelines.pages import charts
 from pipelines.pages.phrasing import decibels, full_name, number, percent
 from pipelines.results.comparison import Comparison
-from pipelines.results.figures import Figure as Row
+from pipelines.results.rows import Row
 from pipelines.store.stored_features import GPT, WITH_INPUT
 from wordless.audio.views import WITHOUT_RATIO, Noise
 

@@ -18,6 +18,7 @@ from pipelines.extras.table import extras
 from pipelines.methods.table import METHODS, ROWS, method_of, row_of
 from pipelines.results.comparison import Comparison
 from pipelines.results.figures import MEASURES
+from pipelines.results.rows import OVERALL, find, measured, value_of, where
 from pipelines.results.run_record import Results, count_codes
 from vocoder.kinds import KINDS, UNLEARNED
 from wordless.audio.views import Noise
@@ -154,8 +155,7 @@ def option_lines(config: Mapping[str, object]) -> Iterator[str]:
 
 # What templates may call, as filters and as functions.
 FUNCTIONS: tuple[Callable[..., object], ...] = (
-    extras,
-    count_codes,
+    *(extras, count_codes, where, find, measured, value_of),
     *(full_name, heading, number, percent, noise_label, points, bits, signed_bits, significance, duration, quantity),
     *(counted, listed, plural, candidates, differing, option_lines),
     *(escape_markdown, row_of, stdev),
@@ -173,6 +173,7 @@ def _environment(*, escape: bool) -> Environment:
         keep_trailing_newline=not escape,
     )
     environment.globals["unlearned_kinds"] = [(kind.key, f"by {kind.title}") for kind in reversed(UNLEARNED)]
+    environment.globals["overall"] = OVERALL
     for function in FUNCTIONS:
         environment.filters[function.__name__] = environment.globals[function.__name__] = function
     return environment

@@ -27,6 +27,7 @@ from pipelines.pages.sounds import (
     sounds_of,
 )
 from pipelines.results.figures import SOUND
+from pipelines.results.rows import value_of
 from pipelines.results.run_record import Results, read_results
 from pipelines.store.run_folder import REPORT
 from vocoder.kinds import JUDGED_KINDS, KINDS, WAVENET
@@ -47,7 +48,7 @@ MAX_CODES = 1024  # bars; the outline of a larger codebook looks the same
 def write_report(folder: Path) -> Path:
     """Draw ``report.html`` from a run folder, and give its path; missing or broken results and sounds are refused."""
     results = read_results(folder)
-    kinds, listening = {row.of for row in results["figures"]}, results.get("listening", {})
+    kinds, listening = {*results["figures"]["of"]}, results.get("listening", {})
     own = [*works(results)]
     more = [chart for each in own for chart in each.charts(folder, results)]
     excerpts = listening.get("excerpts") or listening.get("clips") or []
@@ -87,7 +88,7 @@ def report_pictures(folder: Path) -> dict[str, Figure]:
 def report_charts(results: Results) -> Iterator[Chart]:
     curves, comparison = results.get("curves", {}), results.get("comparison")
     for name, record in curves.items():
-        unigram = results["figures"].value("lm", "unigram_perplexity") if name == "lm" else None
+        unigram = value_of(results["figures"], "lm", "unigram_perplexity") if name == "lm" else None
         yield training_chart(name, {"": record}, unigram)
     if "codebook" in results:
         yield _usage(results["codebook"]["counts"])

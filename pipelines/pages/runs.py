@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
@@ -9,6 +10,7 @@ from pipelines.commandline.options import HYDRA, index
 from pipelines.commandline.outputs import RUN_LOCK, SWEEP_LOCK, is_held
 from pipelines.commandline.run_folders import ELSEWHERE, JOBS, WORDS, option_of, read_words
 from pipelines.pages.phrasing import full_name, number, percent
+from pipelines.results.rows import value_of
 from pipelines.results.run_record import Results, read_results
 from pipelines.store.run_folder import RESULTS
 from pipelines.store.stored_features import GPT
@@ -27,7 +29,7 @@ HEADS = ("run", "date (UTC)", "corpus", "options", *KEY_COLUMNS, "MB")
 
 
 def key_cells(results: Results) -> tuple[str, ...]:
-    of, comparison = results["figures"].value, results.get("comparison")
+    of, comparison = partial(value_of, results["figures"]), results.get("comparison")
     rival = next(iter(comparison.rivals(GPT)), None) if comparison else None
     return (
         number(of("lm", "perplexity")),

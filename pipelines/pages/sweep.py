@@ -10,10 +10,12 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from itertools import chain, cycle, product
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
 import pandas
+from pandas import DataFrame, Series
 
 from lm.probing.comparison import Estimate, all_pairs, over_groups, two_sided_p
 from pipelines.methods.table import ROWS, row_of, shown_in
@@ -33,7 +35,7 @@ from pipelines.pages.charts import (
 from pipelines.pages.comparison_charts import learning_charts
 from pipelines.pages.phrasing import draw, full_name, noise_label
 from pipelines.results.comparison import Comparison
-from pipelines.results.figures import Figure, Figures
+from pipelines.results.rows import NAMES, Row, find, frame, where
 from pipelines.results.run_record import RESAMPLES, Resamples, Results, count_codes, read_arrays, read_results
 from pipelines.results.sweep_jobs import Job, varied
 from pipelines.store.run_folder import REPORT
@@ -60,7 +62,7 @@ class Point:
     resamples: Resamples = field(default_factory=dict)
 
     @property
-    def figures(self) -> Figures:
+    def figures(self) -> DataFrame:
         return self.results["figures"]
 
     @cached_property
@@ -68,9 +70,9 @@ class Point:
         """The comparison of its methods; without probes it is empty."""
         return self.results.get("comparison") or Comparison(folds=[], classes=[], choose_by="")
 
-    def value(self, stage: str, name: str, of: str | None = None, *, split: str | None = None) -> float:
+    def value(self, stage: str, name: str, of: str | None = None, **columns: Any) -> float:
         """Find the value of a figure, of probes that of test; NaN where the run lacks it."""
-        found = self.figures.find(stage, name, of, split=split)
+        found = find(self.figures, stage, name, of, **columns)
         return found.value if found else math.nan
 
     @property
@@ -93,7 +95,7 @@ class RunPair:
 
     one: Point  # of the higher figure
     other: Point
-    row: Figure  # the difference
+    row: Row  # the difference
     differs: bool  # by more than chance, with the number of pairs accounted for
 
 
@@ -114,7 +116,7 @@ class Runs:
         self.points = [point for line in self.lines.values() for point in line]
 
         # The figure that judges the runs: of the GPT, or else of the bag of codes, or of the first method.
-        rows = [row for point in finished for row in point.figures.where(stage="probe")]
+        rows = [row for point in finished for row in where(point.figures, stage="probe")]
         self.metric = next((name for name in METRICS if any(row.name == name for row in rows)), METRICS[0])
         known = dict.fromkeys(row.of for row in rows if row.of and row.name == self.metric)
         self.methods = sorted(known, key=lambda of: [*ROWS].index(of) if of in ROWS else len(ROWS))
@@ -143,7 +145,7 @@ class Runs:
         self.gaps = [point for point, gap in gaps if gap and gap.excludes_zero]
 
         # Runs with decoded sound, the one that is recognised least often first.
-        heard = (point for point in self.points if point.figures.find(*RECOGNISED))
+        heard = (point for point in self.points if find(point.figures, *RECOGNISED))
         self.recognised = sorted(heard, key=lambda point: point.value(*RECOGNISED))
 
     def _pairs(self) -> Iterable[RunPair]:
@@ -268,20 +270,21 @@ def write_sweep(sweep: Path, jobs: Sequence[Job], *, command: str) -> tuple[Runs
 
 def _csv(runs: Runs) -> str:
     """Write a row for each figure of each run; a difference of runs has the lower one in ``against_job``."""
-    rows: list[dict[str, object]] = []
+    tables = list[DataFrame]()
     for point in runs.finished:
-        shared: dict[str, object] = {name: point.job.overrides.get(name) for name in runs.options}
-        shared |= {"job": point.job.number, "codebook_size": count_codes(point.results), "run": point.job.folder}
-        shared |= {"nominal_bits_per_second": point.nominal_rate, "lm_bits_per_second": point.rate}
-        # The seed may be both an option and a column of results.json.
-        known = ({name: value for name, value in row.as_row().items() if value is not None} for row in point.figures)
-        rows += [shared | each for each in known]
-        for pair in (pair for pair in runs.pairs if pair.one is point):
-            rows.append(pair.row.as_row() | shared | {"against_job": pair.other.job.number})
+        pairs = [pair for pair in runs.pairs if pair.one is point]
+        table = pandas.concat([point.figures, frame(pair.row for pair in pairs)], ignore_index=True)
+        against = [*[None] * len(point.figures), *(pair.other.job.number for pair in pairs)]
+        table["against_job"] = Series(against, dtype=object)
+        about: dict[str, Any] = {name: point.job.overrides.get(name) for name in runs.options}
+        about |= {"job": point.job.number, "run": point.job.folder, "codebook_size": count_codes(point.results)}
+        about |= {"nominal_bits_per_second": point.nominal_rate, "lm_bits_per_second": point.rate}
+        for name, value in about.items():  # the seed may be both an option and a column of results.json
+            table[name] = table[name].where(table[name].notna(), value) if name in NAMES else value
+        tables.append(table.astype(object))
     rates = ("codebook_size", "nominal_bits_per_second", "lm_bits_per_second")
-    names = ["job", "against_job", "run", *runs.options, *rates, *Figure.__dataclass_fields__, "unit"]
-    frame = pandas.DataFrame(rows, columns=[*dict.fromkeys(names)], dtype=object)
-    return str(frame.to_csv(index=False, lineterminator="\n"))
+    names = dict.fromkeys(["job", "against_job", "run", *runs.options, *rates, *NAMES, "unit"])
+    return str(pandas.concat(tables or [frame(())]).reindex(columns=[*names]).to_csv(index=False, lineterminator="\n"))
 
 
 def _over_options(runs: Runs, panels: Sequence[Panel], *, name: str, title: str) -> Chart | None:
@@ -304,7 +307,7 @@ def _figures(runs: Runs) -> Chart | None:
         bag = (full_name(BAG), ("probe", runs.metric, BAG), look(ORANGE, "s", line="--", size=4, width=1.3))
         judged = (full_name(runs.judged), runs.probe, look(marker="o", line="-", size=4))
         named[f"{full_name(runs.metric)} on test"] = [judged, *([] if runs.judged == BAG else [bag])]
-    if any(point.figures.find(*PERPLEXITY) for point in runs.points):
+    if any(find(point.figures, *PERPLEXITY) for point in runs.points):
         named["perplexity of the language model"] = [(full_name(GPT), PERPLEXITY, look(marker="o", line="-", size=4))]
     alone, marked, panels = len(runs.lines) == 1, runs.place(runs.best) if runs.best else None, []
     for title, each in named.items():
@@ -317,7 +320,7 @@ def _figures(runs: Runs) -> Chart | None:
                 if not alone:
                     label = "" if number else shortened(name, 22)
                     looks = looks | {"color": colour, "markerfacecolor": colour, "marker": "" if number else marker}
-                points = [(runs.place(point), point.figures.find(*figure)) for point in line]
+                points = [(runs.place(point), find(point.figures, *figure)) for point in line]
                 band: Interval = "band" if alone or not number else ""
                 curves.append(Curve(points=points, look=looks, label=label, interval=band))
         panels.append(Panel(title=title, curves=curves, ratios=is_probe, marked=marked))

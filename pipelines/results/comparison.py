@@ -1,44 +1,22 @@
-"""The comparison of methods: how its rows of ``results.json`` follow from the probes, and how pages read these rows.
+"""The comparison of methods, as pages read its rows of ``results.json``."""
 
-Every fold has the same weight. Intervals and p values come from `lm.probing.comparison`: over clips, and as far as
-Student's t over the groups of the test clips, or without groups over blocks of clips, crossed with the seeds; and t
-intervals over folds and seeds. A clip counts as right by the share of seeds that answer it right. The gap is validation
-minus test, with an interval that holds for all methods at once (Bonferroni): where it excludes 0, the two sets of clips
-differ by more than chance.
-"""
-
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from functools import cached_property
-from itertools import islice, product
-from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
+from pandas import DataFrame
 
-from lm.options import ProbeConfig
-from lm.probing import comparison as measured
 from pipelines.methods.method import PictureRecord
-from pipelines.results.figures import KEPT, LARGEST_INPUT, OF_LAYER, Figure, Figures
-from pipelines.settings.comparison import By
-from pipelines.store.stored_features import GPT, WITH_INPUT, parts_of_key
+from pipelines.results.figures import KEPT, LARGEST_INPUT, OF_LAYER
+from pipelines.results.rows import OVERALL, Row, frame, value_of, where
+from pipelines.store.stored_features import GPT, WITH_INPUT
 from wordless.audio.views import Noise
-from wordless.base.array_types import Floats
-from wordless.base.values import list_hash
 from wordless.training.options import TrainingRecord
 
 Column = Literal["fold", "seed", "group", "share", "added"]  # of a figure that is not overall
-Probed = Mapping[str, Any]  # the content of probe.json
-PROTOCOLS: dict[By, str] = {
-    "group": "leave one group out",
-    "groups": "folds of whole groups",
-    "fold": "given folds",
-    "split": "one split",
-}
 NoiseNote = tuple[float, float | None]
-NoiseRow = tuple[str, float, dict[Noise | None, Figure], dict[Noise | None, NoiseNote]]
-PAIRED_SEED = 0  # of the resamples that pair runs
+NoiseRow = tuple[str, float, dict[Noise | None, Row], dict[Noise | None, NoiseNote]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,16 +48,16 @@ class Comparison:
     # by method: processor seconds of its training and of each stage that it reads, over all folds and seeds
     costs: dict[str, dict[str, float]] = field(default_factory=dict)
     pictures: list[PictureRecord] = field(default_factory=list)  # of what methods have learned in the first fold
-    figures: Figures = field(default_factory=lambda: Figures(()))  # rows of the stage "probe"
+    figures: DataFrame = field(default_factory=lambda: frame(()))  # of the run
 
     def as_section(self) -> dict[str, object]:
         """Return the section of ``results.json``: all but the figures."""
         return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "figures"}
 
     @cached_property
-    def tested(self) -> dict[str, Figure]:
+    def tested(self) -> dict[str, Row]:
         """The test figure of each method, the best first."""
-        return self.figures.by_method(name=self.metric, split="test")
+        return self._by_method(name=self.metric, split="test")
 
     @property
     def methods(self) -> list[str]:
@@ -87,31 +65,44 @@ class Comparison:
         return [*self.tested]
 
     @cached_property
-    def validated(self) -> dict[str, Figure]:
+    def validated(self) -> dict[str, Row]:
         """The figure of each method that chose its candidate."""
-        return self.figures.by_method(name=self.metric, split="validation")
+        return self._by_method(name=self.metric, split="validation")
 
     @cached_property
-    def gaps(self) -> dict[str, Figure]:
+    def gaps(self) -> dict[str, Row]:
         """Validation minus test, with an interval that holds for all methods at once."""
-        return self.figures.by_method(name="gap")
+        return self._by_method(name="gap")
+
+    def rows(self, **columns: object) -> list[Row]:
+        """Select the rows of probes with these values of columns; None stands for an empty one."""
+        return where(self.figures, stage="probe", **columns)
+
+    def _by_method(self, **columns: object) -> dict[str, Row]:
+        return {str(row.of): row for row in self.rows(**columns, **OVERALL)}
 
     def value(self, of: str, name: str = "") -> float | None:
         """Return a test figure of a method, by default in the metric of the comparison."""
-        return self.figures.value("probe", name or self.metric, of)
+        return value_of(self.figures, "probe", name or self.metric, of)
 
-    def rivals(self, of: str) -> list[Figure]:
+    def rivals(self, of: str) -> list[Row]:
         return sorted((row for name, row in self.tested.items() if name != of), key=lambda row: -row.value)
 
-    def differences(self, of: str) -> Figures:
+    def differences(self, of: str) -> list[Row]:
         """Select the differences of a reference to the other methods, the strongest first."""
-        return self.figures.where(name="difference", of=of, share=None, added=None)
+        return self.rows(name="difference", of=of, **OVERALL)
 
-    def along(self, column: Column) -> dict[str, Figures]:
+    def along(self, column: Column) -> dict[str, list[Row]]:
         """Select the test figures of each method at each fold, seed, group, share of labels or noise."""
-        rows = self.figures.where(name=self.metric, split="test")
-        known = [row for row in rows if getattr(row, column) is not None]
-        return {of: Figures(row for row in known if row.of == of) for of in dict.fromkeys(str(row.of) for row in known)}
+        found: dict[str, list[Row]] = {}
+        for row in self._tests:
+            if getattr(row, column) is not None:
+                found.setdefault(str(row.of), []).append(row)
+        return found
+
+    @cached_property
+    def _tests(self) -> list[Row]:
+        return self.rows(name=self.metric, split="test")
 
     def means(self, of: str, column: Column) -> dict[Any, float]:
         """Average the test figures of a method in each fold, with each seed, or in each group."""
@@ -134,23 +125,23 @@ class Comparison:
             for row, seed in zip(rows, seeds, strict=True)
         }
 
-    def layers(self, of: str) -> dict[str, dict[str, Figure]]:
+    def layers(self, of: str) -> dict[str, dict[str, Row]]:
         """Return the figures of each layer of a method by split."""
-        found: dict[str, dict[str, Figure]] = {}
-        for row in self.figures.where(name=f"{OF_LAYER}{self.metric}", of=of, added=None):
+        found: dict[str, dict[str, Row]] = {}
+        for row in self.rows(name=f"{OF_LAYER}{self.metric}", of=of, noise=None, noise_snr=None):
             found.setdefault(row.layer or "", {})[row.split or ""] = row
         return found
 
-    def under_noise(self, of: str, *, layer: str | None = None) -> dict[Noise | None, Figure]:
+    def under_noise(self, of: str, *, layer: str | None = None) -> dict[Noise | None, Row]:
         """Return the test figure of a method without noise (None) and with each, of each kind soft noise first.
 
         With a ``layer``, these are its figures by ridge regression.
         """
         if layer is None:
-            rows, clean = self.along("added").get(of, Figures(())), self.tested.get(of)
+            rows, clean = self.along("added").get(of, []), self.tested.get(of)
         else:
-            found = self.figures.where(name=f"{OF_LAYER}{self.metric}", of=of, layer=layer, split="test")
-            rows, clean = Figures(row for row in found if row.added is not None), self.layers(of)[layer]["test"]
+            found = self.rows(name=f"{OF_LAYER}{self.metric}", of=of, layer=layer, split="test")
+            rows, clean = [row for row in found if row.added is not None], self.layers(of)[layer]["test"]
         by_noise = {row.added: row for row in rows}
         ordered = {noise: by_noise[noise] for noise in self.noises if noise in by_noise}
         return ({None: clean} if clean else {}) | ordered
@@ -168,7 +159,7 @@ class Comparison:
         Inputs are in deviations of train before the bound; None: the method has its own scores.
         """
         kept, largest = (
-            {row.added: row.value for row in self.figures.where(name=name, of=of)} for name in (KEPT, LARGEST_INPUT)
+            {row.added: row.value for row in self.rows(name=name, of=of)} for name in (KEPT, LARGEST_INPUT)
         )
         return {noise: (value, largest.get(noise)) for noise, value in kept.items()}
 
@@ -221,369 +212,3 @@ class Comparison:
         count = next((row.over_count for row in self.tested.values()), None)
         units = f"{count} {self.over}" if count else self.over
         return units if self.over == "clips" else f"{units} of test clips, never narrower than over clips"
-
-
-Place = tuple[float | None, Noise | None]  # the labels of a learning curve, or the noise
-Points = Sequence[Mapping[str, Any]]  # of a method under one condition, for each fold and seed
-
-
-class ProbedFolds:
-    """The probes of every fold and seed, and what their methods reach."""
-
-    def __init__(
-        self,
-        probes: Mapping[tuple[str, int], Probed],
-        config: ProbeConfig,
-        *,
-        by: By,
-        keys: Mapping[tuple[str, int], str] = MappingProxyType({}),
-    ) -> None:
-        """Read probes by fold and seed; ``keys`` are those of their entries."""
-        self.probes, self.config, self.by, self.keys = probes, config, by, keys
-        self.names, self.seeds = [*dict.fromkeys(name for name, _ in probes)], sorted({seed for _, seed in probes})
-        # The probes of each fold with the first seed; the clips of a fold are the same with every seed.
-        self.first = [probes[name, self.seeds[0]] for name in self.names]
-        self.methods: list[str] = [row["of"] for row in self.first[0]["methods"]]
-        self.metric = "mean_average_precision" if self.first[0]["multi_label"] else "accuracy"
-        # What the probes wrote of each method, folds first.
-        places = [*product(self.names, self.seeds)]
-        by_name = {place: {row["of"]: row for row in probes[place]["methods"]} for place in places}
-        self.rows = {of: {place: by_name[place][of] for place in places} for of in self.methods}
-        self.tested = self._measured("", self.methods)
-        self.clips = sum(map(measured.num_clips, self.tested.folds))  # of test
-        # Methods whose candidates validation clips chose, and not cross-validation, and their measures there.
-        self.judged = [
-            of for of, rows in self.rows.items() if all("validation_predictions" in row for row in rows.values())
-        ]
-        self.validated = self._measured("validation_", self.judged) if self.judged else None
-
-    def _measured(self, split: Literal["", "validation_"], methods: Sequence[str]) -> measured.Measured:
-        repeats = [[_outcome(self.probes[name, seed], methods, split) for name in self.names] for seed in self.seeds]
-        return measured.Measured.of(
-            [measured.mean_outcome(seeds) for seeds in zip(*repeats, strict=True)],
-            [probed[f"{split}groups"] for probed in self.first],
-            resamples=self.config.resamples,
-            seed=self.config.seed,
-            repeats=repeats,
-        )
-
-    def values(self, points: Iterable[Mapping[str, Any]], name: str) -> Floats:
-        """Return a value of what the probes wrote of a method, ``(folds, seeds)``."""
-        return np.array([point[name] for point in points], np.float64).reshape(len(self.names), len(self.seeds))
-
-    def mean(self, points: Iterable[Mapping[str, Any]], name: str) -> float:
-        return float(self.values(points, name).mean())
-
-    @property
-    def paired_draws(self) -> Floats:
-        """Bootstrapped values ``(resamples, methods)``: runs are paired by the same resamples, the first of more."""
-        return measured.bootstrap(self.tested.folds, resamples=self.config.resamples, seed=PAIRED_SEED)
-
-    def figures(self, references: Sequence[str]) -> Iterator[Figure]:
-        """Give all rows of the comparison, the best method first."""
-        key, protocol = " ".join(self.keys.values()), PROTOCOLS[self.by]
-        shared = Figure(stage="probe", name=self.metric, value=math.nan, artifact=key, protocol=protocol, split="test")
-        means = dict(zip(self.methods, self.tested.values.mean(0), strict=True))
-        ranked = sorted(self.methods, key=lambda of: -means[of])
-        rows = [replace(shared, of=of, count=self.clips, seeds=len(self.seeds)) for of in ranked]
-        for row in rows:
-            yield from self._on_test(row)
-        for row in rows:
-            yield from self._on_validation(row)
-        for row in (row for of in references for row in rows if row.of == of):
-            yield from self._differences(row)
-        for row in rows:
-            yield from self._probes(row)
-            yield from self._layers(row)
-            for points, each in self._conditions(row):
-                yield self._mean_point(points, each)
-                for name, whole in ((LARGEST_INPUT, max), (KEPT, np.mean)):
-                    if known := [point[name] for point in points if point.get(name) is not None]:
-                        yield replace(each, name=name, value=float(whole(known)))
-            yield from self._groups(row)
-
-    def _on_test(self, row: Figure) -> Iterator[Figure]:
-        """Give figures on test, means over the folds; of a single probe also what was chosen."""
-        of = str(row.of)
-        found = self.tested.estimate(self.methods.index(of), confidence=self.config.confidence)
-        chosen = _chosen(*self.rows[of].values()) if len(self.probes) == 1 else {}
-        yield replace(row, **asdict(found), over=self.tested.over, over_count=self.tested.count, **chosen)
-        for name in ("macro_f1", "mean_average_precision"):
-            if name != row.name:
-                yield replace(row, name=name, value=self.mean(self.rows[of].values(), name))
-
-    def _on_validation(self, row: Figure) -> Iterator[Figure]:
-        """Give the figure that chose a method's candidate, and the gap to test."""
-        of, confidence = str(row.of), self.config.confidence
-        row = replace(row, count=self._validation_clips(of))
-        value = self.mean(self.rows[of].values(), "validation_accuracy")
-        found, over, units = self._validation(of, value, confidence)
-        ends: dict[str, Any] = {"low": found.low, "high": found.high, "over": over} if found else {}
-        yield replace(row, split="validation", value=value, over_count=units, **ends)
-        together = 1 - (1 - confidence) / len(self.methods)
-        found, over, _ = self._validation(of, value, together)
-        if found:
-            gap = measured.independent_difference(
-                found, self.tested.estimate(self.methods.index(of), confidence=together)
-            )
-            over = " and ".join(dict.fromkeys((over, self.tested.over)))
-            yield replace(row, name="gap", **asdict(gap), count=None, over=over, split="validation - test")
-
-    def _validation_clips(self, of: str) -> int:
-        """Count the clips that chose a candidate: of several folds, which share these clips, the mean."""
-        counts: list[int] = [
-            row["validation_clips"] for (_, seed), row in self.rows[of].items() if seed == self.seeds[0]
-        ]
-        return round(sum(counts) / len(counts))
-
-    def _validation(self, of: str, value: float, confidence: float) -> tuple[measured.Estimate | None, str, int | None]:
-        """Return the figure ``value`` that chose a method's candidates with its interval, and what it is over."""
-        if self.validated and of in self.judged:
-            found = self.validated.estimate(self.judged.index(of), confidence=confidence)
-            return found, self.validated.over, self.validated.count
-        if len(self.names) > 1:  # parts of cross-validation in several folds share clips
-            return None, "", None
-        parts = np.mean([row["parts"] for row in self.rows[of].values()], axis=0)
-        low, high = measured.t_interval(parts, confidence=confidence)
-        if low is None or high is None:
-            return None, "parts", None
-        if self.metric == "accuracy":
-            own = measured.share_interval(value, self._validation_clips(of), confidence=confidence)
-            low, high = min(low, own[0]), max(high, own[1])
-        return measured.Estimate(value=value, low=max(low, 0.0), high=min(high, 1.0)), "parts", len(parts)
-
-    def _differences(self, row: Figure) -> Iterator[Figure]:
-        """Compare one method with every other, the strongest first, then with few labels and under noise."""
-        of, confidence, row = str(row.of), self.config.confidence, replace(row, name="difference")
-        one, others = self.methods.index(of), [(n, other) for n, other in enumerate(self.methods) if other != of]
-        by_seed = {
-            name: np.array([seed.mean() for seed in self.values(rows.values(), "test_accuracy").T])
-            for name, rows in self.rows.items()
-        }
-        pairs = []
-        for number, against in others:
-            found = self.tested.difference(one, number, confidence=confidence)
-            low, high = measured.t_interval(by_seed[of] - by_seed[against], confidence=confidence)
-            pair = replace(
-                row, against=against, seed_low=low, seed_high=high, over=self.tested.over, over_count=self.tested.count
-            )
-            pairs.append(replace(pair, **asdict(found)))
-        yield from sorted(pairs, key=lambda pair: pair.value)
-        own = {_place(each): points for points, each in self._conditions(row)}
-        for _, against in others:
-            for points, each in self._conditions(replace(row, against=against), against):
-                if (place := _place(each)) in own:
-                    yield self._difference_under(each, place, own[place], points)
-
-    def _difference_under(self, row: Figure, place: Place, one: Points, other: Points) -> Figure:
-        """Compare two methods under one condition; rankings, whose clips are not kept, without pairing the clips."""
-        confidence, numbers = self.config.confidence, [self._under[0].get((of, place)) for of in (row.of, row.against)]
-        if numbers[0] is None or numbers[1] is None:
-            found = measured.independent_difference(*(self._over_clips(each, None) for each in (one, other)))
-            low, high, p = found.low, found.high, None
-        else:
-            paired = self._under[1].difference(numbers[0], numbers[1], confidence=confidence)
-            found, low, high, p = paired, paired.low, paired.high, paired.p
-        (values, over), count = self._crossed(one), self.clips
-        if over is not None:
-            others = self._crossed(other)[0]
-            apart = values - (others if others.shape == values.shape else others.mean(axis=0))
-            begin, end, other_p = measured.over_groups(apart, confidence=confidence, value=found.value)
-            low, high, p = min(low, begin), max(high, end), max(p or 0.0, other_p)
-            count = self.clips if over == "clips" else len(apart)
-        return replace(row, value=found.value, low=low, high=high, p=p, over=over or "clips", over_count=count)
-
-    def _probes(self, row: Figure) -> Iterator[Figure]:
-        """Give what each of several probes of a method chose, and its figures."""
-        rows = self.rows[str(row.of)]
-        for (fold, seed), found in rows.items() if len(rows) > 1 else ():
-            probed, place = self.probes[fold, seed], None if self.by == "split" else fold
-            own = replace(row, fold=place, seed=seed, seeds=1, artifact=self.keys.get((fold, seed), ""))
-            tested = replace(own, value=found["test_accuracy"], count=len(probed["clips"]))
-            yield replace(tested, **_ends(probed, found), **_chosen(found))
-            judged, count = found["validation_accuracy"], found["validation_clips"]
-            yield replace(own, value=judged, split="validation", count=count)
-
-    def _layers(self, row: Figure) -> Iterator[Figure]:
-        """Give the figures of each layer with the pooling that is best on validation; layers side by side come last."""
-        of, best = str(row.of), list[dict[str | None, Mapping[str, Any]]]()  # by probe and layer
-        for probed in self.rows[of].values():
-            ranked = sorted(probed["candidates"], key=lambda each: -each["validation_accuracy"])
-            best.append({parts_of_key(each["of"])[0]: each for each in reversed(ranked)})
-        layers = dict.fromkeys(parts_of_key(each["of"])[0] for each in probed["candidates"])
-        for name in sorted(filter(None, layers), key=lambda name: name.startswith("all_")):
-            own, found = replace(row, name=f"{OF_LAYER}{row.name}", layer=name), [each[name] for each in best]
-            judged, tested = (self.mean(found, f"{split}_accuracy") for split in ("validation", "test"))
-            yield replace(own, value=judged, split="validation", count=self._validation_clips(of))
-            yield replace(own, value=tested, **(_ends(self.first[0], found[0], of) if len(found) == 1 else {}))
-            for points in zip(*(each.get("noise", ()) for each in found), strict=True):
-                yield replace(own, value=self.mean(points, "test_accuracy"), **_noise_of(points))
-
-    def _conditions(self, row: Figure, of: str | None = None) -> list[tuple[Points, Figure]]:
-        """Return the points of the learning curve and the noise of a method (None: the row's) with their rows.
-
-        Shares too small for one clip per class give a single point; a share is the ratio of labelled clips.
-        """
-        rows = self.rows[of or str(row.of)].values()
-        curve, noise = ([*zip(*(each.get(name, ()) for each in rows))] for name in ("learning_curve", "noise"))  # noqa: B905
-        counts = [self.mean(points, "clips") for points in curve]
-        shares = [points[0]["share"] for points in curve]
-        whole = next((count for count, share in zip(counts, shares, strict=True) if share == 1), None)
-        found = {
-            labels: (points, replace(row, labels=labels, share=labels / whole if whole and labels else share))
-            for labels, share, points in zip(counts, shares, curve, strict=True)
-        }
-        return [*found.values(), *((points, replace(row, **_noise_of(points))) for points in noise)]
-
-    @cached_property
-    def _under(self) -> tuple[dict[tuple[str | None, Place], int], measured.Measured]:
-        """All methods under all conditions on the same clips: the row of each, and their hits, means over draws."""
-        row, points = Figure(stage="probe", name="", value=math.nan, artifact=""), list[Points]()
-        rows = dict[tuple[str | None, Place], int]()
-        for of in self.methods:
-            for each, figure in self._conditions(row, of):
-                if "hits" in each[0]:
-                    rows[of, _place(figure)] = len(points)
-                    points.append(each)
-        resamples, seed = self.config.resamples, self.config.seed
-        if not points:
-            return rows, measured.Measured(folds=[], resamples=resamples, seed=seed)
-        places = range(len(self.names) * len(self.seeds))
-        hits = [measured.Hits(hits=np.array([each[place]["hits"] for each in points], np.float64)) for place in places]
-        by_seed = [hits[number :: len(self.seeds)] for number in range(len(self.seeds))]
-        means = [measured.mean_outcome(seeds) for seeds in zip(*by_seed, strict=True)]
-        without = [[None] * measured.num_clips(fold) for fold in means]  # groups are crossed with draws of labels, too
-        return rows, measured.Measured.of(means, without, repeats=by_seed, resamples=resamples, seed=seed)
-
-    def _over_clips(self, points: Points, number: int | None) -> measured.Estimate:
-        """Return the mean of a condition over clips alone, with seeds where hits are known: those of row ``number``."""
-        if number is not None:
-            return self._under[1].estimate(number, confidence=self.config.confidence)
-        by_fold = {name: self.values(points, name).mean(1) for name in ("test_accuracy", "clips_low", "clips_high")}
-        value = float(by_fold["test_accuracy"].mean())
-        # Folds have different clips, so the distances from the ends of their intervals add in squares.
-        below, above = (
-            float(np.linalg.norm(by_fold["test_accuracy"] - by_fold[end])) / len(self.names)
-            for end in ("clips_low", "clips_high")
-        )
-        return measured.Estimate(value=value, low=value - below, high=value + above)
-
-    def _mean_point(self, points: Points, row: Figure) -> Figure:
-        found = self._over_clips(points, self._under[0].get((row.of, _place(row))))
-        values, over = self._crossed(points)
-        low, high, count = found.low, found.high, self.clips
-        if over is not None:
-            begin, end, _ = measured.over_groups(values, confidence=self.config.confidence, value=found.value)
-            low, high, count = min(low, begin), max(high, end), self.clips if over == "clips" else len(values)
-        row = replace(row, low=max(low, 0.0), high=min(high, 1.0))
-        return replace(row, value=found.value, over=over or "clips", over_count=count)
-
-    def _crossed(self, points: Points) -> tuple[Floats, str | None]:
-        """Return the values ``(groups or folds, seeds, draws of labels)``, and what the first axis is, if anything.
-
-        Without groups the first axis of one split may be blocks of clips.
-        """
-        values = [np.array(point["values"], np.float64) for point in points]  # (groups, draws) of each fold and seed
-        known = [len({*probed["groups"]}) for probed in self.first for _ in self.seeds]
-        whole = [*map(len, values)] == known  # else there are no groups, or blocks of clips
-        if len(self.names) > 1 and (self.by == "fold" or not whole):
-            means = np.array([each.mean(axis=0) for each in values])
-            return means.reshape(len(self.names), len(self.seeds), -1), "groups" if self.by == "group" else "folds"
-        if len({*map(len, values)}) > 1:  # of one split: with some seed a measure has no groups
-            values = [each.mean(axis=0, keepdims=True) for each in values]
-        rows = iter(values)
-        crossed = np.concatenate([np.stack([*islice(rows, len(self.seeds))], axis=1) for _ in self.names])
-        over = points[0]["over"] if len(self.names) == 1 else "groups"
-        return crossed, over if len(crossed) > 1 else None
-
-    def _groups(self, row: Figure) -> Iterator[Figure]:
-        """Measure one method on the test clips of each group; folds of a group are weighted by its clips there."""
-        number = self.methods.index(str(row.of))
-        parts: dict[str, list[tuple[float, int]]] = {}
-        for probed, outcome in zip(self.first, self.tested.folds, strict=True):
-            groups = np.array([group or "" for group in probed["groups"]])
-            for group in {*groups.tolist()} - {""}:
-                members = (groups == group).astype(np.float64)
-                own = float(measured.measure(outcome, members[None])[0, number])
-                parts.setdefault(group, []).append((own, int(members.sum())))
-        for group, several in sorted(parts.items()):
-            clips = sum(clips for _, clips in several)
-            yield replace(row, group=group, count=clips, value=sum(value * clips for value, clips in several) / clips)
-
-    def confusion(self, of: str) -> list[list[float]]:
-        """Count test clips of each true class (rows) by answer (columns): mean over the seeds."""
-        number = {name: place for place, name in enumerate(self.first[0]["classes"])}
-        counts = np.zeros((len(number), len(number)))
-        for place, row in self.rows[of].items():
-            for truth, answer in zip(self.probes[place]["truth"], row["predictions"], strict=True):
-                counts[number[truth], number[answer]] += 1
-        means: list[list[float]] = (counts / len(self.seeds)).tolist()
-        return means
-
-
-def compare(folds: ProbedFolds, *, references: Sequence[str] = (GPT,)) -> Comparison:
-    """Compare the methods of all folds and seeds. ``references`` are compared with every other method, where probed."""
-    first, chosen_by = folds.first[0], {probed["choose_by"] for probed in folds.probes.values()}
-    known = [of for of in dict.fromkeys(references) if of in folds.methods]
-    tested = zip(folds.names, folds.first, strict=True)
-    clips = [[name, probed["clips"], probed["truth"], probed["groups"]] for name, probed in tested]
-    own = {"validation": first["validation_groups"], "test": first["groups"]}
-    groups = {split: sorted({group for group in each if group is not None}) for split, each in own.items()}
-    return Comparison(
-        protocol=PROTOCOLS[folds.by],
-        by=folds.by,
-        metric=folds.metric,
-        folds=folds.names,
-        seeds=folds.seeds,
-        classes=list(first["classes"]),
-        clips=folds.clips,
-        unlabelled=first["unlabelled"],
-        split_groups=groups if folds.by == "split" else {},
-        clips_key=list_hash([folds.by, *clips])[:16],
-        notices=sorted({notice for one in folds.probes.values() for notice in one["notices"]}),
-        layer_penalties=max(row["layer_penalties"] for row in first["methods"]),
-        penalties=max(row["penalties"] for row in first["methods"]),
-        bounds=[*folds.config.bounds],
-        classifier=folds.config.classifier,
-        choose_by=chosen_by.pop() if len(chosen_by) == 1 else "auto",  # it differs between folds
-        confidence=folds.config.confidence,
-        over=folds.tested.over,
-        guessing=None
-        if first["multi_label"]
-        else float(np.mean([probed["most_frequent"][1] for probed in folds.first])),
-        references=known,
-        confusion={} if first["multi_label"] else {of: folds.confusion(of) for of in known},
-        figures=Figures(folds.figures(known)),
-    )
-
-
-def _place(row: Figure) -> Place:
-    return row.labels, row.added
-
-
-def _noise_of(points: Points) -> dict[str, Any]:
-    return {"noise": points[0].get("kind"), "noise_snr": points[0]["snr"]}  # older probes lack the kind
-
-
-def _chosen(probed: Mapping[str, Any]) -> dict[str, Any]:
-    if not probed["penalties"]:
-        return {}
-    layer, pooling = parts_of_key(probed["chosen"])
-    return {"layer": layer, "pooling": pooling, "bound": probed["bound"], "penalty": probed["penalty"]}
-
-
-def _ends(probed: Probed, row: Mapping[str, Any], of: str = "") -> dict[str, Any]:
-    outcome = _outcome(probed, [of or row["of"]], "")
-    found = measured.Measured.of([outcome], [probed["groups"]], resamples=0, seed=0)
-    return {"low": row["low"], "high": row["high"], "over": found.over, "over_count": found.count}
-
-
-def _outcome(probed: Probed, methods: Sequence[str], split: Literal["", "validation_"]) -> measured.Outcome:
-    of_method = {row["of"]: row for row in probed["methods"]}
-    rows = [of_method[of] for of in methods]
-    if probed["multi_label"]:
-        several = np.array([[name in names for name in probed["classes"]] for names in probed[f"{split}truth"]], bool)
-        scores = np.array([[row[f"{split}scores"]] for row in rows], np.float64)
-        return measured.Rankings(truth=several, scores=scores)
-    truth = np.array(probed[f"{split}truth"])
-    return measured.Hits(hits=np.array([np.array(row[f"{split}predictions"]) == truth for row in rows], np.float64))

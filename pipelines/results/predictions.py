@@ -7,34 +7,22 @@ import pandas
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipelines.results.comparison import Probed
+from pipelines.results.probes import Probed
 from pipelines.settings.comparison import By
 from wordless.audio.recordings.manifest import Clips
 from wordless.base.files import aside
 
 PREDICTIONS = "predictions.parquet"  # in the folder of a run
-COLUMNS = {  # of the table, with their meanings
-    "clip": (pa.string(), "name of the clip: its path, and for a part of a recording its seconds, `a.wav#t=10,20`"),
-    "path": (pa.string(), "the recording"),
-    "start": (pa.float64(), "where the used part of the recording begins, in seconds"),
-    "end": (pa.float64(), "where it ends"),
-    "group": (pa.string(), "as the corpus has it"),
-    "label": (pa.string(), "as the corpus has it; several labels stand with the separator between them"),
-    "prediction": (pa.string(), "the answer"),
-    "probability": (pa.float64(), "of the answer; empty for ridge probes, which have none, and with several labels"),
-    "method": (pa.string(), "the method"),
-    "candidate": (pa.string(), "the chosen layer and pooling; empty: a classifier that the method trained"),
-    "fold": (pa.string(), "the fold that was held out; empty on a single split"),
-    "seed": (pa.int64(), "the seed"),
-    "split": (pa.string(), "`test`"),
-}
-_SCHEMA = pa.schema([(name, kind) for name, (kind, _) in COLUMNS.items()])
+_NUMBERS = {"start": pa.float64(), "end": pa.float64(), "probability": pa.float64(), "seed": pa.int64()}
+_SOUND, _ANSWER = ("clip", "path", "start", "end", "group", "label"), ("prediction", "probability", "method")
+_COLUMNS = (*_SOUND, *_ANSWER, "candidate", "fold", "seed", "split")  # docs/figures.md explains them
+_SCHEMA = pa.schema([(name, _NUMBERS.get(name, pa.string())) for name in _COLUMNS])
 
 
 def write_predictions(
     path: Path, per_fold: Mapping[tuple[str, int], Probed], manifest: Clips, *, by: By, separator: str | None
 ) -> None:
-    """Write the table from the ``probe.json`` of each fold and seed; ``separator`` stands between several classes."""
+    """Write the table from the probes of each fold and seed; ``separator`` stands between several classes."""
 
     def text(classes: str | Sequence[str]) -> str:
         return classes if isinstance(classes, str) else (separator or ";").join(classes)

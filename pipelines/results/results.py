@@ -22,9 +22,10 @@ from pipelines.commandline.run_folders import SWEEP_WORDS
 from pipelines.extras.work import works
 from pipelines.methods.front_end_pictures import front_end_pictures
 from pipelines.methods.table import METHODS
-from pipelines.results.comparison import Comparison, ProbedFolds, compare
-from pipelines.results.figures import CODEBOOK, Figure
-from pipelines.results.language_figures import Made, parameters
+from pipelines.results.comparison import Comparison
+from pipelines.results.figures import CODEBOOK
+from pipelines.results.probes import Probed, Probes
+from pipelines.results.rows import FoldSeed, Made, Row, frame, parameters, where
 from pipelines.results.run_record import RESAMPLES, Resamples, Section
 from pipelines.results.sound_figures import listening_record, sound_figures
 from pipelines.settings.run import RunSettings
@@ -33,7 +34,7 @@ from pipelines.stages.language_model import PERPLEXITY
 from pipelines.stages.tokenizer import HEALTH, KMEANS
 from pipelines.store.run_folder import RESULTS
 from pipelines.store.store import CURVE, ENTRY, Entry, library_versions, write_json
-from pipelines.store.stored_features import GPT, PROBE
+from pipelines.store.stored_features import GPT
 from pipelines.tracking.tracking import TrackedRun
 from tokenizer.config import SavedTokenizer
 from vocoder.kinds import WAVENET
@@ -47,7 +48,14 @@ from wordless.training.gangs import Gang
 TRAINED = ("autoencoder", "lm", "vocoder")  # stages with a training curve
 
 
-def write_results(folder: Path, manifest: Clips, settings: RunSettings, made: Made, source: Section) -> None:
+def write_results(
+    folder: Path,
+    manifest: Clips,
+    settings: RunSettings,
+    made: Made,
+    probes: Mapping[FoldSeed, Probed],
+    source: Section,
+) -> None:
     """Collect the figures of a run's entries in ``results.json``; of several folds or seeds means, then each."""
     protocol = settings.compare.by if settings.compare.folds else settings.corpus.split.by
     content: dict[str, object] = {
@@ -60,24 +68,22 @@ def write_results(folder: Path, manifest: Clips, settings: RunSettings, made: Ma
         ],
         "provenance": source,
     }
-    figures: list[Figure] = []
+    figures: list[Row] = []
     for extra, work in zip(settings.chosen, works(settings.stages), strict=True):
         content[extra.name], rows = work.rows(made, manifest, settings)
         figures += rows
-    if "probe" in next(iter(made.values())):
-        compared, draws = _comparison(made, settings)
+    if probes:
+        compared, draws = _comparison(probes, made, settings)
         content["comparison"] = compared.as_section()
-        figures += compared.figures
+        figures += where(compared.figures)
         write_aside(folder / RESAMPLES, save(draws))
     for only in made.values() if len(made) == 1 else ():
         content |= _of_one_run(only, manifest)
         figures += sound_figures(only, manifest, settings.probe, protocol=protocol)
     figures += _on_validation(made, protocol)
     for stage, entry in (each for entries in made.values() for each in entries.items()):
-        figures += [
-            Figure(stage=stage, name=name, value=cost, artifact=entry.key) for name, cost in entry.costs.items()
-        ]
-    write_json(folder / RESULTS, {**content, "figures": [figure.as_row() for figure in figures]})
+        figures += [Row(stage=stage, name=name, value=cost, artifact=entry.key) for name, cost in entry.costs.items()]
+    write_json(folder / RESULTS, {**content, "figures": frame(figures).to_dict("records")})
 
 
 def _of_one_run(entries: Mapping[str, Entry], manifest: Clips) -> dict[str, object]:
@@ -97,7 +103,7 @@ def _of_one_run(entries: Mapping[str, Entry], manifest: Clips) -> dict[str, obje
     return content
 
 
-def _on_validation(made: Made, protocol: str) -> Iterator[Figure]:
+def _on_validation(made: Made, protocol: str) -> Iterator[Row]:
     rows = {place: [*_of_training(entries, protocol)] for place, entries in made.items()}
     folds, seeds = ({place[number] for place in made} for number in (0, 1))
     for several in zip(*rows.values(), strict=True):
@@ -107,8 +113,8 @@ def _on_validation(made: Made, protocol: str) -> Iterator[Figure]:
         yield from (replace(row, fold=fold if len(folds) > 1 else None, seed=seed) for row in own)
 
 
-def _of_training(entries: Mapping[str, Entry], protocol: str) -> Iterator[Figure]:
-    row = Figure(stage="vocoder", name="bits_per_sample", value=math.nan, artifact="", protocol=protocol)
+def _of_training(entries: Mapping[str, Entry], protocol: str) -> Iterator[Row]:
+    row = Row(stage="vocoder", name="bits_per_sample", value=math.nan, artifact="", protocol=protocol)
     row = replace(row, split="validation")
     # Bits per sample are the cross entropy of a sample's mu-law level, given earlier levels and codes. Validation clips
     # of a vocoder for several codebooks use a mix of them, not the run's own.
@@ -122,7 +128,7 @@ def _of_training(entries: Mapping[str, Entry], protocol: str) -> Iterator[Figure
         tokenizer, health = entries["tokenizer"], entries["health"]
         config = read_object(SavedTokenizer, tokenizer.folder / CONFIG).config
         rate = config.audio.sample_rate / config.samples_per_code * config.bands
-        yield Figure(stage="tokenizer", name="codes_per_second", value=rate, artifact=tokenizer.key)
+        yield Row(stage="tokenizer", name="codes_per_second", value=rate, artifact=tokenizer.key)
         of_tokenizer, record = replace(row, stage="tokenizer", artifact=health.key), health.read_json(HEALTH)
         for name in (measure.name for measure in CODEBOOK if measure.name in record):  # an old entry lacks new figures
             yield replace(of_tokenizer, name=name, value=record[name])
@@ -136,10 +142,8 @@ def _of_training(entries: Mapping[str, Entry], protocol: str) -> Iterator[Figure
             yield replace(row, stage="lm", name=name, value=value, artifact=lm.key)
 
 
-def _comparison(made: Made, settings: RunSettings) -> tuple[Comparison, Resamples]:
-    probed = {place: entries["probe"].read_json(PROBE) for place, entries in made.items()}
-    keys = {place: entries["probe"].key for place, entries in made.items()}
-    folds = ProbedFolds(probes=probed, keys=keys, config=settings.probe, by=settings.compare.by)
+def _comparison(probes: Mapping[FoldSeed, Probed], made: Made, settings: RunSettings) -> tuple[Comparison, Resamples]:
+    compared = Probes(probes, settings.probe, by=settings.compare.by)
     first = min(seed for _, seed in made)
     trained = ("lm", *(name for name, method in METHODS.items() if method.training))
     trainings: dict[str, dict[str, Any]] = {
@@ -153,11 +157,9 @@ def _comparison(made: Made, settings: RunSettings) -> tuple[Comparison, Resample
     named, rate = next(iter(made.values())), settings.audio.sample_rate
     own = [each for name, each in METHODS.items() if name in named and each.training == "audio_transformer"]
     drawn = [front_end_pictures(named[each.name].folder, rate, title=each.title) for each in own]
-    compared = compare(folds, references=settings.compare.references or (GPT,))
-    draws = np.ascontiguousarray(folds.paired_draws.T, np.float32)
-    paired = dict(zip(folds.methods, draws, strict=True))
     costs = {training: training_costs(training, made) for training in trainings}
-    return replace(compared, trainings=trainings, costs=costs, pictures=[*chain.from_iterable(drawn)]), paired
+    about: dict[str, Any] = {"trainings": trainings, "costs": costs, "pictures": [*chain.from_iterable(drawn)]}
+    return replace(compared.comparison(settings.compare.references or (GPT,)), **about), compared.paired_draws
 
 
 def training_costs(training: str, made: Made) -> dict[str, float]:

@@ -2,20 +2,20 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypedDict, TypeVar, cast
+from typing import Any, TypedDict, cast
 
 import numpy as np
 import numpy.typing as npt
+from pandas import DataFrame
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from pipelines.extras.table import EXTRAS
 from pipelines.results.comparison import Comparison
-from pipelines.results.figures import Figure, Figures
+from pipelines.results.rows import read_frame, value_of
 from pipelines.store.run_folder import RESULTS
-from wordless.base.errors import InputError, written
+from wordless.base.errors import InputError
 from wordless.base.text import escape_values
 from wordless.training.options import TrainingRecord
 
@@ -27,14 +27,13 @@ Pictures = dict[str, npt.NDArray[np.float32 | np.int32]]
 Resamples = dict[str, npt.NDArray[np.float32]]
 
 
-R = TypeVar("R")
 Section = dict[str, Any]  # a part of results.json that a stage describes for the report; the comments tell its content
 
 
 class Results(TypedDict, total=False):
     """``results.json``; only ``figures`` is always there. Sections, also those of extras, hold what is no figure."""
 
-    figures: Figures
+    figures: DataFrame
     corpus: Section  # name; clips and seconds by split; labels and groups with their clips; rejected files; notices
     curves: dict[str, TrainingRecord]
     codebook: Section  # counts of each code; verdict: of a collapse; kmeans
@@ -54,7 +53,7 @@ def count_codes(results: Results) -> int | None:
     """Count the codes of a run's codebook or codebooks, which have one size."""
     if "codebook" in results:
         return len(results["codebook"]["counts"])
-    found = [results["figures"].value("tokenizer", name) for name in ("used_codes", "dead_codes")]
+    found = [value_of(results["figures"], "tokenizer", name) for name in ("used_codes", "dead_codes")]
     known = [value for value in found if value is not None]
     return round(sum(known)) if len(known) == len(found) else None
 
@@ -78,19 +77,14 @@ def read_results(folder: Path) -> Results:
         found = {name: value for name, value in content.items() if name in (*Results.__annotations__, *EXTRAS)}
         for section in (each for name, each in found.items() if name != "figures" and "resampled" in each):
             section["over"] = f"{section['resampled']}s"  # what earlier versions wrote as "clip" or "group"
-        found["figures"] = figures = Figures(_known(Figure, row) for row in content["figures"])
-        if bad := [row for row in figures if not isinstance(row.value, int | float)]:
-            raise TypeError(f"the value of {written(bad[0].name)} is {written(bad[0].value)}, and no number")
+        found["figures"] = figures = read_frame(content["figures"])
         if "comparison" in found:
-            found["comparison"] = _known(Comparison, content["comparison"] | {"figures": figures.where(stage="probe")})
+            known = {name: value for name, value in found["comparison"].items() if name in Comparison.__annotations__}
+            found["comparison"] = Comparison(**known | {"figures": figures})
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         problem = f"{path} does not hold the results of a run ({type(error).__name__}: {error})"
         raise InputError(" ".join(problem.split()), remedy=AGAIN) from error
     return cast(Results, found)
-
-
-def _known(kind: type[R], values: Mapping[str, Any]) -> R:
-    return kind(**{field.name: values[field.name] for field in fields(cast(Any, kind)) if field.name in values})
 
 
 def read_arrays(path: Path) -> dict[str, Any]:

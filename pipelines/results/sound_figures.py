@@ -15,7 +15,8 @@ from scipy.stats import binom
 
 from lm.options import ProbeConfig
 from lm.probing.comparison import Hits, Measured, interval
-from pipelines.results.figures import LOST_CENTS, MEASURES, SOUND, Figure
+from pipelines.results.figures import LOST_CENTS, MEASURES, SOUND
+from pipelines.results.rows import Row
 from pipelines.stages.judging import JUDGES, RECOGNISED, unfit_of
 from pipelines.stages.listening import CLIPS, GUARD, JUDGED, LISTENING
 from pipelines.store.store import Entry
@@ -23,19 +24,19 @@ from vocoder.kinds import BY_KEY, ORIGINAL, UNLEARNED, WAVENET
 from vocoder.speech_judges import SPEECH_JUDGES, JudgeOfSpeech
 from wordless.audio.recordings.manifest import Clips
 
-Row = Mapping[str, Any]
+Record = Mapping[str, Any]
 RIGHT, LOST = "label_accuracy", "lost_pitch"  # of a clip 1 or 0
 
 
 def sound_figures(
     entries: Mapping[str, Entry], manifest: Clips, config: ProbeConfig, *, protocol: str
-) -> Iterator[Figure]:
+) -> Iterator[Row]:
     """Collect all figures of a run's sounds; ``manifest`` has the present labels, which need no new sounds."""
     listening, decoded = entries.get("listening"), entries.get("decoded")
     if listening is None:
         return
 
-    row = Figure(stage="vocoder", name="", value=np.nan, artifact="", protocol=protocol, split="test")
+    row = Row(stage="vocoder", name="", value=np.nan, artifact="", protocol=protocol, split="test")
     if (recognised := entries.get("recognised")) is not None:
         right = [
             {"sounds": {kind: {RIGHT: float(name == label)} for kind, name in answers.items()}}
@@ -57,7 +58,7 @@ def _judges_of_speech(entries: Mapping[str, Entry]) -> dict[JudgeOfSpeech, Entry
     return {name: entries[f"judged_{name}"] for name in SPEECH_JUDGES if f"judged_{name}" in entries}
 
 
-def _of_clips(rows: Sequence[Row], config: ProbeConfig, row: Figure) -> Iterator[Figure]:
+def _of_clips(rows: Sequence[Record], config: ProbeConfig, row: Row) -> Iterator[Row]:
     """Give means or medians over the clips, and differences of two kinds of sound on the same clips."""
     sounds = [{kind: _with_losses(figures) for kind, figures in each["sounds"].items()} for each in rows]
     for kind in dict.fromkeys(kind for kinds in sounds for kind in kinds):
@@ -77,7 +78,7 @@ def _of_clips(rows: Sequence[Row], config: ProbeConfig, row: Figure) -> Iterator
         yield from _on_same_clips(known, config, replace(row, name=name, of=one, against=other), ratio=ratio)
 
 
-def _with_losses(figures: Row) -> Row:
+def _with_losses(figures: Record) -> Record:
     """Return the figures of a clip; its pitch error has the name of its median, and says whether the pitch is lost.
 
     One clip whose pitch is an octave off counts as much in a mean as forty that are 30 cents off.
@@ -113,9 +114,7 @@ def listening_record(entries: Mapping[str, Entry], listening: Entry, manifest: C
     return record
 
 
-def _on_same_clips(
-    known: npt.NDArray[np.float64], config: ProbeConfig, row: Figure, *, ratio: bool
-) -> Iterator[Figure]:
+def _on_same_clips(known: npt.NDArray[np.float64], config: ProbeConfig, row: Row, *, ratio: bool) -> Iterator[Row]:
     """Compare a figure of two kinds of sound on the clips ``(clips, 2)`` whose sounds both have it."""
     if len(known) < 2 or (ratio and not known[:, 1].any()):
         return
@@ -136,7 +135,7 @@ def _on_same_clips(
     yield replace(row, name=f"{row.name}_difference_clips", value=len(known))
 
 
-def _mean_of_clips(values: Sequence[float | None], config: ProbeConfig, row: Figure) -> Iterator[Figure]:
+def _mean_of_clips(values: Sequence[float | None], config: ProbeConfig, row: Row) -> Iterator[Row]:
     known, measure = np.array([value for value in values if value is not None], np.float64), MEASURES.get(row.name)
     if len(known):
         measured, value = (
@@ -166,8 +165,8 @@ def median(values: npt.NDArray[np.float64], confidence: float) -> tuple[float, f
     return float(np.median(ordered)), float(ordered[place - 1]), float(ordered[-place])
 
 
-def _of_language(entry: Entry, config: ProbeConfig, row: Figure) -> Iterator[Figure]:
-    said: dict[str, list[Row]] = {}
+def _of_language(entry: Entry, config: ProbeConfig, row: Row) -> Iterator[Row]:
+    said: dict[str, list[Record]] = {}
     for each in entry.read_rows(LISTENING, "said"):
         said.setdefault(f"{each['kind']}@{each['temperature']:g}", []).append(each)
     for of, rows in said.items():
@@ -185,7 +184,7 @@ def _of_language(entry: Entry, config: ProbeConfig, row: Figure) -> Iterator[Fig
                 yield replace(row, name=name, of=of, value=value)
 
 
-def _clip_means(rows: Sequence[Row], name: str) -> list[float]:
+def _clip_means(rows: Sequence[Record], name: str) -> list[float]:
     """Average a figure over the continuations of each clip; unprompted sounds stay separate."""
     values: dict[object, list[float]] = {}
     for number, row in enumerate(rows):

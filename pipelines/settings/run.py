@@ -8,6 +8,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 from lm.options import ProbeConfig
+from pipelines.bodies.body_options import BodySettings
+from pipelines.bodies.table_of_bodies import BODIES, BodiesOfRun
 from pipelines.commandline.choices import CHOICES, with_embedded_corpus
 from pipelines.commandline.options import index, require_values
 from pipelines.extras.table import EXTRAS, Extra, Need, extras
@@ -18,14 +20,9 @@ from pipelines.stages.gpt_options import LanguageModelSettings
 from pipelines.stages.options import (
     STEPS,
     STEPS_FROM_SHIPPED,
-    AstSettings,
-    AudioTransformerSettings,
-    BaselineSettings,
     ListeningConfig,
-    SoundGPTSettings,
     TokenizerSettings,
     VocoderSettings,
-    Wav2vec2Settings,
 )
 from pipelines.store.store import StoreOptions
 from wordless.audio.options import AudioSettings, SpectrogramConfig
@@ -44,7 +41,7 @@ if TYPE_CHECKING:
 MAX_THREADS = 1024  # above it the system refuses threads, and libraries end the process
 STAGES = (*("tokenizer", "lm", "probe", "vocoder"), *EXTRAS, "report")
 # groups of options of trainings and of their data
-SEEDED = ("tokenizer", "lm", "compare", "baselines", "gpt_sound", "ast", "audio_transformer", "wav2vec2", "vocoder")
+SEEDED = ("tokenizer", "lm", "compare", *BODIES, "vocoder")
 STEPS_NOTE = (
     f"null: {STEPS}, or {STEPS_FROM_SHIPPED} for the built-in corpus from the weights that ship (vocoder.start)"
 )
@@ -91,7 +88,7 @@ class TrainingCommand(CorpusCommand):
 
 
 @dataclass(frozen=True, kw_only=True)
-class RunSettings(TrainingCommand):
+class RunSettings(BodiesOfRun, TrainingCommand):
     """All options of ``wordless run``.
 
     examples: wordless run experiment=smoke
@@ -142,13 +139,6 @@ class RunSettings(TrainingCommand):
     tokenizer: TokenizerSettings = option(TokenizerSettings(), "the autoencoder and the codebook", group="small")
     lm: LanguageModelSettings = option(LanguageModelSettings(), "the GPT over the codes", group="small")
     vocoder: VocoderSettings = option(VocoderSettings(), "the WaveNet that turns codes into sound", group="small")
-    baselines: BaselineSettings = option(BaselineSettings(), "SimCLR and supervised networks", group="small")
-    gpt_sound: SoundGPTSettings = option(SoundGPTSettings(), "GPTs of changed copies of sound or codes", group="small")
-    ast: AstSettings = option(AstSettings(), "the Audio Spectrogram Transformer of the comparison", group="small")
-    audio_transformer: AudioTransformerSettings = option(
-        AudioTransformerSettings(), "the Audio Transformer of waveforms of the comparison", group="small"
-    )
-    wav2vec2: Wav2vec2Settings = option(Wav2vec2Settings(), "wav2vec 2.0 and models of its kind", group="small")
     extras: Mapping[str, Options] = field(default_factory=dict)  # the options of every extra, by its name
 
     def with_seed(self, number: int) -> RunSettings:
@@ -192,6 +182,11 @@ class RunSettings(TrainingCommand):
     @property
     def probed_methods(self) -> tuple[Method, ...]:
         return self.compare.single_methods if "probe" in self.stages else ()
+
+    def body(self, method: Method) -> BodySettings:
+        """Return the options of the body that a method reads."""
+        found: BodySettings = getattr(self, method.body) if method.body else BodySettings()
+        return found
 
     def probes(self, method: str) -> bool:
         return any(one.name == method for one in self.probed_methods)

@@ -2,16 +2,15 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from lm.bodies.spectrogram_transformer import require_weights
+from pipelines.bodies.wav2vec2_body import SPEECH_FEATURES
 from pipelines.commandline.choices import EMBEDDED, EMBEDDED_SOURCE, with_embedded_corpus
 from pipelines.commandline.options import index, require_values
 from pipelines.extras.table import extras
 from pipelines.extras.work import works
 from pipelines.settings.run import RunSettings
-from pipelines.stages.options import SPEECH_FEATURES, STEPS, STEPS_FROM_SHIPPED
+from pipelines.stages.options import STEPS, STEPS_FROM_SHIPPED
 from pipelines.stages.start import LM, TOKENS, require_same_gpt
 from pipelines.stages.start_voice import (
     NONE,
@@ -93,14 +92,9 @@ def _set_voice(vocoder: dict[str, Any], values: Mapping[str, Any]) -> None:
 
 def _with_readable_clips(settings: RunSettings) -> RunSettings:
     """Return the settings with a `min_seconds` that every probed method can read."""
-    seconds = [settings.corpus.inspection.min_seconds]
-    for method in settings.probed_methods:
-        if method.network == "audio_transformer":
-            seconds.append(settings.audio_transformer.model.patch_ms / 1000)
-        elif method.network == "wav2vec2":  # an untrained model has the sizes of one that is pre-trained
-            own = settings.wav2vec2.model if method.kind == "untrained" else settings.wav2vec2
-            seconds.append(own.convolutions.receptive_field / settings.audio.sample_rate)
-    inspection = replace(settings.corpus.inspection, min_seconds=max(seconds))
+    own, rate = settings.corpus.inspection, settings.audio.sample_rate
+    seconds = [settings.body(method).least_seconds(method, rate) for method in settings.probed_methods]
+    inspection = replace(own, min_seconds=max([own.min_seconds, *seconds]))
     return replace(settings, corpus=replace(settings.corpus, inspection=inspection))
 
 
@@ -129,10 +123,8 @@ def require_run(settings: RunSettings) -> None:
     if vocoder.start is not None:
         require_same_voice(vocoder.start, vocoder.wavenet, settings.audio, steps=vocoder.fit.steps)
     for method in settings.probed_methods:
-        if method.network == "ast" and (folder := settings.ast.model.weights) is not None:
-            require_weights(Path(folder), settings.ast.model.size)
-        if method.network == "wav2vec2" and method.kind != "untrained":
-            settings.wav2vec2.require_weights(settings.audio.sample_rate)
+        if method.kind != "untrained":
+            settings.body(method).require_weights(settings.audio.sample_rate)
         if method.rate > len(rates := tokenizer.rates or ()):
             rule = f"tokenizer.rates is {list(rates) or 'null'}: name rates, such as [8,4,2], or leave the method out"
             raise InputError(f"compare.methods has {method.name}: {rule}")

@@ -88,10 +88,11 @@ class ClipReading:
     def encoder(self, tokenizer: Entry) -> Encoder:
         return Encoder(folder=tokenizer.folder, root=self.manifest.root, device=str(self.session.gang.device))
 
-    def reader(self, body: Body, **more: Any) -> LayerReader:
-        """Return what reads the layers of a network, whose weights ``more`` says."""
-        device, poolings = str(self.session.gang.device), self.vectors.poolings
-        return LayerReader(body=body, root=self.manifest.root, device=device, poolings=poolings, **more)
+    def reader(self, body: Body, *, sample: Entry | None = None, **more: Any) -> LayerReader:
+        """Return what reads the layers of a network, whose weights ``more`` says; ``sample`` normalises log-mel."""
+        about: dict[str, Any] = {"device": str(self.session.gang.device), "poolings": self.vectors.poolings, **more}
+        statistics = Path() if sample is None else sample.place
+        return LayerReader(body=body, root=self.manifest.root, statistics=statistics, **about)
 
     def stacked(self, vectors: Iterable[Mapping[str, FloatArray]]) -> dict[str, FloatArray]:
         """Average the vectors ``(dim,)`` of the views of each row, and stack them to ``(rows, dim)``."""
@@ -314,7 +315,8 @@ def network_features(
         candidates, scores = reading.stacked(reader.body.candidates(row, reading.vectors) for row in rows), None
     else:
         pooled = reading.stacked(rows)
-        candidates, scores = reader.body.candidates(pooled, reading.vectors), head_scores(classifier.folder, pooled)
+        candidates = reader.body.candidates(pooled, reading.vectors)
+        scores = head_scores(classifier.folder, pooled, type(reader.body))
     write_features(run.folder, candidates, of=method, scores=scores)
 
 

@@ -79,7 +79,8 @@ def create_probe_judge(name: JudgeName, tokenizer: Encoder, probe: Entry) -> Jud
 
 def create_network_judge(network: Network, classifier: Entry, sample: Entry) -> Judge:
     """Return the supervised encoder with its own head; the sample's statistics normalise its inputs."""
-    describe, scores = partial(_features_of, network.reader_of(classifier, ())), partial(head_scores, classifier.place)
+    describe = partial(_features_of, network.reader_of(classifier, ()))
+    scores = partial(head_scores, classifier.place, body=type(network.reader.body))
     return Judge(name="supervised", inputs=(classifier, sample), describe=describe, scores=scores)
 
 

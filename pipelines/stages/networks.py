@@ -3,30 +3,21 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
-from pathlib import Path
-from typing import cast
 
-from lm.bodies.audio_transformer import AudioTransformerBody
-from lm.bodies.body import Source, freeze
-from lm.bodies.clips import CPU, ClipViews, LabelledBatches, StoredClips, augment, augment_waveforms, validation_batches
-from lm.bodies.convolutional import ConvBody
-from lm.bodies.options import ClipBatchConfig, HeadConfig
-from lm.bodies.spectrogram_transformer import OPTION, PATCH, STRIDE, AstBody, ast_source, is_audio_model, patches_along
-from lm.bodies.wav2vec2 import Wav2vec2Body
+from lm.bodies.body import Body, Source, freeze
+from lm.bodies.clip_options import AugmentationConfig, ClipBatchConfig
+from lm.bodies.clips import CPU, ClipViews, LabelledBatches, StoredClips, augment, validation_batches
 from lm.finetuned import FineTunedModel, create_network, task_loss
-from lm.finetuning import ClassificationOptions, FrozenLayers
+from lm.finetuning import ClassificationOptions, FrozenLayers, HeadConfig
 from lm.heads import ClassificationTask, Task
 from lm.options import Pooling
 from lm.pooled_states import LayerReader
 from pipelines.stages.features import ClipReading, network_features
-from pipelines.stages.options import AstSettings, AudioTransformerSettings, BaselineSettings, FinetuningSettings
-from pipelines.stages.stored_arrays import TRAINED_ON, HeardClips, measured_statistics, stored_std
+from pipelines.stages.stored_arrays import TRAINED_ON, HeardClips, stored_std
 from pipelines.store.session import Run
 from pipelines.store.stage import stage
-from pipelines.store.store import Entry, other_options
+from pipelines.store.store import Entry
 from wordless.audio.recordings.manifest import Clips, Split
-from wordless.audio.views import View
-from wordless.base.saved_models import hugging_face_hash
 from wordless.base.values import list_hash
 from wordless.training.options import FitConfig
 
@@ -72,8 +63,17 @@ def learn_labels(
     return model
 
 
+def augmented(body: Body, config: AugmentationConfig) -> Callable[[HeardClips, int], Source]:
+    """Return the `Network.source` of a body with random weights that reads changed log-mel."""
+
+    def source(data: HeardClips, longest: int) -> Source:
+        change = partial(augment, config=config, std=stored_std(data.entry))
+        return Source(body=body, weights=None, fingerprint="", change=change, changes_on_device=True)
+
+    return source
+
+
 VALIDATION_FRAMES, VALIDATION_SECONDS = 3000, 30  # of a validation clip, from its beginning, at most
-PROJECTED = 256  # width to which heads of speech models project the mean over time, as in transformers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -150,104 +150,4 @@ def _labelled(data: HeardClips, manifest: Clips, split: Split, options: Classifi
         clips=data.of(split).of_rows(rows),
         names=[clips[row].name for row in rows],
         labels=[clips[row].label or "" for row in rows],
-    )
-
-
-def convolutional(
-    reading: ClipReading, sample: Entry, settings: BaselineSettings, *, simclr: Entry | None = None
-) -> Network:
-    """Describe the convolutional encoder of log-mel, which the statistics of ``sample`` normalise."""
-    own, body = settings.supervised, ConvBody(encoder=settings.encoder, audio=reading.audio)
-    weights = simclr or f"random {settings.seed}"
-
-    def source(data: HeardClips, longest: int) -> Source:
-        change = partial(augment, config=own.augmentation, std=stored_std(data.entry))
-        return Source(body=body, weights=None, fingerprint="", change=change, changes_on_device=True)
-
-    return Network(
-        name="supervised",
-        reader=reading.reader(body, statistics=sample.place, weights=simclr and simclr.place, seed=settings.seed),
-        decides={"encoder": settings.encoder, "audio": reading.audio, "sample": sample, "weights": weights},
-        learns=[settings.encoder, other_options(own, "views")],
-        source=source,
-        training=LabelTraining(
-            option="baselines.supervised.fit", batches=own.batches, fit=own.fit, at_most=VALIDATION_FRAMES
-        ),
-        head=own.head,
-    )
-
-
-def ast(reading: ClipReading, settings: AstSettings) -> Network:
-    """Describe AST as it is fine-tuned (Gong, Chung and Glass, 2021): the head reads its normalised clip vector.
-
-    Without AST's own weights, filter banks are normalised by the training clips. Pieces of ``patches`` patches do not
-    attend to each other.
-    """
-    config, sizes = settings.model, other_options(settings.model, "weights")
-    folder = None if config.weights is None else Path(config.weights)
-    head = HeadConfig(pooling="mean", dropout=0.0, label_smoothing=settings.label_smoothing)
-
-    def source(data: HeardClips, longest: int) -> Source:
-        body = AstBody.of(
-            config,
-            option=OPTION,
-            clip_vector=True,
-            positions=min(max(longest - PATCH, 0) // STRIDE + 1, config.patches),
-            statistics=None if folder is not None and is_audio_model(folder) else measured_statistics(data.entry),
-        )
-        return replace(ast_source(body, folder, settings.augmentation), option=OPTION)
-
-    longest = max((patches_along(View(clip)) for clip in reading.manifest.clips), default=1)
-    body = AstBody(ast=replace(config, weights=None), clip_vector=True, positions=min(longest, config.patches))
-    return Network(
-        name="ast",
-        reader=reading.reader(body, seed=settings.fit.seed),
-        decides={"ast": sizes, "weights": f"random {settings.fit.seed}"},
-        learns=[sizes, settings.augmentation, folder and hugging_face_hash(folder)],
-        source=source,
-        training=LabelTraining(option="ast.fit", batches=settings.batches, fit=settings.fit, at_most=VALIDATION_FRAMES),
-        head=head,
-        normalised=True,
-    )
-
-
-def audio_transformer(reading: ClipReading, settings: AudioTransformerSettings) -> Network:
-    """Describe the Audio Transformer of waveforms (Verma and Berger, 2021): see `lm.bodies.audio_transformer`."""
-    rate = reading.audio.sample_rate
-    body = AudioTransformerBody(audio_transformer=settings.model, sample_rate=rate)
-    change = partial(augment_waveforms, config=settings.augmentation)
-    return Network(
-        name="audio_transformer",
-        reader=reading.reader(body, seed=settings.fit.seed),
-        decides={"model": settings.model, "sample_rate": rate, "weights": f"random {settings.fit.seed}"},
-        learns=[settings.model, settings.augmentation, rate],
-        source=lambda data, longest: Source(body=body, weights=None, fingerprint="", change=change),
-        training=LabelTraining(
-            option="audio_transformer.fit",
-            batches=settings.batches.at_rate(rate),
-            fit=settings.fit,
-            at_most=VALIDATION_SECONDS * rate,
-        ),
-        head=settings.head,
-    )
-
-
-def speech(reading: ClipReading, pretrained: Source, settings: FinetuningSettings) -> Network:
-    """Describe a pre-trained speech model; one that heard no clip of the corpus gives all folds the same entry."""
-    rate, body = reading.audio.sample_rate, cast(Wav2vec2Body, pretrained.body)
-    return Network(
-        name="wav2vec2_finetuned",
-        reader=reading.reader(body, weights=pretrained.weights),
-        decides={"sample_rate": rate, "weights": pretrained.fingerprint},
-        learns=[settings.masking, rate, pretrained.fingerprint],
-        source=lambda data, longest: replace(pretrained, body=replace(body, masking=settings.masking)),
-        training=LabelTraining(
-            option="wav2vec2.finetuning.fit",
-            batches=settings.batches.at_rate(rate),
-            fit=settings.fit,
-            frozen="inputs" if settings.freeze_convolutions else 0,
-            at_most=VALIDATION_SECONDS * rate,
-        ),
-        head=HeadConfig(pooling="mean", dropout=0.0, label_smoothing=settings.label_smoothing),
-        projected=PROJECTED,
     )

@@ -2,65 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from lm.bodies.options import (
-    MASKING,
-    AstConfig,
-    AudioTransformerConfig,
-    AugmentationConfig,
-    ClipBatchConfig,
-    ContrastConfig,
-    ConvEncoderConfig,
-    HeadConfig,
-    MaskConfig,
-    SoundGPTConfig,
-    TargetConfig,
-    Wav2vec2Config,
-    WaveformAugmentationConfig,
-    WaveformBatchConfig,
-)
 from pipelines.stages.gpt_options import TrainingSettings
-from tokenizer.options import MOST_RATES, HeardConfig, PitchConfig, SoundChanges, TokenizerSizes
+from tokenizer.options import MOST_RATES, PitchConfig, SoundChanges, TokenizerSizes
 from vocoder.options import CropsConfig, SoundOptions, WaveNetConfig
 from vocoder.speech_judges import JudgeOfSpeech, require_installed
-from wordless.audio.options import Convolutions, Levelling, SpectrogramConfig
-from wordless.base.errors import InputError, require
-from wordless.base.options import Options, option
+from wordless.audio.options import Levelling, SpectrogramConfig
+from wordless.base.errors import InputError
+from wordless.base.options import option
 from wordless.training.options import FitConfig, StartableFitConfig
 
 if TYPE_CHECKING:
     from tokenizer.config import TokenizerConfig
     from tokenizer.speech_layer import ChosenLayer
-    from wordless.audio.speech_models import SpeechModel
-
-
-@dataclass(frozen=True, kw_only=True)
-class ClipTraining(TrainingSettings):
-    augmentation: AugmentationConfig = option(AugmentationConfig(), "random changes of the clips")
-    batches: ClipBatchConfig = option(ClipBatchConfig(), "the batch of one training step")
-
-
-@dataclass(frozen=True, kw_only=True)
-class LogMelTraining(ClipTraining):
-    views: HeardConfig = option(HeardConfig(), "sounds of the clips that the network does not hear as recorded")
-
-
-@dataclass(frozen=True, kw_only=True)
-class HeadTraining(TrainingSettings):
-    head: HeadConfig = option(HeadConfig(), "the classifier behind the network")
-
-
-@dataclass(frozen=True, kw_only=True)
-class WaveformTraining(TrainingSettings):
-    batches: WaveformBatchConfig = option(WaveformBatchConfig(), "the batch of one training step")
-
-
-CONTRAST, TARGETS = ContrastConfig(temperature=0.3), TargetConfig()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,141 +97,6 @@ class TokenizerSettings(TrainingSettings, TokenizerSizes):
             speech_layer=None if layer is None else layer.config,
             pitch=pitches and PitchFormat(levels=self.pitch.levels, lowest=pitches[0], highest=pitches[1]),
         )
-
-
-@dataclass(frozen=True, kw_only=True)
-class SimclrSettings(LogMelTraining):
-    contrast: ContrastConfig = CONTRAST  # the contrastive loss
-    fit: FitConfig = FitConfig(steps=250, lr=2e-3, warmup_steps=30, final_lr_ratio=0.02, validate_every=50)
-
-
-# of networks that learn labels
-LABELLED = AugmentationConfig(crop=0.9, mix=0.2, time_mask=0.1, mel_mask=0.15)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SupervisedSettings(LogMelTraining, HeadTraining):
-    augmentation: AugmentationConfig = LABELLED
-    batches: ClipBatchConfig = ClipBatchConfig(batch_size=64)
-    fit: FitConfig = FitConfig(final_lr_ratio=0.02, weight_decay=0.05, validate_every=50)
-
-
-@dataclass(frozen=True, kw_only=True)
-class BaselineSettings(Options):
-    encoder: ConvEncoderConfig = option(ConvEncoderConfig(), "the network of SimCLR, supervised and random_conv")
-    simclr: SimclrSettings = option(SimclrSettings(), "SimCLR, which learns to match two views of a clip")
-    supervised: SupervisedSettings = option(SupervisedSettings(), "the same network, trained with the labels")
-    seed: int = 0  # seed of the untrained encoder
-
-
-@dataclass(frozen=True, kw_only=True)
-class AstSettings(ClipTraining):
-    model: AstConfig = option(AstConfig(), "the network")
-    augmentation: AugmentationConfig = LABELLED
-    batches: ClipBatchConfig = ClipBatchConfig(batch_size=16)
-    label_smoothing: float = 0.1  # share of the target that all classes divide
-    fit: FitConfig = FitConfig(lr=1e-4, final_lr_ratio=0.02, weight_decay=0.05, validate_every=50)
-
-
-@dataclass(frozen=True, kw_only=True)
-class AudioTransformerSettings(WaveformTraining, HeadTraining):
-    model: AudioTransformerConfig = option(AudioTransformerConfig(), "the network")
-    head: HeadConfig = HeadConfig(pooling="mean", dropout=0.1)
-    augmentation: WaveformAugmentationConfig = option(WaveformAugmentationConfig(), "random changes of the clips")
-    fit: FitConfig = FitConfig(steps=600, final_lr_ratio=0.02, weight_decay=0.05, validate_every=50)
-
-
-# Augmentation that does not crop; the codes after a change of speed are those of the same sounds.
-IN_PLACE = AugmentationConfig(
-    crop=1.0, speed=0.2, formant=0.2, gain_db=0.0, mix=0.0, noise=0.3, time_masks=2, time_mask=0.1, mel_masks=2
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class SoundGPTSettings(LogMelTraining):
-    model: SoundGPTConfig = option(SoundGPTConfig(), "the network")
-    window_seconds: float = option(
-        0.16, "length of the sound around each patch whose code is predicted, rounded to whole patches", above=0
-    )
-    augmentation: AugmentationConfig = IN_PLACE
-    batches: ClipBatchConfig = ClipBatchConfig(batch_size=64)
-    fit: FitConfig = FitConfig(steps=1500, lr=2e-3, warmup_steps=100, final_lr_ratio=0.02, validate_every=250)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        rule = "a clip that is reversed in time no longer has its codes in their order: choose 0"
-        self.refuse_if(self.augmentation.time_flip, "augmentation.time_flip", rule)
-
-    def window_patches(self, patch_seconds: float) -> int:
-        """Round the length of the window to whole patches, at least one."""
-        return max(round(self.window_seconds / patch_seconds), 1)
-
-    @property
-    def longest(self) -> int:
-        """Frames of the longest copy."""
-        return math.ceil(self.batches.max_frames * (1 + self.augmentation.speed)) + 1
-
-
-OPTION, SPEECH_FEATURES = "wav2vec2.weights", "tokenizer.features=wav2vec2"
-
-
-@dataclass(frozen=True, kw_only=True)
-class PretrainingSettings(WaveformTraining):
-    targets: TargetConfig = TARGETS  # the frames that are masked, and what is predicted
-    fit: FitConfig = FitConfig(steps=400, lr=2e-3, warmup_steps=100, keep="last")
-
-
-@dataclass(frozen=True, kw_only=True)
-class FinetuningSettings(WaveformTraining):
-    masking: MaskConfig = MASKING  # spans of masked frames
-    freeze_convolutions: bool = option(True, "whether the convolutions stay as they were pre-trained")
-    label_smoothing: float = 0.1  # share of the target that all classes divide
-    batches: WaveformBatchConfig = WaveformBatchConfig(batch_size=16)
-    fit: FitConfig = FitConfig(lr=2e-4, warmup_steps=30, final_lr_ratio=0.02, validate_every=50)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wav2vec2Settings(Options):
-    weights: str | None = option(
-        None,
-        "Hugging Face folder or hf://user/name of a wav2vec 2.0, HuBERT, WavLM or data2vec-audio model; null: a model "
-        "is pre-trained on the clips",
-    )
-    model: Wav2vec2Config = option(Wav2vec2Config(), "the network that is pre-trained")
-    pretraining: PretrainingSettings = option(PretrainingSettings(), "masked prediction without labels")
-    finetuning: FinetuningSettings = option(FinetuningSettings(), "training of the whole network with the labels")
-
-    @property
-    def convolutions(self) -> Convolutions:
-        return self.model.convolutions if self.weights is None else self.described.convolutions
-
-    def require_weights(self, sample_rate: int) -> None:
-        """Refuse a folder of weights that cannot be read, or that are of another sample rate."""
-        if self.weights is not None:
-            self.described.require_rate(sample_rate, given=f"{OPTION}={self.folder}")
-
-    @property
-    def folder(self) -> Path:
-        return Path(self.weights or "").expanduser()
-
-    @property
-    def described(self) -> SpeechModel:
-        from wordless.audio.speech_models import SpeechModel
-
-        return SpeechModel.of_folder(self.folder, option=OPTION)
-
-    def chosen_layer(self, wanted: int | None) -> ChosenLayer:
-        """Return a layer of the model in the folder of weights, by default the middle one; refuse one that is not."""
-        from tokenizer.speech_layer import ChosenLayer
-
-        if self.weights is None:
-            rule = f"{SPEECH_FEATURES} reads a speech model: name its folder, such as {OPTION}=runs/x/wav2vec2"
-            raise InputError(option=OPTION, rule=rule)
-        found = self.described
-        layer = max(found.layers // 2, 1) if wanted is None else wanted
-        rule = f"the {found.name} model in {self.folder} has layers 1 to {found.layers}"
-        require(1 <= layer <= found.layers, "tokenizer.feature_layer", layer, rule)
-        return ChosenLayer(folder=self.folder, layer=layer, width=found.width, option=OPTION)
 
 
 STEPS, STEPS_FROM_SHIPPED = 300, 0  # vocoder.fit.steps=null; and for built-in voices from weights that ship

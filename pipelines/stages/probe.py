@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -13,7 +12,7 @@ from lm.options import ProbeConfig
 from lm.probing.fitted import FittedProbe
 from lm.probing.linear import VERSION
 from lm.probing.probe import last_point, learning_curve, method_record, probe_method, scored_method
-from lm.probing.task import ProbeTask, require_equal_counts, with_parts
+from lm.probing.task import ProbeTask, with_parts
 from lm.probing.vectors import CLASS_SCORES
 from pipelines.store.session import Run
 from pipelines.store.stage import labels_of, stage
@@ -65,39 +64,13 @@ def probed(
     write_json(run.folder / PROBE, method_record(of, winner, task, config, candidates=tried, curve=curve))
 
 
-@stage("probe", version=9, title="{probed} methods side by side", keys=KEYS)
-def collect_probes(
-    run: Run,
-    clips: Clips,
-    config: ProbeConfig,
-    probed: Mapping[str, Entry],
-    heads: Mapping[str, Entry] = MappingProxyType({}),
-    noises: Sequence[Noise] = (),
+@stage("scored", version=1, title="{of}: its own classifier", keys=KEYS)
+def scored(
+    run: Run, clips: Clips, config: ProbeConfig, of: str, network: Entry, *, noises: Sequence[Noise] = ()
 ) -> None:
-    """Collect the entries of `probed` by method, and class scores ``(clips, classes)`` of ``heads``, by classifier."""
-    task = probe_task(clips, config, noises=noises)
-    rows = [entry.read_json(PROBE) for entry in probed.values()]
-    for of, entry in sorted(heads.items()):
-        scores = load_file(entry.folder / SCORES)[CLASS_SCORES]
-        rows.append(method_record(of, scored_method(scores, task, config, of=of), task, config))
-    for step in ("layer_penalties", "penalties"):
-        require_equal_counts({row["of"]: row[step] for row in rows})
-    test, validation = ([clips.clips[row] for row in task.rows[split]] for split in ("test", "validation"))
-    about = {
-        "classes": task.classes,
-        "multi_label": task.multi_label,
-        "clips": [clip.name for clip in test],
-        "groups": [clip.group for clip in test],
-        "truth": task.names(task.targets[task.rows["test"]]),
-        "validation_groups": [clip.group for clip in validation],
-        "validation_truth": task.names(task.targets[task.rows["validation"]]),
-        "unlabelled": task.unlabelled,
-        "notices": task.notices,
-        "most_frequent": task.most_frequent,
-        # what `auto` has become
-        "choose_by": "validation" if task.parts is None else "fold" if config.choose_by == "fold" else "group",
-    }
-    write_json(run.folder / PROBE, {**about, "methods": rows})
+    """Measure a network's own classifier ``of``, whose class scores stand beside the network's features."""
+    task, scores = probe_task(clips, config, noises=noises), load_file(network.folder / SCORES)[CLASS_SCORES]
+    write_json(run.folder / PROBE, method_record(of, scored_method(scores, task, config, of=of), task, config))
 
 
 def probe_task(

@@ -10,7 +10,7 @@ from torch.fx.experimental import _config as fx_config
 
 from lm.bodies.body import Pieces
 from lm.bodies.convolutional import create_encoder
-from lm.bodies.options import ConvEncoderConfig
+from lm.bodies.convolutional_config import ConvEncoderConfig
 from lm.gpt import CachedGPT, continue_codes, create_gpt
 from lm.model import LanguageModel
 from lm.options import POOLINGS, CodeSampling, GPTConfig

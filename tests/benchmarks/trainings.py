@@ -13,30 +13,30 @@ from lm.batches import CodeSequences, TrainingBatches
 from lm.batches import loss as code_loss
 from lm.bodies.audio_transformer import AudioTransformerBody
 from lm.bodies.body import Body
+from lm.bodies.clip_options import AugmentationConfig, ClipBatchConfig
 from lm.bodies.clips import CPU, ClipViews, FrameArray, LabelledBatches, StoredClips, augment, augment_waveforms
 from lm.bodies.convolutional import ConvBody, create_simclr, pair_loss, view_pairs
-from lm.bodies.options import AugmentationConfig, ClipBatchConfig, HeadConfig
 from lm.bodies.sound_gpt import CodedClips, CodePrediction, SoundBatches, SoundShape, create_sound_gpt
 from lm.bodies.spectrogram_transformer import N_MELS, STRIDE, AstBody
 from lm.bodies.wav2vec2 import MaskedBatches, create_masked_prediction, masked_loss
 from lm.finetuned import create_network, task_loss
-from lm.finetuning import ClassificationOptions
+from lm.finetuning import ClassificationOptions, HeadConfig
 from lm.gpt import create_gpt
 from lm.heads import ClassificationTask
 from lm.samples.crops import SampleCrops
 from lm.samples.crops import loss as sample_loss
 from lm.samples.model import create_sample_model
 from lm.tokens import Vocabulary
+from pipelines.bodies.ast_body import AstSettings
+from pipelines.bodies.audio_transformer_body import AudioTransformerSettings
+from pipelines.bodies.cnn_body import BaselineSettings
+from pipelines.bodies.sound_gpt_body import SoundGPTSettings
+from pipelines.bodies.wav2vec2_body import Wav2vec2Settings
 from pipelines.extras.next_sample.sample_options import ModelName, NextSampleSettings
 from pipelines.stages.gpt_options import LanguageModelSettings
 from pipelines.stages.options import (
-    AstSettings,
-    AudioTransformerSettings,
-    BaselineSettings,
-    SoundGPTSettings,
     TokenizerSettings,
     VocoderSettings,
-    Wav2vec2Settings,
 )
 from tests.benchmarks.default_tokenizer import CODEBOOK_SIZE, random_tokenizer
 from tokenizer.fitting import PatchBatches

@@ -26,9 +26,10 @@ from torch import Tensor, nn
 from lm.batches import CodeBatch, CodeSequences, TrainingBatches
 from lm.batches import loss as code_loss
 from lm.bodies.body import Pieces
+from lm.bodies.clip_options import AugmentationConfig, ClipBatchConfig
 from lm.bodies.clips import ClipViews, LabelledBatches, StoredClips, augment
 from lm.bodies.convolutional import ConvEncoder, create_encoder, create_simclr, pair_loss, validation_pairs, view_pairs
-from lm.bodies.options import AugmentationConfig, ClipBatchConfig, ContrastConfig, ConvEncoderConfig
+from lm.bodies.convolutional_config import ContrastConfig, ConvEncoderConfig
 from lm.gpt import create_gpt
 from lm.options import POOLINGS, BatchConfig, GPTConfig
 from lm.pooled_states import states_of

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from lm.options import ProbeConfig
-from pipelines.results.comparison import Comparison, ProbedFolds, compare
-from pipelines.results.figures import Figure
+from pipelines.results.comparison import Comparison
+from pipelines.results.probes import Probes
+from pipelines.results.rows import Row
 
 VOID = {"meta", "link", "br", "hr", "img", "input", "source", "wbr"}
 
@@ -52,8 +53,8 @@ class Page(HTMLParser):
 
 def figure(stage: str, name: str, value: float, of: str | None = None, **columns: Any) -> dict[str, object]:
     """A row of ``results.json``."""
-    row = Figure(stage=stage, name=name, value=value, of=of, artifact="0123456789abcdef", protocol="official")
-    return replace(row, **{"split": "test", **columns}).as_row()
+    row = Row(stage=stage, name=name, value=value, of=of, artifact="0123456789abcdef", protocol="official")
+    return vars(replace(row, **{"split": "test", **columns}))
 
 
 def says(text: str, *parts: str) -> bool:
@@ -97,6 +98,7 @@ def _row(of: str, share: float, truth: list[str], held_out: list[str], rng: np.r
     point = {**shared, "values": [[accuracy]], "over": "clips", "hits": right.astype(float).tolist()}
     curve = [{"share": s, "clips": round(100 * s), **point} for s in (0.1, 1.0) if keys]
     return {
+        "artifact": f"key of {of}",
         **{"of": of, "chosen": keys[len(truth) // 20 % 2 * 3 % len(keys)] if keys else of, **shared},
         **{"macro_f1": accuracy, "mean_average_precision": accuracy, "validation_accuracy": float(np.mean(judged))},
         **{"validation_predictions": answers(held_out, judged), "validation_clips": VALIDATION, "parts": []},
@@ -117,10 +119,10 @@ def comparison_example(
         for place, name in enumerate(folds)
         for seed in range(seeds)
     }
-    return compare(ProbedFolds(probes=probes, by="split" if alone else "group", config=CONFIG))
+    return Probes(probes, CONFIG, by="split" if alone else "group").comparison()
 
 
-def probe(of: str, value: float, **columns: Any) -> Figure:
+def probe(of: str, value: float, **columns: Any) -> Row:
     """A row of the stage "probe", by default the accuracy on test."""
-    row = Figure(stage="probe", name="accuracy", of=of, value=value, artifact="0123456789abcdef", split="test")
+    row = Row(stage="probe", name="accuracy", of=of, value=value, artifact="0123456789abcdef", split="test")
     return replace(row, **columns)

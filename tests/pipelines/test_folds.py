@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.results.rows import where
 from pipelines.results.run_record import count_codes, read_results
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import entries, make_one, run
@@ -74,9 +75,9 @@ def test_codebooks_language_models_and_costs_have_a_row_for_each_fold(compared: 
     figures, names = results["figures"], results["comparison"].folds
     measured = [("tokenizer", name) for name in ("perplexity", "used_codes", "quantised_mse", "total_variation")]
     for stage, name in (*measured, ("lm", "perplexity"), ("lm", "bits_per_second")):
-        rows = figures.where(stage=stage, name=name)
+        rows = where(figures, stage=stage, name=name)
         for of in {row.of for row in rows}:
-            mean, *each = rows.where(of=of)
+            mean, *each = [row for row in rows if row.of == of]
             assert [row.fold for row in (mean, *each)] == [None, *names]
             assert mean.value == pytest.approx(sum(row.value for row in each) / 2)
             assert mean.artifact.split() == [row.artifact for row in each]

@@ -1,5 +1,6 @@
 """Language models of samples by one command: trained, scored, heard, killed and resumed, in one process and in two."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import soundfile
 from lm.samples.model import SampleLanguageModel
 from pipelines.extras.next_sample.sample_options import SampleSoundsConfig
 from pipelines.extras.next_sample.samples import SAMPLE_SOUNDS, generate_sample_sounds
+from pipelines.results.rows import where
 from pipelines.results.run_record import read_results
 from pipelines.store.store import Entry
 from tests.lm.samples.tiny import CONFIGS, lively
@@ -30,12 +32,12 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_models_and_baselines_are_compared_over_seeds(place: Path) -> None:
     results = read_results(place / "run")
-    record, rows = results["next_sample"], results["figures"].where(stage="next_sample")
-    assert [row.of for row in rows.where(name="accuracy")] == ["repeat", "histogram", "markov", *MODELS]
-    assert all((row.low or 1) <= row.value <= (row.high or 0) for row in rows.where(name="accuracy"))
-    assert {row.of for row in rows.where(name="samples_per_second")} == {*record["engines"]} == {*MODELS}
-    assert not rows.where(name="bits_per_sample", of="repeat")
-    assert [(row.of, row.against) for row in rows.where(name="difference")] == [
+    record, rows = results["next_sample"], partial(where, results["figures"], stage="next_sample")
+    assert [row.of for row in rows(name="accuracy")] == ["repeat", "histogram", "markov", *MODELS]
+    assert all((row.low or 1) <= row.value <= (row.high or 0) for row in rows(name="accuracy"))
+    assert {row.of for row in rows(name="samples_per_second")} == {*record["engines"]} == {*MODELS}
+    assert not rows(name="bits_per_sample", of="repeat")
+    assert [(row.of, row.against) for row in rows(name="difference")] == [
         ("transformer", "wavenet"),
         ("transformer", "wavenet_large"),
         ("transformer_context", "transformer"),

@@ -9,8 +9,9 @@ import pytest
 from lm.options import ProbeConfig
 from lm.probing.comparison import over_groups, share_interval
 from pipelines.pages.phrasing import methods_table, sentences
-from pipelines.results.comparison import Comparison, Probed, ProbedFolds, compare
-from pipelines.results.figures import Figure
+from pipelines.results.comparison import Comparison
+from pipelines.results.probes import Probed, Probes
+from pipelines.results.rows import Row
 from pipelines.settings.comparison import By
 from tests.pipelines.pages_apart import CLASSES, CONFIG, RIGHT, VALIDATION, answers, probed_example
 from wordless.audio.views import Noise
@@ -29,14 +30,14 @@ def study(seeds: int = 1) -> dict[tuple[str, int], Probed]:
 def compared(
     probes: dict[tuple[str, int], Probed], *, by: By = "split", config: ProbeConfig = CONFIG, **options: Any
 ) -> Comparison:
-    return compare(ProbedFolds(probes=probes, by=by, config=config), **options)
+    return Probes(probes, config, by=by).comparison(**options)
 
 
 def section(seeds: int = 1) -> Comparison:
     return compared(study(seeds), by="group")
 
 
-def of_gpt(found: Comparison) -> dict[str, Figure]:
+def of_gpt(found: Comparison) -> dict[str, Row]:
     """The GPT's differences, by the other method."""
     return {row.against: row for row in found.differences("gpt") if row.against}
 
@@ -90,7 +91,7 @@ def test_other_references_take_the_place_of_the_gpt() -> None:
     found = compared(study(), by="group", references=given)
     assert found.references == ["simclr", "supervised_head"]
     assert list(found.confusion) == ["simclr", "supervised_head"]
-    rows = {(row.of, row.against): row.value for row in found.figures.where(name="difference", share=None)}
+    rows = {(row.of, row.against): row.value for row in found.rows(name="difference", share=None)}
     assert len(rows) == 2 * 3
     assert rows["simclr", "gpt"] == pytest.approx(-of_gpt(section())["simclr"].value)
     assert rows["simclr", "supervised_head"] == pytest.approx(-rows["supervised_head", "simclr"])
@@ -100,7 +101,7 @@ def test_other_references_take_the_place_of_the_gpt() -> None:
     assert "| interval over 3 groups of test clips, never narrower than over clips |" in heads
     assert "33.3" in most_frequent
     assert [line.split(" | ")[0].strip("| ") for line in lines] == ["supervised_head", "gpt", "simclr", "log_mel"]
-    assert not compared(study(), by="group", references=("gone",)).figures.where(name="difference")
+    assert not compared(study(), by="group", references=("gone",)).rows(name="difference")
 
 
 def test_layers_have_the_pooling_that_validation_prefers() -> None:
@@ -121,7 +122,7 @@ def test_learning_curves_are_means_with_intervals_over_people() -> None:
         assert (points[1].over, points[1].over_count) == ("groups", 3)
         # In the table clips of several folds are counted, and in a curve their intervals are combined.
         assert (points[1].low, points[1].high) == pytest.approx((row.low, row.high), abs=0.015)
-    apart = section().figures.where(name="difference", of="gpt", against="log_mel")
+    apart = section().rows(name="difference", of="gpt", against="log_mel")
     assert [row.labels for row in apart] == [None, 10, 100]
     assert (apart[2].value, apart[2].low, apart[2].p) == pytest.approx((apart[0].value, apart[0].low, apart[0].p))
     assert {(row.over, row.over_count) for row in apart} == {("groups", 3)}
@@ -139,7 +140,7 @@ def test_a_difference_with_few_labels_or_noise_is_that_of_the_table(place: str, 
     for against, row in of_gpt(found).items():
         (apart,) = (
             each
-            for each in found.figures.where(name="difference", of="gpt", against=against)
+            for each in found.rows(name="difference", of="gpt", against=against)
             if getattr(each, column) is not None
         )
         figures = ((each.value, each.low, each.high, each.p) for each in (apart, row))
@@ -160,7 +161,7 @@ def test_an_interval_under_noise_is_never_narrower_than_over_clips() -> None:
     exact = share_interval(0.75, 40, confidence=CONFIG.confidence)
     for row in found.along("noise_snr")["gpt"]:
         assert (row.low, row.high) == pytest.approx(exact)
-    pairs = found.figures.where(name="difference", of="gpt", against="log_mel")
+    pairs = found.rows(name="difference", of="gpt", against="log_mel")
     paired, alone = (next(row for row in pairs if row.noise_snr == snr) for snr in (20.0, 10.0))
     assert 0.1 < paired.low < 0.2 < paired.value == 0.25 < 0.3 < paired.high < 0.4
     assert alone.low < paired.low < paired.high < alone.high
@@ -217,7 +218,7 @@ def test_folds_of_several_people_have_intervals_over_all_people(seeds: int) -> N
         low, high, _ = over_groups(people, confidence=CONFIG.confidence, value=point.value)
         assert (point.over, point.over_count) == ("groups", 6)
         assert (point.low, point.high) == pytest.approx((low, high))
-    few = found.figures.where(name="difference", of="gpt", against="log_mel", labels=10.0)
+    few = found.rows(name="difference", of="gpt", against="log_mel", labels=10.0)
     assert [(row.over, row.over_count) for row in few] == [("groups", 6)]
     for row in next(iter(probes.values()))["methods"]:  # a fold whose people have no values of their own
         for point in row["learning_curve"]:
@@ -304,11 +305,11 @@ def test_the_same_clips_have_one_key_and_one_set_of_draws() -> None:
     assert key() == key(notices=["another run"]) == key(replace(CONFIG, seed=1, resamples=20))
     assert key() not in others
     probes = {("test", 0): drawn("ann", 0)}
-    seeded = [ProbedFolds(probes=probes, config=replace(CONFIG, seed=seed), by="split") for seed in (0, 1)]
+    seeded = [Probes(probes, replace(CONFIG, seed=seed), by="split") for seed in (0, 1)]
     assert not np.array_equal(seeded[0].tested.draws, seeded[1].tested.draws)
-    assert np.array_equal(seeded[0].paired_draws, seeded[1].paired_draws)
-    fewer = ProbedFolds(probes=probes, config=replace(CONFIG, resamples=20, seed=2), by="split")
-    assert np.array_equal(fewer.paired_draws, seeded[0].paired_draws[:20])
+    assert np.array_equal(seeded[0].paired_draws["gpt"], seeded[1].paired_draws["gpt"])
+    fewer = Probes(probes, replace(CONFIG, resamples=20, seed=2), by="split")
+    assert np.array_equal(fewer.paired_draws["gpt"], seeded[0].paired_draws["gpt"][:20])
 
 
 def test_accuracy_under_noise_is_the_mean_over_folds_and_is_no_overall_figure() -> None:

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from lm.bodies.options import AstConfig
+from lm.bodies.ast_config import AstConfig
+from pipelines.bodies.ast_body import AstSettings
+from pipelines.methods.table import METHODS
 from pipelines.settings.run_rules import run_settings
 from pipelines.stages.codes import codes, training_views
 from pipelines.stages.features import bottleneck_features, log_mel_features
 from pipelines.stages.listening import decode_clips, listening
-from pipelines.stages.networks import ast
-from pipelines.stages.options import AstSettings
 from pipelines.stages.stored_arrays import filter_banks, spectrograms, waveforms
 from pipelines.stages.tokenizer import frame_sample, health
 from pipelines.store.store import TIMINGS, Entry
@@ -119,6 +119,7 @@ def made_by_all_stages(manifest: Clips, run: Path, place: Path) -> dict[str, dic
     sample = frame_sample(session, manifest, AUDIO, settings)
     coded = codes(session, manifest, tokenizer)
     reading = reading_of(session, manifest)
+    ast = AstSettings(model=AstConfig(layers=(1,), patches=4))
     entries = [
         sample,
         coded,
@@ -128,7 +129,7 @@ def made_by_all_stages(manifest: Clips, run: Path, place: Path) -> dict[str, dic
         bottleneck_features(reading, tokenizer, "a"),
         spectrograms(session, manifest, AUDIO, sample),
         filter_banks(session, manifest),
-        ast(reading, AstSettings(model=AstConfig(layers=(1,), patches=4))).features(reading, "random_ast"),
+        ast.network(reading, METHODS["random_ast"], None).features(reading, "random_ast"),
         waveforms(session, manifest, AUDIO.sample_rate),
         listening(session, playback),
         decode_clips(session, playback),

@@ -132,11 +132,6 @@ def follow_seed(config: T, seed: int) -> T:
     return updated(config, lambda of, value: seed if of.name == "seed" and MEANING not in of.metadata else value)
 
 
-def column(default: T, text: str) -> T:
-    """Describe a field that is a column of a table: its default or `REQUIRED`, and its meaning."""
-    return option(default, text)
-
-
 class Options:
     """Base of dataclasses with options: a new instance checks the range of each."""
 

@@ -44,7 +44,7 @@ def escape_values(content: object) -> object:
     """Escape all text in JSON values: control characters and lone surrogates in names spoil XML and UTF-8."""
     match content:
         case str():
-            return escape_line(content)
+            return content if content.isprintable() else escape_line(content)
         case dict():
             return {escape_values(key): escape_values(value) for key, value in content.items()}
         case list():

@@ -20,8 +20,7 @@ from pipelines.pages.charts import Chart
 from pipelines.pages.phrasing import heading
 from pipelines.pages.report import training_chart
 from pipelines.pages.sounds import Sound, clip_name, sound_spectrograms, sounds_among
-from pipelines.results.figures import Figure
-from pipelines.results.language_figures import Made
+from pipelines.results.rows import Made, Row
 from pipelines.results.run_record import Results, Section, section_of
 from pipelines.settings.run import RunSettings
 from pipelines.stages.listening import loudest
@@ -46,7 +45,7 @@ SCORES, SAMPLE_SOUNDS = "scores.json", "sounds.json"
 LONG_ENOUGH = 0.1  # seconds that a measurement of speed takes at least
 SAMPLES, MOST_SAMPLES = 500, 50_000  # of the shortest and the longest measurement
 Speeds = Mapping[str, tuple[float, str]]  # by model: samples per second of one sound, and the code that generates them
-Rows = Sequence[Mapping[str, Any]]  # of one model, for each seed
+Scores = Sequence[Mapping[str, Any]]  # of one model, for each seed
 ASKED = (  # model -> its rivals
     ("transformer", ("wavenet", "wavenet_large")),
     ("transformer_context", ("transformer", "wavenet", "wavenet_large")),
@@ -192,14 +191,14 @@ def measure_speed(config: NextSampleSettings, entries: Mapping[str, Entry], devi
     return speeds
 
 
-def sample_rows(made: Made, manifest: Clips, settings: RunSettings) -> tuple[Section, list[Figure]]:
+def sample_rows(made: Made, manifest: Clips, settings: RunSettings) -> tuple[Section, list[Row]]:
     """Describe the models, and give their figures over all seeds."""
     known = {clip.name: {"label": clip.label, "group": clip.group} for clip in manifest.clips}
     options, first = settings.of(NextSampleSettings), next(iter(made.values()))
     speeds = measure_speed(options, first, choose_device(settings.device))
     scores = [entries[f"{NEXT_SAMPLE}_scores"] for entries in made.values()]
     scored = [entry.read_json(SCORES)["rows"] for entry in scores]
-    rows: dict[str, Rows] = {name: [each[name] for each in scored] for name in (*BASELINES, *options.models)}
+    rows: dict[str, Scores] = {name: [each[name] for each in scored] for name in (*BASELINES, *options.models)}
     sounds = first[SOUNDS]
     models = Section(
         seeds=len(made),
@@ -217,11 +216,11 @@ def sample_rows(made: Made, manifest: Clips, settings: RunSettings) -> tuple[Sec
         clips=[row | known[row["path"]] for row in sounds.read_rows(SAMPLE_SOUNDS, "clips")],
     )
     keys = " ".join(entry.key for entry in scores)
-    row = Figure(stage=NEXT_SAMPLE, name="accuracy", value=np.nan, artifact=keys)
+    row = Row(stage=NEXT_SAMPLE, name="accuracy", value=np.nan, artifact=keys)
     return models, list(_of_models(rows, speeds, row, settings.probe.confidence))
 
 
-def _of_models(rows: Mapping[str, Rows], speeds: Speeds, row: Figure, confidence: float) -> Iterator[Figure]:
+def _of_models(rows: Mapping[str, Scores], speeds: Speeds, row: Row, confidence: float) -> Iterator[Row]:
     tested = replace(row, split="test", seeds=len(next(iter(rows.values()))))
     for name, own in rows.items():
         for figure in ("accuracy", "bits_per_sample"):
@@ -240,7 +239,7 @@ def _of_models(rows: Mapping[str, Rows], speeds: Speeds, row: Figure, confidence
                     yield _mean_of_seeds(replace(pair, name=called), paired, confidence)
 
 
-def _mean_of_seeds(row: Figure, values: Sequence[float], confidence: float) -> Figure:
+def _mean_of_seeds(row: Row, values: Sequence[float], confidence: float) -> Row:
     low, high = intervals.t_interval(np.asarray(values), confidence=confidence)
     return replace(row, value=float(np.mean(values)), low=low, high=high, over=None if low is None else "seeds")
 

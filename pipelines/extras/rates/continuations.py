@@ -27,8 +27,7 @@ from pipelines.extras.work import Work
 from pipelines.pages.charts import Chart, log_mel_pictures, spectrogram_chart
 from pipelines.pages.phrasing import full_name
 from pipelines.pages.sounds import Sound, sound_path, sound_spectrograms, sounds_among
-from pipelines.results.figures import Figure
-from pipelines.results.language_figures import Made, parameters
+from pipelines.results.rows import Made, Row, parameters
 from pipelines.results.run_record import Results, Section, read_arrays, section_of
 from pipelines.settings.run import RunSettings
 from pipelines.settings.run_rules import require_one_training
@@ -52,7 +51,7 @@ from wordless.base.array_types import IntArray
 from wordless.base.errors import InputError, require
 from wordless.base.files import aside
 
-Row = Mapping[str, Any]
+Record = Mapping[str, Any]
 CONTINUATIONS = "continuations.json"
 LABELS = "labels.json"  # that a judge names in each window
 RATES, FLAT = "rates", "flat"  # the models; the first is the folder of the run, too
@@ -228,7 +227,7 @@ def _require_clips(clips: Clips, settings: RunSettings) -> None:
     long_clips(clips, shortest=settings.coarsest_code_seconds)
 
 
-def continuation_rows(made: Made, manifest: Clips, settings: RunSettings) -> tuple[Section, list[Figure]]:
+def continuation_rows(made: Made, manifest: Clips, settings: RunSettings) -> tuple[Section, list[Row]]:
     """Describe the continuations, and give their figures."""
     [entries], config, probe = made.values(), settings.of(RatesConfig), settings.probe
     said, protocol = entries["rate_continuations"], settings.corpus.split.by
@@ -243,9 +242,9 @@ def continuation_rows(made: Made, manifest: Clips, settings: RunSettings) -> tup
         window_seconds=config.window_seconds,
         continued_clips=len(names),
     )
-    row = Figure(stage="rates", name="", value=np.nan, artifact=said.key, protocol=protocol, split="test")
+    row = Row(stage="rates", name="", value=np.nan, artifact=said.key, protocol=protocol, split="test")
     validated, key, rates = replace(row, split="validation"), entries["rate_lm"].key, len(record["frames"])
-    figures: list[Figure] = []
+    figures: list[Row] = []
     for number in range(1, rates + 1):
         own, prefix = replace(validated, of=f"rate_{number}", artifact=key), rate_prefix(number)
         plain = "" if number == rates else prefix  # the finest has the plain names
@@ -284,7 +283,7 @@ def _share_of(truth: Sequence[str | None], named: Sequence[Sequence[str | None]]
     return sum(shares) / len(shares) if shares else 0.0
 
 
-def _of_rate(row: Figure, codes: Entry, health: Entry, model: Entry) -> Iterator[Figure]:
+def _of_rate(row: Row, codes: Entry, health: Entry, model: Entry) -> Iterator[Row]:
     """Give the figures of the codes of a rate, and of its model; the last code of a clip stands for less sound."""
     codes_format, clips = read_codes(codes.folder)
     rate = codes_format.codes_per_second * codes_format.streams
@@ -308,14 +307,14 @@ def _of_rate(row: Figure, codes: Entry, health: Entry, model: Entry) -> Iterator
 
 
 def _judged(
-    said: Sequence[Row],
+    said: Sequence[Record],
     labels: Sequence[Sequence[str]],
     truth: Sequence[str | None],
     groups: Sequence[str | None],
     config: RatesConfig,
     probe: ProbeConfig,
-    row: Figure,
-) -> Iterator[Figure]:
+    row: Row,
+) -> Iterator[Row]:
     continued = []
     for each, names in zip(said, labels, strict=True):
         heard, label = _sounding_labels(names, each["levels"], config), truth[each["clip"]]

@@ -20,8 +20,7 @@ from pipelines.chain.study import Study
 from pipelines.commandline.choices import EMBEDDED, EMBEDDED_SOURCE
 from pipelines.extras.work import Work
 from pipelines.extras.zerospeech.word_options import ZerospeechConfig
-from pipelines.results.figures import Figure
-from pipelines.results.language_figures import FoldSeed, Made
+from pipelines.results.rows import FoldSeed, Made, Row
 from pipelines.results.run_record import Section
 from pipelines.settings.run import RunSettings
 from pipelines.stages.listening import training_codes
@@ -193,10 +192,10 @@ TESTS = (  # name in results.json, stage, file, and what the section keeps of it
 )
 
 
-def _rows(made: Made, manifest: Clips, settings: RunSettings) -> tuple[Section, list[Figure]]:
+def _rows(made: Made, manifest: Clips, settings: RunSettings) -> tuple[Section, list[Row]]:
     """Describe the tests of all folds and seeds, and give their figures."""
     config = settings.probe
-    tests, figures = Section(), list[Figure]()
+    tests, figures = Section(), list[Row]()
     for name, made_by, file, kept in TESTS:
         entries = {place: each[made_by] for place, each in made.items() if made_by in each}
         if not entries:
@@ -205,7 +204,7 @@ def _rows(made: Made, manifest: Clips, settings: RunSettings) -> tuple[Section, 
         first, seeds = next(iter(judged.values())), len({seed for _, seed in judged})
         tests[name] = {each: first[each] for each in kept}
         key = " ".join(entry.key for entry in entries.values())
-        row = Figure(stage="zerospeech", name=name, value=np.nan, artifact=key, split="test", seeds=seeds)
+        row = Row(stage="zerospeech", name=name, value=np.nan, artifact=key, split="test", seeds=seeds)
         if name == "pairs":
             tests[name]["items"] = len(first["items"])
             of_items = {place: each["accuracies"] for place, each in judged.items()}
@@ -220,8 +219,8 @@ def _rows(made: Made, manifest: Clips, settings: RunSettings) -> tuple[Section, 
 
 
 def item_figures(
-    trainings: Mapping[FoldSeed, Mapping[str, Sequence[float]]], row: Figure, config: ProbeConfig, *, gap: str
-) -> Iterator[Figure]:
+    trainings: Mapping[FoldSeed, Mapping[str, Sequence[float]]], row: Row, config: ProbeConfig, *, gap: str
+) -> Iterator[Row]:
     """Give the mean of each model over trainings and items, with a bootstrap interval over items, and each training.
 
     ``trainings`` have the values of the items by model. The interval says what other items would give, not other

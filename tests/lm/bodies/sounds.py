@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from lm.bodies.clip_options import ClipBatchConfig
 from lm.bodies.clips import StoredClips
-from lm.bodies.options import ClipBatchConfig, MaskConfig, TargetConfig, Wav2vec2Config
+from lm.bodies.wav2vec2_config import MaskConfig, TargetConfig, Wav2vec2Config
 
 MELS = 16
 

@@ -18,7 +18,7 @@ from lm.bodies.audio_transformer import (
     pool_pairs,
     sinusoids,
 )
-from lm.bodies.options import AudioTransformerConfig, Variant
+from lm.bodies.audio_transformer_config import AudioTransformerConfig, Variant
 from wordless.base.errors import InputError
 
 

@@ -12,6 +12,7 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
+from lm.bodies.clip_options import AugmentationConfig, ClipBatchConfig, WaveformAugmentationConfig, WaveformBatchConfig
 from lm.bodies.clips import (
     RATE,
     ClipViews,
@@ -24,7 +25,6 @@ from lm.bodies.clips import (
     blur,
     validation_batches,
 )
-from lm.bodies.options import AugmentationConfig, ClipBatchConfig, WaveformAugmentationConfig, WaveformBatchConfig
 from wordless.audio.reading import resample_blocks
 
 STORED = np.array([3, 8, 1, 5])

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lm.bodies.convolutional import ConvEncoder, create_encoder
-from lm.bodies.options import ConvEncoderConfig
+from lm.bodies.convolutional_config import ConvEncoderConfig
 
 CONFIG = ConvEncoderConfig(channels=(4, 8, 6), bands=3)
 LENGTHS = torch.tensor([23, 9, 1, 16])

@@ -11,27 +11,27 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from transformers import HubertModel
 
+from lm.bodies.ast_config import AstConfig
 from lm.bodies.audio_transformer import VARIANTS, AudioTransformerBody
+from lm.bodies.audio_transformer_config import AudioTransformerConfig
 from lm.bodies.body import Body, BodyReading, freeze, read_states
 from lm.bodies.clips import StoredClips
 from lm.bodies.convolutional import ConvBody
+from lm.bodies.convolutional_config import ConvEncoderConfig
 from lm.bodies.gpt import GptBody, GptNetwork, replace_codes
-from lm.bodies.options import AstConfig, AudioTransformerConfig, ConvEncoderConfig, MaskConfig
 from lm.bodies.spectrogram_transformer import AstBody
 from lm.bodies.wav2vec2 import Wav2vec2Body
-from lm.finetuned import FineTunedModel, FineTunedNetwork, create_network, create_task, open_body
-from lm.finetuning import (
-    RANDOM,
-    AstOptions,
-    AudioTransformerOptions,
-    BodyOptions,
-    ClassificationOptions,
-    GptOptions,
-    Wav2vec2Options,
-)
+from lm.bodies.wav2vec2_config import MaskConfig
+from lm.finetuned import FineTunedModel, FineTunedNetwork, create_network, create_task
+from lm.finetuning import ClassificationOptions
 from lm.model import LanguageModel
 from lm.pooled_states import states_over_time
 from lm.probing.vectors import Frames
+from pipelines.bodies.ast_body import AstOptions
+from pipelines.bodies.audio_transformer_body import AudioTransformerOptions
+from pipelines.bodies.body_options import RANDOM, BodyOptions
+from pipelines.bodies.gpt_body import GptOptions
+from pipelines.bodies.wav2vec2_body import Wav2vec2Options
 from tests.lm.tiny import TINY, codes_format, random_codes
 from tests.pipelines.tiny import AUDIO, save_run, sweep
 from tests.threads import require_alike
@@ -202,7 +202,7 @@ def weights_in(folder: Path, name: str) -> tuple[BodyOptions, dict[str, Path], d
 def test_a_body_is_opened_with_its_weights_and_without(name: str, tmp_path: Path) -> None:
     """Random weights have the same sizes, and no fingerprint."""
     options, parts, wanted = weights_in(tmp_path, name)
-    source = open_body(options, parts)
+    source = options.open(parts)
     loaded, random = (each.create(seed=7).state_dict() for each in (source, source.untrained))
     assert all(torch.equal(value, loaded[key]) for key, value in wanted.items())
     assert loaded.keys() == random.keys()
@@ -295,8 +295,8 @@ def test_states_are_those_of_the_language_model(model: LanguageModel) -> None:
 def test_the_front_end_is_the_tokenizer(tmp_path: Path) -> None:
     run = save_run(tmp_path / "run", seed=3)
     parts = {part: run / part for part in ("tokenizer", "lm")}
-    source = open_body(GptOptions(dropout=0.5), parts)
-    assert not open_body(GptOptions(weights=RANDOM), parts).fingerprint
+    source = GptOptions(dropout=0.5).open(parts)
+    assert not GptOptions(weights=RANDOM).open(parts).fingerprint
     samples = sweep(0.33, AUDIO.sample_rate)
     inputs = source.body.front_end(source.folder, device="cpu")([samples])
     codes = Tokenizer.from_pretrained(run / "tokenizer").encode(samples, AUDIO.sample_rate)

@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import save_file
 
 from lm.batches import UNCOUNTED, loss
+from lm.bodies.clip_options import AugmentationConfig, ClipBatchConfig
 from lm.bodies.clips import StoredClips
 from lm.bodies.convolutional import SAMPLE
-from lm.bodies.options import AugmentationConfig, ClipBatchConfig, SoundGPTConfig
 from lm.bodies.sound_gpt import (
     BANDS,
     BINS,
@@ -30,6 +30,7 @@ from lm.bodies.sound_gpt import (
     validation_batches,
     window_vectors,
 )
+from lm.bodies.sound_gpt_config import SoundGPTConfig
 from tests.threads import require_alike
 from tests.tokenizer.conftest import RATE, fitted, sound, speech_tokenizer
 from tokenizer.options import PatchConfig

@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 from transformers import ASTConfig, ASTModel, DeiTConfig, DeiTModel, ViTConfig, ViTForImageClassification
 
+from lm.bodies.ast_config import AstConfig
 from lm.bodies.body import read_states
+from lm.bodies.clip_options import AugmentationConfig
 from lm.bodies.clips import StoredClips
-from lm.bodies.options import AstConfig, AugmentationConfig
 from lm.bodies.spectrogram_transformer import (
     AUDIOSET_STATISTICS,
     OPTION,
@@ -27,9 +28,10 @@ from lm.bodies.spectrogram_transformer import (
     patches_of,
     resize_positions,
 )
-from lm.finetuned import FineTunedModel, create_network, open_body
-from lm.finetuning import AstOptions, ClassificationOptions
+from lm.finetuned import FineTunedModel, create_network
+from lm.finetuning import ClassificationOptions
 from lm.heads import ClassificationTask
+from pipelines.bodies.ast_body import AstOptions
 from wordless.base.errors import InputError
 
 TINY_SIZES = {"hidden_size": 192, "num_attention_heads": 3, "intermediate_size": 768}
@@ -178,7 +180,7 @@ def test_filter_banks_in_pieces_are_those_of_the_padded_whole(num_samples: int) 
 
 def test_options_that_contradict_each_other_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"body\.weights=.*config\.json\b"):
-        open_body(AstOptions(weights=str(tmp_path)), {})
+        AstOptions(weights=str(tmp_path)).open({})
     with pytest.raises(InputError, match=r"augmentation\.crop\b.*\b0\.5\b"):
         AstOptions(augmentation=AugmentationConfig(crop=0.5))
     with pytest.raises(InputError, match=r"model\.weights\b.*\bhere\b.*body\.weights\b"):

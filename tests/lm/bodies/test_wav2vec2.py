@@ -12,7 +12,7 @@ from torch import Tensor
 from transformers import AutoModelForAudioClassification, Wav2Vec2ForPreTraining
 
 from lm.bodies.body import freeze
-from lm.bodies.options import MaskConfig, WaveformAugmentationConfig
+from lm.bodies.clip_options import WaveformAugmentationConfig
 from lm.bodies.wav2vec2 import (
     MaskedBatch,
     MaskedBatches,
@@ -26,9 +26,11 @@ from lm.bodies.wav2vec2 import (
     transformers_config,
     validation_batches,
 )
-from lm.finetuned import FineTunedModel, create_network, open_body
-from lm.finetuning import ClassificationOptions, Wav2vec2Options
+from lm.bodies.wav2vec2_config import MaskConfig
+from lm.finetuned import FineTunedModel, create_network
+from lm.finetuning import ClassificationOptions
 from lm.heads import ClassificationTask
+from pipelines.bodies.wav2vec2_body import Wav2vec2Options
 from tests.lm.bodies.sounds import BATCHES, RATE, SMALL, TARGETS, tones
 from tests.wordless.audio.speech_models.checkpoints import KINDS, save_checkpoint
 from wordless.audio.speech_models import SpeechModel, normalise
@@ -225,7 +227,7 @@ def test_the_head_begins_as_that_of_transformers(kind: str, tmp_path: Path) -> N
 def test_frames_are_masked_in_training_alone(tmp_path: Path) -> None:
     save_checkpoint(tmp_path)
     options = Wav2vec2Options(masking=MaskConfig(share=0.5, length=2), weights=str(tmp_path))
-    network = open_body(options, {}).create(seed=0)
+    network = options.open({}).create(seed=0)
     for module in network.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = 0.0

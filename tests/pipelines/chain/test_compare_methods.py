@@ -1,7 +1,9 @@
 """Methods that a run compares: rows of AST, keys of the baselines, and a method with the features of another."""
 
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,9 +28,15 @@ AST = (
 )
 
 
+def records(made: Mapping[str, Entry]) -> dict[str, Any]:
+    """What the probe of each method has recorded."""
+    probes = [entry.read_json("probe.json") for name, entry in made.items() if name.startswith("probed_")]
+    return {row["of"]: row for row in probes}
+
+
 def test_ast_its_head_and_an_untrained_one_are_probed(finished_run: FinishedRun, tmp_path: Path) -> None:
     made = make_one(finished_run.manifest, tmp_path, *AST)
-    rows = {row["of"]: row for row in made["probe"].read_rows("probe.json", "methods")}
+    rows = records(made)
     assert {of: row["penalties"] for of, row in rows.items()} == {"ast": 3, "random_ast": 3, "ast_head": 0}
     layers = {f"layer_{layer}:{pooling}" for layer in (4, 8, 12) for pooling in POOLINGS}
     for of in ("ast", "random_ast"):
@@ -46,7 +54,12 @@ def test_baselines_are_the_same_for_all_patches_and_seeds_of_their_sample(
     first, second = (make_one(finished_run.manifest, tmp_path, *words, *more) for more in ((), patches))
     same = {name for name, entry in first.items() if entry.key == second[name].key}
     networks = ("spectrograms", "simclr", "supervised", "pitches")
-    assert same == {*networks, *(f"{of}_features" for of in baselines), *(f"probed_{of}" for of in baselines)}
+    assert same == {
+        *networks,
+        *(f"{of}_features" for of in baselines),
+        *(f"probed_{of}" for of in baselines),
+        "probed_supervised_head",
+    }
     assert all(second[name].reused for name in same)
 
 
@@ -59,7 +72,7 @@ def test_targets_without_a_network_and_methods_side_by_side_are_probed_and_share
     first, second = (
         make_one(finished_run.manifest, tmp_path, *words, *sound, f"tokenizer.codebook_size={size}") for size in (8, 4)
     )
-    rows = {row["of"]: row for row in first["probe"].read_rows("probe.json", "methods")}
+    rows = records(first)
     assert {*rows} == {*methods.split(","), "supervised_head"}
     for of, name in (("bag_of_targets", "all_windows"), ("gpt_window+simclr", "all_parts")):
         wanted = {f"{of}/{name}{more}:{pooling}" for more in ("", "_with_input") for pooling in POOLINGS}

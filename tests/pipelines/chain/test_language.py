@@ -12,7 +12,7 @@ import pytest
 from lm.model import LanguageModel
 from pipelines.extras.zerospeech.word_options import ZerospeechConfig
 from pipelines.extras.zerospeech.word_tests import MODELS, PASTS, item_figures
-from pipelines.results.figures import Figure
+from pipelines.results.rows import Row, where
 from pipelines.results.run_record import read_results
 from pipelines.settings.run_rules import run_settings
 from tests.pipelines.conftest import FinishedRun
@@ -39,7 +39,7 @@ def test_the_gpt_is_asked_about_words_in_unheard_voices(finished_run: FinishedRu
     """Two words give two made-up words in each of two voices; the oracle scores them one by one."""
     found = json.loads((judged / "results.json").read_text())["zerospeech"]["pairs"]
     assert (found["test"], found["items"], found["pairs"], found["voices"]) == ("spot_the_word", 2, 4, 2)
-    rows = read_results(judged)["figures"].where(stage="zerospeech", name="spot_the_word")
+    rows = where(read_results(judged)["figures"], stage="zerospeech", name="spot_the_word")
     assert tuple(row.of for row in rows) == MODELS
     asked = ZerospeechConfig(voices=2, words=30, sentences=1).pairs(EmbeddedConfig(voices=5, words=2))
     spoken = speak(asked.utterances, judged.parent / "store/embedded", seed=0, phones=True)
@@ -71,10 +71,10 @@ def test_the_gpt_is_asked_about_sounds_that_change(finished_run: FinishedRun, ju
 
     figures = read_results(judged)["figures"]
     right = [score(pair.right) > score(pair.wrong) for pair in pairs if pair.change == "gender"]
-    (row, *_) = figures.where(stage="zerospeech", name="consistency_gender", of="gpt")
+    (row, *_) = where(figures, stage="zerospeech", name="consistency_gender", of="gpt")
     assert row.value == pytest.approx(np.mean(right))
     for change in CHANGES:
-        by_model = {each.of: each.value for each in figures.where(name=f"consistency_{change}")}
+        by_model = {each.of: each.value for each in where(figures, name=f"consistency_{change}")}
         assert by_model.keys() == {*MODELS}
         assert by_model["unigram"] == pytest.approx(0.5, abs=0.13)  # one pair in eight at the borders of codes
 
@@ -89,7 +89,7 @@ def test_sentences_are_tested_by_their_word_order(tmp_path: Path) -> None:
     assert content["zerospeech"].keys() == {"pairs"}
     found = content["zerospeech"]["pairs"]
     assert (found["test"], found["items"], found["pairs"], found["voices"]) == ("word_order", 3, 3, 1)
-    rows = read_results(tmp_path / "run")["figures"].where(stage="zerospeech", name="word_order")
+    rows = where(read_results(tmp_path / "run")["figures"], stage="zerospeech", name="word_order")
     right = {row.of: row.value for row in rows}
     assert right["word_bigram"] == 1  # no training sentence has the words in the wrong order
     assert {"gpt", *PASTS} < {*right}
@@ -101,14 +101,14 @@ def test_agreement_is_tested_where_pairs_of_words_are_at_chance(tmp_path: Path) 
     words = ("embedded.words=null", "embedded.takes=null", "embedded.voices=5", "embedded.sentences=4")
     tests = ("embedded.agreement=true", "zerospeech.voices=1", "zerospeech.sentences=4")
     assert run(tmp_path / "store", tmp_path / "run", *words, *tests, "stages=[tokenizer,lm,zerospeech,report]") == 0
-    rows = read_results(tmp_path / "run")["figures"].where(stage="zerospeech", name="agreement")
+    rows = where(read_results(tmp_path / "run")["figures"], stage="zerospeech", name="agreement")
     right = {row.of: row.value for row in rows}
     assert right["word_bigram"] == 0.5
     assert {*MODELS, *PASTS} < {*right}
     assert "the other number of its noun" in (tmp_path / "run/report.html").read_text()
 
 
-ROW = Figure(stage="zerospeech", name="word_order", value=0.0, artifact="", seeds=2)
+ROW = Row(stage="zerospeech", name="word_order", value=0.0, artifact="", seeds=2)
 
 
 def test_the_interval_resamples_items_and_seeds_are_averaged() -> None:

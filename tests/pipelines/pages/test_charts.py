@@ -8,12 +8,13 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from markupsafe import Markup
+from pandas import DataFrame
 
 from pipelines.pages.charts import Chart, Curve, Panel, curves_chart, look
 from pipelines.pages.comparison_charts import MAX_WRITTEN, comparison_charts, confusion_chart
 from pipelines.pages.sweep import Point, Runs, sweep_charts, swept
 from pipelines.results.comparison import Comparison
-from pipelines.results.figures import Figure, Figures
+from pipelines.results.rows import Row, frame
 from pipelines.results.run_record import Results
 from pipelines.results.sweep_jobs import Job
 from tests.pipelines.pages_apart import comparison_example, probe, says
@@ -51,7 +52,7 @@ def noisy_comparison(*noises: tuple[str, float | None]) -> Comparison:
     rows = comparison_example(["test"])
     values = {of: row.value for of, row in rows.tested.items()}
     more = [probe(of, value - 0.1, noise=kind, noise_snr=snr) for of, value in values.items() for kind, snr in noises]
-    return replace(rows, figures=Figures((*rows.figures, *more)))
+    return replace(rows, figures=frame((*rows.rows(), *more)))
 
 
 def test_one_kind_of_noise_has_a_line_for_each_method_and_several_have_lines_in_panels_of_methods() -> None:
@@ -91,14 +92,14 @@ HOURS = ("8", "0", "0.5", "2")
 ACCURACY = {"gpt": (0.86, 0.6, 0.7, 0.8), "simclr": (0.81, 0.7, 0.75, 0.8), "bag_of_codes": (0.5,) * 4}
 
 
-def rows(place: int, accuracy: Mapping[str, tuple[float, ...]]) -> Figures:
+def rows(place: int, accuracy: Mapping[str, tuple[float, ...]]) -> DataFrame:
     now = {of: values[place] for of, values in accuracy.items()}
     splits = ("test", "validation")
     probed = [probe(of, value, low=value - 0.02, high=1, split=split) for split in splits for of, value in now.items()]
-    return Figures([*probed, Figure(stage="lm", name="perplexity", value=12.0 + place, artifact="")])
+    return frame([*probed, Row(stage="lm", name="perplexity", value=12.0 + place, artifact="")])
 
 
-def results(figures: Figures) -> Results:
+def results(figures: DataFrame) -> Results:
     return {"figures": figures, "comparison": Comparison(folds=["test"], classes=[], figures=figures)}
 
 

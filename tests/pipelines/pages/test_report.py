@@ -24,7 +24,7 @@ from pipelines.pages.phrasing import full_name, percent, points, summary
 from pipelines.pages.report import write_report
 from pipelines.pages.sounds import reconstruction
 from pipelines.results.comparison import Comparison
-from pipelines.results.figures import Figure, Figures
+from pipelines.results.rows import Row, frame
 from pipelines.results.run_record import Pictures, read_results
 from tests.calling import python
 from tests.pipelines.pages_apart import Page, comparison_example, figure, probe, says
@@ -74,6 +74,7 @@ def results(clips: int = 2) -> dict[str, Any]:
         *(figure("tokenizer", "perplexity", 12.5), figure("lm", "perplexity", 3.25), figure("lm", "seconds", 61.0)),
         *(figure("lm", "unigram_perplexity", 12.0), figure("probe", "accuracy", 0.9, of="gpt")),
         figure("vocoder", "code_agreement", 0.4, of="wavenet"),
+        figure("vocoder", "code_agreement_difference", 0.02, of="wavenet", against="harmonics", low=-0.01, high=0.05),
         *(
             figure("vocoder", "label_accuracy", value, of=of, low=value - 0.1, high=value + 0.1)
             for of, value in accuracy.items()
@@ -143,7 +144,7 @@ def plain(content: Mapping[str, Any]) -> dict[str, Any]:
     """Results as they are stored."""
     found = dict(content)
     if isinstance(comparison := content.get("comparison"), Comparison):
-        found["figures"] = [*content["figures"], *(row.as_row() for row in comparison.figures)]
+        found["figures"] = [*content["figures"], *comparison.figures.to_dict("records")]
         found["comparison"] = comparison.as_section()
     values: dict[str, Any] = json.loads(json.dumps(found))
     return values
@@ -177,6 +178,7 @@ def test_the_page_tells_the_whole_run(whole: Path) -> None:
         ("seven.wav", "silent"),
         ("step 2 of 3",),
         ("harmonics + comb", "+15.0 (+5.0 to +25.0)", "Griffin-Lim", "+25.0"),
+        ("codes that agree", "+2.0 points (−1.0 to +5.0)"),
         ("wordless run corpus.root='seven' stages=[tokenizer,lm]",),
         *(
             (word,)
@@ -309,16 +311,16 @@ def test_a_study_leaves_out_what_folds_do_not_share_and_needs_no_gpt(tmp_path: P
     assert sections == ["probes", "corpus", "stages", "reproduce"]
     assert [str(attributes["href"]) for attributes in page.named("a")] == [f"#{section}" for section in sections]
     assert len(page.named("svg")) == 7  # methods, layers, few labels, groups, confusions, two trainings
-    rows = [row for row in comparison_example().figures if row.of != "gpt" and row.share is None]
-    page = page_of(tmp_path, study(trainings={}, confusion={}, figures=Figures(rows)))
+    rows = [row for row in comparison_example().rows() if row.of != "gpt" and row.share is None]
+    page = page_of(tmp_path, study(trainings={}, confusion={}, figures=frame(rows)))
     assert "The GPT" not in page.text
     assert "supervised CNN" in page.text
 
 
 def test_every_fold_and_seed_has_a_row(tmp_path: Path) -> None:
     example = comparison_example(["a", "b", "c"], seeds=2)
-    rows = [replace(row, layer=None, pooling=f"{row.fold}{row.seed}") if row.fold else row for row in example.figures]
-    page = page_of(tmp_path, study() | {"comparison": replace(example, figures=Figures(rows))})
+    rows = [replace(row, layer=None, pooling=f"{row.fold}{row.seed}") if row.fold else row for row in example.rows()]
+    page = page_of(tmp_path, study() | {"comparison": replace(example, figures=frame(rows))})
     assert all(f"gpt:{fold}{seed}" in page.text for fold in "abc" for seed in (0, 1))
     assert all(f"{example.means(of, 'fold')['b']:.1%}".replace("%", " %") in page.text for of in example.methods)
 
@@ -326,17 +328,17 @@ def test_every_fold_and_seed_has_a_row(tmp_path: Path) -> None:
 def test_several_labels_have_no_guess_and_no_confusions(tmp_path: Path) -> None:
     rows = [
         replace(row, name=row.name.replace("accuracy", "mean_average_precision"))
-        for row in comparison_example().figures
+        for row in comparison_example().rows()
         if row.group is None and row.name != "mean_average_precision"
     ]
-    page = page_of(tmp_path, study(metric="mean_average_precision", confusion={}, guessing=None, figures=Figures(rows)))
+    page = page_of(tmp_path, study(metric="mean_average_precision", confusion={}, guessing=None, figures=frame(rows)))
     assert "test mean average precision" in page.text
     assert "guess" not in page.text
     labels = " ".join(str(chart["aria-label"]) for chart in page.named("svg"))
     assert not re.search("Confusion|groups", labels)
 
 
-def ahead(against: str, low: float, high: float, of: str = "gpt") -> Figure:
+def ahead(against: str, low: float, high: float, of: str = "gpt") -> Row:
     return probe(of, (low + high) / 2, name="difference", against=against, low=low, high=high, p=0.03)
 
 
@@ -353,10 +355,10 @@ def ahead(against: str, low: float, high: float, of: str = "gpt") -> Figure:
     ],
 )
 def test_a_sentence_of_each_reference_says_better_or_worse_where_the_interval_does(
-    rows: list[Figure], told: list[tuple[str, ...]], tmp_path: Path
+    rows: list[Row], told: list[tuple[str, ...]], tmp_path: Path
 ) -> None:
-    kept = [row for row in comparison_example().figures if row.name != "difference"]
-    content = study(references=[row.of for row in rows], figures=Figures([*kept, *rows]), trainings={}, confusion={})
+    kept = [row for row in comparison_example().rows() if row.name != "difference"]
+    content = study(references=[row.of for row in rows], figures=frame([*kept, *rows]), trainings={}, confusion={})
     write_report(run_folder(tmp_path, content))
     found = [Page(each).text for each in re.findall('<p class="said">(.*?)</p>', read(tmp_path / "report.html"))]
     assert all(says(sentence, *words) for sentence, words in zip(found, told, strict=True))
@@ -400,7 +402,7 @@ def test_the_headline_is_what_the_gpt_knows_and_codes_alone_do_not(tmp_path: Pat
 
 
 def test_too_few_test_clips_are_warned_of(tmp_path: Path) -> None:
-    page = page_of(tmp_path, study(clips=49, figures=comparison_example().figures.where(name="accuracy", share=None)))
+    page = page_of(tmp_path, study(clips=49, figures=frame(comparison_example().rows(name="accuracy", share=None))))
     assert "Warning: 49 test clips: " in page.text
     assert sum(line.startswith("Warning: ") for line in summary(read_results(tmp_path))) == 1
     assert not any(

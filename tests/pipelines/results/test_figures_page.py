@@ -11,6 +11,7 @@ from safetensors.numpy import load_file
 
 from pipelines.commandline.command import perform
 from pipelines.pages.sweep import write_sweep
+from pipelines.results.rows import frame
 from pipelines.results.sweep_jobs import Job
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.pages_apart import comparison_example, probe
@@ -67,7 +68,7 @@ def test_a_run_has_one_row_whatever_it_was_trained_and_measured_with(
     more = [probe("gpt", 0.5, seed=0), probe("gpt", 0.5, noise_snr=10.0), probe("gpt", 0.5, seed=0, split="validation")]
     for job in range(3):
         (tmp_path / str(job)).mkdir()
-        figures = [row.as_row() for row in (*whole.figures, *more)]
+        figures = frame((*whole.rows(), *more)).to_dict("records")
         (tmp_path / f"{job}/results.json").write_text(json.dumps({"figures": figures}))
     jobs = [Job(number=job, folder=str(job), overrides={"seed": str(job)}, state="finished") for job in range(3)]
     write_sweep(tmp_path, jobs, command="wordless run -m seed=0,1,2")

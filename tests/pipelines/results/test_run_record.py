@@ -10,9 +10,9 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipelines.results.figures import Figure
 from pipelines.results.predictions import write_predictions
 from pipelines.results.results import CHECKOUT, commit_of, corpus_section, provenance
+from pipelines.results.rows import Row, where
 from pipelines.results.run_record import read_results
 from pipelines.settings.comparison import By
 from pipelines.store.store import CURVE, Entry, write_json
@@ -39,7 +39,7 @@ def test_whole_results_are_taken_and_earlier_ones_say_what_intervals_are_over(tm
         "rates": {"resampled": "clip"},
     }
     found = read_results(written(tmp_path, content))
-    assert [*found["figures"]] == [Figure(stage="lm", name="perplexity", value=3, high=4.5, artifact="k")]
+    assert where(found["figures"]) == [Row(stage="lm", name="perplexity", value=3, high=4.5, artifact="k")]
     assert (found["comparison"].over, found["rates"]["over"]) == ("groups", "clips")
 
 
@@ -57,7 +57,7 @@ PARTS = ("corpus", "curves", "codebook", "comparison", "listening", "stages", "p
 def test_results_may_be_anything(tmp_path_factory: pytest.TempPathFactory, content: dict[str, object]) -> None:
     folder, message = written(tmp_path_factory.mktemp("fuzz"), content), "results.json"
     try:
-        assert all(isinstance(row.value, int | float) for row in read_results(folder)["figures"])
+        assert all(isinstance(row.value, int | float) for row in where(read_results(folder)["figures"]))
     except InputError as error:
         message = str(error)
     assert "results.json" in message

@@ -11,7 +11,7 @@ import pytest
 
 from lm.options import ProbeConfig
 from pipelines.pages.phrasing import sentences
-from pipelines.results.figures import Figure
+from pipelines.results.rows import Row
 from pipelines.results.sound_figures import listening_record, median, sound_figures, weak_judge
 from pipelines.stages.judging import RECOGNISED, label_task
 from pipelines.stages.listening import CLIPS, GUARD, JUDGED, LISTENING
@@ -78,7 +78,7 @@ def entries(tmp_path: Path) -> dict[str, Entry]:
     }
 
 
-def figures(entries: dict[str, Entry], manifest: Clips = MANIFEST) -> dict[tuple[str, str | None], Figure]:
+def figures(entries: dict[str, Entry], manifest: Clips = MANIFEST) -> dict[tuple[str, str | None], Row]:
     return {(row.name, row.subject): row for row in sound_figures(entries, manifest, CONFIG, protocol="official")}
 
 
@@ -144,6 +144,13 @@ def test_level_and_voice_are_compared_with_the_recordings(entries: dict[str, Ent
     assert 0.5 <= (voice.low or 0) < voice.value < (voice.high or 0) <= 0.75
     assert ("periodicity_ratio", "griffin_lim / original") not in found
     assert found["rms_difference_clips", "wavenet - original"].unit == "clips"
+
+
+def test_the_network_s_part_in_the_codes_that_agree_is_its_lead_over_the_harmonics(entries: dict[str, Entry]) -> None:
+    sounds = ({"wavenet": {"code_agreement": 0.8 + more}, "harmonics": {"code_agreement": 0.75}} for more in (0, 0.1))
+    write_json(entries["judged"].folder / JUDGED, {"clips": rows_of(*sounds)})
+    gap = figures(entries)["code_agreement_difference", "wavenet - harmonics"]
+    assert (gap.value, gap.low, gap.high) == (pytest.approx(0.1), pytest.approx(0.05), pytest.approx(0.15))
 
 
 def test_one_lost_clip_does_not_decide_the_pitch_error(entries: dict[str, Entry]) -> None:

@@ -12,31 +12,24 @@ import torch
 from safetensors.numpy import load_file
 from torch import Tensor
 
-from lm.bodies.convolutional import statistics
-from lm.bodies.options import (
-    PIECE_FRAMES,
-    AstConfig,
-    AudioTransformerConfig,
-    HeadConfig,
-    MaskConfig,
-    WaveformAugmentationConfig,
-    WaveformBatchConfig,
-)
+from lm.bodies.ast_config import AstConfig
+from lm.bodies.audio_transformer_config import AudioTransformerConfig
+from lm.bodies.clip_options import WaveformAugmentationConfig, WaveformBatchConfig
+from lm.bodies.convolutional import PIECE_FRAMES, statistics
 from lm.bodies.spectrogram_transformer import AUDIOSET_STATISTICS, AstBody, filter_bank, frames_of
 from lm.bodies.wav2vec2 import speech_source
+from lm.bodies.wav2vec2_config import MaskConfig
 from lm.finetuned import FineTunedModel
+from lm.finetuning import HeadConfig
 from lm.options import POOLINGS, VectorConfig
 from lm.probing.vectors import pool
+from pipelines.bodies.ast_body import AstSettings
+from pipelines.bodies.audio_transformer_body import AudioTransformerSettings
+from pipelines.bodies.pretraining import random_wav2vec2, simclr, wav2vec2
+from pipelines.bodies.wav2vec2_body import FinetuningSettings, PretrainingSettings, Wav2vec2Settings
+from pipelines.methods.table import METHODS
 from pipelines.settings.run_rules import run_settings
-from pipelines.stages.networks import Network, ast, audio_transformer, convolutional, speech
-from pipelines.stages.options import (
-    AstSettings,
-    AudioTransformerSettings,
-    FinetuningSettings,
-    PretrainingSettings,
-    Wav2vec2Settings,
-)
-from pipelines.stages.pretraining import random_wav2vec2, simclr, wav2vec2
+from pipelines.stages.networks import Network
 from pipelines.stages.stored_arrays import (
     TRAINED_ON,
     HeardClips,
@@ -133,13 +126,13 @@ def network_of(of: str, session: Session, corpus: Clips, sample: Entry, vectors:
     made: Network
     match of:
         case "conv":
-            made = convolutional(reading, sample, CONV.baselines)
+            made = CONV.baselines.network(reading, METHODS["supervised"], sample)
         case "ast":
-            made = ast(reading, AST)
+            made = AST.network(reading, METHODS["ast"], None)
         case "audio_transformer":
-            made = audio_transformer(reading, WAVEFORM)
+            made = WAVEFORM.network(reading, METHODS["audio_transformer"], None)
         case _:
-            made = speech(reading, speech_source(corpus.root / "speech"), SPEECH.finetuning)
+            made = SPEECH.network(reading, speech_source(corpus.root / "speech"))
     return made, reading
 
 
@@ -353,7 +346,7 @@ def test_simclr_has_weights_of_its_own_and_no_scores(session: Session, corpus: C
         pretrained("conv", session, sample, corpus),
         network_of("conv", session, corpus, sample),
     )
-    network = convolutional(reading, sample, CONV.baselines, simclr=trained)
+    network = CONV.baselines.network(reading, METHODS["simclr"], sample, simclr=trained)
     folders = [each.features(reading, "simclr").folder for each in (network, random)]
     learned, begun = (load_file(folder / FEATURES) for folder in folders)
     assert learned.keys() == begun.keys()

@@ -13,8 +13,8 @@ from safetensors.numpy import save_file
 from lm.options import ProbeConfig
 from lm.probing.task import require_labels
 from pipelines.methods.table import METHODS
-from pipelines.results.comparison import ProbedFolds, compare
-from pipelines.stages.probe import collect_probes, probed, require_probeable
+from pipelines.results.probes import Probed, Probes, side_by_side_probes
+from pipelines.stages.probe import probed, require_probeable, scored
 from pipelines.store.session import Run, Session
 from pipelines.store.stage import stage
 from pipelines.store.store import Entry
@@ -79,19 +79,18 @@ def together(
     entries: Sequence[Entry],
     config: ProbeConfig,
     scores: Mapping[str, Entry] | None = None,
-) -> Entry:
+) -> Probed:
     told = {name for name, method in METHODS.items() if method.learns_labels}
     features = by_method(entries)
-    probes = {
-        of: probed(session, manifest, config, of, {of: each}, labelled=of in told) for of, each in features.items()
-    }
-    return collect_probes(session, manifest, config, probes, scores or {})
+    probes = [probed(session, manifest, config, of, {of: each}, labelled=of in told) for of, each in features.items()]
+    heads = [scored(session, manifest, config, of, network) for of, network in (scores or {}).items()]
+    return side_by_side_probes(manifest, config, [*probes, *heads])
 
 
 def test_every_method_has_as_many_penalties_and_the_best_layer_is_chosen(tmp_path: Path) -> None:
     manifest, session = held_out(corpus()), silent_session(tmp_path)
     entry = stored(session, "features", representations(manifest))
-    found: Any = together(session, manifest, [entry], CONFIG).read_json("probe.json")
+    found: Any = together(session, manifest, [entry], CONFIG)
     rows = {row["of"]: row for row in found["methods"]}
     assert {(row["layer_penalties"], row["penalties"]) for row in rows.values()} == {(2, 5)}
     assert found["choose_by"] == "validation"  # the 12 clips that are not tested are of three speakers
@@ -101,10 +100,10 @@ def test_every_method_has_as_many_penalties_and_the_best_layer_is_chosen(tmp_pat
     assert [each["of"] for each in gpt["candidates"]] == [f"gpt/{layer}:mean" for layer in layers]
     tested = [clip for clip in manifest.of("test") if clip.label]
     assert found["clips"] == [clip.path for clip in tested]
-    assert found["truth"] == [clip.label for clip in tested]
+    assert found["truth"] == tuple(clip.label for clip in tested)
     assert found["groups"] == ["ann"] * len(tested)
     assert found["unlabelled"] == 12
-    assert found["validation_truth"] == [clip.label for clip in manifest.of("validation") if clip.label]
+    assert found["validation_truth"] == tuple(clip.label for clip in manifest.of("validation") if clip.label)
     for split, accuracy in (("", "test_accuracy"), ("validation_", "validation_accuracy")):
         answered = zip(gpt[f"{split}predictions"], found[f"{split}truth"], strict=True)
         assert gpt[accuracy] == pytest.approx(np.mean([one == other for one, other in answered]))
@@ -122,7 +121,7 @@ def test_networks_that_know_the_labels_are_probed_with_all_of_them_and_chosen_by
     chosen: dict[str, dict[str, Any]] = {}
     for choose_by in ("validation", "group"):
         config = replace(CONFIG, choose_by=choose_by)
-        rows: Any = together(session, manifest, [entry], config).read_json("probe.json")["methods"]
+        rows = together(session, manifest, [entry], config)["methods"]
         shares = {row["of"]: [point["share"] for point in row["learning_curve"]] for row in rows}
         assert shares == {"ast": [1.0], "simclr": [0.1, 1.0], "supervised": [1.0]}
         chosen[choose_by] = {row["of"]: (row["validation_accuracy"], row["penalty"]) for row in rows}
@@ -139,22 +138,23 @@ def test_entries_are_put_together_and_scores_of_a_head_stand_beside_them(tmp_pat
     ]
     right = np.array([[clip.label == word for word in WORDS] for clip in manifest.clips], np.float32)
     head = stored(session, "head", {"scores": right}, file="scores")
-    entry = together(session, manifest, parts, CONFIG, scores={"supervised_head": head})
-    rows = {row["of"]: row for row in entry.read_json("probe.json")["methods"]}  # type: ignore[attr-defined]  # a list
+    rows = {row["of"]: row for row in together(session, manifest, parts, CONFIG, {"supervised_head": head})["methods"]}
     assert {of: row["penalties"] for of, row in rows.items()} == {"gpt": 5, "log_mel": 5, "supervised_head": 0}
     assert rows["supervised_head"]["test_accuracy"] == 1
     assert (rows["supervised_head"]["penalty"], rows["supervised_head"]["candidates"]) == (None, [])
-    assert together(session, manifest, parts, CONFIG, scores={"supervised_head": head}).reused
-    assert not together(session, manifest, parts, CONFIG).reused
+    assert scored(session, manifest, CONFIG, "supervised_head", head).reused
+    assert {row["artifact"] for row in rows.values()} >= {
+        scored(session, manifest, CONFIG, "supervised_head", head).key
+    }
 
 
 def test_several_labels_are_probed_and_compared(tmp_path: Path) -> None:
     plain, session, config = held_out(corpus()), silent_session(tmp_path), replace(CONFIG, label_separator=";")
     labels = [clip.label and f"{clip.label};{'soft' if int(clip.path[:3]) % 2 else 'loud'}" for clip in plain.clips]
     entry = stored(session, "features", representations(plain))
-    found = together(session, plain.with_columns(label=labels), [entry], config).read_json("probe.json")
-    assert found["classes"] == ["loud", "one", "six", "soft", "two"]
-    compared = compare(ProbedFolds(probes={("ann", 0): found}, by="split", config=config))
+    found = together(session, plain.with_columns(label=labels), [entry], config)
+    assert found["classes"] == ("loud", "one", "six", "soft", "two")
+    compared = Probes({("ann", 0): found}, config, by="split").comparison()
     assert compared.metric == "mean_average_precision"
     rows: Any = found["methods"]
     for row in rows:
@@ -238,8 +238,8 @@ def test_intervals_of_layers_and_curves_are_over_speakers_as_those_of_the_table(
     session, manifest = silent_session(tmp_path), corpus()
     manifest = manifest.with_columns(group=[*map(str, groups)], split=[splits[group % 5] for group in groups])
     entries = [stored(session, "features", representations(manifest))]
-    found = together(session, manifest, entries, CONFIG).read_json("probe.json")
-    compared = compare(ProbedFolds(probes={("test", CONFIG.seed): found}, by="split", config=CONFIG))
+    found = together(session, manifest, entries, CONFIG)
+    compared = Probes({("test", CONFIG.seed): found}, CONFIG, by="split").comparison()
     assert compared.over == "groups"
     for of, row in compared.tested.items():
         record = next(each for each in found["methods"] if each["of"] == of)

@@ -10,6 +10,7 @@ import pytest
 
 from pipelines.extras.rates.continuations import diversities, long_clips, stabilities, window_levels, windows_of
 from pipelines.extras.rates.rate_options import RatesConfig
+from pipelines.results.rows import where
 from pipelines.results.run_record import read_results
 from pipelines.settings.run_rules import run_settings
 from tests.pipelines.conftest import FinishedRun
@@ -32,10 +33,10 @@ def test_figures_of_all_rates_stand_beside_the_flat_gpt(finished_run: FinishedRu
     assert run(store, tmp_path / "run", *WORDS) == 0
     assert {path: digest for path, digest in stored(store).items() if path in before} == before
     results = read_results(tmp_path / "run")
-    record, figures = results["rates"], results["figures"].where(stage="rates")
+    record, figures = results["rates"], results["figures"]
 
     def values(name: str) -> dict[str | None, float]:
-        return {row.of: row.value for row in figures.where(name=name)}
+        return {row.of: row.value for row in where(figures, stage="rates", name=name)}
 
     assert record["frames"] == [8, 2]
     assert list(values("codes_per_second")) == ["rate_1", "rate_2", "flat"]

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from pipelines.chain.chain import run_chain
+from pipelines.results.rows import values_by_name
 from pipelines.results.run_record import read_results
 from pipelines.store.session import Run
 from pipelines.store.stage import stage
@@ -206,7 +207,7 @@ def test_a_run_that_reuses_everything_is_recorded_whole(finished_run: FinishedRu
         losses = [(point["step"], pytest.approx(point["train_loss"])) for point in curves[of]["curve"]]
         assert record.curves[f"{training}/train_loss"] == losses
         assert [step for step, _ in record.curves[f"{training}/learning_rate"]] == [step for step, _ in losses]
-    wanted = read_results(folder)["figures"].named()
+    wanted = values_by_name(read_results(folder)["figures"])
     assert len(wanted) > 50
     assert {key: record.figures[key] for key in wanted} == pytest.approx(wanted, rel=1e-4)
     assert record.config["lm"]["fit"]["steps"] == 8

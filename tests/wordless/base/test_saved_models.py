@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from lm.finetuned import FineTunedModel, create_network, create_task, open_body
-from lm.finetuning import ClassificationOptions, GptOptions
+from lm.finetuned import FineTunedModel, create_network, create_task
+from lm.finetuning import ClassificationOptions
 from lm.model import LanguageModel
 from lm.probing.fitted import FittedProbe, ProbeDescription, ProbeNetwork, VectorRecipe
 from lm.samples.model import SampleLanguageModel, create_sample_model
+from pipelines.bodies.gpt_body import GptOptions
 from tests.lm.samples.tiny import TRANSFORMER
 from tests.pipelines.tiny import save_run, sweep
 from tokenizer.tokenizer import Tokenizer
@@ -37,7 +38,7 @@ LOADERS: dict[str, Callable[[Path], Any]] = {
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = save_run(tmp_path_factory.mktemp("kinds") / "run", seed=0)
     SampleLanguageModel(create_sample_model(TRANSFORMER, seed=0)).save_pretrained(folder / "next_sample_transformer")
-    source = open_body(GptOptions(), {part: folder / part for part in ("tokenizer", "lm")})
+    source = GptOptions().open({part: folder / part for part in ("tokenizer", "lm")})
     task = create_task(ClassificationOptions(), ["one", "two"], [])
     network = create_network(source.body, source.create(seed=0), task, seed=0)
     tuned = FineTunedModel(network, source.body, task)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,13 +29,19 @@ from lm.bodies.sound_gpt import (
 from lm.bodies.sound_gpt import validation_batches as coded_batches
 from lm.options import Pooling
 from lm.probing.vectors import bags_of_places
-from pipelines.stages.features import ClipReading, network_features
-from pipelines.stages.options import BaselineSettings, SoundGPTSettings, Wav2vec2Settings
-from pipelines.stages.stored_arrays import TRAINED_ON, HeardClips, stored_clips, stored_std
+from pipelines.bodies.cnn_body import BaselineSettings
+from pipelines.bodies.sound_gpt_body import SoundGPTSettings
+from pipelines.bodies.wav2vec2_body import OPTION, Wav2vec2Settings
+from pipelines.chain.features import learned_features
+from pipelines.chain.study import Study
+from pipelines.methods.method import Method
+from pipelines.stages.features import BAG_OF_CODES, ClipReading, network_features
+from pipelines.stages.stored_arrays import TRAINED_ON, HeardClips, stored_clips, stored_std, waveforms
 from pipelines.store.session import Run
 from pipelines.store.stage import stage
 from pipelines.store.store import Entry, other_options
 from pipelines.store.stored_features import write_features
+from tokenizer.options import HeardConfig
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.views import View
 from wordless.base.array_types import FloatArray
@@ -66,6 +73,14 @@ def simclr(run: Run, spectrograms: HeardClips, unlabelled: Sequence[HeardClips],
     run.fit("baselines.simclr.fit", model, convolutional.view_pairs(views), pairs, objective, own.fit)
     if run.gang.rank == 0:
         write_model(run.folder, model, {"encoder": asdict(settings.encoder), "contrast": asdict(own.contrast)})
+
+
+def simclr_layers(study: Study, method: Method) -> Entry:
+    own = study.settings.baselines
+    views = own.simclr.views
+    clips, extra = study.heard(study.manifest, study.spectrograms, views), study.heard_unlabelled(views)
+    trained = study.add(simclr(study.session, clips, extra, own))
+    return own.network(study, method, study.statistics, simclr=trained).features(study, method.name)
 
 
 @stage(
@@ -118,6 +133,29 @@ def _maskable(run: Run, clips: StoredClips, settings: Wav2vec2Settings) -> Store
     if len(used) < len(clips):
         run.terminal.say(f"wav2vec2  {problem}: they are left out of the pre-training")
     return used
+
+
+def speech_features(study: Study, method: Method) -> Entry:
+    """Pool the layers of the speech model of the user's folder, or of one that is pre-trained or has random weights."""
+    own, session, rate = study.settings.wav2vec2, study.session, study.audio.sample_rate
+    if method.kind == "untrained":
+        made = study.add(random_wav2vec2(session, own, sample_rate=rate))
+        source = speech.speech_source(made.folder, key=made.key, option=OPTION)
+    elif own.weights is not None:
+        found = own.described
+        session.terminal.say(f"wav2vec2  {OPTION}: {found.name}, {found.layers} layers of {found.width} dimensions")
+        source = speech.speech_source(own.folder, option=OPTION)
+    else:
+        sounds, *extra = (waveforms(session, each, rate) for each in (study.manifest, *study.unlabelled))
+        made = wav2vec2(session, [sounds, *extra], own, sample_rate=rate)
+        study.add(sounds)
+        study.add(made)
+        study.add_unlabelled((each,) for each in extra)
+        source = speech.speech_source(made.folder, key=made.key, option=OPTION)
+    network = own.network(study, source)
+    if not method.learns_labels:
+        return network.features(study, method.name)
+    return learned_features(study, method, network, HeardClips(entry=waveforms(session, study.manifest, rate)))
 
 
 # under another name a GPT is not trained: its weights stay as they began
@@ -177,9 +215,31 @@ def sound_gpt(
             coder.save_pretrained(run.folder / TOKENIZER)
 
 
+def sound_states(study: Study, method: Method) -> Entry:
+    own = study.settings.gpt_sound
+    trained = sound_gpt(
+        study.session,
+        method.name,
+        study.heard(study.manifest, study.spectrograms, own.views if method.training else HeardConfig()),
+        study.heard_unlabelled(own.views) if method.training else (),
+        own,
+        tokenizer=study.entries["tokenizer"] if method.input == BAG_OF_CODES else None,
+        **_windows(study),
+    )
+    return sound_gpt_features(study, method.name, study.add(trained))
+
+
+def _windows(study: Study) -> dict[str, Any]:
+    """Return what decides the codes of windows."""
+    settings, audio, patch_frames = study.settings, study.audio, study.settings.tokenizer.patch.frames
+    patches = settings.gpt_sound.window_patches(patch_frames * audio.hop_length / audio.sample_rate)
+    sizes = {"patch_frames": patch_frames, "patches": patches, "codebook_size": settings.tokenizer.codebook_size}
+    return {"sample": study.statistics, **sizes}
+
+
 def sound_gpt_features(reading: ClipReading, method: str, trained: Entry) -> Entry:
     """Pool the states of the layers of a `sound_gpt`."""
-    reader = reading.reader(SoundBody(folder=trained.place, audio=reading.audio), statistics=trained.place)
+    reader = reading.reader(SoundBody(folder=trained.place, audio=reading.audio), sample=trained)
     return network_features(reading.session, reading, method, reader, [reading.audio, trained])
 
 
@@ -220,3 +280,8 @@ def _bag_of_windows(
     codes = codebook.codes(torch.cat([*log_mel(view)]).numpy())[:, None].astype(np.int64)
     bags = bags_of_places(codes, len(codebook.centroids), poolings)
     return {f"{method}/all_windows:{pooling}": bag for pooling, bag in bags.items()}
+
+
+def bag_of_targets(study: Study, method: Method) -> Entry:
+    own, others, seed = study.spectrograms, study.unlabelled_spectrograms, study.settings.gpt_sound.fit.seed
+    return window_bags(study.session, study, method.name, own, others, seed=seed, **_windows(study))

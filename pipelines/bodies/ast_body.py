@@ -1,0 +1,115 @@
+"""AST, the Audio Spectrogram Transformer: options, methods of the comparison, and network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lm.bodies.ast_config import AstConfig
+from lm.bodies.clip_options import AugmentationConfig, ClipBatchConfig, WaveformBatchConfig
+from lm.finetuning import HeadConfig
+from pipelines.bodies.body_options import LABELLED, RANDOM, BodyOptions, ClipTraining, NetworkSettings, RunPart
+from pipelines.methods.method import CURVES, Line, Method, untrained
+from wordless.base.options import option
+from wordless.training.options import FitConfig
+
+if TYPE_CHECKING:
+    from lm.bodies.body import Source
+    from pipelines.stages.features import ClipReading
+    from pipelines.stages.networks import Network
+    from pipelines.stages.stored_arrays import HeardClips
+    from pipelines.store.store import Entry
+
+
+@dataclass(frozen=True, kw_only=True)
+class AstSettings(ClipTraining, NetworkSettings):
+    inputs = "filter_banks"
+    methods = (
+        Method(name="ast", kind="supervised", title="AST", untrained="random_ast", training="ast", learns_labels=True,
+               line=Line(marker="v", filled=False, dashes="--"), places=CURVES),
+        untrained("ast", "AST", marker="H"),
+    )  # fmt: skip
+
+    model: AstConfig = option(AstConfig(), "the network")
+    augmentation: AugmentationConfig = LABELLED
+    batches: ClipBatchConfig = ClipBatchConfig(batch_size=16)
+    label_smoothing: float = 0.1  # share of the target that all classes divide
+    fit: FitConfig = FitConfig(lr=1e-4, final_lr_ratio=0.02, weight_decay=0.05, validate_every=50)
+
+    def require_weights(self, sample_rate: int) -> None:
+        from lm.bodies.spectrogram_transformer import require_weights
+
+        if self.model.weights is not None:
+            require_weights(Path(self.model.weights), self.model.size)
+
+    def network(self, reading: ClipReading, method: Method, sample: Entry | None) -> Network:
+        """Describe AST as it is fine-tuned (Gong, Chung and Glass, 2021): the head reads its normalised clip vector.
+
+        Without AST's own weights, filter banks are normalised by the training clips. Pieces of ``patches`` patches do
+        not attend to each other.
+        """
+        from lm.bodies import spectrogram_transformer as of
+        from pipelines.stages.networks import VALIDATION_FRAMES, LabelTraining, Network
+        from pipelines.stages.stored_arrays import measured_statistics
+        from pipelines.store.store import other_options
+        from wordless.audio.views import View
+        from wordless.base.saved_models import hugging_face_hash
+
+        config, sizes, seed = self.model, other_options(self.model, "weights"), self.fit.seed
+        folder = None if config.weights is None else Path(config.weights)
+
+        def source(data: HeardClips, longest: int) -> Source:
+            positions = min(max(longest - of.PATCH, 0) // of.STRIDE + 1, config.patches)
+            known = folder is not None and of.is_audio_model(folder)
+            statistics = None if known else measured_statistics(data.entry)
+            about = {"clip_vector": True, "positions": positions, "statistics": statistics}
+            body = of.AstBody.of(config, option=of.OPTION, **about)
+            return replace(of.ast_source(body, folder, self.augmentation), option=of.OPTION)
+
+        longest = max((of.patches_along(View(clip)) for clip in reading.manifest.clips), default=1)
+        body = of.AstBody(ast=replace(config, weights=None), clip_vector=True, positions=min(longest, config.patches))
+        return Network(
+            name="ast",
+            reader=reading.reader(body, seed=seed),
+            decides={"ast": sizes, "weights": f"random {seed}"},
+            learns=[sizes, self.augmentation, folder and hugging_face_hash(folder)],
+            source=source,
+            training=LabelTraining(option="ast.fit", batches=self.batches, fit=self.fit, at_most=VALIDATION_FRAMES),
+            head=HeadConfig(pooling="mean", dropout=0.0, label_smoothing=self.label_smoothing),
+            normalised=True,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AstOptions(BodyOptions):
+    """The Audio Spectrogram Transformer, which reads filter banks at 16 kHz and needs no run."""
+
+    name = "ast"
+
+    model: AstConfig = option(AstConfig(), "the network")
+    augmentation: AugmentationConfig = option(
+        AugmentationConfig(crop=1.0, speed=0.1, formant=0.1, mix=0.0, noise=0.1, time_mask=0.1, mel_mask=0.15),
+        "random changes of the training clips; crop is always 1: clips are kept whole",
+    )
+    batches: WaveformBatchConfig = WaveformBatchConfig(batch_size=16, max_seconds=10.0)
+    fit: FitConfig = FitConfig(lr=1e-4, final_lr_ratio=0.02, weight_decay=0.05, validate_every=50)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.refuse_if(self.model.weights is not None, "model.weights", "body.weights names them: leave it out")
+
+    @property
+    def needs(self) -> tuple[RunPart, ...]:
+        return ()
+
+    def open(self, run: Mapping[str, Path]) -> Source:
+        """Describe AST with the weights of a local Hugging Face folder of an AST, DeiT or ViT, or with random ones."""
+        from lm.bodies.body import WEIGHTS_OPTION
+        from lm.bodies.spectrogram_transformer import AstBody, ast_source
+
+        folder = None if self.weights == RANDOM else Path(self.weights).expanduser()
+        weights = None if folder is None else str(folder)
+        body = AstBody.of(replace(self.model, weights=weights), option=WEIGHTS_OPTION)
+        return ast_source(body, folder, self.augmentation)

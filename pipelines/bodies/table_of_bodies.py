@@ -1,0 +1,36 @@
+"""The table of bodies: whose options a run and ``wordless finetune`` have, and whose methods the comparison has."""
+
+from dataclasses import dataclass, fields, replace
+
+from pipelines.bodies.ast_body import AstOptions, AstSettings
+from pipelines.bodies.audio_transformer_body import AudioTransformerOptions, AudioTransformerSettings
+from pipelines.bodies.body_options import BodyOptions
+from pipelines.bodies.cnn_body import BaselineSettings
+from pipelines.bodies.gpt_body import GptOptions
+from pipelines.bodies.sound_gpt_body import SoundGPTSettings
+from pipelines.bodies.wav2vec2_body import Wav2vec2Options, Wav2vec2Settings
+from pipelines.methods.method import Method
+from wordless.base.options import Options, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class BodiesOfRun(Options):
+    """The bodies of a run, each a group of options."""
+
+    baselines: BaselineSettings = option(BaselineSettings(), "SimCLR and supervised networks", group="small")
+    gpt_sound: SoundGPTSettings = option(SoundGPTSettings(), "GPTs of changed copies of sound or codes", group="small")
+    ast: AstSettings = option(AstSettings(), "the Audio Spectrogram Transformer of the comparison", group="small")
+    audio_transformer: AudioTransformerSettings = option(
+        AudioTransformerSettings(), "the Audio Transformer of waveforms of the comparison", group="small"
+    )
+    wav2vec2: Wav2vec2Settings = option(Wav2vec2Settings(), "wav2vec 2.0 and models of its kind", group="small")
+
+
+BODIES = tuple(field.name for field in fields(BodiesOfRun))
+METHODS_OF_BODIES: list[Method] = [
+    replace(method, body=name) for name in BODIES for method in getattr(BodiesOfRun(), name).methods
+]
+# those of ``wordless finetune``
+BODY_OPTIONS: dict[str, type[BodyOptions]] = {
+    each.name: each for each in (GptOptions, AstOptions, Wav2vec2Options, AudioTransformerOptions)
+}

@@ -1,0 +1,164 @@
+"""wav2vec 2.0 and its kin: options, methods of the comparison, and network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from lm.bodies.clip_options import WaveformAugmentationConfig, WaveformBatchConfig
+from lm.bodies.wav2vec2_config import MASKING, MaskConfig, TargetConfig, Wav2vec2Config
+from lm.finetuning import HeadConfig
+from pipelines.bodies.body_options import (
+    PRETRAINING,
+    RANDOM,
+    RUN,
+    SIZES,
+    BodySettings,
+    WaveformBodyOptions,
+    WaveformTraining,
+)
+from pipelines.methods.method import CURVES, FEW, Line, Method, untrained
+from wordless.audio.options import Convolutions
+from wordless.base.errors import InputError, require
+from wordless.base.options import option
+from wordless.training.options import FitConfig
+
+if TYPE_CHECKING:
+    from lm.bodies.body import Source
+    from pipelines.stages.features import ClipReading
+    from pipelines.stages.networks import Network
+    from tokenizer.speech_layer import ChosenLayer
+    from wordless.audio.speech_models import SpeechModel
+
+OPTION, SPEECH_FEATURES = "wav2vec2.weights", "tokenizer.features=wav2vec2"
+MAKE, TARGETS = f"{PRETRAINING}:speech_features", TargetConfig()
+PROJECTED = 256  # width to which heads of speech models project the mean over time, as in transformers
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainingSettings(WaveformTraining):
+    targets: TargetConfig = TARGETS  # the frames that are masked, and what is predicted
+    fit: FitConfig = FitConfig(steps=400, lr=2e-3, warmup_steps=100, keep="last")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuningSettings(WaveformTraining):
+    masking: MaskConfig = MASKING  # spans of masked frames
+    freeze_convolutions: bool = option(True, "whether the convolutions stay as they were pre-trained")
+    label_smoothing: float = 0.1  # share of the target that all classes divide
+    batches: WaveformBatchConfig = WaveformBatchConfig(batch_size=16)
+    fit: FitConfig = FitConfig(lr=2e-4, warmup_steps=30, final_lr_ratio=0.02, validate_every=50)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wav2vec2Settings(BodySettings):
+    methods = (
+        Method(name="wav2vec2", kind="self_supervised", title="wav2vec 2.0", untrained="random_wav2vec2",
+               features=MAKE, training="wav2vec2.pretraining", loss="nats per masked frame, among its negatives",
+               target="masked frames", line=Line(marker="P"), places=FEW),
+        Method(name="wav2vec2_finetuned", kind="supervised", title="wav2vec 2.0, fine-tuned",
+               untrained="random_wav2vec2", features=MAKE, training="wav2vec2.finetuning", learns_labels=True,
+               line=Line(marker="P", filled=False, dashes="--"), places=CURVES),
+        untrained("wav2vec2", "wav2vec 2.0", marker="X", filled=True, features=MAKE),
+    )  # fmt: skip
+
+    weights: str | None = option(
+        None,
+        "Hugging Face folder or hf://user/name of a wav2vec 2.0, HuBERT, WavLM or data2vec-audio model; null: a model "
+        "is pre-trained on the clips",
+    )
+    model: Wav2vec2Config = option(Wav2vec2Config(), "the network that is pre-trained")
+    pretraining: PretrainingSettings = option(PretrainingSettings(), "masked prediction without labels")
+    finetuning: FinetuningSettings = option(FinetuningSettings(), "training of the whole network with the labels")
+
+    @property
+    def convolutions(self) -> Convolutions:
+        return self.model.convolutions if self.weights is None else self.described.convolutions
+
+    def least_seconds(self, method: Method, sample_rate: int) -> float:
+        own = self.model if method.kind == "untrained" else self  # of the sizes of one that is pre-trained
+        return own.convolutions.receptive_field / sample_rate
+
+    def require_weights(self, sample_rate: int) -> None:
+        if self.weights is not None:
+            self.described.require_rate(sample_rate, given=f"{OPTION}={self.folder}")
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.weights or "").expanduser()
+
+    @property
+    def described(self) -> SpeechModel:
+        from wordless.audio.speech_models import SpeechModel
+
+        return SpeechModel.of_folder(self.folder, option=OPTION)
+
+    def chosen_layer(self, wanted: int | None) -> ChosenLayer:
+        """Return a layer of the model in the folder of weights, by default the middle one; refuse one that is not."""
+        from tokenizer.speech_layer import ChosenLayer
+
+        if self.weights is None:
+            rule = f"{SPEECH_FEATURES} reads a speech model: name its folder, such as {OPTION}=runs/x/wav2vec2"
+            raise InputError(option=OPTION, rule=rule)
+        found = self.described
+        layer = max(found.layers // 2, 1) if wanted is None else wanted
+        rule = f"the {found.name} model in {self.folder} has layers 1 to {found.layers}"
+        require(1 <= layer <= found.layers, "tokenizer.feature_layer", layer, rule)
+        return ChosenLayer(folder=self.folder, layer=layer, width=found.width, option=OPTION)
+
+    def network(self, reading: ClipReading, pretrained: Source) -> Network:
+        """Describe a pre-trained speech model; one that heard no clip of the corpus gives all folds the same entry."""
+        from lm.bodies.wav2vec2 import Wav2vec2Body
+        from pipelines.stages.networks import VALIDATION_SECONDS, LabelTraining, Network
+
+        own, rate, body = self.finetuning, reading.audio.sample_rate, cast(Wav2vec2Body, pretrained.body)
+        return Network(
+            name="wav2vec2_finetuned",
+            reader=reading.reader(body, weights=pretrained.weights),
+            decides={"sample_rate": rate, "weights": pretrained.fingerprint},
+            learns=[own.masking, rate, pretrained.fingerprint],
+            source=lambda data, longest: replace(pretrained, body=replace(body, masking=own.masking)),
+            training=LabelTraining(
+                option="wav2vec2.finetuning.fit",
+                batches=own.batches.at_rate(rate),
+                fit=own.fit,
+                frozen="inputs" if own.freeze_convolutions else 0,
+                at_most=VALIDATION_SECONDS * rate,
+            ),
+            head=HeadConfig(pooling="mean", dropout=0.0, label_smoothing=own.label_smoothing),
+            projected=PROJECTED,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wav2vec2Options(WaveformBodyOptions):
+    """wav2vec 2.0, HuBERT, WavLM or data2vec-audio, which read samples."""
+
+    name = "wav2vec2"
+
+    weights: str = RUN
+    model: Wav2vec2Config = option(Wav2vec2Config(), f"{SIZES}; codes and code_dim are of a pre-training alone")
+    masking: MaskConfig = MASKING  # spans of masked frames in training
+    augmentation: WaveformAugmentationConfig = WaveformAugmentationConfig(
+        crop=1.0, rate=0.0, mix=0.0, noise=0.0, time_masks=0
+    )
+    batches: WaveformBatchConfig = WaveformBatchConfig(batch_size=16, max_seconds=10.0)
+    fit: FitConfig = FitConfig(lr=2e-4, warmup_steps=30, final_lr_ratio=0.02, validate_every=50)
+
+    def open(self, run: Mapping[str, Path]) -> Source:
+        """Describe the model of a run, of a local Hugging Face folder, or of the options."""
+        from lm.bodies.body import Source
+        from lm.bodies.clips import augment_waveforms
+        from lm.bodies.wav2vec2 import Wav2vec2Body, speech_source, transformers_config
+        from wordless.audio.speech_models import SpeechModel
+
+        change = partial(augment_waveforms, config=self.augmentation)
+        if self.weights != RANDOM:
+            folder = run.get("wav2vec2", Path(self.weights).expanduser())
+            return speech_source(folder, masking=self.masking, change=change)
+        architecture = SpeechModel.of_config(transformers_config(self.model), sample_rate=self.sample_rate)
+        body = Wav2vec2Body(architecture=architecture, masking=self.masking)
+        return Source(body=body, weights=None, fingerprint="", change=change)
