@@ -13,7 +13,7 @@ from tests.pipelines.tiny_chain import TINY
 BOUNDS: dict[str, tuple[int, int | None]] = {
     "gpt": (47, None),
     "codes": (44, 421),
-    "page": (50, None),
+    "page": (40, None),
     "size": (31, None),
 }
 
