@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lm.options import BatchConfig
+from lm.lm_options import BatchConfig
 from lm.tokens import Vocabulary, Window, windows
 from wordless.base.array_types import IndexArray, IntArray
 from wordless.base.errors import InputError

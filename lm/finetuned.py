@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from lm.bodies.audio_transformer import AudioTransformerBody
 from lm.bodies.body import Body, BodyNetwork, BodyReading, FrontEnd, read_states
 from lm.bodies.clips import LabelledBatch, StoredClips, batches_by_length
+from lm.bodies.code_gpt import GptBody
 from lm.bodies.convolutional import ConvBody
-from lm.bodies.gpt import GptBody
 from lm.bodies.spectrogram_transformer import AstBody
 from lm.bodies.wav2vec2 import Wav2vec2Body
 from lm.finetuning import HeadOptions

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from itertools import pairwise
 from typing import ClassVar, Literal
 
-from lm.options import LabelOptions, Means, label_names
+from lm.lm_options import LabelOptions, Means, label_names
 from wordless.audio.recordings.description import LabelType
 from wordless.audio.recordings.manifest import number_of
 from wordless.base.errors import InputError

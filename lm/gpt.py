@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lm.options import RESIDUAL, CodeSampling, GPTConfig, States
+from lm.lm_options import RESIDUAL, CodeSampling, GPTConfig, States
 from lm.tokens import Vocabulary, window_start
 from wordless.base.array_types import IntArray
 from wordless.base.causal_transformer import create_causal_transformer, full_rows, layer_states

@@ -41,8 +41,8 @@ from torch.nn.utils import skip_init
 from torchaudio.functional import edit_distance
 
 from lm.finetuning import ClassificationOptions, RegressionOptions, SequenceOptions, require_decoder, require_numbers
-from lm.options import FEWEST_RESAMPLES, PARTS, FigureConfig, Means, ProbeConfig
-from lm.probing.comparison import Decisions, Estimate, Hits, Measured, Outcome, Over, Predictions, Rankings, Ratios
+from lm.lm_options import FEWEST_RESAMPLES, PARTS, FigureConfig, Means, ProbeConfig
+from lm.probing.intervals import Decisions, Estimate, Hits, Measured, Outcome, Over, Predictions, Rankings, Ratios
 from lm.probing.linear import probe_numbers
 from lm.probing.probe import Features, probe_method
 from lm.probing.task import ProbeTask, Rows

@@ -5,8 +5,8 @@ from functools import partial
 from pathlib import Path
 
 from lm.gpt import GPT, create_gpt
+from lm.lm_options import LOOK_AHEAD, GPTConfig
 from lm.model import LanguageModel
-from lm.options import LOOK_AHEAD, GPTConfig
 from lm.pitch import PitchHead, WithStreams
 from lm.tokens import Vocabulary
 from tokenizer.codes import CodesFormat

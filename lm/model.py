@@ -14,7 +14,7 @@ from torch.nn.utils.rnn import pad_sequence
 
 from lm.batches import CodeSequences, loss, validation_batches
 from lm.gpt import GPT, CachedGPT, Embedded, continue_codes, stream_codes
-from lm.options import RESIDUAL, CodeSampling, GPTConfig, States
+from lm.lm_options import RESIDUAL, CodeSampling, GPTConfig, States
 from lm.probing.vectors import StatesOfBatch
 from lm.tokens import Window, windows
 from tokenizer.codes import Codes, CodesFormat, join_codes, require_codes, require_same_codebook

@@ -24,8 +24,8 @@ from pathlib import Path
 import numpy as np
 
 from lm.gpt import GPT
+from lm.lm_options import CodeSampling
 from lm.model import LanguageModel, gpt_card
-from lm.options import CodeSampling
 from tokenizer.codes import Codes, CodesFormat, PitchFormat, join_codes, require_codes, require_same_codebook
 from wordless.base.array_types import DoubleArray, IntArray
 from wordless.base.errors import require

@@ -21,8 +21,8 @@ from lm.bodies.body import Body, BodyNetwork, Pieces
 from lm.finetuned import FineTunedModel
 from lm.gpt import GPT, Embedded
 from lm.heads import ClassificationTask, ClipHead
+from lm.lm_options import POOLINGS, RESIDUAL, VECTORS, Pooling, States, VectorConfig
 from lm.model import LanguageModel
-from lm.options import POOLINGS, RESIDUAL, VECTORS, Pooling, States, VectorConfig
 from lm.probing.vectors import StatesOfBatch, pool_states
 from lm.tokens import Window
 from tokenizer.codes import Codes, SoftCodes

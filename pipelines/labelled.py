@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from lm.finetuning import HEAD_OPTIONS, ClassificationOptions, HeadOptions
-from lm.options import FigureConfig, ProbeConfig
+from lm.lm_options import FigureConfig, ProbeConfig
 from pipelines.bodies.body_options import BodyOptions
 from pipelines.bodies.gpt_body import GptOptions
 from pipelines.bodies.table_of_bodies import BODY_OPTIONS
 from pipelines.commandline.choices import require_recordings
 from pipelines.commandline.outputs import require_kind
-from pipelines.settings.comparison import ReadingConfig
+from pipelines.settings.comparison_settings import ReadingConfig
 from pipelines.settings.inputs import MODEL, ModelOptions, RateOptions
-from pipelines.settings.run import CorpusCommand, TrainingCommand, corpus_command
+from pipelines.settings.run_settings import CorpusCommand, TrainingCommand, corpus_command
 from pipelines.store.run_folder import require_output
 from pipelines.tracking.tracking import require_trackers
 from wordless.audio.reading import Channel, require_choice

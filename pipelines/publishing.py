@@ -21,7 +21,7 @@ from pipelines.publish import Part, PublishConfig
 from pipelines.results.figures import COSTS
 from pipelines.results.run_record import read_results
 from pipelines.store.run_folder import REPORT, TABLE, is_finetuned
-from vocoder.options import Sampling
+from vocoder.vocoder_options import Sampling
 from wordless.audio.recordings.manifest import SPLITS
 from wordless.base.errors import InputError
 from wordless.base.files import open_regular

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import ClassVar, Literal
 
-from lm.options import Pooling
+from lm.lm_options import Pooling
 from pipelines.commandline.annotation_files import SUFFIXES, FileKind, kind_of_output
 from pipelines.commandline.outputs import prepare_output, require_kind, require_table
 from pipelines.settings.inputs import EngineOptions, InputOptions, StoredOptions, require_writable_folder

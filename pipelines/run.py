@@ -4,9 +4,9 @@ from pathlib import Path
 
 from hydra.core.hydra_config import HydraConfig
 
-from pipelines.chain.sweep import going_on
+from pipelines.chain.sweep_runs import going_on
 from pipelines.commandline.command import start
-from pipelines.commandline.options import index, require_values
+from pipelines.commandline.option_index import index, require_values
 from pipelines.commandline.run_folders import logged
 
 

@@ -51,7 +51,7 @@ def runs(settings: RunsConfig) -> None:
     if settings.delete is not None:
         return delete_run(settings.root, settings.delete, question=settings.ask)
     # imports that a misspelt option need not wait for
-    from pipelines.pages.runs import HEADS, run_rows
+    from pipelines.pages.runs_table import HEADS, run_rows
 
     rows = run_rows(settings.root)
     print_table(HEADS, [row.cells for row in rows])
@@ -67,7 +67,7 @@ def runs(settings: RunsConfig) -> None:
 
 def delete_run(root: Path, name: str, *, question: bool) -> None:
     """Delete the folder of a run after a question; its entries stay in the store."""
-    from pipelines.pages.runs import is_run
+    from pipelines.pages.runs_table import is_run
 
     folder = root / name
     if not is_run(folder):

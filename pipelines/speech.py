@@ -5,13 +5,13 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from lm.options import CodeSampling
+from lm.lm_options import CodeSampling
 from pipelines.commandline.outputs import prepare_output, require_kind
 from pipelines.settings.inputs import ModelOptions
 from pipelines.store.run_folder import part_of, run_of, vocoder_of
 from pipelines.store.store import StoreOptions
 from vocoder.kinds import BY_KEY, CHOICES, Kind
-from vocoder.options import TEMPERATURE, VOCODER_TEMPERATURE, Sampling, SoundOptions, VoiceOptions
+from vocoder.vocoder_options import TEMPERATURE, VOCODER_TEMPERATURE, Sampling, SoundOptions, VoiceOptions
 from wordless.base.errors import InputError
 from wordless.base.hub import is_on_hub
 from wordless.base.options import REQUIRED, option

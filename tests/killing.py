@@ -29,8 +29,8 @@ from typing import Any
 # The server has run no thread when it forks.
 PROCESSES = multiprocessing.get_context("forkserver")
 PRELOADED = (
-    *("pipelines.chain.chain", "pipelines.run", "pipelines.chain.sweep", "pipelines.jobs.recordings"),
-    *("pipelines.jobs.speech", "pipelines.jobs.vectors", "pipelines.pages.report", "pipelines.pages.sweep"),
+    *("pipelines.chain.chain", "pipelines.run", "pipelines.chain.sweep_runs", "pipelines.jobs.coding"),
+    *("pipelines.jobs.speaking", "pipelines.jobs.embedding", "pipelines.pages.report", "pipelines.pages.sweep_page"),
     *("torch.utils.tensorboard", "torch._dynamo", "fairseq2.models.llama", "fairseq2.models.transformer_lm"),
     *("fairseq2.composition", "conf", "omegaconf._impl", "hydra.core.utils", "hydra._internal.hydra"),
     *("hydra._internal.config_loader_impl", "vocoder.engines.numba_streams", "tests.librosa_import", "scipy.signal"),

@@ -26,8 +26,8 @@ from vocoder.filters import CODED_OFF, STRONGEST, UNVOICED, VOICED, VoiceHead, a
 from vocoder.generation import GenerationInput
 from vocoder.synthesis import linear_power
 from vocoder.wavenet import WaveNet, silence
-from wordless.audio import pitch
-from wordless.audio.options import SpectrogramConfig
+from wordless.audio import pitch_contour as pitch
+from wordless.audio.audio_options import SpectrogramConfig
 from wordless.base.array_types import BoolArray, DoubleArray, FloatArray, Floats, IndexArray, IntArray
 
 # Words
@@ -62,7 +62,7 @@ def filtered_probabilities(logits: Sequence[float], temperature: float, top_k: i
 
 
 def tracked_pitch(samples: FloatArray, rate: int, hop: int) -> list[float]:
-    """Period by period, and by all paths' costs: reference of `wordless.audio.pitch.PitchTracker`."""
+    """Period by period, and by all paths' costs: reference of `wordless.audio.pitch_contour.PitchTracker`."""
     lags = list(range(round(rate / pitch.HIGHEST), round(rate / pitch.LOWEST) + 1))
     window, far = round(rate * pitch.WINDOW_SECONDS), rate
     sound = np.pad(samples.astype(np.float64), far)

@@ -23,15 +23,15 @@ from lm.bodies.clip_options import ClipBatchConfig
 from lm.bodies.convolutional import SAMPLE, LogMelBody
 from lm.finetuned import create_network, create_task
 from lm.finetuning import ClassificationOptions
-from lm.options import GPTConfig, VectorConfig
+from lm.lm_options import GPTConfig, VectorConfig
 from lm.pooled_states import LayerReader
 from lm.tokens import Vocabulary
 from pipelines.bodies.table_of_bodies import BodiesOfRun
-from pipelines.commandline.options import index_of, nested
-from pipelines.methods.table import METHODS
-from pipelines.stages.options import TokenizerSettings
+from pipelines.commandline.option_index import index_of, nested
+from pipelines.methods.methods_table import METHODS
+from pipelines.stages.codebooks import frame_sample
+from pipelines.stages.stage_options import TokenizerSettings
 from pipelines.stages.stored_arrays import HeardClips, spectrograms
-from pipelines.stages.tokenizer import frame_sample
 from pipelines.store.stored_features import FEATURES
 from tests.lm.tiny import TINY, codes_format
 from tests.pasting import ROOT, environment, set_up
@@ -39,11 +39,11 @@ from tests.pipelines.tiny import AUDIO, reading_of, silent_session, write_clip
 from tests.tokenizer.conftest import fitted, sound
 from tests.vocoder.sounds import random_table
 from tokenizer import health
-from tokenizer.options import PatchConfig
+from tokenizer.tokenizer_options import PatchConfig
 from vocoder.kinds import Kind
-from vocoder.options import Sampling
 from vocoder.synthesis import create_synthesis
-from wordless.audio.options import SpectrogramConfig
+from vocoder.vocoder_options import Sampling
+from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.manifest import Clip, Clips, Split
 from wordless.audio.recordings.splits import SplitConfig
@@ -51,7 +51,7 @@ from wordless.audio.views import View
 from wordless.base.errors import InputError
 from wordless.base.options import option
 from wordless.base.saved_models import write_model
-from wordless.training.options import FitConfig
+from wordless.training.fit_options import FitConfig
 
 PAGE = (ROOT / "docs/adding.md").read_text(encoding="utf-8")
 

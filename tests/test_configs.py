@@ -13,9 +13,9 @@ from pipelines.chain.chain import rates
 from pipelines.commandline.choices import EMBEDDED
 from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.composition import compose, resolved
-from pipelines.commandline.options import index
-from pipelines.settings.run import RunSettings
+from pipelines.commandline.option_index import index
 from pipelines.settings.run_rules import run_settings
+from pipelines.settings.run_settings import RunSettings
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 
 CONF = Path(__file__).parents[1] / "conf"

@@ -102,7 +102,7 @@ for module in [".".join(path.parts).removesuffix(".__init__") for path in files]
     except ModuleNotFoundError as error:  # of a library that is an extra of the installation, such as Gradio
         if (error.name or "").partition(".")[0] in names:
             raise
-from pipelines.commandline.options import index
+from pipelines.commandline.option_index import index
 known = [name for name in index("run").names if name.startswith(tuple(f"{each}." for each in gone))]
 assert not known, known
 from pipelines.cli import main

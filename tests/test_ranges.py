@@ -7,9 +7,9 @@ from typing import Any, get_args, get_type_hints
 import pytest
 
 from pipelines.commandline.commands import COMMANDS
-from pipelines.commandline.options import options_class
+from pipelines.commandline.option_index import options_class
 from pipelines.extras.table import extras
-from vocoder.options import Sampling
+from vocoder.vocoder_options import Sampling
 from wordless.base.errors import InputError
 from wordless.base.options import MEANING, Options
 

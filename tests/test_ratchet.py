@@ -4,18 +4,18 @@ import subprocess
 from pathlib import Path
 
 from pipelines.commandline.commands import COMMANDS
-from pipelines.commandline.options import index
+from pipelines.commandline.option_index import index
 from tests.calling import ROOT
 from tests.test_architecture import lies_in
 
 # The core turns recordings into codes, a GPT, probes and sound; what lies here is beside it.
 BESIDE = (
     *("pipelines/extras", "pipelines/bodies", "lm/bodies", "lm/samples"),  # the two tables
-    *("lm/rates.py", "lm/pitch.py", "tokenizer/rates_tokenizer.py", "pipelines/stages/rates.py"),
+    *("lm/rates.py", "lm/pitch.py", "tokenizer/rates_tokenizer.py", "pipelines/stages/models_of_rates.py"),
     *("tokenizer/speech_layer.py", "wordless/audio/speech_models.py"),
     *("vocoder/speech_judges.py", "pipelines/stages/judging.py", "pipelines/chain/unlabelled.py"),
     *("lm/heads.py", "lm/finetuned.py", "lm/finetuning.py", "pipelines/jobs/finetune.py", "pipelines/labelled.py"),
-    *("pipelines/chain/sweep.py", "pipelines/pages/sweep.py", "pipelines/results/sweep_jobs.py"),
+    *("pipelines/chain/sweep_runs.py", "pipelines/pages/sweep_page.py", "pipelines/results/sweep_jobs.py"),
     *("pipelines/demonstration", "pipelines/tracking", "pipelines/publish.py", "pipelines/publishing.py"),
     *("pipelines/jobs", "pipelines/recordings.py", "pipelines/speech.py", "pipelines/runs.py", "pipelines/doctor.py"),
 )

@@ -28,7 +28,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from wordless.audio.options import SpectrogramConfig
+from wordless.audio.audio_options import SpectrogramConfig
 from wordless.base.array_types import Array, DoubleArray, IndexArray, IntArray
 from wordless.base.errors import InputError, require
 

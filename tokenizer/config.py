@@ -10,9 +10,9 @@ import torch
 from torch import Tensor
 
 from tokenizer.codes import FINGERPRINT_LENGTH, CodesFormat, LevelFormat, PitchFormat
-from tokenizer.options import TokenizerSizes
 from tokenizer.sources import Autoencoder, StateDecoder
-from wordless.audio.options import SpectrogramConfig
+from tokenizer.tokenizer_options import TokenizerSizes
+from wordless.audio.audio_options import SpectrogramConfig
 from wordless.base.errors import within
 from wordless.base.options import REQUIRED, Options, option
 from wordless.base.saved_models import model_card

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from tokenizer.sources import Autoencoder, PatchBatch, StateDecoder
 from tokenizer.tokenizer import MOST_GAIN, Tokenizer, to_patches
-from wordless.audio.options import SpectrogramConfig
+from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.recordings.inspection import require_finite
 from wordless.audio.recordings.manifest import Clip
 from wordless.audio.spectrogram import LogMel, follow_level, frames_stream, log_mel_stream, mel_power

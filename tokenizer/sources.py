@@ -16,9 +16,9 @@ import numpy as np
 from torch import Tensor, nn
 
 from tokenizer.codes import Codes, PitchFormat
-from tokenizer.options import AutoencoderConfig
-from wordless.audio.options import SpectrogramConfig
-from wordless.audio.pitch import PitchTracker
+from tokenizer.tokenizer_options import AutoencoderConfig
+from wordless.audio.audio_options import SpectrogramConfig
+from wordless.audio.pitch_contour import PitchTracker
 from wordless.base.array_types import DoubleArray, FloatArray, IntArray
 from wordless.base.machine import Batch
 

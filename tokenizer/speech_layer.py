@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from tokenizer.config import SpeechLayerConfig, TokenizerConfig
 from tokenizer.sources import Autoencoder, StateDecoder
 from tokenizer.tokenizer import Tokenizer
-from wordless.audio.options import SpectrogramConfig
+from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.reading import read_blocks
 from wordless.audio.recordings.inspection import require_finite
 from wordless.audio.recordings.manifest import Clip

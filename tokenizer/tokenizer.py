@@ -33,8 +33,8 @@ from torch import Tensor, nn
 from tokenizer.codes import Codes, CodesFormat, require_sound, spacing_of
 from tokenizer.config import SavedTokenizer, TokenizerConfig, stored_config, tokenizer_card, weight_shapes
 from tokenizer.sources import Autoencoder, StateDecoder, pitch_codes
+from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.mono import Samples, as_waveform, each_recording
-from wordless.audio.options import SpectrogramConfig
 from wordless.audio.reading import read_blocks, resample_blocks
 from wordless.audio.spectrogram import LogMel, amplify, follow_level, log_mel_stream, subtract_mean
 from wordless.audio.waveform import Waveform, equal_blocks

@@ -37,9 +37,9 @@ from torch.nn.functional import fold, pad
 
 from tokenizer.codes import CodeMeanings
 from vocoder.frames import band_centres
-from vocoder.options import SoundOptions
-from wordless.audio.options import SpectrogramConfig
-from wordless.audio.pitch import HIGHEST, LOWEST, peak_offset, resolves_pitch
+from vocoder.vocoder_options import SoundOptions
+from wordless.audio.audio_options import SpectrogramConfig
+from wordless.audio.pitch_contour import HIGHEST, LOWEST, peak_offset, resolves_pitch
 from wordless.audio.spectrogram import LogMel, mel_filters
 from wordless.base.array_types import DoubleArray, FloatArray
 from wordless.base.machine import one_thread

@@ -34,9 +34,9 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from tokenizer.codes import CodeMeanings
-from vocoder.options import HARMONICS, PITCH_INPUTS, TAPS, WaveNetConfig
-from wordless.audio.options import SpectrogramConfig
-from wordless.audio.pitch import LOWEST
+from vocoder.vocoder_options import HARMONICS, PITCH_INPUTS, TAPS, WaveNetConfig
+from wordless.audio.audio_options import SpectrogramConfig
+from wordless.audio.pitch_contour import LOWEST
 from wordless.audio.spectrogram import amplify, mel_filters
 from wordless.base.array_types import DoubleArray, IntArray
 from wordless.base.errors import InputError

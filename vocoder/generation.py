@@ -40,9 +40,9 @@ from vocoder.frames import (
     synthetic_phase,
     voice_inputs,
 )
-from vocoder.options import PITCH_INPUTS, TAPS, VOICE_INPUTS, EngineChoice, Sampling
+from vocoder.vocoder_options import PITCH_INPUTS, TAPS, VOICE_INPUTS, EngineChoice, Sampling
 from vocoder.wavenet import UNKNOWN_GROUP, WaveNet, mu_law_decode, silence
-from wordless.audio.pitch import LOWEST
+from wordless.audio.pitch_contour import LOWEST
 from wordless.base.errors import InputError
 from wordless.base.machine import copy_to, one_thread
 

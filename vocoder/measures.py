@@ -19,7 +19,7 @@ from torchaudio.functional import create_dct
 
 from tokenizer.codes import Codes, require_same_codebook
 from vocoder.generation import RunawayGuard
-from wordless.audio.options import SpectrogramConfig
+from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.spectrogram import LogMel
 from wordless.audio.waveform import Waveform
 from wordless.base.array_types import DoubleArray, FloatArray

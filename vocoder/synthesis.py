@@ -48,9 +48,9 @@ from vocoder.frames import (
 )
 from vocoder.generation import Progress, RunawayGuard
 from vocoder.kinds import HARMONICS, Kind
-from vocoder.options import Sampling
 from vocoder.vocoder import SAMPLING, SEMITONES_PER_OCTAVE, DecodingInput, Sound, Vocoder
-from wordless.audio.options import SpectrogramConfig
+from vocoder.vocoder_options import Sampling
+from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.spectrogram import mel_filters
 from wordless.audio.waveform import Waveform, join_blocks
 from wordless.base.errors import written

@@ -31,11 +31,11 @@ from vocoder.generation import (
     RunawayGuard,
     generate,
 )
-from vocoder.options import TEMPERATURE, EngineChoice, Sampling, SoundOptions, WaveNetConfig
+from vocoder.vocoder_options import TEMPERATURE, EngineChoice, Sampling, SoundOptions, WaveNetConfig
 from vocoder.wavenet import BANDS, UNKNOWN_GROUP, WaveNet, mu_law_decode, mu_law_encode, vocoder_card
+from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.mono import Samples, as_waveform
-from wordless.audio.options import SpectrogramConfig
-from wordless.audio.pitch import resolves_pitch
+from wordless.audio.pitch_contour import resolves_pitch
 from wordless.audio.reading import resampled
 from wordless.audio.waveform import Waveform, equal_blocks
 from wordless.base.errors import InputError, OldModelError, require
@@ -215,7 +215,7 @@ class Vocoder:
     ) -> Vocoder:
         """Load a vocoder that `save_pretrained` wrote from a folder or, as ``user/name``, from the Hugging Face hub.
 
-        For the other options see `vocoder.options.SoundOptions`.
+        For the other options see `vocoder.vocoder_options.SoundOptions`.
         """
         options = SoundOptions(
             engine=engine, postfilter=postfilter, postfilter_passes=postfilter_passes, pitch_comb=pitch_comb

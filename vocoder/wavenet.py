@@ -29,7 +29,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn.functional import pad
 
 from vocoder.frames import harmonics, periods_back
-from vocoder.options import HARMONICS, LEVELS, TAPS, VOICE_INPUTS, WaveNetConfig
+from vocoder.vocoder_options import HARMONICS, LEVELS, TAPS, VOICE_INPUTS, WaveNetConfig
 from wordless.base.saved_models import model_card
 from wordless.base.text import counted, escape_markdown
 

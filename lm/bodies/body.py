@@ -32,7 +32,7 @@ from torch import Tensor, nn
 
 from lm.bodies.clips import MakeView
 from lm.finetuning import FrozenLayers
-from lm.options import VectorConfig
+from lm.lm_options import VectorConfig
 from lm.probing.vectors import Frames
 from lm.tokens import windows
 from wordless.audio.views import View

@@ -28,9 +28,9 @@ from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, Front
 from lm.bodies.clip_options import ClipBatchConfig
 from lm.bodies.clips import ClipViews, LabelledBatch, LabelledBatches, MakeView, StoredClips
 from lm.bodies.convolutional_config import ContrastConfig, ConvEncoderConfig
-from lm.options import PARTS, VectorConfig
+from lm.lm_options import PARTS, VectorConfig
 from lm.probing.vectors import Frames, pool_batch
-from wordless.audio.options import SpectrogramConfig
+from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.padding import inside, join_groups
 from wordless.audio.spectrogram import LogMel, view_log_mel
 from wordless.audio.views import View

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from lm.options import Means
+from lm.lm_options import Means
 from wordless.base.options import Options, option
 
 

@@ -39,7 +39,7 @@ from lm.bodies.ast_config import HEADS, LAYERS, AstConfig, Size
 from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, FrontEnd, Pieces, Source
 from lm.bodies.clip_options import AugmentationConfig
 from lm.bodies.clips import augment
-from lm.options import VectorConfig
+from lm.lm_options import VectorConfig
 from lm.probing.vectors import Frames
 from wordless.audio.padding import EQUAL_RATIO, inside, read_by_length
 from wordless.audio.views import View

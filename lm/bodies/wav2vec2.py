@@ -36,7 +36,7 @@ from lm.bodies.clip_options import ClipBatchConfig
 from lm.bodies.clips import ClipViews, MakeView, StoredClips, trim_rows
 from lm.bodies.wav2vec2_config import GROUPS, MaskConfig, TargetConfig, Wav2vec2Config
 from lm.probing.vectors import Frames
-from wordless.audio.options import Convolutions
+from wordless.audio.audio_options import Convolutions
 from wordless.audio.padding import inside, read_by_length, similar_ratio
 from wordless.audio.speech_models import (
     MASK_EMBEDDING,

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from wordless.audio.options import Convolutions
+from wordless.audio.audio_options import Convolutions
 from wordless.base.options import Options, TransformerSizes, option
 
 

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lm.options import RESIDUAL, VECTORS, ProbeConfig, States, VectorConfig
+from lm.lm_options import RESIDUAL, VECTORS, ProbeConfig, States, VectorConfig
 from lm.probing.linear import Standardiser
 from lm.probing.probe import ProbeResult
 from lm.probing.task import ProbeTask
-from tokenizer.options import Assignments
+from tokenizer.tokenizer_options import Assignments
 from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError
 from wordless.base.saved_models import PROBE, load_network, model_folder, reading, write_model

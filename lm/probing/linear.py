@@ -42,7 +42,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from lm.options import ProbeConfig
+from lm.lm_options import ProbeConfig
 from lm.probing.task import Rows, penalty_grid
 from wordless.base.array_types import Array, BoolArray, DoubleArray, FloatArray, IndexArray
 

@@ -33,8 +33,8 @@ from typing import Any
 import numpy as np
 from sklearn.metrics import f1_score
 
-from lm.options import ProbeConfig
-from lm.probing.comparison import Hits, Measured, Outcome, Rankings, mean_outcome, measure, share_interval
+from lm.lm_options import ProbeConfig
+from lm.probing.intervals import Hits, Measured, Outcome, Rankings, mean_outcome, measure, share_interval
 from lm.probing.linear import (
     LEAST_GAIN,
     TOLERANCE_OF_FOLDS,

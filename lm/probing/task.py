@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from sklearn.preprocessing import MultiLabelBinarizer
 
-from lm.options import ProbeConfig, label_names
+from lm.lm_options import ProbeConfig, label_names
 from wordless.audio.views import Noise
 from wordless.base.array_types import BoolArray, FloatArray, IndexArray
 from wordless.base.errors import InputError

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lm.options import PARTS, POOLINGS, Means, Pooling
+from lm.lm_options import PARTS, POOLINGS, Means, Pooling
 from tokenizer.codes import Codes, SoftCodes
 from wordless.base.array_types import FloatArray, Floats, IndexArray
 from wordless.base.errors import InputError

@@ -13,7 +13,7 @@ from lm.finetuning import HeadConfig
 from pipelines.bodies.body_options import LABELLED, RANDOM, BodyOptions, ClipTraining, NetworkSettings, RunPart
 from pipelines.methods.method import CURVES, Line, Method, untrained
 from wordless.base.options import option
-from wordless.training.options import FitConfig
+from wordless.training.fit_options import FitConfig
 
 if TYPE_CHECKING:
     from lm.bodies.body import Source

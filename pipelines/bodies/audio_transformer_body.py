@@ -22,7 +22,7 @@ from pipelines.bodies.body_options import (
 from pipelines.methods.method import CURVES, Line, Method, untrained
 from wordless.base.errors import InputError
 from wordless.base.options import option
-from wordless.training.options import FitConfig
+from wordless.training.fit_options import FitConfig
 
 if TYPE_CHECKING:
     from lm.bodies.body import Body, Source

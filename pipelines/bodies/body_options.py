@@ -21,10 +21,10 @@ from lm.bodies.clip_options import (
 from lm.finetuning import FrozenLayers, HeadConfig
 from pipelines.methods.method import Method
 from pipelines.stages.gpt_options import TrainingSettings
-from tokenizer.options import HeardConfig
+from tokenizer.tokenizer_options import HeardConfig
 from wordless.base.errors import InputError
 from wordless.base.options import Options, option
-from wordless.training.options import FitConfig
+from wordless.training.fit_options import FitConfig
 
 if TYPE_CHECKING:
     from lm.bodies.body import Source

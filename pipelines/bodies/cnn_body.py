@@ -9,9 +9,9 @@ from lm.bodies.clip_options import AugmentationConfig, ClipBatchConfig
 from lm.bodies.convolutional_config import ContrastConfig, ConvEncoderConfig
 from pipelines.bodies.body_options import LABELLED, PRETRAINING, HeadTraining, LogMelTraining, NetworkSettings
 from pipelines.methods.method import CURVES, FEW, Line, Method, untrained
-from tokenizer.options import HeardConfig
+from tokenizer.tokenizer_options import HeardConfig
 from wordless.base.options import option
-from wordless.training.options import FitConfig
+from wordless.training.fit_options import FitConfig
 
 if TYPE_CHECKING:
     from pipelines.stages.features import ClipReading

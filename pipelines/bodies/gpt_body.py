@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pipelines.bodies.body_options import RUN, BodyOptions, RunPart
 from wordless.base.options import option
-from wordless.training.options import FitConfig
+from wordless.training.fit_options import FitConfig
 
 if TYPE_CHECKING:
     from lm.bodies.body import Source
@@ -37,7 +37,7 @@ class GptOptions(BodyOptions):
     def open(self, run: Mapping[str, Path]) -> Source:
         """Describe the GPT of a run; random weights have the sizes of the run's GPT."""
         from lm.bodies.body import Source
-        from lm.bodies.gpt import GptBody, replace_codes
+        from lm.bodies.code_gpt import GptBody, replace_codes
         from lm.model import LanguageModel
         from tokenizer.codes import require_same_codebook
         from tokenizer.tokenizer import Tokenizer

@@ -27,12 +27,12 @@ from lm.bodies.sound_gpt import (
     fit_window_codebook,
 )
 from lm.bodies.sound_gpt import validation_batches as coded_batches
-from lm.options import Pooling
+from lm.lm_options import Pooling
 from lm.probing.vectors import bags_of_places
 from pipelines.bodies.cnn_body import BaselineSettings
 from pipelines.bodies.sound_gpt_body import SoundGPTSettings
 from pipelines.bodies.wav2vec2_body import OPTION, Wav2vec2Settings
-from pipelines.chain.features import learned_features
+from pipelines.chain.method_features import learned_features
 from pipelines.chain.study import Study
 from pipelines.methods.method import Method
 from pipelines.stages.features import BAG_OF_CODES, ClipReading, network_features
@@ -41,8 +41,8 @@ from pipelines.store.session import Run
 from pipelines.store.stage import stage
 from pipelines.store.store import Entry, other_options
 from pipelines.store.stored_features import write_features
-from tokenizer.options import HeardConfig
 from tokenizer.tokenizer import Tokenizer
+from tokenizer.tokenizer_options import HeardConfig
 from wordless.audio.views import View
 from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError

@@ -10,7 +10,7 @@ from lm.bodies.sound_gpt_config import SoundGPTConfig
 from pipelines.bodies.body_options import PRETRAINING, BodySettings, LogMelTraining
 from pipelines.methods.method import FEW, Line, Method, untrained
 from wordless.base.options import option
-from wordless.training.options import FitConfig
+from wordless.training.fit_options import FitConfig
 
 MAKE, WINDOW = f"{PRETRAINING}:sound_states", "the code of the sound around, unchanged"
 # Augmentation that does not crop; the codes after a change of speed are those of the same sounds.

@@ -21,10 +21,10 @@ from pipelines.bodies.body_options import (
     WaveformTraining,
 )
 from pipelines.methods.method import CURVES, FEW, Line, Method, untrained
-from wordless.audio.options import Convolutions
+from wordless.audio.audio_options import Convolutions
 from wordless.base.errors import InputError, require
 from wordless.base.options import option
-from wordless.training.options import FitConfig
+from wordless.training.fit_options import FitConfig
 
 if TYPE_CHECKING:
     from lm.bodies.body import Source

@@ -10,13 +10,13 @@ import torch
 
 from lm.probing.features_file import read_features
 from lm.probing.task import require_labels
-from pipelines.chain.corpus import MANIFEST, find_corpus, read_corpus, seen_of
-from pipelines.chain.features import features_of
+from pipelines.chain.clips_of_run import MANIFEST, find_corpus, read_corpus, seen_of
 from pipelines.chain.language import make_codes, train_language
+from pipelines.chain.method_features import features_of
 from pipelines.chain.notices import UNLABELLED, notices, voice_notices
 from pipelines.chain.parts import Made, make_parts
 from pipelines.chain.run_output import FILES, require_own_parts, require_same_clips, write_run_folder
-from pipelines.chain.sounds import make_sounds
+from pipelines.chain.sound_stages import make_sounds
 from pipelines.chain.study import Study
 from pipelines.chain.unlabelled import find_sources, read_unlabelled, shared_paths
 from pipelines.commandline.choices import EMBEDDED, with_choices
@@ -24,14 +24,14 @@ from pipelines.commandline.overrides import command_line
 from pipelines.commandline.run_folders import LOG
 from pipelines.extras.table import extras
 from pipelines.extras.work import works
-from pipelines.methods.table import METHODS
+from pipelines.methods.methods_table import METHODS
 from pipelines.results.results import provenance, tracked_run
 from pipelines.results.rows import values_by_name
 from pipelines.results.run_record import read_results
-from pipelines.settings.run import RunSettings, choose_workers
 from pipelines.settings.run_rules import run_settings
-from pipelines.stages.codes import code_table
-from pipelines.stages.probe import probed, require_probeable, scored
+from pipelines.settings.run_settings import RunSettings, choose_workers
+from pipelines.stages.encoding import code_table
+from pipelines.stages.probing import probed, require_probeable, scored
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
 from pipelines.store.stored_features import natural

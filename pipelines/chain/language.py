@@ -7,12 +7,12 @@ coarsest codes, and an upsampler each finer rate, which reads the codes of coars
 from functools import partial
 
 from pipelines.chain.study import Study
-from pipelines.stages import tokenizer
-from pipelines.stages.codes import codes, training_views
+from pipelines.stages import codebooks
+from pipelines.stages.encoding import codes, training_views
 from pipelines.stages.language_model import CodesAndViews, language_model
-from pipelines.stages.options import TokenizerSettings
-from pipelines.stages.rates import rate_language_model, rate_tokenizer
-from pipelines.stages.vocoder import CodedIn
+from pipelines.stages.models_of_rates import rate_language_model, rate_tokenizer
+from pipelines.stages.stage_options import TokenizerSettings
+from pipelines.stages.voices import CodedIn
 from pipelines.store.session import rate_prefix
 from pipelines.store.store import Entry
 from wordless.audio.views import Views
@@ -32,19 +32,19 @@ def _make_codes(study: Study, settings: TokenizerSettings, number: int) -> None:
     manifest, audio, layer = study.manifest, settings.front_end(study.audio), study.layer
     prefix = rate_prefix(number) if study.by_rate else ""  # the finest has none
     session, add = study.session.at_rate(number) if prefix else study.session, partial(study.add, prefix=prefix)
-    pitched = study.add(tokenizer.pitches(session, manifest, audio, settings), prefix=prefix)
-    sample = add(tokenizer.frame_sample(session, manifest, audio, settings, layer))
+    pitched = study.add(codebooks.pitches(session, manifest, audio, settings), prefix=prefix)
+    sample = add(codebooks.frame_sample(session, manifest, audio, settings, layer))
     if settings.start is not None:
-        tokens = add(tokenizer.started_tokenizer(session, settings.start))
+        tokens = add(codebooks.started_tokenizer(session, settings.start))
     else:
         inputs = None
         if layer is None and settings.views.change_inputs:
-            inputs = add(tokenizer.input_sample(session, manifest, audio, settings))
-        trained = add(tokenizer.autoencoder(session, sample, audio, settings, inputs, layer))
-        tokens = add(tokenizer.codebook(session, sample, trained, audio, settings, layer, pitched))
+            inputs = add(codebooks.input_sample(session, manifest, audio, settings))
+        trained = add(codebooks.autoencoder(session, sample, audio, settings, inputs, layer))
+        tokens = add(codebooks.codebook(session, sample, trained, audio, settings, layer, pitched))
     coded = add(codes(session, manifest, tokens))
     study.by_rate[number] = CodedIn(tokens, coded)
-    add(tokenizer.health(session, manifest, tokens, coded, seed=study.settings.seed))
+    add(codebooks.health(session, manifest, tokens, coded, seed=study.settings.seed))
 
 
 def train_language(study: Study) -> None:

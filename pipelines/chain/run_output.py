@@ -8,19 +8,19 @@ from pathlib import Path
 import numpy as np
 
 from lm.probing.fitted import FittedProbe, VectorRecipe
-from pipelines.chain.corpus import MANIFEST, REJECTED
+from pipelines.chain.clips_of_run import MANIFEST, REJECTED
 from pipelines.chain.notices import UNLABELLED, write_unlabelled
-from pipelines.chain.sounds import comb_notice
+from pipelines.chain.sound_stages import comb_notice
 from pipelines.commandline.run_folders import LOG, link_latest
 from pipelines.extras.table import extras
 from pipelines.pages.phrasing import methods_table, summary
-from pipelines.pages.runs import RUNS
+from pipelines.pages.runs_table import RUNS
 from pipelines.results.predictions import PREDICTIONS, write_predictions
 from pipelines.results.probes import probes_of_run
 from pipelines.results.results import write_results
 from pipelines.results.rows import Made
 from pipelines.results.run_record import CODE_SOUNDS, RESAMPLES, Section, read_results
-from pipelines.settings.run import RunSettings
+from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.features import BAG_OF_CODES
 from pipelines.stages.sound_probe import MADE_BY, KeptMethod, KeptProbes
 from pipelines.store.run_folder import REPORT, RESULTS

@@ -6,16 +6,16 @@ from functools import cached_property, partial
 from typing import Any, TypeVar
 
 from lm.probing.task import ProbeTask
-from pipelines.settings.run import RunSettings
+from pipelines.settings.run_settings import RunSettings
+from pipelines.stages.codebooks import sample_statistics
 from pipelines.stages.features import ClipReading, CodedViews, CodesOfViews, SoftlyCodedViews
-from pipelines.stages.probe import probe_task
+from pipelines.stages.probing import probe_task
 from pipelines.stages.stored_arrays import HeardClips, changed_spectrograms, spectrograms
-from pipelines.stages.tokenizer import sample_statistics
-from pipelines.stages.vocoder import CodedIn
+from pipelines.stages.voices import CodedIn
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, some_options
-from tokenizer.options import HeardConfig
 from tokenizer.speech_layer import ChosenLayer
+from tokenizer.tokenizer_options import HeardConfig
 from wordless.audio.recordings.corpus import noise_recordings
 from wordless.audio.recordings.manifest import Clips
 

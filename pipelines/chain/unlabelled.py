@@ -5,9 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from pipelines.chain.corpus import Found, find_corpus, read_corpus, seen_of
+from pipelines.chain.clips_of_run import Found, find_corpus, read_corpus, seen_of
 from pipelines.commandline.choices import EMBEDDED, EMBEDDED_SOURCE
-from pipelines.settings.run import RunSettings
+from pipelines.settings.run_settings import RunSettings
 from pipelines.store.store import some_options
 from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.description import groups_in_names

@@ -27,7 +27,7 @@ from omegaconf.errors import OmegaConfBaseException
 from pipelines.commandline.commands import COMMANDS, imported
 from pipelines.commandline.composition import explain, register, resolved
 from pipelines.commandline.help import command_help, help_request
-from pipelines.commandline.options import Index, index
+from pipelines.commandline.option_index import Index, index
 from pipelines.commandline.outputs import CLAIMED, claims
 from pipelines.commandline.overrides import prepare
 from wordless.base.errors import InputError

@@ -25,26 +25,26 @@ class Command:
 COMMANDS = {
     "run": Command(
         "the whole chain: recordings -> codes -> language model -> vocoder -> report.html",
-        "pipelines.settings.run:RunSettings",
+        "pipelines.settings.run_settings:RunSettings",
         check="pipelines.run:run",
         meant=("train", "fit", "pretrain", "start"),
     ),
     "encode": Command(
         "recordings -> codes (Parquet, or text units that other tools read)",
         "pipelines.recordings:EncodeConfig",
-        "pipelines.jobs.recordings:encode_recordings",
+        "pipelines.jobs.coding:encode_recordings",
     ),
     "embed": Command(
         "recordings -> feature vectors, such as those that the run's probe reads (NumPy, Parquet)",
         "pipelines.recordings:EmbedConfig",
-        "pipelines.jobs.vectors:embed_recordings",
+        "pipelines.jobs.embedding:embed_recordings",
     ),
     "generate": Command(
         "a language model continues a prompt, or speaks from silence",
         "pipelines.speech:GenerateConfig",
-        "pipelines.jobs.speech:generate_sounds",
+        "pipelines.jobs.speaking:generate_sounds",
     ),
-    "decode": Command("codes -> sound", "pipelines.speech:DecodeConfig", "pipelines.jobs.speech:decode_codes"),
+    "decode": Command("codes -> sound", "pipelines.speech:DecodeConfig", "pipelines.jobs.speaking:decode_codes"),
     "find": Command(
         "the places in recordings that sound like a query: a table, and a page with players",
         "pipelines.extras.find.find_options:FindConfig",
@@ -53,12 +53,12 @@ COMMANDS = {
     "score": Command(
         "how probable does the language model find recordings? nats, bits per second, perplexity",
         "pipelines.recordings:ScoreConfig",
-        "pipelines.jobs.tables:score_recordings",
+        "pipelines.jobs.answer_tables:score_recordings",
     ),
     "probe": Command(
         "what do the representations know? linear probes on labels",
         "pipelines.labelled:ProbeRunConfig",
-        "pipelines.jobs.vectors:probe_run",
+        "pipelines.jobs.embedding:probe_run",
         check="pipelines.labelled:probe",
     ),
     "finetune": Command(

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable, Sequence
 
 from pipelines.commandline.commands import COMMANDS
-from pipelines.commandline.options import index
+from pipelines.commandline.option_index import index
 
 SWITCHES = ("--help", "-m", "--multirun", "--cfg", "--info", "--hydra-help", "--resolve", "--package", "--config-dir")
 HELP = ("--help", "-h")

@@ -11,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pipelines.commandline.commands import COMMANDS
-from pipelines.commandline.options import HYDRA, TIME, Index, index, nested, unknown_option
+from pipelines.commandline.option_index import HYDRA, TIME, Index, index, nested, unknown_option
 from wordless.base.errors import InputError
 from wordless.base.text import first_line, suggestion
 
@@ -29,7 +29,7 @@ FOLDERS = {
         # keeps other runs from writing into this run's folder
         "folder": {"_target_": "pipelines.commandline.run_folders.ClaimedFolder"},
         # writes sweep.html and sweep.csv, which compare the jobs of a sweep
-        "sweep": {"_target_": "pipelines.chain.sweep.SweepPage", "folders": []},
+        "sweep": {"_target_": "pipelines.chain.sweep_runs.SweepPage", "folders": []},
     },
 }
 

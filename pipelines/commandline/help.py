@@ -13,7 +13,7 @@ from omegaconf import OmegaConf, open_dict
 from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.completion import HELP
 from pipelines.commandline.composition import compose, plain
-from pipelines.commandline.options import HYDRA, Index, group_by_section, index, options_class, written_value
+from pipelines.commandline.option_index import HYDRA, Index, group_by_section, index, options_class, written_value
 from pipelines.commandline.overrides import prepare, quote
 from wordless.base.errors import InputError
 from wordless.base.text import suggestion

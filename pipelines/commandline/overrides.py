@@ -21,7 +21,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import GrammarParseError, OmegaConfBaseException
 from omegaconf.grammar_parser import parse
 
-from pipelines.commandline.options import GONE, Index, refuse_gone, unknown_option
+from pipelines.commandline.option_index import GONE, Index, refuse_gone, unknown_option
 from wordless.base.errors import InputError
 from wordless.base.text import suggestion
 

@@ -12,9 +12,9 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
+from lm.lm_options import CodeSampling
 from lm.model import LanguageModel
-from lm.options import CodeSampling
-from pipelines.jobs.speech import sample_name
+from pipelines.jobs.speaking import sample_name
 from pipelines.pages.charts import BLUE, MUTED, Chart, code_picture, draw_pictures, log_mel_pictures, sheet, styled
 from pipelines.stages.sound_probe import SoundProbe
 from tokenizer.codes import Codes, require_same_codebook
@@ -22,9 +22,9 @@ from tokenizer.encoder import pictures
 from tokenizer.tokenizer import Tokenizer
 from vocoder.continuing import Coder, Prompt, joined_sound
 from vocoder.kinds import BY_KEY, KINDS, Kind
-from vocoder.options import Sampling
 from vocoder.synthesis import Synthesis, Unlearned, load_vocoder
 from vocoder.vocoder import Vocoder
+from vocoder.vocoder_options import Sampling
 from wordless.audio.decoding import RecordingError
 from wordless.audio.reading import read, read_beginning
 from wordless.audio.recordings.inspection import InspectionConfig

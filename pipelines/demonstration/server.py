@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from pathlib import Path
 from typing import Any
 
-from pipelines.pages.sounds import clip_name, listened_clips, sound_path, sounds_of
+from pipelines.pages.players import clip_name, listened_clips, sound_path, sounds_of
 from pipelines.results.run_record import read_results
 from pipelines.speech import DemoConfig
 from pipelines.store.run_folder import run_of
@@ -40,7 +40,7 @@ def serve(settings: DemoConfig) -> None:
         from starlette.middleware import Middleware
 
         from pipelines.demonstration.answers import DemoAnswers, DemoModels
-        from pipelines.demonstration.page import STYLE, create_page
+        from pipelines.demonstration.demo_page import STYLE, create_page
 
         run, device = run_of(settings.model), str(choose_device(settings.device))
         models = DemoModels.of_folder(run, sampling=settings.sampling, device=device)

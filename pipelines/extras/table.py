@@ -9,7 +9,7 @@ from functools import cache
 from typing import Any, ClassVar, Literal
 
 from pipelines.commandline.commands import imported
-from wordless.audio.options import SpectrogramConfig
+from wordless.audio.audio_options import SpectrogramConfig
 from wordless.base.options import Options
 
 # "rates": language models of several rates; "judge": a classifier of labels; "test clips" are not for models alone

@@ -13,10 +13,10 @@ from pipelines.extras.table import EXTRAS
 if TYPE_CHECKING:
     from pipelines.chain.study import Study
     from pipelines.pages.charts import Chart
-    from pipelines.pages.sounds import Sound
+    from pipelines.pages.players import Sound
     from pipelines.results.rows import Row
     from pipelines.results.run_record import Results, Section
-    from pipelines.settings.run import RunSettings
+    from pipelines.settings.run_settings import RunSettings
     from pipelines.store.session import Session
     from pipelines.store.store import Entry
     from wordless.audio.recordings.manifest import Clips

@@ -22,17 +22,17 @@ from lm.bodies.clips import StoredClips
 from lm.finetuned import FineTunedModel, create_task
 from lm.finetuning import FrozenLayers
 from lm.heads import NamedEstimate, PooledTask, Task
-from lm.options import POOLINGS, VECTORS, ProbeConfig, VectorConfig
+from lm.lm_options import POOLINGS, VECTORS, ProbeConfig, VectorConfig
 from lm.probing.linear import VERSION
 from lm.probing.vectors import Frames, pool
 from pipelines.bodies.body_options import RANDOM
-from pipelines.chain.corpus import MANIFEST, REJECTED, find_corpus, read_corpus, seen_of
+from pipelines.chain.clips_of_run import MANIFEST, REJECTED, find_corpus, read_corpus, seen_of
 from pipelines.chain.notices import unlabelled_of_run
 from pipelines.commandline.outputs import REMEDY, hold
 from pipelines.commandline.overrides import command_line
 from pipelines.labelled import FinetuneConfig
 from pipelines.results.results import provenance, tracked_run
-from pipelines.settings.run import choose_workers
+from pipelines.settings.run_settings import choose_workers
 from pipelines.stages.networks import LabelledInputs, LabelTraining, learn_labels
 from pipelines.stages.stored_arrays import VALUES, read_clips, stored_clips, write_clips
 from pipelines.store.run_folder import FINETUNED, JOB, TABLE, part_of

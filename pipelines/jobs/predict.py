@@ -22,11 +22,11 @@ from pipelines.commandline.annotation_files import (
 from pipelines.commandline.outputs import new_file
 from pipelines.commandline.overrides import command_line
 from pipelines.detection import PredictConfig
+from pipelines.jobs.answer_tables import noun, read_all
+from pipelines.jobs.coding import ReadSound
 from pipelines.jobs.events import ClassFigures, ScoredWindows, cells, judge, match, windows
-from pipelines.jobs.recordings import ReadSound
-from pipelines.jobs.tables import noun, read_all
 from pipelines.pages.excerpts import Room
-from pipelines.pages.predictions import Answer, write_predictions_page
+from pipelines.pages.predictions_page import Answer, write_predictions_page
 from pipelines.stages.sound_probe import KeptProbes, SoundProbe, SoundView
 from pipelines.store.run_folder import is_finetuned
 from wordless.audio.decoding import Recording

@@ -9,7 +9,7 @@ import matplotlib
 import numpy as np
 
 from pipelines.methods.method import LineRecord, PictureRecord
-from pipelines.methods.table import row_of, shown_in
+from pipelines.methods.methods_table import row_of, shown_in
 from pipelines.pages import charts
 from pipelines.pages.phrasing import decibels, full_name, number, percent
 from pipelines.results.comparison import Comparison

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipelines.pages.charts import Chart, spectrogram_chart
-from pipelines.pages.sounds import MAX_BYTES, embedded_waveform, spectrogram
+from pipelines.pages.players import MAX_BYTES, embedded_waveform, spectrogram
 from wordless.audio.decoding import Recording
 from wordless.audio.reading import Channel, read_blocks
 from wordless.audio.waveform import Part, Waveform, join_blocks

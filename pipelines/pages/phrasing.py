@@ -15,7 +15,7 @@ from statistics import stdev
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pipelines.extras.table import extras
-from pipelines.methods.table import METHODS, ROWS, method_of, row_of
+from pipelines.methods.methods_table import METHODS, ROWS, method_of, row_of
 from pipelines.results.comparison import Comparison
 from pipelines.results.figures import MEASURES
 from pipelines.results.rows import OVERALL, find, measured, value_of, where

@@ -12,11 +12,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from pipelines.extras.work import works
-from pipelines.methods.table import METHODS
+from pipelines.methods.methods_table import METHODS
 from pipelines.pages.charts import GREEN, ORANGE, Chart, Curve, Panel, curves_chart, look
 from pipelines.pages.comparison_charts import comparison_charts, method_picture
 from pipelines.pages.phrasing import draw, full_name
-from pipelines.pages.sounds import (
+from pipelines.pages.players import (
     Room,
     Sound,
     clip_name,
@@ -33,7 +33,7 @@ from pipelines.store.run_folder import REPORT
 from vocoder.kinds import JUDGED_KINDS, KINDS, WAVENET
 from wordless.audio.recordings.manifest import SPLITS
 from wordless.base.files import write_aside
-from wordless.training.options import TrainingRecord
+from wordless.training.fit_options import TrainingRecord
 
 LOSSES = {
     "autoencoder": "squared error per value",

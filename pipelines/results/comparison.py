@@ -12,7 +12,7 @@ from pipelines.results.figures import KEPT, LARGEST_INPUT, OF_LAYER
 from pipelines.results.rows import OVERALL, Row, frame, value_of, where
 from pipelines.store.stored_features import GPT, WITH_INPUT
 from wordless.audio.views import Noise
-from wordless.training.options import TrainingRecord
+from wordless.training.fit_options import TrainingRecord
 
 Column = Literal["fold", "seed", "group", "share", "added"]  # of a figure that is not overall
 NoiseNote = tuple[float, float | None]

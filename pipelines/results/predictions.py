@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipelines.results.probes import Probed
-from pipelines.settings.comparison import By
+from pipelines.settings.comparison_settings import By
 from wordless.audio.recordings.manifest import Clips
 from wordless.base.files import aside
 

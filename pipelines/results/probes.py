@@ -1,6 +1,6 @@
 """The rows of the probes: what all methods of a run answer for the same clips, with intervals and differences.
 
-Every fold has the same weight. Intervals and p values come from `lm.probing.comparison`: over clips, and as far as
+Every fold has the same weight. Intervals and p values come from `lm.probing.intervals`: over clips, and as far as
 Student's t over the groups of the test clips, or without groups over blocks of clips, crossed with the seeds; and t
 intervals over folds and seeds. A clip counts as right by the share of seeds that answer it right. The gap is validation
 minus test, with an interval that holds for all methods at once (Bonferroni): where it excludes 0, the two sets of clips
@@ -16,15 +16,15 @@ from typing import Any, Literal
 
 import numpy as np
 
-from lm.options import ProbeConfig
-from lm.probing import comparison as measured
+from lm.lm_options import ProbeConfig
+from lm.probing import intervals as measured
 from lm.probing.task import require_equal_counts
 from pipelines.results.comparison import Comparison
 from pipelines.results.figures import KEPT, LARGEST_INPUT, OF_LAYER
 from pipelines.results.rows import FoldSeed, Made, Row, frame
-from pipelines.settings.comparison import By
-from pipelines.settings.run import RunSettings
-from pipelines.stages.probe import probe_task
+from pipelines.settings.comparison_settings import By
+from pipelines.settings.run_settings import RunSettings
+from pipelines.stages.probing import probe_task
 from pipelines.store.store import Entry
 from pipelines.store.stored_features import GPT, PROBE, natural, parts_of_key
 from wordless.audio.recordings.manifest import Clips

@@ -21,17 +21,17 @@ from safetensors.numpy import save
 from pipelines.commandline.run_folders import SWEEP_WORDS
 from pipelines.extras.work import works
 from pipelines.methods.front_end_pictures import front_end_pictures
-from pipelines.methods.table import METHODS
+from pipelines.methods.methods_table import METHODS
 from pipelines.results.comparison import Comparison
 from pipelines.results.figures import CODEBOOK
 from pipelines.results.probes import Probed, Probes
 from pipelines.results.rows import FoldSeed, Made, Row, frame, parameters, where
 from pipelines.results.run_record import RESAMPLES, Resamples, Section
 from pipelines.results.sound_figures import listening_record, sound_figures
-from pipelines.settings.run import RunSettings
-from pipelines.stages.codes import CODE_TABLE
+from pipelines.settings.run_settings import RunSettings
+from pipelines.stages.codebooks import HEALTH, KMEANS
+from pipelines.stages.encoding import CODE_TABLE
 from pipelines.stages.language_model import PERPLEXITY
-from pipelines.stages.tokenizer import HEALTH, KMEANS
 from pipelines.store.run_folder import RESULTS
 from pipelines.store.store import CURVE, ENTRY, Entry, library_versions, write_json
 from pipelines.store.stored_features import GPT

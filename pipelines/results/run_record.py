@@ -17,7 +17,7 @@ from pipelines.results.rows import read_frame, value_of
 from pipelines.store.run_folder import RESULTS
 from wordless.base.errors import InputError
 from wordless.base.text import escape_values
-from wordless.training.options import TrainingRecord
+from wordless.training.fit_options import TrainingRecord
 
 RESAMPLES = "resamples.safetensors"  # resampled test figures of each method, which pair the runs of a sweep
 PICTURES = "listening/pictures.safetensors"

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import binom
 
-from lm.options import ProbeConfig
-from lm.probing.comparison import Hits, Measured, interval
+from lm.lm_options import ProbeConfig
+from lm.probing.intervals import Hits, Measured, interval
 from pipelines.results.figures import LOST_CENTS, MEASURES, SOUND
 from pipelines.results.rows import Row
 from pipelines.stages.judging import JUDGES, RECOGNISED, unfit_of

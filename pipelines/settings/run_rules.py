@@ -6,11 +6,11 @@ from typing import Any
 
 from pipelines.bodies.wav2vec2_body import SPEECH_FEATURES
 from pipelines.commandline.choices import EMBEDDED, EMBEDDED_SOURCE, with_embedded_corpus
-from pipelines.commandline.options import index, require_values
+from pipelines.commandline.option_index import index, require_values
 from pipelines.extras.table import extras
 from pipelines.extras.work import works
-from pipelines.settings.run import RunSettings
-from pipelines.stages.options import STEPS, STEPS_FROM_SHIPPED
+from pipelines.settings.run_settings import RunSettings
+from pipelines.stages.stage_options import STEPS, STEPS_FROM_SHIPPED
 from pipelines.stages.start import LM, TOKENS, require_same_gpt
 from pipelines.stages.start_voice import (
     NONE,
@@ -22,8 +22,8 @@ from pipelines.stages.start_voice import (
     shipped_voice,
 )
 from pipelines.tracking.tracking import require_trackers
-from vocoder.options import WaveNetConfig
-from wordless.audio.options import AudioSettings, SpectrogramConfig
+from vocoder.vocoder_options import WaveNetConfig
+from wordless.audio.audio_options import AudioSettings, SpectrogramConfig
 from wordless.base.errors import InputError, within
 from wordless.base.hub import local_weights
 from wordless.base.options import follow_seed

@@ -19,12 +19,12 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from lm.bodies.body import Body
+from lm.lm_options import POOLINGS, RESIDUAL, VECTORS, GPTConfig, Pooling, States, VectorConfig
 from lm.model import LanguageModel
-from lm.options import POOLINGS, RESIDUAL, VECTORS, GPTConfig, Pooling, States, VectorConfig
 from lm.pooled_states import LayerReader, head_scores, layer_features
 from lm.probing.features_file import read_features
 from lm.probing.vectors import RunningPools, average, bags_of_codes, pool
-from pipelines.stages.codes import codes_of_views
+from pipelines.stages.encoding import codes_of_views
 from pipelines.store.session import Run, Session
 from pipelines.store.stage import stage
 from pipelines.store.store import Entry
@@ -33,7 +33,7 @@ from tokenizer.codes import Codes, CodesFormat, SoftCodes, join_rates
 from tokenizer.config import fingerprint
 from tokenizer.encoder import Encoder, encode, soft_codes
 from tokenizer.parquet import read_codes
-from wordless.audio.options import SpectrogramConfig
+from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.recordings.inspection import require_finite
 from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.audio.spectrogram import subtract_mean

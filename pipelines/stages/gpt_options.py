@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from lm.options import LOOK_AHEAD, BatchConfig, GPTConfig
-from tokenizer.options import ViewsConfig
+from lm.lm_options import LOOK_AHEAD, BatchConfig, GPTConfig
+from tokenizer.tokenizer_options import ViewsConfig
 from wordless.base.errors import InputError
 from wordless.base.options import Options, option
-from wordless.training.options import FitConfig
+from wordless.training.fit_options import FitConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,15 +15,15 @@ import numpy as np
 import soundfile
 from threadpoolctl import threadpool_limits
 
-from lm.options import ProbeConfig
+from lm.lm_options import ProbeConfig
 from lm.pooled_states import LayerReader, head_scores
 from lm.probing.fitted import FittedProbe
 from lm.probing.task import ProbeTask
 from pipelines.stages.features import BAG_OF_CODES, bag_features, log_mel_vectors
 from pipelines.stages.listening import JUDGED, LISTENING, decoded_paths, sound_of, wav_name
 from pipelines.stages.networks import Network
-from pipelines.stages.options import JudgeName
-from pipelines.stages.probe import probe_task
+from pipelines.stages.probing import probe_task
+from pipelines.stages.stage_options import JudgeName
 from pipelines.store.session import Run, Session
 from pipelines.store.stage import stage
 from pipelines.store.store import Entry, write_json

@@ -13,9 +13,9 @@ import torch
 from safetensors.torch import save_file
 
 from lm.language_tests import Bigram, diversity, fit_bigram, plausibility
+from lm.lm_options import CodeSampling
 from lm.model import LanguageModel
-from lm.options import CodeSampling
-from pipelines.stages.options import ListeningConfig, SoundJudge
+from pipelines.stages.stage_options import ListeningConfig, SoundJudge
 from pipelines.stages.stored_arrays import TRAINED_ON
 from pipelines.store.session import Run, Session
 from pipelines.store.stage import stage
@@ -31,8 +31,8 @@ from vocoder.generation import RunawayGuard
 from vocoder.kinds import BY_KEY, JUDGED_KINDS, KINDS, ORIGINAL, WAVENET
 from vocoder.synthesis import Synthesis, create_synthesis, speaking
 from vocoder.vocoder import Vocoder
+from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.levels import Excerpt, read_loudest
-from wordless.audio.options import SpectrogramConfig
 from wordless.audio.reading import read
 from wordless.audio.recordings.manifest import Clip, Clips, choose_randomly
 from wordless.audio.waveform import Waveform

@@ -10,7 +10,7 @@ from lm.bodies.clips import CPU, ClipViews, LabelledBatches, StoredClips, augmen
 from lm.finetuned import FineTunedModel, create_network, task_loss
 from lm.finetuning import ClassificationOptions, FrozenLayers, HeadConfig
 from lm.heads import ClassificationTask, Task
-from lm.options import Pooling
+from lm.lm_options import Pooling
 from lm.pooled_states import LayerReader
 from pipelines.stages.features import ClipReading, network_features
 from pipelines.stages.stored_arrays import TRAINED_ON, HeardClips, stored_std
@@ -19,7 +19,7 @@ from pipelines.store.stage import stage
 from pipelines.store.store import Entry
 from wordless.audio.recordings.manifest import Clips, Split
 from wordless.base.values import list_hash
-from wordless.training.options import FitConfig
+from wordless.training.fit_options import FitConfig
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

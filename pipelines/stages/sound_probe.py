@@ -22,13 +22,13 @@ from lm.pooled_states import LayerReader, layer_features
 from lm.probing.fitted import FittedProbe, ProbeDescription, VectorRecipe
 from lm.probing.vectors import ALL_POOLINGS, average, bags_of_codes, pool
 from pipelines.stages.features import BAG_OF_CODES, bottleneck_vectors, bottlenecks_of, log_mel_vectors
-from pipelines.stages.frames import chroma_frames, mfcc_frames
+from pipelines.stages.mfcc import chroma_frames, mfcc_frames
 from pipelines.store.store import write_json
 from pipelines.store.stored_features import AS_RECORDED, GPT, WITH_INPUT, method_of_key, pooling_of
 from tokenizer.codes import Codes, SoftCodes, require_same_codebook
 from tokenizer.encoder import Encoder, encode, soft_codes
+from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.levels import trim_ends
-from wordless.audio.options import SpectrogramConfig
 from wordless.audio.reading import resample_blocks
 from wordless.audio.recordings.manifest import Clip
 from wordless.audio.views import View, hearings

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import TypeVar
 
-from lm.options import GPTConfig
+from lm.lm_options import GPTConfig
 from wordless.base.errors import InputError, OldModelError, written
 from wordless.base.hub import CONFIG, fetch, hub_address
 from wordless.base.saved_models import HASH, LANGUAGE_MODEL, ModelKind

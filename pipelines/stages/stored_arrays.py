@@ -32,9 +32,9 @@ from lm.bodies.spectrogram_transformer import (
 from pipelines.store.session import Run, Session
 from pipelines.store.stage import stage
 from pipelines.store.store import Entry, write_json
-from tokenizer.options import SoundChanges
+from tokenizer.tokenizer_options import SoundChanges
 from vocoder.crops import SampleClips
-from wordless.audio.options import SpectrogramConfig
+from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.reading import read_blocks, resampled_length
 from wordless.audio.recordings.inspection import require_finite
 from wordless.audio.recordings.manifest import Clip, Clips, Split

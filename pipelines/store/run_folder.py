@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from vocoder.kinds import GRIFFIN_LIM, WAVENET, Kind
-from vocoder.options import Sampling
+from vocoder.vocoder_options import Sampling
 from wordless.base.errors import InputError
 from wordless.base.hub import CONFIG, fetch, hub_address, is_on_hub
 from wordless.base.values import find_object

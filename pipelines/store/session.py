@@ -19,8 +19,8 @@ from wordless.base.errors import InputError
 from wordless.base.pools import LOCAL, EngineConfig, Pool, in_order, open_pool
 from wordless.base.progress import Terminal
 from wordless.training.fit import B, Batches, LossFunction, fit
+from wordless.training.fit_options import FitConfig
 from wordless.training.gangs import Gang
-from wordless.training.options import FitConfig
 
 J = TypeVar("J")
 R = TypeVar("R")

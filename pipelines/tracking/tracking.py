@@ -23,7 +23,7 @@ from wordless.base.errors import InputError
 from wordless.base.files import remove, write_aside
 from wordless.base.text import first_line, suggestion
 from wordless.base.values import leaves
-from wordless.training.options import Point
+from wordless.training.fit_options import Point
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -2,9 +2,9 @@
 
 import torch
 
-from pipelines.stages.options import TokenizerSettings
+from pipelines.stages.stage_options import TokenizerSettings
 from tokenizer.tokenizer import Tokenizer
-from wordless.audio.options import SpectrogramConfig
+from wordless.audio.audio_options import SpectrogramConfig
 
 TOKENIZER = TokenizerSettings().config(SpectrogramConfig())  # of the default size
 CODEBOOK_SIZE = TOKENIZER.codebook_size

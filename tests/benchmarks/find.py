@@ -25,7 +25,7 @@ from typing import get_args
 
 import numpy as np
 
-from lm.probing.comparison import t_interval
+from lm.probing.intervals import t_interval
 from pipelines.extras.find.places import FrameReader
 from pipelines.recordings import Features
 from pipelines.store.run_folder import part_of

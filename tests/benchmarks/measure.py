@@ -22,13 +22,13 @@ from pipelines.stages.start_voice import SHIPPED
 from tests.benchmarks.default_tokenizer import random_tokenizer
 from tokenizer.codes import Codes
 from tokenizer.fitting import fit_codebook
-from tokenizer.options import AutoencoderConfig
 from tokenizer.tokenizer import Tokenizer
+from tokenizer.tokenizer_options import AutoencoderConfig
 from vocoder.generation import GenerationInput, generate
 from vocoder.kinds import GRIFFIN_LIM
-from vocoder.options import Sampling
 from vocoder.synthesis import create_synthesis
 from vocoder.vocoder import Vocoder
+from vocoder.vocoder_options import Sampling
 from wordless.audio.waveform import wav_file
 from wordless.base.machine import peak_memory
 

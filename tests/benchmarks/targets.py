@@ -53,10 +53,10 @@ from lm.bodies.sound_gpt import (
     validation_batches,
 )
 from lm.pooled_states import states_of
-from lm.probing.comparison import over_groups
+from lm.probing.intervals import over_groups
 from lm.probing.probe import learning_curve
 from lm.probing.vectors import RunningPools, pool_states
-from pipelines.chain.corpus import find_corpus, read_corpus
+from pipelines.chain.clips_of_run import find_corpus, read_corpus
 from pipelines.chain.language import make_codes
 from pipelines.chain.study import Study
 from pipelines.commandline.choices import with_choices

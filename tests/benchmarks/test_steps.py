@@ -12,8 +12,8 @@ from lm.bodies.body import Pieces
 from lm.bodies.convolutional import create_encoder
 from lm.bodies.convolutional_config import ConvEncoderConfig
 from lm.gpt import CachedGPT, continue_codes, create_gpt
+from lm.lm_options import POOLINGS, CodeSampling, GPTConfig
 from lm.model import LanguageModel
-from lm.options import POOLINGS, CodeSampling, GPTConfig
 from lm.pooled_states import layer_features, states_of
 from lm.probing.vectors import pool_states
 from lm.tokens import Vocabulary

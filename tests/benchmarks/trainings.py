@@ -23,9 +23,9 @@ from lm.finetuned import create_network, task_loss
 from lm.finetuning import ClassificationOptions, HeadConfig
 from lm.gpt import create_gpt
 from lm.heads import ClassificationTask
-from lm.samples.crops import SampleCrops
-from lm.samples.crops import loss as sample_loss
-from lm.samples.model import create_sample_model
+from lm.samples.sample_crops import SampleCrops
+from lm.samples.sample_crops import loss as sample_loss
+from lm.samples.sample_model import create_sample_model
 from lm.tokens import Vocabulary
 from pipelines.bodies.ast_body import AstSettings
 from pipelines.bodies.audio_transformer_body import AudioTransformerSettings
@@ -34,7 +34,7 @@ from pipelines.bodies.sound_gpt_body import SoundGPTSettings
 from pipelines.bodies.wav2vec2_body import Wav2vec2Settings
 from pipelines.extras.next_sample.sample_options import ModelName, NextSampleSettings
 from pipelines.stages.gpt_options import LanguageModelSettings
-from pipelines.stages.options import (
+from pipelines.stages.stage_options import (
     TokenizerSettings,
     VocoderSettings,
 )
@@ -44,9 +44,9 @@ from tokenizer.sources import Autoencoder, reconstruction_loss
 from vocoder.crops import Crops, SampleClips, VocoderClips
 from vocoder.crops import loss as level_loss
 from vocoder.wavenet import create_wavenet
-from wordless.audio.options import SpectrogramConfig
+from wordless.audio.audio_options import SpectrogramConfig
 from wordless.training.fit import Batches, LossFunction
-from wordless.training.options import FitConfig
+from wordless.training.fit_options import FitConfig
 
 CLIPS = 200
 CLASSES = 10

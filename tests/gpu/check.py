@@ -31,24 +31,24 @@ from lm.bodies.clips import ClipViews, LabelledBatches, StoredClips, augment
 from lm.bodies.convolutional import ConvEncoder, create_encoder, create_simclr, pair_loss, validation_pairs, view_pairs
 from lm.bodies.convolutional_config import ContrastConfig, ConvEncoderConfig
 from lm.gpt import create_gpt
-from lm.options import POOLINGS, BatchConfig, GPTConfig
+from lm.lm_options import POOLINGS, BatchConfig, GPTConfig
 from lm.pooled_states import states_of
 from lm.probing.vectors import pool_states
 from lm.tokens import Vocabulary
 from tests.benchmarks.default_tokenizer import random_tokenizer
 from tests.wordless.training.fitting import fit_silently
 from tokenizer.fitting import PatchBatches
-from tokenizer.options import AutoencoderConfig
 from tokenizer.sources import Autoencoder, PatchBatch, reconstruction_loss
 from tokenizer.tokenizer import Tokenizer
+from tokenizer.tokenizer_options import AutoencoderConfig
 from vocoder.crops import Crops, SampleClips, VocoderClips
 from vocoder.crops import loss as level_loss
 from vocoder.engines.choice import create_streams
 from vocoder.engines.torch_streams import draw_levels
-from vocoder.options import CropsConfig, Sampling, WaveNetConfig
+from vocoder.vocoder_options import CropsConfig, Sampling, WaveNetConfig
 from vocoder.wavenet import WaveNet, create_wavenet
 from wordless.training.fit import B, Batches, LossFunction, autocast, chosen_loss
-from wordless.training.options import FitConfig
+from wordless.training.fit_options import FitConfig
 
 CPU = torch.device("cpu")
 MELS, LONGEST, RATE = 80, 150, 16_000

@@ -6,8 +6,8 @@ from functools import cache
 import pytest
 import torch
 
+from lm.lm_options import Interleaving
 from lm.model import LanguageModel
-from lm.options import Interleaving
 from lm.rates import RatesModel, Upsampler
 from tests.lm.tiny import TINY, codes_format, rates_format
 from tokenizer.codes import CodesFormat

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lm.batches import UNCOUNTED, CodeBatch, CodeSequences, TrainingBatches, validation_batches
-from lm.options import BatchConfig
+from lm.lm_options import BatchConfig
 from lm.rates import CoarserRate, ConditionEmbedding, Conditions
 from lm.tokens import Vocabulary
 from tests.lm.tiny import random_codes, rates_format

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from lm.batches import UNCOUNTED, CodeSequences, TrainingBatches
 from lm.language_tests import score
+from lm.lm_options import BatchConfig, CodeSampling, GPTConfig
 from lm.model import LanguageModel
-from lm.options import BatchConfig, CodeSampling, GPTConfig
 from lm.pitch import PitchHead, WithStreams, fit_pitch, pitch_errors
 from lm.pooled_states import layer_features
 from lm.rates import RatesModel

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from lm.options import ProbeConfig
+from lm.lm_options import ProbeConfig
 from pipelines.results.comparison import Comparison
 from pipelines.results.probes import Probes
 from pipelines.results.rows import Row

@@ -7,7 +7,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from pipelines import cli, doctor
-from pipelines.methods.table import METHODS
+from pipelines.methods.methods_table import METHODS
 from tests.calling import Command, python
 
 

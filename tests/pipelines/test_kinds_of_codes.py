@@ -16,11 +16,11 @@ from lm.bodies.convolutional import statistics
 from lm.model import LanguageModel
 from lm.pitch import PitchHead, WithStreams
 from lm.rates import RatesModel, Upsampler
-from pipelines.jobs.vectors import probe_run
+from pipelines.jobs.embedding import probe_run
 from pipelines.labelled import probe
 from pipelines.speech import DemoConfig, demo
-from pipelines.stages.options import TokenizerSettings
-from pipelines.stages.tokenizer import PITCHES, frame_sample, pitches, sample_statistics
+from pipelines.stages.codebooks import PITCHES, frame_sample, pitches, sample_statistics
+from pipelines.stages.stage_options import TokenizerSettings
 from pipelines.store.store import Entry
 from tests.calling import decode, embed, encode, find, generate, score
 from tests.pipelines.conftest import FinishedRun
@@ -29,14 +29,14 @@ from tests.pipelines.tiny import AUDIO, GPT, save_run, session_of, write_clip
 from tests.pipelines.tiny_chain import config_of, entries, run
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from tokenizer.codes import PitchFormat
-from tokenizer.options import PitchConfig
 from tokenizer.parquet import CodedClip, read_codes, write_shard
 from tokenizer.tokenizer import Tokenizer
+from tokenizer.tokenizer_options import PitchConfig
 from vocoder.kinds import GRIFFIN_LIM
-from vocoder.options import Sampling
 from vocoder.synthesis import create_synthesis
 from vocoder.vocoder import Vocoder
-from wordless.audio.options import Levelling
+from vocoder.vocoder_options import Sampling
+from wordless.audio.audio_options import Levelling
 from wordless.audio.reading import read
 from wordless.audio.recordings.manifest import Clip, Clips, read_manifest
 from wordless.base.errors import InputError

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from lm.samples.model import SampleLanguageModel
+from lm.samples.sample_model import SampleLanguageModel
 from pipelines.extras.next_sample.sample_options import SampleSoundsConfig
 from pipelines.extras.next_sample.samples import SAMPLE_SOUNDS, generate_sample_sounds
 from pipelines.results.rows import where

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lm.options import ProbeConfig
-from lm.probing.comparison import over_groups, share_interval
+from lm.lm_options import ProbeConfig
+from lm.probing.intervals import over_groups, share_interval
 from pipelines.pages.phrasing import methods_table, sentences
 from pipelines.results.comparison import Comparison
 from pipelines.results.probes import Probed, Probes
 from pipelines.results.rows import Row
-from pipelines.settings.comparison import By
+from pipelines.settings.comparison_settings import By
 from tests.pipelines.pages_apart import CLASSES, CONFIG, RIGHT, VALIDATION, answers, probed_example
 from wordless.audio.views import Noise
 

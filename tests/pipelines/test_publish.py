@@ -17,8 +17,8 @@ from pipelines.results.figures import COSTS
 from tests.calling import Command, generate, publish, score
 from tests.hub import HubServer, serving, store_in_cache, use_hub
 from tests.pipelines.conftest import FinishedRun
+from tests.pipelines.jobs.test_answer_tables import options as scoring
 from tests.pipelines.jobs.test_generate import options as generating
-from tests.pipelines.jobs.test_tables import options as scoring
 from tests.pipelines.tiny import sweep
 from wordless.base.errors import InputError
 from wordless.base.values import build

@@ -23,7 +23,7 @@ import soundfile
 import torch
 
 from pipelines.commandline.commands import COMMANDS
-from pipelines.commandline.options import index
+from pipelines.commandline.option_index import index
 from tests.pasting import ROOT, Printed, bash, environment, printed, set_up
 from tests.pipelines.conftest import FinishedRun
 from wordless.audio.reading import read

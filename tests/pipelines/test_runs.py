@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.pages.phrasing import full_name, percent
-from pipelines.pages.runs import KEY_COLUMNS, run_rows
+from pipelines.pages.runs_table import KEY_COLUMNS, run_rows
 from pipelines.results.run_record import read_results
 from pipelines.store.store import TIMINGS
 from tests.calling import Command

@@ -9,13 +9,13 @@ import soundfile
 
 from lm.bodies.ast_config import AstConfig
 from pipelines.bodies.ast_body import AstSettings
-from pipelines.methods.table import METHODS
+from pipelines.methods.methods_table import METHODS
 from pipelines.settings.run_rules import run_settings
-from pipelines.stages.codes import codes, training_views
+from pipelines.stages.codebooks import frame_sample, health
+from pipelines.stages.encoding import codes, training_views
 from pipelines.stages.features import bottleneck_features, log_mel_features
 from pipelines.stages.listening import decode_clips, listening
 from pipelines.stages.stored_arrays import filter_banks, spectrograms, waveforms
-from pipelines.stages.tokenizer import frame_sample, health
 from pipelines.store.store import TIMINGS, Entry
 from tests.pipelines.tiny import (
     AUDIO,
@@ -29,8 +29,8 @@ from tests.pipelines.tiny import (
     write_clip,
 )
 from tests.pipelines.tiny_chain import composed
-from tokenizer.options import ViewsConfig
 from tokenizer.parquet import CodedClip, read_codes
+from tokenizer.tokenizer_options import ViewsConfig
 from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.inspection import InspectionConfig
 from wordless.audio.recordings.manifest import Clips, read_manifest, write_manifest

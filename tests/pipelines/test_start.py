@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from lm.model import LanguageModel
-from pipelines.chain.corpus import MANIFEST
+from pipelines.chain.clips_of_run import MANIFEST
 from pipelines.chain.notices import notices_of_starts, voice_notices
 from pipelines.results.run_record import read_results
-from pipelines.settings.run import RunSettings
 from pipelines.settings.run_rules import run_settings
+from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.language_model import begin_at
 from pipelines.stages.start import LM, TOKENS, VOICE, gpt_hash, require_same_gpt, start_folder
 from pipelines.stages.start_voice import (
@@ -25,7 +25,7 @@ from pipelines.stages.start_voice import (
     shipped_voice,
     tokenizer_beside,
 )
-from pipelines.stages.vocoder import begun_at
+from pipelines.stages.voices import begun_at
 from tests.benchmarks.pack_voice import pack
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import AUDIO, GPT, save_rates_run, tiny_tokenizer
@@ -33,7 +33,7 @@ from tests.pipelines.tiny_chain import composed, run, stored
 from tokenizer.tokenizer import Tokenizer
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet import create_wavenet
-from wordless.audio.options import SpectrogramConfig
+from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.recordings.manifest import Clips, read_manifest
 from wordless.base.errors import InputError
 from wordless.base.files import file_hash

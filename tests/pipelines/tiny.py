@@ -10,27 +10,27 @@ import numpy as np
 import soundfile
 import torch
 
+from lm.lm_options import VECTORS, GPTConfig, VectorConfig
 from lm.model import LanguageModel
-from lm.options import VECTORS, GPTConfig, VectorConfig
 from lm.rates import RatesModel
-from pipelines.chain.corpus import read_corpus
-from pipelines.settings.run import CorpusCommand
+from pipelines.chain.clips_of_run import read_corpus
+from pipelines.settings.run_settings import CorpusCommand
 from pipelines.stages.features import ClipReading
 from pipelines.stages.listening import Playback, choose_clips
-from pipelines.stages.options import ListeningConfig
+from pipelines.stages.stage_options import ListeningConfig
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store, StoreConfig
 from tokenizer.codes import Codes, CodesFormat
 from tokenizer.config import TokenizerConfig
-from tokenizer.options import AutoencoderConfig, PatchConfig
 from tokenizer.parquet import CodedClip, mark_complete, shard_path, write_shard
 from tokenizer.rates_tokenizer import RatesTokenizer
 from tokenizer.sources import Autoencoder
 from tokenizer.tokenizer import Tokenizer
-from vocoder.options import WaveNetConfig
+from tokenizer.tokenizer_options import AutoencoderConfig, PatchConfig
 from vocoder.vocoder import Vocoder
+from vocoder.vocoder_options import WaveNetConfig
 from vocoder.wavenet import WaveNet
-from wordless.audio.options import SpectrogramConfig
+from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.base.array_types import FloatArray

@@ -11,12 +11,12 @@ from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from tokenizer.codes import PitchFormat
 from tokenizer.config import TokenizerConfig
 from tokenizer.fitting import PatchBatches, by_loudness, draw_sample, fit_codebook, normalised_patches
-from tokenizer.options import AutoencoderConfig, PatchConfig
 from tokenizer.rates_tokenizer import RatesTokenizer
 from tokenizer.sources import Autoencoder, reconstruction_loss
 from tokenizer.speech_layer import ChosenLayer, SpeechTokenizer
 from tokenizer.tokenizer import PATCHES_PER_BLOCK, Tokenizer
-from wordless.audio.options import Levelling, SpectrogramConfig
+from tokenizer.tokenizer_options import AutoencoderConfig, PatchConfig
+from wordless.audio.audio_options import Levelling, SpectrogramConfig
 from wordless.audio.spectrogram import LogMel
 from wordless.base.array_types import FloatArray
 

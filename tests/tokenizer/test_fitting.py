@@ -44,10 +44,10 @@ from tokenizer.health import (
     measure_variation,
     perplexity,
 )
-from tokenizer.options import AutoencoderConfig, PatchConfig, SoundChanges
 from tokenizer.sources import Autoencoder
 from tokenizer.tokenizer import Tokenizer, from_patches, to_patches
-from wordless.audio.options import Levelling, SpectrogramConfig
+from tokenizer.tokenizer_options import AutoencoderConfig, PatchConfig, SoundChanges
+from wordless.audio.audio_options import Levelling, SpectrogramConfig
 from wordless.audio.recordings.manifest import Clip
 from wordless.audio.spectrogram import mel_power
 from wordless.audio.waveform import LOUDEST

@@ -24,11 +24,11 @@ from tokenizer.codes import Codes, CodesFormat, join_rates
 from tokenizer.config import TokenizerConfig
 from tokenizer.encoder import Encoder, encode, pictures
 from tokenizer.health import measure_fidelity
-from tokenizer.options import AutoencoderConfig, HeardConfig, PatchConfig, SoundChanges, ViewsConfig
 from tokenizer.rates_tokenizer import RatesTokenizer
 from tokenizer.sources import Autoencoder
 from tokenizer.tokenizer import PATCHES_PER_BLOCK, Tokenizer
-from wordless.audio.options import MeanRemoval, SpectrogramConfig
+from tokenizer.tokenizer_options import AutoencoderConfig, HeardConfig, PatchConfig, SoundChanges, ViewsConfig
+from wordless.audio.audio_options import MeanRemoval, SpectrogramConfig
 from wordless.audio.reading import read
 from wordless.audio.recordings.manifest import Clip
 from wordless.audio.spectrogram import LogMel, mel_power, subtract_mean

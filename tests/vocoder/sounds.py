@@ -10,9 +10,9 @@ from torch import Tensor
 
 from tokenizer.codes import Codes, CodesFormat, PitchFormat
 from vocoder.filters import VoiceHead
-from vocoder.options import WaveNetConfig
+from vocoder.vocoder_options import WaveNetConfig
 from vocoder.wavenet import WaveNet, create_wavenet
-from wordless.audio.options import SpectrogramConfig
+from wordless.audio.audio_options import SpectrogramConfig
 
 RECORDINGS = Path(__file__).parents[3] / "shared" / "data" / "fsdd" / "recordings"
 SPECTROGRAM = SpectrogramConfig(sample_rate=8000, window_length=200, hop_length=80, n_mels=20)

@@ -11,9 +11,9 @@ from tokenizer.codes import Codes
 from vocoder.continuing import Prompt, joined_sound
 from vocoder.filters import REMEMBERED, PitchComb
 from vocoder.kinds import GRIFFIN_LIM, WAVENET, Kind
-from vocoder.options import Sampling
 from vocoder.synthesis import Synthesis, Unlearned
 from vocoder.vocoder import Vocoder
+from vocoder.vocoder_options import Sampling
 from wordless.audio.levels import Excerpt
 from wordless.audio.waveform import Waveform
 from wordless.base.seeds import sound_seed

@@ -12,7 +12,7 @@ from tests.benchmarks.default_tokenizer import random_tokenizer
 from tests.vocoder.sounds import PATCH_FRAMES, SAMPLES_PER_CODE, SPECTROGRAM, Table, random_table, tiny_config
 from vocoder.crops import NOT_COUNTED, Crops, SampleClips, VocoderClips, loss
 from vocoder.frames import code_frames, mean_level
-from vocoder.options import PITCH_INPUTS, CropsConfig, WaveNetConfig
+from vocoder.vocoder_options import PITCH_INPUTS, CropsConfig, WaveNetConfig
 from vocoder.wavenet import create_wavenet, mu_law_encode, silence
 from wordless.base.errors import InputError
 

@@ -14,10 +14,10 @@ from tests.reference import pitch_combed, postfiltered
 from tests.vocoder.sounds import SPECTROGRAM, random_table, tiny_config, voice_head
 from vocoder.filters import PitchComb, PostFilter, VoiceHead, analyse, fit_head, overlap_add, synthesise, windows
 from vocoder.measures import FULL_SCALE, periodicity
-from vocoder.options import SoundOptions
 from vocoder.vocoder import Vocoder
+from vocoder.vocoder_options import SoundOptions
 from vocoder.wavenet import create_wavenet
-from wordless.audio.options import SpectrogramConfig
+from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.spectrogram import LogMel
 from wordless.audio.waveform import Waveform
 

@@ -37,9 +37,9 @@ from vocoder.frames import (
 )
 from vocoder.generation import CHUNK_FRAMES, GenerationInput, generate
 from vocoder.measures import periodicity
-from vocoder.options import PITCH_INPUTS, TAPS, CropsConfig, Sampling, WaveNetConfig
+from vocoder.vocoder_options import PITCH_INPUTS, TAPS, CropsConfig, Sampling, WaveNetConfig
 from vocoder.wavenet import mu_law_decode, silence
-from wordless.audio.options import SpectrogramConfig
+from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.spectrogram import LogMel
 from wordless.audio.waveform import Waveform
 

@@ -13,7 +13,7 @@ from tests.reference import generated_by_the_parallel_model, shaped_by_samples
 from tests.vocoder.sounds import SPECTROGRAM, lively, tiny_config
 from vocoder import generation
 from vocoder.generation import Generation, GenerationInput, LoudnessRange, RunawayGuard, generate, shaped
-from vocoder.options import Sampling
+from vocoder.vocoder_options import Sampling
 from vocoder.wavenet import WaveNet, create_wavenet, mu_law_decode, mu_law_encode
 from wordless.base.errors import InputError
 

@@ -10,13 +10,13 @@ from tests.reference import griffin_lim_of_the_whole, noise_vocoded_as_a_whole
 from tests.tokenizer.conftest import fitted
 from tests.vocoder.sounds import MEAN, PATCH_FRAMES, SCALE, SPECTROGRAM, Table, random_table, recordings
 from tokenizer.codes import CodeMeanings, Codes
-from tokenizer.options import PatchConfig
+from tokenizer.tokenizer_options import PatchConfig
 from vocoder import synthesis
 from vocoder.frames import log_mel_of
 from vocoder.kinds import Stream
 from vocoder.measures import log_mel_distance
 from vocoder.synthesis import griffin_lim, linear_power, noise
-from wordless.audio.options import Levelling, SpectrogramConfig
+from wordless.audio.audio_options import Levelling, SpectrogramConfig
 from wordless.audio.spectrogram import LogMel, mel_filters
 from wordless.audio.waveform import Waveform
 

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from vocoder.engines.torch_streams import TorchStreams
-from vocoder.options import EngineChoice, Sampling
+from vocoder.vocoder_options import EngineChoice, Sampling
 from vocoder.wavenet import WaveNet
 from wordless.base.compiling import compiles
 

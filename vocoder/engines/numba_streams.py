@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from vocoder.engines.kernels import PADDING, Factors, KernelWeights, go_on, target_features
 from vocoder.engines.torch_streams import filled, matrices
-from vocoder.options import Sampling
+from vocoder.vocoder_options import Sampling
 from vocoder.wavenet import WaveNet, silence
 from wordless.base.array_types import FloatArray
 from wordless.base.compiling import run

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from vocoder.options import Sampling
+from vocoder.vocoder_options import Sampling
 from vocoder.wavenet import WaveNet, silence
 from wordless.base.machine import copy_to, one_thread
 

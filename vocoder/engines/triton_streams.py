@@ -24,7 +24,7 @@ import triton.language as tl
 from torch import Tensor, nn
 
 from vocoder.engines.torch_streams import filled, matrices
-from vocoder.options import Sampling
+from vocoder.vocoder_options import Sampling
 from vocoder.wavenet import WaveNet, silence
 from wordless.base.machine import copy_to
 

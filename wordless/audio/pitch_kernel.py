@@ -1,4 +1,4 @@
-"""Numba kernels of `wordless.audio.pitch`: the correlations of a block of hops, and the best path through hops.
+"""Numba kernels of `wordless.audio.pitch_contour`: the correlations of a block of hops, and the best path through hops.
 
 Sums are in a stated order and stay in float64: neither the width of a vector nor the sizes of pieces change a bit.
 """

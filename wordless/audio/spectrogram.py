@@ -28,7 +28,7 @@ import torch
 import torchaudio
 from torch import Tensor, nn
 
-from wordless.audio.options import MeanRemoval, SpectrogramConfig
+from wordless.audio.audio_options import MeanRemoval, SpectrogramConfig
 from wordless.audio.views import Change, View
 from wordless.audio.waveform import equal_blocks
 from wordless.base.array_types import FloatArray

@@ -38,8 +38,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from wordless.audio.audio_options import Convolutions
 from wordless.audio.decoding import MAX_RATE
-from wordless.audio.options import Convolutions
 from wordless.audio.padding import EQUAL_RATIO, inside, read_by_length, similar_ratio
 from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError, require, written

@@ -5,7 +5,8 @@
         frames: int = option(2, "frames per patch; 2 frames give 50 codes per second by default", least=1)
 
 Direct construction and `build` check the ranges. The command line has an option for each such field, and none for a
-field without `option`. Its help, its completion and its defaults read the fields (pipelines/commandline/options.py).
+field without `option`. Its help, its completion and its defaults read the fields
+(pipelines/commandline/option_index.py).
 A subclass that gives an option another default says nothing else again: ``frames: int = 4``.
 This module imports no heavy library, and no module of options does: commands refuse options before PyTorch is imported.
 """

@@ -35,8 +35,8 @@ from wordless.base.files import aside, remove
 from wordless.base.machine import Batch, fast_products, multiplies_bf16
 from wordless.base.options import updated
 from wordless.base.progress import Progress
+from wordless.training.fit_options import FitConfig, Point, TrainingRecord
 from wordless.training.gangs import Gang
-from wordless.training.options import FitConfig, Point, TrainingRecord
 
 PROGRESS = ("step", "seconds", "curve", "running", "best_loss", "best_step")  # values of a training
 VALUES, HASH = "values", "hash"  # in the header

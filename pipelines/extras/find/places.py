@@ -18,10 +18,10 @@ from pipelines.commandline.annotation_files import TABLES, Event, kind_of_output
 from pipelines.commandline.outputs import new_file
 from pipelines.commandline.overrides import command_line
 from pipelines.extras.find.find_options import Features, FindConfig
-from pipelines.extras.find.page import Hit, write_hits_page
-from pipelines.jobs.recordings import ReadSound, Told, attempted, files_key, open_session, told_of, write_shards
+from pipelines.extras.find.places_page import Hit, write_hits_page
+from pipelines.jobs.coding import ReadSound, Told, attempted, files_key, open_session, told_of, write_shards
 from pipelines.pages.excerpts import Room
-from pipelines.stages.frames import mfcc_frames
+from pipelines.stages.mfcc import mfcc_frames
 from pipelines.store.session import Run
 from pipelines.store.stage import stage
 from pipelines.store.store import Entry, write_json

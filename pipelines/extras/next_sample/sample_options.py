@@ -3,14 +3,20 @@
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
-from lm.samples.options import POSITIONS, ContextConfig, SampleCropsConfig, SampleWaveNetConfig, TransformerConfig
+from lm.samples.sample_network_options import (
+    POSITIONS,
+    ContextConfig,
+    SampleCropsConfig,
+    SampleWaveNetConfig,
+    TransformerConfig,
+)
 from pipelines.extras.table import Extra
 from pipelines.stages.gpt_options import TrainingSettings
-from vocoder.options import EngineChoice
-from wordless.audio.options import SpectrogramConfig
+from vocoder.vocoder_options import EngineChoice
+from wordless.audio.audio_options import SpectrogramConfig
 from wordless.base.errors import within
 from wordless.base.options import Options, option
-from wordless.training.options import FitConfig
+from wordless.training.fit_options import FitConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,20 +9,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from lm.probing import comparison as intervals
-from lm.samples.crops import BASELINES, SampleCrops, count_pairs, create_baseline, loss, score
-from lm.samples.model import SampleLanguageModel, create_sample_model, multiply_adds
-from lm.samples.options import SampleCropsConfig, SampleWaveNetConfig, TransformerConfig
+from lm.probing import intervals as intervals
+from lm.samples.sample_crops import BASELINES, SampleCrops, count_pairs, create_baseline, loss, score
+from lm.samples.sample_model import SampleLanguageModel, create_sample_model, multiply_adds
+from lm.samples.sample_network_options import SampleCropsConfig, SampleWaveNetConfig, TransformerConfig
 from pipelines.chain.study import Study
 from pipelines.extras.next_sample.sample_options import SOUNDS, NextSampleSettings, SampleSoundsConfig
 from pipelines.extras.work import Work
 from pipelines.pages.charts import Chart
 from pipelines.pages.phrasing import heading
+from pipelines.pages.players import Sound, clip_name, sound_spectrograms, sounds_among
 from pipelines.pages.report import training_chart
-from pipelines.pages.sounds import Sound, clip_name, sound_spectrograms, sounds_among
 from pipelines.results.rows import Made, Row
 from pipelines.results.run_record import Results, Section, section_of
-from pipelines.settings.run import RunSettings
+from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.listening import loudest
 from pipelines.stages.stored_arrays import TRAINED_ON, split_samples, test_waveforms, waveforms
 from pipelines.store.session import Run, Session
@@ -32,13 +32,13 @@ from vocoder.continuing import joined_sound
 from vocoder.engines.choice import choose_engine, precision
 from vocoder.kinds import ORIGINAL
 from vocoder.measures import sound_levels
-from vocoder.options import Sampling
+from vocoder.vocoder_options import Sampling
 from wordless.audio.recordings.manifest import Clips, choose_randomly
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError, within
 from wordless.base.machine import choose_device, one_thread
 from wordless.base.seeds import sound_seed
-from wordless.training.options import FitConfig
+from wordless.training.fit_options import FitConfig
 
 NEXT_SAMPLE = "next_sample"  # the stage; its entries of models are next_sample_<model>
 SCORES, SAMPLE_SOUNDS = "scores.json", "sounds.json"

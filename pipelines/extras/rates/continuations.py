@@ -17,24 +17,24 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from lm.language_tests import NGRAMS, distinct_ngrams
+from lm.lm_options import CodeSampling, ProbeConfig
 from lm.model import LanguageModel
-from lm.options import CodeSampling, ProbeConfig
-from lm.probing import comparison as intervals
-from pipelines.chain.sounds import create_judge
+from lm.probing import intervals as intervals
+from pipelines.chain.sound_stages import create_judge
 from pipelines.chain.study import Study
 from pipelines.extras.rates.rate_options import RatesConfig
 from pipelines.extras.work import Work
 from pipelines.pages.charts import Chart, log_mel_pictures, spectrogram_chart
 from pipelines.pages.phrasing import full_name
-from pipelines.pages.sounds import Sound, sound_path, sound_spectrograms, sounds_among
+from pipelines.pages.players import Sound, sound_path, sound_spectrograms, sounds_among
 from pipelines.results.rows import Made, Row, parameters
 from pipelines.results.run_record import Results, Section, read_arrays, section_of
-from pipelines.settings.run import RunSettings
 from pipelines.settings.run_rules import require_one_training
+from pipelines.settings.run_settings import RunSettings
+from pipelines.stages.codebooks import HEALTH
 from pipelines.stages.judging import JUDGES, Judge, label_task, name_labels, new_part, whole
 from pipelines.stages.language_model import PERPLEXITY
 from pipelines.stages.listening import excerpt_row, loudest
-from pipelines.stages.tokenizer import HEALTH
 from pipelines.store.session import Run, rate_prefix
 from pipelines.store.stage import stage
 from pipelines.store.store import CURVE, Entry, other_options, write_json
@@ -42,8 +42,8 @@ from tokenizer.parquet import read_codes
 from tokenizer.rates_tokenizer import RatesTokenizer
 from vocoder.continuing import Prompt, joined_sound
 from vocoder.kinds import GRIFFIN_LIM
-from vocoder.options import Sampling
 from vocoder.synthesis import create_synthesis
+from vocoder.vocoder_options import Sampling
 from wordless.audio.levels import Excerpt
 from wordless.audio.recordings.manifest import Clip, Clips, choose_randomly
 from wordless.audio.waveform import Waveform

@@ -13,16 +13,16 @@ import numpy as np
 import torch
 
 from lm.language_tests import Scorer, Unigram, fit_bigram, item_accuracies, word_scores
+from lm.lm_options import ProbeConfig
 from lm.model import LanguageModel
-from lm.options import ProbeConfig
-from lm.probing import comparison as intervals
+from lm.probing import intervals as intervals
 from pipelines.chain.study import Study
 from pipelines.commandline.choices import EMBEDDED, EMBEDDED_SOURCE
 from pipelines.extras.work import Work
 from pipelines.extras.zerospeech.word_options import ZerospeechConfig
 from pipelines.results.rows import FoldSeed, Made, Row
 from pipelines.results.run_record import Section
-from pipelines.settings.run import RunSettings
+from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.listening import training_codes
 from pipelines.store.session import Run
 from pipelines.store.stage import stage

@@ -16,9 +16,9 @@ from lm.bodies.audio_transformer import VARIANTS, AudioTransformerBody
 from lm.bodies.audio_transformer_config import AudioTransformerConfig
 from lm.bodies.body import Body, BodyReading, freeze, read_states
 from lm.bodies.clips import StoredClips
+from lm.bodies.code_gpt import GptBody, GptNetwork, replace_codes
 from lm.bodies.convolutional import ConvBody
 from lm.bodies.convolutional_config import ConvEncoderConfig
-from lm.bodies.gpt import GptBody, GptNetwork, replace_codes
 from lm.bodies.spectrogram_transformer import AstBody
 from lm.bodies.wav2vec2 import Wav2vec2Body
 from lm.bodies.wav2vec2_config import MaskConfig
@@ -37,7 +37,7 @@ from tests.pipelines.tiny import AUDIO, save_run, sweep
 from tests.threads import require_alike
 from tests.wordless.audio.speech_models.checkpoints import KINDS, save_checkpoint
 from tokenizer.tokenizer import Tokenizer
-from wordless.audio.options import SpectrogramConfig
+from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.speech_models import SpeechModel
 from wordless.base.errors import InputError
 

@@ -33,9 +33,9 @@ from lm.bodies.sound_gpt import (
 from lm.bodies.sound_gpt_config import SoundGPTConfig
 from tests.threads import require_alike
 from tests.tokenizer.conftest import RATE, fitted, sound, speech_tokenizer
-from tokenizer.options import PatchConfig
 from tokenizer.tokenizer import Tokenizer
-from wordless.audio.options import Levelling, SpectrogramConfig
+from tokenizer.tokenizer_options import PatchConfig
+from wordless.audio.audio_options import Levelling, SpectrogramConfig
 from wordless.audio.spectrogram import LogMel, warp
 from wordless.base.array_types import IntArray
 from wordless.base.errors import InputError

@@ -20,7 +20,7 @@ from sklearn.model_selection import LeaveOneGroupOut, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
-from lm.options import ProbeConfig
+from lm.lm_options import ProbeConfig
 from lm.probing.fitted import FittedProbe
 from lm.probing.linear import (
     COMPUTES_WITH_TENSORS,

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
-from lm.options import PARTS, POOLINGS, Means, Pooling, VectorConfig
+from lm.lm_options import PARTS, POOLINGS, Means, Pooling, VectorConfig
 from lm.probing.features_file import SUFFIXES, read_features
 from lm.probing.vectors import ALL_POOLINGS, RunningPools, average, bags_of_codes, pool, pool_batch
 from tests.lm.reference import pooled_by_loops

@@ -16,9 +16,18 @@ from fairseq2.nn import BatchLayout
 from torch import Tensor, nn
 
 from lm.samples import local_attention
-from lm.samples.crops import BASELINES, NOT_COUNTED, LevelTable, SampleCrops, count_pairs, create_baseline, loss, score
 from lm.samples.local_attention import LocalAttention
-from lm.samples.model import (
+from lm.samples.sample_crops import (
+    BASELINES,
+    NOT_COUNTED,
+    LevelTable,
+    SampleCrops,
+    count_pairs,
+    create_baseline,
+    loss,
+    score,
+)
+from lm.samples.sample_model import (
     CachedTransformer,
     ContextNetwork,
     SampleLanguageModel,
@@ -27,7 +36,7 @@ from lm.samples.model import (
     create_sample_model,
     multiply_adds,
 )
-from lm.samples.options import ContextConfig, SampleCropsConfig
+from lm.samples.sample_network_options import ContextConfig, SampleCropsConfig
 from tests.lm.samples.tiny import (
     CONFIGS,
     CONTEXT,
@@ -39,7 +48,7 @@ from tests.lm.samples.tiny import (
     random_levels,
 )
 from vocoder.crops import SampleClips
-from vocoder.options import Sampling
+from vocoder.vocoder_options import Sampling
 from vocoder.wavenet import companded_scale, mu_law_encode, silence
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError

@@ -5,8 +5,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from lm.samples.model import SampleConfig, SampleModel, create_sample_model
-from lm.samples.options import ContextConfig, SampleWaveNetConfig, TransformerConfig
+from lm.samples.sample_model import SampleConfig, SampleModel, create_sample_model
+from lm.samples.sample_network_options import ContextConfig, SampleWaveNetConfig, TransformerConfig
 
 RATE = 1000
 CONTEXT = ContextConfig(strides=(2, 2), channels=4, layers=2)  # frames of 4 samples, a past of 16

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lm.options import POOLINGS
-from pipelines.chain import features
+from lm.lm_options import POOLINGS
+from pipelines.chain import method_features as features
 from pipelines.chain.study import Study
 from pipelines.methods.method import Method
 from pipelines.stages.features import frame_features

@@ -118,7 +118,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     """Pretend a machine with a number of cores, and as many threads, until the test ends."""
 
     def pretend(number: int) -> None:
-        monkeypatch.setattr("pipelines.settings.run.cores", lambda: number)
+        monkeypatch.setattr("pipelines.settings.run_settings.cores", lambda: number)
         torch.set_num_threads(number)
 
     before = torch.get_num_threads()

@@ -11,12 +11,12 @@ import pytest
 import soundfile
 import torch
 
-from pipelines.chain.corpus import MANIFEST, REJECTED
+from pipelines.chain.clips_of_run import MANIFEST, REJECTED
 from pipelines.chain.notices import notices_of_unlabelled, notices_of_weights, unlabelled_of_run, write_unlabelled
 from pipelines.chain.unlabelled import REJECTED_UNLABELLED, find_sources, read_unlabelled
-from pipelines.methods.table import METHODS
-from pipelines.settings.run import RunSettings
+from pipelines.methods.methods_table import METHODS
 from pipelines.settings.run_rules import run_settings
+from pipelines.settings.run_settings import RunSettings
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import composed
 from tests.rejected import read_rejected

@@ -10,8 +10,8 @@ from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.completion import SCRIPTS, candidates, join_words
 from pipelines.commandline.composition import compose, plain
 from pipelines.commandline.help import command_help, help_request
-from pipelines.commandline.options import index
-from pipelines.settings.run import RunSettings
+from pipelines.commandline.option_index import index
+from pipelines.settings.run_settings import RunSettings
 from tests.calling import python
 from tests.pipelines.tiny_chain import ROOT
 from vocoder.kinds import CHOICES

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from pipelines.commandline.composition import explain
-from pipelines.commandline.options import GONE, index, require_values, unknown_option
+from pipelines.commandline.option_index import GONE, index, require_values, unknown_option
 from pipelines.commandline.overrides import prepare
 from tests.pipelines.tiny_chain import config_of
 from wordless.base.errors import InputError

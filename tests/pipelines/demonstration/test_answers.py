@@ -12,7 +12,7 @@ import soundfile
 import torch
 from matplotlib.figure import Figure
 
-from lm.options import CodeSampling
+from lm.lm_options import CodeSampling
 from lm.probing.fitted import FittedProbe, ProbeDescription, ProbeNetwork, VectorRecipe
 from lm.probing.vectors import bags_of_codes
 from pipelines.demonstration.answers import MISSING, Analysis, DemoAnswers, DemoModels, prompt_of
@@ -20,8 +20,8 @@ from pipelines.speech import DemoConfig
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import GPT, save_run, save_tokenizer, sweep
 from tokenizer.encoder import soft_codes
-from tokenizer.options import Assignments
 from tokenizer.tokenizer import Tokenizer
+from tokenizer.tokenizer_options import Assignments
 from vocoder.kinds import GRIFFIN_LIM, KINDS, WAVENET, Kind
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError

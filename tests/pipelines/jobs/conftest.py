@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipelines.commandline.options import index
+from pipelines.commandline.option_index import index
 from pipelines.commandline.overrides import prepare
 from pipelines.jobs.finetune import finetune_body
 from pipelines.labelled import finetune_settings

@@ -12,7 +12,7 @@ import soundfile
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from pipelines.jobs import speech as decode_job
+from pipelines.jobs import speaking as decode_job
 from pipelines.store.store import checkpoints_of, note_finished
 from tests.calling import decode, options_of
 from tests.killing import Call

@@ -12,7 +12,7 @@ from pandas import DataFrame
 
 from pipelines.pages.charts import Chart, Curve, Panel, curves_chart, look
 from pipelines.pages.comparison_charts import MAX_WRITTEN, comparison_charts, confusion_chart
-from pipelines.pages.sweep import Point, Runs, sweep_charts, swept
+from pipelines.pages.sweep_page import Point, Runs, sweep_charts, swept
 from pipelines.results.comparison import Comparison
 from pipelines.results.rows import Row, frame
 from pipelines.results.run_record import Results

@@ -21,8 +21,8 @@ from pipelines.pages import phrasing
 from pipelines.pages.charts import spectrogram_chart
 from pipelines.pages.comparison_charts import comparison_charts, in_order, layer_label, ranked_groups
 from pipelines.pages.phrasing import full_name, percent, points, summary
+from pipelines.pages.players import reconstruction
 from pipelines.pages.report import write_report
-from pipelines.pages.sounds import reconstruction
 from pipelines.results.comparison import Comparison
 from pipelines.results.rows import Row, frame
 from pipelines.results.run_record import Pictures, read_results

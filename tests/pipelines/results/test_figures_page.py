@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from pipelines.commandline.command import perform
-from pipelines.pages.sweep import write_sweep
+from pipelines.pages.sweep_page import write_sweep
 from pipelines.results.rows import frame
 from pipelines.results.sweep_jobs import Job
 from tests.pipelines.conftest import FinishedRun

@@ -14,7 +14,7 @@ from pipelines.results.predictions import write_predictions
 from pipelines.results.results import CHECKOUT, commit_of, corpus_section, provenance
 from pipelines.results.rows import Row, where
 from pipelines.results.run_record import read_results
-from pipelines.settings.comparison import By
+from pipelines.settings.comparison_settings import By
 from pipelines.store.store import CURVE, Entry, write_json
 from tests.pipelines.conftest import FinishedRun
 from vocoder.vocoder import Vocoder

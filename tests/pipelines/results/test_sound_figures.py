@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lm.options import ProbeConfig
+from lm.lm_options import ProbeConfig
 from pipelines.pages.phrasing import sentences
 from pipelines.results.rows import Row
 from pipelines.results.sound_figures import listening_record, median, sound_figures, weak_judge

@@ -10,14 +10,14 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from lm.options import POOLINGS, VECTORS, VectorConfig
+from lm.lm_options import POOLINGS, VECTORS, VectorConfig
 from lm.probing.vectors import pool
 from pipelines.stages.features import bottleneck_vectors, frame_features, log_mel_vectors
 from pipelines.store.store import Entry
 from tests.pipelines.tiny import AUDIO, reading_of, silent_session, sweep, tiny_tokenizer, write_clip
 from tokenizer.encoder import Encoder
 from tokenizer.tokenizer import PATCHES_AT_ONCE, Tokenizer
-from wordless.audio.options import MeanRemoval
+from wordless.audio.audio_options import MeanRemoval
 from wordless.audio.reading import read
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.spectrogram import LogMel

@@ -39,9 +39,9 @@ from tokenizer.tokenizer import Tokenizer
 from vocoder.continuing import Prompt
 from vocoder.kinds import JUDGED_KINDS, ORIGINAL, WAVENET
 from vocoder.measures import sound_levels
-from vocoder.options import Sampling
 from vocoder.speech_judges import JudgeOfSpeech
 from vocoder.synthesis import create_synthesis
+from vocoder.vocoder_options import Sampling
 from wordless.audio.reading import read
 from wordless.audio.recordings.embedded import Utterance, speak
 from wordless.audio.recordings.manifest import Clips

@@ -21,14 +21,15 @@ from lm.bodies.wav2vec2 import speech_source
 from lm.bodies.wav2vec2_config import MaskConfig
 from lm.finetuned import FineTunedModel
 from lm.finetuning import HeadConfig
-from lm.options import POOLINGS, VectorConfig
+from lm.lm_options import POOLINGS, VectorConfig
 from lm.probing.vectors import pool
 from pipelines.bodies.ast_body import AstSettings
 from pipelines.bodies.audio_transformer_body import AudioTransformerSettings
 from pipelines.bodies.pretraining import random_wav2vec2, simclr, wav2vec2
 from pipelines.bodies.wav2vec2_body import FinetuningSettings, PretrainingSettings, Wav2vec2Settings
-from pipelines.methods.table import METHODS
+from pipelines.methods.methods_table import METHODS
 from pipelines.settings.run_rules import run_settings
+from pipelines.stages.codebooks import frame_sample
 from pipelines.stages.networks import Network
 from pipelines.stages.stored_arrays import (
     TRAINED_ON,
@@ -41,7 +42,6 @@ from pipelines.stages.stored_arrays import (
     stored_std,
     waveforms,
 )
-from pipelines.stages.tokenizer import frame_sample
 from pipelines.store.session import Session
 from pipelines.store.store import CURVE, Entry
 from pipelines.store.stored_features import FEATURES, SCORES
@@ -49,7 +49,7 @@ from tests.lm.bodies.sounds import SMALL, TARGETS
 from tests.pipelines.tiny import AUDIO, reading_of, silent_session, write_clip
 from tests.pipelines.tiny_chain import composed
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
-from tokenizer.options import HeardConfig
+from tokenizer.tokenizer_options import HeardConfig
 from wordless.audio.recordings.manifest import Clip, Clips, Split
 from wordless.audio.spectrogram import LogMel
 from wordless.audio.views import View, hearings

@@ -8,8 +8,8 @@ import pytest
 import soundfile
 
 from pipelines.settings.run_rules import run_settings
+from pipelines.stages.codebooks import frame_sample
 from pipelines.stages.stored_arrays import TRAINED_ON, VALUES, stored_clips, stored_names, waveforms, write_clips
-from pipelines.stages.tokenizer import frame_sample
 from pipelines.store.store import Entry
 from tests.pipelines.tiny import session_of, silent_session, sweep, write_clip
 from tests.pipelines.tiny_chain import composed

@@ -28,7 +28,7 @@ from tests.pipelines.tiny_chain import TINY, composed
 from tests.pipelines.tracking.records import READERS, prepare
 from wordless.base.errors import InputError
 from wordless.base.machine import Batch
-from wordless.training.options import FitConfig, Point
+from wordless.training.fit_options import FitConfig, Point
 
 FIT = FitConfig(precision="fp32", steps=8, lr=0.02, warmup_steps=2, validate_every=2, checkpoint_minutes=0)
 STEPS = [2, 4, 6, 8]

@@ -23,7 +23,7 @@ from vocoder.engines.kernels import exponential, gate
 from vocoder.engines.numba_streams import NumbaStreams, numba_multiplies_bf16
 from vocoder.engines.torch_streams import TorchStreams
 from vocoder.generation import AS_LEARNED
-from vocoder.options import TAPS, VOICE_INPUTS, Sampling, WaveNetConfig
+from vocoder.vocoder_options import TAPS, VOICE_INPUTS, Sampling, WaveNetConfig
 from vocoder.wavenet import WaveNet, silence
 from wordless.base import compiling as locks
 from wordless.base.compiling import compiling, run

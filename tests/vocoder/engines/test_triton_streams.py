@@ -11,7 +11,7 @@ from tests.vocoder.engines.test_choice import drawn, parallel_logits, path, step
 from tests.vocoder.sounds import lively, tiny_config
 from vocoder.engines.choice import bookmark
 from vocoder.engines.torch_streams import TorchStreams
-from vocoder.options import Sampling
+from vocoder.vocoder_options import Sampling
 
 pytest.importorskip("triton")
 from triton.runtime import interpreter

@@ -14,8 +14,15 @@ from hypothesis import strategies as st
 from tests.calling import python
 from tests.lm.reference import warped_by_loops
 from tests.reference import levelled, log_mel_frame, tracked_pitch
-from wordless.audio.options import SMALLEST_FLOOR, AudioSettings, Levelling, MeanRemoval, SpectrogramConfig, empty_bands
-from wordless.audio.pitch import HOPS_TOGETHER, PitchTracker, peak_offset, resolves_pitch, track_pitch
+from wordless.audio.audio_options import (
+    SMALLEST_FLOOR,
+    AudioSettings,
+    Levelling,
+    MeanRemoval,
+    SpectrogramConfig,
+    empty_bands,
+)
+from wordless.audio.pitch_contour import HOPS_TOGETHER, PitchTracker, peak_offset, resolves_pitch, track_pitch
 from wordless.audio.spectrogram import LogMel, follow_level, limit_range, subtract_mean, warp
 from wordless.audio.waveform import LOUDEST
 from wordless.base.array_types import FloatArray

@@ -10,8 +10,8 @@ import soxr
 import torch
 
 from tests.reference import radical_inverse
+from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.mp3 import through_mp3
-from wordless.audio.options import SpectrogramConfig
 from wordless.audio.reading import read
 from wordless.audio.recordings.corpus import noise_recordings
 from wordless.audio.recordings.manifest import SPLITS, Clip, Clips

@@ -15,14 +15,14 @@ from lm.finetuned import FineTunedModel, create_network, create_task
 from lm.finetuning import ClassificationOptions
 from lm.model import LanguageModel
 from lm.probing.fitted import FittedProbe, ProbeDescription, ProbeNetwork, VectorRecipe
-from lm.samples.model import SampleLanguageModel, create_sample_model
+from lm.samples.sample_model import SampleLanguageModel, create_sample_model
 from pipelines.bodies.gpt_body import GptOptions
 from tests.lm.samples.tiny import TRANSFORMER
 from tests.pipelines.tiny import save_run, sweep
 from tokenizer.tokenizer import Tokenizer
-from vocoder.options import Sampling
 from vocoder.synthesis import griffin_lim
 from vocoder.vocoder import Vocoder
+from vocoder.vocoder_options import Sampling
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 from wordless.base.saved_models import KINDS, ModelKind, whole

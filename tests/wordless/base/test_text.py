@@ -10,7 +10,7 @@ from lm.gpt import create_gpt
 from lm.model import gpt_card
 from lm.tokens import Vocabulary
 from tests.lm.tiny import TINY, codes_format
-from vocoder.options import WaveNetConfig
+from vocoder.vocoder_options import WaveNetConfig
 from vocoder.wavenet import create_wavenet, vocoder_card
 from wordless.base.progress import Terminal
 from wordless.base.text import counted, escape, escape_markdown

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wordless.audio.options import SpectrogramConfig
+from wordless.audio.audio_options import SpectrogramConfig
 from wordless.base.errors import InputError, samples_to_generate
 from wordless.base.options import MEANING, REQUIRED, Options, option
 from wordless.base.values import build

@@ -9,8 +9,8 @@ from torch import nn
 
 from wordless.base.progress import Progress, Terminal
 from wordless.training.fit import B, Batches, LossFunction, fit
+from wordless.training.fit_options import FitConfig, TrainingRecord
 from wordless.training.gangs import Gang
-from wordless.training.options import FitConfig, TrainingRecord
 
 
 def fit_silently(

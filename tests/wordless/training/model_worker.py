@@ -18,16 +18,16 @@ from torch import nn
 
 from lm.batches import CodeSequences, TrainingBatches, validation_batches
 from lm.batches import loss as nats
+from lm.lm_options import BatchConfig
 from lm.model import LanguageModel
-from lm.options import BatchConfig
 from tests.lm.tiny import TINY, codes_format, random_codes
 from tests.wordless.training.fitting import fit_silently
 from tokenizer.fitting import PatchBatches
-from tokenizer.options import AutoencoderConfig
 from tokenizer.sources import Autoencoder, reconstruction_loss
+from tokenizer.tokenizer_options import AutoencoderConfig
 from wordless.training.fit import B, Batches, LossFunction
+from wordless.training.fit_options import FitConfig, TrainingRecord
 from wordless.training.gangs import Gang, open_gang
-from wordless.training.options import FitConfig, TrainingRecord
 
 FIT = FitConfig(steps=6, lr=0.01, warmup_steps=2, validate_every=1, ema_decay=0.5, checkpoint_minutes=0)
 TWICE = replace(FIT, accumulation=2)

@@ -26,8 +26,8 @@ from wordless.training.fit import (
     with_precision,
     write_checkpoint,
 )
+from wordless.training.fit_options import FitConfig, Point, TrainingRecord
 from wordless.training.gangs import Gang
-from wordless.training.options import FitConfig, Point, TrainingRecord
 
 CONFIG = FitConfig(steps=12, lr=0.05, warmup_steps=4, validate_every=4, clip_norm=1.0, weight_decay=0.1)
 

@@ -26,9 +26,9 @@ from unicodedata import normalize
 
 from pandas import concat
 
+from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.decoding import Recording, RecordingError, count_samples
 from wordless.audio.levels import Levels, loudest, of_text
-from wordless.audio.options import SpectrogramConfig
 from wordless.audio.recordings import description, splits
 from wordless.audio.recordings.annotations import AnnotationOptions, annotations_below, annotations_in, kind_of
 from wordless.audio.recordings.description import group_of

@@ -16,7 +16,7 @@ from transformers import AutoFeatureExtractor, AutoModel
 
 from tests.wordless.audio.speech_models.checkpoints import FIELD, KINDS, STRIDE, save_checkpoint
 from wordless.audio import speech_models as reading
-from wordless.audio.options import Convolutions
+from wordless.audio.audio_options import Convolutions
 from wordless.audio.speech_models import SpeechEncoder, SpeechModel, compute_time_first, load_speech_encoder
 from wordless.base.errors import InputError
 from wordless.base.saved_models import hugging_face_hash

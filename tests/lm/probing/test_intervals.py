@@ -12,7 +12,7 @@ from scipy.stats import binomtest, ttest_1samp
 from scipy.stats import t as student
 from sklearn.metrics import average_precision_score, f1_score, r2_score
 
-from lm.probing.comparison import (
+from lm.probing.intervals import (
     Decisions,
     Estimate,
     Hits,
@@ -69,7 +69,7 @@ def resampled_by_loops(folds: list[Hits], resamples: int, seed: int) -> np.ndarr
 def test_the_bootstrap_is_that_of_loops(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = resampled_by_loops(hits(), 20, seed=5)
     np.testing.assert_allclose(bootstrap(hits(), resamples=20, seed=5), expected)
-    monkeypatch.setattr("lm.probing.comparison.WEIGHTS_AT_ONCE", 40)  # in pieces of a few resamples
+    monkeypatch.setattr("lm.probing.intervals.WEIGHTS_AT_ONCE", 40)  # in pieces of a few resamples
     np.testing.assert_allclose(bootstrap(hits(), resamples=20, seed=5), expected)
 
 

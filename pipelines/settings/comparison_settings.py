@@ -8,10 +8,10 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Literal, get_args
 
-from lm.options import States, VectorConfig
+from lm.lm_options import States, VectorConfig
 from pipelines.methods.method import Method
-from pipelines.methods.table import METHODS, ROWS, method_of, own_method, require_features
-from tokenizer.options import Assignments
+from pipelines.methods.methods_table import METHODS, ROWS, method_of, own_method, require_features
+from tokenizer.tokenizer_options import Assignments
 from wordless.audio.recordings.folders import Folder, expand_home, require_folder
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.recordings.splits import folds

@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from lm.bodies.convolutional import statistics
-from pipelines.stages.codes import beginning
-from pipelines.stages.options import TokenizerSettings
+from pipelines.stages.encoding import beginning
+from pipelines.stages.stage_options import TokenizerSettings
 from pipelines.stages.start import TOKENS, start_folder
 from pipelines.stages.start_voice import tokenizer_hash
 from pipelines.stages.stored_arrays import TRAINED_ON
@@ -31,8 +31,8 @@ from tokenizer.parquet import read_codes
 from tokenizer.sources import Autoencoder, PatchBatch, reconstruction_loss
 from tokenizer.speech_layer import ChosenLayer, SpeechLayer, SpeechTokenizer, read_states
 from tokenizer.tokenizer import Tokenizer
-from wordless.audio.options import SpectrogramConfig
-from wordless.audio.pitch import LOWEST, resolves_pitch, track_pitch
+from wordless.audio.audio_options import SpectrogramConfig
+from wordless.audio.pitch_contour import LOWEST, resolves_pitch, track_pitch
 from wordless.audio.recordings.manifest import Clip, Clips, Split, choose_evenly
 from wordless.audio.spectrogram import mel_power
 from wordless.audio.views import View

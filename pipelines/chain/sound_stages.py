@@ -4,10 +4,10 @@ from dataclasses import replace
 
 from lm.probing.task import ProbeTask
 from pipelines.chain.study import Study
-from pipelines.methods.table import METHODS
+from pipelines.methods.methods_table import METHODS
 from pipelines.pages.phrasing import sentences
 from pipelines.results.sound_figures import weak_judge
-from pipelines.settings.run import RunSettings
+from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.features import ClipReading, CodedViews, code_features, log_mel_features
 from pipelines.stages.judging import (
     PROBED,
@@ -19,9 +19,9 @@ from pipelines.stages.judging import (
     recognise_labels,
 )
 from pipelines.stages.listening import LISTENING, Playback, choose_clips, decode_clips, listening, measure_clips
-from pipelines.stages.probe import probed
+from pipelines.stages.probing import probed
 from pipelines.stages.stored_arrays import spectrograms, waveforms
-from pipelines.stages.vocoder import CodedIn, vocoder
+from pipelines.stages.voices import CodedIn, vocoder
 from pipelines.store.store import Entry
 from tokenizer.encoder import Encoder
 from vocoder.speech_judges import SPEECH_JUDGES

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from math import prod
 
-from vocoder.options import LEVELS, WaveNetConfig, WaveNetSizes
+from vocoder.vocoder_options import LEVELS, WaveNetConfig, WaveNetSizes
 from wordless.base.options import BatchSize, CausalSizes, Options, option
 
 MOST_PAST = 1 << 20  # samples

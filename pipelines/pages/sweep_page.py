@@ -17,8 +17,8 @@ import numpy as np
 import pandas
 from pandas import DataFrame, Series
 
-from lm.probing.comparison import Estimate, all_pairs, over_groups, two_sided_p
-from pipelines.methods.table import ROWS, row_of, shown_in
+from lm.probing.intervals import Estimate, all_pairs, over_groups, two_sided_p
+from pipelines.methods.methods_table import ROWS, row_of, shown_in
 from pipelines.pages.charts import (
     INK,
     ORANGE,

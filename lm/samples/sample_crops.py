@@ -25,9 +25,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, pad
 
-from lm.samples.options import SampleCropsConfig
+from lm.samples.sample_network_options import SampleCropsConfig
 from vocoder.crops import NOT_COUNTED, SampleClips, share_of
-from vocoder.options import LEVELS
+from vocoder.vocoder_options import LEVELS
 from vocoder.wavenet import silence
 from wordless.base.errors import InputError
 from wordless.base.machine import Batch, copy_to

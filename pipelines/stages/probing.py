@@ -8,7 +8,7 @@ import torch
 from safetensors.numpy import load_file
 from threadpoolctl import threadpool_limits
 
-from lm.options import ProbeConfig
+from lm.lm_options import ProbeConfig
 from lm.probing.fitted import FittedProbe
 from lm.probing.linear import VERSION
 from lm.probing.probe import last_point, learning_curve, method_record, probe_method, scored_method

@@ -14,7 +14,7 @@ from pipelines.methods.method import CURVES, FEW, Line, Method, Place, untrained
 from wordless.base.errors import InputError
 from wordless.base.options import BESIDE
 
-MAKE = "pipelines.chain.features"
+MAKE = "pipelines.chain.method_features"
 NEXT = "the next code"  # target
 RATE_MARKERS = ("o", "^", "s", "D")  # of matplotlib, one for each rate that `tokenizer.rates` may have
 

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 
 from pipelines.bodies.sound_gpt_body import SoundGPTSettings
 from pipelines.commandline.choices import with_choices
-from pipelines.commandline.options import index
+from pipelines.commandline.option_index import index
 from pipelines.commandline.overrides import prepare
-from pipelines.settings.comparison import ComparisonConfig
-from pipelines.settings.run import RunSettings
+from pipelines.settings.comparison_settings import ComparisonConfig
 from pipelines.settings.run_rules import run_settings
+from pipelines.settings.run_settings import RunSettings
 from tests.pipelines.tiny import SAMPLES
 from tests.pipelines.tiny_chain import ROOT, composed, config_of
 from tests.wordless.audio.speech_models.checkpoints import STRIDE, save_checkpoint

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from torch import Tensor
 
-from pipelines.stages.options import VocoderSettings
+from pipelines.stages.stage_options import VocoderSettings
 from pipelines.stages.start import VOICE, start_folder
 from pipelines.stages.start_voice import saved_vocoder, statistics_of
 from pipelines.stages.stored_arrays import TRAINED_ON, split_samples, stored_names
@@ -19,13 +19,13 @@ from vocoder.crops import Crops, VocoderClips, bands_of, loss
 from vocoder.filters import VoiceHead, fit_head
 from vocoder.frames import log_mel_of
 from vocoder.generation import LoudnessRange
-from vocoder.options import CropsConfig, WaveNetConfig
 from vocoder.vocoder import Vocoder
+from vocoder.vocoder_options import CropsConfig, WaveNetConfig
 from vocoder.wavenet import UNKNOWN_GROUP, WaveNet, create_wavenet, transferred
 from wordless.audio.recordings.manifest import Clips, Split
 from wordless.base.array_types import FloatArray
 from wordless.base.saved_models import VOCODER
-from wordless.training.options import StartableFitConfig
+from wordless.training.fit_options import StartableFitConfig
 
 VALIDATION_CROPS = 64
 VOICE_SECONDS = 100.0  # of training recordings from which voicing and pitch are learned

@@ -22,11 +22,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear, pad
 
-from lm.samples.options import FRAME, POSITIONS, ContextConfig, SampleWaveNetConfig, TransformerConfig
+from lm.samples.sample_network_options import FRAME, POSITIONS, ContextConfig, SampleWaveNetConfig, TransformerConfig
 from vocoder.engines.choice import choose_engine
 from vocoder.engines.torch_streams import draw_levels
 from vocoder.generation import GenerationInput, Progress, generate
-from vocoder.options import LEVELS, EngineChoice, Sampling
+from vocoder.vocoder_options import LEVELS, EngineChoice, Sampling
 from vocoder.wavenet import WaveNet, companded_scale, mu_law_decode, mu_law_encode, silence
 from wordless.audio.waveform import Waveform
 from wordless.base.causal_transformer import create_causal_transformer, full_rows
@@ -191,8 +191,8 @@ def multiply_adds(model: SampleModel) -> float:
 
 CACHED = "fairseq2, cached"  # what generates the transformer's samples
 _USE = """
-from lm.samples.model import SampleLanguageModel
-from vocoder.options import Sampling
+from lm.samples.sample_model import SampleLanguageModel
+from vocoder.vocoder_options import Sampling
 
 model = SampleLanguageModel.from_pretrained("folder")
 (sound,) = model.generate([None], seconds=2, sampling=Sampling(temperature=1.0))

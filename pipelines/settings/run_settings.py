@@ -7,17 +7,17 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from lm.options import ProbeConfig
+from lm.lm_options import ProbeConfig
 from pipelines.bodies.body_options import BodySettings
 from pipelines.bodies.table_of_bodies import BODIES, BodiesOfRun
 from pipelines.commandline.choices import CHOICES, with_embedded_corpus
-from pipelines.commandline.options import index, require_values
+from pipelines.commandline.option_index import index, require_values
 from pipelines.extras.table import EXTRAS, Extra, Need, extras
 from pipelines.methods.method import Method
-from pipelines.settings.comparison import ComparisonConfig
+from pipelines.settings.comparison_settings import ComparisonConfig
 from pipelines.settings.inputs import DeviceOptions, EngineOptions
 from pipelines.stages.gpt_options import LanguageModelSettings
-from pipelines.stages.options import (
+from pipelines.stages.stage_options import (
     STEPS,
     STEPS_FROM_SHIPPED,
     ListeningConfig,
@@ -25,7 +25,7 @@ from pipelines.stages.options import (
     VocoderSettings,
 )
 from pipelines.store.store import StoreOptions
-from wordless.audio.options import AudioSettings, SpectrogramConfig
+from wordless.audio.audio_options import AudioSettings, SpectrogramConfig
 from wordless.audio.recordings.corpus import CORPUS, CorpusConfig
 from wordless.audio.recordings.embedded import EmbeddedConfig
 from wordless.base.machine import choose_device, cores, is_under_torchrun, use_threads

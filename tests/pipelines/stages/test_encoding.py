@@ -13,18 +13,18 @@ from safetensors.numpy import load_file as read_features
 from safetensors.torch import load_file
 
 from lm.batches import CodeSequences, fitting_batches
+from lm.lm_options import BatchConfig, GPTConfig, VectorConfig
 from lm.model import LanguageModel
-from lm.options import BatchConfig, GPTConfig, VectorConfig
 from lm.pooled_states import layer_features
 from lm.probing.vectors import bags_of_codes, pool
 from pipelines.settings.run_rules import run_settings
 from pipelines.stages import features
-from pipelines.stages.codes import codes
+from pipelines.stages.codebooks import frame_sample, input_sample
+from pipelines.stages.encoding import codes
 from pipelines.stages.features import CodedViews, SoftlyCodedViews, code_features, gpt_features
-from pipelines.stages.options import VocoderSettings
+from pipelines.stages.stage_options import VocoderSettings
 from pipelines.stages.stored_arrays import waveforms
-from pipelines.stages.tokenizer import frame_sample, input_sample
-from pipelines.stages.vocoder import CodedIn, vocoder
+from pipelines.stages.voices import CodedIn, vocoder
 from pipelines.store.session import Session
 from pipelines.store.store import CURVE, Entry
 from pipelines.store.stored_features import FEATURES
@@ -43,17 +43,17 @@ from tests.pipelines.tiny import (
 from tests.pipelines.tiny_chain import composed
 from tokenizer.codes import Codes, soft_assignments, spacing_of
 from tokenizer.encoder import Encoder, encode, soft_codes
-from tokenizer.options import SoundChanges
 from tokenizer.parquet import shard_path
-from vocoder.options import CropsConfig
+from tokenizer.tokenizer_options import SoundChanges
 from vocoder.vocoder import Vocoder
+from vocoder.vocoder_options import CropsConfig
 from wordless.audio.reading import read, read_blocks
 from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.audio.spectrogram import log_mel_stream, warp
 from wordless.audio.views import Change, View
 from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError
-from wordless.training.options import StartableFitConfig
+from wordless.training.fit_options import StartableFitConfig
 
 RATE = AUDIO.sample_rate
 

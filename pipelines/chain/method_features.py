@@ -16,7 +16,7 @@ from pipelines.stages.features import (
     log_mel_features,
     own_features,
 )
-from pipelines.stages.frames import chroma_frames, mfcc_frames
+from pipelines.stages.mfcc import chroma_frames, mfcc_frames
 from pipelines.stages.networks import Network
 from pipelines.stages.stored_arrays import HeardClips, filter_banks, waveforms
 from pipelines.store.session import rate_prefix

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from lm.options import ProbeConfig
+from lm.lm_options import ProbeConfig
 from lm.probing.task import require_labels
-from pipelines.methods.table import METHODS
+from pipelines.methods.methods_table import METHODS
 from pipelines.results.probes import Probed, Probes, side_by_side_probes
-from pipelines.stages.probe import probed, require_probeable, scored
+from pipelines.stages.probing import probed, require_probeable, scored
 from pipelines.store.session import Run, Session
 from pipelines.store.stage import stage
 from pipelines.store.store import Entry

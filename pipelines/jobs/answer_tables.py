@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lm.language_tests import Score, score
 from lm.model import LanguageModel
-from pipelines.jobs.recordings import R, Told, attempted, encode_recording, open_session
+from pipelines.jobs.coding import R, Told, attempted, encode_recording, open_session
 from pipelines.recordings import ScoreConfig, TableOptions, submitted_name
 from tokenizer.codes import require_same_codebook
 from tokenizer.encoder import Encoder

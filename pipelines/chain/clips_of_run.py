@@ -7,9 +7,9 @@ from glob import has_magic
 from pathlib import Path
 
 from pipelines.commandline.choices import EMBEDDED
-from pipelines.settings.run import CorpusCommand
+from pipelines.settings.run_settings import CorpusCommand
 from pipelines.store.store import SYNTHESISED, UNPACKED, Store
-from wordless.audio.options import SpectrogramConfig
+from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.reading import Channel
 from wordless.audio.recordings.corpus import (
     CONFLICTING,

@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lm.lm_options import CodeSampling
 from lm.model import LanguageModel
-from lm.options import CodeSampling
 from lm.pitch import WithStreams
 from pipelines.commandline.outputs import new_folder
 from pipelines.speech import DecodeConfig, GenerateConfig

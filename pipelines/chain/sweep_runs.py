@@ -135,7 +135,7 @@ def going_on() -> Iterator[None]:
 
 def finish(sweep: Path, *, command: str, own: Collection[int] | None = None) -> None:
     """Write the page and the table of a sweep; the command fails if a job of its ``own`` failed (None: any job)."""
-    from pipelines.pages.sweep import PAGE, TABLE, reuse, write_sweep  # matplotlib takes a second
+    from pipelines.pages.sweep_page import PAGE, TABLE, reuse, write_sweep  # matplotlib takes a second
 
     jobs = read_jobs(sweep)
     runs, failed = write_sweep(sweep, jobs, command=resuming(command, sweep))

@@ -11,13 +11,13 @@ import pytest
 from pipelines.bodies.body_options import NetworkSettings
 from pipelines.commandline.commands import imported
 from pipelines.methods.front_end_pictures import band_shares, decibels_of, passages, sorted_filters
-from pipelines.methods.table import BAGS, METHODS, ROWS, STATES, row_of, shown_in
+from pipelines.methods.methods_table import BAGS, METHODS, ROWS, STATES, row_of, shown_in
 from pipelines.pages.comparison_charts import line_look
 from pipelines.pages.phrasing import full_name
 from pipelines.results.run_record import read_results
-from pipelines.settings.run import RunSettings
 from pipelines.settings.run_rules import run_settings
-from pipelines.stages.frames import COEFFICIENTS, chroma_frames, mfcc_frames
+from pipelines.settings.run_settings import RunSettings
+from pipelines.stages.mfcc import COEFFICIENTS, chroma_frames, mfcc_frames
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import sweep
 from tests.pipelines.tiny_chain import called_at_once, composed, entries, refusal

@@ -10,25 +10,25 @@ from functools import partial
 from pathlib import Path
 from typing import get_args
 
+from lm.lm_options import VECTORS, Pooling, States
 from lm.model import LanguageModel
-from lm.options import VECTORS, Pooling, States
 from lm.probing.features_file import write_vectors
 from lm.probing.fitted import FittedProbe, ProbeDescription
 from lm.probing.task import require_labels
 from pipelines.bodies.pretraining import sound_gpt_features
-from pipelines.chain.corpus import MANIFEST, find_corpus, read_corpus, seen_of
+from pipelines.chain.clips_of_run import MANIFEST, find_corpus, read_corpus, seen_of
 from pipelines.chain.notices import unlabelled_of_run
-from pipelines.jobs.recordings import Told, empty_bands, list_rejected
+from pipelines.jobs.coding import Told, empty_bands, list_rejected
 from pipelines.labelled import ProbeRunConfig
-from pipelines.methods.table import METHODS
+from pipelines.methods.methods_table import METHODS
 from pipelines.pages.phrasing import methods_table, sentences
 from pipelines.recordings import ALL, EmbedConfig
 from pipelines.results.predictions import PREDICTIONS, write_predictions
 from pipelines.results.probes import Probes, side_by_side_probes
 from pipelines.results.run_record import Results, read_results, recorded_options
-from pipelines.settings.comparison import ReadingConfig
-from pipelines.settings.run import choose_workers
-from pipelines.stages.codes import codes
+from pipelines.settings.comparison_settings import ReadingConfig
+from pipelines.settings.run_settings import choose_workers
+from pipelines.stages.encoding import codes
 from pipelines.stages.features import (
     BAG_OF_CODES,
     ClipReading,
@@ -39,7 +39,7 @@ from pipelines.stages.features import (
     gpt_features,
     log_mel_features,
 )
-from pipelines.stages.probe import probed, require_probeable
+from pipelines.stages.probing import probed, require_probeable
 from pipelines.store.run_folder import OF_SOUND, RESULTS, part_of
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store, write_json
@@ -55,7 +55,7 @@ from pipelines.store.stored_features import (
 )
 from tokenizer.codes import require_same_codebook
 from tokenizer.tokenizer import Tokenizer
-from wordless.audio.options import SpectrogramConfig
+from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.recordings.corpus import CorpusConfig, build_manifest, find_recordings
 from wordless.audio.recordings.inspection import InspectionConfig, inspect
 from wordless.audio.recordings.manifest import Clips, Rejected, overlap_notices, read_manifest

@@ -7,13 +7,13 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 from pipelines.stages.gpt_options import TrainingSettings
-from tokenizer.options import MOST_RATES, PitchConfig, SoundChanges, TokenizerSizes
-from vocoder.options import CropsConfig, SoundOptions, WaveNetConfig
+from tokenizer.tokenizer_options import MOST_RATES, PitchConfig, SoundChanges, TokenizerSizes
 from vocoder.speech_judges import JudgeOfSpeech, require_installed
-from wordless.audio.options import Levelling, SpectrogramConfig
+from vocoder.vocoder_options import CropsConfig, SoundOptions, WaveNetConfig
+from wordless.audio.audio_options import Levelling, SpectrogramConfig
 from wordless.base.errors import InputError
 from wordless.base.options import option
-from wordless.training.options import FitConfig, StartableFitConfig
+from wordless.training.fit_options import FitConfig, StartableFitConfig
 
 if TYPE_CHECKING:
     from tokenizer.config import TokenizerConfig

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 
 from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, FrontEnd
 from lm.gpt import GPT, create_gpt
+from lm.lm_options import GPTConfig
 from lm.model import LanguageModel
-from lm.options import GPTConfig
 from lm.probing.vectors import Frames
 from lm.tokens import Vocabulary
 from tokenizer.codes import CodesFormat

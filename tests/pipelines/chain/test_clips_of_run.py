@@ -11,14 +11,14 @@ import pytest
 import soundfile
 import torch
 
-from pipelines.chain.corpus import find_corpus, read_corpus
-from pipelines.settings.run import CorpusCommand
+from pipelines.chain.clips_of_run import find_corpus, read_corpus
+from pipelines.settings.run_settings import CorpusCommand
 from pipelines.store.store import StoreConfig
 from tests.pipelines.tiny import corpus_of
 from tests.pipelines.tiny_chain import CHECKPOINTS, OWN, called, called_at_once, entries, refusal
 from tests.rejected import read_rejected
 from tests.wordless.audio.recordings.packed_files import save_splits, takes, write_parquet
-from wordless.audio.options import SpectrogramConfig
+from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.recordings.corpus import CorpusConfig, upsampling_notices
 from wordless.audio.recordings.description import ColumnConfig
 from wordless.audio.recordings.manifest import Clips, read_manifest
