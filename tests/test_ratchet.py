@@ -20,11 +20,11 @@ BESIDE = (
     *("pipelines/jobs", "pipelines/recordings.py", "pipelines/speech.py", "pipelines/runs.py", "pipelines/doctor.py"),
 )
 BOUNDS = {
-    "lines of the core": 0,
-    "lines outside tests": 0,
-    "lines of tests": 0,
-    "files outside tests": 0,
-    "names of options on the command line": 0,
+    "lines of the core": 32_810,
+    "lines outside tests": 46_174,
+    "lines of tests": 34_540,
+    "files outside tests": 261,
+    "names of options on the command line": 537,
 }
 
 

@@ -28,7 +28,7 @@ KILLS = (
     Kill(path="tokenizer/*.partial/kmeans.json.aside"),
     Kill(path="codes/*.partial/codes-00000.parquet"),
     Kill(path="lm/*.checkpoints/fit.safetensors", count=STEPS - 1),
-    Kill(path="probe/????????????????"),
+    Kill(path="probed/????????????????"),
     Kill(path="vocoder/*.checkpoints/fit.safetensors", count=STEPS // 2),
     Kill(path="vocoder/*.partial/config.json"),
     Kill(path="listening/*.partial/listening.json"),
