@@ -127,6 +127,8 @@ class Score:
 
 def score(model: LanguageModel, codes: Codes) -> Score:
     """Score the codes of one recording; refuse codes of another codebook, and a recording without any."""
+    if codes.format.rates:
+        raise InputError(f"{model.name} has several rates, and a score is of one: score each rate by its own model")
     of_codes = model.log_probabilities(codes)
     log_probability, count = float(of_codes.astype(float).sum()), of_codes.size
     require(count > 0, "the recording", "empty", "score a recording that is longer than one code")

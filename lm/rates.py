@@ -182,6 +182,11 @@ class Upsampler(LanguageModel):
 
         return inputs
 
+    def log_probabilities_after(self, prompt: Codes | None, codes: Codes) -> FloatArray:
+        """Compute the log-probability of each finest code of a continuation, given the prompt: ``(time, streams)``."""
+        found = self.log_probabilities(codes if prompt is None else join_codes(prompt, codes))
+        return found[len(found) - len(self.own(codes)) :]
+
     def _conditions(self, codes: Codes) -> IntArray:
         """Return what is read at each time step, and at the one that follows ``(time + 1, columns)``."""
         *coarser, own = codes.by_rate

@@ -2,13 +2,15 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pipelines.commandline.annotation_files import TABLES, FileOptions, kind_of_output
 from pipelines.commandline.outputs import prepare_output
 from pipelines.recordings import TableOptions
 from pipelines.settings.inputs import RateOptions
 from pipelines.store.run_folder import is_finetuned, part_of
+from wordless.audio.recordings.annotations import OF_ANNOTATIONS, WITHOUT_PARTS
+from wordless.audio.recordings.folders import EXTENSIONS
 from wordless.audio.recordings.manifest import Clips
 from wordless.base.hub import fetch, hub_address, is_on_hub
 from wordless.base.options import option
@@ -77,6 +79,8 @@ def predict(settings: PredictConfig) -> tuple[PredictConfig, Sequence[Clips], Se
 
 
 def _whole(place: Clips) -> Clips:
-    """Return the whole recordings of a place."""
-    paths = [*dict.fromkeys(place.frame.path)]
-    return Clips.from_columns(place.root, {"path": paths}, rejected=place.rejected, notices=place.notices)
+    """Return the whole recordings of a place, with those whose annotations cannot be used or name no part."""
+    sound = (each.path for each in place.rejected if each.kind in OF_ANNOTATIONS)
+    paths = [*place.frame.path, *(path for path in sound if PurePosixPath(path).suffix.lower() in EXTENSIONS)]
+    rejected = tuple(each for each in place.rejected if each.kind != WITHOUT_PARTS)
+    return Clips.from_columns(place.root, {"path": sorted({*paths})}, rejected=rejected, notices=place.notices)

@@ -412,7 +412,7 @@ class Tokenizer(nn.Module):
             autoencoder = config.create_autoencoder()
             own = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
             autoencoder.load_state_dict(own)
-            create: Callable[..., Tokenizer] = cls
+            create: Callable[..., Tokenizer] = Tokenizer
             if config.speech_layer is not None:
                 from tokenizer.speech_layer import FOLDER, SpeechLayer, SpeechTokenizer
 

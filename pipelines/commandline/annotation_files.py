@@ -119,7 +119,7 @@ def _raven(lengths: Mapping[str, float], by_path: Mapping[str, Sequence[Event]])
     for path, seconds in lengths.items():
         for event in by_path.get(path, ()):
             times = (f"{before + event.start:.6f}", f"{before + event.end:.6f}")
-            about = (path, f"{event.start:.6f}", one_line(event.label), f"{event.score:.6f}")
+            about = (str(Path(path).absolute()), f"{event.start:.6f}", one_line(event.label), f"{event.score:.6f}")
             rows.append((str(len(rows)), "Spectrogram 1", "1", *times, *about))
         before += seconds
     return "".join("\t".join(row) + "\n" for row in rows)
@@ -145,9 +145,9 @@ def _textgrid(seconds: float, events: Sequence[Event]) -> str:
     for number, tier in enumerate(tiers, 1):
         intervals, at = list[tuple[float, float, str]](), 0.0
         for event in tier:
-            intervals += [(at, event.start, "")] if event.start > at else []
+            intervals += [(at, event.start, "")] if round(event.start, 6) > round(at, 6) else []
             intervals.append((event.start, at := min(event.end, seconds), one_line(event.label)))
-        intervals += [(at, seconds, "")] if at < seconds else []
+        intervals += [(at, seconds, "")] if round(at, 6) < round(seconds, 6) else []
         lines += [
             '"IntervalTier"',
             f'"events{f" {number}" if number > 1 else ""}"',

@@ -1,7 +1,7 @@
 """The work of ``wordless predict``: a line and a row for each recording, each window of one, or each event."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
@@ -31,6 +31,7 @@ from pipelines.stages.sound_probe import KeptProbes, SoundProbe, SoundView
 from pipelines.store.run_folder import is_finetuned
 from wordless.audio.decoding import Recording
 from wordless.audio.reading import Channel
+from wordless.audio.recordings.annotations import WITHOUT_PARTS
 from wordless.audio.recordings.inspection import measure
 from wordless.audio.recordings.manifest import Clip, Clips, Rejected
 from wordless.audio.waveform import Waveform
@@ -81,7 +82,8 @@ def predict_recordings(settings: PredictConfig, recordings: Sequence[Clips], ann
             write_annotations(settings.output, kind, [*dict.fromkeys(each.path for each in events)], events)
         known = [clip.label for _, clip in own if kind is not None or clip.label]
         answers = [_answer(each, label, each) for each, label in zip(events, known, strict=True) if label]
-        write_page(settings, opening, answers, (), told, "Labels are those of annotations.")
+        if scorer.has_one_answer:
+            write_page(settings, opening, answers, (), told, "Labels are those of annotations.")
     tell(settings, counted(len(rows), noun(recordings)))
 
 
@@ -113,7 +115,7 @@ def finetuned_rows(
 
 def row_of(probe: SoundProbe, scores: FloatArray) -> Row:
     """Return the row of a sound's scores ``(classes,)``: the label, its score, and those of all classes."""
-    word = "value" if probe.description.answer == "value" else "probability"
+    word = Scorer(probe=probe).word
     answer = probe.answer(scores)
     several = ",".join(name for name, score in answer.items() if score > 0.5)
     label = several if probe.description.answer == "several" else next(iter(answer))
@@ -138,6 +140,23 @@ class Scorer:
     @property
     def exclusive(self) -> bool:
         return not self._task.multi_label if self.probe is None else self.probe.description.answer != "several"
+
+    @property
+    def has_one_answer(self) -> bool:
+        """Whether a sound has one class, whose confusions a page can show."""
+        if self.probe is not None:
+            return self.exclusive
+        task = _finetuned(self.finetuned, self.device).task
+        return isinstance(task, ClassificationTask) and not task.multi_label
+
+    @property
+    def word(self) -> str:
+        """What the scores are."""
+        return "value" if self.probe is not None and self.probe.description.answer == "value" else "probability"
+
+    @property
+    def of(self) -> str:
+        return str(self.finetuned) if self.probe is None else self.probe.description.of
 
     @property
     def _task(self) -> ClassificationTask:
@@ -217,18 +236,24 @@ def predict_windows(
     classes, least = scorer.classes, scorer.least_samples
     rule = f"the model needs {least / opening.sample_rate:g} s: choose about the length of a training clip"
     settings.refuse_if(round(settings.window * opening.sample_rate) < least, "window", rule)
+    rule = f"{scorer.of} has values that are no probabilities (probe.classifier=ridge): choose null, or another method"
+    settings.refuse_if(settings.threshold is not None and scorer.word == "value", "threshold", rule)
     hop = settings.hop or settings.window / 2
     work = partial(score_windows, scorer, opening, settings.window, hop)
     rows, found, scored = list[Row](), list[Event](), list[ScoredWindows]()
     parts = [(place.root, clip) for place in annotated for clip in place.clips if clip.label]
-    truth = [_event({"label": clip.label or "", "score": 1.0}, root, clip) for root, clip in parts]
-    judged = {each.path for each in truth}
+    judged = {str(root / clip.path) for root, clip in parts}
+    for place in annotated:
+        judged |= {str(place.root / each.path) for each in place.rejected if each.kind == WITHOUT_PARTS}
     paths = list[str]()
     for path, own in read_all(settings, recordings, work, "predicting"):
         paths.append(path)
         over_time = ScoredWindows(path=path, edges=cells(own.starts, settings.window, own.seconds), scores=own.scores)
         if settings.threshold is None:
-            rows.extend(_window_rows(path, own, settings.window, classes))
+            several = [*_window_rows(path, own, settings.window, classes, scorer.word)]
+            for row in several if settings.output is None else ():
+                print(f"{row['label']}\t{row['start']}\t{row['end']}\t{escape(path)}", flush=True)
+            rows.extend(several)
             continue
         events = over_time.events(classes, settings.threshold, exclusive=scorer.exclusive)
         for each in events:
@@ -237,9 +262,16 @@ def predict_windows(
         scored += [over_time] if path in judged else []
     if settings.output is not None:
         if settings.threshold is None or (kind := kind_of_output(settings.output, settings.format, *TABLES)) is None:
-            write_table(settings.output, rows or [asdict(each) for each in found])
+            columns = [each.name for each in fields(Event)]
+            write_table(settings.output, rows or [asdict(each) for each in found], columns=columns)
         else:
             write_annotations(settings.output, kind, paths, found)
+    readable = {*paths}
+    truth = [
+        _event({"label": clip.label or "", "score": 1.0}, root, clip)
+        for root, clip in parts
+        if str(root / clip.path) in readable
+    ]
     what = counted(len(rows), "window") if settings.threshold is None else counted(len(found), "event")
     tell(settings, f"{what} of {counted(len(paths), 'recording')}")
     if settings.threshold is not None and truth:
@@ -296,12 +328,12 @@ def write_page(
     Terminal().say(f"figures, confusions and mistakes: {page}")
 
 
-def _window_rows(path: str, own: Scored, window: float, classes: Sequence[str]) -> Iterator[Row]:
+def _window_rows(path: str, own: Scored, window: float, classes: Sequence[str], word: str) -> Iterator[Row]:
     for start, scores in zip(own.starts.tolist(), own.scores.tolist(), strict=True):
         best, end = max(scores), round(min(start + window, own.seconds), 6)
-        each = {f"probability of {name}": score for name, score in zip(classes, scores, strict=True)}
+        each = {f"{word} of {name}": score for name, score in zip(classes, scores, strict=True)}
         about = {"path": path, "start": round(start, 6), "end": end}
-        yield {**about, "label": classes[scores.index(best)], "probability": best, **each}
+        yield {**about, "label": classes[scores.index(best)], word: best, **each}
 
 
 def print_figures(figures: Sequence[ClassFigures]) -> None:

@@ -173,7 +173,7 @@ class CodedViews:
     """The codes of the views of `ClipReading`."""
 
     codes: Entry  # of the clips as they are
-    others: Entry | None = None  # of `stages.codes.codes_of_views`; None: there are no other views
+    others: Entry | None = None  # of `stages.encoding.codes_of_views`; None: there are no other views
     vectors: VectorConfig = VECTORS
     coarser: tuple["CodedViews", ...] = ()  # the same views at coarser rates, coarse to fine
 

@@ -232,7 +232,7 @@ class SoundProbe:
 
     def _codes(self, view: View) -> Codes | SoftCodes:
         if self._recipe.assignments == "hard":
-            return encode(self.encoder, [view])[0].codes
+            return encode(self.encoder, [view])[0].codes.finest  # of several rates, which the bag counts
         return soft_codes(self.encoder.tokenizer, torch.from_numpy(bottlenecks_of(self.encoder, view)))
 
     def _reader(self, folder: Path) -> LayerReader:

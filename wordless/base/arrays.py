@@ -47,16 +47,20 @@ def fill(place: Array, pieces: Iterable[Array]) -> None:
         start += len(piece)
 
 
-def write_table(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
-    """Write rows of the same columns, whole or not at all: JSON (``.json``), Parquet (``.parquet``), or tabs."""
+def write_table(path: Path, rows: Sequence[Mapping[str, object]], *, columns: Sequence[str] = ()) -> None:
+    """Write rows of the same columns, whole or not at all: JSON (``.json``), Parquet (``.parquet``), or tabs.
+
+    ``columns`` are those of a table that may have no row.
+    """
     match path.suffix.lower():
         case ".json":
             write_aside(path, json.dumps([dict(row) for row in rows], indent=1) + "\n")
         case ".parquet":
             with aside(path) as beside:
-                pq.write_table(pa.Table.from_pylist([dict(row) for row in rows]), beside)
+                table = pa.Table.from_pylist([dict(row) for row in rows])
+                pq.write_table(table if rows else pa.table({name: [] for name in columns}), beside)
         case _:
-            columns, text = list(rows[0]) if rows else [], io.StringIO()
-            table = csv.writer(text, delimiter="\t", lineterminator="\n")  # quotes cells with quotation marks
-            table.writerows([columns, *([str(row[name]) for name in columns] for row in rows)])
+            named, text = [*(rows[0] if rows else columns)], io.StringIO()
+            lines = csv.writer(text, delimiter="\t", lineterminator="\n")  # quotes cells with quotation marks
+            lines.writerows([named, *([str(row[name]) for name in named] for row in rows)])
             write_aside(path, text.getvalue())

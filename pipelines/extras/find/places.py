@@ -201,7 +201,9 @@ def find_in_recordings(
         named = {hit.query: hit.label or Path(hit.query).stem for hit in hits}
         about = [{name: row[name] for name in ("path", "start", "end", "score")} for row in rows]
         events = [Event(label=named[row["query"]], **each) for row, each in zip(rows, about, strict=True)]
-        write_annotations(settings.output, kind, [*dict.fromkeys(each.path for each in events)], events)
+        left_out = {each.path for each in told.rejected}
+        searched = [str(recordings.root / clip.path) for clip in recordings.clips if clip.path not in left_out]
+        write_annotations(settings.output, kind, searched, events)
     places = f"{counted(len(hits), 'place')} of {counted(len(read), 'query', 'queries')}"
     session.terminal.say(f"{places}: {settings.output}, to listen: {page}")
 

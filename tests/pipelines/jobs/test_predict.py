@@ -3,10 +3,13 @@
 import json
 import re
 import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
 import pyarrow.parquet as pq
 import pytest
 import soundfile
@@ -263,6 +266,37 @@ def test_the_events_of_an_unheard_site_are_judged_and_shown(
     if not finetuned:  # which has hardly been trained
         found = [row for row in events if row["label"] == "high"]
         assert any(abs(row["start"] - 2.5) < 0.3 and abs(row["end"] - 3.0) < 0.3 for row in found)
+
+
+def test_recordings_whose_annotations_name_no_part_are_predicted_and_count_false_alarms(
+    tone_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site, head = write_site(tmp_path / "site", annotated=False), "Begin Time (s)\tEnd Time (s)\tAnnotation\n"
+    rows = "".join(f"{start}\t{end}\t{label}\n" for start, end, label in SITE)
+    (site / "site.selections.txt").write_text(head + rows)
+    about = {"window": 0.4, "hop": 0.1, "threshold": 0.37}
+    alone = predicted(tone_run, site, tmp_path / "alone.json", **about)
+    shutil.copyfile(site / "site.wav", site / "other.wav")
+    (site / "other.selections.txt").write_text(head)
+    capsys.readouterr()
+    events = predicted(tone_run, site, tmp_path / "events.json", **about)
+    *_, mean = capsys.readouterr().out.splitlines()
+    assert {Path(row["path"]).name for row in events} == {"site.wav", "other.wav"}
+    assert re.fullmatch(rf"3\t{2 * len(alone)}\t.*\tall classes", mean)
+
+
+@pytest.mark.parametrize("suffix", ["tsv", "json", "parquet"])
+def test_a_table_without_events_has_columns(suffix: str, tone_run: Path, tmp_path: Path) -> None:
+    site, output = write_site(tmp_path / "site", annotated=False), tmp_path / f"events.{suffix}"
+    config = {"model": str(tone_run), "input": str(site), "device": "cpu", "workers": 1, "output": str(output)}
+    predict({**config, "window": 0.4, "threshold": 1.0})
+    read: Callable[[Path], pandas.DataFrame] = {
+        "tsv": partial(pandas.read_csv, sep="\t"),
+        "json": pandas.read_json,
+        "parquet": pandas.read_parquet,
+    }[suffix]
+    assert len(read(output)) == 0
+    assert suffix == "json" or [*read(output)] == ["path", "start", "end", "label", "score"]
 
 
 def test_events_are_written_for_other_programs_and_read_again(tone_run: Path, tmp_path: Path) -> None:

@@ -372,8 +372,9 @@ def _chain(first: Element, reference: str, by_name: Mapping[str | None, Element]
 # Files beside recordings
 
 # kinds of reasons against annotations; strays may be something else
-_STRAY, _EMPTY = "annotations without a recording", "annotations name no part of it"
+_STRAY, WITHOUT_PARTS = "annotations without a recording", "annotations name no part of it"
 _LEFT_OUT, _UNUSABLE, _LACKING = "annotation left out", "annotations not usable", "annotations without the tier"
+OF_ANNOTATIONS = (WITHOUT_PARTS, _LEFT_OUT, _UNUSABLE, _LACKING)  # why a recording that can be read is set aside
 
 
 def kind_of(path: Path, wanted: AnnotationKind = "auto") -> Kind | None:
@@ -650,7 +651,7 @@ def _placed(folder: Folder, kind: Kind, file: _File, rejected: list[Rejected]) -
         rejected += _set_aside([file.name], _STRAY, why)
         return
     if not file.parts:
-        rejected += _set_aside(file.own, _EMPTY, file.name)
+        rejected += _set_aside(file.own, WITHOUT_PARTS, file.name)
     for recording in filter(None, named):
         try:
             there[recording] = folder.named(recording, file.name)
