@@ -81,6 +81,6 @@ def predict(settings: PredictConfig) -> tuple[PredictConfig, Sequence[Clips], Se
 def _whole(place: Clips) -> Clips:
     """Return the whole recordings of a place, with those whose annotations cannot be used or name no part."""
     sound = (each.path for each in place.rejected if each.kind in OF_ANNOTATIONS)
-    paths = [*place.frame.path, *(path for path in sound if PurePosixPath(path).suffix.lower() in EXTENSIONS)]
+    paths = [*place.frame.path, *(path for path in sound if PurePosixPath(path).suffix[1:].lower() in EXTENSIONS)]
     rejected = tuple(each for each in place.rejected if each.kind != WITHOUT_PARTS)
     return Clips.from_columns(place.root, {"path": sorted({*paths})}, rejected=rejected, notices=place.notices)

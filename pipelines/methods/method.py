@@ -55,7 +55,7 @@ class Line:
 @dataclass(frozen=True, kw_only=True)
 class Method:
     name: str  # in options, keys and results.json
-    # module:function, a `chain.method_features.MakeFeatures`; "": the network of the body makes them, untrained or trained on
+    # module:function, a `MakeFeatures`; "": the network of the body makes them, untrained or trained on
     # labels; or the user brings features, or the row is the head of a method
     features: str = ""
     body: str = ""  # the group of options of the body whose method it is, from the table of bodies; "": of none
