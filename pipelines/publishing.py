@@ -26,7 +26,7 @@ from wordless.audio.recordings.manifest import SPLITS
 from wordless.base.errors import InputError
 from wordless.base.files import open_regular
 from wordless.base.hub import CONFIG, hub_errors
-from wordless.base.saved_models import CARD
+from wordless.base.saved_models import CARD, PROBE
 from wordless.base.text import counted, escape
 
 MODEL_FILES = frozenset({CONFIG, "model.safetensors", CARD, "preprocessor_config.json"})
@@ -49,7 +49,10 @@ def write(settings: PublishConfig) -> None:
 
 def link_models(run: Path, parts: Iterable[str], folder: Path) -> None:
     """Link the files of the models in a folder, as somebody who downloads them has them."""
-    for path in (path for part in parts for path in (run / part).rglob("*") if path.name in MODEL_FILES):
+    files = (path for part in parts for path in (run / part).glob("*" if part == PROBE.part else "**/*"))
+    for path in files:  # of the probes, the one that the demo reads
+        if path.name not in MODEL_FILES:
+            continue
         with open_regular(path):  # refuses what cannot be read, before anything is uploaded
             link = folder / path.relative_to(run)
         link.parent.mkdir(parents=True, exist_ok=True)

@@ -81,7 +81,7 @@ def test_streams_batches_and_saved_vocoders_sound_as_the_whole(name: str, tmp_pa
     sound = vocoder.decode(codes, table, seed=3).samples
     assert len(sound) == codes.num_samples
     vocoder.save_pretrained(tmp_path / "a")
-    loaded = Vocoder.from_pretrained(tmp_path / "a", postfilter=vocoder.vocoder_options.postfilter)
+    loaded = Vocoder.from_pretrained(tmp_path / "a", postfilter=vocoder.options.postfilter)
     loaded.save_pretrained(tmp_path / "b")
     for file in ("config.json", "model.safetensors", "README.md"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
@@ -119,7 +119,7 @@ def test_a_stream_equals_the_whole_wherever_it_ends(name: str, num_samples: int)
 def test_the_pitch_of_head_codes_and_network_is_heard() -> None:
     def decoded(own: Speaker, **options: float) -> FloatArray:
         vocoder, table = own
-        vocoder.vocoder_options = Sampling(**options)  # type: ignore[arg-type]  # of several types
+        vocoder.options = Sampling(**options)  # type: ignore[arg-type]  # of several types
         return vocoder.decode(codes_of(table, 70), table).samples
 
     for name in ("voice head", "pitch of the codes", "network with pitch"):
@@ -135,7 +135,7 @@ def test_the_pitch_of_head_codes_and_network_is_heard() -> None:
         bare, unfiltered = (decoded(own, postfilter=0.0, pitch_comb=comb) for comb in (False, True))
         np.testing.assert_array_equal(bare, unfiltered)  # without a filter there is no comb
         for comb in (True, False):
-            vocoder.vocoder_options = Sampling(pitch_comb=comb)
+            vocoder.options = Sampling(pitch_comb=comb)
             assert Synthesis(vocoder, table, Sampling()).comb == comb
 
 
@@ -143,7 +143,7 @@ def test_low_bands_of_a_voice_of_the_networks_own_are_raised_a_little() -> None:
     vocoder, table = SPEAKERS["network with pitch"]()
     codes, sounds = codes_of(table, 70), list[FloatArray]()
     for strength in (0.0, 1.0):
-        vocoder.vocoder_options = Sampling(postfilter=strength, pitch_comb=False)
+        vocoder.options = Sampling(postfilter=strength, pitch_comb=False)
         sounds.append(vocoder.decode(codes, table).samples)
     whole = np.pad(sounds[0], (0, -len(sounds[0]) % table.front_end.hop_length))
     for own_voice in (True, False):
@@ -248,7 +248,7 @@ def test_goes_on_from_samples_of_any_kind_and_rate_as_from_a_waveform(vocoder: V
 def test_goes_on_from_a_sound_without_the_sound_itself_if_the_prompt_fits(vocoder: Vocoder) -> None:
     table = random_table()
     codes = table.codes([1, 2, 3])
-    vocoder.vocoder_options = Sampling(postfilter=0)  # it leaves the beginning of what is new as it is
+    vocoder.options = Sampling(postfilter=0)  # it leaves the beginning of what is new as it is
     whole = vocoder.decode(codes, table, seed=4)
     heard = Waveform(samples=whole.samples[: SAMPLES_PER_CODE + 21], sample_rate=8000)
     more = vocoder.continue_from(heard, codes, table, seed=4)
@@ -269,7 +269,7 @@ def test_a_stream_says_what_it_can_before_all_codes_are_there_and_nothing_after_
             given.append(number)
             yield table.codes([1] * 10)
 
-    vocoder.vocoder_options = Sampling(postfilter_passes=1)
+    vocoder.options = Sampling(postfilter_passes=1)
     first = next(iter(vocoder.stream(blocks(), table)))
     assert len(first.samples) == 32 * SAMPLES_PER_CODE - SPECTROGRAM.left_context  # what later frames change waits
     assert len(given) < 12

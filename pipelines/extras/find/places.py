@@ -202,7 +202,11 @@ def find_in_recordings(
         about = [{name: row[name] for name in ("path", "start", "end", "score")} for row in rows]
         events = [Event(label=named[row["query"]], **each) for row, each in zip(rows, about, strict=True)]
         left_out = {each.path for each in told.rejected}
-        searched = [str(recordings.root / clip.path) for clip in recordings.clips if clip.path not in left_out]
+        searched = [
+            str(recordings.root / clip.path)
+            for clip in recordings.clips
+            if str(recordings.root / clip.path) not in left_out
+        ]
         write_annotations(settings.output, kind, searched, events)
     places = f"{counted(len(hits), 'place')} of {counted(len(read), 'query', 'queries')}"
     session.terminal.say(f"{places}: {settings.output}, to listen: {page}")
