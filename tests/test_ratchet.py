@@ -20,9 +20,9 @@ BESIDE = (
     *("pipelines/jobs", "pipelines/recordings.py", "pipelines/speech.py", "pipelines/runs.py", "pipelines/doctor.py"),
 )
 BOUNDS = {
-    "lines of the core": 32_810,
-    "lines outside tests": 46_174,
-    "lines of tests": 34_540,
+    "lines of the core": 32_821,
+    "lines outside tests": 46_231,
+    "lines of tests": 34_546,
     "files outside tests": 261,
     "names of options on the command line": 537,
 }
