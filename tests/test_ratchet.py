@@ -22,7 +22,7 @@ BESIDE = (
 BOUNDS = {
     "lines of the core": 32_821,
     "lines outside tests": 46_231,
-    "lines of tests": 34_546,
+    "lines of tests": 34_548,
     "files outside tests": 261,
     "names of options on the command line": 537,
 }
