@@ -279,8 +279,8 @@ def predict_windows(
         if strange:
             Terminal().say(f"labels that the model did not learn, left out of the figures: {', '.join(strange):.400}")
         known = [each for each in truth if each.label in classes]
-        how = partial(judge, exclusive=scorer.exclusive, tolerance=TOLERANCE)
-        figures = how(scored, known, classes, settings.threshold)
+        exclusive = scorer.exclusive
+        figures = judge(scored, known, classes, settings.threshold, exclusive=exclusive, tolerance=TOLERANCE)
         print_figures(figures)
         answers = answers_to(known, [each for each in found if each.path in judged], TOLERANCE)
         overlap = f"it overlaps an annotated part of its label that is {TOLERANCE:g} s longer at each side"
