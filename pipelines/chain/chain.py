@@ -10,7 +10,7 @@ import torch
 
 from lm.probing.features_file import read_features
 from lm.probing.task import require_labels
-from pipelines.chain.clips_of_run import MANIFEST, find_corpus, read_corpus, seen_of
+from pipelines.chain.clips_of_run import MANIFEST, REJECTED, find_corpus, read_corpus, seen_of
 from pipelines.chain.language import make_codes, train_language
 from pipelines.chain.method_features import features_of
 from pipelines.chain.notices import UNLABELLED, notices, voice_notices
@@ -54,20 +54,20 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
     terminal = Terminal(log=folder / LOG)
     require = require_labels if "probe" in settings.stages else None
     undivided = replace(settings.corpus, split=UNDIVIDED) if settings.compare.folds else settings.corpus
-    options, found = find_corpus(undivided, settings, require=require, terminal=terminal)
+    found = find_corpus(undivided, settings, require=require, terminal=terminal)
     if not settings.compare.folds:
-        settings = replace(settings, corpus=replace(settings.corpus, split=options.split))
+        settings = replace(settings, corpus=replace(settings.corpus, split=found.config.split))
     sources = find_sources(settings, terminal)
     with open_gang(choose_device(settings.device)) as gang:
         settings = with_precision(settings, gang)
         if gang.rank == 0:
             require_own_parts(folder)
-        place: dict[str, Any] = {"gang": gang, "terminal": terminal, "folder": folder}
-        corpus = read_corpus(options, found, settings, audio=settings.audio, **place)
+        place: dict[str, Any] = {"gang": gang, "terminal": terminal}
+        corpus = read_corpus(found, settings, audio=settings.audio, rejected=folder / REJECTED, **place)
         compare = gang.rank == 0 and not settings.replace
         if compare:
             require_same_clips(folder, MANIFEST, corpus.clips, "clip")
-        unlabelled = read_unlabelled(settings, corpus, sources, **place)
+        unlabelled = read_unlabelled(settings, corpus, sources, folder=folder, **place)
         if compare:
             others = [clip for each in unlabelled for clip in each.clips]
             require_same_clips(folder, UNLABELLED, others, "unlabelled clip")

@@ -8,8 +8,10 @@ from operator import getitem
 from typing import Any
 
 from pipelines.extras.table import extras
-from wordless.audio.recordings.corpus import CorpusConfig, find_recordings
+from pipelines.store.store import MADE
+from wordless.audio.recordings.corpus import find_recordings
 from wordless.audio.recordings.embedded import PATTERN, VOICES, VOICES_OF_SENTENCES, fill_in
+from wordless.audio.recordings.sources import CorpusConfig
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.errors import InputError, within
 from wordless.base.values import build
@@ -77,7 +79,7 @@ def with_embedded_corpus(config: Mapping[str, object]) -> dict[str, Any]:
                     f"corpus.{name}={value}, but no corpus.root, corpus.table or corpus.dataset says "
                     f"where the recordings are: add one of them; the built-in corpus takes no corpus.{name}"
                 )
-        corpus.update(root=EMBEDDED, pattern=PATTERN, labels="pattern")
+        corpus.update(root=EMBEDDED, embedded=config["embedded"], pattern=PATTERN, labels="pattern")
     return config
 
 
@@ -87,7 +89,7 @@ def require_recordings(config: Mapping[str, object]) -> None:
     The chain checks the same again, after imports that take seconds. Data sets are left to the chain.
     """
     options = build(CorpusConfig, with_embedded_corpus(config)["corpus"], name="corpus")
-    if options.dataset or options.root == EMBEDDED:
+    if options.source in MADE:
         return
     compare = config.get("compare")
     in_folds = isinstance(compare, Mapping) and compare.get("folds")

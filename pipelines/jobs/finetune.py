@@ -126,7 +126,7 @@ def finetune_body(settings: FinetuneConfig, config: dict[str, object]) -> None:
         require = lambda labels: settings.head.require([label for label in labels if label is not None])  # noqa: E731
         of_head = replace(settings.corpus, label_type=settings.head.label_type)
         found = find_corpus(of_head, settings, require=require, terminal=terminal)
-        corpus = read_corpus(*found, settings, gang=gang, terminal=terminal, channel=channel)
+        corpus = read_corpus(found, settings, gang=gang, terminal=terminal, audio=channel)
         clips, set_aside = usable_clips(settings, source.body, corpus)
         reasons = Counter(each.reason for each in set_aside)
         notices = [f"{counted(count, 'clip')} set aside: {reason}" for reason, count in reasons.items()]

@@ -26,8 +26,8 @@ from pipelines.stages.stage_options import (
 )
 from pipelines.store.store import StoreOptions
 from wordless.audio.audio_options import AudioSettings, SpectrogramConfig
-from wordless.audio.recordings.corpus import CORPUS, CorpusConfig
 from wordless.audio.recordings.embedded import EmbeddedConfig
+from wordless.audio.recordings.sources import CORPUS, CorpusConfig
 from wordless.base.machine import choose_device, cores, is_under_torchrun, use_threads
 from wordless.base.options import REQUIRED, Options, follow_seed, option
 from wordless.base.pools import EngineConfig, is_started_by_another

@@ -199,6 +199,13 @@ def count_samples(path: Path) -> int:
         return sum(map(len, recording.blocks()))
 
 
+def length_of(path: Path) -> tuple[int, int]:
+    """Return the samples of a recording, which is decoded if its header does not say them, and their rate."""
+    with Recording(path) as recording:
+        rate, size = recording.samplerate, recording.declared
+    return (count_samples(path) if size is None else size), rate
+
+
 def file_state(path: Path) -> tuple[object, ...]:
     """Identify the file's content and the process; a forked process would share the position of an open file."""
     try:

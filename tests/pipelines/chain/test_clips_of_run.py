@@ -19,9 +19,10 @@ from tests.pipelines.tiny_chain import CHECKPOINTS, OWN, called, called_at_once,
 from tests.rejected import read_rejected
 from tests.wordless.audio.recordings.packed_files import save_splits, takes, write_parquet
 from wordless.audio.audio_options import SpectrogramConfig
-from wordless.audio.recordings.corpus import CorpusConfig, upsampling_notices
+from wordless.audio.recordings.corpus import upsampling_notices
 from wordless.audio.recordings.description import ColumnConfig
 from wordless.audio.recordings.manifest import Clips, read_manifest
+from wordless.audio.recordings.sources import CorpusConfig
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.errors import InputError, named
 from wordless.base.progress import Terminal
@@ -33,7 +34,7 @@ def test_where_every_file_is_refused_the_reasons_are_written_and_named(tmp_path:
     for name in ("a.wav", "b.wav", "tab\there.wav"):
         (tmp_path / "in" / name).write_text("no sound")
     with pytest.raises(InputError, match=r"\b3 recordings\b.*run/rejected\.tsv") as refusal:
-        corpus_of(CorpusConfig(root=str(tmp_path / "in")), tmp_path, folder=tmp_path / "run")
+        corpus_of(CorpusConfig(root=str(tmp_path / "in")), tmp_path, rejected=tmp_path / "run" / "rejected.tsv")
     assert "\n" not in str(refusal.value)
     listed = read_rejected(tmp_path / "run" / "rejected.tsv")
     assert [each.path for each in listed] == ["a.wav", "b.wav", "tab\\there.wav"]
