@@ -17,7 +17,7 @@ from wordless.audio.recordings.annotations import candidates_at, kind_of, record
 from wordless.audio.recordings.corpus import find_recordings
 from wordless.audio.recordings.folders import EXTENSIONS, expand_home
 from wordless.audio.recordings.manifest import Clips
-from wordless.audio.recordings.sources import CorpusConfig
+from wordless.audio.recordings.recording_sources import CorpusConfig
 from wordless.audio.recordings.splits import UNDIVIDED
 from wordless.base.errors import InputError, within
 from wordless.base.hub import is_on_hub

@@ -19,7 +19,7 @@ from pipelines.chain.run_output import FILES, require_own_parts, require_same_cl
 from pipelines.chain.sound_stages import make_sounds
 from pipelines.chain.study import Study
 from pipelines.chain.unlabelled import find_sources, read_unlabelled, shared_paths
-from pipelines.commandline.choices import EMBEDDED, with_choices
+from pipelines.commandline.choices import EMBEDDED, usual_stages
 from pipelines.commandline.overrides import command_line
 from pipelines.commandline.run_folders import LOG
 from pipelines.extras.table import extras
@@ -47,8 +47,7 @@ from wordless.training.gangs import open_gang
 
 
 def run_chain(config: dict[str, object], folder: Path) -> None:
-    """Make or reuse the entries of the wanted stages, and write the run's ``folder``."""
-    named, config = config.get("stages") is not None, with_choices(config)  # the run's record says what was chosen
+    """Make or reuse the entries of the stages that a completed config wants, and write the run's ``folder``."""
     settings = run_settings(config)
     use_threads(settings.threads)
     terminal = Terminal(log=folder / LOG)
@@ -73,7 +72,8 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
             require_same_clips(folder, UNLABELLED, others, "unlabelled clip")
         corpus = replace(corpus, notices=(*corpus.notices, *notices(corpus, unlabelled, settings, folder)))
         terminal.say(f"audio     {rates(settings)}")
-        for each in extras() if settings.corpus.root == EMBEDDED and not named else ():
+        usual = settings.corpus.root == EMBEDDED and [*settings.stages] == usual_stages(config)
+        for each in extras() if usual else ():
             if why := each.joins(config):
                 terminal.say(f"notice    {why}")
         for notice in voice_notices(settings):

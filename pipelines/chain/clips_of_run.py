@@ -21,7 +21,7 @@ from wordless.audio.recordings.corpus import (
 )
 from wordless.audio.recordings.inspection import inspect
 from wordless.audio.recordings.manifest import Clips, Rejected, write_rejected
-from wordless.audio.recordings.sources import CorpusConfig, Making
+from wordless.audio.recordings.recording_sources import CorpusConfig, Making
 from wordless.audio.recordings.splits import division_notices
 from wordless.base.errors import InputError, named, within
 from wordless.base.progress import Terminal

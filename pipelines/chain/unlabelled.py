@@ -12,7 +12,7 @@ from pipelines.store.store import some_options
 from wordless.audio.recordings.description import groups_in_names
 from wordless.audio.recordings.folders import expand_home, require_folder
 from wordless.audio.recordings.manifest import SECONDS_PER_HOUR, Clips, first_hours, without_copies, write_rejected
-from wordless.audio.recordings.sources import CorpusConfig
+from wordless.audio.recordings.recording_sources import CorpusConfig
 from wordless.audio.recordings.splits import UNDIVIDED
 from wordless.base.errors import InputError, within
 from wordless.base.progress import Terminal

@@ -7,11 +7,11 @@ from functools import reduce
 from operator import getitem
 from typing import Any
 
+from pipelines.commandline.option_index import index, require_values
 from pipelines.extras.table import extras
-from pipelines.store.store import MADE
 from wordless.audio.recordings.corpus import find_recordings
 from wordless.audio.recordings.embedded import PATTERN, VOICES, VOICES_OF_SENTENCES, fill_in
-from wordless.audio.recordings.sources import CorpusConfig
+from wordless.audio.recordings.recording_sources import CorpusConfig
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.errors import InputError, within
 from wordless.base.values import build
@@ -27,6 +27,12 @@ CHOICES = (
     ("listening.judge", "codes", "probe", ""),
     ("listening.clips", 4, 6, ""),
 )
+
+
+def completed(command: str, config: Mapping[str, object]) -> dict[str, Any]:
+    """Check the values of a composed config, once, and return a copy with those that follow from others."""
+    require_values(config, index(command))
+    return with_choices(config)
 
 
 def with_choices(config: Mapping[str, object]) -> dict[str, Any]:
@@ -48,9 +54,14 @@ def with_choices(config: Mapping[str, object]) -> dict[str, Any]:
         if group[last] is None:
             group[last] = with_sentences if of_sentences else with_others
     if values["stages"] is None:
-        joining = [each.name for each in own if alone and each.joins(values) == ""]
-        values["stages"] = [*STAGES[:-1], *joining, STAGES[-1]]
+        values["stages"] = usual_stages(values)
     return values
+
+
+def usual_stages(config: Mapping[str, Any]) -> list[str]:
+    """Return the stages of a run that names none."""
+    joining = [each.name for each in extras(config) if is_embedded(config["corpus"]) and each.joins(config) == ""]
+    return [*STAGES[:-1], *joining, STAGES[-1]]
 
 
 def is_embedded(corpus: Mapping[object, object]) -> bool:
@@ -63,9 +74,9 @@ EMBEDDED_SOURCE = "embedded"  # in `unlabelled`, for the embedded corpus
 
 
 def with_embedded_corpus(config: Mapping[str, object]) -> dict[str, Any]:
-    """Return the config, with the embedded corpus if no recordings are named; two places are refused."""
-    config = with_choices(config)
-    corpus = config["corpus"]
+    """Return a copy of a completed config, with the embedded corpus if no recordings are named; refuse two places."""
+    config = deepcopy(dict(config))
+    corpus: dict[str, Any] = config["corpus"]
     listed, packed = [name for name in LISTED if corpus.get(name)], corpus.get("dataset")
     if listed and packed:  # a data set is unpacked into a folder with a table
         first, second = f"corpus.dataset={packed}", f"corpus.{listed[0]}={corpus[listed[0]]}"
@@ -83,15 +94,16 @@ def with_embedded_corpus(config: Mapping[str, object]) -> dict[str, Any]:
     return config
 
 
-def require_recordings(config: Mapping[str, object]) -> None:
-    """Refuse a composed config whose folder or table of recordings cannot be used; nothing is decoded.
+def corpus_options(config: Mapping[str, object]) -> CorpusConfig:
+    """Build the options of the corpus of a completed config."""
+    return build(CorpusConfig, with_embedded_corpus(config)["corpus"], name="corpus")
+
+
+def require_recordings(options: CorpusConfig, *, in_folds: bool = False) -> None:
+    """Refuse a folder or table of recordings that cannot be used; nothing is decoded.
 
     The chain checks the same again, after imports that take seconds. Data sets are left to the chain.
     """
-    options = build(CorpusConfig, with_embedded_corpus(config)["corpus"], name="corpus")
-    if options.source in MADE:
-        return
-    compare = config.get("compare")
-    in_folds = isinstance(compare, Mapping) and compare.get("folds")
-    with within("corpus"):
-        find_recordings(replace(options, split=SplitConfig(by="hash")) if in_folds else options)
+    if not options.is_made:
+        with within("corpus"):
+            find_recordings(replace(options, split=SplitConfig(by="hash")) if in_folds else options)

@@ -33,7 +33,7 @@ from tokenizer.parquet import CodedClip, read_codes
 from tokenizer.tokenizer_options import ViewsConfig
 from wordless.audio.recordings.inspection import InspectionConfig
 from wordless.audio.recordings.manifest import Clips, read_manifest, write_manifest
-from wordless.audio.recordings.sources import CorpusConfig
+from wordless.audio.recordings.recording_sources import CorpusConfig
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.audio.views import Views
 

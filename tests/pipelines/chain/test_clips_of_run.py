@@ -22,7 +22,7 @@ from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.recordings.corpus import upsampling_notices
 from wordless.audio.recordings.description import ColumnConfig
 from wordless.audio.recordings.manifest import Clips, read_manifest
-from wordless.audio.recordings.sources import CorpusConfig
+from wordless.audio.recordings.recording_sources import CorpusConfig
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.errors import InputError, named
 from wordless.base.progress import Terminal
@@ -78,8 +78,8 @@ LABEL = ColumnConfig(label="label", group="speaker")
 def read(config: CorpusConfig, store: Path) -> Clips:
     silent = Terminal(silent=True)
     settings = CorpusCommand(corpus=config, store=StoreConfig(root=store), workers=1)
-    recordings = find_corpus(config, settings, require=None, terminal=silent)
-    return read_corpus(*recordings, settings, gang=Gang(torch.device("cpu")), terminal=silent)
+    found = find_corpus(config, settings, require=None, terminal=silent)
+    return read_corpus(found, settings, gang=Gang(torch.device("cpu")), terminal=silent, audio="mean")
 
 
 def splits(corpus: Clips) -> Counter[str]:
@@ -146,7 +146,7 @@ def test_the_same_store_serves_other_columns_without_unpacking_again(tmp_path: P
     labels = [{clip.label for clip in manifest.clips} for manifest in read_each]
     assert labels == [{"low", "high"}, {"s0", "s1", "s2"}, {"clip"}]  # the names that recordings had fit a pattern
     settings = CorpusCommand(corpus=config, store=StoreConfig(root=tmp_path / "store"))
-    _, found = find_corpus(config, settings, require=None, terminal=Terminal(silent=True))
+    found = find_corpus(config, settings, require=None, terminal=Terminal(silent=True)).clips
     assert found is not None
     assert "speaker" in found.notices[-1]  # a column that no option reads
 

@@ -9,7 +9,7 @@ import soundfile
 
 from pipelines.commandline.annotation_files import SUFFIXES, Event, FileKind, kind_of_output, write_annotations
 from wordless.audio.recordings.annotations import recordings_at
-from wordless.audio.recordings.sources import AnnotationOptions
+from wordless.audio.recordings.recording_sources import AnnotationOptions
 from wordless.base.errors import InputError
 
 RATE = 8000

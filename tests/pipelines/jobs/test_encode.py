@@ -24,7 +24,7 @@ from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import read
 from wordless.audio.recordings.annotations import recordings_at
-from wordless.audio.recordings.sources import AnnotationOptions
+from wordless.audio.recordings.recording_sources import AnnotationOptions
 from wordless.base.errors import InputError
 
 options = options_of("encode", "input", "output", clips_per_shard=2)

@@ -16,7 +16,7 @@ from wordless.audio.decoding import RecordingError
 from wordless.audio.reading import read, read_blocks
 from wordless.audio.recordings.corpus import build_manifest
 from wordless.audio.recordings.inspection import InspectionConfig, inspect
-from wordless.audio.recordings.sources import CorpusConfig
+from wordless.audio.recordings.recording_sources import CorpusConfig
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.audio.waveform import Part
 

@@ -21,7 +21,7 @@ from wordless.audio.reading import read, read_beginning, read_blocks, resample_b
 from wordless.audio.recordings.corpus import build_manifest
 from wordless.audio.recordings.inspection import InspectionConfig, inspect
 from wordless.audio.recordings.manifest import read_manifest, write_manifest
-from wordless.audio.recordings.sources import CorpusConfig
+from wordless.audio.recordings.recording_sources import CorpusConfig
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.audio.waveform import Part
 from wordless.base.array_types import FloatArray

@@ -37,7 +37,7 @@ from wordless.audio.recordings.folders import (
     separated,
 )
 from wordless.audio.recordings.manifest import Clips, Rejected, number_of, whole
-from wordless.audio.recordings.sources import AnnotationKind, AnnotationOptions, CorpusConfig, Kind
+from wordless.audio.recordings.recording_sources import AnnotationKind, AnnotationOptions, CorpusConfig, Kind
 from wordless.base.errors import InputError, within
 from wordless.base.text import counted, listed
 

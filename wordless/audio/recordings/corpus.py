@@ -28,7 +28,7 @@ from wordless.audio.recordings.description import group_of
 from wordless.audio.recordings.folders import Folder, require_folder
 from wordless.audio.recordings.inspection import InspectionConfig, Inspector, Measurement, frequent_reasons, inspect
 from wordless.audio.recordings.manifest import OUTSIDE, SPLITS, Clip, Clips, Rejected, SplitBy, clip_name, number_of
-from wordless.audio.recordings.sources import CorpusConfig, Making, candidates
+from wordless.audio.recordings.recording_sources import CorpusConfig, Making, candidates
 from wordless.audio.recordings.splits import GIVEN
 from wordless.audio.waveform import Part
 from wordless.base.errors import InputError, require, within

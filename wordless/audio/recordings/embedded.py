@@ -38,7 +38,7 @@ from wordless.base.options import Options, option
 from wordless.base.seeds import MAX_SEED
 
 if TYPE_CHECKING:
-    from wordless.audio.recordings.sources import CorpusConfig, Making
+    from wordless.audio.recordings.recording_sources import CorpusConfig, Making
 
 # The ten digits, then common commands, then words that differ in length and sounds: the corpus of `embedded.words=30`.
 DEFAULT = (

@@ -30,7 +30,7 @@ import pyarrow.parquet as pq
 from wordless.audio.recordings import description, folders
 from wordless.audio.recordings.description import known_split
 from wordless.audio.recordings.manifest import Clips, Rejected, writable
-from wordless.audio.recordings.sources import CorpusConfig, Making
+from wordless.audio.recordings.recording_sources import CorpusConfig, Making
 from wordless.audio.recordings.splits import GIVEN
 from wordless.base.errors import InputError
 from wordless.base.files import file_stamp, flush_folder, locked, named_write_errors, remove, write_aside

@@ -19,7 +19,7 @@ from wordless.audio.recordings.annotations import recordings_at
 from wordless.audio.recordings.corpus import CONFLICTING, build_manifest, find_recordings, outside_notices
 from wordless.audio.recordings.description import ColumnConfig
 from wordless.audio.recordings.manifest import Rejected
-from wordless.audio.recordings.sources import CorpusConfig
+from wordless.audio.recordings.recording_sources import CorpusConfig
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.errors import InputError
 from wordless.base.files import MARK

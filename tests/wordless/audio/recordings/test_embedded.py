@@ -14,7 +14,7 @@ import pytest
 from wordless.audio.recordings import embedded, spoken_pairs
 from wordless.audio.recordings.corpus import build_manifest, find_recordings
 from wordless.audio.recordings.embedded import DEFAULT, HELD_OUT, VOICES, EmbeddedConfig, utterances
-from wordless.audio.recordings.sources import CorpusConfig, Making
+from wordless.audio.recordings.recording_sources import CorpusConfig, Making
 from wordless.base.errors import InputError
 from wordless.base.progress import Terminal
 from wordless.base.values import build

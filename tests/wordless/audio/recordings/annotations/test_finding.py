@@ -19,7 +19,7 @@ from wordless.audio.recordings.corpus import build_manifest, find_recordings
 from wordless.audio.recordings.description import ColumnConfig
 from wordless.audio.recordings.folders import read_annotation_text
 from wordless.audio.recordings.manifest import Clip, Rejected
-from wordless.audio.recordings.sources import AnnotationOptions, CorpusConfig
+from wordless.audio.recordings.recording_sources import AnnotationOptions, CorpusConfig
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.errors import InputError
 

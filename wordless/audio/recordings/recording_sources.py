@@ -112,6 +112,11 @@ class CorpusConfig(AnnotationOptions):
         return next(name for name in SOURCES if getattr(self, name))
 
     @property
+    def is_made(self) -> bool:
+        """Whether the source writes the recordings before it lists them."""
+        return self.source in ("embedded", "dataset")
+
+    @property
     def fields(self) -> tuple[str, ...]:
         """Fields of the description that file names give."""
         return () if self.pattern is None else description.pattern_fields(self.pattern)
