@@ -42,9 +42,9 @@ VARIABLES = {
     "#1c1f23": "ink",
     "#5a6068": "muted",
     "#dedbd3": "line",
-    "#0067a5": "blue",
+    "#00558c": "blue",
     "#b84e00": "orange",
-    "#00795a": "green",
+    "#009a70": "green",
     "#ffffff": "card",
 }
 INK, MUTED, GRID, BLUE, ORANGE, GREEN, PAPER = VARIABLES
