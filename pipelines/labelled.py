@@ -17,7 +17,7 @@ from pipelines.settings.inputs import MODEL, ModelOptions, RateOptions
 from pipelines.settings.run_settings import CorpusCommand, TrainingCommand, corpus_command
 from pipelines.store.run_folder import require_output
 from pipelines.tracking.tracking import require_trackers
-from wordless.audio.reading import Channel, require_choice
+from wordless.audio.audio_options import Channel, require_choice
 from wordless.base.errors import require
 from wordless.base.hub import is_on_hub
 from wordless.base.options import Options, option

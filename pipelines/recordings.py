@@ -15,10 +15,11 @@ from pipelines.settings.inputs import EngineOptions, InputOptions, StoredOptions
 from pipelines.store.run_folder import OF_SOUND, part_of, run_of
 from wordless.audio.recordings.annotations import candidates_at, kind_of, recordings_at
 from wordless.audio.recordings.corpus import find_recordings
-from wordless.audio.recordings.folders import EXTENSIONS, expand_home
+from wordless.audio.recordings.folders import expand_home
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.recordings.recording_sources import CorpusConfig
 from wordless.audio.recordings.splits import UNDIVIDED
+from wordless.audio.waveform import EXTENSIONS
 from wordless.base.errors import InputError, within
 from wordless.base.hub import is_on_hub
 from wordless.base.options import REQUIRED, option

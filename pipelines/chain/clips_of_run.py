@@ -7,8 +7,7 @@ from pathlib import Path
 
 from pipelines.settings.run_settings import CorpusCommand
 from pipelines.store.store import MADE, Store
-from wordless.audio.audio_options import SpectrogramConfig
-from wordless.audio.reading import Channel
+from wordless.audio.audio_options import Channel, SpectrogramConfig
 from wordless.audio.recordings.corpus import (
     CONFLICTING,
     band_notices,

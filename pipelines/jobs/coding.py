@@ -27,9 +27,9 @@ from pipelines.store.store import Entry, Store, StoreConfig, note_finished, writ
 from tokenizer.encoder import Encoder
 from tokenizer.parquet import CodedClip, mark_complete, read_codes, read_num_samples, write_shard
 from tokenizer.units import write_units
-from wordless.audio.audio_options import SpectrogramConfig
+from wordless.audio.audio_options import Channel, SpectrogramConfig
 from wordless.audio.decoding import Recording, count_samples
-from wordless.audio.reading import Channel, ChannelPowers, cancelled, read_blocks, resampled_length
+from wordless.audio.reading import ChannelPowers, cancelled, read_blocks, resampled_length
 from wordless.audio.recordings.inspection import InspectionConfig, file_key, frequent_reasons
 from wordless.audio.recordings.manifest import UNWRITABLE, Clip, Clips, Rejected, writable, write_rejected
 from wordless.audio.waveform import Part

@@ -27,7 +27,6 @@ from wordless.audio.decoding import Recording, RecordingError, length_of
 from wordless.audio.recordings import description
 from wordless.audio.recordings.description import PATH_COLUMNS, SPAN_FIELDS, group_of, seconds_of
 from wordless.audio.recordings.folders import (
-    EXTENSIONS,
     Folder,
     is_file,
     is_missing,
@@ -38,6 +37,7 @@ from wordless.audio.recordings.folders import (
 )
 from wordless.audio.recordings.manifest import Clips, Rejected, number_of, whole
 from wordless.audio.recordings.recording_sources import AnnotationKind, AnnotationOptions, CorpusConfig, Kind
+from wordless.audio.waveform import EXTENSIONS
 from wordless.base.errors import InputError, within
 from wordless.base.text import counted, listed
 

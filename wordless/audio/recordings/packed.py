@@ -32,6 +32,7 @@ from wordless.audio.recordings.description import known_split
 from wordless.audio.recordings.manifest import Clips, Rejected, writable
 from wordless.audio.recordings.recording_sources import CorpusConfig, Making
 from wordless.audio.recordings.splits import GIVEN
+from wordless.audio.waveform import EXTENSIONS
 from wordless.base.errors import InputError
 from wordless.base.files import file_stamp, flush_folder, locked, named_write_errors, remove, write_aside
 from wordless.base.text import counted, listed
@@ -403,7 +404,7 @@ def _row_name(place: object, content: bytes, number: int, taken: set[str]) -> st
     """Return the name of the file that a recording once was, without folders; else the number of its row."""
     name = PurePosixPath(place.replace("\\", "/") if isinstance(place, str) else "")
     fitting = name.name.isprintable() and writable(name.name) and len(name.name.encode()) <= folders.MAX_PART_BYTES
-    if not fitting or name.name.startswith(".") or name.suffix.lower().lstrip(".") not in folders.EXTENSIONS:
+    if not fitting or name.name.startswith(".") or name.suffix.lower().lstrip(".") not in EXTENSIONS:
         endings = (ending for first, ending in _FORMATS.items() if content.startswith(first))
         name = PurePosixPath(f"{number:07d}.{next(endings, 'bin')}")
     if name.name.casefold() in taken:
