@@ -86,11 +86,7 @@ class _GatedLayer(torch.autograd.Function):
         ctx: Any, hidden: Tensor, condition: Tensor, dilated: Tensor, residual: Tensor | None, dilation: int
     ) -> tuple[Tensor, Tensor]:
         hop = hidden.shape[1] // max(condition.shape[1], 1)
-        frames = (
-            *condition.shape[:2],
-            hop,
-            condition.shape[2],
-        )  # (N, F, H, G); no condition is repeated in memory
+        frames = (*condition.shape[:2], hop, condition.shape[2])  # (N, F, H, G): no condition is repeated in time
         gates = (_stack_taps(hidden, dilated, dilation) @ dilated.t()).view(frames).add_(condition.unsqueeze(2)).tanh_()
         gated = _apply_gate(gates).flatten(1, 2)
         ctx.save_for_backward(hidden, gates, dilated, residual)
