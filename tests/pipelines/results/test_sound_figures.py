@@ -187,37 +187,6 @@ def test_an_interval_of_a_median_is_the_narrowest_that_misses_it_as_rarely_as_it
     assert missed <= 0.025 or low == 0
 
 
-def test_judges_of_speech_compare_decoded_sound_with_the_recordings(entries: dict[str, Entry], tmp_path: Path) -> None:
-    rows = rows_of(
-        *(
-            {
-                "original": {"distillmos": 0.1 * number},
-                "griffin_lim": {"distillmos": 0.5},
-                "wavenet": {"distillmos": 0.4 + 0.1 * number} if number else {},
-            }
-            for number in range(4)
-        )
-    )
-    distillmos = entry(tmp_path, "judged_distillmos", JUDGED, {"unfit": None, "clips": rows})
-    dnsmos = entry(tmp_path, "judged_dnsmos", JUDGED, {"unfit": "8,000 Hz", "clips": []})
-    judged = {**entries, "judged_dnsmos": dnsmos, "judged_distillmos": distillmos}
-    found, before = figures(judged), figures(entries)
-    assert {key for key in found if key not in before} == {key for key in found if "distillmos" in key[0]}
-    wanted = {
-        **{("distillmos", "original"): 0.15, ("distillmos_clips", "wavenet"): 3},
-        **{
-            ("distillmos_difference", f"{one} - original"): gap
-            for one, gap in (("wavenet", 0.4), ("griffin_lim", 0.35))
-        },
-        ("distillmos_difference", "wavenet - griffin_lim"): 0.1,
-    }
-    assert {key: found[key].value for key in wanted} == pytest.approx(wanted)
-    assert found["distillmos", "original"].artifact == "key of judged_distillmos"
-    record: dict[str, Any] = listening_record(judged, entries["listening"], MANIFEST)
-    unfit = [(row["name"], row["unfit"]) for row in record["judges_of_speech"]]
-    assert unfit == [("dnsmos", "8,000 Hz"), ("distillmos", None)]
-
-
 def test_blocks_that_were_drawn_again_are_counted(entries: dict[str, Entry]) -> None:
     assert ("runaway_blocks", "wavenet") not in figures(entries)
     write_json(entries["decoded"].folder / GUARD, {"found": 3, "left": 1})
