@@ -19,7 +19,7 @@ EXAMPLES = """\
   wordless encode model=runs/x input=a.wav output=a.parquet
   wordless generate model=runs/x prompt=a.wav seconds=5 output=more
   wordless run --help                                       the options; of one group: wordless run --help lm
-  eval "$(wordless --completion bash)"                      completion with the tab key; or zsh, fish
+  eval "$(wordless -sc install=bash)"                       Hydra completes options with the tab key; or zsh, fish
 """
 
 
@@ -47,16 +47,8 @@ def main() -> None:
     match words:
         case [] | ["-h" | "--help" | "help"]:
             print_overview()
-        case ["--completion" | "--complete" as switch, *typed]:
-            # It reads the options of the command, which the overview need not wait for.
-            from pipelines.commandline.completion import SCRIPTS, candidates
-
-            if switch == "--complete":
-                print("\n".join(candidates(typed)))
-            elif typed and typed[0] in SCRIPTS:
-                print(SCRIPTS[typed[0]].strip())
-            else:
-                refuse(f"--completion takes one shell of {', '.join(SCRIPTS)}, such as: wordless --completion bash")
+        case ["-sc", word]:
+            complete(word)
         case ["--version"]:
             print(f"wordless {installed_version()}")
         case ["help", command, *rest]:
@@ -79,6 +71,14 @@ def call(command: str, words: list[str]) -> None:
     from pipelines.commandline.command import start  # Hydra, which the overview need not wait for
 
     start(command)
+
+
+def complete(word: str) -> None:
+    """Let Hydra install completion in a shell, or answer it; the shell's line has our command behind the program."""
+    program, _, line = os.environ.get("COMP_LINE", "").partition(" ")
+    command, _, line = line.partition(" ")
+    os.environ["COMP_LINE"] = f"{program} {line}"
+    call(command if command in COMMANDS else "run", ["-sc", word])
 
 
 def print_overview() -> None:

@@ -97,7 +97,10 @@ KEEPERS = {
         *("lm/samples/sample_model.py", "lm/samples/local_attention.py"),
     ),
     "sklearn": ("lm", "pipelines", "vocoder/filters.py"),
-    "librosa": ("vocoder/measures.py", "vocoder/speech_judges.py", "pipelines/stages/mfcc.py"),  # under a lock
+    "librosa": (
+        *("vocoder/measures.py", "pipelines/stages/mfcc.py"),  # under a lock
+        "pipelines/extras/speech_judges/speech_judges.py",
+    ),
     "numba": ("vocoder/engines/kernels.py", "wordless/base/compiling.py"),
     "llvmlite": ("vocoder/engines/kernels.py",),
     "jinja2": ("pipelines/pages",),

@@ -22,6 +22,7 @@ FILES: dict[str, tuple[str, ...]] = {
         "conf/experiment/spoken_words.yaml",
     ),
     "rates": ("conf/experiment/levels.yaml",),
+    "speech_judges": (),
     "next_sample": ("lm/samples", "conf/next_sample", "conf/experiment/next_sample.yaml"),
 }
 COMMANDS = {"find": ("wordless/audio/matching.py",), "figures": ()}  # the same of extras that are commands

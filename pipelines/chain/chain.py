@@ -158,10 +158,10 @@ def make_part(
                 study.add(code_table(session, manifest, labels, study.entries["tokenizer"]))
             if "probe" in stages:
                 compare_methods(study)
-            for work in works(each.name for each in settings.chosen if each.reads_codes):
-                work.plan(study)
             if "vocoder" in stages:
                 make_sounds(study)
+            for work in works(each.name for each in settings.chosen if each.reads_codes):
+                work.plan(study)
     for work in works(each.name for each in settings.chosen if not each.reads_codes):
         work.plan(study)
     return study.entries

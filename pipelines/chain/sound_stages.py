@@ -14,7 +14,6 @@ from pipelines.stages.judging import (
     Judge,
     create_network_judge,
     create_probe_judge,
-    judge_speech,
     label_task,
     recognise_labels,
 )
@@ -24,7 +23,6 @@ from pipelines.stages.stored_arrays import spectrograms, waveforms
 from pipelines.stages.voices import CodedIn, vocoder
 from pipelines.store.store import Entry
 from tokenizer.encoder import Encoder
-from vocoder.speech_judges import SPEECH_JUDGES
 
 
 def make_sounds(study: Study) -> None:
@@ -45,9 +43,6 @@ def make_sounds(study: Study) -> None:
         judged = choose_clips(manifest, config.judged_clips, seed=config.seed)
         decoded = study.add(decode_clips(session, replace(playback, clips=judged)))
         study.add(measure_clips(session, playback, decoded))
-        for name in SPEECH_JUDGES:
-            if config.asks(name):
-                study.add(judge_speech(session, decoded, name))
     if "rate_lm" in entries:
         study.add(listening(session, playback, entries["rate_lm"], entries["rate_tokenizer"], coded))
     elif "lm" in entries:

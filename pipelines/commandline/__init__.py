@@ -1,1 +1,1 @@
-"""The command line: options, help, completion, refusals and the folders of runs."""
+"""The command line: options, help, refusals and the folders of runs."""

@@ -11,7 +11,6 @@ from hydra import initialize_config_module
 from omegaconf import OmegaConf, open_dict
 
 from pipelines.commandline.commands import COMMANDS
-from pipelines.commandline.completion import HELP
 from pipelines.commandline.composition import compose, plain
 from pipelines.commandline.option_index import HYDRA, Index, group_by_section, index, options_class, written_value
 from pipelines.commandline.overrides import prepare, quote
@@ -36,7 +35,7 @@ def help_request(words: Sequence[str]) -> tuple[str, list[str]] | None:
     """
     for place, word in enumerate(words):
         switch, _, topic = word.partition("=")
-        if switch in HELP:
+        if switch in ("--help", "-h"):
             others = [*words[:place], *words[place + 1 :]]
             if not topic and place < len(others) and "=" not in others[place] and others[place][:1] not in ("-", "~"):
                 topic = others.pop(place)

@@ -1,8 +1,7 @@
 """The options of every command, read from the fields of its dataclass (wordless/base/options.py).
 
-Help, completion, refusals, and the config that Hydra composes read this index. ``conf/`` adds
-presets: files that set several options at once. Neither Hydra nor PyTorch is imported, because shells ask for
-completions while a user types.
+Help, refusals, and the config that Hydra composes read this index. ``conf/`` adds presets: files that set several
+options at once.
 """
 
 import dataclasses
@@ -27,7 +26,7 @@ from wordless.base.values import convert
 
 FOLDER = Path(str(conf.__file__)).parent
 DEFAULT_PRESET = "The defaults."
-MOST_LISTED = 13  # choices in an explanation; completion has all
+MOST_LISTED = 13  # choices in an explanation
 MISSING = "???"  # OmegaConf's value of an option that must be given
 HYDRA = "hydra"  # whose options begin with this name
 TIME = "${now:%Y-%m-%d}_${now:%H-%M-%S}"
@@ -47,13 +46,6 @@ class Option:
     def value(self) -> str:
         """The default as on the command line."""
         return written_value(self.default)
-
-    @property
-    def values(self) -> tuple[str, ...]:
-        """The values that have names."""
-        if self.kind is bool:
-            return "true", "false"
-        return tuple(map(str, (self.meaning and self.meaning.choices) or choices_of(self.kind, alone=False)))
 
     @property
     def verbatim(self) -> bool:

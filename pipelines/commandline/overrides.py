@@ -56,7 +56,8 @@ def prepare(words: Sequence[str], known: Index) -> Namespace:
         raise InputError(f"{' and '.join(modes)} do not go together; leave one of them out")
     if arguments.resolve and not arguments.cfg:
         raise InputError("--resolve is for --cfg; add --cfg job, or leave it out")
-    arguments.overrides = [_prepared(word, known) for word in arguments.overrides]
+    if not arguments.shell_completion:
+        arguments.overrides = [_prepared(word, known) for word in arguments.overrides]
     return arguments
 
 

@@ -38,8 +38,8 @@ class Extra:
     anchor: str = ""  # of this section
     link: str = ""  # to it
     sentences: str = ""  # template of `headline` or `opening`, `summary` and `tiles`, for page and terminal
-    # its figures -> unit, and title; "": the name
-    measures: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    # its figures -> unit, title ("": the name), and title of the number of clips that have it, as `Measure`
+    measures: Mapping[str, tuple[str, str] | tuple[str, str, str]] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)  # its other names in ``results.json`` -> in words
 
     @property
@@ -51,6 +51,10 @@ EXTRAS = {  # name -> module:NAME of its `Extra`, and of its `pipelines.extras.w
     "zerospeech": ("pipelines.extras.zerospeech.word_options:EXTRA", "pipelines.extras.zerospeech.word_tests:WORK"),
     "rates": ("pipelines.extras.rates.rate_options:EXTRA", "pipelines.extras.rates.continuations:WORK"),
     "next_sample": ("pipelines.extras.next_sample.sample_options:EXTRA", "pipelines.extras.next_sample.samples:WORK"),
+    "speech_judges": (
+        "pipelines.extras.speech_judges.mos_facts:EXTRA",
+        "pipelines.extras.speech_judges.opinions:WORK",
+    ),
 }
 
 

@@ -19,7 +19,6 @@ class Measure:
     title: str = ""  # in tables and sentences; "": the name with spaces
     clips: str = ""  # title of the number of clips that have it, where others lack it
     paired: bool = False  # vocoders are compared by it on the same clips
-    with_recordings: bool = False  # and all kinds of sound are compared with the recordings
     median: bool = False  # over the clips, instead of their mean, which a few clips decide
 
     def with_count(self) -> "tuple[Measure, ...]":
@@ -57,11 +56,6 @@ SOUND = (
     Measure("lost_pitch", title=f"clips with an RMS error of the pitch above {LOST_CENTS:g} cents", paired=True),
     Measure("voicing_error", title="frames of wrong voicing", paired=True),
     Measure("dropouts", title="loud frames that drop out", paired=True),
-    Measure("dnsmos", "MOS", "DNSMOS P.808", clips="clips with sound, for DNSMOS", with_recordings=True),
-    Measure("dnsmos_overall", "MOS", "DNSMOS P.835, overall", with_recordings=True),
-    Measure("dnsmos_voice", "MOS", "DNSMOS P.835, voice", with_recordings=True),
-    Measure("dnsmos_background", "MOS", "DNSMOS P.835, background", with_recordings=True),
-    Measure("distillmos", "MOS", "DistillMOS", "clips with sound, for DistillMOS", with_recordings=True),
     Measure("code_agreement", title="codes that agree", paired=True),
     Measure("periodicity", title="periodicity, how much of a voice there is", paired=True),
     Measure("rms", "dB re full scale", "RMS"),

@@ -5,7 +5,7 @@ several temperatures.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,14 +17,14 @@ from lm.lm_options import ProbeConfig
 from lm.probing.intervals import Hits, Measured, interval
 from pipelines.results.figures import LOST_CENTS, MEASURES, SOUND
 from pipelines.results.rows import Row
-from pipelines.stages.judging import JUDGES, RECOGNISED, unfit_of
+from pipelines.stages.judging import JUDGES, RECOGNISED
 from pipelines.stages.listening import CLIPS, GUARD, JUDGED, LISTENING
 from pipelines.store.store import Entry
 from vocoder.kinds import BY_KEY, ORIGINAL, UNLEARNED, WAVENET
-from vocoder.speech_judges import SPEECH_JUDGES, JudgeOfSpeech
 from wordless.audio.recordings.manifest import Clips
 
 Record = Mapping[str, Any]
+MAX_LOST = 3  # clips that the report plays
 RIGHT, LOST = "label_accuracy", "lost_pitch"  # of a clip 1 or 0
 
 
@@ -42,36 +42,35 @@ def sound_figures(
             {"sounds": {kind: {RIGHT: float(name == label)} for kind, name in answers.items()}}
             for label, answers in read_labelled_rows(recognised, manifest)
         ]
-        yield from _of_clips(right, config, replace(row, artifact=recognised.key))
+        yield from clip_figures(right, config, replace(row, artifact=recognised.key))
     if decoded is not None and (decoded.folder / GUARD).exists():
         counts = decoded.read_json(GUARD)  # blocks that were drawn again, and those that stayed runaway
         for name, count in (("runaway_blocks", counts["found"]), ("runaway_blocks_left", counts["left"])):
             yield replace(row, name=name, of=WAVENET.key, value=count, artifact=decoded.key)
-    measured = [(entries["judged"], JUDGED)] if "judged" in entries else [(listening, LISTENING)]
-    measured += [(entry, JUDGED) for entry in _judges_of_speech(entries).values()]
-    for judged, file in measured:
-        yield from _of_clips(judged.read_rows(file, "clips"), config, replace(row, artifact=judged.key))
+    judged, file = (entries["judged"], JUDGED) if "judged" in entries else (listening, LISTENING)
+    yield from clip_figures(judged.read_rows(file, "clips"), config, replace(row, artifact=judged.key))
     yield from _of_language(listening, config, replace(row, artifact=listening.key))
 
 
-def _judges_of_speech(entries: Mapping[str, Entry]) -> dict[JudgeOfSpeech, Entry]:
-    return {name: entries[f"judged_{name}"] for name in SPEECH_JUDGES if f"judged_{name}" in entries}
+def clip_figures(
+    rows: Sequence[Record], config: ProbeConfig, row: Row, *, with_recordings: Iterable[str] = ()
+) -> Iterator[Row]:
+    """Give means or medians over the clips, and differences of two kinds of sound on the same clips.
 
-
-def _of_clips(rows: Sequence[Record], config: ProbeConfig, row: Row) -> Iterator[Row]:
-    """Give means or medians over the clips, and differences of two kinds of sound on the same clips."""
+    Figures ``with_recordings``, which recordings have, too, are also compared with those of the recordings.
+    """
     sounds = [{kind: _with_losses(figures) for kind, figures in each["sounds"].items()} for each in rows]
     for kind in dict.fromkeys(kind for kinds in sounds for kind in kinds):
         figures = [kinds[kind] for kinds in sounds if kind in kinds]
         for name in dict.fromkeys(name for each in figures for name in each):
             values, own = [each.get(name) for each in figures], replace(row, name=name, of=kind)
             yield from _mean_of_clips(values, config, own)
-    compared = [each.name for each in SOUND if each.paired or each.with_recordings]
+    compared = [*(each.name for each in SOUND if each.paired), *with_recordings]
     pairs = [(name, WAVENET.key, rival.key, False) for name in compared for rival in UNLEARNED]
     pairs.append((RIGHT, WAVENET.key, ORIGINAL, True))  # how much of it WaveNet's sound keeps
     for kind in BY_KEY:
         pairs += [("rms", kind, ORIGINAL, False), ("periodicity", kind, ORIGINAL, True)]
-        pairs += [(measure.name, kind, ORIGINAL, False) for measure in SOUND if measure.with_recordings]
+        pairs += [(name, kind, ORIGINAL, False) for name in with_recordings]
     for name, one, other, ratio in pairs:
         both = [[kinds.get(kind, {}).get(name) for kind in (one, other)] for kinds in sounds]
         known = np.array([pair for pair in both if None not in pair], np.float64).reshape(-1, 2)
@@ -103,15 +102,22 @@ def listening_record(entries: Mapping[str, Entry], listening: Entry, manifest: C
         record["judge_name"] = name = recognised.read_json(RECOGNISED)["judge"]
         record["judge"] = JUDGES[name]
         record["warning"] = weak_judge(recognised, manifest)
-    if judges := _judges_of_speech(entries):
-        record["judges_of_speech"] = [
-            {"name": name, "about": SPEECH_JUDGES[name].explanation, "unfit": unfit_of(entry)}
-            for name, entry in judges.items()
-        ]
     if "judged" in entries:
         record["judged_clips"] = len(entries["judged"].read_rows(JUDGED, "clips"))
         record["excerpts"] = entries["decoded"].read_rows(CLIPS, "clips")
+        record["lost"] = [{**row, **known[row["path"]]} for row in lost_clips(entries["judged"])]
     return record
+
+
+def lost_clips(judged: Entry) -> list[dict[str, Any]]:
+    """List at most `MAX_LOST` clips whose pitch WaveNet's sound misses, the worst first, with their numbers."""
+    lost = list[dict[str, Any]]()
+    for number, row in enumerate(judged.read_rows(JUDGED, "clips")):
+        figures = row["sounds"].get(WAVENET.key, {})
+        if (error := figures.get("pitch_error")) is not None and error > LOST_CENTS:
+            shown = {name: figures[name] for name in ("pitch_error", "voicing_error") if name in figures}
+            lost.append({"number": number, "path": row["path"], "sounds": {ORIGINAL: {}, WAVENET.key: shown}})
+    return sorted(lost, key=lambda row: -row["sounds"][WAVENET.key]["pitch_error"])[:MAX_LOST]
 
 
 def _on_same_clips(known: npt.NDArray[np.float64], config: ProbeConfig, row: Row, *, ratio: bool) -> Iterator[Row]:

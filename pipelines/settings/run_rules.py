@@ -42,7 +42,7 @@ def run_settings(config: Mapping[str, object]) -> RunSettings:
     _set_sizes(values)
     _set_voice(values["vocoder"], values)
     _set_local_weights(values)
-    own = {each.name: build(each.options, values.pop(each.name), name=each.name) for each in extras()}
+    own = {each.name: build(each.options, values.pop(each.name, {}), name=each.name) for each in extras()}
     settings = replace(build(RunSettings, values, name=""), extras=own)
     require_run(settings)
     return _with_readable_clips(follow_seed(settings, settings.seed))

@@ -1,7 +1,7 @@
-"""What judges say of decoded sound: the labels that a classifier names, and scores by models that listen to speech.
+"""The labels that a classifier names in decoded sound.
 
-A classifier was trained and chosen without test clips. Of a continuation it gets only the new part, because the prompt
-is a recording.
+The classifier was trained and chosen without test clips. Of a continuation it gets only the new part: the prompt is a
+recording.
 """
 
 from collections import Counter
@@ -20,7 +20,7 @@ from lm.pooled_states import LayerReader, head_scores
 from lm.probing.fitted import FittedProbe
 from lm.probing.task import ProbeTask
 from pipelines.stages.features import BAG_OF_CODES, bag_features, log_mel_vectors
-from pipelines.stages.listening import JUDGED, LISTENING, decoded_paths, sound_of, wav_name
+from pipelines.stages.listening import LISTENING, decoded_paths, wav_name
 from pipelines.stages.networks import Network
 from pipelines.stages.probing import probe_task
 from pipelines.stages.stage_options import JudgeName
@@ -29,14 +29,11 @@ from pipelines.store.stage import stage
 from pipelines.store.store import Entry, write_json
 from pipelines.store.stored_features import stacked_rows
 from tokenizer.encoder import Encoder
-from vocoder.kinds import JUDGED_KINDS, ORIGINAL
-from vocoder.speech_judges import SPEECH_JUDGES, JudgeOfSpeech, unfit_rate
+from vocoder.kinds import JUDGED_KINDS
 from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.audio.views import View
-from wordless.audio.waveform import Waveform
 from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError
-from wordless.base.machine import version_of
 
 RECOGNISED = "recognised.json"
 JUDGES: dict[JudgeName, str] = {
@@ -138,50 +135,3 @@ def new_part(root: Path, row: Mapping[str, Any]) -> Clip:
     sound = whole(root, row["file"])
     start = round(row["figures"].get("prompt_seconds", 0.0) * sound.sample_rate)
     return replace(sound, start=start, num_samples=max(sound.num_samples - start, 0))
-
-
-LEAST_OPINION = 2.0  # "poor": mean opinion score of recordings below which they are no speech, or too noisy
-Sound = tuple[int, str]  # number of its clip, and its kind
-Opinions = dict[str, float]  # figures of a sound
-Rows = list[dict[str, Opinions]]  # of each clip: the figures of each kind of sound
-
-
-def judge_speech(session: Session, decoded: Entry, judge: JudgeOfSpeech) -> Entry:
-    """Let a judge listen to each decoded clip and its recording; one that suits none gives no figures but a reason."""
-    package = SPEECH_JUDGES[judge].distribution
-    entry = _judged(session, judge, f"{package} {version_of(package)}", decoded)
-    session.when_made(entry, lambda made: (why := unfit_of(made)) and f"judged    no figures by {judge}: {why}")
-    return entry
-
-
-@stage("judged_{judge}", version=2, title="decoded test clips judged by {judge}")
-def _judged(run: Run, judge: JudgeOfSpeech, package: str, decoded: Entry) -> None:
-    rows, paths, rules = Rows(), decoded_paths(decoded), SPEECH_JUDGES[judge]
-    if (unfit := unfit_rate(sound_of(decoded.folder, 0, ORIGINAL).sample_rate)) is None:
-        jobs = [(number, kind) for number in range(len(paths)) for kind in JUDGED_KINDS]
-        found = run.each(f"listening: {judge}", partial(_listen, decoded.folder, rules.listen), jobs)
-        rows, unfit = _opinions(dict(zip(jobs, found, strict=True)), len(paths), rules.overall)
-    clips = [{"path": path, "sounds": sounds} for path, sounds in zip(paths, rows, strict=False)]  # none if unfit
-    write_json(run.folder / JUDGED, {"unfit": unfit, "clips": clips})
-
-
-def unfit_of(entry: Entry) -> str | None:
-    """Return why a judge gave no figures; None if it gave them."""
-    unfit: str | None = entry.read_json(JUDGED)["unfit"]
-    return unfit
-
-
-def _listen(folder: Path, listen: Callable[[Waveform], Opinions | None], job: Sound) -> Opinions | None:
-    return listen(sound_of(folder, *job))
-
-
-def _opinions(heard: Mapping[Sound, Opinions | None], clips: int, overall: str) -> tuple[Rows, str | None]:
-    # Means of recordings: spoken orders 3.0 (DNSMOS) and 3.6 (DistillMOS), sounds of ESC-10 1.2 and 1.8.
-    rows: Rows = [{kind: heard[number, kind] or {} for kind in JUDGED_KINDS} for number in range(clips)]
-    values = [row[ORIGINAL][overall] for row in rows if row[ORIGINAL]]
-    if not values:
-        return [], "the recordings are silent"
-    if (mean := float(np.mean(values))) < LEAST_OPINION:
-        why = f"it gives the recordings {mean:.1f} of 5, less than {LEAST_OPINION:g}"
-        return [], f"{why}: they are no speech, or too noisy"
-    return rows, None

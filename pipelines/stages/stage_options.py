@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Literal
 
 from pipelines.stages.gpt_options import TrainingSettings
 from tokenizer.tokenizer_options import MOST_RATES, PitchConfig, SoundChanges, TokenizerSizes
-from vocoder.speech_judges import JudgeOfSpeech, require_installed
 from vocoder.vocoder_options import CropsConfig, SoundOptions, WaveNetConfig
 from wordless.audio.audio_options import Levelling, SpectrogramConfig
 from wordless.base.errors import InputError
@@ -129,8 +128,7 @@ class VocoderSettings(TrainingSettings):
 
 
 JudgeName = Literal["probe", "codes", "supervised"]
-SoundJudge = Literal["recognised", "stoi", "pesq", "pitch", JudgeOfSpeech]
-USUAL_JUDGES: tuple[SoundJudge, ...] = ("recognised", "stoi", "pesq", "pitch")
+SoundJudge = Literal["recognised", "stoi", "pesq", "pitch"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,8 +137,7 @@ class ListeningConfig(SoundOptions):
     judged_clips: int = option(40, "test clips that are judged; 0: those in the report, without labels", least=0)
     judges: tuple[SoundJudge, ...] | None = option(
         None,
-        "who judges decoded sound: recognised names labels; the last two need wordless[judges]; null: "
-        "[recognised,stoi,pitch], and pesq if it is installed",
+        "who judges decoded sound: recognised names labels; null: [recognised,stoi,pitch], and pesq if it is installed",
         distinct=True,
     )
     judge: JudgeName = option(
@@ -158,10 +155,6 @@ class ListeningConfig(SoundOptions):
     vocoder_temperature: float = option(1.0, "temperature of WaveNet; 0: always the most probable sample", least=0)
     seed: int = 0  # seed of the drawn sounds
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_installed(self.judges or (), option="judges")
-
     def asks(self, judge: SoundJudge) -> bool:
-        """Return whether the judge is named, or is one of the usual judges where none is named."""
-        return judge in (USUAL_JUDGES if self.judges is None else self.judges)
+        """Return whether the judge is named, or none is."""
+        return self.judges is None or judge in self.judges

@@ -1,8 +1,6 @@
 """Levels, distances, intelligibility, periodicity and pitch of sounds, and judges of speech where installed."""
 
 import sys
-from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,17 +27,6 @@ from vocoder.measures import (
     stoi,
     voicing_error,
 )
-from vocoder.speech_judges import RATE as JUDGED_RATE
-from vocoder.speech_judges import (
-    SPEECH_JUDGES,
-    at_rate,
-    distillmos,
-    dnsmos,
-    require_installed,
-    unfit_rate,
-)
-from wordless.audio.reading import read
-from wordless.audio.recordings.embedded import Utterance, speak
 from wordless.audio.spectrogram import LogMel
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
@@ -218,58 +205,3 @@ def test_a_continuation_is_compared_with_its_prompt_and_with_the_others() -> Non
     # Nothing is voiced, there is no prompt, or there are no others.
     for found, others, own in ((None, prompts, 0), (41.0, prompts, 2), (41.0, prompts, None), (41.0, [40.0, None], 0)):
         assert pitch_distances(found, others, own) == {}
-
-
-VOICES = ("en-us+f1", "en+m3")
-TEXTS = ("seven", "water", "Peter got two large desks.")
-
-
-@pytest.fixture(scope="module")
-def spoken(tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[str, str], Waveform]:
-    asked = [
-        Utterance(file=f"{place}_{number}.wav", text=text, voice=name, speed=150, pitch=50)
-        for number, name in enumerate(VOICES)
-        for place, text in enumerate(TEXTS)
-    ]
-    folder = speak(asked, tmp_path_factory.mktemp("cache"), seed=0)
-    return {(each.text, each.voice): read(folder / each.file, 22_050) for each in asked}
-
-
-def with_noise(sound: Waveform) -> Waveform:
-    samples = sound.samples + noise(len(sound.samples)).astype(np.float32)
-    return Waveform(samples=samples, sample_rate=sound.sample_rate)
-
-
-@pytest.mark.parametrize(("package", "judge"), [("speechmos", dnsmos), ("distillmos", distillmos)])
-def test_noise_has_a_lower_score(
-    package: str, judge: Callable[[Waveform], dict[str, float] | None], spoken: dict[tuple[str, str], Waveform]
-) -> None:
-    pytest.importorskip(package)
-    clear = spoken[TEXTS[2], VOICES[0]]
-    first, noisy, again = judge(clear), judge(with_noise(clear)), judge(clear)
-    assert first == again
-    assert noisy[package.replace("speechmos", "dnsmos")] < first[package.replace("speechmos", "dnsmos")] - 0.2
-    assert all(0.5 < value < 5.5 for value in (*first.values(), *noisy.values()))
-    assert judge(sound(np.zeros(JUDGED_RATE), JUDGED_RATE)) is None
-
-
-def test_dnsmos_is_that_of_the_package(spoken: dict[tuple[str, str], Waveform]) -> None:
-    package = pytest.importorskip("speechmos.dnsmos")
-    found = dnsmos(spoken[TEXTS[2], VOICES[0]])
-    expected = package.run(at_rate(spoken[TEXTS[2], VOICES[0]]), JUDGED_RATE)
-    names = {"dnsmos": "p808_mos", "dnsmos_overall": "ovrl_mos", "dnsmos_voice": "sig_mos"}
-    for name, key in {**names, "dnsmos_background": "bak_mos"}.items():
-        assert found[name] == pytest.approx(expected[key], abs=1e-3)
-
-
-def test_a_missing_package_is_refused_with_its_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    require_installed(["stoi"], option="judges")
-    assert [bool(unfit_rate(rate)) for rate in (8_000, 16_000)] == [True, False]
-    monkeypatch.setattr(sys, "path", [str(tmp_path)])
-    for name, judge in SPEECH_JUDGES.items():
-        for module in judge.modules:
-            monkeypatch.delitem(sys.modules, module, raising=False)
-        with pytest.raises(InputError) as caught:
-            require_installed(["stoi", name], option="judges")
-        assert caught.value.option == "judges"
-        assert "wordless[judges]" in caught.value.remedy

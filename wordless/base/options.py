@@ -5,8 +5,7 @@
         frames: int = option(2, "frames per patch; 2 frames give 50 codes per second by default", least=1)
 
 Direct construction and `build` check the ranges. The command line has an option for each such field, and none for a
-field without `option`. Its help, its completion and its defaults read the fields
-(pipelines/commandline/option_index.py).
+field without `option`. Its help and its defaults read the fields (pipelines/commandline/option_index.py).
 A subclass that gives an option another default says nothing else again: ``frames: int = 4``.
 This module imports no heavy library, and no module of options does: commands refuse options before PyTorch is imported.
 """
@@ -185,15 +184,15 @@ def _choices(cls: type) -> dict[str, tuple[object, ...]]:
     return {name: choices_of(kind) for name, kind in get_type_hints(cls).items()}
 
 
-def choices_of(kind: object, *, alone: bool = True) -> tuple[object, ...]:
-    """Return the values that a type names; ``alone``: of a type that takes nothing but them, or None, or a list."""
+def choices_of(kind: object) -> tuple[object, ...]:
+    """Return the values that a type names, if it takes nothing but them, or None, or a list."""
     origin, parts = get_origin(kind), get_args(kind)
     if origin is Literal:
         return parts
     others = [each for each in parts if each not in (type(None), Ellipsis)]
-    if origin not in (Union, UnionType, tuple) or (alone and len(others) != 1):
+    if origin not in (Union, UnionType, tuple) or len(others) != 1:
         return ()
-    return tuple(value for each in others for value in choices_of(each, alone=alone))
+    return choices_of(others[0])
 
 
 @dataclass(frozen=True, kw_only=True)

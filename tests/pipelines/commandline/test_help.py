@@ -1,4 +1,4 @@
-"""``--help``, every option's explanation, and completion in a shell."""
+"""``--help``, every option's explanation, and completion in a shell, which is Hydra's."""
 
 import subprocess
 import sys
@@ -7,14 +7,11 @@ import pytest
 from hydra import initialize_config_module
 
 from pipelines.commandline.commands import COMMANDS
-from pipelines.commandline.completion import SCRIPTS, candidates, join_words
 from pipelines.commandline.composition import compose, plain
 from pipelines.commandline.help import command_help, help_request
 from pipelines.commandline.option_index import index
 from pipelines.settings.run_settings import RunSettings
-from tests.calling import python
 from tests.pipelines.tiny_chain import ROOT
-from vocoder.kinds import CHOICES
 from wordless.base.errors import InputError
 from wordless.base.values import leaves
 
@@ -87,58 +84,16 @@ def test_every_option_group_and_choice_is_explained(command: str) -> None:
     assert [name for name, group in known.groups.items() if group.chosen not in group.choices] == []
 
 
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [
-        ("r", "run |runs "),
-        ("--comp", "--completion "),
-        ("--completion b", "bash "),
-        ("run lm=t", "lm=tiny "),
-        ("run lm = t", "tiny "),
-        ("run tokenizer.patc", "tokenizer.patch."),
-        ("run lm.gpt.interleaving=", "lm.gpt.interleaving=flattening |lm.gpt.interleaving=parallel "),
-        ("run quick = t", "true "),
-        ("run seed=1 device = c", "cpu |cuda "),
-        ("run corpus.root=/ho", ""),
-        ("run +lm.gpt.drop", "+lm.gpt.dropout="),
-        ("run --help lm.g", "lm.gpt."),
-        ("run --cfg j", "job "),
-        ("run --mul", "--multirun "),
-        ("nothing x", ""),
-    ],
-)
-def test_what_may_come_next(words: str, expected: str) -> None:
-    assert candidates(words.split()) == (expected.split("|") if expected else [])
-
-
-def test_commands_come_first_and_then_options_and_groups() -> None:
-    assert {f"{command} " for command in COMMANDS} <= {*candidates([])}
-    assert {"seed=", "lm.", "lm=", "audio.", "experiment="} <= {*candidates(["run", ""])}
-    assert join_words(["run", "a", "=", "b", "c=d", "e", "=", "x", ":", "y"]) == ["run", "a=b", "c=d", "e=x:y"]
-    assert all("--complete" in script for script in SCRIPTS.values())
-
-
 BASH = f"""
 wordless() {{ '{sys.executable}' -m pipelines.cli "$@"; }}
-eval "$(wordless --completion bash)"
+COMP_LINE="wordless run seed=1 lm.gpt.layer" wordless -sc query=bash
+COMP_LINE="wordless decode synth" wordless -sc query=bash
+eval "$(wordless -sc install=bash)"
 complete -p wordless
-answer() {{ COMP_WORDS=(wordless "$@"); COMP_CWORD=$#; COMPREPLY=(); _wordless; echo "${{COMPREPLY[@]}}"; }}
-answer enc
-answer run lm = t
-answer run tokenizer.pat
-answer decode synthesis=
 """
 
 
-def test_a_real_bash_completes() -> None:
+def test_hydra_completes_the_options_of_a_command_in_bash() -> None:
     done = subprocess.run(["bash", "-c", BASH], cwd=ROOT, capture_output=True, text=True, check=True)
-    registered, *answers = done.stdout.splitlines()
-    assert registered.endswith("-F _wordless wordless")
-    assert [answer.split() for answer in answers] == [
-        ["encode"],
-        ["tiny"],
-        ["tokenizer.patch."],
-        [f"synthesis={key}" for key in CHOICES],
-    ]
-    refused = python("-m", "pipelines.cli", "--completion", "tcsh")
-    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert done.stdout.split()[:2] == ["lm.gpt.layers=", "synthesis="]
+    assert done.stdout.endswith("-F hydra_bash_completion wordless\n")

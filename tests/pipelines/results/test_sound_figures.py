@@ -12,7 +12,7 @@ import pytest
 from lm.lm_options import ProbeConfig
 from pipelines.pages.phrasing import sentences
 from pipelines.results.rows import Row
-from pipelines.results.sound_figures import listening_record, median, sound_figures, weak_judge
+from pipelines.results.sound_figures import listening_record, lost_clips, median, sound_figures, weak_judge
 from pipelines.stages.judging import RECOGNISED, label_task
 from pipelines.stages.listening import CLIPS, GUARD, JUDGED, LISTENING
 from pipelines.store.store import Entry, write_json
@@ -169,6 +169,7 @@ def test_one_lost_clip_does_not_decide_the_pitch_error(entries: dict[str, Entry]
     assert found["lost_pitch", "griffin_lim"].value == pytest.approx(1 / 6)
     assert found["lost_pitch_difference", "wavenet - griffin_lim"].value == 0.0  # of the five that both have
     assert not [name for name, _ in found if name.startswith("pitch_error")]
+    assert [(row["number"], row["path"]) for row in lost_clips(entries["judged"])] == [(2, "2.wav")]
 
 
 def test_clips_without_a_lost_pitch_leave_room_for_one(entries: dict[str, Entry]) -> None:
@@ -184,37 +185,6 @@ def test_an_interval_of_a_median_is_the_narrowest_that_misses_it_as_rarely_as_it
     assert high == count - 1 - low
     assert narrower > 0.025
     assert missed <= 0.025 or low == 0
-
-
-def test_judges_of_speech_compare_decoded_sound_with_the_recordings(entries: dict[str, Entry], tmp_path: Path) -> None:
-    rows = rows_of(
-        *(
-            {
-                "original": {"distillmos": 0.1 * number},
-                "griffin_lim": {"distillmos": 0.5},
-                "wavenet": {"distillmos": 0.4 + 0.1 * number} if number else {},
-            }
-            for number in range(4)
-        )
-    )
-    distillmos = entry(tmp_path, "judged_distillmos", JUDGED, {"unfit": None, "clips": rows})
-    dnsmos = entry(tmp_path, "judged_dnsmos", JUDGED, {"unfit": "8,000 Hz", "clips": []})
-    judged = {**entries, "judged_dnsmos": dnsmos, "judged_distillmos": distillmos}
-    found, before = figures(judged), figures(entries)
-    assert {key for key in found if key not in before} == {key for key in found if "distillmos" in key[0]}
-    wanted = {
-        **{("distillmos", "original"): 0.15, ("distillmos_clips", "wavenet"): 3},
-        **{
-            ("distillmos_difference", f"{one} - original"): gap
-            for one, gap in (("wavenet", 0.4), ("griffin_lim", 0.35))
-        },
-        ("distillmos_difference", "wavenet - griffin_lim"): 0.1,
-    }
-    assert {key: found[key].value for key in wanted} == pytest.approx(wanted)
-    assert found["distillmos", "original"].artifact == "key of judged_distillmos"
-    record: dict[str, Any] = listening_record(judged, entries["listening"], MANIFEST)
-    unfit = [(row["name"], row["unfit"]) for row in record["judges_of_speech"]]
-    assert unfit == [("dnsmos", "8,000 Hz"), ("distillmos", None)]
 
 
 def test_blocks_that_were_drawn_again_are_counted(entries: dict[str, Entry]) -> None:

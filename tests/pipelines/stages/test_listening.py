@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipelines.stages.judging import judge_speech, new_part, unfit_of
+from pipelines.stages.judging import new_part
 from pipelines.stages.listening import (
     CLIPS,
     JUDGED,
@@ -31,7 +31,6 @@ from tests.pipelines.tiny import (
     parts_of,
     playback_of,
     session_of,
-    silent_session,
     sweep,
     write_clip,
 )
@@ -39,11 +38,9 @@ from tokenizer.tokenizer import Tokenizer
 from vocoder.continuing import Prompt
 from vocoder.kinds import JUDGED_KINDS, ORIGINAL, WAVENET
 from vocoder.measures import sound_levels
-from vocoder.speech_judges import JudgeOfSpeech
 from vocoder.synthesis import create_synthesis
 from vocoder.vocoder_options import Sampling
 from wordless.audio.reading import read
-from wordless.audio.recordings.embedded import Utterance, speak
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.waveform import Waveform
 from wordless.base.array_types import FloatArray
@@ -149,9 +146,6 @@ def test_a_sound_follows_from_its_clips_name_and_not_from_the_other_clips(
         assert (apart.folder / wav_name(0, kind)).read_bytes() == other
 
 
-SPEECH_RATE = 22_050
-
-
 def decoded(folder: Path, sounds: list[Waveform]) -> Entry:
     """Recordings whose decoded sounds are those of the next clip, but for WaveNet's, which are the recordings."""
     folder.mkdir()
@@ -182,38 +176,3 @@ def test_without_librosa_all_but_pitch_is_measured(
     assert found["log_mel_distance"] == 0
     assert found["periodicity"] > 0.9  # needs no library
     assert re.search(r"without pitch\b.*\blibrosa and numba\b", capsys.readouterr().err)
-
-
-NOISE = np.random.default_rng(0).normal(0, 0.1, SPEECH_RATE).astype(np.float32)
-UNFIT: list[tuple[JudgeOfSpeech, str, Waveform, str]] = [
-    ("dnsmos", "speechmos", Waveform(samples=NOISE, sample_rate=SPEECH_RATE), "no speech"),
-    ("distillmos", "distillmos", Waveform(samples=NOISE, sample_rate=SPEECH_RATE), "no speech"),
-    ("dnsmos", "numpy", Waveform(samples=sweep(0.5, RATE), sample_rate=RATE), "4,000 Hz"),  # the judge is not asked
-]
-
-
-@pytest.mark.parametrize(("judge", "package"), [("dnsmos", "speechmos"), ("distillmos", "distillmos")])
-def test_opinions_of_decoded_speech_stand_beside_those_of_the_recordings(
-    judge: JudgeOfSpeech, package: str, tmp_path: Path
-) -> None:
-    pytest.importorskip(package, exc_type=ImportError)
-    asked = Utterance(file="a.wav", text="Peter got two large desks.", voice="en-us+f1", speed=150, pitch=50)
-    speech = read(speak([asked], tmp_path / "cache", seed=0) / asked.file, SPEECH_RATE)
-    noise = Waveform(samples=NOISE, sample_rate=SPEECH_RATE)
-    judged = judge_speech(silent_session(tmp_path), decoded(tmp_path / "decoded", [speech, speech, noise]), judge)
-    assert unfit_of(judged) is None
-    first, second, last = (row["sounds"] for row in judged.read_rows(JUDGED, "clips"))
-    assert first["wavenet"] == first[ORIGINAL] == first["griffin_lim"] == second[ORIGINAL]
-    assert second["griffin_lim"] == last[ORIGINAL]
-    assert last[ORIGINAL][judge] < first[ORIGINAL][judge]
-
-
-@pytest.mark.parametrize(("judge", "package", "sound", "told"), UNFIT)
-def test_what_a_judge_cannot_judge_has_no_figures(
-    judge: JudgeOfSpeech, package: str, sound: Waveform, told: str, tmp_path: Path
-) -> None:
-    pytest.importorskip(package, exc_type=ImportError)
-    entry = decoded(tmp_path / "decoded", [sound])
-    judged = judge_speech(silent_session(tmp_path), entry, judge)
-    assert told in str(unfit_of(judged))
-    assert judged.read_rows(JUDGED, "clips") == []

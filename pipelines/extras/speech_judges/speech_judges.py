@@ -8,13 +8,13 @@ functions only: commands refuse a missing package before they import anything la
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -25,17 +25,16 @@ from wordless.base.errors import InputError
 if TYPE_CHECKING:
     from wordless.audio.waveform import Waveform
 
-JudgeOfSpeech = Literal["dnsmos", "distillmos"]
 RATE = 16_000  # Hz, of all models
 INSTALL = "pip install 'wordless[judges]'"
 
 
-def require_installed(judges: Iterable[str], *, option: str) -> None:
-    """Refuse judges whose packages are not installed here."""
-    for name, judge in SPEECH_JUDGES.items():
-        if name in judges and (missing := [each for each in judge.modules if find_spec(each) is None]):
-            rule = f"{name} needs {' and '.join(missing)}, not installed here"
-            raise InputError(option=option, value=[*judges], rule=rule, remedy=INSTALL)
+def require_installed() -> None:
+    """Refuse a run on a machine that lacks a package of a judge."""
+    needed = [module for judge in SPEECH_JUDGES.values() for module in judge.modules]
+    if missing := [each for each in needed if find_spec(each) is None]:
+        rule = f"speech_judges needs {' and '.join(missing)}, not installed here"
+        raise InputError(option="stages", value="speech_judges", rule=rule, remedy=INSTALL)
 
 
 def unfit_rate(sample_rate: int) -> str | None:
@@ -119,7 +118,7 @@ class SpeechJudge:
     overall: str  # the figure that is the judge's opinion as a whole
 
 
-SPEECH_JUDGES: dict[JudgeOfSpeech, SpeechJudge] = {
+SPEECH_JUDGES = {
     "dnsmos": SpeechJudge(
         distribution="speechmos",
         modules=("speechmos", "onnxruntime", "requests"),

@@ -1,0 +1,1 @@
+"""Models that judge decoded speech, beside the recordings."""
