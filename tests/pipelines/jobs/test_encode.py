@@ -261,6 +261,8 @@ def test_what_is_there_is_not_written_over(run_folder: Path, recordings: Path, t
         ("train.km", {"format": "fairseq"}, "exists"),  # its list of the recordings
         *((output, {}, "exists") for output in ("a.parquet", "", "file")),
         ("file/codes.parquet", {}, r"\bfile\b.* output=PATH"),
+        ("codes.TextGrid", {}, "format=textgrid"),  # of one recording
+        ("codes.txt", {"format": "audacity"}, "format=audacity"),
     ):
         with pytest.raises(InputError, match=told):
             encode(options(run_folder, recordings, tmp_path / output, **others))
