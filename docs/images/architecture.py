@@ -13,8 +13,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
-from html import escape
+from html import escape, unescape
 from pathlib import Path
 from typing import Any
 
@@ -146,14 +145,12 @@ def _planned(place: Path, word: str) -> dict[str, Facts]:
             recipes[entry.key] = recipe
             return entry
 
+    sound: dict[str, Any] = {"num_samples": 24_000, "sample_rate": 16_000, "size": 1}
     clips = [
-        Clip(path=f"{split}{n}.wav", num_samples=24_000, sample_rate=16_000, size=1, sha256=f"{split}{n}")
+        Clip(**sound, path=name, sha256=name, split=split, label=f"label {n % 2}", group=f"{split} {n % 6}")
         for split in SPLITS
         for n in range(60)
-    ]
-    clips = [
-        replace(clip, split=split, label=f"label {number % 2}", group=f"{split} {number % 6}")
-        for number, (clip, split) in enumerate(zip(clips, [split for split in SPLITS for _ in range(60)], strict=True))
+        for name in [f"{split}{n}.wav"]
     ]
     settings = run_settings(with_choices(config_of("run", word)))
     session = silent_session(place / word)
@@ -298,7 +295,7 @@ def drawn(name: str) -> Facts:
     text = (HERE / f"{name}.svg").read_text(encoding="utf-8")
     found = re.search("<metadata>(.*?)</metadata>", text)
     assert found is not None
-    facts: Facts = json.loads(found[1].replace("&quot;", '"').replace("&#x27;", "'").replace("&amp;", "&"))
+    facts: Facts = json.loads(unescape(found[1]))
     return facts
 
 
