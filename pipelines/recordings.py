@@ -9,8 +9,8 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar, Literal
 
 from lm.lm_options import Pooling
-from pipelines.commandline.annotation_files import SUFFIXES, FileKind, kind_of_output
-from pipelines.commandline.outputs import prepare_output, require_kind, require_table
+from pipelines.commandline.annotation_files import SUFFIXES, FileKind, kind_of_output, require_recordings
+from pipelines.commandline.outputs import prepare_output, require_kind, require_new, require_table
 from pipelines.settings.inputs import EngineOptions, InputOptions, StoredOptions, require_writable_folder
 from pipelines.store.run_folder import OF_SOUND, part_of, run_of
 from wordless.audio.recordings.annotations import candidates_at, kind_of, recordings_at
@@ -76,7 +76,12 @@ class EncodeConfig(StoredOptions, EngineOptions):
 def encode(settings: EncodeConfig) -> tuple[EncodeConfig, Clips, Path]:
     tokenizer_folder = part_of(settings.model, "tokenizer")
     recordings = recordings_at(settings.input, settings)
+    paths = (str(recordings.root / path) for path in recordings.frame.path)
+    require_recordings(settings.output, settings.over_time, paths)
     prepare_output(settings.output)
+    listed, begin = settings.output.with_suffix(".tsv"), os.fsencode(recordings.root.absolute()) + b"\n"
+    if settings.format == "fairseq" and listed.is_file() and not listed.read_bytes().startswith(begin):
+        require_new(listed)  # a list of these recordings may be of this command, which was killed
     return settings, recordings, tokenizer_folder
 
 

@@ -1,6 +1,7 @@
 """``wordless run``: recordings -> codes -> language model -> vocoder -> probes -> report."""
 
 from pathlib import Path
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 
@@ -9,7 +10,7 @@ from pipelines.commandline.command import start
 from pipelines.commandline.run_folders import logged
 
 
-def run(config: dict[str, object]) -> None:
+def run(config: dict[str, Any]) -> None:
     """Run the chain that a composed config describes."""
     folder = Path(HydraConfig.get().runtime.output_dir)
     with going_on(), logged(folder):

@@ -64,7 +64,7 @@ def usual_stages(config: Mapping[str, Any]) -> list[str]:
     return [*STAGES[:-1], *joining, STAGES[-1]]
 
 
-def is_embedded(corpus: Mapping[object, object]) -> bool:
+def is_embedded(corpus: Mapping[Any, object]) -> bool:
     """Return whether a corpus names no other recordings than the built-in ones."""
     return all(corpus.get(name) is None for name in (*LISTED, "dataset"))
 
@@ -73,10 +73,10 @@ EMBEDDED = "<embedded corpus>"  # stands for the root, which is known after the 
 EMBEDDED_SOURCE = "embedded"  # in `unlabelled`, for the embedded corpus
 
 
-def with_embedded_corpus(config: Mapping[str, object]) -> dict[str, Any]:
+def with_embedded_corpus(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a copy of a completed config, with the embedded corpus if no recordings are named; refuse two places."""
-    config = deepcopy(dict(config))
-    corpus: dict[str, Any] = config["corpus"]
+    copied = deepcopy({**config})
+    corpus: dict[str, Any] = copied["corpus"]
     listed, packed = [name for name in LISTED if corpus.get(name)], corpus.get("dataset")
     if listed and packed:  # a data set is unpacked into a folder with a table
         first, second = f"corpus.dataset={packed}", f"corpus.{listed[0]}={corpus[listed[0]]}"
@@ -90,11 +90,11 @@ def with_embedded_corpus(config: Mapping[str, object]) -> dict[str, Any]:
                     f"corpus.{name}={value}, but no corpus.root, corpus.table or corpus.dataset says "
                     f"where the recordings are: add one of them; the built-in corpus takes no corpus.{name}"
                 )
-        corpus.update(root=EMBEDDED, embedded=config["embedded"], pattern=PATTERN, labels="pattern")
-    return config
+        corpus.update(root=EMBEDDED, embedded=copied["embedded"], pattern=PATTERN, labels="pattern")
+    return copied
 
 
-def corpus_options(config: Mapping[str, object]) -> CorpusConfig:
+def corpus_options(config: Mapping[str, Any]) -> CorpusConfig:
     """Build the options of the corpus of a completed config."""
     return build(CorpusConfig, with_embedded_corpus(config)["corpus"], name="corpus")
 

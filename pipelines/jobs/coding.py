@@ -148,7 +148,8 @@ def write_shards(
     """
     starts = range(0, len(clips) or 1, size)  # an entry without files counts as damaged
     files = {run.folder / name.format(number): clips[start : start + size] for number, start in enumerate(starts)}
-    missing = {file: own for file, own in files.items() if not file.exists()}
+    # a shard and its list belong together: the store removes either where a kill or a fault left it unfinished
+    missing = {file: own for file, own in files.items() if not (file.exists() and file.with_suffix(TOLD).exists())}
     results = run.each(title, partial(attempted, work), [clip for own in missing.values() for clip in own])
     for file, own in missing.items():
         told = Told()

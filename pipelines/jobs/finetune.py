@@ -21,16 +21,19 @@ from lm.bodies.body import Body, BodyNetwork, FrontEnd, Source, freeze, read_sta
 from lm.bodies.clips import StoredClips
 from lm.finetuned import FineTunedModel, create_task
 from lm.finetuning import FrozenLayers
-from lm.heads import NamedEstimate, PooledTask, Task
+from lm.heads import ClassificationTask, NamedEstimate, PooledTask, Row, Task
 from lm.lm_options import POOLINGS, VECTORS, ProbeConfig, VectorConfig
 from lm.probing.linear import VERSION
 from lm.probing.vectors import Frames, pool
 from pipelines.bodies.body_options import RANDOM
 from pipelines.chain.clips_of_run import MANIFEST, REJECTED, find_corpus, read_corpus, seen_of
 from pipelines.chain.notices import unlabelled_of_run
+from pipelines.commandline.annotation_files import Event
 from pipelines.commandline.outputs import REMEDY, hold
 from pipelines.commandline.overrides import command_line
 from pipelines.labelled import FinetuneConfig
+from pipelines.pages.excerpts import Room
+from pipelines.pages.predictions_page import Answer, write_predictions_page
 from pipelines.results.results import provenance, tracked_run
 from pipelines.settings.run_settings import choose_workers
 from pipelines.stages.networks import LabelledInputs, LabelTraining, learn_labels
@@ -410,7 +413,7 @@ def _pooled_layers(
 
 
 BASELINE = "the same answer for every clip"
-FIGURES, PREDICTIONS = "figures.json", "predictions.tsv"
+FIGURES, PREDICTIONS, PAGE = "figures.json", "predictions.tsv", "predictions.html"
 
 
 def write_results(
@@ -448,6 +451,8 @@ def write_results(
     test, predicted = tuning.labelled["test"], tuning.task.rows(saved.outputs)
     described = zip(test.names, test.labels, predicted, strict=True)
     write_table(folder / PREDICTIONS, [{"path": name, "truth": label, **row} for name, label, row in described])
+    if isinstance(tuning.task, ClassificationTask) and not tuning.task.multi_label:
+        write_mistakes(folder / PAGE, tuning, predicted)
     model = FineTunedModel.from_pretrained(saved.entry.folder)
     model.trim_db = tuning.manifest.effective_trim_db(settings.corpus.inspection.trim_db)
     model.channel = tuning.channel
@@ -457,3 +462,15 @@ def write_results(
     session.tracking.conclude(known, [folder / name for name in (FIGURES, TABLE, PREDICTIONS)], pictures={})
     print_table(head, cells)
     session.terminal.say(f"model     {folder}; the figures are in {FIGURES} and {TABLE}")
+
+
+def write_mistakes(page: Path, tuning: Finetuning, predicted: Sequence[Row]) -> None:
+    """Write the page with the confusions of the test clips and the worst mistakes."""
+    answers, root = list[Answer](), tuning.manifest.root
+    for clip, row in zip(tuning.manifest.of("test"), predicted, strict=True):
+        start = clip.start / clip.sample_rate
+        part = Event(path=str(root / clip.path), start=start, end=start + clip.seconds, label=clip.label or "", score=1)
+        answers.append(Answer(part=part, found=replace(part, label=str(row["label"]), score=float(row["probability"]))))
+    room = Room(sample_rate=tuning.source.body.reading.sample_rate, channel=tuning.channel)
+    about = {"model": page.parent.name, "method": "", "rule": "The answers are those for the test clips."}
+    write_predictions_page(page, answers, (), room, about=about | {"command": command_line("finetune")})
