@@ -31,7 +31,7 @@ class AudioTransformerConfig(TransformerSizes):
         most=MOST_LEVELS,
     )
     patches: int = 400  # patches per input: 400 are 10 seconds; a longer clip is read in pieces
-    dropout: float = option(0.1, "dropout of the network", least=0, below=1)
+    dropout: float = 0.1  # of the network
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -13,7 +13,7 @@ from lm.finetuning import HeadConfig
 from pipelines.bodies.body_options import LABELLED, RANDOM, BodyOptions, ClipTraining, NetworkSettings, RunPart
 from pipelines.methods.method import CURVES, Line, Method, untrained
 from wordless.base.options import option
-from wordless.training.fit_options import FitConfig
+from wordless.training.fit_options import FitConfig, LargeFitConfig
 
 if TYPE_CHECKING:
     from lm.bodies.body import Source
@@ -94,7 +94,7 @@ class AstOptions(BodyOptions):
         "random changes of the training clips; crop is always 1: clips are kept whole",
     )
     batches: WaveformBatchConfig = WaveformBatchConfig(batch_size=16, max_seconds=10.0)
-    fit: FitConfig = FitConfig(lr=1e-4, final_lr_ratio=0.02, weight_decay=0.05, validate_every=50)
+    fit: LargeFitConfig = LargeFitConfig(lr=1e-4, final_lr_ratio=0.02, weight_decay=0.05, validate_every=50)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -22,7 +22,7 @@ from pipelines.bodies.body_options import (
 from pipelines.methods.method import CURVES, Line, Method, untrained
 from wordless.base.errors import InputError
 from wordless.base.options import option
-from wordless.training.fit_options import FitConfig
+from wordless.training.fit_options import FitConfig, LargeFitConfig
 
 if TYPE_CHECKING:
     from lm.bodies.body import Body, Source
@@ -96,7 +96,7 @@ class AudioTransformerOptions(WaveformBodyOptions):
     name = NAME
 
     model: AudioTransformerConfig = option(AudioTransformerConfig(), SIZES)
-    fit: FitConfig = FitConfig(steps=600, final_lr_ratio=0.02, weight_decay=0.05, validate_every=50)
+    fit: LargeFitConfig = LargeFitConfig(steps=600, final_lr_ratio=0.02, weight_decay=0.05, validate_every=50)
 
     def open(self, run: Mapping[str, Path]) -> Source:
         """Describe the model of a run, of the folder of a model that was trained on labels, or of the options."""

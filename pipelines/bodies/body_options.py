@@ -24,7 +24,7 @@ from pipelines.stages.gpt_options import TrainingSettings
 from tokenizer.tokenizer_options import HeardConfig
 from wordless.base.errors import InputError
 from wordless.base.options import Options, option
-from wordless.training.fit_options import FitConfig
+from wordless.training.fit_options import LargeFitConfig
 
 if TYPE_CHECKING:
     from lm.bodies.body import Source
@@ -122,8 +122,8 @@ class BodyOptions(Options, ABC):
         distinct=True,
     )
     batches: WaveformBatchConfig = option(WaveformBatchConfig(max_seconds=10.0), BATCHES)
-    fit: FitConfig = option(
-        FitConfig(), "training; with pre-trained weights use a smaller fit.lr, of large models 1e-5 to 3e-5"
+    fit: LargeFitConfig = option(
+        LargeFitConfig(), "training; with pre-trained weights use a smaller fit.lr, of large models 1e-5 to 3e-5"
     )
 
     def __post_init__(self) -> None:

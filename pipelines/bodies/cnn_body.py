@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lm.bodies.clip_options import AugmentationConfig, ClipBatchConfig
 from lm.bodies.convolutional_config import ContrastConfig, ConvEncoderConfig
-from pipelines.bodies.body_options import LABELLED, PRETRAINING, HeadTraining, LogMelTraining, NetworkSettings
+from pipelines.bodies.body_options import LABELLED, PLAIN, PRETRAINING, HeadTraining, LogMelTraining, NetworkSettings
 from pipelines.methods.method import CURVES, FEW, Line, Method, untrained
 from tokenizer.tokenizer_options import HeardConfig
 from wordless.base.options import option
@@ -24,6 +24,7 @@ CONTRAST = ContrastConfig(temperature=0.3)
 
 @dataclass(frozen=True, kw_only=True)
 class SimclrSettings(LogMelTraining):
+    augmentation: AugmentationConfig = option(PLAIN, "random changes of the clips, which SimCLR learns to leave out")
     contrast: ContrastConfig = CONTRAST  # the contrastive loss
     fit: FitConfig = FitConfig(steps=250, lr=2e-3, warmup_steps=30, final_lr_ratio=0.02, validate_every=50)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pipelines.bodies.body_options import RUN, BodyOptions, RunPart
 from wordless.base.options import option
-from wordless.training.fit_options import FitConfig
+from wordless.training.fit_options import LargeFitConfig
 
 if TYPE_CHECKING:
     from lm.bodies.body import Source
@@ -27,7 +27,7 @@ class GptOptions(BodyOptions):
         None, "dropout of the GPT in this training; null: that of its own training", least=0, below=1
     )
     random_inputs: float = 0.1  # share of the training clips' codes that random codes replace
-    fit: FitConfig = FitConfig(steps=400, warmup_steps=40, weight_decay=0.05, validate_every=50)
+    fit: LargeFitConfig = LargeFitConfig(steps=400, warmup_steps=40, weight_decay=0.05, validate_every=50)
 
     @property
     def needs(self) -> tuple[RunPart, ...]:

@@ -24,7 +24,7 @@ from pipelines.methods.method import CURVES, FEW, Line, Method, untrained
 from wordless.audio.audio_options import Convolutions
 from wordless.base.errors import InputError, require
 from wordless.base.options import option
-from wordless.training.fit_options import FitConfig
+from wordless.training.fit_options import FitConfig, LargeFitConfig
 
 if TYPE_CHECKING:
     from lm.bodies.body import Source
@@ -146,7 +146,7 @@ class Wav2vec2Options(WaveformBodyOptions):
         crop=1.0, rate=0.0, mix=0.0, noise=0.0, time_masks=0
     )
     batches: WaveformBatchConfig = WaveformBatchConfig(batch_size=16, max_seconds=10.0)
-    fit: FitConfig = FitConfig(lr=2e-4, warmup_steps=30, final_lr_ratio=0.02, validate_every=50)
+    fit: LargeFitConfig = LargeFitConfig(lr=2e-4, warmup_steps=30, final_lr_ratio=0.02, validate_every=50)
 
     def open(self, run: Mapping[str, Path]) -> Source:
         """Describe the model of a run, of a local Hugging Face folder, or of the options."""

@@ -8,7 +8,7 @@ from lm.lm_options import LOOK_AHEAD, BatchConfig, GPTConfig
 from tokenizer.tokenizer_options import ViewsConfig
 from wordless.base.errors import InputError
 from wordless.base.options import Options, option
-from wordless.training.fit_options import FitConfig
+from wordless.training.fit_options import FitConfig, LargeFitConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ class LanguageModelSettings(TrainingSettings):
     look_ahead: int = LOOK_AHEAD  # codes of each coarser rate that a finer rate's model reads after the covering one
     gpt: GPTConfig = option(GPTConfig(context=256, dropout=0.2), "the language model")
     batches: BatchConfig = option(BatchConfig(), "the batch of one training step")
-    fit: FitConfig = FitConfig(warmup_steps=100, weight_decay=0.1, ema_decay=0.99)
+    fit: LargeFitConfig = LargeFitConfig(warmup_steps=100, weight_decay=0.1, ema_decay=0.99)
     start: str | None = option(
         None,
         "folder of a run or hf://user/name: training begins with the weights of its language model, of the same sizes "

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
 
 from pipelines.stages.gpt_options import TrainingSettings
 from tokenizer.tokenizer_options import MOST_RATES, PitchConfig, SoundChanges, TokenizerSizes
-from vocoder.vocoder_options import CropsConfig, SoundOptions, WaveNetConfig
+from vocoder.vocoder_options import CropsConfig, EngineChoice, SoundOptions, WaveNetConfig
 from wordless.audio.audio_options import Levelling, SpectrogramConfig
 from wordless.base.errors import InputError
 from wordless.base.options import option
@@ -131,6 +131,7 @@ SoundJudge = Literal["recognised", "stoi", "pesq", "pitch"]
 
 @dataclass(frozen=True, kw_only=True)
 class ListeningConfig(SoundOptions):
+    engine: EngineChoice = field(default="auto")  # the code that generates WaveNet's samples
     clips: int = option(6, "number of test clips in the report; null: 4 with the built-in sentences, else 6", least=1)
     judged_clips: int = option(40, "test clips that are judged; 0: those in the report, without labels", least=0)
     judges: tuple[SoundJudge, ...] | None = option(
@@ -148,7 +149,7 @@ class ListeningConfig(SoundOptions):
     prompt_seconds: float = 1.0  # least length of a prompt; at most three quarters of the clip
     temperatures: tuple[float, ...] = option((0.7, 1.0), "temperatures of the GPT", least=0, distinct=True)
     continuations: int = option(2, "continuations of each clip at each temperature", least=0)
-    unconditional: int = 2  # sounds without a prompt at each temperature
+    unconditional: int = option(2, "sounds without a prompt at each temperature", least=0)
     top_k: int = 50  # the GPT draws from this number of most probable codes; 0: all codes
     vocoder_temperature: float = option(1.0, "temperature of WaveNet; 0: always the most probable sample", least=0)
     seed: int = 0  # seed of the drawn sounds

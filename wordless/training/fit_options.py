@@ -17,7 +17,7 @@ class FitConfig(Options):
     final_lr_ratio: float = 0.05  # learning rate of the last step as a share of the peak
     weight_decay: float = 0.01  # of AdamW
     clip_norm: float = 1.0  # largest norm of the gradient; a larger gradient is scaled down to it
-    accumulation: int = option(1, "micro-steps per step; more micro-steps need less memory", least=1)
+    accumulation: int = 1  # micro-steps per step; more micro-steps need less memory
     precision: Literal["auto", "auto_gpu", "fp32", "bf16"] = option(
         "auto_gpu",
         "of products; weights stay fp32. auto: bf16 on GPUs since Ampere and on CPUs with AVX512_BF16, else fp32. "
@@ -46,7 +46,14 @@ class FitConfig(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class StartableFitConfig(FitConfig):
+class LargeFitConfig(FitConfig):
+    """Options of the training of a network that may be large."""
+
+    accumulation: int = option(1, "micro-steps per step; more micro-steps need less memory", least=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartableFitConfig(LargeFitConfig):
     """Options of a training that may begin with trained weights, which need no step."""
 
     steps: int = option(300, "optimiser steps", least=0)

@@ -113,7 +113,7 @@ def test_columns_say_split_fold_and_several_labels_of_data_sets(tmp_path: Path) 
     assert splits(read(config, tmp_path / "s")) == split
     assert splits(read(replace(config, split=replace(OWN_SPLITS, by="hash")), tmp_path / "s")) != split
     (tmp_path / "d.parquet").rename(tmp_path / "a-000.parquet")
-    named = replace(config, dataset=str(tmp_path / "a-{000..000}.parquet"), label_names={"low": "deep"})
+    named = replace(config, dataset=str(tmp_path / "a-*.parquet"), label_names={"low": "deep"})
     corpus = read(named, tmp_path / "s")
     assert (splits(corpus), corpus.name, corpus.clips[0].path) == (split, tmp_path.name, "a-000/0000/clip_00.wav")
     assert Counter(clip.label for clip in corpus.clips) == {"deep": 6, "high": 6}

@@ -1,6 +1,6 @@
 """Data sets of Parquet and Arrow files whose rows hold recordings, unpacked once.
 
-``data-{000..009}.parquet`` and ``{train,test}.parquet`` are expanded as in bash, ``*`` as in a shell. The folder is::
+``*`` is expanded as in a shell: ``data/train-*.parquet``. The folder is::
 
     dataset-0123456789abcdef/sounds/train_00000/0000/...   recordings, byte by byte as they were packed
     dataset-0123456789abcdef/rows/00000.jsonl              for each packed file: its recordings and their facts
@@ -17,7 +17,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from glob import glob, has_magic
@@ -39,7 +39,6 @@ from wordless.base.text import counted, listed
 from wordless.base.values import find_object, list_hash
 
 ARROW, PARQUET = ".arrow", ".parquet"
-_BRACES = re.compile(r"\{(?:(\d{1,9})\.\.(\d{1,9})|([^{}]*,[^{}]*))\}")
 _SHARD = re.compile(r"(?:[-_.]?\d+(?:-of-\d+)?(?:-[0-9a-f]{16})?)+$")  # its number: -00001-of-00010-0123456789abcdef
 _ENDING = re.compile(r"\.(?:parquet|arrow)$")
 # what libraries raise when a file is damaged
@@ -120,9 +119,7 @@ def candidates(config: CorpusConfig, making: Making | None) -> Clips:
             unpack(data_set, place, progress.advance_to)
     found = described(data_set, place, config.columns, own_splits=config.split.by in GIVEN)
     whole = Path(config.dataset or "").expanduser().absolute()  # of a pattern, the folder in which it looks
-    name = next(
-        (each.name for each in (whole, *whole.parents) if not has_magic(str(each)) and "{" not in each.name), ""
-    )
+    name = next(each.name for each in (whole, *whole.parents) if not has_magic(str(each)))
     notices = tuple(f"{data_set.name}: {notice}" for notice in found.notices)
     return replace(found, name=name, title=name, has_labels=True, notices=notices)
 
@@ -142,31 +139,14 @@ def data_set_files(place: str) -> list[PackedFile]:
 
 
 def _named_files(pattern: str) -> list[Path]:
-    """List the files that a pattern names, in its order; each name with braces must be there."""
-    paths = []
-    for name in expand_braces(str(folders.expand_home(pattern, "dataset"))):
-        found = sorted(glob(name)) if has_magic(name) and not os.path.lexists(name) else [name]  # noqa: PTH207  absolute too
-        paths += [Path(each) for each in found]
-        if not found or not Path(found[0]).is_file():
-            rule = f"{name} is not there: name files that end in {PARQUET} or {ARROW}"
-            rule = f"{name} is a folder: `dataset`='{name}/*{PARQUET}'" if Path(name).is_dir() else rule
-            raise InputError(option="dataset", value=pattern, rule=rule)
-    return list(dict.fromkeys(paths))
-
-
-def expand_braces(pattern: str) -> Iterator[str]:
-    """Expand ``{000..009}`` and ``{a,b}`` from the left, inner ones first; other braces stay as they are."""
-    if (found := _BRACES.search(pattern)) is None:
-        yield pattern
-        return
-    choices: Iterable[str] = (found[3] or "").split(",")
-    if found[3] is None:  # leading zeros set the number of digits
-        padded = any(len(each) > 1 and each.startswith("0") for each in (found[1], found[2]))
-        width, first, last = max(map(len, (found[1], found[2]))) * padded, int(found[1]), int(found[2])
-        step = 1 if first <= last else -1
-        choices = (f"{number:0{width}d}" for number in range(first, last + step, step))
-    for choice in choices:
-        yield from expand_braces(f"{pattern[: found.start()]}{choice}{pattern[found.end() :]}")
+    """List the files that a pattern names, in order."""
+    name = str(folders.expand_home(pattern, "dataset"))
+    found = sorted(glob(name)) if has_magic(name) and not os.path.lexists(name) else [name]  # noqa: PTH207  absolute too
+    if not found or not Path(found[0]).is_file():
+        rule = f"{name} is not there: name files that end in {PARQUET} or {ARROW}"
+        rule = f"{name} is a folder: `dataset`='{name}/*{PARQUET}'" if Path(name).is_dir() else rule
+        raise InputError(option="dataset", value=pattern, rule=rule)
+    return [Path(each) for each in found]
 
 
 def _packed(paths: Sequence[Path], root: Path | None = None) -> list[PackedFile]:

@@ -6,7 +6,7 @@ import os
 import re
 import unicodedata
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +14,14 @@ import numpy as np
 import pytest
 import soundfile
 
+from pipelines.commandline.commands import imported
+from tests.calling import python
 from tests.wordless.audio.conftest import Tone
 from wordless.audio.recordings.annotations import recordings_at
 from wordless.audio.recordings.corpus import CONFLICTING, build_manifest, find_recordings, outside_notices
 from wordless.audio.recordings.description import ColumnConfig
 from wordless.audio.recordings.manifest import Rejected
-from wordless.audio.recordings.recording_sources import CorpusConfig
+from wordless.audio.recordings.recording_sources import SOURCES, CorpusConfig
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.errors import InputError
 from wordless.base.files import MARK
@@ -534,3 +536,17 @@ def test_missing_files_may_be_set_aside(tmp_path: Path, tone: Tone) -> None:
     assert [clip.path for clip in manifest.clips] == ["0.wav"]
     assert [each.path for each in rejected] == ["1.wav", "2.wav"]
     assert all("t.tsv:" in each.reason for each in rejected)
+
+
+def test_a_source_is_an_option_and_is_imported_where_a_corpus_names_it(tmp_path: Path, tone: Tone) -> None:
+    tone("a/0.wav")
+    assert {*SOURCES} <= {each.name for each in fields(CorpusConfig)}
+    assert all(callable(imported(place)) for place in SOURCES.values())
+    code = (
+        "import sys; from wordless.audio.recordings.corpus import find_recordings; "
+        "from wordless.audio.recordings.recording_sources import CorpusConfig; "
+        f"find_recordings(CorpusConfig(root={str(tmp_path)!r})); "
+        "assert not {f'wordless.audio.recordings.{each}' for each in ('packed', 'tables')} & {*sys.modules}"
+    )
+    done = python("-c", code)
+    assert done.returncode == 0, done.stderr

@@ -1,7 +1,6 @@
 """Packed data sets: recordings and their facts; unpacked once, whole or not at all, and resumed after a kill."""
 
 import shutil
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -137,15 +136,6 @@ def test_a_data_set_that_changes_meanwhile_is_refused(parquet: Path, tmp_path: P
     assert files(unpacked(opened(parquet), tmp_path / "cache")) == wanted
 
 
-@pytest.mark.parametrize(
-    "pattern",
-    ["data-{000..003}.tar", "{8..12}", "{3..1}", "{train,test}-{0..1}.tar", "plain.tar", "a{b}c", "{a,}x", "{09..11}"],
-)
-def test_braces_expand_as_in_bash(pattern: str) -> None:
-    words = subprocess.run(["bash", "-c", f"echo {pattern}"], capture_output=True, text=True, check=True).stdout
-    assert list(packed.expand_braces(pattern)) == words.split()
-
-
 def touched(folder: Path, *names: str) -> Path:
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -169,7 +159,7 @@ def test_names_of_files_say_the_split(names: tuple[str, ...], splits: list[str |
 
 def test_the_folder_above_all_files_says_no_split_and_files_of_a_saved_data_set_are_numbered(tmp_path: Path) -> None:
     touched(tmp_path / "test", "a-000.parquet", "a-001.parquet")
-    shards = data_set_files(str(tmp_path / "test/a-{000..001}.parquet"))
+    shards = data_set_files(str(tmp_path / "test/a-*.parquet"))
     assert [(file.name, known_split(file.split or "")) for file in shards] == [("a-000", None), ("a-001", None)]
     save(tmp_path / "one", [table(takes(2)), table(takes(2, first=2))])
     assert [file.name for file in data_set_files(str(tmp_path / "one"))] == ["00000", "00001"]
@@ -182,11 +172,10 @@ def test_the_folder_above_all_files_says_no_split_and_files_of_a_saved_data_set_
     ("place", "told"),
     [
         ("missing", "missing"),
-        ("a-{0..1}.parquet", r"a-1\.parquet"),
+        ("a-1.parquet", r"a-1\.parquet"),
         ("empty", r"empty.* Parquet"),
-        ("mixed/{a,A}.parquet", r"name\b.*rename"),  # their recordings would mix
-        ("mixed/{a.parquet,a/1.parquet}", r"name\b.*rename"),
-        ("{0..999999999}.parquet", r"0\.parquet"),
+        ("mixed/[aA].parquet", r"name\b.*rename"),  # their recordings would mix
+        ("mixed", r"name\b.*rename"),
     ],
 )
 def test_places_without_data_set_are_refused(place: str, told: str, tmp_path: Path) -> None:
