@@ -10,8 +10,8 @@ from pipelines.recordings import TableOptions
 from pipelines.settings.inputs import RateOptions
 from pipelines.store.run_folder import is_finetuned, part_of
 from wordless.audio.recordings.annotations import OF_ANNOTATIONS, WITHOUT_PARTS
-from wordless.audio.recordings.folders import EXTENSIONS
 from wordless.audio.recordings.manifest import Clips
+from wordless.audio.waveform import EXTENSIONS
 from wordless.base.hub import fetch, hub_address, is_on_hub
 from wordless.base.options import option
 

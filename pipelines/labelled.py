@@ -10,14 +10,14 @@ from lm.lm_options import FigureConfig, ProbeConfig
 from pipelines.bodies.body_options import BodyOptions
 from pipelines.bodies.gpt_body import GptOptions
 from pipelines.bodies.table_of_bodies import BODY_OPTIONS
-from pipelines.commandline.choices import require_recordings
+from pipelines.commandline.choices import completed, require_recordings
 from pipelines.commandline.outputs import require_kind
 from pipelines.settings.comparison_settings import ReadingConfig
 from pipelines.settings.inputs import MODEL, ModelOptions, RateOptions
 from pipelines.settings.run_settings import CorpusCommand, TrainingCommand, corpus_command
 from pipelines.store.run_folder import require_output
 from pipelines.tracking.tracking import require_trackers
-from wordless.audio.reading import Channel, require_choice
+from wordless.audio.audio_options import Channel, require_choice
 from wordless.base.errors import require
 from wordless.base.hub import is_on_hub
 from wordless.base.options import Options, option
@@ -57,8 +57,8 @@ class ProbeRunConfig(CorpusCommand, ModelOptions):
 
 def probe(config: dict[str, object]) -> tuple[ProbeRunConfig]:
     """Probe the models of a run on the corpus that a composed config describes."""
-    settings = corpus_command(ProbeRunConfig, config, command="probe")
-    require_recordings(config)
+    settings = corpus_command(ProbeRunConfig, completed("probe", config))
+    require_recordings(settings.corpus)
     return (settings,)
 
 
@@ -137,11 +137,11 @@ def finetune_settings(config: Mapping[str, object]) -> FinetuneConfig:
     """Build the settings from a composed config; the head decides the type of the labels."""
     if isinstance(audio := config.get("audio"), Mapping):  # a corpus may suggest the front end of a run
         config = {**config, "audio": {"channel": audio.get("channel")}}
-    return corpus_command(FinetuneConfig, config, command="finetune")
+    return corpus_command(FinetuneConfig, completed("finetune", config))
 
 
 def finetune(config: dict[str, object]) -> tuple[FinetuneConfig, dict[str, object]]:
     """Fine-tune a body on the corpus that a composed config describes; the results record this config."""
     settings = finetune_settings(config)
-    require_recordings(config)
+    require_recordings(settings.corpus)
     return settings, config

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 from pipelines.commandline.outputs import new_folder
-from wordless.audio.decoding import Recording, count_samples
+from wordless.audio.decoding import length_of
 from wordless.audio.recordings.annotations import FILES, one_line
 from wordless.base.errors import InputError
 from wordless.base.files import write_aside
@@ -93,10 +93,9 @@ def write_annotations(output: Path, kind: FileKind, paths: Sequence[str], events
 
 
 def seconds_of_recording(path: Path) -> float:
-    """Return the length of a recording, which is decoded if its header does not say it."""
-    with Recording(path) as recording:
-        rate, size = recording.samplerate, recording.declared
-    return (count_samples(path) if size is None else size) / rate
+    """Return the length of a recording."""
+    samples, rate = length_of(path)
+    return samples / rate
 
 
 def _written(kind: FileKind, lengths: Mapping[str, float], by_path: Mapping[str, Sequence[Event]]) -> str:

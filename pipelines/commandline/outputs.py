@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from wordless.audio.recordings.folders import EXTENSIONS
+from wordless.audio.waveform import EXTENSIONS
 from wordless.base.errors import InputError, require
 from wordless.base.files import MARK, existing, mark, remove, take_lock
 

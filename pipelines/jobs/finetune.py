@@ -45,7 +45,8 @@ from pipelines.store.store import CURVE, Entry, Store, write_json
 from pipelines.store.stored_features import FEATURES, StoredFeatures, stacked_rows, write_features
 from pipelines.tracking.tracking import NO_TRACKING, Tracking
 from tokenizer.tokenizer import Tokenizer
-from wordless.audio.reading import Channel, read_blocks, resampled_length
+from wordless.audio.audio_options import Channel
+from wordless.audio.reading import read_blocks, resampled_length
 from wordless.audio.recordings.manifest import (
     SPLITS,
     Clip,
@@ -129,7 +130,7 @@ def finetune_body(settings: FinetuneConfig, config: dict[str, object]) -> None:
         require = lambda labels: settings.head.require([label for label in labels if label is not None])  # noqa: E731
         of_head = replace(settings.corpus, label_type=settings.head.label_type)
         found = find_corpus(of_head, settings, require=require, terminal=terminal)
-        corpus = read_corpus(*found, settings, gang=gang, terminal=terminal, channel=channel)
+        corpus = read_corpus(found, settings, gang=gang, terminal=terminal, audio=channel)
         clips, set_aside = usable_clips(settings, source.body, corpus)
         reasons = Counter(each.reason for each in set_aside)
         notices = [f"{counted(count, 'clip')} set aside: {reason}" for reason, count in reasons.items()]

@@ -25,8 +25,8 @@ from pipelines.pages.excerpts import Room
 from pipelines.pages.predictions_page import Answer, write_predictions_page
 from pipelines.stages.sound_probe import KeptProbes, SoundProbe, SoundView
 from pipelines.store.run_folder import is_finetuned
+from wordless.audio.audio_options import Channel
 from wordless.audio.decoding import Recording
-from wordless.audio.reading import Channel
 from wordless.audio.recordings.annotations import WITHOUT_PARTS
 from wordless.audio.recordings.inspection import measure
 from wordless.audio.recordings.manifest import Clip, Clips, Rejected

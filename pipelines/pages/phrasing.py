@@ -211,7 +211,7 @@ def methods_table(comparison: Comparison) -> str:
 
 
 LATEX = "table.tex"  # in the folder of a run or a sweep
-_ESCAPED = {
+_ESCAPED: dict[str, str | int | None] = {
     **{letter: f"\\{letter}" for letter in "&%$#_{}"},
     **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
     **{"<": "$<$", ">": "$>$", "|": "$|$", "−": "$-$", "–": "--", NO_BREAK: "~"},

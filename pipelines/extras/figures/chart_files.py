@@ -53,8 +53,7 @@ def charts_of(settings: FiguresConfig) -> Iterator[Chart]:
 @styled
 def write_chart(chart: Chart, path: str, form: str) -> None:
     """Write a chart in black on white; its letters are part of the file, so that they are the same everywhere."""
-    own = {"svg.hashsalt": chart.name, "svg.fonttype": "path", "pdf.fonttype": 42}
-    with matplotlib.rc_context(own):
+    with matplotlib.rc_context({"svg.hashsalt": chart.name, "svg.fonttype": "path", "pdf.fonttype": 42}):
         background = "white" if form == "png" else "none"
         metadata = dict.fromkeys(UNNAMED[form])
         chart.figure.savefig(path, format=form, dpi=300, facecolor=background, metadata=metadata)

@@ -9,7 +9,7 @@ from pipelines.commandline.outputs import prepare_output
 from pipelines.settings.inputs import StoredOptions, require_writable_folder
 from pipelines.store.run_folder import part_of
 from wordless.audio.levels import MAX_TRIM_DB, MIN_TRIM_DB
-from wordless.audio.recordings.corpus import recordings_at
+from wordless.audio.recordings.annotations import recordings_at
 from wordless.audio.recordings.manifest import Clips
 from wordless.base.options import REQUIRED, option
 

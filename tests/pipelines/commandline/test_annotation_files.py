@@ -15,8 +15,8 @@ from pipelines.commandline.annotation_files import (
     require_recordings,
     write_annotations,
 )
-from wordless.audio.recordings.annotations import AnnotationOptions
-from wordless.audio.recordings.corpus import recordings_at
+from wordless.audio.recordings.annotations import recordings_at
+from wordless.audio.recordings.recording_sources import AnnotationOptions
 from wordless.base.errors import InputError
 
 RATE = 8000

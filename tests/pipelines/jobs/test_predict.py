@@ -25,8 +25,8 @@ from tests.pipelines.tiny import AUDIO
 from tests.rejected import read_rejected
 from wordless.audio.levels import trim_ends
 from wordless.audio.reading import read
-from wordless.audio.recordings.annotations import AnnotationOptions
-from wordless.audio.recordings.corpus import recordings_at
+from wordless.audio.recordings.annotations import recordings_at
+from wordless.audio.recordings.recording_sources import AnnotationOptions
 from wordless.base.errors import InputError
 
 
