@@ -99,40 +99,21 @@ def seconds_of_recording(path: Path) -> float:
 
 
 def _written(kind: FileKind, lengths: Mapping[str, float], by_path: Mapping[str, Sequence[Event]]) -> str:
-    match kind:
-        case "raven":
-            return _raven(lengths, by_path)
-        case "audacity":
-            rows = (
-                f"{e.start:.6f}\t{e.end:.6f}\t{one_line(e.label)}\n" for path in lengths for e in by_path.get(path, ())
-            )
-            return "".join(rows)
-        case "textgrid":
-            ((path, seconds),) = lengths.items()
-            return _textgrid(seconds, by_path.get(path, ()))
-
-
-_COLUMNS = (
-    "Selection",
-    "View",
-    "Channel",
-    "Begin Time (s)",
-    "End Time (s)",
-    "Begin Path",
-    "File Offset (s)",
-    "Annotation",
-)
-
-
-def _raven(lengths: Mapping[str, float], by_path: Mapping[str, Sequence[Event]]) -> str:
-    rows, before = [(*_COLUMNS, "Score")], 0.0
+    if kind == "textgrid":
+        ((path, seconds),) = lengths.items()
+        return _textgrid(seconds, by_path.get(path, ()))
+    rows, before = list[str](), 0.0
     for path, seconds in lengths.items():
-        for event in by_path.get(path, ()):
-            times = (f"{before + event.start:.6f}", f"{before + event.end:.6f}")
-            about = (str(Path(path).absolute()), f"{event.start:.6f}", one_line(event.label), f"{event.score:.6f}")
-            rows.append((str(len(rows)), "Spectrogram 1", "1", *times, *about))
+        for each in by_path.get(path, ()):
+            start, end, label = before + each.start, before + each.end, one_line(each.label)
+            place = f"{len(rows) + 1}\tSpectrogram 1\t1\t{start:.6f}\t{end:.6f}\t{Path(path).absolute()}"
+            raven = f"{place}\t{each.start:.6f}\t{label}\t{each.score:.6f}\n"
+            rows.append(raven if kind == "raven" else f"{start:.6f}\t{end:.6f}\t{label}\n")
         before += seconds
-    return "".join("\t".join(row) + "\n" for row in rows)
+    return "".join([_RAVEN if kind == "raven" else "", *rows])
+
+
+_RAVEN = "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tBegin Path\tFile Offset (s)\tAnnotation\tScore\n"
 
 
 def _textgrid(seconds: float, events: Sequence[Event]) -> str:
@@ -143,29 +124,16 @@ def _textgrid(seconds: float, events: Sequence[Event]) -> str:
         if tier is None:
             tiers.append(tier := [])
         tier.append(event)
-    lines = [
-        'File type = "ooTextFile"',
-        'Object class = "TextGrid"',
-        "",
-        "0",
-        f"{seconds:.6f}",
-        "<exists>",
-        f"{len(tiers)}",
-    ]
+    text = f'File type = "ooTextFile"\nObject class = "TextGrid"\n\n0\n{seconds:.6f}\n<exists>\n{len(tiers)}\n'
     for number, tier in enumerate(tiers, 1):
         intervals, at = list[tuple[float, float, str]](), 0.0
         for event in tier:
             intervals += [(at, event.start, "")] if round(event.start, 6) > round(at, 6) else []
             intervals.append((event.start, at := min(event.end, seconds), one_line(event.label)))
         intervals += [(at, seconds, "")] if round(at, 6) < round(seconds, 6) else []
-        lines += [
-            '"IntervalTier"',
-            f'"events{f" {number}" if number > 1 else ""}"',
-            "0",
-            f"{seconds:.6f}",
-            f"{len(intervals)}",
-        ]
+        name = f"events {number}" if number > 1 else "events"
+        text += f'"IntervalTier"\n"{name}"\n0\n{seconds:.6f}\n{len(intervals)}\n'
         for start, end, label in intervals:
             quoted = label.replace('"', '""')
-            lines += [f"{start:.6f}", f"{end:.6f}", f'"{quoted}"']
-    return "\n".join(lines) + "\n"
+            text += f'{start:.6f}\n{end:.6f}\n"{quoted}"\n'
+    return text
