@@ -76,7 +76,10 @@ def call(command: str, words: list[str]) -> None:
 def complete(word: str) -> None:
     """Let Hydra install completion in a shell, or answer it; the shell's line has our command behind the program."""
     program, _, line = os.environ.get("COMP_LINE", "").partition(" ")
-    command, _, line = line.partition(" ")
+    command, more, line = line.partition(" ")
+    if word.startswith("query=") and not more:  # the command itself is being written
+        print("\n".join(name for name in COMMANDS if name.startswith(command)))
+        return
     os.environ["COMP_LINE"] = f"{program} {line}"
     call(command if command in COMMANDS else "run", ["-sc", word])
 

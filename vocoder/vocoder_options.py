@@ -60,6 +60,9 @@ class WaveNetConfig(WaveNetSizes):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        # A saved config may hold any number, and a network is made before its weights are compared with it.
+        for name in ("cycles", "condition_layers"):
+            self.refuse_if(not 1 <= getattr(self, name) <= MOST_LAYERS, name, f"choose 1 to {MOST_LAYERS}")
         rule = "tanh and sigmoid take half each: choose an even number"
         self.refuse_if(self.gate_channels % 2, "gate_channels", rule)
         rule = f"every cycle has the same layers: choose a multiple of `cycles`, {self.cycles}"

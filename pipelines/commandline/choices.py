@@ -7,10 +7,10 @@ from functools import reduce
 from operator import getitem
 from typing import Any
 
-from pipelines.commandline.option_index import index, require_values
+from pipelines.commandline.option_index import index, refuse_unheard, require_values
 from pipelines.extras.table import extras
 from wordless.audio.recordings.corpus import find_recordings
-from wordless.audio.recordings.embedded import PATTERN, VOICES, VOICES_OF_SENTENCES, fill_in
+from wordless.audio.recordings.embedded import PATTERN, VOICES, VOICES_OF_SENTENCES, EmbeddedConfig, fill_in
 from wordless.audio.recordings.recording_sources import CorpusConfig
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.errors import InputError, within
@@ -31,6 +31,7 @@ CHOICES = (
 
 def completed(command: str, config: Mapping[str, object]) -> dict[str, Any]:
     """Check the values of a composed config, once, and return a copy with those that follow from others."""
+    refuse_unheard(config)
     require_values(config, index(command))
     return with_choices(config)
 
@@ -96,7 +97,10 @@ def with_embedded_corpus(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def corpus_options(config: Mapping[str, Any]) -> CorpusConfig:
     """Build the options of the corpus of a completed config."""
-    return build(CorpusConfig, with_embedded_corpus(config)["corpus"], name="corpus")
+    corpus = with_embedded_corpus(config)["corpus"]
+    if "embedded" in corpus:
+        corpus["embedded"] = build(EmbeddedConfig, corpus["embedded"], name="embedded")  # its place for who set it
+    return build(CorpusConfig, corpus, name="corpus")
 
 
 def require_recordings(options: CorpusConfig, *, in_folds: bool = False) -> None:

@@ -225,16 +225,38 @@ GONE = {  # options and values of older versions whose nearest names mean someth
     "fit.seed": "all trainings of a command follow its seed",
     "fit.compile": "trainings of 2,000 steps or more on a GPU are compiled, but for TORCH_COMPILE_DISABLE=1",
     "fit.accumulation": "language models, vocoders and bodies have it; a smaller batch_size needs less memory, too",
-    "fit.ema_decay": "each kind of training has its average of the weights; vocoder.fit.ema_decay sets the vocoder's",
-    "fit.final_lr_ratio": "each kind of training has its own; vocoder.fit.final_lr_ratio sets the vocoder's",
+    "fit.ema_decay": "each kind of training has its own average; vocoder.fit.ema_decay of wordless run is left",
+    "fit.final_lr_ratio": "each kind of training has its own; vocoder.fit.final_lr_ratio of wordless run is left",
+    **dict.fromkeys(
+        ("wavenet.cycles", "wavenet.condition", "wavenet.condition_layers"),
+        "it is no option: a preset of your own may set it (conf/vocoder)",
+    ),
+    "head.dropout": "the methods of a comparison have a dropout of their own; wordless finetune has the option",
     "augmentation": "the methods of a comparison have augmentations of their own; wordless finetune has the option",
 }
 
 
+COMMANDS_OWN = ("fit.seed", "fit.checkpoint_minutes")
+
+
 def unknown_option(name: str, known: Index) -> InputError:
     """Return the refusal of a name that is no option."""
-    instead = next((text for gone, text in GONE.items() if f".{gone}." in f".{name}."), None)
+    instead = None
+    for gone, text in GONE.items():
+        before, found, _ = f".{name}.".partition(f".{gone}.")
+        if found and f"{before}.{gone}".strip(".") not in known.sections:  # which this command has
+            instead = text
     return InputError(f"{name} is not an option; {instead or suggestion(name, known.names)}")
+
+
+def refuse_unheard(config: Mapping[str, Any], place: str = "") -> None:
+    """Refuse options of single trainings that a preset sets, and that those of the command would write over."""
+    for name, value in config.items():
+        whole = f"{place}{name}"
+        if instead := next((GONE[each] for each in COMMANDS_OWN if f".{whole}".endswith(f".{each}")), None):
+            raise InputError(option=whole, value=value, rule=instead)
+        if isinstance(value, Mapping):
+            refuse_unheard(value, f"{whole}.")
 
 
 def refuse_gone(name: str, value: str) -> None:

@@ -119,6 +119,8 @@ class VocoderSettings(TrainingSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        rule = "choose meaning: a vocoder needs codes"
+        self.refuse_if(self.wavenet.condition == "none", "wavenet.condition", rule)
         if not self.fit.steps and self.start is None:
             why = "" if self.unfit is None else f" (of the weights that ship, {self.unfit})"
             rule = f"random weights make no sound{why}: choose more, such as {STEPS}, or weights, `start`=RUN"

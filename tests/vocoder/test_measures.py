@@ -1,4 +1,4 @@
-"""Levels, distances, intelligibility, periodicity and pitch of sounds, and judges of speech where installed."""
+"""Levels, distances, intelligibility, periodicity and pitch of sounds."""
 
 import sys
 

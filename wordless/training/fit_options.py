@@ -28,7 +28,7 @@ class FitConfig(Options):
     ema_decay: float = 0.0  # decay of the moving average of the weights, which is saved instead; 0: no average
     validate_every: int = option(100, "steps between validations", least=1)
     keep: Literal["best", "last"] = option("best", "the weights that are kept; best has the lowest validation loss")
-    checkpoint_minutes: float = 1.0  # between checkpoints; of a command that of all its trainings
+    checkpoint_minutes: float = 1.0  # between checkpoints: one number for all trainings of a command
     seed: int = 0  # seed of the initial weights and of dropout
 
     @property

@@ -90,7 +90,7 @@ def test_an_error_of_a_fold_ends_the_run_in_one_line(one_after_the_other: Callab
 
 OF_BRANCHES = (
     *("threads=1", "vocoder.fit.steps=24", "compare.methods=[log_mel,bag_of_codes,gpt]"),
-    *("checkpoint_minutes=0"),
+    "checkpoint_minutes=0",
 )
 
 

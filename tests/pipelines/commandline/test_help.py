@@ -86,6 +86,7 @@ def test_every_option_group_and_choice_is_explained(command: str) -> None:
 
 BASH = f"""
 wordless() {{ '{sys.executable}' -m pipelines.cli "$@"; }}
+COMP_LINE="wordless enc" wordless -sc query=bash
 COMP_LINE="wordless run seed=1 lm.gpt.layer" wordless -sc query=bash
 COMP_LINE="wordless decode synth" wordless -sc query=bash
 eval "$(wordless -sc install=bash)"
@@ -95,5 +96,5 @@ complete -p wordless
 
 def test_hydra_completes_the_options_of_a_command_in_bash() -> None:
     done = subprocess.run(["bash", "-c", BASH], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert done.stdout.split()[:2] == ["lm.gpt.layers=", "synthesis="]
+    assert done.stdout.split()[:3] == ["encode", "lm.gpt.layers=", "synthesis="]
     assert done.stdout.endswith("-F hydra_bash_completion wordless\n")

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
+from pipelines.commandline.choices import completed, corpus_options
 from pipelines.commandline.composition import explain
 from pipelines.commandline.option_index import GONE, index, require_values, unknown_option
 from pipelines.commandline.overrides import prepare
@@ -48,6 +49,25 @@ def test_any_path_arrives_as_typed(value: str) -> None:
 def test_options_that_are_gone_say_what_to_do_instead(command: str, word: str, told: str) -> None:
     with pytest.raises(InputError, match=told):
         prepare([word], index(command))
+
+
+def test_a_mistake_beside_an_option_that_went_elsewhere_gets_the_nearest_name() -> None:
+    told = str(unknown_option("body.augmentation.crp", index("finetune")))
+    assert "body.augmentation.crop" in told
+
+
+@pytest.mark.parametrize("name", ["lm.fit.seed", "vocoder.fit.checkpoint_minutes", "baselines.simclr.fit.seed"])
+def test_a_preset_may_not_set_what_the_command_sets_for_all_trainings(name: str) -> None:
+    config = OmegaConf.create({**config_of("run")})
+    OmegaConf.update(config, name, 3, force_add=True)
+    with pytest.raises(InputError, match=rf"^{re.escape(name)} is 3; all trainings of a command\b"):
+        completed("run", OmegaConf.to_container(config))  # type: ignore[arg-type]  # a mapping
+
+
+def test_an_option_of_the_built_in_corpus_is_refused_at_its_own_place() -> None:
+    config = completed("run", config_of("run", "embedded.voices=99"))
+    with pytest.raises(InputError, match=r"^embedded\.voices is 99\b"):
+        corpus_options(config)
 
 
 USER = os.environ.get("USER", "root")

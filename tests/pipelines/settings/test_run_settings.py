@@ -18,9 +18,11 @@ from pipelines.commandline.overrides import prepare
 from pipelines.settings.comparison_settings import ComparisonConfig
 from pipelines.settings.run_rules import run_settings
 from pipelines.settings.run_settings import RunSettings
+from pipelines.stages.stage_options import VocoderSettings
 from tests.pipelines.tiny import SAMPLES
 from tests.pipelines.tiny_chain import ROOT, composed, config_of
 from tests.wordless.audio.speech_models.checkpoints import STRIDE, save_checkpoint
+from vocoder.vocoder_options import WaveNetConfig
 from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.base.errors import InputError
 
@@ -196,6 +198,17 @@ def documented() -> list[tuple[int, list[str]]]:
         counts = dict(word.lstrip("-").split("=", 1) for word in launcher if "=" in word)
         found.append((int(counts.get("nnodes", 1)) * int(counts["nproc-per-node"]), options))
     return found
+
+
+@pytest.mark.parametrize(("name", "value"), [("cycles", 0), ("condition_layers", 0), ("condition_layers", 2**31)])
+def test_a_saved_wavenet_that_cannot_be_is_refused_before_it_is_made(name: str, value: int) -> None:
+    with pytest.raises(InputError, match=rf"^`?{name}`? is {value}\b"):
+        WaveNetConfig(**{name: value})  # type: ignore[arg-type]  # each is a number
+
+
+def test_a_vocoder_that_reads_no_codes_is_refused() -> None:
+    with pytest.raises(InputError, match=r"wavenet\.condition\b"):
+        VocoderSettings(wavenet=WaveNetConfig(condition="none"))
 
 
 @pytest.mark.parametrize(("processes", "options"), documented())
