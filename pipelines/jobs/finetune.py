@@ -451,12 +451,12 @@ def write_results(
     test, predicted = tuning.labelled["test"], tuning.task.rows(saved.outputs)
     described = zip(test.names, test.labels, predicted, strict=True)
     write_table(folder / PREDICTIONS, [{"path": name, "truth": label, **row} for name, label, row in described])
-    if isinstance(tuning.task, ClassificationTask) and not tuning.task.multi_label:
-        write_mistakes(folder / PAGE, tuning, predicted)
     model = FineTunedModel.from_pretrained(saved.entry.folder)
     model.trim_db = tuning.manifest.effective_trim_db(settings.corpus.inspection.trim_db)
     model.channel = tuning.channel
     model.save_pretrained(folder, front_end=tuning.source.folder)
+    if isinstance(tuning.task, ClassificationTask) and not tuning.task.multi_label:
+        write_mistakes(folder / PAGE, tuning, predicted)  # it reads recordings, which may fail
     named = {f"{row['of']}/{each['name']}": each["value"] for row in table for each in row["figures"]}
     known = {name: value for name, value in named.items() if value is not None}
     session.tracking.conclude(known, [folder / name for name in (FIGURES, TABLE, PREDICTIONS)], pictures={})

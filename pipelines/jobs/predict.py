@@ -333,8 +333,8 @@ def new_page(
     room = Room(sample_rate=scorer.sample_rate, channel=scorer.channel)
     about = {"model": str(settings.model), "command": command_line("predict"), **about}
     with new_file(page) as beside:
-        write_predictions_page(beside, answers, figures, room, about=about)
         yield
+        write_predictions_page(beside, answers, figures, room, about=about)  # it reads recordings, which may fail
     Terminal().say(f"figures, confusions and mistakes: {page}")
 
 

@@ -221,6 +221,7 @@ _ESCAPED: dict[str, str | int | None] = {
 def latex_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """Write a table that LaTeX sets without packages."""
     first, *others = (" & ".join(cell.translate(str.maketrans(_ESCAPED)) for cell in row) for row in (head, *rows))
+    others = [f"{{}}{row}" if row.startswith(("[", "*")) else row for row in others]  # no argument of the line before
     lines = [r"\hline", first, r"\hline", *others, r"\hline"]
     body = "\n".join(line if line == r"\hline" else rf"{line} \\" for line in lines)
     return f"\\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}\n{body}\n\\end{{tabular}}\n"

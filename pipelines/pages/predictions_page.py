@@ -106,5 +106,6 @@ def time_line(answers: Sequence[Answer], name: str) -> Chart:
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x")
     wrong, file = sum(not each.right for each in shown), Path(shown[0].place.path).name
-    told = f"Events of {file} over time: {len(shown)} answers, {wrong} of them wrong, of {', '.join(labels)}"
+    first = f"the first {len(shown)} of " if len(answers) > len(shown) else ""
+    told = f"Events of {file} over time: {first}{len(answers)} answers, {wrong} of them wrong, of {', '.join(labels)}"
     return Chart(figure=figure, name=name, description=told, scrolls=width > WIDTH)
