@@ -53,6 +53,7 @@ class AudioTransformerSettings(WaveformTraining, HeadTraining, NetworkSettings):
         ),
         untrained(NAME, TITLE, marker="8"),
     )
+    parts = (NAME,)
 
     model: AudioTransformerConfig = option(AudioTransformerConfig(), "the network")
     head: HeadConfig = HeadConfig(pooling="mean", dropout=0.1)

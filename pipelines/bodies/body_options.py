@@ -41,6 +41,16 @@ class BodySettings(Options):
     """The options of a body in a run, and its methods, whose features `Method.features` makes."""
 
     methods: ClassVar[tuple[Method, ...]]
+    parts: ClassVar[tuple[str, ...]] = ()  # stages whose models the folder of a run keeps, under their names
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """The folder of weights that the user names, if there is one."""
+        return ()
+
+    def pretrained(self, method: Method) -> str:
+        """Name the network that is trained without labels for a method; "": none is."""
+        return method.title if method.training and not method.learns_labels else ""
 
     def least_seconds(self, method: Method, sample_rate: int) -> float:
         """Return the length of the shortest recording that a method reads."""

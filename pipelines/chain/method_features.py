@@ -56,7 +56,7 @@ def learned_features(study: Study, method: Method, network: Network, inputs: Hea
     """Train a network on the labels of clips, and read its layers."""
     study.add(inputs.entry)
     separator = study.settings.probe.label_separator
-    trained = network.train(study, inputs, study.task.classes, separator, method=method.name)
+    trained = network.train(study, inputs, study.task.classes, separator, title=method.title)
     return network.features(study, method.name, study.add(trained, method.name))  # methods may share the training
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from lm.probing.fitted import FittedProbe, VectorRecipe
+from pipelines.bodies.table_of_bodies import BODIES
 from pipelines.chain.clips_of_run import MANIFEST, REJECTED
 from pipelines.chain.notices import UNLABELLED, write_unlabelled
 from pipelines.chain.sound_stages import comb_notice
@@ -39,10 +40,7 @@ COMPARISON = "comparison.md"
 PARTS = {
     "tokenizer": ("rate_tokenizer", "tokenizer"),
     "lm": ("rate_lm", "lm"),
-    "gpt_sound": ("gpt_sound",),
-    "gpt_window": ("gpt_window",),
-    "wav2vec2": ("wav2vec2",),
-    "audio_transformer": ("audio_transformer",),
+    **{part: (part,) for body in BODIES.values() for part in body.parts},
     "vocoder": ("vocoder",),
     "listening": ("listening",),
     CODE_SOUNDS: ("code_table",),

@@ -160,6 +160,7 @@ def finetune_body(settings: FinetuneConfig, config: dict[str, object]) -> None:
             engine=settings.engine,
             shared=(*seen_of(corpus), *models, *([source.weights] if source.weights else [])),
             tracking=tracking,
+            training="fine-tuning",
         )
         with nullcontext() if gang.rank else _claimed(folder, made_of):
             inputs = body_inputs(session, clips, source)

@@ -188,6 +188,10 @@ class RunSettings(BodiesOfRun, TrainingCommand):
         found: BodySettings = getattr(self, method.body) if method.body else BodySettings()
         return found
 
+    @property
+    def bodies(self) -> tuple[BodySettings, ...]:
+        return tuple(getattr(self, name) for name in BODIES)
+
     def probes(self, method: str) -> bool:
         return any(one.name == method for one in self.probed_methods)
 
@@ -201,11 +205,6 @@ class RunSettings(BodiesOfRun, TrainingCommand):
     def trains_rates(self) -> bool:
         read = any(method.reads == "rates" for method in self.probed_methods)
         return self.tokenizer.rates is not None and ("lm" in self.stages or self.needed("rates") or read)
-
-    @property
-    def pretrains_wav2vec2(self) -> bool:
-        """Whether wav2vec 2.0 is pre-trained: for a probed method, and without weights of the user."""
-        return self.wav2vec2.weights is None and (self.probes("wav2vec2") or self.probes("wav2vec2_finetuned"))
 
     @cached_property  # the answer stays the same inside of a branch, which computes with fewer threads
     def branch_threads(self) -> int | None:
