@@ -25,7 +25,8 @@ FILES: dict[str, tuple[str, ...]] = {
     "speech_judges": (),
     "next_sample": ("lm/samples", "conf/next_sample", "conf/experiment/next_sample.yaml"),
 }
-COMMANDS = {"find": ("wordless/audio/matching.py",)}  # the same of extras that are commands
+# the same of extras that are commands
+COMMANDS: dict[str, tuple[str, ...]] = {"find": ("wordless/audio/matching.py",), "demo": (), "publish": ()}
 ALL_FILES = FILES | COMMANDS
 # the tables in which a string names a module -> the dictionary that holds the lines
 TABLES = {"pipelines/extras/table.py": "EXTRAS", "pipelines/commandline/commands.py": "COMMANDS"}

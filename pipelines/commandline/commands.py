@@ -75,13 +75,13 @@ COMMANDS = {
     ),
     "demo": Command(
         "a page in the browser with the spectrogram, codes, predicted label and continuation of your sounds",
-        "pipelines.speech:DemoConfig",
-        "pipelines.demonstration.server:serve",
+        "pipelines.extras.demo:DemoConfig",
+        "pipelines.extras.demo.server:serve",
     ),
     "publish": Command(
         "the models of a run on the Hugging Face hub, with a model card",
-        "pipelines.publish:PublishConfig",
-        "pipelines.publishing:write",
+        "pipelines.extras.publish:PublishConfig",
+        "pipelines.extras.publish.publishing:write",
     ),
     "runs": Command(
         "the runs so far with their options and figures; --delete NAME, --prune DAYS",

@@ -48,13 +48,10 @@ class Extra:
 
 
 EXTRAS = {  # name -> module:NAME of its `Extra`, and of its `pipelines.extras.work.Work`, imported when chosen
-    "zerospeech": ("pipelines.extras.zerospeech.word_options:EXTRA", "pipelines.extras.zerospeech.word_tests:WORK"),
-    "rates": ("pipelines.extras.rates.rate_options:EXTRA", "pipelines.extras.rates.continuations:WORK"),
-    "next_sample": ("pipelines.extras.next_sample.sample_options:EXTRA", "pipelines.extras.next_sample.samples:WORK"),
-    "speech_judges": (
-        "pipelines.extras.speech_judges.mos_facts:EXTRA",
-        "pipelines.extras.speech_judges.opinions:WORK",
-    ),
+    "zerospeech": ("pipelines.extras.zerospeech:EXTRA", "pipelines.extras.zerospeech.word_tests:WORK"),
+    "rates": ("pipelines.extras.rates:EXTRA", "pipelines.extras.rates.continuations:WORK"),
+    "next_sample": ("pipelines.extras.next_sample:EXTRA", "pipelines.extras.next_sample.samples:WORK"),
+    "speech_judges": ("pipelines.extras.speech_judges:EXTRA", "pipelines.extras.speech_judges.opinions:WORK"),
 }
 
 

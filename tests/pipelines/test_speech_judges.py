@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.extras.speech_judges import opinions
-from pipelines.extras.speech_judges.mos_facts import EXTRA
+from pipelines.extras.speech_judges import EXTRA, opinions
 from pipelines.extras.speech_judges.speech_judges import RATE as JUDGED_RATE
 from pipelines.extras.speech_judges.speech_judges import SPEECH_JUDGES, at_rate, distillmos, dnsmos
 from pipelines.pages.report import write_report

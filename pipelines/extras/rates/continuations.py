@@ -22,7 +22,7 @@ from lm.model import LanguageModel
 from lm.probing import intervals as intervals
 from pipelines.chain.sound_stages import create_judge
 from pipelines.chain.study import Study
-from pipelines.extras.rates.rate_options import RatesConfig
+from pipelines.extras.rates import RatesConfig
 from pipelines.extras.work import Work
 from pipelines.pages.charts import Chart, log_mel_pictures, spectrogram_chart
 from pipelines.pages.phrasing import full_name

@@ -1,1 +1,29 @@
-"""Models that judge decoded speech, beside the recordings."""
+"""Models that judge decoded speech, beside the recordings: facts."""
+
+from dataclasses import dataclass
+
+from pipelines.extras.table import Extra
+from wordless.base.options import Options
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgesConfig(Options):
+    """No options: all judges listen."""
+
+
+EXTRA = Extra(
+    name="speech_judges",
+    options=JudgesConfig,
+    explanation="models that rate decoded speech; needs wordless[judges]",
+    needs=("codes",),
+    page="speech_judges/opinions.html.jinja",
+    anchor="speech_judges",
+    link="Speech judges",
+    measures={
+        "dnsmos": ("MOS", "DNSMOS P.808", "clips with sound, for DNSMOS"),
+        "dnsmos_overall": ("MOS", "DNSMOS P.835, overall"),
+        "dnsmos_voice": ("MOS", "DNSMOS P.835, voice"),
+        "dnsmos_background": ("MOS", "DNSMOS P.835, background"),
+        "distillmos": ("MOS", "DistillMOS", "clips with sound, for DistillMOS"),
+    },
+)

@@ -1,14 +1,13 @@
 """Judges of speech in a run: each rates the decoded test clips and their recordings."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from pipelines.chain.study import Study
-from pipelines.extras.speech_judges.mos_facts import EXTRA
+from pipelines.extras.speech_judges import EXTRA
 from pipelines.extras.speech_judges.speech_judges import SPEECH_JUDGES, require_installed, unfit_rate
 from pipelines.extras.work import Work
 from pipelines.results.rows import Made, Row
@@ -87,22 +86,13 @@ def _plan(study: Study) -> None:
 def opinion_rows(made: Made, manifest: Clips, settings: RunSettings) -> tuple[Section, list[Row]]:
     """Say which judges gave figures, or why not, and give these figures; a vocoder has one training."""
     [entries] = made.values()
-    judged = {name: entries[f"judged_{name}"] for name in SPEECH_JUDGES}
-    about = [
-        {"name": name, "about": SPEECH_JUDGES[name].explanation, "unfit": unfit_of(each)}
-        for name, each in judged.items()
-    ]
-    row = Row(stage=EXTRA.name, name="", value=np.nan, artifact="", protocol=settings.corpus.split.by, split="test")
-    figures = [
-        each
-        for entry in judged.values()
-        for each in clip_figures(
-            entry.read_rows(JUDGED, "clips"),
-            settings.probe,
-            replace(row, artifact=entry.key),
-            with_recordings=EXTRA.measures,
-        )
-    ]
+    about, figures, protocol = list[Section](), list[Row](), settings.corpus.split.by
+    for name, judge in SPEECH_JUDGES.items():
+        entry = entries[f"judged_{name}"]
+        about.append(Section(name=name, about=judge.explanation, unfit=unfit_of(entry)))
+        row = Row(stage=EXTRA.name, name="", value=np.nan, artifact=entry.key, protocol=protocol, split="test")
+        rows = entry.read_rows(JUDGED, "clips")
+        figures += clip_figures(rows, settings.probe, row, with_recordings=EXTRA.measures)
     return Section(judges=about, clips=len(decoded_paths(entries["decoded"]))), figures
 
 
