@@ -26,7 +26,12 @@ FILES: dict[str, tuple[str, ...]] = {
     "next_sample": ("lm/samples", "conf/next_sample", "conf/experiment/next_sample.yaml"),
 }
 # the same of extras that are commands
-COMMANDS: dict[str, tuple[str, ...]] = {"find": ("wordless/audio/matching.py",), "demo": (), "publish": ()}
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "find": ("wordless/audio/matching.py",),
+    "demo": (),
+    "publish": (),
+    "finetune": (),
+}
 ALL_FILES = FILES | COMMANDS
 # the tables in which a string names a module -> the dictionary that holds the lines
 TABLES = {"pipelines/extras/table.py": "EXTRAS", "pipelines/commandline/commands.py": "COMMANDS"}

@@ -63,9 +63,9 @@ COMMANDS = {
     ),
     "finetune": Command(
         "train a body, pre-trained or not, to predict classes, numbers or text from labelled recordings",
-        "pipelines.labelled:FinetuneConfig",
-        "pipelines.jobs.finetune:finetune_body",
-        check="pipelines.labelled:finetune",
+        "pipelines.extras.finetune:FinetuneConfig",
+        "pipelines.extras.finetune.finetune_body:finetune_body",
+        check="pipelines.extras.finetune:finetune",
         meant=("classify", "classifier", "fine-tune", "tune"),
     ),
     "predict": Command(

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 MAX_THREADS = 1024  # above it the system refuses threads, and libraries end the process
 STAGES = (*("tokenizer", "lm", "probe", "vocoder"), *EXTRAS, "report")
+OFTEN_OF_CORPUS = ("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by", "store.root")
 # groups of options of trainings and of their data
 SEEDED = ("tokenizer", "lm", "compare", *BODIES, "vocoder")
 STEPS_NOTE = (
@@ -101,10 +102,10 @@ class RunSettings(BodiesOfRun, TrainingCommand):
         "experiment": ("default", "ready-made settings of several groups, such as those of a comparison")
     }
     often: ClassVar[tuple[str, ...]] = (
-        *("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by", "audio.sample_rate"),
-        *("tokenizer.codebook_size", "tokenizer.patch.frames"),
+        *OFTEN_OF_CORPUS,
+        *("audio.sample_rate", "tokenizer.codebook_size", "tokenizer.patch.frames"),
         *("lm.gpt.layers", "lm.gpt.model_dim", "lm.fit.steps", "vocoder.fit.steps"),
-        *("compare.methods", "compare.folds", "listening.judged_clips", "store.root"),
+        *("compare.methods", "compare.folds", "listening.judged_clips"),
     )
 
     name: str | None = option(None, "name of the run: its folder is runs/NAME; null: the date and time")

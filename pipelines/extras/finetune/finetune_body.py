@@ -30,7 +30,7 @@ from pipelines.chain.clips_of_run import MANIFEST, REJECTED, find_corpus, read_c
 from pipelines.chain.notices import unlabelled_of_run
 from pipelines.commandline.outputs import REMEDY, hold
 from pipelines.commandline.overrides import command_line
-from pipelines.labelled import FinetuneConfig
+from pipelines.extras.finetune import FinetuneConfig
 from pipelines.results.results import provenance, tracked_run
 from pipelines.settings.run_settings import choose_workers
 from pipelines.stages.networks import LabelledInputs, LabelTraining, learn_labels
