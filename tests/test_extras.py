@@ -25,14 +25,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "speech_judges": (),
     "next_sample": ("lm/samples", "conf/next_sample", "conf/experiment/next_sample.yaml"),
 }
-# the same of extras that are commands
-COMMANDS: dict[str, tuple[str, ...]] = {
-    "find": ("wordless/audio/matching.py",),
-    "demo": (),
-    "publish": (),
-    "finetune": (),
-}
-ALL_FILES = FILES | COMMANDS
+ALL_FILES = FILES | {"find": ("wordless/audio/matching.py",), "finetune": (), "demo": (), "publish": ()}  # commands
 # the tables in which a string names a module -> the dictionary that holds the lines
 TABLES = {"pipelines/extras/table.py": "EXTRAS", "pipelines/commandline/commands.py": "COMMANDS"}
 OBJECT = re.compile(rf"(?:{'|'.join(PACKAGES)})(?:\.\w+)+:\w+")

@@ -39,7 +39,7 @@ class Extra:
     link: str = ""  # to it
     sentences: str = ""  # template of `headline` or `opening`, `summary` and `tiles`, for page and terminal
     # its figures -> unit, title ("": the name), and title of the number of clips that have it, as `Measure`
-    measures: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    measures: Mapping[str, tuple[str, str] | tuple[str, str, str]] = field(default_factory=dict)
     names: Mapping[str, str] = field(default_factory=dict)  # its other names in ``results.json`` -> in words
 
     @property
