@@ -21,6 +21,7 @@ FILES: dict[str, tuple[str, ...]] = {
         "conf/experiment/spoken_sentences.yaml",
         "conf/experiment/spoken_words.yaml",
     ),
+    "codes": (),
     "rates": ("conf/experiment/levels.yaml",),
     "speech_judges": (),
     "next_sample": ("lm/samples", "conf/next_sample", "conf/experiment/next_sample.yaml"),

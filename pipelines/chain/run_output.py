@@ -20,7 +20,7 @@ from pipelines.results.predictions import PREDICTIONS, write_predictions
 from pipelines.results.probes import probes_of_run
 from pipelines.results.results import write_results
 from pipelines.results.rows import Made
-from pipelines.results.run_record import CODE_SOUNDS, RESAMPLES, Section, read_results
+from pipelines.results.run_record import RESAMPLES, Section, read_results
 from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.features import BAG_OF_CODES
 from pipelines.stages.sound_probe import MADE_BY, KeptMethod, KeptProbes
@@ -43,7 +43,6 @@ PARTS = {
     **{part: (part,) for body in BODIES.values() for part in body.parts},
     "vocoder": ("vocoder",),
     "listening": ("listening",),
-    CODE_SOUNDS: ("code_table",),
     **{part: (stage,) for each in extras() for part, stage in each.parts.items()},
 }
 

@@ -30,7 +30,6 @@ from pipelines.results.run_record import RESAMPLES, Resamples, Section
 from pipelines.results.sound_figures import listening_record, sound_figures
 from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.codebooks import HEALTH, KMEANS
-from pipelines.stages.encoding import CODE_TABLE
 from pipelines.stages.language_model import PERPLEXITY
 from pipelines.store.run_folder import RESULTS
 from pipelines.store.store import CURVE, ENTRY, Entry, library_versions, write_json
@@ -70,7 +69,8 @@ def write_results(
     }
     figures: list[Row] = []
     for extra, work in zip(settings.chosen, works(settings.stages), strict=True):
-        content[extra.name], rows = work.rows(made, manifest, settings)
+        section, rows = work.rows(made, manifest, settings)
+        content |= {extra.name: section} if section else {}
         figures += rows
     if probes:
         compared, draws = _comparison(probes, made, settings)
@@ -96,8 +96,6 @@ def _of_one_run(entries: Mapping[str, Entry], manifest: Clips) -> dict[str, obje
         if (tokenizer.folder / KMEANS).is_file():  # a tokenizer of another run has no record of its k-means
             codebook["kmeans"] = tokenizer.read_json(KMEANS)
         content["codebook"] = codebook
-    if "code_table" in entries:
-        content["codes"] = entries["code_table"].read_json(CODE_TABLE)
     if "listening" in entries:
         content["listening"] = listening_record(entries, entries["listening"], manifest)
     return content

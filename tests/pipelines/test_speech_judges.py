@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from pipelines.extras.speech_judges import EXTRA, opinions
-from pipelines.extras.speech_judges.speech_judges import RATE as JUDGED_RATE
-from pipelines.extras.speech_judges.speech_judges import SPEECH_JUDGES, at_rate, distillmos, dnsmos
+from pipelines.extras.speech_judges.opinions import RATE as JUDGED_RATE
+from pipelines.extras.speech_judges.opinions import SPEECH_JUDGES, at_rate, distillmos, dnsmos
 from pipelines.pages.report import write_report
 from pipelines.results.rows import frame
 from pipelines.settings.run_rules import run_settings

@@ -98,7 +98,6 @@ EXTRA = Extra(
     fill=_fill,
     parts={**{stage: stage for stage in (f"next_sample_{name}" for name in get_args(ModelName))}, SOUNDS: SOUNDS},
     page="next_sample/next_sample.html.jinja",
-    anchor="samples",
     link="Samples",
     sentences="next_sample/next_sample_sentences.jinja",
     measures={

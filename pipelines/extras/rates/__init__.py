@@ -42,7 +42,6 @@ EXTRA = Extra(
     needs=("codes", "lm", "rates", "judge", "test clips"),
     parts={"rates": "rate_continuations"},
     page="rates/rates.html.jinja",
-    anchor="rates",
     link="Several rates",
     measures={
         "codebook_perplexity": ("codes", ""),

@@ -1,23 +1,12 @@
 """Models that judge decoded speech, beside the recordings: facts."""
 
-from dataclasses import dataclass
-
 from pipelines.extras.table import Extra
-from wordless.base.options import Options
-
-
-@dataclass(frozen=True, kw_only=True)
-class JudgesConfig(Options):
-    """No options: all judges listen."""
-
 
 EXTRA = Extra(
     name="speech_judges",
-    options=JudgesConfig,
     explanation="models that rate decoded speech; needs wordless[judges]",
     needs=("codes",),
     page="speech_judges/opinions.html.jinja",
-    anchor="speech_judges",
     link="Speech judges",
     measures={
         "dnsmos": ("MOS", "DNSMOS P.808", "clips with sound, for DNSMOS"),

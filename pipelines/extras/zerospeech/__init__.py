@@ -94,7 +94,6 @@ EXTRA = Extra(
     voices="voices",
     joins=_joins,
     page="zerospeech/language_tests.html.jinja",
-    anchor="zerospeech",
     link="Words and sentences",
     sentences="zerospeech/zerospeech_sentences.jinja",
     measures={
