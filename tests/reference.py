@@ -24,7 +24,7 @@ from transformers import PreTrainedModel
 from tokenizer.tokenizer import Tokenizer
 from vocoder.filters import CODED_OFF, STRONGEST, UNVOICED, VOICED, VoiceHead, analyse, hann, synthesise
 from vocoder.generation import GenerationInput
-from vocoder.synthesis import linear_power
+from vocoder.unlearned import linear_power
 from vocoder.wavenet import WaveNet, silence
 from wordless.audio import pitch_contour as pitch
 from wordless.audio.audio_options import SpectrogramConfig
@@ -404,7 +404,7 @@ def pitch_combed(
 def griffin_lim_of_the_whole(
     log_mel: torch.Tensor, config: SpectrogramConfig, *, iterations: int, seed: int
 ) -> FloatArray:
-    """Reference of `vocoder.synthesis`, which works in blocks."""
+    """Reference of `vocoder.unlearned`, which works in blocks."""
     magnitude = linear_power(log_mel, config).sqrt()
     draws = torch.rand(magnitude.shape, generator=torch.Generator().manual_seed(seed))
     spectrum = magnitude * torch.exp(2j * math.pi * draws)
@@ -419,7 +419,7 @@ def griffin_lim_of_the_whole(
 
 @torch.inference_mode()
 def noise_vocoded_as_a_whole(log_mel: torch.Tensor, config: SpectrogramConfig, *, seed: int) -> FloatArray:
-    """Reference of `vocoder.synthesis`, which works in blocks."""
+    """Reference of `vocoder.unlearned`, which works in blocks."""
     noise = torch.randn(len(log_mel) * config.hop_length, generator=torch.Generator().manual_seed(seed))
     gains = (linear_power(log_mel, config) / hann(config).square().sum()).sqrt()
     return synthesise(analyse(noise, config) * gains, config).clamp(-1, 1).numpy()

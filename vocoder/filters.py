@@ -40,7 +40,7 @@ from vocoder.frames import band_centres
 from vocoder.vocoder_options import SoundOptions
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.pitch_contour import HIGHEST, LOWEST, peak_offset, resolves_pitch
-from wordless.audio.spectrogram import LogMel, mel_filters
+from wordless.audio.spectrogram import LogMel
 from wordless.base.array_types import DoubleArray, FloatArray
 from wordless.base.machine import one_thread
 
@@ -494,7 +494,7 @@ def _spread(config: SpectrogramConfig, *, smooth: bool) -> Tensor:
 
     With ``smooth`` the shares of neighbouring bins are averaged, weighted by a triangle over the frequency.
     """
-    filters = mel_filters(config)  # (bins, mels)
+    filters = config.mel_filters()  # (bins, mels)
     shares: Tensor = (filters / filters.sum(dim=1, keepdim=True).clamp(min=1e-6)).T
     if not smooth:
         return shares

@@ -37,7 +37,7 @@ from tokenizer.codes import CodeMeanings
 from vocoder.vocoder_options import HARMONICS, PITCH_INPUTS, TAPS, WaveNetConfig
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.pitch_contour import LOWEST
-from wordless.audio.spectrogram import amplify, mel_filters
+from wordless.audio.spectrogram import amplify
 from wordless.base.array_types import DoubleArray, IntArray
 from wordless.base.errors import InputError
 from wordless.base.machine import one_thread
@@ -176,7 +176,7 @@ def synthetic_phase(turns: Tensor, *, start: float) -> tuple[Tensor, float]:
 
 def band_centres(front_end: SpectrogramConfig) -> Tensor:
     """Return the centre of each mel band in Hz, ``(mels,)`` float32; 0 of a band that is narrower than a bin."""
-    filters = mel_filters(front_end)  # (bins, mels)
+    filters = front_end.mel_filters()  # (bins, mels)
     places = torch.linspace(0, front_end.sample_rate / 2, len(filters), dtype=torch.float32)
     return places @ filters / filters.sum(dim=0).clamp(min=1e-3)
 
@@ -187,7 +187,7 @@ def voice_bands(front_end: SpectrogramConfig, mean: Tensor, std: Tensor) -> Tens
     These are its centre in Hz, and the slope and the height of the line from its value to the logarithm of the square
     of the amplitude that a harmonic has there, for each Hz between neighbouring harmonics.
     """
-    weights = mel_filters(front_end).sum(dim=0).clamp(min=1e-3)
+    weights = front_end.mel_filters().sum(dim=0).clamp(min=1e-3)
     window = torch.hann_window(front_end.window_length, dtype=torch.float64).square().sum()
     # A cosine of amplitude A has the power A^2 / 4 * window_length * sum of window^2 in all bins on one side together.
     unit = 4 / float(front_end.sample_rate * window)

@@ -48,13 +48,13 @@ class Kind:
 
 
 def _griffin_lim() -> Stream:
-    from vocoder.synthesis import griffin_lim
+    from vocoder.unlearned import griffin_lim
 
     return griffin_lim
 
 
 def _harmonics() -> Stream:
-    from vocoder.synthesis import harmonics
+    from vocoder.unlearned import harmonics
 
     return harmonics
 

@@ -25,7 +25,8 @@ from vocoder.frames import log_mel_of, pitch_of
 from vocoder.generation import LoudnessRange
 from vocoder.kinds import BY_KEY, HARMONICS, KINDS, ORIGINAL, UNLEARNED, Kind, Stream
 from vocoder.measures import pitch
-from vocoder.synthesis import Synthesis, Unlearned, create_synthesis, griffin_lim, harmonics, noise, speaking
+from vocoder.synthesis import Synthesis, Unlearned, create_synthesis, speaking
+from vocoder.unlearned import griffin_lim, harmonics, noise
 from vocoder.vocoder import Vocoder
 from vocoder.vocoder_options import Sampling
 from vocoder.wavenet import create_wavenet

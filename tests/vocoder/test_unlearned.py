@@ -11,13 +11,13 @@ from tests.tokenizer.conftest import fitted
 from tests.vocoder.sounds import MEAN, PATCH_FRAMES, SCALE, SPECTROGRAM, Table, random_table, recordings
 from tokenizer.codes import CodeMeanings, Codes
 from tokenizer.tokenizer_options import PatchConfig
-from vocoder import synthesis
+from vocoder import unlearned
 from vocoder.frames import log_mel_of
 from vocoder.kinds import Stream
 from vocoder.measures import log_mel_distance
-from vocoder.synthesis import griffin_lim, linear_power, noise
+from vocoder.unlearned import griffin_lim, linear_power, noise
 from wordless.audio.audio_options import Levelling, SpectrogramConfig
-from wordless.audio.spectrogram import LogMel, mel_filters
+from wordless.audio.spectrogram import LogMel
 from wordless.audio.waveform import Waveform
 
 BOUND = 1e-5  # of full scale, a third of a step of 16 bits; 0 on the machines that were tried
@@ -50,12 +50,12 @@ def test_speech_comes_back_in_place(index: int) -> None:
 @pytest.mark.parametrize(("window", "iterations"), [(80, 1), (160, 5), (200, 1), (410, 1)])
 def test_blocks_are_those_of_the_whole(window: int, iterations: int, monkeypatch: pytest.MonkeyPatch) -> None:
     config = replace(FINE, window_length=window, n_mels=20)
-    monkeypatch.setattr(synthesis, "ITERATIONS", iterations)
+    monkeypatch.setattr(unlearned, "ITERATIONS", iterations)
     frames = 2 * torch.randn(157, 20, generator=torch.Generator().manual_seed(0)) - 4
     codes, table = codes_of_frames(frames, config, num_samples=157 * config.hop_length - 13)
     whole = griffin_lim_of_the_whole(log_mel_of(codes.values, table), config, iterations=iterations, seed=3)
     for block in (1, 50, 156, 157):
-        monkeypatch.setattr(synthesis, "BLOCK_FRAMES", block)
+        monkeypatch.setattr(unlearned, "BLOCK_FRAMES", block)
         sound = decode(codes, table, seed=3).samples
         assert len(sound) == len(whole) - 13
         assert np.abs(sound - whole[:-13]).max() <= (0 if block == 157 else BOUND)  # one block is the whole to the bit
@@ -95,14 +95,14 @@ def test_blocks_of_noise_are_those_of_the_whole(codes: int, monkeypatch: pytest.
         meant = log_mel_of(clip.values, table)
         whole = noise_vocoded_as_a_whole(meant, table.front_end, seed=1)
         for block in (1, 33, 201):
-            monkeypatch.setattr(synthesis, "BLOCK_FRAMES", block)
+            monkeypatch.setattr(unlearned, "BLOCK_FRAMES", block)
             sound = decode(clip, table, vocoder=noise, seed=1)
             assert np.abs(sound.samples - whole).max() <= BOUND
 
 
 def test_the_filters_hear_nearly_what_was_asked_for_and_silence_is_silent() -> None:
     """Distances of log-mel, in natural logarithms of power, from what the filters make of some power."""
-    filters, errors = mel_filters(SPECTROGRAM), list[float]()
+    filters, errors = SPECTROGRAM.mel_filters(), list[float]()
     for seed in range(50):
         generator = torch.Generator().manual_seed(seed)
         own = torch.rand(4, SPECTROGRAM.window_length // 2 + 1, generator=generator).pow(2)

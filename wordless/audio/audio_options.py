@@ -118,6 +118,17 @@ class SpectrogramConfig(FrontEndOptions):
         """Samples before its own hop that a frame uses: window_length - hop_length."""
         return self.window_length - self.hop_length
 
+    def mel_filters(self) -> "Tensor":
+        """Compute torchaudio's ``melscale_fbanks (bins, mels)``, whose type there follows PyTorch's default type."""
+        import torch  # which other mistakes need not wait for
+
+        bins = torch.linspace(0, self.sample_rate // 2, self.window_length // 2 + 1, dtype=torch.float32)  # Hz
+        low, high = (2595 * math.log10(1 + hertz / 700) for hertz in (self.f_min, self.highest))
+        mels = torch.linspace(low, high, self.n_mels + 2, dtype=torch.float32)
+        edges = 700 * (10 ** (mels / 2595) - 1)  # of the bands, Hz
+        widths, slopes = edges.diff(), edges - bins[:, None]  # (bins, mels + 2)
+        return torch.minimum(-slopes[:, :-2] / widths[:-1], slopes[:, 2:] / widths[1:]).clamp(min=0)
+
 
 DEFAULT_WINDOW_MS = 25.0
 DEFAULT_HOP_MS = 10.0
@@ -179,9 +190,7 @@ class AudioSettings(FrontEndOptions):
 
 def empty_bands(config: SpectrogramConfig) -> int:
     """Count the mel bands that are always silent because they contain no frequency of the Fourier transform."""
-    from wordless.audio.spectrogram import mel_filters  # PyTorch, which other mistakes need not wait for
-
-    return int((mel_filters(config).amax(0) == 0).sum())
+    return int((config.mel_filters().amax(0) == 0).sum())
 
 
 @dataclass(frozen=True, kw_only=True)

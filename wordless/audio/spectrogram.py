@@ -138,7 +138,7 @@ class LogMel(nn.Module):
         self.power = torchaudio.transforms.Spectrogram(
             config.window_length, hop_length=config.hop_length, center=False, wkwargs={"dtype": torch.float32}
         )
-        self.register_buffer("filters", mel_filters(config))
+        self.register_buffer("filters", config.mel_filters())
 
     def frames(self, samples: Tensor) -> Tensor:
         """Compute the frames of samples that begin with ``left_context`` samples of history; no mean is removed.
@@ -165,16 +165,6 @@ class LogMel(nn.Module):
 def mel_power(log_mel: Tensor, config: SpectrogramConfig) -> Tensor:
     """Compute the power of unnormalised log-mel, without the floor; of the same shape."""
     return (log_mel.exp() - config.floor).clamp(min=0)
-
-
-def mel_filters(config: SpectrogramConfig) -> Tensor:
-    """Compute torchaudio's ``melscale_fbanks (bins, mels)``, whose type there follows PyTorch's default type."""
-    bins = torch.linspace(0, config.sample_rate // 2, config.window_length // 2 + 1, dtype=torch.float32)  # Hz
-    low, high = (2595 * math.log10(1 + hertz / 700) for hertz in (config.f_min, config.highest))
-    mels = torch.linspace(low, high, config.n_mels + 2, dtype=torch.float32)
-    edges = 700 * (10 ** (mels / 2595) - 1)  # of the bands, Hz
-    widths, slopes = edges.diff(), edges - bins[:, None]  # (bins, mels + 2)
-    return torch.minimum(-slopes[:, :-2] / widths[:-1], slopes[:, 2:] / widths[1:]).clamp(min=0)
 
 
 def log_mel_stream(

@@ -149,7 +149,7 @@ def open_pool(
         from wordless.base.ray_pool import ray_pool  # seconds of imports, and an extra
 
         with within("engine"):
-            pool = ray_pool(engine.address, workers, shared=shared, gpu=gpu)
+            pool = Pool(**ray_pool(engine.address, workers, compute=compute, shared=shared, gpu=gpu))
         yield pool
     elif threads:
         executor, workers = ThreadPoolExecutor(max(workers, 1)), max(workers, 1)

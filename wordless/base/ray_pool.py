@@ -5,14 +5,13 @@ import socket
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import ray
 from ray.exceptions import RayError, RayTaskError
 
 from wordless.base.errors import InputError
 from wordless.base.machine import cores
-from wordless.base.pools import Pool, compute
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -21,10 +20,18 @@ ATTEMPTS = 4  # of a task whose node or process is lost, before the command ends
 SECONDS_TO_CONNECT = 10.0
 
 
-def ray_pool(address: str | None, workers: int, *, shared: Sequence[Path], gpu: bool) -> Pool:
+def ray_pool(
+    address: str | None,
+    workers: int,
+    *,
+    compute: Callable[[Callable[[T], R], Sequence[T]], list[R]],
+    shared: Sequence[Path],
+    gpu: bool,
+) -> dict[str, Any]:
     """Connect this process to a cluster, once, and use ``workers`` of its processors or GPUs; 0: all.
 
-    Without an address the cluster is one that is started on this machine, for these workers.
+    Without an address the cluster is one that is started on this machine, for these workers. ``compute`` does a task
+    there. Returns the fields of a `wordless.base.pools.Pool`.
     """
     if not ray.is_initialized():
         _connect(address, workers)
@@ -37,12 +44,12 @@ def ray_pool(address: str | None, workers: int, *, shared: Sequence[Path], gpu: 
     remote = ray.remote(num_cpus=1, num_gpus=1 if gpu else 0, max_retries=ATTEMPTS - 1)(_compute)
 
     def submit(work: Callable[[T], R], jobs: Sequence[T]) -> _RayTask[R]:
-        return _RayTask(remote.remote(work, jobs, here, Path.cwd()))
+        return _RayTask(remote.remote(compute, work, jobs, here, Path.cwd()))
 
     used = min(workers or there, there)
     # Waiting tasks keep all nodes busy; where others use the cluster, or it may grow, ``workers`` is a limit.
     ahead = 16 * there if not workers or address is None else used
-    return Pool(submit=submit, workers=used, ahead=ahead, most_clips=32)
+    return {"submit": submit, "workers": used, "ahead": ahead, "most_clips": 32}
 
 
 class _RayTask(Generic[R]):
@@ -65,7 +72,13 @@ class _RayTask(Generic[R]):
         ray.cancel(self._reference)
 
 
-def _compute(work: Callable[[T], R], jobs: Sequence[T], shared: Sequence[Path], folder: Path) -> list[R]:
+def _compute(
+    compute: Callable[[Callable[[T], R], Sequence[T]], list[R]],
+    work: Callable[[T], R],
+    jobs: Sequence[T],
+    shared: Sequence[Path],
+    folder: Path,
+) -> list[R]:
     """Compute a shard on any node, which must see the shared paths. Relative paths begin in ``folder``."""
     if folder.is_dir():
         os.chdir(folder)

@@ -20,7 +20,7 @@ from pipelines.bodies.gpt_body import GptOptions
 from tests.lm.samples.tiny import TRANSFORMER
 from tests.pipelines.tiny import save_run, sweep
 from tokenizer.tokenizer import Tokenizer
-from vocoder.synthesis import griffin_lim
+from vocoder.unlearned import griffin_lim
 from vocoder.vocoder import Vocoder
 from vocoder.vocoder_options import Sampling
 from wordless.audio.waveform import Waveform
