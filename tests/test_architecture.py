@@ -22,26 +22,24 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("tokenizer", "lm", "vocoder", "pipelines", "conf", "wordless")
 SOURCES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
-_COMMANDLINE, _TRACKING, _STORE, _STAGES, _BODIES, _METHODS, _SETTINGS, _RESULTS = (
-    f"pipelines.{name}"
-    for name in ("commandline", "tracking", "store", "stages", "bodies", "methods", "settings", "results")
+_COMMANDLINE, _STORE, _STAGES, _BODIES, _METHODS, _SETTINGS, _RESULTS = (
+    f"pipelines.{name}" for name in ("commandline", "store", "stages", "bodies", "methods", "settings", "results")
 )
 # folder of pipelines/ -> the other folders of pipelines/ that it may import, from the ground up
 FOLDERS: dict[str, tuple[str, ...]] = {
     "commandline": (),
-    "tracking": (),
     # its entries belong to folders that a command claims
-    "store": (_TRACKING, "pipelines.commandline.outputs"),
+    "store": ("pipelines.commandline.outputs",),
     "stages": (_STORE,),
     # options and methods; pre-training, which the rows of methods name, reads the study of a run
     "bodies": (_STORE, _STAGES, "pipelines.methods.method", "pipelines.chain.study", "pipelines.chain.method_features"),
     "methods": (_BODIES,),
-    "settings": (_COMMANDLINE, _TRACKING, _STORE, _STAGES, _BODIES, _METHODS),
-    "results": (_COMMANDLINE, _TRACKING, _STORE, _STAGES, _METHODS, _SETTINGS),
+    "settings": (_COMMANDLINE, _STORE, _STAGES, _BODIES, _METHODS),
+    "results": (_COMMANDLINE, _STORE, _STAGES, _METHODS, _SETTINGS),
     "pages": (_COMMANDLINE, _STORE, _METHODS, _RESULTS),
-    "chain": (_COMMANDLINE, _TRACKING, _STORE, _STAGES, _BODIES, _METHODS, _SETTINGS, _RESULTS, "pipelines.pages"),
+    "chain": (_COMMANDLINE, _STORE, _STAGES, _BODIES, _METHODS, _SETTINGS, _RESULTS, "pipelines.pages"),
     "jobs": (
-        *(_COMMANDLINE, _TRACKING, _STORE, _STAGES, _BODIES, _METHODS, _SETTINGS, _RESULTS),
+        *(_COMMANDLINE, _STORE, _STAGES, _BODIES, _METHODS, _SETTINGS, _RESULTS),
         *("pipelines.chain", "pipelines.pages"),
     ),
 }
@@ -105,9 +103,9 @@ KEEPERS = {
     "datasets": (),  # their files are read by pyarrow: no decoder, no pickle, no download
     "ray": ("wordless/base/ray_pool.py",),
     "huggingface_hub": ("wordless/base/hub.py", "pipelines/extras/publish"),
-    "mlflow": ("pipelines/tracking/tracking.py",),
-    "wandb": ("pipelines/tracking/tracking.py",),
-    "tensorboard": ("pipelines/tracking/tracking.py",),
+    "mlflow": ("pipelines/store/tracking.py",),
+    "wandb": ("pipelines/store/tracking.py",),
+    "tensorboard": ("pipelines/store/tracking.py",),
     "rich": ("pipelines", "wordless/base/progress.py"),
 }
 

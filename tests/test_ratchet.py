@@ -16,7 +16,13 @@ BESIDE = (
     *("pipelines/stages/judging.py", "pipelines/chain/unlabelled.py"),
     *("lm/heads.py", "lm/finetuned.py", "lm/finetuning.py", "pipelines/labelled.py"),
     *("pipelines/chain/sweep_runs.py", "pipelines/pages/sweep_page.py", "pipelines/results/sweep_jobs.py"),
-    *("pipelines/tracking", "pipelines/jobs", "pipelines/recordings.py", "pipelines/speech.py", "pipelines/runs.py"),
+    *(
+        "pipelines/store/tracking.py",
+        "pipelines/jobs",
+        "pipelines/recordings.py",
+        "pipelines/speech.py",
+        "pipelines/runs.py",
+    ),
     "pipelines/doctor.py",
 )
 BOUNDS = {

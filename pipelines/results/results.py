@@ -34,7 +34,7 @@ from pipelines.stages.language_model import PERPLEXITY
 from pipelines.store.run_folder import RESULTS
 from pipelines.store.store import CURVE, ENTRY, Entry, library_versions, write_json
 from pipelines.store.stored_features import GPT
-from pipelines.tracking.tracking import TrackedRun
+from pipelines.store.tracking import TrackedRun
 from tokenizer.config import SavedTokenizer
 from vocoder.kinds import WAVENET
 from wordless.audio.recordings.manifest import SPLITS, Clips

@@ -21,7 +21,7 @@ from pipelines.stages.start_voice import (
     saved_vocoder,
     shipped_voice,
 )
-from pipelines.tracking.tracking import require_trackers
+from pipelines.store.tracking import require_trackers
 from vocoder.vocoder_options import WaveNetConfig
 from wordless.audio.audio_options import AudioSettings, SpectrogramConfig
 from wordless.base.errors import InputError, within

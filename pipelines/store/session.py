@@ -14,7 +14,7 @@ from torch import nn
 from pipelines.commandline.outputs import keep_claimed
 from pipelines.store.plan import Call, Plan
 from pipelines.store.store import CURVE, Entry, Recipe, Store, checkpoints_of, write_json
-from pipelines.tracking.tracking import NO_TRACKING, Tracking
+from pipelines.store.tracking import NO_TRACKING, Tracking
 from wordless.base.errors import InputError
 from wordless.base.pools import LOCAL, EngineConfig, Pool, in_order, open_pool
 from wordless.base.progress import Terminal

@@ -15,7 +15,7 @@ from pipelines.commandline.outputs import require_kind
 from pipelines.settings.inputs import MODEL, RateOptions
 from pipelines.settings.run_settings import OFTEN_OF_CORPUS, TrainingCommand, corpus_command
 from pipelines.store.run_folder import require_output
-from pipelines.tracking.tracking import require_trackers
+from pipelines.store.tracking import require_trackers
 from wordless.audio.reading import Channel, require_choice
 from wordless.base.errors import require
 from wordless.base.options import Options, option

@@ -40,7 +40,7 @@ from pipelines.store.session import Run, Session
 from pipelines.store.stage import labels_of, stage
 from pipelines.store.store import CURVE, Entry, Store, write_json
 from pipelines.store.stored_features import FEATURES, StoredFeatures, stacked_rows, write_features
-from pipelines.tracking.tracking import NO_TRACKING, Tracking
+from pipelines.store.tracking import NO_TRACKING, Tracking
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import Channel, read_blocks, resampled_length
 from wordless.audio.recordings.manifest import (

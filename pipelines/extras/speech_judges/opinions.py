@@ -78,7 +78,9 @@ def _dnsmos() -> Any:  # speechmos has no types
     from onnxruntime import InferenceSession, SessionOptions
     from speechmos.dnsmos import DNSMOS
 
-    folder = Path(_folder("speechmos"), "dnsmos_models")
+    found = find_spec("speechmos")
+    assert found is not None and found.submodule_search_locations, "missing packages are refused with the options"  # noqa: PT018
+    folder = Path(found.submodule_search_locations[0], "dnsmos_models")
     paths = [str(folder / name) for name in ("sig_bak_ovr.onnx", "model_v8.onnx")]
     judge, options = DNSMOS(*paths), SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # the order of sums, and so the last digits
@@ -101,14 +103,6 @@ def _distillmos() -> Any:  # distillmos has no types
 
     with redirect_stdout(io.StringIO()):  # it prints where its weights lie
         return ConvTransformerSQAModel().eval()
-
-
-def _folder(module: str) -> str:
-    """Return the folder of an installed package without importing it."""
-    found = find_spec(module)
-    assert found is not None, "missing packages are refused with the options"
-    assert found.submodule_search_locations is not None, f"{module} is a package"
-    return found.submodule_search_locations[0]
 
 
 @dataclass(frozen=True, kw_only=True)
