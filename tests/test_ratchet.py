@@ -16,14 +16,8 @@ BESIDE = (
     *("pipelines/stages/judging.py", "pipelines/chain/unlabelled.py"),
     *("lm/heads.py", "lm/finetuned.py", "lm/finetuning.py", "pipelines/labelled.py"),
     *("pipelines/chain/sweep_runs.py", "pipelines/pages/sweep_page.py", "pipelines/results/sweep_jobs.py"),
-    *(
-        "pipelines/store/tracking.py",
-        "pipelines/jobs",
-        "pipelines/recordings.py",
-        "pipelines/speech.py",
-        "pipelines/runs.py",
-    ),
-    "pipelines/doctor.py",
+    *("pipelines/jobs", "pipelines/recordings.py", "pipelines/speech.py", "pipelines/runs.py", "pipelines/doctor.py"),
+    "pipelines/store/tracking.py",
 )
 BOUNDS = {
     "lines of the core": 32_821,

@@ -51,9 +51,8 @@ class ModelsOfRun:
     @property
     def kinds(self) -> tuple[Kind, ...]:
         """The kinds of sound that the run can make, the learned one first."""
-        return tuple(
-            sorted((kind for kind in KINDS if self.vocoder or not kind.learned), key=lambda of: not of.learned)
-        )
+        there = (kind for kind in KINDS if self.vocoder or not kind.learned)
+        return tuple(sorted(there, key=lambda of: not of.learned))
 
     @property
     def groups(self) -> tuple[str, ...]:

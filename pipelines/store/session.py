@@ -122,10 +122,6 @@ class Session:
         """Return the same session for a training that has a name of its own."""
         return replace(self, training=training)
 
-    def at_rate(self, number: int) -> "Session":
-        """Return the same session for the trainings of one of several rates, from 1."""
-        return replace(self, training=f"{rate_prefix(number)}{{stage}}")
-
     def pool(self, *, gpu: bool = True) -> AbstractContextManager[Pool]:
         """Start the workers; with ``gpu``, each has the run's device."""
         shared, on_gpu = [self.store.root, *self.shared], gpu and self.gang.device.type == "cuda"

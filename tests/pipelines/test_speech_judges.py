@@ -1,7 +1,6 @@
 """The extra that judges decoded speech: its models, its stage, its figures and its page."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +8,7 @@ import pytest
 
 from pipelines.extras.speech_judges import EXTRA, opinions
 from pipelines.extras.speech_judges.opinions import RATE as JUDGED_RATE
-from pipelines.extras.speech_judges.opinions import SPEECH_JUDGES, at_rate, distillmos, dnsmos
+from pipelines.extras.speech_judges.opinions import SPEECH_JUDGES, at_rate, dnsmos
 from pipelines.pages.report import write_report
 from pipelines.results.rows import frame
 from pipelines.settings.run_rules import run_settings
@@ -47,22 +46,22 @@ def with_noise(sound: Waveform) -> Waveform:
     return Waveform(samples=samples, sample_rate=sound.sample_rate)
 
 
-@pytest.mark.parametrize(("package", "judge"), [("speechmos", dnsmos), ("distillmos", distillmos)])
-def test_noise_has_a_lower_score(
-    package: str, judge: Callable[[Waveform], dict[str, float] | None], spoken: dict[tuple[str, str], Waveform]
-) -> None:
-    pytest.importorskip(package)
-    clear = spoken[TEXTS[2], VOICES[0]]
+@pytest.mark.parametrize("name", SPEECH_JUDGES)
+def test_noise_has_a_lower_score(name: str, spoken: dict[tuple[str, str], Waveform]) -> None:
+    pytest.importorskip(SPEECH_JUDGES[name].modules[0])
+    clear, judge = spoken[TEXTS[2], VOICES[0]], SPEECH_JUDGES[name].hear
     first, noisy, again = judge(clear), judge(with_noise(clear)), judge(clear)
     assert first == again
-    assert noisy[package.replace("speechmos", "dnsmos")] < first[package.replace("speechmos", "dnsmos")] - 0.2
+    assert first
+    assert noisy
+    assert noisy[name] < first[name] - 0.2
     assert all(0.5 < value < 5.5 for value in (*first.values(), *noisy.values()))
     assert judge(Waveform(samples=np.zeros(JUDGED_RATE, np.float32), sample_rate=JUDGED_RATE)) is None
 
 
 def test_dnsmos_is_that_of_the_package(spoken: dict[tuple[str, str], Waveform]) -> None:
     package = pytest.importorskip("speechmos.dnsmos")
-    found = dnsmos(spoken[TEXTS[2], VOICES[0]])
+    found = dnsmos(at_rate(spoken[TEXTS[2], VOICES[0]]))
     expected = package.run(at_rate(spoken[TEXTS[2], VOICES[0]]), JUDGED_RATE)
     names = {"dnsmos": "p808_mos", "dnsmos_overall": "ovrl_mos", "dnsmos_voice": "sig_mos"}
     for name, key in {**names, "dnsmos_background": "bak_mos"}.items():

@@ -38,6 +38,7 @@ from wordless.base.errors import InputError
 from wordless.base.machine import one_thread, version_of
 
 RATE = 16_000  # Hz, of all models
+Opinions = dict[str, float]  # figures of a sound
 INSTALL = "pip install 'wordless[judges]'"
 
 
@@ -60,11 +61,8 @@ def at_rate(sound: Waveform) -> FloatArray:
     return samples.astype(np.float32).clip(-1, 1)
 
 
-def dnsmos(sound: Waveform) -> dict[str, float] | None:
-    """Predict four mean opinion scores, 1 to 5; a sound shorter than 9 s is repeated. None of a silent sound."""
-    samples = at_rate(sound)
-    if not samples.any():
-        return None
+def dnsmos(samples: FloatArray) -> Opinions:
+    """Predict four mean opinion scores, 1 to 5; a sound shorter than 9 s is repeated."""
     with one_thread():
         found = _dnsmos()(samples, RATE, False)
     names = {"dnsmos": "p808_mos", "dnsmos_overall": "ovrl_mos", "dnsmos_voice": "sig_mos"}
@@ -88,11 +86,8 @@ def _dnsmos() -> Any:  # speechmos has no types
     return judge
 
 
-def distillmos(sound: Waveform) -> dict[str, float] | None:
-    """Predict the mean opinion score, 1 to 5; None of a silent sound."""
-    samples = at_rate(sound)
-    if not samples.any():
-        return None
+def distillmos(samples: FloatArray) -> Opinions:
+    """Predict the mean opinion score, 1 to 5."""
     with one_thread(), torch.inference_mode():
         return {"distillmos": float(_distillmos()(torch.from_numpy(samples)[None]))}
 
@@ -112,8 +107,13 @@ class SpeechJudge:
     distribution: str  # that holds the model; its version decides the scores
     modules: tuple[str, ...]  # that must be installed
     explanation: str  # a sentence of the report
-    listen: Callable[[Waveform], dict[str, float] | None]  # its figures; None of a silent sound
+    listen: Callable[[FloatArray], Opinions]  # its figures of samples (time,) at `RATE`
     overall: str  # the figure that is the judge's opinion as a whole
+
+    def hear(self, sound: Waveform) -> Opinions | None:
+        """Return the figures of a sound; None of a silent one."""
+        samples = at_rate(sound)
+        return self.listen(samples) if samples.any() else None
 
 
 SPEECH_JUDGES = {
@@ -136,7 +136,6 @@ SPEECH_JUDGES = {
 
 LEAST_OPINION = 2.0  # "poor": mean opinion score of recordings below which they are no speech, or too noisy
 Sound = tuple[int, str]  # number of its clip, and its kind
-Opinions = dict[str, float]  # figures of a sound
 Rows = list[dict[str, Opinions]]  # of each clip: the figures of each kind of sound
 
 
@@ -153,7 +152,7 @@ def _judged(run: Run, judge: str, package: str, decoded: Entry) -> None:
     rows, paths, rules = Rows(), decoded_paths(decoded), SPEECH_JUDGES[judge]
     if (unfit := unfit_rate(sound_of(decoded.folder, 0, ORIGINAL).sample_rate)) is None:
         jobs = [(number, kind) for number in range(len(paths)) for kind in JUDGED_KINDS]
-        found = run.each(f"listening: {judge}", partial(_listen, decoded.folder, rules.listen), jobs)
+        found = run.each(f"listening: {judge}", partial(_hear, decoded.folder, rules), jobs)
         rows, unfit = _opinions(dict(zip(jobs, found, strict=True)), len(paths), rules.overall)
     clips = [{"path": path, "sounds": sounds} for path, sounds in zip(paths, rows, strict=False)]  # none if unfit
     write_json(run.folder / JUDGED, {"unfit": unfit, "clips": clips})
@@ -165,8 +164,8 @@ def unfit_of(entry: Entry) -> str | None:
     return unfit
 
 
-def _listen(folder: Path, listen: Callable[[Waveform], Opinions | None], job: Sound) -> Opinions | None:
-    return listen(sound_of(folder, *job))
+def _hear(folder: Path, judge: SpeechJudge, job: Sound) -> Opinions | None:
+    return judge.hear(sound_of(folder, *job))
 
 
 def _opinions(heard: Mapping[Sound, Opinions | None], clips: int, overall: str) -> tuple[Rows, str | None]:
