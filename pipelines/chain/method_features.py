@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 from pipelines.bodies.body_options import NetworkSettings
-from pipelines.chain.study import Study
+from pipelines.chain.study import Study, rate_prefix
 from pipelines.commandline.commands import imported
 from pipelines.methods.method import Method
 from pipelines.stages.features import (
@@ -19,7 +19,6 @@ from pipelines.stages.features import (
 from pipelines.stages.mfcc import chroma_frames, mfcc_frames
 from pipelines.stages.networks import Network
 from pipelines.stages.stored_arrays import HeardClips, filter_banks, waveforms
-from pipelines.store.session import rate_prefix
 from pipelines.store.store import Entry
 
 MakeFeatures = Callable[[Study, Method], Entry]

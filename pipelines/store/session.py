@@ -29,11 +29,6 @@ CHECKPOINT = "fit.safetensors"
 WIDTH = 20  # of the column of stages in the log
 
 
-def rate_prefix(number: int) -> str:
-    """Return the prefix of names of one of several rates, from 1."""
-    return f"rate_{number}_"
-
-
 def training_name(stage: str, place: str = "") -> str:
     """Name a training on the terminal and in trackers; ``place`` is its fold and seed."""
     name = f"{'language model' if stage == 'lm' else stage.replace('_', ' ')} {place}".strip()
