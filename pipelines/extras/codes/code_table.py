@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -15,11 +14,11 @@ from pipelines.results.rows import Made, Row
 from pipelines.results.run_record import Section
 from pipelines.settings.run_rules import require_one_training
 from pipelines.settings.run_settings import RunSettings
+from pipelines.stages.codebooks import beginning
 from pipelines.store.session import Run
 from pipelines.store.stage import stage
 from pipelines.store.store import Entry, write_json
 from tokenizer.tokenizer import Tokenizer, to_patches
-from wordless.audio.reading import read_beginning
 from wordless.audio.recordings.manifest import Clip, Clips, choose_evenly
 from wordless.audio.waveform import Waveform
 from wordless.base.array_types import DoubleArray, FloatArray, IndexArray
@@ -106,7 +105,7 @@ def chance(histograms: Sequence[IndexArray], labels: Sequence[int], classes: int
 
 
 CODE_TABLE = "code_table.json"
-MAX_CLIPS, MAX_SECONDS = 400, 30.0  # test clips, and of each its beginning
+MAX_CLIPS = 400  # test clips, at most; of each its beginning
 SHOWN, EXAMPLES = 12, 3  # codes with sounds, and sounds of each
 SOUND_SECONDS = 0.3  # around the middle of a patch
 MAX_CLASSES = 100  # more labels are names of clips rather than classes
@@ -146,11 +145,6 @@ def around(samples: FloatArray, step: int, tokenizer: Tokenizer) -> Waveform:
     start = step * size + size // 2 - length // 2
     padded = np.pad(samples, (length, length))  # sample i of the clip is sample i + length
     return Waveform(samples=padded[start + length : start + 2 * length], sample_rate=rate)
-
-
-def beginning(root: Path, sample_rate: int, clip: Clip) -> FloatArray:
-    """Read the first `MAX_SECONDS` of a clip below ``root``."""
-    return read_beginning(root / clip.path, sample_rate, MAX_SECONDS, part=clip.part).samples
 
 
 def _describe(table: CodeTable, clips: Sequence[Clip], labels: Sequence[str | None] | None) -> dict[str, object]:
