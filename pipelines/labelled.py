@@ -8,7 +8,7 @@ from pipelines.commandline.choices import require_recordings
 from pipelines.commandline.outputs import require_kind
 from pipelines.settings.comparison_settings import ReadingConfig
 from pipelines.settings.inputs import ModelOptions
-from pipelines.settings.run_settings import OFTEN_OF_CORPUS, CorpusCommand, corpus_command
+from pipelines.settings.run_settings import OFTEN, CorpusCommand, corpus_command
 from pipelines.store.run_folder import require_output
 from wordless.base.hub import is_on_hub
 from wordless.base.options import option
@@ -21,7 +21,7 @@ class ProbeRunConfig(CorpusCommand, ModelOptions):
     example: wordless probe model=runs/x corpus.root=recordings
     """
 
-    often: ClassVar[tuple[str, ...]] = (*OFTEN_OF_CORPUS, "probe.choose_by")
+    often: ClassVar[tuple[str, ...]] = (*OFTEN, "probe.choose_by")
 
     output: Path | None = option(
         None, "JSON file of the figures, next to which a table is written; null: a file in the folder probes of the run"

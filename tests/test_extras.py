@@ -122,7 +122,10 @@ def run_without(extras: Collection[str], place: Path, *words: str) -> subprocess
 
 @pytest.mark.parametrize(
     "extra",
-    [name if name in ("rates", "zerospeech", "codes") else pytest.param(name, marks=pytest.mark.slow) for name in ALL_FILES],
+    [
+        name if name in ("rates", "zerospeech", "codes") else pytest.param(name, marks=pytest.mark.slow)
+        for name in ALL_FILES
+    ],
 )
 def test_a_tree_without_an_extra_imports_and_runs(extra: str, tmp_path: Path) -> None:
     done = run_without([extra], tmp_path, "stages=[tokenizer,lm,report]")

@@ -19,7 +19,7 @@ from lm.bodies.clip_options import (
     WaveformBatchConfig,
 )
 from lm.finetuning import FrozenLayers, HeadConfig
-from pipelines.methods.method import Method
+from pipelines.methods.method import Method, PictureRecord
 from pipelines.stages.gpt_options import TrainingSettings
 from tokenizer.tokenizer_options import HeardConfig
 from wordless.base.errors import InputError
@@ -51,6 +51,10 @@ class BodySettings(Options):
     def pretrained(self, method: Method) -> str:
         """Name the network that is trained without labels for a method; "": none is."""
         return method.title if method.training and not method.learns_labels else ""
+
+    def pictures(self, folder: Path, sample_rate: int, *, title: str) -> list[PictureRecord]:
+        """Draw what the network in a folder, trained for the method ``title``, has learned."""
+        return []
 
     def least_seconds(self, method: Method, sample_rate: int) -> float:
         """Return the length of the shortest recording that a method reads."""

@@ -20,7 +20,6 @@ from safetensors.numpy import save
 
 from pipelines.commandline.run_folders import SWEEP_WORDS
 from pipelines.extras.work import works
-from pipelines.methods.front_end_pictures import front_end_pictures
 from pipelines.methods.methods_table import METHODS
 from pipelines.results.comparison import Comparison
 from pipelines.results.figures import CODEBOOK
@@ -153,8 +152,8 @@ def _comparison(probes: Mapping[FoldSeed, Probed], made: Made, settings: RunSett
         if all(stage in entries for entries in made.values())
     }
     named, rate = next(iter(made.values())), settings.audio.sample_rate
-    own = [each for name, each in METHODS.items() if name in named and each.training == "audio_transformer"]
-    drawn = [front_end_pictures(named[each.name].folder, rate, title=each.title) for each in own]
+    own = [each for name, each in METHODS.items() if name in named]
+    drawn = [settings.body(each).pictures(named[each.name].folder, rate, title=each.title) for each in own]
     costs = {training: training_costs(training, made) for training in trainings}
     about: dict[str, Any] = {"trainings": trainings, "costs": costs, "pictures": [*chain.from_iterable(drawn)]}
     return replace(compared.comparison(settings.compare.references or (GPT,)), **about), compared.paired_draws

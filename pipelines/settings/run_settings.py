@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 MAX_THREADS = 1024  # above it the system refuses threads, and libraries end the process
 STAGES = (*("tokenizer", "lm", "probe", "vocoder"), *EXTRAS, "report")
-OFTEN_OF_CORPUS = ("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by", "store.root")
+OFTEN = ("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by", "store.root")
 # groups of options of trainings and of their data
 SEEDED = ("tokenizer", "lm", "compare", *BODIES, "vocoder")
 STEPS_NOTE = (
@@ -102,7 +102,7 @@ class RunSettings(BodiesOfRun, TrainingCommand):
         "experiment": ("default", "ready-made settings of several groups, such as those of a comparison")
     }
     often: ClassVar[tuple[str, ...]] = (
-        *OFTEN_OF_CORPUS,
+        *OFTEN,
         *("audio.sample_rate", "tokenizer.codebook_size", "tokenizer.patch.frames"),
         *("lm.gpt.layers", "lm.gpt.model_dim", "lm.fit.steps", "vocoder.fit.steps"),
         *("compare.methods", "compare.folds", "listening.judged_clips"),

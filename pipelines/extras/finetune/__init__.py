@@ -13,7 +13,7 @@ from pipelines.bodies.table_of_bodies import BODY_OPTIONS
 from pipelines.commandline.choices import require_recordings
 from pipelines.commandline.outputs import require_kind
 from pipelines.settings.inputs import MODEL, RateOptions
-from pipelines.settings.run_settings import OFTEN_OF_CORPUS, TrainingCommand, corpus_command
+from pipelines.settings.run_settings import OFTEN, TrainingCommand, corpus_command
 from pipelines.store.run_folder import require_output
 from pipelines.store.tracking import require_trackers
 from wordless.audio.reading import Channel, require_choice
@@ -48,10 +48,7 @@ class FinetuneConfig(TrainingCommand, RateOptions):
               wordless finetune model=runs/x corpus=fsdd corpus.root=fsdd/recordings beside=[]
     """
 
-    often: ClassVar[tuple[str, ...]] = (
-        *OFTEN_OF_CORPUS,
-        *("body.weights", "body.frozen_layers", "body.fit.steps", "body.fit.lr"),
-    )
+    often: ClassVar[tuple[str, ...]] = (*OFTEN, "body.weights", "body.frozen_layers", "body.fit.steps", "body.fit.lr")
 
     model: Path | None = option(None, f"{MODEL}; body=gpt takes its tokenizer and its GPT")
     output: Path | None = option(

@@ -1,8 +1,7 @@
 """Judges of speech: each rates the decoded test clips of a run, and their recordings, which have scores, too.
 
 Their models lie inside their packages, so nothing is downloaded (``wordless[judges]``). A judge hears one sound at a
-time, and knows neither its codes nor its recording. The packages are imported within functions: a missing one is
-refused.
+time, and knows neither its codes nor its recording.
 """
 
 import io
