@@ -27,6 +27,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "next_sample": ("lm/samples", "conf/next_sample", "conf/experiment/next_sample.yaml"),
 }
 ALL_FILES = FILES | {"find": ("wordless/audio/matching.py",), "finetune": (), "demo": (), "publish": ()}  # commands
+QUICK = ("codes", "rates", "zerospeech")  # whose trees are tested outside the slow suite, too
 # the tables in which a string names a module -> the dictionary that holds the lines
 TABLES = {"pipelines/extras/table.py": "EXTRAS", "pipelines/commandline/commands.py": "COMMANDS"}
 OBJECT = re.compile(rf"(?:{'|'.join(PACKAGES)})(?:\.\w+)+:\w+")
@@ -122,10 +123,7 @@ def run_without(extras: Collection[str], place: Path, *words: str) -> subprocess
 
 @pytest.mark.parametrize(
     "extra",
-    [
-        name if name in ("rates", "zerospeech", "codes") else pytest.param(name, marks=pytest.mark.slow)
-        for name in ALL_FILES
-    ],
+    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in ALL_FILES],
 )
 def test_a_tree_without_an_extra_imports_and_runs(extra: str, tmp_path: Path) -> None:
     done = run_without([extra], tmp_path, "stages=[tokenizer,lm,report]")

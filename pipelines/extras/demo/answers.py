@@ -13,8 +13,7 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from lm.lm_options import CodeSampling
-from pipelines.jobs.models_of_run import ModelsOfRun
-from pipelines.jobs.speaking import sample_name
+from pipelines.jobs.speaking import ModelsOfRun, sample_name
 from pipelines.pages.charts import BLUE, MUTED, Chart, code_picture, draw_pictures, log_mel_pictures, sheet, styled
 from pipelines.stages.sound_probe import SoundProbe
 from tokenizer.codes import Codes

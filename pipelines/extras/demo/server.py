@@ -41,7 +41,7 @@ def serve(settings: DemoConfig) -> None:
 
         from pipelines.extras.demo.answers import DemoAnswers
         from pipelines.extras.demo.demo_page import STYLE, create_page
-        from pipelines.jobs.models_of_run import ModelsOfRun
+        from pipelines.jobs.speaking import ModelsOfRun
 
         run, device = run_of(settings.model), str(choose_device(settings.device))
         models = ModelsOfRun.of_folder(run, sampling=settings.sampling, device=device)

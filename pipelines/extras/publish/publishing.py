@@ -16,7 +16,7 @@ from huggingface_hub import HfApi, ModelCard, ModelCardData
 
 from lm.finetuned import FineTunedModel
 from pipelines.extras.publish import Part, PublishConfig
-from pipelines.jobs.models_of_run import ModelsOfRun
+from pipelines.jobs.speaking import ModelsOfRun
 from pipelines.pages.phrasing import draw, methods_table
 from pipelines.results.figures import COSTS
 from pipelines.results.run_record import read_results

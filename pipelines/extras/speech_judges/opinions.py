@@ -38,7 +38,6 @@ from wordless.base.machine import one_thread, version_of
 
 RATE = 16_000  # Hz, of all models
 Opinions = dict[str, float]  # figures of a sound
-INSTALL = "pip install 'wordless[judges]'"
 
 
 def require_installed() -> None:
@@ -46,7 +45,7 @@ def require_installed() -> None:
     needed = [module for judge in SPEECH_JUDGES.values() for module in judge.modules]
     if missing := [each for each in needed if find_spec(each) is None]:
         rule = f"speech_judges needs {' and '.join(missing)}, not installed here"
-        raise InputError(option="stages", value="speech_judges", rule=rule, remedy=INSTALL)
+        raise InputError(option="stages", value="speech_judges", rule=rule, remedy="pip install 'wordless[judges]'")
 
 
 def unfit_rate(sample_rate: int) -> str | None:

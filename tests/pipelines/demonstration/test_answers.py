@@ -17,7 +17,7 @@ from lm.probing.fitted import FittedProbe, ProbeDescription, ProbeNetwork, Vecto
 from lm.probing.vectors import bags_of_codes
 from pipelines.extras.demo import DemoConfig
 from pipelines.extras.demo.answers import MISSING, Analysis, DemoAnswers, missing_parts, prompt_of
-from pipelines.jobs.models_of_run import ModelsOfRun
+from pipelines.jobs.speaking import ModelsOfRun
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import GPT, save_run, save_tokenizer, sweep
 from tokenizer.encoder import soft_codes
