@@ -20,9 +20,11 @@ from pipelines.results.predictions import PREDICTIONS, write_predictions
 from pipelines.results.probes import probes_of_run
 from pipelines.results.results import write_results
 from pipelines.results.rows import Made
-from pipelines.results.run_record import RESAMPLES, Section, read_results
+from pipelines.results.run_record import RESAMPLES, Section, lost_file, read_results
+from pipelines.results.sound_figures import lost_clips
 from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.features import BAG_OF_CODES
+from pipelines.stages.listening import wav_name
 from pipelines.stages.sound_probe import MADE_BY, KeptMethod, KeptProbes
 from pipelines.store.run_folder import REPORT, RESULTS
 from pipelines.store.session import Session
@@ -30,7 +32,7 @@ from pipelines.store.store import ENTRY, Entry
 from pipelines.store.stored_features import GPT, PROBE
 from wordless.audio.recordings.manifest import Clip, Clips, read_manifest, write_manifest, write_rejected
 from wordless.base.errors import InputError
-from wordless.base.files import replace_folder, write_aside
+from wordless.base.files import copy_file, replace_folder, write_aside
 from wordless.base.saved_models import CONFIG
 from wordless.base.saved_models import PROBE as KIND
 from wordless.base.text import counted
@@ -90,6 +92,11 @@ def write_run_folder(
     # models of several folds stay in the store
     for part, names in PARTS.items():
         replace_folder(folder / part, next((only[name].folder for name in names if name in only), None))
+    if "judged" in only:
+        for row in lost_clips(only["judged"]):
+            for kind in row["sounds"]:
+                place = folder / lost_file(row["number"], kind)
+                copy_file(only["decoded"].folder / wav_name(row["number"], kind), place)
     if probes := probes_of_run(corpus, settings, made):
         by, separator = settings.compare.by, settings.probe.label_separator
         write_predictions(folder / PREDICTIONS, probes, corpus, by=by, separator=separator)

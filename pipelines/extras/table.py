@@ -42,6 +42,7 @@ class Extra:
     parts: Mapping[str, str] = field(default_factory=dict)  # folder of a run -> name of the entry that is copied there
     page: str = ""  # template of its section of the report, below this folder; the name is its anchor
     link: str = ""  # to it
+    late: bool = False  # whether it stands behind the sounds and the tokenizer
     sentences: str = ""  # template of `headline` or `opening`, `summary` and `tiles`, for page and terminal
     # its figures -> unit, title ("": the name), and title of the number of clips that have it, as `Measure`
     measures: Mapping[str, tuple[str, str] | tuple[str, str, str]] = field(default_factory=dict)

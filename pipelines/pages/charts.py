@@ -42,9 +42,9 @@ VARIABLES = {
     "#1c1f23": "ink",
     "#5a6068": "muted",
     "#dedbd3": "line",
-    "#0067a5": "blue",
+    "#00558c": "blue",
     "#b84e00": "orange",
-    "#00795a": "green",
+    "#009a70": "green",
     "#ffffff": "card",
 }
 INK, MUTED, GRID, BLUE, ORANGE, GREEN, PAPER = VARIABLES
@@ -324,14 +324,23 @@ def code_picture(codes: npt.NDArray[Any], *, seconds: float, largest: int, heigh
 
 
 @styled
-def spectrogram_chart(pictures: Sequence[Picture], *, name: str, title: str, height: float) -> Chart:
-    """Draw spectrograms below each other, on one axis of time."""
+def spectrogram_chart(
+    pictures: Sequence[Picture], *, name: str, title: str, height: float, least_seconds: float = 0.0
+) -> Chart:
+    """Draw spectrograms below each other, on one axis of at least so much time."""
     figure = sheet(height)
-    draw_pictures(figure, pictures)
-    return Chart(figure=figure, name=name, description=f"{title}: {', '.join(each.title for each in pictures)}")
+    draw_pictures(figure, pictures, least_seconds=least_seconds)
+    titles = ", ".join(each.title for each in pictures if each.title)
+    return Chart(figure=figure, name=name, description=": ".join(filter(None, (title, titles))))
 
 
-def draw_pictures(figure: Figure, pictures: Sequence[Picture], below: Callable[[Axes], None] | None = None) -> None:
+def draw_pictures(
+    figure: Figure,
+    pictures: Sequence[Picture],
+    below: Callable[[Axes], None] | None = None,
+    *,
+    least_seconds: float = 0.0,
+) -> None:
     """Draw spectrograms below each other into an empty figure; ``below`` draws one more row."""
     heights = [*(picture.height for picture in pictures), *([3.0] if below else [])]
     rows = figure.subplots(len(heights), 1, sharex=True, squeeze=False, height_ratios=heights)[:, 0]
@@ -349,7 +358,7 @@ def draw_pictures(figure: Figure, pictures: Sequence[Picture], below: Callable[[
         axes.spines[:].set_visible(False)
     if below:
         below(rows[-1])
-    rows[-1].set_xlim(0, max(picture.seconds for picture in pictures))
+    rows[-1].set_xlim(0, max(least_seconds, *(picture.seconds for picture in pictures)))
     rows[-1].set_xlabel("seconds")
 
 

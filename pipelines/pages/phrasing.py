@@ -18,8 +18,9 @@ from pipelines.extras.table import extras
 from pipelines.methods.methods_table import METHODS, ROWS, method_of, row_of
 from pipelines.results.comparison import Comparison
 from pipelines.results.figures import MEASURES
-from pipelines.results.rows import OVERALL, find, measured, value_of, where
+from pipelines.results.rows import OVERALL, Row, find, measured, value_of, where
 from pipelines.results.run_record import Results, count_codes
+from pipelines.store.stored_features import GPT
 from vocoder.kinds import KINDS, UNLEARNED
 from wordless.audio.views import Noise
 from wordless.base.options import BESIDE
@@ -44,6 +45,7 @@ NAMES = {
 }
 # Units that are not repeated beside the name of their figure.
 IN_NAME = ("bit/s", "bit/sample", "codes", "codes/s", "STOI", "clips", "full scale", "normalised log-mel squared")
+CEILING, NEAR = 0.98, 0.95  # ratios of right answers
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
@@ -147,6 +149,25 @@ def differing(comparison: Comparison) -> list[str]:
     return sorted(apart, key=lambda of: (ranks.get(of, len(ranks)), -abs(gaps[of].value)))
 
 
+def few_labels(comparison: Comparison) -> dict[float, list[Row]]:
+    """Collect test figures by number of labels, the best first, if two methods are at the ceiling with all labels.
+
+    These are the two largest numbers of labels with which no method is near it, so they tell the methods apart.
+    """
+    if [row.value >= CEILING for row in comparison.tested.values()].count(True) < 2:
+        return {}
+    by_labels: dict[float, list[Row]] = {}
+    for row in (row for rows in comparison.along("share").values() for row in rows if row.labels):
+        by_labels.setdefault(row.labels or 0.0, []).append(row)
+    by_labels = {count: sorted(rows, key=lambda row: -row.value) for count, rows in sorted(by_labels.items())}
+    known = [count for count, rows in by_labels.items() if rows[0].value < NEAR and GPT in (row.of for row in rows)]
+    return {count: by_labels[count] for count in known[-2:]}
+
+
+def ahead(of: str) -> str:
+    return f"{full_name(of)} ahead by"
+
+
 def option_lines(config: Mapping[str, object]) -> Iterator[str]:
     """Write each option as the command line takes it: ``audio.n_mels=80``."""
     for name, value in leaves(config):
@@ -157,7 +178,7 @@ def option_lines(config: Mapping[str, object]) -> Iterator[str]:
 FUNCTIONS: tuple[Callable[..., object], ...] = (
     *(extras, count_codes, where, find, measured, value_of),
     *(full_name, heading, number, percent, noise_label, points, bits, signed_bits, significance, duration, quantity),
-    *(counted, listed, plural, candidates, differing, option_lines),
+    *(counted, listed, plural, candidates, differing, few_labels, ahead, option_lines),
     *(escape_markdown, row_of, stdev),
 )
 

@@ -12,7 +12,7 @@ import soundfile
 from matplotlib.mlab import specgram
 
 from pipelines.pages.charts import Chart, Picture, code_picture, log_mel_pictures, spectrogram_chart
-from pipelines.results.run_record import PICTURES, Pictures, Results, Section, count_codes, read_arrays
+from pipelines.results.run_record import PICTURES, Pictures, Results, Section, count_codes, lost_file, read_arrays
 from pipelines.store.run_folder import RESULTS
 from vocoder.kinds import JUDGED_KINDS, KINDS, ORIGINAL, WAVENET
 from wordless.audio.levels import equally_loud
@@ -29,6 +29,7 @@ LISTENING = "listening"  # folder of a run
 MAX_BYTES = 2_050_000  # of WAV files; a third more in the page, which is to stay below 6 MB with its pictures
 MOSTLY_SILENT = 0.5  # share of silent frames in the new part of a continuation
 MAX_SECONDS = 3.0  # of a sound that are drawn
+HEADLINE_HEIGHT = 155  # CSS pixels
 MAX_COLUMNS = 220  # of a spectrogram; more would not be seen at this width and would make the page larger
 WINDOW_SECONDS = 0.032  # resolves the harmonics of a voice, which mel bands blur
 RANGE_DB = 70.0  # below the loudest point
@@ -40,7 +41,7 @@ RECONSTRUCTED = {"original": "original", "autoencoder": "before quantisation", "
 
 @dataclass(frozen=True)
 class Sound:
-    part: str  # of the report: "clips", "said", or one of an extra
+    part: str  # of the report: "clips", "said", "lost", or one of an extra
     clip: int | None  # number of the clip that it is of, or begins with; None: it begins with nothing
     title: str
     place: str  # folder of the run and file: listening/0_original.wav
@@ -83,6 +84,10 @@ def run_sounds(results: Results) -> Iterator[Sound]:
     for row in results.get("listening", {}).get("said", []):
         title = f"{'No prompt' if row['clip'] is None else 'Continuation'}, temperature {row['temperature']:g}"
         yield Sound("said", row["clip"], title, f"{LISTENING}/{row['file']}", row["figures"])
+    for row in results.get("listening", {}).get("lost", []):
+        for kind, figures in row["sounds"].items():
+            title = f"{TITLES[kind]}, {clip_name(row)}"
+            yield Sound("lost", None, title, lost_file(row["number"], kind), figures)
 
 
 def sounds_among(sounds: Iterable[Sound], part: str, clip: int | None) -> list[Sound]:
@@ -148,22 +153,35 @@ def sound_charts(folder: Path, results: Results) -> Iterator[Chart]:
             if size is not None:
                 strip = code_picture(codes, seconds=seconds, largest=largest, height=0.1 + 0.1 * codes.shape[1])
         if number == 0:
-            yield sound_spectrograms(folder, _first_sounds(results), name="headline-0", title=name, below_first=strip)
+            yield from _headline_charts(folder, _first_sounds(results), name, strip)
         judged = {f"{LISTENING}/{number}_{kind}.wav" for kind in JUDGED_KINDS}
         shown = [*(sound for sound in sounds if sound.place in judged), *sounds_of(results, "said", number)[-1:]]
         yield sound_spectrograms(folder, shown, name=f"sounds-{number}", title=name)
 
 
+def _headline_charts(folder: Path, sounds: Sequence[Sound], of: str, codes: Picture | None) -> Iterator[Chart]:
+    """Draw each sound for the place below its player, on one scale of time, the codes below the first."""
+    pictures = _pictures(folder, sounds, MAX_SECONDS)
+    longest = max(picture.seconds for picture in pictures)
+    for number, picture in enumerate(pictures):
+        rows, title = [replace(picture, title="")], f"Spectrogram of {of}: {picture.title}"
+        if codes and not number:
+            values = codes.values[: round(len(codes.values) * min(longest / codes.seconds, 1))]
+            rows.append(replace(codes, title="codes", values=values, seconds=min(codes.seconds, longest)))
+        yield spectrogram_chart(
+            rows, name=f"headline-{number}", title=title, height=HEADLINE_HEIGHT, least_seconds=longest
+        )
+
+
 def sound_spectrograms(
-    folder: Path,
-    sounds: Sequence[Sound],
-    *,
-    name: str,
-    title: str,
-    most: float = MAX_SECONDS,
-    below_first: Picture | None = None,
+    folder: Path, sounds: Sequence[Sound], *, name: str, title: str, most: float = MAX_SECONDS
 ) -> Chart:
     """Draw ``most`` seconds of the sounds of a clip, of which the loudest point of the first is the brightest."""
+    pictures = _pictures(folder, sounds, most)
+    return spectrogram_chart(pictures, name=name, title=f"Spectrograms of {title}", height=40 + 85 * len(pictures))
+
+
+def _pictures(folder: Path, sounds: Sequence[Sound], most: float) -> list[Picture]:
     read = [soundfile.read(sound_path(folder, sound), dtype="float32") for sound in sounds]
     longest = min(max(len(samples) / rate for samples, rate in read), most)
     pictures: list[Picture] = []
@@ -172,14 +190,7 @@ def sound_spectrograms(
         loudest = pictures[0].limits[1] if pictures else None
         marks = [sound.figures[name] for name in ("prompt_seconds",) if name in sound.figures]  # the GPT goes on
         pictures.append(spectrogram(shown, sound.title, marks=marks, longest=longest, loudest=loudest))
-    height = 40 + 85 * len(pictures)
-    if below_first:
-        height += round(30 + 85 * below_first.height)
-        if below_first.seconds > longest:
-            values = below_first.values[: round(len(below_first.values) * longest / below_first.seconds)]
-            below_first = replace(below_first, values=values, seconds=longest)
-        pictures.insert(1, below_first)
-    return spectrogram_chart(pictures, name=name, title=f"Spectrograms of {title}", height=height)
+    return pictures
 
 
 def spectrogram(

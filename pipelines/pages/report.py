@@ -69,6 +69,7 @@ def write_report(folder: Path) -> Path:
         vocoder=WAVENET,
         kinds=[kind for kind in KINDS if kind.key in kinds],
         sound_figures=[each.name for measure in SOUND for each in measure.with_count()],
+        main_figures=[measure.name for measure in SOUND if measure.paired],
     )
     write_aside(folder / REPORT, page)
     return folder / REPORT

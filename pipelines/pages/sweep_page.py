@@ -18,7 +18,7 @@ import pandas
 from pandas import DataFrame, Series
 
 from lm.probing.intervals import Estimate, all_pairs, over_groups, two_sided_p
-from pipelines.methods.methods_table import ROWS, row_of, shown_in
+from pipelines.methods.methods_table import ROWS
 from pipelines.pages.charts import (
     INK,
     ORANGE,
@@ -329,8 +329,7 @@ def _figures(runs: Runs) -> Chart | None:
 
 def _noise(runs: Runs) -> Chart | None:
     panels = []
-    codes = [of for of in shown_in("learning curves", runs.methods) if row_of(of).kind == "codes"]
-    for of, (name, line) in product(dict.fromkeys((runs.judged, BAG, *codes)), runs.lines.items()):
+    for of, (name, line) in product(dict.fromkeys((runs.judged, BAG)), runs.lines.items()):
         found = {runs.place(point): point.comparison.under_noise(of) for point in line}
         curves = []
         for noise, (colour, marker) in zip(dict.fromkeys(chain(*found.values())), cycle(SERIES), strict=False):

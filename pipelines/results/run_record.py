@@ -62,6 +62,11 @@ def recorded_options(results: Results) -> dict[str, Any]:
     return config
 
 
+def lost_file(number: int, kind: str) -> str:
+    """Name the file in a run of a judged clip whose pitch is lost."""
+    return f"listening/lost_{number}_{kind}.wav"
+
+
 AGAIN = "write it again: repeat the run's command"
 
 

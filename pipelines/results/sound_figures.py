@@ -24,6 +24,7 @@ from vocoder.kinds import BY_KEY, ORIGINAL, UNLEARNED, WAVENET
 from wordless.audio.recordings.manifest import Clips
 
 Record = Mapping[str, Any]
+MAX_LOST = 3  # clips that the report plays
 RIGHT, LOST = "label_accuracy", "lost_pitch"  # of a clip 1 or 0
 
 
@@ -104,7 +105,19 @@ def listening_record(entries: Mapping[str, Entry], listening: Entry, manifest: C
     if "judged" in entries:
         record["judged_clips"] = len(entries["judged"].read_rows(JUDGED, "clips"))
         record["excerpts"] = entries["decoded"].read_rows(CLIPS, "clips")
+        record["lost"] = [{**row, **known[row["path"]]} for row in lost_clips(entries["judged"])]
     return record
+
+
+def lost_clips(judged: Entry) -> list[dict[str, Any]]:
+    """List at most `MAX_LOST` clips whose pitch WaveNet's sound misses, the worst first, with their numbers."""
+    lost = list[dict[str, Any]]()
+    for number, row in enumerate(judged.read_rows(JUDGED, "clips")):
+        figures = row["sounds"].get(WAVENET.key, {})
+        if (error := figures.get("pitch_error")) is not None and error > LOST_CENTS:
+            shown = {name: figures[name] for name in ("pitch_error", "voicing_error") if name in figures}
+            lost.append({"number": number, "path": row["path"], "sounds": {ORIGINAL: {}, WAVENET.key: shown}})
+    return sorted(lost, key=lambda row: -row["sounds"][WAVENET.key]["pitch_error"])[:MAX_LOST]
 
 
 def _on_same_clips(known: npt.NDArray[np.float64], config: ProbeConfig, row: Row, *, ratio: bool) -> Iterator[Row]:

@@ -10,4 +10,5 @@ EXTRA = Extra(
     parts={"code_sounds": "code_table"},
     page="codes/codes.html.jinja",
     link="Codes",
+    late=True,
 )

@@ -18,8 +18,8 @@ STYLE = """
 .chart text { font-family: inherit !important; }
 .wide { display: none; }
 @media (min-width: 900px) { .wide { display: block; } .narrow { display: none; } }
-:root { --ink: #1c1f23; --muted: #5a6068; --line: #dedbd3; --blue: #0067a5; --orange: #b84e00; --card: #ffffff; }
-.dark { --ink: #e8e6e1; --muted: #a5abb3; --line: #363c44; --blue: #62b5ee; --orange: #f0a04b; --card: #1c2025; }
+:root { --ink: #1c1f23; --muted: #5a6068; --line: #dedbd3; --blue: #00558c; --orange: #b84e00; --card: #ffffff; }
+.dark { --ink: #f2f0eb; --muted: #b0b6be; --line: #363c44; --blue: #7cc4f5; --orange: #f0a04b; --card: #1c2025; }
 """
 # Of all events: nobody calls the page but its own script, and the sounds of so many users are made in turns.
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 8}

@@ -8,6 +8,7 @@ EXTRA = Extra(
     needs=("codes",),
     page="speech_judges/opinions.html.jinja",
     link="Speech judges",
+    late=True,
     measures={
         "dnsmos": ("MOS", "DNSMOS P.808", "clips with sound, for DNSMOS"),
         "dnsmos_overall": ("MOS", "DNSMOS P.835, overall"),

@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 
 from lm.probing.fitted import FittedProbe
 from pipelines.chain.run_output import require_own_parts, write_probe
-from pipelines.results.run_record import read_results
+from pipelines.results.run_record import lost_file, read_results
 from pipelines.settings.run_rules import run_settings
 from pipelines.store.store import ENTRY, Entry
 from tests.pipelines.conftest import FinishedRun
@@ -112,6 +112,8 @@ def test_every_layer_is_probed_and_sounds_of_each_kind_are_measured_and_recognis
     (told,) = rows("bits_per_sample")
     assert told["value"] == pytest.approx(kept / math.log(2))
     assert content["listening"]["judged_clips"] == 2
+    lost = [lost_file(row["number"], kind) for row in content["listening"]["lost"] for kind in row["sounds"]]
+    assert {finished_run.folder / file for file in lost} == {*finished_run.folder.glob("listening/lost_*")}
     unconditional = [row for row in content["listening"]["recognised"] if row["of"] == "unconditional"]
     assert {sum(row["classes"].values()) for row in unconditional} == {2}
 

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 from markupsafe import Markup
 from pandas import DataFrame
 
+from pipelines.pages import charts
 from pipelines.pages.charts import Chart, Curve, Panel, curves_chart, look
 from pipelines.pages.comparison_charts import MAX_WRITTEN, comparison_charts, confusion_chart
 from pipelines.pages.sweep_page import Point, Runs, sweep_charts, swept
@@ -86,6 +89,34 @@ def test_a_drawing_serves_light_and_dark_pages_and_holds_names_as_text() -> None
     assert ">#1c1f23<" in svg
     assert "&lt;b&gt;&amp;<" in svg
     assert svg == confusion_chart("gpt", names, [[1, 0], [0, 1]]).__html__()
+
+
+# Machado, Oliveira and Fernandes (2009), severity 1: linear RGB as people without one kind of cone see it.
+VISIONS: dict[str, Any] = {
+    "all cones": np.eye(3),
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
+    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.3039]],
+}
+TO_XYZ = np.array([[0.4339, 0.3762, 0.1899], [0.2126, 0.7152, 0.0722], [0.0177, 0.1094, 0.8729]])  # white is (1, 1, 1)
+
+
+@pytest.mark.parametrize("vision", VISIONS)
+@pytest.mark.parametrize("page", ["light", "dark"])
+def test_series_have_colours_that_colour_blind_readers_tell_apart(page: str, vision: str) -> None:
+    styles = (
+        (Path(charts.__file__).parent / "styles.css.jinja").read_text().split("@media (prefers-color-scheme: dark)")
+    )
+    known = dict(re.findall(r"--(\w+): (#\w{6})", styles[page == "dark"]))
+    named = [charts.VARIABLES[colour] for colour, _ in charts.SERIES]
+    places = []
+    for name in named:
+        coded = np.array([int(known[name][at : at + 2], 16) for at in (1, 3, 5)]) / 255
+        linear = np.where(coded <= 0.04045, coded / 12.92, ((coded + 0.055) / 1.055) ** 2.4)
+        x, y, z = np.cbrt(TO_XYZ @ np.clip(np.array(VISIONS[vision]) @ linear, 0.001, 1))
+        places.append(np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)]))  # CIELAB
+    differences = {(a, b): np.linalg.norm(places[a] - places[b]) for a in range(5) for b in range(a)}
+    assert min(differences.values()) > 18, [named[each] for each in min(differences, key=differences.__getitem__)]
 
 
 HOURS = ("8", "0", "0.5", "2")

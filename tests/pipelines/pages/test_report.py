@@ -54,6 +54,7 @@ def listening(clips: int) -> dict[str, object]:
         for n in range(clips)
         for t in (0.7, 1.0)
     ]
+    lost = {"original": {}, "wavenet": {"pitch_error": 1200.0, "voicing_error": 0.25}}
     alone = {"kind": "unconditional", "file": "unconditional_1_0.wav", "clip": None, "temperature": 1.0}
     varied = {"of": "continuation", "temperature": 0.7, "sounds": 2, "perplexity": 8.5, "recoded_perplexity": 12.5}
     return {
@@ -62,6 +63,7 @@ def listening(clips: int) -> dict[str, object]:
         "diversity": [varied | {"distinct_1": 0.25, "distinct_2": 0.5, "distinct_3": None}],
         "recognised": [{"of": "continuation", "temperature": 0.7, "classes": {"seven": 1, "eight": 2}}],
         **{"judged_clips": 30, "postfilter": 1.0, "pitch_comb": True},
+        "lost": [{"number": 7, "path": "seven/7.wav", "label": "seven", "group": "voice", "sounds": lost}],
     }
 
 
@@ -125,6 +127,7 @@ def run_folder(folder: Path, content: dict[str, Any], *, seconds: float = 0.2) -
     pictures: dict[str, np.ndarray] = {}
     sounds: dict[str, Any] = content.get("listening") or {"clips": [], "said": []}
     files = [row["file"] for row in sounds["said"]]
+    files += [f"lost_{row['number']}_{kind}.wav" for row in sounds.get("lost", ()) for kind in row["sounds"]]
     for number, clip in enumerate(sounds["clips"]):
         files += [f"{number}_{kind}.wav" for kind in clip["sounds"]]
         for kind in ("original", "autoencoder", "codebook"):
@@ -174,6 +177,7 @@ def test_the_page_tells_the_whole_run(whole: Path) -> None:
         ("4 codes", "11 recordings", "1 h 2 min"),
         ("75.0 %", "WaveNet", "90.0 %", "originals", "60.0 %", "harmonics + comb", "50.0 %", "Griffin-Lim"),
         ("75.0 % 65.0 % to 85.0 %",),
+        ("pitch 1,200 cents off", "voicing wrong in 25.0 %"),
         ("better", "SimCLR", "+"),
         ("seven.wav", "silent"),
         ("step 2 of 3",),
@@ -212,8 +216,9 @@ def test_the_page_needs_nothing_but_itself_and_tells_what_cannot_be_seen(whole: 
 def test_sounds_are_the_files_of_the_run_and_the_first_are_equally_loud(whole: Path) -> None:
     page = Page(read(whole / "report.html"))
     files = [base64.b64decode(str(player["src"]).partition(",")[2]) for player in page.named("audio")]
-    kinds = ("original", "griffin_lim", "harmonics", "wavenet", "prompt", "continuation_0.7_0", "continuation_1_0")
-    names = [*(f"{number}_{kind}.wav" for number in range(2) for kind in kinds), "unconditional_1_0.wav"]
+    kinds = ("original", "griffin_lim", "harmonics", "wavenet", "continuation_0.7_0", "continuation_1_0")
+    names = ["lost_7_original.wav", "lost_7_wavenet.wav"]
+    names += [*(f"{number}_{kind}.wav" for number in (1, 0) for kind in kinds), "unconditional_1_0.wav"]
     assert files[3:] == [(whole / "listening" / name).read_bytes() for name in names]  # behind those of the headline
     labels = [str(player["aria-label"]).partition(":")[0] for player in page.named("audio")[:3]]
     assert labels == ["Original", "WaveNet", "Continuation, temperature 0.7"]
@@ -242,7 +247,7 @@ def test_codes_stand_in_a_table_with_their_sounds(tmp_path: Path) -> None:
     page = Page(read(write_report(folder)))
     assert says(page.text, "Mutual information", "0.250 bits", "0.125")
     assert page.text.index("1 75.0 % eight 50.0 %") < page.text.index("0 25.0 % eight 50.0 %")
-    assert [row["aria-label"] for row in page.named("audio")][3:5] == ["code 1 in a.wav", "code 1 in b.wav"]
+    assert [row["aria-label"] for row in page.named("audio")][-2:] == ["code 1 in a.wav", "code 1 in b.wav"]
     (folder / "code_sounds/1_0.wav").unlink()
     with pytest.raises(InputError, match=r"1_0\.wav"):
         write_report(folder)
@@ -371,16 +376,43 @@ def test_the_strongest_rivals_stand_first_in_the_page_and_at_the_end_of_a_run(tm
     values = {of: found.value(of) or 0.0 for of in found.methods}
     gpt, *rivals = values.pop("gpt"), *sorted(values, key=lambda of: -values[of])
     page = Page(read(write_report(folder))).text
-    cards = re.findall(r"(\S+) points over (.*?) \d", page)
+    cards = re.findall(r"(\S+) points over (.*?) [−+]\d", page)
     assert cards == [(points(gpt - values[of]), full_name(of)) for of in rivals[:3]]
     told = [percent(gpt), full_name(rivals[0]), percent(values[rivals[0]])]
     assert says(page, *(each.replace(phrasing.NO_BREAK, " ") for each in told))
     worse = page.partition("The GPT is worse than")[2]
-    assert worse.startswith(f" {full_name(rivals[0])}: {points(gpt - values[rivals[0]])}")
+    assert worse.startswith(f" {full_name(rivals[0])} ({points(gpt - values[rivals[0]])}")
     lines = summary(record)
     methods = [line.split("  ")[0] for line in lines if "macro F1" in line]
     assert methods[:3] == ["supervised CNN, own head", "GPT", "SimCLR"]
     assert any("GPT against SimCLR" in line.replace(phrasing.NO_BREAK, " ") for line in lines)
+
+
+def test_a_difference_whose_interval_includes_0_is_no_card(tmp_path: Path) -> None:
+    rows = [row for row in comparison_example().rows() if row.name != "difference"]
+    rows += [ahead("supervised_head", -0.2, 0.1), ahead("log_mel", 0.1, 0.3)]
+    page = page_of(tmp_path, study(figures=frame(rows))).text
+    assert re.findall(r"points over (.*?) [−+]\d", page) == ["log-mel"]
+    assert says(page, "interval of the difference, −20.0 to +10.0 points, includes 0")
+    assert says(page, "includes 0 between the GPT and supervised CNN, own head")
+
+
+def test_figures_with_few_labels_stand_first_where_all_labels_are_too_easy(tmp_path: Path) -> None:
+    """A probe at its ceiling tells no methods apart."""
+    kept = [row for row in comparison_example().rows() if row.share is None]
+    rows = [replace(row, value=0.99) if row.name == "accuracy" else row for row in kept]
+    few = [(10.0, 0.4, 0.5), (30.0, 0.7, 0.6), (100.0, 0.97, 0.96)]
+    shared = {"low": 0.3, "high": 0.75}
+    for labels, gpt, log_mel in few:
+        rows += [
+            probe(of, value, labels=labels, share=labels / 1000, **shared)
+            for of, value in (("gpt", gpt), ("log_mel", log_mel))
+        ]
+    page = page_of(tmp_path, study(figures=frame(rows))).text
+    assert says(page, "With 30 labels, a linear probe", "70.0 % (30.0 % to 75.0 %)", "log-mel 60.0 %")
+    assert says(page, "another method is above the GPT: log-mel with 10 (50.0 % against 40.0 %)")
+    assert says(page, "40.0 % test accuracy of the GPT with 10 labels 50.0 % by log-mel")
+    assert "points over" not in page
 
 
 def test_the_headline_is_what_the_gpt_knows_and_codes_alone_do_not(tmp_path: Path) -> None:
@@ -395,7 +427,7 @@ def test_the_headline_is_what_the_gpt_knows_and_codes_alone_do_not(tmp_path: Pat
     ]
     page = page_of(tmp_path, content)
     top = page.text[: page.text.index("Probes: what")]
-    for told in (("92.5 %",), ("720 pairs",), ("12 voices",), ("56.0 %", "+36.5", "+30.0 to +40.0"), ("59.0 %",)):
+    for told in (("92.5 %", "720 pairs", "12 voices"), ("33.5 points more", "pairs of codes", "+30.0 to +40.0")):
         assert says(top, *told), told
     assert "GPT's states" not in top  # one question in the headline
     assert sum("720 pairs" in line for line in summary(read_results(tmp_path))) == 1
@@ -424,7 +456,7 @@ def test_a_large_run_stays_a_small_page(tmp_path: Path) -> None:
     page = write_report(run_folder(tmp_path, content, seconds=10.0))
     assert page.stat().st_size < 6e6
     assert "4,980 more, in rejected.tsv" in read(page)
-    assert says(read(page), "Left out", "<code>listening/11_wavenet.wav</code>")
+    assert says(read(page), "Left out", "<code>listening/3_wavenet.wav</code>")
 
 
 def test_strange_values_are_drawn_too(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 from lm.lm_options import ProbeConfig
 from pipelines.pages.phrasing import sentences
 from pipelines.results.rows import Row
-from pipelines.results.sound_figures import listening_record, median, sound_figures, weak_judge
+from pipelines.results.sound_figures import listening_record, lost_clips, median, sound_figures, weak_judge
 from pipelines.stages.judging import RECOGNISED, label_task
 from pipelines.stages.listening import CLIPS, GUARD, JUDGED, LISTENING
 from pipelines.store.store import Entry, write_json
@@ -169,6 +169,7 @@ def test_one_lost_clip_does_not_decide_the_pitch_error(entries: dict[str, Entry]
     assert found["lost_pitch", "griffin_lim"].value == pytest.approx(1 / 6)
     assert found["lost_pitch_difference", "wavenet - griffin_lim"].value == 0.0  # of the five that both have
     assert not [name for name, _ in found if name.startswith("pitch_error")]
+    assert [(row["number"], row["path"]) for row in lost_clips(entries["judged"])] == [(2, "2.wav")]
 
 
 def test_clips_without_a_lost_pitch_leave_room_for_one(entries: dict[str, Entry]) -> None:
