@@ -20,9 +20,9 @@ BESIDE = (
     "pipelines/store/tracking.py",
 )
 BOUNDS = {
-    "lines of the core": 32_393,
-    "lines outside tests": 46_217,
-    "lines of tests": 34_522,
+    "lines of the core": 32_460,
+    "lines outside tests": 46_231,
+    "lines of tests": 34_548,
     "files outside tests": 261,
     "names of options on the command line": 537,
 }
