@@ -87,7 +87,7 @@ def test_opinions_of_decoded_speech_stand_beside_those_of_the_recordings(
     judged = opinions.judge_speech(
         silent_session(tmp_path), decoded(tmp_path / "decoded", [speech, speech, noise]), judge
     )
-    assert opinions.unfit_of(judged) is None
+    assert judged.read_json(JUDGED)["unfit"] is None
     first, second, last = (row["sounds"] for row in judged.read_rows(JUDGED, "clips"))
     assert first["wavenet"] == first[ORIGINAL] == first["griffin_lim"] == second[ORIGINAL]
     assert second["griffin_lim"] == last[ORIGINAL]
@@ -101,7 +101,7 @@ def test_what_a_judge_cannot_judge_has_no_figures(
     pytest.importorskip(package, exc_type=ImportError)
     entry = decoded(tmp_path / "decoded", [sound])
     judged = opinions.judge_speech(silent_session(tmp_path), entry, judge)
-    assert told in str(opinions.unfit_of(judged))
+    assert told in str(judged.read_json(JUDGED)["unfit"])
     assert judged.read_rows(JUDGED, "clips") == []
 
 
@@ -152,10 +152,9 @@ def test_a_run_without_decoded_speech_or_packages_is_refused(tmp_path: Path, mon
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     for module in (module for judge in SPEECH_JUDGES.values() for module in judge.modules):
         monkeypatch.delitem(sys.modules, module, raising=False)
-    with pytest.raises(InputError) as caught:
-        opinions.require_installed()
-    assert "speechmos" in str(caught.value)
-    assert "wordless[judges]" in caught.value.remedy
-    monkeypatch.setattr(opinions, "require_installed", lambda: None)
     with pytest.raises(InputError, match="add vocoder"):
         run_settings(composed(tmp_path / "store", "stages=[tokenizer,speech_judges]"))
+    with pytest.raises(InputError) as caught:
+        run_settings(composed(tmp_path / "store", "stages=[tokenizer,vocoder,speech_judges]", "vocoder.fit.steps=1"))
+    assert "speechmos" in str(caught.value)
+    assert "wordless[judges]" in caught.value.remedy

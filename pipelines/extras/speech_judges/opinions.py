@@ -40,14 +40,6 @@ RATE = 16_000  # Hz, of all models
 Opinions = dict[str, float]  # figures of a sound
 
 
-def require_installed() -> None:
-    """Refuse a run on a machine that lacks a package of a judge."""
-    needed = [module for judge in SPEECH_JUDGES.values() for module in judge.modules]
-    if missing := [each for each in needed if find_spec(each) is None]:
-        rule = f"speech_judges needs {' and '.join(missing)}, not installed here"
-        raise InputError(option="stages", value="speech_judges", rule=rule, remedy="pip install 'wordless[judges]'")
-
-
 def unfit_rate(sample_rate: int) -> str | None:
     """Say why the judges cannot hear sounds of a sample rate; None if they can."""
     return None if sample_rate >= RATE else f"it needs sounds of {RATE:,} Hz or more, and these have {sample_rate:,} Hz"
@@ -141,7 +133,8 @@ def judge_speech(session: Session, decoded: Entry, judge: str) -> Entry:
     """Let a judge listen to each decoded clip and its recording; one that suits none gives no figures but a reason."""
     package = SPEECH_JUDGES[judge].distribution
     entry = _judged(session, judge, f"{package} {version_of(package)}", decoded)
-    session.when_made(entry, lambda made: (why := unfit_of(made)) and f"judged    no figures by {judge}: {why}")
+    told = f"judged    no figures by {judge}: "
+    session.when_made(entry, lambda made: (why := made.read_json(JUDGED)["unfit"]) and told + why)
     return entry
 
 
@@ -154,12 +147,6 @@ def _judged(run: Run, judge: str, package: str, decoded: Entry) -> None:
         rows, unfit = _opinions(dict(zip(jobs, found, strict=True)), len(paths), rules.overall)
     clips = [{"path": path, "sounds": sounds} for path, sounds in zip(paths, rows, strict=False)]  # none if unfit
     write_json(run.folder / JUDGED, {"unfit": unfit, "clips": clips})
-
-
-def unfit_of(entry: Entry) -> str | None:
-    """Return why a judge gave no figures; None if it gave them."""
-    unfit: str | None = entry.read_json(JUDGED)["unfit"]
-    return unfit
 
 
 def _hear(folder: Path, judge: SpeechJudge, job: Sound) -> Opinions | None:
@@ -179,10 +166,15 @@ def _opinions(heard: Mapping[Sound, Opinions | None], clips: int, overall: str) 
 
 
 def _require(settings: RunSettings) -> None:
-    require_installed()
+    """Refuse a run without decoded clips, and one on a machine that lacks a package of a judge."""
     if "vocoder" not in settings.stages or not settings.listening.judged_clips:
         problem = "stages has speech_judges, which rate the decoded clips of the stage vocoder"
         raise InputError(f"{problem}: add vocoder, with listening.judged_clips=1 or more, or leave speech_judges out")
+    needed = [module for judge in SPEECH_JUDGES.values() for module in judge.modules]
+    if missing := [each for each in needed if find_spec(each) is None]:
+        rule = f"speech_judges needs {' and '.join(missing)}, not installed here"
+        remedy = "pip install 'wordless[judges]'"
+        raise InputError(option="stages", value="speech_judges", rule=rule, remedy=remedy)
 
 
 def _plan(study: Study) -> None:
@@ -196,7 +188,7 @@ def opinion_rows(made: Made, manifest: Clips, settings: RunSettings) -> tuple[Se
     about, figures, protocol = list[Section](), list[Row](), settings.corpus.split.by
     for name, judge in SPEECH_JUDGES.items():
         entry = entries[f"judged_{name}"]
-        about.append(Section(name=name, about=judge.explanation, unfit=unfit_of(entry)))
+        about.append(Section(name=name, about=judge.explanation, unfit=entry.read_json(JUDGED)["unfit"]))
         row = Row(stage=EXTRA.name, name="", value=np.nan, artifact=entry.key, protocol=protocol, split="test")
         rows = entry.read_rows(JUDGED, "clips")
         figures += clip_figures(rows, settings.probe, row, with_recordings=EXTRA.measures)
