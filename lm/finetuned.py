@@ -17,8 +17,8 @@ from lm.bodies.spectrogram_transformer import AstBody
 from lm.bodies.wav2vec2 import Wav2vec2Body
 from lm.finetuning import HeadOptions
 from lm.heads import ClassificationTask, RegressionTask, Row, SequenceTask, Task
+from wordless.audio.audio_options import Channel
 from wordless.audio.levels import trim_ends
-from wordless.audio.reading import Channel
 from wordless.audio.waveform import Waveform
 from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError

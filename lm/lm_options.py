@@ -194,8 +194,8 @@ class ProbeConfig(LabelOptions, FigureConfig):
     layer_penalties: int = 2
     penalties: int = option(
         5,
-        "number of penalties that the chosen candidate of each method is tried with for each bound, also at each point "
-        "of its learning curve, which ridge regression reads",
+        "number of penalties that the chosen candidate of each method is tried with for each bound, and once for all "
+        "points of its learning curve, which ridge regression reads",
         least=1,
         most=1000,
     )

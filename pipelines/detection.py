@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from pipelines.commandline.annotation_files import TABLES, FileOptions, kind_of_output
+from pipelines.commandline.annotation_files import TABLES, FileOptions, kind_of_output, require_recordings
 from pipelines.commandline.outputs import prepare_output
 from pipelines.recordings import TableOptions
 from pipelines.settings.inputs import RateOptions
 from pipelines.store.run_folder import is_finetuned, part_of
 from wordless.audio.recordings.annotations import OF_ANNOTATIONS, WITHOUT_PARTS
-from wordless.audio.recordings.folders import EXTENSIONS
 from wordless.audio.recordings.manifest import Clips
+from wordless.audio.waveform import EXTENSIONS
 from wordless.base.hub import fetch, hub_address, is_on_hub
 from wordless.base.options import option
 
@@ -56,9 +56,8 @@ class PredictConfig(TableOptions, FileOptions, RateOptions):
             self.refuse_if(getattr(self, name) is not None and self.window is None, name, rule)
         rule = f"sound between windows would be left out: choose at most the window, {self.window} s"
         self.refuse_if(self.window is not None and self.hop is not None and self.hop > self.window, "hop", rule)
-        files = self.output is not None and kind_of_output(self.output, self.format, *TABLES) is not None
         rule = "the files of other programs hold events: add threshold=0.8, or write a table"
-        self.refuse_if(files and self.window is not None and self.threshold is None, "threshold", rule)
+        self.refuse_if(self.kind is not None and self.window is not None and self.threshold is None, "threshold", rule)
         if not finetuned:
             part_of(self.model, "tokenizer", otherwise="name a folder that wordless finetune wrote, or ")
 
@@ -71,11 +70,14 @@ def predict(settings: PredictConfig) -> tuple[PredictConfig, Sequence[Clips], Se
     annotated = settings.recordings()
     if address := hub_address(settings.model):
         settings = replace(settings, model=fetch(address, "finetuned", ""))
+    recordings = annotated if settings.window is None else tuple(map(_whole, annotated))
     if settings.output is not None:
-        prepare_output(settings.output)
-    if settings.window is None:
-        return settings, annotated, annotated
-    return settings, tuple(map(_whole, annotated)), annotated
+        known = any(clip.label for place in annotated for clip in place.clips)
+        shown = known and (settings.window is None or settings.threshold is not None)
+        paths = (str(place.root / path) for place in recordings for path in place.frame.path)
+        require_recordings(settings.output, settings.kind, paths)
+        prepare_output(settings.output, *([settings.output.with_suffix(".html")] if shown else []))
+    return settings, recordings, annotated
 
 
 def _whole(place: Clips) -> Clips:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from pipelines.commandline.choices import require_recordings
+from pipelines.commandline.choices import completed, require_recordings
 from pipelines.commandline.outputs import require_kind
 from pipelines.settings.comparison_settings import ReadingConfig
 from pipelines.settings.inputs import ModelOptions
@@ -44,6 +44,6 @@ class ProbeRunConfig(CorpusCommand, ModelOptions):
 
 def probe(config: dict[str, object]) -> tuple[ProbeRunConfig]:
     """Probe the models of a run on the corpus that a composed config describes."""
-    settings = corpus_command(ProbeRunConfig, config, command="probe")
-    require_recordings(config)
+    settings = corpus_command(ProbeRunConfig, completed("probe", config))
+    require_recordings(settings.corpus)
     return (settings,)

@@ -4,20 +4,23 @@ import os
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import ClassVar, Literal
 
 from lm.lm_options import Pooling
-from pipelines.commandline.annotation_files import SUFFIXES, FileKind, kind_of_output
-from pipelines.commandline.outputs import prepare_output, require_kind, require_table
+from pipelines.commandline.annotation_files import SUFFIXES, FileKind, kind_of_output, require_recordings
+from pipelines.commandline.outputs import prepare_output, require_kind, require_new, require_table
 from pipelines.settings.inputs import EngineOptions, InputOptions, StoredOptions, require_writable_folder
 from pipelines.store.run_folder import OF_SOUND, part_of, run_of
-from wordless.audio.recordings.annotations import kind_of
-from wordless.audio.recordings.corpus import candidates_at, recordings_at
-from wordless.audio.recordings.folders import EXTENSIONS, expand_home
+from wordless.audio.recordings.annotations import candidates_at, kind_of, recordings_at
+from wordless.audio.recordings.corpus import find_recordings
+from wordless.audio.recordings.folders import expand_home
 from wordless.audio.recordings.manifest import Clips
-from wordless.base.errors import InputError
+from wordless.audio.recordings.recording_sources import CorpusConfig
+from wordless.audio.recordings.splits import UNDIVIDED
+from wordless.audio.waveform import EXTENSIONS
+from wordless.base.errors import InputError, within
 from wordless.base.hub import is_on_hub
 from wordless.base.options import REQUIRED, option
 
@@ -73,7 +76,12 @@ class EncodeConfig(StoredOptions, EngineOptions):
 def encode(settings: EncodeConfig) -> tuple[EncodeConfig, Clips, Path]:
     tokenizer_folder = part_of(settings.model, "tokenizer")
     recordings = recordings_at(settings.input, settings)
+    paths = (str(recordings.root / path) for path in recordings.frame.path)
+    require_recordings(settings.output, settings.over_time, paths)
     prepare_output(settings.output)
+    listed, begin = settings.output.with_suffix(".tsv"), os.fsencode(recordings.root.absolute()) + b"\n"
+    if settings.format == "fairseq" and listed.is_file() and not listed.read_bytes().startswith(begin):
+        require_new(listed)  # a list of these recordings may be of this command, which was killed
     return settings, recordings, tokenizer_folder
 
 
@@ -120,18 +128,31 @@ class EmbedConfig(StoredOptions):
             return False
         return suffix in TABLES or (self.annotations != "none" and kind_of(self.input) is not None)
 
+    @property
+    def corpus(self) -> CorpusConfig:
+        """Options of a corpus without labels and splits that holds the recordings."""
+        if not self.is_table:
+            return CorpusConfig(root=str(self.input), labels="none", annotations="none", split=UNDIVIDED)
+        root, table = None if self.root is None else str(self.root), str(self.input)
+        given = CorpusConfig(root=root, table=table, labels="none", missing="list", split=UNDIVIDED)
+        return replace(given, annotations=self.annotations, tier=self.tier)
 
-def embed(settings: EmbedConfig) -> tuple[EmbedConfig, Path, Clips | None]:
+
+def embed(settings: EmbedConfig) -> tuple[EmbedConfig, Path, Clips]:
     part = next((each for each in OF_SOUND if each == settings.method), None)
     rule = "wordless publish does not publish this model: name the folder of the run"
     settings.refuse_if(part is not None and is_on_hub(settings.model), "model", rule)
     part_of(settings.model, part or "lm")
     run = run_of(settings.model)
-    if not settings.is_table and settings.root is not None:
+    if settings.is_table:
+        with within("", table="input"):
+            found = find_recordings(settings.corpus).named("", table="input")
+    elif settings.root is not None:
         raise InputError(f"root={settings.root}, but input={settings.input} is no table that lists recordings")
-    recordings = None if settings.is_table else candidates_at(settings.input, settings)
+    else:
+        found = candidates_at(settings.input, settings)
     prepare_output(settings.output)
-    return settings, run, recordings
+    return settings, run, found
 
 
 @dataclass(frozen=True, kw_only=True)

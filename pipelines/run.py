@@ -1,23 +1,23 @@
 """``wordless run``: recordings -> codes -> language model -> vocoder -> probes -> report."""
 
 from pathlib import Path
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 
 from pipelines.chain.sweep_runs import going_on
 from pipelines.commandline.command import start
-from pipelines.commandline.option_index import index, require_values
 from pipelines.commandline.run_folders import logged
 
 
-def run(config: dict[str, object]) -> None:
+def run(config: dict[str, Any]) -> None:
     """Run the chain that a composed config describes."""
     folder = Path(HydraConfig.get().runtime.output_dir)
     with going_on(), logged(folder):
-        require_values(config, index("run"))
-        from pipelines.commandline.choices import require_recordings
+        from pipelines.commandline.choices import completed, corpus_options, require_recordings
 
-        require_recordings(config)
+        config = completed("run", config)
+        require_recordings(corpus_options(config), in_folds=bool(config["compare"]["folds"]))
         from pipelines.chain.chain import run_chain  # seconds of imports, which a mistake need not wait for
 
         run_chain(config, folder)

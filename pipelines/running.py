@@ -5,7 +5,7 @@ import filecmp
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -76,7 +76,10 @@ class Run:
 
 
 def run(
-    options: Mapping[str, object] | None = None, *, folder: Path | str, clips: pandas.DataFrame | None = None
+    options: Mapping[str, object] | None = None,
+    *,
+    folder: Path | str,
+    clips: pandas.DataFrame | Iterable[Mapping[str, object]] | None = None,
 ) -> Run:
     """Turn recordings into codes, a language model, sound and a report, as the command ``wordless run`` does.
 
@@ -87,16 +90,19 @@ def run(
     Args:
         options: names and values as on the command line: ``{"corpus.root": "recordings", "lm.fit.steps": 500}``.
         folder: of the run; it may be a new one.
-        clips: the recordings. Its columns are those of a table (``path``, ``label``, ``group``, ``split``, ``start``,
-            ``end``, ...); paths are those below ``corpus.root``, or below the working folder. Sound that is in no file
-            stands in a column ``array`` instead, one array ``(samples,)`` or ``(samples, channels)`` for each clip,
-            beside a column ``sampling_rate`` in Hz; floats beyond [-1, 1] are clipped.
+        clips: the recordings, a data frame or a mapping for each. Columns are those of a table (``path``, ``label``,
+            ``group``, ``split``, ``start``, ``end``, ...); paths are those below ``corpus.root``, or below the working
+            folder. Sound that is in no file stands in a column ``array`` instead, one array ``(samples,)`` or
+            ``(samples, channels)`` for each clip, beside a column ``sampling_rate`` in Hz; floats beyond [-1, 1] are
+            clipped.
 
     Raises:
         InputError: what the command refuses, in its words.
         RuntimeError: the command failed; its lines say why.
     """
     folder, options = Path(folder).expanduser().absolute(), {**(options or {})}
+    if clips is not None and not isinstance(clips, pandas.DataFrame):
+        clips = pandas.DataFrame([dict(row) for row in clips])
     given = {**({} if clips is None else _written(clips, folder, bool(options.get("replace")))), **options}
     words = [f"{name}={_spelled(value)}" for name, value in given.items()]
     command = [sys.executable, "-m", "pipelines.cli", "run", f"hydra.run.dir={quote(str(folder))}", *words]

@@ -44,8 +44,8 @@ from vocoder.kinds import Kind
 from vocoder.synthesis import create_synthesis
 from vocoder.vocoder_options import Sampling
 from wordless.audio.audio_options import SpectrogramConfig
-from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.manifest import Clip, Clips, Split
+from wordless.audio.recordings.recording_sources import CorpusConfig
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.audio.views import View
 from wordless.base.errors import InputError

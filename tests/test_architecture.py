@@ -2,6 +2,7 @@
 
 import ast
 import os
+import runpy
 import subprocess
 import sys
 import zipfile
@@ -168,6 +169,25 @@ def test_no_files_of_pipelines_import_each_other_in_a_circle() -> None:
         for file in names.values()
     }
     assert [*TopologicalSorter(below).static_order()]  # it refuses circles
+
+
+PICTURES = "python docs/images/architecture.py"
+
+
+def test_the_picture_of_the_rooms_is_that_of_the_code() -> None:
+    """Sizes may differ by what rounding hides."""
+    pictures = runpy.run_path(str(ROOT / "docs/images/architecture.py"))
+    drawn, now = pictures["drawn"]("rings"), pictures["rings"]()
+    assert (drawn["arrows"], drawn["core"].keys()) == (now["arrows"], now["core"].keys()), f"draw again: {PICTURES}"
+    for part in ("core", "pipelines", "beside"):
+        assert drawn[part].keys() == now[part].keys(), f"draw again: {PICTURES}"
+        apart = [name for name, lines in now[part].items() if abs(lines - drawn[part][name]) > pictures["ROUNDED"]]
+        assert apart == [], f"draw again: {PICTURES}"
+
+
+def test_the_picture_of_a_run_is_that_of_the_code() -> None:
+    pictures = runpy.run_path(str(ROOT / "docs/images/architecture.py"))
+    assert pictures["drawn"]("plan") == pictures["plan"](), f"draw again: {PICTURES}"
 
 
 def test_libraries_stay_where_they_are_kept() -> None:

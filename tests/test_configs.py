@@ -10,7 +10,7 @@ from hydra import initialize_config_module
 from omegaconf import OmegaConf
 
 from pipelines.chain.chain import rates
-from pipelines.commandline.choices import EMBEDDED
+from pipelines.commandline.choices import EMBEDDED, completed
 from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.composition import compose, resolved
 from pipelines.commandline.option_index import index
@@ -28,7 +28,7 @@ def choices(group: str) -> list[str]:
 
 def composed(*words: str) -> dict[str, object]:
     with initialize_config_module("conf", version_base="1.3"):
-        return resolved(compose("run", overrides=list(words)))
+        return completed("run", resolved(compose("run", overrides=list(words))))
 
 
 def place(corpus: str) -> str:

@@ -26,7 +26,8 @@ FILES: dict[str, tuple[str, ...]] = {
     "speech_judges": (),
     "next_sample": ("lm/samples", "conf/next_sample", "conf/experiment/next_sample.yaml"),
 }
-ALL_FILES = FILES | {"find": ("wordless/audio/matching.py",), "finetune": (), "demo": (), "publish": ()}  # commands
+ALL_FILES = FILES | {"find": ("wordless/audio/matching.py",)}
+ALL_FILES |= dict.fromkeys(("figures", "finetune", "demo", "publish"), ())  # commands, as find
 QUICK = ("codes", "rates", "zerospeech")  # whose trees are tested outside the slow suite, too
 # the tables in which a string names a module -> the dictionary that holds the lines
 TABLES = {"pipelines/extras/table.py": "EXTRAS", "pipelines/commandline/commands.py": "COMMANDS"}

@@ -20,7 +20,7 @@ BESIDE = (
     "pipelines/store/tracking.py",
 )
 BOUNDS = {
-    "lines of the core": 32_460,
+    "lines of the core": 32_821,
     "lines outside tests": 46_231,
     "lines of tests": 34_548,
     "files outside tests": 261,

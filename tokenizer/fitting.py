@@ -46,6 +46,7 @@ class Reservoir:
         first, late = rows[:room], rows[room:]
         self.rows[self.seen : self.seen + len(first)] = first.reshape(len(first), self.rows.shape[1])
         if len(late):
+            # Row n replaces one of the kept rows with probability capacity / n, so all rows are kept equally often.
             place = self._random.integers(0, self.seen + room + np.arange(len(late)) + 1)
             kept = place < len(self.rows)
             self.rows[place[kept]] = late[kept].reshape(int(kept.sum()), self.rows.shape[1])
@@ -135,7 +136,7 @@ def draw_sample(
     reservoir = Reservoir(capacity, width + frames * n_mels, seed)
     total, squares, count = np.zeros(n_mels), np.zeros(n_mels), 0
     for spectrogram, states in recordings:
-        values = spectrogram.numpy().astype(np.float64)
+        values = spectrogram.numpy().astype(np.float64)  # float32 would round the variance of hours of frames away
         total += values.sum(0)
         squares += (values**2).sum(0)
         count += len(values)
@@ -254,7 +255,7 @@ LEAST_POWER = 1e-3  # of the front end's floor: quieter patches say nothing abou
 def by_loudness(model: Autoencoder | StateDecoder, centroids: FloatArray) -> Tensor:
     """Sort centroids ``(codes, bottleneck)`` from the quietest to the loudest, so that a strip of codes can be read."""
     codebook = torch.from_numpy(centroids)
-    return codebook[model.decoder(codebook).mean(1).argsort(stable=True)]
+    return codebook[model.decoder(codebook).mean(1).argsort(stable=True)]  # bottlenecks themselves have no loudness
 
 
 @one_thread()
@@ -289,7 +290,7 @@ def measure_gain(
     if not audio.keeps_levels or not len(columns):
         return 0.0
     every = -(-len(columns) // PATCHES)
-    columns = columns[::every]
+    columns = columns[::every]  # from all over the sample, and not its first clips
     if states is None:
         codes = tokenizer.encode_spectrogram(columns.flatten(0, 1))
     else:

@@ -94,11 +94,11 @@ CEILING = 1 - 2**-14  # in 16 bits below full scale, so no sample counts as clip
 
 # of the pitch comb
 WINDOW_SECONDS = 0.04  # of the autocorrelation
-STRONGEST = 0.93  # g of a frame that is surely voiced
+STRONGEST = 0.93  # g of a frame that is surely voiced; at 1 the sound would repeat its past for ever
 UNVOICED, VOICED = 0.3, 0.5  # predicted voicing below which there is no comb, and above which it is strongest
 OCTAVE_JUMP = 6.0  # correlation that a change of the period by an octave costs
 OCTAVE_OFF = 1.0  # correlation that an octave between period and predicted pitch costs
-CODED_OFF = 40.0  # the same of a pitch that the codes have
+CODED_OFF = 40.0  # the same of a pitch that the codes have: it was measured, a predicted one may be an octave off
 LONGER = 0.05  # correlation that each octave of a longer period costs: twice the period correlates as well
 MEMORY = 0.98  # decay of the running mean, per frame
 PERIODIC = 0.6  # least correlation of a voiced frame of a recording
@@ -121,7 +121,7 @@ def limited(samples: Tensor) -> Tensor:
                      +----------------------- in
     """
     above, room = samples.abs() - KNEE, CEILING - KNEE
-    bent = samples.sign() * (KNEE + room * torch.tanh(above / room))
+    bent = samples.sign() * (KNEE + room * torch.tanh(above / room))  # tanh has slope 1 at 0: the knee has no corner
     return torch.where(above > 0, bent, samples)
 
 
@@ -268,7 +268,7 @@ class _Tracker:
         shorter = np.maximum.accumulate(self.score - self.costs) + self.costs
         longer = np.maximum.accumulate((self.score + self.costs)[::-1])[::-1] - self.costs
         self.score = np.maximum(shorter, longer) + weight * value
-        self.score -= self.score.max()
+        self.score -= self.score.max()  # only differences matter, and sums would grow without end
         best = int(self.score.argmax())
         return self.lags[best] + peak_offset(found, best), float(found[best])
 
@@ -465,6 +465,7 @@ class _Pass:
         """Filter ``(left_context + frames * hop_length,)``; return samples that are final, keep the others."""
         config = self.config
         with one_thread():
+            # gains - 1: the correction alone, so where nothing is missing the samples stay as they are, bit by bit
             missing = torch.fft.rfft(windows(sound, config) * self.window) * (gains - 1)
             added = torch.fft.irfft(missing, n=config.window_length) * self.window  # (frames, window_length)
             squares = self.window.square().expand_as(added)
@@ -486,7 +487,7 @@ class _Pass:
         missing = self.strength * (targets[:frames] - present).clamp(min=-BOUND).minimum(self.highest)
         missing[: self.untouched] = 0.0
         self.untouched = max(self.untouched - frames, 0)
-        return torch.exp(missing @ self.spread / 2)
+        return torch.exp(missing @ self.spread / 2)  # half: log-mel is of powers, and gains are of magnitudes
 
 
 def _spread(config: SpectrogramConfig, *, smooth: bool) -> Tensor:
@@ -495,9 +496,11 @@ def _spread(config: SpectrogramConfig, *, smooth: bool) -> Tensor:
     With ``smooth`` the shares of neighbouring bins are averaged, weighted by a triangle over the frequency.
     """
     filters = config.mel_filters()  # (bins, mels)
+    # The shares of a bin sum to 1, so that equal gains of all bands are this gain of the bin.
     shares: Tensor = (filters / filters.sum(dim=1, keepdim=True).clamp(min=1e-6)).T
     if not smooth:
         return shares
     places = (torch.arange(shares.shape[1]) * config.sample_rate).float() / config.window_length  # Hz
+    # 320 Hz wide, more than harmonics of most voices are apart: narrower gains would fill the valleys between them.
     weights = (1 - (places[:, None] - places).abs() / ENVELOPE).clamp(min=0.0)
     return shares @ (weights / weights.sum(dim=0))

@@ -45,13 +45,11 @@ class WaveNetConfig(WaveNetSizes):
     hop_length: int = 160  # samples per frame
     n_mels: int = 80
     patch_frames: int = 2  # frames per code
-    cycles: int = option(2, "number of cycles of dilations; each cycle begins at dilation 1", least=1)
+    cycles: int = 2  # number of cycles of dilations; each cycle begins at dilation 1
     levels: int = LEVELS  # mu-law levels of a sample
     condition_channels: int = 128  # of the network that reads the codes
-    condition_layers: int = option(
-        2, "layers of that network; each layer adds one frame of context on both sides", least=1, most=MOST_LAYERS
-    )
-    condition: Literal["meaning", "none"] = option("meaning", "conditions on the codes' decoded log-mel, or on nothing")
+    condition_layers: int = 2  # layers of that network; each adds one frame of context on both sides
+    condition: Literal["meaning", "none"] = "meaning"  # conditions on the codes' decoded log-mel, or on nothing
     groups: tuple[str, ...] = ()  # those of the training clips
     group_channels: int = 16  # width of each group's vector
     pitch: bool | None = option(

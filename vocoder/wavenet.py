@@ -39,12 +39,13 @@ def mu_law_encode(samples: Tensor, *, levels: int = LEVELS) -> Tensor:
     mu = levels - 1
     samples = samples.to(torch.float32).clamp(-1.0, 1.0)
     companded = samples.sign() * torch.log1p(mu * samples.abs()) / math.log1p(mu)
-    return ((companded + 1) / 2 * mu + 0.5).to(torch.int64)
+    return ((companded + 1) / 2 * mu + 0.5).to(torch.int64)  # to the nearest level; cutting alone would shift all sound
 
 
 def mu_law_decode(values: Tensor, *, levels: int = LEVELS) -> Tensor:
     """Convert levels ``(...)`` int64 to samples ``(...)`` float32 in [-1, 1]."""
     companded = companded_scale(values, levels=levels)
+    # expm1 is exact near 0, where the levels lie close together
     return companded.sign() * torch.expm1(companded.abs() * math.log1p(levels - 1)) / (levels - 1)
 
 
@@ -85,7 +86,7 @@ class _GatedLayer(torch.autograd.Function):
         ctx: Any, hidden: Tensor, condition: Tensor, dilated: Tensor, residual: Tensor | None, dilation: int
     ) -> tuple[Tensor, Tensor]:
         hop = hidden.shape[1] // max(condition.shape[1], 1)
-        frames = (*condition.shape[:2], hop, condition.shape[2])  # (N, F, H, G)
+        frames = (*condition.shape[:2], hop, condition.shape[2])  # (N, F, H, G): no condition is repeated in time
         gates = (_stack_taps(hidden, dilated, dilation) @ dilated.t()).view(frames).add_(condition.unsqueeze(2)).tanh_()
         gated = _apply_gate(gates).flatten(1, 2)
         ctx.save_for_backward(hidden, gates, dilated, residual)
@@ -129,7 +130,7 @@ def _stack_taps(hidden: Tensor, dilated: Tensor, dilation: int) -> Tensor:
 
 def _apply_gate(gates: Tensor) -> Tensor:
     a, b = gates.chunk(2, dim=-1)
-    return torch.addcmul(a, a, b)
+    return torch.addcmul(a, a, b)  # a + a b, twice the paper's gate: see `WaveNet`
 
 
 def _differentiate_gate(gates: Tensor, grad: Tensor) -> Tensor:
@@ -293,7 +294,7 @@ class WaveNet(nn.Module):
             dilated = self.get_parameter(f"dilated.{layer}.weight")
             residual = self.get_parameter(f"residual.{layer}.weight") if layer < len(self.residual) else None
             values, hidden = gated_layer(hidden, conditions[:, :, layer], dilated, residual, dilation=dilation)
-            gated.append(values if last is None else values[:, -last:])
+            gated.append(values if last is None else values[:, -last:])  # earlier ones only feed the layers above
         skipped = torch.relu(self.skip(torch.cat(gated, dim=2)))  # (N, T, L * G / 2) -> (N, T, S)
         logits: Tensor = self.output(torch.relu(self.hidden(skipped)))
         return logits.transpose(1, 2)
@@ -382,7 +383,7 @@ def transferred(start: WaveNet, config: WaveNetConfig, *, known: Statistics, new
     own = model.state_dict()
     for name in own:
         if name == PROJECTION:
-            own[name] = torch.zeros_like(own[name])
+            own[name] = torch.zeros_like(own[name])  # all groups begin with the average voice, and training parts them
         elif name == BANDS and name in weights:
             hertz, slope, height = weights[name].double()
             lines = [hertz, slope * own_std / std, height + slope * (own_mean - mean) / std]

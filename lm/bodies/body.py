@@ -5,8 +5,8 @@
     sound --front end--> inputs (time, ...) --network--> states (time, dim) --head--> outputs
 
 Each body has one file in `lm.bodies`, with a description (`Body`), which ``config.json`` of a fine-tuned model holds.
-Its options on the command line stand in `lm.finetuning`. Heads read the states of the last layer. Probes read those of
-all layers (`lm.pooled_states`).
+Its options on the command line stand in `pipelines/bodies`. Heads read the states of the last layer. Probes read those
+of all layers (`lm.pooled_states`).
 
 State ``s`` reads the inputs ``[s * inputs_per_state, (s + 1) * inputs_per_state + shared_inputs)``::
 

@@ -101,7 +101,7 @@ def fit_window_codebook(clips: StoredClips, *, patches: int, patch_frames: int, 
     windows = np.concatenate([vectors(clips.clip(row)) for row in drawn])
     mean = windows.mean(0, dtype=np.float64).astype(np.float32)
     windows -= mean
-    covariance = windows.T @ windows  # (dim, dim)
+    covariance = windows.T @ windows  # (dim, dim): its eigenvectors need no decomposition of 100,000 windows
     components = np.ascontiguousarray(np.linalg.eigh(covariance)[1][:, : -COMPONENTS - 1 : -1])  # the largest first
     points = windows @ components
     centroids, _ = fit_codebook(points, size=size, iterations=ITERATIONS, seed=seed)
@@ -118,7 +118,7 @@ def window_vectors(log_mel: FrameArray, *, frames: int, patch_frames: int) -> Fl
     sums = np.concatenate([np.zeros((1, bands.shape[1])), padded.cumsum(0, dtype=np.float64)])
     middles = np.arange(0, len(log_mel), patch_frames) + patch_frames // 2
     bins = min(BINS, frames)
-    borders = np.arange(bins + 1) * frames // bins  # within a window
+    borders = np.arange(bins + 1) * frames // bins  # within a window; bins may differ by a frame
     edges = (middles - frames // 2 + frames)[:, None] + borders  # (patches, bins + 1), in the padded frames
     means = (sums[edges[:, 1:]] - sums[edges[:, :-1]]) / np.diff(borders)[None, :, None]
     return np.asarray(means.reshape(len(middles), -1), np.float32)
@@ -324,6 +324,7 @@ class CodedClips:
 
 def covered_patches(start: int, speed: float, *, positions: int, patch_frames: int) -> IntArray:
     """Return the patch of the unchanged clip at the middle of each patch of a copy ``(positions,)``."""
+    # At another speed a patch covers parts of several patches of the clip: that at its middle counts.
     middle = start + (np.arange(positions) + 0.5) * patch_frames * speed
     return np.asarray(np.floor(middle / patch_frames), np.int32)
 

@@ -274,7 +274,7 @@ def learning_curve(
         if share < 1 and points and points[-1]["clips"] == clips:
             points.append({**points[-1], "share": share})
             continue
-        draws = kept if share < 1 else kept[:1]
+        draws = kept if share < 1 else kept[:1]  # with all labels there is nothing to draw
         reached = [outcome(scores, wanted, task) for scores in side_by_side(fit, draws, threads=threads)]
         points.append(_point(reached, task, config, share=share, clips=clips))
     return points
@@ -334,8 +334,8 @@ def _curve_penalty(train: FloatArray, task: ProbeTask, config: ProbeConfig, *, t
 
     side_by_side(judge, np.unique(parts), threads=threads)
     reached = np.array([accuracy(scores, targets, task) for scores in held_out])
-    best = np.flatnonzero(reached == reached.max())
-    return penalties[int(best[(len(best) - 1) // 2])]
+    best = np.flatnonzero(reached == reached.max())  # a few hundred clips often give equal accuracies
+    return penalties[int(best[(len(best) - 1) // 2])]  # equals mostly lie side by side: far from both ends of these
 
 
 def _fit_labelled(train: FloatArray, test: FloatArray, task: ProbeTask, penalty: float, kept: IndexArray) -> FloatArray:
@@ -357,8 +357,8 @@ def labelled_clips(targets: BoolArray, share: float, *, seed: int, draw: int = 0
     place = np.zeros(len(targets))  # relative place of a clip among those of its class
     for number in np.unique(stratum):
         members = shuffled[stratum[shuffled] == number]
-        place[members] = (np.arange(len(members)) + 0.5) / len(members)
-    place[list(firsts)] -= 1
+        place[members] = (np.arange(len(members)) + 0.5) / len(members)  # rare classes lie between frequent ones
+    place[list(firsts)] -= 1  # before all others: without a clip of a class no probe could name it
     order: IndexArray = shuffled[np.argsort(place[shuffled], kind="stable")]
     return order[: max(round(share * len(order)), len(firsts))]
 

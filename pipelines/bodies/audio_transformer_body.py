@@ -57,7 +57,7 @@ class AudioTransformerSettings(WaveformTraining, HeadTraining, NetworkSettings):
 
     model: AudioTransformerConfig = option(AudioTransformerConfig(), "the network")
     head: HeadConfig = HeadConfig(pooling="mean", dropout=0.1)
-    augmentation: WaveformAugmentationConfig = option(WaveformAugmentationConfig(), "random changes of the clips")
+    augmentation: WaveformAugmentationConfig = WaveformAugmentationConfig()  # random changes of the clips
     fit: FitConfig = FitConfig(steps=600, final_lr_ratio=0.02, weight_decay=0.05, validate_every=50)
 
     def least_seconds(self, method: Method, sample_rate: int) -> float:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pipelines.store.store import Entry
 
 PRETRAINING = "pipelines.bodies.pretraining"  # whose functions `Method.features` names; it imports PyTorch
+PLAIN = AugmentationConfig()  # random changes of the clips
 # of networks that learn labels
 LABELLED = AugmentationConfig(crop=0.9, mix=0.2, time_mask=0.1, mel_mask=0.15)
 
@@ -81,7 +82,7 @@ class NetworkSettings(BodySettings, ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class ClipTraining(TrainingSettings):
-    augmentation: AugmentationConfig = option(AugmentationConfig(), "random changes of the clips")
+    augmentation: AugmentationConfig = PLAIN
     batches: ClipBatchConfig = option(ClipBatchConfig(), "the batch of one training step")
 
 
@@ -96,7 +97,7 @@ class LogMelTraining(ClipTraining):
 
 @dataclass(frozen=True, kw_only=True)
 class HeadTraining(TrainingSettings):
-    head: HeadConfig = option(HeadConfig(), "the classifier behind the network")
+    head: HeadConfig = HeadConfig()  # the classifier behind the network
 
 
 @dataclass(frozen=True, kw_only=True)

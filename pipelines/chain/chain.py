@@ -10,7 +10,7 @@ import torch
 
 from lm.probing.features_file import read_features
 from lm.probing.task import require_labels
-from pipelines.chain.clips_of_run import MANIFEST, find_corpus, read_corpus, seen_of
+from pipelines.chain.clips_of_run import MANIFEST, REJECTED, find_corpus, read_corpus, seen_of
 from pipelines.chain.language import make_codes, train_language
 from pipelines.chain.method_features import features_of
 from pipelines.chain.notices import UNLABELLED, notices, voice_notices
@@ -19,7 +19,7 @@ from pipelines.chain.run_output import FILES, require_own_parts, require_same_cl
 from pipelines.chain.sound_stages import make_sounds
 from pipelines.chain.study import Study
 from pipelines.chain.unlabelled import find_sources, read_unlabelled, shared_paths
-from pipelines.commandline.choices import EMBEDDED, with_choices
+from pipelines.commandline.choices import EMBEDDED, usual_stages
 from pipelines.commandline.overrides import command_line
 from pipelines.commandline.run_folders import LOG
 from pipelines.extras.table import extras
@@ -46,33 +46,33 @@ from wordless.training.gangs import open_gang
 
 
 def run_chain(config: dict[str, object], folder: Path) -> None:
-    """Make or reuse the entries of the wanted stages, and write the run's ``folder``."""
-    named, config = config.get("stages") is not None, with_choices(config)  # the run's record says what was chosen
+    """Make or reuse the entries of the stages that a completed config wants, and write the run's ``folder``."""
     settings = run_settings(config)
     use_threads(settings.threads)
     terminal = Terminal(log=folder / LOG)
     require = require_labels if "probe" in settings.stages else None
     undivided = replace(settings.corpus, split=UNDIVIDED) if settings.compare.folds else settings.corpus
-    options, found = find_corpus(undivided, settings, require=require, terminal=terminal)
+    found = find_corpus(undivided, settings, require=require, terminal=terminal)
     if not settings.compare.folds:
-        settings = replace(settings, corpus=replace(settings.corpus, split=options.split))
+        settings = replace(settings, corpus=replace(settings.corpus, split=found.config.split))
     sources = find_sources(settings, terminal)
     with open_gang(choose_device(settings.device)) as gang:
         settings = with_precision(settings, gang)
         if gang.rank == 0:
             require_own_parts(folder)
-        place: dict[str, Any] = {"gang": gang, "terminal": terminal, "folder": folder}
-        corpus = read_corpus(options, found, settings, audio=settings.audio, **place)
+        place: dict[str, Any] = {"gang": gang, "terminal": terminal}
+        corpus = read_corpus(found, settings, audio=settings.audio, rejected=folder / REJECTED, **place)
         compare = gang.rank == 0 and not settings.replace
         if compare:
             require_same_clips(folder, MANIFEST, corpus.clips, "clip")
-        unlabelled = read_unlabelled(settings, corpus, sources, **place)
+        unlabelled = read_unlabelled(settings, corpus, sources, folder=folder, **place)
         if compare:
             others = [clip for each in unlabelled for clip in each.clips]
             require_same_clips(folder, UNLABELLED, others, "unlabelled clip")
         corpus = replace(corpus, notices=(*corpus.notices, *notices(corpus, unlabelled, settings, folder)))
         terminal.say(f"audio     {rates(settings)}")
-        for each in extras() if settings.corpus.root == EMBEDDED and not named else ():
+        usual = settings.corpus.root == EMBEDDED and [*settings.stages] == usual_stages(config)
+        for each in extras() if usual else ():
             if why := each.joins(config):
                 terminal.say(f"notice    {why}")
         for notice in voice_notices(settings):

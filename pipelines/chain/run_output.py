@@ -14,7 +14,7 @@ from pipelines.chain.notices import UNLABELLED, write_unlabelled
 from pipelines.chain.sound_stages import comb_notice
 from pipelines.commandline.run_folders import LOG, link_latest
 from pipelines.extras.table import extras
-from pipelines.pages.phrasing import methods_table, summary
+from pipelines.pages.phrasing import LATEX, methods_latex, methods_table, summary
 from pipelines.pages.runs_table import RUNS
 from pipelines.results.predictions import PREDICTIONS, write_predictions
 from pipelines.results.probes import probes_of_run
@@ -82,7 +82,7 @@ def write_run_folder(
     """Write the folder of a run in the place of an earlier one; if it is in ``runs``, also the page of runs."""
     folder, terminal = session.folder, session.terminal
     folder.mkdir(parents=True, exist_ok=True)
-    for stale in (COMPARISON, PREDICTIONS, RESAMPLES):  # left by an earlier run in this folder with other stages
+    for stale in (COMPARISON, LATEX, PREDICTIONS, RESAMPLES):  # left by an earlier run in this folder with other stages
         (folder / stale).unlink(missing_ok=True)
     write_manifest(corpus, folder / MANIFEST)
     write_rejected(corpus.rejected, folder / REJECTED)
@@ -107,6 +107,7 @@ def write_run_folder(
     results = read_results(folder)
     if comparison := results.get("comparison"):
         write_aside(folder / COMPARISON, methods_table(comparison))
+        write_aside(folder / LATEX, methods_latex(comparison))
     for line in summary(results):
         terminal.say(f"          {line}")
     terminal.say(f"results   {folder / RESULTS}")

@@ -9,10 +9,10 @@ from pipelines.chain.clips_of_run import Found, find_corpus, read_corpus, seen_o
 from pipelines.commandline.choices import EMBEDDED, EMBEDDED_SOURCE
 from pipelines.settings.run_settings import RunSettings
 from pipelines.store.store import some_options
-from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.description import groups_in_names
 from wordless.audio.recordings.folders import expand_home, require_folder
 from wordless.audio.recordings.manifest import SECONDS_PER_HOUR, Clips, first_hours, without_copies, write_rejected
+from wordless.audio.recordings.recording_sources import CorpusConfig
 from wordless.audio.recordings.splits import UNDIVIDED
 from wordless.base.errors import InputError, within
 from wordless.base.progress import Terminal
@@ -29,7 +29,8 @@ def find_sources(settings: RunSettings, terminal: Terminal) -> dict[str, Found]:
     """
     own, found = settings.corpus, dict[str, Found]()
     for source in settings.unlabelled or ():
-        config = CorpusConfig(root=EMBEDDED, inspection=own.inspection, split=UNDIVIDED)  # its words are never cut
+        # its words are never cut
+        config = CorpusConfig(embedded=settings.embedded, inspection=own.inspection, split=UNDIVIDED)
         if source == EMBEDDED_SOURCE:
             if own.root == EMBEDDED:
                 raise InputError("unlabelled=embedded adds the corpus that this run is on already; leave it out")
@@ -40,7 +41,7 @@ def find_sources(settings: RunSettings, terminal: Terminal) -> dict[str, Found]:
             cut: dict[str, Any] = some_options(
                 own, "segment_seconds", "segment_overlap_seconds", "segment_silence_dbfs"
             )
-            config = replace(config, root=source, labels="none", annotations="none", **cut)
+            config = replace(config, embedded=None, root=source, labels="none", annotations="none", **cut)
         if settings.unlabelled_hours != 0:
             found[source] = find_corpus(config, settings, require=None, terminal=terminal, option="unlabelled")
     return found
@@ -61,8 +62,8 @@ def read_unlabelled(
     known, found, rejected = {each for clip in corpus.clips for each in clip.hashes}, [], []
     held_out = held_out_groups(corpus, settings)
     for source, recordings in sources.items():
-        place: dict[str, Any] = {"folder": folder, "option": "unlabelled", "listed": REJECTED_UNLABELLED}
-        read = read_corpus(*recordings, settings, gang=gang, terminal=terminal, audio=settings.audio, **place)
+        listed = folder / REJECTED_UNLABELLED
+        read = read_corpus(recordings, settings, gang=gang, terminal=terminal, audio=settings.audio, rejected=listed)
         rejected += [replace(each, path=f"{source}/{each.path}") for each in read.rejected]
         if source != EMBEDDED_SOURCE and held_out:  # groups are known as far as names fit the pattern of the corpus
             groups = groups_in_names(read.clips, settings.corpus.pattern)

@@ -1,14 +1,15 @@
 """Found parts of recordings in the files of Raven, Audacity and Praat, which `recordings.annotations` reads again."""
 
 import os
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 from typing import Literal
 
 from pipelines.commandline.outputs import new_folder
-from wordless.audio.decoding import Recording, count_samples
+from wordless.audio.decoding import length_of
 from wordless.audio.recordings.annotations import FILES, one_line
 from wordless.base.errors import InputError
 from wordless.base.files import write_aside
@@ -23,11 +24,17 @@ TABLES = (".tsv", ".json", ".parquet")
 class FileOptions(Options):
     """The option of commands that write the parts of recordings which they found."""
 
+    output: Path | None
     format: Literal["auto", "table", FileKind] = option(
         "auto",
         "of the output: table, a Raven selection table, an Audacity label track, or a TextGrid; auto: as the suffix "
         "says, .selections.txt, .txt or .TextGrid. An output without suffix is a folder with a file for each recording",
     )
+
+    @property
+    def kind(self) -> FileKind | None:
+        """The kind of file of another program that is written; None: a table, or nothing."""
+        return None if self.output is None else kind_of_output(self.output, self.format, *TABLES)
 
 
 def kind_of_output(output: Path, format: str, *suffixes: str) -> FileKind | None:
@@ -42,6 +49,17 @@ def kind_of_output(output: Path, format: str, *suffixes: str) -> FileKind | None
     if not fits:
         raise InputError(option="output", value=output, rule=f"{rule}{', ' if remedy else ''}{remedy}")
     return kind
+
+
+def require_recordings(output: Path, kind: FileKind | None, paths: Iterable[str]) -> None:
+    """Refuse an output that cannot hold the events of these recordings."""
+    names = [Path(path).with_suffix("") for path in dict.fromkeys(paths)] if kind is not None else []
+    if kind in ("audacity", "textgrid") and output.suffix and len(names) > 1:
+        rule = f"a {FILES[kind][0]} has one recording, and there are {len(names)}: name a folder, format={kind}"
+        raise InputError(option="output", value=output, rule=rule)
+    if not output.suffix and (twice := next((name for name, count in Counter(names).items() if count > 1), None)):
+        rule = f"two recordings are called {twice.name}: move one to another folder, or write a table"
+        raise InputError(option="output", value=output, rule=rule)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,27 +83,19 @@ def write_annotations(output: Path, kind: FileKind, paths: Sequence[str], events
     for event in sorted(events, key=attrgetter("path", "start", "end")):
         by_path.setdefault(event.path, []).append(event)
     if output.suffix:
-        if kind != "raven" and len(paths) > 1:
-            rule = f"a {FILES[kind][0]} has one recording, and there are {len(paths)}: name a folder, format={kind}"
-            raise InputError(option="output", value=output, rule=rule)
         return write_aside(output, _written(kind, lengths, by_path))
     root = os.path.commonpath([Path(path).parent for path in paths]) if paths else ""
-    names = [os.path.relpath(Path(path).with_suffix(""), root) for path in paths]
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        rule = f"two recordings are called {twice}: move one to another folder, or write a table"
-        raise InputError(option="output", value=output, rule=rule)
     with new_folder(output) as folder:
-        for path, name in zip(paths, names, strict=True):
-            place = folder / f"{name}{SUFFIXES[kind]}"
+        for path in paths:
+            place = folder / f"{os.path.relpath(Path(path).with_suffix(''), root)}{SUFFIXES[kind]}"
             place.parent.mkdir(parents=True, exist_ok=True)
             write_aside(place, _written(kind, {path: lengths[path]}, by_path))
 
 
 def seconds_of_recording(path: Path) -> float:
-    """Return the length of a recording, which is decoded if its header does not say it."""
-    with Recording(path) as recording:
-        rate, size = recording.samplerate, recording.declared
-    return (count_samples(path) if size is None else size) / rate
+    """Return the length of a recording."""
+    samples, rate = length_of(path)
+    return samples / rate
 
 
 def _written(kind: FileKind, lengths: Mapping[str, float], by_path: Mapping[str, Sequence[Event]]) -> str:

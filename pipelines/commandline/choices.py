@@ -7,9 +7,11 @@ from functools import reduce
 from operator import getitem
 from typing import Any
 
+from pipelines.commandline.option_index import index, require_values
 from pipelines.extras.table import extras
-from wordless.audio.recordings.corpus import CorpusConfig, find_recordings
+from wordless.audio.recordings.corpus import find_recordings
 from wordless.audio.recordings.embedded import PATTERN, VOICES, VOICES_OF_SENTENCES, fill_in
+from wordless.audio.recordings.recording_sources import CorpusConfig
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.errors import InputError, within
 from wordless.base.values import build
@@ -25,6 +27,12 @@ CHOICES = (
     ("listening.judge", "codes", "probe", ""),
     ("listening.clips", 4, 6, ""),
 )
+
+
+def completed(command: str, config: Mapping[str, object]) -> dict[str, Any]:
+    """Check the values of a composed config, once, and return a copy with those that follow from others."""
+    require_values(config, index(command))
+    return with_choices(config)
 
 
 def with_choices(config: Mapping[str, object]) -> dict[str, Any]:
@@ -46,12 +54,17 @@ def with_choices(config: Mapping[str, object]) -> dict[str, Any]:
         if group[last] is None:
             group[last] = with_sentences if of_sentences else with_others
     if values["stages"] is None:
-        joining = [each.name for each in own if alone and each.joins(values) == ""]
-        values["stages"] = [*STAGES[:-1], *joining, STAGES[-1]]
+        values["stages"] = usual_stages(values)
     return values
 
 
-def is_embedded(corpus: Mapping[object, object]) -> bool:
+def usual_stages(config: Mapping[str, Any]) -> list[str]:
+    """Return the stages of a run that names none."""
+    joining = [each.name for each in extras(config) if is_embedded(config["corpus"]) and each.joins(config) == ""]
+    return [*STAGES[:-1], *joining, STAGES[-1]]
+
+
+def is_embedded(corpus: Mapping[Any, object]) -> bool:
     """Return whether a corpus names no other recordings than the built-in ones."""
     return all(corpus.get(name) is None for name in (*LISTED, "dataset"))
 
@@ -60,10 +73,10 @@ EMBEDDED = "<embedded corpus>"  # stands for the root, which is known after the 
 EMBEDDED_SOURCE = "embedded"  # in `unlabelled`, for the embedded corpus
 
 
-def with_embedded_corpus(config: Mapping[str, object]) -> dict[str, Any]:
-    """Return the config, with the embedded corpus if no recordings are named; two places are refused."""
-    config = with_choices(config)
-    corpus = config["corpus"]
+def with_embedded_corpus(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a copy of a completed config, with the embedded corpus if no recordings are named; refuse two places."""
+    copied = deepcopy({**config})
+    corpus: dict[str, Any] = copied["corpus"]
     listed, packed = [name for name in LISTED if corpus.get(name)], corpus.get("dataset")
     if listed and packed:  # a data set is unpacked into a folder with a table
         first, second = f"corpus.dataset={packed}", f"corpus.{listed[0]}={corpus[listed[0]]}"
@@ -77,19 +90,20 @@ def with_embedded_corpus(config: Mapping[str, object]) -> dict[str, Any]:
                     f"corpus.{name}={value}, but no corpus.root, corpus.table or corpus.dataset says "
                     f"where the recordings are: add one of them; the built-in corpus takes no corpus.{name}"
                 )
-        corpus.update(root=EMBEDDED, pattern=PATTERN, labels="pattern")
-    return config
+        corpus.update(root=EMBEDDED, embedded=copied["embedded"], pattern=PATTERN, labels="pattern")
+    return copied
 
 
-def require_recordings(config: Mapping[str, object]) -> None:
-    """Refuse a composed config whose folder or table of recordings cannot be used; nothing is decoded.
+def corpus_options(config: Mapping[str, Any]) -> CorpusConfig:
+    """Build the options of the corpus of a completed config."""
+    return build(CorpusConfig, with_embedded_corpus(config)["corpus"], name="corpus")
+
+
+def require_recordings(options: CorpusConfig, *, in_folds: bool = False) -> None:
+    """Refuse a folder or table of recordings that cannot be used; nothing is decoded.
 
     The chain checks the same again, after imports that take seconds. Data sets are left to the chain.
     """
-    options = build(CorpusConfig, with_embedded_corpus(config)["corpus"], name="corpus")
-    if options.dataset or options.root == EMBEDDED:
-        return
-    compare = config.get("compare")
-    in_folds = isinstance(compare, Mapping) and compare.get("folds")
-    with within("corpus"):
-        find_recordings(replace(options, split=SplitConfig(by="hash")) if in_folds else options)
+    if not options.is_made:
+        with within("corpus"):
+            find_recordings(replace(options, split=SplitConfig(by="hash")) if in_folds else options)

@@ -78,6 +78,12 @@ COMMANDS = {
         "pipelines.extras.demo:DemoConfig",
         "pipelines.extras.demo.server:serve",
     ),
+    "figures": Command(
+        "the charts of a run or a sweep as files for a paper: PDF, SVG or PNG",
+        "pipelines.extras.figures.figure_options:FiguresConfig",
+        "pipelines.extras.figures.chart_files:write_figures",
+        meant=("charts", "plot"),
+    ),
     "publish": Command(
         "the models of a run on the Hugging Face hub, with a model card",
         "pipelines.extras.publish:PublishConfig",

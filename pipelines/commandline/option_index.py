@@ -221,12 +221,19 @@ GONE = {  # options and values of older versions whose nearest names mean someth
     "format=start": "wordless publish writes no start weights: vocoder.start=RUN begins with the vocoder of a run",
     "verify": "a file is hashed again where its size or times changed; delete an entry, and its command makes it again",
     "lm.pitch": "the GPT reads codes without their pitch, which a head predicts from its states",
+    "fit.checkpoint_minutes": "all trainings of a command have its checkpoint_minutes",
+    "fit.seed": "all trainings of a command follow its seed",
+    "fit.compile": "trainings of 2,000 steps or more on a GPU are compiled, but for TORCH_COMPILE_DISABLE=1",
+    "fit.ema_decay": "each kind of training has its average of the weights; vocoder.fit.ema_decay sets the vocoder's",
+    "fit.final_lr_ratio": "each kind of training has its own; vocoder.fit.final_lr_ratio sets the vocoder's",
+    "augmentation": "the methods of a comparison have augmentations of their own; wordless finetune has the option",
 }
 
 
 def unknown_option(name: str, known: Index) -> InputError:
     """Return the refusal of a name that is no option."""
-    return InputError(f"{name} is not an option; {GONE.get(name) or suggestion(name, known.names)}")
+    instead = next((text for gone, text in GONE.items() if f".{gone}." in f".{name}."), None)
+    return InputError(f"{name} is not an option; {instead or suggestion(name, known.names)}")
 
 
 def refuse_gone(name: str, value: str) -> None:

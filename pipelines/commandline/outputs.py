@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
-from wordless.audio.recordings.folders import EXTENSIONS
+from wordless.audio.waveform import EXTENSIONS
 from wordless.base.errors import InputError, require
 from wordless.base.files import MARK, existing, mark, remove, take_lock
 
@@ -44,9 +44,10 @@ def require_table(output: Path, *suffixes: str) -> None:
     require(output.suffix.lower() in suffixes, "output", output, rule)
 
 
-def prepare_output(output: Path) -> None:
-    """Refuse an output that exists; create the folder above the output."""
-    require_new(output)
+def prepare_output(output: Path, *beside: Path) -> None:
+    """Refuse an output that exists, or a file ``beside`` it that is written, too; create the folder above them."""
+    for path in (output, *beside):
+        require_new(path)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:

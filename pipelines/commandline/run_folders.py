@@ -35,6 +35,7 @@ NAME = re.compile(r"\w[\w.+-]{0,99}")
 # have other values of them.
 ELSEWHERE = frozenset(
     {"name", "replace", "store.root", "device", "workers", "parallel", "engine.name", "engine.address", "tracking"}
+    | {"checkpoint_minutes"}
 )
 
 Mode = Literal["run", "sweep"]

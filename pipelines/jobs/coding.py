@@ -27,9 +27,9 @@ from pipelines.store.store import Entry, Store, StoreConfig, note_finished, writ
 from tokenizer.encoder import Encoder
 from tokenizer.parquet import CodedClip, mark_complete, read_codes, read_num_samples, write_shard
 from tokenizer.units import write_units
-from wordless.audio.audio_options import SpectrogramConfig
+from wordless.audio.audio_options import Channel, SpectrogramConfig
 from wordless.audio.decoding import Recording, count_samples
-from wordless.audio.reading import Channel, ChannelPowers, cancelled, read_blocks, resampled_length
+from wordless.audio.reading import ChannelPowers, cancelled, read_blocks, resampled_length
 from wordless.audio.recordings.inspection import InspectionConfig, file_key, frequent_reasons
 from wordless.audio.recordings.manifest import UNWRITABLE, Clip, Clips, Rejected, writable, write_rejected
 from wordless.audio.waveform import Part
@@ -148,7 +148,8 @@ def write_shards(
     """
     starts = range(0, len(clips) or 1, size)  # an entry without files counts as damaged
     files = {run.folder / name.format(number): clips[start : start + size] for number, start in enumerate(starts)}
-    missing = {file: own for file, own in files.items() if not file.exists()}
+    # a shard and its list belong together: the store removes either where a kill or a fault left it unfinished
+    missing = {file: own for file, own in files.items() if not (file.exists() and file.with_suffix(TOLD).exists())}
     results = run.each(title, partial(attempted, work), [clip for own in missing.values() for clip in own])
     for file, own in missing.items():
         told = Told()

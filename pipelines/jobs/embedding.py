@@ -4,7 +4,7 @@ Both call the stages of a run, so the vectors of the clips of a run are those th
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import Path
@@ -56,10 +56,10 @@ from pipelines.store.stored_features import (
 from tokenizer.codes import require_same_codebook
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.audio_options import SpectrogramConfig
-from wordless.audio.recordings.corpus import CorpusConfig, build_manifest, find_recordings
+from wordless.audio.recordings.corpus import build_manifest
 from wordless.audio.recordings.inspection import InspectionConfig, inspect
 from wordless.audio.recordings.manifest import Clips, Rejected, overlap_notices, read_manifest
-from wordless.audio.recordings.splits import UNDIVIDED
+from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError, named, require, within
 from wordless.base.files import NO_PERMISSION, file_hash, write_aside
 from wordless.base.machine import choose_device
@@ -86,10 +86,10 @@ def probe_run(settings: ProbeRunConfig) -> None:
     """Encode the recordings, pool every representation, probe each method, save and print how they compare."""
     own = models_of_run(settings.model, settings.compare)
     terminal = Terminal()
-    options, found = find_corpus(settings.corpus, settings, require=require_labels, terminal=terminal)
+    found = find_corpus(settings.corpus, settings, require=require_labels, terminal=terminal)
     with open_gang(choose_device(settings.device)) as gang:
         audio = Tokenizer.from_pretrained(own.tokenizer.folder).front_end.absolute
-        corpus = read_corpus(options, found, settings, gang=gang, terminal=terminal, audio=audio)
+        corpus = read_corpus(found, settings, gang=gang, terminal=terminal, audio=audio)
         notices = require_probeable([replace(corpus, name="test")], settings.probe, by=None)
         if (settings.model / MANIFEST).is_file():  # what the run in the folder knows of the probed recordings
             trained = read_manifest(settings.model / MANIFEST, corpus.root)
@@ -174,11 +174,9 @@ def _model_entry(stage: str, folder: Path) -> Entry:
     return Entry(stage=stage, key=file_hash(folder / WEIGHTS)[:16], place=folder, reused=True)
 
 
-def embed_recordings(settings: EmbedConfig, run: Path, recordings: Clips | None) -> None:
-    """Compute the vectors of the recordings, or of those of a table, with the models of a run; write the output."""
+def embed_recordings(settings: EmbedConfig, run: Path, found: Clips) -> None:
+    """Compute the vectors of recordings with the models of a run, and write the output."""
     terminal = Terminal()
-    with within("", table="input"):
-        found = recordings or find_recordings(corpus_of(settings)).named("", table="input")
     for notice in found.notices:
         terminal.say(notice)
     saved = run / PROBE_KIND.part
@@ -186,20 +184,15 @@ def embed_recordings(settings: EmbedConfig, run: Path, recordings: Clips | None)
     results = read_results(run) if (run / RESULTS).is_file() else Results()
     chosen = _chosen(settings, results, probe)
     reading = _reading(settings, results, probe, chosen)
-    of_sound = settings.method in OF_SOUND
-    inputs = {settings.method: str(METHODS[settings.method].input)} if of_sound else {GPT: BAG_OF_CODES}
-    own = None if of_sound else models_of_run(run, reading)
+    own = None if settings.method in OF_SOUND else models_of_run(run, reading)
+    inputs = {GPT: BAG_OF_CODES} if own else {settings.method: str(METHODS[settings.method].input)}
     tokenizer = Tokenizer.from_pretrained(run / "tokenizer")
     bottlenecks = ("bottleneck",) if tokenizer.reads_patches else ()
     match_choice((*inputs, *inputs.values(), "log_mel", *bottlenecks), settings.method, option="method")
     if settings.method not in inputs and settings.layer not in (None, ALL):
         remedy = f"leave layer out, or choose the method of a language model, such as method={[*inputs][-1]}"
         raise InputError(f"layer={settings.layer}, but {settings.method} has no layers; {remedy}")
-    trim_db = probe.trim_db if probe else None  # the ends of recordings are cut off as in the run
-    if probe is None and of_sound and recorded_options(results) and (run / MANIFEST).is_file():
-        wanted = recorded_options(results)["corpus"]["inspection"]["trim_db"]
-        trim_db = read_manifest(run / MANIFEST, run).effective_trim_db(None if wanted is None else float(wanted))
-    manifest = _recordings(settings, found, tokenizer.front_end, trim_db, terminal)
+    manifest = _recordings(settings, found, tokenizer.front_end, _trim_db(run, results, probe, own), terminal)
     session = Session(
         store=Store(settings.store.root),
         gang=Gang(choose_device(settings.device)),
@@ -212,23 +205,21 @@ def embed_recordings(settings: EmbedConfig, run: Path, recordings: Clips | None)
         if own is None
         else pooled_features(session, manifest, own, reading)
     )
-    candidates = StoredFeatures.of(pooled[settings.method].folder / FEATURES)
-    if reading.input and settings.method in inputs:
-        candidates = candidates.with_input(StoredFeatures.of(pooled[inputs[settings.method]].folder / FEATURES))
-    arrays = {key.partition("/")[2] or key: candidates[key] for key in _wanted(settings, [*candidates], chosen)}
+    arrays = _wanted(settings, pooled, inputs.get(settings.method) if reading.input else None, chosen)
     write_vectors(settings.output, [clip.name for clip in manifest.clips], arrays)
     for key, array in arrays.items():
         terminal.say(f"{key}: {counted(len(array), 'row')} of {array.shape[1]:,} numbers")
     terminal.say(f"{settings.output}")
 
 
-def corpus_of(settings: EmbedConfig) -> CorpusConfig:
-    """Return the options of a corpus without labels and splits that holds the recordings."""
-    if not settings.is_table:
-        return CorpusConfig(root=str(settings.input), labels="none", annotations="none", split=UNDIVIDED)
-    root, table = None if settings.root is None else str(settings.root), str(settings.input)
-    given = CorpusConfig(root=root, table=table, labels="none", missing="list", split=UNDIVIDED)
-    return replace(given, annotations=settings.annotations, tier=settings.tier)
+def _trim_db(run: Path, results: Results, probe: ProbeDescription | None, own: CodeModels | None) -> float | None:
+    """Return how many dB below the loudest 20 ms the run cut off the ends of recordings; None: it did not."""
+    if probe is not None:
+        return probe.trim_db
+    if own is not None or not recorded_options(results) or not (run / MANIFEST).is_file():
+        return None
+    wanted = recorded_options(results)["corpus"]["inspection"]["trim_db"]
+    return read_manifest(run / MANIFEST, run).effective_trim_db(None if wanted is None else float(wanted))
 
 
 def _reading(
@@ -261,8 +252,16 @@ def _layer_of(key: str) -> str:
     return parts_of_key(key)[0] or ""
 
 
-def _wanted(settings: EmbedConfig, candidates: Sequence[str], chosen: str | None) -> list[str]:
-    """Return the keys that are written: what the options name, else what the run's probe reads, else the last layer."""
+def _wanted(
+    settings: EmbedConfig, pooled: Mapping[str, Entry], beside: str | None, chosen: str | None
+) -> dict[str, FloatArray]:
+    """Return what is written: what the options name, else what the run's probe reads, else the last layer.
+
+    ``beside`` is a method whose vectors may be read with those of the wanted one.
+    """
+    candidates = StoredFeatures.of(pooled[settings.method].folder / FEATURES)
+    if beside is not None:
+        candidates = candidates.with_input(StoredFeatures.of(pooled[beside].folder / FEATURES))
     layer, pooling = settings.layer, str(settings.pooling or "")
     if layer != ALL:
         alone = [name for key in candidates if not (name := _layer_of(key)).startswith("all_")]
@@ -273,7 +272,7 @@ def _wanted(settings: EmbedConfig, candidates: Sequence[str], chosen: str | None
     if not wanted:
         rule = f"{settings.method} has no layer {layer} with pooling {pooling}: choose among {', '.join(candidates)}"
         raise InputError(option="layer", value=settings.layer, rule=rule)
-    return wanted
+    return {key.partition("/")[2] or key: candidates[key] for key in wanted}
 
 
 def _chosen(settings: EmbedConfig, results: Results, probe: ProbeDescription | None) -> str | None:
@@ -293,20 +292,16 @@ def _recordings(
     unfit: list[Rejected] = []
     try:
         with within("", root="input"), terminal.working("inspecting", 0, "files") as progress:
-            manifest, rejected = build_manifest(
-                replace(corpus_of(settings), inspection=inspection),
-                found=found,
-                inspector=partial(
-                    inspect,
-                    workers=LOCAL.workers(settings.workers, enough=True),
-                    cache=settings.store.root / "inspected.jsonl",
-                    progress=progress.advance_to,
-                    channel=audio.channel,
-                    sample_rate=audio.sample_rate,
-                ),
-                set_aside=unfit.extend,
-                duplicates=True,
+            inspector = partial(
+                inspect,
+                workers=LOCAL.workers(settings.workers, enough=True),
+                cache=settings.store.root / "inspected.jsonl",
+                progress=progress.advance_to,
+                channel=audio.channel,
+                sample_rate=audio.sample_rate,
             )
+            own = replace(settings.corpus, inspection=inspection)
+            manifest, rejected = build_manifest(own, found=found, inspector=inspector, rejected=unfit, duplicates=True)
     except InputError as error:
         if not unfit:
             raise

@@ -9,8 +9,13 @@
     events           [=======]               neighbouring cells with a label
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+from operator import attrgetter
 
 import numpy as np
 
@@ -38,19 +43,22 @@ def windows(blocks: Iterable[FloatArray], size: int, hop: int) -> Iterator[tuple
         yield end - size, held[end - size - begin :]
 
 
-def cells(starts: DoubleArray, window: float, seconds: float) -> DoubleArray:
-    """Return the borders ``(windows + 1,)`` in seconds of the time for which each window speaks."""
-    middles = starts + window / 2
-    return np.concatenate([[0.0], (middles[1:] + middles[:-1]) / 2, [seconds]])
-
-
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ScoredWindows:
-    """The scores of a recording over time."""
+    """The scores of a recording over time, and what the user should know of it."""
 
     path: str  # as the user can open it
-    edges: DoubleArray  # (windows + 1,) seconds
+    starts: DoubleArray  # (windows,) seconds
+    window: float  # seconds
+    seconds: float  # of the recording
     scores: FloatArray  # (windows, classes)
+    notices: tuple[str, ...] = ()
+
+    @property
+    def edges(self) -> DoubleArray:
+        """The borders ``(windows + 1,)`` in seconds of the time for which each window speaks."""
+        middles = self.starts + self.window / 2
+        return np.concatenate([[0.0], (middles[1:] + middles[:-1]) / 2, [self.seconds]])
 
     def events(self, classes: Sequence[str], threshold: float, *, exclusive: bool) -> list[Event]:
         """Merge neighbouring windows whose score of a class reaches the threshold; the score is the highest.
@@ -60,13 +68,13 @@ class ScoredWindows:
         passing: BoolArray = self.scores >= threshold
         if exclusive:
             passing &= np.arange(len(classes)) == self.scores.argmax(1)[:, None]
-        found = list[Event]()
+        found, edges = list[Event](), self.edges
         for number in np.flatnonzero(passing.any(0)).tolist():
             borders = np.flatnonzero(np.diff(np.pad(passing[:, number].astype(np.int8), 1)))
             for first, end in borders.reshape(-1, 2).tolist():
-                span = {"start": round(float(self.edges[first]), 6), "end": round(float(self.edges[end]), 6)}
+                start, stop = round(float(edges[first]), 6), round(float(edges[end]), 6)
                 score = float(self.scores[first:end, number].max())
-                found.append(Event(path=self.path, label=classes[number], score=score, **span))
+                found.append(Event(path=self.path, start=start, end=stop, label=classes[number], score=score))
         return sorted(found, key=lambda each: (each.start, each.label))
 
 
@@ -89,27 +97,49 @@ class ClassFigures:
         return self.right / self.annotated if self.annotated else None
 
 
+@dataclass(frozen=True, eq=False)
+class Overlaps:
+    """Finds the events of a key that overlap a time, by two binary searches."""
+
+    events: Sequence[Event]
+    key: Callable[[Event], Hashable]
+
+    @cached_property
+    def _sorted(self) -> Mapping[Hashable, tuple[list[int], list[float], list[float]]]:
+        """Places by their start, the starts, and the latest end so far."""
+        places = dict[Hashable, list[int]]()
+        for place in sorted(range(len(self.events)), key=lambda place: self.events[place].start):
+            places.setdefault(self.key(self.events[place]), []).append(place)
+        return {
+            key: (own, [self.events[p].start for p in own], [*accumulate((self.events[p].end for p in own), max)])
+            for key, own in places.items()
+        }
+
+    def of(self, event: Event, tolerance: float = 0.0) -> list[int]:
+        """Return the places of the events with the key of ``event`` that overlap it, if it is longer at each side."""
+        own, starts, latest = self._sorted.get(self.key(event), ([], [], []))
+        start, end = event.start - tolerance, event.end + tolerance
+        near = own[bisect_right(latest, start) : bisect_left(starts, end)]
+        return [place for place in near if self.events[place].end > start]
+
+
 def match(found: Sequence[Event], truth: Sequence[Event], tolerance: float) -> dict[int, int]:
     """Return the place in ``truth`` of each found event that is right.
 
     An event is right if it overlaps an annotated part of its label that is ``tolerance`` seconds longer at each side.
-    A part has one event: that of the highest score.
+    A part has one event: that of the highest score. Of several parts an event takes the one that it overlaps most.
     """
-    open_parts = dict[tuple[str, str], list[int]]()
-    for place, each in enumerate(truth):
-        open_parts.setdefault((each.path, each.label), []).append(place)
-    right = dict[int, int]()
+    parts, right, taken = Overlaps(truth, attrgetter("path", "label")), dict[int, int](), set[int]()
     for number in sorted(range(len(found)), key=lambda each: -found[each].score):
         event = found[number]
-        parts = open_parts.get((event.path, event.label), [])
         near = [
-            (min(event.end, truth[p].end) - max(event.start, truth[p].start), -p)
-            for p in parts
-            if event.start < truth[p].end + tolerance and event.end > truth[p].start - tolerance
+            (min(event.end, truth[place].end) - max(event.start, truth[place].start), -place)
+            for place in parts.of(event, tolerance)
+            if place not in taken
         ]
         if near:
-            right[number] = -max(near)[1]
-            parts.remove(right[number])
+            taken.add(place := -max(near)[1])
+            right[number] = place
     return right
 
 
@@ -128,37 +158,20 @@ def judge(
     each of which events are merged anew. The last figures are those of all classes, with the mean of these areas.
     """
     levels = [*np.linspace(0, 1, THRESHOLDS, endpoint=False)[1:].tolist(), threshold]
-    counts = {level: _counts(recordings, truth, classes, level, exclusive, tolerance) for level in levels}
-    annotated = {label: sum(each.label == label for each in truth) for label in classes}
-    figures = list[ClassFigures]()
-    for label in classes:
-        found, right = counts[threshold][label]
-        points = [each[label] for each in counts.values() if each[label][0]]
+    annotated, counts = Counter(each.label for each in truth), dict[float, tuple[Counter[str], Counter[str]]]()
+    for level in levels:
+        found = [event for each in recordings for event in each.events(classes, level, exclusive=exclusive)]
+        right = Counter(found[number].label for number in match(found, truth, tolerance))
+        counts[level] = Counter(each.label for each in found), right
+    figures, (all_found, all_right) = list[ClassFigures](), counts[threshold]
+    for label in (label for label in classes if annotated[label] or all_found[label]):
+        points = [(found[label], right[label]) for found, right in counts.values() if found[label]]
         area = _area(points, annotated[label]) if annotated[label] else None
-        if annotated[label] or found:
-            about = {"annotated": annotated[label], "found": found, "right": right}
-            figures.append(ClassFigures(label=label, average_precision=area, **about))
+        about = {"annotated": annotated[label], "found": all_found[label], "right": all_right[label]}
+        figures.append(ClassFigures(label=label, average_precision=area, **about))
     sums = {name: sum(getattr(each, name) for each in figures) for name in ("annotated", "found", "right")}
     areas = [each.average_precision for each in figures if each.average_precision is not None]
     return [*figures, ClassFigures(label=ALL, average_precision=sum(areas) / max(len(areas), 1), **sums)]
-
-
-def _counts(
-    recordings: Sequence[ScoredWindows],
-    truth: Sequence[Event],
-    classes: Sequence[str],
-    threshold: float,
-    exclusive: bool,
-    tolerance: float,
-) -> Mapping[str, tuple[int, int]]:
-    """Count the events of each class that are found, and those that are right."""
-    found = [event for each in recordings for event in each.events(classes, threshold, exclusive=exclusive)]
-    right = match(found, truth, tolerance)
-    counts = dict.fromkeys(classes, (0, 0))
-    for number, event in enumerate(found):
-        all_, good = counts[event.label]
-        counts[event.label] = all_ + 1, good + (number in right)
-    return counts
 
 
 def _area(points: Sequence[tuple[int, int]], annotated: int) -> float:

@@ -9,7 +9,7 @@ import math
 import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any, Literal, ParamSpec, TypeVar
 
@@ -305,15 +305,18 @@ class Picture:
     seconds: float
     limits: tuple[float, float]  # values of the darkest and the brightest colour
     colours: str = "magma"
-    kilohertz: float | None = None  # at the upper edge; None: the axis has no ticks
+    kilohertz: float | None = None  # at the upper edge; None: the axis has no ticks, or these:
+    ticks: Mapping[float, str] = field(default_factory=dict)  # places among the bands -> kHz
     marks: tuple[float, ...] = ()  # seconds, that lines mark
     height: float = 1.0  # relative to the other rows
 
 
-def log_mel_pictures(rows: Mapping[str, npt.NDArray[Any]], *, seconds: float, height: float) -> list[Picture]:
+def log_mel_pictures(
+    rows: Mapping[str, npt.NDArray[Any]], *, seconds: float, height: float, ticks: Mapping[float, str] | None = None
+) -> list[Picture]:
     """Return log-mel spectrograms ``(time, mels)`` by their titles, in one colour scale: that of the first."""
     low, high = (float(value) for value in np.quantile(next(iter(rows.values())), [0.01, 0.99]))
-    shared: dict[str, Any] = {"seconds": seconds, "limits": (low, high), "height": height}
+    shared: dict[str, Any] = {"seconds": seconds, "limits": (low, high), "height": height, "ticks": ticks or {}}
     return [Picture(title=title, values=values, **shared) for title, values in rows.items()]
 
 
@@ -352,8 +355,11 @@ def draw_pictures(
         for seconds in picture.marks:
             axes.axvline(seconds, color=WHITE, linewidth=1, linestyle=(0, (3, 3)))
         axes.set_title(picture.title)
-        axes.set_ylabel("kHz" if picture.kilohertz else "")
-        axes.tick_params(axis="y", left=bool(picture.kilohertz), labelleft=bool(picture.kilohertz))
+        if picture.ticks:
+            axes.set_yticks([*picture.ticks], [*picture.ticks.values()])
+        ticks = bool(picture.kilohertz or picture.ticks)
+        axes.set_ylabel("kHz" if ticks else "")
+        axes.tick_params(axis="y", left=ticks, labelleft=ticks)
         axes.tick_params(axis="x", bottom=axes is rows[-1])
         axes.spines[:].set_visible(False)
     if below:

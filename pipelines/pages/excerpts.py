@@ -5,8 +5,9 @@ from pathlib import Path
 
 from pipelines.pages.charts import Chart, spectrogram_chart
 from pipelines.pages.players import MAX_BYTES, embedded_waveform, spectrogram
+from wordless.audio.audio_options import Channel
 from wordless.audio.decoding import Recording
-from wordless.audio.reading import Channel, read_blocks
+from wordless.audio.reading import read_blocks
 from wordless.audio.waveform import Part, Waveform, join_blocks
 
 AROUND = 1.0  # seconds that are played and drawn before and after a place

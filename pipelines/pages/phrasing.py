@@ -7,7 +7,7 @@ import json
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from statistics import stdev
@@ -208,6 +208,36 @@ def draw(template: str, *, escape: bool = True, **values: object) -> str:
 def methods_table(comparison: Comparison) -> str:
     """Write the methods as a Markdown table, the best first, and what it leaves open."""
     return draw("methods.md.jinja", escape=False, comparison=comparison)
+
+
+LATEX = "table.tex"  # in the folder of a run or a sweep
+_ESCAPED: dict[str, str | int | None] = {
+    **{letter: f"\\{letter}" for letter in "&%$#_{}"},
+    **{"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"},
+    **{"<": "$<$", ">": "$>$", "|": "$|$", "−": "$-$", "–": "--", NO_BREAK: "~"},
+}
+
+
+def latex_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Write a table that LaTeX sets without packages."""
+    first, *others = (" & ".join(cell.translate(str.maketrans(_ESCAPED)) for cell in row) for row in (head, *rows))
+    lines = [r"\hline", first, r"\hline", *others, r"\hline"]
+    body = "\n".join(line if line == r"\hline" else rf"{line} \\" for line in lines)
+    return f"\\begin{{tabular}}{{l{'r' * (len(head) - 1)}}}\n{body}\n\\end{{tabular}}\n"
+
+
+def interval(row: Row) -> str:
+    return "–" if row.low is None else f"{percent(row.low)} – {percent(row.high)}"
+
+
+def methods_latex(comparison: Comparison) -> str:
+    """Write the methods as a LaTeX table, the best first."""
+    head = ["method", f"test {full_name(comparison.metric)}", "interval"]
+    rows = (
+        [full_name(of), percent(row.value), interval(row), percent(comparison.validated[of].value)]
+        for of, row in comparison.tested.items()
+    )
+    return latex_table([*head, "on validation"], rows)
 
 
 def sentences(macro: str, *values: object) -> list[str]:

@@ -1,55 +1,110 @@
-"""The page of ``wordless predict`` where labels are known: figures of classes, confusions, and the worst mistakes."""
+"""The page of ``wordless predict`` and ``finetune`` where labels are known.
+
+It has figures of classes, confusions, events over time, and the worst mistakes.
+"""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipelines.commandline.annotation_files import Event
+from pipelines.pages.charts import GREEN, INK, ORANGE, WIDTH, Chart, sheet, shortened, styled
 from pipelines.pages.excerpts import Room
 from pipelines.pages.phrasing import draw
 from wordless.base.files import write_aside
 
 MISTAKES = 30  # of the page
+LINES = 12  # recordings whose events are drawn over time
+MOST_ANSWERS = 1000  # of a recording that are drawn
+SECOND = 2.0  # CSS pixels, up to LONGEST
+LONGEST = 2400.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What is known of a place, and what is predicted for it."""
+    """What is annotated at a place, and what is predicted for it; None: nothing, but not both."""
 
-    path: str  # as the user can open it
-    start: float  # seconds
-    end: float
-    known: str  # label; "": nothing is annotated there
-    found: str  # label; "": no event is found there
-    score: float  # of the predicted label
+    part: Event | None = None
+    found: Event | None = None
+
+    @property
+    def place(self) -> Event:
+        place = self.part or self.found
+        assert place is not None, "an answer has one of both"
+        return place
+
+    @property
+    def labels(self) -> tuple[str, str]:
+        """The known and the predicted label; "": nothing is there."""
+        return self.part.label if self.part else "", self.found.label if self.found else ""
+
+    @property
+    def right(self) -> bool:
+        return self.labels[0] == self.labels[1]
+
+    @property
+    def score(self) -> float:
+        return self.found.score if self.found else 0.0
 
 
 def write_predictions_page(
     page: Path,
     answers: Sequence[Answer],
-    figures: Sequence[Mapping[str, object]],
+    figures: Sequence[object],  # of each class: see `pipelines.jobs.events.ClassFigures`
     room: Room,
     *,
     about: Mapping[str, str],
 ) -> None:
     """Write the page; the surest wrong answers come first, then the annotated places where nothing was found."""
-    counts = Counter((each.known, each.found) for each in answers)
+    counts = Counter(each.labels for each in answers)
     known, found = (sorted({pair[side] for pair in counts}, key=lambda name: (not name, name)) for side in (0, 1))
-    wrong = sorted((each for each in answers if each.known != each.found), key=lambda each: -each.score)
-    shown = [(each, room.place(Path(each.path), each.start, each.end)) for each in wrong[:MISTAKES]]
+    wrong = sorted((each for each in answers if not each.right), key=lambda each: -each.score)
+    shown = [(each, room.place(Path(each.place.path), each.place.start, each.place.end)) for each in wrong[:MISTAKES]]
     sums = {name: sum(counts[name, each] for each in found) for name in known}
     share = {pair: round(60 * count / max(sums[pair[0]], 1)) for pair, count in counts.items()}  # % of the colour
     cells = {name: [(counts[name, each], share.get((name, each), 0), name == each) for each in found] for name in known}
-    right = sum(each.known == each.found for each in answers)
+    right, by_path = sum(each.right for each in answers), dict[str, list[Answer]]()
+    for each in sorted(answers, key=lambda answer: (answer.place.path, answer.place.start)):
+        by_path.setdefault(each.place.path, []).append(each)
+    several = {path: own for path, own in by_path.items() if len(own) > 1}
+    lines = {path: time_line(several[path], f"line-{number}") for number, path in enumerate([*several][:LINES])}
     text = draw(
         "predictions.html.jinja",
         about=about,
         figures=figures,
         matrix=cells.items(),
         columns=found,
+        lines=lines.items(),
+        undrawn=len(several) - len(lines),
         mistakes=shown,
         right=right,
         total=len(answers),
         left_out=max(len(wrong) - MISTAKES, 0),
     )
     write_aside(page, text)
+
+
+@styled
+def time_line(answers: Sequence[Answer], name: str) -> Chart:
+    """Draw the first answers of a recording in a lane for each class: above what is annotated, below the events."""
+    shown, spans = answers[:MOST_ANSWERS], dict[tuple[str, float, str], list[tuple[float, float]]]()
+    seconds = max(each.end for answer in shown for each in (answer.part, answer.found) if each)
+    width = min(max(SECOND * seconds, WIDTH), LONGEST)
+    for answer in shown:
+        marks = ((answer.part, 0.08, INK), (answer.found, 0.5, GREEN if answer.right else ORANGE))
+        for each, above, colour in ((each, above, colour) for each, above, colour in marks if each):
+            length = max(each.end - each.start, 2 * seconds / width)  # two pixels can be seen
+            spans.setdefault((each.label, above, colour), []).append((each.start, length))
+    labels = sorted({label for label, _, _ in spans})
+    figure = sheet(60 + 26 * len(labels), width)
+    axes = figure.subplots()
+    for (label, above, colour), own in spans.items():
+        axes.broken_barh(own, (labels.index(label) + above, 0.36), facecolors=colour)
+    axes.set_yticks([place + 0.5 for place in range(len(labels))], [shortened(label, 18) for label in labels])
+    axes.set(xlim=(0, seconds), ylim=(len(labels), 0), xlabel="seconds")
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x")
+    wrong, file = sum(not each.right for each in shown), Path(shown[0].place.path).name
+    told = f"Events of {file} over time: {len(shown)} answers, {wrong} of them wrong, of {', '.join(labels)}"
+    return Chart(figure=figure, name=name, description=told, scrolls=width > WIDTH)

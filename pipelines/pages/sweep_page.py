@@ -33,7 +33,7 @@ from pipelines.pages.charts import (
     shortened,
 )
 from pipelines.pages.comparison_charts import learning_charts
-from pipelines.pages.phrasing import draw, full_name, noise_label
+from pipelines.pages.phrasing import LATEX, draw, full_name, interval, latex_table, noise_label, number, percent
 from pipelines.results.comparison import Comparison
 from pipelines.results.rows import NAMES, Row, find, frame, where
 from pipelines.results.run_record import RESAMPLES, Resamples, Results, count_codes, read_arrays, read_results
@@ -230,11 +230,8 @@ def _options(job: Job, names: Sequence[str]) -> str:
 PAGE, TABLE = "sweep.html", "sweep.csv"
 
 
-def write_sweep(sweep: Path, jobs: Sequence[Job], *, command: str) -> tuple[Runs, list[Job]]:
-    """Write page and table into the sweep's folder; ``command`` resumes the sweep.
-
-    Return the finished runs and the jobs that failed, with their reasons.
-    """
+def finished_runs(sweep: Path, jobs: Sequence[Job]) -> tuple[Runs, list[Job]]:
+    """Read the finished runs of a sweep; and give the jobs that failed, with their reasons."""
     points, failures = [], []
     for job in jobs:
         reason = job.reason if job.state == "failed" else "it was stopped before its end"
@@ -246,13 +243,21 @@ def write_sweep(sweep: Path, jobs: Sequence[Job], *, command: str) -> tuple[Runs
             except InputError as error:
                 reason = str(error)
         failures.append(replace(job, state="failed", reason=reason))
-    runs = Runs(options=swept(jobs), finished=points)
+    return Runs(options=swept(jobs), finished=points), failures
+
+
+def write_sweep(sweep: Path, jobs: Sequence[Job], *, command: str) -> tuple[Runs, list[Job]]:
+    """Write page and tables into the sweep's folder; ``command`` resumes the sweep.
+
+    Return the finished runs and the jobs that failed, with their reasons.
+    """
+    runs, failures = finished_runs(sweep, jobs)
     write_aside(sweep / TABLE, _csv(runs))
+    write_aside(sweep / LATEX, _latex(runs))
     page = draw(
         "sweep.html.jinja",
         runs=runs,
-        charts=sweep_charts(runs)
-        | ({each.name: each for each in learning_charts(runs.best.comparison)} if runs.best else {}),
+        charts=sweep_charts(runs),
         recognised_name=RECOGNISED,
         kinds=CHOICES,
         original=ORIGINAL,
@@ -266,6 +271,20 @@ def write_sweep(sweep: Path, jobs: Sequence[Job], *, command: str) -> tuple[Runs
     )
     write_aside(sweep / PAGE, page)
     return runs, failures
+
+
+def _latex(runs: Runs) -> str:
+    """Write a row for each run: its options, the figure that judges the runs, and the perplexity."""
+    judge = f"{full_name(runs.metric)} of {full_name(runs.judged)}"
+    head = [*(runs.options or ["job"]), f"{judge} on test", "interval", "on validation", "perplexity"]
+    rows = list[list[str]]()
+    for point in runs.points:
+        test = find(point.figures, *runs.probe)
+        names = [point.job.overrides.get(name, "") for name in runs.options] or [str(point.job.number)]
+        values = [percent(point.value(*runs.probe)), interval(test) if test else "–"]
+        validated = percent(point.value(*runs.probe, split="validation"))
+        rows.append([*names, *values, validated, number(point.value(*PERPLEXITY))])
+    return latex_table(head, rows)
 
 
 def _csv(runs: Runs) -> str:
@@ -295,9 +314,10 @@ def _over_options(runs: Runs, panels: Sequence[Panel], *, name: str, title: str)
 
 
 def sweep_charts(runs: Runs) -> dict[str, Chart]:
-    """Draw the charts for which the runs have figures, by their names."""
+    """Draw the charts for which the runs have figures, by their names, with the learning curves of the best run."""
     charts = _figures(runs), _noise(runs) if runs.is_ordered else None
-    return {chart.name: chart for chart in charts if chart}
+    best = learning_charts(runs.best.comparison) if runs.best else ()
+    return {chart.name: chart for chart in (*charts, *best) if chart}
 
 
 def _figures(runs: Runs) -> Chart | None:
@@ -316,12 +336,12 @@ def _figures(runs: Runs) -> Chart | None:
             ring, looks = [(runs.place(runs.best), runs.best.value(*runs.probe))], look(INK, "o", filled=False, size=11)
             curves.append(Curve(points=ring, look=looks, label="chosen on validation"))
         for (name, line), (colour, marker) in zip(runs.lines.items(), cycle(SERIES), strict=False):
-            for number, (label, figure, looks) in enumerate(each):
+            for place, (label, figure, looks) in enumerate(each):
                 if not alone:
-                    label = "" if number else shortened(name, 22)
-                    looks = looks | {"color": colour, "markerfacecolor": colour, "marker": "" if number else marker}
+                    label = "" if place else shortened(name, 22)
+                    looks = looks | {"color": colour, "markerfacecolor": colour, "marker": "" if place else marker}
                 points = [(runs.place(point), find(point.figures, *figure)) for point in line]
-                band: Interval = "band" if alone or not number else ""
+                band: Interval = "band" if alone or not place else ""
                 curves.append(Curve(points=points, look=looks, label=label, interval=band))
         panels.append(Panel(title=title, curves=curves, ratios=is_probe, marked=marked))
     return _over_options(runs, panels, name="figures", title="Figures by run")

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.store.store import StoreOptions
-from wordless.audio.recordings.annotations import AnnotationOptions
 from wordless.audio.recordings.manifest import Clips, writable
+from wordless.audio.recordings.recording_sources import AnnotationOptions
 from wordless.base.errors import InputError
 from wordless.base.machine import Device
 from wordless.base.options import REQUIRED, Options, option

@@ -6,10 +6,9 @@ from typing import Any
 
 from pipelines.bodies.wav2vec2_body import SPEECH_FEATURES
 from pipelines.commandline.choices import EMBEDDED, EMBEDDED_SOURCE, with_embedded_corpus
-from pipelines.commandline.option_index import index, require_values
 from pipelines.extras.table import extras
 from pipelines.extras.work import works
-from pipelines.settings.run_settings import RunSettings
+from pipelines.settings.run_settings import RunSettings, of_trainings
 from pipelines.stages.stage_options import STEPS, STEPS_FROM_SHIPPED
 from pipelines.stages.start import LM, TOKENS, require_same_gpt
 from pipelines.stages.start_voice import (
@@ -26,15 +25,14 @@ from vocoder.vocoder_options import WaveNetConfig
 from wordless.audio.audio_options import AudioSettings, SpectrogramConfig
 from wordless.base.errors import InputError, within
 from wordless.base.hub import local_weights
-from wordless.base.options import follow_seed
+from wordless.base.options import follow
 from wordless.base.seeds import require_seeds
 from wordless.base.text import listed
 from wordless.base.values import build
 
 
 def run_settings(config: Mapping[str, object]) -> RunSettings:
-    """Build the settings from a composed config; without root and table the corpus is the embedded one."""
-    require_values(config, index("run"))
+    """Build the settings from a completed config; without root and table the corpus is the embedded one."""
     values = with_embedded_corpus(config)
     for name in ("stages", "unlabelled", "tracking"):  # a single value needs no brackets
         if isinstance(values[name], str):
@@ -48,7 +46,7 @@ def run_settings(config: Mapping[str, object]) -> RunSettings:
         more = [each.name for each in extras() if each.of_report]
         settings = replace(settings, stages=tuple(dict.fromkeys((*settings.stages, *more))))
     require_run(settings)
-    return _with_readable_clips(follow_seed(settings, settings.seed))
+    return _with_readable_clips(follow(settings, **of_trainings(settings)))
 
 
 def _set_sizes(values: dict[str, Any]) -> None:

@@ -11,7 +11,6 @@ from lm.lm_options import ProbeConfig
 from pipelines.bodies.body_options import BodySettings
 from pipelines.bodies.table_of_bodies import BODIES, BodiesOfRun
 from pipelines.commandline.choices import CHOICES, with_embedded_corpus
-from pipelines.commandline.option_index import index, require_values
 from pipelines.extras.table import EXTRAS, Extra, Need, extras
 from pipelines.methods.method import Method
 from pipelines.settings.comparison_settings import ComparisonConfig
@@ -26,10 +25,10 @@ from pipelines.stages.stage_options import (
 )
 from pipelines.store.store import StoreOptions
 from wordless.audio.audio_options import AudioSettings, SpectrogramConfig
-from wordless.audio.recordings.corpus import CORPUS, CorpusConfig
 from wordless.audio.recordings.embedded import EmbeddedConfig
+from wordless.audio.recordings.recording_sources import CORPUS, CorpusConfig
 from wordless.base.machine import choose_device, cores, is_under_torchrun, use_threads
-from wordless.base.options import REQUIRED, Options, follow_seed, option
+from wordless.base.options import REQUIRED, Options, follow, option
 from wordless.base.pools import EngineConfig, is_started_by_another
 from wordless.base.seeds import MAX_SEED
 from wordless.base.values import build, move_seeds
@@ -82,6 +81,9 @@ class TrainingCommand(CorpusCommand):
         "for vocoder and language model on a CPU, so threads=N keeps a language model when a vocoder is added",
         least=1,
         most=MAX_THREADS,
+    )
+    checkpoint_minutes: float = option(
+        1.0, "minutes between the checkpoints of a training, from which a killed command resumes", least=0
     )
     tracking: tuple[str, ...] = option(
         ("tensorboard",), "tensorboard, mlflow or wandb: what records curves, figures and report; []: none"
@@ -259,13 +261,17 @@ def choose_workers(wanted: int, engine: EngineConfig, *, seconds: float) -> int:
     return engine.workers(wanted, enough=seconds > 3600)
 
 
-def corpus_command(kind: type[C], config: Mapping[str, object], *, command: str) -> C:
-    """Build the settings of a command that uses a finished run, with the embedded corpus where none is named.
+def of_trainings(settings: CorpusCommand) -> dict[str, object]:
+    """Return the options of a command that all its trainings follow."""
+    return {name: getattr(settings, name) for name in ("seed", "checkpoint_minutes") if hasattr(settings, name)}
+
+
+def corpus_command(kind: type[C], config: Mapping[str, object]) -> C:
+    """Build the settings of a command that uses a finished run from its completed config.
 
     A corpus may suggest a front end and lengths of training, which are left out unless the command has such options.
     """
-    require_values(config, index(command))
     suggested = {*EXTRAS, *(each.name for each in fields(RunSettings))} - {each.name for each in fields(kind)}
     values = {name: value for name, value in with_embedded_corpus(config).items() if name not in suggested}
     settings = build(kind, values, name="")
-    return follow_seed(settings, settings.seed)
+    return follow(settings, **of_trainings(settings))

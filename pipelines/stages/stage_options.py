@@ -119,8 +119,6 @@ class VocoderSettings(TrainingSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        rule = "choose meaning: a vocoder needs codes"
-        self.refuse_if(self.wavenet.condition == "none", "wavenet.condition", rule)
         if not self.fit.steps and self.start is None:
             why = "" if self.unfit is None else f" (of the weights that ship, {self.unfit})"
             rule = f"random weights make no sound{why}: choose more, such as {STEPS}, or weights, `start`=RUN"
@@ -150,7 +148,7 @@ class ListeningConfig(SoundOptions):
     prompt_seconds: float = 1.0  # least length of a prompt; at most three quarters of the clip
     temperatures: tuple[float, ...] = option((0.7, 1.0), "temperatures of the GPT", least=0, distinct=True)
     continuations: int = option(2, "continuations of each clip at each temperature", least=0)
-    unconditional: int = option(2, "sounds without a prompt at each temperature", least=0)
+    unconditional: int = 2  # sounds without a prompt at each temperature
     top_k: int = 50  # the GPT draws from this number of most probable codes; 0: all codes
     vocoder_temperature: float = option(1.0, "temperature of WaveNet; 0: always the most probable sample", least=0)
     seed: int = 0  # seed of the drawn sounds

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 ENTRY, TIMINGS, BEGUN = "entry.json", "timings.json", "begun.json"  # the last one among checkpoints
 SYNTHESISED, UNPACKED = "embedded", "datasets"  # folders of recordings: the built-in corpus, unpacked data sets
+MADE = {"embedded": SYNTHESISED, "dataset": UNPACKED}  # source of recordings -> the folder that it writes them to
 CURVE = "curve.json"  # of a training
 LIBRARIES: tuple[str, ...] = ("torch", "torchaudio", "faiss-gpu", "faiss-cpu", "fairseq2", "scikit-learn", "numpy")
 LIBRARIES += ("soundfile", "av", "soxr")

@@ -59,7 +59,7 @@ from lm.probing.vectors import RunningPools, pool_states
 from pipelines.chain.clips_of_run import find_corpus, read_corpus
 from pipelines.chain.language import make_codes
 from pipelines.chain.study import Study
-from pipelines.commandline.choices import with_choices
+from pipelines.commandline.choices import completed
 from pipelines.commandline.composition import compose, resolved
 from pipelines.settings.run_rules import run_settings
 from pipelines.stages.features import code_features, log_mel_features
@@ -258,13 +258,13 @@ def measure(vectors: FloatArray, study: Study) -> dict[str, object]:
 def study_of(folder: Path, words: Sequence[str]) -> Study:
     """Read the corpus of a run with these words, and make its tokenizer and codes, or find them in the store."""
     with initialize_config_module("conf", version_base="1.3"):
-        config = with_choices(resolved(compose("run", [*words])))
+        config = completed("run", resolved(compose("run", [*words])))
     gang = Gang(choose_device("cpu"))
     settings = with_precision(run_settings(config), gang)
     use_threads(settings.threads)
     terminal = Terminal(log=folder / "log.txt")
-    options, found = find_corpus(settings.corpus, settings, require=None, terminal=terminal)
-    manifest = read_corpus(options, found, settings, gang=gang, terminal=terminal, audio=settings.audio)
+    found = find_corpus(settings.corpus, settings, require=None, terminal=terminal)
+    manifest = read_corpus(found, settings, gang=gang, terminal=terminal, audio=settings.audio)
     session = Session(store=Store(settings.store.root), gang=gang, terminal=terminal, folder=folder, workers=1)
     study = Study.of(session, manifest, settings)
     make_codes(study)

@@ -28,7 +28,8 @@ def test_a_run_of_arrays_has_figures_and_models_and_resumes(tmp_path: Path, caps
     listed = pandas.read_csv(tmp_path / "run/manifest.tsv", sep="\t", dtype=str, keep_default_na=False)
     assert sorted(listed["label"]) == sorted(clips["label"])
     capsys.readouterr()
-    again = wordless.run(options, clips=clips, folder=tmp_path / "run")
+    rows = [{str(name): value for name, value in row.items()} for row in clips.to_dict("records")]
+    again = wordless.run(options, clips=rows, folder=tmp_path / "run")
     assert again.language_model.format == made.language_model.format
     assert "computing" not in capsys.readouterr().out
     written = {path: path.read_bytes() for path in (tmp_path / "run").glob("[cr]*/*.wav")}

@@ -13,7 +13,7 @@ import torch
 from lm.lm_options import VECTORS, GPTConfig, VectorConfig
 from lm.model import LanguageModel
 from lm.rates import RatesModel
-from pipelines.chain.clips_of_run import read_corpus
+from pipelines.chain.clips_of_run import find_corpus, read_corpus
 from pipelines.settings.run_settings import CorpusCommand
 from pipelines.stages.features import ClipReading
 from pipelines.stages.listening import Playback, choose_clips
@@ -31,8 +31,8 @@ from vocoder.vocoder import Vocoder
 from vocoder.vocoder_options import WaveNetConfig
 from vocoder.wavenet import WaveNet
 from wordless.audio.audio_options import SpectrogramConfig
-from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.manifest import Clip, Clips
+from wordless.audio.recordings.recording_sources import CorpusConfig
 from wordless.base.array_types import FloatArray
 from wordless.base.files import file_hash
 from wordless.base.progress import Terminal
@@ -182,7 +182,8 @@ def corpus_of(config: CorpusConfig, store: Path, *, printed: bool = False, **mor
     """The corpus that a run would read, with its lists in a store."""
     gang, terminal = Gang(torch.device("cpu")), Terminal(silent=not printed)
     settings = CorpusCommand(corpus=config, store=StoreConfig(root=store), workers=1)
-    return read_corpus(config, None, settings, gang=gang, terminal=terminal, **more)
+    found = find_corpus(config, settings, require=None, terminal=terminal)
+    return read_corpus(found, settings, gang=gang, terminal=terminal, **{"audio": "mean", **more})
 
 
 _WAVENET = ("residual_channels=8", "gate_channels=16", "skip_channels=8", "layers=4")

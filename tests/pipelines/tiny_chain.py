@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hydra import initialize_config_module
 
+from pipelines.commandline.choices import completed
 from pipelines.commandline.composition import compose, resolved
 from pipelines.settings.run_rules import run_settings
 from pipelines.store.store import TIMINGS, Entry
@@ -33,7 +34,7 @@ TINY = (
     *("listening.seconds=0.2", "listening.continuation_seconds=0.2"),
 )
 OWN = tuple(word for word in TINY if not word.startswith("embedded."))  # for recordings that are not built in
-CHECKPOINTS = tuple(f"{part}.fit.checkpoint_minutes=0" for part in ("tokenizer", "lm", "vocoder"))  # at each step
+CHECKPOINTS = ("checkpoint_minutes=0",)  # at each step
 
 
 def called(*words: str, command: str = "run", **environment: str) -> subprocess.CompletedProcess[str]:
@@ -59,7 +60,8 @@ def called_at_once(place: Path, *words: str) -> subprocess.CompletedProcess[str]
 def config_of(command: str, *words: str) -> dict[str, object]:
     """The config of a command with these words."""
     with initialize_config_module("conf", version_base="1.3"):
-        return resolved(compose(command, overrides=list(words)))
+        config = resolved(compose(command, overrides=list(words)))
+    return completed(command, config) if command == "run" else config
 
 
 def composed(store: Path, *words: str) -> dict[str, object]:

@@ -54,7 +54,7 @@ SPEECH = (
     *("stages=[tokenizer,probe]", "compare.methods=[wav2vec2,wav2vec2_finetuned]", "wav2vec2=tiny"),
     *(f"wav2vec2.{part}.fit.steps=6" for part in ("pretraining", "finetuning")),
     *(f"wav2vec2.{part}.fit.validate_every=2" for part in ("pretraining", "finetuning")),
-    *(f"wav2vec2.{part}.fit.checkpoint_minutes=0" for part in ("pretraining", "finetuning")),
+    "checkpoint_minutes=0",
 )
 EXISTS = "exists already"  # of an output that was whole when the command was killed
 
@@ -99,12 +99,12 @@ def scenarios(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Scenario]:
             "finetune",
             *finetune,
             *QUICK,
-            "body.fit.checkpoint_minutes=0",
+            "checkpoint_minutes=0",
             "output=tuned",
             "store.root=store",
         ),
         "speech": ("run", *run, *SPEECH, "hydra.run.dir=run"),
-        "samples": ("run", *run, *SAMPLES, "next_sample.fit.checkpoint_minutes=0", "hydra.run.dir=run"),
+        "samples": ("run", *run, *SAMPLES, "checkpoint_minutes=0", "hydra.run.dir=run"),
         "sweep": ("run", "-m", *run, "hydra.sweep.dir=sweep", "tokenizer.codebook_size=4,8", "stages=[tokenizer]"),
     }
     return {

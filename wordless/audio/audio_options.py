@@ -4,17 +4,17 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
-from wordless.audio.decoding import MAX_RATE
-from wordless.audio.reading import Channel, require_choice
-from wordless.base.errors import InputError
+from wordless.audio.waveform import MAX_RATE
+from wordless.base.errors import InputError, require
 from wordless.base.options import Options, option
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 MeanRemoval = Literal["none", "clip", "running"]
+Channel = int | Literal["mean", "loudest"]  # a number counts from 0
 
 CHANNEL = (
     "mean, loudest, 0, 1, ...: the mean of a recording's channels, the channel with the highest power, or a channel by "
@@ -24,6 +24,12 @@ MAX_WINDOW = 65_536  # samples
 MAX_MELS = 1024  # their weights with the longest window take 128 MiB
 LEAST_RATE = 2  # Hz; torchaudio's mel filters end at a whole number of Hz, half the sample rate
 SMALLEST_FLOOR = 1e-30  # smaller values may be 0 in float32, and the logarithm of digital silence would not be finite
+
+
+def require_choice(channel: Channel, option: str) -> None:
+    """Refuse a number below 0, and words of a saved model that this version does not know."""
+    known = channel in get_args(get_args(Channel)[1]) if isinstance(channel, str) else channel >= 0
+    require(known, option, channel, "choose mean, loudest, or the number of a channel, from 0 on")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -31,7 +31,7 @@ import numpy as np
 import numpy.typing as npt
 
 from wordless.audio import completeness
-from wordless.audio.waveform import Part
+from wordless.audio.waveform import HEADERLESS, MAX_RATE, MIN_RATE, Part
 from wordless.base.errors import InputError
 from wordless.base.files import file_stamp, open_regular
 
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 
 Block = npt.NDArray[np.float32]  # (samples, channels)
 WHOLE = Part(start=0, num_samples=sys.maxsize)
-MIN_RATE, MAX_RATE = 1, 1_000_000  # Hz; recordings that declare another rate are set aside
 MAX_CHANNELS = 1_024
 BLOCK_VALUES = 1 << 16  # samples times channels to decode at a time
 _RECENT_VALUES = 1 << 22  # 16 MB: the last 95 s of mono at 44.1 kHz are read again without decoding
@@ -199,6 +198,13 @@ def count_samples(path: Path) -> int:
         return sum(map(len, recording.blocks()))
 
 
+def length_of(path: Path) -> tuple[int, int]:
+    """Return the samples of a recording, which is decoded if its header does not say them, and their rate."""
+    with Recording(path) as recording:
+        rate, size = recording.samplerate, recording.declared
+    return (count_samples(path) if size is None else size), rate
+
+
 def file_state(path: Path) -> tuple[object, ...]:
     """Identify the file's content and the process; a forked process would share the position of an open file."""
     try:
@@ -301,7 +307,6 @@ def _refuse_joined(path: Path, file: int, *, start: int = 1) -> None:
             raise RecordingError(path, "is joined of several files", detail)
 
 
-HEADERLESS = ("raw", "pcm", "vox", "sln", "gsm", "g722")  # kinds of files that hold samples alone
 _HEAD = 1024  # bytes that are looked at
 _FOREIGN = (  # first bytes of files that are named like a recording or a text, what they are, and what to do
     (rb"version https://git-lfs\.github\.com/spec/", "is a Git LFS pointer, and not the file: run git lfs pull"),

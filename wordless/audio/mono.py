@@ -27,7 +27,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from wordless.audio.reading import Channel, whole_rate
+from wordless.audio.audio_options import Channel
+from wordless.audio.reading import whole_rate
 from wordless.audio.waveform import Waveform, unusable_peak
 from wordless.base.array_types import FloatArray, Floats
 from wordless.base.errors import InputError

@@ -22,24 +22,27 @@ from functools import lru_cache
 from numbers import Real
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import Any, BinaryIO, Literal, cast, get_args
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 
-from wordless.audio.decoding import MAX_RATE, MIN_RATE, WHOLE, Block, Recording, RecordingError, file_state
-from wordless.audio.waveform import Part, Waveform, equal_blocks, first_samples, join_blocks, unusable_peak
+from wordless.audio.audio_options import Channel, require_choice
+from wordless.audio.decoding import WHOLE, Block, Recording, RecordingError, file_state
+from wordless.audio.waveform import (
+    MAX_RATE,
+    MIN_RATE,
+    Part,
+    Waveform,
+    equal_blocks,
+    first_samples,
+    join_blocks,
+    unusable_peak,
+)
 from wordless.base.array_types import DoubleArray, FloatArray
 from wordless.base.errors import InputError, require
 
-Channel = int | Literal["mean", "loudest"]  # a number counts from 0
 FAR_SOFTER = 0.1  # of the power of a mean in which the loudest channel sounds alone
 _ROUNDING = 1e-12  # of the squares: a power below is rounding
-
-
-def require_choice(channel: Channel, option: str) -> None:
-    """Refuse a number below 0, and words of a saved model that this version does not know."""
-    known = channel in get_args(get_args(Channel)[1]) if isinstance(channel, str) else channel >= 0
-    require(known, option, channel, "choose mean, loudest, or the number of a channel, from 0 on")
 
 
 class ChannelPowers:

@@ -1,11 +1,16 @@
-"""Responses of microphones and rooms, and spectra of noise, as filters of sound.
+"""Sound as microphones, rooms, noise of any spectrum and MP3 files of a low bit rate leave it.
 
 A response is a curve of gains at `OCTAVES`, or the sound of a room that dies away. Responses have minimum phase, so
 filtered sound is not later than the sound before, and its frames are those of the same times.
 """
 
+import io
+from collections.abc import Iterable, Iterator
+
 import numpy as np
 
+from wordless.audio.reading import resample_blocks
+from wordless.audio.waveform import equal_blocks
 from wordless.base.array_types import DoubleArray, FloatArray
 
 OCTAVES = 62.5 * 2.0 ** np.arange(9)  # Hz, up to 16 kHz; a curve is constant beyond
@@ -71,3 +76,40 @@ def room_response(seconds: float, sample_rate: int, rng: np.random.Generator) ->
     room = rng.standard_normal(length) * 10 ** (-3 * np.arange(length) / length)
     room *= np.sqrt(seconds / AS_LOUD / np.square(room).sum())
     return np.asarray(np.append(1.0, room) / np.sqrt(1 + seconds / AS_LOUD), np.float32)
+
+
+BIT_RATE = 32_000  # bits per second
+_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)  # Hz, of MP3
+_BLOCK = 1 << 15  # samples that are encoded at a time
+
+
+def through_mp3(blocks: Iterable[FloatArray], sample_rate: int) -> Iterator[FloatArray]:
+    """Encode the blocks ``(samples,)`` of a mono sound, and decode them, with as many samples at the same times.
+
+    The compressed sound is in memory, 4 kB for each second.
+    """
+    import av
+
+    rate = next((each for each in _RATES if each >= sample_rate), _RATES[-1])
+    file, count = io.BytesIO(), 0
+
+    def counted() -> Iterator[FloatArray]:
+        nonlocal count
+        for block in blocks:
+            count += len(block)
+            yield block
+
+    with av.open(file, "w", format="mp3") as written:
+        stream = written.add_stream("libmp3lame", rate=rate, bit_rate=BIT_RATE, layout="mono", format="fltp")
+        for block in equal_blocks(resample_blocks(counted(), sample_rate, rate), _BLOCK):
+            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(block[None], np.float32), "fltp", "mono")
+            frame.sample_rate = rate
+            written.mux(stream.encode(frame))
+        written.mux(stream.encode(None))
+    file.seek(0)
+    with av.open(file, format="mp3") as read:
+        decoded = (frame.to_ndarray()[0] for frame in read.decode(audio=0))
+        for block in resample_blocks(decoded, rate, sample_rate):
+            yield block[:count]  # very short sounds are decoded with silence behind them
+            count -= len(block[:count])
+    yield np.zeros(count, np.float32)

@@ -39,8 +39,8 @@ import torch
 from torch import Tensor, nn
 
 from wordless.audio.audio_options import Convolutions
-from wordless.audio.decoding import MAX_RATE
 from wordless.audio.padding import EQUAL_RATIO, inside, read_by_length, similar_ratio
+from wordless.audio.waveform import MAX_RATE
 from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError, require, written
 from wordless.base.machine import copy_to

@@ -1,12 +1,13 @@
 """Arrays in ``.npy`` files, allocated before they are filled in place or written whole, and tables of rows."""
 
 import csv
-import io
 import json
 import math
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, islice
 from pathlib import Path
+from textwrap import indent
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from wordless.base.array_types import Array
-from wordless.base.files import aside, named_write_errors, write_aside
+from wordless.base.files import aside, named_write_errors
 
 ALLOCATED_AT_ONCE = 1 << 24  # bytes
 
@@ -47,20 +48,31 @@ def fill(place: Array, pieces: Iterable[Array]) -> None:
         start += len(piece)
 
 
-def write_table(path: Path, rows: Sequence[Mapping[str, object]], *, columns: Sequence[str] = ()) -> None:
+ROWS_AT_ONCE = 1 << 14  # of a table that are in memory
+
+
+def write_table(path: Path, rows: Iterable[Mapping[str, object]], *, columns: Sequence[str] = ()) -> None:
     """Write rows of the same columns, whole or not at all: JSON (``.json``), Parquet (``.parquet``), or tabs.
 
-    ``columns`` are those of a table that may have no row.
+    Rows may be made while they are written. ``columns`` are those of a table that may have no row.
     """
-    match path.suffix.lower():
-        case ".json":
-            write_aside(path, json.dumps([dict(row) for row in rows], indent=1) + "\n")
-        case ".parquet":
-            with aside(path) as beside:
-                table = pa.Table.from_pylist([dict(row) for row in rows])
-                pq.write_table(table if rows else pa.table({name: [] for name in columns}), beside)
-        case _:
-            named, text = [*(rows[0] if rows else columns)], io.StringIO()
-            lines = csv.writer(text, delimiter="\t", lineterminator="\n")  # quotes cells with quotation marks
-            lines.writerows([named, *([str(row[name]) for name in named] for row in rows)])
-            write_aside(path, text.getvalue())
+    rest = iter(rows)
+    first = [*islice(rest, ROWS_AT_ONCE)]
+    with aside(path) as beside:
+        if path.suffix.lower() == ".parquet":
+            table = pa.Table.from_pylist([*map(dict, first)]) if first else pa.table({name: [] for name in columns})
+            with pq.ParquetWriter(beside, table.schema) as writer:
+                writer.write_table(table)
+                for some in iter(lambda: [*map(dict, islice(rest, ROWS_AT_ONCE))], []):
+                    writer.write_table(pa.Table.from_pylist(some, schema=table.schema))
+            return
+        with beside.open("w", encoding="utf-8", newline="") as file:
+            if path.suffix.lower() == ".json":
+                texts = (indent(json.dumps(dict(row), indent=1), " ") for row in chain(first, rest))
+                file.writelines(("," if number else "[") + f"\n{text}" for number, text in enumerate(texts))
+                file.write("\n]\n" if first else "[]\n")
+            else:
+                named = [*(first[0] if first else columns)]
+                lines = csv.writer(file, delimiter="\t", lineterminator="\n")  # quotes cells with quotation marks
+                lines.writerow(named)
+                lines.writerows([str(row[name]) for name in named] for row in chain(first, rest))

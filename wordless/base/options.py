@@ -127,9 +127,9 @@ def updated(config: T, change: Callable[[dataclasses.Field[Any], Any], object], 
         return cast(T, dataclasses.replace(cast(Any, config), **changed)) if changed else config
 
 
-def follow_seed(config: T, seed: int) -> T:
-    """Copy a dataclass in which every ``seed`` that is no option is the command's."""
-    return updated(config, lambda of, value: seed if of.name == "seed" and MEANING not in of.metadata else value)
+def follow(config: T, **values: object) -> T:
+    """Copy a dataclass in which every field of these names that is no option has the command's value."""
+    return updated(config, lambda of, own: own if MEANING in of.metadata else values.get(of.name, own))
 
 
 class Options:

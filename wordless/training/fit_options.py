@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Literal, TypedDict
 
 from wordless.base.options import Options, option
-from wordless.base.seeds import MAX_SEED
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,7 +14,7 @@ class FitConfig(Options):
     steps: int = option(300, "optimiser steps", least=1)
     lr: float = option(1e-3, "peak learning rate", above=0)
     warmup_steps: int = option(50, "steps until the learning rate reaches its peak", least=0)
-    final_lr_ratio: float = option(0.05, "learning rate of the last step as a share of the peak", least=0, most=1)
+    final_lr_ratio: float = 0.05  # learning rate of the last step as a share of the peak
     weight_decay: float = 0.01  # of AdamW
     clip_norm: float = 1.0  # largest norm of the gradient; a larger gradient is scaled down to it
     accumulation: int = option(1, "micro-steps per step; more micro-steps need less memory", least=1)
@@ -24,21 +23,13 @@ class FitConfig(Options):
         "of products; weights stay fp32. auto: bf16 on GPUs since Ampere and on CPUs with AVX512_BF16, else fp32. "
         "auto_gpu: the same on GPUs, fp32 on CPUs, where small models are not faster in bf16",
     )
-    compile: bool | None = option(
-        None,
-        "joins the operators of a step by torch.compile, which takes minutes; null: on GPUs, for trainings of 2,000 "
-        "steps or more",
-    )
-    ema_decay: float = option(
-        0.0,
-        "decay of the moving average of the weights, which is saved instead of the weights; 0: no average",
-        least=0,
-        below=1,
-    )
+    # torch.compile joins the operators of a step in minutes; None: on GPUs, for trainings of 2,000 steps or more
+    compile: bool | None = None
+    ema_decay: float = 0.0  # decay of the moving average of the weights, which is saved instead; 0: no average
     validate_every: int = option(100, "steps between validations", least=1)
     keep: Literal["best", "last"] = option("best", "the weights that are kept; best has the lowest validation loss")
-    checkpoint_minutes: float = option(1.0, "minutes between checkpoints, from which a killed run resumes", least=0)
-    seed: int = option(0, "seed of the initial weights and of dropout", least=0, most=MAX_SEED)
+    checkpoint_minutes: float = 1.0  # between checkpoints; of a command that of all its trainings
+    seed: int = 0  # seed of the initial weights and of dropout
 
     @property
     def summary(self) -> str:
@@ -59,6 +50,10 @@ class StartableFitConfig(FitConfig):
     """Options of a training that may begin with trained weights, which need no step."""
 
     steps: int = option(300, "optimiser steps", least=0)
+    final_lr_ratio: float = option(0.05, "learning rate of the last step as a share of the peak", least=0, most=1)
+    ema_decay: float = option(
+        0.0, "decay of the moving average of the weights, which is saved instead; 0: no average", least=0, below=1
+    )
 
 
 class Point(TypedDict):

@@ -20,6 +20,7 @@ from tokenizer.codes import Codes
 from tokenizer.encoder import pictures
 from vocoder.continuing import Coder, Prompt, joined_sound
 from vocoder.kinds import BY_KEY
+from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.decoding import RecordingError
 from wordless.audio.reading import read, read_beginning
 from wordless.audio.recordings.inspection import InspectionConfig
@@ -181,7 +182,8 @@ def _drawing(models: ModelsOfRun, waveform: Waveform, codes: Codes, surprise: Fl
     titled = {"log-mel spectrogram of the sound": before, "log-mel spectrogram that its codes mean": after}
     codes_of, largest, height = codes.spectral.values, form.codebook_size - 1, 0.6 + 0.4 * form.streams
     strip = code_picture(codes_of, seconds=padded, largest=largest, height=height)
-    rows = [*log_mel_pictures(titled, seconds=padded, height=4.0), strip]
+    ticks = mel_ticks(models.tokenizer.front_end)
+    rows = [*log_mel_pictures(titled, seconds=padded, height=4.0, ticks=ticks), strip]
     titles = [*(row.title for row in rows), *([] if surprise is None else [SURPRISE])]
 
     def draw_surprise(axes: Axes) -> None:
@@ -202,6 +204,17 @@ def _drawing(models: ModelsOfRun, waveform: Waveform, codes: Codes, surprise: Fl
         chart = Chart(figure=figure, name=f"sound-{name}", description=description)
         drawn += Markup('<div class="{}">{}</div>').format(name, chart)
     return drawn
+
+
+def mel_ticks(audio: SpectrogramConfig) -> dict[float, str]:
+    """Place frequencies in kHz, each twice the one before, among the mel bands, of which each is 1 high."""
+
+    def mel(hertz: float) -> float:
+        return 2595 * math.log10(1 + hertz / 700)
+
+    low, high = mel(audio.f_min), mel(audio.highest)
+    shown = [hertz for hertz in (1000 * 2.0**power for power in range(-6, 7)) if audio.f_min < hertz < audio.highest]
+    return {(mel(each) - low) / (high - low) * (audio.n_mels + 1) - 0.5: f"{each / 1000:g}" for each in shown[-4:]}
 
 
 def prompt_of(analysis: Analysis, after: float, coder: Coder) -> Prompt:

@@ -12,6 +12,7 @@ from lm.probing.fitted import ProbeDescription
 from pipelines.extras.demo.answers import MOST_SECONDS, Analysis, DemoAnswers, missing_parts
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
+from wordless.base.files import file_hash
 
 STYLE = """
 .chart { display: block; width: 100%; height: auto; }
@@ -51,9 +52,10 @@ def create_page(answers: DemoAnswers, *, name: str, examples: list[tuple[str, Pa
                 if examples:
                     gr.Examples(files, inputs=[sound], label="Test recordings of the run", example_labels=names)
                 gr.Markdown("\n\n".join(missing_parts(models)))
-                label = []
+                label = list[gr.Label | gr.Markdown]()
                 if models.probe is not None:
                     label = [gr.Label(label="Predicted label", num_top_classes=5, elem_id="label")]
+                    label.append(gr.Markdown(elem_id="known"))
                     gr.Markdown(describe_probe(models.probe.description))
             with gr.Column(scale=5, min_width=320):
                 picture = gr.HTML(elem_id="drawing", value=EMPTY)
@@ -66,18 +68,20 @@ def create_page(answers: DemoAnswers, *, name: str, examples: list[tuple[str, Pa
             titles = ["Recording, as the models read it", *(kind.heading for kind in models.kinds)]
             players = [gr.Audio(label=title, min_width=270, **PLAYER) for title in titles]
         gr.Markdown(" ".join(kind.explanation for kind in models.kinds))
-        shown = [analysis, picture, facts, codes, *label]
+        shown, known = [analysis, picture, facts, codes, *label], {file_hash(file): each for each, file in examples}
 
         def show(path: str | None) -> list[object]:
             """Show a sound as soon as it is there."""
-            values: list[object] = [None, EMPTY, "", "", None]
+            values: list[object] = [None, EMPTY, "", "", None, ""]
             try:
                 if path:
                     found = answers.show(Path(path))
                     values = [found, found.drawing, found.facts(), found.codes_text(), found.answers]
+                    truth = known.get(file_hash(Path(path)))
+                    values.append(f"True label: **{escape(truth)}**" if truth else "")
             except InputError as error:
                 gr.Warning(escape(str(error)), duration=None)
-            return values[: len(shown)]  # a page without a label has one output less
+            return values[: len(shown)]  # a page without a probe has fewer outputs
 
         def hear(current: Analysis | None, group: str) -> Iterator[list[Played | None]]:
             for made in [[]] if current is None else answers.hear(current, group):

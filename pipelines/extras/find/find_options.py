@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pipelines.commandline.annotation_files import TABLES, FileOptions, kind_of_output
+from pipelines.commandline.annotation_files import TABLES, FileOptions, kind_of_output, require_recordings
 from pipelines.commandline.outputs import prepare_output
 from pipelines.settings.inputs import StoredOptions, require_writable_folder
 from pipelines.store.run_folder import part_of
 from wordless.audio.levels import MAX_TRIM_DB, MIN_TRIM_DB
-from wordless.audio.recordings.corpus import recordings_at
+from wordless.audio.recordings.annotations import recordings_at
 from wordless.audio.recordings.manifest import Clips
 from wordless.base.options import REQUIRED, option
 
@@ -61,5 +61,6 @@ def find(settings: FindConfig) -> tuple[FindConfig, Clips, Clips, Path, Path | N
     queries = recordings_at(settings.query, settings, option="query")
     recordings = recordings_at(settings.input)
     require_writable_folder(recordings, settings.output)
-    prepare_output(settings.output)
+    require_recordings(settings.output, settings.kind, (str(recordings.root / path) for path in recordings.frame.path))
+    prepare_output(settings.output, settings.output.with_suffix(".html"))
     return settings, queries, recordings, tokenizer, model

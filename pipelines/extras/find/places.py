@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lm.model import LanguageModel
 from lm.pooled_states import states_over_time
-from pipelines.commandline.annotation_files import TABLES, Event, kind_of_output, write_annotations
+from pipelines.commandline.annotation_files import write_annotations
 from pipelines.commandline.outputs import new_file
 from pipelines.commandline.overrides import command_line
 from pipelines.extras.find.find_options import Features, FindConfig
@@ -189,25 +189,18 @@ def find_in_recordings(
     told.rejected[:] = [*rejected, *sorted([*told.rejected, *shorter], key=lambda each: each.path)]
     told.tell(session.terminal, settings.output, option=f"input={settings.input}")
     audio = reader.tokenizer.front_end
-    sounds, page = {query.name: query.sound for query in read}, settings.output.with_suffix(".html")
-    room, command = Room(sample_rate=audio.sample_rate, channel=audio.channel), command_line("find")
-    with new_file(page) as beside:
-        write_hits_page(beside, sounds, hits, room, root=recordings.root, command=command)
+    room, page = Room(sample_rate=audio.sample_rate, channel=audio.channel), settings.output.with_suffix(".html")
     rows = [asdict(hit) | {"path": str(recordings.root / hit.path)} for hit in hits]
-    kind = kind_of_output(settings.output, settings.format, *TABLES)
-    if kind is None:
-        write_table(settings.output, rows)
-    else:
-        named = {hit.query: hit.label or Path(hit.query).stem for hit in hits}
-        about = [{name: row[name] for name in ("path", "start", "end", "score")} for row in rows]
-        events = [Event(label=named[row["query"]], **each) for row, each in zip(rows, about, strict=True)]
-        left_out = {each.path for each in told.rejected}
-        searched = [
-            str(recordings.root / clip.path)
-            for clip in recordings.clips
-            if str(recordings.root / clip.path) not in left_out
-        ]
-        write_annotations(settings.output, kind, searched, events)
+    with new_file(page) as beside:  # gets its name when the output is written
+        sounds = {query.name: query.sound for query in read}
+        write_hits_page(beside, sounds, hits, room, root=recordings.root, command=command_line("find"))
+        if settings.kind is None:
+            write_table(settings.output, rows)
+        else:
+            events = [hit.event(recordings.root) for hit in hits]
+            left_out = {each.path for each in told.rejected}
+            every = (str(recordings.root / clip.path) for clip in recordings.clips)
+            write_annotations(settings.output, settings.kind, [path for path in every if path not in left_out], events)
     places = f"{counted(len(hits), 'place')} of {counted(len(read), 'query', 'queries')}"
     session.terminal.say(f"{places}: {settings.output}, to listen: {page}")
 

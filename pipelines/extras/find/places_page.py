@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from pipelines.commandline.annotation_files import Event
 from pipelines.pages.excerpts import Excerpt, Room
 from pipelines.pages.phrasing import draw
 from wordless.audio.waveform import Waveform
@@ -23,6 +24,11 @@ class Hit:
     end: float
     score: float  # mean cosine of the query's frames and those of the place: 1 if they are equal
     label: str  # of the annotated query; "": it has none
+
+    def event(self, root: Path) -> Event:
+        """Return the place with the label of the query, or its name."""
+        label = self.label or Path(self.query).stem
+        return Event(path=str(root / self.path), start=self.start, end=self.end, label=label, score=self.score)
 
 
 # The answers become an Audacity label track, or, of several recordings, a table that corpus.table reads.

@@ -10,13 +10,13 @@ from lm.lm_options import FigureConfig, ProbeConfig
 from pipelines.bodies.body_options import BodyOptions
 from pipelines.bodies.gpt_body import GptOptions
 from pipelines.bodies.table_of_bodies import BODY_OPTIONS
-from pipelines.commandline.choices import require_recordings
+from pipelines.commandline.choices import completed, require_recordings
 from pipelines.commandline.outputs import require_kind
 from pipelines.settings.inputs import MODEL, RateOptions
 from pipelines.settings.run_settings import OFTEN, TrainingCommand, corpus_command
 from pipelines.store.run_folder import require_output
 from pipelines.store.tracking import require_trackers
-from wordless.audio.reading import Channel, require_choice
+from wordless.audio.audio_options import Channel, require_choice
 from wordless.base.errors import require
 from wordless.base.options import Options, option
 
@@ -99,11 +99,11 @@ def finetune_settings(config: Mapping[str, object]) -> FinetuneConfig:
     """Build the settings from a composed config; the head decides the type of the labels."""
     if isinstance(audio := config.get("audio"), Mapping):  # a corpus may suggest the front end of a run
         config = {**config, "audio": {"channel": audio.get("channel")}}
-    return corpus_command(FinetuneConfig, config, command="finetune")
+    return corpus_command(FinetuneConfig, completed("finetune", config))
 
 
 def finetune(config: dict[str, object]) -> tuple[FinetuneConfig, dict[str, object]]:
     """Fine-tune a body on the corpus that a composed config describes; the results record this config."""
     settings = finetune_settings(config)
-    require_recordings(config)
+    require_recordings(settings.corpus)
     return settings, config

@@ -21,16 +21,19 @@ from lm.bodies.body import Body, BodyNetwork, FrontEnd, Source, freeze, read_sta
 from lm.bodies.clips import StoredClips
 from lm.finetuned import FineTunedModel, create_task
 from lm.finetuning import FrozenLayers
-from lm.heads import NamedEstimate, PooledTask, Task
+from lm.heads import ClassificationTask, NamedEstimate, PooledTask, Row, Task
 from lm.lm_options import POOLINGS, VECTORS, ProbeConfig, VectorConfig
 from lm.probing.linear import VERSION
 from lm.probing.vectors import Frames, pool
 from pipelines.bodies.body_options import RANDOM
 from pipelines.chain.clips_of_run import MANIFEST, REJECTED, find_corpus, read_corpus, seen_of
 from pipelines.chain.notices import unlabelled_of_run
+from pipelines.commandline.annotation_files import Event
 from pipelines.commandline.outputs import REMEDY, hold
 from pipelines.commandline.overrides import command_line
 from pipelines.extras.finetune import FinetuneConfig
+from pipelines.pages.excerpts import Room
+from pipelines.pages.predictions_page import Answer, write_predictions_page
 from pipelines.results.results import provenance, tracked_run
 from pipelines.settings.run_settings import choose_workers
 from pipelines.stages.networks import LabelledInputs, LabelTraining, learn_labels
@@ -42,7 +45,8 @@ from pipelines.store.store import CURVE, Entry, Store, write_json
 from pipelines.store.stored_features import FEATURES, StoredFeatures, stacked_rows, write_features
 from pipelines.store.tracking import NO_TRACKING, Tracking
 from tokenizer.tokenizer import Tokenizer
-from wordless.audio.reading import Channel, read_blocks, resampled_length
+from wordless.audio.audio_options import Channel
+from wordless.audio.reading import read_blocks, resampled_length
 from wordless.audio.recordings.manifest import (
     SPLITS,
     Clip,
@@ -126,7 +130,7 @@ def finetune_body(settings: FinetuneConfig, config: dict[str, object]) -> None:
         require = lambda labels: settings.head.require([label for label in labels if label is not None])  # noqa: E731
         of_head = replace(settings.corpus, label_type=settings.head.label_type)
         found = find_corpus(of_head, settings, require=require, terminal=terminal)
-        corpus = read_corpus(*found, settings, gang=gang, terminal=terminal, channel=channel)
+        corpus = read_corpus(found, settings, gang=gang, terminal=terminal, audio=channel)
         clips, set_aside = usable_clips(settings, source.body, corpus)
         reasons = Counter(each.reason for each in set_aside)
         notices = [f"{counted(count, 'clip')} set aside: {reason}" for reason, count in reasons.items()]
@@ -410,7 +414,7 @@ def _pooled_layers(
 
 
 BASELINE = "the same answer for every clip"
-FIGURES, PREDICTIONS = "figures.json", "predictions.tsv"
+FIGURES, PREDICTIONS, PAGE = "figures.json", "predictions.tsv", "predictions.html"
 
 
 def write_results(
@@ -448,6 +452,8 @@ def write_results(
     test, predicted = tuning.labelled["test"], tuning.task.rows(saved.outputs)
     described = zip(test.names, test.labels, predicted, strict=True)
     write_table(folder / PREDICTIONS, [{"path": name, "truth": label, **row} for name, label, row in described])
+    if isinstance(tuning.task, ClassificationTask) and not tuning.task.multi_label:
+        write_mistakes(folder / PAGE, tuning, predicted)
     model = FineTunedModel.from_pretrained(saved.entry.folder)
     model.trim_db = tuning.manifest.effective_trim_db(settings.corpus.inspection.trim_db)
     model.channel = tuning.channel
@@ -457,3 +463,15 @@ def write_results(
     session.tracking.conclude(known, [folder / name for name in (FIGURES, TABLE, PREDICTIONS)], pictures={})
     print_table(head, cells)
     session.terminal.say(f"model     {folder}; the figures are in {FIGURES} and {TABLE}")
+
+
+def write_mistakes(page: Path, tuning: Finetuning, predicted: Sequence[Row]) -> None:
+    """Write the page with the confusions of the test clips and the worst mistakes."""
+    answers, root = list[Answer](), tuning.manifest.root
+    for clip, row in zip(tuning.manifest.of("test"), predicted, strict=True):
+        start = clip.start / clip.sample_rate
+        part = Event(path=str(root / clip.path), start=start, end=start + clip.seconds, label=clip.label or "", score=1)
+        answers.append(Answer(part=part, found=replace(part, label=str(row["label"]), score=float(row["probability"]))))
+    room = Room(sample_rate=tuning.source.body.reading.sample_rate, channel=tuning.channel)
+    about = {"model": page.parent.name, "method": "", "rule": "The answers are those for the test clips."}
+    write_predictions_page(page, answers, (), room, about=about | {"command": command_line("finetune")})

@@ -19,9 +19,10 @@ from tests.pipelines.tiny_chain import CHECKPOINTS, OWN, called, called_at_once,
 from tests.rejected import read_rejected
 from tests.wordless.audio.recordings.packed_files import save_splits, takes, write_parquet
 from wordless.audio.audio_options import SpectrogramConfig
-from wordless.audio.recordings.corpus import CorpusConfig, upsampling_notices
+from wordless.audio.recordings.corpus import upsampling_notices
 from wordless.audio.recordings.description import ColumnConfig
 from wordless.audio.recordings.manifest import Clips, read_manifest
+from wordless.audio.recordings.recording_sources import CorpusConfig
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.errors import InputError, named
 from wordless.base.progress import Terminal
@@ -33,7 +34,7 @@ def test_where_every_file_is_refused_the_reasons_are_written_and_named(tmp_path:
     for name in ("a.wav", "b.wav", "tab\there.wav"):
         (tmp_path / "in" / name).write_text("no sound")
     with pytest.raises(InputError, match=r"\b3 recordings\b.*run/rejected\.tsv") as refusal:
-        corpus_of(CorpusConfig(root=str(tmp_path / "in")), tmp_path, folder=tmp_path / "run")
+        corpus_of(CorpusConfig(root=str(tmp_path / "in")), tmp_path, rejected=tmp_path / "run" / "rejected.tsv")
     assert "\n" not in str(refusal.value)
     listed = read_rejected(tmp_path / "run" / "rejected.tsv")
     assert [each.path for each in listed] == ["a.wav", "b.wav", "tab\\there.wav"]
@@ -77,8 +78,8 @@ LABEL = ColumnConfig(label="label", group="speaker")
 def read(config: CorpusConfig, store: Path) -> Clips:
     silent = Terminal(silent=True)
     settings = CorpusCommand(corpus=config, store=StoreConfig(root=store), workers=1)
-    recordings = find_corpus(config, settings, require=None, terminal=silent)
-    return read_corpus(*recordings, settings, gang=Gang(torch.device("cpu")), terminal=silent)
+    found = find_corpus(config, settings, require=None, terminal=silent)
+    return read_corpus(found, settings, gang=Gang(torch.device("cpu")), terminal=silent, audio="mean")
 
 
 def splits(corpus: Clips) -> Counter[str]:
@@ -145,7 +146,7 @@ def test_the_same_store_serves_other_columns_without_unpacking_again(tmp_path: P
     labels = [{clip.label for clip in manifest.clips} for manifest in read_each]
     assert labels == [{"low", "high"}, {"s0", "s1", "s2"}, {"clip"}]  # the names that recordings had fit a pattern
     settings = CorpusCommand(corpus=config, store=StoreConfig(root=tmp_path / "store"))
-    _, found = find_corpus(config, settings, require=None, terminal=Terminal(silent=True))
+    found = find_corpus(config, settings, require=None, terminal=Terminal(silent=True)).clips
     assert found is not None
     assert "speaker" in found.notices[-1]  # a column that no option reads
 

@@ -35,7 +35,7 @@ def test_an_entry_counts_as_made_in_its_first_place_alone() -> None:
 
 OF_FOLDS = (
     *("stages=[tokenizer,probe]", "compare.folds=group", "quick=true", "threads=1", "lm.fit.steps=400"),
-    *("compare.methods=[bag_of_codes,gpt,simclr]", "lm.fit.checkpoint_minutes=0"),
+    *("compare.methods=[bag_of_codes,gpt,simclr]", "checkpoint_minutes=0"),
 )
 
 
@@ -90,7 +90,7 @@ def test_an_error_of_a_fold_ends_the_run_in_one_line(one_after_the_other: Callab
 
 OF_BRANCHES = (
     *("threads=1", "vocoder.fit.steps=24", "compare.methods=[log_mel,bag_of_codes,gpt]"),
-    *("lm.fit.checkpoint_minutes=0", "vocoder.fit.checkpoint_minutes=0"),
+    *("checkpoint_minutes=0"),
 )
 
 

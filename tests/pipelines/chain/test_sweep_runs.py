@@ -352,7 +352,7 @@ def test_a_sweep_goes_on_after_a_failure(project: Path, launcher: str) -> None:
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_the_jobs_of_a_killed_sweep_end(tmp_path: Path, number: signal.Signals) -> None:
     launcher = ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", f"hydra.sweep.dir={tmp_path / 'sweep'}")
-    endless = ("tokenizer.fit.steps=1000000", "tokenizer.fit.checkpoint_minutes=0", "seed=1,2", "threads=1")
+    endless = ("tokenizer.fit.steps=1000000", "checkpoint_minutes=0", "seed=1,2", "threads=1")
     running = Call("run", "-m", *launcher, *TINY, *endless, f"store.root={tmp_path / 'store'}", place=tmp_path)
     while len(list(tmp_path.glob("store/autoencoder/*.checkpoints/fit.safetensors"))) < 2:
         assert not running.ended_within(0.05), running.told

@@ -7,9 +7,16 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipelines.commandline.annotation_files import SUFFIXES, Event, FileKind, kind_of_output, write_annotations
-from wordless.audio.recordings.annotations import AnnotationOptions
-from wordless.audio.recordings.corpus import recordings_at
+from pipelines.commandline.annotation_files import (
+    SUFFIXES,
+    Event,
+    FileKind,
+    kind_of_output,
+    require_recordings,
+    write_annotations,
+)
+from wordless.audio.recordings.annotations import recordings_at
+from wordless.audio.recordings.recording_sources import AnnotationOptions
 from wordless.base.errors import InputError
 
 RATE = 8000
@@ -116,13 +123,22 @@ def test_the_suffix_or_the_format_says_what_is_written(name: str, format: str, k
 
 
 def test_files_without_names_of_recordings_hold_one(place: Path) -> None:
-    with pytest.raises(InputError, match=r"^output is .*\b3\b.*format=audacity"):
-        write_annotations(place / "all.txt", "audacity", paths_of(place), events_of(place))
-    twice = [*paths_of(place), str(shutil.copy(place / "a.wav", place / "a.aiff"))]
-    with pytest.raises(InputError, match=r"two recordings are called a\b"):
-        write_annotations(place / "labels", "textgrid", twice, events_of(place))
+    for kind, name in (("audacity", "all.txt"), ("textgrid", "all.TextGrid")):
+        with pytest.raises(InputError, match=rf"^output is .*\b3\b.*format={kind}"):
+            require_recordings(place / name, kind, paths_of(place))
+    require_recordings(place / "all.selections.txt", "raven", paths_of(place))
+    require_recordings(place / "all.tsv", None, paths_of(place))
+    twice = [*paths_of(place), str(place / "a.aiff")]
+    for kind in SUFFIXES:
+        with pytest.raises(InputError, match=r"two recordings are called a\b"):
+            require_recordings(place / "labels", kind, twice)
+    require_recordings(place / "all.selections.txt", "raven", twice)
+
+
+def test_a_folder_of_files_has_the_folders_of_the_recordings(place: Path) -> None:
     (place / "more").mkdir()
     nested = [paths_of(place)[0], str(shutil.copy(place / "a.wav", place / "more/a.wav"))]
+    require_recordings(place / "labels", "textgrid", nested)
     write_annotations(place / "labels", "textgrid", nested, events_of(place)[:3])
     found = (path.relative_to(place / "labels").as_posix() for path in (place / "labels").rglob("*.TextGrid"))
     assert {*found} == {"a.TextGrid", "more/a.TextGrid"}

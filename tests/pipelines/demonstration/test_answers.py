@@ -16,7 +16,7 @@ from lm.lm_options import CodeSampling
 from lm.probing.fitted import FittedProbe, ProbeDescription, ProbeNetwork, VectorRecipe
 from lm.probing.vectors import bags_of_codes
 from pipelines.extras.demo import DemoConfig
-from pipelines.extras.demo.answers import MISSING, Analysis, DemoAnswers, missing_parts, prompt_of
+from pipelines.extras.demo.answers import MISSING, Analysis, DemoAnswers, mel_ticks, missing_parts, prompt_of
 from pipelines.jobs.speaking import ModelsOfRun
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import GPT, save_run, save_tokenizer, sweep
@@ -24,6 +24,8 @@ from tokenizer.encoder import soft_codes
 from tokenizer.tokenizer import Tokenizer
 from tokenizer.tokenizer_options import Assignments
 from vocoder.kinds import GRIFFIN_LIM, KINDS, WAVENET, Kind
+from wordless.audio.audio_options import SpectrogramConfig
+from wordless.audio.spectrogram import mel_filters
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 
@@ -247,3 +249,13 @@ def test_a_probe_of_soft_codes_is_given_them(tmp_path: Path, tone: Path) -> None
     scores = FittedProbe.from_pretrained(tmp_path / "probe").scores(bags_of_codes(codes, ["mean"])["mean"][None])[0]
     assert shown.answers == pytest.approx(dict(zip(CLASSES, scores.tolist(), strict=True)), abs=1e-5)
     assert shown.answers != hard
+
+
+def test_ticks_in_khz_lie_in_the_band_whose_filter_passes_them() -> None:
+    audio = SpectrogramConfig(sample_rate=16_000, n_mels=80)
+    filters = mel_filters(audio).numpy()  # (bins, mels)
+    ticks = mel_ticks(audio)
+    assert [*ticks.values()] == ["0.5", "1", "2", "4"]
+    for place, name in ticks.items():
+        centre = filters[round(float(name) * 1000 * 2 * (len(filters) - 1) / 16_000)]
+        assert abs(place - (centre @ (np.arange(80) + 0.5) / centre.sum())) < 0.5

@@ -125,8 +125,11 @@ class Page:
 def test_the_sound_that_a_page_opens_with_is_shown_decoded_and_continued(url: str, finished_run: FinishedRun) -> None:
     page, other = Page(url), Page(url)
     original, rate = soundfile.read(finished_run.folder / "listening/0_original.wav", dtype="int16")
-    _, drawing, facts, codes, label = page.call(("state", "html"), page.values["sound"])
+    _, drawing, facts, codes, label, known = page.call(("state", "html"), page.values["sound"])
     assert drawing.count("<svg") == 2
+    assert ">kHz<" in drawing
+    clip = json.loads((finished_run.folder / "results.json").read_text())["listening"]["clips"][0]
+    assert clip["label"] in known
     assert len(codes.split()) == -(-len(original) * 50 // rate)
     assert f"{len(codes.split())} codes of 8" in facts
     assert label["label"] in {each["label"] for each in label["confidences"]}

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from pipelines.store.store import checkpoints_of, note_finished
 from tests.calling import encode, find, options_of, score
 from tests.hostile.audio_files import mp3_of_estimated_length
 from tests.hostile.measured import at_most_seconds, write_special_files
@@ -23,8 +24,8 @@ from tokenizer.codes import Codes
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import read
-from wordless.audio.recordings.annotations import AnnotationOptions
-from wordless.audio.recordings.corpus import recordings_at
+from wordless.audio.recordings.annotations import recordings_at
+from wordless.audio.recordings.recording_sources import AnnotationOptions
 from wordless.base.errors import InputError
 
 options = options_of("encode", "input", "output", clips_per_shard=2)
@@ -220,6 +221,26 @@ def test_damaged_recordings_are_listed_by_each_command_that_reads_and_silence_is
         assert all("damaged" in reason for reason in listed.values())
 
 
+@pytest.mark.parametrize("lost", ["codes-00000.parquet", "codes-00000.told", "codes-00001.told", "codes-00002.parquet"])
+def test_what_is_set_aside_is_listed_after_a_kill_that_leaves_a_part_of_a_shard(
+    lost: str, run_folder: Path, recordings: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(recordings, folder := tmp_path / "in")
+    (folder / "broken.wav").write_bytes(b"RIFF")
+    own = {"store": {"root": str(tmp_path / "store")}}
+    encode(options(run_folder, folder, tmp_path / "whole.parquet", **own))
+    (entry,) = (tmp_path / "store/encoded").glob("?" * 16)
+    entry.rename(partial := entry.with_suffix(".partial"))
+    checkpoints_of(partial).mkdir()
+    assert lost in [path.name for path in partial.iterdir()]
+    for path in partial.iterdir():
+        if path.name != lost:  # whose note is damaged, or was not written
+            note_finished(path)
+    encode(options(run_folder, folder, tmp_path / "again.parquet", **own))
+    for name in ("parquet", "parquet.rejected.tsv"):
+        assert (tmp_path / f"again.{name}").read_bytes() == (tmp_path / f"whole.{name}").read_bytes()
+
+
 def test_fairseq_units_come_with_a_manifest_of_the_same_order_and_of_the_lengths_that_are_decoded(
     run_folder: Path, recordings: Path, tmp_path: Path
 ) -> None:
@@ -240,6 +261,8 @@ def test_what_is_there_is_not_written_over(run_folder: Path, recordings: Path, t
         ("train.km", {"format": "fairseq"}, "exists"),  # its list of the recordings
         *((output, {}, "exists") for output in ("a.parquet", "", "file")),
         ("file/codes.parquet", {}, r"\bfile\b.* output=PATH"),
+        ("codes.TextGrid", {}, "format=textgrid"),  # of one recording
+        ("codes.txt", {"format": "audacity"}, "format=audacity"),
     ):
         with pytest.raises(InputError, match=told):
             encode(options(run_folder, recordings, tmp_path / output, **others))

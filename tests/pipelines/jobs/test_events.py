@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.commandline.annotation_files import Event
-from pipelines.jobs.events import ScoredWindows, cells, judge, match, windows
+from pipelines.jobs.events import Overlaps, ScoredWindows, judge, match, windows
 
 
 @given(st.integers(1, 500), st.integers(1, 120), st.integers(1, 120), st.integers(1, 9))
@@ -22,9 +22,8 @@ def test_windows_cover_the_stream_and_the_last_one_ends_with_it(length: int, siz
 
 
 def windowed(scores: list[list[float]], *, path: str = "a", hop: float = 1.0, window: float = 2.0) -> ScoredWindows:
-    starts = hop * np.arange(len(scores), dtype=np.float64)
-    edges = cells(starts, window, float(starts[-1] + window))
-    return ScoredWindows(path=path, edges=edges, scores=np.array(scores, np.float32))
+    starts, values = hop * np.arange(len(scores), dtype=np.float64), np.array(scores, np.float32)
+    return ScoredWindows(path=path, starts=starts, window=window, seconds=float(starts[-1] + window), scores=values)
 
 
 def spans(events: list[Event]) -> list[tuple[float, float, str, float]]:
@@ -46,6 +45,47 @@ def test_neighbours_with_a_label_are_one_event() -> None:
 
 def event(start: float, end: float, label: str = "x", score: float = 1.0, path: str = "a") -> Event:
     return Event(path=path, start=start, end=end, label=label, score=score)
+
+
+TIMES = st.integers(0, 30).map(lambda number: number / 4)  # so that ends meet
+EVENTS = st.lists(
+    st.builds(
+        lambda start, length, label, score, path: event(start, start + length, label, score / 3, path),
+        *(TIMES, TIMES, st.sampled_from("xy"), st.integers(0, 3), st.sampled_from("ab")),
+    ),
+    max_size=12,
+)
+TOLERANCES = st.sampled_from([0.0, 0.25, 0.5])
+
+
+@given(EVENTS, EVENTS, TOLERANCES)
+def test_events_that_overlap_are_those_of_all_pairs(events: list[Event], others: list[Event], more: float) -> None:
+    overlaps = Overlaps(events, lambda each: each.path)
+    for other in others:
+        wanted = {
+            place
+            for place, each in enumerate(events)
+            if each.path == other.path and each.end > other.start - more and each.start < other.end + more
+        }
+        found = overlaps.of(other, more)
+        assert sorted(found) == sorted(wanted)
+
+
+@given(EVENTS, EVENTS, TOLERANCES)
+def test_events_match_as_if_each_pair_was_tried(found: list[Event], truth: list[Event], tolerance: float) -> None:
+    """The surest event takes first, of the parts that are left the one that it overlaps most."""
+    left, wanted = {*range(len(truth))}, dict[int, int]()
+    for number, own in sorted(enumerate(found), key=lambda pair: -pair[1].score):
+        near = dict[int, float]()
+        for place in sorted(left):
+            part = truth[place]
+            same = (own.path, own.label) == (part.path, part.label)
+            if same and own.start < part.end + tolerance and own.end > part.start - tolerance:
+                near[place] = min(own.end, part.end) - max(own.start, part.start)
+        if near:
+            wanted[number] = max(near, key=lambda place: near[place])
+            left.remove(wanted[number])
+    assert match(found, truth, tolerance) == wanted
 
 
 def test_an_event_is_right_once_within_the_tolerance_in_its_recording() -> None:

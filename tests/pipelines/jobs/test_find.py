@@ -167,6 +167,18 @@ def test_a_killed_command_goes_on_to_the_same_bytes(
         assert (tmp_path / f"hits{ending}").read_bytes() == (tmp_path / f"whole{ending}").read_bytes()
 
 
+def test_outputs_that_cannot_be_are_refused_before_any_work(run_folder: Path, place: Path, tmp_path: Path) -> None:
+    (tmp_path / "hits.html").write_text("the page of another table")
+    for name, told in (
+        ("hits.tsv", r"hits\.html exists"),
+        ("x.txt", "format=audacity"),
+        ("x.TextGrid", "format=textgrid"),
+    ):
+        with pytest.raises(InputError, match=told):
+            find(options(run_folder, place, tmp_path / name, store={"root": str(tmp_path / "store")}))
+    assert [path.name for path in tmp_path.iterdir()] == ["hits.html"]
+
+
 def test_queries_and_recordings_that_are_too_short_are_refused(run_folder: Path, place: Path, tmp_path: Path) -> None:
     soundfile.write(tmp_path / "click.wav", 0.1 * np.ones(70), RATE)
     for option, short, told in (

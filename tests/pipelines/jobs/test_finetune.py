@@ -36,6 +36,10 @@ def test_every_opponent_has_its_figures(classifier: Finetuned) -> None:
     header, *lines = (classifier.folder / "predictions.tsv").read_text().splitlines()
     names = ["path", "truth", "label", "probability", *(f"probability of {n}" for n in ("high", "low", "middle"))]
     assert (header.split("\t"), len(lines)) == (names, 9)
+    right = sum(line.split("\t")[1] == line.split("\t")[2] for line in lines)
+    page = (classifier.folder / "predictions.html").read_text()
+    assert f"{right} of 9 answers are right" in page
+    assert page.count("<audio") == 9 - right
 
 
 def test_the_same_bytes_come_out_again(classifier: Finetuned, tmp_path: Path) -> None:

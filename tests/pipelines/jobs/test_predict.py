@@ -25,8 +25,8 @@ from tests.pipelines.tiny import AUDIO
 from tests.rejected import read_rejected
 from wordless.audio.levels import trim_ends
 from wordless.audio.reading import read
-from wordless.audio.recordings.annotations import AnnotationOptions
-from wordless.audio.recordings.corpus import recordings_at
+from wordless.audio.recordings.annotations import recordings_at
+from wordless.audio.recordings.recording_sources import AnnotationOptions
 from wordless.base.errors import InputError
 
 
@@ -263,6 +263,7 @@ def test_the_events_of_an_unheard_site_are_judged_and_shown(
     page = (tmp_path / "events.html").read_text()
     assert f"{len(events)}" in page
     assert "Worst mistakes" in page
+    assert page.count("Events over time") == page.count("Events of site.wav over time: ") == 1
     if not finetuned:  # which has hardly been trained
         found = [row for row in events if row["label"] == "high"]
         assert any(abs(row["start"] - 2.5) < 0.3 and abs(row["end"] - 3.0) < 0.3 for row in found)
@@ -341,3 +342,35 @@ def test_a_long_recording_without_windows_and_labels_that_were_not_learned_are_t
 def test_windows_that_cannot_be_are_refused(options: dict[str, Any], told: str, tone_run: Path, tones: Path) -> None:
     with pytest.raises(InputError, match=told):
         predict({"model": str(tone_run), "input": str(tones), "device": "cpu", "workers": 1, **options})
+
+
+@pytest.mark.parametrize("windows", [{}, {"window": 0.4, "threshold": 0.5}])
+def test_outputs_that_cannot_be_are_refused_before_any_work(
+    windows: dict[str, Any], tone_run: Path, tmp_path: Path
+) -> None:
+    site = write_site(tmp_path / "site")
+    for name in ("other", "broken"):  # the last would be set aside
+        shutil.copy(site / "site.wav" if name == "other" else site / "site.txt", site / f"{name}.wav")
+    (place := tmp_path / "place").mkdir()
+    (place / "events.html").write_text("the page of another table")
+    config = {"model": str(tone_run), "input": str(site), "device": "cpu", "workers": 1, **windows}
+    for name, told in (
+        ("events.tsv", r"events\.html exists"),
+        ("x.txt", r"\b3\b.*format=audacity"),
+        ("x.TextGrid", r"3"),
+    ):
+        with pytest.raises(InputError, match=told):
+            predict({**config, "output": str(place / name)})
+    assert [path.name for path in place.iterdir()] == ["events.html"]
+    assert (place / "events.html").read_text() == "the page of another table"
+
+
+def test_a_window_that_is_longer_than_a_recording_and_a_table_that_is_none_are_told_in_a_line(
+    tone_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site = write_site(tmp_path / "site", annotated=False)
+    assert len(predicted(tone_run, site, tmp_path / "long.json", window=7)) == 1
+    assert re.search(r"site\.wav: shorter than window=7: one window$", capsys.readouterr().err, re.MULTILINE)
+    (site / "site.selections.txt").write_text("Selection\tBegin Time (s)\tEnd Time (s)\tSpecies\n1\tsoon\tlater\tlow\n")
+    with pytest.raises(InputError, match=r"site\.selections\.txt:2: start is 'soon'.*annotations=none$"):
+        predicted(tone_run, site, tmp_path / "bad.json", window=0.4, threshold=0.37)

@@ -229,7 +229,6 @@ REFUSED: dict[str, tuple[tuple[str, ...], str]] = {
     "samples, folds": ((*SAMPLES, "compare.folds=group"), r"compare\.folds\b.*\bnext_sample\b"),
     "long crop": (("stages=[next_sample,report]", "next_sample.crops.samples=70000"), r"crops\.samples\b.*\b64740\b"),
     "no context": ((*SAMPLES, f"{TRANSFORMER}.context=null"), r"next_sample\.transformer_context\.context\b"),
-    "no condition": (("vocoder.wavenet.condition=none",), r"vocoder\.wavenet\.condition\b"),
     "large seeds": (("seed=4294967295", "seeds=2", "stages=[tokenizer,lm]"), r"seed . seeds\b.*\b4294967296\b"),
     "seeds of sounds": (("seeds=2",), r"^seeds\b.*\b2\b"),
     "folds of sounds": (("compare.folds=group",), r"^compare\.folds\b.*\bgroup\b"),

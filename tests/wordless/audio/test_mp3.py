@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from wordless.audio.mp3 import through_mp3
+from wordless.audio.responses import through_mp3
 
 
 @pytest.mark.parametrize("rate", [4000, 8000, 10_001, 16_000, 22_050, 44_100, 96_000])

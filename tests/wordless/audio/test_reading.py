@@ -18,9 +18,10 @@ from tests.wordless.audio.conftest import Tone, most_bytes
 from wordless.audio import decoding, reading
 from wordless.audio.decoding import RecordingError
 from wordless.audio.reading import read, read_beginning, read_blocks, resample_blocks
-from wordless.audio.recordings.corpus import CorpusConfig, build_manifest
+from wordless.audio.recordings.corpus import build_manifest
 from wordless.audio.recordings.inspection import InspectionConfig, inspect
 from wordless.audio.recordings.manifest import read_manifest, write_manifest
+from wordless.audio.recordings.recording_sources import CorpusConfig
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.audio.waveform import Part
 from wordless.base.array_types import FloatArray
@@ -304,12 +305,12 @@ def test_channels_that_almost_cancel_are_noticed(tmp_path: Path) -> None:
     write(tmp_path / "almost.wav", noise_of(1), -0.95 * noise_of(1))
     write(tmp_path / "left.wav", noise_of(2), off, off, off)  # as many microphones that are off
     write(tmp_path / "both.wav", noise_of(3), noise_of(4))
-    config, told = CorpusConfig(root=str(tmp_path), split=ALL_TRAIN), list[str]()
-    assert len(build_manifest(config, notice=told.append)[0].clips) == 3
-    (notice,) = told
+    config = CorpusConfig(root=str(tmp_path), split=ALL_TRAIN)
+    manifest, _ = build_manifest(config)
+    assert len(manifest.clips) == 3
+    (notice,) = manifest.notices
     assert all(each in notice for each in ("almost.wav", "`channel`=0"))
-    build_manifest(config, inspector=partial(inspect, channel=0), notice=told.append)
-    assert len(told) == 1
+    assert not build_manifest(config, inspector=partial(inspect, channel=0))[0].notices
 
 
 def test_the_channel_belongs_to_the_sound_of_a_corpus(tmp_path: Path) -> None:

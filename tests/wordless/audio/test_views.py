@@ -11,11 +11,10 @@ import torch
 
 from tests.reference import radical_inverse
 from wordless.audio.audio_options import SpectrogramConfig
-from wordless.audio.mp3 import through_mp3
 from wordless.audio.reading import read
 from wordless.audio.recordings.corpus import noise_recordings
 from wordless.audio.recordings.manifest import SPLITS, Clip, Clips
-from wordless.audio.responses import Filter
+from wordless.audio.responses import Filter, through_mp3
 from wordless.audio.spectrogram import LogMel, limit_range, view_log_mel, warp
 from wordless.audio.views import (
     AS_RECORDED,

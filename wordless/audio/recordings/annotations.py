@@ -21,17 +21,26 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 from xml.etree.ElementTree import Element, ParseError, fromstring
 
-from wordless.audio.decoding import Recording, RecordingError, count_samples
+from pandas import concat
+
+from wordless.audio.decoding import Recording, RecordingError, length_of
 from wordless.audio.recordings import description
-from wordless.audio.recordings.description import PATH_COLUMNS, SPAN_FIELDS, seconds_of
-from wordless.audio.recordings.folders import EXTENSIONS, Folder, is_file, read_annotation_text, separated
-from wordless.audio.recordings.manifest import Clips, Rejected, number_of
-from wordless.base.errors import InputError
-from wordless.base.options import Options, option
+from wordless.audio.recordings.description import PATH_COLUMNS, SPAN_FIELDS, group_of, seconds_of
+from wordless.audio.recordings.folders import (
+    Folder,
+    is_file,
+    is_missing,
+    is_recording,
+    read_annotation_text,
+    require_folder,
+    separated,
+)
+from wordless.audio.recordings.manifest import Clips, Rejected, number_of, whole
+from wordless.audio.recordings.recording_sources import AnnotationKind, AnnotationOptions, CorpusConfig, Kind
+from wordless.audio.waveform import EXTENSIONS
+from wordless.base.errors import InputError, within
 from wordless.base.text import counted, listed
 
-Kind = Literal["raven", "elan", "textgrid", "audacity", "csv", "rttm", "ctm", "lab"]
-AnnotationKind = Literal["auto", "none", Kind]
 FILES: Mapping[Kind, tuple[str, tuple[str, ...]]] = {  # what a file is called, and its suffixes; the first that fits
     "raven": ("Raven selection table", (".selections.txt", ".selection.table.txt", ".selections")),
     "elan": ("ELAN document", (".eaf",)),
@@ -49,35 +58,6 @@ _TOOLKITS = re.compile(  # files of Kaldi and lhotse
     r"(.*/)?wav\.scp|.*\.jsonl\.gz|(.*[/_.-])?(cuts|supervisions)\.jsonl"
 )
 _REWRITE = "write path, start, end and label of each part into a TSV file, `table`=FILE"
-
-
-@dataclass(frozen=True, kw_only=True)
-class AnnotationOptions(Options):
-    """Options of all commands that read the annotations of recordings."""
-
-    annotations: AnnotationKind = option(
-        "auto",
-        "kind of the annotations beside recordings, which give labelled parts; auto: as their suffixes say; none: "
-        "whole recordings",
-    )
-    tier: str | None = option(
-        None, "tier of TextGrids or ELAN documents, or column of a table, that has the labels; null: the only one"
-    )
-
-    @property
-    def labels_in(self) -> tuple[str | None, str]:
-        """The tier or column that has the labels, and the option that names it."""
-        return self.tier, "tier"
-
-    @property
-    def groups_in(self) -> str | None:
-        """The column of a table that has the groups."""
-        return None
-
-    @property
-    def not_known(self) -> frozenset[str]:
-        """Labels and groups of tables that stand for missing values."""
-        return frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -308,12 +288,12 @@ def _counted_from(clock: tuple[float, float], recording: Path) -> tuple[float, f
         return 0.0, None
     try:
         with Recording(recording) as sound:
-            rate, size = sound.samplerate, sound.declared
-        if size is None and begin == 0:  # only decoding counts it
-            return 0.0, None
-        length = (count_samples(recording) if size is None else size) / rate
+            if sound.declared is None and begin == 0:  # only decoding counts it
+                return 0.0, None
+        samples, rate = length_of(recording)
     except RecordingError:  # inspection sets it aside
         return 0.0, None
+    length = samples / rate
     off, begins = min((abs(end - begin - length), begin), (abs(end - length), 0.0))
     return begins, None if off <= description.END_TOLERANCE_SECONDS else length
 
@@ -532,7 +512,7 @@ def _collect(folder: Folder, kind: Kind, names: Sequence[str], config: Annotatio
     files = _read_files(folder, kind, names, config, rejected)
     files = _of_one_tier(files, config, rejected)
     files, notices = _from_their_begin(folder, files, rejected)
-    notices += _without_missing(kind, files, config.not_known)
+    notices += _without_missing(kind, files, config.columns.not_known)
     placed = [each for file in files for each in _placed(folder, kind, file, rejected)]
     found = _described(folder.root, placed, rejected)
     parts = found.frame
@@ -700,3 +680,107 @@ def _described(root: Path, parts: Sequence[tuple[str, Annotation]], rejected: li
         paths = [place.relative_to(root).as_posix() for place in places]
     table = {name: [values[row] for row in rows] for name, values in columns.items()}
     return Clips.from_columns(root, {**table, "path": paths}, rejected=tuple(left))
+
+
+# Sources of recordings
+
+
+def candidates(config: CorpusConfig, making: object) -> Clips:
+    """List the annotated parts of the recordings below ``root``; where there are none, whole recordings."""
+    folder = Folder.at(require_folder(config.root or ""))
+    found = annotations_below(folder, config)
+    if len(found.frame):
+        listed = {*(each.path for each in found.rejected), *found.frame.path}
+        reason = "no annotations beside it, and other recordings have some (`annotations`=none uses all as a whole)"
+        alone = found.root == folder.root
+        others = (Rejected(path=path, reason=reason) for path in folder.recordings if alone and path not in listed)
+        found = _of_corpus(replace(found, rejected=(*found.rejected, *others)), config)
+    else:
+        config.refuse_annotations()
+        found = whole(folder.root, folder.require_recordings(), notices=found.notices)
+        _refuse_columns(config, found)
+    return _beside(folder, found)
+
+
+def _beside(folder: Folder, found: Clips) -> Clips:
+    """Add what is told of a folder to what was found in it."""
+    rejected, notices = (*found.rejected, *folder.rejected), (*folder.notices, *found.notices)
+    return replace(found, rejected=rejected, notices=notices)
+
+
+def annotations_of_table(path: Path, kind: Kind, config: CorpusConfig) -> Clips:
+    """Return the parts that the file of annotations names which a corpus has for its table."""
+    root = require_folder(config.root) if config.root else require_folder(str(path.parent), by=str(path))
+    return replace(_of_corpus(annotations_in(path, kind, root, config), config), title=path.name)
+
+
+def _of_corpus(found: Clips, config: CorpusConfig) -> Clips:
+    """Complete the parts of a corpus; columns of annotations are those of groups and, without a tier, of labels."""
+    _refuse_columns(config, found, "group", *(() if config.tier else ("label",)))
+    return replace(found if "group" in config.fields else in_groups(found), has_labels=True)
+
+
+def _refuse_columns(config: CorpusConfig, found: Clips, *read: str) -> None:
+    unread = dict.fromkeys(config.columns.unread, (description.UNREAD,))
+    for name, value in (config.columns.named | unread).items():
+        if name not in read:
+            beside = f"`tier`={config.tier}" if config.tier else found.root
+            rule = f"it has no effect beside {beside}: leave it out, or give the table that has it, `table`=FILE"
+            raise InputError(option=f"columns.{name}", value=",".join(value), rule=rule)
+
+
+def in_groups(found: Clips) -> Clips:
+    """Give all parts of a recording one group, if annotations name no other: they stay in one split."""
+    groups = zip(found.frame.path, found.frame.group, strict=True)
+    return found.with_columns(group=[group or group_of(path) for path, group in groups])
+
+
+def recordings_at(place: Path, config: AnnotationOptions | None = None, *, option: str = "input") -> Clips:
+    """Find the clips of a command as `candidates_at` does, with the places of parts in samples of their recordings."""
+    found = candidates_at(place, config, option=option)
+    lengths, unread = dict[str, tuple[int, int]](), list[Rejected]()
+    for path in dict.fromkeys(found.frame.path[found.frame.begin.notna()]):
+        try:
+            lengths[path] = length_of(found.root / path)
+        except RecordingError as error:
+            unread.append(Rejected.by(path, error))
+    faulty = {each.path for each in unread}
+    read = found.where(path not in faulty for path in found.frame.path)
+    placed = description.measured(replace(read, rejected=(*found.rejected, *unread)), lengths)
+    return placed.with_columns(begin=None, end=None, where=None)
+
+
+def candidates_at(place: Path, config: AnnotationOptions | None = None, *, option: str = "input") -> Clips:
+    """Find the recording ``place``, or all recordings below the folder ``place``, and their annotated parts.
+
+    ``place``, the value of ``option``, may also be a file of annotations. Without a config recordings are whole.
+    A single recording has the annotations of its name in its folder; if a kind or a tier is chosen, all that name it.
+    """
+    if is_missing(place):
+        raise InputError(option=option, value=place, rule="it does not exist: name a recording, or a folder of some")
+    config, root, paths = config or AnnotationOptions(annotations="none"), place.parent, [place.name]
+    found = whole(root, ())
+    with within("", root=option):
+        if os.path.isdir(place):  # noqa: PTH112  Path raises for long names; other kinds of files are set aside when they are read
+            folder = Folder.at(place)
+            found = _beside(folder, annotations_below(folder, config))
+            elsewhere = len(found.frame) and found.root != place  # as ELAN documents name their media
+            paths = [] if elsewhere else folder.require_recordings()
+        elif is_recording(place.name):
+            chosen = config.annotations not in ("auto", "none") or config.tier is not None
+            beside = Folder.at(root).others if chosen else sorted({*os.listdir(root)} - {place.name})  # noqa: PTH208  names alone
+            alone = Folder(root=root, files=(place.name, *(each for each in beside if not is_recording(each))))
+            if not chosen:  # files of other recordings are none of this one
+                alone = replace(alone, files=(place.name, *(each for each in alone.others if alone.of_file(each))))
+            found = annotations_below(alone, config, alone=True)
+            found = replace(found, rejected=tuple(each for each in found.rejected if each.path == place.name))
+        elif kind := kind_of(place, config.annotations):
+            found, paths = annotations_in(place, kind, root, config), []
+    if config.tier is not None and not len(found.frame):
+        rule = f"it has no effect on {place}, beside which no annotations of it lie"
+        raise InputError(option="tier", value=config.tier, rule=rule, remedy="leave it out, or name their file")
+    found = in_groups(found.named(""))
+    others = {*paths} - {*found.frame.path} - {each.path for each in found.rejected}
+    in_time = concat([found.frame, whole(found.root, [*others]).frame]).sort_values("begin", kind="stable")
+    # by one column after the other: pandas sorts by several columns only text that is UTF-8
+    return replace(found, frame=in_time.sort_values("path", kind="stable", ignore_index=True))

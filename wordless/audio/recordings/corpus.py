@@ -13,120 +13,32 @@ out.
 """
 
 import math
-import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from fractions import Fraction
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Literal
 from unicodedata import normalize
 
-from pandas import concat
-
 from wordless.audio.audio_options import SpectrogramConfig
-from wordless.audio.decoding import Recording, RecordingError, count_samples
 from wordless.audio.levels import Levels, loudest, of_text
 from wordless.audio.recordings import description, splits
-from wordless.audio.recordings.annotations import AnnotationOptions, annotations_below, annotations_in, kind_of
 from wordless.audio.recordings.description import group_of
-from wordless.audio.recordings.folders import Folder, expand_home, is_missing, is_recording, listed_path, require_folder
+from wordless.audio.recordings.folders import Folder, require_folder
 from wordless.audio.recordings.inspection import InspectionConfig, Inspector, Measurement, frequent_reasons, inspect
 from wordless.audio.recordings.manifest import OUTSIDE, SPLITS, Clip, Clips, Rejected, SplitBy, clip_name, number_of
+from wordless.audio.recordings.recording_sources import CorpusConfig, Making, candidates
 from wordless.audio.recordings.splits import GIVEN
-from wordless.audio.recordings.tables import folder_of, read_table
 from wordless.audio.waveform import Part
 from wordless.base.errors import InputError, require, within
-from wordless.base.options import option
 from wordless.base.text import counted
 
-QUIETEST_DBFS = -120.0
-MAX_OVERLAP = 0.9  # of a segment
 DUPLICATE = "duplicate of another file"  # kinds of reasons
 CONFLICTING = "duplicate of another file, with another label, group, split or part"
 FEW = 20  # recordings; so few are inspected in moments, even long ones
 LONG_SECONDS = 60.0  # of a clip; a corpus of longer clips learns more from segments
 HELD_OUT = (*description.SPLIT_NAMES["validation"], *description.SPLIT_NAMES["test"])
-CORPUS = "the recordings, their labels, and their division into splits"
-
-
-@dataclass(frozen=True, kw_only=True)
-class CorpusConfig(AnnotationOptions):
-    """Options of the corpus: where its recordings are, and how they are split."""
-
-    root: str | None = option(None, "folder of recordings; null: the built-in corpus")
-    pattern: str | None = option(None, 'pattern of file names, such as "{label}_{group}_{index}.wav"')
-    labels: Literal["folder", "pattern", "none"] = option("folder", "the source of the labels")
-    label_type: description.LabelType = option(
-        "class", "names of classes, measured numbers, or what is said; only classes are spread evenly over the splits"
-    )
-    label_names: Mapping[str, str] | None = option(None, 'such as {"0": zero, "1": one}: other names of some labels')
-    table: str | None = option(None, "TSV, CSV, JSONL or Parquet file that lists recordings, with a header")
-    dataset: str | None = option(
-        None, "data set with recordings inside: a folder of save_to_disk, or Parquet files; see corpus=dataset"
-    )
-    columns: description.ColumnConfig = option(description.ColumnConfig(), "columns of a table or data set")
-    missing: Literal["stop", "list"] = option(
-        "stop", "a file of the table that is not there stops the run, or is set aside and listed"
-    )
-    segment_seconds: float | None = option(
-        None, "such as 10: cuts longer recordings into clips of 10 seconds; null: cuts no recording", above=0
-    )
-    segment_overlap_seconds: float = option(0.0, "seconds that a segment shares with the segment before it", least=0)
-    segment_silence_dbfs: float | None = option(
-        None,
-        "such as -50: leaves out segments without any sample above -50 dBFS; null: only silent ones",
-        least=QUIETEST_DBFS,
-        below=0,
-        unit="dBFS",
-    )
-    inspection: InspectionConfig = option(
-        InspectionConfig(), "which recordings are left out, and which parts of the others are used"
-    )
-    split: splits.SplitConfig = option(splits.SplitConfig(), "the division into training, validation and test clips")
-
-    @property
-    def labels_in(self) -> tuple[str | None, str]:
-        """The tier of annotations, or the column of a table, that has the labels, and the option that names it."""
-        label = ",".join(self.columns.named.get("label", ())) or None
-        return (self.tier, "tier") if self.tier else (label, "columns.label")
-
-    @property
-    def groups_in(self) -> str | None:
-        """The column of a table that has the groups."""
-        return next(iter(self.columns.named.get("group", ())), None)
-
-    @property
-    def not_known(self) -> frozenset[str]:
-        """Labels and groups of tables of annotations that stand for missing values."""
-        return self.columns.not_known
-
-    @property
-    def fields(self) -> tuple[str, ...]:
-        """Fields of the description that file names give."""
-        return () if self.pattern is None else description.pattern_fields(self.pattern)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        described = self.table or self.dataset  # by more than file names
-        self.refuse_if(self.dataset == "", "dataset", "name the files, such as `dataset`=FOLDER")
-        rule = "name the folder of your recordings, `root`=PATH, or a table that lists them, `table`=FILE"
-        self.refuse_if(not (self.root or described), "root", rule)
-        rule = f"`pattern` is {self.pattern!r}: put {{label}} into it"
-        self.refuse_if("label" not in self.fields and self.labels == "pattern" and not described, "labels", rule)
-        rule = "it has no effect on whole recordings: give `segment_seconds`, too, such as 10"
-        for name in ("segment_overlap_seconds", "segment_silence_dbfs"):
-            self.refuse_if(self.segment_seconds is None and getattr(self, name), name, rule)
-        most = MAX_OVERLAP * (self.segment_seconds or math.inf)
-        rule = f"choose 0 to {most:g} seconds, {MAX_OVERLAP:.0%} of a segment"
-        self.refuse_if(self.segment_overlap_seconds > most, "segment_overlap_seconds", rule)
-
-
-def whole(root: Path, paths: Sequence[str], *, notices: tuple[str, ...] = ()) -> Clips:
-    """Return candidates that are whole recordings."""
-    return Clips.from_columns(root, {"path": paths, "split": [""] * len(paths)}, notices=notices)
 
 
 def resolved(config: CorpusConfig, split_by: SplitBy) -> CorpusConfig:
@@ -134,61 +46,35 @@ def resolved(config: CorpusConfig, split_by: SplitBy) -> CorpusConfig:
     return config if config.split.by != "auto" else replace(config, split=replace(config.split, by=split_by))
 
 
-def find_recordings(config: CorpusConfig, *, unpacked: Clips | None = None) -> Clips:
+def find_recordings(config: CorpusConfig, making: Making | None = None) -> Clips:
     """Find the candidates of a corpus, with what is known of them, and set files aside that do not fit the pattern.
 
-    Nothing is decoded, so that most mistakes show quickly. A recording has a row for each part that a table or
-    annotations name. ``unpacked`` are the recordings of a data set.
+    Nothing is decoded, so that most mistakes show quickly. A recording has a row for each part that a source names.
     """
-    folder = None if config.table or unpacked else Folder.at(require_folder(config.root or ""))
-    found = unpacked or _find_annotations(config, folder)
-    has_parts = unpacked is None and len(found.frame) > 0
-    if folder and not has_parts:
-        found = whole(folder.root, folder.require_recordings(), notices=found.notices)
-    elif not (unpacked or has_parts):
-        found = _find_in_table(config)
-    rule = "it has no effect, as no annotations are read here: leave it out"
-    for name in ("tier", "annotations"):
-        config.refuse_if(not has_parts and getattr(config, name) not in (None, "auto", "none"), name, rule)
-    if folder is not None or has_parts:
-        columns = {"group", *(() if config.tier else ("label",))} if has_parts else {*()}
-        unread = dict.fromkeys(config.columns.unread, (description.UNREAD,))
-        for name, value in (config.columns.named | unread).items():
-            if name not in columns:
-                beside = f"`tier`={config.tier}" if config.tier else found.root
-                rule = f"it has no effect beside {beside}: leave it out, or give the table that has it, `table`=FILE"
-                raise InputError(option=f"columns.{name}", value=",".join(value), rule=rule)
+    found = candidates(config, making)
     if config.pattern is not None:
         found = _completed(found, config, config.pattern)
-
-    # a name of a folder is no text, and parts and tables have labels of their own: a blank one is not known
-    from_folders = config.labels == "folder" and not (has_parts or unpacked or found.has_labels)
-    from_folders = from_folders and config.label_type != "text"
+    # a name of a folder is no text, and where a source knows labels, a recording without one has none
+    from_folders = config.labels == "folder" and config.label_type != "text" and not found.has_labels
     depth = description.split_depth({*found.frame.path})
-    labels, groups = list[str | None](), list[str | None]()
-    of_parts = {path: group_of(path) for path in {*found.frame.path}} if has_parts else {}
-    for path, label, group in zip(*(found.frame[name] for name in ("path", "label", "group")), strict=True):
+    labels = list[str | None]()
+    for path, label in zip(found.frame.path, found.frame.label, strict=True):
         folders = path.split("/")[:-1] if from_folders else []
-        if (
-            depth is not None and folders and description.folder_split(path, depth)
-        ):  # a folder named after a split is no label
+        if depth is not None and folders and description.folder_split(path, depth):  # named after a split, it is none
             del folders[depth]
         label = label or (normalize("NFC", folders[-1]) if folders else None)
         labels.append(None if config.labels == "none" else label)
-        groups.append(group or of_parts.get(path))
     labels, notices = _renamed(labels, config)
     for path, label in zip(found.frame.path, labels, strict=True) if config.label_type == "number" else ():
         if label is not None and number_of(label) is None:
             rule = f"the label of {path} is {label!r:.40}"
             remedy = "write a finite number, such as 3.5, or leave recordings without a number unlabelled"
             raise InputError(option="label_type", value="number", rule=rule, remedy=remedy)
-    found = found.with_columns(label=labels, group=groups)
+    found = found.with_columns(label=labels)
     if config.split.by == "lists":
         found = splits.split_by_lists(found, config.split)
     split_by, divided = _divided_by(config, found, depth)
-    notices_of, set_aside = (folder.notices, folder.rejected) if folder else ((), ())
-    found = replace(found, rejected=(*found.rejected, *set_aside))
-    return replace(found, notices=(*notices_of, *found.notices, *notices, *divided), split_by=split_by)
+    return replace(found, notices=(*found.notices, *notices, *divided), split_by=split_by)
 
 
 def _completed(found: Clips, config: CorpusConfig, pattern: str) -> Clips:
@@ -218,11 +104,7 @@ def _divided_by(config: CorpusConfig, found: Clips, depth: int | None) -> tuple[
     """Return what divides the recordings, and a sentence about splits that they have or seem to have."""
     by, paths, known = config.split.by, [*dict.fromkeys(found.frame.path)], found.frame.split.tolist()
     by_folder = [] if depth is None else splits.folder_splits(paths)
-    named = (
-        {path.split("/")[depth] for path in paths if description.folder_split(path, depth)}
-        if depth is not None
-        else set()
-    )
+    named = {path.split("/")[depth] for path in paths if depth is not None and description.folder_split(path, depth)}
     folders = f"the folders {', '.join(sorted(named)):.200}" if len({*by_folder} - {""}) > 1 else ""
     unread = [f"{folders} do not divide the recordings here (`split.by`=folder)"] if folders else []
     sizes = Counter(known if by in GIVEN and any(known) else by_folder)
@@ -231,8 +113,7 @@ def _divided_by(config: CorpusConfig, found: Clips, depth: int | None) -> tuple[
     counts = f"{counts} (`split.by`=hash draws all)"
     if by in GIVEN and any(known):
         others = f"; {counted(sizes[''], 'other has', 'others have')} none, and count as train" if sizes[""] else ""
-        source = config.table or config.dataset or "file names and annotations"
-        return "table", [f"splits of {Path(source).name}: {counts}{others}", *unread]
+        return "table", [f"splits of {found.title or 'file names and annotations'}: {counts}{others}", *unread]
     if by != "auto":
         return by, [] if by == "folder" else unread
     if folders:
@@ -243,65 +124,6 @@ def _divided_by(config: CorpusConfig, found: Clips, depth: int | None) -> tuple[
         return "hash", []
     remedy = "`split.by`=folder `split.test`=[NAME] holds one out"
     return "hash", [f"folders named {', '.join(sorted(held_out))} among others are no split: {remedy}"]
-
-
-def _find_annotations(config: CorpusConfig, folder: Folder | None) -> Clips:
-    """Return the parts that annotations beside recordings, or a ``table`` of annotations, name, if there are any."""
-    if folder is None:
-        path = expand_home(config.table or "", "table")
-        if (kind := kind_of(path, config.annotations)) is None:
-            return whole(path, ())
-        root = require_folder(config.root) if config.root else require_folder(str(path.parent), by=str(path))
-        return annotations_in(path, kind, root, config)
-    found = annotations_below(folder, config)
-    listed = {*(each.path for each in found.rejected), *found.frame.path}
-    reason = "no annotations beside it, and other recordings have some (`annotations`=none uses all as a whole)"
-    alone = len(found.frame) and found.root == folder.root
-    others = (Rejected(path=path, reason=reason) for path in folder.recordings if alone and path not in listed)
-    return replace(found, rejected=(*found.rejected, *others))
-
-
-def _find_in_table(config: CorpusConfig) -> Clips:
-    path = expand_home(config.table or "", "table")
-    table = read_table(path, config.columns, label_type=config.label_type, splits=config.split.by in GIVEN)
-    notices = [*table.notices]
-    if not len(table.frame):
-        raise InputError(option="table", value=path, rule="it lists no recordings: give it a row for each")
-    base = require_folder(config.root) if config.root else table.root
-    root = folder_of(table, base, around=not config.root)
-    if root != base:
-        notices.append(f"{path.name}: its recordings are in {root} (`root` names another folder)")
-
-    written = table.frame[["path", "fold", "where"]]  # many rows may share a path
-    places = {
-        (name, fold): listed_path(root, name, where, remedy="fix the row, or set `root`", fold=fold)
-        for name, fold, where in written.drop_duplicates(["path", "fold"]).itertuples(index=False)
-    }
-    relatives = [places[each] for each in zip(written.path, written.fold, strict=True)]
-    missing = written[[each is None for each in relatives]].drop_duplicates("path")
-    listed = table.with_columns(path=relatives).where(each is not None for each in relatives)
-    twice = listed.frame.duplicated(["path", "begin", "end"])
-    if twice.any():
-        row = listed.frame[twice].iloc[0]
-        remedy = "give each recording one row, or each of its parts another start and end"
-        raise InputError(f"{row['where']}: {row.path} is listed twice", remedy=remedy)
-    paths = sorted({*listed.frame.path})
-    if len(missing) and (config.missing == "stop" or not paths):
-        files, some = len(missing) + len(paths), ", ".join(missing.path[:3])
-        several = f": {len(missing)} of {files} files are missing, such as {some}" if files > 1 else ""
-        problem = f"{missing['where'].iloc[0]}: {missing.path.iloc[0]} is not there (looked in {root}){several}"
-        aside = ", or set them aside by `missing`=list" if paths else ""
-        raise InputError(problem, remedy=f"fix the rows, or set `root`{aside}")
-    kind = "not there, though the table lists it"
-    lost = zip(missing.path, missing["where"], strict=True)
-    left_out = [Rejected(path=name, reason=f"{kind} ({where})", kind=kind) for name, where in lost]
-    with suppress(OSError):  # a folder that may not be listed
-        folders = sorted({each.rpartition("/")[0] for each in paths})
-        names = (f"{each}/{name}".lstrip("/") for each in folders for name in sorted(os.listdir(root / each)))  # noqa: PTH208  names alone
-        beside = [name for name in names if not is_recording(name) and root / name != path]
-        notices += Folder(root=root, files=tuple(paths)).unread(beside)
-    frame = listed.frame.sort_values("path", kind="stable", ignore_index=True)
-    return replace(table, root=root, frame=frame, rejected=tuple(left_out), notices=tuple(notices))
 
 
 def _renamed(labels: list[str | None], config: CorpusConfig) -> tuple[list[str | None], list[str]]:
@@ -320,62 +142,6 @@ def _renamed(labels: list[str | None], config: CorpusConfig) -> tuple[list[str |
         remedy = 'give the texts in a `table` (`columns.label`=NAME), or in file names (`pattern`="{label}_*.wav")'
         raise InputError(option="label_type", value="text", rule=rule, remedy=remedy)
     return labels, notices
-
-
-def recordings_at(place: Path, annotations: AnnotationOptions | None = None, *, option: str = "input") -> Clips:
-    """Find the clips of a command as `candidates_at` does, with the places of parts in samples of their recordings."""
-    found = candidates_at(place, annotations, option=option)
-    lengths, unread = dict[str, tuple[int, int]](), list[Rejected]()
-    for path in dict.fromkeys(found.frame.path[found.frame.begin.notna()]):
-        try:
-            with Recording(found.root / path) as recording:
-                rate, length = recording.samplerate, recording.declared
-            lengths[path] = (count_samples(found.root / path) if length is None else length), rate
-        except RecordingError as error:
-            unread.append(Rejected.by(path, error))
-    faulty = {each.path for each in unread}
-    read = found.where(path not in faulty for path in found.frame.path)
-    placed = description.measured(replace(read, rejected=(*found.rejected, *unread)), lengths)
-    return placed.with_columns(begin=None, end=None, where=None)
-
-
-def candidates_at(place: Path, annotations: AnnotationOptions | None = None, *, option: str = "input") -> Clips:
-    """Find the recording ``place``, or all recordings below the folder ``place``, and their annotated parts.
-
-    ``place``, the value of ``option``, may also be a file of annotations. Without ``annotations`` recordings are whole.
-    A single recording has the annotations of its name in its folder; if a kind or a tier is chosen, all that name it.
-    """
-    if is_missing(place):
-        raise InputError(option=option, value=place, rule="it does not exist: name a recording, or a folder of some")
-    config, root, paths = annotations or AnnotationOptions(annotations="none"), place.parent, [place.name]
-    found = whole(root, ())
-    with within("", root=option):
-        if os.path.isdir(place):  # noqa: PTH112  Path raises for long names; other kinds of files are set aside when they are read
-            folder = Folder.at(place)
-            found = annotations_below(folder, config)
-            rejected, told = (*found.rejected, *folder.rejected), (*folder.notices, *found.notices)
-            found = replace(found, rejected=rejected, notices=told)
-            elsewhere = len(found.frame) and found.root != place  # as ELAN documents name their media
-            paths = [] if elsewhere else folder.require_recordings()
-        elif is_recording(place.name):
-            chosen = config.annotations not in ("auto", "none") or config.tier is not None
-            beside = Folder.at(root).others if chosen else sorted({*os.listdir(root)} - {place.name})  # noqa: PTH208  names alone
-            alone = Folder(root=root, files=(place.name, *(each for each in beside if not is_recording(each))))
-            if not chosen:  # files of other recordings are none of this one
-                alone = replace(alone, files=(place.name, *(each for each in alone.others if alone.of_file(each))))
-            found = annotations_below(alone, config, alone=True)
-            found = replace(found, rejected=tuple(each for each in found.rejected if each.path == place.name))
-        elif kind := kind_of(place, config.annotations):
-            found, paths = annotations_in(place, kind, root, config), []
-    if config.tier is not None and not len(found.frame):
-        rule = f"it has no effect on {place}, beside which no annotations of it lie"
-        raise InputError(option="tier", value=config.tier, rule=rule, remedy="leave it out, or name their file")
-    found = found.named("")
-    groups = [group or group_of(path) for path, group in zip(found.frame.path, found.frame.group, strict=True)]
-    others = {*paths} - {*found.frame.path} - {each.path for each in found.rejected}
-    both = concat([found.with_columns(group=groups).frame, whole(root, [*others]).frame])
-    in_time = both.sort_values("begin", kind="stable")  # pandas sorts by several columns only text that is UTF-8
-    return replace(found, frame=in_time.sort_values("path", kind="stable", ignore_index=True))
 
 
 @cache
@@ -399,8 +165,7 @@ def build_manifest(
     *,
     found: Clips | None = None,
     inspector: Inspector = inspect,
-    set_aside: Callable[[Sequence[Rejected]], None] | None = None,
-    notice: Callable[[str], None] | None = None,
+    rejected: list[Rejected] | None = None,
     duplicates: bool = False,
 ) -> tuple[Clips, tuple[Rejected, ...]]:
     """Build the corpus of a config; also return the files that were set aside with the reasons; both sorted by path.
@@ -408,63 +173,54 @@ def build_manifest(
     Args:
         found: what `find_recordings` returned for the config; None: it is called now.
         inspector: `inspect`, or its `functools.partial` with other workers, cache, channel...
-        set_aside: called with the unusable files after inspection, and with the unusable parts of the others, also if
-            the rest is not enough for a corpus.
-        notice: called with a sentence about recordings that lose most of their sound, as channels cancel.
+        rejected: an empty list, which gets what was set aside, also if the rest is not enough for a corpus.
         duplicates: whether files with the samples of another file are used, too.
     """
-    found = found or find_recordings(config)
-    config = resolved(config, found.split_by)
-    root, paths = found.root, [*dict.fromkeys(found.frame.path)]
+    found, aside = found or find_recordings(config), [] if rejected is None else rejected
+    config, paths = resolved(config, found.split_by), [*dict.fromkeys(found.frame.path)]
     by_label = config.label_type == "class"  # numbers and texts are too many to be spread evenly over the splits
     # Splits that cannot be made are refused before inspection takes hours. Few recordings take moments, and how many
     # segments there will be is not known.
-    whole_only = config.segment_seconds is None and found.frame.begin.isna().all()
-    if whole_only and len(paths) > FEW:
+    if config.segment_seconds is None and found.frame.begin.isna().all() and len(paths) > FEW:
         splits.split_clips(found, config.split, by_label=by_label)
     else:
         splits.named_splits(found, config.split)
-    fit, unfit = inspector(root, paths, config.inspection)
+    fit, unfit = inspector(found.root, paths, config.inspection)
     kept, copies = (found, ()) if duplicates else without_duplicates(found, fit)
-    unfit = (*unfit, *copies)
     fit = {path: fit[path] for path in dict.fromkeys(kept.frame.path) if path in fit}
-    softer = {path: each.louder for path, each in fit.items() if each.louder is not None}
-    if notice and softer:
-        path, louder = next(iter(softer.items()))
-        why = "as channels cancel in their mean, or another was chosen"
-        lost = f"{counted(len(softer), 'recording')} such as {path} lose most of their sound, {why}"
-        notice(f"{lost}: `channel`={louder} or `channel`=loudest reads it")
-    told = defaultdict[str, list[str]](list)
-    for path, each in fit.items():
-        for text in each.notices:
-            told[text].append(path)
-    for text, several in told.items():
-        if notice:
-            notice(f"{counted(len(several), 'recording')} such as {several[0]}: {text}")
-    if set_aside:
-        set_aside((*found.rejected, *unfit))
-    usable = replace(kept.where(path in fit for path in kept.frame.path), rejected=())
-    clips = clips_of(usable, fit, config)
-    unused = (*unfit, *clips.rejected)
-    if set_aside:
-        set_aside(clips.rejected)
+    aside += (*found.rejected, *unfit, *copies)
+    usable = kept.where(path in fit for path in kept.frame.path)
+    clips = clips_of(replace(usable, rejected=(), notices=_sound_notices(fit)), fit, config)
+    aside += clips.rejected
+    unused = aside[len(found.rejected) :]
     if not len(clips.frame):
         rule = f"none of its {counted(len(paths), 'recording')} can be used ({frequent_reasons(unused)})"
-        remedy = (
-            "check start and end of the named parts, choose a lower `segment_silence_dbfs`"
-            if fit
-            else "check the files"
-        )
-        remedy += "" if duplicates else ", or loosen `inspection`"
+        places = "check start and end of the named parts, choose a lower `segment_silence_dbfs`"
+        remedy = f"{places if fit else 'check the files'}{'' if duplicates else ', or loosen `inspection`'}"
         remedy = _OTHER_CLOCK if outside_notices(clips.clips, clips.rejected) else remedy
-        raise InputError(option="root", value=root, rule=rule, remedy=remedy)
+        raise InputError(option="root", value=found.root, rule=rule, remedy=remedy)
     try:
         divided, undivided = splits.split_clips(clips, config.split, by_label=by_label)
     except InputError as error:
         if not unused:
             raise
         raise error.also(f"set aside before: {frequent_reasons(unused)}") from error
-    return divided, tuple(sorted((*found.rejected, *unused, *undivided), key=lambda each: each.path))
+    return divided, tuple(sorted((*aside, *undivided), key=lambda each: each.path))
+
+
+def _sound_notices(fit: Mapping[str, Measurement]) -> tuple[str, ...]:
+    """Return what to know of the sound of recordings, first of those whose channels cancel."""
+    told, softer = defaultdict[str, list[str]](list), {path: each.louder for path, each in fit.items()}
+    softer = {path: louder for path, louder in softer.items() if louder is not None}
+    for path, each in fit.items():
+        for text in each.notices:
+            told[text].append(path)
+    notices = [f"{counted(len(paths), 'recording')} such as {paths[0]}: {text}" for text, paths in told.items()]
+    for path, louder in [*softer.items()][:1]:
+        why = "as channels cancel in their mean, or another was chosen"
+        lost = f"{counted(len(softer), 'recording')} such as {path} lose most of their sound, {why}"
+        notices.insert(0, f"{lost}: `channel`={louder} or `channel`=loudest reads it")
+    return tuple(notices)
 
 
 def without_duplicates(found: Clips, fit: Mapping[str, Measurement]) -> tuple[Clips, tuple[Rejected, ...]]:

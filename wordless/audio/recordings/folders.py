@@ -19,22 +19,13 @@ from itertools import count, product
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from wordless.audio.decoding import HEADERLESS, foreign_kind
+from wordless.audio.decoding import foreign_kind
 from wordless.audio.recordings.manifest import Rejected
+from wordless.audio.waveform import EXTENSIONS
 from wordless.base.errors import InputError
 from wordless.base.files import MARK, broken_link, is_ours
 from wordless.base.text import counted
 
-EXTENSIONS = (
-    *("wav", "flac", "ogg", "oga", "opus", "mp3", "aiff", "aif", "aifc"),
-    *("au", "snd", "caf", "w64", "rf64", "sph", "voc"),
-    *("mp2", "mp1", "mpga", "mpa", "bwf", "bw64", "nist"),
-    *HEADERLESS,  # set aside by name
-    *("m4a", "m4b", "m4r", "m4v", "mp4", "mov", "3gp", "3gpp", "3g2", "aac", "adts", "webm", "weba", "mka", "mkv"),
-    *("ogv", "ogx", "spx", "wma", "wmv", "asf", "avi", "flv", "f4v", "f4a", "mpg", "mpeg", "vob", "mts", "m2ts", "qt"),
-    *("amr", "awb", "ac3", "eac3", "dts", "dtshd", "tta", "wv", "ape", "mpc", "shn", "tak", "dsf", "dff", "mlp"),
-    *("ra", "rm", "oma", "aa3"),
-)
 _LONGEST = 4095  # bytes of a path
 _UNREAD = "cannot be read"  # kind of a reason
 

@@ -20,8 +20,9 @@ import numpy as np
 import numpy.typing as npt
 
 from wordless.audio import levels
+from wordless.audio.audio_options import Channel
 from wordless.audio.decoding import Recording, RecordingError
-from wordless.audio.reading import Channel, ChannelPowers, cancelled, chosen_channel, mono_blocks, upsampling_fault
+from wordless.audio.reading import ChannelPowers, cancelled, chosen_channel, mono_blocks, upsampling_fault
 from wordless.audio.recordings.manifest import UNWRITABLE, Clip, Rejected, printable, writable
 from wordless.audio.waveform import Part, equal_blocks, unusable_peak
 from wordless.base.errors import InputError

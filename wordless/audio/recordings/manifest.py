@@ -149,7 +149,8 @@ class Clips:
     rejected: tuple[Rejected, ...] = ()  # what was set aside
     notices: tuple[str, ...] = ()  # what the user should know of them, a sentence each
     split_by: SplitBy = "hash"  # what divides candidates if ``split.by`` is auto
-    has_labels: bool = False  # whether a table of candidates has a column of labels, so that their folders are none
+    has_labels: bool = False  # whether the source of candidates knows labels, so that names of folders are none
+    title: str = ""  # of the source of candidates; "": names of files, and annotations
 
     @classmethod
     def from_columns(cls, root: Path, columns: Mapping[str, Sequence[object]], **others: Any) -> "Clips":
@@ -237,6 +238,11 @@ class Clips:
     def effective_trim_db(self, trim_db: float | None) -> float | None:
         """Return how many dB below the loudest 20 ms ends were cut off; None: never, as of parts that a table names."""
         return None if self.has_segments and not self.trimmed_seconds else trim_db
+
+
+def whole(root: Path, paths: Sequence[str], *, notices: tuple[str, ...] = ()) -> Clips:
+    """Return candidates that are whole recordings."""
+    return Clips.from_columns(root, {"path": paths, "split": [""] * len(paths)}, notices=notices)
 
 
 _COLUMNS = tuple(name for name in _TYPES if name not in ("begin", "end", "where"))  # of a manifest

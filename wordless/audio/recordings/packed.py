@@ -30,6 +30,9 @@ import pyarrow.parquet as pq
 from wordless.audio.recordings import description, folders
 from wordless.audio.recordings.description import known_split
 from wordless.audio.recordings.manifest import Clips, Rejected, writable
+from wordless.audio.recordings.recording_sources import CorpusConfig, Making
+from wordless.audio.recordings.splits import GIVEN
+from wordless.audio.waveform import EXTENSIONS
 from wordless.base.errors import InputError
 from wordless.base.files import file_stamp, flush_folder, locked, named_write_errors, remove, write_aside
 from wordless.base.text import counted, listed
@@ -103,6 +106,25 @@ def open_data_set(place: str, columns: description.ColumnConfig) -> PackedDataSe
         raise InputError(option="dataset", value=place, rule=rule)
     _require_columns({name for file in files for name in file.classes}, columns, place)
     return PackedDataSet(name=Path(place).resolve().name, files=tuple(files))
+
+
+def candidates(config: CorpusConfig, making: Making | None) -> Clips:
+    """List the recordings of a data set, which are unpacked once."""
+    config.refuse_annotations()
+    assert making is not None
+    terminal, data_set = making.terminal, open_data_set(config.dataset or "", config.columns)
+    place = unpacked_place(data_set, making.folder())
+    if not place.is_dir():
+        terminal.say(f"corpus    {data_set.name}: unpacked once, into {place}")
+        with terminal.working("unpacking", len(data_set.files), "files") as progress:
+            unpack(data_set, place, progress.advance_to)
+    found = described(data_set, place, config.columns, own_splits=config.split.by in GIVEN)
+    whole = Path(config.dataset or "").expanduser().absolute()  # of a pattern, the folder in which it looks
+    name = next(
+        (each.name for each in (whole, *whole.parents) if not has_magic(str(each)) and "{" not in each.name), ""
+    )
+    notices = tuple(f"{data_set.name}: {notice}" for notice in found.notices)
+    return replace(found, name=name, title=name, has_labels=True, notices=notices)
 
 
 def data_set_files(place: str) -> list[PackedFile]:
@@ -382,7 +404,7 @@ def _row_name(place: object, content: bytes, number: int, taken: set[str]) -> st
     """Return the name of the file that a recording once was, without folders; else the number of its row."""
     name = PurePosixPath(place.replace("\\", "/") if isinstance(place, str) else "")
     fitting = name.name.isprintable() and writable(name.name) and len(name.name.encode()) <= folders.MAX_PART_BYTES
-    if not fitting or name.name.startswith(".") or name.suffix.lower().lstrip(".") not in folders.EXTENSIONS:
+    if not fitting or name.name.startswith(".") or name.suffix.lower().lstrip(".") not in EXTENSIONS:
         endings = (ending for first, ending in _FORMATS.items() if content.startswith(first))
         name = PurePosixPath(f"{number:07d}.{next(endings, 'bin')}")
     if name.name.casefold() in taken:

@@ -21,15 +21,30 @@ Recordings lie beside their table, or in the folders that data sets use (`FOLDER
 
 import csv
 import json
+import os
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from wordless.audio.recordings import description
+from wordless.audio.recordings.annotations import annotations_of_table, kind_of
 from wordless.audio.recordings.description import MISSING, UNREAD, ColumnConfig
-from wordless.audio.recordings.folders import is_recording, on_disk, read_text, separated
-from wordless.audio.recordings.manifest import Clips, unquoted
+from wordless.audio.recordings.folders import (
+    Folder,
+    expand_home,
+    is_recording,
+    listed_path,
+    on_disk,
+    read_text,
+    require_folder,
+    separated,
+)
+from wordless.audio.recordings.manifest import Clips, Rejected, unquoted
+from wordless.audio.recordings.recording_sources import CorpusConfig
+from wordless.audio.recordings.splits import GIVEN
 from wordless.base.errors import InputError
 from wordless.base.values import nan_as_none
 
@@ -299,3 +314,50 @@ def folder_of(table: Clips, base: Path, *, around: bool) -> Path:
     places = [each for own in bases for each in (own, *(own / name for name in FOLDERS)) if each.is_dir()]
     first = [*zip(table.frame.path[:_ROWS], table.frame.fold[:_ROWS], strict=True)]
     return max(places, key=lambda place: sum(on_disk(place, path, fold) is not None for path, fold in first))
+
+
+def candidates(config: CorpusConfig, making: object) -> Clips:
+    """List the recordings of a table, whose paths are then relative to their folder, or the parts of annotations."""
+    path = expand_home(config.table or "", "table")
+    if (kind := kind_of(path, config.annotations)) is not None:
+        return annotations_of_table(path, kind, config)
+    config.refuse_annotations()
+    table = read_table(path, config.columns, label_type=config.label_type, splits=config.split.by in GIVEN)
+    notices = [*table.notices]
+    if not len(table.frame):
+        raise InputError(option="table", value=path, rule="it lists no recordings: give it a row for each")
+    base = require_folder(config.root) if config.root else table.root
+    root = folder_of(table, base, around=not config.root)
+    if root != base:
+        notices.append(f"{path.name}: its recordings are in {root} (`root` names another folder)")
+
+    written = table.frame[["path", "fold", "where"]]  # many rows may share a path
+    places = {
+        (name, fold): listed_path(root, name, where, remedy="fix the row, or set `root`", fold=fold)
+        for name, fold, where in written.drop_duplicates(["path", "fold"]).itertuples(index=False)
+    }
+    relatives = [places[each] for each in zip(written.path, written.fold, strict=True)]
+    missing = written[[each is None for each in relatives]].drop_duplicates("path")
+    listed = table.with_columns(path=relatives).where(each is not None for each in relatives)
+    twice = listed.frame.duplicated(["path", "begin", "end"])
+    if twice.any():
+        row = listed.frame[twice].iloc[0]
+        remedy = "give each recording one row, or each of its parts another start and end"
+        raise InputError(f"{row['where']}: {row.path} is listed twice", remedy=remedy)
+    paths = sorted({*listed.frame.path})
+    if len(missing) and (config.missing == "stop" or not paths):
+        files, some = len(missing) + len(paths), ", ".join(missing.path[:3])
+        several = f": {len(missing)} of {files} files are missing, such as {some}" if files > 1 else ""
+        problem = f"{missing['where'].iloc[0]}: {missing.path.iloc[0]} is not there (looked in {root}){several}"
+        aside = ", or set them aside by `missing`=list" if paths else ""
+        raise InputError(problem, remedy=f"fix the rows, or set `root`{aside}")
+    why = "not there, though the table lists it"
+    lost = zip(missing.path, missing["where"], strict=True)
+    left_out = tuple(Rejected(path=name, reason=f"{why} ({where})", kind=why) for name, where in lost)
+    with suppress(OSError):  # a folder that may not be listed
+        folders = sorted({each.rpartition("/")[0] for each in paths})
+        names = (f"{each}/{name}".lstrip("/") for each in folders for name in sorted(os.listdir(root / each)))  # noqa: PTH208  names alone
+        beside = [name for name in names if not is_recording(name) and root / name != path]
+        notices += Folder(root=root, files=tuple(paths)).unread(beside)
+    frame = listed.frame.sort_values("path", kind="stable", ignore_index=True)
+    return replace(table, root=root, frame=frame, rejected=left_out, notices=tuple(notices), title=path.name)

@@ -15,16 +15,11 @@ import pytest
 import soundfile
 
 from tests.wordless.audio.conftest import Tone
-from wordless.audio.recordings.corpus import (
-    CONFLICTING,
-    CorpusConfig,
-    build_manifest,
-    find_recordings,
-    outside_notices,
-    recordings_at,
-)
+from wordless.audio.recordings.annotations import recordings_at
+from wordless.audio.recordings.corpus import CONFLICTING, build_manifest, find_recordings, outside_notices
 from wordless.audio.recordings.description import ColumnConfig
 from wordless.audio.recordings.manifest import Rejected
+from wordless.audio.recordings.recording_sources import CorpusConfig
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.errors import InputError
 from wordless.base.files import MARK
@@ -289,7 +284,7 @@ def test_what_is_no_regular_file_is_set_aside_in_a_folder_and_in_a_table(tmp_pat
     for table in (None, str(tmp_path / "table.csv")):
         told: list[Rejected] = []
         config = CorpusConfig(root=str(tmp_path / "data"), split=ALL_TRAIN, table=table)
-        manifest, rejected = build_manifest(config, set_aside=told.extend)
+        manifest, rejected = build_manifest(config, rejected=told)
         assert [clip.path for clip in manifest.clips] == names
         assert [each.path for each in rejected if len(each.path) < 99] == unfit
         assert sum("long" in each.reason for each in rejected) == (table is None)

@@ -12,9 +12,11 @@ import numpy as np
 import pytest
 
 from wordless.audio.recordings import embedded, spoken_pairs
-from wordless.audio.recordings.corpus import CorpusConfig, build_manifest
-from wordless.audio.recordings.embedded import DEFAULT, HELD_OUT, VOICES, EmbeddedConfig, label_table, utterances
+from wordless.audio.recordings.corpus import build_manifest, find_recordings
+from wordless.audio.recordings.embedded import DEFAULT, HELD_OUT, VOICES, EmbeddedConfig, utterances
+from wordless.audio.recordings.recording_sources import CorpusConfig, Making
 from wordless.base.errors import InputError
+from wordless.base.progress import Terminal
 from wordless.base.values import build
 
 SMALL = EmbeddedConfig(voices=4, words=3, takes=2)
@@ -33,11 +35,13 @@ def contents(folder: Path) -> dict[str, str]:
     return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
 
 
-def test_names_carry_word_voice_and_take_and_a_table_gives_the_speed_the_pitch_or_the_text(spoken: Path) -> None:
+def test_names_carry_word_voice_and_take_and_labels_may_be_the_speed_the_pitch_or_the_text(spoken: Path) -> None:
     said = {each.file: each for each in utterances(SMALL)}
     for label in ("word", "speed", "pitch", "text"):
-        table = None if label == "word" else str(label_table(replace(SMALL, label=label), spoken))
-        manifest, rejected = build_manifest(CorpusConfig(root=str(spoken), pattern=embedded.PATTERN, table=table))
+        own = CorpusConfig(embedded=replace(SMALL, label=label), pattern=embedded.PATTERN)
+        found = find_recordings(own, Making(folder=lambda: spoken.parent, terminal=Terminal(silent=True)))
+        assert found.root == spoken
+        manifest, rejected = build_manifest(own, found=found)
         assert not rejected
         assert {clip.path: clip.label for clip in manifest.clips} == {
             name: str(getattr(each, "text" if label == "word" else label)) for name, each in said.items()
@@ -45,15 +49,12 @@ def test_names_carry_word_voice_and_take_and_a_table_gives_the_speed_the_pitch_o
         assert {clip.group for clip in manifest.clips} == {*VOICES[:4]}
         assert {clip.index for clip in manifest.clips} == {0, 1}
         assert all(0.2 < clip.seconds < 1.5 and clip.sample_rate == 22_050 for clip in manifest.clips)
-    table = label_table(EmbeddedConfig(voices=1, sentences=2, label="text"), spoken.with_name("sentences"))
-    assert len(table.read_text().splitlines()[1].split("\t")[1].split()) == 5  # words of a sentence
+    sentences = utterances(EmbeddedConfig(voices=1, sentences=2, label="text"))
+    assert all(len(each.text.split()) == 5 for each in sentences)
 
 
-def test_a_table_or_a_corpus_that_is_there_is_not_written_again(spoken: Path) -> None:
+def test_a_corpus_that_is_there_is_not_written_again(spoken: Path) -> None:
     """Ranks and jobs of a sweep ask for it at once, and a finished store may be read-only."""
-    config = replace(SMALL, label="pitch")
-    before = label_table(config, spoken).stat()
-    assert label_table(config, spoken).stat().st_ino == before.st_ino
     before = {path: path.stat().st_mtime_ns for path in spoken.iterdir()}
     assert embedded_corpus(SMALL, spoken.parent) == spoken
     assert {path: path.stat().st_mtime_ns for path in spoken.iterdir()} == before

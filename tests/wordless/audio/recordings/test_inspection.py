@@ -21,7 +21,8 @@ from tests.hostile.codes_files import hostile_tables, outcome
 from tests.hostile.measured import measured, write_special_files
 from tests.wordless.audio.conftest import Tone
 from wordless.audio.mono import mono
-from wordless.audio.recordings.corpus import CONFLICTING, recordings_at, without_duplicates
+from wordless.audio.recordings.annotations import recordings_at
+from wordless.audio.recordings.corpus import CONFLICTING, without_duplicates
 from wordless.audio.recordings.inspection import InspectionConfig, Measurement, file_key, inspect
 from wordless.audio.recordings.manifest import Clip, Clips, Rejected
 from wordless.audio.waveform import LOUDEST

@@ -14,9 +14,10 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wordless.audio.recordings.corpus import CorpusConfig, build_manifest, cut
+from wordless.audio.recordings.corpus import build_manifest, cut
 from wordless.audio.recordings.inspection import InspectionConfig, inspect
 from wordless.audio.recordings.manifest import SPLITS, Clip, write_manifest
+from wordless.audio.recordings.recording_sources import CorpusConfig
 from wordless.audio.recordings.splits import SplitConfig, division_notices
 from wordless.audio.waveform import Part
 

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from tests.wordless.audio.recordings.annotations import annotated_files
 from tests.wordless.audio.recordings.annotations.annotated_files import KINDS, PARTS, textgrid_text, write_recording
 from wordless.audio.recordings import annotations
-from wordless.audio.recordings.annotations import AnnotationOptions, textgrid
-from wordless.audio.recordings.corpus import CorpusConfig, build_manifest, find_recordings, recordings_at
+from wordless.audio.recordings.annotations import recordings_at, textgrid
+from wordless.audio.recordings.corpus import build_manifest, find_recordings
 from wordless.audio.recordings.description import ColumnConfig
 from wordless.audio.recordings.folders import read_annotation_text
 from wordless.audio.recordings.manifest import Clip, Rejected
+from wordless.audio.recordings.recording_sources import AnnotationOptions, CorpusConfig
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.errors import InputError
 
@@ -334,7 +335,7 @@ def test_parts_that_all_lie_behind_the_end_are_told_with_the_reason_of_each(fold
     (folder / "field.txt").write_text("30\t31\twren\n40\t41\twren\n")
     aside = list[Rejected]()
     with pytest.raises(InputError) as error:
-        build_manifest(CorpusConfig(root=str(folder), split=ALL_TRAIN), set_aside=aside.extend)
+        build_manifest(CorpusConfig(root=str(folder), split=ALL_TRAIN), rejected=aside)
     assert "table" not in str(error.value)
     assert [each.path for each in aside] == ["field.wav#t=30,31", "field.wav#t=40,41"]
 

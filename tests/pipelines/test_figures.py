@@ -1,0 +1,88 @@
+"""``wordless figures``: the charts of a run and of a sweep as files; and their tables in LaTeX."""
+
+import re
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from pipelines.commandline.command import perform
+from pipelines.pages.phrasing import latex_table
+from pipelines.results.sweep_jobs import Job, note
+from tests.pipelines.conftest import FinishedRun
+from wordless.base.errors import InputError
+
+KINDS = {"pdf": b"%PDF", "svg": b"<?xml", "png": b"\x89PNG"}
+
+
+@pytest.mark.parametrize("form", KINDS)
+def test_each_chart_of_the_page_of_a_run_is_a_file_with_the_same_bytes_twice(
+    form: str, finished_run: FinishedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("one", "two"):
+        perform("figures", {"model": str(finished_run.folder), "output": str(tmp_path / name), "format": form})
+    files = {path.name: path.read_bytes() for path in (tmp_path / "one").iterdir()}
+    assert files == {path.name: path.read_bytes() for path in (tmp_path / "two").iterdir()}
+    assert {f"{name}.{form}" for name in ("curve_lm", "usage", "comparison", "sounds-0")} <= files.keys()
+    assert all(content.startswith(KINDS[form]) for content in files.values())
+    page = (finished_run.folder / "report.html").read_text()
+    assert len(files) == page.count('class="chart"')
+    told = capsys.readouterr().out.splitlines()
+    assert {line.partition("\t")[0] for line in told} == files.keys()
+    if form == "png":
+        with Image.open(tmp_path / "one/comparison.png") as picture:
+            assert picture.width > 1000
+
+
+def test_charts_and_table_of_a_sweep(finished_run: FinishedRun, tmp_path: Path) -> None:
+    from pipelines.pages.sweep_page import write_sweep
+
+    (sweep := tmp_path / "sweep").mkdir()
+    for number in range(2):
+        (sweep / str(number)).symlink_to(finished_run.folder)
+        job = Job(number=number, overrides={"lm.gpt.layers": str(number + 1)}, folder=str(number), state="finished")
+        note(sweep, job)
+    _, failures = write_sweep(sweep, [Job(**vars(job)) for job in _jobs(sweep)], command="")
+    assert not failures
+    table = (sweep / "table.tex").read_text()
+    assert r"lm.gpt.layers" in table
+    assert table.count(r"\\") == 3
+    perform("figures", {"model": str(sweep), "output": str(tmp_path / "out"), "format": "svg"})
+    assert (tmp_path / "out/figures.svg").is_file()
+
+
+def _jobs(sweep: Path) -> list[Job]:
+    from pipelines.results.sweep_jobs import read_jobs
+
+    return read_jobs(sweep)
+
+
+def test_a_run_has_its_methods_as_a_latex_table(finished_run: FinishedRun) -> None:
+    text = (finished_run.folder / "table.tex").read_text()
+    rows = [line for line in text.splitlines() if line.endswith(r"\\")]
+    methods = (finished_run.folder / "comparison.md").read_text().split("\n\n")[0].splitlines()[2:]
+    assert len(rows) == 1 + len(methods)
+    assert {row.count(" & ") for row in rows} == {3}
+    assert not re.search(r"(?<!\\)[%#_$](?![<>|-]?\$)", text.replace("$-$", ""))
+
+
+def test_what_latex_reads_as_commands_is_escaped() -> None:
+    table = latex_table(["a_b", "50 %"], [["x & y", r"\alpha{} ~ ^ # $ −1 – <>|"]])
+    assert table.splitlines()[2] == r"a\_b & 50 \% \\"
+    escaped = r"\textbackslash{}alpha\{\} \textasciitilde{} \textasciicircum{} \# \$ $-$1 -- $<$$>$$|$"
+    assert table.splitlines()[4] == rf"x \& y & {escaped} \\"
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"model": "docs"}, r"^model is docs\b.*\bresults\.json\b.*\bsweep$"),
+        ({"output": "charts.pdf"}, r"charts\.pdf\b.*\bfolder\b"),
+        ({"output": "docs"}, r"docs exists"),
+    ],
+)
+def test_what_has_no_charts_and_outputs_that_cannot_be_are_refused(
+    options: dict[str, object], told: str, finished_run: FinishedRun, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=told):
+        perform("figures", {"model": str(finished_run.folder), "output": str(tmp_path / "x"), **options})
