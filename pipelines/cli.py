@@ -47,8 +47,14 @@ def main() -> None:
     match words:
         case [] | ["-h" | "--help" | "help"]:
             print_overview()
-        case ["-sc", word]:
-            complete(word)
+        case ["-sc", word]:  # of Hydra's completion, whose line in the shell has our command behind the program
+            program, _, line = os.environ.get("COMP_LINE", "").partition(" ")
+            command, more, line = line.partition(" ")
+            if word.startswith("query=") and not more:  # the command itself is being written
+                print("\n".join(name for name in COMMANDS if name.startswith(command)))
+                return
+            os.environ["COMP_LINE"] = f"{program} {line}"
+            call(command if command in COMMANDS else "run", ["-sc", word])
         case ["--version"]:
             print(f"wordless {installed_version()}")
         case ["help", command, *rest]:
@@ -71,17 +77,6 @@ def call(command: str, words: list[str]) -> None:
     from pipelines.commandline.command import start  # Hydra, which the overview need not wait for
 
     start(command)
-
-
-def complete(word: str) -> None:
-    """Let Hydra install completion in a shell, or answer it; the shell's line has our command behind the program."""
-    program, _, line = os.environ.get("COMP_LINE", "").partition(" ")
-    command, more, line = line.partition(" ")
-    if word.startswith("query=") and not more:  # the command itself is being written
-        print("\n".join(name for name in COMMANDS if name.startswith(command)))
-        return
-    os.environ["COMP_LINE"] = f"{program} {line}"
-    call(command if command in COMMANDS else "run", ["-sc", word])
 
 
 def print_overview() -> None:

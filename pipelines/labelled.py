@@ -1,30 +1,17 @@
-"""``wordless probe`` and ``wordless finetune``: the models of a run and labelled recordings."""
+"""``wordless probe``: what the models of a run know of labelled recordings."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import ClassVar
 
-from lm.finetuning import HEAD_OPTIONS, ClassificationOptions, HeadOptions
-from lm.lm_options import FigureConfig, ProbeConfig
-from pipelines.bodies.body_options import BodyOptions
-from pipelines.bodies.gpt_body import GptOptions
-from pipelines.bodies.table_of_bodies import BODY_OPTIONS
 from pipelines.commandline.choices import completed, require_recordings
 from pipelines.commandline.outputs import require_kind
 from pipelines.settings.comparison_settings import ReadingConfig
-from pipelines.settings.inputs import MODEL, ModelOptions, RateOptions
-from pipelines.settings.run_settings import CorpusCommand, TrainingCommand, corpus_command
+from pipelines.settings.inputs import ModelOptions
+from pipelines.settings.run_settings import OFTEN, CorpusCommand, corpus_command
 from pipelines.store.run_folder import require_output
-from pipelines.tracking.tracking import require_trackers
-from wordless.audio.audio_options import Channel, require_choice
-from wordless.base.errors import require
 from wordless.base.hub import is_on_hub
-from wordless.base.options import Options, option
-
-Opponent = Literal["scratch", "probe"]
-LINEAR = ProbeConfig(choose_by="validation", learning_curve=())
-OFTEN = ("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by", "store.root")
+from wordless.base.options import option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,88 +47,3 @@ def probe(config: dict[str, object]) -> tuple[ProbeRunConfig]:
     settings = corpus_command(ProbeRunConfig, completed("probe", config))
     require_recordings(settings.corpus)
     return (settings,)
-
-
-@dataclass(frozen=True, kw_only=True)
-class ChannelConfig(Options):
-    """How recordings are read, where their body does not say it."""
-
-    channel: Channel | None = option(
-        None,
-        "mean | loudest | 0 | 1 | ...: the mean of a recording's channels, the channel with the highest power, or a "
-        "channel by its number; null: as the run",
-    )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.channel is not None:
-            require_choice(self.channel, "audio.channel")
-
-
-@dataclass(frozen=True, kw_only=True)
-class FinetuneConfig(TrainingCommand, RateOptions):
-    """Options of ``wordless finetune``.
-
-    examples: wordless finetune model=runs/x head=classification corpus.root=recordings
-              wordless finetune model=runs/x corpus=fsdd corpus.root=fsdd/recordings beside=[]
-    """
-
-    often: ClassVar[tuple[str, ...]] = (*OFTEN, "body.weights", "body.frozen_layers", "body.fit.steps", "body.fit.lr")
-
-    model: Path | None = option(None, f"{MODEL}; body=gpt takes its tokenizer and its GPT")
-    output: Path | None = option(
-        None, "folder of the fine-tuned model and its figures; null: a folder in the folder of the run"
-    )
-    audio: ChannelConfig = option(ChannelConfig(), "how recordings are read")
-    beside: tuple[Opponent, ...] = option(
-        ("scratch", "probe"),
-        "what the fine-tuned body is compared with: scratch (the same body with random weights), probe (a linear probe "
-        "of the frozen body)",
-        distinct=True,
-    )
-    probe: ProbeConfig = option(LINEAR, "the linear probe; validation clips choose it, nothing else is possible")
-    figures: FigureConfig = option(FigureConfig(), "the figures on test clips")
-    body: BodyOptions = option(
-        GptOptions(),
-        "the network that gives states over time, pre-trained or not, and its training",
-        group=GptOptions.name,
-        variants=BODY_OPTIONS,
-    )
-    head: HeadOptions = option(
-        ClassificationOptions(),
-        "what is predicted from the states",
-        group=ClassificationOptions.name,
-        variants=HEAD_OPTIONS,
-    )
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        require_trackers(self.tracking)
-        if self.output is not None:
-            require_kind(self.output, (), possible="a folder")
-        require_output(self.model, self.output, example="output=FOLDER")
-        rule = "the probe is compared with a network whose weights the validation clips choose: leave it at validation"
-        require(self.probe.choose_by == "validation", "probe.choose_by", self.probe.choose_by, rule)
-        wanted = self.head.label_type
-        rule = f"head={self.head.name} learns labels of the type {wanted}: leave it out, or choose another head"
-        self.refuse_if(self.corpus.label_type not in ("class", wanted), "corpus.label_type", rule)
-        rule = (
-            f"head={self.head.name} learns the whole text of a clip, and each segment would have the text of its "
-            "recording: leave it out, or give a corpus.table with the columns start and end, and the text of each part"
-        )
-        parts = self.head.reads_whole_clips and self.corpus.segment_seconds is not None
-        self.refuse_if(parts, "corpus.segment_seconds", rule)
-
-
-def finetune_settings(config: Mapping[str, object]) -> FinetuneConfig:
-    """Build the settings from a composed config; the head decides the type of the labels."""
-    if isinstance(audio := config.get("audio"), Mapping):  # a corpus may suggest the front end of a run
-        config = {**config, "audio": {"channel": audio.get("channel")}}
-    return corpus_command(FinetuneConfig, completed("finetune", config))
-
-
-def finetune(config: dict[str, object]) -> tuple[FinetuneConfig, dict[str, object]]:
-    """Fine-tune a body on the corpus that a composed config describes; the results record this config."""
-    settings = finetune_settings(config)
-    require_recordings(settings.corpus)
-    return settings, config

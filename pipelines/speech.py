@@ -1,19 +1,17 @@
-"""``wordless decode``, ``generate`` and ``demo``: sound from codes, of recordings or of a language model."""
+"""``wordless decode`` and ``generate``: sound from codes, of recordings or of a language model."""
 
 from dataclasses import dataclass, fields
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
 from lm.lm_options import CodeSampling
 from pipelines.commandline.outputs import prepare_output, require_kind
 from pipelines.settings.inputs import ModelOptions
-from pipelines.store.run_folder import part_of, run_of, vocoder_of
+from pipelines.store.run_folder import part_of, vocoder_of
 from pipelines.store.store import StoreOptions
 from vocoder.kinds import BY_KEY, CHOICES, Kind
-from vocoder.vocoder_options import TEMPERATURE, VOCODER_TEMPERATURE, Sampling, SoundOptions, VoiceOptions
+from vocoder.vocoder_options import TEMPERATURE, VOCODER_TEMPERATURE, Sampling, VoiceOptions
 from wordless.base.errors import InputError
-from wordless.base.hub import is_on_hub
 from wordless.base.options import REQUIRED, option
 
 NONE = "none"  # in place of a kind of sound: only codes
@@ -151,32 +149,4 @@ def generate(settings: GenerateConfig) -> tuple[GenerateConfig]:
     if settings.prompt is not None and not settings.prompt.is_file():
         raise InputError(f"prompt={settings.prompt} is no file; name a recording, or none: prompt=null")
     prepare_output(settings.output)
-    return (settings,)
-
-
-@dataclass(frozen=True, kw_only=True)
-class DemoConfig(ModelOptions, SoundOptions):
-    """Options of ``wordless demo``.
-
-    The page is served to this machine alone, and needs no network. Ctrl-C ends it. It needs pip install
-    'wordless[demo]'.
-    example: wordless demo model=runs/x
-    """
-
-    port: int = option(7860, "the page is http://127.0.0.1:PORT; 0: any free port", least=0, most=65_535)
-    browser: bool = option(True, "whether to open the page in a browser")
-    max_seconds: float = 30.0  # longest sound in seconds that the page accepts
-
-    @property
-    def sampling(self) -> Sampling:
-        return self.sampled(temperature=TEMPERATURE)
-
-
-def demo(settings: DemoConfig) -> tuple[DemoConfig]:
-    """Serve the page until Ctrl-C."""
-    if not is_on_hub(settings.model):
-        part_of(settings.model, "tokenizer")
-    if find_spec("gradio") is None:
-        raise InputError("the page needs Gradio, which is not installed; call: pip install 'wordless[demo]'")
-    run_of(settings.model)
     return (settings,)

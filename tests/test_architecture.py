@@ -23,29 +23,26 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("tokenizer", "lm", "vocoder", "pipelines", "conf", "wordless")
 SOURCES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
-_COMMANDLINE, _TRACKING, _STORE, _STAGES, _BODIES, _METHODS, _SETTINGS, _RESULTS = (
-    f"pipelines.{name}"
-    for name in ("commandline", "tracking", "store", "stages", "bodies", "methods", "settings", "results")
+_COMMANDLINE, _STORE, _STAGES, _BODIES, _METHODS, _SETTINGS, _RESULTS = (
+    f"pipelines.{name}" for name in ("commandline", "store", "stages", "bodies", "methods", "settings", "results")
 )
 # folder of pipelines/ -> the other folders of pipelines/ that it may import, from the ground up
 FOLDERS: dict[str, tuple[str, ...]] = {
     "commandline": (),
-    "tracking": (),
     # its entries belong to folders that a command claims
-    "store": (_TRACKING, "pipelines.commandline.outputs"),
+    "store": ("pipelines.commandline.outputs",),
     "stages": (_STORE,),
     # options and methods; pre-training, which the rows of methods name, reads the study of a run
     "bodies": (_STORE, _STAGES, "pipelines.methods.method", "pipelines.chain.study", "pipelines.chain.method_features"),
     "methods": (_BODIES,),
-    "settings": (_COMMANDLINE, _TRACKING, _STORE, _STAGES, _BODIES, _METHODS),
-    "results": (_COMMANDLINE, _TRACKING, _STORE, _STAGES, _METHODS, _SETTINGS),
+    "settings": (_COMMANDLINE, _STORE, _STAGES, _BODIES, _METHODS),
+    "results": (_COMMANDLINE, _STORE, _STAGES, _METHODS, _SETTINGS),
     "pages": (_COMMANDLINE, _STORE, _METHODS, _RESULTS),
-    "chain": (_COMMANDLINE, _TRACKING, _STORE, _STAGES, _BODIES, _METHODS, _SETTINGS, _RESULTS, "pipelines.pages"),
+    "chain": (_COMMANDLINE, _STORE, _STAGES, _BODIES, _METHODS, _SETTINGS, _RESULTS, "pipelines.pages"),
     "jobs": (
-        *(_COMMANDLINE, _TRACKING, _STORE, _STAGES, _BODIES, _METHODS, _SETTINGS, _RESULTS),
+        *(_COMMANDLINE, _STORE, _STAGES, _BODIES, _METHODS, _SETTINGS, _RESULTS),
         *("pipelines.chain", "pipelines.pages"),
     ),
-    "demonstration": (_STORE, _STAGES, _RESULTS, "pipelines.pages", "pipelines.jobs"),
 }
 # What an extra may import is what the chain may; tests/test_extras.py says what only extras may import.
 FOLDERS["extras"] = (*FOLDERS["jobs"], "pipelines.jobs")
@@ -78,10 +75,7 @@ ARROWS = {
         f"pipelines/{folder}": (*BELOW, "conf", TABLE, WORK, f"pipelines.{folder}", *below)
         for folder, below in FOLDERS.items()
     },
-    **{
-        f"pipelines/{folder}": (*BELOW, f"pipelines.{folder}", *FOLDERS[folder], *COMMAND_FILES)
-        for folder in ("jobs", "demonstration")
-    },
+    "pipelines/jobs": (*BELOW, "pipelines.jobs", *FOLDERS["jobs"], *COMMAND_FILES),
     "conf": (),
     # the models, for users of Python, and one command
     "wordless": ("wordless", "tokenizer", "lm", "vocoder", "pipelines.running"),
@@ -100,19 +94,19 @@ KEEPERS = {
     "sklearn": ("lm", "pipelines", "vocoder/filters.py"),
     "librosa": (
         *("vocoder/measures.py", "pipelines/stages/mfcc.py"),  # under a lock
-        "pipelines/extras/speech_judges/speech_judges.py",
+        "pipelines/extras/speech_judges/opinions.py",
     ),
     "numba": ("vocoder/engines/kernels.py", "wordless/base/compiling.py"),
     "llvmlite": ("vocoder/engines/kernels.py",),
     "jinja2": ("pipelines/pages",),
-    "gradio": ("pipelines/demonstration/demo_page.py",),
-    "starlette": ("pipelines/demonstration/server.py",),
+    "gradio": ("pipelines/extras/demo/demo_page.py",),
+    "starlette": ("pipelines/extras/demo/server.py",),
     "datasets": (),  # their files are read by pyarrow: no decoder, no pickle, no download
     "ray": ("wordless/base/ray_pool.py",),
-    "huggingface_hub": ("wordless/base/hub.py", "pipelines/publish.py", "pipelines/publishing.py"),
-    "mlflow": ("pipelines/tracking/tracking.py",),
-    "wandb": ("pipelines/tracking/tracking.py",),
-    "tensorboard": ("pipelines/tracking/tracking.py",),
+    "huggingface_hub": ("wordless/base/hub.py", "pipelines/extras/publish"),
+    "mlflow": ("pipelines/store/tracking.py",),
+    "wandb": ("pipelines/store/tracking.py",),
+    "tensorboard": ("pipelines/store/tracking.py",),
     "rich": ("pipelines", "wordless/base/progress.py"),
 }
 
@@ -168,7 +162,8 @@ def test_packages_import_only_what_the_table_allows() -> None:
 
 
 def test_no_files_of_pipelines_import_each_other_in_a_circle() -> None:
-    names = {".".join(file.with_suffix("").parts): file for file in SOURCES if file.parts[0] == "pipelines"}
+    modules = [(".".join(file.with_suffix("").parts), file) for file in SOURCES if file.parts[0] == "pipelines"]
+    names = {name.removesuffix(".__init__"): file for name, file in modules}
     below = {
         file: {names[name] for one in ALL if one.file == file for name in names if one.within(name)} - {file}
         for file in names.values()
@@ -220,9 +215,9 @@ def test_models_of_one_rate_load_no_file_of_other_kinds_of_codes() -> None:
 
 
 def test_commands_refuse_before_anything_heavy_is_imported() -> None:
-    commands = [name for name in COMMANDS if (ROOT / f"pipelines/{name}.py").exists()]
+    modules = [(each.check or each.options).partition(":")[0] for each in COMMANDS.values()]
     code = (
-        f"import importlib, sys\nfor command in {commands!r}:\n    importlib.import_module(f'pipelines.{{command}}')\n"
+        f"import importlib, sys\nfor command in {modules!r}:\n    importlib.import_module(command)\n"
         "    heavy = {'torch', 'fairseq2', 'transformers', 'sklearn', 'matplotlib', 'numba'} & set(sys.modules)\n"
         "    assert not heavy, f'{command} imports {heavy} before its options are checked'"
     )
@@ -258,8 +253,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_wheel_holds_the_packages_and_the_configs_but_no_tests(wheel: Path) -> None:
     held = set(zipfile.ZipFile(wheel).namelist())
-    data = [*(ROOT / "conf").rglob("*.yaml"), *(ROOT / "pipelines/pages").glob("*.jinja"), *ROOT.glob("*/py.typed")]
-    data += (ROOT / "pipelines/demonstration").glob("*.js")
+    data = [*(ROOT / "conf").rglob("*.yaml"), *(ROOT / "pipelines").rglob("*.jinja"), *ROOT.glob("*/py.typed")]
     data += [path for path in (ROOT / "vocoder/universal").glob("*/*") if path.is_file()]  # start weights
     typed = {path.parent.name for path in data if path.name == "py.typed"}
     assert typed >= {each.partition(".")[0] for each in ARROWS["wordless"]}

@@ -1,19 +1,17 @@
-"""Codebook health, and what each code stands for.
+"""Codebook health.
 
-Health is usage, fidelity of reconstruction, how far small changes of the sound move the frequencies of codes, and a
-warning of a collapse. A code stands for its nearest patches and its mean spectrum, and goes with labels.
+It is usage, fidelity of reconstruction, how far small changes of the sound move the frequencies of codes, and a warning
+of a collapse.
 """
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import torch
 
 from tokenizer.codes import Codes
-from tokenizer.tokenizer import Tokenizer, to_patches
-from wordless.base.array_types import DoubleArray, FloatArray, IndexArray
+from tokenizer.tokenizer import Tokenizer
+from wordless.base.array_types import FloatArray, IndexArray
 
 HEALTH_VERSION = 5  # of what `measure_health` returns, in the keys of stored entries; raise it when that changes
 
@@ -112,83 +110,3 @@ def collapse(counts: IndexArray, *, least: float = 0.2) -> str | None:
         f"the codebook has collapsed: perplexity {used:.1f} of {size} codes on validation clips, less than {least:g} "
         "of them; try fewer codes, more varied recordings, or longer training of the autoencoder"
     )
-
-
-SHUFFLES = 20  # of the labels among the clips, for the values that chance gives
-
-
-class Occurrence(NamedTuple):
-    """A patch that became a code; occurrences sort by their distance."""
-
-    distance: float  # squared, from the bottleneck to the centroid
-    clip: int  # index of the clip
-    step: int  # time step in the clip
-
-
-@dataclass(kw_only=True, eq=False)
-class CodeTable:
-    """Statistics of the codes of several clips."""
-
-    tokenizer: Tokenizer
-    examples: int  # nearest occurrences that are kept for each code, at most one of each clip
-    histograms: list[IndexArray] = field(default_factory=list)  # uses of each code (codes,), clip by clip
-    nearest: dict[int, list[Occurrence]] = field(default_factory=dict)  # of each code
-
-    def __post_init__(self) -> None:
-        self._spectra = np.zeros((len(self.tokenizer.centroids), self.tokenizer.config.height))
-
-    @torch.inference_mode()
-    def add(self, samples: FloatArray) -> None:
-        """Add the whole patches of a clip: samples ``(num_samples,)`` at the tokenizer's rate."""
-        tokenizer, clip = self.tokenizer, len(self.histograms)
-        size, bands = len(tokenizer.centroids), tokenizer.config.bands
-        self.histograms.append(np.zeros(size, np.int64))
-        if len(samples) < tokenizer.config.samples_per_code:  # the front end needs a whole hop
-            return
-        spectrogram, (bottlenecks,) = tokenizer.signals_of(samples)  # (1, time, mels), (T, B, D)
-        steps = len(bottlenecks)
-        codes = tokenizer.nearest(bottlenecks).flatten().numpy()  # (T * B,)
-        distances = (bottlenecks.flatten(0, 1) - tokenizer.centroids[codes]).square().sum(-1).numpy()
-        patches = to_patches(spectrogram, frames=tokenizer.patch_frames, height=tokenizer.config.height)[0, :steps]
-        shapes = patches.reshape(steps * bands, tokenizer.patch_frames, -1).mean(1)  # (T * B, height)
-        self.histograms[clip] += np.bincount(codes, minlength=size)
-        np.add.at(self._spectra, codes, shapes.numpy())
-        for code in np.unique(codes):
-            places = np.flatnonzero(codes == code)
-            place = int(places[distances[places].argmin()])
-            found = [*self.nearest.get(int(code), []), Occurrence(float(distances[place]), clip, place // bands)]
-            self.nearest[int(code)] = sorted(found)[: self.examples]
-
-    @property
-    def counts(self) -> IndexArray:
-        """Uses of each code ``(codes,)``."""
-        return np.asarray(np.sum(self.histograms, axis=0, dtype=np.int64))
-
-    @property
-    def spectra(self) -> DoubleArray:
-        """Mean normalised log-mel of each code's patches ``(codes, mels of a patch)``; zeros for a code without use."""
-        spectra: DoubleArray = self._spectra / np.maximum(self.counts, 1)[:, None]
-        return spectra
-
-
-def label_counts(histograms: Sequence[IndexArray], labels: Sequence[int], classes: int) -> DoubleArray:
-    """Count the labels of each code's patches ``(codes, classes)``; a patch has the label of its clip."""
-    counts: DoubleArray = np.stack(histograms, axis=1).astype(np.float64) @ np.eye(classes)[list(labels)]
-    return counts
-
-
-def information(counts: DoubleArray) -> dict[str, float]:
-    """Measure from counts ``(codes, classes)`` the share of the codes' most frequent labels, and bits on labels."""
-    joint = counts / counts.sum()
-    expected = joint.sum(1, keepdims=True) * joint.sum(0, keepdims=True)
-    known = joint > 0
-    bits = float((joint[known] * np.log2(joint[known] / expected[known])).sum())
-    return {"purity": float(joint.max(1).sum()), "mutual_information": bits}
-
-
-def chance(histograms: Sequence[IndexArray], labels: Sequence[int], classes: int, *, seed: int) -> dict[str, float]:
-    """Measure `information` with labels shuffled among clips, which is not 0: the mean of `SHUFFLES` shuffles."""
-    random = np.random.default_rng(seed)
-    shuffled = (random.permutation(labels).tolist() for _ in range(SHUFFLES))
-    found = [information(label_counts(histograms, each, classes)) for each in shuffled]
-    return {name: float(np.mean([each[name] for each in found])) for name in found[0]}

@@ -32,11 +32,13 @@ from wordless.audio.waveform import Waveform
 from wordless.base.causal_transformer import create_causal_transformer, full_rows
 from wordless.base.errors import InputError, require, samples_to_generate
 from wordless.base.machine import one_thread
-from wordless.base.saved_models import SAMPLE_MODEL, load_network, model_card, reading, write_model
+from wordless.base.saved_models import ModelKind, load_network, model_card, reading, write_model
 
 if TYPE_CHECKING:
     from fairseq2.models.transformer import TransformerEmbeddingFrontend
     from fairseq2.nn import VocabShardedEmbedding
+
+SAMPLE_MODEL = ModelKind(name="language model of samples", part="next_sample_transformer", key="sample_model")
 
 
 class SampleWaveNet(nn.Module):

@@ -38,6 +38,10 @@ class AstSettings(ClipTraining, NetworkSettings):
     label_smoothing: float = 0.1  # share of the target that all classes divide
     fit: FitConfig = FitConfig(lr=1e-4, final_lr_ratio=0.02, weight_decay=0.05, validate_every=50)
 
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        return () if self.model.weights is None else (Path(self.model.weights).expanduser(),)
+
     def require_weights(self, sample_rate: int) -> None:
         from lm.bodies.spectrogram_transformer import require_weights
 

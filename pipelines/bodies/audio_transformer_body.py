@@ -19,7 +19,7 @@ from pipelines.bodies.body_options import (
     WaveformBodyOptions,
     WaveformTraining,
 )
-from pipelines.methods.method import CURVES, Line, Method, untrained
+from pipelines.methods.method import CURVES, Line, Method, PictureRecord, untrained
 from wordless.base.errors import InputError
 from wordless.base.options import option
 from wordless.training.fit_options import FitConfig, LargeFitConfig
@@ -53,6 +53,7 @@ class AudioTransformerSettings(WaveformTraining, HeadTraining, NetworkSettings):
         ),
         untrained(NAME, TITLE, marker="8"),
     )
+    parts = (NAME,)
 
     model: AudioTransformerConfig = option(AudioTransformerConfig(), "the network")
     head: HeadConfig = HeadConfig(pooling="mean", dropout=0.1)
@@ -61,6 +62,11 @@ class AudioTransformerSettings(WaveformTraining, HeadTraining, NetworkSettings):
 
     def least_seconds(self, method: Method, sample_rate: int) -> float:
         return self.model.patch_ms / 1000
+
+    def pictures(self, folder: Path, sample_rate: int, *, title: str) -> list[PictureRecord]:
+        from pipelines.bodies.front_end_pictures import front_end_pictures
+
+        return front_end_pictures(folder, sample_rate, title=title)
 
     def network(self, reading: ClipReading, method: Method, sample: Entry | None) -> Network:
         """Describe the Audio Transformer of waveforms (Verma and Berger, 2021): see `lm.bodies.audio_transformer`."""

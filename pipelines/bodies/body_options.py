@@ -19,7 +19,7 @@ from lm.bodies.clip_options import (
     WaveformBatchConfig,
 )
 from lm.finetuning import FrozenLayers, HeadConfig
-from pipelines.methods.method import Method
+from pipelines.methods.method import Method, PictureRecord
 from pipelines.stages.gpt_options import TrainingSettings
 from tokenizer.tokenizer_options import HeardConfig
 from wordless.base.errors import InputError
@@ -42,6 +42,20 @@ class BodySettings(Options):
     """The options of a body in a run, and its methods, whose features `Method.features` makes."""
 
     methods: ClassVar[tuple[Method, ...]]
+    parts: ClassVar[tuple[str, ...]] = ()  # stages whose models the folder of a run keeps, under their names
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """The folder of weights that the user names, if there is one."""
+        return ()
+
+    def pretrained(self, method: Method) -> str:
+        """Name the network that is trained without labels for a method; "": none is."""
+        return method.title if method.training and not method.learns_labels else ""
+
+    def pictures(self, folder: Path, sample_rate: int, *, title: str) -> list[PictureRecord]:
+        """Draw what the network in a folder, trained for the method ``title``, has learned."""
+        return []
 
     def least_seconds(self, method: Method, sample_rate: int) -> float:
         """Return the length of the shortest recording that a method reads."""

@@ -79,7 +79,7 @@ def simclr_layers(study: Study, method: Method) -> Entry:
     own = study.settings.baselines
     views = own.simclr.views
     clips, extra = study.heard(study.manifest, study.spectrograms, views), study.heard_unlabelled(views)
-    trained = study.add(simclr(study.session, clips, extra, own))
+    trained = study.add(simclr(study.session.named(method.title), clips, extra, own))
     return own.network(study, method, study.statistics, simclr=trained).features(study, method.name)
 
 
@@ -147,7 +147,7 @@ def speech_features(study: Study, method: Method) -> Entry:
         source = speech.speech_source(own.folder, option=OPTION)
     else:
         sounds, *extra = (waveforms(session, each, rate) for each in (study.manifest, *study.unlabelled))
-        made = wav2vec2(session, [sounds, *extra], own, sample_rate=rate)
+        made = wav2vec2(session.named(own.methods[0].title), [sounds, *extra], own, sample_rate=rate)
         study.add(sounds)
         study.add(made)
         study.add_unlabelled((each,) for each in extra)
@@ -218,7 +218,7 @@ def sound_gpt(
 def sound_states(study: Study, method: Method) -> Entry:
     own = study.settings.gpt_sound
     trained = sound_gpt(
-        study.session,
+        study.session.named(method.title),
         method.name,
         study.heard(study.manifest, study.spectrograms, own.views if method.training else HeardConfig()),
         study.heard_unlabelled(own.views) if method.training else (),

@@ -38,6 +38,7 @@ class SoundGPTSettings(LogMelTraining, BodySettings):
         untrained("gpt_window", "GPT that predicts a window", marker="d", filled=True, reads="bag_of_codes",
                   features=MAKE),
     )  # fmt: skip
+    parts = ("gpt_sound", "gpt_window")
 
     model: SoundGPTConfig = option(SoundGPTConfig(), "the network")
     window_seconds: float = option(

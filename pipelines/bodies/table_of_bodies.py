@@ -4,12 +4,11 @@ from dataclasses import dataclass, fields, replace
 
 from pipelines.bodies.ast_body import AstOptions, AstSettings
 from pipelines.bodies.audio_transformer_body import AudioTransformerOptions, AudioTransformerSettings
-from pipelines.bodies.body_options import BodyOptions
+from pipelines.bodies.body_options import BodyOptions, BodySettings
 from pipelines.bodies.cnn_body import BaselineSettings
 from pipelines.bodies.gpt_body import GptOptions
 from pipelines.bodies.sound_gpt_body import SoundGPTSettings
 from pipelines.bodies.wav2vec2_body import Wav2vec2Options, Wav2vec2Settings
-from pipelines.methods.method import Method
 from wordless.base.options import Options, option
 
 
@@ -26,10 +25,8 @@ class BodiesOfRun(Options):
     wav2vec2: Wav2vec2Settings = option(Wav2vec2Settings(), "wav2vec 2.0 and models of its kind", group="small")
 
 
-BODIES = tuple(field.name for field in fields(BodiesOfRun))
-METHODS_OF_BODIES: list[Method] = [
-    replace(method, body=name) for name in BODIES for method in getattr(BodiesOfRun(), name).methods
-]
+BODIES: dict[str, BodySettings] = {field.name: getattr(BodiesOfRun(), field.name) for field in fields(BodiesOfRun)}
+METHODS_OF_BODIES = [replace(method, body=name) for name, body in BODIES.items() for method in body.methods]
 # those of ``wordless finetune``
 BODY_OPTIONS: dict[str, type[BodyOptions]] = {
     each.name: each for each in (GptOptions, AstOptions, Wav2vec2Options, AudioTransformerOptions)

@@ -64,6 +64,7 @@ class Wav2vec2Settings(BodySettings):
                line=Line(marker="P", filled=False, dashes="--"), places=CURVES),
         untrained("wav2vec2", "wav2vec 2.0", marker="X", filled=True, features=MAKE),
     )  # fmt: skip
+    parts = ("wav2vec2",)
 
     weights: str | None = option(
         None,
@@ -89,6 +90,13 @@ class Wav2vec2Settings(BodySettings):
     @property
     def folder(self) -> Path:
         return Path(self.weights or "").expanduser()
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        return () if self.weights is None else (self.folder,)
+
+    def pretrained(self, method: Method) -> str:
+        return self.methods[0].title if self.weights is None and method.training else ""
 
     @property
     def described(self) -> SpeechModel:

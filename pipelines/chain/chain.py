@@ -30,12 +30,11 @@ from pipelines.results.rows import values_by_name
 from pipelines.results.run_record import read_results
 from pipelines.settings.run_rules import run_settings
 from pipelines.settings.run_settings import RunSettings, choose_workers
-from pipelines.stages.encoding import code_table
 from pipelines.stages.probing import probed, require_probeable, scored
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
 from pipelines.store.stored_features import natural
-from pipelines.tracking.tracking import NO_TRACKING, Tracking
+from pipelines.store.tracking import NO_TRACKING, Tracking
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.recordings.splits import UNDIVIDED
 from wordless.base.errors import InputError
@@ -152,10 +151,6 @@ def make_part(
         make_codes(study)
         with limited_threads(settings.branch_threads):
             train_language(study)
-            alone = settings.compare.folds is None and settings.seeds == 1
-            if "report" in stages and alone and manifest.of("test"):  # the report has sounds of the codes
-                labels = None if settings.probe.label_separator else [clip.label for clip in manifest.of("test")]
-                study.add(code_table(session, manifest, labels, study.entries["tokenizer"]))
             if "probe" in stages:
                 compare_methods(study)
             if "vocoder" in stages:

@@ -6,14 +6,13 @@ coarsest codes, and an upsampler each finer rate, which reads the codes of coars
 
 from functools import partial
 
-from pipelines.chain.study import Study
+from pipelines.chain.study import Study, rate_prefix
 from pipelines.stages import codebooks
 from pipelines.stages.encoding import codes, training_views
 from pipelines.stages.language_model import CodesAndViews, language_model
 from pipelines.stages.models_of_rates import rate_language_model, rate_tokenizer
 from pipelines.stages.stage_options import TokenizerSettings
 from pipelines.stages.voices import CodedIn
-from pipelines.store.session import rate_prefix
 from pipelines.store.store import Entry
 from wordless.audio.views import Views
 
@@ -31,7 +30,7 @@ def _make_codes(study: Study, settings: TokenizerSettings, number: int) -> None:
     """Train the tokenizer of one rate, or use that of ``settings.start``; encode the corpus; measure the health."""
     manifest, audio, layer = study.manifest, settings.front_end(study.audio), study.layer
     prefix = rate_prefix(number) if study.by_rate else ""  # the finest has none
-    session, add = study.session.at_rate(number) if prefix else study.session, partial(study.add, prefix=prefix)
+    session, add = study.session.named(f"{prefix}{{stage}}"), partial(study.add, prefix=prefix)
     pitched = study.add(codebooks.pitches(session, manifest, audio, settings), prefix=prefix)
     sample = add(codebooks.frame_sample(session, manifest, audio, settings, layer))
     if settings.start is not None:
@@ -54,7 +53,7 @@ def train_language(study: Study) -> None:
         coded, models = [_coded_clips(study, number) for number in sorted(study.by_rate)], list[Entry]()
         for number, own in enumerate(settings.lm.divided(len(coded)), 1):
             study.add(coded[number - 1][0].views, prefix=rate_prefix(number))
-            model = language_model(session.at_rate(number), coded[:number], own)
+            model = language_model(session.named(f"{rate_prefix(number)}{{stage}}"), coded[:number], own)
             models.append(study.add(model, f"{rate_prefix(number)}lm"))
         study.add(rate_language_model(session, models))
     if settings.trains_lm:

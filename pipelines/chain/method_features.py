@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 from pipelines.bodies.body_options import NetworkSettings
-from pipelines.chain.study import Study
+from pipelines.chain.study import Study, rate_prefix
 from pipelines.commandline.commands import imported
 from pipelines.methods.method import Method
 from pipelines.stages.features import (
@@ -19,7 +19,6 @@ from pipelines.stages.features import (
 from pipelines.stages.mfcc import chroma_frames, mfcc_frames
 from pipelines.stages.networks import Network
 from pipelines.stages.stored_arrays import HeardClips, filter_banks, waveforms
-from pipelines.store.session import rate_prefix
 from pipelines.store.store import Entry
 
 MakeFeatures = Callable[[Study, Method], Entry]
@@ -56,7 +55,7 @@ def learned_features(study: Study, method: Method, network: Network, inputs: Hea
     """Train a network on the labels of clips, and read its layers."""
     study.add(inputs.entry)
     separator = study.settings.probe.label_separator
-    trained = network.train(study, inputs, study.task.classes, separator, method=method.name)
+    trained = network.train(study, inputs, study.task.classes, separator, title=method.title)
     return network.features(study, method.name, study.add(trained, method.name))  # methods may share the training
 
 

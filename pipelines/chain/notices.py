@@ -16,6 +16,7 @@ from pipelines.stages.start import LM, TOKENS, VOICE, gpt_hash, start_folder
 from pipelines.stages.start_voice import UNIVERSAL, is_shipped, saved_vocoder
 from pipelines.store.run_folder import RESULTS
 from pipelines.store.store import SYNTHESISED
+from pipelines.store.stored_features import GPT
 from wordless.audio.recordings.description import groups_in_names
 from wordless.audio.recordings.manifest import (
     SECONDS_PER_HOUR,
@@ -40,10 +41,9 @@ def notices(manifest: Clips, unlabelled: Sequence[Clips], settings: RunSettings,
 
 def notices_of_unlabelled(manifest: Clips, unlabelled: Sequence[Clips], settings: RunSettings) -> Iterator[str]:
     """Say for the report how much sound pre-training has beside the corpus, and which groups may be in it."""
-    others = {"gpt": settings.trains_lm, "wav2vec2": settings.pretrains_wav2vec2}  # not for their methods alone
-    networks = {each.name for each in settings.probed_methods if each.training and not each.learns_labels}
-    titles = [each.title for name, each in METHODS.items() if others.get(name, name in networks)]
-    titles += ["GPT of each rate"] if settings.trains_rates else []
+    networks = dict.fromkeys(settings.body(method).pretrained(method) for method in settings.probed_methods)
+    gpts = {METHODS[GPT].title: settings.trains_lm, "GPT of each rate": settings.trains_rates}
+    titles = [*(title for title, trained in gpts.items() if trained), *filter(None, networks)]
     names = listed([f"the {title}" if title.startswith("GPT") else title for title in titles])
     if not unlabelled or not names:
         return
@@ -62,13 +62,13 @@ def notices_of_unlabelled(manifest: Clips, unlabelled: Sequence[Clips], settings
 
 def notices_of_weights(manifest: Clips, settings: RunSettings) -> Iterator[str]:
     """Say whether a speech model learned labels, as classifiers and CTC models do, or was trained on test clips."""
-    if settings.wav2vec2.weights is None:
-        return
-    folder = Path(settings.wav2vec2.weights).expanduser()
-    if learned_labels(folder):
-        yield f"the weights of wav2vec2.weights={folder} learned labels, so their layers are not self-supervised"
-    if _is_run(folder.parent):
-        yield from _overlaps(manifest, settings, folder.parent, "the weights of wav2vec 2.0")
+    for body in settings.bodies:
+        of, self_supervised = body.methods[0].title, any(each.kind == "self_supervised" for each in body.methods)
+        for folder in body.folders:
+            if self_supervised and learned_labels(folder):
+                yield f"the weights of {of} in {folder} learned labels, so their layers are not self-supervised"
+            if _is_run(folder.parent):
+                yield from _overlaps(manifest, settings, folder.parent, f"the weights of {of}")
 
 
 def notices_of_starts(manifest: Clips, settings: RunSettings, folder: Path) -> Iterator[str]:

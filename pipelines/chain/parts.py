@@ -15,7 +15,7 @@ from pipelines.settings.run_settings import RunSettings
 from pipelines.store.plan import Plan, open_plan
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, some_options
-from pipelines.tracking.tracking import Say, Tracking
+from pipelines.store.tracking import Say, Tracking
 from wordless.audio.recordings.manifest import Clips
 from wordless.base.machine import limited_threads
 from wordless.base.progress import Terminal

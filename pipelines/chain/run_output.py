@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from lm.probing.fitted import FittedProbe, VectorRecipe
+from pipelines.bodies.table_of_bodies import BODIES
 from pipelines.chain.clips_of_run import MANIFEST, REJECTED
 from pipelines.chain.notices import UNLABELLED, write_unlabelled
 from pipelines.chain.sound_stages import comb_notice
@@ -19,7 +20,7 @@ from pipelines.results.predictions import PREDICTIONS, write_predictions
 from pipelines.results.probes import probes_of_run
 from pipelines.results.results import write_results
 from pipelines.results.rows import Made
-from pipelines.results.run_record import CODE_SOUNDS, RESAMPLES, Section, lost_file, read_results
+from pipelines.results.run_record import RESAMPLES, Section, lost_file, read_results
 from pipelines.results.sound_figures import lost_clips
 from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.features import BAG_OF_CODES
@@ -41,13 +42,9 @@ COMPARISON = "comparison.md"
 PARTS = {
     "tokenizer": ("rate_tokenizer", "tokenizer"),
     "lm": ("rate_lm", "lm"),
-    "gpt_sound": ("gpt_sound",),
-    "gpt_window": ("gpt_window",),
-    "wav2vec2": ("wav2vec2",),
-    "audio_transformer": ("audio_transformer",),
+    **{part: (part,) for body in BODIES.values() for part in body.parts},
     "vocoder": ("vocoder",),
     "listening": ("listening",),
-    CODE_SOUNDS: ("code_table",),
     **{part: (stage,) for each in extras() for part, stage in each.parts.items()},
 }
 

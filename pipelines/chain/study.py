@@ -22,6 +22,11 @@ from wordless.audio.recordings.manifest import Clips
 E = TypeVar("E", Entry, Entry | None)
 
 
+def rate_prefix(number: int) -> str:
+    """Return the prefix of names of one of several rates, from 1."""
+    return f"rate_{number}_"
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Study(ClipReading):
     """A fold and a seed of a run: each step adds its entries, and reads those of the steps before it."""

@@ -106,6 +106,6 @@ def held_out_groups(corpus: Clips, settings: RunSettings) -> frozenset[str]:
 
 def shared_paths(settings: RunSettings, unlabelled: Sequence[Clips]) -> tuple[Path, ...]:
     """Return the paths outside corpus and store that all workers must see: recordings, noise and weights."""
-    weights = [folder for folder in (settings.wav2vec2.weights, settings.ast.model.weights) if folder is not None]
     recordings = [path for each in unlabelled for path in seen_of(each)]
-    return *recordings, *settings.compare.noise_folders.values(), *(Path(folder).expanduser() for folder in weights)
+    weights = [folder for body in settings.bodies for folder in body.folders]
+    return *recordings, *settings.compare.noise_folders.values(), *weights

@@ -63,9 +63,9 @@ COMMANDS = {
     ),
     "finetune": Command(
         "train a body, pre-trained or not, to predict classes, numbers or text from labelled recordings",
-        "pipelines.labelled:FinetuneConfig",
-        "pipelines.jobs.finetune:finetune_body",
-        check="pipelines.labelled:finetune",
+        "pipelines.extras.finetune:FinetuneConfig",
+        "pipelines.extras.finetune.finetune_body:finetune_body",
+        check="pipelines.extras.finetune:finetune",
         meant=("classify", "classifier", "fine-tune", "tune"),
     ),
     "predict": Command(
@@ -75,8 +75,8 @@ COMMANDS = {
     ),
     "demo": Command(
         "a page in the browser with the spectrogram, codes, predicted label and continuation of your sounds",
-        "pipelines.speech:DemoConfig",
-        "pipelines.demonstration.server:serve",
+        "pipelines.extras.demo:DemoConfig",
+        "pipelines.extras.demo.server:serve",
     ),
     "figures": Command(
         "the charts of a run or a sweep as files for a paper: PDF, SVG or PNG",
@@ -86,8 +86,8 @@ COMMANDS = {
     ),
     "publish": Command(
         "the models of a run on the Hugging Face hub, with a model card",
-        "pipelines.publish:PublishConfig",
-        "pipelines.publishing:write",
+        "pipelines.extras.publish:PublishConfig",
+        "pipelines.extras.publish.publishing:write",
     ),
     "runs": Command(
         "the runs so far with their options and figures; --delete NAME, --prune DAYS",

@@ -17,15 +17,21 @@ Need = Literal["codes", "lm", "rates", "judge", "test clips"]
 
 
 @dataclass(frozen=True, kw_only=True)
+class NoOptions(Options):
+    """Of an extra without options."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Extra:
     """What the command line, and whoever reads a run, must know of an extra, without a slow import."""
 
     own_seeds: ClassVar[tuple[str, ...]] = ()  # none: all follow that of the run
 
     name: str  # of its stage, its group of options and its section of ``results.json``
-    options: type[Options]
+    options: type[Options] = NoOptions
     explanation: str  # of the group of options
     preset: str = ""  # the choice of the group that has the defaults, if conf/ has others
+    of_report: bool = False  # whether it joins each run of one training that has a report
     typed: Mapping[str, tuple[object, str]] = field(default_factory=dict)  # as `RunSettings.typed`
     needs: tuple[Need, ...] = ()
     seeded: bool = False  # whether its seeds move with those of a run with several seeds
@@ -34,9 +40,9 @@ class Extra:
     # Of all options of a run that names no stages: "" joins it, other words say why not, None: there is no question.
     joins: Callable[[Mapping[str, Any]], str | None] = lambda values: None
     parts: Mapping[str, str] = field(default_factory=dict)  # folder of a run -> name of the entry that is copied there
-    page: str = ""  # template of its section of the report, below this folder
-    anchor: str = ""  # of this section
+    page: str = ""  # template of its section of the report, below this folder; the name is its anchor
     link: str = ""  # to it
+    late: bool = False  # whether it stands behind the sounds and the tokenizer
     sentences: str = ""  # template of `headline` or `opening`, `summary` and `tiles`, for page and terminal
     # its figures -> unit, title ("": the name), and title of the number of clips that have it, as `Measure`
     measures: Mapping[str, tuple[str, str] | tuple[str, str, str]] = field(default_factory=dict)
@@ -48,13 +54,11 @@ class Extra:
 
 
 EXTRAS = {  # name -> module:NAME of its `Extra`, and of its `pipelines.extras.work.Work`, imported when chosen
-    "zerospeech": ("pipelines.extras.zerospeech.word_options:EXTRA", "pipelines.extras.zerospeech.word_tests:WORK"),
-    "rates": ("pipelines.extras.rates.rate_options:EXTRA", "pipelines.extras.rates.continuations:WORK"),
-    "next_sample": ("pipelines.extras.next_sample.sample_options:EXTRA", "pipelines.extras.next_sample.samples:WORK"),
-    "speech_judges": (
-        "pipelines.extras.speech_judges.mos_facts:EXTRA",
-        "pipelines.extras.speech_judges.opinions:WORK",
-    ),
+    "codes": ("pipelines.extras.codes:EXTRA", "pipelines.extras.codes.code_table:WORK"),
+    "zerospeech": ("pipelines.extras.zerospeech:EXTRA", "pipelines.extras.zerospeech.word_tests:WORK"),
+    "rates": ("pipelines.extras.rates:EXTRA", "pipelines.extras.rates.continuations:WORK"),
+    "next_sample": ("pipelines.extras.next_sample:EXTRA", "pipelines.extras.next_sample.samples:WORK"),
+    "speech_judges": ("pipelines.extras.speech_judges:EXTRA", "pipelines.extras.speech_judges.opinions:WORK"),
 }
 
 

@@ -1,4 +1,4 @@
-"""The work of ``wordless decode`` and ``wordless generate``, once their options are checked."""
+"""The models of a run that speak, and the work of ``wordless decode`` and ``wordless generate``."""
 
 import hashlib
 import os
@@ -6,12 +6,14 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from lm.lm_options import CodeSampling
 from lm.model import LanguageModel
 from lm.pitch import WithStreams
 from pipelines.commandline.outputs import new_folder
 from pipelines.speech import DecodeConfig, GenerateConfig
+from pipelines.stages.sound_probe import SoundProbe
 from pipelines.store.run_folder import open_synthesis, part_of, vocoder_of
 from pipelines.store.session import Run, Session
 from pipelines.store.stage import stage
@@ -22,7 +24,10 @@ from tokenizer.sources import flattened, transplanted
 from tokenizer.tokenizer import Tokenizer
 from tokenizer.units import read_units
 from vocoder.continuing import Prompt, joined_sound
-from vocoder.synthesis import Synthesis, speaking, unknown_groups
+from vocoder.kinds import KINDS, Kind
+from vocoder.synthesis import Synthesis, Unlearned, load_vocoder, speaking, unknown_groups
+from vocoder.vocoder import Vocoder
+from vocoder.vocoder_options import Sampling
 from wordless.audio.reading import read
 from wordless.audio.recordings.folders import is_recording, sound_names
 from wordless.audio.waveform import Waveform, wav_file
@@ -31,10 +36,61 @@ from wordless.base.files import aside, copy_file, file_hash, mark
 from wordless.base.machine import choose_device
 from wordless.base.progress import Terminal
 from wordless.base.saved_models import CONFIG
+from wordless.base.saved_models import PROBE as PROBE_KIND
 from wordless.base.text import counted
 from wordless.training.gangs import Gang
 
 LONG_SECONDS = 60.0  # a clip from this length on is made alone, and written as it is made
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ModelsOfRun:
+    """The parts of a run that are there."""
+
+    tokenizer: Tokenizer
+    language_model: LanguageModel | None
+    probe: SoundProbe | None
+    vocoder: Vocoder | None
+    sampling: Sampling  # of the sound
+
+    @classmethod
+    def of_folder(cls, own: Path, *, sampling: Sampling, device: str) -> "ModelsOfRun":
+        """Load what is there of a run's folder ``own``, but for a probe of the states of a missing language model."""
+
+        def part(name: str, open_part: Callable[[Path], T]) -> T | None:
+            return open_part(own / name) if (own / name / CONFIG).is_file() else None
+
+        tokenizer = Tokenizer.from_pretrained(own / "tokenizer", device=device)
+        model = part("lm", lambda folder: LanguageModel.from_pretrained(folder, device=device))
+        if model is not None:
+            require_same_codebook(model.format, tokenizer.format, owner=model.name)
+        vocoder = part("vocoder", lambda folder: load_vocoder(folder, sampling, device=device))
+        if vocoder is not None:
+            vocoder.require_tokenizer(tokenizer.finest)
+        probe = part(PROBE_KIND.part, lambda folder: SoundProbe(run=own, folder=folder, device=device))
+        if probe is not None and probe.lacks_models:
+            probe = None
+        return cls(tokenizer=tokenizer, language_model=model, probe=probe, vocoder=vocoder, sampling=sampling)
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The kinds of sound that the run can make, the learned one first."""
+        there = (kind for kind in KINDS if self.vocoder or not kind.learned)
+        return tuple(sorted(there, key=lambda of: not of.learned))
+
+    @property
+    def groups(self) -> tuple[str, ...]:
+        """The voices that WaveNet was trained with."""
+        return () if self.vocoder is None else self.vocoder.model.config.groups
+
+    def synthesis(self, kind: Kind, voice: str = "", *, seed: int = 0) -> Synthesis:
+        """Return the synthesis of a kind of sound; only a learned one has voices, "" for their average."""
+        sampling = replace(self.sampling, seed=seed)
+        if kind.import_stream is not None:
+            return Synthesis(Unlearned(kind), self.tokenizer, sampling)
+        assert self.vocoder is not None, "kinds has no learned one without a vocoder"
+        return Synthesis(self.vocoder, self.tokenizer, replace(sampling, group=voice or None))
 
 
 def decode_codes(settings: DecodeConfig, tokenizer_folder: Path) -> None:

@@ -20,7 +20,6 @@ from safetensors.numpy import save
 
 from pipelines.commandline.run_folders import SWEEP_WORDS
 from pipelines.extras.work import works
-from pipelines.methods.front_end_pictures import front_end_pictures
 from pipelines.methods.methods_table import METHODS
 from pipelines.results.comparison import Comparison
 from pipelines.results.figures import CODEBOOK
@@ -30,12 +29,11 @@ from pipelines.results.run_record import RESAMPLES, Resamples, Section
 from pipelines.results.sound_figures import listening_record, sound_figures
 from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.codebooks import HEALTH, KMEANS
-from pipelines.stages.encoding import CODE_TABLE
 from pipelines.stages.language_model import PERPLEXITY
 from pipelines.store.run_folder import RESULTS
 from pipelines.store.store import CURVE, ENTRY, Entry, library_versions, write_json
 from pipelines.store.stored_features import GPT
-from pipelines.tracking.tracking import TrackedRun
+from pipelines.store.tracking import TrackedRun
 from tokenizer.config import SavedTokenizer
 from vocoder.kinds import WAVENET
 from wordless.audio.recordings.manifest import SPLITS, Clips
@@ -70,7 +68,8 @@ def write_results(
     }
     figures: list[Row] = []
     for extra, work in zip(settings.chosen, works(settings.stages), strict=True):
-        content[extra.name], rows = work.rows(made, manifest, settings)
+        section, rows = work.rows(made, manifest, settings)
+        content |= {extra.name: section} if section else {}
         figures += rows
     if probes:
         compared, draws = _comparison(probes, made, settings)
@@ -96,8 +95,6 @@ def _of_one_run(entries: Mapping[str, Entry], manifest: Clips) -> dict[str, obje
         if (tokenizer.folder / KMEANS).is_file():  # a tokenizer of another run has no record of its k-means
             codebook["kmeans"] = tokenizer.read_json(KMEANS)
         content["codebook"] = codebook
-    if "code_table" in entries:
-        content["codes"] = entries["code_table"].read_json(CODE_TABLE)
     if "listening" in entries:
         content["listening"] = listening_record(entries, entries["listening"], manifest)
     return content
@@ -155,8 +152,8 @@ def _comparison(probes: Mapping[FoldSeed, Probed], made: Made, settings: RunSett
         if all(stage in entries for entries in made.values())
     }
     named, rate = next(iter(made.values())), settings.audio.sample_rate
-    own = [each for name, each in METHODS.items() if name in named and each.training == "audio_transformer"]
-    drawn = [front_end_pictures(named[each.name].folder, rate, title=each.title) for each in own]
+    own = [each for name, each in METHODS.items() if name in named]
+    drawn = [settings.body(each).pictures(named[each.name].folder, rate, title=each.title) for each in own]
     costs = {training: training_costs(training, made) for training in trainings}
     about: dict[str, Any] = {"trainings": trainings, "costs": costs, "pictures": [*chain.from_iterable(drawn)]}
     return replace(compared.comparison(settings.compare.references or (GPT,)), **about), compared.paired_draws

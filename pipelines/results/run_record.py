@@ -21,7 +21,6 @@ from wordless.training.fit_options import TrainingRecord
 
 RESAMPLES = "resamples.safetensors"  # resampled test figures of each method, which pair the runs of a sweep
 PICTURES = "listening/pictures.safetensors"
-CODE_SOUNDS = "code_sounds"  # folder of the sounds of codes
 
 Pictures = dict[str, npt.NDArray[np.float32 | np.int32]]
 Resamples = dict[str, npt.NDArray[np.float32]]
@@ -37,7 +36,6 @@ class Results(TypedDict, total=False):
     corpus: Section  # name; clips and seconds by split; labels and groups with their clips; rejected files; notices
     curves: dict[str, TrainingRecord]
     codebook: Section  # counts of each code; verdict: of a collapse; kmeans
-    codes: Section  # what each code stands for: share, mean spectrum, nearest patches, and labels against chance
     comparison: Comparison  # of the methods that were probed
     listening: Section  # clips with their sounds; what the language model said; the judge and its warning
     stages: list[Section]  # name, key and costs of each stage, and whether it was reused

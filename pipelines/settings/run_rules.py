@@ -20,7 +20,7 @@ from pipelines.stages.start_voice import (
     saved_vocoder,
     shipped_voice,
 )
-from pipelines.tracking.tracking import require_trackers
+from pipelines.store.tracking import require_trackers
 from vocoder.vocoder_options import WaveNetConfig
 from wordless.audio.audio_options import AudioSettings, SpectrogramConfig
 from wordless.base.errors import InputError, within
@@ -42,6 +42,9 @@ def run_settings(config: Mapping[str, object]) -> RunSettings:
     _set_local_weights(values)
     own = {each.name: build(each.options, values.pop(each.name, {}), name=each.name) for each in extras()}
     settings = replace(build(RunSettings, values, name=""), extras=own)
+    if "report" in settings.stages and settings.reads_codes and not settings.compare.folds and settings.seeds == 1:
+        more = [each.name for each in extras() if each.of_report]
+        settings = replace(settings, stages=tuple(dict.fromkeys((*settings.stages, *more))))
     require_run(settings)
     return _with_readable_clips(follow(settings, **of_trainings(settings)))
 

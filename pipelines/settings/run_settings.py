@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 
 MAX_THREADS = 1024  # above it the system refuses threads, and libraries end the process
 STAGES = (*("tokenizer", "lm", "probe", "vocoder"), *EXTRAS, "report")
+OFTEN = ("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by", "store.root")
 # groups of options of trainings and of their data
 SEEDED = ("tokenizer", "lm", "compare", *BODIES, "vocoder")
 STEPS_NOTE = (
@@ -103,10 +104,10 @@ class RunSettings(BodiesOfRun, TrainingCommand):
         "experiment": ("default", "ready-made settings of several groups, such as those of a comparison")
     }
     often: ClassVar[tuple[str, ...]] = (
-        *("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by", "audio.sample_rate"),
-        *("tokenizer.codebook_size", "tokenizer.patch.frames"),
+        *OFTEN,
+        *("audio.sample_rate", "tokenizer.codebook_size", "tokenizer.patch.frames"),
         *("lm.gpt.layers", "lm.gpt.model_dim", "lm.fit.steps", "vocoder.fit.steps"),
-        *("compare.methods", "compare.folds", "listening.judged_clips", "store.root"),
+        *("compare.methods", "compare.folds", "listening.judged_clips"),
     )
 
     name: str | None = option(None, "name of the run: its folder is runs/NAME; null: the date and time")
@@ -190,6 +191,10 @@ class RunSettings(BodiesOfRun, TrainingCommand):
         found: BodySettings = getattr(self, method.body) if method.body else BodySettings()
         return found
 
+    @property
+    def bodies(self) -> tuple[BodySettings, ...]:
+        return tuple(getattr(self, name) for name in BODIES)
+
     def probes(self, method: str) -> bool:
         return any(one.name == method for one in self.probed_methods)
 
@@ -203,11 +208,6 @@ class RunSettings(BodiesOfRun, TrainingCommand):
     def trains_rates(self) -> bool:
         read = any(method.reads == "rates" for method in self.probed_methods)
         return self.tokenizer.rates is not None and ("lm" in self.stages or self.needed("rates") or read)
-
-    @property
-    def pretrains_wav2vec2(self) -> bool:
-        """Whether wav2vec 2.0 is pre-trained: for a probed method, and without weights of the user."""
-        return self.wav2vec2.weights is None and (self.probes("wav2vec2") or self.probes("wav2vec2_finetuned"))
 
     @cached_property  # the answer stays the same inside of a branch, which computes with fewer threads
     def branch_threads(self) -> int | None:

@@ -16,7 +16,6 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from lm.bodies.convolutional import statistics
-from pipelines.stages.encoding import beginning
 from pipelines.stages.stage_options import TokenizerSettings
 from pipelines.stages.start import TOKENS, start_folder
 from pipelines.stages.start_voice import tokenizer_hash
@@ -33,10 +32,11 @@ from tokenizer.speech_layer import ChosenLayer, SpeechLayer, SpeechTokenizer, re
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.pitch_contour import LOWEST, resolves_pitch, track_pitch
+from wordless.audio.reading import read_beginning
 from wordless.audio.recordings.manifest import Clip, Clips, Split, choose_evenly
 from wordless.audio.spectrogram import mel_power
 from wordless.audio.views import View
-from wordless.base.array_types import DoubleArray
+from wordless.base.array_types import DoubleArray, FloatArray
 from wordless.base.errors import InputError, within
 from wordless.base.machine import local_gpus, one_thread
 from wordless.base.pools import Pool, in_order
@@ -205,9 +205,15 @@ def autoencoder(
 
 
 PITCHES = "pitches.json"
+MAX_SECONDS = 30.0  # that are read of a clip where its beginning is enough
 PITCH_CLIPS = 400  # training clips whose pitch is measured, of each its beginning
 INNER = (0.5, 99.5)  # percentiles of the pitch that have codes of their own; what lies beyond has the nearest code
 FEW_VOICED = 0.4  # share of hops with a voice below which there is no stream; speech has 0.65 to 0.8, ESC-10 0.27
+
+
+def beginning(root: Path, sample_rate: int, clip: Clip) -> FloatArray:
+    """Read the first `MAX_SECONDS` of a clip below ``root``."""
+    return read_beginning(root / clip.path, sample_rate, MAX_SECONDS, part=clip.part).samples
 
 
 def pitches(session: Session, manifest: Clips, audio: SpectrogramConfig, settings: TokenizerSettings) -> Entry | None:

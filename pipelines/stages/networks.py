@@ -101,13 +101,13 @@ class Network:
         classes: Sequence[str],
         separator: str | None = None,
         *,
-        method: str = "",
+        title: str = "",
     ) -> Entry:
         """Train body and head on the stored inputs ``data`` of clips with a label; validation chooses the step.
 
-        ``separator`` stands between several classes of one clip. ``method`` names the training on the terminal.
+        ``separator`` stands between several classes of one clip. ``title`` names the training on the terminal.
         """
-        session = replace(reading.session, training=method or reading.session.training)
+        session = reading.session.named(title or reading.session.training)
         return _train(session, self, reading.manifest, data, classes, separator)
 
     def features(self, reading: ClipReading, method: str, trained: Entry | None = None) -> Entry:

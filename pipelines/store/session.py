@@ -14,7 +14,7 @@ from torch import nn
 from pipelines.commandline.outputs import keep_claimed
 from pipelines.store.plan import Call, Plan
 from pipelines.store.store import CURVE, Entry, Recipe, Store, checkpoints_of, write_json
-from pipelines.tracking.tracking import NO_TRACKING, Tracking
+from pipelines.store.tracking import NO_TRACKING, Tracking
 from wordless.base.errors import InputError
 from wordless.base.pools import LOCAL, EngineConfig, Pool, in_order, open_pool
 from wordless.base.progress import Terminal
@@ -27,25 +27,11 @@ R = TypeVar("R")
 S = TypeVar("S", bound="Session")
 CHECKPOINT = "fit.safetensors"
 WIDTH = 20  # of the column of stages in the log
-NAMES = {  # of trainings, where they are not those of their stages
-    "lm": "language model",
-    "simclr": "SimCLR",
-    "supervised": "supervised encoder",
-    "ast": "AST",
-    "wav2vec2": "wav2vec 2.0",
-    "wav2vec2_finetuned": "wav2vec 2.0, fine-tuned",
-    "finetuned": "fine-tuning",
-}
-
-
-def rate_prefix(number: int) -> str:
-    """Return the prefix of names of one of several rates, from 1."""
-    return f"rate_{number}_"
 
 
 def training_name(stage: str, place: str = "") -> str:
     """Name a training on the terminal and in trackers; ``place`` is its fold and seed."""
-    name = f"{NAMES.get(stage) or stage.replace('_', ' ')} {place}".strip()
+    name = f"{'language model' if stage == 'lm' else stage.replace('_', ' ')} {place}".strip()
     return name.replace("/", "_")  # names of groups may contain "/"
 
 
@@ -59,7 +45,7 @@ class Session:
     folder: Path  # of the run
     workers: int  # that read and encode recordings, as `EngineConfig.workers` counts them
     place: str = ""  # fold and seed, where a run has several
-    training: str = "{stage}"  # names of trainings: those of their stages, with a rate; or of the method that has one
+    training: str = "{stage}"  # names of trainings: those of their stages, with a rate; or the title of a method
     tracking: Tracking = NO_TRACKING
     engine: EngineConfig = LOCAL  # of the workers
     shared: tuple[Path, ...] = ()  # files and folders that all workers must see, beside the store
@@ -127,9 +113,9 @@ class Session:
         """Return the same session without the other processes, for work that is too small to share."""
         return replace(self, gang=Gang(self.gang.device))
 
-    def at_rate(self, number: int) -> "Session":
-        """Return the same session for the trainings of one of several rates, from 1."""
-        return replace(self, training=f"{rate_prefix(number)}{{stage}}")
+    def named(self: S, training: str) -> S:
+        """Return the same session for a training that has a name of its own."""
+        return replace(self, training=training)
 
     def pool(self, *, gpu: bool = True) -> AbstractContextManager[Pool]:
         """Start the workers; with ``gpu``, each has the run's device."""

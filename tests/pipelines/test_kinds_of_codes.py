@@ -16,9 +16,9 @@ from lm.bodies.convolutional import statistics
 from lm.model import LanguageModel
 from lm.pitch import PitchHead, WithStreams
 from lm.rates import RatesModel, Upsampler
+from pipelines.extras.demo import DemoConfig, demo
 from pipelines.jobs.embedding import probe_run
 from pipelines.labelled import probe
-from pipelines.speech import DemoConfig, demo
 from pipelines.stages.codebooks import PITCHES, frame_sample, pitches, sample_statistics
 from pipelines.stages.stage_options import TokenizerSettings
 from pipelines.store.store import Entry

@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from lm.samples.sample_model import SampleLanguageModel
-from pipelines.extras.next_sample.sample_options import SampleSoundsConfig
+from pipelines.extras.next_sample import SampleSoundsConfig
 from pipelines.extras.next_sample.samples import SAMPLE_SOUNDS, generate_sample_sounds
 from pipelines.results.rows import where
 from pipelines.results.run_record import read_results

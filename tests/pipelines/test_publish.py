@@ -12,7 +12,7 @@ import pytest
 
 import wordless
 from pipelines.commandline.outputs import hold
-from pipelines.publish import PublishConfig
+from pipelines.extras.publish import PublishConfig
 from pipelines.results.figures import COSTS
 from tests.calling import Command, generate, publish, score
 from tests.hub import HubServer, serving, store_in_cache, use_hub

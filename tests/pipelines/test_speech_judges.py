@@ -1,16 +1,14 @@
 """The extra that judges decoded speech: its models, its stage, its figures and its page."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pipelines.extras.speech_judges import opinions
-from pipelines.extras.speech_judges.mos_facts import EXTRA
-from pipelines.extras.speech_judges.speech_judges import RATE as JUDGED_RATE
-from pipelines.extras.speech_judges.speech_judges import SPEECH_JUDGES, at_rate, distillmos, dnsmos
+from pipelines.extras.speech_judges import EXTRA, opinions
+from pipelines.extras.speech_judges.opinions import RATE as JUDGED_RATE
+from pipelines.extras.speech_judges.opinions import SPEECH_JUDGES, at_rate, dnsmos
 from pipelines.pages.report import write_report
 from pipelines.results.rows import frame
 from pipelines.settings.run_rules import run_settings
@@ -48,22 +46,22 @@ def with_noise(sound: Waveform) -> Waveform:
     return Waveform(samples=samples, sample_rate=sound.sample_rate)
 
 
-@pytest.mark.parametrize(("package", "judge"), [("speechmos", dnsmos), ("distillmos", distillmos)])
-def test_noise_has_a_lower_score(
-    package: str, judge: Callable[[Waveform], dict[str, float] | None], spoken: dict[tuple[str, str], Waveform]
-) -> None:
-    pytest.importorskip(package)
-    clear = spoken[TEXTS[2], VOICES[0]]
+@pytest.mark.parametrize("name", SPEECH_JUDGES)
+def test_noise_has_a_lower_score(name: str, spoken: dict[tuple[str, str], Waveform]) -> None:
+    pytest.importorskip(SPEECH_JUDGES[name].modules[0])
+    clear, judge = spoken[TEXTS[2], VOICES[0]], SPEECH_JUDGES[name].hear
     first, noisy, again = judge(clear), judge(with_noise(clear)), judge(clear)
     assert first == again
-    assert noisy[package.replace("speechmos", "dnsmos")] < first[package.replace("speechmos", "dnsmos")] - 0.2
+    assert first
+    assert noisy
+    assert noisy[name] < first[name] - 0.2
     assert all(0.5 < value < 5.5 for value in (*first.values(), *noisy.values()))
     assert judge(Waveform(samples=np.zeros(JUDGED_RATE, np.float32), sample_rate=JUDGED_RATE)) is None
 
 
 def test_dnsmos_is_that_of_the_package(spoken: dict[tuple[str, str], Waveform]) -> None:
     package = pytest.importorskip("speechmos.dnsmos")
-    found = dnsmos(spoken[TEXTS[2], VOICES[0]])
+    found = dnsmos(at_rate(spoken[TEXTS[2], VOICES[0]]))
     expected = package.run(at_rate(spoken[TEXTS[2], VOICES[0]]), JUDGED_RATE)
     names = {"dnsmos": "p808_mos", "dnsmos_overall": "ovrl_mos", "dnsmos_voice": "sig_mos"}
     for name, key in {**names, "dnsmos_background": "bak_mos"}.items():
@@ -89,7 +87,7 @@ def test_opinions_of_decoded_speech_stand_beside_those_of_the_recordings(
     judged = opinions.judge_speech(
         silent_session(tmp_path), decoded(tmp_path / "decoded", [speech, speech, noise]), judge
     )
-    assert opinions.unfit_of(judged) is None
+    assert judged.read_json(JUDGED)["unfit"] is None
     first, second, last = (row["sounds"] for row in judged.read_rows(JUDGED, "clips"))
     assert first["wavenet"] == first[ORIGINAL] == first["griffin_lim"] == second[ORIGINAL]
     assert second["griffin_lim"] == last[ORIGINAL]
@@ -103,7 +101,7 @@ def test_what_a_judge_cannot_judge_has_no_figures(
     pytest.importorskip(package, exc_type=ImportError)
     entry = decoded(tmp_path / "decoded", [sound])
     judged = opinions.judge_speech(silent_session(tmp_path), entry, judge)
-    assert told in str(opinions.unfit_of(judged))
+    assert told in str(judged.read_json(JUDGED)["unfit"])
     assert judged.read_rows(JUDGED, "clips") == []
 
 
@@ -154,10 +152,9 @@ def test_a_run_without_decoded_speech_or_packages_is_refused(tmp_path: Path, mon
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     for module in (module for judge in SPEECH_JUDGES.values() for module in judge.modules):
         monkeypatch.delitem(sys.modules, module, raising=False)
-    with pytest.raises(InputError) as caught:
-        opinions.require_installed()
-    assert "speechmos" in str(caught.value)
-    assert "wordless[judges]" in caught.value.remedy
-    monkeypatch.setattr(opinions, "require_installed", lambda: None)
     with pytest.raises(InputError, match="add vocoder"):
         run_settings(composed(tmp_path / "store", "stages=[tokenizer,speech_judges]"))
+    with pytest.raises(InputError) as caught:
+        run_settings(composed(tmp_path / "store", "stages=[tokenizer,vocoder,speech_judges]", "vocoder.fit.steps=1"))
+    assert "speechmos" in str(caught.value)
+    assert "wordless[judges]" in caught.value.remedy

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import mutual_info_score
 from torch import Tensor
 
+from pipelines.extras.codes.code_table import CodeTable, chance, information, label_counts
 from tests.reference import gain_of_patches, nearest_by_distance, nearest_patches
 from tests.tokenizer.conftest import RATE, fitted, like, sound
 from tests.tokenizer.test_codes import FORMAT
@@ -35,12 +36,8 @@ from tokenizer.fitting import (
     write_bottlenecks,
 )
 from tokenizer.health import (
-    CodeTable,
-    chance,
     collapse,
     count_codes,
-    information,
-    label_counts,
     measure_variation,
     perplexity,
 )

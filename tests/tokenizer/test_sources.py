@@ -11,7 +11,7 @@ import soundfile
 import torch
 from transformers import HubertModel
 
-from pipelines.publishing import link_models
+from pipelines.extras.publish.publishing import link_models
 from tests.reference import nearest_by_distance, states_by_window, tracked_pitch
 from tests.tokenizer.conftest import PITCH, RATE, SPEECH_RATE, like, speech, speech_tokenizer
 from tests.wordless.audio.speech_models.checkpoints import FIELD, STRIDE

@@ -50,10 +50,9 @@ class ModelKind:
 TOKENIZER = ModelKind(name="tokenizer", part="tokenizer", key="autoencoder")
 LANGUAGE_MODEL = ModelKind(name="language model", part="lm", key="gpt")
 VOCODER = ModelKind(name="vocoder", part="vocoder", key="wavenet")
-SAMPLE_MODEL = ModelKind(name="language model of samples", part="next_sample_transformer", key="sample_model")
 FINE_TUNED = ModelKind(name="fine-tuned model", part="finetuned", key="head")
 PROBE = ModelKind(name="probe", part="probe", key="probe")
-KINDS = (TOKENIZER, LANGUAGE_MODEL, VOCODER, SAMPLE_MODEL, FINE_TUNED, PROBE)  # that messages call by their names
+KINDS = (TOKENIZER, LANGUAGE_MODEL, VOCODER, FINE_TUNED, PROBE)  # that messages call by their names
 HASH = "weights_sha256"  # key of config.json: the hash of the weights
 RATES = "rates"  # key of config.json in a folder that holds a model for each of several rates, in folders of their own
 

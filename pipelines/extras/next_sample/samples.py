@@ -14,7 +14,7 @@ from lm.samples.sample_crops import BASELINES, SampleCrops, count_pairs, create_
 from lm.samples.sample_model import SampleLanguageModel, create_sample_model, multiply_adds
 from lm.samples.sample_network_options import SampleCropsConfig, SampleWaveNetConfig, TransformerConfig
 from pipelines.chain.study import Study
-from pipelines.extras.next_sample.sample_options import SOUNDS, NextSampleSettings, SampleSoundsConfig
+from pipelines.extras.next_sample import SOUNDS, NextSampleSettings, SampleSoundsConfig
 from pipelines.extras.work import Work
 from pipelines.pages.charts import Chart
 from pipelines.pages.phrasing import heading

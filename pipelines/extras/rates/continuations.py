@@ -21,8 +21,8 @@ from lm.lm_options import CodeSampling, ProbeConfig
 from lm.model import LanguageModel
 from lm.probing import intervals as intervals
 from pipelines.chain.sound_stages import create_judge
-from pipelines.chain.study import Study
-from pipelines.extras.rates.rate_options import RatesConfig
+from pipelines.chain.study import Study, rate_prefix
+from pipelines.extras.rates import RatesConfig
 from pipelines.extras.work import Work
 from pipelines.pages.charts import Chart, log_mel_pictures, spectrogram_chart
 from pipelines.pages.phrasing import full_name
@@ -35,7 +35,7 @@ from pipelines.stages.codebooks import HEALTH
 from pipelines.stages.judging import JUDGES, Judge, label_task, name_labels, new_part, whole
 from pipelines.stages.language_model import PERPLEXITY
 from pipelines.stages.listening import excerpt_row, loudest
-from pipelines.store.session import Run, rate_prefix
+from pipelines.store.session import Run
 from pipelines.store.stage import stage
 from pipelines.store.store import CURVE, Entry, other_options, write_json
 from tokenizer.parquet import read_codes

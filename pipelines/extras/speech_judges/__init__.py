@@ -1,1 +1,19 @@
-"""Models that judge decoded speech, beside the recordings."""
+"""Models that judge decoded speech, beside the recordings: facts."""
+
+from pipelines.extras.table import Extra
+
+EXTRA = Extra(
+    name="speech_judges",
+    explanation="models that rate decoded speech; needs wordless[judges]",
+    needs=("codes",),
+    page="speech_judges/opinions.html.jinja",
+    link="Speech judges",
+    late=True,
+    measures={
+        "dnsmos": ("MOS", "DNSMOS P.808", "clips with sound, for DNSMOS"),
+        "dnsmos_overall": ("MOS", "DNSMOS P.835, overall"),
+        "dnsmos_voice": ("MOS", "DNSMOS P.835, voice"),
+        "dnsmos_background": ("MOS", "DNSMOS P.835, background"),
+        "distillmos": ("MOS", "DistillMOS", "clips with sound, for DistillMOS"),
+    },
+)

@@ -1,15 +1,24 @@
-"""Judges of speech in a run: each rates the decoded test clips and their recordings."""
+"""Judges of speech: each rates the decoded test clips of a run, and their recordings, which have scores, too.
 
+Their models lie inside their packages, so nothing is downloaded (``wordless[judges]``). A judge hears one sound at a
+time, and knows neither its codes nor its recording.
+"""
+
+import io
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from functools import partial
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from functools import cache, partial
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import soxr
+import torch
 
 from pipelines.chain.study import Study
-from pipelines.extras.speech_judges.mos_facts import EXTRA
-from pipelines.extras.speech_judges.speech_judges import SPEECH_JUDGES, require_installed, unfit_rate
+from pipelines.extras.speech_judges import EXTRA
 from pipelines.extras.work import Work
 from pipelines.results.rows import Made, Row
 from pipelines.results.run_record import Section
@@ -22,12 +31,101 @@ from pipelines.store.store import Entry, write_json
 from vocoder.kinds import JUDGED_KINDS, ORIGINAL
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.waveform import Waveform
+from wordless.base.array_types import FloatArray
+from wordless.base.compiling import importing
 from wordless.base.errors import InputError
-from wordless.base.machine import version_of
+from wordless.base.machine import one_thread, version_of
+
+RATE = 16_000  # Hz, of all models
+Opinions = dict[str, float]  # figures of a sound
+
+
+def unfit_rate(sample_rate: int) -> str | None:
+    """Say why the judges cannot hear sounds of a sample rate; None if they can."""
+    return None if sample_rate >= RATE else f"it needs sounds of {RATE:,} Hz or more, and these have {sample_rate:,} Hz"
+
+
+def at_rate(sound: Waveform) -> FloatArray:
+    """Return the samples ``(time,)`` at `RATE`, within [-1, 1]."""
+    samples: FloatArray = soxr.resample(sound.samples, sound.sample_rate, RATE)
+    return samples.astype(np.float32).clip(-1, 1)
+
+
+def dnsmos(samples: FloatArray) -> Opinions:
+    """Predict four mean opinion scores, 1 to 5; a sound shorter than 9 s is repeated."""
+    with one_thread():
+        found = _dnsmos()(samples, RATE, False)
+    names = {"dnsmos": "p808_mos", "dnsmos_overall": "ovrl_mos", "dnsmos_voice": "sig_mos"}
+    return {name: float(found[key]) for name, key in {**names, "dnsmos_background": "bak_mos"}.items()}
+
+
+@cache
+def _dnsmos() -> Any:  # speechmos has no types
+    with importing("librosa.feature"):  # which computes the mel spectrogram of P.808
+        import librosa.feature  # noqa: F401  # at once: librosa itself waits until it is used
+    from onnxruntime import InferenceSession, SessionOptions
+    from speechmos.dnsmos import DNSMOS
+
+    found = find_spec("speechmos")
+    assert found is not None and found.submodule_search_locations, "missing packages are refused with the options"  # noqa: PT018
+    folder = Path(found.submodule_search_locations[0], "dnsmos_models")
+    paths = [str(folder / name) for name in ("sig_bak_ovr.onnx", "model_v8.onnx")]
+    judge, options = DNSMOS(*paths), SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1  # the order of sums, and so the last digits
+    judge.onnx_sess, judge.p808_onnx_sess = (InferenceSession(path, options) for path in paths)
+    return judge
+
+
+def distillmos(samples: FloatArray) -> Opinions:
+    """Predict the mean opinion score, 1 to 5."""
+    with one_thread(), torch.inference_mode():
+        return {"distillmos": float(_distillmos()(torch.from_numpy(samples)[None]))}
+
+
+@cache
+def _distillmos() -> Any:  # distillmos has no types
+    from distillmos import ConvTransformerSQAModel
+
+    with redirect_stdout(io.StringIO()):  # it prints where its weights lie
+        return ConvTransformerSQAModel().eval()
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeechJudge:
+    """What is known of a judge beside its model."""
+
+    distribution: str  # that holds the model; its version decides the scores
+    modules: tuple[str, ...]  # that must be installed
+    explanation: str  # a sentence of the report
+    listen: Callable[[FloatArray], Opinions]  # its figures of samples (time,) at `RATE`
+    overall: str  # the figure that is the judge's opinion as a whole
+
+    def hear(self, sound: Waveform) -> Opinions | None:
+        """Return the figures of a sound; None of a silent one."""
+        samples = at_rate(sound)
+        return self.listen(samples) if samples.any() else None
+
+
+SPEECH_JUDGES = {
+    "dnsmos": SpeechJudge(
+        distribution="speechmos",
+        modules=("speechmos", "onnxruntime", "requests"),
+        explanation="DNSMOS (Reddy et al. 2021, 2022) predicts how people rate noisy speech, from 1 to 5: P.808 as a "
+        "whole, and P.835 the voice, the background, and both.",
+        listen=dnsmos,
+        overall="dnsmos_overall",
+    ),
+    "distillmos": SpeechJudge(
+        distribution="distillmos",
+        modules=("distillmos", "xls_r_sqa"),
+        explanation="DistillMOS (Stahl and Gamper 2025) predicts how people rate the quality of speech, from 1 to 5.",
+        listen=distillmos,
+        overall="distillmos",
+    ),
+}
 
 LEAST_OPINION = 2.0  # "poor": mean opinion score of recordings below which they are no speech, or too noisy
 Sound = tuple[int, str]  # number of its clip, and its kind
-Opinions = dict[str, float]  # figures of a sound
 Rows = list[dict[str, Opinions]]  # of each clip: the figures of each kind of sound
 
 
@@ -35,7 +133,8 @@ def judge_speech(session: Session, decoded: Entry, judge: str) -> Entry:
     """Let a judge listen to each decoded clip and its recording; one that suits none gives no figures but a reason."""
     package = SPEECH_JUDGES[judge].distribution
     entry = _judged(session, judge, f"{package} {version_of(package)}", decoded)
-    session.when_made(entry, lambda made: (why := unfit_of(made)) and f"judged    no figures by {judge}: {why}")
+    told = f"judged    no figures by {judge}: "
+    session.when_made(entry, lambda made: (why := made.read_json(JUDGED)["unfit"]) and told + why)
     return entry
 
 
@@ -44,20 +143,14 @@ def _judged(run: Run, judge: str, package: str, decoded: Entry) -> None:
     rows, paths, rules = Rows(), decoded_paths(decoded), SPEECH_JUDGES[judge]
     if (unfit := unfit_rate(sound_of(decoded.folder, 0, ORIGINAL).sample_rate)) is None:
         jobs = [(number, kind) for number in range(len(paths)) for kind in JUDGED_KINDS]
-        found = run.each(f"listening: {judge}", partial(_listen, decoded.folder, rules.listen), jobs)
+        found = run.each(f"listening: {judge}", partial(_hear, decoded.folder, rules), jobs)
         rows, unfit = _opinions(dict(zip(jobs, found, strict=True)), len(paths), rules.overall)
     clips = [{"path": path, "sounds": sounds} for path, sounds in zip(paths, rows, strict=False)]  # none if unfit
     write_json(run.folder / JUDGED, {"unfit": unfit, "clips": clips})
 
 
-def unfit_of(entry: Entry) -> str | None:
-    """Return why a judge gave no figures; None if it gave them."""
-    unfit: str | None = entry.read_json(JUDGED)["unfit"]
-    return unfit
-
-
-def _listen(folder: Path, listen: Callable[[Waveform], Opinions | None], job: Sound) -> Opinions | None:
-    return listen(sound_of(folder, *job))
+def _hear(folder: Path, judge: SpeechJudge, job: Sound) -> Opinions | None:
+    return judge.hear(sound_of(folder, *job))
 
 
 def _opinions(heard: Mapping[Sound, Opinions | None], clips: int, overall: str) -> tuple[Rows, str | None]:
@@ -73,10 +166,15 @@ def _opinions(heard: Mapping[Sound, Opinions | None], clips: int, overall: str) 
 
 
 def _require(settings: RunSettings) -> None:
-    require_installed()
+    """Refuse a run without decoded clips, and one on a machine that lacks a package of a judge."""
     if "vocoder" not in settings.stages or not settings.listening.judged_clips:
         problem = "stages has speech_judges, which rate the decoded clips of the stage vocoder"
         raise InputError(f"{problem}: add vocoder, with listening.judged_clips=1 or more, or leave speech_judges out")
+    needed = [module for judge in SPEECH_JUDGES.values() for module in judge.modules]
+    if missing := [each for each in needed if find_spec(each) is None]:
+        rule = f"speech_judges needs {' and '.join(missing)}, not installed here"
+        remedy = "pip install 'wordless[judges]'"
+        raise InputError(option="stages", value="speech_judges", rule=rule, remedy=remedy)
 
 
 def _plan(study: Study) -> None:
@@ -87,22 +185,13 @@ def _plan(study: Study) -> None:
 def opinion_rows(made: Made, manifest: Clips, settings: RunSettings) -> tuple[Section, list[Row]]:
     """Say which judges gave figures, or why not, and give these figures; a vocoder has one training."""
     [entries] = made.values()
-    judged = {name: entries[f"judged_{name}"] for name in SPEECH_JUDGES}
-    about = [
-        {"name": name, "about": SPEECH_JUDGES[name].explanation, "unfit": unfit_of(each)}
-        for name, each in judged.items()
-    ]
-    row = Row(stage=EXTRA.name, name="", value=np.nan, artifact="", protocol=settings.corpus.split.by, split="test")
-    figures = [
-        each
-        for entry in judged.values()
-        for each in clip_figures(
-            entry.read_rows(JUDGED, "clips"),
-            settings.probe,
-            replace(row, artifact=entry.key),
-            with_recordings=EXTRA.measures,
-        )
-    ]
+    about, figures, protocol = list[Section](), list[Row](), settings.corpus.split.by
+    for name, judge in SPEECH_JUDGES.items():
+        entry = entries[f"judged_{name}"]
+        about.append(Section(name=name, about=judge.explanation, unfit=entry.read_json(JUDGED)["unfit"]))
+        row = Row(stage=EXTRA.name, name="", value=np.nan, artifact=entry.key, protocol=protocol, split="test")
+        rows = entry.read_rows(JUDGED, "clips")
+        figures += clip_figures(rows, settings.probe, row, with_recordings=EXTRA.measures)
     return Section(judges=about, clips=len(decoded_paths(entries["decoded"]))), figures
 
 

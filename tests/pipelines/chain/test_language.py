@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from lm.model import LanguageModel
-from pipelines.extras.zerospeech.word_options import ZerospeechConfig
+from pipelines.extras.zerospeech import ZerospeechConfig
 from pipelines.extras.zerospeech.word_tests import MODELS, PASTS, item_figures
 from pipelines.results.rows import Row, where
 from pipelines.results.run_record import read_results

@@ -15,8 +15,9 @@ from matplotlib.figure import Figure
 from lm.lm_options import CodeSampling
 from lm.probing.fitted import FittedProbe, ProbeDescription, ProbeNetwork, VectorRecipe
 from lm.probing.vectors import bags_of_codes
-from pipelines.demonstration.answers import MISSING, Analysis, DemoAnswers, DemoModels, mel_ticks, prompt_of
-from pipelines.speech import DemoConfig
+from pipelines.extras.demo import DemoConfig
+from pipelines.extras.demo.answers import MISSING, Analysis, DemoAnswers, mel_ticks, missing_parts, prompt_of
+from pipelines.jobs.speaking import ModelsOfRun
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import GPT, save_run, save_tokenizer, sweep
 from tokenizer.encoder import soft_codes
@@ -50,7 +51,7 @@ def save_probe(
 
 
 def answers_of(model: Path) -> DemoAnswers:
-    return DemoAnswers(DemoModels.of_folder(model, sampling=options(model).sampling, device="cpu"), max_seconds=LIMIT)
+    return DemoAnswers(ModelsOfRun.of_folder(model, sampling=options(model).sampling, device="cpu"), max_seconds=LIMIT)
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +204,7 @@ def test_a_run_with_a_tokenizer_alone_offers_what_codes_need(tmp_path: Path, ton
     save_tokenizer(tmp_path, seed=0)
     answers = answers_of(tmp_path)
     assert answers.models.kinds == tuple(kind for kind in KINDS if not kind.learned)
-    assert len([*answers.models.missing]) == 3
+    assert len(missing_parts(answers.models)) == 3
     analysis = answers.show(tone)
     assert (analysis.answers, analysis.surprise) == (None, None)
     assert analysis.facts().endswith("bits per second.")
@@ -214,11 +215,11 @@ def test_a_run_with_a_tokenizer_alone_offers_what_codes_need(tmp_path: Path, ton
 def test_a_probe_of_states_names_no_label_without_a_language_model(tmp_path: Path, tone: Path) -> None:
     run = save_probe(save_run(tmp_path, seed=0), "gpt/layer_1:mean", GPT.model_dim)
     whole = answers_of(run)
-    assert [*whole.models.missing] == []
+    assert missing_parts(whole.models) == []
     assert whole.show(tone).answers is not None
     (run / "lm").rename(tmp_path / "elsewhere")
     answers = answers_of(run)
-    assert answers.models.missing == [MISSING["lm"], MISSING["probe"]]
+    assert missing_parts(answers.models) == [MISSING["lm"], MISSING["probe"]]
     assert answers.show(tone).answers is None
 
 

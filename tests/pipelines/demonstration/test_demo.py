@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipelines.demonstration.server import LocalRequestsOnly, Message, Receive, Send
+from pipelines.extras.demo.server import LocalRequestsOnly, Message, Receive, Send
 from tests.calling import demo, python
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.demonstration.test_answers import options

@@ -10,8 +10,8 @@ import soundfile
 
 from pipelines.commandline.option_index import index
 from pipelines.commandline.overrides import prepare
-from pipelines.jobs.finetune import finetune_body
-from pipelines.labelled import finetune_settings
+from pipelines.extras.finetune import finetune_settings
+from pipelines.extras.finetune.finetune_body import finetune_body
 from tests.pipelines.tiny import AUDIO
 from tests.pipelines.tiny_chain import config_of, run
 

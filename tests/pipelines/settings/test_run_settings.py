@@ -95,7 +95,7 @@ def test_what_was_measured_on_the_sentences_holds_for_them_alone(
     assert ("zerospeech" in settings.stages) == tested
     if "experiment" not in words:
         stages = [stage for stage in settings.stages if stage != "zerospeech"]
-        assert stages == ["tokenizer", "lm", "probe", "vocoder", "report"]
+        assert stages == ["tokenizer", "lm", "probe", "vocoder", "report", "codes"]
     unfit = any(word in words for word in ("experiment", "sample_rate", "vocoder.start"))
     assert (settings.vocoder.fit.steps, settings.vocoder.start is None) == (steps, unfit)
 

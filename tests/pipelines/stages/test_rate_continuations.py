@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipelines.extras.rates import RatesConfig
 from pipelines.extras.rates.continuations import diversities, long_clips, stabilities, window_levels, windows_of
-from pipelines.extras.rates.rate_options import RatesConfig
 from pipelines.results.rows import where
 from pipelines.results.run_record import read_results
 from pipelines.settings.run_rules import run_settings

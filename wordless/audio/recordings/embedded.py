@@ -147,7 +147,7 @@ class EmbeddedConfig(Options):
 
     voices: int = option(
         len(VOICES),
-        "number of voices, at most 52; null: for sentences 40, or fewer if zerospeech.voices are more than 12, and "
+        "number of voices, at most 52; null: for sentences 40, or fewer if a test keeps more than 12, and "
         "for words all",
         least=1,
     )

@@ -18,14 +18,14 @@ from pipelines.results.run_record import read_results
 from pipelines.store.session import Run
 from pipelines.store.stage import stage
 from pipelines.store.store import CURVE, Entry
-from pipelines.tracking.tracking import FORBIDDEN, TRACKERS, TrackedRun, Tracking, require_trackers
+from pipelines.store.tracking import FORBIDDEN, TRACKERS, TrackedRun, Tracking, require_trackers
 from tests.killing import call
 from tests.pipelines.chain.test_parts import OF_FOLDS
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.jobs import conftest as finetuning
+from tests.pipelines.store.tracking_records import READERS, prepare
 from tests.pipelines.tiny import silent_session
 from tests.pipelines.tiny_chain import TINY, composed
-from tests.pipelines.tracking.records import READERS, prepare
 from wordless.base.errors import InputError
 from wordless.base.machine import Batch
 from wordless.training.fit_options import FitConfig, Point
@@ -153,7 +153,7 @@ def test_a_tracker_that_cannot_write_costs_nothing(name: str, place: Place, monk
     entry = place.train(name)
     assert [point["step"] for point in entry.read_rows(CURVE, "curve")] == STEPS
     (line,) = place.said
-    assert re.match(rf"WARNING   {TRACKERS[name].title} .*\w(Error|Exception): ", line)
+    assert re.match(rf"WARNING   {TRACKERS[name][0]} .*\w(Error|Exception): ", line)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")  # of TensorBoard's own thread

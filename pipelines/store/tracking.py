@@ -149,16 +149,10 @@ def log_to_wandb(run: TrackedRun, outcome: Outcome) -> None:
             logged.save(path, base_path=logged.dir, policy="now")
 
 
-@dataclass(frozen=True)
-class Tracker:
-    title: str
-    log: Callable[[TrackedRun, Outcome], None]
-
-
-TRACKERS = {
-    "tensorboard": Tracker("TensorBoard", log_to_tensorboard),
-    "mlflow": Tracker("MLflow", log_to_mlflow),
-    "wandb": Tracker("Weights & Biases", log_to_wandb),
+TRACKERS = {  # name -> title, and what records a finished run
+    "tensorboard": ("TensorBoard", log_to_tensorboard),
+    "mlflow": ("MLflow", log_to_mlflow),
+    "wandb": ("Weights & Biases", log_to_wandb),
 }
 
 
@@ -202,7 +196,7 @@ class Tracking:
             logged = run.folder / FOLDER / f"{name}.json"
             if name == "tensorboard" or not logged.is_file() or logged.read_text(encoding="utf-8") != made_of:
                 logged.parent.mkdir(parents=True, exist_ok=True)
-                TRACKERS[name].log(run, outcome)
+                TRACKERS[name][1](run, outcome)
                 write_aside(logged, made_of)
 
         self._each(self.names, log)
@@ -238,7 +232,7 @@ class Tracking:
                 self.names.remove(name)
                 reason = f"{type(error).__name__}: {first_line(error)}"
                 rest = "the run goes on, and the same command records it whole"
-                self._say(f"WARNING   {TRACKERS[name].title} tracks no more ({reason}); {rest}")
+                self._say(f"WARNING   {TRACKERS[name][0]} tracks no more ({reason}); {rest}")
 
 
 NO_TRACKING = Tracking()

@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from pathlib import Path
 from typing import Any
 
+from pipelines.extras.demo import DemoConfig
 from pipelines.pages.players import clip_name, listened_clips, sound_path, sounds_of
 from pipelines.results.run_record import read_results
-from pipelines.speech import DemoConfig
 from pipelines.store.run_folder import run_of
 from wordless.base.errors import InputError
 from wordless.base.machine import choose_device
@@ -39,11 +39,12 @@ def serve(settings: DemoConfig) -> None:
         warnings.filterwarnings("ignore", module="gradio")  # of its own calls of starlette
         from starlette.middleware import Middleware
 
-        from pipelines.demonstration.answers import DemoAnswers, DemoModels
-        from pipelines.demonstration.demo_page import STYLE, create_page
+        from pipelines.extras.demo.answers import DemoAnswers
+        from pipelines.extras.demo.demo_page import STYLE, create_page
+        from pipelines.jobs.speaking import ModelsOfRun
 
         run, device = run_of(settings.model), str(choose_device(settings.device))
-        models = DemoModels.of_folder(run, sampling=settings.sampling, device=device)
+        models = ModelsOfRun.of_folder(run, sampling=settings.sampling, device=device)
         answers = DemoAnswers(models, max_seconds=settings.max_seconds)
         page = create_page(answers, name=escape(settings.model.name), examples=examples_of(run))
         try:

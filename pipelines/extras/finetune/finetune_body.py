@@ -31,7 +31,7 @@ from pipelines.chain.notices import unlabelled_of_run
 from pipelines.commandline.annotation_files import Event
 from pipelines.commandline.outputs import REMEDY, hold
 from pipelines.commandline.overrides import command_line
-from pipelines.labelled import FinetuneConfig
+from pipelines.extras.finetune import FinetuneConfig
 from pipelines.pages.excerpts import Room
 from pipelines.pages.predictions_page import Answer, write_predictions_page
 from pipelines.results.results import provenance, tracked_run
@@ -43,7 +43,7 @@ from pipelines.store.session import Run, Session
 from pipelines.store.stage import labels_of, stage
 from pipelines.store.store import CURVE, Entry, Store, write_json
 from pipelines.store.stored_features import FEATURES, StoredFeatures, stacked_rows, write_features
-from pipelines.tracking.tracking import NO_TRACKING, Tracking
+from pipelines.store.tracking import NO_TRACKING, Tracking
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.audio_options import Channel
 from wordless.audio.reading import read_blocks, resampled_length
@@ -164,6 +164,7 @@ def finetune_body(settings: FinetuneConfig, config: dict[str, object]) -> None:
             engine=settings.engine,
             shared=(*seen_of(corpus), *models, *([source.weights] if source.weights else [])),
             tracking=tracking,
+            training="fine-tuning",
         )
         with nullcontext() if gang.rank else _claimed(folder, made_of):
             inputs = body_inputs(session, clips, source)

@@ -15,9 +15,9 @@ from typing import get_args
 from huggingface_hub import HfApi, ModelCard, ModelCardData
 
 from lm.finetuned import FineTunedModel
-from pipelines.demonstration.answers import DemoModels
+from pipelines.extras.publish import Part, PublishConfig
+from pipelines.jobs.speaking import ModelsOfRun
 from pipelines.pages.phrasing import draw, methods_table
-from pipelines.publish import Part, PublishConfig
 from pipelines.results.figures import COSTS
 from pipelines.results.run_record import read_results
 from pipelines.store.run_folder import REPORT, TABLE, is_finetuned
@@ -68,7 +68,7 @@ def _whole_run(settings: PublishConfig, folder: Path) -> list[str]:
     settings.refuse_if({*parts} - {*there}, "parts", rule)
     link_models(run, parts, folder)
     try:
-        models = DemoModels.of_folder(folder, sampling=Sampling(), device="cpu")
+        models = ModelsOfRun.of_folder(folder, sampling=Sampling(), device="cpu")
     except InputError as error:
         raise InputError(str(error).replace(str(folder), str(run))) from error
     rule = "the probe reads states of the language model: add lm to parts, or leave probe out"
@@ -132,7 +132,7 @@ def _write_card(settings: PublishConfig, folder: Path, cards: Mapping[str, Model
         prose = re.sub(r"^```.*?^```\n+", "", card.text.strip() + "\n", flags=re.MULTILINE | re.DOTALL).strip()
         parts[part] = re.sub(r"^(?=#)", "##", prose, flags=re.MULTILINE)
     values |= {"repo": settings.repo, "name": settings.repo.partition("/")[2], "front_matter": data.to_yaml()}
-    text = draw("model_card.md.jinja", escape=False, parts=parts, **values)
+    text = draw("publish/model_card.md.jinja", escape=False, parts=parts, **values)
     (folder / CARD).write_text(text, encoding="utf-8")
 
 

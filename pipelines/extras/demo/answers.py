@@ -1,9 +1,9 @@
-"""The models of a run, and what the page shows of a sound and plays; without Gradio."""
+"""What the page shows of a sound and plays; without Gradio."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 from typing import TypeVar
@@ -13,18 +13,13 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from lm.lm_options import CodeSampling
-from lm.model import LanguageModel
-from pipelines.jobs.speaking import sample_name
+from pipelines.jobs.speaking import ModelsOfRun, sample_name
 from pipelines.pages.charts import BLUE, MUTED, Chart, code_picture, draw_pictures, log_mel_pictures, sheet, styled
 from pipelines.stages.sound_probe import SoundProbe
-from tokenizer.codes import Codes, require_same_codebook
+from tokenizer.codes import Codes
 from tokenizer.encoder import pictures
-from tokenizer.tokenizer import Tokenizer
 from vocoder.continuing import Coder, Prompt, joined_sound
-from vocoder.kinds import BY_KEY, KINDS, Kind
-from vocoder.synthesis import Synthesis, Unlearned, load_vocoder
-from vocoder.vocoder import Vocoder
-from vocoder.vocoder_options import Sampling
+from vocoder.kinds import BY_KEY
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.decoding import RecordingError
 from wordless.audio.reading import read, read_beginning
@@ -32,8 +27,6 @@ from wordless.audio.recordings.inspection import InspectionConfig
 from wordless.audio.waveform import Waveform
 from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError, require
-from wordless.base.saved_models import CONFIG
-from wordless.base.saved_models import PROBE as PROBE_KIND
 from wordless.base.seeds import require_seed
 
 T = TypeVar("T")
@@ -47,63 +40,7 @@ MISSING = {
     "lm": "It has no language model, so the page shows no surprise and continues no sound.",
     "probe": "It has no probe that its models can feed, so the page names no label.",
     "vocoder": "It has no WaveNet, so sounds are made without learning.",
-}  # what a page cannot do without a part of a run
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class DemoModels:
-    """The parts of a run that are there."""
-
-    tokenizer: Tokenizer
-    language_model: LanguageModel | None
-    probe: SoundProbe | None
-    vocoder: Vocoder | None
-    sampling: Sampling  # of the sound
-
-    @classmethod
-    def of_folder(cls, own: Path, *, sampling: Sampling, device: str) -> "DemoModels":
-        """Load what is there of a run's folder ``own``, but for a probe of the states of a missing language model."""
-
-        def part(name: str, open_part: Callable[[Path], T]) -> T | None:
-            return open_part(own / name) if (own / name / CONFIG).is_file() else None
-
-        tokenizer = Tokenizer.from_pretrained(own / "tokenizer", device=device)
-        model = part("lm", lambda folder: LanguageModel.from_pretrained(folder, device=device))
-        if model is not None:
-            require_same_codebook(model.format, tokenizer.format, owner=model.name)
-        vocoder = part("vocoder", lambda folder: load_vocoder(folder, sampling, device=device))
-        if vocoder is not None:
-            vocoder.require_tokenizer(tokenizer.finest)
-        probe = part(PROBE_KIND.part, lambda folder: SoundProbe(run=own, folder=folder, device=device))
-        if probe is not None and probe.lacks_models:
-            probe = None
-        return cls(tokenizer=tokenizer, language_model=model, probe=probe, vocoder=vocoder, sampling=sampling)
-
-    @property
-    def kinds(self) -> tuple[Kind, ...]:
-        """The kinds of sound that the run can make, the learned one first."""
-        return tuple(
-            sorted((kind for kind in KINDS if self.vocoder or not kind.learned), key=lambda of: not of.learned)
-        )
-
-    @property
-    def groups(self) -> tuple[str, ...]:
-        """The voices that WaveNet was trained with."""
-        return () if self.vocoder is None else self.vocoder.model.config.groups
-
-    @property
-    def missing(self) -> list[str]:
-        """A line for each part that the run lacks: what the page cannot do."""
-        parts = {"lm": self.language_model, "probe": self.probe, "vocoder": self.vocoder}
-        return [MISSING[part] for part, found in parts.items() if found is None]
-
-    def synthesis(self, kind: Kind, voice: str = "", *, seed: int = 0) -> Synthesis:
-        """Return the synthesis of a kind of sound; only a learned one has voices, "" for their average."""
-        sampling = replace(self.sampling, seed=seed)
-        if kind.import_stream is not None:
-            return Synthesis(Unlearned(kind), self.tokenizer, sampling)
-        assert self.vocoder is not None, "kinds has no learned one without a vocoder"
-        return Synthesis(self.vocoder, self.tokenizer, replace(sampling, group=voice or None))
+}  # part of a run -> what a page cannot do without it
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -138,6 +75,12 @@ class Analysis:
         return " ".join(",".join(map(str, step)) for step in self.codes.spectral.values.tolist())
 
 
+def missing_parts(models: ModelsOfRun) -> list[str]:
+    """Say for each part that a run lacks what the page cannot do."""
+    there = {"lm": models.language_model, "probe": models.probe, "vocoder": models.vocoder}
+    return [MISSING[part] for part, found in there.items() if found is None]
+
+
 class DemoAnswers:
     """The answers of a run to any number of users. What cannot be answered is an `InputError`.
 
@@ -145,7 +88,7 @@ class DemoAnswers:
     Users take turns after each piece of sound.
     """
 
-    def __init__(self, models: DemoModels, *, max_seconds: float) -> None:
+    def __init__(self, models: ModelsOfRun, *, max_seconds: float) -> None:
         self.models, self.max_seconds = models, max_seconds
         self._turn = Lock()
 
@@ -230,7 +173,7 @@ class DemoAnswers:
 
 
 @styled
-def _drawing(models: DemoModels, waveform: Waveform, codes: Codes, surprise: FloatArray | None) -> Markup:
+def _drawing(models: ModelsOfRun, waveform: Waveform, codes: Codes, surprise: FloatArray | None) -> Markup:
     """Draw log-mel before and after the codes, the codes, and the surprise, for a narrow and for a wide page."""
     form = codes.format.spectral
     mels = pictures(models.tokenizer, [waveform], [codes])

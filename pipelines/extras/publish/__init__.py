@@ -1,4 +1,4 @@
-"""``wordless publish``: the models of a run on the Hugging Face hub."""
+"""``wordless publish``: the models of a run on the Hugging Face hub. Its options."""
 
 import re
 from dataclasses import dataclass

@@ -9,7 +9,7 @@ import numpy as np
 from markupsafe import escape
 
 from lm.probing.fitted import ProbeDescription
-from pipelines.demonstration.answers import MOST_SECONDS, Analysis, DemoAnswers
+from pipelines.extras.demo.answers import MOST_SECONDS, Analysis, DemoAnswers, missing_parts
 from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 from wordless.base.files import file_hash
@@ -51,7 +51,7 @@ def create_page(answers: DemoAnswers, *, name: str, examples: list[tuple[str, Pa
                 )
                 if examples:
                     gr.Examples(files, inputs=[sound], label="Test recordings of the run", example_labels=names)
-                gr.Markdown("\n\n".join(models.missing))
+                gr.Markdown("\n\n".join(missing_parts(models)))
                 label = list[gr.Label | gr.Markdown]()
                 if models.probe is not None:
                     label = [gr.Label(label="Predicted label", num_top_classes=5, elem_id="label")]

@@ -1,1 +1,0 @@
-"""The work of ``wordless demo``: from a sound to what its page shows, and the page."""

@@ -1,0 +1,39 @@
+"""``wordless demo``: a page in the browser for sounds and models of a run. Its options."""
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+
+from pipelines.settings.inputs import ModelOptions
+from pipelines.store.run_folder import part_of, run_of
+from vocoder.vocoder_options import TEMPERATURE, Sampling, SoundOptions
+from wordless.base.errors import InputError
+from wordless.base.hub import is_on_hub
+from wordless.base.options import option
+
+
+@dataclass(frozen=True, kw_only=True)
+class DemoConfig(ModelOptions, SoundOptions):
+    """Options of ``wordless demo``.
+
+    The page is served to this machine alone, and needs no network. Ctrl-C ends it. It needs pip install
+    'wordless[demo]'.
+    example: wordless demo model=runs/x
+    """
+
+    port: int = option(7860, "the page is http://127.0.0.1:PORT; 0: any free port", least=0, most=65_535)
+    browser: bool = option(True, "whether to open the page in a browser")
+    max_seconds: float = 30.0  # longest sound in seconds that the page accepts
+
+    @property
+    def sampling(self) -> Sampling:
+        return self.sampled(temperature=TEMPERATURE)
+
+
+def demo(settings: DemoConfig) -> tuple[DemoConfig]:
+    """Serve the page until Ctrl-C."""
+    if not is_on_hub(settings.model):
+        part_of(settings.model, "tokenizer")
+    if find_spec("gradio") is None:
+        raise InputError("the page needs Gradio, which is not installed; call: pip install 'wordless[demo]'")
+    run_of(settings.model)
+    return (settings,)

@@ -1,1 +1,0 @@
-"""Trackers of runs: TensorBoard, MLflow and Weights & Biases."""
