@@ -99,7 +99,7 @@ def corpus_options(config: Mapping[str, Any]) -> CorpusConfig:
     """Build the options of the corpus of a completed config."""
     corpus = with_embedded_corpus(config)["corpus"]
     if "embedded" in corpus:
-        corpus["embedded"] = build(EmbeddedConfig, corpus["embedded"], name="embedded")  # its place for who set it
+        build(EmbeddedConfig, corpus["embedded"], name="embedded")  # refuses values at the place where they were set
     return build(CorpusConfig, corpus, name="corpus")
 
 
