@@ -76,8 +76,9 @@ class EncodeConfig(StoredOptions, EngineOptions):
 def encode(settings: EncodeConfig) -> tuple[EncodeConfig, Clips, Path]:
     tokenizer_folder = part_of(settings.model, "tokenizer")
     recordings = recordings_at(settings.input, settings)
-    paths = (str(recordings.root / path) for path in recordings.frame.path)
-    require_recordings(settings.output, settings.over_time, paths)
+    if settings.over_time is not None:
+        paths = (str(recordings.root / path) for path in recordings.frame.path)
+        require_recordings(settings.output, settings.over_time, paths)
     prepare_output(settings.output)
     listed, begin = settings.output.with_suffix(".tsv"), os.fsencode(recordings.root.absolute()) + b"\n"
     if settings.format == "fairseq" and listed.is_file() and not listed.read_bytes().startswith(begin):

@@ -20,10 +20,10 @@ BESIDE = (
     "pipelines/store/tracking.py",
 )
 BOUNDS = {
-    "lines of the core": 32_821,
-    "lines outside tests": 46_231,
-    "lines of tests": 34_548,
-    "files outside tests": 261,
+    "lines of the core": 32_983,
+    "lines outside tests": 46_934,
+    "lines of tests": 35_028,
+    "files outside tests": 265,
     "names of options on the command line": 422,
 }
 

@@ -22,7 +22,11 @@ OTHER_LOADS = {
 # Their from_pretrained reads safetensors and JSON.
 OURS = {"Tokenizer", "LanguageModel", "SampleLanguageModel", "Vocoder", "FineTunedModel", "FittedProbe", "cls"}
 # They import modules that our own tables name: those of commands and methods, and those of the public names.
-NAMES_MODULES = {Path("pipelines/commandline/commands.py"), Path("wordless/__init__.py")}
+NAMES_MODULES = {  # constants of the file are the only names there
+    Path("pipelines/commandline/commands.py"),
+    Path("wordless/__init__.py"),
+    Path("wordless/audio/recordings/recording_sources.py"),
+}
 
 
 def constant(call: ast.Call, name: str) -> object:
