@@ -20,10 +20,10 @@ BESIDE = (
     "pipelines/store/tracking.py",
 )
 BOUNDS = {
-    "lines of the core": 32_983,
-    "lines outside tests": 46_934,
+    "lines of the core": 32_988,
+    "lines outside tests": 46_939,
     "lines of tests": 35_028,
-    "files outside tests": 265,
+    "files outside tests": 266,
     "names of options on the command line": 422,
 }
 

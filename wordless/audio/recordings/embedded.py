@@ -22,23 +22,19 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 
-from wordless.audio.recordings.manifest import Clips, whole
 from wordless.base.errors import InputError
 from wordless.base.files import flush_folder, locked, named_write_errors, os_number
 from wordless.base.machine import version_of
 from wordless.base.options import Options, option
 from wordless.base.seeds import MAX_SEED
-
-if TYPE_CHECKING:
-    from wordless.audio.recordings.recording_sources import CorpusConfig, Making
 
 # The ten digits, then common commands, then words that differ in length and sounds: the corpus of `embedded.words=30`.
 DEFAULT = (
@@ -240,19 +236,6 @@ def utterances(config: EmbeddedConfig) -> tuple[Utterance, ...]:
             label = text.removesuffix(".").rpartition(" ")[2]
             said.append(utterance(text, f"{label}_{VOICES[voice]}_{number}", voice, place=number, seed=seed))
     return tuple(said)
-
-
-def candidates(config: "CorpusConfig", making: "Making | None") -> Clips:
-    """List the clips of the built-in corpus, which are synthesised once; other labels than words are not in names."""
-    own = config.embedded
-    assert own is not None
-    assert making is not None
-    making.terminal.say("corpus    the built-in corpus; its voices are synthesised once, which takes some seconds")
-    spoken = sorted(utterances(own), key=lambda each: each.file)
-    root = speak(utterances(own), making.folder(), seed=own.seed)
-    found, named = whole(root, [each.file for each in spoken]), own.label != "word"
-    found = found.with_columns(label=[str(getattr(each, own.label)) for each in spoken]) if named else found
-    return replace(found, name="built-in corpus (eSpeak NG)", has_labels=named)
 
 
 def speak(spoken: Sequence[Utterance], cache: Path, *, seed: int, phones: bool = False) -> Path:

@@ -19,7 +19,7 @@ from wordless.base.options import Options, option
 from wordless.base.progress import Terminal
 
 SOURCES: Mapping[str, str] = {  # option of the corpus that names recordings -> their source; the first that is given
-    "embedded": "wordless.audio.recordings.embedded:candidates",
+    "embedded": "wordless.audio.recordings.built_in:candidates",
     "dataset": "wordless.audio.recordings.packed:candidates",
     "table": "wordless.audio.recordings.tables:candidates",
     "root": "wordless.audio.recordings.annotations:candidates",
