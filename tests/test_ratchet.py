@@ -22,7 +22,7 @@ BESIDE = (
 BOUNDS = {
     "lines of the core": 32_988,
     "lines outside tests": 46_939,
-    "lines of tests": 35_028,
+    "lines of tests": 35_029,
     "files outside tests": 266,
     "names of options on the command line": 422,
 }

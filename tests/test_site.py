@@ -40,7 +40,8 @@ def test_search_works_in_pages_that_are_opened_as_files(site: Path) -> None:
 
 def test_every_public_name_is_on_the_page_of_python(site: Path) -> None:
     headings = re.findall(r"<h2\b.*?</h2>", (site / "python.html").read_text(encoding="utf-8"), re.DOTALL)
-    names = {name for heading in headings for name in re.findall(r"wordless\.(\w+)", heading)}
+    shown = [re.sub("<.*?>", "", heading) for heading in headings]  # tags hold the places of the files
+    names = {name for heading in shown for name in re.findall(r"wordless\.(\w+)", heading)}
     assert names == {*wordless.__all__} - {"__version__"}
 
 
