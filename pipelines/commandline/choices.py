@@ -7,7 +7,7 @@ from functools import reduce
 from operator import getitem
 from typing import Any
 
-from pipelines.commandline.option_index import index, refuse_unheard, require_values
+from pipelines.commandline.option_index import index, refuse_overwritten, require_values
 from pipelines.extras.table import extras
 from wordless.audio.recordings.corpus import find_recordings
 from wordless.audio.recordings.embedded import PATTERN, VOICES, VOICES_OF_SENTENCES, EmbeddedConfig, fill_in
@@ -31,7 +31,7 @@ CHOICES = (
 
 def completed(command: str, config: Mapping[str, object]) -> dict[str, Any]:
     """Check the values of a composed config, once, and return a copy with those that follow from others."""
-    refuse_unheard(config)
+    refuse_overwritten(config)
     require_values(config, index(command))
     return with_choices(config)
 

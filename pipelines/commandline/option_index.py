@@ -249,14 +249,14 @@ def unknown_option(name: str, known: Index) -> InputError:
     return InputError(f"{name} is not an option; {instead or suggestion(name, known.names)}")
 
 
-def refuse_unheard(config: Mapping[str, Any], place: str = "") -> None:
+def refuse_overwritten(config: Mapping[str, Any], place: str = "") -> None:
     """Refuse options of single trainings that a preset sets, and that those of the command would write over."""
     for name, value in config.items():
         whole = f"{place}{name}"
         if instead := next((GONE[each] for each in COMMANDS_OWN if f".{whole}".endswith(f".{each}")), None):
             raise InputError(option=whole, value=value, rule=instead)
         if isinstance(value, Mapping):
-            refuse_unheard(value, f"{whole}.")
+            refuse_overwritten(value, f"{whole}.")
 
 
 def refuse_gone(name: str, value: str) -> None:
