@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
@@ -18,6 +19,7 @@ from wordless.base.options import REQUIRED, Options, option
 from wordless.base.saved_models import model_card
 
 CENTROIDS = "centroids"  # the tensor of the codebook
+AUTOENCODER = "autoencoder."  # how the names of its tensors begin
 LEVELS = 77  # codes of the stream of level, from -70 to 6 dB full scale
 
 
@@ -41,16 +43,16 @@ class TokenizerConfig(TokenizerSizes):
     def __post_init__(self) -> None:
         super().__post_init__()
         with within("patch"):
-            self.patch.height(self.audio.n_mels)
+            bands = self.bands
         rule = "a speech model has one state for all mel bands: choose null"
-        self.refuse_if(self.speech_layer is not None and self.bands > 1, "patch.mels", rule)
+        self.refuse_if(self.speech_layer is not None and bands > 1, "patch.mels", rule)
 
     def create_autoencoder(self) -> Autoencoder | StateDecoder:
         """Create the autoencoder, or the decoder of a speech layer's states, with random weights."""
         create = Autoencoder if self.speech_layer is None else StateDecoder
         return create(self.autoencoder, self.patch.frames * self.height)
 
-    @property
+    @cached_property
     def height(self) -> int:
         """Mel bands per patch."""
         return self.patch.height(self.audio.n_mels)
@@ -110,7 +112,7 @@ def weight_shapes(config: TokenizerConfig) -> dict[str, Tensor]:
         autoencoder = config.create_autoencoder()
         centroids = torch.empty(config.codebook_size, config.autoencoder.bottleneck, dtype=torch.float32)
         statistics = torch.empty(config.audio.n_mels, dtype=torch.float32)
-    weights = {f"autoencoder.{name}": tensor for name, tensor in autoencoder.state_dict().items()}
+    weights = {f"{AUTOENCODER}{name}": tensor for name, tensor in autoencoder.state_dict().items()}
     absolute = {} if config.level is None else {"absolute": statistics.expand(2, -1)}
     return {"mean": statistics, "std": statistics, CENTROIDS: centroids, **absolute, **weights}
 

@@ -32,7 +32,15 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from tokenizer.codes import Codes, CodesFormat, require_sound, spacing_of
-from tokenizer.config import SavedTokenizer, TokenizerConfig, stored_config, tokenizer_card, weight_shapes
+from tokenizer.config import (
+    AUTOENCODER,
+    CENTROIDS,
+    SavedTokenizer,
+    TokenizerConfig,
+    stored_config,
+    tokenizer_card,
+    weight_shapes,
+)
 from tokenizer.sources import Autoencoder, StateDecoder, pitch_codes
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.mono import Samples, as_waveform, each_recording
@@ -411,7 +419,7 @@ class Tokenizer(nn.Module):
         with saved_models.reading(folder, saved_models.TOKENIZER, SavedTokenizer) as saved:
             config = saved.config
             saved_models.require_tensors(folder / saved_models.WEIGHTS, weight_shapes(config))
-            weights, prefix = load_file(folder / saved_models.WEIGHTS), "autoencoder."
+            weights, prefix = load_file(folder / saved_models.WEIGHTS), AUTOENCODER
             autoencoder = config.create_autoencoder()
             own = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
             autoencoder.load_state_dict(own)
@@ -433,6 +441,6 @@ class Tokenizer(nn.Module):
         return {"tokenizer": self.format.tokenizer, "codebook": self.format.codebook}
 
     def _weights(self) -> dict[str, Tensor]:
-        """Return the tensors that the tokenizer has learned."""
-        state = self.state_dict()
-        return {name: state[name] for name in weight_shapes(self.config)}
+        """Return the tensors that the tokenizer has learned: the others follow from its config."""
+        own = ("mean", "std", "absolute", CENTROIDS)
+        return {name: each for name, each in self.state_dict().items() if name in own or name.startswith(AUTOENCODER)}
