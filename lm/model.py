@@ -20,23 +20,16 @@ from lm.lm_options import LOOK_AHEAD, RESIDUAL, CodeSampling, GPTConfig, States
 from lm.probing.vectors import StatesOfBatch
 from lm.tokens import Vocabulary, Window, windows
 from tokenizer.codes import Codes, CodesFormat, join_codes, require_codes, require_same_codebook
+from wordless.base import saved_models
 from wordless.base.array_types import FloatArray, IntArray
 from wordless.base.errors import InputError, OldModelError, require, samples_to_generate
 from wordless.base.machine import copy_to, require_device
-from wordless.base.saved_models import (
-    LANGUAGE_MODEL,
-    holds_rates,
-    load_network,
-    model_card,
-    model_folder,
-    reading,
-    write_model,
-)
 from wordless.base.seeds import require_seed
 from wordless.base.text import escape_markdown
 
 # Models of other codes are subclasses, whose files are imported for these codes alone.
-SEVERAL_RATES, UPSAMPLER, STREAMS_BESIDE = "lm.rates:RatesModel", "lm.rates:Upsampler", "lm.pitch:WithStreams"
+SEVERAL_RATES, UPSAMPLER = "lm.rates:RatesModel", "lm.rates:Upsampler"
+ALONE, BESIDE = "lm.model:LanguageModel", "lm.pitch:WithStreams"  # codes alone, and with streams beside them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,15 +78,15 @@ class LanguageModel:
     @staticmethod
     def from_pretrained(folder: Path | str, *, device: str = "cpu") -> "LanguageModel":
         """Load a model that `save_pretrained` wrote, from a folder or, as ``user/name``, from the Hugging Face hub."""
-        folder = model_folder(folder, LANGUAGE_MODEL)
+        folder = saved_models.model_folder(folder, saved_models.LANGUAGE_MODEL)
         name = f"the language model {folder}"
-        if holds_rates(folder):
+        if saved_models.holds_rates(folder):
             several: LanguageModel = resolve_name(SEVERAL_RATES).of_folder(folder, device=device, name=name)
             return several
-        with reading(folder, LANGUAGE_MODEL, Saved) as saved:
+        with saved_models.reading(folder, saved_models.LANGUAGE_MODEL, Saved) as saved:
             kind = _kind(saved.codes)
             create = partial(kind.network, saved.gpt, saved.codes, look_ahead=saved.look_ahead, seed=0)
-            model = kind(load_network(create, folder, saved.weights_sha256), saved.codes, name=name)
+            model = kind(saved_models.load_network(create, folder, saved.weights_sha256), saved.codes, name=name)
             model.began_at = saved.began_at
             model.read_beside(saved)
         model.gpt.to(require_device(device))
@@ -120,7 +113,7 @@ class LanguageModel:
         config = {"gpt": asdict(self.gpt.config), "codes": self.format.as_dict(), **more}
         if self.began_at is not None:
             config["began_at"] = self.began_at
-        write_model(Path(folder).expanduser(), self.gpt, config, card=card)
+        saved_models.write_model(Path(folder).expanduser(), self.gpt, config, card=card)
 
     @property
     def positions_per_step(self) -> int:
@@ -339,11 +332,7 @@ class LanguageModel:
 
 def _kind(codes: CodesFormat) -> type[LanguageModel]:
     """Return the class of the models of codes."""
-    kind: type[LanguageModel] = LanguageModel
-    if codes.rates:
-        kind = resolve_name(UPSAMPLER)
-    elif codes.beside:
-        kind = resolve_name(STREAMS_BESIDE)
+    kind: type[LanguageModel] = resolve_name(UPSAMPLER if codes.rates else BESIDE if codes.beside else ALONE)
     return kind
 
 
@@ -388,4 +377,4 @@ def card(title: str, about: str, rows: Mapping[str, str], codes: CodesFormat) ->
     """Write a card; the model belongs to the codebooks of a format, and codes of others are refused."""
     prints = {"tokenizer": codes.tokenizer, "codebook; codes of others are refused": codes.codebook}
     last = {f"fingerprint of the {of}": f"`{escape_markdown(each)}`" for of, each in prints.items()}
-    return model_card(title, about, {**rows, **last}, _USE, tags="unit-language-model", note=_NOTE)
+    return saved_models.model_card(title, about, {**rows, **last}, _USE, tags="unit-language-model", note=_NOTE)

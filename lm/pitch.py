@@ -168,12 +168,7 @@ class WithStreams(LanguageModel):
     """
 
     def __init__(
-        self,
-        gpt: GPT,
-        codes_format: CodesFormat,
-        pitch: PitchHead | None = None,
-        *,
-        name: str = "the language model",
+        self, gpt: GPT, codes_format: CodesFormat, pitch: PitchHead | None = None, *, name: str = "the language model"
     ) -> None:
         super().__init__(gpt, codes_format.spectral, name=name)
         self.format, self.pitch = codes_format, pitch

@@ -19,7 +19,6 @@ from wordless.base.options import REQUIRED, Options, option
 from wordless.base.saved_models import model_card
 
 CENTROIDS = "centroids"  # the tensor of the codebook
-AUTOENCODER = "autoencoder."  # how the names of its tensors begin
 LEVELS = 77  # codes of the stream of level, from -70 to 6 dB full scale
 
 
@@ -112,7 +111,7 @@ def weight_shapes(config: TokenizerConfig) -> dict[str, Tensor]:
         autoencoder = config.create_autoencoder()
         centroids = torch.empty(config.codebook_size, config.autoencoder.bottleneck, dtype=torch.float32)
         statistics = torch.empty(config.audio.n_mels, dtype=torch.float32)
-    weights = {f"{AUTOENCODER}{name}": tensor for name, tensor in autoencoder.state_dict().items()}
+    weights = {f"autoencoder.{name}": tensor for name, tensor in autoencoder.state_dict().items()}
     absolute = {} if config.level is None else {"absolute": statistics.expand(2, -1)}
     return {"mean": statistics, "std": statistics, CENTROIDS: centroids, **absolute, **weights}
 

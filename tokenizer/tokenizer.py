@@ -32,15 +32,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from tokenizer.codes import Codes, CodesFormat, require_sound, spacing_of
-from tokenizer.config import (
-    AUTOENCODER,
-    CENTROIDS,
-    SavedTokenizer,
-    TokenizerConfig,
-    stored_config,
-    tokenizer_card,
-    weight_shapes,
-)
+from tokenizer.config import SavedTokenizer, TokenizerConfig, stored_config, tokenizer_card, weight_shapes
 from tokenizer.sources import Autoencoder, StateDecoder, pitch_codes
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.mono import Samples, as_waveform, each_recording
@@ -419,7 +411,7 @@ class Tokenizer(nn.Module):
         with saved_models.reading(folder, saved_models.TOKENIZER, SavedTokenizer) as saved:
             config = saved.config
             saved_models.require_tensors(folder / saved_models.WEIGHTS, weight_shapes(config))
-            weights, prefix = load_file(folder / saved_models.WEIGHTS), AUTOENCODER
+            weights, prefix = load_file(folder / saved_models.WEIGHTS), "autoencoder."
             autoencoder = config.create_autoencoder()
             own = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
             autoencoder.load_state_dict(own)
@@ -442,5 +434,5 @@ class Tokenizer(nn.Module):
 
     def _weights(self) -> dict[str, Tensor]:
         """Return the tensors that the tokenizer has learned: the others follow from its config."""
-        own = ("mean", "std", "absolute", CENTROIDS)
-        return {name: each for name, each in self.state_dict().items() if name in own or name.startswith(AUTOENCODER)}
+        own = ("mean", "std", "absolute", "centroids", "autoencoder")
+        return {name: each for name, each in self.state_dict().items() if name.partition(".")[0] in own}

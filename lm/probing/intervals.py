@@ -400,16 +400,9 @@ class Measured:
         """Compute the difference of method (column) ``one`` minus method ``other``, with both intervals."""
         per_fold = self.values[:, one] - self.values[:, other]
         clipwise = self.draws[:, one] - self.draws[:, other]
-        low, high = interval(clipwise, confidence)
+        value, (low, high), p = float(per_fold.mean()), interval(clipwise, confidence), two_sided_p(clipwise)
         fold_low, fold_high = t_interval(per_fold, confidence=confidence)
-        found = Difference(
-            value=float(per_fold.mean()),
-            low=low,
-            high=high,
-            p=two_sided_p(clipwise),
-            fold_low=fold_low,
-            fold_high=fold_high,
-        )
+        found = Difference(value=value, low=low, high=high, p=p, fold_low=fold_low, fold_high=fold_high)
         if self.groups is None:
             return found
         low, high, p = reaching(found, self.groups[one] - self.groups[other], confidence=confidence)
