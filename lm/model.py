@@ -1,10 +1,12 @@
-"""The language model of codes: a GPT and the format of its codes; scoring, states, generating and saving."""
+"""The language model of codes: a GPT and the format of its codes; scoring, states, generating, saving and loading."""
 
 import math
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import groupby
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Literal
 
 import numpy as np
@@ -13,17 +15,39 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from lm.batches import CodeSequences, loss, validation_batches
-from lm.gpt import GPT, CachedGPT, Embedded, continue_codes, stream_codes
-from lm.lm_options import RESIDUAL, CodeSampling, GPTConfig, States
+from lm.gpt import GPT, CachedGPT, Embedded, continue_codes, create_gpt, stream_codes
+from lm.lm_options import LOOK_AHEAD, RESIDUAL, CodeSampling, GPTConfig, States
 from lm.probing.vectors import StatesOfBatch
-from lm.tokens import Window, windows
+from lm.tokens import Vocabulary, Window, windows
 from tokenizer.codes import Codes, CodesFormat, join_codes, require_codes, require_same_codebook
+from wordless.base import saved_models
 from wordless.base.array_types import FloatArray, IntArray
-from wordless.base.errors import InputError, require, samples_to_generate
-from wordless.base.machine import copy_to
-from wordless.base.saved_models import model_card, write_model
+from wordless.base.errors import InputError, OldModelError, require, samples_to_generate
+from wordless.base.machine import copy_to, require_device
 from wordless.base.seeds import require_seed
 from wordless.base.text import escape_markdown
+
+# Models of other codes are subclasses, whose files are imported for these codes alone.
+SEVERAL_RATES, UPSAMPLER = "lm.rates:RatesModel", "lm.rates:Upsampler"
+ALONE, BESIDE = "lm.model:LanguageModel", "lm.pitch:WithStreams"  # codes alone, and with streams beside them
+
+
+@dataclass(frozen=True, kw_only=True)
+class Saved:
+    """The content of ``config.json``."""
+
+    gpt: GPTConfig
+    codes: CodesFormat
+    look_ahead: int = LOOK_AHEAD  # of an upsampler
+    pitch: dict[str, object] | None = None  # `lm.pitch.PitchHead`; None: the codes have no pitch
+    began_at: str | None = None
+    weights_sha256: str
+
+    def __post_init__(self) -> None:
+        if self.pitch is not None:
+            require(self.codes.pitch is not None, "pitch", "given", "the codes have no stream of pitch")
+        elif self.codes.pitch is not None:
+            raise OldModelError("its GPT reads the pitch among the codes, and this version has it beside them")
 
 
 class LanguageModel:
@@ -40,19 +64,45 @@ class LanguageModel:
         self.name = name
         self.began_at: str | None = None  # SHA-256 of the weights that training began with; None: random weights
 
-    @classmethod
-    def create(cls, config: GPTConfig, codes_format: CodesFormat, *, seed: int) -> "LanguageModel":
-        """Create an untrained model."""
-        from lm.loading import create_model  # knows all kinds of models, and this file none
+    @staticmethod
+    def create(
+        config: GPTConfig, codes_format: CodesFormat, *, seed: int, look_ahead: int = LOOK_AHEAD
+    ) -> "LanguageModel":
+        """Create an untrained model; of several rates, an upsampler to the last one.
 
-        return create_model(config, codes_format, seed=seed)
+        An upsampler reads ``look_ahead`` codes after the covering one of each coarser rate.
+        """
+        kind = _kind(codes_format)
+        return kind(kind.network(config, codes_format, look_ahead=look_ahead, seed=seed), codes_format)
 
-    @classmethod
-    def from_pretrained(cls, folder: Path | str, *, device: str = "cpu") -> "LanguageModel":
+    @staticmethod
+    def from_pretrained(folder: Path | str, *, device: str = "cpu") -> "LanguageModel":
         """Load a model that `save_pretrained` wrote, from a folder or, as ``user/name``, from the Hugging Face hub."""
-        from lm.loading import load_model
+        folder = saved_models.model_folder(folder, saved_models.LANGUAGE_MODEL)
+        name = f"the language model {folder}"
+        if saved_models.holds_rates(folder):
+            several: LanguageModel = resolve_name(SEVERAL_RATES).of_folder(folder, device=device, name=name)
+            return several
+        with saved_models.reading(folder, saved_models.LANGUAGE_MODEL, Saved) as saved:
+            kind = _kind(saved.codes)
+            create = partial(kind.network, saved.gpt, saved.codes, look_ahead=saved.look_ahead, seed=0)
+            model = kind(saved_models.load_network(create, folder, saved.weights_sha256), saved.codes, name=name)
+            model.began_at = saved.began_at
+            model.read_beside(saved)
+        model.gpt.to(require_device(device))
+        return model
 
-        return load_model(folder, device=device)
+    @classmethod
+    def network(cls, config: GPTConfig, codes: CodesFormat, *, look_ahead: int, seed: int) -> GPT:
+        """Build a new network for codes of a format; ``look_ahead`` is that of an upsampler."""
+        return create_gpt(config, Vocabulary.of(codes.spectral), seed=seed)
+
+    def read_beside(self, saved: Saved) -> None:
+        """Take from a config what is learned beside the network."""
+
+    def fit_beside(self, train: Sequence[Codes], validation: Sequence[Codes]) -> dict[str, float]:
+        """Fit to recordings what is learned beside the network, and return its errors on others."""
+        return {}
 
     def save_pretrained(self, folder: Path | str) -> None:
         """Write model.safetensors, README.md and, last, config.json."""
@@ -63,7 +113,7 @@ class LanguageModel:
         config = {"gpt": asdict(self.gpt.config), "codes": self.format.as_dict(), **more}
         if self.began_at is not None:
             config["began_at"] = self.began_at
-        write_model(Path(folder).expanduser(), self.gpt, config, card=card)
+        saved_models.write_model(Path(folder).expanduser(), self.gpt, config, card=card)
 
     @property
     def positions_per_step(self) -> int:
@@ -280,6 +330,12 @@ class LanguageModel:
         return math.exp(self.nats_per_code(clips, batch_size=batch_size))
 
 
+def _kind(codes: CodesFormat) -> type[LanguageModel]:
+    """Return the class of the models of codes."""
+    kind: type[LanguageModel] = resolve_name(UPSAMPLER if codes.rates else BESIDE if codes.beside else ALONE)
+    return kind
+
+
 def _padded(rows: Sequence[Tensor]) -> Tensor:
     """Join the rows ``(positions, ...)`` of a batch; no position sees those that follow, so any code may fill them."""
     return pad_sequence([*rows], batch_first=True)
@@ -321,4 +377,4 @@ def card(title: str, about: str, rows: Mapping[str, str], codes: CodesFormat) ->
     """Write a card; the model belongs to the codebooks of a format, and codes of others are refused."""
     prints = {"tokenizer": codes.tokenizer, "codebook; codes of others are refused": codes.codebook}
     last = {f"fingerprint of the {of}": f"`{escape_markdown(each)}`" for of, each in prints.items()}
-    return model_card(title, about, {**rows, **last}, _USE, tags="unit-language-model", note=_NOTE)
+    return saved_models.model_card(title, about, {**rows, **last}, _USE, tags="unit-language-model", note=_NOTE)

@@ -25,11 +25,12 @@ import numpy as np
 
 from lm.gpt import GPT
 from lm.lm_options import CodeSampling
-from lm.model import LanguageModel, gpt_card
+from lm.model import LanguageModel, Saved, gpt_card
 from tokenizer.codes import Codes, CodesFormat, PitchFormat, join_codes, require_codes, require_same_codebook
 from wordless.base.array_types import DoubleArray, IntArray
 from wordless.base.errors import require
 from wordless.base.seeds import named_seed
+from wordless.base.values import build
 
 PAST = 4  # inputs beside the state: known, median so far, voice before, height before
 PENALTY = 100.0  # of the state's weights, on standardised inputs
@@ -38,6 +39,7 @@ VOICED = 0.5  # prediction above which there is a voice
 CENTRAL = 1.349  # standard deviations between the quartiles of a Gaussian
 TOGETHER = 16  # time steps of a stream whose states are computed together
 CENTS = 1200  # of an octave
+FITTED_STEPS = 10_000  # time steps of training clips to which the head is fitted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,14 +164,21 @@ def _spread(residuals: DoubleArray) -> float:
 class WithStreams(LanguageModel):
     """A language model of codes with streams beside them, which its GPT neither reads nor predicts.
 
-    ``pitch`` predicts the stream of pitch; None: there is none.
+    ``pitch`` predicts the stream of pitch, at first that there is no voice; None: the codes have no such stream.
     """
 
     def __init__(
-        self, gpt: GPT, codes_format: CodesFormat, pitch: PitchHead | None, *, name: str = "the language model"
+        self, gpt: GPT, codes_format: CodesFormat, pitch: PitchHead | None = None, *, name: str = "the language model"
     ) -> None:
         super().__init__(gpt, codes_format.spectral, name=name)
         self.format, self.pitch = codes_format, pitch
+        if pitch is None and codes_format.pitch is not None:
+            self.pitch = PitchHead.silent(gpt.config.model_dim)
+
+    def read_beside(self, saved: Saved) -> None:
+        if saved.pitch is not None:
+            self.pitch = build(PitchHead, saved.pitch, name="pitch")
+            self.pitch.require_width(saved.gpt.model_dim)
 
     def save_pretrained(self, folder: Path | str) -> None:
         head = {} if self.pitch is None else {"pitch": asdict(self.pitch)}
@@ -219,6 +228,10 @@ class WithStreams(LanguageModel):
             added[pitch] = self.pitch.predict(states, before, pitch, rng, temperature=temperature)
         return codes.with_beside(self.format, added)
 
+    def fit_beside(self, train: Sequence[Codes], validation: Sequence[Codes]) -> dict[str, float]:
+        self.fit_pitch(_spread_out(train))
+        return pitch_errors(self, _spread_out(validation))
+
     def fit_pitch(self, clips: Sequence[Codes]) -> None:
         """Fit the head of the stream of pitch to recordings, whose pitch is known."""
         if self.pitch is not None and (pitch := self.format.pitch) is not None:
@@ -230,6 +243,11 @@ class WithStreams(LanguageModel):
         states, streams = self.hidden_states(codes, [self.gpt.config.layers], first=first)[0], self.predicted.streams
         last: DoubleArray = states[streams - 1 :: streams].double().cpu().numpy()
         return last[len(last) - len(codes) + first :]
+
+
+def _spread_out(clips: Sequence[Codes]) -> list[Codes]:
+    """Choose clips at equal distances, of about `FITTED_STEPS` time steps together."""
+    return [*clips[:: -(-sum(map(len, clips)) // FITTED_STEPS)]]
 
 
 def _draws(seed: int, number: int) -> np.random.Generator:

@@ -24,6 +24,7 @@ The embeddings of all that is read are added to the embedding of the input.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -36,10 +37,11 @@ from lm.lm_options import MOST_AHEAD, CodeSampling, GPTConfig
 from lm.model import LanguageModel, card, gpt_rows
 from lm.tokens import Vocabulary, Window
 from tokenizer.codes import Codes, CodesFormat, join_codes, join_rates
-from tokenizer.rate_folders import save_rates
+from tokenizer.rate_folders import load_rates, save_rates
 from wordless.base.array_types import FloatArray, IntArray
 from wordless.base.errors import InputError, require
 from wordless.base.machine import copy_to
+from wordless.base.saved_models import LANGUAGE_MODEL
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,14 +130,6 @@ class UpsamplerGPT(GPT):
         return self.embed_steps(steps, self.embed_conditions(of_steps))
 
 
-def create_upsampler(config: GPTConfig, codes_format: CodesFormat, *, look_ahead: int, seed: int) -> UpsamplerGPT:
-    """Build a new upsampler to the last of several rates; the caller's random state does not change."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        conditions = Conditions.of(codes_format, look_ahead=look_ahead)
-        return UpsamplerGPT(config, Vocabulary.of(codes_format.formats[-1]), conditions)
-
-
 class CachedUpsampler(CachedGPT):
     """An upsampler in evaluation mode that reads by positions, and ``conditions (batch, time, columns)``."""
 
@@ -162,6 +156,13 @@ class Upsampler(LanguageModel):
     def __init__(self, gpt: UpsamplerGPT, codes_format: CodesFormat, *, name: str = "the language model") -> None:
         super().__init__(gpt, codes_format, name=name)
         self.predicted = codes_format.formats[-1]
+
+    @classmethod
+    def network(cls, config: GPTConfig, codes: CodesFormat, *, look_ahead: int, seed: int) -> UpsamplerGPT:
+        """Build a new upsampler to the last of several rates; the caller's random state does not change."""
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return UpsamplerGPT(config, Vocabulary.of(codes.formats[-1]), Conditions.of(codes, look_ahead=look_ahead))
 
     def own(self, codes: Codes) -> Codes:
         self.require_own(codes)
@@ -230,6 +231,12 @@ class RatesModel(Upsampler):
         self.rates, finest = tuple(models), models[-1]
         assert isinstance(finest, Upsampler), "of several rates"
         super().__init__(finest.gpt, finest.format, name=name)
+
+    @classmethod
+    def of_folder(cls, folder: Path, *, device: str, name: str) -> "RatesModel":
+        """Load what `save_pretrained` wrote."""
+        load = partial(LanguageModel.from_pretrained, device=device)
+        return cls(load_rates(folder, LANGUAGE_MODEL.name, load, lambda each: cls(each).format), name=name)
 
     def save_pretrained(self, folder: Path | str) -> None:
         """Write a folder for each rate."""

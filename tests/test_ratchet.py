@@ -20,10 +20,10 @@ BESIDE = (
     "pipelines/store/tracking.py",
 )
 BOUNDS = {
-    "lines of the core": 32_988,
-    "lines outside tests": 46_939,
-    "lines of tests": 35_060,
-    "files outside tests": 266,
+    "lines of the core": 32_972,
+    "lines outside tests": 46_960,
+    "lines of tests": 35_080,
+    "files outside tests": 265,
     "names of options on the command line": 420,
 }
 

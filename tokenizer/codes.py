@@ -21,16 +21,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import pairwise
 from types import MappingProxyType
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from wordless.audio.audio_options import SpectrogramConfig
 from wordless.base.array_types import Array, DoubleArray, IndexArray, IntArray
 from wordless.base.errors import InputError, require
+
+if TYPE_CHECKING:
+    from wordless.audio.audio_options import SpectrogramConfig
 
 FINGERPRINT_LENGTH = 16  # hexadecimal digits: 64 bits
 MAX_STREAMS = 4096
@@ -395,7 +397,7 @@ class CodeMeanings(Protocol):
     def format(self) -> CodesFormat: ...
 
     @property
-    def front_end(self) -> SpectrogramConfig:
+    def front_end(self) -> "SpectrogramConfig":
         """The spectrogram that the codes represent."""
 
     @property

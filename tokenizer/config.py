@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
 from typing import Any, ClassVar
 
 import torch
@@ -41,16 +42,16 @@ class TokenizerConfig(TokenizerSizes):
     def __post_init__(self) -> None:
         super().__post_init__()
         with within("patch"):
-            self.patch.height(self.audio.n_mels)
+            bands = self.bands
         rule = "a speech model has one state for all mel bands: choose null"
-        self.refuse_if(self.speech_layer is not None and self.bands > 1, "patch.mels", rule)
+        self.refuse_if(self.speech_layer is not None and bands > 1, "patch.mels", rule)
 
     def create_autoencoder(self) -> Autoencoder | StateDecoder:
         """Create the autoencoder, or the decoder of a speech layer's states, with random weights."""
         create = Autoencoder if self.speech_layer is None else StateDecoder
         return create(self.autoencoder, self.patch.frames * self.height)
 
-    @property
+    @cached_property
     def height(self) -> int:
         """Mel bands per patch."""
         return self.patch.height(self.audio.n_mels)

@@ -1,6 +1,7 @@
 """A tokenizer of codes at several rates: one for each rate, coarse to fine, with the same front end."""
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from torch import nn
@@ -11,7 +12,7 @@ from tokenizer.rate_folders import load_rates, save_rates
 from tokenizer.tokenizer import Tokenizer
 from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError
-from wordless.base.saved_models import TOKENIZER, model_folder
+from wordless.base.saved_models import TOKENIZER
 
 
 class RatesTokenizer(Tokenizer):
@@ -26,14 +27,10 @@ class RatesTokenizer(Tokenizer):
         self.format = CodesFormat.of_rates([each.format for each in tokenizers])
 
     @classmethod
-    def of_folder(cls, folder: Path | str, *, device: str = "cpu") -> "RatesTokenizer":
+    def of_folder(cls, folder: Path, *, device: str) -> "RatesTokenizer":
         """Load what `save_pretrained` wrote."""
-
-        def load(own: Path) -> Tokenizer:
-            return Tokenizer.from_pretrained(own, device=device)
-
-        folder = model_folder(folder, TOKENIZER)
-        return cls(load_rates(folder, "tokenizer", load, lambda each: cls(each).format))
+        load = partial(Tokenizer.from_pretrained, device=device)
+        return cls(load_rates(folder, TOKENIZER.name, load, lambda each: cls(each).format))
 
     @property
     def rates(self) -> tuple[Tokenizer, ...]:

@@ -13,7 +13,7 @@ over such states makes the codes of GSLM (Lakhotia et al., "On Generative Spoken
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import ClassVar
 
@@ -143,6 +143,11 @@ class SpeechTokenizer(Tokenizer):
             )
         super().__init__(config, mean, std, decoder, centroids, absolute=absolute, gain=gain)
         self.layer = layer
+
+    @classmethod
+    def with_copy(cls, folder: Path, config: SpeechLayerConfig) -> "Callable[..., SpeechTokenizer]":
+        """Return the constructor with the layer of the speech model that a tokenizer's folder holds."""
+        return partial(cls, layer=SpeechLayer(config, folder / FOLDER, option="speech model"))
 
     def _encode_spectrum(
         self, blocks: Iterable[FloatArray], at_once: int, *, levels: bool

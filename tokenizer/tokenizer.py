@@ -20,9 +20,10 @@ with a stream of pitch wait for 0.14 s of sound.
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import tee
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import ClassVar
 
 import numpy as np
@@ -47,6 +48,9 @@ MOST_GAIN = 20.0  # dB: more is no mean of logarithms, but damage
 PATCHES_AT_ONCE = 500  # of a signal that is computed piece by piece
 PATCHES_PER_BLOCK = 64  # larger blocks are faster on long recordings, and waste more padding on short ones
 GPU_BLOCKS = 64  # that a GPU computes at once: 4,096 patches
+# Other tokenizers are subclasses, whose files are imported for their folders alone.
+SEVERAL_RATES = "tokenizer.rates_tokenizer:RatesTokenizer"
+OF_A_SPEECH_MODEL = "tokenizer.speech_layer:SpeechTokenizer"
 
 
 def to_patches(spectrogram: Tensor, *, frames: int, height: int) -> Tensor:
@@ -397,14 +401,13 @@ class Tokenizer(nn.Module):
         """What the model card says of the vectors that are quantised, beside bottlenecks."""
         return {}
 
-    @classmethod
-    def from_pretrained(cls, folder: Path | str, *, device: str = "cpu") -> "Tokenizer":
+    @staticmethod
+    def from_pretrained(folder: Path | str, *, device: str = "cpu") -> "Tokenizer":
         """Load a folder, or ``user/name`` of the Hugging Face hub; weights must match the fingerprint in the config."""
         folder = saved_models.model_folder(folder, saved_models.TOKENIZER)
         if saved_models.holds_rates(folder):
-            from tokenizer.rates_tokenizer import RatesTokenizer
-
-            return RatesTokenizer.of_folder(folder, device=device)
+            several: Tokenizer = resolve_name(SEVERAL_RATES).of_folder(folder, device=device)
+            return several
         with saved_models.reading(folder, saved_models.TOKENIZER, SavedTokenizer) as saved:
             config = saved.config
             saved_models.require_tensors(folder / saved_models.WEIGHTS, weight_shapes(config))
@@ -414,10 +417,7 @@ class Tokenizer(nn.Module):
             autoencoder.load_state_dict(own)
             create: Callable[..., Tokenizer] = Tokenizer
             if config.speech_layer is not None:
-                from tokenizer.speech_layer import FOLDER, SpeechLayer, SpeechTokenizer
-
-                layer = SpeechLayer(config.speech_layer, folder / FOLDER, option="speech model")
-                create = partial(SpeechTokenizer, layer=layer)
+                create = resolve_name(OF_A_SPEECH_MODEL).with_copy(folder, config.speech_layer)
             parts = weights["mean"], weights["std"], autoencoder, weights["centroids"]
             tokenizer = create(config, *parts, absolute=weights.get("absolute"), gain=saved.gain)
             saved_models.require_finite(tokenizer._weights())
@@ -433,6 +433,6 @@ class Tokenizer(nn.Module):
         return {"tokenizer": self.format.tokenizer, "codebook": self.format.codebook}
 
     def _weights(self) -> dict[str, Tensor]:
-        """Return the tensors that the tokenizer has learned."""
-        state = self.state_dict()
-        return {name: state[name] for name in weight_shapes(self.config)}
+        """Return the tensors that the tokenizer has learned: the others follow from its config."""
+        own = ("mean", "std", "absolute", "centroids", "autoencoder")
+        return {name: each for name, each in self.state_dict().items() if name.partition(".")[0] in own}

@@ -110,7 +110,7 @@ def _planned(place: Path, word: str) -> dict[str, Facts]:
     from pipelines.chain.chain import make_part
     from pipelines.commandline.choices import with_choices
     from pipelines.settings.run_rules import run_settings
-    from pipelines.store.plan import Call, Plan
+    from pipelines.store.plan import Plan
     from pipelines.store.session import Session
     from pipelines.store.store import Entry, Recipe
     from tests.pipelines.tiny import save_run, silent_session
@@ -119,12 +119,12 @@ def _planned(place: Path, word: str) -> dict[str, Facts]:
     from wordless.training.fit import with_precision
 
     run = save_run(place / word / "run", seed=0)
-    calls, recipes = list[Call](), dict[str, Recipe]()
+    calls, recipes = list[tuple[Entry, set[str]]](), dict[str, Recipe]()
 
     class Drawn(Plan):
-        def add(self, call: Call) -> Entry:
-            calls.append(call)
-            return super().add(call)
+        def add(self, entry: Entry, make: Any, *, read: set[str], **about: Any) -> Entry:
+            calls.append((entry, read))
+            return super().add(entry, make, read=read, **about)
 
         def make(self, keys: Sequence[str] | None = None) -> None:
             for entry in (self._left.pop(key).entry for key in keys or () if key in self._left):
@@ -158,13 +158,13 @@ def _planned(place: Path, word: str) -> dict[str, Facts]:
     made = make_part(noted, Clips.from_rows(Path(), clips), with_precision(settings, session.gang))
     names = {entry.key: name for name, entry in reversed(made.items())}
     return {
-        names.get(call.entry.key, call.entry.stage): {
-            "key": call.entry.key,
-            "version": recipes[call.entry.key].version,
+        names.get(entry.key, entry.stage): {
+            "key": entry.key,
+            "version": recipes[entry.key].version,
             # entries, and keys of entries that another argument has
-            "read": {*call.read, *re.findall(r"[0-9a-f]{16}", json.dumps(recipes[call.entry.key].arguments))},
+            "read": {*read, *re.findall(r"[0-9a-f]{16}", json.dumps(recipes[entry.key].arguments))},
         }
-        for call in calls
+        for entry, read in calls
     }
 
 

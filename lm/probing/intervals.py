@@ -249,6 +249,13 @@ def over_groups(values: Floats, *, confidence: float, value: float | None = None
     return centre - half, centre + half, float(2 * stdtr(freedom, -abs(centre) / spread))
 
 
+def reaching(found: Estimate, values: Floats, *, confidence: float) -> tuple[float, float, float]:
+    """Let an interval over clips reach as far as that of ``values`` over groups: its ends, and the p value of both."""
+    low, high, p = over_groups(values, confidence=confidence, value=found.value)
+    of_clips = found.p if isinstance(found, Difference) else 0.0
+    return min(low, found.low), max(high, found.high), max(p, of_clips)
+
+
 def bootstrap(folds: Sequence[Outcome], *, resamples: int, seed: int) -> Floats:
     """Bootstrap ``(resamples, methods)``: the mean over folds, with clips resampled with replacement within each fold.
 
@@ -373,10 +380,10 @@ class Measured:
         over_clips, kind = self.over_clips(number, confidence=confidence), self.folds[0]
         if self.groups is None:
             return over_clips
-        low, high, _ = over_groups(self.groups[number], confidence=confidence, value=over_clips.value)
+        low, high, _ = reaching(over_clips, self.groups[number], confidence=confidence)
         low = low if isinstance(kind, Predictions) else max(low, 0.0)
         high = high if isinstance(kind, Ratios) else min(high, 1.0)
-        return replace(over_clips, low=min(low, over_clips.low), high=max(high, over_clips.high))
+        return replace(over_clips, low=low, high=high)
 
     def over_clips(self, number: int, *, confidence: float) -> Estimate:
         """Return the value of a method (column) with its interval over clips alone."""
@@ -392,14 +399,14 @@ class Measured:
     def difference(self, one: int, other: int, *, confidence: float) -> Difference:
         """Compute the difference of method (column) ``one`` minus method ``other``, with both intervals."""
         per_fold = self.values[:, one] - self.values[:, other]
-        value = float(per_fold.mean())
         clipwise = self.draws[:, one] - self.draws[:, other]
-        (low, high), p = interval(clipwise, confidence), two_sided_p(clipwise)
-        if self.groups is not None:
-            begin, end, other_p = over_groups(self.groups[one] - self.groups[other], confidence=confidence, value=value)
-            low, high, p = min(low, begin), max(high, end), max(p, other_p)
+        value, (low, high), p = float(per_fold.mean()), interval(clipwise, confidence), two_sided_p(clipwise)
         fold_low, fold_high = t_interval(per_fold, confidence=confidence)
-        return Difference(value=value, low=low, high=high, p=p, fold_low=fold_low, fold_high=fold_high)
+        found = Difference(value=value, low=low, high=high, p=p, fold_low=fold_low, fold_high=fold_high)
+        if self.groups is None:
+            return found
+        low, high, p = reaching(found, self.groups[one] - self.groups[other], confidence=confidence)
+        return replace(found, low=low, high=high, p=p)
 
 
 def independent_difference(one: Estimate, other: Estimate) -> Estimate:

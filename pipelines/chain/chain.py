@@ -34,7 +34,7 @@ from pipelines.stages.probing import probed, require_probeable, scored
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store
 from pipelines.store.stored_features import natural
-from pipelines.store.tracking import NO_TRACKING, Tracking
+from pipelines.store.tracking import Tracking
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.recordings.splits import UNDIVIDED
 from wordless.base.errors import InputError
@@ -87,14 +87,14 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
             workers=choose_workers(settings.workers, settings.engine, seconds=seconds),
             engine=settings.engine,
             shared=(*seen_of(corpus), *shared_paths(settings, unlabelled)),
-            tracking=NO_TRACKING if gang.rank else Tracking(settings.tracking, run, terminal.say),
+            tracking=None if gang.rank else Tracking(settings.tracking, run, terminal.say),  # rank 0 tracks alone
         )
         made = make_folds(session, corpus, unlabelled, settings)
         if gang.rank == 0:
             models = next(iter(made.values()))  # models of the other folds and seeds have the same sizes
             source = provenance(command_line("run"), config, gang, models)
             write_run_folder(session, corpus, unlabelled, settings, made, source)
-            if session.tracking.names:
+            if session.tracking is not None and session.tracking.names:
                 from pipelines.pages.report import report_pictures  # matplotlib takes its time to import
 
                 files = [path for path in (folder / name for name in FILES) if path.is_file()]

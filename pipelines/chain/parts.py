@@ -33,8 +33,8 @@ def make_parts(session: Session, parts: Parts, make: Make, *, processes: int, th
     about: dict[str, Any] = some_options(session, "store", "folder", "engine", "shared")
     workers = session.workers and (session.workers // processes or 1)  # 0: all of Ray, which shares them itself
     open_session = partial(Session, **about, gang=Gang(torch.device("cpu")), workers=workers)
-    log, elsewhere = session.terminal.log, session.tracking.elsewhere
-    repeat = partial(_repeat, make, parts, open_session, elsewhere, log, torch.get_num_threads())
+    elsewhere = None if session.tracking is None else session.tracking.elsewhere
+    repeat = partial(_repeat, make, parts, open_session, elsewhere, session.terminal.log, torch.get_num_threads())
     line = f"parallel  {processes} stages at the same time, with {counted(threads, 'thread')} each"
     tell = partial(session.terminal.say, line)
     several = open_plan(repeat, [*parts], processes=processes, threads=threads, tell=tell)
@@ -57,7 +57,7 @@ def _repeat(
     make: Make,
     parts: Parts,
     open_session: Callable[..., Session],
-    open_tracking: Callable[[Say], Tracking],
+    open_tracking: Callable[[Say], Tracking] | None,
     log: Path | None,
     threads: int,
     plan: Plan,
@@ -67,7 +67,7 @@ def _repeat(
     [(own, part)] = [(own, part) for own, part in parts.items() if own == key]
     place = _place(parts, own)
     terminal = Terminal(place=place, shared=True, log=log)
-    tracking = open_tracking(terminal.say)
+    tracking = open_tracking and open_tracking(terminal.say)
     session = open_session(terminal=terminal, place=place, tracking=tracking, plan=plan, part=key)
     with limited_threads(threads), terminal.silenced():  # the process that plans says what there is to say
         make(session, *part)

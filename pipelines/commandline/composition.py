@@ -39,7 +39,7 @@ def register(command: str) -> None:
     if command not in COMMANDS:
         return
     store, known = ConfigStore.instance(), index(command)
-    values = nested(each for name, each in known.options.items() if not name.startswith(f"{HYDRA}."))
+    values = nested([each for name, each in known.options.items() if not name.startswith(f"{HYDRA}.")])
     for name, group in known.groups.items():
         own = values.pop(name, None)
         choices = {choice: nested(each.options.values())[name] for choice, each in group.variants.items()}

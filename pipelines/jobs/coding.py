@@ -217,7 +217,7 @@ class ReadSound:
     @property
     def notices(self) -> tuple[str, ...]:
         """Why the sound is silent or far softer than the recording, what is missing of it, and its empty bands."""
-        found, silence = [*self.powers.notices], InspectionConfig().silence_peak
+        found, silence = [*self.powers.notices], InspectionConfig.silence_peak
         number = self.channel if isinstance(self.channel, int) else None
         louder = self.powers.louder if self.louder is None else self.louder
         why = f"no sample exceeds {silence:g} of full scale"
@@ -319,8 +319,9 @@ def encoded(run: Run, recordings: Clips, encoder: Encoder, size: int) -> None:
 
 def encode_recording(encoder: Encoder, root: Path, clip: Clip) -> CodedClip | Rejected:
     """Encode one recording or part of one, or say why it is set aside."""
-    sound, rate = ReadSound.by(encoder.tokenizer.front_end), encoder.format.sample_rate
-    codes = encoder.tokenizer.encode_own(sound.blocks(root / clip.path, part=clip.part))
+    tokenizer = encoder.tokenizer
+    sound, rate = ReadSound.by(tokenizer.front_end), tokenizer.format.sample_rate
+    codes = tokenizer.encode_own(sound.blocks(root / clip.path, part=clip.part))
     if clip.segment is not None:
         whole = resampled_length(clip.num_samples, clip.sample_rate, rate)
         if codes.num_samples < whole:

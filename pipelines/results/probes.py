@@ -217,24 +217,25 @@ class Probes:
     def _difference_under(self, condition: Condition, of: str, against: str) -> dict[str, Any]:
         """Compare two methods under one condition; rankings, whose clips are not kept, without pairing the clips."""
         one, other = (self.conditions[each][condition] for each in (of, against))
-        numbers, found, p = [self._under[0].get((each, condition)) for each in (of, against)], None, None
-        if numbers[0] is None or numbers[1] is None:
-            found = measured.independent_difference(*(self._over_clips(each, None) for each in (one, other)))
+        known, under = self._under
+        rows = [known[each, condition] for each in (of, against) if (each, condition) in known]
+        found: measured.Estimate
+        if len(rows) == 2:
+            found = under.difference(*rows, confidence=self.config.confidence)
         else:
-            found = self._under[1].difference(numbers[0], numbers[1], confidence=self.config.confidence)
-            p = found.p
+            found = measured.independent_difference(*(self._over_clips(each, None) for each in (one, other)))
         (values, over), others = self._crossed(one), self._crossed(other)[0]
         apart = values - (others if others.shape == values.shape else others.mean(axis=0)) if over else values
-        return self._reaching(found, apart, over, p)
+        return self._reaching(found, apart, over)
 
-    def _reaching(self, found: measured.Estimate, values: Floats, over: str | None, p: float | None) -> dict[str, Any]:
+    def _reaching(self, found: measured.Estimate, values: Floats, over: str | None) -> dict[str, Any]:
         """Let the interval over clips reach as far as that of ``values`` over groups or folds, if there are any."""
-        low, high, count = found.low, found.high, self.clips
+        p = found.p if isinstance(found, measured.Difference) else None
+        columns = {"value": found.value, "low": found.low, "high": found.high, "p": p, "over": over or "clips"}
         if over is not None:
-            begin, end, other = measured.over_groups(values, confidence=self.config.confidence, value=found.value)
-            low, high, p = min(low, begin), max(high, end), max(p or 0.0, other)
-            count = self.clips if over == "clips" else len(values)
-        return {"value": found.value, "low": low, "high": high, "p": p, "over": over or "clips", "over_count": count}
+            ends = measured.reaching(found, values, confidence=self.config.confidence)
+            columns |= dict(zip(("low", "high", "p"), ends, strict=True))
+        return columns | {"over_count": len(values) if columns["over"] != "clips" else self.clips}
 
     def _probes(self, of: str, row: Row) -> Iterator[Row]:
         """Give what each of several probes of a method chose, and its figures."""
@@ -314,7 +315,7 @@ class Probes:
         """Give the figure with few labels or under noise; of noise also its largest input and what it keeps."""
         row = replace(row, **_columns(condition))
         over_clips = self._over_clips(points, self._under[0].get((of, condition)))
-        found = self._reaching(over_clips, *self._crossed(points), None)
+        found = self._reaching(over_clips, *self._crossed(points))
         yield replace(row, **found | {"low": max(found["low"], 0.0), "high": min(found["high"], 1.0), "p": None})
         for name, whole in ((LARGEST_INPUT, max), (KEPT, np.mean)):
             if known := [point[name] for point in points if point.get(name) is not None]:

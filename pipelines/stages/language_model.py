@@ -5,9 +5,7 @@ from dataclasses import dataclass
 
 from lm.batches import CodeSequences, TrainingBatches, fitting_batches, loss, validation_batches
 from lm.language_tests import perplexities
-from lm.loading import create_model
 from lm.model import LanguageModel
-from lm.pitch import WithStreams, pitch_errors
 from pipelines.stages.gpt_options import LanguageModelSettings
 from pipelines.stages.start import LM, TOKENS, gpt_hash, start_folder
 from pipelines.store.session import Run, Session
@@ -19,7 +17,6 @@ from wordless.base.errors import InputError
 from wordless.base.saved_models import LANGUAGE_MODEL
 
 PERPLEXITY = "perplexity.json"
-PITCH_STEPS = 10_000  # time steps of training clips to which the head of the pitch is fitted
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +54,7 @@ def _trained(run: Run, name: str, rates: Sequence[Sources], settings: LanguageMo
     own, validation = _joined_views(corpus)
     train = [*own, *(views for source in unlabelled for views in _joined_views(source)[0])]
     codes_format, seed = own[0][0].format, settings.fit.seed
-    model = create_model(settings.gpt, codes_format, seed=seed, look_ahead=settings.look_ahead)
+    model = LanguageModel.create(settings.gpt, codes_format, seed=seed, look_ahead=settings.look_ahead)
     if start is not None:
         begin_at(model, start)
     gpt = model.gpt
@@ -81,17 +78,10 @@ def _trained(run: Run, name: str, rates: Sequence[Sources], settings: LanguageMo
     )
     run.fit("lm.fit", gpt, batches, [*held_out], loss, settings.fit)
     if run.gang.rank == 0:
-        plain, errors = [views[0] for views in own], dict[str, float]()
-        if isinstance(model, WithStreams):
-            model.fit_pitch(_spread_out(plain, PITCH_STEPS))
-            errors = pitch_errors(model, _spread_out(validation, PITCH_STEPS))
+        plain = [views[0] for views in own]
+        errors = model.fit_beside(plain, validation)
         model.save_pretrained(run.folder)
         write_json(run.folder / PERPLEXITY, perplexities(model, plain, validation) | errors)
-
-
-def _spread_out(clips: Sequence[Codes], steps: int) -> list[Codes]:
-    """Choose clips at equal distances, of about so many time steps together."""
-    return [*clips[:: -(-sum(map(len, clips)) // steps)]]
 
 
 def begin_at(model: LanguageModel, start: str) -> None:

@@ -12,6 +12,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
+import torch
+
 from pipelines.store.store import Entry
 from wordless.base.machine import limited_threads
 from wordless.base.pools import open_processes
@@ -41,13 +43,17 @@ class Plan:
         self._left: dict[str, Call] = {}  # calls by key whose entries are not made yet
         self._notices: dict[str, list[Callable[[Entry], object]]] = {}
 
-    def add(self, call: Call) -> Entry:
+    def add(
+        self, entry: Entry, make: Callable[[], Entry], *, read: set[str], part: Hashable, is_training: bool
+    ) -> Entry:
         """Take a new call, and return its entry, which is made when it is first read."""
-        entry, key = call.entry, call.entry.key
-        while self._parts and self._parts[0] != call.part:
+        key, threads = entry.key, torch.get_num_threads()
+        while self._parts and self._parts[0] != part:
             self._parts.pop(0)  # it is planned
         if not entry.reused and key not in self.made:
-            self._left[key] = call
+            self._left[key] = Call(
+                read=read, entry=entry, make=make, threads=threads, part=part, is_training=is_training
+            )
             entry = replace(entry, make=lambda: self.make([key]))
         self.entries[key] = entry
         return entry

@@ -6,21 +6,23 @@ from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from torch import nn
 
 from pipelines.commandline.outputs import keep_claimed
-from pipelines.store.plan import Call, Plan
 from pipelines.store.store import CURVE, Entry, Recipe, Store, checkpoints_of, write_json
-from pipelines.store.tracking import NO_TRACKING, Tracking
 from wordless.base.errors import InputError
 from wordless.base.pools import LOCAL, EngineConfig, Pool, in_order, open_pool
 from wordless.base.progress import Terminal
 from wordless.training.fit import B, Batches, LossFunction, fit
-from wordless.training.fit_options import FitConfig
+from wordless.training.fit_options import FitConfig, Point
 from wordless.training.gangs import Gang
+
+if TYPE_CHECKING:  # who opens a session makes both
+    from pipelines.store.plan import Plan
+    from pipelines.store.tracking import Tracking
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -46,10 +48,10 @@ class Session:
     workers: int  # that read and encode recordings, as `EngineConfig.workers` counts them
     place: str = ""  # fold and seed, where a run has several
     training: str = "{stage}"  # names of trainings: those of their stages, with a rate; or the title of a method
-    tracking: Tracking = NO_TRACKING
+    tracking: "Tracking | None" = None
     engine: EngineConfig = LOCAL  # of the workers
     shared: tuple[Path, ...] = ()  # files and folders that all workers must see, beside the store
-    plan: Plan | None = None  # that makes entries later, several at the same time; None: they are made at once
+    plan: "Plan | None" = None  # that makes entries later, several at the same time; None: they are made at once
     part: Hashable = None  # of the plan
 
     def entry(
@@ -71,9 +73,7 @@ class Session:
         if found := self.store.find(recipe) is not None and recipe.key not in self.plan.made:
             self.terminal.say(f"reused    {title}")
         entry = Entry(stage=recipe.stage, key=recipe.key, place=self.store.folder(recipe), reused=found)
-        threads = torch.get_num_threads()
-        call = Call(read=read, entry=entry, make=make_it, threads=threads, part=self.part, is_training=together)
-        entry = self.plan.add(call)
+        entry = self.plan.add(entry, make_it, read=read, part=self.part, is_training=together)
         self.plan.when_made(entry, lambda made: self._track(made, name))
         return entry
 
@@ -143,9 +143,10 @@ class Session:
         return own
 
     def _track(self, entry: Entry, name: str) -> None:
-        """Give trackers the whole curve of a training, made here or found; rank 0 tracks alone."""
-        tracked = not self.gang.rank and self.tracking.names and (entry.folder / CURVE).is_file()
-        if tracked and (points := entry.read_rows(CURVE, "curve")):  # a training without steps has none
+        """Give trackers the whole curve of a training, made here or found."""
+        if self.tracking is None or not (self.tracking.names and (entry.folder / CURVE).is_file()):
+            return
+        if points := entry.read_rows(CURVE, "curve"):  # a training without steps has none
             self.tracking.complete(training_name(name, self.place), points)
 
 
@@ -169,7 +170,11 @@ class Run(Session):
     ) -> None:
         """Call `fit` with checkpoints, progress and trackers; ``option`` names the config on the command line."""
         name = self.training.format(stage=self.stage)
-        tracking = NO_TRACKING if self.gang.rank else self.tracking  # rank 0 tracks alone
+
+        def track(point: Point) -> None:
+            if self.tracking is not None:
+                self.tracking.add(training_name(name, self.place), point)
+
         with self.terminal.working(training_name(name), config.steps, "steps") as progress:
             report = fit(
                 model,
@@ -181,7 +186,7 @@ class Run(Session):
                 option=option,
                 checkpoint=checkpoints_of(self.folder) / CHECKPOINT,
                 progress=progress,
-                track=partial(tracking.add, training_name(name, self.place)),
+                track=track,
                 say=self.terminal.say,
             )
         if self.gang.rank == 0:

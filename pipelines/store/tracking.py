@@ -233,6 +233,3 @@ class Tracking:
                 reason = f"{type(error).__name__}: {first_line(error)}"
                 rest = "the run goes on, and the same command records it whole"
                 self._say(f"WARNING   {TRACKERS[name][0]} tracks no more ({reason}); {rest}")
-
-
-NO_TRACKING = Tracking()

@@ -21,12 +21,15 @@ OTHER_LOADS = {
 }
 # Their from_pretrained reads safetensors and JSON.
 OURS = {"Tokenizer", "LanguageModel", "SampleLanguageModel", "Vocoder", "FineTunedModel", "FittedProbe", "cls"}
-# They import modules that our own tables name: those of commands and methods, and those of the public names.
+# They import modules that our own tables name: commands and methods, public names, sources, and kinds of models.
 NAMES_MODULES = {  # constants of the file are the only names there
     Path("pipelines/commandline/commands.py"),
     Path("wordless/__init__.py"),
     Path("wordless/audio/recordings/recording_sources.py"),
+    Path("lm/model.py"),
+    Path("tokenizer/tokenizer.py"),
 }
+IMPORTING = ("import_module", "resolve_name")
 
 
 def constant(call: ast.Call, name: str) -> object:
@@ -54,7 +57,7 @@ def executes(call: ast.Call, file: Path) -> bool:
         if of == "AutoConfig":  # reads JSON, and code only if it is trusted
             return constant(call, "trust_remote_code") is not False
         return constant(call, "use_safetensors") is not True
-    return last in ("read_pickle", "unsafe_load") or (last == "import_module" and file not in NAMES_MODULES)
+    return last in ("read_pickle", "unsafe_load") or (last in IMPORTING and file not in NAMES_MODULES)
 
 
 def found(source: str, file: Path) -> Iterator[str]:

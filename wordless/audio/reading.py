@@ -17,7 +17,6 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import lru_cache
 from numbers import Real
 from pathlib import Path
@@ -239,9 +238,8 @@ def read_blocks(
         InputError: on the first block, when the file cannot be opened; later, when it proves damaged or too loud.
     """
     part = part or WHOLE
-    if part.channel is None:
-        part = replace(part, channel=chosen_channel(path, channel))
-    elif isinstance(channel, int):
+    number = chosen_channel(path, channel) if part.channel is None else part.channel
+    if part.channel is not None and isinstance(channel, int):
         rule = f"the part has channel {part.channel}; give only one of them"
         require(channel == part.channel, "channel", channel, rule)
     with _recording_at(path, part) as recording:
@@ -251,7 +249,7 @@ def read_blocks(
         if reason := upsampling_fault(rate, sample_rate):
             remedy = "leave it out, or choose a lower sample rate"
             raise RecordingError(path, *reason.split(": ", 1), remedy=remedy)
-        blocks = mono_blocks(recording, part.channel, part=part, powers=powers)
+        blocks = mono_blocks(recording, number, part=part, powers=powers)
         yield from resample_blocks(_require_usable(blocks, path), rate, sample_rate)
 
 

@@ -43,7 +43,7 @@ from pipelines.store.session import Run, Session
 from pipelines.store.stage import labels_of, stage
 from pipelines.store.store import CURVE, Entry, Store, write_json
 from pipelines.store.stored_features import FEATURES, StoredFeatures, stacked_rows, write_features
-from pipelines.store.tracking import NO_TRACKING, Tracking
+from pipelines.store.tracking import Tracking
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.audio_options import Channel
 from wordless.audio.reading import read_blocks, resampled_length
@@ -153,7 +153,7 @@ def finetune_body(settings: FinetuneConfig, config: dict[str, object]) -> None:
         own = f"{FINETUNED}/{name}_{settings.head.name}_{made_of[:8]}"
         folder = settings.output or (settings.model or Path()) / own
         run = tracked_run(folder, command_line("finetune"), config)
-        tracking = NO_TRACKING if gang.rank else Tracking(settings.tracking, run, terminal.say)
+        tracking = None if gang.rank else Tracking(settings.tracking, run, terminal.say)
         models = [source.folder / part for part in source.body.parts]
         session = Session(
             store=Store(settings.store.root),
@@ -460,7 +460,8 @@ def write_results(
         write_mistakes(folder / PAGE, tuning, predicted)  # it reads recordings, which may fail
     named = {f"{row['of']}/{each['name']}": each["value"] for row in table for each in row["figures"]}
     known = {name: value for name, value in named.items() if value is not None}
-    session.tracking.conclude(known, [folder / name for name in (FIGURES, TABLE, PREDICTIONS)], pictures={})
+    if session.tracking is not None:
+        session.tracking.conclude(known, [folder / name for name in (FIGURES, TABLE, PREDICTIONS)], pictures={})
     print_table(head, cells)
     session.terminal.say(f"model     {folder}; the figures are in {FIGURES} and {TABLE}")
 
