@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from wordless.audio.recordings import description, splits
+from wordless.audio.recordings.annotation_kinds import KINDS
 from wordless.audio.recordings.embedded import EmbeddedConfig
 from wordless.audio.recordings.inspection import InspectionConfig
 from wordless.audio.recordings.manifest import Clips
@@ -24,8 +25,6 @@ SOURCES: Mapping[str, str] = {  # option of the corpus that names recordings -> 
     "table": "wordless.audio.recordings.tables:candidates",
     "root": "wordless.audio.recordings.annotations:candidates",
 }
-Kind = Literal["raven", "elan", "textgrid", "audacity", "csv", "rttm", "ctm", "lab"]
-AnnotationKind = Literal["auto", "none", Kind]
 QUIETEST_DBFS = -120.0
 MAX_OVERLAP = 0.9  # of a segment
 CORPUS = "the recordings, their labels, and their division into splits"
@@ -35,10 +34,11 @@ CORPUS = "the recordings, their labels, and their division into splits"
 class AnnotationOptions(Options):
     """Options of all commands that read the annotations of recordings."""
 
-    annotations: AnnotationKind = option(
+    annotations: str = option(
         "auto",
         "kind of the annotations beside recordings, which give labelled parts; auto: as their suffixes say; none: "
         "whole recordings",
+        choices=("auto", "none", *KINDS),
     )
     tier: str | None = option(
         None, "tier of TextGrids or ELAN documents, or column of a table, that has the labels; null: the only one"
