@@ -26,7 +26,7 @@ from pipelines.stages.start_voice import (
     tokenizer_beside,
 )
 from pipelines.stages.voices import begun_at
-from tests.benchmarks.pack_voice import pack
+from tests.benchmarks.shipped_voice import pack
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import AUDIO, GPT, save_rates_run, tiny_tokenizer
 from tests.pipelines.tiny_chain import composed, run, stored
