@@ -42,15 +42,16 @@ class FileOptions(Options):
 
 def kind_of_output(output: Path, format: str, *suffixes: str) -> str | None:
     """Return the kind of file that an output is; None: a table, which has one of the ``suffixes``."""
-    name, known = output.name.lower(), {kind: suffix.lower() for kind, suffix in SUFFIXES.items()}
-    kind = next((kind for kind, suffix in known.items() if name.endswith(suffix)), None) if format == "auto" else None
-    kind = format if format in SUFFIXES else kind
-    fits = output.suffix.lower() in suffixes if kind is None else name.endswith(known[kind]) or not output.suffix
-    wanted = (*suffixes, *(SUFFIXES.values() if format == "auto" else ())) if kind is None else (SUFFIXES[kind],)
-    rule = f"name a file ending in {', '.join(wanted[:-1])}{' or ' if wanted[1:] else ''}{wanted[-1]}"
-    remedy = "" if kind is None else "or a folder"
+    name = output.name.lower()
+    fitting = (kind for kind, suffix in SUFFIXES.items() if name.endswith(suffix.lower()))
+    kind = format if format in SUFFIXES else next(fitting, None) if format == "auto" else None
+    if kind is None:
+        fits, wanted = output.suffix.lower() in suffixes, [*suffixes, *(_ENDINGS if format == "auto" else ())]
+    else:
+        fits, wanted = name.endswith(SUFFIXES[kind].lower()) or not output.suffix, [SUFFIXES[kind]]
     if not fits:
-        raise InputError(option="output", value=output, rule=f"{rule}{', ' if remedy else ''}{remedy}")
+        rule = f"name a file ending in {listed(wanted, 'or')}{'' if kind is None else ', or a folder'}"
+        raise InputError(option="output", value=output, rule=rule)
     return kind
 
 

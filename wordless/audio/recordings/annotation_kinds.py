@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 from wordless.audio.recordings.annotation import Annotation, Contents, Event
 from wordless.audio.recordings.annotation_columns import (
@@ -37,9 +37,10 @@ class AnnotationKind:
     write: Callable[[Mapping[str, float], Mapping[str, Sequence[Event]]], str] | None = None
     holds_several: bool = False  # whether a file that is written may have more than one recording
 
-    def fits(self, name: str) -> bool:
-        """Return whether a file has one of the suffixes."""
-        return name.lower().endswith(tuple(map(str.lower, self.suffixes)))
+    @cached_property
+    def endings(self) -> tuple[str, ...]:
+        """The suffixes in lower case."""
+        return tuple(map(str.lower, self.suffixes))
 
 
 KINDS: Mapping[str, AnnotationKind] = {  # a file is of the first kind whose suffix it has
@@ -80,4 +81,5 @@ KINDS: Mapping[str, AnnotationKind] = {  # a file is of the first kind whose suf
 
 def kind_by_suffix(name: str) -> str | None:
     """Return the kind of files that have the suffix of a name."""
-    return next((kind for kind, facts in KINDS.items() if facts.fits(name)), None)
+    name = name.lower()
+    return next((kind for kind, facts in KINDS.items() if name.endswith(facts.endings)), None)
