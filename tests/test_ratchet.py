@@ -22,9 +22,9 @@ BESIDE = (
 BOUNDS = {
     "lines of the core": 32_988,
     "lines outside tests": 46_939,
-    "lines of tests": 35_029,
+    "lines of tests": 35_060,
     "files outside tests": 266,
-    "names of options on the command line": 422,
+    "names of options on the command line": 420,
 }
 
 

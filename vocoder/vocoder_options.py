@@ -119,9 +119,7 @@ class CropsConfig(BatchSize):
     crop_codes: int = option(25, "length of a crop in codes", least=1)
     context_codes: int = 2  # codes at the beginning of a crop that are context only and do not count in the loss
     group_dropout: float = 0.1  # share of crops without a group, from which WaveNet learns an average voice
-    pitch_dropout: float = option(
-        0.1, "share of crops whose pitch is unknown, so that codes without a pitch have a voice, too", least=0, most=1
-    )
+    pitch_dropout: float = 0.1  # share of crops whose pitch is unknown, so that codes without a pitch have a voice, too
     input_noise: float = option(
         0.0,
         "largest standard deviation of the noise added to the input samples, in mu-law levels; each crop draws its own",

@@ -57,7 +57,6 @@ class StartableFitConfig(LargeFitConfig):
     """Options of a training that may begin with trained weights, which need no step."""
 
     steps: int = option(300, "optimiser steps", least=0)
-    final_lr_ratio: float = option(0.05, "learning rate of the last step as a share of the peak", least=0, most=1)
     ema_decay: float = option(
         0.0, "decay of the moving average of the weights, which is saved instead; 0: no average", least=0, below=1
     )

@@ -100,11 +100,6 @@ def test_what_was_measured_on_the_sentences_holds_for_them_alone(
     assert (settings.vocoder.fit.steps, settings.vocoder.start is None) == (steps, unfit)
 
 
-def test_crops_without_a_pitch_are_a_share_that_the_user_chooses(tmp_path: Path) -> None:
-    crops = run_settings(composed(tmp_path, "vocoder.crops.pitch_dropout=0.5")).vocoder.crops
-    assert (crops.pitch_dropout, crops.undisturbed.pitch_dropout) == (0.5, 0)
-
-
 GROUPS = ("a", "b", "c", "d")
 
 
