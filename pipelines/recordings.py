@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 from lm.lm_options import Pooling
-from pipelines.commandline.annotation_files import SUFFIXES, FileKind, kind_of_output, require_recordings
+from pipelines.commandline.annotation_files import SUFFIXES, kind_of_output, require_recordings
 from pipelines.commandline.outputs import prepare_output, require_kind, require_new, require_table
 from pipelines.settings.inputs import EngineOptions, InputOptions, StoredOptions, require_writable_folder
 from pipelines.store.run_folder import OF_SOUND, part_of, run_of
@@ -23,8 +23,10 @@ from wordless.audio.waveform import EXTENSIONS
 from wordless.base.errors import InputError, within
 from wordless.base.hub import is_on_hub
 from wordless.base.options import REQUIRED, option
+from wordless.base.text import listed
 
 UNITS = (".km", ".txt", ".units", ".jsonl", ".ndjson", ".json")  # usual suffixes of text units
+_OVER_TIME = [suffix for suffix in SUFFIXES.values() if suffix not in UNITS]
 TABLES = (".tsv", ".txt", ".csv", ".jsonl", ".json", ".ndjson")  # that list recordings
 ALL = "all"  # layer: every candidate
 LAYER = re.compile(rf"(layer|inner)_\d+|all_(layers|inner)(_with_input)?|{ALL}")
@@ -38,10 +40,11 @@ class EncodeConfig(StoredOptions, EngineOptions):
     """
 
     output: Path = option(REQUIRED, "a .parquet file, a folder of shards, or a text file")
-    format: Literal["parquet", "fairseq", "jsonl", "raven", "audacity", "textgrid"] = option(
+    format: str = option(
         "parquet",
-        "fairseq writes a .km file, a .tsv file and the samples of each recording, <output>.lengths; raven, audacity "
-        "and textgrid write the codes over time: one file, which .selections.txt and .TextGrid name, too, or a folder",
+        "fairseq writes a .km file, a .tsv file and the samples of each recording, <output>.lengths; "
+        f"{listed([*SUFFIXES])} write the codes over time: one file, which {listed(_OVER_TIME)} name, too, or a folder",
+        choices=("parquet", "fairseq", "jsonl", *SUFFIXES),
     )
     deduplicate: bool = option(
         False,
@@ -65,9 +68,9 @@ class EncodeConfig(StoredOptions, EngineOptions):
         require_kind(self.output, UNITS, possible=possible)
 
     @property
-    def over_time(self) -> FileKind | None:
-        """The kind of a file with the codes over time, which Raven, Audacity or Praat opens; None: another."""
-        named = self.output.name.lower().endswith((SUFFIXES["raven"], SUFFIXES["textgrid"].lower()))
+    def over_time(self) -> str | None:
+        """The kind of a file with the codes over time, which another program opens; None: another."""
+        named = self.output.name.lower().endswith(tuple(map(str.lower, _OVER_TIME)))
         if self.format in SUFFIXES or (named and self.format == "parquet"):
             return kind_of_output(self.output, self.format if self.format in SUFFIXES else "auto")
         return None

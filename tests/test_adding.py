@@ -9,7 +9,7 @@ import textwrap
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -44,6 +44,8 @@ from vocoder.kinds import Kind
 from vocoder.synthesis import create_synthesis
 from vocoder.vocoder_options import Sampling
 from wordless.audio.audio_options import SpectrogramConfig
+from wordless.audio.recordings.annotation_kinds import KINDS, AnnotationKind
+from wordless.audio.recordings.corpus import find_recordings
 from wordless.audio.recordings.manifest import Clip, Clips, Split
 from wordless.audio.recordings.recording_sources import CorpusConfig
 from wordless.audio.recordings.splits import SplitConfig
@@ -186,6 +188,25 @@ def test_the_stage_measures_training_clips(imported: dict[str, ModuleType], tmp_
     assert imported["peaks"].peaks(silent_session(tmp_path), Clips.from_rows(tmp_path, clips), 8000) == replace(
         entry, reused=True
     )
+
+
+def test_the_kind_of_label_file_is_read_beside_recordings_and_alone(
+    imported: dict[str, ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {**vars(imported["annotation_webvtt"]), "AnnotationKind": AnnotationKind}
+    line = printed('"webvtt": ')
+    for name, kind in eval(f"{{{line}}}", names).items():
+        monkeypatch.setitem(cast(dict[str, AnnotationKind], KINDS), name, kind)
+    write_clip(tmp_path, "talk.wav", np.random.default_rng(0).uniform(-1, 1, 40_000).astype(np.float32), 8000)
+    text = "WEBVTT\n\n1\n00:00:01.000 --> 00:00:02.500 align:left\none\ntwo\n\n00:04.000 --> 00:03.000\nlate\n"
+    (tmp_path / "talk.vtt").write_text(text)
+    for place in ({"root": str(tmp_path)}, {"table": str(tmp_path / "talk.vtt")}):
+        found = find_recordings(CorpusConfig(**place))
+        assert [(clip.name, clip.label) for clip in found.clips] == [("talk.wav#t=1,2.5", "one two")]
+        assert ["talk.vtt:8" in each.reason for each in found.rejected] == [True]
+    (tmp_path / "talk.vtt").write_text("1\n00:01.000 --> 00:02.000\none\n")
+    with pytest.raises(InputError, match=r"talk\.vtt:1: "):
+        find_recordings(CorpusConfig(root=str(tmp_path)))
 
 
 def test_the_figure_is_measured() -> None:

@@ -24,8 +24,42 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
+class AstOptions(BodyOptions):
+    """The Audio Spectrogram Transformer, which reads filter banks at 16 kHz and needs no run."""
+
+    name = "ast"
+
+    model: AstConfig = option(AstConfig(), "the network")
+    augmentation: AugmentationConfig = option(
+        AugmentationConfig(crop=1.0, speed=0.1, formant=0.1, mix=0.0, noise=0.1, time_mask=0.1, mel_mask=0.15),
+        "random changes of the training clips; crop is always 1: clips are kept whole",
+    )
+    batches: WaveformBatchConfig = WaveformBatchConfig(batch_size=16, max_seconds=10.0)
+    fit: LargeFitConfig = LargeFitConfig(lr=1e-4, final_lr_ratio=0.02, weight_decay=0.05, validate_every=50)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.refuse_if(self.model.weights is not None, "model.weights", "body.weights names them: leave it out")
+
+    @property
+    def needs(self) -> tuple[RunPart, ...]:
+        return ()
+
+    def open(self, run: Mapping[str, Path]) -> Source:
+        """Describe AST with the weights of a local Hugging Face folder of an AST, DeiT or ViT, or with random ones."""
+        from lm.bodies.body import WEIGHTS_OPTION
+        from lm.bodies.spectrogram_transformer import AstBody, ast_source
+
+        folder = None if self.weights == RANDOM else Path(self.weights).expanduser()
+        weights = None if folder is None else str(folder)
+        body = AstBody.of(replace(self.model, weights=weights), option=WEIGHTS_OPTION)
+        return ast_source(body, folder, self.augmentation)
+
+
+@dataclass(frozen=True, kw_only=True)
 class AstSettings(ClipTraining, NetworkSettings):
     inputs = "filter_banks"
+    finetuned = AstOptions
     methods = (
         Method(name="ast", kind="supervised", title="AST", untrained="random_ast", training="ast", learns_labels=True,
                line=Line(marker="v", filled=False, dashes="--"), places=CURVES),
@@ -84,36 +118,3 @@ class AstSettings(ClipTraining, NetworkSettings):
             head=HeadConfig(pooling="mean", dropout=0.0, label_smoothing=self.label_smoothing),
             normalised=True,
         )
-
-
-@dataclass(frozen=True, kw_only=True)
-class AstOptions(BodyOptions):
-    """The Audio Spectrogram Transformer, which reads filter banks at 16 kHz and needs no run."""
-
-    name = "ast"
-
-    model: AstConfig = option(AstConfig(), "the network")
-    augmentation: AugmentationConfig = option(
-        AugmentationConfig(crop=1.0, speed=0.1, formant=0.1, mix=0.0, noise=0.1, time_mask=0.1, mel_mask=0.15),
-        "random changes of the training clips; crop is always 1: clips are kept whole",
-    )
-    batches: WaveformBatchConfig = WaveformBatchConfig(batch_size=16, max_seconds=10.0)
-    fit: LargeFitConfig = LargeFitConfig(lr=1e-4, final_lr_ratio=0.02, weight_decay=0.05, validate_every=50)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.refuse_if(self.model.weights is not None, "model.weights", "body.weights names them: leave it out")
-
-    @property
-    def needs(self) -> tuple[RunPart, ...]:
-        return ()
-
-    def open(self, run: Mapping[str, Path]) -> Source:
-        """Describe AST with the weights of a local Hugging Face folder of an AST, DeiT or ViT, or with random ones."""
-        from lm.bodies.body import WEIGHTS_OPTION
-        from lm.bodies.spectrogram_transformer import AstBody, ast_source
-
-        folder = None if self.weights == RANDOM else Path(self.weights).expanduser()
-        weights = None if folder is None else str(folder)
-        body = AstBody.of(replace(self.model, weights=weights), option=WEIGHTS_OPTION)
-        return ast_source(body, folder, self.augmentation)

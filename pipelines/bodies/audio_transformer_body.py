@@ -43,8 +43,44 @@ LINES = {
 
 
 @dataclass(frozen=True, kw_only=True)
+class AudioTransformerOptions(WaveformBodyOptions):
+    """The Audio Transformer, which reads patches of samples."""
+
+    name = NAME
+
+    model: AudioTransformerConfig = option(AudioTransformerConfig(), SIZES)
+    fit: LargeFitConfig = LargeFitConfig(steps=600, final_lr_ratio=0.02, weight_decay=0.05, validate_every=50)
+
+    def open(self, run: Mapping[str, Path]) -> Source:
+        """Describe the model of a run, of the folder of a model that was trained on labels, or of the options."""
+        from lm.bodies.audio_transformer import AudioTransformerBody
+        from lm.bodies.body import Source
+        from lm.bodies.clips import augment_waveforms
+        from lm.finetuned import FineTunedModel
+        from wordless.base.files import file_hash
+        from wordless.base.saved_models import WEIGHTS
+
+        folder = None if self.weights == RANDOM else run.get(NAME, Path(self.weights).expanduser())
+        body: Body = AudioTransformerBody(audio_transformer=self.model, sample_rate=self.sample_rate)
+        if folder is not None:
+            body = FineTunedModel.from_pretrained(folder).body
+            if not isinstance(body, AudioTransformerBody):
+                raise InputError(
+                    f"body.weights={folder} holds a {body.title}; name the folder audio_transformer of a run"
+                )
+        return Source(
+            body=body,
+            weights=folder,
+            fingerprint="" if folder is None else file_hash(folder / WEIGHTS)[:16],
+            change=partial(augment_waveforms, config=self.augmentation),
+            learned_labels=folder is not None,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class AudioTransformerSettings(WaveformTraining, HeadTraining, NetworkSettings):
     inputs = "waveforms"
+    finetuned = AudioTransformerOptions
     methods = (
         LEARNED,
         *(
@@ -92,39 +128,4 @@ class AudioTransformerSettings(WaveformTraining, HeadTraining, NetworkSettings):
                 at_most=VALIDATION_SECONDS * rate,
             ),
             head=self.head,
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class AudioTransformerOptions(WaveformBodyOptions):
-    """The Audio Transformer, which reads patches of samples."""
-
-    name = NAME
-
-    model: AudioTransformerConfig = option(AudioTransformerConfig(), SIZES)
-    fit: LargeFitConfig = LargeFitConfig(steps=600, final_lr_ratio=0.02, weight_decay=0.05, validate_every=50)
-
-    def open(self, run: Mapping[str, Path]) -> Source:
-        """Describe the model of a run, of the folder of a model that was trained on labels, or of the options."""
-        from lm.bodies.audio_transformer import AudioTransformerBody
-        from lm.bodies.body import Source
-        from lm.bodies.clips import augment_waveforms
-        from lm.finetuned import FineTunedModel
-        from wordless.base.files import file_hash
-        from wordless.base.saved_models import WEIGHTS
-
-        folder = None if self.weights == RANDOM else run.get(NAME, Path(self.weights).expanduser())
-        body: Body = AudioTransformerBody(audio_transformer=self.model, sample_rate=self.sample_rate)
-        if folder is not None:
-            body = FineTunedModel.from_pretrained(folder).body
-            if not isinstance(body, AudioTransformerBody):
-                raise InputError(
-                    f"body.weights={folder} holds a {body.title}; name the folder audio_transformer of a run"
-                )
-        return Source(
-            body=body,
-            weights=folder,
-            fingerprint="" if folder is None else file_hash(folder / WEIGHTS)[:16],
-            change=partial(augment_waveforms, config=self.augmentation),
-            learned_labels=folder is not None,
         )

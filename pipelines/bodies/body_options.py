@@ -42,6 +42,7 @@ class BodySettings(Options):
     """The options of a body in a run, and its methods, whose features `Method.features` makes."""
 
     methods: ClassVar[tuple[Method, ...]]
+    finetuned: ClassVar[type[BodyOptions] | None] = None  # of ``wordless finetune``, if that trains the body as well
     parts: ClassVar[tuple[str, ...]] = ()  # stages whose models the folder of a run keeps, under their names
 
     @property

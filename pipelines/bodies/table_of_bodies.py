@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass, fields, replace
 
-from pipelines.bodies.ast_body import AstOptions, AstSettings
-from pipelines.bodies.audio_transformer_body import AudioTransformerOptions, AudioTransformerSettings
+from pipelines.bodies.ast_body import AstSettings
+from pipelines.bodies.audio_transformer_body import AudioTransformerSettings
 from pipelines.bodies.body_options import BodyOptions, BodySettings
 from pipelines.bodies.cnn_body import BaselineSettings
 from pipelines.bodies.gpt_body import GptOptions
 from pipelines.bodies.sound_gpt_body import SoundGPTSettings
-from pipelines.bodies.wav2vec2_body import Wav2vec2Options, Wav2vec2Settings
+from pipelines.bodies.wav2vec2_body import Wav2vec2Settings
 from wordless.base.options import Options, option
 
 
@@ -27,7 +27,7 @@ class BodiesOfRun(Options):
 
 BODIES: dict[str, BodySettings] = {field.name: getattr(BodiesOfRun(), field.name) for field in fields(BodiesOfRun)}
 METHODS_OF_BODIES = [replace(method, body=name) for name, body in BODIES.items() for method in body.methods]
-# those of ``wordless finetune``
+# those of ``wordless finetune``; the GPT is no body of the comparison
 BODY_OPTIONS: dict[str, type[BodyOptions]] = {
-    each.name: each for each in (GptOptions, AstOptions, Wav2vec2Options, AudioTransformerOptions)
+    each.name: each for each in (GptOptions, *(body.finetuned for body in BODIES.values())) if each is not None
 }

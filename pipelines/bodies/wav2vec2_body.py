@@ -54,7 +54,39 @@ class FinetuningSettings(WaveformTraining):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Wav2vec2Options(WaveformBodyOptions):
+    """wav2vec 2.0, HuBERT, WavLM or data2vec-audio, which read samples."""
+
+    name = "wav2vec2"
+
+    weights: str = RUN
+    model: Wav2vec2Config = option(Wav2vec2Config(), f"{SIZES}; codes and code_dim are of a pre-training alone")
+    masking: MaskConfig = MASKING  # spans of masked frames in training
+    augmentation: WaveformAugmentationConfig = WaveformAugmentationConfig(
+        crop=1.0, rate=0.0, mix=0.0, noise=0.0, time_masks=0
+    )
+    batches: WaveformBatchConfig = WaveformBatchConfig(batch_size=16, max_seconds=10.0)
+    fit: LargeFitConfig = LargeFitConfig(lr=2e-4, warmup_steps=30, final_lr_ratio=0.02, validate_every=50)
+
+    def open(self, run: Mapping[str, Path]) -> Source:
+        """Describe the model of a run, of a local Hugging Face folder, or of the options."""
+        from lm.bodies.body import Source
+        from lm.bodies.clips import augment_waveforms
+        from lm.bodies.wav2vec2 import Wav2vec2Body, speech_source, transformers_config
+        from wordless.audio.speech_models import SpeechModel
+
+        change = partial(augment_waveforms, config=self.augmentation)
+        if self.weights != RANDOM:
+            folder = run.get("wav2vec2", Path(self.weights).expanduser())
+            return speech_source(folder, masking=self.masking, change=change)
+        architecture = SpeechModel.of_config(transformers_config(self.model), sample_rate=self.sample_rate)
+        body = Wav2vec2Body(architecture=architecture, masking=self.masking)
+        return Source(body=body, weights=None, fingerprint="", change=change)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Wav2vec2Settings(BodySettings):
+    finetuned = Wav2vec2Options
     methods = (
         Method(name="wav2vec2", kind="self_supervised", title="wav2vec 2.0", untrained="random_wav2vec2",
                features=MAKE, training="wav2vec2.pretraining", loss="nats per masked frame, among its negatives",
@@ -139,34 +171,3 @@ class Wav2vec2Settings(BodySettings):
             head=HeadConfig(pooling="mean", dropout=0.0, label_smoothing=own.label_smoothing),
             projected=PROJECTED,
         )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Wav2vec2Options(WaveformBodyOptions):
-    """wav2vec 2.0, HuBERT, WavLM or data2vec-audio, which read samples."""
-
-    name = "wav2vec2"
-
-    weights: str = RUN
-    model: Wav2vec2Config = option(Wav2vec2Config(), f"{SIZES}; codes and code_dim are of a pre-training alone")
-    masking: MaskConfig = MASKING  # spans of masked frames in training
-    augmentation: WaveformAugmentationConfig = WaveformAugmentationConfig(
-        crop=1.0, rate=0.0, mix=0.0, noise=0.0, time_masks=0
-    )
-    batches: WaveformBatchConfig = WaveformBatchConfig(batch_size=16, max_seconds=10.0)
-    fit: LargeFitConfig = LargeFitConfig(lr=2e-4, warmup_steps=30, final_lr_ratio=0.02, validate_every=50)
-
-    def open(self, run: Mapping[str, Path]) -> Source:
-        """Describe the model of a run, of a local Hugging Face folder, or of the options."""
-        from lm.bodies.body import Source
-        from lm.bodies.clips import augment_waveforms
-        from lm.bodies.wav2vec2 import Wav2vec2Body, speech_source, transformers_config
-        from wordless.audio.speech_models import SpeechModel
-
-        change = partial(augment_waveforms, config=self.augmentation)
-        if self.weights != RANDOM:
-            folder = run.get("wav2vec2", Path(self.weights).expanduser())
-            return speech_source(folder, masking=self.masking, change=change)
-        architecture = SpeechModel.of_config(transformers_config(self.model), sample_rate=self.sample_rate)
-        body = Wav2vec2Body(architecture=architecture, masking=self.masking)
-        return Source(body=body, weights=None, fingerprint="", change=change)

@@ -1,22 +1,24 @@
-"""Found parts of recordings in the files of Raven, Audacity and Praat, which `recordings.annotations` reads again."""
+"""Found parts of recordings in the files of other programs, which `recordings.annotations` reads again."""
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
-from typing import Literal
 
 from pipelines.commandline.outputs import new_folder
 from wordless.audio.decoding import length_of
-from wordless.audio.recordings.annotations import FILES, one_line
+from wordless.audio.recordings.annotation import Event
+from wordless.audio.recordings.annotation_kinds import KINDS
 from wordless.base.errors import InputError
 from wordless.base.files import write_aside
 from wordless.base.options import Options, option
+from wordless.base.text import listed
 
-FileKind = Literal["raven", "audacity", "textgrid"]
-SUFFIXES: Mapping[FileKind, str] = {"raven": ".selections.txt", "audacity": ".txt", "textgrid": ".TextGrid"}
+WRITERS = {name: kind for name, kind in KINDS.items() if kind.write is not None}
+SUFFIXES = {name: kind.suffixes[0] for name, kind in WRITERS.items()}
+_ENDINGS = [*SUFFIXES.values()]
 TABLES = (".tsv", ".json", ".parquet")
 
 
@@ -25,115 +27,66 @@ class FileOptions(Options):
     """The option of commands that write the parts of recordings which they found."""
 
     output: Path | None
-    format: Literal["auto", "table", FileKind] = option(
+    format: str = option(
         "auto",
-        "of the output: table, a Raven selection table, an Audacity label track, or a TextGrid; auto: as the suffix "
-        "says, .selections.txt, .txt or .TextGrid. An output without suffix is a folder with a file for each recording",
+        f"of the output: table, or a file of another program; auto: as the suffix says, such as {listed(_ENDINGS)}. An "
+        "output without suffix is a folder with a file for each recording",
+        choices=("auto", "table", *WRITERS),
     )
 
     @property
-    def kind(self) -> FileKind | None:
+    def kind(self) -> str | None:
         """The kind of file of another program that is written; None: a table, or nothing."""
         return None if self.output is None else kind_of_output(self.output, self.format, *TABLES)
 
 
-def kind_of_output(output: Path, format: str, *suffixes: str) -> FileKind | None:
+def kind_of_output(output: Path, format: str, *suffixes: str) -> str | None:
     """Return the kind of file that an output is; None: a table, which has one of the ``suffixes``."""
-    name, known = output.name.lower(), {kind: suffix.lower() for kind, suffix in SUFFIXES.items()}
-    kind = next((kind for kind, suffix in known.items() if name.endswith(suffix)), None) if format == "auto" else None
-    kind = next((each for each in SUFFIXES if each == format), kind)
-    fits = output.suffix.lower() in suffixes if kind is None else name.endswith(known[kind]) or not output.suffix
-    wanted = (*suffixes, *(SUFFIXES.values() if format == "auto" else ())) if kind is None else (SUFFIXES[kind],)
-    rule = f"name a file ending in {', '.join(wanted[:-1])}{' or ' if wanted[1:] else ''}{wanted[-1]}"
-    remedy = "" if kind is None else "or a folder"
+    name = output.name.lower()
+    fitting = (kind for kind, suffix in SUFFIXES.items() if name.endswith(suffix.lower()))
+    kind = format if format in SUFFIXES else next(fitting, None) if format == "auto" else None
+    if kind is None:
+        fits, wanted = output.suffix.lower() in suffixes, [*suffixes, *(_ENDINGS if format == "auto" else ())]
+    else:
+        fits, wanted = name.endswith(SUFFIXES[kind].lower()) or not output.suffix, [SUFFIXES[kind]]
     if not fits:
-        raise InputError(option="output", value=output, rule=f"{rule}{', ' if remedy else ''}{remedy}")
+        rule = f"name a file ending in {listed(wanted, 'or')}{'' if kind is None else ', or a folder'}"
+        raise InputError(option="output", value=output, rule=rule)
     return kind
 
 
-def require_recordings(output: Path, kind: FileKind | None, paths: Iterable[str]) -> None:
+def require_recordings(output: Path, kind: str | None, paths: Iterable[str]) -> None:
     """Refuse an output that cannot hold the events of these recordings."""
     names = [Path(path).with_suffix("") for path in dict.fromkeys(paths)] if kind is not None else []
-    if kind in ("audacity", "textgrid") and output.suffix and len(names) > 1:
-        rule = f"a {FILES[kind][0]} has one recording, and there are {len(names)}: name a folder, format={kind}"
+    if kind is not None and not WRITERS[kind].holds_several and output.suffix and len(names) > 1:
+        rule = f"a {WRITERS[kind].title} has one recording, and there are {len(names)}: name a folder, format={kind}"
         raise InputError(option="output", value=output, rule=rule)
     if not output.suffix and (twice := next((name for name, count in Counter(names).items() if count > 1), None)):
         rule = f"two recordings are called {twice.name}: move one to another folder, or write a table"
         raise InputError(option="output", value=output, rule=rule)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Event:
-    """A part of a recording with a label."""
-
-    path: str  # of the recording, as the user can open it
-    start: float  # seconds
-    end: float
-    label: str
-    score: float
-
-
-def write_annotations(output: Path, kind: FileKind, paths: Sequence[str], events: Sequence[Event]) -> None:
+def write_annotations(output: Path, kind: str, paths: Sequence[str], events: Sequence[Event]) -> None:
     """Write the events of all recordings ``paths``: a folder of files with the names of recordings, or one file.
 
-    One file of several recordings is a Raven table, whose times count from the first, as Raven opens them one after
-    the other. Labels are in one line. A recording without events has an empty file.
+    Labels are in one line. A recording without events has a file without parts.
     """
     lengths, by_path = {path: seconds_of_recording(Path(path)) for path in paths}, dict[str, list[Event]]()
     for event in sorted(events, key=attrgetter("path", "start", "end")):
         by_path.setdefault(event.path, []).append(event)
+    written = WRITERS[kind].write
+    assert written is not None
     if output.suffix:
-        return write_aside(output, _written(kind, lengths, by_path))
+        return write_aside(output, written(lengths, by_path))
     root = os.path.commonpath([Path(path).parent for path in paths]) if paths else ""
     with new_folder(output) as folder:
         for path in paths:
             place = folder / f"{os.path.relpath(Path(path).with_suffix(''), root)}{SUFFIXES[kind]}"
             place.parent.mkdir(parents=True, exist_ok=True)
-            write_aside(place, _written(kind, {path: lengths[path]}, by_path))
+            write_aside(place, written({path: lengths[path]}, by_path))
 
 
 def seconds_of_recording(path: Path) -> float:
     """Return the length of a recording."""
     samples, rate = length_of(path)
     return samples / rate
-
-
-def _written(kind: FileKind, lengths: Mapping[str, float], by_path: Mapping[str, Sequence[Event]]) -> str:
-    if kind == "textgrid":
-        ((path, seconds),) = lengths.items()
-        return _textgrid(seconds, by_path.get(path, ()))
-    rows, before = list[str](), 0.0
-    for path, seconds in lengths.items():
-        for each in by_path.get(path, ()):
-            start, end, label = before + each.start, before + each.end, one_line(each.label)
-            place = f"{len(rows) + 1}\tSpectrogram 1\t1\t{start:.6f}\t{end:.6f}\t{Path(path).absolute()}"
-            raven = f"{place}\t{each.start:.6f}\t{label}\t{each.score:.6f}\n"
-            rows.append(raven if kind == "raven" else f"{start:.6f}\t{end:.6f}\t{label}\n")
-        before += seconds
-    return "".join([_RAVEN if kind == "raven" else "", *rows])
-
-
-_RAVEN = "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tBegin Path\tFile Offset (s)\tAnnotation\tScore\n"
-
-
-def _textgrid(seconds: float, events: Sequence[Event]) -> str:
-    """Write intervals with the gaps between them, in the short form; events that overlap are in tiers of their own."""
-    tiers = [list[Event]()]
-    for event in events:
-        tier = next((each for each in tiers if not each or each[-1].end <= event.start), None)
-        if tier is None:
-            tiers.append(tier := [])
-        tier.append(event)
-    text = f'File type = "ooTextFile"\nObject class = "TextGrid"\n\n0\n{seconds:.6f}\n<exists>\n{len(tiers)}\n'
-    for number, tier in enumerate(tiers, 1):
-        intervals, at = list[tuple[float, float, str]](), 0.0
-        for event in tier:
-            intervals += [(at, event.start, "")] if round(event.start, 6) > round(at, 6) else []
-            intervals.append((event.start, at := min(event.end, seconds), one_line(event.label)))
-        intervals += [(at, seconds, "")] if round(at, 6) < round(seconds, 6) else []
-        name = f"events {number}" if number > 1 else "events"
-        text += f'"IntervalTier"\n"{name}"\n0\n{seconds:.6f}\n{len(intervals)}\n'
-        for start, end, label in intervals:
-            quoted = label.replace('"', '""')
-            text += f'{start:.6f}\n{end:.6f}\n"{quoted}"\n'
-    return text

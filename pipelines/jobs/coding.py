@@ -17,7 +17,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 import pyarrow.parquet as pq
 
-from pipelines.commandline.annotation_files import Event, write_annotations
+from pipelines.commandline.annotation_files import write_annotations
 from pipelines.commandline.outputs import new_file, new_folder
 from pipelines.recordings import EncodeConfig
 from pipelines.settings.inputs import InputOptions
@@ -26,10 +26,11 @@ from pipelines.store.stage import stage
 from pipelines.store.store import Entry, Store, StoreConfig, note_finished, write_json
 from tokenizer.encoder import Encoder
 from tokenizer.parquet import CodedClip, mark_complete, read_codes, read_num_samples, write_shard
-from tokenizer.units import write_units
+from tokenizer.units import UnitsFormat, write_units
 from wordless.audio.audio_options import Channel, SpectrogramConfig
 from wordless.audio.decoding import Recording, count_samples
 from wordless.audio.reading import ChannelPowers, cancelled, read_blocks, resampled_length
+from wordless.audio.recordings.annotation import Event
 from wordless.audio.recordings.inspection import InspectionConfig, file_key, frequent_reasons
 from wordless.audio.recordings.manifest import UNWRITABLE, Clip, Clips, Rejected, writable, write_rejected
 from wordless.audio.waveform import Part
@@ -289,8 +290,8 @@ def encode_recordings(settings: EncodeConfig, recordings: Clips, tokenizer_folde
             rows = [f"{clip.path}\t{_count_samples(root / clip.path, clip)}\n" for clip in Shards(shards)]
             with new_file(output.with_suffix(".tsv")) as beside:
                 write_aside(beside, f"{root}\n{''.join(rows)}")
-        assert settings.format in ("fairseq", "jsonl"), "over_time has the others"
-        write_units(output, Shards(shards), settings.format, deduplicate=settings.deduplicate)
+        units: UnitsFormat = "fairseq" if settings.format == "fairseq" else "jsonl"  # others are files over time
+        write_units(output, Shards(shards), units, deduplicate=settings.deduplicate)
     clips, seconds = counted(len(lengths), "part" if recordings.has_segments else "recording"), sum(lengths)
     session.terminal.say(f"{clips}, {seconds / codes_format.sample_rate:.1f} s of sound: {output}")
 

@@ -19,7 +19,7 @@ from operator import attrgetter
 
 import numpy as np
 
-from pipelines.commandline.annotation_files import Event
+from wordless.audio.recordings.annotation import Event
 from wordless.audio.waveform import equal_blocks
 from wordless.base.array_types import BoolArray, DoubleArray, FloatArray
 

@@ -14,7 +14,7 @@ from lm.bodies.body import FrontEnd
 from lm.bodies.clips import StoredClips
 from lm.finetuned import CLIPS_AT_ONCE, FineTunedModel
 from lm.heads import ClassificationTask, Row
-from pipelines.commandline.annotation_files import Event, seconds_of_recording, write_annotations
+from pipelines.commandline.annotation_files import seconds_of_recording, write_annotations
 from pipelines.commandline.outputs import new_file
 from pipelines.commandline.overrides import command_line
 from pipelines.detection import PredictConfig
@@ -27,6 +27,7 @@ from pipelines.stages.sound_probe import KeptProbes, SoundProbe, SoundView
 from pipelines.store.run_folder import is_finetuned
 from wordless.audio.audio_options import Channel
 from wordless.audio.decoding import Recording
+from wordless.audio.recordings.annotation import Event
 from wordless.audio.recordings.annotations import WITHOUT_PARTS
 from wordless.audio.recordings.inspection import measure
 from wordless.audio.recordings.manifest import Clip, Clips, Rejected

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.commandline.annotation_files import Event
 from pipelines.pages.charts import GREEN, INK, ORANGE, WIDTH, Chart, sheet, shortened, styled
 from pipelines.pages.excerpts import Room
 from pipelines.pages.phrasing import draw
+from wordless.audio.recordings.annotation import Event
 from wordless.base.files import write_aside
 
 MISTAKES = 30  # of the page

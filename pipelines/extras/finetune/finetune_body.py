@@ -28,7 +28,6 @@ from lm.probing.vectors import Frames, pool
 from pipelines.bodies.body_options import RANDOM
 from pipelines.chain.clips_of_run import MANIFEST, REJECTED, find_corpus, read_corpus, seen_of
 from pipelines.chain.notices import unlabelled_of_run
-from pipelines.commandline.annotation_files import Event
 from pipelines.commandline.outputs import REMEDY, hold
 from pipelines.commandline.overrides import command_line
 from pipelines.extras.finetune import FinetuneConfig
@@ -47,6 +46,7 @@ from pipelines.store.tracking import Tracking
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.audio_options import Channel
 from wordless.audio.reading import read_blocks, resampled_length
+from wordless.audio.recordings.annotation import Event
 from wordless.audio.recordings.manifest import (
     SPLITS,
     Clip,

@@ -22,6 +22,7 @@ from lm.bodies.convolutional_config import ConvEncoderConfig
 from lm.bodies.spectrogram_transformer import AstBody
 from lm.bodies.wav2vec2 import Wav2vec2Body
 from lm.bodies.wav2vec2_config import MaskConfig
+from lm.finetuned import BODIES as CLASSES
 from lm.finetuned import FineTunedModel, FineTunedNetwork, create_network, create_task
 from lm.finetuning import ClassificationOptions
 from lm.model import LanguageModel
@@ -31,6 +32,7 @@ from pipelines.bodies.ast_body import AstOptions
 from pipelines.bodies.audio_transformer_body import AudioTransformerOptions
 from pipelines.bodies.body_options import RANDOM, BodyOptions
 from pipelines.bodies.gpt_body import GptOptions
+from pipelines.bodies.table_of_bodies import BODY_OPTIONS
 from pipelines.bodies.wav2vec2_body import Wav2vec2Options
 from tests.lm.tiny import TINY, codes_format, random_codes
 from tests.pipelines.tiny import AUDIO, save_run, sweep
@@ -64,6 +66,11 @@ BODIES: dict[str, Body] = {
     },
 }
 EVERY = pytest.mark.parametrize("body", BODIES.values(), ids=BODIES.keys())
+
+
+def test_every_body_is_here_and_what_is_fine_tuned_is_read_again() -> None:
+    assert {type(body) for body in BODIES.values()} >= {*CLASSES.values()}
+    assert CLASSES.keys() >= BODY_OPTIONS.keys()
 
 
 def inputs_of(body: Body, *lengths: int) -> tuple[Tensor, Tensor]:

@@ -9,12 +9,11 @@ import soundfile
 
 from pipelines.commandline.annotation_files import (
     SUFFIXES,
-    Event,
-    FileKind,
     kind_of_output,
     require_recordings,
     write_annotations,
 )
+from wordless.audio.recordings.annotation import Event
 from wordless.audio.recordings.annotations import recordings_at
 from wordless.audio.recordings.recording_sources import AnnotationOptions
 from wordless.base.errors import InputError
@@ -58,7 +57,7 @@ def parts_of(place: Path) -> dict[str, list[tuple[float, float, str | None]]]:
 
 
 @pytest.mark.parametrize("kind", [*SUFFIXES])
-def test_a_folder_of_files_is_read_again(kind: FileKind, place: Path) -> None:
+def test_a_folder_of_files_is_read_again(kind: str, place: Path) -> None:
     write_annotations(place / "labels", kind, paths_of(place), events_of(place))
     assert sorted(path.name for path in (place / "labels").iterdir()) == [f"{name}{SUFFIXES[kind]}" for name in FOUND]
     for path in (place / "labels").iterdir():
@@ -68,7 +67,7 @@ def test_a_folder_of_files_is_read_again(kind: FileKind, place: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", [*SUFFIXES])
-def test_the_file_of_one_recording_is_read_again(kind: FileKind, place: Path) -> None:
+def test_the_file_of_one_recording_is_read_again(kind: str, place: Path) -> None:
     own = [each for each in events_of(place) if each.path.endswith("a.wav")]
     write_annotations(place / f"a{SUFFIXES[kind]}", kind, paths_of(place)[:1], own)
     assert parts_of(place) == {**FOUND, "b": []}

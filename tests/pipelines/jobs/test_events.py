@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.commandline.annotation_files import Event
 from pipelines.jobs.events import Overlaps, ScoredWindows, judge, match, windows
+from wordless.audio.recordings.annotation import Event
 
 
 @given(st.integers(1, 500), st.integers(1, 120), st.integers(1, 120), st.integers(1, 9))

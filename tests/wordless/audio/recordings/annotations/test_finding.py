@@ -13,8 +13,11 @@ from hypothesis import strategies as st
 
 from tests.wordless.audio.recordings.annotations import annotated_files
 from tests.wordless.audio.recordings.annotations.annotated_files import KINDS, PARTS, textgrid_text, write_recording
-from wordless.audio.recordings import annotations
-from wordless.audio.recordings.annotations import recordings_at, textgrid
+from wordless.audio.recordings.annotation import Annotation, one_line
+from wordless.audio.recordings.annotation_elan import elan
+from wordless.audio.recordings.annotation_kinds import KINDS as READERS
+from wordless.audio.recordings.annotation_textgrid import textgrid
+from wordless.audio.recordings.annotations import recordings_at
 from wordless.audio.recordings.corpus import build_manifest, find_recordings
 from wordless.audio.recordings.description import ColumnConfig
 from wordless.audio.recordings.folders import read_annotation_text
@@ -466,11 +469,11 @@ HEADERS = {"raven": "Selection\tBegin Time (s)\tEnd Time (s)\tBegin File\tFile O
 
 @pytest.mark.parametrize("kind", ["raven", "csv", "audacity", "lab", "rttm", "ctm"])
 @given(rows=LINES)
-def test_any_text_is_read_or_refused(kind: annotations.Kind, rows: Sequence[Sequence[str]]) -> None:
+def test_any_text_is_read_or_refused(kind: str, rows: Sequence[Sequence[str]]) -> None:
     for separator in ("\t", " ", ",", ";"):
         text = HEADERS.get(kind, "") + "\n".join(separator.join(row) for row in rows)
         try:
-            parts = annotations.columns(text.replace("\n", "\nSPEAKER ") if kind == "rttm" else text, "a", kind)
+            parts = READERS[kind].read(text.replace("\n", "\nSPEAKER ") if kind == "rttm" else text, "a")
         except InputError:
             continue
         for each in parts:
@@ -478,12 +481,12 @@ def test_any_text_is_read_or_refused(kind: annotations.Kind, rows: Sequence[Sequ
             assert each.fault or "start" in each.fields
 
 
-def labelled(part: annotations.Annotation) -> tuple[str, str]:
+def labelled(part: Annotation) -> tuple[str, str]:
     return part.tier, part.fields["label"]
 
 
 LETTERS = st.characters(codec="utf-8", exclude_characters="\r")
-TEXTS = st.text(LETTERS, min_size=1, max_size=12).filter(annotations.one_line)
+TEXTS = st.text(LETTERS, min_size=1, max_size=12).filter(one_line)
 MARKS = st.lists(st.integers(1, 19_999), unique=True, max_size=12).map(sorted)
 
 
@@ -495,7 +498,7 @@ def test_the_tiers_that_praat_writes_are_read(marks: list[int], texts: list[str]
     ]
     found = textgrid(textgrid_text({name: parts, "other": []}, short=short), "a.TextGrid")
     assert [(float(each.fields["start"]), float(each.fields["end"]), *labelled(each)) for each in found] == [
-        (start, end, annotations.one_line(name), annotations.one_line(text)) for start, end, text in parts
+        (start, end, one_line(name), one_line(text)) for start, end, text in parts
     ]
 
 
@@ -532,7 +535,7 @@ def test_other_texts_are_refused(text: str) -> None:
 def test_other_documents_are_refused(text: str) -> None:
     for written in (text, f"<ANNOTATION_DOCUMENT>{text}</ANNOTATION_DOCUMENT>"):
         try:
-            annotations.elan(written, "a")
+            elan(written, "a")
         except InputError:
             continue
 
@@ -543,5 +546,5 @@ def test_references_in_a_circle_have_no_time() -> None:
         "</REF_ANNOTATION></ANNOTATION>"
         for a, b in ("ab", "ba")
     )
-    found = annotations.elan(f"<ANNOTATION_DOCUMENT><TIER TIER_ID='t'>{circle}</TIER></ANNOTATION_DOCUMENT>", "a")
+    found = elan(f"<ANNOTATION_DOCUMENT><TIER TIER_ID='t'>{circle}</TIER></ANNOTATION_DOCUMENT>", "a")
     assert [each.fields["start"] for each in found] == ["", ""]

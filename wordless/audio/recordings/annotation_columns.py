@@ -1,0 +1,232 @@
+"""Texts with a part of a recording in each line: Raven, Audacity, `.lab`, CSV, RTTM and CTM.
+
+The readers are our own: pandas neither numbers lines nor keeps labels of several words that spaces separate from the
+times.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from itertools import zip_longest
+from operator import itemgetter
+from pathlib import Path
+
+from wordless.audio.recordings import description
+from wordless.audio.recordings.annotation import Annotation, Contents, Event, one_line
+from wordless.audio.recordings.description import PATH_COLUMNS, SPAN_FIELDS, seconds_of
+from wordless.audio.recordings.folders import separated
+from wordless.audio.recordings.manifest import number_of
+from wordless.base.errors import InputError
+
+_HTK, _LEAST = 1e7, 1e6  # HTK counts 100 ns; smaller whole numbers are samples or seconds
+_REMARK = ";;"
+_FIRST = 50  # lines that show what a text holds
+# Columns that Raven and BirdNET write for every selection, and other measurements, which end in their unit
+_MEASURED = re.compile(
+    r"(begin|end) (file|path|date|date time|clock time|hour|day)|selection|view|channel|confidence|score|notes|"
+    r"comments|peak lag|snr nist quick|length|occupancy|"
+    r".*\((s|ms|hz|khz|db.*|u|u.|bits|frames|samples|hh.*|pa.*|%|.*/hz)\)"
+)
+_RAVEN, _OFFSET = "begin time (s)", "file offset (s)"
+_KEPT = {"annotated_channel": "channel", "low_hz": "low freq (hz)", "high_hz": "high freq (hz)"}
+_USUAL = ("annotation", "annotations", "label", "labels", "species", "common name", "class", "call type", "tag", "tags")
+
+
+def _first_lines(text: str) -> str:
+    return "\n".join(text.split("\n", _FIRST)[:_FIRST])
+
+
+def layout(text: str) -> tuple[str | None, list[str]]:
+    """Return the delimiter of a text, and the header if the first line names columns of times."""
+    fitting, first = {}, _first_lines(text)
+    for delimiter in ("\t", ";", ",", None):
+        rows = list[list[str]]()
+        with suppress(InputError):
+            rows += (cells for _, cells in separated(first, delimiter, "", quoted=delimiter != "\t"))
+        if rows and {"start"} < description.time_columns(rows[0]).keys() and seconds_of(rows[0][0]) is None:
+            return delimiter, rows[0]
+        fitting[delimiter] = sum(len(cells) > 2 and None not in map(seconds_of, cells[:2]) for cells in rows)
+    return (max(fitting, key=lambda each: fitting[each]) if any(fitting.values()) else None), []
+
+
+def columns(text: str, shown: str, label: str | None = None, group: str | None = None) -> list[Annotation]:
+    """Read start, end and label in each line, or columns below a header; ``label`` and ``group`` name some of them."""
+    delimiter, header = layout(text)
+    rows = _rows(text, shown, delimiter)
+    if header:
+        return _below(header, rows[1:], shown, label, group)
+    found = list[Annotation]()
+    for where, cells in rows:
+        if cells[0] == "\\" and found:  # frequency bounds of the part before
+            bounds = zip(("low_hz", "high_hz"), map(seconds_of, cells[1:3]), strict=False)
+            found[-1].fields.update({name: repr(hz) for name, hz in bounds if hz is not None and hz >= 0})
+        elif not cells[0].startswith(_REMARK):
+            many = "more than start, end and label; write a header that names the columns"
+            times = dict(zip_longest(SPAN_FIELDS, cells[:2], fillvalue=""))
+            fault = many if delimiter and len(cells) > 3 else None
+            found.append(Annotation(where, {**times, "label": " ".join(cells[2:])}, fault=fault))
+    return found
+
+
+def _rows(text: str, shown: str, delimiter: str | None) -> list[tuple[str, list[str]]]:
+    lines = separated(text, delimiter, shown, quoted=delimiter != "\t")
+    return [(f"{shown}:{number}", cells) for number, cells in lines]
+
+
+def raven(text: str, shown: str, label: str | None = None, group: str | None = None) -> list[Annotation]:
+    """Read a selection table, which has a header."""
+    if not layout(text)[1]:
+        problem = f"{shown}:1: no column names times, such as Begin Time (s)"
+        raise InputError(problem, remedy="save the selections again in Raven")
+    return columns(text, shown, label, group)
+
+
+def lab(text: str, shown: str, label: str | None = None, group: str | None = None) -> list[Annotation]:
+    """Read start, end and label in each line; large whole numbers are times of HTK, whose labels a score may follow."""
+    found = columns(text, shown, label, group)
+    times = {each.fields.get(name, "") for each in found for name in SPAN_FIELDS} - {""}
+    if not layout(text)[1] and times and all(map(str.isdecimal, times)) and max(map(float, times)) >= _LEAST:
+        for each in found:
+            each.fields.update({name: repr(float(each.fields[name] or "nan") / _HTK) for name in SPAN_FIELDS})
+            each.fields["label"] = each.fields["label"].partition(" ")[0]
+    return found
+
+
+def rttm(text: str, shown: str) -> list[Annotation]:
+    """Read the lines of speakers of an RTTM file."""
+    names = ("type", "recording", "annotated_channel", "start", "duration", "text", "speaker_type", "label")
+    return [each for each in _fixed(text, shown, names) if each.fields["type"] == "SPEAKER"]
+
+
+def ctm(text: str, shown: str) -> list[Annotation]:
+    """Read the words of a CTM file."""
+    return _fixed(text, shown, ("recording", "annotated_channel", "start", "duration", "label"))
+
+
+def _fixed(text: str, shown: str, names: Sequence[str]) -> list[Annotation]:
+    """Read columns of these names, which spaces separate."""
+    parts = list[Annotation]()
+    for where, cells in _rows(text, shown, None):
+        if not cells[0].startswith(_REMARK):
+            fields = dict(zip_longest(names, cells[: len(names)], fillvalue=""))
+            parts.append(Annotation(where, fields, recording=fields.pop("recording")))
+    return parts
+
+
+def contents(read: Callable[[str, str], list[Annotation]], text: str, *, needs_header: bool = False) -> Contents:
+    """Tell a file of annotations from transcripts, pitch tracks and lists of recordings by its first lines.
+
+    Decimals in all labels are measurements, such as pitch; whole numbers between spaces may be words of a transcript.
+    """
+    text = _first_lines(text)
+    delimiter, names = layout(text)
+    header = {*map(str.lower, names)}
+    with suppress(InputError):  # a header that is wrong: the file is refused when it is read
+        parts = read(text, "")
+        good = [each.fields for each in parts if not each.problem and seconds_of(each.fields["start"]) is not None]
+        good = [each for each in good if seconds_of(each.get("end", each.get("duration", ""))) is not None]
+        labels = {each["label"] for each in good} - {""}
+        whole = all(each["start"].isdecimal() for each in good)
+        words = any(number_of(label) is None or not (whole or "." in label) for label in labels)
+        if header:
+            words = bool(labels) or not parts or _RAVEN in header
+        if not words or (not header and whole and delimiter is None):
+            return "others"
+    if not header.isdisjoint(PATH_COLUMNS):
+        return "parts of recordings"
+    return "labels" if _RAVEN in header or not (header or needs_header) else "table"
+
+
+def raven_text(lengths: Mapping[str, float], events: Mapping[str, Sequence[Event]]) -> str:
+    """Write a selection table, whose times count from the first recording: Raven opens them one after the other."""
+    rows, before = [_SELECTIONS], 0.0
+    for path, seconds in lengths.items():
+        for each in events.get(path, ()):
+            times = f"{before + each.start:.6f}\t{before + each.end:.6f}\t{Path(path).absolute()}\t{each.start:.6f}"
+            rows.append(f"{len(rows)}\tSpectrogram 1\t1\t{times}\t{one_line(each.label)}\t{each.score:.6f}\n")
+        before += seconds
+    return "".join(rows)
+
+
+_SELECTIONS = "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tBegin Path\tFile Offset (s)\tAnnotation\tScore\n"
+
+
+def audacity_text(lengths: Mapping[str, float], events: Mapping[str, Sequence[Event]]) -> str:
+    """Write a label track."""
+    (found,) = (events.get(path, ()) for path in lengths)
+    return "".join(f"{each.start:.6f}\t{each.end:.6f}\t{one_line(each.label)}\n" for each in found)
+
+
+def _below(
+    header: list[str], rows: list[tuple[str, list[str]]], shown: str, label: str | None, group: str | None
+) -> list[Annotation]:
+    """Read the rows below a header; each column that may hold labels is a tier."""
+    lower, times = [name.lower() for name in header], description.time_columns(header)
+    if twice := next((name for name in lower if name and lower.count(name) > 1), None):
+        raise InputError(f"{shown}:1: the header names {twice} twice; name each column once")
+    if group is not None and group.lower() not in lower:
+        raise InputError(f"{shown}:1: no column {group!r}; there are {', '.join(header)}")
+    none, width = [""] * len(rows), len(header)
+    whole = [cells if len(cells) >= width else cells + [""] * (width - len(cells)) for _, cells in rows]
+    table = {name: [*map(itemgetter(n), whole)] for n, name in enumerate(lower)}
+    known = {*PATH_COLUMNS, *(column.lower() for column in times.values()), (group or "").lower()}
+    chosen, unread = _columns_of_labels({name: table[name.lower()] for name in header}, known, label)
+
+    fields = {name: table[column] for name, column in _KEPT.items() if column in table}
+    fields |= {"group": table[group.lower()]} if group else {}
+    fields |= {name: description.in_seconds(table[column.lower()], column) for name, column in times.items()}
+    paths = zip(table.get("begin path", none), table.get("begin file", none), strict=True)
+    files = [path or name for path, name in paths]
+    faults = _count_from_files(files, table.get("end file", none), table.get(_OFFSET, none), fields)
+    faults |= {
+        row: "more values than the header has columns" for row, (_, each) in enumerate(rows) if any(each[width:])
+    }
+
+    places = [files, *(table[name] for name in PATH_COLUMNS if name in table)]
+    recordings = [next(filter(None, each), None) for each in zip(*places, strict=True)]
+    parts, names = list[Annotation](), (*fields, "label")
+    for name in chosen:
+        labels = map(one_line, table.get(name.lower(), none))
+        values = zip(*fields.values(), labels, strict=True)
+        for row, (each, recording, (where, _)) in enumerate(zip(values, recordings, rows, strict=True)):
+            said = dict(zip(names, each, strict=True))
+            parts.append(Annotation(where, said, name, recording, faults.get(row), unread))
+    return parts
+
+
+def _columns_of_labels(
+    table: Mapping[str, Sequence[str]], known: set[str], label: str | None
+) -> tuple[list[str], list[str]]:
+    """Return the columns that may hold labels, and others that nothing reads; ``label`` chooses one.
+
+    They are the usual column if there is one, else those with text, else all that are no measurements; "": none.
+    """
+    free = [name for name in table if name.lower() not in known and not _MEASURED.fullmatch(name.lower())]
+    free = [name for name in free if len(free) == 1 or any(table[name])]
+    texts = [
+        name
+        for name in free
+        if any(number_of(cell or "0") is None and cell not in description.MISSING for cell in table[name])
+    ]
+    there = {name.lower() for name in table}
+    chosen = [label] if label and label.lower() in there else [name for name in free if name.lower() in _USUAL]
+    chosen = chosen or texts or (free if _RAVEN in there or len(free) == 1 else []) or [""]
+    return chosen, [name for name in free if name not in chosen and name != label]
+
+
+def _count_from_files(
+    files: Sequence[str], last: Sequence[str], offsets: Sequence[str], fields: Mapping[str, list[str]]
+) -> dict[int, str]:
+    """Make the times of a table of several files, which count from the first, those of each file; return faults."""
+    several, faults = len({*files}) > 1, dict[int, str]()
+    if not (several or any(last) or any(offsets)):
+        return faults
+    for row, (file, end_file, text) in enumerate(zip(files, last, offsets, strict=True)):
+        offset = seconds_of(text)
+        if not file.endswith(end_file) or (offset is None and several):
+            faults[row] = f"its time in {file} is not known: export the column 'File Offset (s)' of a part in one file"
+        elif offset is not None and "end" in fields:
+            start, end = (seconds_of(fields[name][row]) for name in SPAN_FIELDS)
+            if start is not None and end is not None:
+                fields["start"][row], fields["end"][row] = repr(offset), repr(offset + end - start)
+    return faults

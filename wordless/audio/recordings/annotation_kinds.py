@@ -1,0 +1,85 @@
+"""The table of the kinds of files of annotations. Whoever reads, chooses or writes them knows no kind by name."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+
+from wordless.audio.recordings.annotation import Annotation, Contents, Event
+from wordless.audio.recordings.annotation_columns import (
+    audacity_text,
+    columns,
+    contents,
+    ctm,
+    lab,
+    raven,
+    raven_text,
+    rttm,
+)
+from wordless.audio.recordings.annotation_elan import elan
+from wordless.audio.recordings.annotation_textgrid import textgrid, textgrid_text
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnnotationKind:
+    """What is known of a kind of files of annotations."""
+
+    title: str  # what a file is called
+    suffixes: tuple[str, ...]  # in any case; a file that is written has the first one
+    read: Callable[[str, str], list[Annotation]]  # of the text of a file; its name is for errors
+    # The same, with the columns of labels and groups that options name; None: no column has a name.
+    read_columns: Callable[[str, str, str | None, str | None], list[Annotation]] | None = None
+    # What the first lines of a text hold; None: no other files have the suffixes.
+    contents: Callable[[str], Contents] | None = None
+    names_recordings: bool = False  # whether each line does; else a file belongs to the recording of its name
+    has_missing: bool = False  # whether NA and such stand for labels and groups that are not known
+    is_xml: bool = False
+    # Writes the events of recordings, by path; first their lengths in seconds; None: nothing writes such files.
+    write: Callable[[Mapping[str, float], Mapping[str, Sequence[Event]]], str] | None = None
+    holds_several: bool = False  # whether a file that is written may have more than one recording
+
+    @cached_property
+    def endings(self) -> tuple[str, ...]:
+        """The suffixes in lower case."""
+        return tuple(map(str.lower, self.suffixes))
+
+
+KINDS: Mapping[str, AnnotationKind] = {  # a file is of the first kind whose suffix it has
+    "raven": AnnotationKind(
+        title="Raven selection table",
+        suffixes=(".selections.txt", ".selection.table.txt", ".selections"),
+        read=raven,
+        read_columns=raven,
+        has_missing=True,
+        write=raven_text,
+        holds_several=True,
+    ),
+    "elan": AnnotationKind(title="ELAN document", suffixes=(".eaf",), read=elan, is_xml=True),
+    "textgrid": AnnotationKind(title="Praat TextGrid", suffixes=(".TextGrid",), read=textgrid, write=textgrid_text),
+    "rttm": AnnotationKind(title="RTTM file", suffixes=(".rttm",), read=rttm, names_recordings=True),
+    "ctm": AnnotationKind(title="CTM file", suffixes=(".ctm",), read=ctm, names_recordings=True),
+    "lab": AnnotationKind(
+        title=".lab file", suffixes=(".lab",), read=lab, read_columns=lab, contents=partial(contents, lab)
+    ),
+    "audacity": AnnotationKind(
+        title=".txt file",
+        suffixes=(".txt",),
+        read=columns,
+        read_columns=columns,
+        contents=partial(contents, columns),
+        write=audacity_text,
+    ),
+    "csv": AnnotationKind(
+        title="label table",
+        suffixes=(".csv", ".tsv"),
+        read=columns,
+        read_columns=columns,
+        contents=partial(contents, columns, needs_header=True),
+        has_missing=True,
+    ),
+}
+
+
+def kind_by_suffix(name: str) -> str | None:
+    """Return the kind of files that have the suffix of a name."""
+    name = name.lower()
+    return next((kind for kind, facts in KINDS.items() if name.endswith(facts.endings)), None)
