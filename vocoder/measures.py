@@ -173,12 +173,7 @@ def _pair(original: Waveform, sound: Waveform) -> tuple[FloatArray, FloatArray]:
 
 def has_pitch() -> bool:
     """Return whether pitch can be measured here: librosa needs numba, which not every platform and Python has."""
-    try:
-        with importing("librosa.core.pitch"):
-            import librosa.core.pitch  # noqa: F401  # and numba with it, at once: librosa itself waits until it is used
-    except (ImportError, OSError):
-        return False
-    return True
+    return all(find_spec(name) is not None for name in ("librosa", "numba"))  # their imports take seconds
 
 
 def pitch(waveform: Waveform) -> DoubleArray:
@@ -190,8 +185,11 @@ def pitch(waveform: Waveform) -> DoubleArray:
     Raises:
         InputError: librosa or numba cannot be imported.
     """
-    if not has_pitch():
-        raise InputError(f"pitch cannot be measured; leave it out: {HOW_TO_GET_PITCH}")
+    try:
+        with importing("librosa.core.pitch"):
+            import librosa.core.pitch  # noqa: F401  # and numba with it, at once: librosa itself waits until it is used
+    except (ImportError, OSError) as error:
+        raise InputError(f"pitch cannot be measured ({error}); leave it out: {HOW_TO_GET_PITCH}") from error
     if not np.any(waveform.samples):
         return np.full(1 + round(waveform.seconds / HOP_SECONDS), np.nan)
     rate = waveform.sample_rate

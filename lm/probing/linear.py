@@ -29,17 +29,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
+from importlib.metadata import version
 from operator import itemgetter
 from typing import Any, TypeVar
 
 import numpy as np
-import scipy
-import sklearn
 import torch
 from scipy.linalg import LinAlgError, cho_factor, cho_solve, lstsq
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from lm.lm_options import ProbeConfig
@@ -60,8 +56,8 @@ ROTATED = 2_000  # see `row_space`; from the numbers of operations of about 200 
 
 # Since these versions scikit-learn fits tensors of PyTorch, wherever they are.
 COMPUTES_WITH_TENSORS = all(
-    tuple(map(int, version.split(".")[:2])) >= least
-    for version, least in ((sklearn.__version__, (1, 9)), (scipy.__version__, (1, 14)))
+    tuple(map(int, found.split(".")[:2])) >= least
+    for found, least in ((version("scikit-learn"), (1, 9)), (version("scipy"), (1, 14)))
 )
 
 # Directions in which training clips vary by less than a millionth of their largest deviation are rounding errors.
@@ -82,6 +78,8 @@ class Standardiser:
     @classmethod
     def of(cls, train: FloatArray, *, power: float, bound: float) -> "Standardiser":
         """Measure features of training clips ``(clips, dim)``."""
+        from sklearn.preprocessing import StandardScaler  # a second, which those who fit nothing save
+
         scaler = StandardScaler().fit(_powered(train, power))
         return cls(mean=scaler.mean_, deviation=scaler.scale_, power=power, bound=bound)
 
@@ -137,6 +135,8 @@ def side_by_side(fit: Callable[[T], R], jobs: Iterable[T], *, threads: int) -> l
 
 
 def _ignore_expected_warnings() -> None:
+    from sklearn.exceptions import ConvergenceWarning
+
     # A limit on iterations is part of the protocol: fits that have not converged are used.
     warnings.simplefilter("ignore", ConvergenceWarning)
     # One percent of the labels may well be a clip or two of each class.
@@ -166,6 +166,8 @@ class LogisticProbe:
         ``device_for`` gives the device for features in their row space. With a device, scikit-learn computes losses and
         gradients there, and its L-BFGS remains on the host.
         """
+        from sklearn.linear_model import LogisticRegression
+
         self._rotation = row_space(features)
         features = self.prepare(features)
         self._dim = features.shape[1]
@@ -223,7 +225,12 @@ class LogisticProbe:
         return features if self._device is None else torch.from_numpy(features).to(self._device)
 
     def _dispatch(self) -> AbstractContextManager[object]:
-        return nullcontext() if self._device is None else sklearn.config_context(array_api_dispatch=True)
+        if self._device is None:
+            return nullcontext()
+        from sklearn import config_context
+
+        dispatching: AbstractContextManager[object] = config_context(array_api_dispatch=True)
+        return dispatching
 
 
 def _on_host(values: Array | torch.Tensor) -> Array:

@@ -31,7 +31,6 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from sklearn.metrics import f1_score
 
 from lm.lm_options import ProbeConfig
 from lm.probing.intervals import Hits, Measured, Outcome, Rankings, mean_outcome, measure, share_interval
@@ -373,6 +372,8 @@ def method_record(
     curve: Sequence[Point] = (),
 ) -> dict[str, object]:
     """Return the probes of the method ``of`` as plain values: the winner, all candidates, learning curve, and noise."""
+    from sklearn.metrics import f1_score
+
     targets, tested = task.targets[task.rows["test"]], winner.scores["test"]
     predicted, present, several = answers(tested, task), np.flatnonzero(targets.any(0)), task.multi_label
     # Mean average precision of resampled clips is computed from scores; for accuracy the predictions do.

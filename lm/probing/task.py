@@ -12,7 +12,6 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from sklearn.preprocessing import MultiLabelBinarizer
 
 from lm.lm_options import ProbeConfig, label_names
 from wordless.audio.views import Noise
@@ -89,7 +88,10 @@ class ProbeTask:
         if not all(map(len, rows.values())):
             found = ", ".join(f"{len(row)} {split}" for split, row in rows.items())
             raise InputError(f"there are {found} clips with a label; a probe needs some of each: {remedy}")
-        targets = MultiLabelBinarizer(classes=classes).fit_transform(names).astype(bool)
+        columns = {label: column for column, label in enumerate(classes)}
+        targets = np.zeros((len(names), len(classes)), bool)
+        for row, own in zip(targets, names, strict=True):
+            row[[columns[label] for label in own]] = True
         unlabelled = int((plain & ~known).sum())
         without = f"{unlabelled} of {plain.sum()} clips have no label and are left out of the probes"
         notices = [without] if unlabelled else []
