@@ -9,6 +9,10 @@ from tests.calling import ROOT
 from tests.test_architecture import lies_in
 
 # The core turns recordings into codes, a GPT, probes and sound; what lies here is beside it.
+SOURCES = (  # of recordings, beside folders and tables
+    *("annotation", "annotations", "annotation_kinds", "annotation_columns", "annotation_textgrid", "annotation_elan"),
+    *("packed", "embedded", "espeak_voice", "spoken_pairs"),
+)
 BESIDE = (
     *("pipelines/extras", "pipelines/bodies", "lm/bodies", "lm/samples"),  # the two tables
     *("lm/rates.py", "lm/pitch.py", "tokenizer/rates_tokenizer.py", "pipelines/stages/models_of_rates.py"),
@@ -18,12 +22,14 @@ BESIDE = (
     *("pipelines/chain/sweep_runs.py", "pipelines/pages/sweep_page.py", "pipelines/results/sweep_jobs.py"),
     *("pipelines/jobs", "pipelines/recordings.py", "pipelines/speech.py", "pipelines/runs.py", "pipelines/doctor.py"),
     "pipelines/store/tracking.py",
+    *(f"wordless/audio/recordings/{name}.py" for name in SOURCES),
+    *("tokenizer/health.py", "tokenizer/units.py", "vocoder/engines/triton_streams.py", "wordless/base/ray_pool.py"),
 )
 BOUNDS = {
-    "lines of the core": 32_972,
-    "lines outside tests": 46_960,
-    "lines of tests": 35_080,
-    "files outside tests": 265,
+    "lines of the core": 30_372,
+    "lines outside tests": 47_108,
+    "lines of tests": 35_101,
+    "files outside tests": 269,
     "names of options on the command line": 420,
 }
 

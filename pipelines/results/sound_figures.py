@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import binom
+from scipy.special import bdtr
 
 from lm.lm_options import ProbeConfig
 from lm.probing.intervals import Hits, Measured, interval
@@ -167,7 +167,8 @@ def median(values: npt.NDArray[np.float64], confidence: float) -> tuple[float, f
     Nonparametric Statistics", 1999, section 3.2). Up to five values are themselves inside their interval of 95 %.
     """
     ordered = np.sort(values)
-    place = max(int(binom.ppf((1 - confidence) / 2, len(ordered), 0.5)), 1)
+    below = bdtr(np.arange(len(ordered) + 1), len(ordered), 0.5)  # chance of so many values below the median, or fewer
+    place = max(int(np.searchsorted(below, (1 - confidence) / 2)), 1)
     return float(np.median(ordered)), float(ordered[place - 1]), float(ordered[-place])
 
 
