@@ -58,8 +58,9 @@ def kind_of_output(output: Path, format: str, *suffixes: str) -> str | None:
 def require_recordings(output: Path, kind: str | None, paths: Iterable[str]) -> None:
     """Refuse an output that cannot hold the events of these recordings."""
     names = [Path(path).with_suffix("") for path in dict.fromkeys(paths)] if kind is not None else []
-    if kind is not None and not WRITERS[kind].holds_several and output.suffix and len(names) > 1:
-        rule = f"a {WRITERS[kind].title} has one recording, and there are {len(names)}: name a folder, format={kind}"
+    if kind is not None and not WRITERS[kind].holds_several and output.suffix and len(names) != 1:
+        count = len(names) or "none"
+        rule = f"a {WRITERS[kind].title} has one recording, and there are {count}: name a folder, format={kind}"
         raise InputError(option="output", value=output, rule=rule)
     if not output.suffix and (twice := next((name for name, count in Counter(names).items() if count > 1), None)):
         rule = f"two recordings are called {twice.name}: move one to another folder, or write a table"

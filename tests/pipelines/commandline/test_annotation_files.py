@@ -125,7 +125,10 @@ def test_files_without_names_of_recordings_hold_one(place: Path) -> None:
     for kind, name in (("audacity", "all.txt"), ("textgrid", "all.TextGrid")):
         with pytest.raises(InputError, match=rf"^output is .*\b3\b.*format={kind}"):
             require_recordings(place / name, kind, paths_of(place))
-    require_recordings(place / "all.selections.txt", "raven", paths_of(place))
+        with pytest.raises(InputError, match=rf"^output is .*\bnone\b.*format={kind}"):
+            require_recordings(place / name, kind, [])
+    for paths in (paths_of(place), []):
+        require_recordings(place / "all.selections.txt", "raven", paths)
     require_recordings(place / "all.tsv", None, paths_of(place))
     twice = [*paths_of(place), str(place / "a.aiff")]
     for kind in SUFFIXES:
