@@ -148,6 +148,7 @@ def draw_way(run: Path) -> None:
 LINES = {  # method -> name, colour of Okabe and Ito (2008), and marker
     "gpt_window": ("GPT over codes, predicts a window", "#0072B2", "D"),
     "simclr": ("SimCLR", "#D55E00", "s"),
+    "gpt_read": ("GPT over codes, names the code just read", "#56B4E9", "^"),
     "gpt": ("GPT over codes, predicts the next code", "#009E73", "o"),
     "bag_of_codes": ("bag of codes", "#CC79A7", "v"),
     "log_mel": ("log-mel", "#000000", "x"),
