@@ -26,9 +26,9 @@ BESIDE = (
     *("tokenizer/health.py", "tokenizer/units.py", "vocoder/engines/triton_streams.py", "wordless/base/ray_pool.py"),
 )
 BOUNDS = {
-    "lines of the core": 30_373,
-    "lines outside tests": 47_109,
-    "lines of tests": 35_104,
+    "lines of the core": 30_374,
+    "lines outside tests": 47_110,
+    "lines of tests": 35_108,
     "files outside tests": 269,
     "names of options on the command line": 420,
 }
