@@ -9,10 +9,6 @@ from tests.calling import ROOT
 from tests.test_architecture import lies_in
 
 # The core turns recordings into codes, a GPT, probes and sound; what lies here is beside it.
-SOURCES = (  # of recordings, beside folders and tables
-    *("annotation", "annotations", "annotation_kinds", "annotation_columns", "annotation_textgrid", "annotation_elan"),
-    *("packed", "embedded", "espeak_voice", "spoken_pairs"),
-)
 BESIDE = (
     *("pipelines/extras", "pipelines/bodies", "lm/bodies", "lm/samples"),  # the two tables
     *("lm/rates.py", "lm/pitch.py", "tokenizer/rates_tokenizer.py", "pipelines/stages/models_of_rates.py"),
@@ -22,14 +18,14 @@ BESIDE = (
     *("pipelines/chain/sweep_runs.py", "pipelines/pages/sweep_page.py", "pipelines/results/sweep_jobs.py"),
     *("pipelines/jobs", "pipelines/recordings.py", "pipelines/speech.py", "pipelines/runs.py", "pipelines/doctor.py"),
     "pipelines/store/tracking.py",
-    *(f"wordless/audio/recordings/{name}.py" for name in SOURCES),
-    *("tokenizer/health.py", "tokenizer/units.py", "vocoder/engines/triton_streams.py", "wordless/base/ray_pool.py"),
+    *(f"wordless/audio/recordings/{name}.py" for name in ("packed", "espeak_voice", "spoken_pairs")),
+    "tokenizer/units.py",
 )
 BOUNDS = {
-    "lines of the core": 30_374,
-    "lines outside tests": 47_110,
-    "lines of tests": 35_108,
-    "files outside tests": 269,
+    "lines of the core": 32_199,
+    "lines outside tests": 47_116,
+    "lines of tests": 35_121,
+    "files outside tests": 270,
     "names of options on the command line": 420,
 }
 

@@ -55,7 +55,7 @@ class WaveNetConfig(WaveNetSizes):
     pitch: bool | None = option(
         None,
         "whether the network reads the pitch of the codes: F0, voicing, phase, and its own samples some periods back; "
-        "null: if the weights that it begins with do, as those of vocoder.start=universal",
+        "null: if the weights that it begins with do, as those of vocoder.start=universal, which do not fit false",
     )
 
     def __post_init__(self) -> None:

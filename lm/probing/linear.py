@@ -78,7 +78,7 @@ class Standardiser:
     @classmethod
     def of(cls, train: FloatArray, *, power: float, bound: float) -> "Standardiser":
         """Measure features of training clips ``(clips, dim)``."""
-        from sklearn.preprocessing import StandardScaler  # a second, which those who fit nothing save
+        from sklearn.preprocessing import StandardScaler  # here, because its import takes a second
 
         scaler = StandardScaler().fit(_powered(train, power))
         return cls(mean=scaler.mean_, deviation=scaler.scale_, power=power, bound=bound)

@@ -78,6 +78,7 @@ def write_annotations(output: Path, kind: str, paths: Sequence[str], events: Seq
     written = WRITERS[kind].write
     assert written is not None
     if output.suffix:
+        require_recordings(output, kind, paths)  # of which some could not be used
         return write_aside(output, written(lengths, by_path))
     root = os.path.commonpath([Path(path).parent for path in paths]) if paths else ""
     with new_folder(output) as folder:

@@ -226,7 +226,7 @@ GONE = {  # options and values of older versions whose nearest names mean someth
     "fit.compile": "trainings of 2,000 steps or more on a GPU are compiled, but for TORCH_COMPILE_DISABLE=1",
     "fit.accumulation": "language models, vocoders and bodies have it; a smaller batch_size needs less memory, too",
     "fit.ema_decay": "each kind of training has its own average; vocoder.fit.ema_decay of wordless run is left",
-    "fit.final_lr_ratio": "each kind of training has its own; a preset of your own may set it (conf/vocoder)",
+    "fit.final_lr_ratio": "each kind of training has its own; a preset of your own may set it",
     **dict.fromkeys(
         ("wavenet.cycles", "wavenet.condition", "wavenet.condition_layers", "crops.pitch_dropout"),
         "it is no option: a preset of your own may set it (conf/vocoder)",

@@ -22,14 +22,13 @@ OTHER_LOADS = {
 # Their from_pretrained reads safetensors and JSON.
 OURS = {"Tokenizer", "LanguageModel", "SampleLanguageModel", "Vocoder", "FineTunedModel", "FittedProbe", "cls"}
 # They import modules that our own tables name: commands and methods, public names, sources, and kinds of models.
-NAMES_MODULES = {  # constants of the file are the only names there
+NAMES_MODULES = {
     Path("pipelines/commandline/commands.py"),
     Path("wordless/__init__.py"),
     Path("wordless/audio/recordings/recording_sources.py"),
     Path("lm/model.py"),
     Path("tokenizer/tokenizer.py"),
 }
-IMPORTING = ("import_module", "resolve_name")
 
 
 def constant(call: ast.Call, name: str) -> object:
@@ -57,7 +56,21 @@ def executes(call: ast.Call, file: Path) -> bool:
         if of == "AutoConfig":  # reads JSON, and code only if it is trusted
             return constant(call, "trust_remote_code") is not False
         return constant(call, "use_safetensors") is not True
-    return last in ("read_pickle", "unsafe_load") or (last in IMPORTING and file not in NAMES_MODULES)
+    if last == "resolve_name":  # of constants of the file, and never of what a saved folder says
+        return file not in NAMES_MODULES or not all(map(is_constant, chosen(call.args[0])))
+    return last in ("read_pickle", "unsafe_load") or (last == "import_module" and file not in NAMES_MODULES)
+
+
+def chosen(value: ast.expr) -> Iterator[ast.expr]:
+    """What a conditional expression may be."""
+    branches = (value.body, value.orelse) if isinstance(value, ast.IfExp) else ()
+    yield from (each for branch in branches for each in chosen(branch))
+    if not branches:
+        yield value
+
+
+def is_constant(value: ast.expr) -> bool:
+    return isinstance(value, ast.Name) and value.id.isupper()
 
 
 def found(source: str, file: Path) -> Iterator[str]:

@@ -185,6 +185,7 @@ def find_in_recordings(
         raise InputError(f"{problem}; choose another recording of the sound")
     entry = found_places(session, read, recordings, reader, settings.hits)
     told = told_of(entry, recordings, below=recordings.root)
+    left_out = {each.path for each in told.rejected}  # recordings, beside which queries are listed below
     hits, shorter = best_hits(entry, read, recordings.root, most=settings.hits)
     told.rejected[:] = [*rejected, *sorted([*told.rejected, *shorter], key=lambda each: each.path)]
     told.tell(session.terminal, settings.output, option=f"input={settings.input}")
@@ -198,7 +199,6 @@ def find_in_recordings(
             write_table(settings.output, rows)
         else:
             events = [hit.event(recordings.root) for hit in hits]
-            left_out = {each.path for each in told.rejected}
             every = (str(recordings.root / clip.path) for clip in recordings.clips)
             write_annotations(settings.output, settings.kind, [path for path in every if path not in left_out], events)
     places = f"{counted(len(hits), 'place')} of {counted(len(read), 'query', 'queries')}"

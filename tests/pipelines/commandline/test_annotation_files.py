@@ -127,6 +127,8 @@ def test_files_without_names_of_recordings_hold_one(place: Path) -> None:
             require_recordings(place / name, kind, paths_of(place))
         with pytest.raises(InputError, match=rf"^output is .*\bnone\b.*format={kind}"):
             require_recordings(place / name, kind, [])
+        with pytest.raises(InputError, match=rf"^output is .*\bnone\b.*format={kind}"):
+            write_annotations(place / name, kind, [], [])  # those that were there could not be used
     for paths in (paths_of(place), []):
         require_recordings(place / "all.selections.txt", "raven", paths)
     require_recordings(place / "all.tsv", None, paths_of(place))

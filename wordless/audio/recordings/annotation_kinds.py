@@ -1,4 +1,4 @@
-"""The table of the kinds of files of annotations. Whoever reads, chooses or writes them knows no kind by name."""
+"""The table of the kinds of files of annotations. No other file names a kind."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -215,10 +215,7 @@ def _read_files(
             files.append(_File(name, own, read(text, name, label, group) if read else kind.read(text, name)))
         except (OSError, InputError) as error:
             rejected += _set_aside(own or [name], _UNUSABLE, f"{error}" if name in f"{error}" else f"{name}: {error}")
-    if group is not None and (
-        kind.read_columns is None
-        or (files and not any("group" in each.fields for file in files for each in file.parts[:1]))
-    ):
+    if group is not None and files and not any("group" in each.fields for file in files for each in file.parts[:1]):
         rule = "it has no effect, as no table with columns was found: leave it out"
         raise InputError(option="columns.group", value=group, rule=rule)
     if kind.names_recordings:

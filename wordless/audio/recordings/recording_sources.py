@@ -6,21 +6,21 @@ knows of them. `SOURCES` lists all; a source is imported when a corpus names it.
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
 from wordless.audio.recordings import description, splits
 from wordless.audio.recordings.annotation_kinds import KINDS
-from wordless.audio.recordings.embedded import EmbeddedConfig, speak, utterances
+from wordless.audio.recordings.embedded import EmbeddedConfig
 from wordless.audio.recordings.inspection import InspectionConfig
-from wordless.audio.recordings.manifest import Clips, whole
+from wordless.audio.recordings.manifest import Clips
 from wordless.base.options import Options, option
 from wordless.base.progress import Terminal
 
 SOURCES: Mapping[str, str] = {  # option of the corpus that names recordings -> their source; the first that is given
-    "embedded": "wordless.audio.recordings.recording_sources:built_in",
+    "embedded": "wordless.audio.recordings.built_in:candidates",
     "dataset": "wordless.audio.recordings.packed:candidates",
     "table": "wordless.audio.recordings.tables:candidates",
     "root": "wordless.audio.recordings.annotations:candidates",
@@ -150,16 +150,3 @@ def candidates(config: CorpusConfig, making: Making | None) -> Clips:
     module, _, name = SOURCES[config.source].partition(":")
     found: Clips = getattr(import_module(module), name)(config, making)
     return found
-
-
-def built_in(config: CorpusConfig, making: Making | None) -> Clips:
-    """List the clips of the built-in corpus, which are synthesised once; other labels than words are not in names."""
-    own = config.embedded
-    assert own is not None
-    assert making is not None
-    making.terminal.say("corpus    the built-in corpus; its voices are synthesised once, which takes some seconds")
-    spoken = sorted(utterances(own), key=lambda each: each.file)
-    root = speak(utterances(own), making.folder(), seed=own.seed)
-    found, named = whole(root, [each.file for each in spoken]), own.label != "word"
-    found = found.with_columns(label=[str(getattr(each, own.label)) for each in spoken]) if named else found
-    return replace(found, name="built-in corpus (eSpeak NG)", has_labels=named)
