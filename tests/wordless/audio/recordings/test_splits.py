@@ -231,6 +231,12 @@ def test_splits_that_cannot_be_made_say_why(clips: list[Clip], config: SplitConf
         split_clips(clips, config)
 
 
+def test_large_shares_leave_a_group_to_train() -> None:
+    divided, _ = split_clips(digits(), SplitConfig(by="group", validation_fraction=0.49, test_fraction=0.49))
+    assert sorted(Counter(each.split for each in divided).values()) == [20, 20, 40]  # of two groups, and one each
+    assert {each.split for each in divided} == {*SPLITS}
+
+
 def test_three_groups_and_one_recording_that_trains_suffice() -> None:
     divided, _ = split_clips(digits(["ann", "bob", "cyd"]), SplitConfig(by="group"))
     assert sorted(map(sorted, splits_of(divided, "group").values())) == [["test"], ["train"], ["validation"]]
