@@ -29,7 +29,7 @@ from wordless.base.text import escape_markdown
 
 # Models of other codes are subclasses, whose files are imported for these codes alone.
 SEVERAL_RATES, UPSAMPLER = "lm.rates:RatesModel", "lm.rates:Upsampler"
-ALONE, BESIDE = "lm.model:LanguageModel", "lm.pitch:WithStreams"  # codes alone, and with streams beside them
+BESIDE = "lm.pitch:WithStreams"  # codes with streams beside them
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -332,7 +332,9 @@ class LanguageModel:
 
 def _kind(codes: CodesFormat) -> type[LanguageModel]:
     """Return the class of the models of codes."""
-    kind: type[LanguageModel] = resolve_name(UPSAMPLER if codes.rates else BESIDE if codes.beside else ALONE)
+    if not (codes.rates or codes.beside):
+        return LanguageModel
+    kind: type[LanguageModel] = resolve_name(UPSAMPLER if codes.rates else BESIDE)
     return kind
 
 

@@ -39,7 +39,6 @@ LEAST_RATE = 1_000  # Hz; sounds of lower rates, such as those of whales, have n
 PITCH_FRAME_SECONDS, HOP_SECONDS = 0.064, 0.01
 CENTS_PER_OCTAVE = 1200.0
 LEAST_VOICED = 5  # frames of a median pitch
-WITHOUT_PITCH = "leave it out of listening.judges"
 HOW_TO_GET_PITCH = "librosa and numba cannot be imported here: pip install librosa numba, on a Python that both support"
 
 LOWEST_PERIODIC, HIGHEST_PERIODIC = 60.0, 400.0  # Hz
@@ -190,7 +189,8 @@ def pitch(waveform: Waveform) -> DoubleArray:
         with importing("librosa.core.pitch"):
             import librosa.core.pitch  # noqa: F401  # and numba with it, at once: librosa itself waits until it is used
     except (ImportError, OSError) as error:
-        raise InputError(f"pitch cannot be measured ({error}): {HOW_TO_GET_PITCH}, or {WITHOUT_PITCH}") from error
+        problem = f"pitch cannot be measured ({error}); leave it out of listening.judges: {HOW_TO_GET_PITCH}"
+        raise InputError(problem) from error
     if not np.any(waveform.samples):
         return np.full(1 + round(waveform.seconds / HOP_SECONDS), np.nan)
     rate = waveform.sample_rate

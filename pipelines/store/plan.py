@@ -51,9 +51,8 @@ class Plan:
         while self._parts and self._parts[0] != part:
             self._parts.pop(0)  # it is planned
         if not entry.reused and key not in self.made:
-            self._left[key] = Call(
-                read=read, entry=entry, make=make, threads=threads, part=part, is_training=is_training
-            )
+            call = Call(read=read, entry=entry, make=make, threads=threads, part=part, is_training=is_training)
+            self._left[key] = call
             entry = replace(entry, make=lambda: self.make([key]))
         self.entries[key] = entry
         return entry

@@ -143,11 +143,10 @@ class Session:
         return own
 
     def _track(self, entry: Entry, name: str) -> None:
-        """Give trackers the whole curve of a training, made here or found."""
-        if self.tracking is None or not (self.tracking.names and (entry.folder / CURVE).is_file()):
-            return
-        if points := entry.read_rows(CURVE, "curve"):  # a training without steps has none
-            self.tracking.complete(training_name(name, self.place), points)
+        """Give trackers the whole curve of a training, made here or found; a training without steps has no points."""
+        tracking = self.tracking if (entry.folder / CURVE).is_file() else None
+        if tracking is not None and tracking.names and (points := entry.read_rows(CURVE, "curve")):
+            tracking.complete(training_name(name, self.place), points)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -25,9 +25,9 @@ class AnnotationKind:
 
     title: str  # what a file is called
     suffixes: tuple[str, ...]  # in any case; a file that is written has the first one
-    read: Callable[[str, str], list[Annotation]]  # of the text of a file; its name is for errors
-    # The same, with the columns of labels and groups that options name; None: no column has a name.
-    read_columns: Callable[[str, str, str | None, str | None], list[Annotation]] | None = None
+    # Of the text of a file, its name for errors, and the columns of labels and groups that options name.
+    read: Callable[..., list[Annotation]]
+    has_columns: bool = False  # whether columns may have names; else `read` takes text and name alone
     # What the first lines of a text hold; None: no other files have the suffixes.
     contents: Callable[[str], Contents] | None = None
     names_recordings: bool = False  # whether each line does; else a file belongs to the recording of its name
@@ -48,7 +48,7 @@ KINDS: Mapping[str, AnnotationKind] = {  # a file is of the first kind whose suf
         title="Raven selection table",
         suffixes=(".selections.txt", ".selection.table.txt", ".selections"),
         read=raven,
-        read_columns=raven,
+        has_columns=True,
         has_missing=True,
         write=raven_text,
         holds_several=True,
@@ -58,13 +58,13 @@ KINDS: Mapping[str, AnnotationKind] = {  # a file is of the first kind whose suf
     "rttm": AnnotationKind(title="RTTM file", suffixes=(".rttm",), read=rttm, names_recordings=True),
     "ctm": AnnotationKind(title="CTM file", suffixes=(".ctm",), read=ctm, names_recordings=True),
     "lab": AnnotationKind(
-        title=".lab file", suffixes=(".lab",), read=lab, read_columns=lab, contents=partial(contents, lab)
+        title=".lab file", suffixes=(".lab",), read=lab, has_columns=True, contents=partial(contents, lab)
     ),
     "audacity": AnnotationKind(
         title=".txt file",
         suffixes=(".txt",),
         read=columns,
-        read_columns=columns,
+        has_columns=True,
         contents=partial(contents, columns),
         write=audacity_text,
     ),
@@ -72,7 +72,7 @@ KINDS: Mapping[str, AnnotationKind] = {  # a file is of the first kind whose suf
         title="label table",
         suffixes=(".csv", ".tsv"),
         read=columns,
-        read_columns=columns,
+        has_columns=True,
         contents=partial(contents, columns, needs_header=True),
         has_missing=True,
     ),

@@ -207,12 +207,12 @@ def _read_files(
 ) -> list[_File]:
     """Read each file; files that name their recordings may themselves be named after splits."""
     files, (label, _), group = list[_File](), config.labels_in, config.groups_in
+    named = (label, group) if kind.has_columns else ()
     for name in names:
         own = [] if kind.names_recordings else folder.of_file(name)
         try:
             text = read_annotation_text(folder.root / name, xml=kind.is_xml)
-            read = kind.read_columns
-            files.append(_File(name, own, read(text, name, label, group) if read else kind.read(text, name)))
+            files.append(_File(name, own, kind.read(text, name, *named)))
         except (OSError, InputError) as error:
             rejected += _set_aside(own or [name], _UNUSABLE, f"{error}" if name in f"{error}" else f"{name}: {error}")
     if group is not None and files and not any("group" in each.fields for file in files for each in file.parts[:1]):
