@@ -4,6 +4,8 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.test_extras import KINDS
+
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("tokenizer", "lm", "vocoder", "pipelines", "wordless")
 SOURCES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
@@ -25,9 +27,7 @@ OURS = {"Tokenizer", "LanguageModel", "SampleLanguageModel", "Vocoder", "FineTun
 NAMES_MODULES = {
     Path("pipelines/commandline/commands.py"),
     Path("wordless/__init__.py"),
-    Path("wordless/audio/recordings/recording_sources.py"),
-    Path("lm/model.py"),
-    Path("tokenizer/tokenizer.py"),
+    *map(Path, KINDS),
 }
 
 
