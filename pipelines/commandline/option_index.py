@@ -229,7 +229,7 @@ GONE = {  # options and values of older versions whose nearest names mean someth
     "fit.final_lr_ratio": "each kind of training has its own; a preset of your own may set it",
     **dict.fromkeys(
         ("wavenet.cycles", "wavenet.condition", "wavenet.condition_layers", "crops.pitch_dropout"),
-        "it is no option: a preset of your own may set it (conf/vocoder)",
+        "a preset of your own may set it (conf/vocoder)",
     ),
     "head.dropout": "the methods of a comparison have a dropout of their own; wordless finetune has the option",
     "augmentation": "the methods of a comparison have augmentations of their own; wordless finetune has the option",
