@@ -76,6 +76,12 @@ class LanguageModel:
         return kind(kind.network(config, codes_format, look_ahead=look_ahead, seed=seed), codes_format)
 
     @staticmethod
+    def of_rates(models: Sequence["LanguageModel"]) -> "LanguageModel":
+        """Join the models of several rates, coarse to fine, to one."""
+        several: LanguageModel = resolve_name(SEVERAL_RATES)(models)
+        return several
+
+    @staticmethod
     def from_pretrained(folder: Path | str, *, device: str = "cpu") -> "LanguageModel":
         """Load a model that `save_pretrained` wrote, from a folder or, as ``user/name``, from the Hugging Face hub."""
         folder = saved_models.model_folder(folder, saved_models.LANGUAGE_MODEL)

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from pipelines.commandline.annotation_files import TABLES, FileOptions, kind_of_output, require_recordings
-from pipelines.commandline.outputs import prepare_output
 from pipelines.recordings import TableOptions
 from pipelines.settings.inputs import RateOptions
+from pipelines.store.outputs import prepare_output
 from pipelines.store.run_folder import is_finetuned, part_of
 from wordless.audio.recordings.annotations import OF_ANNOTATIONS, WITHOUT_PARTS
 from wordless.audio.recordings.manifest import Clips

@@ -10,8 +10,8 @@ from typing import ClassVar
 
 from lm.lm_options import Pooling
 from pipelines.commandline.annotation_files import SUFFIXES, kind_of_output, require_recordings
-from pipelines.commandline.outputs import prepare_output, require_kind, require_new, require_table
 from pipelines.settings.inputs import EngineOptions, InputOptions, StoredOptions, require_writable_folder
+from pipelines.store.outputs import prepare_output, require_kind, require_new, require_table
 from pipelines.store.run_folder import OF_SOUND, part_of, run_of
 from wordless.audio.recordings.annotations import candidates_at, kind_of, recordings_at
 from wordless.audio.recordings.corpus import find_recordings

@@ -5,9 +5,9 @@ from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 
-from pipelines.chain.sweep_runs import going_on
 from pipelines.commandline.command import start
 from pipelines.commandline.run_folders import logged
+from pipelines.jobs.sweep_runs import going_on
 
 
 def run(config: dict[str, Any]) -> None:
@@ -18,7 +18,7 @@ def run(config: dict[str, Any]) -> None:
 
         config = completed("run", config)
         require_recordings(corpus_options(config), in_folds=bool(config["compare"]["folds"]))
-        from pipelines.chain.chain import run_chain  # seconds of imports, which a mistake need not wait for
+        from pipelines.jobs.run_chain import run_chain  # seconds of imports, which a mistake need not wait for
 
         run_chain(config, folder)
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.commandline.outputs import hold, is_held
 from pipelines.commandline.run_folders import LATEST
+from pipelines.store.outputs import hold, is_held
 from pipelines.store.run_folder import FINETUNED, JOB
 from pipelines.store.store import ENTRY, SYNTHESISED, UNPACKED, StoreOptions, faults
 from pipelines.store.unused import KEY, delete_unused, is_unused, stored_entries, unused_store

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Literal
 
 from lm.lm_options import CodeSampling
-from pipelines.commandline.outputs import prepare_output, require_kind
 from pipelines.settings.inputs import ModelOptions
+from pipelines.store.outputs import prepare_output, require_kind
 from pipelines.store.run_folder import part_of, vocoder_of
 from pipelines.store.store import StoreOptions
 from vocoder.kinds import BY_KEY, CHOICES, Kind

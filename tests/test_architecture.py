@@ -28,9 +28,9 @@ _COMMANDLINE, _STORE, _STAGES, _BODIES, _METHODS, _SETTINGS, _RESULTS = (
 )
 # folder of pipelines/ -> the other folders of pipelines/ that it may import, from the ground up
 FOLDERS: dict[str, tuple[str, ...]] = {
-    "commandline": (),
+    "commandline": ("pipelines.store.outputs",),  # a command claims the folders that it writes
     # its entries belong to folders that a command claims
-    "store": ("pipelines.commandline.outputs",),
+    "store": ("pipelines.store.outputs",),
     "stages": (_STORE,),
     # options and methods; pre-training, which the rows of methods name, reads the study of a run
     "bodies": (_STORE, _STAGES, "pipelines.methods.method", "pipelines.chain.study", "pipelines.chain.method_features"),
@@ -38,7 +38,7 @@ FOLDERS: dict[str, tuple[str, ...]] = {
     "settings": (_COMMANDLINE, _STORE, _STAGES, _BODIES, _METHODS),
     "results": (_COMMANDLINE, _STORE, _STAGES, _METHODS, _SETTINGS),
     "pages": (_COMMANDLINE, _STORE, _METHODS, _RESULTS),
-    "chain": (_COMMANDLINE, _STORE, _STAGES, _BODIES, _METHODS, _SETTINGS, _RESULTS, "pipelines.pages"),
+    "chain": (_STORE, _STAGES, _BODIES, _METHODS, _SETTINGS, "pipelines.results.rows"),
     "jobs": (
         *(_COMMANDLINE, _STORE, _STAGES, _BODIES, _METHODS, _SETTINGS, _RESULTS),
         *("pipelines.chain", "pipelines.pages"),
@@ -75,10 +75,39 @@ ARROWS = {
         f"pipelines/{folder}": (*BELOW, "conf", TABLE, WORK, f"pipelines.{folder}", *below)
         for folder, below in FOLDERS.items()
     },
-    "pipelines/jobs": (*BELOW, "pipelines.jobs", *FOLDERS["jobs"], *COMMAND_FILES),
+    "pipelines/jobs": (*BELOW, "pipelines.jobs", TABLE, *FOLDERS["jobs"], *COMMAND_FILES),
     "conf": (),
     # the models, for users of Python, and one command
     "wordless": ("wordless", "tokenizer", "lm", "vocoder", "pipelines.running"),
+}
+# The core turns recordings into codes, a GPT, probes and sound. Beside it lie commands and pages, which call it, and
+# what it reaches through a table alone: extras, bodies, sources of recordings, kinds of codes, engines.
+BESIDE = (
+    *(f"pipelines/{name}" for name in ("bodies", "commandline", "extras", "jobs", "pages")),
+    *(f"pipelines/{name}.py" for name in ("cli", "detection", "doctor", "labelled", "recordings", "run", "running")),
+    *("pipelines/runs.py", "pipelines/speech.py", "pipelines/results/sweep_jobs.py", "wordless/__init__.py"),
+    *("lm/bodies", "lm/samples", "lm/rates.py", "lm/pitch.py", "lm/heads.py", "lm/finetuned.py", "lm/finetuning.py"),
+    *("tokenizer/rates_tokenizer.py", "tokenizer/speech_layer.py", "tokenizer/units.py"),
+    *("wordless/audio/speech_models.py", "wordless/audio/matching.py", "wordless/base/ray_pool.py"),
+    *(f"vocoder/engines/{name}.py" for name in ("kernels", "numba_streams", "triton_streams")),
+    *(
+        f"wordless/audio/recordings/{name}.py"
+        for name in ("built_in", "espeak_voice", "packed", "spoken_pairs", "tables")
+    ),
+    *(f"wordless/audio/recordings/annotation{name}.py" for name in ("", "s", "_columns", "_elan", "_textgrid")),
+)
+# Interfaces of the core in rooms beside it, and the tables, which may import what they list.
+INTERFACES = (
+    "pipelines/extras/table.py",
+    "pipelines/extras/work.py",
+    "pipelines/bodies/body_options.py",
+    "lm/bodies/body.py",
+)
+TABLES_OF = {
+    "pipelines/bodies/table_of_bodies.py": "pipelines.bodies",
+    "wordless/audio/recordings/annotation_kinds.py": "wordless.audio.recordings",
+    "vocoder/engines/choice.py": "vocoder.engines",
+    "wordless/base/pools.py": "wordless.base.ray_pool",
 }
 # library -> the files and packages that may import it
 KEEPERS = {
@@ -148,6 +177,17 @@ def lies_in(file: Path, place: str) -> bool:
     return f"{file.as_posix()}/".startswith((f"{place}/", f"{place}.py/"))
 
 
+def beside(file: Path) -> str:
+    """The place beside the core that a file lies in; empty: the file is of the core."""
+    if file.as_posix() in (*INTERFACES, *TABLES_OF):
+        return ""
+    return next((place for place in BESIDE if lies_in(file, place)), "")
+
+
+def is_core(file: Path) -> bool:
+    return file.parts[0] in PACKAGES and not beside(file)
+
+
 def told(found: list[Import]) -> list[str]:
     return [f"{one.file} imports {one.module}{f'.{one.name}' if one.name else ''}" for one in found]
 
@@ -159,6 +199,21 @@ def test_packages_import_only_what_the_table_allows() -> None:
     assert {path.parts[1] for path in SOURCES if path.parts[0] == "pipelines" and len(path.parts) > 2} == set(FOLDERS)
     ours = [found for found in ALL if found.package in PACKAGES]
     assert not told([found for found in ours if not any(found.within(name) for name in allowed(found.file))])
+
+
+def test_the_core_imports_nothing_that_lies_beside_it() -> None:
+    modules = {".".join(file.with_suffix("").parts).removesuffix(".__init__"): file for file in SOURCES}
+
+    def file_of(one: Import) -> Path | None:
+        return modules.get(f"{one.module}.{one.name}") or modules.get(one.module)
+
+    wrong = [
+        one
+        for one in ALL
+        if is_core(one.file) and (found := file_of(one)) is not None and beside(found)
+        if not one.within(TABLES_OF.get(one.file.as_posix(), "no table"))
+    ]
+    assert not told(wrong)
 
 
 def test_no_files_import_each_other_in_a_circle() -> None:

@@ -72,7 +72,7 @@ def has_codebook_size(value: object) -> bool:
 
 def walked(*walks: Walk, words: list[str]) -> list[dict[str, object]]:
     """Call a command under the tracer."""
-    for module in ("chain.chain", "commandline.command", "jobs.coding", "pages.report"):
+    for module in ("jobs.run_chain", "commandline.command", "jobs.coding", "pages.report"):
         import_module(f"pipelines.{module}")  # what an import calls is no step of a walk
 
     def note(frame: FrameType, event: str, argument: object) -> None:

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, tee
 from pathlib import Path
-from typing import TypedDict
+from typing import Protocol, TypedDict
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from tokenizer.config import SpeechLayerConfig, TokenizerConfig
 from tokenizer.sources import Autoencoder, PatchBatch, StateDecoder
 from tokenizer.tokenizer import MOST_GAIN, Tokenizer, to_patches
 from wordless.audio.audio_options import SpectrogramConfig
@@ -67,6 +68,50 @@ class FrameSample:
     columns: Tensor  # (n, frames, mels) log-mel; a column is a run of frames as long as a patch
     seen: int  # number of columns the sample was drawn from
     states: Tensor | None = None  # (n, width) of another network, for the same time as the columns
+
+
+class OpenVectors(Protocol):
+    """A loaded model that gives vectors over time; `VectorSource.open` returns one."""
+
+    @property
+    def width(self) -> int:
+        """Dimensions of a vector."""
+
+    @property
+    def stride(self) -> int:
+        """Samples from one vector to the next."""
+
+    def read_clips(
+        self, root: Path, clips: Sequence[Clip], audio: SpectrogramConfig, *, progress: Callable[[int], None]
+    ) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """Give log-mel ``(time, mels)`` and vectors ``(time, width)`` of clips below ``root``, for `draw_sample`."""
+
+    def tokenizer(
+        self,
+        config: TokenizerConfig,
+        mean: Tensor,
+        std: Tensor,
+        decoder: Autoencoder | StateDecoder,
+        centroids: Tensor,
+        *,
+        absolute: Tensor | None = None,
+    ) -> Tokenizer:
+        """Create the tokenizer whose codes are the nearest centroids ``(codes, width)`` of these vectors."""
+
+
+class VectorSource(Protocol):
+    """What k-means clusters in the place of an autoencoder's bottlenecks, such as a layer of a speech model."""
+
+    @property
+    def width(self) -> int:
+        """Dimensions of a vector."""
+
+    @property
+    def config(self) -> SpeechLayerConfig:
+        """What the tokenizer's config says of the vectors."""
+
+    def open(self, device: str = "cpu") -> OpenVectors:
+        """Load the model."""
 
 
 @dataclass(frozen=True, kw_only=True)

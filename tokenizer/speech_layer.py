@@ -42,7 +42,7 @@ FOLDER = "speech_model"  # of the model's copy, in the folder of a tokenizer
 
 @dataclass(frozen=True, kw_only=True)
 class ChosenLayer:
-    """A layer of the speech model in a folder of the user."""
+    """A layer of the speech model in a folder of the user: a `tokenizer.fitting.VectorSource`."""
 
     folder: Path
     layer: int
@@ -105,6 +105,33 @@ class SpeechLayer(nn.Module):
             if piece is None:
                 return
             yield piece[0]
+
+    def read_clips(
+        self, root: Path, clips: Sequence[Clip], audio: SpectrogramConfig, *, progress: Callable[[int], None]
+    ) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """Read log-mel and states of clips below ``root``; each clip is in memory as a whole."""
+        log_mel = LogMel(audio)
+        for done, clip in enumerate(clips, 1):
+            samples = np.concatenate([*read_blocks(root / clip.path, audio.sample_rate, part=clip.part)])
+            frames = torch.cat([torch.zeros(0, audio.n_mels, dtype=torch.float32), *log_mel_stream(log_mel, [samples])])
+            states = self.states(samples)[: len(samples) // self.stride].cpu()
+            require_finite(frames.numpy(), clip, "log-mel frames")
+            require_finite(states.numpy(), clip, "states of a speech model")
+            yield frames, states
+            progress(done)
+
+    def tokenizer(
+        self,
+        config: TokenizerConfig,
+        mean: Tensor,
+        std: Tensor,
+        decoder: Autoencoder | StateDecoder,
+        centroids: Tensor,
+        *,
+        absolute: Tensor | None = None,
+    ) -> "SpeechTokenizer":
+        """Create the tokenizer whose codes are the nearest centroids of this layer's states."""
+        return SpeechTokenizer(config, mean, std, decoder, centroids, layer=self, absolute=absolute)
 
     def save_copy(self, tokenizer: Path) -> None:
         """Copy the model's files, byte by byte, into a tokenizer's folder; `Tokenizer.from_pretrained` reads them."""
@@ -178,18 +205,3 @@ class SpeechTokenizer(Tokenizer):
     def source(self) -> dict[str, object]:
         config = self.layer.config
         return {"source of the codes": f"layer {config.layer} of {config.model}, a copy of which is in `{FOLDER}`"}
-
-
-def read_states(
-    root: Path, clips: Sequence[Clip], audio: SpectrogramConfig, layer: SpeechLayer, *, progress: Callable[[int], None]
-) -> Iterator[tuple[Tensor, Tensor | None]]:
-    """Read log-mel and states of clips below ``root`` for `fitting.draw_sample`; each clip is in memory as a whole."""
-    log_mel = LogMel(audio)
-    for done, clip in enumerate(clips, 1):
-        samples = np.concatenate([*read_blocks(root / clip.path, audio.sample_rate, part=clip.part)])
-        frames = torch.cat([torch.zeros(0, audio.n_mels, dtype=torch.float32), *log_mel_stream(log_mel, [samples])])
-        states = layer.states(samples)[: len(samples) // layer.stride].cpu()
-        require_finite(frames.numpy(), clip, "log-mel frames")
-        require_finite(states.numpy(), clip, "states of a speech model")
-        yield frames, states
-        progress(done)

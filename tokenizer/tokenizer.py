@@ -402,6 +402,12 @@ class Tokenizer(nn.Module):
         return {}
 
     @staticmethod
+    def of_rates(tokenizers: Sequence["Tokenizer"]) -> "Tokenizer":
+        """Join the tokenizers of several rates, coarse to fine, to one."""
+        several: Tokenizer = resolve_name(SEVERAL_RATES)(tokenizers)
+        return several
+
+    @staticmethod
     def from_pretrained(folder: Path | str, *, device: str = "cpu") -> "Tokenizer":
         """Load a folder, or ``user/name`` of the Hugging Face hub; weights must match the fingerprint in the config."""
         folder = saved_models.model_folder(folder, saved_models.TOKENIZER)

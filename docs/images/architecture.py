@@ -20,8 +20,7 @@ from typing import Any
 HERE, ROOT = Path(__file__).parent, Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))  # the tests hold the table of rooms
 
-from tests.test_architecture import ALL, ARROWS, SOURCES, lies_in  # noqa: E402
-from tests.test_ratchet import BESIDE  # noqa: E402
+from tests.test_architecture import ALL, ARROWS, SOURCES, beside, lies_in  # noqa: E402
 
 Facts = dict[str, Any]
 ROUNDED = 500  # lines
@@ -42,8 +41,8 @@ def rings() -> Facts:
     lines = {file: (ROOT / file).read_text(encoding="utf-8").count("\n") for file in SOURCES}
     rooms = [room for room in ARROWS if room in ("tokenizer", "lm", "vocoder", "pipelines")]
     rooms += [room for room in ARROWS if room.startswith("wordless/")]
-    beside = {file: next((place for place in BESIDE if lies_in(file, place)), "") for file in SOURCES}
-    core = {room: [file for file in SOURCES if lies_in(file, room) and not beside[file]] for room in rooms}
+    outer = {file: beside(file) for file in SOURCES}
+    core = {room: [file for file in SOURCES if lies_in(file, room) and not outer[file]] for room in rooms}
     arrows = {
         (room, other)
         for room in rooms
@@ -53,7 +52,7 @@ def rings() -> Facts:
         if other != room and found.within(other.replace("/", "."))
     }
     outside: dict[str, int] = {}
-    for file, place in beside.items():
+    for file, place in outer.items():
         if place:
             name = f"{place}/{file.relative_to(place).parts[0]}" if place == "pipelines/extras" else place
             name = name if (ROOT / name).is_dir() else f"files of {file.parts[0]}"

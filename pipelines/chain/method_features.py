@@ -5,7 +5,7 @@ from functools import partial
 
 from pipelines.bodies.body_options import NetworkSettings
 from pipelines.chain.study import Study, rate_prefix
-from pipelines.commandline.commands import imported
+from pipelines.extras.table import imported
 from pipelines.methods.method import Method
 from pipelines.stages.features import (
     UntrainedGPT,

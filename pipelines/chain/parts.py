@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from pipelines.commandline.outputs import keep_claimed
 from pipelines.results.rows import FoldSeed
 from pipelines.settings.run_settings import RunSettings
+from pipelines.store.outputs import keep_claimed
 from pipelines.store.plan import Plan, open_plan
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, some_options

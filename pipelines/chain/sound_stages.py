@@ -5,8 +5,6 @@ from dataclasses import replace
 from lm.probing.task import ProbeTask
 from pipelines.chain.study import Study
 from pipelines.methods.methods_table import METHODS
-from pipelines.pages.phrasing import sentences
-from pipelines.results.sound_figures import weak_judge
 from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.features import ClipReading, CodedViews, code_features, log_mel_features
 from pipelines.stages.judging import (
@@ -51,12 +49,7 @@ def make_sounds(study: Study) -> None:
         study.add(listening(session, playback))
     if config.judged_clips and config.asks("recognised") and (task := label_task(session, manifest, settings.probe)):
         judge = create_judge(study, task)
-        labels = study.add(recognise_labels(session, judge, decoded, entries["listening"], task.classes))
-
-        def warning(made: Entry) -> str:
-            return "".join(f"WARNING   {line}" for line in sentences("weak_judge", weak_judge(made, manifest)))
-
-        session.when_made(labels, warning)
+        study.add(recognise_labels(session, judge, decoded, entries["listening"], task.classes))
 
 
 def comb_notice(played: Entry, wavenet: Entry, settings: RunSettings) -> str:

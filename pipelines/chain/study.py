@@ -14,7 +14,7 @@ from pipelines.stages.stored_arrays import HeardClips, changed_spectrograms, spe
 from pipelines.stages.voices import CodedIn
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, some_options
-from tokenizer.speech_layer import ChosenLayer
+from tokenizer.fitting import VectorSource
 from tokenizer.tokenizer_options import HeardConfig
 from wordless.audio.recordings.corpus import noise_recordings
 from wordless.audio.recordings.manifest import Clips
@@ -74,7 +74,7 @@ class Study(ClipReading):
         return self.entries.get("autoencoder", self.entries["tokenizer"])
 
     @property
-    def layer(self) -> ChosenLayer | None:
+    def layer(self) -> VectorSource | None:
         """The layer of a speech model whose states are the columns of the sample; None: they are log-mel."""
         return self.settings.speech_layer if self.settings.tokenizer.start is None else None
 

@@ -16,8 +16,8 @@ from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import conf
-from pipelines.commandline.commands import COMMANDS, imported
-from pipelines.extras.table import extras
+from pipelines.commandline.commands import COMMANDS
+from pipelines.extras.table import extras, imported
 from wordless.base.errors import InputError, written
 from wordless.base.options import MEANING, REQUIRED, Meaning, choices_of, require_in_range
 from wordless.base.seeds import MAX_SEED

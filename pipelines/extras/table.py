@@ -6,9 +6,9 @@ An extra is a folder beside this file and a line of `EXTRAS`; who deletes both h
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from importlib import import_module
 from typing import Any, ClassVar, Literal
 
-from pipelines.commandline.commands import imported
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.base.options import Options
 
@@ -72,3 +72,9 @@ def extras(names: Iterable[object] = EXTRAS) -> tuple[Extra, ...]:
     """Return the extras among names, in the order of the table."""
     wanted = {*names}
     return tuple(_extra(name) for name in EXTRAS if name in wanted)
+
+
+def imported(named: str) -> Any:
+    """Import what ``module:name`` names, in this table, that of the commands or that of the methods."""
+    module, _, name = named.partition(":")
+    return getattr(import_module(module), name)

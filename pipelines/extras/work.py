@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipelines.commandline.commands import imported
-from pipelines.extras.table import EXTRAS
+from pipelines.extras.table import EXTRAS, imported
 
 if TYPE_CHECKING:
     from pipelines.chain.study import Study

@@ -18,9 +18,9 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from pipelines.commandline.annotation_files import write_annotations
-from pipelines.commandline.outputs import new_file, new_folder
 from pipelines.recordings import EncodeConfig
 from pipelines.settings.inputs import InputOptions
+from pipelines.store.outputs import new_file, new_folder
 from pipelines.store.session import Run, Session
 from pipelines.store.stage import stage
 from pipelines.store.store import Entry, Store, StoreConfig, note_finished, write_json

@@ -17,8 +17,8 @@ from lm.probing.fitted import FittedProbe, ProbeDescription
 from lm.probing.task import require_labels
 from pipelines.bodies.pretraining import sound_gpt_features
 from pipelines.chain.clips_of_run import MANIFEST, find_corpus, read_corpus, seen_of
-from pipelines.chain.notices import unlabelled_of_run
 from pipelines.jobs.coding import Told, empty_bands, list_rejected
+from pipelines.jobs.notices import unlabelled_of_run
 from pipelines.labelled import ProbeRunConfig
 from pipelines.methods.methods_table import METHODS
 from pipelines.pages.phrasing import methods_table, sentences

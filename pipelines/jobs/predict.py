@@ -15,7 +15,6 @@ from lm.bodies.clips import StoredClips
 from lm.finetuned import CLIPS_AT_ONCE, FineTunedModel
 from lm.heads import ClassificationTask, Row
 from pipelines.commandline.annotation_files import seconds_of_recording, write_annotations
-from pipelines.commandline.outputs import new_file
 from pipelines.commandline.overrides import command_line
 from pipelines.detection import PredictConfig
 from pipelines.jobs.answer_tables import noun, read_all
@@ -24,6 +23,7 @@ from pipelines.jobs.events import ClassFigures, Overlaps, ScoredWindows, judge, 
 from pipelines.pages.excerpts import Room
 from pipelines.pages.predictions_page import Answer, write_predictions_page
 from pipelines.stages.sound_probe import KeptProbes, SoundProbe, SoundView
+from pipelines.store.outputs import new_file
 from pipelines.store.run_folder import is_finetuned
 from wordless.audio.audio_options import Channel
 from wordless.audio.decoding import Recording

@@ -34,7 +34,7 @@ from wordless.base.seeds import MAX_SEED
 from wordless.base.values import build, move_seeds
 
 if TYPE_CHECKING:
-    from tokenizer.speech_layer import ChosenLayer
+    from tokenizer.fitting import VectorSource
 
 
 MAX_THREADS = 1024  # above it the system refuses threads, and libraries end the process
@@ -171,7 +171,7 @@ class RunSettings(BodiesOfRun, TrainingCommand):
         return not without or bool({*self.stages} - without - {"report"})
 
     @cached_property
-    def speech_layer(self) -> ChosenLayer | None:
+    def speech_layer(self) -> VectorSource | None:
         """The layer of a speech model that makes the codes; None: the autoencoder does."""
         own = self.tokenizer
         return None if own.features == "autoencoder" else self.wav2vec2.chosen_layer(own.feature_layer)

@@ -25,10 +25,10 @@ from pipelines.store.stage import stage
 from pipelines.store.store import Entry, some_options, write_json
 from tokenizer import fitting
 from tokenizer.config import fingerprint
+from tokenizer.fitting import OpenVectors, VectorSource
 from tokenizer.health import HEALTH_VERSION, measure_health
 from tokenizer.parquet import read_codes
 from tokenizer.sources import Autoencoder, PatchBatch, reconstruction_loss
-from tokenizer.speech_layer import ChosenLayer, SpeechLayer, SpeechTokenizer, read_states
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.pitch_contour import LOWEST, resolves_pitch, track_pitch
@@ -65,7 +65,11 @@ def _sampled_front_ends(audio: SpectrogramConfig) -> object:
 )
 @one_thread()
 def frame_sample(
-    run: Run, clips: Clips, audio: SpectrogramConfig, settings: TokenizerSettings, layer: ChosenLayer | None = None
+    run: Run,
+    clips: Clips,
+    audio: SpectrogramConfig,
+    settings: TokenizerSettings,
+    layer: VectorSource | None = None,
 ) -> None:
     """Compute statistics of training frames, and sample training and validation columns of `sampled_clips`.
 
@@ -148,7 +152,7 @@ def _draw(
     pool: Pool | None,
     *,
     views: Callable[[Clip], View] = View,
-    layer: SpeechLayer | None = None,
+    layer: OpenVectors | None = None,
 ) -> fitting.FrameSample:
     """Draw columns of a split, of each clip or of a view of it, and states of a ``layer``."""
     clips, frames, seed = manifest.of(split), settings.patch.frames, settings.seed
@@ -157,7 +161,7 @@ def _draw(
     n_mels, width = audio.n_mels, 0 if layer is None else layer.width
     with run.terminal.working(f"reading {split} clips", len(clips), "clips") as progress:
         if layer is not None:
-            read = read_states(manifest.root, clips, audio, layer, progress=progress.advance_to)
+            read = layer.read_clips(manifest.root, clips, audio, progress=progress.advance_to)
         else:
             assert pool is not None, "a pool reads log-mel"
             both = audio.levelling is not None and split == "train" and views is View
@@ -179,7 +183,7 @@ def autoencoder(
     audio: SpectrogramConfig,
     settings: TokenizerSettings,
     inputs: Entry | None = None,
-    layer: ChosenLayer | None = None,
+    layer: VectorSource | None = None,
 ) -> None:
     """Train the autoencoder in one process and thread; more would change last bits, and so codes.
 
@@ -262,7 +266,7 @@ def codebook(
     trained: Entry,
     audio: SpectrogramConfig,
     settings: TokenizerSettings,
-    layer: ChosenLayer | None = None,
+    layer: VectorSource | None = None,
     pitched: Entry | None = None,
 ) -> None:
     """Cluster the sample's bottlenecks, or states of a ``layer``: a complete tokenizer folder.
@@ -293,7 +297,7 @@ def codebook(
             seed=settings.seed,
             gpus=local_gpus(run.gang.device),
         )
-        create: Callable[..., Tokenizer] = Tokenizer if layer is None else partial(SpeechTokenizer, layer=layer.open())
+        create = Tokenizer if layer is None else layer.open().tokenizer
         ordered = fitting.by_loudness(model, centroids)
         tokenizer = create(config, mean, std, model, ordered, absolute=drawn.get("absolute"))
     written.unlink(missing_ok=True)

@@ -16,7 +16,7 @@ from wordless.training.fit_options import FitConfig, StartableFitConfig
 
 if TYPE_CHECKING:
     from tokenizer.config import TokenizerConfig
-    from tokenizer.speech_layer import ChosenLayer
+    from tokenizer.fitting import VectorSource
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +79,7 @@ class TokenizerSettings(TrainingSettings, TokenizerSizes):
         return replace(audio, levelling=Levelling(frames=self.patch.frames)) if self.level else audio
 
     def config(
-        self, audio: SpectrogramConfig, layer: ChosenLayer | None = None, pitches: tuple[float, float] | None = None
+        self, audio: SpectrogramConfig, layer: VectorSource | None = None, pitches: tuple[float, float] | None = None
     ) -> TokenizerConfig:
         """Return the config of the tokenizer, or of the finest of several, for a front end.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 import torch
 from torch import nn
 
-from pipelines.commandline.outputs import keep_claimed
+from pipelines.store.outputs import keep_claimed
 from pipelines.store.store import CURVE, Entry, Recipe, Store, checkpoints_of, write_json
 from wordless.base.errors import InputError
 from wordless.base.pools import LOCAL, EngineConfig, Pool, in_order, open_pool

@@ -36,7 +36,7 @@ def test_a_folder_that_is_missing_is_refused_before_imports_that_take_seconds(co
     words = ["wordless", *command.split(), "corpus.root=/none"]
     code = (
         f"import atexit, sys; sys.argv = {words};"
-        "atexit.register(lambda: print('fairseq2' in sys.modules or 'pipelines.chain.chain' in sys.modules));"
+        "atexit.register(lambda: print('fairseq2' in sys.modules or 'pipelines.jobs.run_chain' in sys.modules));"
         "from pipelines.cli import console; console()"
     )
     done = python("-c", code, cwd=tmp_path)

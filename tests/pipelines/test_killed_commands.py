@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from omegaconf import OmegaConf
 
-from pipelines.chain.sweep_runs import SweepPage
 from pipelines.commandline.command import os_problem
+from pipelines.jobs.sweep_runs import SweepPage
 from pipelines.results.sweep_jobs import Job, note
 from tests.calling import decode, encode, generate
 from tests.killing import Kill, call

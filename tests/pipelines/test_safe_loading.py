@@ -25,7 +25,7 @@ OTHER_LOADS = {
 OURS = {"Tokenizer", "LanguageModel", "SampleLanguageModel", "Vocoder", "FineTunedModel", "FittedProbe", "cls"}
 # They import modules that our own tables name: commands and methods, public names, sources, and kinds of models.
 NAMES_MODULES = {
-    Path("pipelines/commandline/commands.py"),
+    Path("pipelines/extras/table.py"),
     Path("wordless/__init__.py"),
     *map(Path, KINDS),
 }

@@ -78,7 +78,7 @@ def run(store: Path, folder: Path, *words: str, kill: Kill | None = None) -> int
 
 
 def _run(config: dict[str, object], store: Path, folder: Path, kill: Kill | None) -> None:
-    from pipelines.chain.chain import run_chain
+    from pipelines.jobs.run_chain import run_chain
 
     if kill:
         arm(store, kill)

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pipelines.commandline.outputs import prepare_output, require_kind
 from pipelines.commandline.run_folders import JOBS
+from pipelines.store.outputs import prepare_output, require_kind
 from pipelines.store.run_folder import RESULTS
 from wordless.base.options import REQUIRED, Options, option
 

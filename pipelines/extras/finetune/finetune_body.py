@@ -27,16 +27,16 @@ from lm.probing.linear import VERSION
 from lm.probing.vectors import Frames, pool
 from pipelines.bodies.body_options import RANDOM
 from pipelines.chain.clips_of_run import MANIFEST, REJECTED, find_corpus, read_corpus, seen_of
-from pipelines.chain.notices import unlabelled_of_run
-from pipelines.commandline.outputs import REMEDY, hold
 from pipelines.commandline.overrides import command_line
 from pipelines.extras.finetune import FinetuneConfig
+from pipelines.jobs.notices import unlabelled_of_run
 from pipelines.pages.excerpts import Room
 from pipelines.pages.predictions_page import Answer, write_predictions_page
 from pipelines.results.results import provenance, tracked_run
 from pipelines.settings.run_settings import choose_workers
 from pipelines.stages.networks import LabelledInputs, LabelTraining, learn_labels
 from pipelines.stages.stored_arrays import VALUES, read_clips, stored_clips, write_clips
+from pipelines.store.outputs import REMEDY, hold
 from pipelines.store.run_folder import FINETUNED, JOB, TABLE, part_of
 from pipelines.store.session import Run, Session
 from pipelines.store.stage import labels_of, stage

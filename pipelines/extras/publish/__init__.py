@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pipelines.commandline.outputs import is_held
+from pipelines.store.outputs import is_held
 from pipelines.store.run_folder import RESULTS, is_finetuned
 from wordless.base.hub import CONFIG, REPO, HubAddress
 from wordless.base.options import REQUIRED, Options, option

@@ -11,8 +11,8 @@ from lm.bodies.audio_transformer import AudioTransformerBody
 from lm.bodies.audio_transformer_config import AudioTransformerConfig
 from lm.finetuned import FineTunedModel, create_network, create_task
 from lm.finetuning import ClassificationOptions
-from pipelines.commandline.outputs import hold
 from pipelines.extras.finetune import finetune_settings
+from pipelines.store.outputs import hold
 from pipelines.store.run_folder import JOB
 from tests.pipelines.jobs.conftest import PITCHES, Finetuned, composed, fine_tune, write_tone, write_tones
 from tests.pipelines.tiny import AUDIO

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from lm.model import LanguageModel
-from pipelines.commandline.outputs import new_folder
+from pipelines.store.outputs import new_folder
 from tests.calling import decode, generate, options_of
 from tests.pipelines.jobs.test_decode import options as decoding
 from tests.pipelines.tiny import save_rates_run

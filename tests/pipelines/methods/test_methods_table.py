@@ -10,7 +10,7 @@ import pytest
 
 from pipelines.bodies.body_options import NetworkSettings
 from pipelines.bodies.front_end_pictures import band_shares, decibels_of, passages, sorted_filters
-from pipelines.commandline.commands import imported
+from pipelines.extras.table import imported
 from pipelines.methods.methods_table import BAGS, METHODS, ROWS, STATES, row_of, shown_in
 from pipelines.pages.comparison_charts import line_look
 from pipelines.pages.phrasing import full_name

@@ -12,7 +12,7 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from pipelines.chain.chain import run_chain
+from pipelines.jobs.run_chain import run_chain
 from pipelines.results.rows import values_by_name
 from pipelines.results.run_record import read_results
 from pipelines.store.session import Run

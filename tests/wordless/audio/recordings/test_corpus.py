@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipelines.commandline.commands import imported
+from pipelines.extras.table import imported
 from tests.calling import python
 from tests.wordless.audio.conftest import Tone
 from wordless.audio.recordings.annotations import recordings_at

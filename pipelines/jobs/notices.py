@@ -8,8 +8,8 @@ from operator import attrgetter
 from pathlib import Path
 
 from pipelines.chain.clips_of_run import MANIFEST
-from pipelines.chain.unlabelled import held_out_groups
 from pipelines.commandline.choices import EMBEDDED
+from pipelines.jobs.unlabelled import held_out_groups
 from pipelines.methods.methods_table import METHODS
 from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.start import LM, TOKENS, VOICE, gpt_hash, start_folder

@@ -12,8 +12,8 @@ import soundfile
 import torch
 
 from pipelines.chain.clips_of_run import MANIFEST, REJECTED
-from pipelines.chain.notices import notices_of_unlabelled, notices_of_weights, unlabelled_of_run, write_unlabelled
-from pipelines.chain.unlabelled import REJECTED_UNLABELLED, find_sources, read_unlabelled
+from pipelines.jobs.notices import notices_of_unlabelled, notices_of_weights, unlabelled_of_run, write_unlabelled
+from pipelines.jobs.unlabelled import REJECTED_UNLABELLED, find_sources, read_unlabelled
 from pipelines.methods.methods_table import METHODS
 from pipelines.settings.run_rules import run_settings
 from pipelines.settings.run_settings import RunSettings

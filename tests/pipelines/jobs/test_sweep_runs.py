@@ -14,7 +14,7 @@ import pytest
 from safetensors.numpy import save_file
 from scipy.stats import ttest_1samp
 
-from pipelines.chain.sweep_runs import finish, resuming
+from pipelines.jobs.sweep_runs import finish, resuming
 from pipelines.pages.sweep_page import Runs, reuse, swept, write_sweep
 from pipelines.results.run_record import count_codes
 from pipelines.results.sweep_jobs import Job, conclude, note, plan, read_jobs
@@ -289,7 +289,7 @@ hydra:
     subdir: ${oc.select:'hydra.callbacks.sweep.folders[${hydra.job.num}]'}
   callbacks:
     folder: {_target_: pipelines.commandline.run_folders.ClaimedFolder}
-    sweep: {_target_: pipelines.chain.sweep_runs.SweepPage, folders: []}
+    sweep: {_target_: pipelines.jobs.sweep_runs.SweepPage, folders: []}
 """
 SCRIPT = """
 import json
@@ -297,7 +297,7 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from wordless.base.errors import InputError
 from pipelines.commandline.command import command
-from pipelines.chain.sweep_runs import going_on
+from pipelines.jobs.sweep_runs import going_on
 
 def task(config):
     folder, size = Path(HydraConfig.get().runtime.output_dir), config["tokenizer"]["codebook_size"]

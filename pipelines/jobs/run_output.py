@@ -10,11 +10,11 @@ import numpy as np
 from lm.probing.fitted import FittedProbe, VectorRecipe
 from pipelines.bodies.table_of_bodies import BODIES
 from pipelines.chain.clips_of_run import MANIFEST, REJECTED
-from pipelines.chain.notices import UNLABELLED, write_unlabelled
 from pipelines.chain.sound_stages import comb_notice
 from pipelines.commandline.run_folders import LOG, link_latest
 from pipelines.extras.table import extras
-from pipelines.pages.phrasing import LATEX, methods_latex, methods_table, summary
+from pipelines.jobs.notices import UNLABELLED, write_unlabelled
+from pipelines.pages.phrasing import LATEX, methods_latex, methods_table, sentences, summary
 from pipelines.pages.runs_table import RUNS
 from pipelines.results.predictions import PREDICTIONS, write_predictions
 from pipelines.results.probes import probes_of_run
@@ -108,6 +108,8 @@ def write_run_folder(
     if comparison := results.get("comparison"):
         write_aside(folder / COMPARISON, methods_table(comparison))
         write_aside(folder / LATEX, methods_latex(comparison))
+    for line in sentences("weak_judge", results.get("listening", {}).get("warning")):
+        terminal.say(f"WARNING   {line}")
     for line in summary(results):
         terminal.say(f"          {line}")
     terminal.say(f"results   {folder / RESULTS}")
