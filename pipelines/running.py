@@ -16,8 +16,8 @@ import soundfile
 from lm.model import LanguageModel
 from pipelines.commandline.outputs import is_held
 from pipelines.commandline.overrides import quote, spell
+from pipelines.methods.sound_probe import AUTO, SoundProbe
 from pipelines.results.run_record import read_results
-from pipelines.stages.sound_probe import AUTO, SoundProbe
 from pipelines.store.run_folder import REPORT, RESULTS
 from tokenizer.tokenizer import Tokenizer
 from vocoder.vocoder import Vocoder

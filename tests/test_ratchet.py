@@ -13,7 +13,7 @@ BESIDE = (
     *("pipelines/extras", "pipelines/bodies", "lm/bodies", "lm/samples"),  # the two tables
     *("lm/rates.py", "lm/pitch.py", "tokenizer/rates_tokenizer.py", "pipelines/stages/models_of_rates.py"),
     *("tokenizer/speech_layer.py", "wordless/audio/speech_models.py"),
-    *("pipelines/stages/judging.py", "pipelines/chain/unlabelled.py"),
+    "pipelines/chain/unlabelled.py",
     *("lm/heads.py", "lm/finetuned.py", "lm/finetuning.py", "pipelines/labelled.py"),
     *("pipelines/chain/sweep_runs.py", "pipelines/pages/sweep_page.py", "pipelines/results/sweep_jobs.py"),
     *("pipelines/jobs", "pipelines/recordings.py", "pipelines/speech.py", "pipelines/runs.py", "pipelines/doctor.py"),

@@ -12,8 +12,8 @@ from lm.lm_options import CodeSampling
 from lm.model import LanguageModel
 from lm.pitch import WithStreams
 from pipelines.commandline.outputs import new_folder
+from pipelines.methods.sound_probe import SoundProbe
 from pipelines.speech import DecodeConfig, GenerateConfig
-from pipelines.stages.sound_probe import SoundProbe
 from pipelines.store.run_folder import open_synthesis, part_of, vocoder_of
 from pipelines.store.session import Run, Session
 from pipelines.store.stage import stage
