@@ -15,7 +15,7 @@ from lm.bodies.code_gpt import GptBody
 from lm.bodies.convolutional import ConvBody
 from lm.bodies.spectrogram_transformer import AstBody
 from lm.bodies.wav2vec2 import Wav2vec2Body
-from lm.finetuning import HeadOptions
+from lm.finetuning import FrozenLayers, HeadOptions
 from lm.heads import ClassificationTask, RegressionTask, Row, SequenceTask, Task
 from wordless.audio.audio_options import Channel
 from wordless.audio.levels import trim_ends
@@ -24,7 +24,7 @@ from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError
 from wordless.base.files import replace_folder
 from wordless.base.saved_models import FINE_TUNED, load_network, model_card, model_folder, reading, write_model
-from wordless.base.text import escape_markdown
+from wordless.base.text import counted, escape_markdown
 from wordless.base.values import build, match_choice
 
 HEADS: dict[str, type[Task]] = {each.name: each for each in (ClassificationTask, RegressionTask, SequenceTask)}
@@ -62,6 +62,22 @@ class FineTunedNetwork(nn.Module):
             if not any(parameter.requires_grad for parameter in part.parameters()):
                 part.eval()
         return self
+
+
+def freeze(network: BodyNetwork, count: FrozenLayers) -> None:
+    """Keep the weights of the first ``count`` layers and of what embeds the inputs; ``inputs``: of the latter."""
+    layers = len(network.stack) - 1
+    if count == "all":
+        network.requires_grad_(False)
+    elif count == "inputs":
+        network.stack[0].requires_grad_(False)
+    elif count > layers:
+        raise InputError(
+            f"body.frozen_layers is {count}, and the body has {counted(layers, 'layer')}; choose 0 to {layers}, or all"
+        )
+    elif count:
+        for layer in network.stack[: 1 + count]:
+            layer.requires_grad_(False)
 
 
 def create_network(body: Body, network: BodyNetwork, task: Task, *, seed: int) -> FineTunedNetwork:

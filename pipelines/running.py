@@ -15,8 +15,8 @@ import soundfile
 
 from lm.model import LanguageModel
 from pipelines.commandline.overrides import quote, spell
+from pipelines.methods.sound_probe import AUTO, SoundProbe
 from pipelines.results.run_record import read_results
-from pipelines.stages.sound_probe import AUTO, SoundProbe
 from pipelines.store.outputs import is_held
 from pipelines.store.run_folder import REPORT, RESULTS
 from tokenizer.tokenizer import Tokenizer

@@ -20,18 +20,18 @@ from safetensors.torch import load_file, save_file
 
 import lm.gpt
 from lm.bodies.clip_options import ClipBatchConfig
-from lm.bodies.convolutional import SAMPLE, LogMelBody
+from lm.bodies.convolutional import LogMelBody
+from lm.bodies.layer_reader import LayerReader
 from lm.finetuned import create_network, create_task
 from lm.finetuning import ClassificationOptions
 from lm.lm_options import GPTConfig, VectorConfig
-from lm.pooled_states import LayerReader
 from lm.tokens import Vocabulary
+from pipelines.bodies.stored_inputs import HeardClips, spectrograms
 from pipelines.bodies.table_of_bodies import BodiesOfRun
 from pipelines.commandline.option_index import index_of, nested
 from pipelines.methods.methods_table import METHODS
 from pipelines.stages.codebooks import frame_sample
 from pipelines.stages.stage_options import TokenizerSettings
-from pipelines.stages.stored_arrays import HeardClips, spectrograms
 from pipelines.store.stored_features import FEATURES
 from tests.lm.tiny import TINY, codes_format
 from tests.pasting import ROOT, environment, set_up
@@ -49,6 +49,7 @@ from wordless.audio.recordings.corpus import find_recordings
 from wordless.audio.recordings.manifest import Clip, Clips, Split
 from wordless.audio.recordings.recording_sources import CorpusConfig
 from wordless.audio.recordings.splits import SplitConfig
+from wordless.audio.spectrogram import SAMPLE
 from wordless.audio.views import View
 from wordless.base.errors import InputError
 from wordless.base.options import option

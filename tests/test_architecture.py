@@ -32,9 +32,9 @@ FOLDERS: dict[str, tuple[str, ...]] = {
     # its entries belong to folders that a command claims
     "store": ("pipelines.store.outputs",),
     "stages": (_STORE,),
-    # options and methods; pre-training, which the rows of methods name, reads the study of a run
-    "bodies": (_STORE, _STAGES, "pipelines.methods.method", "pipelines.chain.study", "pipelines.chain.method_features"),
-    "methods": (_BODIES,),
+    # options and methods; what the rows of methods name as texts reads the study of a run
+    "bodies": (_STORE, _STAGES, "pipelines.methods.method", "pipelines.chain.study"),
+    "methods": ("pipelines.commandline.commands", _STORE, _STAGES, _BODIES),
     "settings": (_COMMANDLINE, _STORE, _STAGES, _BODIES, _METHODS),
     "results": (_COMMANDLINE, _STORE, _STAGES, _METHODS, _SETTINGS),
     "pages": (_COMMANDLINE, _STORE, _METHODS, _RESULTS),
@@ -67,7 +67,6 @@ ARROWS = {
     "lm/finetuning": ("lm", _AUDIO, _BASE),
     "lm/heads": ("lm", _AUDIO, _BASE),
     "lm/finetuned": ("lm", _AUDIO, _BASE),
-    "lm/pooled_states": ("lm", "tokenizer.codes", _AUDIO, _BASE),
     "lm/samples": ("lm.samples", "vocoder", _AUDIO, _BASE),
     "vocoder": ("vocoder", "tokenizer.codes", _AUDIO, _BASE),
     "pipelines": (*BELOW, "pipelines"),

@@ -6,7 +6,7 @@
 
 Each body has one file in `lm.bodies`, with a description (`Body`), which ``config.json`` of a fine-tuned model holds.
 Its options on the command line stand in `pipelines/bodies`. Heads read the states of the last layer. Probes read those
-of all layers (`lm.pooled_states`).
+of all layers (`lm.bodies.layer_reader`).
 
 State ``s`` reads the inputs ``[s * inputs_per_state, (s + 1) * inputs_per_state + shared_inputs)``::
 
@@ -30,20 +30,18 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from lm.bodies.clips import MakeView
-from lm.finetuning import FrozenLayers
 from lm.lm_options import VectorConfig
 from lm.probing.vectors import Frames
 from lm.tokens import windows
 from wordless.audio.views import View
 from wordless.audio.waveform import equal_blocks, in_16_bits
 from wordless.base.array_types import Array, FloatArray
-from wordless.base.errors import InputError
 from wordless.base.machine import copy_to
 from wordless.base.saved_models import WEIGHTS
-from wordless.base.text import counted
 
 WEIGHTS_OPTION = "body.weights"  # names the folder of a body's weights in messages
+# inputs of clips (batch, time, ...), their lengths (batch,), and a generator of all random choices -> a view of each
+MakeView = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,19 +218,3 @@ class Source:
 
     def create(self, *, seed: int) -> BodyNetwork:
         return self.body.create(seed=seed, weights=self.weights, option=self.option)
-
-
-def freeze(network: BodyNetwork, count: FrozenLayers) -> None:
-    """Keep the weights of the first ``count`` layers and of what embeds the inputs; ``inputs``: of the latter."""
-    layers = len(network.stack) - 1
-    if count == "all":
-        network.requires_grad_(False)
-    elif count == "inputs":
-        network.stack[0].requires_grad_(False)
-    elif count > layers:
-        raise InputError(
-            f"body.frozen_layers is {count}, and the body has {counted(layers, 'layer')}; choose 0 to {layers}, or all"
-        )
-    elif count:
-        for layer in network.stack[: 1 + count]:
-            layer.requires_grad_(False)

@@ -18,7 +18,7 @@ drawn on the device, so a GPU's noise is not that of a CPU.
 """
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import cycle, islice
@@ -29,6 +29,7 @@ import torch
 from torch import Tensor, nn
 
 from lm.batches import shuffled_batches
+from lm.bodies.body import MakeView
 from lm.bodies.clip_options import AugmentationConfig, ClipBatchConfig, WaveformAugmentationConfig
 from wordless.audio.padding import inside
 from wordless.audio.reading import resample_blocks
@@ -38,8 +39,6 @@ from wordless.base.machine import Batch, copy_to
 from wordless.base.seeds import MAX_SEED
 
 FrameArray = npt.NDArray[np.float16 | np.float32 | np.int16 | np.int32]
-# frames of clips (batch, time, ...), their lengths (batch,), and a generator of all random choices -> a view of each
-MakeView = Callable[[Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
 
 CPU = torch.device("cpu")
 ORDER, EXAMPLES = 0, 1  # second words of the seeds: the purpose of a generator

@@ -21,18 +21,17 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, FrontEnd, Pieces, load_part
+from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, FrontEnd, MakeView, Pieces, load_part
 from lm.bodies.clip_options import ClipBatchConfig
-from lm.bodies.clips import ClipViews, LabelledBatch, LabelledBatches, MakeView, StoredClips
+from lm.bodies.clips import ClipViews, LabelledBatch, LabelledBatches, StoredClips
 from lm.bodies.convolutional_config import ContrastConfig, ConvEncoderConfig
 from lm.lm_options import PARTS, VectorConfig
 from lm.probing.vectors import Frames, pool_batch
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.padding import inside, join_groups
-from wordless.audio.spectrogram import LogMel, view_log_mel
+from wordless.audio.spectrogram import LogMel, frame_statistics, view_log_mel
 from wordless.audio.views import View
 from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError
@@ -49,25 +48,13 @@ def num_frames(view: View, audio: SpectrogramConfig) -> int:
 def log_mel_pieces(
     view: View, root: Path, audio: SpectrogramConfig, sample: Path, *, frames: int = PIECE_FRAMES
 ) -> Iterator[Tensor]:
-    """Give the log-mel ``(time, mels)`` of a view, ``frames`` at a time, normalised with `statistics`."""
-    mean, std = statistics(sample)
+    """Give the log-mel ``(time, mels)`` of a view, ``frames`` at a time, normalised with its `frame_statistics`."""
+    mean, std = frame_statistics(sample)
     for piece in view_log_mel(_log_mel(audio), view, root, frames=frames):
         yield (piece - mean) / std
 
 
 _log_mel = lru_cache(maxsize=1)(LogMel)  # once in each process
-SAMPLE = "sample.safetensors"
-
-
-@lru_cache(maxsize=1)
-def statistics(sample: Path) -> tuple[Tensor, Tensor]:
-    """Load mean and standard deviation ``(mels,)`` of the training frames' log-mel from the folder of a sample.
-
-    They are of sound as loud as recorded, and not of the front end of codes with a level.
-    """
-    tensors = load_file(sample / SAMPLE)
-    mean, std = tensors.get("absolute", (tensors["mean"], tensors["std"]))
-    return mean, std
 
 
 CLIPS_AT_ONCE = 24  # in one convolution on a CPU; a larger number pads short clips with more silence

@@ -47,14 +47,14 @@ from lm.bodies.clips import (
     draw_ratios,
     trim_rows,
 )
-from lm.bodies.convolutional import PIECE_FRAMES, LogMelBody, statistics
+from lm.bodies.convolutional import PIECE_FRAMES, LogMelBody
 from lm.bodies.sound_gpt_config import SoundGPTConfig
 from lm.probing.vectors import Frames
 from tokenizer.codes import soft_assignments
 from tokenizer.fitting import fit_codebook, nearest
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.audio_options import SpectrogramConfig
-from wordless.audio.spectrogram import at_reference, warp
+from wordless.audio.spectrogram import at_reference, frame_statistics, warp
 from wordless.base.array_types import FloatArray, IndexArray, IntArray
 from wordless.base.causal_transformer import create_causal_transformer, full_rows, layer_states
 from wordless.base.errors import InputError
@@ -397,7 +397,7 @@ class SoundBody(LogMelBody):
         """Load the model of the folder, whether it was trained or has random weights."""
         tokenizer, codes = self.folder / TOKENIZER, None
         if tokenizer.is_dir():
-            codes = CodeStem(Tokenizer.from_pretrained(tokenizer), *statistics(self.folder))
+            codes = CodeStem(Tokenizer.from_pretrained(tokenizer), *frame_statistics(self.folder))
         network = create_sound_gpt(*self.sizes, seed=seed, codes=codes)
         load_part(network, self.folder, "")
         return network

@@ -31,9 +31,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, Pieces, Source
+from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, MakeView, Pieces, Source
 from lm.bodies.clip_options import ClipBatchConfig
-from lm.bodies.clips import ClipViews, MakeView, StoredClips, trim_rows
+from lm.bodies.clips import ClipViews, StoredClips, trim_rows
 from lm.bodies.wav2vec2_config import GROUPS, MaskConfig, TargetConfig, Wav2vec2Config
 from lm.probing.vectors import Frames
 from wordless.audio.audio_options import Convolutions

@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING
 from lm.bodies.ast_config import AstConfig
 from lm.bodies.clip_options import AugmentationConfig, ClipBatchConfig, WaveformBatchConfig
 from lm.finetuning import HeadConfig
-from pipelines.bodies.body_options import LABELLED, RANDOM, BodyOptions, ClipTraining, NetworkSettings, RunPart
+from pipelines.bodies.network_options import LABELLED, RANDOM, BodyOptions, ClipTraining, NetworkSettings, RunPart
 from pipelines.methods.method import CURVES, Line, Method, untrained
 from wordless.base.options import option
 from wordless.training.fit_options import FitConfig, LargeFitConfig
 
 if TYPE_CHECKING:
     from lm.bodies.body import Source
+    from pipelines.bodies.networks import Network
+    from pipelines.bodies.stored_inputs import HeardClips
     from pipelines.stages.features import ClipReading
-    from pipelines.stages.networks import Network
-    from pipelines.stages.stored_arrays import HeardClips
     from pipelines.store.store import Entry
 
 
@@ -59,7 +59,6 @@ class AstOptions(BodyOptions):
 @dataclass(frozen=True, kw_only=True)
 class AstSettings(ClipTraining, NetworkSettings):
     inputs = "filter_banks"
-    finetuned = AstOptions
     methods = (
         Method(name="ast", kind="supervised", title="AST", untrained="random_ast", training="ast", learns_labels=True,
                line=Line(marker="v", filled=False, dashes="--"), places=CURVES),
@@ -89,8 +88,8 @@ class AstSettings(ClipTraining, NetworkSettings):
         not attend to each other.
         """
         from lm.bodies import spectrogram_transformer as of
-        from pipelines.stages.networks import VALIDATION_FRAMES, LabelTraining, Network
-        from pipelines.stages.stored_arrays import measured_statistics
+        from pipelines.bodies.networks import VALIDATION_FRAMES, LabelTraining, Network, layer_reader
+        from pipelines.bodies.stored_inputs import measured_statistics
         from pipelines.store.store import other_options
         from wordless.audio.views import View
         from wordless.base.saved_models import hugging_face_hash
@@ -110,7 +109,7 @@ class AstSettings(ClipTraining, NetworkSettings):
         body = of.AstBody(ast=replace(config, weights=None), clip_vector=True, positions=min(longest, config.patches))
         return Network(
             name="ast",
-            reader=reading.reader(body, seed=seed),
+            reader=layer_reader(reading, body, seed=seed),
             decides={"ast": sizes, "weights": f"random {seed}"},
             learns=[sizes, self.augmentation, folder and hugging_face_hash(folder)],
             source=source,

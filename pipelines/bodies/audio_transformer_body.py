@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, get_args
 from lm.bodies.audio_transformer_config import AudioTransformerConfig, Variant
 from lm.bodies.clip_options import WaveformAugmentationConfig
 from lm.finetuning import HeadConfig
-from pipelines.bodies.body_options import (
+from pipelines.bodies.network_options import (
     RANDOM,
     SIZES,
     HeadTraining,
@@ -26,8 +26,8 @@ from wordless.training.fit_options import FitConfig, LargeFitConfig
 
 if TYPE_CHECKING:
     from lm.bodies.body import Body, Source
+    from pipelines.bodies.networks import Network
     from pipelines.stages.features import ClipReading
-    from pipelines.stages.networks import Network
     from pipelines.store.store import Entry
 
 NAME, TITLE = "audio_transformer", "Audio Transformer"
@@ -80,7 +80,6 @@ class AudioTransformerOptions(WaveformBodyOptions):
 @dataclass(frozen=True, kw_only=True)
 class AudioTransformerSettings(WaveformTraining, HeadTraining, NetworkSettings):
     inputs = "waveforms"
-    finetuned = AudioTransformerOptions
     methods = (
         LEARNED,
         *(
@@ -109,7 +108,7 @@ class AudioTransformerSettings(WaveformTraining, HeadTraining, NetworkSettings):
         from lm.bodies.audio_transformer import AudioTransformerBody
         from lm.bodies.body import Source
         from lm.bodies.clips import augment_waveforms
-        from pipelines.stages.networks import VALIDATION_SECONDS, LabelTraining, Network
+        from pipelines.bodies.networks import VALIDATION_SECONDS, LabelTraining, Network, layer_reader
 
         rate, seed = reading.audio.sample_rate, self.fit.seed
         model = replace(self.model, variant=VARIANTS.get(method.name, self.model.variant))
@@ -117,7 +116,7 @@ class AudioTransformerSettings(WaveformTraining, HeadTraining, NetworkSettings):
         change = partial(augment_waveforms, config=self.augmentation)
         return Network(
             name=NAME,
-            reader=reading.reader(body, seed=seed),
+            reader=layer_reader(reading, body, seed=seed),
             decides={"model": model, "sample_rate": rate, "weights": f"random {seed}"},
             learns=[model, self.augmentation, rate],
             source=lambda data, longest: Source(body=body, weights=None, fingerprint="", change=change),

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from lm.bodies.clip_options import AugmentationConfig, ClipBatchConfig
 from lm.bodies.convolutional_config import ContrastConfig, ConvEncoderConfig
-from pipelines.bodies.body_options import LABELLED, PLAIN, PRETRAINING, HeadTraining, LogMelTraining, NetworkSettings
+from pipelines.bodies.network_options import LABELLED, PLAIN, PRETRAINING, HeadTraining, LogMelTraining, NetworkSettings
 from pipelines.methods.method import CURVES, FEW, Line, Method, untrained
 from tokenizer.tokenizer_options import HeardConfig
 from wordless.base.options import option
 from wordless.training.fit_options import FitConfig
 
 if TYPE_CHECKING:
+    from pipelines.bodies.networks import Network
     from pipelines.stages.features import ClipReading
-    from pipelines.stages.networks import Network
     from pipelines.store.store import Entry
 
 
@@ -64,7 +64,7 @@ class BaselineSettings(NetworkSettings):
     ) -> Network:
         """Describe the encoder of log-mel, with the weights of SimCLR if there are any."""
         from lm.bodies.convolutional import ConvBody
-        from pipelines.stages.networks import VALIDATION_FRAMES, LabelTraining, Network, augmented
+        from pipelines.bodies.networks import VALIDATION_FRAMES, LabelTraining, Network, augmented, layer_reader
         from pipelines.store.store import other_options
 
         own, body = self.supervised, ConvBody(encoder=self.encoder, audio=reading.audio)
@@ -72,7 +72,7 @@ class BaselineSettings(NetworkSettings):
 
         return Network(
             name="supervised",
-            reader=reading.reader(body, sample=sample, weights=simclr and simclr.place, seed=self.seed),
+            reader=layer_reader(reading, body, sample=sample, weights=simclr and simclr.place, seed=self.seed),
             decides={"encoder": self.encoder, "audio": reading.audio, "sample": sample, "weights": weights},
             learns=[self.encoder, other_options(own, "views")],
             source=augmented(body, own.augmentation),

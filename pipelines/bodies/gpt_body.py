@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from pipelines.bodies.body_options import RUN, BodyOptions, RunPart
+from pipelines.bodies.network_options import RUN, BodyOptions, RunPart
 from wordless.base.options import option
 from wordless.training.fit_options import LargeFitConfig
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from lm.batches import loss
 from lm.bodies import convolutional
 from lm.bodies import wav2vec2 as speech
 from lm.bodies.clips import ClipViews, StoredClips, augment
+from lm.bodies.layer_reader import LayerReader
 from lm.bodies.sound_gpt import (
     TOKENIZER,
     CodedClips,
@@ -27,22 +29,32 @@ from lm.bodies.sound_gpt import (
     fit_window_codebook,
 )
 from lm.bodies.sound_gpt import validation_batches as coded_batches
-from lm.lm_options import Pooling
+from lm.lm_options import Pooling, VectorConfig
 from lm.probing.vectors import bags_of_places
 from pipelines.bodies.cnn_body import BaselineSettings
+from pipelines.bodies.features_of_bodies import (
+    heard,
+    heard_unlabelled,
+    learned_features,
+    spectrograms_of,
+    unlabelled_spectrograms,
+)
+from pipelines.bodies.networks import layer_reader, network_features
 from pipelines.bodies.sound_gpt_body import SoundGPTSettings
+from pipelines.bodies.stored_inputs import HeardClips, stored_clips, stored_std
 from pipelines.bodies.wav2vec2_body import OPTION, Wav2vec2Settings
-from pipelines.chain.method_features import learned_features
 from pipelines.chain.study import Study
 from pipelines.methods.method import Method
-from pipelines.stages.features import BAG_OF_CODES, ClipReading, network_features
-from pipelines.stages.stored_arrays import TRAINED_ON, HeardClips, stored_clips, stored_std, waveforms
+from pipelines.stages.features import BAG_OF_CODES, ClipReading
+from pipelines.stages.stored_arrays import TRAINED_ON, waveforms
 from pipelines.store.session import Run
 from pipelines.store.stage import stage
 from pipelines.store.store import Entry, other_options
-from pipelines.store.stored_features import write_features
+from pipelines.store.stored_features import stacked_rows, write_features
 from tokenizer.tokenizer import Tokenizer
 from tokenizer.tokenizer_options import HeardConfig
+from wordless.audio.audio_options import SpectrogramConfig
+from wordless.audio.spectrogram import SAMPLE, frame_statistics
 from wordless.audio.views import View
 from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError
@@ -78,7 +90,7 @@ def simclr(run: Run, spectrograms: HeardClips, unlabelled: Sequence[HeardClips],
 def simclr_layers(study: Study, method: Method) -> Entry:
     own = study.settings.baselines
     views = own.simclr.views
-    clips, extra = study.heard(study.manifest, study.spectrograms, views), study.heard_unlabelled(views)
+    clips, extra = heard(study, views), heard_unlabelled(study, views)
     trained = study.add(simclr(study.session.named(method.title), clips, extra, own))
     return own.network(study, method, study.statistics, simclr=trained).features(study, method.name)
 
@@ -192,7 +204,7 @@ def sound_gpt(
     sizes = {"streams": streams, "codebook_size": codebook_size, "patch_frames": patch_frames}
     train, held_out = map(corpus.of, TRAINED_ON)
     shape = SoundShape(frames=settings.longest, mels=train.width, **sizes)
-    mean, std = convolutional.statistics(sample.folder)
+    mean, std = frame_statistics(sample.folder)
     codes = None if coder is None else CodeStem(coder, mean, std)
     model = create_sound_gpt(settings.model, shape, seed=settings.fit.seed, codes=codes)
     if name in (SOUND, WINDOW, READ):
@@ -209,7 +221,7 @@ def sound_gpt(
         fixed = coded_batches(others, batch_size=own.batch_size, at_most=own.max_frames)
         run.fit("gpt_sound.fit", CodePrediction(model), batches, fixed, loss, settings.fit)
     if run.gang.rank == 0:
-        save_file({"mean": mean, "std": std}, run.folder / convolutional.SAMPLE)
+        save_file({"mean": mean, "std": std}, run.folder / SAMPLE)
         write_model(run.folder, model, {SOUND: asdict(model.config), "shape": asdict(model.shape)})
         if coder is not None:
             coder.save_pretrained(run.folder / TOKENIZER)
@@ -220,8 +232,8 @@ def sound_states(study: Study, method: Method) -> Entry:
     trained = sound_gpt(
         study.session.named(method.title),
         method.name,
-        study.heard(study.manifest, study.spectrograms, own.views if method.training else HeardConfig()),
-        study.heard_unlabelled(own.views) if method.training else (),
+        heard(study, own.views if method.training else HeardConfig()),
+        heard_unlabelled(study, own.views) if method.training else (),
         own,
         tokenizer=study.entries["tokenizer"] if method.input == BAG_OF_CODES else None,
         **_windows(study),
@@ -239,8 +251,18 @@ def _windows(study: Study) -> dict[str, Any]:
 
 def sound_gpt_features(reading: ClipReading, method: str, trained: Entry) -> Entry:
     """Pool the states of the layers of a `sound_gpt`."""
-    reader = reading.reader(SoundBody(folder=trained.place, audio=reading.audio), sample=trained)
+    reader = layer_reader(reading, SoundBody(folder=trained.place, audio=reading.audio), sample=trained)
     return network_features(reading.session, reading, method, reader, [reading.audio, trained])
+
+
+def sound_gpt_vectors(
+    folder: Path, views: Sequence[View], audio: SpectrogramConfig, vectors: VectorConfig, *, device: str
+) -> dict[str, FloatArray]:
+    """Compute the vectors ``(views, dim)`` of each layer of a `sound_gpt` in the folder of a run, for new sound."""
+    body = SoundBody(folder=folder, audio=audio)
+    reader = LayerReader(body=body, statistics=folder, device=device, poolings=vectors.poolings)
+    rows = stacked_rows(row for group in body.groups(views) for row in reader(group))
+    return body.candidates(rows, vectors)
 
 
 @stage("{method}_features", version=1, title="{method} of {reading.title}")
@@ -283,5 +305,5 @@ def _bag_of_windows(
 
 
 def bag_of_targets(study: Study, method: Method) -> Entry:
-    own, others, seed = study.spectrograms, study.unlabelled_spectrograms, study.settings.gpt_sound.fit.seed
+    own, others, seed = spectrograms_of(study), unlabelled_spectrograms(study), study.settings.gpt_sound.fit.seed
     return window_bags(study.session, study, method.name, own, others, seed=seed, **_windows(study))

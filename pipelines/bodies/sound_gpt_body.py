@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 from lm.bodies.clip_options import AugmentationConfig, ClipBatchConfig
 from lm.bodies.sound_gpt_config import SoundGPTConfig
-from pipelines.bodies.body_options import PRETRAINING, BodySettings, LogMelTraining
+from pipelines.bodies.body_options import BodySettings
+from pipelines.bodies.network_options import PRETRAINING, LogMelTraining
 from pipelines.methods.method import FEW, Line, Method, untrained
 from wordless.base.options import option
 from wordless.training.fit_options import FitConfig
 
-MAKE, WINDOW = f"{PRETRAINING}:sound_states", "the code of the sound around, unchanged"
+MAKE, OF_SOUND = f"{PRETRAINING}:sound_states", f"{PRETRAINING}:sound_gpt_vectors"
+WINDOW = "the code of the sound around, unchanged"  # target
 # Augmentation that does not crop; the codes after a change of speed are those of the same sounds.
 IN_PLACE = AugmentationConfig(
     crop=1.0, speed=0.2, formant=0.2, gain_db=0.0, mix=0.0, noise=0.3, time_masks=2, time_mask=0.1, mel_masks=2
@@ -23,10 +25,10 @@ IN_PLACE = AugmentationConfig(
 class SoundGPTSettings(LogMelTraining, BodySettings):
     methods = (
         Method(name="gpt_sound", kind="self_supervised", title="GPT that reads sound", untrained="random_gpt_sound",
-               features=MAKE, line=Line(marker="X"), places=FEW, input="log_mel",
+               features=MAKE, of_sound=OF_SOUND, line=Line(marker="X"), places=FEW, input="log_mel",
                training="gpt_sound", loss="nats per code", target=WINDOW),
         Method(name="gpt_window", kind="codes", title="GPT that predicts a window", untrained="random_gpt_window",
-               features=MAKE, line=Line(marker="X"), places=FEW, input="bag_of_codes",
+               features=MAKE, of_sound=OF_SOUND, line=Line(marker="X"), places=FEW, input="bag_of_codes",
                training="gpt_sound", loss="nats per code", target=WINDOW),
         Method(name="gpt_read", kind="codes", title="GPT that names the code just read", untrained="random_gpt_window",
                features=MAKE, line=Line(marker="P"), places=FEW, input="bag_of_codes",

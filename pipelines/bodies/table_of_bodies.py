@@ -1,15 +1,16 @@
-"""The table of bodies: whose options a run and ``wordless finetune`` have, and whose methods the comparison has."""
+"""The table of bodies: whose options a run has, and whose methods the comparison has."""
 
 from dataclasses import dataclass, fields, replace
 
 from pipelines.bodies.ast_body import AstSettings
 from pipelines.bodies.audio_transformer_body import AudioTransformerSettings
-from pipelines.bodies.body_options import BodyOptions, BodySettings
+from pipelines.bodies.body_options import BodySettings
 from pipelines.bodies.cnn_body import BaselineSettings
-from pipelines.bodies.gpt_body import GptOptions
 from pipelines.bodies.sound_gpt_body import SoundGPTSettings
 from pipelines.bodies.wav2vec2_body import Wav2vec2Settings
 from wordless.base.options import Options, option
+
+NETWORK = "pipelines.bodies.features_of_bodies:network_features"  # of the methods of bodies that name no function
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,8 +27,8 @@ class BodiesOfRun(Options):
 
 
 BODIES: dict[str, BodySettings] = {field.name: getattr(BodiesOfRun(), field.name) for field in fields(BodiesOfRun)}
-METHODS_OF_BODIES = [replace(method, body=name) for name, body in BODIES.items() for method in body.methods]
-# those of ``wordless finetune``; the GPT is no body of the comparison
-BODY_OPTIONS: dict[str, type[BodyOptions]] = {
-    each.name: each for each in (GptOptions, *(body.finetuned for body in BODIES.values())) if each is not None
-}
+METHODS_OF_BODIES = [
+    replace(method, body=name, features=method.features or NETWORK)
+    for name, body in BODIES.items()
+    for method in body.methods
+]

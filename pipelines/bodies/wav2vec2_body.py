@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, cast
 from lm.bodies.clip_options import WaveformAugmentationConfig, WaveformBatchConfig
 from lm.bodies.wav2vec2_config import MASKING, MaskConfig, TargetConfig, Wav2vec2Config
 from lm.finetuning import HeadConfig
-from pipelines.bodies.body_options import (
+from pipelines.bodies.body_options import BodySettings
+from pipelines.bodies.network_options import (
     PRETRAINING,
     RANDOM,
     RUN,
     SIZES,
-    BodySettings,
     WaveformBodyOptions,
     WaveformTraining,
 )
 from pipelines.methods.method import CURVES, FEW, Line, Method, untrained
+from pipelines.stages.stage_options import SPEECH_FEATURES
 from wordless.audio.audio_options import Convolutions
 from wordless.base.errors import InputError, require
 from wordless.base.options import option
@@ -28,12 +29,12 @@ from wordless.training.fit_options import FitConfig, LargeFitConfig
 
 if TYPE_CHECKING:
     from lm.bodies.body import Source
+    from pipelines.bodies.networks import Network
     from pipelines.stages.features import ClipReading
-    from pipelines.stages.networks import Network
     from tokenizer.speech_layer import ChosenLayer
     from wordless.audio.speech_models import SpeechModel
 
-OPTION, SPEECH_FEATURES = "wav2vec2.weights", "tokenizer.features=wav2vec2"
+OPTION = "wav2vec2.weights"
 MAKE, TARGETS = f"{PRETRAINING}:speech_features", TargetConfig()
 PROJECTED = 256  # width to which heads of speech models project the mean over time, as in transformers
 
@@ -86,7 +87,6 @@ class Wav2vec2Options(WaveformBodyOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class Wav2vec2Settings(BodySettings):
-    finetuned = Wav2vec2Options
     methods = (
         Method(name="wav2vec2", kind="self_supervised", title="wav2vec 2.0", untrained="random_wav2vec2",
                features=MAKE, training="wav2vec2.pretraining", loss="nats per masked frame, among its negatives",
@@ -152,12 +152,12 @@ class Wav2vec2Settings(BodySettings):
     def network(self, reading: ClipReading, pretrained: Source) -> Network:
         """Describe a pre-trained speech model; one that heard no clip of the corpus gives all folds the same entry."""
         from lm.bodies.wav2vec2 import Wav2vec2Body
-        from pipelines.stages.networks import VALIDATION_SECONDS, LabelTraining, Network
+        from pipelines.bodies.networks import VALIDATION_SECONDS, LabelTraining, Network, layer_reader
 
         own, rate, body = self.finetuning, reading.audio.sample_rate, cast(Wav2vec2Body, pretrained.body)
         return Network(
             name="wav2vec2_finetuned",
-            reader=reading.reader(body, weights=pretrained.weights),
+            reader=layer_reader(reading, body, weights=pretrained.weights),
             decides={"sample_rate": rate, "weights": pretrained.fingerprint},
             learns=[own.masking, rate, pretrained.fingerprint],
             source=lambda data, longest: replace(pretrained, body=replace(body, masking=own.masking)),

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from functools import partial
 
-from pipelines.bodies.body_options import NetworkSettings
 from pipelines.chain.study import Study, rate_prefix
 from pipelines.extras.table import imported
 from pipelines.methods.method import Method
@@ -17,8 +16,6 @@ from pipelines.stages.features import (
     own_features,
 )
 from pipelines.stages.mfcc import chroma_frames, mfcc_frames
-from pipelines.stages.networks import Network
-from pipelines.stages.stored_arrays import HeardClips, filter_banks, waveforms
 from pipelines.store.store import Entry
 
 MakeFeatures = Callable[[Study, Method], Entry]
@@ -29,34 +26,8 @@ def features_of(study: Study, method: Method) -> Entry:
     if method.file is not None:
         names = [clip.name for clip in study.manifest.clips]
         return own_features(study.session, method.name, names, method.file)
-    if method.features:
-        make: MakeFeatures = imported(method.features)
-        return make(study, method)
-    own = study.settings.body(method)
-    assert isinstance(own, NetworkSettings)
-    network = own.network(study, method, study.statistics if own.inputs == "log_mel" else None)
-    if not method.learns_labels:
-        return network.features(study, method.name)
-    return learned_features(study, method, network, inputs_of(study, own))
-
-
-def inputs_of(study: Study, own: NetworkSettings) -> HeardClips:
-    """Store what a network reads of the clips that it is trained on."""
-    match own.inputs:
-        case "log_mel":
-            return study.heard(study.manifest, study.spectrograms, own.copies)
-        case "filter_banks":
-            return HeardClips(entry=filter_banks(study.session, study.manifest))
-        case "waveforms":
-            return HeardClips(entry=waveforms(study.session, study.manifest, study.audio.sample_rate))
-
-
-def learned_features(study: Study, method: Method, network: Network, inputs: HeardClips) -> Entry:
-    """Train a network on the labels of clips, and read its layers."""
-    study.add(inputs.entry)
-    separator = study.settings.probe.label_separator
-    trained = network.train(study, inputs, study.task.classes, separator, title=method.title)
-    return network.features(study, method.name, study.add(trained, method.name))  # methods may share the training
+    make: MakeFeatures = imported(method.features)
+    return make(study, method)
 
 
 def bag(study: Study, method: Method) -> Entry:

@@ -1,23 +1,26 @@
 """The stages for sound: vocoder, sounds and their figures, and the judge of their labels."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 from lm.probing.task import ProbeTask
 from pipelines.chain.study import Study
+from pipelines.commandline.commands import imported
+from pipelines.methods.method import Method
 from pipelines.methods.methods_table import METHODS
 from pipelines.settings.run_settings import RunSettings
-from pipelines.stages.features import ClipReading, CodedViews, code_features, log_mel_features
+from pipelines.stages.features import CodedViews, code_features, log_mel_features
 from pipelines.stages.judging import (
+    NETWORKS,
     PROBED,
     Judge,
-    create_network_judge,
     create_probe_judge,
     label_task,
     recognise_labels,
 )
 from pipelines.stages.listening import LISTENING, Playback, choose_clips, decode_clips, listening, measure_clips
 from pipelines.stages.probing import probed
-from pipelines.stages.stored_arrays import spectrograms, waveforms
+from pipelines.stages.stored_arrays import waveforms
 from pipelines.stages.voices import CodedIn, vocoder
 from pipelines.store.store import Entry
 from tokenizer.encoder import Encoder
@@ -67,30 +70,18 @@ def comb_notice(played: Entry, wavenet: Entry, settings: RunSettings) -> str:
 
 
 def create_judge(study: Study, task: ProbeTask) -> Judge:
-    """Return the classifier of labels; the comparison may have made its entries, or others of the same names."""
-    settings, session, sample, tokens = study.settings, study.session, study.statistics, study.entries["tokenizer"]
-    reading, name = ClipReading(session=session, manifest=study.manifest, audio=study.audio), settings.listening.judge
-
-    def add(entry: Entry, name: str) -> None:
-        own = study.entries.get(name, entry).key == entry.key
-        study.add(entry, name if own else f"judging_{name}")
-
-    if name == "supervised":
-        shown = spectrograms(session, study.manifest, study.audio, sample)
-        network = settings.baselines.network(reading, METHODS[name], sample)
-        heard = study.heard(study.manifest, shown, settings.baselines.supervised.views)
-        classifier = network.train(reading, heard, task.classes)
-        add(shown, shown.stage)
-        add(classifier, classifier.stage)
-        return create_network_judge(network, classifier, sample)
+    """Return the classifier of labels, of clips as they are; a plain comparison has made its entries."""
+    name, session, tokens = study.settings.listening.judge, study.session, study.entries["tokenizer"]
+    if name in NETWORKS:
+        of_network: Callable[[Study, Method, ProbeTask], Judge] = imported(NETWORKS[name])
+        return of_network(study, METHODS[name], task)
     method, _ = PROBED[name]
     if name == "codes":
         features = code_features(session, CodedViews(codes=study.entries["codes"]))
     else:
-        features = log_mel_features(reading, tokens)
-    # Features and probe of clips as they are alone; those of a plain comparison are the same, and computed once.
-    probe = probed(session, study.manifest, settings.probe, method, {method: features})
-    add(features, f"{method}_features")
-    add(probe, f"probed_{method}")
+        features = log_mel_features(study.plain, tokens)
+    probe = probed(session, study.manifest, study.settings.probe, method, {method: features})
+    study.add_for_judge(features, f"{method}_features")
+    study.add_for_judge(probe, f"probed_{method}")
     encoder = Encoder(folder=tokens.place, root=study.manifest.root, device=str(session.gang.device))
     return create_probe_judge(name, encoder, probe)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any, TypeVar
 
 from lm.probing.task import ProbeTask
@@ -10,12 +10,10 @@ from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.codebooks import sample_statistics
 from pipelines.stages.features import ClipReading, CodedViews, CodesOfViews, SoftlyCodedViews
 from pipelines.stages.probing import probe_task
-from pipelines.stages.stored_arrays import HeardClips, changed_spectrograms, spectrograms
 from pipelines.stages.voices import CodedIn
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, some_options
 from tokenizer.fitting import VectorSource
-from tokenizer.tokenizer_options import HeardConfig
 from wordless.audio.recordings.corpus import noise_recordings
 from wordless.audio.recordings.manifest import Clips
 
@@ -25,6 +23,11 @@ E = TypeVar("E", Entry, Entry | None)
 def rate_prefix(number: int) -> str:
     """Return the prefix of names of one of several rates, from 1."""
     return f"rate_{number}_"
+
+
+def unlabelled_prefix(number: int) -> str:
+    """Return the prefix of names of one of several sources of clips without labels, from 1."""
+    return f"unlabelled_{number}_" if number > 1 else "unlabelled_"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -56,7 +59,17 @@ class Study(ClipReading):
         """Name the entries of each source of clips without labels."""
         for number, entries in enumerate(sources, 1):
             for entry in entries:
-                self.add(entry, prefix=f"unlabelled_{number}_" if number > 1 else "unlabelled_")
+                self.add(entry, prefix=unlabelled_prefix(number))
+
+    @property
+    def plain(self) -> ClipReading:
+        """The recordings as they are: without other hearings, and without noise."""
+        return ClipReading(session=self.session, manifest=self.manifest, audio=self.audio)
+
+    def add_for_judge(self, entry: Entry, name: str) -> None:
+        """Name an entry of the judge of labels; the comparison may have made it, or another of the same name."""
+        own = self.entries.get(name, entry).key == entry.key
+        self.add(entry, name if own else f"judging_{name}")
 
     @property
     def trained_on(self) -> list[Entry]:
@@ -82,28 +95,6 @@ class Study(ClipReading):
     def statistics(self) -> Entry:
         """The sample, under a key of its statistics alone, for networks of log-mel."""
         return sample_statistics(self.entries["sample"])
-
-    @cached_property
-    def spectrograms(self) -> Entry:
-        return self.add(spectrograms(self.session, self.manifest, self.audio, self.statistics))
-
-    def heard(self, clips: Clips, entry: Entry, views: HeardConfig) -> HeardClips:
-        """Return the spectrograms of clips with those of changed copies, if there are any."""
-        numbers, changes = range(views.copies if views.changed else 0), views.of_copies
-        make = partial(changed_spectrograms, self.session, clips, self.audio, self.statistics, changes)
-        made = map(make, numbers)  # those of other options or clips are others
-        copies = tuple(self.add(each, f"changed_spectrograms_{each.key}") for each in made)
-        return HeardClips(entry=entry, copies=copies, changed=views.changed)
-
-    def heard_unlabelled(self, views: HeardConfig) -> tuple[HeardClips, ...]:
-        pairs = zip(self.unlabelled, self.unlabelled_spectrograms, strict=True)
-        return tuple(self.heard(*each, views) for each in pairs)
-
-    @cached_property
-    def unlabelled_spectrograms(self) -> tuple[Entry, ...]:
-        made = tuple(spectrograms(self.session, each, self.audio, self.statistics) for each in self.unlabelled)
-        self.add_unlabelled((each,) for each in made)
-        return made
 
     @cached_property
     def read_codes(self) -> CodesOfViews:

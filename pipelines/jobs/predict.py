@@ -20,9 +20,9 @@ from pipelines.detection import PredictConfig
 from pipelines.jobs.answer_tables import noun, read_all
 from pipelines.jobs.coding import ReadSound
 from pipelines.jobs.events import ClassFigures, Overlaps, ScoredWindows, judge, match, windows
+from pipelines.methods.sound_probe import KeptProbes, SoundProbe, SoundView
 from pipelines.pages.excerpts import Room
 from pipelines.pages.predictions_page import Answer, write_predictions_page
-from pipelines.stages.sound_probe import KeptProbes, SoundProbe, SoundView
 from pipelines.store.outputs import new_file
 from pipelines.store.run_folder import is_finetuned
 from wordless.audio.audio_options import Channel

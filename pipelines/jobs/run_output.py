@@ -14,6 +14,7 @@ from pipelines.chain.sound_stages import comb_notice
 from pipelines.commandline.run_folders import LOG, link_latest
 from pipelines.extras.table import extras
 from pipelines.jobs.notices import UNLABELLED, write_unlabelled
+from pipelines.methods.sound_probe import MADE_BY, KeptMethod, KeptProbes
 from pipelines.pages.phrasing import LATEX, methods_latex, methods_table, sentences, summary
 from pipelines.pages.runs_table import RUNS
 from pipelines.results.predictions import PREDICTIONS, write_predictions
@@ -25,7 +26,6 @@ from pipelines.results.sound_figures import lost_clips
 from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.features import BAG_OF_CODES
 from pipelines.stages.listening import wav_name
-from pipelines.stages.sound_probe import MADE_BY, KeptMethod, KeptProbes
 from pipelines.store.run_folder import REPORT, RESULTS
 from pipelines.store.session import Session
 from pipelines.store.store import ENTRY, Entry

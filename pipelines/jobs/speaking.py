@@ -11,8 +11,8 @@ from typing import TypeVar
 from lm.lm_options import CodeSampling
 from lm.model import LanguageModel
 from lm.pitch import WithStreams
+from pipelines.methods.sound_probe import SoundProbe
 from pipelines.speech import DecodeConfig, GenerateConfig
-from pipelines.stages.sound_probe import SoundProbe
 from pipelines.store.outputs import new_folder
 from pipelines.store.run_folder import open_synthesis, part_of, vocoder_of
 from pipelines.store.session import Run, Session

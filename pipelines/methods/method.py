@@ -55,9 +55,12 @@ class Line:
 @dataclass(frozen=True, kw_only=True)
 class Method:
     name: str  # in options, keys and results.json
-    # module:function, a `MakeFeatures`; "": the network of the body makes them, untrained or trained on
-    # labels; or the user brings features, or the row is the head of a method
+    # module:function, a `MakeFeatures`; in the facts of a body "": its network makes them, untrained or trained on
+    # labels; of other rows "": the user brings features, or the row is the head of a method
     features: str = ""
+    # module:function, a `VectorsOfSound`, of the network that the folder of a run keeps under the name of the method;
+    # "": its network is in the store alone, or the method has none
+    of_sound: str = ""
     body: str = ""  # the group of options of the body whose method it is, from the table of bodies; "": of none
     kind: Kind
     title: str  # in tables, charts and sentences

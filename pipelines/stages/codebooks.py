@@ -15,7 +15,6 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from lm.bodies.convolutional import statistics
 from pipelines.stages.stage_options import TokenizerSettings
 from pipelines.stages.start import TOKENS, start_folder
 from pipelines.stages.start_voice import tokenizer_hash
@@ -34,7 +33,7 @@ from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.pitch_contour import LOWEST, resolves_pitch, track_pitch
 from wordless.audio.reading import read_beginning
 from wordless.audio.recordings.manifest import Clip, Clips, Split, choose_evenly
-from wordless.audio.spectrogram import mel_power
+from wordless.audio.spectrogram import SAMPLE, frame_statistics, mel_power
 from wordless.audio.views import View
 from wordless.base.array_types import DoubleArray, FloatArray
 from wordless.base.errors import InputError, within
@@ -43,7 +42,7 @@ from wordless.base.pools import Pool, in_order
 from wordless.base.saved_models import TOKENIZER, write_tensors
 from wordless.base.text import counted
 
-SAMPLE, AUTOENCODER, KMEANS = "sample.safetensors", "autoencoder.safetensors", "kmeans.json"
+AUTOENCODER, KMEANS = "autoencoder.safetensors", "kmeans.json"
 TOGETHER_JUDGED = 4096  # validation patches of a batch
 STATES = {"train": "train_states", "validation": "validation_states"}  # tensors of the sample, with a speech layer
 
@@ -105,7 +104,7 @@ def frame_sample(
 
 def sample_statistics(sample: Entry) -> Entry:
     """Return the sample under a key of its mean and deviation alone, which are the same for patches of any size."""
-    mean, std = statistics(sample.folder)
+    mean, std = frame_statistics(sample.folder)
     return replace(sample, key=fingerprint(None, {"mean": mean, "std": std}))
 
 

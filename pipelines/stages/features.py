@@ -11,17 +11,15 @@ from dataclasses import dataclass, field
 from functools import cached_property, partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 from torch import Tensor
 
-from lm.bodies.body import Body
 from lm.lm_options import POOLINGS, RESIDUAL, VECTORS, GPTConfig, Pooling, States, VectorConfig
 from lm.model import LanguageModel
-from lm.pooled_states import LayerReader, head_scores, layer_features
+from lm.pooled_states import layer_features
 from lm.probing.features_file import read_features
 from lm.probing.vectors import RunningPools, average, bags_of_codes, pool
 from pipelines.stages.encoding import codes_of_views
@@ -87,12 +85,6 @@ class ClipReading:
 
     def encoder(self, tokenizer: Entry) -> Encoder:
         return Encoder(folder=tokenizer.folder, root=self.manifest.root, device=str(self.session.gang.device))
-
-    def reader(self, body: Body, *, sample: Entry | None = None, **more: Any) -> LayerReader:
-        """Return what reads the layers of a network, whose weights ``more`` says; ``sample`` normalises log-mel."""
-        about: dict[str, Any] = {"device": str(self.session.gang.device), "poolings": self.vectors.poolings, **more}
-        statistics = Path() if sample is None else sample.place
-        return LayerReader(body=body, root=self.manifest.root, statistics=statistics, **about)
 
     def stacked(self, vectors: Iterable[Mapping[str, FloatArray]]) -> dict[str, FloatArray]:
         """Average the vectors ``(dim,)`` of the views of each row, and stack them to ``(rows, dim)``."""
@@ -293,31 +285,6 @@ def gpt_features(
         model.gpt.to(run.gang.device).eval()
     states_of = partial(layer_features, model, of=states, vectors=coded.vectors)
     write_features(run.folder, coded.pooled(states_of), of=of)
-
-
-@stage("{method}_features", version=5, title="{method} of {reading.title}", keys={"reader": lambda reader: None})
-def network_features(
-    run: Run,
-    reading: ClipReading,
-    method: str,
-    reader: LayerReader,
-    decides: object,
-    *,
-    classifier: Entry | None = None,
-) -> None:
-    """Compute the vectors of each clip by a network, under the keys ``method/layer:pooling``.
-
-    ``decides`` says what beside the recordings decides them. With a ``classifier``, the network with its head, the
-    entry also has the class probabilities ``scores (clips, classes)`` of the head.
-    """
-    rows = run.each_together(method, reader, reader.body.groups(reading.views))
-    if classifier is None:  # only the candidates of each clip take memory
-        candidates, scores = reading.stacked(reader.body.candidates(row, reading.vectors) for row in rows), None
-    else:
-        pooled = reading.stacked(rows)
-        candidates = reader.body.candidates(pooled, reading.vectors)
-        scores = head_scores(classifier.folder, pooled, type(reader.body))
-    write_features(run.folder, candidates, of=method, scores=scores)
 
 
 def frame_features(reading: ClipReading, frames: MakeFrames, *, method: str) -> Entry:

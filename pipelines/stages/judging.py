@@ -16,12 +16,10 @@ import soundfile
 from threadpoolctl import threadpool_limits
 
 from lm.lm_options import ProbeConfig
-from lm.pooled_states import LayerReader, head_scores
 from lm.probing.fitted import FittedProbe
 from lm.probing.task import ProbeTask
 from pipelines.stages.features import BAG_OF_CODES, bag_features, log_mel_vectors
 from pipelines.stages.listening import LISTENING, decoded_paths, wav_name
-from pipelines.stages.networks import Network
 from pipelines.stages.probing import probe_task
 from pipelines.stages.stage_options import JudgeName
 from pipelines.store.session import Run, Session
@@ -45,6 +43,10 @@ JUDGES: dict[JudgeName, str] = {
 PROBED: dict[JudgeName, tuple[str, Callable[[Encoder, View], dict[str, FloatArray]]]] = {
     "probe": ("log_mel", log_mel_vectors),
     "codes": (BAG_OF_CODES, bag_features),
+}
+# judges that are networks, with their own heads -> module:function, which makes one for a study
+NETWORKS: dict[JudgeName, str] = {
+    "supervised": "pipelines.bodies.features_of_bodies:network_judge",
 }
 
 
@@ -72,18 +74,6 @@ def create_probe_judge(name: JudgeName, tokenizer: Encoder, probe: Entry) -> Jud
         return fitted.scores(pooled[fitted.description.of])
 
     return Judge(name=name, inputs=(probe,), describe=partial(PROBED[name][1], tokenizer), scores=scores)
-
-
-def create_network_judge(network: Network, classifier: Entry, sample: Entry) -> Judge:
-    """Return the supervised encoder with its own head; the sample's statistics normalise its inputs."""
-    describe = partial(_features_of, network.reader_of(classifier, ()))
-    scores = partial(head_scores, classifier.place, body=type(network.reader.body))
-    return Judge(name="supervised", inputs=(classifier, sample), describe=describe, scores=scores)
-
-
-def _features_of(reader: LayerReader, view: View) -> dict[str, FloatArray]:
-    [features] = reader([view])
-    return features
 
 
 def label_task(session: Session, manifest: Clips, config: ProbeConfig) -> ProbeTask | None:

@@ -99,6 +99,7 @@ class TokenizerSettings(TrainingSettings, TokenizerSizes):
 
 
 STEPS, STEPS_FROM_SHIPPED = 300, 0  # vocoder.fit.steps=null; and for built-in voices from weights that ship
+SPEECH_FEATURES = "tokenizer.features=wav2vec2"  # in messages
 
 
 @dataclass(frozen=True, kw_only=True)

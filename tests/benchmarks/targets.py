@@ -40,6 +40,7 @@ from lm.batches import UNCOUNTED, loss
 from lm.bodies.body import Pieces
 from lm.bodies.clips import StoredClips, batches_by_length
 from lm.bodies.convolutional import log_mel_pieces, statistics
+from lm.bodies.layer_reader import states_of
 from lm.bodies.sound_gpt import (
     CodedClips,
     CodePrediction,
@@ -52,10 +53,11 @@ from lm.bodies.sound_gpt import (
     fit_window_codebook,
     validation_batches,
 )
-from lm.pooled_states import states_of
 from lm.probing.intervals import over_groups
 from lm.probing.probe import learning_curve
 from lm.probing.vectors import RunningPools, pool_states
+from pipelines.bodies.features_of_bodies import spectrograms_of
+from pipelines.bodies.stored_inputs import stored_clips
 from pipelines.chain.clips_of_run import find_corpus, read_corpus
 from pipelines.chain.language import make_codes
 from pipelines.chain.study import Study
@@ -63,7 +65,7 @@ from pipelines.commandline.choices import completed
 from pipelines.commandline.composition import compose, resolved
 from pipelines.settings.run_rules import run_settings
 from pipelines.stages.features import code_features, log_mel_features
-from pipelines.stages.stored_arrays import stored_clips, stored_names
+from pipelines.stages.stored_arrays import stored_names
 from pipelines.store.session import Session
 from pipelines.store.store import Store
 from pipelines.store.stored_features import FEATURES
@@ -126,7 +128,7 @@ class Corpus:
 
     def clips(self, split: Split) -> CodedClips:
         """Read the clips of a split with the codes of their patches."""
-        spectrograms, codes = self.study.spectrograms, read_codes(self.study.entries["codes"].folder)[1]
+        spectrograms, codes = spectrograms_of(self.study), read_codes(self.study.entries["codes"].folder)[1]
         by_name = {each.name: each.codes.spectral.values.astype(np.int32) for each in codes}
         return CodedClips(
             spectrograms=stored_clips(spectrograms, split),
@@ -141,7 +143,7 @@ class Corpus:
         own, patch_frames = replace(settings.gpt_sound, window_seconds=seconds), settings.tokenizer.patch.frames
         patches = own.window_patches(patch_frames * audio.hop_length / audio.sample_rate)
         fit = {"size": settings.tokenizer.codebook_size, "seed": own.fit.seed, "patch_frames": patch_frames}
-        return fit_window_codebook(stored_clips(self.study.spectrograms, "train"), patches=patches, **fit)
+        return fit_window_codebook(stored_clips(spectrograms_of(self.study), "train"), patches=patches, **fit)
 
     def targets(self, target: Target, split: Split) -> CodedClips:
         """Return the clips of a split with the codes that are predicted."""

@@ -30,9 +30,9 @@ from lm.bodies.clip_options import AugmentationConfig, ClipBatchConfig
 from lm.bodies.clips import ClipViews, LabelledBatches, StoredClips, augment
 from lm.bodies.convolutional import ConvEncoder, create_encoder, create_simclr, pair_loss, validation_pairs, view_pairs
 from lm.bodies.convolutional_config import ContrastConfig, ConvEncoderConfig
+from lm.bodies.layer_reader import states_of
 from lm.gpt import create_gpt
 from lm.lm_options import POOLINGS, BatchConfig, GPTConfig
-from lm.pooled_states import states_of
 from lm.probing.vectors import pool_states
 from lm.tokens import Vocabulary
 from tests.benchmarks.default_tokenizer import random_tokenizer

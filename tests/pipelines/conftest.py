@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from tests.pipelines.tiny import save_run, sweep
+from pipelines.store.session import Session
+from tests.pipelines.tiny import save_run, silent_session, sweep
 from tests.pipelines.tiny_chain import TINY, called
 from wordless.audio.recordings.manifest import Clips, read_manifest
 
@@ -58,3 +59,15 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
     done = called(*words)
     assert done.returncode == 0, done.stderr
     return FinishedRun(store=place / "store", folder=place / "run", printed=done.stdout, words=words)
+
+
+@pytest.fixture(scope="module")
+def session(tmp_path_factory: pytest.TempPathFactory) -> Session:
+    """A session whose store the tests of a file share."""
+    return silent_session(tmp_path_factory.mktemp("session"))
+
+
+@pytest.fixture
+def own_session(tmp_path: Path) -> Session:
+    """A session with an empty store."""
+    return silent_session(tmp_path)

@@ -9,13 +9,14 @@ import soundfile
 
 from lm.bodies.ast_config import AstConfig
 from pipelines.bodies.ast_body import AstSettings
+from pipelines.bodies.stored_inputs import filter_banks, spectrograms
 from pipelines.methods.methods_table import METHODS
 from pipelines.settings.run_rules import run_settings
 from pipelines.stages.codebooks import frame_sample, health
 from pipelines.stages.encoding import codes, training_views
 from pipelines.stages.features import bottleneck_features, log_mel_features
 from pipelines.stages.listening import decode_clips, listening
-from pipelines.stages.stored_arrays import filter_banks, spectrograms, waveforms
+from pipelines.stages.stored_arrays import waveforms
 from pipelines.store.store import TIMINGS, Entry
 from tests.pipelines.tiny import (
     AUDIO,

@@ -20,12 +20,14 @@ formants, as of another speaker.
 
 import math
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from itertools import chain
 from pathlib import Path
 
 import numpy as np
 import torch
 import torchaudio
+from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from wordless.audio.audio_options import MeanRemoval, SpectrogramConfig
@@ -214,6 +216,20 @@ def _warped(piece: Tensor, change: Change, whole: int) -> Tensor:
     speeds, formants = torch.tensor([[change.speed], [change.formants]]).float()
     warped = warp(piece[None], length, speeds=speeds, formants=formants)[0][0, change.offset_frames :]
     return warped[: len(warped) // size * size]
+
+
+SAMPLE = "sample.safetensors"  # in the folder of a sample of training frames
+
+
+@lru_cache(maxsize=1)
+def frame_statistics(sample: Path) -> tuple[Tensor, Tensor]:
+    """Load mean and standard deviation ``(mels,)`` of the training frames' log-mel from the folder of a sample.
+
+    They are of sound as loud as recorded, and not of the front end of codes with a level.
+    """
+    tensors = load_file(sample / SAMPLE)
+    mean, std = tensors.get("absolute", (tensors["mean"], tensors["std"]))
+    return mean, std
 
 
 def warp(

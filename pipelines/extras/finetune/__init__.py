@@ -7,9 +7,11 @@ from typing import ClassVar, Literal
 
 from lm.finetuning import HEAD_OPTIONS, ClassificationOptions, HeadOptions
 from lm.lm_options import FigureConfig, ProbeConfig
-from pipelines.bodies.body_options import BodyOptions
+from pipelines.bodies.ast_body import AstOptions
+from pipelines.bodies.audio_transformer_body import AudioTransformerOptions
 from pipelines.bodies.gpt_body import GptOptions
-from pipelines.bodies.table_of_bodies import BODY_OPTIONS
+from pipelines.bodies.network_options import BodyOptions
+from pipelines.bodies.wav2vec2_body import Wav2vec2Options
 from pipelines.commandline.choices import completed, require_recordings
 from pipelines.settings.inputs import MODEL, RateOptions
 from pipelines.settings.run_settings import OFTEN, TrainingCommand, corpus_command
@@ -22,6 +24,9 @@ from wordless.base.options import Options, option
 
 Opponent = Literal["scratch", "probe"]
 LINEAR = ProbeConfig(choose_by="validation", learning_curve=())
+BODY_OPTIONS: dict[str, type[BodyOptions]] = {
+    each.name: each for each in (GptOptions, AstOptions, AudioTransformerOptions, Wav2vec2Options)
+}
 
 
 @dataclass(frozen=True, kw_only=True)

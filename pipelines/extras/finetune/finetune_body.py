@@ -17,15 +17,17 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from lm.bodies.body import Body, BodyNetwork, FrontEnd, Source, freeze, read_states
+from lm.bodies.body import Body, BodyNetwork, FrontEnd, Source, read_states
 from lm.bodies.clips import StoredClips
-from lm.finetuned import FineTunedModel, create_task
+from lm.finetuned import FineTunedModel, create_task, freeze
 from lm.finetuning import FrozenLayers
 from lm.heads import ClassificationTask, NamedEstimate, PooledTask, Row, Task
 from lm.lm_options import POOLINGS, VECTORS, ProbeConfig, VectorConfig
 from lm.probing.linear import VERSION
 from lm.probing.vectors import Frames, pool
-from pipelines.bodies.body_options import RANDOM
+from pipelines.bodies.network_options import RANDOM
+from pipelines.bodies.networks import LabelledInputs, LabelTraining, learn_labels
+from pipelines.bodies.stored_inputs import stored_clips
 from pipelines.chain.clips_of_run import MANIFEST, REJECTED, find_corpus, read_corpus, seen_of
 from pipelines.commandline.overrides import command_line
 from pipelines.extras.finetune import FinetuneConfig
@@ -34,8 +36,7 @@ from pipelines.pages.excerpts import Room
 from pipelines.pages.predictions_page import Answer, write_predictions_page
 from pipelines.results.results import provenance, tracked_run
 from pipelines.settings.run_settings import choose_workers
-from pipelines.stages.networks import LabelledInputs, LabelTraining, learn_labels
-from pipelines.stages.stored_arrays import VALUES, read_clips, stored_clips, write_clips
+from pipelines.stages.stored_arrays import VALUES, read_clips, write_clips
 from pipelines.store.outputs import REMEDY, hold
 from pipelines.store.run_folder import FINETUNED, JOB, TABLE, part_of
 from pipelines.store.session import Run, Session

@@ -14,7 +14,7 @@ from transformers import HubertModel
 from lm.bodies.ast_config import AstConfig
 from lm.bodies.audio_transformer import VARIANTS, AudioTransformerBody
 from lm.bodies.audio_transformer_config import AudioTransformerConfig
-from lm.bodies.body import Body, BodyReading, freeze, read_states
+from lm.bodies.body import Body, BodyReading, read_states
 from lm.bodies.clips import StoredClips
 from lm.bodies.code_gpt import GptBody, GptNetwork, replace_codes
 from lm.bodies.convolutional import ConvBody
@@ -23,15 +23,15 @@ from lm.bodies.spectrogram_transformer import AstBody
 from lm.bodies.wav2vec2 import Wav2vec2Body
 from lm.bodies.wav2vec2_config import MaskConfig
 from lm.finetuned import BODIES as CLASSES
-from lm.finetuned import FineTunedModel, FineTunedNetwork, create_network, create_task
+from lm.finetuned import FineTunedModel, FineTunedNetwork, create_network, create_task, freeze
 from lm.finetuning import ClassificationOptions
 from lm.model import LanguageModel
 from lm.pooled_states import states_over_time
 from lm.probing.vectors import Frames
 from pipelines.bodies.ast_body import AstOptions
 from pipelines.bodies.audio_transformer_body import AudioTransformerOptions
-from pipelines.bodies.body_options import RANDOM, BodyOptions
 from pipelines.bodies.gpt_body import GptOptions
+from pipelines.bodies.network_options import RANDOM, BodyOptions
 from pipelines.bodies.table_of_bodies import BODY_OPTIONS
 from pipelines.bodies.wav2vec2_body import Wav2vec2Options
 from tests.lm.tiny import TINY, codes_format, random_codes

@@ -13,7 +13,6 @@ from safetensors.torch import save_file
 from lm.batches import UNCOUNTED, loss
 from lm.bodies.clip_options import AugmentationConfig, ClipBatchConfig
 from lm.bodies.clips import StoredClips
-from lm.bodies.convolutional import SAMPLE
 from lm.bodies.sound_gpt import (
     BANDS,
     BINS,
@@ -36,7 +35,7 @@ from tests.tokenizer.conftest import RATE, fitted, sound, speech_tokenizer
 from tokenizer.tokenizer import Tokenizer
 from tokenizer.tokenizer_options import PatchConfig
 from wordless.audio.audio_options import Levelling, SpectrogramConfig
-from wordless.audio.spectrogram import LogMel, warp
+from wordless.audio.spectrogram import SAMPLE, LogMel, warp
 from wordless.base.array_types import IntArray
 from wordless.base.errors import InputError
 from wordless.base.saved_models import write_model

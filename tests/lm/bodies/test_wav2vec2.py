@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForAudioClassification, Wav2Vec2ForPreTraining
 
-from lm.bodies.body import freeze
 from lm.bodies.clip_options import WaveformAugmentationConfig
 from lm.bodies.wav2vec2 import (
     MaskedBatch,
@@ -27,7 +26,7 @@ from lm.bodies.wav2vec2 import (
     validation_batches,
 )
 from lm.bodies.wav2vec2_config import MaskConfig
-from lm.finetuned import FineTunedModel, create_network
+from lm.finetuned import FineTunedModel, create_network, freeze
 from lm.finetuning import ClassificationOptions
 from lm.heads import ClassificationTask
 from pipelines.bodies.wav2vec2_body import Wav2vec2Options

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import soundfile
 
+from pipelines.bodies.stored_inputs import stored_clips
 from pipelines.settings.run_rules import run_settings
 from pipelines.stages.codebooks import frame_sample
-from pipelines.stages.stored_arrays import TRAINED_ON, VALUES, stored_clips, stored_names, waveforms, write_clips
+from pipelines.stages.stored_arrays import TRAINED_ON, VALUES, stored_names, waveforms, write_clips
 from pipelines.store.store import Entry
 from tests.pipelines.tiny import session_of, silent_session, sweep, write_clip
 from tests.pipelines.tiny_chain import composed

@@ -1,25 +1,61 @@
-"""Networks that learn labels: a body and a head, trained for the comparison and for ``wordless finetune``."""
+"""Networks of the comparison, and how a body with a head learns labels, there and in ``wordless finetune``."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
+from pathlib import Path
+from typing import Any
 
-from lm.bodies.body import Body, Source, freeze
+from lm.bodies.body import Body, Source
 from lm.bodies.clip_options import AugmentationConfig, ClipBatchConfig
 from lm.bodies.clips import CPU, ClipViews, LabelledBatches, StoredClips, augment, validation_batches
-from lm.finetuned import FineTunedModel, create_network, task_loss
+from lm.bodies.layer_reader import LayerReader, head_scores
+from lm.finetuned import FineTunedModel, create_network, freeze, task_loss
 from lm.finetuning import ClassificationOptions, FrozenLayers, HeadConfig
 from lm.heads import ClassificationTask, Task
 from lm.lm_options import Pooling
-from lm.pooled_states import LayerReader
-from pipelines.stages.features import ClipReading, network_features
-from pipelines.stages.stored_arrays import TRAINED_ON, HeardClips, stored_std
+from pipelines.bodies.stored_inputs import HeardClips, stored_std
+from pipelines.stages.features import ClipReading
+from pipelines.stages.stored_arrays import TRAINED_ON
 from pipelines.store.session import Run
 from pipelines.store.stage import stage
 from pipelines.store.store import Entry
+from pipelines.store.stored_features import write_features
 from wordless.audio.recordings.manifest import Clips, Split
 from wordless.base.values import list_hash
 from wordless.training.fit_options import FitConfig
+
+
+def layer_reader(reading: ClipReading, body: Body, *, sample: Entry | None = None, **more: Any) -> LayerReader:
+    """Return what reads the layers of a network, whose weights ``more`` says; ``sample`` normalises log-mel."""
+    about: dict[str, Any] = {"device": str(reading.session.gang.device), "poolings": reading.vectors.poolings, **more}
+    statistics = Path() if sample is None else sample.place
+    return LayerReader(body=body, root=reading.manifest.root, statistics=statistics, **about)
+
+
+@stage("{method}_features", version=5, title="{method} of {reading.title}", keys={"reader": lambda reader: None})
+def network_features(
+    run: Run,
+    reading: ClipReading,
+    method: str,
+    reader: LayerReader,
+    decides: object,
+    *,
+    classifier: Entry | None = None,
+) -> None:
+    """Compute the vectors of each clip by a network, under the keys ``method/layer:pooling``.
+
+    ``decides`` says what beside the recordings decides them. With a ``classifier``, the network with its head, the
+    entry also has the class probabilities ``scores (clips, classes)`` of the head.
+    """
+    rows = run.each_together(method, reader, reader.body.groups(reading.views))
+    if classifier is None:  # only the candidates of each clip take memory
+        candidates, scores = reading.stacked(reader.body.candidates(row, reading.vectors) for row in rows), None
+    else:
+        pooled = reading.stacked(rows)
+        candidates = reader.body.candidates(pooled, reading.vectors)
+        scores = head_scores(classifier.folder, pooled, type(reader.body))
+    write_features(run.folder, candidates, of=method, scores=scores)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

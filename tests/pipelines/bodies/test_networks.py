@@ -15,7 +15,7 @@ from torch import Tensor
 from lm.bodies.ast_config import AstConfig
 from lm.bodies.audio_transformer_config import AudioTransformerConfig
 from lm.bodies.clip_options import WaveformAugmentationConfig, WaveformBatchConfig
-from lm.bodies.convolutional import PIECE_FRAMES, statistics
+from lm.bodies.convolutional import PIECE_FRAMES
 from lm.bodies.spectrogram_transformer import AUDIOSET_STATISTICS, AstBody, filter_bank, frames_of
 from lm.bodies.wav2vec2 import speech_source
 from lm.bodies.wav2vec2_config import MaskConfig
@@ -25,23 +25,21 @@ from lm.lm_options import POOLINGS, VectorConfig
 from lm.probing.vectors import pool
 from pipelines.bodies.ast_body import AstSettings
 from pipelines.bodies.audio_transformer_body import AudioTransformerSettings
+from pipelines.bodies.networks import Network
 from pipelines.bodies.pretraining import random_wav2vec2, simclr, wav2vec2
-from pipelines.bodies.wav2vec2_body import FinetuningSettings, PretrainingSettings, Wav2vec2Settings
-from pipelines.methods.methods_table import METHODS
-from pipelines.settings.run_rules import run_settings
-from pipelines.stages.codebooks import frame_sample
-from pipelines.stages.networks import Network
-from pipelines.stages.stored_arrays import (
-    TRAINED_ON,
+from pipelines.bodies.stored_inputs import (
     HeardClips,
     changed_spectrograms,
     filter_banks,
     spectrograms,
     stored_clips,
-    stored_names,
     stored_std,
-    waveforms,
 )
+from pipelines.bodies.wav2vec2_body import FinetuningSettings, PretrainingSettings, Wav2vec2Settings
+from pipelines.methods.methods_table import METHODS
+from pipelines.settings.run_rules import run_settings
+from pipelines.stages.codebooks import frame_sample
+from pipelines.stages.stored_arrays import TRAINED_ON, stored_names, waveforms
 from pipelines.store.session import Session
 from pipelines.store.store import CURVE, Entry
 from pipelines.store.stored_features import FEATURES, SCORES
@@ -51,7 +49,7 @@ from tests.pipelines.tiny_chain import composed
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from tokenizer.tokenizer_options import HeardConfig
 from wordless.audio.recordings.manifest import Clip, Clips, Split
-from wordless.audio.spectrogram import LogMel
+from wordless.audio.spectrogram import LogMel, frame_statistics
 from wordless.audio.views import View, hearings
 
 RATE = AUDIO.sample_rate
@@ -154,7 +152,7 @@ def inputs_of(of: str, view: View, root: Path, sample: Entry) -> Tensor:
         return filter_bank(torch.from_numpy(padded))
     samples = view.samples(root, RATE)
     if of == "conv":  # log-mel, the last hop filled up
-        mean, std = statistics(sample.folder)
+        mean, std = frame_statistics(sample.folder)
         return (
             LogMel(AUDIO)(torch.from_numpy(np.pad(samples, (0, -len(samples) % AUDIO.hop_length)))[None])[0] - mean
         ) / std
@@ -187,7 +185,7 @@ def test_inputs_of_train_and_validation_lie_on_disk(
         measured = {"mean": float(frames.mean()), "std": float(frames.std())}
         assert entry.read_json("statistics.json") == pytest.approx(measured, rel=1e-4)
     else:
-        assert torch.equal(stored_std(entry), statistics(sample.folder)[1])
+        assert torch.equal(stored_std(entry), frame_statistics(sample.folder)[1])
 
 
 def test_copies_are_those_of_the_sound_that_the_tokenizer_hears(session: Session, corpus: Clips, sample: Entry) -> None:

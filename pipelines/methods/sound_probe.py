@@ -2,7 +2,7 @@
 
 A run keeps the probes of all methods whose vectors follow from its own folder::
 
-    probe/                   the probe that `wordless embed` and `wordless demo` read, and `METHODS`, the list of all
+    probe/                   the probe that `wordless embed` and `wordless demo` read, and `LIST`, the list of all
     probe/log_mel/           the probe of another method
     sound --views--> vectors of the method (dim,) --FittedProbe--> a score for each class
 """
@@ -16,11 +16,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lm.bodies.sound_gpt import SoundBody
 from lm.model import LanguageModel
-from lm.pooled_states import LayerReader, layer_features
+from lm.pooled_states import layer_features
 from lm.probing.fitted import FittedProbe, ProbeDescription, VectorRecipe
 from lm.probing.vectors import ALL_POOLINGS, average, bags_of_codes, pool
+from pipelines.commandline.commands import imported
+from pipelines.methods.methods_table import METHODS
 from pipelines.stages.features import BAG_OF_CODES, bottleneck_vectors, bottlenecks_of, log_mel_vectors
 from pipelines.stages.mfcc import chroma_frames, mfcc_frames
 from pipelines.store.store import write_json
@@ -37,9 +38,11 @@ from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError
 from wordless.base.saved_models import CONFIG, PROBE
 
-METHODS = "methods.json"  # in the folder of the probes
+LIST = "methods.json"  # in the folder of the probes
 AUTO = "auto"
 SOUNDS_AT_ONCE = 32
+# folder of the model in a run, views, front end, recipe -> vectors (views, dim) by layer and pooling
+VectorsOfSound = Callable[..., dict[str, FloatArray]]
 # method -> the folder of a run that makes its vectors, and the method whose vectors may stand beside them
 MADE_BY: Mapping[str, tuple[str, str]] = {
     "log_mel": ("tokenizer", ""),
@@ -48,8 +51,7 @@ MADE_BY: Mapping[str, tuple[str, str]] = {
     "chroma": ("tokenizer", ""),
     BAG_OF_CODES: ("tokenizer", ""),
     GPT: ("lm", BAG_OF_CODES),
-    "gpt_sound": ("gpt_sound", "log_mel"),
-    "gpt_window": ("gpt_window", BAG_OF_CODES),
+    **{name: (name, each.input or "") for name, each in METHODS.items() if each.of_sound},
 }
 
 
@@ -70,13 +72,13 @@ class KeptProbes:
     seconds: float  # median of the training clips
 
     def write(self, folder: Path) -> None:
-        write_json(folder / METHODS, {"methods": [asdict(each) for each in self.methods], "seconds": self.seconds})
+        write_json(folder / LIST, {"methods": [asdict(each) for each in self.methods], "seconds": self.seconds})
 
     @classmethod
     def of_run(cls, run: Path) -> "KeptProbes":
         """Read the list of a run; refuse a run that keeps no probes."""
         try:
-            found = json.loads((run / PROBE.part / METHODS).read_text())
+            found = json.loads((run / PROBE.part / LIST).read_text())
             return cls(methods=tuple(KeptMethod(**each) for each in found["methods"]), seconds=float(found["seconds"]))
         except (OSError, ValueError, KeyError, TypeError) as error:
             rule = "it keeps no probes that predict: name a fine-tuned model, or a run with a probe and one fold"
@@ -208,11 +210,10 @@ class SoundProbe:
                 else:
                     made = (chroma_frames(each, sample_rate=rate, hop_length=hop) for each in read)
                 return {f"{method}:{pooling}": np.stack([pool(each, pooling) for each in made])}
-            case "gpt_sound" | "gpt_window":
-                reader = self._reader(self.run / method)
-                rows = [row for group in reader.body.groups(views) for row in reader(group)]
-                found = reader.body.candidates(_stacked(rows), recipe.vectors)
-                return {f"{method}/{key}": values for key, values in found.items()}
+        if of_sound := METHODS[method].of_sound:
+            vectors_of: VectorsOfSound = imported(of_sound)
+            found = vectors_of(self.run / method, views, self.audio.absolute, recipe.vectors, device=self.device)
+            return {f"{method}/{key}": values for key, values in found.items()}
         codes = [self._codes(view) for view in views]
         if method == BAG_OF_CODES:
             return {f"{method}:{pooling}": np.stack([bags_of_codes(each, [pooling])[pooling] for each in codes])}
@@ -234,11 +235,6 @@ class SoundProbe:
         if self._recipe.assignments == "hard":
             return encode(self.encoder, [view])[0].codes.finest  # of several rates, which the bag counts
         return soft_codes(self.encoder.tokenizer, torch.from_numpy(bottlenecks_of(self.encoder, view)))
-
-    def _reader(self, folder: Path) -> LayerReader:
-        body = SoundBody(folder=folder, audio=self.audio.absolute)
-        poolings = self._recipe.vectors.poolings
-        return LayerReader(body=body, statistics=folder, device=self.device, poolings=poolings)
 
 
 @lru_cache(maxsize=1)

@@ -1,0 +1,156 @@
+"""Options that several bodies have: of their training in a run, and of ``wordless finetune``.
+
+PyTorch is imported inside functions only, because options are refused before its import.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, cast
+
+from lm.bodies.clip_options import (
+    AugmentationConfig,
+    ClipBatchConfig,
+    WaveformAugmentationConfig,
+    WaveformBatchConfig,
+)
+from lm.finetuning import FrozenLayers, HeadConfig
+from pipelines.bodies.body_options import BodySettings
+from pipelines.methods.method import Method
+from pipelines.stages.gpt_options import TrainingSettings
+from tokenizer.tokenizer_options import HeardConfig
+from wordless.base.errors import InputError
+from wordless.base.options import Options, option
+from wordless.training.fit_options import LargeFitConfig
+
+if TYPE_CHECKING:
+    from lm.bodies.body import Source
+    from pipelines.bodies.networks import Network
+    from pipelines.stages.features import ClipReading
+    from pipelines.store.store import Entry
+
+PRETRAINING = "pipelines.bodies.pretraining"  # whose functions `Method.features` names; it imports PyTorch
+PLAIN = AugmentationConfig()  # random changes of the clips
+# of networks that learn labels
+LABELLED = AugmentationConfig(crop=0.9, mix=0.2, time_mask=0.1, mel_mask=0.15)
+
+
+class NetworkSettings(BodySettings, ABC):
+    """Options of a network of which a method needs no more than it says here: untrained, or trained on labels."""
+
+    inputs: ClassVar[Literal["log_mel", "filter_banks", "waveforms"]]  # that the training reads
+
+    @abstractmethod
+    def network(self, reading: ClipReading, method: Method, sample: Entry | None) -> Network:
+        """Describe the network; the statistics of ``sample`` normalise the log-mel of a network that reads it."""
+
+    @property
+    def copies(self) -> HeardConfig:
+        """The copies of training clips with changed sound; networks of log-mel alone have some."""
+        return HeardConfig()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipTraining(TrainingSettings):
+    augmentation: AugmentationConfig = PLAIN
+    batches: ClipBatchConfig = option(ClipBatchConfig(), "the batch of one training step")
+
+
+@dataclass(frozen=True, kw_only=True)
+class LogMelTraining(ClipTraining):
+    views: HeardConfig = option(HeardConfig(), "sounds of the clips that the network does not hear as recorded")
+
+    @property
+    def copies(self) -> HeardConfig:
+        return self.views
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadTraining(TrainingSettings):
+    head: HeadConfig = HeadConfig()  # the classifier behind the network
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaveformTraining(TrainingSettings):
+    batches: WaveformBatchConfig = option(WaveformBatchConfig(), "the batch of one training step")
+
+
+RunPart = Literal["tokenizer", "lm", "wav2vec2", "audio_transformer"]
+RANDOM: Final = "none"  # body.weights: random weights, or those of the run
+RUN: Final = "run"
+BATCHES = "the batch of one training step; heads that read whole clips leave out clips of more than max_seconds"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BodyOptions(Options, ABC):
+    """Options that all bodies of ``wordless finetune`` have."""
+
+    name: ClassVar[str]  # of the body
+
+    weights: str = option(
+        RANDOM,
+        "weights to begin with: random ones (none), those that the run trained (run; not of ast), or, but for gpt, "
+        "those of a folder: a Hugging Face folder or hf://user/name of an AST, DeiT or ViT model (ast) or of a wav2vec "
+        "2.0, HuBERT, WavLM or data2vec-audio model (wav2vec2), or the folder audio_transformer of a run",
+    )
+    frozen_layers: FrozenLayers = option(
+        0,
+        "number of layers, from the inputs on, whose weights stay as they are; inputs: only what embeds the inputs, "
+        "such as convolutions; all: only the head is trained",
+    )
+    learning_rates: tuple[float, ...] | None = option(
+        None,
+        "such as [1e-5, 1e-4]: trains with each of them and keeps what is best on validation; null: body.fit.lr",
+        above=0,
+        filled=True,
+        distinct=True,
+    )
+    batches: WaveformBatchConfig = option(WaveformBatchConfig(max_seconds=10.0), BATCHES)
+    fit: LargeFitConfig = option(
+        LargeFitConfig(), "training; with pre-trained weights use a smaller fit.lr, of large models 1e-5 to 3e-5"
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        rule = "choose 0 (none), inputs, a number of layers, or all"
+        self.refuse_if(isinstance(self.frozen_layers, int) and self.frozen_layers < 0, "frozen_layers", rule)
+        augmentation = getattr(self, "augmentation", None)  # of most bodies
+        if augmentation is not None and augmentation.crop != 1:
+            rule = "the label may belong to the whole clip: choose 1"
+            raise InputError(option="augmentation.crop", value=augmentation.crop, rule=rule)
+
+    @property
+    def rates(self) -> tuple[float, ...]:
+        return self.learning_rates or (self.fit.lr,)
+
+    @property
+    def own(self) -> dict[str, Any]:
+        common = {field.name for field in fields(BodyOptions)}
+        return {name: value for name, value in asdict(self).items() if name not in common}
+
+    @property
+    def needs(self) -> tuple[RunPart, ...]:
+        """Parts of a run that `open` reads: the model that it trained, if its weights are wanted."""
+        return (cast(RunPart, self.name),) if self.weights == RUN else ()
+
+    @abstractmethod
+    def open(self, run: Mapping[str, Path]) -> Source:
+        """Describe the body with the parts of a run that it `needs`; a folder of weights lies on this machine."""
+
+
+SIZES = "the network with body.weights=none; others have their own sizes"
+
+
+@dataclass(frozen=True, kw_only=True)
+class WaveformBodyOptions(BodyOptions):
+    """Options of bodies that read samples."""
+
+    sample_rate: int = option(16_000, "rate of the samples in Hz with body.weights=none", least=1)
+    augmentation: WaveformAugmentationConfig = option(
+        WaveformAugmentationConfig(crop=1.0, rate=0.0, mix=0.0),
+        "random changes of the training clips; crop is always 1: clips are kept whole. rate=0.25 helps with few "
+        "recordings, if labels do not depend on speed or pitch",
+    )
