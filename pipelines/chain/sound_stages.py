@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from lm.probing.task import ProbeTask
 from pipelines.chain.study import Study
-from pipelines.commandline.commands import imported
+from pipelines.extras.table import imported
 from pipelines.methods.method import Method
 from pipelines.methods.methods_table import METHODS
 from pipelines.settings.run_settings import RunSettings

@@ -20,7 +20,7 @@ from lm.model import LanguageModel
 from lm.pooled_states import layer_features
 from lm.probing.fitted import FittedProbe, ProbeDescription, VectorRecipe
 from lm.probing.vectors import ALL_POOLINGS, average, bags_of_codes, pool
-from pipelines.commandline.commands import imported
+from pipelines.extras.table import imported
 from pipelines.methods.methods_table import METHODS
 from pipelines.stages.features import BAG_OF_CODES, bottleneck_vectors, bottlenecks_of, log_mel_vectors
 from pipelines.stages.mfcc import chroma_frames, mfcc_frames
