@@ -107,6 +107,7 @@ TABLES_OF = {
     "wordless/audio/recordings/annotation_kinds.py": "wordless.audio.recordings",
     "vocoder/engines/choice.py": "vocoder.engines",
     "wordless/base/pools.py": "wordless.base.ray_pool",
+    "pipelines/extras/work.py": "pipelines.pages",  # types of what an extra draws
 }
 # library -> the files and packages that may import it
 KEEPERS = {

@@ -12,9 +12,9 @@ from pipelines.commandline.overrides import command_line
 from pipelines.commandline.run_folders import LOG
 from pipelines.extras.table import extras
 from pipelines.jobs.notices import UNLABELLED, notices, voice_notices
+from pipelines.jobs.provenance import provenance, tracked_run
 from pipelines.jobs.run_output import FILES, require_own_parts, require_same_clips, write_run_folder
 from pipelines.jobs.unlabelled import find_sources, read_unlabelled, shared_paths
-from pipelines.results.results import provenance, tracked_run
 from pipelines.results.rows import values_by_name
 from pipelines.results.run_record import read_results
 from pipelines.settings.run_rules import run_settings

@@ -32,9 +32,9 @@ from pipelines.chain.clips_of_run import MANIFEST, REJECTED, find_corpus, read_c
 from pipelines.commandline.overrides import command_line
 from pipelines.extras.finetune import FinetuneConfig
 from pipelines.jobs.notices import unlabelled_of_run
+from pipelines.jobs.provenance import provenance, tracked_run
 from pipelines.pages.excerpts import Room
 from pipelines.pages.predictions_page import Answer, write_predictions_page
-from pipelines.results.results import provenance, tracked_run
 from pipelines.settings.run_settings import choose_workers
 from pipelines.stages.stored_arrays import VALUES, read_clips, write_clips
 from pipelines.store.outputs import REMEDY, hold

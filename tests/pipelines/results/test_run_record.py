@@ -10,8 +10,9 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from pipelines.jobs.provenance import CHECKOUT, commit_of, provenance
 from pipelines.results.predictions import write_predictions
-from pipelines.results.results import CHECKOUT, commit_of, corpus_section, provenance
+from pipelines.results.results import corpus_section
 from pipelines.results.rows import Row, where
 from pipelines.results.run_record import read_results
 from pipelines.settings.comparison_settings import By
