@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from pipelines.commandline.choices import completed, require_recordings
+from pipelines.commandline.option_index import completed
+from pipelines.settings.choices import require_recordings
 from pipelines.settings.comparison_settings import ReadingConfig
 from pipelines.settings.inputs import ModelOptions
 from pipelines.settings.run_settings import OFTEN, CorpusCommand, corpus_command

@@ -28,15 +28,16 @@ _COMMANDLINE, _STORE, _STAGES, _BODIES, _METHODS, _SETTINGS, _RESULTS = (
 )
 # folder of pipelines/ -> the other folders of pipelines/ that it may import, from the ground up
 FOLDERS: dict[str, tuple[str, ...]] = {
-    "commandline": ("pipelines.store.outputs",),  # a command claims the folders that it writes
+    # a command claims the folders that it writes
+    "commandline": ("pipelines.store.outputs", "pipelines.settings.choices"),
     # its entries belong to folders that a command claims
     "store": ("pipelines.store.outputs",),
     "stages": (_STORE,),
     # options and methods; what the rows of methods name as texts reads the study of a run
     "bodies": (_STORE, _STAGES, "pipelines.methods.method", "pipelines.chain.study"),
     "methods": ("pipelines.commandline.commands", _STORE, _STAGES, _BODIES),
-    "settings": (_COMMANDLINE, _STORE, _STAGES, _BODIES, _METHODS),
-    "results": (_COMMANDLINE, _STORE, _STAGES, _METHODS, _SETTINGS),
+    "settings": (_STORE, _STAGES, _BODIES, _METHODS),
+    "results": (_STORE, _STAGES, _METHODS, _SETTINGS),
     "pages": (_COMMANDLINE, _STORE, _METHODS, _RESULTS),
     "chain": (_STORE, _STAGES, _BODIES, _METHODS, _SETTINGS, "pipelines.results.rows"),
     "jobs": (
@@ -84,7 +85,7 @@ ARROWS = {
 BESIDE = (
     *(f"pipelines/{name}" for name in ("bodies", "commandline", "extras", "jobs", "pages")),
     *(f"pipelines/{name}.py" for name in ("cli", "detection", "doctor", "labelled", "recordings", "run", "running")),
-    *("pipelines/runs.py", "pipelines/speech.py", "pipelines/results/sweep_jobs.py", "wordless/__init__.py"),
+    *("pipelines/runs.py", "pipelines/speech.py", "wordless/__init__.py"),
     *("lm/bodies", "lm/samples", "lm/rates.py", "lm/pitch.py", "lm/heads.py", "lm/finetuned.py", "lm/finetuning.py"),
     *("tokenizer/rates_tokenizer.py", "tokenizer/speech_layer.py", "tokenizer/units.py"),
     *("wordless/audio/speech_models.py", "wordless/audio/matching.py", "wordless/base/ray_pool.py"),

@@ -9,11 +9,11 @@ from _pytest.mark import ParameterSet
 from hydra import initialize_config_module
 from omegaconf import OmegaConf
 
-from pipelines.commandline.choices import EMBEDDED, completed
 from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.composition import compose, resolved
-from pipelines.commandline.option_index import index
+from pipelines.commandline.option_index import completed, index
 from pipelines.jobs.run_chain import rates
+from pipelines.settings.choices import EMBEDDED
 from pipelines.settings.run_rules import run_settings
 from pipelines.settings.run_settings import RunSettings
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint

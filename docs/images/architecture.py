@@ -107,7 +107,7 @@ def _planned(place: Path, word: str) -> dict[str, Facts]:
     from safetensors.numpy import save_file
 
     from pipelines.chain.chain import make_part
-    from pipelines.commandline.choices import with_choices
+    from pipelines.settings.choices import with_choices
     from pipelines.settings.run_rules import run_settings
     from pipelines.store.plan import Plan
     from pipelines.store.session import Session

@@ -18,6 +18,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import conf
 from pipelines.commandline.commands import COMMANDS
 from pipelines.extras.table import extras, imported
+from pipelines.settings.choices import with_choices
 from wordless.base.errors import InputError, written
 from wordless.base.options import MEANING, REQUIRED, Meaning, choices_of, require_in_range
 from wordless.base.seeds import MAX_SEED
@@ -309,3 +310,10 @@ def presets(group: str) -> Iterator[tuple[str, str]]:
         lines = takewhile(lambda line: line.startswith("#"), path.read_text(encoding="utf-8").splitlines())
         notes = (line.removeprefix("#").strip() for line in lines if not line.startswith("# @package"))
         yield path.stem, " ".join(notes)
+
+
+def completed(command: str, config: Mapping[str, object]) -> dict[str, Any]:
+    """Check the values of a composed config, once, and return a copy with those that follow from others."""
+    refuse_overwritten(config)
+    require_values(config, index(command))
+    return with_choices(config)

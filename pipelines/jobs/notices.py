@@ -8,9 +8,9 @@ from operator import attrgetter
 from pathlib import Path
 
 from pipelines.chain.clips_of_run import MANIFEST
-from pipelines.commandline.choices import EMBEDDED
 from pipelines.jobs.unlabelled import held_out_groups
 from pipelines.methods.methods_table import METHODS
+from pipelines.settings.choices import EMBEDDED
 from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.start import LM, TOKENS, VOICE, gpt_hash, start_folder
 from pipelines.stages.start_voice import UNIVERSAL, is_shipped, saved_vocoder

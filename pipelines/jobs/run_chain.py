@@ -7,7 +7,6 @@ from typing import Any
 from lm.probing.task import require_labels
 from pipelines.chain.chain import make_folds
 from pipelines.chain.clips_of_run import MANIFEST, REJECTED, find_corpus, read_corpus, seen_of
-from pipelines.commandline.choices import EMBEDDED, usual_stages
 from pipelines.commandline.overrides import command_line
 from pipelines.commandline.run_folders import LOG
 from pipelines.extras.table import extras
@@ -17,6 +16,7 @@ from pipelines.jobs.run_output import FILES, require_own_parts, require_same_cli
 from pipelines.jobs.unlabelled import find_sources, read_unlabelled, shared_paths
 from pipelines.results.rows import values_by_name
 from pipelines.results.run_record import read_results
+from pipelines.settings.choices import EMBEDDED, usual_stages
 from pipelines.settings.run_rules import run_settings
 from pipelines.settings.run_settings import RunSettings, choose_workers
 from pipelines.store.session import Session

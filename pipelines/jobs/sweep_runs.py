@@ -21,7 +21,7 @@ from omegaconf import DictConfig, OmegaConf, read_write
 from pipelines.commandline.command import leave, os_problem
 from pipelines.commandline.overrides import command_line, quote
 from pipelines.commandline.run_folders import LOG, ending_the_command, sweep_words
-from pipelines.results.sweep_jobs import Job, conclude, forget, note, options, plan, read_jobs, relative
+from pipelines.commandline.sweep_jobs import Job, conclude, forget, note, options, plan, read_jobs, relative
 from pipelines.store.outputs import hold
 from wordless.base.errors import InputError
 from wordless.base.machine import is_under_torchrun, rank

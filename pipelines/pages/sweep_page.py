@@ -18,6 +18,7 @@ import pandas
 from pandas import DataFrame, Series
 
 from lm.probing.intervals import Estimate, all_pairs, over_groups, two_sided_p
+from pipelines.commandline.sweep_jobs import Job, varied
 from pipelines.methods.methods_table import ROWS
 from pipelines.pages.charts import (
     INK,
@@ -37,7 +38,6 @@ from pipelines.pages.phrasing import LATEX, draw, full_name, interval, latex_tab
 from pipelines.results.comparison import Comparison
 from pipelines.results.rows import NAMES, Row, find, frame, where
 from pipelines.results.run_record import RESAMPLES, Resamples, Results, count_codes, read_arrays, read_results
-from pipelines.results.sweep_jobs import Job, varied
 from pipelines.store.run_folder import REPORT
 from pipelines.store.stored_features import GPT
 from vocoder.kinds import CHOICES, ORIGINAL, WAVENET

@@ -4,9 +4,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from pipelines.commandline.choices import EMBEDDED, EMBEDDED_SOURCE, with_embedded_corpus
 from pipelines.extras.table import extras
 from pipelines.extras.work import works
+from pipelines.settings.choices import EMBEDDED, EMBEDDED_SOURCE, with_embedded_corpus
 from pipelines.settings.run_settings import RunSettings, of_trainings
 from pipelines.stages.stage_options import SPEECH_FEATURES, STEPS, STEPS_FROM_SHIPPED
 from pipelines.stages.start import LM, TOKENS, require_same_gpt

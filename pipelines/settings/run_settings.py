@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 from lm.lm_options import ProbeConfig
 from pipelines.bodies.body_options import BodySettings
 from pipelines.bodies.table_of_bodies import BODIES, BodiesOfRun
-from pipelines.commandline.choices import CHOICES, with_embedded_corpus
 from pipelines.extras.table import EXTRAS, Extra, Need, extras
 from pipelines.methods.method import Method
+from pipelines.settings.choices import CHOICES, with_embedded_corpus
 from pipelines.settings.comparison_settings import ComparisonConfig
 from pipelines.settings.inputs import DeviceOptions, EngineOptions
 from pipelines.stages.gpt_options import LanguageModelSettings

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from pipelines.commandline.command import perform
+from pipelines.commandline.sweep_jobs import Job, note
 from pipelines.pages.phrasing import latex_table
-from pipelines.results.sweep_jobs import Job, note
 from tests.pipelines.conftest import FinishedRun
 from wordless.base.errors import InputError
 
@@ -52,7 +52,7 @@ def test_charts_and_table_of_a_sweep(finished_run: FinishedRun, tmp_path: Path) 
 
 
 def _jobs(sweep: Path) -> list[Job]:
-    from pipelines.results.sweep_jobs import read_jobs
+    from pipelines.commandline.sweep_jobs import read_jobs
 
     return read_jobs(sweep)
 

@@ -10,8 +10,8 @@ import pytest
 from omegaconf import OmegaConf
 
 from pipelines.commandline.command import os_problem
+from pipelines.commandline.sweep_jobs import Job, note
 from pipelines.jobs.sweep_runs import SweepPage
-from pipelines.results.sweep_jobs import Job, note
 from tests.calling import decode, encode, generate
 from tests.killing import Kill, call
 from tests.pipelines.jobs import test_decode, test_encode, test_generate

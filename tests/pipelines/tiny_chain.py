@@ -7,8 +7,8 @@ from pathlib import Path
 
 from hydra import initialize_config_module
 
-from pipelines.commandline.choices import completed
 from pipelines.commandline.composition import compose, resolved
+from pipelines.commandline.option_index import completed
 from pipelines.settings.run_rules import run_settings
 from pipelines.store.store import TIMINGS, Entry
 from tests.calling import python

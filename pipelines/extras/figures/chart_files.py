@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import matplotlib
 
+from pipelines.commandline.sweep_jobs import read_jobs
 from pipelines.extras.figures.figure_options import FiguresConfig
 from pipelines.extras.work import works
 from pipelines.pages.charts import Chart, styled
@@ -11,7 +12,6 @@ from pipelines.pages.players import sound_charts
 from pipelines.pages.report import report_charts
 from pipelines.pages.sweep_page import finished_runs, sweep_charts
 from pipelines.results.run_record import read_results
-from pipelines.results.sweep_jobs import read_jobs
 from pipelines.store.outputs import new_folder
 from wordless.base.errors import InputError
 from wordless.base.progress import Terminal

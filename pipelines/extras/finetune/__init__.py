@@ -12,7 +12,8 @@ from pipelines.bodies.audio_transformer_body import AudioTransformerOptions
 from pipelines.bodies.gpt_body import GptOptions
 from pipelines.bodies.network_options import BodyOptions
 from pipelines.bodies.wav2vec2_body import Wav2vec2Options
-from pipelines.commandline.choices import completed, require_recordings
+from pipelines.commandline.option_index import completed
+from pipelines.settings.choices import require_recordings
 from pipelines.settings.inputs import MODEL, RateOptions
 from pipelines.settings.run_settings import OFTEN, TrainingCommand, corpus_command
 from pipelines.store.outputs import require_kind

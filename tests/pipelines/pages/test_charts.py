@@ -12,6 +12,7 @@ import pytest
 from markupsafe import Markup
 from pandas import DataFrame
 
+from pipelines.commandline.sweep_jobs import Job
 from pipelines.pages import charts
 from pipelines.pages.charts import Chart, Curve, Panel, curves_chart, look
 from pipelines.pages.comparison_charts import MAX_WRITTEN, comparison_charts, confusion_chart
@@ -19,7 +20,6 @@ from pipelines.pages.sweep_page import Point, Runs, sweep_charts, swept
 from pipelines.results.comparison import Comparison
 from pipelines.results.rows import Row, frame
 from pipelines.results.run_record import Results
-from pipelines.results.sweep_jobs import Job
 from tests.pipelines.pages_apart import comparison_example, probe, says
 
 

@@ -7,7 +7,6 @@ from functools import reduce
 from operator import getitem
 from typing import Any
 
-from pipelines.commandline.option_index import index, refuse_overwritten, require_values
 from pipelines.extras.table import extras
 from wordless.audio.recordings.corpus import find_recordings
 from wordless.audio.recordings.embedded import PATTERN, VOICES, VOICES_OF_SENTENCES, EmbeddedConfig, fill_in
@@ -27,13 +26,6 @@ CHOICES = (
     ("listening.judge", "codes", "probe", ""),
     ("listening.clips", 4, 6, ""),
 )
-
-
-def completed(command: str, config: Mapping[str, object]) -> dict[str, Any]:
-    """Check the values of a composed config, once, and return a copy with those that follow from others."""
-    refuse_overwritten(config)
-    require_values(config, index(command))
-    return with_choices(config)
 
 
 def with_choices(config: Mapping[str, object]) -> dict[str, Any]:
