@@ -26,7 +26,7 @@ from lm.finetuned import create_network, create_task
 from lm.finetuning import ClassificationOptions
 from lm.lm_options import GPTConfig, VectorConfig
 from lm.tokens import Vocabulary
-from pipelines.bodies.stored_inputs import HeardClips, spectrograms
+from pipelines.bodies.networks import HeardClips, spectrograms
 from pipelines.bodies.table_of_bodies import BodiesOfRun
 from pipelines.commandline.option_index import index_of, nested
 from pipelines.methods.methods_table import METHODS

@@ -64,8 +64,12 @@ def test_no_file_imports_an_extra_but_its_own() -> None:
     assert not wrong
 
 
-# Sources of recordings, and kinds of language models and tokenizers, are imported when a corpus or a folder needs them.
-KINDS = ("wordless/audio/recordings/recording_sources.py", "lm/model.py", "tokenizer/tokenizer.py")
+# Sources of recordings, kinds of language models and tokenizers, and networks are imported when a corpus, a folder or a
+# method needs them.
+KINDS = (
+    *("wordless/audio/recordings/recording_sources.py", "lm/model.py", "tokenizer/tokenizer.py"),
+    "pipelines/bodies/table_of_bodies.py",
+)
 
 
 def test_strings_name_modules_in_the_tables_alone() -> None:

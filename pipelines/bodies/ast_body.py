@@ -17,8 +17,7 @@ from wordless.training.fit_options import FitConfig, LargeFitConfig
 
 if TYPE_CHECKING:
     from lm.bodies.body import Source
-    from pipelines.bodies.networks import Network
-    from pipelines.bodies.stored_inputs import HeardClips
+    from pipelines.bodies.networks import HeardClips, Network
     from pipelines.stages.features import ClipReading
     from pipelines.store.store import Entry
 
@@ -88,8 +87,13 @@ class AstSettings(ClipTraining, NetworkSettings):
         not attend to each other.
         """
         from lm.bodies import spectrogram_transformer as of
-        from pipelines.bodies.networks import VALIDATION_FRAMES, LabelTraining, Network, layer_reader
-        from pipelines.bodies.stored_inputs import measured_statistics
+        from pipelines.bodies.networks import (
+            VALIDATION_FRAMES,
+            LabelTraining,
+            Network,
+            layer_reader,
+            measured_statistics,
+        )
         from pipelines.store.store import other_options
         from wordless.audio.views import View
         from wordless.base.saved_models import hugging_face_hash

@@ -5,8 +5,7 @@ from functools import partial
 from lm.bodies.layer_reader import LayerReader, head_scores
 from lm.probing.task import ProbeTask
 from pipelines.bodies.network_options import NetworkSettings
-from pipelines.bodies.networks import Network
-from pipelines.bodies.stored_inputs import HeardClips, changed_spectrograms, filter_banks, spectrograms
+from pipelines.bodies.networks import HeardClips, Network, changed_spectrograms, filter_banks, spectrograms
 from pipelines.chain.study import Study, unlabelled_prefix
 from pipelines.methods.method import Method
 from pipelines.stages.features import ClipReading

@@ -39,9 +39,8 @@ from pipelines.bodies.features_of_bodies import (
     spectrograms_of,
     unlabelled_spectrograms,
 )
-from pipelines.bodies.networks import layer_reader, network_features
+from pipelines.bodies.networks import HeardClips, layer_reader, network_features, stored_clips, stored_std
 from pipelines.bodies.sound_gpt_body import SoundGPTSettings
-from pipelines.bodies.stored_inputs import HeardClips, stored_clips, stored_std
 from pipelines.bodies.wav2vec2_body import OPTION, Wav2vec2Settings
 from pipelines.chain.study import Study
 from pipelines.methods.method import Method

@@ -10,7 +10,9 @@ from pipelines.bodies.sound_gpt_body import SoundGPTSettings
 from pipelines.bodies.wav2vec2_body import Wav2vec2Settings
 from wordless.base.options import Options, option
 
-NETWORK = "pipelines.bodies.features_of_bodies:network_features"  # of the methods of bodies that name no function
+# module:function: features of methods that name no function, and the judge of labels that is the network of a method
+FEATURES = "pipelines.bodies.features_of_bodies:network_features"
+JUDGE = "pipelines.bodies.features_of_bodies:network_judge"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +30,7 @@ class BodiesOfRun(Options):
 
 BODIES: dict[str, BodySettings] = {field.name: getattr(BodiesOfRun(), field.name) for field in fields(BodiesOfRun)}
 METHODS_OF_BODIES = [
-    replace(method, body=name, features=method.features or NETWORK)
+    replace(method, body=name, features=method.features or FEATURES)
     for name, body in BODIES.items()
     for method in body.methods
 ]

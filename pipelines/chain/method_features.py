@@ -1,7 +1,6 @@
 """The features of each method of the comparison: which stages make them, from the entries of a study."""
 
 from collections.abc import Callable
-from functools import partial
 
 from pipelines.chain.study import Study, rate_prefix
 from pipelines.extras.table import imported
@@ -15,7 +14,7 @@ from pipelines.stages.features import (
     log_mel_features,
     own_features,
 )
-from pipelines.stages.mfcc import chroma_frames, mfcc_frames
+from pipelines.stages.mfcc import FRAMES
 from pipelines.store.store import Entry
 
 MakeFeatures = Callable[[Study, Method], Entry]
@@ -56,12 +55,6 @@ def bottleneck(study: Study, method: Method) -> Entry:
     return bottleneck_features(study, study.entries["tokenizer"], study.autoencoder.key)
 
 
-def mfcc(study: Study, method: Method) -> Entry:
-    rate, window, hop = study.audio.sample_rate, study.audio.window_length, study.audio.hop_length
-    frames = partial(mfcc_frames, sample_rate=rate, window_length=window, hop_length=hop)
-    return frame_features(study, frames, method=method.name)
-
-
-def chroma(study: Study, method: Method) -> Entry:
-    frames = partial(chroma_frames, sample_rate=study.audio.sample_rate, hop_length=study.audio.hop_length)
-    return frame_features(study, frames, method=method.name)
+def frames(study: Study, method: Method) -> Entry:
+    """Pool MFCC or chroma."""
+    return frame_features(study, FRAMES[method.name](study.audio), method=method.name)

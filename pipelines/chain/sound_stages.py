@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from lm.probing.task import ProbeTask
+from pipelines.bodies.table_of_bodies import JUDGE
 from pipelines.chain.study import Study
 from pipelines.extras.table import imported
 from pipelines.methods.method import Method
@@ -11,7 +12,6 @@ from pipelines.methods.methods_table import METHODS
 from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.features import CodedViews, code_features, log_mel_features
 from pipelines.stages.judging import (
-    NETWORKS,
     PROBED,
     Judge,
     create_probe_judge,
@@ -72,8 +72,8 @@ def comb_notice(played: Entry, wavenet: Entry, settings: RunSettings) -> str:
 def create_judge(study: Study, task: ProbeTask) -> Judge:
     """Return the classifier of labels, of clips as they are; a plain comparison has made its entries."""
     name, session, tokens = study.settings.listening.judge, study.session, study.entries["tokenizer"]
-    if name in NETWORKS:
-        of_network: Callable[[Study, Method, ProbeTask], Judge] = imported(NETWORKS[name])
+    if name not in PROBED:
+        of_network: Callable[[Study, Method, ProbeTask], Judge] = imported(JUDGE)
         return of_network(study, METHODS[name], task)
     method, _ = PROBED[name]
     if name == "codes":

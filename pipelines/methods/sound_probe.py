@@ -19,13 +19,13 @@ import torch
 from lm.model import LanguageModel
 from lm.pooled_states import layer_features
 from lm.probing.fitted import FittedProbe, ProbeDescription, VectorRecipe
-from lm.probing.vectors import ALL_POOLINGS, average, bags_of_codes, pool
+from lm.probing.vectors import ALL_POOLINGS, average, bags_of_codes
 from pipelines.extras.table import imported
 from pipelines.methods.methods_table import METHODS
-from pipelines.stages.features import BAG_OF_CODES, bottleneck_vectors, bottlenecks_of, log_mel_vectors
-from pipelines.stages.mfcc import chroma_frames, mfcc_frames
+from pipelines.stages.features import BAG_OF_CODES, bottleneck_vectors, bottlenecks_of, frame_vectors, log_mel_vectors
+from pipelines.stages.mfcc import FRAMES
 from pipelines.store.store import write_json
-from pipelines.store.stored_features import AS_RECORDED, GPT, WITH_INPUT, method_of_key, pooling_of
+from pipelines.store.stored_features import AS_RECORDED, GPT, WITH_INPUT, method_of_key, pooling_of, stacked_rows
 from tokenizer.codes import Codes, SoftCodes, require_same_codebook
 from tokenizer.encoder import Encoder, encode, soft_codes
 from wordless.audio.audio_options import SpectrogramConfig
@@ -195,21 +195,17 @@ class SoundProbe:
     def _tensors(self, method: str, views: Sequence[View]) -> dict[str, FloatArray]:
         """Compute ``(views, dim)`` by key, in the pooling of the probe; the functions are those of the run's stages."""
         recipe, (pooling,), encoder = self._recipe, self._recipe.vectors.poolings, self.encoder
+        work: Callable[..., dict[str, FloatArray]] | None = None
         match method:
             case "log_mel":
-                return _stacked([log_mel_vectors(encoder, view, poolings=[pooling]) for view in views])
+                work = partial(log_mel_vectors, encoder)
             case "bottleneck":
-                return _stacked([bottleneck_vectors(encoder, view, poolings=[pooling]) for view in views])
+                work = partial(bottleneck_vectors, encoder)
             case "mfcc" | "chroma":
-                audio = self.audio
-                rate, hop = audio.sample_rate, audio.hop_length
-                read = (view.samples(Path(), rate) for view in views)
-                if method == "mfcc":
-                    window = audio.window_length
-                    made = (mfcc_frames(each, sample_rate=rate, window_length=window, hop_length=hop) for each in read)
-                else:
-                    made = (chroma_frames(each, sample_rate=rate, hop_length=hop) for each in read)
-                return {f"{method}:{pooling}": np.stack([pool(each, pooling) for each in made])}
+                rate = self.audio.sample_rate
+                work = partial(frame_vectors, FRAMES[method](self.audio), method, rate, Path())
+        if work is not None:
+            return stacked_rows(work(view, poolings=[pooling]) for view in views)
         if of_sound := METHODS[method].of_sound:
             vectors_of: VectorsOfSound = imported(of_sound)
             found = vectors_of(self.run / method, views, self.audio.absolute, recipe.vectors, device=self.device)
@@ -240,7 +236,3 @@ class SoundProbe:
 @lru_cache(maxsize=1)
 def _language_model(folder: Path, device: str) -> LanguageModel:
     return LanguageModel.from_pretrained(folder, device=device)
-
-
-def _stacked(rows: Sequence[Mapping[str, FloatArray]]) -> dict[str, FloatArray]:
-    return {key: np.stack([row[key] for row in rows]) for key in rows[0]}

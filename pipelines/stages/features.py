@@ -293,14 +293,15 @@ def frame_features(reading: ClipReading, frames: MakeFrames, *, method: str) -> 
     The key has the function's options and source code, not that of functions it calls.
     """
     rate = reading.audio.sample_rate
-    work = partial(_pooled, frames, method, rate, reading.manifest.root)
+    work = partial(frame_vectors, frames, method, rate, reading.manifest.root)
     decides = [inspect.getsource(frames.func), frames.keywords, rate]
     return _pooled_views(reading.session, reading, method, work, decides)
 
 
-def _pooled(
+def frame_vectors(
     frames: MakeFrames, method: str, sample_rate: int, root: Path, view: View, *, poolings: Sequence[Pooling]
 ) -> dict[str, FloatArray]:
+    """Pool the frames of a view."""
     with threadpool_limits(1):  # more threads round sums in another way
         made = frames(view.samples(root, sample_rate))
     require_finite(made, view.clip, method)

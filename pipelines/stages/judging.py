@@ -39,14 +39,11 @@ JUDGES: dict[JudgeName, str] = {
     "codes": "a linear probe of the codes of the sound",
     "supervised": "a supervised network",
 }
-# judges that are linear probes -> the method whose features they read, and the function that computes them
+# judges that are linear probes -> the method whose features they read, and the function that computes them; others are
+# networks of the table of bodies
 PROBED: dict[JudgeName, tuple[str, Callable[[Encoder, View], dict[str, FloatArray]]]] = {
     "probe": ("log_mel", log_mel_vectors),
     "codes": (BAG_OF_CODES, bag_features),
-}
-# judges that are networks, with their own heads -> module:function, which makes one for a study
-NETWORKS: dict[JudgeName, str] = {
-    "supervised": "pipelines.bodies.features_of_bodies:network_judge",
 }
 
 

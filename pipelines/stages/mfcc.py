@@ -3,8 +3,12 @@
 Chroma is the energy of each of the twelve pitch classes, for music.
 """
 
+from collections.abc import Callable, Mapping
+from functools import partial
+
 import numpy as np
 
+from wordless.audio.audio_options import SpectrogramConfig
 from wordless.base.array_types import FloatArray
 from wordless.base.compiling import importing
 
@@ -46,3 +50,16 @@ def chroma_frames(samples: FloatArray, *, sample_rate: int, hop_length: int) -> 
     chroma = chroma_stft(y=padded, sr=sample_rate, n_fft=n_fft, hop_length=hop_length, tuning=0.0)
     frames: FloatArray = chroma.T.astype(np.float32)
     return frames
+
+
+def _mfcc_of(audio: SpectrogramConfig) -> partial[FloatArray]:
+    rate, window, hop = audio.sample_rate, audio.window_length, audio.hop_length
+    return partial(mfcc_frames, sample_rate=rate, window_length=window, hop_length=hop)
+
+
+def _chroma_of(audio: SpectrogramConfig) -> partial[FloatArray]:
+    return partial(chroma_frames, sample_rate=audio.sample_rate, hop_length=audio.hop_length)
+
+
+# method -> its function of samples, for the rate, window and hop of a front end
+FRAMES: Mapping[str, Callable[[SpectrogramConfig], partial[FloatArray]]] = {"mfcc": _mfcc_of, "chroma": _chroma_of}

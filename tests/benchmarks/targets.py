@@ -57,7 +57,7 @@ from lm.probing.intervals import over_groups
 from lm.probing.probe import learning_curve
 from lm.probing.vectors import RunningPools, pool_states
 from pipelines.bodies.features_of_bodies import spectrograms_of
-from pipelines.bodies.stored_inputs import stored_clips
+from pipelines.bodies.networks import stored_clips
 from pipelines.chain.clips_of_run import find_corpus, read_corpus
 from pipelines.chain.language import make_codes
 from pipelines.chain.study import Study

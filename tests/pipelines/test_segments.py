@@ -9,7 +9,7 @@ import soundfile
 
 from lm.bodies.ast_config import AstConfig
 from pipelines.bodies.ast_body import AstSettings
-from pipelines.bodies.stored_inputs import filter_banks, spectrograms
+from pipelines.bodies.networks import filter_banks, spectrograms
 from pipelines.methods.methods_table import METHODS
 from pipelines.settings.run_rules import run_settings
 from pipelines.stages.codebooks import frame_sample, health

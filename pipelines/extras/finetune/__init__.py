@@ -1,16 +1,16 @@
 """``wordless finetune``: a body learns to predict from labelled recordings. Its options."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from lm.finetuning import HEAD_OPTIONS, ClassificationOptions, HeadOptions
 from lm.lm_options import FigureConfig, ProbeConfig
 from pipelines.bodies.ast_body import AstOptions
 from pipelines.bodies.audio_transformer_body import AudioTransformerOptions
-from pipelines.bodies.gpt_body import GptOptions
-from pipelines.bodies.network_options import BodyOptions
+from pipelines.bodies.network_options import RUN, BodyOptions, RunPart
 from pipelines.bodies.wav2vec2_body import Wav2vec2Options
 from pipelines.commandline.option_index import completed
 from pipelines.settings.choices import require_recordings
@@ -22,9 +22,58 @@ from pipelines.store.tracking import require_trackers
 from wordless.audio.audio_options import Channel, require_choice
 from wordless.base.errors import require
 from wordless.base.options import Options, option
+from wordless.training.fit_options import LargeFitConfig
+
+if TYPE_CHECKING:
+    from lm.bodies.body import Source
 
 Opponent = Literal["scratch", "probe"]
 LINEAR = ProbeConfig(choose_by="validation", learning_curve=())
+
+
+@dataclass(frozen=True, kw_only=True)
+class GptOptions(BodyOptions):
+    """The GPT of the run, which reads codes."""
+
+    name = "gpt"
+
+    weights: Literal["run", "none"] = RUN
+    dropout: float | None = option(
+        None, "dropout of the GPT in this training; null: that of its own training", least=0, below=1
+    )
+    random_inputs: float = 0.1  # share of the training clips' codes that random codes replace
+    fit: LargeFitConfig = LargeFitConfig(steps=400, warmup_steps=40, weight_decay=0.05, validate_every=50)
+
+    @property
+    def needs(self) -> tuple[RunPart, ...]:
+        """The tokenizer and the GPT of the run, which gives its sizes even if its weights are not wanted."""
+        return "tokenizer", "lm"
+
+    def open(self, run: Mapping[str, Path]) -> "Source":
+        """Describe the GPT of a run; random weights have the sizes of the run's GPT."""
+        from lm.bodies.body import Source
+        from lm.bodies.code_gpt import GptBody, replace_codes
+        from lm.model import LanguageModel
+        from tokenizer.codes import require_same_codebook
+        from tokenizer.tokenizer import Tokenizer
+        from wordless.base.files import file_hash
+        from wordless.base.saved_models import WEIGHTS
+
+        model = LanguageModel.from_pretrained(run["lm"])
+        codes = Tokenizer.from_pretrained(run["tokenizer"]).format
+        require_same_codebook(model.format, codes, owner=model.name)
+        own = model.gpt.config
+        gpt = own if self.dropout is None else replace(own, dropout=self.dropout)
+        pretrained = self.weights == RUN
+        return Source(
+            body=GptBody(gpt=gpt, codes=model.predicted),
+            folder=run["tokenizer"].parent,
+            weights=run["lm"] if pretrained else None,
+            fingerprint=file_hash(run["lm"] / WEIGHTS)[:16] if pretrained else "",
+            change=partial(replace_codes, share=self.random_inputs, largest=codes.codebook_size - 1),
+        )
+
+
 BODY_OPTIONS: dict[str, type[BodyOptions]] = {
     each.name: each for each in (GptOptions, AstOptions, AudioTransformerOptions, Wav2vec2Options)
 }

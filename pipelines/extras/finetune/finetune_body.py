@@ -26,8 +26,7 @@ from lm.lm_options import POOLINGS, VECTORS, ProbeConfig, VectorConfig
 from lm.probing.linear import VERSION
 from lm.probing.vectors import Frames, pool
 from pipelines.bodies.network_options import RANDOM
-from pipelines.bodies.networks import LabelledInputs, LabelTraining, learn_labels
-from pipelines.bodies.stored_inputs import stored_clips
+from pipelines.bodies.networks import LabelledInputs, LabelTraining, learn_labels, stored_clips
 from pipelines.chain.clips_of_run import MANIFEST, REJECTED, find_corpus, read_corpus, seen_of
 from pipelines.commandline.overrides import command_line
 from pipelines.extras.finetune import FinetuneConfig

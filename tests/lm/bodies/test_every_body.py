@@ -30,10 +30,10 @@ from lm.pooled_states import states_over_time
 from lm.probing.vectors import Frames
 from pipelines.bodies.ast_body import AstOptions
 from pipelines.bodies.audio_transformer_body import AudioTransformerOptions
-from pipelines.bodies.gpt_body import GptOptions
 from pipelines.bodies.network_options import RANDOM, BodyOptions
 from pipelines.bodies.table_of_bodies import BODY_OPTIONS
 from pipelines.bodies.wav2vec2_body import Wav2vec2Options
+from pipelines.extras.finetune import GptOptions
 from tests.lm.tiny import TINY, codes_format, random_codes
 from tests.pipelines.tiny import AUDIO, save_run, sweep
 from tests.threads import require_alike

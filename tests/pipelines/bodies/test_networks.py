@@ -25,16 +25,16 @@ from lm.lm_options import POOLINGS, VectorConfig
 from lm.probing.vectors import pool
 from pipelines.bodies.ast_body import AstSettings
 from pipelines.bodies.audio_transformer_body import AudioTransformerSettings
-from pipelines.bodies.networks import Network
-from pipelines.bodies.pretraining import random_wav2vec2, simclr, wav2vec2
-from pipelines.bodies.stored_inputs import (
+from pipelines.bodies.networks import (
     HeardClips,
+    Network,
     changed_spectrograms,
     filter_banks,
     spectrograms,
     stored_clips,
     stored_std,
 )
+from pipelines.bodies.pretraining import random_wav2vec2, simclr, wav2vec2
 from pipelines.bodies.wav2vec2_body import FinetuningSettings, PretrainingSettings, Wav2vec2Settings
 from pipelines.methods.methods_table import METHODS
 from pipelines.settings.run_rules import run_settings
