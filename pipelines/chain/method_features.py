@@ -2,10 +2,10 @@
 
 from collections.abc import Callable
 from functools import partial
+from pkgutil import resolve_name
 
 from pipelines.bodies.body_options import NetworkSettings
 from pipelines.chain.study import Study, rate_prefix
-from pipelines.commandline.commands import imported
 from pipelines.methods.method import Method
 from pipelines.stages.features import (
     UntrainedGPT,
@@ -30,7 +30,7 @@ def features_of(study: Study, method: Method) -> Entry:
         names = [clip.name for clip in study.manifest.clips]
         return own_features(study.session, method.name, names, method.file)
     if method.features:
-        make: MakeFeatures = imported(method.features)
+        make: MakeFeatures = resolve_name(method.features)
         return make(study, method)
     own = study.settings.body(method)
     assert isinstance(own, NetworkSettings)

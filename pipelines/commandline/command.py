@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
+from pkgutil import resolve_name
 from tempfile import TemporaryDirectory
 from typing import Any, NoReturn
 
@@ -24,7 +25,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from pipelines.commandline.commands import COMMANDS, imported
+from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.composition import explain, register, resolved
 from pipelines.commandline.help import command_help, help_request
 from pipelines.commandline.option_index import Index, index
@@ -117,12 +118,12 @@ def perform(name: str, config: dict[str, object]) -> None:
     if config.get("device") == "cuda":
         require_driver()
     if own.check:
-        arguments = imported(own.check)(config)
+        arguments = resolve_name(own.check)(config)
     else:
-        kind: Any = imported(own.options)
-        arguments = imported(f"{kind.__module__}:{name}")(build(kind, config, name=""))
+        kind: Any = resolve_name(own.options)
+        arguments = resolve_name(f"{kind.__module__}:{name}")(build(kind, config, name=""))
     if own.job:
-        imported(own.job)(*arguments)
+        resolve_name(own.job)(*arguments)
 
 
 def open_streams() -> None:

@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
-from typing import Any
 
 
 @dataclass(frozen=True)
@@ -105,9 +103,3 @@ COMMANDS = {
         meant=("check", "info"),
     ),
 }
-
-
-def imported(named: str) -> Any:
-    """Import what ``module:name`` names."""
-    module, _, name = named.partition(":")
-    return getattr(import_module(module), name)

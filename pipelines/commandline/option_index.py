@@ -12,11 +12,12 @@ from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from itertools import takewhile
 from pathlib import Path
+from pkgutil import resolve_name
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import conf
-from pipelines.commandline.commands import COMMANDS, imported
+from pipelines.commandline.commands import COMMANDS
 from pipelines.extras.table import extras
 from wordless.base.errors import InputError, written
 from wordless.base.options import MEANING, REQUIRED, Meaning, choices_of, require_in_range
@@ -118,7 +119,7 @@ def index(command: str) -> Index:
 @cache
 def options_class(command: str) -> type:
     """Import the dataclass with the options of a command."""
-    cls: type = imported(COMMANDS[command].options)
+    cls: type = resolve_name(COMMANDS[command].options)
     return cls
 
 

@@ -4,13 +4,13 @@ import shutil
 from itertools import combinations
 from operator import attrgetter
 from pathlib import Path
+from pkgutil import resolve_name
 
 import numpy as np
 import pytest
 
 from pipelines.bodies.body_options import NetworkSettings
 from pipelines.bodies.front_end_pictures import band_shares, decibels_of, passages, sorted_filters
-from pipelines.commandline.commands import imported
 from pipelines.methods.methods_table import BAGS, METHODS, ROWS, STATES, row_of, shown_in
 from pipelines.pages.comparison_charts import line_look
 from pipelines.pages.phrasing import full_name
@@ -33,7 +33,7 @@ def test_each_method_is_an_option_and_has_features(rates: tuple[str, ...], tmp_p
     settings = run_settings(composed(tmp_path, f"compare.methods=[{names}]", *rates))
     assert {*settings.compare.all_methods} == {*methods}
     for method in methods:
-        assert isinstance(settings.body(method), NetworkSettings) or callable(imported(method.features))
+        assert isinstance(settings.body(method), NetworkSettings) or callable(resolve_name(method.features))
         if method.training:
             assert attrgetter(method.training)(settings).batches.batch_size > 0
 

@@ -8,13 +8,13 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 
-from pipelines.commandline.commands import imported
 from tests.calling import python
 from tests.wordless.audio.conftest import Tone
 from wordless.audio.recordings.annotations import recordings_at
@@ -541,7 +541,7 @@ def test_missing_files_may_be_set_aside(tmp_path: Path, tone: Tone) -> None:
 def test_a_source_is_an_option_and_is_imported_where_a_corpus_names_it(tmp_path: Path, tone: Tone) -> None:
     tone("a/0.wav")
     assert {*SOURCES} <= {each.name for each in fields(CorpusConfig)}
-    assert all(callable(imported(place)) for place in SOURCES.values())
+    assert all(callable(resolve_name(place)) for place in SOURCES.values())
     code = (
         "import sys; from wordless.audio.recordings.corpus import find_recordings; "
         "from wordless.audio.recordings.recording_sources import CorpusConfig; "
