@@ -6,9 +6,9 @@ An extra is a folder beside this file and a line of `EXTRAS`; who deletes both h
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from pkgutil import resolve_name
 from typing import Any, ClassVar, Literal
 
-from pipelines.commandline.commands import imported
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.base.options import Options
 
@@ -64,7 +64,7 @@ EXTRAS = {  # name -> module:NAME of its `Extra`, and of its `pipelines.extras.w
 
 @cache
 def _extra(name: str) -> Extra:
-    found: Extra = imported(EXTRAS[name][0])
+    found: Extra = resolve_name(EXTRAS[name][0])
     return found
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING
 
-from pipelines.commandline.commands import imported
 from pipelines.extras.table import EXTRAS
 
 if TYPE_CHECKING:
@@ -40,4 +40,4 @@ class Work:
 def works(names: Iterable[object]) -> Iterator[Work]:
     """Import what the extras among names do."""
     wanted = {*names}
-    return (imported(work) for name, (_, work) in EXTRAS.items() if name in wanted)
+    return (resolve_name(work) for name, (_, work) in EXTRAS.items() if name in wanted)

@@ -13,7 +13,7 @@ import pytest
 import wordless
 from pipelines.commandline.outputs import hold
 from pipelines.extras.publish import PublishConfig
-from pipelines.results.figures import COSTS
+from pipelines.results.rows import COSTS
 from tests.calling import Command, generate, publish, score
 from tests.hub import HubServer, serving, store_in_cache, use_hub
 from tests.pipelines.conftest import FinishedRun
