@@ -4,11 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from pipelines.commandline.choices import completed, require_recordings
 from pipelines.commandline.outputs import require_kind
 from pipelines.settings.comparison_settings import ReadingConfig
 from pipelines.settings.inputs import ModelOptions
-from pipelines.settings.run_settings import OFTEN, CorpusCommand, corpus_command
+from pipelines.settings.run_settings import OFTEN, CorpusCommand, completed, corpus_command, require_recordings
 from pipelines.store.run_folder import require_output
 from wordless.base.hub import is_on_hub
 from wordless.base.options import option

@@ -14,7 +14,7 @@ def run(config: dict[str, Any]) -> None:
     """Run the chain that a composed config describes."""
     folder = Path(HydraConfig.get().runtime.output_dir)
     with going_on(), logged(folder):
-        from pipelines.commandline.choices import completed, corpus_options, require_recordings
+        from pipelines.settings.run_settings import completed, corpus_options, require_recordings
 
         config = completed("run", config)
         require_recordings(corpus_options(config), in_folds=bool(config["compare"]["folds"]))

@@ -10,12 +10,11 @@ from hydra import initialize_config_module
 from omegaconf import OmegaConf
 
 from pipelines.chain.chain import rates
-from pipelines.commandline.choices import EMBEDDED, completed
 from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.composition import compose, resolved
 from pipelines.commandline.option_index import index
 from pipelines.settings.run_rules import run_settings
-from pipelines.settings.run_settings import RunSettings
+from pipelines.settings.run_settings import EMBEDDED, RunSettings, completed
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 
 CONF = Path(__file__).parents[1] / "conf"

@@ -19,8 +19,7 @@ from pipelines.chain.run_output import FILES, require_own_parts, require_same_cl
 from pipelines.chain.sound_stages import make_sounds
 from pipelines.chain.study import Study
 from pipelines.chain.unlabelled import find_sources, read_unlabelled, shared_paths
-from pipelines.commandline.choices import EMBEDDED, usual_stages
-from pipelines.commandline.overrides import command_line
+from pipelines.commandline.composition import command_line
 from pipelines.commandline.run_folders import LOG
 from pipelines.extras.table import extras
 from pipelines.extras.work import works
@@ -29,7 +28,7 @@ from pipelines.results.results import provenance, tracked_run
 from pipelines.results.rows import values_by_name
 from pipelines.results.run_record import read_results
 from pipelines.settings.run_rules import run_settings
-from pipelines.settings.run_settings import RunSettings, choose_workers
+from pipelines.settings.run_settings import EMBEDDED, RunSettings, choose_workers, usual_stages
 from pipelines.stages.probing import probed, require_probeable, scored
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store

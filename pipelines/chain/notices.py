@@ -9,9 +9,8 @@ from pathlib import Path
 
 from pipelines.chain.clips_of_run import MANIFEST
 from pipelines.chain.unlabelled import held_out_groups
-from pipelines.commandline.choices import EMBEDDED
 from pipelines.methods.methods_table import METHODS
-from pipelines.settings.run_settings import RunSettings
+from pipelines.settings.run_settings import EMBEDDED, RunSettings
 from pipelines.stages.start import LM, TOKENS, VOICE, gpt_hash, start_folder
 from pipelines.stages.start_voice import UNIVERSAL, is_shipped, saved_vocoder
 from pipelines.store.run_folder import RESULTS

@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.chain.clips_of_run import Found, find_corpus, read_corpus, seen_of
-from pipelines.commandline.choices import EMBEDDED, EMBEDDED_SOURCE
-from pipelines.settings.run_settings import RunSettings
+from pipelines.settings.run_settings import EMBEDDED, EMBEDDED_SOURCE, RunSettings
 from pipelines.store.store import some_options
 from wordless.audio.recordings.description import groups_in_names
 from wordless.audio.recordings.folders import expand_home, require_folder

@@ -26,11 +26,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pipelines.commandline.commands import COMMANDS
-from pipelines.commandline.composition import explain, register, resolved
-from pipelines.commandline.help import command_help, help_request
+from pipelines.commandline.composition import explain, help_request, prepare, register, resolved
+from pipelines.commandline.help import command_help
 from pipelines.commandline.option_index import Index, index
 from pipelines.commandline.outputs import CLAIMED, claims
-from pipelines.commandline.overrides import prepare
 from wordless.base.errors import InputError
 from wordless.base.files import NO_LOCKS, NO_PERMISSION, NO_SPACE, WRITE_ERRORS, causes, existing, is_full, os_number
 from wordless.base.machine import broken_library, is_under_torchrun, rank, require_driver

@@ -5,10 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 from pipelines.bodies.wav2vec2_body import SPEECH_FEATURES
-from pipelines.commandline.choices import EMBEDDED, EMBEDDED_SOURCE, with_embedded_corpus
 from pipelines.extras.table import extras
 from pipelines.extras.work import works
-from pipelines.settings.run_settings import RunSettings, of_trainings
+from pipelines.settings.run_settings import EMBEDDED, EMBEDDED_SOURCE, RunSettings, of_trainings, with_embedded_corpus
 from pipelines.stages.stage_options import STEPS, STEPS_FROM_SHIPPED
 from pipelines.stages.start import LM, TOKENS, require_same_gpt
 from pipelines.stages.start_voice import (

@@ -59,9 +59,9 @@ from lm.probing.vectors import RunningPools, pool_states
 from pipelines.chain.clips_of_run import find_corpus, read_corpus
 from pipelines.chain.language import make_codes
 from pipelines.chain.study import Study
-from pipelines.commandline.choices import completed
 from pipelines.commandline.composition import compose, resolved
 from pipelines.settings.run_rules import run_settings
+from pipelines.settings.run_settings import completed
 from pipelines.stages.features import code_features, log_mel_features
 from pipelines.stages.stored_arrays import stored_clips, stored_names
 from pipelines.store.session import Session

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from hydra import initialize_config_module
 
-from pipelines.commandline.choices import completed
 from pipelines.commandline.composition import compose, resolved
 from pipelines.settings.run_rules import run_settings
+from pipelines.settings.run_settings import completed
 from pipelines.store.store import TIMINGS, Entry
 from tests.calling import python
 from tests.killing import PROCESSES, Kill, arm, call

@@ -10,10 +10,9 @@ from lm.lm_options import FigureConfig, ProbeConfig
 from pipelines.bodies.body_options import BodyOptions
 from pipelines.bodies.gpt_body import GptOptions
 from pipelines.bodies.table_of_bodies import BODY_OPTIONS
-from pipelines.commandline.choices import completed, require_recordings
 from pipelines.commandline.outputs import require_kind
 from pipelines.settings.inputs import MODEL, RateOptions
-from pipelines.settings.run_settings import OFTEN, TrainingCommand, corpus_command
+from pipelines.settings.run_settings import OFTEN, TrainingCommand, completed, corpus_command, require_recordings
 from pipelines.store.run_folder import require_output
 from pipelines.store.tracking import require_trackers
 from wordless.audio.audio_options import Channel, require_choice

@@ -28,8 +28,8 @@ from lm.probing.vectors import Frames, pool
 from pipelines.bodies.body_options import RANDOM
 from pipelines.chain.clips_of_run import MANIFEST, REJECTED, find_corpus, read_corpus, seen_of
 from pipelines.chain.notices import unlabelled_of_run
+from pipelines.commandline.composition import command_line
 from pipelines.commandline.outputs import REMEDY, hold
-from pipelines.commandline.overrides import command_line
 from pipelines.extras.finetune import FinetuneConfig
 from pipelines.pages.excerpts import Room
 from pipelines.pages.predictions_page import Answer, write_predictions_page

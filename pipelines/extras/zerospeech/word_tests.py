@@ -17,12 +17,11 @@ from lm.lm_options import ProbeConfig
 from lm.model import LanguageModel
 from lm.probing import intervals as intervals
 from pipelines.chain.study import Study
-from pipelines.commandline.choices import EMBEDDED, EMBEDDED_SOURCE
 from pipelines.extras.work import Work
 from pipelines.extras.zerospeech import ZerospeechConfig
 from pipelines.results.rows import FoldSeed, Made, Row
 from pipelines.results.run_record import Section
-from pipelines.settings.run_settings import RunSettings
+from pipelines.settings.run_settings import EMBEDDED, EMBEDDED_SOURCE, RunSettings
 from pipelines.stages.listening import training_codes
 from pipelines.store.session import Run
 from pipelines.store.stage import stage
