@@ -67,9 +67,11 @@ def write_results(
         section, rows = work.rows(made, manifest, settings)
         content |= {extra.name: section} if section else {}
         of_extras += rows
-    compared = None if probes is None else _comparison(probes, made, settings)
-    if probes is not None and compared is not None:
+    frames = [frame(of_extras)]
+    if probes is not None:
+        compared = _comparison(probes, made, settings)
         content["comparison"] = compared.as_section()
+        frames.append(compared.figures)
         write_aside(folder / RESAMPLES, save(probes.paired_draws))
     for only in made.values() if len(made) == 1 else ():
         content |= _of_one_run(only)
@@ -79,8 +81,7 @@ def write_results(
     figures += _on_validation(made, protocol, settings.codes_per_second)
     for stage, entry in (each for entries in made.values() for each in entries.items()):
         figures += [Row(stage=stage, name=name, value=cost, artifact=entry.key) for name, cost in entry.costs.items()]
-    frames = (frame(of_extras), *([] if compared is None else [compared.figures]), frame(figures))
-    records = [record for each in frames for record in each.to_dict("records")]
+    records = [record for each in (*frames, frame(figures)) for record in each.to_dict("records")]
     write_json(folder / RESULTS, {**content, "figures": records})
 
 
