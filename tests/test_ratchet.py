@@ -22,10 +22,10 @@ BESIDE = (
     "tokenizer/units.py",
 )
 BOUNDS = {
-    "lines of the core": 32_199,
-    "lines outside tests": 47_116,
-    "lines of tests": 35_127,
-    "files outside tests": 270,
+    "lines of the core": 32_139,
+    "lines outside tests": 47_059,
+    "lines of tests": 35_120,
+    "files outside tests": 266,
     "names of options on the command line": 420,
 }
 
