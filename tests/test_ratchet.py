@@ -9,10 +9,10 @@ from tests.calling import ROOT
 from tests.test_architecture import is_core
 
 BOUNDS = {
-    "lines of the core": 32_199,
-    "lines outside tests": 47_116,
-    "lines of tests": 35_127,
-    "files outside tests": 270,
+    "lines of the core": 32_139,
+    "lines outside tests": 47_059,
+    "lines of tests": 35_120,
+    "files outside tests": 266,
     "names of options on the command line": 420,
 }
 

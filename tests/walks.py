@@ -14,7 +14,7 @@ from types import FrameType
 ROOT = Path(__file__).parents[1]
 OURS = tuple(f"{ROOT / name}/" for name in ("tokenizer", "lm", "vocoder", "pipelines", "conf", "wordless"))
 ANYWHERE = sys._getframe()  # the frame of this module never returns to a walk
-CODEBOOK_SIZE = 13  # no other option of the run has this value
+CODEBOOK_SIZE = 97  # no other number of the run has this value
 
 
 class Walk:

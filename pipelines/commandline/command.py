@@ -25,10 +25,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pipelines.commandline.commands import COMMANDS
-from pipelines.commandline.composition import explain, register, resolved
-from pipelines.commandline.help import command_help, help_request
+from pipelines.commandline.composition import explain, help_request, prepare, register, resolved
+from pipelines.commandline.help import command_help
 from pipelines.commandline.option_index import Index, index
-from pipelines.commandline.overrides import prepare
 from pipelines.extras.table import imported
 from pipelines.store.outputs import CLAIMED, claims
 from wordless.base.errors import InputError

@@ -7,7 +7,7 @@ from typing import Any
 from lm.probing.task import require_labels
 from pipelines.chain.chain import make_folds
 from pipelines.chain.clips_of_run import MANIFEST, REJECTED, find_corpus, read_corpus, seen_of
-from pipelines.commandline.overrides import command_line
+from pipelines.commandline.composition import command_line
 from pipelines.commandline.run_folders import LOG
 from pipelines.extras.table import extras
 from pipelines.jobs.notices import UNLABELLED, notices, voice_notices

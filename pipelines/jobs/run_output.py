@@ -98,8 +98,8 @@ def write_run_folder(
                 place = folder / lost_file(row["number"], kind)
                 copy_file(only["decoded"].folder / wav_name(row["number"], kind), place)
     if probes := probes_of_run(corpus, settings, made):
-        by, separator = settings.compare.by, settings.probe.label_separator
-        write_predictions(folder / PREDICTIONS, probes, corpus, by=by, separator=separator)
+        separator = settings.probe.label_separator
+        write_predictions(folder / PREDICTIONS, probes.probes, corpus, by=probes.by, separator=separator)
     write_probe(folder, only, corpus, settings)
     if "listening" in first:
         corpus = replace(corpus, notices=(*corpus.notices, comb_notice(first["listening"], first["vocoder"], settings)))

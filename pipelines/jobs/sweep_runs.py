@@ -19,7 +19,7 @@ from hydra.types import RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from pipelines.commandline.command import leave, os_problem
-from pipelines.commandline.overrides import command_line, quote
+from pipelines.commandline.composition import command_line, quote
 from pipelines.commandline.run_folders import LOG, ending_the_command, sweep_words
 from pipelines.commandline.sweep_jobs import Job, conclude, forget, note, options, plan, read_jobs, relative
 from pipelines.store.outputs import hold

@@ -35,9 +35,16 @@ from pipelines.pages.charts import (
 )
 from pipelines.pages.comparison_charts import learning_charts
 from pipelines.pages.phrasing import LATEX, draw, full_name, interval, latex_table, noise_label, number, percent
-from pipelines.results.comparison import Comparison
 from pipelines.results.rows import NAMES, Row, find, frame, where
-from pipelines.results.run_record import RESAMPLES, Resamples, Results, count_codes, read_arrays, read_results
+from pipelines.results.run_record import (
+    RESAMPLES,
+    Comparison,
+    Resamples,
+    Results,
+    count_codes,
+    read_arrays,
+    read_results,
+)
 from pipelines.store.run_folder import REPORT
 from pipelines.store.stored_features import GPT
 from vocoder.kinds import CHOICES, ORIGINAL, WAVENET

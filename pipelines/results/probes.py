@@ -19,9 +19,8 @@ import numpy as np
 from lm.lm_options import ProbeConfig
 from lm.probing import intervals as measured
 from lm.probing.task import require_equal_counts
-from pipelines.results.comparison import Comparison
-from pipelines.results.figures import KEPT, LARGEST_INPUT, OF_LAYER
-from pipelines.results.rows import FoldSeed, Made, Row, frame
+from pipelines.results.rows import KEPT, LARGEST_INPUT, OF_LAYER, FoldSeed, Made, Row, frame
+from pipelines.results.run_record import Comparison
 from pipelines.settings.comparison_settings import By
 from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.probing import probe_task
@@ -41,19 +40,20 @@ PROTOCOLS: dict[By, str] = {
 PAIRED_SEED = 0  # of the resamples that pair runs
 
 
-def probes_of_run(corpus: Clips, settings: RunSettings, made: Made) -> dict[FoldSeed, Probed]:
-    """Put the probes of all methods of each fold and seed side by side; none if the run has none."""
+def probes_of_run(corpus: Clips, settings: RunSettings, made: Made) -> "Probes | None":
+    """Put the probes of all methods of each fold and seed side by side; None if the run has none."""
     if "probe" not in settings.stages:
-        return {}
+        return None
     compare, split, methods = settings.compare, settings.corpus.split, settings.compare.all_methods
     names = sorted((method.name for method in methods), key=natural)
     names += sorted(method.head.name for method in methods if method.head)
     divided = compare.divide(corpus, quick=settings.quick, shared_groups=split.shared_groups, seed=split.seed)
     folds = {fold.name: fold for fold in divided}
-    return {
+    probes = {
         place: side_by_side_probes(folds[place[0]], settings.probe, [entries[f"probed_{name}"] for name in names])
         for place, entries in made.items()
     }
+    return Probes(probes, settings.probe, by=compare.by)
 
 
 def side_by_side_probes(clips: Clips, config: ProbeConfig, methods: Sequence[Entry]) -> Probed:

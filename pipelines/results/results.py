@@ -11,13 +11,12 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save
 
+from pipelines.extras.table import extras
 from pipelines.extras.work import works
 from pipelines.methods.methods_table import METHODS
-from pipelines.results.comparison import Comparison
-from pipelines.results.figures import CODEBOOK
-from pipelines.results.probes import Probed, Probes
-from pipelines.results.rows import FoldSeed, Made, Row, frame, where
-from pipelines.results.run_record import RESAMPLES, Resamples, Section
+from pipelines.results.probes import Probes
+from pipelines.results.rows import CODEBOOK, Made, Row, frame
+from pipelines.results.run_record import RESAMPLES, Comparison, Section
 from pipelines.results.sound_figures import listening_record, sound_figures
 from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.codebooks import HEALTH, KMEANS
@@ -25,12 +24,9 @@ from pipelines.stages.language_model import PERPLEXITY
 from pipelines.store.run_folder import RESULTS
 from pipelines.store.store import CURVE, ENTRY, Entry, write_json
 from pipelines.store.stored_features import GPT
-from tokenizer.config import SavedTokenizer
 from vocoder.kinds import WAVENET
 from wordless.audio.recordings.manifest import SPLITS, Clips
 from wordless.base.files import write_aside
-from wordless.base.saved_models import CONFIG
-from wordless.base.values import read_object
 
 TRAINED = ("autoencoder", "lm", "vocoder")  # stages with a training curve
 
@@ -40,7 +36,7 @@ def write_results(
     manifest: Clips,
     settings: RunSettings,
     made: Made,
-    probes: Mapping[FoldSeed, Probed],
+    probes: Probes | None,
     source: Section,
 ) -> None:
     """Collect the figures of a run's entries in ``results.json``; of several folds or seeds means, then each."""
@@ -55,26 +51,30 @@ def write_results(
         ],
         "provenance": source,
     }
-    figures: list[Row] = []
-    for extra, work in zip(settings.chosen, works(settings.stages), strict=True):
+    of_extras, figures = list[Row](), list[Row]()
+    for extra, work in zip(extras(settings.stages), works(settings.stages), strict=True):
         section, rows = work.rows(made, manifest, settings)
         content |= {extra.name: section} if section else {}
-        figures += rows
-    if probes:
-        compared, draws = _comparison(probes, made, settings)
+        of_extras += rows
+    frames = [frame(of_extras)]
+    if probes is not None:
+        compared = _comparison(probes, made, settings)
         content["comparison"] = compared.as_section()
-        figures += where(compared.figures)
-        write_aside(folder / RESAMPLES, save(draws))
+        frames.append(compared.figures)
+        write_aside(folder / RESAMPLES, save(probes.paired_draws))
     for only in made.values() if len(made) == 1 else ():
-        content |= _of_one_run(only, manifest)
-        figures += sound_figures(only, manifest, settings.probe, protocol=protocol)
-    figures += _on_validation(made, protocol)
+        content |= _of_one_run(only)
+        if "listening" in only:
+            content["listening"] = listening_record(only, only["listening"], manifest)
+            figures += sound_figures(only, manifest, settings.probe, protocol=protocol)
+    figures += _on_validation(made, protocol, settings.codes_per_second)
     for stage, entry in (each for entries in made.values() for each in entries.items()):
         figures += [Row(stage=stage, name=name, value=cost, artifact=entry.key) for name, cost in entry.costs.items()]
-    write_json(folder / RESULTS, {**content, "figures": frame(figures).to_dict("records")})
+    records = [record for each in (*frames, frame(figures)) for record in each.to_dict("records")]
+    write_json(folder / RESULTS, {**content, "figures": records})
 
 
-def _of_one_run(entries: Mapping[str, Entry], manifest: Clips) -> dict[str, object]:
+def _of_one_run(entries: Mapping[str, Entry]) -> dict[str, object]:
     curves = {stage: entry.read_json(CURVE) for stage, entry in entries.items() if stage in TRAINED}
     # A training that took no step has no curve.
     content: dict[str, object] = {"curves": {stage: record for stage, record in curves.items() if record["curve"]}}
@@ -84,13 +84,11 @@ def _of_one_run(entries: Mapping[str, Entry], manifest: Clips) -> dict[str, obje
         if (tokenizer.folder / KMEANS).is_file():  # a tokenizer of another run has no record of its k-means
             codebook["kmeans"] = tokenizer.read_json(KMEANS)
         content["codebook"] = codebook
-    if "listening" in entries:
-        content["listening"] = listening_record(entries, entries["listening"], manifest)
     return content
 
 
-def _on_validation(made: Made, protocol: str) -> Iterator[Row]:
-    rows = {place: [*_of_training(entries, protocol)] for place, entries in made.items()}
+def _on_validation(made: Made, protocol: str, codes_per_second: float) -> Iterator[Row]:
+    rows = {place: [*_of_training(entries, protocol, codes_per_second)] for place, entries in made.items()}
     folds, seeds = ({place[number] for place in made} for number in (0, 1))
     for several in zip(*rows.values(), strict=True):
         keys, mean = " ".join(dict.fromkeys(row.artifact for row in several)), np.mean([row.value for row in several])
@@ -99,7 +97,7 @@ def _on_validation(made: Made, protocol: str) -> Iterator[Row]:
         yield from (replace(row, fold=fold if len(folds) > 1 else None, seed=seed) for row in own)
 
 
-def _of_training(entries: Mapping[str, Entry], protocol: str) -> Iterator[Row]:
+def _of_training(entries: Mapping[str, Entry], protocol: str, codes_per_second: float) -> Iterator[Row]:
     row = Row(stage="vocoder", name="bits_per_sample", value=math.nan, artifact="", protocol=protocol)
     row = replace(row, split="validation")
     # Bits per sample are the cross entropy of a sample's mu-law level, given earlier levels and codes. Validation clips
@@ -112,9 +110,7 @@ def _of_training(entries: Mapping[str, Entry], protocol: str) -> Iterator[Row]:
                 yield replace(row, of=WAVENET.key, value=value, artifact=vocoder.key)
     if "tokenizer" in entries:
         tokenizer, health = entries["tokenizer"], entries["health"]
-        config = read_object(SavedTokenizer, tokenizer.folder / CONFIG).config
-        rate = config.audio.sample_rate / config.samples_per_code * config.bands
-        yield Row(stage="tokenizer", name="codes_per_second", value=rate, artifact=tokenizer.key)
+        yield Row(stage="tokenizer", name="codes_per_second", value=codes_per_second, artifact=tokenizer.key)
         of_tokenizer, record = replace(row, stage="tokenizer", artifact=health.key), health.read_json(HEALTH)
         for name in (measure.name for measure in CODEBOOK if measure.name in record):  # an old entry lacks new figures
             yield replace(of_tokenizer, name=name, value=record[name])
@@ -128,8 +124,7 @@ def _of_training(entries: Mapping[str, Entry], protocol: str) -> Iterator[Row]:
             yield replace(row, stage="lm", name=name, value=value, artifact=lm.key)
 
 
-def _comparison(probes: Mapping[FoldSeed, Probed], made: Made, settings: RunSettings) -> tuple[Comparison, Resamples]:
-    compared = Probes(probes, settings.probe, by=settings.compare.by)
+def _comparison(probes: Probes, made: Made, settings: RunSettings) -> Comparison:
     first = min(seed for _, seed in made)
     trained = ("lm", *(name for name, method in METHODS.items() if method.training))
     trainings: dict[str, dict[str, Any]] = {
@@ -145,7 +140,7 @@ def _comparison(probes: Mapping[FoldSeed, Probed], made: Made, settings: RunSett
     drawn = [settings.body(each).pictures(named[each.name].folder, rate, title=each.title) for each in own]
     costs = {training: training_costs(training, made) for training in trainings}
     about: dict[str, Any] = {"trainings": trainings, "costs": costs, "pictures": [*chain.from_iterable(drawn)]}
-    return replace(compared.comparison(settings.compare.references or (GPT,)), **about), compared.paired_draws
+    return replace(probes.comparison(settings.compare.references or (GPT,)), **about)
 
 
 def training_costs(training: str, made: Made) -> dict[str, float]:

@@ -1,9 +1,11 @@
-"""The content of a run folder for the report: ``results.json``, sounds and pictures."""
+"""What pages read of a run folder: ``results.json`` with the comparison of methods, sounds and pictures."""
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TypedDict, cast
+from typing import Any, Literal, TypedDict, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +14,11 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from pipelines.extras.table import EXTRAS
-from pipelines.results.comparison import Comparison
-from pipelines.results.rows import read_frame, value_of
+from pipelines.methods.method import PictureRecord
+from pipelines.results.rows import KEPT, LARGEST_INPUT, OF_LAYER, OVERALL, Row, frame, read_frame, value_of, where
 from pipelines.store.run_folder import RESULTS
+from pipelines.store.stored_features import GPT, WITH_INPUT
+from wordless.audio.views import Noise
 from wordless.base.errors import InputError
 from wordless.base.text import escape_values
 from wordless.training.fit_options import TrainingRecord
@@ -24,6 +28,205 @@ PICTURES = "listening/pictures.safetensors"
 
 Pictures = dict[str, npt.NDArray[np.float32 | np.int32]]
 Resamples = dict[str, npt.NDArray[np.float32]]
+
+Column = Literal["fold", "seed", "group", "share", "added"]  # of a figure that is not overall
+NoiseNote = tuple[float, float | None]
+NoiseRow = tuple[str, float, dict[Noise | None, Row], dict[Noise | None, NoiseNote]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """The protocol of a comparison, and its figures, which ``results.json`` has among all others."""
+
+    protocol: str = "unknown"
+    by: str = "split"  # basis of the folds: group, groups (several in each), fold or split
+    metric: str = "accuracy"
+    folds: list[str]
+    seeds: list[int] = field(default_factory=list)
+    classes: list[str]
+    clips: int = 0  # of test, with a label
+    split_groups: dict[str, list[str]] = field(default_factory=dict)  # of validation and test, of a single split
+    clips_key: str = ""  # runs with the same key have the same test clips, labels and groups
+    unlabelled: int = 0  # clips
+    notices: list[str] = field(default_factory=list)  # limits of the folds, a sentence each
+    layer_penalties: int = 0  # of each candidate of each method, for the choice of the candidate
+    penalties: int = 0  # of the chosen candidate of each method, with each bound
+    bounds: list[float] = field(default_factory=list)  # of the inputs of the chosen candidate
+    classifier: str = "logistic"  # of every method
+    choose_by: str = "validation"  # chose layer to penalty: validation, group, fold; auto where folds differ
+    confidence: float = 0.95
+    over: str = "clips"  # or groups: what the intervals of test figures are over
+    guessing: float | None = None  # accuracy of always answering train's most frequent class; None: several labels
+    references: list[str] = field(default_factory=list)  # methods that every other is compared with
+    confusion: dict[str, list[list[float]]] = field(default_factory=dict)  # of references: clips, a row for each class
+    trainings: dict[str, dict[str, TrainingRecord]] = field(default_factory=dict)  # by method, then fold
+    # by method: processor seconds of its training and of each stage that it reads, over all folds and seeds
+    costs: dict[str, dict[str, float]] = field(default_factory=dict)
+    pictures: list[PictureRecord] = field(default_factory=list)  # of what methods have learned in the first fold
+    figures: DataFrame = field(default_factory=lambda: frame(()))  # of the run
+
+    def as_section(self) -> dict[str, object]:
+        """Return the section of ``results.json``: all but the figures."""
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.name != "figures"}
+
+    @cached_property
+    def tested(self) -> dict[str, Row]:
+        """The test figure of each method, the best first."""
+        return self._by_method(name=self.metric, split="test")
+
+    @property
+    def methods(self) -> list[str]:
+        """The methods, the best first."""
+        return [*self.tested]
+
+    @cached_property
+    def validated(self) -> dict[str, Row]:
+        """The figure of each method that chose its candidate."""
+        return self._by_method(name=self.metric, split="validation")
+
+    @cached_property
+    def gaps(self) -> dict[str, Row]:
+        """Validation minus test, with an interval that holds for all methods at once."""
+        return self._by_method(name="gap")
+
+    def rows(self, **columns: object) -> list[Row]:
+        """Select the rows of probes with these values of columns; None stands for an empty one."""
+        return where(self.figures, stage="probe", **columns)
+
+    def _by_method(self, **columns: object) -> dict[str, Row]:
+        return {str(row.of): row for row in self.rows(**columns, **OVERALL)}
+
+    def value(self, of: str, name: str = "") -> float | None:
+        """Return a test figure of a method, by default in the metric of the comparison."""
+        return value_of(self.figures, "probe", name or self.metric, of)
+
+    def rivals(self, of: str) -> list[Row]:
+        return sorted((row for name, row in self.tested.items() if name != of), key=lambda row: -row.value)
+
+    def differences(self, of: str) -> list[Row]:
+        """Select the differences of a reference to the other methods, the strongest first."""
+        return self.rows(name="difference", of=of, **OVERALL)
+
+    def along(self, column: Column) -> dict[str, list[Row]]:
+        """Select the test figures of each method at each fold, seed, group, share of labels or noise."""
+        found: dict[str, list[Row]] = {}
+        for row in self._tests:
+            if getattr(row, column) is not None:
+                found.setdefault(str(row.of), []).append(row)
+        return found
+
+    @cached_property
+    def _tests(self) -> list[Row]:
+        return self.rows(name=self.metric, split="test")
+
+    def means(self, of: str, column: Column) -> dict[Any, float]:
+        """Average the test figures of a method in each fold, with each seed, or in each group."""
+        found: dict[Any, list[float]] = {}
+        for row in self.along(column).get(of, ()):
+            found.setdefault(getattr(row, column), []).append(row.value)
+        return {place: float(np.mean(values)) for place, values in found.items()}
+
+    def by_unit(self, of: str) -> dict[str, float]:
+        """Return the test figure of a method in each fold, or in each group of a single split."""
+        return self.means(of, "fold" if self.has_folds else "group")
+
+    def chosen(self, of: str) -> dict[str, str]:
+        """Return the candidate and bound that were chosen, by fold, or by "fold, seed n"; empty without a probe."""
+        rows = [row for row in self.along("seed").get(of) or [self.tested[of]] if row.candidate]
+        seeds = [f"seed {row.seed}" if len(self.seeds) > 1 else None for row in rows]
+        return {
+            ", ".join(filter(None, (row.fold, seed))): str(row.candidate)
+            + (f" (bound {row.bound:g})" if row.bound is not None else "")
+            for row, seed in zip(rows, seeds, strict=True)
+        }
+
+    def layers(self, of: str) -> dict[str, dict[str, Row]]:
+        """Return the figures of each layer of a method by split."""
+        found: dict[str, dict[str, Row]] = {}
+        for row in self.rows(name=f"{OF_LAYER}{self.metric}", of=of, noise=None, noise_snr=None):
+            found.setdefault(row.layer or "", {})[row.split or ""] = row
+        return found
+
+    def under_noise(self, of: str, *, layer: str | None = None) -> dict[Noise | None, Row]:
+        """Return the test figure of a method without noise (None) and with each, of each kind soft noise first.
+
+        With a ``layer``, these are its figures by ridge regression.
+        """
+        if layer is None:
+            rows, clean = self.along("added").get(of, []), self.tested.get(of)
+        else:
+            found = self.rows(name=f"{OF_LAYER}{self.metric}", of=of, layer=layer, split="test")
+            rows, clean = [row for row in found if row.added is not None], self.layers(of)[layer]["test"]
+        by_noise = {row.added: row for row in rows}
+        ordered = {noise: by_noise[noise] for noise in self.noises if noise in by_noise}
+        return ({None: clean} if clean else {}) | ordered
+
+    @cached_property
+    def noises(self) -> list[Noise]:
+        """The noises in test clips: the kinds in the order of the option, of each kind soft noise first."""
+        found = [noise for rows in self.along("added").values() for row in rows if (noise := row.added)]
+        kinds = [*dict.fromkeys(noise.kind for noise in found)]
+        return sorted({*found}, key=lambda noise: (kinds.index(noise.kind), -(noise.snr or 0.0)))
+
+    def noise_notes(self, of: str) -> dict[Noise | None, NoiseNote]:
+        """Return with each noise the share of right answers that it keeps, and the largest input of a probe.
+
+        Inputs are in deviations of train before the bound; None: the method has its own scores.
+        """
+        kept, largest = (
+            {row.added: row.value for row in self.rows(name=name, of=of)} for name in (KEPT, LARGEST_INPUT)
+        )
+        return {noise: (value, largest.get(noise)) for noise, value in kept.items()}
+
+    @property
+    def noise_rows(self) -> list[NoiseRow]:
+        """The name of each probe, its validation figure, test figures and `noise_notes` by noise, the best first.
+
+        Below a network that was probed with its input beside its layers are these layers, alone and with the input.
+        """
+        rows = list[NoiseRow]()
+        for of in self.methods:
+            layers, noise = self.layers(of), self.under_noise(of)
+            pairs = [(name.removesuffix(WITH_INPUT), name) for name in layers if name.endswith(WITH_INPUT)]
+            if pairs or len(noise) > 1:
+                rows.append((of, self.validated[of].value, noise, self.noise_notes(of)))
+            for name in (name for pair in pairs for name in pair):
+                rows.append((f"{of}/{name}", layers[name]["validation"].value, self.under_noise(of, layer=name), {}))
+        return rows
+
+    @property
+    def training_times(self) -> list[tuple[str, float, float | None]]:
+        """The processor seconds of all that each training needs, and how often the first reference's these are."""
+        sums = {of: sum(stages.values()) for of, stages in self.costs.items()}
+        first = (self.references or [GPT])[0]
+        base = sums.get("lm" if first == GPT else first)
+        return [(of, spent, spent / base if base else None) for of, spent in sums.items() if spent]
+
+    @property
+    def has_folds(self) -> bool:
+        return len(self.folds) > 1
+
+    @property
+    def fold_noun(self) -> str:
+        """The unit that is left out of training together."""
+        return "group" if self.by == "group" or not self.has_folds else "fold"
+
+    @property
+    def over_folds(self) -> bool:
+        """Whether an interval of a difference over folds is another than the first one, which is over groups."""
+        return self.has_folds and not (self.by == "group" and self.over == "groups")
+
+    @property
+    def tests_one_group(self) -> bool:
+        """Whether a single split tests one group, for which alone intervals hold."""
+        return self.by == "split" and len(self.split_groups.get("test", [])) == 1
+
+    @property
+    def over_units(self) -> str:
+        """What the intervals of test figures are over, with its number."""
+        count = next((row.over_count for row in self.tested.values()), None)
+        units = f"{count} {self.over}" if count else self.over
+        return units if self.over == "clips" else f"{units} of test clips, never narrower than over clips"
 
 
 Section = dict[str, Any]  # a part of results.json that a stage describes for the report; the comments tell its content

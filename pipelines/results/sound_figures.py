@@ -15,8 +15,7 @@ from scipy.special import bdtr
 
 from lm.lm_options import ProbeConfig
 from lm.probing.intervals import Hits, Measured, interval
-from pipelines.results.figures import LOST_CENTS, MEASURES, SOUND
-from pipelines.results.rows import Row
+from pipelines.results.rows import LOST_CENTS, MEASURES, SOUND, Row
 from pipelines.stages.judging import JUDGES, RECOGNISED
 from pipelines.stages.listening import CLIPS, GUARD, JUDGED, LISTENING
 from pipelines.store.store import Entry
@@ -32,10 +31,7 @@ def sound_figures(
     entries: Mapping[str, Entry], manifest: Clips, config: ProbeConfig, *, protocol: str
 ) -> Iterator[Row]:
     """Collect all figures of a run's sounds; ``manifest`` has the present labels, which need no new sounds."""
-    listening, decoded = entries.get("listening"), entries.get("decoded")
-    if listening is None:
-        return
-
+    listening, decoded = entries["listening"], entries.get("decoded")
     row = Row(stage="vocoder", name="", value=np.nan, artifact="", protocol=protocol, split="test")
     if (recognised := entries.get("recognised")) is not None:
         right = [

@@ -20,6 +20,7 @@ from pipelines.stages.start_voice import (
     shipped_voice,
 )
 from pipelines.store.tracking import require_trackers
+from tokenizer.config import TokenizerConfig
 from vocoder.vocoder_options import WaveNetConfig
 from wordless.audio.audio_options import AudioSettings, SpectrogramConfig
 from wordless.base.errors import InputError, within
@@ -40,11 +41,15 @@ def run_settings(config: Mapping[str, object]) -> RunSettings:
     _set_voice(values["vocoder"], values)
     _set_local_weights(values)
     own = {each.name: build(each.options, values.pop(each.name, {}), name=each.name) for each in extras()}
-    settings = replace(build(RunSettings, values, name=""), extras=own)
+    settings = build(RunSettings, values, name="")
+    with within("tokenizer"):
+        tokens = settings.tokenizer.config(settings.audio)
+    rate = settings.audio.sample_rate / tokens.samples_per_code * tokens.bands
+    settings = replace(settings, extras=own, codes_per_second=rate)
     if "report" in settings.stages and settings.reads_codes and not settings.compare.folds and settings.seeds == 1:
         more = [each.name for each in extras() if each.of_report]
         settings = replace(settings, stages=tuple(dict.fromkeys((*settings.stages, *more))))
-    require_run(settings)
+    require_run(settings, tokens)
     return _with_readable_clips(follow(settings, **of_trainings(settings)))
 
 
@@ -98,15 +103,13 @@ def _with_readable_clips(settings: RunSettings) -> RunSettings:
     return replace(settings, corpus=replace(settings.corpus, inspection=inspection))
 
 
-def require_run(settings: RunSettings) -> None:
+def require_run(settings: RunSettings, tokens: TokenizerConfig) -> None:
     """Refuse options that contradict each other, or that this machine cannot follow."""
     tokenizer, lm, vocoder = settings.tokenizer, settings.lm, settings.vocoder
-    with within("tokenizer"):
-        streams = tokenizer.config(settings.audio).bands
     if settings.reads_codes:
         _require_speech_layer(settings)
     with within("lm.gpt"):
-        lm.gpt.require_room(streams)
+        lm.gpt.require_room(tokens.bands)
     with within("vocoder.crops"):
         vocoder.crops.look_ahead(vocoder.wavenet)
     for work in works(settings.stages):
@@ -117,7 +120,7 @@ def require_run(settings: RunSettings) -> None:
         with within("lm"):
             lm.divided(len(tokenizer.rates))
     if tokenizer.start is not None:
-        require_same_tokenizer(tokenizer.start, tokenizer.config(settings.audio))
+        require_same_tokenizer(tokenizer.start, tokens)
     if lm.start is not None:
         require_same_gpt(lm.start, lm.gpt, codebook_size=tokenizer.codebook_size)
     if vocoder.start is not None:

@@ -143,6 +143,7 @@ class RunSettings(BodiesOfRun, TrainingCommand):
     lm: LanguageModelSettings = option(LanguageModelSettings(), "the GPT over the codes", group="small")
     vocoder: VocoderSettings = option(VocoderSettings(), "the WaveNet that turns codes into sound", group="small")
     extras: Mapping[str, Options] = field(default_factory=dict)  # the options of every extra, by its name
+    codes_per_second: float = 0.0  # filled in: of all streams; of several rates those of the finest
 
     def with_seed(self, number: int) -> RunSettings:
         """Return the settings of training ``number``, from 0: it is added to all seeds but those of clips and tests."""

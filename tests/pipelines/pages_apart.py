@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from lm.lm_options import ProbeConfig
-from pipelines.results.comparison import Comparison
 from pipelines.results.probes import Probes
 from pipelines.results.rows import Row
+from pipelines.results.run_record import Comparison
 
 VOID = {"meta", "link", "br", "hr", "img", "input", "source", "wbr"}
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from lm.model import LanguageModel
 from lm.pooled_states import states_over_time
 from pipelines.commandline.annotation_files import write_annotations
-from pipelines.commandline.overrides import command_line
+from pipelines.commandline.composition import command_line
 from pipelines.extras.find.find_options import Features, FindConfig
 from pipelines.extras.find.places_page import Hit, write_hits_page
 from pipelines.jobs.coding import ReadSound, Told, attempted, files_key, open_session, told_of, write_shards

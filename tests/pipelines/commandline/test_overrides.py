@@ -11,9 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from pipelines.commandline.composition import explain
+from pipelines.commandline.composition import explain, prepare
 from pipelines.commandline.option_index import GONE, completed, index, require_values, unknown_option
-from pipelines.commandline.overrides import prepare
 from pipelines.settings.choices import corpus_options
 from tests.pipelines.tiny_chain import config_of
 from wordless.base.errors import InputError

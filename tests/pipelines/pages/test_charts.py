@@ -17,9 +17,8 @@ from pipelines.pages import charts
 from pipelines.pages.charts import Chart, Curve, Panel, curves_chart, look
 from pipelines.pages.comparison_charts import MAX_WRITTEN, comparison_charts, confusion_chart
 from pipelines.pages.sweep_page import Point, Runs, sweep_charts, swept
-from pipelines.results.comparison import Comparison
 from pipelines.results.rows import Row, frame
-from pipelines.results.run_record import Results
+from pipelines.results.run_record import Comparison, Results
 from tests.pipelines.pages_apart import comparison_example, probe, says
 
 
@@ -104,9 +103,8 @@ TO_XYZ = np.array([[0.4339, 0.3762, 0.1899], [0.2126, 0.7152, 0.0722], [0.0177, 
 @pytest.mark.parametrize("vision", VISIONS)
 @pytest.mark.parametrize("page", ["light", "dark"])
 def test_series_have_colours_that_colour_blind_readers_tell_apart(page: str, vision: str) -> None:
-    styles = (
-        (Path(charts.__file__).parent / "styles.css.jinja").read_text().split("@media (prefers-color-scheme: dark)")
-    )
+    page_with_styles = Path(charts.__file__).parent / "page.html.jinja"
+    styles = page_with_styles.read_text().split("@media (prefers-color-scheme: dark)")
     known = dict(re.findall(r"--(\w+): (#\w{6})", styles[page == "dark"]))
     named = [charts.VARIABLES[colour] for colour, _ in charts.SERIES]
     places = []

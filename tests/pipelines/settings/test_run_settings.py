@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.bodies.sound_gpt_body import SoundGPTSettings
+from pipelines.commandline.composition import prepare
 from pipelines.commandline.option_index import index
-from pipelines.commandline.overrides import prepare
 from pipelines.settings.choices import with_choices
 from pipelines.settings.comparison_settings import ComparisonConfig
 from pipelines.settings.run_rules import run_settings
