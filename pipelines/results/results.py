@@ -31,14 +31,14 @@ from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.codebooks import HEALTH, KMEANS
 from pipelines.stages.language_model import PERPLEXITY
 from pipelines.store.run_folder import RESULTS
-from pipelines.store.store import CURVE, ENTRY, Entry, library_versions, write_json
+from pipelines.store.store import CURVE, ENTRY, Entry, write_json
 from pipelines.store.stored_features import GPT
 from pipelines.store.tracking import TrackedRun
 from tokenizer.config import SavedTokenizer
 from vocoder.kinds import WAVENET
 from wordless.audio.recordings.manifest import SPLITS, Clips
 from wordless.base.files import write_aside
-from wordless.base.machine import cores, installed_version, machine_memory
+from wordless.base.machine import cores, installed_version, library_versions, machine_memory
 from wordless.base.saved_models import CONFIG
 from wordless.base.values import read_object
 from wordless.training.gangs import Gang
