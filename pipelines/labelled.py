@@ -10,7 +10,7 @@ from pipelines.settings.comparison_settings import ReadingConfig
 from pipelines.settings.inputs import ModelOptions
 from pipelines.settings.run_settings import OFTEN, CorpusCommand, corpus_command
 from pipelines.store.run_folder import require_output
-from wordless.base.hub import is_on_hub
+from wordless.base.model_folders import is_on_hub
 from wordless.base.options import option
 
 

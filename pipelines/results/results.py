@@ -34,7 +34,7 @@ from pipelines.store.run_folder import RESULTS
 from pipelines.store.store import CURVE, ENTRY, Entry, write_json
 from pipelines.store.stored_features import GPT
 from pipelines.store.tracking import TrackedRun
-from tokenizer.config import SavedTokenizer
+from tokenizer.tokenizer import SavedTokenizer
 from vocoder.kinds import WAVENET
 from wordless.audio.recordings.manifest import SPLITS, Clips
 from wordless.base.files import write_aside

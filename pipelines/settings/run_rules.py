@@ -24,7 +24,7 @@ from pipelines.store.tracking import require_trackers
 from vocoder.vocoder_options import WaveNetConfig
 from wordless.audio.audio_options import AudioSettings, SpectrogramConfig
 from wordless.base.errors import InputError, within
-from wordless.base.hub import local_weights
+from wordless.base.model_folders import local_weights
 from wordless.base.options import follow
 from wordless.base.seeds import require_seeds
 from wordless.base.text import listed

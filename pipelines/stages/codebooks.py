@@ -24,12 +24,11 @@ from pipelines.store.session import Run, Session
 from pipelines.store.stage import stage
 from pipelines.store.store import Entry, some_options, write_json
 from tokenizer import fitting
-from tokenizer.config import fingerprint
+from tokenizer.fitting import PatchBatch, reconstruction_loss
 from tokenizer.health import HEALTH_VERSION, measure_health
 from tokenizer.parquet import read_codes
-from tokenizer.sources import Autoencoder, PatchBatch, reconstruction_loss
 from tokenizer.speech_layer import ChosenLayer, SpeechLayer, SpeechTokenizer, read_states
-from tokenizer.tokenizer import Tokenizer
+from tokenizer.tokenizer import Autoencoder, Tokenizer, fingerprint
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.pitch_contour import LOWEST, resolves_pitch, track_pitch
 from wordless.audio.reading import read_beginning

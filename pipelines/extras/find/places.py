@@ -15,8 +15,8 @@ from torch import Tensor
 from lm.model import LanguageModel
 from lm.pooled_states import states_over_time
 from pipelines.commandline.annotation_files import write_annotations
+from pipelines.commandline.composition import command_line
 from pipelines.commandline.outputs import new_file
-from pipelines.commandline.overrides import command_line
 from pipelines.extras.find.find_options import Features, FindConfig
 from pipelines.extras.find.places_page import Hit, write_hits_page
 from pipelines.jobs.coding import ReadSound, Told, attempted, files_key, open_session, told_of, write_shards
@@ -26,8 +26,7 @@ from pipelines.store.session import Run
 from pipelines.store.stage import stage
 from pipelines.store.store import Entry, write_json
 from tokenizer.codes import require_same_codebook, soft_assignments
-from tokenizer.encoder import load_tokenizer
-from tokenizer.tokenizer import Tokenizer
+from tokenizer.tokenizer import Tokenizer, load_tokenizer
 from wordless.audio.levels import trim_ends
 from wordless.audio.matching import find_matches, unit_frames
 from wordless.audio.recordings.inspection import frequent_reasons
