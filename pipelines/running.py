@@ -14,8 +14,8 @@ import pandas
 import soundfile
 
 from lm.model import LanguageModel
+from pipelines.commandline.composition import quote, spell
 from pipelines.commandline.outputs import is_held
-from pipelines.commandline.overrides import quote, spell
 from pipelines.results.run_record import read_results
 from pipelines.stages.sound_probe import AUTO, SoundProbe
 from pipelines.store.run_folder import REPORT, RESULTS

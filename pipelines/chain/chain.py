@@ -20,7 +20,7 @@ from pipelines.chain.sound_stages import make_sounds
 from pipelines.chain.study import Study
 from pipelines.chain.unlabelled import find_sources, read_unlabelled, shared_paths
 from pipelines.commandline.choices import EMBEDDED, usual_stages
-from pipelines.commandline.overrides import command_line
+from pipelines.commandline.composition import command_line
 from pipelines.commandline.run_folders import LOG
 from pipelines.extras.table import extras
 from pipelines.extras.work import works

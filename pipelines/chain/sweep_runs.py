@@ -19,8 +19,8 @@ from hydra.types import RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from pipelines.commandline.command import leave, os_problem
+from pipelines.commandline.composition import command_line, quote
 from pipelines.commandline.outputs import hold
-from pipelines.commandline.overrides import command_line, quote
 from pipelines.commandline.run_folders import LOG, ending_the_command, sweep_words
 from pipelines.results.sweep_jobs import Job, conclude, forget, note, options, plan, read_jobs, relative
 from wordless.base.errors import InputError

@@ -11,9 +11,8 @@ from hydra import initialize_config_module
 from omegaconf import OmegaConf, open_dict
 
 from pipelines.commandline.commands import COMMANDS
-from pipelines.commandline.composition import compose, plain
+from pipelines.commandline.composition import compose, plain, prepare, quote
 from pipelines.commandline.option_index import HYDRA, Index, group_by_section, index, options_class, written_value
-from pipelines.commandline.overrides import prepare, quote
 from wordless.base.errors import InputError
 from wordless.base.text import suggestion
 from wordless.base.values import leaves
@@ -26,21 +25,6 @@ MANY = 6  # choices of a group, which are then counted, not named
 FOOTER = """\
 An option is written name=value; -m runs one job for each of several values: name=1,2,3. Paths need no quotes beyond the
 shell's own. --cfg job prints the values chosen, --hydra-help Hydra's own switches."""
-
-
-def help_request(words: Sequence[str]) -> tuple[str, list[str]] | None:
-    """Find the topic of ``--help``, ``--help lm`` or ``--help=lm``, and the other words; None without ``--help``.
-
-    The topic is a group, an option, `ALL`, or "" for the overview.
-    """
-    for place, word in enumerate(words):
-        switch, _, topic = word.partition("=")
-        if switch in ("--help", "-h"):
-            others = [*words[:place], *words[place + 1 :]]
-            if not topic and place < len(others) and "=" not in others[place] and others[place][:1] not in ("-", "~"):
-                topic = others.pop(place)
-            return topic, others
-    return None
 
 
 def command_help(name: str, topic: str, words: Sequence[str]) -> str:

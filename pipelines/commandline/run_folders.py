@@ -18,9 +18,9 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from pipelines.commandline.command import mendable, os_problem
+from pipelines.commandline.composition import command_line, parse_values, quote
 from pipelines.commandline.option_index import index
 from pipelines.commandline.outputs import NOTES, RUN_LOCK, SWEEP_LOCK, claim, is_held
-from pipelines.commandline.overrides import command_line, parse_values, quote
 from wordless.base.errors import InputError
 from wordless.base.machine import rank
 from wordless.base.progress import append_line

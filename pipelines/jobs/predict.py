@@ -15,8 +15,8 @@ from lm.bodies.clips import StoredClips
 from lm.finetuned import CLIPS_AT_ONCE, FineTunedModel
 from lm.heads import ClassificationTask, Row
 from pipelines.commandline.annotation_files import seconds_of_recording, write_annotations
+from pipelines.commandline.composition import command_line
 from pipelines.commandline.outputs import new_file
-from pipelines.commandline.overrides import command_line
 from pipelines.detection import PredictConfig
 from pipelines.jobs.answer_tables import noun, read_all
 from pipelines.jobs.coding import ReadSound

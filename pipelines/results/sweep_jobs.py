@@ -9,7 +9,7 @@ from itertools import chain, count, product
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from pipelines.commandline.overrides import parse_values
+from pipelines.commandline.composition import parse_values
 from pipelines.commandline.run_folders import ELSEWHERE, JOBS
 from wordless.base.files import write_aside
 from wordless.base.text import escape_values

@@ -28,8 +28,8 @@ from lm.probing.vectors import Frames, pool
 from pipelines.bodies.body_options import RANDOM
 from pipelines.chain.clips_of_run import MANIFEST, REJECTED, find_corpus, read_corpus, seen_of
 from pipelines.chain.notices import unlabelled_of_run
+from pipelines.commandline.composition import command_line
 from pipelines.commandline.outputs import REMEDY, hold
-from pipelines.commandline.overrides import command_line
 from pipelines.extras.finetune import FinetuneConfig
 from pipelines.pages.excerpts import Room
 from pipelines.pages.predictions_page import Answer, write_predictions_page
@@ -62,8 +62,8 @@ from wordless.base.array_types import Array, FloatArray
 from wordless.base.arrays import write_array, write_table
 from wordless.base.errors import InputError, named
 from wordless.base.files import write_aside
-from wordless.base.model_folders import local_weights
 from wordless.base.machine import choose_device, use_threads
+from wordless.base.model_folders import local_weights
 from wordless.base.progress import Terminal, print_table
 from wordless.base.saved_models import CONFIG
 from wordless.base.text import counted

@@ -12,8 +12,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.commandline.composition import parse_values, spell
 from pipelines.commandline.outputs import RUN_LOCK, SWEEP_LOCK, claim, claims, hold, make_new
-from pipelines.commandline.overrides import parse_values, spell
 from pipelines.commandline.run_folders import LOG, link_latest, logged, require_name, require_same_run
 from tests.calling import python
 from wordless.base.errors import InputError

@@ -6,9 +6,10 @@ import sys
 import pytest
 from hydra import initialize_config_module
 
+from pipelines.commandline.command import help_request
 from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.composition import compose, plain
-from pipelines.commandline.help import command_help, help_request
+from pipelines.commandline.help import command_help
 from pipelines.commandline.option_index import index
 from pipelines.settings.run_settings import RunSettings
 from tests.pipelines.tiny_chain import ROOT

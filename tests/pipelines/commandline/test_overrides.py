@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from pipelines.commandline.choices import completed, corpus_options
-from pipelines.commandline.composition import explain
+from pipelines.commandline.composition import explain, prepare
 from pipelines.commandline.option_index import GONE, index, require_values, unknown_option
-from pipelines.commandline.overrides import prepare
 from tests.pipelines.tiny_chain import config_of
 from wordless.base.errors import InputError
 

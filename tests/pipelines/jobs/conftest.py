@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import soundfile
 
+from pipelines.commandline.composition import prepare
 from pipelines.commandline.option_index import index
-from pipelines.commandline.overrides import prepare
 from pipelines.extras.finetune import finetune_settings
 from pipelines.extras.finetune.finetune_body import finetune_body
 from tests.pipelines.tiny import AUDIO

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from pipelines.bodies.sound_gpt_body import SoundGPTSettings
 from pipelines.commandline.choices import with_choices
+from pipelines.commandline.composition import prepare
 from pipelines.commandline.option_index import index
-from pipelines.commandline.overrides import prepare
 from pipelines.settings.comparison_settings import ComparisonConfig
 from pipelines.settings.run_rules import run_settings
 from pipelines.settings.run_settings import RunSettings
