@@ -19,13 +19,13 @@ BESIDE = (
     *("pipelines/jobs", "pipelines/recordings.py", "pipelines/speech.py", "pipelines/runs.py", "pipelines/doctor.py"),
     "pipelines/store/tracking.py",
     *(f"wordless/audio/recordings/{name}.py" for name in ("packed", "espeak_voice", "spoken_pairs")),
-    "tokenizer/units.py",
+    *("tokenizer/units.py", "tokenizer/rate_folders.py"),
 )
 BOUNDS = {
-    "lines of the core": 32_199,
+    "lines of the core": 32_147,
     "lines outside tests": 47_116,
     "lines of tests": 35_127,
-    "files outside tests": 270,
+    "files outside tests": 268,
     "names of options on the command line": 420,
 }
 
