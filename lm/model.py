@@ -24,6 +24,7 @@ from wordless.base import saved_models
 from wordless.base.array_types import FloatArray, IntArray
 from wordless.base.errors import InputError, OldModelError, require, samples_to_generate
 from wordless.base.machine import copy_to, require_device
+from wordless.base.model_folders import holds_rates
 from wordless.base.seeds import require_seed
 from wordless.base.text import escape_markdown
 
@@ -86,7 +87,7 @@ class LanguageModel:
         """Load a model that `save_pretrained` wrote, from a folder or, as ``user/name``, from the Hugging Face hub."""
         folder = saved_models.model_folder(folder, saved_models.LANGUAGE_MODEL)
         name = f"the language model {folder}"
-        if saved_models.holds_rates(folder):
+        if holds_rates(folder):
             several: LanguageModel = resolve_name(SEVERAL_RATES).of_folder(folder, device=device, name=name)
             return several
         with saved_models.reading(folder, saved_models.LANGUAGE_MODEL, Saved) as saved:

@@ -12,7 +12,7 @@ from pipelines.store.run_folder import is_finetuned, part_of
 from wordless.audio.recordings.annotations import OF_ANNOTATIONS, WITHOUT_PARTS
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.waveform import EXTENSIONS
-from wordless.base.hub import fetch, hub_address, is_on_hub
+from wordless.base.model_folders import fetch, hub_address, is_on_hub
 from wordless.base.options import option
 
 

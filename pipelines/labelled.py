@@ -11,7 +11,7 @@ from pipelines.settings.inputs import ModelOptions
 from pipelines.settings.run_settings import OFTEN, CorpusCommand, corpus_command
 from pipelines.store.outputs import require_kind
 from pipelines.store.run_folder import require_output
-from wordless.base.hub import is_on_hub
+from wordless.base.model_folders import is_on_hub
 from wordless.base.options import option
 
 

@@ -21,7 +21,7 @@ from wordless.audio.recordings.recording_sources import CorpusConfig
 from wordless.audio.recordings.splits import UNDIVIDED
 from wordless.audio.waveform import EXTENSIONS
 from wordless.base.errors import InputError, within
-from wordless.base.hub import is_on_hub
+from wordless.base.model_folders import is_on_hub
 from wordless.base.options import REQUIRED, option
 from wordless.base.text import listed
 
@@ -59,8 +59,9 @@ class EncodeConfig(StoredOptions, EngineOptions):
         super().__post_init__()
         if self.over_time is not None:
             return
-        rule = "format=parquet keeps durations: choose format=fairseq or jsonl"
-        self.refuse_if(self.deduplicate and self.format == "parquet", "deduplicate", rule)
+        if self.deduplicate and self.format == "parquet":
+            rule = "format=parquet keeps durations: choose format=fairseq or jsonl"
+            raise InputError(option="deduplicate", value=self.deduplicate, rule=rule)
         if self.format == "parquet":
             possible = "a file ending in .parquet, or a folder of shards; text units need format=fairseq or jsonl"
             return require_kind(self.output, (".parquet",), possible=possible)

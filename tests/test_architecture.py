@@ -133,7 +133,7 @@ KEEPERS = {
     "starlette": ("pipelines/extras/demo/server.py",),
     "datasets": (),  # their files are read by pyarrow: no decoder, no pickle, no download
     "ray": ("wordless/base/ray_pool.py",),
-    "huggingface_hub": ("wordless/base/hub.py", "pipelines/extras/publish"),
+    "huggingface_hub": ("wordless/base/model_folders.py", "pipelines/extras/publish"),
     "mlflow": ("pipelines/store/tracking.py",),
     "wandb": ("pipelines/store/tracking.py",),
     "tensorboard": ("pipelines/store/tracking.py",),
@@ -280,6 +280,16 @@ def test_commands_refuse_before_anything_heavy_is_imported() -> None:
     )
     done = python("-c", code)
     assert done.returncode == 0, done.stderr
+
+
+def test_missing_recordings_are_refused_before_anything_heavy_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "tokenizer").mkdir()
+    (tmp_path / "tokenizer/config.json").write_text("{}")
+    code = "import sys\nfrom pipelines.recordings import *\nplace = Path(sys.argv[1])\n"
+    code += "try: encode(EncodeConfig(model=place, input=place / 'none', output=place / 'codes'))\n"
+    done = python("-c", f"{code}finally: print('torch' in sys.modules)", tmp_path)
+    assert done.stdout == "False\n", done.stderr
+    assert "none; it does not exist" in done.stderr
 
 
 def require_build_tools() -> None:

@@ -138,10 +138,11 @@ class CodesFormat:
             ("samples_per_code", MAX_SAMPLES_PER_CODE),
             ("sample_rate", MAX_SAMPLE_RATE),
         ):
-            value = getattr(self, name)
-            require(1 <= value <= most, f"{name} of the codes", value, f"it must be 1 to {most}")
+            if not 1 <= (value := getattr(self, name)) <= most:
+                raise InputError(f"{name} of the codes is {value}", remedy=f"it must be 1 to {most}")
         for name in ("tokenizer", "codebook"):
-            require(bool(getattr(self, name)), f"{name} of the codes", "empty", "it must be the fingerprint of one")
+            if not getattr(self, name):
+                raise InputError(f"{name} of the codes is empty", remedy="it must be the fingerprint of one")
         for own in self.beside:
             rule = f"{len(self.beside)} of them are beside the codes: it must be {1 + len(self.beside)} or more"
             require(self.spectral_streams > 0, "streams of the codes", self.streams, rule)
@@ -250,10 +251,11 @@ class Codes:
         if self.values.ndim != 2 or self.values.shape[1] != self.format.streams or self.values.dtype != np.int32:
             problem = f"values are {self.values.dtype} of shape {self.values.shape}"
             raise InputError(f"{problem}; codes are int32 (time, {self.format.streams})")
-        require(self.num_samples >= 0, "num_samples", self.num_samples, "it must be 0 or more")
-        steps = self.format.steps(self.num_samples)
-        given = f"{self.num_samples}, which takes {steps} time steps of {self.format.samples_per_code} samples"
-        require(len(self.values) == steps, "num_samples", given, f"there are {len(self.values)}")
+        if self.num_samples < 0:
+            raise InputError(f"num_samples is {self.num_samples}", remedy="it must be 0 or more")
+        if len(self.values) != (steps := self.format.steps(self.num_samples)):
+            given = f"{self.num_samples}, which takes {steps} time steps of {self.format.samples_per_code} samples"
+            raise InputError(f"num_samples is {given}", remedy=f"there are {len(self.values)}")
         size, spectral = self.format.codebook_size, self.format.spectral_streams
         parts = [(self.values[:, :spectral], size, f"a codebook of {size}")]
         parts += [(self.beside(own), own.levels, f"the stream of {own.name}") for own in self.format.beside]

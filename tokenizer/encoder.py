@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ from torch import Tensor
 
 from tokenizer.codes import Codes, CodesFormat, SoftCodes
 from tokenizer.parquet import CodedClip
-from tokenizer.tokenizer import PATCHES_AT_ONCE, Tokenizer
+from tokenizer.tokenizer import PATCHES_AT_ONCE, Tokenizer, load_tokenizer
 from wordless.audio.spectrogram import view_log_mel
 from wordless.audio.views import AS_RECORDED, View
 from wordless.audio.waveform import Waveform, skip_samples
@@ -80,12 +79,6 @@ class Encoder:
         """Count the patches that `log_mel` gives."""
         audio = self.tokenizer.config.audio
         return -(-view.num_samples(audio.sample_rate) // (audio.hop_length * patch_frames))
-
-
-@lru_cache(maxsize=1)
-def load_tokenizer(folder: Path, device: str) -> Tokenizer:
-    """Load a tokenizer, once in each process."""
-    return Tokenizer.from_pretrained(folder, device=device)
 
 
 @torch.inference_mode()

@@ -15,11 +15,17 @@ from typing import Protocol, TypedDict
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from tokenizer.config import SpeechLayerConfig, TokenizerConfig
-from tokenizer.sources import Autoencoder, PatchBatch, StateDecoder
-from tokenizer.tokenizer import MOST_GAIN, Tokenizer, to_patches
+from tokenizer.tokenizer import (
+    MOST_GAIN,
+    Autoencoder,
+    SpeechLayerConfig,
+    StateDecoder,
+    Tokenizer,
+    TokenizerConfig,
+    to_patches,
+)
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.recordings.inspection import require_finite
 from wordless.audio.recordings.manifest import Clip
@@ -28,7 +34,7 @@ from wordless.audio.views import View
 from wordless.base.array_types import FloatArray, IndexArray
 from wordless.base.arrays import allocate
 from wordless.base.errors import InputError
-from wordless.base.machine import one_thread
+from wordless.base.machine import Batch, one_thread
 from wordless.base.pools import Pool, in_order
 
 WHOLE_BYTES = 2**20  # of log-mel that a worker may send back: that of a clip of 40 s by default
@@ -207,6 +213,20 @@ def normalised_patches(columns: Tensor, mean: Tensor, std: Tensor, *, height: in
     """Cut columns ``(n, frames, mels)`` into patches ``(n * streams, frames * height)`` of normalised log-mel."""
     frames = columns.shape[1]
     return to_patches((columns - mean) / std, frames=frames, height=height).reshape(-1, frames * height)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PatchBatch(Batch):
+    """Normalised patches ``(batch, patch)`` to reconstruct."""
+
+    patches: Tensor
+    inputs: Tensor | None = None  # what the model sees instead, such as noisier patches or states; None: the patches
+
+
+def reconstruction_loss(model: nn.Module, batch: PatchBatch) -> tuple[Tensor, int]:
+    """Return the squared error summed over all values of the batch, and their number."""
+    reconstruction = model(batch.patches if batch.inputs is None else batch.inputs)
+    return nn.functional.mse_loss(reconstruction.float(), batch.patches, reduction="sum"), batch.patches.numel()
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

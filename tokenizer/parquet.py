@@ -79,8 +79,8 @@ def _number_columns(format: CodesFormat) -> list[str]:
 
 def write_shard(path: Path, clips: Iterable[CodedClip], format: CodesFormat, *, segments: bool = False) -> None:
     """Write one Parquet file atomically, as the clips arrive; ``segments`` adds the columns that segments need."""
-    about = {METADATA_KEY: json.dumps(format.as_dict(), sort_keys=True).encode()}
-    schema = _schema(_number_columns(format), segments=segments).with_metadata(about)
+    about, streams = {METADATA_KEY: json.dumps(format.as_dict(), sort_keys=True).encode()}, format.beside
+    schema = _schema([CODES, *(each.name for each in streams)], segments=segments).with_metadata(about)
     with aside(path) as beside, pq.ParquetWriter(beside, schema) as writer:
         rows, held = list[dict[str, object]](), 0
         for clip in clips:
@@ -93,7 +93,7 @@ def write_shard(path: Path, clips: Iterable[CodedClip], format: CodesFormat, *, 
                 raise InputError(f"{problem} of one recording: cut it into several")
             start, end = clip.span or (None, None)
             own = {"num_samples": clip.codes.num_samples, CODES: clip.codes.spectral.values.reshape(-1)}
-            own |= {each.name: clip.codes.beside(each) for each in format.beside} | {"start": start, "end": end}
+            own |= {each.name: clip.codes.beside(each) for each in streams} | {"start": start, "end": end}
             rows.append(vars(clip) | own)  # Arrow takes those that the schema names
             held += clip.codes.values.size
             if held >= GROUP_CODES or len(rows) == MAX_GROUP_ROWS:
@@ -136,10 +136,10 @@ def read_num_samples(path: Path) -> IndexArray:
 def _files(path: Path) -> tuple[list[Path], CodesFormat]:
     """Return the Parquet files of a codes file or folder, all of one format, and the format."""
     files = _shards(path) if path.is_dir() else [path]
-    formats = [*map(_read_footer, files)]
-    for file, found in zip(files, formats, strict=True):
-        require_same_codebook(formats[0], found, owner=f"the first shard beside {file}")
-    return files, formats[0]
+    first, *others = map(_read_footer, files)
+    for file, found in zip(files[1:], others, strict=True):
+        require_same_codebook(first, found, owner=f"the first shard beside {file}")
+    return files, first
 
 
 def _shards(folder: Path) -> list[Path]:

@@ -9,7 +9,8 @@ from typing import TypeVar
 from tokenizer.codes import CodesFormat
 from wordless.base.errors import InputError
 from wordless.base.files import write_aside
-from wordless.base.saved_models import CARD, CONFIG, rate_folder, whole
+from wordless.base.model_folders import rate_folder
+from wordless.base.saved_models import CARD, CONFIG, whole
 from wordless.base.values import read_object
 
 M = TypeVar("M")

@@ -7,9 +7,8 @@ from pathlib import Path
 from torch import nn
 
 from tokenizer.codes import Codes, CodesFormat, join_rates
-from tokenizer.config import tokenizer_card
 from tokenizer.rate_folders import load_rates, save_rates
-from tokenizer.tokenizer import Tokenizer
+from tokenizer.tokenizer import Tokenizer, tokenizer_card
 from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError
 from wordless.base.saved_models import TOKENIZER

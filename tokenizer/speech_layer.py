@@ -21,9 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tokenizer.config import SpeechLayerConfig, TokenizerConfig
-from tokenizer.sources import Autoencoder, StateDecoder
-from tokenizer.tokenizer import Tokenizer
+from tokenizer.tokenizer import Autoencoder, SpeechLayerConfig, StateDecoder, Tokenizer, TokenizerConfig
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.reading import read_blocks
 from wordless.audio.recordings.inspection import require_finite

@@ -17,23 +17,24 @@ the mean (with the silence that pads the last patch) and the loudest values are 
 with a stream of pitch wait for 0.14 s of sound.
 """
 
+import hashlib
+import json
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
-from functools import cached_property
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property, lru_cache
 from itertools import tee
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from tokenizer.codes import Codes, CodesFormat, require_sound, spacing_of
-from tokenizer.config import SavedTokenizer, TokenizerConfig, stored_config, tokenizer_card, weight_shapes
-from tokenizer.sources import Autoencoder, StateDecoder, pitch_codes
+from tokenizer.codes import FINGERPRINT_LENGTH, Codes, CodesFormat, LevelFormat, PitchFormat, require_sound, spacing_of
+from tokenizer.pitch_stream import pitch_codes
+from tokenizer.tokenizer_options import AutoencoderConfig, TokenizerSizes
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.mono import Samples, as_waveform, each_recording
 from wordless.audio.reading import read_blocks, resample_blocks
@@ -41,16 +42,173 @@ from wordless.audio.spectrogram import LogMel, amplify, follow_level, log_mel_st
 from wordless.audio.waveform import Waveform, equal_blocks
 from wordless.base import saved_models
 from wordless.base.array_types import FloatArray
-from wordless.base.errors import InputError, require
+from wordless.base.errors import InputError
 from wordless.base.machine import copy_to, require_device
+from wordless.base.model_folders import holds_rates
+from wordless.base.options import REQUIRED, Options, option
 
 MOST_GAIN = 20.0  # dB: more is no mean of logarithms, but damage
 PATCHES_AT_ONCE = 500  # of a signal that is computed piece by piece
 PATCHES_PER_BLOCK = 64  # larger blocks are faster on long recordings, and waste more padding on short ones
 GPU_BLOCKS = 64  # that a GPU computes at once: 4,096 patches
+CENTROIDS = "centroids"  # the tensor of the codebook
+LEVELS = 77  # codes of the stream of level, from -70 to 6 dB full scale
 # Other tokenizers are subclasses, whose files are imported for their folders alone.
 SEVERAL_RATES = "tokenizer.rates_tokenizer:RatesTokenizer"
 OF_A_SPEECH_MODEL = "tokenizer.speech_layer:SpeechTokenizer"
+
+
+def three_layers(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, outputs)
+    ).float()  # whatever PyTorch's default type is
+
+
+class Autoencoder(nn.Module):
+    """Autoencoder of normalised log-mel patches: ``(..., patch)`` -> ``(..., bottleneck)`` -> ``(..., patch)``."""
+
+    def __init__(self, config: AutoencoderConfig, patch_size: int) -> None:
+        super().__init__()
+        self.encoder = three_layers(patch_size, config.hidden, config.bottleneck)
+        self.decoder = three_layers(config.bottleneck, config.hidden, patch_size)
+
+    def forward(self, patches: Tensor) -> Tensor:
+        """Reconstruct patches ``(batch, patch)``."""
+        reconstruction: Tensor = self.decoder(self.encoder(patches))
+        return reconstruction
+
+
+class StateDecoder(nn.Module):
+    """Decoder of states of another network to the log-mel to expect: ``(..., bottleneck)`` -> ``(..., patch)``."""
+
+    def __init__(self, config: AutoencoderConfig, patch_size: int) -> None:
+        super().__init__()
+        self.decoder = three_layers(config.bottleneck, config.hidden, patch_size)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Predict patches ``(batch, patch)``."""
+        patches: Tensor = self.decoder(states)
+        return patches
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpeechLayerConfig(Options):
+    """A layer of a speech model."""
+
+    layer: int = option(REQUIRED, "number of the layer, from 1 on", least=1)
+    model: str  # such as HuBERT
+    files: str  # hash of the model's files
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerConfig(TokenizerSizes):
+    """Front end and sizes of a tokenizer; its weights and statistics are learned."""
+
+    audio: SpectrogramConfig
+    speech_layer: SpeechLayerConfig | None = None  # whose states are quantised; None: the autoencoder's bottlenecks
+    pitch: PitchFormat | None = None  # of a further stream; None: there is none
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.bands > 1 and self.speech_layer is not None:
+            rule = "a speech model has one state for all mel bands: choose null"
+            raise InputError(option="patch.mels", value=self.patch.mels, rule=rule)
+
+    def create_autoencoder(self) -> Autoencoder | StateDecoder:
+        """Create the autoencoder, or the decoder of a speech layer's states, with random weights."""
+        create = Autoencoder if self.speech_layer is None else StateDecoder
+        return create(self.autoencoder, self.patch.frames * self.height)
+
+    @cached_property
+    def height(self) -> int:
+        """Mel bands per patch."""
+        n_mels, height = self.audio.n_mels, self.patch.mels or self.audio.n_mels
+        if n_mels % height:
+            rule = f"it must divide {n_mels} mel bands into equal parts"
+            raise InputError(option="patch.mels", value=height, rule=rule)
+        return height
+
+    @property
+    def bands(self) -> int:
+        """Frequency bands: patches per time step, each of which becomes a code of a stream."""
+        return self.audio.n_mels // self.height
+
+    @property
+    def samples_per_code(self) -> int:
+        """Samples per time step."""
+        return self.patch.frames * self.audio.hop_length
+
+    def codes_format(self, learned: Mapping[str, Tensor]) -> CodesFormat:
+        """Return the format of the codes of a tokenizer that has ``learned`` the tensors of `weight_shapes`."""
+        # The fingerprint of front end and autoencoder is the same for codebooks of any size.
+        config = stored_config(self) | {"codebook_size": 0}
+        config.pop("pitch", None)
+        tokenizer = fingerprint(config, {name: tensor for name, tensor in learned.items() if name != CENTROIDS})
+        sized = tokenizer if self.pitch is None else [tokenizer, asdict(self.pitch)]
+        return CodesFormat(
+            codebook_size=self.codebook_size,
+            streams=self.bands + sum(each is not None for each in (self.level, self.pitch)),
+            samples_per_code=self.samples_per_code,
+            sample_rate=self.audio.sample_rate,
+            tokenizer=tokenizer,
+            codebook=fingerprint(sized, {CENTROIDS: learned[CENTROIDS]}),
+            level=self.level,
+            pitch=self.pitch,
+        )
+
+    @property
+    def level(self) -> LevelFormat | None:
+        """The stream of level; None: the front end follows none."""
+        own = self.audio.levelling
+        return None if own is None else LevelFormat(levels=LEVELS, lowest=own.lowest, reference=own.reference)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SavedTokenizer(TokenizerConfig):
+    """The content of ``config.json``; older folders lack what has a default."""
+
+    GONE: ClassVar[Mapping[str, object]] = {"levels": 1}  # residual codebooks
+
+    gain: float = 0.0  # dB, of sound of the codes
+    fingerprints: dict[str, str]  # `tokenizer` and `codebook` of the codes' format
+
+    @property
+    def config(self) -> TokenizerConfig:
+        """The tokenizer's config."""
+        return TokenizerConfig(**{field.name: getattr(self, field.name) for field in fields(TokenizerConfig)})
+
+
+def weight_shapes(config: TokenizerConfig) -> dict[str, Tensor]:
+    """Return tensors of the names, shapes and types that a tokenizer learns, which take no memory."""
+    with torch.device("meta"):
+        autoencoder = config.create_autoencoder()
+        centroids = torch.empty(config.codebook_size, config.autoencoder.bottleneck, dtype=torch.float32)
+        statistics = torch.empty(config.audio.n_mels, dtype=torch.float32)
+    weights = {f"autoencoder.{name}": tensor for name, tensor in autoencoder.state_dict().items()}
+    absolute = {} if config.level is None else {"absolute": statistics.expand(2, -1)}
+    return {"mean": statistics, "std": statistics, CENTROIDS: centroids, **absolute, **weights}
+
+
+def stored_config(config: TokenizerConfig) -> dict[str, Any]:
+    """Return the config for files and fingerprints, without later options at the value that means "as before"."""
+    values = asdict(config)
+    for name in ("speech_layer", "pitch"):
+        if values[name] is None:
+            del values[name]
+    for name, before in (("remove_mean", "none"), ("dynamic_range", None), ("channel", "mean"), ("levelling", None)):
+        if values["audio"].get(name) == before:
+            del values["audio"][name]
+    return values
+
+
+def fingerprint(config: object, tensors: Mapping[str, Tensor]) -> str:
+    """Hash a JSON-serialisable config and named tensors, in order of name."""
+    digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()[:FINGERPRINT_LENGTH]
 
 
 def to_patches(spectrogram: Tensor, *, frames: int, height: int) -> Tensor:
@@ -97,7 +255,8 @@ class Tokenizer(nn.Module):
         gain: float = 0.0,
     ) -> None:
         super().__init__()
-        require(abs(gain) <= MOST_GAIN, "gain", f"{gain} dB", f"it must be between {-MOST_GAIN:g} and {MOST_GAIN:g} dB")
+        if not abs(gain) <= MOST_GAIN:
+            raise InputError(f"gain is {gain} dB", remedy=f"it must be between {-MOST_GAIN:g} and {MOST_GAIN:g} dB")
         assert (absolute is None) == (config.level is None), (
             "sound as loud as recorded is another if a level is followed"
         )
@@ -411,13 +570,12 @@ class Tokenizer(nn.Module):
     def from_pretrained(folder: Path | str, *, device: str = "cpu") -> "Tokenizer":
         """Load a folder, or ``user/name`` of the Hugging Face hub; weights must match the fingerprint in the config."""
         folder = saved_models.model_folder(folder, saved_models.TOKENIZER)
-        if saved_models.holds_rates(folder):
+        if holds_rates(folder):
             several: Tokenizer = resolve_name(SEVERAL_RATES).of_folder(folder, device=device)
             return several
         with saved_models.reading(folder, saved_models.TOKENIZER, SavedTokenizer) as saved:
             config = saved.config
-            saved_models.require_tensors(folder / saved_models.WEIGHTS, weight_shapes(config))
-            weights, prefix = load_file(folder / saved_models.WEIGHTS), "autoencoder."
+            weights, prefix = saved_models.read_own_weights(folder, weight_shapes(config)), "autoencoder."
             autoencoder = config.create_autoencoder()
             own = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
             autoencoder.load_state_dict(own)
@@ -426,7 +584,6 @@ class Tokenizer(nn.Module):
                 create = resolve_name(OF_A_SPEECH_MODEL).with_copy(folder, config.speech_layer)
             parts = weights["mean"], weights["std"], autoencoder, weights["centroids"]
             tokenizer = create(config, *parts, absolute=weights.get("absolute"), gain=saved.gain)
-            saved_models.require_finite(tokenizer._weights())
             if not bool((torch.minimum(tokenizer.std, tokenizer.statistics[1]) > 0).all()):
                 raise InputError("a tensor of standard deviations holds numbers that are not above 0")
         if saved.fingerprints != tokenizer._fingerprints:
@@ -442,3 +599,31 @@ class Tokenizer(nn.Module):
         """Return the tensors that the tokenizer has learned: the others follow from its config."""
         own = ("mean", "std", "absolute", "centroids", "autoencoder")
         return {name: each for name, each in self.state_dict().items() if name.partition(".")[0] in own}
+
+
+@lru_cache(maxsize=1)
+def load_tokenizer(folder: Path, device: str) -> Tokenizer:
+    """Load a tokenizer, once in each process."""
+    return Tokenizer.from_pretrained(folder, device=device)
+
+
+_USE = """
+import wordless
+
+tokenizer = wordless.Tokenizer.from_pretrained("this/folder")
+codes = tokenizer.encode(samples, sample_rate)  # mono or stereo, float or int16
+"""
+
+
+def tokenizer_card(codes_format: CodesFormat, facts: Mapping[str, object]) -> str:
+    """Write Markdown about a tokenizer: its codes at each rate, coarse to fine, and further ``facts``."""
+    rates, about = dict[str, object](), f"A recording becomes {codes_format.bits_per_second:.0f} bits per second."
+    for number, each in enumerate(codes_format.formats, 1):
+        of = f"{each.spectral_streams} stream(s) of {each.codebook_size} codes"
+        of += "".join(f" and one of {own.levels} for the {own.name}, which is not counted" for own in each.beside)
+        of += f", {each.bits_per_second:.0f} bits per second"
+        steps = f"{each.codes_per_second:g} time steps per second"
+        rates[f"`rate_{number}`" if codes_format.rates else "codes"] = f"{steps}, {of}; codebook `{each.codebook}`"
+    note = "Each folder of a rate holds a tokenizer, which also works alone." if codes_format.rates else ""
+    title, tags = "Tokenizer of sound", "tokenizer, discrete-units"
+    return saved_models.model_card(title, about, {**rates, **facts}, _USE, tags=tags, note=note)

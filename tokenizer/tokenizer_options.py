@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
 
-from wordless.base.errors import InputError
 from wordless.base.options import Options, option
 from wordless.base.seeds import named_seed
 
@@ -26,13 +25,6 @@ class PatchConfig(Options):
         "mel bands per patch, a divisor of audio.n_mels: 40 of 80 give two streams; null: all bands, one stream",
         least=1,
     )
-
-    def height(self, n_mels: int) -> int:
-        """Return the mel bands per patch, for a spectrogram of ``n_mels``."""
-        height = n_mels if self.mels is None else self.mels
-        if n_mels % height:
-            raise InputError(option="mels", value=height, rule=f"it must divide {n_mels} mel bands into equal parts")
-        return height
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,7 +19,7 @@ from lm.model import LanguageModel
 from lm.probing.vectors import Frames
 from lm.tokens import Vocabulary
 from tokenizer.codes import CodesFormat
-from tokenizer.encoder import load_tokenizer
+from tokenizer.tokenizer import load_tokenizer
 from wordless.base.array_types import Array, FloatArray
 
 

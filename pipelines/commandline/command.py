@@ -16,7 +16,7 @@ from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from hydra import version
 from hydra._internal.utils import _run_hydra, get_args_parser
@@ -25,9 +25,9 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pipelines.commandline.commands import COMMANDS
-from pipelines.commandline.composition import explain, help_request, prepare, register, resolved
+from pipelines.commandline.composition import explain, prepare, register, resolved
 from pipelines.commandline.help import command_help
-from pipelines.commandline.option_index import Index, index
+from pipelines.commandline.option_index import Index, index, options_class
 from pipelines.extras.table import imported
 from pipelines.store.outputs import CLAIMED, claims
 from wordless.base.errors import InputError
@@ -42,43 +42,39 @@ FULL_ERROR = "HYDRA_FULL_ERROR"  # Hydra's own variable: "1" asks for tracebacks
 SECONDS_TO_BE_ENDED = 5.0  # torchrun looks after its processes ten times a second
 
 
-def command(name: str, task: Task) -> Callable[[], None]:
-    """Return a ``main()`` that composes the options of a command and passes the config to ``task``."""
+def command(name: str, task: Task) -> None:
+    """Compose the options of a command by the words of ``sys.argv``, and pass the config to ``task``."""
+    open_streams()
+    register(name)
+    known = index(name)
+    full = os.environ.get(FULL_ERROR) == "1"  # before Hydra is told to raise
 
-    def main() -> None:
-        open_streams()
-        register(name)
-        known = index(name)
-        full = os.environ.get(FULL_ERROR) == "1"  # before Hydra is told to raise
+    def job(config: DictConfig) -> None:
+        if is_started_by_another():
+            end_with_parent()
+        with mendable(name, known, config, full=full):  # Hydra would log the exception in its own way
+            task(resolved(config))
 
-        def job(config: DictConfig) -> None:
-            if is_started_by_another():
-                end_with_parent()
-            with mendable(name, known, config, full=full):  # Hydra would log the exception in its own way
-                task(resolved(config))
-
-        job.__module__ = f"pipelines.{name}"  # Hydra names the job after it
-        with (
-            claims(),
-            mendable(name, known, None, full=full),
-            hydra_that_raises(),
-            # All ranks but 0 have a temporary run folder; otherwise each rank would create its own.
-            TemporaryDirectory() if rank() else nullcontext() as folder,
-        ):
-            try:
-                require_current_folder()
-                if request := help_request(sys.argv[1:]):
-                    print(command_help(name, *request), flush=True)
-                    return
-                elsewhere = [f"hydra.{mode}.dir={folder}" for mode in ("run", "sweep")] if folder else []
-                arguments = prepare([*sys.argv[1:], *elsewhere], known)
-                version.setbase("1.3")
-                _run_hydra(arguments, get_args_parser(), job, config_path="pkg://conf", config_name=name)
-            except (HydraException, OmegaConfBaseException) as error:
-                raise explain(error, known) from error
-            sys.stdout.flush()
-
-    return main
+    job.__module__ = f"pipelines.{name}"  # Hydra names the job after it
+    with (
+        claims(),
+        mendable(name, known, None, full=full),
+        hydra_that_raises(),
+        # All ranks but 0 have a temporary run folder; otherwise each rank would create its own.
+        TemporaryDirectory() if rank() else nullcontext() as folder,
+    ):
+        try:
+            require_current_folder()
+            if request := help_request(sys.argv[1:]):
+                print(command_help(name, *request), flush=True)
+                return
+            elsewhere = [f"hydra.{mode}.dir={folder}" for mode in ("run", "sweep")] if folder else []
+            arguments = prepare([*sys.argv[1:], *elsewhere], known)
+            version.setbase("1.3")
+            _run_hydra(arguments, get_args_parser(), job, config_path="pkg://conf", config_name=name)
+        except (HydraException, OmegaConfBaseException) as error:
+            raise explain(error, known) from error
+        sys.stdout.flush()
 
 
 def require_current_folder() -> None:
@@ -88,12 +84,27 @@ def require_current_folder() -> None:
         raise InputError("the current folder is deleted; go to another one (cd), and call the command again") from None
 
 
+def help_request(words: Sequence[str]) -> tuple[str, list[str]] | None:
+    """Find the topic of ``--help``, ``--help lm`` or ``--help=lm``, and the other words; None without ``--help``.
+
+    The topic is a group, an option, `help.ALL`, or "" for the overview.
+    """
+    for place, word in enumerate(words):
+        switch, _, topic = word.partition("=")
+        if switch in ("--help", "-h"):
+            others = [*words[:place], *words[place + 1 :]]
+            if not topic and place < len(others) and "=" not in others[place] and others[place][:1] not in ("-", "~"):
+                topic = others.pop(place)
+            return topic, others
+    return None
+
+
 def start(name: str) -> None:
     """Run a command of the table with the words of ``sys.argv``."""
     # Pages are drawn to files. A notebook hands on the backend of its own display, which this installation may lack.
     os.environ["MPLBACKEND"] = "agg"
     sys.argv[1:] = without_switches(sys.argv[1:], COMMANDS[name].switches)
-    command(name, partial(perform, name))()
+    command(name, partial(perform, name))
 
 
 def without_switches(words: Sequence[str], switches: Mapping[str, str]) -> list[str]:
@@ -119,7 +130,7 @@ def perform(name: str, config: dict[str, object]) -> None:
     if own.check:
         arguments = imported(own.check)(config)
     else:
-        kind: Any = imported(own.options)
+        kind = options_class(name)
         arguments = imported(f"{kind.__module__}:{name}")(build(kind, config, name=""))
     if own.job:
         imported(own.job)(*arguments)
@@ -149,7 +160,7 @@ def mendable(name: str, known: Index, config: DictConfig | None, *, full: bool) 
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at exit
         raise SystemExit(128 + signal.SIGPIPE) from None
     except Exception as error:
-        values = (config and OmegaConf.select(config, each.name) for each in known.options.values() if each.verbatim)
+        values = (config and OmegaConf.select(config, each) for each in known.options if each in known.verbatim)
         folders = [*(value for value in values if isinstance(value, str) and value), ".", *map(str, CLAIMED)]
         places = [option for option in ("output", "store.root", "hydra.run.dir") if option in known.options]
         problem = error if isinstance(error, InputError) else broken_library(error)

@@ -1,9 +1,8 @@
-"""From the words of the command line to the config of a command.
+"""What Hydra composes: the words of the command line, prepared or refused, and the config of a command.
 
-Words are prepared for Hydra, or refused. Spaces, commas, brackets, quotes, backslashes and ``=`` mean something in its
-grammar, and they occur in paths and patterns of file names, so these are quoted first. Values that the user quoted keep
-their quotes. Hydra composes the defaults of options with presets of ``conf/``, and interpolations of OmegaConf, such as
-``${oc.env:SCRATCH}``, are resolved. Errors of both are told in one line.
+Spaces, commas, brackets, quotes, backslashes and ``=`` mean something in Hydra's grammar, and they occur in paths and
+patterns of file names, so these are quoted first. Values that the user quoted keep their quotes, and interpolations of
+OmegaConf, such as ``${oc.env:SCRATCH}``, are still resolved.
 """
 
 import os
@@ -27,12 +26,13 @@ from omegaconf.errors import GrammarParseError, OmegaConfBaseException
 from omegaconf.grammar_parser import parse
 
 from pipelines.commandline.commands import COMMANDS
-from pipelines.commandline.option_index import GONE, HYDRA, TIME, Index, index, nested, refuse_gone, unknown_option
+from pipelines.commandline.option_index import GONE, HYDRA, TIME, Index, index, nested, unknown_option
 from wordless.base.errors import InputError
 from wordless.base.text import first_line, suggestion
 
 HYDRA_PATHS = frozenset({"hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir"})
 MODES = {"run": "--run", "multirun": "-m", "cfg": "--cfg", "info": "--info", "shell_completion": "-sc"}
+QUOTES = "'\""
 QUOTED = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
 ALREADY_QUOTED = re.compile(rf"{QUOTED}(?:,{QUOTED})*", re.DOTALL)
 NOT_PLAIN = re.compile(r"[^\w/.+$%*@?| -]|^\s|\s$|^$", re.ASCII)  # texts in lists and groups that need quotes
@@ -41,21 +41,6 @@ NOT_PLAIN = re.compile(r"[^\w/.+$%*@?| -]|^\s|\s$|^$", re.ASCII)  # texts in lis
 def command_line(command: str) -> str:
     """Return ``wordless <command>`` with the words that the user typed, quoted for a shell."""
     return shlex.join(["wordless", command, *sys.argv[1:]])
-
-
-def help_request(words: Sequence[str]) -> tuple[str, list[str]] | None:
-    """Find the topic of ``--help``, ``--help lm`` or ``--help=lm``, and the other words; None without ``--help``.
-
-    The topic is a group, an option, ``all``, or "" for the overview.
-    """
-    for place, word in enumerate(words):
-        switch, _, topic = word.partition("=")
-        if switch in ("--help", "-h"):
-            others = [*words[:place], *words[place + 1 :]]
-            if not topic and place < len(others) and "=" not in others[place] and others[place][:1] not in ("-", "~"):
-                topic = others.pop(place)
-            return topic, others
-    return None
 
 
 def prepare(words: Sequence[str], known: Index) -> Namespace:
@@ -85,17 +70,18 @@ def prepare(words: Sequence[str], known: Index) -> Namespace:
 def _prepared(word: str, known: Index) -> str:
     """Quote the value of ``name=value``, ``+name=value`` or ``++name=value`` if the option holds one text or path."""
     name, equals, value = word.partition("=")
-    bare, option = name.lstrip("+~"), known.options.get(name.lstrip("+"))
+    bare = name.lstrip("+~")
     if not equals and not name.startswith("~"):
         raise InputError(f"{word!r} is not an option; options are written OPTION=VALUE (see --help)")
-    refuse_gone(bare, value)
+    if instead := GONE.get(f"{bare.rpartition('.')[2]}={value.strip(QUOTES).lower()}"):  # that older versions took
+        raise InputError(option=bare, value=value, rule=instead)
     if known.names and bare not in known.names and not name.startswith(("+", "hydra")):
         raise unknown_option(bare, known)
     if bare in known.names and name == f"+{bare}":
         raise InputError(f"{bare} is an option already; write {bare}=... without +")
     if bare in known.groups and value.lower() == "null":
         raise InputError(option=bare, value=value, rule=suggestion(value, known.groups[bare].choices))
-    if name in HYDRA_PATHS or (option is not None and option.verbatim):
+    if name in HYDRA_PATHS or name.lstrip("+") in known.verbatim:
         return f"{name}={quote(os.path.expanduser(value))}"  # noqa: PTH111  Path raises for unknown users
     # Hydra has its own error for a number, as in ``lm=3``, and says which presets there are for a text.
     return f"{name}={quote(value)}" if bare in known.groups and _is_ambiguous(value) else word
@@ -183,7 +169,7 @@ FOLDERS = {
         # keeps other runs from writing into this run's folder
         "folder": {"_target_": "pipelines.commandline.run_folders.ClaimedFolder"},
         # writes sweep.html and sweep.csv, which compare the jobs of a sweep
-        "sweep": {"_target_": "pipelines.jobs.sweep_runs.SweepPage", "folders": []},
+        "sweep": {"_target_": "pipelines.chain.sweep_runs.SweepPage", "folders": []},
     },
 }
 

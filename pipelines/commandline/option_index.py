@@ -20,7 +20,7 @@ from pipelines.commandline.commands import COMMANDS
 from pipelines.extras.table import extras, imported
 from pipelines.settings.choices import with_choices
 from wordless.base.errors import InputError, written
-from wordless.base.options import MEANING, REQUIRED, Meaning, choices_of, require_in_range
+from wordless.base.options import MEANING, REQUIRED, Choices, Meaning, field_choices, require_in_range
 from wordless.base.seeds import MAX_SEED
 from wordless.base.text import suggestion
 from wordless.base.values import convert
@@ -42,18 +42,12 @@ class Option:
     explanation: str
     kind: object = str  # its type
     meaning: Meaning | None = None  # None: of Hydra
+    choices: Choices = ()
 
     @property
     def value(self) -> str:
         """The default as on the command line."""
         return written_value(self.default)
-
-    @property
-    def verbatim(self) -> bool:
-        """Whether the value is one text or path, in which no character has a meaning for Hydra."""
-        kinds = get_args(self.kind) if get_origin(self.kind) in (Union, UnionType) else (self.kind,)
-        several = any(get_origin(each) not in (None, Literal) for each in kinds)
-        return not several and (str in kinds or Path in kinds)
 
     @property
     def takes_list(self) -> bool:
@@ -106,6 +100,17 @@ class Index:
         """The dotted names of all that ``name=value`` can set."""
         return frozenset({*self.options, *self.sections, *self.groups})
 
+    @cached_property
+    def verbatim(self) -> frozenset[str]:
+        """The options whose value is one text or path, in which no character has a meaning for Hydra."""
+        return frozenset(name for name, each in self.options.items() if _is_text(each.kind))
+
+
+def _is_text(kind: object) -> bool:
+    kinds = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    several = any(get_origin(each) not in (None, Literal) for each in kinds)
+    return not several and (str in kinds or Path in kinds)
+
 
 @cache
 def index(command: str) -> Index:
@@ -142,7 +147,7 @@ def index_of(cls: type) -> Index:
 
 def _collect(found: Index, root: object, cls: type, values: Mapping[str, object], prefix: str) -> None:
     """Add the options of a dataclass, whose defaults ``values`` replace, to those of the command or extra ``root``."""
-    types = get_type_hints(cls)
+    types, choices_of = get_type_hints(cls), field_choices(cls)
     known = [each for each in dataclasses.fields(cls) if MEANING in each.metadata]
     needed = [each for each in known if each.default is REQUIRED and each.metadata[MEANING].given_as is None]
     nearest = [name for of in cls.__mro__ for name in inspect.get_annotations(of)]  # own options before those of bases
@@ -153,7 +158,7 @@ def _collect(found: Index, root: object, cls: type, values: Mapping[str, object]
         default = values.get(each.name, made)
         inner = meaning.given_as or (type(default) if dataclasses.is_dataclass(default) else None)
         if inner is None:
-            found.options[name] = _option(root, name, default, meaning, types[each.name])
+            found.options[name] = _option(root, name, default, meaning, types[each.name], choices_of[each.name])
             continue
         found.sections[name], variants = meaning.text, dict[str, Index]()
         if meaning.variants is None:
@@ -182,9 +187,9 @@ def _variant(root: object, name: str, choice: str, cls: type) -> Index:
     return found
 
 
-def _option(root: object, name: str, default: object, meaning: Meaning, kind: object) -> Option:
+def _option(root: object, name: str, default: object, meaning: Meaning, kind: object, choices: Choices) -> Option:
     """Describe the option of one field; ``typed`` and ``own_seeds`` of the command may give another default."""
-    values = [*map(str, meaning.choices or choices_of(kind))]
+    values = [*map(str, choices)]
     listed = values if len(values) <= MOST_LISTED else [*values[:MOST_LISTED], "..."]
     explanation = f"{' | '.join(listed)}: {meaning.text}" if values else meaning.text
     bounds = meaning.range
@@ -194,7 +199,8 @@ def _option(root: object, name: str, default: object, meaning: Meaning, kind: ob
     explanation = f"{explanation}; {note}" if note else explanation
     if name.endswith(".seed") and name not in getattr(root, "own_seeds", (name,)):
         default = "${seed}"
-    return Option(name=name, default=plain_value(default), explanation=explanation, kind=kind, meaning=meaning)
+    plain = plain_value(default)
+    return Option(name=name, default=plain, explanation=explanation, kind=kind, meaning=meaning, choices=choices)
 
 
 def plain_value(value: object) -> object:
@@ -260,13 +266,6 @@ def refuse_overwritten(config: Mapping[str, Any], place: str = "") -> None:
             refuse_overwritten(value, f"{whole}.")
 
 
-def refuse_gone(name: str, value: str) -> None:
-    """Refuse a value that older versions took."""
-    bare = value.strip("'\"").lower()
-    if instead := GONE.get(f"{name.rpartition('.')[2]}={bare}"):
-        raise InputError(option=name, value=value, rule=instead)
-
-
 def require_values(config: Mapping[str, object], known: Index) -> None:
     """Refuse options of a composed config that are missing, of another type or out of range."""
     for name, option in sorted(known.options.items(), key=lambda each: each[0].count(".")):  # others follow the seed
@@ -281,7 +280,7 @@ def require_values(config: Mapping[str, object], known: Index) -> None:
         if value is not None or (given and option.default is not None):
             single = isinstance(value, str) and option.takes_list  # needs no brackets
             built = convert(option.kind, [value] if single else value, option=name)
-            require_in_range(name, built, option.meaning, option.meaning.choices or choices_of(option.kind))
+            require_in_range(name, built, option.meaning, option.choices)
 
 
 def nested(options: Iterable[Option]) -> dict[str, object]:

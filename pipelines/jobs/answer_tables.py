@@ -11,7 +11,7 @@ from lm.model import LanguageModel
 from pipelines.jobs.coding import R, Told, attempted, encode_recording, open_session
 from pipelines.recordings import ScoreConfig, TableOptions, submitted_name
 from tokenizer.codes import require_same_codebook
-from tokenizer.encoder import Encoder
+from tokenizer.tokenizer import load_tokenizer
 from wordless.audio.recordings.manifest import Clip, Clips, Rejected
 from wordless.base.arrays import write_table
 from wordless.base.files import write_aside
@@ -40,8 +40,8 @@ def score_recordings(settings: ScoreConfig, recordings: Sequence[Clips], tokeniz
     """Encode and score all recordings, print a line for each, and write the table."""
     device = str(choose_device(settings.device))
     model = LanguageModel.from_pretrained(lm, device=device)
-    encoder = Encoder(folder=tokenizer, root=Path(), device=device)
-    require_same_codebook(model.format, encoder.format, owner=model.name)
+    encoder = partial(load_tokenizer, tokenizer, device)
+    require_same_codebook(model.format, encoder().format, owner=model.name)
     scored: list[tuple[str, Score]] = []  # each with the path as the user can open it
     print(HEAD, flush=True)
     for path, clip in read_all(settings, recordings, partial(encode_recording, encoder), "scoring"):

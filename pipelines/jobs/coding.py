@@ -23,9 +23,9 @@ from pipelines.settings.inputs import InputOptions
 from pipelines.store.outputs import new_file, new_folder
 from pipelines.store.session import Run, Session
 from pipelines.store.stage import stage
-from pipelines.store.store import Entry, Store, StoreConfig, note_finished, write_json
-from tokenizer.encoder import Encoder
+from pipelines.store.store import Entry, Store, StoreConfig, StoreOptions, note_finished, write_json
 from tokenizer.parquet import CodedClip, mark_complete, read_codes, read_num_samples, write_shard
+from tokenizer.tokenizer import Tokenizer, load_tokenizer
 from tokenizer.units import UnitsFormat, write_units
 from wordless.audio.audio_options import Channel, SpectrogramConfig
 from wordless.audio.decoding import Recording, count_samples
@@ -105,7 +105,7 @@ def list_rejected(rejected: Sequence[Rejected], output: Path | None, terminal: T
 
 def open_session(settings: InputOptions, place: Clips, *models: Path, engine: EngineConfig = LOCAL) -> Session:
     """Return the session of a command that reads recordings; workers read them with ``models``."""
-    size, root = 0, getattr(settings, "store", StoreConfig()).root
+    size, root = 0, (settings.store if isinstance(settings, StoreOptions) else StoreConfig()).root
     for path in dict.fromkeys(place.frame.path):
         with suppress(OSError):  # a broken link, which is set aside later
             size += (place.root / path).stat().st_size
@@ -256,16 +256,15 @@ class Shards:
 
 def encode_recordings(settings: EncodeConfig, recordings: Clips, tokenizer_folder: Path) -> None:
     """Encode the recordings into shards of the store, and write the output from these."""
-    device, output = str(choose_device(settings.device)), settings.output
-    encoder = Encoder(folder=tokenizer_folder, root=recordings.root, device=device)
-    codes_format = encoder.format
-    streams = codes_format.spectral_streams
-    rule = f"it holds one stream, and the tokenizer {tokenizer_folder} has {streams}: choose parquet"
-    one_stream = settings.format != "parquet" and settings.over_time is None
-    settings.refuse_if(streams > 1 and one_stream, "format", rule)
+    encoder = partial(load_tokenizer, tokenizer_folder, str(choose_device(settings.device)))
+    codes_format, output = encoder().format, settings.output
+    if (streams := codes_format.spectral_streams) > 1 and settings.format != "parquet" and settings.over_time is None:
+        rule = f"it holds one stream, and the tokenizer {tokenizer_folder} has {streams}: choose parquet"
+        raise InputError(option="format", value=settings.format, rule=rule)
     parts = int(recordings.frame.segment.notna().sum())
-    rule = f"it lists whole recordings, and {counted(parts, 'part')} are annotated: choose another, or annotations=none"
-    settings.refuse_if(parts and settings.format == "fairseq", "format", rule)
+    if parts and settings.format == "fairseq":
+        rule = f"it lists whole recordings, and {counted(parts, 'part')} are annotated"
+        raise InputError(option="format", value=settings.format, rule=f"{rule}: choose another, or annotations=none")
     session = open_session(settings, recordings, tokenizer_folder, engine=settings.engine)
     entry = encoded(session, recordings, encoder, settings.clips_per_shard)
     told_of(entry, recordings).tell(session.terminal, output, option=f"input={settings.input}")
@@ -292,7 +291,7 @@ def encode_recordings(settings: EncodeConfig, recordings: Clips, tokenizer_folde
                 write_aside(beside, f"{root}\n{''.join(rows)}")
         units: UnitsFormat = "fairseq" if settings.format == "fairseq" else "jsonl"  # others are files over time
         write_units(output, Shards(shards), units, deduplicate=settings.deduplicate)
-    clips, seconds = counted(len(lengths), "part" if recordings.has_segments else "recording"), sum(lengths)
+    clips, seconds = counted(len(lengths), "part" if parts else "recording"), sum(lengths)
     session.terminal.say(f"{clips}, {seconds / codes_format.sample_rate:.1f} s of sound: {output}")
 
 
@@ -310,18 +309,23 @@ def _events(settings: EncodeConfig, root: Path, clips: Iterable[CodedClip]) -> I
             yield Event(path=str(root / clip.path), start=begin, end=end, label=text, score=1.0)
 
 
-@stage("encoded", version=2, title="encoding recordings ({recordings})", keys={"recordings": files_key})
-def encoded(run: Run, recordings: Clips, encoder: Encoder, size: int) -> None:
-    """Encode recordings, ``size`` in a shard."""
-    work = partial(encode_recording, encoder, encoder.root)
-    write = partial(write_shard, format=encoder.format, segments=recordings.has_segments)
+@stage(
+    "encoded",
+    version=2,
+    title="encoding recordings ({recordings})",
+    keys={"recordings": files_key, "encoder": lambda encoder: encoder().format.codebook},
+)
+def encoded(run: Run, recordings: Clips, encoder: Callable[[], Tokenizer], size: int) -> None:
+    """Encode recordings, ``size`` in a shard; ``encoder`` loads the tokenizer, once in each process."""
+    work = partial(encode_recording, encoder, recordings.root)
+    write = partial(write_shard, format=encoder().format, segments=recordings.has_segments)
     write_shards(run, recordings.clips, "encoding", work, write, size=size, name="codes-{:05d}.parquet")
 
 
-def encode_recording(encoder: Encoder, root: Path, clip: Clip) -> CodedClip | Rejected:
+def encode_recording(encoder: Callable[[], Tokenizer], root: Path, clip: Clip) -> CodedClip | Rejected:
     """Encode one recording or part of one, or say why it is set aside."""
-    tokenizer = encoder.tokenizer
-    sound, rate = ReadSound.by(tokenizer.front_end), tokenizer.format.sample_rate
+    tokenizer = encoder()
+    sound, rate = ReadSound.by(tokenizer.config.audio), tokenizer.format.sample_rate
     codes = tokenizer.encode_own(sound.blocks(root / clip.path, part=clip.part))
     if clip.segment is not None:
         whole = resampled_length(clip.num_samples, clip.sample_rate, rate)

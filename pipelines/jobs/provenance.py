@@ -14,9 +14,9 @@ from typing import TypeVar
 from pipelines.commandline.run_folders import SWEEP_WORDS
 from pipelines.results.rows import parameters
 from pipelines.results.run_record import Section
-from pipelines.store.store import CURVE, Entry, library_versions
+from pipelines.store.store import CURVE, Entry
 from pipelines.store.tracking import TrackedRun
-from wordless.base.machine import cores, installed_version, machine_memory
+from wordless.base.machine import cores, installed_version, library_versions, machine_memory
 from wordless.training.gangs import Gang
 
 CHECKOUT = Path(__file__).parents[2]

@@ -20,7 +20,7 @@ from pipelines.store.stage import stage
 from pipelines.store.store import Store, note_finished, other_options
 from tokenizer.codes import Codes, CodesFormat, join_codes, require_same_codebook
 from tokenizer.parquet import CodedClip, read_codes, write_shard
-from tokenizer.sources import flattened, transplanted
+from tokenizer.pitch_stream import flattened, transplanted
 from tokenizer.tokenizer import Tokenizer
 from tokenizer.units import read_units
 from vocoder.continuing import Prompt, joined_sound

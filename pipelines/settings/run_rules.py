@@ -20,11 +20,11 @@ from pipelines.stages.start_voice import (
     shipped_voice,
 )
 from pipelines.store.tracking import require_trackers
-from tokenizer.config import TokenizerConfig
+from tokenizer.tokenizer import TokenizerConfig
 from vocoder.vocoder_options import WaveNetConfig
 from wordless.audio.audio_options import AudioSettings, SpectrogramConfig
 from wordless.base.errors import InputError, within
-from wordless.base.hub import local_weights
+from wordless.base.model_folders import local_weights
 from wordless.base.options import follow
 from wordless.base.seeds import require_seeds
 from wordless.base.text import listed

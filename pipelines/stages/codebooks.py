@@ -23,12 +23,10 @@ from pipelines.store.session import Run, Session
 from pipelines.store.stage import stage
 from pipelines.store.store import Entry, some_options, write_json
 from tokenizer import fitting
-from tokenizer.config import fingerprint
-from tokenizer.fitting import OpenVectors, VectorSource
+from tokenizer.fitting import OpenVectors, PatchBatch, VectorSource, reconstruction_loss
 from tokenizer.health import HEALTH_VERSION, measure_health
 from tokenizer.parquet import read_codes
-from tokenizer.sources import Autoencoder, PatchBatch, reconstruction_loss
-from tokenizer.tokenizer import Tokenizer
+from tokenizer.tokenizer import Autoencoder, Tokenizer, fingerprint
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.pitch_contour import LOWEST, resolves_pitch, track_pitch
 from wordless.audio.reading import read_beginning

@@ -28,9 +28,9 @@ from pipelines.store.stage import stage
 from pipelines.store.store import Entry
 from pipelines.store.stored_features import GPT, joined_rows, stacked_rows, write_features
 from tokenizer.codes import Codes, CodesFormat, SoftCodes, join_rates
-from tokenizer.config import fingerprint
 from tokenizer.encoder import Encoder, encode, soft_codes
 from tokenizer.parquet import read_codes
+from tokenizer.tokenizer import fingerprint
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.recordings.inspection import require_finite
 from wordless.audio.recordings.manifest import Clip, Clips

@@ -15,8 +15,8 @@ from wordless.base.options import option
 from wordless.training.fit_options import FitConfig, StartableFitConfig
 
 if TYPE_CHECKING:
-    from tokenizer.config import TokenizerConfig
     from tokenizer.fitting import VectorSource
+    from tokenizer.tokenizer import TokenizerConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,7 +86,7 @@ class TokenizerSettings(TrainingSettings, TokenizerSizes):
         States of ``layer`` stand in the place of bottlenecks. The stream of pitch spans ``pitches`` in Hz.
         """
         from tokenizer.codes import PitchFormat
-        from tokenizer.config import TokenizerConfig  # PyTorch, which checks of other options do without
+        from tokenizer.tokenizer import TokenizerConfig  # PyTorch, which checks of other options do without
 
         return TokenizerConfig(
             audio=self.front_end(audio),

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from lm.lm_options import GPTConfig
 from wordless.base.errors import InputError, OldModelError, written
-from wordless.base.hub import CONFIG, fetch, hub_address
+from wordless.base.model_folders import CONFIG, fetch, hub_address
 from wordless.base.saved_models import HASH, LANGUAGE_MODEL, ModelKind
 from wordless.base.values import build, find_object, read_object
 

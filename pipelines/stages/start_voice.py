@@ -6,14 +6,13 @@ from importlib.resources import files
 from pathlib import Path, PurePosixPath
 
 from pipelines.stages.start import TOKENS, VOICE, differences, from_hub, read_start, require_equal, start_folder
-from tokenizer.config import SavedTokenizer, TokenizerConfig
-from tokenizer.tokenizer import Tokenizer
+from tokenizer.tokenizer import SavedTokenizer, Tokenizer, TokenizerConfig
 from vocoder.vocoder import SavedVocoder, Vocoder
 from vocoder.vocoder_options import WaveNetConfig
 from vocoder.wavenet import Statistics, as_it_is
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.base.errors import InputError, written
-from wordless.base.hub import CONFIG, hub_address
+from wordless.base.model_folders import CONFIG, hub_address
 from wordless.base.saved_models import TOKENIZER, VOCODER
 from wordless.base.text import listed
 from wordless.base.values import find_object

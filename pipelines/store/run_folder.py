@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from vocoder.kinds import GRIFFIN_LIM, WAVENET, Kind
 from vocoder.vocoder_options import Sampling
 from wordless.base.errors import InputError
-from wordless.base.hub import CONFIG, fetch, hub_address, is_on_hub
+from wordless.base.model_folders import CONFIG, fetch, holds_rates, hub_address, is_on_hub
 from wordless.base.values import find_object
 
 if TYPE_CHECKING:
@@ -39,8 +39,6 @@ def part_of(model: Path, part: Part, *, otherwise: str = "", rates: bool = False
 
     Models of several rates are refused unless the command reads them (``rates``).
     """
-    from wordless.base.saved_models import holds_rates  # PyTorch, for which other mistakes need not wait
-
     folder = _found_part(model, part, otherwise)
     if holds_rates(folder) and not rates:
         rule = "its codes have several rates, which only wordless run, generate and decode read"

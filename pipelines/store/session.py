@@ -72,7 +72,7 @@ class Session:
             return known
         if found := self.store.find(recipe) is not None and recipe.key not in self.plan.made:
             self.terminal.say(f"reused    {title}")
-        entry = Entry(stage=recipe.stage, key=recipe.key, place=self.store.folder(recipe), reused=found)
+        entry = self.store.entry(recipe, reused=found)
         entry = self.plan.add(entry, make_it, read=read, part=self.part, is_training=together)
         self.plan.when_made(entry, lambda made: self._track(made, name))
         return entry
@@ -98,7 +98,7 @@ class Session:
                 with self.terminal.computing(title), making as place:
                     make(Run(**{**vars(self), "folder": place, "stage": recipe.stage}))
         self.gang.barrier()
-        return Entry(stage=recipe.stage, key=recipe.key, place=self.store.folder(recipe), reused=found)
+        return self.store.entry(recipe, reused=found)
 
     def when_made(self, entry: Entry, describe: Callable[[Entry], object]) -> None:
         """Print the line that ``describe`` gives of an entry, if any, once the entry is made."""
@@ -144,9 +144,10 @@ class Session:
 
     def _track(self, entry: Entry, name: str) -> None:
         """Give trackers the whole curve of a training, made here or found; a training without steps has no points."""
-        tracking = self.tracking if (entry.folder / CURVE).is_file() else None
-        if tracking is not None and tracking.names and (points := entry.read_rows(CURVE, "curve")):
-            tracking.complete(training_name(name, self.place), points)
+        if self.tracking is None or not self.tracking.names or not (entry.folder / CURVE).is_file():
+            return
+        if points := entry.read_rows(CURVE, "curve"):
+            self.tracking.complete(training_name(name, self.place), points)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -108,8 +108,8 @@ def _key(value: object, read: set[str]) -> object:
         case list() | tuple():
             each = [_key(each, read) for each in value]
             return each if len(each) <= LONG else list_hash(each)
-    if hasattr(value, "key"):
-        return _key(value.key, read)
+    if (key := getattr(value, "key", None)) is not None:
+        return _key(key, read)
     if not is_dataclass(value) or isinstance(value, type):
         raise TypeError(f"a key cannot have a {type(value).__name__}")
     if (choice := getattr(value, "precision", None)) in ("auto", "auto_gpu"):

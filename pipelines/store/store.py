@@ -10,7 +10,9 @@ import hashlib
 import json
 import math
 import os
+import resource
 import shutil
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -31,7 +33,7 @@ from wordless.base.files import (
     take_lock,
     write_aside,
 )
-from wordless.base.machine import cpu_seconds, peak_memory, version_of
+from wordless.base.machine import library_versions
 from wordless.base.options import Options, option
 from wordless.base.values import find_object
 
@@ -42,8 +44,6 @@ ENTRY, TIMINGS, BEGUN = "entry.json", "timings.json", "begun.json"  # the last o
 SYNTHESISED, UNPACKED = "embedded", "datasets"  # folders of recordings: the built-in corpus, unpacked data sets
 MADE = {"embedded": SYNTHESISED, "dataset": UNPACKED}  # source of recordings -> the folder that it writes them to
 CURVE = "curve.json"  # of a training
-LIBRARIES: tuple[str, ...] = ("torch", "torchaudio", "faiss-gpu", "faiss-cpu", "fairseq2", "scikit-learn", "numpy")
-LIBRARIES += ("soundfile", "av", "soxr")
 RESET_PEAK = "5"  # value that resets the peak of resident memory, see Linux's proc(5)
 
 
@@ -141,6 +141,10 @@ class Store:
     def folder(self, recipe: Recipe) -> Path:
         return self.root / recipe.stage / recipe.key
 
+    def entry(self, recipe: Recipe, *, reused: bool) -> Entry:
+        """Return the entry of ``recipe``, which is there or will be."""
+        return Entry(stage=recipe.stage, key=recipe.key, place=self.folder(recipe), reused=reused)
+
     def partial(self, recipe: Recipe) -> Path:
         """Return the folder in which the entry of ``recipe`` is written until it is complete."""
         return self.folder(recipe).with_suffix(".partial")
@@ -167,7 +171,7 @@ class Store:
                 write_json(folder / TIMINGS, {**_costs(timings), "files": stamps})
             os.utime(folder / TIMINGS)  # the time of the last use
         shutil.rmtree(checkpoints_of(folder), ignore_errors=True)  # left by a run that was killed after the rename
-        return Entry(stage=recipe.stage, key=recipe.key, place=folder, reused=True)
+        return self.entry(recipe, reused=True)
 
     @contextmanager
     def making(self, recipe: Recipe) -> Iterator[Path]:
@@ -271,6 +275,21 @@ def measured(checkpoints: Path) -> Iterator[dict[str, float]]:
     costs.update(seconds=before + passed, cpu_seconds=worked, peak_memory=peak_memory())
 
 
+def cpu_seconds() -> float:
+    """Return the processor time of this process, all its threads, and its finished processes, in seconds."""
+    used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(each.ru_utime + each.ru_stime for each in used)
+
+
+def peak_memory() -> float:
+    """Return the most resident memory of this process, in bytes."""
+    with suppress(OSError):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return float(line.split()[1]) * 1024
+    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * (1024 if sys.platform == "linux" else 1)
+
+
 def _costs(timings: Mapping[str, object]) -> dict[str, float]:
     return {name: _number(timings.get(name)) for name in ("seconds", "cpu_seconds", "peak_memory")}
 
@@ -278,11 +297,6 @@ def _costs(timings: Mapping[str, object]) -> dict[str, float]:
 def _number(value: object) -> float:
     """Return a number of a file that may be damaged, or 0."""
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else 0.0
-
-
-def library_versions() -> dict[str, str]:
-    """Return the versions of installed libraries that affect artifacts."""
-    return {name: version for name in LIBRARIES if (version := version_of(name)) is not None}
 
 
 def write_json(path: Path, content: object) -> None:

@@ -19,6 +19,7 @@ import soundfile
 import torch
 
 from pipelines.stages.start_voice import SHIPPED
+from pipelines.store.store import peak_memory
 from tests.benchmarks.default_tokenizer import random_tokenizer
 from tokenizer.codes import Codes
 from tokenizer.fitting import fit_codebook
@@ -30,7 +31,6 @@ from vocoder.synthesis import create_synthesis
 from vocoder.vocoder import Vocoder
 from vocoder.vocoder_options import Sampling
 from wordless.audio.waveform import wav_file
-from wordless.base.machine import peak_memory
 
 HOURS = 10
 

@@ -39,8 +39,8 @@ from pipelines.stages.stage_options import (
     VocoderSettings,
 )
 from tests.benchmarks.default_tokenizer import CODEBOOK_SIZE, random_tokenizer
-from tokenizer.fitting import PatchBatches
-from tokenizer.sources import Autoencoder, reconstruction_loss
+from tokenizer.fitting import PatchBatches, reconstruction_loss
+from tokenizer.tokenizer import Autoencoder
 from vocoder.crops import Crops, SampleClips, VocoderClips
 from vocoder.crops import loss as level_loss
 from vocoder.wavenet import create_wavenet
@@ -67,7 +67,7 @@ class TrainingExample:
 
 def _autoencoder(size: int, device: torch.device) -> TrainingExample:
     settings = TokenizerSettings()
-    values = settings.patch.frames * settings.patch.height(MELS)
+    values = settings.patch.frames * MELS
     patches = torch.randn(2000, values, generator=torch.Generator().manual_seed(0))
     torch.manual_seed(0)
     batches = PatchBatches(patches=patches, batch_size=size, seed=0)

@@ -37,9 +37,8 @@ from lm.probing.vectors import pool_states
 from lm.tokens import Vocabulary
 from tests.benchmarks.default_tokenizer import random_tokenizer
 from tests.wordless.training.fitting import fit_silently
-from tokenizer.fitting import PatchBatches
-from tokenizer.sources import Autoencoder, PatchBatch, reconstruction_loss
-from tokenizer.tokenizer import Tokenizer
+from tokenizer.fitting import PatchBatch, PatchBatches, reconstruction_loss
+from tokenizer.tokenizer import Autoencoder, Tokenizer
 from tokenizer.tokenizer_options import AutoencoderConfig
 from vocoder.crops import Crops, SampleClips, VocoderClips
 from vocoder.crops import loss as level_loss

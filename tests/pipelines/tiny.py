@@ -21,11 +21,9 @@ from pipelines.stages.stage_options import ListeningConfig
 from pipelines.store.session import Session
 from pipelines.store.store import Entry, Store, StoreConfig
 from tokenizer.codes import Codes, CodesFormat
-from tokenizer.config import TokenizerConfig
 from tokenizer.parquet import CodedClip, mark_complete, shard_path, write_shard
 from tokenizer.rates_tokenizer import RatesTokenizer
-from tokenizer.sources import Autoencoder
-from tokenizer.tokenizer import Tokenizer
+from tokenizer.tokenizer import Autoencoder, Tokenizer, TokenizerConfig
 from tokenizer.tokenizer_options import AutoencoderConfig, PatchConfig
 from vocoder.vocoder import Vocoder
 from vocoder.vocoder_options import WaveNetConfig

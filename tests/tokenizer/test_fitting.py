@@ -41,8 +41,7 @@ from tokenizer.health import (
     measure_variation,
     perplexity,
 )
-from tokenizer.sources import Autoencoder
-from tokenizer.tokenizer import Tokenizer, from_patches, to_patches
+from tokenizer.tokenizer import Autoencoder, Tokenizer, from_patches, to_patches
 from tokenizer.tokenizer_options import AutoencoderConfig, PatchConfig, SoundChanges
 from wordless.audio.audio_options import Levelling, SpectrogramConfig
 from wordless.audio.recordings.manifest import Clip
@@ -177,13 +176,13 @@ def test_round_trip(steps: int, frames: int, streams: int, height: int) -> None:
     assert torch.equal(from_patches(patches, frames=frames, height=height), spectrogram)
 
 
-def test_a_patch_is_frames_of_one_band_which_divides_the_mels() -> None:
+def test_a_patch_is_frames_of_one_band_which_divides_the_mels(banded: Tokenizer) -> None:
     spectrogram = torch.arange(12.0).reshape(1, 3, 4)  # frame f, mel m: 4 f + m
     patches = to_patches(spectrogram, frames=2, height=2)
     assert patches.tolist() == [[[[0, 1, 4, 5], [2, 3, 6, 7]]]]  # the third frame fills no patch
-    with pytest.raises(InputError, match=r"\bmels\b.*\b3\b.*\b8\b"):
-        PatchConfig(mels=3).height(8)
-    assert PatchConfig().height(8) == 8
+    with pytest.raises(InputError, match=r"\bpatch\.mels\b.*\b7\b.*\b24\b"):
+        replace(banded.config, patch=PatchConfig(mels=7))
+    assert (banded.config.height, replace(banded.config, patch=PatchConfig()).height) == (8, 24)
 
 
 def columns_of(tokenizer: Tokenizer, samples: np.ndarray) -> Tensor:

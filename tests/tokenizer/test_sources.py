@@ -15,12 +15,11 @@ from pipelines.extras.publish.publishing import link_models
 from tests.reference import nearest_by_distance, states_by_window, tracked_pitch
 from tests.tokenizer.conftest import PITCH, RATE, SPEECH_RATE, like, speech, speech_tokenizer
 from tests.wordless.audio.speech_models.checkpoints import FIELD, STRIDE
-from tokenizer.config import SpeechLayerConfig
 from tokenizer.fitting import draw_sample
 from tokenizer.health import count_codes
-from tokenizer.sources import flattened, transplanted
+from tokenizer.pitch_stream import flattened, transplanted
 from tokenizer.speech_layer import FOLDER, SpeechTokenizer
-from tokenizer.tokenizer import Tokenizer
+from tokenizer.tokenizer import SpeechLayerConfig, Tokenizer
 from wordless.audio import speech_models as reading
 from wordless.audio.reading import resample_blocks
 from wordless.base.array_types import FloatArray

@@ -21,12 +21,10 @@ from tests.reference import decode_whole, encode_whole, levelled
 from tests.threads import require_alike
 from tests.tokenizer.conftest import LONG, RATE, like, sound
 from tokenizer.codes import Codes, CodesFormat, join_rates
-from tokenizer.config import TokenizerConfig
 from tokenizer.encoder import Encoder, encode, pictures
 from tokenizer.health import measure_fidelity
 from tokenizer.rates_tokenizer import RatesTokenizer
-from tokenizer.sources import Autoencoder
-from tokenizer.tokenizer import PATCHES_PER_BLOCK, Tokenizer
+from tokenizer.tokenizer import PATCHES_PER_BLOCK, Autoencoder, Tokenizer, TokenizerConfig
 from tokenizer.tokenizer_options import AutoencoderConfig, HeardConfig, PatchConfig, SoundChanges, ViewsConfig
 from wordless.audio.audio_options import MeanRemoval, SpectrogramConfig
 from wordless.audio.reading import read

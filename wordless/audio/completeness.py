@@ -19,6 +19,14 @@ _HEAD = 1024  # bytes
 Length = Callable[[bytes], int]  # from the first bytes of an element to its length, 0: it declares none
 
 
+def sound_in(file: int) -> tuple[int, int, str]:
+    """Say where the sound of a file begins, how many streams it has if it is Ogg, and how it is damaged; empty: not."""
+    start = behind_tags(file)
+    if os.pread(file, 4, start) == b"OggS":
+        return start, *ogg_links(file, start)
+    return start, 0, missing_end(file)
+
+
 def missing_end(file: int) -> str:
     """Say by how much a file is shorter than its boxes, chunks or elements declare; empty: by nothing."""
     size, head = os.fstat(file).st_size, os.pread(file, _HEAD, 0)

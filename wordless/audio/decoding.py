@@ -21,6 +21,7 @@ import sys
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache, partial
 from itertools import chain
@@ -216,7 +217,7 @@ def file_state(path: Path) -> tuple[object, ...]:
 def _open_sound(path: Path, file: int) -> SoundFile | _FFmpegSound:
     if not os.fstat(file).st_size:
         raise RecordingError(path, "empty", remedy="record it again, or leave it out")
-    if not _needs_ffmpeg(path, file_state(path)):
+    if not _needs_ffmpeg(_File(path, file_state(path), file)):
         return _libsndfile_sound(file)
     try:
         return _FFmpegSound(path, file)
@@ -242,50 +243,56 @@ _TAGS = (b"ID3", b"TAG", b"APE", b"LYR")  # that programs append to any file
 _CHUNK = re.compile(rb"[\w ]{4}")  # name of a chunk
 
 
+@dataclass(frozen=True)
+class _File:
+    """A file that is open for reading; it equals another of its `file_state`."""
+
+    path: Path
+    state: tuple[object, ...]
+    descriptor: int = field(compare=False)
+
+
 @lru_cache(maxsize=1 << 16)
-def _needs_ffmpeg(path: Path, state: tuple[object, ...]) -> bool:
-    """Return whether FFmpeg is to read a file in this `file_state`; one that neither reads in full is refused."""
+def _needs_ffmpeg(opened: _File) -> bool:
+    """Return whether FFmpeg is to read a file; one that neither reads in full is refused."""
     from soundfile import LibsndfileError
 
-    with open_regular(path) as file:
-        damage = completeness.missing_end(file)
-        start, frames, subtype = completeness.behind_tags(file), 0, "MPEG"  # as of what libsndfile does not open
-        head, links = os.pread(file, _HEAD, start), 0
-        if head.startswith(b"OggS"):
-            links, damage = completeness.ogg_links(file, start)
-        if damage:
-            raise RecordingError(path, "damaged", damage)
-        if completeness.begins_frame(head):  # libsndfile would let libmpg123 print on the terminal
-            return True
-        with suppress(LibsndfileError), _libsndfile_sound(file) as sound:
-            begin = os.lseek(file, 0, os.SEEK_CUR)  # of the samples
-            frames, rate, kind, subtype = sound.frames, sound.samplerate, sound.format, sound.subtype
-            width, log = _SAMPLE_BYTES.get(subtype, 0) * sound.channels, sound.extra_info
-        if links:
-            return links > 1 or not frames
-        # of MP3s without a header libsndfile only estimates the length: 187 seemed 0.18 to 0.26 s too long
-        if subtype.startswith("MPEG") or frames == _UNKNOWN_LENGTH:
-            _refuse_joined(path, file)
-            return True
-        end = begin + frames * width
-        rest, ends = os.fstat(file).st_size - end, kind in _WITH_END and width > 0
-        more = ends and rest > max(_STRAY, width)
-        if ends and not more and "(should be" not in log:
-            return False
-        _refuse_joined(path, file, start=end if more else 1)
-        if ends and frames:
-            behind = os.pread(file, _LOOKED_AT, end).lstrip(b"\0")
-            if behind.startswith(_TAGS) or _CHUNK.match(behind) or (not behind and rest < _PADDING):
-                return False
-        if not more or not frames or kind == "AU":  # FFmpeg believes the other lengths, as libsndfile does
-            seconds, longest = _count_packets(path, file)
-            added = 0 if subtype in _SAMPLE_BYTES else 2 * longest  # by encoders
-            if seconds > (Fraction(frames, rate) + added if frames else 0):
-                return True
-        if more:
-            detail = f"{frames / rate:.3f} s, and bytes for {rest / width / rate:.3f} s more follow"
-            raise RecordingError(path, "declares less sound than it holds", detail)
+    path, file = opened.path, opened.descriptor
+    start, links, damage = completeness.sound_in(file)
+    head, frames, subtype = os.pread(file, _HEAD, start), 0, "MPEG"  # as of what libsndfile does not open
+    if damage:
+        raise RecordingError(path, "damaged", damage)
+    if completeness.begins_frame(head):  # libsndfile would let libmpg123 print on the terminal
+        return True
+    with suppress(LibsndfileError), _libsndfile_sound(file) as sound:
+        begin = os.lseek(file, 0, os.SEEK_CUR)  # of the samples
+        frames, rate, kind, subtype = sound.frames, sound.samplerate, sound.format, sound.subtype
+        width, log = _SAMPLE_BYTES.get(subtype, 0) * sound.channels, sound.extra_info
+    if links:
+        return links > 1 or not frames
+    # of MP3s without a header libsndfile only estimates the length: 187 seemed 0.18 to 0.26 s too long
+    if subtype.startswith("MPEG") or frames == _UNKNOWN_LENGTH:
+        _refuse_joined(path, file)
+        return True
+    end = begin + frames * width
+    rest, ends = os.fstat(file).st_size - end, kind in _WITH_END and width > 0
+    more = ends and rest > max(_STRAY, width)
+    if ends and not more and "(should be" not in log:
         return False
+    _refuse_joined(path, file, start=end if more else 1)
+    if ends and frames:
+        behind = os.pread(file, _LOOKED_AT, end).lstrip(b"\0")
+        if behind.startswith(_TAGS) or _CHUNK.match(behind) or (not behind and rest < _PADDING):
+            return False
+    if not more or not frames or kind == "AU":  # FFmpeg believes the other lengths, as libsndfile does
+        seconds, longest = _count_packets(path, file)
+        added = 0 if subtype in _SAMPLE_BYTES else 2 * longest  # by encoders
+        if seconds > (Fraction(frames, rate) + added if frames else 0):
+            return True
+    if more:
+        detail = f"{frames / rate:.3f} s, and bytes for {rest / width / rate:.3f} s more follow"
+        raise RecordingError(path, "declares less sound than it holds", detail)
+    return False
 
 
 # Place and first bytes of a name in the header of files, of which only the first is read if several are joined.

@@ -87,10 +87,10 @@ def cancelled(channel: int | None, louder: int) -> str:
 
 def chosen_channel(path: Path, channel: Channel) -> int | None:
     """Return the number of the channel that is read; None: the mean. The loudest is found by decoding the file."""
+    if channel == "mean":
+        return None
     require_choice(channel, "channel")
-    if isinstance(channel, int):
-        return channel
-    return None if channel == "mean" else _loudest(path, file_state(path))
+    return channel if isinstance(channel, int) else _loudest(path, file_state(path))
 
 
 @lru_cache(maxsize=256)
@@ -135,7 +135,8 @@ _last: list[tuple[tuple[object, ...], Recording]] = []
 @contextmanager
 def _recording_at(path: Path, part: Part) -> Iterator[Recording]:
     """Give the recording that was read last, open behind its part, if it need not begin again; else open one."""
-    state, keep = file_state(path), part.num_samples < WHOLE.num_samples
+    keep = part.num_samples < WHOLE.num_samples
+    state = file_state(path) if keep or _last else ()
     known, recording = _last.pop() if _last else ((), None)
     if recording is not None and (known != state or part.start < recording.known):
         recording.close()
@@ -273,7 +274,8 @@ def resample_blocks(blocks: Iterable[FloatArray], from_rate: int, to_rate: int) 
 
     soxr rounds the length in its own way: its last sample is dropped, or a zero is appended.
     """
-    require(min(from_rate, to_rate) > 0, "sample_rate", min(from_rate, to_rate), "it must be a positive number of Hz")
+    if (lower := min(from_rate, to_rate)) <= 0:
+        raise InputError(f"sample_rate is {lower}", remedy="it must be a positive number of Hz")
     if reason := upsampling_fault(from_rate, to_rate):
         raise InputError(f"sample {reason}; leave it out, or choose a lower rate")
     if from_rate == to_rate:

@@ -39,15 +39,12 @@ from wordless.base.machine import copy_to
 LOUD = 0.99  # share of a recording's values below its loud values
 
 
-def limit_range(pieces: Iterable[Tensor], decibels: float | None) -> Iterator[Tensor]:
+def limit_range(pieces: Iterable[Tensor], decibels: float) -> Iterator[Tensor]:
     """Raise the log-mel pieces ``(time, mels)`` of a recording to a floor ``decibels`` below its loud values.
 
     The floor hides the noise of a soft recording as it hides that of a loud one. Loud values are known only at the end,
-    so the recording's spectrogram is held in memory. None leaves the pieces unchanged.
+    so the recording's spectrogram is held in memory.
     """
-    if decibels is None:
-        yield from pieces
-        return
     held = list(pieces)
     if not any(piece.numel() for piece in held):
         yield from held
@@ -119,9 +116,9 @@ def at_reference(log_mel: Tensor, config: SpectrogramConfig, before: Tensor | No
 
 
 def bounded(pieces: Iterable[Tensor], config: SpectrogramConfig, decibels: float | None) -> Iterator[Tensor]:
-    """Bound the range of pieces as `limit_range` does, and bring them to the reference level if one is followed."""
-    pieces = limit_range(pieces, decibels)
-    return iter(pieces) if config.levelling is None else (piece for piece, _ in follow_level(pieces, config))
+    """Bound the range of pieces if ``decibels`` are given, and bring them to the reference level if one is followed."""
+    limited = iter(pieces) if decibels is None else limit_range(pieces, decibels)
+    return limited if config.levelling is None else (piece for piece, _ in follow_level(limited, config))
 
 
 def amplify(log_mel: Tensor, decibels: Tensor | float, config: SpectrogramConfig) -> Tensor:
@@ -161,7 +158,8 @@ class LogMel(nn.Module):
         ``dynamic_range`` in dB overrides the front end's own.
         """
         decibels = self.config.dynamic_range if dynamic_range is None else dynamic_range
-        return subtract_mean(bounded(pieces, self.config, decibels), self.config.remove_mean)
+        pieces, how = bounded(pieces, self.config, decibels), self.config.remove_mean
+        return pieces if how == "none" else subtract_mean(pieces, how)
 
 
 def mel_power(log_mel: Tensor, config: SpectrogramConfig) -> Tensor:

@@ -87,7 +87,8 @@ class Part:
 
     def __post_init__(self) -> None:
         for name, value in (("start", self.start), ("num_samples", self.num_samples)):
-            require(value >= 0, name, value, "a part of a recording needs 0 samples or more")
+            if value < 0:
+                raise InputError(f"{name} is {value}", remedy="a part of a recording needs 0 samples or more")
 
     def span(self, sample_rate: int) -> tuple[float, float]:
         """Return begin and end in seconds."""

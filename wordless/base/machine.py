@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from ctypes import CDLL
@@ -216,21 +214,6 @@ def machine_memory() -> int:
     return min(limits)
 
 
-def cpu_seconds() -> float:
-    """Return the processor time of this process, all its threads, and its finished processes, in seconds."""
-    used = (resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(each.ru_utime + each.ru_stime for each in used)
-
-
-def peak_memory() -> float:
-    """Return the most resident memory of this process, in bytes."""
-    with suppress(OSError):
-        for line in Path("/proc/self/status").read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return float(line.split()[1]) * 1024
-    return float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss) * (1024 if sys.platform == "linux" else 1)
-
-
 def installed_version() -> str:
     """Return the version of the installed distribution, or "(not installed)" in a bare checkout."""
     return version_of("wordless") or "(not installed)"
@@ -255,6 +238,12 @@ def broken_library(error: BaseException) -> InputError | None:
                 remedy = "give this shell more address space (ulimit -v), or the machine or container more memory"
             return InputError(problem, remedy=remedy)
     return None
+
+
+def library_versions() -> dict[str, str]:
+    """Return the versions of installed libraries that affect artifacts."""
+    names = "torch torchaudio faiss-gpu faiss-cpu fairseq2 scikit-learn numpy soundfile av soxr"
+    return {name: version for name in names.split() if (version := version_of(name)) is not None}
 
 
 def version_of(distribution: str) -> str | None:

@@ -24,6 +24,7 @@ from wordless.base.errors import InputError, within, written
 from wordless.base.text import suggestion
 
 T = TypeVar("T")
+Choices = tuple[object, ...]  # the values that an option takes; (): any of its type and range
 
 REQUIRED: Final[Any] = dataclasses.MISSING  # the default of an option that must be given
 MOST_LAYERS = 256  # of a network
@@ -59,7 +60,7 @@ class Meaning:
     text: str  # one line for people, with the unit
     range: Range  # of the number, or of each number of several
     unit: str = ""  # of the number, for messages
-    choices: tuple[object, ...] = ()  # of a value, or of each in a list, if its type names none
+    choices: Choices = ()  # of a value, or of each in a list, if its type names none
     joined: bool = False  # whether a value may be several choices with "+" between them
     distinct: bool = False  # whether a list has each value once
     filled: bool = False  # whether a list has a value or more
@@ -147,12 +148,12 @@ class Options:
 
     def __post_init__(self) -> None:
         own: type = type(self)
-        known = _choices(own)
+        known = field_choices(own)
         for field in dataclasses.fields(self):  # type: ignore[arg-type]  # each subclass is a dataclass
             value = getattr(self, field.name)
             meaning: Meaning | None = field.metadata.get(MEANING)
             if meaning is not None and value is not None:
-                require_in_range(field.name, value, meaning, meaning.choices or known.get(field.name, ()))
+                require_in_range(field.name, value, meaning, known[field.name])
 
     def refuse_if(self, wrong: object, name: str, rule: str) -> None:
         """Refuse the value of an option, maybe one of a nested config (``batches.seed``); the rule is the remedy."""
@@ -160,7 +161,7 @@ class Options:
             raise InputError(option=name, value=attrgetter(name)(self), rule=rule)
 
 
-def require_in_range(name: str, value: object, meaning: Meaning, choices: tuple[object, ...]) -> None:
+def require_in_range(name: str, value: object, meaning: Meaning, choices: Choices) -> None:
     """Refuse a number out of range or, without a range, not finite; other values than choices; empty lists, repeats."""
     values = value if isinstance(value, tuple) else (value,)
     if (meaning.filled and not values) or (meaning.distinct and len({*values}) < len(values)):
@@ -180,11 +181,13 @@ def require_in_range(name: str, value: object, meaning: Meaning, choices: tuple[
 
 
 @cache
-def _choices(cls: type) -> dict[str, tuple[object, ...]]:
-    return {name: choices_of(kind) for name, kind in get_type_hints(cls).items()}
+def field_choices(cls: type) -> dict[str, Choices]:
+    """Return the values that each option of a dataclass takes, as its meaning or its type names them; (): any."""
+    kinds, meanings = get_type_hints(cls), {each.name: each.metadata.get(MEANING) for each in dataclasses.fields(cls)}
+    return {name: meaning.choices or _choices_of(kinds[name]) for name, meaning in meanings.items() if meaning}
 
 
-def choices_of(kind: object) -> tuple[object, ...]:
+def _choices_of(kind: object) -> Choices:
     """Return the values that a type names, if it takes nothing but them, or None, or a list."""
     origin, parts = get_origin(kind), get_args(kind)
     if origin is Literal:
@@ -192,7 +195,7 @@ def choices_of(kind: object) -> tuple[object, ...]:
     others = [each for each in parts if each not in (type(None), Ellipsis)]
     if origin not in (Union, UnionType, tuple) or len(others) != 1:
         return ()
-    return choices_of(others[0])
+    return _choices_of(others[0])
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,12 +16,12 @@ from typing import TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_model, save_file, save_model
+from safetensors.torch import load_file, load_model, save_file, save_model
 from torch import Tensor, nn
 
 from wordless.base.errors import InputError, OldModelError
 from wordless.base.files import aside, file_hash, why_no_file, write_aside
-from wordless.base.hub import fetch, hub_address, is_on_hub
+from wordless.base.model_folders import RATES, fetch, hub_address, is_on_hub, rate_folder
 from wordless.base.text import first_line
 from wordless.base.values import find_object, list_hash, read_object
 
@@ -54,7 +54,6 @@ FINE_TUNED = ModelKind(name="fine-tuned model", part="finetuned", key="head")
 PROBE = ModelKind(name="probe", part="probe", key="probe")
 KINDS = (TOKENIZER, LANGUAGE_MODEL, VOCODER, FINE_TUNED, PROBE)  # that messages call by their names
 HASH = "weights_sha256"  # key of config.json: the hash of the weights
-RATES = "rates"  # key of config.json in a folder that holds a model for each of several rates, in folders of their own
 
 
 def model_folder(name: Path | str, kind: ModelKind) -> Path:
@@ -137,7 +136,9 @@ def reading(folder: Path, kind: ModelKind, config: type[T]) -> Iterator[T]:
     Raises:
         InputError: the folder lacks a file, holds a model of another kind, or holds a damaged one.
     """
-    if holds_rates(folder):
+    content = find_object(folder / CONFIG)  # None: damaged, or not there
+    keys = content or {}
+    if RATES in keys:
         first = rate_folder(folder, 1)
         raise InputError(f"{folder} holds a {kind.name} for each of several rates; name one of them, such as {first}")
     for name in (CONFIG, WEIGHTS):
@@ -146,7 +147,6 @@ def reading(folder: Path, kind: ModelKind, config: type[T]) -> Iterator[T]:
             part = folder / kind.part
             named = part if (part / name).is_file() else "a folder that wordless run wrote"
             raise InputError(f"{path} {why_no_file(path)}: {folder} holds no {kind.name}; name {named}")
-    keys = find_object(folder / CONFIG) or {}
     others = [f"a {each.name}" for each in KINDS if each.key in keys]  # that the keys belong to; none: no model of ours
     others += ["another kind of model"] if HASH in keys else []
     if kind.key not in keys and others:
@@ -154,7 +154,7 @@ def reading(folder: Path, kind: ModelKind, config: type[T]) -> Iterator[T]:
         named = beside if (beside / CONFIG).is_file() else f"the folder {kind.part} of a run"
         raise InputError(f"{folder} holds {others[0]}, not a {kind.name}; name {named}")
     with whole(folder, kind.name, remedy="copy it again from its run, or make it again"):
-        yield read_object(config, folder / CONFIG)
+        yield read_object(config, folder / CONFIG, content)
 
 
 def load_network(create: Callable[[], N], folder: Path, sha256: str) -> N:
@@ -195,16 +195,6 @@ def whole(place: Path, what: str, *, remedy: str) -> Iterator[None]:
         raise InputError(f"{place} holds a {what} that cannot be read ({first_line(error)}); {remedy}") from error
 
 
-def holds_rates(folder: Path) -> bool:
-    """Whether a folder holds a model for each of several rates."""
-    return (folder / CONFIG).is_file() and RATES in (find_object(folder / CONFIG) or {})
-
-
-def rate_folder(folder: Path, number: int) -> Path:
-    """Return the folder of the model of a rate; rate 1 is the coarsest."""
-    return folder / f"rate_{number}"
-
-
 def read_header(weights: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
     """Read type and shape of every tensor of a safetensors file; no tensor is read."""
     try:
@@ -240,6 +230,14 @@ def hugging_face_files(folder: Path) -> list[Path]:
     if not (folder / WEIGHTS).is_file() and (folder / INDEX).is_file():
         weights = [INDEX, *sorted(path.name for path in folder.glob("model-*.safetensors"))]
     return [folder / name for name in (CONFIG, *weights, PREPROCESSOR)]
+
+
+def read_own_weights(folder: Path, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Read the weights of a model, which must have the names, shapes and types of ``wanted``, and be finite."""
+    require_tensors(folder / WEIGHTS, wanted)
+    weights = load_file(folder / WEIGHTS)
+    require_finite(weights)
+    return weights
 
 
 def read_weights(folder: Path, *, without: tuple[str, ...] = ()) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from wordless.base.errors import InputError, OldModelError, named, within, written
+from wordless.base.errors import InputError, OldModelError, named, written
 from wordless.base.options import MEANING, Meaning, updated
 from wordless.base.text import listed, suggestion
 
@@ -48,7 +48,7 @@ def build(cls: type[T], values: Mapping[str, object], *, name: str, default: T |
     """
     if not isinstance(values, Mapping):
         raise InputError(option=name, value=values, rule=f"it must be a group of options: set `{name}`.<option>=...")
-    with within(name):
+    try:
         fields = {field.name: field for field in dataclasses.fields(cast(Any, cls)) if field.init}
         gone: Mapping[str, object] = getattr(cls, "GONE", {})
         for key in values:
@@ -80,6 +80,8 @@ def build(cls: type[T], values: Mapping[str, object], *, name: str, default: T |
             given = {name: each for name, each in value.items() if name != "name"}
             arguments[key] = build(variants[chosen], given, name=key)
         return cast(Any, cls)(**arguments)  # type: ignore[no-any-return]  # mypy knows no constructor of any T
+    except InputError as error:
+        raise error.within(name) from error
 
 
 def move_seeds(config: T, by: int, *, name: str) -> T:
@@ -107,8 +109,7 @@ def convert(kind: Any, value: object, *, option: str, default: object = None) ->
     if origin in (dict, Mapping):
         if not isinstance(value, Mapping):
             raise InputError(option=option, value=value, rule=f"it must be a group: `{option}`={{name: value}}")
-        with within(option):
-            return {str(key): convert(parts[1], item, option=str(key)) for key, item in value.items()}
+        return {str(key): convert(parts[1], item, option=f"{option}.{key}") for key, item in value.items()}
     if dataclasses.is_dataclass(kind) and isinstance(kind, type):
         own = default if isinstance(default, kind) else None
         return build(kind, cast(Mapping[str, object], value), name=option, default=own)
@@ -236,10 +237,10 @@ def _read_object(path: Path) -> dict[str, object]:
     return content
 
 
-def read_object(cls: type[T], path: Path) -> T:
-    """Read the dataclass ``cls`` from a JSON file, with `build`; refusals have only the file's name, not its folder."""
+def read_object(cls: type[T], path: Path, values: Mapping[str, object] | None = None) -> T:
+    """Read the dataclass ``cls`` from a JSON file, or its known ``values``; refusals have no folder of the file."""
     try:
-        values = _read_object(path)
+        values = _read_object(path) if values is None else values
     except InputError as error:
         raise InputError(f"{path.name} {error}") from error
     try:

@@ -26,8 +26,7 @@ from pipelines.store.session import Run
 from pipelines.store.stage import stage
 from pipelines.store.store import Entry, write_json
 from tokenizer.codes import require_same_codebook, soft_assignments
-from tokenizer.encoder import load_tokenizer
-from tokenizer.tokenizer import Tokenizer
+from tokenizer.tokenizer import Tokenizer, load_tokenizer
 from wordless.audio.levels import trim_ends
 from wordless.audio.matching import find_matches, unit_frames
 from wordless.audio.recordings.inspection import frequent_reasons

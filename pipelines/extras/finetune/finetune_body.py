@@ -62,8 +62,8 @@ from wordless.base.array_types import Array, FloatArray
 from wordless.base.arrays import write_array, write_table
 from wordless.base.errors import InputError, named
 from wordless.base.files import write_aside
-from wordless.base.hub import local_weights
 from wordless.base.machine import choose_device, use_threads
+from wordless.base.model_folders import local_weights
 from wordless.base.progress import Terminal, print_table
 from wordless.base.saved_models import CONFIG
 from wordless.base.text import counted

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pipelines.store.outputs import is_held
 from pipelines.store.run_folder import RESULTS, is_finetuned
-from wordless.base.hub import CONFIG, REPO, HubAddress
+from wordless.base.model_folders import CONFIG, REPO, HubAddress
 from wordless.base.options import REQUIRED, Options, option
 
 Part = Literal["tokenizer", "lm", "vocoder", "probe"]  # folders of a run that may be published

@@ -25,7 +25,7 @@ from vocoder.vocoder_options import Sampling
 from wordless.audio.recordings.manifest import SPLITS
 from wordless.base.errors import InputError
 from wordless.base.files import open_regular
-from wordless.base.hub import CONFIG, hub_errors
+from wordless.base.model_folders import CONFIG, hub_errors
 from wordless.base.saved_models import CARD, PROBE
 from wordless.base.text import counted, escape
 

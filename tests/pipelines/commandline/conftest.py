@@ -48,7 +48,7 @@ composition.NO_FOLDER = {
     "callbacks": {"folder": {"_target_": "pipelines.commandline.run_folders.ClaimedFolder"}},
 }
 if __name__ == "__main__":
-    command("try", task)()
+    command("try", task)
 """
 
 

@@ -310,9 +310,8 @@ def task(config):
         row |= {"unit": "codes", "protocol": None, "split": None, "seeds": 1, "artifact": "0"}
         (folder / "results.json").write_text(json.dumps({"figures": [row]}))
 
-main = command("try", task)
 if __name__ == "__main__":
-    main()
+    command("try", task)
 """
 
 

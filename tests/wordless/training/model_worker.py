@@ -22,8 +22,8 @@ from lm.lm_options import BatchConfig
 from lm.model import LanguageModel
 from tests.lm.tiny import TINY, codes_format, random_codes
 from tests.wordless.training.fitting import fit_silently
-from tokenizer.fitting import PatchBatches
-from tokenizer.sources import Autoencoder, reconstruction_loss
+from tokenizer.fitting import PatchBatches, reconstruction_loss
+from tokenizer.tokenizer import Autoencoder
 from tokenizer.tokenizer_options import AutoencoderConfig
 from wordless.training.fit import B, Batches, LossFunction
 from wordless.training.fit_options import FitConfig, TrainingRecord

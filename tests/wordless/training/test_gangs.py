@@ -36,7 +36,7 @@ def task(config):
         raise RuntimeError("rank 0 has left")  # as the process group says when it waits for one that has ended
     time.sleep(60)
 
-command("doctor", task)()
+command("doctor", task)
 """
 
 WAITING = """

@@ -430,6 +430,8 @@ def in_groups(found: Clips) -> Clips:
 def recordings_at(place: Path, config: AnnotationOptions | None = None, *, option: str = "input") -> Clips:
     """Find the clips of a command as `candidates_at` does, with the places of parts in samples of their recordings."""
     found = candidates_at(place, config, option=option)
+    if found.frame.begin.isna().all():  # whole recordings
+        return found
     lengths, unread = dict[str, tuple[int, int]](), list[Rejected]()
     for path in dict.fromkeys(found.frame.path[found.frame.begin.notna()]):
         try:
@@ -451,7 +453,6 @@ def candidates_at(place: Path, config: AnnotationOptions | None = None, *, optio
     if is_missing(place):
         raise InputError(option=option, value=place, rule="it does not exist: name a recording, or a folder of some")
     config, root, paths = config or AnnotationOptions(annotations="none"), place.parent, [place.name]
-    found = whole(root, ())
     with within("", root=option):
         if os.path.isdir(place):  # noqa: PTH112  Path raises for long names; other kinds of files are set aside when they are read
             folder = Folder.at(place)
@@ -468,11 +469,15 @@ def candidates_at(place: Path, config: AnnotationOptions | None = None, *, optio
             found = replace(found, rejected=tuple(each for each in found.rejected if each.path == place.name))
         elif kind := kind_of(place, config.annotations):
             found, paths = annotations_in(place, kind, root, config), []
+        else:
+            found = whole(root, ())
     if config.tier is not None and not len(found.frame):
         rule = f"it has no effect on {place}, beside which no annotations of it lie"
         raise InputError(option="tier", value=config.tier, rule=rule, remedy="leave it out, or name their file")
-    found = in_groups(found.named(""))
     others = {*paths} - {*found.frame.path} - {each.path for each in found.rejected}
-    in_time = concat([found.frame, whole(found.root, [*others]).frame]).sort_values("begin", kind="stable")
-    # by one column after the other: pandas sorts by several columns only text that is UTF-8
-    return replace(found, frame=in_time.sort_values("path", kind="stable", ignore_index=True))
+    found, frame = found.named(""), whole(found.root, sorted(others)).frame
+    if len(found.frame):
+        # by one column after the other: pandas sorts by several columns only text that is UTF-8
+        in_time = concat([in_groups(found).frame, frame]).sort_values("begin", kind="stable")
+        frame = in_time.sort_values("path", kind="stable", ignore_index=True)
+    return replace(found, frame=frame)

@@ -1,4 +1,4 @@
-"""Saved models on the Hugging Face hub: their addresses, and local copies of their files.
+"""Folders of saved models: those of several rates, addresses on the Hugging Face hub, and local copies of them.
 
 An address is ``hf://user/name@revision/folder``, as `huggingface_hub` writes it; revision and folder may be left out.
 Files are downloaded into the cache of `huggingface_hub` (``HF_HOME``), and only those kinds that run no code.
@@ -13,14 +13,26 @@ from pathlib import Path
 from urllib.parse import quote, unquote
 
 from wordless.base.errors import InputError
+from wordless.base.values import find_object
 
 CONFIG = "config.json"  # each folder of a saved model has one
+RATES = "rates"  # key of config.json in a folder that holds a model for each of several rates, in folders of their own
 SAFE_FILES = ("*.json", "*.safetensors", "README.md")  # what the models are loaded from; never a pickle or a script
 NETWORK = "check the network, without which, or with HF_HUB_OFFLINE set, the local cache must have the files"
 REPO = re.compile(r"\w[\w.-]{0,95}/\w[\w.-]{0,95}", re.ASCII)
 _REPO = rf"({REPO.pattern})(?:@([^/@]+))?"
 _SHORT = re.compile(_REPO, re.ASCII)
 _ADDRESS = re.compile(rf"hf:/{{1,2}}{_REPO}((?:/[^/]+)*)/?", re.ASCII)  # a `Path` keeps one of two slashes
+
+
+def holds_rates(folder: Path) -> bool:
+    """Whether a folder holds a model for each of several rates; no heavy library is imported to know it."""
+    return RATES in (find_object(folder / CONFIG) or {})
+
+
+def rate_folder(folder: Path, number: int) -> Path:
+    """Return the folder of the model of a rate; rate 1 is the coarsest."""
+    return folder / f"rate_{number}"
 
 
 @dataclass(frozen=True, kw_only=True)

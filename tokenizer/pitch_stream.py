@@ -1,6 +1,4 @@
-"""The sources of codes: an autoencoder of patches, and the pitch.
-
-A further stream has a code for the pitch of each patch, from the recording's samples::
+"""The stream of pitch: a code for the pitch of each patch, from the recording's samples::
 
     hops     [  h0  ][  h1  ][  h2  ][  h3  ]     of the front end; the pitch of each, or no voice
     codes    [      c0      ][      c1      ]     no voice if fewer than half of the hops have one, else their mean
@@ -10,64 +8,13 @@ of both that of Kharitonov et al. 2022 (arXiv:2109.03264).
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 
 import numpy as np
-from torch import Tensor, nn
 
 from tokenizer.codes import Codes, PitchFormat
-from tokenizer.tokenizer_options import AutoencoderConfig
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.pitch_contour import PitchTracker
 from wordless.base.array_types import DoubleArray, FloatArray, IntArray
-from wordless.base.machine import Batch
-
-
-def three_layers(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, hidden), nn.ReLU(), nn.Linear(hidden, outputs)
-    ).float()  # whatever PyTorch's default type is
-
-
-class Autoencoder(nn.Module):
-    """Autoencoder of normalised log-mel patches: ``(..., patch)`` -> ``(..., bottleneck)`` -> ``(..., patch)``."""
-
-    def __init__(self, config: AutoencoderConfig, patch_size: int) -> None:
-        super().__init__()
-        self.encoder = three_layers(patch_size, config.hidden, config.bottleneck)
-        self.decoder = three_layers(config.bottleneck, config.hidden, patch_size)
-
-    def forward(self, patches: Tensor) -> Tensor:
-        """Reconstruct patches ``(batch, patch)``."""
-        reconstruction: Tensor = self.decoder(self.encoder(patches))
-        return reconstruction
-
-
-class StateDecoder(nn.Module):
-    """Decoder of states of another network to the log-mel to expect: ``(..., bottleneck)`` -> ``(..., patch)``."""
-
-    def __init__(self, config: AutoencoderConfig, patch_size: int) -> None:
-        super().__init__()
-        self.decoder = three_layers(config.bottleneck, config.hidden, patch_size)
-
-    def forward(self, states: Tensor) -> Tensor:
-        """Predict patches ``(batch, patch)``."""
-        patches: Tensor = self.decoder(states)
-        return patches
-
-
-@dataclass(frozen=True, kw_only=True, eq=False)
-class PatchBatch(Batch):
-    """Normalised patches ``(batch, patch)`` to reconstruct."""
-
-    patches: Tensor
-    inputs: Tensor | None = None  # what the model sees instead, such as noisier patches or states; None: the patches
-
-
-def reconstruction_loss(model: nn.Module, batch: PatchBatch) -> tuple[Tensor, int]:
-    """Return the squared error summed over all values of the batch, and their number."""
-    reconstruction = model(batch.patches if batch.inputs is None else batch.inputs)
-    return nn.functional.mse_loss(reconstruction.float(), batch.patches, reduction="sum"), batch.patches.numel()
 
 
 def pitch_of_patches(octaves: DoubleArray, frames: int) -> DoubleArray:
