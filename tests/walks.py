@@ -65,7 +65,8 @@ def has_codebook_size(value: object) -> bool:
         case list() | tuple():
             return any(isinstance(each, str) and has_codebook_size(each) for each in value)
         case Mapping():
-            return "codebook_size" in value or "codebook_size" in (value.get("tokenizer") or ())
+            inner = value.get("tokenizer")
+            return "codebook_size" in value or (isinstance(inner, Mapping) and "codebook_size" in inner)
     places = (value, *(getattr(value, name, None) for name in ("tokenizer", "settings")))
     return any(hasattr(each, "codebook_size") for each in places)
 

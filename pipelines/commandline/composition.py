@@ -169,7 +169,7 @@ FOLDERS = {
         # keeps other runs from writing into this run's folder
         "folder": {"_target_": "pipelines.commandline.run_folders.ClaimedFolder"},
         # writes sweep.html and sweep.csv, which compare the jobs of a sweep
-        "sweep": {"_target_": "pipelines.chain.sweep_runs.SweepPage", "folders": []},
+        "sweep": {"_target_": "pipelines.jobs.sweep_runs.SweepPage", "folders": []},
     },
 }
 
