@@ -14,7 +14,7 @@ BOUNDS: dict[str, tuple[int, int | None]] = {
     "gpt": (35, None),
     "codes": (36, 228),
     "page": (28, None),  # with what each code stands for, an extra that a run joins
-    "size": (28, None),
+    "size": (30, None),
 }
 
 
