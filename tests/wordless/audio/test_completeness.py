@@ -2,22 +2,18 @@
 
 import io
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 
+from tests.wordless.audio.conftest import inspected, train_all
 from tests.wordless.audio.test_decoding import encoded, mp3_in_wav, without_header
-from tests.wordless.audio.test_decoding_by_ffmpeg import MOOV_FIRST, write
+from tests.wordless.audio.test_decoding_by_ffmpeg import MOOV_FIRST, film, sound_frame, tone, write
 from wordless.audio.completeness import frame_bytes
 from wordless.audio.decoding import RecordingError
 from wordless.audio.reading import read, read_blocks
-from wordless.audio.recordings.corpus import build_manifest
-from wordless.audio.recordings.inspection import InspectionConfig, inspect
-from wordless.audio.recordings.recording_sources import CorpusConfig
-from wordless.audio.recordings.splits import SplitConfig
 from wordless.audio.waveform import Part
 
 RATE = 48_000
@@ -62,12 +58,11 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
 def test_a_cut_file_of_any_kind_is_damaged_wherever_it_is_cut(whole: dict[str, bytes], tmp_path: Path) -> None:
     for name, content in whole.items():
         (tmp_path / name).write_bytes(content)
-    fit, rejected = inspect(tmp_path, [*whole], InspectionConfig())
-    assert rejected == ()
+    assert inspected(tmp_path)[1] == ()
     for share in (0.2, 0.5, 0.8, 0.95):
         for name, content in whole.items():
             (tmp_path / name).write_bytes(content[: int(share * len(content)) - 5])  # within a frame
-        fit, rejected = inspect(tmp_path, [*whole], InspectionConfig())
+        fit, rejected = inspected(tmp_path)
         assert not fit, share
         assert all("damaged" in each.reason or "decoded" in each.reason or "found" in each.reason for each in rejected)
         for name in whole:
@@ -108,7 +103,7 @@ def test_nothing_is_printed_for_an_mp3(tmp_path: Path, capfd: pytest.CaptureFixt
     mp3 = encoded("MP3", mode="VARIABLE", seconds=3)
     for name, content in {"cut": mp3[:-3_000], "bare": without_header(mp3), "joined": mp3 + mp3}.items():
         (tmp_path / name).write_bytes(content)
-    _, (cut,) = inspect(tmp_path, ["cut", "bare", "joined"], InspectionConfig())
+    _, (cut,) = inspected(tmp_path)
     assert cut.path == "cut"
     assert "frames" in cut.reason
     assert capfd.readouterr() == ("", "")
@@ -122,10 +117,8 @@ def test_frames_have_the_lengths_that_their_headers_say(codec: str, rates: tuple
         file = io.BytesIO()
         with av.open(file, "w", format="mp3" if codec == "libmp3lame" else "mp2") as output:
             stream = output.add_stream(codec, rate=rate, layout="mono")
-            noise = np.random.default_rng(0).uniform(-0.3, 0.3, (1, rate)).astype(np.float32)
-            frame = av.AudioFrame.from_ndarray(noise, format="fltp", layout="mono")
-            frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
-            output.mux([*stream.encode(frame), *stream.encode(None)])
+            noise = np.random.default_rng(0).uniform(-0.3, 0.3, (1, rate))
+            output.mux([*stream.encode(sound_frame(noise, rate)), *stream.encode(None)])
         file.seek(0)
         with av.open(file) as container:
             packets = [bytes(packet) for packet in container.demux(audio=0) if packet.size]
@@ -138,27 +131,15 @@ def test_frames_have_the_lengths_that_their_headers_say(codec: str, rates: tuple
 
 def late(path: Path, codec: str, *, begin: float = 0, gap: float = 0, video: bool = False, **options: str) -> Path:
     """Two seconds of a tone that begin late by the file's clock, or have a gap in their middle."""
+    samples = tone(2 * RATE)[None]
     with av.open(str(path), "w", options=options) as output:
-        pictures = output.add_stream("mpeg4", rate=10) if video and path.suffix != ".mka" else None
-        stream, packets = output.add_stream(codec, rate=RATE, layout="mono"), []
-        if pictures is not None:
-            pictures.width = pictures.height = 64
-            pictures.pix_fmt = "yuv420p"
-            for number in range(40):
-                picture = av.VideoFrame(64, 64, "yuv420p")
-                picture.pts, picture.time_base = number, Fraction(1, 10)
-                packets += pictures.encode(picture)
-            packets += pictures.encode(None)
-        tone = (0.3 * np.sin(2 * np.pi * 440 * np.arange(2 * RATE) / RATE)).astype(np.float32)[None]
+        packets = film(output, 4) if video and path.suffix != ".mka" else []
+        stream = output.add_stream(codec, rate=RATE, layout="mono")
         for place in range(0, 2 * RATE - 960, 960):
-            frame = av.AudioFrame.from_ndarray(tone[:, place : place + 960], format="fltp", layout="mono")
-            frame.sample_rate, frame.time_base = RATE, Fraction(1, RATE)
-            frame.pts = place + round((begin + gap * (place >= RATE)) * RATE)
-            packets += stream.encode(frame)
+            first = place + round((begin + gap * (place >= RATE)) * RATE)
+            packets += stream.encode(sound_frame(samples[:, place : place + 960], RATE, first=first))
         packets += stream.encode(None)
-        placed = [packet for packet in packets if packet.pts is not None and packet.time_base is not None]
-        for packet in sorted(placed, key=lambda packet: float(packet.pts * packet.time_base)):
-            output.mux(packet)
+        output.mux(sorted(packets, key=lambda packet: packet.pts * packet.time_base))
     return path
 
 
@@ -177,8 +158,7 @@ def test_sound_that_begins_late_stands_where_the_clock_of_its_file_says(
     assert sound.seconds > 3.4
     path = late(tmp_path / f"1{name}", codec, video=video)
     assert np.argmax(np.abs(read(path).samples) > 0.1) / RATE < 0.06
-    config = CorpusConfig(root=str(tmp_path), labels="none", split=SplitConfig(validation_fraction=0, test_fraction=0))
-    manifest, _ = build_manifest(config)
+    manifest, _ = train_all(tmp_path, labels="none")
     assert len(manifest.clips) == 2
     assert [each for each in manifest.notices if "silence" in each and name in each]
 
