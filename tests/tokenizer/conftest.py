@@ -33,21 +33,15 @@ def sound(seconds: float, seed: int = 0) -> FloatArray:
 
 def fitted(patch: PatchConfig, codebook_size: int, *, levelling: Levelling | None = None) -> Tokenizer:
     audio = SpectrogramConfig(sample_rate=RATE, window_length=200, hop_length=80, n_mels=24, levelling=levelling)
-    config = TokenizerConfig(
-        audio=audio,
-        patch=patch,
-        autoencoder=AutoencoderConfig(hidden=32, bottleneck=8),
-        codebook_size=codebook_size,
-    )
+    sizes = AutoencoderConfig(hidden=32, bottleneck=8)
+    config = TokenizerConfig(audio=audio, patch=patch, autoencoder=sizes, codebook_size=codebook_size)
     spectrogram = LogMel(audio)(torch.from_numpy(sound(6.0))[None])[0]
     sample = draw_sample([(spectrogram, None)], frames=patch.frames, n_mels=24, capacity=2000, seed=0)
     patches = normalised_patches(sample.columns, sample.mean, sample.std, height=config.height)
     torch.manual_seed(0)
     autoencoder = Autoencoder(config.autoencoder, patches.shape[1])
-    batches, optimizer = (
-        PatchBatches(patches=patches, batch_size=64, seed=0),
-        torch.optim.AdamW(autoencoder.parameters(), lr=1e-2),
-    )
+    batches = PatchBatches(patches=patches, batch_size=64, seed=0)
+    optimizer = torch.optim.AdamW(autoencoder.parameters(), lr=1e-2)
     for step in range(60):
         summed, count = reconstruction_loss(autoencoder, batches.batch(step, 0, 1))
         (summed / count).backward()
