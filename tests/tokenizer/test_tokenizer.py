@@ -68,9 +68,7 @@ def test_four_threads_with_one_tokenizer_get_the_codes_of_one(any_tokenizer: Tok
     require_alike(answer, 4)
 
 
-def test_a_saved_tokenizer_is_the_same_and_its_folder_is_whole_or_has_no_config(
-    any_tokenizer: Tokenizer, tmp_path: Path
-) -> None:
+def test_a_saved_tokenizer_is_the_same_and_whole_or_without_config(any_tokenizer: Tokenizer, tmp_path: Path) -> None:
     any_tokenizer.save_pretrained(tmp_path)
     loaded = Tokenizer.from_pretrained(tmp_path, device="cpu")
     assert (type(loaded), loaded.config) == (type(any_tokenizer), any_tokenizer.config)

@@ -54,9 +54,7 @@ def test_formats(kind: UnitsFormat, deduplicate: bool, files: dict[str, str], tm
 
 @pytest.mark.parametrize("kind", ["fairseq", "jsonl"])
 @pytest.mark.parametrize("deduplicate", [False, True])
-def test_units_are_read_back_as_the_same_codes_and_samples(
-    tmp_path: Path, kind: UnitsFormat, deduplicate: bool
-) -> None:
+def test_units_are_read_back_as_the_same_codes(tmp_path: Path, kind: UnitsFormat, deduplicate: bool) -> None:
     rng, clips = np.random.default_rng(0), list[CodedClip]()
     for size in (1, 50, 400):
         values = rng.integers(0, 2, (size, 1)).astype(np.int32)
@@ -94,9 +92,7 @@ FACTS: tuple[dict[str, object], ...] = (
         ("PAR1\udcff", {}, r"units\b.*UTF-8"),
     ],
 )
-def test_units_that_are_contradicted_or_no_text_are_refused(
-    tmp_path: Path, text: str, beside: dict[str, str], told: str
-) -> None:
+def test_contradicted_units_are_refused(tmp_path: Path, text: str, beside: dict[str, str], told: str) -> None:
     for suffix, content in {"": text, **beside}.items():
         (tmp_path / f"units{suffix}").write_text(content, errors="surrogateescape")
     with pytest.raises(InputError, match=told):

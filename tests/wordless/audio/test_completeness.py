@@ -1,17 +1,18 @@
 """Files that were cut off, or whose bytes were flipped, are damaged for whoever reads them; whole files are not."""
 
-import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
 
+from tests.hostile.audio_files import mp3_of_estimated_length
 from tests.wordless.audio.conftest import inspected, train_all
 from tests.wordless.audio.test_decoding import encoded, mp3_in_wav, without_header
 from tests.wordless.audio.test_decoding_by_ffmpeg import MOOV_FIRST, film, sound_frame, tone, write
-from wordless.audio.completeness import frame_bytes
 from wordless.audio.decoding import RecordingError
 from wordless.audio.reading import read, read_blocks
 from wordless.audio.waveform import Part
@@ -22,13 +23,17 @@ BY_LIBSNDFILE = (
     *(("AIFF", None), ("AU", None), ("CAF", None), ("CAF", "ALAC_16"), ("W64", None), ("VOC", None), ("NIST", None)),
     *(("FLAC", None), ("OGG", "VORBIS"), ("OGG", "OPUS"), ("MP3", None)),
 )
-BY_FFMPEG: tuple[tuple[str, str, dict[str, str]], ...] = (
+BY_FFMPEG: tuple[tuple[str, str, dict[str, Any]], ...] = (
     *(("a.m4a", "aac", MOOV_FIRST), ("a.mov", "pcm_s16le", MOOV_FIRST), ("b.m4a", "aac", {})),
+    *(("lossless.m4a", "alac", MOOV_FIRST), ("a.tta", "tta", {})),
     ("a.mp4", "aac", {"movflags": "frag_keyframe+empty_moov+default_base_moof", "frag_duration": "500000"}),
     *(("a.mka", "flac", {}), ("b.mka", "aac", {}), ("a.webm", "libopus", {}), ("a.oga", "flac", {})),
-    *(("a.opus", "libopus", {}), ("a.wv", "wavpack", {}), ("a.avi", "pcm_s16le", {}), ("a.wma", "aac", {})),
+    *(("a.opus", "libopus", {}), ("a.wv", "wavpack", {}), ("a.wma", "aac", {}), ("a.w64", "pcm_s16le", {})),
+    *(("a.avi", "pcm_s16le", {}), ("b.avi", "aac", {}), ("c.avi", "adpcm_ms", {"rate": 44_100})),
+    *(("a.flv", "aac", {}), ("b.flv", "libmp3lame", {"rate": 44_100}), ("a.asf", "libmp3lame", {"rate": 44_100})),
     *(("a.caf", "pcm_s16le", {}), ("a.mp3", "libmp3lame", {}), ("b.mp3", "libmp3lame", {"write_xing": "0"})),
-    *(("a.aac", "aac", {}), ("a.mp2", "mp2", {}), ("a.flac", "flac", {}), ("a.voc", "pcm_s16le", {})),
+    *(("a.aac", "aac", {}), ("a.flac", "flac", {}), ("a.voc", "pcm_s16le", {})),
+    *(("a.mp2", "mp2", {}), ("b.mp2", "mp2", {"rate": 16_000})),
 )
 PIPED = (("a.mka", "flac", "matroska"), ("a.webm", "libopus", "webm"), ("a.mp3", "libmp3lame", "mp3"))
 
@@ -41,7 +46,7 @@ def files(folder: Path) -> Iterator[tuple[str, bytes]]:
     kinds = {"a.wma": "asf", "a.opus": "ogg"}
     for name, codec, options in BY_FFMPEG:
         path = folder / "written" / name
-        yield name, write(path, codec, container=kinds.get(name), **options).read_bytes()  # type: ignore[arg-type]  # texts
+        yield name, write(path, codec, container=kinds.get(name), **options).read_bytes()
     for name, codec, kind in PIPED:
         yield f"piped_{name}", write(folder / "written" / name, codec, container=kind, pipe=True).read_bytes()
     yield "video.mkv", write(folder / "written/v.mkv", "aac", video=True).read_bytes()
@@ -63,11 +68,24 @@ def test_a_cut_file_of_any_kind_is_damaged_wherever_it_is_cut(whole: dict[str, b
         for name, content in whole.items():
             (tmp_path / name).write_bytes(content[: int(share * len(content)) - 5])  # within a frame
         fit, rejected = inspected(tmp_path)
-        assert not fit, share
+        unnoticed = {"b.flv"} if share == 0.95 else set()  # the last tenth of a second of MP3 in FLV
+        assert fit.keys() == unnoticed, share
         assert all("damaged" in each.reason or "decoded" in each.reason or "found" in each.reason for each in rejected)
-        for name in whole:
+        for name in whole.keys() - unnoticed:
             with pytest.raises(RecordingError):
                 read(tmp_path / name)
+
+
+def test_a_hole_is_damage_and_a_cut_is_told_with_both_lengths(whole: dict[str, bytes], tmp_path: Path) -> None:
+    mp3 = mp3_of_estimated_length(tmp_path / "a.mp3").read_bytes()
+    for name, content in {"a.mp3": mp3, **{name: whole[name] for name in ("a.m4a", "a.mka", "a.wv")}}.items():
+        middle, zeros = len(content) // 2, bytes(5_000 if name == "a.mp3" else 300)
+        (tmp_path / name).write_bytes(content[:middle] + zeros + content[middle + len(zeros) :])
+    (tmp_path / "cut.wav").write_bytes(whole["WAV_None"][: 44 + 2 * 4_791])
+    fit, rejected = inspected(tmp_path)
+    assert not fit
+    assert all(re.search("damaged|decoded", each.reason) for each in rejected)
+    assert re.search(r"4791 .*32000 samples", rejected[-1].reason)
 
 
 @pytest.mark.parametrize("kind", ["VORBIS", "OPUS"])
@@ -109,23 +127,6 @@ def test_nothing_is_printed_for_an_mp3(tmp_path: Path, capfd: pytest.CaptureFixt
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.parametrize(
-    ("codec", "rates"), [("libmp3lame", (8_000, 16_000, 22_050, 44_100, 48_000)), ("mp2", (16_000, 48_000))]
-)
-def test_frames_have_the_lengths_that_their_headers_say(codec: str, rates: tuple[int, ...]) -> None:
-    for rate in rates:
-        file = io.BytesIO()
-        with av.open(file, "w", format="mp3" if codec == "libmp3lame" else "mp2") as output:
-            stream = output.add_stream(codec, rate=rate, layout="mono")
-            noise = np.random.default_rng(0).uniform(-0.3, 0.3, (1, rate))
-            output.mux([*stream.encode(sound_frame(noise, rate)), *stream.encode(None)])
-        file.seek(0)
-        with av.open(file) as container:
-            packets = [bytes(packet) for packet in container.demux(audio=0) if packet.size]
-        assert len(packets) > 10
-        assert [frame_bytes(packet) for packet in packets] == [len(packet) for packet in packets]
-
-
 # A file's own clock
 
 
@@ -148,9 +149,7 @@ def late(path: Path, codec: str, *, begin: float = 0, gap: float = 0, video: boo
     ("name", "codec"),
     [("a.mp4", "aac"), ("a.mkv", "aac"), ("b.mkv", "libopus"), ("a.mov", "pcm_s16le"), ("a.mka", "flac")],
 )
-def test_sound_that_begins_late_stands_where_the_clock_of_its_file_says(
-    tmp_path: Path, name: str, codec: str, video: bool
-) -> None:
+def test_sound_that_begins_late_stands_at_its_time(tmp_path: Path, name: str, codec: str, video: bool) -> None:
     late(tmp_path / name, codec, begin=1.5, video=video)
     sound = read(tmp_path / name)
     begin = np.argmax(np.abs(sound.samples) > 0.1) / RATE

@@ -46,19 +46,11 @@ def tone(count: int, rate: int = RATE, frequency: float = TONE) -> np.ndarray[tu
     return 0.3 * np.sin(2 * np.pi * frequency * np.arange(count) / rate)
 
 
-class _Pipe(io.RawIOBase):
+class _Pipe(io.BytesIO):
     """A file in which nothing can be changed afterwards."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        path.write_bytes(b"")
-
-    def writable(self) -> bool:
-        return True
-
-    def write(self, content: Any) -> int:
-        with self._path.open("ab") as file:
-            return file.write(content)
+    def seekable(self) -> bool:
+        return False
 
 
 def film(output: Any, seconds: int) -> list[Any]:
@@ -97,13 +89,16 @@ def write(
     """Two seconds of a tone by FFmpeg's encoders; a second track is silent; a video comes first."""
     kind = container or FORMATS.get(path.suffix)
     samples = tone(SECONDS * rate, rate, frequency)[None].repeat(channels, 0)
-    with av.open(_Pipe(path) if pipe else str(path), "w", format=kind, options=options) as output:
+    piped = _Pipe()
+    with av.open(piped if pipe else str(path), "w", format=kind, options=options) as output:
         packets = film(output, SECONDS) if video else []
         layout = "mono" if channels == 1 else "stereo"
         streams = [output.add_stream(codec, rate=rate, layout=layout) for _ in range(tracks)]
         for number, stream in enumerate(streams):
             packets += [*stream.encode(sound_frame(samples * (number == 0), rate)), *stream.encode(None)]
         output.mux(packets)
+    if pipe:
+        path.write_bytes(piped.getvalue())
     return path
 
 
@@ -141,32 +136,6 @@ def test_the_first_audio_stream_is_taken_behind_a_video_and_no_sound_is_told(tmp
     assert np.abs(sound.samples[RATE:][:1_000]).max() > 0.25
     with pytest.raises(RecordingError, match="no sound"):
         read(write(tmp_path / "a.mp4", "aac", tracks=0, video=True))
-
-
-@pytest.mark.parametrize(
-    ("name", "codec", "rate"),
-    [
-        *((name, codec, RATE) for name, codec, *_ in KINDS if name.endswith((".wv", ".tta", ".mka", ".webm", ".m4a"))),
-        ("a.avi", "pcm_s16le", RATE), ("a.avi", "aac", RATE), ("a.avi", "adpcm_ms", 44_100), ("a.flv", "aac", RATE),
-        ("a.flv", "libmp3lame", 44_100), ("a.asf", "libmp3lame", 44_100), ("a.wma", "aac", RATE),
-        ("a.w64", "pcm_s16le", RATE),
-    ],
-)  # fmt: skip
-def test_a_cut_file_of_a_kind_that_declares_its_length_is_damaged(
-    tmp_path: Path, name: str, codec: str, rate: int
-) -> None:
-    content = write(tmp_path / name, codec, rate=rate, **MOOV_FIRST).read_bytes()
-    assert inspected(tmp_path)[1] == ()
-    middle = len(content) // 2
-    damaged = {"cut": content[:middle], "early": content[: middle // 2]}
-    if name in ("a.m4a", "a.mka", "a.wv"):
-        damaged["hole"] = content[:middle] + bytes(300) + content[middle + 300 :]
-    for kind, left in damaged.items():
-        (tmp_path / f"{kind}.{name}").write_bytes(left)
-    fit, rejected = inspected(tmp_path)
-    assert [*fit] == [name]
-    assert len(rejected) == len(damaged)
-    assert all(re.search("damaged|decoded", each.reason) for each in rejected)
 
 
 @pytest.mark.parametrize(("kind", "codec"), [("avi", "aac"), ("flv", "aac"), ("asf", "aac"), ("matroska", "flac")])

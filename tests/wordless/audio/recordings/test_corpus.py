@@ -115,9 +115,7 @@ def test_linked_folders_are_read_once_and_what_is_not_read_is_listed(
         assert [(each.path, each.kind, each.reason) for each in place.rejected] == wanted
 
 
-def test_all_folders_are_read_where_the_file_system_has_no_inodes(
-    tmp_path: Path, tone: Tone, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_folders_without_inodes_are_all_read(tmp_path: Path, tone: Tone, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = ["0.wav", "a/1.wav", "a/b/2.wav", "c/3.wav"]
     write_files(tmp_path, dict.fromkeys(paths, ""), tone)
     stat = os.stat
@@ -130,9 +128,7 @@ def test_all_folders_are_read_where_the_file_system_has_no_inodes(
     assert [clip.path for clip in recordings_at(tmp_path)] == paths
 
 
-def test_a_folder_that_cannot_be_listed_is_set_aside(
-    tmp_path: Path, tone: Tone, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_closed_folder_is_set_aside(tmp_path: Path, tone: Tone, monkeypatch: pytest.MonkeyPatch) -> None:
     write_files(tmp_path, {"good/1.wav": "", "closed/2.wav": ""}, tone)
     scandir = os.scandir
 

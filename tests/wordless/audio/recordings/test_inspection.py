@@ -14,7 +14,7 @@ import numpy.typing as npt
 import pytest
 import soundfile
 
-from tests.hostile.audio_files import mp3_of_estimated_length, wav, write_honest_files, write_hostile_files
+from tests.hostile.audio_files import wav, write_honest_files, write_hostile_files
 from tests.hostile.codes_files import hostile_tables, outcome
 from tests.hostile.measured import at_most_seconds, measured, write_special_files
 from tests.wordless.audio.conftest import Tone, inspected
@@ -40,7 +40,6 @@ def folder(tmp_path: Path, tone: Tone) -> Path:
     (folder / "zero_bytes.wav").write_bytes(b"")
     soundfile.write(folder / "zero_samples.wav", np.empty(0), 8_000)
     soundfile.write(folder / "silent.wav", np.zeros(4_000), 8_000)
-    soundfile.write(folder / "opposed.wav", np.array([[0.5, -0.5], [-0.5, 0.5]] * 2_000), 8_000)
     for name, value in (("nan.wav", np.nan), ("infinite.wav", np.inf)):
         soundfile.write(folder / name, np.append(np.full(4_000, 0.1), value), 8_000, subtype="FLOAT")
     return folder
@@ -52,9 +51,7 @@ def usable(folder: Path) -> Inspected:
     return {path: fit[path] for path in kept.frame.path}, (*rejected, *copies)
 
 
-def test_another_sound_in_place_of_a_file_is_measured_even_if_its_size_and_time_are_the_same(
-    tmp_path: Path, tone: Tone
-) -> None:
+def test_another_sound_of_the_same_size_and_time_is_measured(tmp_path: Path, tone: Tone) -> None:
     """As rsync -a, tar and DVC place files."""
     path, other, cache = tone("a.wav", seconds=0.2), tone("b.wav", seconds=0.2), tmp_path / "inspected"
     os.utime(path, (1e9, 1e9))
@@ -89,7 +86,6 @@ def test_each_unfit_file_has_its_reason(folder: Path) -> None:
     assert fit["good.wav"].size == (folder / "good.wav").stat().st_size
     reasons = {each.path: each.reason for each in rejected}
     assert re.search("decoded|damaged", reasons.pop("cut.flac"))
-    assert "audio.channel=0" in reasons.pop("opposed.wav")
     assert "text" in reasons.pop("text.wav")
     facts = {
         "infinite.wav": "not finite", "nan.wav": "not finite", "same.wav": r"duplicate.*\bgood\.wav",
@@ -156,22 +152,6 @@ def test_equal_samples_of_different_labels_groups_and_splits_are_told(tmp_path: 
     others = [Clip(path="a.flac"), replace(dog, label=None, split="")]
     _, (unknown,) = without_duplicates(Clips.from_rows(tmp_path, others), fit)
     assert unknown.kind != CONFLICTING
-
-
-def test_a_cut_file_or_one_with_a_hole_is_damaged(tmp_path: Path, tone: Tone) -> None:
-    for name in ("a.wav", "a.aiff", "a.au", "a.w64", "a.flac", "a.caf"):
-        whole = tone(name, seconds=1.0)
-        whole.write_bytes(whole.read_bytes()[: whole.stat().st_size * 6 // 10])
-    soundfile.write(tmp_path / "hole.ogg", np.random.default_rng(0).uniform(-0.4, 0.4, 220_500), 44_100)
-    for path in (tmp_path / "hole.ogg", mp3_of_estimated_length(tmp_path / "hole.mp3")):
-        sound, middle = path.read_bytes(), path.stat().st_size // 2
-        path.write_bytes(sound[:middle] + bytes(5_000) + sound[middle + 5_000 :])
-    fit, rejected = inspected(tmp_path)
-    assert not fit
-    reasons = {each.path: each.reason for each in rejected}
-    assert re.search(r"4791 .*8000 samples", reasons["a.wav"])
-    assert "checksum" in reasons["hole.ogg"]
-    assert all(re.search("damaged|decoded", reason) for reason in reasons.values()), reasons
 
 
 def test_what_no_front_end_can_hear_is_set_aside(tmp_path: Path) -> None:
@@ -288,6 +268,7 @@ def test_samples_without_a_header_are_listed(tmp_path: Path, name: str) -> None:
 
 READ = """
 import json, sys
+from contextlib import suppress
 from pathlib import Path
 from wordless.base.errors import InputError
 from wordless.audio.recordings.inspection import InspectionConfig, inspect
@@ -296,10 +277,8 @@ root, *paths = sys.argv[1:]
 fit, rejected = inspect(Path(root), paths, InspectionConfig())
 for path in paths:
     for reading in (lambda: read(Path(root, path), 16_000), lambda: read_beginning(Path(root, path), 16_000, 1.0)):
-        try:
+        with suppress(InputError):
             reading()
-        except InputError:
-            pass
 Path(root, "reasons.json").write_text(json.dumps({each.path: each.reason for each in rejected}))
 """
 

@@ -184,9 +184,7 @@ def test_a_well_known_column_may_be_left_unread(
         ("t.csv", "a,up\nb,down\n", "header"),
     ],
 )  # fmt: skip
-def test_a_table_without_a_header_is_refused_with_the_way_to_write_one(
-    tmp_path: Path, name: str, text: str, told: str
-) -> None:
+def test_a_table_without_a_header_is_refused_with_a_remedy(tmp_path: Path, name: str, text: str, told: str) -> None:
     for columns in (ColumnConfig(), ColumnConfig(audio="1", label=2)):
         (tmp_path / name).write_text(text)
         with pytest.raises(InputError, match=rf"{name}:1\b.*{told}"):

@@ -47,6 +47,11 @@ def notices(folder: Path, **options: Any) -> Sequence[str]:
     return find_recordings(corpus_config(folder, **options)).notices
 
 
+def names_at(place: Path, **options: Any) -> list[str]:
+    """What a command would read at a place by its options of annotations."""
+    return [clip.name for clip in recordings_at(place, AnnotationOptions(**options))]
+
+
 def named(clips: Sequence[Clip]) -> list[tuple[str, str | None]]:
     return [(clip.name, clip.label) for clip in clips]
 
@@ -82,8 +87,7 @@ def test_a_kind_that_is_chosen_is_read_from_texts_of_the_names_of_recordings(fol
     write_files(folder, {"field.txt": text, "README.txt": "no annotations"})
     clips, rejected = corpus(folder, annotations=kind)
     assert (named(clips), rejected) == (EXPECTED, ())
-    place = recordings_at(folder / "field.wav", AnnotationOptions(annotations=kind))
-    assert [clip.name for clip in place.clips] == SPAN_NAMES
+    assert names_at(folder / "field.wav", annotations=kind) == SPAN_NAMES
 
 
 @pytest.mark.parametrize("name", ["kaldi/wav.scp", "cuts.jsonl.gz", "field_cuts.jsonl", "a_supervisions.jsonl"])
@@ -96,7 +100,7 @@ def test_data_of_speech_toolkits_are_named_and_refused_where_they_are_all(folder
         with pytest.raises(InputError, match="TSV"):
             corpus(folder, **where)
     with pytest.raises(InputError, match="TSV"):
-        recordings_at(folder, AnnotationOptions())
+        names_at(folder)
 
 
 TEXTGRID = textgrid_text({"birds": PARTS})
@@ -139,13 +143,15 @@ def test_files_of_each_kind_give_labelled_parts_for_a_corpus_and_for_encoding(fo
     assert not rejected
     place = recordings_at(folder, AnnotationOptions())
     assert [(each.name, each.label, each.group) for each in place.clips] == [(*each, "field") for each in EXPECTED]
-    for whole in (recordings_at(folder, AnnotationOptions(annotations="none")), recordings_at(folder)):
-        assert [each.name for each in whole.clips] == ["field.wav"]
+    assert names_at(folder / "field.wav") == SPAN_NAMES
+    for without in (folder, folder / "field.wav"):
+        assert names_at(without, annotations="none") == ["field.wav"]
+        assert [each.name for each in recordings_at(without)] == ["field.wav"]
     table = next(iter(EVERY[kind]))
     if kind != "BirdNET":  # a table that names its recordings
         assert named(corpus(folder, table=table)[0]) == EXPECTED
     if kind in KINDS:
-        assert [clip.name for clip in recordings_at(folder / table, AnnotationOptions()).clips] == SPAN_NAMES
+        assert names_at(folder / table) == SPAN_NAMES
 
 
 @pytest.mark.parametrize(
@@ -337,16 +343,6 @@ def test_parts_that_all_lie_behind_the_end_are_told_with_the_reason_of_each(fold
     assert [each.path for each in aside] == ["field.wav#t=30,31", "field.wav#t=40,41"]
 
 
-@pytest.mark.parametrize("kind", ["raven", "textgrid", "audacity", "elan"])
-def test_one_recording_is_a_folder_of_one(folder: Path, kind: str) -> None:
-    write_files(folder, KINDS[kind])
-    write_recording(folder / "marsh.wav", seed=1)
-    (folder / "marsh.lab").write_text("1 2.5 x\n")  # of another recording
-    assert [clip.name for clip in recordings_at(folder / "field.wav", AnnotationOptions()).clips] == SPAN_NAMES
-    for options in (None, AnnotationOptions(annotations="none")):
-        assert [clip.name for clip in recordings_at(folder / "field.wav", options).clips] == ["field.wav"]
-
-
 def test_columns_of_labels_that_nothing_reads_are_named(folder: Path) -> None:
     (folder / "field.csv").write_text("start,stop,label,sex\n1,2,wren,f\n")
     assert any("sex" in line and "`tier`" in line for line in notices(folder))
@@ -382,7 +378,7 @@ def test_recordings_without_annotations_are_listed(folder: Path) -> None:
     assert {clip.path for clip in clips} == {"field.wav"}
     assert [each.path for each in rejected] == ["marsh.wav", "pond.wma"]
     assert "`annotations`=none" in rejected[0].reason
-    assert [each.name for each in recordings_at(folder, AnnotationOptions()).clips][-2:] == ["marsh.wav", "pond.wma"]
+    assert names_at(folder)[-2:] == ["marsh.wav", "pond.wma"]
     assert [clip.name for clip in corpus(folder, annotations="none")[0]] == ["field.wav", "marsh.wav"]
 
 
@@ -405,6 +401,8 @@ def test_a_recording_whose_annotations_all_lie_behind_its_end_is_not_read_as_a_w
     assert [each.name for each in place.clips] == ["field.wav"]
     assert [each.path for each in place.rejected] == ["marsh.wav#t=5,6", "marsh.wav#t=7,8"]
     assert "marsh.txt:2" in place.rejected[1].reason
+    alone = recordings_at(folder / "field.wav", AnnotationOptions())  # without annotations of its own
+    assert ([each.name for each in alone], alone.rejected) == (["field.wav"], ())
 
 
 def test_pipes_and_folders_named_as_annotations_are_left_alone(folder: Path) -> None:
