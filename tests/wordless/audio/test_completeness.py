@@ -13,6 +13,7 @@ from tests.hostile.audio_files import mp3_of_estimated_length
 from tests.wordless.audio.conftest import inspected, train_all
 from tests.wordless.audio.test_decoding import encoded, mp3_in_wav, without_header
 from tests.wordless.audio.test_decoding_by_ffmpeg import MOOV_FIRST, film, sound_frame, tone, write
+from wordless.audio.completeness import frame_bytes
 from wordless.audio.decoding import RecordingError
 from wordless.audio.reading import read, read_blocks
 from wordless.audio.waveform import Part
@@ -32,8 +33,7 @@ BY_FFMPEG: tuple[tuple[str, str, dict[str, Any]], ...] = (
     *(("a.avi", "pcm_s16le", {}), ("b.avi", "aac", {}), ("c.avi", "adpcm_ms", {"rate": 44_100})),
     *(("a.flv", "aac", {}), ("b.flv", "libmp3lame", {"rate": 44_100}), ("a.asf", "libmp3lame", {"rate": 44_100})),
     *(("a.caf", "pcm_s16le", {}), ("a.mp3", "libmp3lame", {}), ("b.mp3", "libmp3lame", {"write_xing": "0"})),
-    *(("a.aac", "aac", {}), ("a.flac", "flac", {}), ("a.voc", "pcm_s16le", {})),
-    *(("a.mp2", "mp2", {}), ("b.mp2", "mp2", {"rate": 16_000})),
+    *(("a.aac", "aac", {}), ("a.mp2", "mp2", {}), ("a.flac", "flac", {}), ("a.voc", "pcm_s16le", {})),
 )
 PIPED = (("a.mka", "flac", "matroska"), ("a.webm", "libopus", "webm"), ("a.mp3", "libmp3lame", "mp3"))
 
@@ -125,6 +125,21 @@ def test_nothing_is_printed_for_an_mp3(tmp_path: Path, capfd: pytest.CaptureFixt
     assert cut.path == "cut"
     assert "frames" in cut.reason
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "codec", "rate"),
+    [
+        *(("mp3", "libmp3lame", rate) for rate in (8_000, 16_000, 22_050, 44_100, 48_000)),
+        ("mp2", "mp2", 16_000),
+        ("mp2", "mp2", 48_000),
+    ],
+)
+def test_frames_have_the_lengths_that_their_headers_say(kind: str, codec: str, rate: int, tmp_path: Path) -> None:
+    with av.open(str(write(tmp_path / f"a.{kind}", codec, rate=rate, container=kind))) as file:
+        packets = [bytes(packet) for packet in file.demux(audio=0) if packet.size]
+    assert len(packets) > 10
+    assert [frame_bytes(packet) for packet in packets] == [len(packet) for packet in packets]
 
 
 # A file's own clock
