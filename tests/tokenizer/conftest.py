@@ -1,5 +1,6 @@
 """Small tokenizers, fitted for real on a chirp and noise, and on the states of a speech model."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -60,6 +61,12 @@ def like(tokenizer: Tokenizer, config: TokenizerConfig, *, gain: float = 0.0) ->
     """A tokenizer of the same weights and codebook."""
     parts = tokenizer.mean, tokenizer.std, tokenizer.autoencoder, tokenizer.centroids
     return Tokenizer(config, *parts, absolute=tokenizer.absolute, gain=gain)
+
+
+def change_config(folder: Path, **values: object) -> None:
+    """Change values in the config of a saved model."""
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, **values}))
 
 
 LONG = sound(PATCHES_PER_BLOCK * 2.5 * 160 / RATE)  # two blocks and a half

@@ -316,7 +316,6 @@ def test_all_figures_are_in_the_curve_and_in_checkpoints(tmp_path: Path) -> None
 
 
 AUTO = replace(CONFIG, precision="auto")
-MEANINGS = pytest.mark.parametrize(("supported", "precision"), [(True, "bf16"), (False, "fp32")])
 
 
 class Mixed(Gang):
@@ -338,7 +337,7 @@ def alone(kind: type[Gang] = Gang) -> Gang:
     return kind(torch.device("cpu"))
 
 
-@MEANINGS
+@pytest.mark.parametrize(("supported", "precision"), [(True, "bf16"), (False, "fp32")])
 def test_auto_is_replaced_at_any_depth(supported: bool, precision: Precision, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wordless.training.fit.multiplies_bf16", lambda device: supported)
     named = [replace(CONFIG, precision=each) for each in ("fp32", "bf16")]

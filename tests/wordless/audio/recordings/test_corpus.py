@@ -334,15 +334,12 @@ def test_folders_named_after_splits_divide_the_recordings_and_are_no_labels(
     assert ("test" in folders and len(folders) == 4) <= any("split.by`=folder" in each for each in said)
 
 
-@pytest.mark.parametrize(
-    ("root", "message"),
-    [("~nobody-of-this-name/data", "~nobody-of-this-name/data"), ("null\0", "path"), ("x" * 5000, "x{30}")],
-)
-def test_a_root_that_no_folder_can_be_is_refused(root: str, message: str) -> None:
+def test_a_root_that_no_folder_can_be_is_refused() -> None:
     with pytest.raises(InputError, match=r"^root\b.*\btable="):
         CorpusConfig()
-    with pytest.raises(InputError, match=message):
-        find_recordings(CorpusConfig(root=root))
+    for root, told in (("~nobody-of-this-name/x", "~nobody-of-this-name/x"), ("null\0", "path"), ("x" * 5000, "x{30}")):
+        with pytest.raises(InputError, match=told):
+            find_recordings(CorpusConfig(root=root))
 
 
 IMPOSSIBLE = [f"{'x' * 300}.wav", "deep/" * 1_000 + "a.wav", f"{'y' * 5_000}.wav", "null\0.wav", "\ud800.wav", "\ud800"]

@@ -242,11 +242,9 @@ def test_large_shares_leave_a_group_to_train() -> None:
     assert {each.split for each in divided} == {*SPLITS}
 
 
-def test_three_groups_and_one_recording_that_trains_suffice() -> None:
+def test_three_groups_suffice() -> None:
     divided, _ = split_clips(digits(["ann", "bob", "cyd"]), SplitConfig(by="group"))
     assert sorted(map(sorted, splits_of(divided, "group").values())) == [["test"], ["train"], ["validation"]]
-    divided, _ = split_clips([clip("a.wav")], SplitConfig(validation_fraction=0, test_fraction=0))
-    assert divided[0].split == "train"
 
 
 NUMBERS = st.text("0123456789-", max_size=6) | st.sampled_from(["9" * 5000, "0-" + "9" * 5000, str(2**63), "\u0663"])

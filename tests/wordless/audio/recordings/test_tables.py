@@ -377,13 +377,10 @@ OBJECTS = st.dictionaries(
         max_leaves=5,
     ),
 )
-TABLES = (
-    st.binary(max_size=200)
-    | LINES.map(lambda lines: "\n".join(lines).encode("utf-8", "surrogatepass"))
-    | LINES.map(lambda lines: "\n".join(["path\tlabel\tindex", *lines]).encode("utf-8", "surrogatepass"))
-    | LINES.map(lambda lines: "\n".join(["path,start,end,fold,split", *lines]).encode("utf-8", "surrogatepass"))
-    | LINES.map(lambda lines: "\n".join([OURS, *lines]).encode("utf-8", "surrogatepass"))
-    | st.lists(OBJECTS.map(json.dumps), max_size=4).map(lambda lines: "\n".join(lines).encode())
+HEADERS = st.sampled_from(["", "path\tlabel\tindex", "path,start,end,fold,split", OURS])
+ROWS = LINES | st.lists(OBJECTS.map(json.dumps), max_size=4)
+TABLES = st.binary(max_size=200) | st.builds(
+    lambda header, lines: "\n".join([header, *lines]).encode("utf-8", "surrogatepass"), HEADERS, ROWS
 )
 
 
