@@ -1,5 +1,6 @@
 """Small tokenizers, fitted for real on a chirp and noise, and on the states of a speech model."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,8 +39,8 @@ def sound(seconds: float, seed: int = 0) -> FloatArray:
 
 def fitted(patch: PatchConfig, codebook_size: int, *, levelling: Levelling | None = None) -> Tokenizer:
     audio = SpectrogramConfig(sample_rate=RATE, window_length=200, hop_length=80, n_mels=24, levelling=levelling)
-    network = AutoencoderConfig(hidden=32, bottleneck=8)
-    config = TokenizerConfig(audio=audio, patch=patch, autoencoder=network, codebook_size=codebook_size)
+    sizes = AutoencoderConfig(hidden=32, bottleneck=8)
+    config = TokenizerConfig(audio=audio, patch=patch, autoencoder=sizes, codebook_size=codebook_size)
     spectrogram = LogMel(audio)(torch.from_numpy(sound(6.0))[None])[0]
     sample = draw_sample([(spectrogram, None)], frames=patch.frames, n_mels=24, capacity=2000, seed=0)
     patches = normalised_patches(sample.columns, sample.mean, sample.std, height=config.height)
@@ -65,6 +66,12 @@ def like(tokenizer: Tokenizer, config: TokenizerConfig, *, gain: float = 0.0) ->
     """A tokenizer of the same weights and codebook."""
     parts = tokenizer.mean, tokenizer.std, tokenizer.autoencoder, tokenizer.centroids
     return Tokenizer(config, *parts, absolute=tokenizer.absolute, gain=gain)
+
+
+def change_config(folder: Path, **values: object) -> None:
+    """Change values in the config of a saved model."""
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, **values}))
 
 
 LONG = sound(PATCHES_PER_BLOCK * 2.5 * 160 / RATE)  # two blocks and a half

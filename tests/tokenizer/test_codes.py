@@ -72,10 +72,7 @@ BOTH = replace(PITCHED, streams=3, level=LEVEL)
         (lambda: replace(BOTH, streams=2), "streams"),
         (lambda: replace(LEVEL, reference=-50.0), r"level\b.*\breference"),
         (lambda: replace(LEVEL, lowest=math.nan), r"level\b.*\breference"),
-        (
-            lambda: Codes(values=np.array([[3, 30, 2]], np.int32), num_samples=1, format=BOTH),
-            r"level has.*29",
-        ),
+        (lambda: Codes(values=np.array([[3, 30, 2]], np.int32), num_samples=1, format=BOTH), r"level has.*29"),
         (lambda: Codes(values=np.full((1, 2), 9, np.int32), num_samples=1, format=PITCHED), "pitch"),
         *(
             (lambda name=name: require_same_codebook(FORMAT, replace(FORMAT, **{name: 32}), owner="x"), rf"{name}\b")

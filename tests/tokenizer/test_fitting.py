@@ -101,11 +101,11 @@ def test_a_codebook_is_fitted_to_all_points() -> None:
 
 
 def test_every_row_has_the_same_chance() -> None:
-    counts = np.zeros(200)
+    counts, rows = np.zeros(200), np.arange(200, dtype=np.float32)[:, None]
     for seed in range(400):
         reservoir = Reservoir(20, 1, seed=seed)
         for start in range(0, 200, 30):
-            reservoir.add(np.arange(start, min(start + 30, 200), dtype=np.float32)[:, None])
+            reservoir.add(rows[start : start + 30])
         counts[reservoir.sample[:, 0].astype(int)] += 1
     assert counts.sum() == 400 * 20
     # 40 expected, standard deviation 6: neither the beginning nor the end of the stream is favoured
@@ -152,7 +152,7 @@ def test_a_pool_reads_the_frames_that_one_process_reads(ranges: tuple[float, flo
     clips = []
     for number, length in enumerate((3_000, 9_000, 20_000, 400, 5_000)):
         soundfile.write(tmp_path / f"{number}.wav", rng.uniform(-0.5, 0.5, length), rate)
-        clips.append(Clip(path=f"{number}.wav", num_samples=length, sample_rate=rate, size=0, sha256=""))
+        clips.append(Clip(path=f"{number}.wav", num_samples=length, sample_rate=rate))
     audio = SpectrogramConfig(sample_rate=8_000, n_mels=24)
     changes = SoundChanges(dynamic_ranges=ranges, changed=0.0 if ranges is None else 0.7)
     reader = LogMelReader(root=tmp_path, audio=audio, views=partial(changes.input_of, seed=3))
@@ -217,7 +217,7 @@ def test_log_mel_as_recorded_stands_beside_that_at_the_reference_level(tmp_path:
     audio = SpectrogramConfig(sample_rate=RATE, n_mels=24, levelling=Levelling(frames=3))
     samples = np.concatenate([0.1 * sound(6.0), 0.01 * sound(9.0)])  # of more than one piece
     soundfile.write(tmp_path / "a.wav", samples, RATE, subtype="FLOAT")
-    clip = Clip(path="a.wav", num_samples=len(samples), sample_rate=RATE, size=0, sha256="")
+    clip = Clip(path="a.wav", num_samples=len(samples), sample_rate=RATE)
     both = torch.cat([*LogMelReader(root=tmp_path, audio=audio, beside_absolute=True).pieces(clip)])
     for front_end, found in ((audio, both[:, :24]), (audio.absolute, both[:, 24:])):
         wanted = torch.cat([*LogMelReader(root=tmp_path, audio=front_end).pieces(clip)])

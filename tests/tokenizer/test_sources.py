@@ -1,6 +1,5 @@
 """The stream of pitch and codes of a speech model's layer: what they stand for, and that they go through files."""
 
-import json
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +12,7 @@ from transformers import HubertModel
 
 from pipelines.extras.publish.publishing import link_models
 from tests.reference import nearest_by_distance, states_by_window, tracked_pitch
-from tests.tokenizer.conftest import PITCH, RATE, SPEECH_RATE, like, speech, speech_tokenizer
+from tests.tokenizer.conftest import PITCH, RATE, SPEECH_RATE, change_config, like, speech, speech_tokenizer
 from tests.wordless.audio.speech_models.checkpoints import FIELD, STRIDE
 from tokenizer.fitting import draw_sample
 from tokenizer.health import count_codes
@@ -24,7 +23,6 @@ from wordless.audio import speech_models as reading
 from wordless.audio.reading import resample_blocks
 from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError
-from wordless.base.saved_models import CONFIG
 
 
 def voice(seconds: float, hertz: float = 150.0) -> FloatArray:
@@ -181,9 +179,7 @@ def test_layers_and_time_steps_that_do_not_fit_are_refused(tmp_path: Path, speak
 
 def test_a_changed_or_missing_model_is_refused(tmp_path: Path) -> None:
     speech_tokenizer(tmp_path / "weights").save_pretrained(tmp_path / "tokenizer")
-    config = tmp_path / "tokenizer" / FOLDER / CONFIG
-    values = json.loads(config.read_text())
-    config.write_text(json.dumps({**values, "layer_norm_eps": 0.1}))
+    change_config(tmp_path / "tokenizer" / FOLDER, layer_norm_eps=0.1)
     with pytest.raises(InputError, match="speech model"):
         Tokenizer.from_pretrained(tmp_path / "tokenizer")
     shutil.rmtree(tmp_path / "tokenizer" / FOLDER)

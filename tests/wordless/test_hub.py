@@ -1,6 +1,5 @@
 """Models on the Hugging Face hub, from its cache and from a server on this machine."""
 
-import re
 import time
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import torch
 
 import wordless
 from lm.model import LanguageModel
-from pipelines.store.run_folder import run_of
 from tests.hub import serving, store_in_cache, use_hub
 from tests.pipelines.tiny import AUDIO, save_rates_run, save_run, sweep
 from tests.wordless.base.test_saved_models import LOADERS
@@ -64,24 +62,16 @@ def test_what_is_no_address_is_refused(text: str) -> None:
 @pytest.mark.parametrize("name", ["user/name", "hf://user/name", "user/name@main", "hf://user/name@main"])
 def test_each_model_is_found_in_a_run(offline: Path, run: Path, name: str) -> None:
     tokenizer, model = wordless.Tokenizer.from_pretrained(name), wordless.LanguageModel.from_pretrained(name)
-    vocoder = wordless.Vocoder.from_pretrained(name)
     own = wordless.LanguageModel.from_pretrained(run / "lm").gpt.state_dict()
     assert all(torch.equal(value, own[key]) for key, value in model.gpt.state_dict().items())
     codes = tokenizer.encode(sweep(0.2, AUDIO.sample_rate), AUDIO.sample_rate)
-    assert np.array_equal(
-        vocoder.decode(codes, tokenizer).samples,
-        wordless.Vocoder.from_pretrained(run / "vocoder").decode(codes, tokenizer).samples,
-    )
+    vocoders = [wordless.Vocoder.from_pretrained(place) for place in (name, run / "vocoder")]
+    assert np.array_equal(*(vocoder.decode(codes, tokenizer).samples for vocoder in vocoders))
 
 
 @pytest.mark.parametrize("name", ["user/gpt", "hf://user/gpt", "hf://user/name/lm"])
 def test_a_model_may_stand_alone_or_be_named_in_a_run(offline: Path, name: str) -> None:
     assert wordless.LanguageModel.from_pretrained(name).format.codebook_size == 8
-
-
-def test_a_command_gets_all_parts_of_a_run_on_the_hub(offline: Path) -> None:
-    folder = run_of(Path("hf://user/name"))
-    assert all((folder / part / "config.json").is_file() for part in ("tokenizer", "lm", "vocoder"))
 
 
 def test_a_local_folder_of_that_name_wins(offline: Path, run: Path) -> None:
@@ -110,10 +100,8 @@ def test_models_of_several_rates_are_found(offline: Path) -> None:
     ],
 )
 def test_what_the_cache_lacks_is_refused_offline(offline: Path, part: str, name: str, problem: str) -> None:
-    with pytest.raises(wordless.InputError) as error:
+    with pytest.raises(wordless.InputError, match=rf"\A.*{problem}.*\Z"):  # one line
         LOADERS[part](name)
-    assert re.search(problem, str(error.value))
-    assert "\n" not in str(error.value)
 
 
 def test_a_download_that_was_cut_is_refused_offline(offline: Path, run: Path) -> None:
@@ -135,9 +123,8 @@ def test_only_safe_files_of_the_part_are_downloaded(run: Path, tmp_path: Path, m
             "user/nobody": r"\buser/nobody\b.*hf://user/nobody\b",
             "hf://user/name/elsewhere": r"hf://user/name/elsewhere\b.*\blm/config\.json\b",
         }.items():
-            with pytest.raises(wordless.InputError) as error:
+            with pytest.raises(wordless.InputError, match=problem):
                 wordless.LanguageModel.from_pretrained(name)
-            assert re.search(problem, str(error.value))
     # The server is gone: the cache answers, and what it lacks is refused at once.
     assert wordless.LanguageModel.from_pretrained("user/name").format.codebook_size == 8
     began = time.monotonic()

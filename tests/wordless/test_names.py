@@ -1,19 +1,17 @@
 """``import wordless``: fast, typed, and the same names for Python, for type checkers and for people."""
 
 import ast
-import os
 import re
 import subprocess
 import sys
-from collections.abc import Collection
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 import wordless
+from tests.calling import python
 
-ROOT = Path(__file__).parents[2]
 SOURCE = ast.parse(Path(wordless.__file__).read_text(encoding="utf-8"))
 
 
@@ -40,18 +38,14 @@ def test_the_import_loads_no_library() -> None:
         "print(sorted(name for name in set(sys.modules) - before - sys.stdlib_module_names if name != 'wordless'))\n"
         "print(wordless.__version__, 'torch' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    loaded, version = done.stdout.splitlines()
+    loaded, version = python("-c", code).stdout.splitlines()
     assert [name for name in ast.literal_eval(loaded) if name.partition(".")[0] not in sys.stdlib_module_names] == []
     assert version == f"{wordless.__version__} False"
 
 
-def script(text: str, *, cwd: Path, without: Collection[str] = ()) -> subprocess.CompletedProcess[str]:
-    environment = {name: value for name, value in os.environ.items() if name not in without}
-    environment |= {"PYTHONPATH": str(ROOT)}
+def script(text: str, *, cwd: Path) -> subprocess.CompletedProcess[str]:
     (cwd / "script.py").write_text(text)
-    command = [sys.executable, "script.py"]
-    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
+    return python("script.py", cwd=cwd)
 
 
 @pytest.mark.parametrize(("module", "name"), [("tokenizer", "Tokenizer"), ("lm", "LanguageModel")])
@@ -62,13 +56,20 @@ def test_a_module_of_the_user_with_the_name_of_a_package_is_named(module: str, n
     assert re.search(rf"InputError: {tmp_path / module}\.py\b.*; rename", done.stderr.splitlines()[-1])
 
 
-NAMELESS = "import os, pwd; pwd.getpwuid = lambda uid: {}[uid]; os.environ['TMPDIR'] = '.'\n"  # as in a container
+NAMELESS = """
+import os, pwd
+pwd.getpwuid = lambda uid: {}[uid]
+os.environ["TMPDIR"] = "."
+for name in ("HOME", "USER", "LOGNAME", "LNAME", "USERNAME", "XDG_CACHE_HOME"):
+    os.environ.pop(name, None)
+import wordless, getpass, numba.misc.appdirs as folders
+print(bool(getpass.getuser()), os.access(os.path.dirname(folders.user_cache_dir('x')), os.W_OK))
+"""
 
 
 def test_a_user_without_name_and_home_gets_both_for_libraries(tmp_path: Path) -> None:
-    text = f"{NAMELESS}import wordless, getpass, numba.misc.appdirs as folders\n"
-    text += "print(bool(getpass.getuser()), os.access(os.path.dirname(folders.user_cache_dir('x')), os.W_OK))"
-    done = script(text, cwd=tmp_path, without=("HOME", "USER", "LOGNAME", "LNAME", "USERNAME", "XDG_CACHE_HOME"))
+    """As in a container."""
+    done = script(NAMELESS, cwd=tmp_path)
     assert done.stdout == "True True\n", done.stderr
 
 

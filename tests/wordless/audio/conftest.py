@@ -1,15 +1,46 @@
-"""Small recordings for the tests of `audio`."""
+"""Small recordings and corpora for the tests of `audio`."""
 
 import tracemalloc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 
+from wordless.audio.recordings.corpus import build_manifest
+from wordless.audio.recordings.inspection import Inspected, InspectionConfig, inspect
+from wordless.audio.recordings.manifest import Clips, Rejected
+from wordless.audio.recordings.recording_sources import CorpusConfig
+from wordless.audio.recordings.splits import SplitConfig
+
 Tone = Callable[..., Path]
+ALL_TRAIN = SplitConfig(validation_fraction=0, test_fraction=0)
+USUAL = InspectionConfig()
+
+
+def corpus_config(folder: Path, **options: Any) -> CorpusConfig:
+    """The corpus of a folder, or of a ``table`` in it; also ``root`` is a name in the folder."""
+    if "table" in options:
+        options["table"] = str(folder / options["table"])
+    if "root" in options or "table" not in options:
+        options["root"] = str(folder / options.get("root", ""))
+    return CorpusConfig(**options)
+
+
+def train_all(folder: Path, **options: Any) -> tuple[Clips, tuple[Rejected, ...]]:
+    """The manifest of a folder or table whose clips all train, and what is set aside."""
+    return build_manifest(corpus_config(folder, **{"split": ALL_TRAIN, **options}))
+
+
+def inspected(
+    folder: Path, names: Sequence[str] | None = None, config: InspectionConfig = USUAL, **options: Any
+) -> Inspected:
+    """What inspection finds in files of a folder: in all of them, unless some are named."""
+    every = [path.name for path in folder.iterdir() if path.is_file()]
+    return inspect(folder, every if names is None else names, config, **options)
 
 
 @contextmanager

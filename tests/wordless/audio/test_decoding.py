@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from tests.wordless.audio.conftest import inspected
 from wordless.audio.decoding import RecordingError, count_samples
 from wordless.audio.reading import read, read_blocks
-from wordless.audio.recordings.inspection import InspectionConfig, inspect
 from wordless.audio.waveform import Part
 from wordless.base.array_types import FloatArray
 
@@ -160,7 +160,7 @@ def test_a_file_is_read_to_its_end(tmp_path: Path, about: str) -> None:
     assert -2 * 576 * (not case.alike) <= len(found) - len(known) <= case.longer
     if case.alike:
         assert np.abs(found[: len(known)] - known).max() < 1e-5  # MP3 decoders round otherwise
-    fit, rejected = inspect(tmp_path, [case.name], InspectionConfig())
+    fit, rejected = inspected(tmp_path, [case.name])
     assert (fit[case.name].num_samples, rejected) == (len(found), ())
     assert count_samples(path) == len(found)
     rate = soundfile.info(tmp_path / "known").samplerate
@@ -214,7 +214,7 @@ ASIDE = {about: (content, told) for about, content, told in aside()}
 def test_a_file_whose_readers_do_not_agree_is_set_aside(tmp_path: Path, about: str) -> None:
     content, told = ASIDE[about]
     (tmp_path / "a").write_bytes(content)
-    fit, (rejected,) = inspect(tmp_path, ["a"], InspectionConfig())
+    fit, (rejected,) = inspected(tmp_path)
     assert not fit
     assert rejected.reason
     assert not [each for each in told if each not in rejected.reason]

@@ -9,11 +9,11 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.wordless.audio.conftest import Tone, most_bytes
+from tests.wordless.audio.conftest import Tone, inspected, most_bytes
 from wordless.audio import levels
 from wordless.audio.levels import active_level, read_loudest
 from wordless.audio.reading import read
-from wordless.audio.recordings.inspection import InspectionConfig, inspect, measure
+from wordless.audio.recordings.inspection import measure
 from wordless.audio.waveform import Part, Waveform
 from wordless.base.array_types import FloatArray
 
@@ -52,7 +52,7 @@ def test_a_waveform_is_trimmed_as_its_file_is(trim_db: float, tmp_path: Path) ->
     samples = np.random.default_rng(0).normal(0, 10 ** (-62 / 20), 8_184)
     samples[2_480:6_480] += 10 ** (-12 / 20) * np.sqrt(2) * np.sin(2 * np.pi * 440 * np.arange(4_000) / RATE)
     soundfile.write(tmp_path / "a.wav", samples, RATE)
-    found, _ = inspect(tmp_path, ["a.wav"], InspectionConfig())
+    found, _ = inspected(tmp_path)
     part = found["a.wav"].part(trim_db)
     assert (part.start, part.num_samples) == ((2_400, 4_160) if trim_db == 30 else (0, 8_184))
     whole = read(tmp_path / "a.wav")
@@ -71,9 +71,9 @@ def test_a_constant_offset_is_no_sound(offset: float, tmp_path: Path) -> None:
         soundfile.write(tmp_path / f"stereo{number}.wav", np.stack([tone + offset, still], 1), RATE, subtype="FLOAT")
     soundfile.write(tmp_path / "dead.wav", still, RATE)
     soundfile.write(tmp_path / "ends.wav", np.pad(tones[0], 2 * RATE) + offset, RATE)
-    found, rejected = inspect(tmp_path, sorted(path.name for path in tmp_path.iterdir()), InspectionConfig())
+    found, rejected = inspected(tmp_path)
     assert [(each.path, each.kind) for each in rejected] == [("dead.wav", "silent")]
-    (ends,) = (each for path, each in found.items() if path == "ends.wav")
+    ends = found["ends.wav"]
     part = ends.part(40)
     assert (part.start, part.num_samples) == (2 * RATE, RATE)
     decibels = levels.of_text(ends.levels)

@@ -14,15 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.reference import read_whole
-from tests.wordless.audio.conftest import Tone, most_bytes
+from tests.wordless.audio.conftest import ALL_TRAIN, Tone, corpus_config, inspected, most_bytes, train_all
 from wordless.audio import decoding, reading
 from wordless.audio.decoding import RecordingError
 from wordless.audio.reading import read, read_beginning, read_blocks, resample_blocks
 from wordless.audio.recordings.corpus import build_manifest
-from wordless.audio.recordings.inspection import InspectionConfig, inspect
+from wordless.audio.recordings.inspection import inspect
 from wordless.audio.recordings.manifest import read_manifest, write_manifest
-from wordless.audio.recordings.recording_sources import CorpusConfig
-from wordless.audio.recordings.splits import SplitConfig
 from wordless.audio.waveform import Part
 from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError
@@ -168,16 +166,12 @@ def test_parts_are_read_side_by_side(tone: Tone, name: str, monkeypatch: pytest.
         assert np.array_equal(samples, whole[part.start : part.start + 4_000])
 
 
-OPENED: list[str] = []
-
-
 def test_parts_in_order_of_time_cost_one_pass_and_a_changed_file_is_read_anew(tone: Tone) -> None:
-    path = tone("a.ogg", seconds=2.0, sample_rate=16_000)
-    sys.addaudithook(lambda event, values: OPENED.append(str(values[0])) if event == "open" else None)
-    OPENED.clear()
+    path, opened = tone("a.ogg", seconds=2.0, sample_rate=16_000), list[str]()
+    sys.addaudithook(lambda event, values: opened.append(str(values[0])) if event == "open" else None)
     for start in range(0, 31_000, 1_000):
         list(read_blocks(path, 16_000, part=Part(start=start, num_samples=1_500)))
-    assert OPENED.count(str(path)) == 1
+    assert opened.count(str(path)) == 1
     path.write_bytes(tone("b.ogg", seconds=2.0, sample_rate=16_000).read_bytes())
     blocks = list(read_blocks(path, 16_000, part=Part(start=31_000, num_samples=1_000)))
     assert np.array_equal(np.concatenate(blocks), read(path, 16_000).samples[31_000:])
@@ -218,12 +212,10 @@ def test_impossible_rates_channels_and_parts_are_refused(tone: Tone, ask: Callab
 
 
 RATE = 8_000
-ALL_TRAIN = SplitConfig(validation_fraction=0, test_fraction=0)
 
 
-def noise_of(seed: int, level: float = 0.1, seconds: float = 0.5) -> FloatArray:
-    samples = np.random.default_rng(seed).uniform(-level, level, round(seconds * RATE))
-    return samples.astype(np.float32)
+def noise_of(seed: int, level: float = 0.1) -> FloatArray:
+    return np.random.default_rng(seed).uniform(-level, level, RATE // 2).astype(np.float32)
 
 
 def write(path: Path, *channels: FloatArray) -> None:
@@ -239,7 +231,7 @@ def test_each_choice_reads_its_channel(tmp_path: Path, kind: str) -> None:
     for channel, expected in ((0, there[:, 0]), (1, there[:, 1]), (2, there[:, 2]), ("loudest", there[:, 1])):
         assert np.array_equal(read(path, channel=channel).samples, expected)
         assert np.array_equal(read_beginning(path, RATE, 0.1, channel=channel).samples, expected[:800])
-        found, rejected = inspect(tmp_path, [path.name], InspectionConfig(), channel=channel)
+        found, rejected = inspected(tmp_path, channel=channel)
         assert not rejected
         assert found[path.name].peak == np.abs(expected).max()
         part = found[path.name].part(None)
@@ -272,7 +264,7 @@ def test_parts_that_name_no_channel_have_the_chosen_one(tmp_path: Path, kind: st
 def test_a_file_without_the_channel_is_set_aside(tmp_path: Path) -> None:
     write(tmp_path / "one.wav", noise_of(1))
     write(tmp_path / "two.wav", noise_of(2), noise_of(3))
-    fit, (rejected,) = inspect(tmp_path, ["one.wav", "two.wav"], InspectionConfig(), channel=1)
+    fit, (rejected,) = inspected(tmp_path, channel=1)
     assert (list(fit), rejected.path) == (["two.wav"], "one.wav")
     assert "audio.channel=1" in rejected.reason
     with pytest.raises(RecordingError):
@@ -291,13 +283,12 @@ def test_silence_has_reasons(
     tmp_path: Path, channels: tuple[FloatArray, ...], channel: reading.Channel, advice: str
 ) -> None:
     write(tmp_path / "a.wav", *channels)
-    _, (rejected,) = inspect(tmp_path, ["a.wav"], InspectionConfig(), channel=channel)
-    assert advice in rejected.reason
-    write(tmp_path / "b.wav", 0 * noise_of(1), 0 * noise_of(1))
-    _, (dead,) = inspect(tmp_path, ["b.wav"], InspectionConfig(), channel=channel)
+    write(tmp_path / "dead.wav", 0 * noise_of(1), 0 * noise_of(1))
+    _, (silent, dead) = inspected(tmp_path, channel=channel)
+    assert advice in silent.reason
     assert "channel" not in dead.reason  # where all channels are silent, no other one is advised
     for other in (int(advice[-1]), "loudest"):
-        assert inspect(tmp_path, ["a.wav"], InspectionConfig(), channel=other)[0]  # type: ignore[arg-type]  # text
+        assert [*inspected(tmp_path, channel=other)[0]] == ["a.wav"]
 
 
 def test_channels_that_almost_cancel_are_noticed(tmp_path: Path) -> None:
@@ -305,17 +296,17 @@ def test_channels_that_almost_cancel_are_noticed(tmp_path: Path) -> None:
     write(tmp_path / "almost.wav", noise_of(1), -0.95 * noise_of(1))
     write(tmp_path / "left.wav", noise_of(2), off, off, off)  # as many microphones that are off
     write(tmp_path / "both.wav", noise_of(3), noise_of(4))
-    config = CorpusConfig(root=str(tmp_path), split=ALL_TRAIN)
-    manifest, _ = build_manifest(config)
+    manifest, _ = train_all(tmp_path)
     assert len(manifest.clips) == 3
     (notice,) = manifest.notices
     assert all(each in notice for each in ("almost.wav", "`channel`=0"))
+    config = corpus_config(tmp_path, split=ALL_TRAIN)
     assert not build_manifest(config, inspector=partial(inspect, channel=0))[0].notices
 
 
 def test_the_channel_belongs_to_the_sound_of_a_corpus(tmp_path: Path) -> None:
     write(tmp_path / "a.wav", noise_of(1), noise_of(2, 0.3))
-    config = CorpusConfig(root=str(tmp_path), split=ALL_TRAIN, segment_seconds=0.25)
+    config = corpus_config(tmp_path, split=ALL_TRAIN, segment_seconds=0.25)
     hashes = []
     for channel in ("mean", 0, 1, "loudest", 0):
         inspector = partial(inspect, channel=channel, cache=tmp_path / "cache.jsonl")
@@ -330,9 +321,8 @@ def test_the_channel_belongs_to_the_sound_of_a_corpus(tmp_path: Path) -> None:
 def test_rates_that_are_too_far_apart_are_refused_for_this_reason(tmp_path: Path, tone: Tone) -> None:
     soundfile.write(tmp_path / "low.wav", noise_of(0)[:500], 50)
     tone("high.wav", sample_rate=8_000)
-    config = CorpusConfig(root=str(tmp_path), split=ALL_TRAIN)
-    manifest, (rejected,) = build_manifest(config, inspector=partial(inspect, sample_rate=16_000))
-    assert [clip.path for clip in manifest.clips] == ["high.wav"]
+    fit, (rejected,) = inspected(tmp_path, sample_rate=16_000)
+    assert [*fit] == ["high.wav"]
     assert "50 Hz" in rejected.reason
     for read_low in (
         lambda: read(tmp_path / "low.wav", 16_000),

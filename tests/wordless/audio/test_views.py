@@ -28,6 +28,7 @@ from wordless.audio.views import (
     compared_views,
     hearings,
 )
+from wordless.base.array_types import FloatArray
 
 RATE = 8000
 
@@ -35,7 +36,12 @@ RATE = 8000
 def clip_of(path: Path, samples: int, *, rate: int = RATE, start: int = 0, offset: float = 0.0) -> Clip:
     noise = np.random.default_rng(samples).normal(offset, 0.1, start + samples).astype(np.float32)
     soundfile.write(path, noise, rate, subtype="FLOAT" if path.suffix == ".wav" else None)
-    return Clip(path=path.name, start=start, num_samples=samples, sample_rate=rate, size=0, sha256="")
+    return Clip(path=path.name, start=start, num_samples=samples, sample_rate=rate)
+
+
+def snr_of(clean: FloatArray, noise: FloatArray) -> float:
+    """Power of a sound without its offset over that of a noise, in dB."""
+    return float(10 * np.log10(np.var(clean) / np.mean(noise**2)))
 
 
 def test_hearings_follow_a_halton_sequence_after_the_recording_as_it_is() -> None:
@@ -74,7 +80,7 @@ def test_noise_has_the_asked_level(name: str, snr: float, tmp_path: Path) -> Non
     clip = clip_of(tmp_path / name, 40_000, start=1000)
     clean = View(clip).samples(tmp_path, RATE).astype(float)
     added = View(clip, Change(noise_snr=snr)).samples(tmp_path, RATE) - clean
-    assert 10 * np.log10(np.var(clean) / np.mean(added**2)) == pytest.approx(snr, abs=0.15)
+    assert snr_of(clean, added) == pytest.approx(snr, abs=0.15)
     expected = np.random.default_rng([1_000, 40_000]).standard_normal(40_000, np.float32)
     assert np.corrcoef(added, expected)[0, 1] > 0.999
     soundfile.write(tmp_path / name, np.zeros(1000), RATE)
@@ -92,7 +98,7 @@ def test_noise_of_a_seed_has_a_spectrum_of_its_own_and_the_asked_level(
     clean = View(clip, change).samples(tmp_path, RATE).astype(float)
     noisy = View(clip, replace(change, noise_snr=10.0))
     added = noisy.samples(tmp_path, RATE) - clean
-    assert 10 * np.log10(np.var(clean) / np.mean(added**2)) == pytest.approx(10, abs=0.01)
+    assert snr_of(clean, added) == pytest.approx(10, abs=0.01)
     assert np.array_equal(noisy.samples(tmp_path, RATE), noisy.samples(tmp_path, RATE))
     other = View(clip, replace(change, noise_snr=10.0, seed=seed + 1)).samples(tmp_path, RATE) - clean
     of_tests = np.random.default_rng([1_000, 40_000]).standard_normal(40_000, np.float32)
@@ -106,10 +112,8 @@ def test_every_spectrum_of_noise_is_drawn(tmp_path: Path) -> None:
     for seed in range(12):
         added = View(clip, Change(seed=seed, noise_snr=0.0)).samples(tmp_path, RATE) - clean
         power = np.square(np.abs(np.fft.rfft(added)))
-        bands = [
-            10 * np.log10(power[size : 2 * size].mean()) for size in (1024, 2048, 4096, 8192)
-        ]  # octaves from 250 Hz
-        slopes.append(np.diff(bands))
+        octaves = [power[size : 2 * size].mean() for size in (1024, 2048, 4096, 8192)]  # from 250 Hz
+        slopes.append(np.diff(10 * np.log10(octaves)))
     ranges = np.ptp(slopes, axis=1)
     assert any(np.abs(each).max() < 0.5 for each in slopes), "white"
     assert any(np.abs(each).min() > 1 and spread < 1.5 for each, spread in zip(slopes, ranges, strict=True)), "sloped"
@@ -118,7 +122,7 @@ def test_every_spectrum_of_noise_is_drawn(tmp_path: Path) -> None:
 
 def click(path: Path, at: int, samples: int) -> Clip:
     soundfile.write(path, np.eye(1, samples, at, dtype=np.float32)[0], RATE, subtype="FLOAT")
-    return Clip(path=path.name, num_samples=samples, sample_rate=RATE, size=0, sha256="")
+    return Clip(path=path.name, num_samples=samples, sample_rate=RATE)
 
 
 @pytest.mark.parametrize("tilt", [-6.0, 3.0])
@@ -149,6 +153,23 @@ def test_blocks_are_filtered_as_a_whole_sound() -> None:
     np.testing.assert_allclose(found, np.convolve(sound, response)[:5000], atol=1e-4)
 
 
+@pytest.mark.parametrize("rate", [4000, 8000, 10_001, 16_000, 22_050, 44_100, 96_000])
+@pytest.mark.parametrize("samples", [1, 50, 20_000])
+def test_an_mp3_file_has_the_sound_at_the_same_times(rate: int, samples: int) -> None:
+    bins = np.fft.rfft(np.random.default_rng(0).standard_normal(samples))
+    bins[round(len(bins) * min(1, 3000 / rate)) :] = 0  # what a low bit rate keeps
+    sound = (0.1 * np.fft.irfft(bins, samples)).astype(np.float32)
+    found = np.concatenate([*through_mp3(np.array_split(sound, 3), rate)])
+    assert found.dtype == np.float32
+    assert len(found) == samples
+    np.testing.assert_array_equal(found, np.concatenate([*through_mp3([sound], rate)]))
+    if samples > 50:
+        late = np.fft.irfft(np.fft.rfft(found) * np.conj(np.fft.rfft(sound)))
+        assert late.argmax() == 0
+        assert np.corrcoef(found, sound)[0, 1] > 0.95
+        assert not np.array_equal(found, sound)
+
+
 def test_babble_is_six_training_clips_at_equal_power_with_the_asked_level(tmp_path: Path) -> None:
     lengths = (900, 1000, 1100, 1200, 1300, 1400, 1500)
     train = [clip_of(tmp_path / f"{length}.wav", length, start=7, offset=0.2) for length in lengths]
@@ -158,7 +179,7 @@ def test_babble_is_six_training_clips_at_equal_power_with_the_asked_level(tmp_pa
     clean = View(test).samples(tmp_path, test.sample_rate).astype(float)
     added = {view.change.noise_snr: view.samples(tmp_path, test.sample_rate) - clean for view in (soft, loud)}
     for snr, noise in added.items():
-        assert 10 * np.log10(np.var(clean) / np.mean(noise**2)) == pytest.approx(snr, abs=0.01)
+        assert snr_of(clean, noise) == pytest.approx(snr, abs=0.01)
     voices = soft.change.voices
     assert loud.change.voices == voices
     assert len({voice.path for voice, _ in voices}) == len({first for _, first in voices}) == 6
@@ -180,9 +201,7 @@ def rain(folder: Path) -> tuple[Path, np.ndarray]:
 
 
 @pytest.mark.parametrize("samples", [500, 4000])
-def test_a_recorded_noise_has_the_asked_level_in_clips_that_are_shorter_and_longer(
-    samples: int, tmp_path: Path
-) -> None:
+def test_a_recorded_noise_has_the_asked_level_in_clips_of_any_length(samples: int, tmp_path: Path) -> None:
     folder, noise = rain(tmp_path / "rain")
     test = replace(clip_of(tmp_path / "test.wav", samples), split="test")
     manifest = Clips.from_rows(tmp_path, [test, replace(test, path="b.wav")])
@@ -193,7 +212,7 @@ def test_a_recorded_noise_has_the_asked_level_in_clips_that_are_shorter_and_long
     clean = View(test).samples(tmp_path, RATE).astype(float)
     for view, snr in ((soft, 20.0), (loud, -5.0)):
         added = view.samples(tmp_path, RATE) - clean
-        assert 10 * np.log10(np.var(clean) / np.mean(added**2)) == pytest.approx(snr, abs=0.01)
+        assert snr_of(clean, added) == pytest.approx(snr, abs=0.01)
         turned = np.roll(noise, -soft.change.recorded[1])  # without the silence around it
         assert np.corrcoef(added, np.resize(turned, samples))[0, 1] > 0.999
     moved, _ = rain(tmp_path / "moved")
@@ -216,16 +235,15 @@ def test_test_clips_sound_as_mp3_files_and_in_a_room(tmp_path: Path) -> None:
 def test_all_clips_come_before_test_clips_with_noise_each_in_all_hearings(tmp_path: Path) -> None:
     clip = clip_of(tmp_path / "a.wav", 100)
     clips = [replace(clip, path=f"{split}.wav", split=split) for split in SPLITS]
-    manifest, (plain, other) = Clips.from_rows(tmp_path, clips), hearings(2, 40.0)
-    views = compared_views(manifest, (plain, other), (Noise("white", 20.0), Noise("white", -2.5)))
-    assert views[:6] == [View(each, change) for each in clips for change in (plain, other)]
-    test = clips[SPLITS.index("test")]
-    noisy = [replace(change, noise_snr=snr) for snr in (20.0, -2.5) for change in (plain, other)]
-    assert views[6:] == [View(test, change) for change in noisy]
+    manifest, heard = Clips.from_rows(tmp_path, clips), hearings(2, 40.0)
+    views = compared_views(manifest, heard, (Noise("white", 20.0), Noise("white", -2.5)))
+    assert views[:6] == [View(each, change) for each in clips for change in heard]
+    noisy = [replace(change, noise_snr=snr) for snr in (20.0, -2.5) for change in heard]
+    assert views[6:] == [View(clips[SPLITS.index("test")], change) for change in noisy]
     assert compared_views(manifest) == [View(each) for each in clips]
     assert [view.key for view in compared_views(manifest)] == [clip.sound for clip in clips]
     noisy = [Change(noise_snr=20.0), Change(noise_snr=10.0), Change(noise_snr=20.0, seed=0)]
-    changes = (plain, other, *noisy, Change(tilt=1.0), Change(reverberation=1.0))
+    changes = (*heard, *noisy, Change(tilt=1.0), Change(reverberation=1.0))
     assert len({Views(root=tmp_path, views=[View(clip, each)]).key for each in changes}) == len(changes)
 
 

@@ -93,9 +93,10 @@ def gpt(config: FitConfig, folder: Path, gang: Gang, killed_at: int) -> Training
 
 
 TRAININGS = {
-    "autoencoder": partial(autoencoder, FIT), "normalised": partial(autoencoder, FIT, norm=True),
-    "gpt": partial(gpt, FIT), "gpt_accumulated": partial(gpt, TWICE),
-}  # fmt: skip
+    "normalised": partial(autoencoder, FIT, norm=True),
+    "gpt": partial(gpt, FIT),
+    "gpt_accumulated": partial(gpt, TWICE),
+}
 
 
 def train(name: str, folder: Path, gang: Gang, *, killed_at: int = NEVER) -> TrainingRecord:

@@ -69,6 +69,18 @@ def network() -> nn.Sequential:
     return nn.Sequential(nn.Linear(3, 8, bias=False), nn.BatchNorm1d(8), nn.Dropout(0.3), nn.Linear(8, 1))
 
 
+def channels_last() -> nn.Sequential:
+    """AdamW's fused step reads weights and moments in the order of memory, so a resumed network needs the same one."""
+    torch.manual_seed(0)
+    last = nn.Conv2d(4, 4, (1, 2), padding=(0, 1)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs
+    layers = (nn.Unflatten(1, (1, 1, 3)), nn.Conv2d(1, 4, (1, 2)), last, nn.Flatten(), nn.Linear(12, 1))
+    return nn.Sequential(*layers)
+
+
+def equal(one: nn.Module, other: nn.Module) -> bool:
+    return all(map(torch.equal, one.state_dict().values(), other.state_dict().values()))
+
+
 HELD_OUT = [Slope().batch(step) for step in (100, 101, 102)]
 
 
@@ -121,20 +133,20 @@ def test_the_learning_rate_rises_in_a_line_and_falls_in_a_cosine(
         assert 0.5 * low - 1e-12 <= config.learning_rate(step + 1) <= rate + 1e-12
 
 
-@pytest.mark.parametrize("stop_at", [1, 5, 8, 11])
+@pytest.mark.parametrize(("create", "stop_at"), [*((network, step) for step in (1, 5, 8, 11)), (channels_last, 6)])
 @pytest.mark.parametrize("keep", ["best", "last"])
-def test_interrupted_and_resumed_is_never_interrupted(keep: str, stop_at: int, tmp_path: Path) -> None:
+def test_interrupted_and_resumed_is_never_interrupted(
+    keep: str, create: Callable[[], nn.Module], stop_at: int, tmp_path: Path
+) -> None:
     config = replace(CONFIG, ema_decay=0.9, accumulation=2, checkpoint_minutes=0.0, keep=keep)  # type: ignore[arg-type]  # plain text
-    whole, halved = network(), network()
+    whole, halved, other = create(), create(), create()
     report = trained(whole, config, tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):
         trained(halved, config, tmp_path / "halved", Slope(stop_at=stop_at))
-    other = network()
     for parameter in other.parameters():
         nn.init.zeros_(parameter)  # whatever the new process begins with
     assert trained(other, config, tmp_path / "halved") == report
-    for name, value in whole.state_dict().items():
-        assert torch.equal(value, other.state_dict()[name]), name
+    assert equal(other, whole)
 
 
 def damaged(content: bytes, how: str, folder: Path) -> bytes:
@@ -156,10 +168,10 @@ def test_a_damaged_checkpoint_is_named_and_set_aside(how: str, tmp_path: Path) -
     checkpoint.write_bytes(content)
     resumed = network()
     assert trained(resumed, config, tmp_path / "killed", say=told.append) == report
-    assert all(map(torch.equal, whole.state_dict().values(), resumed.state_dict().values()))
-    assert len(told) == 1
-    assert f"{checkpoint} " in told[0]
-    assert "fit.damaged" in told[0]
+    assert equal(resumed, whole)
+    (line,) = told
+    assert f"{checkpoint} " in line
+    assert "fit.damaged" in line
     assert (tmp_path / "killed" / "fit.damaged").read_bytes() == content
     assert not (tmp_path / "marker").exists()
 
@@ -180,24 +192,6 @@ def test_flipped_bits_are_noticed_wherever_they_are(tmp_path: Path) -> None:
     assert told == values
     assert found.keys() == tensors.keys()
     assert all(torch.equal(found[name], tensor) for name, tensor in tensors.items())
-
-
-def test_a_resumed_network_lies_in_memory_as_it_did(tmp_path: Path) -> None:
-    """Channels that lie last in memory: AdamW's fused step reads weights and moments in the order of memory."""
-
-    def images() -> nn.Sequential:
-        torch.manual_seed(0)
-        last = nn.Conv2d(4, 4, (1, 2), padding=(0, 1)).to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stubs
-        layers = (nn.Unflatten(1, (1, 1, 3)), nn.Conv2d(1, 4, (1, 2)), last, nn.Flatten(), nn.Linear(12, 1))
-        return nn.Sequential(*layers)
-
-    config = replace(CONFIG, checkpoint_minutes=0.0)
-    whole, killed, resumed = images(), images(), images()
-    report = trained(whole, config, tmp_path / "whole")
-    with pytest.raises(KeyboardInterrupt):
-        trained(killed, config, tmp_path / "killed", Slope(stop_at=6))
-    assert trained(resumed, config, tmp_path / "killed") == report
-    assert all(map(torch.equal, whole.state_dict().values(), resumed.state_dict().values()))
 
 
 def test_best_keeps_the_weights_of_the_lowest_validation_loss(tmp_path: Path) -> None:
@@ -230,7 +224,7 @@ def test_what_was_trained_to_its_end_is_not_trained_again(tmp_path: Path) -> Non
     model, again = network(), network()
     report = trained(model, CONFIG, tmp_path)
     assert trained(again, CONFIG, tmp_path, Slope(stop_at=report["steps"] - 1)) == report
-    assert all(map(torch.equal, model.state_dict().values(), again.state_dict().values()))
+    assert equal(again, model)
 
 
 def test_losses_are_per_item_over_batches_of_unequal_size(tmp_path: Path) -> None:
@@ -312,7 +306,7 @@ def test_a_loss_that_cannot_be_compiled_is_computed_as_before(tmp_path: Path, mo
     monkeypatch.setattr(torch, "compile", lambda loss, **options: compiled(loss, backend=_failing))
     trained(plain, CONFIG, tmp_path / "plain")
     trained(other, COMPILED, tmp_path / "compiled")
-    assert all(torch.equal(value, other.state_dict()[name]) for name, value in plain.state_dict().items())
+    assert equal(other, plain)
 
 
 def test_all_figures_are_in_the_curve_and_in_checkpoints(tmp_path: Path) -> None:
@@ -322,7 +316,6 @@ def test_all_figures_are_in_the_curve_and_in_checkpoints(tmp_path: Path) -> None
 
 
 AUTO = replace(CONFIG, precision="auto")
-MEANINGS = pytest.mark.parametrize(("supported", "precision"), [(True, "bf16"), (False, "fp32")])
 
 
 class Mixed(Gang):
@@ -344,10 +337,8 @@ def alone(kind: type[Gang] = Gang) -> Gang:
     return kind(torch.device("cpu"))
 
 
-@MEANINGS
-def test_auto_is_replaced_at_every_depth(
-    supported: bool, precision: Precision, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.mark.parametrize(("supported", "precision"), [(True, "bf16"), (False, "fp32")])
+def test_auto_is_replaced_at_any_depth(supported: bool, precision: Precision, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("wordless.training.fit.multiplies_bf16", lambda device: supported)
     named = [replace(CONFIG, precision=each) for each in ("fp32", "bf16")]
     settings = Stage(fit=named[0], inner=Stage(fit=AUTO, inner=Stage(fit=named[1])))

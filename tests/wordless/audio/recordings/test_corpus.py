@@ -16,22 +16,16 @@ import soundfile
 
 from pipelines.extras.table import imported
 from tests.calling import python
-from tests.wordless.audio.conftest import Tone
+from tests.wordless.audio.conftest import ALL_TRAIN, Tone, corpus_config, train_all
 from wordless.audio.recordings.annotations import recordings_at
 from wordless.audio.recordings.corpus import CONFLICTING, build_manifest, find_recordings, outside_notices
 from wordless.audio.recordings.description import ColumnConfig
+from wordless.audio.recordings.inspection import InspectionConfig
 from wordless.audio.recordings.manifest import Rejected
 from wordless.audio.recordings.recording_sources import SOURCES, CorpusConfig
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.errors import InputError
 from wordless.base.files import MARK
-
-ALL_TRAIN = SplitConfig(validation_fraction=0, test_fraction=0)
-
-
-def labels(config: CorpusConfig) -> dict[str, str | None]:
-    return {known.path: known.label for known in find_recordings(config)}
-
 
 Files = dict[str, str]  # the content of each file; of a recording nothing, for a tone of its own
 
@@ -63,7 +57,7 @@ def test_sounds_that_wordless_wrote_are_no_recordings(tmp_path: Path, tone: Tone
     own = {"a/1.wav": "", "a/2.wav": "", "b/entry.json": '{"stage": "left"}', "b/3.wav": "", "b/log.txt": ""}
     write_files(tmp_path, {**own, **OURS}, tone)
     (tmp_path / "runs/latest").symlink_to("2026")
-    for found in (find_recordings(CorpusConfig(root=str(tmp_path))), recordings_at(tmp_path)):
+    for found in (find_recordings(corpus_config(tmp_path)), recordings_at(tmp_path)):
         assert [clip.path for clip in found] == ["a/1.wav", "a/2.wav", "b/3.wav"]
         (told,) = found.notices
         assert re.match(rf"4 folders that Wordless wrote\b.*\b{STORE}\b.*{re.escape(MARK)}", told)
@@ -74,11 +68,6 @@ def test_sounds_that_wordless_wrote_are_no_recordings(tmp_path: Path, tone: Tone
         (tmp_path / name).rename(alone / name)
     with pytest.raises(InputError, match=r"no recordings.*2 folders that Wordless wrote"):
         recordings_at(alone)
-
-
-def corpus_config(folder: Path, options: dict[str, Any]) -> CorpusConfig:
-    places = {name: str(folder / options[name]) for name in ("root", "table") if name in options}
-    return CorpusConfig(**{**({} if "table" in options else {"root": str(folder)}), **options, **places})
 
 
 FOLDERS = ("dog/1.wav", "dog/2.FLAC", "cat (big)/ä 1.ogg", "loose.mp3", ".hidden/3.wav", "dog/._1.wav")
@@ -100,48 +89,33 @@ def test_labels_are_folders_or_parts_of_names(
     tmp_path: Path, tone: Tone, files: Sequence[str], options: dict[str, Any], expected: dict[str, str | None]
 ) -> None:
     write_files(tmp_path, dict.fromkeys(files, "") | {"dog/notes.txt": "no sound"}, tone)
-    assert labels(corpus_config(tmp_path, options)) == expected
+    assert {clip.path: clip.label for clip in find_recordings(corpus_config(tmp_path, **options))} == expected
 
 
-def test_linked_folders_are_entered_once(tmp_path: Path, tone: Tone) -> None:
-    write_files(tmp_path, {"corpus/dog/1.wav": "", "elsewhere/2.wav": ""}, tone)
-    (tmp_path / "corpus" / "loop").symlink_to(tmp_path / "corpus")
-    (tmp_path / "corpus" / "more").symlink_to(tmp_path / "elsewhere")
-    config = CorpusConfig(root=str(tmp_path / "corpus"))
-    assert list(labels(config)) == ["dog/1.wav", "more/2.wav"]
-    assert [(each.path, each.kind) for each in find_recordings(config).rejected] == [("loop", "listed by another name")]
-
-
-@pytest.mark.parametrize("link", ["latest", "zebra"])  # before and after the folder
-def test_a_link_to_a_folder_that_wordless_wrote_is_left_out_with_it(tmp_path: Path, tone: Tone, link: str) -> None:
-    write_files(tmp_path, {"dog/1.wav": "", "runs/night/listening/2.wav": "", f"runs/night/{MARK}": ""}, tone)
-    (tmp_path / "runs" / link).symlink_to("night")
-    found = find_recordings(CorpusConfig(root=str(tmp_path)))
-    assert ([*found.frame.path], found.rejected) == (["dog/1.wav"], ())
-
-
-def test_a_linked_class_is_listed_with_the_folder_that_is_read(tmp_path: Path, tone: Tone) -> None:
-    write_files(tmp_path, {"dog/1.wav": "", "owl/2.wav": ""}, tone)
-    (tmp_path / "wolf").symlink_to("dog")
-    for found in (find_recordings(CorpusConfig(root=str(tmp_path))), recordings_at(tmp_path)):
-        assert [clip.path for clip in found.clips] == ["dog/1.wav", "owl/2.wav"]
-        assert [(each.path, each.reason.endswith("folder dog")) for each in found.rejected] == [("wolf", True)]
-
-
-def test_a_link_to_a_folder_that_is_gone_is_listed(tmp_path: Path, tone: Tone) -> None:
-    write_files(tmp_path, {"dog/1.wav": ""}, tone)
-    (tmp_path / "owl").symlink_to("gone")
-    (tmp_path / "yak").symlink_to("yak")
-    for found in (find_recordings(CorpusConfig(root=str(tmp_path))), recordings_at(tmp_path)):
-        told = [(each.path, each.kind, each.reason) for each in found.rejected]
-        kind = "cannot be read"
-        reasons = ("a link to gone, which does not exist", "a link to yak: Too many levels of symbolic links")
-        assert told == [("owl", kind, f"{kind}: it is {reasons[0]}"), ("yak", kind, f"{kind}: it is {reasons[1]}")]
-
-
-def test_all_folders_are_read_where_the_file_system_has_no_inodes(
-    tmp_path: Path, tone: Tone, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("link", "target", "found", "told"),
+    [
+        ("loop", ".", [], "listed by another name: it is the folder ."),
+        ("wolf", "dog", [], "listed by another name: it is the folder dog"),
+        ("more", "../elsewhere", ["more/2.wav"], None),
+        ("owl", "gone", [], "cannot be read: it is a link to gone, which does not exist"),
+        ("yak", "yak", [], "cannot be read: it is a link to yak: Too many levels of symbolic links"),
+        *((f"runs/{name}", "night", [], None) for name in ("latest", "zebra")),  # before and after the folder
+    ],
+)
+def test_linked_folders_are_read_once_and_what_is_not_read_is_listed(
+    tmp_path: Path, tone: Tone, link: str, target: str, found: list[str], told: str | None
 ) -> None:
+    own = f"corpus/runs/night/{MARK}"  # a folder that Wordless wrote
+    write_files(tmp_path, {"corpus/dog/1.wav": "", "elsewhere/2.wav": "", "corpus/runs/night/3.wav": "", own: ""}, tone)
+    (tmp_path / "corpus" / link).symlink_to(target)
+    wanted = [(link, told.partition(":")[0], told)] if told else []
+    for place in (find_recordings(corpus_config(tmp_path, root="corpus")), recordings_at(tmp_path / "corpus")):
+        assert [clip.path for clip in place] == ["dog/1.wav", *found]
+        assert [(each.path, each.kind, each.reason) for each in place.rejected] == wanted
+
+
+def test_folders_without_inodes_are_all_read(tmp_path: Path, tone: Tone, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = ["0.wav", "a/1.wav", "a/b/2.wav", "c/3.wav"]
     write_files(tmp_path, dict.fromkeys(paths, ""), tone)
     stat = os.stat
@@ -154,9 +128,7 @@ def test_all_folders_are_read_where_the_file_system_has_no_inodes(
     assert [clip.path for clip in recordings_at(tmp_path)] == paths
 
 
-def test_a_folder_that_cannot_be_listed_is_set_aside(
-    tmp_path: Path, tone: Tone, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_closed_folder_is_set_aside(tmp_path: Path, tone: Tone, monkeypatch: pytest.MonkeyPatch) -> None:
     write_files(tmp_path, {"good/1.wav": "", "closed/2.wav": ""}, tone)
     scandir = os.scandir
 
@@ -166,7 +138,7 @@ def test_a_folder_that_cannot_be_listed_is_set_aside(
         return scandir(path)
 
     monkeypatch.setattr(os, "scandir", closed)
-    for found in (find_recordings(CorpusConfig(root=str(tmp_path))), recordings_at(tmp_path)):
+    for found in (find_recordings(corpus_config(tmp_path)), recordings_at(tmp_path)):
         assert [clip.path for clip in found.clips] == ["good/1.wav"]
         assert [each.path for each in found.rejected] == ["closed"]
         assert "Permission denied" in found.rejected[0].reason
@@ -221,6 +193,8 @@ SPLIT_NAMED_OTHERWISE = {f"{n}.wav": "" for n in range(6)} | {
         (GONE, {"table": "t.csv", "missing": "list"}, "3 of 3 files"),
         ({"song.txt": "x"}, {}, r"1 \.txt.*\.wav, \.flac"),
         ({"x/yes-0.wav": ""}, {"pattern": "{label}_{index}.wav"}, r"\b1 file .*'x/yes-0\.wav'"),
+        ({"a.wav": "no sound", "b.wav": "no sound", "short.wav": ""}, {"inspection": InspectionConfig(min_seconds=1)},
+         r"\b3 recordings .*\(2 .*text.*; 1 .*short"),
     ],
 )  # fmt: skip
 def test_other_corpora_are_refused(
@@ -229,7 +203,7 @@ def test_other_corpora_are_refused(
     """Names and options are refused before a recording is decoded: "no sound" would be another reason."""
     write_files(tmp_path, files, tone)
     with pytest.raises(InputError, match=message):
-        build_manifest(corpus_config(tmp_path, options))
+        build_manifest(corpus_config(tmp_path, **options))
 
 
 def test_only_classes_are_spread_over_the_splits(tmp_path: Path, tone: Tone) -> None:
@@ -238,22 +212,19 @@ def test_only_classes_are_spread_over_the_splits(tmp_path: Path, tone: Tone) -> 
         tone(f"0_{20 + number}.wav")
     splits = {}
     for kind in ("class", "number"):
-        config = CorpusConfig(root=str(tmp_path), pattern="{label}_{index}.wav", label_type=kind)
-        manifest, _ = build_manifest(config)
-        splits[kind] = {clip.label for clip in manifest.clips if clip.split == "test"}
+        manifest, _ = build_manifest(corpus_config(tmp_path, pattern="{label}_{index}.wav", label_type=kind))
+        splits[kind] = {clip.label for clip in manifest.of("test")}
         assert len(manifest.of("test")) in (2, 4)
     assert splits["class"] == {"0"}  # the other labels have one clip each, and train
     assert len(splits["number"] - {"0"}) > 0
 
 
 def test_files_that_the_pattern_does_not_fit_are_set_aside(tmp_path: Path, tone: Tone) -> None:
-    for name in ("yes_ann_0.wav", "no_bob_1.wav", "readme.wav"):
-        tone(name)
-    config = CorpusConfig(root=str(tmp_path), pattern="{label}_{group}_{index}.wav", split=ALL_TRAIN)
-    manifest, rejected = build_manifest(config)
+    write_files(tmp_path, dict.fromkeys(("yes_ann_0.wav", "no_bob_1.wav", "readme.wav"), ""), tone)
+    manifest, (rejected,) = train_all(tmp_path, pattern="{label}_{group}_{index}.wav")
     assert [(each.label, each.group, each.index) for each in manifest.clips] == [("no", "bob", 1), ("yes", "ann", 0)]
-    assert [each.path for each in rejected] == ["readme.wav"]
-    assert "`pattern` {label}_{group}_{index}.wav" in rejected[0].reason
+    assert rejected.path == "readme.wav"
+    assert "`pattern` {label}_{group}_{index}.wav" in rejected.reason
 
 
 def test_an_absolute_path_in_a_table_fits_any_root(tmp_path: Path, tone: Tone, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -283,13 +254,13 @@ def test_what_is_no_regular_file_is_set_aside_in_a_folder_and_in_a_table(tmp_pat
         above, here = here, os.open(part, os.O_RDONLY, dir_fd=here)
         os.close(above)
     os.close(here)
-    for table in (None, str(tmp_path / "table.csv")):
+    for table in ({}, {"table": "table.csv"}):
         told: list[Rejected] = []
-        config = CorpusConfig(root=str(tmp_path / "data"), split=ALL_TRAIN, table=table)
+        config = corpus_config(tmp_path, root="data", split=ALL_TRAIN, **table)
         manifest, rejected = build_manifest(config, rejected=told)
         assert [clip.path for clip in manifest.clips] == names
         assert [each.path for each in rejected if len(each.path) < 99] == unfit
-        assert sum("long" in each.reason for each in rejected) == (table is None)
+        assert sum("long" in each.reason for each in rejected) == (not table)
         assert "a link to nowhere.wav" in next(each.reason for each in rejected if each.path == "broken.wav")
         assert sorted(told, key=lambda each: each.path) == list(rejected)
 
@@ -315,8 +286,7 @@ def test_the_splits_of_a_table_are_used_without_an_option(tmp_path: Path, tone: 
     drawn = replace(config, split=SplitConfig(by="hash"))
     assert divided(drawn) != OWN
     assert "column" in find_recordings(drawn).notices[-1]
-    table = write_table(tmp_path, tone, {"train": "", "validation": ""})
-    config = CorpusConfig(table=table)  # rows without a split train
+    config = CorpusConfig(table=write_table(tmp_path, tone, {"train": "", "validation": ""}))  # these are drawn
     assert {path for path, split in divided(config).items() if split == "test"} == {"8.wav", "9.wav"}
     assert all(each in find_recordings(config).notices[-1] for each in ("2 test", "validation drawn", "8 others"))
 
@@ -325,7 +295,7 @@ def test_a_column_of_another_name_and_a_pattern_say_splits(tmp_path: Path, tone:
     table = write_table(tmp_path, tone, {}, column="where")
     assert divided(CorpusConfig(table=table, columns=ColumnConfig(split="where"))) == OWN
     write_files(tmp_path, {f"named/{split}_{path[0]}.wav": "" for path, split in OWN.items()}, tone)
-    config = CorpusConfig(root=str(tmp_path / "named"), pattern="{split}_{index}.wav")
+    config = corpus_config(tmp_path, root="named", pattern="{split}_{index}.wav")
     assert all(path.startswith(split) for path, split in divided(config).items())
 
 
@@ -353,7 +323,7 @@ def test_folders_named_after_splits_divide_the_recordings_and_are_no_labels(
     for folder in folders:
         for number in range(3):
             tone(f"{folder}/{number}.wav")
-    config = CorpusConfig(root=str(tmp_path), split=ALL_TRAIN)
+    config = corpus_config(tmp_path, split=ALL_TRAIN)
     clips = {(str(Path(clip.path).parent), clip.split, clip.label) for clip in build_manifest(config)[0].clips}
     assert clips == {(folder, *each) for folder, each in zip(folders, found, strict=True) if each}
     drawn, said = replace(config, split=replace(ALL_TRAIN, by="hash")), find_recordings(config).notices
@@ -364,37 +334,24 @@ def test_folders_named_after_splits_divide_the_recordings_and_are_no_labels(
     assert ("test" in folders and len(folders) == 4) <= any("split.by`=folder" in each for each in said)
 
 
-@pytest.mark.parametrize(
-    ("root", "message"),
-    [("~nobody-of-this-name/data", "~nobody-of-this-name/data"), ("null\0", "path"), ("x" * 5000, "x{30}")],
-)
-def test_a_root_that_no_folder_can_be_is_refused(root: str, message: str) -> None:
+def test_a_root_that_no_folder_can_be_is_refused() -> None:
     with pytest.raises(InputError, match=r"^root\b.*\btable="):
         CorpusConfig()
-    with pytest.raises(InputError, match=message):
-        find_recordings(CorpusConfig(root=root))
-
-
-def test_a_corpus_without_a_fit_recording_gives_the_reasons(tmp_path: Path, tone: Tone) -> None:
-    tone("short.wav", seconds=0.01)
-    for name in ("a.wav", "b.wav"):
-        (tmp_path / name).write_text(name)
-    with pytest.raises(InputError, match=r"\b3 recordings .*\(2 .*text.*; 1 .*short"):
-        build_manifest(CorpusConfig(root=str(tmp_path)))
+    for root, told in (("~nobody-of-this-name/x", "~nobody-of-this-name/x"), ("null\0", "path"), ("x" * 5000, "x{30}")):
+        with pytest.raises(InputError, match=told):
+            find_recordings(CorpusConfig(root=root))
 
 
 IMPOSSIBLE = [f"{'x' * 300}.wav", "deep/" * 1_000 + "a.wav", f"{'y' * 5_000}.wav", "null\0.wav", "\ud800.wav", "\ud800"]
 
 
-@pytest.mark.parametrize("path", IMPOSSIBLE)
-def test_a_listed_path_that_no_file_can_have_is_set_aside(tmp_path: Path, tone: Tone, path: str) -> None:
+def test_listed_paths_that_no_file_can_have_are_set_aside(tmp_path: Path, tone: Tone) -> None:
     tone("a.wav")
     (tmp_path / "a.txt").touch()  # whose name is compared with those of the table
-    (tmp_path / "table.jsonl").write_text("".join(f"{json.dumps({'path': each})}\n" for each in ("a.wav", path)))
-    manifest, rejected = build_manifest(CorpusConfig(table=str(tmp_path / "table.jsonl"), split=ALL_TRAIN))
+    (tmp_path / "table.jsonl").write_text("".join(f"{json.dumps({'path': each})}\n" for each in ("a.wav", *IMPOSSIBLE)))
+    manifest, rejected = train_all(tmp_path, table="table.jsonl")
     assert [clip.path for clip in manifest.clips] == ["a.wav"]
-    assert [each.path for each in rejected] == [path]
-    assert rejected[0].reason
+    assert {each.path for each in rejected if each.reason} == {*IMPOSSIBLE}
 
 
 def test_parts_of_files_with_the_same_sound_are_those_of_the_first(tmp_path: Path) -> None:
@@ -402,12 +359,11 @@ def test_parts_of_files_with_the_same_sound_are_those_of_the_first(tmp_path: Pat
     for name in ("a.wav", "b.flac", "c.wav", "e.wav"):
         soundfile.write(tmp_path / name, samples, 8_000)
     soundfile.write(tmp_path / "d.wav", samples[::-1], 8_000)
-    table = tmp_path / "t.csv"
-    table.write_text("path,start,end,label\na.wav,0,1,t\nb.flac,2,4,u\nc.wav,0,1,v\nd.wav,,,t\ne.wav,0,1,t\n")
-    manifest, rejected = build_manifest(CorpusConfig(table=str(table), split=ALL_TRAIN))
-    assert [(clip.name, clip.label) for clip in manifest.clips] == [
-        *(("a.wav#t=0,1", "t"), ("a.wav#t=2,4", "u"), ("d.wav", "t"))
-    ]
+    parts = "a.wav,0,1,t\nb.flac,2,4,u\nc.wav,0,1,v\nd.wav,,,t\ne.wav,0,1,t\n"
+    (tmp_path / "t.csv").write_text(f"path,start,end,label\n{parts}")
+    manifest, rejected = train_all(tmp_path, table="t.csv")
+    kept = {"a.wav#t=0,1": "t", "a.wav#t=2,4": "u", "d.wav": "t"}
+    assert {clip.name: clip.label for clip in manifest.clips} == kept
     reasons = {each.path: each.reason for each in rejected}
     assert all("a.wav" in reason for reason in reasons.values())
     assert ("1 part" in reasons["b.flac"], "here v, there t" in reasons["c.wav"]) == (True, True)
@@ -493,7 +449,7 @@ def test_tables_of_well_known_data_sets_are_read_as_they_are(
 ) -> None:
     recordings, text = SETS[table]
     write_files(tmp_path, dict.fromkeys(recordings, "") | {table: text}, tone)
-    config = corpus_config(tmp_path, {"table": table, "split": ALL_TRAIN, **options})
+    config = corpus_config(tmp_path, table=table, split=ALL_TRAIN, **options)
     if options == TEXT:  # columns that were chosen by their names are told
         notices = " ".join(find_recordings(config).notices)
         assert not [each for each in TOLD.get(table, ()) if each not in notices]
@@ -507,7 +463,7 @@ def test_starts_in_longer_recordings_are_told_with_the_word_that_leaves_them_unr
     seconds = {"a.wav": 30, "b.wav": 60, "c.wav": 0}
     table = "path,start_time\n" + "".join(f"{path},{start}\n" for path, start in seconds.items())
     write_files(tmp_path, dict.fromkeys(seconds, "") | {"t.csv": table}, tone)
-    config = corpus_config(tmp_path, {"table": "t.csv", "split": ALL_TRAIN})
+    config = corpus_config(tmp_path, table="t.csv", split=ALL_TRAIN)
     manifest, rejected = build_manifest(config)
     assert ([clip.path for clip in manifest.clips], len(rejected)) == (["c.wav"], 2)
     (told,) = outside_notices(manifest.clips, rejected)
@@ -523,19 +479,18 @@ def test_starts_in_longer_recordings_are_told_with_the_word_that_leaves_them_unr
 def test_a_folder_with_a_mark_is_one_class_in_both_forms(tmp_path: Path, tone: Tone) -> None:
     for form in ("NFC", "NFD"):
         tone(f"{form}/{unicodedata.normalize(form, 'café')}/{form}.wav")
-    config = CorpusConfig(root=str(tmp_path), split=ALL_TRAIN, label_names={unicodedata.normalize("NFD", "café"): "x"})
-    assert {*labels(config).values()} == {"x"}
-    groups = corpus_config(tmp_path, {"pattern": "**/{group}/*", "labels": "none", "split": ALL_TRAIN})
+    config = corpus_config(tmp_path, label_names={unicodedata.normalize("NFD", "café"): "x"})
+    assert {row.label for row in find_recordings(config)} == {"x"}
+    groups = corpus_config(tmp_path, pattern="**/{group}/*", labels="none")
     assert {row.group for row in find_recordings(groups)} == {"café"}
 
 
 def test_missing_files_may_be_set_aside(tmp_path: Path, tone: Tone) -> None:
-    write_files(tmp_path, {"0.wav": "", "t.tsv": "path\n0.wav\n1.wav\n2.wav\n"}, tone)
-    config = corpus_config(tmp_path, {"table": "t.tsv", "missing": "list", "split": ALL_TRAIN})
-    manifest, rejected = build_manifest(config)
+    write_files(tmp_path, {"0.wav": "", **GONE}, tone)
+    manifest, rejected = train_all(tmp_path, table="t.csv", missing="list")
     assert [clip.path for clip in manifest.clips] == ["0.wav"]
     assert [each.path for each in rejected] == ["1.wav", "2.wav"]
-    assert all("t.tsv:" in each.reason for each in rejected)
+    assert all("t.csv:" in each.reason for each in rejected)
 
 
 def test_a_source_is_an_option_and_is_imported_where_a_corpus_names_it(tmp_path: Path, tone: Tone) -> None:

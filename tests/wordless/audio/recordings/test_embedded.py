@@ -1,21 +1,20 @@
 """The embedded corpus: spoken whole or not at all, the same bytes each time; and pairs of which one is right."""
 
-import hashlib
-import subprocess
-import sys
 from collections import Counter
 from dataclasses import replace
-from itertools import pairwise, product
+from itertools import chain, pairwise, product
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from tests.killing import PROCESSES
 from wordless.audio.recordings import embedded, spoken_pairs
 from wordless.audio.recordings.corpus import build_manifest, find_recordings
 from wordless.audio.recordings.embedded import DEFAULT, HELD_OUT, VOICES, EmbeddedConfig, utterances
 from wordless.audio.recordings.recording_sources import CorpusConfig, Making
 from wordless.base.errors import InputError
+from wordless.base.files import file_hash
 from wordless.base.progress import Terminal
 from wordless.base.values import build
 
@@ -32,7 +31,7 @@ def spoken(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def contents(folder: Path) -> dict[str, str]:
-    return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in sorted(folder.iterdir())}
+    return {path.name: file_hash(path) for path in folder.iterdir()}
 
 
 def test_names_carry_word_voice_and_take_and_labels_may_be_the_speed_the_pitch_or_the_text(spoken: Path) -> None:
@@ -70,18 +69,13 @@ def test_leftovers_of_a_killed_run_and_missing_files_are_mended(spoken: Path, tm
     assert sorted(path.name for path in tmp_path.iterdir()) == [spoken.name, f"{spoken.name}.lock"]
 
 
-def speaking(config: str, place: Path) -> subprocess.Popen[str]:
-    call = (
-        "import sys; from pathlib import Path; from wordless.audio.recordings.embedded import *; "
-        f"print(speak(utterances({config}), Path(sys.argv[1]), seed={config}.seed))"
-    )
-    command = [sys.executable, "-c", call, str(place)]
-    return subprocess.Popen(command, cwd=Path(__file__).parents[4], stdout=subprocess.PIPE, text=True)
-
-
 def test_runs_at_once_speak_the_same_bytes(spoken: Path, tmp_path: Path) -> None:
-    runs = [speaking("EmbeddedConfig(voices=4, words=3, takes=2)", tmp_path) for _ in range(2)]
-    assert {run.communicate()[0].strip() for run in runs} == {str(tmp_path / spoken.name)}
+    runs = [PROCESSES.Process(target=embedded_corpus, args=(SMALL, tmp_path)) for _ in range(2)]
+    for run in runs:
+        run.start()
+    for run in runs:
+        run.join(60)
+    assert [run.exitcode for run in runs] == [0, 0]
     assert contents(tmp_path / spoken.name) == contents(spoken)
     assert len(set(contents(spoken).values())) == len(contents(spoken)) == 4 * 3 * 2  # each clip sounds different
 
@@ -136,9 +130,8 @@ def test_voices_speak_sentences_unless_words_are_wanted(given: dict[str, object]
 
 
 def test_a_made_up_word_is_no_word_and_differs_in_one_consonant() -> None:
-    asked = spoken_pairs.word_pairs(
-        spoken_pairs.held_out_voices(8), words=30, known=30, rounds=3, seed=0
-    )  # all eight accents
+    accents = spoken_pairs.held_out_voices(8)  # one voice of each
+    asked = spoken_pairs.word_pairs(accents, words=30, known=30, rounds=3, seed=0)
     by_file = {each.file: each for each in asked.utterances}
     real = {each.text for each in asked.utterances if each.file.partition("_")[0] in DEFAULT}
     assert len(asked.pairs) == 8 * 3 * 20
@@ -155,13 +148,10 @@ def test_made_up_words_have_the_sounds_of_the_real_ones_equally_often() -> None:
     written = embedded.transcribe(DEFAULT, ["en-us"])["en-us"]
     phonemes = {word: tuple(each) for word, each in zip(DEFAULT, written, strict=True)}
     chosen = spoken_pairs.made_up_words([phonemes], DEFAULT, rounds=2)
-    words = [word for word, _ in chosen]
-    assert Counter(sound for word in words for sound in phonemes[word]) == Counter(
-        sound for word, donor in chosen for sound in spoken_pairs.exchange(phonemes, word, donor)
-    )
-    assert len({spoken_pairs.exchange(phonemes, word, donor) for word, donor in chosen}) >= len(chosen) - 2
-    assert ("basket", "morning") in chosen
-    assert spoken_pairs.exchange(phonemes, "basket", "morning")[:2] == ("m", "'aa")
+    made_up = [spoken_pairs.exchange(phonemes, word, donor) for word, donor in chosen]
+    assert Counter(chain(*(phonemes[word] for word, _ in chosen))) == Counter(chain(*made_up))
+    assert len({*made_up}) >= len(chosen) - 2
+    assert made_up[chosen.index(("basket", "morning"))][:2] == ("m", "'aa")
 
 
 def test_held_out_sentences_are_never_trained_on_but_their_pairs_of_words_are() -> None:
@@ -171,10 +161,10 @@ def test_held_out_sentences_are_never_trained_on_but_their_pairs_of_words_are() 
     seen, asked = ({pair for each in texts for pair in pairwise(each.split())} for texts in kinds)
     assert asked <= seen
     spoken = utterances(EmbeddedConfig(voices=2, sentences=50))
-    drawn = [[each.text for each in spoken if each.voice == voice] for voice in VOICES[:2]]
-    assert len({*drawn[0]}) == 50
-    assert {*drawn[0]} <= {*embedded.TRAINING}
-    assert drawn[0] != drawn[1]
+    one, other = ([each.text for each in spoken if each.voice == voice] for voice in VOICES[:2])
+    assert len({*one}) == 50
+    assert {*one} <= {*embedded.TRAINING}
+    assert one != other
 
 
 def test_two_neighbouring_words_change_places() -> None:
@@ -233,7 +223,7 @@ def test_the_second_part_alone_does_not_tell_which_sound_is_right(voices: int) -
         own = [pair for pair in pairs if pair.change == change and pair.item == " ".join(text)]
         right, wrong = (
             Counter(sound.noises[1] if sound.noises else sound.files[1] for sound in sounds)
-            for sounds in ([pair.right for pair in own], [pair.wrong for pair in own])
+            for sounds in zip(*((pair.right, pair.wrong) for pair in own), strict=True)
         )
         assert right == wrong
 

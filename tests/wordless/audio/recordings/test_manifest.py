@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.hostile.measured import succeeds_or_names
 from tests.reference import first_hours_by_loop
 from tests.rejected import read_rejected
 from wordless.audio.recordings import manifest
@@ -166,23 +167,17 @@ def test_whatever_a_manifest_holds_it_is_read_or_refused(tmp_path: Path, rows: l
     table = "".join("\t".join(row) + "\n" for row in rows).encode("utf-8", "surrogatepass")
     for content in (path.read_bytes() + table, path.read_bytes() + binary, binary):
         path.write_bytes(content)
-        told = ""
-        try:
+        with succeeds_or_names(path, []):
             assert manifest.read_manifest(path, tmp_path).seconds >= 0
-        except InputError as error:
-            told = str(error)
-        assert not told or "manifest.tsv" in told
 
 
 RATE = 1000  # samples per second, so that lengths in milliseconds are exact
 
 
-def clip(name: str, milliseconds: int) -> Clip:
-    return Clip(path=name, num_samples=milliseconds, sample_rate=RATE, size=1, sha256=name * 2)
-
-
 def table_of(**lengths: int) -> Clips:
-    return Clips.from_rows(Path(), (clip(name, length) for name, length in lengths.items()))
+    """Clips of these lengths in milliseconds."""
+    clips = (Clip(path=name, num_samples=n, sample_rate=RATE, size=1, sha256=name * 2) for name, n in lengths.items())
+    return Clips.from_rows(Path(), clips)
 
 
 def names(manifests: tuple[Clips, ...]) -> list[list[str]]:

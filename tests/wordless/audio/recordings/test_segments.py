@@ -1,8 +1,9 @@
 """Segments: what a long recording is cut into, what tables name of it, and how the pieces are divided."""
 
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,13 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.wordless.audio.conftest import ALL_TRAIN, corpus_config, train_all
 from wordless.audio.recordings.corpus import build_manifest, cut
 from wordless.audio.recordings.inspection import InspectionConfig, inspect
-from wordless.audio.recordings.manifest import SPLITS, Clip, write_manifest
-from wordless.audio.recordings.recording_sources import CorpusConfig
+from wordless.audio.recordings.manifest import SPLITS, write_manifest
 from wordless.audio.recordings.splits import SplitConfig, division_notices
 from wordless.audio.waveform import Part
 
-ALL_TRAIN = SplitConfig(validation_fraction=0, test_fraction=0)
 RATE = 8_000
 
 
@@ -31,10 +31,6 @@ def record(path: Path, *stretches: tuple[float, float]) -> Path:
     noise = [peak * rng.uniform(-1, 1, round(seconds * RATE)) for seconds, peak in stretches]
     soundfile.write(path, np.concatenate(noise), RATE)
     return path
-
-
-def spans(clips: tuple[Clip, ...]) -> list[tuple[float, float] | None]:
-    return [clip.span for clip in clips]
 
 
 @given(
@@ -86,19 +82,18 @@ def test_silent_and_short_segments_are_counted_and_other_lengths_need_no_second_
     left_out: list[int],
 ) -> None:
     record(tmp_path / "in" / "a.wav", *stretches)
-    cache, root = tmp_path / "inspected.jsonl", str(tmp_path / "in")
-    build_manifest(CorpusConfig(root=root, split=ALL_TRAIN), inspector=partial(inspect, cache=cache))
+    cache, whole = tmp_path / "inspected.jsonl", corpus_config(tmp_path, root="in", split=ALL_TRAIN)
+    build_manifest(whole, inspector=partial(inspect, cache=cache))
     heard = cache.read_bytes()
-    config = CorpusConfig(root=root, split=ALL_TRAIN, **options)
-    manifest, rejected = build_manifest(config, inspector=partial(inspect, cache=cache))
-    assert spans(manifest.clips) == kept
+    manifest, rejected = build_manifest(replace(whole, **options), inspector=partial(inspect, cache=cache))
+    assert [clip.span for clip in manifest.clips] == kept
     assert [(each.path, each.segments) for each in rejected] == [("a.wav", count) for count in left_out]
     assert cache.read_bytes() == heard
 
 
 def test_one_recording_is_divided_in_stretches_of_time(tmp_path: Path) -> None:
     record(tmp_path / "a.wav", (20.0, 0.5))
-    manifest, rejected = build_manifest(CorpusConfig(root=str(tmp_path), segment_seconds=1.0))
+    manifest, rejected = build_manifest(corpus_config(tmp_path, segment_seconds=1.0))
     borders = {split: (clips[0].span, clips[-1].span, len(clips)) for split in SPLITS if (clips := manifest.of(split))}
     assert borders == {
         "train": ((0.0, 1.0), (15.0, 16.0), 16),
@@ -113,8 +108,7 @@ def test_one_recording_is_divided_in_stretches_of_time(tmp_path: Path) -> None:
 
 def test_no_sound_stands_in_two_splits_where_segments_overlap(tmp_path: Path) -> None:
     record(tmp_path / "a.wav", (20.0, 0.5))
-    config = CorpusConfig(root=str(tmp_path), segment_seconds=2.0, segment_overlap_seconds=1.5)
-    manifest, rejected = build_manifest(config)
+    manifest, rejected = build_manifest(corpus_config(tmp_path, segment_seconds=2.0, segment_overlap_seconds=1.5))
     last = {split: max(clip.start + clip.num_samples for clip in manifest.of(split)) for split in SPLITS}
     first = {split: min(clip.start for clip in manifest.of(split)) for split in SPLITS}
     assert last["train"] <= first["validation"]
@@ -131,7 +125,7 @@ def test_each_label_of_one_recording_stands_in_every_split(tmp_path: Path) -> No
     labels = [*20 * ["day"], *20 * ["night"], *2 * ["dusk"]]
     rows = [f"a.wav,{second},{second + 1},{label}" for second, label in enumerate(labels)]
     (tmp_path / "t.csv").write_text("\n".join(["path,start,end,label", *rows]))
-    manifest, rejected = build_manifest(CorpusConfig(table=str(tmp_path / "t.csv")))
+    manifest, rejected = build_manifest(corpus_config(tmp_path, table="t.csv"))
     found = {split: Counter(clip.label for clip in manifest.of(split)) for split in SPLITS}
     assert found["train"] == {"day": 16, "night": 16, "dusk": 2}
     assert found["validation"] == found["test"] == {"day": 2, "night": 2}
@@ -140,19 +134,14 @@ def test_each_label_of_one_recording_stands_in_every_split(tmp_path: Path) -> No
 
 
 def test_two_recordings_are_divided_in_time_and_four_are_not(tmp_path: Path) -> None:
-    for name in "ab":
-        record(tmp_path / f"{name}.wav", (10.0, 0.5))
-    config = CorpusConfig(root=str(tmp_path), segment_seconds=1.0)
-    manifest, _ = build_manifest(config)
-    found = {split: Counter(clip.path for clip in manifest.of(split)) for split in SPLITS}
-    assert found == {split: {"a.wav": count, "b.wav": count} for split, count in zip(SPLITS, (8, 1, 1), strict=True)}
-    for name in "cd":
-        record(tmp_path / f"{name}.wav", (10.0, 0.5))
-    manifest, _ = build_manifest(config)
-    splits = defaultdict(set)
-    for clip in manifest.clips:
-        splits[clip.path].add(clip.split)
-    assert sorted(map(sorted, splits.values())) == [["test"], ["train"], ["train"], ["validation"]]
+    found = []
+    for names in ("ab", "cd"):
+        for name in names:
+            record(tmp_path / f"{name}.wav", (10.0, 0.5))
+        manifest, _ = build_manifest(corpus_config(tmp_path, segment_seconds=1.0))
+        found.append([Counter(clip.path for clip in manifest.of(split)) for split in SPLITS])
+    assert found[0] == [{"a.wav": count, "b.wav": count} for count in (8, 1, 1)]
+    assert [sorted(of_split.values()) for of_split in found[1]] == [[10, 10], [10], [10]]
 
 
 def test_a_table_names_parts_of_a_recording(tmp_path: Path) -> None:
@@ -162,7 +151,7 @@ def test_a_table_names_parts_of_a_recording(tmp_path: Path) -> None:
         "path,start,end,label\na.wav,2.5,4,up\na.wav,0,2.5,down\na.wav,4,,up\nb.wav,,,down\na.wav,9.9,10.5,up\n"
         "a.wav,12,13,up\n"
     )
-    manifest, rejected = build_manifest(CorpusConfig(table=str(tmp_path / "t.csv"), split=ALL_TRAIN))
+    manifest, rejected = train_all(tmp_path, table="t.csv")
     assert [(clip.name, clip.label, clip.segment) for clip in manifest.clips] == [
         ("a.wav#t=0,2.5", "down", 0),
         ("a.wav#t=2.5,4", "up", 1),
@@ -170,16 +159,12 @@ def test_a_table_names_parts_of_a_recording(tmp_path: Path) -> None:
         ("b.wav", "down", None),
     ]
     assert manifest.clips[1].part == Part(start=20_000, num_samples=12_000)
-    reasons = {each.path: each.reason for each in rejected}
-    assert list(reasons) == ["a.wav#t=12,13", "a.wav#t=9.9,10.5"]
-    assert all("10.000 s" in reason for reason in reasons.values())
-    assert "begins" in reasons["a.wav#t=12,13"]
-    assert "t.csv:7" in reasons["a.wav#t=12,13"]
-    assert "ends" in reasons["a.wav#t=9.9,10.5"]
-    assert "t.csv:6" in reasons["a.wav#t=9.9,10.5"]
+    late, longer = rejected
+    assert (late.path, longer.path) == ("a.wav#t=12,13", "a.wav#t=9.9,10.5")
+    assert all(each in late.reason for each in ("begins", "10.000 s", "t.csv:7"))
+    assert all(each in longer.reason for each in ("ends", "10.000 s", "t.csv:6"))
     write_manifest(manifest, tmp_path / "manifest.tsv")
-    again = CorpusConfig(root=str(tmp_path), table=str(tmp_path / "manifest.tsv"), split=ALL_TRAIN)
-    assert build_manifest(again)[0] == manifest
+    assert train_all(tmp_path, root=".", table="manifest.tsv")[0] == manifest
 
 
 def test_parts_that_a_table_names_are_cut_into_segments_with_their_label(tmp_path: Path) -> None:
@@ -188,8 +173,7 @@ def test_parts_that_a_table_names_are_cut_into_segments_with_their_label(tmp_pat
         '{"audio_filepath": "a.wav", "offset": 1, "duration": 2.5, "label": "up"}\n'
         '{"audio_filepath": "a.wav", "offset": 5.0, "duration": 0.5, "label": "down", "split": "test"}\n'
     )
-    config = CorpusConfig(table=str(tmp_path / "t.jsonl"), segment_seconds=1.0, split=ALL_TRAIN)
-    manifest, _ = build_manifest(config)
+    manifest, _ = train_all(tmp_path, table="t.jsonl", segment_seconds=1.0)
     assert [(clip.span, clip.label) for clip in manifest.clips] == [
         *(((1.0, 2.0), "up"), ((2.0, 3.0), "up"), ((3.0, 3.5), "up"), ((5.0, 5.5), "down"))
     ]
@@ -199,5 +183,5 @@ def test_parts_that_a_table_names_are_cut_into_segments_with_their_label(tmp_pat
 def test_lengths_of_whole_recordings_in_a_table_are_not_believed(lie: str, tmp_path: Path) -> None:
     record(tmp_path / "a.wav", (1.0, 0.5))
     (tmp_path / "t.jsonl").write_text(f'{{"audio_filepath": "a.wav", {lie}}}\n')
-    manifest, _ = build_manifest(CorpusConfig(table=str(tmp_path / "t.jsonl"), split=ALL_TRAIN))
+    manifest, _ = train_all(tmp_path, table="t.jsonl")
     assert [(clip.name, clip.num_samples) for clip in manifest.clips] == [("a.wav", 8_000)]

@@ -123,14 +123,12 @@ def test_folders_are_described_and_networks_loaded_or_created_from_plain_values(
     found.require_rate(8000, given="weights=x")
     with pytest.raises(InputError, match=r"weights=x .*\b8000 Hz\b.* audio\.sample_rate=8000"):
         found.require_rate(16_000, given="weights=x")
-    own = SpeechModel.of_folder(tmp_path, option="weights")
-    assert (own.sample_rate, own.normalises, own.convolutions) == (8000, False, found.convolutions)
-    assert build(SpeechModel, json.loads(json.dumps(asdict(own))), name="") == own
-    loaded, random = load_speech_encoder(tmp_path, option="weights").transformer, own.create(seed=3)
-    shapes = {name: tensor.shape for name, tensor in loaded.state_dict().items()}
-    assert shapes == {name: tensor.shape for name, tensor in random.state_dict().items()}
-    again = own.create(seed=3).state_dict()
-    assert all(torch.equal(tensor, again[name]) for name, tensor in random.state_dict().items())
+    assert build(SpeechModel, json.loads(json.dumps(asdict(found))), name="") == found
+    loaded = load_speech_encoder(tmp_path, option="weights").transformer.state_dict()
+    random, again = (found.create(seed=3).state_dict() for _ in range(2))
+    shapes = [{name: tensor.shape for name, tensor in each.items()} for each in (loaded, random)]
+    assert shapes[0] == shapes[1]
+    assert all(torch.equal(tensor, again[name]) for name, tensor in random.items())
 
 
 @pytest.mark.parametrize(

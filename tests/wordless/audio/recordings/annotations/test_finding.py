@@ -1,5 +1,6 @@
 """Annotations beside recordings become labelled clips; what is not usable is listed, and contradictions are refused."""
 
+import contextlib
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.wordless.audio.conftest import ALL_TRAIN, corpus_config, train_all
 from tests.wordless.audio.recordings.annotations import annotated_files
 from tests.wordless.audio.recordings.annotations.annotated_files import KINDS, PARTS, textgrid_text, write_recording
 from wordless.audio.recordings.annotation import Annotation, one_line
@@ -22,13 +24,11 @@ from wordless.audio.recordings.corpus import build_manifest, find_recordings
 from wordless.audio.recordings.description import ColumnConfig
 from wordless.audio.recordings.folders import read_annotation_text
 from wordless.audio.recordings.manifest import Clip, Rejected
-from wordless.audio.recordings.recording_sources import AnnotationOptions, CorpusConfig
+from wordless.audio.recordings.recording_sources import AnnotationOptions
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.errors import InputError
 
-ALL_TRAIN = SplitConfig(validation_fraction=0, test_fraction=0)
 EXPECTED = [(f"field.wav#t={start:g},{end:g}", label) for start, end, label in PARTS]
-
 SPAN_NAMES = [name for name, _ in EXPECTED]
 
 
@@ -39,9 +39,17 @@ def folder(tmp_path: Path) -> Path:
 
 
 def corpus(folder: Path, **options: Any) -> tuple[Sequence[Clip], Sequence[Rejected]]:
-    where = {} if "table" in options else {"root": str(folder)}
-    manifest, rejected = build_manifest(CorpusConfig(**{"split": ALL_TRAIN, **where, **options}))
+    manifest, rejected = train_all(folder, **options)
     return manifest.clips, rejected
+
+
+def notices(folder: Path, **options: Any) -> Sequence[str]:
+    return find_recordings(corpus_config(folder, **options)).notices
+
+
+def names_at(place: Path, **options: Any) -> list[str]:
+    """What a command would read at a place by its options of annotations."""
+    return [clip.name for clip in recordings_at(place, AnnotationOptions(**options))]
 
 
 def named(clips: Sequence[Clip]) -> list[tuple[str, str | None]]:
@@ -58,11 +66,8 @@ def test_files_of_annotations_that_are_named_after_splits_divide_the_parts(tmp_p
         lines = [f"SPEAKER rec_{split} 1 {start} {end - start} <NA> <NA> ann <NA> <NA>" for start, end, _ in PARTS]
         (tmp_path / f"{split}.rttm").write_text("\n".join(lines))
     clips, _ = corpus(tmp_path, split=SplitConfig(shared_groups=True))
-    assert {(clip.path, clip.split) for clip in clips} == {
-        ("rec_train.wav", "train"),
-        ("rec_dev.wav", "validation"),
-        ("rec_test.wav", "test"),
-    }
+    found = {(clip.path, clip.split) for clip in clips}
+    assert found == {("rec_train.wav", "train"), ("rec_dev.wav", "validation"), ("rec_test.wav", "test")}
 
 
 def test_each_kind_is_chosen_by_its_name_and_two_without_a_choice_are_refused(folder: Path) -> None:
@@ -82,23 +87,20 @@ def test_a_kind_that_is_chosen_is_read_from_texts_of_the_names_of_recordings(fol
     write_files(folder, {"field.txt": text, "README.txt": "no annotations"})
     clips, rejected = corpus(folder, annotations=kind)
     assert (named(clips), rejected) == (EXPECTED, ())
-    place = recordings_at(folder / "field.wav", AnnotationOptions(annotations=kind))
-    assert [clip.name for clip in place.clips] == SPAN_NAMES
+    assert names_at(folder / "field.wav", annotations=kind) == SPAN_NAMES
 
 
 @pytest.mark.parametrize("name", ["kaldi/wav.scp", "cuts.jsonl.gz", "field_cuts.jsonl", "a_supervisions.jsonl"])
 def test_data_of_speech_toolkits_are_named_and_refused_where_they_are_all(folder: Path, name: str) -> None:
     write_files(folder, {name: "rec field.wav\n"})
-    said = find_recordings(CorpusConfig(root=str(folder))).notices
-    assert any(name in line and "table=" in line.replace("`", "") for line in said)
+    assert any(name in line and "table=" in line.replace("`", "") for line in notices(folder))
     assert named(corpus(folder)[0]) == [("field.wav", None)]
     (folder / "field.wav").unlink()
-    places: list[dict[str, Any]] = [{"root": str(folder)}, {"table": str(folder / name)}]
-    for where in places:
+    for where in ({}, {"table": name}):
         with pytest.raises(InputError, match="TSV"):
             corpus(folder, **where)
     with pytest.raises(InputError, match="TSV"):
-        recordings_at(folder, AnnotationOptions())
+        names_at(folder)
 
 
 TEXTGRID = textgrid_text({"birds": PARTS})
@@ -129,7 +131,6 @@ OTHERS = {  # what people call annotations: a name, and the text of a file
 }
 
 EVERY = KINDS | {name: {file: text} for name, (file, text) in OTHERS.items()}
-NO_TABLES = ("BirdNET",)  # a table that names its recordings
 
 
 @pytest.mark.parametrize("kind", EVERY)
@@ -142,12 +143,15 @@ def test_files_of_each_kind_give_labelled_parts_for_a_corpus_and_for_encoding(fo
     assert not rejected
     place = recordings_at(folder, AnnotationOptions())
     assert [(each.name, each.label, each.group) for each in place.clips] == [(*each, "field") for each in EXPECTED]
-    for whole in (recordings_at(folder, AnnotationOptions(annotations="none")), recordings_at(folder)):
-        assert [each.name for each in whole.clips] == ["field.wav"]
-    table = folder / next(iter(EVERY[kind]))
-    if kind not in NO_TABLES:
-        assert named(corpus(folder, table=str(table))[0]) == EXPECTED
-        assert kind in OTHERS or [clip.name for clip in recordings_at(table, AnnotationOptions()).clips] == SPAN_NAMES
+    assert names_at(folder / "field.wav") == SPAN_NAMES
+    for without in (folder, folder / "field.wav"):
+        assert names_at(without, annotations="none") == ["field.wav"]
+        assert [each.name for each in recordings_at(without)] == ["field.wav"]
+    table = next(iter(EVERY[kind]))
+    if kind != "BirdNET":  # a table that names its recordings
+        assert named(corpus(folder, table=table)[0]) == EXPECTED
+    if kind in KINDS:
+        assert names_at(folder / table) == SPAN_NAMES
 
 
 @pytest.mark.parametrize(
@@ -165,14 +169,12 @@ def test_a_file_with_the_name_of_a_recording_that_is_not_read_is_named(folder: P
     (folder / name).write_text(text)
     write_recording(folder / "marsh.wav", seed=1)
     (folder / "marsh.csv").write_text("path,label\nmarsh.wav,x\n")
-    said = find_recordings(CorpusConfig(root=str(folder))).notices
-    assert any(name in line and "`annotations`" in line and "`table`" in line for line in said)
+    assert any(name in line and "`annotations`" in line and "`table`" in line for line in notices(folder))
     assert named(corpus(folder)[0]) == [("field.wav", None), ("marsh.wav", None)]
     if not name.endswith(".csv"):
-        table = CorpusConfig(table=str(folder / "marsh.csv"))
-        assert not any("field" in line for line in find_recordings(table).notices)
+        assert not any("field" in line for line in notices(folder, table="marsh.csv"))
         (folder / "marsh.csv").write_text("path,label\nmarsh.wav,x\nfield.wav,y\n")
-        assert any(name in line for line in find_recordings(table).notices)
+        assert any(name in line for line in notices(folder, table="marsh.csv"))
 
 
 ELAN = """<?xml version="1.0" encoding="UTF-8"?>
@@ -253,7 +255,6 @@ CASES = {
         {"field.selections.txt": f"{RAVEN}1\t1\t2\tits name before.wav\t\twren\n"}, {"1,2": "wren"}),
     "a wanted kind": case({"field.txt": "0.5\t1.5\n2\t3\t0.75\nhello\n", "README.txt": "No track\n"},
                           {"0.5,1.5": None, "2,3": "0.75"}, "field.txt:3", annotations="audacity"),
-    "one of two kinds that differ": case(TRACK | {"field.TextGrid": TEXTGRID}, {"1,2": "x"}, annotations="audacity"),
     **{f"a tier by {next(iter(options))}": case({"field.TextGrid": WEATHER}, {"0,3": "rain"}, **options)
        for options in ({"tier": "weather"}, {"columns": ColumnConfig(label="weather")})},
     "a file without the tier": case({"0.wav": "", "0.TextGrid": FROGS, "field.TextGrid": TEXTGRID}, dict(EXPECTED),
@@ -301,8 +302,7 @@ def write_files(folder: Path, files: Mapping[str, str | bytes]) -> None:
 def test_files_are_read_or_set_aside_with_the_reason(folder: Path, name: str) -> None:
     wanted = CASES[name]
     write_files(folder, wanted.files)
-    places = {"table": str(folder / wanted.options["table"])} if "table" in wanted.options else {}
-    found, rejected = corpus(folder, **{**wanted.options, **places})
+    found, rejected = corpus(folder, **wanted.options)
     assert named(found) == [*wanted.clips.items()]
     assert len(rejected) == len(wanted.told)
     assert [word for word in wanted.told if not re.search(word, reasons(rejected))] == []
@@ -315,7 +315,7 @@ def test_files_are_read_or_set_aside_with_the_reason(folder: Path, name: str) ->
 def test_a_textgrid_cut_out_of_a_longer_one_counts_from_its_begin(folder: Path, begin: float, short: bool) -> None:
     (folder / "field.TextGrid").write_text(textgrid_text({"birds": PARTS}, begin=begin, short=short))
     assert named(corpus(folder)[0]) == EXPECTED
-    assert any("field.TextGrid" in line for line in find_recordings(CorpusConfig(root=str(folder))).notices)
+    assert any("field.TextGrid" in line for line in notices(folder))
 
 
 def test_a_textgrid_of_another_length_than_the_sound_is_told_or_set_aside(folder: Path) -> None:
@@ -323,7 +323,7 @@ def test_a_textgrid_of_another_length_than_the_sound_is_told_or_set_aside(folder
     write_recording(folder / "marsh.wav", seed=1, seconds=20)
     (folder / "marsh.TextGrid").write_text(textgrid_text({"birds": PARTS[:2]}, seconds=20))
     (folder / "field.TextGrid").write_text(textgrid_text({"birds": PARTS}, seconds=25))
-    told = [line for line in find_recordings(CorpusConfig(root=str(folder))).notices if "length" in line]
+    told = [line for line in notices(folder) if "length" in line]
     assert ["field.TextGrid: its times are 0 to 25 s" in line for line in told] == [True]
     (folder / "field.TextGrid").write_text(textgrid_text({"birds": PARTS}, seconds=25, begin=2.5))
     clips, rejected = corpus(folder)
@@ -338,25 +338,14 @@ def test_parts_that_all_lie_behind_the_end_are_told_with_the_reason_of_each(fold
     (folder / "field.txt").write_text("30\t31\twren\n40\t41\twren\n")
     aside = list[Rejected]()
     with pytest.raises(InputError) as error:
-        build_manifest(CorpusConfig(root=str(folder), split=ALL_TRAIN), rejected=aside)
+        build_manifest(corpus_config(folder, split=ALL_TRAIN), rejected=aside)
     assert "table" not in str(error.value)
     assert [each.path for each in aside] == ["field.wav#t=30,31", "field.wav#t=40,41"]
 
 
-@pytest.mark.parametrize("kind", ["raven", "textgrid", "audacity", "elan"])
-def test_one_recording_is_a_folder_of_one(folder: Path, kind: str) -> None:
-    write_files(folder, KINDS[kind])
-    write_recording(folder / "marsh.wav", seed=1)
-    (folder / "marsh.lab").write_text("1 2.5 x\n")  # of another recording
-    assert [clip.name for clip in recordings_at(folder / "field.wav", AnnotationOptions()).clips] == SPAN_NAMES
-    for options in (None, AnnotationOptions(annotations="none")):
-        assert [clip.name for clip in recordings_at(folder / "field.wav", options).clips] == ["field.wav"]
-
-
 def test_columns_of_labels_that_nothing_reads_are_named(folder: Path) -> None:
     (folder / "field.csv").write_text("start,stop,label,sex\n1,2,wren,f\n")
-    said = find_recordings(CorpusConfig(root=str(folder))).notices
-    assert any("sex" in line and "`tier`" in line for line in said)
+    assert any("sex" in line and "`tier`" in line for line in notices(folder))
     assert [clip.label for clip in corpus(folder, tier="sex")[0]] == ["f"]
 
 
@@ -365,8 +354,8 @@ def test_missing_values_of_tables_are_no_labels(folder: Path) -> None:
     columns = ColumnConfig(group="site")
     clips, _ = corpus(folder, columns=columns)
     assert [(clip.label, clip.group) for clip in clips] == [("wren", "a"), (None, "field"), (None, "b")]
-    said = find_recordings(CorpusConfig(root=str(folder), columns=columns)).notices
-    assert any("2 labels" in line and "NA" in line and "`columns.missing`=none" in line for line in said)
+    told = ("2 labels", "NA", "`columns.missing`=none")
+    assert any(all(each in line for each in told) for line in notices(folder, columns=columns))
     kept, _ = corpus(folder, columns=ColumnConfig(missing="none"), tier="label")
     assert [clip.label for clip in kept] == ["wren", "NA", "<NA>"]
 
@@ -389,7 +378,7 @@ def test_recordings_without_annotations_are_listed(folder: Path) -> None:
     assert {clip.path for clip in clips} == {"field.wav"}
     assert [each.path for each in rejected] == ["marsh.wav", "pond.wma"]
     assert "`annotations`=none" in rejected[0].reason
-    assert [each.name for each in recordings_at(folder, AnnotationOptions()).clips][-2:] == ["marsh.wav", "pond.wma"]
+    assert names_at(folder)[-2:] == ["marsh.wav", "pond.wma"]
     assert [clip.name for clip in corpus(folder, annotations="none")[0]] == ["field.wav", "marsh.wav"]
 
 
@@ -397,7 +386,7 @@ def test_recordings_without_annotations_are_listed(folder: Path) -> None:
 def test_annotations_of_which_none_has_a_recording_are_counted_and_named(folder: Path, names: Sequence[str]) -> None:
     texts = {".txt": annotated_files.raven_text(PARTS), ".csv": "start,end,label\n1,2,x\n", ".TextGrid": TEXTGRID}
     write_files(folder, {name: texts[Path(name).suffix] for name in names} | {"README.txt": "by night"})
-    for found in (find_recordings(CorpusConfig(root=str(folder))), recordings_at(folder, AnnotationOptions())):
+    for found in (find_recordings(corpus_config(folder)), recordings_at(folder, AnnotationOptions())):
         assert [clip.name for clip in found.clips] == ["field.wav"]
         (told,) = found.notices
         assert told.startswith(f"{len(names)} ")
@@ -412,6 +401,8 @@ def test_a_recording_whose_annotations_all_lie_behind_its_end_is_not_read_as_a_w
     assert [each.name for each in place.clips] == ["field.wav"]
     assert [each.path for each in place.rejected] == ["marsh.wav#t=5,6", "marsh.wav#t=7,8"]
     assert "marsh.txt:2" in place.rejected[1].reason
+    alone = recordings_at(folder / "field.wav", AnnotationOptions())  # without annotations of its own
+    assert ([each.name for each in alone], alone.rejected) == (["field.wav"], ())
 
 
 def test_pipes_and_folders_named_as_annotations_are_left_alone(folder: Path) -> None:
@@ -428,7 +419,6 @@ POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
 PAGE = "<!DOCTYPE html>\n<html><body>404</body></html>\n"
 # files beside field.wav, options, and what is told
 REFUSED: list[tuple[dict[str, str | bytes], dict[str, Any], list[str]]] = [
-    (TRACK | {"field.TextGrid": TEXTGRID}, {}, ["annotations=", "audacity", "textgrid"]),
     (TRACK, {"annotations": "raven"}, ["Begin Time"]),
     ({"field.lab": "1.5 2 x\n"}, {"annotations": "raven"}, ["annotations is raven"]),
     (TRACK, {"tier": "birds"}, ["tier is birds"]),
@@ -523,21 +513,14 @@ def test_points_have_no_length_and_lines_are_counted() -> None:
 
 
 @given(text=st.text(max_size=200))
-def test_other_texts_are_refused(text: str) -> None:
-    for written in (text, f'"ooTextFile" "TextGrid" {text}', textgrid_text({"a": PARTS})[: len(text) * 3] + text):
-        try:
+def test_other_texts_and_documents_are_refused(text: str) -> None:
+    cut = textgrid_text({"a": PARTS})[: len(text) * 3]
+    for written in (text, f'"ooTextFile" "TextGrid" {text}', cut + text):
+        with contextlib.suppress(InputError):
             textgrid(written, "a")
-        except InputError:
-            continue
-
-
-@given(text=st.text(max_size=200))
-def test_other_documents_are_refused(text: str) -> None:
     for written in (text, f"<ANNOTATION_DOCUMENT>{text}</ANNOTATION_DOCUMENT>"):
-        try:
+        with contextlib.suppress(InputError):
             elan(written, "a")
-        except InputError:
-            continue
 
 
 def test_references_in_a_circle_have_no_time() -> None:
