@@ -5,8 +5,6 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from scipy.special import stdtrit
 from sklearn.metrics import mean_absolute_error, r2_score
 
@@ -17,7 +15,6 @@ from lm.lm_options import FigureConfig, ProbeConfig
 from lm.probing.intervals import measure, share_interval
 from lm.probing.vectors import pool
 from tests.lm.reference import text_probabilities
-from tests.reference import edits
 from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError
 
@@ -274,14 +271,6 @@ def test_greedy_decoding_merges_repetitions_drops_blanks_and_adds_no_alignments(
     assert [row["text"] for row in own.rows(outputs)] == ["three", "", "t h"]
     both = np.log(np.array([[0.6, 0.4], [0.6, 0.4]], np.float32))  # "": 0.36; "a": 0.64
     assert text_task("a", beam_size=10).rows([both]) == [{"text": "a", "greedy": ""}]
-
-
-@given(one=st.text("abc", max_size=8), other=st.text("abc", min_size=1, max_size=8))
-@settings(max_examples=60)
-def test_errors_are_the_fewest_edits(one: str, other: str) -> None:
-    rates = error_rates([one], [other])
-    assert rates.parts[0, 0] == edits(one, other)
-    assert rates.wholes[0] == len(other)
 
 
 def test_the_error_rate_and_the_constant_answer_of_known_cases() -> None:
