@@ -193,9 +193,8 @@ def test_errors_of_pitch_are_cents_and_none_where_none_has_any() -> None:
 def test_without_its_libraries_there_is_no_pitch(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert has_pitch()
     monkeypatch.setitem(sys.modules, missing, None)
-    assert has_pitch() == (
-        "." in missing
-    )  # a library that is there and cannot be imported is refused when pitch is measured
+    # A library that is there and cannot be imported is refused when pitch is measured.
+    assert has_pitch() == ("." in missing)
     monkeypatch.setitem(sys.modules, "librosa.core.pitch", None)
     with pytest.raises(InputError, match="pip install librosa numba"):
         pitch(sound(buzz(200, 3200)))

@@ -162,19 +162,6 @@ def test_neither_company_nor_threads_change_a_clip(name: str, sampling: Sampling
 
 
 @ENGINES
-def test_given_levels_sound_and_what_follows_is_as_if_they_had_been_drawn(name: str) -> None:
-    model = lively(tiny_config(levels=32, hop_length=20))
-    streams = [engine(name, model, 2) for _ in range(2)]
-    device = model.embedding.weight.device
-    conditions = torch.randn(2, 3, 6, 16, generator=torch.Generator().manual_seed(1)).to(device)
-    draws, asked = torch.rand(2, 60, generator=torch.Generator().manual_seed(2)), torch.full((2, 60), -1)
-    with torch.inference_mode():
-        free = streams[0].advance(conditions, asked, draws, AS_LEARNED)
-        asked[0, :37] = free[0, :37]
-        assert torch.equal(streams[1].advance(conditions, asked, draws, AS_LEARNED), free)
-
-
-@ENGINES
 @pytest.mark.parametrize("clips", [2, 7])
 def test_goes_back_to_a_state(name: str, clips: int) -> None:
     model = lively(tiny_config(levels=32, hop_length=20))
