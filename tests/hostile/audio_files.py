@@ -267,18 +267,16 @@ def wav(
     data_size: int | None = None,
     riff_size: int | None = None,
     extension: bytes = b"",
-    before: bytes = b"",
-    after: bytes = b"",
 ) -> bytes:
     """A WAV file of ``samples`` 16-bit noise, or of ``data``, under a header that declares whatever it is told to.
 
-    ``extension`` follows the 16 bytes of the format; ``before`` and ``after`` are chunks around the data.
+    ``extension`` follows the 16 bytes of the format.
     """
     align = max(channels * bits // 8, 0) % 65536 if block_align is None else block_align
     bytes_each_second = align * rate % 2**32 if byte_rate is None else byte_rate
     description = struct.pack("<HHIIHH", tag, channels, rate, bytes_each_second, align, bits) + extension
     content = data if data is not None else noise(samples, seed=rate % 1000)
-    body = b"WAVE" + chunk(b"fmt ", description) + before + chunk(b"data", content, size=data_size) + after
+    body = b"WAVE" + chunk(b"fmt ", description) + chunk(b"data", content, size=data_size)
     return b"RIFF" + struct.pack("<I", len(body) if riff_size is None else riff_size) + body
 
 
