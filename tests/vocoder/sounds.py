@@ -107,6 +107,17 @@ def vocoder_clips(
     )
 
 
+def noise(count: int, seed: int = 0, *, level: float = 0.1) -> np.ndarray:
+    """White noise of so many samples."""
+    return np.random.default_rng(seed).normal(0, level, count).astype(np.float32)
+
+
+def buzz(hertz: float, count: int, rate: int = SPECTROGRAM.sample_rate) -> np.ndarray:
+    """A tone of so many samples with overtones, as a voice has."""
+    times = np.arange(count) / rate
+    return sum(0.15 / n * np.sin(2 * np.pi * n * hertz * times + n) for n in range(1, 9)).astype(np.float32)
+
+
 def recordings(count: int) -> list[np.ndarray]:
     """Real digits where the data lie beside the project, else tones of falling pitch."""
     if RECORDINGS.is_dir():
