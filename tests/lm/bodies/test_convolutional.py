@@ -83,8 +83,8 @@ BATCHES = ClipBatchConfig(batch_size=12, max_frames=25, pool_batches=2)
 MAKE_VIEW = partial(augment, config=AugmentationConfig(), std=torch.ones(MELS))
 
 
-def _batches(config: ClipBatchConfig = BATCHES, clips: int = 36) -> LabelledBatches:
-    return view_pairs(ClipViews(ridges(clips), config, MAKE_VIEW))
+def _batches(clips: int = 36) -> LabelledBatches:
+    return view_pairs(ClipViews(ridges(clips), BATCHES, MAKE_VIEW))
 
 
 def test_a_batch_holds_two_views_of_each_clip_and_follows_from_the_step() -> None:

@@ -13,7 +13,6 @@ from transformers import HubertModel
 
 from lm.bodies.ast_config import AstConfig
 from lm.bodies.audio_transformer import VARIANTS, AudioTransformerBody
-from lm.bodies.audio_transformer_config import AudioTransformerConfig
 from lm.bodies.body import Body, BodyReading, freeze, read_states
 from lm.bodies.clips import StoredClips
 from lm.bodies.code_gpt import GptBody, GptNetwork, replace_codes
@@ -34,6 +33,7 @@ from pipelines.bodies.body_options import RANDOM, BodyOptions
 from pipelines.bodies.gpt_body import GptOptions
 from pipelines.bodies.table_of_bodies import BODY_OPTIONS
 from pipelines.bodies.wav2vec2_body import Wav2vec2Options
+from tests.lm.bodies.sounds import AUDIO_TRANSFORMER
 from tests.lm.tiny import TINY, codes_format, random_codes
 from tests.pipelines.tiny import AUDIO, save_run, sweep
 from tests.threads import require_alike
@@ -44,9 +44,7 @@ from wordless.audio.speech_models import SpeechModel
 from wordless.base.errors import InputError
 
 # Models of earlier versions may have other patches and masks than the only ones that can be chosen now.
-AUDIO_TRANSFORMER = AudioTransformerConfig(
-    patch_ms=20.0, front_end=24, width=16, layers=3, heads=2, ffn_dim=32, pool_every=1, wavelet_levels=3, patches=8
-)
+OLDER_PATCHES = replace(AUDIO_TRANSFORMER, patch_ms=20.0)
 BODIES: dict[str, Body] = {
     "gpt": GptBody(gpt=TINY, codes=codes_format(3)),
     "gpt_parallel": GptBody(gpt=replace(TINY, interleaving="parallel"), codes=codes_format(3)),
@@ -54,7 +52,7 @@ BODIES: dict[str, Body] = {
     "ast": AstBody(ast=AstConfig(patches=4)),
     **{
         f"audio_transformer_{variant}": AudioTransformerBody(
-            audio_transformer=replace(AUDIO_TRANSFORMER, variant=variant), sample_rate=4000
+            audio_transformer=replace(OLDER_PATCHES, variant=variant), sample_rate=4000
         )
         for variant in VARIANTS
     },
@@ -272,22 +270,17 @@ def test_an_incomplete_last_state_is_read_or_left_out() -> None:
     assert CODES.states_per_second == 50
 
 
-def batch(model: LanguageModel, *steps: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Codes of several lengths."""
-    clips = [torch.tensor(random_codes(n, streams=model.format.streams, seed=n).values).long() for n in steps]
-    return torch.nn.utils.rnn.pad_sequence(clips, batch_first=True), torch.tensor(steps)
-
-
 def test_states_are_those_of_the_language_model(model: LanguageModel) -> None:
     body, network = GptBody(gpt=model.gpt.config, codes=model.format), GptNetwork(model.gpt)
     steps = (5, 60, 1, 8)  # 60 are several windows
-    inputs, lengths = batch(model, *steps)
+    clips = [random_codes(count, streams=model.format.streams, seed=count) for count in steps]
+    inputs = nn.utils.rnn.pad_sequence([torch.tensor(codes.values).long() for codes in clips], batch_first=True)
+    lengths = torch.tensor(steps)
     layers = model.gpt.config.layers
     with torch.no_grad():
         states, counts = read_states(network, body.reading, inputs, lengths)
     assert counts.tolist() == list(steps)
-    for clip, count in enumerate(steps):
-        codes = random_codes(count, streams=model.format.streams, seed=count)
+    for clip, (count, codes) in enumerate(zip(steps, clips, strict=True)):
         last = states_over_time(model, codes, [layers])
         expected = model.gpt.transformer.decoder.layer_norm(last)
         if model.format.streams > 1 and not model.gpt.by_step:  # the norm comes before the mean over streams
@@ -295,7 +288,7 @@ def test_states_are_those_of_the_language_model(model: LanguageModel) -> None:
             expected = model.gpt.transformer.decoder.layer_norm(own).reshape(count, -1, own.shape[1]).mean(1)
         torch.testing.assert_close(states[clip, :count], expected, atol=1e-4, rtol=1e-3)
     for number, found in enumerate(network.layer_states(inputs[:1, :5], lengths[:1]), 1):  # of layers, for probes
-        wanted = states_over_time(model, random_codes(5, streams=model.format.streams, seed=5), [number])
+        wanted = states_over_time(model, clips[0], [number])
         torch.testing.assert_close(found[0], wanted)
 
 

@@ -35,17 +35,11 @@ FAINT = 0.12  # logits below are what rectifiers leave of larger numbers, whose 
 
 def engine(name: str, model: WaveNet, clips: int, threads: int = 1) -> Streams:
     """An engine by the name of a test's parameter."""
-    match name:
-        case "torch":
-            return TorchStreams(model, clips)
-        case "numba":
-            return NumbaStreams(model, clips, threads=threads)
-        case "numba_bf16":
-            if not numba_multiplies_bf16():
-                pytest.skip("needs a CPU with AVX512_BF16")
-            return NumbaStreams(model, clips, threads=threads, bf16=True)
-        case _:
-            raise ValueError(name)
+    if name == "torch":
+        return TorchStreams(model, clips)
+    if name == "numba_bf16" and not numba_multiplies_bf16():
+        pytest.skip("needs a CPU with AVX512_BF16")
+    return NumbaStreams(model, clips, threads=threads, bf16=name == "numba_bf16")
 
 
 # conditions (clips, frames, inputs), levels (clips, samples), groups (clips,) and phase

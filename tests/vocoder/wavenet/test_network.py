@@ -20,10 +20,10 @@ from wordless.base.errors import InputError
 HOP = SPECTROGRAM.hop_length
 
 
-def inputs(batch: int = 2, frames: int = 4) -> tuple[Tensor, Tensor]:
+def inputs(frames: int = 4) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(1)
-    previous = torch.randint(256, (batch, frames * HOP), generator=generator)
-    return previous, torch.randn(batch, frames, SPECTROGRAM.n_mels, generator=generator)
+    previous = torch.randint(256, (2, frames * HOP), generator=generator)
+    return previous, torch.randn(2, frames, SPECTROGRAM.n_mels, generator=generator)
 
 
 @pytest.mark.parametrize("kernel_size", [2, 3])
