@@ -81,12 +81,14 @@ def test_memory_of_a_stream_does_not_grow() -> None:
 
 @pytest.mark.parametrize("engine", ["torch", "numba"])
 def test_a_prompt_is_what_a_clip_begins_with(engine: Literal["torch", "numba"]) -> None:
-    model, prompt = LIVELY, torch.randint(32, (HOP + 9,), generator=torch.Generator().manual_seed(1))
+    prompt = torch.randint(32, (HOP + 9,), generator=torch.Generator().manual_seed(1))
     one = GenerationInput(spectrogram=clip(3, 0).spectrogram, seed=5, prompt=prompt)
-    levels = generate(model, [one, clip(2, 1)], engine=engine)[0]
-    assert torch.equal(levels[: len(prompt)], prompt.to(torch.int32))
-    assert torch.equal(levels, generate(model, [one], engine=engine)[0])
-    assert not torch.equal(levels, generate(model, [GenerationInput(spectrogram=one.spectrogram, seed=5)])[0])
+    clips = [clip(2, 1), one, clip(4, 2)]  # beside a prompt, others are drawn
+    found = generate(LIVELY, clips, engine=engine)
+    for levels, each in zip(found, clips, strict=True):
+        assert torch.equal(levels, generate(LIVELY, [each], engine=engine)[0])
+    assert torch.equal(found[1][: len(prompt)], prompt.to(torch.int32))
+    assert not torch.equal(found[1], generate(LIVELY, [GenerationInput(spectrogram=one.spectrogram, seed=5)])[0])
 
 
 RATE = SPECTROGRAM.sample_rate
