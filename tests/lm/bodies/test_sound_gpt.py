@@ -207,19 +207,18 @@ def test_a_gpt_over_codes_reads_those_of_the_tokenizer_from_log_mel_of_any_norma
     samples = sound(0.5)
     log_mel = LogMel(coder.front_end.absolute)(torch.from_numpy(samples)[None])
     mean, std = torch.full((24,), -3.0), torch.full((24,), 2.0)
-    codes = torch.from_numpy(coder.encode(samples, RATE).spectral.values).long()
-    stem = CodeStem(coder, mean, std)
-    wanted = torch.nn.functional.one_hot(codes, 16).flatten(1).float()
-    steps = log_mel.shape[1] // 4
-    read = stem((log_mel - mean) / std)[0, :steps]
-    torch.testing.assert_close(read, wanted[:steps])
-    stored = StoredClips.together([((log_mel - mean) / std)[0].numpy(), torch.zeros(7, 24).numpy()])
+    normalised, stem, steps = (log_mel - mean) / std, CodeStem(coder, mean, std), log_mel.shape[1] // 4
+    codes = torch.from_numpy(coder.encode(samples, RATE).spectral.values).long()[:steps]
+    torch.testing.assert_close(stem(normalised)[0, :steps], torch.nn.functional.one_hot(codes, 16).flatten(1).float())
+    stored = StoredClips.together([normalised[0].numpy(), torch.zeros(7, 24).numpy()])
     targets = CodedClips.as_read(stored, stem, patch_frames=4).codes
-    torch.testing.assert_close(torch.from_numpy(targets.clip(0)).long()[:steps], codes[:steps])
+    torch.testing.assert_close(torch.from_numpy(targets.clip(0)).long()[:steps], codes)
     assert [len(targets.clip(row)) for row in range(2)] == [-(-log_mel.shape[1] // 4), 2]  # a clip may end in a patch
-    soft = stem.eval()((log_mel - mean) / std)[0, :steps].unflatten(1, (-1, 16))
-    torch.testing.assert_close(soft.sum(-1), torch.ones(soft.shape[:2]))
-    torch.testing.assert_close(soft.argmax(-1), codes[:steps])
+    soft = stem.eval()(normalised)[0, :steps]
+    torch.testing.assert_close(stem(normalised[:, :20])[0], soft[:5])  # it reads the past alone
+    shares = soft.unflatten(1, (-1, 16))
+    torch.testing.assert_close(shares.sum(-1), torch.ones(shares.shape[:2]))
+    torch.testing.assert_close(shares.argmax(-1), codes)
 
 
 def test_codes_of_a_speech_model_are_refused(tmp_path: Path) -> None:
