@@ -1,5 +1,6 @@
 """What holds for every body: a clip's states, windows, seeds, frozen layers, and the model's folder; the GPT as one."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -195,12 +196,8 @@ def weights_in(folder: Path, name: str) -> tuple[BodyOptions, dict[str, Path], d
             return Wav2vec2Options(), {"wav2vec2": folder}, {f"transformer.{key}": own[key] for key in own}
         case _:
             model = saved(BODIES["audio_transformer_pooling"], folder)
-            weights = "run" if name == "run" else str(folder)
-            return (
-                AudioTransformerOptions(weights=weights),
-                {"audio_transformer": folder},
-                model.network.body.state_dict(),
-            )
+            options = AudioTransformerOptions(weights="run" if name == "run" else str(folder))
+            return options, {"audio_transformer": folder}, model.network.body.state_dict()
 
 
 @pytest.mark.parametrize("name", ["gpt", "ast", "wav2vec2", "run", "folder"])
@@ -218,47 +215,35 @@ def test_a_body_is_opened_with_its_weights_and_without(name: str, tmp_path: Path
         assert source.body == BODIES["audio_transformer_pooling"]
 
 
-def reading_of(samples_per_state: int, *, inputs: int = 1, shared: int = 0, rounded_up: bool = True) -> BodyReading:
-    return BodyReading(
-        sample_rate=8000,
-        dim=1,
-        samples_per_state=samples_per_state,
-        window=8,
-        inputs_per_state=inputs,
-        shared_inputs=shared,
-        rounded_up=rounded_up,
-        least_samples=1,
-        input_type="float32",
-        key="",
-    )
+CODES = BodyReading(
+    sample_rate=8000, dim=1, samples_per_state=160, window=8, least_samples=1, input_type="float32", key=""
+)
+PATCHES = replace(CODES, samples_per_state=80, inputs_per_state=5, shared_inputs=3)
+SAMPLES = replace(CODES, samples_per_state=4, inputs_per_state=4, shared_inputs=2, rounded_up=False)
 
 
-CODES, PATCHES = reading_of(160), reading_of(80, inputs=5, shared=3)
-SAMPLES = reading_of(4, inputs=4, shared=2, rounded_up=False)
-
-
-def sums(reading_of: BodyReading) -> object:
+def sums(reading: BodyReading) -> Callable[[Tensor, Tensor], Frames]:
     """A network of which each state is the sum of its own inputs, beside the sum of those of the state before."""
 
     def network(inputs: Tensor, lengths: Tensor) -> Frames:
-        longest = int(reading_of.states_of(lengths).max())
-        padded = torch.nn.functional.pad(inputs, (0, reading_of.num_inputs(longest)))
+        longest = int(reading.states_of(lengths).max())
+        padded = nn.functional.pad(inputs, (0, reading.num_inputs(longest)))
         inside = torch.arange(padded.shape[1]) < lengths[:, None]
-        own = (padded * inside).unfold(1, reading_of.num_inputs(1), reading_of.inputs_per_state).sum(2)[:, :longest]
-        before = torch.nn.functional.pad(own, (1, 0))[:, :-1]
-        return torch.stack([own, before], dim=2), reading_of.states_of(lengths)
+        own = (padded * inside).unfold(1, reading.num_inputs(1), reading.inputs_per_state).sum(2)[:, :longest]
+        before = nn.functional.pad(own, (1, 0))[:, :-1]
+        return torch.stack([own, before], dim=2), reading.states_of(lengths)
 
     return network
 
 
-@pytest.mark.parametrize("reading_of", [CODES, PATCHES, SAMPLES])
+@pytest.mark.parametrize("reading", [CODES, PATCHES, SAMPLES])
 @given(lengths=st.lists(st.integers(6, 150), min_size=1, max_size=4))
-def test_windows_give_the_states_of_whole_clips(reading_of: BodyReading, lengths: list[int]) -> None:
+def test_windows_give_the_states_of_whole_clips(reading: BodyReading, lengths: list[int]) -> None:
     inputs = torch.randn(len(lengths), max(lengths), generator=torch.Generator().manual_seed(sum(lengths)))
     sizes = torch.tensor(lengths)
-    states, counts = read_states(sums(reading_of), reading_of, inputs, sizes)  # type: ignore[arg-type]  # a network
-    whole, _ = sums(reading_of)(inputs, sizes)  # type: ignore[operator]
-    assert counts.tolist() == [reading_of.num_states(length) for length in lengths]
+    states, counts = read_states(sums(reading), reading, inputs, sizes)
+    whole, _ = sums(reading)(inputs, sizes)
+    assert counts.tolist() == [reading.num_states(length) for length in lengths]
     for clip, count in enumerate(counts.tolist()):
         torch.testing.assert_close(states[clip, :count], whole[clip, :count])
 
