@@ -1,6 +1,7 @@
 """Samples that a network draws, and blocks that are drawn again."""
 
 import gc
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -81,14 +82,16 @@ def test_memory_of_a_stream_does_not_grow() -> None:
 
 @pytest.mark.parametrize("engine", ["torch", "numba"])
 def test_a_prompt_is_what_a_clip_begins_with(engine: Literal["torch", "numba"]) -> None:
+    """Clips between two with prompts are drawn as alone."""
     prompt = torch.randint(32, (HOP + 9,), generator=torch.Generator().manual_seed(1))
-    one = GenerationInput(spectrogram=clip(3, 0).spectrogram, seed=5, prompt=prompt)
-    clips = [clip(2, 1), one, clip(4, 2)]  # beside a prompt, others are drawn
+    begun = [replace(clip(3, seed), prompt=prompt) for seed in (0, 3)]
+    clips = [begun[0], clip(3, 1), clip(3, 2), begun[1]]
     found = generate(LIVELY, clips, engine=engine)
     for levels, each in zip(found, clips, strict=True):
         assert torch.equal(levels, generate(LIVELY, [each], engine=engine)[0])
-    assert torch.equal(found[1][: len(prompt)], prompt.to(torch.int32))
-    assert not torch.equal(found[1], generate(LIVELY, [GenerationInput(spectrogram=one.spectrogram, seed=5)])[0])
+    for levels in (found[0], found[3]):
+        assert torch.equal(levels[: len(prompt)], prompt.to(torch.int32))
+    assert not torch.equal(found[0], generate(LIVELY, [clip(3, 0)], engine=engine)[0])
 
 
 RATE = SPECTROGRAM.sample_rate
