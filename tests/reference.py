@@ -5,7 +5,6 @@ import hashlib
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache
 from pathlib import Path
 from statistics import NormalDist
 from typing import cast
@@ -29,21 +28,6 @@ from vocoder.wavenet import WaveNet, silence
 from wordless.audio import pitch_contour as pitch
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.base.array_types import BoolArray, DoubleArray, FloatArray, Floats, IndexArray, IntArray
-
-# Words
-
-
-def edits(heard: Sequence[str], spoken: Sequence[str]) -> int:
-    """Fewest insertions, deletions and substitutions that turn one sequence into the other."""
-
-    @cache
-    def rest(a: int, b: int) -> int:
-        if a == len(heard) or b == len(spoken):
-            return len(heard) - a + len(spoken) - b
-        return min(rest(a + 1, b) + 1, rest(a, b + 1) + 1, rest(a + 1, b + 1) + (heard[a] != spoken[b]))
-
-    return rest(0, 0)
-
 
 # Language model: drawing codes
 

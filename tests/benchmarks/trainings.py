@@ -39,9 +39,10 @@ from pipelines.stages.stage_options import (
     VocoderSettings,
 )
 from tests.benchmarks.default_tokenizer import CODEBOOK_SIZE, random_tokenizer
+from tests.vocoder.sounds import vocoder_clips
 from tokenizer.fitting import PatchBatches, reconstruction_loss
 from tokenizer.tokenizer import Autoencoder
-from vocoder.crops import Crops, SampleClips, VocoderClips
+from vocoder.crops import Crops, SampleClips
 from vocoder.crops import loss as level_loss
 from vocoder.wavenet import create_wavenet
 from wordless.audio.audio_options import SpectrogramConfig
@@ -140,14 +141,7 @@ def _wav2vec2(size: int, device: torch.device) -> TrainingExample:
 def _wavenet(size: int, device: torch.device) -> TrainingExample:
     settings, tokenizer, codes = VocoderSettings(), random_tokenizer(), _codes()
     samples = settings.wavenet.samples_per_code * len(codes)
-    sound = np.random.default_rng(0).integers(-3000, 3000, samples).astype(np.int16)
-    clips = VocoderClips(
-        sound=SampleClips(samples=sound, offsets=np.array([0, samples])),
-        codes=codes,
-        meanings=tokenizer,
-        code_offsets=np.array([0, len(codes)]),
-        groups=np.array([-1]),
-    )
+    clips = vocoder_clips(_noise(samples), codes, tokenizer, [samples], group=-1)
     crops = replace(settings.crops, batch_size=size)
     batches = Crops(clips, settings.wavenet, crops)
     return TrainingExample(create_wavenet(settings.wavenet, seed=0), batches, level_loss, settings.fit)

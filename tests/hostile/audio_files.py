@@ -64,8 +64,8 @@ def write_honest_files(folder: Path, *, seed: int = 0) -> list[str]:
     return sorted(paths)
 
 
-def _sound(samples: int = 2_400, *, seed: int = 0) -> DoubleArray:
-    return np.random.default_rng(seed).uniform(-0.3, 0.3, samples)
+def _sound(*, seed: int) -> DoubleArray:
+    return np.random.default_rng(seed).uniform(-0.3, 0.3, 2_400)
 
 
 def _encoded(extension: str, *, seed: int = 0) -> bytes:
@@ -149,8 +149,8 @@ def _lying_others(rng: random.Random) -> Iterator[tuple[str, bytes]]:
         body = b"desc" + struct.pack(">q", 32) + description + b"data" + struct.pack(">q", -1) + bytes(4) + data
         yield f"{rate}_{channels}_{bits}.caf", b"caff" + struct.pack(">HH", 1, 0) + body
     for size in (2**63 - 1, 2**63, 2**64 - 1, 0):
-        yield f"{size}.w64", _with_size(_encoded("w64"), b"data", size, skip=16)
-        yield f"{size}.rf64", _with_size(_encoded("rf64"), b"ds64", size, skip=4)
+        yield f"{size}.w64", _with_size(_encoded("w64"), b"data", size)
+        yield f"{size}.rf64", _with_size(_encoded("rf64"), b"ds64", size)
     flac = _encoded("flac")
     for number in range(18):  # of STREAMINFO: block sizes, rate, channels, bits and number of samples
         yield f"info_{number}.flac", flac[: 8 + number] + b"\xff" + flac[9 + number :]
@@ -166,8 +166,8 @@ def _big(name: bytes, content: bytes) -> bytes:
     return name + struct.pack(">I", len(content)) + content + b"\0" * (len(content) % 2)
 
 
-def _with_size(content: bytes, name: bytes, size: int, *, skip: int) -> bytes:
-    place = content.index(name) + 4 + (skip - 4 if skip > 4 else 12)
+def _with_size(content: bytes, name: bytes, size: int) -> bytes:
+    place = content.index(name) + 16
     return content[:place] + struct.pack("<Q", size) + content[place + 8 :]
 
 
@@ -267,18 +267,16 @@ def wav(
     data_size: int | None = None,
     riff_size: int | None = None,
     extension: bytes = b"",
-    before: bytes = b"",
-    after: bytes = b"",
 ) -> bytes:
     """A WAV file of ``samples`` 16-bit noise, or of ``data``, under a header that declares whatever it is told to.
 
-    ``extension`` follows the 16 bytes of the format; ``before`` and ``after`` are chunks around the data.
+    ``extension`` follows the 16 bytes of the format.
     """
     align = max(channels * bits // 8, 0) % 65536 if block_align is None else block_align
     bytes_each_second = align * rate % 2**32 if byte_rate is None else byte_rate
     description = struct.pack("<HHIIHH", tag, channels, rate, bytes_each_second, align, bits) + extension
     content = data if data is not None else noise(samples, seed=rate % 1000)
-    body = b"WAVE" + chunk(b"fmt ", description) + before + chunk(b"data", content, size=data_size) + after
+    body = b"WAVE" + chunk(b"fmt ", description) + chunk(b"data", content, size=data_size)
     return b"RIFF" + struct.pack("<I", len(body) if riff_size is None else riff_size) + body
 
 

@@ -1,6 +1,6 @@
 """Altered folders of models: every file of each of them missing, damaged, of another model, or saying what it must not.
 
-`altered_folders` makes the same folders from the same run in the same order, whatever machine it is on.
+`alterations` makes the same folders from the same run in the same order, whatever machine it is on.
 """
 
 import json

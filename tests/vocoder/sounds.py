@@ -1,5 +1,6 @@
 """Tiny data for the vocoder's tests: a table that says what codes mean, and sounds with their codes."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,8 @@ import soundfile
 import torch
 from torch import Tensor
 
-from tokenizer.codes import Codes, CodesFormat, PitchFormat
+from tokenizer.codes import CodeMeanings, Codes, CodesFormat, PitchFormat
+from vocoder.crops import SampleClips, VocoderClips
 from vocoder.filters import VoiceHead
 from vocoder.vocoder_options import WaveNetConfig
 from vocoder.wavenet import WaveNet, create_wavenet
@@ -90,6 +92,30 @@ def tiny_config(**changes: object) -> WaveNetConfig:
         "condition_channels": 16,
     }
     return WaveNetConfig(**(values | changes))  # type: ignore[arg-type]  # a test's shorthand
+
+
+def vocoder_clips(
+    samples: np.ndarray, codes: np.ndarray, meanings: CodeMeanings, lengths: Sequence[int], *, group: int = 0
+) -> VocoderClips:
+    """Clips of so many samples, whose sound and codes lie one after the other."""
+    return VocoderClips(
+        sound=SampleClips(samples=samples.astype(np.int16), offsets=np.cumsum([0, *lengths])),
+        codes=codes.astype(np.int32),
+        meanings=meanings,
+        code_offsets=np.cumsum([0, *map(meanings.format.steps, lengths)]),
+        groups=np.full(len(lengths), group),
+    )
+
+
+def noise(count: int, seed: int = 0, *, level: float = 0.1) -> np.ndarray:
+    """White noise of so many samples."""
+    return np.random.default_rng(seed).normal(0, level, count).astype(np.float32)
+
+
+def buzz(hertz: float, count: int, rate: int = SPECTROGRAM.sample_rate) -> np.ndarray:
+    """A tone of so many samples with overtones, as a voice has."""
+    times = np.arange(count) / rate
+    return sum(0.15 / n * np.sin(2 * np.pi * n * hertz * times + n) for n in range(1, 9)).astype(np.float32)
 
 
 def recordings(count: int) -> list[np.ndarray]:

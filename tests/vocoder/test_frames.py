@@ -18,10 +18,11 @@ from tests.vocoder.sounds import (
     lively,
     random_table,
     tiny_config,
+    vocoder_clips,
     with_pitch,
 )
 from tokenizer.codes import CodeMeanings
-from vocoder.crops import FADES, Crops, SampleClips, VocoderClips, fades, whispered
+from vocoder.crops import FADES, Crops, VocoderClips, fades, whispered
 from vocoder.frames import (
     LOW_BAND,
     HarmonicVoice,
@@ -63,23 +64,29 @@ def test_phase_is_the_sum_of_frequencies_between_the_centres_of_frames(octaves: 
     assert end == pytest.approx(float(wanted[-1][0]), abs=1e-5)
 
 
-def a_voice(count: int, *, octaves: list[float] | None = None) -> tuple[HarmonicVoice, Tensor, Tensor, Tensor]:
-    """Harmonics of random frames, with their log-mel, turns and amplitude."""
-    mels = -3 + torch.randn(count, SPECTROGRAM.n_mels, generator=torch.Generator().manual_seed(1)).cumsum(1) / 3
-    octaves = torch.linspace(6.8, 7.4, count).tolist() if octaves is None else octaves
+BANDS = voice_bands(SPECTROGRAM, torch.zeros(SPECTROGRAM.n_mels), torch.ones(SPECTROGRAM.n_mels))
+RISING = torch.linspace(6.8, 7.4, 100).tolist()
+
+
+def a_voice(octaves: list[float], mels: Tensor | None = None) -> tuple[HarmonicVoice, Tensor, Tensor, Tensor]:
+    """Harmonics of random frames or of ``mels``, with their log-mel, turns and amplitude."""
+    if mels is None:
+        draw = torch.Generator().manual_seed(1)
+        mels = -3 + torch.randn(len(octaves), SPECTROGRAM.n_mels, generator=draw).cumsum(1) / 3
     turns, amplitude = frequencies(neighbours(octaves), hop_length=HOP, sample_rate=RATE)
-    zero = torch.zeros(SPECTROGRAM.n_mels)
-    voice = HarmonicVoice(mels, voice_bands(SPECTROGRAM, zero, zero + 1), turns, sample_rate=RATE)
-    return voice, mels, turns, amplitude
+    return HarmonicVoice(mels, BANDS, turns, sample_rate=RATE), mels, turns, amplitude
 
 
 def test_harmonics_are_those_of_loops_over_samples_and_numbers() -> None:
-    voice, mels, turns, _ = a_voice(3, octaves=[7.0, 7.6, NO_VOICE])
+    voice, mels, turns, _ = a_voice([7.0, 7.6, NO_VOICE])
     phase, _ = synthetic_phase(turns, start=0.1)
-    zero = torch.zeros(SPECTROGRAM.n_mels)
-    bands = voice_bands(SPECTROGRAM, zero, zero + 1).double().numpy()
     wanted = harmonics_by_samples(
-        mels.double().numpy(), bands, turns.numpy(), phase.tolist(), sample_rate=RATE, split=LOW_BAND
+        mels.double().numpy(),
+        BANDS.double().numpy(),
+        turns.numpy(),
+        phase.tolist(),
+        sample_rate=RATE,
+        split=LOW_BAND,
     )
     assert np.abs(wanted).max() > 0.01
     np.testing.assert_allclose(voice.sound(phase).numpy(), wanted, atol=1e-6 * np.abs(wanted).max())
@@ -98,14 +105,11 @@ def test_narrow_bands_that_hold_no_frequency_of_the_transform_are_passed_over(n_
 
 def test_harmonics_have_the_log_mel_that_they_are_made_of() -> None:
     """Where a band holds some harmonics: those of a voice of 80 Hz, between 1 and 3 kHz, of a smooth envelope."""
-    count, slope = 60, torch.linspace(-4, -8, SPECTROGRAM.n_mels)
-    turns, _ = frequencies(neighbours([math.log2(80)] * count), hop_length=HOP, sample_rate=RATE)
-    zero = torch.zeros(SPECTROGRAM.n_mels)
-    bands = voice_bands(SPECTROGRAM, zero, zero + 1)
-    voice = HarmonicVoice(slope.expand(count, -1), bands, turns, sample_rate=RATE)
+    slope = torch.linspace(-4, -8, SPECTROGRAM.n_mels)
+    voice, _, turns, _ = a_voice([math.log2(80)] * 60, slope.expand(60, -1))
     sound = voice.sound(synthetic_phase(turns, start=0.0)[0]).sum(dim=1)
     found = LogMel(replace(SPECTROGRAM, floor=1e-9))(sound.float()[None])[0, 10:-10].mean(dim=0)
-    inside = (bands[0] > 1000) & (bands[0] < 3000)
+    inside = (BANDS[0] > 1000) & (BANDS[0] < 3000)
     assert int(inside.sum()) > 3
     assert float((found - slope)[inside].abs().max()) < 0.5
 
@@ -113,7 +117,7 @@ def test_harmonics_have_the_log_mel_that_they_are_made_of() -> None:
 @pytest.mark.parametrize("side", [1.0, -1.0])
 def test_the_phase_of_a_recording_is_found_though_the_codes_pitch_is_a_little_off(side: float) -> None:
     """A voice a quarter of a semitone above the pitch of its codes, in noise, and maybe upside down."""
-    voice, _, turns, amplitude = a_voice(100)
+    voice, _, turns, amplitude = a_voice(RISING)
     true = 0.3 + turns.cumsum(0) * 2 ** (0.25 / 12)
     sound = side * voice.sound(true).sum(dim=1)
     sound = sound + 0.3 * sound.std() * torch.randn(len(sound), generator=torch.Generator().manual_seed(0))
@@ -148,15 +152,9 @@ def spoken_clips(count: int, seconds: float, meanings: CodeMeanings) -> VocoderC
     """Voices of 141 Hz whose codes have the pitch 5 of 9, but for the first fifth, which has no voice."""
     samples = round(seconds * RATE)
     codes = -(-samples // SAMPLES_PER_CODE)
-    sound = (9_000 * np.cos(2 * np.pi * 141.4 * np.arange(samples) / RATE)).astype(np.int16)
-    values = np.stack([np.arange(codes) % 12, np.where(np.arange(codes) < codes // 5, 0, 5)], axis=1).astype(np.int32)
-    return VocoderClips(
-        sound=SampleClips(samples=np.tile(sound, count), offsets=samples * np.arange(count + 1)),
-        codes=np.tile(values, (count, 1)),
-        meanings=meanings,
-        code_offsets=codes * np.arange(count + 1),
-        groups=np.zeros(count, dtype=np.int64),
-    )
+    sound = 9_000 * np.cos(2 * np.pi * 141.4 * np.arange(samples) / RATE)
+    values = np.stack([np.arange(codes) % 12, np.where(np.arange(codes) < codes // 5, 0, 5)], axis=1)
+    return vocoder_clips(np.tile(sound, count), np.tile(values, (count, 1)), meanings, [samples] * count)
 
 
 def test_crops_have_the_pitch_of_their_codes_and_some_have_none() -> None:
@@ -201,7 +199,7 @@ def test_wrong_levels_change_slowly_between_their_bounds() -> None:
 
 
 def test_a_whisper_has_the_spectra_of_a_voice_and_no_period() -> None:
-    voice, _, turns, _ = a_voice(100, octaves=[7.0] * 100)
+    voice, _, turns, _ = a_voice([7.0] * 100)
     sound = voice.sound(synthetic_phase(turns, start=0.0)[0]).sum(dim=1)
     noise = whispered(sound, np.random.default_rng(0), sample_rate=RATE)
     log_mel = [LogMel(SPECTROGRAM)(each.float()[None])[0, 2:] for each in (sound, noise)]

@@ -1,6 +1,7 @@
 """Samples that a network draws, and blocks that are drawn again."""
 
 import gc
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.reference import generated_by_the_parallel_model, shaped_by_samples
-from tests.vocoder.sounds import SPECTROGRAM, lively, tiny_config
+from tests.vocoder.sounds import SPECTROGRAM, lively, noise, tiny_config
 from vocoder import generation
 from vocoder.generation import Generation, GenerationInput, LoudnessRange, RunawayGuard, generate, shaped
 from vocoder.vocoder_options import Sampling
@@ -81,19 +82,19 @@ def test_memory_of_a_stream_does_not_grow() -> None:
 
 @pytest.mark.parametrize("engine", ["torch", "numba"])
 def test_a_prompt_is_what_a_clip_begins_with(engine: Literal["torch", "numba"]) -> None:
-    model, prompt = LIVELY, torch.randint(32, (HOP + 9,), generator=torch.Generator().manual_seed(1))
-    one = GenerationInput(spectrogram=clip(3, 0).spectrogram, seed=5, prompt=prompt)
-    levels = generate(model, [one, clip(2, 1)], engine=engine)[0]
-    assert torch.equal(levels[: len(prompt)], prompt.to(torch.int32))
-    assert torch.equal(levels, generate(model, [one], engine=engine)[0])
-    assert not torch.equal(levels, generate(model, [GenerationInput(spectrogram=one.spectrogram, seed=5)])[0])
+    """Clips between two with prompts are drawn as alone."""
+    prompt = torch.randint(32, (HOP + 9,), generator=torch.Generator().manual_seed(1))
+    begun = [replace(clip(3, seed), prompt=prompt) for seed in (0, 3)]
+    clips = [begun[0], clip(3, 1), clip(3, 2), begun[1]]
+    found = generate(LIVELY, clips, engine=engine)
+    for levels, each in zip(found, clips, strict=True):
+        assert torch.equal(levels, generate(LIVELY, [each], engine=engine)[0])
+    for levels in (found[0], found[3]):
+        assert torch.equal(levels[: len(prompt)], prompt.to(torch.int32))
+    assert not torch.equal(found[0], generate(LIVELY, [clip(3, 0)], engine=engine)[0])
 
 
 RATE = SPECTROGRAM.sample_rate
-
-
-def noise(seconds: float, rms: float) -> np.ndarray:
-    return rms * np.random.default_rng(0).standard_normal(round(seconds * RATE))
 
 
 @settings(max_examples=50, deadline=None)
@@ -185,12 +186,11 @@ def test_good_sound_after_a_loud_prompt_is_not_blamed_for_it() -> None:
     [
         (0.1, 0.1, 1, 1.0, None),
         (0.3, 0.1, 1, 1.0, None),
-        *((0.1, 0.3, seconds, meant, "loud") for seconds in (0.5, 1) for meant in (1.0, -1.0)),
-        *(
-            (0.1, 1e-4, seconds, meant, fault)
-            for seconds in (0.625, 1)
-            for meant, fault in ((1.0, "silent"), (-1.0, None))
-        ),
+        (0.1, 0.3, 0.5, 1.0, "loud"),
+        (0.1, 0.3, 1, -1.0, "loud"),
+        (0.1, 1e-4, 0.625, 1.0, "silent"),
+        (0.1, 1e-4, 1, 1.0, "silent"),
+        (0.1, 1e-4, 1, -1.0, None),
         (0.0, 0.1, 0.2, 1.0, None),
     ],
 )
@@ -198,6 +198,6 @@ def test_half_a_second_too_loud_or_silent_after_what_is_known_is_a_fault(
     first: float, second: float, seconds: float, meant: float, fault: str | None, before: int
 ) -> None:
     guard = RunawayGuard(LoudnessRange(lowest=-40, highest=-18))
-    parts = noise(before / RATE, first), noise(float(0.5 <= seconds < 1), 0.1), noise(seconds, second)
-    samples = torch.from_numpy(np.concatenate(parts))
+    parts = (before, first), (RATE if 0.5 <= seconds < 1 else 0, 0.1), (round(seconds * RATE), second)
+    samples = torch.from_numpy(np.concatenate([noise(count, level=level) for count, level in parts]))
     assert guard.fault(samples, RATE, meant=meant, before=before) == fault

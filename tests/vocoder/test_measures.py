@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.reference import periodicity_by_lag
-from tests.vocoder.sounds import SPECTROGRAM, random_table
+from tests.vocoder.sounds import SPECTROGRAM, buzz, noise, random_table
 from vocoder.measures import (
     code_agreement,
     dropouts,
@@ -32,14 +32,11 @@ from wordless.audio.waveform import Waveform
 from wordless.base.errors import InputError
 
 RATE = 8000
+NOISE = noise(4000)
 
 
 def sound(samples: object, rate: int = RATE) -> Waveform:
     return Waveform(samples=np.asarray(samples, dtype=np.float32), sample_rate=rate)
-
-
-def noise(count: int = 4000, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).normal(0, 0.1, count)
 
 
 @pytest.mark.parametrize(
@@ -58,9 +55,9 @@ def test_levels_of_square_waves_clipping_and_silence(samples: list[float], wante
 
 @given(st.floats(0.1, 1))
 def test_distance_of_a_gain_is_the_gain(gain: float) -> None:
-    distance = log_mel_distance(sound(noise()), sound(noise() * gain), SPECTROGRAM)
+    distance = log_mel_distance(sound(NOISE), sound(NOISE * gain), SPECTROGRAM)
     assert distance == pytest.approx(-20 * np.log10(gain), abs=0.1)
-    assert log_mel_distance(sound(noise()), sound(noise()[:3000]), SPECTROGRAM) == 0  # of the length of the shorter
+    assert log_mel_distance(sound(NOISE), sound(NOISE[:3000]), SPECTROGRAM) == 0  # of the length of the shorter
 
 
 def test_code_agreement_is_a_share_of_codes_of_one_codebook() -> None:
@@ -81,11 +78,11 @@ def loud_log_mel(samples: np.ndarray) -> np.ndarray:
 
 
 def test_distortion_of_all_cepstra_is_what_is_left_of_the_difference_without_its_mean() -> None:
-    difference = loud_log_mel(noise()) - loud_log_mel(filtered(noise()))
+    difference = loud_log_mel(NOISE) - loud_log_mel(filtered(NOISE))
     every = SPECTROGRAM.n_mels - 1
-    distortion = mel_cepstral_distortion(sound(noise()), sound(filtered(noise())), SPECTROGRAM, cepstra=every)
+    distortion = mel_cepstral_distortion(sound(NOISE), sound(filtered(NOISE)), SPECTROGRAM, cepstra=every)
     assert distortion == pytest.approx(float(difference.std(axis=1).mean()), rel=1e-4)
-    fewer = mel_cepstral_distortion(sound(noise()), sound(filtered(noise())), SPECTROGRAM)
+    fewer = mel_cepstral_distortion(sound(NOISE), sound(filtered(NOISE)), SPECTROGRAM)
     assert 0.5 * distortion < fewer < distortion
 
 
@@ -119,12 +116,6 @@ def test_pesq_of_a_copy_is_the_best(rate: int) -> None:
     worse = pesq(sound(clear, rate), sound(clear + noise(len(clear)), rate))
     assert best > 4.4
     assert 1 <= worse < best - 0.5
-
-
-def buzz(frequency: float, count: int = 4000, sample_rate: int = 8000) -> np.ndarray:
-    """A tone with overtones, as a voice has."""
-    times = np.arange(count) / sample_rate
-    return sum(0.2 / n * np.sin(2 * np.pi * n * frequency * times) for n in (1, 2, 3, 4))
 
 
 @settings(deadline=None, max_examples=20)
@@ -193,9 +184,8 @@ def test_errors_of_pitch_are_cents_and_none_where_none_has_any() -> None:
 def test_without_its_libraries_there_is_no_pitch(missing: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert has_pitch()
     monkeypatch.setitem(sys.modules, missing, None)
-    assert has_pitch() == (
-        "." in missing
-    )  # a library that is there and cannot be imported is refused when pitch is measured
+    # A library that is there and cannot be imported is refused when pitch is measured.
+    assert has_pitch() == ("." in missing)
     monkeypatch.setitem(sys.modules, "librosa.core.pitch", None)
     with pytest.raises(InputError, match="pip install librosa numba"):
         pitch(sound(buzz(200, 3200)))

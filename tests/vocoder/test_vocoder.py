@@ -171,12 +171,15 @@ def vocoder() -> Vocoder:
     ],
 )
 def test_codes_of_another_tokenizer_codebook_or_size_are_refused(
-    sizes: dict[str, int], codes: dict[str, str], tokenizer: dict[str, str], told: str, vocoder: Vocoder
+    sizes: dict[str, int], codes: dict[str, str], tokenizer: dict[str, str], told: str
 ) -> None:
     own = Vocoder(create_wavenet(replace(tiny_config(), **sizes), seed=0), "tok-1")
     with pytest.raises(InputError, match=told):
         own.decode(random_table(**codes).codes([1]), random_table(**tokenizer))
-    other = random_table(size=5, codebook="book-2")  # another codebook of its tokenizer is served
+
+
+def test_another_codebook_of_its_tokenizer_is_served_and_another_group_is_refused(vocoder: Vocoder) -> None:
+    other = random_table(size=5, codebook="book-2")
     assert len(vocoder.decode(other.codes([4]), other).samples) == SAMPLES_PER_CODE
     assert vocoder.group_index(None) == -1
     with pytest.raises(InputError, match=r"'?jacksen\b.*\bjackson\b"):

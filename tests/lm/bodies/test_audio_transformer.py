@@ -1,5 +1,6 @@
 """The Audio Transformer against PyTorch's own encoder, its rates against loops and PyWavelets, and as a body."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from lm.bodies.audio_transformer import (
     sinusoids,
 )
 from lm.bodies.audio_transformer_config import AudioTransformerConfig, Variant
+from tests.lm.bodies.sounds import AUDIO_TRANSFORMER, RATE
 from wordless.base.errors import InputError
 
 
@@ -51,15 +53,12 @@ def test_the_decomposition_is_a_haar_transform_without_its_details(levels: int) 
         np.testing.assert_allclose(found[:, levels + level - 1], wanted, atol=1e-5)
 
 
-RATE = 4000
 PATCH = 100  # samples
 
 
 def body_of(variant: Variant, **changes: Any) -> AudioTransformerBody:
-    """Three layers, of which pooling halves the rate twice."""
-    small = {"front_end": 24, "width": 16, "layers": 3, "heads": 2, "ffn_dim": 32}
-    sizes = {**small, "pool_every": 1, "wavelet_levels": 3, "patches": 8, **changes}
-    return AudioTransformerBody(audio_transformer=AudioTransformerConfig(variant=variant, **sizes), sample_rate=RATE)
+    config = replace(AUDIO_TRANSFORMER, variant=variant, **changes)
+    return AudioTransformerBody(audio_transformer=config, sample_rate=RATE)
 
 
 def encoder_of(variant: Variant) -> AudioTransformer:

@@ -27,40 +27,39 @@ from lm.bodies.clips import (
 )
 from wordless.audio.reading import resample_blocks
 
-STORED = np.array([3, 8, 1, 5])
-
-
-def _clips() -> StoredClips:
-    """Clip c is filled with c + 1, and its first band counts its frames."""
-    frames = np.repeat(np.arange(1, 5), STORED)[:, None] * np.ones((1, 4))
-    frames[:, 0] = np.concatenate([np.arange(length) for length in STORED])
-    return StoredClips.of(frames.astype(np.float16), np.cumsum([0, *STORED]))
+LABELLED = (3, 9, 1, 5, 7, 2, 8, 4)
+# an input is the number of its clip, counted from 1, and its own number in the clip
+CODED = StoredClips.together(
+    [np.stack([np.full(n, clip), np.arange(n)], 1).astype(np.int32) for clip, n in enumerate(LABELLED, 1)]
+)
+TARGETS = 10 * torch.arange(1, 1 + len(LABELLED))
 
 
 def test_clips_are_read_whole_with_zeros_beyond(tmp_path: Path) -> None:
-    """Also some of them, followed by others that are mapped from a file."""
-    np.save(tmp_path / "frames.npy", _clips().sources[0])
-    mapped = StoredClips.of(np.load(tmp_path / "frames.npy", mmap_mode="r"), np.cumsum([0, *STORED]))
-    both = _clips().of_rows([3, 1]).followed_by(mapped.of_rows([2]))
-    for clips, rows, numbers in ((_clips(), [1, 2, 0], [1, 2, 0]), (both, [0, 1, 2], [3, 1, 2])):
+    """Also some of them, followed by others that are mapped from a file; codes stay whole numbers."""
+    np.save(tmp_path / "inputs.npy", CODED.sources[0])
+    mapped = StoredClips.of(np.load(tmp_path / "inputs.npy", mmap_mode="r"), np.cumsum([0, *LABELLED]))
+    both = CODED.of_rows([3, 1]).followed_by(mapped.of_rows([2]))
+    for clips, rows, numbers in ((CODED, [1, 2, 0], [1, 2, 0]), (both, [0, 1, 2], [3, 1, 2])):
         found, lengths = clips.read(np.array(rows), at_most=100)
-        assert lengths.tolist() == STORED[numbers].tolist()
-        assert found.shape == (3, 8, 4)
+        assert lengths.tolist() == [LABELLED[clip] for clip in numbers]
+        assert found.shape == (3, 9, 2)
+        assert found.dtype == torch.int64
         for row, clip in enumerate(numbers):
-            assert (found[row, : STORED[clip], 1:] == clip + 1).all()
-            assert not found[row, STORED[clip] :].any()
+            assert torch.equal(found[row, : LABELLED[clip]], torch.from_numpy(CODED.clip(clip)).long())
+            assert not found[row, LABELLED[clip] :].any()
 
 
 def test_of_a_long_clip_a_passage_is_read() -> None:
     firsts = set()
     for seed in range(30):
         draws = torch.rand(1, generator=torch.Generator().manual_seed(seed))
-        found, lengths = _clips().read(np.array([1]), at_most=6, draws=draws)
-        assert lengths.tolist() == [6]
-        firsts.add(int(found[0, 0, 0]))
-        assert found[0, :, 0].diff().tolist() == [1] * 5
+        found, lengths = CODED.read(np.array([1]), at_most=7, draws=draws)
+        assert lengths.tolist() == [7]
+        firsts.add(int(found[0, 0, 1]))
+        assert found[0, :, 1].diff().tolist() == [1] * 6
     assert firsts == {0, 1, 2}
-    assert _clips().read(np.array([1]), at_most=6)[0][0, 0, 0] == 0
+    assert CODED.read(np.array([1]), at_most=7)[0][0, 0, 1] == 0
 
 
 def test_waveforms_are_read_on_their_scale() -> None:
@@ -108,44 +107,19 @@ def test_a_share_of_draws_takes_each_copy_alike_and_crops_it_as_the_clip() -> No
     assert apart / 1200 == pytest.approx(1 - 0.4**2 - 2 * 0.3**2, abs=0.04), "each view is drawn by itself"
 
 
-LABELLED = (3, 9, 1, 5, 7, 2, 8, 4)
-# an input is the number of its clip and its own number in the clip
-CODED = StoredClips.together(
-    [np.stack([np.full(length, clip), np.arange(length)], 1).astype(np.int32) for clip, length in enumerate(LABELLED)]
-)
-TARGETS = torch.arange(len(LABELLED)) * 10
-
-
-def training() -> LabelledBatches:
+def test_training_and_validation_hold_every_clip_once_with_its_target() -> None:
     config = WaveformBatchConfig(batch_size=4, max_seconds=2, pool_batches=1).at_rate(50)
     unchanged = ClipViews(CODED, config, lambda inputs, lengths, generator: (inputs, lengths))
-    return LabelledBatches(views=unchanged, targets=TARGETS)
-
-
-def test_every_clip_comes_once_in_an_epoch_with_its_target() -> None:
-    batches = [training().batch(step, 0, 1) for step in range(2)]
-    clips = [int(clip) for batch in batches for clip in batch.inputs[:, 0, 0]]
-    assert sorted(clips) == list(range(8))
-    for batch in batches:
-        for inputs, length, target in zip(batch.inputs, batch.lengths.tolist(), batch.targets.tolist(), strict=True):
-            clip = int(inputs[0, 0])
-            assert (length, target) == (LABELLED[clip], 10 * clip)
-            assert (inputs[:length, 0] == clip).all()
-            assert (inputs[length:] == 0).all()
-
-
-def test_codes_stay_whole_numbers_and_lengths_stay_on_the_host() -> None:
-    assert CODED.read(np.array([1]), at_most=9)[0].dtype == torch.int64
-    moved = training().batch(0, 0, 1).to(torch.device("meta"))
+    training = LabelledBatches(views=unchanged, targets=TARGETS)
+    validation = validation_batches(CODED, TARGETS, batch_size=3, most_inputs=10)
+    assert [len(batch.targets) for batch in validation] == [3, 2, 1, 1, 1]  # 3 * 3, 2 * 5, and longer ones alone
+    for batches in ([training.batch(step, 0, 1) for step in range(2)], validation):
+        clips = torch.cat([batch.inputs[:, 0, 0] for batch in batches])
+        assert sorted(clips.tolist()) == list(range(1, 9))
+        assert torch.cat([batch.lengths for batch in batches]).tolist() == [LABELLED[clip - 1] for clip in clips]
+        assert torch.equal(torch.cat([batch.targets for batch in batches]), 10 * clips)
+    moved = validation[0].to(torch.device("meta"))  # the host forms groups of clips by their lengths
     assert [each.device.type for each in (moved.inputs, moved.targets, moved.lengths)] == ["meta", "meta", "cpu"]
-
-
-def test_validation_holds_every_clip_once_and_whole() -> None:
-    batches = validation_batches(CODED, TARGETS, batch_size=3, most_inputs=10)  # 3 * 3, 2 * 5, and longer ones alone
-    assert [len(batch.targets) for batch in batches] == [3, 2, 1, 1, 1]
-    assert torch.cat([batch.lengths for batch in batches]).tolist() == sorted(LABELLED)
-    for batch in batches:
-        assert (batch.targets == 10 * batch.inputs[:, 0, 0]).all()
 
 
 def test_the_first_inputs_of_each_clip_alone_are_read() -> None:

@@ -1,5 +1,6 @@
 """What holds for every body: a clip's states, windows, seeds, frozen layers, and the model's folder; the GPT as one."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +14,7 @@ from transformers import HubertModel
 
 from lm.bodies.ast_config import AstConfig
 from lm.bodies.audio_transformer import VARIANTS, AudioTransformerBody
-from lm.bodies.audio_transformer_config import AudioTransformerConfig
-from lm.bodies.body import Body, BodyReading, read_states
+from lm.bodies.body import Body, BodyReading, freeze, read_states
 from lm.bodies.clips import StoredClips
 from lm.bodies.code_gpt import GptBody, GptNetwork, replace_codes
 from lm.bodies.convolutional import ConvBody
@@ -34,6 +34,7 @@ from pipelines.bodies.network_options import RANDOM, BodyOptions
 from pipelines.bodies.table_of_bodies import BODY_OPTIONS
 from pipelines.bodies.wav2vec2_body import Wav2vec2Options
 from pipelines.extras.finetune import GptOptions
+from tests.lm.bodies.sounds import AUDIO_TRANSFORMER
 from tests.lm.tiny import TINY, codes_format, random_codes
 from tests.pipelines.tiny import AUDIO, save_run, sweep
 from tests.threads import require_alike
@@ -44,9 +45,7 @@ from wordless.audio.speech_models import SpeechModel
 from wordless.base.errors import InputError
 
 # Models of earlier versions may have other patches and masks than the only ones that can be chosen now.
-AUDIO_TRANSFORMER = AudioTransformerConfig(
-    patch_ms=20.0, front_end=24, width=16, layers=3, heads=2, ffn_dim=32, pool_every=1, wavelet_levels=3, patches=8
-)
+OLDER_PATCHES = replace(AUDIO_TRANSFORMER, patch_ms=20.0)
 BODIES: dict[str, Body] = {
     "gpt": GptBody(gpt=TINY, codes=codes_format(3)),
     "gpt_parallel": GptBody(gpt=replace(TINY, interleaving="parallel"), codes=codes_format(3)),
@@ -54,7 +53,7 @@ BODIES: dict[str, Body] = {
     "ast": AstBody(ast=AstConfig(patches=4)),
     **{
         f"audio_transformer_{variant}": AudioTransformerBody(
-            audio_transformer=replace(AUDIO_TRANSFORMER, variant=variant), sample_rate=4000
+            audio_transformer=replace(OLDER_PATCHES, variant=variant), sample_rate=4000
         )
         for variant in VARIANTS
     },
@@ -197,12 +196,8 @@ def weights_in(folder: Path, name: str) -> tuple[BodyOptions, dict[str, Path], d
             return Wav2vec2Options(), {"wav2vec2": folder}, {f"transformer.{key}": own[key] for key in own}
         case _:
             model = saved(BODIES["audio_transformer_pooling"], folder)
-            weights = "run" if name == "run" else str(folder)
-            return (
-                AudioTransformerOptions(weights=weights),
-                {"audio_transformer": folder},
-                model.network.body.state_dict(),
-            )
+            options = AudioTransformerOptions(weights="run" if name == "run" else str(folder))
+            return options, {"audio_transformer": folder}, model.network.body.state_dict()
 
 
 @pytest.mark.parametrize("name", ["gpt", "ast", "wav2vec2", "run", "folder"])
@@ -220,47 +215,35 @@ def test_a_body_is_opened_with_its_weights_and_without(name: str, tmp_path: Path
         assert source.body == BODIES["audio_transformer_pooling"]
 
 
-def reading_of(samples_per_state: int, *, inputs: int = 1, shared: int = 0, rounded_up: bool = True) -> BodyReading:
-    return BodyReading(
-        sample_rate=8000,
-        dim=1,
-        samples_per_state=samples_per_state,
-        window=8,
-        inputs_per_state=inputs,
-        shared_inputs=shared,
-        rounded_up=rounded_up,
-        least_samples=1,
-        input_type="float32",
-        key="",
-    )
+CODES = BodyReading(
+    sample_rate=8000, dim=1, samples_per_state=160, window=8, least_samples=1, input_type="float32", key=""
+)
+PATCHES = replace(CODES, samples_per_state=80, inputs_per_state=5, shared_inputs=3)
+SAMPLES = replace(CODES, samples_per_state=4, inputs_per_state=4, shared_inputs=2, rounded_up=False)
 
 
-CODES, PATCHES = reading_of(160), reading_of(80, inputs=5, shared=3)
-SAMPLES = reading_of(4, inputs=4, shared=2, rounded_up=False)
-
-
-def sums(reading_of: BodyReading) -> object:
+def sums(reading: BodyReading) -> Callable[[Tensor, Tensor], Frames]:
     """A network of which each state is the sum of its own inputs, beside the sum of those of the state before."""
 
     def network(inputs: Tensor, lengths: Tensor) -> Frames:
-        longest = int(reading_of.states_of(lengths).max())
-        padded = torch.nn.functional.pad(inputs, (0, reading_of.num_inputs(longest)))
+        longest = int(reading.states_of(lengths).max())
+        padded = nn.functional.pad(inputs, (0, reading.num_inputs(longest)))
         inside = torch.arange(padded.shape[1]) < lengths[:, None]
-        own = (padded * inside).unfold(1, reading_of.num_inputs(1), reading_of.inputs_per_state).sum(2)[:, :longest]
-        before = torch.nn.functional.pad(own, (1, 0))[:, :-1]
-        return torch.stack([own, before], dim=2), reading_of.states_of(lengths)
+        own = (padded * inside).unfold(1, reading.num_inputs(1), reading.inputs_per_state).sum(2)[:, :longest]
+        before = nn.functional.pad(own, (1, 0))[:, :-1]
+        return torch.stack([own, before], dim=2), reading.states_of(lengths)
 
     return network
 
 
-@pytest.mark.parametrize("reading_of", [CODES, PATCHES, SAMPLES])
+@pytest.mark.parametrize("reading", [CODES, PATCHES, SAMPLES])
 @given(lengths=st.lists(st.integers(6, 150), min_size=1, max_size=4))
-def test_windows_give_the_states_of_whole_clips(reading_of: BodyReading, lengths: list[int]) -> None:
+def test_windows_give_the_states_of_whole_clips(reading: BodyReading, lengths: list[int]) -> None:
     inputs = torch.randn(len(lengths), max(lengths), generator=torch.Generator().manual_seed(sum(lengths)))
     sizes = torch.tensor(lengths)
-    states, counts = read_states(sums(reading_of), reading_of, inputs, sizes)  # type: ignore[arg-type]  # a network
-    whole, _ = sums(reading_of)(inputs, sizes)  # type: ignore[operator]
-    assert counts.tolist() == [reading_of.num_states(length) for length in lengths]
+    states, counts = read_states(sums(reading), reading, inputs, sizes)
+    whole, _ = sums(reading)(inputs, sizes)
+    assert counts.tolist() == [reading.num_states(length) for length in lengths]
     for clip, count in enumerate(counts.tolist()):
         torch.testing.assert_close(states[clip, :count], whole[clip, :count])
 
@@ -272,22 +255,17 @@ def test_an_incomplete_last_state_is_read_or_left_out() -> None:
     assert CODES.states_per_second == 50
 
 
-def batch(model: LanguageModel, *steps: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Codes of several lengths."""
-    clips = [torch.tensor(random_codes(n, streams=model.format.streams, seed=n).values).long() for n in steps]
-    return torch.nn.utils.rnn.pad_sequence(clips, batch_first=True), torch.tensor(steps)
-
-
 def test_states_are_those_of_the_language_model(model: LanguageModel) -> None:
     body, network = GptBody(gpt=model.gpt.config, codes=model.format), GptNetwork(model.gpt)
     steps = (5, 60, 1, 8)  # 60 are several windows
-    inputs, lengths = batch(model, *steps)
+    clips = [random_codes(count, streams=model.format.streams, seed=count) for count in steps]
+    inputs = nn.utils.rnn.pad_sequence([torch.tensor(codes.values).long() for codes in clips], batch_first=True)
+    lengths = torch.tensor(steps)
     layers = model.gpt.config.layers
     with torch.no_grad():
         states, counts = read_states(network, body.reading, inputs, lengths)
     assert counts.tolist() == list(steps)
-    for clip, count in enumerate(steps):
-        codes = random_codes(count, streams=model.format.streams, seed=count)
+    for clip, (count, codes) in enumerate(zip(steps, clips, strict=True)):
         last = states_over_time(model, codes, [layers])
         expected = model.gpt.transformer.decoder.layer_norm(last)
         if model.format.streams > 1 and not model.gpt.by_step:  # the norm comes before the mean over streams
@@ -295,7 +273,7 @@ def test_states_are_those_of_the_language_model(model: LanguageModel) -> None:
             expected = model.gpt.transformer.decoder.layer_norm(own).reshape(count, -1, own.shape[1]).mean(1)
         torch.testing.assert_close(states[clip, :count], expected, atol=1e-4, rtol=1e-3)
     for number, found in enumerate(network.layer_states(inputs[:1, :5], lengths[:1]), 1):  # of layers, for probes
-        wanted = states_over_time(model, random_codes(5, streams=model.format.streams, seed=5), [number])
+        wanted = states_over_time(model, clips[0], [number])
         torch.testing.assert_close(found[0], wanted)
 
 

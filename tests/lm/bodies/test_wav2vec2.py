@@ -188,8 +188,8 @@ def test_a_saved_model_is_a_folder_of_transformers(tmp_path: Path) -> None:
         torch.testing.assert_close(_predict(again, batch), _predict(model, batch))
 
 
-def _classifier(folder: Path, *, share: float = 0.2, freeze_inputs: bool = True, seed: int = 0) -> FineTunedModel:
-    source = speech_source(folder, masking=MaskConfig(share=share, length=3))
+def _classifier(folder: Path, *, freeze_inputs: bool = True, seed: int = 0) -> FineTunedModel:
+    source = speech_source(folder, masking=MaskConfig(share=0.2, length=3))
     options = ClassificationOptions(pooling="mean", dropout=0.0, label_smoothing=0.0)
     task = ClassificationTask(options=options, classes=("high", "low"), projected=24)
     network = create_network(source.body, source.create(seed=seed), task, seed=seed)

@@ -5,19 +5,15 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from scipy.special import stdtrit
 from sklearn.metrics import mean_absolute_error, r2_score
 
 from lm.finetuned import create_task
 from lm.finetuning import ClassificationOptions, RegressionOptions, SequenceOptions
 from lm.heads import ClassificationTask, PooledTask, RegressionTask, SequenceTask, beam_search, error_rates
 from lm.lm_options import FigureConfig, ProbeConfig
-from lm.probing.intervals import measure, share_interval
+from lm.probing.intervals import measure
 from lm.probing.vectors import pool
 from tests.lm.reference import text_probabilities
-from tests.reference import edits
 from wordless.base.array_types import FloatArray
 from wordless.base.errors import InputError
 
@@ -81,16 +77,10 @@ def test_figures_of_known_answers() -> None:
     assert accuracy.low <= 0.75 <= accuracy.high
     assert f1.value == pytest.approx((0.8 + 2 / 3) / 2)
     assert f1.low < f1.value <= f1.high
-    # All clips of a group have the same answer, so ten clips of each say no more than one clip of each: Student's
-    # interval over the groups. That of one clip of each is never narrower than the exact one over the clips.
-    single, clips, grouped = (
-        one("a", "b").figures(answers * copies, truth * copies, FIGURES, names)[0]
-        for copies, names in ((2, [*"stuvwxyz"]), (20, ()), (20, [*"stuvwxyz"] * 10))
+    # All clips of a group have the same answer: ten clips of each say no more than one clip of each.
+    clips, grouped = (
+        one("a", "b").figures(answers * 20, truth * 20, FIGURES, names)[0] for names in ((), [*"stuvwxyz"] * 10)
     )
-    half = stdtrit(7, 0.975) * np.std([1, 1, 1, 0] * 2, ddof=1) / np.sqrt(8)
-    assert (grouped.value, grouped.low, grouped.high) == pytest.approx((0.75, 0.75 - half, 1.0))
-    exact, _ = share_interval(0.75, 8, confidence=FIGURES.confidence)
-    assert (single.value, single.low, single.high) == pytest.approx((0.75, exact, 1.0))
     assert clips.high - clips.low < 0.6 * (grouped.high - grouped.low)
     several = create_task(SEVERAL, ["a", "b"], [])
     precision, _ = several.figures(logits((2, -1), (1, 3), (-1, 2)), ["a", "a;b", "b"], FIGURES)
@@ -274,14 +264,6 @@ def test_greedy_decoding_merges_repetitions_drops_blanks_and_adds_no_alignments(
     assert [row["text"] for row in own.rows(outputs)] == ["three", "", "t h"]
     both = np.log(np.array([[0.6, 0.4], [0.6, 0.4]], np.float32))  # "": 0.36; "a": 0.64
     assert text_task("a", beam_size=10).rows([both]) == [{"text": "a", "greedy": ""}]
-
-
-@given(one=st.text("abc", max_size=8), other=st.text("abc", min_size=1, max_size=8))
-@settings(max_examples=60)
-def test_errors_are_the_fewest_edits(one: str, other: str) -> None:
-    rates = error_rates([one], [other])
-    assert rates.parts[0, 0] == edits(one, other)
-    assert rates.wholes[0] == len(other)
 
 
 def test_the_error_rate_and_the_constant_answer_of_known_cases() -> None:

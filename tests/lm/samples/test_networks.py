@@ -164,12 +164,6 @@ def test_sizes_that_do_not_fit_are_refused(make: Callable[[], object], told: str
         make()
 
 
-def sequences(time: int, heads: int = 3) -> tuple[Tensor, Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(time)
-    q, k, v = (torch.randn(2, time, heads, 8, generator=generator).requires_grad_() for _ in range(3))
-    return q, k, v
-
-
 def attend(attention: LocalAttention | TorchSDPA, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     attended, weights = attention(q, BatchLayout.of(q), k, BatchLayout.of(k), v, AttentionBiasCache())
     assert weights is None
@@ -179,7 +173,8 @@ def attend(attention: LocalAttention | TorchSDPA, q: Tensor, k: Tensor, v: Tenso
 @pytest.mark.parametrize("window", [1, 5, 8])
 @pytest.mark.parametrize("time", [2, 7, 8, 9, 40])
 def test_values_and_gradients_of_windows_are_those_of_fairseq2(window: int, time: int) -> None:
-    q, k, v = sequences(time)
+    generator = torch.Generator().manual_seed(time)
+    q, k, v = (torch.randn(2, time, 3, 8, generator=generator).requires_grad_() for _ in range(3))
     plain, fused = (attend(LocalAttention(window, fused=fused), q, k, v) for fused in (False, True))
     slow = attend(TorchSDPA(CausalAttentionBias(attn_window_len=window)), q, k, v)
     wanted = torch.autograd.grad(slow.square().sum(), [q, k, v])
@@ -205,13 +200,7 @@ def test_blocks_in_parts_have_the_bits_of_all_blocks_at_once(
         assert all(torch.equal(one, whole) for one, whole in zip(parts, found[0], strict=True))
 
 
-def test_one_query_attends_to_all_keys_that_it_is_given() -> None:
-    q, k, v = sequences(5)
-    whole = attend(LocalAttention(5), q, k, v)[:, -1:]
-    torch.testing.assert_close(attend(LocalAttention(5), q[:, -1:], k, v), whole)
-
-
-@pytest.mark.parametrize("name", CONFIGS)
+@NAMES
 def test_a_saved_model_predicts_and_generates_as_before(name: str, tmp_path: Path) -> None:
     model = SampleLanguageModel(lively(CONFIGS[name]))
     model.save_pretrained(tmp_path)
@@ -267,7 +256,7 @@ def test_cached_logits_are_those_of_whole_forward_passes(name: str, spare: int) 
 
 
 @pytest.mark.parametrize("known", [0, 5, 100])
-@pytest.mark.parametrize("name", CONFIGS)
+@NAMES
 def test_the_most_probable_levels_are_those_of_the_parallel_network(name: str, known: int) -> None:
     config, samples = CONFIGS[name], 30
     model, prompt = lively(config), random_levels(2, known)
@@ -375,4 +364,3 @@ def test_baselines_are_the_last_level_and_frequencies() -> None:
     torch.testing.assert_close(markov.sum(1), torch.ones(2))
     assert float(histogram[0, 9]) == pytest.approx((6 + 1) / (8 + 256))
     assert float(markov[0, 4]) == pytest.approx((2 + 3 / (8 + 256)) / (3 + 1))
-    assert [*BASELINES.values()] == [0, 256, 65_536]

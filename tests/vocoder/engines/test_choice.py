@@ -35,17 +35,11 @@ FAINT = 0.12  # logits below are what rectifiers leave of larger numbers, whose 
 
 def engine(name: str, model: WaveNet, clips: int, threads: int = 1) -> Streams:
     """An engine by the name of a test's parameter."""
-    match name:
-        case "torch":
-            return TorchStreams(model, clips)
-        case "numba":
-            return NumbaStreams(model, clips, threads=threads)
-        case "numba_bf16":
-            if not numba_multiplies_bf16():
-                pytest.skip("needs a CPU with AVX512_BF16")
-            return NumbaStreams(model, clips, threads=threads, bf16=True)
-        case _:
-            raise ValueError(name)
+    if name == "torch":
+        return TorchStreams(model, clips)
+    if name == "numba_bf16" and not numba_multiplies_bf16():
+        pytest.skip("needs a CPU with AVX512_BF16")
+    return NumbaStreams(model, clips, threads=threads, bf16=name == "numba_bf16")
 
 
 # conditions (clips, frames, inputs), levels (clips, samples), groups (clips,) and phase
@@ -159,19 +153,6 @@ def test_neither_company_nor_threads_change_a_clip(name: str, sampling: Sampling
     assert torch.equal(together[4:7], few)
     assert torch.equal(together[19:], alone)
     assert len(together.unique()) > 8
-
-
-@ENGINES
-def test_given_levels_sound_and_what_follows_is_as_if_they_had_been_drawn(name: str) -> None:
-    model = lively(tiny_config(levels=32, hop_length=20))
-    streams = [engine(name, model, 2) for _ in range(2)]
-    device = model.embedding.weight.device
-    conditions = torch.randn(2, 3, 6, 16, generator=torch.Generator().manual_seed(1)).to(device)
-    draws, asked = torch.rand(2, 60, generator=torch.Generator().manual_seed(2)), torch.full((2, 60), -1)
-    with torch.inference_mode():
-        free = streams[0].advance(conditions, asked, draws, AS_LEARNED)
-        asked[0, :37] = free[0, :37]
-        assert torch.equal(streams[1].advance(conditions, asked, draws, AS_LEARNED), free)
 
 
 @ENGINES

@@ -20,10 +20,10 @@ from wordless.base.errors import InputError
 HOP = SPECTROGRAM.hop_length
 
 
-def inputs(batch: int = 2, frames: int = 4) -> tuple[Tensor, Tensor]:
+def inputs(frames: int = 4) -> tuple[Tensor, Tensor]:
     generator = torch.Generator().manual_seed(1)
-    previous = torch.randint(256, (batch, frames * HOP), generator=generator)
-    return previous, torch.randn(batch, frames, SPECTROGRAM.n_mels, generator=generator)
+    previous = torch.randint(256, (2, frames * HOP), generator=generator)
+    return previous, torch.randn(2, frames, SPECTROGRAM.n_mels, generator=generator)
 
 
 @pytest.mark.parametrize("kernel_size", [2, 3])
@@ -183,11 +183,6 @@ def trained(config: WaveNetConfig) -> WaveNet:
     return model.eval()
 
 
-def conditions(own: Statistics, config: WaveNetConfig, log_mel: Tensor) -> Tensor:
-    """The conditions of a network at log-mel ``(batch, frames, mels)``, normalised by its own tokenizer."""
-    return normalised(log_mel, own)
-
-
 def assert_alike(wanted: Tensor, logits: Tensor, config: WaveNetConfig) -> None:
     """But for the look-ahead at the ends: both networks read zeros beyond the clip, which are other levels for each."""
     edge = config.look_ahead_frames * AUDIO.hop_length
@@ -215,8 +210,8 @@ def test_the_same_sound_has_the_same_logits(heard: tuple[str], groups: tuple[str
     assert model.config == config
     previous, log_mel, _ = a_clip(3)
     numbers = torch.tensor([0, len(groups) - 1, -1]) if groups else None
-    wanted = start(previous, conditions(known, start.config, log_mel))
-    assert_alike(wanted, model(previous, conditions(new, config, log_mel), numbers), config)
+    wanted = start(previous, normalised(log_mel, known))
+    assert_alike(wanted, model(previous, normalised(log_mel, new), numbers), config)
     if not heard:  # with the statistics of the start, its weights stay as they are
         alike = replace(start.config, patch_frames=8)
         same = transferred(start, alike, known=known, new=known, seed=3).state_dict()
