@@ -22,10 +22,10 @@ BESIDE = (
     "tokenizer/units.py",
 )
 BOUNDS = {
-    "lines of the core": 32_199,
-    "lines outside tests": 47_116,
-    "lines of tests": 35_127,
-    "files outside tests": 270,
+    "lines of the core": 31_938,
+    "lines outside tests": 47_220,
+    "lines of tests": 35_124,
+    "files outside tests": 272,
     "names of options on the command line": 420,
 }
 
