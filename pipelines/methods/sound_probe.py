@@ -195,17 +195,14 @@ class SoundProbe:
     def _tensors(self, method: str, views: Sequence[View]) -> dict[str, FloatArray]:
         """Compute ``(views, dim)`` by key, in the pooling of the probe; the functions are those of the run's stages."""
         recipe, (pooling,), encoder = self._recipe, self._recipe.vectors.poolings, self.encoder
-        work: Callable[..., dict[str, FloatArray]] | None = None
-        match method:
-            case "log_mel":
-                work = partial(log_mel_vectors, encoder)
-            case "bottleneck":
-                work = partial(bottleneck_vectors, encoder)
-            case "mfcc" | "chroma":
-                rate = self.audio.sample_rate
-                work = partial(frame_vectors, FRAMES[method](self.audio), method, rate, Path())
-        if work is not None:
-            return stacked_rows(work(view, poolings=[pooling]) for view in views)
+        rate = self.audio.sample_rate
+        of_view: dict[str, Callable[..., dict[str, FloatArray]]] = {
+            "log_mel": partial(log_mel_vectors, encoder),
+            "bottleneck": partial(bottleneck_vectors, encoder),
+            **{of: partial(frame_vectors, make(self.audio), of, rate, Path()) for of, make in FRAMES.items()},
+        }
+        if method in of_view:
+            return stacked_rows(of_view[method](view, poolings=[pooling]) for view in views)
         if of_sound := METHODS[method].of_sound:
             vectors_of: VectorsOfSound = imported(of_sound)
             found = vectors_of(self.run / method, views, self.audio.absolute, recipe.vectors, device=self.device)

@@ -39,7 +39,7 @@ from safetensors.numpy import load_file
 from lm.batches import UNCOUNTED, loss
 from lm.bodies.body import Pieces
 from lm.bodies.clips import StoredClips, batches_by_length
-from lm.bodies.convolutional import log_mel_pieces, statistics
+from lm.bodies.convolutional import log_mel_pieces
 from lm.bodies.layer_reader import states_of
 from lm.bodies.sound_gpt import (
     CodedClips,
@@ -72,6 +72,7 @@ from pipelines.store.stored_features import FEATURES
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.recordings.manifest import Split
+from wordless.audio.spectrogram import frame_statistics
 from wordless.base.array_types import FloatArray, IntArray
 from wordless.base.files import aside
 from wordless.base.machine import choose_device, use_threads
@@ -116,7 +117,7 @@ def create(source: str, study: Study, tokenizer: Tokenizer, streams: int) -> Sou
         streams=streams,
         codebook_size=tokenizer.format.codebook_size,
     )
-    codes = CodeStem(tokenizer, *statistics(study.entries["sample"].folder)) if source == "codes" else None
+    codes = CodeStem(tokenizer, *frame_statistics(study.entries["sample"].folder)) if source == "codes" else None
     return create_sound_gpt(settings.model, shape, seed=settings.fit.seed, codes=codes)
 
 
@@ -170,7 +171,7 @@ def train(source: str, name: str, corpus: Corpus, folder: Path) -> SoundGPT:
         return create(source, study, tokenizer, 1).eval()
     train, held_out = corpus.targets(target, "train"), corpus.targets(target, "validation")
     model, own = create(source, study, tokenizer, train.codes.width), settings.batches
-    std = statistics(study.entries["sample"].folder)[1]
+    std = frame_statistics(study.entries["sample"].folder)[1]
     batches = SoundBatches(train, own, settings.augmentation, std=std)
     fixed = validation_batches(held_out, batch_size=own.batch_size, at_most=own.max_frames)
     checkpoint = folder / f"{source}_{name}_{settings.fit.steps}_{settings.fit.seed}.safetensors"

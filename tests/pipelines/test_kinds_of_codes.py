@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 
-from lm.bodies.convolutional import statistics
 from lm.model import LanguageModel
 from lm.pitch import PitchHead, WithStreams
 from lm.rates import RatesModel, Upsampler
@@ -39,6 +38,7 @@ from vocoder.vocoder_options import Sampling
 from wordless.audio.audio_options import Levelling
 from wordless.audio.reading import read
 from wordless.audio.recordings.manifest import Clip, Clips, read_manifest
+from wordless.audio.spectrogram import frame_statistics
 from wordless.base.errors import InputError
 
 
@@ -160,7 +160,7 @@ def test_networks_of_log_mel_have_the_same_statistics_with_a_level(tmp_path: Pat
     plain, levelled = map(sample_statistics, samples)
     assert plain.key == levelled.key
     assert samples[0].key != samples[1].key
-    torch.testing.assert_close(statistics(plain.folder), statistics(levelled.folder), rtol=0, atol=0)
+    torch.testing.assert_close(frame_statistics(plain.folder), frame_statistics(levelled.folder), rtol=0, atol=0)
 
 
 # a voice of 150 Hz, of one second

@@ -14,7 +14,7 @@ from transformers import HubertModel
 
 from lm.bodies.ast_config import AstConfig
 from lm.bodies.audio_transformer import VARIANTS, AudioTransformerBody
-from lm.bodies.body import Body, BodyReading, freeze, read_states
+from lm.bodies.body import Body, BodyReading, read_states
 from lm.bodies.clips import StoredClips
 from lm.bodies.code_gpt import GptBody, GptNetwork, replace_codes
 from lm.bodies.convolutional import ConvBody
@@ -31,9 +31,8 @@ from lm.probing.vectors import Frames
 from pipelines.bodies.ast_body import AstOptions
 from pipelines.bodies.audio_transformer_body import AudioTransformerOptions
 from pipelines.bodies.network_options import RANDOM, BodyOptions
-from pipelines.bodies.table_of_bodies import BODY_OPTIONS
 from pipelines.bodies.wav2vec2_body import Wav2vec2Options
-from pipelines.extras.finetune import GptOptions
+from pipelines.extras.finetune import BODY_OPTIONS, GptOptions
 from tests.lm.bodies.sounds import AUDIO_TRANSFORMER
 from tests.lm.tiny import TINY, codes_format, random_codes
 from tests.pipelines.tiny import AUDIO, save_run, sweep
