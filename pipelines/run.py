@@ -8,6 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from pipelines.chain.sweep_runs import going_on
 from pipelines.commandline.command import start
 from pipelines.commandline.run_folders import logged
+from wordless.base.machine import large_imports
 
 
 def run(config: dict[str, Any]) -> None:
@@ -18,7 +19,8 @@ def run(config: dict[str, Any]) -> None:
 
         config = completed("run", config)
         require_recordings(corpus_options(config), in_folds=bool(config["compare"]["folds"]))
-        from pipelines.chain.chain import run_chain  # seconds of imports, which a mistake need not wait for
+        with large_imports():
+            from pipelines.chain.chain import run_chain  # seconds of imports, which a mistake need not wait for
 
         run_chain(config, folder)
 
