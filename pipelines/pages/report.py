@@ -21,7 +21,7 @@ from pipelines.pages.players import (
     Sound,
     clip_name,
     headline,
-    listened_clips,
+    reconstruction_charts,
     sound_charts,
     sounds_among,
     sounds_of,
@@ -77,13 +77,10 @@ def write_report(folder: Path) -> Path:
 
 def report_pictures(folder: Path) -> dict[str, Figure]:
     """Draw what the tokenizer keeps of each clip that has pictures, for trackers."""
-    results, figures = read_results(folder), {}
-    names = {f"reconstruction-{n}": f"{n + 1} {clip_name(clip)}" for n, clip in enumerate(listened_clips(results))}
-    for chart in sound_charts(folder, results):
-        if chart.name in names:
-            chart.figure.set(facecolor="white", dpi=200)
-            figures[names[chart.name]] = chart.figure
-    return figures
+    charts = reconstruction_charts(folder, read_results(folder))
+    for chart in charts.values():
+        chart.figure.set(facecolor="white", dpi=200)
+    return {name: chart.figure for name, chart in charts.items()}
 
 
 def report_charts(results: Results) -> Iterator[Chart]:

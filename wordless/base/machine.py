@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from ctypes import CDLL
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from threading import Lock, local
@@ -283,6 +284,7 @@ def broken_library(error: BaseException) -> InputError | None:
     return None
 
 
+@cache
 def version_of(distribution: str) -> str | None:
     """Return the installed version, or None."""
     try:
