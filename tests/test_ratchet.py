@@ -22,9 +22,9 @@ BESIDE = (
     "tokenizer/units.py",
 )
 BOUNDS = {
-    "lines of the core": 32_199,
-    "lines outside tests": 47_116,
-    "lines of tests": 35_127,
+    "lines of the core": 32_242,
+    "lines outside tests": 47_160,
+    "lines of tests": 35_157,
     "files outside tests": 270,
     "names of options on the command line": 420,
 }

@@ -140,45 +140,26 @@ def _first_sounds(results: Results) -> list[Sound]:
     return [*(by_place[place] for place in places if place in by_place), *said]
 
 
-def sound_charts(folder: Path, results: Results) -> Iterator[Chart]:
-    pictures = read_arrays(folder / PICTURES)
+def sound_charts(folder: Path, results: Results, *, sounds_too: bool = True) -> Iterator[Chart]:
+    """Draw what the tokenizer keeps of each clip that has pictures, and by default spectrograms of its sounds."""
+    pictures, size = read_arrays(folder / PICTURES), count_codes(results)
     for number, clip in enumerate(listened_clips(results)[:MAX_PICTURES]):
-        name, sounds = clip_name(clip), sounds_of(results, "clips", number)
-        if f"{number}:codes" in pictures:
-            yield _reconstruction_chart(folder, results, pictures, number)
+        name, sounds, strip = clip_name(clip), sounds_of(results, "clips", number), None
+        if (codes := pictures.get(f"{number}:codes")) is not None:
+            largest = (size or int(codes.max(initial=0)) + 1) - 1
+            seconds = soundfile.info(sound_path(folder, sounds[0])).duration
+            images = reconstruction(number, pictures, seconds=seconds, largest=largest)
+            title = f"Log-mel spectrograms and codes of {name}"
+            yield spectrogram_chart(images, name=f"reconstruction-{number}", title=title, height=RECONSTRUCTION_HEIGHT)
+            if size is not None:
+                strip = code_picture(codes, seconds=seconds, largest=largest, height=0.1 + 0.1 * codes.shape[1])
+        if not sounds_too:
+            continue
         if number == 0:
-            yield from _headline_charts(folder, _first_sounds(results), name, _first_codes(folder, results, pictures))
+            yield from _headline_charts(folder, _first_sounds(results), name, strip)
         judged = {f"{LISTENING}/{number}_{kind}.wav" for kind in JUDGED_KINDS}
         shown = [*(sound for sound in sounds if sound.place in judged), *sounds_of(results, "said", number)[-1:]]
         yield sound_spectrograms(folder, shown, name=f"sounds-{number}", title=name)
-
-
-def reconstruction_charts(folder: Path, results: Results) -> dict[str, Chart]:
-    """Draw what the tokenizer keeps of each clip that has pictures, by the clip's number and name."""
-    pictures, clips = read_arrays(folder / PICTURES), enumerate(listened_clips(results)[:MAX_PICTURES])
-    drawn = {number: clip_name(clip) for number, clip in clips if f"{number}:codes" in pictures}
-    return {f"{n + 1} {name}": _reconstruction_chart(folder, results, pictures, n) for n, name in drawn.items()}
-
-
-def _reconstruction_chart(folder: Path, results: Results, pictures: Pictures, number: int) -> Chart:
-    codes = pictures[f"{number}:codes"]
-    largest = (count_codes(results) or int(codes.max(initial=0)) + 1) - 1
-    images = reconstruction(number, pictures, seconds=_clip_seconds(folder, results, number), largest=largest)
-    title = f"Log-mel spectrograms and codes of {clip_name(listened_clips(results)[number])}"
-    return spectrogram_chart(images, name=f"reconstruction-{number}", title=title, height=RECONSTRUCTION_HEIGHT)
-
-
-def _first_codes(folder: Path, results: Results, pictures: Pictures) -> Picture | None:
-    codes, size = pictures.get("0:codes"), count_codes(results)
-    if codes is None or size is None:
-        return None
-    height = 0.1 + 0.1 * codes.shape[1]
-    return code_picture(codes, seconds=_clip_seconds(folder, results, 0), largest=size - 1, height=height)
-
-
-def _clip_seconds(folder: Path, results: Results, number: int) -> float:
-    seconds: float = soundfile.info(sound_path(folder, sounds_of(results, "clips", number)[0])).duration
-    return seconds
 
 
 def _headline_charts(folder: Path, sounds: Sequence[Sound], of: str, codes: Picture | None) -> Iterator[Chart]:

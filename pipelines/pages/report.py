@@ -21,7 +21,7 @@ from pipelines.pages.players import (
     Sound,
     clip_name,
     headline,
-    reconstruction_charts,
+    listened_clips,
     sound_charts,
     sounds_among,
     sounds_of,
@@ -77,10 +77,12 @@ def write_report(folder: Path) -> Path:
 
 def report_pictures(folder: Path) -> dict[str, Figure]:
     """Draw what the tokenizer keeps of each clip that has pictures, for trackers."""
-    charts = reconstruction_charts(folder, read_results(folder))
-    for chart in charts.values():
+    results, figures = read_results(folder), {}
+    names = {f"reconstruction-{n}": f"{n + 1} {clip_name(clip)}" for n, clip in enumerate(listened_clips(results))}
+    for chart in sound_charts(folder, results, sounds_too=False):
         chart.figure.set(facecolor="white", dpi=200)
-    return {name: chart.figure for name, chart in charts.items()}
+        figures[names[chart.name]] = chart.figure
+    return figures
 
 
 def report_charts(results: Results) -> Iterator[Chart]:
