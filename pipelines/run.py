@@ -8,6 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from pipelines.commandline.command import start
 from pipelines.commandline.run_folders import logged
 from pipelines.jobs.sweep_runs import going_on
+from wordless.base.machine import large_imports
 
 
 def run(config: dict[str, Any]) -> None:
@@ -19,7 +20,8 @@ def run(config: dict[str, Any]) -> None:
 
         config = completed("run", config)
         require_recordings(corpus_options(config), in_folds=bool(config["compare"]["folds"]))
-        from pipelines.jobs.run_chain import run_chain  # seconds of imports, which a mistake need not wait for
+        with large_imports():
+            from pipelines.jobs.run_chain import run_chain  # seconds of imports, which a mistake need not wait for
 
         run_chain(config, folder)
 

@@ -233,7 +233,7 @@ class WaveNet(nn.Module):
         )
         if config.pitch:
             # What the harmonics of a log-mel are made by, as of `vocoder.frames.voice_bands`: until it is said, even.
-            even = torch.linspace(0, config.sample_rate / 2, config.n_mels, dtype=torch.float32)
+            even = torch.linspace(0, config.sample_rate / 2, config.n_mels, dtype=torch.float32, device="cpu")
             self.register_buffer("bands", torch.stack([even, torch.ones_like(even), torch.zeros_like(even)]))
         taps = config.kernel_size * config.residual_channels  # oldest tap first
         self.dilated = nn.ModuleList(nn.Linear(taps, config.gate_channels, bias=False) for _ in config.dilations)
@@ -245,7 +245,8 @@ class WaveNet(nn.Module):
         self.skip = nn.Linear(config.layers * gated, config.skip_channels)
         self.hidden = nn.Linear(config.skip_channels, config.skip_channels)
         self.output = nn.Linear(config.skip_channels, config.levels)
-        self._initialise()
+        if not self.output.weight.is_meta:  # there is memory to fill
+            self._initialise()
         self.float()  # whatever PyTorch's default type is
 
     def _initialise(self) -> None:

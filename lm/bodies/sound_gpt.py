@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, ClassVar, cast
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch._compile import _disable_dynamo as not_compiled
 
 from lm.batches import UNCOUNTED, CodeBatch
 from lm.bodies.body import WEIGHTS_OPTION, BodyNetwork, BodyReading, load_part
@@ -179,7 +180,7 @@ class CodeStem(nn.Module):
             self._scale, self._shift = std / tokenizer.std, (mean - tokenizer.mean) / tokenizer.std
         self.width = tokenizer.format.spectral_streams * tokenizer.format.codebook_size
 
-    @torch.compiler.disable  # type: ignore[untyped-decorator]  # PyTorch gives it no types
+    @not_compiled
     def forward(self, spectrograms: Tensor) -> Tensor:
         [encoder] = self._encoder
         if self.training:

@@ -32,7 +32,7 @@ from pipelines.extras.table import imported
 from pipelines.store.outputs import CLAIMED, claims
 from wordless.base.errors import InputError
 from wordless.base.files import NO_LOCKS, NO_PERMISSION, NO_SPACE, WRITE_ERRORS, causes, existing, is_full, os_number
-from wordless.base.machine import broken_library, is_under_torchrun, rank, require_driver
+from wordless.base.machine import broken_library, is_under_torchrun, large_imports, rank, require_driver
 from wordless.base.pools import end_with_parent, is_started_by_another
 from wordless.base.text import escape
 from wordless.base.values import build
@@ -133,7 +133,9 @@ def perform(name: str, config: dict[str, object]) -> None:
         kind = options_class(name)
         arguments = imported(f"{kind.__module__}:{name}")(build(kind, config, name=""))
     if own.job:
-        imported(own.job)(*arguments)
+        with large_imports():
+            job = imported(own.job)
+        job(*arguments)
 
 
 def open_streams() -> None:

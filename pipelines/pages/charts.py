@@ -20,6 +20,7 @@ from markupsafe import Markup
 from matplotlib import style
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
@@ -94,7 +95,9 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
 
 
 def sheet(height: float, width: float = WIDTH) -> Figure:
-    return Figure(figsize=(width / 72, height / 72))
+    figure = Figure(figsize=(width / 72, height / 72))
+    FigureCanvasSVG(figure)  # whose text is measured without the hints of a screen
+    return figure
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -109,7 +112,10 @@ class Chart:
     @styled
     def __html__(self) -> Markup:
         written = io.StringIO()
-        with matplotlib.rc_context({"svg.hashsalt": self.name}):
+        with matplotlib.rc_context({"svg.hashsalt": self.name, "figure.constrained_layout.use": False}):
+            if layout := self.figure.get_layout_engine():
+                layout.execute(self.figure)
+                self.figure.set_layout_engine(None)  # or `savefig` draws all that is in the figure twice
             # No key of the metadata: they would name the program and the time.
             self.figure.savefig(written, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
         text = written.getvalue()

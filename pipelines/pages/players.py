@@ -140,7 +140,8 @@ def _first_sounds(results: Results) -> list[Sound]:
     return [*(by_place[place] for place in places if place in by_place), *said]
 
 
-def sound_charts(folder: Path, results: Results) -> Iterator[Chart]:
+def sound_charts(folder: Path, results: Results, *, sounds_too: bool = True) -> Iterator[Chart]:
+    """Draw what the tokenizer keeps of each clip that has pictures, and by default spectrograms of its sounds."""
     pictures, size = read_arrays(folder / PICTURES), count_codes(results)
     for number, clip in enumerate(listened_clips(results)[:MAX_PICTURES]):
         name, sounds, strip = clip_name(clip), sounds_of(results, "clips", number), None
@@ -152,6 +153,8 @@ def sound_charts(folder: Path, results: Results) -> Iterator[Chart]:
             yield spectrogram_chart(images, name=f"reconstruction-{number}", title=title, height=RECONSTRUCTION_HEIGHT)
             if size is not None:
                 strip = code_picture(codes, seconds=seconds, largest=largest, height=0.1 + 0.1 * codes.shape[1])
+        if not sounds_too:
+            continue
         if number == 0:
             yield from _headline_charts(folder, _first_sounds(results), name, strip)
         judged = {f"{LISTENING}/{number}_{kind}.wav" for kind in JUDGED_KINDS}

@@ -78,10 +78,9 @@ def report_pictures(folder: Path) -> dict[str, Figure]:
     """Draw what the tokenizer keeps of each clip that has pictures, for trackers."""
     results, figures = read_results(folder), {}
     names = {f"reconstruction-{n}": f"{n + 1} {clip_name(clip)}" for n, clip in enumerate(listened_clips(results))}
-    for chart in sound_charts(folder, results):
-        if chart.name in names:
-            chart.figure.set(facecolor="white", dpi=200)
-            figures[names[chart.name]] = chart.figure
+    for chart in sound_charts(folder, results, sounds_too=False):
+        chart.figure.set(facecolor="white", dpi=200)
+        figures[names[chart.name]] = chart.figure
     return figures
 
 

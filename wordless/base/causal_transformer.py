@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
+from torch._compile import _disable_dynamo as not_compiled
 
 from wordless.base.options import CausalSizes
 
@@ -73,7 +74,7 @@ def full_rows(rows: Tensor) -> BatchLayout:
 
 
 # fairseq2 asks the compiler about a new layout, which it does not allow while it compiles.
-@torch.compiler.disable  # type: ignore[untyped-decorator]  # torch's own
+@not_compiled  # `torch.compiler.disable`, but the compiler is imported at the first call, which takes a second
 @lru_cache(maxsize=64)
 @torch.inference_mode(False)  # a kept layout may be made in inference and read in training
 def _full_rows(batch: int, positions: int, device: torch.device) -> BatchLayout:

@@ -12,12 +12,13 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, load_model, save_file, save_model
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from wordless.base.errors import InputError, OldModelError
 from wordless.base.files import aside, file_hash, why_no_file, write_aside
@@ -157,6 +158,18 @@ def reading(folder: Path, kind: ModelKind, config: type[T]) -> Iterator[T]:
         yield read_object(config, folder / CONFIG, content)
 
 
+class _Unfilled(TorchFunctionMode):
+    """Leave out the normal distributions of weights without memory: PyTorch imports its compiler for them, a second."""
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in (Tensor.normal_, nn.init.normal_):
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
+
+
 def load_network(create: Callable[[], N], folder: Path, sha256: str) -> N:
     """Create the network of a config, with the weights of ``model.safetensors``, whose hash the config names.
 
@@ -165,7 +178,7 @@ def load_network(create: Callable[[], N], folder: Path, sha256: str) -> N:
     """
     if sha256 != file_hash(folder / WEIGHTS):
         raise InputError(f"{WEIGHTS} is not the file that {CONFIG} was saved with")
-    with torch.device("meta"):
+    with torch.device("meta"), _Unfilled():
         network = create()
     named = [*network.named_parameters(remove_duplicate=False)]
     uses = Counter(id(weight) for _, weight in named)

@@ -21,6 +21,7 @@ from pipelines.jobs.run_output import require_own_parts, write_probe
 from pipelines.results.run_record import lost_file, read_results
 from pipelines.settings.run_rules import run_settings
 from pipelines.store.store import ENTRY, Entry
+from tests.calling import python
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import SAMPLES
 from tests.pipelines.tiny_chain import PROCESSES, called_at_once, composed, entries, make_one, refusal, run
@@ -128,6 +129,21 @@ def test_a_second_run_reuses_everything(finished_run: FinishedRun, tmp_path: Pat
     assert results(tmp_path / "run")["figures"] == results(finished_run.folder)["figures"]
     trainings = {path.name for path in (finished_run.folder / "tensorboard").iterdir()}
     assert {path.name for path in (tmp_path / "run/tensorboard").iterdir()} == trainings
+
+
+def test_a_run_that_computes_nothing_imports_no_library_that_computes(
+    finished_run: FinishedRun, tmp_path: Path
+) -> None:
+    """Their imports take seconds. PyTorch's compiler, `torch._dynamo`, comes also with tensors without memory."""
+    words = ["wordless", "run", *finished_run.words, f"hydra.run.dir={tmp_path / 'run'}"]
+    slow = {"torch._dynamo", "fairseq2", "sklearn", "librosa", "transformers"}
+    code = (
+        f"import sys; sys.argv = {words}; from pipelines.cli import main; main();"
+        f"found = {slow} & {{*sys.modules}}; assert not found, found"
+    )
+    done = python("-c", code, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert all(row["reused"] for row in results(tmp_path / "run")["stages"])
 
 
 def test_another_codebook_size_shares_the_autoencoder_and_a_folder_holds_its_own_run_alone(

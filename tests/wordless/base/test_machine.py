@@ -7,6 +7,7 @@ from threading import Event
 import pytest
 import torch
 
+from tests.calling import python
 from wordless.base.errors import InputError
 from wordless.base.machine import limited_threads, multiplies_bf16, one_thread, require_device
 
@@ -44,3 +45,16 @@ def test_blocks_of_one_thread_that_overlap_leave_the_number_of_threads_as_it_was
         assert later.result() == torch.get_num_threads() == 3
         with ThreadPoolExecutor(1) as new:
             assert new.submit(torch.get_num_threads).result() == 3
+
+
+def test_objects_of_large_imports_are_left_out_of_searches_for_circles_which_go_on_afterwards() -> None:
+    code = (
+        "import gc; from wordless.base.machine import large_imports\n"
+        "with large_imports():\n    assert not gc.isenabled()\n    import torch\n"
+        "assert gc.isenabled() and gc.get_freeze_count() > 100_000\n"
+        "later, frozen = [[]], gc.get_freeze_count()\n"
+        "with large_imports():\n    pass\n"
+        "assert gc.is_tracked(later) and gc.get_freeze_count() == frozen, 'a later job leaves its own in the search'"
+    )
+    done = python("-c", code)
+    assert done.returncode == 0, done.stderr

@@ -5,11 +5,10 @@ belong to ``field.wav`` (`Folder.of_file`). Some files name their recordings the
 kind (`annotation_kinds.KINDS`), or the option ``annotations`` does; all annotations of a corpus are of one kind.
 """
 
-import gc
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import product
 from math import isfinite
@@ -34,6 +33,7 @@ from wordless.audio.recordings.manifest import Clips, Rejected, whole
 from wordless.audio.recordings.recording_sources import AnnotationOptions, CorpusConfig
 from wordless.audio.waveform import EXTENSIONS
 from wordless.base.errors import InputError, within
+from wordless.base.machine import without_collection
 from wordless.base.text import counted, listed
 
 _TOOLKITS = re.compile(  # files of Kaldi and lhotse
@@ -162,19 +162,7 @@ class _File:
     parts: list[Annotation]
 
 
-@contextmanager
-def _without_collection() -> Iterator[None]:
-    """Pause Python's search for circles among objects, which takes a third of the time of a million parts."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
-@_without_collection()
+@without_collection()
 def _collect(folder: Folder, kind: AnnotationKind, names: Sequence[str], config: AnnotationOptions) -> Clips:
     """Read files, choose their tier, and place their parts in recordings; faulty files and parts are set aside."""
     rejected = list[Rejected]()
