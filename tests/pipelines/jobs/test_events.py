@@ -79,6 +79,7 @@ def test_an_event_is_right_once_within_the_tolerance_in_its_recording() -> None:
     found = [event(2.1, 3), event(1.5, 2.5, score=0.5), event(5.9, 9), event(5.5, 5.6, "z"), event(7, 8, path="b")]
     assert match(found, truth, 0.2) == {0: 0, 2: 1}
     assert match(found, truth, 0.0) == {1: 0, 2: 1}
+    assert match([event(0, 1), event(2, 3)], [event(1, 2)], 0.0) == {}  # they only meet
 
 
 def test_a_detector_is_judged_by_class() -> None:
