@@ -12,9 +12,9 @@ from omegaconf import OmegaConf
 from pipelines.commandline.command import os_problem
 from pipelines.commandline.sweep_jobs import Job, note
 from pipelines.jobs.sweep_runs import SweepPage
-from tests.calling import decode, encode, generate
+from tests.calling import decode, encode, generate, options_of
 from tests.killing import Kill, call
-from tests.pipelines.jobs import test_decode, test_encode, test_generate
+from tests.pipelines.jobs.conftest import OWN
 from tests.pipelines.tiny import sweep
 from tests.slow.scenarios import contents, differences
 from tokenizer.parquet import CodedClip, write_shard
@@ -80,7 +80,9 @@ def content(folder: Path) -> Mapping[str, bytes]:
 
 
 OPTIONS: dict[Command, Callable[..., dict[str, object]]] = {
-    **{encode: test_encode.options, decode: test_decode.options, generate: test_generate.options}
+    encode: options_of("encode", "input", "output", **OWN["encode"]),
+    decode: options_of("decode", "input", "output", **OWN["decode"]),
+    generate: options_of("generate", "output", **OWN["generate"]),
 }
 
 
@@ -97,7 +99,7 @@ def test_a_disk_that_fills_up(
     name: str, command: Command, more: Any, run_folder: Path, recordings: Path, small_disk: Path, tmp_path: Path
 ) -> None:
     codes = tmp_path / "codes.parquet"
-    encode(test_encode.options(run_folder, recordings, codes))
+    encode(OPTIONS[encode](run_folder, recordings, codes))
     given = [run_folder, *{encode: [recordings], decode: [codes]}.get(command, [])]
 
     def options(place: Path) -> dict[str, object]:

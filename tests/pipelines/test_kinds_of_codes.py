@@ -21,9 +21,8 @@ from pipelines.labelled import probe
 from pipelines.stages.codebooks import PITCHES, frame_sample, pitches, sample_statistics
 from pipelines.stages.stage_options import TokenizerSettings
 from pipelines.store.store import Entry
-from tests.calling import decode, embed, encode, find, generate, score
+from tests.calling import decode, embed, encode, find, generate, options_of, score
 from tests.pipelines.conftest import FinishedRun
-from tests.pipelines.jobs.test_encode import options
 from tests.pipelines.tiny import AUDIO, GPT, save_run, session_of, write_clip
 from tests.pipelines.tiny_chain import config_of, entries, run
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
@@ -40,6 +39,8 @@ from wordless.audio.reading import read
 from wordless.audio.recordings.manifest import Clip, Clips, read_manifest
 from wordless.audio.spectrogram import frame_statistics
 from wordless.base.errors import InputError
+
+options = options_of("encode", "input", "output")
 
 
 def test_codes_of_a_speech_model_are_learned_continued_and_decoded(tmp_path: Path) -> None:

@@ -13,16 +13,15 @@ import pytest
 import wordless
 from pipelines.extras.publish import PublishConfig
 from pipelines.results.rows import COSTS
-from pipelines.store.outputs import hold
-from tests.calling import Command, generate, publish, score
+from tests.calling import Command, generate, options_of, publish, score
 from tests.hub import HubServer, serving, store_in_cache, use_hub
 from tests.pipelines.conftest import FinishedRun
-from tests.pipelines.jobs.test_answer_tables import options as scoring
-from tests.pipelines.jobs.test_generate import options as generating
+from tests.pipelines.jobs.conftest import OWN
 from tests.pipelines.tiny import sweep
 from wordless.base.errors import InputError
 from wordless.base.values import build
 
+generating, scoring = options_of("generate", "output", **OWN["generate"]), options_of("score", "input")
 PARTS = ("tokenizer", "lm", "vocoder", "probe")
 MODELS = {f"{part}/{name}" for part in PARTS for name in ("config.json", "model.safetensors", "README.md")} - {
     "probe/README.md"  # its weights have no card

@@ -153,9 +153,8 @@ def inputs_of(of: str, view: View, root: Path, sample: Entry) -> Tensor:
     samples = view.samples(root, RATE)
     if of == "conv":  # log-mel, the last hop filled up
         mean, std = frame_statistics(sample.folder)
-        return (
-            LogMel(AUDIO)(torch.from_numpy(np.pad(samples, (0, -len(samples) % AUDIO.hop_length)))[None])[0] - mean
-        ) / std
+        padded = torch.from_numpy(np.pad(samples, (0, -len(samples) % AUDIO.hop_length)))
+        return (LogMel(AUDIO)(padded[None])[0] - mean) / std
     return torch.from_numpy(samples)
 
 
@@ -353,14 +352,13 @@ def test_simclr_has_weights_of_its_own_and_no_scores(session: Session, corpus: C
 
 
 def test_the_untrained_network_is_the_one_that_pre_training_begins_with(session: Session, corpus: Clips) -> None:
-    random = load_file(random_wav2vec2(session, SPEECH, sample_rate=RATE).folder / "model.safetensors")
     still = replace(SPEECH.pretraining, fit=replace(SPEECH.pretraining.fit, lr=1e-30, weight_decay=0.0))
-    begun, trained = (
-        load_file(
-            wav2vec2(session, [waveforms(session, corpus, RATE)], each, sample_rate=RATE).folder / "model.safetensors"
-        )
-        for each in (replace(SPEECH, pretraining=still), SPEECH)
+    data = [waveforms(session, corpus, RATE)]
+    made = (
+        random_wav2vec2(session, SPEECH, sample_rate=RATE),
+        *(wav2vec2(session, data, each, sample_rate=RATE) for each in (replace(SPEECH, pretraining=still), SPEECH)),
     )
+    random, begun, trained = (load_file(entry.folder / "model.safetensors") for entry in made)
     assert begun.keys() == random.keys()
     for name, values in random.items():
         np.testing.assert_allclose(begun[name], values, atol=1e-7, err_msg=name)

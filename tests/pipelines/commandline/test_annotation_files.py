@@ -66,13 +66,6 @@ def test_a_folder_of_files_is_read_again(kind: str, place: Path) -> None:
     assert parts_of(place) == FOUND
 
 
-@pytest.mark.parametrize("kind", [*SUFFIXES])
-def test_the_file_of_one_recording_is_read_again(kind: str, place: Path) -> None:
-    own = [each for each in events_of(place) if each.path.endswith("a.wav")]
-    write_annotations(place / f"a{SUFFIXES[kind]}", kind, paths_of(place)[:1], own)
-    assert parts_of(place) == {**FOUND, "b": []}
-
-
 def test_one_raven_table_has_the_events_of_all_recordings_one_after_the_other(place: Path) -> None:
     write_annotations(table := place / "all.selections.txt", "raven", paths_of(place), events_of(place))
     found = recordings_at(table, AnnotationOptions()).clips

@@ -1,19 +1,54 @@
 """Recordings, words and fine-tuned models that several tests share."""
 
+import csv
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
+from pipelines.commandline.command import perform
 from pipelines.commandline.composition import prepare
-from pipelines.commandline.option_index import index
+from pipelines.commandline.option_index import index, options_class
 from pipelines.extras.finetune import finetune_settings
 from pipelines.extras.finetune.finetune_body import finetune_body
 from tests.pipelines.tiny import AUDIO
 from tests.pipelines.tiny_chain import config_of, run
+
+Calling = Callable[..., Path]
+OWN: dict[str, dict[str, object]] = {
+    "encode": {"clips_per_shard": 2},
+    "decode": {"temperature": 1.0},
+    "generate": {"seconds": 0.21, "num_samples": 2, "top_k": 0, "vocoder_temperature": 1.0},
+}
+
+
+@pytest.fixture
+def call(run_folder: Path, recordings: Path, tmp_path: Path) -> Calling:
+    """Calls a command with the tiny run and the shared recordings, if its options name no others; returns the output.
+
+    The output and the store of the command lie in a place of the test's own.
+    """
+
+    def call(command: str, output: str, /, **options: object) -> Path:
+        given = {"model": run_folder, "input": recordings, "output": tmp_path / output, "device": "cpu", "workers": 1}
+        given["store"] = {"root": str(tmp_path / "store")}
+        known = {each.name for each in fields(options_class(command))}
+        whole = {name: value for name, value in given.items() if name in known} | OWN.get(command, {}) | options
+        perform(command, {name: str(value) if isinstance(value, Path) else value for name, value in whole.items()})
+        return tmp_path / output
+
+    return call
+
+
+def run_of(place: Path, **parts: Path) -> Path:
+    """A run folder with parts of other runs."""
+    place.mkdir()
+    for part, folder in parts.items():
+        (place / part).symlink_to(folder / part)
+    return place
 
 
 @pytest.fixture(scope="session")
@@ -76,6 +111,12 @@ def fine_tune(*words: str) -> None:
 def composed(*words: str) -> dict[str, object]:
     """The config of ``wordless finetune`` with these words, after those of a quick training."""
     return config_of("finetune", *prepare((*QUICK, *words), index("finetune")).overrides)
+
+
+def rows_of(table: Path) -> list[dict[str, str]]:
+    """The rows of a TSV file."""
+    with table.open(encoding="utf-8", newline="") as file:
+        return [*csv.DictReader(file, delimiter="\t")]
 
 
 @pytest.fixture(scope="session")

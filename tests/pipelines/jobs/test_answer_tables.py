@@ -7,21 +7,19 @@ import pyarrow.parquet as pq
 import pytest
 
 from lm.model import LanguageModel
-from tests.calling import options_of, score
+from tests.pipelines.jobs.conftest import Calling, rows_of
 from tests.rejected import read_rejected
 from tokenizer.tokenizer import Tokenizer
 from wordless.base.errors import InputError
 
-options = options_of("score", "input")
-
 
 def test_lines_and_tables_hold_the_probabilities_of_what_can_be_read(
-    run_folder: Path, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    call: Calling, run_folder: Path, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("scores.tsv", "scores.json", "scores.parquet"):
-        score(options(run_folder, recordings, output=str(tmp_path / name)))
+        call("score", name)
     (broken := tmp_path / "broken.wav").write_bytes(b"RIFF")
-    score(options(run_folder, f"[{recordings / 'a.wav'},{broken}]", output=str(tmp_path / "scores.txt")))
+    call("score", "scores.txt", input=f"[{recordings / 'a.wav'},{broken}]")
     (rejected,) = read_rejected(tmp_path / "scores.txt.rejected.tsv")
     assert rejected.path == str(broken)
     tokenizer = Tokenizer.from_pretrained(run_folder / "tokenizer")
@@ -36,28 +34,20 @@ def test_lines_and_tables_hold_the_probabilities_of_what_can_be_read(
         assert row["log_probability"] == pytest.approx(nats.sum(), rel=1e-6)
         assert row["nats_per_code"] == pytest.approx(-nats.mean(), rel=1e-6)
     assert pq.read_table(tmp_path / "scores.parquet").to_pylist() == rows
-    head, *lines = (tmp_path / "scores.tsv").read_text().splitlines()
-    assert [dict(zip(head.split("\t"), line.split("\t"), strict=True)) for line in lines] == [
-        {name: str(value) for name, value in row.items()} for row in rows
-    ]
+    assert rows_of(tmp_path / "scores.tsv") == [{name: str(value) for name, value in row.items()} for row in rows]
     assert (tmp_path / "scores.txt").read_text() == f"a {-rows[0]['nats_per_code']}\n"
     assert capsys.readouterr().out.splitlines()[1].split()[0] == f"{rows[0]['log_probability']:.1f}"
-    (tmp_path / "file").touch()
-    for output, told in (("scores.tsv", "exists"), ("file/scores.tsv", r"\bfile\b.* output=PATH")):
-        with pytest.raises(InputError, match=told):
-            score(options(run_folder, recordings, output=str(tmp_path / output)))
 
 
-def test_names_that_the_output_cannot_hold_are_refused(run_folder: Path, recordings: Path, tmp_path: Path) -> None:
-    text = str(tmp_path / "scores.txt")
+def test_names_that_the_output_cannot_hold_are_refused(call: Calling, recordings: Path, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"'a'.*\b2 recordings\b.*\.tsv\b"):
-        score(options(run_folder, recordings, output=text))
+        call("score", "scores.txt")
     spoilt = tmp_path / "spo\udcffilt"
     spoilt.mkdir()
     for name in ("one word.wav", "b.wav"):
         (spoilt / name).write_bytes((recordings / "a.wav").read_bytes())
     with pytest.raises(InputError, match=r"UTF-8\b.*\bfolder\b"):
-        score(options(run_folder, spoilt, output=str(tmp_path / "scores.parquet")))
+        call("score", "scores.parquet", input=spoilt)
     plain = spoilt.rename(tmp_path / "plain")
     with pytest.raises(InputError, match=r"'one word'.*\bspace"):
-        score(options(run_folder, plain, output=text))
+        call("score", "scores.txt", input=plain)

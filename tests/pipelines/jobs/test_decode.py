@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from pipelines.jobs import speaking as decode_job
 from pipelines.store.store import checkpoints_of, note_finished
-from tests.calling import decode, options_of
 from tests.killing import Call
+from tests.pipelines.jobs.conftest import Calling, run_of
 from tests.pipelines.tiny import sweep
 from tokenizer.parquet import CodedClip, write_shard
 from tokenizer.tokenizer import Tokenizer
@@ -23,8 +23,6 @@ from vocoder.vocoder import Vocoder
 from wordless.audio.recordings.folders import sound_names
 from wordless.base.errors import InputError
 from wordless.base.seeds import sound_seed
-
-options = options_of("decode", "input", "output", temperature=1.0)
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +37,10 @@ def clips(run_folder: Path) -> list[CodedClip]:
 
 @pytest.fixture(scope="module")
 def parquet(clips: list[CodedClip], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("codes") / "codes.parquet"
+    return write_codes(tmp_path_factory.mktemp("codes") / "codes.parquet", *clips)
+
+
+def write_codes(path: Path, *clips: CodedClip) -> Path:
     write_shard(path, clips, clips[0].codes.format)
     return path
 
@@ -48,21 +49,12 @@ def sounds(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*.wav")}
 
 
-def test_a_single_sound_beside_others_is_told(
-    run_folder: Path, clips: list[CodedClip], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    write_shard(tmp_path / "one.parquet", clips[:1], clips[0].codes.format)
-    for name, told in (("x.wav", False), ("y.wav", True)):
-        decode(options(run_folder, tmp_path / "one.parquet", tmp_path / name))
-        assert ("beside other sounds" in "".join(capsys.readouterr())) is told
-
-
 @pytest.mark.parametrize("strength", [0.0, 1.0])
 def test_a_file_holds_what_the_vocoder_says_in_the_clips_own_voice(
-    strength: float, run_folder: Path, parquet: Path, clips: list[CodedClip], tmp_path: Path
+    strength: float, call: Calling, run_folder: Path, parquet: Path, clips: list[CodedClip], tmp_path: Path
 ) -> None:
-    decode(options(run_folder, parquet, tmp_path / "out", seed=3, temperature=0.7, postfilter=strength))
-    lengths = {name: soundfile.info(tmp_path / "out" / name).frames for name in sorted(sounds(tmp_path / "out"))}
+    out = call("decode", "out", input=parquet, seed=3, temperature=0.7, postfilter=strength)
+    lengths = {name: soundfile.info(out / name).frames for name in sorted(sounds(out))}
     names = ("a.wav", "b/a.wav", "b/c.wav")
     assert lengths == {name: clip.codes.num_samples for name, clip in zip(names, clips, strict=False)}
     tokenizer = Tokenizer.from_pretrained(run_folder / "tokenizer")
@@ -70,21 +62,19 @@ def test_a_file_holds_what_the_vocoder_says_in_the_clips_own_voice(
     seed = sound_seed(3, "b/a.wav")
     expected = vocoder.decode(clips[1].codes, tokenizer, group="anna", seed=seed, temperature=0.7)
     expected.write(tmp_path / "expected.wav")
-    assert (tmp_path / "out/b/a.wav").read_bytes() == (tmp_path / "expected.wav").read_bytes()
+    assert (out / "b/a.wav").read_bytes() == (tmp_path / "expected.wav").read_bytes()
 
 
 def test_finished_sounds_are_kept_and_others_are_not_mixed_with_them(
-    run_folder: Path, parquet: Path, tmp_path: Path
+    call: Calling, run_folder: Path, parquet: Path, tmp_path: Path
 ) -> None:
-    own = {"store": {"root": str(tmp_path / "store")}}
-    decode(options(run_folder, parquet, tmp_path / "out", **own))
+    whole = sounds(call("decode", "out", input=parquet))
     (entry,) = (tmp_path / "store/sounds").glob("?" * 16)
     entry.rename(partial := entry.with_suffix(".partial"))  # as a kill leaves it
     checkpoints_of(partial).mkdir()
     note_finished(partial / "00000000.wav")
     kept = (partial / "00000000.wav").stat().st_mtime_ns
-    decode(options(run_folder, parquet, tmp_path / "again", **own))
-    assert sounds(tmp_path / "again") == sounds(tmp_path / "out")
+    assert sounds(call("decode", "again", input=parquet)) == whole
     assert (entry / "00000000.wav").stat().st_mtime_ns == kept
     assert (entry / "00000001.wav").stat().st_mtime_ns > kept
     shutil.copytree(run_folder, louder := tmp_path / "louder")
@@ -98,52 +88,45 @@ def test_finished_sounds_are_kept_and_others_are_not_mixed_with_them(
     ]
     before = 1
     for number, (model, others, more) in enumerate(calls):
-        decode(options(model, parquet, tmp_path / str(number), **others, **own))
+        call("decode", str(number), model=model, input=parquet, **others)
         assert (before := before + more) == len([*(tmp_path / "store/sounds").glob("?" * 16)])
-    with pytest.raises(InputError, match=r"out\b.*exists"):
-        decode(options(run_folder, parquet, tmp_path / "out", **own))
 
 
 def test_griffin_lim_needs_no_vocoder_and_codes_of_another_tokenizer_are_refused(
-    run_folder: Path, other_run: Path, parquet: Path, tmp_path: Path
+    call: Calling, run_folder: Path, other_run: Path, parquet: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run/tokenizer").symlink_to(run_folder / "tokenizer")
-    decode(options(tmp_path / "run", parquet, tmp_path / "out", synthesis="griffin_lim"))
-    assert len(sounds(tmp_path / "out")) == 3
+    run = run_of(tmp_path / "run", tokenizer=run_folder)
+    assert len(sounds(call("decode", "out", model=run, input=parquet, synthesis="griffin_lim"))) == 3
     with pytest.raises(InputError, match=r"vocoder/config\.json\b.*synthesis=griffin_lim\b"):
-        decode(options(tmp_path / "run", parquet, tmp_path / "other"))
+        call("decode", "other", model=run, input=parquet)
     own, other = (Tokenizer.from_pretrained(run / "tokenizer").format.codebook for run in (other_run, run_folder))
     with pytest.raises(InputError, match=rf"{own}\b.*\bcodes\b.*{other}\b"):
-        decode(options(other_run, parquet, tmp_path / "other"))
+        call("decode", "other", model=other_run, input=parquet)
     assert not (tmp_path / "other").exists()
 
 
-def test_units_of_unknown_length_need_a_choice(run_folder: Path, parquet: Path, tmp_path: Path) -> None:
-    (tmp_path / "units.txt").write_text("1 2 1 2\n")
-    wanted = options(run_folder, tmp_path / "units.txt", tmp_path / "sound.wav", synthesis="griffin_lim")
-    for refused in (wanted, {**wanted, "codes_per_unit": 0}, {**wanted, "codes_per_unit": 1, "input": str(parquet)}):
+def test_units_of_unknown_length_need_a_choice(call: Calling, run_folder: Path, parquet: Path, tmp_path: Path) -> None:
+    (units := tmp_path / "units.txt").write_text("1 2 1 2\n")
+    for refused in ({"input": units}, {"input": units, "codes_per_unit": 0}, {"input": parquet, "codes_per_unit": 1}):
         with pytest.raises(InputError, match="codes_per_unit"):
-            decode(refused)
-    decode({**wanted, "codes_per_unit": 3})
+            call("decode", "sound.wav", synthesis="griffin_lim", **refused)
+    sound = call("decode", "sound.wav", input=units, synthesis="griffin_lim", codes_per_unit=3)
     samples_per_code = Tokenizer.from_pretrained(run_folder / "tokenizer").format.samples_per_code
-    assert soundfile.info(tmp_path / "sound.wav").frames == 12 * samples_per_code
+    assert soundfile.info(sound).frames == 12 * samples_per_code
 
 
-def test_one_clip_becomes_one_file_of_any_length(
-    run_folder: Path, parquet: Path, clips: list[CodedClip], tmp_path: Path
+def test_one_clip_becomes_one_file_of_any_length_and_is_told_where_it_lies_beside_others(
+    call: Calling, parquet: Path, clips: list[CodedClip], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_shard(tmp_path / "one.parquet", clips[:1], clips[0].codes.format)
-    decode(options(run_folder, tmp_path / "one.parquet", tmp_path / "new/sound.wav"))
-    assert soundfile.info(tmp_path / "new/sound.wav").frames == clips[0].codes.num_samples
-    with pytest.raises(InputError, match=r"sound\.wav\b.*exists"):
-        decode(options(run_folder, tmp_path / "one.parquet", tmp_path / "new/sound.wav"))
+    one = write_codes(tmp_path / "one.parquet", clips[0])
+    for name, told in (("new/x.wav", False), ("new/y.wav", True)):
+        assert soundfile.info(call("decode", name, input=one)).frames == clips[0].codes.num_samples
+        assert ("beside other sounds" in "".join(capsys.readouterr())) is told
     with pytest.raises(InputError, match=r"all\.wav\b.*input=.*\b3 clips"):
-        decode(options(run_folder, parquet, tmp_path / "all.wav"))
+        call("decode", "all.wav", input=parquet)
     empty = replace(clips[0], codes=replace(clips[0].codes, values=np.zeros((0, 1), np.int32), num_samples=0))
-    write_shard(tmp_path / "empty.parquet", [empty], empty.codes.format)
-    decode(options(run_folder, tmp_path / "empty.parquet", tmp_path / "out"))
-    assert soundfile.info(tmp_path / "out/a.wav").frames == 0
+    sound = call("decode", "out", input=write_codes(tmp_path / "empty.parquet", empty)) / "a.wav"
+    assert soundfile.info(sound).frames == 0
 
 
 LONG = [*(f"{'x' * 250}{number}.wav" for number in range(3)), "y/" * 2000 + "z", "ü" * 1500]
@@ -182,22 +165,21 @@ def long_clip(clip: CodedClip, seconds: float) -> CodedClip:
 
 
 def test_a_long_clip_is_written_as_it_is_made_and_sounds_as_it_does_beside_others(
-    run_folder: Path, clips: list[CodedClip], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    call: Calling, clips: list[CodedClip], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    several = [long_clip(clips[0], 2.0), replace(long_clip(clips[1], 3.1), path="long.wav")]
-    write_shard(tmp_path / "codes.parquet", several, clips[0].codes.format)
-    decode(options(run_folder, tmp_path / "codes.parquet", tmp_path / "together"))
+    short, long = long_clip(clips[0], 2.0), replace(long_clip(clips[1], 3.1), path="long.wav")
+    codes = write_codes(tmp_path / "codes.parquet", short, long)
+    together = call("decode", "together", input=codes)
     monkeypatch.setattr(decode_job, "LONG_SECONDS", 3.0)
-    own = {"store": {"root": str(tmp_path / "store")}}
-    decode(options(run_folder, tmp_path / "codes.parquet", tmp_path / "apart", **own))
-    assert soundfile.info(tmp_path / "apart/long.wav").frames == several[1].codes.num_samples
-    assert sounds(tmp_path / "apart") == sounds(tmp_path / "together")
+    apart = call("decode", "apart", input=codes, store={"root": str(tmp_path / "other")})
+    assert soundfile.info(apart / "long.wav").frames == long.codes.num_samples
+    assert sounds(apart) == sounds(together)
 
 
 @pytest.mark.slow
 def test_an_interrupted_long_clip_keeps_what_is_done(run_folder: Path, clips: list[CodedClip], tmp_path: Path) -> None:
     hours = replace(long_clip(clips[0], 3 * 3600), path="hours.wav")
-    write_shard(tmp_path / "codes.parquet", [hours], clips[0].codes.format)
+    write_codes(tmp_path / "codes.parquet", hours)
     words = (f"model={run_folder}", "input=codes.parquet", "output=out", "engine=torch")
     running = Call("decode", *words, place=tmp_path)
     while max((path.stat().st_size for path in tmp_path.rglob("*.aside")), default=0) <= 30_000:

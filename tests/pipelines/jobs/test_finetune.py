@@ -14,7 +14,7 @@ from lm.finetuning import ClassificationOptions
 from pipelines.extras.finetune import finetune_settings
 from pipelines.store.outputs import hold
 from pipelines.store.run_folder import JOB
-from tests.pipelines.jobs.conftest import PITCHES, Finetuned, composed, fine_tune, write_tone, write_tones
+from tests.pipelines.jobs.conftest import PITCHES, Finetuned, composed, fine_tune, rows_of, write_tone, write_tones
 from tests.pipelines.tiny import AUDIO
 from tests.pipelines.tiny_chain import stored
 from tests.rejected import read_rejected
@@ -33,10 +33,10 @@ def test_every_opponent_has_its_figures(classifier: Finetuned) -> None:
     assert record["table"][-1]["figures"][0]["value"] == pytest.approx(1 / 3)
     assert record["provenance"]["parameters"]["finetuned"] > 0
     assert record["over"] == "clips"  # the test clips have no groups
-    header, *lines = (classifier.folder / "predictions.tsv").read_text().splitlines()
+    rows = rows_of(classifier.folder / "predictions.tsv")
     names = ["path", "truth", "label", "probability", *(f"probability of {n}" for n in ("high", "low", "middle"))]
-    assert (header.split("\t"), len(lines)) == (names, 9)
-    right = sum(line.split("\t")[1] == line.split("\t")[2] for line in lines)
+    assert ([*rows[0]], len(rows)) == (names, 9)
+    right = sum(row["truth"] == row["label"] for row in rows)
     page = (classifier.folder / "predictions.html").read_text()
     assert f"{right} of 9 answers are right" in page
     assert page.count("<audio") == 9 - right
@@ -182,13 +182,14 @@ def test_every_opponent_of_each_body_and_head_has_figures_and_the_folder_predict
         recipes = [json.loads(path.read_text()) for path in Path("s/finetuned").glob("*/entry.json")]
         assert sorted(str(recipe["arguments"]["training"]["frozen"]) for recipe in recipes) == frozen[head]
     loaded = FineTunedModel.from_pretrained(Path("model"))
-    header, *lines = (line.split("\t") for line in Path("model/predictions.tsv").read_text().splitlines())
-    assert (header[:2], len(lines)) == (["path", "truth"], 9)
-    for path, truth, *cells in lines:
-        assert path.startswith(truth)
-        (row,) = loaded.predict([read(root / path, RATE)])
-        for name, cell in zip(header[2:], cells, strict=True):
-            assert cell == str(row[name]) or float(cell) == pytest.approx(row[name], abs=1e-2)
+    rows = rows_of(Path("model/predictions.tsv"))
+    assert ([*rows[0]][:2], len(rows)) == (["path", "truth"], 9)
+    for row in rows:
+        path = row.pop("path")
+        assert path.startswith(row.pop("truth"))
+        (answer,) = loaded.predict([read(root / path, RATE)])
+        for name, cell in row.items():
+            assert cell == str(answer[name]) or float(cell) == pytest.approx(answer[name], abs=1e-2)
     assert head != "sequence" or "".join(loaded.task.summary).endswith("deghilmow")
 
 

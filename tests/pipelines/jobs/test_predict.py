@@ -17,10 +17,10 @@ import soundfile
 import wordless
 from lm.finetuned import FineTunedModel
 from pipelines.store.store import SYNTHESISED
-from tests.calling import predict, publish
+from tests.calling import publish
 from tests.hub import serving, use_hub
 from tests.pipelines.conftest import FinishedRun
-from tests.pipelines.jobs.conftest import PITCHES, Finetuned, write_tone
+from tests.pipelines.jobs.conftest import PITCHES, Calling, Finetuned, rows_of, write_tone
 from tests.pipelines.tiny import AUDIO
 from tests.rejected import read_rejected
 from wordless.audio.levels import trim_ends
@@ -29,26 +29,34 @@ from wordless.audio.recordings.annotations import recordings_at
 from wordless.audio.recordings.recording_sources import AnnotationOptions
 from wordless.base.errors import InputError
 
-
-def predicted(model: Path | str, source: Path, output: Path, **others: object) -> list[dict[str, Any]]:
-    """The rows of the table of a folder of recordings."""
-    predict({"model": str(model), "input": str(source), "output": str(output), "device": "cpu", "workers": 1, **others})
-    rows: list[dict[str, Any]] = json.loads(output.read_text())
-    return rows
+Rows = list[dict[str, Any]]
+Predicted = Callable[..., Rows]
 
 
-def test_the_table_has_the_predictions_of_the_test_clips(classifier: Finetuned, tones: Path, tmp_path: Path) -> None:
-    rows = {Path(row["path"]).name: row for row in predicted(classifier.folder, tones, tmp_path / "table.json")}
+@pytest.fixture
+def predicted(call: Calling) -> Predicted:
+    """The rows that a model predicts for a folder of recordings, in a table with a name."""
+
+    def predict(model: Path | str, source: Path, name: str, **others: object) -> Rows:
+        rows: Rows = json.loads(call("predict", f"{name}.json", model=model, input=source, **others).read_text())
+        return rows
+
+    return predict
+
+
+def test_the_table_has_the_predictions_of_the_test_clips(
+    predicted: Predicted, classifier: Finetuned, tones: Path
+) -> None:
+    rows = {Path(row["path"]).name: row for row in predicted(classifier.folder, tones, "table")}
     assert len(rows) == 27
-    for line in (classifier.folder / "predictions.tsv").read_text().splitlines()[1:]:
-        path, truth, label, probability, *_ = line.split("\t")
-        assert path.startswith(truth)
-        assert rows[path]["label"] == label
-        assert rows[path]["probability"] == pytest.approx(float(probability), abs=1e-4)
+    for row in rows_of(classifier.folder / "predictions.tsv"):
+        assert row["path"].startswith(row["truth"])
+        assert rows[row["path"]]["label"] == row["label"]
+        assert rows[row["path"]]["probability"] == pytest.approx(float(row["probability"]), abs=1e-4)
 
 
 def test_annotated_parts_are_predicted_as_if_they_were_cut(
-    classifier: Finetuned, tones: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    predicted: Predicted, classifier: Finetuned, tones: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "in").mkdir()
     names, rate = ("high_0.wav", "low_0.wav"), AUDIO.sample_rate
@@ -58,15 +66,17 @@ def test_annotated_parts_are_predicted_as_if_they_were_cut(
     second = (len(one) + len(silence)) / rate
     parts = f"0\t{len(one) / rate}\thigh\n{second}\t{len(field) / rate}\tlow\n"
     (tmp_path / "in/field.txt").write_text(parts)
-    rows = predicted(classifier.folder, tmp_path / "in", tmp_path / "parts.json")
+    rows = predicted(classifier.folder, tmp_path / "in", "parts")
     assert "2 parts: " in capsys.readouterr().err
-    whole = {Path(row["path"]).name: row for row in predicted(classifier.folder, tones, tmp_path / "whole.json")}
+    whole = {Path(row["path"]).name: row for row in predicted(classifier.folder, tones, "whole")}
     for row, name in zip(rows, names, strict=True):
         assert "#t=" in row["path"]
         assert row["probability"] == pytest.approx(whole[name]["probability"], abs=1e-3)
 
 
-def test_recordings_are_trimmed_as_the_clips_were(classifier: Finetuned, tones: Path, tmp_path: Path) -> None:
+def test_recordings_are_trimmed_as_the_clips_were(
+    predicted: Predicted, classifier: Finetuned, tones: Path, tmp_path: Path
+) -> None:
     root, silence = tmp_path / "padded", np.zeros(AUDIO.sample_rate // 2, np.float32)
     root.mkdir()
     for path in tones.iterdir():
@@ -78,13 +88,13 @@ def test_recordings_are_trimmed_as_the_clips_were(classifier: Finetuned, tones: 
     wanted, whole = ([row["probability"] for row in model.predict(each)] for each in (trimmed, sounds))
     model.trim_db = 30
     model.save_pretrained(tmp_path / "model", front_end=classifier.folder)
-    rows = predicted(tmp_path / "model", root, tmp_path / "table.json")
+    rows = predicted(tmp_path / "model", root, "table")
     assert [row["probability"] for row in rows] == pytest.approx(wanted, abs=1e-4)
     assert wanted != pytest.approx(whole, abs=1e-4)
 
 
 def test_recordings_are_read_by_the_channel_of_the_clips(
-    classifier: Finetuned, tones: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    predicted: Predicted, classifier: Finetuned, tones: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (root := tmp_path / "opposed").mkdir()
     for path in tones.iterdir():
@@ -94,32 +104,32 @@ def test_recordings_are_read_by_the_channel_of_the_clips(
     for channel in (1, "mean"):
         model.channel = channel  # type: ignore[assignment]  # one of its values
         model.save_pretrained(tmp_path / f"{channel}", front_end=classifier.folder)
-        rows = predicted(tmp_path / f"{channel}", root, tmp_path / f"{channel}.json")
+        rows = predicted(tmp_path / f"{channel}", root, str(channel))
         channels[channel] = [row["probability"] for row in rows]
-    mono = predicted(classifier.folder, tones, tmp_path / "tones.json")
+    mono = predicted(classifier.folder, tones, "tones")
     assert channels[1] == pytest.approx([row["probability"] for row in mono], abs=1e-3)
     assert "audio.channel=0" in capsys.readouterr().err  # their mean is silent
     with pytest.raises(InputError, match=r"audio\.channel=1"):  # the tones have one channel
-        predicted(tmp_path / "1", tones, tmp_path / "one.json")
+        predicted(tmp_path / "1", tones, "one")
 
 
 def test_what_cannot_be_read_and_recordings_of_a_lower_rate_are_set_aside(
-    classifier: Finetuned, tones: Path, tmp_path: Path
+    predicted: Predicted, classifier: Finetuned, tones: Path, tmp_path: Path
 ) -> None:
     (root := tmp_path / "mixed").mkdir()
     shutil.copy(tones / "low_0.wav", root / "a.wav")
     (root / "b.wav").write_bytes(b"no sound")
     soundfile.write(root / "c.wav", np.full(70, 0.1, np.float32), AUDIO.sample_rate)
     write_tone(root / "slow.wav", 200, 0.3, rate=2000)
-    assert len(predicted(classifier.folder, root, tmp_path / "table.json")) == 1
+    assert len(predicted(classifier.folder, root, "table")) == 1
     rejected = read_rejected(tmp_path / "table.json.rejected.tsv")
     assert [each.path for each in rejected] == [str(root / name) for name in ("b.wav", "c.wav", "slow.wav")]
     assert re.search(r"upsample=true\b.*\b2000 Hz\b.*\b4000 Hz\b", rejected[-1].reason)
-    assert len(predicted(classifier.folder, root, tmp_path / "all.json", upsample=True)) == 2
+    assert len(predicted(classifier.folder, root, "all", upsample=True)) == 2
 
 
 def test_a_published_model_predicts_the_same(
-    classifier: Finetuned, tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    predicted: Predicted, classifier: Finetuned, tones: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_token")
     config = {"repo": "user/tones", "private": True, "licence": "mit"}
@@ -131,30 +141,29 @@ def test_a_published_model_predicts_the_same(
         assert files.keys() == {f"{place}{name}" for place in ("", "tokenizer/") for name in names}
         assert b"license: mit" in files["README.md"]
         assert (classifier.folder / "figures.md").read_bytes().strip() in files["README.md"]
-        published = predicted("hf://user/tones", tones, tmp_path / "a.json")
-    assert published == predicted(classifier.folder, tones, tmp_path / "b.json")
+        published = predicted("hf://user/tones", tones, "a")
+    assert published == predicted(classifier.folder, tones, "b")
 
 
-def answers_of(run: Path, corpus: Path, place: Path, method: str) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """What the run's comparison says of its test clips by a method, and what the command says of them."""
+def answer_as_compared(predicted: Predicted, run: Path, corpus: Path, place: Path, method: str) -> dict[str, Any]:
+    """Assert that the command says what the comparison of a run said of its test clips; the row of one of them."""
     rows = [row for row in pq.read_table(run / "predictions.parquet").to_pylist() if row["method"] == method]
-    (folder := place / method).mkdir()
     for row in rows:
-        (folder / row["clip"]).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(next(corpus.rglob(row["clip"])), folder / row["clip"])
-    found = {row["path"]: row for row in predicted(run, folder, place / f"{method}.json", method=method)}
-    return rows, [found[str(folder / row["clip"])] for row in rows]
+        (clip := place / method / row["clip"]).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(next(corpus.rglob(row["clip"])), clip)
+    table = {row["path"]: row for row in predicted(run, place / method, method, method=method)}
+    found = [table[str(place / method / row["clip"])] for row in rows]
+    assert [each["label"] for each in found] == [row["prediction"] for row in rows]
+    assert [each["probability"] for each in found] == pytest.approx([row["probability"] for row in rows], abs=1e-3)
+    return found[0]
 
 
 @pytest.mark.parametrize("method", ["gpt", "bag_of_codes", "log_mel", "bottleneck"])
 def test_each_probe_that_a_run_keeps_answers_as_the_comparison_did(
-    method: str, finished_run: FinishedRun, tmp_path: Path
+    method: str, predicted: Predicted, finished_run: FinishedRun, tmp_path: Path
 ) -> None:
-    rows, found = answers_of(finished_run.folder, finished_run.store, tmp_path, method)
-    assert [each["label"] for each in found] == [row["prediction"] for row in rows]
-    probabilities = [row["probability"] for row in rows]
-    assert [each["probability"] for each in found] == pytest.approx(probabilities, abs=1e-3)
-    row, sound = found[0], Path(found[0]["path"])
+    row = answer_as_compared(predicted, finished_run.folder, finished_run.store, tmp_path, method)
+    sound = Path(row["path"])
     own = wordless.Run(finished_run.folder).predict(sound, method=method)
     assert next(iter(own)) == row["label"]
     assert own == pytest.approx({name.removeprefix("probability of "): row[name] for name in row if " of " in name})
@@ -162,17 +171,18 @@ def test_each_probe_that_a_run_keeps_answers_as_the_comparison_did(
 
 
 @pytest.mark.parametrize("method", ["gpt_sound", "gpt_window"])
-def test_probes_of_networks_that_hear_sound_answer_as_the_comparison_did(
-    method: str, sound_run: Path, tmp_path: Path
+def test_probes_of_networks_that_hear_sound_answer_over_two_hearings_with_their_input(
+    method: str, predicted: Predicted, sound_run: Path, tmp_path: Path
 ) -> None:
-    """Over two hearings, with the input of the network beside its layers."""
-    rows, found = answers_of(sound_run / "run", sound_run / "store" / SYNTHESISED, tmp_path, method)
-    assert [each["label"] for each in found] == [row["prediction"] for row in rows]
-    assert [each["probability"] for each in found] == pytest.approx([row["probability"] for row in rows], abs=1e-3)
+    answer_as_compared(predicted, sound_run / "run", sound_run / "store" / SYNTHESISED, tmp_path, method)
 
 
 def test_by_default_the_method_is_the_best_on_validation_that_can_be_applied(
-    finished_run: FinishedRun, recordings: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    predicted: Predicted,
+    finished_run: FinishedRun,
+    recordings: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     run = shutil.copytree(finished_run.folder, tmp_path / "run")
     listed = json.loads((run / "probe/methods.json").read_text())
@@ -184,9 +194,8 @@ def test_by_default_the_method_is_the_best_on_validation_that_can_be_applied(
             each["validation"] = {best: 0.9, "log_mel": 0.8}.get(each["method"], 0.1)
         listed["methods"].sort(key=lambda each: -each["validation"])
         (run / "probe/methods.json").write_text(json.dumps(listed))
-        chosen = predicted(run, recordings / "d.wav", tmp_path / f"{best}.json", upsample=True)
-        assert chosen == predicted(run, recordings / "d.wav", tmp_path / "x.json", method="log_mel", upsample=True)
-        (tmp_path / "x.json").unlink()
+        chosen = predicted(run, recordings / "d.wav", best, upsample=True)
+        assert chosen == predicted(run, recordings / "d.wav", f"own {best}", method="log_mel", upsample=True)
         told = next(line for line in capsys.readouterr().err.splitlines() if line.startswith("method "))
         assert re.search(r"log_mel\b.*\b0\.[89]00\b", told)
         assert ("random_gpt" in told) == (best == "random_gpt")
@@ -200,43 +209,45 @@ def test_by_default_the_method_is_the_best_on_validation_that_can_be_applied(
     ],
 )
 def test_a_method_that_cannot_be_applied_is_refused(
-    method: str, told: str, finished_run: FinishedRun, recordings: Path, tmp_path: Path
+    method: str, told: str, predicted: Predicted, finished_run: FinishedRun, recordings: Path
 ) -> None:
     with pytest.raises(InputError, match=told):
-        predicted(finished_run.folder, recordings, tmp_path / "x.json", method=method)
+        predicted(finished_run.folder, recordings, "x", method=method)
 
 
 def test_a_run_without_probes_and_a_method_of_a_fine_tuned_model_are_refused(
-    run_folder: Path, classifier: Finetuned, recordings: Path, tmp_path: Path
+    predicted: Predicted, run_folder: Path, classifier: Finetuned, recordings: Path
 ) -> None:
     with pytest.raises(InputError, match=r"^model is .*\bprobe\b"):
-        predicted(run_folder, recordings, tmp_path / "x.json")
+        predicted(run_folder, recordings, "x")
     with pytest.raises(InputError, match=r"^method is gpt\b"):
-        predicted(classifier.folder, recordings, tmp_path / "x.json", method="gpt")
+        predicted(classifier.folder, recordings, "x", method="gpt")
 
 
 # Windows of long recordings
 
-SITE = [(1.0, 1.5, "low"), (2.5, 3.0, "high"), (4.0, 4.6, "low")]  # seconds
+TONES = [(1.0, 1.5, "low"), (2.5, 3.0, "high"), (4.0, 4.6, "low")]  # seconds
+ROWS = "".join(f"{start}\t{end}\t{label}\n" for start, end, label in TONES)
+EVENTS = {"window": 0.4, "hop": 0.1, "threshold": 0.37}
 
 
-def write_site(root: Path, *, annotated: bool = True, noise: float = 0.02) -> Path:
-    """A recording of 6 s with three tones in noise, and their labels beside it."""
-    root.mkdir()
+@pytest.fixture
+def site(tmp_path: Path) -> Path:
+    """A folder with a recording of 6 s: three tones in noise."""
+    (root := tmp_path / "site").mkdir()
     rate = AUDIO.sample_rate
-    sound = np.random.default_rng(7).normal(0, noise, 6 * rate)
-    for start, end, label in SITE:
+    sound = np.random.default_rng(7).normal(0, 0.02, 6 * rate)
+    for start, end, label in TONES:
         time = np.arange(round((end - start) * rate)) / rate
         sound[round(start * rate) : round(start * rate) + len(time)] += 0.3 * np.sin(2 * np.pi * PITCHES[label] * time)
     soundfile.write(root / "site.wav", sound.astype(np.float32), rate, subtype="FLOAT")
-    if annotated:
-        (root / "site.txt").write_text("".join(f"{start}\t{end}\t{label}\n" for start, end, label in SITE))
     return root
 
 
-def test_windows_have_the_answers_of_the_same_sound_in_a_file(tone_run: Path, tmp_path: Path) -> None:
-    site = write_site(tmp_path / "site")
-    rows = predicted(tone_run, site, tmp_path / "rows.json", window=0.5, hop=0.3, method="log_mel")
+def test_windows_have_the_answers_of_the_same_sound_in_a_file(
+    predicted: Predicted, tone_run: Path, site: Path, tmp_path: Path
+) -> None:
+    rows = predicted(tone_run, site, "rows", window=0.5, hop=0.3, method="log_mel")
     starts = [row["start"] for row in rows]
     assert starts == pytest.approx([*np.arange(0, 5.5, 0.3).round(3), 5.5])
     (cut := tmp_path / "cut").mkdir()
@@ -244,24 +255,28 @@ def test_windows_have_the_answers_of_the_same_sound_in_a_file(tone_run: Path, tm
     for number, start in enumerate(starts):
         first = round(start * rate)
         soundfile.write(cut / f"{number:02}.wav", sound[first : first + rate // 2], rate, subtype="FLOAT")
-    alone = predicted(tone_run, cut, tmp_path / "alone.json", method="log_mel")
+    alone = predicted(tone_run, cut, "alone", method="log_mel")
     for name in ("label", "probability", "probability of high"):
         assert [row[name] for row in rows] == pytest.approx([row[name] for row in alone], abs=1e-4)
 
 
 @pytest.mark.parametrize("finetuned", [False, True])
 def test_the_events_of_an_unheard_site_are_judged_and_shown(
-    finetuned: bool, tone_run: Path, classifier: Finetuned, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    finetuned: bool,
+    predicted: Predicted,
+    tone_run: Path,
+    classifier: Finetuned,
+    site: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    site, model = write_site(tmp_path / "site"), classifier.folder if finetuned else tone_run
-    about = {"window": 0.4, "hop": 0.1, "threshold": 0.34 if finetuned else 0.37}
-    events = predicted(model, site, tmp_path / "events.json", **about)
+    (site / "site.txt").write_text(ROWS)
+    model, about = (classifier.folder, {**EVENTS, "threshold": 0.34}) if finetuned else (tone_run, EVENTS)
+    events = predicted(model, site, "events", **about)
     told = capsys.readouterr()
     *_, mean = told.out.splitlines()
     assert re.fullmatch(rf"3\t{len(events)}\t.*\tall classes", mean)
     assert "tolerance 0.25 s" in told.out
-    page = (tmp_path / "events.html").read_text()
-    assert f"{len(events)}" in page
+    page = site.with_name("events.html").read_text()
     assert "Worst mistakes" in page
     assert page.count("Events over time") == page.count("Events of site.wav over time: ") == 1
     if not finetuned:  # which has hardly been trained
@@ -270,66 +285,58 @@ def test_the_events_of_an_unheard_site_are_judged_and_shown(
 
 
 def test_recordings_whose_annotations_name_no_part_are_predicted_and_count_false_alarms(
-    tone_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    predicted: Predicted, tone_run: Path, site: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    site, head = write_site(tmp_path / "site", annotated=False), "Begin Time (s)\tEnd Time (s)\tAnnotation\n"
-    rows = "".join(f"{start}\t{end}\t{label}\n" for start, end, label in SITE)
-    (site / "site.selections.txt").write_text(head + rows)
-    about = {"window": 0.4, "hop": 0.1, "threshold": 0.37}
-    alone = predicted(tone_run, site, tmp_path / "alone.json", **about)
+    head = "Begin Time (s)\tEnd Time (s)\tAnnotation\n"
+    (site / "site.selections.txt").write_text(head + ROWS)
+    alone = predicted(tone_run, site, "alone", **EVENTS)
     shutil.copyfile(site / "site.wav", site / "other.wav")
     (site / "other.selections.txt").write_text(head)
     capsys.readouterr()
-    events = predicted(tone_run, site, tmp_path / "events.json", **about)
+    events = predicted(tone_run, site, "events", **EVENTS)
     *_, mean = capsys.readouterr().out.splitlines()
     assert {Path(row["path"]).name for row in events} == {"site.wav", "other.wav"}
     assert re.fullmatch(rf"3\t{2 * len(alone)}\t.*\tall classes", mean)
 
 
-@pytest.mark.parametrize("suffix", ["tsv", "json", "parquet"])
-def test_a_table_without_events_has_columns(suffix: str, tone_run: Path, tmp_path: Path) -> None:
-    site, output = write_site(tmp_path / "site", annotated=False), tmp_path / f"events.{suffix}"
-    config = {"model": str(tone_run), "input": str(site), "device": "cpu", "workers": 1, "output": str(output)}
-    predict({**config, "window": 0.4, "threshold": 1.0})
-    read: Callable[[Path], pandas.DataFrame] = {
-        "tsv": partial(pandas.read_csv, sep="\t"),
-        "json": pandas.read_json,
-        "parquet": pandas.read_parquet,
-    }[suffix]
-    assert len(read(output)) == 0
-    assert suffix == "json" or [*read(output)] == ["path", "start", "end", "label", "score"]
+@pytest.mark.parametrize(
+    ("suffix", "read"),
+    [("tsv", partial(pandas.read_csv, sep="\t")), ("json", pandas.read_json), ("parquet", pandas.read_parquet)],
+)
+def test_a_table_without_events_has_columns(
+    suffix: str, read: Callable[[Path], pandas.DataFrame], call: Calling, tone_run: Path, site: Path
+) -> None:
+    table = read(call("predict", f"events.{suffix}", model=tone_run, input=site, **{**EVENTS, "threshold": 1.0}))
+    assert len(table) == 0
+    assert suffix == "json" or [*table] == ["path", "start", "end", "label", "score"]
 
 
-def test_events_are_written_for_other_programs_and_read_again(tone_run: Path, tmp_path: Path) -> None:
-    site, about = write_site(tmp_path / "site", annotated=False), {"window": 0.4, "hop": 0.2, "threshold": 0.37}
-    events = predicted(tone_run, site, tmp_path / "events.json", **about)
-    config = {"model": str(tone_run), "input": str(site), "device": "cpu", "workers": 1, **about}
-    for suffix in (".selections.txt", ".txt", ".TextGrid"):
-        predict({**config, "output": str(tmp_path / f"site{suffix}")})
-        shutil.move(tmp_path / f"site{suffix}", site)
-        clips = recordings_at(site, AnnotationOptions()).clips
-        found = [(*clip.span, clip.label) for clip in clips if clip.span]
-        assert found == [
-            (*(pytest.approx(row[name], abs=1e-3) for name in ("start", "end")), row["label"]) for row in events
-        ]
-        (site / f"site{suffix}").unlink()
+@pytest.mark.parametrize("suffix", [".selections.txt", ".txt", ".TextGrid"])
+def test_events_are_written_for_other_programs_and_read_again(
+    suffix: str, predicted: Predicted, call: Calling, tone_run: Path, site: Path
+) -> None:
+    events = predicted(tone_run, site, "events", **EVENTS)
+    shutil.move(call("predict", f"site{suffix}", model=tone_run, input=site, **EVENTS), site)
+    found = [(*clip.span, clip.label) for clip in recordings_at(site, AnnotationOptions()).clips if clip.span]
+    assert found == [
+        (*(pytest.approx(row[name], abs=1e-3) for name in ("start", "end")), row["label"]) for row in events
+    ]
 
 
 def test_a_long_recording_without_windows_and_labels_that_were_not_learned_are_told(
-    tone_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    predicted: Predicted, tone_run: Path, site: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    site = write_site(tmp_path / "site", annotated=False)
-    assert len(predicted(tone_run, site, tmp_path / "one.json")) == 1
+    assert len(predicted(tone_run, site, "one")) == 1
     assert re.search(r"site\.wav: 10 times as long .*\bwindow=0\.\d", capsys.readouterr().err)
     (site / "site.txt").write_text("1\t1.5\tlow\n3\t4\tnightingale\n")
-    predicted(tone_run, site, tmp_path / "events.json", window=0.4, threshold=0.5)
+    predicted(tone_run, site, "events", **EVENTS)
     told = capsys.readouterr()
     assert "nightingale" in told.err
     assert "nightingale" not in told.out
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("others", "told"),
     [
         ({"hop": 0.1}, r"^hop is 0\.1\b.*window="),
         ({"threshold": 0.5}, r"^threshold is 0\.5\b.*window="),
@@ -339,38 +346,32 @@ def test_a_long_recording_without_windows_and_labels_that_were_not_learned_are_t
         ({"output": "x.wav"}, r"^output\b.*\.selections\.txt\b"),
     ],
 )
-def test_windows_that_cannot_be_are_refused(options: dict[str, Any], told: str, tone_run: Path, tones: Path) -> None:
+def test_windows_that_cannot_be_are_refused(others: dict[str, Any], told: str, call: Calling, tone_run: Path) -> None:
     with pytest.raises(InputError, match=told):
-        predict({"model": str(tone_run), "input": str(tones), "device": "cpu", "workers": 1, **options})
+        call("predict", "x.tsv", model=tone_run, **others)
 
 
-@pytest.mark.parametrize("windows", [{}, {"window": 0.4, "threshold": 0.5}])
+@pytest.mark.parametrize("windows", [{}, EVENTS])
 def test_outputs_that_cannot_be_are_refused_before_any_work(
-    windows: dict[str, Any], tone_run: Path, tmp_path: Path
+    windows: dict[str, Any], call: Calling, tone_run: Path, site: Path, tmp_path: Path
 ) -> None:
-    site = write_site(tmp_path / "site")
-    for name in ("other", "broken"):  # the last would be set aside
-        shutil.copy(site / "site.wav" if name == "other" else site / "site.txt", site / f"{name}.wav")
+    (site / "site.txt").write_text(ROWS)
+    shutil.copy(site / "site.wav", site / "other.wav")
+    shutil.copy(site / "site.txt", site / "broken.wav")  # which would be set aside
     (place := tmp_path / "place").mkdir()
     (place / "events.html").write_text("the page of another table")
-    config = {"model": str(tone_run), "input": str(site), "device": "cpu", "workers": 1, **windows}
-    for name, told in (
-        ("events.tsv", r"events\.html exists"),
-        ("x.txt", r"\b3\b.*format=audacity"),
-        ("x.TextGrid", r"3"),
-    ):
+    for name, told in (("events.tsv", r"events\.html exists"), ("x.txt", "3.*format=audacity"), ("x.TextGrid", "3")):
         with pytest.raises(InputError, match=told):
-            predict({**config, "output": str(place / name)})
+            call("predict", f"place/{name}", model=tone_run, input=site, **windows)
     assert [path.name for path in place.iterdir()] == ["events.html"]
     assert (place / "events.html").read_text() == "the page of another table"
 
 
 def test_a_window_that_is_longer_than_a_recording_and_a_table_that_is_none_are_told_in_a_line(
-    tone_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    predicted: Predicted, tone_run: Path, site: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    site = write_site(tmp_path / "site", annotated=False)
-    assert len(predicted(tone_run, site, tmp_path / "long.json", window=7)) == 1
+    assert len(predicted(tone_run, site, "long", window=7)) == 1
     assert re.search(r"site\.wav: shorter than window=7: one window$", capsys.readouterr().err, re.MULTILINE)
     (site / "site.selections.txt").write_text("Selection\tBegin Time (s)\tEnd Time (s)\tSpecies\n1\tsoon\tlater\tlow\n")
     with pytest.raises(InputError, match=r"site\.selections\.txt:2: start is 'soon'.*annotations=none$"):
-        predicted(tone_run, site, tmp_path / "bad.json", window=0.4, threshold=0.37)
+        predicted(tone_run, site, "bad", **EVENTS)

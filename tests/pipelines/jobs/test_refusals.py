@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.commandline.command import perform
+from tests.pipelines.jobs.conftest import Calling
 from wordless.base.errors import InputError
 
 Case = tuple[str, dict[str, object], str]  # command, changes of its options, and what the refusal says
@@ -35,6 +35,11 @@ OUTPUTS: list[Case] = [
     ("find", {"output": "hits.xlsx"}, r"^output is hits\.xlsx\b"),
     ("embed", {"output": "x.csv"}, "npz"),
     ("predict", {"output": "table.wav"}, r"output\b.*table\.wav\b.*\.tsv\b"),
+    *((command, {"output": "docs"}, r"^output=docs exists") for command in ("encode", "decode", "generate")),
+    *(
+        (command, {"output": f"pyproject.toml/x.{suffix}"}, r"\bpyproject\.toml\b.* output=PATH")
+        for command, suffix in (("encode", "parquet"), ("score", "tsv"), ("find", "tsv"), ("embed", "npz"))
+    ),
 ]
 OTHERS: list[Case] = [
     ("encode", {"deduplicate": True}, r"deduplicate is true\b.*format=parquet\b"),
@@ -51,25 +56,16 @@ OTHERS: list[Case] = [
 
 @pytest.mark.parametrize(("command", "changed", "told"), [*PLACES, *OUTPUTS, *OTHERS])
 def test_what_cannot_be_is_refused(
-    command: str, changed: dict[str, object], told: str, run_folder: Path, recordings: Path, tmp_path: Path
+    command: str, changed: dict[str, object], told: str, call: Calling, recordings: Path, tmp_path: Path
 ) -> None:
     (units := tmp_path / "units.txt").write_text("1 2\n")
-    (place := tmp_path / "place").mkdir()
     own: dict[str, dict[str, object]] = {
-        "decode": {"input": str(units), "codes_per_unit": 3},
-        "find": {"query": str(recordings / "a.wav"), "output": str(place / "hits.tsv")},
-        "embed": {"output": str(place / "x.npz")},
+        "decode": {"input": units, "codes_per_unit": 3},
+        "find": {"query": recordings / "a.wav", "output": str(tmp_path / "hits.tsv")},
+        "embed": {"output": str(tmp_path / "x.npz")},
+        "score": {"output": None},
     }
-    options = {"model": str(run_folder), "input": str(recordings), "output": str(place / "out"), "device": "cpu"}
-    options = {**options, **own.get(command, {}), **changed}
-    if command == "generate":
-        del options["input"]
-    if command in ("encode", "decode", "find", "embed"):
-        options["store"] = {"root": str(tmp_path / "store")}
-    if command == "score":
-        options.setdefault("workers", 1)
-        options["output"] = changed.get("output")
     with pytest.raises(InputError, match=told) as refused:
-        perform(command, options)
+        call(command, "out", **{**own.get(command, {}), **changed})
     assert "\n" not in str(refused.value)
-    assert not list(place.iterdir())
+    assert {path.name for path in tmp_path.iterdir()} <= {"units.txt", "store"}

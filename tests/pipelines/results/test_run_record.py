@@ -33,13 +33,8 @@ def written(folder: Path, content: object) -> Path:
 
 def test_whole_results_are_taken_and_earlier_ones_say_what_intervals_are_over(tmp_path: Path) -> None:
     compared = {"folds": ["test"], "classes": ["yes"], "resampled": "group"}
-    content = {
-        "figures": [FIGURE],
-        "a key of a later version": 1,
-        "comparison": compared,
-        "rates": {"resampled": "clip"},
-    }
-    found = read_results(written(tmp_path, content))
+    content = {"figures": [FIGURE], "a key of a later version": 1, "comparison": compared}
+    found = read_results(written(tmp_path, {**content, "rates": {"resampled": "clip"}}))
     assert where(found["figures"]) == [Row(stage="lm", name="perplexity", value=3, high=4.5, artifact="k")]
     assert (found["comparison"].over, found["rates"]["over"]) == ("groups", "clips")
 
@@ -127,9 +122,8 @@ def test_provenance_tells_machine_models_and_options_but_no_home(
     others = Entry(stage="tokenizer", key="b", place=run_folder / "tokenizer", reused=True)
     config = {"store": {"root": "/home/somebody/store"}, "seed": 3, "stages": ["lm"], "corpus": {"root": "/data"}}
     config["input"] = "[/home/somebody/a.wav,/home/somebody,/home/somebody2/b.wav]"
-    source = provenance(
-        "wordless run", config, Gang(torch.device("cpu")), {each.stage: each for each in (trained, others)}
-    )
+    made = {each.stage: each for each in (trained, others)}
+    source = provenance("wordless run", config, Gang(torch.device("cpu")), made)
     assert json.loads(json.dumps(source)) == source
     assert source["config"] == {**config, "store": {"root": "~/store"}, "input": "[~/a.wav,~,/home/somebody2/b.wav]"}
     model = Vocoder.from_pretrained(run_folder / "vocoder").model

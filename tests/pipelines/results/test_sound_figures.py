@@ -53,13 +53,8 @@ def rows_of(*sounds: object, name: str = "sounds") -> list[dict[str, object]]:
 def entries(tmp_path: Path) -> dict[str, Entry]:
     recognised = rows_of(*(dict(zip(KINDS, each, strict=True)) for each in HEARD), name="heard")
     place = {"start": 0.25, "seconds": 1.0, "clip_seconds": 3.0}
-    stoi = ((0.5, 0.4), (None, 0.1), (0.7, 0.5), (None, None))
-    judged = rows_of(
-        *(
-            {"wavenet": {"stoi": own, "rms": -20.0 + number}, "griffin_lim": {"stoi": other}}
-            for number, (own, other) in enumerate(stoi)
-        )
-    )
+    stoi = enumerate(((0.5, 0.4), (None, 0.1), (0.7, 0.5), (None, None)))
+    sounds = ({"wavenet": {"stoi": own, "rms": n - 20.0}, "griffin_lim": {"stoi": other}} for n, (own, other) in stoi)
     said = [
         {"kind": "continuation", "file": f"{n}.wav", "clip": 0, "temperature": 0.7, "figures": {"peak": 0.2 + 0.2 * n}}
         for n in range(2)
@@ -73,7 +68,7 @@ def entries(tmp_path: Path) -> dict[str, Entry]:
     return {
         "recognised": entry(tmp_path, "recognised", RECOGNISED, named),
         "decoded": entry(tmp_path, "decoded", CLIPS, {"clips": [row | place for row in rows_of(*HEARD)]}),
-        "judged": entry(tmp_path, "judged", JUDGED, {"clips": judged}),
+        "judged": entry(tmp_path, "judged", JUDGED, {"clips": rows_of(*sounds)}),
         "listening": entry(tmp_path, "listening", LISTENING, listened),
     }
 

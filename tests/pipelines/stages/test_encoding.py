@@ -1,6 +1,6 @@
 """Codes of the views of a clip, what the autoencoder hears, and batches of the language model."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import islice
@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors.numpy import load_file as read_features
 from safetensors.torch import load_file
+from torch import Tensor
 
 from lm.batches import CodeSequences, fitting_batches
 from lm.lm_options import BatchConfig, GPTConfig, VectorConfig
@@ -120,20 +121,26 @@ def test_blocks_of_any_size_give_the_mean_over_the_hearings(
     np.testing.assert_allclose(coded.pooled(bags)["bag:mean"], wanted, atol=1e-6)
 
 
+def train_sample(
+    stage: Callable[..., Entry], session: Session, run: FinishedRun, views: SoundChanges, *words: str
+) -> Tensor:
+    """The patches of training clips ``(patches, frames, mels)`` that a stage draws."""
+    settings = run_settings(composed(session.store.root, *words))
+    entry = stage(session, run.manifest, settings.audio, replace(settings.tokenizer, views=views))
+    return load_file(entry.folder / "sample.safetensors")["train"]
+
+
 @pytest.mark.parametrize(("ranges", "alike"), [((40.0, 40.0), True), ((10.0, 20.0), False)])
 def test_what_is_heard_are_the_same_columns_in_another_range(
-    finished_run: FinishedRun, tmp_path: Path, ranges: tuple[float, float], alike: bool
+    finished_run: FinishedRun, own_session: Session, ranges: tuple[float, float], alike: bool
 ) -> None:
     """In the front end's own range they are the sample itself; in a narrower one nothing is softer than before."""
-    manifest = finished_run.manifest
-    settings = run_settings(composed(tmp_path, "audio.dynamic_range=40", "tokenizer.sample_patches=50"))
-    session = session_of(tmp_path)
-    options = replace(settings.tokenizer, views=SoundChanges(dynamic_ranges=ranges))
-    entry = input_sample(session, manifest, settings.audio, options)
-    heard = load_file(entry.folder / "sample.safetensors")["train"]
-    sample = frame_sample(session, manifest, settings.audio, options)
-    plain = load_file(sample.folder / "sample.safetensors")["train"]
-    assert heard.shape == plain.shape == (50, settings.tokenizer.patch.frames, settings.audio.n_mels)
+    views, words = SoundChanges(dynamic_ranges=ranges), ("audio.dynamic_range=40", "tokenizer.sample_patches=50")
+    plain, heard = (
+        train_sample(stage, own_session, finished_run, views, *words) for stage in (frame_sample, input_sample)
+    )
+    assert heard.shape == plain.shape
+    assert len(heard) == 50
     assert torch.equal(heard, plain) == alike
     assert bool((heard >= plain - 1e-5).all())
 
@@ -142,18 +149,10 @@ def test_changed_sound_is_the_input_and_the_recorded_sound_the_target(
     finished_run: FinishedRun, tmp_path: Path
 ) -> None:
     """The same columns, at the same times, with noise; and the same bytes with any number of workers."""
-    manifest = finished_run.manifest
-    settings = run_settings(composed(tmp_path, "tokenizer.sample_patches=2000"))
-    options = replace(settings.tokenizer, views=SoundChanges(changed=1.0, noise_snr=(20.0, 20.0)))
-    found = {}
-    for workers in (1, 2):
-        session = replace(session_of(tmp_path / str(workers)), workers=workers)
-        for stage in (frame_sample, input_sample):
-            entry = stage(session, manifest, settings.audio, options)
-            found[workers, stage] = load_file(entry.folder / "sample.safetensors")["train"]
-    clean, noisy = found[1, frame_sample], found[1, input_sample]
-    assert torch.equal(noisy, found[2, input_sample])
-    assert torch.equal(clean, found[2, frame_sample])
+    views, words = SoundChanges(changed=1.0, noise_snr=(20.0, 20.0)), ("tokenizer.sample_patches=2000",)
+    one, two = (session_of(tmp_path / str(workers), workers=workers) for workers in (1, 2))
+    clean, noisy = (train_sample(stage, one, finished_run, views, *words) for stage in (frame_sample, input_sample))
+    assert torch.equal(noisy, train_sample(input_sample, two, finished_run, views, *words))
     louder = noisy.exp() - clean.exp()
     assert float(louder.mean()) > 0
     loud = clean > clean.quantile(0.95)

@@ -12,15 +12,14 @@ import subprocess
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.synchronize import Event
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pipelines.results.results import training_costs
 from pipelines.store.store import BEGUN, ENTRY, TIMINGS, Entry, Recipe, Store, checkpoints_of, note_finished, write_json
@@ -50,21 +49,22 @@ def made(store: Store, recipe: Recipe = RECIPE) -> Path:
     return store.folder(recipe)
 
 
-@given(values=st.dictionaries(st.text(min_size=1), st.integers() | st.text() | st.none(), min_size=2))
-def test_the_key_does_not_depend_on_order(values: dict[str, int | str | None]) -> None:
-    turned: Mapping[str, object] = dict(reversed(values.items()))
-    assert replace(RECIPE, arguments=values).key == replace(RECIPE, arguments=turned).key
+def costs_of(store: Store) -> dict[str, float]:
+    """What the entry has cost, which must be whole."""
+    entry = store.find(RECIPE)
+    assert entry is not None
+    return entry.costs
 
 
-def interrupted(store: Store) -> None:
-    with store.making(RECIPE) as folder:
+def interrupt(store: Store) -> None:
+    """Begin an entry, and end behind its first checkpoint."""
+    with suppress(KeyboardInterrupt), store.making(RECIPE) as folder:
         (checkpoints_of(folder) / "fit.safetensors").write_text("step 5")
         raise KeyboardInterrupt
 
 
 def test_half_an_entry_is_no_entry_and_keeps_what_it_has(store: Store) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        interrupted(store)
+    interrupt(store)
     assert store.find(RECIPE) is None
     (later := checkpoints_of(store.folder(RECIPE)) / "fit.safetensors").touch()
     os.utime(later, (time.time() + 100, time.time() + 100))
@@ -72,10 +72,9 @@ def test_half_an_entry_is_no_entry_and_keeps_what_it_has(store: Store) -> None:
         assert (checkpoints_of(folder) / "fit.safetensors").read_text() == "step 5"
         (folder / "sum.txt").touch()
     assert not checkpoints_of(store.folder(RECIPE)).exists()
-    entry = store.find(RECIPE)
-    assert entry is not None
-    assert 90 < entry.costs["seconds"] < 110  # a killed attempt counts for what it wrote
-    assert entry.costs["cpu_seconds"] <= 110 * (os.cpu_count() or 1)
+    costs = costs_of(store)
+    assert 90 < costs["seconds"] < 110  # a killed attempt counts for what it wrote
+    assert costs["cpu_seconds"] <= 110 * (os.cpu_count() or 1)
 
 
 def test_processor_seconds_are_those_of_all_threads_and_not_of_waiting(store: Store) -> None:
@@ -92,10 +91,9 @@ def test_processor_seconds_are_those_of_all_threads_and_not_of_waiting(store: St
         for thread in threads:
             thread.join()
         time.sleep(1)
-    entry = store.find(RECIPE)
-    assert entry is not None
-    assert 0.6 <= entry.costs["cpu_seconds"] < 1.2
-    assert entry.costs["seconds"] > 1.3
+    costs = costs_of(store)
+    assert 0.6 <= costs["cpu_seconds"] < 1.2
+    assert costs["seconds"] > 1.3
 
 
 def busy(seconds: float) -> None:
@@ -108,12 +106,10 @@ def test_processor_seconds_are_those_of_the_processes_of_a_pool_too(store: Store
     """Also where a stage leaves the pool with the last result, before the pool knows that there are no more."""
     with store.making(RECIPE) as folder:
         (folder / "sum.txt").touch()
-        results = silent_session(folder.parent, workers=2).each("busy", busy, [2.0, 2.0])
+        results = silent_session(folder.parent, workers=2).each("busy", busy, [1.0, 1.0])
         assert len([*zip(range(2), results, strict=False)]) == 2
         del results
-    entry = store.find(RECIPE)
-    assert entry is not None
-    assert entry.costs["cpu_seconds"] >= 4.0
+    assert costs_of(store)["cpu_seconds"] >= 2.0
 
 
 def test_a_training_costs_what_it_and_all_stages_that_it_reads_have_cost(store: Store) -> None:
@@ -142,8 +138,7 @@ def test_a_disk_that_fills_up_at_the_end_costs_no_checkpoint(store: Store, monke
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(Path, "rename", full)
-    with pytest.raises(KeyboardInterrupt):
-        interrupted(store)
+    interrupt(store)
     with pytest.raises(OSError, match="No space"):
         made(store)
     assert (checkpoints_of(store.folder(RECIPE)) / "fit.safetensors").read_text() == "step 5"
@@ -160,15 +155,10 @@ def test_files_are_hashed_again_only_where_they_seem_to_have_changed(store: Stor
     changed.write_text("6")
     assert store.find(RECIPE) is not None
     changed.write_text("7")
-    note_stamps(folder)
+    timings = json.loads((folder / TIMINGS).read_text())
+    timings["files"]["deep/sum.txt"] = file_stamp(changed)
+    (folder / TIMINGS).write_text(json.dumps(timings))
     assert store.find(RECIPE) is not None  # nothing seems to have changed: the file is not hashed
-
-
-def note_stamps(entry: Path) -> None:
-    """Let an entry take its files for those that it hashed."""
-    content = json.loads((entry / TIMINGS).read_text())
-    content["files"] = {name: file_stamp(entry / name) for name in content["files"]}
-    (entry / TIMINGS).write_text(json.dumps(content))
 
 
 def test_a_store_is_marked_and_pruned_only_where_no_command_uses_it(
@@ -224,26 +214,22 @@ def test_damaged_timings_are_told_and_made_anew(store: Store, content: bytes | N
     timings.unlink() if content is None else timings.write_bytes(content)
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
-        entry = store.find(RECIPE)
-    assert entry is not None
-    assert entry.costs == {"seconds": 0, "cpu_seconds": 0, "peak_memory": 0}
+        costs = costs_of(store)
+    assert costs == {"seconds": 0, "cpu_seconds": 0, "peak_memory": 0}
     assert json.loads(timings.read_text())["files"].keys() == {"deep/sum.txt", "terms.json"}
     assert [f"{timings} " in str(each.message) for each in told] == [True] * (content != b'{"files": 7}')
 
 
 @pytest.mark.parametrize("content", [*DAMAGED, b'{"seconds": "x", "time": []}'])
 def test_what_a_damaged_note_says_of_earlier_attempts_is_forgotten(store: Store, content: bytes) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        interrupted(store)
+    interrupt(store)
     (checkpoints_of(store.folder(RECIPE)) / BEGUN).write_bytes(content)
     made(store)
-    entry = store.find(RECIPE)
-    assert entry is not None
-    assert 0 <= entry.costs["seconds"] < 60
+    assert 0 <= costs_of(store)["seconds"] < 60
 
 
-def half_written(store: Store) -> None:
-    with store.making(RECIPE) as folder:
+def test_only_finished_files_are_found_again(store: Store) -> None:
+    with suppress(KeyboardInterrupt), store.making(RECIPE) as folder:
         for name in ("finished", "changed", "half"):
             (folder / name).write_text("codes")
         for name in ("finished", "changed"):
@@ -251,11 +237,6 @@ def half_written(store: Store) -> None:
         (folder / "changed").write_text("other")
         (folder / "link").symlink_to("half")
         raise KeyboardInterrupt
-
-
-def test_only_finished_files_are_found_again(store: Store) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        half_written(store)
     with store.making(RECIPE) as folder:
         assert [path.name for path in folder.iterdir()] == ["finished"]
 
@@ -275,9 +256,7 @@ def test_a_store_that_can_only_be_read_is_reused(small_disk: Path, read_only: Ca
     read_only()
     waited: list[Recipe] = []
     with store.locked(RECIPE, waited.append):
-        entry = store.find(RECIPE)
-    assert entry is not None
-    assert entry.costs["seconds"] == timings["seconds"]
+        assert costs_of(store)["seconds"] == timings["seconds"]
     other = replace(RECIPE, version=2)
     with pytest.raises(OSError, match=r"Read-only file system\b.*sums\b"), store.locked(other, waited.append):
         pass
@@ -367,8 +346,7 @@ def test_an_entry_that_nobody_used_for_so_long_is_deleted_unless_a_process_makes
 
 
 def test_a_killed_stage_is_deleted_with_its_checkpoints(store: Store) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        interrupted(store)
+    interrupt(store)
     (begun,) = stored_entries(store.root)
     assert not delete_unused(begun, days=1)
     long_ago(*begun.parent.glob(f"{RECIPE.key}.*"))
