@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from ctypes import CDLL
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from threading import Lock, local
@@ -257,9 +258,12 @@ def broken_library(error: BaseException) -> InputError | None:
     return None
 
 
+_found_version = cache(version)  # each entry of a store names ten libraries, and each search takes milliseconds
+
+
 def version_of(distribution: str) -> str | None:
     """Return the installed version, or None."""
     try:
-        return version(distribution)
+        return _found_version(distribution)
     except PackageNotFoundError:
         return None
