@@ -195,9 +195,8 @@ def test_the_picture_of_a_run_is_that_of_the_code() -> None:
 
 def test_libraries_stay_where_they_are_kept() -> None:
     kept = [found for found in ALL if found.package in KEEPERS]
-    assert not told(
-        [found for found in kept if not any(lies_in(found.file, place) for place in KEEPERS[found.package])]
-    )
+    apart = [found for found in kept if not any(lies_in(found.file, place) for place in KEEPERS[found.package])]
+    assert not told(apart)
 
 
 def test_all_but_the_language_model_import_without_fairseq2() -> None:

@@ -59,9 +59,8 @@ def pairs() -> list[ParameterSet]:
 def test_every_corpus_goes_with_every_experiment(corpus: str, experiment: str, weights: Path) -> None:
     words = [f"corpus={corpus}", f"experiment={experiment}", *([place(corpus)] if corpus != "embedded" else [])]
     words += [f"wav2vec2.weights='{weights}'"] if experiment == "speech_layer" else []
-    words += (
-        ["unlabelled=embedded"] if experiment in ("spoken_words", "spoken_sentences") and corpus != "embedded" else []
-    )
+    speaks = experiment in ("spoken_words", "spoken_sentences")
+    words += ["unlabelled=embedded"] if speaks and corpus != "embedded" else []
     settings = run_settings(composed(*words))
     assert (settings.corpus.root == EMBEDDED) == (corpus == "embedded")
 

@@ -42,8 +42,7 @@ ENTRY, TIMINGS, BEGUN = "entry.json", "timings.json", "begun.json"  # the last o
 SYNTHESISED, UNPACKED = "embedded", "datasets"  # folders of recordings: the built-in corpus, unpacked data sets
 MADE = {"embedded": SYNTHESISED, "dataset": UNPACKED}  # source of recordings -> the folder that it writes them to
 CURVE = "curve.json"  # of a training
-LIBRARIES: tuple[str, ...] = ("torch", "torchaudio", "faiss-gpu", "faiss-cpu", "fairseq2", "scikit-learn", "numpy")
-LIBRARIES += ("soundfile", "av", "soxr")
+LIBRARIES = "torch torchaudio faiss-gpu faiss-cpu fairseq2 scikit-learn numpy soundfile av soxr"
 RESET_PEAK = "5"  # value that resets the peak of resident memory, see Linux's proc(5)
 
 
@@ -282,7 +281,7 @@ def _number(value: object) -> float:
 
 def library_versions() -> dict[str, str]:
     """Return the versions of installed libraries that affect artifacts."""
-    return {name: version for name in LIBRARIES if (version := version_of(name)) is not None}
+    return {name: version for name in LIBRARIES.split() if (version := version_of(name)) is not None}
 
 
 def write_json(path: Path, content: object) -> None:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 Device = Literal["auto", "cpu", "cuda"]
 NO_DEVICE = "choose cpu, or see wordless doctor"
 B = TypeVar("B", bound="Batch")
+_found_version = cache(version)  # each entry of a store names ten libraries, and each search takes milliseconds
 
 
 def choose_device(wanted: Device) -> torch.device:
@@ -258,12 +259,8 @@ def broken_library(error: BaseException) -> InputError | None:
     return None
 
 
-_found_version = cache(version)  # each entry of a store names ten libraries, and each search takes milliseconds
-
-
 def version_of(distribution: str) -> str | None:
     """Return the installed version, or None."""
-    try:
+    with suppress(PackageNotFoundError):
         return _found_version(distribution)
-    except PackageNotFoundError:
-        return None
+    return None
