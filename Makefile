@@ -1,5 +1,6 @@
 # make run, make test, make lint and make docs install what they need first; VENV=, ARGS= and PYTHON= may be given.
 # Two processes share the quick tests. The slow tests measure memory, so one process runs them.
+# Tests start a hundred processes, so what Python compiles is kept even where the environment forbids it.
 VENV ?= .venv
 PYTHON ?=
 ARGS ?=
@@ -13,7 +14,7 @@ run: $(STAMP)
 	@$(VENV)/bin/wordless run $(ARGS)
 
 test: $(STAMP)
-	@$(VENV)/bin/python -m pytest $(if $(findstring --slow,$(ARGS)),,-n 2 --dist worksteal) $(ARGS)
+	@PYTHONDONTWRITEBYTECODE= $(VENV)/bin/python -m pytest $(if $(findstring --slow,$(ARGS)),,-n 2 --dist worksteal) $(ARGS)
 
 lint: $(STAMP)
 	@$(VENV)/bin/ruff check .

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from functools import cache
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
@@ -58,9 +59,8 @@ def pairs() -> list[ParameterSet]:
 def test_every_corpus_goes_with_every_experiment(corpus: str, experiment: str, weights: Path) -> None:
     words = [f"corpus={corpus}", f"experiment={experiment}", *([place(corpus)] if corpus != "embedded" else [])]
     words += [f"wav2vec2.weights='{weights}'"] if experiment == "speech_layer" else []
-    words += (
-        ["unlabelled=embedded"] if experiment in ("spoken_words", "spoken_sentences") and corpus != "embedded" else []
-    )
+    speaks = experiment in ("spoken_words", "spoken_sentences")
+    words += ["unlabelled=embedded"] if speaks and corpus != "embedded" else []
     settings = run_settings(composed(*words))
     assert (settings.corpus.root == EMBEDDED) == (corpus == "embedded")
 
@@ -74,10 +74,10 @@ def test_a_second_of_sound_is_50_codes_at_every_rate(rate: int) -> None:
     assert rates(settings).endswith("hop 10 ms, 50 codes per second in 1 stream")
 
 
-@pytest.mark.parametrize("group", SIZED)
-def test_every_size_is_accepted(group: str) -> None:
-    for size in choices(group):
-        run_settings(composed(f"{group}={size}"))
+@pytest.mark.parametrize("sizes", [*zip_longest(*map(choices, SIZED))], ids=str)
+def test_every_size_is_accepted(sizes: tuple[str | None, ...]) -> None:
+    """Each row of sizes together: composing takes longest."""
+    run_settings(composed(*(f"{group}={size}" for group, size in zip(SIZED, sizes, strict=True) if size)))
 
 
 def options(values: dict[str, object], name: str = "") -> Iterator[str]:

@@ -1,16 +1,18 @@
 """Extras: the core knows none by name, none knows another, and a tree without one works."""
 
 import ast
+import importlib
+import os
 import re
 import shutil
-import subprocess
+import sys
 from collections.abc import Collection
 from pathlib import Path
 
 import pytest
 
 from pipelines.extras.table import EXTRAS
-from tests.calling import python
+from tests.killing import PROCESSES, SECONDS_TO_END
 from tests.pipelines.tiny_chain import TINY
 from tests.test_architecture import ALL, PACKAGES, ROOT, SOURCES, lies_in
 
@@ -28,7 +30,7 @@ FILES: dict[str, tuple[str, ...]] = {
 }
 ALL_FILES = FILES | {"find": ("wordless/audio/matching.py",)}
 ALL_FILES |= dict.fromkeys(("figures", "finetune", "demo", "publish"), ())  # commands, as find
-QUICK = ("codes", "rates", "zerospeech")  # whose trees are tested outside the slow suite, too
+QUICK = ("codes", "rates")  # a small and a deep one: their trees are tested outside the slow suite, too
 # the tables in which a string names a module -> the dictionary that holds the lines
 TABLES = {"pipelines/extras/table.py": "EXTRAS", "pipelines/commandline/commands.py": "COMMANDS"}
 OBJECT = re.compile(rf"(?:{'|'.join(PACKAGES)})(?:\.\w+)+:\w+")
@@ -84,9 +86,12 @@ def test_strings_name_modules_in_the_tables_alone() -> None:
 
 
 def tree_without(extras: Collection[str], place: Path) -> Path:
-    """Copy our packages without the files of extras and without their lines of the tables."""
+    """Copy our packages without the files of extras and without their lines of the tables.
+
+    What Python and numba have compiled beside the files is copied, too: it holds for files of the same size and time.
+    """
     for name in PACKAGES:
-        shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, place / name)
     for path in [place / file for name in extras for file in files_of(name)]:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
     for table, name in TABLES.items():
@@ -102,32 +107,36 @@ def tree_without(extras: Collection[str], place: Path) -> Path:
     return place
 
 
-IMPORT = """
-import importlib, sys
-from pathlib import Path
-names, gone, words = sys.argv[1].split(","), sys.argv[2].split(","), sys.argv[3:]
-files = [path.with_suffix("") for name in names for path in sorted(Path(name).rglob("*.py"))]
-for module in [".".join(path.parts).removesuffix(".__init__") for path in files]:
-    try:
-        importlib.import_module(module)
-    except ModuleNotFoundError as error:  # of a library that is an extra of the installation, such as Gradio
-        if (error.name or "").partition(".")[0] in names:
-            raise
-from pipelines.commandline.option_index import index
-known = [name for name in index("run").names if name.startswith(tuple(f"{each}." for each in gone))]
-assert not known, known
-from pipelines.cli import main
-sys.argv = ["wordless", "run", *words]
-main()
-"""
-
-
-def run_without(extras: Collection[str], place: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    """Import all modules of a tree without extras, and run the chain there."""
-    tree = tree_without(extras, place / "tree")
+def run_without(extras: Collection[str], place: Path, *words: str) -> None:
+    """Import all modules of a tree without extras, and run the chain there, by a process that forgets our modules."""
     own = [f"hydra.run.dir={place / 'run'}", f"store.root={place / 'store'}", "threads=1"]
-    call = ["-c", IMPORT, ",".join(PACKAGES), ",".join(extras), *TINY, *own, *words]
-    return python(*call, cwd=tree, before=tree)
+    tree, told = tree_without(extras, place / "tree"), place / "told.txt"
+    process = PROCESSES.Process(target=_run, args=(tree, extras, [*TINY, *own, *words], told))
+    process.start()
+    process.join(SECONDS_TO_END)
+    assert process.exitcode == 0, told.read_text()
+
+
+def _run(tree: Path, extras: Collection[str], words: list[str], told: Path) -> None:
+    for stream in (1, 2):
+        os.dup2(os.open(told, os.O_WRONLY | os.O_APPEND | os.O_CREAT), stream)
+    for name in [name for name in sys.modules if name.partition(".")[0] in PACKAGES]:
+        del sys.modules[name]
+    os.chdir(tree)
+    sys.path.insert(0, str(tree))
+    for path in [path.relative_to(tree) for package in PACKAGES for path in sorted((tree / package).rglob("*.py"))]:
+        try:
+            importlib.import_module(".".join(path.with_suffix("").parts).removesuffix(".__init__"))
+        except ModuleNotFoundError as error:  # of a library that is an extra of the installation, such as Gradio
+            if (error.name or "").partition(".")[0] in PACKAGES:
+                raise
+    ours = [each for name, each in sys.modules.items() if name.partition(".")[0] in PACKAGES]
+    assert all(str(each.__file__).startswith(f"{tree}/") for each in ours)
+    options = importlib.import_module("pipelines.commandline.option_index").index("run").names
+    known = [name for name in options if name.startswith(tuple(f"{each}." for each in extras))]
+    assert not known, known
+    sys.argv = ["wordless", "run", *words]
+    importlib.import_module("pipelines.cli").main()
 
 
 @pytest.mark.parametrize(
@@ -135,16 +144,14 @@ def run_without(extras: Collection[str], place: Path, *words: str) -> subprocess
     [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in ALL_FILES],
 )
 def test_a_tree_without_an_extra_imports_and_runs(extra: str, tmp_path: Path) -> None:
-    done = run_without([extra], tmp_path, "stages=[tokenizer,lm,report]")
-    assert done.returncode == 0, done.stderr
+    run_without([extra], tmp_path, "stages=[tokenizer,lm,report]")
     assert (tmp_path / "run/report.html").is_file()
 
 
 def test_a_tree_without_extras_makes_codes_models_probe_and_sound(tmp_path: Path) -> None:
-    done = run_without(ALL_FILES, tmp_path, "stages=null")
-    assert done.returncode == 0, done.stderr
+    run_without([*ALL_FILES], tmp_path, "stages=null")
     for part in ("tokenizer", "lm", "vocoder", "probe"):
         assert (tmp_path / "run" / part / "config.json").is_file()
     assert [*(tmp_path / "store/codes").glob("*/*.parquet")]
     assert [*(tmp_path / "run/listening").glob("*_wavenet.wav")]
-    assert "report.html" in done.stdout
+    assert "report.html" in (tmp_path / "told.txt").read_text()

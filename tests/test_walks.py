@@ -18,14 +18,17 @@ BOUNDS: dict[str, tuple[int, int | None]] = {
 }
 
 
-def walked(walk: str, place: Path, *words: str) -> dict[str, dict[str, dict[str, int] | list[str]]]:
+Found = dict[str, dict[str, int] | list[str]]  # files and hand-overs
+
+
+def walked(walk: str, place: Path, *words: str) -> dict[str, Found]:
     done = python("-m", "tests.walks", walk, place, *words)
     assert done.returncode == 0, done.stderr
-    found: dict[str, dict[str, dict[str, int] | list[str]]] = json.loads(done.stdout.splitlines()[-1])
+    found: dict[str, Found] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
-def require_short(name: str, found: dict[str, dict[str, int] | list[str]]) -> None:
+def require_short(name: str, found: Found) -> None:
     """Print a walk, and compare it with its bounds."""
     files = [file for file in found["files"] if not file.endswith("__init__.py")]
     handovers, (most, most_handovers) = dict(found.get("handovers", {})), BOUNDS[name]
@@ -48,13 +51,11 @@ def test_a_folder_becomes_codes_in_few_files(tmp_path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def of_run(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, dict[str, int] | list[str]]]:
+def of_run(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Found]:
     words = (*TINY, "stages=[tokenizer,probe,report]", "compare.methods=[bag_of_codes]", "threads=1")
     return walked("run", tmp_path_factory.mktemp("walk"), *words)
 
 
 @pytest.mark.parametrize("name", ["size", "page"])
-def test_options_reach_models_and_figures_the_page_in_few_files(
-    name: str, of_run: dict[str, dict[str, dict[str, int] | list[str]]]
-) -> None:
+def test_options_reach_models_and_figures_the_page_in_few_files(name: str, of_run: dict[str, Found]) -> None:
     require_short(name, of_run[name])

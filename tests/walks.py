@@ -11,6 +11,8 @@ from importlib import import_module
 from pathlib import Path
 from types import FrameType
 
+import numpy as np
+
 ROOT = Path(__file__).parents[1]
 OURS = tuple(f"{ROOT / name}/" for name in ("tokenizer", "lm", "vocoder", "pipelines", "conf", "wordless"))
 ANYWHERE = sys._getframe()  # the frame of this module never returns to a walk
@@ -97,6 +99,10 @@ def encode(folder: Path) -> dict[str, object]:
 
 def run(folder: Path, *words: str) -> dict[str, object]:
     """The size of the codebook reaches k-means, and the accuracy of a probe the page."""
+    for library in ("sklearn.linear_model", "torch.utils.tensorboard"):
+        import_module(library)
+    # numba compiles it, which takes long under a tracer
+    import_module("wordless.audio.pitch_contour").track_pitch(np.zeros(1000, np.float32), 8000, 80)
     size, page = Walk(before="fit_codebook", of=has_codebook_size), Walk(within=("write_results", "write_report"))
     places = [f"store.root={folder / 'store'}", f"hydra.run.dir={folder / 'run'}"]
     found = walked(size, page, words=["run", *words, f"tokenizer.codebook_size={CODEBOOK_SIZE}", *places])

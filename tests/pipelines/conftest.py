@@ -7,8 +7,9 @@ import pytest
 import soundfile
 
 from pipelines.store.session import Session
+from tests.killing import call
 from tests.pipelines.tiny import save_run, silent_session, sweep
-from tests.pipelines.tiny_chain import TINY, called
+from tests.pipelines.tiny_chain import TINY
 from wordless.audio.recordings.manifest import Clips, read_manifest
 
 
@@ -37,7 +38,7 @@ def recordings(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass(frozen=True, kw_only=True)
 class FinishedRun:
-    """A tiny run of the whole chain, as a user calls it, that nothing disturbed."""
+    """A tiny run of the whole chain that nothing disturbed."""
 
     store: Path
     folder: Path
@@ -56,9 +57,9 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
     """The run that others are compared with."""
     place = tmp_path_factory.mktemp("finished")
     words = (*TINY, f"store.root={place / 'store'}", f"hydra.run.dir={place / 'run'}")
-    done = called(*words)
-    assert done.returncode == 0, done.stderr
-    return FinishedRun(store=place / "store", folder=place / "run", printed=done.stdout, words=words)
+    done = call("run", *words, place=place)
+    assert done.code == 0, done.told
+    return FinishedRun(store=place / "store", folder=place / "run", printed=done.told, words=words)
 
 
 @pytest.fixture(scope="module")

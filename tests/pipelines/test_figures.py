@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 
 from pipelines.commandline.command import perform
-from pipelines.commandline.sweep_jobs import Job, note
+from pipelines.commandline.sweep_jobs import Job, note, read_jobs
 from pipelines.pages.phrasing import latex_table
+from pipelines.pages.sweep_page import write_sweep
 from tests.pipelines.conftest import FinishedRun
 from wordless.base.errors import InputError
 
@@ -35,26 +36,18 @@ def test_each_chart_of_the_page_of_a_run_is_a_file_with_the_same_bytes_twice(
 
 
 def test_charts_and_table_of_a_sweep(finished_run: FinishedRun, tmp_path: Path) -> None:
-    from pipelines.pages.sweep_page import write_sweep
-
     (sweep := tmp_path / "sweep").mkdir()
     for number in range(2):
         (sweep / str(number)).symlink_to(finished_run.folder)
         job = Job(number=number, overrides={"lm.gpt.layers": str(number + 1)}, folder=str(number), state="finished")
         note(sweep, job)
-    _, failures = write_sweep(sweep, [Job(**vars(job)) for job in _jobs(sweep)], command="")
+    _, failures = write_sweep(sweep, read_jobs(sweep), command="")
     assert not failures
     table = (sweep / "table.tex").read_text()
     assert r"lm.gpt.layers" in table
     assert table.count(r"\\") == 3
     perform("figures", {"model": str(sweep), "output": str(tmp_path / "out"), "format": "svg"})
     assert (tmp_path / "out/figures.svg").is_file()
-
-
-def _jobs(sweep: Path) -> list[Job]:
-    from pipelines.commandline.sweep_jobs import read_jobs
-
-    return read_jobs(sweep)
 
 
 def test_a_run_has_its_methods_as_a_latex_table(finished_run: FinishedRun) -> None:

@@ -138,11 +138,8 @@ def test_a_difference_with_few_labels_or_noise_is_that_of_the_table(place: str, 
         row[place] = [{"share": 0.5, "clips": 7, "snr": 10.0, **ends}]
     found = compared({("test", 0): probed})
     for against, row in of_gpt(found).items():
-        (apart,) = (
-            each
-            for each in found.rows(name="difference", of="gpt", against=against)
-            if getattr(each, column) is not None
-        )
+        pairs = found.rows(name="difference", of="gpt", against=against)
+        (apart,) = (each for each in pairs if getattr(each, column) is not None)
         figures = ((each.value, each.low, each.high, each.p) for each in (apart, row))
         assert next(figures) == pytest.approx(next(figures))
         assert (apart.over, apart.over_count) == ("clips", 40)

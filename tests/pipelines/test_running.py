@@ -18,8 +18,8 @@ def test_a_run_of_arrays_has_figures_and_models_and_resumes(tmp_path: Path, caps
     rng = np.random.default_rng(0)
     sounds = [rng.uniform(-0.5, 0.5, (RATE // 2, 1 + number % 2)) for number in range(12)]
     clips = pandas.DataFrame({"array": sounds, "sampling_rate": RATE, "label": ["007", "NA"] * 6})
-    options = OPTIONS | {"store.root": str(tmp_path / "st,ore"), "stages": ["tokenizer", "lm", "report"], "parallel": 1}
-    made = wordless.run(options, clips=clips, folder=tmp_path / "run")
+    options = OPTIONS | {"store.root": str(tmp_path / "st,ore"), "stages": ["tokenizer", "lm"], "parallel": 1}
+    made = wordless.run(options | {"stages": ["tokenizer", "lm", "report"]}, clips=clips, folder=tmp_path / "run")
     assert {"name", "value", "low", "high", "unit"} < {*made.figures}
     assert (made.figures["stage"] == "lm").any()
     assert made.report.is_file()
@@ -37,7 +37,7 @@ def test_a_run_of_arrays_has_figures_and_models_and_resumes(tmp_path: Path, caps
     with pytest.raises(wordless.InputError, match=r"\brun\b.*\b12 then, 11 now\b.*replace=True"):
         wordless.run(options, clips=fewer, folder=tmp_path / "run")
     assert {path: path.read_bytes() for path in (tmp_path / "run").glob("[cr]*/*.wav")} == written
-    wordless.run(options | {"replace": True}, clips=fewer, folder=tmp_path / "run")
+    wordless.run(options | {"replace": True, "stages": ["tokenizer"]}, clips=fewer, folder=tmp_path / "run")
     assert len(pandas.read_csv(tmp_path / "run/manifest.tsv", sep="\t")) == 11
 
 

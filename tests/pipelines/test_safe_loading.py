@@ -4,11 +4,8 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.test_architecture import ROOT, SOURCES
 from tests.test_extras import KINDS
-
-ROOT = Path(__file__).parents[2]
-PACKAGES = ("tokenizer", "lm", "vocoder", "pipelines", "wordless")
-SOURCES = sorted(path.relative_to(ROOT) for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 
 EXECUTING_MODULES = {
     *("pickle", "_pickle", "cPickle", "pickletools", "dill", "cloudpickle", "joblib", "shelve", "marshal", "runpy"),

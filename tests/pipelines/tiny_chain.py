@@ -3,7 +3,10 @@
 import hashlib
 import subprocess
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from hydra import initialize_config_module
 
@@ -57,16 +60,22 @@ def called_at_once(place: Path, *words: str) -> subprocess.CompletedProcess[str]
     return subprocess.CompletedProcess(words, done.code, "", done.told)
 
 
+@cache
+def _config_of(command: str, *words: str) -> dict[str, Any]:
+    with initialize_config_module("conf", version_base="1.3"):
+        return resolved(compose(command, overrides=list(words)))
+
+
 def config_of(command: str, *words: str) -> dict[str, object]:
     """The config of a command with these words."""
-    with initialize_config_module("conf", version_base="1.3"):
-        config = resolved(compose(command, overrides=list(words)))
-    return completed(command, config) if command == "run" else config
+    config = _config_of(command, *words)
+    return completed(command, config) if command == "run" else deepcopy(config)
 
 
 def composed(store: Path, *words: str) -> dict[str, object]:
     """The config that `called` would compose."""
-    return config_of("run", *TINY, f"store.root='{store}'", *words)
+    config = _config_of("run", *TINY, *words)
+    return completed("run", config | {"store": config["store"] | {"root": str(store)}})
 
 
 def run(store: Path, folder: Path, *words: str, kill: Kill | None = None) -> int:

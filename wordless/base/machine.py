@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 Device = Literal["auto", "cpu", "cuda"]
 NO_DEVICE = "choose cpu, or see wordless doctor"
 B = TypeVar("B", bound="Batch")
+_found_version = cache(version)  # each entry of a store names ten libraries, and each search takes milliseconds
 
 
 @contextmanager
@@ -276,7 +277,6 @@ def library_versions() -> dict[str, str]:
 @cache
 def version_of(distribution: str) -> str | None:
     """Return the installed version, or None."""
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return None
+    with suppress(PackageNotFoundError):
+        return _found_version(distribution)
+    return None

@@ -415,9 +415,8 @@ def test_a_point_is_ridge_regression_whose_penalty_cross_validation_with_all_lab
     task = ProbeTask.of([f"class {clip // 8 % 3}" for clip in range(640)], splits, groups=speakers)
     rng = np.random.default_rng(0)
     voices = rng.standard_normal((8, 40))[np.arange(640) % 8]
-    features = (task.targets @ rng.standard_normal((3, 40)) + voices + 2 * rng.standard_normal((640, 40))).astype(
-        np.float32
-    )
+    means = task.targets @ rng.standard_normal((3, 40)) + voices
+    features = (means + 2 * rng.standard_normal((640, 40))).astype(np.float32)
     train, test = task.rows["train"], task.rows["test"]
     config = replace(CURVE, learning_curve=(share,), bounds=(1.5,))
     scaled = bounded(features, features[train], bound=config.bounds[0])
@@ -426,9 +425,8 @@ def test_a_point_is_ridge_regression_whose_penalty_cross_validation_with_all_lab
     for penalty in penalty_grid(config.penalties, config):
         held_out = np.zeros((len(train), 3))
         for fitted, held in LeaveOneGroupOut().split(train, groups=[speakers[row] for row in train]):
-            model = Ridge(alpha=unit(scaled[train[fitted]]) / penalty).fit(
-                scaled[train[fitted]], targets[train[fitted]]
-            )
+            rows = train[fitted]
+            model = Ridge(alpha=unit(scaled[rows]) / penalty).fit(scaled[rows], targets[rows])
             held_out[held] = model.predict(scaled[train[held]])
         judged.append((held_out.argmax(1) == targets[train].argmax(1)).mean())
     best = np.flatnonzero(np.array(judged) == max(judged))

@@ -47,7 +47,7 @@ def test_a_run_in_the_folder_of_its_recordings_reuses_all_and_other_recordings_d
     rng = np.random.default_rng(0)
     for number in range(8):
         soundfile.write(root / f"{number}.wav", rng.uniform(-0.5, 0.5, 4000), 8000)
-    words = (*OWN, "stages=[tokenizer,lm,report]", f"corpus.root={root}", f"store.root={root / 'store'}")
+    words = (*OWN, "stages=[tokenizer]", f"corpus.root={root}", f"store.root={root / 'store'}")
     place = root / "runs"
     assert called_at_once(place, *words).returncode == 0
     manifest = (place / "run/manifest.tsv").read_text()
@@ -166,7 +166,7 @@ def test_a_data_set_that_makes_no_corpus_says_what_it_holds(columns: dict[str, s
         read(config, tmp_path / "store")
 
 
-WORDS = (*OWN, *CHECKPOINTS, "stages=[tokenizer,lm,report]", "corpus=dataset", "corpus.columns.group=speaker")
+WORDS = (*OWN, *CHECKPOINTS, "stages=[tokenizer]", "corpus=dataset", "corpus.columns.group=speaker")
 
 
 def test_a_run_makes_codes_of_a_data_set_offline_and_lists_what_it_cannot_use(tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_a_run_makes_codes_of_a_data_set_offline_and_lists_what_it_cannot_use(tm
     assert [Path(each.path).name for each in read_rejected(folder / "rejected.tsv")] == ["clip_22.wav", "clip_23.wav"]
     told = json.loads((folder / "results.json").read_text())["corpus"]
     assert (told["name"], told["labels"], len(told["rejected"])) == ("d", {"high": 11, "low": 11}, 2)
-    assert {entry.parent.name for entry in entries(tmp_path / "s")} >= {"tokenizer", "codes", "lm"}
+    assert {entry.parent.name for entry in entries(tmp_path / "s")} >= {"tokenizer", "codes"}
 
 
 @pytest.mark.parametrize("word", ["corpus.columns.label=lable", "corpus.root=here"])
