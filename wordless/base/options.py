@@ -147,13 +147,10 @@ class Options:
                 setattr(cls, name, dataclasses.field(default=default, metadata=inherited[name].metadata))
 
     def __post_init__(self) -> None:
-        own: type = type(self)
-        known = field_choices(own)
+        choices = field_choices(cast(type, type(self)))
         for field in dataclasses.fields(self):  # type: ignore[arg-type]  # each subclass is a dataclass
-            value = getattr(self, field.name)
-            meaning: Meaning | None = field.metadata.get(MEANING)
-            if meaning is not None and value is not None:
-                require_in_range(field.name, value, meaning, known[field.name])
+            if field.name in choices and (value := getattr(self, field.name)) is not None:
+                require_in_range(field.name, value, field.metadata[MEANING], choices[field.name])
 
     def refuse_if(self, wrong: object, name: str, rule: str) -> None:
         """Refuse the value of an option, maybe one of a nested config (``batches.seed``); the rule is the remedy."""
@@ -183,8 +180,11 @@ def require_in_range(name: str, value: object, meaning: Meaning, choices: Choice
 @cache
 def field_choices(cls: type) -> dict[str, Choices]:
     """Return the values that each option of a dataclass takes, as its meaning or its type names them; (): any."""
-    kinds, meanings = get_type_hints(cls), {each.name: each.metadata.get(MEANING) for each in dataclasses.fields(cls)}
-    return {name: meaning.choices or _choices_of(kinds[name]) for name, meaning in meanings.items() if meaning}
+    kinds, found = get_type_hints(cls), dict[str, Choices]()
+    for field in dataclasses.fields(cls):
+        if (meaning := field.metadata.get(MEANING)) is not None:
+            found[field.name] = meaning.choices or _choices_of(kinds[field.name])
+    return found
 
 
 def _choices_of(kind: object) -> Choices:
