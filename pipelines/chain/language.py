@@ -9,8 +9,7 @@ from functools import partial
 from pipelines.chain.study import Study, rate_prefix
 from pipelines.stages import codebooks
 from pipelines.stages.encoding import codes, training_views
-from pipelines.stages.language_model import CodesAndViews, language_model
-from pipelines.stages.models_of_rates import rate_language_model, rate_tokenizer
+from pipelines.stages.language_model import CodesAndViews, language_model, rate_language_model
 from pipelines.stages.stage_options import TokenizerSettings
 from pipelines.stages.voices import CodedIn
 from pipelines.store.store import Entry
@@ -23,7 +22,11 @@ def make_codes(study: Study) -> None:
     for number in (len(rates), *range(1, len(rates))):  # the finest first
         _make_codes(study, rates[number - 1], number)
     if len(rates) > 1:
-        study.add(rate_tokenizer(study.session, [study.by_rate[number].tokenizer for number in sorted(study.by_rate)]))
+        study.add(
+            codebooks.rate_tokenizer(
+                study.session, [study.by_rate[number].tokenizer for number in sorted(study.by_rate)]
+            )
+        )
 
 
 def _make_codes(study: Study, settings: TokenizerSettings, number: int) -> None:

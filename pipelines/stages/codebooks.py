@@ -3,7 +3,7 @@
 Nothing is fitted on validation or test clips; validation clips only choose the kept weights.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
@@ -308,6 +308,12 @@ def codebook(
 def started_tokenizer(run: Run, start: str) -> None:
     """Copy the tokenizer of an earlier run."""
     Tokenizer.from_pretrained(start_folder(start, TOKENIZER, option=TOKENS)).save_pretrained(run.folder)
+
+
+@stage("rate_tokenizer", version=2, title="tokenizers of {tokenizers} rates")
+def rate_tokenizer(run: Run, tokenizers: Sequence[Entry]) -> None:
+    """Write the tokenizers of all rates, coarse to fine, as one folder."""
+    Tokenizer.of_rates([Tokenizer.from_pretrained(each.folder) for each in tokenizers]).save_pretrained(run.folder)
 
 
 HEALTH = "health.json"

@@ -118,3 +118,9 @@ def _read_views(clips: CodesAndViews) -> tuple[list[list[Codes]], list[Codes]]:
         if len(other.codes.values) and other.name in views:
             views[other.name].append(other.codes)
     return list(views.values()), validation
+
+
+@stage("rate_lm", version=2, title="language models of {models} rates")
+def rate_language_model(run: Run, models: Sequence[Entry]) -> None:
+    """Write the language models of all rates, coarse to fine, as one folder."""
+    LanguageModel.of_rates([LanguageModel.from_pretrained(each.folder) for each in models]).save_pretrained(run.folder)
