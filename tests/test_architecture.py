@@ -85,7 +85,7 @@ ARROWS = {
 BESIDE = (
     *(f"pipelines/{name}" for name in ("bodies", "commandline", "extras", "jobs", "pages")),
     *(f"pipelines/{name}.py" for name in ("cli", "detection", "doctor", "labelled", "recordings", "run", "running")),
-    *("pipelines/runs.py", "pipelines/speech.py", "wordless/__init__.py"),
+    *("pipelines/runs.py", "pipelines/speech.py", "pipelines/store/unused.py", "wordless/__init__.py"),
     *("lm/bodies", "lm/samples", "lm/rates.py", "lm/pitch.py", "lm/heads.py", "lm/finetuned.py", "lm/finetuning.py"),
     *("tokenizer/rates_tokenizer.py", "tokenizer/speech_layer.py", "tokenizer/units.py"),
     *("wordless/audio/speech_models.py", "wordless/audio/matching.py", "wordless/base/ray_pool.py"),
@@ -94,7 +94,7 @@ BESIDE = (
         f"wordless/audio/recordings/{name}.py"
         for name in ("built_in", "espeak_voice", "packed", "spoken_pairs", "tables")
     ),
-    *(f"wordless/audio/recordings/annotation{name}.py" for name in ("", "s", "_columns", "_elan", "_textgrid")),
+    *(str(path.relative_to(ROOT)) for path in (ROOT / "wordless/audio/recordings").glob("annotation*.py")),
 )
 # Interfaces of the core in rooms beside it, and the tables, which may import what they list.
 INTERFACES = (

@@ -9,10 +9,10 @@ from tests.calling import ROOT
 from tests.test_architecture import is_core
 
 BOUNDS = {
-    "lines of the core": 32_139,
-    "lines outside tests": 47_059,
-    "lines of tests": 35_120,
-    "files outside tests": 266,
+    "lines of the core": 25_879,
+    "lines outside tests": 47_328,
+    "lines of tests": 34_581,
+    "files outside tests": 269,
     "names of options on the command line": 420,
 }
 

@@ -27,7 +27,6 @@ from wordless.base.values import convert
 
 FOLDER = Path(str(conf.__file__)).parent
 DEFAULT_PRESET = "The defaults."
-MOST_LISTED = 13  # choices in an explanation
 MISSING = "???"  # OmegaConf's value of an option that must be given
 HYDRA = "hydra"  # whose options begin with this name
 TIME = "${now:%Y-%m-%d}_${now:%H-%M-%S}"
@@ -189,9 +188,7 @@ def _variant(root: object, name: str, choice: str, cls: type) -> Index:
 
 def _option(root: object, name: str, default: object, meaning: Meaning, kind: object, choices: Choices) -> Option:
     """Describe the option of one field; ``typed`` and ``own_seeds`` of the command may give another default."""
-    values = [*map(str, choices)]
-    listed = values if len(values) <= MOST_LISTED else [*values[:MOST_LISTED], "..."]
-    explanation = f"{' | '.join(listed)}: {meaning.text}" if values else meaning.text
+    explanation = f"{' | '.join(map(str, choices))}: {meaning.text}" if choices else meaning.text
     bounds = meaning.range
     if math.isfinite(bounds.least) and bounds.most < MAX_SEED:
         explanation = f"{explanation} ({bounds})"

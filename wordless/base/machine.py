@@ -6,6 +6,7 @@ functions, after the options are checked.
 
 from __future__ import annotations
 
+import atexit
 import errno
 import gc
 import os
@@ -59,6 +60,7 @@ def large_imports() -> Iterator[None]:
         yield
         if not gc.get_freeze_count():  # the block of a later job of this process imports nothing new
             gc.freeze()
+            atexit.register(gc.unfreeze)  # or objects outlive the modules that they need to close files
 
 
 def choose_device(wanted: Device) -> torch.device:

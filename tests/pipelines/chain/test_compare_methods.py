@@ -101,6 +101,6 @@ def _copied(study: Study, method: Method) -> Entry:
 def test_features_with_the_name_of_another_method_are_refused(
     finished_run: FinishedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(features, "chroma", _copied)
+    monkeypatch.setattr(features, "frames", _copied)
     with pytest.raises(InputError, match=r"\bchroma\b.*\bmfcc\b.*\bchroma:mean\b"):
         make_one(finished_run.manifest, tmp_path, "stages=[probe]", "compare.methods=[chroma]")

@@ -11,6 +11,7 @@ from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.composition import compose, plain
 from pipelines.commandline.help import command_help
 from pipelines.commandline.option_index import index
+from pipelines.methods.methods_table import METHODS
 from pipelines.settings.run_settings import RunSettings
 from tests.pipelines.tiny_chain import ROOT
 from wordless.base.errors import InputError
@@ -52,6 +53,7 @@ def test_help_is_of_a_group_of_a_part_of_a_single_option_or_of_all() -> None:
     assert {*index("encode").options} <= {*rows("encode", "")}
     with pytest.raises(InputError, match=r"--help lmm\b.*\blm\b"):
         command_help("run", "lmm", [])
+    assert {*METHODS} <= {word.strip(":") for word in command_help("run", "compare", []).split()}
 
 
 def test_help_is_light_and_hydras_own_switches_work() -> None:
