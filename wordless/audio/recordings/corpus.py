@@ -181,10 +181,11 @@ def build_manifest(
     by_label = config.label_type == "class"  # numbers and texts are too many to be spread evenly over the splits
     # Splits that cannot be made are refused before inspection takes hours. Few recordings take moments, and how many
     # segments there will be is not known.
+    named = splits.named_splits(found, config.split)
     if config.segment_seconds is None and found.frame.begin.isna().all() and len(paths) > FEW:
         splits.split_clips(found, config.split, by_label=by_label)
-    else:
-        splits.named_splits(found, config.split)
+    if config.split.by not in splits.DRAWN:  # a copy in another split is told
+        found = found.with_columns(split=named)
     fit, unfit = inspector(found.root, paths, config.inspection)
     kept, copies = (found, ()) if duplicates else without_duplicates(found, fit)
     fit = {path: fit[path] for path in dict.fromkeys(kept.frame.path) if path in fit}

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import re
+import shutil
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import fields, replace
@@ -369,6 +370,20 @@ def test_parts_of_files_with_the_same_sound_are_those_of_the_first(tmp_path: Pat
     assert ("1 part" in reasons["b.flac"], "here v, there t" in reasons["c.wav"]) == (True, True)
     conflicts = {each.path: each.kind == CONFLICTING for each in rejected}
     assert conflicts == {"b.flac": False, "c.wav": True, "e.wav": False}
+
+
+def test_a_copy_in_another_split_is_told_however_the_splits_are_named(tmp_path: Path) -> None:
+    draw = np.random.default_rng(0)
+    for split in ("train", "validation", "test"):
+        (tmp_path / split / "cat").mkdir(parents=True)
+        for number in range(3):
+            sound = draw.integers(-9_000, 9_000, 8_000, np.int16)
+            soundfile.write(tmp_path / split / f"cat/{number}.wav", sound, 8_000)
+    shutil.copy(tmp_path / "train/cat/0.wav", tmp_path / "test/cat/copy.wav")
+    for split in (SplitConfig(), SplitConfig(by="folder", test=("te*",), validation=("val*",))):
+        _, rejected = build_manifest(corpus_config(tmp_path, split=split))
+        (copy,) = rejected
+        assert (copy.kind, "here train, there test" in copy.reason) == (CONFLICTING, True), copy.reason
 
 
 SETS = {  # table -> its recordings and its text
