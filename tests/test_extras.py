@@ -114,6 +114,8 @@ def run_without(extras: Collection[str], place: Path, *words: str) -> None:
     process = PROCESSES.Process(target=_run, args=(tree, extras, [*TINY, *own, *words], told))
     process.start()
     process.join(SECONDS_TO_END)
+    process.kill()  # if it hangs
+    process.join()
     assert process.exitcode == 0, told.read_text()
 
 

@@ -9,9 +9,9 @@ from tests.calling import ROOT
 from tests.test_architecture import is_core
 
 BOUNDS = {
-    "lines of the core": 25_879,
-    "lines outside tests": 47_328,
-    "lines of tests": 34_581,
+    "lines of the core": 25_892,
+    "lines outside tests": 47_341,
+    "lines of tests": 34_628,
     "files outside tests": 269,
     "names of options on the command line": 420,
 }

@@ -92,7 +92,7 @@ class OpenVectors(Protocol):
     ) -> Iterator[tuple[Tensor, Tensor | None]]:
         """Give log-mel ``(time, mels)`` and vectors ``(time, width)`` of clips below ``root``, for `draw_sample`."""
 
-    def tokenizer(
+    def create_tokenizer(
         self,
         config: TokenizerConfig,
         mean: Tensor,
@@ -106,7 +106,10 @@ class OpenVectors(Protocol):
 
 
 class VectorSource(Protocol):
-    """What k-means clusters in the place of an autoencoder's bottlenecks, such as a layer of a speech model."""
+    """What k-means clusters in the place of an autoencoder's bottlenecks, such as a layer of a speech model.
+
+    `tokenizer.speech_layer.ChosenLayer` is one: it is passed in, so that no stage of the codebook loads a speech model.
+    """
 
     @property
     def width(self) -> int:

@@ -118,7 +118,7 @@ class SpeechLayer(nn.Module):
             yield frames, states
             progress(done)
 
-    def tokenizer(
+    def create_tokenizer(
         self,
         config: TokenizerConfig,
         mean: Tensor,

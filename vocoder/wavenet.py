@@ -233,8 +233,11 @@ class WaveNet(nn.Module):
         )
         if config.pitch:
             # What the harmonics of a log-mel are made by, as of `vocoder.frames.voice_bands`: until it is said, even.
-            even = torch.linspace(0, config.sample_rate / 2, config.n_mels, dtype=torch.float32, device="cpu")
-            self.register_buffer("bands", torch.stack([even, torch.ones_like(even), torch.zeros_like(even)]))
+            bands = torch.empty(3, config.n_mels)
+            if not bands.is_meta:  # there is memory to fill
+                even = torch.linspace(0, config.sample_rate / 2, config.n_mels, dtype=torch.float32)
+                bands = torch.stack([even, torch.ones_like(even), torch.zeros_like(even)])
+            self.register_buffer("bands", bands)
         taps = config.kernel_size * config.residual_channels  # oldest tap first
         self.dilated = nn.ModuleList(nn.Linear(taps, config.gate_channels, bias=False) for _ in config.dilations)
         # The last layer is used only through its skip connection.

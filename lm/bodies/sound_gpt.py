@@ -32,7 +32,6 @@ from typing import TYPE_CHECKING, ClassVar, cast
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch._compile import _disable_dynamo as not_compiled
 
 from lm.batches import UNCOUNTED, CodeBatch
 from lm.bodies.body import WEIGHTS_OPTION, BodyNetwork, BodyReading, load_part
@@ -57,7 +56,7 @@ from tokenizer.tokenizer import Tokenizer
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.spectrogram import at_reference, frame_statistics, warp
 from wordless.base.array_types import FloatArray, IndexArray, IntArray
-from wordless.base.causal_transformer import create_causal_transformer, full_rows, layer_states
+from wordless.base.causal_transformer import create_causal_transformer, full_rows, layer_states, not_compiled
 from wordless.base.errors import InputError
 from wordless.base.machine import copy_to, fast_products
 from wordless.base.saved_models import CONFIG

@@ -70,7 +70,7 @@ def comb_notice(played: Entry, wavenet: Entry, settings: RunSettings) -> str:
 
 
 def create_judge(study: Study, task: ProbeTask) -> Judge:
-    """Return the classifier of labels, of clips as they are; a plain comparison has made its entries."""
+    """Return the classifier of labels, of clips as they are; a comparison may have made its entries."""
     name, session, tokens = study.settings.listening.judge, study.session, study.entries["tokenizer"]
     if name not in PROBED:
         of_network: Callable[[Study, Method, ProbeTask], Judge] = imported(JUDGE)

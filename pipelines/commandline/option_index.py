@@ -1,7 +1,7 @@
 """The options of every command, read from the fields of its dataclass (wordless/base/options.py).
 
 Help, refusals, and the config that Hydra composes read this index. ``conf/`` adds presets: files that set several
-options at once.
+options at once. A composed config is checked and completed here (`completed`).
 """
 
 import dataclasses
@@ -18,7 +18,6 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import conf
 from pipelines.commandline.commands import COMMANDS
 from pipelines.extras.table import extras, imported
-from pipelines.settings.choices import with_choices
 from wordless.base.errors import InputError, written
 from wordless.base.options import MEANING, REQUIRED, Choices, Meaning, field_choices, require_in_range
 from wordless.base.seeds import MAX_SEED
@@ -171,7 +170,7 @@ def _collect(found: Index, root: object, cls: type, values: Mapping[str, object]
                 found.sections.update(variant.sections | found.sections)
                 for key, own in variant.options.items():
                     first = found.options.setdefault(key, own)
-                    found.options[key] = replace(first, kind=Union[first.kind, own.kind])  # noqa: UP007  a text in types
+                    found.options[key] = replace(first, kind=Union[first.kind, own.kind], choices=())  # noqa: UP007  a text in types
         if meaning.group:
             choices |= dict(presets(name))
             group = Group(chosen=meaning.group, explanation=meaning.text, choices=choices, variants=variants)
@@ -310,6 +309,8 @@ def presets(group: str) -> Iterator[tuple[str, str]]:
 
 def completed(command: str, config: Mapping[str, object]) -> dict[str, Any]:
     """Check the values of a composed config, once, and return a copy with those that follow from others."""
+    from pipelines.settings.choices import with_choices  # and with it pandas, which most commands need not wait for
+
     refuse_overwritten(config)
     require_values(config, index(command))
     return with_choices(config)

@@ -16,7 +16,7 @@ from wordless.base.errors import InputError, within
 from wordless.base.values import build
 
 LISTED = ("root", "table")  # options of the corpus that name recordings on the disk
-STAGES = ("tokenizer", "lm", "probe", "vocoder", "report")  # of a run that names none
+USUAL = ("tokenizer", "lm", "probe", "vocoder", "report")  # stages of a run that names none
 # Options that are null by default: the value for the built-in sentences, that for all other recordings, and a note.
 # The validation loss on the sentences is 2.76 after 100 steps with a learning rate of 2e-3, and 3.09 with 1e-3.
 # A probe of log-mel recognises 82 % of the sentences, a probe of codes 98 %.
@@ -54,7 +54,7 @@ def with_choices(config: Mapping[str, object]) -> dict[str, Any]:
 def usual_stages(config: Mapping[str, Any]) -> list[str]:
     """Return the stages of a run that names none."""
     joining = [each.name for each in extras(config) if is_embedded(config["corpus"]) and each.joins(config) == ""]
-    return [*STAGES[:-1], *joining, STAGES[-1]]
+    return [*USUAL[:-1], *joining, USUAL[-1]]
 
 
 def is_embedded(corpus: Mapping[Any, object]) -> bool:

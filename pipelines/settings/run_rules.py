@@ -44,8 +44,7 @@ def run_settings(config: Mapping[str, object]) -> RunSettings:
     settings = build(RunSettings, values, name="")
     with within("tokenizer"):
         tokens = settings.tokenizer.config(settings.audio)
-    rate = settings.audio.sample_rate / tokens.samples_per_code * tokens.bands
-    settings = replace(settings, extras=own, codes_per_second=rate)
+    settings = replace(settings, extras=own)
     if "report" in settings.stages and settings.reads_codes and not settings.compare.folds and settings.seeds == 1:
         more = [each.name for each in extras() if each.of_report]
         settings = replace(settings, stages=tuple(dict.fromkeys((*settings.stages, *more))))

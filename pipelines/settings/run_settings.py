@@ -12,7 +12,7 @@ from pipelines.bodies.body_options import BodySettings
 from pipelines.bodies.table_of_bodies import BODIES, BodiesOfRun
 from pipelines.extras.table import EXTRAS, Extra, Need, extras
 from pipelines.methods.method import Method
-from pipelines.settings.choices import CHOICES, with_embedded_corpus
+from pipelines.settings.choices import CHOICES, USUAL, with_embedded_corpus
 from pipelines.settings.comparison_settings import ComparisonConfig
 from pipelines.settings.inputs import DeviceOptions, EngineOptions
 from pipelines.stages.gpt_options import LanguageModelSettings
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 
 MAX_THREADS = 1024  # above it the system refuses threads, and libraries end the process
-STAGES = (*("tokenizer", "lm", "probe", "vocoder"), *EXTRAS, "report")
+STAGES = (*USUAL[:-1], *EXTRAS, USUAL[-1])
 OFTEN = ("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corpus.split.by", "store.root")
 # groups of options of trainings and of their data
 SEEDED = ("tokenizer", "lm", "compare", *BODIES, "vocoder")
@@ -115,7 +115,7 @@ class RunSettings(BodiesOfRun, TrainingCommand):
         False, "true: replaces a finished run in the same folder even if it is of other recordings, labels or splits"
     )
     stages: tuple[str, ...] = option(
-        ("tokenizer", "lm", "probe", "vocoder", "report"),
+        USUAL,
         "what to run, with what it needs; null: [tokenizer,lm,probe,vocoder,report], and what joins by default",
         choices=STAGES,
         filled=True,
@@ -143,7 +143,6 @@ class RunSettings(BodiesOfRun, TrainingCommand):
     lm: LanguageModelSettings = option(LanguageModelSettings(), "the GPT over the codes", group="small")
     vocoder: VocoderSettings = option(VocoderSettings(), "the WaveNet that turns codes into sound", group="small")
     extras: Mapping[str, Options] = field(default_factory=dict)  # the options of every extra, by its name
-    codes_per_second: float = 0.0  # filled in: of all streams; of several rates those of the finest
 
     def with_seed(self, number: int) -> RunSettings:
         """Return the settings of training ``number``, from 0: it is added to all seeds but those of clips and tests."""
@@ -182,6 +181,12 @@ class RunSettings(BodiesOfRun, TrainingCommand):
         """Duration of a code; with several rates, of a coarsest one."""
         coarsest, *_ = self.tokenizer.by_rate
         return coarsest.patch.frames * self.audio.hop_length / self.audio.sample_rate
+
+    @property
+    def codes_per_second(self) -> float:
+        """Codes of the spectrum per second, of all its bands; with several rates, those of the finest."""
+        tokens = self.tokenizer.config(self.audio)
+        return self.audio.sample_rate / tokens.samples_per_code * tokens.bands
 
     @property
     def probed_methods(self) -> tuple[Method, ...]:

@@ -9,6 +9,7 @@ import torch
 
 import wordless
 from lm.model import LanguageModel
+from pipelines.store.run_folder import run_of
 from tests.hub import serving, store_in_cache, use_hub
 from tests.pipelines.tiny import AUDIO, save_rates_run, save_run, sweep
 from tests.wordless.base.test_saved_models import LOADERS
@@ -72,6 +73,11 @@ def test_each_model_is_found_in_a_run(offline: Path, run: Path, name: str) -> No
 @pytest.mark.parametrize("name", ["user/gpt", "hf://user/gpt", "hf://user/name/lm"])
 def test_a_model_may_stand_alone_or_be_named_in_a_run(offline: Path, name: str) -> None:
     assert wordless.LanguageModel.from_pretrained(name).format.codebook_size == 8
+
+
+def test_a_command_gets_all_parts_of_a_run_on_the_hub(offline: Path) -> None:
+    folder = run_of(Path("hf://user/name"))
+    assert all((folder / part / "config.json").is_file() for part in ("tokenizer", "lm", "vocoder"))
 
 
 def test_a_local_folder_of_that_name_wins(offline: Path, run: Path) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
-from torch._compile import _disable_dynamo as not_compiled
+from torch._compile import _disable_dynamo
 
 from wordless.base.options import CausalSizes
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from fairseq2.models.transformer import GLUFeedForwardNetwork
     from fairseq2.models.transformer_lm import StandardTransformerLMDecoderLayer, TransformerLM, TransformerLMDecoder
     from fairseq2.nn import BatchLayout
+
+# `torch.compiler.disable` without its import: the compiler is imported at the first call, which takes a second.
+not_compiled = _disable_dynamo
 
 
 def create_causal_transformer(
@@ -74,7 +77,7 @@ def full_rows(rows: Tensor) -> BatchLayout:
 
 
 # fairseq2 asks the compiler about a new layout, which it does not allow while it compiles.
-@not_compiled  # `torch.compiler.disable`, but the compiler is imported at the first call, which takes a second
+@not_compiled
 @lru_cache(maxsize=64)
 @torch.inference_mode(False)  # a kept layout may be made in inference and read in training
 def _full_rows(batch: int, positions: int, device: torch.device) -> BatchLayout:

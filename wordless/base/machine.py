@@ -276,7 +276,6 @@ def library_versions() -> dict[str, str]:
     return {name: version for name in names.split() if (version := version_of(name)) is not None}
 
 
-@cache
 def version_of(distribution: str) -> str | None:
     """Return the installed version, or None."""
     with suppress(PackageNotFoundError):

@@ -12,7 +12,7 @@ import subprocess
 import threading
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from multiprocessing.synchronize import Event
@@ -20,6 +20,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipelines.results.results import training_costs
 from pipelines.store.store import BEGUN, ENTRY, TIMINGS, Entry, Recipe, Store, checkpoints_of, note_finished, write_json
@@ -49,6 +51,12 @@ def made(store: Store, recipe: Recipe = RECIPE) -> Path:
     return store.folder(recipe)
 
 
+@given(values=st.dictionaries(st.text(min_size=1), st.integers() | st.text() | st.none(), min_size=2))
+def test_the_key_does_not_depend_on_order(values: dict[str, int | str | None]) -> None:
+    turned: Mapping[str, object] = dict(reversed(values.items()))
+    assert replace(RECIPE, arguments=values).key == replace(RECIPE, arguments=turned).key
+
+
 def costs_of(store: Store) -> dict[str, float]:
     """What the entry has cost, which must be whole."""
     entry = store.find(RECIPE)
@@ -58,9 +66,14 @@ def costs_of(store: Store) -> dict[str, float]:
 
 def interrupt(store: Store) -> None:
     """Begin an entry, and end behind its first checkpoint."""
-    with suppress(KeyboardInterrupt), store.making(RECIPE) as folder:
-        (checkpoints_of(folder) / "fit.safetensors").write_text("step 5")
-        raise KeyboardInterrupt
+
+    def begin() -> None:
+        with store.making(RECIPE) as folder:
+            (checkpoints_of(folder) / "fit.safetensors").write_text("step 5")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        begin()
 
 
 def test_half_an_entry_is_no_entry_and_keeps_what_it_has(store: Store) -> None:

@@ -68,6 +68,14 @@ def test_groups_matter_and_an_unknown_one_has_their_average() -> None:
     torch.testing.assert_close(model(*given, torch.tensor([0, 0])), model(*given, torch.tensor([-1, -1])))
 
 
+def test_without_memory_no_size_takes_any() -> None:
+    """A saved config may claim any size; its weights are compared with the file before memory is taken."""
+    config = tiny_config(pitch=True, n_mels=2**31)
+    with torch.device("meta"):
+        model = create_wavenet(config, seed=0)
+    assert all(tensor.is_meta for tensor in model.state_dict().values())
+
+
 def test_every_parameter_learns() -> None:
     model = lively(tiny_config(groups=("ann", "bob")))
     model(*inputs(), torch.tensor([0, -1])).square().mean().backward()
