@@ -120,6 +120,12 @@ def test_durations_beside_units_and_files_of_slamkit_are_read(tmp_path: Path) ->
         assert (clip.path, clip.codes.values.tolist()) == (path, VALUES.tolist())
 
 
+def test_units_that_fill_no_time_step_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "units").write_text("3 7 3\n")
+    with pytest.raises(InputError, match=r"units:1: .*\b3 units\b.*\b2 streams"):
+        read_units(tmp_path / "units", FORMAT)
+
+
 def test_several_streams_are_no_units(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="2 streams"):
         write_units(tmp_path / "a", [CodedClip(path="a", codes=codes(1))], "jsonl")

@@ -29,7 +29,7 @@ from wordless.base.errors import InputError
 from pipelines.commandline.command import command
 
 def task(config):
-    if os.environ["RANK"] in config["model"]:
+    if os.environ["RANK"] in config["runs"]:
         raise InputError("a wish; it must be granted")
     time.sleep(1)
     if os.environ["RANK"] == "1":
@@ -162,7 +162,7 @@ def made_alone(store: Path) -> dict[str, str]:
 @pytest.mark.parametrize("ranks", ["0", "1", "01"])
 def test_what_one_process_refuses_ends_all_and_is_told_once(ranks: str, tmp_path: Path) -> None:
     (tmp_path / "refusing.py").write_text(REFUSING)
-    done = together("refusing.py", f"model=rank_{ranks}", cwd=tmp_path)
+    done = together("refusing.py", f"runs=rank_{ranks}", cwd=tmp_path)
     assert done.returncode != 0
     assert done.stderr.count("a wish; it must be granted") == 1
     assert "RuntimeError" not in done.stderr
