@@ -71,7 +71,7 @@ LEARNED = ("sample", "heard_sample", "autoencoder", "tokenizer", "lm", "vocoder"
 
 def test_a_run_leaves_its_report_every_figure_and_how_to_make_them_again(finished_run: FinishedRun) -> None:
     assert finished_run.printed.split()[-1] == str(finished_run.folder / "report.html")
-    assert read_results(finished_run.folder)["listening"]["warning"]["right"] == 2  # of 2 clips, with one answer for all
+    assert read_results(finished_run.folder)["listening"]["warning"]["right"] == 2  # one answer for both
     assert "WARNING   the classifier, a linear probe of log-mel" in finished_run.printed
     assert (finished_run.folder / "report.html").read_text().lower().startswith("<!doctype html>")
     content = results(finished_run.folder)
