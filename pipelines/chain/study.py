@@ -73,7 +73,7 @@ class Study(ClipReading):
 
     @property
     def trained_on(self) -> list[Entry]:
-        """The codes that the GPT was trained on, the corpus first."""
+        """The codes of all splits, of the corpus first, whose training clips the GPT has learned."""
         others = [name for name in self.entries if name.startswith("unlabelled_") and name.endswith("_codes")]
         return [self.entries[name] for name in ("codes", *others)]
 

@@ -29,7 +29,7 @@ from wordless.base.arrays import allocate, fill, write_array
 from wordless.base.machine import cores
 from wordless.base.pools import LOCAL
 
-TRAINED_ON: tuple[Split, ...] = ("train", "validation")
+TRAINED_ON: tuple[Split, ...] = ("train", "validation")  # validation chooses the kept weights
 VALUES, OFFSETS, CLIPS = "values.npy", "offsets.npy", "clips.json"
 R = TypeVar("R")
 
