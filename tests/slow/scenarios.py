@@ -129,6 +129,9 @@ def _without_costs(results: dict[str, Any]) -> dict[str, Any]:
     made = {name: value for name, value in results["provenance"].items() if name not in ("date", "commit")}
     if "stages" not in results:  # of a fine-tuning
         return results | {"provenance": made}
+    if "comparison" in results:  # processor seconds by training and stage
+        costs = {name: [*of] for name, of in results["comparison"].get("costs", {}).items()}
+        results = results | {"comparison": results["comparison"] | {"costs": costs}}
     stages = [{"stage": row["stage"], "key": row["key"]} for row in results["stages"]]
     figures = [row for row in results["figures"] if row["name"] not in COSTS]
     return results | {"stages": stages, "figures": figures, "provenance": made}
