@@ -222,7 +222,7 @@ def test_interrupted(name: str, number: signal.Signals, whole: Callable[[str], U
     resume(wanted, place)
 
 
-@pytest.mark.parametrize(("name", "moment"), [("encode shards", 0.0), ("encode shards", 4.0), ("run", 1.0)])
+@pytest.mark.parametrize(("name", "moment"), [("encode shards", 0.0), ("encode shards", 2.0), ("run", 1.0)])
 def test_a_worker_killed(name: str, moment: float, whole: Callable[[str], Undisturbed], tmp_path: Path) -> None:
     """One process of the pool is killed, and the command says so in a line; the resumed one needs no pool."""
     wanted = whole(name)
