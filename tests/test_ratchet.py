@@ -9,8 +9,8 @@ from tests.calling import ROOT
 from tests.test_architecture import is_core
 
 BOUNDS = {
-    "lines of the core": 25_892,
-    "lines outside tests": 47_341,
+    "lines of the core": 25_883,
+    "lines outside tests": 47_324,
     "lines of tests": 34_639,
     "files outside tests": 269,
     "names of options on the command line": 420,

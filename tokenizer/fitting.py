@@ -23,7 +23,6 @@ from tokenizer.tokenizer import (
     SpeechLayerConfig,
     StateDecoder,
     Tokenizer,
-    TokenizerConfig,
     to_patches,
 )
 from wordless.audio.audio_options import SpectrogramConfig
@@ -92,17 +91,9 @@ class OpenVectors(Protocol):
     ) -> Iterator[tuple[Tensor, Tensor | None]]:
         """Give log-mel ``(time, mels)`` and vectors ``(time, width)`` of clips below ``root``, for `draw_sample`."""
 
-    def create_tokenizer(
-        self,
-        config: TokenizerConfig,
-        mean: Tensor,
-        std: Tensor,
-        decoder: Autoencoder | StateDecoder,
-        centroids: Tensor,
-        *,
-        absolute: Tensor | None = None,
-    ) -> Tokenizer:
-        """Create the tokenizer whose codes are the nearest centroids ``(codes, width)`` of these vectors."""
+    @property
+    def constructor(self) -> Callable[..., Tokenizer]:
+        """What takes the arguments of `Tokenizer`, for codes that are the nearest centroids of these vectors."""
 
 
 class VectorSource(Protocol):

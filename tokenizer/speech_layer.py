@@ -118,18 +118,10 @@ class SpeechLayer(nn.Module):
             yield frames, states
             progress(done)
 
-    def create_tokenizer(
-        self,
-        config: TokenizerConfig,
-        mean: Tensor,
-        std: Tensor,
-        decoder: Autoencoder | StateDecoder,
-        centroids: Tensor,
-        *,
-        absolute: Tensor | None = None,
-    ) -> "SpeechTokenizer":
-        """Create the tokenizer whose codes are the nearest centroids of this layer's states."""
-        return SpeechTokenizer(config, mean, std, decoder, centroids, layer=self, absolute=absolute)
+    @property
+    def constructor(self) -> "Callable[..., SpeechTokenizer]":
+        """What takes the arguments of `Tokenizer`, for codes that are the nearest centroids of this layer's states."""
+        return partial(SpeechTokenizer, layer=self)
 
     def save_copy(self, tokenizer: Path) -> None:
         """Copy the model's files, byte by byte, into a tokenizer's folder; `Tokenizer.from_pretrained` reads them."""
@@ -172,7 +164,7 @@ class SpeechTokenizer(Tokenizer):
     @classmethod
     def with_copy(cls, folder: Path, config: SpeechLayerConfig) -> "Callable[..., SpeechTokenizer]":
         """Return the constructor with the layer of the speech model that a tokenizer's folder holds."""
-        return partial(cls, layer=SpeechLayer(config, folder / FOLDER, option="speech model"))
+        return SpeechLayer(config, folder / FOLDER, option="speech model").constructor
 
     def _encode_spectrum(
         self, blocks: Iterable[FloatArray], at_once: int, *, levels: bool

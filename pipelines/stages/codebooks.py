@@ -294,7 +294,7 @@ def codebook(
             seed=settings.seed,
             gpus=local_gpus(run.gang.device),
         )
-        create = Tokenizer if layer is None else layer.open().create_tokenizer
+        create: Callable[..., Tokenizer] = Tokenizer if layer is None else layer.open().constructor
         ordered = fitting.by_loudness(model, centroids)
         tokenizer = create(config, mean, std, model, ordered, absolute=drawn.get("absolute"))
     written.unlink(missing_ok=True)

@@ -53,8 +53,8 @@ def without_collection() -> Iterator[None]:
 def large_imports() -> Iterator[None]:
     """Pause the search for circles in a block that imports, and leave its objects out of each later search.
 
-    PyTorch and pandas make hundred thousands of objects, which stay. Searches among them take a sixth of the processor
-    time of a run that computes nothing.
+    PyTorch and pandas make hundreds of thousands of objects, which stay. Searches among them take a sixth of the
+    processor time of a run that computes nothing.
     """
     with without_collection():
         yield
