@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from lm.lm_options import BatchConfig
 from lm.tokens import Vocabulary, Window, windows
 from wordless.base.array_types import IndexArray, IntArray
-from wordless.base.errors import InputError
 from wordless.base.machine import Batch
+from wordless.base.messages import InputError
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -13,9 +13,8 @@ from typing import ClassVar, Literal
 from lm.lm_options import LabelOptions, Means, label_names
 from wordless.audio.recordings.description import LabelType
 from wordless.audio.recordings.manifest import number_of
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError, counted
 from wordless.base.options import Options, option
-from wordless.base.text import counted
 
 FrozenLayers = int | Literal["inputs", "all"]
 

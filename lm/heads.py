@@ -49,9 +49,8 @@ from lm.probing.task import ProbeTask, Rows
 from lm.probing.vectors import pool_batch
 from wordless.audio.recordings.manifest import number_of
 from wordless.base.array_types import BoolArray, FloatArray
-from wordless.base.errors import InputError
 from wordless.base.machine import copy_to
-from wordless.base.text import counted
+from wordless.base.messages import InputError, counted
 
 Groups = Sequence[str | None]  # of each test clip
 

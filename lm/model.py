@@ -22,11 +22,10 @@ from lm.tokens import Vocabulary, Window, windows
 from tokenizer.codes import Codes, CodesFormat, join_codes, require_codes, require_same_codebook
 from wordless.base import saved_models
 from wordless.base.array_types import FloatArray, IntArray
-from wordless.base.errors import InputError, OldModelError, require, samples_to_generate
 from wordless.base.machine import copy_to, require_device
+from wordless.base.messages import InputError, OldModelError, escape_markdown, require, samples_to_generate
 from wordless.base.model_folders import holds_rates
 from wordless.base.seeds import require_seed
-from wordless.base.text import escape_markdown
 
 # Models of other codes are subclasses, whose files are imported for these codes alone.
 SEVERAL_RATES, UPSAMPLER = "lm.rates:RatesModel", "lm.rates:Upsampler"

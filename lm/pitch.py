@@ -28,7 +28,7 @@ from lm.lm_options import CodeSampling
 from lm.model import LanguageModel, Saved, gpt_card
 from tokenizer.codes import Codes, CodesFormat, PitchFormat, join_codes, require_codes, require_same_codebook
 from wordless.base.array_types import DoubleArray, IntArray
-from wordless.base.errors import require
+from wordless.base.messages import require
 from wordless.base.seeds import named_seed
 from wordless.base.values import build
 

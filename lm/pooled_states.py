@@ -18,8 +18,8 @@ from lm.tokens import Window
 from tokenizer.codes import Codes, SoftCodes
 from wordless.base.array_types import FloatArray
 from wordless.base.causal_transformer import full_rows
-from wordless.base.errors import InputError
 from wordless.base.machine import copy_to
+from wordless.base.messages import InputError
 
 
 def layer_features(

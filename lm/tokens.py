@@ -27,7 +27,7 @@ from torch.nn.functional import pad
 
 from tokenizer.codes import CodesFormat
 from wordless.base.array_types import IndexArray, IntArray
-from wordless.base.errors import require
+from wordless.base.messages import require
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 from pipelines.commandline.commands import COMMANDS
 from wordless.base.machine import installed_version
-from wordless.base.text import suggestion
+from wordless.base.messages import suggestion
 
 EXAMPLES = """\
   wordless run                                              the built-in corpus; some minutes on a laptop

@@ -20,8 +20,8 @@ from rich.markup import escape
 from pipelines.store.store import ENTRY, StoreOptions
 from wordless.base.files import existing, folder_size
 from wordless.base.machine import cores, multiplies_bf16, version_of
+from wordless.base.messages import counted
 from wordless.base.options import option
-from wordless.base.text import counted
 
 State = Literal["optional", "missing"]
 

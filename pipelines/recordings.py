@@ -20,10 +20,9 @@ from wordless.audio.recordings.manifest import Clips
 from wordless.audio.recordings.recording_sources import CorpusConfig
 from wordless.audio.recordings.splits import UNDIVIDED
 from wordless.audio.waveform import EXTENSIONS
-from wordless.base.errors import InputError, within
+from wordless.base.messages import InputError, listed, within
 from wordless.base.model_folders import is_on_hub
 from wordless.base.options import REQUIRED, option
-from wordless.base.text import listed
 
 UNITS = (".km", ".txt", ".units", ".jsonl", ".ndjson", ".json")  # usual suffixes of text units
 _OVER_TIME = [suffix for suffix in SUFFIXES.values() if suffix not in UNITS]

@@ -24,8 +24,8 @@ from vocoder.vocoder import Vocoder
 from wordless.audio.mono import by_channel, mono
 from wordless.audio.reading import read, whole_rate
 from wordless.audio.waveform import Waveform
-from wordless.base.errors import InputError
 from wordless.base.files import mark, remove
+from wordless.base.messages import InputError
 from wordless.base.saved_models import LANGUAGE_MODEL, TOKENIZER, VOCODER
 
 CLIPS, RECORDINGS = "clips.csv", "recordings"

@@ -10,11 +10,10 @@ from pipelines.store.outputs import hold, is_held
 from pipelines.store.run_folder import FINETUNED, JOB
 from pipelines.store.store import ENTRY, SYNTHESISED, UNPACKED, StoreOptions, faults
 from pipelines.store.unused import KEY, delete_unused, is_unused, stored_entries, unused_store
-from wordless.base.errors import InputError
 from wordless.base.files import folder_size, remove
+from wordless.base.messages import InputError, counted, escape
 from wordless.base.options import option
 from wordless.base.progress import print_table
-from wordless.base.text import counted, escape
 
 
 @dataclass(frozen=True, kw_only=True)

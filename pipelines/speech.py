@@ -11,7 +11,7 @@ from pipelines.store.run_folder import part_of, vocoder_of
 from pipelines.store.store import StoreOptions
 from vocoder.kinds import BY_KEY, CHOICES, Kind
 from vocoder.vocoder_options import TEMPERATURE, VOCODER_TEMPERATURE, Sampling, VoiceOptions
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 from wordless.base.options import REQUIRED, option
 
 NONE = "none"  # in place of a kind of sound: only codes

@@ -51,7 +51,7 @@ from wordless.audio.recordings.recording_sources import CorpusConfig
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.audio.spectrogram import SAMPLE
 from wordless.audio.views import View
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 from wordless.base.options import option
 from wordless.base.saved_models import write_model
 from wordless.training.fit_options import FitConfig

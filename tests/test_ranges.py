@@ -11,7 +11,7 @@ from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.option_index import options_class
 from pipelines.extras.table import extras
 from vocoder.vocoder_options import Sampling
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 from wordless.base.options import MEANING, Options
 
 

@@ -29,7 +29,7 @@ import torch
 from torch import Tensor
 
 from wordless.base.array_types import Array, DoubleArray, IndexArray, IntArray
-from wordless.base.errors import InputError, require
+from wordless.base.messages import InputError, require
 
 if TYPE_CHECKING:
     from wordless.audio.audio_options import SpectrogramConfig

@@ -19,9 +19,8 @@ import pyarrow.parquet as pq
 from tokenizer.codes import Codes, CodesFormat, require_same_codebook
 from wordless.audio.recordings.manifest import clip_name
 from wordless.base.array_types import IndexArray, IntArray
-from wordless.base.errors import InputError, written
 from wordless.base.files import aside, why_no_file, write_aside
-from wordless.base.text import first_line
+from wordless.base.messages import InputError, first_line, written
 from wordless.base.values import build, parse_json, read_json
 
 # Errors of pyarrow for damaged files.

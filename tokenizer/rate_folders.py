@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from tokenizer.codes import CodesFormat
-from wordless.base.errors import InputError
 from wordless.base.files import write_aside
+from wordless.base.messages import InputError
 from wordless.base.model_folders import rate_folder
 from wordless.base.saved_models import CARD, CONFIG, whole
 from wordless.base.values import read_object

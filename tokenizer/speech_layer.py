@@ -30,9 +30,9 @@ from wordless.audio.spectrogram import LogMel, log_mel_stream
 from wordless.audio.speech_models import SpeechModel, load_speech_encoder
 from wordless.audio.waveform import join_blocks
 from wordless.base.array_types import FloatArray
-from wordless.base.errors import InputError, require
 from wordless.base.files import aside
 from wordless.base.machine import one_thread
+from wordless.base.messages import InputError, require
 from wordless.base.saved_models import hugging_face_files, hugging_face_hash
 
 FOLDER = "speech_model"  # of the model's copy, in the folder of a tokenizer

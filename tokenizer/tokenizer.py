@@ -42,8 +42,8 @@ from wordless.audio.spectrogram import LogMel, amplify, follow_level, log_mel_st
 from wordless.audio.waveform import Waveform, equal_blocks
 from wordless.base import saved_models
 from wordless.base.array_types import FloatArray
-from wordless.base.errors import InputError
 from wordless.base.machine import copy_to, require_device
+from wordless.base.messages import InputError
 from wordless.base.model_folders import holds_rates
 from wordless.base.options import REQUIRED, Options, option
 

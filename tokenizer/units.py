@@ -22,9 +22,8 @@ import numpy as np
 
 from tokenizer.codes import Codes, CodesFormat
 from tokenizer.parquet import MAX_GROUP_CODES, CodedClip, require_clip_path
-from wordless.base.errors import InputError, written
 from wordless.base.files import aside, why_no_file
-from wordless.base.text import first_line
+from wordless.base.messages import InputError, first_line, written
 from wordless.base.values import parse_json
 
 UnitsFormat = Literal["fairseq", "jsonl"]

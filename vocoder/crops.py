@@ -35,8 +35,8 @@ from vocoder.frames import (
 )
 from vocoder.vocoder_options import LEVELS, PITCH_INPUTS, VOICE_INPUTS, CropsConfig, WaveNetConfig
 from vocoder.wavenet import UNKNOWN_GROUP, mu_law_encode, silence
-from wordless.base.errors import InputError
 from wordless.base.machine import Batch
+from wordless.base.messages import InputError
 
 NOT_COUNTED = -100  # target of a sample that the loss ignores
 FADED_CROPS = 0.4  # share of the crops whose past has wrong levels

@@ -39,8 +39,8 @@ from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.pitch_contour import LOWEST
 from wordless.audio.spectrogram import amplify
 from wordless.base.array_types import DoubleArray, IntArray
-from wordless.base.errors import InputError
 from wordless.base.machine import one_thread
+from wordless.base.messages import InputError
 
 CENTRE = 7.0  # binary logarithm of 128 Hz: a voice in the middle of those that are tracked
 WINDOW_SECONDS = 0.02  # in which a recording's phase is sought: two periods at 100 Hz

@@ -43,8 +43,8 @@ from vocoder.frames import (
 from vocoder.vocoder_options import PITCH_INPUTS, TAPS, VOICE_INPUTS, EngineChoice, Sampling
 from vocoder.wavenet import UNKNOWN_GROUP, WaveNet, mu_law_decode, silence
 from wordless.audio.pitch_contour import LOWEST
-from wordless.base.errors import InputError
 from wordless.base.machine import copy_to, one_thread
+from wordless.base.messages import InputError
 
 SECONDS = 0.5
 STEPS_PER_WINDOW = 4  # windows overlap by three quarters

@@ -24,7 +24,7 @@ from wordless.audio.spectrogram import LogMel
 from wordless.audio.waveform import Waveform
 from wordless.base.array_types import DoubleArray, FloatArray
 from wordless.base.compiling import compiling, importing
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 DECIBELS_PER_NAT = 10 / math.log(10)  # of power
 FULL_SCALE = 1 - 2**-15  # the largest 16-bit sample: at or above it a sound is clipped

@@ -28,7 +28,7 @@ from vocoder.unlearned import frame_blocks, harmonics
 from vocoder.vocoder import SAMPLING, SEMITONES_PER_OCTAVE, DecodingInput, Sound, Vocoder
 from vocoder.vocoder_options import Sampling
 from wordless.audio.waveform import Waveform, join_blocks
-from wordless.base.errors import written
+from wordless.base.messages import written
 from wordless.base.seeds import sound_seed
 
 

@@ -38,8 +38,8 @@ from wordless.audio.mono import Samples, as_waveform
 from wordless.audio.pitch_contour import resolves_pitch
 from wordless.audio.reading import resampled
 from wordless.audio.waveform import Waveform, equal_blocks
-from wordless.base.errors import InputError, OldModelError, require
 from wordless.base.machine import require_device
+from wordless.base.messages import InputError, OldModelError, require
 from wordless.base.saved_models import (
     VOCODER,
     WEIGHTS,

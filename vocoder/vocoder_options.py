@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, ClassVar, Literal
 
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 from wordless.base.options import MOST_LAYERS, BatchSize, Options, option
 from wordless.base.seeds import MAX_SEED
 

@@ -30,8 +30,8 @@ from torch.nn.functional import pad
 
 from vocoder.frames import harmonics, periods_back
 from vocoder.vocoder_options import HARMONICS, LEVELS, TAPS, VOICE_INPUTS, WaveNetConfig
+from wordless.base.messages import counted, escape_markdown
 from wordless.base.saved_models import model_card
-from wordless.base.text import counted, escape_markdown
 
 
 def mu_law_encode(samples: Tensor, *, levels: int = LEVELS) -> Tensor:

@@ -50,14 +50,14 @@ if TYPE_CHECKING:  # for type checkers and editors; `_HOMES` says the same to Py
     from vocoder.vocoder import Vocoder as Vocoder
     from wordless.audio.reading import read as read
     from wordless.audio.waveform import Waveform as Waveform
-    from wordless.base.errors import InputError as InputError
+    from wordless.base.messages import InputError as InputError
 
     __version__: str
 
 # name -> the module that defines it
 _HOMES = {
     "Codes": "tokenizer.codes",
-    "InputError": "wordless.base.errors",
+    "InputError": "wordless.base.messages",
     "LanguageModel": "lm.model",
     "Run": "pipelines.running",
     "Tokenizer": "tokenizer.tokenizer",
@@ -95,7 +95,7 @@ def _home(module: str) -> ModuleType:
             or Path(file).parent.parent == _PLACE
         ):
             raise
-        from wordless.base.errors import InputError
+        from wordless.base.messages import InputError
 
         problem = f"{file} has the name of the package {package} of Wordless, and Python finds it first"
         raise InputError(problem, remedy="rename it, or move it away from the script") from None

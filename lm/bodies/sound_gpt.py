@@ -57,8 +57,8 @@ from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.spectrogram import at_reference, frame_statistics, warp
 from wordless.base.array_types import FloatArray, IndexArray, IntArray
 from wordless.base.causal_transformer import create_causal_transformer, full_rows, layer_states, not_compiled
-from wordless.base.errors import InputError
 from wordless.base.machine import copy_to, fast_products
+from wordless.base.messages import InputError
 from wordless.base.saved_models import CONFIG
 from wordless.base.values import build
 

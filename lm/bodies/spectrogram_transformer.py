@@ -44,8 +44,8 @@ from lm.probing.vectors import Frames
 from wordless.audio.padding import EQUAL_RATIO, inside, read_by_length
 from wordless.audio.views import View
 from wordless.base.array_types import Array, FloatArray
-from wordless.base.errors import InputError, require, written
 from wordless.base.machine import copy_to
+from wordless.base.messages import InputError, require, written
 from wordless.base.saved_models import (
     CONFIG,
     PREPROCESSOR,

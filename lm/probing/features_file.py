@@ -24,9 +24,8 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from wordless.base.array_types import Array, FloatArray
-from wordless.base.errors import InputError
 from wordless.base.files import aside
-from wordless.base.text import counted, first_line
+from wordless.base.messages import InputError, counted, first_line
 
 SUFFIXES = (".npz", ".safetensors", ".parquet")
 PATHS, PATH = "paths", "path"

@@ -16,9 +16,8 @@ import torch
 from lm.lm_options import ProbeConfig, label_names
 from wordless.audio.views import Noise
 from wordless.base.array_types import BoolArray, FloatArray, IndexArray
-from wordless.base.errors import InputError
 from wordless.base.group_sets import balanced, set_title
-from wordless.base.text import counted
+from wordless.base.messages import InputError, counted
 
 
 def penalty_grid(count: int, config: ProbeConfig) -> tuple[float, ...]:

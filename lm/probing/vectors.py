@@ -20,8 +20,8 @@ from torch import Tensor
 from lm.lm_options import PARTS, POOLINGS, Means, Pooling
 from tokenizer.codes import Codes, SoftCodes
 from wordless.base.array_types import FloatArray, Floats, IndexArray
-from wordless.base.errors import InputError
 from wordless.base.machine import copy_to
+from wordless.base.messages import InputError
 
 STEPS_AT_ONCE = 4096  # of soft codes, which take a number for each code of the codebook
 ALL_POOLINGS: tuple[Pooling, ...] = get_args(Pooling)

@@ -29,8 +29,8 @@ from lm.samples.sample_network_options import SampleCropsConfig
 from vocoder.crops import NOT_COUNTED, SampleClips, share_of
 from vocoder.vocoder_options import LEVELS
 from vocoder.wavenet import silence
-from wordless.base.errors import InputError
 from wordless.base.machine import Batch, copy_to
+from wordless.base.messages import InputError
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

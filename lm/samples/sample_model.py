@@ -30,8 +30,8 @@ from vocoder.vocoder_options import LEVELS, EngineChoice, Sampling
 from vocoder.wavenet import WaveNet, companded_scale, mu_law_decode, mu_law_encode, silence
 from wordless.audio.waveform import Waveform
 from wordless.base.causal_transformer import create_causal_transformer, full_rows
-from wordless.base.errors import InputError, require, samples_to_generate
 from wordless.base.machine import one_thread
+from wordless.base.messages import InputError, require, samples_to_generate
 from wordless.base.saved_models import ModelKind, load_network, model_card, reading, write_model
 
 if TYPE_CHECKING:

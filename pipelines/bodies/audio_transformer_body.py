@@ -20,7 +20,7 @@ from pipelines.bodies.network_options import (
     WaveformTraining,
 )
 from pipelines.methods.method import CURVES, Line, Method, PictureRecord, untrained
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 from wordless.base.options import option
 from wordless.training.fit_options import FitConfig, LargeFitConfig
 

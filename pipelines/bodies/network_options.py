@@ -22,7 +22,7 @@ from pipelines.bodies.body_options import BodySettings
 from pipelines.methods.method import Method
 from pipelines.stages.gpt_options import TrainingSettings
 from tokenizer.tokenizer_options import HeardConfig
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 from wordless.base.options import Options, option
 from wordless.training.fit_options import LargeFitConfig
 

@@ -56,9 +56,8 @@ from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.spectrogram import SAMPLE, frame_statistics
 from wordless.audio.views import View
 from wordless.base.array_types import FloatArray
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError, counted
 from wordless.base.saved_models import write_model
-from wordless.base.text import counted
 
 
 @stage(

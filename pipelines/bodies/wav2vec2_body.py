@@ -23,7 +23,7 @@ from pipelines.bodies.network_options import (
 from pipelines.methods.method import CURVES, FEW, Line, Method, untrained
 from pipelines.stages.stage_options import SPEECH_FEATURES
 from wordless.audio.audio_options import Convolutions
-from wordless.base.errors import InputError, require
+from wordless.base.messages import InputError, require
 from wordless.base.options import option
 from wordless.training.fit_options import FitConfig, LargeFitConfig
 

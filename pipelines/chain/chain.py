@@ -19,9 +19,8 @@ from pipelines.store.session import Session
 from pipelines.store.store import Entry
 from pipelines.store.stored_features import natural
 from wordless.audio.recordings.manifest import Clips
-from wordless.base.errors import InputError
 from wordless.base.machine import limited_threads
-from wordless.base.text import counted
+from wordless.base.messages import InputError, counted
 
 
 def make_folds(session: Session, manifest: Clips, unlabelled: Sequence[Clips], settings: RunSettings) -> Made:

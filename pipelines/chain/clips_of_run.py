@@ -22,9 +22,8 @@ from wordless.audio.recordings.inspection import inspect
 from wordless.audio.recordings.manifest import Clips, Rejected, write_rejected
 from wordless.audio.recordings.recording_sources import CorpusConfig, Making
 from wordless.audio.recordings.splits import division_notices
-from wordless.base.errors import InputError, named, within
+from wordless.base.messages import InputError, counted, named, within
 from wordless.base.progress import Terminal
-from wordless.base.text import counted
 from wordless.training.gangs import Gang
 
 MANIFEST, REJECTED = "manifest.tsv", "rejected.tsv"  # in the folder of a run

@@ -18,8 +18,8 @@ from pipelines.store.store import Entry, some_options
 from pipelines.store.tracking import Say, Tracking
 from wordless.audio.recordings.manifest import Clips
 from wordless.base.machine import limited_threads
+from wordless.base.messages import counted
 from wordless.base.progress import Terminal
-from wordless.base.text import counted
 from wordless.training.gangs import Gang
 
 Parts = Mapping[FoldSeed, tuple[Clips, RunSettings]]  # the divided recordings, and the options, moved to the seed

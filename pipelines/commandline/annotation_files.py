@@ -11,10 +11,9 @@ from pipelines.store.outputs import new_folder
 from wordless.audio.decoding import length_of
 from wordless.audio.recordings.annotation import Event
 from wordless.audio.recordings.annotation_kinds import KINDS
-from wordless.base.errors import InputError
 from wordless.base.files import write_aside
+from wordless.base.messages import InputError, listed
 from wordless.base.options import Options, option
-from wordless.base.text import listed
 
 WRITERS = {name: kind for name, kind in KINDS.items() if kind.write is not None}
 SUFFIXES = {name: kind.suffixes[0] for name, kind in WRITERS.items()}

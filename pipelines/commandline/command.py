@@ -30,11 +30,10 @@ from pipelines.commandline.help import command_help
 from pipelines.commandline.option_index import Index, index, options_class
 from pipelines.extras.table import imported
 from pipelines.store.outputs import CLAIMED, claims
-from wordless.base.errors import InputError
 from wordless.base.files import NO_LOCKS, NO_PERMISSION, NO_SPACE, WRITE_ERRORS, causes, existing, is_full, os_number
 from wordless.base.machine import broken_library, is_under_torchrun, large_imports, rank, require_driver
+from wordless.base.messages import InputError, escape
 from wordless.base.pools import end_with_parent, is_started_by_another
-from wordless.base.text import escape
 from wordless.base.values import build
 
 Task = Callable[[dict[str, object]], None]

@@ -27,8 +27,7 @@ from omegaconf.grammar_parser import parse
 
 from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.option_index import GONE, HYDRA, TIME, Index, index, nested, unknown_option
-from wordless.base.errors import InputError
-from wordless.base.text import first_line, suggestion
+from wordless.base.messages import InputError, first_line, suggestion
 
 HYDRA_PATHS = frozenset({"hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir"})
 MODES = {"run": "--run", "multirun": "-m", "cfg": "--cfg", "info": "--info", "shell_completion": "-sc"}

@@ -13,8 +13,7 @@ from omegaconf import OmegaConf, open_dict
 from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.composition import compose, plain, prepare, quote
 from pipelines.commandline.option_index import HYDRA, Index, group_by_section, index, options_class, written_value
-from wordless.base.errors import InputError
-from wordless.base.text import suggestion
+from wordless.base.messages import InputError, suggestion
 from wordless.base.values import leaves
 
 ALL = "all"  # the topic of every option

@@ -18,10 +18,9 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 import conf
 from pipelines.commandline.commands import COMMANDS
 from pipelines.extras.table import extras, imported
-from wordless.base.errors import InputError, written
+from wordless.base.messages import InputError, suggestion, written
 from wordless.base.options import MEANING, REQUIRED, Choices, Meaning, field_choices, require_in_range
 from wordless.base.seeds import MAX_SEED
-from wordless.base.text import suggestion
 from wordless.base.values import convert
 
 FOLDER = Path(str(conf.__file__)).parent

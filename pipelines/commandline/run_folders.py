@@ -21,8 +21,8 @@ from pipelines.commandline.command import mendable, os_problem
 from pipelines.commandline.composition import command_line, parse_values, quote
 from pipelines.commandline.option_index import index
 from pipelines.store.outputs import NOTES, RUN_LOCK, SWEEP_LOCK, claim, is_held
-from wordless.base.errors import InputError
 from wordless.base.machine import rank
+from wordless.base.messages import InputError
 from wordless.base.progress import append_line
 from wordless.base.values import find_object
 

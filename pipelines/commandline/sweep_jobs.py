@@ -12,7 +12,7 @@ from typing import Any, Literal, cast
 from pipelines.commandline.composition import parse_values
 from pipelines.commandline.run_folders import ELSEWHERE, JOBS
 from wordless.base.files import write_aside
-from wordless.base.text import escape_values
+from wordless.base.messages import escape_values
 
 MOST_CHARACTERS = 100  # of the name of a job's folder
 State = Literal["unfinished", "finished", "failed"]

@@ -16,8 +16,8 @@ from wordless.audio.recordings.manifest import Clip, Clips, Rejected
 from wordless.base.arrays import write_table
 from wordless.base.files import write_aside
 from wordless.base.machine import choose_device
+from wordless.base.messages import counted, escape
 from wordless.base.progress import Terminal
-from wordless.base.text import counted, escape
 
 HEAD = f"{'log p, nats':>12} {'nats/code':>10} {'bits/s':>9} {'perplexity':>11}  recording"
 

@@ -35,12 +35,11 @@ from wordless.audio.recordings.inspection import InspectionConfig, file_key, fre
 from wordless.audio.recordings.manifest import UNWRITABLE, Clip, Clips, Rejected, writable, write_rejected
 from wordless.audio.waveform import Part
 from wordless.base.array_types import FloatArray
-from wordless.base.errors import InputError
 from wordless.base.files import aside, copy_file, write_aside
 from wordless.base.machine import choose_device
+from wordless.base.messages import InputError, counted
 from wordless.base.pools import LOCAL, EngineConfig
 from wordless.base.progress import Terminal
-from wordless.base.text import counted
 from wordless.base.values import list_hash
 from wordless.training.gangs import Gang
 

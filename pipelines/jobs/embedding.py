@@ -60,14 +60,13 @@ from wordless.audio.recordings.corpus import build_manifest
 from wordless.audio.recordings.inspection import InspectionConfig, inspect
 from wordless.audio.recordings.manifest import Clips, Rejected, overlap_notices, read_manifest
 from wordless.base.array_types import FloatArray
-from wordless.base.errors import InputError, named, require, within
 from wordless.base.files import NO_PERMISSION, file_hash, write_aside
 from wordless.base.machine import choose_device
+from wordless.base.messages import InputError, counted, named, require, within
 from wordless.base.pools import LOCAL
 from wordless.base.progress import Terminal
 from wordless.base.saved_models import CONFIG, WEIGHTS
 from wordless.base.saved_models import PROBE as PROBE_KIND
-from wordless.base.text import counted
 from wordless.base.values import build, list_hash, match_choice
 from wordless.training.gangs import Gang, open_gang
 

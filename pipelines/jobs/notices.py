@@ -26,9 +26,8 @@ from wordless.audio.recordings.manifest import (
     read_manifest,
     write_manifest,
 )
-from wordless.base.errors import InputError, named
+from wordless.base.messages import InputError, counted, listed, named
 from wordless.base.saved_models import LANGUAGE_MODEL, TOKENIZER, VOCODER, learned_labels
-from wordless.base.text import counted, listed
 
 UNLABELLED = "unlabelled.tsv"  # in the folder of a run
 

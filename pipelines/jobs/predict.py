@@ -35,8 +35,8 @@ from wordless.audio.waveform import Waveform
 from wordless.base.array_types import Array, FloatArray
 from wordless.base.arrays import write_table
 from wordless.base.machine import choose_device
+from wordless.base.messages import counted, escape
 from wordless.base.progress import Terminal
-from wordless.base.text import counted, escape
 
 WINDOWS_AT_ONCE = 64
 TOLERANCE = 0.25  # seconds by which an annotated part is longer at each side where events are judged

@@ -24,8 +24,8 @@ from pipelines.store.store import Store
 from pipelines.store.tracking import Tracking
 from wordless.audio.recordings.splits import UNDIVIDED
 from wordless.base.machine import choose_device, use_threads
+from wordless.base.messages import listed
 from wordless.base.progress import Terminal
-from wordless.base.text import listed
 from wordless.training.fit import with_precision
 from wordless.training.gangs import open_gang
 

@@ -31,11 +31,10 @@ from pipelines.store.session import Session
 from pipelines.store.store import ENTRY, Entry
 from pipelines.store.stored_features import GPT, PROBE
 from wordless.audio.recordings.manifest import Clip, Clips, read_manifest, write_manifest, write_rejected
-from wordless.base.errors import InputError
 from wordless.base.files import copy_file, replace_folder, write_aside
+from wordless.base.messages import InputError, counted
 from wordless.base.saved_models import CONFIG
 from wordless.base.saved_models import PROBE as KIND
-from wordless.base.text import counted
 
 COMPARISON = "comparison.md"
 # folder of a run -> the stages whose entry is copied there, the first that the run has

@@ -31,13 +31,12 @@ from vocoder.vocoder_options import Sampling
 from wordless.audio.reading import read
 from wordless.audio.recordings.folders import is_recording, sound_names
 from wordless.audio.waveform import Waveform, wav_file
-from wordless.base.errors import InputError
 from wordless.base.files import aside, copy_file, file_hash, mark
 from wordless.base.machine import choose_device
+from wordless.base.messages import InputError, counted
 from wordless.base.progress import Terminal
 from wordless.base.saved_models import CONFIG
 from wordless.base.saved_models import PROBE as PROBE_KIND
-from wordless.base.text import counted
 from wordless.training.gangs import Gang
 
 LONG_SECONDS = 60.0  # a clip from this length on is made alone, and written as it is made

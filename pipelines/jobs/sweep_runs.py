@@ -23,10 +23,9 @@ from pipelines.commandline.composition import command_line, quote
 from pipelines.commandline.run_folders import LOG, ending_the_command, sweep_words
 from pipelines.commandline.sweep_jobs import Job, conclude, forget, note, options, plan, read_jobs, relative
 from pipelines.store.outputs import hold
-from wordless.base.errors import InputError
 from wordless.base.machine import is_under_torchrun, rank
+from wordless.base.messages import InputError, counted, escape
 from wordless.base.progress import append_line
-from wordless.base.text import counted, escape
 
 SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"  # others choose values as they go
 FOLDERS = "hydra.callbacks.sweep.folders"  # option with the names of the jobs' folders, which hydra.sweep.subdir reads

@@ -14,9 +14,8 @@ from wordless.audio.recordings.folders import expand_home, require_folder
 from wordless.audio.recordings.manifest import SECONDS_PER_HOUR, Clips, first_hours, without_copies, write_rejected
 from wordless.audio.recordings.recording_sources import CorpusConfig
 from wordless.audio.recordings.splits import UNDIVIDED
-from wordless.base.errors import InputError, within
+from wordless.base.messages import InputError, counted, within
 from wordless.base.progress import Terminal
-from wordless.base.text import counted
 from wordless.training.gangs import Gang
 
 REJECTED_UNLABELLED = "rejected_unlabelled.tsv"  # in the folder of a run

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipelines.bodies.table_of_bodies import METHODS_OF_BODIES
 from pipelines.methods.method import CURVES, FEW, Line, Method, Place, untrained
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 from wordless.base.options import BESIDE
 
 MAKE = "pipelines.chain.method_features"

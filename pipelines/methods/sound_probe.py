@@ -35,7 +35,7 @@ from wordless.audio.recordings.manifest import Clip
 from wordless.audio.views import View, hearings
 from wordless.audio.waveform import Waveform, skip_samples
 from wordless.base.array_types import FloatArray
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 from wordless.base.saved_models import CONFIG, PROBE
 
 LIST = "methods.json"  # in the folder of the probes

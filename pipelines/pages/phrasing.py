@@ -21,8 +21,8 @@ from pipelines.results.run_record import Comparison, Results, count_codes
 from pipelines.store.stored_features import GPT
 from vocoder.kinds import KINDS, UNLEARNED
 from wordless.audio.views import Noise
+from wordless.base.messages import escape_markdown, listed, plural
 from wordless.base.options import BESIDE
-from wordless.base.text import escape_markdown, listed, plural
 from wordless.base.values import leaves
 
 NAMES = {

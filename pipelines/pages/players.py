@@ -17,8 +17,8 @@ from pipelines.store.run_folder import RESULTS
 from vocoder.kinds import JUDGED_KINDS, KINDS, ORIGINAL, WAVENET
 from wordless.audio.levels import equally_loud
 from wordless.audio.waveform import Waveform
-from wordless.base.errors import InputError, written
 from wordless.base.files import open_regular
+from wordless.base.messages import InputError, written
 
 TITLES = {  # of the sounds of a clip, in the order of the page
     ORIGINAL: "Original",

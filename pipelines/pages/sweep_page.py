@@ -48,9 +48,8 @@ from pipelines.results.run_record import (
 from pipelines.store.run_folder import REPORT
 from pipelines.store.stored_features import GPT
 from vocoder.kinds import CHOICES, ORIGINAL, WAVENET
-from wordless.base.errors import InputError
 from wordless.base.files import write_aside
-from wordless.base.text import counted
+from wordless.base.messages import InputError, counted
 
 ACROSS = ("unlabelled_hours", "tokenizer.codebook_size")  # go from left to right, whichever option was given first
 METRICS = ("accuracy", "mean_average_precision")  # of probes; a sweep is judged by the first that its runs have

@@ -19,8 +19,7 @@ from pipelines.results.rows import KEPT, LARGEST_INPUT, OF_LAYER, OVERALL, Row, 
 from pipelines.store.run_folder import RESULTS
 from pipelines.store.stored_features import GPT, WITH_INPUT
 from wordless.audio.views import Noise
-from wordless.base.errors import InputError
-from wordless.base.text import escape_values
+from wordless.base.messages import InputError, escape_values
 from wordless.training.fit_options import TrainingRecord
 
 RESAMPLES = "resamples.safetensors"  # resampled test figures of each method, which pair the runs of a sweep

@@ -12,7 +12,7 @@ from wordless.audio.recordings.corpus import find_recordings
 from wordless.audio.recordings.embedded import PATTERN, VOICES, VOICES_OF_SENTENCES, EmbeddedConfig, fill_in
 from wordless.audio.recordings.recording_sources import CorpusConfig
 from wordless.audio.recordings.splits import SplitConfig
-from wordless.base.errors import InputError, within
+from wordless.base.messages import InputError, within
 from wordless.base.values import build
 
 LISTED = ("root", "table")  # options of the corpus that name recordings on the disk

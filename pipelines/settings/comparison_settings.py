@@ -16,7 +16,7 @@ from wordless.audio.recordings.folders import Folder, expand_home, require_folde
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.recordings.splits import folds
 from wordless.audio.views import ROOM_SECONDS, VOICES, WITHOUT_RATIO, Noise, NoiseWord
-from wordless.base.errors import InputError, within
+from wordless.base.messages import InputError, within
 from wordless.base.options import option
 from wordless.base.values import match_choice
 

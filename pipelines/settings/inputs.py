@@ -6,8 +6,8 @@ from pathlib import Path
 from pipelines.store.store import StoreOptions
 from wordless.audio.recordings.manifest import Clips, writable
 from wordless.audio.recordings.recording_sources import AnnotationOptions
-from wordless.base.errors import InputError
 from wordless.base.machine import Device
+from wordless.base.messages import InputError
 from wordless.base.options import REQUIRED, Options, option
 from wordless.base.pools import LOCAL, EngineConfig
 

@@ -23,11 +23,10 @@ from pipelines.store.tracking import require_trackers
 from tokenizer.tokenizer import TokenizerConfig
 from vocoder.vocoder_options import WaveNetConfig
 from wordless.audio.audio_options import AudioSettings, SpectrogramConfig
-from wordless.base.errors import InputError, within
+from wordless.base.messages import InputError, listed, within
 from wordless.base.model_folders import local_weights
 from wordless.base.options import follow
 from wordless.base.seeds import require_seeds
-from wordless.base.text import listed
 from wordless.base.values import build
 
 

@@ -34,11 +34,10 @@ from wordless.audio.recordings.manifest import Clip, Clips, Split, choose_evenly
 from wordless.audio.spectrogram import SAMPLE, frame_statistics, mel_power
 from wordless.audio.views import View
 from wordless.base.array_types import DoubleArray, FloatArray
-from wordless.base.errors import InputError, within
 from wordless.base.machine import local_gpus, one_thread
+from wordless.base.messages import InputError, counted, within
 from wordless.base.pools import Pool, in_order
 from wordless.base.saved_models import TOKENIZER, write_tensors
-from wordless.base.text import counted
 
 AUTOENCODER, KMEANS = "autoencoder.safetensors", "kmeans.json"
 TOGETHER_JUDGED = 4096  # validation patches of a batch

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from lm.lm_options import LOOK_AHEAD, BatchConfig, GPTConfig
 from tokenizer.tokenizer_options import ViewsConfig
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 from wordless.base.options import Options, option
 from wordless.training.fit_options import FitConfig, LargeFitConfig
 

@@ -31,7 +31,7 @@ from vocoder.kinds import JUDGED_KINDS
 from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.audio.views import View
 from wordless.base.array_types import FloatArray
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 RECOGNISED = "recognised.json"
 JUDGES: dict[JudgeName, str] = {

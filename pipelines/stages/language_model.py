@@ -13,7 +13,7 @@ from pipelines.store.stage import stage
 from pipelines.store.store import Entry, other_options, write_json
 from tokenizer.codes import Codes, join_rates
 from tokenizer.parquet import read_codes
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 from wordless.base.saved_models import LANGUAGE_MODEL
 
 PERPLEXITY = "perplexity.json"

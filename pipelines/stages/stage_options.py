@@ -10,7 +10,7 @@ from pipelines.stages.gpt_options import TrainingSettings
 from tokenizer.tokenizer_options import MOST_RATES, PitchConfig, SoundChanges, TokenizerSizes
 from vocoder.vocoder_options import CropsConfig, EngineChoice, SoundOptions, WaveNetConfig
 from wordless.audio.audio_options import Levelling, SpectrogramConfig
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 from wordless.base.options import option
 from wordless.training.fit_options import FitConfig, StartableFitConfig
 

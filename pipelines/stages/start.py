@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from lm.lm_options import GPTConfig
-from wordless.base.errors import InputError, OldModelError, written
+from wordless.base.messages import InputError, OldModelError, written
 from wordless.base.model_folders import CONFIG, fetch, hub_address
 from wordless.base.saved_models import HASH, LANGUAGE_MODEL, ModelKind
 from wordless.base.values import build, find_object, read_object

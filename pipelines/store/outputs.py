@@ -11,8 +11,8 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from wordless.audio.waveform import EXTENSIONS
-from wordless.base.errors import InputError, require
 from wordless.base.files import MARK, existing, mark, remove, take_lock
+from wordless.base.messages import InputError, require
 
 REMEDY = "choose another output=..., or delete it"
 OTHERS = (  # suffixes of files beside those of sounds

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from vocoder.kinds import GRIFFIN_LIM, WAVENET, Kind
 from vocoder.vocoder_options import Sampling
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 from wordless.base.model_folders import CONFIG, fetch, holds_rates, hub_address, is_on_hub
 from wordless.base.values import find_object
 

@@ -13,7 +13,7 @@ from torch import nn
 
 from pipelines.store.outputs import keep_claimed
 from pipelines.store.store import CURVE, Entry, Recipe, Store, checkpoints_of, write_json
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 from wordless.base.pools import LOCAL, EngineConfig, Pool, in_order, open_pool
 from wordless.base.progress import Terminal
 from wordless.training.fit import B, Batches, LossFunction, fit

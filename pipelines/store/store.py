@@ -21,7 +21,6 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from wordless.base.errors import InputError
 from wordless.base.files import (
     MARK,
     NO_PERMISSION,
@@ -34,6 +33,7 @@ from wordless.base.files import (
     write_aside,
 )
 from wordless.base.machine import library_versions
+from wordless.base.messages import InputError
 from wordless.base.options import Options, option
 from wordless.base.values import find_object
 

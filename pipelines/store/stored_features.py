@@ -15,8 +15,8 @@ from safetensors.numpy import save_file
 
 from lm.probing.vectors import CLASS_SCORES
 from wordless.base.array_types import FloatArray
-from wordless.base.errors import InputError
 from wordless.base.files import aside
+from wordless.base.messages import InputError
 
 ROWS_AT_ONCE = 1024  # clips whose vectors are stacked at once
 FEATURES = "features.safetensors"  # in an entry

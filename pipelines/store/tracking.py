@@ -19,9 +19,8 @@ from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from wordless.base.errors import InputError
 from wordless.base.files import remove, write_aside
-from wordless.base.text import first_line, suggestion
+from wordless.base.messages import InputError, first_line, suggestion
 from wordless.base.values import leaves
 from wordless.training.fit_options import Point
 

@@ -7,8 +7,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pipelines.store.store import TIMINGS
-from wordless.base.errors import InputError
 from wordless.base.files import MARK, folder_size, remove, take_lock
+from wordless.base.messages import InputError
 
 KEY = re.compile("[0-9a-f]{16}")  # the name of an entry's folder
 DELETED = ".deleted"  # an entry whose deletion has begun

@@ -19,7 +19,7 @@ from tokenizer.parquet import METADATA_KEY
 from wordless.audio.recordings.corpus import build_manifest
 from wordless.audio.recordings.recording_sources import CorpusConfig
 from wordless.audio.recordings.splits import SplitConfig
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 VALUES = (None, "", "x", True, 0, -1, 1, 2.5, 10**9, 2**40, 10**30, [], {})
 NAMES = ("a.wav", "b.wav")

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 ROOT = Path(__file__).parents[2]
 MEMORY_LIMIT = 6 << 30  # bytes that a process may allocate: what a header declares shows as a MemoryError

@@ -21,7 +21,7 @@ from tests.lm.tiny import TINY, codes_format, random_codes, random_rates, rates_
 from tests.reference import filtered_probabilities
 from tokenizer.codes import SoftCodes, spacing_of
 from wordless.base.array_types import FloatArray
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 
 def _inputs(model: LanguageModel, *, steps: int = 7) -> torch.Tensor:

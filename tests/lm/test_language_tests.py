@@ -24,7 +24,7 @@ from lm.model import LanguageModel
 from tests.lm.reference import accuracy_of_item, bigram_log_probability
 from tests.lm.tiny import codes_format, random_codes
 from tokenizer.codes import Codes
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 
 def one_at_a_time(model: LanguageModel, values: list[list[int]]) -> float:

@@ -22,7 +22,7 @@ from lm.tokens import window_start, windows
 from tests.lm.tiny import TINY, codes_format, random_codes, random_rates
 from tests.threads import require_alike
 from tokenizer.codes import Codes, LevelFormat, PitchFormat, join_codes, join_rates
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 
 @given(steps=st.integers(0, 300), capacity=st.integers(2, 40))

@@ -11,7 +11,7 @@ from pipelines.commandline.sweep_jobs import Job, note, read_jobs
 from pipelines.pages.phrasing import latex_table
 from pipelines.pages.sweep_page import write_sweep
 from tests.pipelines.conftest import FinishedRun
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 KINDS = {"pdf": b"%PDF", "svg": b"<?xml", "png": b"\x89PNG"}
 

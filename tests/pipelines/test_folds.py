@@ -14,7 +14,7 @@ from tests.pipelines.tiny_chain import entries, make_one, run
 from tokenizer.parquet import read_codes
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.recordings.splits import folds
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 SOUND = ("gpt_sound=tiny", "gpt_sound.fit.steps=4", "gpt_sound.fit.validate_every=2")
 FOLDS = (

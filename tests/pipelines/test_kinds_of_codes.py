@@ -38,7 +38,7 @@ from wordless.audio.audio_options import Levelling
 from wordless.audio.reading import read
 from wordless.audio.recordings.manifest import Clip, Clips, read_manifest
 from wordless.audio.spectrogram import frame_statistics
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 options = options_of("encode", "input", "output")
 

@@ -19,7 +19,7 @@ from tests.hub import HubServer, serving, store_in_cache, use_hub
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.jobs.conftest import OWN
 from tests.pipelines.tiny import sweep
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 from wordless.base.values import build
 
 generating, scoring = options_of("generate", "output", **OWN["generate"]), options_of("score", "input")

@@ -23,7 +23,7 @@ from wordless.audio.reading import read
 from wordless.audio.recordings.embedded import Utterance, speak
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.waveform import Waveform
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 SPEECH_RATE = 22_050
 VOICES = ("en-us+f1", "en+m3")

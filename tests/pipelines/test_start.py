@@ -35,8 +35,8 @@ from vocoder.vocoder import Vocoder
 from vocoder.wavenet import create_wavenet
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.recordings.manifest import Clips, read_manifest
-from wordless.base.errors import InputError
 from wordless.base.files import file_hash
+from wordless.base.messages import InputError
 from wordless.base.saved_models import LANGUAGE_MODEL, TOKENIZER
 
 STAGES = "stages=[tokenizer,lm,report]"

@@ -20,7 +20,7 @@ from tokenizer.codes import (
     soft_assignments,
     spacing_of,
 )
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 from wordless.base.values import build
 
 FORMAT = CodesFormat(

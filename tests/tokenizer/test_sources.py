@@ -22,7 +22,7 @@ from tokenizer.tokenizer import SpeechLayerConfig, Tokenizer
 from wordless.audio import speech_models as reading
 from wordless.audio.reading import resample_blocks
 from wordless.base.array_types import FloatArray
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 
 def voice(seconds: float, hertz: float = 150.0) -> FloatArray:

@@ -29,7 +29,7 @@ from tokenizer.parquet import (
     write_shard,
 )
 from tokenizer.units import UnitsFormat, read_units, write_units
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 ONE_STREAM = replace(FORMAT, streams=1)
 VALUES = np.array([[3], [3], [7], [3]], np.int32)

@@ -22,7 +22,7 @@ from vocoder.crops import NOT_COUNTED, Crops, VocoderClips, loss
 from vocoder.frames import code_frames, mean_level
 from vocoder.vocoder_options import PITCH_INPUTS, CropsConfig
 from vocoder.wavenet import create_wavenet, mu_law_encode, silence
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 
 def numbered(lengths: list[int]) -> VocoderClips:

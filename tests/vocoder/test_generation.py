@@ -16,7 +16,7 @@ from vocoder import generation
 from vocoder.generation import Generation, GenerationInput, LoudnessRange, RunawayGuard, generate, shaped
 from vocoder.vocoder_options import Sampling
 from vocoder.wavenet import WaveNet, create_wavenet, mu_law_decode, mu_law_encode
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 HOP = SPECTROGRAM.hop_length
 LIVELY = lively(tiny_config(levels=32, groups=("ann", "bob")))

@@ -31,7 +31,7 @@ from vocoder.vocoder import Vocoder
 from vocoder.vocoder_options import Sampling
 from vocoder.wavenet import create_wavenet
 from wordless.audio.waveform import Waveform, join_blocks
-from wordless.base.errors import InputError, written
+from wordless.base.messages import InputError, written
 from wordless.base.seeds import sound_seed
 
 

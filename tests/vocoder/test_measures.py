@@ -29,7 +29,7 @@ from vocoder.measures import (
 )
 from wordless.audio.spectrogram import LogMel
 from wordless.audio.waveform import Waveform
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 RATE = 8000
 NOISE = noise(4000)

@@ -33,7 +33,7 @@ from wordless.audio.mono import as_waveform
 from wordless.audio.reading import resampled
 from wordless.audio.waveform import Waveform
 from wordless.base.array_types import FloatArray
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 Speaker = tuple[Vocoder, Table]
 

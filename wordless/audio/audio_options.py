@@ -7,7 +7,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Literal, get_args
 
 from wordless.audio.waveform import MAX_RATE
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 from wordless.base.options import Options, option
 
 if TYPE_CHECKING:

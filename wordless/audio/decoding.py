@@ -33,8 +33,8 @@ import numpy.typing as npt
 
 from wordless.audio import completeness
 from wordless.audio.waveform import HEADERLESS, MAX_RATE, MIN_RATE, Part
-from wordless.base.errors import InputError
 from wordless.base.files import file_stamp, open_regular
+from wordless.base.messages import InputError
 
 if TYPE_CHECKING:
     import av

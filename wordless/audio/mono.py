@@ -31,7 +31,7 @@ from wordless.audio.audio_options import Channel
 from wordless.audio.reading import whole_rate
 from wordless.audio.waveform import Waveform, unusable_peak
 from wordless.base.array_types import FloatArray, Floats
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 _Array = npt.NDArray[np.generic] | torch.Tensor
 Samples = _Array | Sequence[float] | Sequence[Sequence[float]] | Mapping[str, Any] | tuple[_Array, int]

@@ -38,7 +38,7 @@ from wordless.audio.waveform import (
     unusable_peak,
 )
 from wordless.base.array_types import DoubleArray, FloatArray
-from wordless.base.errors import InputError, require
+from wordless.base.messages import InputError, require
 
 FAR_SOFTER = 0.1  # of the power of a mean in which the loudest channel sounds alone
 _ROUNDING = 1e-12  # of the squares: a power below is rounding

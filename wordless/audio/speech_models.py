@@ -42,10 +42,9 @@ from wordless.audio.audio_options import Convolutions
 from wordless.audio.padding import EQUAL_RATIO, inside, read_by_length, similar_ratio
 from wordless.audio.waveform import MAX_RATE
 from wordless.base.array_types import FloatArray
-from wordless.base.errors import InputError, require, written
 from wordless.base.machine import copy_to
+from wordless.base.messages import InputError, first_line, require, written
 from wordless.base.saved_models import CONFIG, PREPROCESSOR, WEIGHTS, hugging_face_files, require_finite, whole
-from wordless.base.text import first_line
 from wordless.base.values import read_json
 
 if TYPE_CHECKING:

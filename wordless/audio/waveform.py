@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from wordless.base.array_types import FloatArray
-from wordless.base.errors import InputError, require
 from wordless.base.files import aside
+from wordless.base.messages import InputError, require
 
 MIN_RATE, MAX_RATE = 1, 1_000_000  # Hz; recordings that declare another rate are set aside
 HEADERLESS = ("raw", "pcm", "vox", "sln", "gsm", "g722")  # kinds of files that hold samples alone

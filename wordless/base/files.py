@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 from wordless.base.values import find_object
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)

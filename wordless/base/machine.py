@@ -23,9 +23,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
 
 from threadpoolctl import threadpool_limits
 
-from wordless.base.errors import MOST_CHARACTERS, InputError
 from wordless.base.files import causes, os_number
-from wordless.base.text import first_line
+from wordless.base.messages import MOST_CHARACTERS, InputError, first_line
 
 if TYPE_CHECKING:
     import torch

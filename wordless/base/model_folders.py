@@ -12,7 +12,7 @@ from glob import escape
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 from wordless.base.values import find_object
 
 CONFIG = "config.json"  # each folder of a saved model has one

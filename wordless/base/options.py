@@ -20,8 +20,7 @@ from operator import attrgetter
 from types import UnionType
 from typing import Any, Final, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from wordless.base.errors import InputError, within, written
-from wordless.base.text import suggestion
+from wordless.base.messages import InputError, suggestion, within, written
 
 T = TypeVar("T")
 Choices = tuple[object, ...]  # the values that an option takes; (): any of its type and range

@@ -21,8 +21,8 @@ from pathlib import Path
 from threading import Thread
 from typing import Any, Literal, TypeVar
 
-from wordless.base.errors import InputError, within
 from wordless.base.machine import cores, is_under_torchrun, one_thread, use_threads
+from wordless.base.messages import InputError, within
 from wordless.base.options import Options, option
 
 ADDRESS = re.compile(r"auto|[\w.-]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}")

@@ -14,7 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wordless.base.machine import rank
-from wordless.base.text import escape, escape_line
+from wordless.base.messages import escape, escape_line
 
 R = TypeVar("R")
 SECONDS_BETWEEN_LINES = 15.0

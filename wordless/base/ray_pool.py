@@ -10,8 +10,8 @@ from typing import Any, Generic, TypeVar
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from wordless.base.errors import InputError
 from wordless.base.machine import cores
+from wordless.base.messages import InputError
 
 T = TypeVar("T")
 R = TypeVar("R")

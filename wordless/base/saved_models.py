@@ -20,10 +20,9 @@ from safetensors.torch import load_file, load_model, save_file, save_model
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from wordless.base.errors import InputError, OldModelError
 from wordless.base.files import aside, file_hash, why_no_file, write_aside
+from wordless.base.messages import InputError, OldModelError, first_line
 from wordless.base.model_folders import RATES, fetch, hub_address, is_on_hub, rate_folder
-from wordless.base.text import first_line
 from wordless.base.values import find_object, list_hash, read_object
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"

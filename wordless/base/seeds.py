@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from wordless.base.errors import require
+from wordless.base.messages import require
 
 MAX_SEED = 2**32 - 1  # the limit of NumPy and of the seeds that training derives from seed, step and rank
 

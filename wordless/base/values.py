@@ -15,9 +15,8 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from wordless.base.errors import InputError, OldModelError, named, written
+from wordless.base.messages import InputError, OldModelError, listed, named, suggestion, written
 from wordless.base.options import MEANING, Meaning, updated
-from wordless.base.text import listed, suggestion
 
 T = TypeVar("T")
 

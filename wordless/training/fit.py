@@ -30,9 +30,9 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from wordless.base.errors import InputError, within
 from wordless.base.files import aside, remove
 from wordless.base.machine import Batch, fast_products, multiplies_bf16
+from wordless.base.messages import InputError, within
 from wordless.base.options import updated
 from wordless.base.progress import Progress
 from wordless.training.fit_options import FitConfig, Point, TrainingRecord

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pipelines.settings.inputs import ModelOptions
 from pipelines.store.run_folder import part_of, run_of
 from vocoder.vocoder_options import TEMPERATURE, Sampling, SoundOptions
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 from wordless.base.model_folders import is_on_hub
 from wordless.base.options import option
 

@@ -26,7 +26,7 @@ from wordless.audio.reading import read, read_beginning
 from wordless.audio.recordings.inspection import InspectionConfig
 from wordless.audio.waveform import Waveform
 from wordless.base.array_types import FloatArray
-from wordless.base.errors import InputError, require
+from wordless.base.messages import InputError, require
 from wordless.base.seeds import require_seed
 
 T = TypeVar("T")

@@ -11,8 +11,8 @@ from markupsafe import escape
 from lm.probing.fitted import ProbeDescription
 from pipelines.extras.demo.answers import MOST_SECONDS, Analysis, DemoAnswers, missing_parts
 from wordless.audio.waveform import Waveform
-from wordless.base.errors import InputError
 from wordless.base.files import file_hash
+from wordless.base.messages import InputError
 
 STYLE = """
 .chart { display: block; width: 100%; height: auto; }

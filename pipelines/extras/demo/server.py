@@ -14,9 +14,8 @@ from pipelines.extras.demo import DemoConfig
 from pipelines.pages.players import clip_name, listened_clips, sound_path, sounds_of
 from pipelines.results.run_record import read_results
 from pipelines.store.run_folder import run_of
-from wordless.base.errors import InputError
 from wordless.base.machine import choose_device
-from wordless.base.text import escape
+from wordless.base.messages import InputError, escape
 
 HOST = "127.0.0.1"  # this machine alone
 Message = MutableMapping[str, Any]

@@ -13,9 +13,8 @@ from pipelines.pages.report import report_charts
 from pipelines.pages.sweep_page import finished_runs, sweep_charts
 from pipelines.results.run_record import read_results
 from pipelines.store.outputs import new_folder
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError, counted
 from wordless.base.progress import Terminal
-from wordless.base.text import counted
 
 # Without names of programs and times, equal charts are equal files.
 UNNAMED = {

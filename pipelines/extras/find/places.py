@@ -34,9 +34,8 @@ from wordless.audio.recordings.manifest import UNWRITABLE, Clip, Clips, Rejected
 from wordless.audio.waveform import Waveform, join_blocks
 from wordless.base.array_types import FloatArray
 from wordless.base.arrays import write_table
-from wordless.base.errors import InputError, require
 from wordless.base.files import file_hash
-from wordless.base.text import counted
+from wordless.base.messages import InputError, counted, require
 
 SHARD = 10  # recordings whose places are in one file of the store
 PATCHES_AT_ONCE = 500  # whose soft codes are in memory

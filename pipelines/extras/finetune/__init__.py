@@ -20,7 +20,7 @@ from pipelines.store.outputs import require_kind
 from pipelines.store.run_folder import require_output
 from pipelines.store.tracking import require_trackers
 from wordless.audio.audio_options import Channel, require_choice
-from wordless.base.errors import require
+from wordless.base.messages import require
 from wordless.base.options import Options, option
 from wordless.training.fit_options import LargeFitConfig
 

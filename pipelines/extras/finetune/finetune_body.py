@@ -60,13 +60,12 @@ from wordless.audio.recordings.manifest import (
 )
 from wordless.base.array_types import Array, FloatArray
 from wordless.base.arrays import write_array, write_table
-from wordless.base.errors import InputError, named
 from wordless.base.files import write_aside
 from wordless.base.machine import choose_device, use_threads
+from wordless.base.messages import InputError, counted, named
 from wordless.base.model_folders import local_weights
 from wordless.base.progress import Terminal, print_table
 from wordless.base.saved_models import CONFIG
-from wordless.base.text import counted
 from wordless.base.values import find_object, list_hash
 from wordless.training.fit import with_precision
 from wordless.training.gangs import open_gang

@@ -14,7 +14,7 @@ from pipelines.extras.table import Extra
 from pipelines.stages.gpt_options import TrainingSettings
 from vocoder.vocoder_options import EngineChoice
 from wordless.audio.audio_options import SpectrogramConfig
-from wordless.base.errors import within
+from wordless.base.messages import within
 from wordless.base.options import Options, option
 from wordless.training.fit_options import FitConfig
 

@@ -35,8 +35,8 @@ from vocoder.measures import sound_levels
 from vocoder.vocoder_options import Sampling
 from wordless.audio.recordings.manifest import Clips, choose_randomly
 from wordless.audio.waveform import Waveform
-from wordless.base.errors import InputError, within
 from wordless.base.machine import choose_device, one_thread
+from wordless.base.messages import InputError, within
 from wordless.base.seeds import sound_seed
 from wordless.training.fit_options import FitConfig
 

@@ -23,11 +23,10 @@ from pipelines.results.run_record import read_results
 from pipelines.store.run_folder import REPORT, TABLE, is_finetuned
 from vocoder.vocoder_options import Sampling
 from wordless.audio.recordings.manifest import SPLITS
-from wordless.base.errors import InputError
 from wordless.base.files import open_regular
+from wordless.base.messages import InputError, counted, escape
 from wordless.base.model_folders import CONFIG, hub_errors
 from wordless.base.saved_models import CARD, PROBE
-from wordless.base.text import counted, escape
 
 MODEL_FILES = frozenset({CONFIG, "model.safetensors", CARD, "preprocessor_config.json"})
 

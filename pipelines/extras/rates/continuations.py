@@ -48,8 +48,8 @@ from wordless.audio.levels import Excerpt
 from wordless.audio.recordings.manifest import Clip, Clips, choose_randomly
 from wordless.audio.waveform import Waveform
 from wordless.base.array_types import IntArray
-from wordless.base.errors import InputError, require
 from wordless.base.files import aside
+from wordless.base.messages import InputError, require
 
 Record = Mapping[str, Any]
 CONTINUATIONS = "continuations.json"

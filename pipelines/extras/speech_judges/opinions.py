@@ -33,8 +33,8 @@ from wordless.audio.recordings.manifest import Clips
 from wordless.audio.waveform import Waveform
 from wordless.base.array_types import FloatArray
 from wordless.base.compiling import importing
-from wordless.base.errors import InputError
 from wordless.base.machine import one_thread, version_of
+from wordless.base.messages import InputError
 
 RATE = 16_000  # Hz, of all models
 Opinions = dict[str, float]  # figures of a sound

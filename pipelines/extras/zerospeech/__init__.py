@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pipelines.extras.table import Extra
 from wordless.audio.recordings.embedded import VOICES, WORDS, EmbeddedConfig, agreement_pairs, order_pairs
-from wordless.base.errors import InputError, require
+from wordless.base.messages import InputError, require
 from wordless.base.options import Options, option
 
 if TYPE_CHECKING:

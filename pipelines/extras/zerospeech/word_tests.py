@@ -34,8 +34,8 @@ from wordless.audio.reading import read
 from wordless.audio.recordings.embedded import EmbeddedConfig, Utterance, speak, speech_folder, utterances
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.recordings.spoken_pairs import CHANGES, JoinedSound, SpokenPairs, consistency_pairs, joined_sound
-from wordless.base.errors import InputError
 from wordless.base.machine import one_thread
+from wordless.base.messages import InputError
 
 S = TypeVar("S", str, JoinedSound)  # a sound, or its file
 PAIRS = "pairs.json"

@@ -21,7 +21,7 @@ from lm.bodies.audio_transformer import (
 )
 from lm.bodies.audio_transformer_config import AudioTransformerConfig, Variant
 from tests.lm.bodies.sounds import AUDIO_TRANSFORMER, RATE
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 
 def states_of(lengths: list[int], dim: int, *, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:

@@ -13,7 +13,7 @@ from lm.bodies.convolutional import ConvEncoder, create_encoder, nt_xent, valida
 from lm.bodies.convolutional_config import ConvEncoderConfig
 from tests.lm.bodies.sounds import MELS, ridges
 from tests.lm.reference import nt_xent_by_loops
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 CONFIG = ConvEncoderConfig(channels=(4, 8, 6), bands=3)
 LENGTHS = torch.tensor([23, 9, 1, 16])

@@ -41,7 +41,7 @@ from tests.wordless.audio.speech_models.checkpoints import KINDS, save_checkpoin
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.speech_models import SpeechModel
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 # Models of earlier versions may have other patches and masks than the only ones that can be chosen now.
 OLDER_PATCHES = replace(AUDIO_TRANSFORMER, patch_ms=20.0)

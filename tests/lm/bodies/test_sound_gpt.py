@@ -37,7 +37,7 @@ from tokenizer.tokenizer_options import PatchConfig
 from wordless.audio.audio_options import Levelling, SpectrogramConfig
 from wordless.audio.spectrogram import SAMPLE, LogMel, warp
 from wordless.base.array_types import IntArray
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 from wordless.base.saved_models import write_model
 
 MELS, SIZE, STREAMS, CODES = 6, 2, 2, 40

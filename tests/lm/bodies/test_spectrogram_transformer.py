@@ -32,7 +32,7 @@ from lm.finetuned import FineTunedModel, create_network
 from lm.finetuning import ClassificationOptions
 from lm.heads import ClassificationTask
 from pipelines.bodies.ast_body import AstOptions
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 TINY_SIZES = {"hidden_size": 192, "num_attention_heads": 3, "intermediate_size": 768}
 

@@ -33,7 +33,7 @@ from pipelines.bodies.wav2vec2_body import Wav2vec2Options
 from tests.lm.bodies.sounds import BATCHES, RATE, SMALL, TARGETS, tones
 from tests.wordless.audio.speech_models.checkpoints import KINDS, save_checkpoint
 from wordless.audio.speech_models import SpeechModel, normalise
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 FRAMES = np.array([40, 12, 25])
 CONFIG = MaskConfig(share=0.5, length=5)

@@ -46,7 +46,7 @@ from lm.probing.probe import (
 from lm.probing.task import FOLDS, LARGE_FIT, ProbeTask, divisions, penalty_grid, require_equal_counts, with_parts
 from tests.reference import bounded, divided, two_steps, unit
 from wordless.audio.views import Noise
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 CONFIG = ProbeConfig(layer_penalties=3, penalties=6, resamples=200)
 

@@ -19,7 +19,7 @@ from lm.probing.vectors import ALL_POOLINGS, RunningPools, average, bags_of_code
 from tests.lm.reference import pooled_by_loops
 from tests.lm.tiny import random_codes
 from tokenizer.codes import SoftCodes, soft_assignments, spacing_of
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 
 @given(steps=st.integers(1, 40), streams=st.integers(1, 3), pooling=st.sampled_from(ALL_POOLINGS))

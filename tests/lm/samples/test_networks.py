@@ -51,7 +51,7 @@ from vocoder.crops import SampleClips
 from vocoder.vocoder_options import Sampling
 from vocoder.wavenet import companded_scale, mu_law_encode, silence
 from wordless.audio.waveform import Waveform
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 NAMES = pytest.mark.parametrize("name", CONFIGS)
 

@@ -28,8 +28,8 @@ from tests.pipelines.tiny_chain import PROCESSES, called_at_once, composed, entr
 from tokenizer.parquet import read_codes
 from vocoder.kinds import JUDGED_KINDS
 from wordless.audio.recordings.manifest import Clips, Split, read_manifest
-from wordless.base.errors import InputError
 from wordless.base.files import file_hash
+from wordless.base.messages import InputError
 from wordless.base.saved_models import CONFIG
 from wordless.training.fit import choose_precision
 from wordless.training.gangs import Gang

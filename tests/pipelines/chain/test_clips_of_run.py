@@ -24,7 +24,7 @@ from wordless.audio.recordings.description import ColumnConfig
 from wordless.audio.recordings.manifest import Clips, read_manifest
 from wordless.audio.recordings.recording_sources import CorpusConfig
 from wordless.audio.recordings.splits import SplitConfig
-from wordless.base.errors import InputError, named
+from wordless.base.messages import InputError, named
 from wordless.base.progress import Terminal
 from wordless.training.gangs import Gang
 

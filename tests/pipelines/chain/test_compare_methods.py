@@ -18,7 +18,7 @@ from pipelines.store.stored_features import FEATURES, StoredFeatures
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import make_one
 from wordless.base.array_types import FloatArray
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 from wordless.base.values import read_json
 
 AST = (

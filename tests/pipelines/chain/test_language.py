@@ -21,7 +21,7 @@ from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import read
 from wordless.audio.recordings.embedded import SLOTS, EmbeddedConfig, speak
 from wordless.audio.recordings.spoken_pairs import CHANGES, JoinedSound, consistency_pairs
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 WORDS = ("stages=[zerospeech,report]", "zerospeech.voices=2", "zerospeech.consistency=1")
 

@@ -16,7 +16,7 @@ from pipelines.settings.run_rules import run_settings
 from pipelines.store.store import Entry
 from tests.killing import Call, call
 from tests.pipelines.tiny_chain import TINY, composed, stored
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 
 def test_an_entry_counts_as_made_in_its_first_place_alone() -> None:

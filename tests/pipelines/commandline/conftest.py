@@ -9,7 +9,7 @@ import json, os
 from dataclasses import dataclass
 from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 from wordless.base.options import Options, option
 from pipelines.commandline import composition
 from pipelines.commandline.command import command

@@ -16,7 +16,7 @@ from pipelines.commandline.annotation_files import (
 from wordless.audio.recordings.annotation import Event
 from wordless.audio.recordings.annotations import recordings_at
 from wordless.audio.recordings.recording_sources import AnnotationOptions
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 RATE = 8000
 FOUND = {

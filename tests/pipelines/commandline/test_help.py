@@ -14,7 +14,7 @@ from pipelines.commandline.option_index import index
 from pipelines.methods.methods_table import METHODS
 from pipelines.settings.run_settings import RunSettings
 from tests.pipelines.tiny_chain import ROOT
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 from wordless.base.values import leaves
 
 

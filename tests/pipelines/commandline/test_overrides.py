@@ -15,7 +15,7 @@ from pipelines.commandline.composition import explain, prepare
 from pipelines.commandline.option_index import GONE, completed, index, require_values, unknown_option
 from pipelines.settings.choices import corpus_options
 from tests.pipelines.tiny_chain import config_of
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 RUN = index("run")
 

@@ -25,7 +25,7 @@ from tokenizer.tokenizer_options import Assignments
 from vocoder.kinds import GRIFFIN_LIM, KINDS, WAVENET, Kind
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.waveform import Waveform
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 LIMIT = 2.0  # seconds of a sound
 CLASSES = ("one", "two", "three")

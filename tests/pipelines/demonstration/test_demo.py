@@ -26,7 +26,7 @@ from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.demonstration.test_answers import options
 from tests.pipelines.tiny_chain import ROOT
 from vocoder.kinds import KINDS
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 PATIENCE = 120  # seconds until a page that shows nothing counts as broken
 

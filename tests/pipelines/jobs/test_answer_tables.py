@@ -10,7 +10,7 @@ from lm.model import LanguageModel
 from tests.pipelines.jobs.conftest import Calling, rows_of
 from tests.rejected import read_rejected
 from tokenizer.tokenizer import Tokenizer
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 
 def test_lines_and_tables_hold_the_probabilities_of_what_can_be_read(

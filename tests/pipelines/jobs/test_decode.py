@@ -21,7 +21,7 @@ from tokenizer.parquet import CodedClip, write_shard
 from tokenizer.tokenizer import Tokenizer
 from vocoder.vocoder import Vocoder
 from wordless.audio.recordings.folders import sound_names
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 from wordless.base.seeds import sound_seed
 
 

@@ -19,7 +19,7 @@ from tests.pipelines.tiny_chain import entries
 from tests.rejected import read_rejected
 from tests.wordless.audio.recordings.annotations.annotated_files import PARTS, textgrid_text, write_recording
 from wordless.audio.recordings.manifest import read_manifest
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 Embedded = Callable[..., FeaturesFile]
 

@@ -28,7 +28,7 @@ from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import read
 from wordless.audio.recordings.annotations import recordings_at
 from wordless.audio.recordings.recording_sources import AnnotationOptions
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 
 def codes_at(path: Path) -> dict[str, Codes]:

@@ -18,7 +18,7 @@ from tests.pipelines.jobs.conftest import Calling, rows_of
 from tests.rejected import read_rejected
 from tests.wordless.audio.recordings.annotations.annotated_files import audacity
 from wordless.base.array_types import FloatArray
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 RATE = 4000  # Hz; a code lasts 80 samples
 AT = {"a.wav": 2.0, "more/b.wav": 4.0}  # seconds at which the word begins

@@ -22,7 +22,7 @@ from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from wordless.audio.reading import read
 from wordless.audio.recordings.corpus import build_manifest
 from wordless.audio.recordings.manifest import write_manifest
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 
 def test_every_opponent_has_its_figures(classifier: Finetuned) -> None:

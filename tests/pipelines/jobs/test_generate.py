@@ -14,8 +14,8 @@ from tokenizer.codes import Codes
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import read
-from wordless.base.errors import InputError
 from wordless.base.files import MARK
+from wordless.base.messages import InputError
 
 STEP = 80  # samples per code of the tiny tokenizer
 

@@ -27,7 +27,7 @@ from wordless.audio.levels import trim_ends
 from wordless.audio.reading import read
 from wordless.audio.recordings.annotations import recordings_at
 from wordless.audio.recordings.recording_sources import AnnotationOptions
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 Rows = list[dict[str, Any]]
 Predicted = Callable[..., Rows]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.pipelines.jobs.conftest import Calling
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 Case = tuple[str, dict[str, object], str]  # command, changes of its options, and what the refusal says
 PLACES: list[Case] = [

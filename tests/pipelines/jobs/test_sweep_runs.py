@@ -295,7 +295,7 @@ SCRIPT = """
 import json
 from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 from pipelines.commandline.command import command
 from pipelines.jobs.sweep_runs import going_on
 

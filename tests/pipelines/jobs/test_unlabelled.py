@@ -21,7 +21,7 @@ from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import composed
 from tests.rejected import read_rejected
 from wordless.audio.recordings.manifest import SPLITS, Clip, Clips, Split, write_manifest
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 from wordless.base.progress import Terminal
 from wordless.training.gangs import Gang
 

@@ -20,7 +20,7 @@ from pipelines.stages.mfcc import COEFFICIENTS, chroma_frames, mfcc_frames
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import sweep
 from tests.pipelines.tiny_chain import called_at_once, composed, entries, refusal
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 RATES = ("tokenizer.rates=[16,8,4,2]", "lm.gpt.layers=4")
 

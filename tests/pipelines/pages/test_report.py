@@ -28,7 +28,7 @@ from pipelines.results.run_record import Comparison, Pictures, read_results
 from tests.calling import python
 from tests.pipelines.pages_apart import Page, comparison_example, figure, probe, says
 from wordless.audio.waveform import Waveform
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 DRAW = "import sys, pathlib; from pipelines.pages import report; print(report.write_report(pathlib.Path(sys.argv[1])))"
 HOSTILE = "<script>alert('1')</script> & $x_1$ \"q\""

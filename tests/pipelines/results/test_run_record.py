@@ -20,7 +20,7 @@ from pipelines.store.store import CURVE, Entry, write_json
 from tests.pipelines.conftest import FinishedRun
 from vocoder.vocoder import Vocoder
 from wordless.audio.recordings.manifest import Clip, Clips, Rejected, read_manifest
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 from wordless.training.gangs import Gang
 
 FIGURE = {"stage": "lm", "name": "perplexity", "value": 3, "high": 4.5, "artifact": "k"}

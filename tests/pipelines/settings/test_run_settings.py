@@ -24,7 +24,7 @@ from tests.pipelines.tiny_chain import ROOT, composed, config_of
 from tests.wordless.audio.speech_models.checkpoints import STRIDE, save_checkpoint
 from vocoder.vocoder_options import WaveNetConfig
 from wordless.audio.recordings.manifest import Clip, Clips
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 KEPT = ("corpus", "embedded", "probe", "listening", "extras.rates", "extras.zerospeech")
 

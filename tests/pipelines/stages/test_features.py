@@ -23,7 +23,7 @@ from wordless.audio.recordings.manifest import Clips
 from wordless.audio.spectrogram import LogMel
 from wordless.audio.views import View, hearings
 from wordless.base.array_types import FloatArray
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 
 @pytest.mark.parametrize("seconds", [0.01, 0.333, 2.5 * PATCHES_AT_ONCE * 2 * 40 / 4000])

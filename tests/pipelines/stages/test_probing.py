@@ -22,7 +22,7 @@ from pipelines.store.stored_features import FEATURES, StoredFeatures, method_of_
 from tests.pipelines.tiny import silent_session
 from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.audio.recordings.splits import folds
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 CONFIG = ProbeConfig(layer_penalties=2, penalties=5, resamples=50, learning_curve=(0.1, 1.0))
 SPEAKERS = ("ann", "bob", "cem", "dee")

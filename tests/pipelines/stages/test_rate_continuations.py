@@ -17,7 +17,7 @@ from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import composed, run, stored
 from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.audio.waveform import Waveform
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 WORDS = (
     *("tokenizer.rates=[8,2]", "stages=[rates,probe,report]", "probe.learning_curve=[]"),

@@ -17,7 +17,7 @@ from tests.pipelines.tiny_chain import composed
 from wordless.audio.recordings.manifest import Clip, Clips, Split
 from wordless.base.array_types import Array
 from wordless.base.arrays import fill
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 SPLITS: tuple[Split, ...] = ("validation", "train", "test", "train", "validation")
 LENGTHS = {"train": 3, "validation": 7}

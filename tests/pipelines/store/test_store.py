@@ -30,8 +30,8 @@ from pipelines.store.unused import SECONDS_PER_DAY, delete_unused, is_unused, st
 from tests.calling import Command
 from tests.hostile.measured import at_most_seconds
 from tests.pipelines.tiny import silent_session
-from wordless.base.errors import InputError
 from wordless.base.files import MARK, file_stamp
+from wordless.base.messages import InputError
 
 RECIPE = Recipe(stage="sums", version=1, arguments={"terms": 3, "seed": 0, "codes": "def"})
 PROCESSES = multiprocessing.get_context("fork")  # these processes run no threads

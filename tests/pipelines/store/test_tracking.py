@@ -26,8 +26,8 @@ from tests.pipelines.jobs import conftest as finetuning
 from tests.pipelines.store.tracking_records import READERS, prepare
 from tests.pipelines.tiny import silent_session
 from tests.pipelines.tiny_chain import TINY, composed
-from wordless.base.errors import InputError
 from wordless.base.machine import Batch
+from wordless.base.messages import InputError
 from wordless.training.fit_options import FitConfig, Point
 
 FIT = FitConfig(precision="fp32", steps=8, lr=0.02, warmup_steps=2, validate_every=2, checkpoint_minutes=0)

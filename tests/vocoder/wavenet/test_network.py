@@ -15,7 +15,7 @@ from tests.vocoder.engines.test_choice import random_phase
 from tests.vocoder.sounds import SPECTROGRAM, lively, tiny_config
 from vocoder.vocoder_options import PITCH_INPUTS, WaveNetConfig
 from vocoder.wavenet import WaveNet, create_wavenet, gated_layer, mu_law_decode, mu_law_encode, silence, transferred
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 HOP = SPECTROGRAM.hop_length
 

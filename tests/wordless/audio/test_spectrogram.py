@@ -27,7 +27,7 @@ from wordless.audio.pitch_contour import HOPS_TOGETHER, PitchTracker, peak_offse
 from wordless.audio.spectrogram import LogMel, follow_level, limit_range, subtract_mean, warp
 from wordless.audio.waveform import LOUDEST
 from wordless.base.array_types import FloatArray
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 from wordless.base.values import build
 
 CONFIG = SpectrogramConfig(sample_rate=8_000, window_length=200, hop_length=80, n_mels=20)

@@ -17,7 +17,7 @@ from wordless.audio.padding import EQUAL_RATIO, SIMILAR_RATIO, read_by_length
 from wordless.audio.reading import read
 from wordless.audio.waveform import Waveform, wav_file
 from wordless.base.array_types import FloatArray
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 
 def test_a_path_may_be_text_from_home_and_is_of_wav_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from tests.calling import python
-from wordless.base.errors import InputError
 from wordless.base.machine import limited_threads, multiplies_bf16, one_thread, require_device
+from wordless.base.messages import InputError
 
 CPU_FLAGS = Path("/proc/cpuinfo")
 

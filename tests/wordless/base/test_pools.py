@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.calling import ROOT
-from wordless.base.errors import InputError
 from wordless.base.machine import cores
+from wordless.base.messages import InputError
 from wordless.base.pools import LOCAL, THIS_PROCESS, EngineConfig, in_order, open_pool, open_processes
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 from wordless.base.pools import EngineConfig, in_order, open_pool
 
 CLIPS = 60

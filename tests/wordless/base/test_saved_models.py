@@ -23,7 +23,7 @@ from vocoder.unlearned import griffin_lim
 from vocoder.vocoder import Vocoder
 from vocoder.vocoder_options import Sampling
 from wordless.audio.waveform import Waveform
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 from wordless.base.saved_models import KINDS, ModelKind, whole
 
 LOADERS: dict[str, Callable[[Path], Any]] = {

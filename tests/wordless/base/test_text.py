@@ -12,8 +12,8 @@ from lm.tokens import Vocabulary
 from tests.lm.tiny import TINY, codes_format
 from vocoder.vocoder_options import WaveNetConfig
 from vocoder.wavenet import create_wavenet, vocoder_card
+from wordless.base.messages import counted, escape, escape_markdown
 from wordless.base.progress import Terminal
-from wordless.base.text import counted, escape, escape_markdown
 
 
 def test_words_are_counted_and_control_characters_escaped() -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wordless.audio.audio_options import SpectrogramConfig
-from wordless.base.errors import InputError, samples_to_generate
+from wordless.base.messages import InputError, samples_to_generate
 from wordless.base.options import MEANING, REQUIRED, Options, option
 from wordless.base.values import build
 

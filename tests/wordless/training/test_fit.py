@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from tests.hostile.model_folders import PlantedCode
 from tests.reference import regression_by_adamw
 from tests.wordless.training.fitting import fit_silently
-from wordless.base.errors import InputError
 from wordless.base.machine import Batch, fast_products
+from wordless.base.messages import InputError
 from wordless.training.fit import (
     CheckpointError,
     Precision,

@@ -25,7 +25,7 @@ NO_REPORT = "stages=[tokenizer,lm,vocoder]"
 MADE_ALONE = ("pitches", "sample", "heard_sample", "autoencoder", "tokenizer", "codes", "views", "health", "waveforms")
 REFUSING = """
 import os, time
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 from pipelines.commandline.command import command
 
 def task(config):
@@ -57,7 +57,7 @@ DIVERGING = """
 from dataclasses import replace
 from pathlib import Path
 import torch
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 from tests.wordless.training.model_worker import FIT, autoencoder
 from tokenizer.fitting import PatchBatches
 from wordless.training.gangs import open_gang

@@ -16,7 +16,7 @@ from wordless.audio.recordings.annotation import Annotation, Contents, Event, on
 from wordless.audio.recordings.description import PATH_COLUMNS, SPAN_FIELDS, seconds_of
 from wordless.audio.recordings.folders import separated
 from wordless.audio.recordings.manifest import number_of
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 _HTK, _LEAST = 1e7, 1e6  # HTK counts 100 ns; smaller whole numbers are samples or seconds
 _REMARK = ";;"

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from xml.etree.ElementTree import Element, ParseError, fromstring
 
 from wordless.audio.recordings.annotation import Annotation, one_line
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 _ANNOTATIONS = ("ALIGNABLE_ANNOTATION", "REF_ANNOTATION")
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 
 from wordless.audio.recordings.annotation import Annotation, Event, one_line
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 # Praat reads free-standing numbers, texts and flags, and skips the rest. So the long text, which has names before the
 # values, and the short text, which has not, are one format.

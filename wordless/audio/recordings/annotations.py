@@ -32,9 +32,8 @@ from wordless.audio.recordings.folders import (
 from wordless.audio.recordings.manifest import Clips, Rejected, whole
 from wordless.audio.recordings.recording_sources import AnnotationOptions, CorpusConfig
 from wordless.audio.waveform import EXTENSIONS
-from wordless.base.errors import InputError, within
 from wordless.base.machine import without_collection
-from wordless.base.text import counted, listed
+from wordless.base.messages import InputError, counted, listed, within
 
 _TOOLKITS = re.compile(  # files of Kaldi and lhotse
     r"(.*/)?wav\.scp|.*\.jsonl\.gz|(.*[/_.-])?(cuts|supervisions)\.jsonl"

@@ -31,8 +31,7 @@ from wordless.audio.recordings.manifest import OUTSIDE, SPLITS, Clip, Clips, Rej
 from wordless.audio.recordings.recording_sources import CorpusConfig, Making, candidates
 from wordless.audio.recordings.splits import GIVEN
 from wordless.audio.waveform import Part
-from wordless.base.errors import InputError, require, within
-from wordless.base.text import counted
+from wordless.base.messages import InputError, counted, require, within
 
 DUPLICATE = "duplicate of another file"  # kinds of reasons
 CONFLICTING = "duplicate of another file, with another label, group, split or part"

@@ -29,9 +29,8 @@ from unicodedata import normalize
 import numpy as np
 
 from wordless.audio.recordings import manifest
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError, listed, nearest, suggestion
 from wordless.base.options import Options, option
-from wordless.base.text import listed, nearest, suggestion
 
 FIELDS = ("label", "group", "index", "fold", "split")
 MEANT = {  # words that people try for a field of a pattern

@@ -30,9 +30,9 @@ from typing import Literal
 
 import numpy as np
 
-from wordless.base.errors import InputError
 from wordless.base.files import flush_folder, locked, named_write_errors, os_number
 from wordless.base.machine import version_of
+from wordless.base.messages import InputError
 from wordless.base.options import Options, option
 from wordless.base.seeds import MAX_SEED
 

@@ -22,9 +22,8 @@ from typing import Literal
 from wordless.audio.decoding import foreign_kind
 from wordless.audio.recordings.manifest import Rejected
 from wordless.audio.waveform import EXTENSIONS
-from wordless.base.errors import InputError
 from wordless.base.files import MARK, broken_link, is_ours
-from wordless.base.text import counted
+from wordless.base.messages import InputError, counted
 
 _LONGEST = 4095  # bytes of a path
 _UNREAD = "cannot be read"  # kind of a reason

@@ -25,8 +25,8 @@ from wordless.audio.decoding import Recording, RecordingError
 from wordless.audio.reading import ChannelPowers, cancelled, chosen_channel, mono_blocks, upsampling_fault
 from wordless.audio.recordings.manifest import UNWRITABLE, Clip, Rejected, printable, writable
 from wordless.audio.waveform import Part, equal_blocks, unusable_peak
-from wordless.base.errors import InputError
 from wordless.base.files import NO_PERMISSION, file_hash, file_stamp
+from wordless.base.messages import InputError
 from wordless.base.options import Options, option
 from wordless.base.pools import LOCAL, THIS_PROCESS, EngineConfig, in_order, open_pool
 

@@ -25,8 +25,8 @@ import numpy as np
 from pandas import DataFrame, Series
 
 from wordless.audio.waveform import Part
-from wordless.base.errors import InputError, named
 from wordless.base.files import aside
+from wordless.base.messages import InputError, named
 from wordless.base.values import list_hash
 
 T = TypeVar("T")
@@ -216,7 +216,7 @@ class Clips:
         return replace(self, frame=self.frame.assign(**made))
 
     def named(self, place: str, **names: str) -> "Clips":
-        """Name the options in notices and reasons, as `wordless.base.errors.named` does."""
+        """Name the options in notices and reasons, as `wordless.base.messages.named` does."""
         rejected = tuple(replace(each, reason=named(each.reason, place, **names)) for each in self.rejected)
         return replace(self, rejected=rejected, notices=tuple(named(each, place, **names) for each in self.notices))
 

@@ -33,9 +33,8 @@ from wordless.audio.recordings.manifest import Clips, Rejected, writable
 from wordless.audio.recordings.recording_sources import CorpusConfig, Making
 from wordless.audio.recordings.splits import GIVEN
 from wordless.audio.waveform import EXTENSIONS
-from wordless.base.errors import InputError
 from wordless.base.files import file_stamp, flush_folder, locked, named_write_errors, remove, write_aside
-from wordless.base.text import counted, listed
+from wordless.base.messages import InputError, counted, listed
 from wordless.base.values import find_object, list_hash
 
 ARROW, PARQUET = ".arrow", ".parquet"

@@ -25,8 +25,8 @@ from wordless.audio.recordings.inspection import InspectionConfig
 from wordless.audio.recordings.manifest import Rejected
 from wordless.audio.recordings.recording_sources import SOURCES, CorpusConfig
 from wordless.audio.recordings.splits import SplitConfig
-from wordless.base.errors import InputError
 from wordless.base.files import MARK
+from wordless.base.messages import InputError
 
 Files = dict[str, str]  # the content of each file; of a recording nothing, for a tone of its own
 

@@ -24,8 +24,8 @@ from wordless.audio.recordings.corpus import CONFLICTING, without_duplicates
 from wordless.audio.recordings.inspection import Inspected, InspectionConfig, file_key, measure
 from wordless.audio.recordings.manifest import Clip, Clips, Rejected
 from wordless.audio.waveform import LOUDEST
-from wordless.base.errors import InputError
 from wordless.base.files import file_hash
+from wordless.base.messages import InputError
 
 
 @pytest.fixture
@@ -270,7 +270,7 @@ READ = """
 import json, sys
 from contextlib import suppress
 from pathlib import Path
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 from wordless.audio.recordings.inspection import InspectionConfig, inspect
 from wordless.audio.reading import read, read_beginning
 root, *paths = sys.argv[1:]

@@ -18,7 +18,7 @@ from wordless.audio.recordings.inspection import frequent_reasons
 from wordless.audio.recordings.manifest import Clip, Clips, Rejected, choose_randomly, first_hours, write_manifest
 from wordless.audio.waveform import Part
 from wordless.base.arrays import write_table
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\t\r\n"), min_size=1)
 COUNT = st.integers(0, 10**12)

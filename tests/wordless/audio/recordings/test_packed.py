@@ -15,8 +15,8 @@ from tests.wordless.audio.recordings.packed_files import save, sound, table, tak
 from wordless.audio.recordings import packed
 from wordless.audio.recordings.description import ColumnConfig, known_split
 from wordless.audio.recordings.packed import data_set_files, rows_of, unpack, unpacked_place
-from wordless.base.errors import InputError
 from wordless.base.files import file_hash
+from wordless.base.messages import InputError
 
 
 def unpacked(data_set: packed.PackedDataSet, cache: Path) -> Path:

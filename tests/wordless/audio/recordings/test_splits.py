@@ -17,7 +17,7 @@ from wordless.audio.recordings.corpus import build_manifest, find_recordings
 from wordless.audio.recordings.manifest import SPLITS, Clip, Clips, Rejected, Split
 from wordless.audio.recordings.recording_sources import CorpusConfig
 from wordless.audio.recordings.splits import SplitConfig, folds, require_whole_groups
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 
 def clip(path: str, **known: object) -> Clip:

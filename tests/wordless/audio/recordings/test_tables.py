@@ -18,7 +18,7 @@ from tests.reference import template_expression
 from wordless.audio.recordings.description import MISSING, ColumnConfig, LabelType, match_pattern, pattern_fields
 from wordless.audio.recordings.manifest import Clip, Clips, write_manifest
 from wordless.audio.recordings.tables import read_table
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 
 def candidate(**known: object) -> Clip:

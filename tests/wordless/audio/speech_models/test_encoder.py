@@ -18,7 +18,7 @@ from tests.wordless.audio.speech_models.checkpoints import FIELD, KINDS, STRIDE,
 from wordless.audio import speech_models as reading
 from wordless.audio.audio_options import Convolutions
 from wordless.audio.speech_models import SpeechEncoder, SpeechModel, compute_time_first, load_speech_encoder
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 from wordless.base.saved_models import hugging_face_hash
 from wordless.base.values import build
 

@@ -26,7 +26,7 @@ from wordless.audio.recordings.folders import read_annotation_text
 from wordless.audio.recordings.manifest import Clip, Rejected
 from wordless.audio.recordings.recording_sources import AnnotationOptions
 from wordless.audio.recordings.splits import SplitConfig
-from wordless.base.errors import InputError
+from wordless.base.messages import InputError
 
 EXPECTED = [(f"field.wav#t={start:g},{end:g}", label) for start, end, label in PARTS]
 SPAN_NAMES = [name for name, _ in EXPECTED]
