@@ -23,8 +23,8 @@ from wordless.audio.waveform import Waveform
 from wordless.base.array_types import FloatArray
 from wordless.base.files import replace_folder
 from wordless.base.messages import InputError, counted, escape_markdown
+from wordless.base.options import build, match_choice
 from wordless.base.saved_models import FINE_TUNED, load_network, model_card, model_folder, reading, write_model
-from wordless.base.values import build, match_choice
 
 HEADS: dict[str, type[Task]] = {each.name: each for each in (ClassificationTask, RegressionTask, SequenceTask)}
 

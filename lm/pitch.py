@@ -29,8 +29,8 @@ from lm.model import LanguageModel, Saved, gpt_card
 from tokenizer.codes import Codes, CodesFormat, PitchFormat, join_codes, require_codes, require_same_codebook
 from wordless.base.array_types import DoubleArray, IntArray
 from wordless.base.messages import require
+from wordless.base.options import build
 from wordless.base.seeds import named_seed
-from wordless.base.values import build
 
 PAST = 4  # inputs beside the state: known, median so far, voice before, height before
 PENALTY = 100.0  # of the state's weights, on standardised inputs

@@ -21,7 +21,8 @@ from wordless.audio.recordings.manifest import clip_name
 from wordless.base.array_types import IndexArray, IntArray
 from wordless.base.files import aside, why_no_file, write_aside
 from wordless.base.messages import InputError, first_line, written
-from wordless.base.values import build, parse_json, read_json
+from wordless.base.options import build
+from wordless.base.files import parse_json, read_json
 
 # Errors of pyarrow for damaged files.
 UNREADABLE = (pa.ArrowException, OSError, UnicodeError, LookupError, OverflowError, MemoryError)

@@ -10,8 +10,8 @@ from tokenizer.codes import CodesFormat
 from wordless.base.files import write_aside
 from wordless.base.messages import InputError
 from wordless.base.model_folders import rate_folder
+from wordless.base.files import read_object
 from wordless.base.saved_models import CARD, CONFIG, whole
-from wordless.base.values import read_object
 
 M = TypeVar("M")
 

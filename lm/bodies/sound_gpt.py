@@ -59,8 +59,8 @@ from wordless.base.array_types import FloatArray, IndexArray, IntArray
 from wordless.base.causal_transformer import create_causal_transformer, full_rows, layer_states, not_compiled
 from wordless.base.machine import copy_to, fast_products
 from wordless.base.messages import InputError
+from wordless.base.options import build
 from wordless.base.saved_models import CONFIG
-from wordless.base.values import build
 
 if TYPE_CHECKING:
     from fairseq2.nn import BatchLayout

@@ -46,6 +46,8 @@ from wordless.audio.views import View
 from wordless.base.array_types import Array, FloatArray
 from wordless.base.machine import copy_to
 from wordless.base.messages import InputError, require, written
+from wordless.base.options import build
+from wordless.base.files import read_json
 from wordless.base.saved_models import (
     CONFIG,
     PREPROCESSOR,
@@ -55,7 +57,6 @@ from wordless.base.saved_models import (
     require_finite,
     whole,
 )
-from wordless.base.values import build, read_json
 
 if TYPE_CHECKING:
     from transformers import ASTModel

@@ -46,7 +46,7 @@ from wordless.audio.spectrogram import frame_statistics
 from wordless.audio.views import View
 from wordless.base.array_types import Array
 from wordless.base.arrays import fill, write_array
-from wordless.base.values import list_hash
+from wordless.base.files import list_hash
 from wordless.training.fit_options import FitConfig
 
 STD, STATISTICS = "std.npy", "statistics.json"  # beside the values

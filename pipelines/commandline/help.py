@@ -14,7 +14,7 @@ from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.composition import compose, plain, prepare, quote
 from pipelines.commandline.option_index import HYDRA, Index, group_by_section, index, options_class, written_value
 from wordless.base.messages import InputError, suggestion
-from wordless.base.values import leaves
+from wordless.base.options import leaves
 
 ALL = "all"  # the topic of every option
 WIDEST = 120  # columns of a page

@@ -19,9 +19,8 @@ import conf
 from pipelines.commandline.commands import COMMANDS
 from pipelines.extras.table import extras, imported
 from wordless.base.messages import InputError, suggestion, written
-from wordless.base.options import MEANING, REQUIRED, Choices, Meaning, field_choices, require_in_range
+from wordless.base.options import MEANING, REQUIRED, Choices, Meaning, convert, field_choices, require_in_range
 from wordless.base.seeds import MAX_SEED
-from wordless.base.values import convert
 
 FOLDER = Path(str(conf.__file__)).parent
 DEFAULT_PRESET = "The defaults."

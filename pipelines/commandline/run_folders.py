@@ -23,8 +23,8 @@ from pipelines.commandline.option_index import index
 from pipelines.store.outputs import NOTES, RUN_LOCK, SWEEP_LOCK, claim, is_held
 from wordless.base.machine import rank
 from wordless.base.messages import InputError
+from wordless.base.files import find_object
 from wordless.base.progress import append_line
-from wordless.base.values import find_object
 
 LATEST: Final = "latest"  # a link beside run folders to the run that finished last
 WORDS: Final = Path(".hydra/overrides.yaml")  # in the folder of a run

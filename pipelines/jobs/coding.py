@@ -38,9 +38,9 @@ from wordless.base.array_types import FloatArray
 from wordless.base.files import aside, copy_file, write_aside
 from wordless.base.machine import choose_device
 from wordless.base.messages import InputError, counted
+from wordless.base.files import list_hash
 from wordless.base.pools import LOCAL, EngineConfig
 from wordless.base.progress import Terminal
-from wordless.base.values import list_hash
 from wordless.training.gangs import Gang
 
 R = TypeVar("R", bound="Read")

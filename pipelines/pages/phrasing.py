@@ -22,8 +22,7 @@ from pipelines.store.stored_features import GPT
 from vocoder.kinds import KINDS, UNLEARNED
 from wordless.audio.views import Noise
 from wordless.base.messages import escape_markdown, listed, plural
-from wordless.base.options import BESIDE
-from wordless.base.values import leaves
+from wordless.base.options import BESIDE, leaves
 
 NAMES = {
     **{name: row.title for name, row in ROWS.items()},

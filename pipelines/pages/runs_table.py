@@ -17,7 +17,7 @@ from pipelines.store.stored_features import GPT
 from vocoder.kinds import WAVENET
 from wordless.base.files import folder_size
 from wordless.base.messages import InputError, counted, escape_line
-from wordless.base.values import find_object
+from wordless.base.files import find_object
 
 RUNS: Final = "runs"  # folder in which commands put the folders of runs
 SWEEPS: Final = "multirun"  # folder beside it, for sweeps

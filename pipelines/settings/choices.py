@@ -13,7 +13,7 @@ from wordless.audio.recordings.embedded import PATTERN, VOICES, VOICES_OF_SENTEN
 from wordless.audio.recordings.recording_sources import CorpusConfig
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.messages import InputError, within
-from wordless.base.values import build
+from wordless.base.options import build
 
 LISTED = ("root", "table")  # options of the corpus that name recordings on the disk
 USUAL = ("tokenizer", "lm", "probe", "vocoder", "report")  # stages of a run that names none

@@ -17,8 +17,7 @@ from wordless.audio.recordings.manifest import Clips
 from wordless.audio.recordings.splits import folds
 from wordless.audio.views import ROOM_SECONDS, VOICES, WITHOUT_RATIO, Noise, NoiseWord
 from wordless.base.messages import InputError, within
-from wordless.base.options import option
-from wordless.base.values import match_choice
+from wordless.base.options import match_choice, option
 
 NOISES = get_args(NoiseWord)
 QUICK_FOLDS = 2  # of a quick comparison

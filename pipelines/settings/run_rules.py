@@ -25,9 +25,8 @@ from vocoder.vocoder_options import WaveNetConfig
 from wordless.audio.audio_options import AudioSettings, SpectrogramConfig
 from wordless.base.messages import InputError, listed, within
 from wordless.base.model_folders import local_weights
-from wordless.base.options import follow
+from wordless.base.options import build, follow
 from wordless.base.seeds import require_seeds
-from wordless.base.values import build
 
 
 def run_settings(config: Mapping[str, object]) -> RunSettings:

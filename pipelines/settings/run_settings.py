@@ -28,10 +28,9 @@ from wordless.audio.audio_options import AudioSettings, SpectrogramConfig
 from wordless.audio.recordings.embedded import EmbeddedConfig
 from wordless.audio.recordings.recording_sources import CORPUS, CorpusConfig
 from wordless.base.machine import choose_device, cores, is_under_torchrun, use_threads
-from wordless.base.options import REQUIRED, Options, follow, option
+from wordless.base.options import REQUIRED, Options, build, follow, move_seeds, option
 from wordless.base.pools import EngineConfig, is_started_by_another
 from wordless.base.seeds import MAX_SEED
-from wordless.base.values import build, move_seeds
 
 if TYPE_CHECKING:
     from tokenizer.fitting import VectorSource

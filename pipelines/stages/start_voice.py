@@ -13,8 +13,8 @@ from vocoder.wavenet import Statistics, as_it_is
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.base.messages import InputError, listed, written
 from wordless.base.model_folders import CONFIG, hub_address
+from wordless.base.files import find_object
 from wordless.base.saved_models import TOKENIZER, VOCODER
-from wordless.base.values import find_object
 
 # Options that decide a log-mel, beside its highest frequency.
 LOG_MEL = ("sample_rate", "window_length", "hop_length", "n_mels", "f_min", "floor", "remove_mean", "dynamic_range")

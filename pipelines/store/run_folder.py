@@ -13,7 +13,7 @@ from vocoder.kinds import GRIFFIN_LIM, WAVENET, Kind
 from vocoder.vocoder_options import Sampling
 from wordless.base.messages import InputError
 from wordless.base.model_folders import CONFIG, fetch, holds_rates, hub_address, is_on_hub
-from wordless.base.values import find_object
+from wordless.base.files import find_object
 
 if TYPE_CHECKING:
     from tokenizer.tokenizer import Tokenizer

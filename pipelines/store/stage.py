@@ -25,7 +25,7 @@ from typing import Any, Concatenate, ParamSpec
 from pipelines.store.session import Run, Session
 from pipelines.store.store import Entry, Recipe
 from wordless.audio.recordings.manifest import Clips, Split
-from wordless.base.values import list_hash
+from wordless.base.files import list_hash
 
 P = ParamSpec("P")
 # Options that decide no result: how often checkpoints are written, which program computes the same sound.

@@ -35,7 +35,7 @@ from wordless.base.files import (
 from wordless.base.machine import library_versions
 from wordless.base.messages import InputError
 from wordless.base.options import Options, option
-from wordless.base.values import find_object
+from wordless.base.files import find_object
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

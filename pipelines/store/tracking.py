@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from wordless.base.files import remove, write_aside
 from wordless.base.messages import InputError, first_line, suggestion
-from wordless.base.values import leaves
+from wordless.base.options import leaves
 from wordless.training.fit_options import Point
 
 if TYPE_CHECKING:

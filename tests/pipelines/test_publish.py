@@ -20,7 +20,7 @@ from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.jobs.conftest import OWN
 from tests.pipelines.tiny import sweep
 from wordless.base.messages import InputError
-from wordless.base.values import build
+from wordless.base.options import build
 
 generating, scoring = options_of("generate", "output", **OWN["generate"]), options_of("score", "input")
 PARTS = ("tokenizer", "lm", "vocoder", "probe")

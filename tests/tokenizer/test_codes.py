@@ -21,7 +21,7 @@ from tokenizer.codes import (
     spacing_of,
 )
 from wordless.base.messages import InputError
-from wordless.base.values import build
+from wordless.base.options import build
 
 FORMAT = CodesFormat(
     codebook_size=16, streams=2, samples_per_code=160, sample_rate=16_000, tokenizer="front", codebook="book"

@@ -44,8 +44,8 @@ from wordless.audio.waveform import MAX_RATE
 from wordless.base.array_types import FloatArray
 from wordless.base.machine import copy_to
 from wordless.base.messages import InputError, first_line, require, written
+from wordless.base.files import read_json
 from wordless.base.saved_models import CONFIG, PREPROCESSOR, WEIGHTS, hugging_face_files, require_finite, whole
-from wordless.base.values import read_json
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel

@@ -28,8 +28,8 @@ from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.audio.responses import Filter, draw_spectrum, response_of, room_response, sloped, through_mp3
 from wordless.audio.waveform import equal_blocks, join_blocks, skip_samples
 from wordless.base.array_types import FloatArray
+from wordless.base.files import list_hash
 from wordless.base.seeds import named_seed
-from wordless.base.values import list_hash
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

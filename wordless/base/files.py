@@ -1,20 +1,25 @@
-"""Files and folders: written whole, opened only if they are regular, hashed and locked."""
+"""Files and folders: written whole, opened only if they are regular, hashed and locked; and JSON in files.
+
+JSON is parsed to plain values, or refused with one line that says what is wrong."""
 
 import errno
 import fcntl
 import hashlib
+import json
 import os
 import re
 import shutil
 import stat
-from collections.abc import Callable, Collection, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
-from wordless.base.messages import InputError
-from wordless.base.values import find_object
+from wordless.base.messages import InputError, OldModelError, named, written
+from wordless.base.options import build
 
+T = TypeVar("T")
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)  # of file systems of networks
 NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
@@ -23,6 +28,7 @@ WRITE_ERRORS = (*NO_SPACE, errno.EFBIG, errno.EROFS, errno.EIO)
 MARK = ".wordless"  # a file in each folder that Wordless writes, whose sounds are no recordings of the user
 LEAST_BYTES = 1 << 16  # below this many free bytes a disk counts as full
 _NUMBER = re.compile(r"\[errno (\d+)\]|\(os error (\d+)\)", re.IGNORECASE)  # Python's and Arrow's form, and Rust's
+MAX_BYTES = 64 << 20  # of a JSON file; its Python values take about ten times as much memory as its text
 
 
 @contextmanager
@@ -277,3 +283,85 @@ def folder_size(folder: Path) -> int:
                 found = (Path(place) / name).lstat()
                 size += found.st_size if stat.S_ISREG(found.st_mode) else 0
     return size
+
+
+def nan_as_none(constant: str) -> float | None:
+    """Parse NaN, Infinity or -Infinity of a JSON text; NaN is how pandas writes a missing value: None."""
+    return None if constant == "NaN" else float(constant)
+
+
+def parse_json(content: str | bytes, constant: Callable[[str], object] | None = None) -> object:
+    """Parse one JSON text; ``constant`` gives the value of NaN and infinities, which are refused without it.
+
+    Python's parser accepts more than JSON allows (a key twice, NaN) and raises errors of several types. Here all of
+    them, also of deep nesting and of thousands of digits, are an `InputError`.
+    """
+
+    def refused(name: str) -> object:
+        raise InputError(f"holds {name}, which is not a JSON number")
+
+    try:
+        return json.loads(content, object_pairs_hook=_object, parse_constant=constant or refused)
+    except InputError:
+        raise
+    except RecursionError:
+        raise InputError("is nested too deeply; JSON of this kind has a few levels") from None
+    except ValueError as error:  # not JSON, not UTF-8, or a number too long for int()
+        raise InputError(f"is not JSON ({error})") from error
+
+
+def list_hash(values: Iterable[object]) -> str:
+    """Compute the SHA-256 of a list as `json.dumps` writes it."""
+    return hashlib.sha256(json.dumps([*values]).encode()).hexdigest()
+
+
+def read_json(path: Path) -> dict[str, object]:
+    """Read the object in a JSON file of at most `MAX_BYTES`; other files are refused with their path."""
+    try:
+        return _read_object(path)
+    except InputError as error:
+        raise InputError(f"{path} {error}", remedy="write it again with the command that made it") from error
+
+
+def find_object(path: Path) -> dict[str, object] | None:
+    """Read the object in a JSON file; None where there is no regular file, or it does not hold an object."""
+    with suppress(InputError):
+        return _read_object(path)
+    return None
+
+
+def _read_object(path: Path) -> dict[str, object]:
+    try:
+        if not path.is_file():  # folders, pipes and broken links are not files
+            raise InputError("is missing or is not a file")
+        if (size := path.stat().st_size) > MAX_BYTES:
+            raise InputError(f"has {size} bytes; JSON of this kind has at most {MAX_BYTES}")
+        content = parse_json(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"cannot be read ({error.strerror})") from error
+    if not isinstance(content, dict):
+        raise InputError("does not hold a JSON object")
+    return content
+
+
+def read_object(cls: type[T], path: Path, values: Mapping[str, object] | None = None) -> T:
+    """Read the dataclass ``cls`` from a JSON file, or its known ``values``; refusals have no folder of the file."""
+    try:
+        values = _read_object(path) if values is None else values
+    except InputError as error:
+        raise InputError(f"{path.name} {error}") from error
+    try:
+        return build(cls, values, name="")
+    except OldModelError:
+        raise
+    except InputError as error:
+        told = InputError(named(f"{path.name}: {error.problem}"), rule=named(error.rule))  # remedies are for commands
+        raise told from error
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    values = dict(pairs)
+    if len(values) < len(pairs):
+        twice = Counter(key for key, _ in pairs).most_common(1)[0][0]
+        raise InputError(f"names {written(twice)} twice")
+    return values

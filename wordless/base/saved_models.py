@@ -23,7 +23,7 @@ from torch.overrides import TorchFunctionMode
 from wordless.base.files import aside, file_hash, why_no_file, write_aside
 from wordless.base.messages import InputError, OldModelError, first_line
 from wordless.base.model_folders import RATES, fetch, hub_address, is_on_hub, rate_folder
-from wordless.base.values import find_object, list_hash, read_object
+from wordless.base.files import find_object, list_hash, read_object
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 INDEX = f"{WEIGHTS}.index.json"  # names the file of each tensor where weights lie in several

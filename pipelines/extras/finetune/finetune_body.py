@@ -64,9 +64,9 @@ from wordless.base.files import write_aside
 from wordless.base.machine import choose_device, use_threads
 from wordless.base.messages import InputError, counted, named
 from wordless.base.model_folders import local_weights
+from wordless.base.files import find_object, list_hash
 from wordless.base.progress import Terminal, print_table
 from wordless.base.saved_models import CONFIG
-from wordless.base.values import find_object, list_hash
 from wordless.training.fit import with_precision
 from wordless.training.gangs import open_gang
 

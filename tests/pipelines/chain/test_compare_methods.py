@@ -19,7 +19,7 @@ from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import make_one
 from wordless.base.array_types import FloatArray
 from wordless.base.messages import InputError
-from wordless.base.values import read_json
+from wordless.base.files import read_json
 
 AST = (
     *("stages=[probe]", "compare.methods=[ast,random_ast]", "probe.learning_curve=[]"),

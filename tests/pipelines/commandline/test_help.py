@@ -15,7 +15,7 @@ from pipelines.methods.methods_table import METHODS
 from pipelines.settings.run_settings import RunSettings
 from tests.pipelines.tiny_chain import ROOT
 from wordless.base.messages import InputError
-from wordless.base.values import leaves
+from wordless.base.options import leaves
 
 
 @pytest.mark.parametrize(

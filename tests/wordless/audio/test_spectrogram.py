@@ -28,7 +28,7 @@ from wordless.audio.spectrogram import LogMel, follow_level, limit_range, subtra
 from wordless.audio.waveform import LOUDEST
 from wordless.base.array_types import FloatArray
 from wordless.base.messages import InputError
-from wordless.base.values import build
+from wordless.base.options import build
 
 CONFIG = SpectrogramConfig(sample_rate=8_000, window_length=200, hop_length=80, n_mels=20)
 

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.base.messages import InputError, samples_to_generate
-from wordless.base.options import MEANING, REQUIRED, Options, option
-from wordless.base.values import build
+from wordless.base.options import MEANING, REQUIRED, Options, build, option
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,7 +27,7 @@ from pandas import DataFrame, Series
 from wordless.audio.waveform import Part
 from wordless.base.files import aside
 from wordless.base.messages import InputError, named
-from wordless.base.values import list_hash
+from wordless.base.files import list_hash
 
 T = TypeVar("T")
 R = TypeVar("R")

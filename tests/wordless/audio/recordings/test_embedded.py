@@ -15,8 +15,8 @@ from wordless.audio.recordings.embedded import DEFAULT, HELD_OUT, VOICES, Embedd
 from wordless.audio.recordings.recording_sources import CorpusConfig, Making
 from wordless.base.files import file_hash
 from wordless.base.messages import InputError
+from wordless.base.options import build
 from wordless.base.progress import Terminal
-from wordless.base.values import build
 
 SMALL = EmbeddedConfig(voices=4, words=3, takes=2)
 

@@ -19,8 +19,8 @@ from wordless.audio import speech_models as reading
 from wordless.audio.audio_options import Convolutions
 from wordless.audio.speech_models import SpeechEncoder, SpeechModel, compute_time_first, load_speech_encoder
 from wordless.base.messages import InputError
+from wordless.base.options import build
 from wordless.base.saved_models import hugging_face_hash
-from wordless.base.values import build
 
 OPTION = "wav2vec2.weights"
 LENGTHS = (2000, 900, 1333, 7)
