@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from lm.lm_options import BatchConfig
 from lm.tokens import Vocabulary, Window, windows
-from wordless.base.array_types import IndexArray, IntArray
+from wordless.base.arrays import IndexArray, IntArray
 from wordless.base.machine import Batch
 from wordless.base.messages import InputError
 

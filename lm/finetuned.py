@@ -20,7 +20,7 @@ from lm.heads import ClassificationTask, RegressionTask, Row, SequenceTask, Task
 from wordless.audio.audio_options import Channel
 from wordless.audio.levels import trim_ends
 from wordless.audio.waveform import Waveform
-from wordless.base.array_types import FloatArray
+from wordless.base.arrays import FloatArray
 from wordless.base.files import replace_folder
 from wordless.base.messages import InputError, counted, escape_markdown
 from wordless.base.options import build, match_choice

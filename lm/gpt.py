@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from lm.lm_options import RESIDUAL, CodeSampling, GPTConfig, States
 from lm.tokens import Vocabulary, window_start
-from wordless.base.array_types import IntArray
+from wordless.base.arrays import IntArray
 from wordless.base.causal_transformer import create_causal_transformer, full_rows, layer_states
 from wordless.base.machine import copy_to
 

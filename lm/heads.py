@@ -48,7 +48,7 @@ from lm.probing.probe import Features, probe_method
 from lm.probing.task import ProbeTask, Rows
 from lm.probing.vectors import pool_batch
 from wordless.audio.recordings.manifest import number_of
-from wordless.base.array_types import BoolArray, FloatArray
+from wordless.base.arrays import BoolArray, FloatArray
 from wordless.base.machine import copy_to
 from wordless.base.messages import InputError, counted
 

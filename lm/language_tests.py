@@ -23,7 +23,7 @@ import numpy as np
 
 from lm.model import LanguageModel
 from tokenizer.codes import Codes, CodesFormat, join_codes, require_same_codebook
-from wordless.base.array_types import DoubleArray, Floats, IntArray
+from wordless.base.arrays import DoubleArray, Floats, IntArray
 from wordless.base.messages import InputError, require
 
 STRENGTHS = (1.0, 10.0, 100.0, 1000.0)  # of the bigram's prior, in counts

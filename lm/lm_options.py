@@ -9,7 +9,7 @@ from typing import ClassVar, Literal, get_args
 
 import numpy as np
 
-from wordless.base.array_types import FloatArray
+from wordless.base.arrays import FloatArray
 from wordless.base.options import BatchSize, CausalSizes, Options, option
 
 Means = Literal["mean", "thirds"]

@@ -21,7 +21,7 @@ from lm.probing.vectors import StatesOfBatch
 from lm.tokens import Vocabulary, Window, windows
 from tokenizer.codes import Codes, CodesFormat, join_codes, require_codes, require_same_codebook
 from wordless.base import saved_models
-from wordless.base.array_types import FloatArray, IntArray
+from wordless.base.arrays import FloatArray, IntArray
 from wordless.base.machine import copy_to, require_device
 from wordless.base.messages import InputError, OldModelError, escape_markdown, require, samples_to_generate
 from wordless.base.model_folders import holds_rates

@@ -27,7 +27,7 @@ from lm.gpt import GPT
 from lm.lm_options import CodeSampling
 from lm.model import LanguageModel, Saved, gpt_card
 from tokenizer.codes import Codes, CodesFormat, PitchFormat, join_codes, require_codes, require_same_codebook
-from wordless.base.array_types import DoubleArray, IntArray
+from wordless.base.arrays import DoubleArray, IntArray
 from wordless.base.messages import require
 from wordless.base.options import build
 from wordless.base.seeds import named_seed

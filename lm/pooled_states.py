@@ -16,7 +16,7 @@ from lm.model import LanguageModel
 from lm.probing.vectors import StatesOfBatch, pool_states
 from lm.tokens import Window
 from tokenizer.codes import Codes, SoftCodes
-from wordless.base.array_types import FloatArray
+from wordless.base.arrays import FloatArray
 from wordless.base.causal_transformer import full_rows
 from wordless.base.machine import copy_to
 from wordless.base.messages import InputError

@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from tokenizer.codes import CodesFormat
-from wordless.base.array_types import IndexArray, IntArray
+from wordless.base.arrays import IndexArray, IntArray
 from wordless.base.messages import require
 
 

@@ -27,7 +27,7 @@ from vocoder.unlearned import linear_power
 from vocoder.wavenet import WaveNet, silence
 from wordless.audio import pitch_contour as pitch
 from wordless.audio.audio_options import SpectrogramConfig
-from wordless.base.array_types import BoolArray, DoubleArray, FloatArray, Floats, IndexArray, IntArray
+from wordless.base.arrays import BoolArray, DoubleArray, FloatArray, Floats, IndexArray, IntArray
 
 # Language model: drawing codes
 

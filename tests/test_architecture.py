@@ -106,7 +106,7 @@ TABLES_OF = {
     "pipelines/bodies/table_of_bodies.py": "pipelines.bodies",
     "wordless/audio/recordings/annotation_kinds.py": "wordless.audio.recordings",
     "vocoder/engines/choice.py": "vocoder.engines",
-    "wordless/base/pools.py": "wordless.base.ray_pool",
+    "wordless/base/machine.py": "wordless.base.ray_pool",
     "pipelines/extras/work.py": "pipelines.pages",  # types of what an extra draws
 }
 # library -> the files and packages that may import it
@@ -116,7 +116,7 @@ KEEPERS = {
     "faiss": ("tokenizer/fitting.py",),
     "fairseq2": (
         *("wordless/base/causal_transformer.py", "lm/gpt.py", "lm/bodies/sound_gpt.py"),
-        "wordless/training/gangs.py",
+        "wordless/training/fit.py",
         # its layers and its cache
         *("lm/samples/sample_model.py", "lm/samples/local_attention.py"),
     ),

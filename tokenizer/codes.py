@@ -28,7 +28,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from wordless.base.array_types import Array, DoubleArray, IndexArray, IntArray
+from wordless.base.arrays import Array, DoubleArray, IndexArray, IntArray
 from wordless.base.messages import InputError, require
 
 if TYPE_CHECKING:

@@ -30,11 +30,9 @@ from wordless.audio.recordings.inspection import require_finite
 from wordless.audio.recordings.manifest import Clip
 from wordless.audio.spectrogram import LogMel, follow_level, frames_stream, log_mel_stream, mel_power
 from wordless.audio.views import View
-from wordless.base.array_types import FloatArray, IndexArray
-from wordless.base.arrays import allocate
-from wordless.base.machine import Batch, one_thread
+from wordless.base.arrays import FloatArray, IndexArray, allocate
+from wordless.base.machine import Batch, Pool, in_order, one_thread
 from wordless.base.messages import InputError
-from wordless.base.pools import Pool, in_order
 
 WHOLE_BYTES = 2**20  # of log-mel that a worker may send back: that of a clip of 40 s by default
 

@@ -11,7 +11,7 @@ import torch
 
 from tokenizer.codes import Codes
 from tokenizer.tokenizer import Tokenizer
-from wordless.base.array_types import FloatArray, IndexArray
+from wordless.base.arrays import FloatArray, IndexArray
 
 HEALTH_VERSION = 5  # of what `measure_health` returns, in the keys of stored entries; raise it when that changes
 

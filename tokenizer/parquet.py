@@ -18,11 +18,10 @@ import pyarrow.parquet as pq
 
 from tokenizer.codes import Codes, CodesFormat, require_same_codebook
 from wordless.audio.recordings.manifest import clip_name
-from wordless.base.array_types import IndexArray, IntArray
-from wordless.base.files import aside, why_no_file, write_aside
+from wordless.base.arrays import IndexArray, IntArray
+from wordless.base.files import aside, parse_json, read_json, why_no_file, write_aside
 from wordless.base.messages import InputError, first_line, written
 from wordless.base.options import build
-from wordless.base.files import parse_json, read_json
 
 # Errors of pyarrow for damaged files.
 UNREADABLE = (pa.ArrowException, OSError, UnicodeError, LookupError, OverflowError, MemoryError)

@@ -14,7 +14,7 @@ import numpy as np
 from tokenizer.codes import Codes, PitchFormat
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.pitch_contour import PitchTracker
-from wordless.base.array_types import DoubleArray, FloatArray, IntArray
+from wordless.base.arrays import DoubleArray, FloatArray, IntArray
 
 
 def pitch_of_patches(octaves: DoubleArray, frames: int) -> DoubleArray:

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from tokenizer.codes import CodesFormat
-from wordless.base.files import write_aside
+from wordless.base.files import read_object, write_aside
 from wordless.base.messages import InputError
 from wordless.base.model_folders import rate_folder
-from wordless.base.files import read_object
 from wordless.base.saved_models import CARD, CONFIG, whole
 
 M = TypeVar("M")

@@ -9,7 +9,7 @@ from torch import nn
 from tokenizer.codes import Codes, CodesFormat, join_rates
 from tokenizer.rate_folders import load_rates, save_rates
 from tokenizer.tokenizer import Tokenizer, tokenizer_card
-from wordless.base.array_types import FloatArray
+from wordless.base.arrays import FloatArray
 from wordless.base.messages import InputError
 from wordless.base.saved_models import TOKENIZER
 

@@ -29,7 +29,7 @@ from wordless.audio.recordings.manifest import Clip
 from wordless.audio.spectrogram import LogMel, log_mel_stream
 from wordless.audio.speech_models import SpeechModel, load_speech_encoder
 from wordless.audio.waveform import join_blocks
-from wordless.base.array_types import FloatArray
+from wordless.base.arrays import FloatArray
 from wordless.base.files import aside
 from wordless.base.machine import one_thread
 from wordless.base.messages import InputError, require

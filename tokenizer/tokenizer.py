@@ -41,7 +41,7 @@ from wordless.audio.reading import read_blocks, resample_blocks
 from wordless.audio.spectrogram import LogMel, amplify, follow_level, log_mel_stream, subtract_mean
 from wordless.audio.waveform import Waveform, equal_blocks
 from wordless.base import saved_models
-from wordless.base.array_types import FloatArray
+from wordless.base.arrays import FloatArray
 from wordless.base.machine import copy_to, require_device
 from wordless.base.messages import InputError
 from wordless.base.model_folders import holds_rates

@@ -22,9 +22,8 @@ import numpy as np
 
 from tokenizer.codes import Codes, CodesFormat
 from tokenizer.parquet import MAX_GROUP_CODES, CodedClip, require_clip_path
-from wordless.base.files import aside, why_no_file
+from wordless.base.files import aside, parse_json, why_no_file
 from wordless.base.messages import InputError, first_line, written
-from wordless.base.files import parse_json
 
 UnitsFormat = Literal["fairseq", "jsonl"]
 DURATIONS, LENGTHS = ".durations", ".lengths"  # added to the name of a text file, for the files beside it

@@ -41,7 +41,7 @@ from vocoder.vocoder_options import SoundOptions
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.pitch_contour import HIGHEST, LOWEST, peak_offset, resolves_pitch
 from wordless.audio.spectrogram import LogMel
-from wordless.base.array_types import DoubleArray, FloatArray
+from wordless.base.arrays import DoubleArray, FloatArray
 from wordless.base.machine import one_thread
 
 LEAST_WEIGHT = 0.1  # limit for the last samples, which only the fading end of one window covers

@@ -38,7 +38,7 @@ from vocoder.vocoder_options import HARMONICS, PITCH_INPUTS, TAPS, WaveNetConfig
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.pitch_contour import LOWEST
 from wordless.audio.spectrogram import amplify
-from wordless.base.array_types import DoubleArray, IntArray
+from wordless.base.arrays import DoubleArray, IntArray
 from wordless.base.machine import one_thread
 from wordless.base.messages import InputError
 

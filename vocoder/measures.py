@@ -22,7 +22,7 @@ from vocoder.generation import RunawayGuard
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.spectrogram import LogMel
 from wordless.audio.waveform import Waveform
-from wordless.base.array_types import DoubleArray, FloatArray
+from wordless.base.arrays import DoubleArray, FloatArray
 from wordless.base.compiling import compiling, importing
 from wordless.base.messages import InputError
 

@@ -35,7 +35,7 @@ from lm.probing.vectors import Frames
 from lm.tokens import windows
 from wordless.audio.views import View
 from wordless.audio.waveform import equal_blocks, in_16_bits
-from wordless.base.array_types import Array, FloatArray
+from wordless.base.arrays import Array, FloatArray
 from wordless.base.machine import copy_to
 from wordless.base.saved_models import WEIGHTS
 

@@ -34,7 +34,7 @@ from lm.bodies.clip_options import AugmentationConfig, ClipBatchConfig, Waveform
 from wordless.audio.padding import inside
 from wordless.audio.reading import resample_blocks
 from wordless.audio.spectrogram import warp
-from wordless.base.array_types import IndexArray
+from wordless.base.arrays import IndexArray
 from wordless.base.machine import Batch, copy_to
 from wordless.base.seeds import MAX_SEED
 

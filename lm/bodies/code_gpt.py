@@ -20,7 +20,7 @@ from lm.probing.vectors import Frames
 from lm.tokens import Vocabulary
 from tokenizer.codes import CodesFormat
 from tokenizer.tokenizer import load_tokenizer
-from wordless.base.array_types import Array, FloatArray
+from wordless.base.arrays import Array, FloatArray
 
 
 class GptNetwork(BodyNetwork):

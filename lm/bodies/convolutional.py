@@ -33,7 +33,7 @@ from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.padding import inside, join_groups
 from wordless.audio.spectrogram import LogMel, frame_statistics, view_log_mel
 from wordless.audio.views import View
-from wordless.base.array_types import FloatArray
+from wordless.base.arrays import FloatArray
 from wordless.base.machine import copy_to
 from wordless.base.messages import InputError
 

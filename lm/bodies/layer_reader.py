@@ -21,7 +21,7 @@ from lm.lm_options import POOLINGS, Pooling
 from lm.probing.vectors import StatesOfBatch, pool_states
 from wordless.audio.recordings.inspection import require_finite
 from wordless.audio.views import View
-from wordless.base.array_types import FloatArray
+from wordless.base.arrays import FloatArray
 from wordless.base.machine import copy_to
 
 

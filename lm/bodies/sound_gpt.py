@@ -55,7 +55,7 @@ from tokenizer.fitting import fit_codebook, nearest
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.spectrogram import at_reference, frame_statistics, warp
-from wordless.base.array_types import FloatArray, IndexArray, IntArray
+from wordless.base.arrays import FloatArray, IndexArray, IntArray
 from wordless.base.causal_transformer import create_causal_transformer, full_rows, layer_states, not_compiled
 from wordless.base.machine import copy_to, fast_products
 from wordless.base.messages import InputError

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
-from wordless.base.array_types import Array, FloatArray
+from wordless.base.arrays import Array, FloatArray
 from wordless.base.files import aside
 from wordless.base.messages import InputError, counted, first_line
 

@@ -18,7 +18,7 @@ from lm.probing.linear import Standardiser
 from lm.probing.probe import ProbeResult
 from lm.probing.task import ProbeTask
 from tokenizer.tokenizer_options import Assignments
-from wordless.base.array_types import FloatArray
+from wordless.base.arrays import FloatArray
 from wordless.base.messages import InputError
 from wordless.base.saved_models import PROBE, load_network, model_folder, reading, write_model
 

@@ -26,7 +26,7 @@ from typing import Literal
 import numpy as np
 from scipy.special import betaincinv, stdtr, stdtrit
 
-from wordless.base.array_types import BoolArray, Floats, IndexArray
+from wordless.base.arrays import BoolArray, Floats, IndexArray
 
 Over = Literal["clips", "groups"]  # what else an interval holds for
 

@@ -40,7 +40,7 @@ from threadpoolctl import threadpool_limits
 
 from lm.lm_options import ProbeConfig
 from lm.probing.task import Rows, penalty_grid
-from wordless.base.array_types import Array, BoolArray, DoubleArray, FloatArray, IndexArray
+from wordless.base.arrays import Array, BoolArray, DoubleArray, FloatArray, IndexArray
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -46,7 +46,7 @@ from lm.probing.linear import (
 )
 from lm.probing.task import ProbeTask, Rows, divisions, penalty_grid, training_parts
 from wordless.audio.views import Noise
-from wordless.base.array_types import BoolArray, DoubleArray, FloatArray, IndexArray
+from wordless.base.arrays import BoolArray, DoubleArray, FloatArray, IndexArray
 from wordless.base.messages import InputError
 
 Features = Mapping[str, FloatArray]  # of each split, or of each candidate

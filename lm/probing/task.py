@@ -15,9 +15,9 @@ import torch
 
 from lm.lm_options import ProbeConfig, label_names
 from wordless.audio.views import Noise
-from wordless.base.array_types import BoolArray, FloatArray, IndexArray
-from wordless.base.group_sets import balanced, set_title
+from wordless.base.arrays import BoolArray, FloatArray, IndexArray
 from wordless.base.messages import InputError, counted
+from wordless.base.seeds import balanced, set_title
 
 
 def penalty_grid(count: int, config: ProbeConfig) -> tuple[float, ...]:

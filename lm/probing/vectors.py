@@ -19,7 +19,7 @@ from torch import Tensor
 
 from lm.lm_options import PARTS, POOLINGS, Means, Pooling
 from tokenizer.codes import Codes, SoftCodes
-from wordless.base.array_types import FloatArray, Floats, IndexArray
+from wordless.base.arrays import FloatArray, Floats, IndexArray
 from wordless.base.machine import copy_to
 from wordless.base.messages import InputError
 

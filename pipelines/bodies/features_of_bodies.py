@@ -15,7 +15,7 @@ from pipelines.store.store import Entry
 from tokenizer.tokenizer_options import HeardConfig
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.views import View
-from wordless.base.array_types import FloatArray
+from wordless.base.arrays import FloatArray
 
 
 def network_features(study: Study, method: Method) -> Entry:

@@ -11,7 +11,7 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from pipelines.methods.method import PictureRecord
-from wordless.base.array_types import DoubleArray, Floats, IndexArray
+from wordless.base.arrays import DoubleArray, Floats, IndexArray
 from wordless.base.saved_models import WEIGHTS
 
 COLUMNS, ROWS = 128, 80  # of the image at most: more would make results.json large

@@ -44,8 +44,7 @@ from wordless.audio.reading import read_blocks
 from wordless.audio.recordings.manifest import Clip, Clips, Split
 from wordless.audio.spectrogram import frame_statistics
 from wordless.audio.views import View
-from wordless.base.array_types import Array
-from wordless.base.arrays import fill, write_array
+from wordless.base.arrays import Array, fill, write_array
 from wordless.base.files import list_hash
 from wordless.training.fit_options import FitConfig
 

@@ -55,7 +55,7 @@ from tokenizer.tokenizer_options import HeardConfig
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.spectrogram import SAMPLE, frame_statistics
 from wordless.audio.views import View
-from wordless.base.array_types import FloatArray
+from wordless.base.arrays import FloatArray
 from wordless.base.messages import InputError, counted
 from wordless.base.saved_models import write_model
 

@@ -24,7 +24,7 @@ from wordless.audio.recordings.recording_sources import CorpusConfig, Making
 from wordless.audio.recordings.splits import division_notices
 from wordless.base.messages import InputError, counted, named, within
 from wordless.base.progress import Terminal
-from wordless.training.gangs import Gang
+from wordless.training.fit import Gang
 
 MANIFEST, REJECTED = "manifest.tsv", "rejected.tsv"  # in the folder of a run
 

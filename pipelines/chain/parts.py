@@ -20,7 +20,7 @@ from wordless.audio.recordings.manifest import Clips
 from wordless.base.machine import limited_threads
 from wordless.base.messages import counted
 from wordless.base.progress import Terminal
-from wordless.training.gangs import Gang
+from wordless.training.fit import Gang
 
 Parts = Mapping[FoldSeed, tuple[Clips, RunSettings]]  # the divided recordings, and the options, moved to the seed
 Make = Callable[[Session, Clips, RunSettings], dict[str, Entry]]

@@ -31,10 +31,17 @@ from pipelines.commandline.option_index import Index, index, options_class
 from pipelines.extras.table import imported
 from pipelines.store.outputs import CLAIMED, claims
 from wordless.base.files import NO_LOCKS, NO_PERMISSION, NO_SPACE, WRITE_ERRORS, causes, existing, is_full, os_number
-from wordless.base.machine import broken_library, is_under_torchrun, large_imports, rank, require_driver
+from wordless.base.machine import (
+    broken_library,
+    end_with_parent,
+    is_started_by_another,
+    is_under_torchrun,
+    large_imports,
+    rank,
+    require_driver,
+)
 from wordless.base.messages import InputError, escape
 from wordless.base.options import build
-from wordless.base.pools import end_with_parent, is_started_by_another
 
 Task = Callable[[dict[str, object]], None]
 FULL_ERROR = "HYDRA_FULL_ERROR"  # Hydra's own variable: "1" asks for tracebacks

@@ -21,9 +21,9 @@ from pipelines.commandline.command import mendable, os_problem
 from pipelines.commandline.composition import command_line, parse_values, quote
 from pipelines.commandline.option_index import index
 from pipelines.store.outputs import NOTES, RUN_LOCK, SWEEP_LOCK, claim, is_held
+from wordless.base.files import find_object
 from wordless.base.machine import rank
 from wordless.base.messages import InputError
-from wordless.base.files import find_object
 from wordless.base.progress import append_line
 
 LATEST: Final = "latest"  # a link beside run folders to the run that finished last

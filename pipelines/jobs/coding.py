@@ -34,14 +34,12 @@ from wordless.audio.recordings.annotation import Event
 from wordless.audio.recordings.inspection import InspectionConfig, file_key, frequent_reasons
 from wordless.audio.recordings.manifest import UNWRITABLE, Clip, Clips, Rejected, writable, write_rejected
 from wordless.audio.waveform import Part
-from wordless.base.array_types import FloatArray
-from wordless.base.files import aside, copy_file, write_aside
-from wordless.base.machine import choose_device
+from wordless.base.arrays import FloatArray
+from wordless.base.files import aside, copy_file, list_hash, write_aside
+from wordless.base.machine import LOCAL, EngineConfig, choose_device
 from wordless.base.messages import InputError, counted
-from wordless.base.files import list_hash
-from wordless.base.pools import LOCAL, EngineConfig
 from wordless.base.progress import Terminal
-from wordless.training.gangs import Gang
+from wordless.training.fit import Gang
 
 R = TypeVar("R", bound="Read")
 TOLD = ".told"  # instead of the suffix of a shard

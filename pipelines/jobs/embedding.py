@@ -59,17 +59,15 @@ from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.recordings.corpus import build_manifest
 from wordless.audio.recordings.inspection import InspectionConfig, inspect
 from wordless.audio.recordings.manifest import Clips, Rejected, overlap_notices, read_manifest
-from wordless.base.array_types import FloatArray
-from wordless.base.files import NO_PERMISSION, file_hash, write_aside
-from wordless.base.machine import choose_device
+from wordless.base.arrays import FloatArray
+from wordless.base.files import NO_PERMISSION, file_hash, list_hash, write_aside
+from wordless.base.machine import LOCAL, choose_device
 from wordless.base.messages import InputError, counted, named, require, within
 from wordless.base.options import build, match_choice
-from wordless.base.files import list_hash
-from wordless.base.pools import LOCAL
 from wordless.base.progress import Terminal
 from wordless.base.saved_models import CONFIG, WEIGHTS
 from wordless.base.saved_models import PROBE as PROBE_KIND
-from wordless.training.gangs import Gang, open_gang
+from wordless.training.fit import Gang, open_gang
 
 PROBES = "probes"  # folder for the figures of other corpora
 

@@ -21,7 +21,7 @@ import numpy as np
 
 from wordless.audio.recordings.annotation import Event
 from wordless.audio.waveform import equal_blocks
-from wordless.base.array_types import BoolArray, DoubleArray, FloatArray
+from wordless.base.arrays import BoolArray, DoubleArray, FloatArray
 
 ALL = "all classes"
 THRESHOLDS = 40  # at which average precision looks for events

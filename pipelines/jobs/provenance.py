@@ -17,7 +17,7 @@ from pipelines.results.run_record import Section
 from pipelines.store.store import CURVE, Entry
 from pipelines.store.tracking import TrackedRun
 from wordless.base.machine import cores, installed_version, library_versions, machine_memory
-from wordless.training.gangs import Gang
+from wordless.training.fit import Gang
 
 CHECKOUT = Path(__file__).parents[2]
 

@@ -26,8 +26,7 @@ from wordless.audio.recordings.splits import UNDIVIDED
 from wordless.base.machine import choose_device, use_threads
 from wordless.base.messages import listed
 from wordless.base.progress import Terminal
-from wordless.training.fit import with_precision
-from wordless.training.gangs import open_gang
+from wordless.training.fit import open_gang, with_precision
 
 
 def run_chain(config: dict[str, object], folder: Path) -> None:

@@ -37,7 +37,7 @@ from wordless.base.messages import InputError, counted
 from wordless.base.progress import Terminal
 from wordless.base.saved_models import CONFIG
 from wordless.base.saved_models import PROBE as PROBE_KIND
-from wordless.training.gangs import Gang
+from wordless.training.fit import Gang
 
 LONG_SECONDS = 60.0  # a clip from this length on is made alone, and written as it is made
 T = TypeVar("T")

@@ -16,7 +16,7 @@ from wordless.audio.recordings.recording_sources import CorpusConfig
 from wordless.audio.recordings.splits import UNDIVIDED
 from wordless.base.messages import InputError, counted, within
 from wordless.base.progress import Terminal
-from wordless.training.gangs import Gang
+from wordless.training.fit import Gang
 
 REJECTED_UNLABELLED = "rejected_unlabelled.tsv"  # in the folder of a run
 

@@ -34,7 +34,7 @@ from wordless.audio.reading import resample_blocks
 from wordless.audio.recordings.manifest import Clip
 from wordless.audio.views import View, hearings
 from wordless.audio.waveform import Waveform, skip_samples
-from wordless.base.array_types import FloatArray
+from wordless.base.arrays import FloatArray
 from wordless.base.messages import InputError
 from wordless.base.saved_models import CONFIG, PROBE
 

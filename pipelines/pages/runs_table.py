@@ -15,9 +15,8 @@ from pipelines.store.outputs import RUN_LOCK, SWEEP_LOCK, is_held
 from pipelines.store.run_folder import RESULTS
 from pipelines.store.stored_features import GPT
 from vocoder.kinds import WAVENET
-from wordless.base.files import folder_size
+from wordless.base.files import find_object, folder_size
 from wordless.base.messages import InputError, counted, escape_line
-from wordless.base.files import find_object
 
 RUNS: Final = "runs"  # folder in which commands put the folders of runs
 SWEEPS: Final = "multirun"  # folder beside it, for sweeps

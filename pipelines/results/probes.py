@@ -27,7 +27,7 @@ from pipelines.stages.probing import probe_task
 from pipelines.store.store import Entry
 from pipelines.store.stored_features import GPT, PROBE, natural, parts_of_key
 from wordless.audio.recordings.manifest import Clips
-from wordless.base.array_types import FloatArray, Floats
+from wordless.base.arrays import FloatArray, Floats
 from wordless.base.files import list_hash
 
 Probed = Mapping[str, Any]  # the clips of a fold, and what the entry of each method records of them

@@ -6,10 +6,9 @@ from pathlib import Path
 from pipelines.store.store import StoreOptions
 from wordless.audio.recordings.manifest import Clips, writable
 from wordless.audio.recordings.recording_sources import AnnotationOptions
-from wordless.base.machine import Device
+from wordless.base.machine import LOCAL, Device, EngineConfig
 from wordless.base.messages import InputError
 from wordless.base.options import REQUIRED, Options, option
-from wordless.base.pools import LOCAL, EngineConfig
 
 MODEL = "folder of a run, or hf://user/name"
 

@@ -27,9 +27,15 @@ from pipelines.store.store import StoreOptions
 from wordless.audio.audio_options import AudioSettings, SpectrogramConfig
 from wordless.audio.recordings.embedded import EmbeddedConfig
 from wordless.audio.recordings.recording_sources import CORPUS, CorpusConfig
-from wordless.base.machine import choose_device, cores, is_under_torchrun, use_threads
+from wordless.base.machine import (
+    EngineConfig,
+    choose_device,
+    cores,
+    is_started_by_another,
+    is_under_torchrun,
+    use_threads,
+)
 from wordless.base.options import REQUIRED, Options, build, follow, move_seeds, option
-from wordless.base.pools import EngineConfig, is_started_by_another
 from wordless.base.seeds import MAX_SEED
 
 if TYPE_CHECKING:

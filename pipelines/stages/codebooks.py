@@ -33,10 +33,9 @@ from wordless.audio.reading import read_beginning
 from wordless.audio.recordings.manifest import Clip, Clips, Split, choose_evenly
 from wordless.audio.spectrogram import SAMPLE, frame_statistics, mel_power
 from wordless.audio.views import View
-from wordless.base.array_types import DoubleArray, FloatArray
-from wordless.base.machine import local_gpus, one_thread
+from wordless.base.arrays import DoubleArray, FloatArray
+from wordless.base.machine import Pool, in_order, local_gpus, one_thread
 from wordless.base.messages import InputError, counted, within
-from wordless.base.pools import Pool, in_order
 from wordless.base.saved_models import TOKENIZER, write_tensors
 
 AUTOENCODER, KMEANS = "autoencoder.safetensors", "kmeans.json"

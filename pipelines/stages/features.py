@@ -36,7 +36,7 @@ from wordless.audio.recordings.inspection import require_finite
 from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.audio.spectrogram import subtract_mean
 from wordless.audio.views import AS_RECORDED, Noise, View, Views, compared_views, hearings
-from wordless.base.array_types import FloatArray
+from wordless.base.arrays import FloatArray
 from wordless.base.files import file_hash
 from wordless.base.machine import one_thread
 

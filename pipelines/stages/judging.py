@@ -30,7 +30,7 @@ from tokenizer.encoder import Encoder
 from vocoder.kinds import JUDGED_KINDS
 from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.audio.views import View
-from wordless.base.array_types import FloatArray
+from wordless.base.arrays import FloatArray
 from wordless.base.messages import InputError
 
 RECOGNISED = "recognised.json"

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from wordless.audio.audio_options import SpectrogramConfig
-from wordless.base.array_types import FloatArray
+from wordless.base.arrays import FloatArray
 from wordless.base.compiling import importing
 
 COEFFICIENTS = 20

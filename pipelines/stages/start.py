@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from lm.lm_options import GPTConfig
+from wordless.base.files import find_object, read_object
 from wordless.base.messages import InputError, OldModelError, written
 from wordless.base.model_folders import CONFIG, fetch, hub_address
 from wordless.base.options import build
-from wordless.base.files import find_object, read_object
 from wordless.base.saved_models import HASH, LANGUAGE_MODEL, ModelKind
 
 LM, TOKENS, VOICE = "lm.start", "tokenizer.start", "vocoder.start"

@@ -11,9 +11,9 @@ from vocoder.vocoder import SavedVocoder, Vocoder
 from vocoder.vocoder_options import WaveNetConfig
 from vocoder.wavenet import Statistics, as_it_is
 from wordless.audio.audio_options import SpectrogramConfig
+from wordless.base.files import find_object
 from wordless.base.messages import InputError, listed, written
 from wordless.base.model_folders import CONFIG, hub_address
-from wordless.base.files import find_object
 from wordless.base.saved_models import TOKENIZER, VOCODER
 
 # Options that decide a log-mel, beside its highest frequency.

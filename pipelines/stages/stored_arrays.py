@@ -24,10 +24,8 @@ from wordless.audio.reading import read_blocks, resampled_length
 from wordless.audio.recordings.inspection import require_finite
 from wordless.audio.recordings.manifest import Clip, Clips, Split
 from wordless.audio.waveform import in_16_bits
-from wordless.base.array_types import Array, IndexArray
-from wordless.base.arrays import allocate, fill, write_array
-from wordless.base.machine import cores
-from wordless.base.pools import LOCAL
+from wordless.base.arrays import Array, IndexArray, allocate, fill, write_array
+from wordless.base.machine import LOCAL, cores
 
 TRAINED_ON: tuple[Split, ...] = ("train", "validation")  # validation chooses the kept weights
 VALUES, OFFSETS, CLIPS = "values.npy", "offsets.npy", "clips.json"

@@ -23,7 +23,7 @@ from vocoder.vocoder import Vocoder
 from vocoder.vocoder_options import CropsConfig, WaveNetConfig
 from vocoder.wavenet import UNKNOWN_GROUP, WaveNet, create_wavenet, transferred
 from wordless.audio.recordings.manifest import Clips, Split
-from wordless.base.array_types import FloatArray
+from wordless.base.arrays import FloatArray
 from wordless.base.saved_models import VOCODER
 from wordless.training.fit_options import StartableFitConfig
 

@@ -15,8 +15,7 @@ from functools import partial
 import torch
 
 from pipelines.store.store import Entry
-from wordless.base.machine import limited_threads
-from wordless.base.pools import open_processes
+from wordless.base.machine import limited_threads, open_processes
 
 Repeat = Callable[["Plan", Hashable], None]  # makes the calls of one part of a run again
 Begin = Callable[[Hashable, str | None], "Future[set[str]]"]  # lets a process work for a part: `_Repeated.answer`

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Literal
 
 from vocoder.kinds import GRIFFIN_LIM, WAVENET, Kind
 from vocoder.vocoder_options import Sampling
+from wordless.base.files import find_object
 from wordless.base.messages import InputError
 from wordless.base.model_folders import CONFIG, fetch, holds_rates, hub_address, is_on_hub
-from wordless.base.files import find_object
 
 if TYPE_CHECKING:
     from tokenizer.tokenizer import Tokenizer

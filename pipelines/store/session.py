@@ -13,12 +13,11 @@ from torch import nn
 
 from pipelines.store.outputs import keep_claimed
 from pipelines.store.store import CURVE, Entry, Recipe, Store, checkpoints_of, write_json
+from wordless.base.machine import LOCAL, EngineConfig, Pool, in_order, open_pool
 from wordless.base.messages import InputError
-from wordless.base.pools import LOCAL, EngineConfig, Pool, in_order, open_pool
 from wordless.base.progress import Terminal
-from wordless.training.fit import B, Batches, LossFunction, fit
+from wordless.training.fit import B, Batches, Gang, LossFunction, fit
 from wordless.training.fit_options import FitConfig, Point
-from wordless.training.gangs import Gang
 
 if TYPE_CHECKING:  # who opens a session makes both
     from pipelines.store.plan import Plan

@@ -26,6 +26,7 @@ from wordless.base.files import (
     NO_PERMISSION,
     file_hash,
     file_stamp,
+    find_object,
     flush_folder,
     locked,
     remove,
@@ -35,7 +36,6 @@ from wordless.base.files import (
 from wordless.base.machine import library_versions
 from wordless.base.messages import InputError
 from wordless.base.options import Options, option
-from wordless.base.files import find_object
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

@@ -14,7 +14,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from lm.probing.vectors import CLASS_SCORES
-from wordless.base.array_types import FloatArray
+from wordless.base.arrays import FloatArray
 from wordless.base.files import aside
 from wordless.base.messages import InputError
 

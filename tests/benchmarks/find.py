@@ -33,7 +33,7 @@ from wordless.audio.levels import trim_ends
 from wordless.audio.matching import Match, find_matches
 from wordless.audio.reading import read
 from wordless.audio.waveform import Waveform
-from wordless.base.array_types import DoubleArray, FloatArray, IndexArray
+from wordless.base.arrays import DoubleArray, FloatArray, IndexArray
 
 TRIM_DB = 30.0  # silent ends of queries, as `wordless find` removes them by default
 MOST = 50  # hits of a query in a recording

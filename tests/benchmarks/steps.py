@@ -16,8 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from tests.benchmarks.trainings import TRAININGS, MakeTraining
-from wordless.training.fit import Training
-from wordless.training.gangs import Gang
+from wordless.training.fit import Gang, Training
 
 META = torch.device("meta")
 aten = torch.ops.aten

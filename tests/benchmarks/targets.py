@@ -73,12 +73,11 @@ from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.recordings.manifest import Split
 from wordless.audio.spectrogram import frame_statistics
-from wordless.base.array_types import FloatArray, IntArray
+from wordless.base.arrays import FloatArray, IntArray
 from wordless.base.files import aside
 from wordless.base.machine import choose_device, use_threads
 from wordless.base.progress import Terminal
-from wordless.training.fit import fit, with_precision
-from wordless.training.gangs import Gang
+from wordless.training.fit import Gang, fit, with_precision
 
 ROWS, POOLING = "rows.jsonl", "thirds_max"
 AT_ONCE = 64  # views whose features are computed together

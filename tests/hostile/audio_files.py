@@ -16,7 +16,7 @@ import numpy as np
 import soundfile
 
 from tests.hostile.measured import write_special_files
-from wordless.base.array_types import DoubleArray
+from wordless.base.arrays import DoubleArray
 
 RATE = 8_000  # Hz
 FORMATS = {  # extension -> format and subtype of libsndfile

@@ -13,7 +13,7 @@ from lm.lm_options import BatchConfig
 from lm.rates import CoarserRate, ConditionEmbedding, Conditions
 from lm.tokens import Vocabulary
 from tests.lm.tiny import random_codes, rates_format
-from wordless.base.array_types import IntArray
+from wordless.base.arrays import IntArray
 from wordless.base.messages import InputError
 
 LENGTHS = (3, 12, 40, 7, 25, 1, 18, 9)  # time steps

@@ -20,7 +20,7 @@ from tests.lm.reference import inner_activations
 from tests.lm.tiny import TINY, codes_format, random_codes, random_rates, rates_format
 from tests.reference import filtered_probabilities
 from tokenizer.codes import SoftCodes, spacing_of
-from wordless.base.array_types import FloatArray
+from wordless.base.arrays import FloatArray
 from wordless.base.messages import InputError
 
 

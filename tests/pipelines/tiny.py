@@ -31,10 +31,10 @@ from vocoder.wavenet import WaveNet
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.audio.recordings.recording_sources import CorpusConfig
-from wordless.base.array_types import FloatArray
+from wordless.base.arrays import FloatArray
 from wordless.base.files import file_hash
 from wordless.base.progress import Terminal
-from wordless.training.gangs import Gang
+from wordless.training.fit import Gang
 
 AUDIO = SpectrogramConfig(sample_rate=4000, window_length=100, hop_length=40, n_mels=16)
 PATCH = PatchConfig(frames=2)

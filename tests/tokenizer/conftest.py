@@ -24,7 +24,7 @@ from tokenizer.tokenizer import PATCHES_PER_BLOCK, Autoencoder, Tokenizer, Token
 from tokenizer.tokenizer_options import AutoencoderConfig, PatchConfig
 from wordless.audio.audio_options import Levelling, SpectrogramConfig
 from wordless.audio.spectrogram import LogMel
-from wordless.base.array_types import FloatArray
+from wordless.base.arrays import FloatArray
 
 RATE = 8_000
 PITCH = PitchFormat(levels=8, lowest=100.0, highest=200.0)

@@ -21,7 +21,7 @@ from tokenizer.speech_layer import FOLDER, SpeechTokenizer
 from tokenizer.tokenizer import SpeechLayerConfig, Tokenizer
 from wordless.audio import speech_models as reading
 from wordless.audio.reading import resample_blocks
-from wordless.base.array_types import FloatArray
+from wordless.base.arrays import FloatArray
 from wordless.base.messages import InputError
 
 

@@ -31,7 +31,7 @@ from wordless.audio.recordings.manifest import Clip
 from wordless.audio.spectrogram import LogMel, mel_power, subtract_mean
 from wordless.audio.views import Change, View
 from wordless.audio.waveform import Waveform
-from wordless.base.array_types import FloatArray
+from wordless.base.arrays import FloatArray
 from wordless.base.machine import limited_threads
 from wordless.base.messages import InputError
 

@@ -32,7 +32,7 @@ from vocoder.wavenet import create_wavenet
 from wordless.audio.mono import as_waveform
 from wordless.audio.reading import resampled
 from wordless.audio.waveform import Waveform
-from wordless.base.array_types import FloatArray
+from wordless.base.arrays import FloatArray
 from wordless.base.messages import InputError
 
 Speaker = tuple[Vocoder, Table]

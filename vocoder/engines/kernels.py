@@ -30,7 +30,7 @@ from numba.core import cgutils
 from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 
-from wordless.base.array_types import FloatArray, IndexArray
+from wordless.base.arrays import FloatArray, IndexArray
 from wordless.base.compiling import kernel
 
 Factors = npt.NDArray[np.float32] | npt.NDArray[np.int32]

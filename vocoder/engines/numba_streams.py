@@ -12,7 +12,7 @@ from vocoder.engines.kernels import PADDING, Factors, KernelWeights, go_on, targ
 from vocoder.engines.torch_streams import filled, matrices
 from vocoder.vocoder_options import Sampling
 from vocoder.wavenet import WaveNet, silence
-from wordless.base.array_types import FloatArray
+from wordless.base.arrays import FloatArray
 from wordless.base.compiling import run
 from wordless.base.machine import multiplies_bf16
 

@@ -49,7 +49,7 @@ import numpy.typing as npt
 
 from wordless.audio.reading import read_beginning, read_blocks
 from wordless.audio.waveform import Part, Waveform, equal_blocks, first_samples, join_blocks, skip_samples
-from wordless.base.array_types import BoolArray, DoubleArray, FloatArray, IndexArray
+from wordless.base.arrays import BoolArray, DoubleArray, FloatArray, IndexArray
 
 MIN_TRIM_DB = 0.1  # depths of blocks are stored in tenths of a decibel
 MAX_TRIM_DB = 120.0  # 16 bits span 96

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wordless.audio.waveform import equal_blocks
-from wordless.base.array_types import FloatArray, IndexArray
+from wordless.base.arrays import FloatArray, IndexArray
 
 FRAMES_AT_ONCE = 1 << 14  # of a recording
 

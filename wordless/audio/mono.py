@@ -30,7 +30,7 @@ import torch
 from wordless.audio.audio_options import Channel
 from wordless.audio.reading import whole_rate
 from wordless.audio.waveform import Waveform, unusable_peak
-from wordless.base.array_types import FloatArray, Floats
+from wordless.base.arrays import FloatArray, Floats
 from wordless.base.messages import InputError
 
 _Array = npt.NDArray[np.generic] | torch.Tensor

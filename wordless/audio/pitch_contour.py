@@ -16,7 +16,7 @@ pitch of a hop of 10 ms depends on at most 0.14 s of sound after its middle, and
 
 import numpy as np
 
-from wordless.base.array_types import DoubleArray, FloatArray, IndexArray
+from wordless.base.arrays import DoubleArray, FloatArray, IndexArray
 
 LOWEST, HIGHEST = 60.0, 400.0  # Hz
 LEAST_LAG = 8  # samples of the shortest period; lower rates resolve no pitch

@@ -37,7 +37,7 @@ from wordless.audio.waveform import (
     join_blocks,
     unusable_peak,
 )
-from wordless.base.array_types import DoubleArray, FloatArray
+from wordless.base.arrays import DoubleArray, FloatArray
 from wordless.base.messages import InputError, require
 
 FAR_SOFTER = 0.1  # of the power of a mean in which the loudest channel sounds alone

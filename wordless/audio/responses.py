@@ -11,7 +11,7 @@ import numpy as np
 
 from wordless.audio.reading import resample_blocks
 from wordless.audio.waveform import equal_blocks
-from wordless.base.array_types import DoubleArray, FloatArray
+from wordless.base.arrays import DoubleArray, FloatArray
 
 OCTAVES = 62.5 * 2.0 ** np.arange(9)  # Hz, up to 16 kHz; a curve is constant beyond
 MIDDLE = 4  # of them: 1 kHz

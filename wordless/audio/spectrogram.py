@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from wordless.audio.audio_options import MeanRemoval, SpectrogramConfig
 from wordless.audio.views import Change, View
 from wordless.audio.waveform import equal_blocks
-from wordless.base.array_types import FloatArray
+from wordless.base.arrays import FloatArray
 from wordless.base.machine import copy_to
 
 LOUD = 0.99  # share of a recording's values below its loud values

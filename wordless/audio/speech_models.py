@@ -41,10 +41,10 @@ from torch import Tensor, nn
 from wordless.audio.audio_options import Convolutions
 from wordless.audio.padding import EQUAL_RATIO, inside, read_by_length, similar_ratio
 from wordless.audio.waveform import MAX_RATE
-from wordless.base.array_types import FloatArray
+from wordless.base.arrays import FloatArray
+from wordless.base.files import read_json
 from wordless.base.machine import copy_to
 from wordless.base.messages import InputError, first_line, require, written
-from wordless.base.files import read_json
 from wordless.base.saved_models import CONFIG, PREPROCESSOR, WEIGHTS, hugging_face_files, require_finite, whole
 
 if TYPE_CHECKING:

@@ -27,7 +27,7 @@ from wordless.audio.reading import read_blocks, resample_blocks, resampled_lengt
 from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.audio.responses import Filter, draw_spectrum, response_of, room_response, sloped, through_mp3
 from wordless.audio.waveform import equal_blocks, join_blocks, skip_samples
-from wordless.base.array_types import FloatArray
+from wordless.base.arrays import FloatArray
 from wordless.base.files import list_hash
 from wordless.base.seeds import named_seed
 

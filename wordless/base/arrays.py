@@ -1,4 +1,4 @@
-"""Arrays in ``.npy`` files, allocated before they are filled in place or written whole, and tables of rows."""
+"""Arrays: their types; ``.npy`` files, allocated before they are filled in place or written whole; tables of rows."""
 
 import csv
 import json
@@ -8,16 +8,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from textwrap import indent
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from wordless.base.array_types import Array
 from wordless.base.files import aside, named_write_errors
 
+Array = npt.NDArray[Any]
+FloatArray = npt.NDArray[np.float32]
+DoubleArray = npt.NDArray[np.float64]
+Floats = npt.NDArray[np.floating]
+IntArray = npt.NDArray[np.int32]  # of codes
+IndexArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
 ALLOCATED_AT_ONCE = 1 << 24  # bytes
+ROWS_AT_ONCE = 1 << 14  # of a table that are in memory
 
 
 def allocate(file: Path, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> None:
@@ -48,9 +54,6 @@ def fill(place: Array, pieces: Iterable[Array]) -> None:
         start += len(piece)
 
 
-ROWS_AT_ONCE = 1 << 14  # of a table that are in memory
-
-
 def write_table(path: Path, rows: Iterable[Mapping[str, object]], *, columns: Sequence[str] = ()) -> None:
     """Write rows of the same columns, whole or not at all: JSON (``.json``), Parquet (``.parquet``), or tabs.
 
@@ -60,6 +63,9 @@ def write_table(path: Path, rows: Iterable[Mapping[str, object]], *, columns: Se
     first = [*islice(rest, ROWS_AT_ONCE)]
     with aside(path) as beside:
         if path.suffix.lower() == ".parquet":
+            import pyarrow as pa  # this file is imported everywhere
+            import pyarrow.parquet as pq
+
             table = pa.Table.from_pylist([*map(dict, first)]) if first else pa.table({name: [] for name in columns})
             with pq.ParquetWriter(beside, table.schema) as writer:
                 writer.write_table(table)

@@ -1,6 +1,8 @@
-"""The machine: the device that training, encoding and generation run on, threads, memory and installed libraries.
+"""The machine: devices, memory, threads, pools of workers, and installed libraries.
 
-`Batch`, the base class of training batches, is here because it moves tensors to the device. PyTorch is imported inside
+`Batch`, the base class of training batches, is here because it moves tensors to the device. A pool computes a function
+of many clips in this process, in processes or threads of this machine, or in tasks of Ray, with the same results in
+the same order; `EngineConfig` chooses. Child processes end when their parent has ended. PyTorch is imported inside
 functions, after the options are checked.
 """
 
@@ -10,21 +12,30 @@ import atexit
 import errno
 import gc
 import os
-from collections.abc import Iterator
+import re
+import signal
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
 from ctypes import CDLL
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from multiprocessing import active_children, current_process, get_context, parent_process
 from pathlib import Path
-from threading import Lock, local
+from threading import Lock, Thread, local
 from traceback import walk_tb
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from threadpoolctl import threadpool_limits
 
 from wordless.base.files import causes, os_number
-from wordless.base.messages import MOST_CHARACTERS, InputError, first_line
+from wordless.base.messages import MOST_CHARACTERS, InputError, first_line, within
+from wordless.base.options import Options, option
 
 if TYPE_CHECKING:
     import torch
@@ -33,33 +44,15 @@ if TYPE_CHECKING:
 Device = Literal["auto", "cpu", "cuda"]
 NO_DEVICE = "choose cpu, or see wordless doctor"
 B = TypeVar("B", bound="Batch")
+T = TypeVar("T")
+R = TypeVar("R")
+CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # versions 2 and 1
+# our own top-level packages, and the script of a user
+OURS = frozenset({"wordless", "tokenizer", "lm", "vocoder", "pipelines", "conf", "__main__", "__mp_main__", ""})
 _found_version = cache(version)  # each entry of a store names ten libraries, and each search takes milliseconds
-
-
-@contextmanager
-def without_collection() -> Iterator[None]:
-    """Pause Python's search for circles among objects, which takes a third of the time of a million new objects."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-
-
-@contextmanager
-def large_imports() -> Iterator[None]:
-    """Pause the search for circles in a block that imports, and leave its objects out of each later search.
-
-    PyTorch and pandas make hundreds of thousands of objects, which stay. Searches among them take a sixth of the
-    processor time of a run that computes nothing.
-    """
-    with without_collection():
-        yield
-        if not gc.get_freeze_count():  # the block of a later job of this process imports nothing new
-            gc.freeze()
-            atexit.register(gc.unfreeze)  # or objects outlive the modules that they need to close files
+ADDRESS = re.compile(r"auto|[\w.-]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}")
+SECONDS_BETWEEN_LOOKS = 0.5
+TASKS_PER_WORKER = 4  # at least, so that no worker waits long for the last one
 
 
 def choose_device(wanted: Device) -> torch.device:
@@ -114,6 +107,22 @@ def multiplies_bf16(device: torch.device) -> bool:
     return bool(torch.cpu._is_avx512_bf16_supported())  # PyTorch 2.9 has no public function for it
 
 
+@contextmanager
+def fast_products(device: torch.device, *, fast: bool = True) -> Iterator[None]:
+    """Let GPUs round the inputs of float32 products to TF32 within a block, or not; CPUs compute as before.
+
+    Training needs no more than its 10 bits. Codes need exact products, so that a GPU finds those of a CPU.
+    """
+    import torch
+
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = fast and (before or device.type == "cuda")
+    try:
+        yield
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
+
+
 def copy_to(tensor: Tensor, device: torch.device) -> Tensor:
     """Return the tensor on a device; a copy to a GPU goes through pinned memory, and nothing waits for its end."""
     if device.type == tensor.device.type or tensor.device.type != "cpu":
@@ -137,6 +146,20 @@ class Batch:
         return replace(self, **moved)
 
 
+def machine_memory() -> int:
+    """Return the bytes of main memory: the machine's, or the limit of this process's container if it is lower."""
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for path in CGROUP_LIMITS:
+        with suppress(OSError, ValueError):  # there is no limit: the file is missing or says "max"
+            limits.append(int(Path(path).read_text()))
+    return min(limits)
+
+
+def cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def is_under_torchrun() -> bool:
     """Return whether torchrun started this process; a pod of Kubernetes can have RANK and WORLD_SIZE without it."""
     return "TORCHELASTIC_RUN_ID" in os.environ
@@ -145,11 +168,6 @@ def is_under_torchrun() -> bool:
 def rank(name: Literal["RANK", "LOCAL_RANK"] = "RANK") -> int:
     """Return this process's number among those of torchrun, on all machines or on this one; 0 without torchrun."""
     return int(os.environ.get(name, "0")) if is_under_torchrun() else 0
-
-
-def cores() -> int:
-    """Return the number of cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def use_threads(count: int | None) -> int:
@@ -215,32 +233,210 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # versions 2 and 1
+@dataclass(frozen=True, kw_only=True)
+class EngineConfig(Options):
+    """Options of the engine."""
+
+    name: Literal["local", "ray"] = option(
+        "local", "processes of this machine, or tasks of a Ray cluster (docs/scale.md)"
+    )
+    address: str | None = option(
+        None,
+        "host:port of the head of a Ray cluster, or auto for this machine's cluster; null: starts a cluster here, "
+        "which ends with the command",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.name == "local" and self.address is not None:
+            raise InputError(option="address", value=self.address, rule="only name=ray has an address")
+        if self.name == "ray" and find_spec("ray") is None:
+            rule, remedy = "it needs Ray, which is not installed", "pip install 'wordless[ray]'"
+            raise InputError(option="name", value=self.name, rule=rule, remedy=remedy)
+        if self.address is not None and ADDRESS.fullmatch(self.address) is None:
+            rule = "name host:port of the cluster's head, auto (this machine's cluster), or null (start a cluster here)"
+            raise InputError(option="address", value=self.address, rule=rule)
+
+    def workers(self, wanted: int, *, enough: bool) -> int:
+        """Return the number of workers: the wanted one, or for 0 one per core if it pays; of Ray, 0 means all."""
+        return wanted if wanted or self.name == "ray" else cores() if enough else 1
+
+
+LOCAL = EngineConfig()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pool:
+    """Workers that compute tasks."""
+
+    # lets a worker compute a function of each job; the task has `result`, their list, and `cancel`
+    submit: Callable[[Callable[[Any], Any], Sequence[Any]], Any]
+    workers: int = 1  # tasks that are computed at the same time
+    ahead: int = 1  # tasks of which no result has been taken, at most
+    most_clips: int = 1  # of a task
+
+
+def compute(work: Callable[[T], R], jobs: Sequence[T]) -> list[R]:
+    """Return the results of ``work`` for each job, computed on one thread: what every worker does."""
+    with one_thread():
+        return [work(job) for job in jobs]
+
+
+def _compute_now(work: Callable[[T], R], jobs: Sequence[T]) -> Future[list[R]]:
+    done: Future[list[R]] = Future()
+    done.set_result(compute(work, jobs))
+    return done
+
+
+THIS_PROCESS = Pool(submit=_compute_now)  # each clip is computed when its result is wanted
+
+
+def in_order(work: Callable[[T], R], jobs: Sequence[T], pool: Pool, *, large: bool = False) -> Iterator[R]:
+    """Give the results of ``work`` for each job, computed by a pool, each on one thread.
+
+    ``large`` results may fill the memory, so at most two tasks for each worker are ahead of what is taken.
+    """
+    clips = max(min(len(jobs) // (TASKS_PER_WORKER * pool.workers), pool.most_clips), 1)
+    ahead = min(pool.ahead, 2 * pool.workers) if large else pool.ahead
+    waiting = deque[Any]()
+    try:
+        for start in range(0, len(jobs), clips):
+            waiting.append(pool.submit(work, jobs[start : start + clips]))
+            if len(waiting) >= ahead:
+                yield from waiting.popleft().result()
+        while waiting:
+            yield from waiting.popleft().result()
+    except BrokenProcessPool as error:
+        raise _ended_worker("workers=1") from error
+    except (Exception, GeneratorExit):  # after an interrupt the pool ends its tasks itself
+        for task in waiting:
+            task.cancel()
+        raise
 
 
 @contextmanager
-def fast_products(device: torch.device, *, fast: bool = True) -> Iterator[None]:
-    """Let GPUs round the inputs of float32 products to TF32 within a block, or not; CPUs compute as before.
+def open_pool(
+    engine: EngineConfig, workers: int, *, shared: Sequence[Path] = (), gpu: bool = False, threads: bool = False
+) -> Iterator[Pool]:
+    """Start the workers of an engine. ``shared`` are files and folders that each must see, also on other machines.
 
-    Training needs no more than its 10 bits. Codes need exact products, so that a GPU finds those of a CPU.
+    With ``gpu``, each task of Ray has a GPU; processes of one machine share theirs. ``threads`` are enough for
+    functions that release Python's lock and read no models; their numbers of threads stay as they are.
     """
-    import torch
+    if engine.name == "ray":
+        from wordless.base.ray_pool import ray_pool  # seconds of imports, and an extra
 
-    before = torch.backends.cuda.matmul.allow_tf32
-    torch.backends.cuda.matmul.allow_tf32 = fast and (before or device.type == "cuda")
+        with within("engine"):
+            pool = Pool(**ray_pool(engine.address, workers, cores=cores(), compute=compute, shared=shared, gpu=gpu))
+        yield pool
+    elif threads:
+        executor, workers = ThreadPoolExecutor(max(workers, 1)), max(workers, 1)
+        submit = lambda work, jobs: executor.submit(lambda: [work(job) for job in jobs])  # noqa: E731
+        try:
+            yield Pool(submit=submit, workers=workers, ahead=16 * workers)
+        finally:
+            executor.shutdown(wait=False, cancel_futures=True)
+    elif workers <= 1:
+        yield THIS_PROCESS
+    else:
+        with _spawn(workers, end_with_parent, killed_at=KeyboardInterrupt) as start:
+            yield Pool(submit=partial(start, compute), workers=workers, ahead=16 * workers, most_clips=8)
+
+
+@contextmanager
+def open_processes(count: int, begin: Callable[[], object], *, threads: int) -> Iterator[Callable[..., Future[Any]]]:
+    """Start processes for long work, which call ``begin`` first and compute with ``threads`` each.
+
+    An error in the block ends them at once, and so does an interrupt.
+    """
+    with _spawn(count, partial(_begin_process, begin, threads), killed_at=BaseException) as submit:
+        try:
+            yield submit
+        except BrokenProcessPool as error:
+            raise _ended_worker("parallel=1") from error
+
+
+def _begin_process(begin: Callable[[], object], threads: int) -> None:
+    use_threads(threads)
+    end_with_parent()
+    begin()
+
+
+@contextmanager
+def _spawn(
+    processes: int, begin: Callable[[], object], *, killed_at: type[BaseException]
+) -> Iterator[Callable[..., Future[Any]]]:
+    """Start processes that call ``begin`` first and see no interrupt; an error ``killed_at`` kills them."""
+    others = active_children()
+    # Forking a process that runs torch threads may hang: start fresh ones.
+    with ProcessPoolExecutor(processes, get_context("spawn"), initializer=begin) as pool:
+
+        def submit(work: Callable[..., R], *jobs: object) -> Future[R]:
+            before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+            try:
+                return pool.submit(work, *jobs)
+            finally:
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+        try:
+            yield submit
+        except killed_at:  # a broken pool may not hold cancelled tasks, so they are not cancelled before
+            for process in {*active_children()} - {*others}:
+                process.kill()
+            raise
+
+
+def _ended_worker(option: str) -> InputError:
+    """Describe a process that the system ended, as the kernel does where memory runs out."""
+    remedy = f"call the same command with {option}; what it has finished is kept where it resumes"
+    return InputError("the system ended a worker process, most likely because memory ran out", remedy=remedy)
+
+
+def is_started_by_another() -> bool:
+    """Return whether this process was started by torchrun or by a pool of processes, such as that of a sweep."""
+    return is_under_torchrun() or current_process().name != "MainProcess"
+
+
+@cache
+def end_with_parent() -> None:
+    """End this process at once when its parent is gone: who is killed tells nobody, and locks would stay held."""
+    Thread(target=_watch, args=[os.getppid()], daemon=True).start()
+
+
+def _watch(parent: int) -> None:
+    if (starter := parent_process()) is not None:
+        with suppress(ValueError):  # workers of joblib know the id of their parent alone
+            starter.join()
+        parent = starter.pid or parent
+    while os.getppid() == parent:  # on Linux and macOS, a process whose parent is gone gets another parent
+        time.sleep(SECONDS_BETWEEN_LOOKS)
+    os._exit(1)  # no cleanup: it could wait for other processes that are gone
+
+
+@contextmanager
+def without_collection() -> Iterator[None]:
+    """Pause Python's search for circles among objects, which takes a third of the time of a million new objects."""
+    enabled = gc.isenabled()
+    gc.disable()
     try:
         yield
     finally:
-        torch.backends.cuda.matmul.allow_tf32 = before
+        if enabled:
+            gc.enable()
 
 
-def machine_memory() -> int:
-    """Return the bytes of main memory: the machine's, or the limit of this process's container if it is lower."""
-    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    for path in CGROUP_LIMITS:
-        with suppress(OSError, ValueError):  # there is no limit: the file is missing or says "max"
-            limits.append(int(Path(path).read_text()))
-    return min(limits)
+@contextmanager
+def large_imports() -> Iterator[None]:
+    """Pause the search for circles in a block that imports, and leave its objects out of each later search.
+
+    PyTorch and pandas make hundreds of thousands of objects, which stay. Searches among them take a sixth of the
+    processor time of a run that computes nothing.
+    """
+    with without_collection():
+        yield
+        if not gc.get_freeze_count():  # the block of a later job of this process imports nothing new
+            gc.freeze()
+            atexit.register(gc.unfreeze)  # or objects outlive the modules that they need to close files
 
 
 def installed_version() -> str:
@@ -248,8 +444,17 @@ def installed_version() -> str:
     return version_of("wordless") or "(not installed)"
 
 
-# our own top-level packages, and the script of a user
-OURS = frozenset({"wordless", "tokenizer", "lm", "vocoder", "pipelines", "conf", "__main__", "__mp_main__", ""})
+def library_versions() -> dict[str, str]:
+    """Return the versions of installed libraries that affect artifacts."""
+    names = "torch torchaudio faiss-gpu faiss-cpu fairseq2 scikit-learn numpy soundfile av soxr"
+    return {name: version for name in names.split() if (version := version_of(name)) is not None}
+
+
+def version_of(distribution: str) -> str | None:
+    """Return the installed version, or None."""
+    with suppress(PackageNotFoundError):
+        return _found_version(distribution)
+    return None
 
 
 def broken_library(error: BaseException) -> InputError | None:
@@ -266,17 +471,4 @@ def broken_library(error: BaseException) -> InputError | None:
             if isinstance(each, MemoryError) or os_number(each) == errno.ENOMEM or "failed to map segment" in reason:
                 remedy = "give this shell more address space (ulimit -v), or the machine or container more memory"
             return InputError(problem, remedy=remedy)
-    return None
-
-
-def library_versions() -> dict[str, str]:
-    """Return the versions of installed libraries that affect artifacts."""
-    names = "torch torchaudio faiss-gpu faiss-cpu fairseq2 scikit-learn numpy soundfile av soxr"
-    return {name: version for name in names.split() if (version := version_of(name)) is not None}
-
-
-def version_of(distribution: str) -> str | None:
-    """Return the installed version, or None."""
-    with suppress(PackageNotFoundError):
-        return _found_version(distribution)
     return None

@@ -12,8 +12,8 @@ from glob import escape
 from pathlib import Path
 from urllib.parse import quote, unquote
 
-from wordless.base.messages import InputError
 from wordless.base.files import find_object
+from wordless.base.messages import InputError
 
 CONFIG = "config.json"  # each folder of a saved model has one
 RATES = "rates"  # key of config.json in a folder that holds a model for each of several rates, in folders of their own

@@ -10,7 +10,6 @@ from typing import Any, Generic, TypeVar
 import ray
 from ray.exceptions import RayError, RayTaskError
 
-from wordless.base.machine import cores
 from wordless.base.messages import InputError
 
 T = TypeVar("T")
@@ -24,17 +23,18 @@ def ray_pool(
     address: str | None,
     workers: int,
     *,
+    cores: int,
     compute: Callable[[Callable[[T], R], Sequence[T]], list[R]],
     shared: Sequence[Path],
     gpu: bool,
 ) -> dict[str, Any]:
     """Connect this process to a cluster, once, and use ``workers`` of its processors or GPUs; 0: all.
 
-    Without an address the cluster is one that is started on this machine, for these workers. ``compute`` does a task
-    there. Returns the fields of a `wordless.base.pools.Pool`.
+    Without an address the cluster is started on this machine, for these workers or all ``cores``. ``compute`` does a
+    task there. Returns the fields of a `wordless.base.machine.Pool`.
     """
     if not ray.is_initialized():
-        _connect(address, workers)
+        _connect(address, workers or cores)
     here = [path.absolute() for path in shared if path.exists()]
     kind = "GPU" if gpu else "CPU"
     there = int(ray.cluster_resources().get(kind, 0))
@@ -95,7 +95,7 @@ def _connect(address: str | None, workers: int) -> None:
     host, _, port = (address or "").rpartition(":")
     try:
         if address is None:
-            connect(address="local", num_cpus=workers or cores(), include_dashboard=False)
+            connect(address="local", num_cpus=workers, include_dashboard=False)
             return
         if host:  # where nothing answers, Ray itself would try for a minute
             socket.create_connection((host.strip("[]"), int(port)), timeout=SECONDS_TO_CONNECT).close()

@@ -20,10 +20,9 @@ from safetensors.torch import load_file, load_model, save_file, save_model
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from wordless.base.files import aside, file_hash, why_no_file, write_aside
+from wordless.base.files import aside, file_hash, find_object, list_hash, read_object, why_no_file, write_aside
 from wordless.base.messages import InputError, OldModelError, first_line
 from wordless.base.model_folders import RATES, fetch, hub_address, is_on_hub, rate_folder
-from wordless.base.files import find_object, list_hash, read_object
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 INDEX = f"{WEIGHTS}.index.json"  # names the file of each tensor where weights lie in several

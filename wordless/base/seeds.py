@@ -1,11 +1,14 @@
-"""The range of every seed, and seeds derived from names."""
+"""The range of every seed, seeds derived from names, and a seeded division of groups into sets.
+
+Sets hold whole groups, such as speakers, that are held out together."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 
+from wordless.base.arrays import Floats, IndexArray
 from wordless.base.messages import require
 
 MAX_SEED = 2**32 - 1  # the limit of NumPy and of the seeds that training derives from seed, step and rank
@@ -45,3 +48,25 @@ def numpy_seed(seed: int) -> Iterator[None]:
         yield
     finally:
         np.random.set_state(before)  # noqa: NPY002  # as above
+
+
+def balanced(sizes: Floats, clips: Floats, count: int, *, seed: int) -> IndexArray:
+    """Divide groups into ``count`` sets as even as they allow; return the set of each group.
+
+    ``sizes (groups, classes)`` are the clips of each class, and ``clips (groups,)`` all. The largest group comes first,
+    and ``seed`` orders groups of one size. Each group joins the set that has the fewest clips of the classes of the
+    group, the smallest one among equals.
+    """
+    shuffled = np.random.default_rng(seed).permutation(len(clips))
+    filled, totals, set_of = np.zeros((count, sizes.shape[1])), np.zeros(count), np.zeros(len(clips), np.int64)
+    for group in shuffled[np.argsort(-clips[shuffled], kind="stable")]:
+        own = set_of[group] = np.lexsort((totals, filled @ sizes[group]))[0]
+        filled[own] += sizes[group]
+        totals[own] += clips[group]
+    return set_of
+
+
+def set_title(number: int, groups: Sequence[str]) -> str:
+    """Name a set of groups."""
+    first, *others = groups
+    return f"{number}: {first}" + (f" and {len(others)} more" if others else "")

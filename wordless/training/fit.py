@@ -1,4 +1,4 @@
-"""The training loop of every stage, its state and its checkpoints.
+"""The training loop of every stage, its state, its checkpoints, and the processes that share it.
 
 It owns precision, accumulation, clipping, schedule, averaging, validation, checkpoints, distribution and progress. A
 batch is a pure function of the step, and dropout is seeded by step and rank. So a killed run continues from its last
@@ -8,21 +8,26 @@ A training has one checkpoint, which rank 0 writes and all processes read: tenso
 file. Loading executes nothing from the file: safetensors holds numbers, and the values are JSON in its header, with a
 hash of the tensors and values.
 
+The processes of a training are a `Gang`: a single one, or those that torchrun started, through fairseq2's gangs.
+
 Without instructions for bfloat16, products in bfloat16 take longer than in float32: the default WaveNet takes 22
 seconds a step on two cores of an AMD EPYC with AVX2 only, and 2.5 in float32. `torch.compile` joins the operators
 between the products of a network: a GPU launches half as many kernels for a step of the GPT. Dropout draws the same
 random numbers as in the plain step, so only rounding differs.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 import math
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import timedelta
 from pathlib import Path
-from typing import Literal, Protocol, TypeVar
+from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -31,15 +36,96 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from wordless.base.files import aside, remove
-from wordless.base.machine import Batch, fast_products, multiplies_bf16
+from wordless.base.machine import Batch, end_with_parent, fast_products, is_under_torchrun, multiplies_bf16, rank
 from wordless.base.messages import InputError, within
 from wordless.base.options import updated
 from wordless.base.progress import Progress
 from wordless.training.fit_options import FitConfig, Point, TrainingRecord
-from wordless.training.gangs import Gang
 
+if TYPE_CHECKING:
+    from fairseq2.gang import Gangs
+
+B = TypeVar("B", bound=Batch)
+B_co = TypeVar("B_co", bound=Batch, covariant=True)
+T = TypeVar("T")
+LossFunction = Callable[[nn.Module, B], tuple[Tensor, int]]  # summed loss, number of items
+Precision = Literal["fp32", "bf16"]
+# Rank 0 may work alone for hours (encoding a corpus, clustering) while the others wait at a barrier.
+PATIENCE = timedelta(days=2)
+# Each process has its own running statistics. fairseq2's DDP on GPUs uses another class with the same statistics.
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 PROGRESS = ("step", "seconds", "curve", "running", "best_loss", "best_step")  # values of a training
 VALUES, HASH = "values", "hash"  # in the header
+UNREAD = 50  # steps on a GPU whose losses are read together
+LONG = 2_000  # steps from which compiling saves more time than it takes
+
+
+class Gang:
+    """The processes that share each training step: those of torchrun, over gloo on CPUs and NCCL on GPUs; or this one.
+
+    ``gangs`` are fairseq2's; None: this process is alone, and nothing has to be shared.
+    """
+
+    def __init__(self, device: torch.device, gangs: Gangs | None = None) -> None:
+        self.device, self._gangs = device, gangs
+        self.rank, self.size = (0, 1) if gangs is None else (gangs.dp.rank, gangs.dp.size)
+
+    def wrap(self, model: nn.Module) -> nn.Module:
+        """Wrap the model so that its backward pass averages gradients over the gang."""
+        if self._gangs is None or self.size == 1:
+            return model
+        if self.device.type == "cpu":
+            # fairseq2 would use batch normalisation over all processes, which PyTorch supports on GPUs only.
+            group = self._gangs.rdp.as_process_group()
+            return DistributedDataParallel(model, process_group=group, broadcast_buffers=False)
+        from fairseq2.nn.ddp import to_ddp
+
+        return to_ddp(model, self._gangs)
+
+    def share_statistics(self, model: nn.Module) -> None:
+        """Give all processes the mean of their running statistics of batch normalisation."""
+        norms = [module for module in model.modules() if isinstance(module, NORMS)]
+        running = [each for norm in norms for each in (norm.running_mean, norm.running_var) if each is not None]
+        if self.size > 1 and running:
+            together = self.all_sum(nn.utils.parameters_to_vector(running))
+            nn.utils.vector_to_parameters(together / self.size, running)
+
+    def all_sum(self, values: Tensor) -> Tensor:
+        """Sum the values of all processes in place; on a GPU the host does not wait for the result."""
+        if self._gangs is not None:
+            from fairseq2.gang import ReduceOperation
+
+            self._gangs.dp.all_reduce(values, ReduceOperation.SUM)
+        return values
+
+    def sum(self, values: Sequence[float]) -> list[float]:
+        """Return the element-wise sum of the values of all processes."""
+        if self._gangs is None:
+            return list(values)
+        total = self.all_sum(torch.tensor(values, dtype=torch.float64, device=self.device))
+        return [float(value) for value in total.tolist()]
+
+    def barrier(self) -> None:
+        if self._gangs is not None:
+            self._gangs.root.barrier()
+
+
+@contextmanager
+def open_gang(device: torch.device) -> Iterator[Gang]:
+    """Give this process's gang, that of torchrun or of this process alone, and close it at the end."""
+    if not is_under_torchrun():
+        yield Gang(device)
+        return
+    import soundfile  # noqa: F401  it loads the libsndfile that fairseq2 needs
+    from fairseq2.gang import ProcessGroupGang, create_parallel_gangs
+
+    end_with_parent()
+    if device.type == "cuda":
+        device = torch.device("cuda", rank("LOCAL_RANK"))
+        torch.cuda.set_device(device)  # tensors made without naming a device are then on this one
+    gangs = create_parallel_gangs(ProcessGroupGang.create_default_process_group(device, timeout=PATIENCE))
+    yield Gang(device, gangs)  # left open where this process fails: others would fail before it has printed its error
+    gangs.close()
 
 
 class CheckpointError(Exception):
@@ -85,13 +171,6 @@ def _hash(tensors: Mapping[str, Tensor], text: str) -> str:
     return digest.hexdigest()
 
 
-B = TypeVar("B", bound=Batch)
-B_co = TypeVar("B_co", bound=Batch, covariant=True)
-T = TypeVar("T")
-LossFunction = Callable[[nn.Module, B], tuple[Tensor, int]]  # summed loss, number of items
-Precision = Literal["fp32", "bf16"]
-
-
 def autocast(config: FitConfig, device: torch.device) -> AbstractContextManager[None]:
     """Return the context in which losses are computed: with ``bf16``, matrix products in bfloat16."""
     return torch.autocast(device.type, dtype=torch.bfloat16) if config.precision == "bf16" else nullcontext()
@@ -107,10 +186,6 @@ def with_precision(settings: T, gang: Gang) -> T:
     """Return a dataclass in which each `FitConfig` has the precision that its choice means on the gang's devices."""
     meanings = {"auto": choose_precision(gang), "auto_gpu": choose_precision(gang, gpus_only=True)}
     return updated(settings, lambda of, value: meanings.get(value, value) if of.name == "precision" else value)
-
-
-UNREAD = 50  # steps on a GPU whose losses are read together
-LONG = 2_000  # steps from which compiling saves more time than it takes
 
 
 def chosen_loss(loss: LossFunction[B], config: FitConfig, device: torch.device) -> LossFunction[B]:

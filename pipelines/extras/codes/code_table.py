@@ -21,7 +21,7 @@ from pipelines.store.store import Entry, write_json
 from tokenizer.tokenizer import Tokenizer, to_patches
 from wordless.audio.recordings.manifest import Clip, Clips, choose_evenly
 from wordless.audio.waveform import Waveform
-from wordless.base.array_types import DoubleArray, FloatArray, IndexArray
+from wordless.base.arrays import DoubleArray, FloatArray, IndexArray
 from wordless.base.machine import one_thread
 
 SHUFFLES = 20  # of the labels among the clips, for the values that chance gives

@@ -25,7 +25,7 @@ from wordless.audio.decoding import RecordingError
 from wordless.audio.reading import read, read_beginning
 from wordless.audio.recordings.inspection import InspectionConfig
 from wordless.audio.waveform import Waveform
-from wordless.base.array_types import FloatArray
+from wordless.base.arrays import FloatArray
 from wordless.base.messages import InputError, require
 from wordless.base.seeds import require_seed
 

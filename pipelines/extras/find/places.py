@@ -32,8 +32,7 @@ from wordless.audio.matching import find_matches, unit_frames
 from wordless.audio.recordings.inspection import frequent_reasons
 from wordless.audio.recordings.manifest import UNWRITABLE, Clip, Clips, Rejected, writable
 from wordless.audio.waveform import Waveform, join_blocks
-from wordless.base.array_types import FloatArray
-from wordless.base.arrays import write_table
+from wordless.base.arrays import FloatArray, write_table
 from wordless.base.files import file_hash
 from wordless.base.messages import InputError, counted, require
 

@@ -58,17 +58,14 @@ from wordless.audio.recordings.manifest import (
     trained_on,
     write_rejected,
 )
-from wordless.base.array_types import Array, FloatArray
-from wordless.base.arrays import write_array, write_table
-from wordless.base.files import write_aside
+from wordless.base.arrays import Array, FloatArray, write_array, write_table
+from wordless.base.files import find_object, list_hash, write_aside
 from wordless.base.machine import choose_device, use_threads
 from wordless.base.messages import InputError, counted, named
 from wordless.base.model_folders import local_weights
-from wordless.base.files import find_object, list_hash
 from wordless.base.progress import Terminal, print_table
 from wordless.base.saved_models import CONFIG
-from wordless.training.fit import with_precision
-from wordless.training.gangs import open_gang
+from wordless.training.fit import open_gang, with_precision
 
 Arm = Literal["finetuned", "scratch", "probe"]
 TITLES: dict[Arm, str] = {"finetuned": "fine-tuned", "scratch": "from scratch", "probe": "linear probe"}

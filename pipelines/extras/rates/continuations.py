@@ -47,7 +47,7 @@ from vocoder.vocoder_options import Sampling
 from wordless.audio.levels import Excerpt
 from wordless.audio.recordings.manifest import Clip, Clips, choose_randomly
 from wordless.audio.waveform import Waveform
-from wordless.base.array_types import IntArray
+from wordless.base.arrays import IntArray
 from wordless.base.files import aside
 from wordless.base.messages import InputError, require
 

@@ -31,7 +31,7 @@ from pipelines.store.store import Entry, write_json
 from vocoder.kinds import JUDGED_KINDS, ORIGINAL
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.waveform import Waveform
-from wordless.base.array_types import FloatArray
+from wordless.base.arrays import FloatArray
 from wordless.base.compiling import importing
 from wordless.base.machine import one_thread, version_of
 from wordless.base.messages import InputError

@@ -36,7 +36,7 @@ from tokenizer.tokenizer import Tokenizer
 from tokenizer.tokenizer_options import PatchConfig
 from wordless.audio.audio_options import Levelling, SpectrogramConfig
 from wordless.audio.spectrogram import SAMPLE, LogMel, warp
-from wordless.base.array_types import IntArray
+from wordless.base.arrays import IntArray
 from wordless.base.messages import InputError
 from wordless.base.saved_models import write_model
 

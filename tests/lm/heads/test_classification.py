@@ -14,7 +14,7 @@ from lm.lm_options import FigureConfig, ProbeConfig
 from lm.probing.intervals import measure
 from lm.probing.vectors import pool
 from tests.lm.reference import text_probabilities
-from wordless.base.array_types import FloatArray
+from wordless.base.arrays import FloatArray
 from wordless.base.messages import InputError
 
 SEVERAL, FIGURES = ClassificationOptions(label_separator=";"), FigureConfig(resamples=100)

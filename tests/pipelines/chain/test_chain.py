@@ -31,8 +31,7 @@ from wordless.audio.recordings.manifest import Clips, Split, read_manifest
 from wordless.base.files import file_hash
 from wordless.base.messages import InputError
 from wordless.base.saved_models import CONFIG
-from wordless.training.fit import choose_precision
-from wordless.training.gangs import Gang
+from wordless.training.fit import Gang, choose_precision
 
 TOKENS = ("pitches", "sample", "heard_sample", "autoencoder", "tokenizer", "codes", "health")
 NAMES = {

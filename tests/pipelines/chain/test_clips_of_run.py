@@ -26,7 +26,7 @@ from wordless.audio.recordings.recording_sources import CorpusConfig
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.messages import InputError, named
 from wordless.base.progress import Terminal
-from wordless.training.gangs import Gang
+from wordless.training.fit import Gang
 
 
 def test_where_every_file_is_refused_the_reasons_are_written_and_named(tmp_path: Path) -> None:

@@ -17,9 +17,9 @@ from pipelines.store.store import Entry
 from pipelines.store.stored_features import FEATURES, StoredFeatures
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import make_one
-from wordless.base.array_types import FloatArray
-from wordless.base.messages import InputError
+from wordless.base.arrays import FloatArray
 from wordless.base.files import read_json
+from wordless.base.messages import InputError
 
 AST = (
     *("stages=[probe]", "compare.methods=[ast,random_ast]", "probe.learning_curve=[]"),

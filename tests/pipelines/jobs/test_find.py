@@ -17,7 +17,7 @@ from pipelines.extras.find import places as job
 from tests.pipelines.jobs.conftest import Calling, rows_of
 from tests.rejected import read_rejected
 from tests.wordless.audio.recordings.annotations.annotated_files import audacity
-from wordless.base.array_types import FloatArray
+from wordless.base.arrays import FloatArray
 from wordless.base.messages import InputError
 
 RATE = 4000  # Hz; a code lasts 80 samples

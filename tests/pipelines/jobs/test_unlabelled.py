@@ -23,7 +23,7 @@ from tests.rejected import read_rejected
 from wordless.audio.recordings.manifest import SPLITS, Clip, Clips, Split, write_manifest
 from wordless.base.messages import InputError
 from wordless.base.progress import Terminal
-from wordless.training.gangs import Gang
+from wordless.training.fit import Gang
 
 RATE = 8000
 NO_CORPUS = Clips.from_rows(Path(), ())

@@ -21,7 +21,7 @@ from tests.pipelines.conftest import FinishedRun
 from vocoder.vocoder import Vocoder
 from wordless.audio.recordings.manifest import Clip, Clips, Rejected, read_manifest
 from wordless.base.messages import InputError
-from wordless.training.gangs import Gang
+from wordless.training.fit import Gang
 
 FIGURE = {"stage": "lm", "name": "perplexity", "value": 3, "high": 4.5, "artifact": "k"}
 

@@ -22,7 +22,7 @@ from wordless.audio.reading import read
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.spectrogram import LogMel
 from wordless.audio.views import View, hearings
-from wordless.base.array_types import FloatArray
+from wordless.base.arrays import FloatArray
 from wordless.base.messages import InputError
 
 

@@ -43,7 +43,7 @@ from vocoder.vocoder_options import Sampling
 from wordless.audio.reading import read
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.waveform import Waveform
-from wordless.base.array_types import FloatArray
+from wordless.base.arrays import FloatArray
 
 RATE = 4000
 STEP = PATCH.frames * AUDIO.hop_length

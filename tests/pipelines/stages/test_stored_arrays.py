@@ -15,8 +15,7 @@ from pipelines.store.store import Entry
 from tests.pipelines.tiny import session_of, silent_session, sweep, write_clip
 from tests.pipelines.tiny_chain import composed
 from wordless.audio.recordings.manifest import Clip, Clips, Split
-from wordless.base.array_types import Array
-from wordless.base.arrays import fill
+from wordless.base.arrays import Array, fill
 from wordless.base.messages import InputError
 
 SPLITS: tuple[Split, ...] = ("validation", "train", "test", "train", "validation")

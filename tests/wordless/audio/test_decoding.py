@@ -16,7 +16,7 @@ from tests.wordless.audio.conftest import inspected
 from wordless.audio.decoding import RecordingError, count_samples
 from wordless.audio.reading import read, read_blocks
 from wordless.audio.waveform import Part
-from wordless.base.array_types import FloatArray
+from wordless.base.arrays import FloatArray
 
 RATE, SAMPLES = 16_000, 16_000
 

@@ -15,7 +15,7 @@ from wordless.audio.levels import active_level, read_loudest
 from wordless.audio.reading import read
 from wordless.audio.recordings.inspection import measure
 from wordless.audio.waveform import Part, Waveform
-from wordless.base.array_types import FloatArray
+from wordless.base.arrays import FloatArray
 
 RATE = 8_000  # a block of 20 ms has 160 samples
 LEVELS = st.lists(st.integers(-140, 0) | st.none(), min_size=1, max_size=60)  # dB of each block; None: digital silence

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from tests.reference import cheapest_paths
 from wordless.audio import matching
 from wordless.audio.matching import find_matches, unit_frames, warp
-from wordless.base.array_types import FloatArray
+from wordless.base.arrays import FloatArray
 
 
 def noise(frames: int, seed: int) -> FloatArray:

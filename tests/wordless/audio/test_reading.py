@@ -22,7 +22,7 @@ from wordless.audio.recordings.corpus import build_manifest
 from wordless.audio.recordings.inspection import inspect
 from wordless.audio.recordings.manifest import read_manifest, write_manifest
 from wordless.audio.waveform import Part
-from wordless.base.array_types import FloatArray
+from wordless.base.arrays import FloatArray
 from wordless.base.messages import InputError
 
 RATES = (8_000, 11_025, 16_000, 22_050, 44_100, 48_000, 96_000)

@@ -26,7 +26,7 @@ from wordless.audio.audio_options import (
 from wordless.audio.pitch_contour import HOPS_TOGETHER, PitchTracker, peak_offset, resolves_pitch, track_pitch
 from wordless.audio.spectrogram import LogMel, follow_level, limit_range, subtract_mean, warp
 from wordless.audio.waveform import LOUDEST
-from wordless.base.array_types import FloatArray
+from wordless.base.arrays import FloatArray
 from wordless.base.messages import InputError
 from wordless.base.options import build
 

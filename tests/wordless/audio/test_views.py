@@ -28,7 +28,7 @@ from wordless.audio.views import (
     compared_views,
     hearings,
 )
-from wordless.base.array_types import FloatArray
+from wordless.base.arrays import FloatArray
 
 RATE = 8000
 

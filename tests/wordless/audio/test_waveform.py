@@ -16,7 +16,7 @@ from wordless.audio.mono import as_waveform, mono
 from wordless.audio.padding import EQUAL_RATIO, SIMILAR_RATIO, read_by_length
 from wordless.audio.reading import read
 from wordless.audio.waveform import Waveform, wav_file
-from wordless.base.array_types import FloatArray
+from wordless.base.arrays import FloatArray
 from wordless.base.messages import InputError
 
 

@@ -14,9 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.calling import ROOT
-from wordless.base.machine import cores
+from wordless.base.machine import LOCAL, THIS_PROCESS, EngineConfig, cores, in_order, open_pool, open_processes
 from wordless.base.messages import InputError
-from wordless.base.pools import LOCAL, THIS_PROCESS, EngineConfig, in_order, open_pool, open_processes
 
 
 def negative(number: int) -> int:
@@ -70,7 +69,7 @@ from pathlib import Path
 
 import joblib
 
-from wordless.base.pools import end_with_parent
+from wordless.base.machine import end_with_parent
 
 
 def wait(name):

@@ -20,6 +20,7 @@ from wordless.base.machine import Batch, fast_products
 from wordless.base.messages import InputError
 from wordless.training.fit import (
     CheckpointError,
+    Gang,
     Precision,
     choose_precision,
     read_checkpoint,
@@ -27,7 +28,6 @@ from wordless.training.fit import (
     write_checkpoint,
 )
 from wordless.training.fit_options import FitConfig, Point, TrainingRecord
-from wordless.training.gangs import Gang
 
 CONFIG = FitConfig(steps=12, lr=0.05, warmup_steps=4, validate_every=4, clip_norm=1.0, weight_decay=0.1)
 

@@ -15,7 +15,7 @@ from safetensors.torch import load_file
 
 from tests.pipelines.tiny_chain import ROOT, STEPS, TINY, entries, run, stored
 from tests.wordless.training.model_worker import FIT, NEVER, train
-from wordless.training.gangs import Gang
+from wordless.training.fit import Gang
 
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
@@ -43,7 +43,7 @@ WAITING = """
 import os, sys, time
 from pathlib import Path
 import torch
-from wordless.training.gangs import open_gang
+from wordless.training.fit import open_gang
 
 with open_gang(torch.device("cpu")) as gang:
     gang.barrier()
@@ -60,7 +60,7 @@ import torch
 from wordless.base.messages import InputError
 from tests.wordless.training.model_worker import FIT, autoencoder
 from tokenizer.fitting import PatchBatches
-from wordless.training.gangs import open_gang
+from wordless.training.fit import open_gang
 
 whole = PatchBatches.batch
 

@@ -26,9 +26,9 @@ from wordless.audio.reading import ChannelPowers, cancelled, chosen_channel, mon
 from wordless.audio.recordings.manifest import UNWRITABLE, Clip, Rejected, printable, writable
 from wordless.audio.waveform import Part, equal_blocks, unusable_peak
 from wordless.base.files import NO_PERMISSION, file_hash, file_stamp
+from wordless.base.machine import LOCAL, THIS_PROCESS, EngineConfig, in_order, open_pool
 from wordless.base.messages import InputError
 from wordless.base.options import Options, option
-from wordless.base.pools import LOCAL, THIS_PROCESS, EngineConfig, in_order, open_pool
 
 # Version of a measurement's meaning; the cache ignores other versions.
 _VERSION = 11

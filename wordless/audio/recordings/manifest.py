@@ -25,9 +25,8 @@ import numpy as np
 from pandas import DataFrame, Series
 
 from wordless.audio.waveform import Part
-from wordless.base.files import aside
+from wordless.base.files import aside, list_hash
 from wordless.base.messages import InputError, named
-from wordless.base.files import list_hash
 
 T = TypeVar("T")
 R = TypeVar("R")

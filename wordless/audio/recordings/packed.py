@@ -33,9 +33,17 @@ from wordless.audio.recordings.manifest import Clips, Rejected, writable
 from wordless.audio.recordings.recording_sources import CorpusConfig, Making
 from wordless.audio.recordings.splits import GIVEN
 from wordless.audio.waveform import EXTENSIONS
-from wordless.base.files import file_stamp, flush_folder, locked, named_write_errors, remove, write_aside
+from wordless.base.files import (
+    file_stamp,
+    find_object,
+    flush_folder,
+    list_hash,
+    locked,
+    named_write_errors,
+    remove,
+    write_aside,
+)
 from wordless.base.messages import InputError, counted, listed
-from wordless.base.files import find_object, list_hash
 
 ARROW, PARQUET = ".arrow", ".parquet"
 _SHARD = re.compile(r"(?:[-_.]?\d+(?:-of-\d+)?(?:-[0-9a-f]{16})?)+$")  # its number: -00001-of-00010-0123456789abcdef

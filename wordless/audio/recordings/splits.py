@@ -34,10 +34,9 @@ from pandas import DataFrame, Series, crosstab, factorize
 from wordless.audio.recordings.description import folder_split, split_depth
 from wordless.audio.recordings.folders import listed_path, read_text
 from wordless.audio.recordings.manifest import LARGEST, SPLITS, Clip, Clips, Rejected, Split, SplitBy, whole_number
-from wordless.base.group_sets import balanced, set_title
 from wordless.base.messages import InputError, counted
 from wordless.base.options import Options, option
-from wordless.base.seeds import MAX_SEED
+from wordless.base.seeds import MAX_SEED, balanced, set_title
 
 GIVEN: Final = ("auto", "table")  # values of ``by`` with which tables, data sets and file names may say splits
 DRAWN: Final = ("auto", "hash")  # values of ``by`` with which all splits are drawn; auto only where no split is known

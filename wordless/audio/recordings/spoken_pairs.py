@@ -18,7 +18,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from wordless.audio.recordings.embedded import VOICES, WORDS, Utterance, transcribe, utterance
-from wordless.base.array_types import DoubleArray, FloatArray
+from wordless.base.arrays import DoubleArray, FloatArray
 
 STRESS = ("'", ",")  # that begin the name of a stressed vowel
 Phonemes = tuple[str, ...]

@@ -45,8 +45,8 @@ from wordless.audio.recordings.folders import (
 from wordless.audio.recordings.manifest import Clips, Rejected, unquoted
 from wordless.audio.recordings.recording_sources import CorpusConfig
 from wordless.audio.recordings.splits import GIVEN
-from wordless.base.messages import InputError
 from wordless.base.files import nan_as_none
+from wordless.base.messages import InputError
 
 PATH = "path"  # the column of recordings, whatever its name in the table
 TEXTS = ("text", "sentence", "transcript", "transcription", "normalized_text", "normalized_transcription")
