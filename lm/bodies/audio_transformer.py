@@ -40,8 +40,8 @@ from typing import ClassVar, cast, get_args
 import torch
 from torch import Tensor, nn
 
-from lm.bodies.audio_transformer_config import AudioTransformerConfig, Variant
 from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, load_part
+from lm.bodies.network_sizes import AudioTransformerConfig, Variant
 from lm.probing.vectors import Frames
 from wordless.audio.padding import inside
 from wordless.base.machine import copy_to

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 
 from lm.batches import shuffled_batches
 from lm.bodies.body import MakeView
-from lm.bodies.clip_options import AugmentationConfig, ClipBatchConfig, WaveformAugmentationConfig
+from lm.bodies.network_sizes import AugmentationConfig, ClipBatchConfig, WaveformAugmentationConfig
 from wordless.audio.padding import inside
 from wordless.audio.reading import resample_blocks
 from wordless.audio.spectrogram import warp

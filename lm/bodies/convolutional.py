@@ -24,9 +24,8 @@ import torch
 from torch import Tensor, nn
 
 from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, FrontEnd, MakeView, Pieces, load_part
-from lm.bodies.clip_options import ClipBatchConfig
 from lm.bodies.clips import ClipViews, LabelledBatch, LabelledBatches, StoredClips
-from lm.bodies.convolutional_config import ContrastConfig, ConvEncoderConfig
+from lm.bodies.network_sizes import ClipBatchConfig, ContrastConfig, ConvEncoderConfig
 from lm.lm_options import PARTS, VectorConfig
 from lm.probing.vectors import Frames, pool_batch
 from wordless.audio.audio_options import SpectrogramConfig

@@ -35,7 +35,6 @@ from torch import Tensor, nn
 
 from lm.batches import UNCOUNTED, CodeBatch
 from lm.bodies.body import WEIGHTS_OPTION, BodyNetwork, BodyReading, load_part
-from lm.bodies.clip_options import AugmentationConfig, ClipBatchConfig
 from lm.bodies.clips import (
     CPU,
     FrameArray,
@@ -48,7 +47,7 @@ from lm.bodies.clips import (
     trim_rows,
 )
 from lm.bodies.convolutional import PIECE_FRAMES, LogMelBody
-from lm.bodies.sound_gpt_config import SoundGPTConfig
+from lm.bodies.network_sizes import AugmentationConfig, ClipBatchConfig, SoundGPTConfig
 from lm.probing.vectors import Frames
 from tokenizer.codes import soft_assignments
 from tokenizer.fitting import fit_codebook, nearest

@@ -35,10 +35,9 @@ import torch
 from torch import Tensor, nn
 from torchaudio.compliance import kaldi
 
-from lm.bodies.ast_config import HEADS, LAYERS, AstConfig, Size
 from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, FrontEnd, Pieces, Source
-from lm.bodies.clip_options import AugmentationConfig
 from lm.bodies.clips import augment
+from lm.bodies.network_sizes import AST_HEADS, AST_LAYERS, AstConfig, AstSize, AugmentationConfig
 from lm.lm_options import VectorConfig
 from lm.probing.vectors import Frames
 from wordless.audio.padding import EQUAL_RATIO, inside, read_by_length
@@ -158,7 +157,7 @@ def is_audio_model(folder: Path) -> bool:
 
 
 def pretrained_weights(
-    folder: Path, size: Size, *, grid: tuple[int, int], option: str = OPTION
+    folder: Path, size: AstSize, *, grid: tuple[int, int], option: str = OPTION
 ) -> tuple[dict[str, Tensor], Statistics]:
     """Load weights, with ASTModel's names, for a grid ``(frequency, time)``, and the statistics of their inputs."""
     kind = str(require_weights(folder, size, option=option)["model_type"])
@@ -175,9 +174,9 @@ def pretrained_weights(
         return _adapt(tensors, kind, grid), statistics
 
 
-def require_weights(folder: Path, size: Size, *, option: str = OPTION) -> dict[str, object]:
+def require_weights(folder: Path, size: AstSize, *, option: str = OPTION) -> dict[str, object]:
     """Read and check the config.json of weights for a transformer of the given size; the weights are not read."""
-    width, given, own_size = 64 * HEADS[size], f"{option}={folder}", f"{option.partition('.')[0]}.model.size"
+    width, given, own_size = 64 * AST_HEADS[size], f"{option}={folder}", f"{option.partition('.')[0]}.model.size"
     try:
         config = read_json(folder / CONFIG)
     except InputError as error:
@@ -190,8 +189,8 @@ def require_weights(folder: Path, size: Size, *, option: str = OPTION) -> dict[s
     # The size, and transformers' default, which is that of base: a config omits values that equal their default.
     wanted = {
         "hidden_size": (width, 768),
-        "num_attention_heads": (HEADS[size], 12),
-        "num_hidden_layers": (LAYERS, 12),
+        "num_attention_heads": (AST_HEADS[size], 12),
+        "num_hidden_layers": (AST_LAYERS, 12),
         "intermediate_size": (4 * width, 3072),
         "patch_size": (PATCH, 16),
     }
@@ -232,7 +231,7 @@ def resize_positions(positions: Tensor, grid: tuple[int, int]) -> Tensor:
     return positions
 
 
-ALL_LAYERS = tuple(range(1, LAYERS + 1))
+ALL_LAYERS = tuple(range(1, AST_LAYERS + 1))
 TOKEN = "class_token"  # name of the clip vector among the layers
 DEFAULT_EPSILON = 1e-6  # of layer normalisations with random weights
 TOKENS = 2  # class and distillation token, before the patches
@@ -257,7 +256,7 @@ class AstEncoder(BodyNetwork):
 
     def forward(self, inputs: Tensor, lengths: Tensor) -> Frames:
         """Map stored filter banks ``(batch, time, 128)`` to states ``(batch, patches, width)``, or one for a clip."""
-        wanted = () if self.clip_vector else (LAYERS,)
+        wanted = () if self.clip_vector else (AST_LAYERS,)
         found, patches = self._read(self.prepare(inputs, lengths), lengths, wanted)
         if self.clip_vector:
             return found[:, 0, :1], torch.ones_like(lengths)
@@ -316,8 +315,8 @@ def _transformer(config: AstConfig, patches: int, *, seed: int, epsilon: float) 
 
     sizes = ASTConfig(  # type: ignore[no-untyped-call]  # transformers' own
         hidden_size=config.width,
-        num_hidden_layers=LAYERS,
-        num_attention_heads=HEADS[config.size],
+        num_hidden_layers=AST_LAYERS,
+        num_attention_heads=AST_HEADS[config.size],
         intermediate_size=4 * config.width,
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,

@@ -32,9 +32,8 @@ import torch
 from torch import Tensor, nn
 
 from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, MakeView, Pieces, Source
-from lm.bodies.clip_options import ClipBatchConfig
 from lm.bodies.clips import ClipViews, StoredClips, trim_rows
-from lm.bodies.wav2vec2_config import GROUPS, MaskConfig, TargetConfig, Wav2vec2Config
+from lm.bodies.network_sizes import TARGET_CODEBOOKS, ClipBatchConfig, MaskConfig, TargetConfig, Wav2vec2Config
 from lm.probing.vectors import Frames
 from wordless.audio.audio_options import Convolutions
 from wordless.audio.padding import inside, read_by_length, similar_ratio
@@ -173,7 +172,7 @@ class MaskedPrediction(nn.Module):
         features = model.dropout_features(extracted).flatten(0, 1)[places]
         quantised, perplexity = model.quantizer(features[None])
         similarities = compare_with_targets(model.project_hid(states), model.project_q(quantised[0]), places, negatives)
-        return similarities, perplexity / (GROUPS * int(model.config.num_codevectors_per_group))
+        return similarities, perplexity / (TARGET_CODEBOOKS * int(model.config.num_codevectors_per_group))
 
     def _states(self, samples: Tensor, lengths: Tensor, masked: Tensor) -> tuple[Tensor, Tensor]:
         """Compute states, and features before the mask ``(batch, frames, dim)``; like lengths are convolved at once."""
@@ -244,7 +243,7 @@ def transformers_config(config: Wav2vec2Config, *, diversity_weight: float = 0.0
         activation_dropout=0.0,
         layerdrop=0.0,
         mask_time_prob=0.65,  # above 0, so that there is an embedding of masked frames
-        num_codevector_groups=GROUPS,
+        num_codevector_groups=TARGET_CODEBOOKS,
         num_codevectors_per_group=config.codes,
         codevector_dim=config.code_dim,
         proj_codevector_dim=config.code_dim,

@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lm.bodies.ast_config import AstConfig
-from lm.bodies.clip_options import AugmentationConfig, ClipBatchConfig, WaveformBatchConfig
+from lm.bodies.network_sizes import AstConfig, AugmentationConfig, ClipBatchConfig, WaveformBatchConfig
 from lm.finetuning import HeadConfig
 from pipelines.bodies.network_options import LABELLED, RANDOM, BodyOptions, ClipTraining, NetworkSettings, RunPart
 from pipelines.methods.method import CURVES, Line, Method, untrained

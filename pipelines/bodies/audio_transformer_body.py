@@ -8,8 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
-from lm.bodies.audio_transformer_config import AudioTransformerConfig, Variant
-from lm.bodies.clip_options import WaveformAugmentationConfig
+from lm.bodies.network_sizes import AudioTransformerConfig, Variant, WaveformAugmentationConfig
 from lm.finetuning import HeadConfig
 from pipelines.bodies.network_options import (
     RANDOM,

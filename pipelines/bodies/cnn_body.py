@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lm.bodies.clip_options import AugmentationConfig, ClipBatchConfig
-from lm.bodies.convolutional_config import ContrastConfig, ConvEncoderConfig
+from lm.bodies.network_sizes import AugmentationConfig, ClipBatchConfig, ContrastConfig, ConvEncoderConfig
 from pipelines.bodies.network_options import LABELLED, PLAIN, PRETRAINING, HeadTraining, LogMelTraining, NetworkSettings
 from pipelines.methods.method import CURVES, FEW, Line, Method, untrained
 from tokenizer.tokenizer_options import HeardConfig

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, cast
 
-from lm.bodies.clip_options import (
+from lm.bodies.network_sizes import (
     AugmentationConfig,
     ClipBatchConfig,
     WaveformAugmentationConfig,

@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from lm.bodies.body import Body, Source
-from lm.bodies.clip_options import AugmentationConfig, ClipBatchConfig
 from lm.bodies.clips import CPU, ClipViews, LabelledBatches, StoredClips, augment, validation_batches
 from lm.bodies.convolutional import log_mel_pieces, num_frames
 from lm.bodies.layer_reader import LayerReader, head_scores
+from lm.bodies.network_sizes import AugmentationConfig, ClipBatchConfig
 from lm.bodies.spectrogram_transformer import (
     AUDIOSET_STATISTICS,
     N_MELS,

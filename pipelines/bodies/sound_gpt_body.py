@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from lm.bodies.clip_options import AugmentationConfig, ClipBatchConfig
-from lm.bodies.sound_gpt_config import SoundGPTConfig
+from lm.bodies.network_sizes import AugmentationConfig, ClipBatchConfig, SoundGPTConfig
 from pipelines.bodies.body_options import BodySettings
 from pipelines.bodies.network_options import PRETRAINING, LogMelTraining
 from pipelines.methods.method import FEW, Line, Method, untrained

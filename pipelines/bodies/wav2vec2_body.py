@@ -8,8 +8,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from lm.bodies.clip_options import WaveformAugmentationConfig, WaveformBatchConfig
-from lm.bodies.wav2vec2_config import MASKING, MaskConfig, TargetConfig, Wav2vec2Config
+from lm.bodies.network_sizes import (
+    MASKING,
+    MaskConfig,
+    TargetConfig,
+    Wav2vec2Config,
+    WaveformAugmentationConfig,
+    WaveformBatchConfig,
+)
 from lm.finetuning import HeadConfig
 from pipelines.bodies.body_options import BodySettings
 from pipelines.bodies.network_options import (

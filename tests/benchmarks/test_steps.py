@@ -10,8 +10,8 @@ from torch.fx.experimental import _config as fx_config
 
 from lm.bodies.body import Pieces
 from lm.bodies.convolutional import create_encoder
-from lm.bodies.convolutional_config import ConvEncoderConfig
 from lm.bodies.layer_reader import states_of
+from lm.bodies.network_sizes import ConvEncoderConfig
 from lm.gpt import CachedGPT, continue_codes, create_gpt
 from lm.lm_options import POOLINGS, CodeSampling, GPTConfig
 from lm.model import LanguageModel

@@ -26,11 +26,10 @@ from torch import Tensor, nn
 from lm.batches import CodeBatch, CodeSequences, TrainingBatches
 from lm.batches import loss as code_loss
 from lm.bodies.body import Pieces
-from lm.bodies.clip_options import AugmentationConfig, ClipBatchConfig
 from lm.bodies.clips import ClipViews, LabelledBatches, StoredClips, augment
 from lm.bodies.convolutional import ConvEncoder, create_encoder, create_simclr, pair_loss, validation_pairs, view_pairs
-from lm.bodies.convolutional_config import ContrastConfig, ConvEncoderConfig
 from lm.bodies.layer_reader import states_of
+from lm.bodies.network_sizes import AugmentationConfig, ClipBatchConfig, ContrastConfig, ConvEncoderConfig
 from lm.gpt import create_gpt
 from lm.lm_options import POOLINGS, BatchConfig, GPTConfig
 from lm.probing.vectors import pool_states

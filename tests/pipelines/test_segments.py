@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from lm.bodies.ast_config import AstConfig
+from lm.bodies.network_sizes import AstConfig
 from pipelines.bodies.ast_body import AstSettings
 from pipelines.bodies.networks import filter_banks, spectrograms
 from pipelines.methods.methods_table import METHODS

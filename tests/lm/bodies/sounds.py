@@ -2,10 +2,8 @@
 
 import numpy as np
 
-from lm.bodies.audio_transformer_config import AudioTransformerConfig
-from lm.bodies.clip_options import ClipBatchConfig
 from lm.bodies.clips import StoredClips
-from lm.bodies.wav2vec2_config import MaskConfig, TargetConfig, Wav2vec2Config
+from lm.bodies.network_sizes import AudioTransformerConfig, ClipBatchConfig, MaskConfig, TargetConfig, Wav2vec2Config
 
 MELS = 16
 

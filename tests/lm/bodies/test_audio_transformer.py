@@ -19,7 +19,7 @@ from lm.bodies.audio_transformer import (
     pool_pairs,
     sinusoids,
 )
-from lm.bodies.audio_transformer_config import AudioTransformerConfig, Variant
+from lm.bodies.network_sizes import AudioTransformerConfig, Variant
 from tests.lm.bodies.sounds import AUDIO_TRANSFORMER, RATE
 from wordless.base.messages import InputError
 

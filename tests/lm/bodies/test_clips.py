@@ -12,7 +12,6 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch import Tensor
 
-from lm.bodies.clip_options import AugmentationConfig, ClipBatchConfig, WaveformAugmentationConfig, WaveformBatchConfig
 from lm.bodies.clips import (
     RATE,
     ClipViews,
@@ -25,6 +24,7 @@ from lm.bodies.clips import (
     blur,
     validation_batches,
 )
+from lm.bodies.network_sizes import AugmentationConfig, ClipBatchConfig, WaveformAugmentationConfig, WaveformBatchConfig
 from wordless.audio.reading import resample_blocks
 
 LABELLED = (3, 9, 1, 5, 7, 2, 8, 4)

@@ -7,10 +7,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lm.bodies.clip_options import AugmentationConfig, ClipBatchConfig
 from lm.bodies.clips import ClipViews, LabelledBatches, augment
 from lm.bodies.convolutional import ConvEncoder, create_encoder, nt_xent, validation_pairs, view_pairs
-from lm.bodies.convolutional_config import ConvEncoderConfig
+from lm.bodies.network_sizes import AugmentationConfig, ClipBatchConfig, ConvEncoderConfig
 from tests.lm.bodies.sounds import MELS, ridges
 from tests.lm.reference import nt_xent_by_loops
 from wordless.base.messages import InputError

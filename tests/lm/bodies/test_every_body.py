@@ -12,16 +12,14 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from transformers import HubertModel
 
-from lm.bodies.ast_config import AstConfig
 from lm.bodies.audio_transformer import VARIANTS, AudioTransformerBody
 from lm.bodies.body import Body, BodyReading, read_states
 from lm.bodies.clips import StoredClips
 from lm.bodies.code_gpt import GptBody, GptNetwork, replace_codes
 from lm.bodies.convolutional import ConvBody
-from lm.bodies.convolutional_config import ConvEncoderConfig
+from lm.bodies.network_sizes import AstConfig, ConvEncoderConfig, MaskConfig
 from lm.bodies.spectrogram_transformer import AstBody
 from lm.bodies.wav2vec2 import Wav2vec2Body
-from lm.bodies.wav2vec2_config import MaskConfig
 from lm.finetuned import BODIES as CLASSES
 from lm.finetuned import FineTunedModel, FineTunedNetwork, create_network, create_task, freeze
 from lm.finetuning import ClassificationOptions

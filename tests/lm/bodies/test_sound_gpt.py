@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import save_file
 
 from lm.batches import UNCOUNTED, loss
-from lm.bodies.clip_options import AugmentationConfig, ClipBatchConfig
 from lm.bodies.clips import StoredClips
+from lm.bodies.network_sizes import AugmentationConfig, ClipBatchConfig, SoundGPTConfig
 from lm.bodies.sound_gpt import (
     BANDS,
     BINS,
@@ -29,7 +29,6 @@ from lm.bodies.sound_gpt import (
     validation_batches,
     window_vectors,
 )
-from lm.bodies.sound_gpt_config import SoundGPTConfig
 from tests.threads import require_alike
 from tests.tokenizer.conftest import RATE, fitted, sound, speech_tokenizer
 from tokenizer.tokenizer import Tokenizer

@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 from transformers import ASTConfig, ASTModel, DeiTConfig, DeiTModel, ViTConfig, ViTForImageClassification
 
-from lm.bodies.ast_config import AstConfig
 from lm.bodies.body import read_states
-from lm.bodies.clip_options import AugmentationConfig
 from lm.bodies.clips import StoredClips
+from lm.bodies.network_sizes import AstConfig, AugmentationConfig
 from lm.bodies.spectrogram_transformer import (
     AUDIOSET_STATISTICS,
     OPTION,

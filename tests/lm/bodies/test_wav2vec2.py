@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForAudioClassification, Wav2Vec2ForPreTraining
 
-from lm.bodies.clip_options import WaveformAugmentationConfig
+from lm.bodies.network_sizes import MaskConfig, WaveformAugmentationConfig
 from lm.bodies.wav2vec2 import (
     MaskedBatch,
     MaskedBatches,
@@ -25,7 +25,6 @@ from lm.bodies.wav2vec2 import (
     transformers_config,
     validation_batches,
 )
-from lm.bodies.wav2vec2_config import MaskConfig
 from lm.finetuned import FineTunedModel, create_network, freeze
 from lm.finetuning import ClassificationOptions
 from lm.heads import ClassificationTask

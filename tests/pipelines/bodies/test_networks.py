@@ -12,13 +12,16 @@ import torch
 from safetensors.numpy import load_file
 from torch import Tensor
 
-from lm.bodies.ast_config import AstConfig
-from lm.bodies.audio_transformer_config import AudioTransformerConfig
-from lm.bodies.clip_options import WaveformAugmentationConfig, WaveformBatchConfig
 from lm.bodies.convolutional import PIECE_FRAMES
+from lm.bodies.network_sizes import (
+    AstConfig,
+    AudioTransformerConfig,
+    MaskConfig,
+    WaveformAugmentationConfig,
+    WaveformBatchConfig,
+)
 from lm.bodies.spectrogram_transformer import AUDIOSET_STATISTICS, AstBody, filter_bank, frames_of
 from lm.bodies.wav2vec2 import speech_source
-from lm.bodies.wav2vec2_config import MaskConfig
 from lm.finetuned import FineTunedModel
 from lm.finetuning import HeadConfig
 from lm.lm_options import POOLINGS, VectorConfig
