@@ -20,9 +20,8 @@ from safetensors.torch import load_file, save_file
 
 import lm.gpt
 from lm.bodies.convolutional import LogMelBody
-from lm.bodies.layer_reader import LayerReader
 from lm.bodies.network_sizes import ClipBatchConfig
-from lm.finetuned import create_network, create_task
+from lm.finetuned import LayerReader, create_network, create_task
 from lm.finetuning import ClassificationOptions
 from lm.lm_options import GPTConfig, VectorConfig
 from lm.tokens import Vocabulary

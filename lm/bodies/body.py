@@ -6,7 +6,7 @@
 
 Each body has one file in `lm.bodies`, with a description (`Body`), which ``config.json`` of a fine-tuned model holds.
 Its options on the command line stand in `pipelines/bodies`. Heads read the states of the last layer. Probes read those
-of all layers (`lm.bodies.layer_reader`).
+of all layers (`lm.finetuned`).
 
 State ``s`` reads the inputs ``[s * inputs_per_state, (s + 1) * inputs_per_state + shared_inputs)``::
 

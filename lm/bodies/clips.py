@@ -28,9 +28,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from lm.batches import shuffled_batches
 from lm.bodies.body import MakeView
 from lm.bodies.network_sizes import AugmentationConfig, ClipBatchConfig, WaveformAugmentationConfig
+from lm.tokens import shuffled_batches
 from wordless.audio.padding import inside
 from wordless.audio.reading import resample_blocks
 from wordless.audio.spectrogram import warp

@@ -33,7 +33,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lm.batches import UNCOUNTED, CodeBatch
 from lm.bodies.body import WEIGHTS_OPTION, BodyNetwork, BodyReading, load_part
 from lm.bodies.clips import (
     CPU,
@@ -49,6 +48,7 @@ from lm.bodies.clips import (
 from lm.bodies.convolutional import PIECE_FRAMES, LogMelBody
 from lm.bodies.network_sizes import AugmentationConfig, ClipBatchConfig, SoundGPTConfig
 from lm.probing.vectors import Frames
+from lm.tokens import UNCOUNTED, CodeBatch
 from tokenizer.codes import soft_assignments
 from tokenizer.fitting import fit_codebook, nearest
 from tokenizer.tokenizer import Tokenizer

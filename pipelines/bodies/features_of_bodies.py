@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from lm.bodies.layer_reader import LayerReader, head_scores
+from lm.finetuned import LayerReader, head_scores
 from lm.probing.task import ProbeTask
 from pipelines.bodies.network_options import NetworkSettings
 from pipelines.bodies.networks import HeardClips, Network, changed_spectrograms, filter_banks, spectrograms

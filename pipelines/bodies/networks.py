@@ -17,7 +17,6 @@ from torch import Tensor
 from lm.bodies.body import Body, Source
 from lm.bodies.clips import CPU, ClipViews, LabelledBatches, StoredClips, augment, validation_batches
 from lm.bodies.convolutional import log_mel_pieces, num_frames
-from lm.bodies.layer_reader import LayerReader, head_scores
 from lm.bodies.network_sizes import AugmentationConfig, ClipBatchConfig
 from lm.bodies.spectrogram_transformer import (
     AUDIOSET_STATISTICS,
@@ -28,7 +27,7 @@ from lm.bodies.spectrogram_transformer import (
     patches_along,
     stored_filter_banks,
 )
-from lm.finetuned import FineTunedModel, create_network, freeze, task_loss
+from lm.finetuned import FineTunedModel, LayerReader, create_network, freeze, head_scores, task_loss
 from lm.finetuning import ClassificationOptions, FrozenLayers, HeadConfig
 from lm.heads import ClassificationTask, Task
 from lm.lm_options import Pooling

@@ -11,11 +11,9 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from lm.batches import loss
 from lm.bodies import convolutional
 from lm.bodies import wav2vec2 as speech
 from lm.bodies.clips import ClipViews, StoredClips, augment
-from lm.bodies.layer_reader import LayerReader
 from lm.bodies.sound_gpt import (
     TOKENIZER,
     CodedClips,
@@ -29,8 +27,10 @@ from lm.bodies.sound_gpt import (
     fit_window_codebook,
 )
 from lm.bodies.sound_gpt import validation_batches as coded_batches
+from lm.finetuned import LayerReader
 from lm.lm_options import Pooling, VectorConfig
 from lm.probing.vectors import bags_of_places
+from lm.tokens import loss
 from pipelines.bodies.cnn_body import BaselineSettings
 from pipelines.bodies.features_of_bodies import (
     heard,

@@ -5,7 +5,7 @@ from functools import partial
 
 import torch
 
-from lm.probing.features_file import read_features
+from lm.probing.vectors import read_features
 from pipelines.chain.language import make_codes, train_language
 from pipelines.chain.method_features import features_of
 from pipelines.chain.parts import Made, make_parts

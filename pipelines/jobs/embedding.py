@@ -12,9 +12,9 @@ from typing import get_args
 
 from lm.lm_options import VECTORS, Pooling, States
 from lm.model import LanguageModel
-from lm.probing.features_file import write_vectors
-from lm.probing.fitted import FittedProbe, ProbeDescription
+from lm.probing.probe import FittedProbe, ProbeDescription
 from lm.probing.task import require_labels
+from lm.probing.vectors import write_vectors
 from pipelines.bodies.pretraining import sound_gpt_features
 from pipelines.chain.clips_of_run import MANIFEST, find_corpus, read_corpus, seen_of
 from pipelines.jobs.coding import Told, empty_bands, list_rejected

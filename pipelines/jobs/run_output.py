@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lm.probing.fitted import FittedProbe, VectorRecipe
+from lm.probing.probe import FittedProbe, VectorRecipe
 from pipelines.bodies.table_of_bodies import BODIES
 from pipelines.chain.clips_of_run import MANIFEST, REJECTED
 from pipelines.chain.sound_stages import comb_notice

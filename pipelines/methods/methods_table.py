@@ -92,7 +92,7 @@ MARKERS = "Pphd<>*8"  # of matplotlib
 
 
 def own_method(name: str, file: Path | None = None) -> Method:
-    """Describe the features of the user with this name, of a file of `lm.probing.features_file`."""
+    """Describe the features of the user with this name, of a file of `lm.probing.vectors`."""
     marker = MARKERS[sum(name.encode()) % len(MARKERS)]
     return Method(name=name, kind="own", title=name, line=Line(marker=marker, dashes="-."), places=FEW, file=file)
 

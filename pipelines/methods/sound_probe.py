@@ -16,9 +16,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from lm.model import LanguageModel
-from lm.pooled_states import layer_features
-from lm.probing.fitted import FittedProbe, ProbeDescription, VectorRecipe
+from lm.model import LanguageModel, layer_features
+from lm.probing.probe import FittedProbe, ProbeDescription, VectorRecipe
 from lm.probing.vectors import ALL_POOLINGS, average, bags_of_codes
 from pipelines.extras.table import imported
 from pipelines.methods.methods_table import METHODS

@@ -18,10 +18,8 @@ from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from lm.lm_options import POOLINGS, RESIDUAL, VECTORS, GPTConfig, Pooling, States, VectorConfig
-from lm.model import LanguageModel
-from lm.pooled_states import layer_features
-from lm.probing.features_file import read_features
-from lm.probing.vectors import RunningPools, average, bags_of_codes, pool
+from lm.model import LanguageModel, layer_features
+from lm.probing.vectors import RunningPools, average, bags_of_codes, pool, read_features
 from pipelines.stages.encoding import codes_of_views
 from pipelines.store.session import Run, Session
 from pipelines.store.stage import stage
@@ -277,7 +275,7 @@ class UntrainedGPT:
 def gpt_features(
     run: Run, coded: CodesOfViews, lm: Entry | UntrainedGPT, *, states: Sequence[States] = RESIDUAL, of: str = GPT
 ) -> None:
-    """Compute the pooled states of a language model: see `lm.pooled_states.layer_features`. ``of`` is the method."""
+    """Compute the pooled states of a language model: see `lm.model.layer_features`. ``of`` is the method."""
     if isinstance(lm, Entry):
         model = LanguageModel.from_pretrained(lm.folder, device=str(run.gang.device))
     else:

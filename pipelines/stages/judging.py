@@ -16,7 +16,7 @@ import soundfile
 from threadpoolctl import threadpool_limits
 
 from lm.lm_options import ProbeConfig
-from lm.probing.fitted import FittedProbe
+from lm.probing.probe import FittedProbe
 from lm.probing.task import ProbeTask
 from pipelines.stages.features import BAG_OF_CODES, bag_features, log_mel_vectors
 from pipelines.stages.listening import LISTENING, decoded_paths, wav_name

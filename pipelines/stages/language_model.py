@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lm.batches import CodeSequences, TrainingBatches, fitting_batches, loss, validation_batches
 from lm.language_tests import perplexities
 from lm.model import LanguageModel
+from lm.tokens import CodeSequences, TrainingBatches, fitting_batches, loss, validation_batches
 from pipelines.stages.gpt_options import LanguageModelSettings
 from pipelines.stages.start import LM, TOKENS, gpt_hash, start_folder
 from pipelines.store.session import Run, Session

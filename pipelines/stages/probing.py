@@ -9,9 +9,8 @@ from safetensors.numpy import load_file
 from threadpoolctl import threadpool_limits
 
 from lm.lm_options import ProbeConfig
-from lm.probing.fitted import FittedProbe
 from lm.probing.linear import VERSION
-from lm.probing.probe import last_point, learning_curve, method_record, probe_method, scored_method
+from lm.probing.probe import FittedProbe, last_point, learning_curve, method_record, probe_method, scored_method
 from lm.probing.task import ProbeTask, with_parts
 from lm.probing.vectors import CLASS_SCORES
 from pipelines.store.session import Run

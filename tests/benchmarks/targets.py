@@ -36,11 +36,9 @@ import torch
 from hydra import initialize_config_module
 from safetensors.numpy import load_file
 
-from lm.batches import UNCOUNTED, loss
 from lm.bodies.body import Pieces
 from lm.bodies.clips import StoredClips, batches_by_length
 from lm.bodies.convolutional import log_mel_pieces
-from lm.bodies.layer_reader import states_of
 from lm.bodies.sound_gpt import (
     CodedClips,
     CodePrediction,
@@ -53,9 +51,11 @@ from lm.bodies.sound_gpt import (
     fit_window_codebook,
     validation_batches,
 )
+from lm.finetuned import states_of
 from lm.probing.intervals import over_groups
 from lm.probing.probe import learning_curve
 from lm.probing.vectors import RunningPools, pool_states
+from lm.tokens import UNCOUNTED, loss
 from pipelines.bodies.features_of_bodies import spectrograms_of
 from pipelines.bodies.networks import stored_clips
 from pipelines.chain.clips_of_run import find_corpus, read_corpus

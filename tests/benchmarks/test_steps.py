@@ -10,12 +10,11 @@ from torch.fx.experimental import _config as fx_config
 
 from lm.bodies.body import Pieces
 from lm.bodies.convolutional import create_encoder
-from lm.bodies.layer_reader import states_of
 from lm.bodies.network_sizes import ConvEncoderConfig
+from lm.finetuned import states_of
 from lm.gpt import CachedGPT, continue_codes, create_gpt
 from lm.lm_options import POOLINGS, CodeSampling, GPTConfig
-from lm.model import LanguageModel
-from lm.pooled_states import layer_features
+from lm.model import LanguageModel, layer_features
 from lm.probing.vectors import pool_states
 from lm.tokens import Vocabulary
 from tests.benchmarks.default_tokenizer import CODEBOOK_SIZE, random_tokenizer

@@ -9,8 +9,6 @@ import numpy as np
 import torch
 from torch import nn
 
-from lm.batches import CodeSequences, TrainingBatches
-from lm.batches import loss as code_loss
 from lm.bodies.audio_transformer import AudioTransformerBody
 from lm.bodies.body import Body
 from lm.bodies.clips import CPU, ClipViews, FrameArray, LabelledBatches, StoredClips, augment, augment_waveforms
@@ -23,10 +21,10 @@ from lm.finetuned import create_network, task_loss
 from lm.finetuning import ClassificationOptions, HeadConfig
 from lm.gpt import create_gpt
 from lm.heads import ClassificationTask
-from lm.samples.sample_crops import SampleCrops
-from lm.samples.sample_crops import loss as sample_loss
-from lm.samples.sample_model import create_sample_model
-from lm.tokens import Vocabulary
+from lm.samples.sample_model import SampleCrops, create_sample_model
+from lm.samples.sample_model import loss as sample_loss
+from lm.tokens import CodeSequences, TrainingBatches, Vocabulary
+from lm.tokens import loss as code_loss
 from pipelines.bodies.ast_body import AstSettings
 from pipelines.bodies.audio_transformer_body import AudioTransformerSettings
 from pipelines.bodies.cnn_body import BaselineSettings

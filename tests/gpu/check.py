@@ -23,17 +23,16 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from lm.batches import CodeBatch, CodeSequences, TrainingBatches
-from lm.batches import loss as code_loss
 from lm.bodies.body import Pieces
 from lm.bodies.clips import ClipViews, LabelledBatches, StoredClips, augment
 from lm.bodies.convolutional import ConvEncoder, create_encoder, create_simclr, pair_loss, validation_pairs, view_pairs
-from lm.bodies.layer_reader import states_of
 from lm.bodies.network_sizes import AugmentationConfig, ClipBatchConfig, ContrastConfig, ConvEncoderConfig
+from lm.finetuned import states_of
 from lm.gpt import create_gpt
 from lm.lm_options import POOLINGS, BatchConfig, GPTConfig
 from lm.probing.vectors import pool_states
-from lm.tokens import Vocabulary
+from lm.tokens import CodeBatch, CodeSequences, TrainingBatches, Vocabulary
+from lm.tokens import loss as code_loss
 from tests.benchmarks.default_tokenizer import random_tokenizer
 from tests.wordless.training.fitting import fit_silently
 from tokenizer.fitting import PatchBatch, PatchBatches, reconstruction_loss

@@ -12,8 +12,7 @@ from torch.nn.functional import one_hot
 
 from lm.gpt import CachedGPT, create_gpt, draw, probabilities
 from lm.lm_options import POOLINGS, CodeSampling, Pooling, States, VectorConfig
-from lm.model import LanguageModel
-from lm.pooled_states import layer_features, states_over_time
+from lm.model import LanguageModel, layer_features, states_over_time
 from lm.probing.vectors import ALL_POOLINGS, pool
 from lm.tokens import Vocabulary
 from tests.lm.reference import inner_activations

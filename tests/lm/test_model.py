@@ -11,14 +11,12 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lm.batches import UNCOUNTED, CodeSequences, TrainingBatches
 from lm.language_tests import score
 from lm.lm_options import BatchConfig, CodeSampling, GPTConfig
-from lm.model import LanguageModel
+from lm.model import LanguageModel, layer_features
 from lm.pitch import PitchHead, WithStreams, fit_pitch, pitch_errors
-from lm.pooled_states import layer_features
 from lm.rates import RatesModel
-from lm.tokens import window_start, windows
+from lm.tokens import UNCOUNTED, CodeSequences, TrainingBatches, window_start, windows
 from tests.lm.tiny import TINY, codes_format, random_codes, random_rates
 from tests.threads import require_alike
 from tokenizer.codes import Codes, LevelFormat, PitchFormat, join_codes, join_rates

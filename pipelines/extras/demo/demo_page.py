@@ -8,7 +8,7 @@ import gradio as gr
 import numpy as np
 from markupsafe import escape
 
-from lm.probing.fitted import ProbeDescription
+from lm.probing.probe import ProbeDescription
 from pipelines.extras.demo.answers import MOST_SECONDS, Analysis, DemoAnswers, missing_parts
 from wordless.audio.waveform import Waveform
 from wordless.base.files import file_hash

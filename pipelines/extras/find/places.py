@@ -12,8 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lm.model import LanguageModel
-from lm.pooled_states import states_over_time
+from lm.model import LanguageModel, states_over_time
 from pipelines.commandline.annotation_files import write_annotations
 from pipelines.commandline.composition import command_line
 from pipelines.extras.find.find_options import Features, FindConfig

@@ -10,8 +10,17 @@ import numpy as np
 import torch
 
 from lm.probing import intervals as intervals
-from lm.samples.sample_crops import BASELINES, SampleCrops, count_pairs, create_baseline, loss, score
-from lm.samples.sample_model import SampleLanguageModel, create_sample_model, multiply_adds
+from lm.samples.sample_model import (
+    BASELINES,
+    SampleCrops,
+    SampleLanguageModel,
+    count_pairs,
+    create_baseline,
+    create_sample_model,
+    loss,
+    multiply_adds,
+    score,
+)
 from lm.samples.sample_network_options import SampleCropsConfig, SampleWaveNetConfig, TransformerConfig
 from pipelines.chain.study import Study
 from pipelines.extras.next_sample import SOUNDS, NextSampleSettings, SampleSoundsConfig

@@ -23,8 +23,7 @@ from lm.bodies.wav2vec2 import Wav2vec2Body
 from lm.finetuned import BODIES as CLASSES
 from lm.finetuned import FineTunedModel, FineTunedNetwork, create_network, create_task, freeze
 from lm.finetuning import ClassificationOptions
-from lm.model import LanguageModel
-from lm.pooled_states import states_over_time
+from lm.model import LanguageModel, states_over_time
 from lm.probing.vectors import Frames
 from pipelines.bodies.ast_body import AstOptions
 from pipelines.bodies.audio_transformer_body import AudioTransformerOptions

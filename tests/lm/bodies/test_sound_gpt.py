@@ -10,7 +10,6 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from lm.batches import UNCOUNTED, loss
 from lm.bodies.clips import StoredClips
 from lm.bodies.network_sizes import AugmentationConfig, ClipBatchConfig, SoundGPTConfig
 from lm.bodies.sound_gpt import (
@@ -29,6 +28,7 @@ from lm.bodies.sound_gpt import (
     validation_batches,
     window_vectors,
 )
+from lm.tokens import UNCOUNTED, loss
 from tests.threads import require_alike
 from tests.tokenizer.conftest import RATE, fitted, sound, speech_tokenizer
 from tokenizer.tokenizer import Tokenizer

@@ -21,7 +21,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
 from lm.lm_options import ProbeConfig
-from lm.probing.fitted import FittedProbe
 from lm.probing.linear import (
     COMPUTES_WITH_TENSORS,
     LogisticProbe,
@@ -32,6 +31,7 @@ from lm.probing.linear import (
 )
 from lm.probing.probe import (
     DRAWS,
+    FittedProbe,
     ProbeResult,
     create_classifier,
     labelled_clips,

@@ -14,8 +14,16 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 from lm.lm_options import PARTS, POOLINGS, Means, Pooling, VectorConfig
-from lm.probing.features_file import SUFFIXES, read_features
-from lm.probing.vectors import ALL_POOLINGS, RunningPools, average, bags_of_codes, pool, pool_batch
+from lm.probing.vectors import (
+    ALL_POOLINGS,
+    SUFFIXES,
+    RunningPools,
+    average,
+    bags_of_codes,
+    pool,
+    pool_batch,
+    read_features,
+)
 from tests.lm.reference import pooled_by_loops
 from tests.lm.tiny import random_codes
 from tokenizer.codes import SoftCodes, soft_assignments, spacing_of

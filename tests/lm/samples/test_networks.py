@@ -17,24 +17,22 @@ from torch import Tensor, nn
 
 from lm.samples import local_attention
 from lm.samples.local_attention import LocalAttention
-from lm.samples.sample_crops import (
+from lm.samples.sample_model import (
     BASELINES,
     NOT_COUNTED,
-    LevelTable,
-    SampleCrops,
-    count_pairs,
-    create_baseline,
-    loss,
-    score,
-)
-from lm.samples.sample_model import (
     CachedTransformer,
     ContextNetwork,
+    LevelTable,
+    SampleCrops,
     SampleLanguageModel,
     SampleTransformer,
     continue_levels,
+    count_pairs,
+    create_baseline,
     create_sample_model,
+    loss,
     multiply_adds,
+    score,
 )
 from lm.samples.sample_network_options import ContextConfig, SampleCropsConfig
 from tests.lm.samples.tiny import (

@@ -16,7 +16,7 @@ import soundfile
 import torch
 from safetensors.torch import load_file
 
-from lm.probing.fitted import FittedProbe
+from lm.probing.probe import FittedProbe
 from pipelines.jobs.run_output import require_own_parts, write_probe
 from pipelines.results.run_record import lost_file, read_results
 from pipelines.settings.run_rules import run_settings

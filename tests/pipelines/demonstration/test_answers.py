@@ -12,7 +12,7 @@ import torch
 from matplotlib.figure import Figure
 
 from lm.lm_options import CodeSampling
-from lm.probing.fitted import FittedProbe, ProbeDescription, ProbeNetwork, VectorRecipe
+from lm.probing.probe import FittedProbe, ProbeDescription, ProbeNetwork, VectorRecipe
 from lm.probing.vectors import bags_of_codes
 from pipelines.extras.demo import DemoConfig
 from pipelines.extras.demo.answers import MISSING, Analysis, DemoAnswers, mel_ticks, missing_parts, prompt_of

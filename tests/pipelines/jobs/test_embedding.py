@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from lm.probing.features_file import FeaturesFile, read_features
-from lm.probing.fitted import FittedProbe
+from lm.probing.probe import FittedProbe
+from lm.probing.vectors import FeaturesFile, read_features
 from pipelines.store.store import SYNTHESISED
 from pipelines.store.stored_features import FEATURES, StoredFeatures
 from tests.pipelines.conftest import FinishedRun

@@ -13,11 +13,10 @@ from safetensors.numpy import load_file as read_features
 from safetensors.torch import load_file
 from torch import Tensor
 
-from lm.batches import CodeSequences, fitting_batches
 from lm.lm_options import BatchConfig, GPTConfig, VectorConfig
-from lm.model import LanguageModel
-from lm.pooled_states import layer_features
+from lm.model import LanguageModel, layer_features
 from lm.probing.vectors import bags_of_codes, pool
+from lm.tokens import CodeSequences, fitting_batches
 from pipelines.settings.run_rules import run_settings
 from pipelines.stages import features
 from pipelines.stages.codebooks import frame_sample, input_sample

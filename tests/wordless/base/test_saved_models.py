@@ -13,7 +13,7 @@ import torch
 from lm.finetuned import FineTunedModel, create_network, create_task
 from lm.finetuning import ClassificationOptions
 from lm.model import LanguageModel
-from lm.probing.fitted import FittedProbe, ProbeDescription, ProbeNetwork, VectorRecipe
+from lm.probing.probe import FittedProbe, ProbeDescription, ProbeNetwork, VectorRecipe
 from lm.samples.sample_model import SampleLanguageModel, create_sample_model
 from pipelines.extras.finetune import GptOptions
 from tests.lm.samples.tiny import TRANSFORMER

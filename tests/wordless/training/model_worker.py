@@ -16,10 +16,10 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from lm.batches import CodeSequences, TrainingBatches, validation_batches
-from lm.batches import loss as nats
 from lm.lm_options import BatchConfig
 from lm.model import LanguageModel
+from lm.tokens import CodeSequences, TrainingBatches, validation_batches
+from lm.tokens import loss as nats
 from tests.lm.tiny import TINY, codes_format, random_codes
 from tests.wordless.training.fitting import fit_silently
 from tokenizer.fitting import PatchBatches, reconstruction_loss
