@@ -109,8 +109,7 @@ def _planned(place: Path, word: str) -> dict[str, Facts]:
     from pipelines.chain.chain import make_part
     from pipelines.settings.choices import with_choices
     from pipelines.settings.run_rules import run_settings
-    from pipelines.store.plan import Plan
-    from pipelines.store.session import Session
+    from pipelines.store.stage import Plan, Session
     from pipelines.store.store import Entry, Recipe
     from tests.pipelines.tiny import save_run, silent_session
     from tests.pipelines.tiny_chain import config_of

@@ -33,8 +33,7 @@ from lm.heads import ClassificationTask, Task
 from lm.lm_options import Pooling
 from pipelines.stages.features import ClipReading
 from pipelines.stages.stored_arrays import TRAINED_ON, VALUES, read_clips, rows_of, write_clips
-from pipelines.store.session import Run
-from pipelines.store.stage import stage
+from pipelines.store.stage import Run, stage
 from pipelines.store.store import Entry, write_json
 from pipelines.store.stored_features import write_features
 from tokenizer.tokenizer_options import SoundChanges

@@ -46,8 +46,7 @@ from pipelines.chain.study import Study
 from pipelines.methods.method import Method
 from pipelines.stages.features import BAG_OF_CODES, ClipReading
 from pipelines.stages.stored_arrays import TRAINED_ON, waveforms
-from pipelines.store.session import Run
-from pipelines.store.stage import stage
+from pipelines.store.stage import Run, stage
 from pipelines.store.store import Entry, other_options
 from pipelines.store.stored_features import stacked_rows, write_features
 from tokenizer.tokenizer import Tokenizer

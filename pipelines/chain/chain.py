@@ -15,7 +15,7 @@ from pipelines.extras.work import works
 from pipelines.methods.methods_table import METHODS
 from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.probing import probed, require_probeable, scored
-from pipelines.store.session import Session
+from pipelines.store.stage import Session
 from pipelines.store.store import Entry
 from pipelines.store.stored_features import natural
 from wordless.audio.recordings.manifest import Clips

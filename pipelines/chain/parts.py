@@ -12,8 +12,7 @@ import torch
 from pipelines.results.rows import FoldSeed
 from pipelines.settings.run_settings import RunSettings
 from pipelines.store.outputs import keep_claimed
-from pipelines.store.plan import Plan, open_plan
-from pipelines.store.session import Session
+from pipelines.store.stage import Plan, Session, open_plan
 from pipelines.store.store import Entry, some_options
 from pipelines.store.tracking import Say, Tracking
 from wordless.audio.recordings.manifest import Clips

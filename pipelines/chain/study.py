@@ -11,7 +11,7 @@ from pipelines.stages.codebooks import sample_statistics
 from pipelines.stages.features import ClipReading, CodedViews, CodesOfViews, SoftlyCodedViews
 from pipelines.stages.probing import probe_task
 from pipelines.stages.voices import CodedIn
-from pipelines.store.session import Session
+from pipelines.store.stage import Session
 from pipelines.store.store import Entry, some_options
 from tokenizer.fitting import VectorSource
 from wordless.audio.recordings.corpus import noise_recordings

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pipelines.results.rows import Row
     from pipelines.results.run_record import Results, Section
     from pipelines.settings.run_settings import RunSettings
-    from pipelines.store.session import Session
+    from pipelines.store.stage import Session
     from pipelines.store.store import Entry
     from wordless.audio.recordings.manifest import Clips
 

@@ -21,8 +21,7 @@ from pipelines.commandline.annotation_files import write_annotations
 from pipelines.recordings import EncodeConfig
 from pipelines.settings.inputs import InputOptions
 from pipelines.store.outputs import new_file, new_folder
-from pipelines.store.session import Run, Session
-from pipelines.store.stage import stage
+from pipelines.store.stage import Run, Session, stage
 from pipelines.store.store import Entry, Store, StoreConfig, StoreOptions, note_finished, write_json
 from tokenizer.parquet import CodedClip, mark_complete, read_codes, read_num_samples, write_shard
 from tokenizer.tokenizer import Tokenizer, load_tokenizer

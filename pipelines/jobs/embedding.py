@@ -41,7 +41,7 @@ from pipelines.stages.features import (
 )
 from pipelines.stages.probing import probed, require_probeable
 from pipelines.store.run_folder import OF_SOUND, RESULTS, part_of
-from pipelines.store.session import Session
+from pipelines.store.stage import Session
 from pipelines.store.store import Entry, Store, write_json
 from pipelines.store.stored_features import (
     FEATURES,

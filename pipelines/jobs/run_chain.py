@@ -19,7 +19,7 @@ from pipelines.results.run_record import read_results
 from pipelines.settings.choices import EMBEDDED, usual_stages
 from pipelines.settings.run_rules import run_settings
 from pipelines.settings.run_settings import RunSettings, choose_workers
-from pipelines.store.session import Session
+from pipelines.store.stage import Session
 from pipelines.store.store import Store
 from pipelines.store.tracking import Tracking
 from wordless.audio.recordings.splits import UNDIVIDED

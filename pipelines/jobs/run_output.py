@@ -27,7 +27,7 @@ from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.features import BAG_OF_CODES
 from pipelines.stages.listening import wav_name
 from pipelines.store.run_folder import REPORT, RESULTS
-from pipelines.store.session import Session
+from pipelines.store.stage import Session
 from pipelines.store.store import ENTRY, Entry
 from pipelines.store.stored_features import GPT, PROBE
 from wordless.audio.recordings.manifest import Clip, Clips, read_manifest, write_manifest, write_rejected

@@ -15,8 +15,7 @@ from pipelines.methods.sound_probe import SoundProbe
 from pipelines.speech import DecodeConfig, GenerateConfig
 from pipelines.store.outputs import new_folder
 from pipelines.store.run_folder import open_synthesis, part_of, vocoder_of
-from pipelines.store.session import Run, Session
-from pipelines.store.stage import stage
+from pipelines.store.stage import Run, Session, stage
 from pipelines.store.store import Store, note_finished, other_options
 from tokenizer.codes import Codes, CodesFormat, join_codes, require_same_codebook
 from tokenizer.parquet import CodedClip, read_codes, write_shard

@@ -19,8 +19,7 @@ from pipelines.stages.stage_options import TokenizerSettings
 from pipelines.stages.start import TOKENS, start_folder
 from pipelines.stages.start_voice import tokenizer_hash
 from pipelines.stages.stored_arrays import TRAINED_ON
-from pipelines.store.session import Run, Session
-from pipelines.store.stage import stage
+from pipelines.store.stage import Run, Session, stage
 from pipelines.store.store import Entry, some_options, write_json
 from tokenizer import fitting
 from tokenizer.fitting import OpenVectors, PatchBatch, VectorSource, reconstruction_loss

@@ -7,8 +7,7 @@ from operator import attrgetter
 
 import torch
 
-from pipelines.store.session import Run
-from pipelines.store.stage import stage
+from pipelines.store.stage import Run, stage
 from pipelines.store.store import Entry, note_finished
 from tokenizer.encoder import Encoder, encode
 from tokenizer.parquet import mark_complete, shard_path, write_shard

@@ -21,8 +21,7 @@ from lm.lm_options import POOLINGS, RESIDUAL, VECTORS, GPTConfig, Pooling, State
 from lm.model import LanguageModel, layer_features
 from lm.probing.vectors import RunningPools, average, bags_of_codes, pool, read_features
 from pipelines.stages.encoding import codes_of_views
-from pipelines.store.session import Run, Session
-from pipelines.store.stage import stage
+from pipelines.store.stage import Run, Session, stage
 from pipelines.store.store import Entry
 from pipelines.store.stored_features import GPT, joined_rows, stacked_rows, write_features
 from tokenizer.codes import Codes, CodesFormat, SoftCodes, join_rates

@@ -22,8 +22,7 @@ from pipelines.stages.features import BAG_OF_CODES, bag_features, log_mel_vector
 from pipelines.stages.listening import LISTENING, decoded_paths, wav_name
 from pipelines.stages.probing import probe_task
 from pipelines.stages.stage_options import JudgeName
-from pipelines.store.session import Run, Session
-from pipelines.store.stage import stage
+from pipelines.store.stage import Run, Session, stage
 from pipelines.store.store import Entry, write_json
 from pipelines.store.stored_features import stacked_rows
 from tokenizer.encoder import Encoder

@@ -8,8 +8,7 @@ from lm.model import LanguageModel
 from lm.tokens import CodeSequences, TrainingBatches, fitting_batches, loss, validation_batches
 from pipelines.stages.gpt_options import LanguageModelSettings
 from pipelines.stages.start import LM, TOKENS, gpt_hash, start_folder
-from pipelines.store.session import Run, Session
-from pipelines.store.stage import stage
+from pipelines.store.stage import Run, Session, stage
 from pipelines.store.store import Entry, other_options, write_json
 from tokenizer.codes import Codes, join_rates
 from tokenizer.parquet import read_codes

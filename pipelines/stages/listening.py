@@ -17,8 +17,7 @@ from lm.lm_options import CodeSampling
 from lm.model import LanguageModel
 from pipelines.stages.stage_options import ListeningConfig, SoundJudge
 from pipelines.stages.stored_arrays import TRAINED_ON
-from pipelines.store.session import Run, Session
-from pipelines.store.stage import stage
+from pipelines.store.stage import Run, Session, stage
 from pipelines.store.store import Entry, other_options, some_options, write_json
 from tokenizer.codes import Codes
 from tokenizer.encoder import Encoder, pictures

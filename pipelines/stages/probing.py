@@ -13,8 +13,7 @@ from lm.probing.linear import VERSION
 from lm.probing.probe import FittedProbe, last_point, learning_curve, method_record, probe_method, scored_method
 from lm.probing.task import ProbeTask, with_parts
 from lm.probing.vectors import CLASS_SCORES
-from pipelines.store.session import Run
-from pipelines.store.stage import labels_of, stage
+from pipelines.store.stage import Run, labels_of, stage
 from pipelines.store.store import Entry, write_json
 from pipelines.store.stored_features import FEATURES, PROBE, SCORES, StoredFeatures, side_by_side
 from wordless.audio.recordings.manifest import Clips

@@ -16,8 +16,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.store.session import Run, Session
-from pipelines.store.stage import stage
+from pipelines.store.stage import Run, Session, stage
 from pipelines.store.store import Entry, write_json
 from vocoder.crops import SampleClips
 from wordless.audio.reading import read_blocks, resampled_length

@@ -10,8 +10,7 @@ from pipelines.stages.stage_options import VocoderSettings
 from pipelines.stages.start import VOICE, start_folder
 from pipelines.stages.start_voice import saved_vocoder, statistics_of
 from pipelines.stages.stored_arrays import TRAINED_ON, split_samples, stored_names
-from pipelines.store.session import Run, Session
-from pipelines.store.stage import stage
+from pipelines.store.stage import Run, Session, stage
 from pipelines.store.store import Entry
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer

@@ -1,4 +1,4 @@
-"""A stage: a function whose arguments decide the entry of the store that it writes.
+"""A stage: a function whose arguments decide the entry of the store that it writes; its session, and the plan of a run.
 
 ::
 
@@ -13,19 +13,208 @@ name, its version, and all arguments:
 - an entry is its key;
 - what has a ``key`` is this key. That of a clip table is its sound, so the stage gets the table without labels;
 - where something else of an argument decides the result, a function says what: ``keys={"clips": labels_of}``.
+
+A stage that is called in a plan gives its entry at once, because its key follows from its arguments. The entry is made
+when somebody opens its folder, or at the end of the plan, where several are made at the same time in processes. Such a
+process repeats the calls of a part, such as a fold and a seed, because functions do not travel between processes. Some
+calls read an entry while a part is planned; so where several parts are left, processes repeat all of them first.
 """
 
 import inspect
-from collections.abc import Callable, Mapping, Sized
-from dataclasses import fields, is_dataclass
-from functools import wraps
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence, Sized
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass, fields, is_dataclass, replace
+from functools import partial, wraps
+from itertools import chain
+from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Concatenate, ParamSpec
+from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 
-from pipelines.store.session import Run, Session
-from pipelines.store.store import Entry, Recipe
+import torch
+from torch import nn
+
+from pipelines.store.outputs import keep_claimed
+from pipelines.store.store import CURVE, Entry, Recipe, Store, checkpoints_of, write_json
 from wordless.audio.recordings.manifest import Clips, Split
 from wordless.base.files import list_hash
+from wordless.base.machine import LOCAL, EngineConfig, Pool, in_order, limited_threads, open_pool, open_processes
+from wordless.base.messages import InputError
+from wordless.base.progress import Terminal
+from wordless.training.fit import B, Batches, Gang, LossFunction, fit
+from wordless.training.fit_options import FitConfig, Point
+
+if TYPE_CHECKING:
+    from pipelines.store.tracking import Tracking
+
+J = TypeVar("J")
+R = TypeVar("R")
+S = TypeVar("S", bound="Session")
+CHECKPOINT = "fit.safetensors"
+WIDTH = 20  # of the column of stages in the log
+
+
+def training_name(stage: str, place: str = "") -> str:
+    """Name a training on the terminal and in trackers; ``place`` is its fold and seed."""
+    name = f"{'language model' if stage == 'lm' else stage.replace('_', ' ')} {place}".strip()
+    return name.replace("/", "_")  # names of groups may contain "/"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """The resources of every stage."""
+
+    store: Store
+    gang: Gang
+    terminal: Terminal
+    folder: Path  # of the run
+    workers: int  # that read and encode recordings, as `EngineConfig.workers` counts them
+    place: str = ""  # fold and seed, where a run has several
+    training: str = "{stage}"  # names of trainings: those of their stages, with a rate; or the title of a method
+    tracking: "Tracking | None" = None
+    engine: EngineConfig = LOCAL  # of the workers
+    shared: tuple[Path, ...] = ()  # files and folders that all workers must see, beside the store
+    plan: "Plan | None" = None  # that makes entries later, several at the same time; None: they are made at once
+    part: Hashable = None  # of the plan
+
+    def entry(
+        self, recipe: Recipe, title: str, make: "Callable[[Run], None]", *, read: set[str], together: bool
+    ) -> Entry:
+        """Return the entry of ``recipe``, found, made now, or left to the plan; ``read`` are keys of its inputs."""
+        if together:
+            processes = {"threads": self._threads(), "processes": self.gang.size}
+            recipe = replace(recipe, arguments={**recipe.arguments, **processes})
+        name = self.training.format(stage=recipe.stage)
+        title = f"{recipe.stage:<{WIDTH}} {recipe.key}  {title}"
+        make_it = partial(self._make, recipe, title, make, together=together)
+        if self.plan is None:
+            entry = make_it()
+            self._track(entry, name)
+            return entry
+        if (known := self.plan.entries.get(recipe.key)) is not None:
+            return known
+        if found := self.store.find(recipe) is not None and recipe.key not in self.plan.made:
+            self.terminal.say(f"reused    {title}")
+        entry = self.store.entry(recipe, reused=found)
+        entry = self.plan.add(entry, make_it, read=read, part=self.part, is_training=together)
+        self.plan.when_made(entry, lambda made: self._track(made, name))
+        return entry
+
+    def _make(self, recipe: Recipe, title: str, make: "Callable[[Run], None]", *, together: bool) -> Entry:
+        if self.plan is not None and (made := self.store.find(recipe)) is not None:
+            return made  # by another process of the plan
+        leader = self.gang.rank == 0
+
+        def waiting(recipe: Recipe) -> None:
+            self.terminal.say(f"waiting   {title}: another process is making it")
+
+        with self.store.locked(recipe, waiting) if leader else nullcontext():
+            if leader:
+                keep_claimed()
+            entry = self.store.find(recipe) if leader else None
+            # Rank 0's look at the store decides for all: another run may finish the entry at any moment.
+            found = self.gang.sum([float(entry is not None)])[0] > 0
+            if found and self.plan is None:
+                self.terminal.say(f"reused    {title}")
+            elif not found and (leader or together):
+                making = self.store.making(recipe) if leader else nullcontext(self.store.partial(recipe))
+                with self.terminal.computing(title), making as place:
+                    make(Run(**{**vars(self), "folder": place, "stage": recipe.stage}))
+        self.gang.barrier()
+        return self.store.entry(recipe, reused=found)
+
+    def when_made(self, entry: Entry, describe: Callable[[Entry], object]) -> None:
+        """Print the line that ``describe`` gives of an entry, if any, once the entry is made."""
+
+        def tell(made: Entry) -> None:
+            if line := describe(made):
+                self.terminal.say(str(line))
+
+        tell(entry) if self.plan is None else self.plan.when_made(entry, tell)
+
+    def alone(self: S) -> S:
+        """Return the same session without the other processes, for work that is too small to share."""
+        return replace(self, gang=Gang(self.gang.device))
+
+    def named(self: S, training: str) -> S:
+        """Return the same session for a training that has a name of its own."""
+        return replace(self, training=training)
+
+    def pool(self, *, gpu: bool = True) -> AbstractContextManager[Pool]:
+        """Start the workers; with ``gpu``, each has the run's device."""
+        shared, on_gpu = [self.store.root, *self.shared], gpu and self.gang.device.type == "cuda"
+        return open_pool(self.engine, self.workers, shared=shared, gpu=on_gpu)
+
+    def each(self, title: str, work: Callable[[J], R], jobs: Sequence[J]) -> Iterator[R]:
+        """Give the results of ``work`` for each job, in order, computed by all workers, and show the progress."""
+        with self.terminal.working(title, len(jobs), "clips") as progress, self.pool() as pool:
+            yield from progress.each(in_order(work, jobs, pool))
+
+    def each_together(
+        self, title: str, work: Callable[[Sequence[J]], Sequence[R]], groups: Sequence[Sequence[J]]
+    ) -> Iterator[R]:
+        """Give the results of ``work``, which computes a group of jobs at once, job by job and in order."""
+        with self.terminal.working(title, sum(map(len, groups)), "clips") as progress, self.pool() as pool:
+            yield from progress.each(chain.from_iterable(in_order(work, groups, pool)))
+
+    def _threads(self) -> int:
+        own = torch.get_num_threads()
+        total, squares = self.gang.sum([own, own * own])
+        if squares * self.gang.size != total * total:
+            problem = f"one of {self.gang.size} processes computes with {own} threads, and another with another number"
+            raise InputError(f"{problem}; give all of them the same, such as threads=1")
+        return own
+
+    def _track(self, entry: Entry, name: str) -> None:
+        """Give trackers the whole curve of a training, made here or found; a training without steps has no points."""
+        if self.tracking is None or not self.tracking.names or not (entry.folder / CURVE).is_file():
+            return
+        if points := entry.read_rows(CURVE, "curve"):
+            self.tracking.complete(training_name(name, self.place), points)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run(Session):
+    """The session of a stage that makes its entry: `folder` is the entry's, which is renamed when it is complete.
+
+    `wordless.Run` is another class: the finished run of a user.
+    """
+
+    stage: str
+
+    def fit(
+        self,
+        option: str,
+        model: nn.Module,
+        batches: Batches[B],
+        validation: Sequence[B],
+        loss: LossFunction[B],
+        config: FitConfig,
+    ) -> None:
+        """Call `fit` with checkpoints, progress and trackers; ``option`` names the config on the command line."""
+        name = self.training.format(stage=self.stage)
+
+        def track(point: Point) -> None:
+            if self.tracking is not None:
+                self.tracking.add(training_name(name, self.place), point)
+
+        with self.terminal.working(training_name(name), config.steps, "steps") as progress:
+            report = fit(
+                model,
+                batches,
+                validation,
+                loss,
+                config,
+                gang=self.gang,
+                option=option,
+                checkpoint=checkpoints_of(self.folder) / CHECKPOINT,
+                progress=progress,
+                track=track,
+                say=self.terminal.say,
+            )
+        if self.gang.rank == 0:
+            write_json(self.folder / CURVE, report)
+
 
 P = ParamSpec("P")
 # Options that decide no result: how often checkpoints are written, which program computes the same sound.
@@ -117,3 +306,155 @@ def _key(value: object, read: set[str]) -> object:
     # On a GPU the default may round otherwise; `true` does so on each device.
     left_out = NO_RESULT if getattr(value, "compile", None) else (*NO_RESULT, "compile")
     return _key({each.name: getattr(value, each.name) for each in fields(value) if each.name not in left_out}, read)
+
+
+Repeat = Callable[["Plan", Hashable], None]  # makes the calls of one part of a run again
+Begin = Callable[[Hashable, str | None], "Future[set[str]]"]  # lets a process work for a part: `_Repeated.answer`
+
+
+@dataclass(frozen=True, kw_only=True)
+class Call:
+    read: set[str]  # keys of its inputs
+    entry: Entry  # that it makes, or that the store has
+    make: Callable[[], Entry]  # makes or finds the entry, in this process
+    threads: int  # that it computes with: they decide last bits, so they are those of the process that made the plan
+    part: Hashable  # of the run, such as a fold and a seed
+    is_training: bool
+
+
+class Plan:
+    """Calls of stages in order, of which those that are ready are made; `open_plan` creates one."""
+
+    def __init__(self, begin: "Begin | None" = None, *, threads: int = 1, parts: Sequence[Hashable] = ()) -> None:
+        """Plan ``parts`` for processes that ``begin`` work and have so many ``threads`` together; None: this one."""
+        self._begin, self._threads, self._parts = begin, threads, [*parts]
+        self.entries: dict[str, Entry] = {}  # by key, of all calls
+        self.made: set[str] = set()  # keys of entries that this process made, or another one that planned ahead
+        self._left: dict[str, Call] = {}  # calls by key whose entries are not made yet
+        self._notices: dict[str, list[Callable[[Entry], object]]] = {}
+
+    def add(
+        self, entry: Entry, make: Callable[[], Entry], *, read: set[str], part: Hashable, is_training: bool
+    ) -> Entry:
+        """Take a new call, and return its entry, which is made when it is first read."""
+        key, threads = entry.key, torch.get_num_threads()
+        while self._parts and self._parts[0] != part:
+            self._parts.pop(0)  # it is planned
+        if not entry.reused and key not in self.made:
+            call = Call(read=read, entry=entry, make=make, threads=threads, part=part, is_training=is_training)
+            self._left[key] = call
+            entry = replace(entry, make=lambda: self.make([key]))
+        self.entries[key] = entry
+        return entry
+
+    def when_made(self, entry: Entry, tell: Callable[[Entry], object]) -> None:
+        """Call ``tell`` once the entry is made."""
+        if entry.key in self._left:
+            self._notices.setdefault(entry.key, []).append(tell)
+        else:
+            tell(entry)
+
+    def make(self, keys: Sequence[str] | None = None) -> None:
+        """Make the entries of some keys and their inputs, by default all that are left.
+
+        Trainings and their inputs begin first. What is ready alone is made in this process, with all of its workers.
+        """
+        waiting = [*self._left] if keys is None else self._with_inputs(keys)
+        if keys is not None and waiting:
+            self._plan_ahead()
+        running: dict[Future[set[str]], str] = {}
+        while waiting or running:
+            ready = [key for key in waiting if not self._missing(key)]
+            if not running and (self._begin is None or len(ready) == 1):
+                waiting.remove(ready[0])
+                call = self._left[ready[0]]
+                with limited_threads(call.threads):
+                    made = call.make()
+                if not made.reused:
+                    self.made.add(made.key)
+                self._finish(ready[0])
+                continue
+            trainings = [key for key in waiting if self._left[key].is_training]
+            first = {*trainings}.union(*map(self._missing, trainings))
+            for key in sorted(ready, key=lambda key: key not in first):
+                busy = sum(self._left[each].threads for each in running.values())
+                if self._begin is not None and (not running or busy + self._left[key].threads <= self._threads):
+                    waiting.remove(key)
+                    running[self._begin(self._left[key].part, key)] = key
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                future.result()
+                self._finish(running.pop(future))
+
+    def _plan_ahead(self) -> None:
+        """Let processes plan the parts that are left, and make what is read on the way."""
+        parts, self._parts = self._parts, []
+        if self._begin is not None and len(parts) > 1:
+            for future in [self._begin(part, None) for part in parts]:
+                self.made |= future.result()
+
+    def _finish(self, key: str) -> None:
+        entry = replace(self._left.pop(key).entry, make=None)
+        for tell in self._notices.pop(key, ()):
+            tell(entry)
+
+    def _missing(self, key: str) -> list[str]:
+        """Return the keys of inputs that are not made yet."""
+        return [each for each in self._left[key].read if each in self._left]
+
+    def _with_inputs(self, keys: Sequence[str]) -> list[str]:
+        """Return those of the keys that are left, and all of their inputs that are, in the order of the calls."""
+        wanted, found = [key for key in keys if key in self._left], set[str]()
+        while wanted:
+            found.add(key := wanted.pop())
+            wanted += self._missing(key)
+        return [key for key in self._left if key in found]
+
+
+@contextmanager
+def open_plan(
+    repeat: Repeat, parts: Sequence[Hashable], *, processes: int, threads: int, tell: Callable[[], object]
+) -> Iterator[Plan]:
+    """Give a plan of parts that up to ``processes`` make with ``threads`` each; the end of the block makes the rest.
+
+    ``repeat`` makes the calls of a part again, in another process. ``tell`` is called when the first process starts.
+    """
+    with ExitStack() as stack:
+        submit: list[Callable[..., Future[set[str]]]] = []
+
+        def begin(part: Hashable, key: str | None) -> "Future[set[str]]":
+            if not submit:  # processes take seconds to start
+                tell()
+                opened = open_processes(processes, partial(_Repeated.begin, repeat), threads=threads)
+                submit.append(stack.enter_context(opened))
+            return submit[0](_Repeated.answer, part, key)
+
+        plan = Plan(begin, threads=processes * threads, parts=parts)
+        yield plan
+        plan.make()
+
+
+class _Repeated(Plan):
+    """The plan of a part in a process that makes its entries for another one, which tells what there is to tell."""
+
+    repeat: Repeat
+    plans: dict[Hashable, Plan]
+
+    @classmethod
+    def begin(cls, repeat: Repeat) -> None:
+        cls.repeat, cls.plans = repeat, {}
+
+    @classmethod
+    def answer(cls, part: Hashable, key: str | None) -> set[str]:
+        """Make the entry of a key, or None, of a part; return the keys of all that this process made of it so far."""
+        if part not in cls.plans:
+            cls.plans[part] = cls()
+            cls.repeat(cls.plans[part], part)
+        plan = cls.plans[part]
+        if key is not None:
+            if key not in plan.entries:
+                raise RuntimeError(f"the repeated calls of {part} have no entry {key}")
+            plan.make([key])
+        return plan.made
+
+    def when_made(self, entry: Entry, tell: Callable[[Entry], object]) -> None:
+        """Tell nothing."""

@@ -73,7 +73,7 @@ class Recipe:
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """An entry of the store, complete or still to be made by a `pipelines.store.plan.Plan`."""
+    """An entry of the store, complete or still to be made by a `pipelines.store.stage.Plan`."""
 
     stage: str
     key: str

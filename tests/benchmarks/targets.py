@@ -66,7 +66,7 @@ from pipelines.commandline.option_index import completed
 from pipelines.settings.run_rules import run_settings
 from pipelines.stages.features import code_features, log_mel_features
 from pipelines.stages.stored_arrays import stored_names
-from pipelines.store.session import Session
+from pipelines.store.stage import Session
 from pipelines.store.store import Store
 from pipelines.store.stored_features import FEATURES
 from tokenizer.parquet import read_codes

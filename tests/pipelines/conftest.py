@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from pipelines.store.session import Session
+from pipelines.store.stage import Session
 from tests.killing import call
 from tests.pipelines.tiny import save_run, silent_session, sweep
 from tests.pipelines.tiny_chain import TINY

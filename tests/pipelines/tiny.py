@@ -18,7 +18,7 @@ from pipelines.settings.run_settings import CorpusCommand
 from pipelines.stages.features import ClipReading
 from pipelines.stages.listening import Playback, choose_clips
 from pipelines.stages.stage_options import ListeningConfig
-from pipelines.store.session import Session
+from pipelines.store.stage import Session
 from pipelines.store.store import Entry, Store, StoreConfig
 from tokenizer.codes import Codes, CodesFormat
 from tokenizer.parquet import CodedClip, mark_complete, shard_path, write_shard

@@ -15,8 +15,7 @@ from pipelines.results.run_record import Section
 from pipelines.settings.run_rules import require_one_training
 from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.codebooks import beginning
-from pipelines.store.session import Run
-from pipelines.store.stage import stage
+from pipelines.store.stage import Run, stage
 from pipelines.store.store import Entry, write_json
 from tokenizer.tokenizer import Tokenizer, to_patches
 from wordless.audio.recordings.manifest import Clip, Clips, choose_evenly

@@ -21,8 +21,7 @@ from pipelines.jobs.coding import ReadSound, Told, attempted, files_key, open_se
 from pipelines.pages.excerpts import Room
 from pipelines.stages.mfcc import mfcc_frames
 from pipelines.store.outputs import new_file
-from pipelines.store.session import Run
-from pipelines.store.stage import stage
+from pipelines.store.stage import Run, stage
 from pipelines.store.store import Entry, write_json
 from tokenizer.codes import require_same_codebook, soft_assignments
 from tokenizer.tokenizer import Tokenizer, load_tokenizer

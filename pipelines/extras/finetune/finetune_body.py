@@ -38,8 +38,7 @@ from pipelines.settings.run_settings import choose_workers
 from pipelines.stages.stored_arrays import VALUES, read_clips, write_clips
 from pipelines.store.outputs import REMEDY, hold
 from pipelines.store.run_folder import FINETUNED, JOB, TABLE, part_of
-from pipelines.store.session import Run, Session
-from pipelines.store.stage import labels_of, stage
+from pipelines.store.stage import Run, Session, labels_of, stage
 from pipelines.store.store import CURVE, Entry, Store, write_json
 from pipelines.store.stored_features import FEATURES, StoredFeatures, stacked_rows, write_features
 from pipelines.store.tracking import Tracking

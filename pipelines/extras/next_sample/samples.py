@@ -34,8 +34,7 @@ from pipelines.results.run_record import Results, Section, section_of
 from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.listening import loudest
 from pipelines.stages.stored_arrays import TRAINED_ON, split_samples, test_waveforms, waveforms
-from pipelines.store.session import Run, Session
-from pipelines.store.stage import stage
+from pipelines.store.stage import Run, Session, stage
 from pipelines.store.store import CURVE, Entry, write_json
 from vocoder.continuing import joined_sound
 from vocoder.engines.choice import choose_engine, precision

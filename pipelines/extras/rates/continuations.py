@@ -35,8 +35,7 @@ from pipelines.stages.codebooks import HEALTH
 from pipelines.stages.judging import JUDGES, Judge, label_task, name_labels, new_part, whole
 from pipelines.stages.language_model import PERPLEXITY
 from pipelines.stages.listening import excerpt_row, loudest
-from pipelines.store.session import Run
-from pipelines.store.stage import stage
+from pipelines.store.stage import Run, stage
 from pipelines.store.store import CURVE, Entry, other_options, write_json
 from tokenizer.parquet import read_codes
 from tokenizer.rates_tokenizer import RatesTokenizer

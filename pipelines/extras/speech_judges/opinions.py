@@ -25,8 +25,7 @@ from pipelines.results.run_record import Section
 from pipelines.results.sound_figures import clip_figures
 from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.listening import JUDGED, decoded_paths, sound_of
-from pipelines.store.session import Run, Session
-from pipelines.store.stage import stage
+from pipelines.store.stage import Run, Session, stage
 from pipelines.store.store import Entry, write_json
 from vocoder.kinds import JUDGED_KINDS, ORIGINAL
 from wordless.audio.recordings.manifest import Clips

@@ -24,8 +24,7 @@ from pipelines.results.run_record import Section
 from pipelines.settings.choices import EMBEDDED, EMBEDDED_SOURCE
 from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.listening import training_codes
-from pipelines.store.session import Run
-from pipelines.store.stage import stage
+from pipelines.store.stage import Run, stage
 from pipelines.store.store import SYNTHESISED, Entry, write_json
 from pipelines.store.stored_features import natural
 from tokenizer.codes import Codes

@@ -43,7 +43,7 @@ from pipelines.methods.methods_table import METHODS
 from pipelines.settings.run_rules import run_settings
 from pipelines.stages.codebooks import frame_sample
 from pipelines.stages.stored_arrays import TRAINED_ON, stored_names, waveforms
-from pipelines.store.session import Session
+from pipelines.store.stage import Session
 from pipelines.store.store import CURVE, Entry
 from pipelines.store.stored_features import FEATURES, SCORES
 from tests.lm.bodies.sounds import SMALL, TARGETS

@@ -25,7 +25,7 @@ from pipelines.stages.features import CodedViews, SoftlyCodedViews, code_feature
 from pipelines.stages.stage_options import VocoderSettings
 from pipelines.stages.stored_arrays import waveforms
 from pipelines.stages.voices import CodedIn, vocoder
-from pipelines.store.session import Session
+from pipelines.store.stage import Session
 from pipelines.store.store import CURVE, Entry
 from pipelines.store.stored_features import FEATURES
 from tests.pipelines.conftest import FinishedRun

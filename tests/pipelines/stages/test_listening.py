@@ -22,7 +22,7 @@ from pipelines.stages.listening import (
     wav_name,
 )
 from pipelines.stages.listening import LISTENING as LISTENING_RECORD
-from pipelines.store.session import Session
+from pipelines.store.stage import Session
 from pipelines.store.store import Entry, write_json
 from tests.pipelines.tiny import (
     AUDIO,

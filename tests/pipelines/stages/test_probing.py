@@ -15,8 +15,7 @@ from lm.probing.task import require_labels
 from pipelines.methods.methods_table import METHODS
 from pipelines.results.probes import Probed, Probes, side_by_side_probes
 from pipelines.stages.probing import probed, require_probeable, scored
-from pipelines.store.session import Run, Session
-from pipelines.store.stage import stage
+from pipelines.store.stage import Run, Session, stage
 from pipelines.store.store import Entry
 from pipelines.store.stored_features import FEATURES, StoredFeatures, method_of_key, side_by_side
 from tests.pipelines.tiny import silent_session

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipelines.store.session import Run
-from pipelines.store.stage import LONG, labels_of, stage
+from pipelines.store.stage import LONG, Run, labels_of, stage
 from pipelines.store.store import ENTRY, TIMINGS, Entry, checkpoints_of, note_finished, write_json
 from tests.pipelines.tiny import silent_session
 from wordless.audio.recordings.manifest import Clip, Clips
