@@ -1,19 +1,26 @@
 """``wordless runs`` and ``wordless store``: what runs and their stores hold, and the deletion of what nobody uses."""
 
+import re
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.commandline.run_folders import LATEST
 from pipelines.store.outputs import hold, is_held
 from pipelines.store.run_folder import FINETUNED, JOB
-from pipelines.store.store import ENTRY, SYNTHESISED, UNPACKED, StoreOptions, faults
-from pipelines.store.unused import KEY, delete_unused, is_unused, stored_entries, unused_store
-from wordless.base.files import folder_size, remove
+from pipelines.store.store import ENTRY, SYNTHESISED, TIMINGS, UNPACKED, StoreOptions, faults
+from wordless.base.files import MARK, folder_size, remove, take_lock
 from wordless.base.messages import InputError, counted, escape
 from wordless.base.options import option
 from wordless.base.progress import print_table
+
+KEY = re.compile("[0-9a-f]{16}")  # the name of an entry's folder
+DELETED = ".deleted"  # an entry whose deletion has begun
+PARTS = ("", ".partial", ".checkpoints", ".damaged", DELETED)
+SECONDS_PER_DAY = 86_400
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,6 +124,50 @@ def ask(question: str) -> None:
     answer = sys.stdin.readline().strip().lower()
     if answer not in ("y", "yes"):
         raise InputError("nothing was deleted; answer y, or add --yes")
+
+
+def stored_entries(root: Path) -> dict[Path, int]:
+    """Return the folder of each entry of a store, finished or begun, and its bytes with those of checkpoints."""
+    found = {path.with_suffix("") for path in root.glob("*/*") if KEY.fullmatch(path.stem) and path.suffix in PARTS}
+    return {entry: sum(map(folder_size, _parts_of(entry))) for entry in sorted(found)}
+
+
+def is_unused(entry: Path, *, days: int) -> bool:
+    """Return whether `Store.find` gave an entry, or a killed run wrote it, for the last time so many days ago."""
+    times = [0.0]
+    for path in (entry / TIMINGS, *(part for part in _parts_of(entry) if part != entry)):
+        with suppress(OSError):
+            times.append(path.stat().st_mtime)
+    return time.time() - max(times) > days * SECONDS_PER_DAY
+
+
+@contextmanager
+def unused_store(root: Path) -> Iterator[None]:
+    """Keep commands from using the store until the block ends; one that is using it reads entries that it has found."""
+    with (root / MARK).open("a") as marked:
+        if not take_lock(marked, wait=False):
+            rule = "another command is using it, and reads entries that it has found: wait for it, or end it first"
+            raise InputError(option="store.root", value=root, rule=rule)
+        yield
+
+
+def delete_unused(entry: Path, *, days: int) -> bool:
+    """Delete an entry, and return whether it is gone; one that was used meanwhile, or is being made, stays."""
+    with entry.with_suffix(".lock").open("w") as file:
+        if not take_lock(file, wait=False) or not is_unused(entry, days=days):
+            return False
+        deleted = entry.with_suffix(DELETED)
+        remove(deleted)
+        if entry.exists():
+            entry.rename(deleted)  # so that no killed deletion leaves half an entry
+        for part in _parts_of(entry):
+            remove(part)
+    return True
+
+
+def _parts_of(entry: Path) -> list[Path]:
+    """List the folders of an entry: the entry itself, its partial folder, and its checkpoints."""
+    return [path for suffix in PARTS if (path := entry.with_suffix(suffix)).is_dir()]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -84,7 +84,7 @@ ARROWS = {
 BESIDE = (
     *(f"pipelines/{name}" for name in ("bodies", "commandline", "extras", "jobs", "pages")),
     *(f"pipelines/{name}.py" for name in ("cli", "detection", "doctor", "labelled", "recordings", "run", "running")),
-    *("pipelines/runs.py", "pipelines/speech.py", "pipelines/store/unused.py", "wordless/__init__.py"),
+    *("pipelines/runs.py", "pipelines/speech.py", "wordless/__init__.py"),
     *("lm/bodies", "lm/samples", "lm/rates.py", "lm/pitch.py", "lm/heads.py", "lm/finetuned.py", "lm/finetuning.py"),
     *("tokenizer/rates_tokenizer.py", "tokenizer/speech_layer.py", "tokenizer/units.py"),
     *("wordless/audio/speech_models.py", "wordless/audio/matching.py", "wordless/base/ray_pool.py"),

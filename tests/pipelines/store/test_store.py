@@ -24,9 +24,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.results.results import training_costs
+from pipelines.runs import SECONDS_PER_DAY, delete_unused, is_unused, stored_entries
 from pipelines.store.store import BEGUN, ENTRY, TIMINGS, Entry, Recipe, Store, checkpoints_of, note_finished, write_json
 from pipelines.store.stored_features import ROWS_AT_ONCE, joined_rows, stacked_rows
-from pipelines.store.unused import SECONDS_PER_DAY, delete_unused, is_unused, stored_entries
 from tests.calling import Command
 from tests.hostile.measured import at_most_seconds
 from tests.pipelines.tiny import silent_session
