@@ -122,7 +122,7 @@ KEEPERS = {
     ),
     "sklearn": ("lm", "pipelines", "vocoder/filters.py"),
     "librosa": (
-        *("vocoder/measures.py", "pipelines/stages/mfcc.py"),  # under a lock
+        *("vocoder/measures.py", "pipelines/stages/features.py"),  # under a lock
         "pipelines/extras/speech_judges/opinions.py",
     ),
     "numba": ("vocoder/engines/kernels.py", "wordless/base/compiling.py"),

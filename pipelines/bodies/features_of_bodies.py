@@ -9,7 +9,7 @@ from pipelines.bodies.networks import HeardClips, Network, changed_spectrograms,
 from pipelines.chain.study import Study, unlabelled_prefix
 from pipelines.methods.method import Method
 from pipelines.stages.features import ClipReading
-from pipelines.stages.judging import Judge
+from pipelines.stages.listening import Judge
 from pipelines.stages.stored_arrays import waveforms
 from pipelines.store.store import Entry
 from tokenizer.tokenizer_options import HeardConfig

@@ -8,7 +8,7 @@ from functools import partial
 
 from pipelines.chain.study import Study, rate_prefix
 from pipelines.stages import codebooks
-from pipelines.stages.encoding import codes, training_views
+from pipelines.stages.features import codes, training_views
 from pipelines.stages.language_model import CodesAndViews, language_model, rate_language_model
 from pipelines.stages.stage_options import TokenizerSettings
 from pipelines.stages.voices import CodedIn

@@ -6,6 +6,7 @@ from pipelines.chain.study import Study, rate_prefix
 from pipelines.extras.table import imported
 from pipelines.methods.method import Method
 from pipelines.stages.features import (
+    FRAMES,
     UntrainedGPT,
     bottleneck_features,
     code_features,
@@ -14,7 +15,6 @@ from pipelines.stages.features import (
     log_mel_features,
     own_features,
 )
-from pipelines.stages.mfcc import FRAMES
 from pipelines.store.store import Entry
 
 MakeFeatures = Callable[[Study, Method], Entry]

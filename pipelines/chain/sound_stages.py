@@ -11,14 +11,19 @@ from pipelines.methods.method import Method
 from pipelines.methods.methods_table import METHODS
 from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.features import CodedViews, code_features, log_mel_features
-from pipelines.stages.judging import (
+from pipelines.stages.listening import (
+    LISTENING,
     PROBED,
     Judge,
+    Playback,
+    choose_clips,
     create_probe_judge,
+    decode_clips,
     label_task,
+    listening,
+    measure_clips,
     recognise_labels,
 )
-from pipelines.stages.listening import LISTENING, Playback, choose_clips, decode_clips, listening, measure_clips
 from pipelines.stages.probing import probed
 from pipelines.stages.stored_arrays import waveforms
 from pipelines.stages.voices import CodedIn, vocoder

@@ -28,7 +28,6 @@ from pipelines.results.probes import Probes, side_by_side_probes
 from pipelines.results.run_record import Results, read_results, recorded_options
 from pipelines.settings.comparison_settings import ReadingConfig
 from pipelines.settings.run_settings import choose_workers
-from pipelines.stages.encoding import codes
 from pipelines.stages.features import (
     BAG_OF_CODES,
     ClipReading,
@@ -36,6 +35,7 @@ from pipelines.stages.features import (
     SoftlyCodedViews,
     bottleneck_features,
     code_features,
+    codes,
     gpt_features,
     log_mel_features,
 )

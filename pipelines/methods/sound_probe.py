@@ -21,8 +21,14 @@ from lm.probing.probe import FittedProbe, ProbeDescription, VectorRecipe
 from lm.probing.vectors import ALL_POOLINGS, average, bags_of_codes
 from pipelines.extras.table import imported
 from pipelines.methods.methods_table import METHODS
-from pipelines.stages.features import BAG_OF_CODES, bottleneck_vectors, bottlenecks_of, frame_vectors, log_mel_vectors
-from pipelines.stages.mfcc import FRAMES
+from pipelines.stages.features import (
+    BAG_OF_CODES,
+    FRAMES,
+    bottleneck_vectors,
+    bottlenecks_of,
+    frame_vectors,
+    log_mel_vectors,
+)
 from pipelines.store.store import write_json
 from pipelines.store.stored_features import AS_RECORDED, GPT, WITH_INPUT, method_of_key, pooling_of, stacked_rows
 from tokenizer.codes import Codes, SoftCodes, require_same_codebook

@@ -16,8 +16,7 @@ from scipy.special import bdtr
 from lm.lm_options import ProbeConfig
 from lm.probing.intervals import Hits, Measured, interval
 from pipelines.results.rows import LOST_CENTS, MEASURES, SOUND, Row
-from pipelines.stages.judging import JUDGES, RECOGNISED
-from pipelines.stages.listening import CLIPS, GUARD, JUDGED, LISTENING
+from pipelines.stages.listening import CLIPS, GUARD, JUDGED, JUDGES, LISTENING, RECOGNISED
 from pipelines.store.store import Entry
 from vocoder.kinds import BY_KEY, ORIGINAL, UNLEARNED, WAVENET
 from wordless.audio.recordings.manifest import Clips

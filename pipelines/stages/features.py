@@ -1,7 +1,7 @@
-"""Features of recordings, codes and soft codes: one vector per clip for each compared representation.
+"""Codes of recordings and of their views, and features: one vector per clip for each compared representation.
 
-Each stage's entry holds ``features.safetensors``: tensors ``(clips, dim)``, rows in the order of the manifest, named
-``method[/layer]:pooling``.
+The entry of a stage of features holds ``features.safetensors``: tensors ``(clips, dim)``, rows in the order of the
+manifest, named ``method[/layer]:pooling``.
 """
 
 import inspect
@@ -9,7 +9,8 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from itertools import islice
+from itertools import groupby, islice
+from operator import attrgetter
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +21,12 @@ from torch import Tensor
 from lm.lm_options import POOLINGS, RESIDUAL, VECTORS, GPTConfig, Pooling, States, VectorConfig
 from lm.model import LanguageModel, layer_features
 from lm.probing.vectors import RunningPools, average, bags_of_codes, pool, read_features
-from pipelines.stages.encoding import codes_of_views
 from pipelines.store.stage import Run, Session, stage
-from pipelines.store.store import Entry
+from pipelines.store.store import Entry, note_finished
 from pipelines.store.stored_features import GPT, joined_rows, stacked_rows, write_features
 from tokenizer.codes import Codes, CodesFormat, SoftCodes, join_rates
 from tokenizer.encoder import Encoder, encode, soft_codes
-from tokenizer.parquet import read_codes
+from tokenizer.parquet import mark_complete, read_codes, shard_path, write_shard
 from tokenizer.tokenizer import fingerprint
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.recordings.inspection import require_finite
@@ -34,6 +34,7 @@ from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.audio.spectrogram import subtract_mean
 from wordless.audio.views import AS_RECORDED, Noise, View, Views, compared_views, hearings
 from wordless.base.arrays import FloatArray
+from wordless.base.compiling import importing
 from wordless.base.files import file_hash
 from wordless.base.machine import one_thread
 
@@ -41,6 +42,51 @@ BAG_OF_CODES = "bag_of_codes"  # the method
 ROWS_AT_ONCE = 1 << 15  # whose codes are in memory; batches of a GPT do not reach across them, so it decides last bits
 CodesVectors = Callable[[Sequence[Codes | SoftCodes]], Mapping[str, FloatArray]]  # a row for each recording
 MakeFrames = partial[FloatArray]  # of a function of a module: samples (num_samples,) -> (time, dims)
+VIEWS_PER_SHARD = 500
+VIEWS_TOGETHER = 50  # that a GPU encodes at once; a CPU encodes the views of one clip
+
+
+@stage("codes", version=3, title="encoding {clips} clips")
+def codes(run: Run, clips: Clips, tokenizer: Entry) -> None:
+    """Encode every clip."""
+    _encode(run, Views(root=clips.root, views=compared_views(clips)), tokenizer)
+
+
+@stage("codes_of_views", version=3, title="encoding {views} views of the clips")
+def codes_of_views(run: Run, views: Views, tokenizer: Entry) -> None:
+    """Encode views of the clips; they have streams beside the codes if all of them are encoded from samples."""
+    _encode(run, views, tokenizer, beside=not any(view.change.of_log_mel for view in views.views))
+
+
+@stage("views", version=4, title="encoding {views} changed copies of training clips")
+def training_views(run: Run, views: Views, tokenizer: Entry, *, pitched: bool = False) -> None:
+    """Encode changed copies of training clips, without the streams beside the codes, which no GPT reads.
+
+    ``pitched`` was an option, and keeps the keys of stored copies.
+    """
+    _encode(run, views, tokenizer, beside=pitched)
+
+
+def _encode(run: Run, of: Views, tokenizer: Entry, *, beside: bool = True) -> None:
+    views, has_segments = of.views, any(view.clip.segment is not None for view in of.views)
+    device = run.gang.device
+    encoder = Encoder(folder=tokenizer.folder, root=of.root, device=str(device), beside=beside)
+    shards = [views[start : start + VIEWS_PER_SHARD] for start in range(0, len(views), VIEWS_PER_SHARD)]
+    files = {shard_path(run.folder, number): shard for number, shard in enumerate(shards)}
+    missing = {file: shard for file, shard in files.items() if not file.exists()}
+    jobs = [job for shard in missing.values() for job in _together(shard, device)]
+    coded = run.each_together("encoding", partial(encode, encoder), jobs)
+    for file, shard in missing.items():
+        write_shard(file, islice(coded, len(shard)), encoder.format, segments=has_segments)
+        note_finished(file)
+    next(coded, None)  # ends the workers
+    mark_complete(run.folder, shards=len(shards), clips=len(views))
+
+
+def _together(views: Sequence[View], device: torch.device) -> list[Sequence[View]]:
+    if device.type == "cpu":
+        return [[*group] for _, group in groupby(views, attrgetter("clip.name"))]
+    return [views[first : first + VIEWS_TOGETHER] for first in range(0, len(views), VIEWS_TOGETHER)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,7 +208,7 @@ class CodedViews:
     """The codes of the views of `ClipReading`."""
 
     codes: Entry  # of the clips as they are
-    others: Entry | None = None  # of `stages.encoding.codes_of_views`; None: there are no other views
+    others: Entry | None = None  # of `codes_of_views`; None: there are no other views
     vectors: VectorConfig = VECTORS
     coarser: tuple["CodedViews", ...] = ()  # the same views at coarser rates, coarse to fine
 
@@ -282,6 +328,61 @@ def gpt_features(
         model.gpt.to(run.gang.device).eval()
     states_of = partial(layer_features, model, of=states, vectors=coded.vectors)
     write_features(run.folder, coded.pooled(states_of), of=of)
+
+
+# Frames of a whole clip that need no training: MFCC, the classical features of speech; and for music chroma, the energy
+# of each of the twelve pitch classes.
+COEFFICIENTS = 20
+N_MELS = 40
+
+
+def mfcc_frames(samples: FloatArray, *, sample_rate: int, window_length: int, hop_length: int) -> FloatArray:
+    """Compute coefficients and their deltas ``(time, 40)`` of samples ``(num_samples,)``."""
+    with importing("librosa.feature.spectral"):
+        from librosa.feature import delta, mfcc
+
+    n_fft = 1 << (window_length - 1).bit_length()
+    padded = np.pad(samples, (0, max(n_fft - len(samples), 0)))
+    coefficients = mfcc(
+        y=padded,
+        sr=sample_rate,
+        n_mfcc=COEFFICIENTS,
+        n_mels=N_MELS,
+        n_fft=n_fft,
+        win_length=window_length,
+        hop_length=hop_length,
+    )
+    deltas = delta(coefficients, mode="nearest")
+    frames: FloatArray = np.concatenate([coefficients, deltas]).T.astype(np.float32)
+    return frames
+
+
+WINDOW_SECONDS = 0.128  # long enough to part neighbouring semitones from about 130 Hz up
+
+
+def chroma_frames(samples: FloatArray, *, sample_rate: int, hop_length: int) -> FloatArray:
+    """Compute chroma ``(time, 12)`` of samples ``(num_samples,)``, for a tuning of A4 to 440 Hz."""
+    with importing("librosa.feature.spectral"):
+        from librosa.feature import chroma_stft
+
+    n_fft = 1 << (round(WINDOW_SECONDS * sample_rate) - 1).bit_length()
+    padded = np.pad(samples, (0, max(n_fft - len(samples), 0)))
+    chroma = chroma_stft(y=padded, sr=sample_rate, n_fft=n_fft, hop_length=hop_length, tuning=0.0)
+    frames: FloatArray = chroma.T.astype(np.float32)
+    return frames
+
+
+def _mfcc_of(audio: SpectrogramConfig) -> partial[FloatArray]:
+    rate, window, hop = audio.sample_rate, audio.window_length, audio.hop_length
+    return partial(mfcc_frames, sample_rate=rate, window_length=window, hop_length=hop)
+
+
+def _chroma_of(audio: SpectrogramConfig) -> partial[FloatArray]:
+    return partial(chroma_frames, sample_rate=audio.sample_rate, hop_length=audio.hop_length)
+
+
+# method -> its function of samples, for the rate, window and hop of a front end
+FRAMES: Mapping[str, Callable[[SpectrogramConfig], partial[FloatArray]]] = {"mfcc": _mfcc_of, "chroma": _chroma_of}
 
 
 def frame_features(reading: ClipReading, frames: MakeFrames, *, method: str) -> Entry:

@@ -13,8 +13,7 @@ from pipelines.bodies.networks import filter_banks, spectrograms
 from pipelines.methods.methods_table import METHODS
 from pipelines.settings.run_rules import run_settings
 from pipelines.stages.codebooks import frame_sample, health
-from pipelines.stages.encoding import codes, training_views
-from pipelines.stages.features import bottleneck_features, log_mel_features
+from pipelines.stages.features import bottleneck_features, codes, log_mel_features, training_views
 from pipelines.stages.listening import decode_clips, listening
 from pipelines.stages.stored_arrays import waveforms
 from pipelines.store.store import TIMINGS, Entry

@@ -19,7 +19,7 @@ from pipelines.extras.find.find_options import Features, FindConfig
 from pipelines.extras.find.places_page import Hit, write_hits_page
 from pipelines.jobs.coding import ReadSound, Told, attempted, files_key, open_session, told_of, write_shards
 from pipelines.pages.excerpts import Room
-from pipelines.stages.mfcc import mfcc_frames
+from pipelines.stages.features import mfcc_frames
 from pipelines.store.outputs import new_file
 from pipelines.store.stage import Run, stage
 from pipelines.store.store import Entry, write_json

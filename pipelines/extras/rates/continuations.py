@@ -32,9 +32,8 @@ from pipelines.results.run_record import Results, Section, read_arrays, section_
 from pipelines.settings.run_rules import require_one_training
 from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.codebooks import HEALTH
-from pipelines.stages.judging import JUDGES, Judge, label_task, name_labels, new_part, whole
 from pipelines.stages.language_model import PERPLEXITY
-from pipelines.stages.listening import excerpt_row, loudest
+from pipelines.stages.listening import JUDGES, Judge, excerpt_row, label_task, loudest, name_labels, new_part, whole
 from pipelines.store.stage import Run, stage
 from pipelines.store.store import CURVE, Entry, other_options, write_json
 from tokenizer.parquet import read_codes

@@ -16,7 +16,7 @@ from pipelines.pages.phrasing import full_name
 from pipelines.results.run_record import read_results
 from pipelines.settings.run_rules import run_settings
 from pipelines.settings.run_settings import RunSettings
-from pipelines.stages.mfcc import COEFFICIENTS, chroma_frames, mfcc_frames
+from pipelines.stages.features import COEFFICIENTS, chroma_frames, mfcc_frames
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import sweep
 from tests.pipelines.tiny_chain import called_at_once, composed, entries, refusal

@@ -13,8 +13,7 @@ from lm.lm_options import ProbeConfig
 from pipelines.pages.phrasing import sentences
 from pipelines.results.rows import Row
 from pipelines.results.sound_figures import listening_record, lost_clips, median, sound_figures, weak_judge
-from pipelines.stages.judging import RECOGNISED, label_task
-from pipelines.stages.listening import CLIPS, GUARD, JUDGED, LISTENING
+from pipelines.stages.listening import CLIPS, GUARD, JUDGED, LISTENING, RECOGNISED, label_task
 from pipelines.store.store import Entry, write_json
 from tests.pipelines.tiny import session_of
 from wordless.audio.recordings.manifest import Clip, Clips, Split

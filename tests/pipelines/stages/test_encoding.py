@@ -20,8 +20,7 @@ from lm.tokens import CodeSequences, fitting_batches
 from pipelines.settings.run_rules import run_settings
 from pipelines.stages import features
 from pipelines.stages.codebooks import frame_sample, input_sample
-from pipelines.stages.encoding import codes
-from pipelines.stages.features import CodedViews, SoftlyCodedViews, code_features, gpt_features
+from pipelines.stages.features import CodedViews, SoftlyCodedViews, code_features, codes, gpt_features
 from pipelines.stages.stage_options import VocoderSettings
 from pipelines.stages.stored_arrays import waveforms
 from pipelines.stages.voices import CodedIn, vocoder

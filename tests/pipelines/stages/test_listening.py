@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipelines.stages.judging import new_part
 from pipelines.stages.listening import (
     CLIPS,
     JUDGED,
@@ -19,6 +18,7 @@ from pipelines.stages.listening import (
     language_sounds,
     listening,
     measure_clips,
+    new_part,
     wav_name,
 )
 from pipelines.stages.listening import LISTENING as LISTENING_RECORD
