@@ -7,9 +7,9 @@ from typing import Literal
 from lm.lm_options import CodeSampling
 from pipelines.settings.inputs import ModelOptions
 from pipelines.store.outputs import prepare_output, require_kind
-from pipelines.store.run_folder import part_of, vocoder_of
+from pipelines.store.run_folder import part_of
 from pipelines.store.store import StoreOptions
-from vocoder.kinds import BY_KEY, CHOICES, Kind
+from vocoder.kinds import BY_KEY, CHOICES, GRIFFIN_LIM, Kind
 from vocoder.vocoder_options import TEMPERATURE, VOCODER_TEMPERATURE, Sampling, VoiceOptions
 from wordless.base.messages import InputError
 from wordless.base.options import REQUIRED, option
@@ -86,6 +86,13 @@ class DecodeConfig(SpeechOptions, Sampling, StoreOptions):
     @property
     def sampling(self) -> Sampling:
         return Sampling(**{field.name: getattr(self, field.name) for field in fields(Sampling)})
+
+
+def vocoder_of(model: Path, kind: Kind) -> Path | None:
+    """Return the folder of the vocoder that a kind of sound needs; None for a kind that is not learned."""
+    if not kind.learned:
+        return None
+    return part_of(model, "vocoder", otherwise=f"choose synthesis={GRIFFIN_LIM.key}, which needs no vocoder, or ")
 
 
 def decode(settings: DecodeConfig) -> tuple[DecodeConfig, Path]:

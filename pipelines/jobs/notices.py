@@ -12,9 +12,9 @@ from pipelines.jobs.unlabelled import held_out_groups
 from pipelines.methods.methods_table import METHODS
 from pipelines.settings.choices import EMBEDDED
 from pipelines.settings.run_settings import RunSettings
-from pipelines.stages.start import LM, TOKENS, VOICE, gpt_hash, start_folder
-from pipelines.stages.start_voice import UNIVERSAL, is_shipped, saved_vocoder
-from pipelines.store.run_folder import RESULTS
+from pipelines.stages.language_model import gpt_hash
+from pipelines.stages.voices import UNIVERSAL, is_shipped, saved_vocoder
+from pipelines.store.run_folder import LM, RESULTS, TOKENS, VOICE, start_folder
 from pipelines.store.store import SYNTHESISED
 from pipelines.store.stored_features import GPT
 from wordless.audio.recordings.description import groups_in_names

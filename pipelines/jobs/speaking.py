@@ -12,9 +12,9 @@ from lm.lm_options import CodeSampling
 from lm.model import LanguageModel
 from lm.pitch import WithStreams
 from pipelines.methods.sound_probe import SoundProbe
-from pipelines.speech import DecodeConfig, GenerateConfig
+from pipelines.speech import DecodeConfig, GenerateConfig, vocoder_of
 from pipelines.store.outputs import new_folder
-from pipelines.store.run_folder import open_synthesis, part_of, vocoder_of
+from pipelines.store.run_folder import part_of
 from pipelines.store.stage import Run, Session, stage
 from pipelines.store.store import Store, note_finished, other_options
 from tokenizer.codes import Codes, CodesFormat, join_codes, require_same_codebook
@@ -23,8 +23,8 @@ from tokenizer.pitch_stream import flattened, transplanted
 from tokenizer.tokenizer import Tokenizer
 from tokenizer.units import read_units
 from vocoder.continuing import Prompt, joined_sound
-from vocoder.kinds import KINDS, Kind
-from vocoder.synthesis import Synthesis, Unlearned, load_vocoder, speaking, unknown_groups
+from vocoder.kinds import KINDS, WAVENET, Kind
+from vocoder.synthesis import Synthesis, Unlearned, create_synthesis, load_vocoder, speaking, unknown_groups
 from vocoder.vocoder import Vocoder
 from vocoder.vocoder_options import Sampling
 from wordless.audio.reading import read
@@ -326,3 +326,15 @@ def _prompt(path: Path | None, tokenizer: Tokenizer) -> Prompt | None:
         rule = f"it lasts {codes.seconds:.3f} s, and one code {1 / codes.format.codes_per_second:.3f} s"
         raise InputError(option="prompt", value=path, rule=rule, remedy="name a longer one, or none")
     return Prompt(waveform=waveform, codes=codes).crop(0, steps)
+
+
+def open_synthesis(model: Path, tokenizer: Tokenizer, kind: Kind, sampling: Sampling, *, device: str) -> Synthesis:
+    """Create the synthesis of a run for the chosen kind of sound."""
+    if sampling.group is not None and not kind.learned:
+        problem = f"group={sampling.group}, but {kind.title} knows no groups"
+        raise InputError(f"{problem}; leave it out, or choose synthesis={WAVENET.key}")
+    folder = vocoder_of(model, kind)
+    try:
+        return create_synthesis(kind, tokenizer, sampling, folder=folder, device=device)
+    except InputError as error:
+        raise InputError(f"model={model}: {error}") from error

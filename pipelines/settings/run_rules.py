@@ -8,17 +8,11 @@ from pipelines.extras.table import extras
 from pipelines.extras.work import works
 from pipelines.settings.choices import EMBEDDED, EMBEDDED_SOURCE, with_embedded_corpus
 from pipelines.settings.run_settings import RunSettings, of_trainings
+from pipelines.stages.codebooks import require_same_tokenizer
+from pipelines.stages.language_model import require_same_gpt
 from pipelines.stages.stage_options import SPEECH_FEATURES, STEPS, STEPS_FROM_SHIPPED
-from pipelines.stages.start import LM, TOKENS, require_same_gpt
-from pipelines.stages.start_voice import (
-    NONE,
-    UNIVERSAL,
-    is_shipped,
-    require_same_tokenizer,
-    require_same_voice,
-    saved_vocoder,
-    shipped_voice,
-)
+from pipelines.stages.voices import NONE, UNIVERSAL, is_shipped, require_same_voice, saved_vocoder, shipped_voice
+from pipelines.store.run_folder import LM, TOKENS
 from pipelines.store.tracking import require_trackers
 from tokenizer.tokenizer import TokenizerConfig
 from vocoder.vocoder_options import WaveNetConfig

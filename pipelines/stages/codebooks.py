@@ -5,7 +5,7 @@ Nothing is fitted on validation or test clips; validation clips only choose the 
 
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from itertools import repeat
 from pathlib import Path
@@ -16,16 +16,15 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from pipelines.stages.stage_options import TokenizerSettings
-from pipelines.stages.start import TOKENS, start_folder
-from pipelines.stages.start_voice import tokenizer_hash
 from pipelines.stages.stored_arrays import TRAINED_ON
+from pipelines.store.run_folder import TOKENS, read_start, require_equal, start_folder
 from pipelines.store.stage import Run, Session, stage
 from pipelines.store.store import Entry, some_options, write_json
 from tokenizer import fitting
 from tokenizer.fitting import OpenVectors, PatchBatch, VectorSource, reconstruction_loss
 from tokenizer.health import HEALTH_VERSION, measure_health
 from tokenizer.parquet import read_codes
-from tokenizer.tokenizer import Autoencoder, Tokenizer, fingerprint
+from tokenizer.tokenizer import Autoencoder, SavedTokenizer, Tokenizer, TokenizerConfig, fingerprint
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.pitch_contour import LOWEST, resolves_pitch, track_pitch
 from wordless.audio.reading import read_beginning
@@ -35,6 +34,7 @@ from wordless.audio.views import View
 from wordless.base.arrays import DoubleArray, FloatArray
 from wordless.base.machine import Pool, in_order, local_gpus, one_thread
 from wordless.base.messages import InputError, counted, within
+from wordless.base.options import leaves
 from wordless.base.saved_models import TOKENIZER, write_tensors
 
 AUTOENCODER, KMEANS = "autoencoder.safetensors", "kmeans.json"
@@ -299,6 +299,27 @@ def codebook(
     tokenizer.gain = fitting.measure_gain(tokenizer, drawn["train"], states, drawn.get("power"))
     tokenizer.save_pretrained(run.folder)
     write_json(run.folder / KMEANS, report)
+
+
+def tokenizer_hash(start: str) -> str:
+    """Return the fingerprints and the gain of ``tokenizer.start``, as its config names them; loading checks them."""
+    saved = _saved_tokenizer(start)
+    return f"{' '.join(saved.fingerprints.values())} {saved.gain}"
+
+
+def require_same_tokenizer(start: str, wanted: TokenizerConfig) -> None:
+    """Refuse a tokenizer of other sizes or another front end than those of the run."""
+    found = _saved_tokenizer(start).config
+    if found.speech_layer is not None:
+        raise InputError(f"{TOKENS}={start} makes codes of a speech model, which a run trains itself; name another one")
+    # A run takes the streams beside the codes, such as the range of the pitch, from the tokenizer itself.
+    plain = (asdict(replace(each, pitch=None, audio=each.audio.absolute)) for each in (wanted, found))
+    own, other = (dict(leaves({"audio": each.pop("audio"), "tokenizer": each})) for each in plain)
+    require_equal(TOKENS, start, {name: (value, other[name]) for name, value in own.items()})
+
+
+def _saved_tokenizer(start: str) -> SavedTokenizer:
+    return read_start(SavedTokenizer, start_folder(start, TOKENIZER, option=TOKENS), TOKENS, start)
 
 
 @stage("tokenizer", version=3, title="copy of {start}", keys={"start": tokenizer_hash})

@@ -4,16 +4,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lm.language_tests import perplexities
+from lm.lm_options import GPTConfig
 from lm.model import LanguageModel
 from lm.tokens import CodeSequences, TrainingBatches, fitting_batches, loss, validation_batches
 from pipelines.stages.gpt_options import LanguageModelSettings
-from pipelines.stages.start import LM, TOKENS, gpt_hash, start_folder
+from pipelines.store.run_folder import LM, TOKENS, require_equal, start_folder, undamaged
 from pipelines.store.stage import Run, Session, stage
 from pipelines.store.store import Entry, other_options, write_json
 from tokenizer.codes import Codes, join_rates
 from tokenizer.parquet import read_codes
-from wordless.base.messages import InputError
-from wordless.base.saved_models import LANGUAGE_MODEL
+from wordless.base.files import find_object
+from wordless.base.messages import InputError, written
+from wordless.base.model_folders import CONFIG
+from wordless.base.options import build
+from wordless.base.saved_models import HASH, LANGUAGE_MODEL
 
 PERPLEXITY = "perplexity.json"
 
@@ -27,6 +31,27 @@ class CodesAndViews:
 
 
 Sources = Sequence[CodesAndViews]  # the corpus, then each source of clips without labels, which are all for training
+
+
+def gpt_hash(start: str) -> str:
+    """Return the hash of the weights of ``lm.start``, as its config names it; loading checks it."""
+    path = start_folder(start, LANGUAGE_MODEL, option=LM) / CONFIG
+    if not isinstance(found := (find_object(path) or {}).get(HASH), str):
+        raise InputError(f"{LM}={start}: {path} is damaged: {HASH} is {written(found)}; copy it again from its run")
+    return found
+
+
+def require_same_gpt(start: str, wanted: GPTConfig, *, codebook_size: int) -> None:
+    """Refuse a language model of another architecture, or of a codebook of another size than that of the run."""
+    folder = start_folder(start, LANGUAGE_MODEL, option=LM)
+    content = find_object(folder / CONFIG) or {}
+    gpt, codes = content.get("gpt"), content.get("codes")
+    with undamaged(LM, start, folder):
+        found = build(GPTConfig, gpt if isinstance(gpt, dict) else {}, name="lm.gpt")
+    values = {f"lm.gpt.{name}": (value, found.architecture[name]) for name, value in wanted.architecture.items()}
+    if isinstance(codes, dict) and isinstance(size := codes.get("codebook_size"), int):
+        values["tokenizer.codebook_size"] = codebook_size, size
+    require_equal(LM, start, values)
 
 
 def language_model(session: Session, rates: Sequence[Sources], settings: LanguageModelSettings) -> Entry:

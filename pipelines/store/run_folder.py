@@ -1,24 +1,25 @@
-"""The folder that ``wordless run`` writes, for commands that use its models.
+"""The folder that ``wordless run`` writes, for commands that use its models, and for runs that begin with them.
 
-``model=hf://user/name`` names a run on the Hugging Face hub: its parts are downloaded when a command first asks.
+``model=hf://user/name`` names a run on the Hugging Face hub: its parts are downloaded when a command first asks. So do
+``tokenizer.start``, ``lm.start`` and ``vocoder.start``, the models that a run begins with.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
-from vocoder.kinds import GRIFFIN_LIM, WAVENET, Kind
-from vocoder.vocoder_options import Sampling
-from wordless.base.files import find_object
-from wordless.base.messages import InputError
+from wordless.base.files import find_object, read_object
+from wordless.base.messages import InputError, OldModelError, written
 from wordless.base.model_folders import CONFIG, fetch, holds_rates, hub_address, is_on_hub
 
 if TYPE_CHECKING:
-    from tokenizer.tokenizer import Tokenizer
-    from vocoder.synthesis import Synthesis
+    from wordless.base.saved_models import ModelKind
 
+T = TypeVar("T")
 REPORT = "report.html"
 RESULTS = "results.json"  # is written last
 FINETUNED = "finetuned"  # folder of the fine-tuned models of a run
@@ -27,6 +28,8 @@ JOB, TABLE = "job.json", "figures.md"  # in the folder of a fine-tuned model: wh
 Part = Literal["tokenizer", "lm", "gpt_sound", "gpt_window", "vocoder", "wav2vec2", "audio_transformer"]
 
 OF_SOUND: tuple[Part, ...] = ("gpt_sound", "gpt_window")  # parts that read sound themselves
+
+from_hub = cache(fetch)  # a command asks several times for a part, and the hub once
 
 
 def is_finetuned(folder: Path) -> bool:
@@ -48,7 +51,7 @@ def part_of(model: Path, part: Part, *, otherwise: str = "", rates: bool = False
 
 def _found_part(model: Path, part: Part, otherwise: str) -> Path:
     if address := hub_address(model):
-        return _part_on_hub(address, part)
+        return from_hub(address, part)
     if not model.is_dir():
         state = "is a file" if model.exists() else "does not exist"
         raise InputError(f"model={model} {state}; name the folder of a run, such as model=runs/<date>_<time>")
@@ -64,14 +67,11 @@ def _found_part(model: Path, part: Part, otherwise: str) -> Path:
     )
 
 
-_part_on_hub = cache(fetch)  # a command asks several times for a part, and the hub once
-
-
 def run_of(model: Path) -> Path:
     """Return the local folder of a run with all its parts; at least a tokenizer must be there."""
     part_of(model, "tokenizer")
     address = hub_address(model)
-    return model if address is None else _part_on_hub(address, "tokenizer", whole=True)
+    return model if address is None else from_hub(address, "tokenizer", whole=True)
 
 
 def require_output(model: Path | None, output: Path | None, *, example: str) -> None:
@@ -80,22 +80,44 @@ def require_output(model: Path | None, output: Path | None, *, example: str) -> 
         raise InputError(f"output=null, and {hub_address(model or '')} is no folder of this machine; add {example}")
 
 
-def vocoder_of(model: Path, kind: Kind) -> Path | None:
-    """Return the folder of the vocoder that a kind of sound needs; None for a kind that is not learned."""
-    if not kind.learned:
-        return None
-    return part_of(model, "vocoder", otherwise=f"choose synthesis={GRIFFIN_LIM.key}, which needs no vocoder, or ")
+LM, TOKENS, VOICE = "lm.start", "tokenizer.start", "vocoder.start"  # options that name models to begin with
 
 
-def open_synthesis(model: Path, tokenizer: Tokenizer, kind: Kind, sampling: Sampling, *, device: str) -> Synthesis:
-    """Create the synthesis of a run for the chosen kind of sound."""
-    if sampling.group is not None and not kind.learned:
-        problem = f"group={sampling.group}, but {kind.title} knows no groups"
-        raise InputError(f"{problem}; leave it out, or choose synthesis={WAVENET.key}")
-    from vocoder.synthesis import create_synthesis
+def start_folder(start: str, kind: ModelKind, *, option: str) -> Path:
+    """Return the local folder of a model: ``start`` is this folder, that of a run with the model, or on the hub."""
+    if address := hub_address(start):
+        return from_hub(address, kind.part, "")
+    folder = Path(start).expanduser()
+    for place in (folder / kind.part, folder):
+        if kind.key in (find_object(place / CONFIG) or {}):
+            return place
+    state = f"holds no {kind.part}/{CONFIG} of a {kind.name}" if folder.is_dir() else "is no folder"
+    raise InputError(f"{option}={start} {state}; name the folder of a run that made a {kind.name}, or hf://user/name")
 
-    folder = vocoder_of(model, kind)
+
+def read_start(saved: type[T], folder: Path, option: str, start: str) -> T:
+    with undamaged(option, start, folder):
+        return read_object(saved, folder / CONFIG)
+
+
+@contextmanager
+def undamaged(option: str, start: str, folder: Path) -> Iterator[None]:
     try:
-        return create_synthesis(kind, tokenizer, sampling, folder=folder, device=device)
+        yield
+    except OldModelError as error:
+        raise InputError(f"{option}={start}: {folder} is of an older version ({error}); name another one") from error
     except InputError as error:
-        raise InputError(f"model={model}: {error}") from error
+        raise InputError(f"{option}={start}: {folder} is damaged: {error}; copy it again from its run") from error
+
+
+def differences(values: Mapping[str, tuple[object, object]]) -> tuple[str, str]:
+    """Write the options whose two values differ, with the first values and with the second."""
+    other = {name: pair for name, pair in values.items() if pair[0] != pair[1]}
+    own, theirs = ([f"{name}={written(pair[at])}" for name, pair in other.items()] for at in (0, 1))
+    return ", ".join(own), " ".join(theirs)
+
+
+def require_equal(option: str, start: str, values: Mapping[str, tuple[object, object]]) -> None:
+    own, theirs = differences(values)
+    if own:
+        raise InputError(f"{option}={start} was made with other options than this run, which has {own}: add {theirs}")

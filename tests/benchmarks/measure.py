@@ -18,7 +18,7 @@ import numpy as np
 import soundfile
 import torch
 
-from pipelines.stages.start_voice import SHIPPED
+from pipelines.stages.voices import SHIPPED
 from pipelines.store.store import peak_memory
 from tests.benchmarks.default_tokenizer import random_tokenizer
 from tokenizer.codes import Codes

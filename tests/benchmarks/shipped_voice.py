@@ -18,8 +18,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from pipelines.stages.start import VOICE, start_folder
-from pipelines.stages.start_voice import require_absolute, statistics_of
+from pipelines.stages.voices import require_absolute, statistics_of
+from pipelines.store.run_folder import VOICE, start_folder
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet import as_it_is, transferred
 from wordless.audio.recordings.embedded import EmbeddedConfig, speak, utterances

@@ -14,18 +14,18 @@ from pipelines.jobs.notices import notices_of_starts, voice_notices
 from pipelines.results.run_record import read_results
 from pipelines.settings.run_rules import run_settings
 from pipelines.settings.run_settings import RunSettings
-from pipelines.stages.language_model import begin_at
-from pipelines.stages.start import LM, TOKENS, VOICE, gpt_hash, require_same_gpt, start_folder
-from pipelines.stages.start_voice import (
+from pipelines.stages.codebooks import require_same_tokenizer
+from pipelines.stages.language_model import begin_at, gpt_hash, require_same_gpt
+from pipelines.stages.voices import (
     SHIPPED,
+    begun_at,
     front_end_of,
-    require_same_tokenizer,
     require_same_voice,
     saved_vocoder,
     shipped_voice,
     tokenizer_beside,
 )
-from pipelines.stages.voices import begun_at
+from pipelines.store.run_folder import LM, TOKENS, VOICE, start_folder
 from tests.benchmarks.shipped_voice import pack
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import AUDIO, GPT, save_rates_run, tiny_tokenizer
