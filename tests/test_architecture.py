@@ -274,6 +274,14 @@ def test_models_of_one_rate_load_no_file_of_other_kinds_of_codes() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_a_gpt_is_made_without_the_import_of_text_tokenizers() -> None:
+    """fairseq2 imports all its models where it is asked for the device or the gangs, which takes two seconds."""
+    code = "import sys\nfrom wordless.base.causal_transformer import *\n"
+    code += "create_causal_transformer(CausalSizes(), positions=4, tokens=4)\n"
+    done = python("-c", f"{code}assert not {{'transformers', 'fairseq2.composition'}} & {{*sys.modules}}")
+    assert done.returncode == 0, done.stderr
+
+
 def test_commands_refuse_before_anything_heavy_is_imported() -> None:
     modules = ["pipelines.commandline.command"]
     modules += [(each.check or each.options).partition(":")[0] for each in COMMANDS.values()]

@@ -58,7 +58,7 @@ from wordless.base.saved_models import ModelKind, load_network, model_card, read
 
 if TYPE_CHECKING:
     from fairseq2.models.transformer import TransformerEmbeddingFrontend
-    from fairseq2.nn import VocabShardedEmbedding
+    from fairseq2.nn import StandardEmbedding
 
 SAMPLE_MODEL = ModelKind(name="language model of samples", part="next_sample_transformer", key="sample_model")
 
@@ -160,10 +160,10 @@ class SampleTransformer(nn.Module):
         self.context = ContextNetwork(config.context, model_dim=config.model_dim) if config.context else None
 
     @property
-    def embedding(self) -> VocabShardedEmbedding:
+    def embedding(self) -> StandardEmbedding:
         """The embedding of the levels; its ``weight`` is ``(levels, model_dim)``."""
         frontend = cast("TransformerEmbeddingFrontend", self.transformer.decoder_frontend)
-        return cast("VocabShardedEmbedding", frontend.embed)
+        return cast("StandardEmbedding", frontend.embed)
 
     def forward(self, previous: Tensor, last: int) -> Tensor:
         """Compute logits ``(batch, last, levels)`` from the level before each sample ``(batch, history + last)``."""

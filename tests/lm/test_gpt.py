@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch.nn.functional import one_hot
+from wordless.base.array_types import FloatArray
+from wordless.base.errors import InputError
 
 from lm.gpt import CachedGPT, create_gpt, draw, probabilities
 from lm.lm_options import POOLINGS, CodeSampling, Pooling, States, VectorConfig
@@ -20,7 +22,9 @@ from tests.lm.tiny import TINY, codes_format, random_codes, random_rates, rates_
 from tests.reference import filtered_probabilities
 from tokenizer.codes import SoftCodes, spacing_of
 from wordless.base.arrays import FloatArray
+from wordless.base.causal_transformer import create_causal_transformer, full_rows
 from wordless.base.messages import InputError
+from wordless.base.options import CausalSizes
 
 
 def _inputs(model: LanguageModel, *, steps: int = 7) -> torch.Tensor:
@@ -66,6 +70,32 @@ def test_in_parallel_the_codes_of_a_time_step_are_summed_and_do_not_see_each_oth
     other[0, 4:6] = torch.tensor([6, 13]) - tokens[0, 4:6] % 7  # other codes in streams 0 and 1 of the second time step
     torch.testing.assert_close(gpt(other)[:, :6], gpt(tokens)[:, :6], rtol=0, atol=1e-6)
     assert not torch.allclose(gpt(other)[:, 6:], gpt(tokens)[:, 6:], atol=1e-4)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_the_transformer_is_fairseq2s_llama(tied: bool) -> None:
+    from fairseq2.models.llama import LLaMAConfig, create_llama_model
+
+    sizes = CausalSizes(layers=2, heads=2, model_dim=16, ffn_dim=24, dropout=0.1)
+    theirs_of = LLaMAConfig(
+        **{"model_dim": 16, "max_seq_len": 20, "vocab_size": 11, "pad_idx": 10, "tied_embeddings": tied},
+        **{"num_layers": 2, "num_attn_heads": 2, "num_key_value_heads": 2, "ffn_inner_dim": 24, "dropout_p": 0.1},
+        **{"ffn_inner_dim_scale": 1.0, "ffn_inner_dim_multiple_of": 1, "shard_embed_dim": False},
+        **{"rope_theta": sizes.rope_theta, "init_std": sizes.init_std, "init_std_scale": "none"},
+    )
+    torch.manual_seed(0)
+    ours = create_causal_transformer(sizes, positions=20, tokens=11, pad=10, tied=tied)
+    torch.manual_seed(0)
+    theirs = create_llama_model(theirs_of)
+    assert [*ours.state_dict()] == [*theirs.state_dict()]
+    assert all(torch.equal(weights, theirs.state_dict()[name]) for name, weights in ours.state_dict().items())
+    tokens = torch.randint(10, (2, 20))
+    layout = full_rows(tokens)
+    for training in (True, False):
+        torch.manual_seed(0)  # dropout
+        found = ours.train(training)(tokens, layout)
+        torch.manual_seed(0)
+        assert torch.equal(found, theirs.train(training)(tokens, layout))
 
 
 def test_heads_and_contexts_that_do_not_fit_are_refused() -> None:

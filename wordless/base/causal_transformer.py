@@ -8,7 +8,7 @@ only check their options.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -20,7 +20,7 @@ from wordless.base.options import CausalSizes
 if TYPE_CHECKING:
     from fairseq2.models.transformer import GLUFeedForwardNetwork
     from fairseq2.models.transformer_lm import StandardTransformerLMDecoderLayer, TransformerLM, TransformerLMDecoder
-    from fairseq2.nn import BatchLayout
+    from fairseq2.nn import BatchLayout, Linear, StandardEmbedding
 
 # `torch.compiler.disable` without its import: the compiler is imported at the first call, which takes a second.
 not_compiled = _disable_dynamo
@@ -31,6 +31,8 @@ def create_causal_transformer(
 ) -> TransformerLM:
     """Build a transformer with random weights from PyTorch's generator.
 
+    It is fairseq2's LLaMA, made of its parts, because fairseq2's own factory is imported together with text tokenizers.
+
     Args:
         sizes: of its layers.
         positions: longest sequence.
@@ -39,32 +41,76 @@ def create_causal_transformer(
         tied: the output projection is the embedding.
     """
     import soundfile  # noqa: F401  loads libsndfile, which fairseq2 would otherwise look for in the system
-    from fairseq2.models.llama import LLaMAConfig, create_llama_model
-
-    model: TransformerLM = create_llama_model(
-        LLaMAConfig(
-            model_dim=sizes.model_dim,
-            max_seq_len=positions,
-            vocab_size=tokens,
-            pad_idx=pad,
-            tied_embeddings=tied,
-            shard_embed_dim=False,  # required by tied embeddings
-            num_layers=sizes.layers,
-            num_attn_heads=sizes.heads,
-            num_key_value_heads=sizes.heads,
-            ffn_inner_dim=sizes.ffn_dim,
-            ffn_inner_dim_scale=1.0,
-            ffn_inner_dim_multiple_of=1,
-            rope_theta=sizes.rope_theta,
-            dropout_p=sizes.dropout,
-            init_std=sizes.init_std,
-            init_std_scale="none",  # the other choices shrink the query and key projections as well
-        )
+    from fairseq2.gang import create_fake_gangs
+    from fairseq2.models.transformer import (
+        CausalAttentionBias,
+        GLUFeedForwardNetwork,
+        StandardMultiheadAttention,
+        TransformerEmbeddingFrontend,
+        TransformerNormOrder,
+        create_default_sdpa,
     )
-    for module in model.modules():
-        if "init_fn" in vars(module):  # a function inside one of fairseq2: no model with it can be pickled
-            vars(module)["init_fn"] = None
+    from fairseq2.models.transformer_lm import (
+        StandardTransformerLMDecoder,
+        StandardTransformerLMDecoderLayer,
+        TransformerLM,
+    )
+    from fairseq2.nn import Linear, RMSNorm, RotaryEncoder, StandardEmbedding, TiedProjection
+
+    dim, begin = sizes.model_dim, partial(_begin, std=sizes.init_std)
+    # The device and the layers in one piece are named: to find them out, fairseq2 imports all its models and
+    # tokenizers of text, which takes 2 seconds.
+    device = torch.get_default_device()
+    whole = create_fake_gangs(torch.device("cpu") if device.type == "meta" else device)
+    embedding = StandardEmbedding(tokens, dim, pad, init_fn=begin, device=device)
+    rotary = RotaryEncoder(dim // sizes.heads, positions, theta=sizes.rope_theta, device=device)
+    layers = [
+        StandardTransformerLMDecoderLayer(
+            StandardMultiheadAttention(
+                dim,
+                sizes.heads,
+                create_default_sdpa(CausalAttentionBias()),
+                qkv_proj_init_fn=begin,
+                pos_encoder=rotary,
+                output_proj_init_fn=begin,
+                bias=False,
+                gangs=whole,
+                device=device,
+            ),
+            RMSNorm(dim, bias=False, device=device),
+            GLUFeedForwardNetwork(
+                dim,
+                sizes.ffn_dim,
+                bias=False,
+                inner_dim_scale=1.0,
+                inner_dim_to_multiple=1,
+                proj_init_fn=begin,
+                gangs=whole,
+                device=device,
+            ),
+            RMSNorm(dim, bias=False, device=device),
+            norm_order=TransformerNormOrder.PRE,
+            dropout_p=sizes.dropout,
+        )
+        for _ in range(sizes.layers)
+    ]
+    frontend = TransformerEmbeddingFrontend(dim, embedding, pos_encoder=None, no_scale=True, dropout_p=sizes.dropout)
+    decoder = StandardTransformerLMDecoder(layers, RMSNorm(dim, bias=False, device=device))
+    output = (
+        TiedProjection(embedding.weight, bias=None)
+        if tied
+        else Linear(dim, tokens, bias=False, init_fn=begin, device=device)
+    )
+    model = TransformerLM(dim, frontend, decoder, output, pad, positions)
     return model.float()  # whatever PyTorch's default type is
+
+
+def _begin(layer: Linear | StandardEmbedding, std: float) -> None:
+    """Draw weights from a normal distribution cut at three standard deviations, as fairseq2's LLaMA does.
+
+    This function is at the module's level because layers keep it, and models with it are pickled.
+    """
+    torch.nn.init.trunc_normal_(layer.weight, std=std, a=-3 * std, b=3 * std)
 
 
 def full_rows(rows: Tensor) -> BatchLayout:
