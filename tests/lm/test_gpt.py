@@ -9,8 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch.nn.functional import one_hot
-from wordless.base.array_types import FloatArray
-from wordless.base.errors import InputError
 
 from lm.gpt import CachedGPT, create_gpt, draw, probabilities
 from lm.lm_options import POOLINGS, CodeSampling, Pooling, States, VectorConfig
