@@ -38,7 +38,7 @@ FOLDERS: dict[str, tuple[str, ...]] = {
     "settings": (_STORE, _STAGES, _BODIES, _METHODS),
     "results": (_STORE, _STAGES, _METHODS, _SETTINGS),
     "pages": (_COMMANDLINE, _STORE, _METHODS, _RESULTS),
-    "chain": (_STORE, _STAGES, _BODIES, _METHODS, _SETTINGS, "pipelines.results.rows"),
+    "chain": (_STORE, _STAGES, _BODIES, _METHODS, _SETTINGS, "pipelines.results.run_record"),
     "jobs": (
         *(_COMMANDLINE, _STORE, _STAGES, _BODIES, _METHODS, _SETTINGS, _RESULTS),
         *("pipelines.chain", "pipelines.pages"),

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from pipelines.results.rows import FoldSeed
+from pipelines.results.run_record import FoldSeed
 from pipelines.settings.run_settings import RunSettings
 from pipelines.store.outputs import keep_claimed
 from pipelines.store.stage import Plan, Session, open_plan

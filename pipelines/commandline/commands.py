@@ -51,7 +51,7 @@ COMMANDS = {
     "score": Command(
         "how probable does the language model find recordings? nats, bits per second, perplexity",
         "pipelines.recordings:ScoreConfig",
-        "pipelines.jobs.answer_tables:score_recordings",
+        "pipelines.jobs.coding:score_recordings",
     ),
     "probe": Command(
         "what do the representations know? linear probes on labels",

@@ -13,8 +13,7 @@ if TYPE_CHECKING:
     from pipelines.chain.study import Study
     from pipelines.pages.charts import Chart
     from pipelines.pages.players import Sound
-    from pipelines.results.rows import Row
-    from pipelines.results.run_record import Results, Section
+    from pipelines.results.run_record import Results, Row, Section
     from pipelines.settings.run_settings import RunSettings
     from pipelines.store.stage import Session
     from pipelines.store.store import Entry

@@ -1,10 +1,11 @@
-"""How all commands read recordings, and the work of ``wordless encode``.
+"""How all commands read recordings, and the work of ``wordless encode`` and ``wordless score``.
 
 Several processes read the recordings one by one. What cannot be read is set aside, and `Told` tells it at the end.
 `write_shards` keeps results in an entry of the store: a killed command goes on after the last finished shard.
 """
 
 import json
+import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
@@ -17,12 +18,15 @@ from typing import Protocol, TypeVar
 import numpy as np
 import pyarrow.parquet as pq
 
+from lm.language_tests import Score, score
+from lm.model import LanguageModel
 from pipelines.commandline.annotation_files import write_annotations
-from pipelines.recordings import EncodeConfig
+from pipelines.recordings import EncodeConfig, ScoreConfig, TableOptions, submitted_name
 from pipelines.settings.inputs import InputOptions
 from pipelines.store.outputs import new_file, new_folder
 from pipelines.store.stage import Run, Session, stage
 from pipelines.store.store import Entry, Store, StoreConfig, StoreOptions, note_finished, write_json
+from tokenizer.codes import require_same_codebook
 from tokenizer.parquet import CodedClip, mark_complete, read_codes, read_num_samples, write_shard
 from tokenizer.tokenizer import Tokenizer, load_tokenizer
 from tokenizer.units import UnitsFormat, write_units
@@ -33,10 +37,10 @@ from wordless.audio.recordings.annotation import Event
 from wordless.audio.recordings.inspection import InspectionConfig, file_key, frequent_reasons
 from wordless.audio.recordings.manifest import UNWRITABLE, Clip, Clips, Rejected, writable, write_rejected
 from wordless.audio.waveform import Part
-from wordless.base.arrays import FloatArray
+from wordless.base.arrays import FloatArray, write_table
 from wordless.base.files import aside, copy_file, list_hash, write_aside
 from wordless.base.machine import LOCAL, EngineConfig, choose_device
-from wordless.base.messages import InputError, counted
+from wordless.base.messages import InputError, counted, escape
 from wordless.base.progress import Terminal
 from wordless.training.fit import Gang
 
@@ -183,6 +187,25 @@ def attempted(work: Callable[[Clip], R | Rejected], clip: Clip) -> R | Rejected:
         return work(clip)
     except InputError as error:
         return Rejected.by(clip.name, error)
+
+
+def read_all(
+    settings: TableOptions, places: Sequence[Clips], work: Callable[[Path, Clip], R | Rejected], title: str
+) -> Iterator[tuple[str, R]]:
+    """Give the path of each recording that can be read, as the user can open it, with what ``work`` makes of it."""
+    told = Told()
+    for place in places:
+        session = open_session(settings, place)
+        told.rejected.extend(replace(each, path=str(place.root / each.path)) for each in place.rejected)
+        results = session.each(title, partial(attempted, partial(work, place.root)), place.clips)
+        names = (str(place.root / clip.name) for clip in place.clips)
+        yield from told.readable(zip(names, results, strict=True))
+    told.tell(Terminal(), settings.output, option=f"input={settings.input}")
+
+
+def noun(recordings: Sequence[Clips]) -> str:
+    """Return the noun for a recording of these places, or a part of one."""
+    return "part" if any(place.has_segments for place in recordings) else "recording"
 
 
 @dataclass(kw_only=True)
@@ -342,3 +365,33 @@ def _count_samples(path: Path, clip: CodedClip) -> int:
     if declared is not None and resampled_length(declared, own, rate) == clip.codes.num_samples:
         return declared
     return count_samples(path)
+
+
+HEAD = f"{'log p, nats':>12} {'nats/code':>10} {'bits/s':>9} {'perplexity':>11}  recording"
+
+
+def score_recordings(settings: ScoreConfig, recordings: Sequence[Clips], tokenizer: Path, lm: Path) -> None:
+    """Encode and score all recordings, print a line for each, and write the table."""
+    device = str(choose_device(settings.device))
+    model = LanguageModel.from_pretrained(lm, device=device)
+    encoder = partial(load_tokenizer, tokenizer, device)
+    require_same_codebook(model.format, encoder().format, owner=model.name)
+    scored: list[tuple[str, Score]] = []  # each with the path as the user can open it
+    print(HEAD, flush=True)
+    for path, clip in read_all(settings, recordings, partial(encode_recording, encoder), "scoring"):
+        found = score(model, clip.codes)
+        scored.append((path, found))
+        line = f"{found.log_probability:>12.1f} {found.nats_per_code:>10.3f} {found.bits_per_second:>9.1f}"
+        print(f"{line} {found.perplexity:>11.2f}  {escape(path)}", flush=True)
+    if settings.output is not None:
+        if settings.output.suffix.lower() == ".txt":  # as ZeroSpeech 2021 reads it
+            # The log-probability is divided by the number of codes, so that long recordings are not less probable.
+            lines = (f"{submitted_name(path)} {-each.nats_per_code}\n" for path, each in scored)
+            write_aside(settings.output, "".join(lines))
+        else:
+            write_table(settings.output, [{"path": path, **asdict(each)} for path, each in scored])
+    codes, seconds = sum(each.codes for _, each in scored), sum(each.seconds for _, each in scored)
+    nats = -sum(each.log_probability for _, each in scored)
+    written = f": {settings.output}" if settings.output else ""
+    figures = f"{nats / codes:.3f} nats per code, {nats / seconds / math.log(2):.1f} bits per second"
+    Terminal().say(f"{counted(len(scored), noun(recordings))}, {seconds:.1f} s of sound, {figures}{written}")

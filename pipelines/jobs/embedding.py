@@ -17,14 +17,13 @@ from lm.probing.task import require_labels
 from lm.probing.vectors import write_vectors
 from pipelines.bodies.pretraining import sound_gpt_features
 from pipelines.chain.clips_of_run import MANIFEST, find_corpus, read_corpus, seen_of
+from pipelines.jobs.beside_corpus import unlabelled_of_run
 from pipelines.jobs.coding import Told, empty_bands, list_rejected
-from pipelines.jobs.notices import unlabelled_of_run
 from pipelines.labelled import ProbeRunConfig
 from pipelines.methods.methods_table import METHODS
 from pipelines.pages.phrasing import methods_table, sentences
 from pipelines.recordings import ALL, EmbedConfig
-from pipelines.results.predictions import PREDICTIONS, write_predictions
-from pipelines.results.probes import Probes, side_by_side_probes
+from pipelines.results.probes import PREDICTIONS, Probes, side_by_side_probes, write_predictions
 from pipelines.results.run_record import Results, read_results, recorded_options
 from pipelines.settings.comparison_settings import ReadingConfig
 from pipelines.settings.run_settings import choose_workers

@@ -17,8 +17,7 @@ from lm.heads import ClassificationTask, Row
 from pipelines.commandline.annotation_files import seconds_of_recording, write_annotations
 from pipelines.commandline.composition import command_line
 from pipelines.detection import PredictConfig
-from pipelines.jobs.answer_tables import noun, read_all
-from pipelines.jobs.coding import ReadSound
+from pipelines.jobs.coding import ReadSound, noun, read_all
 from pipelines.jobs.events import ClassFigures, Overlaps, ScoredWindows, judge, match, windows
 from pipelines.methods.sound_probe import KeptProbes, SoundProbe, SoundView
 from pipelines.pages.excerpts import Room

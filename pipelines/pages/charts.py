@@ -26,7 +26,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from pipelines.pages.phrasing import number, percent
-from pipelines.results.rows import Row
+from pipelines.results.run_record import Row
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -12,8 +12,7 @@ from pipelines.methods.method import LineRecord, PictureRecord
 from pipelines.methods.methods_table import row_of, shown_in
 from pipelines.pages import charts
 from pipelines.pages.phrasing import decibels, full_name, number, percent
-from pipelines.results.rows import Row
-from pipelines.results.run_record import Comparison
+from pipelines.results.run_record import Comparison, Row
 from pipelines.store.stored_features import GPT, WITH_INPUT
 from wordless.audio.views import WITHOUT_RATIO, Noise
 

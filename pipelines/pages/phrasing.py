@@ -16,8 +16,18 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from pipelines.extras.table import extras
 from pipelines.methods.methods_table import METHODS, ROWS, method_of, row_of
-from pipelines.results.rows import MEASURES, OVERALL, Row, find, measured, value_of, where
-from pipelines.results.run_record import Comparison, Results, count_codes
+from pipelines.results.run_record import (
+    MEASURES,
+    OVERALL,
+    Comparison,
+    Results,
+    Row,
+    count_codes,
+    find,
+    measured,
+    value_of,
+    where,
+)
 from pipelines.store.stored_features import GPT
 from vocoder.kinds import KINDS, UNLEARNED
 from wordless.audio.views import Noise

@@ -26,8 +26,7 @@ from pipelines.pages.players import (
     sounds_among,
     sounds_of,
 )
-from pipelines.results.rows import SOUND, value_of
-from pipelines.results.run_record import Results, read_results
+from pipelines.results.run_record import SOUND, Results, read_results, value_of
 from pipelines.store.run_folder import REPORT
 from vocoder.kinds import JUDGED_KINDS, KINDS, WAVENET
 from wordless.audio.recordings.manifest import SPLITS

@@ -9,8 +9,7 @@ from typing import Final, Literal
 from pipelines.commandline.option_index import HYDRA, index
 from pipelines.commandline.run_folders import ELSEWHERE, JOBS, WORDS, option_of, read_words
 from pipelines.pages.phrasing import full_name, number, percent
-from pipelines.results.rows import value_of
-from pipelines.results.run_record import Results, read_results
+from pipelines.results.run_record import Results, read_results, value_of
 from pipelines.store.outputs import RUN_LOCK, SWEEP_LOCK, is_held
 from pipelines.store.run_folder import RESULTS
 from pipelines.store.stored_features import GPT

@@ -35,15 +35,19 @@ from pipelines.pages.charts import (
 )
 from pipelines.pages.comparison_charts import learning_charts
 from pipelines.pages.phrasing import LATEX, draw, full_name, interval, latex_table, noise_label, number, percent
-from pipelines.results.rows import NAMES, Row, find, frame, where
 from pipelines.results.run_record import (
+    NAMES,
     RESAMPLES,
     Comparison,
     Resamples,
     Results,
+    Row,
     count_codes,
+    find,
+    frame,
     read_arrays,
     read_results,
+    where,
 )
 from pipelines.store.run_folder import REPORT
 from pipelines.store.stored_features import GPT

@@ -4,7 +4,7 @@ Every fold has the same weight. Intervals and p values come from `lm.probing.int
 Student's t over the groups of the test clips, or without groups over blocks of clips, crossed with the seeds; and t
 intervals over folds and seeds. A clip counts as right by the share of seeds that answer it right. The gap is validation
 minus test, with an interval that holds for all methods at once (Bonferroni): where it excludes 0, the two sets of clips
-differ by more than chance.
+differ by more than chance. ``predictions.parquet`` has what each probe answered for each test clip.
 """
 
 import math
@@ -12,15 +12,18 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from functools import cached_property
 from itertools import islice, product
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import pandas
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from lm.lm_options import ProbeConfig
 from lm.probing import intervals as measured
 from lm.probing.task import require_equal_counts
-from pipelines.results.rows import KEPT, LARGEST_INPUT, OF_LAYER, FoldSeed, Made, Row, frame
-from pipelines.results.run_record import Comparison
+from pipelines.results.run_record import KEPT, LARGEST_INPUT, OF_LAYER, Comparison, FoldSeed, Made, Row, frame
 from pipelines.settings.comparison_settings import By
 from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.probing import probe_task
@@ -28,7 +31,7 @@ from pipelines.store.store import Entry
 from pipelines.store.stored_features import GPT, PROBE, natural, parts_of_key
 from wordless.audio.recordings.manifest import Clips
 from wordless.base.arrays import FloatArray, Floats
-from wordless.base.files import list_hash
+from wordless.base.files import aside, list_hash
 
 Probed = Mapping[str, Any]  # the clips of a fold, and what the entry of each method records of them
 PROTOCOLS: dict[By, str] = {
@@ -426,3 +429,33 @@ def _outcome(probed: Probed, methods: Sequence[str], split: Literal["", "validat
         return measured.Rankings(truth=several, scores=scores)
     truth = np.array(probed[f"{split}truth"])
     return measured.Hits(hits=np.array([np.array(row[f"{split}predictions"]) == truth for row in rows], np.float64))
+
+
+PREDICTIONS = "predictions.parquet"  # in the folder of a run
+_NUMBERS = {"start": pa.float64(), "end": pa.float64(), "probability": pa.float64(), "seed": pa.int64()}
+_SOUND, _ANSWER = ("clip", "path", "start", "end", "group", "label"), ("prediction", "probability", "method")
+_COLUMNS = (*_SOUND, *_ANSWER, "candidate", "fold", "seed", "split")  # docs/figures.md explains them
+_SCHEMA = pa.schema([(name, _NUMBERS.get(name, pa.string())) for name in _COLUMNS])
+
+
+def write_predictions(
+    path: Path, per_fold: Mapping[tuple[str, int], Probed], manifest: Clips, *, by: By, separator: str | None
+) -> None:
+    """Write the table from the probes of each fold and seed; ``separator`` stands between several classes."""
+
+    def text(classes: str | Sequence[str]) -> str:
+        return classes if isinstance(classes, str) else (separator or ";").join(classes)
+
+    known, tables = {clip.name: clip for clip in manifest.clips}, []
+    for (fold, seed), probed in per_fold.items():
+        clips = [known[name] for name in probed["clips"]]
+        spans = [clip.part.span(clip.sample_rate) for clip in clips]
+        sounds = [(clip.name, clip.path, *span, clip.group) for clip, span in zip(clips, spans, strict=True)]
+        table = pandas.DataFrame(sounds, columns=["clip", "path", "start", "end", "group"])
+        table = table.assign(label=[*map(text, probed["truth"])], fold=None if by == "split" else fold, seed=seed)
+        for row in probed["methods"]:
+            chosen = row["chosen"] if row["penalties"] else None
+            answers = {"prediction": [*map(text, row["predictions"])], "probability": row["probabilities"]}
+            tables.append(table.assign(**answers, method=row["of"], candidate=chosen, split="test"))
+    with aside(path) as beside:
+        pq.write_table(pa.Table.from_pandas(pandas.concat(tables), _SCHEMA, preserve_index=False), beside)

@@ -10,8 +10,7 @@ import numpy as np
 
 from lm.lm_options import ProbeConfig
 from pipelines.results.probes import Probes
-from pipelines.results.rows import Row
-from pipelines.results.run_record import Comparison
+from pipelines.results.run_record import Comparison, Row
 
 VOID = {"meta", "link", "br", "hr", "img", "input", "source", "wbr"}
 

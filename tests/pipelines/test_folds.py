@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.results.rows import where
-from pipelines.results.run_record import count_codes, read_results
+from pipelines.results.run_record import count_codes, read_results, where
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import entries, make_one, run
 from tokenizer.parquet import read_codes

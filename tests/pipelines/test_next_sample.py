@@ -10,8 +10,7 @@ import soundfile
 from lm.samples.sample_model import SampleLanguageModel
 from pipelines.extras.next_sample import SampleSoundsConfig
 from pipelines.extras.next_sample.samples import SAMPLE_SOUNDS, generate_sample_sounds
-from pipelines.results.rows import where
-from pipelines.results.run_record import read_results
+from pipelines.results.run_record import read_results, where
 from pipelines.store.store import Entry
 from tests.lm.samples.tiny import CONFIGS, lively
 from tests.pipelines.tiny import SAMPLES, silent_session, sweep, write_clip

@@ -12,7 +12,7 @@ import pytest
 
 import wordless
 from pipelines.extras.publish import PublishConfig
-from pipelines.results.rows import COSTS
+from pipelines.results.run_record import COSTS
 from pipelines.store.outputs import hold
 from tests.calling import Command, generate, options_of, publish, score
 from tests.hub import HubServer, serving, store_in_cache, use_hub

@@ -10,8 +10,7 @@ import torch
 
 from pipelines.chain.study import Study
 from pipelines.extras.work import Work
-from pipelines.results.rows import Made, Row
-from pipelines.results.run_record import Section
+from pipelines.results.run_record import Made, Row, Section
 from pipelines.settings.run_rules import require_one_training
 from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.codebooks import beginning

@@ -30,8 +30,8 @@ from pipelines.bodies.networks import LabelledInputs, LabelTraining, learn_label
 from pipelines.chain.clips_of_run import MANIFEST, REJECTED, find_corpus, read_corpus, seen_of
 from pipelines.commandline.composition import command_line
 from pipelines.extras.finetune import FinetuneConfig
-from pipelines.jobs.notices import unlabelled_of_run
-from pipelines.jobs.provenance import provenance, tracked_run
+from pipelines.jobs.beside_corpus import unlabelled_of_run
+from pipelines.jobs.run_chain import provenance, tracked_run
 from pipelines.pages.excerpts import Room
 from pipelines.pages.predictions_page import Answer, write_predictions_page
 from pipelines.settings.run_settings import choose_workers

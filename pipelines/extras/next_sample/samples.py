@@ -29,8 +29,7 @@ from pipelines.pages.charts import Chart
 from pipelines.pages.phrasing import heading
 from pipelines.pages.players import Sound, clip_name, sound_spectrograms, sounds_among
 from pipelines.pages.report import training_chart
-from pipelines.results.rows import Made, Row
-from pipelines.results.run_record import Results, Section, section_of
+from pipelines.results.run_record import Made, Results, Row, Section, section_of
 from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.listening import loudest
 from pipelines.stages.stored_arrays import TRAINED_ON, split_samples, test_waveforms, waveforms

@@ -18,8 +18,7 @@ from lm.finetuned import FineTunedModel
 from pipelines.extras.publish import Part, PublishConfig
 from pipelines.jobs.speaking import ModelsOfRun
 from pipelines.pages.phrasing import draw, methods_table
-from pipelines.results.rows import COSTS
-from pipelines.results.run_record import read_results
+from pipelines.results.run_record import COSTS, read_results
 from pipelines.store.run_folder import REPORT, TABLE, is_finetuned
 from vocoder.vocoder_options import Sampling
 from wordless.audio.recordings.manifest import SPLITS

@@ -27,8 +27,7 @@ from pipelines.extras.work import Work
 from pipelines.pages.charts import Chart, log_mel_pictures, spectrogram_chart
 from pipelines.pages.phrasing import full_name
 from pipelines.pages.players import Sound, sound_path, sound_spectrograms, sounds_among
-from pipelines.results.rows import Made, Row, parameters
-from pipelines.results.run_record import Results, Section, read_arrays, section_of
+from pipelines.results.run_record import Made, Results, Row, Section, parameters, read_arrays, section_of
 from pipelines.settings.run_rules import require_one_training
 from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.codebooks import HEALTH

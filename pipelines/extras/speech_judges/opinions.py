@@ -20,9 +20,8 @@ import torch
 from pipelines.chain.study import Study
 from pipelines.extras.speech_judges import EXTRA
 from pipelines.extras.work import Work
-from pipelines.results.rows import Made, Row
-from pipelines.results.run_record import Section
-from pipelines.results.sound_figures import clip_figures
+from pipelines.results.results import clip_figures
+from pipelines.results.run_record import Made, Row, Section
 from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.listening import JUDGED, decoded_paths, sound_of
 from pipelines.store.stage import Run, Session, stage

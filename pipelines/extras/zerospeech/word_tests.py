@@ -19,8 +19,7 @@ from lm.probing import intervals as intervals
 from pipelines.chain.study import Study
 from pipelines.extras.work import Work
 from pipelines.extras.zerospeech import ZerospeechConfig
-from pipelines.results.rows import FoldSeed, Made, Row
-from pipelines.results.run_record import Section
+from pipelines.results.run_record import FoldSeed, Made, Row, Section
 from pipelines.settings.choices import EMBEDDED, EMBEDDED_SOURCE
 from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.listening import training_codes

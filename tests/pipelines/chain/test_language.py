@@ -12,8 +12,7 @@ import pytest
 from lm.model import LanguageModel
 from pipelines.extras.zerospeech import ZerospeechConfig
 from pipelines.extras.zerospeech.word_tests import MODELS, PASTS, item_figures
-from pipelines.results.rows import Row, where
-from pipelines.results.run_record import read_results
+from pipelines.results.run_record import Row, read_results, where
 from pipelines.settings.run_rules import run_settings
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import composed, run

@@ -23,8 +23,7 @@ from pipelines.pages.comparison_charts import comparison_charts, in_order, layer
 from pipelines.pages.phrasing import full_name, percent, points, summary
 from pipelines.pages.players import reconstruction
 from pipelines.pages.report import write_report
-from pipelines.results.rows import Row, frame
-from pipelines.results.run_record import Comparison, Pictures, read_results
+from pipelines.results.run_record import Comparison, Pictures, Row, frame, read_results
 from tests.calling import python
 from tests.pipelines.pages_apart import Page, comparison_example, figure, probe, says
 from wordless.audio.waveform import Waveform

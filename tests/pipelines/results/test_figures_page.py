@@ -12,7 +12,7 @@ from safetensors.numpy import load_file
 from pipelines.commandline.command import perform
 from pipelines.commandline.sweep_jobs import Job
 from pipelines.pages.sweep_page import write_sweep
-from pipelines.results.rows import frame
+from pipelines.results.run_record import frame
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.pages_apart import comparison_example, probe
 from tests.pipelines.tiny_chain import config_of

@@ -10,11 +10,10 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pipelines.jobs.provenance import CHECKOUT, commit_of, provenance
-from pipelines.results.predictions import write_predictions
+from pipelines.jobs.run_chain import CHECKOUT, commit_of, provenance
+from pipelines.results.probes import write_predictions
 from pipelines.results.results import corpus_section
-from pipelines.results.rows import Row, where
-from pipelines.results.run_record import read_results
+from pipelines.results.run_record import Row, read_results, where
 from pipelines.settings.comparison_settings import By
 from pipelines.store.store import CURVE, Entry, write_json
 from tests.pipelines.conftest import FinishedRun

@@ -10,8 +10,7 @@ import pytest
 
 from pipelines.extras.rates import RatesConfig
 from pipelines.extras.rates.continuations import diversities, long_clips, stabilities, window_levels, windows_of
-from pipelines.results.rows import where
-from pipelines.results.run_record import read_results
+from pipelines.results.run_record import read_results, where
 from pipelines.settings.run_rules import run_settings
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import composed, run, stored

@@ -13,8 +13,7 @@ from matplotlib.figure import Figure
 from torch import Tensor, nn
 
 from pipelines.jobs.run_chain import run_chain
-from pipelines.results.rows import values_by_name
-from pipelines.results.run_record import read_results
+from pipelines.results.run_record import read_results, values_by_name
 from pipelines.store.stage import Run, stage
 from pipelines.store.store import CURVE, Entry
 from pipelines.store.tracking import FORBIDDEN, TRACKERS, TrackedRun, Tracking, require_trackers

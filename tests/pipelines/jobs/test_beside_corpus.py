@@ -12,8 +12,15 @@ import soundfile
 import torch
 
 from pipelines.chain.clips_of_run import MANIFEST, REJECTED
-from pipelines.jobs.notices import notices_of_unlabelled, notices_of_weights, unlabelled_of_run, write_unlabelled
-from pipelines.jobs.unlabelled import REJECTED_UNLABELLED, find_sources, read_unlabelled
+from pipelines.jobs.beside_corpus import (
+    REJECTED_UNLABELLED,
+    find_sources,
+    notices_of_unlabelled,
+    notices_of_weights,
+    read_unlabelled,
+    unlabelled_of_run,
+    write_unlabelled,
+)
 from pipelines.methods.methods_table import METHODS
 from pipelines.settings.run_rules import run_settings
 from pipelines.settings.run_settings import RunSettings

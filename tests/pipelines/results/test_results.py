@@ -11,8 +11,8 @@ import pytest
 
 from lm.lm_options import ProbeConfig
 from pipelines.pages.phrasing import sentences
-from pipelines.results.rows import Row
-from pipelines.results.sound_figures import listening_record, lost_clips, median, sound_figures, weak_judge
+from pipelines.results.results import listening_record, lost_clips, median, sound_figures, weak_judge
+from pipelines.results.run_record import Row
 from pipelines.stages.listening import CLIPS, GUARD, JUDGED, LISTENING, RECOGNISED, label_task
 from pipelines.store.store import Entry, write_json
 from tests.pipelines.tiny import session_of
