@@ -14,10 +14,9 @@ from pipelines.settings.inputs import EngineOptions, InputOptions, StoredOptions
 from pipelines.store.outputs import prepare_output, require_kind, require_new, require_table
 from pipelines.store.run_folder import OF_SOUND, part_of, run_of
 from wordless.audio.recordings.annotations import candidates_at, kind_of, recordings_at
-from wordless.audio.recordings.corpus import find_recordings
+from wordless.audio.recordings.corpus import CorpusConfig, find_recordings
 from wordless.audio.recordings.folders import expand_home
 from wordless.audio.recordings.manifest import Clips
-from wordless.audio.recordings.recording_sources import CorpusConfig
 from wordless.audio.recordings.splits import UNDIVIDED
 from wordless.audio.waveform import EXTENSIONS
 from wordless.base.messages import InputError, listed, within

@@ -21,8 +21,7 @@ from pipelines.store.outputs import is_held
 from pipelines.store.run_folder import REPORT, RESULTS
 from tokenizer.tokenizer import Tokenizer
 from vocoder.vocoder import Vocoder
-from wordless.audio.mono import by_channel, mono
-from wordless.audio.reading import read, whole_rate
+from wordless.audio.reading import by_channel, mono, read, whole_rate
 from wordless.audio.waveform import Waveform
 from wordless.base.files import mark, remove
 from wordless.base.messages import InputError

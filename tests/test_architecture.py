@@ -88,11 +88,8 @@ BESIDE = (
     *("lm/bodies", "lm/samples", "lm/rates.py", "lm/pitch.py", "lm/heads.py", "lm/finetuned.py", "lm/finetuning.py"),
     *("tokenizer/rates_tokenizer.py", "tokenizer/speech_layer.py", "tokenizer/units.py"),
     *("wordless/audio/speech_models.py", "wordless/audio/matching.py", "wordless/base/ray_pool.py"),
-    *(f"vocoder/engines/{name}.py" for name in ("kernels", "numba_streams", "triton_streams")),
-    *(
-        f"wordless/audio/recordings/{name}.py"
-        for name in ("built_in", "espeak_voice", "packed", "spoken_pairs", "tables")
-    ),
+    *(f"vocoder/engines/{name}.py" for name in ("numba_streams", "triton_streams")),
+    *(f"wordless/audio/recordings/{name}.py" for name in ("espeak_voice", "packed", "spoken_pairs", "tables")),
     *(str(path.relative_to(ROOT)) for path in (ROOT / "wordless/audio/recordings").glob("annotation*.py")),
 )
 # Interfaces of the core in rooms beside it, and the tables, which may import what they list.
@@ -125,8 +122,8 @@ KEEPERS = {
         *("vocoder/measures.py", "pipelines/stages/features.py"),  # under a lock
         "pipelines/extras/speech_judges/opinions.py",
     ),
-    "numba": ("vocoder/engines/kernels.py", "wordless/base/compiling.py"),
-    "llvmlite": ("vocoder/engines/kernels.py",),
+    "numba": ("vocoder/engines/numba_streams.py", "wordless/base/compiling.py"),
+    "llvmlite": ("vocoder/engines/numba_streams.py",),
     "jinja2": ("pipelines/pages",),
     "gradio": ("pipelines/extras/demo/demo_page.py",),
     "starlette": ("pipelines/extras/demo/server.py",),
@@ -268,7 +265,7 @@ def test_all_but_the_language_model_import_without_fairseq2() -> None:
 
 def test_models_of_one_rate_load_no_file_of_other_kinds_of_codes() -> None:
     others = {"lm.pitch", "lm.rates", "tokenizer.rates_tokenizer", "tokenizer.speech_layer"}
-    others |= {"tokenizer.health", "wordless.audio.speech_models"}
+    others.add("wordless.audio.speech_models")
     code = "import sys, lm.model, tokenizer.encoder, tokenizer.fitting"
     done = python("-c", f"{code}\nassert not (found := {others} & {{*sys.modules}}), found")
     assert done.returncode == 0, done.stderr

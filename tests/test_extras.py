@@ -69,7 +69,7 @@ def test_no_file_imports_an_extra_but_its_own() -> None:
 # Sources of recordings, kinds of language models and tokenizers, and networks are imported when a corpus, a folder or a
 # method needs them.
 KINDS = (
-    *("wordless/audio/recordings/recording_sources.py", "lm/model.py", "tokenizer/tokenizer.py"),
+    *("wordless/audio/recordings/corpus.py", "lm/model.py", "tokenizer/tokenizer.py"),
     "pipelines/bodies/table_of_bodies.py",
 )
 

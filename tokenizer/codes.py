@@ -53,7 +53,11 @@ class RateFormat:
 
 @dataclass(frozen=True, kw_only=True)
 class PitchFormat:
-    """The meaning of a stream of pitch: code 0 is no voice, and the others are pitches in equal steps of log-F0."""
+    """The meaning of a stream of pitch: code 0 is no voice, and the others are pitches in equal steps of log-F0.
+
+    Speech resynthesis from units with a stream of log-F0 is that of Polyak et al. 2021 (arXiv:2104.00355), language
+    models of both that of Kharitonov et al. 2022 (arXiv:2109.03264).
+    """
 
     name: ClassVar[str] = "pitch"
     unknown: ClassVar[int] = 0  # code of sound whose pitch is not known

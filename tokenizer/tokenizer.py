@@ -33,11 +33,10 @@ import torch
 from torch import Tensor, nn
 
 from tokenizer.codes import FINGERPRINT_LENGTH, Codes, CodesFormat, LevelFormat, PitchFormat, require_sound, spacing_of
-from tokenizer.pitch_stream import pitch_codes
 from tokenizer.tokenizer_options import AutoencoderConfig, TokenizerSizes
 from wordless.audio.audio_options import SpectrogramConfig
-from wordless.audio.mono import Samples, as_waveform, each_recording
-from wordless.audio.reading import read_blocks, resample_blocks
+from wordless.audio.pitch_contour import patch_pitches
+from wordless.audio.reading import Samples, as_waveform, each_recording, read_blocks, resample_blocks
 from wordless.audio.spectrogram import LogMel, amplify, follow_level, log_mel_stream, subtract_mean
 from wordless.audio.waveform import Waveform, equal_blocks
 from wordless.base import saved_models
@@ -296,7 +295,7 @@ class Tokenizer(nn.Module):
         """Encode a whole recording: a `Waveform`, or samples with their rate in Hz. Other rates are resampled.
 
         Samples may be a NumPy array, a list or a tensor on any device, with one or several channels: see
-        `wordless.audio.mono`. Several recordings go to `encode_batch`.
+        `wordless.audio.reading`. Several recordings go to `encode_batch`.
         """
         return self._encode_sound(waveform, sample_rate, "samples")
 
@@ -348,7 +347,8 @@ class Tokenizer(nn.Module):
             yield from self._encode_spectrum(blocks, at_once, levels=beside)
             return
         blocks, heard = tee(blocks)
-        pitches, pitch = pitch_codes(heard, self.config.pitch, self.front_end, self.patch_frames), np.zeros(0, np.int32)
+        octaves = patch_pitches(heard, self.front_end.sample_rate, self.front_end.hop_length, self.patch_frames)
+        pitches, pitch = map(self.config.pitch.quantise, octaves), np.zeros(0, np.int32)
         for codes, covered in self._encode_spectrum(blocks, at_once, levels=True):
             while len(pitch) < len(codes):
                 pitch = np.append(pitch, next(pitches))

@@ -11,7 +11,6 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from tokenizer.codes import CodeMeanings, Codes, join_codes
-from vocoder.continuing import Prompt, after
 from vocoder.engines.choice import Engine, side_by_side
 from vocoder.filters import (
     REMEMBERED,
@@ -25,7 +24,7 @@ from vocoder.frames import (
 from vocoder.generation import Progress, RunawayGuard
 from vocoder.kinds import HARMONICS, Kind
 from vocoder.unlearned import frame_blocks, harmonics
-from vocoder.vocoder import SAMPLING, SEMITONES_PER_OCTAVE, DecodingInput, Sound, Vocoder
+from vocoder.vocoder import SAMPLING, SEMITONES_PER_OCTAVE, DecodingInput, Prompt, Sound, Vocoder, after
 from vocoder.vocoder_options import Sampling
 from wordless.audio.waveform import Waveform, join_blocks
 from wordless.base.messages import written

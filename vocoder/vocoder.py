@@ -8,17 +8,19 @@ The path of one sound::
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from tokenizer.codes import CodeMeanings, Codes, require_codes, require_same_codebook, require_sound
-from vocoder.continuing import Prompt
+from tokenizer.codes import CodeMeanings, Codes, CodesFormat, require_codes, require_same_codebook, require_sound
 from vocoder.engines.choice import Chosen, choose_engine
 from vocoder.filters import PostFilter, VoiceHead, create_filter
 from vocoder.frames import frames_of, log_mel_of, pitch_of
@@ -34,10 +36,10 @@ from vocoder.generation import (
 from vocoder.vocoder_options import TEMPERATURE, EngineChoice, Sampling, SoundOptions, WaveNetConfig
 from vocoder.wavenet import BANDS, UNKNOWN_GROUP, WaveNet, mu_law_decode, mu_law_encode, vocoder_card
 from wordless.audio.audio_options import SpectrogramConfig
-from wordless.audio.mono import Samples, as_waveform
+from wordless.audio.levels import Excerpt, block_energies, half_energy
 from wordless.audio.pitch_contour import resolves_pitch
-from wordless.audio.reading import resampled
-from wordless.audio.waveform import Waveform, equal_blocks
+from wordless.audio.reading import Samples, as_waveform, resampled
+from wordless.audio.waveform import Waveform, equal_blocks, skip_samples
 from wordless.base.machine import require_device
 from wordless.base.messages import InputError, OldModelError, require
 from wordless.base.saved_models import (
@@ -53,6 +55,74 @@ from wordless.base.saved_models import (
 Sound = Waveform | Samples  # of a prompt
 CODES_TOGETHER = 32  # codes that are looked up in one call
 SEMITONES_PER_OCTAVE = 12.0
+
+
+class Coder(Protocol):
+    """A tokenizer, of one rate or of several."""
+
+    @property
+    def format(self) -> CodesFormat:
+        """The format of its codes."""
+
+    def encode(self, waveform: Waveform, /) -> Codes:
+        """Encode a waveform at the codes' rate."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Prompt:
+    """The end of a recording, and the codes that stand for it; a vocoder generates the sound after it.
+
+    ::
+
+        recording      [.....................][ end ]
+        codes                                 [ end ][ codes of the language model ]
+        vocoder                               hears  | says
+        result         [.....................][ end ][ new sound                         ]
+    """
+
+    waveform: Waveform  # at the codes' rate, codes.num_samples long
+    codes: Codes
+
+    def crop(self, start: int, stop: int) -> Prompt:
+        """Return time steps ``[start, stop)``."""
+        codes, first = self.codes.crop(start, stop), start * self.codes.format.samples_per_code
+        samples = self.waveform.samples[first : first + codes.num_samples]
+        return Prompt(waveform=replace(self.waveform, samples=samples), codes=codes)
+
+    @classmethod
+    def alone(cls, waveform: Waveform, coder: Coder, start: int, stop: int) -> Prompt:
+        """Return time steps ``[start, stop)`` encoded alone: other codes may know the sound that a model invents."""
+        step = coder.format.samples_per_code
+        prompt = replace(waveform, samples=waveform.samples[start * step : stop * step])
+        return cls(waveform=prompt, codes=coder.encode(prompt))
+
+    @classmethod
+    def of_excerpt(cls, excerpt: Excerpt, coder: Coder, *, least_seconds: float = 0.0) -> Prompt:
+        """Return half of an excerpt, in whole codes, at least one, as the prompt of the language model.
+
+        For a whole clip this is the first half. The first half of an excerpt from a longer clip may be silent, so there
+        the prompt ends where half of the excerpt's energy has passed. A prompt shorter than ``least_seconds`` grows to
+        this length, but to three quarters of the excerpt at most.
+        """
+        step, rate = coder.format.samples_per_code, excerpt.waveform.sample_rate
+        steps = len(excerpt.waveform.samples) // step
+        length = max(steps // 2, min(math.ceil(least_seconds * rate / step), steps * 3 // 4), 1)
+        start = 0
+        if not excerpt.whole:
+            samples = excerpt.waveform.samples
+            _, energies = block_energies([samples - samples.mean()], step)  # a constant offset is no sound
+            start = min(max(half_energy(energies) + 1 - length, 0), max(steps - length, 0))
+        return cls.alone(excerpt.waveform, coder, start, start + length)
+
+
+def joined_sound(prompt: Waveform, more: Waveform) -> Waveform:
+    return replace(more, samples=np.concatenate([prompt.samples, more.samples]))
+
+
+def after(pieces: Iterable[Waveform], prompt: Waveform) -> Iterator[Waveform]:
+    """Give a sound that arrives in pieces without its beginning, which is as long as a prompt."""
+    for samples in skip_samples((piece.samples for piece in pieces), len(prompt.samples)):
+        yield replace(prompt, samples=samples)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -340,7 +410,7 @@ class Vocoder:
         """Continue a sound without a click: the network's past is the sound itself.
 
         Args:
-            waveform: the sound to continue: a `Waveform` at the vocoder's rate, or samples as `wordless.audio.mono`
+            waveform: the sound to continue: a `Waveform` at the vocoder's rate, or samples as `wordless.audio.reading`
                 takes them.
             codes: of that sound and of its continuation, as one (`tokenizer.codes.join_codes`).
             sample_rate: of the samples, in Hz: they are resampled as `Tokenizer.encode` resamples them. None: the

@@ -10,6 +10,8 @@ from pipelines.store.store import MADE, Store
 from wordless.audio.audio_options import Channel, SpectrogramConfig
 from wordless.audio.recordings.corpus import (
     CONFLICTING,
+    CorpusConfig,
+    Making,
     band_notices,
     build_manifest,
     find_recordings,
@@ -20,7 +22,6 @@ from wordless.audio.recordings.corpus import (
 )
 from wordless.audio.recordings.inspection import inspect
 from wordless.audio.recordings.manifest import Clips, Rejected, write_rejected
-from wordless.audio.recordings.recording_sources import CorpusConfig, Making
 from wordless.audio.recordings.splits import division_notices
 from wordless.base.messages import InputError, counted, named, within
 from wordless.base.progress import Terminal

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipelines.store.outputs import new_folder
 from wordless.audio.decoding import length_of
-from wordless.audio.recordings.annotation import Event
+from wordless.audio.recordings.annotation_formats import Event
 from wordless.audio.recordings.annotation_kinds import KINDS
 from wordless.base.files import write_aside
 from wordless.base.messages import InputError, listed

@@ -18,6 +18,7 @@ from pipelines.stages.voices import UNIVERSAL, is_shipped, saved_vocoder
 from pipelines.store.run_folder import LM, RESULTS, TOKENS, VOICE, start_folder
 from pipelines.store.store import SYNTHESISED, some_options
 from pipelines.store.stored_features import GPT
+from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.description import groups_in_names
 from wordless.audio.recordings.folders import expand_home, require_folder
 from wordless.audio.recordings.manifest import (
@@ -31,7 +32,6 @@ from wordless.audio.recordings.manifest import (
     write_manifest,
     write_rejected,
 )
-from wordless.audio.recordings.recording_sources import CorpusConfig
 from wordless.audio.recordings.splits import UNDIVIDED
 from wordless.base.messages import InputError, counted, listed, named, within
 from wordless.base.progress import Terminal

@@ -33,7 +33,7 @@ from tokenizer.units import UnitsFormat, write_units
 from wordless.audio.audio_options import Channel, SpectrogramConfig
 from wordless.audio.decoding import Recording, count_samples
 from wordless.audio.reading import ChannelPowers, cancelled, read_blocks, resampled_length
-from wordless.audio.recordings.annotation import Event
+from wordless.audio.recordings.annotation_formats import Event
 from wordless.audio.recordings.inspection import InspectionConfig, file_key, frequent_reasons
 from wordless.audio.recordings.manifest import UNWRITABLE, Clip, Clips, Rejected, writable, write_rejected
 from wordless.audio.waveform import Part

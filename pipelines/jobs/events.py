@@ -19,7 +19,7 @@ from operator import attrgetter
 
 import numpy as np
 
-from wordless.audio.recordings.annotation import Event
+from wordless.audio.recordings.annotation_formats import Event
 from wordless.audio.waveform import equal_blocks
 from wordless.base.arrays import BoolArray, DoubleArray, FloatArray
 

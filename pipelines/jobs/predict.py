@@ -26,7 +26,7 @@ from pipelines.store.outputs import new_file
 from pipelines.store.run_folder import is_finetuned
 from wordless.audio.audio_options import Channel
 from wordless.audio.decoding import Recording
-from wordless.audio.recordings.annotation import Event
+from wordless.audio.recordings.annotation_formats import Event
 from wordless.audio.recordings.annotations import WITHOUT_PARTS
 from wordless.audio.recordings.inspection import measure
 from wordless.audio.recordings.manifest import Clip, Clips, Rejected

@@ -8,6 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
+import numpy as np
+
 from lm.lm_options import CodeSampling
 from lm.model import LanguageModel
 from lm.pitch import WithStreams
@@ -19,17 +21,16 @@ from pipelines.store.stage import Run, Session, stage
 from pipelines.store.store import Store, note_finished, other_options
 from tokenizer.codes import Codes, CodesFormat, join_codes, require_same_codebook
 from tokenizer.parquet import CodedClip, read_codes, write_shard
-from tokenizer.pitch_stream import flattened, transplanted
 from tokenizer.tokenizer import Tokenizer
 from tokenizer.units import read_units
-from vocoder.continuing import Prompt, joined_sound
 from vocoder.kinds import KINDS, WAVENET, Kind
 from vocoder.synthesis import Synthesis, Unlearned, create_synthesis, load_vocoder, speaking, unknown_groups
-from vocoder.vocoder import Vocoder
+from vocoder.vocoder import Prompt, Vocoder, joined_sound
 from vocoder.vocoder_options import Sampling
 from wordless.audio.reading import read
 from wordless.audio.recordings.folders import is_recording, sound_names
 from wordless.audio.waveform import Waveform, wav_file
+from wordless.base.arrays import DoubleArray, IntArray
 from wordless.base.files import aside, copy_file, file_hash, mark
 from wordless.base.machine import choose_device
 from wordless.base.messages import InputError, counted
@@ -338,3 +339,33 @@ def open_synthesis(model: Path, tokenizer: Tokenizer, kind: Kind, sampling: Samp
         return create_synthesis(kind, tokenizer, sampling, folder=folder, device=device)
     except InputError as error:
         raise InputError(f"model={model}: {error}") from error
+
+
+def flattened(codes: Codes) -> Codes:
+    """Give all voiced codes one pitch, the median of them."""
+    pitch = _pitch(codes)
+    voiced = pitch > 0
+    return _with_pitch(codes, np.full(voiced.sum(), np.median(pitch[voiced]))) if voiced.any() else codes
+
+
+def transplanted(codes: Codes, melody: Codes) -> Codes:
+    """Give voiced codes the pitch of another recording, interpolated and stretched to their length."""
+    pitch, given = _pitch(codes), _pitch(melody)
+    known = np.flatnonzero(given > 0)
+    if not len(known):
+        return codes
+    places = (np.flatnonzero(pitch > 0) + 0.5) * len(given) / len(pitch) - 0.5
+    return _with_pitch(codes, np.interp(places, known, given[known]))
+
+
+def _with_pitch(codes: Codes, pitches: DoubleArray) -> Codes:
+    """Replace the codes of pitch of all voiced time steps ``(voiced,)``; codes are equal steps, so they are rounded."""
+    own = codes.format.pitch
+    assert own is not None, "the codes have a pitch"
+    changed = codes.beside(own).copy()
+    changed[changed > 0] = np.rint(pitches)
+    return codes.with_beside(codes.format, {own: changed})
+
+
+def _pitch(codes: Codes) -> IntArray:
+    return np.zeros(len(codes), np.int32) if codes.format.pitch is None else codes.beside(codes.format.pitch)

@@ -11,7 +11,7 @@ from pathlib import Path
 from pipelines.pages.charts import GREEN, INK, ORANGE, WIDTH, Chart, sheet, shortened, styled
 from pipelines.pages.excerpts import Room
 from pipelines.pages.phrasing import draw
-from wordless.audio.recordings.annotation import Event
+from wordless.audio.recordings.annotation_formats import Event
 from wordless.base.files import write_aside
 
 MISTAKES = 30  # of the page

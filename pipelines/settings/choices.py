@@ -8,9 +8,8 @@ from operator import getitem
 from typing import Any
 
 from pipelines.extras.table import extras
-from wordless.audio.recordings.corpus import find_recordings
+from wordless.audio.recordings.corpus import CorpusConfig, find_recordings
 from wordless.audio.recordings.embedded import PATTERN, VOICES, VOICES_OF_SENTENCES, EmbeddedConfig, fill_in
-from wordless.audio.recordings.recording_sources import CorpusConfig
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.messages import InputError, within
 from wordless.base.options import build

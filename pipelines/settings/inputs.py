@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.store.store import StoreOptions
+from wordless.audio.recordings.corpus import AnnotationOptions
 from wordless.audio.recordings.manifest import Clips, writable
-from wordless.audio.recordings.recording_sources import AnnotationOptions
 from wordless.base.machine import LOCAL, Device, EngineConfig
 from wordless.base.messages import InputError
 from wordless.base.options import REQUIRED, Options, option

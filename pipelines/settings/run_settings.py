@@ -25,8 +25,8 @@ from pipelines.stages.stage_options import (
 )
 from pipelines.store.store import StoreOptions
 from wordless.audio.audio_options import AudioSettings, SpectrogramConfig
+from wordless.audio.recordings.corpus import CORPUS, CorpusConfig
 from wordless.audio.recordings.embedded import EmbeddedConfig
-from wordless.audio.recordings.recording_sources import CORPUS, CorpusConfig
 from wordless.base.machine import (
     EngineConfig,
     choose_device,

@@ -21,8 +21,7 @@ from pipelines.store.run_folder import TOKENS, read_start, require_equal, start_
 from pipelines.store.stage import Run, Session, stage
 from pipelines.store.store import Entry, some_options, write_json
 from tokenizer import fitting
-from tokenizer.fitting import OpenVectors, PatchBatch, VectorSource, reconstruction_loss
-from tokenizer.health import HEALTH_VERSION, measure_health
+from tokenizer.fitting import HEALTH_VERSION, OpenVectors, PatchBatch, VectorSource, measure_health, reconstruction_loss
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Autoencoder, SavedTokenizer, Tokenizer, TokenizerConfig, fingerprint
 from wordless.audio.audio_options import SpectrogramConfig

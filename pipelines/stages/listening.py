@@ -34,12 +34,11 @@ from tokenizer.encoder import Encoder, pictures
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from vocoder import measures
-from vocoder.continuing import Prompt, joined_sound
 from vocoder.engines.choice import choose_engine, precision
 from vocoder.generation import RunawayGuard
 from vocoder.kinds import BY_KEY, JUDGED_KINDS, KINDS, ORIGINAL, WAVENET
 from vocoder.synthesis import Synthesis, create_synthesis, speaking
-from vocoder.vocoder import Vocoder
+from vocoder.vocoder import Prompt, Vocoder, joined_sound
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.levels import Excerpt, read_loudest
 from wordless.audio.reading import read

@@ -29,8 +29,8 @@ from vocoder.vocoder import Vocoder
 from vocoder.vocoder_options import WaveNetConfig
 from vocoder.wavenet import WaveNet
 from wordless.audio.audio_options import SpectrogramConfig
+from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.manifest import Clip, Clips
-from wordless.audio.recordings.recording_sources import CorpusConfig
 from wordless.base.arrays import FloatArray
 from wordless.base.files import file_hash
 from wordless.base.progress import Terminal

@@ -27,19 +27,17 @@ from tokenizer.fitting import (
     PatchBatches,
     Reservoir,
     by_loudness,
+    collapse,
+    count_codes,
     draw_sample,
     fit_codebook,
     measure_gain,
+    measure_variation,
     nearest,
     normalised_patches,
+    perplexity,
     read_log_mel,
     write_bottlenecks,
-)
-from tokenizer.health import (
-    collapse,
-    count_codes,
-    measure_variation,
-    perplexity,
 )
 from tokenizer.tokenizer import Autoencoder, Tokenizer, from_patches, to_patches
 from tokenizer.tokenizer_options import AutoencoderConfig, PatchConfig, SoundChanges

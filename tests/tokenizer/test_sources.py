@@ -11,12 +11,11 @@ import torch
 from transformers import HubertModel
 
 from pipelines.extras.publish.publishing import link_models
+from pipelines.jobs.speaking import flattened, transplanted
 from tests.reference import nearest_by_distance, states_by_window, tracked_pitch
 from tests.tokenizer.conftest import PITCH, RATE, SPEECH_RATE, change_config, like, speech, speech_tokenizer
 from tests.wordless.audio.speech_models.checkpoints import FIELD, STRIDE
-from tokenizer.fitting import draw_sample
-from tokenizer.health import count_codes
-from tokenizer.pitch_stream import flattened, transplanted
+from tokenizer.fitting import count_codes, draw_sample
 from tokenizer.speech_layer import FOLDER, SpeechTokenizer
 from tokenizer.tokenizer import SpeechLayerConfig, Tokenizer
 from wordless.audio import speech_models as reading

@@ -19,7 +19,6 @@ from tests.vocoder.sounds import (
     with_pitch,
 )
 from tokenizer.codes import Beside, Codes, CodesFormat, LevelFormat
-from vocoder.continuing import Prompt
 from vocoder.filters import PostFilter, VoiceHead
 from vocoder.frames import log_mel_of, pitch_of
 from vocoder.generation import LoudnessRange
@@ -27,7 +26,7 @@ from vocoder.kinds import BY_KEY, HARMONICS, KINDS, ORIGINAL, UNLEARNED, Kind, S
 from vocoder.measures import pitch
 from vocoder.synthesis import Synthesis, Unlearned, create_synthesis, speaking
 from vocoder.unlearned import griffin_lim, harmonics, noise
-from vocoder.vocoder import Vocoder
+from vocoder.vocoder import Prompt, Vocoder
 from vocoder.vocoder_options import Sampling
 from vocoder.wavenet import create_wavenet
 from wordless.audio.waveform import Waveform, join_blocks

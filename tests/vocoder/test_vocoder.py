@@ -29,8 +29,7 @@ from vocoder.synthesis import Synthesis
 from vocoder.vocoder import DecodingInput, Vocoder
 from vocoder.vocoder_options import Sampling
 from vocoder.wavenet import create_wavenet
-from wordless.audio.mono import as_waveform
-from wordless.audio.reading import resampled
+from wordless.audio.reading import as_waveform, resampled
 from wordless.audio.waveform import Waveform
 from wordless.base.arrays import FloatArray
 from wordless.base.messages import InputError

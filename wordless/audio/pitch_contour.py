@@ -12,11 +12,17 @@ pitch costs, as does the begin or the end of a voice. A hop is decided when the 
 pitch of a hop of 10 ms depends on at most 0.14 s of sound after its middle, and the sizes of pieces do not matter.
 
 `vocoder.measures.pitch` judges decoded sound by another method, pYIN, and shares no code with this module.
+
+Two kernels of numba do the work. Their sums are in a stated order and stay in float64: neither the width of a vector
+nor the sizes of pieces change a bit.
 """
+
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from wordless.base.arrays import DoubleArray, FloatArray, IndexArray
+from wordless.base.compiling import kernel, run
 
 LOWEST, HIGHEST = 60.0, 400.0  # Hz
 LEAST_LAG = 8  # samples of the shortest period; lower rates resolve no pitch
@@ -43,6 +49,119 @@ def peak_offset(values: DoubleArray, best: int) -> float:
     before, here, after = values[best - 1 : best + 2]
     bend = before - 2 * here + after
     return min(max(float(0.5 * (before - after) / bend), -0.5), 0.5) if bend < 0 else 0.0
+
+
+def correlate(
+    samples: DoubleArray,
+    reversed_samples: DoubleArray,
+    hops: int,
+    hop: int,
+    reach: int,
+    window: int,
+    shortest: int,
+    longest: int,
+    extra: float,
+) -> DoubleArray:
+    """Correlate around the middle of each hop: ``(hops * hop + 2 * reach,)`` -> ``(hops, lags)``.
+
+    The two samples of a product lie around its place m. Products are summed over the segments that the windows of all
+    hops divide the places into, so that each product is computed once::
+
+        window of hop 0   [ a ][    b    ][ a ][    b    ][ a ]                     a + b: a hop
+        window of hop 1                   [ a ][    b    ][ a ][    b    ][ a ]
+        lag 2 h           x[m - h] * x[m + h]
+        lag 2 h + 1       x[m - h] * x[m + h + 1]
+
+    For one place, all lags are neighbours in memory: in the samples, and in the reversed samples.
+    """
+    whole, rest = window // hop, window % hop
+    found = np.empty((hops, longest - shortest + 1))
+    energies = np.zeros(len(samples) + 1)
+    for number in range(len(samples)):
+        energies[number + 1] = energies[number] + samples[number] * samples[number]
+    for odd in range(2):
+        low, high = (shortest + 1 - odd) // 2, (longest - odd) // 2  # of h
+        width = high - low + 1
+        sums = np.zeros((hops + whole, 2, width))
+        for number in range(hops + whole):
+            start = reach + hop // 2 - (window + odd) // 2 + number * hop
+            for part in range(2):
+                begin, end = (start, start + rest) if part == 0 else (start + rest, start + hop)
+                if number == hops + whole - 1 and part == 1:
+                    continue  # after the last window
+                row = sums[number, part]
+                for place in range(begin, end):
+                    earlier = reversed_samples[len(samples) - 1 - place + low :]
+                    later = samples[place + low + odd :]
+                    for column in range(width):
+                        row[column] += earlier[column] * later[column]
+        for number in range(hops):
+            for column in range(width):
+                total = 0.0
+                for each in range(number, number + whole):
+                    total += sums[each, 0, column] + sums[each, 1, column]
+                total += sums[number + whole, 0, column]
+                lag = 2 * (low + column) + odd
+                first = reach + number * hop + hop // 2 - (window + lag) // 2
+                one = energies[first + window] - energies[first] + extra
+                other = energies[first + lag + window] - energies[first + lag] + extra
+                found[number, lag - shortest] = total / np.sqrt(one * other)
+    return found
+
+
+def follow(
+    values: DoubleArray,
+    before: IndexArray,
+    known: int,
+    score: DoubleArray,
+    octaves: DoubleArray,
+    jump: float,
+    switch: float,
+    longer: float,
+    unvoiced: float,
+    look_ahead: int,
+) -> IndexArray:
+    """Extend the best path by the hops from ``known`` on, of which ``values (hops, lags)`` are the correlations.
+
+    Fills ``before (hops, lags + 1)``, the state before each lag and before no voice, which is the last state, and
+    updates ``score (lags + 1,)`` of the best path to each state. Returns the states of all hops: a hop is on the best
+    path when the next ``look_ahead`` hops are known, and the last hops on that so far.
+    """
+    lags = len(octaves)
+    best, place = np.empty(lags), np.empty(lags, np.int64)
+    path = np.empty(len(values), np.int64)
+    for number in range(known, len(values)):
+        # The best way to each lag costs the distance of the two pitches: a running maximum from either side.
+        highest, at = -np.inf, 0
+        for lag in range(lags):
+            if score[lag] - jump * octaves[lag] >= highest:
+                highest, at = score[lag] - jump * octaves[lag], lag
+            best[lag], place[lag] = highest + jump * octaves[lag], at
+        highest = -np.inf
+        for lag in range(lags - 1, -1, -1):
+            if score[lag] + jump * octaves[lag] >= highest:
+                highest, at = score[lag] + jump * octaves[lag], lag
+            if highest - jump * octaves[lag] > best[lag]:
+                best[lag], place[lag] = highest - jump * octaves[lag], at
+        loudest = np.argmax(score[:lags])
+        silent = score[lags]
+        before[number, lags] = loudest if score[loudest] - switch > silent else lags
+        score[lags] = max(silent, score[loudest] - switch) + unvoiced
+        most = score[lags]
+        for lag in range(lags):
+            begins = silent - switch > best[lag]
+            before[number, lag] = lags if begins else place[lag]
+            way = silent - switch if begins else best[lag]
+            score[lag] = way + values[number, lag] - longer * (octaves[0] - octaves[lag])
+            most = max(most, score[lag])
+        for state in range(lags + 1):
+            score[state] -= most
+        loudest = np.argmax(score[:lags])
+        state = int(loudest) if score[loudest] > score[lags] else lags
+        for hop in range(number, max(number - look_ahead, 0) - 1, -1):
+            path[hop] = state
+            state = before[hop, state]
+    return path
 
 
 class PitchTracker:
@@ -81,9 +200,6 @@ class PitchTracker:
 
     def _decided(self) -> DoubleArray:
         """Follow the best path through the hops that have all their samples; return the pitch of the decided ones."""
-        from wordless.audio.pitch_kernel import correlate, follow  # numba, which checks of options do without
-        from wordless.base.compiling import run
-
         found, step = [np.zeros(0)], HOPS_TOGETHER * self.hop
         lags, extra = (int(self.lags[0]), int(self.lags[-1])), LEAST_POWER * self.window
         costs = (OCTAVE_JUMP, SWITCH, LONGER, UNVOICED)
@@ -91,12 +207,12 @@ class PitchTracker:
             samples = self.waiting[: step + 2 * self.reach]
             places = (HOPS_TOGETHER, self.hop, self.reach, self.window)
             # around the middle of each hop (hops, lags)
-            correlations = run(correlate, samples, np.ascontiguousarray(samples[::-1]), *places, *lags, extra)
+            correlations = run(kernel(correlate), samples, np.ascontiguousarray(samples[::-1]), *places, *lags, extra)
             correlations = correlations[: -(-self.left // self.hop)]
             self.waiting, self.left = self.waiting[step:], self.left - step
             known, rows = len(self.values), np.empty((len(correlations), len(self.score)), np.int64)
             values, before = np.concatenate([self.values, correlations]), np.concatenate([self.before, rows])
-            path = run(follow, values, before, known, self.score, self.octaves, *costs, LOOK_AHEAD)
+            path = run(kernel(follow), values, before, known, self.score, self.octaves, *costs, LOOK_AHEAD)
             decided = max(len(values) - LOOK_AHEAD, 0)
             self.values, self.before, self.path = values[decided:], before[decided:], path[decided:]
             found.append(self._pitches(values[:decided], path[:decided]))
@@ -115,3 +231,31 @@ def track_pitch(samples: FloatArray, sample_rate: int, hop_length: int) -> Doubl
     """Return the pitch of each hop of a whole recording ``(samples,)``, as `PitchTracker` gives it."""
     tracker = PitchTracker(sample_rate, hop_length)
     return np.concatenate([tracker.add(samples), tracker.finish()])
+
+
+def patch_pitches(
+    blocks: Iterable[FloatArray], sample_rate: int, hop_length: int, patch_frames: int
+) -> Iterator[DoubleArray]:
+    """Give the pitch of patches, of ``patch_frames`` hops each, of blocks ``(samples,)`` as soon as it is known::
+
+    hops       [  h0  ][  h1  ][  h2  ][  h3  ]     the pitch of each, or no voice
+    patches    [      p0      ][      p1      ]     no voice if fewer than half of the hops have one; else the mean
+    """
+    tracker, octaves = PitchTracker(sample_rate, hop_length), np.zeros(0)
+    for block in blocks:
+        octaves = np.append(octaves, tracker.add(block))
+        known = len(octaves) // patch_frames * patch_frames
+        yield _pitch_of_patches(octaves[:known], patch_frames)
+        octaves = octaves[known:]
+    octaves = np.append(octaves, tracker.finish())
+    silence = np.full(-len(octaves) % patch_frames, np.nan)
+    yield _pitch_of_patches(np.append(octaves, silence), patch_frames)
+
+
+def _pitch_of_patches(octaves: DoubleArray, frames: int) -> DoubleArray:
+    """Average the pitch of hops ``(patches * frames,)`` over each patch; nan: no voice in more than half of it."""
+    hops = octaves.reshape(-1, frames)
+    voiced = ~np.isnan(hops)
+    counts = voiced.sum(axis=1)
+    means = np.where(voiced, hops, 0.0).sum(axis=1) / np.maximum(counts, 1)
+    return np.where(2 * counts >= frames, np.where(counts, means, np.nan), np.nan)

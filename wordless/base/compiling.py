@@ -6,6 +6,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ def lock_paths() -> list[Path]:
     return [Path(cache, "wordless", LOCK), Path(tempfile.gettempdir(), f"{os.getuid()}-{LOCK}")]
 
 
+@cache
 def kernel(function: Callable[..., Any]) -> Any:  # a dispatcher of numba, which has no types
     """Compile once per type of machine, and cache the result if a cache folder is writable."""
     from numba import njit

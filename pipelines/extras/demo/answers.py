@@ -18,8 +18,8 @@ from pipelines.methods.sound_probe import SoundProbe
 from pipelines.pages.charts import BLUE, MUTED, Chart, code_picture, draw_pictures, log_mel_pictures, sheet, styled
 from tokenizer.codes import Codes
 from tokenizer.encoder import pictures
-from vocoder.continuing import Coder, Prompt, joined_sound
 from vocoder.kinds import BY_KEY
+from vocoder.vocoder import Coder, Prompt, joined_sound
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.decoding import RecordingError
 from wordless.audio.reading import read, read_beginning

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipelines.pages.excerpts import Excerpt, Room
 from pipelines.pages.phrasing import draw
-from wordless.audio.recordings.annotation import Event
+from wordless.audio.recordings.annotation_formats import Event
 from wordless.audio.waveform import Waveform
 from wordless.base.files import write_aside
 

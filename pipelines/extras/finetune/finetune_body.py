@@ -45,7 +45,7 @@ from pipelines.store.tracking import Tracking
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.audio_options import Channel
 from wordless.audio.reading import read_blocks, resampled_length
-from wordless.audio.recordings.annotation import Event
+from wordless.audio.recordings.annotation_formats import Event
 from wordless.audio.recordings.manifest import (
     SPLITS,
     Clip,

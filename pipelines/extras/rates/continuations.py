@@ -37,9 +37,9 @@ from pipelines.store.stage import Run, stage
 from pipelines.store.store import CURVE, Entry, other_options, write_json
 from tokenizer.parquet import read_codes
 from tokenizer.rates_tokenizer import RatesTokenizer
-from vocoder.continuing import Prompt, joined_sound
 from vocoder.kinds import GRIFFIN_LIM
 from vocoder.synthesis import create_synthesis
+from vocoder.vocoder import Prompt, joined_sound
 from vocoder.vocoder_options import Sampling
 from wordless.audio.levels import Excerpt
 from wordless.audio.recordings.manifest import Clip, Clips, choose_randomly

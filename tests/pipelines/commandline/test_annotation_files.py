@@ -13,9 +13,9 @@ from pipelines.commandline.annotation_files import (
     require_recordings,
     write_annotations,
 )
-from wordless.audio.recordings.annotation import Event
+from wordless.audio.recordings.annotation_formats import Event
 from wordless.audio.recordings.annotations import recordings_at
-from wordless.audio.recordings.recording_sources import AnnotationOptions
+from wordless.audio.recordings.corpus import AnnotationOptions
 from wordless.base.messages import InputError
 
 RATE = 8000

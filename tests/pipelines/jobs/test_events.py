@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.jobs.events import ScoredWindows, judge, match, windows
-from wordless.audio.recordings.annotation import Event
+from wordless.audio.recordings.annotation_formats import Event
 
 
 @given(st.integers(1, 500), st.integers(1, 120), st.integers(1, 120), st.integers(1, 9))

@@ -35,10 +35,10 @@ from tests.pipelines.tiny import (
     write_clip,
 )
 from tokenizer.tokenizer import Tokenizer
-from vocoder.continuing import Prompt
 from vocoder.kinds import JUDGED_KINDS, ORIGINAL, WAVENET
 from vocoder.measures import sound_levels
 from vocoder.synthesis import create_synthesis
+from vocoder.vocoder import Prompt
 from vocoder.vocoder_options import Sampling
 from wordless.audio.reading import read
 from wordless.audio.recordings.manifest import Clips

@@ -19,8 +19,7 @@ from tests.vocoder.sounds import lively, tiny_config
 from vocoder.engines import choice as engines
 from vocoder.engines import numba_streams
 from vocoder.engines.choice import Engine, Streams, bookmark, choose_engine, side_by_side, step_cost
-from vocoder.engines.kernels import exponential, gate
-from vocoder.engines.numba_streams import NumbaStreams, numba_multiplies_bf16
+from vocoder.engines.numba_streams import NumbaStreams, exponential, gate, numba_multiplies_bf16
 from vocoder.engines.torch_streams import TorchStreams
 from vocoder.generation import AS_LEARNED
 from vocoder.vocoder_options import TAPS, VOICE_INPUTS, Sampling, WaveNetConfig

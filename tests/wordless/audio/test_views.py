@@ -14,7 +14,6 @@ from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.reading import read
 from wordless.audio.recordings.corpus import noise_recordings
 from wordless.audio.recordings.manifest import SPLITS, Clip, Clips
-from wordless.audio.responses import Filter, through_mp3
 from wordless.audio.spectrogram import LogMel, limit_range, view_log_mel, warp
 from wordless.audio.views import (
     AS_RECORDED,
@@ -22,11 +21,13 @@ from wordless.audio.views import (
     RANGES,
     SPREAD,
     Change,
+    Filter,
     Noise,
     View,
     Views,
     compared_views,
     hearings,
+    through_mp3,
 )
 from wordless.base.arrays import FloatArray
 

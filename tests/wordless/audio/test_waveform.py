@@ -12,9 +12,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch import Tensor
 
-from wordless.audio.mono import as_waveform, mono
 from wordless.audio.padding import EQUAL_RATIO, SIMILAR_RATIO, read_by_length
-from wordless.audio.reading import read
+from wordless.audio.reading import as_waveform, mono, read
 from wordless.audio.waveform import Waveform, wav_file
 from wordless.base.arrays import FloatArray
 from wordless.base.messages import InputError

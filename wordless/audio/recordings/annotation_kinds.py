@@ -4,19 +4,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 
-from wordless.audio.recordings.annotation import Annotation, Contents, Event
-from wordless.audio.recordings.annotation_columns import (
+from wordless.audio.recordings.annotation_formats import (
+    Annotation,
+    Contents,
+    Event,
     audacity_text,
     columns,
     contents,
     ctm,
+    elan,
     lab,
     raven,
     raven_text,
     rttm,
+    textgrid,
+    textgrid_text,
 )
-from wordless.audio.recordings.annotation_elan import elan
-from wordless.audio.recordings.annotation_textgrid import textgrid, textgrid_text
 
 
 @dataclass(frozen=True, kw_only=True)

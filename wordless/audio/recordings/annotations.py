@@ -18,8 +18,9 @@ from pandas import concat
 
 from wordless.audio.decoding import Recording, RecordingError, length_of
 from wordless.audio.recordings import description
-from wordless.audio.recordings.annotation import Annotation, Contents
+from wordless.audio.recordings.annotation_formats import Annotation, Contents
 from wordless.audio.recordings.annotation_kinds import KINDS, AnnotationKind, kind_by_suffix
+from wordless.audio.recordings.corpus import AnnotationOptions, CorpusConfig
 from wordless.audio.recordings.description import SPAN_FIELDS, group_of
 from wordless.audio.recordings.folders import (
     Folder,
@@ -30,7 +31,6 @@ from wordless.audio.recordings.folders import (
     require_folder,
 )
 from wordless.audio.recordings.manifest import Clips, Rejected, whole
-from wordless.audio.recordings.recording_sources import AnnotationOptions, CorpusConfig
 from wordless.audio.waveform import EXTENSIONS
 from wordless.base.machine import without_collection
 from wordless.base.messages import InputError, counted, listed, within

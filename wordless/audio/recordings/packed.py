@@ -28,9 +28,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from wordless.audio.recordings import description, folders
+from wordless.audio.recordings.corpus import CorpusConfig, Making
 from wordless.audio.recordings.description import known_split
 from wordless.audio.recordings.manifest import Clips, Rejected, writable
-from wordless.audio.recordings.recording_sources import CorpusConfig, Making
 from wordless.audio.recordings.splits import GIVEN
 from wordless.audio.waveform import EXTENSIONS
 from wordless.base.files import (

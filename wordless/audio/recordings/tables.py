@@ -31,6 +31,7 @@ from pathlib import Path
 
 from wordless.audio.recordings import description
 from wordless.audio.recordings.annotations import annotations_of_table, kind_of
+from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.description import MISSING, UNREAD, ColumnConfig
 from wordless.audio.recordings.folders import (
     Folder,
@@ -43,7 +44,6 @@ from wordless.audio.recordings.folders import (
     separated,
 )
 from wordless.audio.recordings.manifest import Clips, Rejected, unquoted
-from wordless.audio.recordings.recording_sources import CorpusConfig
 from wordless.audio.recordings.splits import GIVEN
 from wordless.base.files import nan_as_none
 from wordless.base.messages import InputError

@@ -19,11 +19,17 @@ from pipelines.extras.table import imported
 from tests.calling import python
 from tests.wordless.audio.conftest import ALL_TRAIN, Tone, corpus_config, train_all
 from wordless.audio.recordings.annotations import recordings_at
-from wordless.audio.recordings.corpus import CONFLICTING, build_manifest, find_recordings, outside_notices
+from wordless.audio.recordings.corpus import (
+    CONFLICTING,
+    SOURCES,
+    CorpusConfig,
+    build_manifest,
+    find_recordings,
+    outside_notices,
+)
 from wordless.audio.recordings.description import ColumnConfig
 from wordless.audio.recordings.inspection import InspectionConfig
 from wordless.audio.recordings.manifest import Rejected
-from wordless.audio.recordings.recording_sources import SOURCES, CorpusConfig
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.files import MARK
 from wordless.base.messages import InputError
@@ -514,7 +520,7 @@ def test_a_source_is_an_option_and_is_imported_where_a_corpus_names_it(tmp_path:
     assert all(callable(imported(place)) for place in SOURCES.values())
     code = (
         "import sys; from wordless.audio.recordings.corpus import find_recordings; "
-        "from wordless.audio.recordings.recording_sources import CorpusConfig; "
+        "from wordless.audio.recordings.corpus import CorpusConfig; "
         f"find_recordings(CorpusConfig(root={str(tmp_path)!r})); "
         "assert not {f'wordless.audio.recordings.{each}' for each in ('packed', 'tables')} & {*sys.modules}"
     )

@@ -10,9 +10,8 @@ import pytest
 
 from tests.killing import PROCESSES
 from wordless.audio.recordings import embedded, spoken_pairs
-from wordless.audio.recordings.corpus import build_manifest, find_recordings
+from wordless.audio.recordings.corpus import CorpusConfig, Making, build_manifest, find_recordings
 from wordless.audio.recordings.embedded import DEFAULT, HELD_OUT, VOICES, EmbeddedConfig, utterances
-from wordless.audio.recordings.recording_sources import CorpusConfig, Making
 from wordless.base.files import file_hash
 from wordless.base.messages import InputError
 from wordless.base.options import build

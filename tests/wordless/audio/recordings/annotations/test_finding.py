@@ -15,16 +15,13 @@ from hypothesis import strategies as st
 from tests.wordless.audio.conftest import ALL_TRAIN, corpus_config, train_all
 from tests.wordless.audio.recordings.annotations import annotated_files
 from tests.wordless.audio.recordings.annotations.annotated_files import KINDS, PARTS, textgrid_text, write_recording
-from wordless.audio.recordings.annotation import Annotation, one_line
-from wordless.audio.recordings.annotation_elan import elan
+from wordless.audio.recordings.annotation_formats import Annotation, elan, one_line, textgrid
 from wordless.audio.recordings.annotation_kinds import KINDS as READERS
-from wordless.audio.recordings.annotation_textgrid import textgrid
 from wordless.audio.recordings.annotations import recordings_at
-from wordless.audio.recordings.corpus import build_manifest, find_recordings
+from wordless.audio.recordings.corpus import AnnotationOptions, build_manifest, find_recordings
 from wordless.audio.recordings.description import ColumnConfig
 from wordless.audio.recordings.folders import read_annotation_text
 from wordless.audio.recordings.manifest import Clip, Rejected
-from wordless.audio.recordings.recording_sources import AnnotationOptions
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.messages import InputError
 

@@ -1,22 +1,69 @@
-"""Texts with a part of a recording in each line: Raven, Audacity, `.lab`, CSV, RTTM and CTM.
+"""Parts of recordings with labels, as files of other programs name them, and as they are written into such files.
 
-The readers are our own: pandas neither numbers lines nor keeps labels of several words that spaces separate from the
-times.
+Lines of text (Raven, Audacity, `.lab`, CSV, RTTM, CTM), documents of ELAN, and TextGrids of Praat. The readers are our
+own: pandas neither numbers lines nor keeps labels of several words that spaces separate from the times, ``pympi-ling``
+accepts entities, ``praatio`` reads no Latin-1, and ``textgrid`` no UTF-8 with a mark.
 """
 
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from itertools import zip_longest
 from operator import itemgetter
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Literal
+from xml.etree.ElementTree import Element, ParseError, fromstring
 
 from wordless.audio.recordings import description
-from wordless.audio.recordings.annotation import Annotation, Contents, Event, one_line
 from wordless.audio.recordings.description import PATH_COLUMNS, SPAN_FIELDS, seconds_of
 from wordless.audio.recordings.folders import separated
 from wordless.audio.recordings.manifest import number_of
 from wordless.base.messages import InputError
+
+# What the first lines of a file hold: no labelled parts, those of recordings that a column names, those below a header,
+# or those of a file that lists no recordings.
+Contents = Literal["others", "parts of recordings", "table", "labels"]
+_TIMES = (*SPAN_FIELDS, "duration")
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """A part of a recording, as a file names it."""
+
+    where: str  # "file:line", of an ELAN document "file: name of the annotation"
+    fields: dict[str, str]  # as `recordings.description.describe` reads them
+    tier: str = ""  # tier or column of the label; "": the file has one
+    recording: str | None = None  # its path or name, as the file gives it; None: the recording of the file's name
+    fault: str | None = None  # why the part cannot be used
+    unread: Sequence[str] = ()  # columns of the file
+    clock: tuple[float, float] | None = None  # first and last second of the file, if it names them
+
+    @property
+    def problem(self) -> str | None:
+        """Why the part cannot be used: its fault, or a time that is not there."""
+        if self.fault is None:  # for a million parts, without a generator for each
+            for name in _TIMES:
+                if self.fields.get(name) == "":
+                    return f"it has no {name}"
+        return self.fault
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """A part of a recording with a label, which a command found."""
+
+    path: str  # of the recording, as the user can open it
+    start: float  # seconds
+    end: float
+    label: str
+    score: float
+
+
+def one_line(text: str) -> str:
+    """Return a label without line breaks, tabs and repeated spaces."""
+    return " ".join(text.split())
+
 
 _HTK, _LEAST = 1e7, 1e6  # HTK counts 100 ns; smaller whole numbers are samples or seconds
 _REMARK = ";;"
@@ -230,3 +277,122 @@ def _count_from_files(
             if start is not None and end is not None:
                 fields["start"][row], fields["end"][row] = repr(offset), repr(offset + end - start)
     return faults
+
+
+_ANNOTATIONS = ("ALIGNABLE_ANNOTATION", "REF_ANNOTATION")
+
+
+def elan(text: str, shown: str) -> list[Annotation]:
+    """Read an ELAN document in milliseconds, without a document type; other texts are refused.
+
+    A referring annotation has the time of the one that it refers to.
+    """
+    if "<!DOCTYPE" in text:
+        raise InputError(f"{shown}:1: it declares a type (DOCTYPE), whose entities may expand without limit")
+    try:
+        root = fromstring(text)
+    except (ParseError, ValueError) as error:
+        line = error.position[0] if isinstance(error, ParseError) else 1
+        raise InputError(f"{shown}:{line}: no XML that is read ({error}); save it again in ELAN") from error
+    units = {each.get("TIME_UNITS", "milliseconds") for each in root.iter("HEADER")} | {"milliseconds"}
+    if root.tag != "ANNOTATION_DOCUMENT" or len(units) > 1:
+        raise InputError(f"{shown}:1: no ANNOTATION_DOCUMENT in milliseconds alone, but {units}; save it in ELAN")
+    # The recording is a WAV file among the media, or one of the name of the document: its time begins at the origin.
+    media = {
+        each.get("RELATIVE_MEDIA_URL") or each.get("MEDIA_URL") or "": each.get("TIME_ORIGIN", "").strip()
+        for each in root.iter("MEDIA_DESCRIPTOR")
+    }
+    stem = PurePosixPath(shown).stem
+    url = min(media, key=lambda each: (not each.lower().endswith(".wav"), PurePosixPath(each).stem != stem), default="")
+    origin, recording = media.get(url) or "0", re.sub(r"^file:/{0,2}(?=/|\.)", "", url) or None
+    if re.fullmatch(r"[-+]?\d{1,15}", origin) is None:
+        raise InputError(f"{shown}: TIME_ORIGIN is {origin!r:.40}; it must be a whole number of milliseconds")
+    slots = {slot.get("TIME_SLOT_ID"): slot.get("TIME_VALUE", "") for slot in root.iter("TIME_SLOT")}
+    by_id = {each.get("ANNOTATION_ID"): each for each in root.iter() if each.tag in _ANNOTATIONS}
+    by_name, parts = {tier.get("TIER_ID"): tier for tier in root.iter("TIER")}, list[Annotation]()
+    for tier in root.iter("TIER"):  # the speaker is that of the tier, or of the nearest one above that names one
+        speakers = [one_line(each.get("PARTICIPANT", "")) for each in _chain(tier, "PARENT_REF", by_name)]
+        for each in (each for each in tier.iter() if each.tag in _ANNOTATIONS):
+            last = _chain(each, "ANNOTATION_REF", by_id)[-1]
+            times = [slots.get(last.get(f"TIME_SLOT_REF{number}"), "") for number in (1, 2)]
+            start, end = (repr((int(origin) + float(time)) / 1000) if time.isdecimal() else time for time in times)
+            fields = {"start": start, "end": end, "group": next(filter(None, speakers), "")}
+            if label := one_line("".join(each.itertext())):
+                where, fields["label"] = f"{shown}: {each.get('ANNOTATION_ID')}", label
+                parts.append(Annotation(where, fields, one_line(tier.get("TIER_ID", "")), recording))
+    return parts
+
+
+def _chain(first: Element, reference: str, by_name: Mapping[str | None, Element]) -> list[Element]:
+    found = [first]
+    while (after := by_name.get(found[-1].get(reference, ""))) is not None and len(found) < 100:
+        found.append(after)
+    return found
+
+
+# Praat reads free-standing numbers, texts and flags, and skips the rest. So the long text, which has names before the
+# values, and the short text, which has not, are one format.
+_TOKEN = re.compile(
+    r'"((?:[^"]|"")*)"|<(exists|absent)>|(?<!\S)([-+]?\d+(?:\.\d*)?(?:[eE][-+]?\d+)?|--undefined--)(?!\S)|(?<!\S)![^\n]*'
+)
+TEXTGRID = re.compile(r'\s*(?:File type\s*=\s*)?"ooTextFile[^"]*"\s*(?:Object class\s*=\s*)?"TextGrid"')
+
+
+def textgrid(text: str, shown: str) -> list[Annotation]:
+    """Read a TextGrid that was saved as text; other texts are refused.
+
+    An interval without a text is a gap between two parts, and a point has no length.
+    """
+    if not TEXTGRID.match(text):
+        kind = "a binary" if text.startswith("ooBinaryFile") else "no"
+        raise InputError(f"{shown}:1: {kind} TextGrid; open it in Praat, and choose Save as text file")
+    found, line, place = (match for match in _TOKEN.finditer(text) if match.lastindex), 1, 0
+
+    def take(group: int) -> str:
+        """Return the next value, which must be of this group of the expression."""
+        nonlocal line, place
+        match = next(found, None)
+        before, place = place, match.start() if match else len(text)
+        line += text.count("\n", before, place)
+        if match is None or match.lastindex != group:
+            wanted = ("", "a text", "<exists>", "a number")[group]
+            raise InputError(f"{shown}:{line}: {match[0] if match else 'the end'!r:.40} stands where {wanted} must")
+        return one_line(match[group].replace('""', '"').replace("--undefined--", "nan"))
+
+    _, _, *clock = take(1), take(1), float(take(3)), float(take(3))  # what the file is; begin and end, as of each tier
+    count = float(take(3)) if take(2) == "exists" else 0
+    number, parts = 0, list[Annotation]()
+    while number < count:  # a count that is too large ends with the file
+        number, intervals, name = number + 1, take(1) == "IntervalTier", take(1)
+        _, _, size = take(3), take(3), float(take(3))
+        while size > 0:
+            size, start, where = size - 1, take(3), f"{shown}:{line}"
+            fields = {"start": start, "end": take(3) if intervals else start, "label": take(1)}
+            if fields["label"] or not intervals:
+                fault = None if intervals else "a point, which has no length"
+                parts.append(Annotation(where, fields, name, fault=fault, clock=(clock[0], clock[1])))
+    return parts
+
+
+def textgrid_text(lengths: Mapping[str, float], events: Mapping[str, Sequence[Event]]) -> str:
+    """Write intervals with the gaps between them, in the short form; events that overlap are in tiers of their own."""
+    ((path, seconds),) = lengths.items()
+    tiers = [list[Event]()]
+    for event in events.get(path, ()):
+        tier = next((each for each in tiers if not each or each[-1].end <= event.start), None)
+        if tier is None:
+            tiers.append(tier := [])
+        tier.append(event)
+    text = f'File type = "ooTextFile"\nObject class = "TextGrid"\n\n0\n{seconds:.6f}\n<exists>\n{len(tiers)}\n'
+    for number, tier in enumerate(tiers, 1):
+        intervals, at = list[tuple[float, float, str]](), 0.0
+        for event in tier:
+            intervals += [(at, event.start, "")] if round(event.start, 6) > round(at, 6) else []
+            intervals.append((event.start, at := min(event.end, seconds), one_line(event.label)))
+        intervals += [(at, seconds, "")] if round(at, 6) < round(seconds, 6) else []
+        name = f"events {number}" if number > 1 else "events"
+        text += f'"IntervalTier"\n"{name}"\n0\n{seconds:.6f}\n{len(intervals)}\n'
+        for start, end, label in intervals:
+            quoted = label.replace('"', '""')
+            text += f'{start:.6f}\n{end:.6f}\n"{quoted}"\n'
+    return text

@@ -8,11 +8,10 @@ import torch
 
 from tests.vocoder.sounds import SAMPLES_PER_CODE, SPECTROGRAM, Table, lively, random_table, tiny_config, voice_head
 from tokenizer.codes import Codes
-from vocoder.continuing import Prompt, joined_sound
 from vocoder.filters import REMEMBERED, PitchComb
 from vocoder.kinds import GRIFFIN_LIM, WAVENET, Kind
 from vocoder.synthesis import Synthesis, Unlearned
-from vocoder.vocoder import Vocoder
+from vocoder.vocoder import Prompt, Vocoder, joined_sound
 from vocoder.vocoder_options import Sampling
 from wordless.audio.levels import Excerpt
 from wordless.audio.waveform import Waveform
