@@ -5,10 +5,8 @@ from pathlib import Path
 from typing import ClassVar
 
 from pipelines.commandline.option_index import completed
-from pipelines.settings.choices import require_recordings
-from pipelines.settings.comparison_settings import ReadingConfig
 from pipelines.settings.inputs import ModelOptions
-from pipelines.settings.run_settings import OFTEN, CorpusCommand, corpus_command
+from pipelines.settings.run_settings import OFTEN, CorpusCommand, ReadingConfig, corpus_command, require_recordings
 from pipelines.store.outputs import require_kind
 from pipelines.store.run_folder import require_output
 from wordless.base.model_folders import is_on_hub

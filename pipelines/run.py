@@ -16,7 +16,7 @@ def run(config: dict[str, Any]) -> None:
     folder = Path(HydraConfig.get().runtime.output_dir)
     with going_on(), logged(folder):
         from pipelines.commandline.option_index import completed
-        from pipelines.settings.choices import corpus_options, require_recordings
+        from pipelines.settings.run_settings import corpus_options, require_recordings
 
         config = completed("run", config)
         require_recordings(corpus_options(config), in_folds=bool(config["compare"]["folds"]))

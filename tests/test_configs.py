@@ -14,9 +14,8 @@ from pipelines.commandline.commands import COMMANDS
 from pipelines.commandline.composition import compose, resolved
 from pipelines.commandline.option_index import completed, index
 from pipelines.jobs.run_chain import rates
-from pipelines.settings.choices import EMBEDDED
 from pipelines.settings.run_rules import run_settings
-from pipelines.settings.run_settings import RunSettings
+from pipelines.settings.run_settings import EMBEDDED, RunSettings
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 
 CONF = Path(__file__).parents[1] / "conf"

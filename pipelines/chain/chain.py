@@ -1,26 +1,77 @@
-"""The stages of a run in their order: codes -> language model -> probes -> vocoder -> sounds, of each fold and seed."""
+"""The stages of a run in their order: codes -> language model -> probes -> vocoder -> sounds, of each fold and seed.
 
-from collections.abc import Sequence
+Folds and seeds are made one after the other, or in a plan that makes several stages at the same time. The codebook of a
+rate is made by the stages of a run that has this rate alone. Of several rates, a GPT models the coarsest codes, and an
+upsampler each finer rate, which reads the codes of coarser rates as `lm.rates` draws it.
+"""
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 import torch
 
+from lm.probing.task import ProbeTask
 from lm.probing.vectors import read_features
-from pipelines.chain.language import make_codes, train_language
-from pipelines.chain.method_features import features_of
-from pipelines.chain.parts import Made, make_parts
-from pipelines.chain.sound_stages import make_sounds
-from pipelines.chain.study import Study
+from pipelines.bodies.table_of_bodies import JUDGE
+from pipelines.chain.study import Study, rate_prefix
+from pipelines.extras.table import imported
 from pipelines.extras.work import works
+from pipelines.methods.method import Method
 from pipelines.methods.methods_table import METHODS
+from pipelines.results.run_record import FoldSeed
 from pipelines.settings.run_settings import RunSettings
+from pipelines.stages import codebooks
+from pipelines.stages.features import (
+    FRAMES,
+    CodedViews,
+    UntrainedGPT,
+    bottleneck_features,
+    code_features,
+    codes,
+    frame_features,
+    gpt_features,
+    log_mel_features,
+    own_features,
+    training_views,
+)
+from pipelines.stages.language_model import CodesAndViews, language_model, rate_language_model
+from pipelines.stages.listening import (
+    LISTENING,
+    PROBED,
+    Judge,
+    Playback,
+    choose_clips,
+    create_probe_judge,
+    decode_clips,
+    label_task,
+    listening,
+    measure_clips,
+    recognise_labels,
+)
 from pipelines.stages.probing import probed, require_probeable, scored
-from pipelines.store.stage import Session
-from pipelines.store.store import Entry
+from pipelines.stages.stage_options import TokenizerSettings
+from pipelines.stages.stored_arrays import waveforms
+from pipelines.stages.voices import CodedIn, vocoder
+from pipelines.store.outputs import keep_claimed
+from pipelines.store.stage import Plan, Session, open_plan
+from pipelines.store.store import Entry, some_options
 from pipelines.store.stored_features import natural
+from pipelines.store.tracking import Say, Tracking
+from tokenizer.encoder import Encoder
 from wordless.audio.recordings.manifest import Clips
+from wordless.audio.views import Views
 from wordless.base.machine import limited_threads
 from wordless.base.messages import InputError, counted
+from wordless.base.progress import Terminal
+from wordless.training.fit import Gang
+
+Parts = Mapping[FoldSeed, tuple[Clips, RunSettings]]  # the divided recordings, and the options, moved to the seed
+Make = Callable[[Session, Clips, RunSettings], dict[str, Entry]]
+Made = dict[FoldSeed, dict[str, Entry]]  # entries of each part by their names
 
 
 def make_folds(session: Session, manifest: Clips, unlabelled: Sequence[Clips], settings: RunSettings) -> Made:
@@ -53,6 +104,78 @@ def make_folds(session: Session, manifest: Clips, unlabelled: Sequence[Clips], s
     return made
 
 
+def _require_clips(manifest: Clips, settings: RunSettings) -> None:
+    train, held_out = len(manifest.of("train")), len(manifest.of("validation"))
+    if not held_out:
+        problem = f"there are {train} train clips and none for validation, which judges codebook and weights"
+        raise InputError(f"{problem}: raise corpus.split.validation_fraction, or name some in corpus.split.validation")
+    comparing = [each.name for each in settings.chosen if "test clips" in each.needs]
+    if comparing and not manifest.of("test"):
+        problem = f"there are {train} train clips and none for test, on which {comparing[0]} compares models"
+        raise InputError(f"{problem}: raise corpus.split.test_fraction, or name some in corpus.split.test")
+    for work in works(settings.stages):
+        work.require_clips(manifest, settings)
+    for method in settings.probed_methods:
+        if method.file is not None:
+            read_features(method.file).require_clips([clip.name for clip in manifest.clips])
+
+
+def make_parts(session: Session, parts: Parts, make: Make, *, processes: int, threads: int) -> Made:
+    """Make the entries of all parts, by up to ``processes`` with ``threads`` each."""
+    keep_claimed()
+    about: dict[str, Any] = some_options(session, "store", "folder", "engine", "shared")
+    workers = session.workers and (session.workers // processes or 1)  # 0: all of Ray, which shares them itself
+    open_session = partial(Session, **about, gang=Gang(torch.device("cpu")), workers=workers)
+    elsewhere = None if session.tracking is None else session.tracking.elsewhere
+    repeat = partial(_repeat, make, parts, open_session, elsewhere, session.terminal.log, torch.get_num_threads())
+    line = f"parallel  {processes} stages at the same time, with {counted(threads, 'thread')} each"
+    tell = partial(session.terminal.say, line)
+    several = open_plan(repeat, [*parts], processes=processes, threads=threads, tell=tell)
+    made: Made = {}
+    with several if processes > 1 else nullcontext() as plan:
+        for (fold, seed), part in parts.items():
+            if plan is None and len(parts) > 1:
+                session.terminal.say(f"fold      {fold} held out for test, seed {seed}")
+            place = _place(parts, (fold, seed))
+            made[fold, seed] = make(replace(session, place=place, plan=plan, part=(fold, seed)), *part)
+    return first_marked(made)
+
+
+def _place(parts: Parts, key: FoldSeed) -> str:
+    """Name a part in the names of trainings; the only part of a run has no name."""
+    return f"{key[0]}, seed {key[1]}" if len(parts) > 1 else ""
+
+
+def _repeat(
+    make: Make,
+    parts: Parts,
+    open_session: Callable[..., Session],
+    open_tracking: Callable[[Say], Tracking] | None,
+    log: Path | None,
+    threads: int,
+    plan: Plan,
+    key: Hashable,
+) -> None:
+    """Make the calls of a part again, in another process, with the ``threads`` of the first, which decide keys."""
+    [(own, part)] = [(own, part) for own, part in parts.items() if own == key]
+    place = _place(parts, own)
+    terminal = Terminal(place=place, shared=True, log=log)
+    tracking = open_tracking and open_tracking(terminal.say)
+    session = open_session(terminal=terminal, place=place, tracking=tracking, plan=plan, part=key)
+    with limited_threads(threads), terminal.silenced():  # the process that plans says what there is to say
+        make(session, *part)
+
+
+def first_marked(made: Made) -> Made:
+    """Mark entries that a run made as such in their first place alone: other parts and names reuse them."""
+    new = {entry.place for entries in made.values() for entry in entries.values() if not entry.reused}
+    for entries in made.values():
+        for name, entry in entries.items():
+            entries[name] = replace(entry, reused=entry.place not in new)
+            new.discard(entry.place)
+    return made
+
+
 def make_part(
     session: Session, manifest: Clips, settings: RunSettings, unlabelled: Sequence[Clips] = ()
 ) -> dict[str, Entry]:
@@ -71,6 +194,68 @@ def make_part(
     for work in works(each.name for each in settings.chosen if not each.reads_codes):
         work.plan(study)
     return study.entries
+
+
+def make_codes(study: Study) -> None:
+    """Make tokenizer and codes of each rate; the tokenizers of several rates also become one tokenizer."""
+    rates = study.settings.tokenizer.by_rate
+    for number in (len(rates), *range(1, len(rates))):  # the finest first
+        _make_codes(study, rates[number - 1], number)
+    if len(rates) > 1:
+        study.add(
+            codebooks.rate_tokenizer(
+                study.session, [study.by_rate[number].tokenizer for number in sorted(study.by_rate)]
+            )
+        )
+
+
+def _make_codes(study: Study, settings: TokenizerSettings, number: int) -> None:
+    """Train the tokenizer of one rate, or use that of ``settings.start``; encode the corpus; measure the health."""
+    manifest, audio, layer = study.manifest, settings.front_end(study.audio), study.layer
+    prefix = rate_prefix(number) if study.by_rate else ""  # the finest has none
+    session, add = study.session.named(f"{prefix}{{stage}}"), partial(study.add, prefix=prefix)
+    pitched = study.add(codebooks.pitches(session, manifest, audio, settings), prefix=prefix)
+    sample = add(codebooks.frame_sample(session, manifest, audio, settings, layer))
+    if settings.start is not None:
+        tokens = add(codebooks.started_tokenizer(session, settings.start))
+    else:
+        inputs = None
+        if layer is None and settings.views.change_inputs:
+            inputs = add(codebooks.input_sample(session, manifest, audio, settings))
+        trained = add(codebooks.autoencoder(session, sample, audio, settings, inputs, layer))
+        tokens = add(codebooks.codebook(session, sample, trained, audio, settings, layer, pitched))
+    coded = add(codes(session, manifest, tokens))
+    study.by_rate[number] = CodedIn(tokens, coded)
+    add(codebooks.health(session, manifest, tokens, coded, seed=study.settings.seed))
+
+
+def train_language(study: Study) -> None:
+    """Train the language models of codes."""
+    session, settings = study.session, study.settings
+    if settings.trains_rates:
+        coded, models = [_coded_clips(study, number) for number in sorted(study.by_rate)], list[Entry]()
+        for number, own in enumerate(settings.lm.divided(len(coded)), 1):
+            study.add(coded[number - 1][0].views, prefix=rate_prefix(number))
+            model = language_model(session.named(f"{rate_prefix(number)}{{stage}}"), coded[:number], own)
+            models.append(study.add(model, f"{rate_prefix(number)}lm"))
+        study.add(rate_language_model(session, models))
+    if settings.trains_lm:
+        corpus, *unlabelled = sources = _coded_clips(study, max(study.by_rate))
+        study.add(corpus.views)
+        study.add_unlabelled((each.codes, each.views) for each in unlabelled)
+        study.add(language_model(session, [sources], settings.lm))
+
+
+def _coded_clips(study: Study, number: int) -> list[CodesAndViews]:
+    """Encode the clips of the run and of each unlabelled source at a rate, and their training clips in all views."""
+    session, tokens, settings = study.session, study.by_rate[number].tokenizer, study.settings.lm
+    frames, sources = study.settings.tokenizer.by_rate[0].patch.frames, list[CodesAndViews]()
+    for clips in (study.manifest, *study.unlabelled):
+        own = codes(session, clips, tokens) if sources else study.by_rate[number].codes
+        changed = [view for clip in clips.of("train") for view in settings.views.of(clip, frames)]
+        copies = training_views(session, Views(root=clips.root, views=changed), tokens) if changed else None
+        sources.append(CodesAndViews(codes=own, views=copies))
+    return sources
 
 
 def compare_methods(study: Study) -> None:
@@ -95,17 +280,106 @@ def compare_methods(study: Study) -> None:
         study.add(scored(session, manifest, config, head, network, noises=noise), f"probed_{head}")
 
 
-def _require_clips(manifest: Clips, settings: RunSettings) -> None:
-    train, held_out = len(manifest.of("train")), len(manifest.of("validation"))
-    if not held_out:
-        problem = f"there are {train} train clips and none for validation, which judges codebook and weights"
-        raise InputError(f"{problem}: raise corpus.split.validation_fraction, or name some in corpus.split.validation")
-    comparing = [each.name for each in settings.chosen if "test clips" in each.needs]
-    if comparing and not manifest.of("test"):
-        problem = f"there are {train} train clips and none for test, on which {comparing[0]} compares models"
-        raise InputError(f"{problem}: raise corpus.split.test_fraction, or name some in corpus.split.test")
-    for work in works(settings.stages):
-        work.require_clips(manifest, settings)
-    for method in settings.probed_methods:
-        if method.file is not None:
-            read_features(method.file).require_clips([clip.name for clip in manifest.clips])
+MakeFeatures = Callable[[Study, Method], Entry]
+
+
+def features_of(study: Study, method: Method) -> Entry:
+    """Make the features of a method, with the models that it trains."""
+    if method.file is not None:
+        names = [clip.name for clip in study.manifest.clips]
+        return own_features(study.session, method.name, names, method.file)
+    make: MakeFeatures = imported(method.features)
+    return make(study, method)
+
+
+# Features of methods, which rows of the table name (`Method.features`).
+def bag(study: Study, method: Method) -> Entry:
+    coded = study.coded_at(method.rate) if method.rate else study.read_codes
+    return code_features(study.session, coded, of=method.name)
+
+
+def states(study: Study, method: Method) -> Entry:
+    """Pool the states of the language model of a rate, or of the run's GPT."""
+    coded = study.coded_up_to(method.rate) if method.rate else study.read_codes
+    model = study.entries[f"{rate_prefix(method.rate)}lm" if method.rate else "lm"]
+    return gpt_features(study.session, coded, model, states=study.settings.compare.states, of=method.name)
+
+
+def untrained_states(study: Study, method: Method) -> Entry:
+    own, compare = study.settings.lm, study.settings.compare
+    untrained = UntrainedGPT(gpt=own.gpt, seed=own.fit.seed)
+    return gpt_features(study.session, study.read_codes, untrained, states=compare.states, of=method.name)
+
+
+def log_mel(study: Study, method: Method) -> Entry:
+    return log_mel_features(study, study.entries["tokenizer"])
+
+
+def bottleneck(study: Study, method: Method) -> Entry:
+    return bottleneck_features(study, study.entries["tokenizer"], study.autoencoder.key)
+
+
+def frames(study: Study, method: Method) -> Entry:
+    """Pool MFCC or chroma."""
+    return frame_features(study, FRAMES[method.name](study.audio), method=method.name)
+
+
+def make_sounds(study: Study) -> None:
+    """Train the vocoder, and make sounds to listen to, and the figures of a larger number of clips."""
+    session, manifest, settings, entries = study.session, study.manifest, study.settings, study.entries
+    config, tokens, coded = settings.listening, entries["tokenizer"], entries["codes"]
+    sound = study.add(waveforms(session, manifest, settings.audio.sample_rate))
+    wavenet = vocoder(session, manifest, CodedIn(tokens, coded), sound, settings.vocoder)
+    playback = Playback(
+        clips=choose_clips(manifest, config.clips, seed=config.seed, prompt_seconds=config.prompt_seconds),
+        tokenizer=tokens,
+        vocoder=study.add(wavenet),
+        audio=settings.audio,
+        config=config,
+        device=session.gang.device,
+    )
+    if config.judged_clips:
+        judged = choose_clips(manifest, config.judged_clips, seed=config.seed)
+        decoded = study.add(decode_clips(session, replace(playback, clips=judged)))
+        study.add(measure_clips(session, playback, decoded))
+    if "rate_lm" in entries:
+        study.add(listening(session, playback, entries["rate_lm"], entries["rate_tokenizer"], coded))
+    elif "lm" in entries:
+        study.add(listening(session, playback, entries["lm"], None, coded))
+    else:
+        study.add(listening(session, playback))
+    if config.judged_clips and config.asks("recognised") and (task := label_task(session, manifest, settings.probe)):
+        judge = create_judge(study, task)
+        study.add(recognise_labels(session, judge, decoded, entries["listening"], task.classes))
+
+
+def comb_notice(played: Entry, settings: RunSettings) -> str:
+    """Say whether a pitch comb follows the vocoder's network, and why if not."""
+    own, strength = settings.listening, settings.listening.postfilter
+    if played.read_json(LISTENING)["pitch_comb"]:
+        return "WaveNet's sound passes a pitch comb, which makes its voice more periodic"
+    if not (strength and settings.audio.keeps_levels):
+        why = f"its post-filter is off (listening.postfilter={strength:g})"
+    elif not own.pitch_comb:
+        why = "listening.pitch_comb is false"
+    else:
+        why = "its codes or its training recordings have too little of a voice"
+    return f"WaveNet's sound has no pitch comb, because {why}"
+
+
+def create_judge(study: Study, task: ProbeTask) -> Judge:
+    """Return the classifier of labels, of clips as they are; a comparison may have made its entries."""
+    name, session, tokens = study.settings.listening.judge, study.session, study.entries["tokenizer"]
+    if name not in PROBED:
+        of_network: Callable[[Study, Method, ProbeTask], Judge] = imported(JUDGE)
+        return of_network(study, METHODS[name], task)
+    method, _ = PROBED[name]
+    if name == "codes":
+        features = code_features(session, CodedViews(codes=study.entries["codes"]))
+    else:
+        features = log_mel_features(study.plain, tokens)
+    probe = probed(session, study.manifest, study.settings.probe, method, {method: features})
+    study.add_for_judge(features, f"{method}_features")
+    study.add_for_judge(probe, f"probed_{method}")
+    encoder = Encoder(folder=tokens.place, root=study.manifest.root, device=str(session.gang.device))
+    return create_probe_judge(name, encoder, probe)

@@ -307,7 +307,9 @@ def presets(group: str) -> Iterator[tuple[str, str]]:
 
 def completed(command: str, config: Mapping[str, object]) -> dict[str, Any]:
     """Check the values of a composed config, once, and return a copy with those that follow from others."""
-    from pipelines.settings.choices import with_choices  # and with it pandas, which most commands need not wait for
+    from pipelines.settings.run_settings import (
+        with_choices,  # and with it pandas, which most commands need not wait for
+    )
 
     refuse_overwritten(config)
     require_values(config, index(command))

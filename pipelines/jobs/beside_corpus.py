@@ -11,8 +11,7 @@ from typing import Any
 
 from pipelines.chain.clips_of_run import MANIFEST, Found, find_corpus, read_corpus, seen_of
 from pipelines.methods.methods_table import METHODS
-from pipelines.settings.choices import EMBEDDED, EMBEDDED_SOURCE
-from pipelines.settings.run_settings import RunSettings
+from pipelines.settings.run_settings import EMBEDDED, EMBEDDED_SOURCE, RunSettings
 from pipelines.stages.language_model import gpt_hash
 from pipelines.stages.voices import UNIVERSAL, is_shipped, saved_vocoder
 from pipelines.store.run_folder import LM, RESULTS, TOKENS, VOICE, start_folder

@@ -25,8 +25,7 @@ from pipelines.pages.phrasing import methods_table, sentences
 from pipelines.recordings import ALL, EmbedConfig
 from pipelines.results.probes import PREDICTIONS, Probes, side_by_side_probes, write_predictions
 from pipelines.results.run_record import Results, read_results, recorded_options
-from pipelines.settings.comparison_settings import ReadingConfig
-from pipelines.settings.run_settings import choose_workers
+from pipelines.settings.run_settings import ReadingConfig, choose_workers
 from pipelines.stages.features import (
     BAG_OF_CODES,
     ClipReading,

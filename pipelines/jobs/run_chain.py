@@ -18,9 +18,8 @@ import numpy as np
 from lm.probing.probe import FittedProbe, VectorRecipe
 from lm.probing.task import require_labels
 from pipelines.bodies.table_of_bodies import BODIES
-from pipelines.chain.chain import make_folds
+from pipelines.chain.chain import comb_notice, make_folds
 from pipelines.chain.clips_of_run import MANIFEST, REJECTED, find_corpus, read_corpus, seen_of
-from pipelines.chain.sound_stages import comb_notice
 from pipelines.commandline.composition import command_line
 from pipelines.commandline.run_folders import LOG, SWEEP_WORDS, link_latest
 from pipelines.extras.table import extras
@@ -39,9 +38,8 @@ from pipelines.pages.runs_table import RUNS
 from pipelines.results.probes import PREDICTIONS, probes_of_run, write_predictions
 from pipelines.results.results import lost_clips, write_results
 from pipelines.results.run_record import RESAMPLES, Made, Section, lost_file, parameters, read_results, values_by_name
-from pipelines.settings.choices import EMBEDDED, usual_stages
 from pipelines.settings.run_rules import run_settings
-from pipelines.settings.run_settings import RunSettings, choose_workers
+from pipelines.settings.run_settings import EMBEDDED, RunSettings, choose_workers, usual_stages
 from pipelines.stages.features import BAG_OF_CODES
 from pipelines.stages.listening import wav_name
 from pipelines.store.run_folder import REPORT, RESULTS

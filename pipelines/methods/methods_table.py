@@ -14,7 +14,7 @@ from pipelines.methods.method import CURVES, FEW, Line, Method, Place, untrained
 from wordless.base.messages import InputError
 from wordless.base.options import BESIDE
 
-MAKE = "pipelines.chain.method_features"
+MAKE = "pipelines.chain.chain"
 NEXT = "the next code"  # target
 RATE_MARKERS = ("o", "^", "s", "D")  # of matplotlib, one for each rate that `tokenizer.rates` may have
 

@@ -6,8 +6,7 @@ from typing import Any
 
 from pipelines.extras.table import extras
 from pipelines.extras.work import works
-from pipelines.settings.choices import EMBEDDED, EMBEDDED_SOURCE, with_embedded_corpus
-from pipelines.settings.run_settings import RunSettings, of_trainings
+from pipelines.settings.run_settings import EMBEDDED, EMBEDDED_SOURCE, RunSettings, of_trainings, with_embedded_corpus
 from pipelines.stages.codebooks import require_same_tokenizer
 from pipelines.stages.language_model import require_same_gpt
 from pipelines.stages.stage_options import SPEECH_FEATURES, STEPS, STEPS_FROM_SHIPPED

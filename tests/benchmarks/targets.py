@@ -58,8 +58,8 @@ from lm.probing.vectors import RunningPools, pool_states
 from lm.tokens import UNCOUNTED, loss
 from pipelines.bodies.features_of_bodies import spectrograms_of
 from pipelines.bodies.networks import stored_clips
+from pipelines.chain.chain import make_codes
 from pipelines.chain.clips_of_run import find_corpus, read_corpus
-from pipelines.chain.language import make_codes
 from pipelines.chain.study import Study
 from pipelines.commandline.composition import compose, resolved
 from pipelines.commandline.option_index import completed

@@ -11,7 +11,7 @@ from lm.probing.intervals import over_groups, share_interval
 from pipelines.pages.phrasing import methods_table, sentences
 from pipelines.results.probes import Probed, Probes
 from pipelines.results.run_record import Comparison, Row
-from pipelines.settings.comparison_settings import By
+from pipelines.settings.run_settings import By
 from tests.pipelines.pages_apart import CLASSES, CONFIG, RIGHT, VALIDATION, answers, probed_example
 from wordless.audio.views import Noise
 

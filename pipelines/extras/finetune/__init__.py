@@ -13,9 +13,8 @@ from pipelines.bodies.audio_transformer_body import AudioTransformerOptions
 from pipelines.bodies.network_options import RUN, BodyOptions, RunPart
 from pipelines.bodies.wav2vec2_body import Wav2vec2Options
 from pipelines.commandline.option_index import completed
-from pipelines.settings.choices import require_recordings
 from pipelines.settings.inputs import MODEL, RateOptions
-from pipelines.settings.run_settings import OFTEN, TrainingCommand, corpus_command
+from pipelines.settings.run_settings import OFTEN, TrainingCommand, corpus_command, require_recordings
 from pipelines.store.outputs import require_kind
 from pipelines.store.run_folder import require_output
 from pipelines.store.tracking import require_trackers

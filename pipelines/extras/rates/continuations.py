@@ -20,7 +20,7 @@ from lm.language_tests import NGRAMS, distinct_ngrams
 from lm.lm_options import CodeSampling, ProbeConfig
 from lm.model import LanguageModel
 from lm.probing import intervals as intervals
-from pipelines.chain.sound_stages import create_judge
+from pipelines.chain.chain import create_judge
 from pipelines.chain.study import Study, rate_prefix
 from pipelines.extras.rates import RatesConfig
 from pipelines.extras.work import Work

@@ -19,9 +19,9 @@ from lm.probing import intervals as intervals
 from pipelines.chain.study import Study
 from pipelines.extras.work import Work
 from pipelines.extras.zerospeech import ZerospeechConfig
+from pipelines.results.rows import Made
 from pipelines.results.run_record import FoldSeed, Made, Row, Section
-from pipelines.settings.choices import EMBEDDED, EMBEDDED_SOURCE
-from pipelines.settings.run_settings import RunSettings
+from pipelines.settings.run_settings import EMBEDDED, EMBEDDED_SOURCE, RunSettings
 from pipelines.stages.listening import training_codes
 from pipelines.store.stage import Run, stage
 from pipelines.store.store import SYNTHESISED, Entry, write_json

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipelines.chain.parts import first_marked
+from pipelines.chain.chain import first_marked
 from pipelines.settings.run_rules import run_settings
 from pipelines.store.store import Entry
 from tests.killing import Call, call

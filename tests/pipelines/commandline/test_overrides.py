@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from pipelines.commandline.composition import explain, prepare
 from pipelines.commandline.option_index import GONE, completed, index, require_values, unknown_option
-from pipelines.settings.choices import corpus_options
+from pipelines.settings.run_settings import corpus_options
 from tests.pipelines.tiny_chain import config_of
 from wordless.base.messages import InputError
 

@@ -14,7 +14,7 @@ from pipelines.jobs.run_chain import CHECKOUT, commit_of, provenance
 from pipelines.results.probes import write_predictions
 from pipelines.results.results import corpus_section
 from pipelines.results.run_record import Row, read_results, where
-from pipelines.settings.comparison_settings import By
+from pipelines.settings.run_settings import By
 from pipelines.store.store import CURVE, Entry, write_json
 from tests.pipelines.conftest import FinishedRun
 from vocoder.vocoder import Vocoder

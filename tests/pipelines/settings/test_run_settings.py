@@ -14,10 +14,8 @@ from hypothesis import strategies as st
 from pipelines.bodies.sound_gpt_body import SoundGPTSettings
 from pipelines.commandline.composition import prepare
 from pipelines.commandline.option_index import index
-from pipelines.settings.choices import with_choices
-from pipelines.settings.comparison_settings import ComparisonConfig
 from pipelines.settings.run_rules import run_settings
-from pipelines.settings.run_settings import RunSettings
+from pipelines.settings.run_settings import ComparisonConfig, RunSettings, with_choices
 from pipelines.stages.stage_options import VocoderSettings
 from tests.pipelines.tiny import SAMPLES
 from tests.pipelines.tiny_chain import ROOT, composed, config_of
