@@ -96,7 +96,6 @@ BESIDE = (
 INTERFACES = (
     "pipelines/extras/table.py",
     "pipelines/extras/work.py",
-    "pipelines/bodies/body_options.py",
     "lm/bodies/body.py",
 )
 TABLES_OF = {

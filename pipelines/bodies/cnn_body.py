@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lm.bodies.network_sizes import AugmentationConfig, ClipBatchConfig, ContrastConfig, ConvEncoderConfig
-from pipelines.bodies.network_options import LABELLED, PLAIN, PRETRAINING, HeadTraining, LogMelTraining, NetworkSettings
+from pipelines.bodies.network_options import (
+    FEATURES_OF_BODIES,
+    LABELLED,
+    PLAIN,
+    HeadTraining,
+    LogMelTraining,
+    NetworkSettings,
+)
 from pipelines.methods.method import CURVES, FEW, Line, Method, untrained
 from tokenizer.tokenizer_options import HeardConfig
 from wordless.base.options import option
@@ -40,7 +47,7 @@ class BaselineSettings(NetworkSettings):
     inputs = "log_mel"
     methods = (
         Method(name="simclr", kind="self_supervised", title="SimCLR", untrained="random_conv",
-               features=f"{PRETRAINING}:simclr_layers", training="baselines.simclr", input="log_mel",
+               features=f"{FEATURES_OF_BODIES}:simclr_layers", training="baselines.simclr", input="log_mel",
                loss="nats per view, among all of its batch", target="another copy of the clip",
                line=Line(marker="s"), places=FEW),
         Method(name="supervised", kind="supervised", title="supervised CNN", untrained="random_conv",

@@ -1,24 +1,76 @@
-"""The features of networks in a run: what a network reads of the clips, its training on labels, and its layers."""
+"""What networks do in a run: what they read of the clips, their training, and their layers as features.
 
+Networks of `network_options.NetworkSettings` are untrained, or learn labels. SimCLR, wav2vec 2.0, and GPTs of augmented
+copies of clips learn from sound without labels.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from functools import partial
+from pathlib import Path
+from typing import Any
 
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from lm.bodies import convolutional
+from lm.bodies import wav2vec2 as speech
+from lm.bodies.clips import ClipViews, StoredClips, augment
+from lm.bodies.sound_gpt import (
+    TOKENIZER,
+    CodedClips,
+    CodePrediction,
+    CodeStem,
+    SoundBatches,
+    SoundBody,
+    SoundShape,
+    WindowCodebook,
+    create_sound_gpt,
+    fit_window_codebook,
+)
+from lm.bodies.sound_gpt import validation_batches as coded_batches
 from lm.finetuned import LayerReader, head_scores
+from lm.lm_options import Pooling, VectorConfig
 from lm.probing.task import ProbeTask
+from lm.probing.vectors import bags_of_places
+from lm.tokens import loss
+from pipelines.bodies.cnn_body import BaselineSettings
 from pipelines.bodies.network_options import NetworkSettings
-from pipelines.bodies.networks import HeardClips, Network, changed_spectrograms, filter_banks, spectrograms
+from pipelines.bodies.networks import (
+    HeardClips,
+    Network,
+    changed_spectrograms,
+    filter_banks,
+    layer_reader,
+    network_features,
+    spectrograms,
+    stored_clips,
+    stored_std,
+)
+from pipelines.bodies.sound_gpt_body import SoundGPTSettings
+from pipelines.bodies.wav2vec2_body import OPTION, Wav2vec2Settings
 from pipelines.chain.study import Study, unlabelled_prefix
 from pipelines.methods.method import Method
-from pipelines.stages.features import ClipReading
+from pipelines.stages.features import BAG_OF_CODES, ClipReading
 from pipelines.stages.listening import Judge
-from pipelines.stages.stored_arrays import waveforms
-from pipelines.store.store import Entry
+from pipelines.stages.stored_arrays import TRAINED_ON, waveforms
+from pipelines.store.stage import Run, stage
+from pipelines.store.store import Entry, other_options
+from pipelines.store.stored_features import stacked_rows, write_features
+from tokenizer.tokenizer import Tokenizer
 from tokenizer.tokenizer_options import HeardConfig
+from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.recordings.manifest import Clips
+from wordless.audio.spectrogram import SAMPLE, frame_statistics
 from wordless.audio.views import View
 from wordless.base.arrays import FloatArray
+from wordless.base.messages import InputError, counted
+from wordless.base.saved_models import write_model
 
 
-def network_features(study: Study, method: Method) -> Entry:
+def features_of_network(study: Study, method: Method) -> Entry:
     """Pool the layers of the network that a body describes for a method, untrained or trained on labels."""
     own, network = _described(study, study, method)
     if not method.learns_labels:
@@ -104,3 +156,250 @@ def network_judge(study: Study, method: Method, task: ProbeTask) -> Judge:
 def _layers_of(reader: LayerReader, view: View) -> dict[str, FloatArray]:
     [features] = reader([view])
     return features
+
+
+@stage(
+    "simclr",
+    version=5,
+    title="SimCLR, {settings.simclr.fit.summary}",
+    keys={"settings": lambda settings: [settings.encoder, other_options(settings.simclr, "views")]},
+    together=True,
+)
+def simclr(run: Run, spectrograms: HeardClips, unlabelled: Sequence[HeardClips], settings: BaselineSettings) -> None:
+    """Train SimCLR on the training clips and on each source of clips without labels."""
+    own, train, held_out = settings.simclr, *(spectrograms.of(split) for split in TRAINED_ON)
+    for source in unlabelled:
+        train = train.followed_by(source.of("train"))
+    make_view = partial(augment, config=own.augmentation, std=stored_std(spectrograms.entry))
+    temperature = own.contrast.temperature
+    views = ClipViews(train, own.batches, make_view, device=run.gang.device)
+    pairs, objective = (
+        convolutional.validation_pairs(held_out, own.batches, make_view),
+        partial(convolutional.pair_loss, temperature=temperature),
+    )
+    model = convolutional.create_simclr(settings.encoder, own.contrast, seed=own.fit.seed)
+    run.fit("baselines.simclr.fit", model, convolutional.view_pairs(views), pairs, objective, own.fit)
+    if run.gang.rank == 0:
+        write_model(run.folder, model, {"encoder": asdict(settings.encoder), "contrast": asdict(own.contrast)})
+
+
+def simclr_layers(study: Study, method: Method) -> Entry:
+    own = study.settings.baselines
+    views = own.simclr.views
+    clips, extra = heard(study, views), heard_unlabelled(study, views)
+    trained = study.add(simclr(study.session.named(method.title), clips, extra, own))
+    return own.network(study, method, study.statistics, simclr=trained).features(study, method.name)
+
+
+@stage(
+    "wav2vec2",
+    version=4,
+    title="wav2vec 2.0, {settings.pretraining.fit.summary}",
+    keys={"settings": lambda settings: [settings.model, settings.pretraining]},
+    together=True,
+)
+def wav2vec2(run: Run, data: Sequence[Entry], settings: Wav2vec2Settings, *, sample_rate: int) -> None:
+    """Pre-train wav2vec 2.0 on waveforms of the corpus and of other sources, of clips in which a span can be hidden."""
+    own, sizes = settings.pretraining, settings.model
+    waves, *extra = data
+    train, held_out = (stored_clips(waves, split) for split in TRAINED_ON)
+    for more in extra:
+        train = train.followed_by(stored_clips(more, "train"))
+    train, held_out = (_maskable(run, clips, settings) for clips in (train, held_out))
+    batch_config = own.batches.at_rate(sample_rate)
+    batches = speech.MaskedBatches(train, batch_config, sizes.convolutions, own.targets, steps=own.fit.steps)
+    validation = speech.validation_batches(held_out, batch_config, sizes.convolutions, own.targets)
+    weight = own.targets.diversity_weight
+    model = speech.create_masked_prediction(sizes, diversity_weight=weight, seed=own.fit.seed)
+    objective = partial(speech.masked_loss, diversity_weight=weight)
+    run.fit("wav2vec2.pretraining.fit", model, batches, validation, objective, own.fit)
+    if run.gang.rank == 0:
+        speech.save_pretrained(model, run.folder, sample_rate=sample_rate)
+
+
+@stage(
+    "random_wav2vec2",
+    version=2,
+    title="wav2vec 2.0 with random weights",
+    keys={"settings": lambda settings: [settings.model, settings.pretraining.fit.seed]},
+)
+def random_wav2vec2(run: Run, settings: Wav2vec2Settings, *, sample_rate: int) -> None:
+    """Write the model before its pre-training: the same random weights."""
+    model = speech.create_masked_prediction(settings.model, diversity_weight=0.0, seed=settings.pretraining.fit.seed)
+    speech.save_pretrained(model, run.folder, sample_rate=sample_rate)
+
+
+def _maskable(run: Run, clips: StoredClips, settings: Wav2vec2Settings) -> StoredClips:
+    """Select the clips that pre-training can use, and say how many it cannot."""
+    targets, convolutions = settings.pretraining.targets, settings.model.convolutions
+    least = convolutions.samples(targets.masking.length + 1)  # a span, and a frame beside it
+    used = clips.of_rows(np.flatnonzero(clips.lengths >= least))
+    few = f"{len(clips) - len(used)} of {counted(len(clips), 'clip')}"
+    problem = f"{few} have fewer than the {least} samples in which wav2vec2 masks {targets.masking.length} frames"
+    if len(used) < 2:
+        raise InputError(f"{problem}; add recordings, or leave wav2vec2 out of compare.methods")
+    if len(used) < len(clips):
+        run.terminal.say(f"wav2vec2  {problem}: they are left out of the pre-training")
+    return used
+
+
+def speech_features(study: Study, method: Method) -> Entry:
+    """Pool the layers of the speech model of the user's folder, or of one that is pre-trained or has random weights."""
+    own, session, rate = study.settings.wav2vec2, study.session, study.audio.sample_rate
+    if method.kind == "untrained":
+        made = study.add(random_wav2vec2(session, own, sample_rate=rate))
+        source = speech.speech_source(made.folder, key=made.key, option=OPTION)
+    elif own.weights is not None:
+        found = own.described
+        session.terminal.say(f"wav2vec2  {OPTION}: {found.name}, {found.layers} layers of {found.width} dimensions")
+        source = speech.speech_source(own.folder, option=OPTION)
+    else:
+        sounds, *extra = (waveforms(session, each, rate) for each in (study.manifest, *study.unlabelled))
+        made = wav2vec2(session.named(own.methods[0].title), [sounds, *extra], own, sample_rate=rate)
+        study.add(sounds)
+        study.add(made)
+        study.add_unlabelled((each,) for each in extra)
+        source = speech.speech_source(made.folder, key=made.key, option=OPTION)
+    network = own.network(study, source)
+    if not method.learns_labels:
+        return network.features(study, method.name)
+    return learned_features(study, method, network, HeardClips(entry=waveforms(session, study.manifest, rate)))
+
+
+# under another name a GPT is not trained: its weights stay as they began
+SOUND, WINDOW, READ = "gpt_sound", "gpt_window", "gpt_read"
+
+
+@stage(
+    "{name}",
+    version=5,
+    title="{name}, the code of {settings.window_seconds:g} s around each patch, {settings.fit.summary}",
+    keys={"settings": lambda settings: other_options(settings, "views")},
+    together=True,
+)
+def sound_gpt(
+    run: Run,
+    name: str,
+    corpus: HeardClips,
+    unlabelled: Sequence[HeardClips],
+    settings: SoundGPTSettings,
+    *,
+    tokenizer: Entry | None,
+    sample: Entry,
+    patch_frames: int,
+    patches: int,
+    codebook_size: int,
+) -> None:
+    """Train on spectrograms of the training clips and of clips without labels to predict codes of windows.
+
+    The network reads log-mel, normalised by the statistics of ``sample``, or the codes that a ``tokenizer`` makes of
+    it. A window has ``patches`` patches of ``patch_frames`` frames. `READ` predicts the codes of the tokenizer instead.
+    """
+    coder = None if tokenizer is None else Tokenizer.from_pretrained(tokenizer.folder)
+    streams = coder.finest.format.spectral_streams if coder is not None and name == READ else 1
+    sizes = {"streams": streams, "codebook_size": codebook_size, "patch_frames": patch_frames}
+    train, held_out = map(corpus.of, TRAINED_ON)
+    shape = SoundShape(frames=settings.longest, mels=train.width, **sizes)
+    mean, std = frame_statistics(sample.folder)
+    codes = None if coder is None else CodeStem(coder, mean, std)
+    model = create_sound_gpt(settings.model, shape, seed=settings.fit.seed, codes=codes)
+    if name in (SOUND, WINDOW, READ):
+        for source in unlabelled:
+            train = train.followed_by(source.of("train"))
+        if codes is not None and name == READ:
+            coded, others = (CodedClips.as_read(each, codes, patch_frames=patch_frames) for each in (train, held_out))
+        else:
+            fit = partial(fit_window_codebook, train, patches=patches, patch_frames=patch_frames)
+            codebook = fit(size=codebook_size, seed=settings.fit.seed)
+            coded, others = (CodedClips.of_windows(clips, codebook) for clips in (train, held_out))
+        own = settings.batches
+        batches = SoundBatches(coded, own, settings.augmentation, std=std, device=run.gang.device)
+        fixed = coded_batches(others, batch_size=own.batch_size, at_most=own.max_frames)
+        run.fit("gpt_sound.fit", CodePrediction(model), batches, fixed, loss, settings.fit)
+    if run.gang.rank == 0:
+        save_file({"mean": mean, "std": std}, run.folder / SAMPLE)
+        write_model(run.folder, model, {SOUND: asdict(model.config), "shape": asdict(model.shape)})
+        if coder is not None:
+            coder.save_pretrained(run.folder / TOKENIZER)
+
+
+def sound_states(study: Study, method: Method) -> Entry:
+    own = study.settings.gpt_sound
+    trained = sound_gpt(
+        study.session.named(method.title),
+        method.name,
+        heard(study, own.views if method.training else HeardConfig()),
+        heard_unlabelled(study, own.views) if method.training else (),
+        own,
+        tokenizer=study.entries["tokenizer"] if method.input == BAG_OF_CODES else None,
+        **_windows(study),
+    )
+    return sound_gpt_features(study, method.name, study.add(trained))
+
+
+def _windows(study: Study) -> dict[str, Any]:
+    """Return what decides the codes of windows."""
+    settings, audio, patch_frames = study.settings, study.audio, study.settings.tokenizer.patch.frames
+    patches = settings.gpt_sound.window_patches(patch_frames * audio.hop_length / audio.sample_rate)
+    sizes = {"patch_frames": patch_frames, "patches": patches, "codebook_size": settings.tokenizer.codebook_size}
+    return {"sample": study.statistics, **sizes}
+
+
+def sound_gpt_features(reading: ClipReading, method: str, trained: Entry) -> Entry:
+    """Pool the states of the layers of a `sound_gpt`."""
+    reader = layer_reader(reading, SoundBody(folder=trained.place, audio=reading.audio), sample=trained)
+    return network_features(reading.session, reading, method, reader, [reading.audio, trained])
+
+
+def sound_gpt_vectors(
+    folder: Path, views: Sequence[View], audio: SpectrogramConfig, vectors: VectorConfig, *, device: str
+) -> dict[str, FloatArray]:
+    """Compute the vectors ``(views, dim)`` of each layer of a `sound_gpt` in the folder of a run, for new sound."""
+    body = SoundBody(folder=folder, audio=audio)
+    reader = LayerReader(body=body, statistics=folder, device=device, poolings=vectors.poolings)
+    rows = stacked_rows(row for group in body.groups(views) for row in reader(group))
+    return body.candidates(rows, vectors)
+
+
+@stage("{method}_features", version=1, title="{method} of {reading.title}")
+def window_bags(
+    run: Run,
+    reading: ClipReading,
+    method: str,
+    corpus: Entry,
+    unlabelled: Sequence[Entry],
+    *,
+    sample: Entry,
+    patch_frames: int,
+    patches: int,
+    codebook_size: int,
+    seed: int,
+) -> None:
+    """Compute bags of the codes of windows that a `sound_gpt` with the same arguments predicts."""
+    train = stored_clips(corpus, TRAINED_ON[0])
+    for source in unlabelled:
+        train = train.followed_by(stored_clips(source, "train"))
+    codebook = fit_window_codebook(train, patches=patches, patch_frames=patch_frames, size=codebook_size, seed=seed)
+    log_mel = partial(
+        convolutional.log_mel_pieces, root=reading.manifest.root, audio=reading.audio, sample=sample.folder
+    )
+    work = partial(_bag_of_windows, codebook, log_mel, method, poolings=reading.vectors.poolings)
+    write_features(run.folder, reading.stacked(run.each(method, work, reading.views)))
+
+
+def _bag_of_windows(
+    codebook: WindowCodebook,
+    log_mel: Callable[[View], Iterator[Tensor]],
+    method: str,
+    view: View,
+    *,
+    poolings: Sequence[Pooling],
+) -> dict[str, FloatArray]:
+    codes = codebook.codes(torch.cat([*log_mel(view)]).numpy())[:, None].astype(np.int64)
+    bags = bags_of_places(codes, len(codebook.centroids), poolings)
+    return {f"{method}/all_windows:{pooling}": bag for pooling, bag in bags.items()}
+
+
+def bag_of_targets(study: Study, method: Method) -> Entry:
+    own, others, seed = spectrograms_of(study), unlabelled_spectrograms(study), study.settings.gpt_sound.fit.seed
+    return window_bags(study.session, study, method.name, own, others, seed=seed, **_windows(study))

@@ -18,9 +18,8 @@ from lm.bodies.network_sizes import (
     WaveformBatchConfig,
 )
 from lm.finetuning import FrozenLayers, HeadConfig
-from pipelines.bodies.body_options import BodySettings
-from pipelines.methods.method import Method
-from pipelines.stages.gpt_options import TrainingSettings
+from pipelines.methods.method import BodySettings, Method
+from pipelines.stages.stage_options import TrainingSettings
 from tokenizer.tokenizer_options import HeardConfig
 from wordless.base.messages import InputError
 from wordless.base.options import Options, option
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from pipelines.stages.features import ClipReading
     from pipelines.store.store import Entry
 
-PRETRAINING = "pipelines.bodies.pretraining"  # whose functions `Method.features` names; it imports PyTorch
+FEATURES_OF_BODIES = "pipelines.bodies.features_of_bodies"  # its functions make features; it imports PyTorch
 PLAIN = AugmentationConfig()  # random changes of the clips
 # of networks that learn labels
 LABELLED = AugmentationConfig(crop=0.9, mix=0.2, time_mask=0.1, mel_mask=0.15)

@@ -6,13 +6,12 @@ import math
 from dataclasses import dataclass
 
 from lm.bodies.network_sizes import AugmentationConfig, ClipBatchConfig, SoundGPTConfig
-from pipelines.bodies.body_options import BodySettings
-from pipelines.bodies.network_options import PRETRAINING, LogMelTraining
-from pipelines.methods.method import FEW, Line, Method, untrained
+from pipelines.bodies.network_options import FEATURES_OF_BODIES, LogMelTraining
+from pipelines.methods.method import FEW, BodySettings, Line, Method, untrained
 from wordless.base.options import option
 from wordless.training.fit_options import FitConfig
 
-MAKE, OF_SOUND = f"{PRETRAINING}:sound_states", f"{PRETRAINING}:sound_gpt_vectors"
+MAKE, OF_SOUND = f"{FEATURES_OF_BODIES}:sound_states", f"{FEATURES_OF_BODIES}:sound_gpt_vectors"
 WINDOW = "the code of the sound around, unchanged"  # target
 # Augmentation that does not crop; the codes after a change of speed are those of the same sounds.
 IN_PLACE = AugmentationConfig(
@@ -33,7 +32,7 @@ class SoundGPTSettings(LogMelTraining, BodySettings):
                features=MAKE, line=Line(marker="P"), places=FEW, input="bag_of_codes",
                training="gpt_sound", loss="nats per code", target="the code just read, unchanged"),
         Method(name="bag_of_targets", kind="codes", title="bag of codes of windows",
-               features=f"{PRETRAINING}:bag_of_targets",
+               features=f"{FEATURES_OF_BODIES}:bag_of_targets",
                line=Line(marker="s", filled=False, dashes="--"), input="bag_of_codes"),
         untrained("gpt_sound", "GPT that reads sound", marker="d", reads="log_mel", features=MAKE),
         untrained("gpt_window", "GPT that predicts a window", marker="d", filled=True, reads="bag_of_codes",

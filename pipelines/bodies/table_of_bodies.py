@@ -4,15 +4,16 @@ from dataclasses import dataclass, fields, replace
 
 from pipelines.bodies.ast_body import AstSettings
 from pipelines.bodies.audio_transformer_body import AudioTransformerSettings
-from pipelines.bodies.body_options import BodySettings
 from pipelines.bodies.cnn_body import BaselineSettings
+from pipelines.bodies.network_options import FEATURES_OF_BODIES
 from pipelines.bodies.sound_gpt_body import SoundGPTSettings
 from pipelines.bodies.wav2vec2_body import Wav2vec2Settings
+from pipelines.methods.method import BodySettings
 from wordless.base.options import Options, option
 
 # module:function: features of methods that name no function, and the judge of labels that is the network of a method
-FEATURES = "pipelines.bodies.features_of_bodies:network_features"
-JUDGE = "pipelines.bodies.features_of_bodies:network_judge"
+FEATURES = f"{FEATURES_OF_BODIES}:features_of_network"
+JUDGE = f"{FEATURES_OF_BODIES}:network_judge"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,16 +17,15 @@ from lm.bodies.network_sizes import (
     WaveformBatchConfig,
 )
 from lm.finetuning import HeadConfig
-from pipelines.bodies.body_options import BodySettings
 from pipelines.bodies.network_options import (
-    PRETRAINING,
+    FEATURES_OF_BODIES,
     RANDOM,
     RUN,
     SIZES,
     WaveformBodyOptions,
     WaveformTraining,
 )
-from pipelines.methods.method import CURVES, FEW, Line, Method, untrained
+from pipelines.methods.method import CURVES, FEW, BodySettings, Line, Method, untrained
 from pipelines.stages.stage_options import SPEECH_FEATURES
 from wordless.audio.audio_options import Convolutions
 from wordless.base.messages import InputError, require
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
     from wordless.audio.speech_models import SpeechModel
 
 OPTION = "wav2vec2.weights"
-MAKE, TARGETS = f"{PRETRAINING}:speech_features", TargetConfig()
+MAKE, TARGETS = f"{FEATURES_OF_BODIES}:speech_features", TargetConfig()
 PROJECTED = 256  # width to which heads of speech models project the mean over time, as in transformers
 
 

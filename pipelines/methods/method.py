@@ -1,10 +1,12 @@
-"""What is said of a method of the comparison, and plain values of pictures of what it has learned."""
+"""A method of the comparison; the interface of bodies, which have methods; and plain values of pictures."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import ClassVar, Literal, TypedDict
+
+from wordless.base.options import Options
 
 
 class LineRecord(TypedDict):
@@ -119,3 +121,30 @@ def untrained(
         line=Line(marker=marker, filled=filled, dashes=":"),
         input=reads,
     )
+
+
+class BodySettings(Options):
+    """The options of a body in a run, and its methods, whose features `Method.features` makes."""
+
+    methods: ClassVar[tuple[Method, ...]]
+    parts: ClassVar[tuple[str, ...]] = ()  # stages whose models the folder of a run keeps, under their names
+
+    @property
+    def folders(self) -> tuple[Path, ...]:
+        """The folder of weights that the user names, if there is one."""
+        return ()
+
+    def pretrained(self, method: Method) -> str:
+        """Name the network that is trained without labels for a method; "": none is."""
+        return method.title if method.training and not method.learns_labels else ""
+
+    def pictures(self, folder: Path, sample_rate: int, *, title: str) -> list[PictureRecord]:
+        """Draw what the network in a folder, trained for the method ``title``, has learned."""
+        return []
+
+    def least_seconds(self, method: Method, sample_rate: int) -> float:
+        """Return the length of the shortest recording that a method reads."""
+        return 0.0
+
+    def require_weights(self, sample_rate: int) -> None:
+        """Refuse pre-trained weights that cannot be read, or that are of another size or sample rate."""

@@ -31,8 +31,8 @@ from pipelines.bodies.cnn_body import BaselineSettings
 from pipelines.bodies.sound_gpt_body import SoundGPTSettings
 from pipelines.bodies.wav2vec2_body import Wav2vec2Settings
 from pipelines.extras.next_sample import ModelName, NextSampleSettings
-from pipelines.stages.gpt_options import LanguageModelSettings
 from pipelines.stages.stage_options import (
+    LanguageModelSettings,
     TokenizerSettings,
     VocoderSettings,
 )

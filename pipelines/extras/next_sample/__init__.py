@@ -11,7 +11,7 @@ from lm.samples.sample_network_options import (
     TransformerConfig,
 )
 from pipelines.extras.table import Extra
-from pipelines.stages.gpt_options import TrainingSettings
+from pipelines.stages.stage_options import TrainingSettings
 from vocoder.vocoder_options import EngineChoice
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.base.messages import within

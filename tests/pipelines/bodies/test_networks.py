@@ -28,6 +28,7 @@ from lm.lm_options import POOLINGS, VectorConfig
 from lm.probing.vectors import pool
 from pipelines.bodies.ast_body import AstSettings
 from pipelines.bodies.audio_transformer_body import AudioTransformerSettings
+from pipelines.bodies.features_of_bodies import random_wav2vec2, simclr, wav2vec2
 from pipelines.bodies.networks import (
     HeardClips,
     Network,
@@ -37,7 +38,6 @@ from pipelines.bodies.networks import (
     stored_clips,
     stored_std,
 )
-from pipelines.bodies.pretraining import random_wav2vec2, simclr, wav2vec2
 from pipelines.bodies.wav2vec2_body import FinetuningSettings, PretrainingSettings, Wav2vec2Settings
 from pipelines.methods.methods_table import METHODS
 from pipelines.settings.run_rules import run_settings

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.bodies.front_end_pictures import band_shares, decibels_of, passages, sorted_filters
+from pipelines.bodies.audio_transformer_body import band_shares, decibels_of, passages, sorted_filters
 from pipelines.extras.table import imported
 from pipelines.methods.methods_table import BAGS, METHODS, ROWS, STATES, row_of, shown_in
 from pipelines.pages.comparison_charts import line_look
