@@ -190,7 +190,7 @@ def write_run_folder(
         write_predictions(folder / PREDICTIONS, probes.probes, corpus, by=probes.by, separator=separator)
     write_probe(folder, only, corpus, settings)
     if "listening" in first:
-        corpus = replace(corpus, notices=(*corpus.notices, comb_notice(first["listening"], first["vocoder"], settings)))
+        corpus = replace(corpus, notices=(*corpus.notices, comb_notice(first["listening"], settings)))
     write_results(folder, corpus, settings, made, probes, source)
     results = read_results(folder)
     if comparison := results.get("comparison"):

@@ -23,7 +23,6 @@ import pyarrow.parquet as pq
 from lm.lm_options import ProbeConfig
 from lm.probing import intervals as measured
 from lm.probing.task import require_equal_counts
-from pipelines.results.rows import Made
 from pipelines.results.run_record import KEPT, LARGEST_INPUT, OF_LAYER, Comparison, FoldSeed, Made, Row, frame
 from pipelines.settings.run_settings import By, RunSettings
 from pipelines.stages.probing import probe_task

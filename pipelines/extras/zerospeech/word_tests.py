@@ -19,7 +19,6 @@ from lm.probing import intervals as intervals
 from pipelines.chain.study import Study
 from pipelines.extras.work import Work
 from pipelines.extras.zerospeech import ZerospeechConfig
-from pipelines.results.rows import Made
 from pipelines.results.run_record import FoldSeed, Made, Row, Section
 from pipelines.settings.run_settings import EMBEDDED, EMBEDDED_SOURCE, RunSettings
 from pipelines.stages.listening import training_codes
