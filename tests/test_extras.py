@@ -19,7 +19,6 @@ from tests.test_architecture import ALL, PACKAGES, ROOT, SOURCES, lies_in
 # extra -> its files beside its folder; who deletes the extra deletes these, too
 FILES: dict[str, tuple[str, ...]] = {
     "zerospeech": (
-        "wordless/audio/recordings/spoken_pairs.py",
         "conf/experiment/spoken_sentences.yaml",
         "conf/experiment/spoken_words.yaml",
     ),
@@ -28,8 +27,7 @@ FILES: dict[str, tuple[str, ...]] = {
     "speech_judges": (),
     "next_sample": ("lm/samples", "conf/next_sample", "conf/experiment/next_sample.yaml"),
 }
-ALL_FILES = FILES | {"find": ("wordless/audio/matching.py",)}
-ALL_FILES |= dict.fromkeys(("figures", "finetune", "demo", "publish"), ())  # commands, as find
+ALL_FILES = FILES | dict.fromkeys(("find", "figures", "finetune", "demo", "publish"), ())  # commands
 QUICK = ("codes", "rates")  # a small and a deep one: their trees are tested outside the slow suite, too
 # the tables in which a string names a module -> the dictionary that holds the lines
 TABLES = {"pipelines/extras/table.py": "EXTRAS", "pipelines/commandline/commands.py": "COMMANDS"}

@@ -26,11 +26,10 @@ from typing import get_args
 import numpy as np
 
 from lm.probing.intervals import t_interval
-from pipelines.extras.find.places import FrameReader
+from pipelines.extras.find.places import FrameReader, Match, find_matches
 from pipelines.recordings import Features
 from pipelines.store.run_folder import part_of
 from wordless.audio.levels import trim_ends
-from wordless.audio.matching import Match, find_matches
 from wordless.audio.reading import read
 from wordless.audio.waveform import Waveform
 from wordless.base.arrays import DoubleArray, FloatArray, IndexArray

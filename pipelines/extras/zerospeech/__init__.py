@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from pipelines.extras.table import Extra
-from wordless.audio.recordings.embedded import VOICES, WORDS, EmbeddedConfig, agreement_pairs, order_pairs
+from wordless.audio.recordings.embedded import VOICES, WORDS, EmbeddedConfig, order_pairs
 from wordless.base.messages import InputError, require
 from wordless.base.options import Options, option
-
-if TYPE_CHECKING:
-    from wordless.audio.recordings.spoken_pairs import SpokenPairs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,20 +45,6 @@ class ZerospeechConfig(Options):
         needed = f"zerospeech needs {self.voices} voices that are not trained on"
         rule = f"{needed}: choose {left} or fewer, or a smaller zerospeech.voices"
         require(embedded.voices <= left, "embedded.voices", embedded.voices, rule)
-
-    def pairs(self, embedded: EmbeddedConfig) -> SpokenPairs:
-        """List the pairs that the embedded corpus allows; refuse words of which no made-up word can be made."""
-        from wordless.audio.recordings.spoken_pairs import held_out_voices, sentence_pairs, word_pairs
-
-        voices = held_out_voices(self.voices)
-        if embedded.sentences:
-            pairs = agreement_pairs if embedded.agreement else order_pairs
-            return sentence_pairs(voices, pairs(self.sentences), seed=self.seed)
-        found = word_pairs(voices, words=self.words, known=embedded.words, rounds=self.rounds, seed=self.seed)
-        require(
-            bool(found.pairs), "embedded.words", embedded.words, "made-up words are made of several words: choose more"
-        )
-        return found
 
     def texts(self, embedded: EmbeddedConfig) -> list[tuple[str, str]]:
         """List the texts of the tests of consistency in two parts: held-out sentences, or two words."""

@@ -11,7 +11,15 @@ import pytest
 
 from lm.model import LanguageModel
 from pipelines.extras.zerospeech import ZerospeechConfig
-from pipelines.extras.zerospeech.word_tests import MODELS, PASTS, item_figures
+from pipelines.extras.zerospeech.word_tests import (
+    CHANGES,
+    MODELS,
+    PASTS,
+    JoinedSound,
+    asked_pairs,
+    consistency_pairs,
+    item_figures,
+)
 from pipelines.results.run_record import Row, read_results, where
 from pipelines.settings.run_rules import run_settings
 from tests.pipelines.conftest import FinishedRun
@@ -19,7 +27,6 @@ from tests.pipelines.tiny_chain import composed, run
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import read
 from wordless.audio.recordings.embedded import SLOTS, EmbeddedConfig, speak
-from wordless.audio.recordings.spoken_pairs import CHANGES, JoinedSound, consistency_pairs
 from wordless.base.messages import InputError
 
 WORDS = ("stages=[zerospeech,report]", "zerospeech.voices=2", "zerospeech.consistency=1")
@@ -40,7 +47,7 @@ def test_the_gpt_is_asked_about_words_in_unheard_voices(finished_run: FinishedRu
     assert (found["test"], found["items"], found["pairs"], found["voices"]) == ("spot_the_word", 2, 4, 2)
     rows = where(read_results(judged)["figures"], stage="zerospeech", name="spot_the_word")
     assert tuple(row.of for row in rows) == MODELS
-    asked = ZerospeechConfig(voices=2, words=30, sentences=1).pairs(EmbeddedConfig(voices=5, words=2))
+    asked = asked_pairs(ZerospeechConfig(voices=2, words=30, sentences=1), EmbeddedConfig(voices=5, words=2))
     spoken = speak(asked.utterances, judged.parent / "store/embedded", seed=0, phones=True)
     tokenizer = Tokenizer.from_pretrained(finished_run.folder / "tokenizer")
     gpt = LanguageModel.from_pretrained(finished_run.folder / "lm")

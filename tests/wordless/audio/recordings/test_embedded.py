@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipelines.extras.zerospeech import word_tests
 from tests.killing import PROCESSES
-from wordless.audio.recordings import embedded, spoken_pairs
+from wordless.audio.recordings import embedded
 from wordless.audio.recordings.corpus import CorpusConfig, Making, build_manifest, find_recordings
 from wordless.audio.recordings.embedded import DEFAULT, HELD_OUT, VOICES, EmbeddedConfig, utterances
 from wordless.base.files import file_hash
@@ -129,8 +130,8 @@ def test_voices_speak_sentences_unless_words_are_wanted(given: dict[str, object]
 
 
 def test_a_made_up_word_is_no_word_and_differs_in_one_consonant() -> None:
-    accents = spoken_pairs.held_out_voices(8)  # one voice of each
-    asked = spoken_pairs.word_pairs(accents, words=30, known=30, rounds=3, seed=0)
+    accents = word_tests.held_out_voices(8)  # one voice of each
+    asked = word_tests.word_pairs(accents, words=30, known=30, rounds=3, seed=0)
     by_file = {each.file: each for each in asked.utterances}
     real = {each.text for each in asked.utterances if each.file.partition("_")[0] in DEFAULT}
     assert len(asked.pairs) == 8 * 3 * 20
@@ -146,8 +147,8 @@ def test_a_made_up_word_is_no_word_and_differs_in_one_consonant() -> None:
 def test_made_up_words_have_the_sounds_of_the_real_ones_equally_often() -> None:
     written = embedded.transcribe(DEFAULT, ["en-us"])["en-us"]
     phonemes = {word: tuple(each) for word, each in zip(DEFAULT, written, strict=True)}
-    chosen = spoken_pairs.made_up_words([phonemes], DEFAULT, rounds=2)
-    made_up = [spoken_pairs.exchange(phonemes, word, donor) for word, donor in chosen]
+    chosen = word_tests.made_up_words([phonemes], DEFAULT, rounds=2)
+    made_up = [word_tests.exchange(phonemes, word, donor) for word, donor in chosen]
     assert Counter(chain(*(phonemes[word] for word, _ in chosen))) == Counter(chain(*made_up))
     assert len({*made_up}) >= len(chosen) - 2
     assert made_up[chosen.index(("basket", "morning"))][:2] == ("m", "'aa")
@@ -175,7 +176,7 @@ def test_two_neighbouring_words_change_places() -> None:
         assert all(word in slot for word, slot in zip(right, embedded.SLOTS, strict=True))
         places[tuple(n for n, (a, b) in enumerate(zip(right, wrong, strict=True)) if a != b)] += 1
     assert places == {(0, 1): 10, (1, 2): 10, (2, 3): 10, (3, 4): 10}
-    asked = spoken_pairs.sentence_pairs(spoken_pairs.held_out_voices(2), embedded.order_pairs(3), seed=0)
+    asked = word_tests.sentence_pairs(word_tests.held_out_voices(2), embedded.order_pairs(3), seed=0)
     assert len(asked.pairs) == 6
     assert asked.pairs[0].item == "Peter got two large desks."
 
@@ -214,11 +215,11 @@ TEXTS = [("Peter got two", "large desks"), ("Kathy sees three", "old chairs")]
 
 @pytest.mark.parametrize("voices", [2, 4, 12, 52])
 def test_the_second_part_alone_does_not_tell_which_sound_is_right(voices: int) -> None:
-    pairs, spoken = spoken_pairs.consistency_pairs(TEXTS, voices=voices, seed=0)
+    pairs, spoken = word_tests.consistency_pairs(TEXTS, voices=voices, seed=0)
     known = {each.file: each for each in spoken}
     assert len(known) == len(spoken)
     assert all(pair.right.files[0] == pair.wrong.files[0] for pair in pairs)
-    for change, text in product(spoken_pairs.CHANGES, TEXTS):
+    for change, text in product(word_tests.CHANGES, TEXTS):
         own = [pair for pair in pairs if pair.change == change and pair.item == " ".join(text)]
         right, wrong = (
             Counter(sound.noises[1] if sound.noises else sound.files[1] for sound in sounds)
@@ -228,7 +229,7 @@ def test_the_second_part_alone_does_not_tell_which_sound_is_right(voices: int) -
 
 
 def test_each_wrong_sound_changes_one_thing() -> None:
-    pairs, spoken = spoken_pairs.consistency_pairs(TEXTS, voices=6, seed=0)
+    pairs, spoken = word_tests.consistency_pairs(TEXTS, voices=6, seed=0)
     known = {each.file: each for each in spoken}
     for pair in pairs:
         right, wrong = known[pair.right.files[1]], known[pair.wrong.files[1]]
@@ -243,10 +244,10 @@ def test_each_wrong_sound_changes_one_thing() -> None:
 
 def test_noise_lies_behind_both_parts_at_its_level() -> None:
     first, second = (np.full(4000, level, np.float32) for level in (0.1, 0.2))
-    clean = spoken_pairs.joined_sound(first, second, None, snr=10, seed=1)
+    clean = word_tests.joined_sound(first, second, None, snr=10, seed=1)
     np.testing.assert_array_equal(clean, np.concatenate([first, second]))
     same, changed = (
-        spoken_pairs.joined_sound(first, second, noises, snr=10, seed=1) - clean
+        word_tests.joined_sound(first, second, noises, snr=10, seed=1) - clean
         for noises in (("white", "white"), ("white", "brown"))
     )
     np.testing.assert_array_equal(same[:4000], changed[:4000])

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.extras.find import places
+from pipelines.extras.find.places import find_matches, unit_frames, warp
 from tests.reference import cheapest_paths
-from wordless.audio import matching
-from wordless.audio.matching import find_matches, unit_frames, warp
 from wordless.base.arrays import FloatArray
 
 
@@ -44,7 +44,7 @@ def test_a_query_is_found_where_it_is_at_other_speeds() -> None:
 def test_places_do_not_depend_on_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     queries, recording = [noise(5, 0), noise(9, 1)], noise(200, 2)
     whole = find_matches(queries, [recording], most=50)
-    monkeypatch.setattr(matching, "FRAMES_AT_ONCE", 7)
+    monkeypatch.setattr(places, "FRAMES_AT_ONCE", 7)
     parts = find_matches(queries, np.split(recording, [1, 90, 91]), most=50)
     assert [[(each.start, each.stop) for each in of] for of in parts[0]] == [
         [(each.start, each.stop) for each in of] for of in whole[0]
