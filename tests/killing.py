@@ -32,7 +32,7 @@ PRELOADED = (
     *("pipelines.jobs.run_chain", "pipelines.run", "pipelines.jobs.sweep_runs", "pipelines.jobs.coding"),
     *("pipelines.jobs.speaking", "pipelines.jobs.embedding", "pipelines.pages.report", "pipelines.pages.sweep_page"),
     *("torch.utils.tensorboard", "torch._dynamo", "fairseq2.models.transformer_lm"),
-    *("fairseq2.composition", "conf", "omegaconf._impl", "hydra.core.utils", "hydra._internal.hydra"),
+    *("conf", "omegaconf._impl", "hydra.core.utils", "hydra._internal.hydra"),
     *("hydra._internal.config_loader_impl", "vocoder.engines.numba_streams", "tests.librosa_import", "scipy.signal"),
     *("pystoi", "sklearn.linear_model", "rich.progress", "matplotlib.pyplot", "espeakng_loader", "tests.killing"),
     "tests.pipelines.tiny_chain",

@@ -29,13 +29,12 @@ class Walk:
         self.handovers = Counter[str]()
         self._within, self._before, self._of, self._inside = within, before, of, None if within else ANYWHERE
 
-    def note(self, frame: FrameType, event: str, argument: object) -> None:
-        """Note one event of ``sys.setprofile``."""
-        file, name = frame.f_code.co_filename, frame.f_code.co_name
-        if event == "return" and frame is self._inside:
-            self._inside = None
-        if event != "call" or not file.startswith(OURS):
+    def note(self, frame: FrameType, event: str) -> None:
+        """Note a call of a function of ours, or a return."""
+        if event == "return":
+            self._inside = None if frame is self._inside else self._inside
             return
+        file, name = frame.f_code.co_filename, frame.f_code.co_name
         if self._inside is None and name in self._within:
             self._inside = frame
         if self._inside is not None and (self._of is None or any(map(self._of, frame.f_locals.values()))):
@@ -79,8 +78,9 @@ def walked(*walks: Walk, words: list[str]) -> list[dict[str, object]]:
         import_module(f"pipelines.{module}")  # what an import calls is no step of a walk
 
     def note(frame: FrameType, event: str, argument: object) -> None:
-        for each in walks:
-            each.note(frame, event, argument)
+        if event == "return" or (event == "call" and frame.f_code.co_filename.startswith(OURS)):
+            for each in walks:
+                each.note(frame, event)
 
     sys.argv = ["wordless", *words]
     sys.setprofile(note)
