@@ -36,7 +36,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from scipy.linalg import LinAlgError, cho_factor, cho_solve, lstsq
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from lm.lm_options import ProbeConfig
 from lm.probing.task import Rows, penalty_grid
@@ -128,9 +128,10 @@ def row_space(features: FloatArray) -> FloatArray | None:
 
 def side_by_side(fit: Callable[[T], R], jobs: Iterable[T], *, threads: int) -> list[R]:
     """Return what ``fit`` makes of each job, several at a time, one thread each; no fit depends on those beside it."""
-    with warnings.catch_warnings(), threadpool_limits(1):  # around all threads, because both belong to the process
+    controller = ThreadpoolController()  # it looks through all loaded libraries, which takes milliseconds
+    with warnings.catch_warnings(), controller.limit(limits=1):  # around all threads, because both are the process's
         _ignore_expected_warnings()
-        with ThreadPoolExecutor(threads, initializer=threadpool_limits, initargs=(1,)) as pool:
+        with ThreadPoolExecutor(threads, initializer=partial(controller.limit, limits=1)) as pool:
             return list(pool.map(fit, jobs))
 
 

@@ -16,26 +16,27 @@ from wordless.base.messages import InputError
 KINDS = {"pdf": b"%PDF", "svg": b"<?xml", "png": b"\x89PNG"}
 
 
-@pytest.mark.parametrize("form", KINDS)
-def test_each_chart_of_the_page_of_a_run_is_a_file_with_the_same_bytes_twice(
+def drawn(of: Path, output: Path, form: str) -> dict[str, bytes]:
+    """The charts of a run or sweep as files."""
+    perform("figures", {"model": str(of), "output": str(output), "format": form})
+    files = {path.name: path.read_bytes() for path in output.iterdir()}
+    assert all(content.startswith(KINDS[form]) for content in files.values())
+    return files
+
+
+@pytest.mark.parametrize("form", ["pdf", "svg"])
+def test_each_chart_of_the_page_of_a_run_is_a_file(
     form: str, finished_run: FinishedRun, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("one", "two"):
-        perform("figures", {"model": str(finished_run.folder), "output": str(tmp_path / name), "format": form})
-    files = {path.name: path.read_bytes() for path in (tmp_path / "one").iterdir()}
-    assert files == {path.name: path.read_bytes() for path in (tmp_path / "two").iterdir()}
+    files = drawn(finished_run.folder, tmp_path / "one", form)
     assert {f"{name}.{form}" for name in ("curve_lm", "usage", "comparison", "sounds-0")} <= files.keys()
-    assert all(content.startswith(KINDS[form]) for content in files.values())
     page = (finished_run.folder / "report.html").read_text()
     assert len(files) == page.count('class="chart"')
     told = capsys.readouterr().out.splitlines()
     assert {line.partition("\t")[0] for line in told} == files.keys()
-    if form == "png":
-        with Image.open(tmp_path / "one/comparison.png") as picture:
-            assert picture.width > 1000
 
 
-def test_charts_and_table_of_a_sweep(finished_run: FinishedRun, tmp_path: Path) -> None:
+def test_a_sweep_has_a_table_and_charts_with_the_same_bytes_twice(finished_run: FinishedRun, tmp_path: Path) -> None:
     (sweep := tmp_path / "sweep").mkdir()
     for number in range(2):
         (sweep / str(number)).symlink_to(finished_run.folder)
@@ -46,8 +47,12 @@ def test_charts_and_table_of_a_sweep(finished_run: FinishedRun, tmp_path: Path) 
     table = (sweep / "table.tex").read_text()
     assert r"lm.gpt.layers" in table
     assert table.count(r"\\") == 3
-    perform("figures", {"model": str(sweep), "output": str(tmp_path / "out"), "format": "svg"})
-    assert (tmp_path / "out/figures.svg").is_file()
+    for form in KINDS:
+        files, again = (drawn(sweep, tmp_path / form / name, form) for name in ("one", "two"))
+        assert files.keys() == {f"figures.{form}", f"learning.{form}"}
+        assert files == again
+    with Image.open(tmp_path / "png/one/figures.png") as picture:
+        assert picture.width > 1000
 
 
 def test_a_run_has_its_methods_as_a_latex_table(finished_run: FinishedRun) -> None:
