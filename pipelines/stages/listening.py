@@ -278,7 +278,30 @@ def _originals(prompts: Sequence[Prompt], codes: Sequence[Codes], other: Bigram)
 
 
 CONTINUATION, UNCONDITIONAL = "continuation", "unconditional"
-Begun = tuple[str, Prompt | None, str | None]  # name of the prompt's clip, the prompt, and the group of the voice
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """A sound that a language model is to make."""
+
+    temperature: float
+    number: int  # among the sounds of its temperature that begin alike
+    clip: int | None = None  # number of the clip that it continues; None: it continues none
+    name: str = ""  # of the clip
+    prompt: Prompt | None = None
+    voice: str | None = None  # group of the clip
+
+    @property
+    def kind(self) -> str:
+        return UNCONDITIONAL if self.prompt is None else CONTINUATION
+
+    @property
+    def title(self) -> str:
+        return f"{self.kind}_{self.temperature:g}_{self.number}"
+
+    @property
+    def before(self) -> Codes | None:
+        return None if self.prompt is None else self.prompt.codes
 
 
 def language_sounds(
@@ -297,60 +320,61 @@ def language_sounds(
     Prompts come with the names of their clips, and the groups whose voices continue them; ``other`` judges the codes.
     """
     model = LanguageModel.from_pretrained(model_folder, device=str(session.gang.device))
-    # of each sound: its temperature, its clip, and its number among the sounds of both
-    wanted, begun, codes = list[tuple[float, int | None, int]](), list[Begun](), list[Codes]()
+    wanted, codes = list[Wanted](), list[Codes]()
     for temperature in config.temperatures:
-        own = [(temperature, clip, number) for clip in range(len(prompts)) for number in range(config.continuations)]
-        wanted += [*own, *((temperature, None, number) for number in range(config.unconditional))]
-        begun += [prompts[clip] for _, clip, _ in own] + [("", None, None)] * config.unconditional
-        known = [prompt.codes if prompt else None for _, prompt, _ in begun[len(codes) :]]
-        sampling = CodeSampling(temperature=temperature, top_k=config.top_k)
+        own = [
+            Wanted(temperature=temperature, number=number, clip=clip, name=name, prompt=prompt, voice=voice)
+            for clip, (name, prompt, voice) in enumerate(prompts)
+            for number in range(config.continuations)
+        ]
+        own += [Wanted(temperature=temperature, number=number) for number in range(config.unconditional)]
+        sampling, known = CodeSampling(temperature=temperature, top_k=config.top_k), [each.before for each in own]
         codes += model.generate_batch(known, seconds=config.continuation_seconds, sampling=sampling, seed=config.seed)
+        wanted += own
     if not wanted:
         return {}
-    kinds = [UNCONDITIONAL if clip is None else CONTINUATION for _, clip, _ in wanted]
-    titles = [f"{kind}_{value:g}_{number}" for kind, (value, _, number) in zip(kinds, wanted, strict=True)]
     with session.terminal.working("generating continuations", 1, "samples") as progress:
         new = synthesis.sounds(
             codes,
-            [group for _, _, group in begun],
-            names=[f"{of} {title}" for (of, _, _), title in zip(begun, titles, strict=True)],
-            prompts=[prompt for _, prompt, _ in begun],
+            [each.voice for each in wanted],
+            names=[f"{each.name} {each.title}" for each in wanted],
+            prompts=[each.prompt for each in wanted],
             progress=progress.advance_to,
         )
     pitched: list[measures.Figures] = [{} for _ in wanted]
     if measures_pitch(config, tokenizer.format.sample_rate):
-        before = list(
-            session.each("pitch of prompts", measures.median_pitch, [prompt.waveform for _, prompt, _ in prompts])
-        )
+        before = [*session.each("pitch of prompts", measures.median_pitch, [each.waveform for _, each, _ in prompts])]
         after = session.each("pitch of generated sounds", measures.median_pitch, new)
         pitched = [
-            measures.pitch_distances(each, before, clip) for each, (_, clip, _) in zip(after, wanted, strict=True)
+            measures.pitch_distances(pitch, before, each.clip) for pitch, each in zip(after, wanted, strict=True)
         ]
-    said: list[dict[str, object]] = []
-    sets: dict[tuple[str, float], list[tuple[Codes | None, Codes, Codes]]] = {}  # prompt, new codes, those of the sound
-    for number, (kind, title, (temperature, clip, _), (_, prompt, _)) in enumerate(
-        zip(kinds, titles, wanted, begun, strict=True)
-    ):
-        made, more = codes[number], new[number]
-        file = f"{title}.wav" if clip is None else f"{clip}_{title}.wav"
-        sound = joined_sound(prompt.waveform, more) if prompt else more
-        sound.write(folder / file)
-        start = len(prompt.codes.values) if prompt else 0
-        again = tokenizer.encode(sound).crop(start, start + len(made.values))  # its new part
-        agreement = (
-            {"code_agreement": measures.code_agreement(made.finest, again.finest)} if len(again.finest.values) else {}
-        )
-        seconds = {"prompt_seconds": prompt.waveform.seconds} if prompt else {}
-        figures = {**seconds, **agreement, **measures.sound_levels(more), **pitched[number]}
-        said.append({"kind": kind, "file": file, "clip": clip, "temperature": temperature, "figures": figures})
-        sets.setdefault((kind, temperature), []).append((prompt.codes if prompt else None, made, again))
+    said, sets = list[dict[str, object]](), dict[tuple[str, float], list[tuple[Codes | None, Codes, Codes]]]()
+    for each, made, sound, pitch in zip(wanted, codes, new, pitched, strict=True):
+        file = f"{each.title}.wav" if each.clip is None else f"{each.clip}_{each.title}.wav"
+        again, figures = _written(folder / file, tokenizer, each.prompt, made, sound)
+        row = {"kind": each.kind, "file": file, "clip": each.clip, "temperature": each.temperature}
+        said.append(row | {"figures": {**figures, **pitch}})
+        sets.setdefault((each.kind, each.temperature), []).append((each.before, made, again))
     diversities: list[dict[str, object]] = []
     for (kind, temperature), rows in sets.items():
         past, generated, heard = ([*column] for column in zip(*rows, strict=True))
         figures = diversity(model, past, generated, heard, other=other)
         diversities.append({"of": kind, "temperature": temperature, "sounds": len(rows), **figures})
     return {"said": said, "diversity": diversities}
+
+
+def _written(
+    file: Path, tokenizer: Tokenizer, prompt: Prompt | None, codes: Codes, sound: Waveform
+) -> tuple[Codes, measures.Figures]:
+    """Write the sound of new codes behind its prompt; return the codes of the new sound, and figures."""
+    whole = joined_sound(prompt.waveform, sound) if prompt else sound
+    whole.write(file)
+    start = len(prompt.codes.values) if prompt else 0
+    again = tokenizer.encode(whole).crop(start, start + len(codes.values))
+    figures: measures.Figures = {"prompt_seconds": prompt.waveform.seconds} if prompt else {}
+    if len(again.finest.values):
+        figures |= {"code_agreement": measures.code_agreement(codes.finest, again.finest)}
+    return again, {**figures, **measures.sound_levels(sound)}
 
 
 RECOGNISED = "recognised.json"
