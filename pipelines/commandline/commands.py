@@ -45,7 +45,7 @@ COMMANDS = {
     "decode": Command("codes -> sound", "pipelines.speech:DecodeConfig", "pipelines.jobs.speaking:decode_codes"),
     "find": Command(
         "the places in recordings that sound like a query: a table, and a page with players",
-        "pipelines.extras.find.find_options:FindConfig",
+        "pipelines.extras.find:FindConfig",
         "pipelines.extras.find.places:find_in_recordings",
     ),
     "score": Command(
@@ -78,7 +78,7 @@ COMMANDS = {
     ),
     "figures": Command(
         "the charts of a run or a sweep as files for a paper: PDF, SVG or PNG",
-        "pipelines.extras.figures.figure_options:FiguresConfig",
+        "pipelines.extras.figures:FiguresConfig",
         "pipelines.extras.figures.chart_files:write_figures",
         meant=("charts", "plot"),
     ),

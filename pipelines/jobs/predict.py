@@ -20,8 +20,7 @@ from pipelines.detection import PredictConfig
 from pipelines.jobs.coding import ReadSound, noun, read_all
 from pipelines.jobs.events import ClassFigures, Overlaps, ScoredWindows, judge, match, windows
 from pipelines.methods.sound_probe import KeptProbes, SoundProbe, SoundView
-from pipelines.pages.excerpts import Room
-from pipelines.pages.predictions_page import Answer, write_predictions_page
+from pipelines.pages.page_of_places import Answer, Room, write_predictions_page
 from pipelines.store.outputs import new_file
 from pipelines.store.run_folder import is_finetuned
 from wordless.audio.audio_options import Channel

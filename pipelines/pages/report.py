@@ -1,21 +1,48 @@
 """The report of one run: charts, tables and sounds, in a page that runs no script and fetches nothing.
 
-The same results give the same bytes. The page leaves out what a run did not make, and says which stage adds it.
+The same results give the same bytes. The page leaves out what a run did not make, and says which stage adds it. The
+charts of a comparison show all methods, layers, few labels, groups, confusions, and learned pictures.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import cycle
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
 from pipelines.extras.work import works
-from pipelines.methods.methods_table import METHODS
-from pipelines.pages.charts import GREEN, ORANGE, Chart, Curve, Panel, curves_chart, look
-from pipelines.pages.comparison_charts import comparison_charts, method_picture
-from pipelines.pages.phrasing import draw, full_name
+from pipelines.methods.method import LineRecord, PictureRecord
+from pipelines.methods.methods_table import METHODS, row_of, shown_in
+from pipelines.pages.charts import (
+    BLUE,
+    GREEN,
+    GRID,
+    INK,
+    LEGEND_LETTERS,
+    MUTED,
+    ORANGE,
+    SERIES,
+    SHADES,
+    WHITE,
+    WIDTH,
+    Chart,
+    Curve,
+    Look,
+    Panel,
+    curves_chart,
+    look,
+    rows_chart,
+    sheet,
+    shortened,
+    styled,
+    write_percent,
+)
+from pipelines.pages.phrasing import decibels, draw, full_name, number, percent
 from pipelines.pages.players import (
     Room,
     Sound,
@@ -26,10 +53,12 @@ from pipelines.pages.players import (
     sounds_among,
     sounds_of,
 )
-from pipelines.results.run_record import SOUND, Results, read_results, value_of
+from pipelines.results.run_record import SOUND, Comparison, Results, Row, read_results, value_of
 from pipelines.store.run_folder import REPORT
+from pipelines.store.stored_features import GPT, WITH_INPUT
 from vocoder.kinds import JUDGED_KINDS, KINDS, WAVENET
 from wordless.audio.recordings.manifest import SPLITS
+from wordless.audio.views import WITHOUT_RATIO, Noise
 from wordless.base.files import write_aside
 from wordless.training.fit_options import TrainingRecord
 
@@ -121,15 +150,263 @@ def training_chart(
     """Draw training and validation loss by step, a line for each fold, and the steps whose weights were kept."""
     curves, width = [], 1.8 if len(records) == 1 else 0.9
     looks = {"training": look(ORANGE, line="--", width=width), "validation": look(line="-", width=width)}
-    for number, record in enumerate(records.values()):
+    for place, record in enumerate(records.values()):
         points = {
             "training": [(row["step"], row["train_loss"]) for row in record["curve"]],
             "validation": [(row["step"], row["validation_loss"]) for row in record["curve"]],
         }
         points["kept"] = [point for point in points["validation"] if point[0] == record["kept_step"]]
         for label, each in (looks | {"kept": look(marker="o", size=5)}).items():
-            curves.append(Curve(points=points[label], look=each, label="" if number else label))
+            curves.append(Curve(points=points[label], look=each, label="" if place else label))
     level = ("code frequencies alone", math.log(unigram_perplexity)) if unigram_perplexity else None
     panel = Panel(title=LOSSES.get(of, loss), curves=curves, across="step", level=level)
     title = f"Training curves of the {full_name(of)}"
     return curves_chart([panel], name=f"curve_{of}", title=title, height=CURVE_HEIGHT)
+
+
+# kind of method -> (name in the legend, look)
+METHOD_KINDS: dict[str, tuple[str, Look]] = {
+    GPT: ("GPT", look(marker="D")),
+    "codes": ("codes", look(marker="o", filled=False)),
+    "self_supervised": ("self-supervised", look(GREEN, "s")),
+    "supervised": ("supervised", look(ORANGE, "^")),
+    "signal": ("signal", look(MUTED, "s", filled=False)),
+    "untrained": ("untrained", look(MUTED, "X", filled=False)),
+    "own": ("own features", look(INK, "P")),
+}
+NUMBER = re.compile(r"_(\d+)$")  # of a layer
+INNER = re.compile(r"^(all_)?inner(_|$)")  # of activations within a layer
+MAX_GROUPS = 40  # rows that can be read
+MAX_CLASSES = 400  # of a confusion matrix: two pixels each
+MAX_PANELS = 8
+SMALL = 8.5  # CSS pixels, of labels of a confusion matrix
+CELL = 17.0  # CSS pixels of a field of a confusion matrix, in which three digits can be read
+MAX_WRITTEN, MAX_NAMED = 40, 60  # classes whose fields hold numbers, and whose names can be read
+GALLERY = 3  # lines beside each other
+LINES = ((WHITE, "-"), ("#ff9e4a", "--"), ("#7fd7ff", ":"))  # colours and dashes of the lines over an image
+
+
+def comparison_charts(comparison: Comparison) -> Iterator[Chart]:
+    """Draw all methods and, where the record has them, layers, few labels, noise, groups and confusions."""
+    yield _methods(comparison)
+    layers = {of: comparison.layers(of) for of in comparison.methods}
+    names = [of for of, found in layers.items() if len(found) > 1 and any(map(NUMBER.search, found))]
+    if names := sorted(names, key=lambda of: of != GPT)[:MAX_PANELS]:
+        yield _layers({of: layers[of] for of in names}, full_name(comparison.metric))
+    title = f"test {full_name(comparison.metric)}"
+    yield from learning_charts(comparison)
+    if comparison.noises:
+        yield _noise(comparison, title)
+    groups = comparison.along("group")
+    by_method = {of: comparison.means(of, "group") for of in shown_in("groups", groups)}
+    if 1 < len({group for values in by_method.values() for group in values}) <= MAX_GROUPS:
+        yield _groups(by_method, title)
+    for of in comparison.references[:1]:
+        counts = comparison.confusion.get(of)
+        if counts and len(counts) <= MAX_CLASSES:
+            yield confusion_chart(of, comparison.classes, counts)
+
+
+def learning_charts(comparison: Comparison) -> Iterator[Chart]:
+    """Draw test values over the number of labels, with a band for each method, where there is a learning curve."""
+    curves, value = comparison.along("share"), f"test {full_name(comparison.metric)}"
+    if any(len(curves[of]) > 1 for of in shown_in("learning curves", curves)):
+        rows = {of: {row.labels or 0.0: row for row in curves[of]} for of in curves}
+        shares = {clips: row.share or 0.0 for each in rows.values() for clips, row in each.items()}
+        ticks = {clips: f"{round(clips):,}\n{100 * s:{'.2g' if s < 0.1 else '.0f'}} %" for clips, s in shares.items()}
+        across = "labelled training clips, and their share"
+        yield _curves("learning", "Test values by number of labels", rows, value, across, ticks)
+
+
+def line_look(of: str) -> Look:
+    """Look up how a method is drawn beside others."""
+    row = row_of(of)
+    colour = METHOD_KINDS[row.kind][1]["color"]
+    return look(colour, row.line.marker, filled=row.line.filled, line=row.line.dashes or "none", size=5.5)
+
+
+def _methods(comparison: Comparison) -> Chart:
+    names, metric = comparison.methods, full_name(comparison.metric)
+    curves = []
+    for kind, (label, looks) in METHOD_KINDS.items():
+        own = [(n, of) for n, of in enumerate(names) if kind == (GPT if of == GPT else row_of(of).kind)]
+        points = [(n, comparison.tested[of]) for n, of in own]
+        curves.append(Curve(points=points, look=looks, label=label, interval="bars"))
+    if comparison.has_folds:
+        folds = [(n, value) for n, of in enumerate(names) for value in comparison.means(of, "fold").values()]
+        looks = look(INK, "|", size=9, alpha=0.45)
+        curves.append(Curve(points=folds, look=looks, label=f"one {comparison.fold_noun}"))
+    ratio, titles = comparison.guessing, [*map(full_name, names)]
+    level = (f"guess: {percent(ratio)}", ratio) if ratio else None
+    marked = next((names.index(of) for of in comparison.references if of in names), None)
+    title, across = f"Test {metric} of {len(names)} methods, the best first", f"test {metric}"
+    return rows_chart(titles, curves, name="comparison", title=title, across=across, marked=marked, level=level)
+
+
+def in_order(layers: Iterable[str]) -> list[str]:
+    """Sort layers by number, several layers last; inner activations come after the states."""
+
+    def place(layer: str) -> tuple[bool, int]:
+        return bool(INNER.search(layer)), int(found[1]) if (found := NUMBER.search(layer)) else 10**9
+
+    return sorted(layers, key=place)
+
+
+def _layers(methods: Mapping[str, Mapping[str, Mapping[str, Row]]], metric: str) -> Chart:
+    panels = []
+    for of, layers in methods.items():
+        ordered = in_order(layers)
+        test, validation = ([layers[name][split].value for name in ordered] for split in ("test", "validation"))
+        best = int(np.argmax(validation))
+        curves = (
+            Curve(points=enumerate(validation), look=look(MUTED, "x", line="--", size=4), label="validation"),
+            Curve(points=enumerate(test), look=look(marker="o", line="-", filled=False), label="test"),
+            Curve(points=[(best, test[best])], look=look(marker="o"), label="best on validation"),
+        )
+        ticks = {float(place): layer_label(name) for place, name in enumerate(ordered)}
+        panels.append(Panel(title=shortened(full_name(of), 26), curves=curves, ticks=ticks, ratios=True))
+    title, columns = f"{metric.capitalize()} by layer, with ridge regression", min(2, len(panels))
+    height = 60 + 125 * -(-len(panels) // columns)
+    return curves_chart(panels, name="layers", title=title, height=height, columns=columns)
+
+
+def layer_label(layer: str) -> str:
+    """Name a layer below its panel: its number, or what is made of several layers."""
+    found = NUMBER.search(layer)
+    label = found[1] if found else layer.partition("_")[0][:6]
+    label = f"{label} + input" if layer.endswith(WITH_INPUT) else label
+    return f"inner {label}" if INNER.search(layer) else label
+
+
+def _noise(comparison: Comparison, value: str) -> Chart:
+    """Draw a line for each method under one kind of noise; of several kinds a line for each, in panels of methods.
+
+    A noise without a ratio is a point at the right.
+    """
+    noises, found = comparison.noises, {of: comparison.under_noise(of) for of in comparison.along("added")}
+    kinds = [*dict.fromkeys(noise.kind for noise in noises)]
+    clean, written = ("no noise", decibels) if len(kinds) == 1 else ("none", number)  # panels are narrow
+    names = {noise: noise.kind if noise.snr is None else written(noise.snr) for noise in noises}
+    in_order = sorted(noises, key=lambda noise: -math.inf if noise.snr is None else noise.snr, reverse=True)
+    labels = [clean, *dict.fromkeys(names[noise] for noise in in_order)]
+    ticks = {float(place): label for place, label in enumerate(labels)}
+    places: dict[Noise | None, float] = {noise: float(labels.index(name)) for noise, name in names.items()}
+    places[None] = 0.0
+    title, across = "Test values under noise", "signal-to-noise ratio"
+    if len(kinds) == 1:
+        rows = {of: {places[noise]: row for noise, row in each.items()} for of, each in found.items()}
+        return _curves("noise", title, rows, value, across, ticks)
+    panels = []
+    for of in sorted(found, key=lambda of: of != GPT)[:MAX_PANELS]:
+        curves = []
+        for kind, (colour, marker) in zip(kinds, cycle(SERIES), strict=False):
+            own = [(places[noise], row) for noise, row in found[of].items() if noise and noise.kind == kind]
+            before = [] if kind in WITHOUT_RATIO else [(0.0, found[of][None])]
+            looks = look(colour, marker, line="-", size=4)
+            curves.append(Curve(points=[*before, *own], look=looks, label=kind, interval="band"))
+        name = shortened(full_name(of), 26)
+        panels.append(Panel(title=name, curves=curves, across=f"{across} in dB", ticks=ticks, ratios=True))
+    columns = min(2, len(panels))
+    height = 60 + 140 * -(-len(panels) // columns)
+    return curves_chart(panels, name="noise", title=title, height=height, columns=columns)
+
+
+def _curves(
+    name: str, title: str, rows: Mapping[str, Mapping[float, Row]], value: str, across: str, ticks: Mapping[float, str]
+) -> Chart:
+    curves = [
+        Curve(
+            points=rows[of].items(),
+            look=line_look(of),
+            label=shortened(full_name(of), LEGEND_LETTERS - 2),
+            interval="band" if of == GPT or name == "learning" else "",
+        )
+        for of in shown_in("learning curves", rows)
+    ]
+    panel = Panel(title=value, curves=curves, across=across, ticks=ticks, ratios=True)
+    return curves_chart([panel], name=name, title=title, height=290, log=name == "learning")
+
+
+def ranked_groups(values: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Sort groups by their mean over the methods, the highest first, equal means by name."""
+    names = sorted({group for by_group in values.values() for group in by_group})
+    means = {name: float(np.mean([found[name] for found in values.values() if name in found])) for name in names}
+    return sorted(names, key=lambda name: (-means[name], name))
+
+
+def _groups(by_method: Mapping[str, Mapping[str, float]], across: str) -> Chart:
+    groups = ranked_groups(by_method)
+    values = ([found[group] for found in by_method.values() if group in found] for group in groups)
+    ends = [(place, end) for place, each in enumerate(values) for end in (min(each), max(each), math.nan)]
+    curves = [Curve(points=ends, look=look(GRID, line="-", width=2.5))]
+    for of, found in by_method.items():
+        looks = line_look(of) | {"linestyle": "none", "markersize": 5}
+        curves.append(Curve(points=enumerate(map(found.get, groups)), look=looks, label=full_name(of)))
+    title = f"{across.capitalize()} in {len(groups)} groups"
+    return rows_chart(groups, curves, name="groups", title=title, across=across, row=17)
+
+
+@styled
+def confusion_chart(of: str, classes: Sequence[str], clips: Sequence[Sequence[float]]) -> Chart:
+    """Draw the answers of a probe as a heat map, with its scale; ``clips`` has a row for each true class."""
+    counts, count, written = np.asarray(clips, np.float64), len(classes), len(classes) <= MAX_WRITTEN
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)  # rows of unseen classes are 0
+    side = CELL if written else max(CELL * MAX_WRITTEN / count, 2.0)  # CSS pixels of a field
+    labels = [shortened(label, 18) if count <= MAX_NAMED else "" for label in classes]
+
+    figure = sheet(190 + side * count, max(WIDTH, 100 + side * count))
+    axes, bar = figure.subplots(2, 1, height_ratios=(side * count, 9))
+    axes.imshow(shares, cmap="cividis", vmin=0, vmax=1, interpolation="none", aspect="auto")
+    axes.set_yticks(range(count), labels, fontsize=SMALL, color=INK)
+    axes.set_xticks(range(count), labels, fontsize=SMALL, color=INK, rotation=90)
+    axes.set_xlabel("answer of the probe")
+    axes.set_title("class of the clip")
+    for row, column in np.argwhere(counts) if written else ():
+        colour = "black" if shares[row, column] > 0.5 else WHITE  # on the bright and the dark colours
+        text = f"{counts[row, column]:.0f}" if counts[row, column] >= 100 else f"{counts[row, column]:.2g}"
+        axes.text(column, row, text, ha="center", va="center", fontsize=SMALL - 1, color=colour)
+    bar.imshow(np.linspace(0, 1, SHADES)[None], cmap="cividis", extent=(0, 1, 0, 1), aspect="auto")
+    bar.set_yticks([])
+    bar.set_xlabel("share of the clips of a class")
+    write_percent(bar.xaxis)
+    for each in (axes, bar):
+        each.tick_params(length=0)
+        each.spines[:].set_visible(False)
+    judge, right = "the GPT's probe" if of == GPT else full_name(of), float(np.trace(counts) / max(counts.sum(), 1))
+    told = f"Confusion matrix of {judge}, {count} classes: {percent(right)} of the clips right"
+    return Chart(figure=figure, name="confusion", description=told, scrolls=100 + side * count > WIDTH)
+
+
+@styled
+def method_picture(picture: PictureRecord, *, name: str) -> Chart:
+    """Draw what a method has learned: an image with lines over it, or a gallery of lines."""
+    if "panels" in picture:
+        return _gallery(picture["panels"], name=name, title=picture["title"])
+    image, title = picture["image"], picture["title"]
+    figure = sheet(300)
+    axes = figure.subplots()
+    extent = (0.0, image["width"], 0.0, image["height"])
+    values, shades = np.array(image["columns"], np.uint8).T, matplotlib.colormaps["magma"].resampled(SHADES)
+    axes.imshow(values, shades, vmin=0, vmax=255, origin="lower", aspect="auto", extent=extent)
+    for line, (colour, dashes) in zip(image["lines"], cycle(LINES), strict=False):
+        places = (np.arange(len(line["values"])) + 0.5) * image["width"] / max(len(line["values"]), 1)
+        axes.plot(places, line["values"], color=colour, linestyle=dashes, label=line["name"])
+    axes.set(title=title, xlabel=image["across"], ylabel=image["up"])
+    axes.spines[:].set_visible(False)
+    if image["lines"]:
+        axes.legend(loc="upper left", labelcolor=WHITE)
+    lines = ", ".join(line["name"] for line in image["lines"])
+    return Chart(figure=figure, name=name, description=f"{title}: an image with the lines {lines}")
+
+
+@styled
+def _gallery(panels: Sequence[LineRecord], *, name: str, title: str) -> Chart:
+    rows = -(-len(panels) // GALLERY)
+    figure = sheet(30 + 62 * rows)
+    figure.suptitle(title, fontsize=SMALL + 2, x=0.01, ha="left", color=INK)
+    for axes in figure.subplots(rows, GALLERY, squeeze=False).flat:
+        axes.set_axis_off()
+    for axes, panel in zip(figure.axes, panels, strict=False):
+        axes.plot(panel["values"], color=BLUE, linewidth=0.9)
+        axes.set_title(panel["name"], fontsize=SMALL)
+    return Chart(figure=figure, name=name, description=f"{title}: {', '.join(panel['name'] for panel in panels)}")

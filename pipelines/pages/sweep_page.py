@@ -33,8 +33,8 @@ from pipelines.pages.charts import (
     look,
     shortened,
 )
-from pipelines.pages.comparison_charts import learning_charts
 from pipelines.pages.phrasing import LATEX, draw, full_name, interval, latex_table, noise_label, number, percent
+from pipelines.pages.report import learning_charts
 from pipelines.results.run_record import (
     NAMES,
     RESAMPLES,

@@ -14,10 +14,11 @@ No step stays in a row of the query, so a row of all places is computed at once,
 ``librosa.sequence.dtw`` has neither these weights nor a form without the matrix of all costs and steps.
 """
 
+import base64
 import hashlib
 import heapq
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -29,10 +30,10 @@ from torch import Tensor
 from lm.model import LanguageModel, states_over_time
 from pipelines.commandline.annotation_files import write_annotations
 from pipelines.commandline.composition import command_line
-from pipelines.extras.find.find_options import Features, FindConfig
-from pipelines.extras.find.places_page import Hit, write_hits_page
+from pipelines.extras.find import Features, FindConfig
 from pipelines.jobs.coding import ReadSound, Told, attempted, files_key, open_session, told_of, write_shards
-from pipelines.pages.excerpts import Room
+from pipelines.pages.page_of_places import Excerpt, Room
+from pipelines.pages.phrasing import draw
 from pipelines.stages.features import mfcc_frames
 from pipelines.store.outputs import new_file
 from pipelines.store.stage import Run, stage
@@ -40,11 +41,12 @@ from pipelines.store.store import Entry, write_json
 from tokenizer.codes import require_same_codebook, soft_assignments
 from tokenizer.tokenizer import Tokenizer, load_tokenizer
 from wordless.audio.levels import trim_ends
+from wordless.audio.recordings.annotation_formats import Event
 from wordless.audio.recordings.inspection import frequent_reasons
 from wordless.audio.recordings.manifest import UNWRITABLE, Clip, Clips, Rejected, writable
 from wordless.audio.waveform import Waveform, equal_blocks, join_blocks
 from wordless.base.arrays import FloatArray, IndexArray, write_table
-from wordless.base.files import file_hash
+from wordless.base.files import file_hash, write_aside
 from wordless.base.messages import InputError, counted, require
 
 FRAMES_AT_ONCE = 1 << 14  # of a recording
@@ -244,6 +246,23 @@ class Query:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Hit:
+    """A place in a recording that sounds like a query."""
+
+    query: str
+    path: str  # of the recording, below the root
+    start: float  # seconds
+    end: float
+    score: float  # mean cosine of the query's frames and those of the place: 1 if they are equal
+    label: str  # of the annotated query; "": it has none
+
+    def event(self, root: Path) -> Event:
+        """Return the place with the label of the query, or its name."""
+        label = self.label or Path(self.query).stem
+        return Event(path=str(root / self.path), start=self.start, end=self.end, label=label, score=self.score)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Searched:
     """What was found in a recording."""
 
@@ -373,3 +392,35 @@ def best_hits(entry: Entry, queries: Sequence[Query], root: Path, *, most: int) 
         for negative, path, start, end in of
     ]
     return hits, shorter
+
+
+# The answers become an Audacity label track, or, of several recordings, a table that corpus.table reads.
+SCRIPT = """
+document.getElementById("save").addEventListener("click", () => {
+  const boxes = [...document.querySelectorAll("select[data-path]")].filter((box) => box.value);
+  const labels = boxes.map((box) => (box.value === "right" ? "" : "not ") + box.dataset.label);
+  const alone = new Set(boxes.map((box) => box.dataset.path)).size === 1;
+  const row = (box, label) => [...(alone ? [] : [box.dataset.path]), box.dataset.start, box.dataset.end, label];
+  const rows = boxes.map((box, number) => row(box, labels[number]).join("\\t"));
+  const text = [...(alone ? [] : ["path\\tstart\\tend\\tlabel"]), ...rows, ""].join("\\n");
+  const link = document.createElement("a");
+  link.href = "data:text/plain;charset=utf-8," + encodeURIComponent(text);
+  link.download = alone ? "labels.txt" : "labels.tsv";
+  link.click();
+});
+"""
+
+
+def write_hits_page(
+    page: Path, queries: Mapping[str, Waveform], hits: Sequence[Hit], room: Room, *, root: Path, command: str
+) -> None:
+    """Write the page with a table for each query, whose sound ``queries`` has; the best places have sounds, too."""
+    tables = {name: [hit for hit in hits if hit.query == name] for name in queries}
+    heard = {name: room.sound(sound, f"query {Path(name).name}") for name, sound in queries.items()}
+    shown: dict[Hit, Excerpt | None] = {}
+    most = max(map(len, tables.values()))
+    for hit in (hit for rank in range(most) for of in tables.values() for hit in of[rank : rank + 1]):
+        shown[hit] = room.place(root / hit.path, hit.start, hit.end)
+    allowed = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
+    page_of = partial(draw, "find/hits.html.jinja", tables=tables, heard=heard, shown=shown)
+    write_aside(page, page_of(root=root, command=command, script=SCRIPT, allowed=allowed))

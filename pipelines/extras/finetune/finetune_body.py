@@ -32,8 +32,7 @@ from pipelines.commandline.composition import command_line
 from pipelines.extras.finetune import FinetuneConfig
 from pipelines.jobs.beside_corpus import unlabelled_of_run
 from pipelines.jobs.run_chain import provenance, tracked_run
-from pipelines.pages.excerpts import Room
-from pipelines.pages.predictions_page import Answer, write_predictions_page
+from pipelines.pages.page_of_places import Answer, Room, write_predictions_page
 from pipelines.settings.run_settings import choose_workers
 from pipelines.stages.stored_arrays import VALUES, read_clips, write_clips
 from pipelines.store.outputs import REMEDY, hold

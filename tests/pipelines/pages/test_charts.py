@@ -15,7 +15,7 @@ from pandas import DataFrame
 from pipelines.commandline.sweep_jobs import Job
 from pipelines.pages import charts
 from pipelines.pages.charts import Chart, Curve, Panel, curves_chart, look
-from pipelines.pages.comparison_charts import MAX_WRITTEN, comparison_charts, confusion_chart
+from pipelines.pages.report import MAX_WRITTEN, comparison_charts, confusion_chart
 from pipelines.pages.sweep_page import Point, Runs, sweep_charts, swept
 from pipelines.results.run_record import Comparison, Results, Row, frame
 from tests.pipelines.pages_apart import comparison_example, probe, says

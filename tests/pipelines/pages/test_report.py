@@ -19,10 +19,9 @@ from safetensors.numpy import save_file
 
 from pipelines.pages import phrasing
 from pipelines.pages.charts import spectrogram_chart
-from pipelines.pages.comparison_charts import comparison_charts, in_order, layer_label, ranked_groups
 from pipelines.pages.phrasing import full_name, percent, points, summary
 from pipelines.pages.players import reconstruction
-from pipelines.pages.report import write_report
+from pipelines.pages.report import comparison_charts, in_order, layer_label, ranked_groups, write_report
 from pipelines.results.run_record import Comparison, Pictures, Row, frame, read_results
 from tests.calling import python
 from tests.pipelines.pages_apart import Page, comparison_example, figure, probe, says
