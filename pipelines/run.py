@@ -15,7 +15,7 @@ def run(config: dict[str, Any]) -> None:
     """Run the chain that a composed config describes."""
     folder = Path(HydraConfig.get().runtime.output_dir)
     with going_on(), logged(folder):
-        from pipelines.commandline.option_index import completed
+        from pipelines.commandline.command_options import completed
         from pipelines.settings.run_settings import corpus_options, require_recordings
 
         config = completed("run", config)

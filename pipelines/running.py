@@ -14,7 +14,7 @@ import pandas
 import soundfile
 
 from lm.model import LanguageModel
-from pipelines.commandline.composition import quote, spell
+from pipelines.commandline.command_options import quote, spell
 from pipelines.methods.sound_probe import AUTO, SoundProbe
 from pipelines.results.run_record import read_results
 from pipelines.store.outputs import is_held

@@ -15,7 +15,7 @@ import pytest
 
 from pipelines import cli
 from pipelines.commandline.command import perform
-from pipelines.commandline.option_index import options_class
+from pipelines.commandline.command_options import options_class
 from wordless.base.compiling import compiling
 
 ROOT = Path(__file__).parents[1]

@@ -27,7 +27,7 @@ from lm.lm_options import GPTConfig, VectorConfig
 from lm.tokens import Vocabulary
 from pipelines.bodies.networks import HeardClips, spectrograms
 from pipelines.bodies.table_of_bodies import BodiesOfRun
-from pipelines.commandline.option_index import index_of, nested
+from pipelines.commandline.command_options import index_of, nested
 from pipelines.methods.methods_table import METHODS
 from pipelines.stages.codebooks import frame_sample
 from pipelines.stages.stage_options import TokenizerSettings

@@ -10,9 +10,8 @@ from _pytest.mark import ParameterSet
 from hydra import initialize_config_module
 from omegaconf import OmegaConf
 
+from pipelines.commandline.command_options import completed, compose, index, resolved
 from pipelines.commandline.commands import COMMANDS
-from pipelines.commandline.composition import compose, resolved
-from pipelines.commandline.option_index import completed, index
 from pipelines.jobs.run_chain import rates
 from pipelines.settings.run_rules import run_settings
 from pipelines.settings.run_settings import EMBEDDED, RunSettings

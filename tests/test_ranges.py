@@ -7,8 +7,8 @@ from typing import Any, get_args, get_type_hints
 
 import pytest
 
+from pipelines.commandline.command_options import options_class
 from pipelines.commandline.commands import COMMANDS
-from pipelines.commandline.option_index import options_class
 from pipelines.extras.table import extras
 from vocoder.vocoder_options import Sampling
 from wordless.base.messages import InputError

@@ -3,8 +3,8 @@
 import subprocess
 from pathlib import Path
 
+from pipelines.commandline.command_options import index
 from pipelines.commandline.commands import COMMANDS
-from pipelines.commandline.option_index import index
 from tests.calling import ROOT
 from tests.test_architecture import is_core
 

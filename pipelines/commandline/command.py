@@ -1,4 +1,4 @@
-"""The wrapper around Hydra that all commands share: it quotes paths first, and prints errors in one line.
+"""The wrapper around Hydra that all commands share: it quotes paths first, prints help, and prints errors in one line.
 
 Exit codes: 0 done; 1 a bug (with its traceback), or something needed that ``wordless doctor`` misses; 2 something that
 the user can correct (one line); 130 interrupted; 141 the reader of the output has closed it.
@@ -9,25 +9,40 @@ import os
 import shutil
 import signal
 import sys
+import textwrap
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NoReturn
 
-from hydra import version
+from hydra import initialize_config_module, version
 from hydra._internal.utils import _run_hydra, get_args_parser
 from hydra.errors import HydraException
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from pipelines.commandline.command_options import (
+    HYDRA,
+    Index,
+    compose,
+    explain,
+    group_by_section,
+    index,
+    options_class,
+    plain,
+    prepare,
+    quote,
+    register,
+    resolved,
+    written_value,
+)
 from pipelines.commandline.commands import COMMANDS
-from pipelines.commandline.composition import explain, prepare, register, resolved
-from pipelines.commandline.help import command_help
-from pipelines.commandline.option_index import Index, index, options_class
 from pipelines.extras.table import imported
 from pipelines.store.outputs import CLAIMED, claims
 from wordless.base.files import NO_LOCKS, NO_PERMISSION, NO_SPACE, WRITE_ERRORS, causes, existing, is_full, os_number
@@ -40,8 +55,8 @@ from wordless.base.machine import (
     rank,
     require_driver,
 )
-from wordless.base.messages import InputError, escape
-from wordless.base.options import build
+from wordless.base.messages import InputError, escape, suggestion
+from wordless.base.options import build, leaves
 
 Task = Callable[[dict[str, object]], None]
 FULL_ERROR = "HYDRA_FULL_ERROR"  # Hydra's own variable: "1" asks for tracebacks
@@ -88,21 +103,6 @@ def require_current_folder() -> None:
         Path.cwd()
     except FileNotFoundError:
         raise InputError("the current folder is deleted; go to another one (cd), and call the command again") from None
-
-
-def help_request(words: Sequence[str]) -> tuple[str, list[str]] | None:
-    """Find the topic of ``--help``, ``--help lm`` or ``--help=lm``, and the other words; None without ``--help``.
-
-    The topic is a group, an option, `help.ALL`, or "" for the overview.
-    """
-    for place, word in enumerate(words):
-        switch, _, topic = word.partition("=")
-        if switch in ("--help", "-h"):
-            others = [*words[:place], *words[place + 1 :]]
-            if not topic and place < len(others) and "=" not in others[place] and others[place][:1] not in ("-", "~"):
-                topic = others.pop(place)
-            return topic, others
-    return None
 
 
 def start(name: str) -> None:
@@ -239,3 +239,121 @@ def hydra_that_raises() -> Iterator[None]:
         yield
     finally:
         os.environ[FULL_ERROR] = before
+
+
+ALL = "all"  # the topic of every option
+WIDEST = 120  # columns of a page
+LONGEST_NAME, LONGEST_VALUE = 34, 24  # columns; longer ones have their explanation on the next line
+MANY = 6  # choices of a group, which are then counted, not named
+
+FOOTER = """\
+An option is written name=value; -m runs one job for each of several values: name=1,2,3. Paths need no quotes beyond the
+shell's own. --cfg job prints the values chosen, --hydra-help Hydra's own switches."""
+
+
+def help_request(words: Sequence[str]) -> tuple[str, list[str]] | None:
+    """Find the topic of ``--help``, ``--help lm`` or ``--help=lm``, and the other words; None without ``--help``.
+
+    The topic is a group, an option, `ALL`, or "" for the overview.
+    """
+    for place, word in enumerate(words):
+        switch, _, topic = word.partition("=")
+        if switch in ("--help", "-h"):
+            others = [*words[:place], *words[place + 1 :]]
+            if not topic and place < len(others) and "=" not in others[place] and others[place][:1] not in ("-", "~"):
+                topic = others.pop(place)
+            return topic, others
+    return None
+
+
+def command_help(name: str, topic: str, words: Sequence[str]) -> str:
+    """Write the help of a command about a topic, with the values that command-line ``words`` give."""
+    known, values = _composed(name, words)
+    often: Sequence[str] = getattr(options_class(name), "often", ())
+    if topic and topic != ALL:
+        names = [option for option in values if f"{option}.".startswith(f"{topic}.")]
+        if not names and topic not in known.groups:
+            parts = {part for option in values for part in accumulate(option.split("."), "{}.{}".format)}
+            similar = suggestion(topic, parts | {*known.groups})
+            raise InputError(f"--help {topic}: there is no such group or option; {similar}")
+        return "\n".join([*_sections(names, known, values), *_choices({topic} & {*known.groups}, known), FOOTER])
+    usage = f"usage: wordless {name} {'[group=choice ...] ' if known.groups else ''}[name=value ...]"
+    begin = [f"wordless {name}: {COMMANDS[name].purpose}", "", usage, ""]
+    if often and topic != ALL:
+        top = [option for option in values if "." not in option]
+        first = [option.partition(".")[0] for option in values if "." in option]
+        groups = [name for name in dict.fromkeys([*first, *known.groups]) if name != HYDRA]
+        body = ["Options of the whole command", *_rows(known, values, top), ""]
+        body += ["Options used most", *_rows(known, values, often), ""]
+        body += [f"Groups: wordless {name} --help GROUP shows the options of a group, --help {ALL} every option"]
+        chosen = {}
+        for key, group in known.groups.items():
+            others = [choice for choice in group.choices if choice != group.chosen]
+            listed = " | ".join([group.chosen, *others])
+            chosen[key] = f"{group.chosen} ({len(others)} others)" if len(others) > MANY else listed
+        body += [*_rows(known, chosen, groups), ""]
+    else:
+        body = [*_sections(values, known, values), *_choices(known.groups, known)]
+    notes = [*known.notes.splitlines(), ""] if known.notes else []
+    return "\n".join([*begin, *body, *notes, FOOTER])
+
+
+def _composed(name: str, words: Sequence[str]) -> tuple[Index, dict[str, str]]:
+    """Return the options of a command with the choices that were made, and the value of each option."""
+    known = index(name)
+    arguments = prepare(words, known)
+    with initialize_config_module("conf", version_base="1.3"):
+        folder = arguments.config_dir and f"file://{Path(arguments.config_dir).absolute()}"
+        searched = [f"hydra.searchpath=[{quote(folder)}]"] if folder else []  # as --config-dir says
+        config = compose(name, overrides=[*searched, *arguments.overrides], return_hydra_config=True)
+    made = config.hydra.runtime.choices
+    known = replace(known, groups={key: replace(group, chosen=str(made[key])) for key, group in known.groups.items()})
+    for group in known.groups.values():
+        if own := group.variants.get(group.chosen):
+            known = replace(known, options=known.options | own.options, sections=known.sections | own.sections)
+    hydra = {key: OmegaConf.select(config, key) for key in known.options if key.startswith(f"{HYDRA}.")}
+    with open_dict(config):
+        del config[HYDRA]
+    values = {**dict(leaves(plain(config))), **hydra}
+    return known, {key: written_value(value) for key, value in values.items()}
+
+
+def _sections(names: Iterable[str], known: Index, values: Mapping[str, str]) -> Iterator[str]:
+    """Give the options below each heading."""
+    for section, within in group_by_section(names).items():
+        explanation = known.sections.get(section, "")
+        yield f"{section}: {explanation}" if explanation else section or "Options"
+        yield from [*_rows(known, values, within), ""]
+
+
+def _choices(names: Iterable[str], known: Index) -> Iterator[str]:
+    """Give the choices of each group."""
+    for name in names:
+        group = known.groups[name]
+        yield f"Choices of {name}: {group.explanation}" if group.explanation else f"Choices of {name}"
+        marks = {choice: "chosen" if choice == group.chosen else "" for choice in group.choices}
+        yield from [*_table((f"{name}={each}", marks[each], text) for each, text in group.choices.items()), ""]
+
+
+def _rows(known: Index, values: Mapping[str, str], names: Iterable[str]) -> Iterator[str]:
+    """Give the lines of a table of options or groups, with their values and explanations."""
+    explained = known.sections | {name: group.explanation for name, group in known.groups.items()}
+    explained |= {name: option.explanation for name, option in known.options.items()}
+    return _table((name, values.get(name, ""), explained.get(name, "")) for name in names)
+
+
+def _table(rows: Iterable[tuple[str, str, str]]) -> Iterator[str]:
+    """Give the lines of a table of names, values and explanations, as wide as the terminal."""
+    table = list(rows)
+    width = min(shutil.get_terminal_size((WIDEST, 24)).columns, WIDEST)
+    first = min(max((len(name) for name, _, _ in table), default=0), LONGEST_NAME)
+    second = min(max((len(value) for _, value, _ in table), default=0), LONGEST_VALUE)
+    indent = 4 + first + (second + 2 if second else 0)
+    for name, value, explanation in table:
+        row = f"  {name:<{first}}  {value:<{second}}".rstrip()
+        if len(row) + 2 > indent:
+            yield row
+            row = ""
+        for line in textwrap.wrap(explanation, max(width - indent, 30)) or [""]:
+            yield f"{row:<{indent}}{line}".rstrip()
+            row = ""

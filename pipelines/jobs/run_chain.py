@@ -20,7 +20,7 @@ from lm.probing.task import require_labels
 from pipelines.bodies.table_of_bodies import BODIES
 from pipelines.chain.chain import comb_notice, make_folds
 from pipelines.chain.clips_of_run import MANIFEST, REJECTED, find_corpus, read_corpus, seen_of
-from pipelines.commandline.composition import command_line
+from pipelines.commandline.command_options import command_line
 from pipelines.commandline.run_folders import LOG, SWEEP_WORDS, link_latest
 from pipelines.extras.table import extras
 from pipelines.jobs.beside_corpus import (

@@ -19,9 +19,20 @@ from hydra.types import RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from pipelines.commandline.command import leave, os_problem
-from pipelines.commandline.composition import command_line, quote
-from pipelines.commandline.run_folders import LOG, ending_the_command, sweep_words
-from pipelines.commandline.sweep_jobs import Job, conclude, forget, note, options, plan, read_jobs, relative
+from pipelines.commandline.command_options import command_line, quote
+from pipelines.commandline.run_folders import (
+    LOG,
+    Job,
+    conclude,
+    ending_the_command,
+    forget,
+    note,
+    options,
+    plan,
+    read_jobs,
+    relative,
+    sweep_words,
+)
 from pipelines.store.outputs import hold
 from wordless.base.machine import is_under_torchrun, rank
 from wordless.base.messages import InputError, counted, escape

@@ -18,7 +18,7 @@ import pandas
 from pandas import DataFrame, Series
 
 from lm.probing.intervals import Estimate, all_pairs, over_groups, two_sided_p
-from pipelines.commandline.sweep_jobs import Job, varied
+from pipelines.commandline.run_folders import Job, varied
 from pipelines.methods.methods_table import ROWS
 from pipelines.pages.charts import (
     INK,

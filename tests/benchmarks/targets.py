@@ -61,8 +61,7 @@ from pipelines.bodies.networks import stored_clips
 from pipelines.chain.chain import make_codes
 from pipelines.chain.clips_of_run import find_corpus, read_corpus
 from pipelines.chain.study import Study
-from pipelines.commandline.composition import compose, resolved
-from pipelines.commandline.option_index import completed
+from pipelines.commandline.command_options import completed, compose, resolved
 from pipelines.settings.run_rules import run_settings
 from pipelines.stages.features import code_features, log_mel_features
 from pipelines.stages.stored_arrays import stored_names

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from pipelines.commandline.command import perform
-from pipelines.commandline.sweep_jobs import Job, note, read_jobs
+from pipelines.commandline.run_folders import Job, note, read_jobs
 from pipelines.pages.phrasing import latex_table
 from pipelines.pages.sweep_page import write_sweep
 from tests.pipelines.conftest import FinishedRun

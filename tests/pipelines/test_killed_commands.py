@@ -10,7 +10,7 @@ import pytest
 from omegaconf import OmegaConf
 
 from pipelines.commandline.command import os_problem
-from pipelines.commandline.sweep_jobs import Job, note
+from pipelines.commandline.run_folders import Job, note
 from pipelines.jobs.sweep_runs import SweepPage
 from tests.calling import decode, encode, generate, options_of
 from tests.killing import Kill, call

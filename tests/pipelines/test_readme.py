@@ -22,8 +22,8 @@ import pytest
 import soundfile
 import torch
 
+from pipelines.commandline.command_options import index
 from pipelines.commandline.commands import COMMANDS
-from pipelines.commandline.option_index import index
 from tests.pasting import ROOT, Printed, bash, environment, printed, set_up
 from tests.pipelines.conftest import FinishedRun
 from wordless.audio.reading import read

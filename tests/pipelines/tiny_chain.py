@@ -10,8 +10,7 @@ from typing import Any
 
 from hydra import initialize_config_module
 
-from pipelines.commandline.composition import compose, resolved
-from pipelines.commandline.option_index import completed
+from pipelines.commandline.command_options import completed, compose, resolved
 from pipelines.settings.run_rules import run_settings
 from pipelines.store.store import TIMINGS, Entry
 from tests.calling import python

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import matplotlib
 
-from pipelines.commandline.sweep_jobs import read_jobs
+from pipelines.commandline.run_folders import read_jobs
 from pipelines.extras.figures import FiguresConfig
 from pipelines.extras.work import works
 from pipelines.pages.charts import Chart, styled

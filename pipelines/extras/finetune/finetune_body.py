@@ -28,7 +28,7 @@ from lm.probing.vectors import Frames, pool
 from pipelines.bodies.network_options import RANDOM
 from pipelines.bodies.networks import LabelledInputs, LabelTraining, learn_labels, stored_clips
 from pipelines.chain.clips_of_run import MANIFEST, REJECTED, find_corpus, read_corpus, seen_of
-from pipelines.commandline.composition import command_line
+from pipelines.commandline.command_options import command_line
 from pipelines.extras.finetune import FinetuneConfig
 from pipelines.jobs.beside_corpus import unlabelled_of_run
 from pipelines.jobs.run_chain import provenance, tracked_run

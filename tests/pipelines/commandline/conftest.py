@@ -11,7 +11,7 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from wordless.base.messages import InputError
 from wordless.base.options import Options, option
-from pipelines.commandline import composition
+from pipelines.commandline import command_options
 from pipelines.commandline.command import command
 from pipelines.commandline.commands import COMMANDS, Command
 from pipelines.store.outputs import keep_claimed
@@ -42,7 +42,7 @@ def task(config):
     Path(HydraConfig.get().runtime.output_dir, "results.json").write_text(result)
 
 COMMANDS["try"] = Command("", "try_it:TryConfig")
-composition.NO_FOLDER = {
+command_options.NO_FOLDER = {
     "run": {"dir": "runs/${now:%Y}"},  # the same name for all
     "sweep": {"dir": "sweeps/${now:%Y}", "subdir": "${hydra.job.num}"},
     "callbacks": {"folder": {"_target_": "pipelines.commandline.run_folders.ClaimedFolder"}},

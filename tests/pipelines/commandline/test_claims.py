@@ -12,7 +12,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.commandline.composition import parse_values, spell
+from pipelines.commandline.command_options import parse_values, spell
 from pipelines.commandline.run_folders import LOG, link_latest, logged, require_name, require_same_run
 from pipelines.store.outputs import RUN_LOCK, SWEEP_LOCK, claim, claims, hold, make_new
 from tests.calling import python

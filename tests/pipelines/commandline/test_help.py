@@ -6,11 +6,9 @@ import sys
 import pytest
 from hydra import initialize_config_module
 
-from pipelines.commandline.command import help_request
+from pipelines.commandline.command import command_help, help_request
+from pipelines.commandline.command_options import compose, index, plain
 from pipelines.commandline.commands import COMMANDS
-from pipelines.commandline.composition import compose, plain
-from pipelines.commandline.help import command_help
-from pipelines.commandline.option_index import index
 from pipelines.methods.methods_table import METHODS
 from pipelines.settings.run_settings import RunSettings
 from tests.pipelines.tiny_chain import ROOT

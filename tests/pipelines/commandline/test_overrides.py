@@ -11,8 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from pipelines.commandline.composition import explain, prepare
-from pipelines.commandline.option_index import GONE, completed, index, require_values, unknown_option
+from pipelines.commandline.command_options import (
+    GONE,
+    completed,
+    explain,
+    index,
+    prepare,
+    require_values,
+    unknown_option,
+)
 from pipelines.settings.run_settings import corpus_options
 from tests.pipelines.tiny_chain import config_of
 from wordless.base.messages import InputError

@@ -10,8 +10,7 @@ import pytest
 import soundfile
 
 from pipelines.commandline.command import perform
-from pipelines.commandline.composition import prepare
-from pipelines.commandline.option_index import index, options_class
+from pipelines.commandline.command_options import index, options_class, prepare
 from pipelines.extras.finetune import finetune_settings
 from pipelines.extras.finetune.finetune_body import finetune_body
 from tests.pipelines.tiny import AUDIO

@@ -14,7 +14,7 @@ import pytest
 from safetensors.numpy import save_file
 from scipy.stats import ttest_1samp
 
-from pipelines.commandline.sweep_jobs import Job, conclude, note, plan, read_jobs
+from pipelines.commandline.run_folders import Job, conclude, note, plan, read_jobs
 from pipelines.jobs.sweep_runs import finish, resuming
 from pipelines.pages.sweep_page import Runs, reuse, swept, write_sweep
 from pipelines.results.run_record import count_codes

@@ -12,7 +12,7 @@ import pytest
 from markupsafe import Markup
 from pandas import DataFrame
 
-from pipelines.commandline.sweep_jobs import Job
+from pipelines.commandline.run_folders import Job
 from pipelines.pages import charts
 from pipelines.pages.charts import Chart, Curve, Panel, curves_chart, look
 from pipelines.pages.report import MAX_WRITTEN, comparison_charts, confusion_chart

@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import load_file
 
 from pipelines.commandline.command import perform
-from pipelines.commandline.sweep_jobs import Job
+from pipelines.commandline.run_folders import Job
 from pipelines.pages.sweep_page import write_sweep
 from pipelines.results.run_record import frame
 from tests.pipelines.conftest import FinishedRun

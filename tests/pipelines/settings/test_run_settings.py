@@ -12,8 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.bodies.sound_gpt_body import SoundGPTSettings
-from pipelines.commandline.composition import prepare
-from pipelines.commandline.option_index import index
+from pipelines.commandline.command_options import index, prepare
 from pipelines.settings.run_rules import run_settings
 from pipelines.settings.run_settings import ComparisonConfig, RunSettings, with_choices
 from pipelines.stages.stage_options import VocoderSettings

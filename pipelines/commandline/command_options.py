@@ -1,24 +1,45 @@
-"""The options of every command, read from the fields of its dataclass (wordless/base/options.py).
+"""The options of every command, read from the fields of its dataclass (wordless/base/options.py); what Hydra composes.
 
-Help, refusals, and the config that Hydra composes read this index. ``conf/`` adds presets: files that set several
-options at once. A composed config is checked and completed here (`completed`).
+Help, refusals, and the config that Hydra composes read the index of options. ``conf/`` adds presets: files that set
+several options at once. A composed config is checked and completed here (`completed`).
+
+Spaces, commas, brackets, quotes, backslashes and ``=`` mean something in Hydra's grammar, and they occur in paths and
+patterns of file names, so the words of the command line are quoted first. Values that the user quoted keep their
+quotes, and interpolations of OmegaConf, such as ``${oc.env:SCRATCH}``, are still resolved.
 """
 
 import dataclasses
 import inspect
 import math
-from collections.abc import Iterable, Iterator, Mapping
+import os
+import re
+import shlex
+import sys
+from argparse import ArgumentError, Namespace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from itertools import takewhile
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
+
+import hydra
+from hydra._internal.utils import get_args_parser
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override, Quote, QuotedString
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import GrammarParseError, OmegaConfBaseException
+from omegaconf.grammar_parser import parse
 
 import conf
 from pipelines.commandline.commands import COMMANDS
 from pipelines.extras.table import extras, imported
-from wordless.base.messages import InputError, suggestion, written
+from wordless.base.messages import InputError, first_line, suggestion, written
 from wordless.base.options import MEANING, REQUIRED, Choices, Meaning, convert, field_choices, require_in_range
 from wordless.base.seeds import MAX_SEED
 
@@ -314,3 +335,217 @@ def completed(command: str, config: Mapping[str, object]) -> dict[str, Any]:
     refuse_overwritten(config)
     require_values(config, index(command))
     return with_choices(config)
+
+
+HYDRA_PATHS = frozenset({"hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir"})
+MODES = {"run": "--run", "multirun": "-m", "cfg": "--cfg", "info": "--info", "shell_completion": "-sc"}
+QUOTES = "'\""
+QUOTED = r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*")"""
+ALREADY_QUOTED = re.compile(rf"{QUOTED}(?:,{QUOTED})*", re.DOTALL)
+NOT_PLAIN = re.compile(r"[^\w/.+$%*@?| -]|^\s|\s$|^$", re.ASCII)  # texts in lists and groups that need quotes
+
+
+def command_line(command: str) -> str:
+    """Return ``wordless <command>`` with the words that the user typed, quoted for a shell."""
+    return shlex.join(["wordless", command, *sys.argv[1:]])
+
+
+def prepare(words: Sequence[str], known: Index) -> Namespace:
+    """Return the arguments for Hydra: its switches, and ``overrides`` with the values of texts and paths quoted."""
+    parser = get_args_parser()
+    parser.exit_on_error = parser.allow_abbrev = False
+    try:
+        arguments, others = parser.parse_known_intermixed_args(words)
+    except ArgumentError as error:
+        raise InputError(f"{error}; see --hydra-help") from error
+    for word in others:
+        name, _, value = word.partition("=")
+        bare = name.lstrip("-").replace("-", "_")
+        if bare in GONE and bare not in known.names:
+            raise unknown_option(bare, known)
+        meant = f"{bare}={value or 'value'}"
+        raise InputError(f"{word} is not a switch; options are written without dashes: {meant} (see --help)")
+    if len(modes := [switch for name, switch in MODES.items() if getattr(arguments, name)]) > 1:
+        raise InputError(f"{' and '.join(modes)} do not go together; leave one of them out")
+    if arguments.resolve and not arguments.cfg:
+        raise InputError("--resolve is for --cfg; add --cfg job, or leave it out")
+    if not arguments.shell_completion:
+        arguments.overrides = [_prepared(word, known) for word in arguments.overrides]
+    return arguments
+
+
+def _prepared(word: str, known: Index) -> str:
+    """Quote the value of ``name=value``, ``+name=value`` or ``++name=value`` if the option holds one text or path."""
+    name, equals, value = word.partition("=")
+    bare = name.lstrip("+~")
+    if not equals and not name.startswith("~"):
+        raise InputError(f"{word!r} is not an option; options are written OPTION=VALUE (see --help)")
+    if instead := GONE.get(f"{bare.rpartition('.')[2]}={value.strip(QUOTES).lower()}"):  # that older versions took
+        raise InputError(option=bare, value=value, rule=instead)
+    if known.names and bare not in known.names and not name.startswith(("+", "hydra")):
+        raise unknown_option(bare, known)
+    if bare in known.names and name == f"+{bare}":
+        raise InputError(f"{bare} is an option already; write {bare}=... without +")
+    if bare in known.groups and value.lower() == "null":
+        raise InputError(option=bare, value=value, rule=suggestion(value, known.groups[bare].choices))
+    if name in HYDRA_PATHS or name.lstrip("+") in known.verbatim:
+        return f"{name}={quote(os.path.expanduser(value))}"  # noqa: PTH111  Path raises for unknown users
+    # Hydra has its own error for a number, as in ``lm=3``, and says which presets there are for a text.
+    return f"{name}={quote(value)}" if bare in known.groups and _is_ambiguous(value) else word
+
+
+def quote(value: str) -> str:
+    """Quote a value as a string of Hydra's grammar; null, empty and quoted values stay as they are."""
+    if value.lower() in ("", "null") or ALREADY_QUOTED.fullmatch(value):
+        return value
+    try:
+        parse(value)
+    except GrammarParseError:  # what is no interpolation is escaped: ${ as \${, with backslashes before it doubled
+        value = re.sub(r"(\\*)\$\{", r"\1\1\\${", value)
+    return QuotedString(text=value, quote=Quote.single).with_quotes()
+
+
+def parse_values(words: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Parse options to their values: one, or of an option that is swept all, in the order in which Hydra sweeps.
+
+    Each value has one spelling, however it was quoted or written: ``1e-3`` is ``0.001``, ``[a, "b"]`` is ``[a,b]``, and
+    ``range(1,3)`` are ``1`` and ``2``. Of an option that is named twice the last value counts, as for Hydra. A list of
+    one value is spelled as this value, because some options take both. A deletion is an option with a ``~``.
+    """
+    there = GlobalHydra.instance()
+    parser = OverridesParser.create(config_loader=there.config_loader() if there.is_initialized() else None)
+    values: dict[str, tuple[str, ...]] = {}
+    for word in words:
+        try:
+            override = parser.parse_override(word)
+            key = f"{'~' * override.is_delete()}{override.get_key_element().lstrip('+~')}"
+            values[key] = tuple(_values(override, parser))
+        except (HydraException, OmegaConfBaseException):  # Hydra refuses it, too, or another version wrote it
+            name, _, value = word.partition("=")
+            values[name.lstrip("+")] = (value,)
+    return values
+
+
+def _values(override: Override, parser: OverridesParser) -> Iterator[str]:
+    if not override.is_discrete_sweep():  # of an interval Hydra's own sweeper knows no values
+        yield override.get_value_string() if override.is_sweep_override() else spell(override.value())
+        return
+    for text in override.sweep_string_iterator():
+        yield spell(parser.parse_override(f"{override.key_or_group}={text}").value())
+
+
+def spell(value: object, *, inside: bool = False) -> str:
+    """Spell a parsed value in one way; a text ``inside`` a list or group is quoted where it needs it."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return str(value).lower()
+        case float() if value.is_integer() and abs(value) < 1e16:
+            return str(int(value))
+        case list() | tuple():
+            parts = [spell(each, inside=inside or len(value) > 1) for each in value]
+            return parts[0] if len(value) == 1 else f"[{','.join(parts)}]"
+        case dict():
+            return f"{{{','.join(sorted(f'{name}:{spell(each, inside=True)}' for name, each in value.items()))}}}"
+        case str() if _is_ambiguous(value) or (inside and NOT_PLAIN.search(value)):
+            return QuotedString(text=value, quote=Quote.single).with_quotes()
+        case _:
+            return str(value)
+
+
+def _is_ambiguous(text: str) -> bool:
+    """Return whether a text looks like another kind of value: the label ``"1"`` is not the number 1."""
+    with suppress(ValueError):
+        float(text)
+        return True
+    return text.lower() in ("null", "true", "false")
+
+
+QUIET = [{"override hydra/job_logging": "none"}, {"override hydra/hydra_logging": "none"}]
+NO_FOLDER = {"output_subdir": None, "run": {"dir": "."}}
+FOLDERS = {
+    "run": {"dir": f"runs/{TIME}"},
+    "sweep": {
+        "dir": f"multirun/{TIME}",
+        # The folder of a job has the name of its values, such as seed=1. OmegaConf takes no number for a key.
+        "subdir": "${oc.select:'hydra.callbacks.sweep.folders[${hydra.job.num}]'}",
+    },
+    "job": {"chdir": False},
+    "callbacks": {
+        # keeps other runs from writing into this run's folder
+        "folder": {"_target_": "pipelines.commandline.run_folders.ClaimedFolder"},
+        # writes sweep.html and sweep.csv, which compare the jobs of a sweep
+        "sweep": {"_target_": "pipelines.jobs.sweep_runs.SweepPage", "folders": []},
+    },
+}
+
+
+def register(command: str) -> None:
+    """Make the config of a command known to Hydra, and the choices of each group."""
+    if command not in COMMANDS:
+        return
+    store, known = ConfigStore.instance(), index(command)
+    values = nested([each for name, each in known.options.items() if not name.startswith(f"{HYDRA}.")])
+    for name, group in known.groups.items():
+        own = values.pop(name, None)
+        choices = {choice: nested(each.options.values())[name] for choice, each in group.variants.items()}
+        for choice, node in choices.items() or ([(group.chosen, own)] if own is not None else []):
+            store.store(choice, node, group=name)
+    chosen = [{name: group.chosen} for name, group in known.groups.items()]
+    folders = FOLDERS if command == "run" else NO_FOLDER
+    store.store(command, {"defaults": ["_self_", *chosen, *QUIET], **values, "hydra": folders})
+
+
+def compose(command: str, overrides: Sequence[str] = (), *, return_hydra_config: bool = False) -> DictConfig:
+    """Compose the config of a command; Hydra must be initialised with the package ``conf``."""
+    register(command)
+    return hydra.compose(command, overrides=list(overrides), return_hydra_config=return_hydra_config)
+
+
+AMBIGUOUS = re.compile(r"Ambiguous value for argument '(.*)'$", re.MULTILINE)  # several values without a sweep
+REJECTED = re.compile(r"Could not \w+ .*?'([^']*)'")  # an option that a config does not have, in an error of Hydra
+
+
+def resolved(config: DictConfig) -> dict[str, object]:
+    """Return the config as plain dictionaries, lists and values, with interpolations resolved."""
+    try:
+        if missing := sorted(OmegaConf.missing_keys(config)):
+            raise InputError(f"{', '.join(missing)} must be given: {' '.join(f'{key}=...' for key in missing)}")
+        return plain(config)
+    except OmegaConfBaseException as error:
+        raise InputError(f"{error.full_key}: {first_line(error)}; check what stands between ${{ and }}") from error
+
+
+def explain(error: Exception, known: Index) -> InputError:
+    """Turn an error of Hydra or OmegaConf about the words of a command into an `InputError`."""
+    match error:
+        case OverrideParseException():
+            option = error.override.partition("=")[0] or "OPTION"
+            remedy = f"in quotes, a value may hold anything: \"{option}='VALUE'\""
+            return InputError(f"{error.override!r} does not parse: {first_line(error)}; {remedy}")
+        case MissingConfigException():
+            group, _, choice = str(error.missing_cfg_file).rpartition("/")
+            if not group:
+                return InputError(f"there is no configuration {choice!r}; see --help")
+            if group.startswith("corpus/"):
+                path = f"{group}/{choice}".removeprefix("corpus/")
+                return InputError(f"corpus={path} is a path; name the folder of your recordings: corpus.root={path}")
+            own = f"--config-dir FOLDER finds a preset of yours, FOLDER/{group}/{choice}.yaml"
+            return InputError(f"{group}={choice} does not exist ({own}); {suggestion(choice, error.options or [])}")
+        case ConfigCompositionException() if found := REJECTED.match(str(error)):
+            key = found[1]
+            if key in known.names:  # of another choice of its group
+                return InputError(f"{key} is not an option with this choice of {key.partition('.')[0]}; see --help")
+            return unknown_option(key, known)
+        case ConfigCompositionException() if found := AMBIGUOUS.match(str(error)):
+            name, _, value = found[1].partition("=")
+            takes_list = name in known.options and known.options[name].takes_list
+            remedy = f"write {name}=[{value}]" if takes_list else "name one"
+            return InputError(f"{found[1]} has several values; {remedy}, or add -m for a sweep over them")
+    cause = first_line(error.__cause__) if error.__cause__ is not None else ""
+    return InputError(f"{first_line(error)}: {cause}" if cause else first_line(error))
+
+
+def plain(config: DictConfig) -> dict[str, object]:
+    return cast(dict[str, object], OmegaConf.to_container(config, resolve=True))
