@@ -83,8 +83,8 @@ ARROWS = {
 # what it reaches through a table alone: extras, bodies, sources of recordings, kinds of codes, engines.
 BESIDE = (
     *(f"pipelines/{name}" for name in ("bodies", "commandline", "extras", "jobs", "pages")),
-    *(f"pipelines/{name}.py" for name in ("cli", "detection", "doctor", "labelled", "recordings", "run", "running")),
-    *("pipelines/runs.py", "pipelines/speech.py", "wordless/__init__.py"),
+    *(f"pipelines/{name}.py" for name in ("cli", "doctor", "recordings", "run", "running", "runs", "speech")),
+    "wordless/__init__.py",
     *("lm/bodies", "lm/samples", "lm/rates.py", "lm/pitch.py", "lm/heads.py", "lm/finetuned.py", "lm/finetuning.py"),
     *("tokenizer/rates_tokenizer.py", "tokenizer/speech_layer.py", "tokenizer/units.py"),
     *("wordless/audio/speech_models.py", "wordless/base/ray_pool.py"),

@@ -55,9 +55,9 @@ COMMANDS = {
     ),
     "probe": Command(
         "what do the representations know? linear probes on labels",
-        "pipelines.labelled:ProbeRunConfig",
+        "pipelines.run:ProbeRunConfig",
         "pipelines.jobs.embedding:probe_run",
-        check="pipelines.labelled:probe",
+        check="pipelines.run:probe",
     ),
     "finetune": Command(
         "train a body, pre-trained or not, to predict classes, numbers or text from labelled recordings",
@@ -68,7 +68,7 @@ COMMANDS = {
     ),
     "predict": Command(
         "what a run's best probe, or a fine-tuned model, predicts for recordings",
-        "pipelines.detection:PredictConfig",
+        "pipelines.recordings:PredictConfig",
         "pipelines.jobs.predict:predict_recordings",
     ),
     "demo": Command(

@@ -19,12 +19,12 @@ from pipelines.bodies.features_of_bodies import sound_gpt_features
 from pipelines.chain.clips_of_run import MANIFEST, find_corpus, read_corpus, seen_of
 from pipelines.jobs.beside_corpus import unlabelled_of_run
 from pipelines.jobs.coding import Told, empty_bands, list_rejected
-from pipelines.labelled import ProbeRunConfig
 from pipelines.methods.methods_table import METHODS
 from pipelines.pages.phrasing import methods_table, sentences
 from pipelines.recordings import ALL, EmbedConfig
 from pipelines.results.probes import PREDICTIONS, Probes, side_by_side_probes, write_predictions
 from pipelines.results.run_record import Results, read_results, recorded_options
+from pipelines.run import ProbeRunConfig
 from pipelines.settings.run_settings import ReadingConfig, choose_workers
 from pipelines.stages.features import (
     BAG_OF_CODES,

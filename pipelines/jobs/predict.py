@@ -16,11 +16,12 @@ from lm.finetuned import CLIPS_AT_ONCE, FineTunedModel
 from lm.heads import ClassificationTask, Row
 from pipelines.commandline.annotation_files import seconds_of_recording, write_annotations
 from pipelines.commandline.command_options import command_line
-from pipelines.detection import PredictConfig
 from pipelines.jobs.coding import ReadSound, noun, read_all
 from pipelines.jobs.events import ClassFigures, Overlaps, ScoredWindows, judge, match, windows
 from pipelines.methods.sound_probe import KeptProbes, SoundProbe, SoundView
+from pipelines.pages.excerpts import Room
 from pipelines.pages.page_of_places import Answer, Room, write_predictions_page
+from pipelines.recordings import PredictConfig
 from pipelines.store.outputs import new_file
 from pipelines.store.run_folder import is_finetuned
 from wordless.audio.audio_options import Channel
