@@ -31,7 +31,6 @@ from lm.model import LanguageModel, states_over_time
 from pipelines.commandline.annotation_files import write_annotations
 from pipelines.commandline.command_options import command_line
 from pipelines.extras.find import Features, FindConfig
-from pipelines.extras.find.find_options import Features
 from pipelines.jobs.coding import ReadSound, Told, attempted, files_key, open_session, told_of, write_shards
 from pipelines.pages.page_of_places import Excerpt, Room
 from pipelines.pages.phrasing import draw
