@@ -31,10 +31,10 @@ from tokenizer.parquet import CodedClip, mark_complete, read_codes, read_num_sam
 from tokenizer.tokenizer import Tokenizer, load_tokenizer
 from tokenizer.units import UnitsFormat, write_units
 from wordless.audio.audio_options import Channel, SpectrogramConfig
-from wordless.audio.decoding import Recording, count_samples
+from wordless.audio.decoding import Recording, count_samples, file_key
 from wordless.audio.reading import ChannelPowers, cancelled, read_blocks, resampled_length
 from wordless.audio.recordings.annotation_formats import Event
-from wordless.audio.recordings.inspection import InspectionConfig, file_key, frequent_reasons
+from wordless.audio.recordings.inspection import InspectionConfig, frequent_reasons
 from wordless.audio.recordings.manifest import UNWRITABLE, Clip, Clips, Rejected, writable, write_rejected
 from wordless.audio.waveform import Part
 from wordless.base.arrays import FloatArray, write_table

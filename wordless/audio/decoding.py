@@ -15,6 +15,7 @@ Both libraries are loaded when the first recording is opened, so networks run on
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 Block = npt.NDArray[np.float32]  # (samples, channels)
 WHOLE = Part(start=0, num_samples=sys.maxsize)
+READING_VERSION = 11  # of what is read and measured of a file, in its key
 MAX_CHANNELS = 1_024
 BLOCK_VALUES = 1 << 16  # samples times channels to decode at a time
 _RECENT_VALUES = 1 << 22  # 16 MB: the last 95 s of mono at 44.1 kHz are read again without decoding
@@ -212,6 +214,19 @@ def file_state(path: Path) -> tuple[object, ...]:
         return os.getpid(), str(path), path.stat().st_dev, *file_stamp(path)
     except OSError:  # opening the file raises the error
         return ()
+
+
+def file_key(path: Path, channel: str | int = "mean") -> str:
+    """Return a key of what is read of a file: its place, stamp, channel and decoder; empty if there is no such file."""
+    import av
+    import soundfile
+
+    try:
+        stamp = file_stamp(path)
+    except (OSError, ValueError):  # there is no such file, or its name is invalid
+        return ""
+    decoder = f"{soundfile.__libsndfile_version__} {av.__version__}"
+    return json.dumps([str(path.resolve()), *stamp, channel, decoder, READING_VERSION])
 
 
 def _open_sound(path: Path, file: int) -> SoundFile | _FFmpegSound:

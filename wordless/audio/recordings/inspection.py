@@ -21,17 +21,15 @@ import numpy.typing as npt
 
 from wordless.audio import levels
 from wordless.audio.audio_options import Channel
-from wordless.audio.decoding import Recording, RecordingError
+from wordless.audio.decoding import Recording, RecordingError, file_key
 from wordless.audio.reading import ChannelPowers, cancelled, chosen_channel, mono_blocks, upsampling_fault
 from wordless.audio.recordings.manifest import UNWRITABLE, Clip, Rejected, printable, writable
 from wordless.audio.waveform import Part, equal_blocks, unusable_peak
-from wordless.base.files import NO_PERMISSION, file_hash, file_stamp
+from wordless.base.files import NO_PERMISSION, file_hash
 from wordless.base.machine import LOCAL, THIS_PROCESS, EngineConfig, in_order, open_pool
 from wordless.base.messages import InputError
 from wordless.base.options import Options, option
 
-# Version of a measurement's meaning; the cache ignores other versions.
-_VERSION = 11
 _BLOCKS_AT_ONCE = 16  # of a tenth of a second
 
 
@@ -127,19 +125,6 @@ def _at_once(path: str, flags: int) -> int:
 def _hash(content: bytes) -> bytes:
     """Hash a line of the cache: a flipped bit in a length would change the results of a run."""
     return hashlib.sha256(content).hexdigest()[:16].encode()
-
-
-def file_key(path: Path, channel: Channel = "mean") -> str:
-    """Return a key of a file's place, stamp, channel and decoder; empty if there is no such file."""
-    import av  # as in `wordless.audio.decoding`
-    import soundfile
-
-    try:
-        stamp = file_stamp(path)
-    except (OSError, ValueError):  # there is no such file, or its name is invalid
-        return ""
-    decoder = f"{soundfile.__libsndfile_version__} {av.__version__}"
-    return json.dumps([str(path.resolve()), *stamp, channel, decoder, _VERSION])
 
 
 Progress = Callable[[int, int], None]  # files done, files in all

@@ -18,10 +18,11 @@ from tests.hostile.audio_files import wav, write_honest_files, write_hostile_fil
 from tests.hostile.codes_files import hostile_tables, outcome
 from tests.hostile.measured import at_most_seconds, measured, write_special_files
 from tests.wordless.audio.conftest import Tone, inspected
+from wordless.audio.decoding import file_key
 from wordless.audio.reading import mono
 from wordless.audio.recordings.annotations import recordings_at
 from wordless.audio.recordings.corpus import CONFLICTING, without_duplicates
-from wordless.audio.recordings.inspection import Inspected, InspectionConfig, file_key, measure
+from wordless.audio.recordings.inspection import Inspected, InspectionConfig, measure
 from wordless.audio.recordings.manifest import Clip, Clips, Rejected
 from wordless.audio.waveform import LOUDEST
 from wordless.base.files import file_hash
