@@ -3,11 +3,15 @@
 The notices say what sound models of a run have heard beside the corpus, here or before. Test clips may be among it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import hashlib
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from math import floor
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from pipelines.chain.clips_of_run import MANIFEST, Found, find_corpus, read_corpus, seen_of
 from pipelines.methods.methods_table import METHODS
@@ -20,18 +24,9 @@ from pipelines.store.stored_features import GPT
 from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.description import groups_in_names
 from wordless.audio.recordings.folders import expand_home, require_folder
-from wordless.audio.recordings.manifest import (
-    SECONDS_PER_HOUR,
-    Clip,
-    Clips,
-    first_hours,
-    overlap_notices,
-    read_manifest,
-    without_copies,
-    write_manifest,
-    write_rejected,
-)
+from wordless.audio.recordings.manifest import Clip, Clips, read_manifest, write_manifest, write_rejected
 from wordless.audio.recordings.splits import UNDIVIDED
+from wordless.audio.waveform import Part
 from wordless.base.messages import InputError, counted, listed, named, within
 from wordless.base.progress import Terminal
 from wordless.base.saved_models import LANGUAGE_MODEL, TOKENIZER, VOCODER, learned_labels
@@ -236,3 +231,69 @@ def _overlaps(manifest: Clips, settings: RunSettings, owner: Path, readers: str)
     tested = manifest.with_columns(split="test") if settings.compare.folds else manifest
     found = overlap_notices(tested, trained, owner=owner, readers=readers, unlabelled=unlabelled)
     yield from (named(each, "corpus") for each in found)
+
+
+SECONDS_PER_HOUR = 3600.0
+
+
+ROUNDING = 1e-6  # seconds by which sums of lengths may differ from the wanted hours
+
+
+def without_copies(manifest: Clips, known: Collection[str]) -> Clips:
+    """Leave out the clips of recordings with the same bytes or samples as a known one (`Clip.hashes`)."""
+    return manifest.where(clip.hashes.isdisjoint(known) for clip in manifest.clips)
+
+
+def first_hours(manifests: Sequence[Clips], hours: float) -> tuple[Clips, ...]:
+    """Select at most ``hours`` of sound from several manifests together; refuse more than they hold.
+
+    Clips are taken in the order of the SHA-256 of their names, up to the first clip that does not fit. Such a part does
+    not depend on the place of the folders, and it contains every smaller part.
+    """
+    clips = [(clip, source) for source, manifest in enumerate(manifests) for clip in manifest.clips]
+    clips.sort(key=lambda one: (hashlib.sha256(one[0].name.encode(errors="surrogatepass")).digest(), one[1]))
+    ends = np.cumsum([clip.seconds for clip, _ in clips]) / SECONDS_PER_HOUR - ROUNDING / SECONDS_PER_HOUR
+    first = clips[: np.searchsorted(ends, hours, side="right")]
+    held = (sum(clip.seconds for clip, _ in clips) + ROUNDING) / SECONDS_PER_HOUR
+    if hours > held or not first:  # rounded down, so that this number of hours is accepted
+        rule = f"the recordings hold {floor(held * 1e4) / 1e4:g} hours: choose as many or fewer, and room for a clip"
+        raise InputError(option="hours", value=hours, rule=rule, remedy="null takes all, and 0 none")
+    chosen = [{clip.name for clip, source in first if source == number} for number in range(len(manifests))]
+    return tuple(
+        manifest.where(clip.name in names for clip in manifest.clips)
+        for manifest, names in zip(manifests, chosen, strict=True)
+    )
+
+
+def overlap_notices(
+    tested: Clips,
+    trained: Clips,
+    *,
+    owner: Path,
+    readers: str = "its tokenizer and language model",
+    unlabelled: Iterable[Clip] = (),
+) -> tuple[str, ...]:
+    """Return what the manifest of a run in the folder ``owner`` means for other recordings, a sentence each.
+
+    ``readers`` names, in the plural, the models of the run that are used. ``unlabelled`` are the clips that the run was
+    pre-trained on beside its corpus.
+    """
+    test, heard = tested.of("test"), "the models that it pre-trained have heard them"
+    return tuple(
+        f"{shared} of {len(test)} test clips are among {those}: {so}"
+        for clips, those, so in (
+            (trained.of("train"), f"those that {owner} was trained on", f"{readers} have heard them"),
+            (trained.of("validation"), f"the validation clips of {owner}", "it chose weights by them"),
+            (unlabelled, f"the unlabelled recordings of {owner}", heard),
+        )
+        if (shared := trained_on(test, clips))
+    )
+
+
+def trained_on(clips: Collection[Clip], trained: Iterable[Clip]) -> int:
+    """Count the clips that share sound with a training clip of a run, wherever their recordings lie."""
+    known: dict[str, list[Part]] = {}
+    for clip in trained:
+        for each in clip.hashes:
+            known.setdefault(each, []).append(clip.part)
+    return sum(any(clip.part.overlaps(part) for each in clip.hashes for part in known.get(each, ())) for clip in clips)

@@ -17,7 +17,7 @@ from lm.probing.task import require_labels
 from lm.probing.vectors import write_vectors
 from pipelines.bodies.features_of_bodies import sound_gpt_features
 from pipelines.chain.clips_of_run import MANIFEST, find_corpus, read_corpus, seen_of
-from pipelines.jobs.beside_corpus import unlabelled_of_run
+from pipelines.jobs.beside_corpus import overlap_notices, unlabelled_of_run
 from pipelines.jobs.coding import Told, empty_bands, list_rejected
 from pipelines.methods.methods_table import METHODS
 from pipelines.pages.phrasing import methods_table, sentences
@@ -56,7 +56,7 @@ from tokenizer.tokenizer import Tokenizer
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.recordings.corpus import build_manifest
 from wordless.audio.recordings.inspection import InspectionConfig, inspect
-from wordless.audio.recordings.manifest import Clips, Rejected, overlap_notices, read_manifest
+from wordless.audio.recordings.manifest import Clips, Rejected, read_manifest
 from wordless.base.arrays import FloatArray
 from wordless.base.files import NO_PERMISSION, file_hash, list_hash, write_aside
 from wordless.base.machine import LOCAL, choose_device

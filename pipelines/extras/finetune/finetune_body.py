@@ -30,7 +30,7 @@ from pipelines.bodies.networks import LabelledInputs, LabelTraining, learn_label
 from pipelines.chain.clips_of_run import MANIFEST, REJECTED, find_corpus, read_corpus, seen_of
 from pipelines.commandline.command_options import command_line
 from pipelines.extras.finetune import FinetuneConfig
-from pipelines.jobs.beside_corpus import unlabelled_of_run
+from pipelines.jobs.beside_corpus import overlap_notices, trained_on, unlabelled_of_run
 from pipelines.jobs.run_chain import provenance, tracked_run
 from pipelines.pages.page_of_places import Answer, Room, write_predictions_page
 from pipelines.settings.run_settings import choose_workers
@@ -45,17 +45,7 @@ from tokenizer.tokenizer import Tokenizer
 from wordless.audio.audio_options import Channel
 from wordless.audio.reading import read_blocks, resampled_length
 from wordless.audio.recordings.annotation_formats import Event
-from wordless.audio.recordings.manifest import (
-    SPLITS,
-    Clip,
-    Clips,
-    Rejected,
-    Split,
-    overlap_notices,
-    read_manifest,
-    trained_on,
-    write_rejected,
-)
+from wordless.audio.recordings.manifest import SPLITS, Clip, Clips, Rejected, Split, read_manifest, write_rejected
 from wordless.base.arrays import Array, FloatArray, write_array, write_table
 from wordless.base.files import find_object, list_hash, write_aside
 from wordless.base.machine import choose_device, use_threads

@@ -13,6 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pipelines.jobs import speaking as decode_job
+from pipelines.jobs.speaking import sound_names
 from pipelines.store.store import checkpoints_of, note_finished
 from tests.killing import Call
 from tests.pipelines.jobs.conftest import Calling, run_of
@@ -20,7 +21,6 @@ from tests.pipelines.tiny import sweep
 from tokenizer.parquet import CodedClip, write_shard
 from tokenizer.tokenizer import Tokenizer
 from vocoder.vocoder import Vocoder
-from wordless.audio.recordings.folders import sound_names
 from wordless.base.messages import InputError
 from wordless.base.seeds import sound_seed
 

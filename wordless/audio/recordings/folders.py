@@ -1,21 +1,19 @@
-"""Files of users: recordings below folders, paths and texts as tables and options write them, and names of new sounds.
+"""Files of users: recordings below folders, and paths and texts as tables and options write them.
 
 Tables, lists and annotations are text as programs write it: UTF-8 or UTF-16, with any line ends.
 """
 
 import csv
 import errno
-import hashlib
 import io
 import os
-import re
 import stat
 import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import count, product
+from itertools import product
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
@@ -270,56 +268,6 @@ def is_file(path: Path) -> bool:
 
 def _fold(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
-
-
-MAX_PART_BYTES = 200  # of a file's or folder's name; file systems take 255, with the endings that are added to it
-MAX_NAME_BYTES, MAX_PARTS = 1024, 32  # of a name with its folders
-_SPAN = re.compile(r"#t=(\d+)((?:\.\d+)?),(\d+)((?:\.\d+)?)$")  # as `manifest.clip_name` writes it
-
-
-def sound_names(clips: Sequence[str]) -> list[str]:
-    """Choose a .wav file name for each clip's name; all are different, and none leaves the folder.
-
-    A segment ``a.ogg#t=10,20.5`` becomes ``a_00010-00020.5.wav``: a folder then lists segments in order of time.
-    Repeated names end in _2, _3 and so on.
-    """
-    inside = [_inside(name) for name in clips]
-    short = []
-    for name in inside:  # no other extension is removed: a clip may have the name take.1
-        path = _SPAN.sub("", name)
-        short.append((path.rpartition(".")[0] if _suffix(path) in EXTENSIONS else path) + name[len(path) :])
-    often, names = Counter(short), list[str]()
-    for brief, full in zip(short, inside, strict=True):
-        name = brief if often[brief] == 1 else full
-        names.append(_fitting(_SPAN.sub(lambda at: f"_{int(at[1]):05d}{at[2]}-{int(at[3]):05d}{at[4]}", name)))
-    taken, unique = {*names}, dict[str, None]()
-    for name in names:
-        numbered = (f"{name}_{number}" for number in count(2))
-        chosen = name if name not in unique else next(each for each in numbered if each not in taken)
-        taken.add(chosen)
-        unique[chosen] = None
-    return [f"{name}.wav" for name in unique]
-
-
-def _inside(path: str) -> str:
-    """Remove ".." from a path, because codes may come from anywhere; of an absolute path keep the last part."""
-    *folders, name = [part for part in path.split("/") if part not in ("", ".", "..")] or ["clip"]
-    # a folder never has the name of a sound or of its temporary file
-    folders = [f"{part}_" if part.endswith((".wav", ".aside")) else part for part in folders]
-    return name if path.startswith("/") else "/".join([*folders, name])
-
-
-def _fitting(name: str) -> str:
-    """Shorten a name that file systems refuse; a hash of the whole replaces the rest."""
-
-    def hashed(text: str, most: int) -> str:
-        return f"{text.encode()[:most].decode(errors='ignore')}~{hashlib.sha256(text.encode()).hexdigest()[:8]}"
-
-    parts = name.split("/")
-    if len(parts) > MAX_PARTS or len(name.encode()) > MAX_NAME_BYTES:
-        parts = [f"{parts[-1]}{hashed(name, 0)}"]
-    fits = {part for part in parts if len(part.encode()) <= MAX_PART_BYTES}
-    return "/".join(part if part in fits else hashed(part, MAX_PART_BYTES - 9) for part in parts)
 
 
 MAX_BYTES = 1 << 28  # of a file of annotations

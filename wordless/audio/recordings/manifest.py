@@ -9,14 +9,12 @@ in another folder are the same corpus, and have the same content hash.
 """
 
 import csv
-import hashlib
 import math
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from itertools import chain
-from math import floor
 from pathlib import Path
 from types import NoneType
 from typing import Any, Literal, TypeVar, get_args, get_type_hints
@@ -362,70 +360,6 @@ def writable(text: str) -> bool:
 def printable(text: str) -> str:
     """Escape the characters that a manifest cannot hold, for messages."""
     return _UNWRITABLE.sub(lambda found: found.group().encode("unicode_escape").decode(), text)
-
-
-SECONDS_PER_HOUR = 3600.0
-ROUNDING = 1e-6  # seconds by which sums of lengths may differ from the wanted hours
-
-
-def without_copies(manifest: Clips, known: Collection[str]) -> Clips:
-    """Leave out the clips of recordings with the same bytes or samples as a known one (`Clip.hashes`)."""
-    return manifest.where(clip.hashes.isdisjoint(known) for clip in manifest.clips)
-
-
-def trained_on(clips: Collection[Clip], trained: Iterable[Clip]) -> int:
-    """Count the clips that share sound with a training clip of a run, wherever their recordings lie."""
-    known: dict[str, list[Part]] = {}
-    for clip in trained:
-        for each in clip.hashes:
-            known.setdefault(each, []).append(clip.part)
-    return sum(any(clip.part.overlaps(part) for each in clip.hashes for part in known.get(each, ())) for clip in clips)
-
-
-def overlap_notices(
-    tested: Clips,
-    trained: Clips,
-    *,
-    owner: Path,
-    readers: str = "its tokenizer and language model",
-    unlabelled: Iterable[Clip] = (),
-) -> tuple[str, ...]:
-    """Return what the manifest of a run in the folder ``owner`` means for other recordings, a sentence each.
-
-    ``readers`` names, in the plural, the models of the run that are used. ``unlabelled`` are the clips that the run was
-    pre-trained on beside its corpus.
-    """
-    test, heard = tested.of("test"), "the models that it pre-trained have heard them"
-    return tuple(
-        f"{shared} of {len(test)} test clips are among {those}: {so}"
-        for clips, those, so in (
-            (trained.of("train"), f"those that {owner} was trained on", f"{readers} have heard them"),
-            (trained.of("validation"), f"the validation clips of {owner}", "it chose weights by them"),
-            (unlabelled, f"the unlabelled recordings of {owner}", heard),
-        )
-        if (shared := trained_on(test, clips))
-    )
-
-
-def first_hours(manifests: Sequence[Clips], hours: float) -> tuple[Clips, ...]:
-    """Select at most ``hours`` of sound from several manifests together; refuse more than they hold.
-
-    Clips are taken in the order of the SHA-256 of their names, up to the first clip that does not fit. Such a part does
-    not depend on the place of the folders, and it contains every smaller part.
-    """
-    clips = [(clip, source) for source, manifest in enumerate(manifests) for clip in manifest.clips]
-    clips.sort(key=lambda one: (hashlib.sha256(one[0].name.encode(errors="surrogatepass")).digest(), one[1]))
-    ends = np.cumsum([clip.seconds for clip, _ in clips]) / SECONDS_PER_HOUR - ROUNDING / SECONDS_PER_HOUR
-    first = clips[: np.searchsorted(ends, hours, side="right")]
-    held = (sum(clip.seconds for clip, _ in clips) + ROUNDING) / SECONDS_PER_HOUR
-    if hours > held or not first:  # rounded down, so that this number of hours is accepted
-        rule = f"the recordings hold {floor(held * 1e4) / 1e4:g} hours: choose as many or fewer, and room for a clip"
-        raise InputError(option="hours", value=hours, rule=rule, remedy="null takes all, and 0 none")
-    chosen = [{clip.name for clip, source in first if source == number} for number in range(len(manifests))]
-    return tuple(
-        manifest.where(clip.name in names for clip in manifest.clips)
-        for manifest, names in zip(manifests, chosen, strict=True)
-    )
 
 
 def choose_evenly(items: Sequence[T], count: int) -> list[T]:

@@ -10,12 +10,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pipelines.jobs.beside_corpus import first_hours
 from tests.hostile.measured import succeeds_or_names
 from tests.reference import first_hours_by_loop
 from tests.rejected import read_rejected
 from wordless.audio.recordings import manifest
 from wordless.audio.recordings.inspection import frequent_reasons
-from wordless.audio.recordings.manifest import Clip, Clips, Rejected, choose_randomly, first_hours, write_manifest
+from wordless.audio.recordings.manifest import Clip, Clips, Rejected, choose_randomly, write_manifest
 from wordless.audio.waveform import Part
 from wordless.base.arrays import write_table
 from wordless.base.messages import InputError
