@@ -87,7 +87,7 @@ BESIDE = (
     "wordless/__init__.py",
     *("lm/bodies", "lm/samples", "lm/rates.py", "lm/pitch.py", "lm/heads.py", "lm/finetuned.py", "lm/finetuning.py"),
     *("tokenizer/rates_tokenizer.py", "tokenizer/speech_layer.py", "tokenizer/units.py"),
-    *("wordless/audio/speech_models.py", "wordless/base/ray_pool.py"),
+    *("wordless/audio/padding.py", "wordless/audio/speech_models.py", "wordless/base/ray_pool.py"),
     *(f"vocoder/engines/{name}.py" for name in ("numba_streams", "triton_streams")),
     *(f"wordless/audio/recordings/{name}.py" for name in ("espeak_voice", "packed", "tables")),
     *(str(path.relative_to(ROOT)) for path in (ROOT / "wordless/audio/recordings").glob("annotation*.py")),

@@ -97,9 +97,6 @@ def _filtered(
     yield own.finish()[:left]
 
 
-NAMED = 5  # groups that a notice names
-
-
 class Synthesis:
     """What makes sound of a tokenizer's codes: a vocoder, or a kind without learning, and the sampling options.
 
@@ -256,18 +253,3 @@ def speaking(syntheses: Sequence[Synthesis], say: Callable[[str], None]) -> Iter
     for synthesis in syntheses:
         if synthesis.guard is not None and (found := synthesis.guard.notice()):
             say(found)
-
-
-def unknown_groups(synthesis: Synthesis, groups: Iterable[str | None]) -> str | None:
-    """Write a notice about groups that the vocoder was not trained on; None if there are none."""
-    known, wanted = synthesis.groups, set(groups)
-    average = "the average of the vocoder's voices speaks"
-    if known and wanted == {None}:
-        return f"the codes name no group: {average}; group=... chooses one of {_some(known)}"
-    strange = sorted(group for group in wanted if group is not None and group not in known)
-    return f"the vocoder was not trained on {_some(strange)}: {average} instead" if known and strange else None
-
-
-def _some(groups: Sequence[str]) -> str:
-    more = f" and {len(groups) - NAMED} more" if len(groups) > NAMED else ""
-    return ", ".join(groups[:NAMED]) + more

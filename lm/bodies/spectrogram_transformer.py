@@ -32,6 +32,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 import torch
+from safetensors import safe_open
 from torch import Tensor, nn
 from torchaudio.compliance import kaldi
 
@@ -50,9 +51,9 @@ from wordless.base.options import build
 from wordless.base.saved_models import (
     CONFIG,
     PREPROCESSOR,
+    WEIGHTS,
     hugging_face_hash,
     learned_labels,
-    read_weights,
     require_finite,
     whole,
 )
@@ -423,3 +424,10 @@ def ast_source(body: AstBody, folder: Path | None, augmentation: AugmentationCon
         changes_on_device=True,
         learned_labels=folder is not None and is_audio_model(folder) and learned_labels(folder),
     )
+
+
+def read_weights(folder: Path, *, without: tuple[str, ...] = ()) -> dict[str, Tensor]:
+    """Read the weights of a Hugging Face folder, without those whose names begin with ``without``."""
+    with safe_open(folder / WEIGHTS, framework="pt") as file:
+        names = [name for name in file.keys() if not name.startswith(without)]  # noqa: SIM118  it is no mapping
+        return {name: file.get_tensor(name) for name in names}

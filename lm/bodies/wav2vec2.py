@@ -20,8 +20,8 @@ fine-tuning. See `wordless.audio.speech_models`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import nullcontext
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
@@ -49,7 +49,7 @@ from wordless.audio.speech_models import (
 from wordless.audio.views import View
 from wordless.base.machine import Batch, copy_to
 from wordless.base.saved_models import hugging_face_hash, learned_labels
-from wordless.base.seeds import MAX_SEED, numpy_seed
+from wordless.base.seeds import MAX_SEED
 
 if TYPE_CHECKING:
     from transformers import Wav2Vec2Config as TransformersConfig
@@ -371,3 +371,14 @@ def speech_source(
         change=change,
         learned_labels=learned_labels(folder),
     )
+
+
+@contextmanager
+def numpy_seed(seed: int) -> Iterator[None]:
+    """Seed NumPy's global generator for a block, for libraries that draw from it; afterwards it is as it was."""
+    before = np.random.get_state()  # noqa: NPY002  # the generator of those libraries
+    np.random.seed(seed)  # noqa: NPY002  # as above
+    try:
+        yield
+    finally:
+        np.random.set_state(before)  # noqa: NPY002  # as above

@@ -13,12 +13,14 @@ import textwrap
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
+from ctypes import CDLL
 from dataclasses import replace
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from traceback import walk_tb
 from typing import NoReturn
 
 from hydra import initialize_config_module, version
@@ -47,15 +49,14 @@ from pipelines.extras.table import imported
 from pipelines.store.outputs import CLAIMED, claims
 from wordless.base.files import NO_LOCKS, NO_PERMISSION, NO_SPACE, WRITE_ERRORS, causes, existing, is_full, os_number
 from wordless.base.machine import (
-    broken_library,
+    NO_DEVICE,
     end_with_parent,
     is_started_by_another,
     is_under_torchrun,
     large_imports,
     rank,
-    require_driver,
 )
-from wordless.base.messages import InputError, escape, suggestion
+from wordless.base.messages import MOST_CHARACTERS, InputError, escape, suggestion
 from wordless.base.options import build, leaves
 
 Task = Callable[[dict[str, object]], None]
@@ -357,3 +358,34 @@ def _table(rows: Iterable[tuple[str, str, str]]) -> Iterator[str]:
         for line in textwrap.wrap(explanation, max(width - indent, 30)) or [""]:
             yield f"{row:<{indent}}{line}".rstrip()
             row = ""
+
+
+# our own top-level packages, and the script of a user
+OURS = frozenset({"wordless", "tokenizer", "lm", "vocoder", "pipelines", "conf", "__main__", "__mp_main__", ""})
+
+
+def broken_library(error: BaseException) -> InputError | None:
+    """Describe the library whose import raised the error or one of its causes; None if no import of a library did."""
+    for each in causes(error):
+        frames = [frame for frame, _ in walk_tb(each.__traceback__) if frame.f_code.co_name == "<module>"]
+        imported = [frame.f_globals.get("__name__", "") for frame in frames]
+        names = [(each.name or "") if isinstance(each, ImportError) else "", *imported]  # the innermost is the last
+        libraries = [library for name in names if (library := str(name).partition(".")[0]) not in OURS]
+        if libraries:
+            reason = " ".join(f"{type(each).__name__}: {each}".split())
+            problem = f"the library {libraries[-1]} cannot be imported ({reason[:MOST_CHARACTERS]})"
+            remedy = "install it again; wordless doctor looks at the installation"
+            if isinstance(each, MemoryError) or os_number(each) == errno.ENOMEM or "failed to map segment" in reason:
+                remedy = "give this shell more address space (ulimit -v), or the machine or container more memory"
+            return InputError(problem, remedy=remedy)
+    return None
+
+
+def require_driver() -> None:
+    """Refuse ``device=cuda`` where no driver of a GPU is installed, before PyTorch is imported, which takes seconds."""
+    with suppress(OSError):
+        CDLL("libcuda.so.1")
+        return
+    if not Path("/dev/kfd").exists():  # of AMD
+        rule = "no driver of a GPU is installed here"
+        raise InputError(option="device", value="cuda", rule=rule, remedy=NO_DEVICE)

@@ -234,8 +234,6 @@ def _overlaps(manifest: Clips, settings: RunSettings, owner: Path, readers: str)
 
 
 SECONDS_PER_HOUR = 3600.0
-
-
 ROUNDING = 1e-6  # seconds by which sums of lengths may differ from the wanted hours
 
 

@@ -50,7 +50,7 @@ from pipelines.store.tracking import TrackedRun, Tracking
 from wordless.audio.recordings.manifest import Clip, Clips, read_manifest, write_manifest, write_rejected
 from wordless.audio.recordings.splits import UNDIVIDED
 from wordless.base.files import copy_file, replace_folder, write_aside
-from wordless.base.machine import choose_device, cores, installed_version, library_versions, machine_memory, use_threads
+from wordless.base.machine import choose_device, cores, installed_version, library_versions, use_threads
 from wordless.base.messages import InputError, counted, listed
 from wordless.base.progress import Terminal
 from wordless.base.saved_models import CONFIG
@@ -244,8 +244,6 @@ def write_probe(folder: Path, entries: Mapping[str, Entry], manifest: Clips, set
 
 
 FILES = (REPORT, RESULTS, COMPARISON, MANIFEST, REJECTED, UNLABELLED, LOG)
-
-
 CHECKOUT = Path(__file__).parents[2]
 
 
@@ -318,3 +316,15 @@ def _without_home(value: Named) -> Named:
     begin = r"(?<![^\s='\"\[,:])" + re.escape(json.dumps(home)[1:-1]) + r"(?=[/\s'\"\],]|$)"  # of a value
     found: Named = json.loads(re.sub(begin, "~", json.dumps(value))) if home not in ("", "/") else value
     return found
+
+
+CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # versions 2 and 1
+
+
+def machine_memory() -> int:
+    """Return the bytes of main memory: the machine's, or the limit of this process's container if it is lower."""
+    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    for path in CGROUP_LIMITS:
+        with suppress(OSError, ValueError):  # there is no limit: the file is missing or says "max"
+            limits.append(int(Path(path).read_text()))
+    return min(limits)

@@ -5,7 +5,7 @@ import os
 import re
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 from pathlib import Path
@@ -27,11 +27,11 @@ from tokenizer.parquet import CodedClip, read_codes, write_shard
 from tokenizer.tokenizer import Tokenizer
 from tokenizer.units import read_units
 from vocoder.kinds import KINDS, WAVENET, Kind
-from vocoder.synthesis import Synthesis, Unlearned, create_synthesis, load_vocoder, speaking, unknown_groups
+from vocoder.synthesis import Synthesis, Unlearned, create_synthesis, load_vocoder, speaking
 from vocoder.vocoder import Prompt, Vocoder, joined_sound
 from vocoder.vocoder_options import Sampling
 from wordless.audio.reading import read
-from wordless.audio.recordings.folders import is_recording
+from wordless.audio.recordings.folders import MAX_PART_BYTES, is_recording
 from wordless.audio.waveform import Waveform, wav_file
 from wordless.base.arrays import DoubleArray, IntArray
 from wordless.base.files import aside, copy_file, file_hash, mark
@@ -374,12 +374,7 @@ def _pitch(codes: Codes) -> IntArray:
     return np.zeros(len(codes), np.int32) if codes.format.pitch is None else codes.beside(codes.format.pitch)
 
 
-MAX_PART_BYTES = 200  # of a file's or folder's name; file systems take 255, with the endings that are added to it
-
-
 MAX_NAME_BYTES, MAX_PARTS = 1024, 32  # of a name with its folders
-
-
 _SPAN = re.compile(r"#t=(\d+)((?:\.\d+)?),(\d+)((?:\.\d+)?)$")  # as `manifest.clip_name` writes it
 
 
@@ -426,3 +421,21 @@ def _fitting(name: str) -> str:
         parts = [f"{parts[-1]}{hashed(name, 0)}"]
     fits = {part for part in parts if len(part.encode()) <= MAX_PART_BYTES}
     return "/".join(part if part in fits else hashed(part, MAX_PART_BYTES - 9) for part in parts)
+
+
+NAMED = 5  # groups that a notice names
+
+
+def unknown_groups(synthesis: Synthesis, groups: Iterable[str | None]) -> str | None:
+    """Write a notice about groups that the vocoder was not trained on; None if there are none."""
+    known, wanted = synthesis.groups, set(groups)
+    average = "the average of the vocoder's voices speaks"
+    if known and wanted == {None}:
+        return f"the codes name no group: {average}; group=... chooses one of {_some(known)}"
+    strange = sorted(group for group in wanted if group is not None and group not in known)
+    return f"the vocoder was not trained on {_some(strange)}: {average} instead" if known and strange else None
+
+
+def _some(groups: Sequence[str]) -> str:
+    more = f" and {len(groups) - NAMED} more" if len(groups) > NAMED else ""
+    return ", ".join(groups[:NAMED]) + more

@@ -15,7 +15,7 @@ from pipelines.pages.charts import Chart, Picture, code_picture, log_mel_picture
 from pipelines.results.run_record import PICTURES, Pictures, Results, Section, count_codes, lost_file, read_arrays
 from pipelines.store.run_folder import RESULTS
 from vocoder.kinds import JUDGED_KINDS, KINDS, ORIGINAL, WAVENET
-from wordless.audio.levels import equally_loud
+from wordless.audio.levels import Meter, block_samples
 from wordless.audio.waveform import Waveform
 from wordless.base.files import open_regular
 from wordless.base.messages import InputError, written
@@ -233,3 +233,30 @@ def reconstruction(number: int, pictures: Pictures, *, seconds: float, largest: 
     rows = {title: pictures[f"{number}:{kind}"][:frames] for kind, title in RECONSTRUCTED.items()}
     strip = code_picture(shown, seconds=seconds, largest=largest, height=0.5 + 0.5 * codes.shape[1])
     return [*log_mel_pictures(rows, seconds=seconds, height=4.0), strip]
+
+
+ACTIVE_DB = 40.0  # blocks this far below the loudest block are pauses, which do not count
+PEAK = 0.95  # of full scale, after the change
+
+
+def active_level(sound: Waveform) -> float:
+    """Compute the root mean square of a sound without its pauses; 0 for silence.
+
+    A pause is a block of 20 ms that is 40 dB or more below the loudest block, as in ITU-R BS.1770, but without its
+    frequency weighting: silence around a word does not change the word's level.
+    """
+    step, powers = block_samples(sound.sample_rate), Meter(sound.sample_rate).add(sound.samples).powers
+    if not powers.size or powers.max() <= 0:
+        return 0.0
+    sizes = np.minimum(len(sound.samples) - step * np.arange(len(powers)), step)
+    active = powers > powers.max() * 10 ** (-ACTIVE_DB / 10)
+    return float(np.sqrt((powers * sizes)[active].sum() / sizes[active].sum()))
+
+
+def equally_loud(sounds: Sequence[Waveform]) -> list[Waveform]:
+    """Scale sounds to one `active_level`: the highest that leaves every peak below full scale. Silence stays silent."""
+    levels = [active_level(sound) for sound in sounds]
+    peaks = [float(np.abs(sound.samples).max(initial=0)) for sound in sounds]
+    wanted = min((PEAK * level / peak for level, peak in zip(levels, peaks, strict=True) if level), default=0.0)
+    scaled = zip(sounds, levels, strict=True)
+    return [replace(each, samples=each.samples * np.float32(wanted / own)) if own else each for each, own in scaled]

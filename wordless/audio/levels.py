@@ -1,4 +1,4 @@
-"""Levels of recordings over time: silent ends and segments, the loudest excerpt, and equal loudness of several sounds.
+"""Levels of recordings over time: silent ends and segments, and the loudest excerpt.
 
 **Trimming of silent ends**: the sound lies between the first and the last block above a threshold. As
 librosa.effects.trim does (McFee et al., "librosa: Audio and music signal analysis in Python", SciPy 2015), but in
@@ -40,7 +40,7 @@ windows leaves room on both sides of the sound, so that a soft beginning or end 
 """
 
 import base64
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -227,30 +227,3 @@ def half_energy(energies: DoubleArray) -> int:
     """Return the block in which half of the energy is reached; for silence the middle block."""
     passed = np.cumsum(energies)
     return int(np.searchsorted(passed, passed[-1] / 2)) if passed[-1] > 0 else (len(energies) - 1) // 2
-
-
-ACTIVE_DB = 40.0  # blocks this far below the loudest block are pauses, which do not count
-PEAK = 0.95  # of full scale, after the change
-
-
-def active_level(sound: Waveform) -> float:
-    """Compute the root mean square of a sound without its pauses; 0 for silence.
-
-    A pause is a block of 20 ms that is 40 dB or more below the loudest block, as in ITU-R BS.1770, but without its
-    frequency weighting: silence around a word does not change the word's level.
-    """
-    step, powers = block_samples(sound.sample_rate), Meter(sound.sample_rate).add(sound.samples).powers
-    if not powers.size or powers.max() <= 0:
-        return 0.0
-    sizes = np.minimum(len(sound.samples) - step * np.arange(len(powers)), step)
-    active = powers > powers.max() * 10 ** (-ACTIVE_DB / 10)
-    return float(np.sqrt((powers * sizes)[active].sum() / sizes[active].sum()))
-
-
-def equally_loud(sounds: Sequence[Waveform]) -> list[Waveform]:
-    """Scale sounds to one `active_level`: the highest that leaves every peak below full scale. Silence stays silent."""
-    levels = [active_level(sound) for sound in sounds]
-    peaks = [float(np.abs(sound.samples).max(initial=0)) for sound in sounds]
-    wanted = min((PEAK * level / peak for level, peak in zip(levels, peaks, strict=True) if level), default=0.0)
-    scaled = zip(sounds, levels, strict=True)
-    return [replace(each, samples=each.samples * np.float32(wanted / own)) if own else each for each, own in scaled]

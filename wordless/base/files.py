@@ -285,11 +285,6 @@ def folder_size(folder: Path) -> int:
     return size
 
 
-def nan_as_none(constant: str) -> float | None:
-    """Parse NaN, Infinity or -Infinity of a JSON text; NaN is how pandas writes a missing value: None."""
-    return None if constant == "NaN" else float(constant)
-
-
 def parse_json(content: str | bytes, constant: Callable[[str], object] | None = None) -> object:
     """Parse one JSON text; ``constant`` gives the value of NaN and infinities, which are refused without it.
 

@@ -9,7 +9,6 @@ functions, after the options are checked.
 from __future__ import annotations
 
 import atexit
-import errno
 import gc
 import os
 import re
@@ -20,7 +19,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, suppress
-from ctypes import CDLL
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
@@ -28,13 +26,11 @@ from importlib.util import find_spec
 from multiprocessing import active_children, current_process, get_context, parent_process
 from pathlib import Path
 from threading import Lock, Thread, local
-from traceback import walk_tb
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from threadpoolctl import threadpool_limits
 
-from wordless.base.files import causes, os_number
-from wordless.base.messages import MOST_CHARACTERS, InputError, first_line, within
+from wordless.base.messages import InputError, first_line, within
 from wordless.base.options import Options, option
 
 if TYPE_CHECKING:
@@ -46,9 +42,6 @@ NO_DEVICE = "choose cpu, or see wordless doctor"
 B = TypeVar("B", bound="Batch")
 T = TypeVar("T")
 R = TypeVar("R")
-CGROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")  # versions 2 and 1
-# our own top-level packages, and the script of a user
-OURS = frozenset({"wordless", "tokenizer", "lm", "vocoder", "pipelines", "conf", "__main__", "__mp_main__", ""})
 _found_version = cache(version)  # each entry of a store names ten libraries, and each search takes milliseconds
 ADDRESS = re.compile(r"auto|[\w.-]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}")
 SECONDS_BETWEEN_LOOKS = 0.5
@@ -63,16 +56,6 @@ def choose_device(wanted: Device) -> torch.device:
     if wanted == "cuda" and not there:
         raise InputError(option="device", value=wanted, rule="PyTorch sees no GPU", remedy=NO_DEVICE)
     return torch.device("cuda" if there and wanted != "cpu" else "cpu")
-
-
-def require_driver() -> None:
-    """Refuse ``device=cuda`` where no driver of a GPU is installed, before PyTorch is imported, which takes seconds."""
-    with suppress(OSError):
-        CDLL("libcuda.so.1")
-        return
-    if not Path("/dev/kfd").exists():  # of AMD
-        rule = "no driver of a GPU is installed here"
-        raise InputError(option="device", value="cuda", rule=rule, remedy=NO_DEVICE)
 
 
 def require_device(name: str) -> str:
@@ -144,15 +127,6 @@ class Batch:
         tensors = {name: value for name, value in vars(self).items() if isinstance(value, Tensor)}
         moved = {name: copy_to(value, device) for name, value in tensors.items() if name not in self.on_host}
         return replace(self, **moved)
-
-
-def machine_memory() -> int:
-    """Return the bytes of main memory: the machine's, or the limit of this process's container if it is lower."""
-    limits = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
-    for path in CGROUP_LIMITS:
-        with suppress(OSError, ValueError):  # there is no limit: the file is missing or says "max"
-            limits.append(int(Path(path).read_text()))
-    return min(limits)
 
 
 def cores() -> int:
@@ -454,21 +428,4 @@ def version_of(distribution: str) -> str | None:
     """Return the installed version, or None."""
     with suppress(PackageNotFoundError):
         return _found_version(distribution)
-    return None
-
-
-def broken_library(error: BaseException) -> InputError | None:
-    """Describe the library whose import raised the error or one of its causes; None if no import of a library did."""
-    for each in causes(error):
-        frames = [frame for frame, _ in walk_tb(each.__traceback__) if frame.f_code.co_name == "<module>"]
-        imported = [frame.f_globals.get("__name__", "") for frame in frames]
-        names = [(each.name or "") if isinstance(each, ImportError) else "", *imported]  # the innermost is the last
-        libraries = [library for name in names if (library := str(name).partition(".")[0]) not in OURS]
-        if libraries:
-            reason = " ".join(f"{type(each).__name__}: {each}".split())
-            problem = f"the library {libraries[-1]} cannot be imported ({reason[:MOST_CHARACTERS]})"
-            remedy = "install it again; wordless doctor looks at the installation"
-            if isinstance(each, MemoryError) or os_number(each) == errno.ENOMEM or "failed to map segment" in reason:
-                remedy = "give this shell more address space (ulimit -v), or the machine or container more memory"
-            return InputError(problem, remedy=remedy)
     return None

@@ -251,13 +251,6 @@ def read_own_weights(folder: Path, wanted: Mapping[str, Tensor]) -> dict[str, Te
     return weights
 
 
-def read_weights(folder: Path, *, without: tuple[str, ...] = ()) -> dict[str, Tensor]:
-    """Read the weights of a Hugging Face folder, without those whose names begin with ``without``."""
-    with safe_open(folder / WEIGHTS, framework="pt") as file:
-        names = [name for name in file.keys() if not name.startswith(without)]  # noqa: SIM118  it is no mapping
-        return {name: file.get_tensor(name) for name in names}
-
-
 def learned_labels(folder: Path) -> bool:
     """Return whether a Hugging Face folder holds a model that was trained with labels, as its config.json names it."""
     names = (find_object(folder / CONFIG) or {}).get("architectures")

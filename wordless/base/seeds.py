@@ -3,8 +3,7 @@
 Sets hold whole groups, such as speakers, that are held out together."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -37,17 +36,6 @@ def sound_seed(seed: int, name: str) -> int:
     With one sequence of random numbers for all, errors would lie at the same places, and intervals be too narrow.
     """
     return int(np.random.SeedSequence([seed, named_seed(name)]).generate_state(1)[0])
-
-
-@contextmanager
-def numpy_seed(seed: int) -> Iterator[None]:
-    """Seed NumPy's global generator for a block, for libraries that draw from it; afterwards it is as it was."""
-    before = np.random.get_state()  # noqa: NPY002  # the generator of those libraries
-    np.random.seed(seed)  # noqa: NPY002  # as above
-    try:
-        yield
-    finally:
-        np.random.set_state(before)  # noqa: NPY002  # as above
 
 
 def balanced(sizes: Floats, clips: Floats, count: int, *, seed: int) -> IndexArray:

@@ -9,9 +9,10 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipelines.pages.players import PEAK, active_level, equally_loud
 from tests.wordless.audio.conftest import Tone, inspected, most_bytes
 from wordless.audio import levels
-from wordless.audio.levels import active_level, read_loudest
+from wordless.audio.levels import read_loudest
 from wordless.audio.reading import read
 from wordless.audio.recordings.inspection import measure
 from wordless.audio.waveform import Part, Waveform
@@ -197,8 +198,8 @@ def test_sounds_become_equally_loud_without_clipping() -> None:
     sounds = [noise_of_level(0.01), noise_of_level(0.3, pause=1.0), noise_of_level(0)]
     assert active_level(sounds[1]) == pytest.approx(0.3, rel=0.05)  # a pause does not change the level
     assert active_level(sounds[2]) == 0
-    quiet, loud, silent = levels.equally_loud(sounds)
+    quiet, loud, silent = equally_loud(sounds)
     assert active_level(quiet) == pytest.approx(active_level(loud), rel=1e-4)
-    assert max(np.abs(quiet.samples).max(), np.abs(loud.samples).max()) == pytest.approx(levels.PEAK, rel=1e-4)
+    assert max(np.abs(quiet.samples).max(), np.abs(loud.samples).max()) == pytest.approx(PEAK, rel=1e-4)
     assert not silent.samples.any()
-    assert levels.equally_loud([]) == []
+    assert equally_loud([]) == []

@@ -77,6 +77,55 @@ _MEASURED = re.compile(
 _RAVEN, _OFFSET = "begin time (s)", "file offset (s)"
 _KEPT = {"annotated_channel": "channel", "low_hz": "low freq (hz)", "high_hz": "high freq (hz)"}
 _USUAL = ("annotation", "annotations", "label", "labels", "species", "common name", "class", "call type", "tag", "tags")
+# Words in usual names of columns of times: what they name, the units, and what may stand beside them
+_TIME_WORDS = {
+    **dict.fromkeys(("start", "starts", "begin", "begins", "beg", "onset", "from", "tmin", "tstart", "xmin"), "start"),
+    **dict.fromkeys(("end", "ends", "ending", "stop", "stops", "finish", "to", "tmax", "tend", "xmax"), "end"),
+    **dict.fromkeys(("duration", "dur", "length"), "duration"),
+    "offset": "offset",
+}
+_UNITS = {**dict.fromkeys(("ms", "msec", "millisecond", "milliseconds"), 0.001), "min": 60.0, "minutes": 60.0}
+_SECONDS = {"s", "ss", "sec", "secs", "second", "seconds"}
+_BESIDE = {
+    *("t", "time", "times", "timestamp", "hh", "mm", "segment", "seg", "part", "event", "annotation", "label", "clip"),
+    *("call", "word", "utterance", "utt", "region", "interval", "sound", "audio", "selection", "marker", "chunk"),
+    *(_SECONDS | _UNITS.keys()),
+}
+
+
+def _words(column: str) -> list[str]:
+    """Return the words of a column's name: ``startTime``, ``Start (s)`` and ``t_start`` have start."""
+    return [each for each in re.split(r"[\W_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", column).lower()) if each]
+
+
+def time_columns(header: Sequence[str], chosen: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the columns of ``start``, ``end`` and ``duration`` that a header names by usual names, such as Begin (s).
+
+    ``chosen`` are known columns. A duration counts beside a start without an end; ``offset`` is the start, or the end
+    beside ``onset``.
+    """
+    known = chosen or {}
+    found = {name: column for name, column in known.items() if name in (*SPAN_FIELDS, "duration")}
+    for column in sorted(header, key=lambda name: name.lower() not in (*SPAN_FIELDS, "duration")):  # plain names first
+        meant = [word for word in _words(column) if word not in _BESIDE]
+        if len(meant) == 1 and (field := _TIME_WORDS.get(meant[0])):
+            found.setdefault(field, column)
+    if offset := found.pop("offset", None):
+        onset = "onset" in _words(found.get("start", "onset"))
+        found.setdefault("end" if "start" in found and onset else "start", offset)
+    if "end" in found or "start" not in found:
+        found.pop("duration", None)
+    return {name: column for name, column in found.items() if name not in known}
+
+
+def in_seconds(texts: Sequence[str], column: str) -> list[str]:
+    """Return the times of a column, whose name may have a unit, in seconds, as texts; other texts as they are."""
+    words = _words(column)
+    unit = 1.0 if _SECONDS & {*words} else next((_UNITS[word] for word in words if word in _UNITS), 1.0)
+    if unit == 1:
+        return [*texts]
+    known = (seconds_of(text, unit) for text in texts)
+    return [text if number is None else repr(number) for text, number in zip(texts, known, strict=True)]
 
 
 def _first_lines(text: str) -> str:
@@ -90,7 +139,7 @@ def layout(text: str) -> tuple[str | None, list[str]]:
         rows = list[list[str]]()
         with suppress(InputError):
             rows += (cells for _, cells in separated(first, delimiter, "", quoted=delimiter != "\t"))
-        if rows and {"start"} < description.time_columns(rows[0]).keys() and seconds_of(rows[0][0]) is None:
+        if rows and {"start"} < time_columns(rows[0]).keys() and seconds_of(rows[0][0]) is None:
             return delimiter, rows[0]
         fitting[delimiter] = sum(len(cells) > 2 and None not in map(seconds_of, cells[:2]) for cells in rows)
     return (max(fitting, key=lambda each: fitting[each]) if any(fitting.values()) else None), []
@@ -208,7 +257,7 @@ def _below(
     header: list[str], rows: list[tuple[str, list[str]]], shown: str, label: str | None, group: str | None
 ) -> list[Annotation]:
     """Read the rows below a header; each column that may hold labels is a tier."""
-    lower, times = [name.lower() for name in header], description.time_columns(header)
+    lower, times = [name.lower() for name in header], time_columns(header)
     if twice := next((name for name in lower if name and lower.count(name) > 1), None):
         raise InputError(f"{shown}:1: the header names {twice} twice; name each column once")
     if group is not None and group.lower() not in lower:
@@ -221,7 +270,7 @@ def _below(
 
     fields = {name: table[column] for name, column in _KEPT.items() if column in table}
     fields |= {"group": table[group.lower()]} if group else {}
-    fields |= {name: description.in_seconds(table[column.lower()], column) for name, column in times.items()}
+    fields |= {name: in_seconds(table[column.lower()], column) for name, column in times.items()}
     paths = zip(table.get("begin path", none), table.get("begin file", none), strict=True)
     files = [path or name for path, name in paths]
     faults = _count_from_files(files, table.get("end file", none), table.get(_OFFSET, none), fields)

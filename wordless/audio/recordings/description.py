@@ -54,48 +54,7 @@ SPLIT_NAMES: dict[manifest.Split, tuple[str, ...]] = {
     "validation": ("validation", "valid", "val", "dev", "devel", "development"),
     "test": ("test", "testing", "eval", "evaluation"),
 }
-
-
-# Words in usual names of columns of times: what they name, the units, and what may stand beside them
-_TIME_WORDS = {
-    **dict.fromkeys(("start", "starts", "begin", "begins", "beg", "onset", "from", "tmin", "tstart", "xmin"), "start"),
-    **dict.fromkeys(("end", "ends", "ending", "stop", "stops", "finish", "to", "tmax", "tend", "xmax"), "end"),
-    **dict.fromkeys(("duration", "dur", "length"), "duration"),
-    "offset": "offset",
-}
-_UNITS = {**dict.fromkeys(("ms", "msec", "millisecond", "milliseconds"), 0.001), "min": 60.0, "minutes": 60.0}
-_SECONDS = {"s", "ss", "sec", "secs", "second", "seconds"}
-_BESIDE = {
-    *("t", "time", "times", "timestamp", "hh", "mm", "segment", "seg", "part", "event", "annotation", "label", "clip"),
-    *("call", "word", "utterance", "utt", "region", "interval", "sound", "audio", "selection", "marker", "chunk"),
-    *(_SECONDS | _UNITS.keys()),
-}
 _CLOCK = re.compile(r"(?:(\d{1,9}):)?(\d{1,9}):(\d{1,9}(?:\.\d*)?)")
-
-
-def _words(column: str) -> list[str]:
-    """Return the words of a column's name: ``startTime``, ``Start (s)`` and ``t_start`` have start."""
-    return [each for each in re.split(r"[\W_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", column).lower()) if each]
-
-
-def time_columns(header: Sequence[str], chosen: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the columns of ``start``, ``end`` and ``duration`` that a header names by usual names, such as Begin (s).
-
-    ``chosen`` are known columns. A duration counts beside a start without an end; ``offset`` is the start, or the end
-    beside ``onset``.
-    """
-    known = chosen or {}
-    found = {name: column for name, column in known.items() if name in (*SPAN_FIELDS, "duration")}
-    for column in sorted(header, key=lambda name: name.lower() not in (*SPAN_FIELDS, "duration")):  # plain names first
-        meant = [word for word in _words(column) if word not in _BESIDE]
-        if len(meant) == 1 and (field := _TIME_WORDS.get(meant[0])):
-            found.setdefault(field, column)
-    if offset := found.pop("offset", None):
-        onset = "onset" in _words(found.get("start", "onset"))
-        found.setdefault("end" if "start" in found and onset else "start", offset)
-    if "end" in found or "start" not in found:
-        found.pop("duration", None)
-    return {name: column for name, column in found.items() if name not in known}
 
 
 def seconds_of(text: str, unit: float = 1.0) -> float | None:
@@ -105,16 +64,6 @@ def seconds_of(text: str, unit: float = 1.0) -> float | None:
         return 3600 * int(clock[1] or 0) + 60 * int(clock[2]) + float(clock[3])
     number = manifest.number_of(text)
     return number if number is None or unit == 1 else round(number * unit, 9)
-
-
-def in_seconds(texts: Sequence[str], column: str) -> list[str]:
-    """Return the times of a column, whose name may have a unit, in seconds, as texts; other texts as they are."""
-    words = _words(column)
-    unit = 1.0 if _SECONDS & {*words} else next((_UNITS[word] for word in words if word in _UNITS), 1.0)
-    if unit == 1:
-        return [*texts]
-    known = (seconds_of(text, unit) for text in texts)
-    return [text if number is None else repr(number) for text, number in zip(texts, known, strict=True)]
 
 
 _TIMES = (*SPAN_FIELDS, "duration")

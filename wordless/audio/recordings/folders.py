@@ -24,6 +24,7 @@ from wordless.base.files import MARK, broken_link, is_ours
 from wordless.base.messages import InputError, counted
 
 _LONGEST = 4095  # bytes of a path
+MAX_PART_BYTES = 200  # of a file's or folder's name; file systems take 255, with the endings that are added to it
 _UNREAD = "cannot be read"  # kind of a reason
 
 

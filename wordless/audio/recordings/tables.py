@@ -10,7 +10,7 @@
   write them. Parquet: a row for each recording.
 
 `ColumnConfig` names the columns. For those that it does not name, well-known names are tried, in any case (`KNOWN`,
-`recordings.description.time_columns`); all other columns are named as not read. ``start`` and ``end``, in seconds or as
+`annotation_formats.time_columns`); all other columns are named as not read. ``start`` and ``end``, in seconds or as
 hh:mm:ss, name a part of the recording; several rows may name parts of one file. ``duration`` beside a start is the
 length of the part if there is no end. In the ``manifest.tsv`` of a run ``start`` is a sample, and only the rows of
 segments name parts, also after pandas or R have written it again. Other lengths are ignored, because recordings are
@@ -30,6 +30,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from wordless.audio.recordings import description
+from wordless.audio.recordings.annotation_formats import in_seconds, time_columns
 from wordless.audio.recordings.annotations import annotations_of_table, kind_of
 from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.description import MISSING, UNREAD, ColumnConfig
@@ -45,7 +46,6 @@ from wordless.audio.recordings.folders import (
 )
 from wordless.audio.recordings.manifest import Clips, Rejected, unquoted
 from wordless.audio.recordings.splits import GIVEN
-from wordless.base.files import nan_as_none
 from wordless.base.messages import InputError
 
 PATH = "path"  # the column of recordings, whatever its name in the table
@@ -96,7 +96,7 @@ def read_table(
     read = {name for several in chosen.values() for name in several}
     notices += description.unread_notices([name for name in header if name and name not in read and not ours])
     fields = _texts(cells, chosen, missing, notices)
-    fields |= {field: description.in_seconds(fields[field], chosen[field][0]) for field in fields.keys() & {*_TIMES}}
+    fields |= {field: in_seconds(fields[field], chosen[field][0]) for field in fields.keys() & {*_TIMES}}
     if ours and rows and not {*_TIMES} & named.named.keys():  # the manifest of a run, unless somebody named its times
         samples = zip(*(cells.get(name, [""] * len(rows)) for name in _OF_A_RUN), strict=True)
         fields["start"], fields["end"] = map(list, zip(*map(_span_of, samples), strict=True))
@@ -208,7 +208,7 @@ def _choose(
         raise InputError(f"{path}:1: no column of recordings among {header!s:.400}", remedy=remedy)
     if (chosen.get(PATH) or (guessed[PATH],))[0].lower() != _EXCERPTS:
         times = [name for name in header if name.lower() in _TIMES or _holds_times(cells[name])]
-        spans = description.time_columns(times, {field: names[0] for field, names in chosen.items()})
+        spans = time_columns(times, {field: names[0] for field, names in chosen.items()})
         # without its begin nothing names a part
         guessed |= {field: name for field, name in spans.items() if not {field, "start"} & unread}
     for name in (name for name in header if name.lower() in _SPLIT_COLUMNS):
@@ -361,3 +361,8 @@ def candidates(config: CorpusConfig, making: object) -> Clips:
         notices += Folder(root=root, files=tuple(paths)).unread(beside)
     frame = listed.frame.sort_values("path", kind="stable", ignore_index=True)
     return replace(table, root=root, frame=frame, rejected=left_out, notices=tuple(notices), title=path.name)
+
+
+def nan_as_none(constant: str) -> float | None:
+    """Parse NaN, Infinity or -Infinity of a JSON text; NaN is how pandas writes a missing value: None."""
+    return None if constant == "NaN" else float(constant)
