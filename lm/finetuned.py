@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
 from lm.bodies.audio_transformer import AudioTransformerBody
-from lm.bodies.body import Body, BodyNetwork, BodyReading, FrontEnd, Pieces, read_states
+from lm.bodies.body import Body, BodyNetwork, BodyReading, FrontEnd, Pieces
 from lm.bodies.clips import LabelledBatch, StoredClips, batches_by_length
 from lm.bodies.code_gpt import GptBody
 from lm.bodies.convolutional import ConvBody
@@ -26,7 +26,8 @@ from lm.bodies.wav2vec2 import Wav2vec2Body
 from lm.finetuning import FrozenLayers, HeadOptions
 from lm.heads import ClassificationTask, ClipHead, RegressionTask, Row, SequenceTask, Task
 from lm.lm_options import POOLINGS, Pooling
-from lm.probing.vectors import StatesOfBatch, pool_states
+from lm.probing.vectors import Frames, StatesOfBatch, pool_states
+from lm.tokens import windows
 from wordless.audio.audio_options import Channel
 from wordless.audio.levels import trim_ends
 from wordless.audio.recordings.inspection import require_finite
@@ -52,6 +53,31 @@ def create_task(options: HeadOptions, train: Sequence[str], held_out: Sequence[s
     """Make the task from the labels of the training clips; refuse those of others if they cannot be predicted."""
     of: Callable[[Any, Sequence[str], Sequence[str]], Task] = HEADS[options.name].of
     return of(options, train, held_out)
+
+
+def read_states(
+    network: Callable[[Tensor, Tensor], Frames], reading: BodyReading, inputs: Tensor, lengths: Tensor
+) -> Frames:
+    """Compute the states ``(batch, states, dim)`` of whole clips, and the number of states of each ``(batch,)``.
+
+    Lengths ``(batch,)`` of inputs ``(batch, time, ...)`` are on the host. Clips of more states than a window are read
+    in windows: each state is computed once, with at least half a window before it.
+    """
+    counts = reading.states_of(lengths)
+    longest = int(counts.max())
+    if longest <= reading.window:
+        return network(inputs, lengths)
+    parts: list[Tensor] = []
+    for window in windows(longest, reading.window):
+        rows = (counts > window.counted).nonzero()[:, 0]  # clips that end earlier have no state here
+        first, end = window.start * reading.inputs_per_state, reading.num_inputs(window.stop)
+        ends = (lengths[rows] - first).clamp(max=end - first)
+        rows = copy_to(rows, inputs.device)
+        found = network(inputs[rows, first:end], ends)[0][:, window.counted - window.start :]
+        empty = found.new_zeros(len(inputs), window.stop - window.counted, found.shape[2])
+        padded = nn.functional.pad(found, (0, 0, 0, empty.shape[1] - found.shape[1]))
+        parts.append(empty.index_copy(0, rows, padded))
+    return torch.cat(parts, dim=1), counts
 
 
 class FineTunedNetwork(nn.Module):

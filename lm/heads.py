@@ -31,7 +31,9 @@ import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations, groupby
+from operator import itemgetter
 from typing import cast
 
 import numpy as np
@@ -43,9 +45,9 @@ from torchaudio.functional import edit_distance
 from lm.finetuning import ClassificationOptions, RegressionOptions, SequenceOptions, require_decoder, require_numbers
 from lm.lm_options import FEWEST_RESAMPLES, PARTS, FigureConfig, Means, ProbeConfig
 from lm.probing.intervals import Decisions, Estimate, Hits, Measured, Outcome, Over, Predictions, Rankings, Ratios
-from lm.probing.linear import probe_numbers
+from lm.probing.linear import LEAST_GAIN, RidgeProbe, side_by_side, standardise
 from lm.probing.probe import Features, probe_method
-from lm.probing.task import ProbeTask, Rows
+from lm.probing.task import ProbeTask, Rows, penalty_grid
 from lm.probing.vectors import pool_batch
 from wordless.audio.recordings.manifest import number_of
 from wordless.base.arrays import BoolArray, FloatArray
@@ -465,3 +467,30 @@ def error_rates(texts: Sequence[str], wanted: Sequence[str]) -> Ratios:
 
 PooledTask = ClassificationTask | RegressionTask  # a linear probe of pooled states can solve it, too
 Task = PooledTask | SequenceTask
+
+
+def probe_numbers(
+    candidates: Mapping[str, FloatArray], values: FloatArray, rows: Rows, config: ProbeConfig, *, threads: int
+) -> tuple[FloatArray, str]:
+    """Probe candidates ``(clips, dim)`` for ``values (clips,)``: predictions for test of the best, and its name."""
+    wanted = values[rows["validation"]]
+
+    def probe_one(name: str, count: int, bound: float) -> tuple[float, float, FloatArray, str]:
+        """Return the mean squared error with the best penalty, its standard error, predictions, and the name."""
+        _, inputs = standardise(candidates[name], rows, power=config.power, bound=bound)
+        ridge, found = RidgeProbe(inputs["train"], values[rows["train"], None]), []
+        for penalty in penalty_grid(count, config):
+            ridge.fit(penalty)
+            held_out, predicted = (ridge.scores(inputs[split]).reshape(-1) for split in ("validation", "test"))
+            errors = np.square(held_out - wanted)
+            found.append((float(errors.mean()), float(errors.std()) / len(errors) ** 0.5, predicted, name))
+        return min(found, key=itemgetter(0))
+
+    tried = []
+    for bound in config.bounds:
+        few = partial(probe_one, count=config.layer_penalties, bound=bound)
+        *_, chosen = min(side_by_side(few, candidates, threads=threads), key=itemgetter(0))
+        tried.append(probe_one(chosen, config.penalties, bound))
+    least, spread, *_ = min(tried, key=itemgetter(0))
+    most = least + max(spread, LEAST_GAIN * float(wanted.var()))
+    return next((predicted, name) for error, _, predicted, name in tried if error <= most)

@@ -13,10 +13,9 @@ of their pairs. The bigram is smoothed by a Dirichlet prior with the unigram as 
 
 import math
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import pairwise
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -154,32 +153,6 @@ class Scorer(Protocol):
 
     def log_probabilities(self, codes: Codes) -> Floats:
         """Compute the log-probability of each code, given the codes before it: ``(time, streams)``."""
-
-
-def item_accuracies(
-    scores: Mapping[Sound, float], pairs: Sequence[tuple[str, Sound, Sound]]
-) -> tuple[tuple[str, ...], Floats]:
-    """Compute the accuracy of each item over its ``pairs`` (item, right, wrong): names and ``(items,)``."""
-    by_item: dict[str, list[float]] = {}
-    for item, right, wrong in pairs:
-        by_item.setdefault(item, []).append(0.5 + 0.5 * float(np.sign(scores[right] - scores[wrong])))
-    return tuple(by_item), np.array([np.mean(each) for each in by_item.values()])
-
-
-def word_scores(known: Sequence[str], texts: Mapping[Sound, str]) -> dict[Sound, float]:
-    """Score each text by add-one smoothed pairs of words of ``known`` texts: the mean log-probability."""
-
-    def pairs_of(text: str) -> list[tuple[str, str]]:
-        return list(pairwise(["", *text.split(), ""]))
-
-    seen = Counter(pair for text in known for pair in pairs_of(text))
-    firsts = Counter(first for text in known for first, _ in pairs_of(text))
-
-    shares = {
-        sound: [(seen[pair] + 1) / (firsts[pair[0]] + len(firsts)) for pair in pairs_of(text)]
-        for sound, text in texts.items()
-    }
-    return {sound: float(np.log(each).mean()) for sound, each in shares.items()}
 
 
 NGRAMS = (1, 2, 3)

@@ -15,7 +15,7 @@ import soundfile
 
 from lm.model import LanguageModel
 from pipelines.commandline.command_options import quote, spell
-from pipelines.methods.sound_probe import AUTO, SoundProbe
+from pipelines.jobs.sound_probe import AUTO, SoundProbe
 from pipelines.results.run_record import read_results
 from pipelines.store.outputs import is_held
 from pipelines.store.run_folder import REPORT, RESULTS

@@ -32,11 +32,9 @@ from torch import Tensor, nn
 
 from lm.lm_options import VectorConfig
 from lm.probing.vectors import Frames
-from lm.tokens import windows
 from wordless.audio.views import View
 from wordless.audio.waveform import equal_blocks, in_16_bits
 from wordless.base.arrays import Array, FloatArray
-from wordless.base.machine import copy_to
 from wordless.base.saved_models import WEIGHTS
 
 WEIGHTS_OPTION = "body.weights"  # names the folder of a body's weights in messages
@@ -79,31 +77,6 @@ class BodyReading:
     def states_of(self, lengths: Tensor) -> Tensor:
         """Count the states of each clip of a batch, from its inputs ``(batch,)``."""
         return torch.tensor([self.num_states(length) for length in lengths.tolist()], device=lengths.device)
-
-
-def read_states(
-    network: Callable[[Tensor, Tensor], Frames], reading: BodyReading, inputs: Tensor, lengths: Tensor
-) -> Frames:
-    """Compute the states ``(batch, states, dim)`` of whole clips, and the number of states of each ``(batch,)``.
-
-    Lengths ``(batch,)`` of inputs ``(batch, time, ...)`` are on the host. Clips of more states than a window are read
-    in windows: each state is computed once, with at least half a window before it.
-    """
-    counts = reading.states_of(lengths)
-    longest = int(counts.max())
-    if longest <= reading.window:
-        return network(inputs, lengths)
-    parts: list[Tensor] = []
-    for window in windows(longest, reading.window):
-        rows = (counts > window.counted).nonzero()[:, 0]  # clips that end earlier have no state here
-        first, end = window.start * reading.inputs_per_state, reading.num_inputs(window.stop)
-        ends = (lengths[rows] - first).clamp(max=end - first)
-        rows = copy_to(rows, inputs.device)
-        found = network(inputs[rows, first:end], ends)[0][:, window.counted - window.start :]
-        empty = found.new_zeros(len(inputs), window.stop - window.counted, found.shape[2])
-        padded = nn.functional.pad(found, (0, 0, 0, empty.shape[1] - found.shape[1]))
-        parts.append(empty.index_copy(0, rows, padded))
-    return torch.cat(parts, dim=1), counts
 
 
 class BodyNetwork(nn.Module, ABC):

@@ -30,7 +30,6 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
-from operator import itemgetter
 from typing import Any, TypeVar
 
 import numpy as np
@@ -38,8 +37,6 @@ import torch
 from scipy.linalg import LinAlgError, cho_factor, cho_solve, lstsq
 from threadpoolctl import ThreadpoolController
 
-from lm.lm_options import ProbeConfig
-from lm.probing.task import Rows, penalty_grid
 from wordless.base.arrays import Array, BoolArray, DoubleArray, FloatArray, IndexArray
 
 T = TypeVar("T")
@@ -328,30 +325,3 @@ def normal_equations(
             block, wanted = torch.from_numpy(block).to(device), torch.from_numpy(wanted).to(device)
         products, answers = products + block.T @ block, answers + block.T @ wanted
     return _on_host(products), _on_host(answers)
-
-
-def probe_numbers(
-    candidates: Mapping[str, FloatArray], values: FloatArray, rows: Rows, config: ProbeConfig, *, threads: int
-) -> tuple[FloatArray, str]:
-    """Probe candidates ``(clips, dim)`` for ``values (clips,)``: predictions for test of the best, and its name."""
-    wanted = values[rows["validation"]]
-
-    def probe_one(name: str, count: int, bound: float) -> tuple[float, float, FloatArray, str]:
-        """Return the mean squared error with the best penalty, its standard error, predictions, and the name."""
-        _, inputs = standardise(candidates[name], rows, power=config.power, bound=bound)
-        ridge, found = RidgeProbe(inputs["train"], values[rows["train"], None]), []
-        for penalty in penalty_grid(count, config):
-            ridge.fit(penalty)
-            held_out, predicted = (ridge.scores(inputs[split]).reshape(-1) for split in ("validation", "test"))
-            errors = np.square(held_out - wanted)
-            found.append((float(errors.mean()), float(errors.std()) / len(errors) ** 0.5, predicted, name))
-        return min(found, key=itemgetter(0))
-
-    tried = []
-    for bound in config.bounds:
-        few = partial(probe_one, count=config.layer_penalties, bound=bound)
-        *_, chosen = min(side_by_side(few, candidates, threads=threads), key=itemgetter(0))
-        tried.append(probe_one(chosen, config.penalties, bound))
-    least, spread, *_ = min(tried, key=itemgetter(0))
-    most = least + max(spread, LEAST_GAIN * float(wanted.var()))
-    return next((predicted, name) for error, _, predicted, name in tried if error <= most)

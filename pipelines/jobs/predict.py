@@ -18,7 +18,7 @@ from pipelines.commandline.annotation_files import seconds_of_recording, write_a
 from pipelines.commandline.command_options import command_line
 from pipelines.jobs.coding import ReadSound, noun, read_all
 from pipelines.jobs.events import ClassFigures, Overlaps, ScoredWindows, judge, match, windows
-from pipelines.methods.sound_probe import KeptProbes, SoundProbe, SoundView
+from pipelines.jobs.sound_probe import KeptProbes, SoundProbe, SoundView
 from pipelines.pages.page_of_places import Answer, Room, write_predictions_page
 from pipelines.recordings import PredictConfig
 from pipelines.store.outputs import new_file

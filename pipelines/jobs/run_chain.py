@@ -32,7 +32,7 @@ from pipelines.jobs.beside_corpus import (
     voice_notices,
     write_unlabelled,
 )
-from pipelines.methods.sound_probe import MADE_BY, KeptMethod, KeptProbes
+from pipelines.jobs.sound_probe import MADE_BY, KeptMethod, KeptProbes
 from pipelines.pages.phrasing import LATEX, methods_latex, methods_table, sentences, summary
 from pipelines.pages.runs_table import RUNS
 from pipelines.results.probes import PREDICTIONS, probes_of_run, write_predictions

@@ -16,7 +16,7 @@ import numpy as np
 from lm.lm_options import CodeSampling
 from lm.model import LanguageModel
 from lm.pitch import WithStreams
-from pipelines.methods.sound_probe import SoundProbe
+from pipelines.jobs.sound_probe import SoundProbe
 from pipelines.speech import DecodeConfig, GenerateConfig, vocoder_of
 from pipelines.store.outputs import new_folder
 from pipelines.store.run_folder import part_of

@@ -13,15 +13,13 @@ from lm.language_tests import (
     auto_bleu,
     distinct_ngrams,
     fit_bigram,
-    item_accuracies,
     perplexities,
     plausibility,
     score,
     unigram_perplexity,
-    word_scores,
 )
 from lm.model import LanguageModel
-from tests.lm.reference import accuracy_of_item, bigram_log_probability
+from tests.lm.reference import bigram_log_probability
 from tests.lm.tiny import codes_format, random_codes
 from tokenizer.codes import Codes
 from wordless.base.messages import InputError
@@ -54,16 +52,6 @@ def test_a_score_is_the_sum_of_what_each_code_costs(model: LanguageModel) -> Non
     assert found.log_probability_per_second == pytest.approx(total / 0.12, rel=1e-4)
     assert found.perplexity == pytest.approx(math.exp(-total / (6 * streams)), rel=1e-3)
     assert found.bits_per_second == pytest.approx(-total / math.log(2) / 0.12, rel=1e-4)
-
-
-def test_an_item_has_the_share_of_its_pairs_that_are_right() -> None:
-    rng = np.random.default_rng(0)
-    scores = {str(number): float(rng.integers(4)) for number in range(30)}  # whole numbers, so that some are equal
-    drawn = [(f"item {rng.integers(4)}", *(str(n) for n in rng.choice(30, size=2))) for _ in range(60)]
-    pairs = [(item, right, wrong) for item, right, wrong in drawn]
-    items, found = item_accuracies(scores, pairs)
-    assert items == tuple(dict.fromkeys(item for item, _, _ in pairs))
-    assert found.tolist() == pytest.approx([accuracy_of_item(scores, pairs, item) for item in items])
 
 
 def codes(*values: int) -> np.ndarray:
@@ -130,12 +118,3 @@ def test_the_prior_is_chosen_on_validation() -> None:
 def test_nothing_to_count_and_codes_of_two_codebooks_are_refused(ask: Callable[[], object], told: str) -> None:
     with pytest.raises(InputError, match=told):
         ask()
-
-
-def test_a_bigram_of_words_knows_the_order_of_classes() -> None:
-    known = ["the cat eats.", "the dog sleeps.", "a cat sleeps."]
-    scores = word_scores(known, {"right": "a dog eats.", "wrong": "dog a eats."})
-    assert scores["right"] > scores["wrong"]
-    # (1 + 1) / (3 + 7): a begins one of three texts, and six words and the beginning stand before others
-    first = word_scores(known, {"a": "a"})["a"]
-    assert first == pytest.approx((np.log(2 / 10) + np.log(1 / 8)) / 2)

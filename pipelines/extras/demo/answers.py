@@ -13,8 +13,8 @@ from markupsafe import Markup
 from matplotlib.axes import Axes
 
 from lm.lm_options import CodeSampling
+from pipelines.jobs.sound_probe import SoundProbe
 from pipelines.jobs.speaking import ModelsOfRun, sample_name
-from pipelines.methods.sound_probe import SoundProbe
 from pipelines.pages.charts import BLUE, MUTED, Chart, code_picture, draw_pictures, log_mel_pictures, sheet, styled
 from tokenizer.codes import Codes
 from tokenizer.encoder import pictures

@@ -17,9 +17,9 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
-from lm.bodies.body import Body, BodyNetwork, FrontEnd, Source, read_states
+from lm.bodies.body import Body, BodyNetwork, FrontEnd, Source
 from lm.bodies.clips import StoredClips
-from lm.finetuned import FineTunedModel, create_task, freeze
+from lm.finetuned import FineTunedModel, create_task, freeze, read_states
 from lm.finetuning import FrozenLayers
 from lm.heads import ClassificationTask, NamedEstimate, PooledTask, Row, Task
 from lm.lm_options import POOLINGS, VECTORS, ProbeConfig, VectorConfig

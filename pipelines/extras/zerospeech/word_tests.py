@@ -12,10 +12,11 @@ A pair of `consistency_pairs` differs in the sound, as in SALMon (Maimon et al. 
 text are joined, and in the wrong sound the second part has another speaker, gender, pitch or background.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import permutations, product
+from itertools import pairwise, permutations, product
 from pathlib import Path
 from typing import Literal, TypeVar, get_args
 
@@ -23,7 +24,7 @@ import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 
-from lm.language_tests import Scorer, Unigram, fit_bigram, item_accuracies, word_scores
+from lm.language_tests import Scorer, Sound, Unigram, fit_bigram
 from lm.lm_options import ProbeConfig
 from lm.model import LanguageModel
 from lm.probing import intervals as intervals
@@ -53,7 +54,7 @@ from wordless.audio.recordings.embedded import (
     utterances,
 )
 from wordless.audio.recordings.manifest import Clips
-from wordless.base.arrays import DoubleArray, FloatArray
+from wordless.base.arrays import DoubleArray, FloatArray, Floats
 from wordless.base.machine import one_thread
 from wordless.base.messages import InputError, require
 
@@ -487,3 +488,29 @@ def _require(settings: RunSettings) -> None:
 
 
 WORK = Work(plan=_plan, rows=_rows, require=_require)
+
+
+def item_accuracies(
+    scores: Mapping[Sound, float], pairs: Sequence[tuple[str, Sound, Sound]]
+) -> tuple[tuple[str, ...], Floats]:
+    """Compute the accuracy of each item over its ``pairs`` (item, right, wrong): names and ``(items,)``."""
+    by_item: dict[str, list[float]] = {}
+    for item, right, wrong in pairs:
+        by_item.setdefault(item, []).append(0.5 + 0.5 * float(np.sign(scores[right] - scores[wrong])))
+    return tuple(by_item), np.array([np.mean(each) for each in by_item.values()])
+
+
+def word_scores(known: Sequence[str], texts: Mapping[Sound, str]) -> dict[Sound, float]:
+    """Score each text by add-one smoothed pairs of words of ``known`` texts: the mean log-probability."""
+
+    def pairs_of(text: str) -> list[tuple[str, str]]:
+        return list(pairwise(["", *text.split(), ""]))
+
+    seen = Counter(pair for text in known for pair in pairs_of(text))
+    firsts = Counter(first for text in known for first, _ in pairs_of(text))
+
+    shares = {
+        sound: [(seen[pair] + 1) / (firsts[pair[0]] + len(firsts)) for pair in pairs_of(text)]
+        for sound, text in texts.items()
+    }
+    return {sound: float(np.log(each).mean()) for sound, each in shares.items()}

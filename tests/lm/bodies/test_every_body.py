@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers import HubertModel
 
 from lm.bodies.audio_transformer import VARIANTS, AudioTransformerBody
-from lm.bodies.body import Body, BodyReading, read_states
+from lm.bodies.body import Body, BodyReading
 from lm.bodies.clips import StoredClips
 from lm.bodies.code_gpt import GptBody, GptNetwork, replace_codes
 from lm.bodies.convolutional import ConvBody
@@ -21,7 +21,7 @@ from lm.bodies.network_sizes import AstConfig, ConvEncoderConfig, MaskConfig
 from lm.bodies.spectrogram_transformer import AstBody
 from lm.bodies.wav2vec2 import Wav2vec2Body
 from lm.finetuned import BODIES as CLASSES
-from lm.finetuned import FineTunedModel, FineTunedNetwork, create_network, create_task, freeze
+from lm.finetuned import FineTunedModel, FineTunedNetwork, create_network, create_task, freeze, read_states
 from lm.finetuning import ClassificationOptions
 from lm.model import LanguageModel, states_over_time
 from lm.probing.vectors import Frames

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from torch import Tensor
 from transformers import ASTConfig, ASTModel, DeiTConfig, DeiTModel, ViTConfig, ViTForImageClassification
 
-from lm.bodies.body import read_states
 from lm.bodies.clips import StoredClips
 from lm.bodies.network_sizes import AstConfig, AugmentationConfig
 from lm.bodies.spectrogram_transformer import (
@@ -27,7 +26,7 @@ from lm.bodies.spectrogram_transformer import (
     patches_of,
     resize_positions,
 )
-from lm.finetuned import FineTunedModel, create_network
+from lm.finetuned import FineTunedModel, create_network, read_states
 from lm.finetuning import ClassificationOptions
 from lm.heads import ClassificationTask
 from pipelines.bodies.ast_body import AstOptions

@@ -20,15 +20,9 @@ from sklearn.model_selection import LeaveOneGroupOut, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
+from lm.heads import probe_numbers
 from lm.lm_options import ProbeConfig
-from lm.probing.linear import (
-    COMPUTES_WITH_TENSORS,
-    LogisticProbe,
-    RidgeProbe,
-    normal_equations,
-    probe_numbers,
-    row_space,
-)
+from lm.probing.linear import COMPUTES_WITH_TENSORS, LogisticProbe, RidgeProbe, normal_equations, row_space
 from lm.probing.probe import (
     DRAWS,
     FittedProbe,

@@ -18,10 +18,13 @@ from pipelines.extras.zerospeech.word_tests import (
     JoinedSound,
     asked_pairs,
     consistency_pairs,
+    item_accuracies,
     item_figures,
+    word_scores,
 )
 from pipelines.results.run_record import Row, read_results, where
 from pipelines.settings.run_rules import run_settings
+from tests.lm.reference import accuracy_of_item
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import composed, run
 from tokenizer.tokenizer import Tokenizer
@@ -151,3 +154,22 @@ def test_the_interval_resamples_items_and_seeds_are_averaged() -> None:
 def test_a_gpt_that_cannot_know_the_answers_is_not_asked(words: tuple[str, ...], told: str | None) -> None:
     with pytest.raises(InputError, match=told) if told else nullcontext():
         run_settings(composed(Path("store"), *words))
+
+
+def test_an_item_has_the_share_of_its_pairs_that_are_right() -> None:
+    rng = np.random.default_rng(0)
+    scores = {str(number): float(rng.integers(4)) for number in range(30)}  # whole numbers, so that some are equal
+    drawn = [(f"item {rng.integers(4)}", *(str(n) for n in rng.choice(30, size=2))) for _ in range(60)]
+    pairs = [(item, right, wrong) for item, right, wrong in drawn]
+    items, found = item_accuracies(scores, pairs)
+    assert items == tuple(dict.fromkeys(item for item, _, _ in pairs))
+    assert found.tolist() == pytest.approx([accuracy_of_item(scores, pairs, item) for item in items])
+
+
+def test_a_bigram_of_words_knows_the_order_of_classes() -> None:
+    known = ["the cat eats.", "the dog sleeps.", "a cat sleeps."]
+    scores = word_scores(known, {"right": "a dog eats.", "wrong": "dog a eats."})
+    assert scores["right"] > scores["wrong"]
+    # (1 + 1) / (3 + 7): a begins one of three texts, and six words and the beginning stand before others
+    first = word_scores(known, {"a": "a"})["a"]
+    assert first == pytest.approx((np.log(2 / 10) + np.log(1 / 8)) / 2)

@@ -10,15 +10,19 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipelines.chain.clips_of_run import MANIFEST, REJECTED
 from pipelines.jobs.beside_corpus import (
     REJECTED_UNLABELLED,
     find_sources,
+    first_hours,
     notices_of_unlabelled,
     notices_of_weights,
     read_unlabelled,
     unlabelled_of_run,
+    without_copies,
     write_unlabelled,
 )
 from pipelines.methods.methods_table import METHODS
@@ -26,6 +30,7 @@ from pipelines.settings.run_rules import run_settings
 from pipelines.settings.run_settings import RunSettings
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import composed
+from tests.reference import first_hours_by_loop
 from tests.rejected import read_rejected
 from wordless.audio.recordings.manifest import SPLITS, Clip, Clips, Split, write_manifest
 from wordless.base.messages import InputError
@@ -206,3 +211,50 @@ def test_sources_that_add_no_recordings_are_refused(tmp_path: Path, words: tuple
     given = (word.replace("PLACE", str(tmp_path)) for word in words)
     with pytest.raises(InputError, match=message):
         find_sources(settings_of(tmp_path, *given), Terminal(silent=True))
+
+
+MILLISECONDS = 1000  # samples per second, so that lengths in milliseconds are exact
+
+
+def table_of(**lengths: int) -> Clips:
+    """Clips of these lengths in milliseconds."""
+    clips = (
+        Clip(path=name, num_samples=n, sample_rate=MILLISECONDS, size=1, sha256=name * 2) for name, n in lengths.items()
+    )
+    return Clips.from_rows(Path(), clips)
+
+
+def names(manifests: tuple[Clips, ...]) -> list[list[str]]:
+    return [[clip.name for clip in each.clips] for each in manifests]
+
+
+lengths = st.dictionaries(st.text("abcdef", min_size=1, max_size=3), st.integers(1, 5000), min_size=1, max_size=12)
+
+
+@given(lengths, lengths, st.floats(0.001, 1), st.floats(0.001, 1))
+def test_parts_are_those_of_a_loop_and_nested(
+    one: dict[str, int], two: dict[str, int], share: float, smaller: float
+) -> None:
+    sources = (table_of(**one), table_of(**two))
+    whole = sum(each.seconds for each in sources) / 3600
+    found = []
+    for hours in (whole * share * smaller, whole * share):
+        wanted = first_hours_by_loop([one, two], 3_600_000 * hours)
+        if any(wanted):
+            found.append(names(first_hours(sources, hours)))
+            assert found[-1] == wanted
+        else:
+            with pytest.raises(InputError, match="hours"):
+                first_hours(sources, hours)
+    if len(found) == 2:
+        assert all(set(few) <= set(many) for few, many in zip(*found, strict=True))
+
+
+def test_all_hours_are_all_clips_and_known_files_are_left_out() -> None:
+    source = table_of(a=1_800_000, b=1_800_000)
+    assert first_hours([source], 1) == (source,)
+    with pytest.raises(InputError, match=r"^hours is 1\.5\b.*\b1 hours"):
+        first_hours([source], 1.5)
+    with pytest.raises(InputError, match=r"^hours is 1\.8\b.*\b1\.7999 hours"):
+        first_hours([table_of(a=6_479_900)], 1.8)
+    assert names((without_copies(table_of(a=1, b=2, c=3), {"bb", "zz"}),)) == [["a", "c"]]
