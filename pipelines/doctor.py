@@ -130,7 +130,7 @@ def engine() -> Iterator[Finding]:
     """Name the engine that makes a vocoder's sound here; without numba or Triton it is slow."""
     import torch
 
-    from vocoder.engines.choice import choose_engine
+    from vocoder.engines import choose_engine
 
     chosen = choose_engine("auto", "cuda" if torch.cuda.is_available() else "cpu")
     yield Finding("vocoder engine", chosen.engine, chosen.notice or "", "optional")

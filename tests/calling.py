@@ -16,7 +16,7 @@ import pytest
 from pipelines import cli
 from pipelines.commandline.command import perform
 from pipelines.commandline.command_options import options_class
-from wordless.base.compiling import compiling
+from wordless.base.machine import compiling
 
 ROOT = Path(__file__).parents[1]
 

@@ -88,7 +88,7 @@ BESIDE = (
     *("lm/bodies", "lm/samples", "lm/rates.py", "lm/pitch.py", "lm/heads.py", "lm/finetuned.py", "lm/finetuning.py"),
     *("tokenizer/rates_tokenizer.py", "tokenizer/speech_layer.py", "tokenizer/units.py"),
     *("wordless/audio/padding.py", "wordless/audio/speech_models.py", "wordless/base/ray_pool.py"),
-    *(f"vocoder/engines/{name}.py" for name in ("numba_streams", "triton_streams")),
+    *("vocoder/numba_streams.py", "vocoder/triton_streams.py"),
     *(f"wordless/audio/recordings/{name}.py" for name in ("espeak_voice", "packed", "tables")),
     *(str(path.relative_to(ROOT)) for path in (ROOT / "wordless/audio/recordings").glob("annotation*.py")),
 )
@@ -101,7 +101,7 @@ INTERFACES = (
 TABLES_OF = {
     "pipelines/bodies/table_of_bodies.py": "pipelines.bodies",
     "wordless/audio/recordings/annotation_kinds.py": "wordless.audio.recordings",
-    "vocoder/engines/choice.py": "vocoder.engines",
+    "vocoder/engines.py": "vocoder",
     "wordless/base/machine.py": "wordless.base.ray_pool",
     "pipelines/extras/work.py": "pipelines.pages",  # types of what an extra draws
 }
@@ -121,8 +121,8 @@ KEEPERS = {
         *("vocoder/measures.py", "pipelines/stages/features.py"),  # under a lock
         "pipelines/extras/speech_judges/opinions.py",
     ),
-    "numba": ("vocoder/engines/numba_streams.py", "wordless/base/compiling.py"),
-    "llvmlite": ("vocoder/engines/numba_streams.py",),
+    "numba": ("vocoder/numba_streams.py", "wordless/base/machine.py"),
+    "llvmlite": ("vocoder/numba_streams.py",),
     "jinja2": ("pipelines/pages",),
     "gradio": ("pipelines/extras/demo/demo_page.py",),
     "starlette": ("pipelines/extras/demo/server.py",),

@@ -30,7 +30,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 from torch.nn.utils.rnn import pad_sequence
 
-from vocoder.engines.choice import Engine, bookmark, choose_engine, create_streams, side_by_side
+from vocoder.engines import Engine, bookmark, choose_engine, create_streams, side_by_side
 from vocoder.frames import (
     WINDOW_SECONDS,
     HarmonicVoice,

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from tokenizer.codes import CodeMeanings, Codes, join_codes
-from vocoder.engines.choice import Engine, side_by_side
+from vocoder.engines import Engine, side_by_side
 from vocoder.filters import (
     REMEMBERED,
     PostFilter,

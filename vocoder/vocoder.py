@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from tokenizer.codes import CodeMeanings, Codes, CodesFormat, require_codes, require_same_codebook, require_sound
-from vocoder.engines.choice import Chosen, choose_engine
+from vocoder.engines import Chosen, choose_engine
 from vocoder.filters import PostFilter, VoiceHead, create_filter
 from vocoder.frames import frames_of, log_mel_of, pitch_of
 from vocoder.generation import (

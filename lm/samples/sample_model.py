@@ -45,11 +45,10 @@ from lm.samples.sample_network_options import (
     TransformerConfig,
 )
 from vocoder.crops import NOT_COUNTED, SampleClips, share_of
-from vocoder.engines.choice import choose_engine
-from vocoder.engines.torch_streams import draw_levels
+from vocoder.engines import choose_engine
 from vocoder.generation import GenerationInput, Progress, generate
 from vocoder.vocoder_options import LEVELS, EngineChoice, Sampling
-from vocoder.wavenet import WaveNet, companded_scale, mu_law_decode, mu_law_encode, silence
+from vocoder.wavenet import WaveNet, companded_scale, draw_levels, mu_law_decode, mu_law_encode, silence
 from wordless.audio.waveform import Waveform
 from wordless.base.causal_transformer import create_causal_transformer, full_rows
 from wordless.base.machine import Batch, copy_to, one_thread

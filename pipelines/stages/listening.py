@@ -34,7 +34,7 @@ from tokenizer.encoder import Encoder, pictures
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from vocoder import measures
-from vocoder.engines.choice import choose_engine, precision
+from vocoder.engines import choose_engine, precision
 from vocoder.generation import RunawayGuard
 from vocoder.kinds import BY_KEY, JUDGED_KINDS, KINDS, ORIGINAL, WAVENET
 from vocoder.synthesis import Synthesis, create_synthesis, speaking

@@ -40,10 +40,9 @@ from tokenizer.tokenizer import Autoencoder, Tokenizer
 from tokenizer.tokenizer_options import AutoencoderConfig
 from vocoder.crops import Crops, SampleClips, VocoderClips
 from vocoder.crops import loss as level_loss
-from vocoder.engines.choice import create_streams
-from vocoder.engines.torch_streams import draw_levels
+from vocoder.engines import create_streams
 from vocoder.vocoder_options import CropsConfig, Sampling, WaveNetConfig
-from vocoder.wavenet import WaveNet, create_wavenet
+from vocoder.wavenet import WaveNet, create_wavenet, draw_levels
 from wordless.training.fit import B, Batches, LossFunction, autocast, chosen_loss
 from wordless.training.fit_options import FitConfig
 

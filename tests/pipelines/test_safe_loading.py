@@ -15,7 +15,7 @@ EXECUTING_NAMES = {"eval", "exec", "compile", "__import__"}
 # Files with other calls of that name, and what they call it of: numba's builder, our `Training`, safetensors' function,
 # and cards, whose YAML huggingface_hub loads safely.
 OTHER_LOADS = {
-    **{"vocoder/engines/numba_streams.py": "builder", "wordless/training/fit.py": "training", "vocoder/vocoder.py": ""},
+    **{"vocoder/numba_streams.py": "builder", "wordless/training/fit.py": "training", "vocoder/vocoder.py": ""},
     "pipelines/extras/publish/publishing.py": "ModelCard",
 }
 # Their from_pretrained reads safetensors and JSON.

@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from wordless.base.arrays import DoubleArray, FloatArray, IndexArray
-from wordless.base.compiling import kernel, run
+from wordless.base.machine import call_kernel, kernel
 
 LOWEST, HIGHEST = 60.0, 400.0  # Hz
 LEAST_LAG = 8  # samples of the shortest period; lower rates resolve no pitch
@@ -207,12 +207,14 @@ class PitchTracker:
             samples = self.waiting[: step + 2 * self.reach]
             places = (HOPS_TOGETHER, self.hop, self.reach, self.window)
             # around the middle of each hop (hops, lags)
-            correlations = run(kernel(correlate), samples, np.ascontiguousarray(samples[::-1]), *places, *lags, extra)
+            correlations = call_kernel(
+                kernel(correlate), samples, np.ascontiguousarray(samples[::-1]), *places, *lags, extra
+            )
             correlations = correlations[: -(-self.left // self.hop)]
             self.waiting, self.left = self.waiting[step:], self.left - step
             known, rows = len(self.values), np.empty((len(correlations), len(self.score)), np.int64)
             values, before = np.concatenate([self.values, correlations]), np.concatenate([self.before, rows])
-            path = run(kernel(follow), values, before, known, self.score, self.octaves, *costs, LOOK_AHEAD)
+            path = call_kernel(kernel(follow), values, before, known, self.score, self.octaves, *costs, LOOK_AHEAD)
             decided = max(len(values) - LOOK_AHEAD, 0)
             self.values, self.before, self.path = values[decided:], before[decided:], path[decided:]
             found.append(self._pitches(values[:decided], path[:decided]))

@@ -35,7 +35,7 @@ from pipelines.stages.listening import loudest
 from pipelines.stages.stored_arrays import TRAINED_ON, split_samples, test_waveforms, waveforms
 from pipelines.store.stage import Run, Session, stage
 from pipelines.store.store import CURVE, Entry, write_json
-from vocoder.engines.choice import choose_engine, precision
+from vocoder.engines import choose_engine, precision
 from vocoder.kinds import ORIGINAL
 from vocoder.measures import sound_levels
 from vocoder.vocoder import joined_sound

@@ -30,8 +30,7 @@ from vocoder.kinds import JUDGED_KINDS, ORIGINAL
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.waveform import Waveform
 from wordless.base.arrays import FloatArray
-from wordless.base.compiling import importing
-from wordless.base.machine import one_thread, version_of
+from wordless.base.machine import importing, one_thread, version_of
 from wordless.base.messages import InputError
 
 RATE = 16_000  # Hz, of all models

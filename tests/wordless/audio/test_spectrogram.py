@@ -309,7 +309,7 @@ def test_without_numbas_compiler_the_pitch_is_the_same(tmp_path: Path) -> None:
     np.save(tmp_path / "sound.npy", MIXED[:2000])
     code = (
         "import numpy; from wordless.audio.pitch_contour import track_pitch; "
-        "from vocoder.engines.choice import choose_engine; "
+        "from vocoder.engines import choose_engine; "
         f"print(track_pitch(numpy.load('sound.npy'), {RATE}, {HOP}).tolist(), choose_engine('auto', 'cpu').engine)"
     )
     done = python("-c", code, cwd=tmp_path, NUMBA_DISABLE_JIT="1")

@@ -7,17 +7,17 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.vocoder.engines.test_choice import drawn, parallel_logits, path, stepped_logits
 from tests.vocoder.sounds import lively, tiny_config
-from vocoder.engines.choice import bookmark
-from vocoder.engines.torch_streams import TorchStreams
+from tests.vocoder.test_engines import drawn, parallel_logits, path, stepped_logits
+from vocoder.engines import bookmark
 from vocoder.vocoder_options import Sampling
+from vocoder.wavenet import TorchStreams
 
 pytest.importorskip("triton")
 from triton.runtime import interpreter
 
-from vocoder.engines import triton_streams
-from vocoder.engines.triton_streams import TritonStreams
+from vocoder import triton_streams
+from vocoder.triton_streams import TritonStreams
 
 DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 SIZES: dict[str, dict[str, Any]] = {

@@ -23,9 +23,8 @@ import triton
 import triton.language as tl
 from torch import Tensor, nn
 
-from vocoder.engines.torch_streams import filled, matrices
 from vocoder.vocoder_options import Sampling
-from vocoder.wavenet import WaveNet, silence
+from vocoder.wavenet import WaveNet, filled, matrices, silence
 from wordless.base.machine import copy_to
 
 # Numbers that change from launch to launch; Triton would otherwise compile anew for multiples of 16, and for 1.
@@ -42,7 +41,7 @@ def _product(x, matrix, precision: tl.constexpr):
 
 @triton.jit
 def _draw(logits, draws, temperature, levels: tl.constexpr, greedy: tl.constexpr):
-    """Draw levels ``(streams,)`` as `vocoder.engines.torch_streams.draw_levels` does."""
+    """Draw levels ``(streams,)`` as `vocoder.wavenet.draw_levels` does."""
     if greedy:
         return tl.argmax(logits, axis=1).to(tl.int32)
     weights = tl.exp((logits - tl.max(logits, axis=1)[:, None]) / temperature)
@@ -164,7 +163,7 @@ WARPS = 8
 
 
 class TritonStreams:
-    """Clips side by side on a GPU; it implements `vocoder.engines.choice.Streams`.
+    """Clips side by side on a GPU; it implements `vocoder.engines.Streams`.
 
     ``group`` is the number of streams of a program; None: `GROUP` where there are more clips than processors.
     """

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from tests import reference
 from tests.pipelines.tiny import AUDIO
-from tests.vocoder.engines.test_choice import random_phase
 from tests.vocoder.sounds import SPECTROGRAM, lively, tiny_config
+from tests.vocoder.test_engines import random_phase
 from vocoder.vocoder_options import PITCH_INPUTS, WaveNetConfig
 from vocoder.wavenet import WaveNet, create_wavenet, gated_layer, mu_law_decode, mu_law_encode, silence, transferred
 from wordless.base.messages import InputError

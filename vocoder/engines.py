@@ -20,10 +20,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vocoder.engines.torch_streams import TorchStreams
 from vocoder.vocoder_options import EngineChoice, Sampling
-from vocoder.wavenet import WaveNet
-from wordless.base.compiling import compiles
+from vocoder.wavenet import TorchStreams, WaveNet
+from wordless.base.machine import compiles
 
 Engine = Literal["torch", "numba", "numba_bf16", "triton"]
 
@@ -97,7 +96,7 @@ def _fastest(device: str) -> Chosen:
             return Chosen(engine="torch", notice="Triton is missing, so sound is made slowly: pip install triton")
         return Chosen(engine="triton")
     try:
-        from vocoder.engines.numba_streams import numba_multiplies_bf16  # numba takes its time to import
+        from vocoder.numba_streams import numba_multiplies_bf16  # numba takes its time to import
     except (ImportError, OSError) as error:
         slow = "so sound is made some ten times more slowly: pip install numba"
         return Chosen(engine="torch", notice=f"numba cannot be imported ({error}), {slow}")
@@ -112,11 +111,11 @@ def create_streams(model: WaveNet, clips: int, engine: Engine) -> Streams:
         case "torch":
             return TorchStreams(model, clips)
         case "numba" | "numba_bf16":
-            from vocoder.engines.numba_streams import NumbaStreams  # numba takes its time to import
+            from vocoder.numba_streams import NumbaStreams  # numba takes its time to import
 
             return NumbaStreams(model, clips, threads=torch.get_num_threads(), bf16=engine == "numba_bf16")
         case "triton":
-            from vocoder.engines.triton_streams import TritonStreams  # Triton comes with PyTorch for CUDA alone
+            from vocoder.triton_streams import TritonStreams  # Triton comes with PyTorch for CUDA alone
 
             return TritonStreams(model, clips)
 
@@ -132,7 +131,7 @@ def width(engine: Engine) -> int:
         case "torch":
             return 8
         case "numba" | "numba_bf16":
-            from vocoder.engines.numba_streams import TOGETHER  # numba takes its time to import
+            from vocoder.numba_streams import TOGETHER  # numba takes its time to import
 
             return TOGETHER * torch.get_num_threads()
         case "triton":

@@ -34,12 +34,10 @@ from numba.core.registry import cpu_target
 from numba.extending import intrinsic
 from torch import Tensor, nn
 
-from vocoder.engines.torch_streams import filled, matrices
 from vocoder.vocoder_options import Sampling
-from vocoder.wavenet import WaveNet, silence
+from vocoder.wavenet import WaveNet, filled, matrices, silence
 from wordless.base.arrays import FloatArray, IndexArray
-from wordless.base.compiling import kernel, run
-from wordless.base.machine import multiplies_bf16
+from wordless.base.machine import call_kernel, kernel, multiplies_bf16
 
 Factors = npt.NDArray[np.float32] | npt.NDArray[np.int32]
 LANES = 16  # float32 in a vector of 512 bits; where vectors are shorter, the compiler takes several
@@ -402,7 +400,7 @@ TOGETHER = 16  # clips at most that share a reading of the weights; more are no 
 
 
 class NumbaStreams:
-    """Clips side by side on the CPU's cores; it implements `vocoder.engines.choice.Streams`.
+    """Clips side by side on the CPU's cores; it implements `vocoder.engines.Streams`.
 
     The levels do not depend on the number of ``threads``. ``bf16`` multiplies in bfloat16, where
     `numba_multiplies_bf16`.
@@ -450,7 +448,7 @@ class NumbaStreams:
                 scores[few],
                 np.zeros(0, np.float32) if carried is None else _flat(carried[few]),
             )
-            run(go_on, *arguments)
+            call_kernel(go_on, *arguments)
 
         if len(self.shares) == 1 or self.threads == 1:
             for number in range(len(self.shares)):

@@ -16,16 +16,14 @@ from torch import Tensor
 from tests.calling import SOON, assert_waits, beside, python
 from tests.reference import cheapest_groups
 from tests.vocoder.sounds import lively, tiny_config
-from vocoder.engines import choice as engines
-from vocoder.engines import numba_streams
-from vocoder.engines.choice import Engine, Streams, bookmark, choose_engine, side_by_side, step_cost
-from vocoder.engines.numba_streams import NumbaStreams, exponential, gate, numba_multiplies_bf16
-from vocoder.engines.torch_streams import TorchStreams
+from vocoder import engines, numba_streams
+from vocoder.engines import Engine, Streams, bookmark, choose_engine, side_by_side, step_cost
 from vocoder.generation import AS_LEARNED
+from vocoder.numba_streams import NumbaStreams, exponential, gate, numba_multiplies_bf16
 from vocoder.vocoder_options import TAPS, VOICE_INPUTS, Sampling, WaveNetConfig
-from vocoder.wavenet import WaveNet, silence
-from wordless.base import compiling as locks
-from wordless.base.compiling import compiling, run
+from vocoder.wavenet import TorchStreams, WaveNet, silence
+from wordless.base import machine as locks
+from wordless.base.machine import call_kernel, compiling
 
 LOGIT_TOLERANCE = 1e-4
 BF16_TOLERANCE = 0.03  # of the largest logit; bfloat16 has 8 bits
@@ -169,7 +167,7 @@ def test_goes_back_to_a_state(name: str, clips: int) -> None:
 
 
 def test_bfloat16_is_not_chosen_where_numba_may_not_use_it() -> None:
-    ask = "from vocoder.engines.choice import choose_engine; print(choose_engine('auto', 'cpu').engine)"
+    ask = "from vocoder.engines import choose_engine; print(choose_engine('auto', 'cpu').engine)"
     done = python("-c", ask, NUMBA_CPU_NAME="generic")
     assert done.stdout == "numba\n", done.stderr
 
@@ -191,7 +189,7 @@ def test_the_choice_falls_back_and_says_so(monkeypatch: pytest.MonkeyPatch) -> N
             assert chosen.engine == ("torch" if missing else "triton")
             assert ("Triton" in str(chosen.notice)) == missing
         assert "CPU" in str(choose_engine("numba", "cuda").notice)
-    monkeypatch.setitem(sys.modules, "vocoder.engines.numba_streams", None)  # as where numba cannot be imported
+    monkeypatch.setitem(sys.modules, "vocoder.numba_streams", None)  # as where numba cannot be imported
     assert choose_engine("auto", "cpu").engine == "torch"
     assert "pip install numba" in str(choose_engine("auto", "cpu").notice)
 
@@ -218,8 +216,8 @@ def test_the_kernel_is_compiled_by_one_process_at_a_time(tmp_path: Path, monkeyp
     monkeypatch.setattr(locks, "lock_paths", lambda: [tmp_path / "lock"])
     njit(lambda number: number)(1)  # the first function of a process takes longest
     compiled = njit(lambda number: number)
-    assert_waits(lambda: run(compiled, 1), lambda: compiled.overloads)
-    with compiling(), beside(lambda: run(compiled, 2)) as ended:  # it is there, so nothing waits
+    assert_waits(lambda: call_kernel(compiled, 1), lambda: compiled.overloads)
+    with compiling(), beside(lambda: call_kernel(compiled, 2)) as ended:  # it is there, so nothing waits
         assert ended.wait(SOON)
 
 

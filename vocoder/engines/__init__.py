@@ -1,1 +1,0 @@
-"""The engines that compute the steps of a WaveNet."""
