@@ -472,7 +472,12 @@ Task = PooledTask | SequenceTask
 def probe_numbers(
     candidates: Mapping[str, FloatArray], values: FloatArray, rows: Rows, config: ProbeConfig, *, threads: int
 ) -> tuple[FloatArray, str]:
-    """Probe candidates ``(clips, dim)`` for ``values (clips,)``: predictions for test of the best, and its name."""
+    """Probe candidates ``(clips, dim)`` for ``values (clips,)``: predictions for test of the best, and its name.
+
+    These probes have the two steps of all others (`lm.probing.probe`): a candidate is chosen with a few penalties, and
+    bound and penalty for the chosen one among more. The squared error on validation chooses in both steps, and the
+    winner is fitted on train.
+    """
     wanted = values[rows["validation"]]
 
     def probe_one(name: str, count: int, bound: float) -> tuple[float, float, FloatArray, str]:

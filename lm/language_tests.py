@@ -1,10 +1,5 @@
 """Tests that judge a language model of sound by its probabilities and states, without labels or training.
 
-The score of a recording is its log-probability divided by its number of codes, so that length alone does not decide. Of
-two recordings, a language model should find the right one more probable. An item, such as a word, is in several pairs:
-in several voices, and against several made-up words. Its accuracy is the share of its pairs whose right recording has
-the higher score; a tie counts half. Chance is 0.5. A bootstrap resamples items: the pairs of one are not independent.
-
 Unigram and bigram models of each stream of codes show how much of a test needs no more than the frequencies of codes or
 of their pairs. The bigram is smoothed by a Dirichlet prior with the unigram as its mean (MacKay and Peto 1995)::
 
@@ -16,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, TypeVar
+from typing import Protocol
 
 import numpy as np
 
@@ -141,9 +136,6 @@ def score(model: LanguageModel, codes: Codes) -> Score:
         bits_per_second=bits_per_second(nats, model.predicted),
         perplexity=math.exp(nats),
     )
-
-
-Sound = TypeVar("Sound")  # what stands for a recording
 
 
 class Scorer(Protocol):

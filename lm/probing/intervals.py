@@ -13,14 +13,12 @@ interval is never narrower than that over clips: it reaches to the outer ends of
 with seeds in the same way. Student's t of the folds' differences says what other folds might give.
 
 Two figures on different clips, such as validation and test, are not paired: `independent_difference` combines their
-intervals. Many settings on the same clips make many pairs: `all_pairs` gives intervals that hold for all of them at
-once, so that one pair in twenty is not found to differ by chance.
+intervals.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import combinations
 from typing import Literal
 
 import numpy as np
@@ -420,30 +418,6 @@ def independent_difference(one: Estimate, other: Estimate) -> Estimate:
     below = np.hypot(one.value - one.low, other.high - other.value)
     above = np.hypot(one.high - one.value, other.value - other.low)
     return Estimate(value=value, low=value - float(below), high=value + float(above))
-
-
-def all_pairs(values: Floats, draws: Floats, *, resampled: int, confidence: float) -> list[tuple[int, int, Estimate]]:
-    """Compare every pair of settings by ``values (settings,)``: both numbers, and the first minus the second.
-
-    All intervals contain the true differences at once with probability ``confidence``. Their half width is a standard
-    error times the quantile of the largest deviation of all pairs in units of its standard error, over ``draws
-    (resamples, settings)`` of ``resampled`` clips (single-step max-t; Westfall and Young, "Resampling-Based Multiple
-    Testing", 1993; Hothorn, Bretz and Westfall, "Simultaneous inference in general parametric models", 2008). One more
-    clip on which a pair disagrees is added to its variance (Agresti and Min, 2005): a few clips do not separate two.
-    """
-    pairs = [*combinations(range(len(values)), 2)]
-    if not pairs:
-        return []
-    one, other = np.array(pairs).T
-    differences, drawn = values[one] - values[other], draws[:, one] - draws[:, other]
-    errors = np.sqrt(drawn.var(0) + 1 / resampled**2)
-    largest = (np.abs(drawn - drawn.mean(0)) / errors).max(1)
-    single = float(stdtrit(resampled, (1 + confidence) / 2))  # where no resample differs, the quantile is 0
-    halves = max(float(np.quantile(largest, confidence)), single) * errors
-    return [
-        (a, b, Estimate(value=value, low=value - half, high=value + half))
-        for (a, b), value, half in zip(pairs, differences.tolist(), halves.tolist(), strict=True)
-    ]
 
 
 def t_interval(values: Floats, *, confidence: float) -> tuple[float, float] | tuple[None, None]:

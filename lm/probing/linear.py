@@ -16,10 +16,6 @@ A penalty is in units of the mean squared norm of the centred training clips: th
 number, its mean eigenvalue. Otherwise the same penalty would be a hundred times as strong for 80 features as for 8,000,
 and a method's place would depend on the width of its features. So features side by side with a copy of themselves, or
 in other units, have the same answers.
-
-Probes of numbers have the two steps of all other probes (`lm.probing.probe`): a candidate is chosen with a few
-penalties, and bound and penalty for the chosen one among more. The squared error on validation chooses in both steps,
-and the winner is fitted on train.
 """
 
 import os

@@ -24,7 +24,7 @@ import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 
-from lm.language_tests import Scorer, Sound, Unigram, fit_bigram
+from lm.language_tests import Scorer, Unigram, fit_bigram
 from lm.lm_options import ProbeConfig
 from lm.model import LanguageModel
 from lm.probing import intervals as intervals
@@ -491,16 +491,21 @@ WORK = Work(plan=_plan, rows=_rows, require=_require)
 
 
 def item_accuracies(
-    scores: Mapping[Sound, float], pairs: Sequence[tuple[str, Sound, Sound]]
+    scores: Mapping[str, float], pairs: Sequence[tuple[str, str, str]]
 ) -> tuple[tuple[str, ...], Floats]:
-    """Compute the accuracy of each item over its ``pairs`` (item, right, wrong): names and ``(items,)``."""
+    """Compute the accuracy of each item over its ``pairs`` (item, right, wrong): names and ``(items,)``.
+
+    An item, such as a word, is in several pairs: in several voices, and against several made-up words. Its accuracy is
+    the share of its pairs whose right recording has the higher score, its log-probability divided by its number of
+    codes; a tie counts half. A bootstrap resamples items, because the pairs of one are not independent.
+    """
     by_item: dict[str, list[float]] = {}
     for item, right, wrong in pairs:
         by_item.setdefault(item, []).append(0.5 + 0.5 * float(np.sign(scores[right] - scores[wrong])))
     return tuple(by_item), np.array([np.mean(each) for each in by_item.values()])
 
 
-def word_scores(known: Sequence[str], texts: Mapping[Sound, str]) -> dict[Sound, float]:
+def word_scores(known: Sequence[str], texts: Mapping[str, str]) -> dict[str, float]:
     """Score each text by add-one smoothed pairs of words of ``known`` texts: the mean log-probability."""
 
     def pairs_of(text: str) -> list[tuple[str, str]]:

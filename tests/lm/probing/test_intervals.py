@@ -21,7 +21,6 @@ from lm.probing.intervals import (
     Predictions,
     Rankings,
     Ratios,
-    all_pairs,
     bootstrap,
     by_fold,
     by_group,
@@ -312,33 +311,6 @@ def test_the_difference_of_two_proportions_is_newcombes(
     shares = [Estimate(value=k / n, low=e.low, high=e.high) for (k, n), e in zip((one, other), ends, strict=True)]
     found = independent_difference(*shares)
     assert (found.low, found.high) == pytest.approx((low, high), abs=2e-4)
-
-
-def measured(hits: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Values and resamples of settings ``(settings, clips)``."""
-    fold = Hits(hits=hits.astype(np.float64))
-    return measure(fold)[0], bootstrap([fold], resamples=1000, seed=seed)
-
-
-def test_one_pair_has_the_interval_of_a_paired_difference() -> None:
-    rng = np.random.default_rng(0)
-    one = rng.random(400) < 0.7
-    hits = np.stack([one, np.where(rng.random(400) < 0.3, rng.random(400) < 0.5, one)])
-    values, draws = measured(hits)
-    [(_, _, gain)] = all_pairs(values, draws, resampled=400, confidence=0.95)
-    error = (hits[0].astype(float) - hits[1]).std() / 20
-    assert gain.value == pytest.approx(values[0] - values[1])
-    assert gain.high - gain.low == pytest.approx(2 * 1.96 * error, rel=0.1)
-
-
-@pytest.mark.parametrize(("right", "differs"), [(0, False), (3, False), (9, True)])
-def test_a_few_clips_do_not_separate_two_settings(right: int, differs: bool) -> None:
-    """An exact test needs at least six clips that one setting alone answers right."""
-    hits = np.zeros((2, 100), bool)
-    hits[:, :50], hits[0, 50 : 50 + right] = True, True
-    [(_, _, gain)] = all_pairs(*measured(hits), resampled=100, confidence=0.95)
-    assert (gain.low < gain.value < gain.high, gain.excludes_zero) == (True, differs)
-    assert all_pairs(*measured(hits[:1]), resampled=100, confidence=0.95) == []  # one setting has no pair
 
 
 def test_one_clip_with_several_draws_has_an_interval_over_clips() -> None:

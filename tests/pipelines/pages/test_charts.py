@@ -12,11 +12,12 @@ import pytest
 from markupsafe import Markup
 from pandas import DataFrame
 
+from lm.probing.intervals import Hits, bootstrap, measure
 from pipelines.commandline.run_folders import Job
 from pipelines.pages import charts
 from pipelines.pages.charts import Chart, Curve, Panel, curves_chart, look
 from pipelines.pages.report import MAX_WRITTEN, comparison_charts, confusion_chart
-from pipelines.pages.sweep_page import Point, Runs, sweep_charts, swept
+from pipelines.pages.sweep_page import Point, Runs, all_pairs, sweep_charts, swept
 from pipelines.results.run_record import Comparison, Results, Row, frame
 from tests.pipelines.pages_apart import comparison_example, probe, says
 
@@ -161,3 +162,30 @@ def test_accuracy_and_perplexity_have_a_panel_each_and_other_options_a_line() ->
     text = figures_chart(Runs(options=("ablation",), finished=points))
     assert ">none<" in text  # names of runs stand below the panels
     assert ">one<" in text
+
+
+def measured(hits: np.ndarray, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Values and resamples of settings ``(settings, clips)``."""
+    fold = Hits(hits=hits.astype(np.float64))
+    return measure(fold)[0], bootstrap([fold], resamples=1000, seed=seed)
+
+
+def test_one_pair_has_the_interval_of_a_paired_difference() -> None:
+    rng = np.random.default_rng(0)
+    one = rng.random(400) < 0.7
+    hits = np.stack([one, np.where(rng.random(400) < 0.3, rng.random(400) < 0.5, one)])
+    values, draws = measured(hits)
+    [(_, _, gain)] = all_pairs(values, draws, resampled=400, confidence=0.95)
+    error = (hits[0].astype(float) - hits[1]).std() / 20
+    assert gain.value == pytest.approx(values[0] - values[1])
+    assert gain.high - gain.low == pytest.approx(2 * 1.96 * error, rel=0.1)
+
+
+@pytest.mark.parametrize(("right", "differs"), [(0, False), (3, False), (9, True)])
+def test_a_few_clips_do_not_separate_two_settings(right: int, differs: bool) -> None:
+    """An exact test needs at least six clips that one setting alone answers right."""
+    hits = np.zeros((2, 100), bool)
+    hits[:, :50], hits[0, 50 : 50 + right] = True, True
+    [(_, _, gain)] = all_pairs(*measured(hits), resampled=100, confidence=0.95)
+    assert (gain.low < gain.value < gain.high, gain.excludes_zero) == (True, differs)
+    assert all_pairs(*measured(hits[:1]), resampled=100, confidence=0.95) == []  # one setting has no pair
