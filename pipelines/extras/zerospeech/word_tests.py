@@ -490,9 +490,7 @@ def _require(settings: RunSettings) -> None:
 WORK = Work(plan=_plan, rows=_rows, require=_require)
 
 
-def item_accuracies(
-    scores: Mapping[str, float], pairs: Sequence[tuple[str, str, str]]
-) -> tuple[tuple[str, ...], Floats]:
+def item_accuracies(scores: Mapping[S, float], pairs: Sequence[tuple[str, S, S]]) -> tuple[tuple[str, ...], Floats]:
     """Compute the accuracy of each item over its ``pairs`` (item, right, wrong): names and ``(items,)``.
 
     An item, such as a word, is in several pairs: in several voices, and against several made-up words. Its accuracy is
