@@ -26,9 +26,8 @@ from lm.finetuning import ClassificationOptions
 from lm.lm_options import GPTConfig, VectorConfig
 from lm.tokens import Vocabulary
 from pipelines.bodies.networks import HeardClips, spectrograms
-from pipelines.bodies.table_of_bodies import BodiesOfRun
 from pipelines.commandline.command_options import index_of, nested
-from pipelines.methods.methods_table import METHODS
+from pipelines.methods.methods_table import METHODS, BodiesOfRun
 from pipelines.stages.codebooks import frame_sample
 from pipelines.stages.stage_options import TokenizerSettings
 from pipelines.store.stored_features import FEATURES

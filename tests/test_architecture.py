@@ -99,7 +99,7 @@ INTERFACES = (
     "lm/bodies/body.py",
 )
 TABLES_OF = {
-    "pipelines/bodies/table_of_bodies.py": "pipelines.bodies",
+    "pipelines/methods/methods_table.py": "pipelines.bodies",
     "wordless/audio/recordings/annotation_kinds.py": "wordless.audio.recordings",
     "vocoder/engines.py": "vocoder",
     "wordless/base/machine.py": "wordless.base.ray_pool",

@@ -68,7 +68,7 @@ def test_no_file_imports_an_extra_but_its_own() -> None:
 # method needs them.
 KINDS = (
     *("wordless/audio/recordings/corpus.py", "lm/model.py", "tokenizer/tokenizer.py"),
-    "pipelines/bodies/table_of_bodies.py",
+    "pipelines/methods/methods_table.py",
 )
 
 

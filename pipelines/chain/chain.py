@@ -16,12 +16,11 @@ import torch
 
 from lm.probing.task import ProbeTask
 from lm.probing.vectors import read_features
-from pipelines.bodies.table_of_bodies import JUDGE
 from pipelines.chain.study import Study, rate_prefix
 from pipelines.extras.table import imported
 from pipelines.extras.work import works
 from pipelines.methods.method import Method
-from pipelines.methods.methods_table import METHODS
+from pipelines.methods.methods_table import JUDGE, METHODS
 from pipelines.results.run_record import FoldSeed
 from pipelines.settings.run_settings import RunSettings
 from pipelines.stages import codebooks

@@ -17,7 +17,6 @@ import numpy as np
 
 from lm.probing.probe import FittedProbe, VectorRecipe
 from lm.probing.task import require_labels
-from pipelines.bodies.table_of_bodies import BODIES
 from pipelines.chain.chain import comb_notice, make_folds
 from pipelines.chain.clips_of_run import MANIFEST, REJECTED, find_corpus, read_corpus, seen_of
 from pipelines.commandline.command_options import command_line
@@ -33,6 +32,7 @@ from pipelines.jobs.beside_corpus import (
     write_unlabelled,
 )
 from pipelines.jobs.sound_probe import MADE_BY, KeptMethod, KeptProbes
+from pipelines.methods.methods_table import BODIES
 from pipelines.pages.phrasing import LATEX, methods_latex, methods_table, sentences, summary
 from pipelines.pages.runs_table import RUNS
 from pipelines.results.probes import PREDICTIONS, probes_of_run, write_predictions

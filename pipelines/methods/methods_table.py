@@ -1,18 +1,49 @@
-"""The table of all methods, which options, probes, results, charts and sentences read; and the user's own features.
+"""The tables of bodies and of all methods, which options, probes, results, charts and sentences read.
 
-The table is read before any option is checked, so it names the functions that make features: they are imported when a
-run needs them. Methods of bodies stand in the files of `pipelines.bodies`. Sentences and charts keep the order of the
-table. Vectors of any other program are compared under the same protocol.
+The tables are read before any option is checked, so they name the functions that make features: they are imported when
+a run needs them. Methods of bodies stand in the files of `pipelines.bodies`. Sentences and charts keep the order of the
+table. Vectors of any other program, the user's own features, are compared under the same protocol.
 """
 
 import re
 from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from pipelines.bodies.table_of_bodies import METHODS_OF_BODIES
-from pipelines.methods.method import CURVES, FEW, Line, Method, Place, untrained
+from pipelines.bodies.ast_body import AstSettings
+from pipelines.bodies.audio_transformer_body import AudioTransformerSettings
+from pipelines.bodies.cnn_body import BaselineSettings
+from pipelines.bodies.network_options import FEATURES_OF_BODIES
+from pipelines.bodies.sound_gpt_body import SoundGPTSettings
+from pipelines.bodies.wav2vec2_body import Wav2vec2Settings
+from pipelines.methods.method import CURVES, FEW, BodySettings, Line, Method, Place, untrained
 from wordless.base.messages import InputError
-from wordless.base.options import BESIDE
+from wordless.base.options import BESIDE, Options, option
+
+# module:function: features of methods that name no function, and the judge of labels that is the network of a method
+FEATURES = f"{FEATURES_OF_BODIES}:features_of_network"
+JUDGE = f"{FEATURES_OF_BODIES}:network_judge"
+
+
+@dataclass(frozen=True, kw_only=True)
+class BodiesOfRun(Options):
+    """The bodies of a run, each a group of options."""
+
+    baselines: BaselineSettings = option(BaselineSettings(), "SimCLR and supervised networks", group="small")
+    gpt_sound: SoundGPTSettings = option(SoundGPTSettings(), "GPTs of changed copies of sound or codes", group="small")
+    ast: AstSettings = option(AstSettings(), "the Audio Spectrogram Transformer of the comparison", group="small")
+    audio_transformer: AudioTransformerSettings = option(
+        AudioTransformerSettings(), "the Audio Transformer of waveforms of the comparison", group="small"
+    )
+    wav2vec2: Wav2vec2Settings = option(Wav2vec2Settings(), "wav2vec 2.0 and models of its kind", group="small")
+
+
+BODIES: dict[str, BodySettings] = {field.name: getattr(BodiesOfRun(), field.name) for field in fields(BodiesOfRun)}
+METHODS_OF_BODIES = [
+    replace(method, body=name, features=method.features or FEATURES)
+    for name, body in BODIES.items()
+    for method in body.methods
+]
 
 MAKE = "pipelines.chain.chain"
 NEXT = "the next code"  # target

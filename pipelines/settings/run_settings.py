@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, get_args
 
 from lm.lm_options import ProbeConfig, States, VectorConfig
-from pipelines.bodies.table_of_bodies import BODIES, BodiesOfRun
 from pipelines.extras.table import EXTRAS, Extra, Need, extras
 from pipelines.methods.method import BodySettings, Method
-from pipelines.methods.methods_table import METHODS, ROWS, method_of, own_method, require_features
+from pipelines.methods.methods_table import BODIES, METHODS, ROWS, BodiesOfRun, method_of, own_method, require_features
 from pipelines.settings.inputs import DeviceOptions, EngineOptions
 from pipelines.stages.stage_options import (
     STEPS,
