@@ -13,13 +13,11 @@ if TYPE_CHECKING:
     from pipelines.chain.study import Study
     from pipelines.pages.charts import Chart
     from pipelines.pages.players import Sound
-    from pipelines.results.run_record import Results, Row, Section
+    from pipelines.results.run_record import Made, Results, Row, Section
     from pipelines.settings.run_settings import RunSettings
     from pipelines.store.stage import Session
     from pipelines.store.store import Entry
     from wordless.audio.recordings.manifest import Clips
-
-    Made = Mapping[tuple[str, int], Mapping[str, Entry]]  # entries of each fold and seed, by their names
 
 
 @dataclass(frozen=True, kw_only=True)
