@@ -11,8 +11,16 @@ from typing import ClassVar
 from lm.lm_options import Pooling
 from pipelines.commandline.annotation_files import SUFFIXES, FileOptions, kind_of_output, require_recordings
 from pipelines.settings.inputs import EngineOptions, InputOptions, RateOptions, StoredOptions, require_writable_folder
-from pipelines.store.outputs import prepare_output, require_kind, require_new, require_table
-from pipelines.store.run_folder import OF_SOUND, is_finetuned, part_of, run_of
+from pipelines.store.inputs_and_outputs import (
+    OF_SOUND,
+    is_finetuned,
+    part_of,
+    prepare_output,
+    require_kind,
+    require_new,
+    require_table,
+    run_of,
+)
 from wordless.audio.recordings.annotations import OF_ANNOTATIONS, WITHOUT_PARTS, candidates_at, kind_of, recordings_at
 from wordless.audio.recordings.corpus import CorpusConfig, find_recordings
 from wordless.audio.recordings.folders import expand_home

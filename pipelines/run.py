@@ -19,8 +19,7 @@ from pipelines.settings.run_settings import (
     corpus_options,
     require_recordings,
 )
-from pipelines.store.outputs import require_kind
-from pipelines.store.run_folder import require_output
+from pipelines.store.inputs_and_outputs import require_kind, require_output
 from wordless.base.machine import large_imports
 from wordless.base.model_folders import is_on_hub
 from wordless.base.options import option

@@ -17,8 +17,7 @@ from lm.model import LanguageModel
 from pipelines.commandline.command_options import quote, spell
 from pipelines.jobs.sound_probe import AUTO, SoundProbe
 from pipelines.results.run_record import read_results
-from pipelines.store.outputs import is_held
-from pipelines.store.run_folder import REPORT, RESULTS
+from pipelines.store.inputs_and_outputs import REPORT, RESULTS, is_held
 from tokenizer.tokenizer import Tokenizer
 from vocoder.vocoder import Vocoder
 from wordless.audio.reading import by_channel, mono, read, whole_rate

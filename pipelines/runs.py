@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.commandline.run_folders import LATEST
-from pipelines.store.outputs import hold, is_held
-from pipelines.store.run_folder import FINETUNED, JOB
+from pipelines.store.inputs_and_outputs import FINETUNED, JOB, hold, is_held
 from pipelines.store.store import ENTRY, SYNTHESISED, TIMINGS, UNPACKED, StoreOptions, faults
 from wordless.base.files import MARK, folder_size, remove, take_lock
 from wordless.base.messages import InputError, counted, escape

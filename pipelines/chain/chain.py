@@ -55,7 +55,7 @@ from pipelines.stages.probing import probed, require_probeable, scored
 from pipelines.stages.stage_options import TokenizerSettings
 from pipelines.stages.stored_arrays import waveforms
 from pipelines.stages.voices import CodedIn, vocoder
-from pipelines.store.outputs import keep_claimed
+from pipelines.store.inputs_and_outputs import keep_claimed
 from pipelines.store.stage import Plan, Session, open_plan
 from pipelines.store.store import Entry, some_options
 from pipelines.store.stored_features import natural

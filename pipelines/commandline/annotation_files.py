@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 
-from pipelines.store.outputs import new_folder
+from pipelines.store.inputs_and_outputs import new_folder
 from wordless.audio.decoding import length_of
 from wordless.audio.recordings.annotation_formats import Event
 from wordless.audio.recordings.annotation_kinds import KINDS

@@ -46,7 +46,7 @@ from pipelines.commandline.command_options import (
 )
 from pipelines.commandline.commands import COMMANDS
 from pipelines.extras.table import imported
-from pipelines.store.outputs import CLAIMED, claims
+from pipelines.store.inputs_and_outputs import CLAIMED, claims
 from wordless.base.files import NO_LOCKS, NO_PERMISSION, NO_SPACE, WRITE_ERRORS, causes, existing, is_full, os_number
 from wordless.base.machine import (
     NO_DEVICE,

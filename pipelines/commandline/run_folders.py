@@ -23,7 +23,7 @@ from omegaconf import DictConfig, OmegaConf, read_write
 
 from pipelines.commandline.command import mendable, os_problem
 from pipelines.commandline.command_options import command_line, index, parse_values, quote
-from pipelines.store.outputs import NOTES, RUN_LOCK, SWEEP_LOCK, claim, is_held
+from pipelines.store.inputs_and_outputs import NOTES, RUN_LOCK, SWEEP_LOCK, claim, is_held
 from wordless.base.files import find_object, write_aside
 from wordless.base.machine import rank
 from wordless.base.messages import InputError, escape_values

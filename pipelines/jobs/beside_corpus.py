@@ -18,7 +18,7 @@ from pipelines.methods.methods_table import METHODS
 from pipelines.settings.run_settings import EMBEDDED, EMBEDDED_SOURCE, RunSettings
 from pipelines.stages.language_model import gpt_hash
 from pipelines.stages.voices import UNIVERSAL, is_shipped, saved_vocoder
-from pipelines.store.run_folder import LM, RESULTS, TOKENS, VOICE, start_folder
+from pipelines.store.inputs_and_outputs import LM, RESULTS, TOKENS, VOICE, start_folder
 from pipelines.store.store import SYNTHESISED, some_options
 from pipelines.store.stored_features import GPT
 from wordless.audio.recordings.corpus import CorpusConfig

@@ -38,7 +38,7 @@ from pipelines.stages.features import (
     log_mel_features,
 )
 from pipelines.stages.probing import probed, require_probeable
-from pipelines.store.run_folder import OF_SOUND, RESULTS, part_of
+from pipelines.store.inputs_and_outputs import OF_SOUND, RESULTS, part_of
 from pipelines.store.stage import Session
 from pipelines.store.store import Entry, Store, write_json
 from pipelines.store.stored_features import (

@@ -21,8 +21,7 @@ from pipelines.jobs.events import ClassFigures, Overlaps, ScoredWindows, judge, 
 from pipelines.jobs.sound_probe import KeptProbes, SoundProbe, SoundView
 from pipelines.pages.page_of_places import Answer, Room, write_predictions_page
 from pipelines.recordings import PredictConfig
-from pipelines.store.outputs import new_file
-from pipelines.store.run_folder import is_finetuned
+from pipelines.store.inputs_and_outputs import is_finetuned, new_file
 from wordless.audio.audio_options import Channel
 from wordless.audio.decoding import Recording
 from wordless.audio.recordings.annotation_formats import Event

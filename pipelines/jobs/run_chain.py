@@ -42,7 +42,7 @@ from pipelines.settings.run_rules import run_settings
 from pipelines.settings.run_settings import EMBEDDED, RunSettings, choose_workers, usual_stages
 from pipelines.stages.features import BAG_OF_CODES
 from pipelines.stages.listening import wav_name
-from pipelines.store.run_folder import REPORT, RESULTS
+from pipelines.store.inputs_and_outputs import REPORT, RESULTS
 from pipelines.store.stage import Session
 from pipelines.store.store import CURVE, ENTRY, Entry, Store
 from pipelines.store.stored_features import GPT, PROBE

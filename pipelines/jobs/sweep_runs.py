@@ -33,7 +33,7 @@ from pipelines.commandline.run_folders import (
     relative,
     sweep_words,
 )
-from pipelines.store.outputs import hold
+from pipelines.store.inputs_and_outputs import hold
 from wordless.base.machine import is_under_torchrun, rank
 from wordless.base.messages import InputError, counted, escape
 from wordless.base.progress import append_line

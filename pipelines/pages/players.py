@@ -13,7 +13,7 @@ from matplotlib.mlab import specgram
 
 from pipelines.pages.charts import Chart, Picture, code_picture, log_mel_pictures, spectrogram_chart
 from pipelines.results.run_record import PICTURES, Pictures, Results, Section, count_codes, lost_file, read_arrays
-from pipelines.store.run_folder import RESULTS
+from pipelines.store.inputs_and_outputs import RESULTS
 from vocoder.kinds import JUDGED_KINDS, KINDS, ORIGINAL, WAVENET
 from wordless.audio.levels import Meter, block_samples
 from wordless.audio.waveform import Waveform

@@ -54,7 +54,7 @@ from pipelines.pages.players import (
     sounds_of,
 )
 from pipelines.results.run_record import SOUND, Comparison, Results, Row, read_results, value_of
-from pipelines.store.run_folder import REPORT
+from pipelines.store.inputs_and_outputs import REPORT
 from pipelines.store.stored_features import GPT, WITH_INPUT
 from vocoder.kinds import JUDGED_KINDS, KINDS, WAVENET
 from wordless.audio.recordings.manifest import SPLITS

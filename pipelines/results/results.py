@@ -39,7 +39,7 @@ from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.codebooks import HEALTH, KMEANS
 from pipelines.stages.language_model import PERPLEXITY
 from pipelines.stages.listening import CLIPS, GUARD, JUDGED, JUDGES, LISTENING, RECOGNISED
-from pipelines.store.run_folder import RESULTS
+from pipelines.store.inputs_and_outputs import RESULTS
 from pipelines.store.store import CURVE, ENTRY, Entry, write_json
 from pipelines.store.stored_features import GPT
 from vocoder.kinds import BY_KEY, ORIGINAL, UNLEARNED, WAVENET

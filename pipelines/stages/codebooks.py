@@ -17,7 +17,7 @@ from torch import Tensor
 
 from pipelines.stages.stage_options import TokenizerSettings
 from pipelines.stages.stored_arrays import TRAINED_ON
-from pipelines.store.run_folder import TOKENS, read_start, require_equal, start_folder
+from pipelines.store.inputs_and_outputs import TOKENS, read_start, require_equal, start_folder
 from pipelines.store.stage import Run, Session, stage
 from pipelines.store.store import Entry, some_options, write_json
 from tokenizer import fitting

@@ -8,7 +8,7 @@ from lm.lm_options import GPTConfig
 from lm.model import LanguageModel
 from lm.tokens import CodeSequences, TrainingBatches, fitting_batches, loss, validation_batches
 from pipelines.stages.stage_options import LanguageModelSettings
-from pipelines.store.run_folder import LM, TOKENS, require_equal, start_folder, undamaged
+from pipelines.store.inputs_and_outputs import LM, TOKENS, require_equal, start_folder, undamaged
 from pipelines.store.stage import Run, Session, stage
 from pipelines.store.store import Entry, other_options, write_json
 from tokenizer.codes import Codes, join_rates

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pipelines.stages.stage_options import VocoderSettings
 from pipelines.stages.stored_arrays import TRAINED_ON, split_samples, stored_names
-from pipelines.store.run_folder import VOICE, differences, from_hub, read_start, require_equal, start_folder
+from pipelines.store.inputs_and_outputs import VOICE, differences, from_hub, read_start, require_equal, start_folder
 from pipelines.store.stage import Run, Session, stage
 from pipelines.store.store import Entry
 from tokenizer.parquet import read_codes

@@ -34,7 +34,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
 import torch
 from torch import nn
 
-from pipelines.store.outputs import keep_claimed
+from pipelines.store.inputs_and_outputs import keep_claimed
 from pipelines.store.store import CURVE, Entry, Recipe, Store, checkpoints_of, write_json
 from wordless.audio.recordings.manifest import Clips, Split
 from wordless.base.files import list_hash

@@ -13,7 +13,7 @@ from typing import Any
 from pipelines.extras.demo import DemoConfig
 from pipelines.pages.players import clip_name, listened_clips, sound_path, sounds_of
 from pipelines.results.run_record import read_results
-from pipelines.store.run_folder import run_of
+from pipelines.store.inputs_and_outputs import run_of
 from wordless.base.machine import choose_device
 from wordless.base.messages import InputError, escape
 

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from pipelines.commandline.run_folders import JOBS
-from pipelines.store.outputs import prepare_output, require_kind
-from pipelines.store.run_folder import RESULTS
+from pipelines.store.inputs_and_outputs import RESULTS, prepare_output, require_kind
 from wordless.base.options import REQUIRED, Options, option
 
 

@@ -6,8 +6,7 @@ from typing import Literal
 
 from pipelines.commandline.annotation_files import TABLES, FileOptions, kind_of_output, require_recordings
 from pipelines.settings.inputs import StoredOptions, require_writable_folder
-from pipelines.store.outputs import prepare_output
-from pipelines.store.run_folder import part_of
+from pipelines.store.inputs_and_outputs import part_of, prepare_output
 from wordless.audio.levels import MAX_TRIM_DB, MIN_TRIM_DB
 from wordless.audio.recordings.annotations import recordings_at
 from wordless.audio.recordings.manifest import Clips

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pipelines.store.outputs import is_held
-from pipelines.store.run_folder import RESULTS, is_finetuned
+from pipelines.store.inputs_and_outputs import RESULTS, is_finetuned, is_held
 from wordless.base.model_folders import CONFIG, REPO, HubAddress
 from wordless.base.options import REQUIRED, Options, option
 

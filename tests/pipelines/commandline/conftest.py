@@ -14,7 +14,7 @@ from wordless.base.options import Options, option
 from pipelines.commandline import command_options
 from pipelines.commandline.command import command
 from pipelines.commandline.commands import COMMANDS, Command
-from pipelines.store.outputs import keep_claimed
+from pipelines.store.inputs_and_outputs import keep_claimed
 
 @dataclass(frozen=True, kw_only=True)
 class TryConfig(Options):

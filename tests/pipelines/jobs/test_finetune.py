@@ -12,8 +12,7 @@ from lm.bodies.network_sizes import AudioTransformerConfig
 from lm.finetuned import FineTunedModel, create_network, create_task
 from lm.finetuning import ClassificationOptions
 from pipelines.extras.finetune import finetune_settings
-from pipelines.store.outputs import hold
-from pipelines.store.run_folder import JOB
+from pipelines.store.inputs_and_outputs import JOB, hold
 from tests.pipelines.jobs.conftest import PITCHES, Finetuned, composed, fine_tune, rows_of, write_tone, write_tones
 from tests.pipelines.tiny import AUDIO
 from tests.pipelines.tiny_chain import stored

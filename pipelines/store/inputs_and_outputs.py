@@ -1,18 +1,29 @@
-"""Places that a command writes to: checked first, locked while it writes, and whole in the end.
+"""What a command writes, and the folder of the run whose models it reads: both are checked before the work.
 
-A lock is a ``flock``, which the system releases when its process ends for any reason.
+Places that a command writes to are locked meanwhile, and whole in the end. A lock is a ``flock``, which the system
+releases when its process ends for any reason. ``model=hf://user/name`` names a run on the Hugging Face hub: its parts
+are downloaded when a command first asks. So do ``tokenizer.start``, ``lm.start`` and ``vocoder.start``, the models that
+a run begins with.
 """
+
+from __future__ import annotations
 
 import filecmp
 import os
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from wordless.audio.waveform import EXTENSIONS
-from wordless.base.files import MARK, existing, mark, remove, take_lock
-from wordless.base.messages import InputError, require
+from wordless.base.files import MARK, existing, find_object, mark, read_object, remove, take_lock
+from wordless.base.messages import InputError, OldModelError, require, written
+from wordless.base.model_folders import CONFIG, fetch, holds_rates, hub_address, is_on_hub
+
+if TYPE_CHECKING:
+    from wordless.base.saved_models import ModelKind
 
 REMEDY = "choose another output=..., or delete it"
 OTHERS = (  # suffixes of files beside those of sounds
@@ -184,3 +195,107 @@ def new_file(path: Path) -> Iterator[Path]:
         beside.replace(path)
     finally:
         beside.unlink(missing_ok=True)
+
+
+T = TypeVar("T")
+REPORT = "report.html"
+RESULTS = "results.json"  # is written last
+FINETUNED = "finetuned"  # folder of the fine-tuned models of a run
+JOB, TABLE = "job.json", "figures.md"  # in the folder of a fine-tuned model: what it is made of, its figures
+# folders, and the stages or methods of `wordless run` that make them
+Part = Literal["tokenizer", "lm", "gpt_sound", "gpt_window", "vocoder", "wav2vec2", "audio_transformer"]
+
+OF_SOUND: tuple[Part, ...] = ("gpt_sound", "gpt_window")  # parts that read sound themselves
+
+from_hub = cache(fetch)  # a command asks several times for a part, and the hub once
+
+
+def is_finetuned(folder: Path) -> bool:
+    """Return whether a folder is a fine-tuned model, whose config.json is written last; entries name no channel."""
+    return {"body", "head", "channel"} <= {*(find_object(folder / CONFIG) or {})}
+
+
+def part_of(model: Path, part: Part, *, otherwise: str = "", rates: bool = False) -> Path:
+    """Return the folder of one part that a run made; ``otherwise`` is an alternative without it, for a refusal.
+
+    Models of several rates are refused unless the command reads them (``rates``).
+    """
+    folder = _found_part(model, part, otherwise)
+    if holds_rates(folder) and not rates:
+        rule = "its codes have several rates, which only wordless run, generate and decode read"
+        raise InputError(option="model", value=model, rule=rule, remedy="name a run with tokenizer.rates=null")
+    return folder
+
+
+def _found_part(model: Path, part: Part, otherwise: str) -> Path:
+    if address := hub_address(model):
+        return from_hub(address, part)
+    if not model.is_dir():
+        state = "is a file" if model.exists() else "does not exist"
+        raise InputError(f"model={model} {state}; name the folder of a run, such as model=runs/<date>_<time>")
+    if (model / part / CONFIG).is_file():
+        return model / part
+    if is_finetuned(model):
+        raise InputError(f"model={model} is a fine-tuned model without {part}; name a run, or call wordless predict")
+    if (model / CONFIG).is_file():
+        raise InputError(f"model={model} is a part of a run; name the folder above: model={model.absolute().parent}")
+    raise InputError(
+        f"model={model} holds no {part}/config.json; {otherwise}name the folder of a run whose stages or methods "
+        f"included {part}, without compare.folds and seeds, which leave models in the store"
+    )
+
+
+def run_of(model: Path) -> Path:
+    """Return the local folder of a run with all its parts; at least a tokenizer must be there."""
+    part_of(model, "tokenizer")
+    address = hub_address(model)
+    return model if address is None else from_hub(address, "tokenizer", whole=True)
+
+
+def require_output(model: Path | None, output: Path | None, *, example: str) -> None:
+    """Refuse a run on the hub without an output: results go into the folder of a run only on this machine."""
+    if output is None and is_on_hub(model):
+        raise InputError(f"output=null, and {hub_address(model or '')} is no folder of this machine; add {example}")
+
+
+LM, TOKENS, VOICE = "lm.start", "tokenizer.start", "vocoder.start"  # options that name models to begin with
+
+
+def start_folder(start: str, kind: ModelKind, *, option: str) -> Path:
+    """Return the local folder of a model: ``start`` is this folder, that of a run with the model, or on the hub."""
+    if address := hub_address(start):
+        return from_hub(address, kind.part, "")
+    folder = Path(start).expanduser()
+    for place in (folder / kind.part, folder):
+        if kind.key in (find_object(place / CONFIG) or {}):
+            return place
+    state = f"holds no {kind.part}/{CONFIG} of a {kind.name}" if folder.is_dir() else "is no folder"
+    raise InputError(f"{option}={start} {state}; name the folder of a run that made a {kind.name}, or hf://user/name")
+
+
+def read_start(saved: type[T], folder: Path, option: str, start: str) -> T:
+    with undamaged(option, start, folder):
+        return read_object(saved, folder / CONFIG)
+
+
+@contextmanager
+def undamaged(option: str, start: str, folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OldModelError as error:
+        raise InputError(f"{option}={start}: {folder} is of an older version ({error}); name another one") from error
+    except InputError as error:
+        raise InputError(f"{option}={start}: {folder} is damaged: {error}; copy it again from its run") from error
+
+
+def differences(values: Mapping[str, tuple[object, object]]) -> tuple[str, str]:
+    """Write the options whose two values differ, with the first values and with the second."""
+    other = {name: pair for name, pair in values.items() if pair[0] != pair[1]}
+    own, theirs = ([f"{name}={written(pair[at])}" for name, pair in other.items()] for at in (0, 1))
+    return ", ".join(own), " ".join(theirs)
+
+
+def require_equal(option: str, start: str, values: Mapping[str, tuple[object, object]]) -> None:
+    own, theirs = differences(values)
+    if own:
+        raise InputError(f"{option}={start} was made with other options than this run, which has {own}: add {theirs}")
