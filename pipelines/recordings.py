@@ -9,10 +9,19 @@ from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
 from lm.lm_options import Pooling
-from pipelines.commandline.annotation_files import SUFFIXES, FileOptions, kind_of_output, require_recordings
-from pipelines.settings.inputs import EngineOptions, InputOptions, RateOptions, StoredOptions, require_writable_folder
+from pipelines.commandline.recording_options import (
+    SUFFIXES,
+    FileOptions,
+    InputOptions,
+    StoredOptions,
+    kind_of_output,
+    require_recordings,
+    require_writable_folder,
+)
 from pipelines.store.inputs_and_outputs import (
     OF_SOUND,
+    EngineOptions,
+    RateOptions,
     is_finetuned,
     part_of,
     prepare_output,

@@ -10,7 +10,6 @@ from pipelines.commandline.command import start
 from pipelines.commandline.command_options import completed
 from pipelines.commandline.run_folders import logged
 from pipelines.jobs.sweep_runs import going_on
-from pipelines.settings.inputs import ModelOptions
 from pipelines.settings.run_settings import (
     OFTEN,
     CorpusCommand,
@@ -19,7 +18,7 @@ from pipelines.settings.run_settings import (
     corpus_options,
     require_recordings,
 )
-from pipelines.store.inputs_and_outputs import require_kind, require_output
+from pipelines.store.inputs_and_outputs import ModelOptions, require_kind, require_output
 from wordless.base.machine import large_imports
 from wordless.base.model_folders import is_on_hub
 from wordless.base.options import option

@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from lm.lm_options import CodeSampling
-from pipelines.settings.inputs import ModelOptions
-from pipelines.store.inputs_and_outputs import part_of, prepare_output, require_kind
+from pipelines.store.inputs_and_outputs import ModelOptions, part_of, prepare_output, require_kind
 from pipelines.store.store import StoreOptions
 from vocoder.kinds import BY_KEY, CHOICES, GRIFFIN_LIM, Kind
 from vocoder.vocoder_options import TEMPERATURE, VOCODER_TEMPERATURE, Sampling, VoiceOptions

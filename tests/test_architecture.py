@@ -29,7 +29,7 @@ _COMMANDLINE, _STORE, _STAGES, _BODIES, _METHODS, _SETTINGS, _RESULTS = (
 # folder of pipelines/ -> the other folders of pipelines/ that it may import, from the ground up
 FOLDERS: dict[str, tuple[str, ...]] = {
     # a command claims the folders that it writes
-    "commandline": ("pipelines.store.inputs_and_outputs", "pipelines.settings.run_settings"),
+    "commandline": (_STORE, "pipelines.settings.run_settings"),
     "store": (),
     "stages": (_STORE,),
     # options and methods; what the rows of methods name as texts reads the study of a run

@@ -20,9 +20,8 @@ import pyarrow.parquet as pq
 
 from lm.language_tests import Score, score
 from lm.model import LanguageModel
-from pipelines.commandline.annotation_files import write_annotations
+from pipelines.commandline.recording_options import InputOptions, write_annotations
 from pipelines.recordings import EncodeConfig, ScoreConfig, TableOptions, submitted_name
-from pipelines.settings.inputs import InputOptions
 from pipelines.store.inputs_and_outputs import new_file, new_folder
 from pipelines.store.stage import Run, Session, stage
 from pipelines.store.store import Entry, Store, StoreConfig, StoreOptions, note_finished, write_json

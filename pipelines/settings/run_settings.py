@@ -18,7 +18,6 @@ from lm.lm_options import ProbeConfig, States, VectorConfig
 from pipelines.extras.table import EXTRAS, Extra, Need, extras
 from pipelines.methods.method import BodySettings, Method
 from pipelines.methods.methods_table import BODIES, METHODS, ROWS, BodiesOfRun, method_of, own_method, require_features
-from pipelines.settings.inputs import DeviceOptions, EngineOptions
 from pipelines.stages.stage_options import (
     STEPS,
     STEPS_FROM_SHIPPED,
@@ -27,6 +26,7 @@ from pipelines.stages.stage_options import (
     TokenizerSettings,
     VocoderSettings,
 )
+from pipelines.store.inputs_and_outputs import DeviceOptions, EngineOptions
 from pipelines.store.store import StoreOptions
 from tokenizer.tokenizer_options import Assignments
 from wordless.audio.audio_options import AudioSettings, SpectrogramConfig

@@ -13,17 +13,52 @@ import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from wordless.audio.waveform import EXTENSIONS
 from wordless.base.files import MARK, existing, find_object, mark, read_object, remove, take_lock
+from wordless.base.machine import LOCAL, Device, EngineConfig
 from wordless.base.messages import InputError, OldModelError, require, written
 from wordless.base.model_folders import CONFIG, fetch, holds_rates, hub_address, is_on_hub
+from wordless.base.options import REQUIRED, Options, option
 
 if TYPE_CHECKING:
     from wordless.base.saved_models import ModelKind
+
+MODEL = "folder of a run, or hf://user/name"
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeviceOptions(Options):
+    device: Device = option("auto", "auto uses a GPU if there is one")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelOptions(DeviceOptions):
+    model: Path = option(REQUIRED, MODEL)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RateOptions(Options):
+    upsample: bool = option(
+        False, "true: recordings may have a lower sample rate than the model; it then reads bands that are empty"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerOptions(Options):
+    workers: int = option(
+        0, "processes that read recordings; 0: all cores if there is enough to do. No result depends on it", least=0
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineOptions(WorkerOptions):
+    engine: EngineConfig = option(LOCAL, "what reads and encodes: processes of this machine, or a Ray cluster")
+
 
 REMEDY = "choose another output=..., or delete it"
 OTHERS = (  # suffixes of files beside those of sounds

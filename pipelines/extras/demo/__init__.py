@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from pipelines.settings.inputs import ModelOptions
-from pipelines.store.inputs_and_outputs import part_of, run_of
+from pipelines.store.inputs_and_outputs import ModelOptions, part_of, run_of
 from vocoder.vocoder_options import TEMPERATURE, Sampling, SoundOptions
 from wordless.base.messages import InputError
 from wordless.base.model_folders import is_on_hub

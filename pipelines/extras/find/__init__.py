@@ -4,8 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pipelines.commandline.annotation_files import TABLES, FileOptions, kind_of_output, require_recordings
-from pipelines.settings.inputs import StoredOptions, require_writable_folder
+from pipelines.commandline.recording_options import (
+    TABLES,
+    FileOptions,
+    StoredOptions,
+    kind_of_output,
+    require_recordings,
+    require_writable_folder,
+)
 from pipelines.store.inputs_and_outputs import part_of, prepare_output
 from wordless.audio.levels import MAX_TRIM_DB, MIN_TRIM_DB
 from wordless.audio.recordings.annotations import recordings_at

@@ -28,8 +28,8 @@ import torch
 from torch import Tensor
 
 from lm.model import LanguageModel, states_over_time
-from pipelines.commandline.annotation_files import write_annotations
 from pipelines.commandline.command_options import command_line
+from pipelines.commandline.recording_options import write_annotations
 from pipelines.extras.find import Features, FindConfig
 from pipelines.jobs.coding import ReadSound, Told, attempted, files_key, open_session, told_of, write_shards
 from pipelines.pages.page_of_places import Excerpt, Room

@@ -13,9 +13,8 @@ from pipelines.bodies.audio_transformer_body import AudioTransformerOptions
 from pipelines.bodies.network_options import RUN, BodyOptions, RunPart
 from pipelines.bodies.wav2vec2_body import Wav2vec2Options
 from pipelines.commandline.command_options import completed
-from pipelines.settings.inputs import MODEL, RateOptions
 from pipelines.settings.run_settings import OFTEN, TrainingCommand, corpus_command, require_recordings
-from pipelines.store.inputs_and_outputs import require_kind, require_output
+from pipelines.store.inputs_and_outputs import MODEL, RateOptions, require_kind, require_output
 from pipelines.store.tracking import require_trackers
 from wordless.audio.audio_options import Channel, require_choice
 from wordless.base.messages import require

@@ -1,4 +1,7 @@
-"""Found parts of recordings in the files of other programs, which `recordings.annotations` reads again."""
+"""Options of commands that read recordings, and files of other programs for the parts that they find there.
+
+`recordings.annotations` reads these files again.
+"""
 
 import os
 from collections import Counter
@@ -7,18 +10,42 @@ from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 
-from pipelines.store.inputs_and_outputs import new_folder
+from pipelines.store.inputs_and_outputs import ModelOptions, WorkerOptions, new_folder
+from pipelines.store.store import StoreOptions
 from wordless.audio.decoding import length_of
 from wordless.audio.recordings.annotation_formats import Event
 from wordless.audio.recordings.annotation_kinds import KINDS
+from wordless.audio.recordings.corpus import AnnotationOptions
+from wordless.audio.recordings.manifest import Clips, writable
 from wordless.base.files import write_aside
 from wordless.base.messages import InputError, listed
-from wordless.base.options import Options, option
+from wordless.base.options import REQUIRED, Options, option
 
 WRITERS = {name: kind for name, kind in KINDS.items() if kind.write is not None}
 SUFFIXES = {name: kind.suffixes[0] for name, kind in WRITERS.items()}
 _ENDINGS = [*SUFFIXES.values()]
 TABLES = (".tsv", ".json", ".parquet")
+
+
+@dataclass(frozen=True, kw_only=True)
+class InputOptions(ModelOptions, WorkerOptions, AnnotationOptions):
+    """Options of commands that read recordings with a trained model."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredOptions(InputOptions, StoreOptions):
+    input: Path = option(
+        REQUIRED,
+        "a recording, or a folder of recordings, embed: or a table of them such as runs/x/manifest.tsv; "
+        "<output>.rejected.tsv lists what is set aside",
+    )
+
+
+def require_writable_folder(place: Clips, output: Path) -> None:
+    """Refuse a folder of recordings whose name a table cannot hold."""
+    if not writable(str(place.root)):
+        problem = f"input={place.root} holds a tab, a line break or bytes that are not UTF-8"
+        raise InputError(f"{problem}, which {output} cannot hold; rename the folder")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipelines.commandline.annotation_files import (
+from pipelines.commandline.recording_options import (
     SUFFIXES,
     kind_of_output,
     require_recordings,
