@@ -24,7 +24,7 @@ from wordless.base.arrays import FloatArray, IntArray
 from wordless.base.causal_transformer import full_rows
 from wordless.base.machine import copy_to, require_device
 from wordless.base.messages import InputError, OldModelError, escape_markdown, require, samples_to_generate
-from wordless.base.model_folders import holds_rates
+from wordless.base.saved_models import holds_rates
 from wordless.base.seeds import require_seed
 
 # Models of other codes are subclasses, whose files are imported for these codes alone.

@@ -37,8 +37,8 @@ from wordless.audio.recordings.manifest import Clips
 from wordless.audio.recordings.splits import UNDIVIDED
 from wordless.audio.waveform import EXTENSIONS
 from wordless.base.messages import InputError, listed, within
-from wordless.base.model_folders import fetch, hub_address, is_on_hub
 from wordless.base.options import REQUIRED, option
+from wordless.base.saved_models import fetch, hub_address, is_on_hub
 
 UNITS = (".km", ".txt", ".units", ".jsonl", ".ndjson", ".json")  # usual suffixes of text units
 _OVER_TIME = [suffix for suffix in SUFFIXES.values() if suffix not in UNITS]

@@ -20,8 +20,8 @@ from pipelines.settings.run_settings import (
 )
 from pipelines.store.inputs_and_outputs import ModelOptions, require_kind, require_output
 from wordless.base.machine import large_imports
-from wordless.base.model_folders import is_on_hub
 from wordless.base.options import option
+from wordless.base.saved_models import is_on_hub
 
 
 def run(config: dict[str, Any]) -> None:

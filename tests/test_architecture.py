@@ -128,7 +128,7 @@ KEEPERS = {
     "starlette": ("pipelines/extras/demo/server.py",),
     "datasets": (),  # their files are read by pyarrow: no decoder, no pickle, no download
     "ray": ("wordless/base/ray_pool.py",),
-    "huggingface_hub": ("wordless/base/model_folders.py", "pipelines/extras/publish"),
+    "huggingface_hub": ("wordless/base/saved_models.py", "pipelines/extras/publish"),
     "mlflow": ("pipelines/store/tracking.py",),
     "wandb": ("pipelines/store/tracking.py",),
     "tensorboard": ("pipelines/store/tracking.py",),

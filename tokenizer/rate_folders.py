@@ -9,8 +9,7 @@ from typing import TypeVar
 from tokenizer.codes import CodesFormat
 from wordless.base.files import read_object, write_aside
 from wordless.base.messages import InputError
-from wordless.base.model_folders import rate_folder
-from wordless.base.saved_models import CARD, CONFIG, whole
+from wordless.base.saved_models import CARD, CONFIG, rate_folder, whole
 
 M = TypeVar("M")
 

@@ -43,8 +43,8 @@ from wordless.base import saved_models
 from wordless.base.arrays import FloatArray
 from wordless.base.machine import copy_to, require_device
 from wordless.base.messages import InputError
-from wordless.base.model_folders import holds_rates
 from wordless.base.options import REQUIRED, Options, option
+from wordless.base.saved_models import holds_rates
 
 MOST_GAIN = 20.0  # dB: more is no mean of logarithms, but damage
 PATCHES_AT_ONCE = 500  # of a signal that is computed piece by piece

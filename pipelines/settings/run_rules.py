@@ -17,8 +17,8 @@ from tokenizer.tokenizer import TokenizerConfig
 from vocoder.vocoder_options import WaveNetConfig
 from wordless.audio.audio_options import AudioSettings, SpectrogramConfig
 from wordless.base.messages import InputError, listed, within
-from wordless.base.model_folders import local_weights
 from wordless.base.options import build, follow
+from wordless.base.saved_models import local_weights
 from wordless.base.seeds import require_seeds
 
 

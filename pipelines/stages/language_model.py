@@ -15,9 +15,8 @@ from tokenizer.codes import Codes, join_rates
 from tokenizer.parquet import read_codes
 from wordless.base.files import find_object
 from wordless.base.messages import InputError, written
-from wordless.base.model_folders import CONFIG
 from wordless.base.options import build
-from wordless.base.saved_models import HASH, LANGUAGE_MODEL
+from wordless.base.saved_models import CONFIG, HASH, LANGUAGE_MODEL
 
 PERPLEXITY = "perplexity.json"
 

@@ -30,8 +30,7 @@ from wordless.audio.recordings.manifest import Clips, Split
 from wordless.base.arrays import FloatArray
 from wordless.base.files import find_object
 from wordless.base.messages import InputError, listed, written
-from wordless.base.model_folders import CONFIG, hub_address
-from wordless.base.saved_models import TOKENIZER, VOCODER
+from wordless.base.saved_models import CONFIG, TOKENIZER, VOCODER, hub_address
 from wordless.training.fit_options import StartableFitConfig
 
 # Options that decide a log-mel, beside its highest frequency.

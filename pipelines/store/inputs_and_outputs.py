@@ -22,8 +22,8 @@ from wordless.audio.waveform import EXTENSIONS
 from wordless.base.files import MARK, existing, find_object, mark, read_object, remove, take_lock
 from wordless.base.machine import LOCAL, Device, EngineConfig
 from wordless.base.messages import InputError, OldModelError, require, written
-from wordless.base.model_folders import CONFIG, fetch, holds_rates, hub_address, is_on_hub
 from wordless.base.options import REQUIRED, Options, option
+from wordless.base.saved_models import CONFIG, fetch, holds_rates, hub_address, is_on_hub
 
 if TYPE_CHECKING:
     from wordless.base.saved_models import ModelKind

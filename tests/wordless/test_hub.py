@@ -14,7 +14,7 @@ from tests.hub import serving, store_in_cache, use_hub
 from tests.pipelines.tiny import AUDIO, save_rates_run, save_run, sweep
 from tests.wordless.base.test_saved_models import LOADERS
 from tokenizer.tokenizer import Tokenizer
-from wordless.base.model_folders import HubAddress, hub_address
+from wordless.base.saved_models import HubAddress, hub_address
 
 
 @pytest.fixture(scope="module")

@@ -1,40 +1,54 @@
-"""Saved models: a folder with ``config.json`` and ``model.safetensors``, both of which may be damaged.
+"""Saved models: a folder with ``config.json`` and ``model.safetensors``, here or on the Hugging Face hub.
 
-Weights are read only after these two agree::
+Both files may be damaged. Weights are read only after these two agree::
 
     model.safetensors     the names, shapes and types in its header
     config.json           the names, shapes and types of the tensors of its network, which is built without memory
+
+An address of the hub is ``hf://user/name@revision/folder``, as `huggingface_hub` writes it; revision and folder may be
+left out. Files are downloaded into the cache of `huggingface_hub` (``HF_HOME``), and only those kinds that run no code.
+PyTorch is imported where tensors are: commands look for folders before its import, which takes seconds.
 """
 
+from __future__ import annotations
+
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from glob import escape
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote, unquote
 
-import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, load_model, save_file, save_model
-from torch import Tensor, nn
-from torch.overrides import TorchFunctionMode
 
 from wordless.base.files import aside, file_hash, find_object, list_hash, read_object, why_no_file, write_aside
 from wordless.base.messages import InputError, OldModelError, first_line
-from wordless.base.model_folders import RATES, fetch, hub_address, is_on_hub, rate_folder
 
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+T = TypeVar("T")
+N = TypeVar("N", bound="nn.Module")
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 INDEX = f"{WEIGHTS}.index.json"  # names the file of each tensor where weights lie in several
 PREPROCESSOR = "preprocessor_config.json"  # beside them in a Hugging Face folder: how inputs are prepared
+RATES = "rates"  # key of config.json in a folder that holds a model for each of several rates, in folders of their own
+HASH = "weights_sha256"  # key of config.json: the hash of the weights
+LABELLED = ("Classification", "ForCTC", "ForXVector")  # ends of the names of models of transformers that learned labels
+TYPES = {"F32": "float32", "F64": "float64", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32"}
 # what PyTorch, safetensors and Python raise when a file is damaged, and what the machine may raise as well
 _DAMAGE = (SafetensorError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
 _MACHINE = (OSError, RuntimeError, MemoryError)
-LABELLED = ("Classification", "ForCTC", "ForXVector")  # ends of the names of models of transformers that learned labels
-TYPES = {"F32": "float32", "F64": "float64", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32"}
-
-T = TypeVar("T")
-N = TypeVar("N", bound=nn.Module)
+SAFE_FILES = ("*.json", "*.safetensors", "README.md")  # what the models are loaded from; never a pickle or a script
+NETWORK = "check the network, without which, or with HF_HUB_OFFLINE set, the local cache must have the files"
+REPO = re.compile(r"\w[\w.-]{0,95}/\w[\w.-]{0,95}", re.ASCII)
+_REPO = rf"({REPO.pattern})(?:@([^/@]+))?"
+_SHORT = re.compile(_REPO, re.ASCII)
+_ADDRESS = re.compile(rf"hf:/{{1,2}}{_REPO}((?:/[^/]+)*)/?", re.ASCII)  # a `Path` keeps one of two slashes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +66,6 @@ VOCODER = ModelKind(name="vocoder", part="vocoder", key="wavenet")
 FINE_TUNED = ModelKind(name="fine-tuned model", part="finetuned", key="head")
 PROBE = ModelKind(name="probe", part="probe", key="probe")
 KINDS = (TOKENIZER, LANGUAGE_MODEL, VOCODER, FINE_TUNED, PROBE)  # that messages call by their names
-HASH = "weights_sha256"  # key of config.json: the hash of the weights
 
 
 def model_folder(name: Path | str, kind: ModelKind) -> Path:
@@ -71,6 +84,16 @@ def model_folder(name: Path | str, kind: ModelKind) -> Path:
         raise InputError(f"there is no folder {name} here, and {error}") from error
 
 
+def holds_rates(folder: Path) -> bool:
+    """Whether a folder holds a model for each of several rates; no heavy library is imported to know it."""
+    return RATES in (find_object(folder / CONFIG) or {})
+
+
+def rate_folder(folder: Path, number: int) -> Path:
+    """Return the folder of the model of a rate; rate 1 is the coarsest."""
+    return folder / f"rate_{number}"
+
+
 def write_model(
     folder: Path,
     weights: nn.Module | Mapping[str, Tensor],
@@ -84,6 +107,9 @@ def write_model(
     ``card`` is the text of README.md, None for none. With ``hashed`` the config ends with the hash of the weights,
     `HASH`.
     """
+    from safetensors.torch import save_model
+    from torch import nn
+
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG).unlink(missing_ok=True)
     if isinstance(weights, nn.Module):
@@ -124,6 +150,8 @@ def model_card(title: str, about: str, facts: Mapping[str, object], code: str, *
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write tensors on any device into a safetensors file, whole or not at all."""
+    from safetensors.torch import save_file
+
     with aside(path) as beside:  # safetensors takes contiguous tensors only, and some networks lay theirs out for speed
         save_file({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, beside)
 
@@ -156,27 +184,35 @@ def reading(folder: Path, kind: ModelKind, config: type[T]) -> Iterator[T]:
         yield read_object(config, folder / CONFIG, content)
 
 
-class _Unfilled(TorchFunctionMode):
-    """Leave out the normal distributions of weights without memory: PyTorch imports its compiler for them, a second."""
-
-    def __torch_function__(
-        self, func: Callable[..., Any], types: object, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
-    ) -> Any:
-        kwargs = kwargs or {}
-        if func in (Tensor.normal_, nn.init.normal_):
-            return args[0] if args else kwargs["tensor"]
-        return func(*args, **kwargs)
-
-
 def load_network(create: Callable[[], N], folder: Path, sha256: str) -> N:
     """Create the network of a config, with the weights of ``model.safetensors``, whose hash the config names.
 
     The network is first created without memory for its weights, and compared with the file: so a config cannot make it
     larger than the file.
     """
+    import torch
+    from safetensors.torch import load_model
+    from torch import Tensor, nn
+    from torch.overrides import TorchFunctionMode
+
+    class Unfilled(TorchFunctionMode):
+        """Leave out normal distributions of weights without memory: PyTorch imports its compiler for them, a second."""
+
+        def __torch_function__(
+            self,
+            func: Callable[..., Any],
+            types: object,
+            args: tuple[Any, ...] = (),
+            kwargs: dict[str, Any] | None = None,
+        ) -> Any:
+            kwargs = kwargs or {}
+            if func in (Tensor.normal_, nn.init.normal_):
+                return args[0] if args else kwargs["tensor"]
+            return func(*args, **kwargs)
+
     if sha256 != file_hash(folder / WEIGHTS):
         raise InputError(f"{WEIGHTS} is not the file that {CONFIG} was saved with")
-    with torch.device("meta"), _Unfilled():
+    with torch.device("meta"), Unfilled():
         network = create()
     named = [*network.named_parameters(remove_duplicate=False)]
     uses = Counter(id(weight) for _, weight in named)
@@ -230,6 +266,23 @@ def require_tensors(weights: Path, wanted: Mapping[str, Tensor], *, tied: Collec
             raise InputError(f"{WEIGHTS} has {found} for {name!r}, and the network of {CONFIG} {expected}")
 
 
+def require_finite(tensors: Mapping[str, Tensor]) -> None:
+    """Refuse weights that hold NaN or infinity: every output would be noise."""
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise InputError(f"the tensor {name!r} holds numbers that are not finite")
+
+
+def read_own_weights(folder: Path, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Read the weights of a model, which must have the names, shapes and types of ``wanted``, and be finite."""
+    from safetensors.torch import load_file
+
+    require_tensors(folder / WEIGHTS, wanted)
+    weights = load_file(folder / WEIGHTS)
+    require_finite(weights)
+    return weights
+
+
 def hugging_face_hash(folder: Path) -> str:
     """Compute the hash of the files of a model's Hugging Face folder, wherever it lies."""
     return list_hash(file_hash(file) if file.is_file() else None for file in hugging_face_files(folder))
@@ -243,22 +296,109 @@ def hugging_face_files(folder: Path) -> list[Path]:
     return [folder / name for name in (CONFIG, *weights, PREPROCESSOR)]
 
 
-def read_own_weights(folder: Path, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Read the weights of a model, which must have the names, shapes and types of ``wanted``, and be finite."""
-    require_tensors(folder / WEIGHTS, wanted)
-    weights = load_file(folder / WEIGHTS)
-    require_finite(weights)
-    return weights
-
-
 def learned_labels(folder: Path) -> bool:
     """Return whether a Hugging Face folder holds a model that was trained with labels, as its config.json names it."""
     names = (find_object(folder / CONFIG) or {}).get("architectures")
     return isinstance(names, list) and any(str(name).endswith(LABELLED) for name in names)
 
 
-def require_finite(tensors: Mapping[str, Tensor]) -> None:
-    """Refuse weights that hold NaN or infinity: every output would be noise."""
-    for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-            raise InputError(f"the tensor {name!r} holds numbers that are not finite")
+@dataclass(frozen=True, kw_only=True)
+class HubAddress:
+    """A repository of the hub, or a folder in it."""
+
+    repo: str  # user/name
+    revision: str | None = None  # branch, tag or commit; None: main
+    folder: str = ""
+
+    def __str__(self) -> str:
+        revision = f"@{quote(self.revision, safe='')}" if self.revision else ""
+        return "/".join(filter(None, (f"hf://{self.repo}{revision}", self.folder)))
+
+
+def is_on_hub(name: Path | str | None) -> bool:
+    """Return whether a path or text is an address of the hub."""
+    return str(name).startswith("hf:/")
+
+
+def hub_address(name: Path | str, *, short: bool = False) -> HubAddress | None:
+    """Return the address that a path or text is; None for everything else, such as a folder.
+
+    With ``short`` a text ``user/name`` is an address, too, unless there is such a folder.
+
+    Raises:
+        InputError: it begins with hf:// and is no address.
+    """
+    if short and isinstance(name, str) and _SHORT.fullmatch(name) and not Path(name).exists():
+        name = f"hf://{name}"
+    if not is_on_hub(name):
+        return None
+    found = _ADDRESS.fullmatch(str(name))
+    folder = found[3].strip("/") if found else ""
+    if found is None or {".", ".."} & {*folder.split("/")}:
+        typed = str(name).replace("hf:/", "hf://", 1) if isinstance(name, Path) else name  # a Path drops a slash
+        rule = "write hf://user/name, hf://user/name@revision or hf://user/name/folder, of letters, digits, -, _ and ."
+        raise InputError(f"{typed} is not an address of the Hugging Face hub; {rule}")
+    return HubAddress(repo=found[1], revision=unquote(found[2]) if found[2] else None, folder=folder)
+
+
+def fetch(address: HubAddress, *parts: str, whole: bool = False) -> Path:
+    """Return a local copy of the first of ``parts`` that holds a saved model; with ``whole``, of all parts beside it.
+
+    A part is a folder inside that of the address; "" is that folder itself. The hub is asked for newer files. If it
+    cannot be reached, or ``HF_HUB_OFFLINE=1`` is set, the files come from the local cache.
+
+    Raises:
+        InputError: no such repository, revision or part, no permission, or no network and no copy in the cache.
+    """
+    from huggingface_hub import snapshot_download
+
+    places = ["/".join(filter(None, (address.folder, part))) for part in parts]
+    for place in places:
+        kept = address.folder if whole else place
+        patterns = [f"{escape(kept)}/{each}" if kept else each for each in SAFE_FILES]
+        with hub_errors(address):
+            root = snapshot_download(
+                address.repo, revision=address.revision, library_name="wordless", allow_patterns=patterns
+            )
+        model = Path(root, place)
+        if (model / CONFIG).is_file() and any(model.rglob("*.safetensors")):
+            return Path(root, kept)
+    wanted = " or ".join(f"{place}/{CONFIG}".lstrip("/") for place in places)
+    remedy = f"name a repository that wordless publish wrote, hf://{address.repo}/FOLDER; or {NETWORK}"
+    raise InputError(f"{address} holds no {wanted} with its weights", remedy=remedy)
+
+
+def local_weights(weights: str) -> str:
+    """Return the local folder of weights: a copy of an address of the hub; every other text stays as it is."""
+    address = hub_address(weights)
+    return weights if address is None else str(fetch(address, ""))
+
+
+@contextmanager
+def hub_errors(address: HubAddress) -> Iterator[None]:
+    """Turn the hub's refusals and a lost network into one line that names the remedy."""
+    from huggingface_hub import constants, errors
+
+    page = f"{constants.ENDPOINT}/{address.repo}"
+    try:
+        yield
+    except errors.HFValidationError as error:
+        raise InputError(f"{address} is no address of the hub ({error})", remedy="check the name") from error
+    except OSError as error:
+        if error.errno is not None:  # of the disk
+            raise
+        status = getattr(getattr(error, "response", None), "status_code", None)  # of HTTP; None without an answer
+        match error:
+            case errors.GatedRepoError():
+                remedy = f"ask for access at {page}, then log in: hf auth login"
+            case errors.RepositoryNotFoundError():
+                remedy = "check the name, or log in to an account that may read it: hf auth login"
+            case errors.RevisionNotFoundError():
+                remedy = f"name a branch, a tag or a commit of {page}"
+            case _ if status in (401, 403):
+                remedy = "log in with a token that has the right: hf auth login"
+            case _:
+                remedy = NETWORK
+        # Of an error without status its kind: messages of connections are long.
+        reason = f"HTTP {status}" if status else type(error.__cause__ or error).__name__
+        raise InputError(f"the Hugging Face hub does not give {address} ({reason})", remedy=remedy) from error

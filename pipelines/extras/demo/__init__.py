@@ -6,8 +6,8 @@ from importlib.util import find_spec
 from pipelines.store.inputs_and_outputs import ModelOptions, part_of, run_of
 from vocoder.vocoder_options import TEMPERATURE, Sampling, SoundOptions
 from wordless.base.messages import InputError
-from wordless.base.model_folders import is_on_hub
 from wordless.base.options import option
+from wordless.base.saved_models import is_on_hub
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -49,9 +49,8 @@ from wordless.base.arrays import Array, FloatArray, write_array, write_table
 from wordless.base.files import find_object, list_hash, write_aside
 from wordless.base.machine import choose_device, use_threads
 from wordless.base.messages import InputError, counted, named
-from wordless.base.model_folders import local_weights
 from wordless.base.progress import Terminal, print_table
-from wordless.base.saved_models import CONFIG
+from wordless.base.saved_models import CONFIG, local_weights
 from wordless.training.fit import open_gang, with_precision
 
 Arm = Literal["finetuned", "scratch", "probe"]

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Literal
 
 from pipelines.store.inputs_and_outputs import RESULTS, is_finetuned, is_held
-from wordless.base.model_folders import CONFIG, REPO, HubAddress
 from wordless.base.options import REQUIRED, Options, option
+from wordless.base.saved_models import CONFIG, REPO, HubAddress
 
 Part = Literal["tokenizer", "lm", "vocoder", "probe"]  # folders of a run that may be published
 LICENCE = re.compile(r"[a-z0-9][a-z0-9.-]{1,39}")

@@ -24,8 +24,7 @@ from vocoder.vocoder_options import Sampling
 from wordless.audio.recordings.manifest import SPLITS
 from wordless.base.files import open_regular
 from wordless.base.messages import InputError, counted, escape
-from wordless.base.model_folders import CONFIG, hub_errors
-from wordless.base.saved_models import CARD, PROBE
+from wordless.base.saved_models import CARD, CONFIG, PROBE, hub_errors
 
 MODEL_FILES = frozenset({CONFIG, "model.safetensors", CARD, "preprocessor_config.json"})
 
