@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, ClassVar, Literal
 
-from wordless.base.messages import InputError
 from wordless.base.options import MOST_LAYERS, BatchSize, Options, option
 from wordless.base.seeds import MAX_SEED
 
@@ -73,9 +72,8 @@ class WaveNetConfig(WaveNetSizes):
             f"{MAX_RECEPTIVE_FIELD:,} samples before it, which are all kept: choose fewer layers or more cycles"
         )
         self.refuse_if(far, "layers", rule)
-        if self.condition == "none" and (self.groups or self.pitch):
-            rule = "groups or pitch would condition it: leave them out, or choose another condition"
-            raise InputError(option="condition", value="none", rule=rule)
+        rule = "groups or pitch would condition it: leave them out, or choose another condition"
+        self.refuse_if(self.condition == "none" and (self.groups or self.pitch), "condition", rule)
 
     @property
     def samples_per_code(self) -> int:
@@ -138,9 +136,9 @@ class CropsConfig(BatchSize):
     def look_ahead(self, model: WaveNetConfig) -> int:
         """Count the codes at the end of a crop that the loss ignores; refuse crops in which it would ignore all."""
         codes = -(-model.look_ahead_frames // model.patch_frames)
-        if self.crop_codes <= (idle := self.context_codes + codes):
-            rule = f"{idle} codes at its ends (context, look-ahead) do not count: choose {idle + 1} or more"
-            raise InputError(option="crop_codes", value=self.crop_codes, rule=rule)
+        idle = self.context_codes + codes
+        rule = f"{idle} codes at its ends (context, look-ahead) do not count: choose {idle + 1} or more"
+        self.refuse_if(self.crop_codes <= idle, "crop_codes", rule)
         return codes
 
 

@@ -391,6 +391,5 @@ class CausalSizes(TransformerSizes):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.model_dim % (pair := 2 * self.heads):
-            rule = f"rotary positions turn pairs: choose a multiple of {pair}, which is 2 * `heads`"
-            raise InputError(option="model_dim", value=self.model_dim, rule=rule)
+        rule = f"rotary positions turn pairs: choose a multiple of {2 * self.heads}, which is 2 * `heads`"
+        self.refuse_if(self.model_dim % (2 * self.heads), "model_dim", rule)

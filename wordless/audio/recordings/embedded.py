@@ -176,15 +176,13 @@ class EmbeddedConfig(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.other and self.sentences:  # before the voices, whose number follows from the sentences
-            rule = f"sentences is {self.sentences}, and the other voices speak words: choose sentences=0"
-            raise InputError(option="other", value=True, rule=rule)
+        rule = f"sentences is {self.sentences}, and the other voices speak words: choose sentences=0"
+        self.refuse_if(self.other and self.sentences, "other", rule)  # before the voices, whose number follows
         rule = "words agree in sentences: choose some, such as sentences=40, or agreement=false"
         self.refuse_if(self.agreement and not self.sentences, "agreement", rule)
         for name, among in zip(("voices", "words"), self.material, strict=True):
-            if getattr(self, name) > len(among):
-                rule = f"choose 1 to {len(among)}{' with other=true' if self.other else ''}"
-                raise InputError(option=name, value=getattr(self, name), rule=rule)
+            rule = f"choose 1 to {len(among)}{' with other=true' if self.other else ''}"
+            self.refuse_if(getattr(self, name) > len(among), name, rule)
 
     @property
     def material(self) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -83,11 +83,10 @@ class SplitConfig(Options):
         rule = "it takes no names: choose group, index, folder, fold or lists"
         self.refuse_if(self.by in ("auto", "hash", "table") and given, "by", rule)
         needed = {"lists": "[testing_list.txt]", "index": "['0-4']"}
-        if self.by in needed and not (self.validation or self.test):
-            rule = f"it needs names: give test={needed[self.by]} or validation"
-            raise InputError(option="by", value=self.by, rule=rule)
-        if self.by == "group" and self.shared_groups:
-            raise InputError(option="shared_groups", value=True, rule="by=group contradicts it: choose one of them")
+        rule = f"it needs names: give test={needed.get(self.by)} or validation"
+        self.refuse_if(self.by in needed and not (self.validation or self.test), "by", rule)
+        rule = "by=group contradicts it: choose one of them"
+        self.refuse_if(self.by == "group" and self.shared_groups, "shared_groups", rule)
 
     @property
     def names(self) -> list[tuple[Split, str]]:
