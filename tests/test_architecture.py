@@ -86,7 +86,7 @@ BESIDE = (
     *(f"pipelines/{name}.py" for name in ("cli", "doctor", "recordings", "run", "running", "runs", "speech")),
     "wordless/__init__.py",
     *("lm/bodies", "lm/samples", "lm/rates.py", "lm/pitch.py", "lm/heads.py", "lm/finetuned.py", "lm/finetuning.py"),
-    *("tokenizer/rates_tokenizer.py", "tokenizer/speech_layer.py", "tokenizer/units.py"),
+    *(f"tokenizer/{name}.py" for name in ("rate_folders", "rates_tokenizer", "speech_layer", "units")),
     *("wordless/audio/padding.py", "wordless/audio/speech_models.py", "wordless/base/ray_pool.py"),
     *("vocoder/numba_streams.py", "vocoder/triton_streams.py"),
     *(f"wordless/audio/recordings/{name}.py" for name in ("espeak_voice", "packed", "tables")),

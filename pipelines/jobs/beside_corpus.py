@@ -21,8 +21,9 @@ from pipelines.stages.voices import UNIVERSAL, is_shipped, saved_vocoder
 from pipelines.store.inputs_and_outputs import LM, RESULTS, TOKENS, VOICE, start_folder
 from pipelines.store.store import SYNTHESISED, some_options
 from pipelines.store.stored_features import GPT
+from wordless.audio.recordings import manifest
 from wordless.audio.recordings.corpus import CorpusConfig
-from wordless.audio.recordings.description import groups_in_names
+from wordless.audio.recordings.description import match_pattern
 from wordless.audio.recordings.folders import expand_home, require_folder
 from wordless.audio.recordings.manifest import Clip, Clips, read_manifest, write_manifest, write_rejected
 from wordless.audio.recordings.splits import UNDIVIDED
@@ -295,3 +296,9 @@ def trained_on(clips: Collection[Clip], trained: Iterable[Clip]) -> int:
         for each in clip.hashes:
             known.setdefault(each, []).append(clip.part)
     return sum(any(clip.part.overlaps(part) for each in clip.hashes for part in known.get(each, ())) for clip in clips)
+
+
+def groups_in_names(clips: Collection[manifest.Clip], pattern: str | None) -> list[str | None]:
+    """Return the group (speaker, site...) that each clip's file name gives by a pattern; None if it gives none."""
+    found = [None] * len(clips) if pattern is None else match_pattern(pattern, (clip.path for clip in clips))
+    return [(fields or {}).get("group") for fields in found]

@@ -219,12 +219,6 @@ def match_pattern(pattern: str, paths: Iterable[str]) -> list[dict[str, str] | N
     return [each and {field: text for field, text in each.items() if field != "all"} for each in found]
 
 
-def groups_in_names(clips: Collection[manifest.Clip], pattern: str | None) -> list[str | None]:
-    """Return the group (speaker, site...) that each clip's file name gives by a pattern; None if it gives none."""
-    found = [None] * len(clips) if pattern is None else match_pattern(pattern, (clip.path for clip in clips))
-    return [(fields or {}).get("group") for fields in found]
-
-
 SEPARATOR = ";"  # between several labels of a recording, as a probe separates them
 
 
