@@ -11,12 +11,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, cast
 
-from lm.bodies.network_sizes import (
-    AugmentationConfig,
-    ClipBatchConfig,
-    WaveformAugmentationConfig,
-    WaveformBatchConfig,
-)
+from lm.bodies.network_sizes import AugmentationConfig, ClipBatchConfig, WaveformAugmentationConfig, WaveformBatchConfig
 from lm.finetuning import FrozenLayers, HeadConfig
 from pipelines.methods.method import BodySettings, Method
 from pipelines.stages.stage_options import TrainingSettings

@@ -39,7 +39,6 @@ from pipelines.stages.features import (
 )
 from pipelines.stages.language_model import CodesAndViews, language_model, rate_language_model
 from pipelines.stages.listening import (
-    LISTENING,
     PROBED,
     Judge,
     Playback,
@@ -350,20 +349,6 @@ def make_sounds(study: Study) -> None:
     if config.judged_clips and config.asks("recognised") and (task := label_task(session, manifest, settings.probe)):
         judge = create_judge(study, task)
         study.add(recognise_labels(session, judge, decoded, entries["listening"], task.classes))
-
-
-def comb_notice(played: Entry, settings: RunSettings) -> str:
-    """Say whether a pitch comb follows the vocoder's network, and why if not."""
-    own, strength = settings.listening, settings.listening.postfilter
-    if played.read_json(LISTENING)["pitch_comb"]:
-        return "WaveNet's sound passes a pitch comb, which makes its voice more periodic"
-    if not (strength and settings.audio.keeps_levels):
-        why = f"its post-filter is off (listening.postfilter={strength:g})"
-    elif not own.pitch_comb:
-        why = "listening.pitch_comb is false"
-    else:
-        why = "its codes or its training recordings have too little of a voice"
-    return f"WaveNet's sound has no pitch comb, because {why}"
 
 
 def create_judge(study: Study, task: ProbeTask) -> Judge:

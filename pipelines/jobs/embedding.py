@@ -16,8 +16,7 @@ from lm.probing.probe import FittedProbe, ProbeDescription
 from lm.probing.task import require_labels
 from lm.probing.vectors import write_vectors
 from pipelines.bodies.features_of_bodies import sound_gpt_features
-from pipelines.chain.clips_of_run import MANIFEST, find_corpus, read_corpus, seen_of
-from pipelines.jobs.beside_corpus import overlap_notices, unlabelled_of_run
+from pipelines.jobs.clips_of_run import MANIFEST, find_corpus, overlap_notices, read_corpus, seen_of, unlabelled_of_run
 from pipelines.jobs.coding import Told, empty_bands, list_rejected
 from pipelines.methods.methods_table import METHODS
 from pipelines.pages.phrasing import methods_table, sentences

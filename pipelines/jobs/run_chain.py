@@ -17,16 +17,20 @@ import numpy as np
 
 from lm.probing.probe import FittedProbe, VectorRecipe
 from lm.probing.task import require_labels
-from pipelines.chain.chain import comb_notice, make_folds
-from pipelines.chain.clips_of_run import MANIFEST, REJECTED, find_corpus, read_corpus, seen_of
+from pipelines.chain.chain import make_folds
 from pipelines.commandline.command_options import command_line
 from pipelines.commandline.run_folders import LOG, SWEEP_WORDS, link_latest
 from pipelines.extras.table import extras
-from pipelines.jobs.beside_corpus import (
+from pipelines.jobs.clips_of_run import (
+    MANIFEST,
+    REJECTED,
     UNLABELLED,
+    find_corpus,
     find_sources,
     notices,
+    read_corpus,
     read_unlabelled,
+    seen_of,
     shared_paths,
     voice_notices,
     write_unlabelled,
@@ -41,7 +45,7 @@ from pipelines.results.run_record import RESAMPLES, Made, Section, lost_file, pa
 from pipelines.settings.run_rules import run_settings
 from pipelines.settings.run_settings import EMBEDDED, RunSettings, choose_workers, usual_stages
 from pipelines.stages.features import BAG_OF_CODES
-from pipelines.stages.listening import wav_name
+from pipelines.stages.listening import LISTENING, wav_name
 from pipelines.store.inputs_and_outputs import REPORT, RESULTS
 from pipelines.store.stage import Session
 from pipelines.store.store import CURVE, ENTRY, Entry, Store
@@ -209,6 +213,20 @@ def write_run_folder(
         print(report, flush=True)
     if (whole := folder.absolute()).parent.name == RUNS:
         link_latest(whole)
+
+
+def comb_notice(played: Entry, settings: RunSettings) -> str:
+    """Say whether a pitch comb follows the vocoder's network, and why if not."""
+    own, strength = settings.listening, settings.listening.postfilter
+    if played.read_json(LISTENING)["pitch_comb"]:
+        return "WaveNet's sound passes a pitch comb, which makes its voice more periodic"
+    if not (strength and settings.audio.keeps_levels):
+        why = f"its post-filter is off (listening.postfilter={strength:g})"
+    elif not own.pitch_comb:
+        why = "listening.pitch_comb is false"
+    else:
+        why = "its codes or its training recordings have too little of a voice"
+    return f"WaveNet's sound has no pitch comb, because {why}"
 
 
 def write_probe(folder: Path, entries: Mapping[str, Entry], manifest: Clips, settings: RunSettings) -> None:

@@ -59,9 +59,9 @@ from lm.tokens import UNCOUNTED, loss
 from pipelines.bodies.features_of_bodies import spectrograms_of
 from pipelines.bodies.networks import stored_clips
 from pipelines.chain.chain import make_codes
-from pipelines.chain.clips_of_run import find_corpus, read_corpus
 from pipelines.chain.study import Study
 from pipelines.commandline.command_options import completed, compose, resolved
+from pipelines.jobs.clips_of_run import find_corpus, read_corpus
 from pipelines.settings.run_rules import run_settings
 from pipelines.stages.features import code_features, log_mel_features
 from pipelines.stages.stored_arrays import stored_names

@@ -9,8 +9,7 @@ import pytest
 import torch
 
 from lm.model import LanguageModel
-from pipelines.chain.clips_of_run import MANIFEST
-from pipelines.jobs.beside_corpus import notices_of_starts, voice_notices
+from pipelines.jobs.clips_of_run import MANIFEST, notices_of_starts, voice_notices
 from pipelines.results.run_record import read_results
 from pipelines.settings.run_rules import run_settings
 from pipelines.settings.run_settings import RunSettings

@@ -13,7 +13,7 @@ import torch
 from lm.lm_options import VECTORS, GPTConfig, VectorConfig
 from lm.model import LanguageModel
 from lm.rates import RatesModel
-from pipelines.chain.clips_of_run import find_corpus, read_corpus
+from pipelines.jobs.clips_of_run import find_corpus, read_corpus
 from pipelines.settings.run_settings import CorpusCommand
 from pipelines.stages.features import ClipReading
 from pipelines.stages.listening import Playback, choose_clips

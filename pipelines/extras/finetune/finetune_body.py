@@ -27,10 +27,18 @@ from lm.probing.linear import VERSION
 from lm.probing.vectors import Frames, pool
 from pipelines.bodies.network_options import RANDOM
 from pipelines.bodies.networks import LabelledInputs, LabelTraining, learn_labels, stored_clips
-from pipelines.chain.clips_of_run import MANIFEST, REJECTED, find_corpus, read_corpus, seen_of
 from pipelines.commandline.command_options import command_line
 from pipelines.extras.finetune import FinetuneConfig
-from pipelines.jobs.beside_corpus import overlap_notices, trained_on, unlabelled_of_run
+from pipelines.jobs.clips_of_run import (
+    MANIFEST,
+    REJECTED,
+    find_corpus,
+    overlap_notices,
+    read_corpus,
+    seen_of,
+    trained_on,
+    unlabelled_of_run,
+)
 from pipelines.jobs.run_chain import provenance, tracked_run
 from pipelines.pages.page_of_places import Answer, Room, write_predictions_page
 from pipelines.settings.run_settings import choose_workers

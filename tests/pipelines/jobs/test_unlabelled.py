@@ -13,8 +13,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.chain.clips_of_run import MANIFEST, REJECTED
-from pipelines.jobs.beside_corpus import (
+from pipelines.jobs.clips_of_run import (
+    MANIFEST,
+    REJECTED,
     REJECTED_UNLABELLED,
     find_sources,
     first_hours,

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 import torch
 
-from pipelines.chain.clips_of_run import find_corpus, read_corpus
+from pipelines.jobs.clips_of_run import find_corpus, read_corpus
 from pipelines.settings.run_settings import CorpusCommand
 from pipelines.store.store import StoreConfig
 from tests.pipelines.tiny import corpus_of
