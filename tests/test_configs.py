@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 from pipelines.commandline.command_options import completed, compose, index, resolved
 from pipelines.commandline.commands import COMMANDS
 from pipelines.jobs.run_chain import rates
-from pipelines.settings.run_rules import run_settings
+from pipelines.jobs.run_rules import run_settings
 from pipelines.settings.run_settings import EMBEDDED, RunSettings
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 

@@ -107,7 +107,7 @@ def _planned(place: Path, word: str) -> dict[str, Facts]:
     from safetensors.numpy import save_file
 
     from pipelines.chain.chain import make_part
-    from pipelines.settings.run_rules import run_settings
+    from pipelines.jobs.run_rules import run_settings
     from pipelines.settings.run_settings import with_choices
     from pipelines.store.stage import Plan, Session
     from pipelines.store.store import Entry, Recipe

@@ -35,6 +35,7 @@ from pipelines.jobs.clips_of_run import (
     voice_notices,
     write_unlabelled,
 )
+from pipelines.jobs.run_rules import run_settings
 from pipelines.jobs.sound_probe import MADE_BY, KeptMethod, KeptProbes
 from pipelines.methods.methods_table import BODIES
 from pipelines.pages.phrasing import LATEX, methods_latex, methods_table, sentences, summary
@@ -42,7 +43,6 @@ from pipelines.pages.runs_table import RUNS
 from pipelines.results.probes import PREDICTIONS, probes_of_run, write_predictions
 from pipelines.results.results import lost_clips, write_results
 from pipelines.results.run_record import RESAMPLES, Made, Section, lost_file, parameters, read_results, values_by_name
-from pipelines.settings.run_rules import run_settings
 from pipelines.settings.run_settings import EMBEDDED, RunSettings, choose_workers, usual_stages
 from pipelines.stages.features import BAG_OF_CODES
 from pipelines.stages.listening import LISTENING, wav_name

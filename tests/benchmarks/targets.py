@@ -62,7 +62,7 @@ from pipelines.chain.chain import make_codes
 from pipelines.chain.study import Study
 from pipelines.commandline.command_options import completed, compose, resolved
 from pipelines.jobs.clips_of_run import find_corpus, read_corpus
-from pipelines.settings.run_rules import run_settings
+from pipelines.jobs.run_rules import run_settings
 from pipelines.stages.features import code_features, log_mel_features
 from pipelines.stages.stored_arrays import stored_names
 from pipelines.store.stage import Session

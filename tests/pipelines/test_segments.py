@@ -10,8 +10,8 @@ import soundfile
 from lm.bodies.network_sizes import AstConfig
 from pipelines.bodies.ast_body import AstSettings
 from pipelines.bodies.networks import filter_banks, spectrograms
+from pipelines.jobs.run_rules import run_settings
 from pipelines.methods.methods_table import METHODS
-from pipelines.settings.run_rules import run_settings
 from pipelines.stages.codebooks import frame_sample, health
 from pipelines.stages.features import bottleneck_features, codes, log_mel_features, training_views
 from pipelines.stages.listening import decode_clips, listening

@@ -9,9 +9,9 @@ import pytest
 from pipelines.extras.speech_judges import EXTRA, opinions
 from pipelines.extras.speech_judges.opinions import RATE as JUDGED_RATE
 from pipelines.extras.speech_judges.opinions import SPEECH_JUDGES, at_rate, dnsmos
+from pipelines.jobs.run_rules import run_settings
 from pipelines.pages.report import write_report
 from pipelines.results.run_record import frame
-from pipelines.settings.run_rules import run_settings
 from pipelines.stages.listening import CLIPS, JUDGED
 from pipelines.store.store import Entry, write_json
 from tests.pipelines.pages_apart import Page

@@ -10,8 +10,8 @@ import torch
 
 from lm.model import LanguageModel
 from pipelines.jobs.clips_of_run import MANIFEST, notices_of_starts, voice_notices
+from pipelines.jobs.run_rules import run_settings
 from pipelines.results.run_record import read_results
-from pipelines.settings.run_rules import run_settings
 from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.codebooks import require_same_tokenizer
 from pipelines.stages.language_model import begin_at, gpt_hash, require_same_gpt

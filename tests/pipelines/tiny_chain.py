@@ -11,7 +11,7 @@ from typing import Any
 from hydra import initialize_config_module
 
 from pipelines.commandline.command_options import completed, compose, resolved
-from pipelines.settings.run_rules import run_settings
+from pipelines.jobs.run_rules import run_settings
 from pipelines.store.store import TIMINGS, Entry
 from tests.calling import python
 from tests.killing import PROCESSES, Kill, arm, call

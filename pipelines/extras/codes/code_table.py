@@ -10,8 +10,8 @@ import torch
 
 from pipelines.chain.study import Study
 from pipelines.extras.work import Work
+from pipelines.jobs.run_rules import require_one_training
 from pipelines.results.run_record import Made, Row, Section
-from pipelines.settings.run_rules import require_one_training
 from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.codebooks import beginning
 from pipelines.store.stage import Run, stage

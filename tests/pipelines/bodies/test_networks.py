@@ -39,8 +39,8 @@ from pipelines.bodies.networks import (
     stored_std,
 )
 from pipelines.bodies.wav2vec2_body import FinetuningSettings, PretrainingSettings, Wav2vec2Settings
+from pipelines.jobs.run_rules import run_settings
 from pipelines.methods.methods_table import METHODS
-from pipelines.settings.run_rules import run_settings
 from pipelines.stages.codebooks import frame_sample
 from pipelines.stages.stored_arrays import TRAINED_ON, stored_names, waveforms
 from pipelines.store.stage import Session

@@ -18,8 +18,8 @@ from safetensors.torch import load_file
 
 from lm.probing.probe import FittedProbe
 from pipelines.jobs.run_chain import require_own_parts, write_probe
+from pipelines.jobs.run_rules import run_settings
 from pipelines.results.run_record import lost_file, read_results
-from pipelines.settings.run_rules import run_settings
 from pipelines.store.store import ENTRY, Entry
 from tests.calling import python
 from tests.pipelines.conftest import FinishedRun

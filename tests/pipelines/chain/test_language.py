@@ -22,8 +22,8 @@ from pipelines.extras.zerospeech.word_tests import (
     item_figures,
     word_scores,
 )
+from pipelines.jobs.run_rules import run_settings
 from pipelines.results.run_record import Row, read_results, where
-from pipelines.settings.run_rules import run_settings
 from tests.lm.reference import accuracy_of_item
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import composed, run

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from pipelines.chain.chain import first_marked
-from pipelines.settings.run_rules import run_settings
+from pipelines.jobs.run_rules import run_settings
 from pipelines.store.store import Entry
 from tests.killing import Call, call
 from tests.pipelines.tiny_chain import TINY, composed, stored

@@ -26,8 +26,8 @@ from pipelines.jobs.clips_of_run import (
     without_copies,
     write_unlabelled,
 )
+from pipelines.jobs.run_rules import run_settings
 from pipelines.methods.methods_table import METHODS
-from pipelines.settings.run_rules import run_settings
 from pipelines.settings.run_settings import RunSettings
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import composed

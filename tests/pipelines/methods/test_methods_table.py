@@ -10,11 +10,11 @@ import pytest
 
 from pipelines.bodies.audio_transformer_body import band_shares, decibels_of, passages, sorted_filters
 from pipelines.extras.table import imported
+from pipelines.jobs.run_rules import run_settings
 from pipelines.methods.methods_table import BAGS, METHODS, ROWS, STATES, row_of, shown_in
 from pipelines.pages.phrasing import full_name
 from pipelines.pages.report import line_look
 from pipelines.results.run_record import read_results
-from pipelines.settings.run_rules import run_settings
 from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.features import COEFFICIENTS, chroma_frames, mfcc_frames
 from tests.pipelines.conftest import FinishedRun

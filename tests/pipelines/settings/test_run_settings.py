@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from pipelines.bodies.sound_gpt_body import SoundGPTSettings
 from pipelines.commandline.command_options import index, prepare
-from pipelines.settings.run_rules import run_settings
+from pipelines.jobs.run_rules import run_settings
 from pipelines.settings.run_settings import ComparisonConfig, RunSettings, with_choices
 from pipelines.stages.stage_options import VocoderSettings
 from tests.pipelines.tiny import SAMPLES

@@ -17,7 +17,7 @@ from lm.lm_options import BatchConfig, GPTConfig, VectorConfig
 from lm.model import LanguageModel, layer_features
 from lm.probing.vectors import bags_of_codes, pool
 from lm.tokens import CodeSequences, fitting_batches
-from pipelines.settings.run_rules import run_settings
+from pipelines.jobs.run_rules import run_settings
 from pipelines.stages import features
 from pipelines.stages.codebooks import frame_sample, input_sample
 from pipelines.stages.features import CodedViews, SoftlyCodedViews, code_features, codes, gpt_features

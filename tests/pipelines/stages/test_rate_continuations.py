@@ -10,8 +10,8 @@ import pytest
 
 from pipelines.extras.rates import RatesConfig
 from pipelines.extras.rates.continuations import diversities, long_clips, stabilities, window_levels, windows_of
+from pipelines.jobs.run_rules import run_settings
 from pipelines.results.run_record import read_results, where
-from pipelines.settings.run_rules import run_settings
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import composed, run, stored
 from wordless.audio.recordings.manifest import Clip, Clips

@@ -171,19 +171,6 @@ def require_one_training(stage: str, settings: RunSettings, remedy: str) -> None
         raise InputError(f"{problem}: {remedy}")
 
 
-def _require_samples(what: str, settings: RunSettings, *others: tuple[bool, str, str]) -> None:
-    """Refuse options that read spectrograms beside codes of samples; ``others`` say whether they are refused, too."""
-    probed, compare, warps = bool(settings.probed_methods), settings.compare, settings.lm.views.warps
-    impossible = (
-        *others,
-        (warps > 0, f"lm.views.warps={warps}", "use 0: warped copies are spectrograms"),
-        (probed and compare.hearings > 1, f"compare.hearings={compare.hearings}", "use 1: others are spectrograms"),
-        (probed and compare.assignments == "soft", "compare.assignments=soft", "use hard"),
-    )
-    if refused := [f"{option} ({remedy})" for refused, option, remedy in impossible if refused]:
-        raise InputError(f"{what}, so these options do not work: {listed(refused)}")
-
-
 def _require_speech_layer(settings: RunSettings) -> None:
     """Refuse a layer that cannot make the codes of a run, and options that its codes cannot follow."""
     own, hop = settings.tokenizer, settings.audio.hop_length
@@ -195,9 +182,8 @@ def _require_speech_layer(settings: RunSettings) -> None:
         frames, remedy = (2, f"audio.hop_length={stride // 2} ") if stride % hop else (stride // hop, "")
         problem = f"{found.name} has a state for each {stride} samples, and a code has {step}"
         raise InputError(f"{problem}; set {remedy}tokenizer.patch.frames={frames}")
-    _require_samples(
-        f"{SPEECH_FEATURES} makes codes from samples",
-        settings,
+    probed, compare, warps = bool(settings.probed_methods), settings.compare, settings.lm.views.warps
+    impossible = (  # options of spectrograms and patches
         (own.rates is not None, f"tokenizer.rates={list(own.rates or ())}", "use null: a model has states at one rate"),
         (own.patch.mels is not None, f"tokenizer.patch.mels={own.patch.mels}", "use null: a state is of all mel bands"),
         (own.views.dynamic_ranges is not None, "tokenizer.views.dynamic_ranges", "use null"),
@@ -206,4 +192,9 @@ def _require_speech_layer(settings: RunSettings) -> None:
             (settings.probes(each), f"compare.methods with {each}", "leave it out: it reads codes of log-mel")
             for each in ("gpt_read", "gpt_window", "random_gpt_window")
         ),
+        (warps > 0, f"lm.views.warps={warps}", "use 0: warped copies are spectrograms"),
+        (probed and compare.hearings > 1, f"compare.hearings={compare.hearings}", "use 1: others are spectrograms"),
+        (probed and compare.assignments == "soft", "compare.assignments=soft", "use hard"),
     )
+    if refused := [f"{option} ({remedy})" for refused, option, remedy in impossible if refused]:
+        raise InputError(f"{SPEECH_FEATURES} makes codes from samples, so these options do not work: {listed(refused)}")
