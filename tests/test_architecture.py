@@ -74,7 +74,7 @@ ARROWS = {
         f"pipelines/{folder}": (*BELOW, "conf", TABLE, WORK, f"pipelines.{folder}", *below)
         for folder, below in FOLDERS.items()
     },
-    "pipelines/jobs": (*BELOW, "pipelines.jobs", TABLE, *FOLDERS["jobs"], *COMMAND_FILES),
+    "pipelines/jobs": (*BELOW, "pipelines.jobs", TABLE, WORK, *FOLDERS["jobs"], *COMMAND_FILES),
     "conf": (),
     # the models, for users of Python, and one command
     "wordless": ("wordless", "tokenizer", "lm", "vocoder", "pipelines.running"),
