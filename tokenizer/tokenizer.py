@@ -109,8 +109,9 @@ class TokenizerConfig(TokenizerSizes):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        rule = "a speech model has one state for all mel bands: choose null"
-        self.refuse_if(self.bands > 1 and self.speech_layer is not None, "patch.mels", rule)
+        if self.bands > 1 and self.speech_layer is not None:
+            rule = "a speech model has one state for all mel bands: choose null"
+            raise InputError(option="patch.mels", value=self.patch.mels, rule=rule)
 
     def create_autoencoder(self) -> Autoencoder | StateDecoder:
         """Create the autoencoder, or the decoder of a speech layer's states, with random weights."""
@@ -121,7 +122,9 @@ class TokenizerConfig(TokenizerSizes):
     def height(self) -> int:
         """Mel bands per patch."""
         n_mels, height = self.audio.n_mels, self.patch.mels or self.audio.n_mels
-        self.refuse_if(n_mels % height, "patch.mels", f"it must divide {n_mels} mel bands into equal parts")
+        if n_mels % height:
+            rule = f"it must divide {n_mels} mel bands into equal parts"
+            raise InputError(option="patch.mels", value=height, rule=rule)
         return height
 
     @property

@@ -84,11 +84,13 @@ class SpectrogramConfig(FrontEndOptions):
     def __post_init__(self) -> None:
         super().__post_init__()
         require_choice(self.channel, "channel")
-        rule = f"choose at most the window, {self.window_length} samples, so that every sample is used"
-        self.refuse_if(self.hop_length > self.window_length, "hop_length", rule)
+        if self.hop_length > self.window_length:
+            rule = f"choose at most the window, {self.window_length} samples, so that every sample is used"
+            raise InputError(option="hop_length", value=self.hop_length, rule=rule)
         nyquist = self.sample_rate / 2
-        rule = f"choose f_min < f_max <= {nyquist:g} Hz, half of the sample rate; f_max is {self.highest:g}"
-        self.refuse_if(not self.f_min < self.highest <= nyquist, "f_min", rule)
+        if not self.f_min < self.highest <= nyquist:
+            rule = f"choose f_min < f_max <= {nyquist:g} Hz, half of the sample rate; f_max is {self.highest:g}"
+            raise InputError(option="f_min", value=self.f_min, rule=rule)
         if self.n_mels > (most := self.window_length // 2):
             longer = -(-2000 * self.n_mels // self.sample_rate)  # ms, for as many bins as bands
             rule = f"a window of {self.window_length} samples has {most} frequency bins"

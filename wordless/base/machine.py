@@ -226,13 +226,14 @@ class EngineConfig(Options):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        given = self.address is not None
-        self.refuse_if(self.name == "local" and given, "address", "only name=ray has an address")
+        if self.name == "local" and self.address is not None:
+            raise InputError(option="address", value=self.address, rule="only name=ray has an address")
         if self.name == "ray" and find_spec("ray") is None:
             rule, remedy = "it needs Ray, which is not installed", "pip install 'wordless[ray]'"
             raise InputError(option="name", value=self.name, rule=rule, remedy=remedy)
-        rule = "name host:port of the cluster's head, auto (this machine's cluster), or null (start a cluster here)"
-        self.refuse_if(given and ADDRESS.fullmatch(self.address or "") is None, "address", rule)
+        if self.address is not None and ADDRESS.fullmatch(self.address) is None:
+            rule = "name host:port of the cluster's head, auto (this machine's cluster), or null (start a cluster here)"
+            raise InputError(option="address", value=self.address, rule=rule)
 
     def workers(self, wanted: int, *, enough: bool) -> int:
         """Return the number of workers: the wanted one, or for 0 one per core if it pays; of Ray, 0 means all."""
