@@ -51,7 +51,7 @@ from wordless.audio.views import View
 from wordless.base.messages import InputError
 from wordless.base.options import option
 from wordless.base.saved_models import write_model
-from wordless.training.fit_options import FitConfig
+from wordless.training import FitConfig
 
 PAGE = (ROOT / "docs/adding.md").read_text(encoding="utf-8")
 

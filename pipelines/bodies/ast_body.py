@@ -12,7 +12,7 @@ from lm.finetuning import HeadConfig
 from pipelines.bodies.network_options import LABELLED, RANDOM, BodyOptions, ClipTraining, NetworkSettings, RunPart
 from pipelines.methods.method import CURVES, Line, Method, untrained
 from wordless.base.options import option
-from wordless.training.fit_options import FitConfig, LargeFitConfig
+from wordless.training import FitConfig, LargeFitConfig
 
 if TYPE_CHECKING:
     from lm.bodies.body import Source

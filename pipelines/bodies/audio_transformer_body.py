@@ -25,7 +25,7 @@ from pipelines.methods.method import CURVES, Line, Method, PictureRecord, untrai
 from wordless.base.arrays import DoubleArray, Floats, IndexArray
 from wordless.base.messages import InputError
 from wordless.base.options import option
-from wordless.training.fit_options import FitConfig, LargeFitConfig
+from wordless.training import FitConfig, LargeFitConfig
 
 if TYPE_CHECKING:
     from lm.bodies.body import Body, Source

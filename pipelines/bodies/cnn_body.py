@@ -17,7 +17,7 @@ from pipelines.bodies.network_options import (
 from pipelines.methods.method import CURVES, FEW, Line, Method, untrained
 from tokenizer.tokenizer_options import HeardConfig
 from wordless.base.options import option
-from wordless.training.fit_options import FitConfig
+from wordless.training import FitConfig
 
 if TYPE_CHECKING:
     from pipelines.bodies.networks import Network

@@ -18,7 +18,7 @@ from pipelines.stages.stage_options import TrainingSettings
 from tokenizer.tokenizer_options import HeardConfig
 from wordless.base.messages import InputError
 from wordless.base.options import Options, option
-from wordless.training.fit_options import LargeFitConfig
+from wordless.training import LargeFitConfig
 
 if TYPE_CHECKING:
     from lm.bodies.body import Source

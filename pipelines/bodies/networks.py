@@ -44,7 +44,7 @@ from wordless.audio.spectrogram import frame_statistics
 from wordless.audio.views import View
 from wordless.base.arrays import Array, fill, write_array
 from wordless.base.files import list_hash
-from wordless.training.fit_options import FitConfig
+from wordless.training import FitConfig
 
 STD, STATISTICS = "std.npy", "statistics.json"  # beside the values
 

@@ -9,7 +9,7 @@ from lm.bodies.network_sizes import AugmentationConfig, ClipBatchConfig, SoundGP
 from pipelines.bodies.network_options import FEATURES_OF_BODIES, LogMelTraining
 from pipelines.methods.method import FEW, BodySettings, Line, Method, untrained
 from wordless.base.options import option
-from wordless.training.fit_options import FitConfig
+from wordless.training import FitConfig
 
 MAKE, OF_SOUND = f"{FEATURES_OF_BODIES}:sound_states", f"{FEATURES_OF_BODIES}:sound_gpt_vectors"
 WINDOW = "the code of the sound around, unchanged"  # target

@@ -30,7 +30,7 @@ from pipelines.stages.stage_options import SPEECH_FEATURES
 from wordless.audio.audio_options import Convolutions
 from wordless.base.messages import InputError, require
 from wordless.base.options import option
-from wordless.training.fit_options import FitConfig, LargeFitConfig
+from wordless.training import FitConfig, LargeFitConfig
 
 if TYPE_CHECKING:
     from lm.bodies.body import Source

@@ -60,7 +60,7 @@ from vocoder.kinds import JUDGED_KINDS, KINDS, WAVENET
 from wordless.audio.recordings.manifest import SPLITS
 from wordless.audio.views import WITHOUT_RATIO, Noise
 from wordless.base.files import write_aside
-from wordless.training.fit_options import TrainingRecord
+from wordless.training import TrainingRecord
 
 LOSSES = {
     "autoencoder": "squared error per value",

@@ -26,7 +26,7 @@ from pipelines.store.stored_features import GPT, WITH_INPUT
 from wordless.audio.views import Noise
 from wordless.base.messages import InputError, escape_values
 from wordless.base.saved_models import read_header
-from wordless.training.fit_options import TrainingRecord
+from wordless.training import TrainingRecord
 
 OF_LAYER: Final = "layer_"  # begin of the names of figures of single layers
 KEPT: Final = "kept"  # of a probe's right answers without noise, the share that is right with it

@@ -12,7 +12,7 @@ from vocoder.vocoder_options import CropsConfig, EngineChoice, SoundOptions, Wav
 from wordless.audio.audio_options import Levelling, SpectrogramConfig
 from wordless.base.messages import InputError
 from wordless.base.options import Options, option
-from wordless.training.fit_options import FitConfig, LargeFitConfig, StartableFitConfig
+from wordless.training import FitConfig, LargeFitConfig, StartableFitConfig
 
 if TYPE_CHECKING:
     from tokenizer.fitting import VectorSource

@@ -31,7 +31,7 @@ from wordless.base.arrays import FloatArray
 from wordless.base.files import find_object
 from wordless.base.messages import InputError, listed, written
 from wordless.base.saved_models import CONFIG, TOKENIZER, VOCODER, hub_address
-from wordless.training.fit_options import StartableFitConfig
+from wordless.training import StartableFitConfig
 
 # Options that decide a log-mel, beside its highest frequency.
 LOG_MEL = ("sample_rate", "window_length", "hop_length", "n_mels", "f_min", "floor", "remove_mean", "dynamic_range")

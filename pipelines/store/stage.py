@@ -41,8 +41,8 @@ from wordless.base.files import list_hash
 from wordless.base.machine import LOCAL, EngineConfig, Pool, in_order, limited_threads, open_pool, open_processes
 from wordless.base.messages import InputError
 from wordless.base.progress import Terminal
+from wordless.training import FitConfig, Point
 from wordless.training.fit import B, Batches, Gang, LossFunction, fit
-from wordless.training.fit_options import FitConfig, Point
 
 if TYPE_CHECKING:
     from pipelines.store.tracking import Tracking

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 from wordless.base.files import remove, write_aside
 from wordless.base.messages import InputError, first_line, suggestion
 from wordless.base.options import leaves
-from wordless.training.fit_options import Point
+from wordless.training import Point
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

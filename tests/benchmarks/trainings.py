@@ -44,8 +44,8 @@ from vocoder.crops import Crops, SampleClips
 from vocoder.crops import loss as level_loss
 from vocoder.wavenet import create_wavenet
 from wordless.audio.audio_options import SpectrogramConfig
+from wordless.training import FitConfig
 from wordless.training.fit import Batches, LossFunction
-from wordless.training.fit_options import FitConfig
 
 CLIPS = 200
 CLASSES = 10

@@ -43,8 +43,8 @@ from vocoder.crops import loss as level_loss
 from vocoder.engines import create_streams
 from vocoder.vocoder_options import CropsConfig, Sampling, WaveNetConfig
 from vocoder.wavenet import WaveNet, create_wavenet, draw_levels
+from wordless.training import FitConfig
 from wordless.training.fit import B, Batches, LossFunction, autocast, chosen_loss
-from wordless.training.fit_options import FitConfig
 
 CPU = torch.device("cpu")
 MELS, LONGEST, RATE = 80, 150, 16_000

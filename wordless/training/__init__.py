@@ -1,1 +1,82 @@
-"""The training loop, its state, its checkpoints, and the processes of a distributed run."""
+"""Training: its options, and the record of a training, which ``curve.json`` holds and the report draws.
+
+The loop is in `wordless.training.fit`, which imports PyTorch.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal, TypedDict
+
+from wordless.base.options import Options, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class FitConfig(Options):
+    """Options of training: AdamW, linear warm-up and cosine decay."""
+
+    steps: int = option(300, "optimiser steps", least=1)
+    lr: float = option(1e-3, "peak learning rate", above=0)
+    warmup_steps: int = option(50, "steps until the learning rate reaches its peak", least=0)
+    final_lr_ratio: float = 0.05  # learning rate of the last step as a share of the peak
+    weight_decay: float = 0.01  # of AdamW
+    clip_norm: float = 1.0  # largest norm of the gradient; a larger gradient is scaled down to it
+    accumulation: int = 1  # micro-steps per step; more micro-steps need less memory
+    precision: Literal["auto", "auto_gpu", "fp32", "bf16"] = option(
+        "auto_gpu",
+        "of products; weights stay fp32. auto: bf16 on GPUs since Ampere and on CPUs with AVX512_BF16, else fp32. "
+        "auto_gpu: the same on GPUs, fp32 on CPUs, where small models are not faster in bf16",
+    )
+    # torch.compile joins the operators of a step in minutes; None: on GPUs, for trainings of 2,000 steps or more
+    compile: bool | None = None
+    ema_decay: float = 0.0  # decay of the moving average of the weights, which is saved instead; 0: no average
+    validate_every: int = option(100, "steps between validations", least=1)
+    keep: Literal["best", "last"] = option("best", "the weights that are kept; best has the lowest validation loss")
+    checkpoint_minutes: float = 1.0  # between checkpoints: one number for all trainings of a command
+    seed: int = 0  # seed of the initial weights and of dropout
+
+    @property
+    def summary(self) -> str:
+        """Steps and precision, for people."""
+        return f"{self.steps} steps, {self.precision}"
+
+    def learning_rate(self, step: int) -> float:
+        """Compute the learning rate of ``step``: linear warm-up, then half a cosine down to ``final_lr_ratio``."""
+        if step < self.warmup_steps:
+            return self.lr * (step + 1) / self.warmup_steps
+        progress = (step - self.warmup_steps) / max(self.steps - self.warmup_steps, 1)
+        low = self.final_lr_ratio
+        return self.lr * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * min(progress, 1.0))))
+
+
+@dataclass(frozen=True, kw_only=True)
+class LargeFitConfig(FitConfig):
+    """Options of the training of a network that may be large."""
+
+    accumulation: int = option(1, "micro-steps per step; more micro-steps need less memory", least=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StartableFitConfig(LargeFitConfig):
+    """Options of a training that may begin with trained weights, which need no step."""
+
+    steps: int = option(300, "optimiser steps", least=0)
+    ema_decay: float = option(
+        0.0, "decay of the moving average of the weights, which is saved instead; 0: no average", least=0, below=1
+    )
+
+
+class Point(TypedDict):
+    """One point of a training curve; losses per item."""
+
+    step: int
+    train_loss: float  # mean since the previous point
+    validation_loss: float
+    learning_rate: float  # of the step
+
+
+class TrainingRecord(TypedDict):
+    """Result of one training."""
+
+    curve: list[Point]
+    steps: int
+    kept_step: int  # step of the weights that were kept

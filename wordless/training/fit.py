@@ -40,7 +40,7 @@ from wordless.base.machine import Batch, end_with_parent, fast_products, is_unde
 from wordless.base.messages import InputError, within
 from wordless.base.options import updated
 from wordless.base.progress import Progress
-from wordless.training.fit_options import FitConfig, Point, TrainingRecord
+from wordless.training import FitConfig, Point, TrainingRecord
 
 if TYPE_CHECKING:
     from fairseq2.gang import Gangs

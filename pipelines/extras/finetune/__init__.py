@@ -19,7 +19,7 @@ from pipelines.store.tracking import require_trackers
 from wordless.audio.audio_options import Channel, require_choice
 from wordless.base.messages import require
 from wordless.base.options import Options, option
-from wordless.training.fit_options import LargeFitConfig
+from wordless.training import LargeFitConfig
 
 if TYPE_CHECKING:
     from lm.bodies.body import Source

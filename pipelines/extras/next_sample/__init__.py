@@ -16,7 +16,7 @@ from vocoder.vocoder_options import EngineChoice
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.base.messages import within
 from wordless.base.options import Options, option
-from wordless.training.fit_options import FitConfig
+from wordless.training import FitConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -45,7 +45,7 @@ from wordless.audio.waveform import Waveform
 from wordless.base.machine import choose_device, one_thread
 from wordless.base.messages import InputError, within
 from wordless.base.seeds import sound_seed
-from wordless.training.fit_options import FitConfig
+from wordless.training import FitConfig
 
 NEXT_SAMPLE = "next_sample"  # the stage; its entries of models are next_sample_<model>
 SCORES, SAMPLE_SOUNDS = "scores.json", "sounds.json"

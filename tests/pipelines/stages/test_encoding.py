@@ -52,7 +52,7 @@ from wordless.audio.spectrogram import log_mel_stream, warp
 from wordless.audio.views import Change, View
 from wordless.base.arrays import FloatArray
 from wordless.base.messages import InputError
-from wordless.training.fit_options import StartableFitConfig
+from wordless.training import StartableFitConfig
 
 RATE = AUDIO.sample_rate
 

@@ -16,7 +16,7 @@ from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.audio.views import View, Views
 from wordless.base.machine import use_threads
 from wordless.base.progress import Terminal
-from wordless.training.fit_options import FitConfig
+from wordless.training import FitConfig
 
 CLIPS = Clips.from_rows(
     Path("recordings"),

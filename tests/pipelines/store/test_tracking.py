@@ -26,7 +26,7 @@ from tests.pipelines.tiny import silent_session
 from tests.pipelines.tiny_chain import TINY, composed
 from wordless.base.machine import Batch
 from wordless.base.messages import InputError
-from wordless.training.fit_options import FitConfig, Point
+from wordless.training import FitConfig, Point
 
 FIT = FitConfig(precision="fp32", steps=8, lr=0.02, warmup_steps=2, validate_every=2, checkpoint_minutes=0)
 STEPS = [2, 4, 6, 8]

@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from wordless.base.progress import Progress, Terminal
+from wordless.training import FitConfig, TrainingRecord
 from wordless.training.fit import B, Batches, Gang, LossFunction, fit
-from wordless.training.fit_options import FitConfig, TrainingRecord
 
 
 def fit_silently(

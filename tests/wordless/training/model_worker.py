@@ -25,8 +25,8 @@ from tests.wordless.training.fitting import fit_silently
 from tokenizer.fitting import PatchBatches, reconstruction_loss
 from tokenizer.tokenizer import Autoencoder
 from tokenizer.tokenizer_options import AutoencoderConfig
+from wordless.training import FitConfig, TrainingRecord
 from wordless.training.fit import B, Batches, Gang, LossFunction, open_gang
-from wordless.training.fit_options import FitConfig, TrainingRecord
 
 FIT = FitConfig(steps=6, lr=0.01, warmup_steps=2, validate_every=1, ema_decay=0.5, checkpoint_minutes=0)
 TWICE = replace(FIT, accumulation=2)

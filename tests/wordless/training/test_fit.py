@@ -18,6 +18,7 @@ from tests.reference import regression_by_adamw
 from tests.wordless.training.fitting import fit_silently
 from wordless.base.machine import Batch, fast_products
 from wordless.base.messages import InputError
+from wordless.training import FitConfig, Point, TrainingRecord
 from wordless.training.fit import (
     CheckpointError,
     Gang,
@@ -27,7 +28,6 @@ from wordless.training.fit import (
     with_precision,
     write_checkpoint,
 )
-from wordless.training.fit_options import FitConfig, Point, TrainingRecord
 
 CONFIG = FitConfig(steps=12, lr=0.05, warmup_steps=4, validate_every=4, clip_norm=1.0, weight_decay=0.1)
 
