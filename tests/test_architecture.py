@@ -262,19 +262,13 @@ def test_all_but_the_language_model_import_without_fairseq2() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_models_of_one_rate_load_no_file_of_other_kinds_of_codes() -> None:
-    others = {"lm.pitch", "lm.rates", "tokenizer.rates_tokenizer", "tokenizer.speech_layer"}
-    others.add("wordless.audio.speech_models")
-    code = "import sys, lm.model, tokenizer.encoder, tokenizer.fitting"
-    done = python("-c", f"{code}\nassert not (found := {others} & {{*sys.modules}}), found")
-    assert done.returncode == 0, done.stderr
-
-
-def test_a_gpt_is_made_without_the_import_of_text_tokenizers() -> None:
+def test_models_of_one_rate_load_no_file_of_other_kinds_of_codes_and_no_other_models_of_fairseq2() -> None:
     """fairseq2 imports all its models where it is asked for the device or the gangs, which takes two seconds."""
-    code = "import sys\nfrom wordless.base.causal_transformer import *\n"
-    code += "create_causal_transformer(CausalSizes(), positions=4, tokens=4)\n"
-    done = python("-c", f"{code}assert not {{'transformers', 'fairseq2.composition'}} & {{*sys.modules}}")
+    others = {"lm.pitch", "lm.rates", "tokenizer.rates_tokenizer", "tokenizer.speech_layer"}
+    others |= {"wordless.audio.speech_models", "fairseq2.composition", "transformers"}
+    code = "import sys, lm.model, tokenizer.encoder, tokenizer.fitting\nfrom wordless.base.causal_transformer import *"
+    gpt = "create_causal_transformer(CausalSizes(), positions=4, tokens=4)"
+    done = python("-c", f"{code}\n{gpt}\nassert not (found := {others} & {{*sys.modules}}), found")
     assert done.returncode == 0, done.stderr
 
 

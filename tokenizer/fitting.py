@@ -20,14 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from tokenizer.codes import Codes
-from tokenizer.tokenizer import (
-    MOST_GAIN,
-    Autoencoder,
-    SpeechLayerConfig,
-    StateDecoder,
-    Tokenizer,
-    to_patches,
-)
+from tokenizer.tokenizer import MOST_GAIN, Autoencoder, SpeechLayerConfig, StateDecoder, Tokenizer, to_patches
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.recordings.inspection import require_finite
 from wordless.audio.recordings.manifest import Clip

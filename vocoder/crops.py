@@ -24,15 +24,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool1d, cross_entropy, pad
 
 from tokenizer.codes import CodeMeanings
-from vocoder.frames import (
-    HarmonicVoice,
-    code_frames,
-    frequencies,
-    lags,
-    pitch_frames,
-    voice_bands,
-    voice_inputs,
-)
+from vocoder.frames import HarmonicVoice, code_frames, frequencies, lags, pitch_frames, voice_bands, voice_inputs
 from vocoder.vocoder_options import LEVELS, PITCH_INPUTS, VOICE_INPUTS, CropsConfig, WaveNetConfig
 from vocoder.wavenet import UNKNOWN_GROUP, mu_law_encode, silence
 from wordless.base.machine import Batch

@@ -31,15 +31,7 @@ from torch.nn.functional import pad
 from torch.nn.utils.rnn import pad_sequence
 
 from vocoder.engines import Engine, bookmark, choose_engine, create_streams, side_by_side
-from vocoder.frames import (
-    WINDOW_SECONDS,
-    HarmonicVoice,
-    frequencies,
-    lags,
-    mean_level,
-    synthetic_phase,
-    voice_inputs,
-)
+from vocoder.frames import WINDOW_SECONDS, HarmonicVoice, frequencies, lags, mean_level, synthetic_phase, voice_inputs
 from vocoder.vocoder_options import PITCH_INPUTS, TAPS, VOICE_INPUTS, EngineChoice, Sampling
 from vocoder.wavenet import UNKNOWN_GROUP, WaveNet, mu_law_decode, silence
 from wordless.audio.pitch_contour import LOWEST

@@ -12,15 +12,8 @@ from torch.nn.functional import pad
 
 from tokenizer.codes import CodeMeanings, Codes, join_codes
 from vocoder.engines import Engine, side_by_side
-from vocoder.filters import (
-    REMEMBERED,
-    PostFilter,
-    VoiceHead,
-    create_filter,
-)
-from vocoder.frames import (
-    pitch_of,
-)
+from vocoder.filters import REMEMBERED, PostFilter, VoiceHead, create_filter
+from vocoder.frames import pitch_of
 from vocoder.generation import Progress, RunawayGuard
 from vocoder.kinds import HARMONICS, Kind
 from vocoder.unlearned import frame_blocks, harmonics

@@ -42,15 +42,7 @@ from wordless.audio.reading import Samples, as_waveform, resampled
 from wordless.audio.waveform import Waveform, equal_blocks, skip_samples
 from wordless.base.machine import require_device
 from wordless.base.messages import InputError, OldModelError, require
-from wordless.base.saved_models import (
-    VOCODER,
-    WEIGHTS,
-    load_network,
-    model_folder,
-    read_header,
-    reading,
-    write_model,
-)
+from wordless.base.saved_models import VOCODER, WEIGHTS, load_network, model_folder, read_header, reading, write_model
 
 Sound = Waveform | Samples  # of a prompt
 CODES_TOGETHER = 32  # codes that are looked up in one call

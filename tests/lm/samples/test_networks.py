@@ -35,16 +35,7 @@ from lm.samples.sample_model import (
     score,
 )
 from lm.samples.sample_network_options import ContextConfig, SampleCropsConfig
-from tests.lm.samples.tiny import (
-    CONFIGS,
-    CONTEXT,
-    CONTEXTUAL,
-    RATE,
-    TRANSFORMER,
-    WAVENET,
-    lively,
-    random_levels,
-)
+from tests.lm.samples.tiny import CONFIGS, CONTEXT, CONTEXTUAL, RATE, TRANSFORMER, WAVENET, lively, random_levels
 from vocoder.crops import SampleClips
 from vocoder.vocoder_options import Sampling
 from vocoder.wavenet import companded_scale, mu_law_encode, silence

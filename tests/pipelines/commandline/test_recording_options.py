@@ -7,12 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipelines.commandline.recording_options import (
-    SUFFIXES,
-    kind_of_output,
-    require_recordings,
-    write_annotations,
-)
+from pipelines.commandline.recording_options import SUFFIXES, kind_of_output, require_recordings, write_annotations
 from wordless.audio.recordings.annotation_formats import Event
 from wordless.audio.recordings.annotations import recordings_at
 from wordless.audio.recordings.corpus import AnnotationOptions

@@ -24,16 +24,7 @@ from pipelines.stages.listening import (
 from pipelines.stages.listening import LISTENING as LISTENING_RECORD
 from pipelines.store.stage import Session
 from pipelines.store.store import Entry, write_json
-from tests.pipelines.tiny import (
-    AUDIO,
-    LISTENING,
-    PATCH,
-    parts_of,
-    playback_of,
-    session_of,
-    sweep,
-    write_clip,
-)
+from tests.pipelines.tiny import AUDIO, LISTENING, PATCH, parts_of, playback_of, session_of, sweep, write_clip
 from tokenizer.tokenizer import Tokenizer
 from vocoder.kinds import JUDGED_KINDS, ORIGINAL, WAVENET
 from vocoder.measures import sound_levels
