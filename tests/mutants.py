@@ -6,9 +6,8 @@ A fault is a changed sign, an off-by-one, a swapped argument, or a dropped line;
 a copy of the checkout, in which the tests run until the first failure. A fault that is never found is worth a test, or
 it changes nothing.
 
-``--before CHECKOUT`` compares the tests with those of an earlier commit: only faults are chosen that can be put into
-both, and those that are not found here are put into the earlier checkout, too. Pairs show a difference that two samples
-of faults would hide.
+``--before CHECKOUT`` compares the tests with those of an earlier commit, pair by pair: only faults are chosen that can
+be put into both, and those that are not found here are put into the earlier checkout, too.
 """
 
 import argparse
@@ -22,7 +21,7 @@ import sys
 import tempfile
 from collections import Counter
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import accumulate, zip_longest
 from pathlib import Path
@@ -159,11 +158,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--before", type=Path, help="checkout of an earlier commit")
     given = parser.parse_args()
-    with copied(ROOT) as checkout, copied(given.before or ROOT) as earlier:
+    with copied(ROOT) as checkout, copied(given.before) if given.before else nullcontext(ROOT) as earlier:
         known = None
         if given.before:
-            places = [file for name in PACKAGES for file in sorted((earlier / name).rglob("*.py"))]
-            before = [fault for file in places for fault in faults(file, earlier)]
+            before = [
+                each for name in PACKAGES for file in (earlier / name).rglob("*.py") for each in faults(file, earlier)
+            ]
             times = Counter(fault.like for fault in before)
             known = {fault.like: fault for fault in before if times[fault.like] == 1}
         for place in (checkout, earlier) if given.before else (checkout,):
@@ -173,8 +173,7 @@ def main() -> None:
         every = chosen(ROOT / given.code, given.number, given.seed, known)
         for fault in every:
             failure = failure_with(fault, checkout, given.tests)
-            found += bool(failure)
-            said = failure or "NOT FOUND"
+            found, said = found + bool(failure), failure or "NOT FOUND"
             if known is not None and not failure and (test := failure_with(known[fault.like], earlier, given.tests)):
                 said, lost = f"NOT FOUND, and before {test}", lost + 1
             print(f"{fault.file}:{fault.line}  {fault.kind}: {fault.text[:60]!r}  {said}", flush=True)

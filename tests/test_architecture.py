@@ -29,16 +29,16 @@ _COMMANDLINE, _STORE, _STAGES, _BODIES, _METHODS, _SETTINGS, _RESULTS = (
 # folder of pipelines/ -> the other folders of pipelines/ that it may import, from the ground up
 FOLDERS: dict[str, tuple[str, ...]] = {
     # a command claims the folders that it writes
-    "commandline": (_STORE, "pipelines.settings.run_settings"),
+    "commandline": ("pipelines.store.inputs_and_outputs", "pipelines.store.store", "pipelines.settings.run_settings"),
     "store": (),
     "stages": (_STORE,),
     # options and methods; what the rows of methods name as texts reads the study of a run
     "bodies": (_STORE, _STAGES, "pipelines.methods.method", "pipelines.chain.study"),
-    "methods": (_STORE, _STAGES, _BODIES),
-    "settings": (_STORE, _STAGES, _BODIES, _METHODS),
+    "methods": (_BODIES,),
+    "settings": (_STORE, _STAGES, _METHODS),
     "results": (_STORE, _STAGES, _METHODS, _SETTINGS),
     "pages": (_COMMANDLINE, _STORE, _METHODS, _RESULTS),
-    "chain": (_STORE, _STAGES, _BODIES, _METHODS, _SETTINGS, "pipelines.results.run_record"),
+    "chain": (_STORE, _STAGES, _METHODS, _SETTINGS, "pipelines.results.run_record"),
     "jobs": (
         *(_COMMANDLINE, _STORE, _STAGES, _BODIES, _METHODS, _SETTINGS, _RESULTS),
         *("pipelines.chain", "pipelines.pages"),
@@ -49,7 +49,7 @@ FOLDERS["extras"] = (*FOLDERS["jobs"], "pipelines.jobs")
 # The table of extras is for everyone, and what extras do in a run for those who make, write and draw it.
 TABLE, WORK = "pipelines.extras.table", "pipelines.extras.work"
 # The work of a command is in another file than its options, which are checked before PyTorch is imported.
-COMMAND_FILES = tuple(each.options.partition(":")[0] for each in COMMANDS.values())
+COMMAND_FILES = {each.options.partition(":")[0] for each in COMMANDS.values() if ".extras." not in each.options}
 BELOW = ("tokenizer", "lm", "vocoder", "wordless")  # the packages below the commands
 _AUDIO, _BASE = "wordless.audio", "wordless.base"
 

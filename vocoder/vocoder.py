@@ -1,4 +1,4 @@
-"""The vocoder as an artifact: saving, loading, and decoding of codes to sound.
+"""The vocoder as an artifact: saving, loading, decoding of codes to sound, and sounds that continue a recording.
 
 The path of one sound::
 

@@ -1,4 +1,4 @@
-"""Options of the networks that read clips, without PyTorch: batches, augmentations, and the sizes of each network."""
+"""Options of the networks that read clips: batches, augmentations, targets, and sizes. PyTorch is not imported."""
 
 from dataclasses import dataclass
 from typing import Literal

@@ -121,10 +121,11 @@ def row_space(features: FloatArray) -> FloatArray | None:
 
 def side_by_side(fit: Callable[[T], R], jobs: Iterable[T], *, threads: int) -> list[R]:
     """Return what ``fit`` makes of each job, several at a time, one thread each; no fit depends on those beside it."""
-    controller = ThreadpoolController()  # it looks through all loaded libraries, which takes milliseconds
-    with warnings.catch_warnings(), controller.limit(limits=1):  # around all threads, because both are the process's
+    with warnings.catch_warnings():  # around all threads, because warnings and limits belong to the process
         _ignore_expected_warnings()
-        with ThreadPoolExecutor(threads, initializer=partial(controller.limit, limits=1)) as pool:
+        controller = ThreadpoolController()  # of all libraries that are loaded, which scikit-learn now is
+        one_thread = partial(controller.limit, limits=1)
+        with one_thread(), ThreadPoolExecutor(threads, initializer=one_thread) as pool:
             return list(pool.map(fit, jobs))
 
 

@@ -25,6 +25,7 @@ from pipelines.methods.method import CURVES, Line, Method, PictureRecord, untrai
 from wordless.base.arrays import DoubleArray, Floats, IndexArray
 from wordless.base.messages import InputError
 from wordless.base.options import option
+from wordless.base.saved_models import WEIGHTS
 from wordless.training import FitConfig, LargeFitConfig
 
 if TYPE_CHECKING:
@@ -61,7 +62,6 @@ class AudioTransformerOptions(WaveformBodyOptions):
         from lm.bodies.clips import augment_waveforms
         from lm.finetuned import FineTunedModel
         from wordless.base.files import file_hash
-        from wordless.base.saved_models import WEIGHTS
 
         folder = None if self.weights == RANDOM else run.get(NAME, Path(self.weights).expanduser())
         body: Body = AudioTransformerBody(audio_transformer=self.model, sample_rate=self.sample_rate)
@@ -179,8 +179,6 @@ def _shares(parts: DoubleArray, energy: DoubleArray) -> DoubleArray:
 
 def front_end_pictures(folder: Path, sample_rate: int, *, title: str) -> list[PictureRecord]:
     """Draw the front end ``(filters, samples)`` of the trained Audio Transformer in ``folder``."""
-    from wordless.base.saved_models import WEIGHTS
-
     filters, energies = sorted_filters(load_file(folder / WEIGHTS)["body.front_end.0.weight"])
     centres = energies.argmax(1) * sample_rate / filters.shape[1]  # in Hz
     parts = filters, energies, centres, sample_rate, title

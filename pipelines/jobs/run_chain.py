@@ -1,4 +1,7 @@
-"""The work of ``wordless run``: recordings are read, the chain makes its entries, and the run's folder is written."""
+"""The work of ``wordless run``: recordings are read, the chain makes its entries, and the run's folder is written.
+
+The folder says how to make it again: command, config, versions, machine and commit. Trackers record the run.
+"""
 
 import json
 import os

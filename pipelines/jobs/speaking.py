@@ -1,4 +1,7 @@
-"""The models of a run that speak, and the work of ``wordless decode`` and ``wordless generate``."""
+"""The models of a run that speak, and the work of ``wordless decode`` and ``wordless generate``.
+
+New sounds have names that say what they are made of. The pitch of their codes may be changed.
+"""
 
 import hashlib
 import os

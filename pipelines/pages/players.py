@@ -1,4 +1,4 @@
-"""The sounds of pages: players that hold their sound, as many as there is room for, and spectrograms."""
+"""The sounds of pages: players that hold their sound, as many as there is room for, equally loud, and spectrograms."""
 
 import base64
 import io

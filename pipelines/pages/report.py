@@ -150,14 +150,14 @@ def training_chart(
     """Draw training and validation loss by step, a line for each fold, and the steps whose weights were kept."""
     curves, width = [], 1.8 if len(records) == 1 else 0.9
     looks = {"training": look(ORANGE, line="--", width=width), "validation": look(line="-", width=width)}
-    for place, record in enumerate(records.values()):
+    for index, record in enumerate(records.values()):
         points = {
             "training": [(row["step"], row["train_loss"]) for row in record["curve"]],
             "validation": [(row["step"], row["validation_loss"]) for row in record["curve"]],
         }
         points["kept"] = [point for point in points["validation"] if point[0] == record["kept_step"]]
         for label, each in (looks | {"kept": look(marker="o", size=5)}).items():
-            curves.append(Curve(points=points[label], look=each, label="" if place else label))
+            curves.append(Curve(points=points[label], look=each, label="" if index else label))
     level = ("code frequencies alone", math.log(unigram_perplexity)) if unigram_perplexity else None
     panel = Panel(title=LOSSES.get(of, loss), curves=curves, across="step", level=level)
     title = f"Training curves of the {full_name(of)}"

@@ -377,12 +377,12 @@ def _noise(runs: Runs) -> Chart | None:
 def all_pairs(values: Floats, draws: Floats, *, resampled: int, confidence: float) -> list[tuple[int, int, Estimate]]:
     """Compare every pair of settings by ``values (settings,)``: both numbers, and the first minus the second.
 
-    All intervals contain the true differences at once with probability ``confidence``, so that one pair in twenty is
-    not found to differ by chance. Their half width is a standard
-    error times the quantile of the largest deviation of all pairs in units of its standard error, over ``draws
-    (resamples, settings)`` of ``resampled`` clips (single-step max-t; Westfall and Young, "Resampling-Based Multiple
-    Testing", 1993; Hothorn, Bretz and Westfall, "Simultaneous inference in general parametric models", 2008). One more
-    clip on which a pair disagrees is added to its variance (Agresti and Min, 2005): a few clips do not separate two.
+    All intervals contain the true differences at once with probability ``confidence``, so chance alone rarely makes a
+    pair differ. Their half width is a standard error times the quantile of the largest deviation of all pairs in units
+    of its standard error, over ``draws (resamples, settings)`` of ``resampled`` clips (single-step max-t; Westfall and
+    Young, "Resampling-Based Multiple Testing", 1993; Hothorn, Bretz and Westfall, "Simultaneous inference in general
+    parametric models", 2008). One more clip on which a pair disagrees is added to its variance (Agresti and Min, 2005):
+    a few clips do not separate two.
     """
     pairs = [*combinations(range(len(values)), 2)]
     if not pairs:

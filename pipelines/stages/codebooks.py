@@ -1,6 +1,7 @@
 """Training of the tokenizer: sample, autoencoder and codebook are separate entries, so sweeps share the first two.
 
 Nothing is fitted on validation or test clips; validation clips only choose the kept weights.
+With ``tokenizer.start`` a run has the tokenizer of an earlier one, and keys have its hash, not its place.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,4 +1,7 @@
-"""Training of the language model on the codes of the training clips; the weights of the best validation are kept."""
+"""Training of the language model on the codes of the training clips; the weights of the best validation are kept.
+
+With ``lm.start`` it begins with the weights of an earlier run, and its key has their hash, not their place.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

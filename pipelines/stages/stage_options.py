@@ -1,4 +1,4 @@
-"""Options of the stage of the GPT."""
+"""Options of the stages of a run."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""What a command writes, and the folder of the run whose models it reads: both are checked before the work.
+"""Options that commands share, what a command writes, and the run whose models it reads, checked before the work.
 
 Places that a command writes to are locked meanwhile, and whole in the end. A lock is a ``flock``, which the system
 releases when its process ends for any reason. ``model=hf://user/name`` names a run on the Hugging Face hub: its parts
-are downloaded when a command first asks. So do ``tokenizer.start``, ``lm.start`` and ``vocoder.start``, the models that
-a run begins with.
+are downloaded when a command first asks. ``tokenizer.start``, ``lm.start`` and ``vocoder.start``, the models that a run
+begins with, may be such addresses, too.
 """
 
 from __future__ import annotations

@@ -37,6 +37,8 @@ def test_a_run_of_arrays_has_figures_and_models_and_resumes(tmp_path: Path, caps
     with pytest.raises(wordless.InputError, match=r"\brun\b.*\b12 then, 11 now\b.*replace=True"):
         wordless.run(options, clips=fewer, folder=tmp_path / "run")
     assert {path: path.read_bytes() for path in (tmp_path / "run").glob("[cr]*/*.wav")} == written
+    wordless.run(options | {"replace": True, "stages": ["tokenizer"]}, clips=fewer, folder=tmp_path / "run")
+    assert len(pandas.read_csv(tmp_path / "run/manifest.tsv", sep="\t")) == 11
 
 
 def test_a_run_refuses_what_the_command_refuses(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-r"""Opening of recordings by two readers that must agree; errors name the file.
+r"""Opening of recordings by two readers that must agree, and the key of a file; errors name the file.
 
 libsndfile reads all that it opens but MP3. FFmpeg's libraries, which PyAV's wheels bring under the LGPL, read MP3 and
 all else. FFmpeg also counts the sound of what libsndfile reads, without decoding. Where it finds more (a header with
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
 Block = npt.NDArray[np.float32]  # (samples, channels)
 WHOLE = Part(start=0, num_samples=sys.maxsize)
-READING_VERSION = 11  # of what is read and measured of a file, in its key
+READING_VERSION = 11  # in the key of a file: raise it when what is read or measured of one changes its meaning
 MAX_CHANNELS = 1_024
 BLOCK_VALUES = 1 << 16  # samples times channels to decode at a time
 _RECENT_VALUES = 1 << 22  # 16 MB: the last 95 s of mono at 44.1 kHz are read again without decoding

@@ -238,7 +238,7 @@ def track_pitch(samples: FloatArray, sample_rate: int, hop_length: int) -> Doubl
 def patch_pitches(
     blocks: Iterable[FloatArray], sample_rate: int, hop_length: int, patch_frames: int
 ) -> Iterator[DoubleArray]:
-    """Give the pitch of patches, of ``patch_frames`` hops each, of blocks ``(samples,)`` as soon as it is known::
+    """Give the pitch of patches of ``patch_frames`` hops, each as soon as the blocks ``(samples,)`` decide it::
 
     hops       [  h0  ][  h1  ][  h2  ][  h3  ]     the pitch of each, or no voice
     patches    [      p0      ][      p1      ]     no voice if fewer than half of the hops have one; else the mean

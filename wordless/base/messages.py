@@ -1,4 +1,8 @@
-"""The exception for errors that a user can correct, and checks of values that raise it."""
+"""What messages say: errors that a user can correct, checks of values that raise them, and how texts are written.
+
+Texts are counts with their nouns, lists, values in one line, parts of HTML and Markdown, and the likeliest name for a
+misspelt one.
+"""
 
 import math
 import re

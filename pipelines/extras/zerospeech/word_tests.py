@@ -495,7 +495,7 @@ def item_accuracies(scores: Mapping[S, float], pairs: Sequence[tuple[str, S, S]]
 
     An item, such as a word, is in several pairs: in several voices, and against several made-up words. Its accuracy is
     the share of its pairs whose right recording has the higher score, its log-probability divided by its number of
-    codes; a tie counts half. A bootstrap resamples items, because the pairs of one are not independent.
+    codes; a tie counts half. Chance is 0.5. A bootstrap resamples items, because the pairs of one are not independent.
     """
     by_item: dict[str, list[float]] = {}
     for item, right, wrong in pairs:

@@ -171,7 +171,10 @@ def test_every_candidate_and_every_chosen_one_is_tried_equally_often(candidates:
         require_equal_counts({"one": 6, "other": 6, "head": 0, "luck": 60})
 
 
-@pytest.mark.parametrize(("by", "rare", "bound"), [("validation", 0.0, 2.0), ("group", 8.0, 6.0)])
+OTHERS = [pytest.param(*case, marks=pytest.mark.slow) for case in (("validation", 8.0, 6.0), ("group", 0.0, 2.0))]
+
+
+@pytest.mark.parametrize(("by", "rare", "bound"), [("validation", 0.0, 2.0), ("group", 8.0, 6.0), *OTHERS])
 def test_candidate_bound_and_penalty_are_those_of_a_double_loop(by: str, rare: float, bound: float) -> None:
     """The oracle fits scikit-learn's classifiers for each candidate, bound, penalty and fold.
 

@@ -519,8 +519,7 @@ def test_a_source_is_an_option_and_is_imported_where_a_corpus_names_it(tmp_path:
     assert {*SOURCES} <= {each.name for each in fields(CorpusConfig)}
     assert all(callable(imported(place)) for place in SOURCES.values())
     code = (
-        "import sys; from wordless.audio.recordings.corpus import find_recordings; "
-        "from wordless.audio.recordings.corpus import CorpusConfig; "
+        "import sys; from wordless.audio.recordings.corpus import CorpusConfig, find_recordings; "
         f"find_recordings(CorpusConfig(root={str(tmp_path)!r})); "
         "assert not {f'wordless.audio.recordings.{each}' for each in ('packed', 'tables')} & {*sys.modules}"
     )
