@@ -161,9 +161,8 @@ def main() -> None:
     with copied(ROOT) as checkout, copied(given.before) if given.before else nullcontext(ROOT) as earlier:
         known = None
         if given.before:
-            before = [
-                each for name in PACKAGES for file in (earlier / name).rglob("*.py") for each in faults(file, earlier)
-            ]
+            places = [file for name in PACKAGES for file in (earlier / name).rglob("*.py")]
+            before = [fault for file in places for fault in faults(file, earlier)]
             times = Counter(fault.like for fault in before)
             known = {fault.like: fault for fault in before if times[fault.like] == 1}
         for place in (checkout, earlier) if given.before else (checkout,):

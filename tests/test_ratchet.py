@@ -9,9 +9,9 @@ from tests.calling import ROOT
 from tests.test_architecture import is_core
 
 BOUNDS = {
-    "lines of the core": 24_286,
-    "lines outside tests": 46_631,
-    "lines of tests": 34_638,
+    "lines of the core": 24_297,
+    "lines outside tests": 46_641,
+    "lines of tests": 34_639,
     "files outside tests": 194,
     "names of options on the command line": 420,
 }

@@ -24,16 +24,15 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from functools import partial
 from importlib.metadata import version
 from typing import Any, TypeVar
 
 import numpy as np
 import torch
 from scipy.linalg import LinAlgError, cho_factor, cho_solve, lstsq
-from threadpoolctl import ThreadpoolController
 
 from wordless.base.arrays import Array, BoolArray, DoubleArray, FloatArray, IndexArray
+from wordless.base.machine import limit_pools
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -121,11 +120,9 @@ def row_space(features: FloatArray) -> FloatArray | None:
 
 def side_by_side(fit: Callable[[T], R], jobs: Iterable[T], *, threads: int) -> list[R]:
     """Return what ``fit`` makes of each job, several at a time, one thread each; no fit depends on those beside it."""
-    with warnings.catch_warnings():  # around all threads, because warnings and limits belong to the process
+    with warnings.catch_warnings(), limit_pools(1):  # around all threads, because both belong to the process
         _ignore_expected_warnings()
-        controller = ThreadpoolController()  # of all libraries that are loaded, which scikit-learn now is
-        one_thread = partial(controller.limit, limits=1)
-        with one_thread(), ThreadPoolExecutor(threads, initializer=one_thread) as pool:
+        with ThreadPoolExecutor(threads, initializer=limit_pools, initargs=(1,)) as pool:
             return list(pool.map(fit, jobs))
 
 

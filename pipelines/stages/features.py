@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from lm.lm_options import POOLINGS, RESIDUAL, VECTORS, GPTConfig, Pooling, States, VectorConfig
@@ -35,7 +34,7 @@ from wordless.audio.spectrogram import subtract_mean
 from wordless.audio.views import AS_RECORDED, Noise, View, Views, compared_views, hearings
 from wordless.base.arrays import FloatArray
 from wordless.base.files import file_hash
-from wordless.base.machine import importing, one_thread
+from wordless.base.machine import importing, limit_pools, one_thread
 
 BAG_OF_CODES = "bag_of_codes"  # the method
 ROWS_AT_ONCE = 1 << 15  # whose codes are in memory; batches of a GPT do not reach across them, so it decides last bits
@@ -399,7 +398,7 @@ def frame_vectors(
     frames: MakeFrames, method: str, sample_rate: int, root: Path, view: View, *, poolings: Sequence[Pooling]
 ) -> dict[str, FloatArray]:
     """Pool the frames of a view."""
-    with threadpool_limits(1):  # more threads round sums in another way
+    with limit_pools(1):  # more threads round sums in another way
         made = frames(view.samples(root, sample_rate))
     require_finite(made, view.clip, method)
     return {f"{method}:{pooling}": pool(made, pooling) for pooling in poolings}

@@ -15,7 +15,6 @@ import numpy as np
 import soundfile
 import torch
 from safetensors.torch import save_file
-from threadpoolctl import threadpool_limits
 
 from lm.language_tests import Bigram, diversity, fit_bigram, plausibility
 from lm.lm_options import CodeSampling, ProbeConfig
@@ -47,6 +46,7 @@ from wordless.audio.views import View
 from wordless.audio.waveform import Waveform
 from wordless.base.arrays import FloatArray
 from wordless.base.files import aside
+from wordless.base.machine import limit_pools
 from wordless.base.messages import InputError
 
 
@@ -449,7 +449,7 @@ def recognise_labels(run: Run, judge: Judge, decoded: Entry, listening: Entry, c
 def name_labels(session: Session, judge: Judge, sounds: Sequence[Clip], classes: Sequence[str]) -> list[str]:
     """Return the most probable class of each sound."""
     rows = [*session.each("recognising", judge.describe, [*map(View, sounds)])]
-    with threadpool_limits(1):
+    with limit_pools(1):
         scores = judge.scores(stacked_rows(rows))
     return [classes[number] for number in np.argmax(scores, axis=1)]
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from safetensors.numpy import load_file
-from threadpoolctl import threadpool_limits
 
 from lm.lm_options import ProbeConfig
 from lm.probing.linear import VERSION
@@ -18,6 +17,7 @@ from pipelines.store.store import Entry, write_json
 from pipelines.store.stored_features import FEATURES, PROBE, SCORES, StoredFeatures, side_by_side
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.views import Noise, compared_clips
+from wordless.base.machine import limit_pools
 from wordless.base.messages import InputError
 from wordless.base.options import BESIDE
 
@@ -51,7 +51,7 @@ def probed(
     # Each fit has one thread: the matrices are small, and with other work on the cores several threads were ten
     # times as slow. Several fits run side by side.
     threads = torch.get_num_threads() if task.device is None else 1  # a GPU has memory for one fit
-    with threadpool_limits(1):
+    with limit_pools(1):
         winner, tried = probe_method(candidates, task, config, threads=threads)
         chosen = candidates[winner.of]
         if labelled or winner.bound is None:

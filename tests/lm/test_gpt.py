@@ -87,8 +87,7 @@ def test_the_transformer_is_fairseq2s_llama(tied: bool) -> None:
     theirs = create_llama_model(theirs_of)
     assert [*ours.state_dict()] == [*theirs.state_dict()]
     assert all(torch.equal(weights, theirs.state_dict()[name]) for name, weights in ours.state_dict().items())
-    tokens = torch.randint(10, (2, 20))
-    layout = full_rows(tokens)
+    layout = full_rows(tokens := torch.randint(10, (2, 20)))
     for training in (True, False):
         torch.manual_seed(0)  # dropout
         found = ours.train(training)(tokens, layout)

@@ -21,9 +21,9 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from multiprocessing import active_children, current_process, get_context, parent_process
@@ -31,7 +31,7 @@ from pathlib import Path
 from threading import Lock, Thread, local
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from wordless.base.files import take_lock
 from wordless.base.messages import InputError, first_line, within
@@ -148,6 +148,21 @@ def rank(name: Literal["RANK", "LOCAL_RANK"] = "RANK") -> int:
     return int(os.environ.get(name, "0")) if is_under_torchrun() else 0
 
 
+@lru_cache(maxsize=1)
+def _thread_pools(modules: int) -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+def limit_pools(count: int) -> AbstractContextManager[object]:
+    """Set the threads of BLAS and OpenMP in all loaded libraries, until the block ends if this opens one.
+
+    A search for these libraries takes 5 ms, and some work has a limit for each clip. Libraries come with modules, so
+    the last search holds until another module is imported.
+    """
+    limits: AbstractContextManager[object] = _thread_pools(len(sys.modules)).limit(limits=count)
+    return limits
+
+
 def use_threads(count: int | None) -> int:
     """Set the threads of PyTorch, FAISS and BLAS; None keeps each library's own number. Return PyTorch's number."""
     import torch  # options of threads are checked before
@@ -155,7 +170,7 @@ def use_threads(count: int | None) -> int:
     if count is not None:
         os.environ["OMP_NUM_THREADS"] = str(count)  # for libraries that are loaded later
         torch.set_num_threads(count)
-        threadpool_limits(count)  # for libraries that are loaded already; the limit stays until another one is set
+        limit_pools(count)  # for libraries that are loaded already; the limit stays until another one is set
     return torch.get_num_threads()
 
 
@@ -168,7 +183,7 @@ def limited_threads(count: int | None) -> Iterator[None]:
     if count in (None, before):
         yield
         return
-    with threadpool_limits(count):  # remembers the numbers of BLAS and sets them again at the end
+    with limit_pools(count):  # remembers the numbers of BLAS and sets them again at the end
         use_threads(count)
         try:
             yield

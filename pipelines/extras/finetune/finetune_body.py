@@ -15,7 +15,6 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from threadpoolctl import threadpool_limits
 
 from lm.bodies.body import Body, BodyNetwork, FrontEnd, Source
 from lm.bodies.clips import StoredClips
@@ -55,7 +54,7 @@ from wordless.audio.recordings.annotation_formats import Event
 from wordless.audio.recordings.manifest import SPLITS, Clip, Clips, Rejected, Split, read_manifest, write_rejected
 from wordless.base.arrays import Array, FloatArray, write_array, write_table
 from wordless.base.files import find_object, list_hash, write_aside
-from wordless.base.machine import choose_device, use_threads
+from wordless.base.machine import choose_device, limit_pools, use_threads
 from wordless.base.messages import InputError, counted, named
 from wordless.base.progress import Terminal, print_table
 from wordless.base.saved_models import CONFIG, local_weights
@@ -356,7 +355,7 @@ def _probed(run: Run, features: Entry, task: PooledTask, clips: Clips, config: P
     candidates = StoredFeatures.of(features.folder / FEATURES)
     known = [clip.label or "" for clip in clips.clips]
     rows = {str(split): np.flatnonzero(clips.frame.split == split) for split in SPLITS}
-    with threadpool_limits(1):
+    with limit_pools(1):
         outputs, chosen = task.probe(candidates, known, rows, config, threads=torch.get_num_threads())
     _write_outputs(run.folder, outputs)
     write_json(run.folder / CHOSEN, {"chosen": chosen})

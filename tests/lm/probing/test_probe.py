@@ -19,9 +19,11 @@ from sklearn.metrics import accuracy_score, average_precision_score, make_scorer
 from sklearn.model_selection import LeaveOneGroupOut, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from threadpoolctl import threadpool_info
 
 from lm.heads import probe_numbers
 from lm.lm_options import ProbeConfig
+from lm.probing import linear
 from lm.probing.linear import COMPUTES_WITH_TENSORS, LogisticProbe, RidgeProbe, normal_equations, row_space
 from lm.probing.probe import (
     DRAWS,
@@ -199,7 +201,9 @@ def test_candidate_bound_and_penalty_are_those_of_a_double_loop(by: str, rare: f
     assert found.bound == bound
 
 
-def test_candidates_that_are_probed_side_by_side_reach_the_same() -> None:
+def test_candidates_that_are_probed_side_by_side_have_a_thread_each_and_reach_the_same() -> None:
+    pools = linear.side_by_side(lambda job: {each["num_threads"] for each in threadpool_info()}, range(2), threads=2)
+    assert pools == [{1}, {1}]
     task = _task(60)
     candidates = {f"x/{n}": _noise(task, features=5 + n, seed=n) for n in range(5)}
     (winner, alone), (same, together) = (probe_method(candidates, task, CONFIG, threads=threads) for threads in (1, 3))
