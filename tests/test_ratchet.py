@@ -9,8 +9,8 @@ from tests.calling import ROOT
 from tests.test_architecture import is_core
 
 BOUNDS = {
-    "lines of the core": 24_297,
-    "lines outside tests": 46_641,
+    "lines of the core": 24_299,
+    "lines outside tests": 46_643,
     "lines of tests": 34_639,
     "files outside tests": 194,
     "names of options on the command line": 420,

@@ -32,6 +32,7 @@ Channels are averaged, unless the model reads a single one. All other inputs are
 ``encode_batch``; several channels can be given last (``samples.T``).
 """
 
+import atexit
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -150,6 +151,7 @@ def mono_blocks(
 
 # The recording of which a part was read last, with its state; it is removed while in use, so no two readers share it.
 _last: list[tuple[tuple[object, ...], Recording]] = []
+atexit.register(_last.clear)  # or it is closed when the modules that close it are gone
 
 
 @contextmanager
