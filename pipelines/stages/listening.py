@@ -351,7 +351,7 @@ def language_sounds(
     said, sets = list[dict[str, object]](), dict[tuple[str, float], list[tuple[Codes | None, Codes, Codes]]]()
     for each, made, sound, pitch in zip(wanted, codes, new, pitched, strict=True):
         file = f"{each.title}.wav" if each.clip is None else f"{each.clip}_{each.title}.wav"
-        again, figures = _written(folder / file, tokenizer, each.prompt, made, sound)
+        again, figures = _write_sound(folder / file, tokenizer, each.prompt, made, sound)
         row = {"kind": each.kind, "file": file, "clip": each.clip, "temperature": each.temperature}
         said.append(row | {"figures": {**figures, **pitch}})
         sets.setdefault((each.kind, each.temperature), []).append((each.before, made, again))
@@ -363,7 +363,7 @@ def language_sounds(
     return {"said": said, "diversity": diversities}
 
 
-def _written(
+def _write_sound(
     file: Path, tokenizer: Tokenizer, prompt: Prompt | None, codes: Codes, sound: Waveform
 ) -> tuple[Codes, measures.Figures]:
     """Write the sound of new codes behind its prompt; return the codes of the new sound, and figures."""

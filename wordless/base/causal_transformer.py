@@ -57,12 +57,12 @@ def create_causal_transformer(
     )
     from fairseq2.nn import Linear, RMSNorm, RotaryEncoder, StandardEmbedding, TiedProjection
 
-    dim, begin = sizes.model_dim, partial(_begin, std=sizes.init_std)
-    # The device and the layers in one piece are named: to find them out, fairseq2 imports all its models and
-    # tokenizers of text, which takes 2 seconds.
+    dim, initialise = sizes.model_dim, partial(_initialise, std=sizes.init_std)
+    # Layers that are given no device and no gangs look them up in fairseq2's registry. It imports all its models and
+    # text tokenizers, which takes 2 seconds. A fake gang has one process: no layer is divided among several.
     device = torch.get_default_device()
-    whole = create_fake_gangs(torch.device("cpu") if device.type == "meta" else device)
-    embedding = StandardEmbedding(tokens, dim, pad, init_fn=begin, device=device)
+    gangs = create_fake_gangs(torch.device("cpu") if device.type == "meta" else device)
+    embedding = StandardEmbedding(tokens, dim, pad, init_fn=initialise, device=device)
     rotary = RotaryEncoder(dim // sizes.heads, positions, theta=sizes.rope_theta, device=device)
     layers = [
         StandardTransformerLMDecoderLayer(
@@ -70,11 +70,11 @@ def create_causal_transformer(
                 dim,
                 sizes.heads,
                 create_default_sdpa(CausalAttentionBias()),
-                qkv_proj_init_fn=begin,
+                qkv_proj_init_fn=initialise,
                 pos_encoder=rotary,
-                output_proj_init_fn=begin,
+                output_proj_init_fn=initialise,
                 bias=False,
-                gangs=whole,
+                gangs=gangs,
                 device=device,
             ),
             RMSNorm(dim, bias=False, device=device),
@@ -84,8 +84,8 @@ def create_causal_transformer(
                 bias=False,
                 inner_dim_scale=1.0,
                 inner_dim_to_multiple=1,
-                proj_init_fn=begin,
-                gangs=whole,
+                proj_init_fn=initialise,
+                gangs=gangs,
                 device=device,
             ),
             RMSNorm(dim, bias=False, device=device),
@@ -99,13 +99,13 @@ def create_causal_transformer(
     output = (
         TiedProjection(embedding.weight, bias=None)
         if tied
-        else Linear(dim, tokens, bias=False, init_fn=begin, device=device)
+        else Linear(dim, tokens, bias=False, init_fn=initialise, device=device)
     )
     model = TransformerLM(dim, frontend, decoder, output, pad, positions)
     return model.float()  # whatever PyTorch's default type is
 
 
-def _begin(layer: Linear | StandardEmbedding, std: float) -> None:
+def _initialise(layer: Linear | StandardEmbedding, std: float) -> None:
     """Draw weights from a normal distribution cut at three standard deviations, as fairseq2's LLaMA does.
 
     This function is at the module's level because layers keep it, and models with it are pickled.

@@ -154,10 +154,10 @@ def _thread_pools(modules: int) -> ThreadpoolController:
 
 
 def limit_pools(count: int) -> AbstractContextManager[object]:
-    """Set the threads of BLAS and OpenMP in all loaded libraries, until the block ends if this opens one.
+    """Set the threads of BLAS and OpenMP in all loaded libraries; a ``with`` block restores them at its end.
 
-    A search for these libraries takes 5 ms, and some work has a limit for each clip. Libraries come with modules, so
-    the last search holds until another module is imported.
+    A search for these libraries takes 5 ms, and some stages set a limit for each clip. A library is loaded with a
+    module, so the result of the last search is used until another module is imported.
     """
     limits: AbstractContextManager[object] = _thread_pools(len(sys.modules)).limit(limits=count)
     return limits
