@@ -22,6 +22,7 @@ from typing import Any, Literal, TypeVar, get_args, get_type_hints
 import numpy as np
 from pandas import DataFrame, Series
 
+from wordless.audio.recordings.uses import Uses
 from wordless.audio.waveform import Part
 from wordless.base.files import aside, list_hash
 from wordless.base.messages import InputError, named
@@ -148,6 +149,7 @@ class Clips:
     split_by: SplitBy = "hash"  # what divides candidates if ``split.by`` is auto
     has_labels: bool = False  # whether the source of candidates knows labels, so that names of folders are none
     title: str = ""  # of the source of candidates; "": names of files, and annotations
+    uses: Uses | None = None  # what became of all that the source looked at; None: the source does not say
 
     @classmethod
     def from_columns(cls, root: Path, columns: Mapping[str, Sequence[object]], **others: Any) -> "Clips":
@@ -166,8 +168,11 @@ class Clips:
         return isinstance(other, Clips) and (self.root, self.clips) == (other.root, other.clips)
 
     def __getstate__(self) -> dict[str, object]:
-        """Send the fields alone to other processes, which make rows and tables of splits again in less time."""
-        return {each.name: getattr(self, each.name) for each in fields(self)}
+        """Send the fields alone to other processes, which make rows and tables of splits again in less time.
+
+        Other processes work on clips: what became of everything else stays here.
+        """
+        return {each.name: getattr(self, each.name) for each in fields(self)} | {"uses": None}
 
     def __iter__(self) -> Iterator[Clip]:
         """Make the rows, one after the other."""

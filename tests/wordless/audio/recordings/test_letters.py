@@ -3,6 +3,7 @@
 import json
 import unicodedata
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pyarrow as pa
@@ -13,8 +14,11 @@ from hypothesis import strategies as st
 
 from tests.wordless.audio.conftest import corpus_config
 from tests.wordless.audio.recordings.annotations.annotated_files import textgrid_text, write_recording
+from tests.wordless.audio.recordings.packed_files import save, sound, table
+from tests.wordless.audio.recordings.packed_files import takes as packed_takes
 from wordless.audio.recordings import letters
 from wordless.audio.recordings.corpus import CorpusConfig, Making, find_recordings
+from wordless.audio.recordings.description import ColumnConfig
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.messages import InputError
 from wordless.base.progress import Terminal
@@ -34,6 +38,7 @@ KEPT = {  # text -> label
 }
 REFUSED = ("a\x1bb", "a\x7f", "a\x85b", "up\x85", "a\u2028b", "\u2029up", "a\x1fb", "a\ufdd0b")
 Surface = Callable[[Path, str], CorpusConfig]
+LABEL = ColumnConfig(label="label")
 
 
 def _table(name: str, content: Callable[[str], str]) -> Surface:
@@ -58,6 +63,16 @@ def _parquet_table(folder: Path, text: str) -> CorpusConfig:
     write_recording(folder / "a.wav", seconds=2)
     pq.write_table(pa.table({"path": ["a.wav"], "label": [text]}), folder / "t.parquet")
     return CorpusConfig(table=str(folder / "t.parquet"))
+
+
+def _parquet_data_set(folder: Path, text: str) -> CorpusConfig:
+    pq.write_table(pa.table({"audio": [sound(0)], "label": [text]}), folder / "d.parquet")
+    return CorpusConfig(dataset=str(folder / "d.parquet"), columns=LABEL)
+
+
+def _saved_data_set(folder: Path, text: str) -> CorpusConfig:
+    save(folder / "saved", [table(packed_takes(1), text=[text])])
+    return CorpusConfig(dataset=str(folder / "saved"), columns=ColumnConfig(label="text"))
 
 
 def _folder(folder: Path, text: str) -> CorpusConfig:
@@ -90,6 +105,8 @@ SURFACES: dict[str, Surface] = {
     "TSV": _table("t.tsv", lambda text: f"path\tlabel\na.wav\t{text}\n"),
     "JSON lines": _table("t.jsonl", lambda text: f"{json.dumps({'path': 'a.wav', 'label': text})}\n"),
     "Parquet table": _parquet_table,
+    "Parquet data set": _parquet_data_set,
+    "saved data set": _saved_data_set,
     "folder": _folder,
     "file name": _name,
     "group": _group,
@@ -107,6 +124,8 @@ WRAPPED = ("TextGrid", "ELAN")  # formats in which a line break inside a text is
 
 def read(surface: str, folder: Path, text: str) -> tuple[str | None, str]:
     """The label, or the reason why the text was refused."""
+    if surface == "saved data set" and find_spec("datasets") is None:
+        pytest.skip("needs pip install 'wordless[datasets]'")
     folder.mkdir(exist_ok=True)
     making = Making(folder=lambda: folder / "store", terminal=Terminal(silent=True))
     try:
