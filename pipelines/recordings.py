@@ -312,4 +312,7 @@ def _whole(place: Clips) -> Clips:
     sound = (each.path for each in place.rejected if each.kind in OF_ANNOTATIONS)
     paths = [*place.frame.path, *(path for path in sound if PurePosixPath(path).suffix[1:].lower() in EXTENSIONS)]
     rejected = tuple(each for each in place.rejected if each.kind != WITHOUT_PARTS)
-    return Clips.from_columns(place.root, {"path": sorted({*paths})}, rejected=rejected, notices=place.notices)
+    judged = tuple(replace(each, makes_clips=False) for each in place.reading.files)
+    reading = replace(place.reading, files=judged)
+    others = {"rejected": rejected, "notices": place.notices, "reading": reading}
+    return Clips.from_columns(place.root, {"path": sorted({*paths})}, **others)

@@ -32,9 +32,20 @@ from tokenizer.units import UnitsFormat, write_units
 from wordless.audio.audio_options import Channel, SpectrogramConfig
 from wordless.audio.decoding import Recording, count_samples, file_key
 from wordless.audio.reading import ChannelPowers, cancelled, read_blocks, resampled_length
+from wordless.audio.recordings.account import Account, Item
+from wordless.audio.recordings.accounting import take_account
 from wordless.audio.recordings.annotation_formats import Event
 from wordless.audio.recordings.inspection import InspectionConfig, frequent_reasons
-from wordless.audio.recordings.manifest import UNWRITABLE, Clip, Clips, Rejected, writable, write_rejected
+from wordless.audio.recordings.manifest import (
+    ACCOUNT,
+    UNWRITABLE,
+    Clip,
+    Clips,
+    Rejected,
+    writable,
+    write_account,
+    write_rejected,
+)
 from wordless.audio.waveform import Part
 from wordless.base.arrays import FloatArray, write_table
 from wordless.base.files import aside, copy_file, list_hash, write_aside
@@ -74,8 +85,19 @@ class Told:
                 self.notices.extend((name, notice) for notice in read.notices)
                 yield name, read
 
-    def tell(self, terminal: Terminal, output: Path | None, *, option: str) -> None:
-        """Print each notice once, and list what was set aside; refuse a place of which nothing could be read."""
+    def tell(
+        self,
+        terminal: Terminal,
+        output: Path | None,
+        *,
+        option: str,
+        places: Sequence[Clips] = (),
+        account: Account | None = None,
+    ) -> None:
+        """Print each notice once, and list what was set aside; refuse a place of which nothing could be read.
+
+        The account is that of the ``places``, of which nothing else was set aside, or one that was taken before.
+        """
         by_notice: dict[str, list[str]] = {}
         for name, notice in self.notices:
             by_notice.setdefault(notice, []).append(name)
@@ -83,6 +105,7 @@ class Told:
             more = f" and {counted(len(others), 'other recording')}" if others else ""
             terminal.say(f"{first}{more}: {notice}")
         see = list_rejected(self.rejected, output, terminal)
+        tell_account(account or account_of(places, self.rejected), output, terminal)
         if not self.read:
             raise InputError(f"{option}: no recording can be used ({frequent_reasons(self.rejected)})", remedy=see)
 
@@ -100,6 +123,27 @@ def list_rejected(rejected: Sequence[Rejected], output: Path | None, terminal: T
     write_rejected(rejected, listed)
     terminal.say(f"{len(rejected)} set aside ({frequent_reasons(rejected)}): {listed}")
     return f"see {listed}"
+
+
+def account_of(places: Sequence[Clips], rejected: Sequence[Rejected]) -> Account:
+    """Take the account of what a command read in some places; paths of what was set aside may begin with the place."""
+    items = list[Item]()
+    for place in places:
+        begin, own = f"{place.root}/", place.clips
+        relative = [replace(each, path=each.path.removeprefix(begin)) for each in rejected]
+        gone = {each.path for each in relative}
+        used = place.where(clip.name not in gone and clip.path not in gone for clip in own)
+        items += take_account(place, used, relative).items
+    return Account(items=tuple(items)).named("")
+
+
+def tell_account(account: Account, output: Path | None, terminal: Terminal) -> None:
+    """Write the account of what was read beside an output, and print its summary."""
+    listed = output and output.with_name(f"{output.name}.{ACCOUNT}")
+    if listed is not None:
+        write_account(account, listed)
+    for line in account.lines(str(listed or "")):
+        terminal.say(f"account   {line}")
 
 
 def open_session(settings: InputOptions, place: Clips, *models: Path, engine: EngineConfig = LOCAL) -> Session:
@@ -199,7 +243,7 @@ def read_all(
         results = session.each(title, partial(attempted, partial(work, place.root)), place.clips)
         names = (str(place.root / clip.name) for clip in place.clips)
         yield from told.readable(zip(names, results, strict=True))
-    told.tell(Terminal(), settings.output, option=f"input={settings.input}")
+    told.tell(Terminal(), settings.output, option=f"input={settings.input}", places=places)
 
 
 def noun(recordings: Sequence[Clips]) -> str:
@@ -285,7 +329,7 @@ def encode_recordings(settings: EncodeConfig, recordings: Clips, tokenizer_folde
         raise InputError(option="format", value=settings.format, rule=f"{rule}: choose another, or annotations=none")
     session = open_session(settings, recordings, tokenizer_folder, engine=settings.engine)
     entry = encoded(session, recordings, encoder, settings.clips_per_shard)
-    told_of(entry, recordings).tell(session.terminal, output, option=f"input={settings.input}")
+    told_of(entry, recordings).tell(session.terminal, output, option=f"input={settings.input}", places=[recordings])
     shards = sorted(entry.folder.glob("codes-*.parquet"))
     lengths = [length for shard in shards for length in read_num_samples(shard).tolist()]
     if settings.over_time is not None:

@@ -55,7 +55,7 @@ from tokenizer.tokenizer import Tokenizer
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.recordings.corpus import build_manifest
 from wordless.audio.recordings.inspection import InspectionConfig, inspect
-from wordless.audio.recordings.manifest import Clips, Rejected, read_manifest
+from wordless.audio.recordings.manifest import ACCOUNT, Clips, Rejected, read_manifest, write_account
 from wordless.base.arrays import FloatArray
 from wordless.base.files import NO_PERMISSION, file_hash, list_hash, write_aside
 from wordless.base.machine import LOCAL, choose_device
@@ -121,6 +121,8 @@ def probe_run(settings: ProbeRunConfig) -> None:
         write_json(path, measured)
         write_aside(path.with_suffix(".md"), methods_table(compared))
         write_predictions(predictions, per_fold, corpus, by="split", separator=settings.probe.label_separator)
+        if corpus.account is not None:
+            write_account(corpus.account, path.with_suffix(f".{ACCOUNT}"))
     except OSError as error:
         if settings.output is not None or error.errno not in NO_PERMISSION:
             raise
@@ -305,7 +307,8 @@ def _recordings(
     told = Told(read=len(manifest.clips), rejected=[*rejected])
     for path, rate in rates.items():
         told.notices += [(path, notice) for notice in empty_bands(rate, audio.sample_rate, audio.highest)]
-    told.tell(terminal, settings.output, option="input")
+    account = None if manifest.account is None else manifest.account.named("", table="input")
+    told.tell(terminal, settings.output, option="input", account=account)
     return manifest
 
 

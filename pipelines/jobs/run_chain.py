@@ -54,7 +54,15 @@ from pipelines.store.stage import Session
 from pipelines.store.store import CURVE, ENTRY, Entry, Store
 from pipelines.store.stored_features import GPT, PROBE
 from pipelines.store.tracking import TrackedRun, Tracking
-from wordless.audio.recordings.manifest import Clip, Clips, read_manifest, write_manifest, write_rejected
+from wordless.audio.recordings.manifest import (
+    ACCOUNT,
+    Clip,
+    Clips,
+    read_manifest,
+    write_account,
+    write_manifest,
+    write_rejected,
+)
 from wordless.audio.recordings.splits import UNDIVIDED
 from wordless.base.files import copy_file, replace_folder, write_aside
 from wordless.base.machine import choose_device, cores, installed_version, library_versions, use_threads
@@ -81,7 +89,9 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
         if gang.rank == 0:
             require_own_parts(folder)
         place: dict[str, Any] = {"gang": gang, "terminal": terminal}
-        corpus = read_corpus(found, settings, audio=settings.audio, rejected=folder / REJECTED, **place)
+        in_folds = settings.compare.folds == "fold"
+        listed = folder / REJECTED
+        corpus = read_corpus(found, settings, audio=settings.audio, rejected=listed, folds=in_folds, **place)
         compare = gang.rank == 0 and not settings.replace
         if compare:
             require_same_clips(folder, MANIFEST, corpus.clips, "clip")
@@ -181,6 +191,8 @@ def write_run_folder(
         (folder / stale).unlink(missing_ok=True)
     write_manifest(corpus, folder / MANIFEST)
     write_rejected(corpus.rejected, folder / REJECTED)
+    if corpus.account is not None:
+        write_account(corpus.account, folder / ACCOUNT)
     write_unlabelled(unlabelled, folder)
     first, *others = made.values()
     only = {name: entry for name, entry in first.items() if not any(name in each for each in others)}
@@ -264,7 +276,7 @@ def write_probe(folder: Path, entries: Mapping[str, Entry], manifest: Clips, set
         replace_folder(place, Path(saved))
 
 
-FILES = (REPORT, RESULTS, COMPARISON, MANIFEST, REJECTED, UNLABELLED, LOG)
+FILES = (REPORT, RESULTS, COMPARISON, MANIFEST, REJECTED, ACCOUNT, UNLABELLED, LOG)
 CHECKOUT = Path(__file__).parents[2]
 
 

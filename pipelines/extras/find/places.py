@@ -307,7 +307,7 @@ def find_in_recordings(
     left_out = {each.path for each in told.rejected}  # recordings, beside which queries are listed below
     hits, shorter = best_hits(entry, read, recordings.root, most=settings.hits)
     told.rejected[:] = [*rejected, *sorted([*told.rejected, *shorter], key=lambda each: each.path)]
-    told.tell(session.terminal, settings.output, option=f"input={settings.input}")
+    told.tell(session.terminal, settings.output, option=f"input={settings.input}", places=[queries, recordings])
     audio = reader.tokenizer.front_end
     room, page = Room(sample_rate=audio.sample_rate, channel=audio.channel), settings.output.with_suffix(".html")
     rows = [asdict(hit) | {"path": str(recordings.root / hit.path)} for hit in hits]

@@ -8,7 +8,7 @@ accepts entities, ``praatio`` reads no Latin-1, and ``textgrid`` no UTF-8 with a
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from operator import itemgetter
 from pathlib import Path, PurePosixPath
@@ -27,6 +27,9 @@ Contents = Literal["others", "parts of recordings", "table", "labels"]
 _TIMES = (*SPAN_FIELDS, "duration")
 
 
+NO_PART = "it names no part"  # fault of a line of another kind, which is left out and not set aside
+
+
 @dataclass(frozen=True, slots=True)
 class Annotation:
     """A part of a recording, as a file names it."""
@@ -36,7 +39,8 @@ class Annotation:
     tier: str = ""  # tier or column of the label; "": the file has one
     recording: str | None = None  # its path or name, as the file gives it; None: the recording of the file's name
     fault: str | None = None  # why the part cannot be used
-    unread: Sequence[str] = ()  # columns of the file
+    columns: Mapping[str, str] = field(default_factory=dict)  # of the file: what each gives; "": nothing
+    unread: Mapping[str, Sequence[str]] = field(default_factory=dict)  # cells of columns of the file that give nothing
     clock: tuple[float, float] | None = None  # first and last second of the file, if it names them
 
     @property
@@ -191,22 +195,26 @@ def lab(text: str, shown: str, label: str | None = None, group: str | None = Non
 def rttm(text: str, shown: str) -> list[Annotation]:
     """Read the lines of speakers of an RTTM file."""
     names = ("type", "recording", "annotated_channel", "start", "duration", "text", "speaker_type", "label")
-    return [each for each in _fixed(text, shown, names) if each.fields["type"] == "SPEAKER"]
+    lines = _fixed(text, shown, names)
+    return [each if each.fields["type"] == "SPEAKER" else replace(each, fault=NO_PART) for each in lines]
 
 
 def ctm(text: str, shown: str) -> list[Annotation]:
     """Read the words of a CTM file."""
-    return _fixed(text, shown, ("recording", "annotated_channel", "start", "duration", "label"))
+    return _fixed(text, shown, ("recording", "annotated_channel", "start", "duration", "label", "confidence"))
 
 
 def _fixed(text: str, shown: str, names: Sequence[str]) -> list[Annotation]:
     """Read columns of these names, which spaces separate."""
-    parts = list[Annotation]()
+    parts, columns = list[Annotation](), {name: name if name in _FIXED else "" for name in names}
     for where, cells in _rows(text, shown, None):
         if not cells[0].startswith(_REMARK):
             fields = dict(zip_longest(names, cells[: len(names)], fillvalue=""))
-            parts.append(Annotation(where, fields, recording=fields.pop("recording")))
+            parts.append(Annotation(where, fields, recording=fields.pop("recording"), columns=columns))
     return parts
+
+
+_FIXED = ("recording", "annotated_channel", "start", "duration", "label", "type")  # columns that are read
 
 
 def contents(read: Callable[[str, str], list[Annotation]], text: str, *, needs_header: bool = False) -> Contents:
@@ -278,6 +286,13 @@ def _below(
         row: "more values than the header has columns" for row, (_, each) in enumerate(rows) if any(each[width:])
     }
 
+    known_as = {column: name for name, column in _KEPT.items()}
+    known_as |= {column.lower(): name for name, column in times.items()}
+    known_as |= dict.fromkeys((*PATH_COLUMNS, "begin path", "begin file"), "recording") | {_OFFSET: "start"}
+    known_as |= {group.lower(): "group"} if group else {}
+    uses = {name or f"(column {n})": known_as.get(name.lower(), "") for n, name in enumerate(header, 1)}
+    uses |= dict.fromkeys(filter(None, chosen), "label")
+    cells_of = {name: table[name.lower()] for name in unread}
     places = [files, *(table[name] for name in PATH_COLUMNS if name in table)]
     recordings = [next(filter(None, each), None) for each in zip(*places, strict=True)]
     parts, names = list[Annotation](), (*fields, "label")
@@ -286,7 +301,7 @@ def _below(
         values = zip(*fields.values(), labels, strict=True)
         for row, (each, recording, (where, _)) in enumerate(zip(values, recordings, rows, strict=True)):
             said = dict(zip(names, each, strict=True))
-            parts.append(Annotation(where, said, name, recording, faults.get(row), unread))
+            parts.append(Annotation(where, said, name, recording, faults.get(row), uses, cells_of))
     return parts
 
 

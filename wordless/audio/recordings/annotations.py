@@ -7,10 +7,11 @@ kind (`annotation_kinds.KINDS`), or the option ``annotations`` does; all annotat
 
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import islice, product
 from math import isfinite
 from pathlib import Path, PurePosixPath
 
@@ -18,7 +19,7 @@ from pandas import concat
 
 from wordless.audio.decoding import Recording, RecordingError, length_of
 from wordless.audio.recordings import description
-from wordless.audio.recordings.annotation_formats import Annotation, Contents
+from wordless.audio.recordings.annotation_formats import NO_PART, Annotation, Contents
 from wordless.audio.recordings.annotation_kinds import KINDS, AnnotationKind, kind_by_suffix
 from wordless.audio.recordings.corpus import AnnotationOptions, CorpusConfig
 from wordless.audio.recordings.description import SPAN_FIELDS, group_of
@@ -29,8 +30,11 @@ from wordless.audio.recordings.folders import (
     is_recording,
     read_annotation_text,
     require_folder,
+    seen_around,
 )
 from wordless.audio.recordings.manifest import Clips, Rejected, whole
+from wordless.audio.recordings.sources import Column, ReadFile, Reading, Seen, Unused
+from wordless.audio.recordings.unread_columns import unread_columns
 from wordless.audio.waveform import EXTENSIONS
 from wordless.base.machine import without_collection
 from wordless.base.messages import InputError, counted, listed, within
@@ -81,41 +85,50 @@ def annotations_below(folder: Folder, config: AnnotationOptions, *, alone: bool 
     """
     wanted = config.annotations
     if wanted == "none":
-        return Clips.from_columns(folder.root, {"path": ()})
+        beside = (name for names in _files_beside(folder, "auto").values() for name in names)
+        unread = {folder.root / name: _NOT_HERE for name in beside}
+        return Clips.from_columns(folder.root, {"path": ()}, reading=Reading(unread=unread))
     files = _files_beside(folder, wanted)
     read = {name for names in files.values() for name in names}
-    unread = [*folder.unread(name for name in folder.others if name not in read)]
-    if strays := [each for each in folder.others if each not in read and not alone and _is_stray(folder, each)]:
-        unread.append(_without_recording(strays, "file of times and labels", "files of times and labels"))
-    if toolkits := [*filter(_TOOLKITS.fullmatch, folder.others)]:
-        which = counted(len(toolkits), "file")
-        unread.append(f"{which} of Kaldi or lhotse not read, such as {toolkits[0]}: {_REWRITE}")
-        if not folder.recordings:
-            rule = f"it holds no recordings, and {toolkits[0]} of Kaldi or lhotse is not read"
-            raise InputError(option="root", value=folder.root, rule=rule, remedy=_REWRITE)
+    unread = {folder.root / name: why for name, why in _unread(folder, read, alone=alone)}
+    toolkits = [*filter(_TOOLKITS.fullmatch, folder.others)]
+    if toolkits and not folder.recordings:
+        rule = f"it holds no recordings, and {toolkits[0]} of Kaldi or lhotse is not read"
+        raise InputError(option="root", value=folder.root, rule=rule, remedy=_REWRITE)
     if wanted == "auto" and len(files) > 1:
         kinds = [f"{counted(len(names), KINDS[kind].title)} such as {names[0]}" for kind, names in files.items()]
         problem = f"{folder.root} has annotations of {len(files)} kinds: {listed(kinds)}"
         choice = listed([*files, "none for whole recordings"], "or")
         raise InputError(problem, remedy=f"choose `annotations`={choice}")
     if wanted == "auto" and not files:
-        return Clips.from_columns(folder.root, {"path": ()}, notices=tuple(unread))
+        return Clips.from_columns(folder.root, {"path": ()}, reading=Reading(unread=unread))
     kind = next(iter(files)) if wanted == "auto" else wanted
     if kind not in files:
         suffixes = ", ".join(dict.fromkeys((*KINDS[kind].suffixes, ".txt")))
-        rule = "; ".join([f"{folder.root} holds no {KINDS[kind].title} ({suffixes})", *unread])
+        told = (f"{path.relative_to(folder.root)}: {why.why}" for path, why in unread.items())
+        rule = "; ".join([f"{folder.root} holds no {KINDS[kind].title} ({suffixes})", *islice(told, _TOLD)])
         raise InputError(option="annotations", value=kind, rule=rule)
     facts = KINDS[kind]
     annotated = _collect(folder, facts, files[kind], config)
-    if not len(annotated.frame) and not alone and not facts.names_recordings:
-        unread.append(_without_recording(files[kind], facts.title))
-    return replace(annotated, notices=(*annotated.notices, *unread))
+    return replace(annotated, reading=annotated.reading + Reading(unread=unread))
 
 
-def _without_recording(names: Sequence[str], one: str, several: str | None = None) -> str:
-    some = f"{', '.join(names[:3])}{', ...' if names[3:] else ''}"
-    why = "not read, as no recording, or several, has the name: give each that of its own, or read one by `table`=FILE"
-    return f"{counted(len(names), one, several)} {why} ({some})"
+_NOT_HERE = Unused(why="annotations are not read here (`annotations`=none)")
+_TOLD = 3  # files of which a refusal tells
+_NO_RECORDING = Unused(
+    why="no recording, or several, has its name", option="`table`=FILE reads one", kind="named like no recording"
+)
+
+
+def _unread(folder: Folder, read: Collection[str], *, alone: bool) -> Iterator[tuple[str, Unused]]:
+    """Give the files that hold times and labels, or data of toolkits, and are not read, with the reason."""
+    for name in folder.others:
+        if name in read or name in folder.folders:
+            continue
+        if _TOOLKITS.fullmatch(name):
+            yield name, Unused(why="data of Kaldi or lhotse are not read", option=_REWRITE)
+        elif not alone and _is_stray(folder, name):
+            yield name, _NO_RECORDING
 
 
 def _is_stray(folder: Folder, name: str) -> bool:
@@ -164,17 +177,19 @@ class _File:
 @without_collection()
 def _collect(folder: Folder, kind: AnnotationKind, names: Sequence[str], config: AnnotationOptions) -> Clips:
     """Read files, choose their tier, and place their parts in recordings; faulty files and parts are set aside."""
-    rejected = list[Rejected]()
-    files = _read_files(folder, kind, names, config, rejected)
-    files = _of_one_tier(files, config, rejected)
+    rejected, damaged = list[Rejected](), dict[str, str]()
+    every = _read_files(folder, kind, names, config, rejected, damaged)
+    files = _of_one_tier(every, config, rejected)
     files, notices = _from_their_begin(folder, kind, files, rejected)
     notices += _without_missing(files, config.columns.not_known) if kind.has_missing else []
     placed = [each for file in files for each in _placed(folder, kind, file, rejected)]
     found = _described(folder.root, placed, rejected)
+    found = replace(found, reading=_reading(folder, kind, every, files, config, damaged))
     parts = found.frame
     if not len(parts):
         if config.annotations == "auto" and all(each.kind == _STRAY for each in found.rejected):
-            return replace(found, rejected=())
+            strays = {folder.root / name: _NO_RECORDING for name in names}
+            return replace(found, rejected=(), reading=Reading(unread=strays))
         first = next((f"{each.path}: {each.reason}" for each in found.rejected), "they name no part")
         problem = f"{folder.root}: none of its annotations can be used ({first}; {len(found.rejected)} in all)"
         raise InputError(problem, remedy="mend them, or use whole recordings with `annotations`=none")
@@ -184,15 +199,83 @@ def _collect(folder: Folder, kind: AnnotationKind, names: Sequence[str], config:
         told.append(f"{counted(unlabelled, 'part')} without a label are used as unlabelled clips")
     if parts[["low_hz", "annotated_channel"]].notna().any(axis=None):
         told.append("frequency bounds and channels of annotations cut nothing out of the sound")
-    if unread := dict.fromkeys(column for file in files for each in file.parts[:1] for column in each.unread):
-        notices.append(f"columns of annotations not read: {', '.join(unread):.400} (`tier`, `columns.group`)")
     return replace(found, notices=(*told, *notices))
 
 
+def _reading(
+    folder: Folder,
+    kind: AnnotationKind,
+    every: Sequence[_File],
+    files: Sequence[_File],
+    config: AnnotationOptions,
+    damaged: Mapping[str, str],
+) -> Reading:
+    """Return what became of the columns and rows of ``every`` file, of which ``files`` are used."""
+    kept = {file.name: file for file in files}
+    names = dict.fromkeys(each.tier for file in files for each in file.parts if each.tier)
+    tiers = [(file, [*dict.fromkeys(each.tier for each in file.parts)]) for file in every]
+    unread = _unread_columns(every, has_group=config.groups_in is not None)
+    read, dropped = list[ReadFile](), f"its file was set aside, or has no tier {config.tier}"
+    for file, there in tiers:
+        columns = dict[str, Column]()
+        for name, use in next((each.columns for each in file.parts), {}).items():
+            other = Column(why="another column has the labels", option=f"`tier`={name}")
+            used = Column(field=use) if use != "label" or name in names else other
+            columns[name] = used if use else unread.get(name, _MEASURED)
+        for name in there if not columns else ():
+            other = Column(why="another tier has the labels", option=f"`tier`={name}")
+            columns |= {name: Column(field="label") if name in names else other} if name else {}
+        own = kept.get(file.name)
+        used_rows = {*(each.where for each in own.parts)} if own else set[str]()
+        left = dict[str, Unused]()
+        for each in file.parts:
+            if each.fault == NO_PART:
+                left[each.where] = Unused(why=NO_PART)
+            elif each.where not in used_rows:
+                option = f"`tier`={each.tier}" if own and each.tier else ""
+                why = f"tier {each.tier} is not read" if own else dropped
+                left.setdefault(each.where, Unused(why=why, option=option))
+        rows = [*dict.fromkeys(each.where for each in file.parts)]
+        read.append(ReadFile(path=folder.root / file.name, use=kind.title, columns=columns, rows=rows, left_out=left))
+    unusable = {folder.root / name: Unused(why=text, kind=_UNUSABLE) for name, text in damaged.items()}
+    return Reading(files=tuple(read), unread=unusable)
+
+
+_MEASURED = Column(why="a number or a measurement of the program that wrote the table")
+
+
+def _unread_columns(files: Sequence[_File], *, has_group: bool) -> dict[str, Column]:
+    """Describe the columns of annotations that nothing reads, by their values in all files."""
+    values, labels = defaultdict[str, list[str]](list), defaultdict[str, list[str | None]](list)
+    for file in files:
+        for name, cells in next((each.unread for each in file.parts), {}).items():
+            values[name] += cells
+            labels[name] += _labels_of_rows(file, len(cells))
+    found = dict[str, Column]()
+    for name, cells in values.items():
+        (column,) = unread_columns({name: cells}, labels[name], has_group=has_group).values()
+        found[name] = column if column.option else replace(column, option=f"`tier`={name}")
+    return found
+
+
+def _labels_of_rows(file: _File, count: int) -> list[str | None]:
+    """Return the labels of the first tier of a file; none if its parts are not its rows."""
+    own = [each.fields.get("label") for each in file.parts if each.tier == file.parts[0].tier]
+    return [*own] if len(own) == count else [None] * count
+
+
 def _read_files(
-    folder: Folder, kind: AnnotationKind, names: Sequence[str], config: AnnotationOptions, rejected: list[Rejected]
+    folder: Folder,
+    kind: AnnotationKind,
+    names: Sequence[str],
+    config: AnnotationOptions,
+    rejected: list[Rejected],
+    damaged: dict[str, str],
 ) -> list[_File]:
-    """Read each file; files that name their recordings may themselves be named after splits."""
+    """Read each file; files that name their recordings may themselves be named after splits.
+
+    ``damaged`` gets the files that cannot be read, with the reason.
+    """
     files, (label, _), group = list[_File](), config.labels_in, config.groups_in
     named = (label, group) if kind.has_columns else ()
     for name in names:
@@ -201,7 +284,8 @@ def _read_files(
             text = read_annotation_text(folder.root / name, xml=kind.is_xml)
             files.append(_File(name, own, kind.read(text, name, *named)))
         except (OSError, InputError) as error:
-            rejected += _set_aside(own or [name], _UNUSABLE, f"{error}" if name in f"{error}" else f"{name}: {error}")
+            damaged[name] = f"{error}" if name in f"{error}" else f"{name}: {error}"
+            rejected += _set_aside(own or [name], _UNUSABLE, damaged[name])
     if group is not None and files and not any("group" in each.fields for file in files for each in file.parts[:1]):
         rule = "it has no effect, as no table with columns was found: leave it out"
         raise InputError(option="columns.group", value=group, rule=rule)
@@ -324,14 +408,18 @@ def _placed(
             paths = file.own
         else:
             paths, fault = [recording or file.name], fault or missing.get(recording, "it names no recording")
+        if fault == NO_PART:
+            continue
         if fault:
-            rejected += _set_aside(paths, _LEFT_OUT, f"{each.where}: {fault}", 1)
+            rejected += _set_aside(paths, _LEFT_OUT, f"{each.where}: {fault}", 1, each.where)
         else:
             yield from ((path, each) for path in paths)
 
 
-def _set_aside(paths: Iterable[str], kind: str, why: str, segments: int = 0) -> list[Rejected]:
-    return [Rejected(path=path, reason=f"{kind}: {why}", kind=kind, segments=segments) for path in paths]
+def _set_aside(
+    paths: Iterable[str], kind: str, why: str, segments: int = 0, where: str | None = None
+) -> list[Rejected]:
+    return [Rejected(path=path, reason=f"{kind}: {why}", kind=kind, segments=segments, where=where) for path in paths]
 
 
 def _described(root: Path, parts: Sequence[tuple[str, Annotation]], rejected: list[Rejected]) -> Clips:
@@ -346,7 +434,7 @@ def _described(root: Path, parts: Sequence[tuple[str, Annotation]], rejected: li
             sides = "; parts have the sound of all channels" if each.fields.get("annotated_channel") else ""
             differing = f"({labels[row]}, and {labels[same]} at {where[same]}){sides}"
             faults[row] = f"{where[row]}: two labels of the same start and end {differing}"
-        rejected += _set_aside([path], _LEFT_OUT, faults[row], 1) if row in faults else []
+        rejected += _set_aside([path], _LEFT_OUT, faults[row], 1, where[row]) if row in faults else []
 
     # Files may name recordings outside the folder: the common folder of all is then the root.
     rows = sorted(first.values(), key=lambda row: parts[row][0])
@@ -376,7 +464,8 @@ def candidates(config: CorpusConfig, making: object) -> Clips:
         found = _of_corpus(replace(found, rejected=(*found.rejected, *others)), config)
     else:
         config.refuse_annotations()
-        found = whole(folder.root, folder.require_recordings(), notices=found.notices)
+        whole_ones = whole(folder.root, folder.require_recordings(), notices=found.notices)
+        found = replace(whole_ones, reading=found.reading)
         _refuse_columns(config, found)
     return _beside(folder, found)
 
@@ -384,13 +473,16 @@ def candidates(config: CorpusConfig, making: object) -> Clips:
 def _beside(folder: Folder, found: Clips) -> Clips:
     """Add what is told of a folder to what was found in it."""
     rejected, notices = (*found.rejected, *folder.rejected), (*folder.notices, *found.notices)
-    return replace(found, rejected=rejected, notices=notices)
+    reading = found.reading + Reading(seen=(folder.seen,))
+    return replace(found, rejected=rejected, notices=notices, reading=reading)
 
 
 def annotations_of_table(path: Path, kind: str, config: CorpusConfig) -> Clips:
     """Return the parts that the file of annotations names which a corpus has for its table."""
     root = require_folder(config.root) if config.root else require_folder(str(path.parent), by=str(path))
-    return replace(_of_corpus(annotations_in(path, kind, root, config), config), title=path.name)
+    found = _of_corpus(annotations_in(path, kind, root, config), config)
+    seen = Reading(seen=(seen_around(found.root, path, found.frame.path),), of_recordings="no row names it")
+    return replace(found, title=path.name, reading=found.reading + seen)
 
 
 def _of_corpus(found: Clips, config: CorpusConfig) -> Clips:
@@ -419,6 +511,7 @@ def recordings_at(place: Path, config: AnnotationOptions | None = None, *, optio
     found = candidates_at(place, config, option=option)
     if found.frame.begin.isna().all():  # whole recordings
         return found
+    found = replace(found, reading=replace(found.reading, places=found.frame[["where", "path"]]))
     lengths, unread = dict[str, tuple[int, int]](), list[Rejected]()
     for path in dict.fromkeys(found.frame.path[found.frame.begin.notna()]):
         try:
@@ -428,7 +521,7 @@ def recordings_at(place: Path, config: AnnotationOptions | None = None, *, optio
     faulty = {each.path for each in unread}
     read = found.where(path not in faulty for path in found.frame.path)
     placed = description.measured(replace(read, rejected=(*found.rejected, *unread)), lengths)
-    return placed.with_columns(begin=None, end=None, where=None)
+    return placed.with_columns(begin=None, end=None)
 
 
 def candidates_at(place: Path, config: AnnotationOptions | None = None, *, option: str = "input") -> Clips:
@@ -453,9 +546,14 @@ def candidates_at(place: Path, config: AnnotationOptions | None = None, *, optio
             if not chosen:  # files of other recordings are none of this one
                 alone = replace(alone, files=(place.name, *(each for each in alone.others if alone.of_file(each))))
             found = annotations_below(alone, config, alone=True)
-            found = replace(found, rejected=tuple(each for each in found.rejected if each.path == place.name))
+            rows, own = {*found.frame["where"]}, Seen(root=root, files=(place.name,))
+            files = tuple(each for each in found.reading.files if not rows.isdisjoint(each.rows))
+            rejected = tuple(each for each in found.rejected if each.path == place.name)
+            found = replace(found, rejected=rejected, reading=Reading(seen=(own,), files=files))
         elif kind := kind_of(place, config.annotations):
             found, paths = annotations_in(place, kind, root, config), []
+            seen = Reading(seen=(seen_around(found.root, place, found.frame.path),), of_recordings="no row names it")
+            found = replace(found, reading=found.reading + seen)
         else:
             found = whole(root, ())
     if config.tier is not None and not len(found.frame):

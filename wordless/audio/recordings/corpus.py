@@ -29,6 +29,7 @@ from unicodedata import normalize
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.levels import Levels, loudest, of_text
 from wordless.audio.recordings import description, splits
+from wordless.audio.recordings.accounting import take_account
 from wordless.audio.recordings.annotation_kinds import KINDS
 from wordless.audio.recordings.description import group_of
 from wordless.audio.recordings.embedded import EmbeddedConfig, speak, utterances
@@ -45,6 +46,7 @@ from wordless.audio.recordings.manifest import (
     number_of,
     whole,
 )
+from wordless.audio.recordings.sources import NOTHING_READ, Column, Reading
 from wordless.audio.recordings.splits import GIVEN
 from wordless.audio.waveform import Part
 from wordless.base.messages import InputError, counted, require, within
@@ -213,6 +215,7 @@ def find_recordings(config: CorpusConfig, making: Making | None = None) -> Clips
     Nothing is decoded, so that most mistakes show quickly. A recording has a row for each part that a source names.
     """
     found = candidates(config, making)
+    found = replace(found, reading=replace(found.reading, places=found.frame[["where", "path"]]))
     if config.pattern is not None:
         found = _completed(found, config, config.pattern)
     # a name of a folder is no text, and where a source knows labels, a recording without one has none
@@ -231,11 +234,22 @@ def find_recordings(config: CorpusConfig, making: Making | None = None) -> Clips
             rule = f"the label of {path} is {label!r:.40}"
             remedy = "write a finite number, such as 3.5, or leave recordings without a number unlabelled"
             raise InputError(option="label_type", value="number", rule=rule, remedy=remedy)
-    found = found.with_columns(label=labels)
+    reading = found.reading if config.labels != "none" else _without_labels(found.reading)
+    found = replace(found.with_columns(label=labels), reading=reading)
     if config.split.by == "lists":
         found = splits.split_by_lists(found, config.split)
     split_by, divided = _divided_by(config, found, depth)
     return replace(found, notices=(*found.notices, *notices, *divided), split_by=split_by)
+
+
+def _without_labels(reading: Reading) -> Reading:
+    """Say that no column gives labels."""
+    none = Column(why="labels are not read here", option="`labels`=folder")
+    files = (
+        replace(file, columns={name: none if each.field == "label" else each for name, each in file.columns.items()})
+        for file in reading.files
+    )
+    return replace(reading, files=tuple(files))
 
 
 def _completed(found: Clips, config: CorpusConfig, pattern: str) -> Clips:
@@ -325,6 +339,7 @@ def build_manifest(
     inspector: Inspector = inspect,
     rejected: list[Rejected] | None = None,
     duplicates: bool = False,
+    folds: bool = False,
 ) -> tuple[Clips, tuple[Rejected, ...]]:
     """Build the corpus of a config; also return the files that were set aside with the reasons; both sorted by path.
 
@@ -333,6 +348,7 @@ def build_manifest(
         inspector: `inspect`, or its `functools.partial` with other workers, cache, channel...
         rejected: an empty list, which gets what was set aside, also if the rest is not enough for a corpus.
         duplicates: whether files with the samples of another file are used, too.
+        folds: whether the recordings are divided again, by the fold of each.
     """
     found, aside = found or find_recordings(config), [] if rejected is None else rejected
     config, paths = resolved(config, found.split_by), [*dict.fromkeys(found.frame.path)]
@@ -364,7 +380,9 @@ def build_manifest(
         if not unused:
             raise
         raise error.also(f"set aside before: {frequent_reasons(unused)}") from error
-    return divided, tuple(sorted((*aside, *undivided), key=lambda each: each.path))
+    unused = sorted((*aside, *undivided), key=lambda each: each.path)
+    account = take_account(found, divided, unused, split_by=config.split.by, folds=folds)
+    return replace(divided.with_columns(where=None), account=account, reading=NOTHING_READ), tuple(unused)
 
 
 def _sound_notices(fit: Mapping[str, Measurement]) -> tuple[str, ...]:
@@ -459,20 +477,22 @@ def clips_of(found: Clips, fit: Mapping[str, Measurement], config: CorpusConfig)
             several = f"{len(lost)} of {len(parts)} ({lasting:.1f} s; the first at {lost[0].start / rate:.1f} s), "
             kind, where, count = (f"{what} segments", several, len(lost)) if len(parts) > 1 else (what, "", 0)
             name = path if begin is None else clip_name(path, base.span(rate))
-            rejected.append(Rejected(path=name, reason=f"{kind}: {where}{rule}", segments=count, kind=kind))
+            reason, row_of = f"{kind}: {where}{rule}", placed.frame["where"].iat[row] if count == 1 else None
+            rejected.append(Rejected(path=name, reason=reason, segments=count, kind=kind, where=row_of))
     frame = placed.frame.iloc[[row for row, *_ in pieces]].reset_index(drop=True)
     files = [fit[path] for path in frame.path]
     of_files = ("sample_rate", "channel", "size", "sha256", "samples_sha256")
     made = {name: [getattr(each, name) for each in files] for name in of_files}
     made |= {name: [getattr(part, name) for _, _, part, _ in pieces] for name in ("start", "num_samples")}
     made |= {"segment": [is_part for _, is_part, *_ in pieces], "trimmed": [trimmed for *_, trimmed in pieces]}
-    clips = replace(placed, frame=frame, rejected=()).with_columns(**made, begin=None, end=None, where=None)
+    clips = replace(placed, frame=frame, rejected=()).with_columns(**made, begin=None, end=None)
     frame = clips.frame.sort_values(["path", "start", "num_samples"], ignore_index=True)
     names = frame[["path", "start", "num_samples"]].where(frame.segment, -1).assign(path=frame.path)
     numbers = zip(frame.segment, frame.groupby("path").cumcount().tolist(), strict=True)
     clips = replace(clips, frame=frame).with_columns(segment=[number if part else None for part, number in numbers])
     twice = names.duplicated()
-    rejected += (Rejected(path=clip.name, reason="named by two rows of the table") for clip in clips.where(twice))
+    several = "named by two rows of the table"
+    rejected += (Rejected(path=clip.name, reason=several, where=clip.where) for clip in clips.where(twice))
     return replace(clips.where(~twice), rejected=tuple(rejected))
 
 

@@ -141,7 +141,8 @@ def measured(found: manifest.Clips, lengths: Mapping[str, tuple[int, int]]) -> m
         name = manifest.clip_name(clip.path, (clip.begin, clip.begin if clip.end is None else clip.end))
         reason = f"{behind} behind the end of the recording: it is {length[row] / rate[row]:.3f} s long"
         place = f" ({clip['where']})" if clip["where"] else ""
-        rejected.append(manifest.Rejected(path=name, reason=f"{reason}{place}", kind=manifest.OUTSIDE))
+        row_of = clip["where"]
+        rejected.append(manifest.Rejected(path=name, reason=f"{reason}{place}", kind=manifest.OUTSIDE, where=row_of))
     return replace(found, frame=frame.drop(named.index[outside]).reset_index(drop=True), rejected=tuple(rejected))
 
 
@@ -245,12 +246,6 @@ def whole_numbers(texts: list[str]) -> list[str]:
     """Return whole numbers without the .0 that pandas gives all of a column with gaps; other texts as they are."""
     values = {*texts} - {""}
     return [text.removesuffix(".0") for text in texts] if values and all(map(_WHOLE.fullmatch, values)) else texts
-
-
-def unread_notices(columns: Sequence[str]) -> list[str]:
-    """Name the columns of a table or data set that no option reads, in a sentence; none if there are none."""
-    options = "`columns.label`, `columns.group` and others read some"
-    return [f"columns not read: {', '.join(columns):.400} ({options})"] if columns else []
 
 
 # cells, as R, pandas and spreadsheets write what is not known

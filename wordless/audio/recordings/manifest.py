@@ -22,6 +22,8 @@ from typing import Any, Literal, TypeVar, get_args, get_type_hints
 import numpy as np
 from pandas import DataFrame, Series
 
+from wordless.audio.recordings.account import COLUMNS, Account
+from wordless.audio.recordings.sources import NOTHING_READ, Reading
 from wordless.audio.waveform import Part
 from wordless.base.files import aside, list_hash
 from wordless.base.messages import InputError, named
@@ -120,6 +122,7 @@ class Rejected:
     # number of the file's segments that are left out; 0: the whole file, or one part that a table names
     segments: int = 0
     kind: str = field(default="", compare=False)  # what reasons of this kind have in common, for counts; "": nothing
+    where: str | None = field(default=None, compare=False)  # "file:line" of the row that names the part
 
     @classmethod
     def by(cls, path: str, error: InputError) -> "Rejected":
@@ -148,6 +151,8 @@ class Clips:
     split_by: SplitBy = "hash"  # what divides candidates if ``split.by`` is auto
     has_labels: bool = False  # whether the source of candidates knows labels, so that names of folders are none
     title: str = ""  # of the source of candidates; "": names of files, and annotations
+    reading: Reading = NOTHING_READ  # what the source looked at
+    account: Account | None = None  # what became of all that; None: not taken yet
 
     @classmethod
     def from_columns(cls, root: Path, columns: Mapping[str, Sequence[object]], **others: Any) -> "Clips":
@@ -166,8 +171,11 @@ class Clips:
         return isinstance(other, Clips) and (self.root, self.clips) == (other.root, other.clips)
 
     def __getstate__(self) -> dict[str, object]:
-        """Send the fields alone to other processes, which make rows and tables of splits again in less time."""
-        return {each.name: getattr(self, each.name) for each in fields(self)}
+        """Send the fields alone to other processes, which make rows and tables of splits again in less time.
+
+        What was looked at and became of it stays behind: it is long, and only the process that reads a corpus tells it.
+        """
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.name not in _STAYING}
 
     def __iter__(self) -> Iterator[Clip]:
         """Make the rows, one after the other."""
@@ -243,6 +251,7 @@ def whole(root: Path, paths: Sequence[str], *, notices: tuple[str, ...] = ()) ->
 
 
 _COLUMNS = tuple(name for name in _TYPES if name not in ("begin", "end", "where"))  # of a manifest
+_STAYING = ("reading", "account")  # fields of `Clips` that other processes do not get
 _LINES_AT_ONCE = 1 << 14  # of a manifest, whose cells take most memory
 _NAME = "clip"  # last column: the clip's name, as in predictions and vectors; for other programs, and ignored here
 # Columns that a manifest has only if any clip has a value: of segments, chosen channels and annotations.
@@ -266,10 +275,11 @@ def write_manifest(manifest: Clips, path: Path) -> None:
 
     columns = (manifest.frame[name].tolist() for name in there)
     rows = zip(*columns, (clip.name for clip in manifest.clips), strict=True)
-    _write_rows(path, names, map(row, rows))
+    write_rows(path, names, map(row, rows))
 
 
-def _write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write a table of cells that are separated by tabs, atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with aside(path) as beside, beside.open("w", encoding="utf-8", newline="") as file:
         # quotes cells with quotation marks, at which pandas, R and spreadsheets would join cells and lines
@@ -326,10 +336,19 @@ def unquoted(cell: str) -> str:
 def write_rejected(rejected: Sequence[Rejected], path: Path) -> None:
     """Write ``rejected.tsv``: path, reason and kind of reason of each file; unprintable characters are escaped."""
     cells = ([printable(getattr(each, name)) for name in _REJECTED] for each in rejected)
-    _write_rows(path, _REJECTED, cells)
+    write_rows(path, _REJECTED, cells)
 
 
 _REJECTED = ("path", "reason", "kind")
+
+
+ACCOUNT = "account.tsv"  # in the folder of a run, or behind the name of an output
+
+
+def write_account(account: Account, path: Path) -> None:
+    """Write ``account.tsv``: each file, column and row, and what it was used as or why it was not."""
+    cells = ([printable(str(getattr(each, name))) for name in COLUMNS] for each in account.items)
+    write_rows(path, COLUMNS, cells)
 
 
 def once_each(function: Callable[[T], R], values: Sequence[T]) -> list[R]:

@@ -298,7 +298,6 @@ def described(data_set: PackedDataSet, place: Path, columns: description.ColumnC
     without = {name: frame.path[frame[name].isna()].tolist() for name in facts}
     counts = [f"{len(paths)} have no {name} (such as {paths[0]})" for name, paths in without.items() if paths]
     notices = [f"of {counted(len(frame), 'recording')} in it, {listed(counts)}"] if counts else []
-    notices += description.unread_notices(sorted(there - {column, *columns.wanted}))
     return replace(found, frame=frame, rejected=tuple(rejected), notices=tuple(notices))
 
 

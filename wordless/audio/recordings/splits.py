@@ -34,6 +34,7 @@ from pandas import DataFrame, Series, crosstab, factorize
 from wordless.audio.recordings.description import folder_split, split_depth
 from wordless.audio.recordings.folders import listed_path, read_text
 from wordless.audio.recordings.manifest import LARGEST, SPLITS, Clip, Clips, Rejected, Split, SplitBy, whole_number
+from wordless.audio.recordings.sources import ReadFile, Reading, Unused
 from wordless.base.messages import InputError, counted
 from wordless.base.options import Options, option
 from wordless.base.seeds import MAX_SEED, balanced, set_title
@@ -363,23 +364,30 @@ def split_by_lists(found: Clips, config: SplitConfig) -> Clips:
     list may name recordings that the corpus leaves out. Lists that contradict the folder or each other are refused.
     """
     named: dict[str, tuple[Split, str]] = {}
+    there, lists = {*found.frame.path}, list[ReadFile]()
     for split, name in config.names:
-        file = found.root / name
+        file, rows, others_of = found.root / name, list[str](), dict[str, Unused]()
         for number, line in enumerate(read_text(file, option=f"split.{split}").split("\n"), start=1):
             if listed := line.strip():
                 where, remedy = f"{file}:{number}", "remove the line, or add the file"
                 if (path := listed_path(found.root, listed, where, remedy=remedy)) is None:
                     raise InputError(f"{where}: {listed} is not there (looked in {found.root})", remedy=remedy)
+                rows.append(where)
+                if path not in there:
+                    others_of[where] = Unused(why="the corpus leaves its recording out")
                 known, before = named.setdefault(path, (split, where))
                 if known != split:
                     problem = f"{where}: {path} is named for {split}, and for {known} in {before}"
                     raise InputError(problem, remedy="leave one out")
+        use = f"list of split.{split}"
+        lists.append(ReadFile(path=file, use=use, rows=rows, left_out=others_of, makes_clips=False))
     others: Split = "" if config.train else "train"
     splits = [named.get(path, (others,))[0] for path in found.frame.path]
     without = dict.fromkeys(path for path, split in zip(found.frame.path, splits, strict=True) if not split)
     rejected = [Rejected(path=path, reason="in no split: no list of `split` names it") for path in without]
     kept = found.with_columns(split=splits).where(map(bool, splits))
-    return replace(kept, rejected=(*found.rejected, *rejected))
+    reading = found.reading + Reading(files=tuple(lists))
+    return replace(kept, rejected=(*found.rejected, *rejected), reading=reading)
 
 
 FoldBy = Literal["group", "fold"]

@@ -21,11 +21,9 @@ Recordings lie beside their table, or in the folders that data sets use (`FOLDER
 
 import csv
 import json
-import os
 import re
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -35,17 +33,19 @@ from wordless.audio.recordings.annotations import annotations_of_table, kind_of
 from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.description import MISSING, UNREAD, ColumnConfig
 from wordless.audio.recordings.folders import (
-    Folder,
     expand_home,
     is_recording,
     listed_path,
     on_disk,
     read_text,
     require_folder,
+    seen_around,
     separated,
 )
 from wordless.audio.recordings.manifest import Clips, Rejected, unquoted
+from wordless.audio.recordings.sources import Column, ReadFile, Reading, Unused
 from wordless.audio.recordings.splits import GIVEN
+from wordless.audio.recordings.unread_columns import unread_columns
 from wordless.base.messages import InputError
 
 PATH = "path"  # the column of recordings, whatever its name in the table
@@ -93,8 +93,6 @@ def read_table(
     if not splits and "split" in chosen:
         notices.append(f"the column {chosen.pop('split')[0]} does not divide the recordings here")
     ours = {*_OF_A_RUN[1:]}.issubset(header) and ("segment" in header or {"trimmed", "sha256"}.issubset(header))
-    read = {name for several in chosen.values() for name in several}
-    notices += description.unread_notices([name for name in header if name and name not in read and not ours])
     fields = _texts(cells, chosen, missing, notices)
     fields |= {field: in_seconds(fields[field], chosen[field][0]) for field in fields.keys() & {*_TIMES}}
     if ours and rows and not {*_TIMES} & named.named.keys():  # the manifest of a run, unless somebody named its times
@@ -107,9 +105,32 @@ def read_table(
     if faults:
         raise InputError(faults[min(faults)])
     notices = [f"{path.name}: {notice}" for notice in notices]
+    read = ReadFile(path=path, use="table", columns=_columns(cells, chosen, fields, ours=ours), rows=[*rows])
     return Clips.from_columns(
-        path.parent, {PATH: fields[PATH], **described}, notices=tuple(notices), has_labels="label" in chosen
+        path.parent,
+        {PATH: fields[PATH], **described},
+        notices=tuple(notices),
+        has_labels="label" in chosen,
+        reading=Reading(files=(read,), of_recordings="no row of the table names it"),
     )
+
+
+def _columns(
+    cells: Mapping[str, Sequence[str]],
+    chosen: Mapping[str, Sequence[str]],
+    fields: Mapping[str, Sequence[str]],
+    *,
+    ours: bool,
+) -> dict[str, Column]:
+    """Say of each column of a table which field it gives, or what it looks like; a run's own table is known."""
+    uses = {name: "recording" if field == PATH else field for field, names in chosen.items() for name in names}
+    uses |= {name: "start" for name in _OF_A_RUN if ours and name in cells}
+    rest = {name: values for name, values in cells.items() if name not in uses}
+    labels = [label or None for label in fields.get("label", ())] or [None] * len(fields[PATH])
+    unread = unread_columns({} if ours else rest, labels, has_group="group" in chosen)
+    of_a_run = Column(why="a run wrote it, and recordings are measured again")
+    named = ((name, Column(field=uses[name]) if name in uses else unread.get(name, of_a_run)) for name in cells)
+    return {name or f"(column {number})": column for number, (name, column) in enumerate(named, 1)}
 
 
 Rows = dict[str, list[str]]  # the cells of each row by its place, as many as the header has
@@ -354,13 +375,13 @@ def candidates(config: CorpusConfig, making: object) -> Clips:
     why = "not there, though the table lists it"
     lost = zip(missing.path, missing["where"], strict=True)
     left_out = tuple(Rejected(path=name, reason=f"{why} ({where})", kind=why) for name, where in lost)
-    with suppress(OSError):  # a folder that may not be listed
-        folders = sorted({each.rpartition("/")[0] for each in paths})
-        names = (f"{each}/{name}".lstrip("/") for each in folders for name in sorted(os.listdir(root / each)))  # noqa: PTH208  names alone
-        beside = [name for name in names if not is_recording(name) and root / name != path]
-        notices += Folder(root=root, files=tuple(paths)).unread(beside)
+    gone = written["where"][[each is None for each in relatives]].tolist()
+    read = replace(table.reading.files[0], left_out=dict.fromkeys(gone, Unused(why=why)))
+    reading = replace(table.reading, files=(read,), seen=(seen_around(root, path, paths),))
     frame = listed.frame.sort_values("path", kind="stable", ignore_index=True)
-    return replace(table, root=root, frame=frame, rejected=left_out, notices=tuple(notices), title=path.name)
+    return replace(
+        table, root=root, frame=frame, rejected=left_out, notices=tuple(notices), title=path.name, reading=reading
+    )
 
 
 def nan_as_none(constant: str) -> float | None:

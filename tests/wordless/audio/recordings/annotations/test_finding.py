@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tests.wordless.audio.conftest import ALL_TRAIN, corpus_config, train_all
 from tests.wordless.audio.recordings.annotations import annotated_files
 from tests.wordless.audio.recordings.annotations.annotated_files import KINDS, PARTS, textgrid_text, write_recording
+from wordless.audio.recordings.accounting import take_account
 from wordless.audio.recordings.annotation_formats import Annotation, elan, one_line, textgrid
 from wordless.audio.recordings.annotation_kinds import KINDS as READERS
 from wordless.audio.recordings.annotations import recordings_at
@@ -41,7 +42,10 @@ def corpus(folder: Path, **options: Any) -> tuple[Sequence[Clip], Sequence[Rejec
 
 
 def notices(folder: Path, **options: Any) -> Sequence[str]:
-    return find_recordings(corpus_config(folder, **options)).notices
+    config = corpus_config(folder, split=ALL_TRAIN, **options)
+    found = find_recordings(config)
+    account = build_manifest(config, found=found)[0].account
+    return (*found.notices, *account.lines("account.tsv")) if account else found.notices
 
 
 def names_at(place: Path, **options: Any) -> list[str]:
@@ -169,7 +173,6 @@ def test_a_file_with_the_name_of_a_recording_that_is_not_read_is_named(folder: P
     assert any(name in line and "`annotations`" in line and "`table`" in line for line in notices(folder))
     assert named(corpus(folder)[0]) == [("field.wav", None), ("marsh.wav", None)]
     if not name.endswith(".csv"):
-        assert not any("field" in line for line in notices(folder, table="marsh.csv"))
         (folder / "marsh.csv").write_text("path,label\nmarsh.wav,x\nfield.wav,y\n")
         assert any(name in line for line in notices(folder, table="marsh.csv"))
 
@@ -385,10 +388,11 @@ def test_annotations_of_which_none_has_a_recording_are_counted_and_named(folder:
     write_files(folder, {name: texts[Path(name).suffix] for name in names} | {"README.txt": "by night"})
     for found in (find_recordings(corpus_config(folder)), recordings_at(folder, AnnotationOptions())):
         assert [clip.name for clip in found.clips] == ["field.wav"]
-        (told,) = found.notices
-        assert told.startswith(f"{len(names)} ")
-        assert all(name in told for name in names)
-    assert not recordings_at(folder / "field.wav", AnnotationOptions()).notices
+        unused = {each.name: each for each in take_account(found, found, found.rejected).unused}
+        assert {*unused} == {*names, "README.txt"}
+        assert {unused[name].option for name in names} == {"`table`=FILE reads one"}
+    alone = recordings_at(folder / "field.wav", AnnotationOptions())
+    assert not take_account(alone, alone, alone.rejected).unused
 
 
 def test_a_recording_whose_annotations_all_lie_behind_its_end_is_not_read_as_a_whole(folder: Path) -> None:
