@@ -175,7 +175,11 @@ def finetune_body(settings: FinetuneConfig, config: dict[str, object]) -> None:
             if not gang.rank:
                 write_rejected([*corpus.rejected, *set_aside], folder / REJECTED)
                 if corpus.account is not None:
-                    write_account(corpus.account, folder / ACCOUNT)
+                    kept = {clip.path for clip in clips.clips}
+                    lost = {
+                        path: each.reason for each in set_aside if (path := each.path.partition("#t=")[0]) not in kept
+                    }
+                    write_account(corpus.account.but_for(lost), folder / ACCOUNT)
                 write_results(session, tuning, trials, corpus=corpus, notices=notices, config=config)
 
 

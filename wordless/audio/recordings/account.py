@@ -55,6 +55,18 @@ class Account:
             )
         )
 
+    def but_for(self, reasons: Mapping[str, str]) -> "Account":
+        """Return the account after some recordings were set aside later, each path with its reason."""
+        if not reasons:
+            return self
+        own = (
+            each._replace(used_as="", why=reasons[each.name], kind_of_reason=reasons[each.name])
+            if each.used_as == RECORDING and each.name in reasons
+            else each
+            for each in self.items
+        )
+        return Account(items=tuple(own))
+
     @cached_property
     def unused(self) -> tuple[Item, ...]:
         """The items that are not used."""
