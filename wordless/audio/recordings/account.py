@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
-from wordless.audio.recordings.sources import Looks
+from wordless.audio.recordings.sources import OF_THE_PROGRAM, Looks
 from wordless.base.messages import counted, listed, named
 
 Kind = Literal["file", "folder", "column", "row"]
@@ -95,16 +95,16 @@ class Account:
                     uses[each.used_as] += each.number
                 elif not each.looks:
                     reasons[each.kind_of_reason or each.why].append(each)
-        used = listed([f"{count} as {use}" for use, count in uses.most_common()]) or "none"
+        used = listed([counted(count, use) for use, count in uses.most_common()]) or "none"
         unused = sum(map(len, reasons.values()))
         return f"files used: {used}" + (f"; not used: {unused} ({_reasons(reasons)})" if unused else "")
 
     def _of_columns(self) -> str:
         unread = [each for each in self.unused if each.kind == "column" and not each.looks]
-        names = ", ".join(dict.fromkeys(each.name for each in unread))
-        options = "`columns.label`, `columns.group` and others read some" if unread else ""
-        options = next((each.option for each in unread if each.option), options)
-        return f"columns not read: {_cut(names)}{f' ({options})' if options else ''}" if unread else ""
+        unread = [each for each in unread if each.why != OF_THE_PROGRAM.why]
+        names = _cut(", ".join(dict.fromkeys(each.name for each in unread)))
+        option = next((f" (such as {each.option})" for each in unread if each.option), "")
+        return f"columns not read: {names}{option}" if unread else ""
 
     def _of_rows(self) -> str:
         reasons = defaultdict[str, list[Item]](list)

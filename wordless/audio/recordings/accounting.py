@@ -206,8 +206,8 @@ class _Texts:
             return Unused(why="a file of a packed data set", option=f"`dataset`={name}")
         if ending in (*_LISTS, *_OBJECTS) and self.opened < _MOST_OPENED:
             self.opened += 1
-            if (cells := self._names_recordings(Path(path))) is not None:
-                return _listing(name, several=cells > 1)
+            if rows := self._rows_of_recordings(Path(path)):
+                return _listing(name, rows)
         if self._is_named_like_one(last):
             options = "`annotations`=KIND reads parts with start, end and label, `table`=FILE a list of recordings"
             return Unused(why=f"a {ending} file named like a recording", option=options)
@@ -221,25 +221,25 @@ class _Texts:
                 return True
         return False
 
-    def _names_recordings(self, path: Path) -> int | None:
-        """Return the most cells of a line, if most of the first lines name recordings that are there; else None."""
+    def _rows_of_recordings(self, path: Path) -> list[list[str]]:
+        """Return the cells of the first lines of a text, if most of them name recordings that are there."""
         with suppress(OSError, InputError):
             if is_file(path):
                 lines = read_annotation_text(path, head=True).split("\n")[:_FIRST_LINES]
                 rows = [[each for each in _CELLS.split(line) if each] for line in lines if line.strip()]
                 named = sum(any(PurePosixPath(cell).name in self._names for cell in row) for row in rows)
-                if named and 2 * named >= len(rows):
-                    return max(map(len, rows))
-        return None
+                return rows if named and 2 * named >= len(rows) else []
+        return []
 
 
-def _listing(name: str, *, several: bool) -> Unused:
-    """Describe a text that names recordings: a list of a split, or a table."""
+def _listing(name: str, rows: Sequence[Sequence[str]]) -> Unused:
+    """Describe a text that names recordings: a list of a split, or a table, which may have a column of splits."""
     words, split = words_of(name.rpartition("/")[2]), known_split(PurePosixPath(name).stem)
-    if split is not None and not several:
+    if split is not None and max(map(len, rows)) == 1:
         option = f"`split.by`=lists `split.{split}`={name}"
         return Unused(why="it lists recordings", option=option, looks="division")
-    looks: Looks = "division" if split is not None or words & {*DIVISIONS, "list"} else ""
+    divides = split is not None or words & {*DIVISIONS, "list"} or any(DIVISIONS & words_of(cell) for cell in rows[0])
+    looks: Looks = "division" if divides else ""
     return Unused(why="it lists recordings, and is not read", option=f"`table`={name}", looks=looks)
 
 

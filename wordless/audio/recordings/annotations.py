@@ -33,7 +33,7 @@ from wordless.audio.recordings.folders import (
     seen_around,
 )
 from wordless.audio.recordings.manifest import Clips, Rejected, whole
-from wordless.audio.recordings.sources import Column, ReadFile, Reading, Seen, Unused
+from wordless.audio.recordings.sources import OF_THE_PROGRAM, Column, ReadFile, Reading, Seen, Unused
 from wordless.audio.recordings.unread_columns import unread_columns
 from wordless.audio.waveform import EXTENSIONS
 from wordless.base.machine import without_collection
@@ -221,7 +221,7 @@ def _reading(
         for name, use in next((each.columns for each in file.parts), {}).items():
             other = Column(why="another column has the labels", option=f"`tier`={name}")
             used = Column(field=use) if use != "label" or name in names else other
-            columns[name] = used if use else unread.get(name, _MEASURED)
+            columns[name] = used if use else unread.get(name, OF_THE_PROGRAM)
         for name in there if not columns else ():
             other = Column(why="another tier has the labels", option=f"`tier`={name}")
             columns |= {name: Column(field="label") if name in names else other} if name else {}
@@ -241,9 +241,6 @@ def _reading(
     return Reading(files=tuple(read), unread=unusable)
 
 
-_MEASURED = Column(why="a number or a measurement of the program that wrote the table")
-
-
 def _unread_columns(files: Sequence[_File], *, has_group: bool) -> dict[str, Column]:
     """Describe the columns of annotations that nothing reads, by their values in all files."""
     values, labels = defaultdict[str, list[str]](list), defaultdict[str, list[str | None]](list)
@@ -254,7 +251,7 @@ def _unread_columns(files: Sequence[_File], *, has_group: bool) -> dict[str, Col
     found = dict[str, Column]()
     for name, cells in values.items():
         (column,) = unread_columns({name: cells}, labels[name], has_group=has_group).values()
-        found[name] = column if column.option else replace(column, option=f"`tier`={name}")
+        found[name] = column if column.looks else replace(column, option=f"`tier`={name}")
     return found
 
 

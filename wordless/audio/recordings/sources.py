@@ -44,6 +44,9 @@ class Column:
     distinct: int = 0  # number of different values of an unread column
 
 
+OF_THE_PROGRAM = Column(why="a number or a measurement of the program that wrote the table")
+
+
 @dataclass(frozen=True, kw_only=True)
 class ReadFile:
     """A file that names recordings or parts of them, or divides them."""

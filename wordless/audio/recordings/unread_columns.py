@@ -41,10 +41,10 @@ def unread_columns(
             looks = "division"
         elif not has_group and looks_like_group(name, values, labels):
             looks = "group"
-        option = {"division": "", "group": f"`columns.group`={name}", "": ""}[looks]
+        option = f"`columns.{'group' if looks == 'group' else 'label'}`={name}"
         if looks == "division":
-            option = f"`split.by`=fold `columns.fold`={name}" if all(map(_WHOLE.fullmatch, known)) else ""
-            option = option or f"`columns.split`={name}"
+            of_folds = all(map(_WHOLE.fullmatch, known))
+            option = f"`split.by`=fold `columns.fold`={name}" if of_folds else f"`columns.split`={name}"
         found[name] = Column(why=why or "no option names it", option=option, looks=looks, distinct=len({*known}))
     return found
 

@@ -231,6 +231,7 @@ def test_lists_of_recordings_that_nothing_reads_are_divisions(tmp_path: Path, na
     ("name", "text", "option"),
     [
         ("metadata.csv", "file_name,text\n{}", "`table`=metadata.csv"),
+        ("all.csv", "file_name,subset\n{}", "`table`=all.csv"),
         ("labels.tsv", "{}", "`table`=labels.tsv"),
         ("data/train-00000-of-00001.parquet", "PAR1", "`dataset`=data/train-00000-of-00001.parquet"),
     ],
@@ -242,7 +243,9 @@ def test_tables_beside_recordings_that_nothing_reads_name_their_option(
     (tmp_path / name).parent.mkdir(exist_ok=True)
     delimiter = "\t" if name.endswith(".tsv") else ","
     (tmp_path / name).write_text(text.format("".join(f"{path}{delimiter}x\n" for path in paths)))
-    assert one(accounted(tmp_path), "file", name).option == option
+    item = one(accounted(tmp_path), "file", name)
+    assert item.option == option
+    assert (item.looks == "division") == ("subset" in text)
 
 
 def test_rows_say_what_became_of_them(tmp_path: Path) -> None:
