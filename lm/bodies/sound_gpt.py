@@ -52,6 +52,7 @@ from lm.tokens import UNCOUNTED, CodeBatch
 from tokenizer.codes import soft_assignments
 from tokenizer.fitting import fit_codebook, nearest
 from tokenizer.tokenizer import Tokenizer
+from tokenizer.tokenizer_options import Readout
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.spectrogram import at_reference, frame_statistics, warp
 from wordless.base.arrays import FloatArray, IndexArray, IntArray
@@ -70,6 +71,8 @@ SAMPLE = 100_000  # windows that components and codes are fitted to
 ITERATIONS = 25
 KERNEL = 3  # frames and bands that a convolution of the stem reads
 TOKENIZER = "tokenizer"  # sub-folder of a model that reads codes
+READOUT = "readout"  # key of its config
+BEFORE_READOUTS: Readout = "similarities"  # what probes of models without this key read
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -161,14 +164,16 @@ class Stem(nn.Module):
 
 
 class CodeStem(nn.Module):
-    """Log-mel ``(batch, time, mels)`` -> the codes of its patches, ``(batch, steps, streams * codes)``.
+    """Log-mel ``(batch, time, mels)`` -> what is read of the codes of its patches, ``(batch, steps, streams * codes)``.
 
-    In training a patch has one code in each stream, and otherwise a share of each code. ``mean`` and ``std`` are those
-    with which the log-mel is normalised. A speech model's codes, which are made from samples, are refused.
+    The ``readout`` is the same in training and in probes: the nearest code of each stream, one-hot, or the similarities
+    to all codes. ``mean`` and ``std`` are those with which the log-mel is normalised. A speech model's codes, which are
+    made from samples, are refused.
     """
 
-    def __init__(self, tokenizer: Tokenizer, mean: Tensor, std: Tensor) -> None:
+    def __init__(self, tokenizer: Tokenizer, mean: Tensor, std: Tensor, *, readout: Readout = "codes") -> None:
         super().__init__()
+        self.readout = readout
         tokenizer = tokenizer.finest
         if not tokenizer.reads_patches:
             raise InputError("a speech model makes these codes from samples, and this network reads log-mel")
@@ -181,7 +186,7 @@ class CodeStem(nn.Module):
     @not_compiled
     def forward(self, spectrograms: Tensor) -> Tensor:
         [encoder] = self._encoder
-        if self.training:
+        if self.readout == "codes":
             return nn.functional.one_hot(self.codes(spectrograms), len(encoder.centroids)).flatten(2).float()
         with _exactly(spectrograms.device):
             return soft_assignments(self._bottlenecks(spectrograms), encoder.centroids, encoder.spacing).flatten(2)
@@ -396,7 +401,8 @@ class SoundBody(LogMelBody):
         """Load the model of the folder, whether it was trained or has random weights."""
         tokenizer, codes = self.folder / TOKENIZER, None
         if tokenizer.is_dir():
-            codes = CodeStem(Tokenizer.from_pretrained(tokenizer), *frame_statistics(self.folder))
+            readout = json.loads((self.folder / CONFIG).read_text()).get(READOUT, BEFORE_READOUTS)
+            codes = CodeStem(Tokenizer.from_pretrained(tokenizer), *frame_statistics(self.folder), readout=readout)
         network = create_sound_gpt(*self.sizes, seed=seed, codes=codes)
         load_part(network, self.folder, "")
         return network

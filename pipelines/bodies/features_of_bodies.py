@@ -5,7 +5,7 @@ copies of clips learn from sound without labels.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from lm.bodies import convolutional
 from lm.bodies import wav2vec2 as speech
 from lm.bodies.clips import ClipViews, StoredClips, augment
 from lm.bodies.sound_gpt import (
+    READOUT,
     TOKENIZER,
     CodedClips,
     CodePrediction,
@@ -60,7 +61,7 @@ from pipelines.store.stage import Run, stage
 from pipelines.store.store import Entry, other_options
 from pipelines.store.stored_features import stacked_rows, write_features
 from tokenizer.tokenizer import Tokenizer
-from tokenizer.tokenizer_options import HeardConfig
+from tokenizer.tokenizer_options import HeardConfig, Readout
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.spectrogram import SAMPLE, frame_statistics
@@ -266,6 +267,14 @@ def speech_features(study: Study, method: Method) -> Entry:
     return learned_features(study, method, network, HeardClips(entry=waveforms(session, study.manifest, rate)))
 
 
+@dataclass(frozen=True, kw_only=True)
+class ReadCodes:
+    """The codes that a network reads in the place of log-mel."""
+
+    tokenizer: Entry
+    readout: Readout
+
+
 # under another name a GPT is not trained: its weights stay as they began
 SOUND, WINDOW, READ = "gpt_sound", "gpt_window", "gpt_read"
 
@@ -284,7 +293,7 @@ def sound_gpt(
     unlabelled: Sequence[HeardClips],
     settings: SoundGPTSettings,
     *,
-    tokenizer: Entry | None,
+    tokenizer: ReadCodes | None,
     sample: Entry,
     patch_frames: int,
     patches: int,
@@ -295,13 +304,15 @@ def sound_gpt(
     The network reads log-mel, normalised by the statistics of ``sample``, or the codes that a ``tokenizer`` makes of
     it. A window has ``patches`` patches of ``patch_frames`` frames. `READ` predicts the codes of the tokenizer instead.
     """
-    coder = None if tokenizer is None else Tokenizer.from_pretrained(tokenizer.folder)
+    coder = None if tokenizer is None else Tokenizer.from_pretrained(tokenizer.tokenizer.folder)
     streams = coder.finest.format.spectral_streams if coder is not None and name == READ else 1
     sizes = {"streams": streams, "codebook_size": codebook_size, "patch_frames": patch_frames}
     train, held_out = map(corpus.of, TRAINED_ON)
     shape = SoundShape(frames=settings.longest, mels=train.width, **sizes)
     mean, std = frame_statistics(sample.folder)
-    codes = None if coder is None else CodeStem(coder, mean, std)
+    codes = None
+    if tokenizer is not None and coder is not None:
+        codes = CodeStem(coder, mean, std, readout=tokenizer.readout)
     model = create_sound_gpt(settings.model, shape, seed=settings.fit.seed, codes=codes)
     if name in (SOUND, WINDOW, READ):
         for source in unlabelled:
@@ -318,9 +329,15 @@ def sound_gpt(
         run.fit("gpt_sound.fit", CodePrediction(model), batches, fixed, loss, settings.fit)
     if run.gang.rank == 0:
         save_file({"mean": mean, "std": std}, run.folder / SAMPLE)
-        write_model(run.folder, model, {SOUND: asdict(model.config), "shape": asdict(model.shape)})
+        read = {} if tokenizer is None else {READOUT: tokenizer.readout}
+        write_model(run.folder, model, {SOUND: asdict(model.config), "shape": asdict(model.shape), **read})
         if coder is not None:
             coder.save_pretrained(run.folder / TOKENIZER)
+
+
+def _read_codes(study: Study) -> ReadCodes:
+    readout: Readout = "codes" if study.settings.compare.assignments == "hard" else "similarities"
+    return ReadCodes(tokenizer=study.entries["tokenizer"], readout=readout)
 
 
 def sound_states(study: Study, method: Method) -> Entry:
@@ -331,7 +348,7 @@ def sound_states(study: Study, method: Method) -> Entry:
         heard(study, own.views if method.training else HeardConfig()),
         heard_unlabelled(study, own.views) if method.training else (),
         own,
-        tokenizer=study.entries["tokenizer"] if method.input == BAG_OF_CODES else None,
+        tokenizer=_read_codes(study) if method.input == BAG_OF_CODES else None,
         **_windows(study),
     )
     return sound_gpt_features(study, method.name, study.add(trained))
