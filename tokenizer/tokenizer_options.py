@@ -197,5 +197,4 @@ class ViewsConfig(SoundChanges):
 # What networks and bags read of the codes of sound: the nearest code, one-hot, which is all that a file of codes holds;
 # or the similarities to all codes of the codebook, continuous numbers which only the tokenizer's bottlenecks give.
 Readout = Literal["codes", "similarities"]
-Assignments = Literal["hard", "soft"]  # of the sound to codes, which probes of codes and of a GPT may read
 MOST_RATES = 4  # of a tokenizer

@@ -54,7 +54,7 @@ from pipelines.bodies.sound_gpt_body import SoundGPTSettings
 from pipelines.bodies.wav2vec2_body import OPTION, Wav2vec2Settings
 from pipelines.chain.study import Study, unlabelled_prefix
 from pipelines.methods.method import Method
-from pipelines.stages.features import BAG_OF_CODES, ClipReading
+from pipelines.stages.features import ClipReading
 from pipelines.stages.listening import Judge
 from pipelines.stages.stored_arrays import TRAINED_ON, waveforms
 from pipelines.store.stage import Run, stage
@@ -73,16 +73,17 @@ from wordless.base.saved_models import write_model
 
 def features_of_network(study: Study, method: Method) -> Entry:
     """Pool the layers of the network that a body describes for a method, untrained or trained on labels."""
-    own, network = _described(study, study, method)
+    reading = study.reading_of(method)
+    own, network = _described(study, reading, method)
     if not method.learns_labels:
-        return network.features(study, method.name)
-    return learned_features(study, method, network, _inputs_of(study, own))
+        return network.features(reading, method.name)
+    return learned_features(study, reading, method, network, _inputs_of(study, own))
 
 
 def _described(study: Study, reading: ClipReading, method: Method) -> tuple[NetworkSettings, Network]:
     own = study.settings.body(method)
     assert isinstance(own, NetworkSettings)
-    return own, own.network(reading, method, study.statistics if own.inputs == "log_mel" else None)
+    return own, own.network(reading, method.network, study.statistics if own.inputs == "log_mel" else None)
 
 
 def _inputs_of(study: Study, own: NetworkSettings) -> HeardClips:
@@ -96,12 +97,12 @@ def _inputs_of(study: Study, own: NetworkSettings) -> HeardClips:
             return HeardClips(entry=waveforms(study.session, study.manifest, study.audio.sample_rate))
 
 
-def learned_features(study: Study, method: Method, network: Network, inputs: HeardClips) -> Entry:
+def learned_features(study: Study, reading: ClipReading, method: Method, network: Network, inputs: HeardClips) -> Entry:
     """Train a network on the labels of clips, and read its layers."""
     study.add(inputs.entry)
-    separator = study.settings.probe.label_separator
-    trained = network.train(study, inputs, study.task.classes, separator, title=method.title)
-    return network.features(study, method.name, study.add(trained, method.name))  # methods may share the training
+    separator, of = study.settings.probe.label_separator, method.network
+    trained = network.train(study, inputs, study.task.classes, separator, title=of.title)
+    return network.features(reading, method.name, study.add(trained, of.name))  # methods may share the training
 
 
 def spectrograms_of(study: Study) -> Entry:
@@ -188,8 +189,9 @@ def simclr_layers(study: Study, method: Method) -> Entry:
     own = study.settings.baselines
     views = own.simclr.views
     clips, extra = heard(study, views), heard_unlabelled(study, views)
-    trained = study.add(simclr(study.session.named(method.title), clips, extra, own))
-    return own.network(study, method, study.statistics, simclr=trained).features(study, method.name)
+    trained = study.add(simclr(study.session.named(method.network.title), clips, extra, own))
+    reading = study.reading_of(method)
+    return own.network(reading, method.network, study.statistics, simclr=trained).features(reading, method.name)
 
 
 @stage(
@@ -264,7 +266,7 @@ def speech_features(study: Study, method: Method) -> Entry:
     network = own.network(study, source)
     if not method.learns_labels:
         return network.features(study, method.name)
-    return learned_features(study, method, network, HeardClips(entry=waveforms(session, study.manifest, rate)))
+    return learned_features(study, study, method, network, HeardClips(entry=waveforms(session, study.manifest, rate)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -335,23 +337,20 @@ def sound_gpt(
             coder.save_pretrained(run.folder / TOKENIZER)
 
 
-def _read_codes(study: Study) -> ReadCodes:
-    readout: Readout = "codes" if study.settings.compare.assignments == "hard" else "similarities"
-    return ReadCodes(tokenizer=study.entries["tokenizer"], readout=readout)
-
-
 def sound_states(study: Study, method: Method) -> Entry:
-    own = study.settings.gpt_sound
+    own, of = study.settings.gpt_sound, method.network
+    read = None if of.readout is None else ReadCodes(tokenizer=study.entries["tokenizer"], readout=of.readout)
     trained = sound_gpt(
-        study.session.named(method.title),
-        method.name,
-        heard(study, own.views if method.training else HeardConfig()),
-        heard_unlabelled(study, own.views) if method.training else (),
+        study.session.named(of.title),
+        of.training_stage,
+        heard(study, own.views if of.training else HeardConfig()),
+        heard_unlabelled(study, own.views) if of.training else (),
         own,
-        tokenizer=_read_codes(study) if method.input == BAG_OF_CODES else None,
+        tokenizer=read,
         **_windows(study),
     )
-    return sound_gpt_features(study, method.name, study.add(trained))
+    added = study.add(trained, of.trained_entry)
+    return sound_gpt_features(study.reading_of(method), method.name, added, plain=method.plain)
 
 
 def _windows(study: Study) -> dict[str, Any]:
@@ -362,9 +361,10 @@ def _windows(study: Study) -> dict[str, Any]:
     return {"sample": study.statistics, **sizes}
 
 
-def sound_gpt_features(reading: ClipReading, method: str, trained: Entry) -> Entry:
-    """Pool the states of the layers of a `sound_gpt`."""
-    reader = layer_reader(reading, SoundBody(folder=trained.place, audio=reading.audio), sample=trained)
+def sound_gpt_features(reading: ClipReading, method: str, trained: Entry, *, plain: bool = False) -> Entry:
+    """Pool the states of the layers of a `sound_gpt`: inner activations, or plainly the outputs of the layers."""
+    body = SoundBody(folder=trained.place, audio=reading.audio, outputs=plain)
+    reader = layer_reader(reading, body, sample=trained)
     return network_features(reading.session, reading, method, reader, [reading.audio, trained])
 
 
