@@ -40,7 +40,7 @@ from pipelines.jobs.clips_of_run import (
 )
 from pipelines.jobs.run_rules import run_settings
 from pipelines.jobs.sound_probe import MADE_BY, KeptMethod, KeptProbes
-from pipelines.methods.methods_table import BODIES
+from pipelines.methods.methods_table import BODIES, name_read_as, renamed_notice
 from pipelines.pages.phrasing import LATEX, methods_latex, methods_table, sentences, summary
 from pipelines.pages.runs_table import RUNS
 from pipelines.results.probes import PREDICTIONS, probes_of_run, write_predictions
@@ -107,6 +107,8 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
                 terminal.say(f"notice    {why}")
         for notice in voice_notices(settings):
             terminal.say(f"vocoder   {notice}")
+        if notice := renamed_notice(*settings.compare.methods, *(settings.compare.references or ())):
+            terminal.say(f"compare   {notice}")
         seconds = corpus.seconds + sum(each.seconds for each in unlabelled)
         run = tracked_run(folder, command_line("run"), config)
         session = Session(
@@ -257,13 +259,18 @@ def write_probe(folder: Path, entries: Mapping[str, Entry], manifest: Clips, set
     if not usable:
         replace_folder(place, None)
         return
-    own = next((name for name in (GPT, BAG_OF_CODES) if name in usable), usable[0])
-    recipe = VectorRecipe(vectors=compare.vectors, states=compare.states, assignments=compare.assignments)
+    first = (name_read_as(name, compare.readout) for name in (GPT, BAG_OF_CODES))
+    own = next((name for name in first if name in usable), usable[0])
+    readings = {method.name: compare.reading_of(method) for method in settings.probed_methods}
+    recipes = {
+        name: VectorRecipe.reading(own.readout, vectors=own.vectors, states=own.states)
+        for name, own in readings.items()
+    }
     trim_db = manifest.effective_trim_db(settings.corpus.inspection.trim_db)
     with tempfile.TemporaryDirectory() as saved:
         for name in usable:
             probe = FittedProbe.from_pretrained(probed[name].folder)
-            about = replace(probe.description, recipe=recipe, trim_db=trim_db)
+            about = replace(probe.description, recipe=recipes[name], trim_db=trim_db)
             FittedProbe(probe.network, about).save_pretrained(Path(saved, "" if name == own else name))
         places = {name: "" if name == own else name for name in usable}
         found = [

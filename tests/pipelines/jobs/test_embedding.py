@@ -148,7 +148,7 @@ def test_copies_silence_and_short_recordings_have_a_row_each(
     [
         ("gpt_sound", "log_mel", "layer_3"),
         ("gpt_sound", "log_mel", "all_layers_with_input"),
-        ("gpt_window", "code", "all_layers_with_input"),
+        ("denoising", "code", "all_layers_with_input"),
     ],
 )
 def test_the_gpt_of_a_run_that_reads_sound_embeds_as_its_probes_read(
