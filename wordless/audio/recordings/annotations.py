@@ -1,8 +1,10 @@
 """Annotations that other tools wrote, of the recordings of a folder or of one file, as parts of each recording.
 
 A file belongs to the recording of its name: ``field.Table.1.selections.txt``, ``field.txt`` and ``field.TextGrid``
-belong to ``field.wav`` (`Folder.of_file`). Some files name their recordings themselves. The suffix of a file says its
-kind (`annotation_kinds.KINDS`), or the option ``annotations`` does; all annotations of a corpus are of one kind.
+belong to ``field.wav``. Some files name their recordings themselves. The recording lies in the folder of the file, or
+in one whose last folders are the same as far as both are given (`matching`); if it is missing, the file is set aside.
+The suffix of a file says its kind (`annotation_kinds.KINDS`), or the option ``annotations`` does; all annotations of a
+corpus are of one kind.
 """
 
 import os
@@ -31,6 +33,7 @@ from wordless.audio.recordings.folders import (
     require_folder,
 )
 from wordless.audio.recordings.manifest import Clips, Rejected, whole
+from wordless.audio.recordings.matching import parent
 from wordless.audio.waveform import EXTENSIONS
 from wordless.base.machine import without_collection
 from wordless.base.messages import InputError, counted, listed, within
@@ -109,21 +112,24 @@ def annotations_below(folder: Folder, config: AnnotationOptions, *, alone: bool 
     annotated = _collect(folder, facts, files[kind], config)
     if not len(annotated.frame) and not alone and not facts.names_recordings:
         unread.append(_without_recording(files[kind], facts.title))
-    return replace(annotated, notices=(*annotated.notices, *unread))
+    lost = tuple(each for name in strays for each in _set_aside([name], _STRAY, folder.matching.why_none(name)))
+    return replace(annotated, rejected=(*annotated.rejected, *lost), notices=(*annotated.notices, *unread))
 
 
 def _without_recording(names: Sequence[str], one: str, several: str | None = None) -> str:
     some = f"{', '.join(names[:3])}{', ...' if names[3:] else ''}"
-    why = "not read, as no recording, or several, has the name: give each that of its own, or read one by `table`=FILE"
-    return f"{counted(len(names), one, several)} {why} ({some})"
+    why = "not read, as no recording of the name, or more than one, lies in the folder or at its place in another"
+    remedy = "give each the name and the folder of its own, or read one by `table`=FILE"
+    return f"{counted(len(names), one, several)} {why}: {remedy} ({some})"
 
 
 def _is_stray(folder: Folder, name: str) -> bool:
-    """Return whether a file, such as a .txt file, holds annotations, and no recording has its name."""
+    """Return whether a file, such as a .txt file, holds annotations, and no recording of its folder has its name."""
     kind, path = kind_by_suffix(name), folder.root / name
     if kind is None or KINDS[kind].contents is None or folder.of_file(name):
         return False
-    return _contents(path, kind) in ("table", "labels")
+    holds = _contents(path, kind)
+    return holds in ("table", "labels") or (holds == "parts of recordings" and folder.matching.is_named_so(name))
 
 
 def _files_beside(folder: Folder, wanted: str) -> dict[str, list[str]]:
@@ -170,6 +176,7 @@ def _collect(folder: Folder, kind: AnnotationKind, names: Sequence[str], config:
     files, notices = _from_their_begin(folder, kind, files, rejected)
     notices += _without_missing(files, config.columns.not_known) if kind.has_missing else []
     placed = [each for file in files for each in _placed(folder, kind, file, rejected)]
+    notices += _moved(folder, kind, files, placed)
     found = _described(folder.root, placed, rejected)
     parts = found.frame
     if not len(parts):
@@ -184,6 +191,9 @@ def _collect(folder: Folder, kind: AnnotationKind, names: Sequence[str], config:
         told.append(f"{counted(unlabelled, 'part')} without a label are used as unlabelled clips")
     if parts[["low_hz", "annotated_channel"]].notna().any(axis=None):
         told.append("frequency bounds and channels of annotations cut nothing out of the sound")
+    if strays := [each for each in rejected if each.kind == _STRAY]:
+        which = f"{counted(len(strays), kind.title)} left out, such as {strays[0].path}"
+        notices.append(f"{which}: {strays[0].reason.removeprefix(f'{_STRAY}: ')}")
     if unread := dict.fromkeys(column for file in files for each in file.parts[:1] for column in each.unread):
         notices.append(f"columns of annotations not read: {', '.join(unread):.400} (`tier`, `columns.group`)")
     return replace(found, notices=(*told, *notices))
@@ -287,6 +297,24 @@ def _from_their_begin(
     return found, notices
 
 
+def _moved(
+    folder: Folder, kind: AnnotationKind, files: Sequence[_File], placed: Sequence[tuple[str, Annotation]]
+) -> list[str]:
+    """Tell which annotations lie in other folders than their recordings, or name another folder of them."""
+    notices = list[str]()
+    if apart := [file for file in files if file.own and parent(file.own[0]) != parent(file.name)]:
+        example = f"such as {apart[0].name} of {apart[0].own[0]}"
+        notices.append(f"{counted(len(apart), kind.title)} in another folder than the recording, {example}")
+    named = {each.recording: path for path, each in placed if each.recording}
+    for name, path in named.items():
+        if folder.matching.differs(name.replace("\\", "/"), path):
+            return [
+                *notices,
+                f"annotations name another folder of their recording, such as {name:.200}: read as {path}",
+            ]
+    return notices
+
+
 def _without_missing(files: Sequence[_File], not_known: Collection[str]) -> list[str]:
     """Empty the labels and groups of tables that stand for missing values, which R and pandas write; count labels."""
     lost = 0
@@ -304,23 +332,20 @@ def _placed(
     folder: Folder, kind: AnnotationKind, file: _File, rejected: list[Rejected]
 ) -> Iterator[tuple[str, Annotation]]:
     """Give the parts of a file that can be used, each with its recording."""
-    named, there, missing = {each.recording for each in file.parts} - {None, ""}, dict[str, str](), dict[str, str]()
+    named = {each.recording for each in file.parts if each.recording}
     if not file.own and not named and not kind.names_recordings:
-        why = f"{folder.root} has no recording {PurePosixPath(file.name).stem}.*, or several"
-        rejected += _set_aside([file.name], _STRAY, why)
+        rejected += _set_aside([file.name], _STRAY, folder.matching.why_none(file.name))
         return
     if not file.parts:
         rejected += _set_aside(file.own, WITHOUT_PARTS, file.name)
-    for recording in filter(None, named):
-        try:
-            there[recording] = folder.named(recording, file.name)
-        except InputError as error:
-            missing[recording] = str(error)
+    there, missing = folder.named(named, file.name) if named else ({}, {})
+    # the only one that is named may have another name now
+    renamed = len(named) == 1 and all(folder.matching.is_strange(each.replace("\\", "/")) for each in missing)
     for each in file.parts:
         recording, fault = each.recording or "", each.problem
         if recording in there:
             paths = [there[recording]]
-        elif file.own and (not recording or len(named) == 1):  # the only one that is named may have another name now
+        elif file.own and (not recording or renamed):
             paths = file.own
         else:
             paths, fault = [recording or file.name], fault or missing.get(recording, "it names no recording")
@@ -447,13 +472,15 @@ def candidates_at(place: Path, config: AnnotationOptions | None = None, *, optio
             elsewhere = len(found.frame) and found.root != place  # as ELAN documents name their media
             paths = [] if elsewhere else folder.require_recordings()
         elif is_recording(place.name):
-            chosen = config.annotations not in ("auto", "none") or config.tier is not None
-            beside = Folder.at(root).others if chosen else sorted({*os.listdir(root)} - {place.name})  # noqa: PTH208  names alone
-            alone = Folder(root=root, files=(place.name, *(each for each in beside if not is_recording(each))))
-            if not chosen:  # files of other recordings are none of this one
-                alone = replace(alone, files=(place.name, *(each for each in alone.others if alone.of_file(each))))
+            if config.annotations not in ("auto", "none") or config.tier is not None:
+                alone = replace(Folder.at(root), only=place.name)
+            else:  # files of other recordings are none of this one
+                beside = sorted(each for each in os.listdir(root) if not is_recording(each))  # noqa: PTH208  names alone
+                alone = Folder(root=root, files=(place.name, *beside))
+                alone = replace(alone, files=(place.name, *(each for each in beside if alone.of_file(each))))
             found = annotations_below(alone, config, alone=True)
             found = replace(found, rejected=tuple(each for each in found.rejected if each.path == place.name))
+            found = found.where(found.root / path == place for path in found.frame.path)
         elif kind := kind_of(place, config.annotations):
             found, paths = annotations_in(place, kind, root, config), []
         else:
