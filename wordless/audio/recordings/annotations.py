@@ -1,8 +1,10 @@
 """Annotations that other tools wrote, of the recordings of a folder or of one file, as parts of each recording.
 
 A file belongs to the recording of its name: ``field.Table.1.selections.txt``, ``field.txt`` and ``field.TextGrid``
-belong to ``field.wav`` (`Folder.of_file`). Some files name their recordings themselves. The suffix of a file says its
-kind (`annotation_kinds.KINDS`), or the option ``annotations`` does; all annotations of a corpus are of one kind.
+belong to ``field.wav``. Some files name their recordings themselves. The recording lies in the folder of the file, or
+in one whose last folders are the same as far as both are given (`matching`); if it is missing, the file is set aside.
+The suffix of a file says its kind (`annotation_kinds.KINDS`), or the option ``annotations`` does; all annotations of a
+corpus are of one kind.
 """
 
 import os
@@ -33,6 +35,7 @@ from wordless.audio.recordings.folders import (
     seen_around,
 )
 from wordless.audio.recordings.manifest import Clips, Rejected, whole
+from wordless.audio.recordings.matching import parent
 from wordless.audio.recordings.sources import OF_THE_PROGRAM, Column, ReadFile, Reading, Seen, Unused
 from wordless.audio.recordings.unread_columns import unread_columns
 from wordless.audio.waveform import EXTENSIONS
@@ -110,14 +113,19 @@ def annotations_below(folder: Folder, config: AnnotationOptions, *, alone: bool 
         raise InputError(option="annotations", value=kind, rule=rule)
     facts = KINDS[kind]
     annotated = _collect(folder, facts, files[kind], config)
-    return replace(annotated, reading=annotated.reading + Reading(unread=unread))
+    strays = (str(path.relative_to(folder.root)) for path, why in unread.items() if why.kind == _NO_RECORDING)
+    lost = tuple(each for name in strays for each in _set_aside([name], _STRAY, folder.matching.why_none(name)))
+    reading = annotated.reading + Reading(unread=unread)
+    return replace(annotated, rejected=(*annotated.rejected, *lost), reading=reading)
 
 
 _NOT_HERE = Unused(why="annotations are not read here (`annotations`=none)")
 _TOLD = 3  # files of which a refusal tells
-_NO_RECORDING = Unused(
-    why="no recording, or several, has its name", option="`table`=FILE reads one", kind="named like no recording"
-)
+_NO_RECORDING = "named like no recording of their place"  # what reasons have in common
+
+
+def _without_recording(folder: Folder, name: str) -> Unused:
+    return Unused(why=folder.matching.why_none(name), option="`table`=FILE reads one", kind=_NO_RECORDING)
 
 
 def _unread(folder: Folder, read: Collection[str], *, alone: bool) -> Iterator[tuple[str, Unused]]:
@@ -128,15 +136,16 @@ def _unread(folder: Folder, read: Collection[str], *, alone: bool) -> Iterator[t
         if _TOOLKITS.fullmatch(name):
             yield name, Unused(why="data of Kaldi or lhotse are not read", option=_REWRITE)
         elif not alone and _is_stray(folder, name):
-            yield name, _NO_RECORDING
+            yield name, _without_recording(folder, name)
 
 
 def _is_stray(folder: Folder, name: str) -> bool:
-    """Return whether a file, such as a .txt file, holds annotations, and no recording has its name."""
+    """Return whether a file, such as a .txt file, holds annotations, and no recording of its folder has its name."""
     kind, path = kind_by_suffix(name), folder.root / name
     if kind is None or KINDS[kind].contents is None or folder.of_file(name):
         return False
-    return _contents(path, kind) in ("table", "labels")
+    holds = _contents(path, kind)
+    return holds in ("table", "labels") or (holds == "parts of recordings" and folder.matching.is_named_so(name))
 
 
 def _files_beside(folder: Folder, wanted: str) -> dict[str, list[str]]:
@@ -183,12 +192,13 @@ def _collect(folder: Folder, kind: AnnotationKind, names: Sequence[str], config:
     files, notices = _from_their_begin(folder, kind, files, rejected)
     notices += _without_missing(files, config.columns.not_known) if kind.has_missing else []
     placed = [each for file in files for each in _placed(folder, kind, file, rejected)]
+    notices += _moved(folder, kind, files, placed)
     found = _described(folder.root, placed, rejected)
     found = replace(found, reading=_reading(folder, kind, every, files, config, damaged))
     parts = found.frame
     if not len(parts):
         if config.annotations == "auto" and all(each.kind == _STRAY for each in found.rejected):
-            strays = {folder.root / name: _NO_RECORDING for name in names}
+            strays = {folder.root / name: _without_recording(folder, name) for name in names}
             return replace(found, rejected=(), reading=Reading(unread=strays))
         first = next((f"{each.path}: {each.reason}" for each in found.rejected), "they name no part")
         problem = f"{folder.root}: none of its annotations can be used ({first}; {len(found.rejected)} in all)"
@@ -199,6 +209,9 @@ def _collect(folder: Folder, kind: AnnotationKind, names: Sequence[str], config:
         told.append(f"{counted(unlabelled, 'part')} without a label are used as unlabelled clips")
     if parts[["low_hz", "annotated_channel"]].notna().any(axis=None):
         told.append("frequency bounds and channels of annotations cut nothing out of the sound")
+    if strays := [each for each in rejected if each.kind == _STRAY]:
+        which = f"{counted(len(strays), kind.title)} left out, such as {strays[0].path}"
+        notices.append(f"{which}: {strays[0].reason.removeprefix(f'{_STRAY}: ')}")
     return replace(found, notices=(*told, *notices))
 
 
@@ -368,6 +381,24 @@ def _from_their_begin(
     return found, notices
 
 
+def _moved(
+    folder: Folder, kind: AnnotationKind, files: Sequence[_File], placed: Sequence[tuple[str, Annotation]]
+) -> list[str]:
+    """Tell which annotations lie in other folders than their recordings, or name another folder of them."""
+    notices = list[str]()
+    if apart := [file for file in files if file.own and parent(file.own[0]) != parent(file.name)]:
+        example = f"such as {apart[0].name} of {apart[0].own[0]}"
+        notices.append(f"{counted(len(apart), kind.title)} in another folder than the recording, {example}")
+    named = {each.recording: path for path, each in placed if each.recording}
+    for name, path in named.items():
+        if folder.matching.differs(name.replace("\\", "/"), path):
+            return [
+                *notices,
+                f"annotations name another folder of their recording, such as {name:.200}: read as {path}",
+            ]
+    return notices
+
+
 def _without_missing(files: Sequence[_File], not_known: Collection[str]) -> list[str]:
     """Empty the labels and groups of tables that stand for missing values, which R and pandas write; count labels."""
     lost = 0
@@ -385,23 +416,20 @@ def _placed(
     folder: Folder, kind: AnnotationKind, file: _File, rejected: list[Rejected]
 ) -> Iterator[tuple[str, Annotation]]:
     """Give the parts of a file that can be used, each with its recording."""
-    named, there, missing = {each.recording for each in file.parts} - {None, ""}, dict[str, str](), dict[str, str]()
+    named = {each.recording for each in file.parts if each.recording}
     if not file.own and not named and not kind.names_recordings:
-        why = f"{folder.root} has no recording {PurePosixPath(file.name).stem}.*, or several"
-        rejected += _set_aside([file.name], _STRAY, why)
+        rejected += _set_aside([file.name], _STRAY, folder.matching.why_none(file.name))
         return
     if not file.parts:
         rejected += _set_aside(file.own, WITHOUT_PARTS, file.name)
-    for recording in filter(None, named):
-        try:
-            there[recording] = folder.named(recording, file.name)
-        except InputError as error:
-            missing[recording] = str(error)
+    there, missing = folder.named(named, file.name) if named else ({}, {})
+    # the only one that is named may have another name now
+    renamed = len(named) == 1 and all(folder.matching.is_strange(each.replace("\\", "/")) for each in missing)
     for each in file.parts:
         recording, fault = each.recording or "", each.problem
         if recording in there:
             paths = [there[recording]]
-        elif file.own and (not recording or len(named) == 1):  # the only one that is named may have another name now
+        elif file.own and (not recording or renamed):
             paths = file.own
         else:
             paths, fault = [recording or file.name], fault or missing.get(recording, "it names no recording")
@@ -537,16 +565,18 @@ def candidates_at(place: Path, config: AnnotationOptions | None = None, *, optio
             elsewhere = len(found.frame) and found.root != place  # as ELAN documents name their media
             paths = [] if elsewhere else folder.require_recordings()
         elif is_recording(place.name):
-            chosen = config.annotations not in ("auto", "none") or config.tier is not None
-            beside = Folder.at(root).others if chosen else sorted({*os.listdir(root)} - {place.name})  # noqa: PTH208  names alone
-            alone = Folder(root=root, files=(place.name, *(each for each in beside if not is_recording(each))))
-            if not chosen:  # files of other recordings are none of this one
-                alone = replace(alone, files=(place.name, *(each for each in alone.others if alone.of_file(each))))
+            if config.annotations not in ("auto", "none") or config.tier is not None:
+                alone = replace(Folder.at(root), only=place.name)
+            else:  # files of other recordings are none of this one
+                beside = sorted(each for each in os.listdir(root) if not is_recording(each))  # noqa: PTH208  names alone
+                alone = Folder(root=root, files=(place.name, *beside))
+                alone = replace(alone, files=(place.name, *(each for each in beside if alone.of_file(each))))
             found = annotations_below(alone, config, alone=True)
             rows, own = {*found.frame["where"]}, Seen(root=root, files=(place.name,))
             files = tuple(each for each in found.reading.files if not rows.isdisjoint(each.rows))
             rejected = tuple(each for each in found.rejected if each.path == place.name)
             found = replace(found, rejected=rejected, reading=Reading(seen=(own,), files=files))
+            found = found.where(found.root / path == place for path in found.frame.path)
         elif kind := kind_of(place, config.annotations):
             found, paths = annotations_in(place, kind, root, config), []
             seen = Reading(seen=(seen_around(found.root, place, found.frame.path),), of_recordings="no row names it")

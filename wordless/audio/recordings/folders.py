@@ -9,8 +9,8 @@ import io
 import os
 import stat
 import unicodedata
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
@@ -19,6 +19,7 @@ from typing import Literal
 
 from wordless.audio.decoding import foreign_kind
 from wordless.audio.recordings.manifest import Rejected
+from wordless.audio.recordings.matching import Recordings, fold
 from wordless.audio.recordings.sources import Seen
 from wordless.audio.waveform import EXTENSIONS
 from wordless.base.files import MARK, broken_link, is_ours
@@ -40,6 +41,7 @@ class Folder:
     closed: Mapping[str, str] = field(default_factory=dict)  # folder that was not entered -> why
     rejected: tuple[Rejected, ...] = ()  # folders that cannot be listed, or were listed by another name
     ours: tuple[str, ...] = ()  # folders that Wordless wrote, which are left out
+    only: str = ""  # the only recording whose annotations are wanted; empty: those of all
 
     @classmethod
     def at(cls, root: Path) -> "Folder":
@@ -97,50 +99,44 @@ class Folder:
         raise InputError(option="root", value=self.root, rule=rule, remedy=remedy)
 
     @cached_property
-    def _names(self) -> dict[str, list[str]]:
-        """The recordings by name, with and without ending; letters in one case, and composed."""
-        names: dict[str, list[str]] = defaultdict(list)
-        for path in self.recordings:
-            name = path.rpartition("/")[2]
-            for each in {name, name.rpartition(".")[0] or name}:
-                names[_fold(each)].append(path)
-        return names
+    def matching(self) -> Recordings:
+        """The recordings as names and paths in other files mean them."""
+        return Recordings(paths=self.recordings, others=self.others, root=fold(self.root.absolute().name))
 
     def of_file(self, file: str) -> list[str]:
-        """Return the recordings that a file annotates: those of its name beside it, without its last endings.
+        """Return the recordings that a file annotates (`Recordings.of_file`)."""
+        return [path for path in self.matching.of_file(file) if self.only in ("", path)]
 
-        Without one, the only recording of its name in another folder: ``wav/a/1.wav`` for ``grid/a/1.lab``.
-        """
-        folder, _, name = file.rpartition("/")
-        alone: list[str] = []
-        while "." in name[1:]:
-            name = name.rpartition(".")[0]
-            same = self._names.get(_fold(name), [])
-            if beside := [path for path in same if path.rpartition("/")[0] == folder]:
-                return beside
-            alike = [path for path in same if PurePosixPath(path).parent.name == PurePosixPath(folder).name]
-            alone = alone or next((each for each in (same, alike) if len(each) == 1), [])
-        return alone
+    def named(self, names: Collection[str], file: str) -> tuple[dict[str, str], dict[str, str]]:
+        """Return the recording that each name in a file means, relative to the root, or absolute; and why others none.
 
-    def named(self, name: str, file: str) -> str:
-        """Return the only recording that a file names, relative to the root, or absolute outside of it.
-
-        Relative paths are those from the file's folder, the folders above it, the root, or the current folder.
-        Otherwise the only recording of the same name is meant, because recordings move to other machines.
+        Relative paths are those from the file's folder, the folders above it, the root, or the current folder; a bare
+        name is one of the file's folder, if that holds recordings. Recordings move to other machines, so what is not
+        there is looked for by `Recordings.meant`.
         """
         folder = Path(os.path.normpath((self.root / file).parent.absolute()))
         bases = (folder, self.root.absolute(), *list(folder.parents)[:3], Path.cwd())
-        paths = (Path(os.path.normpath(base / name)) for base in bases)
-        if (path := next(filter(is_file, paths), None)) is not None:
-            same = [_below(self.root, path) or str(path)]
-        else:
-            same = self._names.get(_fold(PurePosixPath(name.replace("\\", "/")).name), [])
-        if len(same) != 1:
+        spelt, found = {name: name.replace("\\", "/") for name in names}, dict[str, str]()
+        here = bases[:1] if self.matching.has_home(file) else bases[:-1]
+        for name, spelling in spelt.items():
+            places = product(bases if "/" in spelling else here, dict.fromkeys((name, spelling)))
+            paths = (Path(os.path.normpath(base / each)) for base, each in places)
+            if (path := next(filter(is_file, paths), None)) is not None:
+                found[name] = _below(self.root, path) or str(path)
+        if len(found) == len(spelt):
+            return found, {}
+        meant, missing = self.matching.meant({*spelt.values()}, file), dict[str, str]()
+        for name in (each for each in spelt if each not in found):
+            same = meant[spelt[name]]
+            if len(same) == 1:
+                found[name] = same[0]
+                continue
             many = f"is the name of {len(same)} recordings; write its folder as well"
-            raise InputError(
-                f"{name:.200} {many if same else f'is not there (looked in {folder}, in {self.root}, and above)'}"
-            )
-        return same[0]
+            gone = f"is not there (looked in {folder}, in {self.root}, and above)"
+            if others := self.matching.of_name(PurePosixPath(spelt[name]).name):
+                gone = f"is not there, and {others[0]} is of another folder"
+            missing[name] = f"{name:.200} {many if same else gone}"
+        return found, missing
 
 
 def is_recording(path: str) -> bool:
@@ -316,10 +312,6 @@ def is_file(path: Path) -> bool:
         return path.is_file()
     except (OSError, ValueError):
         return False
-
-
-def _fold(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
 
 
 MAX_BYTES = 1 << 28  # of a file of annotations

@@ -329,12 +329,18 @@ _ROWS = 100  # that are looked for in these folders
 
 
 def folder_of(table: Clips, base: Path, *, around: bool) -> Path:
-    """Return the folder that has most of the first recordings of a table: ``base``, or one of `FOLDERS` in it."""
-    # ``around``: a table may lie in a folder of its own
-    bases = [base, *([base.absolute().parent] if around else [])]
-    places = [each for own in bases for each in (own, *(own / name for name in FOLDERS)) if each.is_dir()]
+    """Return the folder that has most of the first recordings of a table: ``base``, or one of `FOLDERS` in it.
+
+    ``around``: a table may lie in a folder of its own, if it has none of the recordings. Folders around it may have
+    other recordings of the same names.
+    """
     first = [*zip(table.frame.path[:_ROWS], table.frame.fold[:_ROWS], strict=True)]
-    return max(places, key=lambda place: sum(on_disk(place, path, fold) is not None for path, fold in first))
+    for own in (base, *([base.absolute().parent] if around else [])):
+        places = [each for each in (own, *(own / name for name in FOLDERS)) if each.is_dir()]
+        counts = [sum(on_disk(place, path, fold) is not None for path, fold in first) for place in places]
+        if any(counts):
+            return places[counts.index(max(counts))]
+    return base
 
 
 def candidates(config: CorpusConfig, making: object) -> Clips:

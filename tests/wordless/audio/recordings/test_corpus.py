@@ -480,6 +480,16 @@ def test_tables_of_well_known_data_sets_are_read_as_they_are(
     assert not rejected
 
 
+def test_a_table_means_the_recordings_of_its_own_folder(tmp_path: Path, tone: Tone) -> None:
+    """Another folder around it may have more of its names."""
+    sounds = ["siteB/0700.wav", "wav/0600.wav", "wav/0700.wav"]
+    write_files(tmp_path, dict.fromkeys(sounds, "") | {"siteB/t.csv": "path\n0600.wav\n0700.wav\n"}, tone)
+    config = corpus_config(tmp_path, table="siteB/t.csv", split=ALL_TRAIN, missing="list")
+    manifest, rejected = build_manifest(config)
+    assert manifest.root == tmp_path / "siteB"
+    assert ([clip.path for clip in manifest.clips], [each.path for each in rejected]) == (["0700.wav"], ["0600.wav"])
+
+
 def test_starts_in_longer_recordings_are_told_with_the_word_that_leaves_them_unread(tmp_path: Path, tone: Tone) -> None:
     seconds = {"a.wav": 30, "b.wav": 60, "c.wav": 0}
     table = "path,start_time\n" + "".join(f"{path},{start}\n" for path, start in seconds.items())

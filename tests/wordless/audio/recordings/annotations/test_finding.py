@@ -532,3 +532,55 @@ def test_references_in_a_circle_have_no_time() -> None:
     )
     found = elan(f"<ANNOTATION_DOCUMENT><TIER TIER_ID='t'>{circle}</TIER></ANNOTATION_DOCUMENT>", "a")
     assert [each.fields["start"] for each in found] == ["", ""]
+
+
+def rttm_of(*recordings: str) -> str:
+    return "".join(f"SPEAKER {each} 1 1 1 <NA> <NA> owl <NA> <NA>\n" for each in recordings)
+
+
+FAR = "C:\\data\\{}\\0600.wav"
+ONE = [(1.0, 2.0, "owl")]
+STRAYS: dict[str, dict[str, str]] = {  # annotations of two sites; siteB/0600.wav was not copied
+    "raven": {f"site{site}/0600.Table.1.selections.txt": annotated_files.raven_text(ONE) for site in "AB"},
+    "raven of one table": {
+        "all.selections.txt": RAVEN + "".join(
+            f"{n}\t1\t2\t{FAR.format(f'site{site}')}\t1\tOwl\n" for n, site in enumerate("AB")
+        )
+    },
+    "textgrid": {f"site{site}/0600.TextGrid": textgrid_text({"birds": ONE}) for site in "AB"},
+    "elan": {
+        f"site{site}/0600.eaf": ELAN.replace("@MEDIUM@", medium(f"site{site}/0600.wav", "1000")) for site in "AB"
+    },
+    "audacity": {f"site{site}/0600.txt": "1\t2\towl\n" for site in "AB"},
+    "lab": {f"site{site}/labels/0600.lab": "1.0 2.0 owl\n" for site in "AB"},
+    "csv": {f"labels/site{site}/0600.csv": "start,end,label\n1,2,owl\n" for site in "AB"},
+    "BirdNET": {
+        f"site{site}/0600.BirdNET.results.csv": f"Start (s),End (s),Common name,File\n1,2,owl,E:/site{site}/0600.wav\n"
+        for site in "AB"
+    },
+    "rttm": {f"site{site}/site.rttm": rttm_of("0600") for site in "AB"},
+    "ctm": {f"ctm/site{site}/0600.ctm": "0600 1 1 1 owl\n" for site in "AB"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", STRAYS)
+def test_annotations_of_a_missing_recording_are_never_those_of_another_folder(tmp_path: Path, kind: str) -> None:
+    for seed, path in enumerate(("siteA/0600.wav", "siteB/0700.wav")):
+        write_recording(tmp_path / path, seed=seed)
+    write_files(tmp_path, STRAYS[kind])
+    tables = [name for name in STRAYS[kind] if name.startswith("all")]
+    for clips, rejected in (corpus(tmp_path), *(corpus(tmp_path, table=each) for each in tables)):
+        assert [clip.name for clip in clips] == ["siteA/0600.wav#t=1,2"]
+        assert any("siteA/0600.wav is of another folder" in each.reason for each in rejected), reasons(rejected)
+    assert names_at(tmp_path) == ["siteA/0600.wav#t=1,2", "siteB/0700.wav"]
+    assert names_at(tmp_path / "siteB/0700.wav") == ["0700.wav"]
+    for path in ("siteA/0600.wav", "siteB/0700.wav"):  # alone, and with all that is below its folder
+        assert {*names_at(tmp_path / path)} <= {"0600.wav", "0600.wav#t=1,2", "0700.wav"}
+
+
+def test_annotations_in_another_folder_than_their_recordings_are_read_and_told(tmp_path: Path) -> None:
+    for seed, name in enumerate(("day", "night")):
+        write_recording(tmp_path / f"audio/{name}.wav", seed=seed)
+        write_files(tmp_path, {f"labels/{name}.txt": "1\t2\towl\n"})
+    assert [clip.name for clip in corpus(tmp_path)[0]] == ["audio/day.wav#t=1,2", "audio/night.wav#t=1,2"]
+    assert any("labels/day.txt of audio/day.wav" in line for line in notices(tmp_path))
