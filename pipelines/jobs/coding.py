@@ -85,18 +85,10 @@ class Told:
                 self.notices.extend((name, notice) for notice in read.notices)
                 yield name, read
 
-    def tell(
-        self,
-        terminal: Terminal,
-        output: Path | None,
-        *,
-        option: str,
-        places: Sequence[Clips] = (),
-        account: Account | None = None,
-    ) -> None:
+    def tell(self, terminal: Terminal, output: Path | None, *, option: str, places: Sequence[Clips] = ()) -> None:
         """Print each notice once, and list what was set aside; refuse a place of which nothing could be read.
 
-        The account is that of the ``places``, of which nothing else was set aside, or one that was taken before.
+        The account is that of the ``places``, of which nothing else was set aside; without any it is told elsewhere.
         """
         by_notice: dict[str, list[str]] = {}
         for name, notice in self.notices:
@@ -105,7 +97,8 @@ class Told:
             more = f" and {counted(len(others), 'other recording')}" if others else ""
             terminal.say(f"{first}{more}: {notice}")
         see = list_rejected(self.rejected, output, terminal)
-        tell_account(account or account_of(places, self.rejected), output, terminal)
+        if places:
+            tell_account(account_of(places, self.rejected), output, terminal)
         if not self.read:
             raise InputError(f"{option}: no recording can be used ({frequent_reasons(self.rejected)})", remedy=see)
 

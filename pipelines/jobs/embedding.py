@@ -17,7 +17,7 @@ from lm.probing.task import require_labels
 from lm.probing.vectors import write_vectors
 from pipelines.bodies.features_of_bodies import sound_gpt_features
 from pipelines.jobs.clips_of_run import MANIFEST, find_corpus, overlap_notices, read_corpus, seen_of, unlabelled_of_run
-from pipelines.jobs.coding import Told, empty_bands, list_rejected
+from pipelines.jobs.coding import Told, empty_bands, list_rejected, tell_account
 from pipelines.methods.methods_table import METHODS, SIMILARITIES, name_read_as, name_today, reads_sound, renamed_notice
 from pipelines.pages.phrasing import methods_table, sentences
 from pipelines.recordings import ALL, EmbedConfig
@@ -212,6 +212,8 @@ def embed_recordings(settings: EmbedConfig, run: Path, found: Clips) -> None:
     )
     arrays = _wanted(settings, pooled, inputs.get(settings.method) if reading.input else None, chosen)
     write_vectors(settings.output, [clip.name for clip in manifest.clips], arrays)
+    if manifest.account is not None:
+        tell_account(manifest.account.named("", table="input"), settings.output, terminal)
     for key, array in arrays.items():
         terminal.say(f"{key}: {counted(len(array), 'row')} of {array.shape[1]:,} numbers")
     terminal.say(f"{settings.output}")
@@ -319,8 +321,7 @@ def _recordings(
     told = Told(read=len(manifest.clips), rejected=[*rejected])
     for path, rate in rates.items():
         told.notices += [(path, notice) for notice in empty_bands(rate, audio.sample_rate, audio.highest)]
-    account = None if manifest.account is None else manifest.account.named("", table="input")
-    told.tell(terminal, settings.output, option="input", account=account)
+    told.tell(terminal, settings.output, option="input")
     return manifest
 
 
