@@ -150,7 +150,7 @@ def figures_chart(runs: Runs) -> str:
 def test_accuracy_and_perplexity_have_a_panel_each_and_other_options_a_line() -> None:
     text = figures_chart(runs(ACCURACY))
     assert says(text, "accuracy on test, GPT over codes: 60.0 % to 86.0 %", "bag of codes: 50.0 % to 50.0 %")
-    assert says(text, "perplexity of the language model, GPT: 13", "12")
+    assert says(text, "perplexity of the language model, GPT over codes: 13", "12")
     both = runs(ACCURACY, "embedded", "[a, b]")
     assert both.options == ("unlabelled_hours", "unlabelled")
     for source in ("unlabelled=embedded", "unlabelled=[a,"):
