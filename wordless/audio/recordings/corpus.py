@@ -327,7 +327,7 @@ def noise_recordings(folder: Path, option: str) -> tuple[Clip, ...]:
         fit, unfit = inspect(root, Folder.at(root).require_recordings(), InspectionConfig())
     rule = f"none of its recordings can be used ({frequent_reasons(unfit)}): replace them"
     require(bool(fit), option, folder, rule)
-    of_file = ("num_samples", "sample_rate", "size", "sha256", "samples_sha256")
+    of_file = ("num_samples", "sample_rate", "size", "sha256", "samples_sha256", "stamp")
     known = ((path, {name: getattr(each, name) for name in of_file}) for path, each in fit.items())
     return tuple(Clip(path=str(root / path), **each) for path, each in known)
 
@@ -481,7 +481,7 @@ def clips_of(found: Clips, fit: Mapping[str, Measurement], config: CorpusConfig)
             rejected.append(Rejected(path=name, reason=reason, segments=count, kind=kind, where=row_of))
     frame = placed.frame.iloc[[row for row, *_ in pieces]].reset_index(drop=True)
     files = [fit[path] for path in frame.path]
-    of_files = ("sample_rate", "channel", "size", "sha256", "samples_sha256")
+    of_files = ("sample_rate", "channel", "size", "sha256", "samples_sha256", "stamp")
     made = {name: [getattr(each, name) for each in files] for name in of_files}
     made |= {name: [getattr(part, name) for _, _, part, _ in pieces] for name in ("start", "num_samples")}
     made |= {"segment": [is_part for _, is_part, *_ in pieces], "trimmed": [trimmed for *_, trimmed in pieces]}

@@ -61,6 +61,8 @@ class Clip:
     begin: float | None = None  # seconds, of the part that a candidate names; None: the whole recording
     end: float | None = None  # seconds; None: the end of the recording
     where: str | None = field(default=None, compare=False)  # "file:line" that names the part, for messages
+    # `wordless.base.files.stamp_text` of the file when it was inspected, or when a key was made of it; "": not known
+    stamp: str = field(default="", compare=False, repr=False)
 
     @property
     def seconds(self) -> float:
@@ -76,7 +78,8 @@ class Clip:
     @property
     def part(self) -> Part:
         """The part of the file that is used."""
-        return Part(start=self.start, num_samples=self.num_samples, channel=self.channel)
+        own = {"stamp": self.stamp, "sha256": self.sha256}
+        return Part(start=self.start, num_samples=self.num_samples, channel=self.channel, **own)
 
     @property
     def span(self) -> tuple[float, float] | None:
@@ -250,7 +253,7 @@ def whole(root: Path, paths: Sequence[str], *, notices: tuple[str, ...] = ()) ->
     return Clips.from_columns(root, {"path": paths, "split": [""] * len(paths)}, notices=notices)
 
 
-_COLUMNS = tuple(name for name in _TYPES if name not in ("begin", "end", "where"))  # of a manifest
+_COLUMNS = tuple(name for name in _TYPES if name not in ("begin", "end", "where", "stamp"))  # of a manifest
 _STAYING = ("reading", "account")  # fields of `Clips` that other processes do not get
 _LINES_AT_ONCE = 1 << 14  # of a manifest, whose cells take most memory
 _NAME = "clip"  # last column: the clip's name, as in predictions and vectors; for other programs, and ignored here
