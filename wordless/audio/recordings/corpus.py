@@ -66,7 +66,6 @@ DUPLICATE = "duplicate of another file"  # kinds of reasons
 CONFLICTING = "duplicate of another file, with another label, group, split or part"
 FEW = 20  # recordings; so few are inspected in moments, even long ones
 LONG_SECONDS = 60.0  # of a clip; a corpus of longer clips learns more from segments
-HELD_OUT = (*description.SPLIT_NAMES["validation"], *description.SPLIT_NAMES["test"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -289,16 +288,25 @@ def _divided_by(config: CorpusConfig, found: Clips, depth: int | None) -> tuple[
     if by in GIVEN and any(known):
         others = f"; {counted(sizes[''], 'other has', 'others have')} none, and count as train" if sizes[""] else ""
         return "table", [f"splits of {found.title or 'file names and annotations'}: {counts}{others}", *unread]
+    if depth is not None and ((by == "auto" and folders) or (by == "folder" and not config.split.names)):
+        splits.require_training_folder(paths, depth)
     if by != "auto":
         return by, [] if by == "folder" else unread
     if folders:
         others = f"; {counted(sizes[''], 'other recording')} set aside" if sizes[""] else ""
         return "folder", [f"splits of {folders}: {counts}{others}"]
-    held_out = {name for path in paths for name in path.split("/")[:-1] if name.lower() in HELD_OUT}
-    if not held_out or depth is not None:
+    held_out = {path: [name for name in path.split("/")[:-1] if _holds_out(name)] for path in paths}
+    if not (names := sorted({name for each in held_out.values() for name in each})):
         return "hash", []
-    remedy = "`split.by`=folder `split.test`=[NAME] holds one out"
-    return "hash", [f"folders named {', '.join(sorted(held_out))} among others are no split: {remedy}"]
+    which, alone = f"folders named {', '.join(names):.200}", all(held_out.values())
+    options = description.divided_by_names("folder", [*names, *([] if alone else ["train"])])
+    if alone:
+        return "hash", [f"all recordings lie in {which}, which divide nothing here: {options} divides by them"]
+    return "hash", [f"{which} among others are no split: {options} holds them out, if they are no labels"]
+
+
+def _holds_out(folder: str) -> bool:
+    return description.known_split(folder) in ("validation", "test")
 
 
 def _renamed(labels: list[str | None], config: CorpusConfig) -> tuple[list[str | None], list[str]]:

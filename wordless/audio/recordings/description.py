@@ -50,7 +50,7 @@ MOST = 1e9  # seconds, thirty years; or Hz
 END_TOLERANCE_SECONDS = 0.1  # an end so close to the end of the file counts as the end: decoders differ, tables round
 
 SPLIT_NAMES: dict[manifest.Split, tuple[str, ...]] = {
-    "train": ("train", "training"),
+    "train": ("train", "training", "trainval", "trainvalid", "traindev", "pretrain", "pretraining"),
     "validation": ("validation", "valid", "val", "dev", "devel", "development"),
     "test": ("test", "testing", "eval", "evaluation"),
 }
@@ -111,7 +111,7 @@ def _value(name: str, text: str) -> object:
         return InputError(rule) if index is None else index
     if name == "split" and text:
         known = ", ".join(name for names in SPLIT_NAMES.values() for name in names)
-        rule = f"split is {text!r:.40}; write one of {known}, or choose `split.by`=hash"
+        rule = f"split is {text!r:.40}; write one of {known}, or choose `split.by`=hash, which draws all"
         return known_split(text) or InputError(rule)
     # e with an accent is one letter or two, as systems write it, and the same class and speaker
     return normalize("NFC", text) or ("" if name == "split" else None)
@@ -157,6 +157,43 @@ _SPLIT_OF = {word: split for split, names in SPLIT_NAMES.items() for name in nam
 def known_split(name: str) -> manifest.Split | None:
     """Return the split that a word of a name stands for, such as test of ``test.clean``; the first word counts."""
     return next(filter(None, map(_SPLIT_OF.get, re.split(r"[^a-z]+", name.lower()))), None)
+
+
+_OF_SPLITS = {"split", "splits", "set", "subset", "partition", "fold", "usage"}  # words of names of columns
+
+
+def split_columns(columns: Mapping[str, Sequence[str]]) -> dict[str, tuple[list[str], list[str]]]:
+    """Return the columns that divide the rows by their names and values, such as Subset with train and test.
+
+    Of each: the values that are known splits, and those that are none. A column without a known value holds other
+    things, such as sizes or the numbers of folds, and one of a single value divides nothing.
+    """
+    found = dict[str, tuple[list[str], list[str]]]()
+    for column, texts in columns.items():
+        words = re.split(r"[\W_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", column).lower())
+        if not _OF_SPLITS.isdisjoint(words):
+            names = dict.fromkeys(text for text in map(str.strip, texts) if text and text not in MISSING)
+            known = [name for name in names if known_split(name)]
+            if known and len(names) > 1:
+                found[column] = known, [name for name in names if name not in known]
+    return found
+
+
+def divided_by_names(by: str, names: Iterable[str]) -> str:
+    """Return the options that name splits ``by`` folders or folds: those of training clips only if no name says train.
+
+    Names that are known as no split are held out for test; without a name of training clips, the first one trains.
+    """
+    of: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
+    for name in names:
+        of[known_split(name) or "test"].append(name)
+    if of["train"]:
+        of["train"] = []  # then all others train
+    else:
+        of["train"].append(next(filter(None, (of["validation"], of["test"]))).pop(0))
+    return " ".join(
+        [f"`split.by`={by}", *(f"`split.{split}`=[{','.join(each)}]" for split, each in of.items() if each)]
+    )
 
 
 def split_depth(paths: Collection[str]) -> int | None:

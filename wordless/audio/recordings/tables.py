@@ -23,7 +23,7 @@ import csv
 import json
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -56,7 +56,6 @@ KNOWN: Mapping[str, tuple[str, ...]] = {  # well-known names of columns, the fir
     "label": ("label", "command", "category", "class", "class_name"),
     "group": ("group", "speaker", "speaker_id", "client_id"),
 }
-_SPLIT_COLUMNS = ("subset", "set", "partition")  # hold splits in some tables; known by their values
 _EXCERPTS = "slice_file_name"  # UrbanSound8K: start and end are places in a recording that this file is an excerpt of
 _TIMES = (*description.SPAN_FIELDS, "duration")
 _JSON_SUFFIXES, _PARQUET = (".jsonl", ".json", ".ndjson"), ".parquet"
@@ -71,12 +70,18 @@ _QUOTED = "\ufdd0"  # no character: stands before a quoted NA, as the module csv
 
 
 def read_table(
-    path: Path, columns: ColumnConfig | None = None, *, label_type: description.LabelType = "class", splits: bool = True
+    path: Path,
+    columns: ColumnConfig | None = None,
+    *,
+    label_type: description.LabelType = "class",
+    splits: bool = True,
+    trains: bool = False,
 ) -> Clips:
     """Read any of the formats above, which the extension and the first lines show; faults name file and line.
 
     Paths are as the table writes them, below its folder. Each candidate has its "file:line" or, of JSON and Parquet,
-    "file: row number". Without ``splits`` the column of the split is not read.
+    "file: row number". Without ``splits`` the column of the split is not read; with ``trains`` it must leave rows to
+    train on.
     """
     named, notices, missing = columns or ColumnConfig(), list[str](), frozenset[str]()
     if path.suffix.lower() in (*_JSON_SUFFIXES, _PARQUET):
@@ -89,7 +94,7 @@ def read_table(
     if twice := next((name for name, count in Counter(header).items() if name and count > 1), None):
         raise InputError(f"{path}:1: the header names {twice} twice; name each column once")
     cells = {name: [row[number] for row in rows.values()] for number, name in enumerate(header)}
-    chosen = _choose(cells, named, label_type, path, notices)
+    chosen = _choose(cells, named, label_type, path, notices, splits=splits)
     if not splits and "split" in chosen:
         notices.append(f"the column {chosen.pop('split')[0]} does not divide the recordings here")
     ours = {*_OF_A_RUN[1:]}.issubset(header) and ("segment" in header or {"trimmed", "sha256"}.issubset(header))
@@ -98,6 +103,8 @@ def read_table(
     if ours and rows and not {*_TIMES} & named.named.keys():  # the manifest of a run, unless somebody named its times
         samples = zip(*(cells.get(name, [""] * len(rows)) for name in _OF_A_RUN), strict=True)
         fields["start"], fields["end"] = map(list, zip(*map(_span_of, samples), strict=True))
+    if "split" in chosen:
+        _require_splits(fields["split"], [*rows], path, chosen["split"][0], trains=trains)
     remedy = f"`columns.{{}}`={UNREAD} leaves the column unread"
     described, faults = description.describe(fields, [*rows], remedy=remedy)
     unnamed, places = "no path; each row names a recording (`columns.audio` names the column)", [*rows]
@@ -131,6 +138,25 @@ def _columns(
     of_a_run = Column(why="a run wrote it, and recordings are measured again")
     named = ((name, Column(field=uses[name]) if name in uses else unread.get(name, of_a_run)) for name in cells)
     return {name or f"(column {number})": column for number, (name, column) in enumerate(named, 1)}
+
+
+def _require_splits(texts: Sequence[str], places: Sequence[str], path: Path, column: str, *, trains: bool) -> None:
+    """Refuse values of a column that are no splits, and with ``trains`` a column that leaves no row to train on."""
+    names = dict.fromkeys(map(str.strip, texts))
+    if unknown := [name for name in names if name and description.known_split(name) is None]:
+        row = next(row for row, text in enumerate(texts) if text.strip() == unknown[0])
+        others = f" (nor are {', '.join(unknown[1:]):.200})" if unknown[1:] else ""
+        rule = f"{places[row]}: {column} is {unknown[0]!r:.40}, which is no known split{others}"
+        raise InputError(rule, remedy=_naming(column, filter(None, names)))
+    if trains and names and not any(description.known_split(name) in (None, "train") for name in names):
+        rule = f"{path}: no row trains, as the column {column} has {', '.join(names):.200} alone"
+        raise InputError(rule, remedy=_naming(column, names))
+
+
+def _naming(column: str, names: Iterable[str]) -> str:
+    """Return the options that say which values of a column are of which split, or that it divides nothing."""
+    chosen = f"`columns.fold`={column} {description.divided_by_names('fold', names)}"
+    return f"{chosen} says so, `split.by`=hash draws all splits, and `columns.split`={UNREAD} leaves the column unread"
 
 
 Rows = dict[str, list[str]]  # the cells of each row by its place, as many as the header has
@@ -200,6 +226,8 @@ def _choose(
     label_type: description.LabelType,
     path: Path,
     notices: list[str],
+    *,
+    splits: bool,
 ) -> dict[str, tuple[str, ...]]:
     """Return the columns of each field: those that are named, else those of well-known names, unless one is none."""
     header, in_lower_case = list(cells), {name.lower(): name for name in reversed([*cells])}
@@ -232,10 +260,15 @@ def _choose(
         spans = time_columns(times, {field: names[0] for field, names in chosen.items()})
         # without its begin nothing names a part
         guessed |= {field: name for field, name in spans.items() if not {field, "start"} & unread}
-    for name in (name for name in header if name.lower() in _SPLIT_COLUMNS):
-        values = {description.known_split(value) for value in cells[name]}
-        wanted = "split" not in {*chosen, *guessed, *unread} and len(values) > 1 and None not in values
-        guessed |= {"split": name} if wanted else {}
+    named_columns = {guessed.get("label"), *(column for several in chosen.values() for column in several)}
+    divisions = description.split_columns({name: cells[name] for name in header if name not in named_columns})
+    for name, (known, unknown) in divisions.items():
+        if "split" in {*chosen, *guessed, *unread} or (unknown and not splits):
+            break
+        if unknown:
+            rule = f"{path}:1: the column {name} has the splits {', '.join(known):.200}, and no split is "
+            raise InputError(f"{rule}{', '.join(unknown):.200}", remedy=_naming(name, [*known, *unknown]))
+        guessed["split"] = name
     if told := [(field, name) for field, name in guessed.items() if name.lower() != field]:
         what, others = ", ".join(f"{field}: {name}" for field, name in told), [each for each, _ in told if each != PATH]
         one = "start" if "start" in others else next(iter(others), None)
@@ -349,7 +382,8 @@ def candidates(config: CorpusConfig, making: object) -> Clips:
     if (kind := kind_of(path, config.annotations)) is not None:
         return annotations_of_table(path, kind, config)
     config.refuse_annotations()
-    table = read_table(path, config.columns, label_type=config.label_type, splits=config.split.by in GIVEN)
+    given = config.split.by in GIVEN
+    table = read_table(path, config.columns, label_type=config.label_type, splits=given, trains=given)
     notices = [*table.notices]
     if not len(table.frame):
         raise InputError(option="table", value=path, rule="it lists no recordings: give it a row for each")

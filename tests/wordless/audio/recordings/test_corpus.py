@@ -176,7 +176,7 @@ SPLIT_NAMED_OTHERWISE = {f"{n}.wav": "" for n in range(6)} | {
         ({"a/1.wav": ""}, {"split": SplitConfig(by="folder")}, r"split\.by is folder\b.*\bsplit\.test="),
         (SPLIT_NAMED_OTHERWISE, {"table": "t.tsv"}, r"t\.tsv:2: split is '0'.*split\.by=hash"),
         ({"a.wav": "", "b.wav": "", "t.tsv": "path\tsplit\na.wav\ttest\nb.wav\ttest\n"}, {"table": "t.tsv"},
-         r"split\.by\b.*\b2 clips\b.*give some to train.*\bhash\b"),
+         r"split has test alone.*split\.by=hash"),
         ({"inf_a.wav": ""}, NAMES | {"label_type": "number"}, r"label_type is number\b.*inf_a\.wav.*\binf\b"),
         ({"corpus/a.wav": "", "t.tsv": "path\na.wav\nb.wav\n"}, LISTED, r"t\.tsv:3: b\.wav"),
         ({"corpus/a.wav": "", "t.tsv": "path\na.wav\n./a.wav\n"}, LISTED, r"t\.tsv:3: a\.wav.* twice"),
@@ -306,12 +306,75 @@ def test_a_column_of_another_name_and_a_pattern_say_splits(tmp_path: Path, tone:
     assert all(path.startswith(split) for path, split in divided(config).items())
 
 
+@pytest.mark.parametrize("column", ["set", "Data Split", "SUBSET", "partition", "Usage", "fold", "split"])
+def test_a_column_of_splits_is_known_by_its_values_whatever_it_is_called(
+    tmp_path: Path, tone: Tone, column: str
+) -> None:
+    """Names that stand for both train and validation train, and cells may be empty."""
+    spellings = {"train": "trainval", "validation": "pretrain", "test": "test_unseen"}
+    config = CorpusConfig(table=write_table(tmp_path, tone, spellings, column=column))
+    held_out = {path for path, split in OWN.items() if split == "test"}
+    assert {path for path, split in divided(config).items() if split == "test"} == held_out
+    config = CorpusConfig(table=write_table(tmp_path, tone, {"validation": ""}, column=column))
+    assert {path for path, split in divided(config).items() if split == "test"} == held_out
+
+
+@pytest.mark.parametrize("column", ["set", "split", "fold"])
+def test_values_that_are_no_known_split_stop_a_run_with_what_names_them(
+    tmp_path: Path, tone: Tone, column: str
+) -> None:
+    config = CorpusConfig(table=write_table(tmp_path, tone, {"test": "held-out"}, column=column))
+    with pytest.raises(InputError, match=rf"{column} .*held-out") as error:
+        find_recordings(config)
+    named = f"columns.fold={column} split.by=fold split.validation=[validation] split.test=[held-out]"
+    assert named in str(error.value)
+    split = SplitConfig(by="fold", validation=("validation",), test=("held-out",))
+    assert divided(replace(config, columns=ColumnConfig(fold=column), split=split)) == OWN
+    whole = find_recordings(replace(config, columns=ColumnConfig(split="none")))
+    assert {clip.split for clip in whole.clips} == {""}
+    with pytest.raises(InputError, match="held-out"):
+        find_recordings(replace(config, split=SplitConfig(by="table"), columns=ColumnConfig(split=column)))
+    sizes = {"train": "small", "validation": "medium", "test": "large"}  # a column of other things
+    if column == "set":
+        found = find_recordings(CorpusConfig(table=write_table(tmp_path, tone, sizes, column=column)))
+        assert {clip.split for clip in found.clips} == {""}
+
+
+def test_splits_without_one_to_train_on_name_what_trains(tmp_path: Path, tone: Tone) -> None:
+    spellings = {"train": "dev", "validation": "dev", "test": "eval"}
+    config = CorpusConfig(table=write_table(tmp_path, tone, spellings, column="subset"))
+    with pytest.raises(InputError, match=r"split\.by=fold split\.train=\[dev\] split\.test=\[eval\]"):
+        find_recordings(config)
+    split = SplitConfig(by="fold", train=("dev",), test=("eval",))
+    config = replace(config, columns=ColumnConfig(fold="subset"), split=split)
+    assert {path for path, split in divided(config).items() if split == "test"} == {"8.wav", "9.wav"}
+    for number in range(6):
+        tone(f"folders/dev/{number}.wav")
+        tone(f"folders/test/{number}.wav")
+    config = corpus_config(tmp_path, root="folders")
+    with pytest.raises(InputError, match=r"split\.by=folder split\.train=\[dev\] split\.test=\[test\]"):
+        find_recordings(config)
+    named = replace(config, split=SplitConfig(by="folder", train=("dev",), test=("test",)))
+    assert {path for path, split in divided(named).items() if split == "test"} == {f"test/{n}.wav" for n in range(6)}
+    tone("folders/learning/0.wav")
+    with pytest.raises(InputError, match=r"learning .*split\.validation=\[dev\] split\.test=\[test\]"):
+        find_recordings(config)
+
+
+def test_a_folder_held_out_by_its_name_among_others_is_named(tmp_path: Path, tone: Tone) -> None:
+    for folder in ("learning", "learning/yes", "test_unseen"):
+        tone(f"{folder}/0.wav")
+    told = find_recordings(corpus_config(tmp_path)).notices[-1]
+    assert "`split.by`=folder `split.test`=[test_unseen]" in told
+
+
 @pytest.mark.parametrize(
     ("folders", "found"),  # of each folder: its recordings' split and label
     [
         (("train/dog", "train/cat", "test/dog", "test/cat"),
          [("train", "dog"), ("train", "cat"), ("test", "dog"), ("test", "cat")]),
         (("Training", "val", "TEST"), [("train", None), ("validation", None), ("test", None)]),
+        (("pretrain/a", "trainval/a", "test/a"), [("train", "a"), ("train", "a"), ("test", "a")]),
         (("dog/train", "dog/eval"), [("train", "dog"), ("test", "dog")]),
         (("audio/train_set/dog", "audio/testset/dog"), [("train", "dog"), ("test", "dog")]),
         (("train-clean-100/8/1", "dev-clean/9/2", "test-clean/7/3"),
