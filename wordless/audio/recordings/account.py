@@ -33,7 +33,7 @@ class Item(NamedTuple):
     looks: Looks = ""  # what an unused column or list seems to be
 
 
-COLUMNS = ("kind", "name", "of", "number", "used_as", "why", "option")  # of the table
+COLUMNS = Item._fields[:7]  # of the table
 
 
 @dataclass(frozen=True, kw_only=True)

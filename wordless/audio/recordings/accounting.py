@@ -20,6 +20,7 @@ from wordless.audio.recordings.folders import HIDDEN, is_file, is_recording, rea
 from wordless.audio.recordings.manifest import Clips, Rejected, SplitBy
 from wordless.audio.recordings.sources import Column, Looks, ReadFile, Reading, Unused
 from wordless.audio.recordings.unread_columns import DIVISIONS, words_of
+from wordless.base.machine import without_collection
 from wordless.base.messages import InputError, counted
 
 _DIVIDING: Mapping[str, tuple[SplitBy, ...]] = {  # field -> what divides by it
@@ -36,6 +37,7 @@ _OBJECTS = (".jsonl", ".json", ".ndjson")
 _CELLS = re.compile(r"[\t,;|\" ]+")
 
 
+@without_collection()  # a million items are made, and none is garbage
 def take_account(
     found: Clips,
     used: Clips,
@@ -113,17 +115,16 @@ class _Paths:
 
     @cached_property
     def _base(self) -> str:
-        return os.path.normpath(self.root.absolute())
+        return os.path.normpath(self.root.absolute()).removesuffix("/")  # of the root of a disk
 
     def whole(self, name: str) -> str:
         if ".." in name or name.startswith("/") or "//" in name or name == ".":
             return os.path.normpath(self.root.absolute() / name)
-        return f"{self._base}/{name}" if self._base != "/" else f"/{name}"
+        return f"{self._base}/{name}"
 
     def shown(self, path: str) -> str:
         """Return a path below the root relative to it, others whole."""
-        begin = self._base if self._base.endswith("/") else f"{self._base}/"
-        return path.removeprefix(begin)
+        return path.removeprefix(f"{self._base}/")
 
 
 def _reason(each: Rejected) -> Unused:

@@ -22,7 +22,7 @@ from typing import Any, Literal, TypeVar, get_args, get_type_hints
 import numpy as np
 from pandas import DataFrame, Series
 
-from wordless.audio.recordings.account import COLUMNS, Account
+from wordless.audio.recordings.account import COLUMNS, Account, Item
 from wordless.audio.recordings.sources import NOTHING_READ, Reading
 from wordless.audio.waveform import Part
 from wordless.base.files import aside, list_hash
@@ -350,8 +350,12 @@ ACCOUNT = "account.tsv"  # in the folder of a run, or behind the name of an outp
 
 def write_account(account: Account, path: Path) -> None:
     """Write ``account.tsv``: each file, column and row, and what it was used as or why it was not."""
-    cells = ([printable(str(getattr(each, name))) for name in COLUMNS] for each in account.items)
-    write_rows(path, COLUMNS, cells)
+
+    def cells(item: Item) -> list[str]:
+        texts = [str(each) for each in item[: len(COLUMNS)]]
+        return texts if writable("".join(texts)) else [*map(printable, texts)]
+
+    write_rows(path, COLUMNS, map(cells, account.items))
 
 
 def once_each(function: Callable[[T], R], values: Sequence[T]) -> list[R]:
