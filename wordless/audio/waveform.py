@@ -91,9 +91,9 @@ class Part:
     sha256: str = field(default="", compare=False, repr=False)  # of its bytes, which may get another stamp; "": unknown
 
     def __post_init__(self) -> None:
-        for name, value in (("start", self.start), ("num_samples", self.num_samples)):
-            if value < 0:
-                raise InputError(f"{name} is {value}", remedy="a part of a recording needs 0 samples or more")
+        if self.start < 0 or self.num_samples < 0:
+            name = "start" if self.start < 0 else "num_samples"
+            raise InputError(f"{name} is {getattr(self, name)}", remedy="a part of a recording needs 0 samples or more")
 
     def span(self, sample_rate: int) -> tuple[float, float]:
         """Return begin and end in seconds."""

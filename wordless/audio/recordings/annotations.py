@@ -198,8 +198,8 @@ def _collect(folder: Folder, kind: AnnotationKind, names: Sequence[str], config:
     parts = found.frame
     if not len(parts):
         if config.annotations == "auto" and all(each.kind == _STRAY for each in found.rejected):
-            strays = {folder.root / name: _without_recording(folder, name) for name in names}
-            return replace(found, rejected=(), reading=Reading(unread=strays))
+            unplaced = {folder.root / name: _without_recording(folder, name) for name in names}
+            return replace(found, rejected=(), reading=Reading(unread=unplaced))
         first = next((f"{each.path}: {each.reason}" for each in found.rejected), "they name no part")
         problem = f"{folder.root}: none of its annotations can be used ({first}; {len(found.rejected)} in all)"
         raise InputError(problem, remedy="mend them, or use whole recordings with `annotations`=none")

@@ -54,11 +54,11 @@ class Measurement:
 
     def part(self, trim_db: float | None) -> Part:
         """Return the part without ends more than ``trim_db`` below the loudest 20 ms; None trims nothing."""
-        if trim_db is None:
-            part = Part(start=0, num_samples=self.num_samples)
-        else:
-            part = levels.loud_part(self.edges, trim_db, self.num_samples, self.sample_rate)
-        return replace(part, channel=self.channel, stamp=self.stamp, sha256=self.sha256)
+        start, size = 0, self.num_samples
+        if trim_db is not None:
+            loud = levels.loud_part(self.edges, trim_db, size, self.sample_rate)
+            start, size = loud.start, loud.num_samples
+        return Part(start=start, num_samples=size, channel=self.channel, stamp=self.stamp, sha256=self.sha256)
 
 
 def measure(root: Path, path: str, channel: Channel = "mean") -> Measurement | Rejected:
