@@ -85,15 +85,25 @@ _USUAL = ("annotation", "annotations", "label", "labels", "species", "common nam
 _TIME_WORDS = {
     **dict.fromkeys(("start", "starts", "begin", "begins", "beg", "onset", "from", "tmin", "tstart", "xmin"), "start"),
     **dict.fromkeys(("end", "ends", "ending", "stop", "stops", "finish", "to", "tmax", "tend", "xmax"), "end"),
-    **dict.fromkeys(("duration", "dur", "length"), "duration"),
+    **dict.fromkeys(("duration", "durations", "dur", "length", "len", "delta", "extent"), "duration"),
     "offset": "offset",
 }
-_UNITS = {**dict.fromkeys(("ms", "msec", "millisecond", "milliseconds"), 0.001), "min": 60.0, "minutes": 60.0}
-_SECONDS = {"s", "ss", "sec", "secs", "second", "seconds"}
+_SECONDS = dict.fromkeys(("s", "ss", "sec", "secs", "second", "seconds"), 1.0)
+_UNITS: Mapping[str, float | str] = {  # in seconds; those of texts need more than the column to be seconds
+    **_SECONDS,
+    **dict.fromkeys(("ms", "msec", "msecs", "millis", "millisec", "millisecond", "milliseconds"), 0.001),
+    **dict.fromkeys(("us", "usec", "\u00b5s", "\u03bcs", "micros", "microsecond", "microseconds"), 1e-6),
+    **dict.fromkeys(("ns", "nsec", "nanos", "nanosecond", "nanoseconds"), 1e-9),
+    **dict.fromkeys(("cs", "centisecond", "centiseconds"), 0.01),
+    **dict.fromkeys(("min", "mins", "minute", "minutes"), 60.0),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 3600.0),
+    **dict.fromkeys(("sample", "samples", "smp", "smpl"), "samples"),
+    **dict.fromkeys(("frame", "frames"), "frames"),
+}
 _BESIDE = {
     *("t", "time", "times", "timestamp", "hh", "mm", "segment", "seg", "part", "event", "annotation", "label", "clip"),
     *("call", "word", "utterance", "utt", "region", "interval", "sound", "audio", "selection", "marker", "chunk"),
-    *(_SECONDS | _UNITS.keys()),
+    *_UNITS,
 }
 
 
@@ -106,11 +116,11 @@ def time_columns(header: Sequence[str], chosen: Mapping[str, str] | None = None)
     """Return the columns of ``start``, ``end`` and ``duration`` that a header names by usual names, such as Begin (s).
 
     ``chosen`` are known columns. A duration counts beside a start without an end; ``offset`` is the start, or the end
-    beside ``onset``.
+    beside ``onset``. Of several columns of a field the plain name counts first, and samples and frames last.
     """
     known = chosen or {}
-    found = {name: column for name, column in known.items() if name in (*SPAN_FIELDS, "duration")}
-    for column in sorted(header, key=lambda name: name.lower() not in (*SPAN_FIELDS, "duration")):  # plain names first
+    found = {name: column for name, column in known.items() if name in _TIMES}
+    for column in sorted(header, key=lambda name: (isinstance(unit_of(name), str), name.lower() not in _TIMES)):
         meant = [word for word in _words(column) if word not in _BESIDE]
         if len(meant) == 1 and (field := _TIME_WORDS.get(meant[0])):
             found.setdefault(field, column)
@@ -122,13 +132,27 @@ def time_columns(header: Sequence[str], chosen: Mapping[str, str] | None = None)
     return {name: column for name, column in found.items() if name not in known}
 
 
-def in_seconds(texts: Sequence[str], column: str) -> list[str]:
-    """Return the times of a column, whose name may have a unit, in seconds, as texts; other texts as they are."""
-    words = _words(column)
-    unit = 1.0 if _SECONDS & {*words} else next((_UNITS[word] for word in words if word in _UNITS), 1.0)
-    if unit == 1:
+def unit_of(column: str) -> float | str | None:
+    """Return the unit in the name of a column of times: seconds, or "samples" or "frames"; None: it has none."""
+    units = [_UNITS[word] for word in _words(column) if word in _UNITS]
+    return 1.0 if 1.0 in units else next(iter(units), None)
+
+
+def in_seconds(texts: Sequence[str], column: str, where: str, rates: Sequence[str] = (), *, remedy: str) -> list[str]:
+    """Return the times of a column, whose name may have a unit, in seconds, as texts; other texts as they are.
+
+    Samples need the ``rates`` of their rows in Hz; without them, and in frames, they are refused with the ``remedy``.
+    """
+    if (unit := unit_of(column)) in (None, 1.0):
         return [*texts]
-    known = (seconds_of(text, unit) for text in texts)
+    known = [seconds_of(text, unit if isinstance(unit, float) else 1.0) for text in texts]
+    if isinstance(unit, str):
+        hertz = [*map(seconds_of, rates)] if unit == "samples" and rates else [None] * len(known)
+        pairs = [*zip(known, hertz, strict=True)]
+        if any(number is not None and not rate for number, rate in pairs):
+            rule = f"{where}: the column {column} counts {unit}, and nothing says how many a second has"
+            raise InputError(rule, remedy=remedy)
+        known = [number and rate and number / rate for number, rate in pairs]
     return [text if number is None else repr(number) for text, number in zip(texts, known, strict=True)]
 
 
@@ -278,7 +302,9 @@ def _below(
 
     fields = {name: table[column] for name, column in _KEPT.items() if column in table}
     fields |= {"group": table[group.lower()]} if group else {}
-    fields |= {name: in_seconds(table[column.lower()], column) for name, column in times.items()}
+    remedy = "write seconds, or use whole recordings with `annotations`=none"
+    for name, column in times.items():
+        fields[name] = in_seconds(table[column.lower()], column, f"{shown}:1", remedy=remedy)
     paths = zip(table.get("begin path", none), table.get("begin file", none), strict=True)
     files = [path or name for path, name in paths]
     faults = _count_from_files(files, table.get("end file", none), table.get(_OFFSET, none), fields)
@@ -340,6 +366,8 @@ def _count_from_files(
             start, end = (seconds_of(fields[name][row]) for name in SPAN_FIELDS)
             if start is not None and end is not None:
                 fields["start"][row], fields["end"][row] = repr(offset), repr(offset + end - start)
+        elif offset is not None:  # the duration is the same
+            fields["start"][row] = repr(offset)
     return faults
 
 

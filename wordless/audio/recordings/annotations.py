@@ -545,6 +545,7 @@ def recordings_at(place: Path, config: AnnotationOptions | None = None, *, optio
             unread.append(Rejected.by(path, error))
     faulty = {each.path for each in unread}
     read = found.where(path not in faulty for path in found.frame.path)
+    description.require_inside(read, lengths, remedy="`annotations`=none uses each recording as a whole")
     placed = description.measured(replace(read, rejected=(*found.rejected, *unread)), lengths)
     return placed.with_columns(begin=None, end=None)
 

@@ -375,12 +375,13 @@ def build_manifest(
     usable = kept.where(path in fit for path in kept.frame.path)
     clips = clips_of(replace(usable, rejected=(), notices=_sound_notices(fit)), fit, config)
     aside += clips.rejected
+    lengths = {path: (each.num_samples, each.sample_rate) for path, each in fit.items()}
+    description.require_inside(usable, lengths, remedy=_OTHER_CLOCK)
     unused = aside[len(found.rejected) :]
     if not len(clips.frame):
         rule = f"none of its {counted(len(paths), 'recording')} can be used ({frequent_reasons(unused)})"
         places = "check start and end of the named parts, choose a lower `segment_silence_dbfs`"
         remedy = f"{places if fit else 'check the files'}{'' if duplicates else ', or loosen `inspection`'}"
-        remedy = _OTHER_CLOCK if outside_notices(clips.clips, clips.rejected) else remedy
         raise InputError(option="root", value=found.root, rule=rule, remedy=remedy)
     try:
         divided, undivided = splits.split_clips(clips, config.split, by_label=by_label)
@@ -524,9 +525,9 @@ _OTHER_CLOCK = (
 
 
 def outside_notices(clips: Collection[Clip], rejected: Iterable[Rejected]) -> tuple[str, ...]:
-    """Return a notice about parts of which most lie behind the ends of their recordings; none if few do."""
+    """Return a notice about parts that lie behind the ends of their recordings; none if all lie inside."""
     outside, inside = sum(each.kind == OUTSIDE for each in rejected), sum(clip.segment is not None for clip in clips)
-    if outside <= inside:
+    if not outside:
         return ()
     return (f"{counted(outside, 'part')} of {outside + inside} lie behind the ends of the recordings: {_OTHER_CLOCK}",)
 

@@ -27,9 +27,10 @@ from typing import Any, Literal
 from unicodedata import normalize
 
 import numpy as np
+from pandas import Series
 
 from wordless.audio.recordings import manifest
-from wordless.base.messages import InputError, listed, nearest, suggestion
+from wordless.base.messages import InputError, counted, listed, nearest, suggestion
 from wordless.base.options import Options, option
 
 FIELDS = ("label", "group", "index", "fold", "split")
@@ -144,6 +145,44 @@ def measured(found: manifest.Clips, lengths: Mapping[str, tuple[int, int]]) -> m
         row_of = clip["where"]
         rejected.append(manifest.Rejected(path=name, reason=f"{reason}{place}", kind=manifest.OUTSIDE, where=row_of))
     return replace(found, frame=frame.drop(named.index[outside]).reset_index(drop=True), rejected=tuple(rejected))
+
+
+# Seconds of units that whole numbers may count, beside samples of the recording
+_UNITS = {"frames of 40 ms": 0.04, "frames of 20 ms": 0.02, "frames of 10 ms": 0.01, "milliseconds": 0.001}
+_LEAST_SHARE = 0.05  # of a recording that its parts must reach in their unit
+_FEW = 0.02  # of all parts: so many may lie outside by mistake
+
+
+def require_inside(found: manifest.Clips, lengths: Mapping[str, tuple[int, int]], *, remedy: str) -> None:
+    """Refuse parts of which most lie behind the ends of their recordings, and name units in which all lie inside.
+
+    Some may lie inside by chance: milliseconds are seconds at the begin of an hour. So whole numbers of which more than
+    a few lie outside are refused as well, if those of the same recordings are milliseconds or samples that reach a fair
+    share of them. Seconds inside of a recording never do.
+    """
+    named = found.frame[found.frame.begin.notna() & found.frame.path.isin(lengths)]
+    if not len(named):
+        return
+    size, rate = np.array([lengths[path] for path in named.path]).T
+    begin, seconds = named.begin.to_numpy(float), size / rate
+    latest = np.fmax(begin, named.end.to_numpy(float))  # no end is NaN
+    outside = (begin >= seconds) | (latest > seconds + END_TOLERANCE_SECONDS)
+    most, fitting = 2 * outside.sum() > len(outside), list[str]()
+    beside = named.path.isin({*named.path[outside]}).to_numpy()  # all parts of recordings with some outside
+    if outside.mean() > _FEW and not ((begin % 1) + (latest % 1)).any():
+        steps = {**(_UNITS if most else {"milliseconds": 0.001}), "samples": 1 / rate[beside]}
+        for unit, step in steps.items():
+            share = Series(latest[beside] * step / seconds[beside]).groupby(named.path[beside].to_numpy()).max()
+            fitting += [unit] if share.max() <= 1 and share.median() >= _LEAST_SHARE else []
+    if not most and not fitting:
+        return
+    first = int(outside.argmax())
+    example = f"{latest[first]:g} s in {named.path.iloc[first]}, which lasts {seconds[first]:.3f} s"
+    where = f"{named['where'].iloc[first]}: " if named["where"].iloc[first] else ""
+    which = f"{outside.sum()} of {counted(len(outside), 'part')} lie behind the ends of their recordings"
+    unit = f"all lie inside as {listed(fitting, 'or')}: " if fitting else ""
+    written = "write seconds, or name the columns by their unit, such as start_ms; " if fitting else ""
+    raise InputError(f"{where}{example}: {which} if times are seconds", remedy=f"{unit}{written}{remedy}")
 
 
 def group_of(path: str) -> str:

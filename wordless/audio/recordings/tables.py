@@ -12,9 +12,11 @@
 `ColumnConfig` names the columns. For those that it does not name, well-known names are tried, in any case (`KNOWN`,
 `annotation_formats.time_columns`); all other columns are named as not read. ``start`` and ``end``, in seconds or as
 hh:mm:ss, name a part of the recording; several rows may name parts of one file. ``duration`` beside a start is the
-length of the part if there is no end. In the ``manifest.tsv`` of a run ``start`` is a sample, and only the rows of
-segments name parts, also after pandas or R have written it again. Other lengths are ignored, because recordings are
-decoded and measured.
+length of the part if there is no end. A column whose name has a unit, such as ``start_ms``, is read in this unit, or
+refused if that is not known, as of frames; inspection refuses times that fit another unit than seconds
+(`description.require_inside`). In the ``manifest.tsv`` of a run ``start`` is a sample, and only the rows of segments
+name parts, also after pandas or R have written it again; so it is beside ``num_samples`` and ``sample_rate`` alone.
+Other lengths are ignored, because recordings are decoded and measured.
 
 Recordings lie beside their table, or in the folders that data sets use (`FOLDERS`), with or without endings.
 """
@@ -28,7 +30,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from wordless.audio.recordings import description
-from wordless.audio.recordings.annotation_formats import in_seconds, time_columns
+from wordless.audio.recordings.annotation_formats import in_seconds, time_columns, unit_of
 from wordless.audio.recordings.annotations import annotations_of_table, kind_of
 from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.description import MISSING, UNREAD, ColumnConfig
@@ -63,6 +65,8 @@ _BAR = "|"
 _LJSPEECH = {2: (PATH, "text"), 3: (PATH, "raw_text", "text")}  # its columns, by their number
 _FIRST_LINES = 50  # show which delimiter gives each line as many cells, and which columns hold times
 _OF_A_RUN = ("segment", "start", "num_samples", "sample_rate")  # columns of a run's manifest, where a start is a sample
+_COUNTS = ("num_samples", "num_frames", "n_samples", "n_frames", "nsamples", "nframes")  # columns of lengths
+_RATES = ("sample_rate", "samplerate", "sampling_rate", "sr", "fs")  # columns of samples in a second
 _SPACE = re.compile(r"\s*")
 _FAIRSEQ = re.compile(r"[^\t]+\t\s*\d+\s*")  # a line of its manifests below the first, which is the root folder
 _QUOTED_MISSING = re.compile(f'"({"|".join(MISSING)})"')
@@ -99,7 +103,14 @@ def read_table(
         notices.append(f"the column {chosen.pop('split')[0]} does not divide the recordings here")
     ours = {*_OF_A_RUN[1:]}.issubset(header) and ("segment" in header or {"trimmed", "sha256"}.issubset(header))
     fields = _texts(cells, chosen, missing, notices)
-    fields |= {field: in_seconds(fields[field], chosen[field][0]) for field in fields.keys() & {*_TIMES}}
+    rates = next((cells[name] for name in header if name.lower() in _RATES), [])
+    spans = None if ours or named.named.keys() & {*_TIMES} else _spans_in_samples(cells, chosen, rates, path)
+    if spans:
+        fields["start"], fields["end"] = spans
+    for field in _TIMES if not (ours or spans) else ():
+        if field in fields:
+            remedy = f"add a column sample_rate, write seconds, or `columns.{field}`={UNREAD} leaves it unread"
+            fields[field] = in_seconds(fields[field], chosen[field][0], f"{path}:1", rates, remedy=remedy)
     if ours and rows and not {*_TIMES} & named.named.keys():  # the manifest of a run, unless somebody named its times
         samples = zip(*(cells.get(name, [""] * len(rows)) for name in _OF_A_RUN), strict=True)
         fields["start"], fields["end"] = map(list, zip(*map(_span_of, samples), strict=True))
@@ -355,6 +366,28 @@ def _span_of(cells: tuple[str, ...]) -> tuple[str, str]:
     if start is None or num_samples is None or not sample_rate:
         return f"{', '.join(cells):.40}", ""  # no time, which is refused
     return repr(start / sample_rate), repr((start + num_samples) / sample_rate)
+
+
+def _spans_in_samples(
+    cells: Mapping[str, Sequence[str]], chosen: Mapping[str, Sequence[str]], rates: Sequence[str], path: Path
+) -> tuple[list[str], list[str]] | None:
+    """Return start and end in seconds of rows that have a start and a number of samples alone; None: others.
+
+    Such a start is a sample, as in the manifests of runs and in torchaudio. Seconds beside the length of the whole
+    recording look alike if they are few, and are refused.
+    """
+    counts = next((cells[name] for name in cells if name.lower() in _COUNTS), None)
+    if counts is None or chosen.keys() & {*_TIMES} != {"start"} or unit_of(column := chosen["start"][0]):
+        return None
+    rows = [tuple(map(description.seconds_of, row)) for row in zip(cells[column], counts, rates or counts, strict=True)]
+    known = [row for row in rows if row[0] is not None]
+    whole = all(start % 1 == 0 and count and rate for start, count, rate in known) and bool(rates)
+    if not whole or (any(start for start, *_ in known) and all(start * rate < count for start, count, rate in known)):
+        rule = f"{path}:1: the column {column} may count seconds or samples, and no column names the end of a part"
+        remedy = f"add a column end or duration in seconds, or `columns.start`={UNREAD} leaves it unread"
+        raise InputError(rule, remedy=remedy)
+    spans = [(start / rate, (start + count) / rate) if start is not None else None for start, count, rate in rows]
+    return [repr(span[0]) if span else "" for span in spans], [repr(span[1]) if span else "" for span in spans]
 
 
 FOLDERS = ("clips", "wavs", "wav", "audio", "recordings")  # that data sets keep recordings in, beside their tables

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
 import pytest
 import soundfile
 
@@ -22,6 +23,7 @@ from wordless.audio.recordings.annotations import recordings_at
 from wordless.audio.recordings.corpus import (
     CONFLICTING,
     SOURCES,
+    AnnotationOptions,
     CorpusConfig,
     build_manifest,
     find_recordings,
@@ -29,7 +31,7 @@ from wordless.audio.recordings.corpus import (
 )
 from wordless.audio.recordings.description import ColumnConfig
 from wordless.audio.recordings.inspection import InspectionConfig
-from wordless.audio.recordings.manifest import Rejected
+from wordless.audio.recordings.manifest import Rejected, write_manifest
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.files import MARK
 from wordless.base.messages import InputError
@@ -554,20 +556,89 @@ def test_a_table_means_the_recordings_of_its_own_folder(tmp_path: Path, tone: To
 
 
 def test_starts_in_longer_recordings_are_told_with_the_word_that_leaves_them_unread(tmp_path: Path, tone: Tone) -> None:
-    seconds = {"a.wav": 30, "b.wav": 60, "c.wav": 0}
+    seconds = {"a.wav": 30, "b.wav": 0.02, "c.wav": 0.03}
     table = "path,start_time\n" + "".join(f"{path},{start}\n" for path, start in seconds.items())
     write_files(tmp_path, dict.fromkeys(seconds, "") | {"t.csv": table}, tone)
     config = corpus_config(tmp_path, table="t.csv", split=ALL_TRAIN)
     manifest, rejected = build_manifest(config)
-    assert ([clip.path for clip in manifest.clips], len(rejected)) == (["c.wav"], 2)
+    assert ([clip.path for clip in manifest.clips], len(rejected)) == (["b.wav", "c.wav"], 1)
     (told,) = outside_notices(manifest.clips, rejected)
-    assert all(each in told for each in ("2 parts of 2", "`columns.start`=none"))
+    assert "`columns.start`=none" in told
     whole, rejected = build_manifest(replace(config, columns=ColumnConfig(start="none")))
     assert ([clip.segment for clip in whole.clips], rejected) == ([None] * 3, ())
     assert not outside_notices(whole.clips, rejected)
-    (tmp_path / "t.csv").write_text("path,start_time\na.wav,30\n")
-    with pytest.raises(InputError, match=r"columns\.start`?=none"):
+    (tmp_path / "t.csv").write_text(table.replace("b.wav,0.02", "b.wav,60"))
+    aside = list[Rejected]()
+    with pytest.raises(InputError, match=r"t\.csv:2: 30 s in a\.wav.*2 of 3 parts.*columns\.start`?=none"):
+        build_manifest(config, rejected=aside)
+    assert [each.path for each in aside] == ["a.wav#t=30,30", "b.wav#t=60,60"]
+
+
+LASTING = {"a.wav": 9.0, "b.wav": 9.0, "long.wav": 40.0, "longer.wav": 90.0}
+SPANS = {"a.wav": [(0.5, 1.0), (7.0, 7.5)], "b.wav": [(3.0, 3.5), (8.0, 8.5)], "long.wav": [(0.01, 0.03)]}
+
+
+def write_spans(folder: Path, step: float, spans: dict[str, list[tuple[float, float]]], header: str) -> None:
+    """Write recordings and a table of parts of them, in steps of so many seconds."""
+    rows = [
+        f"{path},{round(begin / step)},{round(end / step)},x" for path, each in spans.items() for begin, end in each
+    ]
+    (folder / "t.csv").write_text("\n".join([header, *rows]))
+    for number, (path, seconds) in enumerate(LASTING.items()):
+        noise = 0.1 * np.random.default_rng(number).standard_normal(round(4000 * seconds))
+        soundfile.write(folder / path, noise, 4000)
+
+
+@pytest.mark.parametrize(
+    ("step", "unit"),
+    [(0.001, "milliseconds"), (1 / 4000, "samples"), (0.01, "frames of 10 ms"), (0.02, "frames of 20 ms")],
+)
+def test_whole_numbers_that_are_no_seconds_are_refused_with_their_unit(tmp_path: Path, step: float, unit: str) -> None:
+    """Also those that would lie inside, as of a long recording."""
+    spans = {path: each for path, each in SPANS.items() if step < 0.002 or path != "long.wav"}
+    write_spans(tmp_path, step, spans, "path,start,end,label")
+    config = corpus_config(tmp_path, table="t.csv", split=ALL_TRAIN)
+    with pytest.raises(InputError, match=rf"behind the ends .*all lie inside as .*{unit}.*columns\.start=none"):
         build_manifest(config)
+    for path in spans:  # annotations beside recordings, in commands
+        rows = [line.split(",", 1)[1] for line in (tmp_path / "t.csv").read_text().split("\n") if path in line]
+        (tmp_path / path).with_suffix(".csv").write_text("\n".join(["start,end,label", *rows]))
+    (tmp_path / "t.csv").unlink()
+    for read in (lambda: build_manifest(corpus_config(tmp_path)), lambda: recordings_at(tmp_path, AnnotationOptions())):
+        with pytest.raises(InputError, match=rf"behind the ends .*all lie inside as .*{unit}.*annotations=none"):
+            read()
+
+
+def test_milliseconds_of_long_recordings_are_refused_where_a_few_short_ones_show_them(tmp_path: Path) -> None:
+    spans = {"long.wav": [(at / 1000, (at + 2) / 1000) for at in range(1, 21, 3)], "a.wav": [(7.0, 7.5)]}
+    write_spans(tmp_path, 0.001, spans, "path,start,end,label")
+    config = corpus_config(tmp_path, table="t.csv", split=ALL_TRAIN)
+    with pytest.raises(InputError, match=r"1 of 8 parts .*milliseconds"):
+        build_manifest(config)
+    (tmp_path / "t.csv").write_text((tmp_path / "t.csv").read_text().replace("start,end", "start_ms,end_ms"))
+    clips = build_manifest(replace(config, inspection=InspectionConfig(min_seconds=0.001)))[0].clips
+    assert [clip.seconds for clip in clips if clip.path == "a.wav"] == [0.5]
+
+
+def test_whole_seconds_inside_of_recordings_are_right(tmp_path: Path) -> None:
+    """A wrong row among them is set aside alone, also one in a short recording."""
+    spans = {
+        "longer.wav": [(at, at + 2.0) for at in range(0, 88, 4)],
+        "long.wav": [(30.0, 35.0)],
+        "a.wav": [(20.0, 21.0)],
+    }
+    write_spans(tmp_path, 1.0, spans, "path,start,end,label")
+    manifest, rejected = build_manifest(corpus_config(tmp_path, table="t.csv", split=ALL_TRAIN))
+    assert (len(manifest.clips), [each.path for each in rejected]) == (23, ["a.wav#t=20,21"])
+    (told,) = outside_notices(manifest.clips, rejected)
+    assert "1 part of 24" in told
+    write_manifest(manifest, tmp_path / "manifest.tsv")  # of a run: samples
+    again, rejected = build_manifest(corpus_config(tmp_path, table="manifest.tsv", split=ALL_TRAIN))
+    assert ([clip.name for clip in again.clips], rejected) == ([clip.name for clip in manifest.clips], ())
+    names = ["path", "start", "num_samples", "sample_rate", "label"]  # as somebody may keep of it
+    pandas.read_csv(tmp_path / "manifest.tsv", sep="\t")[names].to_csv(tmp_path / "t.csv", index=False)
+    again, rejected = build_manifest(corpus_config(tmp_path, table="t.csv", split=ALL_TRAIN))
+    assert ([clip.name for clip in again.clips], rejected) == ([clip.name for clip in manifest.clips], ())
 
 
 def test_a_folder_with_a_mark_is_one_class_in_both_forms(tmp_path: Path, tone: Tone) -> None:

@@ -120,6 +120,12 @@ OTHERS = {  # what people call annotations: a name, and the text of a file
         "t_start_ms\tDuration (ms)\tcall\tdB\n"
         + "".join(f"{1000 * a:.0f}\t{1000 * (b - a):.0f}\t{label}\t-20\n" for a, b, label in PARTS),
     ),
+    "a begin and a delta": (
+        "field.selections.txt",
+        "Selection\tBegin Time (s)\tDelta Time (s)\tSpecies\n"
+        + "".join(f"{n}\t{a}\t{b - a:.3f}\t{label}\n" for n, (a, b, label) in enumerate(PARTS)),
+    ),
+    "a length": ("field.csv", "onset,len,event\n" + "".join(f"{a},{b - a:.3f},{label}\n" for a, b, label in PARTS)),
     "BirdNET": (
         "field.BirdNET.results.csv",
         "Start (s),End (s),Scientific name,Common name,Confidence,File\n"
@@ -244,6 +250,8 @@ CASES = {
     "the usual column": case({"field.txt": f"{MEASURED}\tAge\tSpecies\n{ROW}\t1\t-50\told\twren\n"}, {"2,3": "wren"}),
     "a column by the tier": case({"field.txt": f"{MEASURED}\tSpecies\tAge\n{ROW}\t1\t-50\twren\told\n"},
                                  {"2,3": "old"}, tier="Age"),
+    "samples": case({"0.wav": "", "0.csv": "start,end,label\n1,2,x\n",
+                     "field.csv": "start_sample,end_sample,label\n4000,8000,x\n"}, X, "counts samples"),
     "a column twice": case(OTHER | {"field.txt": f"{MEASURED}\tSex\tsex\n{ROW}\t1\t-50\tf\told\n"}, X, "twice"),
     "equal spans": case({"field.txt": "0.5\t1.5\twren\n0.5\t1.5\trobin\n0.5\t1.5\twren\n1\t2\trobin\n"},
                         {"0.5,1.5": "wren", "1,2": "robin"}, "field.txt:2"),  # overlaps are kept
@@ -398,12 +406,14 @@ def test_annotations_of_which_none_has_a_recording_are_counted_and_named(folder:
 def test_a_recording_whose_annotations_all_lie_behind_its_end_is_not_read_as_a_whole(folder: Path) -> None:
     write_recording(folder / "marsh.wav", seed=1, seconds=1)
     (folder / "marsh.txt").write_text("5\t6\twren\n7\t8\twren\n")
+    for place in (folder, folder / "marsh.wav"):
+        with pytest.raises(InputError, match=r"marsh\.txt:1: .*2 of 2 parts .*annotations=none"):
+            recordings_at(place, AnnotationOptions())
+    (folder / "field.txt").write_text("1\t2\twren\n" * 3 + "2\t3\trobin\n3\t4\twren\n")
     place = recordings_at(folder, AnnotationOptions())
-    assert [each.name for each in place.clips] == ["field.wav"]
+    assert [each.path for each in place.clips] == ["field.wav"] * 3
     assert [each.path for each in place.rejected] == ["marsh.wav#t=5,6", "marsh.wav#t=7,8"]
     assert "marsh.txt:2" in place.rejected[1].reason
-    alone = recordings_at(folder / "field.wav", AnnotationOptions())  # without annotations of its own
-    assert ([each.name for each in alone], alone.rejected) == (["field.wav"], ())
 
 
 def test_pipes_and_folders_named_as_annotations_are_left_alone(folder: Path) -> None:
