@@ -85,11 +85,11 @@ class _Claims:
         left = rows[~rows["where"].isin(self.rows)]
         self.path_of = {row: own.whole(path) for row, path in zip(left["where"], left.path, strict=True) if row}
 
-    def why_row(self, row: str) -> Unused:
-        """Return why no clip was made of a row: what was said of the row, or else of its recording."""
+    def why_row(self, row: str, file: Path) -> Unused:
+        """Return why no clip was made of a row of a file: what was said of the row, its recording, or the file."""
         path = self.path_of.get(row, "")
-        several = self.parts.get(path, ())
-        if each := self.of_rows.get(row) or self.files.get(path) or next(iter(several), None):
+        several, whole = self.parts.get(path, ()), self.files.get(os.path.normpath(file.absolute()))
+        if each := self.of_rows.get(row) or self.files.get(path) or next(iter(several), whole):
             return _reason(each)
         return Unused(why=SAME_PART)
 
@@ -170,7 +170,7 @@ def _unused_rows(file: ReadFile, own: _Claims) -> Unused:
     if not file.rows:
         return Unused(why="it names no part")
     first = next(iter(file.rows))
-    why = file.left_out.get(first) or own.why_row(first)
+    why = file.left_out.get(first) or own.why_row(first, file.path)
     return replace(
         why, why=f"none of its {counted(len(file.rows), 'row')} is used, first: {why.why}", kind="no row used"
     )
@@ -274,7 +274,7 @@ def _rows(file: ReadFile, own: _Claims, root: Path) -> Iterator[Item]:
     used = used & own.rows if file.makes_clips else used - own.of_rows.keys()
 
     def fate(row: str) -> Unused | None:
-        return None if row in used else file.left_out.get(row) or own.why_row(row)
+        return None if row in used else file.left_out.get(row) or own.why_row(row, file.path)
 
     whole = [(None, rows)] if rows else []
     fates = whole if len(used) == len(rows) else groupby(rows, fate)

@@ -66,11 +66,17 @@ def looks_like_division(name: str, known: Sequence[str]) -> bool:
     return named and 1 < len(distinct) <= MOST_PARTS and 2 * len(distinct) <= len(known)
 
 
+def counted_from(first: int, count: int) -> set[str]:
+    """Return the texts of so many whole numbers, such as the numbers of the parts of each recording."""
+    return {str(number) for number in range(first, first + count)}
+
+
 def looks_like_group(name: str, values: Sequence[str], labels: Sequence[str | None]) -> bool:
     """Return whether values name what several rows have in common, such as the recording that they were cut from.
 
     A name of groups decides, if values stand in several rows. Without one, values must each belong to a single label,
-    be more than the labels, and stand in two rows or more for the most part; measured numbers are none.
+    be more than the labels, and stand in two rows or more for the most part; numbers that are measured or counted are
+    none.
     """
     rows = defaultdict[str, list[str | None]](list)
     for value, label in zip(map(str.strip, values), labels, strict=True):
@@ -82,7 +88,7 @@ def looks_like_group(name: str, values: Sequence[str], labels: Sequence[str | No
         return False
     if not GROUPS.isdisjoint(words_of(name)):
         return True
-    if any(map(_DECIMAL.fullmatch, rows)):
+    if any(map(_DECIMAL.fullmatch, rows)) or {*rows} in (counted_from(0, len(rows)), counted_from(1, len(rows))):
         return False
     different = {label for each in rows.values() for label in each}
     pure = all(len({*each}) == 1 for each in rows.values())

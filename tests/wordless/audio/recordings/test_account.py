@@ -305,6 +305,26 @@ def test_all_is_used_in_one_line_and_the_table_is_written_whole(tmp_path: Path, 
     assert [row.split("\t")[:2] for row in rows] == [["file", "a.wav"], ["file", "b.wav"]]
 
 
+def test_annotations_of_a_recording_that_is_not_there_are_rows_with_that_reason(tmp_path: Path) -> None:
+    for site in ("a", "b"):
+        sound(tmp_path / site / "7.wav", ord(site), 3.0)
+        (tmp_path / site / "7.TextGrid").write_text(textgrid_text({"w": [(0.5, 1.0, "x")]}, seconds=3.0))
+    (tmp_path / "b/7.wav").unlink()
+    account = accounted(tmp_path)
+    (row,) = (each for each in account.unused if each.kind == "row")
+    assert row.of == "b/7.TextGrid"
+    assert row.why == one(account, "file", "b/7.TextGrid").why
+    assert "of another folder" in row.why
+
+
+@pytest.mark.parametrize("values", [["1", "2", "3"], ["0.25", "1.5", "7.0"]])
+def test_counters_and_measurements_are_no_groups(tmp_path: Path, values: Sequence[str]) -> None:
+    paths = words(tmp_path)
+    rows = [f"{path},{'xyy'[n % 3]},{values[n % 3]}" for n, path in enumerate(paths)]
+    (tmp_path / "t.csv").write_text("\n".join(["path,label,call", *rows]) + "\n")
+    assert not one(accounted(tmp_path, table="t.csv"), "column", "call").looks
+
+
 def test_labels_that_are_not_read_use_no_column(tmp_path: Path) -> None:
     paths = words(tmp_path)
     (tmp_path / "t.csv").write_text("path,label\n" + "".join(f"{path},x\n" for path in paths))
