@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import ClassVar
+from typing import ClassVar, cast
 
 from lm.lm_options import Pooling
 from pipelines.commandline.recording_options import (
@@ -18,9 +18,10 @@ from pipelines.commandline.recording_options import (
     require_recordings,
     require_writable_folder,
 )
+from pipelines.methods.methods_table import METHODS, name_today, reads_sound
 from pipelines.store.inputs_and_outputs import (
-    OF_SOUND,
     EngineOptions,
+    Part,
     RateOptions,
     is_finetuned,
     part_of,
@@ -123,11 +124,11 @@ class EmbedConfig(StoredOptions):
     )
     method: str = option(
         "gpt",
-        "gpt, gpt_sound, gpt_window, bag_of_codes, log_mel or bottleneck",
+        "gpt, gpt_sound, denoising, bag_of_codes, log_mel or bottleneck",
     )
     layer: str | None = option(
         None,
-        "layer_1, ... (states after a layer; of gpt_sound its convolutions, of it and gpt_window inside each layer), "
+        "layer_1, ... (states after a layer; of gpt_sound its convolutions, of it and denoising inside each layer), "
         "inner_1, ... (inside it), all_layers, all_inner, both also with _with_input (the bag of codes, or log-mel), "
         "all (every candidate); null: what the run's probe reads, else the last layer",
     )
@@ -159,7 +160,7 @@ class EmbedConfig(StoredOptions):
 
 
 def embed(settings: EmbedConfig) -> tuple[EmbedConfig, Path, Clips]:
-    part = next((each for each in OF_SOUND if each == settings.method), None)
+    part = cast("Part", METHODS[own].trained_entry) if reads_sound(own := name_today(settings.method)) else None
     rule = "wordless publish does not publish this model: name the folder of the run"
     settings.refuse_if(part is not None and is_on_hub(settings.model), "model", rule)
     part_of(settings.model, part or "lm")
@@ -312,4 +313,7 @@ def _whole(place: Clips) -> Clips:
     sound = (each.path for each in place.rejected if each.kind in OF_ANNOTATIONS)
     paths = [*place.frame.path, *(path for path in sound if PurePosixPath(path).suffix[1:].lower() in EXTENSIONS)]
     rejected = tuple(each for each in place.rejected if each.kind != WITHOUT_PARTS)
-    return Clips.from_columns(place.root, {"path": sorted({*paths})}, rejected=rejected, notices=place.notices)
+    judged = tuple(replace(each, makes_clips=False) for each in place.reading.files)
+    reading = replace(place.reading, files=judged)
+    others = {"rejected": rejected, "notices": place.notices, "reading": reading}
+    return Clips.from_columns(place.root, {"path": sorted({*paths})}, **others)

@@ -194,5 +194,7 @@ class ViewsConfig(SoundChanges):
         return [View(clip, change) for change in (*shifted, *(self.with_sound(each, rng) for each in warped))]
 
 
-Assignments = Literal["hard", "soft"]  # of the sound to codes, which probes of codes and of a GPT may read
+# What networks and bags read of the codes of sound: the nearest code, one-hot, which is all that a file of codes holds;
+# or the similarities to all codes of the codebook, continuous numbers which only the tokenizer's bottlenecks give.
+Readout = Literal["codes", "similarities"]
 MOST_RATES = 4  # of a tokenizer

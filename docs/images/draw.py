@@ -24,16 +24,19 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
 import soundfile
 from PIL import Image
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
-from selenium.webdriver.support.wait import WebDriverWait
 
 import wordless
+from pipelines.pages.phrasing import full_name
+from pipelines.results.run_record import read_results
+
+if TYPE_CHECKING:
+    from selenium import webdriver
 
 HERE = Path(__file__).parent
 TALL = 4000  # pixels: a window that holds any chart as a whole
@@ -41,8 +44,11 @@ SETTLING = 2.0  # seconds in which fonts, players and animations come to rest
 
 
 @contextmanager
-def chromium(*, height: int) -> Iterator[webdriver.Chrome]:
+def chromium(*, height: int) -> Iterator["webdriver.Chrome"]:
     """Open Chromium without a window, in light colours."""
+    from selenium import webdriver  # other pictures need no browser
+    from selenium.webdriver.chrome.service import Service
+
     wanted = webdriver.ChromeOptions()
     wanted.binary_location = str(shutil.which("chromium"))
     for word in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", "--hide-scrollbars"):
@@ -65,6 +71,8 @@ def write(png: bytes, name: str) -> None:
 
 def draw_pictures(run: Path) -> None:
     """Draw the beginning of the report, and the page of the demo with a recording of the run."""
+    from selenium.webdriver.support.wait import WebDriverWait
+
     command = [sys.executable, "-m", "pipelines.cli", "demo", f"model={run}", "port=0", "browser=false"]
     with chromium(height=870) as driver, subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         driver.get((run / "report.html").resolve().as_uri())
@@ -145,13 +153,17 @@ def draw_way(run: Path) -> None:
     write(drawn.getvalue(), "way")
 
 
-LINES = {  # method -> name, colour of Okabe and Ito (2008), and marker
-    "gpt_window": ("GPT over codes, predicts a window", "#0072B2", "D"),
-    "simclr": ("SimCLR", "#D55E00", "s"),
-    "gpt_read": ("GPT over codes, names the code just read", "#56B4E9", "^"),
-    "gpt": ("GPT over codes, predicts the next code", "#009E73", "o"),
-    "bag_of_codes": ("bag of codes", "#CC79A7", "v"),
-    "log_mel": ("log-mel", "#000000", "x"),
+LINES = {  # method -> colour of Okabe and Ito (2008), marker, and dashes; similarities have those of codes, dotted
+    "supervised": ("#000000", "*", "none"),
+    "simclr": ("#D55E00", "s", "-"),
+    "denoising": ("#0072B2", "D", "-"),
+    "denoising_similarities": ("#0072B2", "d", ":"),
+    "denoising_patch": ("#56B4E9", "^", "-"),
+    "gpt": ("#009E73", "o", "-"),
+    "gpt_similarities": ("#009E73", "h", ":"),
+    "random_gpt": ("#999999", "x", "-"),
+    "bag_of_codes": ("#CC79A7", "v", "-"),
+    "bag_of_similarities": ("#CC79A7", "<", ":"),
 }
 
 
@@ -161,25 +173,26 @@ def draw_labels(run: Path) -> None:
     curves = rows[
         (rows["name"] == "accuracy") & (rows["split"] == "test") & rows["labels"].notna() & rows["against"].isna()
     ]
-    figure, axis = plt.subplots(figsize=(8, 4.2), layout="constrained")
-    for number, (method, (title, colour, marker)) in enumerate(LINES.items()):
+    figure, axis = plt.subplots(figsize=(10, 4.2), layout="constrained")
+    for number, (method, (colour, marker, dashes)) in enumerate(LINES.items()):
         own = curves[curves["of"] == method].sort_values("labels")
         if own.empty:
             continue
-        at = own["labels"] * 1.04 ** (number - 2)  # beside each other
+        at = own["labels"] * 1.03 ** (number - 4)  # beside each other
         bars = [own["value"] - own["low"], own["high"] - own["value"]]
-        axis.errorbar(
-            at, 100 * own["value"], [100 * bar for bar in bars], label=title, color=colour, marker=marker, capsize=2
-        )
+        looks = {"label": full_name(method), "color": colour, "marker": marker, "linestyle": dashes, "capsize": 2}
+        axis.errorbar(at, 100 * own["value"], [100 * bar for bar in bars], **looks)
+    classes = len(read_results(run)["comparison"].classes)
+    axis.axhline(100 / classes, color="#999999", linestyle="--", linewidth=0.8, label="chance")
     axis.set_xscale("log")
     axis.set_xticks(
         sorted(curves["labels"].unique()), [f"{labels:,.0f}" for labels in sorted(curves["labels"].unique())]
     )
     axis.minorticks_off()
-    axis.set_xlabel("labelled clips of 40 words (bars: 95 % intervals over people)")
+    axis.set_xlabel(f"labelled clips of {classes} words (bars: 95 % intervals over people)")
     axis.set_ylabel("test accuracy, %")
     axis.grid(axis="y", alpha=0.3)
-    axis.legend(frameon=False, loc="lower right")
+    axis.legend(frameon=False, loc="center left", bbox_to_anchor=(1, 0.5))
     drawn = io.BytesIO()
     figure.savefig(drawn, dpi=110)
     write(drawn.getvalue(), "labels")

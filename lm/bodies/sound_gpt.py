@@ -12,9 +12,11 @@ A window may reach beyond the clip. It is reduced to `BANDS` mel bands and `BINS
 components of the training clips' windows, and quantised by k-means. Verma (2021, arXiv:2110.03183) describes sound by
 codes of patches of several lengths; here such codes are targets.
 
-`gpt_window` is a GPT over codes: a tokenizer makes the codes of the copy. In `gpt_sound` causal convolutions over
-log-mel stand in the place of the embedding of codes, because a GPT over codes cannot read what k-means discards. The
-targets stay codes, which are easier to predict than frames (NEST-RQ, Han et al., arXiv:2409.08680; Whisper-GPT, Verma,
+This is denoising prediction of clustered units, as in HuBERT (Hsu et al., arXiv:2106.07447), WavLM (Chen et al.,
+arXiv:2110.13900) and BEST-RQ (Chiu et al., arXiv:2202.01855), by a causal network: no language model, since it cannot
+continue a sound. `denoising` reads codes, which a tokenizer makes of the copy. In `gpt_sound` causal convolutions over
+log-mel stand in the place of the embedding of codes, because codes lack what k-means discards. The targets stay
+codes, which are easier to predict than frames (NEST-RQ, Han et al., arXiv:2409.08680; Whisper-GPT, Verma,
 arXiv:2412.11449).
 
 Spectrograms are ``(batch, time, mels)``, normalised as for SimCLR.
@@ -52,6 +54,7 @@ from lm.tokens import UNCOUNTED, CodeBatch
 from tokenizer.codes import soft_assignments
 from tokenizer.fitting import fit_codebook, nearest
 from tokenizer.tokenizer import Tokenizer
+from tokenizer.tokenizer_options import Readout
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.spectrogram import at_reference, frame_statistics, warp
 from wordless.base.arrays import FloatArray, IndexArray, IntArray
@@ -70,6 +73,8 @@ SAMPLE = 100_000  # windows that components and codes are fitted to
 ITERATIONS = 25
 KERNEL = 3  # frames and bands that a convolution of the stem reads
 TOKENIZER = "tokenizer"  # sub-folder of a model that reads codes
+READOUT = "readout"  # key of its config
+BEFORE_READOUTS: Readout = "similarities"  # what probes of models without this key read
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -161,14 +166,16 @@ class Stem(nn.Module):
 
 
 class CodeStem(nn.Module):
-    """Log-mel ``(batch, time, mels)`` -> the codes of its patches, ``(batch, steps, streams * codes)``.
+    """Log-mel ``(batch, time, mels)`` -> what is read of the codes of its patches, ``(batch, steps, streams * codes)``.
 
-    In training a patch has one code in each stream, and otherwise a share of each code. ``mean`` and ``std`` are those
-    with which the log-mel is normalised. A speech model's codes, which are made from samples, are refused.
+    The ``readout`` is the same in training and in probes: the nearest code of each stream, one-hot, or the similarities
+    to all codes. ``mean`` and ``std`` are those with which the log-mel is normalised. A speech model's codes, which are
+    made from samples, are refused.
     """
 
-    def __init__(self, tokenizer: Tokenizer, mean: Tensor, std: Tensor) -> None:
+    def __init__(self, tokenizer: Tokenizer, mean: Tensor, std: Tensor, *, readout: Readout = "codes") -> None:
         super().__init__()
+        self.readout = readout
         tokenizer = tokenizer.finest
         if not tokenizer.reads_patches:
             raise InputError("a speech model makes these codes from samples, and this network reads log-mel")
@@ -181,7 +188,7 @@ class CodeStem(nn.Module):
     @not_compiled
     def forward(self, spectrograms: Tensor) -> Tensor:
         [encoder] = self._encoder
-        if self.training:
+        if self.readout == "codes":
             return nn.functional.one_hot(self.codes(spectrograms), len(encoder.centroids)).flatten(2).float()
         with _exactly(spectrograms.device):
             return soft_assignments(self._bottlenecks(spectrograms), encoder.centroids, encoder.spacing).flatten(2)
@@ -214,6 +221,7 @@ class SoundGPT(BodyNetwork):
         super().__init__()
         self.config = config
         self.shape = shape
+        self.gives_outputs = False
         dim = config.model_dim
         stem = Stem(config.channels, patch_frames=shape.patch_frames)
         self.stem: Stem | CodeStem = stem
@@ -240,11 +248,15 @@ class SoundGPT(BodyNetwork):
         return [nn.ModuleList([self.stem, self.project, self.norm]), *self.decoder.get_submodule("layers").children()]
 
     def states(self, inputs: Tensor, lengths: Tensor) -> dict[str, Frames]:
-        """Compute the outputs of the convolutions, and inner activations ``(batch, positions, ffn_dim)`` of layers."""
+        """Compute the outputs of the convolutions, and inner activations ``(batch, positions, ffn_dim)`` of layers.
+
+        With ``gives_outputs`` they are the outputs of layers ``(batch, positions, model_dim)`` instead.
+        """
         images = self._images(inputs)
         first = [images] if isinstance(self.stem, Stem) else []
-        inner = (each for each, _ in layer_states(self.decoder, *self._embed(images)))
-        layers = zip([*first, *inner], self.hops, strict=True)
+        found = layer_states(self.decoder, *self._embed(images))
+        of_layers = (output if self.gives_outputs else inner for inner, output in found)
+        layers = zip([*first, *of_layers], self.hops, strict=True)
         return {f"layer_{number}": (each, -(-lengths // hop)) for number, (each, hop) in enumerate(layers, 1)}
 
     def _images(self, spectrograms: Tensor) -> Tensor:
@@ -377,6 +389,7 @@ class SoundBody(LogMelBody):
 
     folder: Path
     audio: SpectrogramConfig
+    outputs: bool = False  # whether probes read the outputs of layers, instead of the activations inside of them
 
     name: ClassVar[str] = "gpt_sound"
     title: ClassVar[str] = "GPT that reads sound"
@@ -396,7 +409,9 @@ class SoundBody(LogMelBody):
         """Load the model of the folder, whether it was trained or has random weights."""
         tokenizer, codes = self.folder / TOKENIZER, None
         if tokenizer.is_dir():
-            codes = CodeStem(Tokenizer.from_pretrained(tokenizer), *frame_statistics(self.folder))
+            readout = json.loads((self.folder / CONFIG).read_text()).get(READOUT, BEFORE_READOUTS)
+            codes = CodeStem(Tokenizer.from_pretrained(tokenizer), *frame_statistics(self.folder), readout=readout)
         network = create_sound_gpt(*self.sizes, seed=seed, codes=codes)
         load_part(network, self.folder, "")
+        network.gives_outputs = self.outputs
         return network

@@ -51,7 +51,7 @@ from lm.probing.linear import (
     tolerance_of,
 )
 from lm.probing.task import ProbeTask, Rows, divisions, penalty_grid, training_parts
-from tokenizer.tokenizer_options import Assignments
+from tokenizer.tokenizer_options import Readout
 from wordless.audio.views import Noise
 from wordless.base.arrays import BoolArray, DoubleArray, FloatArray, IndexArray
 from wordless.base.messages import InputError
@@ -425,7 +425,16 @@ class VectorRecipe:
 
     vectors: VectorConfig = VECTORS
     states: tuple[States, ...] = RESIDUAL
-    assignments: Assignments = "hard"  # of the sound to the codes that were read
+    # of the sound to the codes that were read: `readout`, as folders of older versions have it
+    assignments: Literal["hard", "soft"] = "hard"
+
+    @classmethod
+    def reading(cls, readout: Readout, **more: Any) -> "VectorRecipe":
+        return cls(assignments="hard" if readout == "codes" else "soft", **more)
+
+    @property
+    def readout(self) -> Readout:
+        return "codes" if self.assignments == "hard" else "similarities"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -59,8 +59,9 @@ class AstSettings(ClipTraining, NetworkSettings):
     inputs = "filter_banks"
     methods = (
         Method(name="ast", kind="supervised", title="AST", untrained="random_ast", training="ast", learns_labels=True,
+               sound="filter banks",
                line=Line(marker="v", filled=False, dashes="--"), places=CURVES),
-        untrained("ast", "AST", marker="H"),
+        untrained("ast", "AST", marker="H", sound="filter banks"),
     )  # fmt: skip
 
     model: AstConfig = option(AstConfig(), "the network")

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 NAME, TITLE = "audio_transformer", "Audio Transformer"
 LEARNED = Method(name=NAME, kind="supervised", title=TITLE, untrained=f"random_{NAME}", training=NAME,
-                 learns_labels=True, line=Line(marker="<"), places=CURVES)  # fmt: skip
+                 learns_labels=True, sound="samples", line=Line(marker="<"), places=CURVES)  # fmt: skip
 # They differ in what happens between layers and have the same parameters, so a comparison can name several.
 VARIANTS: dict[str, Variant] = {f"{NAME}_{variant}": variant for variant in get_args(Variant)}
 LINES = {
@@ -89,7 +89,7 @@ class AudioTransformerSettings(WaveformTraining, HeadTraining, NetworkSettings):
             replace(LEARNED, name=f"{NAME}_{variant}", title=f"{TITLE}, {variant}", line=line)
             for variant, line in LINES.items()
         ),
-        untrained(NAME, TITLE, marker="8"),
+        untrained(NAME, TITLE, marker="8", sound="samples"),
     )
     parts = (NAME,)
 

@@ -5,7 +5,7 @@ copies of clips learn from sound without labels.
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from lm.bodies import convolutional
 from lm.bodies import wav2vec2 as speech
 from lm.bodies.clips import ClipViews, StoredClips, augment
 from lm.bodies.sound_gpt import (
+    READOUT,
     TOKENIZER,
     CodedClips,
     CodePrediction,
@@ -53,14 +54,14 @@ from pipelines.bodies.sound_gpt_body import SoundGPTSettings
 from pipelines.bodies.wav2vec2_body import OPTION, Wav2vec2Settings
 from pipelines.chain.study import Study, unlabelled_prefix
 from pipelines.methods.method import Method
-from pipelines.stages.features import BAG_OF_CODES, ClipReading
+from pipelines.stages.features import ClipReading
 from pipelines.stages.listening import Judge
 from pipelines.stages.stored_arrays import TRAINED_ON, waveforms
 from pipelines.store.stage import Run, stage
 from pipelines.store.store import Entry, other_options
 from pipelines.store.stored_features import stacked_rows, write_features
 from tokenizer.tokenizer import Tokenizer
-from tokenizer.tokenizer_options import HeardConfig
+from tokenizer.tokenizer_options import HeardConfig, Readout
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.spectrogram import SAMPLE, frame_statistics
@@ -72,16 +73,17 @@ from wordless.base.saved_models import write_model
 
 def features_of_network(study: Study, method: Method) -> Entry:
     """Pool the layers of the network that a body describes for a method, untrained or trained on labels."""
-    own, network = _described(study, study, method)
+    reading = study.reading_of(method)
+    own, network = _described(study, reading, method)
     if not method.learns_labels:
-        return network.features(study, method.name)
-    return learned_features(study, method, network, _inputs_of(study, own))
+        return network.features(reading, method.name)
+    return learned_features(study, reading, method, network, _inputs_of(study, own))
 
 
 def _described(study: Study, reading: ClipReading, method: Method) -> tuple[NetworkSettings, Network]:
     own = study.settings.body(method)
     assert isinstance(own, NetworkSettings)
-    return own, own.network(reading, method, study.statistics if own.inputs == "log_mel" else None)
+    return own, own.network(reading, method.network, study.statistics if own.inputs == "log_mel" else None)
 
 
 def _inputs_of(study: Study, own: NetworkSettings) -> HeardClips:
@@ -95,12 +97,12 @@ def _inputs_of(study: Study, own: NetworkSettings) -> HeardClips:
             return HeardClips(entry=waveforms(study.session, study.manifest, study.audio.sample_rate))
 
 
-def learned_features(study: Study, method: Method, network: Network, inputs: HeardClips) -> Entry:
+def learned_features(study: Study, reading: ClipReading, method: Method, network: Network, inputs: HeardClips) -> Entry:
     """Train a network on the labels of clips, and read its layers."""
     study.add(inputs.entry)
-    separator = study.settings.probe.label_separator
-    trained = network.train(study, inputs, study.task.classes, separator, title=method.title)
-    return network.features(study, method.name, study.add(trained, method.name))  # methods may share the training
+    separator, of = study.settings.probe.label_separator, method.network
+    trained = network.train(study, inputs, study.task.classes, separator, title=of.title)
+    return network.features(reading, method.name, study.add(trained, of.name))  # methods may share the training
 
 
 def spectrograms_of(study: Study) -> Entry:
@@ -187,8 +189,9 @@ def simclr_layers(study: Study, method: Method) -> Entry:
     own = study.settings.baselines
     views = own.simclr.views
     clips, extra = heard(study, views), heard_unlabelled(study, views)
-    trained = study.add(simclr(study.session.named(method.title), clips, extra, own))
-    return own.network(study, method, study.statistics, simclr=trained).features(study, method.name)
+    trained = study.add(simclr(study.session.named(method.network.title), clips, extra, own))
+    reading = study.reading_of(method)
+    return own.network(reading, method.network, study.statistics, simclr=trained).features(reading, method.name)
 
 
 @stage(
@@ -263,7 +266,15 @@ def speech_features(study: Study, method: Method) -> Entry:
     network = own.network(study, source)
     if not method.learns_labels:
         return network.features(study, method.name)
-    return learned_features(study, method, network, HeardClips(entry=waveforms(session, study.manifest, rate)))
+    return learned_features(study, study, method, network, HeardClips(entry=waveforms(session, study.manifest, rate)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReadCodes:
+    """The codes that a network reads in the place of log-mel."""
+
+    tokenizer: Entry
+    readout: Readout
 
 
 # under another name a GPT is not trained: its weights stay as they began
@@ -284,7 +295,7 @@ def sound_gpt(
     unlabelled: Sequence[HeardClips],
     settings: SoundGPTSettings,
     *,
-    tokenizer: Entry | None,
+    tokenizer: ReadCodes | None,
     sample: Entry,
     patch_frames: int,
     patches: int,
@@ -295,13 +306,15 @@ def sound_gpt(
     The network reads log-mel, normalised by the statistics of ``sample``, or the codes that a ``tokenizer`` makes of
     it. A window has ``patches`` patches of ``patch_frames`` frames. `READ` predicts the codes of the tokenizer instead.
     """
-    coder = None if tokenizer is None else Tokenizer.from_pretrained(tokenizer.folder)
+    coder = None if tokenizer is None else Tokenizer.from_pretrained(tokenizer.tokenizer.folder)
     streams = coder.finest.format.spectral_streams if coder is not None and name == READ else 1
     sizes = {"streams": streams, "codebook_size": codebook_size, "patch_frames": patch_frames}
     train, held_out = map(corpus.of, TRAINED_ON)
     shape = SoundShape(frames=settings.longest, mels=train.width, **sizes)
     mean, std = frame_statistics(sample.folder)
-    codes = None if coder is None else CodeStem(coder, mean, std)
+    codes = None
+    if tokenizer is not None and coder is not None:
+        codes = CodeStem(coder, mean, std, readout=tokenizer.readout)
     model = create_sound_gpt(settings.model, shape, seed=settings.fit.seed, codes=codes)
     if name in (SOUND, WINDOW, READ):
         for source in unlabelled:
@@ -318,23 +331,26 @@ def sound_gpt(
         run.fit("gpt_sound.fit", CodePrediction(model), batches, fixed, loss, settings.fit)
     if run.gang.rank == 0:
         save_file({"mean": mean, "std": std}, run.folder / SAMPLE)
-        write_model(run.folder, model, {SOUND: asdict(model.config), "shape": asdict(model.shape)})
+        read = {} if tokenizer is None else {READOUT: tokenizer.readout}
+        write_model(run.folder, model, {SOUND: asdict(model.config), "shape": asdict(model.shape), **read})
         if coder is not None:
             coder.save_pretrained(run.folder / TOKENIZER)
 
 
 def sound_states(study: Study, method: Method) -> Entry:
-    own = study.settings.gpt_sound
+    own, of = study.settings.gpt_sound, method.network
+    read = None if of.readout is None else ReadCodes(tokenizer=study.entries["tokenizer"], readout=of.readout)
     trained = sound_gpt(
-        study.session.named(method.title),
-        method.name,
-        heard(study, own.views if method.training else HeardConfig()),
-        heard_unlabelled(study, own.views) if method.training else (),
+        study.session.named(of.title),
+        of.training_stage,
+        heard(study, own.views if of.training else HeardConfig()),
+        heard_unlabelled(study, own.views) if of.training else (),
         own,
-        tokenizer=study.entries["tokenizer"] if method.input == BAG_OF_CODES else None,
+        tokenizer=read,
         **_windows(study),
     )
-    return sound_gpt_features(study, method.name, study.add(trained))
+    added = study.add(trained, of.trained_entry)
+    return sound_gpt_features(study.reading_of(method), method.name, added, plain=method.plain)
 
 
 def _windows(study: Study) -> dict[str, Any]:
@@ -345,9 +361,10 @@ def _windows(study: Study) -> dict[str, Any]:
     return {"sample": study.statistics, **sizes}
 
 
-def sound_gpt_features(reading: ClipReading, method: str, trained: Entry) -> Entry:
-    """Pool the states of the layers of a `sound_gpt`."""
-    reader = layer_reader(reading, SoundBody(folder=trained.place, audio=reading.audio), sample=trained)
+def sound_gpt_features(reading: ClipReading, method: str, trained: Entry, *, plain: bool = False) -> Entry:
+    """Pool the states of the layers of a `sound_gpt`: inner activations, or plainly the outputs of the layers."""
+    body = SoundBody(folder=trained.place, audio=reading.audio, outputs=plain)
+    reader = layer_reader(reading, body, sample=trained)
     return network_features(reading.session, reading, method, reader, [reading.audio, trained])
 
 

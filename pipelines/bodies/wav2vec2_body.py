@@ -95,11 +95,12 @@ class Wav2vec2Settings(BodySettings):
     methods = (
         Method(name="wav2vec2", kind="self_supervised", title="wav2vec 2.0", untrained="random_wav2vec2",
                features=MAKE, training="wav2vec2.pretraining", loss="nats per masked frame, among its negatives",
-               target="masked frames", line=Line(marker="P"), places=FEW),
+               target="masked frames", sound="samples", line=Line(marker="P"), places=FEW),
         Method(name="wav2vec2_finetuned", kind="supervised", title="wav2vec 2.0, fine-tuned",
                untrained="random_wav2vec2", features=MAKE, training="wav2vec2.finetuning", learns_labels=True,
+               sound="samples",
                line=Line(marker="P", filled=False, dashes="--"), places=CURVES),
-        untrained("wav2vec2", "wav2vec 2.0", marker="X", filled=True, features=MAKE),
+        untrained("wav2vec2", "wav2vec 2.0", marker="X", filled=True, sound="samples", features=MAKE),
     )  # fmt: skip
     parts = ("wav2vec2",)
 

@@ -265,7 +265,9 @@ def compare_methods(study: Study) -> None:
     session, manifest, compare, config = study.session, study.manifest, study.settings.compare, study.settings.probe
     methods = {method.name: method for method in compare.all_methods}
     single = {method.name: method for method in compare.single_methods}
-    inputs = {name: method.input for name, method in single.items() if method.input} if compare.input else {}
+    inputs = {
+        name: method.input for name, method in single.items() if method.input and compare.reading_of(method).input
+    }
     needed = single | {name: METHODS[name] for name in sorted({*inputs.values()} - {*single})}
     features = {name: study.add(features_of(study, method), f"{name}_features") for name, method in needed.items()}
     noise = compare.noises
@@ -292,21 +294,26 @@ def features_of(study: Study, method: Method) -> Entry:
 
 # Features of methods, which rows of the table name (`Method.features`).
 def bag(study: Study, method: Method) -> Entry:
-    coded = study.coded_at(method.rate) if method.rate else study.read_codes
+    coded = study.coded_at(method.rate) if method.rate else study.codes_of(method)
     return code_features(study.session, coded, of=method.name)
 
 
 def states(study: Study, method: Method) -> Entry:
     """Pool the states of the language model of a rate, or of the run's GPT."""
-    coded = study.coded_up_to(method.rate) if method.rate else study.read_codes
+    coded = study.coded_up_to(method.rate) if method.rate else study.codes_of(method)
     model = study.entries[f"{rate_prefix(method.rate)}lm" if method.rate else "lm"]
-    return gpt_features(study.session, coded, model, states=study.settings.compare.states, of=method.name)
+    return gpt_features(
+        study.session, coded, model, states=study.settings.compare.reading_of(method).states, of=method.name
+    )
 
 
 def untrained_states(study: Study, method: Method) -> Entry:
-    own, compare = study.settings.lm, study.settings.compare
-    untrained = UntrainedGPT(gpt=own.gpt, seed=own.fit.seed)
-    return gpt_features(study.session, study.read_codes, untrained, states=compare.states, of=method.name)
+    own, states = study.settings.lm, study.settings.compare.reading_of(method).states
+    if method.rate:
+        own = own.divided(len(study.by_rate))[method.rate - 1]
+    coded = study.coded_up_to(method.rate) if method.rate else study.codes_of(method)
+    untrained = UntrainedGPT(gpt=own.gpt, seed=own.fit.seed, look_ahead=own.look_ahead)
+    return gpt_features(study.session, coded, untrained, states=states, of=method.name)
 
 
 def log_mel(study: Study, method: Method) -> Entry:

@@ -6,7 +6,8 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 from lm.probing.task import ProbeTask
-from pipelines.settings.run_settings import RunSettings
+from pipelines.methods.method import Method
+from pipelines.settings.run_settings import PLAIN, RunSettings
 from pipelines.stages.codebooks import sample_statistics
 from pipelines.stages.features import ClipReading, CodedViews, CodesOfViews, SoftlyCodedViews
 from pipelines.stages.probing import probe_task
@@ -14,6 +15,7 @@ from pipelines.stages.voices import CodedIn
 from pipelines.store.stage import Session
 from pipelines.store.store import Entry, some_options
 from tokenizer.fitting import VectorSource
+from tokenizer.tokenizer_options import Readout
 from wordless.audio.recordings.corpus import noise_recordings
 from wordless.audio.recordings.manifest import Clips
 
@@ -40,6 +42,8 @@ class Study(ClipReading):
     # coarser rate and source of clips without labels; features and probes have the name of their method.
     entries: dict[str, Entry] = field(default_factory=dict)
     by_rate: dict[int, CodedIn] = field(default_factory=dict)  # by the numbers of the rates, from 1, coarse to fine
+    # what methods read of codes, by `Method.plain` and `Method.readout`
+    codes_read: dict[tuple[bool, Readout | None], CodesOfViews] = field(default_factory=dict)
 
     @classmethod
     def of(cls, session: Session, manifest: Clips, settings: RunSettings, unlabelled: Sequence[Clips] = ()) -> "Study":
@@ -96,12 +100,25 @@ class Study(ClipReading):
         """The sample, under a key of its statistics alone, for networks of log-mel."""
         return sample_statistics(self.entries["sample"])
 
+    def reading_of(self, method: Method) -> ClipReading:
+        """Return the recordings, and how a method's vectors are made of them."""
+        return self._plainly if method.plain else self
+
     @cached_property
-    def read_codes(self) -> CodesOfViews:
-        """The codes that the bag of codes and both GPTs read, hard or soft."""
-        if self.settings.compare.assignments == "soft":
-            return SoftlyCodedViews(reading=self, tokenizer=self.entries["tokenizer"])
-        return self.coded_in(self.entries["tokenizer"], self.entries["codes"])
+    def _plainly(self) -> ClipReading:
+        about: dict[str, Any] = {"audio": self.audio, "noises": self.noises, "noise_recordings": self.noise_recordings}
+        return ClipReading(session=self.session, manifest=self.manifest, vectors=PLAIN.vectors, **about)
+
+    def codes_of(self, method: Method) -> CodesOfViews:
+        """Return what a method reads of the codes: the codes, or the similarities to the codebook."""
+        key = (method.plain, method.readout)
+        if key not in self.codes_read:
+            reading, tokens = self.reading_of(method), self.entries["tokenizer"]
+            if method.readout == "similarities":
+                self.codes_read[key] = SoftlyCodedViews(reading=reading, tokenizer=tokens)
+            else:
+                self.codes_read[key] = reading.coded_in(tokens, self.entries["codes"])
+        return self.codes_read[key]
 
     def coded_in(self, tokenizer: Entry, codes: Entry) -> CodedViews:
         coded = super().coded_in(tokenizer, codes)

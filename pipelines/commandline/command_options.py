@@ -238,6 +238,7 @@ GONE = {  # options and values of older versions whose nearest names mean someth
         "which wordless run reads by corpus.table",
     ),
     "tokenizer.levels": "there are no residual codebooks; a larger tokenizer.codebook_size loses less of the sound",
+    "compare.assignments": "a preset says it by compare.readout: codes (hard) or similarities (soft)",
     "probe.bound": "validation chooses among several: probe.bounds=[2] gives one alone",
     "corpus.shards": "tar shards are not read; unpack them (tar -xf), or write a Parquet file for corpus.dataset",
     "format=start": "wordless publish writes no start weights: vocoder.start=RUN begins with the vocoder of a run",
@@ -256,6 +257,22 @@ GONE = {  # options and values of older versions whose nearest names mean someth
     "head.dropout": "the methods of a comparison have a dropout of their own; wordless finetune has the option",
     "augmentation": "the methods of a comparison have augmentations of their own; wordless finetune has the option",
 }
+
+
+# Options that were renamed, with today's name and values: version 0.1 takes the old ones, too, and says so.
+RENAMED = {"compare.assignments": ("compare.readout", {"hard": "codes", "soft": "similarities"})}
+
+
+def today(word: str, known: Index) -> str:
+    """Return the word of a renamed option under its name of today, and print which this is."""
+    name, equals, value = word.partition("=")
+    bare = name.lstrip("+~")
+    if bare not in RENAMED or RENAMED[bare][0] not in known.names:
+        return word
+    new, values = RENAMED[bare]
+    given = ",".join(values.get(each.strip(QUOTES), each) for each in value.split(","))
+    print(f"{word} is now {new}={given}; the next version will not know {bare}", file=sys.stderr, flush=True)
+    return f"{name.removesuffix(bare)}{new}{equals}{given}"
 
 
 COMMANDS_OWN = ("fit.seed", "fit.checkpoint_minutes")
@@ -370,7 +387,7 @@ def prepare(words: Sequence[str], known: Index) -> Namespace:
     if arguments.resolve and not arguments.cfg:
         raise InputError("--resolve is for --cfg; add --cfg job, or leave it out")
     if not arguments.shell_completion:
-        arguments.overrides = [_prepared(word, known) for word in arguments.overrides]
+        arguments.overrides = [_prepared(today(word, known), known) for word in arguments.overrides]
     return arguments
 
 

@@ -37,7 +37,7 @@ class StoredOptions(InputOptions, StoreOptions):
     input: Path = option(
         REQUIRED,
         "a recording, or a folder of recordings, embed: or a table of them such as runs/x/manifest.tsv; "
-        "<output>.rejected.tsv lists what is set aside",
+        "<output>.rejected.tsv lists what is set aside, <output>.account.tsv all that was read",
     )
 
 

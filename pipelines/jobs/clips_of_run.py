@@ -24,6 +24,7 @@ from pipelines.store.store import MADE, SYNTHESISED, Store, some_options
 from pipelines.store.stored_features import GPT
 from wordless.audio.audio_options import Channel, SpectrogramConfig
 from wordless.audio.recordings import manifest
+from wordless.audio.recordings.account import Account, Item
 from wordless.audio.recordings.corpus import (
     CONFLICTING,
     CorpusConfig,
@@ -39,7 +40,16 @@ from wordless.audio.recordings.corpus import (
 from wordless.audio.recordings.description import match_pattern
 from wordless.audio.recordings.folders import expand_home, require_folder
 from wordless.audio.recordings.inspection import inspect
-from wordless.audio.recordings.manifest import Clip, Clips, Rejected, read_manifest, write_manifest, write_rejected
+from wordless.audio.recordings.manifest import (
+    ACCOUNT,
+    Clip,
+    Clips,
+    Rejected,
+    read_manifest,
+    write_account,
+    write_manifest,
+    write_rejected,
+)
 from wordless.audio.recordings.splits import UNDIVIDED, division_notices
 from wordless.audio.waveform import Part
 from wordless.base.messages import InputError, counted, listed, named, within
@@ -50,6 +60,7 @@ from wordless.training.fit import Gang
 # in the folder of a run
 MANIFEST, REJECTED = "manifest.tsv", "rejected.tsv"
 UNLABELLED, REJECTED_UNLABELLED = "unlabelled.tsv", "rejected_unlabelled.tsv"
+ACCOUNT_UNLABELLED = f"{Path(ACCOUNT).stem}_unlabelled.tsv"
 SECONDS_PER_HOUR = 3600.0
 ROUNDING = 1e-6  # seconds by which sums of lengths may differ from the wanted hours
 
@@ -103,11 +114,13 @@ def read_corpus(
     terminal: Terminal,
     audio: SpectrogramConfig | Channel,
     rejected: Path | None = None,
+    folds: bool = False,
 ) -> Clips:
     """Inspect and divide recordings; rank 0 decodes first, the others use its cached measurements.
 
     ``audio`` is the front end that reads the recordings and chooses their channel, or this channel. If the recordings
-    make no corpus, the file ``rejected`` lists those that were set aside.
+    make no corpus, the file ``rejected`` lists those that were set aside. With ``folds`` the fold of each recording
+    divides them again.
     """
     own = audio if isinstance(audio, SpectrogramConfig) else None
     if gang.rank:
@@ -124,7 +137,9 @@ def read_corpus(
                 channel=audio.channel if isinstance(audio, SpectrogramConfig) else audio,
                 sample_rate=None if own is None else own.sample_rate,
             )
-            manifest, others = build_manifest(found.config, found=found.clips, inspector=inspector, rejected=unfit)
+            manifest, others = build_manifest(
+                found.config, found=found.clips, inspector=inspector, rejected=unfit, folds=folds
+            )
     except InputError as error:
         if rejected is None or not unfit:
             raise
@@ -146,7 +161,11 @@ def read_corpus(
     places = (named(each, "corpus") for each in (*outside_notices(manifest.clips, others), *lengths))
     for line in (*lines, *notices, *places):
         terminal.say(f"corpus    {line}")
-    return replace(manifest, name=name, rejected=others, notices=notices)
+    account = manifest.account and manifest.account.named("corpus", root=found.option)
+    if account is not None and found.clips.reading.seen:
+        for line in account.lines(ACCOUNT if rejected else ""):
+            terminal.say(f"account   {line}")
+    return replace(manifest, name=name, rejected=others, notices=notices, account=account)
 
 
 def _summary(name: str, manifest: Clips, rejected: Sequence[Rejected], listed: str) -> str:
@@ -195,15 +214,17 @@ def read_unlabelled(
     names give a held-out group. ``unlabelled_hours`` limits the sound of all sources together.
     """
     if not gang.rank:
-        (folder / REJECTED_UNLABELLED).unlink(missing_ok=True)  # left by an earlier run in this folder
+        for name in (REJECTED_UNLABELLED, ACCOUNT_UNLABELLED):
+            (folder / name).unlink(missing_ok=True)  # left by an earlier run in this folder
     if not sources:
         return ()
-    known, found, rejected = {each for clip in corpus.clips for each in clip.hashes}, [], []
+    known, found, rejected, items = {each for clip in corpus.clips for each in clip.hashes}, [], [], list[Item]()
     held_out = held_out_groups(corpus, settings)
     for source, recordings in sources.items():
         listed = folder / REJECTED_UNLABELLED
         read = read_corpus(recordings, settings, gang=gang, terminal=terminal, audio=settings.audio, rejected=listed)
         rejected += [replace(each, path=f"{source}/{each.path}") for each in read.rejected]
+        before = read
         if source != EMBEDDED_SOURCE and held_out:  # groups are known as far as names fit the pattern of the corpus
             groups = groups_in_names(read.clips, settings.corpus.pattern)
             others = read.where(each not in held_out for each in groups)
@@ -212,8 +233,15 @@ def read_unlabelled(
         own = _kept(source, read, without_copies(read, known), why, terminal)
         found.append(own.with_columns(label=None, split="train"))
         known |= {each for clip in own.clips for each in clip.hashes}
+        if before.account is not None:
+            kept = {clip.path for clip in own.clips}
+            lost = {
+                clip.path: "its sound or its group is in the corpus" for clip in before.clips if clip.path not in kept
+            }
+            items += before.account.but_for(lost).items
     if not gang.rank:
         write_rejected(rejected, folder / REJECTED_UNLABELLED)
+        write_account(Account(items=tuple(items)), folder / ACCOUNT_UNLABELLED)
     if settings.unlabelled_hours is None:
         return tuple(found)
     with within("", hours="unlabelled_hours"):

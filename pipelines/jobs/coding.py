@@ -31,13 +31,24 @@ from tokenizer.tokenizer import Tokenizer, load_tokenizer
 from tokenizer.units import UnitsFormat, write_units
 from wordless.audio.audio_options import Channel, SpectrogramConfig
 from wordless.audio.decoding import Recording, count_samples, file_key
-from wordless.audio.reading import ChannelPowers, cancelled, read_blocks, resampled_length
+from wordless.audio.reading import CHANGED, ChannelPowers, cancelled, read_blocks, resampled_length
+from wordless.audio.recordings.account import Account, Item
+from wordless.audio.recordings.accounting import take_account
 from wordless.audio.recordings.annotation_formats import Event
 from wordless.audio.recordings.inspection import InspectionConfig, frequent_reasons
-from wordless.audio.recordings.manifest import UNWRITABLE, Clip, Clips, Rejected, writable, write_rejected
+from wordless.audio.recordings.manifest import (
+    ACCOUNT,
+    UNWRITABLE,
+    Clip,
+    Clips,
+    Rejected,
+    writable,
+    write_account,
+    write_rejected,
+)
 from wordless.audio.waveform import Part
 from wordless.base.arrays import FloatArray, write_table
-from wordless.base.files import aside, copy_file, list_hash, write_aside
+from wordless.base.files import aside, copy_file, list_hash, stamp_text, write_aside
 from wordless.base.machine import LOCAL, EngineConfig, choose_device
 from wordless.base.messages import InputError, counted, escape
 from wordless.base.progress import Terminal
@@ -74,8 +85,11 @@ class Told:
                 self.notices.extend((name, notice) for notice in read.notices)
                 yield name, read
 
-    def tell(self, terminal: Terminal, output: Path | None, *, option: str) -> None:
-        """Print each notice once, and list what was set aside; refuse a place of which nothing could be read."""
+    def tell(self, terminal: Terminal, output: Path | None, *, option: str, places: Sequence[Clips] = ()) -> None:
+        """Print each notice once, and list what was set aside; refuse a place of which nothing could be read.
+
+        The account is that of the ``places``, of which nothing else was set aside; without any it is told elsewhere.
+        """
         by_notice: dict[str, list[str]] = {}
         for name, notice in self.notices:
             by_notice.setdefault(notice, []).append(name)
@@ -83,6 +97,8 @@ class Told:
             more = f" and {counted(len(others), 'other recording')}" if others else ""
             terminal.say(f"{first}{more}: {notice}")
         see = list_rejected(self.rejected, output, terminal)
+        if places:
+            tell_account(account_of(places, self.rejected), output, terminal)
         if not self.read:
             raise InputError(f"{option}: no recording can be used ({frequent_reasons(self.rejected)})", remedy=see)
 
@@ -100,6 +116,27 @@ def list_rejected(rejected: Sequence[Rejected], output: Path | None, terminal: T
     write_rejected(rejected, listed)
     terminal.say(f"{len(rejected)} set aside ({frequent_reasons(rejected)}): {listed}")
     return f"see {listed}"
+
+
+def account_of(places: Sequence[Clips], rejected: Sequence[Rejected]) -> Account:
+    """Take the account of what a command read in some places; paths of what was set aside may begin with the place."""
+    items = list[Item]()
+    for place in places:
+        begin, own = f"{place.root}/", place.clips
+        relative = [replace(each, path=each.path.removeprefix(begin)) for each in rejected]
+        gone = {each.path for each in relative}
+        used = place.where(clip.name not in gone and clip.path not in gone for clip in own)
+        items += take_account(place, used, relative).items
+    return Account(items=tuple(items)).named("")
+
+
+def tell_account(account: Account, output: Path | None, terminal: Terminal) -> None:
+    """Write the account of what was read beside an output, and print its summary."""
+    listed = output and output.with_name(f"{output.name}.{ACCOUNT}")
+    if listed is not None:
+        write_account(account, listed)
+    for line in account.lines(str(listed or "")):
+        terminal.say(f"account   {line}")
 
 
 def open_session(settings: InputOptions, place: Clips, *models: Path, engine: EngineConfig = LOCAL) -> Session:
@@ -122,13 +159,20 @@ def open_session(settings: InputOptions, place: Clips, *models: Path, engine: En
     return session
 
 
+def stamped(place: Clips) -> Clips:
+    """Return the recordings with the stamps of their files now: `files_key` has them, and reading compares them."""
+    stamps = {path: stamp_text(place.root / path) for path in dict.fromkeys(place.frame.path)}
+    return place.with_columns(stamp=[stamps[path] for path in place.frame.path])
+
+
 def files_key(place: Clips) -> str:
     """Hash the places and stamps of files, and their annotations; nothing is decoded for it.
 
     A file that may not be read is set aside, and has another key as soon as it may.
     """
-    paths = {path: place.root / path for path in place.frame.path}
-    files = ([path, key := file_key(file), key and os.access(file, os.R_OK)] for path, file in paths.items())
+    stamps = {path: (place.root / path, stamp) for path, stamp in zip(place.frame.path, place.frame.stamp, strict=True)}
+    keys = ((path, file, file_key(file, stamp=stamp)) for path, (file, stamp) in stamps.items())
+    files = ([path, key, key and os.access(file, os.R_OK)] for path, file, key in keys)
     return list_hash([*files, *([clip.name, clip.label, clip.group] for clip in place.clips)])
 
 
@@ -150,7 +194,7 @@ def write_shards(
     files = {run.folder / name.format(number): clips[start : start + size] for number, start in enumerate(starts)}
     # a shard and its list belong together: the store removes either where a kill or a fault left it unfinished
     missing = {file: own for file, own in files.items() if not (file.exists() and file.with_suffix(TOLD).exists())}
-    results = run.each(title, partial(attempted, work), [clip for own in missing.values() for clip in own])
+    results = run.each(title, partial(attempted, work, stored=True), [clip for own in missing.values() for clip in own])
     for file, own in missing.items():
         told = Told()
         named = ((clip.name, result) for clip, result in zip(own, results, strict=False))
@@ -178,13 +222,18 @@ def told_of(entry: Entry, place: Clips, *, below: Path | None = None) -> Told:
     return told
 
 
-def attempted(work: Callable[[Clip], R | Rejected], clip: Clip) -> R | Rejected:
-    """Return what ``work`` makes of a recording, or why it is set aside."""
+def attempted(work: Callable[[Clip], R | Rejected], clip: Clip, *, stored: bool = False) -> R | Rejected:
+    """Return what ``work`` makes of a recording, or why it is set aside.
+
+    What is ``stored`` under the stamp of a file that has changed must not say so: the file may be put back.
+    """
     if not writable(clip.path):
         return Rejected(path=clip.path, reason=UNWRITABLE)
     try:
         return work(clip)
     except InputError as error:
+        if stored and error.kind == CHANGED:
+            raise
         return Rejected.by(clip.name, error)
 
 
@@ -199,7 +248,7 @@ def read_all(
         results = session.each(title, partial(attempted, partial(work, place.root)), place.clips)
         names = (str(place.root / clip.name) for clip in place.clips)
         yield from told.readable(zip(names, results, strict=True))
-    told.tell(Terminal(), settings.output, option=f"input={settings.input}")
+    told.tell(Terminal(), settings.output, option=f"input={settings.input}", places=places)
 
 
 def noun(recordings: Sequence[Clips]) -> str:
@@ -284,8 +333,8 @@ def encode_recordings(settings: EncodeConfig, recordings: Clips, tokenizer_folde
         rule = f"it lists whole recordings, and {counted(parts, 'part')} are annotated"
         raise InputError(option="format", value=settings.format, rule=f"{rule}: choose another, or annotations=none")
     session = open_session(settings, recordings, tokenizer_folder, engine=settings.engine)
-    entry = encoded(session, recordings, encoder, settings.clips_per_shard)
-    told_of(entry, recordings).tell(session.terminal, output, option=f"input={settings.input}")
+    entry = encoded(session, stamped(recordings), encoder, settings.clips_per_shard)
+    told_of(entry, recordings).tell(session.terminal, output, option=f"input={settings.input}", places=[recordings])
     shards = sorted(entry.folder.glob("codes-*.parquet"))
     lengths = [length for shard in shards for length in read_num_samples(shard).tolist()]
     if settings.over_time is not None:

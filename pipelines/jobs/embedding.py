@@ -17,8 +17,8 @@ from lm.probing.task import require_labels
 from lm.probing.vectors import write_vectors
 from pipelines.bodies.features_of_bodies import sound_gpt_features
 from pipelines.jobs.clips_of_run import MANIFEST, find_corpus, overlap_notices, read_corpus, seen_of, unlabelled_of_run
-from pipelines.jobs.coding import Told, empty_bands, list_rejected
-from pipelines.methods.methods_table import METHODS
+from pipelines.jobs.coding import Told, empty_bands, list_rejected, tell_account
+from pipelines.methods.methods_table import METHODS, SIMILARITIES, name_read_as, name_today, reads_sound, renamed_notice
 from pipelines.pages.phrasing import methods_table, sentences
 from pipelines.recordings import ALL, EmbedConfig
 from pipelines.results.probes import PREDICTIONS, Probes, side_by_side_probes, write_predictions
@@ -37,7 +37,7 @@ from pipelines.stages.features import (
     log_mel_features,
 )
 from pipelines.stages.probing import probed, require_probeable
-from pipelines.store.inputs_and_outputs import OF_SOUND, RESULTS, part_of
+from pipelines.store.inputs_and_outputs import RESULTS, part_of
 from pipelines.store.stage import Session
 from pipelines.store.store import Entry, Store, write_json
 from pipelines.store.stored_features import (
@@ -55,7 +55,7 @@ from tokenizer.tokenizer import Tokenizer
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.recordings.corpus import build_manifest
 from wordless.audio.recordings.inspection import InspectionConfig, inspect
-from wordless.audio.recordings.manifest import Clips, Rejected, read_manifest
+from wordless.audio.recordings.manifest import ACCOUNT, Clips, Rejected, read_manifest, write_account
 from wordless.base.arrays import FloatArray
 from wordless.base.files import NO_PERMISSION, file_hash, list_hash, write_aside
 from wordless.base.machine import LOCAL, choose_device
@@ -103,7 +103,8 @@ def probe_run(settings: ProbeRunConfig) -> None:
             shared=(*seen_of(corpus), own.tokenizer.folder, own.model.folder),
         )
         pooled = pooled_features(session, corpus, own, settings.compare)
-        inputs = {GPT: BAG_OF_CODES} if settings.compare.input else {}
+        bag, gpt = (name_read_as(name, settings.compare.readout) for name in (BAG_OF_CODES, GPT))
+        inputs = {gpt: bag} if settings.compare.input else {}
         read = {of: {each: pooled[each] for each in (of, inputs.get(of)) if each} for of in sorted(pooled, key=natural)}
         probes = [probed(session, corpus, settings.probe, of, each) for of, each in read.items()]
     if gang.rank:
@@ -121,6 +122,8 @@ def probe_run(settings: ProbeRunConfig) -> None:
         write_json(path, measured)
         write_aside(path.with_suffix(".md"), methods_table(compared))
         write_predictions(predictions, per_fold, corpus, by="split", separator=settings.probe.label_separator)
+        if corpus.account is not None:
+            write_account(corpus.account, path.with_suffix(f".{ACCOUNT}"))
     except OSError as error:
         if settings.output is not None or error.errno not in NO_PERMISSION:
             raise
@@ -131,19 +134,20 @@ def probe_run(settings: ProbeRunConfig) -> None:
 
 
 def pooled_features(session: Session, manifest: Clips, own: CodeModels, reading: ReadingConfig) -> dict[str, Entry]:
-    """Pool the representations of all clips, averaged over their views, by method."""
+    """Pool the representations of all clips, averaged over their views, by the name of their row."""
     config = Tokenizer.from_pretrained(own.tokenizer.folder).config
     read = ClipReading(session=session, manifest=manifest, audio=config.audio, vectors=reading.vectors)
     made = {"log_mel": log_mel_features(read, own.tokenizer)}
     if config.speech_layer is None:  # a speech model has no bottleneck
         made["bottleneck"] = bottleneck_features(read, own.tokenizer, own.tokenizer.key)
     coded = _codes_of(read, own.tokenizer, reading)
-    states = gpt_features(session, coded, own.model, states=reading.states, of=GPT)
-    return made | {BAG_OF_CODES: code_features(session, coded, of=BAG_OF_CODES), GPT: states}
+    bag, gpt = (name_read_as(name, reading.readout) for name in (BAG_OF_CODES, GPT))
+    states = gpt_features(session, coded, own.model, states=reading.states, of=gpt)
+    return made | {bag: code_features(session, coded, of=bag), gpt: states}
 
 
 def _codes_of(read: ClipReading, tokenizer: Entry, reading: ReadingConfig) -> CodesOfViews:
-    if reading.assignments == "hard":
+    if reading.readout == "codes":
         return read.coded_in(tokenizer, codes(read.session, read.manifest, tokenizer))
     return SoftlyCodedViews(reading=read, tokenizer=tokenizer)
 
@@ -155,8 +159,9 @@ def models_of_run(folder: Path, reading: ReadingConfig) -> CodeModels:
     rule = "a speech model makes the codes of this run, and other hearings are spectrograms: choose 1"
     works = loaded.reads_patches or reading.hearings == 1
     require(works, "compare.hearings", reading.hearings, rule)
-    works = reading.assignments == "hard" or loaded.reads_patches
-    require(works, "compare.assignments", reading.assignments, "codes of a speech model are hard: choose hard")
+    works = reading.readout == "codes" or loaded.reads_patches
+    rule = "a speech model makes the codes of this run, and similarities are of patches: choose codes"
+    require(works, "compare.readout", reading.readout, rule)
     require_same_codebook(language_model.format, loaded.format, owner=language_model.name)
     return CodeModels(tokenizer=_tokenizer_entry(loaded, tokenizer), model=_model_entry("lm", model))
 
@@ -172,15 +177,20 @@ def _model_entry(stage: str, folder: Path) -> Entry:
 def embed_recordings(settings: EmbedConfig, run: Path, found: Clips) -> None:
     """Compute the vectors of recordings with the models of a run, and write the output."""
     terminal = Terminal()
-    for notice in found.notices:
-        terminal.say(notice)
+    for notice in (*found.notices, renamed_notice(settings.method)):
+        if notice:
+            terminal.say(notice)
+    settings = replace(settings, method=name_today(settings.method))
     saved = run / PROBE_KIND.part
     probe = FittedProbe.from_pretrained(saved).description if (saved / CONFIG).is_file() else None
     results = read_results(run) if (run / RESULTS).is_file() else Results()
     chosen = _chosen(settings, results, probe)
     reading = _reading(settings, results, probe, chosen)
-    own = None if settings.method in OF_SOUND else models_of_run(run, reading)
-    inputs = {GPT: BAG_OF_CODES} if own else {settings.method: str(METHODS[settings.method].input)}
+    own = None if reads_sound(settings.method) else models_of_run(run, reading)
+    bag, gpt = (name_read_as(name, reading.readout) for name in (BAG_OF_CODES, GPT))
+    inputs = {gpt: bag} if own else {settings.method: str(METHODS[settings.method].input)}
+    if own is not None:  # the row under which the run compares the method
+        settings = replace(settings, method=name_read_as(settings.method, reading.readout))
     tokenizer = Tokenizer.from_pretrained(run / "tokenizer")
     bottlenecks = ("bottleneck",) if tokenizer.reads_patches else ()
     match_choice((*inputs, *inputs.values(), "log_mel", *bottlenecks), settings.method, option="method")
@@ -202,6 +212,8 @@ def embed_recordings(settings: EmbedConfig, run: Path, found: Clips) -> None:
     )
     arrays = _wanted(settings, pooled, inputs.get(settings.method) if reading.input else None, chosen)
     write_vectors(settings.output, [clip.name for clip in manifest.clips], arrays)
+    if manifest.account is not None:
+        tell_account(manifest.account.named("", table="input"), settings.output, terminal)
     for key, array in arrays.items():
         terminal.say(f"{key}: {counted(len(array), 'row')} of {array.shape[1]:,} numbers")
     terminal.say(f"{settings.output}")
@@ -226,10 +238,12 @@ def _reading(
     """
     if probe is not None:
         recipe = probe.recipe
-        reading = ReadingConfig(**vars(recipe.vectors), states=recipe.states, assignments=recipe.assignments)
+        reading = ReadingConfig(**vars(recipe.vectors), states=recipe.states, readout=recipe.readout)
     else:
         names = {field.name for field in fields(ReadingConfig)}
-        compared = recorded_options(results).get("compare", {}) if settings.method in OF_SOUND else {}
+        compared = dict(recorded_options(results).get("compare", {})) if reads_sound(settings.method) else {}
+        if compared.get("assignments") == "soft":  # of a run of an older version
+            compared["readout"] = "similarities"
         reading = build(ReadingConfig, {name: compared[name] for name in names & {*compared}}, name="compare")
     layer = settings.layer or _layer_of(chosen or "")
     more = [each for each in get_args(Pooling) if each == settings.pooling and each not in reading.poolings]
@@ -272,10 +286,12 @@ def _wanted(
 
 def _chosen(settings: EmbedConfig, results: Results, probe: ProbeDescription | None) -> str | None:
     """Return the candidate that validation chose for a method; None if the run did not probe it."""
-    if probe is not None and method_of_key(probe.of) == settings.method:
+    names = [settings.method, SIMILARITIES.get(settings.method, "")]
+    if probe is not None and name_today(method_of_key(probe.of)) in names:
         return probe.of
     comparison = results.get("comparison")
-    row = comparison.tested.get(settings.method) if comparison else None
+    known = {} if comparison is None else {name_today(name): row for name, row in comparison.tested.items()}
+    row = known.get(settings.method)
     return row.candidate if row else None
 
 
@@ -315,7 +331,8 @@ def sound_features(
     """Pool the layers of a GPT of a run that reads sound, and its input: log-mel, or a bag of codes."""
     tokens = _tokenizer_entry(tokenizer, run / "tokenizer")
     read = ClipReading(session=session, manifest=manifest, audio=tokenizer.front_end.absolute, vectors=reading.vectors)
-    sound = sound_gpt_features(read, method, _model_entry(method, run / method))
+    part = METHODS[method].trained_entry
+    sound = sound_gpt_features(read, method, _model_entry(part, run / part))
     if METHODS[method].input == "log_mel":
         return {"log_mel": log_mel_features(read, tokens), method: sound}
     return {BAG_OF_CODES: code_features(session, _codes_of(read, tokens, reading)), method: sound}

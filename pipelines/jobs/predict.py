@@ -195,7 +195,7 @@ class Scorer:
                 return found
             part, sound.louder = found.part(trim_db), found.louder
             used = partial(replace, clip, start=part.start, num_samples=part.num_samples, channel=part.channel)
-            clip = used(sample_rate=own_rate)
+            clip = used(sample_rate=own_rate, stamp=part.stamp, sha256=part.sha256)
         return sound, clip
 
 

@@ -40,7 +40,7 @@ from pipelines.jobs.clips_of_run import (
 )
 from pipelines.jobs.run_rules import run_settings
 from pipelines.jobs.sound_probe import MADE_BY, KeptMethod, KeptProbes
-from pipelines.methods.methods_table import BODIES
+from pipelines.methods.methods_table import BODIES, name_read_as, renamed_notice
 from pipelines.pages.phrasing import LATEX, methods_latex, methods_table, sentences, summary
 from pipelines.pages.runs_table import RUNS
 from pipelines.results.probes import PREDICTIONS, probes_of_run, write_predictions
@@ -54,7 +54,15 @@ from pipelines.store.stage import Session
 from pipelines.store.store import CURVE, ENTRY, Entry, Store
 from pipelines.store.stored_features import GPT, PROBE
 from pipelines.store.tracking import TrackedRun, Tracking
-from wordless.audio.recordings.manifest import Clip, Clips, read_manifest, write_manifest, write_rejected
+from wordless.audio.recordings.manifest import (
+    ACCOUNT,
+    Clip,
+    Clips,
+    read_manifest,
+    write_account,
+    write_manifest,
+    write_rejected,
+)
 from wordless.audio.recordings.splits import UNDIVIDED
 from wordless.base.files import copy_file, replace_folder, write_aside
 from wordless.base.machine import choose_device, cores, installed_version, library_versions, use_threads
@@ -81,7 +89,9 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
         if gang.rank == 0:
             require_own_parts(folder)
         place: dict[str, Any] = {"gang": gang, "terminal": terminal}
-        corpus = read_corpus(found, settings, audio=settings.audio, rejected=folder / REJECTED, **place)
+        in_folds = settings.compare.folds == "fold"
+        listed = folder / REJECTED
+        corpus = read_corpus(found, settings, audio=settings.audio, rejected=listed, folds=in_folds, **place)
         compare = gang.rank == 0 and not settings.replace
         if compare:
             require_same_clips(folder, MANIFEST, corpus.clips, "clip")
@@ -97,6 +107,8 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
                 terminal.say(f"notice    {why}")
         for notice in voice_notices(settings):
             terminal.say(f"vocoder   {notice}")
+        if notice := renamed_notice(*settings.compare.methods, *(settings.compare.references or ())):
+            terminal.say(f"compare   {notice}")
         seconds = corpus.seconds + sum(each.seconds for each in unlabelled)
         run = tracked_run(folder, command_line("run"), config)
         session = Session(
@@ -181,6 +193,8 @@ def write_run_folder(
         (folder / stale).unlink(missing_ok=True)
     write_manifest(corpus, folder / MANIFEST)
     write_rejected(corpus.rejected, folder / REJECTED)
+    if corpus.account is not None:
+        write_account(corpus.account, folder / ACCOUNT)
     write_unlabelled(unlabelled, folder)
     first, *others = made.values()
     only = {name: entry for name, entry in first.items() if not any(name in each for each in others)}
@@ -245,13 +259,18 @@ def write_probe(folder: Path, entries: Mapping[str, Entry], manifest: Clips, set
     if not usable:
         replace_folder(place, None)
         return
-    own = next((name for name in (GPT, BAG_OF_CODES) if name in usable), usable[0])
-    recipe = VectorRecipe(vectors=compare.vectors, states=compare.states, assignments=compare.assignments)
+    first = (name_read_as(name, compare.readout) for name in (GPT, BAG_OF_CODES))
+    own = next((name for name in first if name in usable), usable[0])
+    readings = {method.name: compare.reading_of(method) for method in settings.probed_methods}
+    recipes = {
+        name: VectorRecipe.reading(own.readout, vectors=own.vectors, states=own.states)
+        for name, own in readings.items()
+    }
     trim_db = manifest.effective_trim_db(settings.corpus.inspection.trim_db)
     with tempfile.TemporaryDirectory() as saved:
         for name in usable:
             probe = FittedProbe.from_pretrained(probed[name].folder)
-            about = replace(probe.description, recipe=recipe, trim_db=trim_db)
+            about = replace(probe.description, recipe=recipes[name], trim_db=trim_db)
             FittedProbe(probe.network, about).save_pretrained(Path(saved, "" if name == own else name))
         places = {name: "" if name == own else name for name in usable}
         found = [
@@ -264,7 +283,7 @@ def write_probe(folder: Path, entries: Mapping[str, Entry], manifest: Clips, set
         replace_folder(place, Path(saved))
 
 
-FILES = (REPORT, RESULTS, COMPARISON, MANIFEST, REJECTED, UNLABELLED, LOG)
+FILES = (REPORT, RESULTS, COMPARISON, MANIFEST, REJECTED, ACCOUNT, UNLABELLED, LOG)
 CHECKOUT = Path(__file__).parents[2]
 
 

@@ -4,8 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from pipelines.bodies.sound_gpt_body import MAKE as SOUND_STATES
 from pipelines.extras.table import extras
 from pipelines.extras.work import works
+from pipelines.methods.methods_table import METHODS
 from pipelines.settings.run_settings import EMBEDDED, EMBEDDED_SOURCE, RunSettings, of_trainings, with_embedded_corpus
 from pipelines.stages.codebooks import require_same_tokenizer
 from pipelines.stages.language_model import require_same_gpt
@@ -149,8 +151,12 @@ def _contradictions(settings: RunSettings) -> Iterator[str]:
     if tokenizer.level and (others := [option for option, given in levels.items() if given]):
         rule = "a tokenizer of log-mel at one rate, which keeps levels, learns them in this run"
         yield f"tokenizer.level=true and {listed(others)}: {rule}; choose tokenizer.level=false, or leave the other out"
-    if rates is not None and settings.probed_methods and settings.compare.assignments == "soft":
-        yield f"models of {listed_rates} read hard codes: choose compare.assignments=hard or tokenizer.rates=null"
+    similar = [method.name for method in settings.probed_methods if method.readout == "similarities"]
+    if rates is not None and similar:
+        yield (
+            f"models of {listed_rates} read codes alone: choose compare.readout=codes, leave {listed(similar)} out of "
+            "compare.methods, or choose tokenizer.rates=null"
+        )
     if "vocoder" in settings.stages:
         require_one_training("vocoder", settings, "leave it out, stages=[tokenizer,lm,probe,report]")
     for source in settings.unlabelled or ():
@@ -190,11 +196,16 @@ def _require_speech_layer(settings: RunSettings) -> None:
         (settings.probes("bottleneck"), "compare.methods with bottleneck", "leave it out; wav2vec2 probes the states"),
         *(
             (settings.probes(each), f"compare.methods with {each}", "leave it out: it reads codes of log-mel")
-            for each in ("gpt_read", "gpt_window", "random_gpt_window")
+            for each, method in METHODS.items()
+            if method.readout and method.features == SOUND_STATES
         ),
         (warps > 0, f"lm.views.warps={warps}", "use 0: warped copies are spectrograms"),
         (probed and compare.hearings > 1, f"compare.hearings={compare.hearings}", "use 1: others are spectrograms"),
-        (probed and compare.assignments == "soft", "compare.assignments=soft", "use hard"),
+        *(
+            (True, f"compare.methods with {method.name}", "use compare.readout=codes: similarities are of patches")
+            for method in settings.probed_methods
+            if method.readout == "similarities" and method.features != SOUND_STATES
+        ),
     )
     if refused := [f"{option} ({remedy})" for refused, option, remedy in impossible if refused]:
         raise InputError(f"{SPEECH_FEATURES} makes codes from samples, so these options do not work: {listed(refused)}")

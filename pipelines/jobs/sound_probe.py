@@ -20,7 +20,14 @@ from lm.model import LanguageModel, layer_features
 from lm.probing.probe import FittedProbe, ProbeDescription, VectorRecipe
 from lm.probing.vectors import ALL_POOLINGS, average, bags_of_codes
 from pipelines.extras.table import imported
-from pipelines.methods.methods_table import METHODS
+from pipelines.methods.methods_table import (
+    BAG_OF_SIMILARITIES,
+    METHODS,
+    SIMILARITIES,
+    method_of,
+    name_today,
+    renamed_notice,
+)
 from pipelines.stages.features import (
     BAG_OF_CODES,
     FRAMES,
@@ -55,8 +62,12 @@ MADE_BY: Mapping[str, tuple[str, str]] = {
     "mfcc": ("tokenizer", ""),
     "chroma": ("tokenizer", ""),
     BAG_OF_CODES: ("tokenizer", ""),
+    BAG_OF_SIMILARITIES: ("tokenizer", ""),
     GPT: ("lm", BAG_OF_CODES),
-    **{name: (name, each.input or "") for name, each in METHODS.items() if each.of_sound},
+    SIMILARITIES[GPT]: ("lm", BAG_OF_SIMILARITIES),
+    f"plain_{BAG_OF_CODES}": ("tokenizer", ""),
+    f"plain_{GPT}": ("lm", ""),
+    **{name: (each.trained_entry, each.input or "") for name, each in METHODS.items() if each.of_sound},
 }
 
 
@@ -95,11 +106,11 @@ class KeptProbes:
         usable = [each for each in self.methods if each.folder is not None]
         if method != AUTO:
             for each in usable:
-                if each.method == method:
-                    return each, ""
+                if name_today(each.method) == name_today(method):
+                    return each, renamed_notice(method)
         names = ", ".join(each.method for each in usable)
         if method != AUTO or not usable:
-            known = any(each.method == method for each in self.methods) or not usable
+            known = any(name_today(each.method) == name_today(method) for each in self.methods) or not usable
             why = "its network is in the store alone" if known else "the run did not probe it"
             rule = f"{why}: choose {names or 'another run'}" + (" or auto" if names else "")
             raise InputError(option="method", value=method, rule=rule)
@@ -159,7 +170,7 @@ class SoundProbe:
     @property
     def lacks_models(self) -> bool:
         """Whether the folder has lost the models that make the vectors."""
-        part, _ = MADE_BY.get(method_of_key(self.description.of), ("tokenizer", ""))
+        part, _ = MADE_BY.get(name_today(method_of_key(self.description.of)), ("tokenizer", ""))
         return not (self.run / part / CONFIG).is_file()
 
     def scores(self, sounds: Sequence[Waveform]) -> FloatArray:
@@ -185,14 +196,14 @@ class SoundProbe:
         """Compute ``(views, dim)`` as the probe reads them, which may be with a network's input beside its layers."""
         key = self.description.of
         method, pooling, alone = method_of_key(key), pooling_of(key), key.replace(WITH_INPUT, "")
-        if method not in MADE_BY:
+        if name_today(method) not in MADE_BY:
             raise InputError(f"the probe reads {key}, which the models of a run's folder do not compute")
         vectors = self._tensors(method, views)
         if alone not in vectors:
             raise InputError(f"the probe reads {key}, which its models do not compute; copy the whole run")
         if alone == key:
             return vectors[key]
-        read = self._tensors(MADE_BY[method][1], views)
+        read = self._tensors(MADE_BY[name_today(method)][1], views)
         beside = next(of for name, of in read.items() if pooling_of(name) == pooling and AS_RECORDED not in name)
         return np.hstack([vectors[alone], beside])
 
@@ -208,12 +219,15 @@ class SoundProbe:
         }
         if method in of_view:
             return stacked_rows(of_view[method](view, poolings=[pooling]) for view in views)
-        if of_sound := METHODS[method].of_sound:
-            vectors_of: VectorsOfSound = imported(of_sound)
-            found = vectors_of(self.run / method, views, self.audio.absolute, recipe.vectors, device=self.device)
+        own = method_of(method)
+        if own.of_sound:
+            vectors_of: VectorsOfSound = imported(own.of_sound)
+            found = vectors_of(
+                self.run / own.trained_entry, views, self.audio.absolute, recipe.vectors, device=self.device
+            )
             return {f"{method}/{key}": values for key, values in found.items()}
         codes = [self._codes(view) for view in views]
-        if method == BAG_OF_CODES:
+        if MADE_BY[method][0] == "tokenizer":
             return {f"{method}:{pooling}": np.stack([bags_of_codes(each, [pooling])[pooling] for each in codes])}
         model = _language_model(self.run / "lm", self.device)
         require_same_codebook(model.format, encoder.tokenizer.format, owner=model.name)
@@ -230,7 +244,7 @@ class SoundProbe:
         return replace(about.recipe, states=states, vectors=own)
 
     def _codes(self, view: View) -> Codes | SoftCodes:
-        if self._recipe.assignments == "hard":
+        if self._recipe.readout == "codes":
             return encode(self.encoder, [view])[0].codes.finest  # of several rates, which the bag counts
         return soft_codes(self.encoder.tokenizer, torch.from_numpy(bottlenecks_of(self.encoder, view)))
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Literal, TypedDict
 
+from tokenizer.tokenizer_options import Readout
 from wordless.base.options import Options
 
 
@@ -38,11 +39,16 @@ class PictureRecord(TitledRecord, total=False):
 
 
 # "own": vectors that the user brings. Charts order and colour methods by kind.
-Kind = Literal["signal", "codes", "self_supervised", "supervised", "untrained", "own"]
+Kind = Literal["signal", "codes", "denoising", "similarities", "self_supervised", "supervised", "untrained", "own"]
 # Parts of a report that show a few methods only.
 Place = Literal["learning curves", "groups"]
 FEW: tuple[Place, ...] = ("learning curves", "groups")
 CURVES: tuple[Place, ...] = ("learning curves",)
+
+
+WINDOW = "the code of the sound around, unchanged"  # a target, of a length that the options say
+OVER_CODES = "over codes"  # in titles of networks
+READ_AS: dict[Readout, str] = {"codes": "codes", "similarities": "similarities to the codebook"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +75,12 @@ class Method:
     untrained: str = ""  # of a trained network: the row of the same network with random weights
     line: Line = Line()
     places: tuple[Place, ...] = ()  # charts of few methods that show it
+    sound: str = ""  # what it reads of a clip, where neither `readout` nor `input` says so
     input: str | None = None  # name of the method whose vectors are the input of this network; None: it has no such
+    readout: Readout | None = None  # what it reads of codes; None: it reads no codes
+    # whether it is read plainly: last layer, mean over time, one version of each clip, nothing beside
+    plain: bool = False
+    base: Method | None = None  # the row whose network this row reads in another way
     reads: Literal["", "lm", "rates"] = ""  # language models of the run that make its features: one, or those of rates
     rate: int = 0  # number, from 1, of one of `tokenizer.rates` whose codes it reads; 0: those of the run
     # whether a network and its head learn the training labels; its entry of features then holds class scores, too, and
@@ -77,6 +88,8 @@ class Method:
     learns_labels: bool = False
     training: str = ""  # the group of options of its own training, which has `batches` and `fit`; "": it has none
     loss: str = "nats per clip"  # title of the curve of this training, with the unit
+    trained_by: str = ""  # the stage of its training, "": it has the method's name; stages keep their names
+    kept_as: str = ""  # name of its trained network in results.json and in the folder of a run, "": that of the stage
     target: str = ""  # what the network learns to predict
     file: Path | None = None  # of the features that the user brings
     parts: tuple[Method, ...] = ()  # whose features stand side by side in this row
@@ -87,6 +100,29 @@ class Method:
         return self.parts or (self,)
 
     @property
+    def network(self) -> Method:
+        """The row whose network this row reads: often itself."""
+        return self.base or self
+
+    @property
+    def training_stage(self) -> str:
+        return self.trained_by or self.name
+
+    @property
+    def trained_entry(self) -> str:
+        """The name of its trained network in ``results.json`` and in the folder of a run."""
+        return self.kept_as or self.training_stage
+
+    @property
+    def reads_input(self) -> str:
+        """What the network, or the bag, reads of a clip, in words."""
+        if self.parts:
+            return "; ".join(dict.fromkeys(part.reads_input for part in self.parts))
+        of_codes = "" if self.readout is None else READ_AS[self.readout]
+        of_sound = self.title if self.kind == "signal" else "log-mel" if self.input == "log_mel" else "–"
+        return self.sound or of_codes or of_sound
+
+    @property
     def learns(self) -> str:
         """What the network has learned to predict, in words."""
         alone = {"untrained": "nothing: random weights", "own": "–"}.get(self.kind, "nothing: no network")
@@ -95,7 +131,7 @@ class Method:
     @property
     def head(self) -> Method | None:
         """The row of the classifier that was trained with the representation."""
-        if not self.learns_labels or self.parts:
+        if not self.learns_labels or self.parts or self.base:
             return None
         return Method(
             name=f"{self.name}_head",
@@ -105,12 +141,35 @@ class Method:
             line=Line(marker=self.line.marker, filled=not self.line.filled),
             places=("groups",),
             input=self.input,
+            sound=self.sound,
             target=self.learns,
+        )
+
+    def read_plainly(self, marker: str) -> Method:
+        """Describe the row of the same vectors or network whose last layer is averaged over time, and no more."""
+        return replace(
+            self,
+            name=f"plain_{self.name}",
+            title=f"{self.title}, plain readout",
+            untrained=f"plain_{self.untrained}" if self.untrained else "",
+            line=Line(marker=marker, dashes=":"),
+            places=(),
+            of_sound="",
+            plain=True,
+            base=self,
         )
 
 
 def untrained(
-    of: str, title: str, *, marker: str, filled: bool = False, reads: str | None = None, features: str = ""
+    of: str,
+    title: str,
+    *,
+    marker: str,
+    filled: bool = False,
+    reads: str | None = None,
+    sound: str = "",
+    readout: Readout | None = None,
+    features: str = "",
 ) -> Method:
     """Describe the network of a method with random weights; the trained row names it as its `Method.untrained`."""
     return Method(
@@ -120,6 +179,8 @@ def untrained(
         features=features,
         line=Line(marker=marker, filled=filled, dashes=":"),
         input=reads,
+        sound=sound,
+        readout=readout,
     )
 
 
@@ -136,7 +197,7 @@ class BodySettings(Options):
 
     def pretrained(self, method: Method) -> str:
         """Name the network that is trained without labels for a method; "": none is."""
-        return method.title if method.training and not method.learns_labels else ""
+        return method.network.title if method.training and not method.learns_labels else ""
 
     def pictures(self, folder: Path, sample_rate: int, *, title: str) -> list[PictureRecord]:
         """Draw what the network in a folder, trained for the method ``title``, has learned."""

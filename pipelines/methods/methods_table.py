@@ -16,7 +16,8 @@ from pipelines.bodies.cnn_body import BaselineSettings
 from pipelines.bodies.network_options import FEATURES_OF_BODIES
 from pipelines.bodies.sound_gpt_body import SoundGPTSettings
 from pipelines.bodies.wav2vec2_body import Wav2vec2Settings
-from pipelines.methods.method import CURVES, FEW, BodySettings, Line, Method, Place, untrained
+from pipelines.methods.method import CURVES, FEW, OVER_CODES, BodySettings, Line, Method, Place, untrained
+from tokenizer.tokenizer_options import Readout
 from wordless.base.messages import InputError
 from wordless.base.options import BESIDE, Options, option
 
@@ -30,7 +31,9 @@ class BodiesOfRun(Options):
     """The bodies of a run, each a group of options."""
 
     baselines: BaselineSettings = option(BaselineSettings(), "SimCLR and supervised networks", group="small")
-    gpt_sound: SoundGPTSettings = option(SoundGPTSettings(), "GPTs of changed copies of sound or codes", group="small")
+    gpt_sound: SoundGPTSettings = option(
+        SoundGPTSettings(), "denoising unit prediction, from sound or codes", group="small"
+    )
     ast: AstSettings = option(AstSettings(), "the Audio Spectrogram Transformer of the comparison", group="small")
     audio_transformer: AudioTransformerSettings = option(
         AudioTransformerSettings(), "the Audio Transformer of waveforms of the comparison", group="small"
@@ -54,21 +57,28 @@ RATE_MARKERS = ("o", "^", "s", "D")  # of matplotlib, one for each rate that `to
 # codes.
 BAGS = tuple(
     Method(name=f"bag_of_rate_{rate}", kind="codes", title=f"bag of codes, rate {rate}", features=f"{MAKE}:bag",
-           line=Line(marker=marker, filled=False, dashes="--"), rate=rate)
+           readout="codes", line=Line(marker=marker, filled=False, dashes="--"), rate=rate)
     for rate, marker in enumerate(RATE_MARKERS, 1)
 )
 STATES = tuple(
-    Method(name=f"gpt_of_rate_{rate}", kind="codes", title=f"GPT, rate {rate}", features=f"{MAKE}:states",
-           line=Line(marker=marker), input=f"bag_of_rate_{rate}", reads="rates", rate=rate, target=NEXT)
+    Method(name=f"gpt_of_rate_{rate}", kind="codes", title=f"GPT, rate {rate}", untrained=f"random_gpt_of_rate_{rate}",
+           features=f"{MAKE}:states", readout="codes", line=Line(marker=marker), input=f"bag_of_rate_{rate}",
+           reads="rates", rate=rate, target=NEXT)
+    for rate, marker in enumerate(RATE_MARKERS, 1)
+)
+UNTRAINED_STATES = tuple(
+    replace(untrained(f"gpt_of_rate_{rate}", f"GPT, rate {rate}", marker=marker, reads=f"bag_of_rate_{rate}",
+                      readout="codes", features=f"{MAKE}:untrained_states"), rate=rate)
     for rate, marker in enumerate(RATE_MARKERS, 1)
 )
 _TABLE = (
-    Method(name="gpt", kind="codes", title="GPT", untrained="random_gpt", features=f"{MAKE}:states",
-           line=Line(marker="D"), places=FEW, input="bag_of_codes", reads="lm", target=NEXT),
+    Method(name="gpt", kind="codes", title=f"GPT {OVER_CODES}", untrained="random_gpt", features=f"{MAKE}:states",
+           line=Line(marker="D"), places=FEW, input="bag_of_codes", readout="codes", reads="lm", target=NEXT),
     *(method for method in METHODS_OF_BODIES if method.training),
     Method(name="bag_of_codes", kind="codes", title="bag of codes", features=f"{MAKE}:bag",
-           line=Line(filled=False, dashes="--"), places=FEW),
-    untrained("gpt", "GPT", marker="D", reads="bag_of_codes", features=f"{MAKE}:untrained_states"),
+           readout="codes", line=Line(filled=False, dashes="--"), places=FEW),
+    untrained("gpt", f"GPT {OVER_CODES}", marker="D", reads="bag_of_codes", readout="codes",
+              features=f"{MAKE}:untrained_states"),
     *(method for method in METHODS_OF_BODIES if not method.training),
     Method(name="log_mel", kind="signal", title="log-mel", features=f"{MAKE}:log_mel",
            line=Line(marker="X", filled=False, dashes=":"), places=CURVES),
@@ -79,16 +89,96 @@ _TABLE = (
     Method(name="chroma", kind="signal", title="chroma", features=f"{MAKE}:frames",
            line=Line(marker="h", filled=False, dashes="--"), places=CURVES),
     *STATES,
+    *UNTRAINED_STATES,
     *BAGS,
 )
 # fmt: on
-METHODS = {method.name: method for method in _TABLE}
+_BASES = {method.name: method for method in _TABLE}
+BAG_OF_SIMILARITIES = "bag_of_similarities"
+
+
+def _reading_similarities(method: Method, marker: str) -> Method:
+    """Describe the row of a method that reads similarities to the codebook where the method reads codes.
+
+    Bags and GPTs are those of the method. A network that is trained on codes of augmented copies is trained on
+    similarities instead, and is not kept in the folder of a run.
+    """
+    return replace(
+        method,
+        name=f"{method.name}_similarities",
+        title=method.title.replace(OVER_CODES, "over similarities"),
+        input=BAG_OF_SIMILARITIES,
+        untrained=f"{method.untrained}_similarities" if method.untrained else "",
+        kind="untrained" if method.kind == "untrained" else "similarities",
+        line=replace(method.line, dashes="-.", marker=marker),
+        places=CURVES if method.places else (),
+        readout="similarities",
+        kept_as=f"{method.name}_similarities" if method.body else "",
+        of_sound="",
+    )
+
+
+# Each row that reads codes -> the row that reads similarities to the codebook instead, which `compare.readout` chooses.
+_SIMILAR = {
+    "bag_of_codes": replace(
+        _reading_similarities(_BASES["bag_of_codes"], "8"),
+        name=BAG_OF_SIMILARITIES,
+        title="bag of similarities",
+        input=None,
+    ),
+    **{
+        name: _reading_similarities(_BASES[name], marker)
+        for name, marker in {
+            **{"gpt": "d", "denoising": "X", "denoising_patch": "P"},
+            **{"random_gpt": "1", "random_denoising": "2"},
+        }.items()
+    },
+}
+SIMILARITIES = {name: method.name for name, method in _SIMILAR.items()}
+# Rows of the same vectors and networks, read plainly: what a probe of the last layer finds, without any other help.
+_PLAIN = tuple(
+    _BASES[name].read_plainly(marker)
+    for name, marker in {
+        **{"gpt": "+", "denoising": "+", "denoising_patch": "x", "bag_of_codes": "x", "simclr": "+", "supervised": "+"},
+        **{"random_gpt": "+", "random_denoising": "x", "random_conv": "3"},
+    }.items()
+)
+METHODS = {method.name: method for method in (*_TABLE, *_SIMILAR.values(), *_PLAIN)}
+# Names of version 0.x -> the names of today, which options take for one more version.
+OLD_NAMES = {
+    "gpt_window": "denoising",
+    "gpt_read": "denoising_patch",
+    "random_gpt_window": "random_denoising",
+}
 # All rows that a comparison can have, the heads of classifiers included.
 ROWS = {row.name: row for method in METHODS.values() for row in (method, method.head) if row is not None}
 
 
+def name_today(name: str) -> str:
+    """Return the name of today of a method, or of methods side by side, that may have the name of an older version."""
+    return BESIDE.join(OLD_NAMES.get(each, each) for each in name.split(BESIDE))
+
+
+def reads_sound(name: str) -> bool:
+    """Return whether the network of a method, which the folder of a run keeps, reads sound itself."""
+    return bool((method := METHODS.get(name_today(name))) and method.of_sound)
+
+
+def renamed_notice(*names: str) -> str:
+    """Say which of the names are of an older version, and what they are today; "": none is."""
+    parts = dict.fromkeys(part for name in names for part in name.split(BESIDE) if part in OLD_NAMES)
+    return "; ".join(f"{old} is now {OLD_NAMES[old]}, and the next version will not know {old}" for old in parts)
+
+
+def name_read_as(name: str, readout: Readout) -> str:
+    """Return the name of the row of a method, or of methods side by side, under ``compare.readout``."""
+    parts = name_today(name).split(BESIDE)
+    return BESIDE.join(parts if readout == "codes" else (SIMILARITIES.get(each, each) for each in parts))
+
+
 def method_of(name: str) -> Method:
-    """Return a method of the table, or describe several side by side: ``gpt_window+simclr``."""
+    """Return a method of the table, or describe several side by side: ``denoising+simclr``."""
+    name = name_today(name)
     first, *others = parts = tuple(METHODS[each] for each in name.split(BESIDE))
     if not others:
         return first
@@ -108,6 +198,7 @@ def method_of(name: str) -> Method:
 
 def row_of(name: str) -> Method:
     """Return the row with a name; the table lacks methods side by side, and the user's own features."""
+    name = name_today(name)
     return ROWS.get(name) or (method_of(name) if BESIDE in name else own_method(name))
 
 

@@ -57,7 +57,7 @@ NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
 def full_name(name: str) -> str:
-    """Write a name of ``results.json`` in words: "gpt/layer_2" is "GPT, layer 2"; "a@0.7" is "a at 0.7"."""
+    """Write a name of ``results.json`` in words: "gpt/layer_2" is "GPT over codes, layer 2"; "a@0.7" is "a at 0.7"."""
     kind, _, temperature = name.partition("@")
     if temperature:
         return f"{full_name(kind)} at {temperature}"
@@ -171,6 +171,27 @@ def few_labels(comparison: Comparison) -> dict[float, list[Row]]:
     return {count: by_labels[count] for count in known[-2:]}
 
 
+def reads_of(of: str, comparison: Comparison) -> str:
+    known = comparison.described.get(of)
+    return known["reads"] if known else row_of(of).reads_input
+
+
+def learns_of(of: str, comparison: Comparison) -> str:
+    known = comparison.described.get(of)
+    return known["learns"] if known else row_of(of).learns
+
+
+def weights_of(of: str, comparison: Comparison) -> str:
+    known = comparison.described.get(of)
+    return f"{known['weights']:,}" if known and known["weights"] else "–"
+
+
+def training_of(of: str, comparison: Comparison) -> str:
+    """Write the processor seconds of a row's training, with all that it needs."""
+    known = comparison.described.get(of)
+    return f"{known['training_seconds']:,.0f}" if known and known["training_seconds"] else "–"
+
+
 def ahead(of: str) -> str:
     return f"{full_name(of)} ahead by"
 
@@ -186,7 +207,7 @@ FUNCTIONS: tuple[Callable[..., object], ...] = (
     *(extras, count_codes, where, find, measured, value_of),
     *(full_name, heading, number, percent, noise_label, points, bits, signed_bits, significance, duration, quantity),
     *(counted, listed, plural, candidates, differing, few_labels, ahead, option_lines),
-    *(escape_markdown, row_of, stdev),
+    *(escape_markdown, row_of, stdev, reads_of, learns_of, weights_of, training_of),
 )
 
 
@@ -240,12 +261,21 @@ def interval(row: Row) -> str:
 
 def methods_latex(comparison: Comparison) -> str:
     """Write the methods as a LaTeX table, the best first."""
-    head = ["method", f"test {full_name(comparison.metric)}", "interval"]
+    about = ["reads", "layer", "pooling", "weights", "training, s"]
     rows = (
-        [full_name(of), percent(row.value), interval(row), percent(comparison.validated[of].value)]
+        [
+            full_name(of),
+            reads_of(of, comparison),
+            *(each or "–" for each in comparison.read_from(of)),
+            weights_of(of, comparison),
+            training_of(of, comparison),
+            percent(row.value),
+            interval(row),
+            percent(comparison.validated[of].value),
+        ]
         for of, row in comparison.tested.items()
     )
-    return latex_table([*head, "on validation"], rows)
+    return latex_table(["method", *about, f"test {full_name(comparison.metric)}", "interval", "on validation"], rows)
 
 
 def sentences(macro: str, *values: object) -> list[str]:

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from lm.lm_options import ProbeConfig
 from lm.probing import intervals as measured
 from lm.probing.task import require_equal_counts
+from pipelines.methods.methods_table import row_of
 from pipelines.results.run_record import KEPT, LARGEST_INPUT, OF_LAYER, Comparison, FoldSeed, Made, Row, frame
 from pipelines.settings.run_settings import By, RunSettings
 from pipelines.stages.probing import probe_task
@@ -138,7 +139,7 @@ class Probes:
         means = dict(zip(self.methods, self.tested.values.mean(0), strict=True))
         ranked = sorted(self.methods, key=lambda of: -means[of])
         keys = {of: " ".join(dict.fromkeys(row["artifact"] for row in self.rows[of].values())) for of in ranked}
-        rows = {of: replace(shared, of=of, artifact=keys[of]) for of in ranked}
+        rows = {of: replace(shared, of=of, artifact=keys[of], reads=row_of(of).reads_input) for of in ranked}
         for each in (self._on_test, self._on_validation):
             for of, row in rows.items():
                 yield from each(of, row)

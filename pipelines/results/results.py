@@ -21,7 +21,8 @@ from lm.lm_options import ProbeConfig
 from lm.probing.intervals import Hits, Measured, interval
 from pipelines.extras.table import extras
 from pipelines.extras.work import works
-from pipelines.methods.methods_table import METHODS
+from pipelines.methods.method import Method
+from pipelines.methods.methods_table import METHODS, row_of
 from pipelines.results.probes import Probes
 from pipelines.results.run_record import (
     CODEBOOK,
@@ -31,9 +32,11 @@ from pipelines.results.run_record import (
     SOUND,
     Comparison,
     Made,
+    MethodRecord,
     Row,
     Section,
     frame,
+    parameters_of,
 )
 from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.codebooks import HEALTH, KMEANS
@@ -41,10 +44,10 @@ from pipelines.stages.language_model import PERPLEXITY
 from pipelines.stages.listening import CLIPS, GUARD, JUDGED, JUDGES, LISTENING, RECOGNISED
 from pipelines.store.inputs_and_outputs import RESULTS
 from pipelines.store.store import CURVE, ENTRY, Entry, write_json
-from pipelines.store.stored_features import GPT
 from vocoder.kinds import BY_KEY, ORIGINAL, UNLEARNED, WAVENET
 from wordless.audio.recordings.manifest import SPLITS, Clips
 from wordless.base.files import write_aside
+from wordless.base.saved_models import WEIGHTS
 
 TRAINED = ("autoencoder", "lm", "vocoder")  # stages with a training curve
 
@@ -144,21 +147,57 @@ def _of_training(entries: Mapping[str, Entry], protocol: str, codes_per_second: 
 
 def _comparison(probes: Probes, made: Made, settings: RunSettings) -> Comparison:
     first = min(seed for _, seed in made)
-    trained = ("lm", *(name for name, method in METHODS.items() if method.training))
+    own = {name: method for name, method in METHODS.items() if method.training and method.base is None}
+    entries_of = {"lm": "lm", **{name: method.trained_entry for name, method in own.items()}}
+    trained = {name: of for name, of in entries_of.items() if all(of in entries for entries in made.values())}
     trainings: dict[str, dict[str, Any]] = {
-        stage: {
-            fold if seed == first else f"{fold}, seed {seed}": entries[stage].read_json(CURVE)
+        name: {
+            fold if seed == first else f"{fold}, seed {seed}": entries[of].read_json(CURVE)
             for (fold, seed), entries in made.items()
         }
-        for stage in trained
-        if all(stage in entries for entries in made.values())
+        for name, of in trained.items()
     }
     named, rate = next(iter(made.values())), settings.audio.sample_rate
-    own = [each for name, each in METHODS.items() if name in named]
-    drawn = [settings.body(each).pictures(named[each.name].folder, rate, title=each.title) for each in own]
-    costs = {training: training_costs(training, made) for training in trainings}
-    about: dict[str, Any] = {"trainings": trainings, "costs": costs, "pictures": [*chain.from_iterable(drawn)]}
-    return replace(probes.comparison(settings.compare.references or (GPT,)), **about)
+    drawn = [
+        settings.body(method).pictures(named[trained[name]].folder, rate, title=method.title)
+        for name, method in own.items()
+        if name in trained
+    ]
+    costs = {name: training_costs(of, made) for name, of in trained.items()}
+    described = {of: _described(row_of(of), made, settings) for of in probes.methods}
+    about: dict[str, Any] = {"trainings": trainings, "costs": costs, "described": described}
+    about["pictures"] = [*chain.from_iterable(drawn)]
+    return replace(probes.comparison(settings.compare.rows_referred), **about)
+
+
+def _described(row: Method, made: Made, settings: RunSettings) -> MethodRecord:
+    """Say what a row reads, what its networks have learned, how many weights they have, and how long they trained."""
+    named = next(iter(made.values()))
+    weights, trained = list[int](), list[str]()
+    for method in map(_network, row.singles):
+        twin = next((each for each in METHODS.values() if method.name == each.untrained and each.base is None), method)
+        for each in dict.fromkeys((method, twin)):  # an untrained network is as large as the trained one
+            of_codes = {"lm": "lm", "rates": f"rate_{each.rate}_lm"}
+            entry = of_codes.get(each.reads, each.trained_entry)
+            if entry in named and (named[entry].folder / WEIGHTS).is_file():
+                weights.append(parameters_of(named[entry].folder / WEIGHTS))
+                trained += [entry] if each is method and (named[entry].folder / CURVE).is_file() else []
+                break
+        if method.readout is not None and not method.sound:
+            trained.append("tokenizer")
+    seconds = [sum(training_costs(each, made).values()) for each in dict.fromkeys(trained) if each in named]
+    return MethodRecord(
+        reads=row.reads_input,
+        learns=settings.learned_by(row),
+        weights=sum(weights) or None,
+        training_seconds=max(seconds) / len(made) if seconds else None,
+    )
+
+
+def _network(row: Method) -> Method:
+    """Return the row whose network a row reads, or whose own classifier it is."""
+    trained = next((each for each in METHODS.values() if each.head and each.head.name == row.name), row)
+    return trained.network
 
 
 def training_costs(training: str, made: Made) -> dict[str, float]:
@@ -192,6 +231,7 @@ def corpus_section(manifest: Clips) -> Section:
         "labels": Counter(clip.label for clip in manifest.clips if clip.label is not None),
         "groups": Counter(clip.group for clip in manifest.clips if clip.group is not None),
         **({"notices": list(manifest.notices)} if manifest.notices else {}),
+        **({"account": manifest.account.section()} if manifest.account is not None else {}),
     }
 
 

@@ -134,6 +134,7 @@ class Row:
     artifact: str  # key of the entry in the store
     of: str | None = None
     against: str | None = None  # the other one of a difference or ratio
+    reads: str | None = None  # what a probed method reads of a clip
     layer: str | None = None
     pooling: str | None = None
     bound: float | None = None
@@ -252,12 +253,12 @@ def values_by_name(rows: DataFrame) -> dict[str, float]:
 
 def parameters(folder: Path) -> int:
     """Count the parameters of an entry's models, from the headers of its safetensors files."""
-    return sum(
-        prod(shape)
-        for path in sorted(folder.glob("*.safetensors"))
-        for name, (_, shape) in read_header(path).items()
-        if not name.endswith(STATISTICS)
-    )
+    return sum(map(parameters_of, sorted(folder.glob("*.safetensors"))))
+
+
+def parameters_of(file: Path) -> int:
+    """Count the parameters in a safetensors file, from its header."""
+    return sum(prod(shape) for name, (_, shape) in read_header(file).items() if not name.endswith(STATISTICS))
 
 
 RESAMPLES = "resamples.safetensors"  # resampled test figures of each method, which pair the runs of a sweep
@@ -269,6 +270,15 @@ Resamples = dict[str, npt.NDArray[np.float32]]
 Column = Literal["fold", "seed", "group", "share", "added"]  # of a figure that is not overall
 NoiseNote = tuple[float, float | None]
 NoiseRow = tuple[str, float, dict[Noise | None, Row], dict[Noise | None, NoiseNote]]
+
+
+class MethodRecord(TypedDict):
+    """What a row of the comparison is, beside its name and its chosen layer and pooling."""
+
+    reads: str  # of a clip: codes, similarities to the codebook, log-mel...
+    learns: str  # what its network has learned to predict
+    weights: int | None  # of its network, with a head that it was trained with; None: it has no network
+    training_seconds: float | None  # processor time of one training and all that it needs; None: nothing is trained
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -299,6 +309,7 @@ class Comparison:
     trainings: dict[str, dict[str, TrainingRecord]] = field(default_factory=dict)  # by method, then fold
     # by method: processor seconds of its training and of each stage that it reads, over all folds and seeds
     costs: dict[str, dict[str, float]] = field(default_factory=dict)
+    described: dict[str, MethodRecord] = field(default_factory=dict)  # by method; older records lack it
     pictures: list[PictureRecord] = field(default_factory=list)  # of what methods have learned in the first fold
     figures: DataFrame = field(default_factory=lambda: frame(()))  # of the run
 
@@ -376,6 +387,13 @@ class Comparison:
             + (f" (bound {row.bound:g})" if row.bound is not None else "")
             for row, seed in zip(rows, seeds, strict=True)
         }
+
+    def read_from(self, of: str) -> tuple[str, str]:
+        """Name the layers and the poolings that were chosen for a method, each once; "": it has none."""
+        rows = [row for row in self.along("seed").get(of) or [self.tested[of]] if row.candidate]
+        layers = dict.fromkeys((row.layer or "").replace("_", " ") for row in rows)
+        poolings = dict.fromkeys((row.pooling or "").replace("_", " ") for row in rows)
+        return ", ".join(filter(None, layers)), ", ".join(filter(None, poolings))
 
     def layers(self, of: str) -> dict[str, dict[str, Row]]:
         """Return the figures of each layer of a method by split."""

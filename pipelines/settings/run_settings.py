@@ -16,8 +16,18 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, get_args
 
 from lm.lm_options import ProbeConfig, States, VectorConfig
 from pipelines.extras.table import EXTRAS, Extra, Need, extras
-from pipelines.methods.method import BodySettings, Method
-from pipelines.methods.methods_table import BODIES, METHODS, ROWS, BodiesOfRun, method_of, own_method, require_features
+from pipelines.methods.method import WINDOW, BodySettings, Method
+from pipelines.methods.methods_table import (
+    BODIES,
+    METHODS,
+    OLD_NAMES,
+    ROWS,
+    BodiesOfRun,
+    method_of,
+    name_read_as,
+    own_method,
+    require_features,
+)
 from pipelines.stages.stage_options import (
     STEPS,
     STEPS_FROM_SHIPPED,
@@ -28,7 +38,7 @@ from pipelines.stages.stage_options import (
 )
 from pipelines.store.inputs_and_outputs import DeviceOptions, EngineOptions
 from pipelines.store.store import StoreOptions
-from tokenizer.tokenizer_options import Assignments
+from tokenizer.tokenizer_options import Readout
 from wordless.audio.audio_options import AudioSettings, SpectrogramConfig
 from wordless.audio.recordings.corpus import CORPUS, CorpusConfig, find_recordings
 from wordless.audio.recordings.embedded import PATTERN, VOICES, VOICES_OF_SENTENCES, EmbeddedConfig, fill_in
@@ -106,8 +116,11 @@ class ReadingConfig(VectorConfig):
         "whether a further candidate has the network's input, codes or log-mel, beside all layers side by side "
         "(together in layers)",
     )
-    assignments: Assignments = option(
-        "hard", "what the bag of codes and the GPTs read: the nearest code, or how near the sound is to each code"
+    readout: Readout = option(
+        "codes",
+        "what bags and networks over codes read: codes, the nearest one of each patch, as a file of codes holds; or "
+        "similarities of the patch to all codes of the codebook, whose methods have names of their own, such as "
+        "gpt_similarities",
     )
 
     @property
@@ -115,12 +128,17 @@ class ReadingConfig(VectorConfig):
         return VectorConfig(**{each.name: getattr(self, each.name) for each in fields(VectorConfig)})
 
 
+READING = fields(ReadingConfig)
+# How rows of the plain readout read, whatever the options say.
+PLAIN = ReadingConfig(poolings=("mean",), layers=("last",), hearings=1, states=("residual",), input=False)
+
+
 @dataclass(frozen=True, kw_only=True)
 class ComparisonConfig(ReadingConfig):
     methods: tuple[str, ...] = option(
         ("log_mel", "bottleneck", "bag_of_codes", "gpt", "random_gpt"),
         "what is probed; gpt+simclr: features of both side by side",
-        choices=METHODS,
+        choices=(*METHODS, *OLD_NAMES),
         joined=True,
         filled=True,
     )
@@ -179,7 +197,17 @@ class ComparisonConfig(ReadingConfig):
             self.refuse_if(self.input and network and method.input is None, "input", rule)
         rows = [row.name for method in self.all_methods for row in (method, method.head) if row]
         for place, name in enumerate(self.references or ()):
-            match_choice(tuple(rows), name, option=f"references[{place}]")
+            match_choice(tuple(rows), name_read_as(name, self.readout), option=f"references[{place}]")
+
+    def reading_of(self, method: Method) -> ReadingConfig:
+        """Return how the vectors of a method are made."""
+        own = PLAIN if method.plain else ReadingConfig(**{each.name: getattr(self, each.name) for each in READING})
+        return replace(own, readout=method.readout or "codes")
+
+    @property
+    def rows_referred(self) -> tuple[str, ...]:
+        """The rows that all others are compared with."""
+        return tuple(name_read_as(name, self.readout) for name in self.references or ("gpt",))
 
     @property
     def _noises(self) -> dict[str, Path | None]:
@@ -205,7 +233,8 @@ class ComparisonConfig(ReadingConfig):
         for name in {*ROWS} & {*(self.features or {})}:
             rule = "it is the name of a method: give the features another name"
             raise InputError(option="features", value=name, rule=rule)
-        named = tuple(method_of(name) for name in dict.fromkeys(self.methods))
+        rows = dict.fromkeys(name_read_as(name, self.readout) for name in self.methods)
+        named = tuple(map(method_of, rows))
         return named + tuple(own_method(name, file) for name, file in (self.features or {}).items())
 
     @property
@@ -372,6 +401,13 @@ class RunSettings(BodiesOfRun, TrainingCommand):
     @property
     def bodies(self) -> tuple[BodySettings, ...]:
         return tuple(getattr(self, name) for name in BODIES)
+
+    def learned_by(self, row: Method) -> str:
+        """Return what a row's network has learned to predict, with the length of its target."""
+        if row.network.target != WINDOW:
+            return row.learns
+        patch = self.tokenizer.patch.frames * self.audio.hop_length / self.audio.sample_rate
+        return f"the code of the {self.gpt_sound.window_patches(patch) * patch:g} s around, unchanged"
 
     def probes(self, method: str) -> bool:
         return any(one.name == method for one in self.probed_methods)

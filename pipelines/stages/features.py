@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lm.lm_options import POOLINGS, RESIDUAL, VECTORS, GPTConfig, Pooling, States, VectorConfig
+from lm.lm_options import LOOK_AHEAD, POOLINGS, RESIDUAL, VECTORS, GPTConfig, Pooling, States, VectorConfig
 from lm.model import LanguageModel, layer_features
 from lm.probing.vectors import RunningPools, average, bags_of_codes, pool, read_features
 from pipelines.store.stage import Run, Session, stage
@@ -212,7 +212,8 @@ class CodedViews:
 
     @property
     def format(self) -> CodesFormat:
-        return read_codes(self.codes.folder)[0]
+        formats = [read_codes(each.codes.folder)[0] for each in (*self.coarser, self)]
+        return CodesFormat.of_rates(formats) if self.coarser else formats[0]
 
     def pooled(self, pool_views: CodesVectors) -> dict[str, FloatArray]:
         """Pool the codes of the views, those of `ROWS_AT_ONCE` rows at a time, and average the vectors of each row."""
@@ -306,11 +307,13 @@ class UntrainedGPT:
 
     gpt: GPTConfig
     seed: int
+    look_ahead: int = LOOK_AHEAD  # of an upsampler
 
     @property
     def key(self) -> dict[str, object]:
         """What decides the weights; the pitch was an option, and stays in the key so that stored features do, too."""
-        return {"gpt": self.gpt, "seed": self.seed, "pitch": "beside"}
+        more = {} if self.look_ahead == LOOK_AHEAD else {"look_ahead": self.look_ahead}
+        return {"gpt": self.gpt, "seed": self.seed, "pitch": "beside", **more}
 
 
 @stage("{of}_features", version=4, title="states of {of}")
@@ -322,7 +325,7 @@ def gpt_features(
     if isinstance(lm, Entry):
         model = LanguageModel.from_pretrained(lm.folder, device=str(run.gang.device))
     else:
-        model = LanguageModel.create(lm.gpt, coded.format, seed=lm.seed)
+        model = LanguageModel.create(lm.gpt, coded.format, seed=lm.seed, look_ahead=lm.look_ahead)
         model.gpt.to(run.gang.device).eval()
     states_of = partial(layer_features, model, of=states, vectors=coded.vectors)
     write_features(run.folder, coded.pooled(states_of), of=of)

@@ -240,8 +240,6 @@ JOB, TABLE = "job.json", "figures.md"  # in the folder of a fine-tuned model: wh
 # folders, and the stages or methods of `wordless run` that make them
 Part = Literal["tokenizer", "lm", "gpt_sound", "gpt_window", "vocoder", "wav2vec2", "audio_transformer"]
 
-OF_SOUND: tuple[Part, ...] = ("gpt_sound", "gpt_window")  # parts that read sound themselves
-
 from_hub = cache(fetch)  # a command asks several times for a part, and the hub once
 
 

@@ -1,4 +1,4 @@
-"""What the targets of `gpt_window` and `gpt_sound` teach: one network with two inputs and one target after another.
+"""What the targets of `denoising` and `gpt_sound` teach: one network with two inputs and one target after another.
 
 A row is an input and a target. The input is log-mel, or the codes of the same augmented log-mel, which the tokenizer
 computes in each batch. Clips, augmentation, transformer, batches and probe are those of the experiment. Features are

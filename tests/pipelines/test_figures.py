@@ -61,7 +61,7 @@ def test_a_run_has_its_methods_as_a_latex_table(finished_run: FinishedRun) -> No
     rows = [line for line in text.splitlines() if line.endswith(r"\\")]
     methods = (finished_run.folder / "comparison.md").read_text().split("\n\n")[0].splitlines()[2:]
     assert len(rows) == 1 + len(methods)
-    assert {row.count(" & ") for row in rows} == {3}
+    assert {row.count(" & ") for row in rows} == {8}
     assert not re.search(r"(?<!\\)[%#_$](?![<>|-]?\$)", text.replace("$-$", ""))
 
 

@@ -133,3 +133,27 @@ def test_gpt_and_simclr_are_trained_on_the_same_clips(finished_run: FinishedRun,
 def test_recordings_that_name_no_folds_are_refused(finished_run: FinishedRun) -> None:
     with pytest.raises(InputError, match=r"\bfold\b"):
         folds(finished_run.manifest, "fold")
+
+
+def test_each_row_says_what_it_reads_from_where_with_how_many_weights_and_after_what_training(compared: Path) -> None:
+    results = read_results(compared / "run")
+    found = results["comparison"]
+    for of in METHODS:
+        record, rows = found.described[of], found.rows(name="accuracy", of=of)
+        assert {row.reads for row in rows} == {record["reads"]}
+        assert found.read_from(of)[1] or of.endswith("_head")
+    reads = {of: found.described[of]["reads"] for of in METHODS}
+    assert (reads["gpt"], reads["bag_of_codes"], reads["simclr"], reads["log_mel"]) == (
+        *("codes", "codes"),
+        *("log-mel", "log-mel"),
+    )
+    assert found.described["gpt_sound"]["weights"] == found.described["random_gpt_sound"]["weights"]
+    assert (found.described["gpt"]["weights"] or 0) > 1000
+    assert found.described["log_mel"]["weights"] is None
+    seconds = {of: found.described[of]["training_seconds"] or 0.0 for of in METHODS}
+    assert seconds["gpt"] > seconds["bag_of_codes"] > 0 == seconds["log_mel"] == seconds["random_conv"]
+    table = (compared / "run/comparison.md").read_text()
+    assert table.startswith("| method | reads | layer | pooling | weights | training, s |")
+    assert "| gpt | codes | " in table
+    assert "reads similarities" not in (compared / "run/report.html").read_text()
+    assert "similarities" not in (compared / "run/table.tex").read_text()

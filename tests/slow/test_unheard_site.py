@@ -71,7 +71,7 @@ def test_events_of_an_unheard_site(tmp_path: Path) -> None:
         tmp_path,
         *("run", "name=sites", "corpus.root=sites", "corpus.pattern={group}.flac", "corpus.split.by=group"),
         *("corpus.split.validation=[west_1]", "corpus.split.test=[west_2]", "stages=[tokenizer,probe]"),
-        *("compare.methods=[log_mel,bag_of_codes]", "compare.poolings=[mean,max]", "compare.assignments=soft"),
+        *("compare.methods=[log_mel,bag_of_codes]", "compare.poolings=[mean,max]", "compare.readout=similarities"),
         *("tokenizer.codebook_size=128", "tokenizer.patch.frames=8", "tokenizer.patch.mels=8"),
         *("tokenizer.autoencoder.bottleneck=32", "tokenizer.fit.steps=300", "device=cpu", "threads=1"),
     )

@@ -34,7 +34,7 @@ import numpy.typing as npt
 
 from wordless.audio import completeness
 from wordless.audio.waveform import HEADERLESS, MAX_RATE, MIN_RATE, Part
-from wordless.base.files import file_stamp, open_regular
+from wordless.base.files import file_stamp, open_file_hash, open_regular, stamp_text
 from wordless.base.messages import InputError
 
 if TYPE_CHECKING:
@@ -93,7 +93,8 @@ class Recording(ExitStack):
         self.path = path
         self._position, self._recent = 0, deque[Block]()  # what was decoded, where a seek is inexact; in samples
         with self._named_errors():
-            self._sound: Any = _open_sound(path, self.enter_context(open_regular(path)))
+            self._file = self.enter_context(open_regular(path))
+            self._sound: Any = _open_sound(path, self._file)
             self.callback(self._sound.close)
             self.samplerate: int = self._sound.samplerate  # Hz
             self.channels: int = self._sound.channels
@@ -122,6 +123,16 @@ class Recording(ExitStack):
             else:
                 raise
             raise RecordingError(self.path, kind, cause, remedy=remedy) from error
+
+    @property
+    def stamp(self) -> str:
+        """The `stamp_text` of the open file now: another program may write into it."""
+        return stamp_text(self._file)
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the open file's bytes now."""
+        return _sha256_of(_File(self.path, (os.getpid(), *file_stamp(self._file)), self._file))
 
     @property
     def declared(self) -> int | None:
@@ -216,17 +227,19 @@ def file_state(path: Path) -> tuple[object, ...]:
         return ()
 
 
-def file_key(path: Path, channel: str | int = "mean") -> str:
-    """Return a key of what is read of a file: its place, stamp, channel and decoder; empty if there is no such file."""
+def file_key(path: Path, channel: str | int = "mean", *, stamp: str | None = None) -> str:
+    """Return a key of what is read of a file: its place, stamp, channel and decoder; empty if there is no such file.
+
+    ``stamp`` is the `stamp_text` of the file; None: that of now.
+    """
     import av
     import soundfile
 
-    try:
-        stamp = file_stamp(path)
-    except (OSError, ValueError):  # there is no such file, or its name is invalid
+    stamp = stamp_text(path) if stamp is None else stamp
+    if not stamp:
         return ""
     decoder = f"{soundfile.__libsndfile_version__} {av.__version__}"
-    return json.dumps([str(path.resolve()), *stamp, channel, decoder, READING_VERSION])
+    return json.dumps([str(path.resolve()), *map(int, stamp.split()), channel, decoder, READING_VERSION])
 
 
 def _open_sound(path: Path, file: int) -> SoundFile | _FFmpegSound:
@@ -265,6 +278,11 @@ class _File:
     path: Path
     state: tuple[object, ...]
     descriptor: int = field(compare=False)
+
+
+@lru_cache(maxsize=1 << 16)
+def _sha256_of(opened: _File) -> str:
+    return open_file_hash(opened.descriptor)
 
 
 @lru_cache(maxsize=1 << 16)

@@ -265,6 +265,8 @@ def read_blocks(
         rule = f"the part has channel {part.channel}; give only one of them"
         require(channel == part.channel, "channel", channel, rule)
     with _recording_at(path, part) as recording:
+        unchanged = _Unchanged(recording, part)
+        unchanged.require()  # before a fault of another file would be told
         rate = recording.samplerate
         if powers is not None:
             powers.sample_rate = rate
@@ -272,7 +274,7 @@ def read_blocks(
             remedy = "leave it out, or choose a lower sample rate"
             raise RecordingError(path, *reason.split(": ", 1), remedy=remedy)
         blocks = mono_blocks(recording, number, part=part, powers=powers)
-        yield from resample_blocks(_require_usable(blocks, path), rate, sample_rate)
+        yield from resample_blocks(_require_usable(blocks, unchanged), rate, sample_rate)
 
 
 def read_beginning(
@@ -283,10 +285,34 @@ def read_beginning(
     return Waveform(samples=join_blocks(blocks), sample_rate=sample_rate)
 
 
-def _require_usable(blocks: Iterable[FloatArray], path: Path) -> Iterator[FloatArray]:
+CHANGED = "has changed since this command found it"
+
+
+class _Unchanged:
+    """Whether a recording is the file that was inspected, also while it is read; a part without a stamp takes any.
+
+    Codes of other sound would be stored under the key of the sound that was inspected, and used again when that is put
+    back. A file of another stamp, such as a copy, may have the same bytes.
+    """
+
+    def __init__(self, recording: Recording, part: Part) -> None:
+        self.recording, self._part, self._stamp = recording, part, part.stamp
+
+    def require(self) -> None:
+        """Refuse a file of other bytes."""
+        if not self._stamp or (now := self.recording.stamp) == self._stamp:
+            return
+        if not self._part.sha256 or self.recording.sha256 != self._part.sha256:
+            remedy = "call the same command again, and let no other program write there meanwhile"
+            raise RecordingError(self.recording.path, CHANGED, remedy=remedy)
+        self._stamp = now
+
+
+def _require_usable(blocks: Iterable[FloatArray], unchanged: _Unchanged) -> Iterator[FloatArray]:
     for block in blocks:
+        unchanged.require()
         if len(block) and (reason := unusable_peak(float(np.abs(block).max()))):
-            raise RecordingError(path, "too loud", reason)
+            raise RecordingError(unchanged.recording.path, "too loud", reason)
         yield block
 
 

@@ -6,7 +6,7 @@ Python writes the bytes: on a full disk libsndfile reports only a failure, Pytho
 import wave
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -79,16 +79,21 @@ class Waveform:
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """Samples ``start`` to ``start + num_samples`` of a recording, at its own rate."""
+    """Samples ``start`` to ``start + num_samples`` of a recording, at its own rate.
+
+    With a ``stamp``, `wordless.audio.reading.read_blocks` refuses a file that is no longer the one of this stamp.
+    """
 
     start: int
     num_samples: int
     channel: int | None = None  # from 0; None: the mean of all channels
+    stamp: str = field(default="", compare=False, repr=False)  # `stamp_text` of the file; "": of any file
+    sha256: str = field(default="", compare=False, repr=False)  # of its bytes, which may get another stamp; "": unknown
 
     def __post_init__(self) -> None:
-        for name, value in (("start", self.start), ("num_samples", self.num_samples)):
-            if value < 0:
-                raise InputError(f"{name} is {value}", remedy="a part of a recording needs 0 samples or more")
+        if self.start < 0 or self.num_samples < 0:
+            name = "start" if self.start < 0 else "num_samples"
+            raise InputError(f"{name} is {getattr(self, name)}", remedy="a part of a recording needs 0 samples or more")
 
     def span(self, sample_rate: int) -> tuple[float, float]:
         """Return begin and end in seconds."""

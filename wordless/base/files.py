@@ -204,22 +204,36 @@ def is_ours(folder: Path, files: Collection[str]) -> bool:
     return "entry.json" in files and {"stage", "arguments"} <= {*(find_object(folder / "entry.json") or {})}
 
 
-def file_stamp(path: Path) -> list[int]:
-    """Return what changes when a file gets another content.
+def file_stamp(file: Path | int) -> list[int]:
+    """Return what changes when a file, by its path or its descriptor, gets another content.
 
     Programs that copy, unpack or synchronise files set the time of change, and sizes may agree. They cannot set the
     time of change of the inode.
     """
-    status = path.stat()
+    status = os.stat(file)  # noqa: PTH116  also of a descriptor
     return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]
+
+
+def stamp_text(file: Path | int) -> str:
+    """Return the `file_stamp` as a text; empty: there is no such file, or its name is invalid."""
+    try:
+        return " ".join(map(str, file_stamp(file)))
+    except (OSError, ValueError):
+        return ""
 
 
 def file_hash(path: Path) -> str:
     """Compute the SHA-256 of a file's bytes."""
-    digest = hashlib.sha256()
     with open_regular(path) as file:
-        while block := os.read(file, 1 << 20):
-            digest.update(block)
+        return open_file_hash(file)
+
+
+def open_file_hash(file: int) -> str:
+    """Compute the SHA-256 of the bytes of a file that is open for reading, whose position stays."""
+    digest, place = hashlib.sha256(), 0
+    while block := os.pread(file, 1 << 20, place):
+        digest.update(block)
+        place += len(block)
     return digest.hexdigest()
 
 

@@ -25,7 +25,6 @@ import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
@@ -41,6 +40,7 @@ from wordless.base.messages import InputError, within
 from wordless.base.options import updated
 from wordless.base.progress import Progress
 from wordless.training import FitConfig, Point, TrainingRecord
+from wordless.training.joining import join
 
 if TYPE_CHECKING:
     from fairseq2.gang import Gangs
@@ -50,8 +50,6 @@ B_co = TypeVar("B_co", bound=Batch, covariant=True)
 T = TypeVar("T")
 LossFunction = Callable[[nn.Module, B], tuple[Tensor, int]]  # summed loss, number of items
 Precision = Literal["fp32", "bf16"]
-# Rank 0 may work alone for hours (encoding a corpus, clustering) while the others wait at a barrier.
-PATIENCE = timedelta(days=2)
 # Each process has its own running statistics. fairseq2's DDP on GPUs uses another class with the same statistics.
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 PROGRESS = ("step", "seconds", "curve", "running", "best_loss", "best_step")  # values of a training
@@ -123,7 +121,8 @@ def open_gang(device: torch.device) -> Iterator[Gang]:
     if device.type == "cuda":
         device = torch.device("cuda", rank("LOCAL_RANK"))
         torch.cuda.set_device(device)  # tensors made without naming a device are then on this one
-    gangs = create_parallel_gangs(ProcessGroupGang.create_default_process_group(device, timeout=PATIENCE))
+    # fairseq2's own way to connect takes no store, and one limit of time for connecting and for all that follows.
+    gangs = create_parallel_gangs(ProcessGroupGang(join(device), device))
     yield Gang(device, gangs)  # left open where this process fails: others would fail before it has printed its error
     gangs.close()
 

@@ -31,7 +31,7 @@ from lm.model import LanguageModel, states_over_time
 from pipelines.commandline.command_options import command_line
 from pipelines.commandline.recording_options import write_annotations
 from pipelines.extras.find import Features, FindConfig
-from pipelines.jobs.coding import ReadSound, Told, attempted, files_key, open_session, told_of, write_shards
+from pipelines.jobs.coding import ReadSound, Told, attempted, files_key, open_session, stamped, told_of, write_shards
 from pipelines.pages.page_of_places import Excerpt, Room
 from pipelines.pages.phrasing import draw
 from pipelines.stages.features import mfcc_frames
@@ -302,12 +302,12 @@ def find_in_recordings(
     if not read:
         problem = f"query={settings.query}: no query can be read ({frequent_reasons(rejected)})"
         raise InputError(f"{problem}; choose another recording of the sound")
-    entry = found_places(session, read, recordings, reader, settings.hits)
+    entry = found_places(session, read, stamped(recordings), reader, settings.hits)
     told = told_of(entry, recordings, below=recordings.root)
     left_out = {each.path for each in told.rejected}  # recordings, beside which queries are listed below
     hits, shorter = best_hits(entry, read, recordings.root, most=settings.hits)
     told.rejected[:] = [*rejected, *sorted([*told.rejected, *shorter], key=lambda each: each.path)]
-    told.tell(session.terminal, settings.output, option=f"input={settings.input}")
+    told.tell(session.terminal, settings.output, option=f"input={settings.input}", places=[queries, recordings])
     audio = reader.tokenizer.front_end
     room, page = Room(sample_rate=audio.sample_rate, channel=audio.channel), settings.output.with_suffix(".html")
     rows = [asdict(hit) | {"path": str(recordings.root / hit.path)} for hit in hits]

@@ -51,7 +51,17 @@ from tokenizer.tokenizer import Tokenizer
 from wordless.audio.audio_options import Channel
 from wordless.audio.reading import read_blocks, resampled_length
 from wordless.audio.recordings.annotation_formats import Event
-from wordless.audio.recordings.manifest import SPLITS, Clip, Clips, Rejected, Split, read_manifest, write_rejected
+from wordless.audio.recordings.manifest import (
+    ACCOUNT,
+    SPLITS,
+    Clip,
+    Clips,
+    Rejected,
+    Split,
+    read_manifest,
+    write_account,
+    write_rejected,
+)
 from wordless.base.arrays import Array, FloatArray, write_array, write_table
 from wordless.base.files import find_object, list_hash, write_aside
 from wordless.base.machine import choose_device, limit_pools, use_threads
@@ -164,6 +174,12 @@ def finetune_body(settings: FinetuneConfig, config: dict[str, object]) -> None:
             trials = {arm: _trial(session, tuning, arm) for arm in arms}
             if not gang.rank:
                 write_rejected([*corpus.rejected, *set_aside], folder / REJECTED)
+                if corpus.account is not None:
+                    kept = {clip.path for clip in clips.clips}
+                    lost = {
+                        path: each.reason for each in set_aside if (path := each.path.partition("#t=")[0]) not in kept
+                    }
+                    write_account(corpus.account.but_for(lost), folder / ACCOUNT)
                 write_results(session, tuning, trials, corpus=corpus, notices=notices, config=config)
 
 

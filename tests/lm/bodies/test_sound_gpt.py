@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from lm.bodies.network_sizes import AugmentationConfig, ClipBatchConfig, SoundGP
 from lm.bodies.sound_gpt import (
     BANDS,
     BINS,
+    READOUT,
     TOKENIZER,
     CodedClips,
     CodePrediction,
@@ -32,7 +34,7 @@ from lm.tokens import UNCOUNTED, loss
 from tests.threads import require_alike
 from tests.tokenizer.conftest import RATE, fitted, sound, speech_tokenizer
 from tokenizer.tokenizer import Tokenizer
-from tokenizer.tokenizer_options import PatchConfig
+from tokenizer.tokenizer_options import PatchConfig, Readout
 from wordless.audio.audio_options import Levelling, SpectrogramConfig
 from wordless.audio.spectrogram import SAMPLE, LogMel, warp
 from wordless.base.arrays import IntArray
@@ -207,13 +209,17 @@ def test_a_gpt_over_codes_reads_those_of_the_tokenizer_from_log_mel_of_any_norma
     mean, std = torch.full((24,), -3.0), torch.full((24,), 2.0)
     normalised, stem, steps = (log_mel - mean) / std, CodeStem(coder, mean, std), log_mel.shape[1] // 4
     codes = torch.from_numpy(coder.encode(samples, RATE).spectral.values).long()[:steps]
-    torch.testing.assert_close(stem(normalised)[0, :steps], torch.nn.functional.one_hot(codes, 16).flatten(1).float())
+    one_hot = torch.nn.functional.one_hot(codes, 16).flatten(1).float()
+    for own in (stem, stem.eval()):  # training and probes read the same
+        torch.testing.assert_close(own(normalised)[0, :steps], one_hot, rtol=0, atol=0)
     stored = StoredClips.together([normalised[0].numpy(), torch.zeros(7, 24).numpy()])
     targets = CodedClips.as_read(stored, stem, patch_frames=4).codes
     torch.testing.assert_close(torch.from_numpy(targets.clip(0)).long()[:steps], codes)
     assert [len(targets.clip(row)) for row in range(2)] == [-(-log_mel.shape[1] // 4), 2]  # a clip may end in a patch
-    soft = stem.eval()(normalised)[0, :steps]
-    torch.testing.assert_close(stem(normalised[:, :20])[0], soft[:5])  # it reads the past alone
+    similar = CodeStem(coder, mean, std, readout="similarities")
+    soft = similar(normalised)[0, :steps]
+    torch.testing.assert_close(similar.eval()(normalised)[0, :steps], soft, rtol=0, atol=0)
+    torch.testing.assert_close(similar(normalised[:, :20])[0], soft[:5])  # it reads the past alone
     shares = soft.unflatten(1, (-1, 16))
     torch.testing.assert_close(shares.sum(-1), torch.ones(shares.shape[:2]))
     torch.testing.assert_close(shares.argmax(-1), codes)
@@ -224,9 +230,12 @@ def test_codes_of_a_speech_model_are_refused(tmp_path: Path) -> None:
         CodeStem(speech_tokenizer(tmp_path), torch.zeros(24), torch.ones(24))
 
 
-def test_a_gpt_over_codes_is_saved_with_its_tokenizer(coder: Tokenizer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("readout", get_args(Readout))
+def test_a_gpt_over_codes_is_saved_with_its_tokenizer_and_readout(
+    coder: Tokenizer, tmp_path: Path, readout: Readout
+) -> None:
     shape = replace(SHAPE, mels=24, patch_frames=4, codebook_size=16)
-    stem = CodeStem(coder, coder.mean, coder.std)
+    stem = CodeStem(coder, coder.mean, coder.std, readout=readout)
     model = create_sound_gpt(MODEL, shape, seed=0, codes=stem).eval()
     beside = create_sound_gpt(MODEL, shape, seed=0)
     torch.testing.assert_close(model.decoder.state_dict(), beside.decoder.state_dict(), rtol=0, atol=0)
@@ -234,7 +243,7 @@ def test_a_gpt_over_codes_is_saved_with_its_tokenizer(coder: Tokenizer, tmp_path
     frames, lengths = torch.randn(1, 20, 24, generator=torch.Generator().manual_seed(0)), torch.tensor([20])
     layers = model.states(frames, lengths)
     assert {name: counts.tolist() for name, (_, counts) in layers.items()} == {"layer_1": [5], "layer_2": [5]}
-    write_model(tmp_path, model, {"gpt_sound": asdict(MODEL), "shape": asdict(shape)})
+    write_model(tmp_path, model, {"gpt_sound": asdict(MODEL), "shape": asdict(shape), READOUT: readout})
     coder.save_pretrained(tmp_path / TOKENIZER)
     save_file({"mean": coder.mean, "std": coder.std}, tmp_path / SAMPLE)
     loaded = SoundBody(folder=tmp_path, audio=coder.front_end).create(seed=1).eval()

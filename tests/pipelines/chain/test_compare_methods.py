@@ -66,7 +66,7 @@ def test_baselines_are_the_same_for_all_patches_and_seeds_of_their_sample(
 def test_targets_without_a_network_and_methods_side_by_side_are_probed_and_share_what_reads_no_codes(
     finished_run: FinishedRun, tmp_path: Path
 ) -> None:
-    methods = "bag_of_targets,gpt_read,gpt_window,simclr,supervised,gpt_window+simclr,random_gpt_window+random_conv"
+    methods = "bag_of_targets,denoising_patch,denoising,simclr,supervised,denoising+simclr,random_denoising+random_conv"
     words = ("stages=[probe]", f"compare.methods=[{methods}]", "compare.input=true", "probe.learning_curve=[]")
     sound = ("gpt_sound=tiny", "gpt_sound.fit.steps=2", "gpt_sound.fit.validate_every=1", "tokenizer.patch.mels=20")
     first, second = (
@@ -74,7 +74,7 @@ def test_targets_without_a_network_and_methods_side_by_side_are_probed_and_share
     )
     rows = records(first)
     assert {*rows} == {*methods.split(","), "supervised_head"}
-    for of, name in (("bag_of_targets", "all_windows"), ("gpt_window+simclr", "all_parts")):
+    for of, name in (("bag_of_targets", "all_windows"), ("denoising+simclr", "all_parts")):
         wanted = {f"{of}/{name}{more}:{pooling}" for more in ("", "_with_input") for pooling in POOLINGS}
         assert {each["of"] for each in rows[of]["candidates"]} == wanted
     bags = StoredFeatures.of(first["bag_of_targets_features"].folder / FEATURES)["bag_of_targets/all_windows:mean"]
@@ -86,7 +86,7 @@ def test_targets_without_a_network_and_methods_side_by_side_are_probed_and_share
     networks = {f"{name}{more}" for name in ("simclr", "supervised") for more in ("", "_features")}
     probes = {"probed_simclr", "probed_supervised", "random_conv_features", "log_mel_features"}
     assert reused >= {"spectrograms", *networks, *probes}
-    assert not reused & {"bag_of_targets_features", "gpt_read", "gpt_window", "probed_gpt_window+simclr"}
+    assert not reused & {"bag_of_targets_features", "gpt_read", "gpt_window", "probed_denoising+simclr"}
 
 
 def _samples(samples: FloatArray) -> FloatArray:

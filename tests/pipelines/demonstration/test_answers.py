@@ -21,7 +21,7 @@ from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import GPT, save_run, save_tokenizer, sweep
 from tokenizer.encoder import soft_codes
 from tokenizer.tokenizer import Tokenizer
-from tokenizer.tokenizer_options import Assignments
+from tokenizer.tokenizer_options import Readout
 from vocoder.kinds import GRIFFIN_LIM, KINDS, WAVENET, Kind
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.waveform import Waveform
@@ -36,11 +36,9 @@ def options(model: Path, **changes: object) -> DemoConfig:
     return DemoConfig(**(values | changes))  # type: ignore[arg-type]  # a test's shorthand
 
 
-def save_probe(
-    run: Path, of: str, dim: int, *, trim_db: float | None = None, assignments: Assignments = "hard"
-) -> Path:
+def save_probe(run: Path, of: str, dim: int, *, trim_db: float | None = None, readout: Readout = "codes") -> Path:
     """Add a probe with random weights to a run."""
-    recipe = VectorRecipe(assignments=assignments)
+    recipe = VectorRecipe.reading(readout)
     figures = {"power": 1.0, "bound": 3.0, "answer": "one", "test_accuracy": 0.5, "chance": 0.4, "trim_db": trim_db}
     about = ProbeDescription(of=of, recipe=recipe, classes=CLASSES, dim=dim, **figures)  # type: ignore[arg-type]  # mixed
     with torch.random.fork_rng(devices=[]):
@@ -229,9 +227,9 @@ def test_a_probe_reads_sounds_without_silent_ends_if_it_was_fitted_so(tmp_path: 
     np.testing.assert_array_equal(whole.codes.values, plain.show(tmp_path / "whole.wav").codes.values)
 
 
-def test_a_probe_of_soft_codes_is_given_them(tmp_path: Path, tone: Path) -> None:
+def test_a_probe_of_similarities_is_given_them(tmp_path: Path, tone: Path) -> None:
     hard = answers_of(save_probe(save_run(tmp_path, seed=0), "bag_of_codes:mean", 8)).show(tone).answers
-    soft = answers_of(save_probe(tmp_path, "bag_of_codes:mean", 8, assignments="soft"))
+    soft = answers_of(save_probe(tmp_path, "bag_of_codes:mean", 8, readout="similarities"))
     shown, tokenizer = soft.show(tone), Tokenizer.from_pretrained(tmp_path / "tokenizer")
     codes = soft_codes(tokenizer, torch.from_numpy(tokenizer.vectors(shown.waveform.samples)))
     scores = FittedProbe.from_pretrained(tmp_path / "probe").scores(bags_of_codes(codes, ["mean"])["mean"][None])[0]

@@ -36,7 +36,7 @@ def test_the_vectors_are_those_that_the_probe_of_the_run_read(
     """With default options, of the recordings that the run was made of."""
     run = finished_run.folder
     vectors, chosen = embedded(model=run, input=finished_run.manifest.root), FittedProbe.from_pretrained(run / "probe")
-    assert {path.name for path in tmp_path.iterdir()} == {"x.npz", "store"}
+    assert {path.name for path in tmp_path.iterdir()} == {"x.npz", "x.npz.account.tsv", "store"}
     (folder,) = (folder for folder in entries(finished_run.store) if folder.parent.name == "gpt_features")
     (own,) = vectors.ordered([clip.name for clip in finished_run.manifest.clips]).values()
     assert [f"gpt/{name}" for name in vectors.arrays] == [chosen.description.of]
@@ -148,7 +148,7 @@ def test_copies_silence_and_short_recordings_have_a_row_each(
     [
         ("gpt_sound", "log_mel", "layer_3"),
         ("gpt_sound", "log_mel", "all_layers_with_input"),
-        ("gpt_window", "code", "all_layers_with_input"),
+        ("denoising", "code", "all_layers_with_input"),
     ],
 )
 def test_the_gpt_of_a_run_that_reads_sound_embeds_as_its_probes_read(

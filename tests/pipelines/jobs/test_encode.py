@@ -48,7 +48,7 @@ def test_a_folder_becomes_shards_of_the_codes_that_the_tokenizer_gives(
         assert (own.num_samples, own.format) == (expected.num_samples, tokenizer.format)
     shards = [f"codes-0000{number}.parquet" for number in range(3)]
     assert sorted(path.name for path in codes.iterdir()) == [*shards, "complete.json"]
-    assert {path.name for path in tmp_path.iterdir()} == {"codes", "store"}
+    assert {path.name for path in tmp_path.iterdir()} == {"codes", "codes.account.tsv", "store"}
 
 
 @pytest.mark.parametrize("deduplicate", [False, True])
@@ -130,7 +130,9 @@ def test_any_number_of_workers_of_each_engine_writes_the_same_bytes(
         request.addfinalizer(pytest.importorskip("ray", reason="needs pip install 'wordless[ray]'").shutdown)
     other = {"store": {"root": str(tmp_path / "other")}, "workers": 2, "engine": {"name": engine}}
     assert call("encode", "1.parquet").read_bytes() == call("encode", "2.parquet", **other).read_bytes()
-    assert sorted(path.name for path in tmp_path.glob("*.*")) == ["1.parquet", "2.parquet"]
+    accounts = [(tmp_path / f"{number}.parquet.account.tsv").read_text() for number in (1, 2)]
+    assert accounts[0] == accounts[1]
+    assert sorted(path.name for path in tmp_path.glob("*.parquet")) == ["1.parquet", "2.parquet"]
 
 
 def test_a_killed_worker_is_one_line_and_the_same_command_goes_on(call: Calling, tmp_path: Path) -> None:

@@ -114,7 +114,7 @@ def test_few_labels_and_the_inputs_and_targets_of_methods_are_those_of_the_chose
         add(tmp_path, number, {"tokenizer.codebook_size": str(size)}, content)
     page, _, _ = written(tmp_path)
     assert any("Test values by number of labels" in (each.get("aria-label") or "") for each in page.named("svg"))
-    assert says(page.text, "GPT", "codes → the next code", "16.0 %")
+    assert says(page.text, "GPT over codes", "reads codes → the next code", "16.0 %")
     assert says(page.text, "bag of codes", "codes, no network", "26.0 %")
     assert "no network" not in written(sizes(tmp_path / "whole", (16, 32)))[0].text
 

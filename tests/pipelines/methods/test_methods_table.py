@@ -11,7 +11,7 @@ import pytest
 from pipelines.bodies.audio_transformer_body import band_shares, decibels_of, passages, sorted_filters
 from pipelines.extras.table import imported
 from pipelines.jobs.run_rules import run_settings
-from pipelines.methods.methods_table import BAGS, METHODS, ROWS, STATES, row_of, shown_in
+from pipelines.methods.methods_table import METHODS, ROWS, renamed_notice, row_of, shown_in
 from pipelines.pages.phrasing import full_name
 from pipelines.pages.report import line_look
 from pipelines.results.run_record import read_results
@@ -27,7 +27,7 @@ RATES = ("tokenizer.rates=[16,8,4,2]", "lm.gpt.layers=4")
 
 @pytest.mark.parametrize("rates", [(), RATES], ids=["one rate", "several rates"])
 def test_each_method_is_an_option_and_has_features(rates: tuple[str, ...], tmp_path: Path) -> None:
-    methods = tuple(method for method in METHODS.values() if (method in (*BAGS, *STATES)) == bool(rates))
+    methods = tuple(method for method in METHODS.values() if bool(method.rate) == bool(rates))
     names = ",".join(method.name for method in methods)
     settings = run_settings(composed(tmp_path, f"compare.methods=[{names}]", *rates))
     assert {*settings.compare.all_methods} == {*methods}
@@ -49,13 +49,25 @@ def test_methods_side_by_side_are_named_by_a_plus_and_need_what_each_needs(tmp_p
     assert found.trains_lm
     assert not settings("simclr+log_mel").trains_lm
     both = row_of("gpt+simclr")
-    assert (both.title, both.untrained, both.head) == ("GPT + SimCLR", "random_gpt+random_conv", None)
-    assert (full_name("gpt+simclr"), full_name("gpt+simclr/all_parts")) == ("GPT + SimCLR", "GPT + SimCLR, all parts")
+    assert (both.title, both.untrained, both.head) == ("GPT over codes + SimCLR", "random_gpt+random_conv", None)
+    assert full_name("gpt+simclr") == "GPT over codes + SimCLR"
+    assert full_name("gpt+simclr/all_parts") == "GPT over codes + SimCLR, all parts"
+    assert full_name("gpt_similarities") == "GPT over similarities"
     assert row_of("gpt+supervised").learns_labels
     assert row_of("random_gpt+random_conv").kind == "untrained"
     for wrong in ("gpt+", "+gpt", "gpt+simclt", "gpt+gpt_of"):
         with pytest.raises(InputError, match=r"compare\.methods"):
             settings(wrong)
+
+
+def test_names_of_older_versions_mean_the_rows_of_today(tmp_path: Path) -> None:
+    words = ("compare.methods=[gpt_window+simclr,gpt_read,random_gpt_window]", "compare.references=[gpt_read]")
+    compare = run_settings(composed(tmp_path, *words)).compare
+    assert [row.name for row in compare.all_methods] == ["denoising+simclr", "denoising_patch", "random_denoising"]
+    assert compare.rows_referred == ("denoising_patch",)
+    assert renamed_notice(*compare.methods).count(" is now ") == 3
+    assert not renamed_notice("gpt", "denoising+simclr")
+    assert row_of("gpt_window") == row_of("denoising")  # of a record of an older run
 
 
 @pytest.mark.parametrize("place", ["learning curves", "groups", "a sweep"])

@@ -64,7 +64,7 @@ def test_one_kind_of_noise_has_a_line_for_each_method_and_several_have_lines_in_
     alone = noise_chart(("rain", 20.0), ("rain", 0.0))
     (axes,) = alone.figure.axes
     assert [label.get_text() for label in axes.get_xticklabels()] == ["no noise", "20 dB", "0 dB"]
-    assert {"GPT", "SimCLR"} <= {str(line.get_label()) for line in axes.get_lines()}
+    assert {"GPT over codes", "SimCLR"} <= {str(line.get_label()) for line in axes.get_lines()}
     several = noise_chart(("white", 0.0), ("white", 20.0), ("rain", 20.0), ("mp3", None))
     assert len(several.figure.axes) >= 2
     for axes in several.figure.axes[:2]:
@@ -149,8 +149,8 @@ def figures_chart(runs: Runs) -> str:
 
 def test_accuracy_and_perplexity_have_a_panel_each_and_other_options_a_line() -> None:
     text = figures_chart(runs(ACCURACY))
-    assert says(text, "accuracy on test, GPT: 60.0 % to 86.0 %", "bag of codes: 50.0 % to 50.0 %")
-    assert says(text, "perplexity of the language model, GPT: 13", "12")
+    assert says(text, "accuracy on test, GPT over codes: 60.0 % to 86.0 %", "bag of codes: 50.0 % to 50.0 %")
+    assert says(text, "perplexity of the language model, GPT over codes: 13", "12")
     both = runs(ACCURACY, "embedded", "[a, b]")
     assert both.options == ("unlabelled_hours", "unlabelled")
     for source in ("unlabelled=embedded", "unlabelled=[a,"):

@@ -381,8 +381,8 @@ def test_the_strongest_rivals_stand_first_in_the_page_and_at_the_end_of_a_run(tm
     assert worse.startswith(f" {full_name(rivals[0])} ({points(gpt - values[rivals[0]])}")
     lines = summary(record)
     methods = [line.split("  ")[0] for line in lines if "macro F1" in line]
-    assert methods[:3] == ["supervised CNN, own head", "GPT", "SimCLR"]
-    assert any("GPT against SimCLR" in line.replace(phrasing.NO_BREAK, " ") for line in lines)
+    assert methods[:3] == ["supervised CNN, own head", "GPT over codes", "SimCLR"]
+    assert any("GPT over codes against SimCLR" in line.replace(phrasing.NO_BREAK, " ") for line in lines)
 
 
 def test_a_difference_whose_interval_includes_0_is_no_card(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import socket
 import subprocess
 import sys
 import time
@@ -51,6 +52,45 @@ with open_gang(torch.device("cpu")) as gang:
     if gang.rank == 0:
         time.sleep(600)  # as while it encodes a corpus
     gang.barrier()
+"""
+
+RESTARTING = """
+import os, signal, sys
+from pathlib import Path
+import torch
+from wordless.training.fit import open_gang
+
+met = Path(sys.argv[1])
+with open_gang(torch.device("cpu")) as gang:
+    times = len([*met.glob(f"{gang.rank}-*")])
+    gang.barrier()
+    (met / f"{gang.rank}-{times}").write_text(os.environ["TORCHELASTIC_RESTART_COUNT"])
+    gang.barrier()
+    if times < 2 and gang.rank == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    gang.barrier()
+"""
+
+CONNECTING = """
+import os, sys, time
+from datetime import timedelta
+import torch
+from pipelines.commandline.command import command
+from wordless.training import joining
+from wordless.training.fit import open_gang
+
+joining.CONNECTING = timedelta(seconds=6)
+
+def task(config):
+    if os.environ["RANK"] == sys.argv[1].partition("rank_")[2]:
+        time.sleep(600)
+    with open_gang(torch.device("cpu")) as gang:
+        gang.barrier()
+        if gang.rank == 0:
+            time.sleep(8)  # as while it encodes a corpus
+        gang.barrier()
+
+command("doctor", task)
 """
 
 DIVERGING = """
@@ -125,8 +165,50 @@ def test_a_lost_process_is_restarted_and_training_goes_on_from_the_checkpoint(tm
     assert losses(tmp_path / "lost/gpt.json") == losses(tmp_path / "two/gpt.json")
     for rank in (0, 1):
         notes = (tmp_path / "lost" / f"gpt-{rank}").read_text().splitlines()
-        again = [int(line.split()[1]) for line in notes if line[0] != "0"]  # gloo may need several attempts to connect
+        again = [int(line.split()[1]) for line in notes if line[0] == "1"]
         assert again == list(range(KILLED_AT, FIT.steps))
+
+
+def test_restarted_processes_connect_at_their_first_attempt(tmp_path: Path) -> None:
+    (tmp_path / "restarting.py").write_text(RESTARTING)
+    done = together("--max-restarts=2", "restarting.py", str(tmp_path), cwd=tmp_path, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert {path.name: path.read_text() for path in tmp_path.glob("1-*")} == {f"1-{n}": str(n) for n in range(3)}
+
+
+@pytest.mark.slow
+def test_processes_of_two_machines_connect_although_each_counts_its_restarts(tmp_path: Path) -> None:
+    (tmp_path / "restarting.py").write_text(RESTARTING)
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        place = f"localhost:{free.getsockname()[1]}"
+    words = ("--nnodes=2", "--max-restarts=3", "--rdzv-backend=c10d", f"--rdzv-endpoint={place}", "--rdzv-id=two")
+    command = (sys.executable, "-m", "torch.distributed.run", *words, "--local-addr=localhost", "restarting.py", ".")
+    agents = [subprocess.Popen(command, cwd=tmp_path, env=ENVIRONMENT) for _ in range(2)]
+    try:
+        assert [agent.wait(120) for agent in agents] == [0, 0]
+    finally:
+        for agent in agents:
+            agent.kill()
+    counts = [{path.read_text() for path in tmp_path.glob(f"{rank}-*")} for rank in (0, 1)]
+    assert counts[0] != counts[1]  # the agent whose process was killed has counted, the other has not
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("absent", [0, 1])
+def test_processes_that_do_not_meet_say_so_in_one_line(absent: int, tmp_path: Path) -> None:
+    (tmp_path / "connecting.py").write_text(CONNECTING)
+    done = together("connecting.py", f"runs=rank_{absent}", cwd=tmp_path, timeout=120)
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("wordless doctor:")]
+    assert re.search(rf"process {1 - absent} of 2 .*0\.1 minutes.*--max-restarts", line)
+    assert re.search(r"exitcode *: 2\b", done.stderr)
+
+
+@pytest.mark.slow
+def test_a_process_may_work_alone_for_longer_than_connecting_may_take(tmp_path: Path) -> None:
+    (tmp_path / "connecting.py").write_text(CONNECTING)
+    done = together("connecting.py", "runs=rank_2", cwd=tmp_path, timeout=120)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.slow

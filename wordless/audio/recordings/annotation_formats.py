@@ -8,7 +8,7 @@ accepts entities, ``praatio`` reads no Latin-1, and ``textgrid`` no UTF-8 with a
 import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from operator import itemgetter
 from pathlib import Path, PurePosixPath
@@ -28,6 +28,9 @@ Contents = Literal["others", "parts of recordings", "table", "labels"]
 _TIMES = (*SPAN_FIELDS, "duration")
 
 
+NO_PART = "it names no part"  # fault of a line of another kind, which is left out and not set aside
+
+
 @dataclass(frozen=True, slots=True)
 class Annotation:
     """A part of a recording, as a file names it."""
@@ -37,7 +40,8 @@ class Annotation:
     tier: str = ""  # tier or column of the label; "": the file has one
     recording: str | None = None  # its path or name, as the file gives it; None: the recording of the file's name
     fault: str | None = None  # why the part cannot be used
-    unread: Sequence[str] = ()  # columns of the file
+    columns: Mapping[str, str] = field(default_factory=dict)  # of the file: what each gives; "": nothing
+    unread: Mapping[str, Sequence[str]] = field(default_factory=dict)  # cells of columns of the file that give nothing
     clock: tuple[float, float] | None = None  # first and last second of the file, if it names them
 
     @property
@@ -77,15 +81,25 @@ _USUAL = ("annotation", "annotations", "label", "labels", "species", "common nam
 _TIME_WORDS = {
     **dict.fromkeys(("start", "starts", "begin", "begins", "beg", "onset", "from", "tmin", "tstart", "xmin"), "start"),
     **dict.fromkeys(("end", "ends", "ending", "stop", "stops", "finish", "to", "tmax", "tend", "xmax"), "end"),
-    **dict.fromkeys(("duration", "dur", "length"), "duration"),
+    **dict.fromkeys(("duration", "durations", "dur", "length", "len", "delta", "extent"), "duration"),
     "offset": "offset",
 }
-_UNITS = {**dict.fromkeys(("ms", "msec", "millisecond", "milliseconds"), 0.001), "min": 60.0, "minutes": 60.0}
-_SECONDS = {"s", "ss", "sec", "secs", "second", "seconds"}
+_SECONDS = dict.fromkeys(("s", "ss", "sec", "secs", "second", "seconds"), 1.0)
+_UNITS: Mapping[str, float | str] = {  # in seconds; those of texts need more than the column to be seconds
+    **_SECONDS,
+    **dict.fromkeys(("ms", "msec", "msecs", "millis", "millisec", "millisecond", "milliseconds"), 0.001),
+    **dict.fromkeys(("us", "usec", "\u00b5s", "\u03bcs", "micros", "microsecond", "microseconds"), 1e-6),
+    **dict.fromkeys(("ns", "nsec", "nanos", "nanosecond", "nanoseconds"), 1e-9),
+    **dict.fromkeys(("cs", "centisecond", "centiseconds"), 0.01),
+    **dict.fromkeys(("min", "mins", "minute", "minutes"), 60.0),
+    **dict.fromkeys(("h", "hr", "hrs", "hour", "hours"), 3600.0),
+    **dict.fromkeys(("sample", "samples", "smp", "smpl"), "samples"),
+    **dict.fromkeys(("frame", "frames"), "frames"),
+}
 _BESIDE = {
     *("t", "time", "times", "timestamp", "hh", "mm", "segment", "seg", "part", "event", "annotation", "label", "clip"),
     *("call", "word", "utterance", "utt", "region", "interval", "sound", "audio", "selection", "marker", "chunk"),
-    *(_SECONDS | _UNITS.keys()),
+    *_UNITS,
 }
 
 
@@ -98,11 +112,11 @@ def time_columns(header: Sequence[str], chosen: Mapping[str, str] | None = None)
     """Return the columns of ``start``, ``end`` and ``duration`` that a header names by usual names, such as Begin (s).
 
     ``chosen`` are known columns. A duration counts beside a start without an end; ``offset`` is the start, or the end
-    beside ``onset``.
+    beside ``onset``. Of several columns of a field the plain name counts first, and samples and frames last.
     """
     known = chosen or {}
-    found = {name: column for name, column in known.items() if name in (*SPAN_FIELDS, "duration")}
-    for column in sorted(header, key=lambda name: name.lower() not in (*SPAN_FIELDS, "duration")):  # plain names first
+    found = {name: column for name, column in known.items() if name in _TIMES}
+    for column in sorted(header, key=lambda name: (isinstance(unit_of(name), str), name.lower() not in _TIMES)):
         meant = [word for word in _words(column) if word not in _BESIDE]
         if len(meant) == 1 and (field := _TIME_WORDS.get(meant[0])):
             found.setdefault(field, column)
@@ -114,13 +128,27 @@ def time_columns(header: Sequence[str], chosen: Mapping[str, str] | None = None)
     return {name: column for name, column in found.items() if name not in known}
 
 
-def in_seconds(texts: Sequence[str], column: str) -> list[str]:
-    """Return the times of a column, whose name may have a unit, in seconds, as texts; other texts as they are."""
-    words = _words(column)
-    unit = 1.0 if _SECONDS & {*words} else next((_UNITS[word] for word in words if word in _UNITS), 1.0)
-    if unit == 1:
+def unit_of(column: str) -> float | str | None:
+    """Return the unit in the name of a column of times: seconds, or "samples" or "frames"; None: it has none."""
+    units = [_UNITS[word] for word in _words(column) if word in _UNITS]
+    return 1.0 if 1.0 in units else next(iter(units), None)
+
+
+def in_seconds(texts: Sequence[str], column: str, where: str, rates: Sequence[str] = (), *, remedy: str) -> list[str]:
+    """Return the times of a column, whose name may have a unit, in seconds, as texts; other texts as they are.
+
+    Samples need the ``rates`` of their rows in Hz; without them, and in frames, they are refused with the ``remedy``.
+    """
+    if (unit := unit_of(column)) in (None, 1.0):
         return [*texts]
-    known = (seconds_of(text, unit) for text in texts)
+    known = [seconds_of(text, unit if isinstance(unit, float) else 1.0) for text in texts]
+    if isinstance(unit, str):
+        hertz = [*map(seconds_of, rates)] if unit == "samples" and rates else [None] * len(known)
+        pairs = [*zip(known, hertz, strict=True)]
+        if any(number is not None and not rate for number, rate in pairs):
+            rule = f"{where}: the column {column} counts {unit}, and nothing says how many a second has"
+            raise InputError(rule, remedy=remedy)
+        known = [number and rate and number / rate for number, rate in pairs]
     return [text if number is None else repr(number) for text, number in zip(texts, known, strict=True)]
 
 
@@ -187,22 +215,26 @@ def lab(text: str, shown: str, label: str | None = None, group: str | None = Non
 def rttm(text: str, shown: str) -> list[Annotation]:
     """Read the lines of speakers of an RTTM file."""
     names = ("type", "recording", "annotated_channel", "start", "duration", "text", "speaker_type", "label")
-    return [each for each in _fixed(text, shown, names) if each.fields["type"] == "SPEAKER"]
+    lines = _fixed(text, shown, names)
+    return [each if each.fields["type"] == "SPEAKER" else replace(each, fault=NO_PART) for each in lines]
 
 
 def ctm(text: str, shown: str) -> list[Annotation]:
     """Read the words of a CTM file."""
-    return _fixed(text, shown, ("recording", "annotated_channel", "start", "duration", "label"))
+    return _fixed(text, shown, ("recording", "annotated_channel", "start", "duration", "label", "confidence"))
 
 
 def _fixed(text: str, shown: str, names: Sequence[str]) -> list[Annotation]:
     """Read columns of these names, which spaces separate."""
-    parts = list[Annotation]()
+    parts, columns = list[Annotation](), {name: name if name in _FIXED else "" for name in names}
     for where, cells in _rows(text, shown, None):
         if not cells[0].startswith(_REMARK):
             fields = dict(zip_longest(names, cells[: len(names)], fillvalue=""))
-            parts.append(Annotation(where, fields, recording=fields.pop("recording")))
+            parts.append(Annotation(where, fields, recording=fields.pop("recording"), columns=columns))
     return parts
+
+
+_FIXED = ("recording", "annotated_channel", "start", "duration", "label", "type")  # columns that are read
 
 
 def contents(read: Callable[[str, str], list[Annotation]], text: str, *, needs_header: bool = False) -> Contents:
@@ -266,7 +298,9 @@ def _below(
 
     fields = {name: table[column] for name, column in _KEPT.items() if column in table}
     fields |= {"group": table[group.lower()]} if group else {}
-    fields |= {name: in_seconds(table[column.lower()], column) for name, column in times.items()}
+    remedy = "write seconds, or use whole recordings with `annotations`=none"
+    for name, column in times.items():
+        fields[name] = in_seconds(table[column.lower()], column, f"{shown}:1", remedy=remedy)
     paths = zip(table.get("begin path", none), table.get("begin file", none), strict=True)
     files = [path or name for path, name in paths]
     faults = _count_from_files(files, table.get("end file", none), table.get(_OFFSET, none), fields)
@@ -274,6 +308,13 @@ def _below(
         row: "more values than the header has columns" for row, (_, each) in enumerate(rows) if any(each[width:])
     }
 
+    known_as = {column: name for name, column in _KEPT.items()}
+    known_as |= {column.lower(): name for name, column in times.items()}
+    known_as |= dict.fromkeys((*PATH_COLUMNS, "begin path", "begin file"), "recording") | {_OFFSET: "start"}
+    known_as |= {group.lower(): "group"} if group else {}
+    uses = {name or f"(column {n})": known_as.get(name.lower(), "") for n, name in enumerate(header, 1)}
+    uses |= dict.fromkeys(filter(None, chosen), "label")
+    cells_of = {name: table[name.lower()] for name in unread}
     places = [files, *(table[name] for name in PATH_COLUMNS if name in table)]
     recordings = [next(filter(None, each), None) for each in zip(*places, strict=True)]
     parts, names = list[Annotation](), (*fields, "label")
@@ -281,7 +322,7 @@ def _below(
         values = zip(*fields.values(), table.get(name.lower(), none), strict=True)
         for row, (each, recording, (where, _)) in enumerate(zip(values, recordings, rows, strict=True)):
             said = dict(zip(names, each, strict=True))
-            parts.append(Annotation(where, said, name, recording, faults.get(row), unread))
+            parts.append(Annotation(where, said, name, recording, faults.get(row), uses, cells_of))
     return parts
 
 
@@ -320,6 +361,8 @@ def _count_from_files(
             start, end = (seconds_of(fields[name][row]) for name in SPAN_FIELDS)
             if start is not None and end is not None:
                 fields["start"][row], fields["end"][row] = repr(offset), repr(offset + end - start)
+        elif offset is not None:  # the duration is the same
+            fields["start"][row] = repr(offset)
     return faults
 
 

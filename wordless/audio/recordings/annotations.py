@@ -1,16 +1,19 @@
 """Annotations that other tools wrote, of the recordings of a folder or of one file, as parts of each recording.
 
 A file belongs to the recording of its name: ``field.Table.1.selections.txt``, ``field.txt`` and ``field.TextGrid``
-belong to ``field.wav`` (`Folder.of_file`). Some files name their recordings themselves. The suffix of a file says its
-kind (`annotation_kinds.KINDS`), or the option ``annotations`` does; all annotations of a corpus are of one kind.
+belong to ``field.wav``. Some files name their recordings themselves. The recording lies in the folder of the file, or
+in one whose last folders are the same as far as both are given (`matching`); if it is missing, the file is set aside.
+The suffix of a file says its kind (`annotation_kinds.KINDS`), or the option ``annotations`` does; all annotations of a
+corpus are of one kind.
 """
 
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import product
+from itertools import islice, product
 from math import isfinite
 from pathlib import Path, PurePosixPath
 
@@ -18,7 +21,7 @@ from pandas import concat
 
 from wordless.audio.decoding import Recording, RecordingError, length_of
 from wordless.audio.recordings import description
-from wordless.audio.recordings.annotation_formats import Annotation, Contents
+from wordless.audio.recordings.annotation_formats import NO_PART, Annotation, Contents
 from wordless.audio.recordings.annotation_kinds import KINDS, AnnotationKind, kind_by_suffix
 from wordless.audio.recordings.corpus import AnnotationOptions, CorpusConfig
 from wordless.audio.recordings.description import SPAN_FIELDS, group_of
@@ -29,8 +32,12 @@ from wordless.audio.recordings.folders import (
     is_recording,
     read_annotation_text,
     require_folder,
+    seen_around,
 )
 from wordless.audio.recordings.manifest import Clips, Rejected, whole
+from wordless.audio.recordings.matching import parent
+from wordless.audio.recordings.sources import OF_THE_PROGRAM, Column, ReadFile, Reading, Seen, Unused
+from wordless.audio.recordings.unread_columns import unread_columns
 from wordless.audio.waveform import EXTENSIONS
 from wordless.base.machine import without_collection
 from wordless.base.messages import InputError, counted, listed, within
@@ -81,49 +88,64 @@ def annotations_below(folder: Folder, config: AnnotationOptions, *, alone: bool 
     """
     wanted = config.annotations
     if wanted == "none":
-        return Clips.from_columns(folder.root, {"path": ()})
+        beside = (name for names in _files_beside(folder, "auto").values() for name in names)
+        unread = {folder.root / name: _NOT_HERE for name in beside}
+        return Clips.from_columns(folder.root, {"path": ()}, reading=Reading(unread=unread))
     files = _files_beside(folder, wanted)
     read = {name for names in files.values() for name in names}
-    unread = [*folder.unread(name for name in folder.others if name not in read)]
-    if strays := [each for each in folder.others if each not in read and not alone and _is_stray(folder, each)]:
-        unread.append(_without_recording(strays, "file of times and labels", "files of times and labels"))
-    if toolkits := [*filter(_TOOLKITS.fullmatch, folder.others)]:
-        which = counted(len(toolkits), "file")
-        unread.append(f"{which} of Kaldi or lhotse not read, such as {toolkits[0]}: {_REWRITE}")
-        if not folder.recordings:
-            rule = f"it holds no recordings, and {toolkits[0]} of Kaldi or lhotse is not read"
-            raise InputError(option="root", value=folder.root, rule=rule, remedy=_REWRITE)
+    unread = {folder.root / name: why for name, why in _unread(folder, read, alone=alone)}
+    toolkits = [*filter(_TOOLKITS.fullmatch, folder.others)]
+    if toolkits and not folder.recordings:
+        rule = f"it holds no recordings, and {toolkits[0]} of Kaldi or lhotse is not read"
+        raise InputError(option="root", value=folder.root, rule=rule, remedy=_REWRITE)
     if wanted == "auto" and len(files) > 1:
         kinds = [f"{counted(len(names), KINDS[kind].title)} such as {names[0]}" for kind, names in files.items()]
         problem = f"{folder.root} has annotations of {len(files)} kinds: {listed(kinds)}"
         choice = listed([*files, "none for whole recordings"], "or")
         raise InputError(problem, remedy=f"choose `annotations`={choice}")
     if wanted == "auto" and not files:
-        return Clips.from_columns(folder.root, {"path": ()}, notices=tuple(unread))
+        return Clips.from_columns(folder.root, {"path": ()}, reading=Reading(unread=unread))
     kind = next(iter(files)) if wanted == "auto" else wanted
     if kind not in files:
         suffixes = ", ".join(dict.fromkeys((*KINDS[kind].suffixes, ".txt")))
-        rule = "; ".join([f"{folder.root} holds no {KINDS[kind].title} ({suffixes})", *unread])
+        told = (f"{path.relative_to(folder.root)}: {why.why}" for path, why in unread.items())
+        rule = "; ".join([f"{folder.root} holds no {KINDS[kind].title} ({suffixes})", *islice(told, _TOLD)])
         raise InputError(option="annotations", value=kind, rule=rule)
     facts = KINDS[kind]
     annotated = _collect(folder, facts, files[kind], config)
-    if not len(annotated.frame) and not alone and not facts.names_recordings:
-        unread.append(_without_recording(files[kind], facts.title))
-    return replace(annotated, notices=(*annotated.notices, *unread))
+    strays = (str(path.relative_to(folder.root)) for path, why in unread.items() if why.kind == _NO_RECORDING)
+    lost = tuple(each for name in strays for each in _set_aside([name], _STRAY, folder.matching.why_none(name)))
+    reading = annotated.reading + Reading(unread=unread)
+    return replace(annotated, rejected=(*annotated.rejected, *lost), reading=reading)
 
 
-def _without_recording(names: Sequence[str], one: str, several: str | None = None) -> str:
-    some = f"{', '.join(names[:3])}{', ...' if names[3:] else ''}"
-    why = "not read, as no recording, or several, has the name: give each that of its own, or read one by `table`=FILE"
-    return f"{counted(len(names), one, several)} {why} ({some})"
+_NOT_HERE = Unused(why="annotations are not read here (`annotations`=none)")
+_TOLD = 3  # files of which a refusal tells
+_NO_RECORDING = "named like no recording of their place"  # what reasons have in common
+
+
+def _without_recording(folder: Folder, name: str) -> Unused:
+    return Unused(why=folder.matching.why_none(name), option="`table`=FILE reads one", kind=_NO_RECORDING)
+
+
+def _unread(folder: Folder, read: Collection[str], *, alone: bool) -> Iterator[tuple[str, Unused]]:
+    """Give the files that hold times and labels, or data of toolkits, and are not read, with the reason."""
+    for name in folder.others:
+        if name in read or name in folder.folders:
+            continue
+        if _TOOLKITS.fullmatch(name):
+            yield name, Unused(why="data of Kaldi or lhotse are not read", option=_REWRITE)
+        elif not alone and _is_stray(folder, name):
+            yield name, _without_recording(folder, name)
 
 
 def _is_stray(folder: Folder, name: str) -> bool:
-    """Return whether a file, such as a .txt file, holds annotations, and no recording has its name."""
+    """Return whether a file, such as a .txt file, holds annotations, and no recording of its folder has its name."""
     kind, path = kind_by_suffix(name), folder.root / name
     if kind is None or KINDS[kind].contents is None or folder.of_file(name):
         return False
-    return _contents(path, kind) in ("table", "labels")
+    holds = _contents(path, kind)
+    return holds in ("table", "labels") or (holds == "parts of recordings" and folder.matching.is_named_so(name))
 
 
 def _files_beside(folder: Folder, wanted: str) -> dict[str, list[str]]:
@@ -164,17 +186,20 @@ class _File:
 @without_collection()
 def _collect(folder: Folder, kind: AnnotationKind, names: Sequence[str], config: AnnotationOptions) -> Clips:
     """Read files, choose their tier, and place their parts in recordings; faulty files and parts are set aside."""
-    rejected = list[Rejected]()
-    files = _read_files(folder, kind, names, config, rejected)
-    files = _of_one_tier(files, config, rejected)
+    rejected, damaged = list[Rejected](), dict[str, str]()
+    every = _read_files(folder, kind, names, config, rejected, damaged)
+    files = _of_one_tier(every, config, rejected)
     files, notices = _from_their_begin(folder, kind, files, rejected)
     notices += _without_missing(files, config.columns.not_known) if kind.has_missing else []
     placed = [each for file in files for each in _placed(folder, kind, file, rejected)]
+    notices += _moved(folder, kind, files, placed)
     found = _described(folder.root, placed, rejected)
+    found = replace(found, reading=_reading(folder, kind, every, files, config, damaged))
     parts = found.frame
     if not len(parts):
         if config.annotations == "auto" and all(each.kind == _STRAY for each in found.rejected):
-            return replace(found, rejected=())
+            unplaced = {folder.root / name: _without_recording(folder, name) for name in names}
+            return replace(found, rejected=(), reading=Reading(unread=unplaced))
         first = next((f"{each.path}: {each.reason}" for each in found.rejected), "they name no part")
         problem = f"{folder.root}: none of its annotations can be used ({first}; {len(found.rejected)} in all)"
         raise InputError(problem, remedy="mend them, or use whole recordings with `annotations`=none")
@@ -184,15 +209,83 @@ def _collect(folder: Folder, kind: AnnotationKind, names: Sequence[str], config:
         told.append(f"{counted(unlabelled, 'part')} without a label are used as unlabelled clips")
     if parts[["low_hz", "annotated_channel"]].notna().any(axis=None):
         told.append("frequency bounds and channels of annotations cut nothing out of the sound")
-    if unread := dict.fromkeys(column for file in files for each in file.parts[:1] for column in each.unread):
-        notices.append(f"columns of annotations not read: {', '.join(unread):.400} (`tier`, `columns.group`)")
+    if strays := [each for each in rejected if each.kind == _STRAY]:
+        which = f"{counted(len(strays), kind.title)} left out, such as {strays[0].path}"
+        notices.append(f"{which}: {strays[0].reason.removeprefix(f'{_STRAY}: ')}")
     return replace(found, notices=(*told, *notices))
 
 
+def _reading(
+    folder: Folder,
+    kind: AnnotationKind,
+    every: Sequence[_File],
+    files: Sequence[_File],
+    config: AnnotationOptions,
+    damaged: Mapping[str, str],
+) -> Reading:
+    """Return what became of the columns and rows of ``every`` file, of which ``files`` are used."""
+    kept = {file.name: file for file in files}
+    names = dict.fromkeys(each.tier for file in files for each in file.parts if each.tier)
+    tiers = [(file, [*dict.fromkeys(each.tier for each in file.parts)]) for file in every]
+    unread = _unread_columns(every, has_group=config.groups_in is not None)
+    read, dropped = list[ReadFile](), f"its file was set aside, or has no tier {config.tier}"
+    for file, there in tiers:
+        columns = dict[str, Column]()
+        for name, use in next((each.columns for each in file.parts), {}).items():
+            other = Column(why="another column has the labels", option=f"`tier`={name}")
+            used = Column(field=use) if use != "label" or name in names else other
+            columns[name] = used if use else unread.get(name, OF_THE_PROGRAM)
+        for name in there if not columns else ():
+            other = Column(why="another tier has the labels", option=f"`tier`={name}")
+            columns |= {name: Column(field="label") if name in names else other} if name else {}
+        own = kept.get(file.name)
+        used_rows = {*(each.where for each in own.parts)} if own else set[str]()
+        left = dict[str, Unused]()
+        for each in file.parts:
+            if each.fault == NO_PART:
+                left[each.where] = Unused(why=NO_PART)
+            elif each.where not in used_rows:
+                option = f"`tier`={each.tier}" if own and each.tier else ""
+                why = f"tier {each.tier} is not read" if own else dropped
+                left.setdefault(each.where, Unused(why=why, option=option))
+        rows = [*dict.fromkeys(each.where for each in file.parts)]
+        read.append(ReadFile(path=folder.root / file.name, use=kind.title, columns=columns, rows=rows, left_out=left))
+    unusable = {folder.root / name: Unused(why=text, kind=_UNUSABLE) for name, text in damaged.items()}
+    return Reading(files=tuple(read), unread=unusable)
+
+
+def _unread_columns(files: Sequence[_File], *, has_group: bool) -> dict[str, Column]:
+    """Describe the columns of annotations that nothing reads, by their values in all files."""
+    values, labels = defaultdict[str, list[str]](list), defaultdict[str, list[str | None]](list)
+    for file in files:
+        for name, cells in next((each.unread for each in file.parts), {}).items():
+            values[name] += cells
+            labels[name] += _labels_of_rows(file, len(cells))
+    found = dict[str, Column]()
+    for name, cells in values.items():
+        (column,) = unread_columns({name: cells}, labels[name], has_group=has_group).values()
+        found[name] = column if column.looks else replace(column, option=f"`tier`={name}")
+    return found
+
+
+def _labels_of_rows(file: _File, count: int) -> list[str | None]:
+    """Return the labels of the first tier of a file; none if its parts are not its rows."""
+    own = [each.fields.get("label") for each in file.parts if each.tier == file.parts[0].tier]
+    return [*own] if len(own) == count else [None] * count
+
+
 def _read_files(
-    folder: Folder, kind: AnnotationKind, names: Sequence[str], config: AnnotationOptions, rejected: list[Rejected]
+    folder: Folder,
+    kind: AnnotationKind,
+    names: Sequence[str],
+    config: AnnotationOptions,
+    rejected: list[Rejected],
+    damaged: dict[str, str],
 ) -> list[_File]:
-    """Read each file; files that name their recordings may themselves be named after splits."""
+    """Read each file; files that name their recordings may themselves be named after splits.
+
+    ``damaged`` gets the files that cannot be read, with the reason.
+    """
     files, (label, _), group = list[_File](), config.labels_in, config.groups_in
     named = (label, group) if kind.has_columns else ()
     for name in names:
@@ -201,7 +294,8 @@ def _read_files(
             text = read_annotation_text(folder.root / name, xml=kind.is_xml)
             files.append(_File(name, own, kind.read(text, name, *named)))
         except (OSError, InputError) as error:
-            rejected += _set_aside(own or [name], _UNUSABLE, f"{error}" if name in f"{error}" else f"{name}: {error}")
+            damaged[name] = f"{error}" if name in f"{error}" else f"{name}: {error}"
+            rejected += _set_aside(own or [name], _UNUSABLE, damaged[name])
     if group is not None and files and not any("group" in each.fields for file in files for each in file.parts[:1]):
         rule = "it has no effect, as no table with columns was found: leave it out"
         raise InputError(option="columns.group", value=group, rule=rule)
@@ -287,6 +381,24 @@ def _from_their_begin(
     return found, notices
 
 
+def _moved(
+    folder: Folder, kind: AnnotationKind, files: Sequence[_File], placed: Sequence[tuple[str, Annotation]]
+) -> list[str]:
+    """Tell which annotations lie in other folders than their recordings, or name another folder of them."""
+    notices = list[str]()
+    if apart := [file for file in files if file.own and parent(file.own[0]) != parent(file.name)]:
+        example = f"such as {apart[0].name} of {apart[0].own[0]}"
+        notices.append(f"{counted(len(apart), kind.title)} in another folder than the recording, {example}")
+    named = {each.recording: path for path, each in placed if each.recording}
+    for name, path in named.items():
+        if folder.matching.differs(name.replace("\\", "/"), path):
+            return [
+                *notices,
+                f"annotations name another folder of their recording, such as {name:.200}: read as {path}",
+            ]
+    return notices
+
+
 def _without_missing(files: Sequence[_File], not_known: Collection[str]) -> list[str]:
     """Empty the labels and groups of tables that stand for missing values, which R and pandas write; count labels."""
     lost = 0
@@ -304,34 +416,35 @@ def _placed(
     folder: Folder, kind: AnnotationKind, file: _File, rejected: list[Rejected]
 ) -> Iterator[tuple[str, Annotation]]:
     """Give the parts of a file that can be used, each with its recording."""
-    named, there, missing = {each.recording for each in file.parts} - {None, ""}, dict[str, str](), dict[str, str]()
+    named = {each.recording for each in file.parts if each.recording}
     if not file.own and not named and not kind.names_recordings:
-        why = f"{folder.root} has no recording {PurePosixPath(file.name).stem}.*, or several"
-        rejected += _set_aside([file.name], _STRAY, why)
+        rejected += _set_aside([file.name], _STRAY, folder.matching.why_none(file.name))
         return
     if not file.parts:
         rejected += _set_aside(file.own, WITHOUT_PARTS, file.name)
-    for recording in filter(None, named):
-        try:
-            there[recording] = folder.named(recording, file.name)
-        except InputError as error:
-            missing[recording] = str(error)
+    there, missing = folder.named(named, file.name) if named else ({}, {})
+    # the only one that is named may have another name now
+    renamed = len(named) == 1 and all(folder.matching.is_strange(each.replace("\\", "/")) for each in missing)
     for each in file.parts:
         recording, fault = each.recording or "", each.problem
         if recording in there:
             paths = [there[recording]]
-        elif file.own and (not recording or len(named) == 1):  # the only one that is named may have another name now
+        elif file.own and (not recording or renamed):
             paths = file.own
         else:
             paths, fault = [recording or file.name], fault or missing.get(recording, "it names no recording")
+        if fault == NO_PART:
+            continue
         if fault:
-            rejected += _set_aside(paths, _LEFT_OUT, f"{each.where}: {fault}", 1)
+            rejected += _set_aside(paths, _LEFT_OUT, f"{each.where}: {fault}", 1, each.where)
         else:
             yield from ((path, each) for path in paths)
 
 
-def _set_aside(paths: Iterable[str], kind: str, why: str, segments: int = 0) -> list[Rejected]:
-    return [Rejected(path=path, reason=f"{kind}: {why}", kind=kind, segments=segments) for path in paths]
+def _set_aside(
+    paths: Iterable[str], kind: str, why: str, segments: int = 0, where: str | None = None
+) -> list[Rejected]:
+    return [Rejected(path=path, reason=f"{kind}: {why}", kind=kind, segments=segments, where=where) for path in paths]
 
 
 def _described(root: Path, parts: Sequence[tuple[str, Annotation]], rejected: list[Rejected]) -> Clips:
@@ -346,7 +459,7 @@ def _described(root: Path, parts: Sequence[tuple[str, Annotation]], rejected: li
             sides = "; parts have the sound of all channels" if each.fields.get("annotated_channel") else ""
             differing = f"({labels[row]}, and {labels[same]} at {where[same]}){sides}"
             faults[row] = f"{where[row]}: two labels of the same start and end {differing}"
-        rejected += _set_aside([path], _LEFT_OUT, faults[row], 1) if row in faults else []
+        rejected += _set_aside([path], _LEFT_OUT, faults[row], 1, where[row]) if row in faults else []
 
     # Files may name recordings outside the folder: the common folder of all is then the root.
     rows = sorted(first.values(), key=lambda row: parts[row][0])
@@ -376,7 +489,8 @@ def candidates(config: CorpusConfig, making: object) -> Clips:
         found = _of_corpus(replace(found, rejected=(*found.rejected, *others)), config)
     else:
         config.refuse_annotations()
-        found = whole(folder.root, folder.require_recordings(), notices=found.notices)
+        whole_ones = whole(folder.root, folder.require_recordings(), notices=found.notices)
+        found = replace(whole_ones, reading=found.reading)
         _refuse_columns(config, found)
     return _beside(folder, found)
 
@@ -384,13 +498,16 @@ def candidates(config: CorpusConfig, making: object) -> Clips:
 def _beside(folder: Folder, found: Clips) -> Clips:
     """Add what is told of a folder to what was found in it."""
     rejected, notices = (*found.rejected, *folder.rejected), (*folder.notices, *found.notices)
-    return replace(found, rejected=rejected, notices=notices)
+    reading = found.reading + Reading(seen=(folder.seen,))
+    return replace(found, rejected=rejected, notices=notices, reading=reading)
 
 
 def annotations_of_table(path: Path, kind: str, config: CorpusConfig) -> Clips:
     """Return the parts that the file of annotations names which a corpus has for its table."""
     root = require_folder(config.root) if config.root else require_folder(str(path.parent), by=str(path))
-    return replace(_of_corpus(annotations_in(path, kind, root, config), config), title=path.name)
+    found = _of_corpus(annotations_in(path, kind, root, config), config)
+    seen = Reading(seen=(seen_around(found.root, path, found.frame.path),), of_recordings="no row names it")
+    return replace(found, title=path.name, reading=found.reading + seen)
 
 
 def _of_corpus(found: Clips, config: CorpusConfig) -> Clips:
@@ -419,6 +536,7 @@ def recordings_at(place: Path, config: AnnotationOptions | None = None, *, optio
     found = candidates_at(place, config, option=option)
     if found.frame.begin.isna().all():  # whole recordings
         return found
+    found = replace(found, reading=replace(found.reading, places=found.frame[["where", "path"]]))
     lengths, unread = dict[str, tuple[int, int]](), list[Rejected]()
     for path in dict.fromkeys(found.frame.path[found.frame.begin.notna()]):
         try:
@@ -427,8 +545,9 @@ def recordings_at(place: Path, config: AnnotationOptions | None = None, *, optio
             unread.append(Rejected.by(path, error))
     faulty = {each.path for each in unread}
     read = found.where(path not in faulty for path in found.frame.path)
+    description.require_inside(read, lengths, remedy="`annotations`=none uses each recording as a whole")
     placed = description.measured(replace(read, rejected=(*found.rejected, *unread)), lengths)
-    return placed.with_columns(begin=None, end=None, where=None)
+    return placed.with_columns(begin=None, end=None)
 
 
 def candidates_at(place: Path, config: AnnotationOptions | None = None, *, option: str = "input") -> Clips:
@@ -447,15 +566,22 @@ def candidates_at(place: Path, config: AnnotationOptions | None = None, *, optio
             elsewhere = len(found.frame) and found.root != place  # as ELAN documents name their media
             paths = [] if elsewhere else folder.require_recordings()
         elif is_recording(place.name):
-            chosen = config.annotations not in ("auto", "none") or config.tier is not None
-            beside = Folder.at(root).others if chosen else sorted({*os.listdir(root)} - {place.name})  # noqa: PTH208  names alone
-            alone = Folder(root=root, files=(place.name, *(each for each in beside if not is_recording(each))))
-            if not chosen:  # files of other recordings are none of this one
-                alone = replace(alone, files=(place.name, *(each for each in alone.others if alone.of_file(each))))
+            if config.annotations not in ("auto", "none") or config.tier is not None:
+                alone = replace(Folder.at(root), only=place.name)
+            else:  # files of other recordings are none of this one
+                beside = sorted(each for each in os.listdir(root) if not is_recording(each))  # noqa: PTH208  names alone
+                alone = Folder(root=root, files=(place.name, *beside))
+                alone = replace(alone, files=(place.name, *(each for each in beside if alone.of_file(each))))
             found = annotations_below(alone, config, alone=True)
-            found = replace(found, rejected=tuple(each for each in found.rejected if each.path == place.name))
+            rows, own = {*found.frame["where"]}, Seen(root=root, files=(place.name,))
+            files = tuple(each for each in found.reading.files if not rows.isdisjoint(each.rows))
+            rejected = tuple(each for each in found.rejected if each.path == place.name)
+            found = replace(found, rejected=rejected, reading=Reading(seen=(own,), files=files))
+            found = found.where(found.root / path == place for path in found.frame.path)
         elif kind := kind_of(place, config.annotations):
             found, paths = annotations_in(place, kind, root, config), []
+            seen = Reading(seen=(seen_around(found.root, place, found.frame.path),), of_recordings="no row names it")
+            found = replace(found, reading=found.reading + seen)
         else:
             found = whole(root, ())
     if config.tier is not None and not len(found.frame):

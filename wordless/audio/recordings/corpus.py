@@ -28,6 +28,7 @@ from typing import Literal
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.levels import Levels, loudest, of_text
 from wordless.audio.recordings import description, letters, splits
+from wordless.audio.recordings.accounting import take_account
 from wordless.audio.recordings.annotation_kinds import KINDS
 from wordless.audio.recordings.description import group_of
 from wordless.audio.recordings.embedded import EmbeddedConfig, speak, utterances
@@ -44,6 +45,7 @@ from wordless.audio.recordings.manifest import (
     number_of,
     whole,
 )
+from wordless.audio.recordings.sources import NOTHING_READ, Column, Reading
 from wordless.audio.recordings.splits import GIVEN
 from wordless.audio.waveform import Part
 from wordless.base.messages import InputError, counted, require, within
@@ -63,7 +65,6 @@ DUPLICATE = "duplicate of another file"  # kinds of reasons
 CONFLICTING = "duplicate of another file, with another label, group, split or part"
 FEW = 20  # recordings; so few are inspected in moments, even long ones
 LONG_SECONDS = 60.0  # of a clip; a corpus of longer clips learns more from segments
-HELD_OUT = (*description.SPLIT_NAMES["validation"], *description.SPLIT_NAMES["test"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -212,6 +213,7 @@ def find_recordings(config: CorpusConfig, making: Making | None = None) -> Clips
     Nothing is decoded, so that most mistakes show quickly. A recording has a row for each part that a source names.
     """
     found = candidates(config, making)
+    found = replace(found, reading=replace(found.reading, places=found.frame[["where", "path"]]))
     if config.pattern is not None:
         found = _completed(found, config, config.pattern)
     # a name of a folder is no text, and where a source knows labels, a recording without one has none
@@ -226,7 +228,8 @@ def find_recordings(config: CorpusConfig, making: Making | None = None) -> Clips
             rule = f"the label of {path} is {label!r:.40}"
             remedy = "write a finite number, such as 3.5, or leave recordings without a number unlabelled"
             raise InputError(option="label_type", value="number", rule=rule, remedy=remedy)
-    found = found.with_columns(label=labels)
+    reading = found.reading if config.labels != "none" else _without_labels(found.reading)
+    found = replace(found.with_columns(label=labels), reading=reading)
     if config.split.by == "lists":
         found = splits.split_by_lists(found, config.split)
     split_by, divided = _divided_by(config, found, depth)
@@ -257,6 +260,16 @@ def _labelled_by_folders(found: Clips, depth: int | None) -> Clips:
     if rejected and len(rejected) == len({*found.frame.path}):
         raise InputError(f"{found.root / rejected[0].path}: {rejected[0].reason}")
     return found.where(path not in faults for path in found.frame.path) if faults else found
+
+
+def _without_labels(reading: Reading) -> Reading:
+    """Say that no column gives labels."""
+    none = Column(why="labels are not read here", option="`labels`=folder")
+    files = (
+        replace(file, columns={name: none if each.field == "label" else each for name, each in file.columns.items()})
+        for file in reading.files
+    )
+    return replace(reading, files=tuple(files))
 
 
 def _completed(found: Clips, config: CorpusConfig, pattern: str) -> Clips:
@@ -296,16 +309,25 @@ def _divided_by(config: CorpusConfig, found: Clips, depth: int | None) -> tuple[
     if by in GIVEN and any(known):
         others = f"; {counted(sizes[''], 'other has', 'others have')} none, and count as train" if sizes[""] else ""
         return "table", [f"splits of {found.title or 'file names and annotations'}: {counts}{others}", *unread]
+    if depth is not None and ((by == "auto" and folders) or (by == "folder" and not config.split.names)):
+        splits.require_training_folder(paths, depth)
     if by != "auto":
         return by, [] if by == "folder" else unread
     if folders:
         others = f"; {counted(sizes[''], 'other recording')} set aside" if sizes[""] else ""
         return "folder", [f"splits of {folders}: {counts}{others}"]
-    held_out = {name for path in paths for name in path.split("/")[:-1] if name.lower() in HELD_OUT}
-    if not held_out or depth is not None:
+    held_out = {path: [name for name in path.split("/")[:-1] if _holds_out(name)] for path in paths}
+    if not (names := sorted({name for each in held_out.values() for name in each})):
         return "hash", []
-    remedy = "`split.by`=folder `split.test`=[NAME] holds one out"
-    return "hash", [f"folders named {', '.join(sorted(held_out))} among others are no split: {remedy}"]
+    which, alone = f"folders named {', '.join(names):.200}", all(held_out.values())
+    options = description.divided_by_names("folder", [*names, *([] if alone else ["train"])])
+    if alone:
+        return "hash", [f"all recordings lie in {which}, which divide nothing here: {options} divides by them"]
+    return "hash", [f"{which} among others are no split: {options} holds them out, if they are no labels"]
+
+
+def _holds_out(folder: str) -> bool:
+    return description.known_split(folder) in ("validation", "test")
 
 
 def _renamed(labels: list[str | None], config: CorpusConfig) -> tuple[list[str | None], list[str]]:
@@ -359,7 +381,7 @@ def noise_recordings(folder: Path, option: str) -> tuple[Clip, ...]:
         fit, unfit = inspect(root, Folder.at(root).require_recordings(), InspectionConfig())
     rule = f"none of its recordings can be used ({frequent_reasons(unfit)}): replace them"
     require(bool(fit), option, folder, rule)
-    of_file = ("num_samples", "sample_rate", "size", "sha256", "samples_sha256")
+    of_file = ("num_samples", "sample_rate", "size", "sha256", "samples_sha256", "stamp")
     known = ((path, {name: getattr(each, name) for name in of_file}) for path, each in fit.items())
     return tuple(Clip(path=str(root / path), **each) for path, each in known)
 
@@ -371,6 +393,7 @@ def build_manifest(
     inspector: Inspector = inspect,
     rejected: list[Rejected] | None = None,
     duplicates: bool = False,
+    folds: bool = False,
 ) -> tuple[Clips, tuple[Rejected, ...]]:
     """Build the corpus of a config; also return the files that were set aside with the reasons; both sorted by path.
 
@@ -379,6 +402,7 @@ def build_manifest(
         inspector: `inspect`, or its `functools.partial` with other workers, cache, channel...
         rejected: an empty list, which gets what was set aside, also if the rest is not enough for a corpus.
         duplicates: whether files with the samples of another file are used, too.
+        folds: whether the recordings are divided again, by the fold of each.
     """
     found, aside = found or find_recordings(config), [] if rejected is None else rejected
     config, paths = resolved(config, found.split_by), [*dict.fromkeys(found.frame.path)]
@@ -397,12 +421,13 @@ def build_manifest(
     usable = kept.where(path in fit for path in kept.frame.path)
     clips = clips_of(replace(usable, rejected=(), notices=_sound_notices(fit)), fit, config)
     aside += clips.rejected
+    lengths = {path: (each.num_samples, each.sample_rate) for path, each in fit.items()}
+    description.require_inside(usable, lengths, remedy=_OTHER_CLOCK)
     unused = aside[len(found.rejected) :]
     if not len(clips.frame):
         rule = f"none of its {counted(len(paths), 'recording')} can be used ({frequent_reasons(unused)})"
         places = "check start and end of the named parts, choose a lower `segment_silence_dbfs`"
         remedy = f"{places if fit else 'check the files'}{'' if duplicates else ', or loosen `inspection`'}"
-        remedy = _OTHER_CLOCK if outside_notices(clips.clips, clips.rejected) else remedy
         raise InputError(option="root", value=found.root, rule=rule, remedy=remedy)
     try:
         divided, undivided = splits.split_clips(clips, config.split, by_label=by_label)
@@ -410,7 +435,9 @@ def build_manifest(
         if not unused:
             raise
         raise error.also(f"set aside before: {frequent_reasons(unused)}") from error
-    return divided, tuple(sorted((*aside, *undivided), key=lambda each: each.path))
+    unused = sorted((*aside, *undivided), key=lambda each: each.path)
+    account = take_account(found, divided, unused, split_by=config.split.by, folds=folds)
+    return replace(divided.with_columns(where=None), account=account, reading=NOTHING_READ), tuple(unused)
 
 
 def _sound_notices(fit: Mapping[str, Measurement]) -> tuple[str, ...]:
@@ -505,20 +532,22 @@ def clips_of(found: Clips, fit: Mapping[str, Measurement], config: CorpusConfig)
             several = f"{len(lost)} of {len(parts)} ({lasting:.1f} s; the first at {lost[0].start / rate:.1f} s), "
             kind, where, count = (f"{what} segments", several, len(lost)) if len(parts) > 1 else (what, "", 0)
             name = path if begin is None else clip_name(path, base.span(rate))
-            rejected.append(Rejected(path=name, reason=f"{kind}: {where}{rule}", segments=count, kind=kind))
+            reason, row_of = f"{kind}: {where}{rule}", placed.frame["where"].iat[row] if count == 1 else None
+            rejected.append(Rejected(path=name, reason=reason, segments=count, kind=kind, where=row_of))
     frame = placed.frame.iloc[[row for row, *_ in pieces]].reset_index(drop=True)
     files = [fit[path] for path in frame.path]
-    of_files = ("sample_rate", "channel", "size", "sha256", "samples_sha256")
+    of_files = ("sample_rate", "channel", "size", "sha256", "samples_sha256", "stamp")
     made = {name: [getattr(each, name) for each in files] for name in of_files}
     made |= {name: [getattr(part, name) for _, _, part, _ in pieces] for name in ("start", "num_samples")}
     made |= {"segment": [is_part for _, is_part, *_ in pieces], "trimmed": [trimmed for *_, trimmed in pieces]}
-    clips = replace(placed, frame=frame, rejected=()).with_columns(**made, begin=None, end=None, where=None)
+    clips = replace(placed, frame=frame, rejected=()).with_columns(**made, begin=None, end=None)
     frame = clips.frame.sort_values(["path", "start", "num_samples"], ignore_index=True)
     names = frame[["path", "start", "num_samples"]].where(frame.segment, -1).assign(path=frame.path)
     numbers = zip(frame.segment, frame.groupby("path").cumcount().tolist(), strict=True)
     clips = replace(clips, frame=frame).with_columns(segment=[number if part else None for part, number in numbers])
     twice = names.duplicated()
-    rejected += (Rejected(path=clip.name, reason="named by two rows of the table") for clip in clips.where(twice))
+    several = "named by two rows of the table"
+    rejected += (Rejected(path=clip.name, reason=several, where=clip.where) for clip in clips.where(twice))
     return replace(clips.where(~twice), rejected=tuple(rejected))
 
 
@@ -542,9 +571,9 @@ _OTHER_CLOCK = (
 
 
 def outside_notices(clips: Collection[Clip], rejected: Iterable[Rejected]) -> tuple[str, ...]:
-    """Return a notice about parts of which most lie behind the ends of their recordings; none if few do."""
+    """Return a notice about parts that lie behind the ends of their recordings; none if all lie inside."""
     outside, inside = sum(each.kind == OUTSIDE for each in rejected), sum(clip.segment is not None for clip in clips)
-    if outside <= inside:
+    if not outside:
         return ()
     return (f"{counted(outside, 'part')} of {outside + inside} lie behind the ends of the recordings: {_OTHER_CLOCK}",)
 

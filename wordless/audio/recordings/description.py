@@ -26,9 +26,10 @@ from pathlib import PurePosixPath
 from typing import Any, Literal
 
 import numpy as np
+from pandas import Series
 
 from wordless.audio.recordings import letters, manifest
-from wordless.base.messages import InputError, listed, nearest, suggestion
+from wordless.base.messages import InputError, counted, listed, nearest, suggestion
 from wordless.base.options import Options, option
 
 FIELDS = ("label", "group", "index", "fold", "split")
@@ -49,7 +50,7 @@ MOST = 1e9  # seconds, thirty years; or Hz
 END_TOLERANCE_SECONDS = 0.1  # an end so close to the end of the file counts as the end: decoders differ, tables round
 
 SPLIT_NAMES: dict[manifest.Split, tuple[str, ...]] = {
-    "train": ("train", "training"),
+    "train": ("train", "training", "trainval", "trainvalid", "traindev", "pretrain", "pretraining"),
     "validation": ("validation", "valid", "val", "dev", "devel", "development"),
     "test": ("test", "testing", "eval", "evaluation"),
 }
@@ -111,7 +112,7 @@ def _value(name: str, text: str) -> object:
         return InputError(rule) if index is None else index
     if name == "split" and text:
         known = ", ".join(name for names in SPLIT_NAMES.values() for name in names)
-        rule = f"split is {text!r:.40}; write one of {known}, or choose `split.by`=hash"
+        rule = f"split is {text!r:.40}; write one of {known}, or choose `split.by`=hash, which draws all"
         return known_split(text) or InputError(rule)
     return text or ("" if name == "split" else None)
 
@@ -140,8 +141,47 @@ def measured(found: manifest.Clips, lengths: Mapping[str, tuple[int, int]]) -> m
         name = manifest.clip_name(clip.path, (clip.begin, clip.begin if clip.end is None else clip.end))
         reason = f"{behind} behind the end of the recording: it is {length[row] / rate[row]:.3f} s long"
         place = f" ({clip['where']})" if clip["where"] else ""
-        rejected.append(manifest.Rejected(path=name, reason=f"{reason}{place}", kind=manifest.OUTSIDE))
+        row_of = clip["where"]
+        rejected.append(manifest.Rejected(path=name, reason=f"{reason}{place}", kind=manifest.OUTSIDE, where=row_of))
     return replace(found, frame=frame.drop(named.index[outside]).reset_index(drop=True), rejected=tuple(rejected))
+
+
+# Seconds of units that whole numbers may count, beside samples of the recording
+_UNITS = {"frames of 40 ms": 0.04, "frames of 20 ms": 0.02, "frames of 10 ms": 0.01, "milliseconds": 0.001}
+_LEAST_SHARE = 0.05  # of a recording that its parts must reach in their unit
+_FEW = 0.02  # of all parts: so many may lie outside by mistake
+
+
+def require_inside(found: manifest.Clips, lengths: Mapping[str, tuple[int, int]], *, remedy: str) -> None:
+    """Refuse parts of which most lie behind the ends of their recordings, and name units in which all lie inside.
+
+    Some may lie inside by chance: milliseconds are seconds at the begin of an hour. So whole numbers of which more than
+    a few lie outside are refused as well, if those of the same recordings are milliseconds or samples that reach a fair
+    share of them. Seconds inside of a recording never do.
+    """
+    named = found.frame[found.frame.begin.notna() & found.frame.path.isin(lengths)]
+    if not len(named):
+        return
+    size, rate = np.array([lengths[path] for path in named.path]).T
+    begin, seconds = named.begin.to_numpy(float), size / rate
+    latest = np.fmax(begin, named.end.to_numpy(float))  # no end is NaN
+    outside = (begin >= seconds) | (latest > seconds + END_TOLERANCE_SECONDS)
+    most, fitting = 2 * outside.sum() > len(outside), list[str]()
+    beside = named.path.isin({*named.path[outside]}).to_numpy()  # all parts of recordings with some outside
+    if outside.mean() > _FEW and not ((begin % 1) + (latest % 1)).any():
+        steps = {**(_UNITS if most else {"milliseconds": 0.001}), "samples": 1 / rate[beside]}
+        for unit, step in steps.items():
+            share = Series(latest[beside] * step / seconds[beside]).groupby(named.path[beside].to_numpy()).max()
+            fitting += [unit] if share.max() <= 1 and share.median() >= _LEAST_SHARE else []
+    if not most and not fitting:
+        return
+    first = int(outside.argmax())
+    example = f"{latest[first]:g} s in {named.path.iloc[first]}, which lasts {seconds[first]:.3f} s"
+    where = f"{named['where'].iloc[first]}: " if named["where"].iloc[first] else ""
+    which = f"{outside.sum()} of {counted(len(outside), 'part')} lie behind the ends of their recordings"
+    unit = f"all lie inside as {listed(fitting, 'or')}: " if fitting else ""
+    written = "write seconds, or name the columns by their unit, such as start_ms; " if fitting else ""
+    raise InputError(f"{where}{example}: {which} if times are seconds", remedy=f"{unit}{written}{remedy}")
 
 
 def group_of(path: str) -> str:
@@ -155,6 +195,43 @@ _SPLIT_OF = {word: split for split, names in SPLIT_NAMES.items() for name in nam
 def known_split(name: str) -> manifest.Split | None:
     """Return the split that a word of a name stands for, such as test of ``test.clean``; the first word counts."""
     return next(filter(None, map(_SPLIT_OF.get, re.split(r"[^a-z]+", name.lower()))), None)
+
+
+_OF_SPLITS = {"split", "splits", "set", "subset", "partition", "fold", "usage"}  # words of names of columns
+
+
+def split_columns(columns: Mapping[str, Sequence[str]]) -> dict[str, tuple[list[str], list[str]]]:
+    """Return the columns that divide the rows by their names and values, such as Subset with train and test.
+
+    Of each: the values that are known splits, and those that are none. A column without a known value holds other
+    things, such as sizes or the numbers of folds, and one of a single value divides nothing.
+    """
+    found = dict[str, tuple[list[str], list[str]]]()
+    for column, texts in columns.items():
+        words = re.split(r"[\W_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", column).lower())
+        if not _OF_SPLITS.isdisjoint(words):
+            names = dict.fromkeys(text for text in map(str.strip, texts) if text and text not in MISSING)
+            known = [name for name in names if known_split(name)]
+            if known and len(names) > 1:
+                found[column] = known, [name for name in names if name not in known]
+    return found
+
+
+def divided_by_names(by: str, names: Iterable[str]) -> str:
+    """Return the options that name splits ``by`` folders or folds: those of training clips only if no name says train.
+
+    Names that are known as no split are held out for test; without a name of training clips, the first one trains.
+    """
+    of: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
+    for name in names:
+        of[known_split(name) or "test"].append(name)
+    if of["train"]:
+        of["train"] = []  # then all others train
+    else:
+        of["train"].append(next(filter(None, (of["validation"], of["test"]))).pop(0))
+    return " ".join(
+        [f"`split.by`={by}", *(f"`split.{split}`=[{','.join(each)}]" for split, each in of.items() if each)]
+    )
 
 
 def split_depth(paths: Collection[str]) -> int | None:
@@ -244,12 +321,6 @@ def whole_numbers(texts: list[str]) -> list[str]:
     """Return whole numbers without the .0 that pandas gives all of a column with gaps; other texts as they are."""
     values = {*texts} - {""}
     return [text.removesuffix(".0") for text in texts] if values and all(map(_WHOLE.fullmatch, values)) else texts
-
-
-def unread_notices(columns: Sequence[str]) -> list[str]:
-    """Name the columns of a table or data set that no option reads, in a sentence; none if there are none."""
-    options = "`columns.label`, `columns.group` and others read some"
-    return [f"columns not read: {', '.join(columns):.400} ({options})"] if columns else []
 
 
 # cells, as R, pandas and spreadsheets write what is not known

@@ -10,9 +10,9 @@ import os
 import re
 import stat
 import unicodedata
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import product
 from pathlib import Path, PurePosixPath
@@ -21,6 +21,8 @@ from typing import Literal
 from wordless.audio.decoding import foreign_kind
 from wordless.audio.recordings.letters import SPACES
 from wordless.audio.recordings.manifest import Rejected
+from wordless.audio.recordings.matching import Recordings, fold
+from wordless.audio.recordings.sources import Seen
 from wordless.audio.waveform import EXTENSIONS
 from wordless.base.files import MARK, broken_link, is_ours
 from wordless.base.messages import InputError, counted
@@ -36,15 +38,33 @@ class Folder:
 
     root: Path
     files: tuple[str, ...]  # and folders, relative to the root, "/" between folders
+    folders: frozenset[str] = frozenset()  # those of the files that are folders
+    hidden: tuple[str, ...] = ()  # files whose names begin with a dot
+    closed: Mapping[str, str] = field(default_factory=dict)  # folder that was not entered -> why
     rejected: tuple[Rejected, ...] = ()  # folders that cannot be listed, or were listed by another name
     ours: tuple[str, ...] = ()  # folders that Wordless wrote, which are left out
+    only: str = ""  # the only recording whose annotations are wanted; empty: those of all
 
     @classmethod
     def at(cls, root: Path) -> "Folder":
         """List all files and folders below ``root`` except hidden ones and what Wordless wrote."""
-        rejected, ours = list[Rejected](), list[str]()
-        files = tuple(files_below(root, rejected.append, ours.append))
-        return cls(root=root, files=files, rejected=tuple(rejected), ours=tuple(ours))
+        listing = Listing()
+        files = tuple(files_below(root, listing))
+        return cls(
+            root=root,
+            files=files,
+            folders=frozenset(listing.folders),
+            hidden=tuple(listing.hidden),
+            closed=listing.closed,
+            rejected=tuple(listing.rejected),
+            ours=tuple(listing.ours),
+        )
+
+    @property
+    def seen(self) -> Seen:
+        """What an account says of the folder."""
+        files = (*(name for name in self.files if name not in self.folders), *self.hidden)
+        return Seen(root=self.root, files=files, closed=self.closed)
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -81,62 +101,44 @@ class Folder:
         raise InputError(option="root", value=self.root, rule=rule, remedy=remedy)
 
     @cached_property
-    def _names(self) -> dict[str, list[str]]:
-        """The recordings by name, with and without ending; letters in one case, and composed."""
-        names: dict[str, list[str]] = defaultdict(list)
-        for path in self.recordings:
-            name = path.rpartition("/")[2]
-            for each in {name, name.rpartition(".")[0] or name}:
-                names[_fold(each)].append(path)
-        return names
+    def matching(self) -> Recordings:
+        """The recordings as names and paths in other files mean them."""
+        return Recordings(paths=self.recordings, others=self.others, root=fold(self.root.absolute().name))
 
     def of_file(self, file: str) -> list[str]:
-        """Return the recordings that a file annotates: those of its name beside it, without its last endings.
+        """Return the recordings that a file annotates (`Recordings.of_file`)."""
+        return [path for path in self.matching.of_file(file) if self.only in ("", path)]
 
-        Without one, the only recording of its name in another folder: ``wav/a/1.wav`` for ``grid/a/1.lab``.
-        """
-        folder, _, name = file.rpartition("/")
-        alone: list[str] = []
-        while "." in name[1:]:
-            name = name.rpartition(".")[0]
-            same = self._names.get(_fold(name), [])
-            if beside := [path for path in same if path.rpartition("/")[0] == folder]:
-                return beside
-            alike = [path for path in same if PurePosixPath(path).parent.name == PurePosixPath(folder).name]
-            alone = alone or next((each for each in (same, alike) if len(each) == 1), [])
-        return alone
+    def named(self, names: Collection[str], file: str) -> tuple[dict[str, str], dict[str, str]]:
+        """Return the recording that each name in a file means, relative to the root, or absolute; and why others none.
 
-    def named(self, name: str, file: str) -> str:
-        """Return the only recording that a file names, relative to the root, or absolute outside of it.
-
-        Relative paths are those from the file's folder, the folders above it, the root, or the current folder.
-        Otherwise the only recording of the same name is meant, because recordings move to other machines.
+        Relative paths are those from the file's folder, the folders above it, the root, or the current folder; a bare
+        name is one of the file's folder, if that holds recordings. Recordings move to other machines, so what is not
+        there is looked for by `Recordings.meant`.
         """
         folder = Path(os.path.normpath((self.root / file).parent.absolute()))
         bases = (folder, self.root.absolute(), *list(folder.parents)[:3], Path.cwd())
-        paths = (Path(os.path.normpath(base / name)) for base in bases)
-        if (path := next(filter(is_file, paths), None)) is not None:
-            same = [_below(self.root, path) or str(path)]
-        else:
-            same = self._names.get(_fold(PurePosixPath(name.replace("\\", "/")).name), [])
-        if len(same) != 1:
+        spelt, found = {name: name.replace("\\", "/") for name in names}, dict[str, str]()
+        here = bases[:1] if self.matching.has_home(file) else bases[:-1]
+        for name, spelling in spelt.items():
+            places = product(bases if "/" in spelling else here, dict.fromkeys((name, spelling)))
+            paths = (Path(os.path.normpath(base / each)) for base, each in places)
+            if (path := next(filter(is_file, paths), None)) is not None:
+                found[name] = _below(self.root, path) or str(path)
+        if len(found) == len(spelt):
+            return found, {}
+        meant, missing = self.matching.meant({*spelt.values()}, file), dict[str, str]()
+        for name in (each for each in spelt if each not in found):
+            same = meant[spelt[name]]
+            if len(same) == 1:
+                found[name] = same[0]
+                continue
             many = f"is the name of {len(same)} recordings; write its folder as well"
-            raise InputError(
-                f"{name:.200} {many if same else f'is not there (looked in {folder}, in {self.root}, and above)'}"
-            )
-        return same[0]
-
-    def unread(self, files: Iterable[str]) -> tuple[str, ...]:
-        """Name those of the files that have the name of a recording and are not read, a sentence for each ending."""
-        endings: dict[str, list[str]] = defaultdict(list)
-        for name in files:
-            if self.of_file(name) and is_file(self.root / name):
-                endings[PurePosixPath(name).suffix.lower()].append(name)
-        reads = "`annotations`=KIND reads parts with start, end and label, `table`=FILE a list of recordings"
-        return tuple(
-            f"{counted(len(several), f'{ending} file')} named like recordings not read, such as {several[0]}: {reads}"
-            for ending, several in sorted(endings.items())
-        )
+            gone = f"is not there (looked in {folder}, in {self.root}, and above)"
+            if others := self.matching.of_name(PurePosixPath(spelt[name]).name):
+                gone = f"is not there, and {others[0]} is of another folder"
+            missing[name] = f"{name:.200} {many if same else gone}"
+        return found, missing
 
 
 def is_recording(path: str) -> bool:
@@ -148,50 +150,95 @@ def _suffix(path: str) -> str:
     return PurePosixPath(path).suffix.lower().lstrip(".")
 
 
-def files_below(
-    root: Path,
-    set_aside: Callable[[Rejected], object] | None = None,
-    leave_out: Callable[[str], object] = lambda folder: None,
-) -> Iterator[str]:
+@dataclass(kw_only=True, slots=True)
+class Listing:
+    """What `files_below` finds beside the names that it gives."""
+
+    folders: list[str] = field(default_factory=list)  # those of the names that are folders
+    hidden: list[str] = field(default_factory=list)  # files that it does not give
+    closed: dict[str, str] = field(default_factory=dict)  # folder that was not entered -> why
+    rejected: list[Rejected] = field(default_factory=list)
+    ours: list[str] = field(default_factory=list)  # folders that Wordless wrote
+
+
+HIDDEN = "hidden: its name begins with a dot"
+
+
+def files_below(root: Path, listing: Listing | None = None) -> Iterator[str]:
     """List the paths of all files and folders below ``root`` except hidden ones; those of each folder in order.
 
-    Links are followed, each folder once. A folder with a recording's name is listed, and what is in it as well.
-    ``set_aside`` is called with folders that cannot be listed, or have been listed by another name, and with broken
-    links, which may be folders; None: the first are refused. What is in a folder that Wordless wrote is left out, and
-    ``leave_out`` is called with its path.
+    Links are followed, each folder once. A folder with a recording's name is listed, and what is in it as well. What is
+    in a folder that Wordless wrote is left out. The ``listing`` gets folders that cannot be listed, or have been listed
+    by another name, and broken links, which may be folders; without one the first are refused.
     """
     # by their real paths, because some file systems give no numbers of inodes
-    ours, entered = set[str](), dict[str, str]()
+    ours, entered, found = set[str](), dict[str, str](), listing or Listing()
 
     def refuse(error: OSError) -> None:
-        if error.errno == errno.ENAMETOOLONG:
+        if error.errno == errno.ENAMETOOLONG:  # it stands among the recordings, which inspection sets aside
             return
-        if set_aside is None or not entered:
+        if listing is None or not entered:
             raise InputError(f"{error.filename} cannot be listed: {error.strerror}; check its permissions") from error
-        path = PurePosixPath(error.filename).relative_to(PurePosixPath(root))
-        reason = f"cannot be listed: {error.strerror}; check its permissions"
-        set_aside(Rejected(path=str(path), reason=reason, kind="cannot be listed"))
+        set_aside(
+            str(PurePosixPath(error.filename).relative_to(PurePosixPath(root))),
+            f"cannot be listed: {error.strerror}; check its permissions",
+            "cannot be listed",
+        )
+
+    def set_aside(path: str, reason: str, kind: str) -> None:
+        found.rejected.append(Rejected(path=path, reason=reason, kind=kind))
+        if kind != _UNREAD:  # a broken link stands among the names
+            found.closed[path] = reason
 
     for folder, subfolders, names in os.walk(root, onerror=refuse, followlinks=True):
         here, below = os.path.realpath(folder), PurePosixPath(folder).relative_to(PurePosixPath(root))
         if here in entered:
             subfolders.clear()
-            if set_aside is not None and here not in ours:  # such as the link runs/latest
+            if here not in ours:  # such as the link runs/latest
                 kind = "listed by another name"
-                set_aside(Rejected(path=str(below), reason=f"{kind}: it is the folder {entered[here]}", kind=kind))
+                set_aside(str(below), f"{kind}: it is the folder {entered[here]}", kind)
+            else:
+                found.closed[str(below)] = _OURS
             continue
         entered[here] = str(below)
         if below.parts and is_ours(Path(folder), names):
             subfolders.clear()
             ours.add(here)
-            leave_out(str(below))
+            found.ours.append(str(below))
+            found.closed[str(below)] = _OURS
             continue
+        found.hidden += (str(below / name) for name in sorted(names) if name.startswith("."))
+        found.closed |= {str(below / name): HIDDEN for name in sorted(subfolders) if name.startswith(".")}
         subfolders[:] = sorted(name for name in subfolders if not name.startswith("."))
+        found.folders += (str(below / name) for name in subfolders)
         names = sorted(name for name in names if not name.startswith("."))
         for name in names:  # a broken recording is set aside when it is read
-            if set_aside and not is_recording(name) and (broken := broken_link(Path(folder, name))):
-                set_aside(Rejected(path=str(below / name), reason=f"{_UNREAD}: {broken}", kind=_UNREAD))
+            if listing is not None and not is_recording(name) and (broken := broken_link(Path(folder, name))):
+                set_aside(str(below / name), f"{_UNREAD}: {broken}", _UNREAD)
         yield from (str(below / name) for name in (*subfolders, *names))
+
+
+_OURS = f"Wordless wrote it: name it to read it, or delete the file {MARK} in it"
+
+
+def seen_around(root: Path, listing: Path, paths: Iterable[str]) -> Seen:
+    """Return what lies in the folder of recordings that a file lists, for an account; ``paths`` are below ``root``.
+
+    The folder is that of the file if the recordings lie below it, else the root. Nobody means a whole disk or home with
+    a list, so there the common folder of the recordings counts.
+    """
+    top, beside = Path(os.path.normpath(root.absolute())), Path(os.path.normpath(listing.parent.absolute()))
+    top = beside if top.is_relative_to(beside) else top
+    if Path.home().is_relative_to(top):
+        folders = {os.path.dirname(os.path.join(root.absolute(), path)) for path in paths}  # noqa: PTH118, PTH120  texts
+        top = Path(os.path.commonpath(folders)) if folders else top
+    known = tuple(os.path.relpath(os.path.join(root.absolute(), path), top) for path in dict.fromkeys(paths))  # noqa: PTH118
+    if Path.home().is_relative_to(top):
+        return Seen(root=top, files=known)
+    try:
+        return Folder.at(top).seen
+    except InputError:  # it may be entered, and not be listed
+        return Seen(root=top, files=known)
 
 
 def expand_home(text: str, option: str) -> Path:
@@ -267,10 +314,6 @@ def is_file(path: Path) -> bool:
         return path.is_file()
     except (OSError, ValueError):
         return False
-
-
-def _fold(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
 
 
 MAX_BYTES = 1 << 28  # of a file of annotations

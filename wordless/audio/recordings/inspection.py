@@ -25,7 +25,7 @@ from wordless.audio.decoding import Recording, RecordingError, file_key
 from wordless.audio.reading import ChannelPowers, cancelled, chosen_channel, mono_blocks, upsampling_fault
 from wordless.audio.recordings.manifest import UNWRITABLE, Clip, Rejected, printable, writable
 from wordless.audio.waveform import Part, equal_blocks, unusable_peak
-from wordless.base.files import NO_PERMISSION, file_hash
+from wordless.base.files import NO_PERMISSION, file_hash, stamp_text
 from wordless.base.machine import LOCAL, THIS_PROCESS, EngineConfig, in_order, open_pool
 from wordless.base.messages import InputError
 from wordless.base.options import Options, option
@@ -50,12 +50,15 @@ class Measurement:
     notices: tuple[str, ...] = ()  # what the user should know of the file
     edges: levels.Edges  # of the channel
     levels: str  # of the channel over time, as `wordless.audio.levels.as_text` writes them
+    stamp: str = ""  # `stamp_text` of the file that was decoded; the cache has it in its keys
 
     def part(self, trim_db: float | None) -> Part:
         """Return the part without ends more than ``trim_db`` below the loudest 20 ms; None trims nothing."""
-        if trim_db is None:
-            return Part(start=0, num_samples=self.num_samples, channel=self.channel)
-        return replace(levels.loud_part(self.edges, trim_db, self.num_samples, self.sample_rate), channel=self.channel)
+        start, size = 0, self.num_samples
+        if trim_db is not None:
+            loud = levels.loud_part(self.edges, trim_db, size, self.sample_rate)
+            start, size = loud.start, loud.num_samples
+        return Part(start=start, num_samples=size, channel=self.channel, stamp=self.stamp, sha256=self.sha256)
 
 
 def measure(root: Path, path: str, channel: Channel = "mean") -> Measurement | Rejected:
@@ -63,6 +66,7 @@ def measure(root: Path, path: str, channel: Channel = "mean") -> Measurement | R
     if not writable(path):
         return Rejected(path=path, reason=UNWRITABLE)
     num_samples, peak, finite, of_channels = 0, 0.0, True, ChannelPowers()
+    stamp = stamp_text(root / path)
     try:
         sha256, size = file_hash(root / path), (root / path).stat().st_size
         number = chosen_channel(root / path, channel)
@@ -82,6 +86,8 @@ def measure(root: Path, path: str, channel: Channel = "mean") -> Measurement | R
         return Rejected(path=path, reason=f"cannot be read: {error.strerror}", kind="cannot be read")
     except RecordingError as error:
         return Rejected(path=path, reason=printable(error.reason), kind=error.kind)
+    if stamp_text(root / path) != stamp:  # the hash may be that of other bytes than were decoded
+        return Rejected(path=path, reason=WRITTEN, kind=WRITTEN)
     swings = meter.swings
     return Measurement(
         size=size,
@@ -97,7 +103,11 @@ def measure(root: Path, path: str, channel: Channel = "mean") -> Measurement | R
         swing=float(swings.max(initial=0)),
         edges=levels.find_edges(meter.powers),
         levels=levels.as_text(levels.to_levels(swings)),
+        stamp=stamp,
     )
+
+
+WRITTEN = "changed while it was read: another program is writing it"
 
 
 def _remembered(*, edges: list[tuple[int, int]], notices: list[str], **fields: Any) -> Measurement:
@@ -107,7 +117,9 @@ def _remembered(*, edges: list[tuple[int, int]], notices: list[str], **fields: A
 
 def _remember(cache: Path, key: str, found: Measurement) -> None:
     """Append a measurement, in one write, as two runs may append at once; a killed process loses its last line."""
-    content = json.dumps([key, asdict(found)]).encode()
+    values = asdict(found)
+    del values["stamp"]
+    content = json.dumps([key, values]).encode()
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)
         with open(cache, "ab", buffering=0, opener=_at_once) as lines:  # a line break first, after a killed process
@@ -173,14 +185,19 @@ def inspect(
     lines = cache.read_bytes().split(b"\n") if cache is not None and cache.is_file() else []
     pairs = (line.partition(b" ") for line in lines)  # lines that are torn, changed or foreign are left out
     earlier: dict[str, Any] = dict(json.loads(content) for hashed, _, content in pairs if _hash(content) == hashed)
-    keys = [file_key(root / path, channel) for path in paths]
+    stamps = [stamp_text(root / path) for path in paths]
+    keys = [file_key(root / path, channel, stamp=stamp) for path, stamp in zip(paths, stamps, strict=True)]
     missing = [path for path, key in zip(paths, keys, strict=True) if key not in earlier]
     shared = [root, *(root / path for path in missing[:1])]
     with open_pool(engine, workers, shared=shared, threads=True) if missing else nullcontext(THIS_PROCESS) as pool:
         made = in_order(partial(measure, root, channel=channel), missing, pool)
-        for done, (path, key) in enumerate(zip(paths, keys, strict=True), start=1):
+        for done, (path, key, stamp) in enumerate(zip(paths, keys, stamps, strict=True), start=1):
             known = earlier.get(key)
-            found = _remembered(**known) if known else next(made)
+            found = _remembered(**known, stamp=stamp) if known else next(made)
+            if not known and stamp_text(root / path) != stamp:  # it was replaced before it was measured
+                found = measure(root, path, channel)
+                stamp = found.stamp if isinstance(found, Measurement) else ""
+                key = file_key(root / path, channel, stamp=stamp)
             if isinstance(found, Rejected):  # not kept in the cache, because the disk may have been at fault
                 rejected.append(found)
             else:
@@ -189,7 +206,7 @@ def inspect(
                 if fault := _fault(found, config, sample_rate):
                     rejected.append(Rejected(path=path, reason=fault[0], kind=fault[1]))
                 else:
-                    fit[path] = found
+                    fit[path] = found if found.stamp == stamp else replace(found, stamp=stamp)  # as seen from here
             if progress:
                 progress(done, len(paths))
     return fit, tuple(rejected)

@@ -22,7 +22,8 @@ from typing import Any, Literal, TypeVar, get_args, get_type_hints
 import numpy as np
 from pandas import DataFrame, Series
 
-from wordless.audio.recordings.uses import Uses
+from wordless.audio.recordings.account import COLUMNS, Account, Item
+from wordless.audio.recordings.sources import NOTHING_READ, Reading
 from wordless.audio.waveform import Part
 from wordless.base.files import aside, list_hash
 from wordless.base.messages import InputError, named
@@ -60,6 +61,8 @@ class Clip:
     begin: float | None = None  # seconds, of the part that a candidate names; None: the whole recording
     end: float | None = None  # seconds; None: the end of the recording
     where: str | None = field(default=None, compare=False)  # "file:line" that names the part, for messages
+    # `wordless.base.files.stamp_text` of the file when it was inspected, or when a key was made of it; "": not known
+    stamp: str = field(default="", compare=False, repr=False)
 
     @property
     def seconds(self) -> float:
@@ -75,7 +78,8 @@ class Clip:
     @property
     def part(self) -> Part:
         """The part of the file that is used."""
-        return Part(start=self.start, num_samples=self.num_samples, channel=self.channel)
+        own = {"stamp": self.stamp, "sha256": self.sha256}
+        return Part(start=self.start, num_samples=self.num_samples, channel=self.channel, **own)
 
     @property
     def span(self) -> tuple[float, float] | None:
@@ -121,6 +125,7 @@ class Rejected:
     # number of the file's segments that are left out; 0: the whole file, or one part that a table names
     segments: int = 0
     kind: str = field(default="", compare=False)  # what reasons of this kind have in common, for counts; "": nothing
+    where: str | None = field(default=None, compare=False)  # "file:line" of the row that names the part
 
     @classmethod
     def by(cls, path: str, error: InputError) -> "Rejected":
@@ -149,7 +154,8 @@ class Clips:
     split_by: SplitBy = "hash"  # what divides candidates if ``split.by`` is auto
     has_labels: bool = False  # whether the source of candidates knows labels, so that names of folders are none
     title: str = ""  # of the source of candidates; "": names of files, and annotations
-    uses: Uses | None = None  # what became of all that the source looked at; None: the source does not say
+    reading: Reading = NOTHING_READ  # what the source looked at
+    account: Account | None = None  # what became of all that; None: not taken yet
 
     @classmethod
     def from_columns(cls, root: Path, columns: Mapping[str, Sequence[object]], **others: Any) -> "Clips":
@@ -170,9 +176,9 @@ class Clips:
     def __getstate__(self) -> dict[str, object]:
         """Send the fields alone to other processes, which make rows and tables of splits again in less time.
 
-        Other processes work on clips: what became of everything else stays here.
+        What was looked at and became of it stays behind: it is long, and only the process that reads a corpus tells it.
         """
-        return {each.name: getattr(self, each.name) for each in fields(self)} | {"uses": None}
+        return {each.name: getattr(self, each.name) for each in fields(self) if each.name not in _STAYING}
 
     def __iter__(self) -> Iterator[Clip]:
         """Make the rows, one after the other."""
@@ -247,7 +253,8 @@ def whole(root: Path, paths: Sequence[str], *, notices: tuple[str, ...] = ()) ->
     return Clips.from_columns(root, {"path": paths, "split": [""] * len(paths)}, notices=notices)
 
 
-_COLUMNS = tuple(name for name in _TYPES if name not in ("begin", "end", "where"))  # of a manifest
+_COLUMNS = tuple(name for name in _TYPES if name not in ("begin", "end", "where", "stamp"))  # of a manifest
+_STAYING = ("reading", "account")  # fields of `Clips` that other processes do not get
 _LINES_AT_ONCE = 1 << 14  # of a manifest, whose cells take most memory
 _NAME = "clip"  # last column: the clip's name, as in predictions and vectors; for other programs, and ignored here
 # Columns that a manifest has only if any clip has a value: of segments, chosen channels and annotations.
@@ -271,10 +278,11 @@ def write_manifest(manifest: Clips, path: Path) -> None:
 
     columns = (manifest.frame[name].tolist() for name in there)
     rows = zip(*columns, (clip.name for clip in manifest.clips), strict=True)
-    _write_rows(path, names, map(row, rows))
+    write_rows(path, names, map(row, rows))
 
 
-def _write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write a table of cells that are separated by tabs, atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with aside(path) as beside, beside.open("w", encoding="utf-8", newline="") as file:
         # quotes cells with quotation marks, at which pandas, R and spreadsheets would join cells and lines
@@ -331,10 +339,23 @@ def unquoted(cell: str) -> str:
 def write_rejected(rejected: Sequence[Rejected], path: Path) -> None:
     """Write ``rejected.tsv``: path, reason and kind of reason of each file; unprintable characters are escaped."""
     cells = ([printable(getattr(each, name)) for name in _REJECTED] for each in rejected)
-    _write_rows(path, _REJECTED, cells)
+    write_rows(path, _REJECTED, cells)
 
 
 _REJECTED = ("path", "reason", "kind")
+
+
+ACCOUNT = "account.tsv"  # in the folder of a run, or behind the name of an output
+
+
+def write_account(account: Account, path: Path) -> None:
+    """Write ``account.tsv``: each file, column and row, and what it was used as or why it was not."""
+
+    def cells(item: Item) -> list[str]:
+        texts = [str(each) for each in item[: len(COLUMNS)]]
+        return texts if writable("".join(texts)) else [*map(printable, texts)]
+
+    write_rows(path, COLUMNS, map(cells, account.items))
 
 
 def once_each(function: Callable[[T], R], values: Sequence[T]) -> list[R]:

@@ -46,8 +46,9 @@ from wordless.audio.recordings.saved_data_sets import (
     owner,
     saved_splits,
 )
+from wordless.audio.recordings.sources import Column, ReadFile, Reading, Seen, Unused
 from wordless.audio.recordings.splits import GIVEN
-from wordless.audio.recordings.uses import ColumnUse, FileUse, Uses
+from wordless.audio.recordings.unread_columns import unread_columns
 from wordless.audio.waveform import EXTENSIONS
 from wordless.base.files import (
     file_stamp,
@@ -133,11 +134,17 @@ class PackedDataSet:
     name: str  # for people
     root: Path  # the folder that all files lie in
     files: tuple[PackedFile, ...]
-    besides: tuple[FileUse, ...] = ()  # all other files of the folder
+    seen: Seen  # all files of the folder
+    about: Mapping[Path, str] = field(default_factory=dict)  # file that says what counts -> what it is
+    unread: Mapping[Path, Unused] = field(default_factory=dict)  # file that is not read -> why
 
     def place_of(self, file: PackedFile, row: PackedRow) -> str:
         """Return where a row lies, for messages: its file and its number."""
-        return f"{self.shown(file.sources[row.source])}: row {row.row}"
+        return self.place(file.sources[row.source], row.row)
+
+    def place(self, path: Path, row: int) -> str:
+        """Return where a row of a file lies."""
+        return f"{self.shown(path)}: row {row}"
 
     def shown(self, path: Path) -> str:
         """Return the path of a file or folder below the root; of the root its name."""
@@ -175,12 +182,8 @@ def candidates(config: CorpusConfig, making: Making | None) -> Clips:
     return replace(found, name=name, title=name, has_labels=True, notices=notices)
 
 
-_CACHE = "it is a cache of map, filter or shuffle"
-_UNREAD = {  # suffix of a file in the folder -> why it is not read
-    ".py": "scripts of data sets are not run",
-    ARROW: "state.json does not list it",
-    PARQUET: "it lies in a saved data set, whose state.json does not list it",
-}
+_CACHE = Unused(why="a cache of map, filter or shuffle", kind="caches of map, filter or shuffle")
+_NOT_LISTED = f"{STATE} does not list it"
 
 
 def data_set_files(place: str) -> PackedDataSet:
@@ -188,8 +191,8 @@ def data_set_files(place: str) -> PackedDataSet:
     root = folders.expand_home(place, "dataset")
     if not root.is_dir():
         return _named_files(place)
-    root = root.absolute()
-    below = [name for name in folders.files_below(root) if (root / name).is_file()]
+    folder = folders.Folder.at(root.absolute())
+    root, below = folder.root, [name for name in folder.files if name not in folder.folders]
     loose = [name for name in below if name.endswith((ARROW, PARQUET)) and not PurePosixPath(name).match("cache-*")]
     if saved := saved_splits(root, below):
         inside = [each.folder.relative_to(root).as_posix() for each in saved]
@@ -204,37 +207,43 @@ def data_set_files(place: str) -> PackedDataSet:
     else:
         rule = "it holds no Parquet and no Arrow files: a folder of recordings is `root`"
         raise InputError(option="dataset", value=root, rule=rule)
-    return PackedDataSet(name=root.resolve().name, root=root, files=files, besides=_besides(root, below, files))
+    about = _about(files)
+    unread = _unread([root / name for name in below], {*about, *(path for file in files for path in file.sources)})
+    name = root.resolve().name
+    return PackedDataSet(name=name, root=root, files=files, seen=folder.seen, about=about, unread=unread)
 
 
 def _json_folders(names: Sequence[str]) -> set[PurePosixPath]:
     return {path.parent for path in map(PurePosixPath, names) if path.name in (STATE, SPLITS)}
 
 
-def _besides(root: Path, names: Sequence[str], files: Sequence[PackedFile]) -> tuple[FileUse, ...]:
-    """Say of each file of a data set's folder that holds none of its rows what it is for, or why it is not read."""
-    shards = [file.shard for file in files if file.shard is not None]
-    read = {path for file in files for path in file.sources}
-    folders_read = {shard.folder for shard in shards}
-    uses = {path: "the numbers of the rows that count" for shard in shards for path in shard.indices}
-    for folder in filter(None, folders_read):
-        uses |= {folder / STATE: "which files and rows count", folder / INFO: "the types of the columns"}
-        if not (folder.parent / STATE).is_file():
-            uses[folder.parent / SPLITS] = "which splits count"
-    found = list[FileUse]()
-    for name in sorted(names):
-        path = root / name
-        if path in read:
-            continue
-        parent, why = path.parent, _UNREAD.get(path.suffix, "it holds no rows of the data set")
-        if path.suffix == ARROW and path.name.startswith("cache-"):
-            why = _CACHE
-        elif path.suffix == ARROW and not shards:
-            why = "there are Parquet files, which are read instead"
-        elif parent not in folders_read and (parent / STATE).is_file():
-            why = f"its folder is no split that {SPLITS} lists"
-        found.append(FileUse(path=name, use=uses.get(path, ""), why="" if path in uses else why))
-    return tuple(found)
+def _about(files: Sequence[PackedFile]) -> dict[Path, str]:
+    """Name the files of saved data sets that say which of the others count."""
+    found = dict[Path, str]()
+    for shard in (file.shard for file in files if file.shard is not None):
+        found |= dict.fromkeys(shard.indices, "list of rows that count")
+        if shard.folder is not None:
+            found |= {shard.folder / STATE: "list of files that count", shard.folder / INFO: "description of columns"}
+            if (whole := shard.folder.parent / SPLITS).is_file() and not (shard.folder.parent / STATE).is_file():
+                found[whole] = "list of splits that count"
+    return found
+
+
+def _unread(paths: Sequence[Path], read: Collection[Path]) -> dict[Path, Unused]:
+    """Say why files with rows, and files of saved data sets, are not read."""
+    found, saved = dict[Path, Unused](), any(path.name == STATE for path in read)
+    for path in (path for path in paths if path not in read):
+        of_split = (path.parent / STATE).is_file() and path.parent / STATE not in read
+        if of_split:
+            found[path] = Unused(why=f"its folder is no split that {SPLITS} lists", kind="in no split of the data set")
+        elif path.suffix == ARROW and path.name.startswith("cache-"):
+            found[path] = _CACHE
+        elif path.suffix in (ARROW, PARQUET):
+            why = _NOT_LISTED if saved else "Parquet files beside it are read"
+            found[path] = Unused(why=why, option=f"`dataset`={path}")
+        elif path.suffix == ".py":
+            found[path] = Unused(why="scripts of data sets are not run", kind="scripts, which are not run")
+    return found
 
 
 def _named_files(pattern: str) -> PackedDataSet:
@@ -247,12 +256,13 @@ def _named_files(pattern: str) -> PackedDataSet:
         raise InputError(option="dataset", value=pattern, rule=rule)
     files = _packed([_loose(Path(each).absolute()) for each in found])
     sources = {path for file in files for path in file.sources}
-    root = Path(os.path.commonpath([path.parent for path in sources]))
+    root, about = Path(os.path.commonpath([path.parent for path in sources])), _about(files)
     beside = {path for each in {path.parent for path in sources} for path in each.iterdir() if len(found) > 1}
-    why = f"the pattern {PurePosixPath(name).name} does not fit it"
-    others = sorted(path for path in beside - sources if path.suffix in (ARROW, PARQUET) and path.is_file())
-    besides = tuple(FileUse(path=path.relative_to(root).as_posix(), why=why) for path in others)
-    return PackedDataSet(name=Path(pattern).resolve().name, root=root, files=files, besides=besides)
+    others = [path for path in beside - sources if path.suffix in (ARROW, PARQUET) and path.is_file()]
+    unread = dict.fromkeys(others, Unused(why=f"{PurePosixPath(name).name} does not fit it", kind="not named"))
+    seen = Seen(root=root, files=tuple(sorted(path.relative_to(root).as_posix() for path in {*sources, *others})))
+    title = Path(pattern).resolve().name
+    return PackedDataSet(name=title, root=root, files=files, seen=seen, about=about, unread=unread)
 
 
 def _loose(path: Path) -> Path | Shard:
@@ -400,14 +410,19 @@ def described(data_set: PackedDataSet, place: Path, columns: description.ColumnC
         texts[kind] = list(map(description.joined, zip(*map(description.whole_numbers, of_columns), strict=True)))
     facts = [name for name in texts if name in description.FIELDS]
     texts["split"] = [name if divided and known_split(name) else "" for _, name in named]
-    known, faults = description.describe(texts, [data_set.place_of(file, row) for row, file in rows])
+    places = [data_set.place_of(file, row) for row, file in rows]
+    known, faults = description.describe(texts, places)
     unknown = "in no split: {} of the data set is neither train, validation nor test"
     reasons = [
         row.reason or (unknown.format(name) if divided and name and not known_split(name) else faults.get(number, ""))
         for number, (row, name) in enumerate(named)
     ]
-    told = zip(rows, reasons, strict=True)
-    rejected = [Rejected(path=row.path, reason=reason) for (row, _), reason in told if reason]
+    told = zip(rows, places, reasons, strict=True)
+    rejected = [
+        Rejected(path=row.path, reason=reason, where=where if row.row else None)
+        for (row, _), where, reason in told
+        if reason
+    ]
     every = Clips.from_columns(place / SOUNDS, {"path": [row.path for row, _ in named], **known})
     found = every.where(not reason for reason in reasons)
     if not len(found.frame):
@@ -419,60 +434,59 @@ def described(data_set: PackedDataSet, place: Path, columns: description.ColumnC
     without = {name: frame.path[frame[name].isna()].tolist() for name in facts}
     counts = [f"{len(paths)} have no {name} (such as {paths[0]})" for name, paths in without.items() if paths]
     notices = [f"of {counted(len(frame), 'recording')} in it, {listed(counts)}"] if counts else []
+    notices += _stale(data_set)
+    labels = known.get("label", [None] * len(rows))
     read = {**columns.named, "split": (column,) if column and divided else ()}
-    uses = _uses(data_set, [(file, row, reason) for (row, file), reason in zip(rows, reasons, strict=True)], read)
-    notices += _unread_notices(uses)
-    return replace(found, frame=frame, rejected=tuple(rejected), notices=tuple(notices), uses=uses)
+    reading = _reading(data_set, [row for row, _ in rows], [file for _, file in rows], labels, read)
+    return replace(found, frame=frame, rejected=tuple(rejected), notices=tuple(notices), reading=reading)
 
 
-def _uses(
+def _stale(data_set: PackedDataSet) -> list[str]:
+    """Name files with rows that the folder holds beside its data set, in a sentence; none if there are none."""
+    stale = [path for path, why in data_set.unread.items() if path.suffix in (ARROW, PARQUET) and why != _CACHE]
+    if not stale:
+        return []
+    first = f"{data_set.shown(stale[0])}: {data_set.unread[stale[0]].why}"
+    return [f"{counted(len(stale), 'file')} with rows not read, such as {first}"]
+
+
+def _reading(
     data_set: PackedDataSet,
-    rows: Iterable[tuple[PackedFile, PackedRow, str]],
+    rows: Sequence[PackedRow],
+    files: Sequence[PackedFile],
+    labels: Sequence[str | None],
     columns: Mapping[str, Sequence[str]],
-) -> Uses:
-    """Say what became of each file, row and column.
+) -> Reading:
+    """Say what was looked at: each file, each column with the field that it gives, each row with the reason against it.
 
-    Rows come with the reason against them, if there is one; ``columns`` are those that are read for a field.
+    ``files`` and ``labels`` are those of the rows, and ``columns`` those that are read for a field.
     """
-    sources = [path for file in data_set.files for path in file.sources]
-    unused, chosen = {path: dict[int, str]() for path in sources}, {path: set[int]() for path in sources}
-    damage = dict[Path, str]()
-    for file, row, reason in rows:
-        path = file.sources[row.source]
-        if not row.row:  # the file as a whole
-            damage |= dict.fromkeys(file.sources, reason)
-        elif not reason:
-            chosen[path].add(row.row)
-        else:
-            unused[path][row.row] = reason
-    files, left = [*data_set.besides], f"{STATE} does not choose it"
+    fields = {name: of for of, names in columns.items() for name in names}
+    free = dict.fromkeys(name for file in data_set.files for name in file.classes if name not in fields)
+    values = {name: [row.fields.get(name, "") for row in rows] for name in free}
+    unread = unread_columns(values, labels, has_group="group" in columns)
+    damage, chosen = dict[Path, str](), {path: set[int]() for file in data_set.files for path in file.sources}
+    for row, file in zip(rows, files, strict=True):
+        if row.row:
+            chosen[file.sources[row.source]].add(row.row)
+        else:  # the file as a whole
+            damage |= dict.fromkeys(file.sources, row.reason)
+    found, why = list[ReadFile](), dict(data_set.unread)
+    left = Unused(why=f"{STATE} does not choose it")
     for file in data_set.files:
-        for path, size in zip(file.sources, file.sizes or [None] * len(file.sources), strict=True):
-            known, lost = unused[path], damage.get(path, "")  # indices may name a row twice
-            others = {row: known.get(row, lost or left) for row in range(1, (size or 0) + 1) if row not in chosen[path]}
-            use = "" if lost else "recordings and what is known of them"
-            files.append(FileUse(path=data_set.shown(path), use=use, why=lost, rows=size, unused=others))
-    reasons = {name: why for file in data_set.files for name, why in file.others.items()}
-    there = dict.fromkeys(name for file in data_set.files for name in (file.audio, *file.classes, *file.others) if name)
-    fields = {name: tuple(field for field, of in columns.items() if name in of) for name in there}
-    fields |= {file.audio: ("audio",) for file in data_set.files if file.audio}
-    return Uses(
-        root=data_set.root,
-        files=tuple(sorted(files, key=lambda each: each.path)),
-        columns=tuple(
-            ColumnUse(name=name, fields=of, why="" if of else reasons.get(name, "no option reads it"))
-            for name, of in fields.items()
-        ),
-    )
-
-
-def _unread_notices(uses: Uses) -> list[str]:
-    """Name files with rows and columns that are not read, in a sentence each; none if there are none."""
-    files = [each for each in uses.files if each.why and each.path.endswith((ARROW, PARQUET))]
-    caches = [each for each in files if each.why == _CACHE]
-    told = [each for each in files if each not in caches]
-    first = [f"{counted(len(told), 'file')} not read, such as {told[0].path}: {told[0].why}"] if told else []
-    return first + description.unread_notices([each.name for each in uses.columns if not each.fields])
+        here = {} if file.audio is None else {file.audio: Column(field="recording")}
+        here |= {name: Column(field=fields[name]) if name in fields else unread[name] for name in file.classes}
+        here |= {name: Column(why=reason) for name, reason in file.others.items()}
+        lost = next((Unused(why=damage[path], kind="damaged") for path in file.sources if path in damage), None)
+        why |= dict.fromkeys(file.sources, lost) if lost else {}
+        for path, size in zip(file.sources, file.sizes, strict=bool(file.sizes)):  # none of what cannot be opened
+            places = {row: data_set.place(path, row) for row in range(1, size + 1)}
+            out = {place: lost or left for row, place in places.items() if row not in chosen[path]}
+            use = "file of a data set"
+            found.append(ReadFile(path=path, use=use, columns=here, rows=[*places.values()], left_out=out))
+    found += (ReadFile(path=path, use=use, makes_clips=False) for path, use in data_set.about.items())
+    beside = "a data set is read, and not the files beside its own"
+    return Reading(seen=(data_set.seen,), files=tuple(found), unread=why, of_recordings=beside, root=data_set.root)
 
 
 @contextmanager

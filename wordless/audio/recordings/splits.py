@@ -22,7 +22,7 @@ compared by the mean over folds.
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Final, Literal
@@ -31,9 +31,10 @@ import numpy as np
 from pandas import DataFrame, Series, crosstab, factorize
 
 from wordless.audio.recordings import letters
-from wordless.audio.recordings.description import folder_split, split_depth
+from wordless.audio.recordings.description import divided_by_names, folder_split, known_split, split_depth
 from wordless.audio.recordings.folders import listed_path, read_text
 from wordless.audio.recordings.manifest import LARGEST, SPLITS, Clip, Clips, Rejected, Split, SplitBy, whole_number
+from wordless.audio.recordings.sources import ReadFile, Reading, Unused
 from wordless.base.messages import InputError, counted
 from wordless.base.options import Options, option
 from wordless.base.seeds import MAX_SEED, balanced, set_title
@@ -117,6 +118,8 @@ def split_clips(clips: Clips, config: SplitConfig, *, by_label: bool = True) -> 
     if not (final.frame.split == "train").any():
         of = f"none of {len(final.frame)} clips"
         few = "name fewer for test and validation" if config.names else "give some to train, or none a split"
+        if config.by == "table":
+            few = "name those that train, as by `split.by`=fold `columns.fold`=COLUMN `split.train`=[dev]"
         rule = f"it leaves {of} to train on: {few}, or choose hash, which draws"
         raise InputError(option="split.by", value=config.by, rule=rule)
     if unfilled := _unfilled_splits(final, config):
@@ -185,6 +188,24 @@ def folder_splits(paths: Sequence[str]) -> list[Split]:
     return [split or ("" if "train" in found else "train") for split in found]
 
 
+def require_training_folder(paths: Collection[str], depth: int) -> None:
+    """Refuse folders named after validation and test among which none is known to hold training recordings.
+
+    Beside a folder such as test may stand others named after labels, which are those of its sub-folders.
+    """
+    folders = [path.split("/")[depth:-1] for path in paths]
+    known = {path.split("/")[depth] for path in paths if folder_split(path, depth)}
+    labels = {name for parts in folders if parts and parts[0] in known for name in parts[1:2]}
+    others = {name for parts in folders for name in parts[:1]} - known
+    if others & labels or any(known_split(name) == "train" for name in known):
+        return
+    rule = f"the folders {', '.join(sorted(known)):.200} hold no training recordings"
+    rule += f", and {', '.join(sorted(others)):.200} may hold some" if others else ""
+    remedy = f"{divided_by_names('folder', [*sorted(known), *(['train'] if others else [])])} names some"
+    remedy = remedy if depth == 0 else "name the folder of training recordings train"
+    raise InputError(option="split.by", value="folder", rule=rule, remedy=f"{remedy}, `split.by`=hash draws all splits")
+
+
 def _unfilled_splits(clips: Clips, config: SplitConfig) -> list[Split]:
     filled = {*clips.frame.split}
     return [split for split in SPLITS if split not in filled and config.fraction(split) > 0]
@@ -194,7 +215,7 @@ def _draw(frame: DataFrame, wanted: Sequence[Split], config: SplitConfig, *, by_
     """Draw units from train for the splits that have no clip yet, from each label or from all; return all splits."""
     splits: list[Split] = frame.split.tolist()
     labels = frame.label.tolist() if by_label else [None] * len(frame)
-    units = _units(frame[frame.split == "train"], config)
+    units = _units(frame[frame.split == "train"], config, least=len(wanted) + 1)
     strata: dict[str | None, list[str]] = defaultdict(list)  # by the label of all clips of a unit
     for unit, rows in units.items():
         of_unit = {labels[row] for row in rows}
@@ -239,17 +260,20 @@ def _by_size(sizes: Sequence[int], wanted: Sequence[Split], config: SplitConfig)
     return splits
 
 
-def _units(frame: DataFrame, config: SplitConfig) -> dict[str, list[int]]:
-    """Return the numbers of the rows of each unit that must stay together: a fold, a group, or a recording."""
+def _units(frame: DataFrame, config: SplitConfig, *, least: int) -> dict[str, list[int]]:
+    """Return the numbers of the rows of each unit that must stay together: a fold, a group, or a recording.
+
+    Fewer folds than the ``least`` are divided: one whose name was given for training, such as dev, is all there is.
+    """
     own = (
         "clip " + frame.path
     )  # groups that share a recording are joined; folds are not, as who gives them has divided it
-    if config.by == "fold":
+    if by_fold := config.by == "fold" and frame.fold.nunique() >= least:
         own = "fold " + frame.fold
     elif not config.shared_groups and config.by != "index":
         own = own.where(frame.group.isna(), "group " + frame.group.fillna(""))
     codes, names = factorize(own.to_numpy(object), sort=True)
-    paths = np.arange(len(frame)) if config.by == "fold" else factorize(frame.path.to_numpy(object))[0]
+    paths = np.arange(len(frame)) if by_fold else factorize(frame.path.to_numpy(object))[0]
     size = len(names) + len(frame)  # nodes of a graph that joins each unit with its recordings
     from scipy.sparse import coo_array  # here, because options are read and refused without it
     from scipy.sparse.csgraph import connected_components
@@ -363,23 +387,30 @@ def split_by_lists(found: Clips, config: SplitConfig) -> Clips:
     list may name recordings that the corpus leaves out. Lists that contradict the folder or each other are refused.
     """
     named: dict[str, tuple[Split, str]] = {}
+    there, lists = {*found.frame.path}, list[ReadFile]()
     for split, name in config.names:
-        file = found.root / name
+        file, rows, others_of = found.root / name, list[str](), dict[str, Unused]()
         for number, line in enumerate(read_text(file, option=f"split.{split}").split("\n"), start=1):
             if listed := line.strip(" \t"):  # names may begin or end with other spaces
                 where, remedy = f"{file}:{number}", "remove the line, or add the file"
                 if (path := listed_path(found.root, listed, where, remedy=remedy)) is None:
                     raise InputError(f"{where}: {listed} is not there (looked in {found.root})", remedy=remedy)
+                rows.append(where)
+                if path not in there:
+                    others_of[where] = Unused(why="the corpus leaves its recording out")
                 known, before = named.setdefault(path, (split, where))
                 if known != split:
                     problem = f"{where}: {path} is named for {split}, and for {known} in {before}"
                     raise InputError(problem, remedy="leave one out")
+        use = f"list of split.{split}"
+        lists.append(ReadFile(path=file, use=use, rows=rows, left_out=others_of, makes_clips=False))
     others: Split = "" if config.train else "train"
     splits = [named.get(path, (others,))[0] for path in found.frame.path]
     without = dict.fromkeys(path for path, split in zip(found.frame.path, splits, strict=True) if not split)
     rejected = [Rejected(path=path, reason="in no split: no list of `split` names it") for path in without]
     kept = found.with_columns(split=splits).where(map(bool, splits))
-    return replace(kept, rejected=(*found.rejected, *rejected))
+    reading = found.reading + Reading(files=tuple(lists))
+    return replace(kept, rejected=(*found.rejected, *rejected), reading=reading)
 
 
 FoldBy = Literal["group", "fold"]

@@ -12,40 +12,42 @@
 `ColumnConfig` names the columns. For those that it does not name, well-known names are tried, in any case (`KNOWN`,
 `annotation_formats.time_columns`); all other columns are named as not read. ``start`` and ``end``, in seconds or as
 hh:mm:ss, name a part of the recording; several rows may name parts of one file. ``duration`` beside a start is the
-length of the part if there is no end. In the ``manifest.tsv`` of a run ``start`` is a sample, and only the rows of
-segments name parts, also after pandas or R have written it again. Other lengths are ignored, because recordings are
-decoded and measured.
+length of the part if there is no end. A column whose name has a unit, such as ``start_ms``, is read in this unit, or
+refused if that is not known, as of frames; inspection refuses times that fit another unit than seconds
+(`description.require_inside`). In the ``manifest.tsv`` of a run ``start`` is a sample, and only the rows of segments
+name parts, also after pandas or R have written it again; so it is beside ``num_samples`` and ``sample_rate`` alone.
+Other lengths are ignored, because recordings are decoded and measured.
 
 Recordings lie beside their table, or in the folders that data sets use (`FOLDERS`), with or without endings.
 """
 
 import csv
 import json
-import os
 import re
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from wordless.audio.recordings import description, letters
-from wordless.audio.recordings.annotation_formats import in_seconds, time_columns
+from wordless.audio.recordings.annotation_formats import in_seconds, time_columns, unit_of
 from wordless.audio.recordings.annotations import annotations_of_table, kind_of
 from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.description import MISSING, UNREAD, ColumnConfig
 from wordless.audio.recordings.folders import (
-    Folder,
     expand_home,
     is_recording,
     listed_path,
     on_disk,
     read_text,
     require_folder,
+    seen_around,
     separated,
 )
 from wordless.audio.recordings.manifest import Clips, Rejected, once_each, unquoted
+from wordless.audio.recordings.sources import Column, ReadFile, Reading, Unused
 from wordless.audio.recordings.splits import GIVEN
+from wordless.audio.recordings.unread_columns import unread_columns
 from wordless.base.messages import InputError
 
 PATH = "path"  # the column of recordings, whatever its name in the table
@@ -56,7 +58,6 @@ KNOWN: Mapping[str, tuple[str, ...]] = {  # well-known names of columns, the fir
     "label": ("label", "command", "category", "class", "class_name"),
     "group": ("group", "speaker", "speaker_id", "client_id"),
 }
-_SPLIT_COLUMNS = ("subset", "set", "partition")  # hold splits in some tables; known by their values
 _EXCERPTS = "slice_file_name"  # UrbanSound8K: start and end are places in a recording that this file is an excerpt of
 _TIMES = (*description.SPAN_FIELDS, "duration")
 _JSON_SUFFIXES, _PARQUET = (".jsonl", ".json", ".ndjson"), ".parquet"
@@ -64,6 +65,8 @@ _BAR = "|"
 _LJSPEECH = {2: (PATH, "text"), 3: (PATH, "raw_text", "text")}  # its columns, by their number
 _FIRST_LINES = 50  # show which delimiter gives each line as many cells, and which columns hold times
 _OF_A_RUN = ("segment", "start", "num_samples", "sample_rate")  # columns of a run's manifest, where a start is a sample
+_COUNTS = ("num_samples", "num_frames", "n_samples", "n_frames", "nsamples", "nframes")  # columns of lengths
+_RATES = ("sample_rate", "samplerate", "sampling_rate", "sr", "fs")  # columns of samples in a second
 _SPACE = re.compile(r"\s*")
 _FAIRSEQ = re.compile(r"[^\t]+\t\s*\d+\s*")  # a line of its manifests below the first, which is the root folder
 _QUOTED_MISSING = re.compile(f'"({"|".join(MISSING)})"')
@@ -71,12 +74,18 @@ _QUOTED = "\ufdd0"  # no character: stands before a quoted NA, as the module csv
 
 
 def read_table(
-    path: Path, columns: ColumnConfig | None = None, *, label_type: description.LabelType = "class", splits: bool = True
+    path: Path,
+    columns: ColumnConfig | None = None,
+    *,
+    label_type: description.LabelType = "class",
+    splits: bool = True,
+    trains: bool = False,
 ) -> Clips:
     """Read any of the formats above, which the extension and the first lines show; faults name file and line.
 
     Paths are as the table writes them, below its folder. Each candidate has its "file:line" or, of JSON and Parquet,
-    "file: row number". Without ``splits`` the column of the split is not read.
+    "file: row number". Without ``splits`` the column of the split is not read; with ``trains`` it must leave rows to
+    train on.
     """
     named, notices, missing = columns or ColumnConfig(), list[str](), frozenset[str]()
     if path.suffix.lower() in (*_JSON_SUFFIXES, _PARQUET):
@@ -89,17 +98,24 @@ def read_table(
     if twice := next((name for name, count in Counter(header).items() if name and count > 1), None):
         raise InputError(f"{path}:1: the header names {twice} twice; name each column once")
     cells = {name: [row[number] for row in rows.values()] for number, name in enumerate(header)}
-    chosen = _choose(cells, named, label_type, path, notices)
+    chosen = _choose(cells, named, label_type, path, notices, splits=splits)
     if not splits and "split" in chosen:
         notices.append(f"the column {chosen.pop('split')[0]} does not divide the recordings here")
     ours = {*_OF_A_RUN[1:]}.issubset(header) and ("segment" in header or {"trimmed", "sha256"}.issubset(header))
-    read = {name for several in chosen.values() for name in several}
-    notices += description.unread_notices([name for name in header if name and name not in read and not ours])
     fields = _texts(cells, chosen, missing, notices)
-    fields |= {field: in_seconds(fields[field], chosen[field][0]) for field in fields.keys() & {*_TIMES}}
+    rates = next((cells[name] for name in header if name.lower() in _RATES), [])
+    spans = None if ours or named.named.keys() & {*_TIMES} else _spans_in_samples(cells, chosen, rates, path)
+    if spans:
+        fields["start"], fields["end"] = spans
+    for field in _TIMES if not (ours or spans) else ():
+        if field in fields:
+            remedy = f"add a column sample_rate, write seconds, or `columns.{field}`={UNREAD} leaves it unread"
+            fields[field] = in_seconds(fields[field], chosen[field][0], f"{path}:1", rates, remedy=remedy)
     if ours and rows and not {*_TIMES} & named.named.keys():  # the manifest of a run, unless somebody named its times
         samples = zip(*(cells.get(name, [""] * len(rows)) for name in _OF_A_RUN), strict=True)
         fields["start"], fields["end"] = map(list, zip(*map(_span_of, samples), strict=True))
+    if "split" in chosen:
+        _require_splits(fields["split"], [*rows], path, chosen["split"][0], trains=trains)
     remedy = f"`columns.{{}}`={UNREAD} leaves the column unread"
     described, faults = description.describe(fields, [*rows], remedy=remedy)
     unnamed, places = "no path; each row names a recording (`columns.audio` names the column)", [*rows]
@@ -107,9 +123,51 @@ def read_table(
     if faults:
         raise InputError(faults[min(faults)])
     notices = [f"{path.name}: {notice}" for notice in notices]
+    read = ReadFile(path=path, use="table", columns=_columns(cells, chosen, fields, ours=ours), rows=[*rows])
     return Clips.from_columns(
-        path.parent, {PATH: fields[PATH], **described}, notices=tuple(notices), has_labels="label" in chosen
+        path.parent,
+        {PATH: fields[PATH], **described},
+        notices=tuple(notices),
+        has_labels="label" in chosen,
+        reading=Reading(files=(read,), of_recordings="no row of the table names it"),
     )
+
+
+def _columns(
+    cells: Mapping[str, Sequence[str]],
+    chosen: Mapping[str, Sequence[str]],
+    fields: Mapping[str, Sequence[str]],
+    *,
+    ours: bool,
+) -> dict[str, Column]:
+    """Say of each column of a table which field it gives, or what it looks like; a run's own table is known."""
+    uses = {name: "recording" if field == PATH else field for field, names in chosen.items() for name in names}
+    uses |= {name: "start" for name in _OF_A_RUN if ours and name in cells}
+    rest = {name: values for name, values in cells.items() if name not in uses}
+    labels = [label or None for label in fields.get("label", ())] or [None] * len(fields[PATH])
+    unread = unread_columns({} if ours else rest, labels, has_group="group" in chosen)
+    of_a_run = Column(why="a run wrote it, and recordings are measured again")
+    named = ((name, Column(field=uses[name]) if name in uses else unread.get(name, of_a_run)) for name in cells)
+    return {name or f"(column {number})": column for number, (name, column) in enumerate(named, 1)}
+
+
+def _require_splits(texts: Sequence[str], places: Sequence[str], path: Path, column: str, *, trains: bool) -> None:
+    """Refuse values of a column that are no splits, and with ``trains`` a column that leaves no row to train on."""
+    names = dict.fromkeys(map(str.strip, texts))
+    if unknown := [name for name in names if name and description.known_split(name) is None]:
+        row = next(row for row, text in enumerate(texts) if text.strip() == unknown[0])
+        others = f" (nor are {', '.join(unknown[1:]):.200})" if unknown[1:] else ""
+        rule = f"{places[row]}: {column} is {unknown[0]!r:.40}, which is no known split{others}"
+        raise InputError(rule, remedy=_naming(column, filter(None, names)))
+    if trains and names and not any(description.known_split(name) in (None, "train") for name in names):
+        rule = f"{path}: no row trains, as the column {column} has {', '.join(names):.200} alone"
+        raise InputError(rule, remedy=_naming(column, names))
+
+
+def _naming(column: str, names: Iterable[str]) -> str:
+    """Return the options that say which values of a column are of which split, or that it divides nothing."""
+    chosen = f"`columns.fold`={column} {description.divided_by_names('fold', names)}"
+    return f"{chosen} says so, `split.by`=hash draws all splits, and `columns.split`={UNREAD} leaves the column unread"
 
 
 Rows = dict[str, list[str]]  # the cells of each row by its place, as many as the header has
@@ -179,6 +237,8 @@ def _choose(
     label_type: description.LabelType,
     path: Path,
     notices: list[str],
+    *,
+    splits: bool,
 ) -> dict[str, tuple[str, ...]]:
     """Return the columns of each field: those that are named, else those of well-known names, unless one is none."""
     header, in_lower_case = list(cells), {name.lower(): name for name in reversed([*cells])}
@@ -211,10 +271,15 @@ def _choose(
         spans = time_columns(times, {field: names[0] for field, names in chosen.items()})
         # without its begin nothing names a part
         guessed |= {field: name for field, name in spans.items() if not {field, "start"} & unread}
-    for name in (name for name in header if name.lower() in _SPLIT_COLUMNS):
-        values = {description.known_split(value) for value in cells[name]}
-        wanted = "split" not in {*chosen, *guessed, *unread} and len(values) > 1 and None not in values
-        guessed |= {"split": name} if wanted else {}
+    named_columns = {guessed.get("label"), *(column for several in chosen.values() for column in several)}
+    divisions = description.split_columns({name: cells[name] for name in header if name not in named_columns})
+    for name, (known, unknown) in divisions.items():
+        if "split" in {*chosen, *guessed, *unread} or (unknown and not splits):
+            break
+        if unknown:
+            rule = f"{path}:1: the column {name} has the splits {', '.join(known):.200}, and no split is "
+            raise InputError(f"{rule}{', '.join(unknown):.200}", remedy=_naming(name, [*known, *unknown]))
+        guessed["split"] = name
     if told := [(field, name) for field, name in guessed.items() if name.lower() != field]:
         what, others = ", ".join(f"{field}: {name}" for field, name in told), [each for each, _ in told if each != PATH]
         one = "start" if "start" in others else next(iter(others), None)
@@ -304,17 +369,45 @@ def _span_of(cells: tuple[str, ...]) -> tuple[str, str]:
     return repr(start / sample_rate), repr((start + num_samples) / sample_rate)
 
 
+def _spans_in_samples(
+    cells: Mapping[str, Sequence[str]], chosen: Mapping[str, Sequence[str]], rates: Sequence[str], path: Path
+) -> tuple[list[str], list[str]] | None:
+    """Return start and end in seconds of rows that have a start and a number of samples alone; None: others.
+
+    Such a start is a sample, as in the manifests of runs and in torchaudio. Seconds beside the length of the whole
+    recording look alike if they are few, and are refused.
+    """
+    counts = next((cells[name] for name in cells if name.lower() in _COUNTS), None)
+    if counts is None or chosen.keys() & {*_TIMES} != {"start"} or unit_of(column := chosen["start"][0]):
+        return None
+    rows = [tuple(map(description.seconds_of, row)) for row in zip(cells[column], counts, rates or counts, strict=True)]
+    known = [row for row in rows if row[0] is not None]
+    whole = all(start % 1 == 0 and count and rate for start, count, rate in known) and bool(rates)
+    if not whole or (any(start for start, *_ in known) and all(start * rate < count for start, count, rate in known)):
+        rule = f"{path}:1: the column {column} may count seconds or samples, and no column names the end of a part"
+        remedy = f"add a column end or duration in seconds, or `columns.start`={UNREAD} leaves it unread"
+        raise InputError(rule, remedy=remedy)
+    spans = [(start / rate, (start + count) / rate) if start is not None else None for start, count, rate in rows]
+    return [repr(span[0]) if span else "" for span in spans], [repr(span[1]) if span else "" for span in spans]
+
+
 FOLDERS = ("clips", "wavs", "wav", "audio", "recordings")  # that data sets keep recordings in, beside their tables
 _ROWS = 100  # that are looked for in these folders
 
 
 def folder_of(table: Clips, base: Path, *, around: bool) -> Path:
-    """Return the folder that has most of the first recordings of a table: ``base``, or one of `FOLDERS` in it."""
-    # ``around``: a table may lie in a folder of its own
-    bases = [base, *([base.absolute().parent] if around else [])]
-    places = [each for own in bases for each in (own, *(own / name for name in FOLDERS)) if each.is_dir()]
+    """Return the folder that has most of the first recordings of a table: ``base``, or one of `FOLDERS` in it.
+
+    ``around``: a table may lie in a folder of its own, if it has none of the recordings. Folders around it may have
+    other recordings of the same names.
+    """
     first = [*zip(table.frame.path[:_ROWS], table.frame.fold[:_ROWS], strict=True)]
-    return max(places, key=lambda place: sum(on_disk(place, path, fold) is not None for path, fold in first))
+    for own in (base, *([base.absolute().parent] if around else [])):
+        places = [each for each in (own, *(own / name for name in FOLDERS)) if each.is_dir()]
+        counts = [sum(on_disk(place, path, fold) is not None for path, fold in first) for place in places]
+        if any(counts):
+            return places[counts.index(max(counts))]
+    return base
 
 
 def candidates(config: CorpusConfig, making: object) -> Clips:
@@ -323,7 +416,8 @@ def candidates(config: CorpusConfig, making: object) -> Clips:
     if (kind := kind_of(path, config.annotations)) is not None:
         return annotations_of_table(path, kind, config)
     config.refuse_annotations()
-    table = read_table(path, config.columns, label_type=config.label_type, splits=config.split.by in GIVEN)
+    given = config.split.by in GIVEN
+    table = read_table(path, config.columns, label_type=config.label_type, splits=given, trains=given)
     notices = [*table.notices]
     if not len(table.frame):
         raise InputError(option="table", value=path, rule="it lists no recordings: give it a row for each")
@@ -355,13 +449,13 @@ def candidates(config: CorpusConfig, making: object) -> Clips:
     why = "not there, though the table lists it"
     lost = zip(missing.path, missing["where"], strict=True)
     left_out = tuple(Rejected(path=name, reason=f"{why} ({where})", kind=why) for name, where in lost)
-    with suppress(OSError):  # a folder that may not be listed
-        folders = sorted({each.rpartition("/")[0] for each in paths})
-        names = (f"{each}/{name}".lstrip("/") for each in folders for name in sorted(os.listdir(root / each)))  # noqa: PTH208  names alone
-        beside = [name for name in names if not is_recording(name) and root / name != path]
-        notices += Folder(root=root, files=tuple(paths)).unread(beside)
+    gone = written["where"][[each is None for each in relatives]].tolist()
+    read = replace(table.reading.files[0], left_out=dict.fromkeys(gone, Unused(why=why)))
+    reading = replace(table.reading, files=(read,), seen=(seen_around(root, path, paths),))
     frame = listed.frame.sort_values("path", kind="stable", ignore_index=True)
-    return replace(table, root=root, frame=frame, rejected=left_out, notices=tuple(notices), title=path.name)
+    return replace(
+        table, root=root, frame=frame, rejected=left_out, notices=tuple(notices), title=path.name, reading=reading
+    )
 
 
 def nan_as_none(constant: str) -> float | None:

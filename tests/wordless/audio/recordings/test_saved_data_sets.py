@@ -23,10 +23,11 @@ from tests.wordless.audio.recordings.packed_files import (
     write_state,
 )
 from wordless.audio.recordings import packed
+from wordless.audio.recordings.account import Item, Kind
+from wordless.audio.recordings.accounting import take_account
 from wordless.audio.recordings.corpus import CorpusConfig, Making, find_recordings
 from wordless.audio.recordings.description import ColumnConfig
 from wordless.audio.recordings.manifest import Clips
-from wordless.audio.recordings.uses import FileUse
 from wordless.base.messages import InputError
 from wordless.base.progress import Terminal
 
@@ -110,17 +111,21 @@ def test_shards_of_a_version_before_are_not_read_and_named(tmp_path: Path) -> No
     clips = found(tmp_path / "saved", tmp_path / "store")
     assert len(clips.frame) == 8
     stale = [f"data-0000{number}-of-00003.arrow" for number in range(3)]
-    assert any("3 files not read" in notice and stale[0] in notice for notice in clips.notices)
-    assert {each.path for each in files(clips) if not each.use} == {*stale}
-    assert all("state.json" in each.why for each in files(clips) if not each.use)
+    assert any("3 files with rows not read" in notice and stale[0] in notice for notice in clips.notices)
+    assert {each.name for each in unused(clips, "file")} == {*stale}
+    assert all("state.json" in each.why for each in unused(clips, "file"))
     with pytest.raises(InputError, match=r"state\.json beside it.*dataset=.*saved"):
         found(tmp_path / "saved" / stale[0], tmp_path / "store")
     assert len(found(tmp_path / "saved/data-00000-of-00002.arrow", tmp_path / "store").frame) == 4
 
 
-def files(clips: Clips) -> tuple[FileUse, ...]:
-    assert clips.uses is not None
-    return clips.uses.files
+def items(clips: Clips, kind: Kind) -> list[Item]:
+    """What the account says of candidates."""
+    return [each for each in take_account(clips, clips, clips.rejected).items if each.kind == kind]
+
+
+def unused(clips: Clips, kind: Kind) -> list[Item]:
+    return [each for each in items(clips, kind) if not each.used_as]
 
 
 def test_a_split_that_was_taken_out_and_caches_are_not_read(tmp_path: Path) -> None:
@@ -132,7 +137,7 @@ def test_a_split_that_was_taken_out_and_caches_are_not_read(tmp_path: Path) -> N
     (tmp_path / "d/README.md").touch()
     clips = found(tmp_path / "d", tmp_path / "store")
     assert Counter(clips.frame.split) == {"train": 4, "test": 2}
-    why = {each.path: each.why for each in files(clips) if not each.use}
+    why = {each.name: each.why for each in unused(clips, "file")}
     assert why.keys() == {
         *(f"bad/{name}" for name in ("data-00000-of-00001.arrow", "state.json", "dataset_info.json")),
         *("README.md", "train/cache-0123456789abcdef.arrow"),
@@ -153,10 +158,12 @@ def test_indices_of_early_versions_choose_rows(key: str, tmp_path: Path) -> None
     assert packed.unpacked_place(data_set, tmp_path) != before
     clips = found(tmp_path / "saved", tmp_path / "store")
     assert {Path(path).name for path in clips.frame.path} == {f"clip_{row:02}.wav" for row in chosen}
-    first, second = (each for each in files(clips) if each.path.startswith("data-"))
-    assert (first.rows, first.used, {*first.unused}) == (6, 3, {2, 3, 4})
-    assert (second.rows, second.used) == (6, 1)
-    assert "state.json" in first.unused[2]
+    rows = [(each.of[:10], each.name, bool(each.used_as)) for each in items(clips, "row")]
+    assert rows == [
+        ("data-00000", "row 1", True), ("data-00000", "row 2 to row 4", False), ("data-00000", "row 5 to row 6", True),
+        ("data-00001", "row 1 to row 3", False), ("data-00001", "row 4", True), ("data-00001", "row 5 to row 6", False),
+    ]  # fmt: skip
+    assert all("state.json" in each.why for each in unused(clips, "row"))
     write_indices(tmp_path / "saved/indices.arrow", [1])
     assert len(found(tmp_path / "saved", tmp_path / "store").frame) == 1
     for wrong in ([12], [2**63]):
@@ -186,8 +193,9 @@ def test_skip_and_take_of_early_versions_choose_rows(entry: dict[str, Any], rows
     write_state(tmp_path / "saved", _data_files=[{"filename": names[0], **entry}, {"filename": names[1]}])
     clips = found(tmp_path / "saved", tmp_path / "store")
     assert {Path(path).name for path in clips.frame.path} == {f"clip_{row:02}.wav" for row in [*rows, *range(6, 12)]}
-    first = next(each for each in files(clips) if each.path == names[0])
-    assert (first.rows, {*range(1, 7)} - {*first.unused}) == (6, {row + 1 for row in rows})
+    of_first = [each for each in items(clips, "row") if each.of == names[0]]
+    assert sum(each.number for each in of_first) == 6
+    assert sum(each.number for each in of_first if each.used_as) == len(rows)
 
 
 def test_a_changed_state_is_unpacked_anew(tmp_path: Path) -> None:
@@ -206,9 +214,8 @@ def test_arrays_of_several_dimensions_lie_beside_the_sound(tmp_path: Path) -> No
     datasets.concatenate_datasets([rows, part], axis=1).save_to_disk(str(tmp_path / "saved"))
     clips = found(tmp_path / "saved", tmp_path / "store")
     assert len(clips.frame) == 4
-    assert clips.uses is not None
-    assert {each.name: each.fields for each in clips.uses.columns} == {
-        "audio": ("audio",), "label": ("label",), "speaker": ("group",), "mel": ()
+    assert {each.name: each.used_as for each in items(clips, "column")} == {
+        "audio": "recording", "label": "label", "speaker": "group", "mel": ""
     }  # fmt: skip
 
 
@@ -237,7 +244,7 @@ def test_parquet_files_beside_a_saved_data_set_are_refused_unless_it_is_named(tm
     write_parquet(tmp_path / "d/saved/a.parquet", takes(3))  # datasets would not read it
     clips = found(tmp_path / "d/saved", tmp_path / "store")
     assert len(clips.frame) == 4
-    assert [each.path for each in files(clips) if not each.use] == ["a.parquet"]
+    assert [each.name for each in unused(clips, "file")] == ["a.parquet"]
 
 
 DAMAGED = "data-00000-of-00002.arrow"
@@ -252,10 +259,10 @@ def test_a_damaged_shard_leaves_the_others_usable(tmp_path: Path) -> None:
     (rejected,) = clips.rejected
     assert DAMAGED in rejected.reason
     assert "damaged" in rejected.reason
-    damaged = next(each for each in files(clips) if each.path == DAMAGED)
-    assert (damaged.use, damaged.rows) == ("", None)
+    (damaged,) = unused(clips, "file")
+    assert damaged.name == DAMAGED
     assert "damaged" in damaged.why
-    assert any(DAMAGED in notice for notice in clips.notices)
+    assert not [each for each in items(clips, "row") if each.of == DAMAGED]  # nobody knows how many there were
 
 
 @pytest.mark.parametrize("lost", ["data-00001-of-00002.arrow", "dataset_info.json"])
@@ -397,14 +404,19 @@ def test_every_file_row_and_column_is_used_or_not_exactly_once(seed: int, tmp_pa
     (tmp_path / "d/dataset_dict.json").write_text(json.dumps({"splits": kept}))
     clips = found(tmp_path / "d", tmp_path / "store", columns=ColumnConfig(label="text", group="speaker"))
     there = {path.relative_to(tmp_path / "d").as_posix() for path in (tmp_path / "d").rglob("*") if path.is_file()}
-    assert sorted(each.path for each in files(clips)) == sorted(there)
-    assert all(bool(each.use) != bool(each.why) for each in files(clips))
-    assert {each.path: each.rows for each in files(clips) if each.rows is not None} == counts
-    assert sum(each.used or 0 for each in files(clips)) == len(clips.frame)
-    reasons = Counter(why for each in files(clips) for why in each.unused.values())
+    assert sorted(each.name for each in items(clips, "file")) == sorted(there)
+    every = take_account(clips, clips, clips.rejected).items
+    assert all(bool(each.used_as) != bool(each.why) for each in every)
+    rows = Counter[str]()
+    for each in items(clips, "row"):
+        rows[each.of] += each.number
+    assert rows == counts
+    assert sum(each.number for each in items(clips, "row") if each.used_as) == len(clips.frame)
+    reasons = Counter(why for each in unused(clips, "row") for why in [each.why] * each.number)
     assert reasons == Counter(each.reason for each in clips.rejected)
     assert all("U+2028" in why or "in no split" in why for why in reasons)
-    assert clips.uses is not None
-    assert Counter(each.name for each in clips.uses.columns) == Counter(["audio", "label", "speaker", "text", "vector"])
-    assert {each.name for each in clips.uses.columns if each.fields} == {"audio", "speaker", "text"}
-    assert all(bool(each.fields) != bool(each.why) for each in clips.uses.columns)
+    assert Counter(each.name for each in items(clips, "column")) == Counter(
+        ["audio", "label", "speaker", "text", "vector"]
+    )
+    assert {each.name for each in items(clips, "column") if each.used_as} == {"audio", "speaker", "text"}
+    assert {each.number for each in items(clips, "column")} == {len(counts)}

@@ -66,6 +66,15 @@ def test_cells_may_be_empty_quoted_or_divided_by_semicolons(tmp_path: Path) -> N
         ("start,end,num_samples,sample_rate", "1.0,1.5,64000,16000", {}),
         ("onset,finish,num_samples,sample_rate", "1.0,1.5,64000,16000", {"start": "onset", "end": "finish"}),
         ("segment,start,num_samples,sample_rate", "0,16000,8000,16000", {}),
+        ("start,num_samples,sample_rate", "16000,8000,16000", {}),  # columns of a run's manifest, without the others
+        ("start,num_frames,other,sr", "16000,8000,ann,16000", {}),
+        ("Begin Time (s),Delta Time (s)", "1.0,0.5", {}), ("start,delta", "1.0,0.5", {}), ("onset,len", "1,0.5", {}),
+        ("start,extent", "1.0,0.5", {}), ("start,dur_s", "1.0,0.5", {}), ("start_ms,dur_ms", "1000,500", {}),
+        ("t_start,duration_sec", "1.0,0.5", {}), ("Begin Time (ms),End Time (ms)", "1000,1500", {}),
+        ("start_us,end_us", "1000000,1500000", {}), ("start_min,length", "0.016666666666667,0.5", {}),
+        ("onset_samples,end_samples,sample_rate", "16000,24000,16000", {}),
+        ("start_sample,Delta Time (s),Length (frames),fs", "16000,0.5,33,16000", {}),
+        ("Begin Time (s),Begin Sample (samples),End Time (s)", "1.0,16000,1.5", {}),
         ("segment,start,num_samples,sample_rate,from,to", "0,9,9,16000,1,1.5", {"start": "from", "end": "to"}),
     ],
 )  # fmt: skip
@@ -74,6 +83,31 @@ def test_columns_of_time_name_a_part(tmp_path: Path, header: str, cells: str, op
     path.write_text(f"path,{header},label\na.wav,{cells},up\n")
     (row,) = read_table(path, ColumnConfig(**options)).clips  # type: ignore[arg-type]  # of texts alone
     assert bare(row) == candidate(label="up", begin=1.0, end=1.5)
+
+
+@pytest.mark.parametrize(
+    ("header", "cells", "told"),
+    [
+        ("start_frame,end_frame", "10,20", "start_frame counts frames.*columns.start=none"),
+        ("onset_samples,duration", "16000,0.5", "onset_samples counts samples.*sample_rate.*columns.start=none"),
+        ("frame_offset,num_frames", "16000,8000", "frame_offset counts frames.*columns.start=none"),
+        ("start_sample,stop_sample,sample_rate", "16000,24000,", "start_sample counts samples.*columns.start=none"),
+        ("start,Length (frames)", "1.0,33", "counts frames.*columns.duration=none"),
+        ("start,num_samples", "16000,8000", "seconds or samples.*columns.start=none"),
+        ("start,num_samples,sample_rate", "1.5,64000,16000", "seconds or samples.*columns.start=none"),
+        ("start,num_samples,sample_rate", "1,64000,16000", "seconds or samples.*columns.start=none"),
+    ],
+)  # fmt: skip
+def test_times_whose_unit_is_not_known_are_refused(tmp_path: Path, header: str, cells: str, told: str) -> None:
+    for name, text in (
+        ("t.csv", f"path,{header},label\na.wav,{cells},up\n"),
+        ("t.jsonl", json.dumps(dict(zip(f"path,{header}".split(","), f"a.wav,{cells}".split(","), strict=True)))),
+    ):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(InputError, match=rf"{name}:1: .*{told}"):
+            read_table(tmp_path / name)
+        (row,) = read_table(tmp_path / name, ColumnConfig(start="none")).clips
+        assert (row.begin, row.end) == (None, None)
 
 
 def test_nan_of_json_is_a_missing_value(tmp_path: Path) -> None:
@@ -164,7 +198,7 @@ def test_a_well_known_column_may_be_left_unread(
     (tmp_path / "t.csv").write_text(f"path,{header}\na.wav,{cells}\n")
     found = read_table(tmp_path / "t.csv", ColumnConfig(**{option: "none"}))  # type: ignore[arg-type]  # of texts alone
     assert [bare(row) for row in found.clips] == [candidate(**known)]
-    assert header.split(",")[0 if option != "end" else 1] in found.notices[-1]
+    assert not found.reading.files[0].columns[header.split(",")[0 if option != "end" else 1]].field
     word = f"columns.{option}`=none"
     try:
         told = " ".join(read_table(tmp_path / "t.csv").notices)

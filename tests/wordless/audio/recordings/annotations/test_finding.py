@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from tests.wordless.audio.conftest import ALL_TRAIN, corpus_config, train_all
 from tests.wordless.audio.recordings.annotations import annotated_files
 from tests.wordless.audio.recordings.annotations.annotated_files import KINDS, PARTS, textgrid_text, write_recording
+from wordless.audio.recordings.accounting import take_account
 from wordless.audio.recordings.annotation_formats import Annotation, elan, textgrid
 from wordless.audio.recordings.annotation_kinds import KINDS as READERS
 from wordless.audio.recordings.annotations import recordings_at
@@ -42,7 +43,10 @@ def corpus(folder: Path, **options: Any) -> tuple[Sequence[Clip], Sequence[Rejec
 
 
 def notices(folder: Path, **options: Any) -> Sequence[str]:
-    return find_recordings(corpus_config(folder, **options)).notices
+    config = corpus_config(folder, split=ALL_TRAIN, **options)
+    found = find_recordings(config)
+    account = build_manifest(config, found=found)[0].account
+    return (*found.notices, *account.lines("account.tsv")) if account else found.notices
 
 
 def names_at(place: Path, **options: Any) -> list[str]:
@@ -117,6 +121,12 @@ OTHERS = {  # what people call annotations: a name, and the text of a file
         "t_start_ms\tDuration (ms)\tcall\tdB\n"
         + "".join(f"{1000 * a:.0f}\t{1000 * (b - a):.0f}\t{label}\t-20\n" for a, b, label in PARTS),
     ),
+    "a begin and a delta": (
+        "field.selections.txt",
+        "Selection\tBegin Time (s)\tDelta Time (s)\tSpecies\n"
+        + "".join(f"{n}\t{a}\t{b - a:.3f}\t{label}\n" for n, (a, b, label) in enumerate(PARTS)),
+    ),
+    "a length": ("field.csv", "onset,len,event\n" + "".join(f"{a},{b - a:.3f},{label}\n" for a, b, label in PARTS)),
     "BirdNET": (
         "field.BirdNET.results.csv",
         "Start (s),End (s),Scientific name,Common name,Confidence,File\n"
@@ -170,7 +180,6 @@ def test_a_file_with_the_name_of_a_recording_that_is_not_read_is_named(folder: P
     assert any(name in line and "`annotations`" in line and "`table`" in line for line in notices(folder))
     assert named(corpus(folder)[0]) == [("field.wav", None), ("marsh.wav", None)]
     if not name.endswith(".csv"):
-        assert not any("field" in line for line in notices(folder, table="marsh.csv"))
         (folder / "marsh.csv").write_text("path,label\nmarsh.wav,x\nfield.wav,y\n")
         assert any(name in line for line in notices(folder, table="marsh.csv"))
 
@@ -242,6 +251,8 @@ CASES = {
     "the usual column": case({"field.txt": f"{MEASURED}\tAge\tSpecies\n{ROW}\t1\t-50\told\twren\n"}, {"2,3": "wren"}),
     "a column by the tier": case({"field.txt": f"{MEASURED}\tSpecies\tAge\n{ROW}\t1\t-50\twren\told\n"},
                                  {"2,3": "old"}, tier="Age"),
+    "samples": case({"0.wav": "", "0.csv": "start,end,label\n1,2,x\n",
+                     "field.csv": "start_sample,end_sample,label\n4000,8000,x\n"}, X, "counts samples"),
     "a column twice": case(OTHER | {"field.txt": f"{MEASURED}\tSex\tsex\n{ROW}\t1\t-50\tf\told\n"}, X, "twice"),
     "equal spans": case({"field.txt": "0.5\t1.5\twren\n0.5\t1.5\trobin\n0.5\t1.5\twren\n1\t2\trobin\n"},
                         {"0.5,1.5": "wren", "1,2": "robin"}, "field.txt:2"),  # overlaps are kept
@@ -386,21 +397,24 @@ def test_annotations_of_which_none_has_a_recording_are_counted_and_named(folder:
     write_files(folder, {name: texts[Path(name).suffix] for name in names} | {"README.txt": "by night"})
     for found in (find_recordings(corpus_config(folder)), recordings_at(folder, AnnotationOptions())):
         assert [clip.name for clip in found.clips] == ["field.wav"]
-        (told,) = found.notices
-        assert told.startswith(f"{len(names)} ")
-        assert all(name in told for name in names)
-    assert not recordings_at(folder / "field.wav", AnnotationOptions()).notices
+        unused = {each.name: each for each in take_account(found, found, found.rejected).unused}
+        assert {*unused} == {*names, "README.txt"}
+        assert {unused[name].option for name in names} == {"`table`=FILE reads one"}
+    alone = recordings_at(folder / "field.wav", AnnotationOptions())
+    assert not take_account(alone, alone, alone.rejected).unused
 
 
 def test_a_recording_whose_annotations_all_lie_behind_its_end_is_not_read_as_a_whole(folder: Path) -> None:
     write_recording(folder / "marsh.wav", seed=1, seconds=1)
     (folder / "marsh.txt").write_text("5\t6\twren\n7\t8\twren\n")
+    for place in (folder, folder / "marsh.wav"):
+        with pytest.raises(InputError, match=r"marsh\.txt:1: .*2 of 2 parts .*annotations=none"):
+            recordings_at(place, AnnotationOptions())
+    (folder / "field.txt").write_text("1\t2\twren\n" * 3 + "2\t3\trobin\n3\t4\twren\n")
     place = recordings_at(folder, AnnotationOptions())
-    assert [each.name for each in place.clips] == ["field.wav"]
+    assert [each.path for each in place.clips] == ["field.wav"] * 3
     assert [each.path for each in place.rejected] == ["marsh.wav#t=5,6", "marsh.wav#t=7,8"]
     assert "marsh.txt:2" in place.rejected[1].reason
-    alone = recordings_at(folder / "field.wav", AnnotationOptions())  # without annotations of its own
-    assert ([each.name for each in alone], alone.rejected) == (["field.wav"], ())
 
 
 def test_pipes_and_folders_named_as_annotations_are_left_alone(folder: Path) -> None:
@@ -529,3 +543,55 @@ def test_references_in_a_circle_have_no_time() -> None:
     )
     found = elan(f"<ANNOTATION_DOCUMENT><TIER TIER_ID='t'>{circle}</TIER></ANNOTATION_DOCUMENT>", "a")
     assert [each.fields["start"] for each in found] == ["", ""]
+
+
+def rttm_of(*recordings: str) -> str:
+    return "".join(f"SPEAKER {each} 1 1 1 <NA> <NA> owl <NA> <NA>\n" for each in recordings)
+
+
+FAR = "C:\\data\\{}\\0600.wav"
+ONE = [(1.0, 2.0, "owl")]
+STRAYS: dict[str, dict[str, str]] = {  # annotations of two sites; siteB/0600.wav was not copied
+    "raven": {f"site{site}/0600.Table.1.selections.txt": annotated_files.raven_text(ONE) for site in "AB"},
+    "raven of one table": {
+        "all.selections.txt": RAVEN + "".join(
+            f"{n}\t1\t2\t{FAR.format(f'site{site}')}\t1\tOwl\n" for n, site in enumerate("AB")
+        )
+    },
+    "textgrid": {f"site{site}/0600.TextGrid": textgrid_text({"birds": ONE}) for site in "AB"},
+    "elan": {
+        f"site{site}/0600.eaf": ELAN.replace("@MEDIUM@", medium(f"site{site}/0600.wav", "1000")) for site in "AB"
+    },
+    "audacity": {f"site{site}/0600.txt": "1\t2\towl\n" for site in "AB"},
+    "lab": {f"site{site}/labels/0600.lab": "1.0 2.0 owl\n" for site in "AB"},
+    "csv": {f"labels/site{site}/0600.csv": "start,end,label\n1,2,owl\n" for site in "AB"},
+    "BirdNET": {
+        f"site{site}/0600.BirdNET.results.csv": f"Start (s),End (s),Common name,File\n1,2,owl,E:/site{site}/0600.wav\n"
+        for site in "AB"
+    },
+    "rttm": {f"site{site}/site.rttm": rttm_of("0600") for site in "AB"},
+    "ctm": {f"ctm/site{site}/0600.ctm": "0600 1 1 1 owl\n" for site in "AB"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", STRAYS)
+def test_annotations_of_a_missing_recording_are_never_those_of_another_folder(tmp_path: Path, kind: str) -> None:
+    for seed, path in enumerate(("siteA/0600.wav", "siteB/0700.wav")):
+        write_recording(tmp_path / path, seed=seed)
+    write_files(tmp_path, STRAYS[kind])
+    tables = [name for name in STRAYS[kind] if name.startswith("all")]
+    for clips, rejected in (corpus(tmp_path), *(corpus(tmp_path, table=each) for each in tables)):
+        assert [clip.name for clip in clips] == ["siteA/0600.wav#t=1,2"]
+        assert any("siteA/0600.wav is of another folder" in each.reason for each in rejected), reasons(rejected)
+    assert names_at(tmp_path) == ["siteA/0600.wav#t=1,2", "siteB/0700.wav"]
+    assert names_at(tmp_path / "siteB/0700.wav") == ["0700.wav"]
+    for path in ("siteA/0600.wav", "siteB/0700.wav"):  # alone, and with all that is below its folder
+        assert {*names_at(tmp_path / path)} <= {"0600.wav", "0600.wav#t=1,2", "0700.wav"}
+
+
+def test_annotations_in_another_folder_than_their_recordings_are_read_and_told(tmp_path: Path) -> None:
+    for seed, name in enumerate(("day", "night")):
+        write_recording(tmp_path / f"audio/{name}.wav", seed=seed)
+        write_files(tmp_path, {f"labels/{name}.txt": "1\t2\towl\n"})
+    assert [clip.name for clip in corpus(tmp_path)[0]] == ["audio/day.wav#t=1,2", "audio/night.wav#t=1,2"]
+    assert any("labels/day.txt of audio/day.wav" in line for line in notices(tmp_path))

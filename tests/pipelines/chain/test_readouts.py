@@ -1,0 +1,108 @@
+"""What methods read of the codes: codes alone, or similarities to the codebook; and the plain readout."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+from torch import Tensor
+
+from pipelines.methods.methods_table import METHODS, SIMILARITIES
+from pipelines.store.store import Entry
+from pipelines.store.stored_features import FEATURES, StoredFeatures
+from tests.pipelines.conftest import FinishedRun
+from tests.pipelines.tiny_chain import make_one
+from tokenizer.tokenizer import Tokenizer
+from wordless.base.files import read_json
+
+SOUND = ("gpt_sound=tiny", "gpt_sound.fit.steps=2", "gpt_sound.fit.validate_every=1", "tokenizer.patch.mels=20")
+READING = (
+    *("stages=[probe]", "compare.input=true", "compare.states=[residual,inner]", "compare.hearings=2"),
+    *("compare.noise=white", "compare.noise_snr=[10]", "probe.learning_curve=[]"),
+)
+RATES = ("tokenizer.rates=[4,2]",)
+# What is fitted to bottlenecks, and so made before they move.
+TOKENIZERS = ("frame_sample", "input_sample", "sample", "autoencoder", "tokenizer", "pitches", "rate_tokenizer")
+OF_CODES = {name: method for name, method in METHODS.items() if method.readout is not None}
+
+
+def moved_within_cells(bottlenecks: Tensor, tokenizer: Tokenizer) -> Tensor:
+    """Move bottlenecks ``(..., bands, dim)`` half of the way to their centroid: a cell of Voronoi is convex."""
+    nearest = tokenizer.centroids[tokenizer.nearest(bottlenecks)]
+    return nearest + 0.5 * (bottlenecks - nearest)
+
+
+def features_of(made: Mapping[str, Entry], method: str) -> dict[str, np.ndarray]:
+    return dict(StoredFeatures.of(made[f"{method}_features"].folder / FEATURES, method))
+
+
+@pytest.mark.parametrize("more", [(), RATES], ids=["one rate", "several rates"])
+def test_nothing_but_codes_reaches_a_method_that_reads_codes(
+    more: tuple[str, ...], finished_run: FinishedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bottlenecks move within the cells of their codes. No vector, in training or in probes, changes by a bit."""
+    of_rates = {name for name, method in OF_CODES.items() if method.rate in (1, 2)}
+    methods = of_rates if more else {name for name, method in OF_CODES.items() if not method.rate}
+    words = (*READING, *SOUND, *more, f"compare.methods=[{','.join(sorted({*methods, 'bottleneck'}))}]")
+    before = make_one(finished_run.manifest, tmp_path / "before", *words)
+    for stage in TOKENIZERS:
+        if (made := tmp_path / "before" / stage).is_dir():
+            shutil.copytree(made, tmp_path / "after" / stage)
+    own = Tokenizer.bottlenecks
+    monkeypatch.setattr(Tokenizer, "bottlenecks", lambda self, frames: moved_within_cells(own(self, frames), self))
+    after = make_one(finished_run.manifest, tmp_path / "after", *words)
+    changed = set[str]()
+    for name in (*methods, "bottleneck"):
+        then, now = features_of(before, name), features_of(after, name)
+        assert then.keys() == now.keys()
+        if any(not np.array_equal(then[key], now[key]) for key in then):
+            changed.add(name)
+    # Codes of windows are of log-mel. All others claim codes, or say that they read more.
+    assert changed == {"bottleneck", *(name for name in methods if OF_CODES[name].readout == "similarities")}
+
+
+def test_an_option_chooses_rows_that_say_what_they_read(finished_run: FinishedRun, tmp_path: Path) -> None:
+    methods = "bag_of_codes,gpt,denoising,random_gpt"
+    words = (*READING, *SOUND, f"compare.methods=[{methods}]", "compare.references=[gpt]")
+    made = make_one(finished_run.manifest, tmp_path, *words, "compare.readout=similarities")
+    probed = {name.removeprefix("probed_") for name in made if name.startswith("probed_")}
+    assert probed == {SIMILARITIES[name] for name in methods.split(",")}
+    assert read_json(made["denoising_similarities"].folder / "config.json")["readout"] == "similarities"
+    bags, states = (features_of(made, SIMILARITIES[name]) for name in ("bag_of_codes", "gpt"))
+    shares = bags["bag_of_similarities:mean"]
+    assert not np.isin(shares, (0, 1)).any()  # nearness to each code of each patch, not counts
+    assert any(key.startswith("gpt_similarities/inner_1") for key in states)
+
+
+def test_the_plain_readout_is_the_last_layer_over_time_whatever_the_options_say(
+    finished_run: FinishedRun, tmp_path: Path
+) -> None:
+    plain = sorted(name for name, method in METHODS.items() if method.plain)
+    assert {METHODS[name].network.name for name in plain} >= {
+        "bag_of_codes",
+        "gpt",
+        "denoising",
+        "simclr",
+        "supervised",
+    }
+    assert {METHODS[name].untrained for name in plain} - {""} <= {*plain}
+    words = (*READING, *SOUND, "baselines=tiny", f"compare.methods=[{','.join(plain)}]")
+    made = make_one(finished_run.manifest, tmp_path, *words)
+    sizes = {name: {key: values.shape[1] for key, values in features_of(made, name).items()} for name in plain}
+    last = {"plain_gpt": "plain_gpt/layer_2:mean", "plain_bag_of_codes": "plain_bag_of_codes:mean"}
+    for name in plain:
+        [key] = sizes[name]
+        assert key == last.get(name, key)
+        assert key.endswith(":mean")
+        assert "_with_input" not in key
+    assert sizes["plain_gpt"] == {"plain_gpt/layer_2:mean": 16}  # outputs of the layer, not its inner activations
+    [denoising] = sizes["plain_denoising"].values()
+    assert denoising == read_json(made["gpt_window"].folder / "config.json")["gpt_sound"]["model_dim"]
+    probes = {name: made[f"probed_{name}"].read_json("probe.json") for name in plain}
+    assert {len(probe["candidates"]) for probe in probes.values()} == {1}
+
+
+def test_each_trained_row_names_its_untrained_row() -> None:
+    trained = {name: m for name, m in METHODS.items() if m.training or m.reads}
+    assert {name for name, method in trained.items() if method.untrained not in METHODS} == set()
