@@ -89,7 +89,7 @@ BESIDE = (
     *(f"tokenizer/{name}.py" for name in ("rate_folders", "rates_tokenizer", "speech_layer", "units")),
     *("wordless/audio/padding.py", "wordless/audio/speech_models.py", "wordless/base/ray_pool.py"),
     *("vocoder/numba_streams.py", "vocoder/triton_streams.py"),
-    *(f"wordless/audio/recordings/{name}.py" for name in ("espeak_voice", "packed", "tables")),
+    *(f"wordless/audio/recordings/{name}.py" for name in ("espeak_voice", "packed", "saved_data_sets", "tables")),
     *(str(path.relative_to(ROOT)) for path in (ROOT / "wordless/audio/recordings").glob("annotation*.py")),
 )
 # Interfaces of the core in rooms beside it, and the tables, which may import what they list.
@@ -126,7 +126,7 @@ KEEPERS = {
     "jinja2": ("pipelines/pages",),
     "gradio": ("pipelines/extras/demo/demo_page.py",),
     "starlette": ("pipelines/extras/demo/server.py",),
-    "datasets": (),  # their files are read by pyarrow: no decoder, no pickle, no download
+    "datasets": ("wordless/audio/recordings/saved_data_sets.py",),  # without decoder, pickle and download
     "ray": ("wordless/base/ray_pool.py",),
     "huggingface_hub": ("wordless/base/saved_models.py", "pipelines/extras/publish"),
     "mlflow": ("pipelines/store/tracking.py",),

@@ -125,14 +125,17 @@ def test_columns_say_split_fold_and_several_labels_of_data_sets(tmp_path: Path) 
 
 
 def test_values_that_are_missing_are_no_label_and_no_group(tmp_path: Path) -> None:
-    """Control characters of a label become spaces."""
+    """A label with a control character is set aside with the place of its row."""
     nan, split = float("nan"), SplitConfig(validation_fraction=0, test_fraction=0)
     values = {"who": [nan, 1.0, None, 2.0] * 3, "text": ["a\x1bb", *["fine"] * 11]}
     write_parquet(tmp_path / "d.parquet", takes(12), **values)
     columns = ColumnConfig(label="text", group="who")
-    clips = read(CorpusConfig(dataset=str(tmp_path / "d.parquet"), columns=columns, split=split), tmp_path / "s").clips
-    assert Counter(clip.label for clip in clips) == {"a b": 1, "fine": 11}
-    assert Counter(clip.group for clip in clips) == {None: 6, "1": 3, "2": 3}
+    corpus = read(CorpusConfig(dataset=str(tmp_path / "d.parquet"), columns=columns, split=split), tmp_path / "s")
+    assert Counter(clip.label for clip in corpus.clips) == {"fine": 11}
+    assert Counter(clip.group for clip in corpus.clips) == {None: 5, "1": 3, "2": 3}
+    (rejected,) = corpus.rejected
+    assert "d.parquet: row 1: label" in rejected.reason
+    assert "U+001B" in rejected.reason
 
 
 def test_the_same_store_serves_other_columns_without_unpacking_again(tmp_path: Path) -> None:

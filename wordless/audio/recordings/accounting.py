@@ -55,7 +55,7 @@ def take_account(
         split_by: what divides the recordings; None: nothing is divided, and no column can divide.
         folds: whether the recordings are also divided by the fold of each.
     """
-    reading, root = found.reading, found.root
+    reading, root = found.reading, found.reading.root or found.root
     own = _Claims(found, used, rejected)
     items = [*_files(reading, own, root, divided=split_by is not None)]
     items += _columns(reading, root, split_by, folds=folds)
@@ -139,7 +139,8 @@ def _files(reading: Reading, own: _Claims, root: Path, *, divided: bool) -> Iter
         there.update(map(below.whole, seen.files))
         folders |= {below.whole(folder): why for folder, why in seen.closed.items()}
     read = {os.path.normpath(each.path.absolute()): each for each in reading.files}
-    there |= read.keys() | {each for each in own.recordings if each not in folders}
+    unpacked = reading.root is not None  # then recordings lie in the store, and are rows of what is read
+    there |= read.keys() | {each for each in own.recordings if each not in folders and not unpacked}
     there -= folders.keys()
     used = {path: each for path, each in read.items() if _is_used(each, own)}
     unread = {os.path.normpath(path.absolute()): why for path, why in reading.unread.items()}

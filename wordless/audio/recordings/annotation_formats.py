@@ -18,6 +18,7 @@ from xml.etree.ElementTree import Element, ParseError, fromstring
 from wordless.audio.recordings import description
 from wordless.audio.recordings.description import PATH_COLUMNS, SPAN_FIELDS, seconds_of
 from wordless.audio.recordings.folders import separated
+from wordless.audio.recordings.letters import unwrapped
 from wordless.audio.recordings.manifest import number_of
 from wordless.base.messages import InputError
 
@@ -62,11 +63,6 @@ class Event:
     end: float
     label: str
     score: float
-
-
-def one_line(text: str) -> str:
-    """Return a label without line breaks, tabs and repeated spaces."""
-    return " ".join(text.split())
 
 
 _HTK, _LEAST = 1e7, 1e6  # HTK counts 100 ns; smaller whole numbers are samples or seconds
@@ -271,7 +267,7 @@ def raven_text(lengths: Mapping[str, float], events: Mapping[str, Sequence[Event
     for path, seconds in lengths.items():
         for each in events.get(path, ()):
             times = f"{before + each.start:.6f}\t{before + each.end:.6f}\t{Path(path).absolute()}\t{each.start:.6f}"
-            rows.append(f"{len(rows)}\tSpectrogram 1\t1\t{times}\t{one_line(each.label)}\t{each.score:.6f}\n")
+            rows.append(f"{len(rows)}\tSpectrogram 1\t1\t{times}\t{unwrapped(each.label)}\t{each.score:.6f}\n")
         before += seconds
     return "".join(rows)
 
@@ -282,7 +278,7 @@ _SELECTIONS = "Selection\tView\tChannel\tBegin Time (s)\tEnd Time (s)\tBegin Pat
 def audacity_text(lengths: Mapping[str, float], events: Mapping[str, Sequence[Event]]) -> str:
     """Write a label track."""
     (found,) = (events.get(path, ()) for path in lengths)
-    return "".join(f"{each.start:.6f}\t{each.end:.6f}\t{one_line(each.label)}\n" for each in found)
+    return "".join(f"{each.start:.6f}\t{each.end:.6f}\t{unwrapped(each.label)}\n" for each in found)
 
 
 def _below(
@@ -323,8 +319,7 @@ def _below(
     recordings = [next(filter(None, each), None) for each in zip(*places, strict=True)]
     parts, names = list[Annotation](), (*fields, "label")
     for name in chosen:
-        labels = map(one_line, table.get(name.lower(), none))
-        values = zip(*fields.values(), labels, strict=True)
+        values = zip(*fields.values(), table.get(name.lower(), none), strict=True)
         for row, (each, recording, (where, _)) in enumerate(zip(values, recordings, rows, strict=True)):
             said = dict(zip(names, each, strict=True))
             parts.append(Annotation(where, said, name, recording, faults.get(row), uses, cells_of))
@@ -403,15 +398,15 @@ def elan(text: str, shown: str) -> list[Annotation]:
     by_id = {each.get("ANNOTATION_ID"): each for each in root.iter() if each.tag in _ANNOTATIONS}
     by_name, parts = {tier.get("TIER_ID"): tier for tier in root.iter("TIER")}, list[Annotation]()
     for tier in root.iter("TIER"):  # the speaker is that of the tier, or of the nearest one above that names one
-        speakers = [one_line(each.get("PARTICIPANT", "")) for each in _chain(tier, "PARENT_REF", by_name)]
+        speakers = [unwrapped(each.get("PARTICIPANT", "")) for each in _chain(tier, "PARENT_REF", by_name)]
         for each in (each for each in tier.iter() if each.tag in _ANNOTATIONS):
             last = _chain(each, "ANNOTATION_REF", by_id)[-1]
             times = [slots.get(last.get(f"TIME_SLOT_REF{number}"), "") for number in (1, 2)]
             start, end = (repr((int(origin) + float(time)) / 1000) if time.isdecimal() else time for time in times)
             fields = {"start": start, "end": end, "group": next(filter(None, speakers), "")}
-            if label := one_line("".join(each.itertext())):
+            if label := unwrapped("".join(each.itertext())):
                 where, fields["label"] = f"{shown}: {each.get('ANNOTATION_ID')}", label
-                parts.append(Annotation(where, fields, one_line(tier.get("TIER_ID", "")), recording))
+                parts.append(Annotation(where, fields, unwrapped(tier.get("TIER_ID", "")), recording))
     return parts
 
 
@@ -449,7 +444,7 @@ def textgrid(text: str, shown: str) -> list[Annotation]:
         if match is None or match.lastindex != group:
             wanted = ("", "a text", "<exists>", "a number")[group]
             raise InputError(f"{shown}:{line}: {match[0] if match else 'the end'!r:.40} stands where {wanted} must")
-        return one_line(match[group].replace('""', '"').replace("--undefined--", "nan"))
+        return unwrapped(match[group].replace('""', '"').replace("--undefined--", "nan"))
 
     _, _, *clock = take(1), take(1), float(take(3)), float(take(3))  # what the file is; begin and end, as of each tier
     count = float(take(3)) if take(2) == "exists" else 0
@@ -480,7 +475,7 @@ def textgrid_text(lengths: Mapping[str, float], events: Mapping[str, Sequence[Ev
         intervals, at = list[tuple[float, float, str]](), 0.0
         for event in tier:
             intervals += [(at, event.start, "")] if round(event.start, 6) > round(at, 6) else []
-            intervals.append((event.start, at := min(event.end, seconds), one_line(event.label)))
+            intervals.append((event.start, at := min(event.end, seconds), unwrapped(event.label)))
         intervals += [(at, seconds, "")] if round(at, 6) < round(seconds, 6) else []
         name = f"events {number}" if number > 1 else "events"
         text += f'"IntervalTier"\n"{name}"\n0\n{seconds:.6f}\n{len(intervals)}\n'

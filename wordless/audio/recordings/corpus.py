@@ -24,11 +24,10 @@ from functools import cache, lru_cache
 from importlib import import_module
 from pathlib import Path
 from typing import Literal
-from unicodedata import normalize
 
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.levels import Levels, loudest, of_text
-from wordless.audio.recordings import description, splits
+from wordless.audio.recordings import description, letters, splits
 from wordless.audio.recordings.accounting import take_account
 from wordless.audio.recordings.annotation_kinds import KINDS
 from wordless.audio.recordings.description import group_of
@@ -88,7 +87,7 @@ class AnnotationOptions(Options):
     def labels_in(self) -> tuple[str | None, str]:
         """The tier of annotations, or the column of a table, that has the labels, and the option that names it."""
         label = ",".join(self.columns.named.get("label", ())) or None
-        return (self.tier, "tier") if self.tier else (label, "columns.label")
+        return (letters.plain(self.tier), "tier") if self.tier else (label, "columns.label")
 
     @property
     def groups_in(self) -> str | None:
@@ -220,13 +219,9 @@ def find_recordings(config: CorpusConfig, making: Making | None = None) -> Clips
     # a name of a folder is no text, and where a source knows labels, a recording without one has none
     from_folders = config.labels == "folder" and config.label_type != "text" and not found.has_labels
     depth = description.split_depth({*found.frame.path})
-    labels = list[str | None]()
-    for path, label in zip(found.frame.path, found.frame.label, strict=True):
-        folders = path.split("/")[:-1] if from_folders else []
-        if depth is not None and folders and description.folder_split(path, depth):  # named after a split, it is none
-            del folders[depth]
-        label = label or (normalize("NFC", folders[-1]) if folders else None)
-        labels.append(None if config.labels == "none" else label)
+    if from_folders:
+        found = _labelled_by_folders(found, depth)
+    labels = [None if config.labels == "none" else label for label in found.frame.label]
     labels, notices = _renamed(labels, config)
     for path, label in zip(found.frame.path, labels, strict=True) if config.label_type == "number" else ():
         if label is not None and number_of(label) is None:
@@ -239,6 +234,32 @@ def find_recordings(config: CorpusConfig, making: Making | None = None) -> Clips
         found = splits.split_by_lists(found, config.split)
     split_by, divided = _divided_by(config, found, depth)
     return replace(found, notices=(*found.notices, *notices, *divided), split_by=split_by)
+
+
+def _labelled_by_folders(found: Clips, depth: int | None) -> Clips:
+    """Complete labels by the names of folders, without those named after splits at a ``depth``.
+
+    Recordings in a folder whose name cannot be a label are set aside.
+    """
+    labels, faults = list[str | None](), dict[str, str]()
+    named = dict[str, tuple[str | None, str]]()  # the label that the name of a folder is, and the character against it
+    for path, label in zip(found.frame.path, found.frame.label, strict=True):
+        folders = path.split("/")[:-1]
+        if depth is not None and folders and description.folder_split(path, depth):  # named after a split, it is none
+            del folders[depth]
+        if not label and folders:
+            if (name := folders[-1]) not in named:
+                named[name] = letters.plain(name) or None, letters.refused(letters.plain(name))
+            label, fault = named[name]
+            faults |= {path: fault} if fault else {}
+        labels.append(label)
+    kind = "the name of its folder cannot be a label"
+    reason = f"{kind}: it has {{}}; rename it, or give labels otherwise"
+    rejected = [Rejected(path=path, reason=reason.format(fault), kind=kind) for path, fault in faults.items()]
+    found = replace(found.with_columns(label=labels), rejected=(*found.rejected, *rejected))
+    if rejected and len(rejected) == len({*found.frame.path}):
+        raise InputError(f"{found.root / rejected[0].path}: {rejected[0].reason}")
+    return found.where(path not in faults for path in found.frame.path) if faults else found
 
 
 def _without_labels(reading: Reading) -> Reading:
@@ -312,19 +333,44 @@ def _holds_out(folder: str) -> bool:
 def _renamed(labels: list[str | None], config: CorpusConfig) -> tuple[list[str | None], list[str]]:
     """Give labels their other names, with a sentence about unknown ones; refuse labels that are all unknown."""
     known, notices = {label for label in labels if label is not None}, list[str]()
-    if names := {normalize("NFC", name): other for name, other in (config.label_names or {}).items()}:
+    if config.label_names:
+        # a line about labels that look alike writes some letters as escape sequences
+        forms = {form(label): label for form in (letters.visible, letters.spelled) for label in known}
+        forms |= {label: label for label in known}
+        pairs = (tuple(map(letters.plain, pair)) for pair in config.label_names.items())
+        names = {forms.get(name, name): forms.get(other, other) for name, other in pairs}
         if unknown := [name for name in names if name not in known]:
             there = ", ".join(sorted(known)) or "(none)"
             problem = f"`label_names` has {', '.join(unknown)}, which no recording has as its label"
             if len(unknown) == len(names):
                 raise InputError(problem, remedy=f"the labels are {there:.400}")
             notices.append(f"{problem}; the labels are {there:.400}")
+        if faulty := next(filter(letters.refused, names.values()), None):
+            rule = f"it has {letters.refused(faulty)}: leave tabs, line breaks and control characters out"
+            raise InputError(option="label_names", value=faulty, rule=rule)
         labels = [label if label is None else names.get(label, label) for label in labels]
+    notices += _alike(label for label in labels if label is not None and config.label_type != "number")
     if config.label_type == "text" and config.labels != "none" and not known:
         rule = "no recording has a text, and names of folders are none"
         remedy = 'give the texts in a `table` (`columns.label`=NAME), or in file names (`pattern`="{label}_*.wav")'
         raise InputError(option="label_type", value="text", rule=rule, remedy=remedy)
     return labels, notices
+
+
+MOST_ALIKE = 3  # groups of labels that a line names
+
+
+def _alike(labels: Iterable[str]) -> list[str]:
+    """Name labels that look alike and are different classes, with the option that joins them; often there are none."""
+    counts, told, joins = Counter(labels), list[str](), list[str]()
+    found = letters.alike(counts)
+    for several in found[:MOST_ALIKE]:
+        *others, most = sorted(several, key=lambda label: (counts[label], label))  # the most frequent one is kept
+        told.append(" and ".join(f"{letters.visible(label)} ({counts[label]})" for label in several))
+        joins += (f"{letters.spelled(label)}:{letters.spelled(most)}" for label in others)
+    more = f"; and {len(found) - MOST_ALIKE} more" if len(found) > MOST_ALIKE else ""
+    remedy = f"`label_names`='{{{','.join(joins)}}}' joins {'these' if more else 'them'}"
+    return [f"labels that look alike and differ: {'; '.join(told)}{more} ({remedy})"] if found else []
 
 
 @cache

@@ -24,12 +24,11 @@ from dataclasses import dataclass, fields, replace
 from functools import partial
 from pathlib import PurePosixPath
 from typing import Any, Literal
-from unicodedata import normalize
 
 import numpy as np
 from pandas import Series
 
-from wordless.audio.recordings import manifest
+from wordless.audio.recordings import letters, manifest
 from wordless.base.messages import InputError, counted, listed, nearest, suggestion
 from wordless.base.options import Options, option
 
@@ -101,8 +100,9 @@ def describe(
 
 
 def _value(name: str, text: str) -> object:
-    if not (text := text.strip()).isprintable():
-        return InputError(f"{name} is {text!r:.80}; leave tabs, line breaks and control characters out")
+    if fault := letters.refused(text := letters.plain(text)):
+        rule = "leave tabs, line breaks and control characters out"
+        return InputError(f"{name} is {text!r:.80}, with {fault}; {rule}")
     if name in _NUMBERS and text:
         number, unit = seconds_of(text), "Hz" if name.endswith("hz") else "seconds"
         wrong = number is None or not 0 <= number <= MOST
@@ -114,8 +114,7 @@ def _value(name: str, text: str) -> object:
         known = ", ".join(name for names in SPLIT_NAMES.values() for name in names)
         rule = f"split is {text!r:.40}; write one of {known}, or choose `split.by`=hash, which draws all"
         return known_split(text) or InputError(rule)
-    # e with an accent is one letter or two, as systems write it, and the same class and speaker
-    return normalize("NFC", text) or ("" if name == "split" else None)
+    return text or ("" if name == "split" else None)
 
 
 def measured(found: manifest.Clips, lengths: Mapping[str, tuple[int, int]]) -> manifest.Clips:

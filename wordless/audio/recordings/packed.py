@@ -5,11 +5,16 @@
     dataset-0123456789abcdef/sounds/train_00000/0000/...   recordings, byte by byte as they were packed
     dataset-0123456789abcdef/rows/00000.jsonl              for each packed file: its recordings and their facts
 
-The key is a hash of the packed files' names and stamps, and of the columns that are read. The folder
-appears complete or not at all; until then it ends in ``.partial``. A packed file whose rows are there is finished, so a
-killed run unpacks the others alone. A file that cannot be read to its end is damaged, and is set aside as a whole.
+The key is a hash of the packed files' names and stamps, of the rows that count, and of the columns that are read. The
+folder appears complete or not at all; until then it ends in ``.partial``. A packed file whose rows are there is
+finished, so a killed run unpacks the others alone. A file that cannot be read to its end is damaged, and is set aside
+as a whole.
 
 One column holds sound; the others become text.
+
+Arrow files are read by the package ``datasets``, which wrote them (`recordings/saved_data_sets.py`). Parquet files are
+read by pyarrow, a few rows at once, from where they lie: `load_dataset` would first copy all of them into a cache of
+Arrow files (measured: docs/log.md, "Data sets").
 """
 
 import errno
@@ -17,7 +22,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from glob import glob, has_magic
@@ -27,15 +32,26 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from wordless.audio.recordings import description, folders
+from wordless.audio.recordings import description, folders, letters
 from wordless.audio.recordings.corpus import CorpusConfig, Making
 from wordless.audio.recordings.description import known_split
 from wordless.audio.recordings.manifest import Clips, Rejected, writable
+from wordless.audio.recordings.saved_data_sets import (
+    INFO,
+    METADATA,
+    SPLITS,
+    STATE,
+    ArrowFile,
+    Shard,
+    owner,
+    saved_splits,
+)
+from wordless.audio.recordings.sources import Column, ReadFile, Reading, Seen, Unused
 from wordless.audio.recordings.splits import GIVEN
+from wordless.audio.recordings.unread_columns import unread_columns
 from wordless.audio.waveform import EXTENSIONS
 from wordless.base.files import (
     file_stamp,
-    find_object,
     flush_folder,
     list_hash,
     locked,
@@ -63,6 +79,8 @@ class PackedRow:
     path: str  # below the folder of the packed file; "/" between folders
     fields: dict[str, str] = field(default_factory=dict)  # what is known of it, as text
     reason: str = ""  # why it was set aside; empty: it was not
+    source: int = 0  # number of the file among those of its shard
+    row: int = 0  # number of its row in that file, from 1; 0: it is the whole file
 
 
 Rows = Iterator[tuple[PackedRow, bytes]]  # with the bytes of each recording, which are written as they are
@@ -70,15 +88,31 @@ Rows = Iterator[tuple[PackedRow, bytes]]  # with the bytes of each recording, wh
 
 @dataclass(frozen=True, kw_only=True)
 class PackedFile:
-    """A file that holds recordings."""
+    """A file that holds recordings, or several whose rows are read together."""
 
-    path: Path
+    path: Path  # of the file, or the folder of several
     name: str  # of the folder that its recordings are written to, unique among the files of a data set
     split: str  # the data set's own name of its split, such as "test.clean"
     audio: str | None = None  # column with sound; None: of a damaged file
     # other columns that can be read as text, with the names of their classes; None: the values are text themselves
     classes: Mapping[str, Sequence[str] | None] = field(default_factory=dict)
+    others: Mapping[str, str] = field(default_factory=dict)  # columns that cannot be read as text, and why
     damage: str = ""
+    shard: Shard | None = None  # of Arrow files; None: a Parquet file
+    sizes: tuple[int, ...] = ()  # number of rows of each source
+
+    @property
+    def sources(self) -> tuple[Path, ...]:
+        """The files with the rows."""
+        return (self.path,) if self.shard is None else tuple(each.path for each in self.shard.files)
+
+    @property
+    def stamp(self) -> list[object]:
+        """What changes when the files, or the rows of them that count, are others."""
+        if self.shard is None:
+            return [self.name, *file_stamp(self.path)]
+        stamps = [file_stamp(path) for path in self.shard.paths]
+        return [self.name, self.shard.state, [[each.skip, each.take] for each in self.shard.files], *stamps]
 
     def read(self) -> Rows:
         """Give the recordings of the file, and its parts that are set aside.
@@ -90,7 +124,7 @@ class PackedFile:
         with _damage(self.path):
             if self.audio is None:
                 raise DamageError(self.damage)
-            yield from _read_rows(self.path, self.audio, self.classes)
+            yield from _read_rows(self, self.audio)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,20 +132,37 @@ class PackedDataSet:
     """Files with recordings, in order."""
 
     name: str  # for people
+    root: Path  # the folder that all files lie in
     files: tuple[PackedFile, ...]
+    seen: Seen  # all files of the folder
+    about: Mapping[Path, str] = field(default_factory=dict)  # file that says what counts -> what it is
+    unread: Mapping[Path, Unused] = field(default_factory=dict)  # file that is not read -> why
+
+    def place_of(self, file: PackedFile, row: PackedRow) -> str:
+        """Return where a row lies, for messages: its file and its number."""
+        return self.place(file.sources[row.source], row.row)
+
+    def place(self, path: Path, row: int) -> str:
+        """Return where a row of a file lies."""
+        return f"{self.shown(path)}: row {row}"
+
+    def shown(self, path: Path) -> str:
+        """Return the path of a file or folder below the root; of the root its name."""
+        return self.name if path == self.root else path.relative_to(self.root).as_posix()
 
 
 def open_data_set(place: str, columns: description.ColumnConfig) -> PackedDataSet:
-    """Open the Parquet or Arrow files below a folder, such as one of ``save_to_disk``, or of a file or a pattern.
+    """Open the data set below a folder, such as one of ``save_to_disk``, or the files that a path or pattern names.
 
     Places without such files, or where all are damaged, and columns that are not there are refused.
     """
-    files = [_table_columns(file, columns.audio) for file in data_set_files(place)]
+    found = data_set_files(place)
+    files = tuple(_table_columns(file, columns.audio) for file in found.files)
     if all(file.damage for file in files):
-        rule = f"{files[0].path} {files[0].damage}: name Parquet files, or Arrow files of save_to_disk"
+        rule = f"{files[0].path} {files[0].damage}: name Parquet files, or a folder of save_to_disk"
         raise InputError(option="dataset", value=place, rule=rule)
     _require_columns({name for file in files for name in file.classes}, columns, place)
-    return PackedDataSet(name=Path(place).resolve().name, files=tuple(files))
+    return replace(found, files=files)
 
 
 def candidates(config: CorpusConfig, making: Making | None) -> Clips:
@@ -131,51 +182,131 @@ def candidates(config: CorpusConfig, making: Making | None) -> Clips:
     return replace(found, name=name, title=name, has_labels=True, notices=notices)
 
 
-def data_set_files(place: str) -> list[PackedFile]:
-    """Find the Parquet files of a data set, or else its Arrow files."""
+_CACHE = Unused(why="a cache of map, filter or shuffle", kind="caches of map, filter or shuffle")
+_NOT_LISTED = f"{STATE} does not list it"
+
+
+def data_set_files(place: str) -> PackedDataSet:
+    """Find the files of a data set: those of its saved data sets, or its Parquet files, or else its Arrow files."""
     root = folders.expand_home(place, "dataset")
     if not root.is_dir():
-        return _packed(_named_files(place))
-    below = sorted(root / name for name in folders.files_below(root) if name.endswith((ARROW, PARQUET)))
-    found = [path for path in below if not path.name.startswith("cache-") and path.is_file()]  # caches of `map`
-    if not found:
+        return _named_files(place)
+    folder = folders.Folder.at(root.absolute())
+    root, below = folder.root, [name for name in folder.files if name not in folder.folders]
+    loose = [name for name in below if name.endswith((ARROW, PARQUET)) and not PurePosixPath(name).match("cache-*")]
+    if saved := saved_splits(root, below):
+        inside = [each.folder.relative_to(root).as_posix() for each in saved]
+        above = _json_folders(below)
+        if outside := [name for name in loose if not any(PurePosixPath(name).is_relative_to(each) for each in above)]:
+            rule = f"it holds the saved data set {inside[0]} and other files such as {outside[0]}: name one of them"
+            raise InputError(option="dataset", value=root, rule=rule)
+        files = _packed([shard for each in saved for shard in each.shards], root, {e.folder: e.split for e in saved})
+    elif loose:
+        chosen = [name for name in loose if name.endswith(PARQUET)] or loose
+        files = _packed([_loose(root / name) for name in sorted(chosen)])
+    else:
         rule = "it holds no Parquet and no Arrow files: a folder of recordings is `root`"
         raise InputError(option="dataset", value=root, rule=rule)
-    whole = root if (root / "dataset_dict.json").is_file() else None
-    return _packed([path for path in found if path.suffix == PARQUET] or found, whole)
+    about = _about(files)
+    unread = _unread([root / name for name in below], {*about, *(path for file in files for path in file.sources)})
+    name = root.resolve().name
+    return PackedDataSet(name=name, root=root, files=files, seen=folder.seen, about=about, unread=unread)
 
 
-def _named_files(pattern: str) -> list[Path]:
-    """List the files that a pattern names, in order."""
+def _json_folders(names: Sequence[str]) -> set[PurePosixPath]:
+    return {path.parent for path in map(PurePosixPath, names) if path.name in (STATE, SPLITS)}
+
+
+def _about(files: Sequence[PackedFile]) -> dict[Path, str]:
+    """Name the files of saved data sets that say which of the others count."""
+    found = dict[Path, str]()
+    for shard in (file.shard for file in files if file.shard is not None):
+        found |= dict.fromkeys(shard.indices, "list of rows that count")
+        if shard.folder is not None:
+            found |= {shard.folder / STATE: "list of files that count", shard.folder / INFO: "description of columns"}
+            if (whole := shard.folder.parent / SPLITS).is_file() and not (shard.folder.parent / STATE).is_file():
+                found[whole] = "list of splits that count"
+    return found
+
+
+def _unread(paths: Sequence[Path], read: Collection[Path]) -> dict[Path, Unused]:
+    """Say why files with rows, and files of saved data sets, are not read."""
+    found, saved = dict[Path, Unused](), any(path.name == STATE for path in read)
+    for path in (path for path in paths if path not in read):
+        of_split = (path.parent / STATE).is_file() and path.parent / STATE not in read
+        if of_split:
+            found[path] = Unused(why=f"its folder is no split that {SPLITS} lists", kind="in no split of the data set")
+        elif path.suffix == ARROW and path.name.startswith("cache-"):
+            found[path] = _CACHE
+        elif path.suffix in (ARROW, PARQUET):
+            why = _NOT_LISTED if saved else "Parquet files beside it are read"
+            found[path] = Unused(why=why, option=f"`dataset`={path}")
+        elif path.suffix == ".py":
+            found[path] = Unused(why="scripts of data sets are not run", kind="scripts, which are not run")
+    return found
+
+
+def _named_files(pattern: str) -> PackedDataSet:
+    """Find the files that a path or pattern names, in order."""
     name = str(folders.expand_home(pattern, "dataset"))
     found = sorted(glob(name)) if has_magic(name) and not os.path.lexists(name) else [name]  # noqa: PTH207  absolute too
     if not found or not Path(found[0]).is_file():
         rule = f"{name} is not there: name files that end in {PARQUET} or {ARROW}"
         rule = f"{name} is a folder: `dataset`='{name}/*{PARQUET}'" if Path(name).is_dir() else rule
         raise InputError(option="dataset", value=pattern, rule=rule)
-    return [Path(each) for each in found]
+    files = _packed([_loose(Path(each).absolute()) for each in found])
+    sources = {path for file in files for path in file.sources}
+    root, about = Path(os.path.commonpath([path.parent for path in sources])), _about(files)
+    beside = {path for each in {path.parent for path in sources} for path in each.iterdir() if len(found) > 1}
+    others = [path for path in beside - sources if path.suffix in (ARROW, PARQUET) and path.is_file()]
+    unread = dict.fromkeys(others, Unused(why=f"{PurePosixPath(name).name} does not fit it", kind="not named"))
+    seen = Seen(root=root, files=tuple(sorted(path.relative_to(root).as_posix() for path in {*sources, *others})))
+    title = Path(pattern).resolve().name
+    return PackedDataSet(name=title, root=root, files=files, seen=seen, about=about, unread=unread)
 
 
-def _packed(paths: Sequence[Path], root: Path | None = None) -> list[PackedFile]:
-    """Name each file after its place below ``root``, or the folder that holds all; the split stands in this name."""
-    absolute, numbers = [path.absolute() for path in paths], Counter[Path]()
-    root = root.absolute() if root else Path(os.path.commonpath([path.parent for path in absolute]))
+def _loose(path: Path) -> Path | Shard:
+    """Return a Parquet file, or an Arrow file as a shard; a file of a saved data set must count as a whole."""
+    if path.suffix != ARROW:
+        return path
+    if (folder := owner(path)) is None:
+        return Shard(files=(ArrowFile(path=path),))
+    (split,) = saved_splits(folder, [STATE, INFO])
+    if split.indices or ArrowFile(path=path) not in split.files:
+        rule = f"{STATE} beside it says which files and rows count, and not that all of this file do"
+        raise InputError(option="dataset", value=path, rule=rule, remedy=f"name the folder, `dataset`={folder}")
+    return Shard(files=(ArrowFile(path=path),), folder=folder)
+
+
+def _packed(
+    shards: Sequence[Path | Shard], root: Path | None = None, named: Mapping[Path, str] | None = None
+) -> tuple[PackedFile, ...]:
+    """Name each file after its place below ``root``, or the folder that holds all; the split stands in this name.
+
+    Of saved data sets whose folders say no split, ``named`` has those of state.json.
+    """
+    firsts = [each if isinstance(each, Path) else each.files[0].path for each in shards]
+    root, numbers = root or Path(os.path.commonpath([path.parent for path in firsts])), Counter[Path]()
     files: list[PackedFile] = []
-    for path in absolute:
-        name = _ENDING.sub("", path.relative_to(root).as_posix())
-        if path.suffix == ARROW and (path.parent / "state.json").is_file():
+    for path, each in zip(firsts, shards, strict=True):
+        name, shard = _ENDING.sub("", path.relative_to(root).as_posix()), None if isinstance(each, Path) else each
+        if shard is not None and shard.folder is not None:
             name = (path.parent.relative_to(root) / f"{numbers[path.parent]:05d}").as_posix()
             numbers[path.parent] += 1
         # the split stands in the name of the file or of a folder, before the number of the shard
         parts = [_SHARD.sub("", part) for part in reversed(name.split("/"))]
-        split = next(filter(known_split, parts), name.rpartition("/")[0] or parts[0])
-        files.append(PackedFile(path=path, name=name, split=split))
+        own = (named or {}).get(path.parent, "")
+        split = next(
+            filter(known_split, [*parts, *([own] if own.isalpha() else [])]), name.rpartition("/")[0] or parts[0]
+        )
+        place = path.parent if shard is not None and len(shard.files) > 1 else path
+        files.append(PackedFile(path=place, name=name, split=split, shard=shard))
     taken = Counter(file.name.casefold() for file in files)
     taken.update({str(parent).casefold() for file in files for parent in PurePosixPath(file.name).parents})
     if faulty := [file.path for file in files if not writable(file.name) or taken[file.name.casefold()] > 1]:
         rule = "holds a tab, a line break or bytes that are not UTF-8, or has the name of another file or folder"
         raise InputError(f"the name of {str(faulty[0])!r} {rule}; rename it")
-    return files
+    return tuple(files)
 
 
 def _require_columns(there: Collection[str], columns: description.ColumnConfig, place: str) -> None:
@@ -184,7 +315,7 @@ def _require_columns(there: Collection[str], columns: description.ColumnConfig, 
             raise description.no_such_column(option, column, sorted(there), place).also(f"`{option}`=null reads none")
 
 
-VERSION = 6  # of the layout: raise it when the same files are unpacked in another way
+VERSION = 7  # of the layout: raise it when the same files are unpacked in another way
 SOUNDS, ROWS, PARTIAL = "sounds", "rows", ".partial"
 
 
@@ -192,7 +323,7 @@ def unpacked_place(data_set: PackedDataSet, cache: Path) -> Path:
     """Return the folder that a data set is, or will be, unpacked into; until it is complete it ends in ``.partial``."""
     columns = [[file.name, file.damage, file.audio, dict(file.classes)] for file in data_set.files]
     try:
-        files = [[file.name, *file_stamp(file.path)] for file in data_set.files]
+        files = [file.stamp for file in data_set.files]
     except OSError as error:
         raise InputError(f"{error.filename} cannot be read: {error.strerror}; check path and permissions") from error
     return cache / f"dataset-{list_hash([VERSION, columns, *files])[:16]}"
@@ -218,7 +349,7 @@ def unpack(data_set: PackedDataSet, place: Path, progress: Callable[[int], None]
                 rows = [_unpacked_row(file.name, *each, partial / SOUNDS) for each in file.read()]
             except DamageError as error:
                 remove(partial / SOUNDS / file.name)
-                rows = [PackedRow(path=file.name, reason=f"the file is damaged: {error}")]
+                rows = [PackedRow(path=file.name, reason=f"{data_set.shown(file.path)} is damaged: {error}")]
             os.sync()  # one call for all recordings; flushing each by itself took 8 ms a file
             write_aside(finished, "".join(f"{json.dumps(asdict(row))}\n" for row in rows))
             if progress:
@@ -253,21 +384,21 @@ def rows_of(folder: Path, number: int) -> Iterator[PackedRow]:
 
 
 def described(data_set: PackedDataSet, place: Path, columns: description.ColumnConfig, *, own_splits: bool) -> Clips:
-    """Describe the recordings of an unpacked data set by chosen columns.
+    """Describe the recordings of an unpacked data set by chosen columns, and say what became of all it holds.
 
     With ``own_splits`` each recording has the split of its file, or of the column of splits. Files of a single split
     say none: validation and test clips can be drawn from all recordings.
     """
-    rows = [(row, file.split) for number, file in enumerate(data_set.files) for row in rows_of(place, number)]
+    rows = [(row, file) for number, file in enumerate(data_set.files) for row in rows_of(place, number)]
     usable = [row for row, _ in rows if not row.reason]
     there = {name for row in usable for name in row.fields}
     if usable:
         _require_columns(there, columns, data_set.name)
-    of_files, column = {split for _, split in rows}, next(iter(columns.named.get("split", ())), None)
+    of_files, column = {file.split for _, file in rows}, next(iter(columns.named.get("split", ())), None)
     own_splits = own_splits and "split" not in columns.unread
     if column is None and not (len(of_files) > 1 and any(map(known_split, of_files))):
         column = "split" if any(known_split(row.fields.get("split", "")) for row in usable) else None
-    named = [(row, row.fields.get(column, "") if column else split) for row, split in rows]
+    named = [(row, row.fields.get(column, "") if column else file.split) for row, file in rows]
     names = sorted({name for row, name in named if not row.reason})
     divided = own_splits and any(map(known_split, names)) and (len(names) > 1 or column is not None)
     if own_splits and column and usable and not divided:
@@ -279,14 +410,19 @@ def described(data_set: PackedDataSet, place: Path, columns: description.ColumnC
         texts[kind] = list(map(description.joined, zip(*map(description.whole_numbers, of_columns), strict=True)))
     facts = [name for name in texts if name in description.FIELDS]
     texts["split"] = [name if divided and known_split(name) else "" for _, name in named]
-    known, faults = description.describe(texts, ["its row"] * len(named))
+    places = [data_set.place_of(file, row) for row, file in rows]
+    known, faults = description.describe(texts, places)
     unknown = "in no split: {} of the data set is neither train, validation nor test"
     reasons = [
         row.reason or (unknown.format(name) if divided and name and not known_split(name) else faults.get(number, ""))
         for number, (row, name) in enumerate(named)
     ]
-    told = zip(rows, reasons, strict=True)
-    rejected = [Rejected(path=row.path, reason=reason) for (row, _), reason in told if reason]
+    told = zip(rows, places, reasons, strict=True)
+    rejected = [
+        Rejected(path=row.path, reason=reason, where=where if row.row else None)
+        for (row, _), where, reason in told
+        if reason
+    ]
     every = Clips.from_columns(place / SOUNDS, {"path": [row.path for row, _ in named], **known})
     found = every.where(not reason for reason in reasons)
     if not len(found.frame):
@@ -298,7 +434,59 @@ def described(data_set: PackedDataSet, place: Path, columns: description.ColumnC
     without = {name: frame.path[frame[name].isna()].tolist() for name in facts}
     counts = [f"{len(paths)} have no {name} (such as {paths[0]})" for name, paths in without.items() if paths]
     notices = [f"of {counted(len(frame), 'recording')} in it, {listed(counts)}"] if counts else []
-    return replace(found, frame=frame, rejected=tuple(rejected), notices=tuple(notices))
+    notices += _stale(data_set)
+    labels = known.get("label", [None] * len(rows))
+    read = {**columns.named, "split": (column,) if column and divided else ()}
+    reading = _reading(data_set, [row for row, _ in rows], [file for _, file in rows], labels, read)
+    return replace(found, frame=frame, rejected=tuple(rejected), notices=tuple(notices), reading=reading)
+
+
+def _stale(data_set: PackedDataSet) -> list[str]:
+    """Name files with rows that the folder holds beside its data set, in a sentence; none if there are none."""
+    stale = [path for path, why in data_set.unread.items() if path.suffix in (ARROW, PARQUET) and why != _CACHE]
+    if not stale:
+        return []
+    first = f"{data_set.shown(stale[0])}: {data_set.unread[stale[0]].why}"
+    return [f"{counted(len(stale), 'file')} with rows not read, such as {first}"]
+
+
+def _reading(
+    data_set: PackedDataSet,
+    rows: Sequence[PackedRow],
+    files: Sequence[PackedFile],
+    labels: Sequence[str | None],
+    columns: Mapping[str, Sequence[str]],
+) -> Reading:
+    """Say what was looked at: each file, each column with the field that it gives, each row with the reason against it.
+
+    ``files`` and ``labels`` are those of the rows, and ``columns`` those that are read for a field.
+    """
+    fields = {name: of for of, names in columns.items() for name in names}
+    free = dict.fromkeys(name for file in data_set.files for name in file.classes if name not in fields)
+    values = {name: [row.fields.get(name, "") for row in rows] for name in free}
+    unread = unread_columns(values, labels, has_group="group" in columns)
+    damage, chosen = dict[Path, str](), {path: set[int]() for file in data_set.files for path in file.sources}
+    for row, file in zip(rows, files, strict=True):
+        if row.row:
+            chosen[file.sources[row.source]].add(row.row)
+        else:  # the file as a whole
+            damage |= dict.fromkeys(file.sources, row.reason)
+    found, why = list[ReadFile](), dict(data_set.unread)
+    left = Unused(why=f"{STATE} does not choose it")
+    for file in data_set.files:
+        here = {} if file.audio is None else {file.audio: Column(field="recording")}
+        here |= {name: Column(field=fields[name]) if name in fields else unread[name] for name in file.classes}
+        here |= {name: Column(why=reason) for name, reason in file.others.items()}
+        lost = next((Unused(why=damage[path], kind="damaged") for path in file.sources if path in damage), None)
+        why |= dict.fromkeys(file.sources, lost) if lost else {}
+        for path, size in zip(file.sources, file.sizes, strict=bool(file.sizes)):  # none of what cannot be opened
+            places = {row: data_set.place(path, row) for row in range(1, size + 1)}
+            out = {place: lost or left for row, place in places.items() if row not in chosen[path]}
+            use = "file of a data set"
+            found.append(ReadFile(path=path, use=use, columns=here, rows=[*places.values()], left_out=out))
+    found += (ReadFile(path=path, use=use, makes_clips=False) for path, use in data_set.about.items())
+    beside = "a data set is read, and not the files beside its own"
+    return Reading(seen=(data_set.seen,), files=tuple(found), unread=why, of_recordings=beside, root=data_set.root)
 
 
 @contextmanager
@@ -317,7 +505,6 @@ def _damage(path: Path) -> Iterator[None]:
 
 # Rows of Parquet and Arrow files
 
-METADATA = b"huggingface"  # key of the features in the metadata of an Arrow schema
 ROWS_AT_ONCE = 16  # a row of an hour of sound has 100 MB
 ROWS_IN_A_FOLDER = 1000
 _FORMATS = {  # first bytes of a file -> its usual ending
@@ -329,28 +516,40 @@ _FORMATS = {  # first bytes of a file -> its usual ending
 def _table_columns(file: PackedFile, wanted: str | None) -> PackedFile:
     """Find the column with sound, ``wanted`` or the only one, and all columns of text, numbers, classes or lists."""
     try:
-        with _damage(file.path), _open(file.path) as (schema, _):
-            kinds = [(each.name, each.type) for each in schema]  # two columns may have one name
-            metadata = (schema.metadata or {}).get(METADATA, b"{}")
+        with _damage(file.path), _open(file) as table:
+            kinds, sizes = (
+                [(each.name, each.type) for each in table.schema],
+                table.sizes,
+            )  # two columns may have one name
+            metadata = (table.schema.metadata or {}).get(METADATA, b"{}")
     except DamageError as error:
         return replace(file, damage=str(error))
+    try:  # the features that `datasets` describes in the file
+        features = json.loads(metadata)["info"]["features"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        features = None
+    known = features if isinstance(features, dict) else {}
     sounds = [name for name, kind in kinds if _holds_sound(kind)]
-    if sounds.count(wanted) != 1 if wanted else len(sounds) != 1:
+    described = [name for name in sounds if isinstance(known.get(name), dict) and known[name].get("_type") == "Audio"]
+    chosen = [name for name in sounds if name == wanted] if wanted else described if len(described) == 1 else sounds
+    if len(chosen) != 1:
         columns = ", ".join(name for name, _ in kinds)
         rule = f"{file.path} has bytes of recordings in {listed(sounds) or 'none'} of its columns {columns}"
         remedy = "name one (save decoded samples as files first; list paths of files in a `table`)"
         raise InputError(option="columns.audio", value=wanted, rule=rule, remedy=remedy)
-    try:  # the features that `datasets` describes in the file, or beside it
-        features = json.loads(metadata)["info"]["features"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        features = (find_object(file.path.parent / "dataset_info.json") or {}).get("features")
-    audio, known, read = wanted or sounds[0], features if isinstance(features, dict) else {}, dict[str, Any]()
+    (audio,), read, others = chosen, dict[str, Any](), dict[str, str]()
     for name, kind in kinds:
+        kind = getattr(kind, "storage_type", kind)  # of an array of several dimensions, which is a list of lists
         value = getattr(kind, "value_type", kind)  # of a list
-        vectors = value is not kind and pa.types.is_floating(value)
-        if name != audio and not (pa.types.is_nested(value) or _holds_sound(value) or vectors):
+        if name == audio:
+            continue
+        if _holds_sound(value):
+            others[name] = f"it has bytes, and {audio} has the sound (`columns.audio` names another column)"
+        elif pa.types.is_nested(value) or (value is not kind and pa.types.is_floating(value)):
+            others[name] = "it has vectors or groups of values, which are no text"
+        else:
             read[name] = _class_names(known.get(name))
-    return replace(file, audio=audio, classes=read)
+    return replace(file, audio=audio, classes=read, others=others, sizes=sizes)
 
 
 def _class_names(feature: object) -> Sequence[str] | None:
@@ -370,26 +569,30 @@ def _holds_sound(kind: pa.DataType) -> bool:
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
-def _read_rows(path: Path, audio: str, classes: Mapping[str, Sequence[str] | None]) -> Rows:
+def _read_rows(file: PackedFile, audio: str) -> Rows:
     taken: set[str] = set()  # names in the folder
-    with _open(path, [audio, *classes]) as (_, batches):
-        for number, row in enumerate(row for batch in batches for row in batch.to_pylist()):
+    with _open(file, [audio, *file.classes]) as table:
+        rows = (row for batch in table.batches for row in batch.to_pylist())
+        for number, (row, (source, place)) in enumerate(zip(rows, table.places, strict=True)):
             if number % ROWS_IN_A_FOLDER == 0:
                 taken.clear()
             folder, sound = f"{number // ROWS_IN_A_FOLDER:04d}", row[audio]
-            content, place = (sound.get("bytes"), sound.get("path")) if isinstance(sound, dict) else (sound, None)
+            content, name = (sound.get("bytes"), sound.get("path")) if isinstance(sound, dict) else (sound, None)
+            here = PackedRow(path=f"{folder}/{number:07d}", source=source, row=place + 1)
             if not isinstance(content, bytes):
-                elsewhere = f": it names the file {place!r:.200}, which `table` can list" if place else ""
-                yield PackedRow(path=f"{folder}/{number:07d}", reason=f"no sound in the data set{elsewhere}"), b""
+                elsewhere = f": it names the file {name!r:.200}, which `table` can list" if name else ""
+                yield replace(here, reason=f"no sound in the data set{elsewhere}"), b""
                 continue
-            fields = _fields({column: description.as_text(row[column], names) for column, names in classes.items()})
-            yield PackedRow(path=f"{folder}/{_row_name(place, content, number, taken)}", fields=fields), content
+            texts = ((column, description.as_text(row[column], names)) for column, names in file.classes.items())
+            fields = {column: text for column, text in texts if text}
+            path = f"{folder}/{_row_name(name, content, number, taken)}"
+            yield replace(here, path=path, fields=fields), content
 
 
 def _row_name(place: object, content: bytes, number: int, taken: set[str]) -> str:
     """Return the name of the file that a recording once was, without folders; else the number of its row."""
     name = PurePosixPath(place.replace("\\", "/") if isinstance(place, str) else "")
-    fitting = name.name.isprintable() and writable(name.name) and len(name.name.encode()) <= folders.MAX_PART_BYTES
+    fitting = not letters.refused(name.name) and len(name.name.encode()) <= folders.MAX_PART_BYTES
     if not fitting or name.name.startswith(".") or name.suffix.lower().lstrip(".") not in EXTENSIONS:
         endings = (ending for first, ending in _FORMATS.items() if content.startswith(first))
         name = PurePosixPath(f"{number:07d}.{next(endings, 'bin')}")
@@ -399,25 +602,26 @@ def _row_name(place: object, content: bytes, number: int, taken: set[str]) -> st
     return name.name
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Table:
+    """Rows that are read together."""
+
+    schema: pa.Schema
+    sizes: tuple[int, ...]  # number of rows of each file
+    places: Iterable[tuple[int, int]]  # of each row that is read: the number of its file, and its own from 0
+    batches: Iterable[pa.Table | pa.RecordBatch]  # a few rows at once
+
+
 @contextmanager
-def _open(path: Path, columns: list[str] | None = None) -> Iterator[tuple[pa.Schema, Iterator[pa.RecordBatch]]]:
-    """Open a file by its suffix: its schema, and its rows in small batches."""
-
-    def of_stream(stream: pa.RecordBatchReader) -> Iterator[pa.RecordBatch]:
-        for batch in stream:
-            batch.validate(full=True)  # Arrow trusts offsets, and a stranger may have written them
-            for start in range(0, batch.num_rows, ROWS_AT_ONCE):
-                yield batch.select(columns).slice(start, ROWS_AT_ONCE)
-
-    if path.suffix == PARQUET:
-        with pq.ParquetFile(path) as file:
-            yield file.schema_arrow, file.iter_batches(batch_size=ROWS_AT_ONCE, columns=columns)
+def _open(file: PackedFile, columns: list[str] | None = None) -> Iterator[_Table]:
+    """Open a file: the names of its columns, and its rows with chosen ``columns``."""
+    if file.shard is None:
+        with pq.ParquetFile(file.path) as parquet:
+            batches, rows = parquet.iter_batches(batch_size=ROWS_AT_ONCE, columns=columns), parquet.metadata.num_rows
+            places = ((0, row) for row in range(rows))
+            yield _Table(schema=parquet.schema_arrow, sizes=(rows,), places=places, batches=batches)
     else:
-        with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as stream:
-            yield stream.schema, of_stream(stream)
-
-
-def _fields(texts: Mapping[str, str]) -> dict[str, str]:
-    """Write each text in a line of printable characters; empty ones are left out."""
-    clean = {name: "".join(each if each.isprintable() else " " for each in text) for name, text in texts.items()}
-    return {name: " ".join(text.split()) for name, text in clean.items() if text.strip()}
+        saved = file.shard.read()
+        batches = saved.batches(columns or saved.schema.names, ROWS_AT_ONCE)
+        places = ((source, row) for source, row in saved.places.tolist())
+        yield _Table(schema=saved.schema, sizes=saved.sizes, places=places, batches=batches)

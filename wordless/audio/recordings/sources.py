@@ -68,6 +68,7 @@ class Reading:
     unread: Mapping[Path, Unused] = field(default_factory=dict)  # files that the source does not read
     places: DataFrame | None = None  # "where" and "path" of all candidates, before some are set aside
     of_recordings: str = ""  # why the source does not use a recording that it says nothing else of
+    root: Path | None = None  # of a source that unpacks recordings, what it unpacks; None: the root of the clips
 
     def __add__(self, other: "Reading") -> "Reading":
         return Reading(
@@ -76,6 +77,7 @@ class Reading:
             unread={**self.unread, **other.unread},
             places=self.places if other.places is None else other.places,
             of_recordings=self.of_recordings or other.of_recordings,
+            root=self.root or other.root,
         )
 
 

@@ -26,11 +26,11 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Final, Literal
-from unicodedata import normalize
 
 import numpy as np
 from pandas import DataFrame, Series, crosstab, factorize
 
+from wordless.audio.recordings import letters
 from wordless.audio.recordings.description import divided_by_names, folder_split, known_split, split_depth
 from wordless.audio.recordings.folders import listed_path, read_text
 from wordless.audio.recordings.manifest import LARGEST, SPLITS, Clip, Clips, Rejected, Split, SplitBy, whole_number
@@ -149,7 +149,7 @@ def named_splits(clips: Clips, config: SplitConfig) -> list[Split]:
     if config.by == "folder":
         if not config.names:
             return folder_splits(paths)
-        values = [path.partition("/")[0] if "/" in path else "" for path in paths]
+        values = [letters.plain(path.partition("/")[0]) if "/" in path else "" for path in paths]
     if None in values:
         remedy = f"put {{{config.by}}} into `pattern`, or a column {config.by} into `table`"
         rule = f"{paths[values.index(None)]} has no {config.by}"
@@ -158,7 +158,7 @@ def named_splits(clips: Clips, config: SplitConfig) -> list[Split]:
     example = dict(zip(values, paths, strict=True))  # path of a clip with each value
     named: dict[str, Split] = {}
     for split, name in config.names:
-        name = normalize("NFC", name)  # as candidates have theirs
+        name = letters.plain(name)  # as candidates have theirs
         given, fitting = getattr(config, split), [name] if name in example else []
         if config.by == "index":  # "0-4" is 0 to 4, "7" only 7
             first, dash, last = name.partition("-")
@@ -391,7 +391,7 @@ def split_by_lists(found: Clips, config: SplitConfig) -> Clips:
     for split, name in config.names:
         file, rows, others_of = found.root / name, list[str](), dict[str, Unused]()
         for number, line in enumerate(read_text(file, option=f"split.{split}").split("\n"), start=1):
-            if listed := line.strip():
+            if listed := line.strip(" \t"):  # names may begin or end with other spaces
                 where, remedy = f"{file}:{number}", "remove the line, or add the file"
                 if (path := listed_path(found.root, listed, where, remedy=remedy)) is None:
                     raise InputError(f"{where}: {listed} is not there (looked in {found.root})", remedy=remedy)

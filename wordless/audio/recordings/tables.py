@@ -29,7 +29,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from wordless.audio.recordings import description
+from wordless.audio.recordings import description, letters
 from wordless.audio.recordings.annotation_formats import in_seconds, time_columns, unit_of
 from wordless.audio.recordings.annotations import annotations_of_table, kind_of
 from wordless.audio.recordings.corpus import CorpusConfig
@@ -44,7 +44,7 @@ from wordless.audio.recordings.folders import (
     seen_around,
     separated,
 )
-from wordless.audio.recordings.manifest import Clips, Rejected, unquoted
+from wordless.audio.recordings.manifest import Clips, Rejected, once_each, unquoted
 from wordless.audio.recordings.sources import Column, ReadFile, Reading, Unused
 from wordless.audio.recordings.splits import GIVEN
 from wordless.audio.recordings.unread_columns import unread_columns
@@ -305,11 +305,12 @@ def _texts(
 
     def known(name: str, field: str) -> list[str]:
         texts = [*cells[name]]
-        if field != PATH:
+        if field != PATH:  # a recording is found by its name as it is on the disk
+            texts = once_each(letters.plain, texts)
             lost[name] += sum(text in missing for text in texts) if field in description.FIELDS else 0
             texts = ["" if text in missing else text for text in texts]
         if _QUOTED in "".join(texts):
-            texts = [text.replace(_QUOTED, "") for text in texts]
+            texts = [text.removeprefix(_QUOTED) if text[1:] in MISSING else text for text in texts]
         whole = description.whole_numbers(texts) if field in description.FIELDS else texts
         numbers.extend([name] if whole != texts else [])
         return whole

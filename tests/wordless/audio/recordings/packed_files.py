@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 import soundfile
 
 NAMES = ("low", "high")
@@ -54,8 +55,16 @@ def table(rows: Sequence[Take], **columns: Sequence[object]) -> pa.Table:
         "speaker": [each.speaker for each in rows],
         **columns,
     }
-    features = {name: FEATURES.get(name, {"_type": "Value"}) for name in values}
-    return pa.table(values).replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+    found = pa.table(values)
+    features = {each.name: FEATURES.get(each.name) or feature(each.type) for each in found.schema}
+    return found.replace_schema_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+
+
+def feature(kind: pa.DataType) -> dict[str, object]:
+    """What `datasets` writes of a column of this type."""
+    if pa.types.is_list(kind):
+        return {"_type": "List", "feature": feature(kind.value_type)}
+    return {"_type": "Value", "dtype": str(kind)}
 
 
 def write_parquet(path: Path, rows: Sequence[Take], *, at_once: int = 4, **columns: Sequence[object]) -> Path:
@@ -65,14 +74,24 @@ def write_parquet(path: Path, rows: Sequence[Take], *, at_once: int = 4, **colum
 
 
 def save(folder: Path, parts: Sequence[pa.Table]) -> Path:
+    """Write the tables as `save_to_disk` writes shards."""
+    pytest.importorskip("datasets", reason="needs pip install 'wordless[datasets]'")
     folder.mkdir(parents=True)
     files = [f"data-{number:05d}-of-{len(parts):05d}.arrow" for number in range(len(parts))]
     for name, part in zip(files, parts, strict=True):
         with pa.OSFile(str(folder / name), "wb") as file, pa.ipc.new_stream(file, part.schema) as stream:
             stream.write_table(part, max_chunksize=4)
-    (folder / "state.json").write_text(json.dumps({"_data_files": [{"filename": name} for name in files]}))
-    (folder / "dataset_info.json").write_text(json.dumps({"features": FEATURES}))
+    write_state(folder, _data_files=[{"filename": name} for name in files])
+    features = {each.name: FEATURES.get(each.name) or feature(each.type) for each in parts[0].schema}
+    (folder / "dataset_info.json").write_text(json.dumps({"features": features}))
     return folder
+
+
+def write_state(folder: Path, **values: object) -> None:
+    """Write state.json, or change values of it."""
+    place, usual = folder / "state.json", {"_fingerprint": "0", "_format_columns": None, "_format_kwargs": {}}
+    before = json.loads(place.read_text()) if place.is_file() else usual | {"_format_type": None, "_split": None}
+    place.write_text(json.dumps({"_output_all_columns": False} | before | values))
 
 
 def save_splits(folder: Path, splits: Mapping[str, Sequence[Take]]) -> Path:

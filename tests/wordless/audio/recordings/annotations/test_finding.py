@@ -16,12 +16,13 @@ from tests.wordless.audio.conftest import ALL_TRAIN, corpus_config, train_all
 from tests.wordless.audio.recordings.annotations import annotated_files
 from tests.wordless.audio.recordings.annotations.annotated_files import KINDS, PARTS, textgrid_text, write_recording
 from wordless.audio.recordings.accounting import take_account
-from wordless.audio.recordings.annotation_formats import Annotation, elan, one_line, textgrid
+from wordless.audio.recordings.annotation_formats import Annotation, elan, textgrid
 from wordless.audio.recordings.annotation_kinds import KINDS as READERS
 from wordless.audio.recordings.annotations import recordings_at
 from wordless.audio.recordings.corpus import AnnotationOptions, build_manifest, find_recordings
 from wordless.audio.recordings.description import ColumnConfig
 from wordless.audio.recordings.folders import read_annotation_text
+from wordless.audio.recordings.letters import unwrapped
 from wordless.audio.recordings.manifest import Clip, Rejected
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.messages import InputError
@@ -487,7 +488,7 @@ def labelled(part: Annotation) -> tuple[str, str]:
 
 
 LETTERS = st.characters(codec="utf-8", exclude_characters="\r")
-TEXTS = st.text(LETTERS, min_size=1, max_size=12).filter(one_line)
+TEXTS = st.text(LETTERS, min_size=1, max_size=12).filter(unwrapped)
 MARKS = st.lists(st.integers(1, 19_999), unique=True, max_size=12).map(sorted)
 
 
@@ -499,7 +500,7 @@ def test_the_tiers_that_praat_writes_are_read(marks: list[int], texts: list[str]
     ]
     found = textgrid(textgrid_text({name: parts, "other": []}, short=short), "a.TextGrid")
     assert [(float(each.fields["start"]), float(each.fields["end"]), *labelled(each)) for each in found] == [
-        (start, end, one_line(name), one_line(text)) for start, end, text in parts
+        (start, end, unwrapped(name), unwrapped(text)) for start, end, text in parts
     ]
 
 
