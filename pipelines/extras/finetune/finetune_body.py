@@ -51,7 +51,16 @@ from tokenizer.tokenizer import Tokenizer
 from wordless.audio.audio_options import Channel
 from wordless.audio.reading import read_blocks, resampled_length
 from wordless.audio.recordings.annotation_formats import Event
-from wordless.audio.recordings.manifest import SPLITS, Clip, Clips, Rejected, Split, read_manifest, write_rejected
+from wordless.audio.recordings.manifest import (
+    SPLITS,
+    Clip,
+    Clips,
+    Rejected,
+    Split,
+    read_manifest,
+    write_manifest,
+    write_rejected,
+)
 from wordless.base.arrays import Array, FloatArray, write_array, write_table
 from wordless.base.files import find_object, list_hash, write_aside
 from wordless.base.machine import choose_device, limit_pools, use_threads
@@ -164,6 +173,7 @@ def finetune_body(settings: FinetuneConfig, config: dict[str, object]) -> None:
             trials = {arm: _trial(session, tuning, arm) for arm in arms}
             if not gang.rank:
                 write_rejected([*corpus.rejected, *set_aside], folder / REJECTED)
+                write_manifest(clips, folder / MANIFEST)  # wordless predict says which recordings it was trained on
                 write_results(session, tuning, trials, corpus=corpus, notices=notices, config=config)
 
 
@@ -464,4 +474,4 @@ def write_mistakes(page: Path, tuning: Finetuning, predicted: Sequence[Row]) -> 
         answers.append(Answer(part=part, found=replace(part, label=str(row["label"]), score=float(row["probability"]))))
     room = Room(sample_rate=tuning.source.body.reading.sample_rate, channel=tuning.channel)
     about = {"model": page.parent.name, "method": "", "rule": "The answers are those for the test clips."}
-    write_predictions_page(page, answers, (), room, about=about | {"command": command_line("finetune")})
+    write_predictions_page(page, answers, {}, room, about=about | {"command": command_line("finetune")})
