@@ -191,9 +191,10 @@ def _entries(state: dict[str, object], key: str, place: Path) -> list[object]:
 def _file(entry: object, place: Path) -> ArrowFile:
     match entry:
         case {"filename": name, **others} if others.keys() <= {"skip", "take"}:
-            counts = {key: count for key, count in others.items() if count is not None}
-            if all(type(count) is int and count >= 0 for count in counts.values()):
-                return ArrowFile(path=place.parent / _plain(name, place), **counts)
+            counts = {key: count for key, count in others.items() if type(count) is int and count >= 0}
+            if all(count is None or key in counts for key, count in others.items()):
+                path = place.parent / _plain(name, place)
+                return ArrowFile(path=path, skip=counts.get("skip", 0), take=counts.get("take"))
     rule = "it must be the filename of a file, with skip and take at most, which count rows"
     raise InputError(f"{place} lists {entry!r:.200}; {rule}", remedy="save the data set again")
 
