@@ -84,7 +84,7 @@ class Shard:
     def read(self) -> "SavedRows":
         """Open the files in ``datasets``; a damaged file is a `ValueError` or an `OSError`."""
         datasets, info = _package(), None if self.folder is None else _info(self.folder)
-        with _told():
+        with _as_value_errors():
             sizes = [_checked(file.path) for file in self.files]
             parts, places = list[Any](), list[IndexArray]()
             for number, (file, size) in enumerate(zip(self.files, sizes, strict=True)):
@@ -95,8 +95,8 @@ class Shard:
             place = np.concatenate(places)
             if self.indices:
                 numbers = np.concatenate([_numbers(path) for path in self.indices])
-                if len(numbers) and numbers.max() >= len(place):
-                    raise ValueError(f"its indices name row {numbers.max()} of {len(place)}")
+                if wrong := [*numbers[(numbers < 0) | (numbers >= len(place))][:1]]:
+                    raise ValueError(f"its indices name row {wrong[0]} of {len(place)}")
                 chosen, place = chosen.select(numbers), place[numbers]
             return SavedRows(rows=chosen.with_format("arrow"), sizes=tuple(sizes), places=place)
 
@@ -163,7 +163,7 @@ def _split(folder: Path) -> SavedSplit:
     if not place.is_file() or not whole.is_file():
         missing = whole if place.is_file() else place
         raise InputError(
-            f"{missing} is not there", remedy="save_to_disk of `datasets` writes it: save the data set again"
+            f"{missing} is not there", remedy="save_to_disk of the package datasets writes it: save the data set again"
         )
     state = read_json(place)
     files = [_file(entry, place) for entry in _entries(state, "_data_files", place)]
@@ -210,7 +210,7 @@ def _package() -> Any:
     try:
         import datasets
     except ImportError as error:
-        problem = "this data set was written by the package `datasets`, which reads it and is not installed"
+        problem = "this data set was written by the package datasets, which reads it and is not installed"
         raise InputError(problem, remedy="call: pip install 'wordless[datasets]'") from error
     return datasets
 
@@ -224,7 +224,7 @@ def _info(folder: Path) -> Any:
     except InputError:
         raise
     except Exception as error:  # it is a stranger's, and `datasets` names no errors
-        problem = f"{place} describes no data set that `datasets` reads: {first_line(error)}"
+        problem = f"{place} describes no data set that the package datasets reads: {first_line(error)}"
         raise InputError(problem, remedy="save the data set again") from error
 
 
@@ -286,7 +286,7 @@ def _numbers(path: Path) -> IndexArray:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def _as_value_errors() -> Iterator[None]:
     """Turn whatever ``datasets`` raises about a stranger's file into a `ValueError`; errors of the disk stay."""
     try:
         yield
