@@ -35,7 +35,7 @@ from wordless.audio.views import View
 from wordless.audio.waveform import Waveform
 from wordless.base.arrays import FloatArray
 from wordless.base.files import replace_folder
-from wordless.base.machine import copy_to
+from wordless.base.machine import copy_to, exact
 from wordless.base.messages import InputError, counted, escape_markdown
 from wordless.base.options import build, match_choice
 from wordless.base.saved_models import FINE_TUNED, load_network, model_card, model_folder, reading, write_model
@@ -257,6 +257,7 @@ class FineTunedModel:
         return next(self.network.parameters()).device
 
     @torch.no_grad()
+    @exact
     def outputs(self, clips: StoredClips) -> list[FloatArray]:
         """Compute the outputs ``(steps, width)`` of each clip."""
         found: dict[int, FloatArray] = {}
@@ -284,6 +285,7 @@ class LayerReader:
     poolings: tuple[Pooling, ...] = POOLINGS
 
     @torch.inference_mode()
+    @exact
     def __call__(self, views: Sequence[View]) -> list[dict[str, FloatArray]]:
         """Compute each layer's states of views under each pooling, ``layer_1:mean`` and so on."""
         network = loaded(self)

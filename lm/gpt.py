@@ -21,7 +21,7 @@ from lm.lm_options import RESIDUAL, CodeSampling, GPTConfig, States
 from lm.tokens import Vocabulary, window_start
 from wordless.base.arrays import IntArray
 from wordless.base.causal_transformer import create_causal_transformer, full_rows, layer_states
-from wordless.base.machine import copy_to
+from wordless.base.machine import copy_to, exact
 
 if TYPE_CHECKING:
     from fairseq2.models.transformer import TransformerEmbeddingFrontend
@@ -199,6 +199,7 @@ def draw(chances: Tensor, uniforms: Tensor) -> Tensor:
 
 
 @torch.no_grad()
+@exact
 def continue_codes(
     cached: CachedGPT,
     prompts: Sequence[IntArray],
@@ -220,6 +221,7 @@ def continue_codes(
 
 
 @torch.no_grad()
+@exact
 def stream_codes(
     cached: CachedGPT, prompt: IntArray, *, steps: int, sampling: CodeSampling, seed: Sequence[int]
 ) -> Iterator[IntArray]:

@@ -22,7 +22,7 @@ from tokenizer.codes import Codes, CodesFormat, SoftCodes, join_codes, require_c
 from wordless.base import saved_models
 from wordless.base.arrays import FloatArray, IntArray
 from wordless.base.causal_transformer import full_rows
-from wordless.base.machine import copy_to, require_device
+from wordless.base.machine import copy_to, exact, require_device
 from wordless.base.messages import InputError, OldModelError, escape_markdown, require, samples_to_generate
 from wordless.base.saved_models import holds_rates
 from wordless.base.seeds import require_seed
@@ -220,6 +220,7 @@ class LanguageModel:
     # States
 
     @torch.no_grad()
+    @exact
     def hidden_states(self, codes: Codes, layers: Sequence[int] | None = None, *, first: int = 0) -> Tensor:
         """Compute the states of some layers (0: embeddings; None: all) ``(layers, time * streams, model_dim)``.
 
@@ -256,6 +257,7 @@ class LanguageModel:
         return self.states_of_windows(lengths, embed, of=of, batch_tokens=batch_tokens, first=first)
 
     @torch.no_grad()
+    @exact
     def states_of_windows(
         self,
         lengths: Sequence[int],
@@ -289,6 +291,7 @@ class LanguageModel:
     # Probabilities
 
     @torch.no_grad()
+    @exact
     def log_probabilities(self, codes: Codes, *, past: int | None = None) -> FloatArray:
         """Compute the log-probability of each code, given the codes before it: ``(time, streams)``.
 
@@ -320,6 +323,7 @@ class LanguageModel:
         return self.log_probabilities(whole)[len(whole) - len(more) :]
 
     @torch.no_grad()
+    @exact
     def nats_per_code(self, clips: Sequence[Codes], *, batch_size: int = 16) -> float:
         """Compute the mean negative log-probability over all codes of a list of clips, in nats."""
         if isinstance(clips, Codes) or not clips:

@@ -9,16 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.commandline.run_folders import LATEST
-from pipelines.store.inputs_and_outputs import FINETUNED, JOB, hold, is_held
+from pipelines.store.inputs_and_outputs import FINETUNED, JOB, RESULTS, hold, is_held
 from pipelines.store.store import ENTRY, SYNTHESISED, TIMINGS, UNPACKED, StoreOptions, faults
-from wordless.base.files import MARK, folder_size, remove, take_lock
+from wordless.base.files import COPY, MARK, delete_folder, folder_size, remove, take_lock
 from wordless.base.messages import InputError, counted, escape
 from wordless.base.options import option
 from wordless.base.progress import print_table
 
 KEY = re.compile("[0-9a-f]{16}")  # the name of an entry's folder
 DELETED = ".deleted"  # an entry whose deletion has begun
-PARTS = ("", ".partial", ".checkpoints", ".damaged", DELETED)
+PARTS = ("", ".partial", ".checkpoints", ".damaged", DELETED, COPY)
 SECONDS_PER_DAY = 86_400
 
 
@@ -85,10 +85,7 @@ def delete_run(root: Path, name: str, *, question: bool) -> None:
         if question:
             models = f" and {counted(len(jobs), 'fine-tuned model')}" if jobs else ""
             ask(f"delete {folder}{models}, {folder_size(folder) / 1e6:,.1f} MB?")
-        deleted = folder.with_name(f".{name}.deleted")  # so that no killed deletion leaves half a run
-        remove(deleted)
-        folder.rename(deleted)
-        remove(deleted)
+        delete_folder(folder, folder.with_name(f".{name}.deleted"), first=RESULTS)
     if (latest := root / LATEST).is_symlink() and not latest.exists():
         latest.unlink()
     print(f"deleted {folder}; wordless runs --prune DAYS deletes entries of the store that no run uses")
@@ -155,10 +152,8 @@ def delete_unused(entry: Path, *, days: int) -> bool:
     with entry.with_suffix(".lock").open("w") as file:
         if not take_lock(file, wait=False) or not is_unused(entry, days=days):
             return False
-        deleted = entry.with_suffix(DELETED)
-        remove(deleted)
         if entry.exists():
-            entry.rename(deleted)  # so that no killed deletion leaves half an entry
+            delete_folder(entry, entry.with_suffix(DELETED), first=ENTRY)
         for part in _parts_of(entry):
             remove(part)
     return True

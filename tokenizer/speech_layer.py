@@ -31,7 +31,7 @@ from wordless.audio.speech_models import SpeechModel, load_speech_encoder
 from wordless.audio.waveform import join_blocks
 from wordless.base.arrays import FloatArray
 from wordless.base.files import aside
-from wordless.base.machine import one_thread
+from wordless.base.machine import exact, one_thread
 from wordless.base.messages import InputError, require
 from wordless.base.saved_models import hugging_face_files, hugging_face_hash
 
@@ -93,6 +93,7 @@ class SpeechLayer(nn.Module):
             [torch.zeros(0, self.width, device=self.transformer.device, dtype=torch.float32), *self.pieces(samples)]
         )
 
+    @exact
     def pieces(self, samples: FloatArray) -> Iterator[Tensor]:
         """Give the states of a recording in pieces, by one thread: more round differently, and codes could change."""
         steps = -(-len(samples) // self.stride)

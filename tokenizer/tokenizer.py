@@ -41,7 +41,7 @@ from wordless.audio.spectrogram import LogMel, amplify, follow_level, log_mel_st
 from wordless.audio.waveform import Waveform, equal_blocks
 from wordless.base import saved_models
 from wordless.base.arrays import FloatArray
-from wordless.base.machine import copy_to, require_device
+from wordless.base.machine import copy_to, exact, require_device
 from wordless.base.messages import InputError
 from wordless.base.options import REQUIRED, Options, option
 from wordless.base.saved_models import holds_rates
@@ -421,6 +421,7 @@ class Tokenizer(nn.Module):
         return self.at_levels(self.decode_codes(values[..., : self.config.bands]), values)
 
     @torch.inference_mode()
+    @exact
     def decode_codes(self, codes: Tensor) -> Tensor:
         """Decode codes of the spectrum ``(batch, time, bands)`` to log-mel that is normalised as of `normalise`."""
         patches = self.autoencoder.decoder(self.centroids)  # of all codes, which are few: then look up
@@ -511,6 +512,7 @@ class Tokenizer(nn.Module):
         """Compute the normalised log-mel ``(1, time, mels)`` of samples ``(num_samples,)`` at the own rate."""
         return self.normalise(self.log_mel(copy_to(torch.from_numpy(samples)[None], self.centroids.device)))
 
+    @exact
     def bottlenecks(self, spectrogram: Tensor) -> Tensor:
         """Encode normalised log-mel ``(batch, time, mels)`` to ``(batch, time // patch_frames, bands, bottleneck)``."""
         assert isinstance(self.autoencoder, Autoencoder), "others have no bottlenecks"
@@ -518,11 +520,13 @@ class Tokenizer(nn.Module):
         bottlenecks: Tensor = self.autoencoder.encoder(patches.to(self.centroids.device))
         return bottlenecks.to(spectrogram.device)
 
+    @exact
     def decode_bottlenecks(self, bottlenecks: Tensor) -> Tensor:
         """``(batch, steps, bands, bottleneck)`` -> normalised log-mel ``(batch, steps * patch_frames, mels)``."""
         patches = self.autoencoder.decoder(bottlenecks.to(self.centroids.device)).to(bottlenecks.device)
         return from_patches(patches, frames=self.patch_frames, height=self.config.height)
 
+    @exact
     def nearest(self, bottlenecks: Tensor) -> Tensor:
         """Find the nearest centroids of ``(..., bands, bottleneck)``: codes ``(..., bands)``."""
         # |b - c|^2 = |b|^2 - 2 b.c + |c|^2, of which |b|^2 is the same for all centroids

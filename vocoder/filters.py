@@ -42,7 +42,7 @@ from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.pitch_contour import HIGHEST, LOWEST, peak_offset, resolves_pitch
 from wordless.audio.spectrogram import LogMel
 from wordless.base.arrays import DoubleArray, FloatArray
-from wordless.base.machine import one_thread
+from wordless.base.machine import exact, one_thread
 
 LEAST_WEIGHT = 0.1  # limit for the last samples, which only the fading end of one window covers
 
@@ -363,6 +363,7 @@ class PostFilter:
             each.expect(log_mel, pitch)
 
     @torch.inference_mode()
+    @exact
     def filter(self, samples: Tensor) -> Tensor:
         """Filter the next whole frames ``(frames * hop_length,)``; return the samples that no later frame changes."""
         for each in self.passes:
@@ -370,6 +371,7 @@ class PostFilter:
         return self._limited(samples)
 
     @torch.inference_mode()
+    @exact
     def finish(self) -> Tensor:
         """Return the samples that are left."""
         samples = torch.zeros(0, dtype=torch.float32)

@@ -39,7 +39,7 @@ from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.pitch_contour import LOWEST
 from wordless.audio.spectrogram import amplify
 from wordless.base.arrays import DoubleArray, IntArray
-from wordless.base.machine import one_thread
+from wordless.base.machine import exact, one_thread
 from wordless.base.messages import InputError
 
 CENTRE = 7.0  # binary logarithm of 128 Hz: a voice in the middle of those that are tracked
@@ -81,6 +81,7 @@ def mean_level(frames: Tensor, config: WaveNetConfig) -> float:
 
 
 @torch.inference_mode()
+@exact
 def frames_of(values: IntArray, tokenizer: CodeMeanings, config: WaveNetConfig, *, shift: float = 0.0) -> Tensor:
     """Compute the conditions ``(frames, condition_inputs)`` of codes ``(time, streams)``."""
     with one_thread():
@@ -88,6 +89,7 @@ def frames_of(values: IntArray, tokenizer: CodeMeanings, config: WaveNetConfig, 
 
 
 @torch.inference_mode()
+@exact
 def log_mel_of(values: IntArray, tokenizer: CodeMeanings) -> Tensor:
     """Decode codes ``(time, streams)`` to unnormalised log-mel ``(frames, mels)`` for synthesis.
 

@@ -35,7 +35,7 @@ from vocoder.frames import WINDOW_SECONDS, HarmonicVoice, frequencies, lags, mea
 from vocoder.vocoder_options import PITCH_INPUTS, TAPS, VOICE_INPUTS, EngineChoice, Sampling
 from vocoder.wavenet import UNKNOWN_GROUP, WaveNet, mu_law_decode, silence
 from wordless.audio.pitch_contour import LOWEST
-from wordless.base.machine import copy_to, one_thread
+from wordless.base.machine import copy_to, exact, one_thread
 from wordless.base.messages import InputError
 
 SECONDS = 0.5
@@ -152,6 +152,7 @@ class GenerationInput:
 
 
 @torch.inference_mode()
+@exact
 def generate(
     model: WaveNet,
     inputs: Sequence[GenerationInput],
@@ -232,6 +233,7 @@ class Generation:
         self.before = torch.full((len(clips), reach), silence(levels=config.levels))  # the last levels
 
     @torch.inference_mode()
+    @exact
     def levels(self, frames: Sequence[Iterable[Tensor]]) -> Iterator[Tensor]:
         """Give the levels ``(clips, chunk)`` int32 on the CPU of conditions that arrive in blocks of any length.
 

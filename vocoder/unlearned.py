@@ -30,6 +30,7 @@ from vocoder.frames import (
     voice_bands,
 )
 from wordless.audio.audio_options import SpectrogramConfig
+from wordless.base.machine import exact
 
 BLOCK_FRAMES = 2048  # 20 s at hops of 10 ms; shorter sounds are one block
 DRAWN_TOGETHER = 16  # PyTorch draws normal values in groups of 16; parts of a draw must be cut there
@@ -101,6 +102,7 @@ def linear_power(log_mel: Tensor, config: SpectrogramConfig) -> Tensor:
     return power
 
 
+@exact
 def griffin_lim(codes: Codes, tokenizer: CodeMeanings, *, seed: int = 0) -> Iterator[Tensor]:
     """Decode codes to sound ``(time,)``, ``codes.num_samples`` long, block by block, by Griffin-Lim.
 
@@ -129,6 +131,7 @@ def _griffin_lim_block(log_mel: Tensor, cycles: Tensor, config: SpectrogramConfi
     return synthesise(spectrum, config)
 
 
+@exact
 def noise(codes: Codes, tokenizer: CodeMeanings, *, seed: int = 0) -> Iterator[Tensor]:
     """Decode codes to noise ``(time,)`` with their spectrum, a whisper, ``codes.num_samples`` long, block by block.
 
@@ -147,6 +150,7 @@ def noise(codes: Codes, tokenizer: CodeMeanings, *, seed: int = 0) -> Iterator[T
         yield limited(samples[block.inner])
 
 
+@exact
 def harmonics(codes: Codes, tokenizer: CodeMeanings, *, seed: int = 0, shift: float = 0.0) -> Iterator[Tensor]:
     """Decode codes to harmonics at their pitch, and noise without a voice and above the harmonics, block by block.
 

@@ -6,7 +6,7 @@ depends on these speakers; cross-validation asks all speakers of training and va
 and held out at once. No test clip takes part.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -64,13 +64,21 @@ class ProbeTask:
         remedy: str = "change corpus.split so that each has any",
         groups: Sequence[str | None] | None = None,
         noise: Sequence[Noise | None] | None = None,
+        all_learned: bool = False,
     ) -> "ProbeTask":
         """Build a task from each clip's label and split; with a separator, a label names several classes ("dog;rain").
 
         ``remedy`` is the advice where a split has no labels, or train lacks a class. ``notices`` name classes that are
-        absent from validation or test. ``noise`` is that of each clip; clips with one are in no split.
+        absent from validation or test, and those that are absent from train: clips of these are left out, unless all
+        classes must be learned (``all_learned``). ``noise`` is that of each clip; clips with one are in no split.
         """
         names = [label_names(label, label_separator) if label else () for label in labels]
+        unlabelled = np.array([not each for each in names], bool)
+        learned = {name for own, split in zip(names, splits, strict=True) if split == "train" for name in own}
+        notices = list[str]()
+        if not all_learned and len(learned) > 1:
+            notices += _not_learned(names, splits, learned, [each is not None for each in noise or [None] * len(names)])
+            names = [tuple(name for name in own if name in learned) for own in names]
         known = np.array([bool(each) for each in names], bool)
         classes = tuple(sorted({name for each in names for name in each}))
         if len(classes) < 2:
@@ -91,9 +99,8 @@ class ProbeTask:
         targets = np.zeros((len(names), len(classes)), bool)
         for row, own in zip(targets, names, strict=True):
             row[[columns[label] for label in own]] = True
-        unlabelled = int((plain & ~known).sum())
-        without = f"{unlabelled} of {plain.sum()} clips have no label and are left out of the probes"
-        notices = [without] if unlabelled else []
+        without = int((plain & unlabelled).sum())
+        notices += [f"{without} of {plain.sum()} clips have no label and are left out of the probes"] if without else []
         for split, row in rows.items():
             if lost := [name for name, own in zip(classes, targets[row].T, strict=True) if not own.any()]:
                 more = ", ..." if len(lost) > 5 else ""
@@ -107,7 +114,7 @@ class ProbeTask:
             targets=targets,
             rows=rows,
             multi_label=label_separator is not None,
-            unlabelled=unlabelled,
+            unlabelled=without,
             notices=tuple(notices),
             groups=groups,
             noisy={each: np.flatnonzero(known & (numbers == number)) for each, number in kinds.items()},
@@ -134,6 +141,19 @@ class ProbeTask:
         """Return the class of each row of ``(clips, classes)``; for several labels, the classes of each row."""
         several = tuple(tuple(self.classes[number] for number in np.flatnonzero(row)) for row in targets)
         return several if self.multi_label else tuple(each[0] for each in several)
+
+
+def _not_learned(
+    names: Sequence[Sequence[str]], splits: Sequence[str], learned: Collection[str], noisy: Sequence[bool]
+) -> Iterator[str]:
+    """Give a notice of the clips of each split that have a class which no training clip has."""
+    for split in SPLITS[1:]:
+        of_split = [own for own, each, noise in zip(names, splits, noisy, strict=True) if each == split and not noise]
+        others = [[name for name in own if name not in learned] for own in of_split]
+        if lost := sorted({name for own in others for name in own}):
+            which = f"{sum(map(bool, others))} of {len(of_split)} {split} clips have a class that no train clip has"
+            classes = f"{', '.join(lost[:5])}{', ...' if lost[5:] else ''}"
+            yield f"{which} ({classes}): no probe can get it right, and it is left out of all figures"
 
 
 def require_labels(labels: Sequence[str | None]) -> None:

@@ -51,7 +51,7 @@ from vocoder.vocoder_options import LEVELS, EngineChoice, Sampling
 from vocoder.wavenet import WaveNet, companded_scale, draw_levels, mu_law_decode, mu_law_encode, silence
 from wordless.audio.waveform import Waveform
 from wordless.base.causal_transformer import create_causal_transformer, full_rows
-from wordless.base.machine import Batch, copy_to, one_thread
+from wordless.base.machine import Batch, copy_to, exact, one_thread
 from wordless.base.messages import InputError, require, samples_to_generate
 from wordless.base.saved_models import ModelKind, load_network, model_card, reading, write_model
 
@@ -228,6 +228,7 @@ DRAWS_TOGETHER = 4096  # samples whose random numbers are drawn in one call
 
 
 @torch.inference_mode()
+@exact
 def continue_levels(
     model: SampleModel,
     known: Tensor,

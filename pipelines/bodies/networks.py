@@ -287,15 +287,16 @@ def _train(
     task = ClassificationTask(
         options=options, classes=tuple(classes), normalised=network.normalised, projected=network.projected
     )
-    train, validation = (_labelled(data, clips, split, options) for split in TRAINED_ON)
+    train, validation = (_labelled(data, clips, split, task) for split in TRAINED_ON)
     longest = min(int(train.clips.lengths.max(initial=1)), network.training.batches.max_frames)
     learn_labels(run, network.source(data, longest), task, train, validation, network.training)
 
 
-def _labelled(data: HeardClips, manifest: Clips, split: Split, options: ClassificationOptions) -> LabelledInputs:
-    """Return the stored inputs of the clips of a split that have a label."""
-    clips = manifest.of(split)
-    rows = [row for row, clip in enumerate(clips) if clip.label and options.names(clip.label)]
+def _labelled(data: HeardClips, manifest: Clips, split: Split, task: ClassificationTask) -> LabelledInputs:
+    """Return the stored inputs of the clips of a split whose label has classes of the task alone."""
+    clips, known = manifest.of(split), {*task.classes}
+    names = [{*task.options.names(clip.label)} if clip.label else set[str]() for clip in clips]
+    rows = [row for row, own in enumerate(names) if own and own <= known]
     return LabelledInputs(
         clips=data.of(split).of_rows(rows),
         names=[clips[row].name for row in rows],

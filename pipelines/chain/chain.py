@@ -28,6 +28,7 @@ from pipelines.stages.features import (
     FRAMES,
     CodedViews,
     UntrainedGPT,
+    VectorFile,
     bottleneck_features,
     code_features,
     codes,
@@ -287,7 +288,7 @@ def features_of(study: Study, method: Method) -> Entry:
     """Make the features of a method, with the models that it trains."""
     if method.file is not None:
         names = [clip.name for clip in study.manifest.clips]
-        return own_features(study.session, method.name, names, method.file)
+        return own_features(study.session, method.name, names, VectorFile(method.file))
     make: MakeFeatures = imported(method.features)
     return make(study, method)
 

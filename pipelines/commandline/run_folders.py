@@ -8,6 +8,7 @@ has a small file of its own in the folder of the sweep, which all launchers shar
 import json
 import os
 import re
+import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -18,19 +19,21 @@ from pathlib import Path
 from typing import Any, Final, Literal, cast
 
 import yaml
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from pipelines.commandline.command import mendable, os_problem
-from pipelines.commandline.command_options import command_line, index, parse_values, quote
-from pipelines.store.inputs_and_outputs import NOTES, RUN_LOCK, SWEEP_LOCK, claim, is_held
+from pipelines.commandline.command_options import command_line, index, parse_values, quote, spell
+from pipelines.store.inputs_and_outputs import NOTES, RESULTS, RUN_LOCK, SWEEP_LOCK, claim, is_held
 from wordless.base.files import find_object, write_aside
 from wordless.base.machine import rank
 from wordless.base.messages import InputError, escape_values
 from wordless.base.progress import append_line
 
 LATEST: Final = "latest"  # a link beside run folders to the run that finished last
-WORDS: Final = Path(".hydra/overrides.yaml")  # in the folder of a run
+RECORD: Final = ".hydra"  # folder of Hydra's record of a command, in the folder of its run
+WORDS: Final = Path(RECORD, "overrides.yaml")
 SWEEP_WORDS: Final = Path("multirun.yaml")  # in the folder of a sweep
 JOBS: Final = ".jobs"  # folder of the records of a sweep's jobs, in the folder of the sweep
 NAME = re.compile(r"\w[\w.+-]{0,99}")
@@ -127,17 +130,59 @@ class ClaimedFolder(Callback):
 
     A folder that is named after the time is always a new one. With ``name=`` it is new, or one that the same command
     began, or that of a sweep that grows. Any other folder is used as it is.
+
+    Hydra records the command in the folder before the work begins. In the folder of a finished run this is done at the
+    end instead, because the command may be refused.
     """
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         with ending_the_command(config):
             _claim_folder(config, "run", RUN_LOCK)
+            _set_own_options(config)
+            if (Path(config.hydra.run.dir) / RESULTS).is_file():
+                with read_write(config):
+                    config.hydra.output_subdir = None
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         with ending_the_command(config):
-            if renamed := _claim_folder(config, "sweep", SWEEP_LOCK):
-                with read_write(config):  # for the jobs of the sweep
-                    config.hydra.overrides.hydra.append(f"hydra.sweep.dir={quote(renamed)}")
+            renamed, words = _claim_folder(config, "sweep", SWEEP_LOCK), _set_own_options(config)
+            with read_write(config):  # for the jobs of the sweep
+                words += [f"hydra.sweep.dir={quote(renamed)}"] if renamed else []
+                config.hydra.overrides.hydra.extend(words)
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
+        done, hydra = job_return.status is JobStatus.COMPLETED, job_return.hydra_cfg
+        if not done or hydra is None or config.hydra.output_subdir is not None or rank():
+            return
+        with ending_the_command(config):
+            with read_write(hydra.hydra):
+                OmegaConf.update(hydra, "hydra.output_subdir", RECORD)
+            record = {"config": job_return.cfg, "hydra": hydra, "overrides": job_return.overrides}
+            for name, content in record.items():
+                path = Path(config.hydra.runtime.output_dir, RECORD, f"{name}.yaml")
+                path.parent.mkdir(exist_ok=True)
+                write_aside(path, OmegaConf.to_yaml(content))
+
+
+def _set_own_options(config: DictConfig) -> list[str]:
+    """Set options of Hydra that a run depends on; say which other values are not followed, and return the options.
+
+    Paths of options are relative to the folder in which the command was called, and a run is recognised by its record.
+    """
+    words = list[str]()
+    own: tuple[tuple[str, object, str], ...] = (
+        ("hydra.job.chdir", False, "the command stays in the folder in which it was called"),
+        ("hydra.output_subdir", RECORD, f"a run is recognised by its folder {RECORD}"),
+    )
+    for option, value, why in own:
+        given = OmegaConf.select(config, option)
+        if given != value and (given or value):  # null is Hydra's false
+            words.append(f"{option}={spell(value)}")
+            if rank() == 0:
+                print(f"notice    {option}={spell(given)} is not followed: {why}", file=sys.stderr, flush=True)
+            with read_write(config):
+                OmegaConf.update(config, option, value)
+    return words
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from pipelines.commandline.command_options import command_line
 from pipelines.commandline.recording_options import seconds_of_recording, write_annotations
 from pipelines.jobs.coding import ReadSound, noun, read_all
 from pipelines.jobs.events import ClassFigures, Overlaps, ScoredWindows, judge, match, windows
+from pipelines.jobs.seen_recordings import ALL_RECORDINGS, Seen, seen_among
 from pipelines.jobs.sound_probe import KeptProbes, SoundProbe, SoundView
 from pipelines.pages.page_of_places import Answer, Room, write_predictions_page
 from pipelines.recordings import PredictConfig
@@ -55,13 +56,17 @@ def predict_recordings(settings: PredictConfig, recordings: Sequence[Clips], ann
         print(f"{next(iter(row.values()))}\t{escape(path)}", flush=True)
         rows.append({"path": path, **row})
     clips = {str(place.root / clip.name): (place.root, clip) for place in recordings for clip in place.clips}
+    known = {str(row["path"]): clips[str(row["path"])] for row in rows if clips[str(row["path"])][1].label}
+    seen = seen_among(known if scorer.one_label and settings.output is not None else {}, settings.model, scorer.channel)
     answers, events, kind = list[Answer](), list[Event](), settings.kind
     for row, (root, clip) in ((row, clips[str(row["path"])]) for row in rows if settings.output is not None):
         if kind is not None or clip.label:
             events.append(event := _event(row, root, clip))
-            answers += [Answer(part=replace(event, label=clip.label), found=event)] if clip.label else []
+            if clip.label:
+                part = replace(event, label=clip.label)
+                answers.append(Answer(part=part, found=event, seen=str(row["path"]) in seen.names))
     about = {"method": method, "rule": "Labels are those of annotations."}
-    with new_page(settings, scorer, answers if scorer.one_label else [], [], about):
+    with new_page(settings, scorer, answers if scorer.one_label else [], {}, about, seen.notices):
         write_found(settings, rows, [*dict.fromkeys(each.path for each in events)], events)
     tell(settings, counted(len(rows), noun(recordings)))
 
@@ -246,13 +251,22 @@ def predict_windows(
     known = [each for each in truth if each.label in classes]
     if strange := sorted({each.label for each in truth} - {*classes}):
         Terminal().say(f"labels that the model did not learn, left out of the figures: {', '.join(strange):.400}")
-    answers, figures = list[Answer](), list[ClassFigures]()
+    answers, figures, seen = list[Answer](), dict[str, list[ClassFigures]](), Seen()
     if truth:
-        figures = judge(scored, known, classes, settings.threshold, exclusive=scorer.one_label, tolerance=TOLERANCE)
-        answers = answers_to(known, [each for each in events if each.path in judged], TOLERANCE)
+        places = {str(place.root / clip.path): (place.root, clip) for place in recordings for clip in place.clips}
+        seen = seen_among({each.path: places[each.path] for each in scored}, settings.model, scorer.channel)
+        about_class = partial(judge, classes=classes, threshold=settings.threshold, exclusive=scorer.one_label)
+        for title, names in seen.tables({each.path for each in scored}).items():
+            of_table = [each for each in scored if each.path in names]
+            parts_of_table = [each for each in known if each.path in names]
+            figures[title] = about_class(of_table, parts_of_table, tolerance=TOLERANCE)
+        found_there = [each for each in events if each.path in judged]
+        answers = [
+            replace(each, seen=each.place.path in seen.names) for each in answers_to(known, found_there, TOLERANCE)
+        ]
     overlap = f"it overlaps an annotated part of its label that is {TOLERANCE:g} s longer at each side"
     rule = f"An event has a probability of at least {settings.threshold:g}. It is right if {overlap}."
-    with new_page(settings, scorer, answers, figures, {"method": method, "rule": rule}):
+    with new_page(settings, scorer, answers, figures, {"method": method, "rule": rule}, seen.notices):
         write_found(settings, map(asdict, events), [*found], events)
     print_figures(figures)
     tell(settings, f"{counted(len(events), 'event')} of {counted(len(found), 'recording')}")
@@ -319,8 +333,9 @@ def new_page(
     settings: PredictConfig,
     scorer: Scorer,
     answers: Sequence[Answer],
-    figures: Sequence[ClassFigures],
+    figures: Mapping[str, Sequence[ClassFigures]],
     about: Mapping[str, str],
+    notices: Sequence[str],
 ) -> Iterator[None]:
     """Write the page, if any label is known; it gets its name beside the output when the block has written that."""
     if settings.output is None or not answers:
@@ -331,18 +346,21 @@ def new_page(
     about = {"model": str(settings.model), "command": command_line("predict"), **about}
     with new_file(page) as beside:
         yield
-        write_predictions_page(beside, answers, figures, room, about=about)  # it reads recordings, which may fail
+        # it reads recordings, which may fail
+        write_predictions_page(beside, answers, figures, room, about=about, notices=notices)
     Terminal().say(f"figures, confusions and mistakes: {page}")
 
 
-def print_figures(figures: Sequence[ClassFigures]) -> None:
-    """Print how right the events of each class are, and those of all."""
-    if figures:
+def print_figures(figures: Mapping[str, Sequence[ClassFigures]]) -> None:
+    """Print how right the events of each class are, and those of all; of several tables each with its title."""
+    for title, rows in figures.items():
+        if title != ALL_RECORDINGS:
+            print(title)
         print(f"annotated\tevents\tprecision\trecall\taverage precision (tolerance {TOLERANCE:g} s)\tlabel")
-    for each in figures:
-        values = (each.precision, each.recall, each.average_precision)
-        shown = ("–" if value is None else f"{value:.3f}" for value in values)
-        print(each.annotated, each.found, *shown, each.label, sep="\t", flush=True)
+        for each in rows:
+            values = (each.precision, each.recall, each.average_precision)
+            shown = ("–" if value is None else f"{value:.3f}" for value in values)
+            print(each.annotated, each.found, *shown, each.label, sep="\t", flush=True)
 
 
 # Reading

@@ -81,6 +81,7 @@ class Answer:
 
     part: Event | None = None
     found: Event | None = None
+    seen: bool = False  # whether the recording is one that the model was trained or chosen by
 
     @property
     def place(self) -> Event:
@@ -105,12 +106,16 @@ class Answer:
 def write_predictions_page(
     page: Path,
     answers: Sequence[Answer],
-    figures: Sequence[object],  # of each class: see `pipelines.jobs.events.ClassFigures`
+    figures: Mapping[str, Sequence[object]],  # title -> of each class: see `pipelines.jobs.events.ClassFigures`
     room: Room,
     *,
     about: Mapping[str, str],
+    notices: Sequence[str] = (),
 ) -> None:
-    """Write the page; the surest wrong answers come first, then the annotated places where nothing was found."""
+    """Write the page; the surest wrong answers come first, then the annotated places where nothing was found.
+
+    ``notices`` say which recordings the model has seen in training; the answers about the others are counted first.
+    """
     counts = Counter(each.labels for each in answers)
     known, found = (sorted({pair[side] for pair in counts}, key=lambda name: (not name, name)) for side in (0, 1))
     wrong = sorted((each for each in answers if not each.right), key=lambda each: -each.score)
@@ -118,7 +123,7 @@ def write_predictions_page(
     sums = {name: sum(counts[name, each] for each in found) for name in known}
     share = {pair: round(60 * count / max(sums[pair[0]], 1)) for pair, count in counts.items()}  # % of the colour
     cells = {name: [(counts[name, each], share.get((name, each), 0), name == each) for each in found] for name in known}
-    right, by_path = sum(each.right for each in answers), dict[str, list[Answer]]()
+    unseen, by_path = [each.right for each in answers if not each.seen], dict[str, list[Answer]]()
     for each in sorted(answers, key=lambda answer: (answer.place.path, answer.place.start)):
         by_path.setdefault(each.place.path, []).append(each)
     several = {path: own for path, own in by_path.items() if len(own) > 1}
@@ -126,14 +131,16 @@ def write_predictions_page(
     text = draw(
         "predictions.html.jinja",
         about=about,
-        figures=figures,
+        figures=figures.items(),
         matrix=cells.items(),
         columns=found,
         lines=lines.items(),
         undrawn=len(several) - len(lines),
         mistakes=shown,
-        right=right,
+        right=sum(each.right for each in answers),
         total=len(answers),
+        unseen=(sum(unseen), len(unseen)),
+        notices=notices,
         left_out=max(len(wrong) - MISTAKES, 0),
     )
     write_aside(page, text)

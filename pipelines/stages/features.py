@@ -35,6 +35,7 @@ from wordless.audio.views import AS_RECORDED, Noise, View, Views, compared_views
 from wordless.base.arrays import FloatArray
 from wordless.base.files import file_hash
 from wordless.base.machine import importing, limit_pools, one_thread
+from wordless.base.messages import InputError
 
 BAG_OF_CODES = "bag_of_codes"  # the method
 ROWS_AT_ONCE = 1 << 15  # whose codes are in memory; batches of a GPT do not reach across them, so it decides last bits
@@ -407,9 +408,29 @@ def frame_vectors(
     return {f"{method}:{pooling}": pool(made, pooling) for pooling in poolings}
 
 
-@stage("own_features", version=2, title="{name} of {clips} clips from {file}", keys={"file": file_hash})
-def own_features(run: Run, name: str, clips: Sequence[str], file: Path) -> None:
+@dataclass(frozen=True)
+class VectorFile:
+    """A file with features, as it is when its hash is first asked for."""
+
+    path: Path
+
+    @cached_property
+    def key(self) -> str:
+        return file_hash(self.path)
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def require_unchanged(self) -> None:
+        if file_hash(self.path) != self.key:
+            remedy = "call the same command again, and let no other program write there meanwhile"
+            raise InputError(f"{self.path} has changed since this command found it", remedy=remedy)
+
+
+@stage("own_features", version=2, title="{name} of {clips} clips from {file}")
+def own_features(run: Run, name: str, clips: Sequence[str], file: VectorFile) -> None:
     """Store features of clips that another program wrote into a file; ``name`` is the method."""
-    arrays = read_features(file).ordered(clips)
+    arrays = read_features(file.path).ordered(clips)
+    file.require_unchanged()
     keys = {key: key if ":" in key else f"{key}:given" for key in arrays}  # the user chose the pooling
     write_features(run.folder, {f"{name}/{keys[key]}": values for key, values in arrays.items()})

@@ -90,7 +90,15 @@ def probe_task(
     groups, folds = [clip.group for clip in clips], [clip.fold for clip in clips]
     if folds_by is not None:
         remedy = f"record clips with these labels in at least 3 {folds_by}s, of which two are held out at once"
-    task = ProbeTask.of(labels, splits, label_separator=separator, remedy=remedy, groups=groups, noise=noise)
+    task = ProbeTask.of(
+        labels,
+        splits,
+        label_separator=separator,
+        remedy=remedy,
+        groups=groups,
+        noise=noise,
+        all_learned=folds_by is not None,  # in folds each class is tested in turn
+    )
     fitted = replace(task, device=device if device is not None and device.type == "cuda" else None)
     return with_parts(fitted, config, groups=groups, folds=folds)
 

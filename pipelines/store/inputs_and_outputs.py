@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from wordless.audio.waveform import EXTENSIONS
-from wordless.base.files import MARK, existing, find_object, mark, read_object, remove, take_lock
+from wordless.base.files import MARK, existing, find_object, mark, move_folder, read_object, remove, take_lock
 from wordless.base.machine import LOCAL, Device, EngineConfig
 from wordless.base.messages import InputError, OldModelError, require, written
 from wordless.base.options import REQUIRED, Options, option
@@ -211,7 +211,7 @@ def new_folder(output: Path) -> Iterator[Path]:
             for path in partial.iterdir():
                 remove(path)
             yield partial
-            partial.rename(output)
+            move_folder(partial, output)
         except BaseException:
             shutil.rmtree(partial, ignore_errors=True)
             raise

@@ -29,6 +29,7 @@ from wordless.base.files import (
     find_object,
     flush_folder,
     locked,
+    move_folder,
     remove,
     take_lock,
     write_aside,
@@ -189,7 +190,7 @@ class Store:
         hashes, stamps = ({name: of(partial / name) for name in names} for of in (file_hash, file_stamp))
         write_json(partial / ENTRY, {**vars(recipe), "libraries": library_versions(), "files": hashes})
         write_json(partial / TIMINGS, {**costs, "files": stamps})
-        partial.rename(self.folder(recipe))
+        move_folder(partial, self.folder(recipe))
         flush_folder(self.folder(recipe).parent)
         shutil.rmtree(checkpoints, ignore_errors=True)
 

@@ -11,7 +11,8 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -63,7 +64,21 @@ def values_of(point: Point) -> dict[str, float]:
     return {name: value for name, value in values.items() if isfinite(value)}
 
 
-def log_to_tensorboard(run: TrackedRun, outcome: Outcome) -> None:
+# Variables that name a record, or one that it continues, as agents and launchers set them for a single run.
+RECORDS = ("WANDB_RUN_ID", "WANDB_RESUME", "WANDB_RESUME_FROM", "WANDB_FORK_FROM", "MLFLOW_RUN_ID")
+
+
+@contextmanager
+def _own_record(run: TrackedRun) -> Iterator[None]:
+    """Take `RECORDS` out of the environment in the block for a job of a sweep: all jobs would write into one record."""
+    taken = {name: os.environ.pop(name) for name in RECORDS if run.group is not None and name in os.environ}
+    try:
+        yield
+    finally:
+        os.environ.update(taken)
+
+
+def log_to_tensorboard(run: TrackedRun, outcome: Outcome) -> bool:
     """Replace the folder ``tensorboard/run`` of the run, whose curves stand beside it."""
     from torch.utils.tensorboard import SummaryWriter  # slow to import
 
@@ -77,9 +92,10 @@ def log_to_tensorboard(run: TrackedRun, outcome: Outcome) -> None:
         writer.add_text("files", "\n".join(f"- {file.absolute()}" for file in outcome.files))
         for title, picture in outcome.pictures.items():
             writer.add_figure(title, picture)
+    return True
 
 
-def log_to_mlflow(run: TrackedRun, outcome: Outcome) -> None:
+def log_to_mlflow(run: TrackedRun, outcome: Outcome) -> bool:
     """Log a run to the server or database that MLflow's own variables name; its experiment is else ``wordless``."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # MLflow's own seven take minutes without a network
@@ -113,14 +129,20 @@ def log_to_mlflow(run: TrackedRun, outcome: Outcome) -> None:
             mlflow.log_artifact(str(path))
         for title, picture in outcome.pictures.items():
             mlflow.log_figure(picture, f"pictures/{allowed(title).replace('/', '_')}.png")
+    return True
 
 
-def log_to_wandb(run: TrackedRun, outcome: Outcome) -> None:
-    """Log a run to the project that W&B's own variables name, else ``wordless``: offline without a login."""
+def log_to_wandb(run: TrackedRun, outcome: Outcome) -> bool:
+    """Log a run to the project that W&B's own variables name, else ``wordless``: offline without a login.
+
+    Nothing is logged where W&B is switched off, by WANDB_MODE=disabled or ``wandb disabled``.
+    """
     import wandb
     from requests.utils import get_netrc_auth  # what `wandb login` writes is a line of netrc
 
     own, folder = wandb.setup().settings, Path(os.environ.get("WANDB_DIR") or run.folder / FOLDER)
+    if own.mode == "disabled":
+        return False
     folder.mkdir(parents=True, exist_ok=True)
     online = "WANDB_MODE" in os.environ or own.api_key or own.identity_token_file or get_netrc_auth(own.base_url)
     about = {"version": run.version, "commit": run.commit, "command": run.command}
@@ -146,9 +168,10 @@ def log_to_wandb(run: TrackedRun, outcome: Outcome) -> None:
         logged.log({f"pictures/{title}": wandb.Image(picture) for title, picture in outcome.pictures.items()})
         for path in (Path(shutil.copy(file, logged.dir)) for file in outcome.files):  # it would only link other folders
             logged.save(path, base_path=logged.dir, policy="now")
+    return True
 
 
-TRACKERS = {  # name -> title, and what records a finished run
+TRACKERS = {  # name -> title, and what records a finished run, and returns whether it did
     "tensorboard": ("TensorBoard", log_to_tensorboard),
     "mlflow": ("MLflow", log_to_mlflow),
     "wandb": ("Weights & Biases", log_to_wandb),
@@ -195,8 +218,9 @@ class Tracking:
             logged = run.folder / FOLDER / f"{name}.json"
             if name == "tensorboard" or not logged.is_file() or logged.read_text(encoding="utf-8") != made_of:
                 logged.parent.mkdir(parents=True, exist_ok=True)
-                TRACKERS[name][1](run, outcome)
-                write_aside(logged, made_of)
+                with _own_record(run):
+                    if TRACKERS[name][1](run, outcome):
+                        write_aside(logged, made_of)
 
         self._each(self.names, log)
 

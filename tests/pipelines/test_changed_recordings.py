@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from safetensors.numpy import load_file
 
 from lm.bodies.network_sizes import AstConfig
 from pipelines.bodies.ast_body import AstSettings
@@ -19,10 +20,18 @@ from pipelines.bodies.networks import filter_banks, spectrograms
 from pipelines.jobs.run_rules import run_settings
 from pipelines.methods.methods_table import METHODS
 from pipelines.stages.codebooks import frame_sample, pitches
-from pipelines.stages.features import bottleneck_features, codes, log_mel_features, training_views
+from pipelines.stages.features import (
+    VectorFile,
+    bottleneck_features,
+    codes,
+    log_mel_features,
+    own_features,
+    training_views,
+)
 from pipelines.stages.listening import decode_clips, listening
 from pipelines.stages.stored_arrays import waveforms
 from pipelines.store.store import Entry
+from pipelines.store.stored_features import FEATURES
 from tests.killing import Call, Ended, Kill, call
 from tests.pipelines.tiny import AUDIO, LISTENING, corpus_of, parts_of, playback_of, reading_of, silent_session, sweep
 from tests.pipelines.tiny_chain import OWN, composed, stored
@@ -31,6 +40,7 @@ from wordless.audio.recordings.corpus import CorpusConfig
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.audio.views import Noise, Views, compared_views
+from wordless.base.files import file_hash
 from wordless.base.messages import InputError
 
 BY_FOLDER = SplitConfig(by="folder", validation=("validation",), test=("test",), shared_groups=True)
@@ -104,6 +114,21 @@ def test_every_stage_refuses_another_sound_in_the_place_of_a_recording(
         (manifest.root / path).write_bytes(content)
     for name, make in every.items():
         assert make() is not None or name == "pitches", name
+
+
+def test_vectors_of_another_program_are_those_whose_hash_is_in_the_key(tmp_path: Path) -> None:
+    path, names = tmp_path / "mine.npz", ["a.wav", "b.wav"]
+    np.savez(path, paths=np.array(names), **{"x:mean": np.zeros((2, 3), np.float32)})
+    file = VectorFile(path)
+    assert file.key == file_hash(path)
+    status, before = path.stat(), path.read_bytes()
+    np.savez(path, paths=np.array(names), **{"x:mean": np.ones((2, 3), np.float32)})
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    with pytest.raises(InputError, match=rf"mine\.npz {REFUSAL}"):
+        own_features(silent_session(tmp_path), "mine", names, file)
+    path.write_bytes(before)
+    entry = own_features(silent_session(tmp_path), "mine", names, file)
+    assert not load_file(entry.folder / FEATURES)["mine/x:mean"].any()
 
 
 def stopped(process: Call) -> None:

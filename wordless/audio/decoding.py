@@ -140,6 +140,11 @@ class Recording(ExitStack):
         return None if isinstance(self._sound, _FFmpegSound) else int(self._sound.frames)
 
     @property
+    def tracks(self) -> int:
+        """The number of sound tracks, of which one is read."""
+        return len(self._sound.tracks) if isinstance(self._sound, _FFmpegSound) else 1
+
+    @property
     def notices(self) -> tuple[str, ...]:
         """What the user should know of the blocks read so far."""
         return tuple(self._sound.notices) if isinstance(self._sound, _FFmpegSound) else ()
@@ -355,6 +360,7 @@ _FOREIGN = (  # first bytes of files that are named like a recording or a text, 
         "is an HTML page, and not the file: download it again",
     ),
     (rb"PK\x03\x04|7z\xbc\xaf|Rar!|\x1f\x8b|BZh|\xfd7zXZ\0|\x28\xb5\x2f\xfd", "is an archive: unpack it"),
+    (rb"(?s).{257}ustar", "is a tar archive: unpack it (tar -xf)"),
 )
 _SILENT = (  # and of files that are named like a recording
     (rb"(?s)NIST_1A.*embedded-shorten", "is a SPHERE file compressed by shorten: convert it by sph2pipe -f wav IN OUT"),
@@ -416,6 +422,30 @@ def _demuxed(path: Path, file: int) -> tuple[InputContainer, av.AudioStream]:
     return container, stream
 
 
+def sounding_track(path: Path, silence: float) -> int | None:
+    """Find the first sound track, beside the one that is read, of which a sample is further than ``silence`` from 0.
+
+    Returns its number from 0, as FFmpeg counts, or None.
+    """
+    with open_regular(path) as file:
+        container, read = _demuxed(path, file)
+        with container:
+            own, places = read.index, [stream.index for stream in container.streams.audio]
+        return next((n for n, place in enumerate(places) if place != own and _sounds(path, file, n, silence)), None)
+
+
+def _sounds(path: Path, file: int, number: int, silence: float) -> bool:
+    """Return whether a track sounds; one that cannot be decoded does not."""
+    import av
+
+    container, to_float = _demuxed(path, file)[0], av.AudioResampler(format="fltp")
+    with container, suppress(av.FFmpegError, ValueError):
+        for frame in container.decode(container.streams.audio[number]):
+            if any(np.abs(each.to_ndarray()).max(initial=0) > silence for each in to_float.resample(frame)):
+                return True
+    return False
+
+
 def _cause(error: Exception) -> str:
     cause = str(getattr(error, "strerror", None) or error)
     return cause.partition("[Errno")[0].strip().rstrip(".:") or cause
@@ -453,7 +483,8 @@ class _FFmpegSound:
         self._head = os.pread(file, _HEAD, completeness.behind_tags(file))
         self._container, self._stream = _demuxed(path, file)
         self.notices: dict[str, None] = {}
-        if (count := len(self._container.streams.audio)) > 1:
+        self.tracks = self._container.streams.audio
+        if (count := len(self.tracks)) > 1:
             one = "the first, or the one that is marked as default, is read"
             self.notices[f"it has {count} sound tracks: {one} (ffmpeg -map 0:a:1 takes out the second)"] = None
         self.seconds = _declared_seconds(self._container, self._stream)

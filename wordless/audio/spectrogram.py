@@ -34,7 +34,7 @@ from wordless.audio.audio_options import MeanRemoval, SpectrogramConfig
 from wordless.audio.views import Change, View
 from wordless.audio.waveform import equal_blocks
 from wordless.base.arrays import FloatArray
-from wordless.base.machine import copy_to
+from wordless.base.machine import copy_to, exact
 
 LOUD = 0.99  # share of a recording's values below its loud values
 
@@ -139,6 +139,7 @@ class LogMel(nn.Module):
         )
         self.register_buffer("filters", config.mel_filters())
 
+    @exact
     def frames(self, samples: Tensor) -> Tensor:
         """Compute the frames of samples that begin with ``left_context`` samples of history; no mean is removed.
 

@@ -133,6 +133,61 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def move_folder(folder: Path, target: Path) -> None:
+    """Rename a folder, or copy it, whole or not at all, and remove it where the system cannot rename it."""
+    if _is_renamed(folder, target):
+        return
+    copy = target.with_name(f"{target.name}{COPY}")
+    remove(copy)  # left by a killed process
+    try:
+        shutil.copytree(folder, copy, symlinks=True)
+        os.utime(copy)  # it was made now
+        os.sync()
+        copy.rename(target)
+    except BaseException:
+        shutil.rmtree(copy, ignore_errors=True)
+        raise
+    shutil.rmtree(folder)
+
+
+COPY = ".copy"
+
+
+def delete_folder(folder: Path, aside: Path, *, first: str = "") -> None:
+    """Delete a folder that is renamed to ``aside`` before, so that no killed deletion leaves half of it.
+
+    Where the system cannot rename it, the file ``first`` goes first, without which the folder does not count as whole.
+    """
+    remove(aside)  # left by a killed process
+    if _is_renamed(folder, aside):
+        remove(aside)
+    else:
+        if first:
+            (folder / first).unlink(missing_ok=True)
+        _delete_in_place(folder)
+
+
+def _is_renamed(folder: Path, target: Path) -> bool:
+    """Rename a folder, and return whether the system can do so.
+
+    A folder of a container's image cannot be renamed (EXDEV), but what it holds can be read, changed and removed.
+    """
+    try:
+        folder.rename(target)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        return False
+    return True
+
+
+def _delete_in_place(folder: Path) -> None:
+    """Delete a folder, at last JSON and hidden files, by which commands know what the folder is, also after a kill."""
+    for path in sorted(folder.iterdir(), key=lambda path: path.suffix == ".json" or path.name.startswith(".")):
+        remove(path)
+    folder.rmdir()
+
+
 def os_number(error: BaseException) -> int:
     """Find the operating system's error number in an error, its causes or their messages; 0 where there is none."""
     for each in causes(error):
@@ -268,8 +323,8 @@ def replace_folder(place: Path, source: Path | None) -> None:
         except BaseException:
             shutil.rmtree(beside, ignore_errors=True)
             raise
-    if place.exists():
-        place.rename(replaced)
+    if place.exists() and not _is_renamed(place, replaced):
+        _delete_in_place(place)
     if source is not None:
         beside.rename(place)
     flush_folder(place.parent)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import atexit
 import fcntl
 import gc
+import inspect
 import os
 import re
 import signal
@@ -21,15 +22,15 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache, partial
+from functools import cache, lru_cache, partial, wraps
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from multiprocessing import active_children, current_process, get_context, parent_process
 from pathlib import Path
 from threading import Lock, Thread, local
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, ParamSpec, TypeVar, cast
 
 from threadpoolctl import ThreadpoolController
 
@@ -46,6 +47,7 @@ NO_DEVICE = "choose cpu, or see wordless doctor"
 B = TypeVar("B", bound="Batch")
 T = TypeVar("T")
 R = TypeVar("R")
+P = ParamSpec("P")
 _found_version = cache(version)  # each entry of a store names ten libraries, and each search takes milliseconds
 ADDRESS = re.compile(r"auto|[\w.-]+:\d{1,5}|\[[0-9a-fA-F:]+\]:\d{1,5}")
 SECONDS_BETWEEN_LOOKS = 0.5
@@ -108,6 +110,46 @@ def fast_products(device: torch.device, *, fast: bool = True) -> Iterator[None]:
         yield
     finally:
         torch.backends.cuda.matmul.allow_tf32 = before
+
+
+def exact(function: Callable[P, R]) -> Callable[P, R]:
+    """Let a function compute in the types of its tensors, whatever ``torch.autocast`` it is called in.
+
+    Codes name clusters: a sound must not get other ones in the training loop of somebody's network in bfloat16. Of a
+    generator each step is exact, and what the caller computes between the steps is as the caller wants it.
+    """
+    if inspect.isgeneratorfunction(function):
+
+        @wraps(function)
+        def give(*args: P.args, **kwargs: P.kwargs) -> Iterator[Any]:
+            with closing(function(*args, **kwargs)) as found:
+                while True:
+                    with _without_autocast():
+                        try:
+                            value = next(found)
+                        except StopIteration:
+                            return
+                    yield value
+
+        return cast("Callable[P, R]", give)
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        with _without_autocast():
+            return function(*args, **kwargs)
+
+    return call
+
+
+@contextmanager
+def _without_autocast() -> Iterator[None]:
+    import torch
+
+    with ExitStack() as stack:
+        for kind in ("cpu", "cuda"):
+            if torch.is_autocast_enabled(kind):
+                stack.enter_context(torch.autocast(kind, enabled=False))
+        yield
 
 
 def copy_to(tensor: Tensor, device: torch.device) -> Tensor:

@@ -60,6 +60,7 @@ from wordless.audio.recordings.manifest import (
     Split,
     read_manifest,
     write_account,
+    write_manifest,
     write_rejected,
 )
 from wordless.base.arrays import Array, FloatArray, write_array, write_table
@@ -180,6 +181,7 @@ def finetune_body(settings: FinetuneConfig, config: dict[str, object]) -> None:
                         path: each.reason for each in set_aside if (path := each.path.partition("#t=")[0]) not in kept
                     }
                     write_account(corpus.account.but_for(lost), folder / ACCOUNT)
+                write_manifest(clips, folder / MANIFEST)  # wordless predict says which recordings it was trained on
                 write_results(session, tuning, trials, corpus=corpus, notices=notices, config=config)
 
 
@@ -480,4 +482,4 @@ def write_mistakes(page: Path, tuning: Finetuning, predicted: Sequence[Row]) -> 
         answers.append(Answer(part=part, found=replace(part, label=str(row["label"]), score=float(row["probability"]))))
     room = Room(sample_rate=tuning.source.body.reading.sample_rate, channel=tuning.channel)
     about = {"model": page.parent.name, "method": "", "rule": "The answers are those for the test clips."}
-    write_predictions_page(page, answers, (), room, about=about | {"command": command_line("finetune")})
+    write_predictions_page(page, answers, {}, room, about=about | {"command": command_line("finetune")})

@@ -347,6 +347,22 @@ def test_what_cannot_be_probed_is_refused(labels: list[str | None], splits: list
         ProbeTask.of(labels, splits)
 
 
+@pytest.mark.parametrize("separator", [None, ";"])
+def test_classes_that_only_held_out_clips_have_are_left_out_and_told(separator: str | None) -> None:
+    labels = ["a", "b", None, "a", "b", "a", "finch", "finch", "owl" if separator is None else "b;owl"]
+    splits = ["train", "train", "train", "validation", "test", "test", "test", "test", "validation"]
+    task = ProbeTask.of(labels, splits, label_separator=separator)
+    assert task.classes == ("a", "b")
+    found = {split: rows.tolist() for split, rows in task.rows.items()}
+    assert found == {"train": [0, 1], "validation": [3] if separator is None else [3, 8], "test": [4, 5]}
+    assert task.unlabelled == 1
+    told = [notice for notice in task.notices if "no train clip" in notice]
+    assert ["1 of 2 validation clips" in told[0], "2 of 4 test clips" in told[1]] == [True, True]
+    assert ["owl" in told[0], "finch" in told[1]] == [True, True]
+    with pytest.raises(InputError, match="2 of 4 classes have no train clip"):
+        ProbeTask.of(labels, splits, label_separator=separator, all_learned=True)
+
+
 # Noise
 
 

@@ -91,6 +91,54 @@ def test_a_refused_run_leaves_no_folder_and_one_that_fails_later_keeps_it(projec
     assert wishes(project / "runs") == {f"{kept.name}_2": "a"}  # of the same time
 
 
+def record(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (folder / ".hydra").iterdir()}
+
+
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize(
+    ("option", "followed"), [("hydra.job.chdir=true", "chdir=false"), ("hydra.output_subdir=null", "subdir=.hydra")]
+)
+def test_options_of_hydra_that_a_run_depends_on_change_nothing_and_are_told(
+    option: str, followed: str, named: bool, project: Path
+) -> None:
+    """Many have them in a configuration of their own."""
+    folder = "runs/one" if named else "one"
+    words = ("name=one",) if named else ("hydra.run.dir=one",)
+    assert tried(project, "wish=here", *words) == (0, "")
+    assert (project / "made").is_file()
+    (project / "made").unlink()
+    for _ in range(2):  # the second time the same command is recognised
+        code, told = tried(project, "wish=here", option, *words)
+        assert code == 0, told
+        assert f"notice    {option} is not followed" in told
+        assert (project / "made").is_file()  # paths are those of the folder in which the command was called
+        (project / "made").unlink()
+    assert (project / folder / ".hydra/overrides.yaml").is_file()
+    place = ("name=both",) if named else ("hydra.sweep.dir=sweeps/both",)
+    code, told = tried(project, "-m", *place, "wish=here,x", option)
+    assert code == 0, told
+    assert told.count("is not followed") == 1
+    assert (project / "made").is_file()
+    assert (project / "sweeps/both/1/.hydra/overrides.yaml").is_file()
+    assert followed.partition("=")[2] in (project / "sweeps/both/1/.hydra/hydra.yaml").read_text()
+
+
+def test_a_finished_run_keeps_the_record_of_its_command_until_another_one_has_replaced_it(project: Path) -> None:
+    place = ("hydra.run.dir=one",)
+    assert tried(project, "wish=a", *place)[0] == 0
+    before = record(project / "one")
+    assert "wish=a" in before["overrides.yaml"].decode()
+    for words in (["wish=refuse"], ["wish=fail"], ["wish=bug"], ["wish=b", "--cfg", "job"], ["wish=b", "--info"]):
+        tried(project, *words, *place)
+        assert record(project / "one") == before, words
+    assert tried(project, "wish=b", *place)[0] == 0
+    after = record(project / "one")
+    assert after.keys() == before.keys()
+    assert "wish=b" in after["overrides.yaml"].decode()
+    assert after["hydra.yaml"].replace(b"wish=b", b"wish=a") == before["hydra.yaml"]
+
+
 def test_a_name_is_a_folder_in_which_the_same_command_resumes(project: Path) -> None:
     for words in (["name=1e5", "wish=a"], ["wish=a", "name=1e5"]):
         assert tried(project, *words) == (0, "")

@@ -115,7 +115,7 @@ def test_annotated_parts_are_rows(call: Calling, run_folder: Path, tmp_path: Pat
         call("encode", "u.km", input=folder, format="fairseq")
     raven(folder, "field", [(30, 31, "owl")])  # behind the end
     for _ in range(2):
-        with pytest.raises(InputError, match=r"no recording\b.*rejected\.tsv"):
+        with pytest.raises(InputError, match="behind the end"):
             call("encode", "none", input=table)
     assert not (tmp_path / "none").exists()
     raven(folder, "field", PARTS[:2])  # other labels are other codes

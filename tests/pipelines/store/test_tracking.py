@@ -1,6 +1,7 @@
 """Tiny trainings that each tracker records: whole, once, and at no cost."""
 
 import json
+import os
 import re
 import sys
 from dataclasses import dataclass, field, replace
@@ -62,6 +63,7 @@ def loss(model: nn.Module, batch: Numbers) -> tuple[Tensor, int]:
 class Place:
     root: Path
     name: str = "x"
+    group: str | None = None
     said: list[str] = field(default_factory=list)
 
     @property
@@ -71,7 +73,8 @@ class Place:
     @property
     def run(self) -> TrackedRun:
         command = f"wordless run name={self.name}"
-        return TrackedRun(name=self.name, folder=self.folder, command=command, config=CONFIG, version="1", commit="abc")
+        about = {"command": command, "config": CONFIG, "version": "1", "commit": "abc"}
+        return TrackedRun(name=self.name, group=self.group, folder=self.folder, **about)  # type: ignore[arg-type]  # values of several types
 
     def train(self, *names: str, batches: Noise | None = None) -> Entry:
         """Train, or find what was trained before, and come to an outcome, as a run does."""
@@ -131,6 +134,52 @@ def test_a_stopped_run_is_completed_and_nothing_is_recorded_twice(
         assert (record.name, record.report) == ("x", "<html>the report</html>")
         assert record.pictures == 1
     assert place.said == []
+
+
+@pytest.mark.parametrize("name", ["mlflow", "wandb"])
+def test_the_jobs_of_a_sweep_have_records_of_their_own(
+    name: str, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Agents and launchers of jobs set the number of a record in the shell."""
+    prepare(name, place.root, monkeypatch)
+    if name == "wandb":
+        import wandb
+
+        wandb.teardown()  # W&B reads the environment once
+        environment = {"WANDB_RUN_ID": "abcd1234", "WANDB_RESUME": "must"}
+    else:
+        from mlflow import MlflowClient
+
+        experiment = MlflowClient().create_experiment("wordless")
+        environment = {"MLFLOW_RUN_ID": MlflowClient().create_run(experiment).info.run_id}
+    for variable, value in environment.items():
+        monkeypatch.setenv(variable, value)
+    for job in "ab":
+        own = replace(place, name=job, group="sizes")
+        own.train(name)
+        assert own.said == []
+        assert READERS[name](own.folder).name == job
+        assert not [*own.folder.glob(f"tracking/wandb/*{environment.get('WANDB_RUN_ID')}")]
+    assert {variable: os.environ[variable] for variable in environment} == environment
+
+
+@pytest.mark.parametrize("switch", [{"WANDB_MODE": "disabled"}])
+def test_a_tracker_that_is_switched_off_says_nothing_and_records_the_run_when_it_is_on(
+    switch: dict[str, str], place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare("wandb", place.root, monkeypatch)
+    import wandb
+
+    with monkeypatch.context() as off:
+        for variable, value in switch.items():
+            off.setenv(variable, value)
+        wandb.teardown()
+        place.train("wandb")
+    assert place.said == []
+    assert not (place.folder / "tracking" / "wandb").exists()
+    wandb.teardown()
+    place.train("wandb")
+    assert READERS["wandb"](place.folder).name == "x"
 
 
 # What a failing tracker costs

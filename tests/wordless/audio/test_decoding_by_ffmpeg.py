@@ -78,6 +78,7 @@ def write(
     codec: str,
     *,
     tracks: int = 1,
+    sounding: int = 0,
     channels: int = 1,
     video: bool = False,
     rate: int = RATE,
@@ -86,7 +87,7 @@ def write(
     pipe: bool = False,
     **options: str,
 ) -> Path:
-    """Two seconds of a tone by FFmpeg's encoders; a second track is silent; a video comes first."""
+    """Two seconds of a tone by FFmpeg's encoders in the track ``sounding``; others are silent; a video comes first."""
     kind = container or FORMATS.get(path.suffix)
     samples = tone(SECONDS * rate, rate, frequency)[None].repeat(channels, 0)
     piped = _Pipe()
@@ -95,7 +96,7 @@ def write(
         layout = "mono" if channels == 1 else "stereo"
         streams = [output.add_stream(codec, rate=rate, layout=layout) for _ in range(tracks)]
         for number, stream in enumerate(streams):
-            packets += [*stream.encode(sound_frame(samples * (number == 0), rate)), *stream.encode(None)]
+            packets += [*stream.encode(sound_frame(samples * (number == sounding), rate)), *stream.encode(None)]
         output.mux(packets)
     if pipe:
         path.write_bytes(piped.getvalue())
@@ -136,6 +137,19 @@ def test_the_first_audio_stream_is_taken_behind_a_video_and_no_sound_is_told(tmp
     assert np.abs(sound.samples[RATE:][:1_000]).max() > 0.25
     with pytest.raises(RecordingError, match="no sound"):
         read(write(tmp_path / "a.mp4", "aac", tracks=0, video=True))
+
+
+@pytest.mark.parametrize(("name", "codec"), [("a.mkv", "aac"), ("a.mp4", "aac")])
+def test_a_track_that_sounds_is_named_where_the_one_that_is_read_is_silent(
+    tmp_path: Path, name: str, codec: str
+) -> None:
+    write(tmp_path / name, codec, tracks=3, sounding=2, video=True)
+    write(tmp_path / f"silent_{name}", codec, tracks=2, sounding=2)
+    for _ in range(2):  # measured, and from the cache
+        _, rejected = inspected(tmp_path, [name, f"silent_{name}"], cache=tmp_path / "cache.jsonl")
+        sounds, silent = (each.reason for each in rejected)
+        assert re.search(r"silent.* track 3\b.*ffmpeg .*0:a:2\b", sounds)
+        assert "track" not in silent
 
 
 @pytest.mark.parametrize(("kind", "codec"), [("avi", "aac"), ("flv", "aac"), ("asf", "aac"), ("matroska", "flac")])

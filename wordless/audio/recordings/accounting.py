@@ -15,6 +15,7 @@ from itertools import groupby
 from pathlib import Path, PurePosixPath
 
 from wordless.audio.recordings.account import RECORDING, Account, Item
+from wordless.audio.recordings.archives import UNPACK, is_archive
 from wordless.audio.recordings.description import known_split
 from wordless.audio.recordings.folders import HIDDEN, is_file, is_recording, read_annotation_text
 from wordless.audio.recordings.manifest import Clips, Rejected, SplitBy
@@ -31,7 +32,6 @@ _DIVIDING: Mapping[str, tuple[SplitBy, ...]] = {  # field -> what divides by it
 _LISTS = (".txt", ".lst", ".list", ".csv", ".tsv", ".scp", "")  # endings of files that may list recordings
 _MOST_OPENED = 200  # unread texts whose first lines are looked at
 _FIRST_LINES = 30
-_ARCHIVES = (".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".tar.zst", ".zip", ".7z", ".rar", ".gz", ".bz2", ".xz")
 _PACKED = (".parquet", ".arrow")
 _OBJECTS = (".jsonl", ".json", ".ndjson")
 _CELLS = re.compile(r"[\t,;|\" ]+")
@@ -202,8 +202,8 @@ class _Texts:
             return Unused(why=HIDDEN, kind="hidden")
         if is_recording(last):
             return Unused(why=reading.of_recordings or "no source names it")
-        if last.endswith(_ARCHIVES):
-            return Unused(why="an archive: unpack it", kind="archives: unpack them")
+        if is_archive(last):
+            return Unused(why=f"an archive: {UNPACK}")
         if ending in _PACKED:
             return Unused(why="a file of a packed data set", option=f"`dataset`={name}")
         if ending in (*_LISTS, *_OBJECTS) and self.opened < _MOST_OPENED:

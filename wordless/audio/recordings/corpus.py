@@ -30,6 +30,7 @@ from wordless.audio.levels import Levels, loudest, of_text
 from wordless.audio.recordings import description, letters, splits
 from wordless.audio.recordings.accounting import take_account
 from wordless.audio.recordings.annotation_kinds import KINDS
+from wordless.audio.recordings.archives import require_no_archive
 from wordless.audio.recordings.description import group_of
 from wordless.audio.recordings.embedded import EmbeddedConfig, speak, utterances
 from wordless.audio.recordings.folders import Folder, require_folder
@@ -212,6 +213,8 @@ def find_recordings(config: CorpusConfig, making: Making | None = None) -> Clips
 
     Nothing is decoded, so that most mistakes show quickly. A recording has a row for each part that a source names.
     """
+    for name in ("root", "table", "dataset"):
+        require_no_archive(name, getattr(config, name))
     found = candidates(config, making)
     found = replace(found, reading=replace(found.reading, places=found.frame[["where", "path"]]))
     if config.pattern is not None:

@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from wordless.audio.decoding import foreign_kind
+from wordless.audio.recordings.archives import archive_notices
 from wordless.audio.recordings.letters import SPACES
 from wordless.audio.recordings.manifest import Rejected
 from wordless.audio.recordings.matching import Recordings, fold
@@ -68,11 +69,12 @@ class Folder:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        """A sentence about folders that are left out."""
+        """Sentences about folders that are left out, and about archives."""
+        archives = archive_notices(self.files)
         if not self.ours:
-            return ()
+            return archives
         which = f"{counted(len(self.ours), 'folder')} that Wordless wrote left out, such as {self.ours[0]}"
-        return (f"{which} (to read one, name it, or delete the file {MARK} in it)",)
+        return (f"{which} (to read one, name it, or delete the file {MARK} in it)", *archives)
 
     @cached_property
     def recordings(self) -> list[str]:

@@ -10,13 +10,12 @@ The *place* of a folder is its path without folders that only say a kind of file
     labels/0600.txt            (not given)    belongs to the only recording of this name
 """
 
-import math
 import re
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import PurePosixPath
 
 Place = tuple[str, ...]
@@ -41,6 +40,7 @@ def parent(path: str) -> str:
     return path.rpartition("/")[0]
 
 
+@lru_cache(1 << 16)
 def place_of(folder: str) -> Place:
     """Return the place of a folder, which may be of another machine."""
     parts = (part for part in map(fold, _DRIVE.sub("", folder, count=1).split("/")) if part not in ("", ".", ".."))
@@ -51,6 +51,21 @@ def _ending(path: str) -> str:
     return PurePosixPath(path).suffix.lower()
 
 
+def _stems(file: str) -> Iterator[str]:
+    """Give the name of a file without its last ending, without the last two, and so on."""
+    name = file.rpartition("/")[2]
+    while "." in name[1:]:
+        name = name.rpartition(".")[0]
+        yield name
+
+
+def _parts(folder: str) -> Iterator[tuple[str, str]]:
+    """Give each folder above a path, and the next name in the path; last the path itself, and nothing."""
+    parts = folder.split("/") if folder else []
+    for number, part in enumerate([*parts, ""]):
+        yield "/".join(parts[:number]), part
+
+
 def _differing(one: Sequence[str], other: Sequence[str]) -> tuple[int, Sequence[str], Sequence[str]]:
     """Return how many first folders are the same, and what lies between them and the last ones that are the same."""
     most = min(len(one), len(other))
@@ -59,9 +74,9 @@ def _differing(one: Sequence[str], other: Sequence[str]) -> tuple[int, Sequence[
     return first, one[first : len(one) - last], other[first : len(other) - last]
 
 
-def _best(ranked: Sequence[tuple[float, str]]) -> list[str]:
+def _best(ranked: Sequence[tuple[int, str]]) -> list[str]:
     """Return the recordings that agree most; one that shares no folder is meant only if no other has its name."""
-    most = max((agreement for agreement, _ in ranked), default=-1.0)
+    most = max((agreement for agreement, _ in ranked), default=-1)
     found = [path for agreement, path in ranked if agreement == most]
     return found if most > 0 or (most == 0 and len(ranked) == 1) else []
 
@@ -73,7 +88,7 @@ class Recordings:
     paths: Sequence[str]
     others: Sequence[str]
     root: str = ""  # name of the folder
-    _agreements: dict[tuple[str, str, str], float] = field(default_factory=dict, init=False, repr=False)
+    _counterparts: dict[tuple[str, str], str | None] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def _names(self) -> dict[str, list[str]]:
@@ -86,9 +101,30 @@ class Recordings:
         return names
 
     @cached_property
+    def _in_folder(self) -> dict[tuple[str, str], list[str]]:
+        """The recordings by name and folder."""
+        found: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for name, paths in self._names.items():
+            for path in paths:
+                found[name, parent(path)].append(path)
+        return found
+
+    @cached_property
+    def _at_place(self) -> dict[tuple[str, Place], list[str]]:
+        """The recordings by name and place."""
+        found: dict[tuple[str, Place], list[str]] = defaultdict(list)
+        for (name, folder), paths in self._in_folder.items():
+            found[name, self._homes[folder]] += paths
+        return found
+
+    @cached_property
     def _homes(self) -> dict[str, Place]:
         """The folders that hold recordings, and their places."""
         return {folder: place_of(folder) for folder in dict.fromkeys(map(parent, self.paths))}
+
+    @cached_property
+    def _places(self) -> set[Place]:
+        return {*self._homes.values()}
 
     @cached_property
     def _by_last(self) -> dict[str, set[Place]]:
@@ -107,13 +143,22 @@ class Recordings:
         return folders
 
     @cached_property
-    def _folders(self) -> dict[str, Counter[str]]:
-        """The folders of other files that have the name of a recording, by the endings of the files."""
-        folders: dict[str, Counter[str]] = defaultdict(Counter)
-        for file in self.others:
-            if self.is_named_so(file):
-                folders[_ending(file)][parent(file)] += 1
-        return folders
+    def _home_parts(self) -> dict[str, set[str]]:
+        """The folders in each folder that hold recordings, themselves or below; "": the folder itself does."""
+        parts: dict[str, set[str]] = defaultdict(set)
+        for home in self._homes:
+            for above, part in _parts(home):
+                parts[above].add(part)
+        return parts
+
+    @cached_property
+    def _file_parts(self) -> dict[tuple[str, str], Counter[str]]:
+        """Likewise the folders of other files of recordings' names, by the endings of the files; with their number."""
+        parts: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+        for file in filter(self.is_named_so, self.others):
+            for above, part in _parts(parent(file)):
+                parts[_ending(file), above][part] += 1
+        return parts
 
     @cached_property
     def _annotated(self) -> set[tuple[str, Place]]:
@@ -140,7 +185,7 @@ class Recordings:
         elsewhere = f"{same[0]} is of another folder"
         if len(same) > 1:
             elsewhere = f"{same[0]} is of another folder, as are {len(same) - 1} more"
-        elif not self.has_home(file) and self._agreement(file, parent(same[0])) >= 0:
+        elif not self.has_home(file) and self._agreement(file, same[0]) >= 0:
             elsewhere = f"several files have the name of {same[0]}"
         return f"no recording of its name lies in {folder}, and {elsewhere}"
 
@@ -150,28 +195,32 @@ class Recordings:
 
     def _same_name(self, file: str) -> Iterator[list[str]]:
         """Give the recordings of a file's name without its last ending, without the last two, and so on."""
-        name = file.rpartition("/")[2]
-        while "." in name[1:]:
-            name = name.rpartition(".")[0]
-            if same := self.of_name(name):
-                yield same
+        return (same for name in _stems(file) if (same := self.of_name(name)))
 
     def _at_its_place(self, file: str) -> list[str]:
         """Return the recordings of a file's name in its folder, or the only one whose folders all agree."""
         folder, alone = parent(file), list[str]()
-        for same in self._same_name(file):
-            if beside := [path for path in same if parent(path) == folder]:
+        for name in map(fold, _stems(file)):
+            if beside := self._in_folder.get((name, folder)):
                 return beside
-            agreeing = [path for path in same if self._agreement(file, parent(path)) == math.inf]
-            alone = alone or (agreeing if len(agreeing) == 1 else [])
+            if name in self._names and len(agreeing := self._agreeing(name, file)) == 1:
+                alone = alone or agreeing
         return alone
+
+    def _agreeing(self, name: str, file: str) -> list[str]:
+        """Return the recordings of a name whose folders all agree with those of a file."""
+        place, counterpart = place_of(parent(file)), self._counterpart(file)
+        found, own = self._at_place.get((name, place), []), self._homes.get(counterpart or "", ())
+        others = self._in_folder.get((name, counterpart), []) if counterpart is not None and own != place else []
+        return [*found, *others]
 
     def _elsewhere(self, file: str) -> list[str]:
         """Return the only recording of a file's name whose folders agree in part, if neither belongs elsewhere."""
-        if self.has_home(file) or self._has_namesake(file):
+        every = [*self._same_name(file)]
+        if not every or self.has_home(file) or self._has_namesake(file):
             return []
-        for same in self._same_name(file):
-            found = _best([(self._agreement(file, parent(path)), path) for path in same])
+        for same in every:
+            found = _best([(self._agreement(file, path), path) for path in same])
             if len(found) == 1:
                 return [] if (_ending(file), self._homes[parent(found[0])]) in self._annotated else found
         return []
@@ -182,35 +231,31 @@ class Recordings:
 
     def has_home(self, file: str) -> bool:
         """Return whether recordings lie in a file's folder, or in one whose folders all agree."""
-        return any(self._agreement(file, home) == math.inf for home in self._homes)
+        return place_of(parent(file)) in self._places or self._counterpart(file) is not None
 
-    def _agreement(self, file: str, home: str) -> float:
-        """Return how many folders a file shares with the recordings of a folder; infinity: all, -1: some differ."""
-        key = parent(file), home, _ending(file)
-        if key not in self._agreements:
-            place = place_of(key[0])
-            _, *rest = _differing(place, self._homes[home])
-            same = not any(rest) or self._differ_in_kind(key[0], home, key[2])
-            self._agreements[key] = math.inf if same else -1 if all(rest) else len(place) - len(rest[0])
-        return self._agreements[key]
+    def _agreement(self, file: str, recording: str) -> int:
+        """Return how many folders of their places a file and a recording share; -1 if some differ."""
+        place = place_of(parent(file))
+        _, own, other = _differing(place, self._homes[parent(recording)])
+        return -1 if own and other else len(place) - len(own)
 
-    def _differ_in_kind(self, folder: str, home: str, ending: str) -> bool:
-        """Return whether two paths differ in one folder, which parts all recordings from all files of an ending.
+    def _counterpart(self, file: str) -> str | None:
+        """Return the folder that differs from a file's in one name, which parts all recordings from all such files.
 
         So do ``Aufnahmen/a`` and ``Grenzen/a``, if no recordings lie beside the first, and none in the second. There
-        must be several such files: one may be all that was copied of another place.
+        must be several files of the ending: one may be all that was copied of another place.
         """
-        one, other = folder.split("/") if folder else [], home.split("/") if home else []
-        first, *rest = _differing(one, other)
-        if [len(each) for each in rest] != [1, 1]:
-            return False
-        above, files = "".join(f"{each}/" for each in one[:first]), self._folders[ending]
-
-        def holds_all(name: str, folders: Iterable[str]) -> bool:
-            return all(f"{each}/".startswith(f"{above}{name}/") for each in folders if f"{each}/".startswith(above))
-
-        several = sum(count for each, count in files.items() if f"{each}/".startswith(above)) > 1
-        return several and holds_all(rest[1][0], self._homes) and holds_all(rest[0][0], files)
+        key = folder, ending = parent(file), _ending(file)
+        if key not in self._counterparts:
+            self._counterparts[key] = None
+            for above, part in _parts(folder):
+                homes, files = self._home_parts[above], self._file_parts[ending, above]
+                if part and files.keys() == {part} and files[part] > 1 and len(homes) == 1 and part not in homes:
+                    (other,) = homes
+                    begin, end = f"{above}/{part}".lstrip("/"), f"{above}/{other}".lstrip("/")
+                    home = end + folder.removeprefix(begin)
+                    self._counterparts[key] = home if home in self._homes else None
+        return self._counterparts[key]
 
     def meant(self, names: Collection[str], file: str) -> dict[str, list[str]]:
         """Return the recordings that each path or name in a file means, which is not there as it is written.
@@ -243,13 +288,13 @@ class Recordings:
     def _meant_bare(self, names: Iterable[str], file: str) -> dict[str, list[str]]:
         """Return the recordings that names without folders mean."""
         found, folder = dict[str, list[str]](), parent(file)
-        named = {name: self.of_name(PurePosixPath(name).name) for name in names}
-        for name, same in named.items():
-            here = [path for path in same if parent(path) == folder]
-            found[name] = here or [path for path in same if self._agreement(file, parent(path)) == math.inf]
-        for name, same in named.items() if not any(found.values()) else ():
+        named = {name: fold(PurePosixPath(name).name) for name in names}
+        for name, key in named.items():
+            found[name] = self._in_folder.get((key, folder)) or self._agreeing(key, file)
+        for name, key in named.items() if not any(found.values()) else ():
+            same = self._names.get(key, [])
             below = [path for path in same if not folder or path.startswith(f"{folder}/")]
-            found[name] = below or _best([(self._agreement(file, parent(path)), path) for path in same])
+            found[name] = below or _best([(self._agreement(file, path), path) for path in same])
         return found
 
     def _trailing(self, given: Place, home: Place, upper: int) -> int:

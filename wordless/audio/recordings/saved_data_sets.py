@@ -191,9 +191,10 @@ def _entries(state: dict[str, object], key: str, place: Path) -> list[object]:
 def _file(entry: object, place: Path) -> ArrowFile:
     match entry:
         case {"filename": name, **others} if others.keys() <= {"skip", "take"}:
-            skip, take = others.get("skip") or 0, others.get("take")
-            if isinstance(skip, int) and isinstance(take, int | None) and skip >= 0 and (take is None or take >= 0):
-                return ArrowFile(path=place.parent / _plain(name, place), skip=skip, take=take)
+            counts = {key: count for key, count in others.items() if type(count) is int and count >= 0}
+            if all(count is None or key in counts for key, count in others.items()):
+                path = place.parent / _plain(name, place)
+                return ArrowFile(path=path, skip=counts.get("skip", 0), take=counts.get("take"))
     rule = "it must be the filename of a file, with skip and take at most, which count rows"
     raise InputError(f"{place} lists {entry!r:.200}; {rule}", remedy="save the data set again")
 

@@ -380,15 +380,17 @@ def _spans_in_samples(
     counts = next((cells[name] for name in cells if name.lower() in _COUNTS), None)
     if counts is None or chosen.keys() & {*_TIMES} != {"start"} or unit_of(column := chosen["start"][0]):
         return None
-    rows = [tuple(map(description.seconds_of, row)) for row in zip(cells[column], counts, rates or counts, strict=True)]
-    known = [row for row in rows if row[0] is not None]
-    whole = all(start % 1 == 0 and count and rate for start, count, rate in known) and bool(rates)
-    if not whole or (any(start for start, *_ in known) and all(start * rate < count for start, count, rate in known)):
+    numbers = (map(description.seconds_of, texts) for texts in (cells[column], counts, rates or [""] * len(counts)))
+    rows = [(start, size or 0.0, rate or 0.0) for start, size, rate in zip(*numbers, strict=True)]
+    known = [(start, size, rate) for start, size, rate in rows if start is not None]
+    whole = all(start % 1 == 0 and size and rate for start, size, rate in known)
+    like_seconds = any(start for start, *_ in known) and all(start * rate < size for start, size, rate in known)
+    if not whole or like_seconds:
         rule = f"{path}:1: the column {column} may count seconds or samples, and no column names the end of a part"
         remedy = f"add a column end or duration in seconds, or `columns.start`={UNREAD} leaves it unread"
         raise InputError(rule, remedy=remedy)
-    spans = [(start / rate, (start + count) / rate) if start is not None else None for start, count, rate in rows]
-    return [repr(span[0]) if span else "" for span in spans], [repr(span[1]) if span else "" for span in spans]
+    begins = ["" if start is None else repr(start / rate) for start, _, rate in rows]
+    return begins, ["" if start is None else repr((start + size) / rate) for start, size, rate in rows]
 
 
 FOLDERS = ("clips", "wavs", "wav", "audio", "recordings")  # that data sets keep recordings in, beside their tables

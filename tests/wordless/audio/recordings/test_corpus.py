@@ -5,6 +5,7 @@ import json
 import os
 import re
 import shutil
+import tarfile
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import fields, replace
@@ -18,7 +19,7 @@ import soundfile
 
 from pipelines.extras.table import imported
 from tests.calling import python
-from tests.wordless.audio.conftest import ALL_TRAIN, Tone, corpus_config, train_all
+from tests.wordless.audio.conftest import ALL_TRAIN, Tone, corpus_config, inspected, train_all
 from wordless.audio.recordings.annotations import recordings_at
 from wordless.audio.recordings.corpus import (
     CONFLICTING,
@@ -77,6 +78,38 @@ def test_sounds_that_wordless_wrote_are_no_recordings(tmp_path: Path, tone: Tone
         (tmp_path / name).rename(alone / name)
     with pytest.raises(InputError, match=r"no recordings.*2 folders that Wordless wrote"):
         recordings_at(alone)
+
+
+@pytest.mark.parametrize("name", ["shard-000.tar", "shard-{000..009}.tar", "a.tar.gz", "a.TGZ", "a.zip", "a.tar.zst"])
+@pytest.mark.parametrize("option", ["root", "table", "dataset"])
+def test_archives_are_refused_by_their_names(name: str, option: str, tmp_path: Path, tone: Tone) -> None:
+    if "{" not in name:
+        (tmp_path / name).write_bytes(b"an archive")
+    for place in (f"{tmp_path}/{name}", name):
+        with pytest.raises(InputError, match=rf"^{option} is .*{re.escape(name)}; archives .* unpack"):
+            find_recordings(CorpusConfig(**{option: place}))  # type: ignore[arg-type]  # options that are texts
+    if option == "root":
+        (tmp_path / "folder.tar").mkdir()
+        tone("folder.tar/a.wav")
+        assert len(find_recordings(CorpusConfig(root=str(tmp_path / "folder.tar"))).frame) == 1
+
+
+def test_archives_among_recordings_are_named(tmp_path: Path, tone: Tone) -> None:
+    for name in ("a/1.wav", "b/2.wav"):
+        tone(name)
+    with tarfile.open(tmp_path / "more.tar", "w") as tar:
+        tar.add(tmp_path / "a/1.wav", "3.wav")
+    (tmp_path / "a/even more.tgz").write_bytes(b"")
+    for found in (find_recordings(corpus_config(tmp_path)), recordings_at(tmp_path)):
+        (told,) = found.notices
+        assert re.match(r"2 archives not read, such as a/even more\.tgz: unpack .*tar -xf", told)
+    (tmp_path / "alone").mkdir()
+    (tmp_path / "more.tar").rename(tmp_path / "alone/more.tar")
+    with pytest.raises(InputError, match=r"no recordings.*1 archive not read, such as more\.tar"):
+        recordings_at(tmp_path / "alone")
+    (tmp_path / "alone/more.tar").rename(tmp_path / "more.wav")  # what the name does not say, the bytes do
+    (rejected,) = inspected(tmp_path, ["more.wav"])[1]
+    assert re.search(r"tar archive.*unpack", rejected.reason)
 
 
 FOLDERS = ("dog/1.wav", "dog/2.FLAC", "cat (big)/ä 1.ogg", "loose.mp3", ".hidden/3.wav", "dog/._1.wav")
