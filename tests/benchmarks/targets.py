@@ -3,9 +3,10 @@
 A row is an input and a target. The input is log-mel, or the codes of the same augmented log-mel, which the tokenizer
 computes in each batch. Clips, augmentation, transformer, batches and probe are those of the experiment. Features are
 the input of the transformer and the inner states of its layers side by side. Targets belong to the unchanged clips. As
-in the experiment, a network is trained with hard codes, and features are those of soft codes. Two targets need no
-network: ``input`` is pooled log-mel or the bag of codes, and ``bag_0.08s`` is the bag of the targets themselves beside
-the input. Row ``alone:bag_0.08s`` is this bag without the input::
+in the experiment, networks over codes read the nearest code of each patch, in training and for features (the tables of
+docs/log.md were made with features of similarities). Two targets need no network: ``input`` is pooled log-mel or the
+bag of codes, and ``bag_0.08s`` is the bag of the targets themselves beside the input. Row ``alone:bag_0.08s`` is this
+bag without the input::
 
     patches       [ 0 ][ 1 ][ 2 ][ 3 ][ 4 ][ 5 ][ 6 ]    position 2 has read the patches 0, 1 and 2
     read                    [   ]                        the code of the patch that was just read
