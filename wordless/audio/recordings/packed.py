@@ -235,12 +235,15 @@ def _unread(paths: Sequence[Path], read: Collection[Path]) -> dict[Path, Unused]
     for path in (path for path in paths if path not in read):
         of_split = (path.parent / STATE).is_file() and path.parent / STATE not in read
         if of_split:
-            found[path] = Unused(why=f"its folder is no split that {SPLITS} lists", kind="in no split of the data set")
+            why, kind = f"its folder is no split that {SPLITS} lists", "in no split of the data set"
+            found[path] = Unused(why=why, option=f"`dataset`={path.parent}", kind=kind)
         elif path.suffix == ARROW and path.name.startswith("cache-"):
             found[path] = _CACHE
         elif path.suffix in (ARROW, PARQUET):
             why = _NOT_LISTED if saved else "Parquet files beside it are read"
-            found[path] = Unused(why=why, option=f"`dataset`={path}")
+            # an Arrow file in a saved data set is refused, because state.json does not count it
+            option = "" if saved and path.suffix == ARROW else f"`dataset`={path}"
+            found[path] = Unused(why=why, option=option)
         elif path.suffix == ".py":
             found[path] = Unused(why="scripts of data sets are not run", kind="scripts, which are not run")
     return found

@@ -114,6 +114,7 @@ def test_shards_of_a_version_before_are_not_read_and_named(tmp_path: Path) -> No
     assert any("3 files with rows not read" in notice and stale[0] in notice for notice in clips.notices)
     assert {each.name for each in unused(clips, "file")} == {*stale}
     assert all("state.json" in each.why for each in unused(clips, "file"))
+    assert not any(each.option for each in unused(clips, "file"))
     with pytest.raises(InputError, match=r"state\.json beside it.*dataset=.*saved"):
         found(tmp_path / "saved" / stale[0], tmp_path / "store")
     assert len(found(tmp_path / "saved/data-00000-of-00002.arrow", tmp_path / "store").frame) == 4
@@ -138,6 +139,8 @@ def test_a_split_that_was_taken_out_and_caches_are_not_read(tmp_path: Path) -> N
     clips = found(tmp_path / "d", tmp_path / "store")
     assert Counter(clips.frame.split) == {"train": 4, "test": 2}
     why = {each.name: each.why for each in unused(clips, "file")}
+    (named,) = {each.option for each in unused(clips, "file") if each.name.startswith("bad/")}
+    assert len(found(Path(named.partition("=")[2]), tmp_path / "store").frame) == 3
     assert why.keys() == {
         *(f"bad/{name}" for name in ("data-00000-of-00001.arrow", "state.json", "dataset_info.json")),
         *("README.md", "train/cache-0123456789abcdef.arrow"),
