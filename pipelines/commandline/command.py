@@ -75,6 +75,8 @@ def command(name: str, task: Task) -> None:
         if is_started_by_another():
             end_with_parent()
         with mendable(name, known, config, full=full):  # Hydra would log the exception in its own way
+            if Path.cwd() != here:  # by hydra.job.chdir=true: paths of options are those of the folder of the call
+                os.chdir(here)
             task(resolved(config))
 
     job.__module__ = f"pipelines.{name}"  # Hydra names the job after it
@@ -86,7 +88,7 @@ def command(name: str, task: Task) -> None:
         TemporaryDirectory() if rank() else nullcontext() as folder,
     ):
         try:
-            require_current_folder()
+            here = require_current_folder()
             if request := help_request(sys.argv[1:]):
                 print(command_help(name, *request), flush=True)
                 return
@@ -99,9 +101,9 @@ def command(name: str, task: Task) -> None:
         sys.stdout.flush()
 
 
-def require_current_folder() -> None:
+def require_current_folder() -> Path:
     try:
-        Path.cwd()
+        return Path.cwd()
     except FileNotFoundError:
         raise InputError("the current folder is deleted; go to another one (cd), and call the command again") from None
 

@@ -137,6 +137,7 @@ def log_to_wandb(run: TrackedRun, outcome: Outcome) -> bool:
 
     Nothing is logged where W&B is switched off, by WANDB_MODE=disabled or ``wandb disabled``.
     """
+    import matplotlib.pyplot  # noqa: F401  W&B takes pictures for those of pyplot, which need not be imported otherwise
     import wandb
     from requests.utils import get_netrc_auth  # what `wandb login` writes is a line of netrc
 

@@ -2,12 +2,14 @@
 
 import json
 import re
+import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+import soundfile
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,6 +18,9 @@ from pipelines.commandline.command_options import parse_values, spell
 from pipelines.commandline.run_folders import LOG, link_latest, logged, require_name, require_same_run
 from pipelines.store.inputs_and_outputs import RUN_LOCK, SWEEP_LOCK, claim, claims, hold, make_new
 from tests.calling import python
+from tests.killing import call
+from tests.pipelines.conftest import FinishedRun
+from tests.pipelines.tiny import sweep
 from wordless.base.messages import InputError
 from wordless.base.progress import Terminal
 
@@ -122,6 +127,17 @@ def test_options_of_hydra_that_a_run_depends_on_change_nothing_and_are_told(
     assert (project / "made").is_file()
     assert (project / "sweeps/both/1/.hydra/overrides.yaml").is_file()
     assert followed.partition("=")[2] in (project / "sweeps/both/1/.hydra/hydra.yaml").read_text()
+
+
+def test_other_commands_stay_in_the_folder_in_which_they_were_called(finished_run: FinishedRun, tmp_path: Path) -> None:
+    run = shutil.copytree(finished_run.folder, tmp_path / "run")
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    soundfile.write(tmp_path / "a.wav", sweep(0.5, 16_000), 16_000)
+    place = ("hydra.run.dir=run", "hydra.job.chdir=true")
+    done = call("encode", "model=run", "input=a.wav", "output=codes.parquet", *place, place=tmp_path)
+    assert done.code == 0, done.told
+    assert (tmp_path / "codes.parquet").is_file()
+    assert {path: path.read_bytes() for path in run.rglob("*") if path.is_file()} == before
 
 
 def test_a_finished_run_keeps_the_record_of_its_command_until_another_one_has_replaced_it(project: Path) -> None:

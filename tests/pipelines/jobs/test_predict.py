@@ -3,7 +3,7 @@
 import json
 import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -295,6 +295,77 @@ def test_the_events_of_an_unheard_site_are_judged_and_shown(
     if not finetuned:  # which has hardly been trained
         found = [row for row in events if row["label"] == "high"]
         assert any(abs(row["start"] - 2.5) < 0.3 and abs(row["end"] - 3.0) < 0.3 for row in found)
+
+
+def annotated_copies(site: Path, tones: Path, names: Sequence[str]) -> None:
+    """Put recordings of another corpus into a site, as FLAC, with an annotation of a part of each."""
+    for name in names:
+        sound, rate = soundfile.read(tones / name, dtype="float32")
+        soundfile.write(site / f"{Path(name).stem}.wav", sound, rate, subtype="FLOAT")
+        (site / f"{Path(name).stem}.txt").write_text(f"0.05\t{len(sound) / rate:.3f}\t{name.partition('_')[0]}\n")
+
+
+def tables_of(told: str) -> dict[str, list[str]]:
+    """The rows of each table of figures by its title; "" has no title."""
+    lines = told.splitlines()
+    heads = [number for number, line in enumerate(lines) if line.startswith("annotated\t")]
+    ends = [next(n for n in range(head, len(lines)) if lines[n].endswith("all classes")) + 1 for head in heads]
+    titles = [lines[head - 1] if head and "\t" not in lines[head - 1] else "" for head in heads]
+    return {title: lines[head:end] for title, head, end in zip(titles, heads, ends, strict=True)}
+
+
+@pytest.mark.parametrize("finetuned", [False, True])
+def test_figures_of_recordings_that_the_model_has_not_seen_come_first(
+    finetuned: bool,
+    predicted: Predicted,
+    tone_run: Path,
+    classifier: Finetuned,
+    tones: Path,
+    site: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    model = classifier.folder if finetuned else tone_run
+    (site / "site.txt").write_text(ROWS)
+    predicted(model, site, "alone", **EVENTS)
+    ((title, alone),) = tables_of(capsys.readouterr().out).items()
+    assert title == ""
+    annotated_copies(site, tones, ("low_7.wav", "high_6.wav", "middle_1.wav", "low_3.wav"))  # 3: of the test clips
+    predicted(model, site, "events", **EVENTS)
+    told = capsys.readouterr()
+    assert re.search(r"2 of 5 judged recordings are among those that .* was trained on", told.err)
+    assert re.search(r"1 of 5 judged recordings are among the validation clips of", told.err)
+    first, second = tables_of(told.out).items()
+    assert (first[0], second[0]) == ("2 recordings new to the model", "All recordings, 3 of 5 known to the model")
+    (site / "low_3.wav").unlink()
+    (site / "low_3.txt").unlink()
+    page = site.with_name("events.html").read_text()
+    assert page.index(first[0]) < page.index(second[0])
+    assert "answers about recordings new to the model" in page
+    assert "2 of 5 judged recordings" in page
+    predicted(model, site, "fewer", **EVENTS)
+    first, second = tables_of(capsys.readouterr().out).items()
+    assert first == ("1 recording new to the model", alone)
+    assert [row.split("\t")[0] for row in (first[1][-1], second[1][-1])] == ["3", "6"]
+
+
+@pytest.mark.parametrize("windows", [{}, EVENTS])
+def test_figures_of_training_recordings_alone_are_told_to_be_none(
+    windows: dict[str, Any],
+    predicted: Predicted,
+    tone_run: Path,
+    tones: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (site := tmp_path / "seen").mkdir()
+    annotated_copies(site, tones, ("low_7.wav", "high_6.wav"))
+    predicted(tone_run, site, "events", **windows)
+    told = capsys.readouterr()
+    noun = "recordings" if windows else "parts"
+    assert f"none of the judged {noun} is new to the model" in told.err
+    assert f"none of the judged {noun} is new to the model" in (tmp_path / "events.html").read_text()
+    if windows:
+        assert [*tables_of(told.out)] == ["All recordings, 2 of 2 known to the model"]
 
 
 def test_recordings_whose_annotations_name_no_part_are_predicted_and_count_false_alarms(
