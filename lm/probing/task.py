@@ -94,7 +94,8 @@ class ProbeTask:
         rows = {split: np.flatnonzero(known & plain & (np.array(splits) == split)) for split in SPLITS}
         if not all(map(len, rows.values())):
             found = ", ".join(f"{len(row)} {split}" for split, row in rows.items())
-            raise InputError(f"there are {found} clips with a label; a probe needs some of each: {remedy}")
+            found = "; ".join([f"there are {found} clips with a label that can be learned", *notices])
+            raise InputError(f"{found}; a probe needs some of each: {remedy}")
         columns = {label: column for column, label in enumerate(classes)}
         targets = np.zeros((len(names), len(classes)), bool)
         for row, own in zip(targets, names, strict=True):
