@@ -114,6 +114,9 @@ def read_table(
     if ours and rows and not {*_TIMES} & named.named.keys():  # the manifest of a run, unless somebody named its times
         samples = zip(*(cells.get(name, [""] * len(rows)) for name in _OF_A_RUN), strict=True)
         fields["start"], fields["end"] = map(list, zip(*map(_span_of, samples), strict=True))
+    if chosen.keys() & {*_TIMES} == {"start"} and not (ours or spans) and any(map(str.strip, fields["start"])):
+        unnamed = "as no column names an end or a length (`columns.end` and `columns.duration` name one)"
+        notices.append(f"parts begin at {chosen['start'][0]} and end with their recordings, {unnamed}")
     if "split" in chosen:
         _require_splits(fields["split"], [*rows], path, chosen["split"][0], trains=trains)
     remedy = f"`columns.{{}}`={UNREAD} leaves the column unread"

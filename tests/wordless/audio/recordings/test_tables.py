@@ -110,6 +110,13 @@ def test_times_whose_unit_is_not_known_are_refused(tmp_path: Path, header: str, 
         assert (row.begin, row.end) == (None, None)
 
 
+def test_parts_that_end_with_their_recordings_are_told(tmp_path: Path) -> None:
+    for header, cells, told in (("start,width", "1,2", True), ("start,end", "1,2", False), ("width", "2", False)):
+        (tmp_path / "t.csv").write_text(f"path,{header}\na.wav,{cells}\n")
+        notices = read_table(tmp_path / "t.csv").notices
+        assert any("columns.duration" in each for each in notices) == told
+
+
 def test_nan_of_json_is_a_missing_value(tmp_path: Path) -> None:
     values = [
         {"path": "a.wav", "label": float("nan"), "speaker": "ann", "start": float("nan"), "fold": 1.0},
