@@ -368,7 +368,8 @@ def _alike(labels: Iterable[str]) -> list[str]:
     counts, told, joins = Counter(labels), list[str](), list[str]()
     found = letters.alike(counts)
     for several in found[:MOST_ALIKE]:
-        *others, most = sorted(several, key=lambda label: (counts[label], label))  # the most frequent one is kept
+        # the most frequent one is kept, or the plainest
+        *others, most = sorted(several, key=lambda label: (counts[label], -len(letters.spelled(label)), label))
         told.append(" and ".join(f"{letters.visible(label)} ({counts[label]})" for label in several))
         joins += (f"{letters.spelled(label)}:{letters.spelled(most)}" for label in others)
     more = f"; and {len(found) - MOST_ALIKE} more" if len(found) > MOST_ALIKE else ""
