@@ -169,7 +169,7 @@ def _require_splits(texts: Sequence[str], places: Sequence[str], path: Path, col
 
 def _naming(column: str, names: Iterable[str]) -> str:
     """Return the options that say which values of a column are of which split, or that it divides nothing."""
-    chosen = f"`columns.fold`={column} {description.divided_by_names('fold', names)}"
+    chosen = f"`columns.fold`={column} {description.divided_by_names('fold', names):.300}"
     return f"{chosen} says so, `split.by`=hash draws all splits, and `columns.split`={UNREAD} leaves the column unread"
 
 
