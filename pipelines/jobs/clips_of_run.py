@@ -61,6 +61,7 @@ from wordless.training.fit import Gang
 MANIFEST, REJECTED = "manifest.tsv", "rejected.tsv"
 UNLABELLED, REJECTED_UNLABELLED = "unlabelled.tsv", "rejected_unlabelled.tsv"
 ACCOUNT_UNLABELLED = f"{Path(ACCOUNT).stem}_unlabelled.tsv"
+COPIED = "its sound or its group is in the corpus, or its sound in an earlier folder"
 SECONDS_PER_HOUR = 3600.0
 ROUNDING = 1e-6  # seconds by which sums of lengths may differ from the wanted hours
 
@@ -224,7 +225,7 @@ def read_unlabelled(
         listed = folder / REJECTED_UNLABELLED
         read = read_corpus(recordings, settings, gang=gang, terminal=terminal, audio=settings.audio, rejected=listed)
         rejected += [replace(each, path=f"{source}/{each.path}") for each in read.rejected]
-        before = read
+        every = read
         if source != EMBEDDED_SOURCE and held_out:  # groups are known as far as names fit the pattern of the corpus
             groups = groups_in_names(read.clips, settings.corpus.pattern)
             others = read.where(each not in held_out for each in groups)
@@ -233,12 +234,9 @@ def read_unlabelled(
         own = _kept(source, read, without_copies(read, known), why, terminal)
         found.append(own.with_columns(label=None, split="train"))
         known |= {each for clip in own.clips for each in clip.hashes}
-        if before.account is not None:
-            kept = {clip.path for clip in own.clips}
-            lost = {
-                clip.path: "its sound or its group is in the corpus" for clip in before.clips if clip.path not in kept
-            }
-            items += before.account.but_for(lost).items
+        if every.account is not None:
+            lost = {*every.frame.path} - {*own.frame.path}
+            items += every.account.but_for(dict.fromkeys(lost, COPIED)).below(source).items
     if not gang.rank:
         write_rejected(rejected, folder / REJECTED_UNLABELLED)
         write_account(Account(items=tuple(items)), folder / ACCOUNT_UNLABELLED)

@@ -120,14 +120,17 @@ def list_rejected(rejected: Sequence[Rejected], output: Path | None, terminal: T
 
 def account_of(places: Sequence[Clips], rejected: Sequence[Rejected]) -> Account:
     """Take the account of what a command read in some places; paths of what was set aside may begin with the place."""
-    items = list[Item]()
+    items = dict[tuple[str, str, str], Item]()  # once each, also of a query that is among the recordings
     for place in places:
         begin, own = f"{place.root}/", place.clips
         relative = [replace(each, path=each.path.removeprefix(begin)) for each in rejected]
         gone = {each.path for each in relative}
         used = place.where(clip.name not in gone and clip.path not in gone for clip in own)
-        items += take_account(place, used, relative).items
-    return Account(items=tuple(items)).named("")
+        account = take_account(place, used, relative)
+        for each in (account.below(str(place.root)) if len(places) > 1 else account).items:
+            if each.used_as or (each.kind, each.of, each.name) not in items:
+                items[each.kind, each.of, each.name] = each
+    return Account(items=tuple(items.values())).named("")
 
 
 def tell_account(account: Account, output: Path | None, terminal: Terminal) -> None:

@@ -55,6 +55,19 @@ class Account:
             )
         )
 
+    def below(self, place: str) -> "Account":
+        """Return the account with the folder ``place`` before the names of files, as beside those of other places."""
+
+        def named(name: str) -> str:
+            return name if name.startswith("/") else f"{place}/{name}"
+
+        def placed(each: Item) -> Item:
+            if each.kind == "column":
+                return each
+            return each._replace(of=named(each.of)) if each.kind == "row" else each._replace(name=named(each.name))
+
+        return Account(items=tuple(map(placed, self.items)))
+
     def but_for(self, reasons: Mapping[str, str]) -> "Account":
         """Return the account after some recordings were set aside later, each path with its reason."""
         if not reasons:

@@ -1,7 +1,7 @@
 """Taking the account of a corpus: what lies in its folder, set against what clips were made of and what was set aside.
 
-The list of all that is there is made by the source before anything is used (`recordings.sources`). What nobody used and
-nobody gave a reason for is found by the difference, and its reason is read off the file itself.
+The source lists all that is there before anything is used (`recordings.sources`). The difference between this list and
+what was used or set aside are the files that nobody understood; their names and first lines give the reason.
 """
 
 import os
@@ -20,15 +20,11 @@ from wordless.audio.recordings.description import known_split
 from wordless.audio.recordings.folders import HIDDEN, is_file, is_recording, read_annotation_text
 from wordless.audio.recordings.manifest import Clips, Rejected, SplitBy
 from wordless.audio.recordings.sources import Column, Looks, ReadFile, Reading, Unused
-from wordless.audio.recordings.unread_columns import DIVISIONS, words_of
+from wordless.audio.recordings.unread_columns import bare_words, divides
 from wordless.base.machine import without_collection
 from wordless.base.messages import InputError, counted
 
-_DIVIDING: Mapping[str, tuple[SplitBy, ...]] = {  # field -> what divides by it
-    "fold": ("fold",),
-    "split": ("table",),
-    "index": ("index",),
-}
+_DIVIDING: Mapping[str, SplitBy] = {"fold": "fold", "split": "table", "index": "index"}  # field -> what divides by it
 _LISTS = (".txt", ".lst", ".list", ".csv", ".tsv", ".scp", "")  # endings of files that may list recordings
 _MOST_OPENED = 200  # unread texts whose first lines are looked at
 _FIRST_LINES = 30
@@ -109,7 +105,7 @@ SAME_PART = "another row names the same part"
 
 @dataclass(frozen=True)
 class _Paths:
-    """Absolute paths of names below a root, as texts; for a million names, so only links to folders above cost time."""
+    """Absolute paths of names below a root, as texts, because objects for a million paths take seconds."""
 
     root: Path
 
@@ -179,7 +175,7 @@ def _unused_rows(file: ReadFile, own: _Claims) -> Unused:
 
 @dataclass
 class _Texts:
-    """Why files are not used which nobody has said anything of."""
+    """The reasons of unused files for which the source gives none."""
 
     files: Collection[str]  # all that are there
     opened: int = field(default=0, init=False)
@@ -195,7 +191,7 @@ class _Texts:
         return {name.lower() for name in self._names}
 
     def why(self, path: str, name: str, reading: Reading) -> Unused:
-        """Read the reason off the name of a file, and off its first lines."""
+        """Return the reason that the name of a file shows, or its first lines."""
         last = name.rpartition("/")[2].lower()
         ending = PurePosixPath(last).suffix
         if last.startswith("."):
@@ -236,12 +232,12 @@ class _Texts:
 
 def _listing(name: str, rows: Sequence[Sequence[str]]) -> Unused:
     """Describe a text that names recordings: a list of a split, or a table, which may have a column of splits."""
-    words, split = words_of(name.rpartition("/")[2]), known_split(PurePosixPath(name).stem)
+    last, split = name.rpartition("/")[2], known_split(PurePosixPath(name).stem)
     if split is not None and max(map(len, rows)) == 1:
         option = f"`split.by`=lists `split.{split}`={name}"
         return Unused(why="it lists recordings", option=option, looks="division")
-    divides = split is not None or words & {*DIVISIONS, "list"} or any(DIVISIONS & words_of(cell) for cell in rows[0])
-    looks: Looks = "division" if divides else ""
+    of_split = split is not None or "list" in bare_words(last) or any(map(divides, (last, *rows[0])))
+    looks: Looks = "division" if of_split else ""
     return Unused(why="it lists recordings, and is not read", option=f"`table`={name}", looks=looks)
 
 
@@ -254,15 +250,14 @@ def _columns(reading: Reading, root: Path, split_by: SplitBy | None, *, folds: b
         first = paths.shown(os.path.normpath(files[0].path.absolute()))
         of = first if len(files) == 1 else f"{counted(len(files), use)} such as {first}"
         for name, column in columns:
-            divides = _DIVIDING.get(column.field, ())
-            if column.field and (
-                split_by is None or not divides or split_by in divides or (folds and "fold" in divides)
-            ):
+            by = _DIVIDING.get(column.field)
+            divides_here = split_by in (None, by) or (folds and by == "fold")
+            if column.field and (by is None or divides_here):
                 yield Item("column", name, of, len(files), used_as=column.field)
             elif column.field:
                 looks: Looks = "" if column.field == "index" else "division"
                 why = "it does not divide the recordings"
-                yield Item("column", name, of, len(files), "", why, f"`split.by`={divides[0]}", why, looks)
+                yield Item("column", name, of, len(files), "", why, f"`split.by`={by}", why, looks)
             else:
                 looks = column.looks if split_by is not None else ""
                 yield Item("column", name, of, len(files), "", column.why, column.option, column.why, looks)

@@ -16,7 +16,7 @@ from typing import Literal
 from xml.etree.ElementTree import Element, ParseError, fromstring
 
 from wordless.audio.recordings import description
-from wordless.audio.recordings.description import PATH_COLUMNS, SPAN_FIELDS, seconds_of
+from wordless.audio.recordings.description import PATH_COLUMNS, SPAN_FIELDS, seconds_of, words_of
 from wordless.audio.recordings.folders import separated
 from wordless.audio.recordings.letters import unwrapped
 from wordless.audio.recordings.manifest import number_of
@@ -103,11 +103,6 @@ _BESIDE = {
 }
 
 
-def _words(column: str) -> list[str]:
-    """Return the words of a column's name: ``startTime``, ``Start (s)`` and ``t_start`` have start."""
-    return [each for each in re.split(r"[\W_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", column).lower()) if each]
-
-
 def time_columns(header: Sequence[str], chosen: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the columns of ``start``, ``end`` and ``duration`` that a header names by usual names, such as Begin (s).
 
@@ -117,11 +112,11 @@ def time_columns(header: Sequence[str], chosen: Mapping[str, str] | None = None)
     known = chosen or {}
     found = {name: column for name, column in known.items() if name in _TIMES}
     for column in sorted(header, key=lambda name: (isinstance(unit_of(name), str), name.lower() not in _TIMES)):
-        meant = [word for word in _words(column) if word not in _BESIDE]
+        meant = [word for word in words_of(column) if word not in _BESIDE]
         if len(meant) == 1 and (field := _TIME_WORDS.get(meant[0])):
             found.setdefault(field, column)
     if offset := found.pop("offset", None):
-        onset = "onset" in _words(found.get("start", "onset"))
+        onset = "onset" in words_of(found.get("start", "onset"))
         found.setdefault("end" if "start" in found and onset else "start", offset)
     if "end" in found or "start" not in found:
         found.pop("duration", None)
@@ -130,7 +125,7 @@ def time_columns(header: Sequence[str], chosen: Mapping[str, str] | None = None)
 
 def unit_of(column: str) -> float | str | None:
     """Return the unit in the name of a column of times: seconds, or "samples" or "frames"; None: it has none."""
-    units = [_UNITS[word] for word in _words(column) if word in _UNITS]
+    units = [_UNITS[word] for word in words_of(column) if word in _UNITS]
     return 1.0 if 1.0 in units else next(iter(units), None)
 
 

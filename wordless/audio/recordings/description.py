@@ -193,6 +193,11 @@ _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")  # between the words of PublicTest
 _SPLIT_OF = {word: split for split, names in SPLIT_NAMES.items() for name in names for word in (name, f"{name}set")}
 
 
+def words_of(name: str) -> list[str]:
+    """Return the words of a name in lower case: ``startTime``, ``Start (s)`` and ``t_start`` have start."""
+    return [each for each in re.split(r"[\W_]+", _CAMEL.sub(" ", name).lower()) if each]
+
+
 def known_split(name: str) -> manifest.Split | None:
     """Return the split that a word of a name stands for, such as test of ``test.clean``; the first word counts."""
     return next(filter(None, map(_SPLIT_OF.get, re.split(r"[^a-z]+", _CAMEL.sub(" ", name).lower()))), None)
@@ -209,8 +214,7 @@ def split_columns(columns: Mapping[str, Sequence[str]]) -> dict[str, tuple[list[
     """
     found = dict[str, tuple[list[str], list[str]]]()
     for column, texts in columns.items():
-        words = re.split(r"[\W_]+", _CAMEL.sub(" ", column).lower())
-        if not _OF_SPLITS.isdisjoint(words):
+        if not _OF_SPLITS.isdisjoint(words_of(column)):
             names = dict.fromkeys(text for text in map(str.strip, texts) if text and text not in MISSING)
             known = [name for name in names if known_split(name)]
             if known and len(names) > 1:

@@ -41,7 +41,6 @@ class Column:
     why: str = ""  # why nothing reads it; options stand in backticks
     option: str = ""  # that would read it, such as `columns.group`=src
     looks: Looks = ""  # what an unread column seems to be
-    distinct: int = 0  # number of different values of an unread column
 
 
 OF_THE_PROGRAM = Column(why="a number or a measurement of the program that wrote the table")

@@ -8,11 +8,11 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from wordless.audio.recordings.description import known_split
+from wordless.audio.recordings.description import known_split, words_of
 from wordless.audio.recordings.sources import Column, Looks
 
 LEAST_ROWS = 4  # of a column whose values may say something about all rows
-_WHOLE = re.compile(r"\d{1,4}")
+_WHOLE, _NUMBER = re.compile(r"\d{1,4}"), re.compile(r"\d+")
 _DECIMAL = re.compile(r"[-+]?\d*[.,]\d+(?:[eE][-+]?\d+)?")
 MOST_PARTS = 50  # distinct values of a column that divides recordings
 DIVISIONS = {"fold", "folds", "cv", "kfold", "set", "subset", "split", "splits", "partition", "division"}
@@ -27,7 +27,7 @@ GROUPS = {
 
 
 def unread_columns(
-    columns: Mapping[str, Sequence[str]], labels: Sequence[str | None], *, why: str = "", has_group: bool = False
+    columns: Mapping[str, Sequence[str]], labels: Sequence[str | None], *, has_group: bool = False
 ) -> dict[str, Column]:
     """Describe columns that nothing reads by their values: whether they look like a division, or like groups.
 
@@ -45,13 +45,18 @@ def unread_columns(
         if looks == "division":
             of_folds = all(map(_WHOLE.fullmatch, known))
             option = f"`split.by`=fold `columns.fold`={name}" if of_folds else f"`columns.split`={name}"
-        found[name] = Column(why=why or "no option names it", option=option, looks=looks, distinct=len({*known}))
+        found[name] = Column(why="no option names it", option=option, looks=looks)
     return found
 
 
-def words_of(name: str) -> set[str]:
-    """Return the words of a name in lower case: ``srcFile``, ``src_file`` and ``Src File`` have src and file."""
-    return {each for each in re.split(r"[\W_\d]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()) if each}
+def bare_words(name: str) -> set[str]:
+    """Return the words of a name without numbers, such as fold of ``fold1``."""
+    return {*words_of(_NUMBER.sub(" ", name))}
+
+
+def divides(name: str) -> bool:
+    """Return whether a name has a word of columns that divide recordings."""
+    return not DIVISIONS.isdisjoint(bare_words(name))
 
 
 def looks_like_division(name: str, known: Sequence[str]) -> bool:
@@ -59,7 +64,7 @@ def looks_like_division(name: str, known: Sequence[str]) -> bool:
     distinct = {*known}
     if len(known) < LEAST_ROWS or not distinct:
         return False
-    named = not DIVISIONS.isdisjoint(words_of(name))
+    named = divides(name)
     splits = sum(known_split(value) is not None for value in known)
     if 2 * splits > len(known) and (named or len(distinct) > 1) and len(distinct) <= MOST_PARTS:
         return True
@@ -86,7 +91,7 @@ def looks_like_group(name: str, values: Sequence[str], labels: Sequence[str | No
     repeated = sum(len(each) for each in rows.values() if len(each) > 1)
     if known < LEAST_ROWS or len(rows) < 2 or 2 * repeated < known:
         return False
-    if not GROUPS.isdisjoint(words_of(name)):
+    if not GROUPS.isdisjoint(bare_words(name)):
         return True
     if any(map(_DECIMAL.fullmatch, rows)) or {*rows} in (counted_from(0, len(rows)), counted_from(1, len(rows))):
         return False
