@@ -25,12 +25,14 @@ import torch
 from scipy.optimize import linear_sum_assignment
 
 from lm.language_tests import Scorer, Unigram, fit_bigram
-from lm.lm_options import ProbeConfig
-from lm.model import LanguageModel
+from lm.lm_options import VECTORS, ProbeConfig
+from lm.model import LanguageModel, layer_features
 from lm.probing import intervals as intervals
+from lm.probing.vectors import bags_of_codes
 from pipelines.chain.study import Study
 from pipelines.extras.work import Work
 from pipelines.extras.zerospeech import ZerospeechConfig
+from pipelines.extras.zerospeech.pair_probe import METHODS, JudgedUtterance, can_probe, pair_probe_rows, probe_pairs
 from pipelines.results.run_record import FoldSeed, Made, Row, Section
 from pipelines.settings.run_settings import EMBEDDED, EMBEDDED_SOURCE, RunSettings
 from pipelines.stages.listening import training_codes
@@ -348,6 +350,28 @@ def spoken_pairs(run: Run, subject: Subject) -> None:
     write_json(run.folder / PAIRS, {**about, "pairs": len(pairs), **_accuracies(scores, judged)})
 
 
+PAIR_PROBE = "pair_probe.json"
+
+
+@stage("probed_pairs", version=1, title="linear probes of pairs of utterances")
+@one_thread()
+def probed_pairs(run: Run, subject: Subject, config: ProbeConfig) -> None:
+    """Probe the GPT's states, the untrained GPT's, and bags of codes: which sentence of a pair is right?"""
+    asked = subject.pairs
+    folder = subject.speak(run, asked.utterances)
+    codes = _encode(run, subject.tokenizer(run.gang.device), folder, asked.utterances)
+    judged = [(pair, file) for pair in asked.pairs for file in (pair.right, pair.wrong)]
+    utterances = [JudgedUtterance(item=pair.item, voice=pair.voice, right=file == pair.right) for pair, file in judged]
+    clips, record = [codes[file] for _, file in judged], dict[str, object]()
+    if can_probe(utterances):
+        gpts = dict(zip(("gpt", "random_gpt"), subject.gpts(run.gang.device), strict=True))
+        features = {name: layer_features(model, clips) for name, model in gpts.items()}
+        bags = [bags_of_codes(each, VECTORS.poolings) for each in clips]
+        features["bag_of_codes"] = {each: np.stack([bag[each] for bag in bags]) for each in VECTORS.poolings}
+        record = probe_pairs({name: features[name] for name in METHODS}, utterances, config)
+    write_json(run.folder / PAIR_PROBE, record)
+
+
 CONSISTENCY = "consistency.json"
 NOISE_SNR = 10.0  # dB, of the sounds with a background
 
@@ -413,6 +437,8 @@ def _plan(study: Study) -> None:
         seed=settings.lm.fit.seed,
     )
     study.add(spoken_pairs(session, subject))
+    if settings.embedded.sentences:
+        study.add(probed_pairs(session, subject, settings.probe))
     if config.consistency:
         study.add(consistency(session, replace(subject, config=config)))
 
@@ -446,6 +472,19 @@ def _rows(made: Made, manifest: Clips, settings: RunSettings) -> tuple[Section, 
                 of_items = {place: each["tests"][change]["accuracies"] for place, each in judged.items()}
                 own = replace(row, name=f"{name}_{change}")
                 figures += item_figures(of_items, own, config, gap=f"{own.name}_difference")
+    probes = {place: each["probed_pairs"] for place, each in made.items() if "probed_pairs" in each}
+    records = {place: record for place, entry in probes.items() if (record := entry.read_json(PAIR_PROBE))}
+    if records:
+        key, first = " ".join(entry.key for entry in probes.values()), next(iter(records.values()))
+        of_test, seeds = f"{tests['pairs']['test']}_probe", len({seed for _, seed in records})
+        row = Row(stage="zerospeech", name=of_test, value=np.nan, artifact=key, split="test", seeds=seeds)
+        tests["probe"] = {
+            "test": of_test,
+            "trained": max(fold["trained"] for fold in first["folds"]),
+            "tested": sum(len(fold["voices"]) for fold in first["folds"]),
+            "chosen": {name: [fold["methods"][name]["chosen"] for fold in first["folds"]] for name in METHODS},
+        }
+        figures += pair_probe_rows(records, replace(row, protocol="voices and sentences held out"), config)
     return tests, figures
 
 

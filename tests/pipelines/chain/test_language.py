@@ -11,6 +11,13 @@ import pytest
 
 from lm.model import LanguageModel
 from pipelines.extras.zerospeech import ZerospeechConfig
+from pipelines.extras.zerospeech.pair_probe import (
+    METHODS,
+    JudgedUtterance,
+    can_probe,
+    pair_probe_rows,
+    probe_pairs,
+)
 from pipelines.extras.zerospeech.word_tests import (
     CHANGES,
     MODELS,
@@ -30,6 +37,7 @@ from tests.pipelines.tiny_chain import composed, run
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import read
 from wordless.audio.recordings.embedded import SLOTS, EmbeddedConfig, speak
+from wordless.base.arrays import FloatArray
 from wordless.base.messages import InputError
 
 WORDS = ("stages=[zerospeech,report]", "zerospeech.voices=2", "zerospeech.consistency=1")
@@ -108,13 +116,65 @@ def test_sentences_are_tested_by_their_word_order(tmp_path: Path) -> None:
 
 def test_agreement_is_tested_where_pairs_of_words_are_at_chance(tmp_path: Path) -> None:
     words = ("embedded.words=null", "embedded.takes=null", "embedded.voices=5", "embedded.sentences=4")
-    tests = ("embedded.agreement=true", "zerospeech.voices=1", "zerospeech.sentences=4")
+    tests = ("embedded.agreement=true", "zerospeech.voices=4", "zerospeech.sentences=4", "probe.resamples=100")
     assert run(tmp_path / "store", tmp_path / "run", *words, *tests, "stages=[tokenizer,lm,zerospeech,report]") == 0
     rows = where(read_results(tmp_path / "run")["figures"], stage="zerospeech", name="agreement")
     right = {row.of: row.value for row in rows}
     assert right["word_bigram"] == 0.5
     assert {*MODELS, *PASTS} < {*right}
-    assert "the other number of its noun" in (tmp_path / "run/report.html").read_text()
+    report = (tmp_path / "run/report.html").read_text()
+    assert "the other number of its noun" in report
+    about = json.loads((tmp_path / "run/results.json").read_text())["zerospeech"]["probe"]
+    assert (about["test"], about["trained"], about["tested"]) == (
+        "agreement_probe",
+        12,
+        8,
+    )  # one voice of four is for validation
+    probed = where(read_results(tmp_path / "run")["figures"], stage="zerospeech", name="agreement_probe")
+    assert [(row.of, row.over, row.over_count, row.count) for row in probed] == [(of, "groups", 4, 8) for of in METHODS]
+    assert "each tested once by a probe of 12 others" in report
+    assert "A linear probe of its states" in report.partition("</header>")[0]
+
+
+def test_a_probe_of_pairs_hears_what_is_right_and_learns_no_sentence_and_no_voice() -> None:
+    """Controls: vectors that tell the answer, that tell sentence and answer, voice and answer, and nothing."""
+    voices, items = [f"voice {number}" for number in range(8)], [f"sentence {number}" for number in range(12)]
+    utterances = [JudgedUtterance(item=i, voice=v, right=r) for v, i, r in product(voices, items, (True, False))]
+    rng = np.random.default_rng(0)
+    noise = rng.standard_normal((len(utterances), 8)).astype(np.float32)
+
+    def known(names: list[str], of: list[str]) -> FloatArray:
+        """One number for each name, which is 1 or -1: right or wrong."""
+        told = np.array(
+            [[(each == name) * (2 * u.right - 1) for name in names] for each, u in zip(of, utterances, strict=True)]
+        )
+        return np.concatenate([noise, told.astype(np.float32)], axis=1)
+
+    answer = np.concatenate([noise, [[2 * each.right - 1] for each in utterances]], axis=1).astype(np.float32)
+    features = {
+        "gpt": {"mean": noise, "thirds": answer},
+        "bag_of_codes": {"mean": known(items, [each.item for each in utterances])},
+        "random_gpt": {"mean": known(voices, [each.voice for each in utterances])},
+    }
+    config = run_settings(composed(Path("store"), "probe.resamples=200")).probe
+    record = probe_pairs(features, utterances, config)
+    rows = {(row.of, row.against): row for row in pair_probe_rows({("", 0): record}, PROBE_ROW, config)}
+    assert rows["gpt", None].value == 1.0
+    for name in ("bag_of_codes", "random_gpt"):
+        assert rows[name, None].value == pytest.approx(0.5, abs=0.15)
+        assert (rows["gpt", name].low or 0) > 0.3
+    assert rows["gpt", None].count == 8 * 12 * 2 // 4  # each fourth of the voices with each fourth of the sentences
+    again = [*pair_probe_rows({("", 0): record, ("", 1): record}, PROBE_ROW, config)]
+    assert again[0].value == 1.0
+
+
+def test_too_few_voices_or_sentences_have_no_probe() -> None:
+    few = [JudgedUtterance(item=item, voice="one", right=True) for item in "abcde"]
+    assert not can_probe(few)
+    assert can_probe([JudgedUtterance(item=i, voice=v, right=True) for i, v in product("abcd", "wxyz")])
+
+
+PROBE_ROW = Row(stage="zerospeech", name="word_order_probe", value=0.0, artifact="")
 
 
 ROW = Row(stage="zerospeech", name="word_order", value=0.0, artifact="", seeds=2)
