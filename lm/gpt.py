@@ -11,7 +11,7 @@ logits.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from typing import TYPE_CHECKING, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, cast
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from lm.tokens import Vocabulary, window_start
 from wordless.base.arrays import IntArray
 from wordless.base.causal_transformer import create_causal_transformer, full_rows, layer_states
 from wordless.base.machine import copy_to, exact
+from wordless.base.messages import InputError
 
 if TYPE_CHECKING:
     from fairseq2.models.transformer import TransformerEmbeddingFrontend
@@ -36,6 +37,8 @@ class GPT(nn.Module):
 
     Tokens and logits are counted code by code, whatever `GPTConfig.interleaving` does inside.
     """
+
+    input_dimensions: ClassVar[int] = 2  # of inputs: (batch, positions)
 
     def __init__(self, config: GPTConfig, vocabulary: Vocabulary) -> None:
         super().__init__()
@@ -67,10 +70,26 @@ class GPT(nn.Module):
         return cast("TransformerEmbeddingFrontend", self.transformer.decoder_frontend)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """Map begin-of-sequence and tokens ``(batch, positions)`` to logits ``(batch, positions, per_stream)``."""
+        """Map begin-of-sequence and tokens ``(batch, positions)`` to logits ``(batch, positions, per_stream)``.
+
+        Inputs are those of `lm.model.LanguageModel.reader`. Codes have no begin-of-sequence, and are refused; on a GPU
+        only their shape is checked, because a look at the numbers would wait for it.
+        """
+        if not torch.compiler.is_compiling():
+            self._require_tokens(tokens)
         # A statement of its own: `torch.compile` would otherwise compile the next line anew in each step.
         decoded = self.decoded(tokens)
         return self.logits(decoded)[:, : tokens.shape[1]]
+
+    def _require_tokens(self, tokens: Tensor) -> None:
+        dimensions, bos = self.input_dimensions, self.vocabulary.bos
+        fits = tokens.ndim == dimensions and not tokens.is_floating_point()
+        if fits and tokens.device.type == "cpu" and tokens.numel():
+            begin = tokens[:, 0] if dimensions == 2 else tokens[:, 0, 0]
+            fits = bool((begin == bos).all())
+        if not fits:
+            problem = f"inputs of the GPT are {tokens.dtype} {(*tokens.shape,)}, and no tokens after begin-of-sequence"
+            raise InputError(problem, remedy="give codes to LanguageModel.logits(codes), .loss(codes) or forward")
 
     def decoded(self, tokens: Tensor) -> Tensor:
         """Compute the normalised last states ``(batch, positions, model_dim)``; of parallel streams, of time steps."""
@@ -131,6 +150,12 @@ class GPT(nn.Module):
         return found | inner
 
 
+def require_evaluation(gpt: GPT) -> None:
+    """Refuse a GPT in training mode, whose dropout would be in its answers."""
+    if gpt.training:
+        raise InputError("the language model is in training mode, with dropout", remedy="call its eval() first")
+
+
 class CachedGPT:
     """A GPT in evaluation mode that reads by positions."""
 
@@ -138,7 +163,7 @@ class CachedGPT:
     _next: Tensor  # (batch, codes of a position, per_stream) logits
 
     def __init__(self, gpt: GPT) -> None:
-        assert not gpt.training
+        require_evaluation(gpt)
         self.gpt = gpt
         self._start = self._read = -1  # positions of the GPT: the first one in the cache, and the end of the last
 

@@ -11,14 +11,22 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.utils.rnn import pad_sequence
 
-from lm.gpt import GPT, CachedGPT, Embedded, continue_codes, create_gpt, stream_codes
+from lm.gpt import GPT, CachedGPT, Embedded, continue_codes, create_gpt, require_evaluation, stream_codes
 from lm.lm_options import LOOK_AHEAD, RESIDUAL, VECTORS, CodeSampling, GPTConfig, States, VectorConfig
 from lm.probing.vectors import StatesOfBatch, pool_states
 from lm.tokens import CodeSequences, Vocabulary, Window, loss, validation_batches, windows
-from tokenizer.codes import Codes, CodesFormat, SoftCodes, join_codes, require_codes, require_same_codebook
+from tokenizer.codes import (
+    Codes,
+    CodesFormat,
+    SoftCodes,
+    join_codes,
+    require_codes,
+    require_same_codebook,
+    row_lengths,
+)
 from wordless.base import saved_models
 from wordless.base.arrays import FloatArray, IntArray
 from wordless.base.causal_transformer import full_rows
@@ -50,19 +58,22 @@ class Saved:
             raise OldModelError("its GPT reads the pitch among the codes, and this version has it beside them")
 
 
-class LanguageModel:
+class LanguageModel(nn.Module):
     """A GPT and the format of the codes that it was trained on; codes of another codebook are refused.
 
-    Messages call the model by its ``name``. `lm.rates` and `lm.pitch` have models of codes at several rates, and of
-    codes with streams beside them: they override what is different.
+    It is a module of PyTorch in evaluation mode, which scores and generates. For training, call ``train()``, and
+    descend `loss`. Messages call the model by its ``name``. `lm.rates` and `lm.pitch` have models of codes at several
+    rates, and of codes with side streams: they override what is different.
     """
 
     def __init__(self, gpt: GPT, codes_format: CodesFormat, *, name: str = "the language model") -> None:
-        self.gpt = gpt.eval()
+        super().__init__()
+        self.gpt = gpt
         self.format = codes_format  # of the codes that the model takes and gives
         self.predicted = codes_format  # of the codes that the GPT predicts
         self.name = name
         self.began_at: str | None = None  # SHA-256 of the weights that training began with; None: random weights
+        self.eval()
 
     @staticmethod
     def create(
@@ -126,16 +137,123 @@ class LanguageModel:
         """Positions of the GPT for each time step of the codes that it predicts."""
         return self.gpt.config.positions_per_step(self.predicted.streams)
 
+    @property
+    def capacity(self) -> int:
+        """Time steps that the GPT reads at once; longer recordings are read in windows of so many."""
+        return self.gpt.capacity
+
+    @property
+    def codebook_size(self) -> int:
+        """Number of different codes."""
+        return self.format.codebook_size
+
+    @property
+    def sample_rate(self) -> int:
+        """Sample rate in Hz of the sound that the codes stand for."""
+        return self.format.sample_rate
+
+    # Training
+
+    def forward(self, codes: Tensor, mask: Tensor | None = None) -> Tensor:
+        """Compute the logits of each code, given the codes before it.
+
+        Begin-of-sequence is read before the first code. So ``logits[:, t, s]`` are of ``codes[:, t, s]``: nothing is to
+        be shifted.
+
+        Args:
+            codes: ``(batch, time, streams)``, integers, at most `capacity` time steps. Side streams may be there, and
+                are not read. Tensors on the CPU are checked without waiting for a GPU.
+            mask: ``(batch, time)``, true (or 1) for codes, and false (or 0) for the padding that ends shorter rows.
+                None: all rows have the same length.
+
+        Returns:
+            ``(batch, time, streams, codebook_size)``, of the streams of the spectrum. Logits of padding mean nothing.
+            A model of several rates gives those of the finest rate, whose time steps are counted.
+
+        Raises:
+            InputError: the shape, a code or the mask is not of this model.
+        """
+        rows = self._rows(codes, mask)
+        lengths = [len(self.own(row)) for row in rows]
+        if max(lengths, default=0) > self.capacity:
+            rule = f"the model reads at most {self.capacity} at once: cut them, or give Codes to loss or logits"
+            raise InputError(option="time steps of the codes", value=max(lengths), rule=rule)
+        read = [
+            self.reader(row)(Window(start=0, counted=0, stop=length)) for row, length in zip(rows, lengths, strict=True)
+        ]
+        if not max(lengths, default=0):
+            return torch.zeros(len(rows), 0, *self.predicted.code_shape, device=self.gpt.device)
+        return self._by_step(self.gpt(_padded(read)[:, :-1]))
+
+    def logits(self, codes: Codes) -> Tensor:
+        """Compute the logits of each code of a recording of any length, given the codes before it.
+
+        They are ``(time, streams, codebook_size)``, of the streams of the spectrum, and have gradients. Those of the
+        code ``[t, s]`` are ``logits[t, s]``. Recordings longer than `capacity` are read in windows that overlap.
+        """
+        inputs = self.reader(codes)
+        found = [torch.zeros(0, *self.predicted.code_shape, device=self.gpt.device)]
+        for window in windows(len(self.own(codes)), self.capacity):
+            logits = self._by_step(self.gpt(inputs(window)[None, :-1]))[0]
+            found.append(logits[window.counted - window.start :])
+        return torch.cat(found)
+
+    def loss(self, codes: Codes | Sequence[Codes] | Tensor, mask: Tensor | None = None) -> Tensor:
+        """Compute the mean negative log-probability of a code in nats, with gradients: cross entropy.
+
+        ``codes`` are those of a recording or of several, of any length, or a tensor with its ``mask``, as `forward`
+        takes them. Each code counts once; padding does not. Models of several rates learn the finest one.
+        """
+        if isinstance(codes, Tensor):
+            clips = self._rows(codes, mask)
+        else:
+            require(mask is None, "mask", "given", "only a tensor has one: recordings know their lengths")
+            clips = [codes] if isinstance(codes, Codes) else [*codes]
+        sequences = CodeSequences(views=[[self.rows(clip)] for clip in clips])
+        count = sum(len(windows(length, self.capacity)) for length in sequences.lengths.tolist())
+        (batch,) = validation_batches(sequences, self.gpt.vocabulary, batch_size=count, capacity=self.capacity)
+        nats, number = loss(self.gpt, batch.to(self.gpt.device))
+        return nats / number
+
+    def _by_step(self, logits: Tensor) -> Tensor:
+        """Divide logits by time steps: ``(batch, time * streams, codes)`` -> ``(batch, time, streams, codes)``."""
+        return logits.reshape(len(logits), -1, self.predicted.streams, logits.shape[2])
+
+    def _rows(self, codes: Tensor, mask: Tensor | None) -> list[Codes]:
+        """Return the rows of a tensor ``(batch, time, streams)`` without their padding; refuse others."""
+        own = self.format if codes.shape[-1:] == (self.format.streams,) else self.format.spectral
+        if codes.ndim != 3 or codes.is_floating_point() or codes.shape[2] != own.streams:
+            known = " or ".join(
+                str(each) for each in dict.fromkeys((self.format.spectral_streams, self.format.streams))
+            )
+            sides = "".join(f", {each.name}" for each in self.format.beside)
+            rule = f"{self.name} reads integers (batch, time, {known}): streams of codes{sides}"
+            raise InputError(option="codes", value=f"{codes.dtype} {(*codes.shape,)}", rule=rule)
+        values, lengths = codes.detach().cpu(), row_lengths(mask, (len(codes), codes.shape[1]))
+        size = own.samples_per_code
+        return [
+            Codes(values=row[:length].numpy().astype(np.int32), num_samples=length * size, format=own)
+            for row, length in zip(values, lengths, strict=True)
+        ]
+
     # Continuations
 
     def generate(
-        self, prompt: Codes | None = None, *, seconds: float, temperature: float = 1.0, top_k: int = 0, seed: int = 0
+        self,
+        prompt: Codes | None = None,
+        *,
+        seconds: float | None = None,
+        num_samples: int | None = None,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        seed: int = 0,
     ) -> Codes:
         """Generate a continuation, without the prompt; with no prompt, a recording from its beginning.
 
         Args:
             prompt: codes of this model's codebook; only whole time steps are read.
             seconds: length of the continuation.
+            num_samples: its length in samples at `sample_rate`, in the place of ``seconds``.
             temperature: divides the logits; 0 takes the most probable code each time.
             top_k: draws among the most probable codes only; 0: among all.
             seed: of the draws; the same seed gives the same codes.
@@ -144,18 +262,47 @@ class LanguageModel:
             InputError: the codes are of another codebook, or a number is out of its range.
         """
         sampling = CodeSampling(temperature=temperature, top_k=top_k)
-        return self.generate_batch([prompt], seconds=seconds, sampling=sampling, seed=seed)[0]
+        return self._continue([prompt], self._samples(seconds, num_samples, seed), sampling, seed)[0]
 
     def generate_batch(
-        self, prompts: Sequence[Codes | None], *, seconds: float, sampling: CodeSampling, seed: int = 0
+        self,
+        prompts: Sequence[Codes | None],
+        *,
+        seconds: float | None = None,
+        num_samples: int | None = None,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        seed: int = 0,
+        sampling: CodeSampling | None = None,
     ) -> list[Codes]:
-        """Generate a continuation of each prompt, without the prompts.
+        """Generate a continuation of each prompt, without the prompts, as `generate` does.
 
-        Continuation ``i`` depends on the whole time steps of its prompt, the seed and ``i`` alone.
+        Continuation ``i`` depends on the whole time steps of its prompt, the seed and ``i`` alone: so ``[prompt] * 4``
+        gives four continuations of one prompt. ``sampling`` is temperature and top-k as one value, in their place.
         """
-        if not prompts:
-            return []
-        num_samples = self._samples(seconds, seed)
+        length = self._samples(seconds, num_samples, seed)
+        sampling = _sampling(temperature, top_k, sampling)
+        return self._continue(prompts, length, sampling, seed) if prompts else []
+
+    def stream(
+        self,
+        prompt: Codes | None = None,
+        *,
+        seconds: float | None = None,
+        num_samples: int | None = None,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        seed: int = 0,
+        sampling: CodeSampling | None = None,
+    ) -> Iterator[Codes]:
+        """Give the continuation of `generate_batch` of one prompt by time steps, as they are generated."""
+        sampling = _sampling(temperature, top_k, sampling)
+        yield from self._stream(prompt, self._samples(seconds, num_samples, seed), sampling, seed)
+
+    def _continue(
+        self, prompts: Sequence[Codes | None], num_samples: int, sampling: CodeSampling, seed: int
+    ) -> list[Codes]:
+        """Generate the continuations of `generate_batch`."""
         continued = continue_codes(
             CachedGPT(self.gpt),
             [self._prompt(prompt) for prompt in prompts],
@@ -165,19 +312,24 @@ class LanguageModel:
         )
         return [Codes(values=values, num_samples=num_samples, format=self.predicted) for values in continued]
 
-    def stream(self, prompt: Codes | None, *, seconds: float, sampling: CodeSampling, seed: int = 0) -> Iterator[Codes]:
-        """Give the continuation of one prompt by time steps as they are generated."""
-        left = self._samples(seconds, seed)
+    def _stream(self, prompt: Codes | None, num_samples: int, sampling: CodeSampling, seed: int) -> Iterator[Codes]:
+        """Give the time steps of `stream`."""
+        left = num_samples
         steps, cached = self.predicted.steps(left), CachedGPT(self.gpt)
         for values in stream_codes(cached, self._prompt(prompt), steps=steps, sampling=sampling, seed=(seed, 0)):
             samples = min(left, self.predicted.samples_per_code)
             yield Codes(values=values, num_samples=samples, format=self.predicted)
             left -= samples
 
-    def _samples(self, seconds: float, seed: int) -> int:
+    def _samples(self, seconds: float | None, num_samples: int | None, seed: int) -> int:
         """Return the samples to generate; refuse a length or a seed that there is not."""
-        num_samples = samples_to_generate(seconds, self.format.sample_rate)
         require_seed(seed, "seed")
+        if seconds is not None and num_samples is None:
+            return samples_to_generate(seconds, self.format.sample_rate)
+        if num_samples is None or seconds is not None:
+            given = "missing" if num_samples is None else f"{seconds}, and num_samples {num_samples}"
+            raise InputError(f"seconds is {given}", remedy="give one of seconds= and num_samples=")
+        require(num_samples >= 1, "num_samples", num_samples, "ask for 1 sample or more")
         return num_samples
 
     def _prompt(self, prompt: Codes | None) -> IntArray:
@@ -213,7 +365,10 @@ class LanguageModel:
         return lambda window: self.tokens(values[window.start : window.stop])
 
     def tokens(self, values: IntArray) -> Tensor:
-        """Convert codes ``(time, streams)`` to begin-of-sequence and tokens ``(1 + time * streams,)``."""
+        """Convert codes ``(time, streams)`` to begin-of-sequence and tokens ``(1 + time * streams,)``.
+
+        Codes have the streams of the spectrum alone; `reader` reads `Codes`.
+        """
         vocabulary = self.gpt.vocabulary
         return copy_to(torch.from_numpy(np.append(vocabulary.bos, vocabulary.tokens(values))), self.gpt.device)
 
@@ -221,23 +376,61 @@ class LanguageModel:
 
     @torch.no_grad()
     @exact
-    def hidden_states(self, codes: Codes, layers: Sequence[int] | None = None, *, first: int = 0) -> Tensor:
+    def hidden_states(self, codes: Codes, layers: int | Sequence[int] | None = None, *, first: int = 0) -> Tensor:
         """Compute the states of some layers (0: embeddings; None: all) ``(layers, time * streams, model_dim)``.
 
-        State ``p`` has read all codes up to ``p``; with parallel streams, all codes of its time step. Windows that end
-        before time step ``first`` are left out.
+        The states of one layer, such as ``layers=2``, are ``(time * streams, model_dim)``. State ``p`` has read all
+        codes up to ``p``; with parallel streams, all codes of its time step. Windows that end before time step
+        ``first`` are left out.
         """
-        config, repeated = self.gpt.config, self.predicted.streams if self.gpt.by_step else 1
-        layers = range(1 + config.layers) if layers is None else layers
-        for layer in layers:
-            rule = f"choose 0 (embeddings) to {config.layers}"
-            require(0 <= layer <= config.layers, "layers", layer, rule)
-        found = [torch.zeros(len(layers), 0, config.model_dim, device=self.gpt.device, dtype=torch.float32)]
-        for places, states in self.states([codes], of=("embeddings", "residual"), first=first):
+        chosen, dim = self._layers(layers), self.gpt.config.model_dim
+        found = [torch.zeros(len(chosen), 0, dim, device=self.gpt.device, dtype=torch.float32)]
+        found += [states for _, states in self._states_of_layers([codes], chosen, first=first)]
+        whole = torch.cat(found, dim=1)
+        return whole[0] if isinstance(layers, int) else whole
+
+    @torch.no_grad()
+    @exact
+    def hidden_states_batch(
+        self, recordings: Sequence[Codes], layers: int | Sequence[int] | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Compute the states of `hidden_states` of several recordings of any lengths together.
+
+        Other companions change only the rounding. Embeddings are layer 0, and None chooses all layers.
+
+        Returns:
+            ``(layers, batch, time * streams, model_dim)``, or without the first dimension if ``layers`` is a number,
+            with zeros after the end of shorter recordings; and a mask ``(batch, time * streams)``, true for states.
+        """
+        if isinstance(recordings, Codes):
+            raise InputError("recordings is of type Codes; give a list of them, or one to hidden_states(...)")
+        chosen, dim, device = self._layers(layers), self.gpt.config.model_dim, self.gpt.device
+        lengths = [len(self.own(each)) * self.predicted.streams for each in recordings]
+        size = (len(chosen), len(lengths), max(lengths, default=0), dim)
+        found, filled = torch.zeros(size, device=device, dtype=torch.float32), [0] * len(lengths)
+        for row, states in self._states_of_layers(recordings, chosen):
+            begin, end = filled[row], filled[row] + states.shape[1]
+            found[:, row, begin:end], filled[row] = states, end
+        mask = torch.arange(size[2], device=device) < torch.tensor(lengths, device=device)[:, None]
+        return found[0] if isinstance(layers, int) else found, mask
+
+    def _layers(self, layers: int | Sequence[int] | None) -> Sequence[int]:
+        """Return the numbers of layers; refuse others."""
+        last = self.gpt.config.layers
+        chosen = range(1 + last) if layers is None else [layers] if isinstance(layers, int) else layers
+        for layer in chosen:
+            require(0 <= layer <= last, "layers", layer, f"choose 0 (embeddings) to {last}")
+        return chosen
+
+    def _states_of_layers(
+        self, recordings: Sequence[Codes], layers: Sequence[int], *, first: int = 0
+    ) -> Iterator[tuple[int, Tensor]]:
+        """Give the number of a recording, and its next states ``(layers, codes, model_dim)``."""
+        repeated = self.predicted.streams if self.gpt.by_step else 1
+        for places, states in self.states(recordings, of=("embeddings", "residual"), first=first):
             wanted = torch.stack([states[f"layer_{layer}"][0] for layer in layers])  # (layers, batch, positions, dim)
-            for row, ((_, begin), end) in enumerate(zip(places, states["layer_0"][1].tolist(), strict=True)):
-                found.append(wanted[:, row, begin:end].repeat_interleave(repeated, 1))
-        return torch.cat(found, dim=1)
+            for row, ((number, begin), end) in enumerate(zip(places, states["layer_0"][1].tolist(), strict=True)):
+                yield number, wanted[:, row, begin:end].repeat_interleave(repeated, 1)
 
     def states(
         self,
@@ -272,6 +465,7 @@ class LanguageModel:
         Windows of similar length share a batch of at most ``batch_tokens`` tokens (or one window). Those of a recording
         come in order; those that end before time step ``first`` are left out.
         """
+        require_evaluation(self.gpt)
         passages = [
             (row, window)
             for row, steps in enumerate(lengths)
@@ -299,6 +493,7 @@ class LanguageModel:
         predicted from fewer steps before it than these, and from half of them or more, as in windows of a long
         recording.
         """
+        require_evaluation(self.gpt)
         inputs, own, capacity = self.reader(codes), self.own(codes).values, self.gpt.capacity
         alike: Iterable[Iterable[Window]]
         if past is None:
@@ -326,6 +521,7 @@ class LanguageModel:
     @exact
     def nats_per_code(self, clips: Sequence[Codes], *, batch_size: int = 16) -> float:
         """Compute the mean negative log-probability over all codes of a list of clips, in nats."""
+        require_evaluation(self.gpt)
         if isinstance(clips, Codes) or not clips:
             raise InputError("clips must be a list with codes of one clip or several, such as [codes]")
         sequences = CodeSequences(views=[[self.rows(codes)] for codes in clips])
@@ -346,6 +542,15 @@ def _kind(codes: CodesFormat) -> type[LanguageModel]:
         return LanguageModel
     kind: type[LanguageModel] = resolve_name(UPSAMPLER if codes.rates else BESIDE)
     return kind
+
+
+def _sampling(temperature: float, top_k: int, sampling: CodeSampling | None) -> CodeSampling:
+    """Return the options of sampling, which are given alone or as one value."""
+    alone = CodeSampling(temperature=temperature, top_k=top_k)
+    if sampling is None:
+        return alone
+    require(alone == CodeSampling(), "sampling", "given", "it holds temperature and top_k: leave them out")
+    return sampling
 
 
 def _padded(rows: Sequence[Tensor]) -> Tensor:

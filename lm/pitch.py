@@ -193,19 +193,19 @@ class WithStreams(LanguageModel):
         self.require_own(codes)
         return codes.spectral
 
-    def generate_batch(
-        self, prompts: Sequence[Codes | None], *, seconds: float, sampling: CodeSampling, seed: int = 0
+    def _continue(
+        self, prompts: Sequence[Codes | None], num_samples: int, sampling: CodeSampling, seed: int
     ) -> list[Codes]:
         """Generate a continuation of each prompt; its pitch is drawn after its codes."""
-        codes = super().generate_batch(prompts, seconds=seconds, sampling=sampling, seed=seed)
+        codes = super()._continue(prompts, num_samples, sampling, seed)
         return [
             self.add_beside(new, prompt, _draws(seed, number), temperature=sampling.temperature)
             for number, (prompt, new) in enumerate(zip(prompts, codes, strict=True))
         ]
 
-    def stream(self, prompt: Codes | None, *, seconds: float, sampling: CodeSampling, seed: int = 0) -> Iterator[Codes]:
+    def _stream(self, prompt: Codes | None, num_samples: int, sampling: CodeSampling, seed: int) -> Iterator[Codes]:
         """Give the continuation of one prompt by time steps, some of which come together."""
-        new, rng, past = super().stream(prompt, seconds=seconds, sampling=sampling, seed=seed), _draws(seed, 0), prompt
+        new, rng, past = super()._stream(prompt, num_samples, sampling, seed), _draws(seed, 0), prompt
         while steps := [*islice(new, TOGETHER)]:
             codes = self.add_beside(join_codes(*steps), past, rng, temperature=sampling.temperature)
             past = codes if past is None else join_codes(self._whole(past).with_beside(self.format), codes)

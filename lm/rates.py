@@ -26,6 +26,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -117,6 +118,8 @@ class UpsamplerGPT(GPT):
     code ``p``, the code that position ``p`` predicts.
     """
 
+    input_dimensions: ClassVar[int] = 3  # (batch, positions, 1 + columns)
+
     def __init__(self, config: GPTConfig, vocabulary: Vocabulary, conditions: Conditions) -> None:
         super().__init__(config, vocabulary)
         self.conditions = conditions
@@ -193,8 +196,8 @@ class Upsampler(LanguageModel):
         *coarser, own = codes.by_rate
         return self.gpt.conditions.align([each.values for each in coarser], len(own.values) + 1)
 
-    def generate_batch(
-        self, prompts: Sequence[Codes | None], *, seconds: float, sampling: CodeSampling, seed: int = 0
+    def _continue(
+        self, prompts: Sequence[Codes | None], num_samples: int, sampling: CodeSampling, seed: int
     ) -> list[Codes]:
         """Refuse: coarser codes are needed."""
         raise InputError(
@@ -202,9 +205,9 @@ class Upsampler(LanguageModel):
             "rates, which holds this one"
         )
 
-    def stream(self, prompt: Codes | None, *, seconds: float, sampling: CodeSampling, seed: int = 0) -> Iterator[Codes]:
+    def _stream(self, prompt: Codes | None, num_samples: int, sampling: CodeSampling, seed: int) -> Iterator[Codes]:
         """Give the continuation of one prompt as a whole."""
-        yield from self.generate_batch([prompt], seconds=seconds, sampling=sampling, seed=seed)
+        yield from self._continue([prompt], num_samples, sampling, seed)
 
     def save_pretrained(self, folder: Path | str) -> None:
         rows, (*coarser, _) = gpt_rows(self.gpt, self.predicted), self.format.formats
@@ -228,9 +231,15 @@ class RatesModel(Upsampler):
                     f"the model of rate {number} reads codes of codebook {model.format.codebook}, which the models of "
                     "the coarser rates do not predict; take all models from one run"
                 )
-        self.rates, finest = tuple(models), models[-1]
+        finest = models[-1]
         assert isinstance(finest, Upsampler), "of several rates"
         super().__init__(finest.gpt, finest.format, name=name)
+        self._rates = nn.ModuleList(models)
+
+    @property
+    def rates(self) -> tuple[LanguageModel, ...]:
+        """The model of each rate, coarse to fine."""
+        return tuple(each for each in self._rates if isinstance(each, LanguageModel))
 
     @classmethod
     def of_folder(cls, folder: Path, *, device: str, name: str) -> "RatesModel":
@@ -247,17 +256,14 @@ class RatesModel(Upsampler):
         about = card("Unit language model of several rates", _RATES.format(count=len(rows)), rows, self.format)
         save_rates(Path(folder).expanduser(), [each.save_pretrained for each in self.rates], self.format, card=about)
 
-    def generate_batch(
-        self, prompts: Sequence[Codes | None], *, seconds: float, sampling: CodeSampling, seed: int = 0
+    def _continue(
+        self, prompts: Sequence[Codes | None], num_samples: int, sampling: CodeSampling, seed: int
     ) -> list[Codes]:
         """Generate a continuation of each prompt at all rates, without the prompts.
 
         Coarser rates are continued a little further, so that no upsampler reads an end of the recording, which it knows
         from training.
         """
-        if not prompts:
-            return []
-        num_samples = self._samples(seconds, seed)
         known = [self._prompts(prompt) for prompt in prompts]
         whole: list[list[IntArray]] = [[] for _ in prompts]  # of each prompt, prompt and continuation at each rate
         made: list[list[Codes]] = [[] for _ in prompts]

@@ -80,12 +80,21 @@ class Vocabulary:
 
     def sequences(self, codes: Tensor) -> Tensor:
         """Convert codes ``(batch, time, streams)`` to begin-of-sequence and tokens ``(batch, 1 + time * streams)``."""
+        self._require_streams(codes.shape, 3)
         tokens = (codes + torch.arange(self.streams, device=codes.device) * self.per_stream).flatten(1)
         return torch.cat([torch.full_like(tokens[:, :1], self.bos), tokens], dim=1)
 
     def tokens(self, values: IntArray) -> IndexArray:
         """Convert ``(time, streams)`` codes to ``(time * streams,)`` tokens."""
+        self._require_streams(values.shape, 2)
         return values.reshape(-1) + self.first_token(np.arange(values.size))
+
+    def _require_streams(self, shape: Sequence[int], dimensions: int) -> None:
+        """Refuse codes of other streams, such as a side stream: its numbers would be read as those of other codes."""
+        if len(shape) != dimensions or shape[-1] != self.streams:
+            wanted = f"({'batch, ' if dimensions == 3 else ''}time, {self.streams})"
+            rule = f"it must be {wanted}: codes of the spectrum, without side streams (codes.spectral.values)"
+            raise InputError(option="shape of the codes", value=tuple(shape), rule=rule)
 
     def steps(self, tokens: Tensor) -> Tensor:
         """Group ``(batch, positions)`` to ``(batch, 1 + whole time steps, streams)``; begin-of-sequence is padded."""

@@ -427,6 +427,22 @@ def require_codes(given: object, name: str) -> None:
         raise InputError(f"{name} is of type {type(given).__name__}; give Codes, such as Tokenizer.encode returns")
 
 
+def row_lengths(mask: Tensor | None, shape: tuple[int, int]) -> list[int]:
+    """Return the length of each row of a mask ``(batch, time)`` of ``shape``; None: all are whole.
+
+    Rows are true, or 1, and padding after their end is false, or 0. Padding before a row is refused.
+    """
+    if mask is None:
+        return [shape[1]] * shape[0]
+    require(tuple(mask.shape) == shape, "shape of the mask", (*mask.shape,), f"it must be {shape}")
+    there = mask.detach().cpu().bool()
+    counts = there.sum(1)
+    if not torch.equal(there, torch.arange(shape[1]) < counts[:, None]):
+        raise InputError("mask is false before the end of a row", remedy="padding must be on the right")
+    found: list[int] = counts.tolist()
+    return found
+
+
 def require_sound(given: object, name: str) -> None:
     """Refuse `Codes` where samples are wanted: NumPy would take their numbers for samples."""
     if isinstance(given, Codes):

@@ -45,6 +45,10 @@ class RatesTokenizer(Tokenizer):
         samples = [*blocks]
         return join_rates([each.encode_own(samples, beside=beside) for each in self.rates])
 
+    def _encode_all(self, recordings: Sequence[FloatArray]) -> list[Codes]:
+        by_rate = [each._encode_all(recordings) for each in self.rates]
+        return [join_rates(parts) for parts in zip(*by_rate, strict=True)]
+
     def save_pretrained(self, folder: Path | str) -> None:
         """Write a folder for each rate."""
         card = tokenizer_card(self.format, self.facts)

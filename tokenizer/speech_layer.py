@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tokenizer.codes import Codes
 from tokenizer.tokenizer import Autoencoder, SpeechLayerConfig, StateDecoder, Tokenizer, TokenizerConfig
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.reading import read_blocks
@@ -176,6 +177,10 @@ class SpeechTokenizer(Tokenizer):
             covered = min(left, len(states) * step)
             yield self.nearest(states[:, None]).to(torch.int32), covered  # (T, D) -> (T, 1, D), one band
             left -= covered
+
+    def _encode_together(self, recordings: Sequence[FloatArray]) -> list[Codes]:
+        """Encode recordings one by one: the transformer of a speech model reads each as a whole."""
+        return [self.encode_own([samples]) for samples in recordings]
 
     def vectors(self, samples: FloatArray) -> FloatArray:
         return np.asarray(self.layer.states(samples).cpu().numpy())

@@ -32,15 +32,24 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tokenizer.codes import FINGERPRINT_LENGTH, Codes, CodesFormat, LevelFormat, PitchFormat, require_sound, spacing_of
+from tokenizer.codes import (
+    FINGERPRINT_LENGTH,
+    Codes,
+    CodesFormat,
+    LevelFormat,
+    PitchFormat,
+    require_sound,
+    row_lengths,
+    spacing_of,
+)
 from tokenizer.tokenizer_options import AutoencoderConfig, TokenizerSizes
-from wordless.audio.audio_options import SpectrogramConfig
+from wordless.audio.audio_options import Channel, SpectrogramConfig
 from wordless.audio.pitch_contour import patch_pitches
-from wordless.audio.reading import Samples, as_waveform, each_recording, read_blocks, resample_blocks
+from wordless.audio.reading import Channels, Samples, as_waveform, each_recording, read_blocks, resample_blocks
 from wordless.audio.spectrogram import LogMel, amplify, follow_level, log_mel_stream, subtract_mean
-from wordless.audio.waveform import Waveform, equal_blocks
+from wordless.audio.waveform import Waveform, equal_blocks, join_blocks
 from wordless.base import saved_models
-from wordless.base.arrays import FloatArray
+from wordless.base.arrays import FloatArray, IntArray
 from wordless.base.machine import copy_to, exact, require_device
 from wordless.base.messages import InputError
 from wordless.base.options import REQUIRED, Options, option
@@ -50,6 +59,7 @@ MOST_GAIN = 20.0  # dB: more is no mean of logarithms, but damage
 PATCHES_AT_ONCE = 500  # of a signal that is computed piece by piece
 PATCHES_PER_BLOCK = 64  # larger blocks are faster on long recordings, and waste more padding on short ones
 GPU_BLOCKS = 64  # that a GPU computes at once: 4,096 patches
+BLOCKS_TOGETHER = 4  # of several recordings that a CPU computes at once; more leave its cache
 CENTROIDS = "centroids"  # the tensor of the codebook
 LEVELS = 77  # codes of the stream of level, from -70 to 6 dB full scale
 # Other tokenizers are subclasses, whose files are imported for their folders alone.
@@ -284,6 +294,16 @@ class Tokenizer(nn.Module):
         """Spectrogram frames per code."""
         return self.config.patch.frames
 
+    @property
+    def sample_rate(self) -> int:
+        """Sample rate in Hz of the sound that is encoded; sound at other rates is resampled."""
+        return self.format.sample_rate
+
+    @property
+    def codebook_size(self) -> int:
+        """Number of different codes."""
+        return self.format.codebook_size
+
     @cached_property
     def spacing(self) -> float:
         """Spacing of the centroids, for soft assignments; computed once."""
@@ -291,13 +311,50 @@ class Tokenizer(nn.Module):
 
     # Sound to codes
 
-    def encode(self, waveform: Waveform | Samples, sample_rate: int | None = None) -> Codes:
+    def forward(self, samples: Tensor, mask: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Encode a batch of samples at `sample_rate` to codes; there are no gradients.
+
+        Args:
+            samples: ``(batch, samples)``, or ``(batch, channels, samples)``, floating point in [-1, 1].
+            mask: ``(batch, samples)``, true (or 1) for samples, and false (or 0) for the padding that ends shorter
+                rows. None: all rows have the same length.
+
+        Returns:
+            Codes ``(batch, time, streams)`` int64, side streams last, with 0 after the end of shorter rows; and their
+            mask ``(batch, time)``, true for codes. Both are on the device of the samples.
+        """
+        if samples.ndim not in (2, 3):
+            rule = "it must be (batch, samples) or (batch, channels, samples)"
+            raise InputError(option="shape of the samples", value=(*samples.shape,), rule=rule)
+        lengths, given = row_lengths(mask, (len(samples), samples.shape[-1])), samples.detach().cpu()
+        channel: Channel = self.front_end.channel
+        channels: Channels | None = "first" if samples.ndim == 3 else None
+        rows = [
+            as_waveform(row[..., :length], self.sample_rate, channel=channel, channels=channels)
+            for row, length in zip(given, lengths, strict=True)
+        ]
+        found = [torch.from_numpy(codes.values.astype(np.int64)) for codes in self.encode_batch(rows)]
+        steps = torch.tensor([len(codes) for codes in found])
+        padded = nn.utils.rnn.pad_sequence(
+            [torch.zeros(0, self.format.streams, dtype=torch.int64), *found], batch_first=True
+        )
+        known = torch.arange(padded.shape[1]) < steps[:, None]
+        return copy_to(padded[1:], samples.device), copy_to(known, samples.device)
+
+    def encode(
+        self, waveform: Waveform | Samples, sample_rate: int | None = None, *, channels: Channels | None = None
+    ) -> Codes:
         """Encode a whole recording: a `Waveform`, or samples with their rate in Hz. Other rates are resampled.
 
         Samples may be a NumPy array, a list or a tensor on any device, with one or several channels: see
-        `wordless.audio.reading`. Several recordings go to `encode_batch`.
+        `wordless.audio.reading`. ``(2, samples)`` is one stereo recording, whose channels are averaged, and refused if
+        its rows do not sound alike: they may be two recordings, which go to `encode_batch`. ``channels`` says which
+        dimension is that of the channels: ``"first"``, ``(channels, samples)``, or ``"last"``.
         """
-        return self._encode_sound(waveform, sample_rate, "samples")
+        require_sound(waveform, "samples")
+        own = self.front_end.channel
+        whole = as_waveform(waveform, sample_rate, channel=own, channels=channels, alone=True)
+        return self.encode_blocks([whole.samples], whole.sample_rate)
 
     def encode_batch(
         self, recordings: Sequence[Waveform | Samples] | Samples, sample_rate: int | None = None
@@ -305,15 +362,55 @@ class Tokenizer(nn.Module):
         """Encode several recordings of any lengths, each as `encode` does: the codes do not depend on the others.
 
         Recordings are waveforms, or samples that have one rate in Hz. An array or tensor is ``(batch, samples)``, or
-        ``(batch, channels, samples)``.
+        ``(batch, channels, samples)``. Short recordings are computed together, which is faster, above all on a GPU.
         """
-        return [self._encode_sound(each, sample_rate, name) for each, name in each_recording(recordings)]
+        audio, own = self.front_end, list[FloatArray]()
+        for each, name in each_recording(recordings):
+            require_sound(each, name)
+            whole = as_waveform(each, sample_rate, channel=audio.channel, name=name)
+            own.append(join_blocks(resample_blocks([whole.samples], whole.sample_rate, audio.sample_rate)))
+        return self._encode_all(own)
 
-    def _encode_sound(self, given: Waveform | Samples, sample_rate: int | None, name: str) -> Codes:
-        """Encode a whole recording; errors call it by its ``name``, such as its number among several."""
-        require_sound(given, name)
-        whole = as_waveform(given, sample_rate, channel=self.front_end.channel, name=name)
-        return self.encode_blocks([whole.samples], whole.sample_rate)
+    def _encode_all(self, recordings: Sequence[FloatArray]) -> list[Codes]:
+        """Encode recordings at the own rate, those with few blocks together."""
+        size, most = PATCHES_PER_BLOCK * self.config.samples_per_code, max(self._at_once, BLOCKS_TOGETHER)
+        found, group, blocks = list[Codes](), list[FloatArray](), 0
+        for samples in recordings:
+            own = -(-len(samples) // size)
+            if blocks + own > most:
+                found += self._encode_together(group)
+                group, blocks = [], 0
+            group.append(samples)
+            blocks += own
+        return found + self._encode_together(group)
+
+    @torch.inference_mode()
+    def _encode_together(self, recordings: Sequence[FloatArray]) -> list[Codes]:
+        """Encode recordings at the own rate, of which all blocks are computed at once."""
+        if len(recordings) < 2 or not all(map(len, recordings)):
+            return [self.encode_own([samples]) for samples in recordings]
+        step, context = self.config.samples_per_code, self.front_end.left_context
+        size = PATCHES_PER_BLOCK * step
+        padded = [np.pad(samples, (context, -len(samples) % size)) for samples in recordings]
+        blocks = [torch.from_numpy(samples).unfold(0, context + size, size) for samples in padded]  # (B, samples)
+        whole = self.log_mel.frames(copy_to(torch.cat(blocks), self.centroids.device))  # (B, T, mels)
+        steps = [self.format.steps(len(samples)) for samples in recordings]
+        frames, levels = list[Tensor](), list[Tensor]()
+        for own, count in zip(torch.split(whole, [*map(len, blocks)]), steps, strict=True):
+            pieces = own.flatten(0, 1)[: count * self.patch_frames]
+            for piece, level in self._followed(
+                torch.split(pieces, self._at_once * PATCHES_PER_BLOCK * self.patch_frames)
+            ):
+                frames.append(piece)
+                levels += [] if level is None else [level]
+        values = torch.cat([self._codes_of(*frames), *([torch.cat(levels)] if levels else [])], dim=1).cpu()
+        found = list[Codes]()
+        for samples, codes in zip(recordings, torch.split(values, steps), strict=True):
+            streams = [codes.numpy()]
+            if self.config.pitch is not None:
+                streams.append(np.concatenate([*self._pitches([samples])])[: len(codes)])
+            found.append(Codes(values=np.column_stack(streams), num_samples=len(samples), format=self.format))
+        return found
 
     def encode_file(self, path: Path | str) -> Codes:
         """Encode a recording that libsndfile can read; see `encode_stream` for its use of memory."""
@@ -347,13 +444,25 @@ class Tokenizer(nn.Module):
             yield from self._encode_spectrum(blocks, at_once, levels=beside)
             return
         blocks, heard = tee(blocks)
-        octaves = patch_pitches(heard, self.front_end.sample_rate, self.front_end.hop_length, self.patch_frames)
-        pitches, pitch = map(self.config.pitch.quantise, octaves), np.zeros(0, np.int32)
+        pitches, pitch = self._pitches(heard), np.zeros(0, np.int32)
         for codes, covered in self._encode_spectrum(blocks, at_once, levels=True):
             while len(pitch) < len(codes):
                 pitch = np.append(pitch, next(pitches))
             own, pitch = torch.from_numpy(pitch[: len(codes), None]), pitch[len(codes) :]
             yield torch.cat([codes, own.to(codes.device)], dim=1), covered
+
+    def _pitches(self, blocks: Iterable[FloatArray]) -> Iterator[IntArray]:
+        """Give the codes of the stream of pitch ``(steps,)``, as soon as the blocks decide them."""
+        assert self.config.pitch is not None, "there is no such stream"
+        audio = self.front_end
+        octaves = patch_pitches(blocks, audio.sample_rate, audio.hop_length, self.patch_frames)
+        return map(self.config.pitch.quantise, octaves)
+
+    def _followed(self, pieces: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor | None]]:
+        """Give the log-mel that codes stand for of the pieces of one recording, and codes of level ``(steps, 1)``."""
+        if (level := self.config.level) is None:
+            return ((frames, None) for frames in self.log_mel.relative(pieces))
+        return ((frames, level.quantise(own)[:, None]) for frames, own in follow_level(pieces, self.front_end))
 
     def _encode_spectrum(
         self, blocks: Iterable[FloatArray], at_once: int, *, levels: bool
@@ -363,16 +472,10 @@ class Tokenizer(nn.Module):
         See `encode_stream`.
         """
         sizes = deque[int]()  # samples covered by the blocks whose codes were not given yet
-        pieces, level = self._frames(blocks, at_once, sizes), self.config.level
-        followed: Iterator[tuple[Tensor, Tensor | None]]
-        if level is None:
-            followed = ((frames, None) for frames in self.log_mel.relative(pieces))
-        else:
-            followed = follow_level(pieces, self.front_end)
-        for frames, decibels in followed:
+        for frames, level in self._followed(self._frames(blocks, at_once, sizes)):
             codes = self._codes_of(frames)
-            if levels and level is not None and decibels is not None:
-                codes = torch.cat([codes, level.quantise(decibels)[:, None]], dim=1)
+            if levels and level is not None:
+                codes = torch.cat([codes, level], dim=1)
             yield codes.cpu() if at_once > 1 else codes, sizes.popleft()
 
     @property
@@ -402,13 +505,17 @@ class Tokenizer(nn.Module):
         return torch.cat([*map(self._codes_of, blocks)]).cpu()
 
     @torch.inference_mode()
-    def _codes_of(self, frames: Tensor) -> Tensor:
-        """Encode log-mel ``(time, mels)`` in blocks of `PATCHES_PER_BLOCK` patches to ``(steps, streams)``."""
-        size = PATCHES_PER_BLOCK * self.patch_frames
-        padded = nn.functional.pad(self.normalise(frames), (0, 0, 0, -len(frames) % size))
-        blocks = padded.reshape(len(padded) // size, size, padded.shape[1])
-        codes = self.nearest(self.bottlenecks(blocks)).to(torch.int32)  # (B, P, S)
-        return codes.flatten(0, 1)[: len(frames) // self.patch_frames]
+    def _codes_of(self, *pieces: Tensor) -> Tensor:
+        """Encode pieces of log-mel ``(time, mels)`` in blocks of `PATCHES_PER_BLOCK` patches: ``(steps, streams)``."""
+        size, padded = PATCHES_PER_BLOCK * self.patch_frames, list[Tensor]()
+        for frames in pieces:
+            padded.append(nn.functional.pad(self.normalise(frames), (0, 0, 0, -len(frames) % size)))
+        whole = padded[0] if len(padded) == 1 else torch.cat(padded)
+        blocks = whole.reshape(len(whole) // size, size, whole.shape[1])
+        codes = self.nearest(self.bottlenecks(blocks)).to(torch.int32).flatten(0, 1)  # (B, P, S) -> (B * P, S)
+        parts = torch.split(codes, [len(each) // self.patch_frames for each in padded])
+        own = [codes[: len(frames) // self.patch_frames] for codes, frames in zip(parts, pieces, strict=True)]
+        return own[0] if len(own) == 1 else torch.cat(own)
 
     # Codes to spectrograms
 
@@ -418,15 +525,30 @@ class Tokenizer(nn.Module):
         0 is the mean of the training recordings, as loud as they are. Codes without the streams beside them are decoded
         at the reference level.
         """
+        self._require_streams(values, self.config.bands + len(self.finest.format.beside))
         return self.at_levels(self.decode_codes(values[..., : self.config.bands]), values)
 
     @torch.inference_mode()
     @exact
     def decode_codes(self, codes: Tensor) -> Tensor:
-        """Decode codes of the spectrum ``(batch, time, bands)`` to log-mel that is normalised as of `normalise`."""
+        """Decode codes of the spectrum ``(batch, time, bands)`` to log-mel that is normalised as of `normalise`.
+
+        Codes with side streams go to `spectrogram`.
+        """
+        self._require_streams(codes)
         patches = self.autoencoder.decoder(self.centroids)  # of all codes, which are few: then look up
         found = patches[codes.to(self.centroids.device).long()].to(codes.device)
         return from_patches(found, frames=self.patch_frames, height=self.config.height)
+
+    def _require_streams(self, codes: Tensor, streams: int = 0) -> None:
+        """Refuse codes of other streams than those of the spectrum, or of them and side streams, ``streams`` in all."""
+        own = self.config.bands
+        if codes.ndim != 3 or codes.shape[2] not in (own, streams or own):
+            sides = "".join(f", {each.name}" for each in self.finest.format.beside)
+            known = f"{own} or {streams}, codes{sides}" if streams > own else f"{own}, codes.finest.spectral.values"
+            raise InputError(
+                option="shape of the codes", value=(*codes.shape,), rule=f"it must be (batch, time, {known})"
+            )
 
     @torch.inference_mode()
     def at_levels(self, frames: Tensor, values: Tensor) -> Tensor:

@@ -313,6 +313,11 @@ class Vocoder:
         write_model(Path(folder).expanduser(), self.model, config, card=card)
 
     @property
+    def sample_rate(self) -> int:
+        """Sample rate in Hz of the sound."""
+        return self.model.config.sample_rate
+
+    @property
     def chosen(self) -> Chosen:
         """The engine in use, and a notice if another one was requested."""
         return choose_engine(self.options.engine, self.model.embedding.weight.device.type)

@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from wordless.base.arrays import FloatArray
+from wordless.base.arrays import Array, FloatArray
 from wordless.base.files import aside
 from wordless.base.messages import InputError, require
 
@@ -61,6 +61,18 @@ class Waveform:
             problem = f"samples are {self.samples.dtype} of shape {self.samples.shape}"
             raise InputError(f"{problem}; a waveform is mono float32 (samples,): average the channels and cast")
         require(self.sample_rate > 0, "sample_rate", self.sample_rate, "it must be a positive number of Hz")
+
+    def __len__(self) -> int:
+        """Count the samples."""
+        return len(self.samples)
+
+    def __bool__(self) -> bool:
+        """Return true: a sound of no length is a sound, too."""
+        return True
+
+    def __array__(self, dtype: npt.DTypeLike | None = None, copy: bool | None = None) -> Array:
+        """Return the samples ``(samples,)`` for `numpy.asarray`, which copies them only where it must."""
+        return np.array(self.samples, dtype=dtype, copy=copy)
 
     @property
     def seconds(self) -> float:
