@@ -27,6 +27,7 @@ from wordless.audio.recordings.manifest import Clip
 from wordless.audio.spectrogram import LogMel, follow_level, frames_stream, log_mel_stream, mel_power
 from wordless.audio.views import View
 from wordless.base.arrays import FloatArray, IndexArray, allocate
+from wordless.base.coverage import Passages
 from wordless.base.machine import Batch, Pool, in_order, one_thread
 from wordless.base.messages import InputError
 
@@ -226,10 +227,17 @@ class PatchBatches:
     seed: int
     inputs: Tensor | None = None  # patches of changed sound, row by row, to be used as input
 
+    def passages(self, step: int) -> Passages:
+        """Return the patches of a step: each is a recording of one unit."""
+        rows = self._rows(step)
+        return Passages(rows, np.zeros_like(rows), np.ones_like(rows))
+
+    def _rows(self, step: int) -> IndexArray:
+        return np.random.default_rng([self.seed, step]).integers(0, len(self.patches), self.batch_size)
+
     def batch(self, step: int, part: int, parts: int) -> PatchBatch:
         """Return part ``part`` of ``parts`` of the batch of ``step``."""
-        rng = np.random.default_rng([self.seed, step])
-        rows = torch.from_numpy(rng.integers(0, len(self.patches), self.batch_size)[part::parts])
+        rows = torch.from_numpy(self._rows(step)[part::parts])
         return PatchBatch(patches=self.patches[rows], inputs=None if self.inputs is None else self.inputs[rows])
 
 

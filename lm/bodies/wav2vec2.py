@@ -47,6 +47,7 @@ from wordless.audio.speech_models import (
     normalise,
 )
 from wordless.audio.views import View
+from wordless.base.coverage import Passages
 from wordless.base.machine import Batch, copy_to
 from wordless.base.saved_models import hugging_face_hash, learned_labels
 from wordless.base.seeds import MAX_SEED
@@ -112,6 +113,9 @@ class MaskedBatches:
     ) -> None:
         self.views, self.batches = ClipViews(clips, config, as_read), config
         self.convolutions, self.targets, self.steps = convolutions, targets, steps
+
+    def passages(self, step: int) -> Passages:
+        return self.views.passages(step)
 
     def batch(self, step: int, part: int, parts: int) -> MaskedBatch:
         _, [(samples, lengths)] = self.views.batch(step, 0, 1, views=1)

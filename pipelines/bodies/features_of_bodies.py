@@ -44,8 +44,10 @@ from pipelines.bodies.networks import (
     Network,
     changed_spectrograms,
     filter_banks,
+    frame_seconds,
     layer_reader,
     network_features,
+    read_by,
     spectrograms,
     stored_clips,
     stored_std,
@@ -67,6 +69,7 @@ from wordless.audio.recordings.manifest import Clips
 from wordless.audio.spectrogram import SAMPLE, frame_statistics
 from wordless.audio.views import View
 from wordless.base.arrays import FloatArray
+from wordless.base.coverage import TrainingSound
 from wordless.base.messages import InputError, counted
 from wordless.base.saved_models import write_model
 
@@ -180,7 +183,8 @@ def simclr(run: Run, spectrograms: HeardClips, unlabelled: Sequence[HeardClips],
         partial(convolutional.pair_loss, temperature=temperature),
     )
     model = convolutional.create_simclr(settings.encoder, own.contrast, seed=own.fit.seed)
-    run.fit("baselines.simclr.fit", model, convolutional.view_pairs(views), pairs, objective, own.fit)
+    sound = read_by(views, frame_seconds(spectrograms.entry))
+    run.fit("baselines.simclr.fit", model, convolutional.view_pairs(views), pairs, objective, own.fit, sound=sound)
     if run.gang.rank == 0:
         write_model(run.folder, model, {"encoder": asdict(settings.encoder), "contrast": asdict(own.contrast)})
 
@@ -215,7 +219,8 @@ def wav2vec2(run: Run, data: Sequence[Entry], settings: Wav2vec2Settings, *, sam
     weight = own.targets.diversity_weight
     model = speech.create_masked_prediction(sizes, diversity_weight=weight, seed=own.fit.seed)
     objective = partial(speech.masked_loss, diversity_weight=weight)
-    run.fit("wav2vec2.pretraining.fit", model, batches, validation, objective, own.fit)
+    sound = read_by(batches.views, 1 / sample_rate)
+    run.fit("wav2vec2.pretraining.fit", model, batches, validation, objective, own.fit, sound=sound)
     if run.gang.rank == 0:
         speech.save_pretrained(model, run.folder, sample_rate=sample_rate)
 
@@ -328,7 +333,9 @@ def sound_gpt(
         own = settings.batches
         batches = SoundBatches(coded, own, settings.augmentation, std=std, device=run.gang.device)
         fixed = coded_batches(others, batch_size=own.batch_size, at_most=own.max_frames)
-        run.fit("gpt_sound.fit", CodePrediction(model), batches, fixed, loss, settings.fit)
+        unit = frame_seconds(corpus.entry)
+        sound = TrainingSound(lengths=train.lengths, unit_seconds=unit, passages=batches.passages)
+        run.fit("gpt_sound.fit", CodePrediction(model), batches, fixed, loss, settings.fit, sound=sound)
     if run.gang.rank == 0:
         save_file({"mean": mean, "std": std}, run.folder / SAMPLE)
         read = {} if tokenizer is None else {READOUT: tokenizer.readout}

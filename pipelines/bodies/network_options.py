@@ -11,11 +11,14 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, cast
 
+import numpy as np
+
 from lm.bodies.network_sizes import AugmentationConfig, ClipBatchConfig, WaveformAugmentationConfig, WaveformBatchConfig
 from lm.finetuning import FrozenLayers, HeadConfig
 from pipelines.methods.method import BodySettings, Method
 from pipelines.stages.stage_options import TrainingSettings
 from tokenizer.tokenizer_options import HeardConfig
+from wordless.base.arrays import DoubleArray
 from wordless.base.messages import InputError
 from wordless.base.options import Options, option
 from wordless.training import LargeFitConfig
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from pipelines.store.store import Entry
 
 FEATURES_OF_BODIES = "pipelines.bodies.features_of_bodies"  # its functions make features; it imports PyTorch
+BUILT_IN_SECONDS = 1.81  # of a clip of the built-in corpus, on average
 PLAIN = AugmentationConfig()  # random changes of the clips
 # of networks that learn labels
 LABELLED = AugmentationConfig(crop=0.9, mix=0.2, time_mask=0.1, mel_mask=0.15)
@@ -51,6 +55,12 @@ class NetworkSettings(BodySettings, ABC):
 class ClipTraining(TrainingSettings):
     augmentation: AugmentationConfig = PLAIN
     batches: ClipBatchConfig = option(ClipBatchConfig(), "the batch of one training step")
+
+    def sound_per_step(self, usual: TrainingSettings, seconds: DoubleArray, frame_seconds: float) -> float:
+        assert isinstance(usual, ClipTraining), "settings are compared with the defaults of their own class"
+        read = np.minimum(seconds, self.batches.max_frames * frame_seconds)  # of each clip
+        clips = max(self.batches.batch_size / usual.batches.batch_size, 1.0)
+        return clips * (float(read.mean()) / BUILT_IN_SECONDS if len(read) else 1.0)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -43,10 +43,22 @@ from wordless.audio.recordings.manifest import Clip, Clips, Split
 from wordless.audio.spectrogram import frame_statistics
 from wordless.audio.views import View
 from wordless.base.arrays import Array, fill, write_array
+from wordless.base.coverage import TrainingSound
 from wordless.base.files import list_hash
 from wordless.training import FitConfig
 
 STD, STATISTICS = "std.npy", "statistics.json"  # beside the values
+
+
+def frame_seconds(entry: Entry) -> float:
+    """Return the seconds of a frame in an entry of `spectrograms`."""
+    audio = entry.arguments["audio"]
+    return float(audio["hop_length"]) / float(audio["sample_rate"])
+
+
+def read_by(views: ClipViews, unit_seconds: float) -> TrainingSound:
+    """Describe what a training reads of the clips of its views, whose inputs last ``unit_seconds``."""
+    return TrainingSound(lengths=views.clips.lengths, unit_seconds=unit_seconds, passages=views.passages)
 
 
 def stored_clips(entry: Entry, split: Split) -> StoredClips:
@@ -206,7 +218,8 @@ def learn_labels(
     )
     network = create_network(source.body, source.create(seed=fit.seed), task, seed=fit.seed)
     freeze(network.body, training.frozen)
-    run.fit(training.option, network, batches, held_out, partial(task_loss, task=task), fit)
+    sound = read_by(views, 1 / source.body.reading.inputs_per_second)
+    run.fit(training.option, network, batches, held_out, partial(task_loss, task=task), fit, sound=sound)
     model = FineTunedModel(network, source.body, task)
     if run.gang.rank == 0:
         model.write(run.folder)

@@ -98,6 +98,7 @@ def make_folds(session: Session, manifest: Clips, unlabelled: Sequence[Clips], s
     make, threads = partial(make_part, unlabelled=unlabelled), settings.branch_threads or torch.get_num_threads()
     made = make_parts(session, parts, make, processes=settings.processes, threads=threads)
     first = made[next(iter(parts))]
+    settings = settings.with_recordings(folds[0], unlabelled)
     for work in works(settings.stages):
         first |= {entry.stage: entry for entry in work.once(session, folds[0], settings, first)}
     return made
@@ -179,6 +180,7 @@ def make_part(
     session: Session, manifest: Clips, settings: RunSettings, unlabelled: Sequence[Clips] = ()
 ) -> dict[str, Entry]:
     """Make the entries that the wanted stages of one fold and seed need, by their names in ``results.json``."""
+    settings = settings.with_recordings(manifest, unlabelled)  # the training clips of each fold are others
     study, stages = Study.of(session, manifest, settings, unlabelled), settings.stages
     if settings.reads_codes:
         make_codes(study)

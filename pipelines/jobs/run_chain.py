@@ -99,6 +99,8 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
         if compare:
             others = [clip for each in unlabelled for clip in each.clips]
             require_same_clips(folder, UNLABELLED, others, "unlabelled clip")
+        if not settings.compare.folds:
+            settings = settings.with_recordings(corpus, unlabelled)
         corpus = replace(corpus, notices=(*corpus.notices, *notices(corpus, unlabelled, settings, folder)))
         terminal.say(f"audio     {rates(settings)}")
         usual = settings.corpus.root == EMBEDDED and [*settings.stages] == usual_stages(config)

@@ -9,9 +9,10 @@ from pipelines.extras.table import extras
 from pipelines.extras.work import works
 from pipelines.methods.methods_table import METHODS
 from pipelines.settings.run_settings import EMBEDDED, EMBEDDED_SOURCE, RunSettings, of_trainings, with_embedded_corpus
+from pipelines.settings.steps import fill_in_steps
 from pipelines.stages.codebooks import require_same_tokenizer
 from pipelines.stages.language_model import require_same_gpt
-from pipelines.stages.stage_options import SPEECH_FEATURES, STEPS, STEPS_FROM_SHIPPED
+from pipelines.stages.stage_options import SPEECH_FEATURES, STEPS_FROM_SHIPPED
 from pipelines.stages.voices import NONE, UNIVERSAL, is_shipped, require_same_voice, saved_vocoder, shipped_voice
 from pipelines.store.inputs_and_outputs import LM, TOKENS
 from pipelines.store.tracking import require_trackers
@@ -32,6 +33,7 @@ def run_settings(config: Mapping[str, object]) -> RunSettings:
             values[name] = [values[name]]
     _set_sizes(values)
     _set_voice(values["vocoder"], values)
+    fill_in_steps(values)
     _set_local_weights(values)
     own = {each.name: build(each.options, values.pop(each.name, {}), name=each.name) for each in extras()}
     settings = build(RunSettings, values, name="")
@@ -84,7 +86,8 @@ def _set_voice(vocoder: dict[str, Any], values: Mapping[str, Any]) -> None:
         vocoder["wavenet"]["pitch"] = start is not None and bool(saved_vocoder(start).wavenet.pitch)
     if vocoder["fit"]["steps"] is None:  # the weights that ship know the voices of the built-in corpus
         ready = start is not None and is_shipped(start) and values["corpus"]["root"] == EMBEDDED
-        vocoder["fit"]["steps"] = STEPS_FROM_SHIPPED if ready else STEPS
+        if ready:
+            vocoder["fit"]["steps"] = STEPS_FROM_SHIPPED
 
 
 def _with_readable_clips(settings: RunSettings) -> RunSettings:

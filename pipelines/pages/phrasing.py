@@ -31,6 +31,7 @@ from pipelines.results.run_record import (
 from pipelines.store.stored_features import GPT
 from vocoder.kinds import KINDS, UNLEARNED
 from wordless.audio.views import Noise
+from wordless.base.coverage import percent_below_whole
 from wordless.base.messages import escape_markdown, listed, plural
 from wordless.base.options import BESIDE, leaves
 
@@ -206,7 +207,7 @@ def option_lines(config: Mapping[str, object]) -> Iterator[str]:
 FUNCTIONS: tuple[Callable[..., object], ...] = (
     *(extras, count_codes, where, find, measured, value_of),
     *(full_name, heading, number, percent, noise_label, points, bits, signed_bits, significance, duration, quantity),
-    *(counted, listed, plural, candidates, differing, few_labels, ahead, option_lines),
+    *(counted, listed, plural, percent_below_whole, candidates, differing, few_labels, ahead, option_lines),
     *(escape_markdown, row_of, stdev, reads_of, learns_of, weights_of, training_of),
 )
 

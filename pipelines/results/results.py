@@ -39,11 +39,11 @@ from pipelines.results.run_record import (
     parameters_of,
 )
 from pipelines.settings.run_settings import RunSettings
-from pipelines.stages.codebooks import HEALTH, KMEANS
+from pipelines.stages.codebooks import DRAWN, HEALTH, KMEANS
 from pipelines.stages.language_model import PERPLEXITY
 from pipelines.stages.listening import CLIPS, GUARD, JUDGED, JUDGES, LISTENING, RECOGNISED
 from pipelines.store.inputs_and_outputs import RESULTS
-from pipelines.store.store import CURVE, ENTRY, Entry, write_json
+from pipelines.store.store import COVERAGE, CURVE, ENTRY, Entry, write_json
 from vocoder.kinds import BY_KEY, ORIGINAL, UNLEARNED, WAVENET
 from wordless.audio.recordings.manifest import SPLITS, Clips
 from wordless.base.files import write_aside
@@ -70,6 +70,13 @@ def write_results(
             for (fold, seed), entries in made.items()
             for stage, entry in entries.items()
         ],
+        "coverage": [
+            {"stage": stage, **entry.read_json(COVERAGE), **steps_of(entry)}
+            | ({"fold": fold, "seed": seed} if len(made) > 1 else {})
+            for (fold, seed), entries in made.items()
+            for stage, entry in entries.items()
+            if (entry.folder / COVERAGE).is_file()  # entries of earlier versions have none
+        ],
         "provenance": source,
     }
     of_extras, figures = list[Row](), list[Row]()
@@ -95,6 +102,12 @@ def write_results(
     write_json(folder / RESULTS, {**content, "figures": records})
 
 
+def steps_of(entry: Entry) -> dict[str, int]:
+    """Return the ``steps`` of a training and, if it stopped early, those that were ``planned``."""
+    record = entry.read_json(CURVE)
+    return {name: record[name] for name in ("steps", "planned") if name in record}
+
+
 def _of_one_run(entries: Mapping[str, Entry]) -> dict[str, object]:
     curves = {stage: entry.read_json(CURVE) for stage, entry in entries.items() if stage in TRAINED}
     # A training that took no step has no curve.
@@ -104,6 +117,7 @@ def _of_one_run(entries: Mapping[str, Entry]) -> dict[str, object]:
         codebook = {key: health[key] for key in ("counts", "verdict")}
         if (tokenizer.folder / KMEANS).is_file():  # a tokenizer of another run has no record of its k-means
             codebook["kmeans"] = tokenizer.read_json(KMEANS)
+            codebook["sample"] = entries["sample"].read_json(DRAWN)
         content["codebook"] = codebook
     return content
 

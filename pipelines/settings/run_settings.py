@@ -6,7 +6,7 @@ The last functions complete a composed config: values that follow from other opt
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, reduce
@@ -28,8 +28,8 @@ from pipelines.methods.methods_table import (
     own_method,
     require_features,
 )
+from pipelines.settings.steps import TYPED_STEPS, with_steps
 from pipelines.stages.stage_options import (
-    STEPS,
     STEPS_FROM_SHIPPED,
     LanguageModelSettings,
     ListeningConfig,
@@ -77,14 +77,16 @@ CHOICES = (
 )
 # groups of options of trainings and of their data
 SEEDED = ("tokenizer", "lm", "compare", *BODIES, "vocoder")
-STEPS_NOTE = (
-    f"null: {STEPS}, or {STEPS_FROM_SHIPPED} for the built-in corpus from the weights that ship (vocoder.start)"
-)
 # Option -> its default on the command line, which follows from other options, and a note for people.
 TYPED: dict[str, tuple[object, str]] = {
     "stages": (None, ""),
     **{name: (None, note) for name, _, _, note in CHOICES},
-    "vocoder.fit.steps": (None, STEPS_NOTE),
+    **TYPED_STEPS,
+    "vocoder.fit.steps": (
+        None,
+        f"{TYPED_STEPS['vocoder.fit.steps'][1]}; {STEPS_FROM_SHIPPED} for the built-in corpus from the weights that "
+        "ship (vocoder.start)",
+    ),
     "vocoder.start": ("universal", ""),
 }
 MAX_THREADS = 1024  # above it the system refuses threads, and libraries end the process
@@ -352,6 +354,10 @@ class RunSettings(BodiesOfRun, TrainingCommand):
             each.name: move_seeds(self.extras[each.name], number, name=each.name) for each in extras() if each.seeded
         }
         return replace(self, seed=self.seed + number, seeds=1, extras={**self.extras, **seeded}, **moved)
+
+    def with_recordings(self, clips: Clips, unlabelled: Sequence[Clips] = ()) -> RunSettings:
+        """Return the settings with the steps that follow from the training clips of a split, and from more sources."""
+        return with_steps(self, clips.of("train"), [clip for each in unlabelled for clip in each.clips])
 
     def of(self, kind: type[Kind]) -> Kind:
         """Return the options of an extra, by their class."""

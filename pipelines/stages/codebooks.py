@@ -32,12 +32,14 @@ from wordless.audio.recordings.manifest import Clip, Clips, Split, choose_evenly
 from wordless.audio.spectrogram import SAMPLE, frame_statistics, mel_power
 from wordless.audio.views import View
 from wordless.base.arrays import DoubleArray, FloatArray
+from wordless.base.coverage import TrainingSound
 from wordless.base.machine import Pool, in_order, local_gpus, one_thread
 from wordless.base.messages import InputError, counted, within
 from wordless.base.options import leaves
 from wordless.base.saved_models import TOKENIZER, write_tensors
 
 AUTOENCODER, KMEANS = "autoencoder.safetensors", "kmeans.json"
+DRAWN = "sample.json"  # how many columns the sample has, and from how many it was drawn
 TOGETHER_JUDGED = 4096  # validation patches of a batch
 STATES = {"train": "train_states", "validation": "validation_states"}  # tensors of the sample, with a speech layer
 
@@ -94,7 +96,9 @@ def frame_sample(
     for split, drawn in zip(TRAINED_ON, (train, held_out), strict=True):
         tensors |= {split: drawn.columns} | ({} if drawn.states is None else {STATES[split]: drawn.states})
     write_tensors(run.folder / SAMPLE, tensors)
-    write_json(run.folder / "sample.json", {"columns": len(train.columns), "drawn_from": train.seen})
+    write_json(run.folder / DRAWN, {"columns": len(train.columns), "drawn_from": train.seen})
+    of, number = f"{len(train.columns):,} of {train.seen:,} patches", len(sampled.of("train"))
+    run.terminal.say(f"  sample: {of}, drawn from {'all ' * (not left_out)}{counted(number, 'training clip')}")
 
 
 def sample_statistics(sample: Entry) -> Entry:
@@ -197,8 +201,18 @@ def autoencoder(
     own_inputs = repeat(None) if states is None else torch.split(states, TOGETHER_JUDGED)
     parts = zip(torch.split(held_out, TOGETHER_JUDGED), own_inputs, strict=False)
     validation = [PatchBatch(patches=patches, inputs=own) for patches, own in parts]
+    drawn_from, columns = (int(sample.read_json(DRAWN)[name]) for name in ("drawn_from", "columns"))
+    bands = len(train) // max(columns, 1)
+    # A patch begins with every frame, or with every state of the layer.
+    step = audio.hop_length * (1 if layer is None else settings.patch.frames) / audio.sample_rate
+    sound = TrainingSound(
+        lengths=np.ones(len(train), np.int64),
+        unit_seconds=step / max(bands, 1),
+        passages=batches.passages,
+        of_sample=drawn_from * bands,
+    )
     with one_thread():
-        run.alone().fit("tokenizer.fit", model, batches, validation, reconstruction_loss, fit)
+        run.alone().fit("tokenizer.fit", model, batches, validation, reconstruction_loss, fit, sound=sound)
     write_tensors(run.folder / AUTOENCODER, model.state_dict())
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lm.language_tests import perplexities
-from lm.lm_options import GPTConfig
+from lm.lm_options import BatchConfig, GPTConfig
 from lm.model import LanguageModel
 from lm.tokens import CodeSequences, TrainingBatches, fitting_batches, loss, validation_batches
 from pipelines.stages.stage_options import LanguageModelSettings
@@ -16,8 +16,9 @@ from pipelines.store.stage import Run, Session, stage
 from pipelines.store.store import Entry, other_options, write_json
 from tokenizer.codes import Codes, join_rates
 from tokenizer.parquet import read_codes
+from wordless.base.coverage import TrainingSound
 from wordless.base.files import find_object
-from wordless.base.messages import InputError, written
+from wordless.base.messages import InputError, counted, written
 from wordless.base.options import build
 from wordless.base.saved_models import CONFIG, HASH, LANGUAGE_MODEL
 
@@ -95,6 +96,12 @@ def _trained(run: Run, name: str, rates: Sequence[Sources], settings: LanguageMo
         processes=run.gang.size,
     )
     batches = TrainingBatches(sequences, gpt.vocabulary, sizes, capacity=gpt.capacity)
+    if notice := _batches_notice(settings, sizes, sequences, gpt.capacity):
+        run.terminal.say(f"  {notice}")
+    seconds = sum(views[0].num_samples for views in train) / codes_format.sample_rate
+    sound = TrainingSound(
+        lengths=sequences.lengths, unit_seconds=seconds / int(sequences.lengths.sum()), passages=batches.passages
+    )
     held_out = validation_batches(
         CodeSequences(views=[[model.rows(codes)] for codes in validation]),
         gpt.vocabulary,
@@ -102,12 +109,31 @@ def _trained(run: Run, name: str, rates: Sequence[Sources], settings: LanguageMo
         capacity=gpt.capacity,
         at_most=settings.validation_windows,
     )
-    run.fit("lm.fit", gpt, batches, [*held_out], loss, settings.fit)
+    run.fit("lm.fit", gpt, batches, [*held_out], loss, settings.fit, sound=sound)
     if run.gang.rank == 0:
         plain = [views[0] for views in own]
         errors = model.fit_beside(plain, validation)
         model.save_pretrained(run.folder)
         write_json(run.folder / PERPLEXITY, perplexities(model, plain, validation) | errors)
+
+
+def _batches_notice(
+    settings: LanguageModelSettings, sizes: BatchConfig, sequences: CodeSequences, capacity: int
+) -> str:
+    """Say that a step has fewer windows than ``lm.batches.batch_size``, and how clips are longer than the context."""
+    wanted, longer = settings.batches.batch_size, int((sequences.lengths > capacity).sum())
+    said = list[str]()
+    if sizes.batch_size != wanted:
+        said.append(
+            f"lm.batches.batch_size={wanted} is {sizes.batch_size} here, so that a step has about "
+            f"lm.batch_tokens={settings.batch_tokens} positions"
+        )
+    if longer:
+        clips = f"{longer:,} of {counted(len(sequences.lengths), 'training clip')}"
+        said.append(
+            f"{clips} are longer than the context of {capacity} codes and read in random windows of that length"
+        )
+    return "; ".join(said)
 
 
 def begin_at(model: LanguageModel, start: str) -> None:

@@ -10,6 +10,7 @@ from lm.lm_options import LOOK_AHEAD, BatchConfig, GPTConfig
 from tokenizer.tokenizer_options import MOST_RATES, PitchConfig, SoundChanges, TokenizerSizes, ViewsConfig
 from vocoder.vocoder_options import CropsConfig, EngineChoice, SoundOptions, WaveNetConfig
 from wordless.audio.audio_options import Levelling, SpectrogramConfig
+from wordless.base.arrays import DoubleArray
 from wordless.base.messages import InputError
 from wordless.base.options import Options, option
 from wordless.training import FitConfig, LargeFitConfig, StartableFitConfig
@@ -22,6 +23,13 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, kw_only=True)
 class TrainingSettings(Options):
     fit: FitConfig = option(FitConfig(), "training")
+
+    def sound_per_step(self, usual: TrainingSettings, seconds: DoubleArray, frame_seconds: float) -> float:
+        """Return how much more sound a step reads than one of the ``usual`` settings on the built-in corpus.
+
+        ``seconds`` are the lengths of the training clips. Smaller batches than usual count as usual ones.
+        """
+        return 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,6 +46,10 @@ class LanguageModelSettings(TrainingSettings):
         "folder of a run or hf://user/name: training begins with the weights of its language model, of the same sizes "
         "and codebook, and has a warm-up and decay of its own; null: random weights",
     )
+
+    def sound_per_step(self, usual: TrainingSettings, seconds: DoubleArray, frame_seconds: float) -> float:
+        assert isinstance(usual, LanguageModelSettings), "settings are compared with the defaults of their own class"
+        return max(self.batch_tokens / usual.batch_tokens, 1.0)
 
     def divided(self, rates: int) -> tuple[LanguageModelSettings, ...]:
         """Divide the layers among the models of the rates, coarse first: together they are as large as one GPT."""
@@ -95,6 +107,10 @@ class TokenizerSettings(TrainingSettings, TokenizerSizes):
         self.refuse_if(self.fit.accumulation > self.batch_size, "fit.accumulation", rule)
         rule = f"sample_patches is {self.sample_patches}, and k-means needs a patch for each code: raise it"
         self.refuse_if(self.codebook_size > self.sample_patches, "codebook_size", rule)
+
+    def sound_per_step(self, usual: TrainingSettings, seconds: DoubleArray, frame_seconds: float) -> float:
+        assert isinstance(usual, TokenizerSettings), "settings are compared with the defaults of their own class"
+        return max(self.batch_size / usual.batch_size, 1.0)
 
     @property
     def by_rate(self) -> tuple[TokenizerSettings, ...]:
@@ -155,6 +171,11 @@ class VocoderSettings(TrainingSettings):
             why = "" if self.unfit is None else f" (of the weights that ship, {self.unfit})"
             rule = f"random weights make no sound{why}: choose more, such as {STEPS}, or weights, `start`=RUN"
             raise InputError(option="fit.steps", value=0, rule=rule)
+
+    def sound_per_step(self, usual: TrainingSettings, seconds: DoubleArray, frame_seconds: float) -> float:
+        assert isinstance(usual, VocoderSettings), "settings are compared with the defaults of their own class"
+        own, other = (each.batch_size * each.crop_codes for each in (self.crops, usual.crops))
+        return max(own / other, 1.0)
 
 
 JudgeName = Literal["probe", "codes", "supervised"]

@@ -28,6 +28,7 @@ from vocoder.wavenet import UNKNOWN_GROUP, Statistics, WaveNet, as_it_is, create
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.recordings.manifest import Clips, Split
 from wordless.base.arrays import FloatArray
+from wordless.base.coverage import TrainingSound
 from wordless.base.files import find_object
 from wordless.base.messages import InputError, listed, written
 from wordless.base.saved_models import CONFIG, TOKENIZER, VOCODER, hub_address
@@ -199,7 +200,9 @@ def _trained(
     known = {group: number for number, group in enumerate(config.groups)}
     train, validation = crops_of("train", crops), crops_of("validation", crops.undisturbed)
     held_out = [validation.batch(step) for step in range(-(-VALIDATION_CROPS // crops.batch_size))]
-    run.fit("vocoder.fit", model, train, held_out, loss, fit)
+    seconds = tokenizer.format.samples_per_code / tokenizer.format.sample_rate
+    sound = TrainingSound(lengths=train.code_counts, unit_seconds=seconds, passages=train.passages)
+    run.fit("vocoder.fit", model, train, held_out, loss, fit, sound=sound)
     if run.gang.rank == 0:
         made = Vocoder(
             model,

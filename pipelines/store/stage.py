@@ -35,8 +35,9 @@ import torch
 from torch import nn
 
 from pipelines.store.inputs_and_outputs import keep_claimed
-from pipelines.store.store import CURVE, Entry, Recipe, Store, checkpoints_of, write_json
+from pipelines.store.store import COVERAGE, CURVE, Entry, Recipe, Store, checkpoints_of, write_json
 from wordless.audio.recordings.manifest import Clips, Split
+from wordless.base.coverage import TrainingSound, describe
 from wordless.base.files import list_hash
 from wordless.base.machine import LOCAL, EngineConfig, Pool, in_order, limited_threads, open_pool, open_processes
 from wordless.base.messages import InputError
@@ -190,8 +191,13 @@ class Run(Session):
         validation: Sequence[B],
         loss: LossFunction[B],
         config: FitConfig,
+        *,
+        sound: TrainingSound,
     ) -> None:
-        """Call `fit` with checkpoints, progress and trackers; ``option`` names the config on the command line."""
+        """Call `fit` with checkpoints, progress and trackers; ``option`` names the config on the command line.
+
+        Afterwards the log and `COVERAGE` say what was read of the training recordings, ``sound``.
+        """
         name = self.training.format(stage=self.stage)
 
         def track(point: Point) -> None:
@@ -213,6 +219,10 @@ class Run(Session):
                 say=self.terminal.say,
             )
         if self.gang.rank == 0:
+            coverage = sound.coverage(report["steps"])
+            if report["steps"]:
+                self.terminal.say(f"  {training_name(name)}: {describe(coverage)}")
+            write_json(self.folder / COVERAGE, coverage)
             write_json(self.folder / CURVE, report)
 
 
@@ -260,7 +270,7 @@ def stage(
             }
             read = {entry.key for entry in given.values() if isinstance(entry, Entry)}
             decide = {each: keys[each](value) if each in keys else value for each, value in given.items()}
-            arguments = {each: _key(value, read) for each, value in decide.items()}
+            arguments = {each: argument_key(value, read) for each, value in decide.items()}
             recipe = Recipe(name.format_map(given), version, arguments)
             shown = title.format_map({each: _shown(value) for each, value in given.items()})
 
@@ -283,7 +293,7 @@ def _shown(value: object) -> object:
     return len(value) if isinstance(value, Sized) and not isinstance(value, str) else value
 
 
-def _key(value: object, read: set[str]) -> object:
+def argument_key(value: object, read: set[str]) -> object:
     """Return the JSON by which an argument decides a result, and add the keys of entries in it to ``read``."""
     match value:
         case None | bool() | int() | float() | str():
@@ -292,20 +302,24 @@ def _key(value: object, read: set[str]) -> object:
             read.add(value.key)
             return value.key
         case Mapping():
-            named = {str(name): _key(each, read) for name, each in value.items()}
+            named = {str(name): argument_key(each, read) for name, each in value.items()}
             return named if len(named) <= LONG else list_hash(sorted(named.items()))
         case list() | tuple():
-            each = [_key(each, read) for each in value]
+            each = [argument_key(each, read) for each in value]
             return each if len(each) <= LONG else list_hash(each)
     if (key := getattr(value, "key", None)) is not None:
-        return _key(key, read)
+        return argument_key(key, read)
     if not is_dataclass(value) or isinstance(value, type):
         raise TypeError(f"a key cannot have a {type(value).__name__}")
     if (choice := getattr(value, "precision", None)) in ("auto", "auto_gpu"):
         raise ValueError(f"a key needs the meaning of precision={choice}: call with_precision on the settings first")
     # On a GPU the default may round otherwise; `true` does so on each device.
     left_out = NO_RESULT if getattr(value, "compile", None) else (*NO_RESULT, "compile")
-    return _key({each.name: getattr(value, each.name) for each in fields(value) if each.name not in left_out}, read)
+    if getattr(value, "follows", False):
+        raise ValueError("a key needs the number of steps: call `followed` on the training's options first")
+    keyless: Mapping[str, object] = getattr(value, "keyless", {})
+    decide = {each.name: getattr(value, each.name) for each in fields(value) if each.name not in left_out}
+    return argument_key({of: own for of, own in decide.items() if of not in keyless or own != keyless[of]}, read)
 
 
 Repeat = Callable[["Plan", Hashable], None]  # makes the calls of one part of a run again

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 ENTRY, TIMINGS, BEGUN = "entry.json", "timings.json", "begun.json"  # the last one among checkpoints
 SYNTHESISED, UNPACKED = "embedded", "datasets"  # folders of recordings: the built-in corpus, unpacked data sets
 MADE = {"embedded": SYNTHESISED, "dataset": UNPACKED}  # source of recordings -> the folder that it writes them to
-CURVE = "curve.json"  # of a training
+CURVE, COVERAGE = "curve.json", "coverage.json"  # of a training: its losses, and what it read of its recordings
 RESET_PEAK = "5"  # value that resets the peak of resident memory, see Linux's proc(5)
 
 
@@ -101,6 +101,12 @@ class Entry:
         """Read a list of a JSON object; empty if it is missing."""
         rows = self.read_json(name).get(part, [])
         return rows if isinstance(rows, list) else []
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """What decided the entry, by the names of the stage's arguments, in JSON."""
+        arguments: dict[str, Any] = self.read_json(ENTRY)["arguments"]
+        return arguments
 
     @property
     def costs(self) -> dict[str, float]:

@@ -268,7 +268,7 @@ def study_of(folder: Path, words: Sequence[str]) -> Study:
     found = find_corpus(settings.corpus, settings, require=None, terminal=terminal)
     manifest = read_corpus(found, settings, gang=gang, terminal=terminal, audio=settings.audio)
     session = Session(store=Store(settings.store.root), gang=gang, terminal=terminal, folder=folder, workers=1)
-    study = Study.of(session, manifest, settings)
+    study = Study.of(session, manifest, settings.with_recordings(manifest))
     make_codes(study)
     return study
 

@@ -4,15 +4,27 @@ The loop is in `wordless.training.fit`, which imports PyTorch.
 """
 
 import math
-from dataclasses import dataclass
-from typing import Literal, TypedDict
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, TypedDict, TypeVar
 
 from wordless.base.options import Options, option
+
+# Steps that follow from the recordings (`FitConfig.followed`): the numbers of steps in the options are those of the
+# built-in corpus, which has 48 minutes, 38 of them for training.
+REFERENCE_SECONDS = 2_880.0  # of training recordings; of fewer the steps are the same
+MOST_STEPS = 20_000
+PATIENCE = 10  # validations; the built-in corpus has at most six
+
+
+F = TypeVar("F", bound="FitConfig")
 
 
 @dataclass(frozen=True, kw_only=True)
 class FitConfig(Options):
     """Options of training: AdamW, linear warm-up and cosine decay."""
+
+    # Options that are younger than stored entries, and their values that change no result: keys leave these out.
+    keyless: ClassVar = {"patience": None, "follows": False}
 
     steps: int = option(300, "optimiser steps", least=1)
     lr: float = option(1e-3, "peak learning rate", above=0)
@@ -31,6 +43,12 @@ class FitConfig(Options):
     ema_decay: float = 0.0  # decay of the moving average of the weights, which is saved instead; 0: no average
     validate_every: int = option(100, "steps between validations", least=1)
     keep: Literal["best", "last"] = option("best", "the weights that are kept; best has the lowest validation loss")
+    patience: int | None = option(
+        None,
+        f"validations without a lower loss after which training stops; null: {PATIENCE} with steps=null, else none",
+        least=1,
+    )
+    follows: bool = False  # filled in: `steps` is the least number, and more recordings get more: see `followed`
     checkpoint_minutes: float = 1.0  # between checkpoints: one number for all trainings of a command
     seed: int = 0  # seed of the initial weights and of dropout
 
@@ -38,6 +56,21 @@ class FitConfig(Options):
     def summary(self) -> str:
         """Steps and precision, for people."""
         return f"{self.steps} steps, {self.precision}"
+
+    def followed(self: F, seconds: float, *, per_step: float = 1.0) -> F:
+        """Return the training of ``seconds`` of recordings, which reads them as often as the built-in corpus is read.
+
+        A step reads ``per_step`` times as much sound as with the default options on the built-in corpus. Steps that
+        were given stay.
+        """
+        if not self.follows:
+            return self
+        wanted = math.ceil(self.steps * seconds / REFERENCE_SECONDS / per_step)
+        steps = max(self.steps, min(wanted, MOST_STEPS))
+        patience = self.patience
+        if patience is None and math.ceil(steps / self.validate_every) > 1 + PATIENCE:  # else it never stops early
+            patience = PATIENCE
+        return replace(self, steps=steps, patience=patience, follows=False)
 
     def learning_rate(self, step: int) -> float:
         """Compute the learning rate of ``step``: linear warm-up, then half a cosine down to ``final_lr_ratio``."""
@@ -74,9 +107,13 @@ class Point(TypedDict):
     learning_rate: float  # of the step
 
 
-class TrainingRecord(TypedDict):
-    """Result of one training."""
-
+class _Record(TypedDict):
     curve: list[Point]
     steps: int
     kept_step: int  # step of the weights that were kept
+
+
+class TrainingRecord(_Record, total=False):
+    """Result of one training."""
+
+    planned: int  # steps of a training that stopped before them, because validation no longer improved

@@ -327,6 +327,16 @@ class Training:
         """Whether losses and gradients of the last steps are finite. No other process has to take part."""
         return all(bool(sums.isfinite().all()) for sums in self._unread)
 
+    @property
+    def exhausted(self) -> bool:
+        """Whether validation has not improved for as many validations as the training's patience.
+
+        It follows from the curve, which a checkpoint holds and all processes share: a resumed training, and all
+        processes of one, stop at the same step.
+        """
+        since = sum(point["step"] > self.best_step for point in self.curve)
+        return self.config.patience is not None and self.best_step > 0 and since >= self.config.patience
+
     @torch.no_grad()
     def measure(self, validation: Sequence[B], loss: LossFunction[B]) -> Point:
         """Measure the evaluated weights at this step, on all processes together, and keep the best."""
@@ -400,7 +410,7 @@ def fit(
 
     ``loss`` returns the summed loss of its part of a batch and the number of items; the mean is over the items of all
     parts on all processes. ``track`` receives each point, at first those of the checkpoint; ``say`` a warning about a
-    damaged checkpoint; ``option`` is the config's name in messages.
+    damaged checkpoint, and the reason of an early stop; ``option`` is the config's name in messages.
 
     Rank 0 writes the file ``checkpoint``, for the last time at the end. Training continues from the checkpoint if there
     is one. A damaged file is renamed to ``*.damaged``, and training begins anew.
@@ -427,7 +437,7 @@ def fit(
         wrapped, chosen = gang.wrap(model), chosen_loss(loss, config, gang.device)
         saved = time.monotonic()
         started = saved - training.seconds
-        while training.step < config.steps:
+        while training.step < config.steps and not training.exhausted:
             training.take(wrapped, batches, chosen)
             training.seconds = time.monotonic() - started
             ended = training.step == config.steps
@@ -437,6 +447,7 @@ def fit(
                 losses = f"training loss {point['train_loss']:.4f}, validation {point['validation_loss']:.4f}"
                 progress.note(f"step {point['step']}: {losses}")
                 track(point)
+                ended = ended or training.exhausted
             progress.advance_to(training.step)
             # Rank 0 may save alone, but all processes refuse a step together, when all of them settle.
             due = gang.rank == 0 and time.monotonic() - saved > 60 * config.checkpoint_minutes
@@ -449,4 +460,12 @@ def fit(
     model.load_state_dict(training.best if best else training.weights())
     model.eval()
     kept = training.best_step if best else training.step
-    return TrainingRecord(curve=list(training.curve), steps=training.step, kept_step=kept)
+    record = TrainingRecord(curve=list(training.curve), steps=training.step, kept_step=kept)
+    if training.step < config.steps:
+        record["planned"] = config.steps
+        since = f"validation has not improved since step {training.best_step}"
+        say(
+            f"  {option.removesuffix('.fit')}: training stopped at step {training.step} of {config.steps}, because "
+            f"{since} ({option}.patience={config.patience} validations)"
+        )
+    return record

@@ -42,6 +42,7 @@ from vocoder.vocoder import joined_sound
 from vocoder.vocoder_options import Sampling
 from wordless.audio.recordings.manifest import Clips, choose_randomly
 from wordless.audio.waveform import Waveform
+from wordless.base.coverage import TrainingSound
 from wordless.base.machine import choose_device, one_thread
 from wordless.base.messages import InputError, within
 from wordless.base.seeds import sound_seed
@@ -74,7 +75,9 @@ def train_sample_model(
     train, validation = (
         SampleCrops(split_samples(waveforms, split), crops, history=config.history) for split in TRAINED_ON
     )
-    run.fit("next_sample.fit", model, train, list(validation.batches(VALIDATION_BATCHES)), loss, fit)
+    lengths = np.diff(train.clips.offsets)
+    sound = TrainingSound(lengths=lengths, unit_seconds=1 / config.sample_rate, passages=train.passages)
+    run.fit("next_sample.fit", model, train, list(validation.batches(VALIDATION_BATCHES)), loss, fit, sound=sound)
     if run.gang.rank == 0:
         SampleLanguageModel(model).save_pretrained(run.folder)
 

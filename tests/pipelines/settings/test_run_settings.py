@@ -3,7 +3,8 @@
 import re
 import shlex
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,8 @@ from pipelines.bodies.sound_gpt_body import SoundGPTSettings
 from pipelines.commandline.command_options import index, prepare
 from pipelines.jobs.run_rules import run_settings
 from pipelines.settings.run_settings import ComparisonConfig, RunSettings, with_choices
-from pipelines.stages.stage_options import VocoderSettings
+from pipelines.stages.stage_options import LanguageModelSettings, VocoderSettings
+from pipelines.store.stage import argument_key
 from tests.pipelines.tiny import SAMPLES
 from tests.pipelines.tiny_chain import ROOT, composed, config_of
 from tests.wordless.audio.speech_models.checkpoints import STRIDE, save_checkpoint
@@ -95,6 +97,60 @@ def test_what_was_measured_on_the_sentences_holds_for_them_alone(
         assert stages == ["tokenizer", "lm", "probe", "vocoder", "report", "codes"]
     unfit = any(word in words for word in ("experiment", "sample_rate", "vocoder.start"))
     assert (settings.vocoder.fit.steps, settings.vocoder.start is None) == (steps, unfit)
+
+
+FOLLOWING = ("lm", "tokenizer", "vocoder", "gpt_sound", "baselines.simclr", "baselines.supervised")
+
+
+def recordings(hours: float, seconds: float) -> Clips:
+    count = round(3600 * hours / seconds)
+    about = {"num_samples": round(1000 * seconds), "sample_rate": 1000, "size": 1, "split": "train"}
+    return Clips.from_rows(Path("here"), (Clip(path=f"{n}.wav", sha256=f"{n}", **about) for n in range(count)))
+
+
+def steps_of(settings: RunSettings) -> dict[str, int]:
+    return {name: attrgetter(f"{name}.fit.steps")(settings) for name in FOLLOWING}
+
+
+USUAL_STEPS = dict(zip(FOLLOWING, (300, 2000, 300, 1500, 250, 300), strict=True))
+
+
+def test_steps_follow_from_the_recordings_unless_they_are_given() -> None:
+    settings = run_settings(config_of("run", "corpus.root=x"))
+    # The built-in corpus has 1,280 training clips of 1.81 s, and at most all of its 48 minutes train in a fold.
+    assert steps_of(settings.with_recordings(recordings(0.64, 1.81))) == USUAL_STEPS
+    assert steps_of(settings.with_recordings(recordings(0.8, 1.81))) == USUAL_STEPS
+    large = steps_of(settings.with_recordings(recordings(4.8, 37.0)))
+    assert (large["lm"], large["tokenizer"], large["vocoder"]) == (1800, 12_000, 1800)
+    assert large["gpt_sound"] == pytest.approx(6 * 1500 * 1.81 / 3.0, rel=0.01)  # a step reads 3 s of each clip
+    short = steps_of(settings.with_recordings(recordings(1.6, 0.905)))
+    assert short["lm"] == pytest.approx(600, rel=0.01)
+    assert short["baselines.simclr"] == pytest.approx(4 * 250, rel=0.01)  # twice the sound, in clips of half the length
+    assert set(steps_of(settings.with_recordings(recordings(400, 60.0))).values()) == {20_000}
+    other = settings.with_recordings(recordings(0.8, 1.81), [recordings(1.6, 1.81)])
+    assert steps_of(other) == {**USUAL_STEPS, "lm": 900, "gpt_sound": 4500, "baselines.simclr": 750}
+
+
+def test_given_steps_are_taken_and_larger_batches_need_fewer() -> None:
+    words = [f"{name}.fit.steps=7" for name in FOLLOWING]
+    given_steps = run_settings(config_of("run", "corpus.root=x", *words)).with_recordings(recordings(48, 5.0))
+    assert {*steps_of(given_steps).values()} == {7}
+    assert given_steps.lm.fit.patience is None
+    settings = run_settings(config_of("run", "corpus.root=x", "lm.batch_tokens=8192")).with_recordings(
+        recordings(8, 5.0)
+    )
+    assert settings.lm.fit.steps == 750
+    assert (settings.tokenizer.fit.patience, settings.lm.fit.patience) == (10, None)  # 40 validations, and 8
+
+
+def test_what_decides_no_result_of_older_trainings_is_in_no_key() -> None:
+    read = set[str]()
+    own = replace(LanguageModelSettings().fit, precision="fp32")
+    key = argument_key(own, read)
+    assert not {"patience", "follows"} & {*key}
+    assert argument_key(replace(own, patience=3), read) == {**key, "patience": 3}
+    with pytest.raises(ValueError, match="followed"):
+        argument_key(replace(own, follows=True), read)
 
 
 GROUPS = ("a", "b", "c", "d")

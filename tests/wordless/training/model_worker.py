@@ -30,6 +30,7 @@ from wordless.training.fit import B, Batches, Gang, LossFunction, open_gang
 
 FIT = FitConfig(steps=6, lr=0.01, warmup_steps=2, validate_every=1, ema_decay=0.5, checkpoint_minutes=0)
 TWICE = replace(FIT, accumulation=2)
+PATIENT = replace(FIT, steps=100, lr=0.3, final_lr_ratio=1.0, ema_decay=0.0, patience=2)  # validation gets worse
 NEVER = -1
 
 
@@ -95,6 +96,7 @@ TRAININGS = {
     "normalised": partial(autoencoder, FIT, norm=True),
     "gpt": partial(gpt, FIT),
     "gpt_accumulated": partial(gpt, TWICE),
+    "patient": partial(gpt, PATIENT),
 }
 
 

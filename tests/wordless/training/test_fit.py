@@ -18,7 +18,7 @@ from tests.reference import regression_by_adamw
 from tests.wordless.training.fitting import fit_silently
 from wordless.base.machine import Batch, fast_products
 from wordless.base.messages import InputError
-from wordless.training import FitConfig, Point, TrainingRecord
+from wordless.training import MOST_STEPS, PATIENCE, REFERENCE_SECONDS, FitConfig, Point, TrainingRecord
 from wordless.training.fit import (
     CheckpointError,
     Gang,
@@ -147,6 +147,53 @@ def test_interrupted_and_resumed_is_never_interrupted(
         nn.init.zeros_(parameter)  # whatever the new process begins with
     assert trained(other, config, tmp_path / "halved") == report
     assert equal(other, whole)
+
+
+# Validation gets worse after some steps, as the rate is far too high.
+PATIENT = replace(CONFIG, steps=60, lr=0.8, validate_every=1, warmup_steps=0, final_lr_ratio=1.0, patience=3)
+
+
+def test_training_stops_when_validation_has_not_improved_for_some_time(tmp_path: Path) -> None:
+    told = list[str]()
+    model, longer = plane(), plane()
+    record = trained(model, PATIENT, tmp_path / "patient", say=told.append)
+    whole = trained(longer, replace(PATIENT, patience=None), tmp_path / "whole")
+    losses = [point["validation_loss"] for point in whole["curve"]]
+    best = [1 + int(np.argmin(losses[:step])) for step in range(1, len(losses) + 1)]  # after each step
+    wanted = next(step for step, of in enumerate(best, 1) if step - of == PATIENT.patience)
+    assert (record["steps"], record["kept_step"], record["planned"]) == (wanted, wanted - 3, PATIENT.steps)
+    assert record["curve"] == whole["curve"][:wanted]
+    assert "planned" not in whole
+    (line,) = told
+    assert f"step {wanted} of {PATIENT.steps}" in line
+    assert "lm.fit.patience=3" in line
+    # Whether it was stopped or killed, a training continues to the same end.
+    again = plane()
+    assert trained(again, PATIENT, tmp_path / "patient", Slope(stop_at=0)) == record
+    assert equal(again, model)
+    for stop_at in (wanted - 2, wanted - 1):
+        config, place, resumed = replace(PATIENT, checkpoint_minutes=0.0), tmp_path / str(stop_at), plane()
+        with pytest.raises(KeyboardInterrupt):
+            trained(plane(), config, place, Slope(stop_at=stop_at))
+        assert trained(resumed, config, place) == record
+        assert equal(resumed, model)
+
+
+def test_without_validation_clips_no_training_stops_early(tmp_path: Path) -> None:
+    assert trained(plane(), PATIENT, tmp_path, held_out=())["steps"] == PATIENT.steps
+
+
+@given(hours=st.floats(0.0, 1000.0), per_step=st.floats(0.1, 10.0), least=st.integers(1, 3000))
+def test_steps_that_follow_read_more_recordings_as_often(hours: float, per_step: float, least: int) -> None:
+    given_steps, following = FitConfig(steps=least), FitConfig(steps=least, follows=True)
+    assert given_steps.followed(3600 * hours, per_step=per_step) == given_steps
+    found = following.followed(3600 * hours, per_step=per_step)
+    assert least <= found.steps <= MOST_STEPS
+    assert found.followed(1e9) == found
+    if least < found.steps < MOST_STEPS:
+        assert found.steps * per_step / hours == pytest.approx(least / (REFERENCE_SECONDS / 3600), rel=1 / least)
+    if found.steps == least:  # as always: a shorter training cannot stop early
+        assert found.patience is None or math.ceil(least / found.validate_every) > 1 + PATIENCE
 
 
 def damaged(content: bytes, how: str, folder: Path) -> bytes:

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.pipelines.tiny_chain import ROOT, STEPS, TINY, entries, run, stored
-from tests.wordless.training.model_worker import FIT, NEVER, train
+from tests.wordless.training.model_worker import FIT, NEVER, PATIENT, train
 from wordless.training.fit import Gang
 
 TORCHRUN = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2")
@@ -153,6 +153,17 @@ def test_two_processes_train_as_one_does(tmp_path: Path) -> None:
     # Batches are shared out equally here, so the mean of both shares' means is that of the whole.
     means = [load_file(folder / "normalised-0.safetensors")["0.running_mean"] for folder in (two, one)]
     torch.testing.assert_close(*means, atol=1e-6, rtol=0)
+
+
+def test_two_processes_stop_at_the_same_step_when_validation_no_longer_improves(tmp_path: Path) -> None:
+    done = together(WORKER, str(tmp_path), str(NEVER), "patient", timeout=300)
+    assert done.returncode == 0, done.stderr
+    record = json.loads((tmp_path / "patient.json").read_text())
+    assert record["steps"] == record["kept_step"] + 2 < record["planned"] == PATIENT.steps
+    steps = [(tmp_path / f"patient-{rank}").read_text().splitlines()[-1].split()[1] for rank in (0, 1)]
+    assert steps == [str(record["steps"] - 1)] * 2
+    first, second = ((tmp_path / f"patient-{rank}.safetensors").read_bytes() for rank in (0, 1))
+    assert first == second
 
 
 @pytest.mark.slow
