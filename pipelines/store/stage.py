@@ -217,11 +217,11 @@ class Run(Session):
         loss: LossFunction[B],
         config: FitConfig,
         *,
-        sound: TrainingSound,
+        sound: TrainingSound | None = None,
     ) -> None:
         """Call `fit` with checkpoints, progress and trackers; ``option`` names the config on the command line.
 
-        Afterwards the log and `COVERAGE` say what was read of the training recordings, ``sound``.
+        Afterwards the log and `COVERAGE` say what was read of the training recordings, ``sound``; None: of no recordings.
         """
         name = self.training.format(stage=self.stage)
 
@@ -244,10 +244,11 @@ class Run(Session):
                 say=self.terminal.say,
             )
         if self.gang.rank == 0:
-            coverage = sound.coverage(report["steps"])
-            if report["steps"]:
-                self.terminal.say(f"  {training_name(name)}: {describe(coverage)}")
-            write_json(self.folder / COVERAGE, coverage)
+            if sound is not None:
+                coverage = sound.coverage(report["steps"])
+                if report["steps"]:
+                    self.terminal.say(f"  {training_name(name)}: {describe(coverage)}")
+                write_json(self.folder / COVERAGE, coverage)
             write_json(self.folder / CURVE, report)
 
 
