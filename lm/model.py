@@ -565,8 +565,9 @@ def layer_features(
     of: Collection[States] = RESIDUAL,
     vectors: VectorConfig = VECTORS,
     batch_tokens: int = 8192,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> dict[str, FloatArray]:
-    """Compute ``(clips, dim)`` of each layer and pooling.
+    """Compute ``(clips, dim)`` of each layer and pooling; ``progress`` hears of the windows that are read.
 
     ``of`` names the states to pool: ``residual``, those between layers (``layer_1:mean``, and ``all_layers:mean`` side
     by side), and ``inner``, the inner activations. Embeddings are left out, because pooled they are a bag of codes.
@@ -577,13 +578,24 @@ def layer_features(
         hard = [each for each in clips if not isinstance(each, SoftCodes)]
         read, lengths = model.states(hard, of=of, batch_tokens=batch_tokens), [len(model.own(each)) for each in hard]
     steps = [[length] * len({*of}) * model.gpt.config.layers for length in lengths]
-    rows = pool_states(read, steps, vectors.poolings, states_per_step=model.positions_per_step)
+    total = sum(len(windows(length, model.gpt.capacity)) for length in lengths)
+    told = _telling(read, total, progress)
+    rows = pool_states(told, steps, vectors.poolings, states_per_step=model.positions_per_step)
     pooled = {key: np.stack([row[key] for row in rows]) for key in rows[0]}
     found: dict[str, FloatArray] = {}
     for states, layer, together in (("residual", "layer", "all_layers"), ("inner", "inner", "all_inner")):
         if states in of:
             found |= vectors.select(pooled, layer=layer, together=together)
     return found
+
+
+def _telling(
+    read: Iterable[StatesOfBatch], total: int, progress: Callable[[int, int], None]
+) -> Iterator[StatesOfBatch]:
+    done = 0
+    for places, states in read:
+        yield places, states
+        progress(done := done + len(places), total)
 
 
 def _soft_states(

@@ -16,6 +16,7 @@ import torch
 
 from lm.probing.task import ProbeTask
 from lm.probing.vectors import read_features
+from pipelines.chain.forecast import expected_costs
 from pipelines.chain.study import Study, rate_prefix
 from pipelines.extras.table import imported
 from pipelines.extras.work import works
@@ -56,6 +57,7 @@ from pipelines.stages.stage_options import TokenizerSettings
 from pipelines.stages.stored_arrays import waveforms
 from pipelines.stages.voices import CodedIn, vocoder
 from pipelines.store.inputs_and_outputs import keep_claimed
+from pipelines.store.run_progress import RunProgress, read_forecast, roughly
 from pipelines.store.stage import Plan, Session, open_plan
 from pipelines.store.store import Entry, some_options
 from pipelines.store.stored_features import natural
@@ -95,6 +97,7 @@ def make_folds(session: Session, manifest: Clips, unlabelled: Sequence[Clips], s
             session.terminal.say(f"probe     {notice}")
     if settings.parallel is None and (len(parts) > 1 or not settings.reads_codes) and settings.obstacle:
         session.terminal.say(f"parallel  one stage after the other: {settings.obstacle}")
+    session = _with_progress(session, folds[0], settings.with_recordings(folds[0], unlabelled), parts=len(parts))
     make, threads = partial(make_part, unlabelled=unlabelled), settings.branch_threads or torch.get_num_threads()
     made = make_parts(session, parts, make, processes=settings.processes, threads=threads)
     first = made[next(iter(parts))]
@@ -102,6 +105,18 @@ def make_folds(session: Session, manifest: Clips, unlabelled: Sequence[Clips], s
     for work in works(settings.stages):
         first |= {entry.stage: entry for entry in work.once(session, folds[0], settings, first)}
     return made
+
+
+def _with_progress(session: Session, clips: Clips, settings: RunSettings, *, parts: int) -> Session:
+    """Begin the record of the run's progress, and say about how long the run will take."""
+    progress = RunProgress(session.folder, processes=settings.processes)
+    if session.gang.rank == 0:
+        progress.begin(expected_costs(settings, clips, parts=parts))
+        if (forecast := read_forecast(session.folder, processes=settings.processes)) and forecast.seconds > 0:
+            most = f"{forecast.stage.replace('_', ' ')} takes most of it ({roughly(forecast.stage_seconds)})"
+            less = "less for stages that are reused; this is corrected while the run computes"
+            session.terminal.say(f"time      {roughly(forecast.seconds)}: {most}; {less}")
+    return replace(session, progress=progress)
 
 
 def _require_clips(manifest: Clips, settings: RunSettings) -> None:
@@ -123,7 +138,7 @@ def _require_clips(manifest: Clips, settings: RunSettings) -> None:
 def make_parts(session: Session, parts: Parts, make: Make, *, processes: int, threads: int) -> Made:
     """Make the entries of all parts, by up to ``processes`` with ``threads`` each."""
     keep_claimed()
-    about: dict[str, Any] = some_options(session, "store", "folder", "engine", "shared")
+    about: dict[str, Any] = some_options(session, "store", "folder", "engine", "shared", "progress")
     workers = session.workers and (session.workers // processes or 1)  # 0: all of Ray, which shares them itself
     open_session = partial(Session, **about, gang=Gang(torch.device("cpu")), workers=workers)
     elsewhere = None if session.tracking is None else session.tracking.elsewhere

@@ -50,6 +50,7 @@ from pipelines.settings.run_settings import EMBEDDED, RunSettings, choose_worker
 from pipelines.stages.features import BAG_OF_CODES
 from pipelines.stages.listening import LISTENING, wav_name
 from pipelines.store.inputs_and_outputs import REPORT, RESULTS
+from pipelines.store.run_progress import RunProgress
 from pipelines.store.stage import Session
 from pipelines.store.store import CURVE, ENTRY, Entry, Store
 from pipelines.store.stored_features import GPT, PROBE
@@ -124,6 +125,7 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
             tracking=None if gang.rank else Tracking(settings.tracking, run, terminal.say),  # rank 0 tracks alone
         )
         made = make_folds(session, corpus, unlabelled, settings)
+        RunProgress(folder, processes=1).end()
         if gang.rank == 0:
             models = next(iter(made.values()))  # models of the other folds and seeds have the same sizes
             source = provenance(command_line("run"), config, gang, models)

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, reduce
-from operator import getitem
+from operator import attrgetter, getitem
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, get_args
 
@@ -28,7 +28,7 @@ from pipelines.methods.methods_table import (
     own_method,
     require_features,
 )
-from pipelines.settings.steps import TYPED_STEPS, with_steps
+from pipelines.settings.steps import FOLLOWING, TYPED_STEPS, following
 from pipelines.stages.stage_options import (
     STEPS_FROM_SHIPPED,
     LanguageModelSettings,
@@ -357,7 +357,15 @@ class RunSettings(BodiesOfRun, TrainingCommand):
 
     def with_recordings(self, clips: Clips, unlabelled: Sequence[Clips] = ()) -> RunSettings:
         """Return the settings with the steps that follow from the training clips of a split, and from more sources."""
-        return with_steps(self, clips.of("train"), [clip for each in unlabelled for clip in each.clips])
+        more = [clip for each in unlabelled for clip in each.clips]
+        groups = {name: attrgetter(name)(self) for name in FOLLOWING}
+        frame_seconds = self.audio.hop_length / self.audio.sample_rate
+        changed: dict[str, Any] = {}
+        for name, group in following(groups, clips.of("train"), more, frame_seconds=frame_seconds).items():
+            outer, _, inner = name.partition(".")
+            own = changed.get(outer, getattr(self, outer))
+            changed[outer] = replace(own, **{inner: group}) if inner else group
+        return replace(self, **changed) if changed else self
 
     def of(self, kind: type[Kind]) -> Kind:
         """Return the options of an extra, by their class."""

@@ -11,19 +11,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import reduce
 from operator import getitem
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from pipelines.methods.methods_table import BodiesOfRun
 from pipelines.stages.stage_options import LanguageModelSettings, TokenizerSettings, TrainingSettings, VocoderSettings
 from wordless.audio.recordings.manifest import Clip
-from wordless.training import MOST_STEPS, REFERENCE_SECONDS, FitConfig
+from wordless.training import MOST_STEPS, REFERENCE_SECONDS
 
-if TYPE_CHECKING:
-    from pipelines.settings.run_settings import RunSettings
-
-USUAL: Mapping[str, TrainingSettings] = {
+FOLLOWING: Mapping[str, TrainingSettings] = {
     "tokenizer": TokenizerSettings(),
     "lm": LanguageModelSettings(),
     "gpt_sound": BodiesOfRun().gpt_sound,
@@ -39,38 +36,27 @@ NOTE = (
 # option -> its default on the command line, and a note for people, as of `RunSettings.typed`
 TYPED_STEPS: Mapping[str, tuple[object, str]] = {
     f"{name}.fit.steps": (None, NOTE.format(least=of.fit.steps, minutes=REFERENCE_SECONDS / 60, most=MOST_STEPS))
-    for name, of in USUAL.items()
+    for name, of in FOLLOWING.items()
 }
 
 
 def fill_in_steps(values: dict[str, Any]) -> None:
-    """Replace steps that are null in a composed config by the least number, from which `with_steps` begins."""
-    for name, usual in USUAL.items():
+    """Replace steps that are null in a composed config by the least number, from which `following` begins."""
+    for name, usual in FOLLOWING.items():
         fit = reduce(getitem, name.split("."), values)["fit"]
         if fit["steps"] is None:
             fit.update(steps=usual.fit.steps, follows=True)
 
 
-def with_steps(settings: RunSettings, train: Sequence[Clip], unlabelled: Sequence[Clip]) -> RunSettings:
-    """Return the settings with the steps of each training that follow from its recordings."""
-    frame = settings.audio.hop_length / settings.audio.sample_rate
+def following(
+    groups: Mapping[str, TrainingSettings], train: Sequence[Clip], unlabelled: Sequence[Clip], *, frame_seconds: float
+) -> dict[str, TrainingSettings]:
+    """Return those of the groups of options whose steps follow, with the steps that their recordings need."""
     own, more = (np.array([clip.seconds for clip in clips], np.float64) for clips in (train, unlabelled))
-
-    def fit(name: str, group: TrainingSettings) -> FitConfig:
-        seconds = np.concatenate([own, more]) if name in OF_ALL_SOUND else own
-        return group.fit.followed(float(seconds.sum()), per_step=group.sound_per_step(USUAL[name], seconds, frame))
-
-    changed: dict[str, Any] = {
-        name: replace(group, fit=fit(name, group))
-        for name in ("tokenizer", "lm", "gpt_sound", "vocoder")
-        if (group := getattr(settings, name)).fit.follows
-    }
-    baselines = settings.baselines
-    parts: dict[str, Any] = {
-        name: replace(group, fit=fit(f"baselines.{name}", group))
-        for name in ("simclr", "supervised")
-        if (group := getattr(baselines, name)).fit.follows
-    }
-    if parts:
-        changed["baselines"] = replace(baselines, **parts)
-    return replace(settings, **changed) if changed else settings
+    found = dict[str, TrainingSettings]()
+    for name, group in groups.items():
+        if group.fit.follows:
+            seconds = np.concatenate([own, more]) if name in OF_ALL_SOUND else own
+            per_step = group.sound_per_step(FOLLOWING[name], seconds, frame_seconds)
+            found[name] = replace(group, fit=group.fit.followed(float(seconds.sum()), per_step=per_step))
+    return found

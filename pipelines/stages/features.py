@@ -328,8 +328,10 @@ def gpt_features(
     else:
         model = LanguageModel.create(lm.gpt, coded.format, seed=lm.seed, look_ahead=lm.look_ahead)
         model.gpt.to(run.gang.device).eval()
-    states_of = partial(layer_features, model, of=states, vectors=coded.vectors)
-    write_features(run.folder, coded.pooled(states_of), of=of)
+    with run.terminal.working(f"states of {of}", 1, "windows") as progress:
+        states_of = partial(layer_features, model, of=states, vectors=coded.vectors, progress=progress.advance_to)
+        found = coded.pooled(states_of)
+    write_features(run.folder, found, of=of)
 
 
 # Frames of a whole clip that need no training: MFCC, the classical features of speech; and for music chroma, the energy

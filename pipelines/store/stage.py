@@ -21,6 +21,7 @@ calls read an entry while a part is planned; so where several parts are left, pr
 """
 
 import inspect
+import time
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence, Sized
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
@@ -35,6 +36,7 @@ import torch
 from torch import nn
 
 from pipelines.store.inputs_and_outputs import keep_claimed
+from pipelines.store.run_progress import RunProgress
 from pipelines.store.store import COVERAGE, CURVE, Entry, Recipe, Store, checkpoints_of, write_json
 from wordless.audio.recordings.manifest import Clips, Split
 from wordless.base.coverage import TrainingSound, describe
@@ -77,6 +79,7 @@ class Session:
     shared: tuple[Path, ...] = ()  # files and folders that all workers must see, beside the store
     plan: "Plan | None" = None  # that makes entries later, several at the same time; None: they are made at once
     part: Hashable = None  # of the plan
+    progress: RunProgress | None = None  # of the run as a whole
 
     def entry(
         self, recipe: Recipe, title: str, make: "Callable[[Run], None]", *, read: set[str], together: bool
@@ -96,6 +99,7 @@ class Session:
             return known
         if found := self.store.find(recipe) is not None and recipe.key not in self.plan.made:
             self.terminal.say(f"reused    {title}")
+            self._note_reused(recipe)
         entry = self.store.entry(recipe, reused=found)
         entry = self.plan.add(entry, make_it, read=read, part=self.part, is_training=together)
         self.plan.when_made(entry, lambda made: self._track(made, name))
@@ -117,12 +121,33 @@ class Session:
             found = self.gang.sum([float(entry is not None)])[0] > 0
             if found and self.plan is None:
                 self.terminal.say(f"reused    {title}")
+                self._note_reused(recipe)
             elif not found and (leader or together):
                 making = self.store.making(recipe) if leader else nullcontext(self.store.partial(recipe))
-                with self.terminal.computing(title), making as place:
+                with self.terminal.computing(title), self._watched(recipe), making as place:
                     make(Run(**{**vars(self), "folder": place, "stage": recipe.stage}))
         self.gang.barrier()
         return self.store.entry(recipe, reused=found)
+
+    def _note_reused(self, recipe: Recipe) -> None:
+        if self.progress is not None and self.gang.rank == 0:
+            self.progress.reused(recipe.stage, recipe.key)
+
+    @contextmanager
+    def _watched(self, recipe: Recipe) -> Iterator[None]:
+        """Let the run as a whole know how far the entry of ``recipe`` is, and say what is left of the run."""
+        if (progress := self.progress) is None or self.gang.rank:
+            yield
+            return
+        started, of = time.monotonic(), (recipe.stage, recipe.key)
+
+        def advance(share: float) -> str:
+            return progress.advance(*of, share, time.monotonic() - started)
+
+        with self.terminal.watched(advance):
+            yield
+        if line := progress.finish(*of, time.monotonic() - started):
+            self.terminal.say(line)
 
     def when_made(self, entry: Entry, describe: Callable[[Entry], object]) -> None:
         """Print the line that ``describe`` gives of an entry, if any, once the entry is made."""
@@ -192,11 +217,11 @@ class Run(Session):
         loss: LossFunction[B],
         config: FitConfig,
         *,
-        sound: TrainingSound,
+        sound: TrainingSound | None = None,
     ) -> None:
         """Call `fit` with checkpoints, progress and trackers; ``option`` names the config on the command line.
 
-        Afterwards the log and `COVERAGE` say what was read of the training recordings, ``sound``.
+        Afterwards the log and `COVERAGE` say what was read of the training recordings, ``sound``; None: of no recordings.
         """
         name = self.training.format(stage=self.stage)
 
@@ -219,10 +244,11 @@ class Run(Session):
                 say=self.terminal.say,
             )
         if self.gang.rank == 0:
-            coverage = sound.coverage(report["steps"])
-            if report["steps"]:
-                self.terminal.say(f"  {training_name(name)}: {describe(coverage)}")
-            write_json(self.folder / COVERAGE, coverage)
+            if sound is not None:
+                coverage = sound.coverage(report["steps"])
+                if report["steps"]:
+                    self.terminal.say(f"  {training_name(name)}: {describe(coverage)}")
+                write_json(self.folder / COVERAGE, coverage)
             write_json(self.folder / CURVE, report)
 
 

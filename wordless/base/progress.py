@@ -2,9 +2,11 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from statistics import median
 from typing import TypeVar
 
 from rich.console import Console
@@ -19,42 +21,64 @@ from wordless.base.messages import escape, escape_line
 R = TypeVar("R")
 SECONDS_BETWEEN_LINES = 15.0
 SECONDS_BETWEEN_SHARED_LINES = 30.0  # where several processes write lines
+GROWTH, MOST_SECONDS = 0.5, 900.0  # of the time so far, and at most: the log of hours fits a screen
+# The median speed of some recent stretches says how long the rest takes: neither the first item, before which
+# processes start, nor a pause decides it.
+STRETCHES, STRETCH_SECONDS = 20, 3.0
+FIRST_NOTES = 5  # that are all printed
 
 
 class Progress:
-    """Progress of one piece of work: a bar of ``bars``, or without them a line from time to time."""
+    """Progress of one piece of work: a bar of ``bars``, or without them a line from time to time, ever less often."""
 
     def __init__(self, terminal: "Terminal", title: str, total: int, unit: str, bars: Bars | None = None) -> None:
         self._terminal, self._title, self._total, self._unit, self._bars = terminal, title, total, unit, bars
-        self._task = bars.add_task(f"{title} ({unit})", total=total, note="") if bars else TaskID(0)
-        self._first, self._started = 0, time.monotonic()
-        self._last = self._started  # time of the last line
+        self._task = bars.add_task(f"{title} ({unit})", total=total, note="", run="") if bars else TaskID(0)
+        self._started = time.monotonic()
+        self._last, self._last_note, self._notes = self._started, self._started, 0  # times of the last lines
+        self._begun: tuple[float, int] | None = None  # when a stretch began, and how many items were done then
+        self._speeds: deque[float] = deque(maxlen=STRETCHES)  # items per second
 
     def note(self, line: str) -> None:
-        """Say something about the work."""
+        """Say something about the work; where this is often, not each time."""
         if self._bars:
             self._bars.update(self._task, note=line)
         elif not self._terminal.shared:
-            self._terminal.say(f"  {self._title}: {line}")
+            now, self._notes = time.monotonic(), self._notes + 1
+            if self._notes <= FIRST_NOTES or now - self._last_note >= self._patience(now):
+                self._last_note = now
+                self._terminal.say(f"  {self._title}: {line}")
 
     def resume_at(self, done: int) -> None:
         """Record that an earlier run did the first ``done`` items, so that they do not count as speed."""
-        self._first = done
+        self._begun = time.monotonic(), done
 
     def advance_to(self, done: int, total: int | None = None) -> None:
         """Record that ``done`` items are done; ``total`` replaces a total that was not known before."""
         total = self._total if total is None else total
-        if self._bars:
-            self._bars.update(self._task, completed=done, total=total)
-            return
         now, shared = time.monotonic(), self._terminal.shared
-        patience = SECONDS_BETWEEN_SHARED_LINES if shared else SECONDS_BETWEEN_LINES
-        if now - self._last < patience and (shared or done < total):
+        if self._begun is None:
+            self._begun = now, done
+        elif now - self._begun[0] >= STRETCH_SECONDS:
+            self._speeds.append((done - self._begun[1]) / (now - self._begun[0]))
+            self._begun = now, done
+        run = self._terminal.watch(done / max(total, 1))
+        if self._bars:
+            self._bars.update(self._task, completed=done, total=total, run=run)
+            return
+        if now - self._last < self._patience(now) and (shared or done < total):
             return
         self._last = now
-        rate = (done - self._first) / max(now - self._started, 1e-9)
-        left, unit = (total - done) / max(rate, 1e-9), self._unit
-        self._terminal.say(f"  {self._title}: {done}/{total} {unit}, {rate:.1f} {unit}/s, {left:.0f} s left")
+        speed, unit = median(self._speeds) if self._speeds else 0.0, self._unit
+        left = f", {speed:.1f} {unit}/s, {(total - done) / speed:.0f} s left" if speed > 0 else ""
+        if done >= total:
+            left, run = f" in {now - self._started:.0f} s", ""
+        self._terminal.say(f"  {self._title}: {done}/{total} {unit}{left}{f'; {run}' if run else ''}")
+
+    def _patience(self, now: float) -> float:
+        """Return the seconds between two lines."""
+        least = SECONDS_BETWEEN_SHARED_LINES if self._terminal.shared else SECONDS_BETWEEN_LINES
+        return min(max(least, GROWTH * (now - self._started)), MOST_SECONDS)
 
     def each(self, results: Iterable[R]) -> Iterator[R]:
         """Record each result as done, and give it.
@@ -78,6 +102,8 @@ class Terminal:
         self.console = Console(file=sys.stderr, quiet=silent, highlight=False, soft_wrap=True, emoji=False)
         self.log = None if silent else log
         self._place, self.shared, self._silenced = place, shared or bool(place), False
+        self._watcher: Callable[[float], str] | None = None
+        self._watched, self._said = 0.0, ""  # when the watcher was last asked, and its answer
 
     def say(self, line: str) -> None:
         """Print one line; control characters in it are escaped."""
@@ -86,6 +112,22 @@ class Terminal:
         told = escape(f"{self._place}  {line}" if self._place else line)
         self.console.print(told, markup=False)
         self.record(told)
+
+    @contextmanager
+    def watched(self, watcher: Callable[[float], str]) -> Iterator[None]:
+        """Tell ``watcher`` the share of the work in the block that is done; it says what is left of all work."""
+        before, self._watcher = self._watcher, watcher
+        try:
+            yield
+        finally:
+            self._watcher = before
+
+    def watch(self, share: float) -> str:
+        """Tell the watcher a share, at most once a second, and return what it says."""
+        if self._watcher is None or (share < 1 and time.monotonic() - self._watched < 1):
+            return self._said if self._watcher is not None else ""
+        self._watched, self._said = time.monotonic(), self._watcher(share)
+        return self._said
 
     @contextmanager
     def silenced(self, silenced: bool = True) -> Iterator[None]:
@@ -118,7 +160,7 @@ class Terminal:
         if not self.console.is_terminal or self.shared:
             yield Progress(self, title, total, unit)
             return
-        times = (TimeElapsedColumn(), "left", TimeRemainingColumn(), "{task.fields[note]}")
+        times = (TimeElapsedColumn(), "left", TimeRemainingColumn(), "{task.fields[note]}", "{task.fields[run]}")
         columns = ("  {task.description}", BarColumn(), MofNCompleteColumn(), *times)
         redirected = sys.stdout.isatty()  # else rich would print a command's output, bound for a file, as log
         with Bars(*columns, console=self.console, redirect_stdout=redirected) as bars:

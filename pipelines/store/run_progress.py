@@ -1,0 +1,142 @@
+"""How far a run is: the stages that it needs, what each is expected to cost, and which are done.
+
+All processes of a run share one file in its folder, which ``wordless runs`` reads while the run computes. Expected
+costs are those of one core of the machine on which the documents were measured; costs of finished stages and the speed
+of running ones correct them.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipelines.store.inputs_and_outputs import PROGRESS
+from wordless.base.files import find_object, locked, write_aside
+
+USUAL_SECONDS = 60.0  # of work after which measured costs weigh as much as expected ones
+MEASURABLE = 0.02  # share of a stage from which its own speed says what is left
+SECONDS_BETWEEN_WRITES = 5.0
+SECONDS_BETWEEN_LINES = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forecast:
+    """What is left of a run."""
+
+    share: float  # of the expected cost that is done
+    seconds: float  # left
+    stage: str  # that takes most of them
+    stage_seconds: float
+
+    def __str__(self) -> str:
+        most = f", most of it {self.stage.replace('_', ' ')}" if self.stage_seconds > self.seconds / 2 else ""
+        return f"{100 * self.share:.0f} % done, {roughly(self.seconds)} left{most}"
+
+
+def roughly(seconds: float) -> str:
+    """Write a duration as precisely as it can be known."""
+    if seconds < 90:
+        return f"about {max(10 * round(seconds / 10), 10)} s"
+    if seconds < 90 * 60:
+        return f"about {round(seconds / 60)} min"
+    return f"about {seconds / 3600:.1f} hours"
+
+
+class RunProgress:
+    """The shared record of a run's progress; a missing or damaged file stops no run."""
+
+    def __init__(self, folder: Path, *, processes: int) -> None:
+        self._file, self._processes = folder / PROGRESS, processes
+        self._written = 0.0
+
+    def begin(self, costs: Mapping[str, tuple[int, float]]) -> None:
+        """Record the stages that the run needs: the number of entries of each, and the expected seconds of one."""
+        expected = {stage: {"count": count, "seconds": seconds} for stage, (count, seconds) in costs.items()}
+        with suppress(OSError):
+            write_aside(self._file, json.dumps({"expected": expected, "entries": {}, "told": time.time()}))
+
+    def end(self) -> None:
+        for file in (self._file, self._lock):
+            with suppress(OSError):
+                file.unlink(missing_ok=True)
+
+    @property
+    def _lock(self) -> Path:
+        return self._file.with_suffix(".lock")
+
+    def _change(self, change: Callable[[dict[str, Any]], None]) -> None:
+        """Change the record, if there is a whole one, while no other process does."""
+        with suppress(OSError), locked(self._lock):
+            record = find_object(self._file) or {}
+            if isinstance(record.get("entries"), dict):
+                change(record)
+                write_aside(self._file, json.dumps(record))
+
+    def reused(self, stage: str, key: str) -> None:
+        """Record an entry that costs nothing."""
+        self._set(stage, key, share=1.0, seconds=0.0, reused=True)
+
+    def advance(self, stage: str, key: str, share: float, seconds: float) -> str:
+        """Record the share of an entry that is done after so many seconds; say from time to time what is left."""
+        if time.monotonic() - self._written >= SECONDS_BETWEEN_WRITES:
+            self._written = time.monotonic()
+            self._set(stage, key, share=share, seconds=seconds)
+        forecast = read_forecast(self._file.parent, processes=self._processes)
+        return "" if forecast is None else f"run: {forecast}"
+
+    def finish(self, stage: str, key: str, seconds: float) -> str:
+        """Record a finished entry, and say what is left if nothing was said for a minute."""
+        self._set(stage, key, share=1.0, seconds=seconds)
+        due = False
+
+        def tell(record: dict[str, Any]) -> None:
+            nonlocal due
+            told = record.get("told")
+            if due := isinstance(told, float) and time.time() - told > SECONDS_BETWEEN_LINES:
+                record["told"] = time.time()
+
+        self._change(tell)
+        forecast = read_forecast(self._file.parent, processes=self._processes) if due else None
+        return "" if forecast is None or forecast.seconds <= 0 else f"run       {forecast}"
+
+    def _set(self, stage: str, key: str, **values: object) -> None:
+        self._change(lambda record: record["entries"].setdefault(key, {"stage": stage}).update(values))
+
+
+def read_forecast(folder: Path, *, processes: int = 1) -> Forecast | None:
+    """Read what is left of the run in a folder; None if nobody knows."""
+    record = find_object(folder / PROGRESS)
+    try:
+        return None if record is None else _forecast(record, processes)
+    except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError):
+        return None
+
+
+def _forecast(record: Mapping[str, Any], processes: int) -> Forecast | None:
+    expected = {stage: (int(of["count"]), float(of["seconds"])) for stage, of in record["expected"].items()}
+    entries = list(record["entries"].values())
+    costs = {stage: each for stage, (_, each) in expected.items()}
+    worked = [entry for entry in entries if not entry.get("reused") and entry["stage"] in costs]
+    usual = USUAL_SECONDS + sum(costs[entry["stage"]] * entry["share"] for entry in worked)
+    factor = (USUAL_SECONDS + sum(entry["seconds"] for entry in worked)) / usual
+    left, done = dict[str, float](), 0.0
+    for stage, (count, each) in expected.items():
+        own = [entry for entry in entries if entry["stage"] == stage]
+        left[stage] = max(count - len(own), 0) * each * factor
+        for entry in own:
+            share, seconds = float(entry["share"]), float(entry["seconds"])
+            measured = seconds * (1 - share) / share if share > MEASURABLE else each * factor * (1 - share)
+            left[stage] += measured
+            done += 0.0 if entry.get("reused") else seconds
+    total = sum(left.values())
+    if not expected:
+        return None
+    longest = max(left, key=left.__getitem__)
+    seconds = max(total / max(processes, 1), left[longest])
+    share = done / (done + total) if done + total else 1.0
+    return Forecast(share=share, seconds=seconds, stage=longest, stage_seconds=left[longest])
