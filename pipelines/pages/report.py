@@ -64,6 +64,7 @@ from wordless.training import TrainingRecord
 
 LOSSES = {
     "autoencoder": "squared error per value",
+    "code_decoder": "absolute error per value",
     "lm": "nats per code",
     "vocoder": "nats per sample",
     **{name: method.loss for name, method in METHODS.items() if method.training},
