@@ -20,6 +20,7 @@ from torch import Tensor
 from torch.nn.functional import conv1d, pad
 from transformers import PreTrainedModel
 
+from tokenizer.code_decoder import CodeDecoder
 from tokenizer.tokenizer import Tokenizer
 from vocoder.filters import CODED_OFF, STRONGEST, UNVOICED, VOICED, VoiceHead, analyse, hann, synthesise
 from vocoder.generation import GenerationInput
@@ -28,6 +29,33 @@ from vocoder.wavenet import WaveNet, silence
 from wordless.audio import pitch_contour as pitch
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.base.arrays import BoolArray, DoubleArray, FloatArray, Floats, IndexArray, IntArray
+
+# Tokenizer: codes in context
+
+
+def decoded_in_context(decoder: CodeDecoder, codes: DoubleArray) -> DoubleArray:
+    """Each code by itself: reference of `CodeDecoder.decode` of a whole sound ``(time, inputs)``."""
+    weights = {name: weight.detach().double().numpy() for name, weight in decoder.named_parameters()}
+    width = decoder.last.out_channels
+
+    def inner(name: str, at: Callable[[int], DoubleArray], code: int, dilation: int) -> DoubleArray:
+        taps = weights[f"{name}.weight"]  # (out, in, 3)
+        return weights[f"{name}.bias"] + sum(taps[:, :, tap] @ at(code + (tap - 1) * dilation) for tap in range(3))
+
+    def hidden(layer: int, code: int) -> DoubleArray:
+        if layer == 0:
+            return inner("first", lambda at: codes[at] if 0 <= at < len(codes) else np.zeros(codes.shape[1]), code, 1)
+        dilation = decoder.config.dilations[layer - 1]
+        return hidden(layer - 1, code) + inner(
+            f"layers.{layer - 1}", lambda at: np.maximum(hidden(layer - 1, at), 0), code, dilation
+        )
+
+    def patch(code: int) -> DoubleArray:
+        last = np.maximum(hidden(len(decoder.config.dilations), code), 0)
+        return codes[code, :width] + weights["last.weight"][:, :, 0] @ last + weights["last.bias"]
+
+    return np.array([patch(code) for code in range(len(codes))]).reshape(len(codes), width)
+
 
 # Language model: drawing codes
 

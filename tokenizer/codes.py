@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 FINGERPRINT_LENGTH = 16  # hexadecimal digits: 64 bits
 MAX_STREAMS = 4096
 LEAST_PITCH_LEVELS = 3
+BLOCK = 32  # codes that are decoded in one call: products of other shapes round differently
 MAX_SAMPLES_PER_CODE = 1 << 30
 MAX_SAMPLE_RATE = 1_000_000  # Hz
 
@@ -414,8 +415,15 @@ class CodeMeanings(Protocol):
     def gain(self) -> float:
         """Gain in dB that sound of the codes needs; see `tokenizer.fitting.measure_gain`."""
 
-    def spectrogram(self, values: Tensor) -> Tensor:
-        """Decode codes ``(batch, time, streams)`` to normalised log-mel ``(batch, time * patch_frames, mels)``."""
+    @property
+    def reach(self) -> int:
+        """Codes before a code that its log-mel depends on, and as many after it."""
+
+    def spectrogram(self, values: Tensor, *, before: int = 0, after: int = 0) -> Tensor:
+        """Decode codes ``(batch, time, streams)`` to normalised log-mel ``(batch, time * patch_frames, mels)``.
+
+        The first ``before`` and the last ``after`` codes are context alone: their frames are left out.
+        """
 
     def denormalise(self, spectrogram: Tensor) -> Tensor:
         """Undo the normalisation of `spectrogram` ``(..., mels)``; units as in `wordless.audio.spectrogram.LogMel`."""

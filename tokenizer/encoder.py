@@ -25,18 +25,26 @@ def soft_codes(tokenizer: Tokenizer, bottlenecks: Tensor) -> SoftCodes:
 
 
 @torch.inference_mode()
-def pictures(tokenizer: Tokenizer, originals: Sequence[Waveform], codes: Sequence[Codes]) -> dict[str, Tensor]:
-    """Show what a tokenizer keeps: log-mel ``(time, mels)``, original, autoencoded and quantised; and the codes.
+def recorded_log_mel(tokenizer: Tokenizer, original: Waveform, codes: Codes) -> tuple[Tensor, Tensor]:
+    """Compute the log-mel ``(time, mels)`` of a recording as `Tokenizer.spectrogram` gives it of its codes.
 
-    The log-mel is as loud as the sound; a level that is followed is put back in the steps of its codes.
+    It is as loud as the sound; a level that is followed is put back in the steps of its codes. Also return what was
+    quantised, as of `Tokenizer.signals_of`.
     """
+    padded = np.zeros(len(codes.values) * codes.format.samples_per_code, np.float32)
+    padded[: len(original.samples)] = original.samples
+    spectrogram, bottlenecks = tokenizer.signals_of(padded)
+    return tokenizer.at_levels(spectrogram, torch.tensor(codes.values)[None])[0], bottlenecks
+
+
+@torch.inference_mode()
+def pictures(tokenizer: Tokenizer, originals: Sequence[Waveform], codes: Sequence[Codes]) -> dict[str, Tensor]:
+    """Show what a tokenizer keeps: log-mel ``(time, mels)``, original, autoencoded and quantised; and the codes."""
     found = {}
     for number, (original, each) in enumerate(zip(originals, codes, strict=True)):
-        padded = np.zeros(len(each.values) * each.format.samples_per_code, np.float32)
-        padded[: len(original.samples)] = original.samples
-        spectrogram, bottlenecks = tokenizer.signals_of(padded)
+        recorded, bottlenecks = recorded_log_mel(tokenizer, original, each)
         values = torch.tensor(each.values)[None]
-        found[f"{number}:original"] = tokenizer.at_levels(spectrogram, values)[0]
+        found[f"{number}:original"] = recorded
         found[f"{number}:autoencoder"] = tokenizer.at_levels(tokenizer.decode_bottlenecks(bottlenecks), values)[0]
         found[f"{number}:codebook"] = tokenizer.spectrogram(values)[0]
         found[f"{number}:codes"] = torch.tensor(each.spectral.values)

@@ -365,7 +365,12 @@ def measure_gain(
         log_mel = tokenizer.denormalise(tokenizer.spectrogram(meant[None])[0])
         true += float((mel_power(own, audio).double().flatten(1) * share).sum())
         decoded += float((mel_power(log_mel, audio).double().reshape(len(own), -1) * share).sum())
-    if min(true, decoded) < LEAST_POWER * audio.floor * columns.numel():
+    return bounded_gain(true, decoded, audio, values=columns.numel())
+
+
+def bounded_gain(true: float, decoded: float, audio: SpectrogramConfig, *, values: int) -> float:
+    """Return the gain in dB that brings a decoded power to the true one, both of ``values``; 0 of silent sound."""
+    if min(true, decoded) < LEAST_POWER * audio.floor * values:
         return 0.0
     return round(min(max(10 * math.log10(true / decoded), -MOST_GAIN), MOST_GAIN), 2)
 

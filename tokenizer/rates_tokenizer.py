@@ -21,7 +21,8 @@ class RatesTokenizer(Tokenizer):
         own = tokenizers[-1]
         if any(each.front_end != own.front_end for each in tokenizers):
             raise InputError("the tokenizers of several rates differ in their front end; train them in one run")
-        super().__init__(own.config, own.mean, own.std, own.autoencoder, own.centroids, gain=own.gain)
+        parts = own.config, own.mean, own.std, own.autoencoder, own.centroids
+        super().__init__(*parts, gain=own.gain, decoder=own.decoder)
         self._rates = nn.ModuleList(tokenizers)
         self.format = CodesFormat.of_rates([each.format for each in tokenizers])
 

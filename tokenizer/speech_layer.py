@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tokenizer.code_decoder import CodeDecoder
 from tokenizer.codes import Codes
 from tokenizer.tokenizer import Autoencoder, SpeechLayerConfig, StateDecoder, Tokenizer, TokenizerConfig
 from wordless.audio.audio_options import SpectrogramConfig
@@ -147,12 +148,13 @@ class SpeechTokenizer(Tokenizer):
         config: TokenizerConfig,
         mean: Tensor,
         std: Tensor,
-        decoder: Autoencoder | StateDecoder,
+        autoencoder: Autoencoder | StateDecoder,
         centroids: Tensor,
         *,
         layer: SpeechLayer,
         absolute: Tensor | None = None,
         gain: float = 0.0,
+        decoder: CodeDecoder | None = None,
     ) -> None:
         width, step = config.autoencoder.bottleneck, config.samples_per_code
         if (layer.width, layer.stride) != (width, step):
@@ -160,7 +162,7 @@ class SpeechTokenizer(Tokenizer):
                 f"the speech model has a state of {layer.width} dimensions for each {layer.stride} samples, the "
                 f"tokenizer codes of {width} dimensions for each {step} samples; both must be equal"
             )
-        super().__init__(config, mean, std, decoder, centroids, absolute=absolute, gain=gain)
+        super().__init__(config, mean, std, autoencoder, centroids, absolute=absolute, gain=gain, decoder=decoder)
         self.layer = layer
 
     @classmethod

@@ -32,6 +32,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tokenizer.code_decoder import CodeDecoder, DecoderConfig, inputs
 from tokenizer.codes import (
     FINGERPRINT_LENGTH,
     Codes,
@@ -50,7 +51,7 @@ from wordless.audio.spectrogram import LogMel, amplify, follow_level, log_mel_st
 from wordless.audio.waveform import Waveform, equal_blocks, join_blocks
 from wordless.base import saved_models
 from wordless.base.arrays import FloatArray, IntArray
-from wordless.base.machine import copy_to, exact, require_device
+from wordless.base.machine import copy_to, exact, one_thread, require_device
 from wordless.base.messages import InputError
 from wordless.base.options import REQUIRED, Options, option
 from wordless.base.saved_models import holds_rates
@@ -61,6 +62,7 @@ PATCHES_PER_BLOCK = 64  # larger blocks are faster on long recordings, and waste
 GPU_BLOCKS = 64  # that a GPU computes at once: 4,096 patches
 BLOCKS_TOGETHER = 4  # of several recordings that a CPU computes at once; more leave its cache
 CENTROIDS = "centroids"  # the tensor of the codebook
+AUTOENCODER, DECODER = "autoencoder.", "decoder."  # begins of the names of a network's tensors
 LEVELS = 77  # codes of the stream of level, from -70 to 6 dB full scale
 # Other tokenizers are subclasses, whose files are imported for their folders alone.
 SEVERAL_RATES = "tokenizer.rates_tokenizer:RatesTokenizer"
@@ -116,6 +118,7 @@ class TokenizerConfig(TokenizerSizes):
     audio: SpectrogramConfig
     speech_layer: SpeechLayerConfig | None = None  # whose states are quantised; None: the autoencoder's bottlenecks
     pitch: PitchFormat | None = None  # of a further stream; None: there is none
+    decoder: DecoderConfig | None = None  # of codes in context; None: each code is decoded alone
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -127,6 +130,10 @@ class TokenizerConfig(TokenizerSizes):
         """Create the autoencoder, or the decoder of a speech layer's states, with random weights."""
         create = Autoencoder if self.speech_layer is None else StateDecoder
         return create(self.autoencoder, self.patch.frames * self.height)
+
+    def create_decoder(self) -> CodeDecoder | None:
+        """Create the decoder of codes in context, with random weights; None: each code is decoded alone."""
+        return None if self.decoder is None else CodeDecoder(self.decoder, self.patch.frames * self.audio.n_mels)
 
     @cached_property
     def height(self) -> int:
@@ -149,10 +156,11 @@ class TokenizerConfig(TokenizerSizes):
 
     def codes_format(self, learned: Mapping[str, Tensor]) -> CodesFormat:
         """Return the format of the codes of a tokenizer that has ``learned`` the tensors of `weight_shapes`."""
-        # The fingerprint of front end and autoencoder is the same for codebooks of any size.
-        config = stored_config(self) | {"codebook_size": 0}
-        config.pop("pitch", None)
-        tokenizer = fingerprint(config, {name: tensor for name, tensor in learned.items() if name != CENTROIDS})
+        # The fingerprint of front end and autoencoder is the same for codebooks of any size, and for any code decoder,
+        # which changes no code.
+        config = stored_config(replace(self, pitch=None, decoder=None)) | {"codebook_size": 0}
+        own = {name: each for name, each in learned.items() if name != CENTROIDS and not name.startswith(DECODER)}
+        tokenizer = fingerprint(config, own)
         sized = tokenizer if self.pitch is None else [tokenizer, asdict(self.pitch)]
         return CodesFormat(
             codebook_size=self.codebook_size,
@@ -179,7 +187,7 @@ class SavedTokenizer(TokenizerConfig):
     GONE: ClassVar[Mapping[str, object]] = {"levels": 1}  # residual codebooks
 
     gain: float = 0.0  # dB, of sound of the codes
-    fingerprints: dict[str, str]  # `tokenizer` and `codebook` of the codes' format
+    fingerprints: dict[str, str]  # `tokenizer` and `codebook` of the codes' format, and `decoder`, if there is one
 
     @property
     def config(self) -> TokenizerConfig:
@@ -193,7 +201,10 @@ def weight_shapes(config: TokenizerConfig) -> dict[str, Tensor]:
         autoencoder = config.create_autoencoder()
         centroids = torch.empty(config.codebook_size, config.autoencoder.bottleneck, dtype=torch.float32)
         statistics = torch.empty(config.audio.n_mels, dtype=torch.float32)
-    weights = {f"autoencoder.{name}": tensor for name, tensor in autoencoder.state_dict().items()}
+        decoder = config.create_decoder()
+    weights = {f"{AUTOENCODER}{name}": tensor for name, tensor in autoencoder.state_dict().items()}
+    if decoder is not None:
+        weights |= {f"{DECODER}{name}": tensor for name, tensor in decoder.state_dict().items()}
     absolute = {} if config.level is None else {"absolute": statistics.expand(2, -1)}
     return {"mean": statistics, "std": statistics, CENTROIDS: centroids, **absolute, **weights}
 
@@ -201,7 +212,7 @@ def weight_shapes(config: TokenizerConfig) -> dict[str, Tensor]:
 def stored_config(config: TokenizerConfig) -> dict[str, Any]:
     """Return the config for files and fingerprints, without later options at the value that means "as before"."""
     values = asdict(config)
-    for name in ("speech_layer", "pitch"):
+    for name in ("speech_layer", "pitch", "decoder"):
         if values[name] is None:
             del values[name]
     for name, before in (("remove_mean", "none"), ("dynamic_range", None), ("channel", "mean"), ("levelling", None)):
@@ -262,6 +273,7 @@ class Tokenizer(nn.Module):
         *,
         absolute: Tensor | None = None,
         gain: float = 0.0,
+        decoder: CodeDecoder | None = None,
     ) -> None:
         super().__init__()
         if not abs(gain) <= MOST_GAIN:
@@ -271,7 +283,8 @@ class Tokenizer(nn.Module):
         )
         self.config, self.gain = config, gain
         self.log_mel = LogMel(config.audio)
-        self.autoencoder = autoencoder
+        self.autoencoder, self.decoder = autoencoder, decoder
+        assert (decoder and decoder.config) == config.decoder, "the config names the decoder's sizes"
         self.register_buffer("mean", mean)
         self.register_buffer("std", std)
         self.register_buffer("absolute", absolute)
@@ -519,14 +532,48 @@ class Tokenizer(nn.Module):
 
     # Codes to spectrograms
 
-    def spectrogram(self, values: Tensor) -> Tensor:
+    @property
+    def reach(self) -> int:
+        """Codes before a code that its log-mel depends on, and as many after it; 0: a code is decoded alone."""
+        return 0 if self.config.decoder is None else self.config.decoder.reach
+
+    def spectrogram(self, values: Tensor, *, before: int = 0, after: int = 0) -> Tensor:
         """Decode codes ``(batch, time, streams)`` to normalised log-mel ``(batch, time * patch_frames, mels)``.
 
         0 is the mean of the training recordings, as loud as they are. Codes without the streams beside them are decoded
         at the reference level.
+
+        Of a part of a sound, the first ``before`` and the last ``after`` codes are context, whose log-mel is left out:
+        `reach` codes on each side are enough. The bytes are those of the whole sound if the part begins at a multiple
+        of `tokenizer.codes.BLOCK` codes.
         """
         self._require_streams(values, self.config.bands + len(self.finest.format.beside))
-        return self.at_levels(self.decode_codes(values[..., : self.config.bands]), values)
+        inner = values[:, before : values.shape[1] - after]
+        if self.decoder is None:
+            return self.at_levels(self.decode_codes(inner[..., : self.config.bands]), inner)
+        return self.at_levels(self._decode_in_context(values, before, after), inner)
+
+    @torch.inference_mode()
+    @exact
+    def _decode_in_context(self, values: Tensor, before: int, after: int) -> Tensor:
+        """Decode codes of the spectrum, and their pitch, to log-mel that is normalised as of `normalise`."""
+        assert self.decoder is not None, "there is a network"
+        shape = len(values), (values.shape[1] - before - after) * self.patch_frames, self.front_end.n_mels
+        read = self.decoder_inputs(values).to(self.centroids.device)
+        with one_thread():
+            patches = [self.decoder.decode(each, before=before, after=after) for each in read]
+        none = [read.new_zeros(0, read.shape[-1])]  # of no sound
+        return torch.stack(patches or none).reshape(shape).to(values.device)  # (N, T, F * M) -> (N, T * F, M)
+
+    def decoder_inputs(self, values: Tensor) -> Tensor:
+        """Return what a code decoder reads of codes ``(batch, time, streams)``: see `tokenizer.code_decoder.inputs`."""
+        alone, pitch = self.decode_codes(values[..., : self.config.bands]), self.config.pitch
+        size = self.patch_frames * self.front_end.n_mels
+        patches = alone.reshape(*values.shape[:2], size)  # (N, T * F, M) -> (N, T, F * M)
+        if pitch is None or values.shape[-1] <= self.config.bands:
+            return inputs(patches, None)
+        octaves = torch.from_numpy(pitch.octaves).to(values.device)
+        return inputs(patches, octaves[values[..., self.format.column(pitch)].long()])
 
     @torch.inference_mode()
     @exact
@@ -658,6 +705,10 @@ class Tokenizer(nn.Module):
 
     # Artifacts
 
+    def use_decoder(self, decoder: CodeDecoder) -> None:
+        """Decode codes in context from now on; the codes themselves stay the same."""
+        self.decoder, self.config = decoder.eval(), replace(self.config, decoder=decoder.config)
+
     def save_pretrained(self, folder: Path | str) -> None:
         """Write ``model.safetensors``, a model card and, last, ``config.json``: a folder with a config is whole."""
         own = self.config
@@ -667,6 +718,7 @@ class Tokenizer(nn.Module):
             "bottleneck": own.autoencoder.bottleneck,
             "make-up gain of sound of the codes": f"{self.gain:g} dB",
             "fingerprint of front end and autoencoder": self.format.tokenizer,
+            "codes that are read to decode one": 1 + 2 * self.reach,
         }
         card = tokenizer_card(self.format, facts | self.source)
         saved_models.write_model(Path(folder).expanduser(), self._weights(), config, card=card, hashed=False)
@@ -701,15 +753,17 @@ class Tokenizer(nn.Module):
             return several
         with saved_models.reading(folder, saved_models.TOKENIZER, SavedTokenizer) as saved:
             config = saved.config
-            weights, prefix = saved_models.read_own_weights(folder, weight_shapes(config)), "autoencoder."
-            autoencoder = config.create_autoencoder()
-            own = {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
-            autoencoder.load_state_dict(own)
+            weights = saved_models.read_own_weights(folder, weight_shapes(config))
+            autoencoder, decoder = config.create_autoencoder(), config.create_decoder()
+            for network, prefix in ((autoencoder, AUTOENCODER), (decoder, DECODER)):
+                own = {name.removeprefix(prefix): each for name, each in weights.items() if name.startswith(prefix)}
+                if network is not None:
+                    network.load_state_dict(own)
             create: Callable[..., Tokenizer] = Tokenizer
             if config.speech_layer is not None:
                 create = resolve_name(OF_A_SPEECH_MODEL).with_copy(folder, config.speech_layer)
             parts = weights["mean"], weights["std"], autoencoder, weights["centroids"]
-            tokenizer = create(config, *parts, absolute=weights.get("absolute"), gain=saved.gain)
+            tokenizer = create(config, *parts, absolute=weights.get("absolute"), gain=saved.gain, decoder=decoder)
             if not bool((torch.minimum(tokenizer.std, tokenizer.statistics[1]) > 0).all()):
                 raise InputError("a tensor of standard deviations holds numbers that are not above 0")
         if saved.fingerprints != tokenizer._fingerprints:
@@ -719,11 +773,14 @@ class Tokenizer(nn.Module):
 
     @property
     def _fingerprints(self) -> dict[str, str]:
-        return {"tokenizer": self.format.tokenizer, "codebook": self.format.codebook}
+        found = {"tokenizer": self.format.tokenizer, "codebook": self.format.codebook}
+        if self.decoder is not None:
+            found["decoder"] = fingerprint(asdict(self.decoder.config), self.decoder.state_dict())
+        return found
 
     def _weights(self) -> dict[str, Tensor]:
         """Return the tensors that the tokenizer has learned: the others follow from its config."""
-        own = ("mean", "std", "absolute", "centroids", "autoencoder")
+        own = ("mean", "std", "absolute", "centroids", "autoencoder", "decoder")
         return {name: each for name, each in self.state_dict().items() if name.partition(".")[0] in own}
 
 

@@ -13,7 +13,7 @@ inside a clip, codes whose conditions would look ahead beyond the crop are not c
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -24,7 +24,18 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool1d, cross_entropy, pad
 
 from tokenizer.codes import CodeMeanings
-from vocoder.frames import HarmonicVoice, code_frames, frequencies, lags, pitch_frames, voice_bands, voice_inputs
+from vocoder.frames import (
+    HarmonicVoice,
+    Part,
+    code_frames,
+    frames_of,
+    frequencies,
+    lags,
+    part_of,
+    pitch_frames,
+    voice_bands,
+    voice_inputs,
+)
 from vocoder.vocoder_options import LEVELS, PITCH_INPUTS, VOICE_INPUTS, CropsConfig, WaveNetConfig
 from vocoder.wavenet import UNKNOWN_GROUP, mu_law_encode, silence
 from wordless.base.coverage import Passages
@@ -93,6 +104,7 @@ class VocoderBatch(Batch):
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Crop:
     codes: npt.NDArray[np.int32]  # (time, streams)
+    part: Part  # that decodes them
     sound: npt.NDArray[np.int16]  # (samples,)
     levels: Tensor  # (1 + samples,) int64, the first of the sample before
     uncounted: tuple[int, int]  # samples at the beginning and at the end that the loss ignores
@@ -174,6 +186,7 @@ class Crops:
                 gains = fades(len(own), rng, sample_rate=self.model.sample_rate)
         return _Crop(
             codes=self.clips.codes[first_code + start : first_code + stop],
+            part=part_of(self.clips.codes[first_code : first_code + count], start, stop, self.clips.meanings),
             sound=own,
             levels=sound.levels(clip, first - 1, last, levels=self.model.levels),
             uncounted=(
@@ -262,9 +275,9 @@ class Crops:
         return voice_inputs(phase, side * amplitude, lags(turns, hop_length=hop), voice)
 
     def _all_codes(self) -> Tensor | None:
-        """Decode all codes of the codebook ``(codes, patch_frames, inputs)``; None if other streams change them."""
+        """Decode all codes of the codebook ``(codes, patch_frames, inputs)``; None if codes beside them change them."""
         book = self.clips.meanings.format
-        if book.spectral_streams > 1 or book.level is not None:
+        if book.spectral_streams > 1 or book.level is not None or self.clips.meanings.reach:
             return None
         with torch.no_grad():
             frames = code_frames(torch.arange(book.codebook_size).view(1, -1, 1), self.clips.meanings, self.spectral)
@@ -272,19 +285,27 @@ class Crops:
 
     def _spectrogram(self, crops: list[_Crop], codes: int) -> Tensor:
         """Return the conditions ``(batch, codes * patch_frames, inputs)``, zeros beyond a clip's end."""
+        patch, inputs = self.model.patch_frames, self.model.n_mels
+        frames = torch.zeros(len(crops), codes * patch, inputs, dtype=torch.float32)
+        for own, crop, known in zip(frames, crops, self._decoded(crops, codes), strict=True):
+            count = len(crop.codes) * patch
+            own[:count] = known[:count]
+        return frames
+
+    def _decoded(self, crops: list[_Crop], codes: int) -> Sequence[Tensor]:
+        """Decode the codes of crops, each to ``(codes * patch_frames, inputs)`` or fewer frames."""
+        meanings, spectral = self.clips.meanings, self.spectral
+        if meanings.reach:
+            firsts = [crop.part.skipped * self.model.patch_frames for crop in crops]
+            parts = (frames_of(crop.part, meanings, spectral) for crop in crops)
+            return [part[first:] for part, first in zip(parts, firsts, strict=True)]
         values = torch.zeros(len(crops), codes, self.clips.codes.shape[1], dtype=torch.int64)
         for own, crop in zip(values, crops, strict=True):
             own[: len(crop.codes)] = torch.from_numpy(crop.codes)
         if self._table is not None:
-            decoded = self._table[values[..., 0]].flatten(1, 2)  # (N, T, P, I) -> (N, T * P, I)
-        else:
-            with torch.no_grad():
-                decoded = code_frames(values, self.clips.meanings, self.spectral)
-        frames = torch.zeros(decoded.shape, dtype=torch.float32)
-        for own_frames, known, crop in zip(frames, decoded, crops, strict=True):
-            count = len(crop.codes) * self.model.patch_frames
-            own_frames[:count] = known[:count]
-        return frames
+            return [*self._table[values[..., 0]].flatten(1, 2)]  # (N, T, P, I) -> (N, T * P, I)
+        with torch.no_grad():
+            return [*code_frames(values, meanings, spectral)]
 
 
 def whispered(sound: Tensor, rng: np.random.Generator, *, sample_rate: int) -> Tensor:

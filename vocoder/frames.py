@@ -4,7 +4,7 @@
 
     codes        [      c0       ][      c1       ]
     frames       [  f0  ][  f1   ][  f2  ][  f3   ]     patch_frames frames per code
-    meaning      decoded log-mel of the centroid; works for every codebook of the tokenizer
+    meaning      log-mel that the code decoder says, or of the centroid; works for every codebook of the tokenizer
     pitch        voicing and height of the codes' stream of pitch, appended last
 
 Frames before and after a clip are zeros. Sample by sample, WaveNet also reads the phase of the voice and its past.
@@ -26,6 +26,8 @@ back, which keep the timbre of the voice going. These lie before the frame, so t
 """
 
 import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -33,7 +35,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import pad
 
-from tokenizer.codes import CodeMeanings
+from tokenizer.codes import BLOCK, CodeMeanings
 from vocoder.vocoder_options import HARMONICS, PITCH_INPUTS, TAPS, WaveNetConfig
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.pitch_contour import LOWEST
@@ -51,17 +53,72 @@ GRID = 256  # cells of an envelope
 LOW_BAND, HIGHEST_HARMONIC = 1000.0, 3500.0  # Hz
 
 
-def code_frames(values: Tensor, meanings: CodeMeanings, config: WaveNetConfig, *, shift: float = 0.0) -> Tensor:
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Codes of a part of a sound ``(time, streams)``, whose first and last ones are context alone."""
+
+    values: IntArray
+    before: int = 0  # codes of context
+    after: int = 0
+    skipped: int = 0  # inner codes before those that somebody wants
+
+    @property
+    def inner(self) -> IntArray:
+        """The codes without those of the context."""
+        return self.values[self.before : len(self.values) - self.after]
+
+
+def parts_of(blocks: Iterable[IntArray], meanings: CodeMeanings) -> Iterator[Part]:
+    """Cut codes ``(time, streams)`` that arrive in blocks into parts of `BLOCK` codes, with the context of each.
+
+    A part is given as soon as the codes after it, as many as the decoder looks ahead, have arrived.
+    """
+    reach, done = meanings.reach, 0  # done: codes of the buffer that were given, and are context now
+    buffer = np.zeros((0, meanings.format.streams), np.int32)
+    for block in blocks:
+        buffer = np.concatenate([buffer, block])
+        while len(buffer) - done >= BLOCK + reach:
+            yield Part(values=buffer[: done + BLOCK + reach], before=done, after=reach)
+            kept = max(done + BLOCK - reach, 0)
+            buffer, done = buffer[kept:], done + BLOCK - kept
+    while len(buffer) > done:
+        last = min(done + BLOCK + reach, len(buffer))
+        inner = min(BLOCK, len(buffer) - done)
+        yield Part(values=buffer[:last], before=done, after=last - done - inner)
+        kept = max(done + inner - reach, 0)
+        buffer, done = buffer[kept:], done + inner - kept
+
+
+def part_of(values: IntArray, start: int, stop: int, meanings: CodeMeanings) -> Part:
+    """Return the part of a sound's codes that decodes ``[start, stop)``.
+
+    Parts begin at whole blocks, so a code has the same frames in all of them.
+    """
+    begin = start // BLOCK * BLOCK if meanings.reach else start
+    first, last = max(begin - meanings.reach, 0), min(stop + meanings.reach, len(values))
+    return Part(values=values[first:last], before=begin - first, after=last - stop, skipped=start - begin)
+
+
+def code_frames(
+    values: Tensor,
+    meanings: CodeMeanings,
+    config: WaveNetConfig,
+    *,
+    shift: float = 0.0,
+    before: int = 0,
+    after: int = 0,
+) -> Tensor:
     """Convert codes ``(batch, time, streams)`` int64 to ``(batch, time * patch_frames, condition_inputs)``.
 
-    The pitch is raised by ``shift`` octaves.
+    The pitch is raised by ``shift`` octaves. The first and last codes may be context alone, as of `Part`.
     """
     if config.condition == "none":
         raise InputError("vocoder.wavenet.condition is none: such a network has no codes; choose meaning")
-    frames = meanings.spectrogram(values)
+    frames = meanings.spectrogram(values, before=before, after=after)
     if not config.pitch:
         return frames
-    return torch.cat([frames, pitch_frames(values, meanings, shift=shift).to(frames.device)], dim=2)
+    inner = values[:, before : values.shape[1] - after]
+    return torch.cat([frames, pitch_frames(inner, meanings, shift=shift).to(frames.device)], dim=2)
 
 
 def pitch_frames(values: Tensor, meanings: CodeMeanings, *, shift: float = 0.0) -> Tensor:
@@ -82,21 +139,24 @@ def mean_level(frames: Tensor, config: WaveNetConfig) -> float:
 
 @torch.inference_mode()
 @exact
-def frames_of(values: IntArray, tokenizer: CodeMeanings, config: WaveNetConfig, *, shift: float = 0.0) -> Tensor:
-    """Compute the conditions ``(frames, condition_inputs)`` of codes ``(time, streams)``."""
+def frames_of(part: Part, tokenizer: CodeMeanings, config: WaveNetConfig, *, shift: float = 0.0) -> Tensor:
+    """Compute the conditions ``(frames, condition_inputs)`` of the inner codes of a part."""
+    values, before, after = _batch(part.values), part.before, part.after
     with one_thread():
-        return code_frames(_batch(values), tokenizer, config, shift=shift)[0]
+        return code_frames(values, tokenizer, config, shift=shift, before=before, after=after)[0]
 
 
 @torch.inference_mode()
 @exact
-def log_mel_of(values: IntArray, tokenizer: CodeMeanings) -> Tensor:
-    """Decode codes ``(time, streams)`` to unnormalised log-mel ``(frames, mels)`` for synthesis.
+def log_mel_of(codes: IntArray | Part, tokenizer: CodeMeanings) -> Tensor:
+    """Decode codes ``(time, streams)``, or the inner codes of a part, to unnormalised log-mel ``(frames, mels)``.
 
     The tokenizer's make-up gain is added, so the log-mel has the power of the training recordings.
     """
+    part = codes if isinstance(codes, Part) else Part(values=codes)
     with one_thread():
-        log_mel = tokenizer.denormalise(tokenizer.spectrogram(_batch(values))[0])
+        frames = tokenizer.spectrogram(_batch(part.values), before=part.before, after=part.after)
+        log_mel = tokenizer.denormalise(frames[0])
         return amplify(log_mel, tokenizer.gain, tokenizer.front_end) if tokenizer.gain else log_mel
 
 

@@ -7,7 +7,7 @@ pages are drawn without it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -95,3 +95,9 @@ UNLEARNED = tuple(kind for kind in KINDS if not kind.learned)
 CHOICES = tuple(kind.key for kind in reversed(KINDS))  # of synthesis=..., the best sound first
 ORIGINAL = "original"  # the recording, beside which all kinds are judged
 JUDGED_KINDS = (ORIGINAL, *BY_KEY)
+# The same kinds from the recorded log-mel: what the synthesis alone loses. The others also lose what the codes lose.
+FROM_RECORDED = {
+    kind.key: replace(kind, key=f"{kind.key}_recorded", title=f"{kind.title}, recorded log-mel")
+    for kind in (HARMONICS, WAVENET)
+}
+COMPARED_KINDS = (*(kind.key for kind in FROM_RECORDED.values()), *BY_KEY, ORIGINAL)  # in the order of tables

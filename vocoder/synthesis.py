@@ -10,7 +10,7 @@ from pathlib import Path
 from torch import Tensor
 from torch.nn.functional import pad
 
-from tokenizer.codes import CodeMeanings, Codes, join_codes
+from tokenizer.codes import BLOCK, CodeMeanings, Codes, join_codes
 from vocoder.engines import Engine, side_by_side
 from vocoder.filters import REMEMBERED, PostFilter, VoiceHead, create_filter
 from vocoder.frames import pitch_of
@@ -206,11 +206,13 @@ class Synthesis:
         if self.vocoder is None:
             return prompt, None
         config = self.vocoder.model.config
-        look_ahead = -(-config.look_ahead_frames // config.patch_frames)
+        look_ahead = -(-config.look_ahead_frames // config.patch_frames) + self.tokenizer.reach
         steps = -(-config.receptive_field // config.samples_per_code) + look_ahead  # by samples or by frames
-        stop = len(prompt.codes)
-        start = max(stop - steps, 0)
-        return prompt.crop(start, stop), prompt.crop(max(start - -(-REMEMBERED // config.patch_frames), 0), start)
+        stop, whole = len(prompt.codes), BLOCK if self.tokenizer.reach else 1  # blocks stay those of the whole sound
+        start = max(stop - steps, 0) // whole * whole
+        first = max(start - -(-REMEMBERED // config.patch_frames), 0) // whole * whole
+        ahead = prompt.codes.values[start : start + self.tokenizer.reach]
+        return prompt.crop(start, stop), replace(prompt.crop(first, start), ahead=ahead)
 
 
 def create_synthesis(

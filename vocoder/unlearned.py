@@ -24,6 +24,7 @@ from vocoder.frames import (
     HarmonicVoice,
     frequencies,
     log_mel_of,
+    part_of,
     pitch_inputs,
     pitch_of,
     synthetic_phase,
@@ -58,8 +59,9 @@ def frame_blocks(codes: Codes, tokenizer: CodeMeanings, *, before: int = 0, afte
     for start in range(0, frames, BLOCK_FRAMES):
         stop = min(start + BLOCK_FRAMES, frames)
         first, last = max(start - before, 0), min(stop + after, frames)
-        begin = first // patch  # the first code
-        log_mel = log_mel_of(codes.values[begin : -(-last // patch)], tokenizer).float().cpu()
+        part = part_of(codes.values, first // patch, -(-last // patch), tokenizer)
+        log_mel = log_mel_of(part, tokenizer).float().cpu()
+        begin = first // patch - part.skipped  # the first code of the log-mel
         end = max(min(stop * hop, codes.num_samples), start * hop)
         yield FrameBlock(
             first=first,

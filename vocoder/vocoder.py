@@ -23,7 +23,7 @@ from torch import Tensor
 from tokenizer.codes import CodeMeanings, Codes, CodesFormat, require_codes, require_same_codebook, require_sound
 from vocoder.engines import Chosen, choose_engine
 from vocoder.filters import PostFilter, VoiceHead, create_filter
-from vocoder.frames import frames_of, log_mel_of, pitch_of
+from vocoder.frames import Part, frames_of, log_mel_of, parts_of, pitch_of
 from vocoder.generation import (
     CHUNK_FRAMES,
     Generation,
@@ -39,13 +39,13 @@ from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.levels import Excerpt, block_energies, half_energy
 from wordless.audio.pitch_contour import resolves_pitch
 from wordless.audio.reading import Samples, as_waveform, resampled
-from wordless.audio.waveform import Waveform, equal_blocks, skip_samples
+from wordless.audio.waveform import Waveform, skip_samples
+from wordless.base.arrays import IntArray
 from wordless.base.machine import require_device
 from wordless.base.messages import InputError, OldModelError, require
 from wordless.base.saved_models import VOCODER, WEIGHTS, load_network, model_folder, read_header, reading, write_model
 
 Sound = Waveform | Samples  # of a prompt
-CODES_TOGETHER = 32  # codes that are looked up in one call
 SEMITONES_PER_OCTAVE = 12.0
 
 
@@ -74,6 +74,7 @@ class Prompt:
 
     waveform: Waveform  # at the codes' rate, codes.num_samples long
     codes: Codes
+    ahead: IntArray | None = None  # codes after it (time, streams), on which its log-mel depends; None: unknown
 
     def crop(self, start: int, stop: int) -> Prompt:
         """Return time steps ``[start, stop)``."""
@@ -145,18 +146,19 @@ class Rendering:
         self.filter = vocoder.filter(tokenizer, prompt=untouched)
         if before is not None and self.filter is not None and self.filter.comb is not None:
             heard = mu_law_decode(_levels(before.waveform, config), levels=config.levels)
-            values = before.codes.values
-            self.filter.comb.hear(heard, log_mel_of(values, tokenizer), pitch_of(values, tokenizer))
+            values, ahead = before.codes.values, before.codes.values[:0] if before.ahead is None else before.ahead
+            part = Part(values=np.concatenate([values, ahead]), after=len(ahead))
+            self.filter.comb.hear(heard, log_mel_of(part, tokenizer), pitch_of(values, tokenizer))
         self.num_samples = 0  # of all codes so far
 
     def frames(self, blocks: Iterable[Codes]) -> Iterator[Tensor]:
         """Give the network's conditions ``(frames, inputs)``, block by block."""
         # Products of other shapes round differently, so results do not depend on the blocks.
-        for values in equal_blocks((block.values for block in self._counted(blocks)), CODES_TOGETHER):
+        for part in parts_of((block.values for block in self._counted(blocks)), self.tokenizer):
             if self.filter is not None:
-                pitch = pitch_of(values, self.tokenizer)
-                self.filter.expect(log_mel_of(values, self.tokenizer), None if pitch is None else pitch + self.shift)
-            yield frames_of(values, self.tokenizer, self.config, shift=self.shift)
+                pitch = pitch_of(part.inner, self.tokenizer)
+                self.filter.expect(log_mel_of(part, self.tokenizer), None if pitch is None else pitch + self.shift)
+            yield frames_of(part, self.tokenizer, self.config, shift=self.shift)
 
     def samples(self, levels: Iterable[Tensor]) -> Iterator[Tensor]:
         """Give samples ``(time,)`` of levels in whole frames, up to the sound's end, when the filter returns them."""

@@ -25,6 +25,7 @@ from pipelines.methods.methods_table import JUDGE, METHODS
 from pipelines.results.run_record import FoldSeed
 from pipelines.settings.run_settings import RunSettings
 from pipelines.stages import codebooks
+from pipelines.stages.decoders import code_decoder
 from pipelines.stages.features import (
     FRAMES,
     CodedViews,
@@ -214,15 +215,15 @@ def make_part(
 
 def make_codes(study: Study) -> None:
     """Make tokenizer and codes of each rate; the tokenizers of several rates also become one tokenizer."""
-    rates = study.settings.tokenizer.by_rate
+    rates, settings = study.settings.tokenizer.by_rate, study.settings
     for number in (len(rates), *range(1, len(rates))):  # the finest first
         _make_codes(study, rates[number - 1], number)
+    finest = study.by_rate[len(rates)]
+    if "vocoder" in settings.stages and settings.tokenizer.start is None and settings.tokenizer.decoder is not None:
+        study.add(code_decoder(study.session, study.manifest, finest, settings.tokenizer.decoder))
     if len(rates) > 1:
-        study.add(
-            codebooks.rate_tokenizer(
-                study.session, [study.by_rate[number].tokenizer for number in sorted(study.by_rate)]
-            )
-        )
+        coarser = [study.by_rate[number].tokenizer for number in range(1, len(rates))]
+        study.add(codebooks.rate_tokenizer(study.session, [*coarser, study.sounding]))
 
 
 def _make_codes(study: Study, settings: TokenizerSettings, number: int) -> None:
@@ -350,7 +351,7 @@ def frames(study: Study, method: Method) -> Entry:
 def make_sounds(study: Study) -> None:
     """Train the vocoder, and make sounds to listen to, and the figures of a larger number of clips."""
     session, manifest, settings, entries = study.session, study.manifest, study.settings, study.entries
-    config, tokens, coded = settings.listening, entries["tokenizer"], entries["codes"]
+    config, tokens, coded = settings.listening, study.sounding, entries["codes"]
     sound = study.add(waveforms(session, manifest, settings.audio.sample_rate))
     wavenet = vocoder(session, manifest, CodedIn(tokens, coded), sound, settings.vocoder)
     playback = Playback(

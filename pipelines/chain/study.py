@@ -91,6 +91,11 @@ class Study(ClipReading):
         return self.entries.get("autoencoder", self.entries["tokenizer"])
 
     @property
+    def sounding(self) -> Entry:
+        """The tokenizer whose codes become sound: with the code decoder, if this run has trained one."""
+        return self.entries.get("code_decoder", self.entries["tokenizer"])
+
+    @property
     def layer(self) -> VectorSource | None:
         """The layer of a speech model whose states are the columns of the sample; None: they are log-mel."""
         return self.settings.speech_layer if self.settings.tokenizer.start is None else None

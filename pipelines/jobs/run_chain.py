@@ -151,7 +151,7 @@ def rates(settings: RunSettings) -> str:
 COMPARISON = "comparison.md"
 # folder of a run -> the stages whose entry is copied there, the first that the run has
 PARTS = {
-    "tokenizer": ("rate_tokenizer", "tokenizer"),
+    "tokenizer": ("rate_tokenizer", "code_decoder", "tokenizer"),
     "lm": ("rate_lm", "lm"),
     **{part: (part,) for body in BODIES.values() for part in body.parts},
     "vocoder": ("vocoder",),

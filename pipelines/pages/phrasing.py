@@ -29,7 +29,7 @@ from pipelines.results.run_record import (
     where,
 )
 from pipelines.store.stored_features import GPT
-from vocoder.kinds import KINDS, UNLEARNED
+from vocoder.kinds import FROM_RECORDED, KINDS, UNLEARNED
 from wordless.audio.views import Noise
 from wordless.base.coverage import percent_below_whole
 from wordless.base.messages import escape_markdown, listed, plural
@@ -37,7 +37,7 @@ from wordless.base.options import BESIDE, leaves
 
 NAMES = {
     **{name: row.title for name, row in ROWS.items()},
-    **{kind.key: kind.title for kind in KINDS},
+    **{kind.key: kind.title for kind in (*KINDS, *FROM_RECORDED.values())},
     **{name: measure.title for name, measure in MEASURES.items() if measure.title},
     "lm": "language model",
     "kmeans": "k-means",

@@ -56,7 +56,7 @@ from pipelines.pages.players import (
 from pipelines.results.run_record import SOUND, Comparison, Results, Row, read_results, value_of
 from pipelines.store.inputs_and_outputs import REPORT
 from pipelines.store.stored_features import GPT, WITH_INPUT
-from vocoder.kinds import JUDGED_KINDS, KINDS, WAVENET
+from vocoder.kinds import COMPARED_KINDS, FROM_RECORDED, KINDS, WAVENET
 from wordless.audio.recordings.manifest import SPLITS
 from wordless.audio.views import WITHOUT_RATIO, Noise
 from wordless.base.files import write_aside
@@ -64,6 +64,7 @@ from wordless.training import TrainingRecord
 
 LOSSES = {
     "autoencoder": "squared error per value",
+    "code_decoder": "absolute error per value",
     "lm": "nats per code",
     "vocoder": "nats per sample",
     **{name: method.loss for name, method in METHODS.items() if method.training},
@@ -92,11 +93,12 @@ def write_report(folder: Path) -> Path:
         excerpts=excerpts,
         shortened=[excerpt for excerpt in excerpts if excerpt["seconds"] < excerpt["clip_seconds"]],
         splits=SPLITS,
-        judged_kinds=[kind for kind in JUDGED_KINDS if kind in kinds],
+        judged_kinds=[kind for kind in COMPARED_KINDS if kind in kinds],
+        recorded_kinds=[kind.key for kind in FROM_RECORDED.values()],
         vocoder=WAVENET,
         kinds=[kind for kind in KINDS if kind.key in kinds],
         sound_figures=[each.name for measure in SOUND for each in measure.with_count()],
-        main_figures=[measure.name for measure in SOUND if measure.paired],
+        main_figures=[measure.name for measure in SOUND if measure.paired and not measure.aside],
     )
     write_aside(folder / REPORT, page)
     return folder / REPORT

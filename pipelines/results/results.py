@@ -49,7 +49,7 @@ from wordless.audio.recordings.manifest import SPLITS, Clips
 from wordless.base.files import write_aside
 from wordless.base.saved_models import WEIGHTS
 
-TRAINED = ("autoencoder", "lm", "vocoder")  # stages with a training curve
+TRAINED = ("autoencoder", "code_decoder", "lm", "vocoder")  # stages with a training curve
 
 
 def write_results(

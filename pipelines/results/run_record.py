@@ -42,6 +42,7 @@ class Measure:
     title: str = ""  # in tables and sentences; "": the name with spaces
     clips: str = ""  # title of the number of clips that have it, where others lack it
     paired: bool = False  # vocoders are compared by it on the same clips
+    aside: bool = False  # of the further figures of a page: sound that is nearer to the recording may have less of it
     median: bool = False  # over the clips, instead of their mean, which a few clips decide
 
     def with_count(self) -> "tuple[Measure, ...]":
@@ -66,7 +67,7 @@ SOUND = (
     Measure("label_accuracy", paired=True),
     Measure("stoi", "STOI", "STOI", clips="clips long enough for STOI", paired=True),
     Measure("pesq", "MOS", "PESQ", clips="clips long enough for PESQ", paired=True),
-    Measure("mel_cepstral_distortion", "dB", "mel-cepstral distortion"),
+    Measure("mel_cepstral_distortion", "dB", "mel-cepstral distortion", paired=True),
     Measure("log_mel_distance", "dB", "log-mel distance"),
     Measure(
         "median_pitch_error",
@@ -79,8 +80,8 @@ SOUND = (
     Measure("lost_pitch", title=f"clips with an RMS error of the pitch above {LOST_CENTS:g} cents", paired=True),
     Measure("voicing_error", title="frames of wrong voicing", paired=True),
     Measure("dropouts", title="loud frames that drop out", paired=True),
-    Measure("code_agreement", title="codes that agree", paired=True),
-    Measure("periodicity", title="periodicity, how much of a voice there is", paired=True),
+    Measure("code_agreement", title="codes that agree", paired=True, aside=True),
+    Measure("periodicity", title="periodicity, how much of a voice there is", paired=True, aside=True),
     Measure("rms", "dB re full scale", "RMS"),
     Measure("peak", "full scale"),
     Measure("dc", "full scale", "DC offset"),

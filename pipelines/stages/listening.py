@@ -29,13 +29,14 @@ from pipelines.store.stage import Run, Session, stage
 from pipelines.store.store import Entry, other_options, some_options, write_json
 from pipelines.store.stored_features import stacked_rows
 from tokenizer.codes import Codes
-from tokenizer.encoder import Encoder, pictures
+from tokenizer.encoder import Encoder, pictures, recorded_log_mel
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from vocoder import measures
 from vocoder.engines import choose_engine, precision
 from vocoder.generation import RunawayGuard
-from vocoder.kinds import BY_KEY, JUDGED_KINDS, KINDS, ORIGINAL, WAVENET
+from vocoder.kinds import BY_KEY, COMPARED_KINDS, FROM_RECORDED, KINDS, ORIGINAL, WAVENET
+from vocoder.recorded import RecordedLogMel, recorded
 from vocoder.synthesis import Synthesis, create_synthesis, speaking
 from vocoder.vocoder import Prompt, Vocoder, joined_sound
 from wordless.audio.audio_options import SpectrogramConfig
@@ -104,6 +105,12 @@ class Playback:
         create = partial(create_synthesis, tokenizer=tokenizer, sampling=sampling, folder=self.vocoder.folder)
         return tokenizer, {kind.key: create(kind, device=str(self.device)) for kind in KINDS}
 
+    def of_recorded(self, meanings: RecordedLogMel) -> dict[str, Synthesis]:
+        """Load the synthesis of sound from the recorded log-mel, by the keys of `FROM_RECORDED`."""
+        sampling = self.config.sampled(temperature=self.config.vocoder_temperature, seed=self.config.seed)
+        create = partial(create_synthesis, tokenizer=meanings, sampling=sampling, folder=self.vocoder.folder)
+        return {each.key: create(BY_KEY[of], device=str(self.device)) for of, each in FROM_RECORDED.items()}
+
     def excerpts(self, tokenizer: Tokenizer) -> list[Excerpt]:
         """Read the loudest `seconds` of each clip from the begin of a code on; they are encoded like a clip."""
         rate, step = tokenizer.format.sample_rate, tokenizer.format.samples_per_code
@@ -112,8 +119,9 @@ class Playback:
     def speak(
         self, run: Run, syntheses: Mapping[str, Synthesis], codes: Sequence[Codes], *, title: str
     ) -> Iterator[tuple[str, list[Waveform]]]:
-        """Decode the clips' codes to each kind of sound, one kind after the other."""
-        groups, names = [clip.group for clip in self.clips.clips], [clip.name for clip in self.clips.clips]
+        """Decode the codes of the clips, or of the first ones, to each kind of sound, one kind after the other."""
+        clips = self.clips.clips[: len(codes)]
+        groups, names = [clip.group for clip in clips], [clip.name for clip in clips]
         for kind, synthesis in syntheses.items():
             with run.terminal.working(title, 1, "samples") as progress:
                 sounds = synthesis.sounds(codes, groups, names=names, progress=progress.advance_to)
@@ -135,9 +143,12 @@ GUARD = "guard.json"  # runaway blocks of WaveNet's sound, if the vocoder has a 
 JUDGED = "judged.json"
 
 
-@stage("decoded", version=7, title="test clips decoded")
+@stage("decoded", version=8, title="test clips decoded")
 def decode_clips(run: Run, playback: Playback) -> None:
-    """Write WAV files at the tokenizer's rate: each clip's original, and its codes decoded to every kind of sound."""
+    """Write WAV files at the tokenizer's rate: each clip's original, and its codes decoded to every kind of sound.
+
+    Of the first half of the clips, the recorded log-mel is also made sound, without codes.
+    """
     tokenizer, syntheses = playback.open()
     excerpts = playback.excerpts(tokenizer)
     for number, excerpt in enumerate(excerpts):
@@ -147,6 +158,13 @@ def decode_clips(run: Run, playback: Playback) -> None:
         for kind, sounds in playback.speak(run, syntheses, codes, title="decoding test clips"):
             for number, sound in enumerate(sounds):
                 sound.write(run.folder / wav_name(number, kind))
+    chosen = codes[: -(-len(codes) // 2)]
+    originals = [sound_of(run.folder, number, ORIGINAL) for number in range(len(chosen))]
+    log_mels = [recorded_log_mel(tokenizer, *each)[0] for each in zip(originals, chosen, strict=True)]
+    meanings, named = recorded(tokenizer, log_mels, chosen)
+    for kind, sounds in playback.speak(run, playback.of_recorded(meanings), named, title="decoding recorded log-mel"):
+        for number, sound in enumerate(sounds):
+            sound.write(run.folder / wav_name(number, kind))
     if (guard := syntheses[WAVENET.key].guard) is not None:
         write_json(run.folder / GUARD, {"found": guard.found, "left": guard.left})
     write_json(run.folder / CLIPS, {"clips": [*map(excerpt_row, playback.clips.clips, excerpts)]})
@@ -159,6 +177,11 @@ def decoded_paths(entry: Entry) -> list[str]:
 
 def wav_name(number: int, kind: str) -> str:
     return f"{number}_{kind}.wav"
+
+
+def kinds_of(folder: Path, number: int) -> list[str]:
+    """List the kinds of sound of a clip that an entry of `decode_clips` has."""
+    return [kind for kind in COMPARED_KINDS if (folder / wav_name(number, kind)).is_file()]
 
 
 def sound_of(folder: Path, number: int, kind: str) -> Waveform:
@@ -179,7 +202,7 @@ def measure_clips(session: Session, playback: Playback, decoded: Entry) -> Entry
     return _measured(session, playback.tokenizer, playback.vocoder, decoded, asked)
 
 
-@stage("judged", version=5, title="decoded test clips judged")
+@stage("judged", version=6, title="decoded test clips judged")
 def _measured(run: Run, tokenizer: Entry, vocoder: Entry, decoded: Entry, asked: Mapping[str, bool]) -> None:
     encoder, paths = Encoder(folder=tokenizer.folder, root=decoded.folder), decoded_paths(decoded)
     if not asked.get("pesq", True):
@@ -197,7 +220,7 @@ def _measured(run: Run, tokenizer: Entry, vocoder: Entry, decoded: Entry, asked:
 def _measure(
     encoder: Encoder, guard: RunawayGuard | None, judges: Set[str], number: int
 ) -> dict[str, measures.Figures]:
-    sounds = {kind: sound_of(encoder.root, number, kind) for kind in JUDGED_KINDS}
+    sounds = {kind: sound_of(encoder.root, number, kind) for kind in kinds_of(encoder.root, number)}
     codes = {kind: encoder.tokenizer.encode(sound) for kind, sound in sounds.items()}
     original, contour = sounds[ORIGINAL], measures.pitch(sounds[ORIGINAL]) if "pitch" in judges else None
     audio, figures = encoder.tokenizer.config.audio, dict[str, measures.Figures]()
@@ -205,7 +228,8 @@ def _measure(
         figures[kind] = {"periodicity": measures.periodicity(sound, original), **measures.by_itself(sound, guard)}
         if kind != ORIGINAL:
             agreement = measures.code_agreement(codes[ORIGINAL], codes[kind])
-            figures[kind] |= {**measures.beside(original, sound, contour, audio, judges), "code_agreement": agreement}
+            pitch = contour if kind in BY_KEY else None  # its measurement takes most of the time
+            figures[kind] |= {**measures.beside(original, sound, pitch, audio, judges), "code_agreement": agreement}
     return figures
 
 
@@ -430,15 +454,17 @@ def label_task(session: Session, manifest: Clips, config: ProbeConfig) -> ProbeT
     return None
 
 
-@stage("recognised", version=4, title="labels of sounds, by {judge.title}")
+@stage("recognised", version=5, title="labels of sounds, by {judge.title}")
 def recognise_labels(run: Run, judge: Judge, decoded: Entry, listening: Entry, classes: Sequence[str]) -> None:
     """Classify each decoded clip, its original, and each sound of the language model."""
     paths = decoded_paths(decoded)
-    sounds = [whole(decoded.folder, wav_name(number, kind)) for number in range(len(paths)) for kind in JUDGED_KINDS]
+    kinds = [kinds_of(decoded.folder, number) for number in range(len(paths))]
+    sounds = [whole(decoded.folder, wav_name(number, kind)) for number, own in enumerate(kinds) for kind in own]
     parts = [(row, new_part(listening.folder, row)) for row in listening.read_rows(LISTENING, "said")]
     parts = [(row, part) for row, part in parts if part.num_samples]
     found = iter(name_labels(run, judge, [*sounds, *(part for _, part in parts)], classes))
-    clips = [{"path": path, "heard": {kind: next(found) for kind in JUDGED_KINDS}} for path in paths]
+    heard = [{kind: next(found) for kind in own} for own in kinds]
+    clips = [{"path": path, "heard": own} for path, own in zip(paths, heard, strict=True)]
     counts: dict[tuple[str, float], Counter[str]] = {}
     for (row, _), label in zip(parts, found, strict=True):
         counts.setdefault((row["kind"], row["temperature"]), Counter())[label] += 1

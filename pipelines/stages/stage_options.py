@@ -16,6 +16,7 @@ from wordless.base.options import Options, option
 from wordless.training import FitConfig, LargeFitConfig, StartableFitConfig
 
 if TYPE_CHECKING:
+    from tokenizer.code_decoder import DecoderConfig
     from tokenizer.fitting import VectorSource
     from tokenizer.tokenizer import TokenizerConfig
 
@@ -61,6 +62,31 @@ class LanguageModelSettings(TrainingSettings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class DecoderSettings(TrainingSettings):
+    channels: int = option(256, "width of the layers", least=1)
+    look_ahead: float = option(
+        0.16, "seconds after a code that its decoding reads, and as many before it, at least a code", above=0, most=0.2
+    )
+    hours: float = option(1.0, "of training clips, drawn at random, of each at most its first 30 seconds", above=0)
+    crop_codes: int = option(50, "codes of the pieces of clips of a training step", least=1)
+    batch_size: int = option(16, "pieces per training step", least=1)
+    pitch_dropout: float = 0.1  # share of the pieces whose pitch is unknown, as of codes without its stream
+    fit: FitConfig = FitConfig(steps=600, lr=2e-3, warmup_steps=100, weight_decay=0.0, validate_every=200)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        rule = f"a batch has batch_size={self.batch_size} pieces: choose {self.batch_size} or fewer"
+        self.refuse_if(self.fit.accumulation > self.batch_size, "fit.accumulation", rule)
+
+    def config(self, codes_per_second: float) -> DecoderConfig:
+        """Return the sizes of the decoder of codes at a rate."""
+        from tokenizer.code_decoder import DecoderConfig, dilations_within  # PyTorch, which checks do without
+
+        reach = max(int(self.look_ahead * codes_per_second + 1e-6), 1)
+        return DecoderConfig(channels=self.channels, dilations=dilations_within(reach))
+
+
+@dataclass(frozen=True, kw_only=True)
 class TokenizerSettings(TrainingSettings, TokenizerSizes):
     pitch: PitchConfig = option(PitchConfig(), "the stream of pitch beside the codes of the spectrum")
     level: bool = option(
@@ -77,6 +103,11 @@ class TokenizerSettings(TrainingSettings, TokenizerSizes):
         "such as [8,4,2]: codes of patches of 8, 4 and 2 frames of the same sound, each with its own codebook; the "
         "last is patch.frames",
         least=1,
+    )
+    decoder: DecoderSettings | None = option(
+        DecoderSettings(),
+        "the network that decodes codes in context to log-mel, trained with the stage vocoder; null: each code is "
+        "decoded alone",
     )
     sample_patches: int = option(200_000, "largest number of training patches for autoencoder and codebook", least=1)
     sample_hours: float = 100.0  # of training clips, and of validation, that are read for sample, mean and deviation

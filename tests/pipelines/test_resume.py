@@ -27,6 +27,8 @@ KILLS = (
     Kill(path="autoencoder/*.checkpoints/fit.safetensors", count=STEPS // 2),
     Kill(path="tokenizer/*.partial/kmeans.json.aside"),
     Kill(path="codes/*.partial/codes-00000.parquet"),
+    Kill(path="code_decoder/*.checkpoints/fit.safetensors", count=STEPS // 2),
+    Kill(path="code_decoder/*.partial/model.safetensors"),
     Kill(path="lm/*.checkpoints/fit.safetensors", count=STEPS - 1),
     Kill(path="probed/????????????????"),
     Kill(path="vocoder/*.checkpoints/fit.safetensors", count=STEPS // 2),

@@ -9,6 +9,8 @@ import soundfile
 import torch
 from torch import Tensor
 
+from tokenizer.code_decoder import CodeDecoder, DecoderConfig
+from tokenizer.code_decoder import inputs as decoder_inputs
 from tokenizer.codes import CodeMeanings, Codes, CodesFormat, PitchFormat
 from vocoder.crops import SampleClips, VocoderClips
 from vocoder.filters import VoiceHead
@@ -30,6 +32,7 @@ class Table:
         self.patches = patches
         self.front_end = SPECTROGRAM
         self.gain = 0.0
+        self.decoder: CodeDecoder | None = None
         self.patch_frames = patches.shape[1]
         self.format = CodesFormat(
             codebook_size=len(patches),
@@ -40,9 +43,18 @@ class Table:
             codebook=codebook,
         )
 
+    @property
+    def reach(self) -> int:
+        return self.decoder.config.reach if self.decoder else 0
+
     @torch.inference_mode()  # as a tokenizer's are made
-    def spectrogram(self, values: Tensor) -> Tensor:
-        return self.patches[values[:, :, 0]].flatten(1, 2)
+    def spectrogram(self, values: Tensor, *, before: int = 0, after: int = 0) -> Tensor:
+        alone = self.patches[values[:, :, 0]]  # (N, T, P, M)
+        if self.decoder is None:
+            return alone[:, before : values.shape[1] - after].flatten(1, 2)
+        read = decoder_inputs(alone.flatten(2), None)
+        patches = torch.stack([self.decoder.decode(each, before=before, after=after) for each in read])
+        return patches.unflatten(2, alone.shape[2:]).flatten(1, 2)
 
     def denormalise(self, spectrogram: Tensor) -> Tensor:
         return spectrogram * SCALE + MEAN
@@ -55,6 +67,23 @@ class Table:
 def random_table(size: int = 12, **fingerprints: str) -> Table:
     generator = torch.Generator().manual_seed(0)
     return Table(torch.randn(size, PATCH_FRAMES, SPECTROGRAM.n_mels, generator=generator), **fingerprints)
+
+
+def in_context(table: Table) -> Table:
+    """The same table, of codes that a random network decodes in context."""
+    table.decoder = random_decoder(table.patches[0].numel())
+    return table
+
+
+def random_decoder(patch: int, *, seed: int = 0) -> CodeDecoder:
+    """A decoder of 3 codes on each side, each of whose weights matters."""
+    decoder, generator = (
+        CodeDecoder(DecoderConfig(channels=8, dilations=(2,)), patch),
+        torch.Generator().manual_seed(seed),
+    )
+    for weight in decoder.parameters():
+        weight.data = 0.3 * torch.randn(weight.shape, generator=generator)
+    return decoder.eval()
 
 
 def with_pitch(table: Table) -> Table:

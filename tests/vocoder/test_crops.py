@@ -14,6 +14,7 @@ from tests.vocoder.sounds import (
     SAMPLES_PER_CODE,
     SPECTROGRAM,
     Table,
+    random_decoder,
     random_table,
     tiny_config,
     vocoder_clips,
@@ -109,10 +110,12 @@ def test_group_dropout_withholds_its_share() -> None:
     assert 60 < int((batch.groups == -1).sum()) < 140
 
 
-@pytest.mark.parametrize("mels", [None, 8])
-def test_conditions_are_those_of_the_crops_codes(mels: int | None) -> None:
-    """Looked up in a table of all codes, or decoded where a patch has several."""
+@pytest.mark.parametrize(("mels", "in_context"), [(None, False), (8, False), (None, True)])
+def test_conditions_are_those_of_the_crops_codes(mels: int | None, *, in_context: bool) -> None:
+    """Looked up in a table of all codes, or decoded where a patch has several, or where others change it."""
     tokenizer = tiny_tokenizer(0, mels=mels)
+    if in_context:
+        tokenizer.use_decoder(random_decoder(tokenizer.patch_frames * AUDIO.n_mels))
     book = tokenizer.format
     config = tiny_config(sample_rate=AUDIO.sample_rate, hop_length=AUDIO.hop_length, n_mels=AUDIO.n_mels)
     codes = np.random.default_rng(0).integers(book.codebook_size, size=(13, book.streams), dtype=np.int32)
@@ -123,6 +126,22 @@ def test_conditions_are_those_of_the_crops_codes(mels: int | None) -> None:
         whole = [code_frames(torch.from_numpy(own).long()[None], tokenizer, config)[0] for own in np.split(codes, [8])]
     padded = torch.nn.utils.rnn.pad_sequence(whole, batch_first=True)
     assert {[torch.equal(row, each) for each in padded].index(True) for row in batch.spectrogram} == {0, 1}
+
+
+def test_crops_within_a_clip_are_decoded_with_the_codes_around_them() -> None:
+    tokenizer = tiny_tokenizer(0)
+    tokenizer.use_decoder(random_decoder(tokenizer.patch_frames * AUDIO.n_mels))
+    config = tiny_config(sample_rate=AUDIO.sample_rate, hop_length=AUDIO.hop_length, n_mels=AUDIO.n_mels)
+    codes = np.random.default_rng(0).integers(tokenizer.format.codebook_size, size=(90, 1), dtype=np.int32)
+    length = 90 * tokenizer.format.samples_per_code
+    clips = vocoder_clips(np.zeros(length), codes, tokenizer, [length])
+    batch = Crops(clips, config, CropsConfig(batch_size=20, crop_codes=7)).batch(0)
+    with torch.no_grad():
+        whole = code_frames(torch.from_numpy(codes).long()[None], tokenizer, config)[0]
+    windows = {
+        bytes(each.numpy()) for each in whole.unfold(0, 7 * tokenizer.patch_frames, 1).transpose(1, 2).contiguous()
+    }
+    assert all(bytes(row.numpy()) in windows for row in batch.spectrogram)
 
 
 def test_noise_is_added_to_the_samples_that_are_heard_and_not_to_those_to_learn() -> None:

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from tests.vocoder.sounds import SAMPLES_PER_CODE, SPECTROGRAM, Table, lively, random_table, tiny_config, voice_head
+from tests.vocoder.sounds import (
+    SAMPLES_PER_CODE,
+    SPECTROGRAM,
+    Table,
+    in_context,
+    lively,
+    random_table,
+    tiny_config,
+    voice_head,
+)
 from tokenizer.codes import Codes
 from vocoder.filters import REMEMBERED, PitchComb
 from vocoder.kinds import GRIFFIN_LIM, WAVENET, Kind
@@ -21,9 +30,11 @@ RATE = 8000
 VALUES = [3, 1, 4, 1, 5, 9, 2, 6, 5, 3]
 
 
-@pytest.fixture(scope="module")
-def own() -> tuple[Vocoder, Table]:
-    return Vocoder(lively(tiny_config()), "tok-1"), random_table()
+@pytest.fixture(scope="module", params=["alone", "in context"])
+def own(request: pytest.FixtureRequest) -> tuple[Vocoder, Table]:
+    """A vocoder, and codes that are decoded alone, or in context."""
+    table = random_table()
+    return Vocoder(lively(tiny_config()), "tok-1"), table if request.param == "alone" else in_context(table)
 
 
 def prompt_of(table: Table, steps: int) -> Prompt:
@@ -47,6 +58,22 @@ def test_only_the_end_of_a_long_prompt_is_heard_and_nothing_changes(own: tuple[V
     np.testing.assert_array_equal(joined, np.concatenate([prompt.waveform.samples, heard.samples]))
     assert len(prompt.crop(7, 10).waveform.samples) == 3 * SAMPLES_PER_CODE
     assert prompt.crop(7, 10).codes.values.tolist() == prompt.codes.values[-3:].tolist()
+
+
+def test_a_prompt_of_many_codes_sounds_as_the_whole(own: tuple[Vocoder, Table]) -> None:
+    """The codes that are left out of a long prompt say nothing of the sound after it, to the last bit."""
+    plain, table = own
+    vocoder = Vocoder(plain.model, "tok-1", voice=voice_head(7.2, seed=0))
+    values, more = [each % 12 for each in range(150)], [7, 8] * 20
+    samples = 0.3 * np.sin(2 * np.pi * 200 * np.arange(150 * SAMPLES_PER_CODE) / RATE)
+    prompt = Prompt(waveform=Waveform(samples=samples.astype(np.float32), sample_rate=RATE), codes=table.codes(values))
+    synthesis = Synthesis(vocoder, table, Sampling(temperature=0))
+    [heard] = synthesis.sounds([table.codes(more)], [None], names=["a"], prompts=[prompt])
+    whole = vocoder.continue_from(prompt.waveform, table.codes(values + more), table, temperature=0)
+    np.testing.assert_allclose(heard.samples, whole.samples, atol=1e-3)
+    blocks = [table.codes([value]) for value in more]
+    pieces = [piece.samples for piece in synthesis.continued(prompt, blocks, None, name="a")]
+    np.testing.assert_array_equal(np.concatenate(pieces), heard.samples)
 
 
 @pytest.mark.parametrize("length", [2, 5, 10])

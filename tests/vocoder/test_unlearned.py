@@ -1,5 +1,6 @@
 """Griffin-Lim, noise with the spectrum of codes, and power spectra from log-mel."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,7 @@ import torch
 
 from tests.reference import griffin_lim_of_the_whole, noise_vocoded_as_a_whole
 from tests.tokenizer.conftest import fitted
-from tests.vocoder.sounds import MEAN, PATCH_FRAMES, SCALE, SPECTROGRAM, Table, random_table, recordings
+from tests.vocoder.sounds import MEAN, PATCH_FRAMES, SCALE, SPECTROGRAM, Table, in_context, random_table, recordings
 from tokenizer.codes import CodeMeanings, Codes
 from tokenizer.tokenizer_options import PatchConfig
 from vocoder import unlearned
@@ -84,11 +85,14 @@ def test_noise_is_as_loud_as_it_is_meant_to_be() -> None:
     assert 20 * np.log10(samples.std() / 0.1) == pytest.approx(0, abs=0.4)  # dB
 
 
+@pytest.mark.parametrize("decoded", [random_table, lambda: in_context(random_table())])
 @pytest.mark.parametrize("codes", [1, 33, 51, 101])
-def test_blocks_of_noise_are_those_of_the_whole(codes: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_blocks_of_noise_are_those_of_the_whole(
+    codes: int, decoded: Callable[[], Table], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of frames whose samples are, and are not, a multiple of the 16 values that PyTorch draws at a time."""
     for hop in (SPECTROGRAM.hop_length, SPECTROGRAM.hop_length - 1):
-        table = random_table()
+        table = decoded()
         table.front_end = replace(SPECTROGRAM, hop_length=hop)
         table.format = replace(table.format, samples_per_code=PATCH_FRAMES * hop)
         clip = table.codes([number % 12 for number in range(codes)])

@@ -15,6 +15,7 @@ from tests.vocoder.sounds import (
     SAMPLES_PER_CODE,
     SPECTROGRAM,
     Table,
+    in_context,
     lively,
     random_table,
     tiny_config,
@@ -57,6 +58,7 @@ SPEAKERS: dict[str, Callable[[], Speaker]] = {
     "voice head": lambda: speaker(voice=voice_head(7.0, seed=1)),
     "pitch of the codes": lambda: speaker(table=with_pitch(random_table())),
     "network with pitch": lambda: speaker(table=with_pitch(random_table()), pitch=True),
+    "codes in context": lambda: speaker(table=in_context(random_table()), voice=voice_head(7.0, seed=1)),
 }
 
 
@@ -108,7 +110,7 @@ def test_four_threads_with_one_vocoder_get_the_sounds_of_one(name: str) -> None:
 
 
 @pytest.mark.parametrize("num_samples", [0, 100, 5039, 5040, 5041, 5120, 5121])  # chunks of 64 frames end at 5120
-@pytest.mark.parametrize("name", ["groups", "three frames"])
+@pytest.mark.parametrize("name", ["groups", "three frames", "codes in context"])
 def test_a_stream_equals_the_whole_wherever_it_ends(name: str, num_samples: int) -> None:
     vocoder, table = SPEAKERS[name]()
     codes = replace(codes_of(table, table.format.steps(num_samples)), num_samples=num_samples)

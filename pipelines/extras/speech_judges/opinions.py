@@ -23,10 +23,10 @@ from pipelines.extras.work import Work
 from pipelines.results.results import clip_figures
 from pipelines.results.run_record import Made, Row, Section
 from pipelines.settings.run_settings import RunSettings
-from pipelines.stages.listening import JUDGED, decoded_paths, sound_of
+from pipelines.stages.listening import JUDGED, decoded_paths, kinds_of, sound_of
 from pipelines.store.stage import Run, Session, stage
 from pipelines.store.store import Entry, write_json
-from vocoder.kinds import JUDGED_KINDS, ORIGINAL
+from vocoder.kinds import ORIGINAL
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.waveform import Waveform
 from wordless.base.arrays import FloatArray
@@ -135,11 +135,11 @@ def judge_speech(session: Session, decoded: Entry, judge: str) -> Entry:
     return entry
 
 
-@stage("judged_{judge}", version=2, title="decoded test clips judged by {judge}")
+@stage("judged_{judge}", version=3, title="decoded test clips judged by {judge}")
 def _judged(run: Run, judge: str, package: str, decoded: Entry) -> None:
     rows, paths, rules = Rows(), decoded_paths(decoded), SPEECH_JUDGES[judge]
     if (unfit := unfit_rate(sound_of(decoded.folder, 0, ORIGINAL).sample_rate)) is None:
-        jobs = [(number, kind) for number in range(len(paths)) for kind in JUDGED_KINDS]
+        jobs = [(number, kind) for number in range(len(paths)) for kind in kinds_of(decoded.folder, number)]
         found = run.each(f"listening: {judge}", partial(_hear, decoded.folder, rules), jobs)
         rows, unfit = _opinions(dict(zip(jobs, found, strict=True)), len(paths), rules.overall)
     clips = [{"path": path, "sounds": sounds} for path, sounds in zip(paths, rows, strict=False)]  # none if unfit
@@ -152,7 +152,7 @@ def _hear(folder: Path, judge: SpeechJudge, job: Sound) -> Opinions | None:
 
 def _opinions(heard: Mapping[Sound, Opinions | None], clips: int, overall: str) -> tuple[Rows, str | None]:
     # Means of recordings: spoken orders 3.0 (DNSMOS) and 3.6 (DistillMOS), sounds of ESC-10 1.2 and 1.8.
-    rows: Rows = [{kind: heard[number, kind] or {} for kind in JUDGED_KINDS} for number in range(clips)]
+    rows: Rows = [{kind: found or {} for (of, kind), found in heard.items() if of == number} for number in range(clips)]
     values = [row[ORIGINAL][overall] for row in rows if row[ORIGINAL]]
     if not values:
         return [], "the recordings are silent"

@@ -26,7 +26,7 @@ from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import SAMPLES
 from tests.pipelines.tiny_chain import PROCESSES, called_at_once, composed, entries, make_one, refusal, run
 from tokenizer.parquet import read_codes
-from vocoder.kinds import JUDGED_KINDS
+from vocoder.kinds import COMPARED_KINDS
 from wordless.audio.recordings.manifest import Clips, Split, read_manifest
 from wordless.base.files import file_hash
 from wordless.base.messages import InputError
@@ -51,7 +51,7 @@ PROBED = (
     "bag_of_codes",
     *(f"{gpt}{layer}" for gpt in ("gpt", "random_gpt") for layer in LAYERS),
 )
-TRAINED = ("tokenizer", "lm", "vocoder", "baselines.simclr", "baselines.supervised")
+TRAINED = ("tokenizer", "tokenizer.decoder", "lm", "vocoder", "baselines.simclr", "baselines.supervised")
 NO_CHOICE = (
     *("stages=[lm,vocoder,probe]", "compare.methods=[simclr,supervised]", "listening.judge=supervised"),
     *(f"{part}.fit.keep=last" for part in TRAINED),  # validation is there to choose the best weights
@@ -62,7 +62,10 @@ RATES_AND_SAMPLES = (
     *(f"{part}.fit.keep=last" for part in ("tokenizer", "lm", "next_sample")),
 )
 # Stages whose tensors are learned: statistics and sample, weights, centroids.
-LEARNED = ("sample", "heard_sample", "autoencoder", "tokenizer", "lm", "vocoder", "simclr", "supervised")
+LEARNED = (
+    *("sample", "heard_sample", "autoencoder", "tokenizer", "code_decoder"),
+    *("lm", "vocoder", "simclr", "supervised"),
+)
 
 
 # What a run leaves
@@ -81,7 +84,7 @@ def test_a_run_leaves_its_report_every_figure_and_how_to_make_them_again(finishe
     assert {row["artifact"] for row in rows} <= {entry.name for entry in entries(finished_run.store)}
     assert all(math.isfinite(row["value"]) for row in rows)
     assert shlex.split(source["command"]) == ["wordless", "run", *finished_run.words]
-    assert source["parameters"].keys() == {"autoencoder", "lm", "vocoder"}
+    assert source["parameters"].keys() == {"autoencoder", "code_decoder", "lm", "vocoder"}
     assert not [path for path in finished_run.store.rglob("*.json") if source["date"] in path.read_text()]
     (trained,) = finished_run.store.glob(f"vocoder/*/{ENTRY}")
     precision = choose_precision(Gang(torch.device("cpu")))
@@ -106,9 +109,9 @@ def test_every_layer_is_probed_and_sounds_of_each_kind_are_measured_and_recognis
     # figures on validation and of single groups have no interval
     tested = [row for row in probed if row["split"] == "test" and row["group"] is None]
     assert all(0 <= row["low"] <= row["value"] <= row["high"] <= 1 for row in (*tested, *recognised))
-    assert {row["of"] for row in recognised} == {*JUDGED_KINDS}
+    assert {row["of"] for row in recognised} == {*COMPARED_KINDS}
     said = {f"{kind}@{temperature}" for kind in ("continuation", "unconditional") for temperature in ("0.7", "1")}
-    assert {row["of"] for row in rows("silence")} == {*JUDGED_KINDS, *said}
+    assert {row["of"] for row in rows("silence")} == {*COMPARED_KINDS, *said}
     curve = content["curves"]["vocoder"]
     (kept,) = [row["validation_loss"] for row in curve["curve"] if row["step"] == curve["kept_step"]]
     (told,) = rows("bits_per_sample")
