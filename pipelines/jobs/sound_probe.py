@@ -37,7 +37,7 @@ from pipelines.stages.features import (
     log_mel_vectors,
 )
 from pipelines.store.store import write_json
-from pipelines.store.stored_features import AS_RECORDED, GPT, WITH_INPUT, method_of_key, pooling_of, stacked_rows
+from pipelines.store.stored_features import GPT, MEAN_KEPT, WITH_INPUT, method_of_key, pooling_of, stacked_rows
 from tokenizer.codes import Codes, SoftCodes, require_same_codebook
 from tokenizer.encoder import Encoder, encode, soft_codes
 from wordless.audio.audio_options import SpectrogramConfig
@@ -204,7 +204,7 @@ class SoundProbe:
         if alone == key:
             return vectors[key]
         read = self._tensors(MADE_BY[name_today(method)][1], views)
-        beside = next(of for name, of in read.items() if pooling_of(name) == pooling and AS_RECORDED not in name)
+        beside = next(of for name, of in read.items() if pooling_of(name) == pooling and MEAN_KEPT not in name)
         return np.hstack([vectors[alone], beside])
 
     @torch.inference_mode()

@@ -24,7 +24,7 @@ SCORES = "scores.safetensors"  # beside them, for methods with their own classif
 PROBE = "probe.json"  # results of the probes, in their entry
 ALL_LAYERS = re.compile(r"/all_\w+:")  # in a key: all layers of a network side by side
 WITH_INPUT = "_with_input"  # in a key: with the input of the network beside them
-AS_RECORDED = "/as_recorded:"  # in a key of log-mel: before a mean is removed, which no network reads
+MEAN_KEPT = "/as_recorded:"  # in a key of log-mel: before a mean is removed, which no network reads
 GPT: Final = "gpt"  # the method that all others are compared with
 
 
@@ -91,7 +91,7 @@ class StoredFeatures(Mapping[str, FloatArray]):
     def widest(self) -> dict[str, tuple[Part, ...]]:
         """The parts of one candidate of each pooling: all layers of a network, else its last one."""
         ordered = sorted(self._places, key=lambda key: bool(ALL_LAYERS.search(key)))
-        return {pooling_of(key): self._places[key] for key in ordered if AS_RECORDED not in key}
+        return {pooling_of(key): self._places[key] for key in ordered if MEAN_KEPT not in key}
 
     def __getitem__(self, key: str) -> FloatArray:
         first, *others = self._places[key]
