@@ -221,7 +221,7 @@ class Run(Session):
     ) -> None:
         """Call `fit` with checkpoints, progress and trackers; ``option`` names the config on the command line.
 
-        Afterwards the log and `COVERAGE` say what was read of the training recordings, ``sound``; None: of no recordings.
+        Afterwards the log and `COVERAGE` say what was read of the training recordings, ``sound``; None: of none.
         """
         name = self.training.format(stage=self.stage)
 
