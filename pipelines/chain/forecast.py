@@ -7,7 +7,10 @@ measures.
 
 from __future__ import annotations
 
+from pipelines.methods.methods_table import METHODS
 from pipelines.settings.run_settings import RunSettings
+from pipelines.stages.features import BAG_OF_CODES
+from pipelines.store.stored_features import GPT
 from wordless.audio.recordings.manifest import Clips
 from wordless.training import FitConfig
 
@@ -68,9 +71,12 @@ def _gpt_step(settings: RunSettings) -> float:
 def _of_probes(settings: RunSettings, hours: float, train: float, clips: int) -> Costs:
     """Return the costs of features, of the networks that are trained for them, and of probes."""
     methods = settings.probed_methods
-    costs: Costs = {f"{method.name}_features": (1, LOG_MEL * hours) for method in methods}
-    states = [method.name for method in methods if method.reads in ("lm", "untrained")]
-    costs |= {f"{name}_features": (1, STATES * hours) for name in states}
+    states = (GPT, METHODS[GPT].untrained)
+    costs: Costs = {
+        f"{method.name}_features": (1, (STATES if method.name in states else LOG_MEL) * hours)
+        for method in methods
+        if method.name != BAG_OF_CODES  # seconds for any number of hours
+    }
     if methods:
         costs["probed"] = (len(settings.compare.all_methods), PROBE_OF_CLIP * clips)
     trained: dict[str, tuple[FitConfig, float]] = {
