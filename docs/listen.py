@@ -3,8 +3,8 @@
     wordless run name=listen
     python docs/listen.py runs/listen
 
-Each player is a sound of the run's folder ``listening``, as a small Ogg Vorbis file. Nothing is chosen by hand: the first
-clips of the run's own choice are shown with all their sounds, and the continuation that is mostly silence, if there is any.
+Each player is a sound of the run's folder ``listening``, as a small Ogg Vorbis file. Nothing is chosen by hand: the
+first clips of the run's own choice are shown with all their sounds, and one whose pitch is lost, if there is any.
 """
 
 import sys
@@ -20,8 +20,8 @@ CLIPS = 5
 # file name behind the number of a clip -> caption
 KINDS = {
     "original": "recording",
-    "recorded_wavenet": "WaveNet, from the recorded log-mel",
-    "recorded_harmonics": "harmonics without a network, from the recorded log-mel",
+    "wavenet_recorded": "WaveNet, from the recorded log-mel",
+    "harmonics_recorded": "harmonics without a network, from the recorded log-mel",
     "wavenet": "WaveNet, from codes",
     "harmonics": "harmonics without a network, from codes",
     "griffin_lim": "Griffin-Lim, from codes",
@@ -30,11 +30,13 @@ KINDS = {
 }
 TEXT = """# Listen
 
-These are sounds of one run, `{command}`, which anybody can make on two cores in minutes: {about}. Nobody chose them: they are the
-first test clips, by voices that no model was trained on. 50 codes a second, of 256, hold what the codes' rows say (400 bits a second, and the pitch).
-A continuation begins with one second of the recording; then the GPT goes on alone. `python docs/listen.py RUN` makes this page from any run.
-The voices are synthetic (eSpeak NG), because recordings of people may not be passed on with this page.
+These are sounds of one run, `{command}`, which anybody can make on two cores in minutes: {clips:,} recordings,
+{minutes:.0f} minutes. Nobody chose them: they are the first test clips, by voices that no model was trained on. What is
+made from codes knows the codes and the pitch, and nothing else. A continuation begins with a second of the recording;
+then the GPT goes on alone. `python docs/listen.py RUN` makes this page from any run. The voices are
+synthetic (eSpeak NG): recordings of people are not passed on with this page.
 """
+OPEN, CLOSE = '\n<div class="sounds">', "</div>\n"
 
 
 def player(source: Path, target: Path, caption: str) -> str:
@@ -43,7 +45,8 @@ def player(source: Path, target: Path, caption: str) -> str:
     with soundfile.SoundFile(target, "w", rate, 1, format="OGG", subtype="VORBIS") as file:
         for block in np.array_split(samples, max(len(samples) // rate, 1)):  # libsndfile fails on long blocks of Vorbis
             file.write(block)
-    return f'<figure><audio controls preload="none" src="sounds/{target.name}"></audio><figcaption>{caption}</figcaption></figure>'
+    audio = f'<audio controls preload="none" src="sounds/{target.name}"></audio>'
+    return f"<figure>{audio}<figcaption>{caption}</figcaption></figure>"
 
 
 def main(run: Path, page: Path) -> None:
@@ -53,21 +56,23 @@ def main(run: Path, page: Path) -> None:
     for old in sounds.glob("*.ogg"):
         old.unlink()
     corpus = results["corpus"]
-    about = f"{corpus['clips']:,} recordings, {corpus['seconds'] / 60:.0f} minutes"
-    parts = [TEXT.format(command=results["provenance"]["command"], about=about)]
+    about = {"clips": sum(corpus["clips"].values()), "minutes": sum(corpus["seconds"].values()) / 60}
+    command = results["provenance"]["command"]
+    parts = [TEXT.format(command=command, **about)]
     for number, clip in enumerate(results["listening"]["clips"][:CLIPS]):
-        parts.append(f"## {clip['label'] or clip['path']}, {clip['group'] or 'no group'}\n\n<div class=\"sounds\" markdown=\"0\">")
+        parts += [f"## {clip['label'] or clip['path']}, {clip['group'] or 'no group'}", OPEN]
         for kind, caption in KINDS.items():
             if (source := run / f"listening/{number}_{kind}.wav").is_file():
                 parts.append(player(source, sounds / f"{number}_{kind}.ogg", caption))
-        parts.append("</div>\n")
-    bad = sorted(run.glob("listening/lost_*_wavenet.wav"))[:1]
-    for source in bad:
+        parts.append(CLOSE)
+    for source in sorted(run.glob("listening/lost_*_wavenet.wav"))[:1]:
         number = source.name.split("_")[1]
-        parts.append('## One that went wrong\n\nWaveNet misses the pitch of this clip.\n\n<div class="sounds" markdown="0">')
-        for kind in ("original", "wavenet"):
-            parts.append(player(source.with_name(f"lost_{number}_{kind}.wav"), sounds / f"lost_{kind}.ogg", KINDS[kind]))
-        parts.append("</div>\n")
+        parts += ["## One that went wrong", "\nWaveNet misses the pitch of this clip.", OPEN]
+        parts += [
+            player(run / f"listening/lost_{number}_{kind}.wav", sounds / f"lost_{number}_{kind}.ogg", KINDS[kind])
+            for kind in ("original", "wavenet")
+        ]
+        parts.append(CLOSE)
     page.write_text("\n".join(parts), encoding="utf-8")
 
 
