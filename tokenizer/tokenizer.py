@@ -470,7 +470,7 @@ class Tokenizer(nn.Module):
     @torch.inference_mode()
     @exact
     def decode_codes(self, codes: Tensor) -> Tensor:
-        """Decode codes of the spectrum ``(batch, time, bands)`` to log-mel that is normalised as of `normalise`."""
+        """Decode codes of the spectrum ``(batch, time, bands)``, each alone, to log-mel as of `normalise`."""
         patches = self.autoencoder.decoder(self.centroids)  # of all codes, which are few: then look up
         found = patches[codes.to(self.centroids.device).long()].to(codes.device)
         return from_patches(found, frames=self.patch_frames, height=self.config.height)
