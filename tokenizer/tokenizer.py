@@ -578,7 +578,7 @@ class Tokenizer(nn.Module):
     @torch.inference_mode()
     @exact
     def decode_codes(self, codes: Tensor) -> Tensor:
-        """Decode codes of the spectrum ``(batch, time, bands)`` to log-mel that is normalised as of `normalise`.
+        """Decode codes of the spectrum ``(batch, time, bands)``, each alone, to log-mel as of `normalise`.
 
         Codes with side streams go to `spectrogram`.
         """

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from itertools import takewhile
 from pathlib import Path
-from types import UnionType
+from types import NoneType, UnionType
 from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
 import hydra
@@ -106,6 +106,7 @@ class Index:
     options: dict[str, Option] = field(default_factory=dict)
     sections: dict[str, str] = field(default_factory=dict)  # dotted name of what holds several options -> explanation
     groups: dict[str, Group] = field(default_factory=dict)
+    omissible: set[str] = field(default_factory=set)  # sections of which null leaves all options out
 
     @property
     def varied(self) -> tuple[str, ...]:
@@ -178,6 +179,8 @@ def _collect(found: Index, root: object, cls: type, values: Mapping[str, object]
             found.options[name] = _option(root, name, default, meaning, types[each.name], choices_of[each.name])
             continue
         found.sections[name], variants = meaning.text, dict[str, Index]()
+        if NoneType in get_args(types[each.name]):
+            found.omissible.add(name)
         if meaning.variants is None:
             choices = {meaning.group: DEFAULT_PRESET}
             given = vars(default) if dataclasses.is_dataclass(default) and isinstance(default, inner) else {}
@@ -304,6 +307,8 @@ def require_values(config: Mapping[str, object], known: Index) -> None:
         if option.meaning is None or name.startswith(known.varied):
             continue
         value: object = config
+        if any(name.startswith(f"{each}.") and _value_of(config, each) is None for each in known.omissible):
+            continue
         for place in name.split("."):
             if not isinstance(value, Mapping):
                 raise InputError(f"{name} is missing; leave its group as it is, and set single options")
@@ -313,6 +318,14 @@ def require_values(config: Mapping[str, object], known: Index) -> None:
             single = isinstance(value, str) and option.takes_list  # needs no brackets
             built = convert(option.kind, [value] if single else value, option=name)
             require_in_range(name, built, option.meaning, option.choices)
+
+
+def _value_of(config: Mapping[str, object], name: str) -> object:
+    """Return the value of a dotted name in a composed config; None if it has none."""
+    value: object = config
+    for place in name.split("."):
+        value = value.get(place) if isinstance(value, Mapping) else None
+    return value
 
 
 def nested(options: Iterable[Option]) -> dict[str, object]:

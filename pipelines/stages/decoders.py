@@ -41,7 +41,7 @@ class CodedSounds:
     def crops(self, tokenizer: Tokenizer, reach: int, settings: DecoderSettings) -> DecoderCrops:
         """Return batches of crops of the sounds."""
         patch = tokenizer.patch_frames
-        read = [tokenizer.decoder_inputs(torch.from_numpy(each).long()[None])[0] for each in self.codes]
+        read = [tokenizer.decoder_inputs(torch.tensor(each).long()[None])[0] for each in self.codes]
         return DecoderCrops(
             codes=torch.cat(read),
             patches=torch.cat(
@@ -68,7 +68,7 @@ def code_decoder(run: Run, clips: Clips, coded: CodedIn, settings: DecoderSettin
     tokenizer = Tokenizer.from_pretrained(coded.tokenizer.folder)
     config = settings.config(tokenizer.format.codes_per_second)
     codes = {clip.name: clip.codes.values for clip in read_codes(coded.codes.folder)[1]}
-    read = partial(_read, run, tokenizer, clips, codes)
+    read = partial(_read, run, tokenizer, clips, codes, seed=settings.fit.seed)
     train, held_out = read("train", settings.hours), read("validation", settings.hours * MOST_VALIDATION)
     if not train.codes:
         raise InputError("no training recording is as long as one code; choose longer recordings")
@@ -86,11 +86,11 @@ def code_decoder(run: Run, clips: Clips, coded: CodedIn, settings: DecoderSettin
 
 
 def _read(
-    run: Run, tokenizer: Tokenizer, clips: Clips, codes: dict[str, IntArray], split: Split, hours: float
+    run: Run, tokenizer: Tokenizer, clips: Clips, codes: dict[str, IntArray], split: Split, hours: float, *, seed: int
 ) -> CodedSounds:
     """Read the beginnings of clips of a split in random order, until they fill ``hours``."""
     own, left, chosen = clips.of(split), 3600 * hours, list[Clip]()
-    for place in np.random.default_rng(0).permutation(len(own)):
+    for place in np.random.default_rng(seed).permutation(len(own)):
         if left <= 0:
             break
         chosen.append(own[place])
@@ -131,7 +131,7 @@ def _gain(tokenizer: Tokenizer, codes: Sequence[IntArray], frames: Sequence[Tens
     if not audio.keeps_levels:
         return 0.0
     for own, recorded in zip(codes, frames, strict=True):
-        values = torch.from_numpy(own).long()[None]
+        values = torch.tensor(own).long()[None]
         pair = (tokenizer.at_levels(recorded[None], values), tokenizer.spectrogram(values))
         powers = [float(mel_power(tokenizer.denormalise(each[0]), audio).double().sum()) for each in pair]
         true, decoded = true + powers[0], decoded + powers[1]
