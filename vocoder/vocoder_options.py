@@ -173,7 +173,7 @@ class SoundOptions(Options):
         "whether a comb filter makes voiced frames of WaveNet's sound more periodic; false: the network alone, for one "
         "that was trained on your voices for an hour",
     )
-    engine: EngineChoice = option("auto", "the code that generates WaveNet's samples; auto: the fastest")
+    engine: EngineChoice = option("auto", "the code that generates WaveNet's samples; auto: the fastest", decides=False)
 
     @property
     def chosen(self) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from vocoder.vocoder_options import CropsConfig, EngineChoice, SoundOptions, Wav
 from wordless.audio.audio_options import Levelling, SpectrogramConfig
 from wordless.base.arrays import DoubleArray
 from wordless.base.messages import InputError
-from wordless.base.options import Options, option
+from wordless.base.options import NO_RESULT, Options, option
 from wordless.training import FitConfig, LargeFitConfig, StartableFitConfig
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ SoundJudge = Literal["recognised", "stoi", "pesq", "pitch"]
 
 @dataclass(frozen=True, kw_only=True)
 class ListeningConfig(SoundOptions):
-    engine: EngineChoice = field(default="auto")  # the code that generates WaveNet's samples
+    engine: EngineChoice = field(default="auto", metadata=NO_RESULT)  # the code that generates WaveNet's samples
     clips: int = option(6, "number of test clips in the report; null: 4 with the built-in sentences, else 6", least=1)
     judged_clips: int = option(40, "test clips that are judged; 0: those in the report, without labels", least=0)
     judges: tuple[SoundJudge, ...] | None = option(

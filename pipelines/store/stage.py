@@ -43,6 +43,7 @@ from wordless.base.coverage import TrainingSound, describe
 from wordless.base.files import list_hash
 from wordless.base.machine import LOCAL, EngineConfig, Pool, in_order, limited_threads, open_pool, open_processes
 from wordless.base.messages import InputError
+from wordless.base.options import DECIDES
 from wordless.base.progress import Terminal
 from wordless.training import FitConfig, Point
 from wordless.training.fit import B, Batches, Gang, LossFunction, fit
@@ -253,8 +254,6 @@ class Run(Session):
 
 
 P = ParamSpec("P")
-# Options that decide no result: how often checkpoints are written, which program computes the same sound.
-NO_RESULT = ("checkpoint_minutes", "engine")
 LONG = 100  # values of a list or mapping that a record of an entry shows; of more it has the hash
 
 
@@ -340,11 +339,12 @@ def argument_key(value: object, read: set[str]) -> object:
     if (choice := getattr(value, "precision", None)) in ("auto", "auto_gpu"):
         raise ValueError(f"a key needs the meaning of precision={choice}: call with_precision on the settings first")
     # On a GPU the default may round otherwise; `true` does so on each device.
-    left_out = NO_RESULT if getattr(value, "compile", None) else (*NO_RESULT, "compile")
+    left_out = () if getattr(value, "compile", None) else ("compile",)
     if getattr(value, "follows", False):
         raise ValueError("a key needs the number of steps: call `followed` on the training's options first")
     keyless: Mapping[str, object] = getattr(value, "keyless", {})
-    decide = {each.name: getattr(value, each.name) for each in fields(value) if each.name not in left_out}
+    kept = (each.name for each in fields(value) if each.metadata.get(DECIDES, True) and each.name not in left_out)
+    decide = {name: getattr(value, name) for name in kept}
     return argument_key({of: own for of, own in decide.items() if of not in keyless or own != keyless[of]}, read)
 
 

@@ -33,6 +33,8 @@ Choices = tuple[object, ...]  # the values that an option takes; (): any of its 
 REQUIRED: Final[Any] = dataclasses.MISSING  # the default of an option that must be given
 MOST_LAYERS = 256  # of a network
 MEANING = "option"  # key of a field's metadata
+DECIDES = "decides"  # another one
+NO_RESULT = {DECIDES: False}  # metadata of a field that decides no result, and stands in no key of the store
 BESIDE = "+"  # between choices of which a value has several
 MOST_INTEGER = 2**63 - 1  # the largest integer of NumPy, PyTorch and C
 MOST_NUMBER = 1e12  # largest float: seconds times samples per second still fits into 64 bits
@@ -101,8 +103,12 @@ def option(
     given_as: type | None = None,
     group: str = "",
     variants: Mapping[str, type] | None = None,
+    decides: bool = True,
 ) -> T:
-    """Describe a field: its default or `REQUIRED`, its meaning, and the range of its numbers; None is in each range."""
+    """Describe a field: its default or `REQUIRED`, its meaning, and the range of its numbers; None is in each range.
+
+    ``decides`` is false of what changes no result, such as which program computes the same sound.
+    """
     meaning = Meaning(
         text=text,
         range=Range(least=least, most=most, above=above, below=below),
@@ -115,7 +121,7 @@ def option(
         group=group,
         variants=variants,
     )
-    metadata = {MEANING: meaning}
+    metadata = {MEANING: meaning, **({} if decides else NO_RESULT)}
     if isinstance(default, dict):
         return dataclasses.field(default_factory=lambda: dict(default), metadata=metadata)  # type: ignore[return-value]  # as `dataclasses.field` is typed, too
     return dataclasses.field(default=default, metadata=metadata)

@@ -4,10 +4,10 @@ The loop is in `wordless.training.fit`, which imports PyTorch.
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal, TypedDict, TypeVar
 
-from wordless.base.options import Options, option
+from wordless.base.options import NO_RESULT, Options, option
 
 # Steps that follow from the recordings (`FitConfig.followed`): the numbers of steps in the options are those of the
 # built-in corpus, which has 48 minutes, 38 of them for training.
@@ -49,7 +49,8 @@ class FitConfig(Options):
         least=1,
     )
     follows: bool = False  # filled in: `steps` is the least number, and more recordings get more: see `followed`
-    checkpoint_minutes: float = 1.0  # between checkpoints: one number for all trainings of a command
+    # between checkpoints: one number for all trainings of a command
+    checkpoint_minutes: float = field(default=1.0, metadata=NO_RESULT)
     seed: int = 0  # seed of the initial weights and of dropout
 
     @property

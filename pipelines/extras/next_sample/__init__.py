@@ -1,6 +1,6 @@
 """Language models of samples: options and facts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, cast, get_args
 
 from lm.samples.sample_network_options import (
@@ -15,7 +15,7 @@ from pipelines.stages.stage_options import TrainingSettings
 from vocoder.vocoder_options import EngineChoice
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.base.messages import within
-from wordless.base.options import Options, option
+from wordless.base.options import NO_RESULT, Options, option
 from wordless.training import FitConfig
 
 
@@ -27,7 +27,7 @@ class SampleSoundsConfig(Options):
     prompt_seconds: float = 0.5  # longest prompt; of a shorter clip the first half
     temperature: float = 1.0  # 1 draws levels as the model learned them; 0 takes the most probable level
     seed: int = 0  # seed of the drawn levels, and of the clips
-    engine: EngineChoice = "auto"  # the code that generates WaveNet's samples
+    engine: EngineChoice = field(default="auto", metadata=NO_RESULT)  # the code that generates WaveNet's samples
 
 
 ModelName = Literal["wavenet", "wavenet_large", "transformer", "transformer_context"]

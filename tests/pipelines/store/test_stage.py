@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from tests.pipelines.tiny import silent_session
 from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.audio.views import View, Views
 from wordless.base.machine import use_threads
+from wordless.base.options import NO_RESULT, Options, option
 from wordless.base.progress import Terminal
 from wordless.training import FitConfig
 
@@ -27,6 +28,13 @@ CLIPS = Clips.from_rows(
 )
 FIT = FitConfig(precision="fp32")
 made: list[str] = []
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written(Options):
+    engine: str = "fast"  # the name alone leaves nothing out of keys
+    program: str = option("fast", "what writes", decides=False)
+    copies: int = field(default=1, metadata=NO_RESULT)
 
 
 @stage("notes", version=1, title="{values} values of {fit.steps} steps")
@@ -43,6 +51,8 @@ def key(tmp_path: Path, *args: object, **kwargs: object) -> str:
 def test_the_arguments_decide_the_key(tmp_path: Path) -> None:
     entry = Entry(stage="codes", key="f" * 16, place=tmp_path, reused=True)
     assert key(tmp_path) == key(tmp_path, 1, fit=replace(FIT, checkpoint_minutes=99))
+    assert key(tmp_path, Written()) == key(tmp_path, Written(program="slow", copies=2))
+    assert key(tmp_path, Written()) != key(tmp_path, Written(engine="slow"))
     assert key(tmp_path, {"a": 1, "b": 2}) == key(tmp_path, {"b": 2, "a": 1})
     assert key(tmp_path, entry) == key(tmp_path, replace(entry, place=Path("elsewhere")))
     assert key(tmp_path, CLIPS.clips) == key(tmp_path, CLIPS.with_columns(label="dog").clips)  # they have a key
