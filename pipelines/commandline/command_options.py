@@ -479,6 +479,8 @@ def _is_ambiguous(text: str) -> bool:
     return text.lower() in ("null", "true", "false")
 
 
+# Groups whose presets choose for other groups. Hydra reads its list from the end, so they stand behind the others.
+CHOOSING = ("baselines", "experiment")
 QUIET = [{"override hydra/job_logging": "none"}, {"override hydra/hydra_logging": "none"}]
 NO_FOLDER = {"output_subdir": None, "run": {"dir": "."}}
 FOLDERS = {
@@ -504,14 +506,17 @@ def register(command: str) -> None:
         return
     store, known = ConfigStore.instance(), index(command)
     values = nested([each for name, each in known.options.items() if not name.startswith(f"{HYDRA}.")])
+    empty = dict[str, object]()  # keeps the order of the groups in the config
     for name, group in known.groups.items():
-        own = values.pop(name, None)
+        if (own := values.pop(name, None)) is not None:
+            empty[name] = {}
         choices = {choice: nested(each.options.values())[name] for choice, each in group.variants.items()}
         for choice, node in choices.items() or ([(group.chosen, own)] if own is not None else []):
             store.store(choice, node, group=name)
-    chosen = [{name: group.chosen} for name, group in known.groups.items()]
+    order = sorted(known.groups, key=lambda name: CHOOSING.index(name) if name in CHOOSING else -1)
+    chosen = [{name: known.groups[name].chosen} for name in order]
     folders = FOLDERS if command == "run" else NO_FOLDER
-    store.store(command, {"defaults": ["_self_", *chosen, *QUIET], **values, "hydra": folders})
+    store.store(command, {"defaults": ["_self_", *chosen, *QUIET], **values, **empty, "hydra": folders})
 
 
 def compose(command: str, overrides: Sequence[str] = (), *, return_hydra_config: bool = False) -> DictConfig:

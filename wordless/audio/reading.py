@@ -25,6 +25,7 @@ one dimension                          mono
 (2, samples)                           stereo, channels first, as torchaudio reads a file
 {"array": ..., "sampling_rate": ...}   samples with their rate, as datasets of Hugging Face hold them
 (samples, rate)                        samples with their rate, as torchaudio returns them
+a decoder of torchcodec                all its samples, as data sets of Hugging Face hold them from version 4 on
 =====================================  ==============================================================================
 
 Channels are averaged, unless the model reads a single one. All other inputs are ambiguous, and refused:
@@ -390,6 +391,8 @@ def as_waveform(
             if sample_rate not in (None, rate):
                 raise InputError(f"sample_rate is {sample_rate} Hz, and {name} have {rate} Hz; leave one out")
             return as_waveform(samples, rate, channel=channel, channels=channels, alone=alone, name=name)
+        case _ if hasattr(given, "get_all_samples"):
+            return as_waveform(decoded(given), sample_rate, channel=channel, name=name)
         case str() | Path():
             raise InputError(f"{name} are the path {str(given)!r}; read it: wordless.read(path)")
     if sample_rate is None:
@@ -398,6 +401,12 @@ def as_waveform(
     if alone and channels is None and np.shape(cast(Any, sound))[:1] == (STEREO,):
         _require_one_recording(by_channel(sound, name), rate, name)
     return Waveform(samples=mono(sound, channel=channel, channels=channels, name=name), sample_rate=rate)
+
+
+def decoded(decoder: Any) -> dict[str, Any]:
+    """Return all samples ``(samples, channels)`` of a decoder of torchcodec, with their rate."""
+    found = decoder.get_all_samples()
+    return {"array": found.data.T, "sampling_rate": int(found.sample_rate)}
 
 
 def _require_one_recording(samples: Floats, rate: int, name: str) -> None:
