@@ -71,7 +71,12 @@ def test_a_second_of_sound_is_50_codes_at_every_rate(rate: int) -> None:
     per_code = settings.tokenizer.config(settings.audio).samples_per_code
     assert rate / per_code == 50
     assert settings.vocoder.wavenet.hop_length == settings.audio.hop_length
-    assert rates(settings).endswith("hop 10 ms, 50 codes per second in 1 stream")
+    codes = "hop 10 ms, 50 codes per second in 1 stream"
+    assert rates(settings).endswith(f"{codes} and pitch (of recordings with voices)")
+    both = run_settings(composed(f"audio.sample_rate={rate}", "audio.n_mels=64", "tokenizer.level=true"))
+    assert f"{codes} and level and pitch" in rates(both)
+    for words in ("tokenizer.pitch.levels=0", "tokenizer.rates=[8,4]"):
+        assert rates(run_settings(composed(words))).endswith("stream")
 
 
 @pytest.mark.parametrize("sizes", [*zip_longest(*map(choices, SIZED))], ids=str)

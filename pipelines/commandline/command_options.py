@@ -401,6 +401,10 @@ def _prepared(word: str, known: Index) -> str:
         raise InputError(option=bare, value=value, rule=instead)
     if known.names and bare not in known.names and not name.startswith(("+", "hydra")):
         raise unknown_option(bare, known)
+    if bare in known.names and name.startswith(
+        "~"
+    ):  # Hydra removes it, and the command would need it, or take its default
+        raise InputError(f"{word} removes an option, and a command has them all; {_instead(bare, known)}")
     if bare in known.names and name == f"+{bare}":
         raise InputError(f"{bare} is an option already; write {bare}=... without +")
     if bare in known.groups and value.lower() == "null":
@@ -409,6 +413,17 @@ def _prepared(word: str, known: Index) -> str:
         return f"{name}={quote(os.path.expanduser(value))}"  # noqa: PTH111  Path raises for unknown users
     # Hydra has its own error for a number, as in ``lm=3``, and says which presets there are for a text.
     return f"{name}={quote(value)}" if bare in known.groups and _is_ambiguous(value) else word
+
+
+def _instead(name: str, known: Index) -> str:
+    """Say what to write in the place of the removal of an option or group."""
+    if name in known.groups:
+        return f"{name}={known.groups[name].chosen} is the default"
+    if (option := known.options.get(name)) is None:
+        return f"{name}. begins the names of several: give those other values, or leave the word out"
+    if option.takes_list and option.default and not option.meaning.filled:
+        return f"{name}=[] names none, and {name}={spell(option.default)} is the default"
+    return f"{name}={spell(option.default)} is the default"
 
 
 def quote(value: str) -> str:
