@@ -421,7 +421,8 @@ def _instead(name: str, known: Index) -> str:
         return f"{name}={known.groups[name].chosen} is the default"
     if (option := known.options.get(name)) is None:
         return f"{name}. begins the names of several: give those other values, or leave the word out"
-    if option.takes_list and option.default and not option.meaning.filled:
+    filled = option.meaning is not None and option.meaning.filled
+    if option.takes_list and option.default and not filled:
         return f"{name}=[] names none, and {name}={spell(option.default)} is the default"
     return f"{name}={spell(option.default)} is the default"
 
