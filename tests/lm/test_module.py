@@ -41,6 +41,7 @@ def test_logits_are_those_of_the_log_probabilities(any_model: LanguageModel) -> 
         assert logits.shape == (*own.shape, any_model.codebook_size)
         found = logits.log_softmax(-1).gather(2, torch.tensor(own, dtype=torch.int64)[..., None])[..., 0]
         np.testing.assert_array_equal(found, any_model.log_probabilities(clip))
+    assert (any_model.sample_rate, any_model.codebook_size) == (16_000, 7)
     empty = random_rates(any_model.format, 3).crop(0, 0)
     assert any_model.logits(empty).shape == (0, any_model.predicted.streams, 7)
 

@@ -357,8 +357,8 @@ class _Array(Protocol):
 Samples = _Array | Sequence[float] | Sequence[Sequence[float]] | Mapping[str, Any] | tuple[_Array, int]
 Channels = Literal["first", "last"]  # the dimension of the channels in an array: (channels, samples), or the other way
 MAX_CHANNELS, STEREO = 8, 2
-# Largest correlation of two rows, one at most so many seconds later, of two recordings. Of 300 pairs from five sets of
-# recordings 2 have a higher one, digits of one voice; sound from one place reaches two microphones within this time.
+# Least correlation of two channels of one recording, one at most so many seconds later than the other: sound from one
+# place reaches two microphones within this time. Of 300 pairs of clips from five sets, 293 have a lower one.
 LIKENESS, SPREAD = 0.2, 0.01
 COMPARED = 1 << 20  # samples that are compared, from the middle of the rows
 FULL_SCALE = {np.dtype(np.int16): 2.0**15, np.dtype(np.int32): 2.0**31}
