@@ -181,9 +181,11 @@ class LanguageModel(nn.Module):
         read = [
             self.reader(row)(Window(start=0, counted=0, stop=length)) for row, length in zip(rows, lengths, strict=True)
         ]
-        if not max(lengths, default=0):
-            return torch.zeros(len(rows), 0, *self.predicted.code_shape, device=self.gpt.device)
-        return self._by_step(self.gpt(_padded(read)[:, :-1]))
+        found = torch.zeros(len(rows), 0, *self.predicted.code_shape, device=self.gpt.device)
+        if max(lengths, default=0):
+            found = self._by_step(self.gpt(_padded(read)[:, :-1]))
+        steps = codes.shape[1] * self.format.samples_per_code // self.predicted.samples_per_code
+        return nn.functional.pad(found, (0, 0, 0, 0, 0, steps - found.shape[1]))  # where no row is so long
 
     def logits(self, codes: Codes) -> Tensor:
         """Compute the logits of each code of a recording of any length, given the codes before it.
@@ -415,7 +417,7 @@ class LanguageModel(nn.Module):
         found = [torch.zeros(len(chosen), 0, dim, device=self.gpt.device, dtype=torch.float32)]
         found += [states for _, states in self._states_of_layers([codes], chosen, first=first)]
         whole = torch.cat(found, dim=1)
-        return whole[0] if isinstance(layers, int) else whole
+        return whole[0] if isinstance(layers, int | np.integer) else whole
 
     @torch.no_grad()
     @exact
@@ -440,12 +442,12 @@ class LanguageModel(nn.Module):
             begin, end = filled[row], filled[row] + states.shape[1]
             found[:, row, begin:end], filled[row] = states, end
         mask = torch.arange(size[2], device=device) < torch.tensor(lengths, device=device)[:, None]
-        return found[0] if isinstance(layers, int) else found, mask
+        return found[0] if isinstance(layers, int | np.integer) else found, mask
 
     def _layers(self, layers: int | Sequence[int] | None) -> Sequence[int]:
         """Return the numbers of layers; refuse others."""
         last = self.gpt.config.layers
-        chosen = range(1 + last) if layers is None else [layers] if isinstance(layers, int) else layers
+        chosen = range(1 + last) if layers is None else [layers] if isinstance(layers, int | np.integer) else layers
         for layer in chosen:
             require(0 <= layer <= last, "layers", layer, f"choose 0 (embeddings) to {last}")
         return chosen

@@ -56,6 +56,10 @@ def test_a_padded_batch_has_the_logits_of_each_recording(any_model: LanguageMode
     torch.testing.assert_close(any_model(values, mask.long()), found)
     torch.testing.assert_close(any_model(values[:1]), found[:1], rtol=0, atol=1e-5)
     assert any_model(values[:, :0]).shape == (3, 0, *any_model.predicted.code_shape)
+    short = any_model(values, mask & (torch.arange(3) < 2))  # of no row is the third step
+    assert short.shape == found.shape
+    torch.testing.assert_close(short[2], found[2] * (short[2] != 0), rtol=0, atol=1e-5)
+    assert any_model(values, mask & False).shape == found.shape
 
 
 @torch.no_grad()
