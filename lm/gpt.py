@@ -72,16 +72,19 @@ class GPT(nn.Module):
     def forward(self, tokens: Tensor) -> Tensor:
         """Map begin-of-sequence and tokens ``(batch, positions)`` to logits ``(batch, positions, per_stream)``.
 
-        Inputs are those of `lm.model.LanguageModel.reader`. Codes have no begin-of-sequence, and are refused; on a GPU
-        only their shape is checked, because a look at the numbers would wait for it.
+        Inputs are those of `lm.model.LanguageModel.reader`. Codes have no begin-of-sequence, and are refused.
         """
-        if not torch.compiler.is_compiling():
-            self._require_tokens(tokens)
         # A statement of its own: `torch.compile` would otherwise compile the next line anew in each step.
         decoded = self.decoded(tokens)
         return self.logits(decoded)[:, : tokens.shape[1]]
 
-    def _require_tokens(self, tokens: Tensor) -> None:
+    def require_tokens(self, tokens: Tensor) -> None:
+        """Refuse inputs that do not begin with begin-of-sequence, such as codes.
+
+        On a GPU only the shape is checked, because a look at the numbers would wait for it.
+        """
+        if torch.compiler.is_compiling():
+            return
         dimensions, bos = self.input_dimensions, self.vocabulary.bos
         fits = tokens.ndim == dimensions and not tokens.is_floating_point()
         if fits and tokens.device.type == "cpu" and tokens.numel():
@@ -106,6 +109,7 @@ class GPT(nn.Module):
 
     def embed(self, tokens: Tensor) -> Embedded:
         """Compute the first layer's inputs ``(batch, positions, model_dim)``; positions as in `decoded`."""
+        self.require_tokens(tokens)
         return self.embed_steps(self.vocabulary.steps(tokens) if self.by_step else tokens[..., None])
 
     def embed_steps(self, steps: Tensor, added: Tensor | None = None) -> Embedded:

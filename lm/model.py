@@ -7,7 +7,7 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path
 from pkgutil import resolve_name
-from typing import Literal
+from typing import Literal, overload
 
 import numpy as np
 import torch
@@ -181,9 +181,11 @@ class LanguageModel(nn.Module):
         read = [
             self.reader(row)(Window(start=0, counted=0, stop=length)) for row, length in zip(rows, lengths, strict=True)
         ]
-        if not max(lengths, default=0):
-            return torch.zeros(len(rows), 0, *self.predicted.code_shape, device=self.gpt.device)
-        return self._by_step(self.gpt(_padded(read)[:, :-1]))
+        found = torch.zeros(len(rows), 0, *self.predicted.code_shape, device=self.gpt.device)
+        if max(lengths, default=0):
+            found = self._by_step(self.gpt(_padded(read)[:, :-1]))
+        steps = codes.shape[1] * self.format.samples_per_code // self.predicted.samples_per_code
+        return nn.functional.pad(found, (0, 0, 0, 0, 0, steps - found.shape[1]))  # where no row is so long
 
     def logits(self, codes: Codes) -> Tensor:
         """Compute the logits of each code of a recording of any length, given the codes before it.
@@ -238,22 +240,46 @@ class LanguageModel(nn.Module):
 
     # Continuations
 
+    @overload
     def generate(
         self,
         prompt: Codes | None = None,
         *,
-        seconds: float | None = None,
+        seconds: float,
+        num_samples: None = None,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        seed: int = 0,
+    ) -> Codes: ...
+
+    @overload
+    def generate(
+        self,
+        prompt: Codes | None = None,
+        *,
+        seconds: float,
+        num_samples: int,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        seed: int = 0,
+    ) -> list[Codes]: ...
+
+    def generate(
+        self,
+        prompt: Codes | None = None,
+        *,
+        seconds: float,
         num_samples: int | None = None,
         temperature: float = 1.0,
         top_k: int = 0,
         seed: int = 0,
-    ) -> Codes:
+    ) -> Codes | list[Codes]:
         """Generate a continuation, without the prompt; with no prompt, a recording from its beginning.
 
         Args:
             prompt: codes of this model's codebook; only whole time steps are read.
             seconds: length of the continuation.
-            num_samples: its length in samples at `sample_rate`, in the place of ``seconds``.
+            num_samples: number of continuations, which are returned as a list; None: one, without a list.
             temperature: divides the logits; 0 takes the most probable code each time.
             top_k: draws among the most probable codes only; 0: among all.
             seed: of the draws; the same seed gives the same codes.
@@ -261,43 +287,52 @@ class LanguageModel(nn.Module):
         Raises:
             InputError: the codes are of another codebook, or a number is out of its range.
         """
-        sampling = CodeSampling(temperature=temperature, top_k=top_k)
-        return self._continue([prompt], self._samples(seconds, num_samples, seed), sampling, seed)[0]
+        found = self.generate_batch(
+            [prompt],
+            seconds=seconds,
+            num_samples=1 if num_samples is None else num_samples,
+            temperature=temperature,
+            top_k=top_k,
+            seed=seed,
+        )
+        return found[0] if num_samples is None else found
 
     def generate_batch(
         self,
         prompts: Sequence[Codes | None],
         *,
-        seconds: float | None = None,
-        num_samples: int | None = None,
+        seconds: float,
+        num_samples: int = 1,
         temperature: float = 1.0,
         top_k: int = 0,
         seed: int = 0,
         sampling: CodeSampling | None = None,
     ) -> list[Codes]:
-        """Generate a continuation of each prompt, without the prompts, as `generate` does.
+        """Generate ``num_samples`` continuations of each prompt, without the prompts; for the options see `generate`.
 
-        Continuation ``i`` depends on the whole time steps of its prompt, the seed and ``i`` alone: so ``[prompt] * 4``
-        gives four continuations of one prompt. ``sampling`` is temperature and top-k as one value, in their place.
+        Those of a prompt follow each other. Number ``i`` of all depends on the whole time steps of its prompt, the seed
+        and ``i`` alone. ``sampling`` is temperature and top-k as one value, in their place.
         """
-        length = self._samples(seconds, num_samples, seed)
-        sampling = _sampling(temperature, top_k, sampling)
-        return self._continue(prompts, length, sampling, seed) if prompts else []
+        length, sampling = self._samples(seconds, seed), _sampling(temperature, top_k, sampling)
+        require(num_samples >= 1, "num_samples", num_samples, "ask for 1 continuation or more of each prompt")
+        if isinstance(prompts, Codes):
+            raise InputError("prompts is of type Codes; give a list of them, or one to generate(...)")
+        every = [prompt for prompt in prompts for _ in range(num_samples)]
+        return self._continue(every, length, sampling, seed) if every else []
 
     def stream(
         self,
         prompt: Codes | None = None,
         *,
-        seconds: float | None = None,
-        num_samples: int | None = None,
+        seconds: float,
         temperature: float = 1.0,
         top_k: int = 0,
         seed: int = 0,
         sampling: CodeSampling | None = None,
     ) -> Iterator[Codes]:
-        """Give the continuation of `generate_batch` of one prompt by time steps, as they are generated."""
+        """Give the continuation of `generate` by time steps; ``sampling`` is that of `generate_batch`."""
         sampling = _sampling(temperature, top_k, sampling)
-        yield from self._stream(prompt, self._samples(seconds, num_samples, seed), sampling, seed)
+        yield from self._stream(prompt, self._samples(seconds, seed), sampling, seed)
 
     def _continue(
         self, prompts: Sequence[Codes | None], num_samples: int, sampling: CodeSampling, seed: int
@@ -321,15 +356,10 @@ class LanguageModel(nn.Module):
             yield Codes(values=values, num_samples=samples, format=self.predicted)
             left -= samples
 
-    def _samples(self, seconds: float | None, num_samples: int | None, seed: int) -> int:
+    def _samples(self, seconds: float, seed: int) -> int:
         """Return the samples to generate; refuse a length or a seed that there is not."""
+        num_samples = samples_to_generate(seconds, self.format.sample_rate)
         require_seed(seed, "seed")
-        if seconds is not None and num_samples is None:
-            return samples_to_generate(seconds, self.format.sample_rate)
-        if num_samples is None or seconds is not None:
-            given = "missing" if num_samples is None else f"{seconds}, and num_samples {num_samples}"
-            raise InputError(f"seconds is {given}", remedy="give one of seconds= and num_samples=")
-        require(num_samples >= 1, "num_samples", num_samples, "ask for 1 sample or more")
         return num_samples
 
     def _prompt(self, prompt: Codes | None) -> IntArray:
@@ -387,7 +417,7 @@ class LanguageModel(nn.Module):
         found = [torch.zeros(len(chosen), 0, dim, device=self.gpt.device, dtype=torch.float32)]
         found += [states for _, states in self._states_of_layers([codes], chosen, first=first)]
         whole = torch.cat(found, dim=1)
-        return whole[0] if isinstance(layers, int) else whole
+        return whole[0] if isinstance(layers, int | np.integer) else whole
 
     @torch.no_grad()
     @exact
@@ -412,12 +442,12 @@ class LanguageModel(nn.Module):
             begin, end = filled[row], filled[row] + states.shape[1]
             found[:, row, begin:end], filled[row] = states, end
         mask = torch.arange(size[2], device=device) < torch.tensor(lengths, device=device)[:, None]
-        return found[0] if isinstance(layers, int) else found, mask
+        return found[0] if isinstance(layers, int | np.integer) else found, mask
 
     def _layers(self, layers: int | Sequence[int] | None) -> Sequence[int]:
         """Return the numbers of layers; refuse others."""
         last = self.gpt.config.layers
-        chosen = range(1 + last) if layers is None else [layers] if isinstance(layers, int) else layers
+        chosen = range(1 + last) if layers is None else [layers] if isinstance(layers, int | np.integer) else layers
         for layer in chosen:
             require(0 <= layer <= last, "layers", layer, f"choose 0 (embeddings) to {last}")
         return chosen

@@ -127,6 +127,7 @@ class UpsamplerGPT(GPT):
 
     def embed(self, tokens: Tensor) -> Embedded:
         """Compute the first layer's inputs ``(batch, positions, model_dim)`` of tokens with their columns."""
+        self.require_tokens(tokens)
         tokens, conditions = tokens[..., 0], tokens[..., 1:]
         steps = self.vocabulary.steps(tokens) if self.by_step else tokens[..., None]
         of_steps = conditions[:, :: self.vocabulary.streams] if self.by_step else conditions

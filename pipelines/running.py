@@ -2,6 +2,7 @@
 
 import csv
 import filecmp
+import os
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import pandas
 import soundfile
 
@@ -20,10 +22,10 @@ from pipelines.results.run_record import read_results
 from pipelines.store.inputs_and_outputs import REPORT, RESULTS, is_held
 from tokenizer.tokenizer import Tokenizer
 from vocoder.vocoder import Vocoder
-from wordless.audio.reading import by_channel, mono, read, whole_rate
+from wordless.audio.reading import by_channel, decoded, mono, read, whole_rate
 from wordless.audio.waveform import Waveform
 from wordless.base.files import mark, remove
-from wordless.base.messages import InputError
+from wordless.base.messages import InputError, listed
 from wordless.base.saved_models import LANGUAGE_MODEL, TOKENIZER, VOCODER
 
 CLIPS, RECORDINGS = "clips.csv", "recordings"
@@ -91,8 +93,9 @@ def run(
         clips: the recordings, a data frame or a mapping for each. Columns are those of a table (``path``, ``label``,
             ``group``, ``split``, ``start``, ``end``, ...); paths are those below ``corpus.root``, or below the working
             folder. Sound that is in no file stands in a column ``array`` instead, one array ``(samples,)`` or
-            ``(samples, channels)`` for each clip, beside a column ``sampling_rate`` in Hz; floats beyond [-1, 1] are
-            clipped.
+            ``(samples, channels)`` for each clip, beside a column ``sampling_rate`` in Hz; or in a column ``audio`` of
+            ``{"array": ..., "sampling_rate": ...}``, as in data sets of Hugging Face, of waveforms, or of paths. Floats
+            beyond [-1, 1] are clipped.
 
     Raises:
         InputError: what the command refuses, in its words.
@@ -101,6 +104,8 @@ def run(
     folder, options = Path(folder).expanduser().absolute(), {**(options or {})}
     if clips is not None and not isinstance(clips, pandas.DataFrame):
         clips = pandas.DataFrame([dict(row) for row in clips])
+    if clips is not None:
+        clips = _without_audio(clips)
     given = {**({} if clips is None else _written(clips, folder, bool(options.get("replace")))), **options}
     words = [f"{name}={_spelled(value)}" for name, value in given.items()]
     command = [sys.executable, "-m", "pipelines.cli", "run", f"hydra.run.dir={quote(str(folder))}", *words]
@@ -118,6 +123,41 @@ def run(
     if process.returncode == 2:
         raise InputError(last.removeprefix("wordless run: "))
     raise RuntimeError(f"wordless run ended with exit code {process.returncode}: {last}")
+
+
+def _without_audio(clips: pandas.DataFrame) -> pandas.DataFrame:
+    """Return the table with the sounds of a column ``audio`` in the columns ``array`` and ``sampling_rate``."""
+    if "audio" not in clips or not any(map(_is_sound, clips["audio"])):
+        return clips  # paths
+    if "sampling_rate" in clips and all(isinstance(each, np.ndarray | list) for each in clips["audio"]):
+        return clips.rename(columns={"audio": "array"})
+    if beside := [name for name in ("array", "sampling_rate", "path") if name in clips]:
+        rule = "sound of a column audio has its own: leave one of them out"
+        raise InputError(option="clips", value=[*clips], rule=f"{listed(beside)} beside audio: {rule}")
+    sounds = [_sound_of(each, f"clips.audio[{number}]") for number, each in enumerate(clips["audio"])]
+    arrays, rates = pandas.Series([array for array, _ in sounds], dtype=object), [rate for _, rate in sounds]
+    return clips.drop(columns="audio").assign(array=arrays.to_numpy(), sampling_rate=rates)
+
+
+def _is_sound(given: object) -> bool:
+    """Return whether a cell holds sound, and is no path of it."""
+    return not isinstance(given, str | os.PathLike | float | None)
+
+
+def _sound_of(given: object, name: str) -> tuple[object, object]:
+    """Return samples and rate in Hz of a cell: what `Tokenizer.encode` takes without a rate."""
+    match decoded(given) if hasattr(given, "get_all_samples") else given:
+        case {"array": samples, "sampling_rate": rate} if samples is not None:
+            return samples, rate
+        case Waveform() as sound:
+            return sound.samples, sound.sample_rate
+        case (samples, rate):
+            return samples, rate
+    rule = 'give {"array": ..., "sampling_rate": ...}, a Waveform, or (samples, rate)'
+    if isinstance(given, Mapping):
+        rule += "; a data set whose sound is not decoded (decode=False) is read with corpus=dataset"
+    known = f"a mapping of {listed([*map(str, given)])}" if isinstance(given, Mapping) else type(given).__name__
+    raise InputError(option=name, value=known, rule=rule)
 
 
 def _spelled(value: object) -> str:

@@ -14,11 +14,13 @@ from pipelines.commandline.command_options import completed, compose, index, res
 from pipelines.commandline.commands import COMMANDS
 from pipelines.jobs.run_chain import rates
 from pipelines.jobs.run_rules import run_settings
+from pipelines.methods.methods_table import BODIES, METHODS
 from pipelines.settings.run_settings import EMBEDDED, RunSettings
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 
 CONF = Path(__file__).parents[1] / "conf"
-SIZED = ("tokenizer", "lm", "vocoder", "baselines", "ast", "audio_transformer", "wav2vec2", "next_sample")
+SIZED = ("tokenizer", "lm", "vocoder", *BODIES, "next_sample")
+FEW_STEPS = 100  # of a tiny training; that of the tokenizer has 300
 
 
 def choices(group: str) -> list[str]:
@@ -69,13 +71,42 @@ def test_a_second_of_sound_is_50_codes_at_every_rate(rate: int) -> None:
     per_code = settings.tokenizer.config(settings.audio).samples_per_code
     assert rate / per_code == 50
     assert settings.vocoder.wavenet.hop_length == settings.audio.hop_length
-    assert rates(settings).endswith("hop 10 ms, 50 codes per second in 1 stream")
+    codes = "hop 10 ms, 50 codes per second in 1 stream"
+    assert rates(settings).endswith(f"{codes} and pitch (of recordings with voices)")
+    both = run_settings(composed(f"audio.sample_rate={rate}", "audio.n_mels=64", "tokenizer.level=true"))
+    assert f"{codes} and level and pitch" in rates(both)
+    for words in ("tokenizer.pitch.levels=0", "tokenizer.rates=[4,2]"):
+        assert rates(run_settings(composed(words))).endswith("stream")
 
 
 @pytest.mark.parametrize("sizes", [*zip_longest(*map(choices, SIZED))], ids=str)
 def test_every_size_is_accepted(sizes: tuple[str | None, ...]) -> None:
     """Each row of sizes together: composing takes longest."""
     run_settings(composed(*(f"{group}={size}" for group, size in zip(SIZED, sizes, strict=True) if size)))
+
+
+@pytest.mark.parametrize("words", [("experiment=smoke",), ("lm=tiny", "baselines=tiny")], ids=str)
+def test_no_method_stays_large_in_a_tiny_run(words: tuple[str, ...]) -> None:
+    """Every method of the table: those of the GPT have its steps, and all others those of their body."""
+    config = composed(*words)
+    trained = [
+        name for name in options(config) if name.partition(".")[0] in (*BODIES, "lm") and name.endswith(".steps")
+    ]
+    assert {name.partition(".")[0] for name in trained} == {*BODIES, "lm"}
+    for name in trained:
+        value: object = config
+        for part in name.split("."):
+            value = value[part]  # type: ignore[index]  # a mapping
+        assert isinstance(value, int)
+        assert value <= FEW_STEPS, name
+    for method in METHODS.values():
+        assert not method.body or "tiny" in choices(method.body), method.name
+
+
+def test_a_choice_of_the_user_is_kept_beside_a_tiny_preset() -> None:
+    sizes = composed("baselines=tiny", "gpt_sound=small"), composed("gpt_sound=small"), composed("experiment=smoke")
+    given, small, smoke = (each["gpt_sound"] for each in sizes)
+    assert given == small != smoke
 
 
 def options(values: dict[str, object], name: str = "") -> Iterator[str]:

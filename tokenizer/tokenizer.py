@@ -606,6 +606,7 @@ class Tokenizer(nn.Module):
         level, device = self.config.level, frames.device
         if level is None:
             return frames
+        self._require_streams(values, self.format.streams)
         log_mel = frames * self.std.to(device) + self.mean.to(device)
         if values.shape[-1] > self.config.bands:
             gains = level.gains(values[..., self.format.column(level)]).repeat_interleave(self.patch_frames, 1)

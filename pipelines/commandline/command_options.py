@@ -414,6 +414,10 @@ def _prepared(word: str, known: Index) -> str:
         raise InputError(option=bare, value=value, rule=instead)
     if known.names and bare not in known.names and not name.startswith(("+", "hydra")):
         raise unknown_option(bare, known)
+    if bare in known.names and name.startswith(
+        "~"
+    ):  # Hydra removes it, and the command would need it, or take its default
+        raise InputError(f"{word} removes an option, and a command has them all; {_instead(bare, known)}")
     if bare in known.names and name == f"+{bare}":
         raise InputError(f"{bare} is an option already; write {bare}=... without +")
     if bare in known.groups and value.lower() == "null":
@@ -422,6 +426,18 @@ def _prepared(word: str, known: Index) -> str:
         return f"{name}={quote(os.path.expanduser(value))}"  # noqa: PTH111  Path raises for unknown users
     # Hydra has its own error for a number, as in ``lm=3``, and says which presets there are for a text.
     return f"{name}={quote(value)}" if bare in known.groups and _is_ambiguous(value) else word
+
+
+def _instead(name: str, known: Index) -> str:
+    """Say what to write in the place of the removal of an option or group."""
+    if name in known.groups:
+        return f"{name}={known.groups[name].chosen} is the default"
+    if (option := known.options.get(name)) is None:
+        return f"{name}. begins the names of several: give those other values, or leave the word out"
+    filled = option.meaning is not None and option.meaning.filled
+    if option.takes_list and option.default and not filled:
+        return f"{name}=[] names none, and {name}={spell(option.default)} is the default"
+    return f"{name}={spell(option.default)} is the default"
 
 
 def quote(value: str) -> str:
@@ -492,6 +508,8 @@ def _is_ambiguous(text: str) -> bool:
     return text.lower() in ("null", "true", "false")
 
 
+# Groups whose presets choose for other groups. Hydra reads its list from the end, so they stand behind the others.
+CHOOSING = ("baselines", "experiment")
 QUIET = [{"override hydra/job_logging": "none"}, {"override hydra/hydra_logging": "none"}]
 NO_FOLDER = {"output_subdir": None, "run": {"dir": "."}}
 FOLDERS = {
@@ -517,14 +535,17 @@ def register(command: str) -> None:
         return
     store, known = ConfigStore.instance(), index(command)
     values = nested([each for name, each in known.options.items() if not name.startswith(f"{HYDRA}.")])
+    empty = dict[str, object]()  # keeps the order of the groups in the config
     for name, group in known.groups.items():
-        own = values.pop(name, None)
+        if (own := values.pop(name, None)) is not None:
+            empty[name] = {}
         choices = {choice: nested(each.options.values())[name] for choice, each in group.variants.items()}
         for choice, node in choices.items() or ([(group.chosen, own)] if own is not None else []):
             store.store(choice, node, group=name)
-    chosen = [{name: group.chosen} for name, group in known.groups.items()]
+    order = sorted(known.groups, key=lambda name: CHOOSING.index(name) if name in CHOOSING else -1)
+    chosen = [{name: known.groups[name].chosen} for name in order]
     folders = FOLDERS if command == "run" else NO_FOLDER
-    store.store(command, {"defaults": ["_self_", *chosen, *QUIET], **values, "hydra": folders})
+    store.store(command, {"defaults": ["_self_", *chosen, *QUIET], **values, **empty, "hydra": folders})
 
 
 def compose(command: str, overrides: Sequence[str] = (), *, return_hydra_config: bool = False) -> DictConfig:

@@ -47,6 +47,7 @@ from pipelines.results.probes import PREDICTIONS, probes_of_run, write_predictio
 from pipelines.results.results import lost_clips, write_results
 from pipelines.results.run_record import RESAMPLES, Made, Section, lost_file, parameters, read_results, values_by_name
 from pipelines.settings.run_settings import EMBEDDED, RunSettings, choose_workers, usual_stages
+from pipelines.stages.codebooks import wants_pitch
 from pipelines.stages.features import BAG_OF_CODES
 from pipelines.stages.listening import LISTENING, wav_name
 from pipelines.store.inputs_and_outputs import REPORT, RESULTS
@@ -139,12 +140,14 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
 
 
 def rates(settings: RunSettings) -> str:
-    """Describe sample rate, window and hop of the front end, and the codes per second."""
+    """Describe sample rate, window and hop of the front end, and the codes per second with their side streams."""
     audio, tokenizers = settings.audio, [own.config(settings.audio) for own in settings.tokenizer.by_rate]
     window, hop = (1000 * samples / audio.sample_rate for samples in (audio.window_length, audio.hop_length))
     codes = listed([f"{audio.sample_rate / each.samples_per_code:.4g}" for each in tokenizers])
     streams = tokenizers[0].bands
     where = "in 1 stream" if streams == 1 else f"in each of {streams} streams"
+    where += " and level" if settings.tokenizer.by_rate[0].level else ""
+    where += " and pitch (of recordings with voices)" if wants_pitch(audio, settings.tokenizer.by_rate[0]) else ""
     return f"{audio.sample_rate:,} Hz, window {window:.4g} ms, hop {hop:.4g} ms, {codes} codes per second {where}"
 
 

@@ -35,7 +35,7 @@ from pipelines.pages.charts import (
     shortened,
 )
 from pipelines.pages.phrasing import LATEX, draw, full_name, interval, latex_table, noise_label, number, percent
-from pipelines.pages.report import learning_charts
+from pipelines.pages.report import learning_charts, line_look
 from pipelines.results.run_record import (
     NAMES,
     RESAMPLES,
@@ -61,7 +61,8 @@ ACROSS = ("unlabelled_hours", "tokenizer.codebook_size")  # go from left to righ
 METRICS = ("accuracy", "mean_average_precision")  # of probes; a sweep is judged by the first that its runs have
 BAG = "bag_of_codes"
 FigureName = tuple[str, str, str | None]  # stage, name, of
-PERPLEXITY: FigureName = ("lm", "perplexity", None)
+# Perplexities of codebooks of several sizes are not of the same choices: bits per second are.
+BITS: FigureName = ("lm", "bits_per_second", None)
 RECOGNISED: FigureName = ("vocoder", "label_accuracy", WAVENET.key)
 MAX_PAIRS = 60  # rows of the table of pairs; sweep.csv has all
 Named = tuple[str, FigureName, Look]  # label, figure and look of a curve over the swept option
@@ -95,7 +96,7 @@ class Point:
     @property
     def rate(self) -> float:
         """Bits per second that the language model needs."""
-        return self.value("lm", "bits_per_second")
+        return self.value(*BITS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -286,16 +287,18 @@ def write_sweep(sweep: Path, jobs: Sequence[Job], *, command: str) -> tuple[Runs
 
 
 def _latex(runs: Runs) -> str:
-    """Write a row for each run: its options, the figure that judges the runs, and the perplexity."""
-    judge = f"{full_name(runs.metric)} of {full_name(runs.judged)}"
-    head = [*(runs.options or ["job"]), f"{judge} on test", "interval", "on validation", "perplexity"]
+    """Write a row for each run: its options, the figure of each method, and the bit rate of the language model."""
+    judge, others = full_name(runs.judged), [of for of in runs.methods if of != runs.judged]
+    head = [*(runs.options or ["job"]), f"{full_name(runs.metric)} of {judge} on test", "interval", "on validation"]
+    head += [*(f"{full_name(of)} on test" for of in others), "bits per second of the GPT"]
     rows = list[list[str]]()
     for point in runs.points:
         test = find(point.figures, *runs.probe)
         names = [point.job.overrides.get(name, "") for name in runs.options] or [str(point.job.number)]
         values = [percent(point.value(*runs.probe)), interval(test) if test else "–"]
-        validated = percent(point.value(*runs.probe, split="validation"))
-        rows.append([*names, *values, validated, number(point.value(*PERPLEXITY))])
+        values.append(percent(point.value(*runs.probe, split="validation")))
+        values += [percent(point.value("probe", runs.metric, of)) for of in others]
+        rows.append([*names, *values, number(point.rate)])
     return latex_table(head, rows)
 
 
@@ -333,30 +336,42 @@ def sweep_charts(runs: Runs) -> dict[str, Chart]:
 
 
 def _figures(runs: Runs) -> Chart | None:
-    """Draw accuracy, with a ring around the best run, and perplexity; several lines have colours of their own."""
+    """Draw the accuracy of each method, with a ring around the best run, and the bit rate of the language model.
+
+    If lines are of several values of the other options, they have colours of their own, and each method has a panel.
+    """
     named: dict[str, list[Named]] = {}
+    judged = (full_name(runs.judged), runs.probe, look(marker="o", line="-", size=4))
     if runs.best:
-        bag = (full_name(BAG), ("probe", runs.metric, BAG), look(ORANGE, "s", line="--", size=4, width=1.3))
-        judged = (full_name(runs.judged), runs.probe, look(marker="o", line="-", size=4))
-        named[f"{full_name(runs.metric)} on test"] = [judged, *([] if runs.judged == BAG else [bag])]
-    if any(find(point.figures, *PERPLEXITY) for point in runs.points):
-        named["perplexity of the language model"] = [(full_name(GPT), PERPLEXITY, look(marker="o", line="-", size=4))]
+        others = [(full_name(of), ("probe", runs.metric, of), _look_of(of)) for of in runs.methods if of != runs.judged]
+        title = f"{full_name(runs.metric)} on test"
+        if len(runs.lines) == 1:
+            named[title] = [judged, *others]
+        else:
+            named = {f"{title}, {each[0]}": [each] for each in (judged, *others)}
+    if any(find(point.figures, *BITS) for point in runs.points):
+        named["bits per second of the language model"] = [(full_name(GPT), BITS, look(marker="o", line="-", size=4))]
     alone, marked, panels = len(runs.lines) == 1, runs.place(runs.best) if runs.best else None, []
     for title, each in named.items():
-        curves, is_probe = [], each[0][1] == runs.probe
-        if runs.best and is_probe:
+        curves, is_probe = [], each[0][1] != BITS
+        if runs.best and each[0][1] == runs.probe:
             ring, looks = [(runs.place(runs.best), runs.best.value(*runs.probe))], look(INK, "o", filled=False, size=11)
             curves.append(Curve(points=ring, look=looks, label="chosen on validation"))
         for (name, line), (colour, marker) in zip(runs.lines.items(), cycle(SERIES), strict=False):
             for place, (label, figure, looks) in enumerate(each):
                 if not alone:
-                    label = "" if place else shortened(name, 22)
-                    looks = looks | {"color": colour, "markerfacecolor": colour, "marker": "" if place else marker}
+                    label = shortened(name, 22)
+                    looks = looks | {"color": colour, "markerfacecolor": colour, "marker": marker, "linestyle": "-"}
                 points = [(runs.place(point), find(point.figures, *figure)) for point in line]
-                band: Interval = "band" if alone or not place else ""
+                band: Interval = "band" if not place else ""
                 curves.append(Curve(points=points, look=looks, label=label, interval=band))
         panels.append(Panel(title=title, curves=curves, ratios=is_probe, marked=marked))
     return _over_options(runs, panels, name="figures", title="Figures by run")
+
+
+def _look_of(method: str) -> Look:
+    """Draw the bag of codes orange and dashed, and other methods as the pages of their runs do."""
+    return look(ORANGE, "s", line="--", size=4, width=1.3) if method == BAG else line_look(method)
 
 
 def _noise(runs: Runs) -> Chart | None:

@@ -228,12 +228,17 @@ def beginning(root: Path, sample_rate: int, clip: Clip) -> FloatArray:
     return read_beginning(root / clip.path, sample_rate, MAX_SECONDS, part=clip.part).samples
 
 
+def wants_pitch(audio: SpectrogramConfig, settings: TokenizerSettings) -> bool:
+    """Return whether codes of recordings with voices have a stream of pitch."""
+    return bool(settings.pitch.levels) and settings.start is None and resolves_pitch(audio.sample_rate)
+
+
 def pitches(session: Session, manifest: Clips, audio: SpectrogramConfig, settings: TokenizerSettings) -> Entry | None:
     """Measure the range of the pitch of training clips, for its codes.
 
     None if no such stream is wanted, the sample rate resolves no pitch, or few recordings have voices.
     """
-    if not settings.pitch.levels or settings.start is not None or not resolves_pitch(audio.sample_rate):
+    if not wants_pitch(audio, settings):
         return None
     entry = _measured_pitches(session, manifest, audio.sample_rate, audio.hop_length)
     if (share := entry.read_json(PITCHES)["voiced"]) < FEW_VOICED:

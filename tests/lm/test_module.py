@@ -41,6 +41,7 @@ def test_logits_are_those_of_the_log_probabilities(any_model: LanguageModel) -> 
         assert logits.shape == (*own.shape, any_model.codebook_size)
         found = logits.log_softmax(-1).gather(2, torch.tensor(own, dtype=torch.int64)[..., None])[..., 0]
         np.testing.assert_array_equal(found, any_model.log_probabilities(clip))
+    assert (any_model.sample_rate, any_model.codebook_size) == (16_000, 7)
     empty = random_rates(any_model.format, 3).crop(0, 0)
     assert any_model.logits(empty).shape == (0, any_model.predicted.streams, 7)
 
@@ -55,6 +56,10 @@ def test_a_padded_batch_has_the_logits_of_each_recording(any_model: LanguageMode
     torch.testing.assert_close(any_model(values, mask.long()), found)
     torch.testing.assert_close(any_model(values[:1]), found[:1], rtol=0, atol=1e-5)
     assert any_model(values[:, :0]).shape == (3, 0, *any_model.predicted.code_shape)
+    short = any_model(values, mask & (torch.arange(3) < 2))  # of no row is the third step
+    assert short.shape == found.shape
+    torch.testing.assert_close(short[2], found[2] * (short[2] != 0), rtol=0, atol=1e-5)
+    assert any_model(values, mask & False).shape == found.shape
 
 
 @torch.no_grad()
@@ -137,28 +142,29 @@ def test_states_of_a_batch_are_those_of_each_recording(any_model: LanguageModel)
 
 
 def test_batches_are_generated_with_the_defaults_of_one(any_model: LanguageModel) -> None:
-    if not isinstance(any_model, RatesModel) or any_model.rates:
-        prompts = [random_rates(any_model.format, 3), None]
-        first, second = any_model.generate_batch(prompts, seconds=0.2)
-        assert first == any_model.generate(prompts[0], seconds=0.2)
-        assert second.num_samples == 3200
-        assert any_model.generate_batch(prompts, num_samples=3200) == [first, second]
-        assert any_model.generate(prompts[0], num_samples=3201).num_samples == 3201
-        cold = any_model.generate_batch(prompts, seconds=0.2, temperature=0)
-        assert cold == any_model.generate_batch(prompts, seconds=0.2, sampling=CodeSampling(temperature=0))
-        joined = [step.values for step in any_model.stream(prompts[0], seconds=0.2)]
-        np.testing.assert_array_equal(np.concatenate(joined), first.values)
+    prompt = random_rates(any_model.format, 3)
+    first, second = any_model.generate_batch([prompt, None], seconds=0.2)
+    assert first == any_model.generate(prompt, seconds=0.2)
+    assert second.num_samples == 3200
+    three = any_model.generate(prompt, seconds=0.2, num_samples=3)
+    assert three == any_model.generate_batch([prompt] * 3, seconds=0.2)
+    assert three[0] == first != three[1] != three[2]
+    four = any_model.generate_batch([prompt, None], seconds=0.2, num_samples=2)
+    assert four[:2] == three[:2]
+    assert len(four) == 4
+    cold = any_model.generate_batch([prompt, None], seconds=0.2, temperature=0)
+    assert cold == any_model.generate_batch([prompt, None], seconds=0.2, sampling=CodeSampling(temperature=0))
+    joined = [step.values for step in any_model.stream(prompt, seconds=0.2)]
+    np.testing.assert_array_equal(np.concatenate(joined), first.values)
 
 
-def test_lengths_and_samplings_that_contradict_are_refused(model: LanguageModel) -> None:
-    for given, told in (
-        ({}, r"seconds.*num_samples"),
-        ({"seconds": 1, "num_samples": 5}, r"seconds.*num_samples"),
-        ({"num_samples": 0}, r"num_samples.*\b0\b"),
-        ({"seconds": 1, "top_k": 3, "sampling": CodeSampling(top_k=2)}, r"sampling.*top_k"),
-    ):
-        with pytest.raises(InputError, match=told):
-            model.generate_batch([None], **given)  # type: ignore[arg-type]
+def test_numbers_and_samplings_that_contradict_are_refused(model: LanguageModel) -> None:
+    with pytest.raises(InputError, match=r"num_samples.*\b0\b"):
+        model.generate(seconds=1, num_samples=0)
+    with pytest.raises(InputError, match=r"sampling.*top_k"):
+        model.generate_batch([None], seconds=1, top_k=3, sampling=CodeSampling(top_k=2))
+    with pytest.raises(InputError, match=r"list.*generate\("):
+        model.generate_batch(random_codes(3, streams=model.format.streams), seconds=1)  # type: ignore[arg-type]
 
 
 def test_tensors_and_masks_of_other_shapes_are_refused(model: LanguageModel) -> None:

@@ -8,7 +8,7 @@ from PIL import Image
 
 from pipelines.commandline.command import perform
 from pipelines.commandline.run_folders import Job, note, read_jobs
-from pipelines.pages.phrasing import latex_table
+from pipelines.pages.phrasing import full_name, latex_table
 from pipelines.pages.sweep_page import write_sweep
 from tests.pipelines.conftest import FinishedRun
 from wordless.base.messages import InputError
@@ -43,10 +43,18 @@ def test_a_sweep_has_a_table_and_charts_with_the_same_bytes_twice(finished_run: 
         (sweep / str(number)).symlink_to(finished_run.folder)
         job = Job(number=number, overrides={"lm.gpt.layers": str(number + 1)}, folder=str(number), state="finished")
         note(sweep, job)
-    _, failures = write_sweep(sweep, read_jobs(sweep), command="")
+    runs, failures = write_sweep(sweep, read_jobs(sweep), command="")
     assert not failures
     table = (sweep / "table.tex").read_text()
     assert r"lm.gpt.layers" in table
+    assert "bits per second" in table
+    assert "perplexity" not in table
+    assert len(runs.methods) > 2
+    for method in runs.methods:
+        assert full_name(method) in table
+    page = (sweep / "sweep.html").read_text()
+    assert all(f"{full_name(method)} on test" in page for method in runs.methods)
+    assert "LM perplexity" not in page
     assert table.count(r"\\") == 3
     for form in KINDS:
         files, again = (drawn(sweep, tmp_path / form / name, form) for name in ("one", "two"))

@@ -25,6 +25,7 @@ one dimension                          mono
 (2, samples)                           stereo, channels first, as torchaudio reads a file
 {"array": ..., "sampling_rate": ...}   samples with their rate, as datasets of Hugging Face hold them
 (samples, rate)                        samples with their rate, as torchaudio returns them
+a decoder of torchcodec                all its samples, as data sets of Hugging Face hold them from version 4 on
 =====================================  ==============================================================================
 
 Channels are averaged, unless the model reads a single one. All other inputs are ambiguous, and refused:
@@ -356,8 +357,8 @@ class _Array(Protocol):
 Samples = _Array | Sequence[float] | Sequence[Sequence[float]] | Mapping[str, Any] | tuple[_Array, int]
 Channels = Literal["first", "last"]  # the dimension of the channels in an array: (channels, samples), or the other way
 MAX_CHANNELS, STEREO = 8, 2
-# Largest correlation of two rows, one at most so many seconds later, of two recordings. Of 300 pairs from five sets of
-# recordings 2 have a higher one, digits of one voice; sound from one place reaches two microphones within this time.
+# Least correlation of two channels of one recording, one at most so many seconds later than the other: sound from one
+# place reaches two microphones within this time. Of 300 pairs of clips from five sets, 293 have a lower one.
 LIKENESS, SPREAD = 0.2, 0.01
 COMPARED = 1 << 20  # samples that are compared, from the middle of the rows
 FULL_SCALE = {np.dtype(np.int16): 2.0**15, np.dtype(np.int32): 2.0**31}
@@ -390,6 +391,8 @@ def as_waveform(
             if sample_rate not in (None, rate):
                 raise InputError(f"sample_rate is {sample_rate} Hz, and {name} have {rate} Hz; leave one out")
             return as_waveform(samples, rate, channel=channel, channels=channels, alone=alone, name=name)
+        case _ if hasattr(given, "get_all_samples"):
+            return as_waveform(decoded(given), sample_rate, channel=channel, name=name)
         case str() | Path():
             raise InputError(f"{name} are the path {str(given)!r}; read it: wordless.read(path)")
     if sample_rate is None:
@@ -398,6 +401,12 @@ def as_waveform(
     if alone and channels is None and np.shape(cast(Any, sound))[:1] == (STEREO,):
         _require_one_recording(by_channel(sound, name), rate, name)
     return Waveform(samples=mono(sound, channel=channel, channels=channels, name=name), sample_rate=rate)
+
+
+def decoded(decoder: Any) -> dict[str, Any]:
+    """Return all samples ``(samples, channels)`` of a decoder of torchcodec, with their rate."""
+    found = decoder.get_all_samples()
+    return {"array": found.data.T, "sampling_rate": int(found.sample_rate)}
 
 
 def _require_one_recording(samples: Floats, rate: int, name: str) -> None:

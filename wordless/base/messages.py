@@ -202,9 +202,12 @@ def likeness(word: str, name: str) -> float:
 
 
 def suggestion(word: str, names: Iterable[str]) -> str:
-    """Write the clause that ends an error message: similar names, or all names where none is similar."""
+    """Write the clause that ends an error message: similar names; without any, all names, or the nearest of many."""
     known = sorted(set(names))
     close = nearest(word, known)
     if close:
         return f"did you mean {listed(close, 'or')}?"
-    return f"choose from {', '.join(known)}" if 0 < len(known) <= 20 else "see --help"
+    if 0 < len(known) <= 20:
+        return f"choose from {', '.join(known)}"
+    few = sorted(known, key=lambda name: -likeness(word, name))[:3]
+    return f"of {len(known)} names {listed(few)} are nearest; see --help" if few else "see --help"

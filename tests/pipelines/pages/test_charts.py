@@ -125,7 +125,7 @@ def rows(place: int, accuracy: Mapping[str, tuple[float, ...]]) -> DataFrame:
     now = {of: values[place] for of, values in accuracy.items()}
     splits = ("test", "validation")
     probed = [probe(of, value, low=value - 0.02, high=1, split=split) for split in splits for of, value in now.items()]
-    return frame([*probed, Row(stage="lm", name="perplexity", value=12.0 + place, artifact="")])
+    return frame([*probed, Row(stage="lm", name="bits_per_second", value=120.0 + place, artifact="")])
 
 
 def results(figures: DataFrame) -> Results:
@@ -147,14 +147,16 @@ def figures_chart(runs: Runs) -> str:
     return str(Markup(sweep_charts(runs).get("figures", ""))).replace("\N{NO-BREAK SPACE}", " ")
 
 
-def test_accuracy_and_perplexity_have_a_panel_each_and_other_options_a_line() -> None:
+def test_accuracy_and_bit_rate_have_a_panel_each_and_every_method_a_line() -> None:
     text = figures_chart(runs(ACCURACY))
     assert says(text, "accuracy on test, GPT over codes: 60.0 % to 86.0 %", "bag of codes: 50.0 % to 50.0 %")
-    assert says(text, "perplexity of the language model, GPT over codes: 13", "12")
+    assert says(text, "SimCLR: 70.0 % to 81.0 %")
+    assert says(text, "bits per second of the language model, GPT over codes: 121", "120")
     both = runs(ACCURACY, "embedded", "[a, b]")
     assert both.options == ("unlabelled_hours", "unlabelled")
     for source in ("unlabelled=embedded", "unlabelled=[a,"):
-        assert f"accuracy on test, {source}" in figures_chart(both)
+        for method in ("GPT over codes", "SimCLR", "bag of codes"):
+            assert f"accuracy on test, {method}, {source}" in figures_chart(both)
     names = [
         Job(number=number, overrides={"ablation": name}, folder="x") for number, name in enumerate(("none", "one"))
     ]
