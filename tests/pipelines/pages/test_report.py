@@ -73,7 +73,8 @@ def results(clips: int = 2) -> dict[str, Any]:
         *(figure("tokenizer", "perplexity", 12.5), figure("lm", "perplexity", 3.25), figure("lm", "seconds", 61.0)),
         *(figure("lm", "unigram_perplexity", 12.0), figure("probe", "accuracy", 0.9, of="gpt")),
         figure("vocoder", "code_agreement", 0.4, of="wavenet"),
-        figure("vocoder", "code_agreement_difference", 0.02, of="wavenet", against="harmonics", low=-0.01, high=0.05),
+        *(figure("vocoder", "stoi", value, of=of) for of, value in (("wavenet", 0.75), ("wavenet_recorded", 0.875))),
+        figure("vocoder", "voicing_error_difference", 0.02, of="wavenet", against="harmonics", low=-0.01, high=0.05),
         *(
             figure("vocoder", "label_accuracy", value, of=of, low=value - 0.1, high=value + 0.1)
             for of, value in accuracy.items()
@@ -179,7 +180,8 @@ def test_the_page_tells_the_whole_run(whole: Path) -> None:
         ("seven.wav", "silent"),
         ("step 2 of 3",),
         ("harmonics + comb", "+15.0 (+5.0 to +25.0)", "Griffin-Lim", "+25.0"),
-        ("codes that agree", "+2.0 points (−1.0 to +5.0)"),
+        ("frames of wrong voicing", "+2.0 points (−1.0 to +5.0)"),
+        ("STOI of WaveNet's sound", "0.875 from the recorded log-mel"),
         ("wordless run corpus.root='seven' stages=[tokenizer,lm]",),
         *(
             (word,)
