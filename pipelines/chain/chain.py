@@ -110,10 +110,10 @@ def make_folds(session: Session, manifest: Clips, unlabelled: Sequence[Clips], s
 
 def _with_progress(session: Session, clips: Clips, settings: RunSettings, *, parts: int) -> Session:
     """Begin the record of the run's progress, and say about how long the run will take."""
-    progress = RunProgress(session.folder, processes=settings.processes)
+    progress = RunProgress(session.folder)
     if session.gang.rank == 0:
-        progress.begin(expected_costs(settings, clips, parts=parts))
-        if (forecast := read_forecast(session.folder, processes=settings.processes)) and forecast.seconds > 0:
+        progress.begin(expected_costs(settings, clips, parts=parts), processes=settings.processes)
+        if (forecast := read_forecast(session.folder)) and forecast.seconds > 0:
             most = f"{forecast.stage.replace('_', ' ')} takes most of it ({roughly(forecast.stage_seconds)})"
             less = "less for stages that are reused; this is corrected while the run computes"
             session.terminal.say(f"time      {roughly(forecast.seconds)}: {most}; {less}")

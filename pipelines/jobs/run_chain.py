@@ -126,7 +126,7 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
             tracking=None if gang.rank else Tracking(settings.tracking, run, terminal.say),  # rank 0 tracks alone
         )
         made = make_folds(session, corpus, unlabelled, settings)
-        RunProgress(folder, processes=1).end()
+        RunProgress(folder).end()
         if gang.rank == 0:
             models = next(iter(made.values()))  # models of the other folds and seeds have the same sizes
             source = provenance(command_line("run"), config, gang, models)

@@ -498,10 +498,11 @@ class Results(TypedDict, total=False):
     figures: DataFrame
     corpus: Section  # name; clips and seconds by split; labels and groups with their clips; rejected files; notices
     curves: dict[str, TrainingRecord]
-    codebook: Section  # counts of each code; verdict: of a collapse; kmeans
+    codebook: Section  # counts of each code; verdict: of a collapse; kmeans; its sample
     comparison: Comparison  # of the methods that were probed
     listening: Section  # clips with their sounds; what the language model said; the judge and its warning
     stages: list[Section]  # name, key and costs of each stage, and whether it was reused
+    coverage: list[Section]  # what each training read of its recordings, its steps, and those it was planned for
     provenance: Section  # version, commit, date (UTC), command, machine, device, threads, sizes of models, config
 
 

@@ -3,7 +3,7 @@
 With ``lm.start`` it begins with the weights of an earlier run, and its key has their hash, not their place.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from lm.language_tests import perplexities
@@ -16,6 +16,7 @@ from pipelines.store.stage import Run, Session, stage
 from pipelines.store.store import Entry, other_options, write_json
 from tokenizer.codes import Codes, join_rates
 from tokenizer.parquet import read_codes
+from wordless.base.arrays import IndexArray
 from wordless.base.coverage import TrainingSound
 from wordless.base.files import find_object
 from wordless.base.messages import InputError, counted, written
@@ -96,9 +97,9 @@ def _trained(run: Run, name: str, rates: Sequence[Sources], settings: LanguageMo
         processes=run.gang.size,
     )
     batches = TrainingBatches(sequences, gpt.vocabulary, sizes, capacity=gpt.capacity)
-    if notice := _batches_notice(settings, sizes, sequences, gpt.capacity):
-        run.terminal.say(f"  {notice}")
     seconds = sum(views[0].num_samples for views in train) / codes_format.sample_rate
+    for notice in batches_notices(settings, sizes, sequences.lengths, gpt.capacity, hours=seconds / 3600):
+        run.terminal.say(f"  {notice}")
     sound = TrainingSound(
         lengths=sequences.lengths, unit_seconds=seconds / int(sequences.lengths.sum()), passages=batches.passages
     )
@@ -117,23 +118,24 @@ def _trained(run: Run, name: str, rates: Sequence[Sources], settings: LanguageMo
         write_json(run.folder / PERPLEXITY, perplexities(model, plain, validation) | errors)
 
 
-def _batches_notice(
-    settings: LanguageModelSettings, sizes: BatchConfig, sequences: CodeSequences, capacity: int
-) -> str:
-    """Say that a step has fewer windows than ``lm.batches.batch_size``, and how clips are longer than the context."""
-    wanted, longer = settings.batches.batch_size, int((sequences.lengths > capacity).sum())
-    said = list[str]()
+MEASURED_HOURS, SMALL_DIM = 8, 192  # the most hours of recordings, and the width, of GPTs whose figures are in the docs
+
+
+def batches_notices(
+    settings: LanguageModelSettings, sizes: BatchConfig, lengths: IndexArray, capacity: int, *, hours: float
+) -> Iterator[str]:
+    """Say what a user may not expect: smaller batches than asked for, clips that are cut, and a GPT that is small."""
+    wanted, longer = settings.batches.batch_size, int((lengths > capacity).sum())
     if sizes.batch_size != wanted:
-        said.append(
-            f"lm.batches.batch_size={wanted} is {sizes.batch_size} here, so that a step has about "
-            f"lm.batch_tokens={settings.batch_tokens} positions"
-        )
+        positions = f"lm.batch_tokens={settings.batch_tokens} positions"
+        yield f"lm.batches.batch_size={wanted} is {sizes.batch_size} here, so that a step has about {positions}"
     if longer:
-        clips = f"{longer:,} of {counted(len(sequences.lengths), 'training clip')}"
-        said.append(
-            f"{clips} are longer than the context of {capacity} codes and read in random windows of that length"
-        )
-    return "; ".join(said)
+        clips = f"{longer:,} of {counted(len(lengths), 'training clip')}"
+        verb = "is" if longer == 1 else "are"
+        yield f"{clips} {verb} longer than the context of {capacity} codes, and read in random windows of this length"
+    if hours > MEASURED_HOURS and settings.gpt.model_dim <= SMALL_DIM:
+        measured = f"this size was measured up to {MEASURED_HOURS} hours"
+        yield f"a larger GPT (lm=medium) may learn more from {hours:.0f} hours; {measured}"
 
 
 def begin_at(model: LanguageModel, start: str) -> None:

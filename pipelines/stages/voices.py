@@ -202,7 +202,7 @@ def _trained(
     held_out = [validation.batch(step) for step in range(-(-VALIDATION_CROPS // crops.batch_size))]
     seconds = tokenizer.format.samples_per_code / tokenizer.format.sample_rate
     sound = TrainingSound(lengths=train.code_counts, unit_seconds=seconds, passages=train.passages)
-    run.fit("vocoder.fit", model, train, held_out, loss, fit, sound=sound)
+    record = run.fit("vocoder.fit", model, train, held_out, loss, fit, sound=sound)
     if run.gang.rank == 0:
         made = Vocoder(
             model,
@@ -210,7 +210,7 @@ def _trained(
             loudness=LoudnessRange.of(train.clips.sound.sounds, config.sample_rate),
             voice=_voice(train.clips, tokenizer),
             began_at=None if start is None else saved_vocoder(start).weights_sha256,
-            steps=fit.steps,
+            steps=record["steps"],
         )
         made.save_pretrained(run.folder)
 

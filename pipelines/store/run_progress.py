@@ -50,15 +50,19 @@ def roughly(seconds: float) -> str:
 class RunProgress:
     """The shared record of a run's progress; a missing or damaged file stops no run."""
 
-    def __init__(self, folder: Path, *, processes: int) -> None:
-        self._file, self._processes = folder / PROGRESS, processes
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / PROGRESS
         self._written = 0.0
 
-    def begin(self, costs: Mapping[str, tuple[int, float]]) -> None:
-        """Record the stages that the run needs: the number of entries of each, and the expected seconds of one."""
+    def begin(self, costs: Mapping[str, tuple[int, float]], *, processes: int) -> None:
+        """Record the stages that the run needs: the number of entries of each, and the expected seconds of one.
+
+        Up to ``processes`` stages are made at the same time.
+        """
         expected = {stage: {"count": count, "seconds": seconds} for stage, (count, seconds) in costs.items()}
+        record = {"expected": expected, "entries": {}, "told": time.time(), "processes": processes}
         with suppress(OSError):
-            write_aside(self._file, json.dumps({"expected": expected, "entries": {}, "told": time.time()}))
+            write_aside(self._file, json.dumps(record))
 
     def end(self) -> None:
         for file in (self._file, self._lock):
@@ -86,7 +90,7 @@ class RunProgress:
         if time.monotonic() - self._written >= SECONDS_BETWEEN_WRITES:
             self._written = time.monotonic()
             self._set(stage, key, share=share, seconds=seconds)
-        forecast = read_forecast(self._file.parent, processes=self._processes)
+        forecast = read_forecast(self._file.parent)
         return "" if forecast is None else f"run: {forecast}"
 
     def finish(self, stage: str, key: str, seconds: float) -> str:
@@ -101,23 +105,23 @@ class RunProgress:
                 record["told"] = time.time()
 
         self._change(tell)
-        forecast = read_forecast(self._file.parent, processes=self._processes) if due else None
+        forecast = read_forecast(self._file.parent) if due else None
         return "" if forecast is None or forecast.seconds <= 0 else f"run       {forecast}"
 
     def _set(self, stage: str, key: str, **values: object) -> None:
         self._change(lambda record: record["entries"].setdefault(key, {"stage": stage}).update(values))
 
 
-def read_forecast(folder: Path, *, processes: int = 1) -> Forecast | None:
+def read_forecast(folder: Path) -> Forecast | None:
     """Read what is left of the run in a folder; None if nobody knows."""
     record = find_object(folder / PROGRESS)
     try:
-        return None if record is None else _forecast(record, processes)
+        return None if record is None else _forecast(record)
     except (KeyError, TypeError, ValueError, AttributeError, ZeroDivisionError):
         return None
 
 
-def _forecast(record: Mapping[str, Any], processes: int) -> Forecast | None:
+def _forecast(record: Mapping[str, Any]) -> Forecast | None:
     expected = {stage: (int(of["count"]), float(of["seconds"])) for stage, of in record["expected"].items()}
     entries = list(record["entries"].values())
     costs = {stage: each for stage, (_, each) in expected.items()}
@@ -137,6 +141,6 @@ def _forecast(record: Mapping[str, Any], processes: int) -> Forecast | None:
     if not expected:
         return None
     longest = max(left, key=left.__getitem__)
-    seconds = max(total / max(processes, 1), left[longest])
+    seconds = max(total / max(int(record["processes"]), 1), left[longest])
     share = done / (done + total) if done + total else 1.0
     return Forecast(share=share, seconds=seconds, stage=longest, stage_seconds=left[longest])

@@ -45,7 +45,7 @@ from wordless.base.machine import LOCAL, EngineConfig, Pool, in_order, limited_t
 from wordless.base.messages import InputError
 from wordless.base.options import DECIDES
 from wordless.base.progress import Terminal
-from wordless.training import FitConfig, Point
+from wordless.training import FitConfig, Point, TrainingRecord
 from wordless.training.fit import B, Batches, Gang, LossFunction, fit
 
 if TYPE_CHECKING:
@@ -219,7 +219,7 @@ class Run(Session):
         config: FitConfig,
         *,
         sound: TrainingSound | None = None,
-    ) -> None:
+    ) -> TrainingRecord:
         """Call `fit` with checkpoints, progress and trackers; ``option`` names the config on the command line.
 
         Afterwards the log and `COVERAGE` say what was read of the training recordings, ``sound``; None: of none.
@@ -251,6 +251,7 @@ class Run(Session):
                     self.terminal.say(f"  {training_name(name)}: {describe(coverage)}")
                 write_json(self.folder / COVERAGE, coverage)
             write_json(self.folder / CURVE, report)
+        return report
 
 
 P = ParamSpec("P")

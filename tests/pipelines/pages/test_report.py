@@ -296,6 +296,38 @@ def test_warnings_and_figures_of_zero_stand_out(weak: object, tmp_path: Path) ->
     assert says(page.text, "0: dead codes")
 
 
+def coverage(stage: str, hours: float, read: float, share: float, **more: object) -> dict[str, object]:
+    return {
+        **{"stage": stage, "hours": hours, "read_hours": read, "passes": read / hours, "share": share, "steps": 300},
+        **{"recordings": 40, "read_recordings": 40, **more},
+    }
+
+
+def test_the_page_says_what_each_training_read_and_warns_of_recordings_that_were_not(tmp_path: Path) -> None:
+    content = plain(results())
+    content["codebook"]["sample"] = {"columns": 200_000, "drawn_from": 1_700_000}
+    content["coverage"] = [
+        coverage("autoencoder", 5.0, 2.5, 0.12, recordings=None, read_recordings=None),
+        coverage("lm", 5.0, 25.0, 0.9996, planned=1800),
+        coverage("vocoder", 5.0, 0.25, 0.045),
+    ]
+    page = page_of(tmp_path, content)
+    assert says(page.text, "autoencoder", "2 h 30 min", "0.500", "12 % of the patches")
+    assert says(page.text, "language model", "300 of 1,800", "25 h 0 min", "5", "99.9 % of the sound")
+    assert says(page.text, "200,000 of 1,700,000 patches")
+    weak = page.text[page.text.index("Where it is weak") :]
+    assert says(
+        weak,
+        "Not all sound of the training recordings was read",
+        "vocoder 4.5 %",
+        "15 min 0 s read of 5 h 0 min",
+        "fit.steps",
+    )
+    assert "autoencoder" not in weak[: weak.index("fit.steps")]
+    content["coverage"] = content["coverage"][1:2]
+    assert warnings(page_of(tmp_path / "whole", content)) == warnings(page) - 1
+
+
 @pytest.mark.parametrize("only", ["curves", "codebook", "comparison", "listening", "figures"])
 def test_what_a_run_did_not_make_is_left_out(tmp_path: Path, only: str) -> None:
     page = page_of(tmp_path, {"figures": [], only: results(clips=1)[only]})

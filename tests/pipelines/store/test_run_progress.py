@@ -10,8 +10,8 @@ from pipelines.store.run_progress import RunProgress, read_forecast, roughly
 
 @pytest.fixture
 def progress(tmp_path: Path) -> RunProgress:
-    run = RunProgress(tmp_path, processes=1)
-    run.begin({"sample": (1, 100.0), "lm": (1, 900.0), "probed": (2, 50.0)})
+    run = RunProgress(tmp_path)
+    run.begin({"sample": (1, 100.0), "lm": (1, 900.0), "probed": (2, 50.0)}, processes=1)
     return run
 
 
@@ -42,9 +42,9 @@ def test_what_is_reused_costs_nothing_and_what_is_measured_corrects_the_rest(
 
 
 def test_a_run_whose_stages_are_made_side_by_side_takes_as_long_as_the_longest(tmp_path: Path) -> None:
-    run = RunProgress(tmp_path, processes=2)
-    run.begin({"lm": (1, 900.0), "vocoder": (1, 300.0)})
-    found = read_forecast(tmp_path, processes=2)
+    run = RunProgress(tmp_path)
+    run.begin({"lm": (1, 900.0), "vocoder": (1, 300.0)}, processes=2)
+    found = read_forecast(tmp_path)
     assert found is not None
     assert found.seconds == 900.0
 
