@@ -1,6 +1,6 @@
 """The whole idea on one page: recordings -> codes -> language model -> probe -> sound. Read it from top to bottom.
 
-    python -m pipelines.story FOLDER OUTPUT     # a folder of recordings; the name of a sub-folder is the label
+    python -m pipelines.story FOLDER OUTPUT     # WAV files; the name of the folder of each is its label
 
 ``wordless run`` does the same, and what trust needs besides: it resumes, holds out whole speakers, compares with
 baselines, gives intervals, and writes a report. Here every step stands in the order in which it happens, with nothing
@@ -8,6 +8,7 @@ between: no store, no plan, no file of options.
 """
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -100,7 +101,9 @@ def vector(model: LanguageModel, codes: Codes) -> np.ndarray:
 def main(folder: Path, output: Path, *, codebook_size: int = 64, steps: int = 300) -> dict[str, float]:
     """Tell the story of a folder; return bits per code, and the accuracy of the probe beside chance."""
     torch.manual_seed(0)
-    files = sorted(folder.rglob("*.wav"))
+    files = sorted(each for each in folder.rglob("*") if each.suffix.lower() == ".wav")
+    if len(files) < 5 or len({file.parent.name for file in files}) < 2:
+        raise SystemExit(f"{folder}: five WAV files or more are needed, in two folders or more, whose names are labels")
     sounds = [read(file, AUDIO.sample_rate) for file in files]
     # Every fifth recording is held out from all that follows. (A run holds out whole speakers; this does not.)
     held_out = np.arange(len(files)) % 5 == 4
@@ -117,7 +120,8 @@ def main(folder: Path, output: Path, *, codebook_size: int = 64, steps: int = 30
     vectors, labels = np.stack([vector(model, each) for each in codes]), np.array([file.parent.name for file in files])
     probe = LogisticRegression(max_iter=1000).fit(vectors[~held_out], labels[~held_out])
     right = float(np.mean(probe.predict(vectors[held_out]) == labels[held_out]))
-    chance = float(np.mean(labels[held_out] == max(set(labels), key=labels.tolist().count)))
+    frequent = Counter(labels[~held_out].tolist()).most_common(1)[0][0]
+    chance = float(np.mean(labels[held_out] == frequent))
 
     # Codes back to sound: those of a recording that nothing was trained on, and those that the GPT makes up after it.
     vocoder, prompt = voice_for(tokenizer), unheard[0]

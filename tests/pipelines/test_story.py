@@ -32,3 +32,10 @@ def test_a_folder_becomes_codes_a_language_model_a_probe_and_sound(tmp_path: Pat
         assert np.isfinite(samples).all()
         assert np.sqrt(np.mean(samples**2)) > 1e-4
         assert np.abs(samples).max() < 1  # not clipped
+
+
+def test_a_folder_without_labels_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    for number in range(6):
+        soundfile.write(tmp_path / f"{number}.wav", np.zeros(8000), 16_000)
+    with pytest.raises(SystemExit, match="five WAV files or more are needed, in two folders"):
+        main(tmp_path, tmp_path / "out")

@@ -1,8 +1,9 @@
 """A linear probe of pairs of utterances: do the states tell which of two sentences is right?
 
-The label is one that a bag of codes can hardly read, because both sentences of a pair have the same words. No voice and
-no sentence of a test fold is in its training, so that a probe cannot learn the sentences themselves. Layer, pooling,
-bound and penalty are chosen as for all probes: by cross-validation over the voices of training.
+The label is one that a bag of codes can hardly read: two orders of the same words, or a noun that is right elsewhere.
+No voice and no sentence of a test fold is in its training, so that a probe cannot learn the sentences themselves.
+Layer, pooling and penalty of a ridge regression are chosen by cross-validation over the voices of training or, where
+these are fewer than five, on the voices of validation.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +19,7 @@ from pipelines.results.run_record import FoldSeed, Row
 from wordless.base.arrays import DoubleArray, FloatArray
 from wordless.base.machine import limit_pools
 
-FOLDS = 4  # of voices and of sentences, each of which is tested once, and is validation before: lm.probing chooses
+FOLDS = 4  # of voices and of sentences, each of which is tested once
 METHODS = ("gpt", "bag_of_codes", "random_gpt")  # the first is compared with the others
 
 
@@ -31,6 +32,16 @@ class JudgedUtterance:
     right: bool
 
 
+def config_of_pairs(config: ProbeConfig) -> ProbeConfig:
+    """Return the options that decide these probes; the others have their defaults.
+
+    A ridge takes seconds where logistic regression takes a minute, and the run waits for these figures at its end.
+    """
+    read = {name: getattr(config, name) for name in ("power", "layer_penalties", "penalties", "seed")}
+    limits = {name: getattr(config, name) for name in ("penalty_low", "penalty_high")}
+    return ProbeConfig(classifier="ridge", bounds=config.bounds[:1], learning_curve=(), **read, **limits)
+
+
 def can_probe(utterances: Sequence[JudgedUtterance]) -> bool:
     """Say whether there are enough voices and sentences: one of each for test, validation and training at least."""
     return min(len({each.voice for each in utterances}), len({each.item for each in utterances})) >= FOLDS
@@ -41,18 +52,11 @@ def probe_pairs(
 ) -> dict[str, object]:
     """Probe the ``features (utterances, dim)`` of each method by candidate; return what was right, by fold.
 
+    The ``config`` is one of `config_of_pairs`.
+
     ``folds`` have the voices of the test utterances, how many trained, and for each method ``right`` (1 or 0 for each
     test utterance) and the chosen candidate.
     """
-    # A ridge takes seconds where logistic regression takes a minute, and the run waits for these figures at its end.
-    config = replace(
-        config,
-        label_separator=None,
-        choose_by="auto",
-        classifier="ridge",
-        bounds=config.bounds[:1],
-        learning_curve=(),
-    )
     folds = list[dict[str, object]]()
     for number in range(FOLDS):
         task = _task(utterances, number, config)

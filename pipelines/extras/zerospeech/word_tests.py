@@ -32,7 +32,14 @@ from lm.probing.vectors import bags_of_codes
 from pipelines.chain.study import Study
 from pipelines.extras.work import Work
 from pipelines.extras.zerospeech import ZerospeechConfig
-from pipelines.extras.zerospeech.pair_probe import METHODS, JudgedUtterance, can_probe, pair_probe_rows, probe_pairs
+from pipelines.extras.zerospeech.pair_probe import (
+    METHODS,
+    JudgedUtterance,
+    can_probe,
+    config_of_pairs,
+    pair_probe_rows,
+    probe_pairs,
+)
 from pipelines.results.run_record import FoldSeed, Made, Row, Section
 from pipelines.settings.run_settings import EMBEDDED, EMBEDDED_SOURCE, RunSettings
 from pipelines.stages.listening import training_codes
@@ -353,7 +360,16 @@ def spoken_pairs(run: Run, subject: Subject) -> None:
 PAIR_PROBE = "pair_probe.json"
 
 
-@stage("probed_pairs", version=1, title="linear probes of pairs of utterances")
+def _without_training_codes(subject: Subject) -> dict[str, object]:
+    return {name: value for name, value in subject.key.items() if name != "trained_on"}
+
+
+@stage(
+    "probed_pairs",
+    version=1,
+    title="linear probes of pairs of utterances",
+    keys={"subject": _without_training_codes},
+)
 @one_thread()
 def probed_pairs(run: Run, subject: Subject, config: ProbeConfig) -> None:
     """Probe the GPT's states, the untrained GPT's, and bags of codes: which sentence of a pair is right?"""
@@ -438,7 +454,7 @@ def _plan(study: Study) -> None:
     )
     study.add(spoken_pairs(session, subject))
     if settings.embedded.sentences:
-        study.add(probed_pairs(session, subject, settings.probe))
+        study.add(probed_pairs(session, subject, config_of_pairs(settings.probe)))
     if config.consistency:
         study.add(consistency(session, replace(subject, config=config)))
 

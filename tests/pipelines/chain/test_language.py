@@ -15,6 +15,7 @@ from pipelines.extras.zerospeech.pair_probe import (
     METHODS,
     JudgedUtterance,
     can_probe,
+    config_of_pairs,
     pair_probe_rows,
     probe_pairs,
 )
@@ -157,7 +158,7 @@ def test_a_probe_of_pairs_hears_what_is_right_and_learns_no_sentence_and_no_voic
         "random_gpt": {"mean": known(voices, [each.voice for each in utterances])},
     }
     config = run_settings(composed(Path("store"), "probe.resamples=200")).probe
-    record = probe_pairs(features, utterances, config)
+    record = probe_pairs(features, utterances, config_of_pairs(config))
     rows = {(row.of, row.against): row for row in pair_probe_rows({("", 0): record}, PROBE_ROW, config)}
     assert rows["gpt", None].value == 1.0
     for name in ("bag_of_codes", "random_gpt"):
