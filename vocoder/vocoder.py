@@ -189,7 +189,7 @@ def prompt_waveform(prompt: Sound, own_rate: int, sample_rate: int | None = None
     """Return a prompt as a waveform; samples without a ``sample_rate`` have the vocoder's own."""
     require_sound(prompt, "prompt")
     known = isinstance(prompt, Waveform) or sample_rate is not None
-    return as_waveform(prompt, sample_rate if known else own_rate, alone=True, name="prompt")
+    return as_waveform(prompt, sample_rate if known else own_rate, name="prompt")
 
 
 def _levels(prompt: Waveform, config: WaveNetConfig) -> Tensor:

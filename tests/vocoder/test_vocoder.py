@@ -96,8 +96,6 @@ def test_streams_batches_and_saved_vocoders_sound_as_the_whole(name: str, tmp_pa
     assert [len(each.samples) for each in again] == [each.num_samples for each in others]
     heard = Waveform(samples=sound[:6001], sample_rate=8000)
     assert vocoder.sample_rate == 8000
-    with pytest.raises(InputError, match="do not sound alike"):  # two recordings
-        vocoder.continue_from(np.random.default_rng(0).normal(0, 0.1, (2, 6001)), codes, table)
     more = vocoder.continue_from(heard, codes, table, seed=3).samples
     np.testing.assert_array_equal(joined(vocoder.stream([codes], table, sampling, prompt=heard))[6001:], more)
 
