@@ -20,8 +20,6 @@ CLIPS = 5
 # file name behind the number of a clip -> caption
 KINDS = {
     "original": "recording",
-    "wavenet_recorded": "WaveNet, from the recorded log-mel",
-    "harmonics_recorded": "harmonics without a network, from the recorded log-mel",
     "wavenet": "WaveNet, from codes",
     "harmonics": "harmonics without a network, from codes",
     "griffin_lim": "Griffin-Lim, from codes",
