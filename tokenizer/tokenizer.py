@@ -567,6 +567,7 @@ class Tokenizer(nn.Module):
 
     def decoder_inputs(self, values: Tensor) -> Tensor:
         """Return what a code decoder reads of codes ``(batch, time, streams)``: see `tokenizer.code_decoder.inputs`."""
+        self._require_streams(values, self.config.bands + len(self.finest.format.beside))
         alone, pitch = self.decode_codes(values[..., : self.config.bands]), self.config.pitch
         size = self.patch_frames * self.front_end.n_mels
         patches = alone.reshape(*values.shape[:2], size)  # (N, T * F, M) -> (N, T, F * M)

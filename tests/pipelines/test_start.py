@@ -195,7 +195,7 @@ def test_packed_weights_compute_what_the_vocoder_of_the_run_does_and_nothing_alo
     assert {path.name for path in packed.iterdir()} == {"config.json", "model.safetensors"}
     own = Tokenizer.from_pretrained(finished_run.folder / "tokenizer")
     config = replace(saved_vocoder(str(packed)).wavenet, groups=("anna", "ben"), patch_frames=own.patch_frames)
-    other = Tokenizer(own.config, own.mean + 1, 2 * own.std, own.autoencoder, own.centroids)
+    other = Tokenizer(own.config, own.mean + 1, 2 * own.std, own.autoencoder, own.centroids, decoder=own.decoder)
     for tokenizer in (own, other):
         models = [begun_at(str(start), config, tokenizer, seed=0) for start in (packed, finished_run.folder)]
         for (name, value), wanted in zip(models[0].state_dict().items(), models[1].state_dict().values(), strict=True):

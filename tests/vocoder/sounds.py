@@ -82,7 +82,7 @@ def random_decoder(patch: int, *, seed: int = 0) -> CodeDecoder:
         torch.Generator().manual_seed(seed),
     )
     for weight in decoder.parameters():
-        weight.data = 0.3 * torch.randn(weight.shape, generator=generator)
+        weight.data = 0.1 * torch.randn(weight.shape, generator=generator)
     return decoder.eval()
 
 

@@ -15,13 +15,18 @@ from lm.gpt import GPT
 from lm.model import LanguageModel
 from tests.lm.tiny import TINY
 from tests.tokenizer.conftest import RATE, fitted, like, sound
+from tokenizer.code_decoder import BESIDE
 from tokenizer.codes import Codes, PitchFormat
 from tokenizer.tokenizer import Tokenizer
 from tokenizer.tokenizer_options import PatchConfig
 from wordless.base.messages import InputError
 
 NAMES = ("codes", "values", "tokens")  # of parameters that hold numbers of codes
-READ_BOTH = ("Tokenizer.spectrogram", "Tokenizer.at_levels", "LanguageModel.forward", "LanguageModel.loss")
+READ_BOTH = (
+    "Tokenizer.spectrogram",
+    "Tokenizer.decoder_inputs",  # but for the columns of the pitch
+    *("Tokenizer.at_levels", "LanguageModel.forward", "LanguageModel.loss"),
+)
 
 
 def taking_numbers() -> set[str]:
@@ -51,6 +56,7 @@ def calls(tokenizer: Tokenizer, model: LanguageModel, frames: Tensor) -> Mapping
     return {
         "Tokenizer.spectrogram": tokenizer.spectrogram,
         "Tokenizer.decode_codes": tokenizer.decode_codes,
+        "Tokenizer.decoder_inputs": lambda values: tokenizer.decoder_inputs(values)[..., : -BESIDE + 1],
         "Tokenizer.at_levels": lambda values: tokenizer.at_levels(frames, values),
         "LanguageModel.forward": model,
         "LanguageModel.loss": model.loss,
