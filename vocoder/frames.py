@@ -68,13 +68,15 @@ class Part:
         return self.values[self.before : len(self.values) - self.after]
 
 
-def parts_of(blocks: Iterable[IntArray], meanings: CodeMeanings) -> Iterator[Part]:
+def parts_of(blocks: Iterable[IntArray], meanings: CodeMeanings, *, behind: IntArray | None = None) -> Iterator[Part]:
     """Cut codes ``(time, streams)`` that arrive in blocks into parts of `BLOCK` codes, with the context of each.
 
-    A part is given as soon as the codes after it, as many as the decoder looks ahead, have arrived.
+    A part is given as soon as the codes after it, as many as the decoder looks ahead, have arrived. Codes ``behind``
+    the first block, at most as many, are its context: no part gives them.
     """
-    reach, done = meanings.reach, 0  # done: codes of the buffer that were given, and are context now
-    buffer = np.zeros((0, meanings.format.streams), np.int32)
+    reach = meanings.reach
+    buffer = np.zeros((0, meanings.format.streams), np.int32) if behind is None else behind
+    done = len(buffer)  # codes of the buffer that were given, and are context now
     for block in blocks:
         buffer = np.concatenate([buffer, block])
         while len(buffer) - done >= BLOCK + reach:

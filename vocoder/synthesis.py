@@ -211,8 +211,7 @@ class Synthesis:
         stop, whole = len(prompt.codes), BLOCK if self.tokenizer.reach else 1  # blocks stay those of the whole sound
         start = max(stop - steps, 0) // whole * whole
         first = max(start - -(-REMEMBERED // config.patch_frames), 0) // whole * whole
-        ahead = prompt.codes.values[start : start + self.tokenizer.reach]
-        return prompt.crop(start, stop), replace(prompt.crop(first, start), ahead=ahead)
+        return prompt.crop(start, stop), prompt.crop(first, start, reach=self.tokenizer.reach)
 
 
 def create_synthesis(

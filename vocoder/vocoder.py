@@ -74,13 +74,22 @@ class Prompt:
 
     waveform: Waveform  # at the codes' rate, codes.num_samples long
     codes: Codes
-    ahead: IntArray | None = None  # codes after it (time, streams), on which its log-mel depends; None: unknown
+    part: Part | None = None  # the codes, and those around them on which their log-mel depends; None: the codes alone
 
-    def crop(self, start: int, stop: int) -> Prompt:
-        """Return time steps ``[start, stop)``."""
+    def crop(self, start: int, stop: int, *, reach: int = 0) -> Prompt:
+        """Return time steps ``[start, stop)``, whose log-mel depends on ``reach`` codes on either side."""
         codes, first = self.codes.crop(start, stop), start * self.codes.format.samples_per_code
         samples = self.waveform.samples[first : first + codes.num_samples]
-        return Prompt(waveform=replace(self.waveform, samples=samples), codes=codes)
+        begin, end = max(start - reach, 0), min(stop + reach, len(self.codes))
+        part = Part(values=self.codes.values[begin:end], before=start - begin, after=end - stop)
+        return Prompt(waveform=replace(self.waveform, samples=samples), codes=codes, part=part)
+
+    def last_codes(self, count: int) -> IntArray:
+        """Return the last codes ``(count, streams)``, also of before the prompt; fewer at the recording's begin."""
+        values = self.codes.values
+        if self.part is not None:
+            values = self.part.values[: len(self.part.values) - self.part.after]
+        return values[max(len(values) - count, 0) :]
 
     @classmethod
     def alone(cls, waveform: Waveform, coder: Coder, start: int, stop: int) -> Prompt:
@@ -126,14 +135,14 @@ class DecodingInput:
     group: str | None = None  # one of the training groups; None: their average
     seed: int = 0  # `wordless.base.seeds.sound_seed` derives it from a clip's name
     prompt: Sound | None = None  # recorded beginning of the sound, as of `Vocoder.continue_from`
-    before: Prompt | None = None  # the recording before that, which the pitch comb alone reads
+    before: Prompt | None = None  # the recording before that, whose sound the pitch comb alone reads
 
 
 class Rendering:
     """One sound; target frames go to its post-filter as the codes pass.
 
     ``shift`` is in semitones. ``prompt`` is the recorded beginning of the sound. The recording ``before`` it, in whole
-    codes, is read by the filter's comb alone.
+    codes, is read by the filter's comb alone, but for the codes on which the log-mel of the first codes depends.
     """
 
     def __init__(
@@ -146,15 +155,16 @@ class Rendering:
         self.filter = vocoder.filter(tokenizer, prompt=untouched)
         if before is not None and self.filter is not None and self.filter.comb is not None:
             heard = mu_law_decode(_levels(before.waveform, config), levels=config.levels)
-            values, ahead = before.codes.values, before.codes.values[:0] if before.ahead is None else before.ahead
-            part = Part(values=np.concatenate([values, ahead]), after=len(ahead))
-            self.filter.comb.hear(heard, log_mel_of(part, tokenizer), pitch_of(values, tokenizer))
+            part = before.part or Part(values=before.codes.values)
+            self.filter.comb.hear(heard, log_mel_of(part, tokenizer), pitch_of(part.inner, tokenizer))
+        self.behind = None if before is None else before.last_codes(tokenizer.reach)  # the first codes depend on them
         self.num_samples = 0  # of all codes so far
 
     def frames(self, blocks: Iterable[Codes]) -> Iterator[Tensor]:
         """Give the network's conditions ``(frames, inputs)``, block by block."""
         # Products of other shapes round differently, so results do not depend on the blocks.
-        for part in parts_of((block.values for block in self._counted(blocks)), self.tokenizer):
+        values = (block.values for block in self._counted(blocks))
+        for part in parts_of(values, self.tokenizer, behind=self.behind):
             if self.filter is not None:
                 pitch = pitch_of(part.inner, self.tokenizer)
                 self.filter.expect(log_mel_of(part, self.tokenizer), None if pitch is None else pitch + self.shift)
