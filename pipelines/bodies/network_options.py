@@ -60,7 +60,8 @@ class ClipTraining(TrainingSettings):
         assert isinstance(usual, ClipTraining), "settings are compared with the defaults of their own class"
         read = np.minimum(seconds, self.batches.max_frames * frame_seconds)  # of each clip
         clips = max(self.batches.batch_size / usual.batches.batch_size, 1.0)
-        return clips * (float(read.mean()) / BUILT_IN_SECONDS if len(read) else 1.0)
+        # Shorter clips than the built-in ones count as these: their steps would be more than the least otherwise.
+        return max(clips * float(read.mean()) / BUILT_IN_SECONDS, 1.0) if len(read) else clips
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,6 +5,7 @@ separate figures: ``continuation`` and ``unconditional``, with ``@0.7`` if there
 """
 
 import math
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -49,6 +50,11 @@ from wordless.audio.recordings.manifest import SPLITS, Clips
 from wordless.base.files import write_aside
 from wordless.base.saved_models import WEIGHTS
 
+# name of the entry of a training -> its group of options
+TRAINED_WITH = {
+    **{"autoencoder": "tokenizer", "lm": "lm", "vocoder": "vocoder"},
+    **{method.trained_entry: method.training for method in METHODS.values() if method.training},
+}
 TRAINED = ("autoencoder", "code_decoder", "lm", "vocoder")  # stages with a training curve
 
 
@@ -71,7 +77,7 @@ def write_results(
             for stage, entry in entries.items()
         ],
         "coverage": [
-            {"stage": stage, **entry.read_json(COVERAGE), **steps_of(entry)}
+            {"stage": stage, **entry.read_json(COVERAGE), **steps_of(entry), "follows": steps_follow(stage, source)}
             | ({"fold": fold, "seed": seed} if len(made) > 1 else {})
             for (fold, seed), entries in made.items()
             for stage, entry in entries.items()
@@ -106,6 +112,15 @@ def steps_of(entry: Entry) -> dict[str, int]:
     """Return the ``steps`` of a training and, if it stopped early, those that were ``planned``."""
     record = entry.read_json(CURVE)
     return {name: record[name] for name in ("steps", "planned") if name in record}
+
+
+def steps_follow(name: str, source: Section) -> bool:
+    """Whether the steps of the training of an entry followed from its recordings, as the options of the run say."""
+    group = TRAINED_WITH.get(re.sub(r"^rate_\d+_", "", name), "")  # of one of several rates
+    values: Any = source.get("config", {})
+    for part in (*group.split("."), "fit"):
+        values = values.get(part, {})
+    return "steps" in values and values["steps"] is None
 
 
 def _of_one_run(entries: Mapping[str, Entry]) -> dict[str, object]:

@@ -1,8 +1,9 @@
 """How many steps trainings take where `fit.steps` is null: they follow from the recordings.
 
-The defaults of the options' dataclasses are the steps on the built-in corpus. More recordings are read as often as
-these (`wordless.training.FitConfig.followed`): a step that reads more sound counts for more. So trainings of different
-kinds keep their relative processor time, however many recordings there are and however long these are.
+The defaults of the options' dataclasses are the steps for up to `REFERENCE_SECONDS` of training recordings. More
+recordings are read as often as these steps read so many (`wordless.training.FitConfig.followed`): a step that reads
+more sound counts for more. So trainings of different kinds keep their relative processor time, however many recordings
+there are and however long these are. The tokenizer's steps follow from what its sample of patches can hold.
 """
 
 from __future__ import annotations
@@ -30,12 +31,21 @@ FOLLOWING: Mapping[str, TrainingSettings] = {
 }
 OF_ALL_SOUND = ("lm", "gpt_sound", "baselines.simclr")  # that also learn from recordings without labels
 NOTE = (
-    "null: {least:,}, or for more than {minutes:g} minutes of training recordings as many as read them as often as the "
-    "built-in corpus is read, at most {most:,}"
+    "null: {least:,}, or for more than {minutes:g} minutes of training recordings{held} as many as read them as often "
+    "as {least:,} steps read {minutes:g} minutes, at most {most:,}"
 )
+OF_SAMPLE = ", as far as tokenizer.sample_patches holds them,"
 # option -> its default on the command line, and a note for people, as of `RunSettings.typed`
 TYPED_STEPS: Mapping[str, tuple[object, str]] = {
-    f"{name}.fit.steps": (None, NOTE.format(least=of.fit.steps, minutes=REFERENCE_SECONDS / 60, most=MOST_STEPS))
+    f"{name}.fit.steps": (
+        None,
+        NOTE.format(
+            least=of.fit.steps,
+            minutes=REFERENCE_SECONDS / 60,
+            most=MOST_STEPS,
+            held=OF_SAMPLE if name == "tokenizer" else "",
+        ),
+    )
     for name, of in FOLLOWING.items()
 }
 
@@ -58,5 +68,6 @@ def following(
         if group.fit.follows:
             seconds = np.concatenate([own, more]) if name in OF_ALL_SOUND else own
             per_step = group.sound_per_step(FOLLOWING[name], seconds, frame_seconds)
-            found[name] = replace(group, fit=group.fit.followed(float(seconds.sum()), per_step=per_step))
+            read = min(float(seconds.sum()), group.most_seconds(frame_seconds))
+            found[name] = replace(group, fit=group.fit.followed(read, per_step=per_step))
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Literal
@@ -31,6 +32,10 @@ class TrainingSettings(Options):
         ``seconds`` are the lengths of the training clips. Smaller batches than usual count as usual ones.
         """
         return 1.0
+
+    def most_seconds(self, frame_seconds: float) -> float:
+        """Return how much of the training clips the training can read at most."""
+        return math.inf
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,6 +147,11 @@ class TokenizerSettings(TrainingSettings, TokenizerSizes):
     def sound_per_step(self, usual: TrainingSettings, seconds: DoubleArray, frame_seconds: float) -> float:
         assert isinstance(usual, TokenizerSettings), "settings are compared with the defaults of their own class"
         return max(self.batch_size / usual.batch_size, 1.0)
+
+    def most_seconds(self, frame_seconds: float) -> float:
+        # Patches of the sample begin with every frame, those of a speech model with every state.
+        step = frame_seconds * (1 if self.features == "autoencoder" else self.patch.frames)
+        return min(self.sample_patches * step, 3600 * self.sample_hours)
 
     @property
     def by_rate(self) -> tuple[TokenizerSettings, ...]:

@@ -245,12 +245,12 @@ class Run(Session):
                 say=self.terminal.say,
             )
         if self.gang.rank == 0:
+            write_json(self.folder / CURVE, report)
             if sound is not None:
                 coverage = sound.coverage(report["steps"])
                 if report["steps"]:
                     self.terminal.say(f"  {training_name(name)}: {describe(coverage)}")
                 write_json(self.folder / COVERAGE, coverage)
-            write_json(self.folder / CURVE, report)
         return report
 
 

@@ -13,6 +13,8 @@ import numpy as np
 
 from wordless.base.arrays import IndexArray
 
+STEPS_AT_ONCE = 256  # whose passages are in memory together
+
 
 class Passages(NamedTuple):
     """The pieces of recordings that a batch reads, ``(pieces,)`` each; starts and stops are counted in units."""
@@ -45,19 +47,24 @@ class TrainingSound:
     def coverage(self, steps: int) -> Coverage:
         """Count what the first ``steps`` batches read."""
         total = int(self.lengths.sum()) if self.of_sample is None else self.of_sample
-        read, covered, touched = 0, 0, 0
-        if steps:
-            each = [np.concatenate(parts) for parts in zip(*map(self.passages, range(steps)), strict=True)]
-            read = int((each[2] - each[1]).sum())
-            covered, touched = _covered(Passages(*each), self.lengths)
+        begins = np.cumsum(self.lengths) - self.lengths  # the recordings one after the other
+        touched, read = np.zeros(len(self.lengths), bool), 0
+        covered = np.zeros((2, 0), np.int64)  # starts and stops of what was read, apart from each other
+        for first in range(0, steps, STEPS_AT_ONCE):
+            drawn = map(self.passages, range(first, min(first + STEPS_AT_ONCE, steps)))
+            recordings, *ends = (np.concatenate(parts) for parts in zip(*drawn, strict=True))
+            touched[recordings] = True
+            read += int((ends[1] - ends[0]).sum())
+            places = begins[recordings] + np.minimum(ends, self.lengths[recordings])
+            covered = _joined(np.concatenate([covered, places], axis=1))
         hours = total * self.unit_seconds / 3600
         return Coverage(
             hours=hours,
             read_hours=read * self.unit_seconds / 3600,
             passes=read / max(total, 1),
-            share=covered / max(total, 1),
+            share=int((covered[1] - covered[0]).sum()) / max(total, 1),
             recordings=len(self.lengths) if self.of_sample is None else None,
-            read_recordings=touched if self.of_sample is None else None,
+            read_recordings=int(touched.sum()) if self.of_sample is None else None,
         )
 
 
@@ -83,13 +90,10 @@ def percent_below_whole(share: float) -> str:
     return f"{math.floor(share * 1000) / 10:.3g} %"
 
 
-def _covered(passages: Passages, lengths: IndexArray) -> tuple[int, int]:
-    """Return the units that lie in one passage or more, and the number of recordings with such units."""
-    begins = np.cumsum(lengths) - lengths  # the recordings one after the other
-    recordings, starts, stops = passages
-    starts, stops = (begins[recordings] + np.minimum(each, lengths[recordings]) for each in (starts, stops))
-    order = np.argsort(starts, kind="stable")
-    starts, stops = starts[order], stops[order]
-    before = np.concatenate([[0], np.maximum.accumulate(stops)[:-1]])  # the end of all passages before
-    new = np.maximum(stops - np.maximum(starts, before), 0)
-    return int(new.sum()), len(np.unique(recordings))
+def _joined(places: IndexArray) -> IndexArray:
+    """Join places ``(2, places)``, their starts and stops, that overlap or touch; the rest is in order and apart."""
+    starts, stops = places[:, np.argsort(places[0], kind="stable")]
+    ends = np.maximum.accumulate(stops)
+    first = np.concatenate([[True], starts[1:] > ends[:-1]])  # places that begin behind all before
+    last = np.concatenate([first[1:], [True]])
+    return np.stack([starts[first], ends[last]])

@@ -309,7 +309,8 @@ def test_the_page_says_what_each_training_read_and_warns_of_recordings_that_were
     content["coverage"] = [
         coverage("autoencoder", 5.0, 2.5, 0.12, recordings=None, read_recordings=None),
         coverage("lm", 5.0, 25.0, 0.9996, planned=1800),
-        coverage("vocoder", 5.0, 0.25, 0.045),
+        *(coverage("vocoder", 5.0, hours, hours / 5, seed=seed) for seed, hours in enumerate((0.25, 0.2, 0.25))),
+        coverage("simclr", 5.0, 1.0, 0.2, follows=True),  # as the built-in corpus
     ]
     page = page_of(tmp_path, content)
     assert says(page.text, "autoencoder", "2 h 30 min", "0.500", "12 % of the patches")
@@ -318,13 +319,15 @@ def test_the_page_says_what_each_training_read_and_warns_of_recordings_that_were
     weak = page.text[page.text.index("Where it is weak") :]
     assert says(
         weak,
-        "Not all sound of the training recordings was read",
-        "vocoder 4.5 %",
-        "15 min 0 s read of 5 h 0 min",
+        "vocoder read 4 % of the sound",
+        "12 min 0 s of 5 h 0 min",
+        "3 trainings",
         "fit.steps",
     )
-    assert "autoencoder" not in weak[: weak.index("fit.steps")]
-    content["coverage"] = content["coverage"][1:2]
+    told = weak[: weak.index("fit.steps")]
+    assert told.count("vocoder read") == 1
+    assert not [name for name in ("autoencoder", "SimCLR read") if name in told]
+    content["coverage"] = [row for row in content["coverage"] if row["stage"] != "vocoder"]
     assert warnings(page_of(tmp_path / "whole", content)) == warnings(page) - 1
 
 

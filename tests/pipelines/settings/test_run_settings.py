@@ -117,18 +117,43 @@ USUAL_STEPS = dict(zip(FOLLOWING, (300, 2000, 300, 1500, 250, 300), strict=True)
 
 def test_steps_follow_from_the_recordings_unless_they_are_given() -> None:
     settings = run_settings(config_of("run", "corpus.root=x"))
-    # The built-in corpus has 1,280 training clips of 1.81 s, and at most all of its 48 minutes train in a fold.
-    assert steps_of(settings.with_recordings(recordings(0.64, 1.81))) == USUAL_STEPS
-    assert steps_of(settings.with_recordings(recordings(0.8, 1.81))) == USUAL_STEPS
+    # The built-in corpus has 1,280 training clips of 1.8 s on average, and at most 39.4 minutes with another split.
+    assert steps_of(settings.with_recordings(recordings(2301.2 / 3600, 1.7978))) == USUAL_STEPS
+    assert steps_of(settings.with_recordings(recordings(2362.5 / 3600, 1.83))) == USUAL_STEPS
     large = steps_of(settings.with_recordings(recordings(4.8, 37.0)))
-    assert (large["lm"], large["tokenizer"], large["vocoder"]) == (1800, 12_000, 1800)
-    assert large["gpt_sound"] == pytest.approx(6 * 1500 * 1.81 / 3.0, rel=0.01)  # a step reads 3 s of each clip
-    short = steps_of(settings.with_recordings(recordings(1.6, 0.905)))
-    assert short["lm"] == pytest.approx(600, rel=0.01)
-    assert short["baselines.simclr"] == pytest.approx(4 * 250, rel=0.01)  # twice the sound, in clips of half the length
-    assert set(steps_of(settings.with_recordings(recordings(400, 60.0))).values()) == {20_000}
-    other = settings.with_recordings(recordings(0.8, 1.81), [recordings(1.6, 1.81)])
-    assert steps_of(other) == {**USUAL_STEPS, "lm": 900, "gpt_sound": 4500, "baselines.simclr": 750}
+    assert (large["lm"], large["vocoder"]) == pytest.approx((7.2 * 300,) * 2, rel=0.001)
+    assert large["gpt_sound"] == pytest.approx(7.2 * 1500 * 1.81 / 3.0, rel=0.01)  # a step reads 3 s of each clip
+    assert {
+        name for name, steps in steps_of(settings.with_recordings(recordings(400, 60.0))).items() if steps == 20_000
+    } == {*FOLLOWING} - {"tokenizer"}
+    other = steps_of(settings.with_recordings(recordings(2 / 3, 1.81), [recordings(4 / 3, 1.81)]))
+    more = {"lm": 900, "gpt_sound": 4500, "baselines.simclr": 750}
+    assert other == pytest.approx({**USUAL_STEPS, **more}, rel=0.01)
+
+
+def test_short_clips_take_the_least_steps_until_there_is_more_sound_than_usual() -> None:
+    """In half an hour of half seconds a step of clips reads less sound than usual."""
+    settings = run_settings(config_of("run", "corpus.root=x"))
+    few = settings.with_recordings(recordings(0.5, 0.5))
+    assert steps_of(few) == USUAL_STEPS
+    assert {few.gpt_sound.fit.patience, few.baselines.simclr.fit.patience} == {None}
+    many = steps_of(settings.with_recordings(recordings(4 / 3, 0.905)))
+    assert many["lm"] == pytest.approx(600, rel=0.01)
+    assert many["baselines.simclr"] == pytest.approx(2 * 250, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("words", "steps"),
+    [
+        ("", 2000),  # the sample of 200,000 patches is full with 33 minutes, as with the built-in corpus
+        ("tokenizer.sample_patches=480000", 4000),  # 80 minutes
+        ("tokenizer.sample_patches=10000000", 14_400),  # more than there are
+    ],
+)
+def test_the_autoencoder_reads_its_sample_as_often_however_many_recordings_there_are(words: str, steps: int) -> None:
+    settings = run_settings(config_of("run", "corpus.root=x", "audio.hop_ms=10", *words.split()))
+    found = settings.with_recordings(recordings(4.8, 10.0)).tokenizer.fit.steps
+    assert found == pytest.approx(steps, rel=0.001)
 
 
 def test_given_steps_are_taken_and_larger_batches_need_fewer() -> None:
@@ -139,8 +164,8 @@ def test_given_steps_are_taken_and_larger_batches_need_fewer() -> None:
     settings = run_settings(config_of("run", "corpus.root=x", "lm.batch_tokens=8192")).with_recordings(
         recordings(8, 5.0)
     )
-    assert settings.lm.fit.steps == 750
-    assert (settings.tokenizer.fit.patience, settings.lm.fit.patience) == (10, None)  # 40 validations, and 8
+    assert settings.lm.fit.steps == 900
+    assert (settings.vocoder.fit.patience, settings.lm.fit.patience) == (10, None)  # 36 validations, and 9
 
 
 def test_what_decides_no_result_of_older_trainings_is_in_no_key() -> None:

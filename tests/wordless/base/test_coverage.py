@@ -1,5 +1,7 @@
 """What a training says that it read is what its batches contained."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -77,6 +79,24 @@ def test_what_is_read_twice_is_covered_once(lengths: list[int], pieces: list[tup
     read = {(clip, unit) for clip, start, stop in places for unit in range(start, min(stop, lengths[clip]))}
     assert found["share"] == pytest.approx(len(read) / sum(lengths))
     assert found["passes"] == pytest.approx(2 * sum(stop - start for _, start, stop in places) / sum(lengths))
+
+
+@pytest.mark.parametrize(("size", "most"), [(512, 16e6), (16, 2e6)])
+def test_what_a_long_training_has_read_is_counted_in_little_memory(size: int, most: float) -> None:
+    """The passages of all steps at once would take 24 bytes for each piece, and as much again in sorting them."""
+    patches, steps = 20_000, 3000
+    batches = PatchBatches(patches=torch.zeros(patches, 1), batch_size=size, seed=0)
+    sound = TrainingSound(lengths=np.ones(patches, np.int64), unit_seconds=0.01, passages=batches.passages)
+    tracemalloc.start()
+    try:
+        found = sound.coverage(steps)
+        assert tracemalloc.get_traced_memory()[1] < most
+    finally:
+        tracemalloc.stop()
+    seen = np.unique(np.concatenate([batches.passages(step).recordings for step in range(steps)]))
+    assert found["share"] == len(seen) / patches
+    assert found["read_recordings"] == len(seen)
+    assert found["passes"] == size * steps / patches
 
 
 def test_less_than_all_is_less_than_100_percent() -> None:
