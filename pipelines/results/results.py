@@ -45,7 +45,7 @@ from pipelines.stages.language_model import PERPLEXITY
 from pipelines.stages.listening import CLIPS, GUARD, JUDGED, JUDGES, LISTENING, RECOGNISED
 from pipelines.store.inputs_and_outputs import RESULTS
 from pipelines.store.store import COVERAGE, CURVE, ENTRY, Entry, write_json
-from vocoder.kinds import BY_KEY, ORIGINAL, UNLEARNED, WAVENET
+from vocoder.kinds import BY_KEY, FROM_RECORDED, ORIGINAL, UNLEARNED, WAVENET
 from wordless.audio.recordings.manifest import SPLITS, Clips
 from wordless.base.files import write_aside
 from wordless.base.saved_models import WEIGHTS
@@ -305,6 +305,10 @@ def clip_figures(
             yield from _mean_of_clips(values, config, own)
     compared = [*(each.name for each in SOUND if each.paired), *with_recordings]
     pairs = [(name, WAVENET.key, rival.key, False) for name in compared for rival in UNLEARNED]
+    # What the codes lose, on the clips whose recorded log-mel was made sound, too.
+    from_recorded = FROM_RECORDED[WAVENET.key].key
+    pairs += [(name, WAVENET.key, from_recorded, False) for name in compared]
+    pairs.append(("stoi", WAVENET.key, from_recorded, True))
     pairs.append((RIGHT, WAVENET.key, ORIGINAL, True))  # how much of it WaveNet's sound keeps
     for kind in BY_KEY:
         pairs += [("rms", kind, ORIGINAL, False), ("periodicity", kind, ORIGINAL, True)]
@@ -341,7 +345,9 @@ def listening_record(entries: Mapping[str, Entry], listening: Entry, manifest: C
         record["judge"] = JUDGES[name]
         record["warning"] = weak_judge(recognised, manifest)
     if "judged" in entries:
-        record["judged_clips"] = len(entries["judged"].read_rows(JUDGED, "clips"))
+        judged = entries["judged"].read_rows(JUDGED, "clips")
+        record["judged_clips"] = len(judged)
+        record["recorded_clips"] = sum(FROM_RECORDED[WAVENET.key].key in row["sounds"] for row in judged)
         record["excerpts"] = entries["decoded"].read_rows(CLIPS, "clips")
         record["lost"] = [{**row, **known[row["path"]]} for row in lost_clips(entries["judged"])]
     return record

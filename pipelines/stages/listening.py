@@ -117,15 +117,15 @@ class Playback:
         return [loudest(self.clips, clip, rate, self.config.seconds, step=step) for clip in self.clips.clips]
 
     def speak(
-        self, run: Run, syntheses: Mapping[str, Synthesis], codes: Sequence[Codes], *, title: str
-    ) -> Iterator[tuple[str, list[Waveform]]]:
-        """Decode the codes of the clips, or of the first ones, to each kind of sound, one kind after the other."""
-        clips = self.clips.clips[: len(codes)]
+        self, run: Run, syntheses: Mapping[str, Synthesis], codes: Mapping[int, Codes], *, title: str
+    ) -> Iterator[tuple[str, dict[int, Waveform]]]:
+        """Decode codes of clips, by the clips' numbers, to each kind of sound, one kind after the other."""
+        clips = [self.clips.clips[number] for number in codes]
         groups, names = [clip.group for clip in clips], [clip.name for clip in clips]
         for kind, synthesis in syntheses.items():
             with run.terminal.working(title, 1, "samples") as progress:
-                sounds = synthesis.sounds(codes, groups, names=names, progress=progress.advance_to)
-            yield kind, sounds
+                sounds = synthesis.sounds([*codes.values()], groups, names=names, progress=progress.advance_to)
+            yield kind, dict(zip(codes, sounds, strict=True))
 
 
 def loudest(manifest: Clips, clip: Clip, sample_rate: int, seconds: float, *, step: int) -> Excerpt:
@@ -143,27 +143,30 @@ GUARD = "guard.json"  # runaway blocks of WaveNet's sound, if the vocoder has a 
 JUDGED = "judged.json"
 
 
-@stage("decoded", version=8, title="test clips decoded")
+@stage("decoded", version=9, title="test clips decoded")
 def decode_clips(run: Run, playback: Playback) -> None:
     """Write WAV files at the tokenizer's rate: each clip's original, and its codes decoded to every kind of sound.
 
-    Of the first half of the clips, the recorded log-mel is also made sound, without codes.
+    Of a random half of the clips, the recorded log-mel is also made sound, without codes. The first half would be some
+    labels alone, because clips are in the order of their paths.
     """
     tokenizer, syntheses = playback.open()
     excerpts = playback.excerpts(tokenizer)
     for number, excerpt in enumerate(excerpts):
         excerpt.waveform.write(run.folder / wav_name(number, ORIGINAL))
-    codes = [tokenizer.encode(sound_of(run.folder, number, ORIGINAL)) for number in range(len(excerpts))]
+    codes = {number: tokenizer.encode(sound_of(run.folder, number, ORIGINAL)) for number in range(len(excerpts))}
     with speaking([*syntheses.values()], lambda notice: run.terminal.say(f"decoded   {notice}")):
         for kind, sounds in playback.speak(run, syntheses, codes, title="decoding test clips"):
-            for number, sound in enumerate(sounds):
+            for number, sound in sounds.items():
                 sound.write(run.folder / wav_name(number, kind))
-    chosen = codes[: -(-len(codes) // 2)]
-    originals = [sound_of(run.folder, number, ORIGINAL) for number in range(len(chosen))]
+    half = choose_randomly(range(len(codes)), -(-len(codes) // 2), seed=playback.config.seed)
+    chosen = [codes[number] for number in half]
+    originals = [sound_of(run.folder, number, ORIGINAL) for number in half]
     log_mels = [recorded_log_mel(tokenizer, *each)[0] for each in zip(originals, chosen, strict=True)]
-    meanings, named = recorded(tokenizer, log_mels, chosen)
+    meanings, patches = recorded(tokenizer, log_mels, chosen)
+    named = dict(zip(half, patches, strict=True))
     for kind, sounds in playback.speak(run, playback.of_recorded(meanings), named, title="decoding recorded log-mel"):
-        for number, sound in enumerate(sounds):
+        for number, sound in sounds.items():
             sound.write(run.folder / wav_name(number, kind))
     if (guard := syntheses[WAVENET.key].guard) is not None:
         write_json(run.folder / GUARD, {"found": guard.found, "left": guard.left})
@@ -256,7 +259,8 @@ def listening(
     codes = [tokenizer.encode(original) for original in sounds[ORIGINAL]]
     generated: dict[str, object] = {}
     with speaking([*syntheses.values()], lambda notice: run.terminal.say(f"listening {notice}")):
-        sounds.update(playback.speak(run, syntheses, codes, title="generating sound"))
+        for kind, made in playback.speak(run, syntheses, dict(enumerate(codes)), title="generating sound"):
+            sounds[kind] = [*made.values()]
         if model is not None:
             config, device = playback.config, str(playback.device)
             coder = tokenizer if rates is None else Tokenizer.from_pretrained(rates.folder, device=device)

@@ -120,6 +120,24 @@ def test_means_and_differences_are_of_the_clips_that_can_be_measured(entries: di
     assert ("stoi_difference", "wavenet - harmonics") not in found  # it has no figure of its own
 
 
+def test_sound_from_codes_is_compared_with_that_from_the_recorded_log_mel_on_the_same_clips(
+    entries: dict[str, Entry],
+) -> None:
+    """The other clips are easier: means of all clips would say that codes lose nothing."""
+    pairs = ((0.4, 0.8), (1.0, None), (0.6, 0.8), (0.9, None))
+    sounds = (
+        {"wavenet": {"stoi": own}} | ({} if recorded is None else {"wavenet_recorded": {"stoi": recorded}})
+        for own, recorded in pairs
+    )
+    write_json(entries["judged"].folder / JUDGED, {"clips": rows_of(*sounds)})
+    found = figures(entries)
+    assert found["stoi_difference", "wavenet - wavenet_recorded"].value == pytest.approx(-0.3)
+    assert found["stoi_difference_clips", "wavenet - wavenet_recorded"].value == 2
+    assert found["stoi_ratio", "wavenet / wavenet_recorded"].value == pytest.approx(0.625)
+    record = listening_record(entries, entries["listening"], MANIFEST)
+    assert (record["judged_clips"], record["recorded_clips"]) == (4, 2)
+
+
 def test_level_and_voice_are_compared_with_the_recordings(entries: dict[str, Entry]) -> None:
     sounds = (
         {

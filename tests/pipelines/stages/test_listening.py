@@ -26,7 +26,7 @@ from pipelines.store.stage import Session
 from pipelines.store.store import Entry, write_json
 from tests.pipelines.tiny import AUDIO, LISTENING, PATCH, parts_of, playback_of, session_of, sweep, write_clip
 from tokenizer.tokenizer import Tokenizer
-from vocoder.kinds import JUDGED_KINDS, ORIGINAL, WAVENET
+from vocoder.kinds import FROM_RECORDED, JUDGED_KINDS, ORIGINAL, WAVENET
 from vocoder.measures import sound_levels
 from vocoder.synthesis import create_synthesis
 from vocoder.vocoder import Prompt
@@ -135,6 +135,23 @@ def test_a_sound_follows_from_its_clips_name_and_not_from_the_other_clips(
         one, other = ((together.folder / wav_name(first[name], kind)).read_bytes() for name in ("a.wav", "b.wav"))
         assert (one == other) == (kind == "original")
         assert (apart.folder / wav_name(0, kind)).read_bytes() == other
+
+
+def test_recorded_log_mel_is_of_clips_from_all_of_the_corpus(
+    run_folder: Path, own_session: Session, tmp_path: Path
+) -> None:
+    """Clips are in the order of their paths: the first half would be the first labels."""
+    sounds = [(f"{number}.wav", sweep(0.2, 4000, low=150 + 20 * number)) for number in range(8)]
+    manifest = Clips.from_rows(tmp_path, [write_clip(tmp_path, *each, split="test") for each in sounds])
+    config = replace(LISTENING, clips=8, judged_clips=8, engine="numba")
+    made = decode_clips(own_session, playback_of(manifest, *parts_of(run_folder), config=config))
+    for kind in FROM_RECORDED.values():
+        chosen = [number for number in range(8) if (made.folder / wav_name(number, kind.key)).exists()]
+        assert len(chosen) == 4
+        assert {number // 4 for number in chosen} == {0, 1}
+        for number in chosen:  # of its own recording, not of another one's log-mel
+            recorded, original = (read(made.folder / wav_name(number, each), RATE) for each in (kind.key, ORIGINAL))
+            assert len(recorded.samples) == len(original.samples)
 
 
 def decoded(folder: Path, sounds: list[Waveform]) -> Entry:
