@@ -62,9 +62,9 @@ def expected_costs(settings: RunSettings, clips: Clips, *, parts: int) -> Costs:
 
 def _gpt_step(settings: RunSettings) -> float:
     """Return the seconds of a step of the GPT: they follow its weights and the positions of a batch."""
-    gpt, own = settings.lm.gpt, settings.lm
+    lm, gpt = settings.lm, settings.lm.gpt
     weights = gpt.layers * (4 * gpt.model_dim**2 + 3 * gpt.model_dim * gpt.ffn_dim)
-    positions = min(own.batch_tokens, own.batches.batch_size * gpt.context)
+    positions = min(lm.batch_tokens, lm.batches.batch_size * gpt.context)
     return GPT_STEP * (0.2 + 0.8 * weights / USUAL_GPT) * positions / 2048
 
 

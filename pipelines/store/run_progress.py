@@ -82,8 +82,9 @@ class RunProgress:
                 write_aside(self._file, json.dumps(record))
 
     def reused(self, stage: str, key: str) -> None:
-        """Record an entry that costs nothing."""
-        self._set(stage, key, share=1.0, seconds=0.0, reused=True)
+        """Record an entry that costs nothing; one that this run made, for another fold or seed, keeps its cost."""
+        found = {"stage": stage, "share": 1.0, "seconds": 0.0, "reused": True}
+        self._change(lambda record: record["entries"].setdefault(key, found))
 
     def advance(self, stage: str, key: str, share: float, seconds: float) -> str:
         """Record the share of an entry that is done after so many seconds; say from time to time what is left."""

@@ -27,6 +27,8 @@ def test_what_is_reused_costs_nothing_and_what_is_measured_corrects_the_rest(
     slow = read_forecast(tmp_path)
     assert slow is not None
     assert slow.seconds == pytest.approx(950 * (1000 + 60) / (100 + 60))
+    progress.reused("sample", "s")  # by another seed: its measured cost stays
+    assert read_forecast(tmp_path) == slow
     progress.advance("lm", "l", 0.5, 400.0)
     half = read_forecast(tmp_path)
     assert half is not None
