@@ -18,14 +18,8 @@ Costs = dict[str, tuple[int, float]]  # stage -> number of its entries, seconds 
 # seconds for each hour of the recordings that a stage reads
 SAMPLE, CHANGED, ENCODING, STATES, LOG_MEL, WAVEFORMS, SPECTROGRAMS = 8.0, 14.0, 41.0, 19.0, 8.0, 6.5, 8.0
 # seconds of a step of each training with its default sizes
-AUTOENCODER_STEP, GPT_STEP, WAVENET_STEP, DENOISING_STEP, SIMCLR_STEP, SUPERVISED_STEP = (
-    0.022,
-    0.56,
-    0.5,
-    0.11,
-    0.7,
-    0.25,
-)
+AUTOENCODER_STEP, DECODER_STEP, GPT_STEP, WAVENET_STEP = 0.022, 0.045, 0.56, 0.5
+DENOISING_STEP, SIMCLR_STEP, SUPERVISED_STEP = 0.11, 0.7, 0.25
 PROBE_OF_CLIP = 0.006  # seconds of one probe for each clip
 USUAL_GPT = 6 * (4 * 192**2 + 3 * 192 * 512)  # weights of the layers
 
@@ -56,7 +50,11 @@ def expected_costs(settings: RunSettings, clips: Clips, *, parts: int) -> Costs:
             "decoded": (1, 1.5 * settings.listening.judged_clips),
             "judged": (1, 2.0 * settings.listening.judged_clips),
             "listening": (1, 25.0),
+            "recognised": (1, 2.0),
         }
+        if settings.tokenizer.decoder is not None and settings.tokenizer.start is None:
+            costs["code_decoder"] = (1, 5.0 + DECODER_STEP * settings.tokenizer.decoder.fit.steps)
+    costs |= {name: (1, seconds) for extra in settings.chosen for name, seconds in extra.costs.items()}
     return {stage: (parts * count, seconds) for stage, (count, seconds) in costs.items()}
 
 

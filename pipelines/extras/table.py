@@ -39,6 +39,7 @@ class Extra:
     voices: str = ""  # its option with the number of voices of the built-in corpus that it keeps from training
     # Of all options of a run that names no stages: "" joins it, other words say why not, None: there is no question.
     joins: Callable[[Mapping[str, Any]], str | None] = lambda values: None
+    costs: Mapping[str, float] = field(default_factory=dict)  # its stages -> seconds of a core, for the forecast
     parts: Mapping[str, str] = field(default_factory=dict)  # folder of a run -> name of the entry that is copied there
     page: str = ""  # template of its section of the report, below this folder; the name is its anchor
     link: str = ""  # to it

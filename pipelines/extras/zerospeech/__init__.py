@@ -75,6 +75,7 @@ EXTRA = Extra(
     explanation="does the GPT tell words from made-up ones; runs on the built-in sentences have the stage by default",
     needs=("codes", "lm"),
     voices="voices",
+    costs={"spoken_pairs": 50.0, "probed_pairs": 30.0},  # of the built-in sentences: docs/log.md
     joins=_joins,
     page="zerospeech/language_tests.html.jinja",
     link="Words and sentences",
