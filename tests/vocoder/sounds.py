@@ -76,13 +76,13 @@ def in_context(table: Table) -> Table:
 
 
 def random_decoder(patch: int, *, seed: int = 0) -> CodeDecoder:
-    """A decoder of 3 codes on each side, each of whose weights matters."""
+    """A decoder of 3 codes on each side, each of whose weights matters; sound of its log-mel stays below full scale."""
     decoder, generator = (
         CodeDecoder(DecoderConfig(channels=8, dilations=(2,)), patch),
         torch.Generator().manual_seed(seed),
     )
     for weight in decoder.parameters():
-        weight.data = 0.3 * torch.randn(weight.shape, generator=generator)
+        weight.data = 0.15 * torch.randn(weight.shape, generator=generator)
     return decoder.eval()
 
 
