@@ -12,7 +12,7 @@ PLACES: list[Case] = [
     *((command, {"model": "nowhere"}, r"^model=nowhere\b") for command in ("encode", "decode", "generate", "find")),
     *((command, {"input": "nowhere"}, r"^input is nowhere\b") for command in ("encode", "score", "find", "embed")),
     ("encode", {"model": "tests"}, r"tokenizer/config\.json\b.*compare\.folds\b"),
-    ("encode", {"input": "docs"}, r"^input is docs;"),
+    ("encode", {"input": "conf"}, r"^input is conf;"),
     ("decode", {"input": "nowhere"}, r"^input=nowhere\b"),
     ("generate", {"prompt": "nowhere.wav"}, r"^prompt=nowhere\.wav\b"),
     ("score", {"input": "[]"}, r"^input=\[\]"),
