@@ -8,7 +8,8 @@ patches that it was given. Its neighbours say which of these patches it was::
                         [           reach          |          reach           ]     convolutions without padding
     in context |                            |  p3 + what the others say  |
 
-Of 0.51 DistillMOS that codes of 400 bits per second lose of a voice, such a network wins back a third (docs/log.md).
+Of 0.65 DistillMOS that codes of 400 bits per second lose, such a network wins back a third: docs/log.md, "Codes in
+context".
 
 A sound is decoded in blocks of `tokenizer.codes.BLOCK` codes from its begin, each of which is one call of the same
 shape. So whole sounds, streams and parts of a sound have the same bytes: other shapes would be rounded in another way::

@@ -94,10 +94,10 @@ BY_KEY = {kind.key: kind for kind in KINDS}
 UNLEARNED = tuple(kind for kind in KINDS if not kind.learned)
 CHOICES = tuple(kind.key for kind in reversed(KINDS))  # of synthesis=..., the best sound first
 ORIGINAL = "original"  # the recording, beside which all kinds are judged
-JUDGED_KINDS = (ORIGINAL, *BY_KEY)
 # The same kinds from the recorded log-mel: what the synthesis alone loses. The others also lose what the codes lose.
 FROM_RECORDED = {
     kind.key: replace(kind, key=f"{kind.key}_recorded", title=f"{kind.title}, recorded log-mel")
     for kind in (HARMONICS, WAVENET)
 }
+WAVENET_RECORDED = FROM_RECORDED[WAVENET.key].key
 COMPARED_KINDS = (*(kind.key for kind in FROM_RECORDED.values()), *BY_KEY, ORIGINAL)  # in the order of tables

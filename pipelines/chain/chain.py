@@ -98,13 +98,13 @@ def make_folds(session: Session, manifest: Clips, unlabelled: Sequence[Clips], s
             session.terminal.say(f"probe     {notice}")
     if settings.parallel is None and (len(parts) > 1 or not settings.reads_codes) and settings.obstacle:
         session.terminal.say(f"parallel  one stage after the other: {settings.obstacle}")
-    session = _with_progress(session, folds[0], settings.with_recordings(folds[0], unlabelled), parts=len(parts))
+    of_first = settings.with_recordings(folds[0], unlabelled)
+    session = _with_progress(session, folds[0], of_first, parts=len(parts))
     make, threads = partial(make_part, unlabelled=unlabelled), settings.branch_threads or torch.get_num_threads()
     made = make_parts(session, parts, make, processes=settings.processes, threads=threads)
     first = made[next(iter(parts))]
-    settings = settings.with_recordings(folds[0], unlabelled)
     for work in works(settings.stages):
-        first |= {entry.stage: entry for entry in work.once(session, folds[0], settings, first)}
+        first |= {entry.stage: entry for entry in work.once(session, folds[0], of_first, first)}
     return made
 
 

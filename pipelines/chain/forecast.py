@@ -7,6 +7,7 @@ measures.
 
 from __future__ import annotations
 
+from lm.lm_options import GPTConfig
 from pipelines.methods.methods_table import METHODS
 from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.features import BAG_OF_CODES
@@ -21,7 +22,6 @@ SAMPLE, CHANGED, ENCODING, STATES, LOG_MEL, WAVEFORMS, SPECTROGRAMS = 8.0, 14.0,
 AUTOENCODER_STEP, DECODER_STEP, GPT_STEP, WAVENET_STEP = 0.022, 0.045, 0.56, 0.5
 DENOISING_STEP, SIMCLR_STEP, SUPERVISED_STEP = 0.11, 0.7, 0.25
 PROBE_OF_CLIP = 0.006  # seconds of one probe for each clip
-USUAL_GPT = 6 * (4 * 192**2 + 3 * 192 * 512)  # weights of the layers
 
 
 def expected_costs(settings: RunSettings, clips: Clips, *, parts: int) -> Costs:
@@ -60,10 +60,14 @@ def expected_costs(settings: RunSettings, clips: Clips, *, parts: int) -> Costs:
 
 def _gpt_step(settings: RunSettings) -> float:
     """Return the seconds of a step of the GPT: they follow its weights and the positions of a batch."""
-    lm, gpt = settings.lm, settings.lm.gpt
-    weights = gpt.layers * (4 * gpt.model_dim**2 + 3 * gpt.model_dim * gpt.ffn_dim)
-    positions = min(lm.batch_tokens, lm.batches.batch_size * gpt.context)
-    return GPT_STEP * (0.2 + 0.8 * weights / USUAL_GPT) * positions / 2048
+    lm = settings.lm
+    positions = min(lm.batch_tokens, lm.batches.batch_size * lm.gpt.context)
+    return GPT_STEP * (0.2 + 0.8 * _layer_weights(lm.gpt) / _layer_weights(GPTConfig())) * positions / 2048
+
+
+def _layer_weights(gpt: GPTConfig) -> int:
+    """Count the weights of the layers, without embeddings."""
+    return gpt.layers * (4 * gpt.model_dim**2 + 3 * gpt.model_dim * gpt.ffn_dim)
 
 
 def _of_probes(settings: RunSettings, hours: float, train: float, clips: int) -> Costs:
@@ -85,6 +89,6 @@ def _of_probes(settings: RunSettings, hours: float, train: float, clips: int) ->
     }
     for name, (fit, step) in trained.items():
         if any(method.name == name for method in methods):
-            costs[{"denoising": "gpt_window"}.get(name, name)] = (1, step * fit.steps)
+            costs[METHODS[name].trained_entry] = (1, step * fit.steps)
             costs["spectrograms"] = (1, SPECTROGRAMS * train)
     return costs

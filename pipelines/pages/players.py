@@ -14,7 +14,7 @@ from matplotlib.mlab import specgram
 from pipelines.pages.charts import Chart, Picture, code_picture, log_mel_pictures, spectrogram_chart
 from pipelines.results.run_record import PICTURES, Pictures, Results, Section, count_codes, lost_file, read_arrays
 from pipelines.store.inputs_and_outputs import RESULTS
-from vocoder.kinds import JUDGED_KINDS, KINDS, ORIGINAL, WAVENET
+from vocoder.kinds import BY_KEY, KINDS, ORIGINAL, WAVENET
 from wordless.audio.levels import Meter, block_samples
 from wordless.audio.waveform import Waveform
 from wordless.base.files import open_regular
@@ -157,7 +157,7 @@ def sound_charts(folder: Path, results: Results, *, sounds_too: bool = True) -> 
             continue
         if number == 0:
             yield from _headline_charts(folder, _first_sounds(results), name, strip)
-        judged = {f"{LISTENING}/{number}_{kind}.wav" for kind in JUDGED_KINDS}
+        judged = {f"{LISTENING}/{number}_{kind}.wav" for kind in (ORIGINAL, *BY_KEY)}
         shown = [*(sound for sound in sounds if sound.place in judged), *sounds_of(results, "said", number)[-1:]]
         yield sound_spectrograms(folder, shown, name=f"sounds-{number}", title=name)
 

@@ -45,9 +45,10 @@ from pipelines.stages.language_model import PERPLEXITY
 from pipelines.stages.listening import CLIPS, GUARD, JUDGED, JUDGES, LISTENING, RECOGNISED
 from pipelines.store.inputs_and_outputs import RESULTS
 from pipelines.store.store import COVERAGE, CURVE, ENTRY, Entry, write_json
-from vocoder.kinds import BY_KEY, FROM_RECORDED, ORIGINAL, UNLEARNED, WAVENET
+from vocoder.kinds import BY_KEY, ORIGINAL, UNLEARNED, WAVENET, WAVENET_RECORDED
 from wordless.audio.recordings.manifest import SPLITS, Clips
 from wordless.base.files import write_aside
+from wordless.base.options import leaves
 from wordless.base.saved_models import WEIGHTS
 
 # name of the entry of a training -> its group of options
@@ -117,10 +118,7 @@ def steps_of(entry: Entry) -> dict[str, int]:
 def steps_follow(name: str, source: Section) -> bool:
     """Whether the steps of the training of an entry followed from its recordings, as the options of the run say."""
     group = TRAINED_WITH.get(re.sub(r"^rate_\d+_", "", name), "")  # of one of several rates
-    values: Any = source.get("config", {})
-    for part in (*group.split("."), "fit"):
-        values = values.get(part, {})
-    return "steps" in values and values["steps"] is None
+    return (f"{group}.fit.steps", None) in leaves(source.get("config", {}))
 
 
 def _of_one_run(entries: Mapping[str, Entry]) -> dict[str, object]:
@@ -306,9 +304,8 @@ def clip_figures(
     compared = [*(each.name for each in SOUND if each.paired), *with_recordings]
     pairs = [(name, WAVENET.key, rival.key, False) for name in compared for rival in UNLEARNED]
     # What the codes lose, on the clips whose recorded log-mel was made sound, too.
-    from_recorded = FROM_RECORDED[WAVENET.key].key
-    pairs += [(name, WAVENET.key, from_recorded, False) for name in compared]
-    pairs.append(("stoi", WAVENET.key, from_recorded, True))
+    pairs += [(name, WAVENET.key, WAVENET_RECORDED, False) for name in compared]
+    pairs.append(("stoi", WAVENET.key, WAVENET_RECORDED, True))
     pairs.append((RIGHT, WAVENET.key, ORIGINAL, True))  # how much of it WaveNet's sound keeps
     for kind in BY_KEY:
         pairs += [("rms", kind, ORIGINAL, False), ("periodicity", kind, ORIGINAL, True)]
@@ -347,7 +344,7 @@ def listening_record(entries: Mapping[str, Entry], listening: Entry, manifest: C
     if "judged" in entries:
         judged = entries["judged"].read_rows(JUDGED, "clips")
         record["judged_clips"] = len(judged)
-        record["recorded_clips"] = sum(FROM_RECORDED[WAVENET.key].key in row["sounds"] for row in judged)
+        record["recorded_clips"] = sum(WAVENET_RECORDED in row["sounds"] for row in judged)
         record["excerpts"] = entries["decoded"].read_rows(CLIPS, "clips")
         record["lost"] = [{**row, **known[row["path"]]} for row in lost_clips(entries["judged"])]
     return record

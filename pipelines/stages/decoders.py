@@ -44,9 +44,8 @@ class CodedSounds:
         read = [tokenizer.decoder_inputs(torch.tensor(each).long()[None])[0] for each in self.codes]
         return DecoderCrops(
             codes=torch.cat(read),
-            patches=torch.cat(
-                [each.reshape(len(each) // patch, -1) for each in self.frames]
-            ),  # (T * F, M) -> (T, F * M)
+            # (T * F, M) -> (T, F * M)
+            patches=torch.cat([each.reshape(len(each) // patch, -1) for each in self.frames]),
             offsets=np.cumsum([0, *map(len, self.codes)]),
             reach=reach,
             crop_codes=settings.crop_codes,

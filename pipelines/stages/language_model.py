@@ -118,7 +118,7 @@ def _trained(run: Run, name: str, rates: Sequence[Sources], settings: LanguageMo
         write_json(run.folder / PERPLEXITY, perplexities(model, plain, validation) | errors)
 
 
-MEASURED_HOURS, SMALL_DIM = 8, 192  # the most hours of recordings, and the width, of GPTs whose figures are in the docs
+MEASURED_HOURS = 8  # the most hours of recordings of GPTs of the default size whose figures are in the docs
 
 
 def batches_notices(
@@ -133,7 +133,7 @@ def batches_notices(
         clips = f"{longer:,} of {counted(len(lengths), 'training clip')}"
         verb = "is" if longer == 1 else "are"
         yield f"{clips} {verb} longer than the context of {capacity} codes, and read in random windows of this length"
-    if hours > MEASURED_HOURS and settings.gpt.model_dim <= SMALL_DIM:
+    if hours > MEASURED_HOURS and settings.gpt.model_dim <= GPTConfig().model_dim:
         measured = f"this size was measured up to {MEASURED_HOURS} hours"
         yield f"a larger GPT (lm=medium) may learn more from {hours:.0f} hours; {measured}"
 

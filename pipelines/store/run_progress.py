@@ -90,27 +90,28 @@ class RunProgress:
         """Record the share of an entry that is done after so many seconds; say from time to time what is left."""
         if time.monotonic() - self._written >= SECONDS_BETWEEN_WRITES:
             self._written = time.monotonic()
-            self._set(stage, key, share=share, seconds=seconds)
+            self._change(lambda record: _set(record, stage, key, share=share, seconds=seconds))
         forecast = read_forecast(self._file.parent)
         return "" if forecast is None else f"run: {forecast}"
 
     def finish(self, stage: str, key: str, seconds: float) -> str:
         """Record a finished entry, and say what is left if nothing was said for a minute."""
-        self._set(stage, key, share=1.0, seconds=seconds)
         due = False
 
-        def tell(record: dict[str, Any]) -> None:
+        def change(record: dict[str, Any]) -> None:
             nonlocal due
+            _set(record, stage, key, share=1.0, seconds=seconds)
             told = record.get("told")
             if due := isinstance(told, float) and time.time() - told > SECONDS_BETWEEN_LINES:
                 record["told"] = time.time()
 
-        self._change(tell)
+        self._change(change)
         forecast = read_forecast(self._file.parent) if due else None
         return "" if forecast is None or forecast.seconds <= 0 else f"run       {forecast}"
 
-    def _set(self, stage: str, key: str, **values: object) -> None:
-        self._change(lambda record: record["entries"].setdefault(key, {"stage": stage}).update(values))
+
+def _set(record: Mapping[str, Any], stage: str, key: str, **values: object) -> None:
+    record["entries"].setdefault(key, {"stage": stage}).update(values)
 
 
 def read_forecast(folder: Path) -> Forecast | None:

@@ -8,6 +8,7 @@ these are fewer than five, on the voices of validation.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from lm.probing import intervals
 from lm.probing.probe import outcome, probe_method
 from lm.probing.task import ProbeTask, with_parts
 from pipelines.results.run_record import FoldSeed, Row
+from pipelines.store.store import some_options
 from wordless.base.arrays import DoubleArray, FloatArray
 from wordless.base.machine import limit_pools
 
@@ -37,9 +39,9 @@ def config_of_pairs(config: ProbeConfig) -> ProbeConfig:
 
     A ridge takes seconds where logistic regression takes a minute, and the run waits for these figures at its end.
     """
-    read = {name: getattr(config, name) for name in ("power", "layer_penalties", "penalties", "seed")}
-    limits = {name: getattr(config, name) for name in ("penalty_low", "penalty_high")}
-    return ProbeConfig(classifier="ridge", bounds=config.bounds[:1], learning_curve=(), **read, **limits)
+    names = ("power", "layer_penalties", "penalties", "penalty_low", "penalty_high", "seed")
+    read: dict[str, Any] = some_options(config, *names)
+    return ProbeConfig(classifier="ridge", bounds=config.bounds[:1], learning_curve=(), **read)
 
 
 def can_probe(utterances: Sequence[JudgedUtterance]) -> bool:

@@ -26,7 +26,7 @@ from pipelines.store.stage import Session
 from pipelines.store.store import Entry, write_json
 from tests.pipelines.tiny import AUDIO, LISTENING, PATCH, parts_of, playback_of, session_of, sweep, write_clip
 from tokenizer.tokenizer import Tokenizer
-from vocoder.kinds import FROM_RECORDED, JUDGED_KINDS, ORIGINAL, WAVENET
+from vocoder.kinds import BY_KEY, FROM_RECORDED, ORIGINAL, WAVENET
 from vocoder.measures import sound_levels
 from vocoder.synthesis import create_synthesis
 from vocoder.vocoder import Prompt
@@ -131,7 +131,7 @@ def test_a_sound_follows_from_its_clips_name_and_not_from_the_other_clips(
         for each in (pair, Clips.from_rows(pair.root, pair.clips[1:]))
     )
     first = {path: number for number, path in enumerate(decoded_paths(together))}
-    for kind in JUDGED_KINDS:
+    for kind in (ORIGINAL, *BY_KEY):
         one, other = ((together.folder / wav_name(first[name], kind)).read_bytes() for name in ("a.wav", "b.wav"))
         assert (one == other) == (kind == "original")
         assert (apart.folder / wav_name(0, kind)).read_bytes() == other
@@ -158,7 +158,7 @@ def decoded(folder: Path, sounds: list[Waveform]) -> Entry:
     """Recordings whose decoded sounds are those of the next clip, but for WaveNet's, which are the recordings."""
     folder.mkdir()
     for number, sound in enumerate(sounds):
-        for kind in JUDGED_KINDS:
+        for kind in (ORIGINAL, *BY_KEY):
             same = kind in (ORIGINAL, "wavenet")
             (sound if same else sounds[(number + 1) % len(sounds)]).write(folder / wav_name(number, kind))
     write_json(folder / CLIPS, {"clips": [{"path": f"{number}.wav"} for number in range(len(sounds))]})
