@@ -50,6 +50,7 @@ from pipelines.stages.listening import (
     decode_clips,
     label_task,
     listening,
+    listening_recorded,
     measure_clips,
     recognise_labels,
 )
@@ -372,6 +373,7 @@ def make_sounds(study: Study) -> None:
         study.add(listening(session, playback, entries["lm"], None, coded))
     else:
         study.add(listening(session, playback))
+    study.add(listening_recorded(session, playback))
     if config.judged_clips and config.asks("recognised") and (task := label_task(session, manifest, settings.probe)):
         judge = create_judge(study, task)
         study.add(recognise_labels(session, judge, decoded, entries["listening"], task.classes))

@@ -50,6 +50,7 @@ def expected_costs(settings: RunSettings, clips: Clips, *, parts: int) -> Costs:
             "decoded": (1, 1.5 * settings.listening.judged_clips),
             "judged": (1, 2.0 * settings.listening.judged_clips),
             "listening": (1, 25.0),
+            "listening_recorded": (1, 8.0),
             "recognised": (1, 2.0),
         }
         if settings.tokenizer.decoder is not None and settings.tokenizer.start is None:
