@@ -187,7 +187,13 @@ class SavedTokenizer(TokenizerConfig):
     GONE: ClassVar[Mapping[str, object]] = {"levels": 1}  # residual codebooks
 
     gain: float = 0.0  # dB, of sound of the codes
+    alone_gain: float | None = None  # dB, of sound of codes without their decoder; older ones did not keep it
     fingerprints: dict[str, str]  # `tokenizer` and `codebook` of the codes' format, and `decoder`, if there is one
+
+    @property
+    def gain_without_decoder(self) -> float:
+        """Make-up gain in dB of codes that are decoded alone; where it is not known, that of the decoder."""
+        return self.gain if self.alone_gain is None else self.alone_gain
 
     @property
     def config(self) -> TokenizerConfig:
@@ -246,6 +252,11 @@ def from_patches(patches: Tensor, *, frames: int, height: int) -> Tensor:
     return blocks.reshape(batch, steps * frames, streams * height)
 
 
+def _require_gain(name: str, gain: float) -> None:
+    if not abs(gain) <= MOST_GAIN:
+        raise InputError(f"{name} is {gain} dB", remedy=f"it must be between {-MOST_GAIN:g} and {MOST_GAIN:g} dB")
+
+
 class Tokenizer(nn.Module):
     """Encoder of sound to codes, and decoder of codes to spectrograms.
 
@@ -276,12 +287,12 @@ class Tokenizer(nn.Module):
         decoder: CodeDecoder | None = None,
     ) -> None:
         super().__init__()
-        if not abs(gain) <= MOST_GAIN:
-            raise InputError(f"gain is {gain} dB", remedy=f"it must be between {-MOST_GAIN:g} and {MOST_GAIN:g} dB")
+        _require_gain("gain", gain)
         assert (absolute is None) == (config.level is None), (
             "sound as loud as recorded is another if a level is followed"
         )
         self.config, self.gain = config, gain
+        self.alone_gain: float | None = None  # of the codes without the decoder, where there is one and it is known
         self.log_mel = LogMel(config.audio)
         self.autoencoder, self.decoder = autoencoder, decoder
         assert (decoder and decoder.config) == config.decoder, "the config names the decoder's sizes"
@@ -708,13 +719,21 @@ class Tokenizer(nn.Module):
     # Artifacts
 
     def use_decoder(self, decoder: CodeDecoder) -> None:
-        """Decode codes in context from now on; the codes themselves stay the same."""
+        """Decode codes in context from now on; the codes themselves stay the same, and `gain` is to be measured."""
+        if self.decoder is None:
+            self.alone_gain = self.gain
         self.decoder, self.config = decoder.eval(), replace(self.config, decoder=decoder.config)
+
+    def drop_decoder(self) -> None:
+        """Decode each code alone from now on, with the gain for that where it is known."""
+        self.gain = self.gain if self.alone_gain is None else self.alone_gain
+        self.alone_gain, self.decoder, self.config = None, None, replace(self.config, decoder=None)
 
     def save_pretrained(self, folder: Path | str) -> None:
         """Write ``model.safetensors``, a model card and, last, ``config.json``: a folder with a config is whole."""
         own = self.config
-        config = {**stored_config(own), "gain": self.gain, "fingerprints": self._fingerprints}
+        alone = {} if self.alone_gain is None else {"alone_gain": self.alone_gain}
+        config = {**stored_config(own), "gain": self.gain, **alone, "fingerprints": self._fingerprints}
         facts = self.facts | {
             "patch": f"{own.patch.frames} frames of {own.height} mel bands",
             "bottleneck": own.autoencoder.bottleneck,
@@ -766,6 +785,8 @@ class Tokenizer(nn.Module):
                 create = resolve_name(OF_A_SPEECH_MODEL).with_copy(folder, config.speech_layer)
             parts = weights["mean"], weights["std"], autoencoder, weights["centroids"]
             tokenizer = create(config, *parts, absolute=weights.get("absolute"), gain=saved.gain, decoder=decoder)
+            _require_gain("alone_gain", saved.gain_without_decoder)
+            tokenizer.alone_gain = saved.alone_gain
             if not bool((torch.minimum(tokenizer.std, tokenizer.statistics[1]) > 0).all()):
                 raise InputError("a tensor of standard deviations holds numbers that are not above 0")
         if saved.fingerprints != tokenizer._fingerprints:

@@ -219,8 +219,11 @@ def make_codes(study: Study) -> None:
     for number in (len(rates), *range(1, len(rates))):  # the finest first
         _make_codes(study, rates[number - 1], number)
     finest = study.by_rate[len(rates)]
-    if "vocoder" in settings.stages and settings.tokenizer.start is None and settings.tokenizer.decoder is not None:
-        study.add(code_decoder(study.session, study.manifest, finest, settings.tokenizer.decoder))
+    start, decoder = settings.tokenizer.start, settings.tokenizer.decoder
+    if start is not None and decoder is not None and codebooks.start_has_decoder(start):
+        study.add(codebooks.started_decoder(study.session, finest.tokenizer, start))
+    elif "vocoder" in settings.stages and decoder is not None:
+        study.add(code_decoder(study.session, study.manifest, finest, decoder))
     if len(rates) > 1:
         coarser = [study.by_rate[number].tokenizer for number in range(1, len(rates))]
         study.add(codebooks.rate_tokenizer(study.session, [*coarser, study.sounding]))

@@ -122,8 +122,9 @@ def steps_follow(name: str, source: Section) -> bool:
 
 
 def _of_one_run(entries: Mapping[str, Entry]) -> dict[str, object]:
-    curves = {stage: entry.read_json(CURVE) for stage, entry in entries.items() if stage in TRAINED}
-    # A training that took no step has no curve.
+    # A training that took no step has an empty curve, and a copy of the code decoder of another run has none.
+    trained = {stage: entry for stage, entry in entries.items() if stage in TRAINED}
+    curves = {stage: entry.read_json(CURVE) for stage, entry in trained.items() if (entry.folder / CURVE).is_file()}
     content: dict[str, object] = {"curves": {stage: record for stage, record in curves.items() if record["curve"]}}
     if "tokenizer" in entries:
         health, tokenizer = entries["health"].read_json(HEALTH), entries["tokenizer"]

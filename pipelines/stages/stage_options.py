@@ -111,8 +111,8 @@ class TokenizerSettings(TrainingSettings, TokenizerSizes):
     )
     decoder: DecoderSettings | None = option(
         DecoderSettings(),
-        "the network that decodes codes in context to log-mel, trained with the stage vocoder; null: each code is "
-        "decoded alone",
+        "the network that decodes codes in context to log-mel, trained with the stage vocoder unless the tokenizer of "
+        "tokenizer.start has one; null: each code is decoded alone, whatever the start has",
     )
     sample_patches: int = option(200_000, "largest number of training patches for autoencoder and codebook", least=1)
     sample_hours: float = 100.0  # of training clips, and of validation, that are read for sample, mean and deviation

@@ -269,14 +269,15 @@ def stage(
     version: int,
     title: str,
     splits: tuple[Split, ...] = (),
-    keys: Mapping[str, Callable[[Any], object]] = MappingProxyType({}),
+    keys: Mapping[str, Callable[[Any], object] | None] = MappingProxyType({}),
     together: bool = False,
 ) -> Callable[[Callable[Concatenate[Run, P], None]], Callable[Concatenate[Session, P], Entry]]:
     """Make a stage of a function that writes the files of an entry into ``run.folder``.
 
     Arguments can stand in ``name`` and ``title``, such as ``{fit.summary}``; in the title, lists, views and clip tables
     are their lengths. Raise the ``version`` when the same arguments give other bytes. Clip tables get into the function
-    and the key with the clips of ``splits`` alone, one split after the other; (): with all clips.
+    and the key with the clips of ``splits`` alone, one split after the other; (): with all clips. ``keys`` say what of
+    an argument is in the key; None: nothing, because the argument follows from the others.
 
     Rank 0 makes the entry alone, with the same bytes for any number of threads (`wordless.base.machine.one_thread`).
     With ``together``, as for trainings, the function runs on every rank, of which only rank 0 may write; the key has
@@ -295,7 +296,9 @@ def stage(
                 for of, each in [*bound.arguments.items()][1:]
             }
             read = {entry.key for entry in given.values() if isinstance(entry, Entry)}
-            decide = {each: keys[each](value) if each in keys else value for each, value in given.items()}
+            # Arguments without a function in `keys` decide as they are.
+            own = {each: keys.get(each, lambda value: value) for each in given}
+            decide = {each: key(given[each]) for each, key in own.items() if key is not None}
             arguments = {each: argument_key(value, read) for each, value in decide.items()}
             recipe = Recipe(name.format_map(given), version, arguments)
             shown = title.format_map({each: _shown(value) for each, value in given.items()})

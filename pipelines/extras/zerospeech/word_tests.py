@@ -47,6 +47,7 @@ from pipelines.store.stage import Run, stage
 from pipelines.store.store import SYNTHESISED, Entry, write_json
 from pipelines.store.stored_features import natural
 from tokenizer.codes import Codes
+from tokenizer.parquet import CodedClip, mark_complete, read_codes, shard_path, write_shard
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import read
 from wordless.audio.recordings.embedded import (
@@ -324,14 +325,33 @@ class Subject:
         return gpt, untrained
 
 
-@stage("spoken_pairs", version=3, title="pairs of utterances by held-out voices")
+def _of_the_codes(subject: Subject) -> dict[str, object]:
+    return {name: value for name, value in subject.key.items() if name not in ("trained_on", "model", "seed")}
+
+
+@stage("pair_codes", version=1, title="codes of pairs of utterances", keys={"subject": _of_the_codes})
 @one_thread()
-def spoken_pairs(run: Run, subject: Subject) -> None:
+def pair_codes(run: Run, subject: Subject) -> None:
+    """Speak and encode the utterances of the pairs, for all tests of them."""
+    asked, tokenizer = subject.pairs.utterances, subject.tokenizer(run.gang.device)
+    folder = subject.speak(run, asked)
+    with run.terminal.working("encoding", len(asked), "utterances") as progress:
+        clips = (CodedClip(path=each.file, codes=tokenizer.encode_file(folder / each.file)) for each in asked)
+        write_shard(shard_path(run.folder, 0), progress.each(clips), tokenizer.format)
+    mark_complete(run.folder, shards=1, clips=len(asked))
+
+
+def _read_pairs(coded: Entry) -> dict[str, Codes]:
+    return {clip.path: clip.codes for clip in read_codes(coded.folder)[1]}
+
+
+# The codes of a subject follow from it, and are not in the key: results from before these codes were kept stay usable.
+@stage("spoken_pairs", version=3, title="pairs of utterances by held-out voices", keys={"coded": None})
+@one_thread()
+def spoken_pairs(run: Run, subject: Subject, coded: Entry) -> None:
     """Judge language models by pairs of utterances; ``pairs.json`` has the accuracy of each item by each model."""
-    asked = subject.pairs
-    folder = subject.speak(run, asked.utterances)
+    asked, codes = subject.pairs, _read_pairs(coded)
     gpt, untrained = subject.gpts(run.gang.device)
-    codes = _encode(run, subject.tokenizer(run.gang.device), folder, asked.utterances)
     models = _models(subject, gpt, untrained)
     pairs = [(pair.item, pair.right, pair.wrong) for pair in asked.pairs]
     voices = list(dict.fromkeys(pair.voice for pair in asked.pairs))
@@ -368,14 +388,12 @@ def _without_training_codes(subject: Subject) -> dict[str, object]:
     "probed_pairs",
     version=1,
     title="linear probes of pairs of utterances",
-    keys={"subject": _without_training_codes},
+    keys={"subject": _without_training_codes, "coded": None},
 )
 @one_thread()
-def probed_pairs(run: Run, subject: Subject, config: ProbeConfig) -> None:
+def probed_pairs(run: Run, subject: Subject, config: ProbeConfig, coded: Entry) -> None:
     """Probe the GPT's states, the untrained GPT's, and bags of codes: which sentence of a pair is right?"""
-    asked = subject.pairs
-    folder = subject.speak(run, asked.utterances)
-    codes = _encode(run, subject.tokenizer(run.gang.device), folder, asked.utterances)
+    asked, codes = subject.pairs, _read_pairs(coded)
     judged = [(pair, file) for pair in asked.pairs for file in (pair.right, pair.wrong)]
     utterances = [JudgedUtterance(item=pair.item, voice=pair.voice, right=file == pair.right) for pair, file in judged]
     clips, record = [codes[file] for _, file in judged], dict[str, object]()
@@ -429,12 +447,6 @@ def _accuracies(
     return {"items": found["gpt"][0], "accuracies": {name: each.tolist() for name, (_, each) in found.items()}}
 
 
-def _encode(run: Run, tokenizer: Tokenizer, folder: Path, asked: Sequence[Utterance]) -> dict[str, Codes]:
-    with run.terminal.working("encoding", len(asked), "utterances") as progress:
-        codes = progress.each(tokenizer.encode_file(folder / each.file) for each in asked)
-        return dict(zip([each.file for each in asked], codes, strict=True))
-
-
 def _models(subject: Subject, gpt: LanguageModel, untrained: LanguageModel) -> Mapping[str, Scorer]:
     train, validation = training_codes(*subject.trained_on)
     return dict(zip(MODELS, (gpt, fit_bigram(train, validation), Unigram(train), untrained), strict=True))
@@ -452,9 +464,10 @@ def _plan(study: Study) -> None:
         embedded=settings.embedded,
         seed=settings.lm.fit.seed,
     )
-    study.add(spoken_pairs(session, subject))
+    coded = study.add(pair_codes(session, subject))
+    study.add(spoken_pairs(session, subject, coded))
     if settings.embedded.sentences:
-        study.add(probed_pairs(session, subject, config_of_pairs(settings.probe)))
+        study.add(probed_pairs(session, subject, config_of_pairs(settings.probe), coded))
     if config.consistency:
         study.add(consistency(session, replace(subject, config=config)))
 
