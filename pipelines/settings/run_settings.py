@@ -182,8 +182,8 @@ class ComparisonConfig(ReadingConfig):
             rule = f"features.{name} has one vector for each clip: choose 1, or leave the features out"
             self.refuse_if(self.hearings > 1, "hearings", rule)
             rule = f"features.{name} has no vectors of noisy clips: leave noise out, or the features"
-            wanted = "noise" if {*self._noises} & {*WITHOUT_RATIO} else "noise_snr" if self.noise_snr else "noisy_copies"
-            self.refuse_if(self.noises, wanted, rule)
+            ratios = "noise_snr" if self.noise_snr else "noisy_copies"
+            self.refuse_if(self.noises, "noise" if {*self._noises} & {*WITHOUT_RATIO} else ratios, rule)
             require_features(name, file)
         kinds = [*self._noises]
         rule = "there is no noise without ratios: name some, such as compare.noise_snr=[20,10]"
