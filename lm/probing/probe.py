@@ -129,6 +129,7 @@ def probe(
 
         def accuracies(rows: Rows) -> list[float]:
             """Fit one division with each penalty; return the accuracies on what it holds out."""
+            rows = task.learned(rows)  # a copy is held out with its clip
             _, inputs = standardise(features, rows, power=config.power, bound=bound)
             known, reached = task.targets[rows["train"]], list[float]()
             classifier = create_classifier(inputs["train"], known, task, config, tolerance=TOLERANCE_OF_FOLDS)
@@ -145,7 +146,7 @@ def probe(
         best = int(reached.mean(0).argmax())
         parts, fits = tuple(reached[:, best].tolist()), penalties[best : best + 1]
     standard, inputs = standardise(features, _all_rows(task), power=config.power, bound=bound)
-    classifier = create_classifier(inputs["train"], task.targets[task.rows["train"]], task, config)
+    classifier = create_classifier(inputs["train"], task.targets[task.learned_rows(task.rows["train"])], task, config)
     prepared = {split: classifier.prepare(own) for split, own in inputs.items() if split != "train"}
     largest = {each: float(np.abs(standard.unbounded(features[rows])).max()) for each, rows in task.noisy.items()}
     scores, linear = dict[str, FloatArray](), (np.zeros((0, 0)), np.zeros(0))
@@ -196,9 +197,9 @@ def _judging_clips(result: ProbeResult, task: ProbeTask) -> int:
 
 
 def _all_rows(task: ProbeTask) -> dict[str, IndexArray]:
-    """Return the clips of each split, and the test clips with noise if there are any."""
+    """Return the clips of each split, in train with copies, and the test clips with noise if there are any."""
     noisy = {NOISE: np.concatenate([*task.noisy.values()])} if task.noisy else {}
-    return {**task.rows, **noisy}
+    return {**task.learned(task.rows), **noisy}
 
 
 def create_classifier(
@@ -270,7 +271,7 @@ def learning_curve(
     if not config.learning_curve:
         return []
     labels = task.targets[task.rows["train"]]
-    _, inputs = standardise(features, task.rows, power=config.power, bound=bound)
+    _, inputs = standardise(features, task.learned(task.rows), power=config.power, bound=bound)
     penalty = _curve_penalty(inputs["train"], task, config, threads=threads)
     fit = partial(_fit_labelled, inputs["train"], inputs["test"], task, penalty)
     wanted, points = task.targets[task.rows["test"]], list[Point]()
@@ -295,7 +296,7 @@ def last_point(winner: ProbeResult, task: ProbeTask, config: ProbeConfig) -> lis
 
 
 def noise_points(winner: ProbeResult, task: ProbeTask, config: ProbeConfig) -> list[Point]:
-    """Test the ``winner``, which was trained without noise, with each noise: its ``kind``, and ``snr`` in dB.
+    """Test the ``winner`` with each noise: its ``kind``, and ``snr`` in dB. Its fit had other noise, or none.
 
     ``kept`` is the share of its right answers without noise that are right with it; None: it has none.
     """
@@ -328,8 +329,9 @@ def _candidate_record(candidate: ProbeResult, task: ProbeTask) -> dict[str, obje
 
 def _curve_penalty(train: FloatArray, task: ProbeTask, config: ProbeConfig, *, threads: int) -> float:
     """Choose the penalty of a learning curve by cross-validation within train with all labels; of equals the middle."""
-    targets, device = task.targets[task.rows["train"]], task.device_for(train)
+    targets, device = task.targets[task.learned_rows(task.rows["train"])], task.device_for(train)
     parts, penalties = np.array(training_parts(task, seed=config.seed)), penalty_grid(config.penalties, config)
+    parts = np.tile(parts, len(targets) // len(parts))  # a copy is held out with its clip
     held_out = np.zeros((len(penalties), *targets.shape), np.float32)
 
     def judge(part: str) -> None:
@@ -346,8 +348,11 @@ def _curve_penalty(train: FloatArray, task: ProbeTask, config: ProbeConfig, *, t
 
 
 def _fit_labelled(train: FloatArray, test: FloatArray, task: ProbeTask, penalty: float, kept: IndexArray) -> FloatArray:
-    """Fit the ``kept`` training clips; return the test scores."""
-    ridge = RidgeProbe(train[kept], task.targets[task.rows["train"][kept]], device=task.device_for(train))
+    """Fit the ``kept`` training clips and their copies; return the test scores."""
+    rows = task.learned_rows(task.rows["train"])
+    clips = len(task.rows["train"])
+    fitted = np.concatenate([kept + first for first in range(0, len(rows), clips)])
+    ridge = RidgeProbe(train[fitted], task.targets[rows[fitted]], device=task.device_for(train))
     ridge.fit(penalty)
     return ridge.scores(test)
 

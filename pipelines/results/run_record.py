@@ -305,6 +305,7 @@ class Comparison:
     penalties: int = 0  # of the chosen candidate of each method, with each bound
     bounds: list[float] = field(default_factory=list)  # of the inputs of the chosen candidate
     classifier: str = "logistic"  # of every method
+    noisy_copies: bool = False  # whether probes also learn from noisy copies of training clips
     choose_by: str = "validation"  # chose layer to penalty: validation, group, fold; auto where folds differ
     confidence: float = 0.95
     over: str = "clips"  # or groups: what the intervals of test figures are over
