@@ -44,7 +44,7 @@ class LabelOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class VectorConfig(Options):
-    """Poolings and hearings."""
+    """Poolings, layers and test-time augmentation."""
 
     poolings: tuple[Pooling, ...] = option(
         POOLINGS,
@@ -59,10 +59,11 @@ class VectorConfig(Options):
         filled=True,
         distinct=True,
     )
-    hearings: int = option(
+    test_time_augmentation: int = option(
         1,
-        "number of versions of each clip, up to 25 % slower and faster, over which every method averages its features "
-        "(test-time augmentation)",
+        "test-time augmentation: number of versions of each clip, up to 25 % slower and faster, over which every "
+        "method averages its features",
+        formerly="hearings",
         least=1,
         most=MOST_HEARINGS,
     )

@@ -421,7 +421,7 @@ Answer = Literal["one", "several", "value"]  # one class, several classes, or va
 
 @dataclass(frozen=True, kw_only=True)
 class VectorRecipe:
-    """How the vectors of a comparison were made: poolings and hearings, states of the GPT, and codes."""
+    """How the vectors of a comparison were made: poolings and test-time augmentation, states of the GPT, and codes."""
 
     vectors: VectorConfig = VECTORS
     states: tuple[States, ...] = RESIDUAL

@@ -67,7 +67,7 @@ class Study(ClipReading):
 
     @property
     def plain(self) -> ClipReading:
-        """The recordings as they are: without other hearings, and without noise."""
+        """The recordings as they are: without test-time augmentation, and without noise."""
         return ClipReading(session=self.session, manifest=self.manifest, audio=self.audio)
 
     def add_for_judge(self, entry: Entry, name: str) -> None:

@@ -203,7 +203,11 @@ def _require_speech_layer(settings: RunSettings) -> None:
             if method.readout and method.features == SOUND_STATES
         ),
         (warps > 0, f"lm.views.warps={warps}", "use 0: warped copies are spectrograms"),
-        (probed and compare.hearings > 1, f"compare.hearings={compare.hearings}", "use 1: others are spectrograms"),
+        (
+            probed and compare.test_time_augmentation > 1,
+            f"compare.test_time_augmentation={compare.test_time_augmentation}",
+            "use 1: others are spectrograms",
+        ),
         *(
             (True, f"compare.methods with {method.name}", "use compare.readout=codes: similarities are of patches")
             for method in settings.probed_methods

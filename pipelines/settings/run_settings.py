@@ -132,7 +132,7 @@ class ReadingConfig(VectorConfig):
 
 READING = fields(ReadingConfig)
 # How rows of the plain readout read, whatever the options say.
-PLAIN = ReadingConfig(poolings=("mean",), layers=("last",), hearings=1, states=("residual",), input=False)
+PLAIN = ReadingConfig(poolings=("mean",), layers=("last",), test_time_augmentation=1, states=("residual",), input=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +175,7 @@ class ComparisonConfig(ReadingConfig):
         super().__post_init__()
         for name, file in (self.features or {}).items():
             rule = f"features.{name} has one vector for each clip: choose 1, or leave the features out"
-            self.refuse_if(self.hearings > 1, "hearings", rule)
+            self.refuse_if(self.test_time_augmentation > 1, "test_time_augmentation", rule)
             rule = f"features.{name} has no vectors of noisy clips: leave noise out, or the features"
             self.refuse_if(self.noises, "noise" if {*self._noises} & {*WITHOUT_RATIO} else "noise_snr", rule)
             require_features(name, file)

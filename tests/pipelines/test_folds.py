@@ -23,7 +23,7 @@ FOLDS = (
     *("audio.remove_mean=clip", "probe.penalties=4", "compare.states=[residual,inner]", "compare.noise_snr=[100,-40]"),
     "compare.noise=[white,mp3]",
     *(f"{network}.views.changed=0.5" for network in ("gpt_sound", "baselines.simclr", "baselines.supervised")),
-    *("compare.hearings=2", "compare.poolings=[thirds,thirds_max]"),
+    *("compare.test_time_augmentation=2", "compare.poolings=[thirds,thirds_max]"),
     *("probe.choose_by=group", "probe.classifier=ridge", "probe.power=0.5"),
     "compare.methods=[log_mel,bag_of_codes,gpt,gpt_sound,simclr,supervised,random_gpt_sound,random_conv,mfcc]",
     *SOUND,

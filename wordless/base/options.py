@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from functools import cache
 from operator import attrgetter
 from pathlib import Path
-from types import NoneType, UnionType
+from types import MappingProxyType, NoneType, UnionType
 from typing import Any, Final, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from wordless.base.messages import InputError, OldModelError, listed, suggestion, within, written
@@ -35,6 +35,8 @@ MOST_LAYERS = 256  # of a network
 MEANING = "option"  # key of a field's metadata
 DECIDES = "decides"  # another one
 NO_RESULT = {DECIDES: False}  # metadata of a field that decides no result, and stands in no key of the store
+FORMERLY = "formerly"  # another one: the name of the field in version 0.x
+FORMER_VALUES = "former values"  # another one: value of today -> that of version 0.x
 BESIDE = "+"  # between choices of which a value has several
 MOST_INTEGER = 2**63 - 1  # the largest integer of NumPy, PyTorch and C
 MOST_NUMBER = 1e12  # largest float: seconds times samples per second still fits into 64 bits
@@ -104,10 +106,13 @@ def option(
     group: str = "",
     variants: Mapping[str, type] | None = None,
     decides: bool = True,
+    formerly: str = "",
+    former_values: Mapping[str, str] = MappingProxyType({}),
 ) -> T:
     """Describe a field: its default or `REQUIRED`, its meaning, and the range of its numbers; None is in each range.
 
-    ``decides`` is false of what changes no result, such as which program computes the same sound.
+    ``decides`` is false of what changes no result, such as which program computes the same sound. ``formerly`` is the
+    option's name before it was renamed, and ``former_values`` has the old texts of values, as in `renamed`.
     """
     meaning = Meaning(
         text=text,
@@ -121,10 +126,41 @@ def option(
         group=group,
         variants=variants,
     )
-    metadata = {MEANING: meaning, **({} if decides else NO_RESULT)}
+    names = {FORMERLY: formerly, FORMER_VALUES: former_values} if formerly else {}
+    metadata = {MEANING: meaning, **({} if decides else NO_RESULT), **names}
     if isinstance(default, dict):
         return dataclasses.field(default_factory=lambda: dict(default), metadata=metadata)  # type: ignore[return-value]  # as `dataclasses.field` is typed, too
     return dataclasses.field(default=default, metadata=metadata)
+
+
+def renamed(default: T, formerly: str) -> T:
+    """Describe a field that is no option and had another name in version 0.x, ``formerly``.
+
+    Keys of the store keep the old name, so entries that were made before are found; saved configs may have it; and the
+    command line takes it for one version, with a line that names the new one.
+    """
+    return dataclasses.field(default=default, metadata={FORMERLY: formerly})
+
+
+def name_in_keys(field: dataclasses.Field[Any]) -> str:
+    """Return the name of a field in keys of the store, which no renaming changes."""
+    return str(field.metadata.get(FORMERLY) or field.name)
+
+
+def value_in_keys(field: dataclasses.Field[Any], value: object) -> object:
+    """Return the value of a field, or each of several, as keys of the store have it."""
+    former: Mapping[object, str] = field.metadata.get(FORMER_VALUES, {})
+    if isinstance(value, tuple):
+        return tuple(former.get(each, each) for each in value)
+    return former.get(value, value) if isinstance(value, str) else value
+
+
+def value_of_today(field: dataclasses.Field[Any], value: object) -> object:
+    """Return the value that an old value of a field, or each of several, has today."""
+    today = {old: new for new, old in field.metadata.get(FORMER_VALUES, {}).items()}
+    if today and isinstance(value, list | tuple):
+        return [today.get(each, each) for each in value]
+    return today.get(value, value) if isinstance(value, str) else value
 
 
 class Options:
@@ -196,6 +232,7 @@ def build(cls: type[T], values: Mapping[str, object], *, name: str, default: T |
     """Build the dataclass ``cls`` from plain ``values``; nested mappings become nested dataclasses.
 
     A missing value is that of ``default``, else that of the class; a nested dataclass has the default of its field.
+    Names and values of version 0.x are read as those of today.
     Fields that folders of older versions have stand in ``cls.GONE``, each with the only value that is still right.
     ``name`` is the dotted path of the values in the whole config, for messages: ``"tokenizer"``; ``""`` at the top.
 
@@ -208,6 +245,7 @@ def build(cls: type[T], values: Mapping[str, object], *, name: str, default: T |
     try:
         fields = {field.name: field for field in dataclasses.fields(cast(Any, cls)) if field.init}
         gone: Mapping[str, object] = getattr(cls, "GONE", {})
+        values = _of_today(values, fields)
         for key in values:
             if key in gone:
                 if values[key] != gone[key]:
@@ -239,6 +277,21 @@ def build(cls: type[T], values: Mapping[str, object], *, name: str, default: T |
         return cast(Any, cls)(**arguments)  # type: ignore[no-any-return]  # mypy knows no constructor of any T
     except InputError as error:
         raise error.within(name) from error
+
+
+def _of_today(values: Mapping[str, object], fields: Mapping[str, dataclasses.Field[Any]]) -> Mapping[str, object]:
+    """Give values the names and texts that the fields of a dataclass have today."""
+    former = {old: each for each in fields.values() if (old := each.metadata.get(FORMERLY)) and old not in fields}
+    if not former.keys() & values.keys() and not any(FORMER_VALUES in each.metadata for each in fields.values()):
+        return values
+    found = dict[str, object]()
+    for key, value in values.items():
+        field = fields.get(key, former.get(key))
+        if field is None or (key != field.name and field.name in values):  # refused behind this function
+            found[key] = value
+        else:
+            found[field.name] = value_of_today(field, value)
+    return found
 
 
 def convert(kind: Any, value: object, *, option: str, default: object = None) -> object:

@@ -154,8 +154,8 @@ def describe_probe(about: ProbeDescription) -> str:
     if about.answer != "several":
         good += f", {100 * about.chance:.1f} % by the most frequent label"
     text = f"A linear probe of {about.of}: {good}. It names one of its {len(about.classes)} labels for any sound."
-    if (hearings := about.recipe.vectors.hearings) > 1:
-        text += f" It was fitted to means over {hearings} hearings of each clip, and reads one here."
+    if (augmentations := about.recipe.vectors.test_time_augmentation) > 1:
+        text += f" It was fitted to means over {augmentations} augmented versions of each clip, and reads one here."
     if about.trim_db is not None:
         text += f" It reads the sound without ends that are {about.trim_db:g} dB softer than its loudest 20 ms."
     return text + (" Its values are no probabilities, so none are shown." if about.answer == "value" else "")

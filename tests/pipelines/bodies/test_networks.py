@@ -53,7 +53,7 @@ from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from tokenizer.tokenizer_options import HeardConfig
 from wordless.audio.recordings.manifest import Clip, Clips, Split
 from wordless.audio.spectrogram import LogMel, frame_statistics
-from wordless.audio.views import View, hearings
+from wordless.audio.views import View, fixed_augmentations
 
 RATE = AUDIO.sample_rate
 LABELS = {"high": 1217, "low": 213}  # Hz
@@ -230,20 +230,20 @@ NAMES = {
 
 
 @pytest.mark.parametrize(
-    ("of", "count", "atol"),  # other hearings are read in 16 bits
+    ("of", "count", "atol"),  # augmented versions are read in 16 bits
     [("conv", 1, 1e-4), ("conv", 3, 1e-2), ("ast", 1, 1e-3), ("audio_transformer", 3, 1e-4)],
 )
-def test_features_are_the_pools_of_the_layers_over_the_hearings(
+def test_features_are_the_pools_of_the_layers_over_the_augmentations(
     of: str, count: int, atol: float, session: Session, corpus: Clips, sample: Entry
 ) -> None:
     """Of the pieces of a recording, no state sees another piece; a vector for the clip has a mean alone."""
-    network, reading = network_of(of, session, corpus, sample, VectorConfig(hearings=count))
+    network, reading = network_of(of, session, corpus, sample, VectorConfig(test_time_augmentation=count))
     features = load_file(network.features(reading, of).folder / FEATURES)
     of_clip = {f"{of}/{name}:{each}" for name in NAMES[of] for each in POOLINGS if name != "class_token"}
     assert features.keys() == of_clip | ({f"{of}/class_token:mean"} if of == "ast" else set())
     encoder = network.reader.body.create(seed=0).eval()
     for row, clip in enumerate(corpus.clips):
-        heard = [inputs_of(of, View(clip, each), corpus.root, sample) for each in hearings(count, None)]
+        heard = [inputs_of(of, View(clip, each), corpus.root, sample) for each in fixed_augmentations(count, None)]
         with torch.inference_mode():
             read = [
                 [encoder.states(piece[None], torch.tensor([len(piece)])) for piece in pieces_of(of, inputs)]

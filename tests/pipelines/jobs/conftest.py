@@ -122,7 +122,11 @@ def rows_of(table: Path) -> list[dict[str, str]]:
 def sound_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A place with the folder ``run``, of a run that has no language model of codes, and its ``store``."""
     place = tmp_path_factory.mktemp("sound")
-    words = ("stages=[tokenizer,probe]", "compare.methods=[log_mel,gpt_sound,denoising]", "compare.hearings=2")
+    words = (
+        "stages=[tokenizer,probe]",
+        "compare.methods=[log_mel,gpt_sound,denoising]",
+        "compare.test_time_augmentation=2",
+    )
     sound = ("gpt_sound=tiny", "gpt_sound.fit.steps=4", "gpt_sound.fit.validate_every=2")
     reading = ("compare.input=true", "compare.layers=[last,together]")
     assert run(place / "store", place / "run", *words, *sound, *reading) == 0

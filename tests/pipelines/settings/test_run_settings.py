@@ -401,7 +401,10 @@ def test_the_middle_layer_of_a_speech_model_is_the_default(weights: Path) -> Non
         (["tokenizer.rates=[4,2]"], r"tokenizer\.rates=\[4, 2\].*\bnull\b"),
         (["tokenizer.patch.mels=40"], "tokenizer.patch.mels=40"),
         (["tokenizer.views.dynamic_ranges=[22,50]"], "tokenizer.views.dynamic_ranges"),
-        (["lm.views.warps=2", "compare.hearings=3"], r"lm\.views\.warps=2\b.*compare\.hearings=3\b"),
+        (
+            ["lm.views.warps=2", "compare.test_time_augmentation=3"],
+            r"lm\.views\.warps=2\b.*compare\.test_time_augmentation=3\b",
+        ),
         (["compare.readout=similarities"], r"\bgpt_similarities\b.*compare\.readout=codes\b"),
         (["compare.methods=[gpt,bottleneck]"], r"compare\.methods\b.*\bbottleneck\b"),
     ],
