@@ -27,8 +27,13 @@ MORE: dict[str, tuple[str, ...]] = {
         *(f"baselines.{of}.fit.validate_every=2" for of in ("simclr", "supervised")),
         "listening.judge=probe",
     ),
-    "finetune": ("body.fit.steps=4", "body.fit.validate_every=2", "body.fit.warmup_steps=2", "probe.penalties=3"),
-    "probe": ("probe.penalties=3", "probe.resamples=10"),
+    "finetune": (
+        "body.fit.steps=4",
+        "body.fit.validate_every=2",
+        "body.fit.warmup_steps=2",
+        "probe.regularisation_strengths=3",
+    ),
+    "probe": ("probe.regularisation_strengths=3", "probe.resamples=10"),
     "demo": ("port=0", "browser=false"),
 }
 FOLDS = ("quick=true", "compare.folds=")  # two folds are enough where a command asks for folds

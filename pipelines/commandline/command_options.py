@@ -261,7 +261,7 @@ GONE = {  # options and values of older versions whose nearest names mean someth
     ),
     "tokenizer.levels": "there are no residual codebooks; a larger tokenizer.codebook_size loses less of the sound",
     "compare.assignments": "a preset says it by compare.readout: codes (hard) or similarities (soft)",
-    "probe.bound": "validation chooses among several: probe.bounds=[2] gives one alone",
+    "probe.bound": "validation chooses among several: probe.feature_clipping=[2] gives one alone",
     "corpus.shards": "tar shards are not read; unpack them (tar -xf), or write a Parquet file for corpus.dataset",
     "format=start": "wordless publish writes no start weights: vocoder.start=RUN begins with the vocoder of a run",
     "verify": "a file is hashed again where its size or times changed; delete an entry, and its command makes it again",

@@ -27,7 +27,7 @@ from pipelines.methods.methods_table import METHODS, row_of
 from pipelines.results.probes import Probes
 from pipelines.results.run_record import (
     CODEBOOK,
-    LOST_CENTS,
+    GROSS_ERROR_CENTS,
     MEASURES,
     RESAMPLES,
     SOUND,
@@ -38,6 +38,7 @@ from pipelines.results.run_record import (
     Section,
     frame,
     parameters_of,
+    records,
 )
 from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.codebooks import DRAWN, HEALTH, KMEANS
@@ -105,8 +106,8 @@ def write_results(
     figures += _on_validation(made, protocol, settings.codes_per_second)
     for stage, entry in (each for entries in made.values() for each in entries.items()):
         figures += [Row(stage=stage, name=name, value=cost, artifact=entry.key) for name, cost in entry.costs.items()]
-    records = [record for each in (*frames, frame(figures)) for record in each.to_dict("records")]
-    write_json(folder / RESULTS, {**content, "figures": records})
+    rows = [record for each in (*frames, frame(figures)) for record in records(each)]
+    write_json(folder / RESULTS, {**content, "figures": rows})
 
 
 def steps_of(entry: Entry) -> dict[str, int]:
@@ -264,7 +265,7 @@ def corpus_section(manifest: Clips) -> Section:
 
 Record = Mapping[str, Any]
 MAX_LOST = 3  # clips that the report plays
-RIGHT, LOST = "label_accuracy", "lost_pitch"  # of a clip 1 or 0
+RIGHT, GROSS_ERROR = "label_accuracy", "gross_pitch_errors"  # of a clip 1 or 0
 
 
 def sound_figures(
@@ -324,7 +325,7 @@ def _with_losses(figures: Record) -> Record:
     if (error := figures.get("pitch_error")) is None:
         return figures
     others = {name: value for name, value in figures.items() if name != "pitch_error"}
-    return {**others, "median_pitch_error": error, LOST: float(error > LOST_CENTS)}
+    return {**others, "median_pitch_error": error, GROSS_ERROR: float(error > GROSS_ERROR_CENTS)}
 
 
 def listening_record(entries: Mapping[str, Entry], listening: Entry, manifest: Clips) -> dict[str, object]:
@@ -355,7 +356,7 @@ def lost_clips(judged: Entry) -> list[dict[str, Any]]:
     lost = list[dict[str, Any]]()
     for number, row in enumerate(judged.read_rows(JUDGED, "clips")):
         figures = row["sounds"].get(WAVENET.key, {})
-        if (error := figures.get("pitch_error")) is not None and error > LOST_CENTS:
+        if (error := figures.get("pitch_error")) is not None and error > GROSS_ERROR_CENTS:
             shown = {name: figures[name] for name in ("pitch_error", "voicing_error") if name in figures}
             lost.append({"number": number, "path": row["path"], "sounds": {ORIGINAL: {}, WAVENET.key: shown}})
     return sorted(lost, key=lambda row: -row["sounds"][WAVENET.key]["pitch_error"])[:MAX_LOST]
@@ -391,7 +392,7 @@ def _mean_of_clips(values: Sequence[float | None], config: ProbeConfig, row: Row
         )
         if measure is not None and measure.median:
             value, low, high = median(known, config.confidence)
-        elif row.name in (RIGHT, LOST):  # where all clips are right, others need not be
+        elif row.name in (RIGHT, GROSS_ERROR):  # where all clips are right, others need not be
             found = measured.estimate(0, confidence=config.confidence)
             low, high = found.low, found.high
         else:

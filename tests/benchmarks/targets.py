@@ -244,7 +244,7 @@ def measure(vectors: FloatArray, study: Study) -> dict[str, object]:
     task = study.task
     judged = np.concatenate([task.rows["validation"], task.rows["test"]])
     probe, task = study.settings.probe, replace(task, rows={**task.rows, "test": judged})
-    curve = learning_curve(vectors, task, probe, bound=probe.bounds[0])
+    curve = learning_curve(vectors, task, probe, clipping=probe.feature_clipping[0])
     groups = [clip.group or "" for clip in study.manifest.clips]
     people, held_out = sorted({groups[row] for row in judged}), {groups[row] for row in task.rows["validation"]}
     chooses = [person in held_out for person in people]

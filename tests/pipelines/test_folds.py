@@ -20,7 +20,12 @@ FOLDS = (
     *("stages=[tokenizer,lm,probe,report]", "compare.folds=group", "quick=true"),
     "lm.views.warps=1",
     *("audio.dynamic_range=40", "tokenizer.views.dynamic_ranges=[30,50]", "lm.views.dynamic_ranges=[30,50]"),
-    *("audio.remove_mean=clip", "probe.penalties=4", "compare.states=[residual,inner]", "compare.noise_snr=[100,-40]"),
+    *(
+        "audio.remove_mean=clip",
+        "probe.regularisation_strengths=4",
+        "compare.states=[residual,inner]",
+        "compare.noise_snr=[100,-40]",
+    ),
     "compare.noise=[white,mp3]",
     *(f"{network}.views.changed=0.5" for network in ("gpt_sound", "baselines.simclr", "baselines.supervised")),
     *("compare.test_time_augmentation=2", "compare.poolings=[thirds,thirds_max]"),

@@ -29,7 +29,7 @@ TINY = (
     *("tokenizer.decoder.channels=16", "tokenizer.decoder.crop_codes=10", "tokenizer.decoder.batch_size=4"),
     *("lm.gpt.model_dim=16", "lm.gpt.ffn_dim=32", "lm.batches.batch_size=4"),
     *("baselines=tiny", "baselines.simclr.fit.steps=4", "baselines.supervised.fit.steps=4"),
-    "probe.penalties=3",
+    "probe.regularisation_strengths=3",
     *("vocoder.wavenet.layers=2", "vocoder.crops.batch_size=2", "vocoder.crops.crop_codes=10"),
     *(f"{part}.fit.steps={STEPS}" for part in TRAINED),
     *(f"{part}.fit.validate_every=4" for part in TRAINED),

@@ -112,7 +112,11 @@ def test_outputs_of_a_ridge_probe_keep_the_order_of_its_values(several: bool) ->
     task = create_task(SEVERAL, ["a", "b"], []) if several else one("a", "b")
     assert isinstance(task, PooledTask)
     outputs, chosen = task.probe(
-        candidates, labels, rows, ProbeConfig(penalties=4, classifier="ridge", bounds=(100.0,)), threads=1
+        candidates,
+        labels,
+        rows,
+        ProbeConfig(regularisation_strengths=4, classifier="ridge", feature_clipping=(100.0,)),
+        threads=1,
     )
     assert chosen == "far"
     of_a = np.concatenate(outputs)[:, 0]
@@ -191,7 +195,9 @@ def test_a_ridge_probe_reads_a_linear_feature() -> None:
     rows = {"train": np.arange(40), "validation": np.arange(40, 60), "test": np.arange(60, 80)}
     candidates = {"noise": rng.normal(size=(80, 6)).astype(np.float32), "linear": features}
     assert isinstance(own, PooledTask)
-    outputs, chosen = own.probe(candidates, labels, rows, ProbeConfig(penalties=8, bounds=(100.0,)), threads=1)
+    outputs, chosen = own.probe(
+        candidates, labels, rows, ProbeConfig(regularisation_strengths=8, feature_clipping=(100.0,)), threads=1
+    )
     assert chosen == "linear"
     fit, _ = own.figures(outputs, labels[60:], FIGURES)
     assert fit.value > 0.99

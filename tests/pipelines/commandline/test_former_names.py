@@ -1,5 +1,6 @@
 """Options and values of version 0.x: the command line, presets, saved configs and keys of the store know them."""
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,15 @@ from wordless.base.options import build, leaves
 OPTIONS = {
     "compare.assignments=soft": "compare.readout=similarities",
     "compare.hearings=3": "compare.test_time_augmentation=3",
+    "probe.bounds=[3]": "probe.feature_clipping=[3]",
+    "probe.penalties=7": "probe.regularisation_strengths=7",
 }
 # Options that presets alone can set, as those above.
-OF_PRESETS: dict[str, str] = {}
+OF_PRESETS = {
+    "probe.layer_penalties=3": "probe.layer_regularisation_strengths=3",
+    "probe.penalty_low=0.1": "probe.c_low=0.1",
+    "probe.penalty_high=10": "probe.c_high=10",
+}
 
 
 def composed(*words: str) -> dict[str, Any]:
@@ -84,4 +91,11 @@ def test_saved_configs_with_former_names_are_read_and_keys_of_the_store_keep_the
     key: Any = argument_key(ReadingConfig(test_time_augmentation=3), set())
     assert key["hearings"] == 3
     assert "test_time_augmentation" not in key
-    assert isinstance(argument_key(ProbeConfig(), set()), dict)
+    former = {"bounds": [3.0], "penalties": 7, "layer_penalties": 3, "penalty_low": 0.1, "penalty_high": 10.0}
+    probe = ProbeConfig(
+        feature_clipping=(3.0,), regularisation_strengths=7, layer_regularisation_strengths=3, c_low=0.1, c_high=10.0
+    )
+    assert build(ProbeConfig, former, name="") == probe
+    key = argument_key(probe, set())
+    assert former.items() <= key.items()
+    assert len(key) == len(fields(probe))

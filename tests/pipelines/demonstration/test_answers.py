@@ -39,7 +39,7 @@ def options(model: Path, **changes: object) -> DemoConfig:
 def save_probe(run: Path, of: str, dim: int, *, trim_db: float | None = None, readout: Readout = "codes") -> Path:
     """Add a probe with random weights to a run."""
     recipe = VectorRecipe.reading(readout)
-    figures = {"power": 1.0, "bound": 3.0, "answer": "one", "test_accuracy": 0.5, "chance": 0.4, "trim_db": trim_db}
+    figures = {"power": 1.0, "clipping": 3.0, "answer": "one", "test_accuracy": 0.5, "chance": 0.4, "trim_db": trim_db}
     about = ProbeDescription(of=of, recipe=recipe, classes=CLASSES, dim=dim, **figures)  # type: ignore[arg-type]  # mixed
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)

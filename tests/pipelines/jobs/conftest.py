@@ -79,7 +79,7 @@ QUICK = (
     *(f"body.fit.steps={STEPS}", "body.fit.validate_every=2", "body.fit.warmup_steps=2", "body.batches.batch_size=4"),
     *("corpus.split.by=index", "corpus.split.validation=['0-1']", "corpus.split.test=['2-4']"),
     *("corpus.pattern={label}_{index}.wav", "corpus.labels=pattern", "corpus.inspection.min_seconds=0.001"),
-    *("figures.resamples=20", "probe.penalties=3", "threads=1"),
+    *("figures.resamples=20", "probe.regularisation_strengths=3", "threads=1"),
 )
 TONES = tuple(word for word in QUICK if word.startswith("corpus."))
 PITCHES = {"low": 200.0, "middle": 500.0, "high": 1200.0}

@@ -180,7 +180,7 @@ def test_the_page_tells_the_whole_run(whole: Path) -> None:
         ("seven.wav", "silent"),
         ("step 2 of 3",),
         ("harmonics + comb", "+15.0 (+5.0 to +25.0)", "Griffin-Lim", "+25.0"),
-        ("frames of wrong voicing", "+2.0 points (−1.0 to +5.0)"),
+        ("V/UV errors", "+2.0 points (−1.0 to +5.0)"),
         ("STOI of WaveNet's sound", "0.875 from the recorded log-mel"),
         ("wordless run corpus.root='seven' stages=[tokenizer,lm]",),
         *(
@@ -341,7 +341,7 @@ def test_what_a_run_did_not_make_is_left_out(tmp_path: Path, only: str) -> None:
 def test_a_study_leaves_out_what_folds_do_not_share_and_needs_no_gpt(tmp_path: Path) -> None:
     page = page_of(tmp_path, study())
     assert says(page.text, "leave one group out", "5 folds", "george", "theo")
-    assert "gpt/layer_1:mean (bound 2) (3×)" in page.text
+    assert "gpt/layer_1:mean (clipped at 2) (3×)" in page.text
     assert says(page.text, "differ by more than 20 %", "SimCLR 0.75 times")
     assert says(page.text, "tokenizer 10.0 s", "SimCLR", "0.75")
     equal = study(costs={"lm": {"lm": 100.0}, "simclr": {"simclr": 85.0}})

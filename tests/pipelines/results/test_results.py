@@ -176,17 +176,17 @@ def test_one_lost_clip_does_not_decide_the_pitch_error(entries: dict[str, Entry]
     assert found["median_pitch_error_clips", "wavenet"].value == 5
     gap = found["median_pitch_error_difference", "wavenet - griffin_lim"]
     assert (gap.value, gap.low, gap.high, gap.unit) == (-30, -900, 1190, "cents")  # of -30, -20, 1190, -40, -900
-    lost = found["lost_pitch", "wavenet"]
+    lost = found["gross_pitch_errors", "wavenet"]
     assert (lost.value, lost.unit) == (0.2, "ratio")  # 200 cents are not beyond 200
-    assert found["lost_pitch", "griffin_lim"].value == pytest.approx(1 / 6)
-    assert found["lost_pitch_difference", "wavenet - griffin_lim"].value == 0.0  # of the five that both have
+    assert found["gross_pitch_errors", "griffin_lim"].value == pytest.approx(1 / 6)
+    assert found["gross_pitch_errors_difference", "wavenet - griffin_lim"].value == 0.0  # of the five that both have
     assert not [name for name, _ in found if name.startswith("pitch_error")]
     assert [(row["number"], row["path"]) for row in lost_clips(entries["judged"])] == [(2, "2.wav")]
 
 
-def test_clips_without_a_lost_pitch_leave_room_for_one(entries: dict[str, Entry]) -> None:
+def test_clips_without_a_gross_pitch_errors_leave_room_for_one(entries: dict[str, Entry]) -> None:
     write_json(entries["judged"].folder / JUDGED, {"clips": rows_of(*[{"wavenet": {"pitch_error": 30.0}}] * 20)})
-    lost = figures(entries)["lost_pitch", "wavenet"]
+    lost = figures(entries)["gross_pitch_errors", "wavenet"]
     assert (lost.value, lost.low, lost.high) == pytest.approx((0, 0, 0.168), abs=1e-3)  # of Clopper and Pearson
 
 
