@@ -25,7 +25,7 @@ MORE: dict[str, tuple[str, ...]] = {
         *(f"vocoder.wavenet.{name}_channels={size}" for name, size in (("residual", 8), ("gate", 16), ("skip", 16))),
         *(f"baselines.{of}.fit.warmup_steps=1" for of in ("simclr", "supervised")),
         *(f"baselines.{of}.fit.validate_every=2" for of in ("simclr", "supervised")),
-        "listening.judge=probe",
+        "listening.evaluator=probe",
     ),
     "finetune": (
         "body.fit.steps=4",

@@ -403,7 +403,7 @@ def method_record(
     return {
         "of": of,
         "chosen": winner.of,
-        **{name: getattr(winner, name) for name in FIGURES},
+        **{name: getattr(winner, own) for name, own in FIGURES.items()},
         # over the classes that occur on test
         "macro_f1": float(f1_score(targets, predicted, labels=present, average="macro", zero_division=0)),
         "mean_average_precision": float(measure(Rankings(truth=targets, scores=tested[None, None]))[0, 0]),

@@ -57,7 +57,7 @@ from pipelines.bodies.wav2vec2_body import OPTION, Wav2vec2Settings
 from pipelines.chain.study import Study, unlabelled_prefix
 from pipelines.methods.method import Method
 from pipelines.stages.features import ClipReading
-from pipelines.stages.listening import Judge
+from pipelines.stages.listening import Evaluator
 from pipelines.stages.stored_arrays import TRAINED_ON, waveforms
 from pipelines.store.stage import Run, stage
 from pipelines.store.store import Entry, other_options
@@ -145,17 +145,17 @@ def _with_copies(study: Study, clips: Clips, entry: Entry, views: HeardConfig) -
     return HeardClips(entry=entry, copies=copies, changed=views.changed)
 
 
-def network_judge(study: Study, method: Method, task: ProbeTask) -> Judge:
-    """Return a network with its own head as the judge of labels, of clips as they are."""
+def network_evaluator(study: Study, method: Method, task: ProbeTask) -> Evaluator:
+    """Return a network with its own head as the evaluator of labels, of clips as they are."""
     own, network = _described(study, study.plain, method)
     inputs = _inputs_of(study, own)
     classifier = network.train(study.plain, inputs, task.classes)
-    study.add_for_judge(inputs.entry, inputs.entry.stage)
-    study.add_for_judge(classifier, classifier.stage)
+    study.add_for_evaluator(inputs.entry, inputs.entry.stage)
+    study.add_for_evaluator(classifier, classifier.stage)
     describe = partial(_layers_of, network.reader_of(classifier, ()))
     scores = partial(head_scores, classifier.place, body=type(network.reader.body))
-    name, read = study.settings.listening.judge, (classifier, study.statistics)
-    return Judge(name=name, inputs=read, describe=describe, scores=scores)
+    name, read = study.settings.listening.evaluator, (classifier, study.statistics)
+    return Evaluator(name=name, inputs=read, describe=describe, scores=scores)
 
 
 def _layers_of(reader: LayerReader, view: View) -> dict[str, FloatArray]:

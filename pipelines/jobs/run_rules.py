@@ -165,10 +165,10 @@ def _contradictions(settings: RunSettings) -> Iterator[str]:
     for source in settings.unlabelled or ():
         if source != EMBEDDED_SOURCE and source.lower() == EMBEDDED_SOURCE:
             yield f"unlabelled={source}: name a folder, such as ./{source}, or embedded (in small letters)"
-    if (settings.probed_methods or settings.judges) and settings.corpus.label_type != "class":
+    if (settings.probed_methods or settings.names_labels) and settings.corpus.label_type != "class":
         yield (
-            f"corpus.label_type={settings.corpus.label_type}, but probes and judges predict classes: leave them out "
-            "(stages=[tokenizer,lm,report]), and learn such labels with wordless finetune"
+            f"corpus.label_type={settings.corpus.label_type}, but probes and evaluators predict classes: leave them "
+            "out (stages=[tokenizer,lm,report]), and learn such labels with wordless finetune"
         )
 
 

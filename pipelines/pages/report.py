@@ -376,8 +376,8 @@ def confusion_chart(of: str, classes: Sequence[str], clips: Sequence[Sequence[fl
     for each in (axes, bar):
         each.tick_params(length=0)
         each.spines[:].set_visible(False)
-    judge, right = "the GPT's probe" if of == GPT else full_name(of), float(np.trace(counts) / max(counts.sum(), 1))
-    told = f"Confusion matrix of {judge}, {count} classes: {percent(right)} of the clips right"
+    evaluator, right = "the GPT's probe" if of == GPT else full_name(of), float(np.trace(counts) / max(counts.sum(), 1))
+    told = f"Confusion matrix of {evaluator}, {count} classes: {percent(right)} of the clips right"
     return Chart(figure=figure, name="confusion", description=told, scrolls=100 + side * count > WIDTH)
 
 

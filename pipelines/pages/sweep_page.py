@@ -295,8 +295,8 @@ def write_sweep(sweep: Path, jobs: Sequence[Job], *, command: str) -> tuple[Runs
 
 def _latex(runs: Runs) -> str:
     """Write a row for each run: its options, the figure of each method, and the bit rate of the language model."""
-    judge, others = full_name(runs.judged), [of for of in runs.methods if of != runs.judged]
-    head = [*(runs.options or ["job"]), f"{full_name(runs.metric)} of {judge} on test", "interval", "on validation"]
+    judged, others = full_name(runs.judged), [of for of in runs.methods if of != runs.judged]
+    head = [*(runs.options or ["job"]), f"{full_name(runs.metric)} of {judged} on test", "interval", "on validation"]
     head += [*(f"{full_name(of)} on test" for of in others), "bits per second of the GPT"]
     rows = list[list[str]]()
     for point in runs.points:

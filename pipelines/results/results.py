@@ -43,7 +43,7 @@ from pipelines.results.run_record import (
 from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.codebooks import DRAWN, HEALTH, KMEANS
 from pipelines.stages.language_model import PERPLEXITY
-from pipelines.stages.listening import CLIPS, GUARD, JUDGED, JUDGES, LISTENING, RECOGNISED
+from pipelines.stages.listening import CLIPS, EVALUATORS, GUARD, JUDGED, LISTENING, RECOGNISED
 from pipelines.store.inputs_and_outputs import RESULTS
 from pipelines.store.store import COVERAGE, CURVE, ENTRY, Entry, write_json
 from vocoder.kinds import BY_KEY, ORIGINAL, UNLEARNED, WAVENET, WAVENET_RECORDED
@@ -318,7 +318,7 @@ def clip_figures(
 
 
 def _with_losses(figures: Record) -> Record:
-    """Return the figures of a clip; its pitch error has the name of its median, and says whether the pitch is lost.
+    """Return the figures of a clip; its pitch error has the name of its median, and says whether it is a gross one.
 
     One clip whose pitch is an octave off counts as much in a mean as forty that are 30 cents off.
     """
@@ -340,8 +340,8 @@ def listening_record(entries: Mapping[str, Entry], listening: Entry, manifest: C
     if (recognised := entries.get("recognised")) is not None:
         record["recognised"] = recognised.read_rows(RECOGNISED, "said")
         record["judge_name"] = name = recognised.read_json(RECOGNISED)["judge"]
-        record["judge"] = JUDGES[name]
-        record["warning"] = weak_judge(recognised, manifest)
+        record["judge"] = EVALUATORS[name]
+        record["warning"] = weak_evaluator(recognised, manifest)
     if "judged" in entries:
         judged = entries["judged"].read_rows(JUDGED, "clips")
         record["judged_clips"] = len(judged)
@@ -446,14 +446,14 @@ def _clip_means(rows: Sequence[Record], name: str) -> list[float]:
 GOOD_ENOUGH = 0.95  # share of the recordings above which mistakes come from the sound rather than the classifier
 
 
-def weak_judge(recognised: Entry, manifest: Clips) -> dict[str, object] | None:
+def weak_evaluator(recognised: Entry, manifest: Clips) -> dict[str, object] | None:
     """Describe a classifier that recognises few recordings, or no more than one answer for all; else None."""
-    known, judge = read_labelled_rows(recognised, manifest), recognised.read_json(RECOGNISED)["judge"]
+    known, evaluator = read_labelled_rows(recognised, manifest), recognised.read_json(RECOGNISED)["judge"]
     right = sum(label == answers[ORIGINAL] for label, answers in known)
     answer, always = Counter(label for label, _ in known).most_common(1)[0] if known else ("", -1)
     if right >= GOOD_ENOUGH * len(known) and right > always:
         return None
-    about = {"judge": JUDGES[judge], "judge_name": judge, "clips": len(known)}
+    about = {"judge": EVALUATORS[evaluator], "judge_name": evaluator, "clips": len(known)}
     return {**about, "right": right, "answer": answer, "always": always}
 
 

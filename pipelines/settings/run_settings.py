@@ -72,7 +72,7 @@ OFTEN = ("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corp
 # A page has no room for all sounds of more than four sentences.
 CHOICES = (
     ("lm.fit.lr", 2e-3, 1e-3, "null: 2e-3 with the built-in sentences, else 1e-3"),
-    ("listening.judge", "codes", "probe", ""),
+    ("listening.evaluator", "codes", "probe", ""),
     ("listening.clips", 4, 6, ""),
 )
 # groups of options of trainings and of their data
@@ -310,7 +310,7 @@ class RunSettings(BodiesOfRun, TrainingCommand):
         *OFTEN,
         *("audio.sample_rate", "tokenizer.codebook_size", "tokenizer.patch.frames"),
         *("lm.gpt.layers", "lm.gpt.model_dim", "lm.fit.steps", "vocoder.fit.steps"),
-        *("compare.methods", "compare.folds", "listening.judged_clips"),
+        *("compare.methods", "compare.folds", "listening.evaluated_clips"),
     )
 
     name: str | None = option(None, "name of the run: its folder is runs/NAME; null: the date and time")
@@ -341,7 +341,7 @@ class RunSettings(BodiesOfRun, TrainingCommand):
         None, "hours of the unlabelled recordings that are used; null: all, 0: none", least=0
     )
     compare: ComparisonConfig = option(REQUIRED, "the comparison of representations", given_as=ComparisonConfig)
-    listening: ListeningConfig = option(ListeningConfig(), "decoded sounds, to listen to in the report or judged")
+    listening: ListeningConfig = option(ListeningConfig(), "decoded sounds, to listen to in the report, or evaluated")
     tokenizer: TokenizerSettings = option(TokenizerSettings(), "the autoencoder and the codebook", group="small")
     lm: LanguageModelSettings = option(LanguageModelSettings(), "the GPT over the codes", group="small")
     vocoder: VocoderSettings = option(VocoderSettings(), "the WaveNet that turns codes into sound", group="small")
@@ -477,11 +477,11 @@ class RunSettings(BodiesOfRun, TrainingCommand):
         return "all processes would share the GPU" if choose_device(self.device).type == "cuda" else ""
 
     @property
-    def judges(self) -> bool:
+    def names_labels(self) -> bool:
         """Whether a classifier names the labels of sounds."""
         listening = self.listening
-        decoded = "vocoder" in self.stages and listening.judged_clips > 0 and listening.asks("recognised")
-        return self.needed("judge") or decoded
+        decoded = "vocoder" in self.stages and listening.evaluated_clips > 0 and listening.asks("label_accuracy")
+        return self.needed("evaluator") or decoded
 
 
 def choose_workers(wanted: int, engine: EngineConfig, *, seconds: float) -> int:

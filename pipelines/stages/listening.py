@@ -23,7 +23,7 @@ from lm.probing.probe import FittedProbe
 from lm.probing.task import ProbeTask
 from pipelines.stages.features import BAG_OF_CODES, bag_features, log_mel_vectors
 from pipelines.stages.probing import probe_task
-from pipelines.stages.stage_options import JudgeName, ListeningConfig, SoundJudge
+from pipelines.stages.stage_options import EvaluatorName, ListeningConfig, SoundMetric
 from pipelines.stages.stored_arrays import TRAINED_ON
 from pipelines.store.stage import Run, Session, stage
 from pipelines.store.store import Entry, other_options, some_options, write_json
@@ -198,9 +198,9 @@ def measures_pitch(config: ListeningConfig, sample_rate: int) -> bool:
 
 
 def measure_clips(session: Session, playback: Playback, decoded: Entry) -> Entry:
-    """Measure every decoded sound by the judges that are asked: its distance from its original, and its own faults."""
+    """Measure every decoded sound by the metrics that are asked: its distance from its original, and its own faults."""
     can_pitch = measures_pitch(playback.config, playback.audio.sample_rate)
-    there: dict[SoundJudge, bool] = {"stoi": True, "pesq": measures.has_pesq(), "pitch": can_pitch}
+    there: dict[SoundMetric, bool] = {"stoi": True, "pesq": measures.has_pesq(), "pitch": can_pitch}
     asked = {str(name): can for name, can in there.items() if playback.config.asks(name)}
     return _measured(session, playback.tokenizer, playback.vocoder, decoded, asked)
 
@@ -209,30 +209,30 @@ def measure_clips(session: Session, playback: Playback, decoded: Entry) -> Entry
 def _measured(run: Run, tokenizer: Entry, vocoder: Entry, decoded: Entry, asked: Mapping[str, bool]) -> None:
     encoder, paths = Encoder(folder=tokenizer.folder, root=decoded.folder), decoded_paths(decoded)
     if not asked.get("pesq", True):
-        run.terminal.say(f"judged    without PESQ: {measures.HOW_TO_GET_PESQ}")
+        run.terminal.say(f"metrics   without PESQ: {measures.HOW_TO_GET_PESQ}")
     if not asked.get("pitch", True):
         low = encoder.format.sample_rate < measures.LEAST_RATE
         why = f"it is that of voices, from {measures.LEAST_RATE} Hz on" if low else measures.HOW_TO_GET_PITCH
-        run.terminal.say(f"judged    without pitch: {why}")
-    guard, judges = Vocoder.from_pretrained(vocoder.folder).guard, {name for name, there in asked.items() if there}
-    rows = run.each("judging", partial(_measure, encoder, guard, judges), range(len(paths)))
+        run.terminal.say(f"metrics   without pitch: {why}")
+    guard, metrics = Vocoder.from_pretrained(vocoder.folder).guard, {name for name, there in asked.items() if there}
+    rows = run.each("evaluating", partial(_measure, encoder, guard, metrics), range(len(paths)))
     clips = [{"path": path, "sounds": sounds} for path, sounds in zip(paths, rows, strict=True)]
     write_json(run.folder / JUDGED, {"clips": clips})
 
 
 def _measure(
-    encoder: Encoder, guard: RunawayGuard | None, judges: Set[str], number: int
+    encoder: Encoder, guard: RunawayGuard | None, metrics: Set[str], number: int
 ) -> dict[str, measures.Figures]:
     sounds = {kind: sound_of(encoder.root, number, kind) for kind in kinds_of(encoder.root, number)}
     codes = {kind: encoder.tokenizer.encode(sound) for kind, sound in sounds.items()}
-    original, contour = sounds[ORIGINAL], measures.pitch(sounds[ORIGINAL]) if "pitch" in judges else None
+    original, contour = sounds[ORIGINAL], measures.pitch(sounds[ORIGINAL]) if "pitch" in metrics else None
     audio, figures = encoder.tokenizer.config.audio, dict[str, measures.Figures]()
     for kind, sound in sounds.items():
         figures[kind] = {"periodicity": measures.periodicity(sound, original), **measures.by_itself(sound, guard)}
         if kind != ORIGINAL:
             agreement = measures.code_agreement(codes[ORIGINAL], codes[kind])
             pitch = contour if kind in BY_KEY else None  # its measurement takes most of the time
-            figures[kind] |= {**measures.beside(original, sound, pitch, audio, judges), "code_agreement": agreement}
+            figures[kind] |= {**measures.beside(original, sound, pitch, audio, metrics), "code_agreement": agreement}
     return figures
 
 
@@ -241,7 +241,7 @@ PICTURES = "pictures.safetensors"
 
 
 def _all_options(playback: Playback) -> dict[str, object]:
-    own = other_options(playback.config, "clips", "judged_clips", "judges", "judge", "engine")
+    own = other_options(playback.config, "clips", "evaluated_clips", "metrics", "evaluator", "engine")
     return {**own, **playback.key, "pitch": measures_pitch(playback.config, playback.audio.sample_rate)}
 
 
@@ -251,7 +251,7 @@ def listening(
 ) -> None:
     """Make WAV files, their figures and spectrograms; with a language model, also its sounds.
 
-    ``rates`` is the tokenizer of a model of several rates. Pairs of the finest codes ``coded`` judge its sounds.
+    ``rates`` is the tokenizer of a model of several rates. Pairs of the finest codes ``coded`` measure its sounds.
     """
     tokenizer, syntheses = playback.open()
     clips, excerpts = playback.clips.clips, playback.excerpts(tokenizer)
@@ -345,7 +345,7 @@ def language_sounds(
 ) -> dict[str, object]:
     """Write WAV files into ``folder``; return a row for each (``said``), and their diversity (``diversity``).
 
-    Prompts come with the names of their clips, and the groups whose voices continue them; ``other`` judges the codes.
+    Prompts come with the names of their clips, and the groups whose voices continue them; ``other`` measures the codes.
     """
     model = LanguageModel.from_pretrained(model_folder, device=str(session.gang.device))
     wanted, codes = list[Wanted](), list[Codes]()
@@ -406,22 +406,22 @@ def _write_sound(
 
 
 RECOGNISED = "recognised.json"
-JUDGES: dict[JudgeName, str] = {
+EVALUATORS: dict[EvaluatorName, str] = {
     "probe": "a linear probe of log-mel",
     "codes": "a linear probe of the codes of the sound",
     "supervised": "a supervised network",
 }
-# judges that are linear probes -> the method whose features they read, and the function that computes them; others are
-# networks of the table of bodies
-PROBED: dict[JudgeName, tuple[str, Callable[[Encoder, View], dict[str, FloatArray]]]] = {
+# evaluators that are linear probes -> the method whose features they read, and the function that computes them; others
+# are networks of the table of bodies
+PROBED: dict[EvaluatorName, tuple[str, Callable[[Encoder, View], dict[str, FloatArray]]]] = {
     "probe": ("log_mel", log_mel_vectors),
     "codes": (BAG_OF_CODES, bag_features),
 }
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judge:
-    name: JudgeName
+class Evaluator:
+    name: EvaluatorName
     inputs: tuple[Entry, ...]  # that decide its answers
     describe: Callable[[View], dict[str, FloatArray]]  # pools the features (dim,) of a sound, in any process
     scores: Callable[[Mapping[str, FloatArray]], FloatArray]  # pooled features (sounds, dim) -> (sounds, classes)
@@ -432,17 +432,17 @@ class Judge:
 
     @property
     def title(self) -> str:
-        return JUDGES[self.name]
+        return EVALUATORS[self.name]
 
 
-def create_probe_judge(name: JudgeName, tokenizer: Encoder, probe: Entry) -> Judge:
+def create_probe_evaluator(name: EvaluatorName, tokenizer: Encoder, probe: Entry) -> Evaluator:
     """Return the linear probe that is best on validation, with mean and thirds of the clip as it is as candidates."""
 
     def scores(pooled: Mapping[str, FloatArray]) -> FloatArray:
         fitted = FittedProbe.from_pretrained(probe.folder)
         return fitted.scores(pooled[fitted.description.of])
 
-    return Judge(name=name, inputs=(probe,), describe=partial(PROBED[name][1], tokenizer), scores=scores)
+    return Evaluator(name=name, inputs=(probe,), describe=partial(PROBED[name][1], tokenizer), scores=scores)
 
 
 def label_task(session: Session, manifest: Clips, config: ProbeConfig) -> ProbeTask | None:
@@ -454,33 +454,38 @@ def label_task(session: Session, manifest: Clips, config: ProbeConfig) -> ProbeT
         why = "clips have several labels each"
     except InputError as error:
         why = str(error)
-    session.terminal.say(f"judge     no label accuracy: {why}")
+    session.terminal.say(f"evaluator no label accuracy: {why}")
     return None
 
 
-@stage("recognised", version=5, title="labels of sounds, by {judge.title}")
-def recognise_labels(run: Run, judge: Judge, decoded: Entry, listening: Entry, classes: Sequence[str]) -> None:
+@stage(
+    "recognised",
+    version=5,
+    title="labels of sounds, by {evaluator.title}",
+    formerly={"evaluator": "judge"},
+)
+def recognise_labels(run: Run, evaluator: Evaluator, decoded: Entry, listening: Entry, classes: Sequence[str]) -> None:
     """Classify each decoded clip, its original, and each sound of the language model."""
     paths = decoded_paths(decoded)
     kinds = [kinds_of(decoded.folder, number) for number in range(len(paths))]
     sounds = [whole(decoded.folder, wav_name(number, kind)) for number, own in enumerate(kinds) for kind in own]
     parts = [(row, new_part(listening.folder, row)) for row in listening.read_rows(LISTENING, "said")]
     parts = [(row, part) for row, part in parts if part.num_samples]
-    found = iter(name_labels(run, judge, [*sounds, *(part for _, part in parts)], classes))
+    found = iter(name_labels(run, evaluator, [*sounds, *(part for _, part in parts)], classes))
     heard = [{kind: next(found) for kind in own} for own in kinds]
     clips = [{"path": path, "heard": own} for path, own in zip(paths, heard, strict=True)]
     counts: dict[tuple[str, float], Counter[str]] = {}
     for (row, _), label in zip(parts, found, strict=True):
         counts.setdefault((row["kind"], row["temperature"]), Counter())[label] += 1
     said = [{"of": kind, "temperature": value, "classes": dict(each)} for (kind, value), each in counts.items()]
-    write_json(run.folder / RECOGNISED, {"judge": judge.name, "clips": clips, "said": said})
+    write_json(run.folder / RECOGNISED, {"judge": evaluator.name, "clips": clips, "said": said})
 
 
-def name_labels(session: Session, judge: Judge, sounds: Sequence[Clip], classes: Sequence[str]) -> list[str]:
+def name_labels(session: Session, evaluator: Evaluator, sounds: Sequence[Clip], classes: Sequence[str]) -> list[str]:
     """Return the most probable class of each sound."""
-    rows = [*session.each("recognising", judge.describe, [*map(View, sounds)])]
+    rows = [*session.each("recognising", evaluator.describe, [*map(View, sounds)])]
     with limit_pools(1):
-        scores = judge.scores(stacked_rows(rows))
+        scores = evaluator.scores(stacked_rows(rows))
     return [classes[number] for number in np.argmax(scores, axis=1)]
 
 

@@ -34,7 +34,7 @@ TINY = (
     *(f"{part}.fit.steps={STEPS}" for part in TRAINED),
     *(f"{part}.fit.validate_every=4" for part in TRAINED),
     *(f"{part}.fit.warmup_steps=2" for part in TRAINED),
-    *("listening.clips=1", "listening.judged_clips=2", "listening.continuations=1", "probe.resamples=10"),
+    *("listening.clips=1", "listening.evaluated_clips=2", "listening.continuations=1", "probe.resamples=10"),
     *("listening.seconds=0.2", "listening.continuation_seconds=0.2"),
 )
 OWN = tuple(word for word in TINY if not word.startswith("embedded."))  # for recordings that are not built in

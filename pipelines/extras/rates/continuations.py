@@ -20,7 +20,7 @@ from lm.language_tests import NGRAMS, distinct_ngrams
 from lm.lm_options import CodeSampling, ProbeConfig
 from lm.model import LanguageModel
 from lm.probing import intervals as intervals
-from pipelines.chain.chain import create_judge
+from pipelines.chain.chain import create_evaluator
 from pipelines.chain.study import Study, rate_prefix
 from pipelines.extras.rates import RatesConfig
 from pipelines.extras.work import Work
@@ -32,7 +32,16 @@ from pipelines.results.run_record import Made, Results, Row, Section, parameters
 from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.codebooks import HEALTH
 from pipelines.stages.language_model import PERPLEXITY
-from pipelines.stages.listening import JUDGES, Judge, excerpt_row, label_task, loudest, name_labels, new_part, whole
+from pipelines.stages.listening import (
+    EVALUATORS,
+    Evaluator,
+    excerpt_row,
+    label_task,
+    loudest,
+    name_labels,
+    new_part,
+    whole,
+)
 from pipelines.store.stage import Run, stage
 from pipelines.store.store import CURVE, Entry, other_options, write_json
 from tokenizer.parquet import read_codes
@@ -50,7 +59,7 @@ from wordless.base.messages import InputError, require
 
 Record = Mapping[str, Any]
 CONTINUATIONS = "continuations.json"
-LABELS = "labels.json"  # that a judge names in each window
+LABELS = "labels.json"  # that an evaluator names in each window
 RATES, FLAT = "rates", "flat"  # the models; the first is the folder of the run, too
 MAX_SECONDS = 7.0  # of a continuation that are drawn
 PICTURES = "pictures.safetensors"
@@ -68,7 +77,7 @@ def make_continuations(study: Study) -> None:
     tokenizer, coded, rates, flat = (entries[name] for name in ("rate_tokenizer", "codes", "rate_lm", "lm"))
     said = study.add(continuations(session, clips, tokenizer, coded, rates, flat, config))
     if task := label_task(session, manifest, settings.probe):
-        study.add(window_labels(session, create_judge(study, task), said, task.classes, config))
+        study.add(window_labels(session, create_evaluator(study, task), said, task.classes, config))
 
 
 def _sounds(config: RatesConfig) -> dict[str, object]:
@@ -182,17 +191,23 @@ def _write_recordings(
     return rows
 
 
-@stage("rate_labels", version=4, title="labels of windows, by {judge.title}", keys={"config": _sounds})
-def window_labels(run: Run, judge: Judge, said: Entry, classes: Sequence[str], config: RatesConfig) -> None:
+@stage(
+    "rate_labels",
+    version=4,
+    title="labels of windows, by {evaluator.title}",
+    keys={"config": _sounds},
+    formerly={"evaluator": "judge"},
+)
+def window_labels(run: Run, evaluator: Evaluator, said: Entry, classes: Sequence[str], config: RatesConfig) -> None:
     """Name the label of each original, and of each window of the sound of its codes and of its continuations."""
     shown = range(len(said.read_rows(CONTINUATIONS, "clips")))
     originals = [whole(said.folder, f"{number}_original.wav") for number in shown]
     coded = [windows_of(said.folder, row, config) for row in said.read_rows(CONTINUATIONS, "coded")]
     continued = [windows_of(said.folder, row, config) for row in said.read_rows(CONTINUATIONS, "said")]
     parts = [*originals, *chain.from_iterable(coded), *chain.from_iterable(continued)]
-    found = iter(name_labels(run, judge, parts, classes))
+    found = iter(name_labels(run, evaluator, parts, classes))
     content = {
-        "judge": judge.name,
+        "judge": evaluator.name,
         "originals": [next(found) for _ in originals],
         "coded": [[next(found) for _ in windows] for windows in coded],
         "labels": [[next(found) for _ in windows] for windows in continued],
@@ -261,7 +276,7 @@ def continuation_rows(made: Made, manifest: Clips, settings: RunSettings) -> tup
         of_clip = {clip.name: clip for clip in manifest.clips}
         heard = entries["rate_labels"].read_json(LABELS)
         truth = [of_clip[name].label for name in names]
-        record["judge"] = JUDGES[heard["judge"]]
+        record["judge"] = EVALUATORS[heard["judge"]]
         groups = [of_clip[name].group for name in names]
         record["over"] = "clips" if intervals.number_groups([groups]) is None else "groups"
         figures += _judged(rows, heard["labels"], truth, groups, config, probe, row)

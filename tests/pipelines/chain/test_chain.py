@@ -53,7 +53,7 @@ PROBED = (
 )
 TRAINED = ("tokenizer", "tokenizer.decoder", "lm", "vocoder", "baselines.simclr", "baselines.supervised")
 NO_CHOICE = (
-    *("stages=[lm,vocoder,probe]", "compare.methods=[simclr,supervised]", "listening.judge=supervised"),
+    *("stages=[lm,vocoder,probe]", "compare.methods=[simclr,supervised]", "listening.evaluator=supervised"),
     *(f"{part}.fit.keep=last" for part in TRAINED),  # validation is there to choose the best weights
 )
 RATES_AND_SAMPLES = (
@@ -116,7 +116,7 @@ def test_every_layer_is_probed_and_sounds_of_each_kind_are_measured_and_recognis
     (kept,) = [row["validation_loss"] for row in curve["curve"] if row["step"] == curve["kept_step"]]
     (told,) = rows("bits_per_sample")
     assert told["value"] == pytest.approx(kept / math.log(2))
-    assert content["listening"]["judged_clips"] == 2
+    assert content["listening"]["evaluated_clips"] == 2
     lost = [lost_file(row["number"], kind) for row in content["listening"]["lost"] for kind in row["sounds"]]
     assert {finished_run.folder / file for file in lost} == {*finished_run.folder.glob("listening/lost_*")}
     unconditional = [row for row in content["listening"]["recognised"] if row["of"] == "unconditional"]

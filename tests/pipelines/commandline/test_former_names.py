@@ -30,6 +30,9 @@ OPTIONS = {
     "compare.hearings=3": "compare.test_time_augmentation=3",
     "probe.bounds=[3]": "probe.feature_clipping=[3]",
     "probe.penalties=7": "probe.regularisation_strengths=7",
+    "listening.judged_clips=7": "listening.evaluated_clips=7",
+    "listening.judges=[recognised,pitch]": "listening.metrics=[label_accuracy,pitch]",
+    "listening.judge=supervised": "listening.evaluator=supervised",
 }
 # Options that presets alone can set, as those above.
 OF_PRESETS = {

@@ -59,7 +59,7 @@ def listening(clips: int) -> dict[str, object]:
         "said": [*said, alone | {"figures": LEVELS}],
         "diversity": [varied | {"distinct_1": 0.25, "distinct_2": 0.5, "distinct_3": None}],
         "recognised": [{"of": "continuation", "temperature": 0.7, "classes": {"seven": 1, "eight": 2}}],
-        **{"judged_clips": 30, "postfilter": 1.0, "pitch_comb": True},
+        **{"evaluated_clips": 30, "postfilter": 1.0, "pitch_comb": True},
         "lost": [{"number": 7, "path": "seven/7.wav", "label": "seven", "group": "voice", "sounds": lost}],
     }
 
@@ -175,7 +175,7 @@ def test_the_page_tells_the_whole_run(whole: Path) -> None:
         ("4 codes", "11 recordings", "1 h 2 min"),
         ("75.0 %", "WaveNet", "90.0 %", "originals", "60.0 %", "harmonics + comb", "50.0 %", "Griffin-Lim"),
         ("75.0 % 65.0 % to 85.0 %",),
-        ("pitch 1,200 cents off", "voicing wrong in 25.0 %"),
+        ("pitch 1,200 cents off", "V/UV error 25.0 %"),
         ("better", "SimCLR", "+"),
         ("seven.wav", "silent"),
         ("step 2 of 3",),

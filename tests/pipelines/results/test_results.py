@@ -11,7 +11,7 @@ import pytest
 
 from lm.lm_options import ProbeConfig
 from pipelines.pages.phrasing import sentences
-from pipelines.results.results import listening_record, lost_clips, median, sound_figures, weak_judge
+from pipelines.results.results import listening_record, lost_clips, median, sound_figures, weak_evaluator
 from pipelines.results.run_record import Row
 from pipelines.stages.listening import CLIPS, GUARD, JUDGED, LISTENING, RECOGNISED, label_task
 from pipelines.store.store import Entry, write_json
@@ -135,7 +135,7 @@ def test_sound_from_codes_is_compared_with_that_from_the_recorded_log_mel_on_the
     assert found["stoi_difference_clips", "wavenet - wavenet_recorded"].value == 2
     assert found["stoi_ratio", "wavenet / wavenet_recorded"].value == pytest.approx(0.625)
     record = listening_record(entries, entries["listening"], MANIFEST)
-    assert (record["judged_clips"], record["recorded_clips"]) == (4, 2)
+    assert (record["evaluated_clips"], record["recorded_clips"]) == (4, 2)
 
 
 def test_level_and_voice_are_compared_with_the_recordings(entries: dict[str, Entry]) -> None:
@@ -218,7 +218,7 @@ def test_what_the_language_model_says_has_figures_of_its_own(entries: dict[str, 
     assert found["distinct_1", "continuation@0.7"].value == 0.25
     assert ("distinct_2", "continuation@0.7") not in found
     record: dict[str, Any] = listening_record(entries, entries["listening"], MANIFEST)
-    assert record["judged_clips"] == 4
+    assert record["evaluated_clips"] == 4
     assert record["clips"][0]["label"] == "one"
     assert record["recognised"] == [{"of": "x"}]
     assert record["judge"] == "a linear probe of log-mel"
@@ -270,7 +270,7 @@ def test_a_classifier_that_fails_on_recordings_is_named(
     heard = ({"original": "?" if number < wrong else each.label} for number, each in enumerate(clips))
     named = {"judge": "supervised", "clips": rows_of(*heard, name="heard")}
     recognised = entry(tmp_path, "recognised", RECOGNISED, named)
-    found = weak_judge(recognised, Clips.from_rows(Path(), clips))
+    found = weak_evaluator(recognised, Clips.from_rows(Path(), clips))
     assert (found is not None) == warned
     told = "".join(sentences("weak_judge", found))
     right = rf"{100 - 5 * wrong}% .*\b{20 - wrong} of 20 clips\b"

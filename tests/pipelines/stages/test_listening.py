@@ -1,4 +1,4 @@
-"""The sound of test clips: what is played, kept by what decides it, measured, and judged by judges of speech."""
+"""The sound of test clips: what is played, kept by what decides it, measured, and judged by models that predict MOS."""
 
 import re
 import sys
@@ -39,7 +39,7 @@ from wordless.base.arrays import FloatArray
 RATE = 4000
 STEP = PATCH.frames * AUDIO.hop_length
 QUIET = 1 / 32_768
-CONFIG = replace(LISTENING, clips=3, judged_clips=3, seconds=0.4)
+CONFIG = replace(LISTENING, clips=3, evaluated_clips=3, seconds=0.4)
 
 
 def word(begins: float) -> FloatArray:
@@ -125,7 +125,7 @@ def test_a_sound_follows_from_its_clips_name_and_not_from_the_other_clips(
 ) -> None:
     same = write_clip(tmp_path, "b.wav", sweep(0.2, 4000), split="test")  # the same recording under another name
     pair = Clips.from_rows(manifest.root, (*manifest.clips, same))
-    parts, config = parts_of(run_folder), replace(LISTENING, clips=2, judged_clips=2, engine="numba")
+    parts, config = parts_of(run_folder), replace(LISTENING, clips=2, evaluated_clips=2, engine="numba")
     together, apart = (
         decode_clips(own_session, playback_of(each, *parts, config=config))
         for each in (pair, Clips.from_rows(pair.root, pair.clips[1:]))
@@ -143,7 +143,7 @@ def test_recorded_log_mel_is_of_clips_from_all_of_the_corpus(
     """Clips are in the order of their paths: the first half would be the first labels."""
     sounds = [(f"{number}.wav", sweep(0.2, 4000, low=150 + 20 * number)) for number in range(8)]
     manifest = Clips.from_rows(tmp_path, [write_clip(tmp_path, *each, split="test") for each in sounds])
-    config = replace(LISTENING, clips=8, judged_clips=8, engine="numba")
+    config = replace(LISTENING, clips=8, evaluated_clips=8, engine="numba")
     made = decode_clips(own_session, playback_of(manifest, *parts_of(run_folder), config=config))
     for kind in FROM_RECORDED.values():
         chosen = [number for number in range(8) if (made.folder / wav_name(number, kind.key)).exists()]
