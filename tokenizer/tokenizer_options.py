@@ -46,7 +46,7 @@ class TokenizerSizes(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class PitchConfig(Options):
-    """Options of the stream of pitch."""
+    """Options of the side stream of pitch."""
 
     levels: int = option(
         64,

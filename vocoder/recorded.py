@@ -5,7 +5,7 @@
     recordings   [ patches of clip 0           ][ patches of clip 1    ] ...
     values         0    1    2    3    4    5     6    7    8    9           each names its own patch
 
-A vocoder decodes them as it decodes the codes of a tokenizer. They have the streams beside the codes that are theirs.
+A vocoder decodes them as it decodes the codes of a tokenizer. They have the side streams that are theirs.
 """
 
 from collections.abc import Sequence
@@ -69,7 +69,7 @@ def recorded(
     for own in codes:
         columns = [np.arange(first, first + len(own), dtype=np.int32)]
         if (pitch := own.format.pitch) is not None:
-            columns.append(own.beside(pitch))
+            columns.append(own.side_stream(pitch))
         values = np.stack(columns, axis=1).astype(np.int32)
         named.append(Codes(values=values, num_samples=own.num_samples, format=meanings.format))
         first += len(own)

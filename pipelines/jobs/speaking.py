@@ -228,7 +228,7 @@ def _clips(settings: DecodeConfig, own: CodesFormat, *, owner: str) -> list[Code
     path = settings.input
     if settings.holds_codes:
         codes_format, coded = read_codes(path)
-        require_same_codebook(own if codes_format.beside else own.spectral, codes_format, owner=owner)
+        require_same_codebook(own if codes_format.side_streams else own.spectral, codes_format, owner=owner)
         clips = [clip for clip in coded if not clip.offset_frames]
     else:
         clips = read_units(path, own.spectral, codes_per_unit=settings.codes_per_unit)
@@ -239,15 +239,15 @@ def _clips(settings: DecodeConfig, own: CodesFormat, *, owner: str) -> list[Code
 
 def _with_beside(clips: Sequence[CodedClip], settings: DecodeConfig, form: CodesFormat, device: str) -> list[CodedClip]:
     """Add the streams that text units do not have; a run's language model predicts the pitch for its WaveNet."""
-    if not form.beside or clips[0].codes.format.beside:
+    if not form.side_streams or clips[0].codes.format.side_streams:
         return [*clips]
     if form.pitch is not None and settings.kind.comb:  # other kinds play no pitch
         otherwise = "the input has no pitch, which it predicts: give Parquet, choose synthesis=griffin_lim, or "
         model = LanguageModel.from_pretrained(part_of(settings.model, "lm", otherwise=otherwise), device=device)
         require_same_codebook(model.format, form, owner=model.name)
         if isinstance(model, WithStreams):
-            return [replace(clip, codes=model.add_beside(clip.codes)) for clip in clips]
-    return [replace(clip, codes=clip.codes.with_beside(form)) for clip in clips]
+            return [replace(clip, codes=model.add_side_streams(clip.codes)) for clip in clips]
+    return [replace(clip, codes=clip.codes.with_side_streams(form)) for clip in clips]
 
 
 def _retuned(clips: Sequence[CodedClip], settings: DecodeConfig, tokenizer: Tokenizer) -> list[CodedClip]:
@@ -262,7 +262,7 @@ def _retuned(clips: Sequence[CodedClip], settings: DecodeConfig, tokenizer: Toke
     if settings.pitch_of is None:
         return [*clips]
     melody = tokenizer.encode_file(settings.pitch_of)
-    if not melody.beside(pitch).any():
+    if not melody.side_stream(pitch).any():
         raise InputError(f"pitch_of={settings.pitch_of} has no voice, and so no melody; name another recording")
     return [replace(clip, codes=transplanted(clip.codes, melody)) for clip in clips]
 
@@ -367,13 +367,13 @@ def _with_pitch(codes: Codes, pitches: DoubleArray) -> Codes:
     """Replace the codes of pitch of all voiced time steps ``(voiced,)``; codes are equal steps, so they are rounded."""
     own = codes.format.pitch
     assert own is not None, "the codes have a pitch"
-    changed = codes.beside(own).copy()
+    changed = codes.side_stream(own).copy()
     changed[changed > 0] = np.rint(pitches)
-    return codes.with_beside(codes.format, {own: changed})
+    return codes.with_side_streams(codes.format, {own: changed})
 
 
 def _pitch(codes: Codes) -> IntArray:
-    return np.zeros(len(codes), np.int32) if codes.format.pitch is None else codes.beside(codes.format.pitch)
+    return np.zeros(len(codes), np.int32) if codes.format.pitch is None else codes.side_stream(codes.format.pitch)
 
 
 MAX_NAME_BYTES, MAX_PARTS = 1024, 32  # of a name with its folders

@@ -106,8 +106,8 @@ def write_results(
     figures += _on_validation(made, protocol, settings.codes_per_second)
     for stage, entry in (each for entries in made.values() for each in entries.items()):
         figures += [Row(stage=stage, name=name, value=cost, artifact=entry.key) for name, cost in entry.costs.items()]
-    rows = [record for each in (*frames, frame(figures)) for record in records(each)]
-    write_json(folder / RESULTS, {**content, "figures": rows})
+    listed = [record for each in (*frames, frame(figures)) for record in records(each)]
+    write_json(folder / RESULTS, {**content, "figures": listed})
 
 
 def steps_of(entry: Entry) -> dict[str, int]:

@@ -53,23 +53,23 @@ def codes(run: Run, clips: Clips, tokenizer: Entry) -> None:
 
 @stage("codes_of_views", version=3, title="encoding {views} views of the clips")
 def codes_of_views(run: Run, views: Views, tokenizer: Entry) -> None:
-    """Encode views of the clips; they have streams beside the codes if all of them are encoded from samples."""
-    _encode(run, views, tokenizer, beside=not any(view.change.of_log_mel for view in views.views))
+    """Encode views of the clips; they have side streams if all of them are encoded from samples."""
+    _encode(run, views, tokenizer, side_streams=not any(view.change.of_log_mel for view in views.views))
 
 
 @stage("views", version=4, title="encoding {views} changed copies of training clips")
 def training_views(run: Run, views: Views, tokenizer: Entry, *, pitched: bool = False) -> None:
-    """Encode changed copies of training clips, without the streams beside the codes, which no GPT reads.
+    """Encode changed copies of training clips, without the side streams, which no GPT reads.
 
     ``pitched`` was an option, and keeps the keys of stored copies.
     """
-    _encode(run, views, tokenizer, beside=pitched)
+    _encode(run, views, tokenizer, side_streams=pitched)
 
 
-def _encode(run: Run, of: Views, tokenizer: Entry, *, beside: bool = True) -> None:
+def _encode(run: Run, of: Views, tokenizer: Entry, *, side_streams: bool = True) -> None:
     views, has_segments = of.views, any(view.clip.segment is not None for view in of.views)
     device = run.gang.device
-    encoder = Encoder(folder=tokenizer.folder, root=of.root, device=str(device), beside=beside)
+    encoder = Encoder(folder=tokenizer.folder, root=of.root, device=str(device), side_streams=side_streams)
     shards = [views[start : start + VIEWS_PER_SHARD] for start in range(0, len(views), VIEWS_PER_SHARD)]
     files = {shard_path(run.folder, number): shard for number, shard in enumerate(shards)}
     missing = {file: shard for file, shard in files.items() if not file.exists()}

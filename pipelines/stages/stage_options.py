@@ -96,7 +96,7 @@ class TokenizerSettings(TrainingSettings, TokenizerSizes):
     pitch: PitchConfig = option(PitchConfig(), "the stream of pitch beside the codes of the spectrum")
     level: bool = option(
         False,
-        "whether a stream beside the codes says how loud each is, so that softer sound has the same codes; not with "
+        "whether a side stream says how loud each is, so that softer sound has the same codes; not with "
         "tokenizer.start, tokenizer.rates, a speech model, audio.dynamic_range or audio.remove_mean",
     )
     features: Literal["autoencoder", "wav2vec2"] = option(

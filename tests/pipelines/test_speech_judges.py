@@ -77,7 +77,7 @@ UNFIT: list[tuple[str, str, Waveform, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("judge", "package"), [("dnsmos", "speechmos"), ("distillmos", "distillmos")])
+@pytest.mark.parametrize(("evaluator", "package"), [("dnsmos", "speechmos"), ("distillmos", "distillmos")])
 def test_opinions_of_decoded_speech_stand_beside_those_of_the_recordings(
     evaluator: str, package: str, tmp_path: Path
 ) -> None:
@@ -95,7 +95,7 @@ def test_opinions_of_decoded_speech_stand_beside_those_of_the_recordings(
     assert last[ORIGINAL][evaluator] < first[ORIGINAL][evaluator]
 
 
-@pytest.mark.parametrize(("judge", "package", "sound", "told"), UNFIT)
+@pytest.mark.parametrize(("evaluator", "package", "sound", "told"), UNFIT)
 def test_what_a_judge_cannot_judge_has_no_figures(
     evaluator: str, package: str, sound: Waveform, told: str, tmp_path: Path
 ) -> None:

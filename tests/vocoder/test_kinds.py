@@ -18,7 +18,7 @@ from tests.vocoder.sounds import (
     voice_head,
     with_pitch,
 )
-from tokenizer.codes import Beside, Codes, CodesFormat, LevelFormat
+from tokenizer.codes import Codes, CodesFormat, LevelFormat, SideStream
 from vocoder.filters import PostFilter, VoiceHead
 from vocoder.frames import log_mel_of, pitch_of
 from vocoder.generation import LoudnessRange
@@ -106,8 +106,8 @@ def test_harmonics_have_the_pitch_of_the_codes(shift: float) -> None:
 def test_the_pitch_is_found_in_any_column() -> None:
     class Reordered(CodesFormat):
         @property
-        def beside(self) -> tuple[Beside, ...]:
-            return super().beside[::-1]
+        def side_streams(self) -> tuple[SideStream, ...]:
+            return super().side_streams[::-1]
 
     table, level = with_pitch(random_table()), LevelFormat(levels=77, lowest=-70.0, reference=-15.0)
     for kind in (CodesFormat, Reordered):
@@ -117,7 +117,7 @@ def test_the_pitch_is_found_in_any_column() -> None:
             table.format.pitch,
         )
         assert pitch is not None
-        values = own.with_beside(own.format, {level: np.full(4, 60), pitch: np.arange(4)}).values
+        values = own.with_side_streams(own.format, {level: np.full(4, 60), pitch: np.arange(4)}).values
         np.testing.assert_array_equal(pitch_of(values, table), pitch.octaves[:4].repeat(PATCH_FRAMES))
 
 

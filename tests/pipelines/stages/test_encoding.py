@@ -60,7 +60,7 @@ RATE = AUDIO.sample_rate
 @pytest.fixture
 def encoder(finished_run: FinishedRun) -> Encoder:
     folder, root = finished_run.folder / "tokenizer", finished_run.manifest.root
-    return Encoder(folder=folder, root=root, beside=False)  # as views are encoded
+    return Encoder(folder=folder, root=root, side_streams=False)  # as views are encoded
 
 
 @pytest.mark.parametrize("at_once", [10_000, 12], ids=["short", "long"])
