@@ -137,6 +137,7 @@ def probe(
 
         def accuracies(rows: Rows) -> list[float]:
             """Fit one division with each regularisation strength; return the accuracies on what it holds out."""
+            rows = task.learned(rows)  # a copy is held out with its clip
             _, inputs = standardise(features, rows, power=config.power, clipping=clipping)
             known, reached = task.targets[rows["train"]], list[float]()
             classifier = create_classifier(inputs["train"], known, task, config, tolerance=TOLERANCE_OF_FOLDS)
@@ -153,7 +154,7 @@ def probe(
         best = int(reached.mean(0).argmax())
         parts, fits = tuple(reached[:, best].tolist()), strengths[best : best + 1]
     standard, inputs = standardise(features, _all_rows(task), power=config.power, clipping=clipping)
-    classifier = create_classifier(inputs["train"], task.targets[task.rows["train"]], task, config)
+    classifier = create_classifier(inputs["train"], task.targets[task.learned_rows(task.rows["train"])], task, config)
     prepared = {split: classifier.prepare(own) for split, own in inputs.items() if split != "train"}
     largest = {each: float(np.abs(standard.unclipped(features[rows])).max()) for each, rows in task.noisy.items()}
     scores, linear = dict[str, FloatArray](), (np.zeros((0, 0)), np.zeros(0))
@@ -204,9 +205,9 @@ def _judging_clips(result: ProbeResult, task: ProbeTask) -> int:
 
 
 def _all_rows(task: ProbeTask) -> dict[str, IndexArray]:
-    """Return the clips of each split, and the test clips with noise if there are any."""
+    """Return the clips of each split, in train with copies, and the test clips with noise if there are any."""
     noisy = {NOISE: np.concatenate([*task.noisy.values()])} if task.noisy else {}
-    return {**task.rows, **noisy}
+    return {**task.learned(task.rows), **noisy}
 
 
 def create_classifier(
@@ -278,7 +279,7 @@ def learning_curve(
     if not config.learning_curve:
         return []
     labels = task.targets[task.rows["train"]]
-    _, inputs = standardise(features, task.rows, power=config.power, clipping=clipping)
+    _, inputs = standardise(features, task.learned(task.rows), power=config.power, clipping=clipping)
     c = _curve_c(inputs["train"], task, config, threads=threads)
     fit = partial(_fit_labelled, inputs["train"], inputs["test"], task, c)
     wanted, points = task.targets[task.rows["test"]], list[Point]()
@@ -303,7 +304,7 @@ def last_point(winner: ProbeResult, task: ProbeTask, config: ProbeConfig) -> lis
 
 
 def noise_points(winner: ProbeResult, task: ProbeTask, config: ProbeConfig) -> list[Point]:
-    """Test the ``winner``, which was trained without noise, with each noise: its ``kind``, and ``snr`` in dB.
+    """Test the ``winner`` with each noise: its ``kind``, and ``snr`` in dB. Its fit had other noise, or none.
 
     ``kept`` is the share of its right answers without noise that are right with it; None: it has none.
     """
@@ -336,8 +337,9 @@ def _candidate_record(candidate: ProbeResult, task: ProbeTask) -> dict[str, obje
 
 def _curve_c(train: FloatArray, task: ProbeTask, config: ProbeConfig, *, threads: int) -> float:
     """Choose C of a learning curve by cross-validation within train with all labels; of equals the middle."""
-    targets, device = task.targets[task.rows["train"]], task.device_for(train)
+    targets, device = task.targets[task.learned_rows(task.rows["train"])], task.device_for(train)
     parts, strengths = np.array(training_parts(task, seed=config.seed)), c_grid(config.regularisation_strengths, config)
+    parts = np.tile(parts, len(targets) // len(parts))  # a copy is held out with its clip
     held_out = np.zeros((len(strengths), *targets.shape), np.float32)
 
     def judge(part: str) -> None:
@@ -354,8 +356,11 @@ def _curve_c(train: FloatArray, task: ProbeTask, config: ProbeConfig, *, threads
 
 
 def _fit_labelled(train: FloatArray, test: FloatArray, task: ProbeTask, c: float, kept: IndexArray) -> FloatArray:
-    """Fit the ``kept`` training clips; return the test scores."""
-    ridge = RidgeProbe(train[kept], task.targets[task.rows["train"][kept]], device=task.device_for(train))
+    """Fit the ``kept`` training clips and their copies; return the test scores."""
+    rows = task.learned_rows(task.rows["train"])
+    clips = len(task.rows["train"])
+    fitted = np.concatenate([kept + first for first in range(0, len(rows), clips)])
+    ridge = RidgeProbe(train[fitted], task.targets[rows[fitted]], device=task.device_for(train))
     ridge.fit(c)
     return ridge.scores(test)
 

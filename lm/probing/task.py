@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from lm.lm_options import ProbeConfig, label_names
-from wordless.audio.views import Noise
+from wordless.audio.views import LEARNED, Noise
 from wordless.base.arrays import BoolArray, FloatArray, IndexArray
 from wordless.base.messages import InputError, counted
 from wordless.base.seeds import balanced, set_title
@@ -54,6 +54,7 @@ class ProbeTask:
     parts: Sequence[str | None] | None = None
     groups: Sequence[str | None] | None = None  # of each clip: such as speakers, whose clips are alike
     noisy: Mapping[Noise, IndexArray] = field(default_factory=dict)  # test clips with each noise
+    copy_of: IndexArray | None = None  # (clips,): row of the noisy copy of each training clip, else -1; None: no copies
     device: torch.device | None = None  # that computes large fits; None: NumPy and SciPy on the CPU
 
     @classmethod
@@ -72,7 +73,8 @@ class ProbeTask:
 
         ``remedy`` is the advice where a split has no labels, or train lacks a class. ``notices`` name classes that are
         absent from validation or test, and those that are absent from train: clips of these are left out, unless all
-        classes must be learned (``all_learned``). ``noise`` is that of each clip; clips with one are in no split.
+        classes must be learned (``all_learned``). ``noise`` is that of each clip; clips with one are in no split, and
+        those with `LEARNED` are copies of the training clips, in the same order.
         """
         names = [label_names(label, label_separator) if label else () for label in labels]
         unlabelled = np.array([not each for each in names], bool)
@@ -88,10 +90,7 @@ class ProbeTask:
             found = f"all {known.sum()} clips with a label have {classes[0]!r}" if classes else none
             problem = f"{found}, and a probe needs at least 2 classes"
             raise InputError(f"{problem}; name them in the corpus pattern or by folders, or leave the probe out")
-        kinds = {
-            each: number for number, each in enumerate(dict.fromkeys(each for each in noise or () if each is not None))
-        }
-        numbers = np.array([-1 if each is None else kinds[each] for each in noise or [None] * len(names)])
+        numbers, kinds = _numbered(noise or [None] * len(names))
         plain = numbers < 0
         rows = {split: np.flatnonzero(known & plain & (np.array(splits) == split)) for split in SPLITS}
         if not all(map(len, rows.values())):
@@ -120,8 +119,22 @@ class ProbeTask:
             unlabelled=without,
             notices=tuple(notices),
             groups=groups,
-            noisy={each: np.flatnonzero(known & (numbers == number)) for each, number in kinds.items()},
+            noisy={
+                each: np.flatnonzero(known & (numbers == number)) for each, number in kinds.items() if each != LEARNED
+            },
+            copy_of=_copies(splits, plain, numbers == kinds[LEARNED]) if LEARNED in kinds else None,
         )
+
+    def learned_rows(self, rows: IndexArray) -> IndexArray:
+        """Return the clips that a probe of training clips ``rows`` is fitted to: these, then their noisy copies."""
+        if self.copy_of is None:
+            return rows
+        copies = self.copy_of[rows]
+        return np.concatenate([rows, copies[copies >= 0]])
+
+    def learned(self, rows: Mapping[str, IndexArray]) -> dict[str, IndexArray]:
+        """Return the rows of each split, and in train those that a probe is fitted to."""
+        return {**rows, "train": self.learned_rows(rows["train"])}
 
     @cached_property
     def test_groups(self) -> Sequence[str | None]:
@@ -144,6 +157,19 @@ class ProbeTask:
         """Return the class of each row of ``(clips, classes)``; for several labels, the classes of each row."""
         several = tuple(tuple(self.classes[number] for number in np.flatnonzero(row)) for row in targets)
         return several if self.multi_label else tuple(each[0] for each in several)
+
+
+def _numbered(noise: Sequence[Noise | None]) -> tuple[IndexArray, dict[Noise, int]]:
+    """Number the noises in the order in which they come; return the number of each clip, -1 without noise."""
+    kinds = {each: number for number, each in enumerate(dict.fromkeys(each for each in noise if each is not None))}
+    return np.array([-1 if each is None else kinds[each] for each in noise]), kinds
+
+
+def _copies(splits: Sequence[str], plain: BoolArray, copied: BoolArray) -> IndexArray:
+    """Return the row of the copy of each training clip, -1 of others."""
+    found = np.full(len(plain), -1)
+    found[plain & (np.array(splits) == "train")] = np.flatnonzero(copied)
+    return found
 
 
 def _not_learned(

@@ -194,6 +194,7 @@ def _comparison(probes: Probes, made: Made, settings: RunSettings) -> Comparison
     costs = {name: training_costs(of, made) for name, of in trained.items()}
     described = {of: _described(row_of(of), made, settings) for of in probes.methods}
     about: dict[str, Any] = {"trainings": trainings, "costs": costs, "described": described}
+    about["noisy_copies"] = settings.compare.noisy_copies
     about["pictures"] = [*chain.from_iterable(drawn)]
     return replace(probes.comparison(settings.compare.rows_referred), **about)
 

@@ -349,6 +349,7 @@ class Comparison:
     regularisation_strengths: int = 0  # tried for the chosen candidate of each method, with each clipping
     feature_clipping: list[float] = field(default_factory=list)  # of the inputs of the chosen candidate
     classifier: str = "logistic"  # of every method
+    noisy_copies: bool = False  # whether probes also learn from noisy copies of training clips
     choose_by: str = "validation"  # chose layer to C: validation, group, fold; auto where folds differ
     confidence: float = 0.95
     over: str = "clips"  # or groups: what the intervals of test figures are over

@@ -45,7 +45,7 @@ from wordless.audio.recordings.embedded import PATTERN, VOICES, VOICES_OF_SENTEN
 from wordless.audio.recordings.folders import Folder, expand_home, require_folder
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.recordings.splits import SplitConfig, folds
-from wordless.audio.views import ROOM_SECONDS, WITHOUT_RATIO, Noise, NoiseWord
+from wordless.audio.views import LEARNED, LEARNED_SNR, ROOM_SECONDS, WITHOUT_RATIO, Noise, NoiseWord
 from wordless.audio.views import VOICES as BABBLE_VOICES
 from wordless.base.machine import (
     EngineConfig,
@@ -154,8 +154,8 @@ class ComparisonConfig(ReadingConfig):
     )
     noise_snr: tuple[float, ...] = option(
         (),
-        "such as [30,20,10,0]: probes, which are trained without noise, also classify the test clips with noise at "
-        "these signal-to-noise ratios in dB; mp3 and room have none",
+        "such as [30,20,10,0]: probes also classify the test clips with noise at these signal-to-noise ratios in dB; "
+        "mp3 and room have none",
         least=-MOST_NOISE,
         most=MOST_NOISE,
         distinct=True,
@@ -167,6 +167,11 @@ class ComparisonConfig(ReadingConfig):
         f"of 32 kbit/s; room, in which sound dies away in {ROOM_SECONDS:g} s",
         filled=True,
     )
+    noisy_copies: bool = option(
+        False,
+        "whether every probe also learns from a copy of each labelled training clip with noise of any spectrum, at a "
+        f"ratio from {LEARNED_SNR[0]:g} to {LEARNED_SNR[1]:g} dB",
+    )
     features: Mapping[str, Path] | None = option(
         None, "{name: file}: feature vectors of other programs, in .npz, .safetensors or .parquet (docs/compare.md)"
     )
@@ -177,7 +182,8 @@ class ComparisonConfig(ReadingConfig):
             rule = f"features.{name} has one vector for each clip: choose 1, or leave the features out"
             self.refuse_if(self.test_time_augmentation > 1, "test_time_augmentation", rule)
             rule = f"features.{name} has no vectors of noisy clips: leave noise out, or the features"
-            self.refuse_if(self.noises, "noise" if {*self._noises} & {*WITHOUT_RATIO} else "noise_snr", rule)
+            ratios = "noise_snr" if self.noise_snr else "noisy_copies"
+            self.refuse_if(self.noises, "noise" if {*self._noises} & {*WITHOUT_RATIO} else ratios, rule)
             require_features(name, file)
         kinds = [*self._noises]
         rule = "there is no noise without ratios: name some, such as compare.noise_snr=[20,10]"
@@ -224,10 +230,11 @@ class ComparisonConfig(ReadingConfig):
 
     @property
     def noises(self) -> tuple[Noise, ...]:
-        """What test clips are classified with, beside their sound as it is."""
-        return tuple(
+        """What test clips are classified with, beside their sound as it is, and what probes learn from."""
+        tested = (
             Noise(kind, snr) for kind in self._noises for snr in ((None,) if kind in WITHOUT_RATIO else self.noise_snr)
         )
+        return (*([LEARNED] if self.noisy_copies else []), *tested)
 
     @property
     def all_methods(self) -> tuple[Method, ...]:

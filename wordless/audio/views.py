@@ -350,15 +350,22 @@ def fixed_augmentations(count: int, dynamic_range: float | None) -> tuple[Change
 
 
 class Noise(NamedTuple):
-    """What is done to all test clips."""
+    """What is done to all test clips; `LEARNED` to all training clips."""
 
     kind: str  # a `NoiseWord`, or the name of a folder of recordings; "": not known
     snr: float | None  # dB; None: there is no ratio
 
 
+# Noisy copies of training clips, which probes learn from: each has noise of a spectrum and a ratio of its own, as
+# clips have that an autoencoder hears. No test clip has such noise.
+LEARNED = Noise("<learned>", None)  # which no folder of recordings is called
+LEARNED_SNR = (0.0, 40.0)  # dB, lowest and highest ratio of the copies
+LEARNED_SEED = 3  # second word of the seeds of these ratios
+
+
 def compared_clips(manifest: Clips, noises: Sequence[Noise] = ()) -> list[tuple[Clip, Noise | None]]:
-    """Return all clips, then the test clips with each noise."""
-    noisy = [(clip, noise) for noise in noises for clip in manifest.of("test")]
+    """Return all clips, then the test clips with each noise, or the training clips with the noise to learn from."""
+    noisy = [(clip, noise) for noise in noises for clip in manifest.of("train" if noise == LEARNED else "test")]
     return [*((clip, None) for clip in manifest.clips), *noisy]
 
 
@@ -374,6 +381,10 @@ def compared_views(
     @cache
     def drawn(clip: Clip, kind: str) -> dict[str, Any]:
         match kind:
+            case LEARNED.kind:
+                seed = named_seed(clip.name)
+                ratio = np.random.default_rng([seed, LEARNED_SEED]).uniform(*LEARNED_SNR)
+                return {"noise_snr": round(float(ratio), 3), "seed": seed}
             case "white":
                 return {}
             case "babble":
@@ -385,7 +396,7 @@ def compared_views(
         return {"recorded": _draw_recorded(clip, recordings[kind])}
 
     return [
-        View(clip, change if noise is None else replace(change, noise_snr=noise.snr, **drawn(clip, noise.kind)))
+        View(clip, change if noise is None else replace(change, **{"noise_snr": noise.snr, **drawn(clip, noise.kind)}))
         for clip, noise in compared_clips(manifest, noises)
         for change in changes
     ]

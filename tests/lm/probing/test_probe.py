@@ -41,7 +41,7 @@ from lm.probing.probe import (
 )
 from lm.probing.task import FOLDS, LARGE_FIT, ProbeTask, c_grid, divisions, require_equal_counts, with_parts
 from tests.reference import clipped_features, divided, two_steps, unit
-from wordless.audio.views import Noise
+from wordless.audio.views import LEARNED, Noise
 from wordless.base.messages import InputError
 
 CONFIG = ProbeConfig(layer_regularisation_strengths=3, regularisation_strengths=6, resamples=200)
@@ -403,6 +403,59 @@ def test_noise_points_are_those_of_the_chosen_probe(parts: int | None) -> None:
 
 
 CURVE = ProbeConfig(regularisation_strengths=4, resamples=20, learning_curve=(0.01, 0.2, 1.0))
+
+
+def _copied(plain: ProbeTask, clips: int = 240, *, split: str = "train", noise: Noise | None = LEARNED) -> ProbeTask:
+    """The task with a row more for each training clip: its noisy copy, or a clip of a split."""
+    rows = [*range(clips), *plain.rows["train"]]
+    splits = [SPLITS[row // 3 % 4] for row in range(clips)] + [split] * len(plain.rows["train"])
+    added = [None] * clips + [noise] * len(plain.rows["train"])
+    groups = [f"part {row // 12 % 4}" for row in rows]
+    task = ProbeTask.of([f"class {row % 3}" for row in rows], splits, noise=added, groups=groups)
+    return with_parts(task, replace(CONFIG, choose_by="validation"), groups=groups, folds=groups)
+
+
+def test_copies_are_fitted_like_other_training_clips() -> None:
+    """A probe with copies is that of a task whose training has these rows as clips, and its figures count no copy."""
+    plain = _task(240)
+    copied, more = _copied(plain), _copied(plain, noise=None)
+    assert all(np.array_equal(copied.rows[split], rows) for split, rows in plain.rows.items())
+    assert np.array_equal(copied.learned_rows(copied.rows["train"]), more.rows["train"])
+    assert not copied.noisy
+    features = _separable(copied) * 0.3 + 2 * _noise(copied)
+    found, expected = (probe(features, task, CONFIG, of="x") for task in (copied, more))
+    without = probe(features[:240], plain, CONFIG, of="x")
+    assert (found.tries, found.c) == (expected.tries, expected.c)
+    assert np.array_equal(found.scores["test"], expected.scores["test"])
+    assert not np.array_equal(found.scores["test"], without.scores["test"])
+    (*_, whole), (*_, other) = (learning_curve(features, task, CURVE, clipping=2.0) for task in (copied, more))
+    assert whole["clips"] == len(plain.rows["train"]) == other["clips"] / 2
+
+
+def test_a_share_of_the_labels_has_the_copies_of_its_clips_alone() -> None:
+    """Only copies tell the class: a tenth of the labels is worse than all, as a tenth of clips that tell it is."""
+    plain = _task(240)
+    task = _copied(plain)
+    features = 0.01 * _noise(task)
+    told = np.concatenate([task.rows["test"], np.arange(240, len(task.targets))])
+    features[told] = (_separable(task, 40) * 0.5 + 2 * _noise(task, 40, seed=2))[told, :20]
+    few, some, whole = learning_curve(features, task, CURVE, clipping=2.0)
+    assert few["test_accuracy"] < some["test_accuracy"] < whole["test_accuracy"]
+    (alone,) = learning_curve(features[:240], plain, replace(CURVE, learning_curve=(1.0,)), clipping=2.0)
+    assert alone["test_accuracy"] < 0.5 < whole["test_accuracy"]
+
+
+@pytest.mark.parametrize("choose_by", ["group", "validation"])
+def test_a_copy_is_held_out_with_its_clip(choose_by: Literal["group", "validation"]) -> None:
+    """Clips that tell nothing, and copies that are equal to them: a fit that had the copy would name the clip."""
+    task = replace(_copied(_task(240)), parts=None)
+    assert task.groups is not None
+    task = with_parts(task, replace(CONFIG, choose_by=choose_by), groups=task.groups, folds=task.groups)
+    features = _noise(task, 400)
+    features[240:] = features[task.rows["train"]]
+    assert probe(features, task, CONFIG, of="x").validation_accuracy < 0.5
+    curve = learning_curve(features, task, replace(CURVE, learning_curve=(1.0,)), clipping=2.0)
+    assert curve[0]["test_accuracy"] < 0.5
 
 
 @st.composite

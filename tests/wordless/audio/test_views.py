@@ -13,11 +13,13 @@ from tests.reference import radical_inverse
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.reading import read
 from wordless.audio.recordings.corpus import noise_recordings
-from wordless.audio.recordings.manifest import SPLITS, Clip, Clips
+from wordless.audio.recordings.manifest import SPLITS, Clip, Clips, Split
 from wordless.audio.spectrogram import LogMel, limit_range, view_log_mel, warp
 from wordless.audio.views import (
     AS_RECORDED,
     LATEST,
+    LEARNED,
+    LEARNED_SNR,
     RANGES,
     SPREAD,
     Change,
@@ -233,6 +235,26 @@ def test_test_clips_sound_as_mp3_files_and_in_a_room(tmp_path: Path) -> None:
     assert not np.array_equal(compressed, clean)
     assert np.corrcoef(reverberant, clean)[0, 1] == pytest.approx(np.sqrt(1 / 3), abs=0.1)  # 1 / (1 + 1.0 s / 0.5 s)
     assert len({tuple(view.key) for view in (View(test), mp3, room)}) == 3
+
+
+def test_training_clips_alone_have_copies_to_learn_from_and_each_its_own_noise(tmp_path: Path) -> None:
+    """Copies follow the clips, have the ratio that they name, and are the same whatever other clips there are."""
+    splits: list[Split] = ["train", "test", "train", "validation"]
+    clips = [replace(clip_of(tmp_path / f"{n}.wav", 4000 + n), split=split) for n, split in enumerate(splits)]
+    manifest, noises = Clips.from_rows(tmp_path, clips), (LEARNED, Noise("white", 20.0))
+    views = compared_views(manifest, noises=noises)
+    copies = views[len(clips) : -1]
+    assert [view.clip.path for view in copies] == ["0.wav", "2.wav"]
+    assert [view.clip.path for view in views[-1:]] == ["1.wav"]
+    ratios = [view.change.noise_snr for view in copies]
+    assert all(ratio is not None and LEARNED_SNR[0] <= ratio <= LEARNED_SNR[1] for ratio in ratios)
+    assert len({*ratios}) == len({view.change.seed for view in copies}) == 2
+    for view, ratio in zip(copies, ratios, strict=True):
+        clean = View(view.clip).samples(tmp_path, RATE)
+        assert ratio is not None
+        assert snr_of(clean, view.samples(tmp_path, RATE) - clean) == pytest.approx(ratio, abs=0.5)
+    fewer = compared_views(Clips.from_rows(tmp_path, clips[2:]), noises=noises)
+    assert [view for view in fewer if view.change.seed is not None] == copies[1:]
 
 
 def test_all_clips_come_before_test_clips_with_noise_each_in_all_augmentations(tmp_path: Path) -> None:
