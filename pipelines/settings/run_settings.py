@@ -271,7 +271,7 @@ class ComparisonConfig(ReadingConfig):
 @dataclass(frozen=True, kw_only=True)
 class CorpusCommand(DeviceOptions, EngineOptions, StoreOptions):
     typed: ClassVar[Mapping[str, tuple[object, str]]] = {
-        f"embedded.{name}": (None, "") for name in ("voices", "sentences", "words", "takes")
+        f"embedded.{name}": (None, "") for name in ("voices", "sentences", "words", "repetitions")
     }
     # Seeds of a command follow `seed`, but for that of the built-in corpus, whose recordings are shared.
     own_seeds: ClassVar[tuple[str, ...]] = ("embedded.seed",)

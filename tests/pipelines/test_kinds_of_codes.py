@@ -113,7 +113,7 @@ def test_a_finished_run_is_probed_and_the_user_is_told_which_test_clips_it_was_t
 ) -> None:
     group = read_manifest(finished_run.folder / "manifest.tsv", tmp_path).of("train")[0].group
     place = [f"model={finished_run.folder}", f"store.root={tmp_path / 'store'}", f"output={tmp_path / 'probe.json'}"]
-    corpus = ["embedded.voices=5", "embedded.words=2", "embedded.takes=2"]
+    corpus = ["embedded.voices=5", "embedded.words=2", "embedded.repetitions=2"]
     corpus += ["corpus.split.by=group", f"corpus.split.test=['{group}']"]
     probing = ["probe.resamples=10", "probe.learning_curve=[]", "device=cpu", "workers=1"]
     probe_run(*probe(config_of("probe", *place, *corpus, *probing)))

@@ -24,7 +24,7 @@ STEPS = 8
 TRAINED = ("tokenizer", "tokenizer.decoder", "lm", "vocoder")
 TINY = (
     *("experiment=smoke", "parallel=1"),
-    *("embedded.voices=5", "embedded.words=2", "embedded.takes=2"),
+    *("embedded.voices=5", "embedded.words=2", "embedded.repetitions=2"),
     *("tokenizer.codebook_size=8", "tokenizer.sample_patches=500"),
     *("tokenizer.decoder.channels=16", "tokenizer.decoder.crop_codes=10", "tokenizer.decoder.batch_size=4"),
     *("lm.gpt.model_dim=16", "lm.gpt.ffn_dim=32", "lm.batches.batch_size=4"),

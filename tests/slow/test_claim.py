@@ -10,7 +10,7 @@ from tests.calling import python
 from wordless.audio.views import Noise
 
 SMALL = (
-    *("embedded.voices=8", "embedded.words=6", "embedded.takes=4", "corpus.root=null", "quick=true"),
+    *("embedded.voices=8", "embedded.words=6", "embedded.repetitions=4", "corpus.root=null", "quick=true"),
     *("tokenizer.codebook_size=16", "tokenizer.fit.steps=60", "tokenizer.fit.validate_every=30"),
     *("lm.fit.steps=20", "lm.fit.validate_every=10", "lm.fit.warmup_steps=2", "lm.views.warps=1"),
     *("gpt_sound=tiny", "baselines=tiny", "probe.regularisation_strengths=3", "probe.resamples=50"),

@@ -25,7 +25,7 @@ STYLE = """
 # Of all events: nobody calls the page but its own script, and the sounds of so many users are made in turns.
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 8}
 PLAYER: dict[str, Any] = {"interactive": False, "buttons": ["download"]}  # no button that uploads a sound
-EMPTY = "Record or drop a sound: its spectrogram, codes and surprise appear here."
+EMPTY = "Record or drop a sound: its spectrogram, codes and surprisal appear here."
 NO_SOUND = "There is no sound to continue yet; record one, or drop a file."
 Played = tuple[int, Any]  # sample rate, and samples of 16 bits
 

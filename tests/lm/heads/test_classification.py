@@ -27,9 +27,9 @@ def test_losses_are_those_of_the_formulas() -> None:
     """
     outputs, steps = torch.tensor([[[2.0, 0.0, -1.0]], [[0.0, 1.0, 3.0]]]), torch.ones(2)
     one = create_task(ClassificationOptions(label_smoothing=0.1), "abc", [])
-    surprise = -outputs[:, 0].log_softmax(-1)
-    plain = surprise[0, 0] + surprise[1, 2]
-    smoothed = 0.9 * plain + 0.1 * surprise.mean(1).sum()
+    surprisal = -outputs[:, 0].log_softmax(-1)
+    plain = surprisal[0, 0] + surprisal[1, 2]
+    smoothed = 0.9 * plain + 0.1 * surprisal.mean(1).sum()
     probable = outputs[:, 0].sigmoid()
     each = -(probable[0, 0] * (1 - probable[0, 1]) * probable[0, 2]).log() / 3 - (1 - probable[1]).log().mean()
     has = torch.tensor([[1.0, 0.0, 1.0], [0.0, 0.0, 0.0]])

@@ -33,12 +33,14 @@ OPTIONS = {
     "listening.judged_clips=7": "listening.evaluated_clips=7",
     "listening.judges=[recognised,pitch]": "listening.metrics=[label_accuracy,pitch]",
     "listening.judge=supervised": "listening.evaluator=supervised",
+    "embedded.takes=7": "embedded.repetitions=7",
 }
 # Options that presets alone can set, as those above.
 OF_PRESETS = {
     "probe.layer_penalties=3": "probe.layer_regularisation_strengths=3",
     "probe.penalty_low=0.1": "probe.c_low=0.1",
     "probe.penalty_high=10": "probe.c_high=10",
+    "zerospeech.rounds=2": "zerospeech.pseudo_words_per_word=2",
 }
 
 

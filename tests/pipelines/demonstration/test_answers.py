@@ -77,12 +77,14 @@ def continued(answers: DemoAnswers, analysis: Analysis, **changes: object) -> li
 # Sound -> what is shown
 
 
-def test_a_sound_is_shown_with_codes_surprise_and_the_answer_of_the_probe(answers: DemoAnswers, original: Path) -> None:
+def test_a_sound_is_shown_with_codes_surprisal_and_the_answer_of_the_probe(
+    answers: DemoAnswers, original: Path
+) -> None:
     shown, models = answers.show(original), answers.models
     assert shown.codes_text() == " ".join(str(code) for code in shown.codes.values[:, 0])
     assert models.language_model is not None
     nats = -models.language_model.log_probabilities(shown.codes).sum(1)
-    np.testing.assert_allclose(shown.surprise, nats / np.log(2), rtol=1e-5)
+    np.testing.assert_allclose(shown.surprisal, nats / np.log(2), rtol=1e-5)
     assert f"{len(shown.codes)} codes of 8: 150 bits per second" in shown.facts()
     assert "3.00 " in shown.facts()
     assert isinstance(shown.answers, dict)
@@ -193,7 +195,7 @@ def test_a_run_with_a_tokenizer_alone_offers_what_codes_need(tmp_path: Path, ton
     assert answers.models.kinds == tuple(kind for kind in KINDS if not kind.learned)
     assert len(missing_parts(answers.models)) == 3
     analysis = answers.show(tone)
-    assert (analysis.answers, analysis.surprise) == (None, None)
+    assert (analysis.answers, analysis.surprisal) == (None, None)
     assert analysis.facts().endswith("bits per second.")
     *_, heard = answers.hear(analysis, "")
     assert len(heard) == len(KINDS)
