@@ -348,11 +348,11 @@ def listening_record(entries: Mapping[str, Entry], listening: Entry, manifest: C
         record["judged_clips"] = len(judged)
         record["recorded_clips"] = sum(WAVENET_RECORDED in row["sounds"] for row in judged)
         record["excerpts"] = entries["decoded"].read_rows(CLIPS, "clips")
-        record["lost"] = [{**row, **known[row["path"]]} for row in lost_clips(entries["judged"])]
+        record["lost"] = [{**row, **known[row["path"]]} for row in gross_pitch_error_clips(entries["judged"])]
     return record
 
 
-def lost_clips(judged: Entry) -> list[dict[str, Any]]:
+def gross_pitch_error_clips(judged: Entry) -> list[dict[str, Any]]:
     """List at most `MAX_LOST` clips whose pitch WaveNet's sound misses, the worst first, with their numbers."""
     lost = list[dict[str, Any]]()
     for number, row in enumerate(judged.read_rows(JUDGED, "clips")):
@@ -416,10 +416,10 @@ def median(values: npt.NDArray[np.float64], confidence: float) -> tuple[float, f
 
 
 def _of_language(entry: Entry, config: ProbeConfig, row: Row) -> Iterator[Row]:
-    said: dict[str, list[Record]] = {}
+    generated_rows: dict[str, list[Record]] = {}
     for each in entry.read_rows(LISTENING, "said"):
-        said.setdefault(f"{each['kind']}@{each['temperature']:g}", []).append(each)
-    for of, rows in said.items():
+        generated_rows.setdefault(f"{each['kind']}@{each['temperature']:g}", []).append(each)
+    for of, rows in generated_rows.items():
         for name in dict.fromkeys(name for each in rows for name in each["figures"]):
             values, own = _clip_means(rows, name), replace(row, name=name, of=of)
             if name == "prompt_seconds":  # chosen, not measured

@@ -545,7 +545,9 @@ class Results(TypedDict, total=False):
     curves: dict[str, TrainingRecord]
     codebook: Section  # counts of each code; verdict: of a collapse; kmeans; its sample
     comparison: Comparison  # of the methods that were probed
-    listening: Section  # clips with their sounds; what the language model said; the evaluator and its warning
+    listening: (
+        Section  # clips with their sounds; generated samples of the language model; the evaluator and its warning
+    )
     stages: list[Section]  # name, key and costs of each stage, and whether it was reused
     coverage: list[Section]  # what each training read of its recordings, its steps, and those it was planned for
     provenance: Section  # version, commit, date (UTC), command, machine, device, threads, sizes of models, config
@@ -571,7 +573,7 @@ def recorded_options(results: Results) -> dict[str, Any]:
     return config
 
 
-def lost_file(number: int, kind: str) -> str:
+def gross_error_file(number: int, kind: str) -> str:
     """Name the file in a run of a judged clip with a gross pitch error."""
     return f"listening/lost_{number}_{kind}.wav"
 

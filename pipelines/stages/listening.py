@@ -268,7 +268,7 @@ def listening(
             sounds["prompt"] = [prompt.waveform for prompt in prompts]
             voiced = [(clip.name, prompt, clip.group) for prompt, clip in zip(prompts, clips, strict=True)]
             wavenet, other = syntheses[WAVENET.key], None if coded is None else fit_bigram(*training_codes(coded))
-            generated = language_sounds(run, run.folder, coder, wavenet, model.folder, voiced, config, other=other)
+            generated = generate_samples(run, run.folder, coder, wavenet, model.folder, voiced, config, other=other)
             if other is not None:
                 generated["originals"] = _originals(prompts, codes, other)
     with aside(run.folder / PICTURES) as beside:
@@ -332,7 +332,7 @@ class Wanted:
         return None if self.prompt is None else self.prompt.codes
 
 
-def language_sounds(
+def generate_samples(
     session: Session,
     folder: Path,
     tokenizer: Tokenizer,
@@ -343,7 +343,7 @@ def language_sounds(
     *,
     other: Bigram | None = None,
 ) -> dict[str, object]:
-    """Write WAV files into ``folder``; return a row for each (``said``), and their diversity (``diversity``).
+    """Write WAV files into ``folder``; return a row for each (``said`` in files), and their diversity (``diversity``).
 
     Prompts come with the names of their clips, and the groups whose voices continue them; ``other`` measures the codes.
     """
@@ -376,19 +376,19 @@ def language_sounds(
         pitched = [
             measures.pitch_distances(pitch, before, each.clip) for pitch, each in zip(after, wanted, strict=True)
         ]
-    said, sets = list[dict[str, object]](), dict[tuple[str, float], list[tuple[Codes | None, Codes, Codes]]]()
+    generated_rows, sets = list[dict[str, object]](), dict[tuple[str, float], list[tuple[Codes | None, Codes, Codes]]]()
     for each, made, sound, pitch in zip(wanted, codes, new, pitched, strict=True):
         file = f"{each.title}.wav" if each.clip is None else f"{each.clip}_{each.title}.wav"
         again, figures = _write_sound(folder / file, tokenizer, each.prompt, made, sound)
         row = {"kind": each.kind, "file": file, "clip": each.clip, "temperature": each.temperature}
-        said.append(row | {"figures": {**figures, **pitch}})
+        generated_rows.append(row | {"figures": {**figures, **pitch}})
         sets.setdefault((each.kind, each.temperature), []).append((each.before, made, again))
     diversities: list[dict[str, object]] = []
     for (kind, temperature), rows in sets.items():
         past, generated, heard = ([*column] for column in zip(*rows, strict=True))
         figures = diversity(model, past, generated, heard, other=other)
         diversities.append({"of": kind, "temperature": temperature, "sounds": len(rows), **figures})
-    return {"said": said, "diversity": diversities}
+    return {"said": generated_rows, "diversity": diversities}
 
 
 def _write_sound(
@@ -477,8 +477,10 @@ def recognise_labels(run: Run, evaluator: Evaluator, decoded: Entry, listening: 
     counts: dict[tuple[str, float], Counter[str]] = {}
     for (row, _), label in zip(parts, found, strict=True):
         counts.setdefault((row["kind"], row["temperature"]), Counter())[label] += 1
-    said = [{"of": kind, "temperature": value, "classes": dict(each)} for (kind, value), each in counts.items()]
-    write_json(run.folder / RECOGNISED, {"judge": evaluator.name, "clips": clips, "said": said})
+    generated_rows = [
+        {"of": kind, "temperature": value, "classes": dict(each)} for (kind, value), each in counts.items()
+    ]
+    write_json(run.folder / RECOGNISED, {"judge": evaluator.name, "clips": clips, "said": generated_rows})
 
 
 def name_labels(session: Session, evaluator: Evaluator, sounds: Sequence[Clip], classes: Sequence[str]) -> list[str]:

@@ -45,7 +45,7 @@ def listening(clips: int) -> dict[str, object]:
     decoded = LEVELS | {"log_mel_distance": 9.5, "code_agreement": 0.4}
     kinds = {"original": LEVELS, "harmonics": decoded, "griffin_lim": decoded, "wavenet": decoded, "prompt": LEVELS}
     whole = {"label": "seven", "group": "voice", "start": 0.0, "seconds": 1.0, "clip_seconds": 1.0, "sounds": kinds}
-    said = [
+    generated_rows = [
         {"kind": "continuation", "file": f"{n}_continuation_{t:g}_0.wav", "clip": n, "temperature": t}
         | {"figures": LEVELS | {"prompt_seconds": 0.1}}
         for n in range(clips)
@@ -56,7 +56,7 @@ def listening(clips: int) -> dict[str, object]:
     varied = {"of": "continuation", "temperature": 0.7, "sounds": 2, "perplexity": 8.5, "recoded_perplexity": 12.5}
     return {
         "clips": [{"path": f"seven/{n}.wav", **whole} for n in range(clips)],
-        "said": [*said, alone | {"figures": LEVELS}],
+        "said": [*generated_rows, alone | {"figures": LEVELS}],
         "diversity": [varied | {"distinct_1": 0.25, "distinct_2": 0.5, "distinct_3": None}],
         "recognised": [{"of": "continuation", "temperature": 0.7, "classes": {"seven": 1, "eight": 2}}],
         **{"evaluated_clips": 30, "postfilter": 1.0, "pitch_comb": True},
@@ -399,7 +399,7 @@ def test_a_sentence_of_each_reference_says_better_or_worse_where_the_interval_do
     kept = [row for row in comparison_example().rows() if row.name != "difference"]
     content = study(references=[row.of for row in rows], figures=frame([*kept, *rows]), trainings={}, confusion={})
     write_report(run_folder(tmp_path, content))
-    found = [Page(each).text for each in re.findall('<p class="said">(.*?)</p>', read(tmp_path / "report.html"))]
+    found = [Page(each).text for each in re.findall('<p class="finding">(.*?)</p>', read(tmp_path / "report.html"))]
     assert all(says(sentence, *words) for sentence, words in zip(found, told, strict=True))
 
 

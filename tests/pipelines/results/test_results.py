@@ -11,7 +11,7 @@ import pytest
 
 from lm.lm_options import ProbeConfig
 from pipelines.pages.phrasing import sentences
-from pipelines.results.results import listening_record, lost_clips, median, sound_figures, weak_evaluator
+from pipelines.results.results import gross_pitch_error_clips, listening_record, median, sound_figures, weak_evaluator
 from pipelines.results.run_record import Row
 from pipelines.stages.listening import CLIPS, GUARD, JUDGED, LISTENING, RECOGNISED, label_task
 from pipelines.store.store import Entry, write_json
@@ -54,13 +54,13 @@ def entries(tmp_path: Path) -> dict[str, Entry]:
     place = {"start": 0.25, "seconds": 1.0, "clip_seconds": 3.0}
     stoi = enumerate(((0.5, 0.4), (None, 0.1), (0.7, 0.5), (None, None)))
     sounds = ({"wavenet": {"stoi": own, "rms": n - 20.0}, "griffin_lim": {"stoi": other}} for n, (own, other) in stoi)
-    said = [
+    generated_rows = [
         {"kind": "continuation", "file": f"{n}.wav", "clip": 0, "temperature": 0.7, "figures": {"peak": 0.2 + 0.2 * n}}
         for n in range(2)
     ]
     varied = {"of": "continuation", "temperature": 0.7, "sounds": 2, "distinct_1": 0.25, "distinct_2": None}
     listened = {
-        **{"postfilter": 1.0, "pitch_comb": True, "said": said, "diversity": [varied]},
+        **{"postfilter": 1.0, "pitch_comb": True, "said": generated_rows, "diversity": [varied]},
         "clips": [{"path": "2.wav", "sounds": {"original": {"peak": 0.9}}}],
     }
     named = {"judge": "probe", "clips": recognised, "said": [{"of": "x"}]}
@@ -181,7 +181,7 @@ def test_one_lost_clip_does_not_decide_the_pitch_error(entries: dict[str, Entry]
     assert found["gross_pitch_errors", "griffin_lim"].value == pytest.approx(1 / 6)
     assert found["gross_pitch_errors_difference", "wavenet - griffin_lim"].value == 0.0  # of the five that both have
     assert not [name for name, _ in found if name.startswith("pitch_error")]
-    assert [(row["number"], row["path"]) for row in lost_clips(entries["judged"])] == [(2, "2.wav")]
+    assert [(row["number"], row["path"]) for row in gross_pitch_error_clips(entries["judged"])] == [(2, "2.wav")]
 
 
 def test_clips_without_a_gross_pitch_errors_leave_room_for_one(entries: dict[str, Entry]) -> None:
@@ -228,14 +228,14 @@ def test_what_the_language_model_says_has_figures_of_its_own(entries: dict[str, 
 
 def test_intervals_are_over_clips_and_not_over_what_continues_them(tmp_path: Path) -> None:
     peaks = ((0, 0.1), (0, 0.3), (1, 0.5), (1, 0.7), (None, 0.2), (None, 0.4))
-    said = [
+    generated_rows = [
         {"kind": "unconditional", "clip": None, "temperature": 1, "figures": {"peak": peak}}
         if clip is None
         else {"kind": "continuation", "clip": clip, "temperature": 1}
         | {"figures": {"peak": peak, "prompt_seconds": 0.5 + clip}}
         for clip, peak in peaks
     ]
-    listened = {"said": said, "postfilter": 1.0, "pitch_comb": True}
+    listened = {"said": generated_rows, "postfilter": 1.0, "pitch_comb": True}
     found = figures({"listening": entry(tmp_path, "listening", LISTENING, listened)})
     peak = found["peak", "continuation@1"]
     assert (peak.value, peak.low, peak.high) == pytest.approx((0.4, 0.2, 0.6))  # of two clips, drawn anew

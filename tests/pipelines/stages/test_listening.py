@@ -15,7 +15,7 @@ from pipelines.stages.listening import (
     JUDGED,
     decode_clips,
     decoded_paths,
-    language_sounds,
+    generate_samples,
     listening,
     measure_clips,
     new_part,
@@ -89,7 +89,7 @@ def test_what_is_measured_and_recognised_is_what_is_new(run_folder: Path, tmp_pa
     prompts = [("loud.wav", Prompt(waveform=loud, codes=tokenizer.encode(loud)), None)]
     config = replace(LISTENING, continuation_seconds=0.2, unconditional=1)
     wavenet = create_synthesis(WAVENET, tokenizer, Sampling(temperature=0), folder=run_folder / "vocoder")
-    made = language_sounds(session_of(tmp_path), tmp_path, tokenizer, wavenet, run_folder / "lm", prompts, config)
+    made = generate_samples(session_of(tmp_path), tmp_path, tokenizer, wavenet, run_folder / "lm", prompts, config)
     rows: Any = made["said"]
     continued, unconditional = (soundfile.read(tmp_path / row["file"], dtype="float32")[0] for row in rows)
     assert np.abs(continued[:prompt]).mean() > 0.9
