@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn.functional import conv1d, pad
 from transformers import PreTrainedModel
 
-from tokenizer.code_decoder import CodeDecoder
+from tokenizer.code_decoder import CodeDecoderNetwork
 from tokenizer.tokenizer import Tokenizer
 from vocoder.filters import CODED_OFF, STRONGEST, UNVOICED, VOICED, VoiceHead, analyse, hann, synthesise
 from vocoder.generation import GenerationInput
@@ -33,7 +33,7 @@ from wordless.base.arrays import BoolArray, DoubleArray, FloatArray, Floats, Ind
 # Tokenizer: codes in context
 
 
-def decoded_in_context(decoder: CodeDecoder, codes: DoubleArray) -> DoubleArray:
+def decoded_in_context(decoder: CodeDecoderNetwork, codes: DoubleArray) -> DoubleArray:
     """Each code by itself: reference of `CodeDecoder.decode` of a whole sound ``(time, inputs)``."""
     weights = {name: weight.detach().double().numpy() for name, weight in decoder.named_parameters()}
     width = decoder.last.out_channels

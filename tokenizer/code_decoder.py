@@ -60,7 +60,7 @@ def dilations_within(codes: int) -> tuple[int, ...]:
     return tuple(found)
 
 
-class CodeDecoder(nn.Module):
+class CodeDecoderNetwork(nn.Module):
     """Residual convolutions over codes, each of three codes (`DecoderConfig.dilations` apart), without padding."""
 
     def __init__(self, config: DecoderConfig, patch_size: int) -> None:

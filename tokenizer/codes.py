@@ -406,7 +406,7 @@ def _joint_fingerprint(parts: Sequence[str]) -> str:
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:FINGERPRINT_LENGTH]
 
 
-class CodeMeanings(Protocol):
+class CodeDecoder(Protocol):
     """The decoding of codes to patches and of patches to log-mel. `Tokenizer` implements it."""
 
     @property

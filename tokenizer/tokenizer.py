@@ -32,7 +32,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tokenizer.code_decoder import CodeDecoder, DecoderConfig, inputs
+from tokenizer.code_decoder import CodeDecoderNetwork, DecoderConfig, inputs
 from tokenizer.codes import (
     FINGERPRINT_LENGTH,
     Codes,
@@ -131,9 +131,9 @@ class TokenizerConfig(TokenizerSizes):
         create = Autoencoder if self.speech_layer is None else StateDecoder
         return create(self.autoencoder, self.patch.frames * self.height)
 
-    def create_decoder(self) -> CodeDecoder | None:
+    def create_decoder(self) -> CodeDecoderNetwork | None:
         """Create the decoder of codes in context, with random weights; None: each code is decoded alone."""
-        return None if self.decoder is None else CodeDecoder(self.decoder, self.patch.frames * self.audio.n_mels)
+        return None if self.decoder is None else CodeDecoderNetwork(self.decoder, self.patch.frames * self.audio.n_mels)
 
     @cached_property
     def height(self) -> int:
@@ -273,7 +273,7 @@ class Tokenizer(nn.Module):
         *,
         absolute: Tensor | None = None,
         gain: float = 0.0,
-        decoder: CodeDecoder | None = None,
+        decoder: CodeDecoderNetwork | None = None,
     ) -> None:
         super().__init__()
         if not abs(gain) <= MOST_GAIN:
@@ -707,7 +707,7 @@ class Tokenizer(nn.Module):
 
     # Artifacts
 
-    def use_decoder(self, decoder: CodeDecoder) -> None:
+    def use_decoder(self, decoder: CodeDecoderNetwork) -> None:
         """Decode codes in context from now on; the codes themselves stay the same."""
         self.decoder, self.config = decoder.eval(), replace(self.config, decoder=decoder.config)
 

@@ -45,10 +45,10 @@ from wordless.base.messages import InputError, first_line, suggestion, written
 from wordless.base.options import (
     FORMER_VALUES,
     FORMERLY,
-    MEANING,
+    METADATA,
     REQUIRED,
     Choices,
-    Meaning,
+    OptionMetadata,
     convert,
     field_choices,
     require_in_range,
@@ -70,7 +70,7 @@ class Option:
     default: object  # plain: null, number, text, list or mapping
     explanation: str
     kind: object = str  # its type
-    meaning: Meaning | None = None  # None: of Hydra
+    meaning: OptionMetadata | None = None  # None: of Hydra
     choices: Choices = ()
 
     @property
@@ -180,20 +180,20 @@ def index_of(cls: type) -> Index:
 def _collect(found: Index, root: object, cls: type, values: Mapping[str, object], prefix: str) -> None:
     """Add the options of a dataclass, whose defaults ``values`` replace, to those of the command or extra ``root``."""
     types, choices_of = get_type_hints(cls), field_choices(cls)
-    known = [each for each in dataclasses.fields(cls) if MEANING in each.metadata]
+    known = [each for each in dataclasses.fields(cls) if METADATA in each.metadata]
     for each in dataclasses.fields(cls):
         if old := each.metadata.get(FORMERLY):
             values_of_today = {was: now for now, was in each.metadata.get(FORMER_VALUES, {}).items()}
             former, name = (f"{prefix}.{own}".lstrip(".") for own in (old, each.name))
             found.former[former] = (name, values_of_today)
-    needed = [each for each in known if each.default is REQUIRED and each.metadata[MEANING].given_as is None]
+    needed = [each for each in known if each.default is REQUIRED and each.metadata[METADATA].command_line_type is None]
     nearest = [name for of in cls.__mro__ for name in inspect.get_annotations(of)]  # own options before those of bases
     for each in [*needed, *sorted({*known} - {*needed}, key=lambda of: nearest.index(of.name))]:
-        meaning: Meaning = each.metadata[MEANING]
+        meaning: OptionMetadata = each.metadata[METADATA]
         name = f"{prefix}.{each.name}".lstrip(".")
         made = each.default if each.default_factory is dataclasses.MISSING else each.default_factory()
         default = values.get(each.name, made)
-        inner = meaning.given_as or (type(default) if dataclasses.is_dataclass(default) else None)
+        inner = meaning.command_line_type or (type(default) if dataclasses.is_dataclass(default) else None)
         if inner is None:
             found.options[name] = _option(root, name, default, meaning, types[each.name], choices_of[each.name])
             continue
@@ -226,7 +226,9 @@ def _variant(root: object, name: str, choice: str, cls: type) -> Index:
     return found
 
 
-def _option(root: object, name: str, default: object, meaning: Meaning, kind: object, choices: Choices) -> Option:
+def _option(
+    root: object, name: str, default: object, meaning: OptionMetadata, kind: object, choices: Choices
+) -> Option:
     """Describe the option of one field; ``typed`` and ``own_seeds`` of the command may give another default."""
     explanation = f"{' | '.join(map(str, choices))}: {meaning.text}" if choices else meaning.text
     bounds = meaning.range

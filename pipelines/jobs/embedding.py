@@ -17,7 +17,7 @@ from lm.probing.task import require_labels
 from lm.probing.vectors import write_vectors
 from pipelines.bodies.features_of_bodies import sound_gpt_features
 from pipelines.jobs.clips_of_run import MANIFEST, find_corpus, overlap_notices, read_corpus, seen_of, unlabelled_of_run
-from pipelines.jobs.coding import Told, empty_bands, list_rejected, tell_account
+from pipelines.jobs.coding import WarningsSummary, empty_bands, list_rejected, tell_account
 from pipelines.methods.methods_table import METHODS, SIMILARITIES, name_read_as, name_today, reads_sound, renamed_notice
 from pipelines.pages.phrasing import methods_table, sentences
 from pipelines.recordings import ALL, EmbedConfig
@@ -318,7 +318,7 @@ def _recordings(
             raise
         raise error.also(list_rejected(sorted(unfit, key=lambda each: each.path), settings.output, terminal)) from error
     rates = {clip.path: clip.sample_rate for clip in manifest.clips}
-    told = Told(read=len(manifest.clips), rejected=[*rejected])
+    told = WarningsSummary(read=len(manifest.clips), rejected=[*rejected])
     for path, rate in rates.items():
         told.notices += [(path, notice) for notice in empty_bands(rate, audio.sample_rate, audio.highest)]
     told.tell(terminal, settings.output, option="input")

@@ -28,8 +28,8 @@ from tokenizer.codes import Codes, CodesFormat, join_codes, require_same_codeboo
 from tokenizer.parquet import CodedClip, read_codes, write_shard
 from tokenizer.tokenizer import Tokenizer
 from tokenizer.units import read_units
-from vocoder.kinds import KINDS, WAVENET, Kind
-from vocoder.synthesis import Synthesis, Unlearned, create_synthesis, load_vocoder, speaking
+from vocoder.kinds import SYNTHESIS_METHODS, WAVENET, SynthesisMethod
+from vocoder.synthesis import SignalProcessingBaseline, Synthesis, create_synthesis, load_vocoder, speaking
 from vocoder.vocoder import Prompt, Vocoder, joined_sound
 from vocoder.vocoder_options import Sampling
 from wordless.audio.reading import read
@@ -78,9 +78,9 @@ class ModelsOfRun:
         return cls(tokenizer=tokenizer, language_model=model, probe=probe, vocoder=vocoder, sampling=sampling)
 
     @property
-    def kinds(self) -> tuple[Kind, ...]:
-        """The kinds of sound that the run can make, the learned one first."""
-        there = (kind for kind in KINDS if self.vocoder or not kind.learned)
+    def kinds(self) -> tuple[SynthesisMethod, ...]:
+        """The synthesis methods that the run can make, the learned one first."""
+        there = (kind for kind in SYNTHESIS_METHODS if self.vocoder or not kind.learned)
         return tuple(sorted(there, key=lambda of: not of.learned))
 
     @property
@@ -88,11 +88,11 @@ class ModelsOfRun:
         """The voices that WaveNet was trained with."""
         return () if self.vocoder is None else self.vocoder.model.config.groups
 
-    def synthesis(self, kind: Kind, voice: str = "", *, seed: int = 0) -> Synthesis:
-        """Return the synthesis of a kind of sound; only a learned one has voices, "" for their average."""
+    def synthesis(self, kind: SynthesisMethod, voice: str = "", *, seed: int = 0) -> Synthesis:
+        """Return the synthesis of a synthesis method; only a learned one has voices, "" for their average."""
         sampling = replace(self.sampling, seed=seed)
         if kind.import_stream is not None:
-            return Synthesis(Unlearned(kind), self.tokenizer, sampling)
+            return Synthesis(SignalProcessingBaseline(kind), self.tokenizer, sampling)
         assert self.vocoder is not None, "kinds has no learned one without a vocoder"
         return Synthesis(self.vocoder, self.tokenizer, replace(sampling, group=voice or None))
 
@@ -334,8 +334,10 @@ def _prompt(path: Path | None, tokenizer: Tokenizer) -> Prompt | None:
     return Prompt(waveform=waveform, codes=codes).crop(0, steps)
 
 
-def open_synthesis(model: Path, tokenizer: Tokenizer, kind: Kind, sampling: Sampling, *, device: str) -> Synthesis:
-    """Create the synthesis of a run for the chosen kind of sound."""
+def open_synthesis(
+    model: Path, tokenizer: Tokenizer, kind: SynthesisMethod, sampling: Sampling, *, device: str
+) -> Synthesis:
+    """Create the synthesis of a run for the chosen synthesis method."""
     if sampling.group is not None and not kind.learned:
         problem = f"group={sampling.group}, but {kind.title} knows no groups"
         raise InputError(f"{problem}; leave it out, or choose synthesis={WAVENET.key}")

@@ -22,7 +22,7 @@ from pipelines.results.run_record import (
     read_arrays,
 )
 from pipelines.store.inputs_and_outputs import RESULTS
-from vocoder.kinds import BY_KEY, KINDS, ORIGINAL, WAVENET
+from vocoder.kinds import BY_KEY, ORIGINAL, SYNTHESIS_METHODS, WAVENET
 from wordless.audio.levels import Meter, block_samples
 from wordless.audio.waveform import Waveform
 from wordless.base.files import open_regular
@@ -30,7 +30,7 @@ from wordless.base.messages import InputError, written
 
 TITLES = {  # of the sounds of a clip, in the order of the page
     ORIGINAL: "Original",
-    **{kind.key: kind.heading for kind in KINDS},
+    **{kind.key: kind.heading for kind in SYNTHESIS_METHODS},
     "prompt": "Prompt",
 }
 LISTENING = "listening"  # folder of a run
@@ -60,14 +60,14 @@ class Sound:
         return self.figures.get("silence", 0.0) > MOSTLY_SILENT
 
 
-class Room:
-    """The room that a page has for sounds: those that come first are in the page."""
+class PageBudget:
+    """The audio budget of a report: sounds that come first are in the page."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._left = folder, MAX_BYTES
 
     def embed(self, sound: Sound) -> str | None:
-        """Read a sound as a data URI; None where the page has no room."""
+        """Read a sound as a data URI; None where the budget is spent."""
         path = sound_path(self._folder, sound)
         self._left -= path.stat().st_size
         return _data_uri(path.read_bytes()) if self._left >= 0 else None

@@ -46,7 +46,7 @@ from pipelines.stages.language_model import PERPLEXITY
 from pipelines.stages.listening import CLIPS, EVALUATORS, GUARD, JUDGED, LISTENING, RECOGNISED
 from pipelines.store.inputs_and_outputs import RESULTS
 from pipelines.store.store import COVERAGE, CURVE, ENTRY, Entry, write_json
-from vocoder.kinds import BY_KEY, ORIGINAL, UNLEARNED, WAVENET, WAVENET_RECORDED
+from vocoder.kinds import BY_KEY, ORIGINAL, SIGNAL_PROCESSING, WAVENET, WAVENET_RECORDED
 from wordless.audio.recordings.manifest import SPLITS, Clips
 from wordless.base.files import write_aside
 from wordless.base.options import leaves
@@ -293,7 +293,7 @@ def sound_figures(
 def clip_figures(
     rows: Sequence[Record], config: ProbeConfig, row: Row, *, with_recordings: Iterable[str] = ()
 ) -> Iterator[Row]:
-    """Give means or medians over the clips, and differences of two kinds of sound on the same clips.
+    """Give means or medians over the clips, and differences of two synthesis methods on the same clips.
 
     Figures ``with_recordings``, which recordings have, too, are also compared with those of the recordings.
     """
@@ -304,7 +304,7 @@ def clip_figures(
             values, own = [each.get(name) for each in figures], replace(row, name=name, of=kind)
             yield from _mean_of_clips(values, config, own)
     compared = [*(each.name for each in SOUND if each.paired), *with_recordings]
-    pairs = [(name, WAVENET.key, rival.key, False) for name in compared for rival in UNLEARNED]
+    pairs = [(name, WAVENET.key, rival.key, False) for name in compared for rival in SIGNAL_PROCESSING]
     # What the codes lose, on the clips whose recorded log-mel was made sound, too.
     pairs += [(name, WAVENET.key, WAVENET_RECORDED, False) for name in compared]
     pairs.append(("stoi", WAVENET.key, WAVENET_RECORDED, True))
@@ -364,7 +364,7 @@ def gross_pitch_error_clips(judged: Entry) -> list[dict[str, Any]]:
 
 
 def _on_same_clips(known: npt.NDArray[np.float64], config: ProbeConfig, row: Row, *, ratio: bool) -> Iterator[Row]:
-    """Compare a figure of two kinds of sound on the clips ``(clips, 2)`` whose sounds both have it."""
+    """Compare a figure of two synthesis methods on the clips ``(clips, 2)`` whose sounds both have it."""
     if len(known) < 2 or (ratio and not known[:, 1].any()):
         return
     measured = Measured(folds=[Hits(hits=known.T)], resamples=config.resamples, seed=config.seed)

@@ -280,7 +280,7 @@ class CorpusCommand(DeviceOptions, EngineOptions, StoreOptions):
     embedded: EmbeddedConfig = option(EmbeddedConfig(), "the built-in corpus of spoken sentences or words")
     probe: ProbeConfig = option(ProbeConfig(), "the linear probes")
     # After all sizes, because the file of a data set may set other lengths of training.
-    corpus: CorpusConfig = option(REQUIRED, CORPUS, given_as=CorpusConfig, group="embedded")
+    corpus: CorpusConfig = option(REQUIRED, CORPUS, command_line_type=CorpusConfig, group="embedded")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -340,14 +340,16 @@ class RunSettings(BodiesOfRun, TrainingCommand):
         "with their threads (a run without a vocoder needs threads=N); 1: one after the other. It changes no result",
         least=1,
     )
-    audio: SpectrogramConfig = option(SpectrogramConfig(), "the log-mel front end", given_as=AudioSettings)
+    audio: SpectrogramConfig = option(SpectrogramConfig(), "the log-mel front end", command_line_type=AudioSettings)
     unlabelled: tuple[str, ...] | None = option(
         None, "such as [embedded,FOLDER]: more recordings for pre-training", distinct=True
     )
     unlabelled_hours: float | None = option(
         None, "hours of the unlabelled recordings that are used; null: all, 0: none", least=0
     )
-    compare: ComparisonConfig = option(REQUIRED, "the comparison of representations", given_as=ComparisonConfig)
+    compare: ComparisonConfig = option(
+        REQUIRED, "the comparison of representations", command_line_type=ComparisonConfig
+    )
     listening: ListeningConfig = option(ListeningConfig(), "decoded sounds, to listen to in the report, or evaluated")
     tokenizer: TokenizerSettings = option(TokenizerSettings(), "the autoencoder and the codebook", group="small")
     lm: LanguageModelSettings = option(LanguageModelSettings(), "the GPT over the codes", group="small")

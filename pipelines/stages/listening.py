@@ -1,4 +1,4 @@
-"""The sound of test clips: excerpts, their codes as all kinds of sound, figures, continuations, and their labels.
+"""The sound of test clips: excerpts, their codes as all synthesis methods, figures, continuations, and their labels.
 
 All sounds that are measured are files, including the originals. The classifier that names labels in decoded sound was
 trained and chosen without test clips. Of a continuation it gets only the new part: the prompt is a recording.
@@ -35,7 +35,7 @@ from tokenizer.tokenizer import Tokenizer
 from vocoder import measures
 from vocoder.engines import choose_engine, precision
 from vocoder.generation import RunawayGuard
-from vocoder.kinds import BY_KEY, COMPARED_KINDS, FROM_RECORDED, KINDS, ORIGINAL, WAVENET
+from vocoder.kinds import BY_KEY, COMPARED_SYNTHESIS, FROM_RECORDED, ORIGINAL, SYNTHESIS_METHODS, WAVENET
 from vocoder.recorded import RecordedLogMel, recorded
 from vocoder.synthesis import Synthesis, create_synthesis, speaking
 from vocoder.vocoder import Prompt, Vocoder, joined_sound
@@ -85,7 +85,7 @@ class Playback:
             **some_options(self.config, "seconds", "vocoder_temperature", "seed"),
             **self.filtered,
             "precision": precision(choose_engine(self.config.engine, self.device.type).engine),
-            "versions": {kind.key: kind.version for kind in KINDS},
+            "versions": {kind.key: kind.version for kind in SYNTHESIS_METHODS},
         }
 
     @property
@@ -99,11 +99,11 @@ class Playback:
         }
 
     def open(self) -> tuple[Tokenizer, dict[str, Synthesis]]:
-        """Load the tokenizer and the synthesis of each kind of sound, on this run's device."""
+        """Load the tokenizer and the synthesis of each synthesis method, on this run's device."""
         tokenizer = Tokenizer.from_pretrained(self.tokenizer.folder, device=str(self.device))
         sampling = self.config.sampled(temperature=self.config.vocoder_temperature, seed=self.config.seed)
         create = partial(create_synthesis, tokenizer=tokenizer, sampling=sampling, folder=self.vocoder.folder)
-        return tokenizer, {kind.key: create(kind, device=str(self.device)) for kind in KINDS}
+        return tokenizer, {kind.key: create(kind, device=str(self.device)) for kind in SYNTHESIS_METHODS}
 
     def of_recorded(self, meanings: RecordedLogMel) -> dict[str, Synthesis]:
         """Load the synthesis of sound from the recorded log-mel, by the keys of `FROM_RECORDED`."""
@@ -119,7 +119,7 @@ class Playback:
     def speak(
         self, run: Run, syntheses: Mapping[str, Synthesis], codes: Mapping[int, Codes], *, title: str
     ) -> Iterator[tuple[str, dict[int, Waveform]]]:
-        """Decode codes of clips, by the clips' numbers, to each kind of sound, one kind after the other."""
+        """Decode codes of clips, by the clips' numbers, to each synthesis method, one kind after the other."""
         clips = [self.clips.clips[number] for number in codes]
         groups, names = [clip.group for clip in clips], [clip.name for clip in clips]
         for kind, synthesis in syntheses.items():
@@ -145,7 +145,7 @@ JUDGED = "judged.json"
 
 @stage("decoded", version=9, title="test clips decoded")
 def decode_clips(run: Run, playback: Playback) -> None:
-    """Write WAV files at the tokenizer's rate: each clip's original, and its codes decoded to every kind of sound.
+    """Write WAV files at the tokenizer's rate: each clip's original, and its codes decoded to every synthesis method.
 
     Of a random half of the clips, the recorded log-mel is also made sound, without codes. The first half would be some
     labels alone, because clips are in the order of their paths.
@@ -183,8 +183,8 @@ def wav_name(number: int, kind: str) -> str:
 
 
 def kinds_of(folder: Path, number: int) -> list[str]:
-    """List the kinds of sound of a clip that an entry of `decode_clips` has."""
-    return [kind for kind in COMPARED_KINDS if (folder / wav_name(number, kind)).is_file()]
+    """List the synthesis methods of a clip that an entry of `decode_clips` has."""
+    return [kind for kind in COMPARED_SYNTHESIS if (folder / wav_name(number, kind)).is_file()]
 
 
 def sound_of(folder: Path, number: int, kind: str) -> Waveform:

@@ -24,7 +24,13 @@ from tokenizer.encoder import Encoder, encode, pictures
 from tokenizer.fitting import measure_fidelity
 from tokenizer.rates_tokenizer import RatesTokenizer
 from tokenizer.tokenizer import PATCHES_PER_BLOCK, Autoencoder, Tokenizer, TokenizerConfig
-from tokenizer.tokenizer_options import AutoencoderConfig, HeardConfig, PatchConfig, SoundChanges, ViewsConfig
+from tokenizer.tokenizer_options import (
+    AutoencoderConfig,
+    InputAugmentationConfig,
+    PatchConfig,
+    SoundChanges,
+    ViewsConfig,
+)
 from wordless.audio.audio_options import MeanRemoval, SpectrogramConfig
 from wordless.audio.reading import read
 from wordless.audio.recordings.manifest import Clip
@@ -473,10 +479,10 @@ def test_warped_copies_have_noise_and_are_warped_as_without() -> None:
 
 
 def test_all_copies_of_a_network_are_changed_and_draws_need_a_share_of_them() -> None:
-    heard = HeardConfig(changed=0.1, dynamic_ranges=(22.0, 50.0))
+    heard = InputAugmentationConfig(changed=0.1, dynamic_ranges=(22.0, 50.0))
     assert heard.of_copies == SoundChanges(changed=1.0, dynamic_ranges=(22.0, 50.0))
     with pytest.raises(InputError, match=r"^dynamic_ranges is .*\bnull\b"):
-        HeardConfig(dynamic_ranges=(22.0, 50.0))
+        InputAugmentationConfig(dynamic_ranges=(22.0, 50.0))
 
 
 @pytest.mark.parametrize("option", ["dynamic_ranges", "noise_snr"])

@@ -32,7 +32,7 @@ T = TypeVar("T")
 Choices = tuple[object, ...]  # the values that an option takes; (): any of its type and range
 REQUIRED: Final[Any] = dataclasses.MISSING  # the default of an option that must be given
 MOST_LAYERS = 256  # of a network
-MEANING = "option"  # key of a field's metadata
+METADATA = "option"  # key of a field's metadata
 DECIDES = "decides"  # another one
 NO_RESULT = {DECIDES: False}  # metadata of a field that decides no result, and stands in no key of the store
 FORMERLY = "formerly"  # another one: the name of the field in version 0.x
@@ -74,7 +74,7 @@ class Range:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Meaning:
+class OptionMetadata:
     """What is known of an option beside its name, its type and its default."""
 
     text: str  # one line for people, with the unit
@@ -84,7 +84,7 @@ class Meaning:
     joined: bool = False  # whether a value may be several choices with "+" between them
     distinct: bool = False  # whether a list has each value once
     filled: bool = False  # whether a list has a value or more
-    given_as: type | None = None  # dataclass that the command line has in the place of this one
+    command_line_type: type | None = None  # dataclass that the command line has in the place of this one
     group: str = ""  # name of the choice that has the default, if there are others: presets of conf/, or `variants`
     variants: Mapping[str, type] | None = None  # choices that have options of their own -> the dataclass of each
 
@@ -102,7 +102,7 @@ def option(
     joined: bool = False,
     distinct: bool = False,
     filled: bool = False,
-    given_as: type | None = None,
+    command_line_type: type | None = None,
     group: str = "",
     variants: Mapping[str, type] | None = None,
     decides: bool = True,
@@ -114,7 +114,7 @@ def option(
     ``decides`` is false of what changes no result, such as which program computes the same sound. ``formerly`` is the
     option's name before it was renamed, and ``former_values`` has the old texts of values, as in `renamed`.
     """
-    meaning = Meaning(
+    meaning = OptionMetadata(
         text=text,
         range=Range(least=least, most=most, above=above, below=below),
         unit=unit,
@@ -122,12 +122,12 @@ def option(
         joined=joined,
         distinct=distinct,
         filled=filled,
-        given_as=given_as,
+        command_line_type=command_line_type,
         group=group,
         variants=variants,
     )
     names = {FORMERLY: formerly, FORMER_VALUES: former_values} if formerly else {}
-    metadata = {MEANING: meaning, **({} if decides else NO_RESULT), **names}
+    metadata = {METADATA: meaning, **({} if decides else NO_RESULT), **names}
     if isinstance(default, dict):
         return dataclasses.field(default_factory=lambda: dict(default), metadata=metadata)  # type: ignore[return-value]  # as `dataclasses.field` is typed, too
     return dataclasses.field(default=default, metadata=metadata)
@@ -173,14 +173,18 @@ class Options:
         inherited: dict[str, dataclasses.Field[Any]] = {name: of for each in of_bases for name, of in each.items()}
         for name in inspect.get_annotations(cls):
             default = getattr(cls, name, REQUIRED)  # a type alone leaves the default
-            if name in inherited and MEANING in inherited[name].metadata and not isinstance(default, dataclasses.Field):
+            if (
+                name in inherited
+                and METADATA in inherited[name].metadata
+                and not isinstance(default, dataclasses.Field)
+            ):
                 setattr(cls, name, dataclasses.field(default=default, metadata=inherited[name].metadata))
 
     def __post_init__(self) -> None:
         choices = field_choices(cast(type, type(self)))
         for field in dataclasses.fields(self):  # type: ignore[arg-type]  # each subclass is a dataclass
             if field.name in choices and (value := getattr(self, field.name)) is not None:
-                require_in_range(field.name, value, field.metadata[MEANING], choices[field.name])
+                require_in_range(field.name, value, field.metadata[METADATA], choices[field.name])
 
     def refuse_if(self, wrong: object, name: str, rule: str) -> None:
         """Refuse the value of an option, maybe one of a nested config (``batches.seed``); the rule is the remedy."""
@@ -188,7 +192,7 @@ class Options:
             raise InputError(option=name, value=attrgetter(name)(self), rule=rule)
 
 
-def require_in_range(name: str, value: object, meaning: Meaning, choices: Choices) -> None:
+def require_in_range(name: str, value: object, meaning: OptionMetadata, choices: Choices) -> None:
     """Refuse a number out of range or, without a range, not finite; other values than choices; empty lists, repeats."""
     values = value if isinstance(value, tuple) else (value,)
     if (meaning.filled and not values) or (meaning.distinct and len({*values}) < len(values)):
@@ -212,7 +216,7 @@ def field_choices(cls: type) -> dict[str, Choices]:
     """Return the values that each option of a dataclass takes, as its meaning or its type names them; (): any."""
     kinds, found = get_type_hints(cls), dict[str, Choices]()
     for field in dataclasses.fields(cls):
-        if (meaning := field.metadata.get(MEANING)) is not None:
+        if (meaning := field.metadata.get(METADATA)) is not None:
             found[field.name] = meaning.choices or _choices_of(kinds[field.name])
     return found
 
@@ -260,7 +264,7 @@ def build(cls: type[T], values: Mapping[str, object], *, name: str, default: T |
         types = get_type_hints(cls)
         arguments = {} if default is None else {key: getattr(default, key) for key in fields}
         for key, value in ((key, value) for key, value in values.items() if key not in gone):
-            meaning: Meaning | None = fields[key].metadata.get(MEANING)
+            meaning: OptionMetadata | None = fields[key].metadata.get(METADATA)
             if not (variants := meaning and meaning.variants):
                 own = arguments.get(key, fields[key].default)
                 arguments[key] = convert(types[key], value, option=key, default=own)
@@ -405,7 +409,7 @@ def updated(config: T, change: Callable[[dataclasses.Field[Any], Any], object], 
 
 def follow(config: T, **values: object) -> T:
     """Copy a dataclass in which every field of these names that is no option has the command's value."""
-    return updated(config, lambda of, own: own if MEANING in of.metadata else values.get(of.name, own))
+    return updated(config, lambda of, own: own if METADATA in of.metadata else values.get(of.name, own))
 
 
 def move_seeds(config: T, by: int, *, name: str) -> T:

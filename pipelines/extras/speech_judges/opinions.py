@@ -123,7 +123,7 @@ MOS_PREDICTORS = {
 
 LEAST_MOS = 2.0  # "poor": mean opinion score of recordings below which they are no speech, or too noisy
 Sound = tuple[int, str]  # number of its clip, and its kind
-Rows = list[dict[str, MOSFigures]]  # of each clip: the figures of each kind of sound
+Rows = list[dict[str, MOSFigures]]  # of each clip: the figures of each synthesis method
 
 
 def predict_mos(session: Session, decoded: Entry, predictor: str) -> Entry:

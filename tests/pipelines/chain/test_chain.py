@@ -26,7 +26,7 @@ from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import SAMPLES
 from tests.pipelines.tiny_chain import PROCESSES, called_at_once, composed, entries, make_one, refusal, run
 from tokenizer.parquet import read_codes
-from vocoder.kinds import COMPARED_KINDS
+from vocoder.kinds import COMPARED_SYNTHESIS
 from wordless.audio.recordings.manifest import Clips, Split, read_manifest
 from wordless.base.files import file_hash
 from wordless.base.messages import InputError
@@ -109,11 +109,11 @@ def test_every_layer_is_probed_and_sounds_of_each_kind_are_measured_and_recognis
     # figures on validation and of single groups have no interval
     tested = [row for row in probed if row["split"] == "test" and row["group"] is None]
     assert all(0 <= row["low"] <= row["value"] <= row["high"] <= 1 for row in (*tested, *recognised))
-    assert {row["of"] for row in recognised} == {*COMPARED_KINDS}
+    assert {row["of"] for row in recognised} == {*COMPARED_SYNTHESIS}
     generated_rows = {
         f"{kind}@{temperature}" for kind in ("continuation", "unconditional") for temperature in ("0.7", "1")
     }
-    assert {row["of"] for row in rows("silence")} == {*COMPARED_KINDS, *generated_rows}
+    assert {row["of"] for row in rows("silence")} == {*COMPARED_SYNTHESIS, *generated_rows}
     curve = content["curves"]["vocoder"]
     (kept,) = [row["validation_loss"] for row in curve["curve"] if row["step"] == curve["kept_step"]]
     (told,) = rows("bits_per_sample")

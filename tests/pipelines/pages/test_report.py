@@ -41,7 +41,7 @@ PROVENANCE = {
 
 
 def listening(clips: int) -> dict[str, object]:
-    """Clips with all kinds of sound, two continuations of each, and a sound from nothing."""
+    """Clips with all synthesis methods, two continuations of each, and a sound from nothing."""
     decoded = LEVELS | {"log_mel_distance": 9.5, "code_agreement": 0.4}
     kinds = {"original": LEVELS, "harmonics": decoded, "griffin_lim": decoded, "wavenet": decoded, "prompt": LEVELS}
     whole = {"label": "seven", "group": "voice", "start": 0.0, "seconds": 1.0, "clip_seconds": 1.0, "sounds": kinds}
