@@ -25,7 +25,7 @@ from wordless.base.seeds import sound_seed
 
 
 class SignalProcessingBaseline:
-    """A signal-processing baseline: a synthesis method without learning, which makes sound as a `Vocoder` does, but for groups and recorded beginnings.
+    """A signal-processing baseline, which makes sound as a `Vocoder` does, but for groups and recorded beginnings.
 
     Some kinds pass the filters of the sampling, and a comb whose pitch is that of the codes, or is predicted by
     ``voice``, as does a WaveNet that reads no pitch.
