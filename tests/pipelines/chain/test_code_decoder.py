@@ -20,7 +20,7 @@ from wordless.audio.spectrogram import mel_power
 from wordless.base.arrays import DoubleArray
 
 WORDS = (
-    *("stages=[tokenizer,vocoder]", "vocoder.fit.steps=1", "listening.judged_clips=1"),
+    *("stages=[tokenizer,vocoder]", "vocoder.fit.steps=1", "listening.evaluated_clips=1"),
     *("listening.temperatures=[]", "threads=1"),
 )
 LEARNED = (
