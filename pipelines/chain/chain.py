@@ -50,6 +50,7 @@ from pipelines.stages.listening import (
     decode_clips,
     label_task,
     listening,
+    listening_recorded,
     measure_clips,
     recognise_labels,
 )
@@ -375,6 +376,7 @@ def make_sounds(study: Study) -> None:
         study.add(listening(session, playback, entries["lm"], None, coded))
     else:
         study.add(listening(session, playback))
+    study.add(listening_recorded(session, playback))
     if (
         config.evaluated_clips
         and config.asks("label_accuracy")

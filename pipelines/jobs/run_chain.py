@@ -216,6 +216,9 @@ def write_run_folder(
     # models of several folds stay in the store
     for part, names in PARTS.items():
         replace_folder(folder / part, next((only[name].folder for name in names if name in only), None))
+    if "listening_recorded" in only:
+        for sound in sorted(only["listening_recorded"].folder.glob("*.wav")):
+            copy_file(sound, folder / "listening" / sound.name)
     if "judged" in only:
         for row in gross_pitch_error_clips(only["judged"]):
             for kind in row["sounds"]:
@@ -294,7 +297,8 @@ def write_probe(folder: Path, entries: Mapping[str, Entry], manifest: Clips, set
         ]
         found.sort(key=lambda each: (-each.validation, each.folder is None))
         seconds = float(np.median([clip.seconds for clip in manifest.of("train")]))
-        KeptProbes(methods=tuple(found), seconds=seconds).write(Path(saved))
+        own_background = settings.corpus.background_label
+        KeptProbes(methods=tuple(found), seconds=seconds, background=own_background).write(Path(saved))
         replace_folder(place, Path(saved))
 
 

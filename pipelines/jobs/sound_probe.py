@@ -86,16 +86,20 @@ class KeptProbes:
 
     methods: tuple[KeptMethod, ...]  # the best of validation first
     seconds: float  # median of the training clips
+    background: str | None = None  # label of parts that nobody annotated, which are no events; None: there are none
 
     def write(self, folder: Path) -> None:
-        write_json(folder / LIST, {"methods": [asdict(each) for each in self.methods], "seconds": self.seconds})
+        of_background = {} if self.background is None else {"background": self.background}
+        methods = [asdict(each) for each in self.methods]
+        write_json(folder / LIST, {"methods": methods, "seconds": self.seconds, **of_background})
 
     @classmethod
     def of_run(cls, run: Path) -> "KeptProbes":
         """Read the list of a run; refuse a run that keeps no probes."""
         try:
             found = json.loads((run / PROBE.part / LIST).read_text())
-            return cls(methods=tuple(KeptMethod(**each) for each in found["methods"]), seconds=float(found["seconds"]))
+            methods = tuple(KeptMethod(**each) for each in found["methods"])
+            return cls(methods=methods, seconds=float(found["seconds"]), background=found.get("background"))
         except (OSError, ValueError, KeyError, TypeError) as error:
             rule = "it keeps no probes that predict: name a fine-tuned model, or a run with a probe and one fold"
             remedy = "the command of a run of an earlier version writes them when it is repeated"

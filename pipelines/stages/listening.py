@@ -160,17 +160,25 @@ def decode_clips(run: Run, playback: Playback) -> None:
             for number, sound in sounds.items():
                 sound.write(run.folder / wav_name(number, kind))
     half = choose_randomly(range(len(codes)), -(-len(codes) // 2), seed=playback.config.seed)
-    chosen = [codes[number] for number in half]
-    originals = [sound_of(run.folder, number, ORIGINAL) for number in half]
-    log_mels = [recorded_log_mel(tokenizer, *each)[0] for each in zip(originals, chosen, strict=True)]
-    meanings, patches = recorded(tokenizer, log_mels, chosen)
-    named = dict(zip(half, patches, strict=True))
-    for kind, sounds in playback.speak(run, playback.of_recorded(meanings), named, title="decoding recorded log-mel"):
-        for number, sound in sounds.items():
-            sound.write(run.folder / wav_name(number, kind))
+    originals = {number: sound_of(run.folder, number, ORIGINAL) for number in half}
+    _speak_recorded(run, playback, tokenizer, originals, {number: codes[number] for number in half})
     if (guard := syntheses[WAVENET.key].guard) is not None:
         write_json(run.folder / GUARD, {"found": guard.found, "left": guard.left})
     write_json(run.folder / CLIPS, {"clips": [*map(excerpt_row, playback.clips.clips, excerpts)]})
+
+
+def _speak_recorded(
+    run: Run, playback: Playback, tokenizer: Tokenizer, originals: Mapping[int, Waveform], codes: Mapping[int, Codes]
+) -> None:
+    """Write the sound of the recorded log-mel of clips, by their numbers, with the pitch of their codes."""
+    pairs = zip(originals.values(), codes.values(), strict=True)
+    meanings, patches = recorded(
+        tokenizer, [recorded_log_mel(tokenizer, *each)[0] for each in pairs], [*codes.values()]
+    )
+    named = dict(zip(codes, patches, strict=True))
+    for kind, sounds in playback.speak(run, playback.of_recorded(meanings), named, title="decoding recorded log-mel"):
+        for number, sound in sounds.items():
+            sound.write(run.folder / wav_name(number, kind))
 
 
 def decoded_paths(entry: Entry) -> list[str]:
@@ -286,6 +294,18 @@ def listening(
         rows.append({**excerpt_row(clip, excerpt), "sounds": figures})
     filtered = {**playback.filtered, "pitch_comb": syntheses[WAVENET.key].comb}
     write_json(run.folder / LISTENING, {"clips": rows, **filtered, **generated})
+
+
+@stage("listening_recorded", version=1, title="recorded log-mel as sound")
+def listening_recorded(run: Run, playback: Playback) -> None:
+    """Write WAV files of the clips of `listening`, from their recorded log-mel: what is lost without any codes.
+
+    A stage of its own, so that the sounds of `listening` keep their key.
+    """
+    tokenizer = Tokenizer.from_pretrained(playback.tokenizer.folder, device=str(playback.device))
+    originals = {number: excerpt.waveform for number, excerpt in enumerate(playback.excerpts(tokenizer))}
+    codes = {number: tokenizer.encode(original) for number, original in originals.items()}
+    _speak_recorded(run, playback, tokenizer, originals, codes)
 
 
 def training_codes(*coded: Entry) -> tuple[list[Codes], list[Codes]]:

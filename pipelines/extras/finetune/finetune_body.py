@@ -461,7 +461,7 @@ def write_results(
     write_table(folder / PREDICTIONS, [{"path": name, "truth": label, **row} for name, label, row in described])
     model = FineTunedModel.from_pretrained(saved.entry.folder)
     model.trim_db = tuning.manifest.effective_trim_db(settings.corpus.inspection.trim_db)
-    model.channel = tuning.channel
+    model.channel, model.background = tuning.channel, settings.corpus.background_label
     model.save_pretrained(folder, front_end=tuning.source.folder)
     if isinstance(tuning.task, ClassificationTask) and not tuning.task.multi_label:
         write_mistakes(folder / PAGE, tuning, predicted)  # it reads recordings, which may fail

@@ -121,6 +121,8 @@ def test_every_layer_is_probed_and_sounds_of_each_kind_are_measured_and_recognis
     assert content["listening"]["evaluated_clips"] == 2
     lost = [gross_error_file(row["number"], kind) for row in content["listening"]["lost"] for kind in row["sounds"]]
     assert {finished_run.folder / file for file in lost} == {*finished_run.folder.glob("listening/lost_*")}
+    played = range(len(content["listening"]["clips"]))
+    assert all((finished_run.folder / f"listening/{number}_wavenet_recorded.wav").is_file() for number in played)
     unconditional = [row for row in content["listening"]["recognised"] if row["of"] == "unconditional"]
     assert {sum(row["classes"].values()) for row in unconditional} == {2}
 

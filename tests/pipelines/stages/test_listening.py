@@ -17,6 +17,7 @@ from pipelines.stages.listening import (
     decoded_paths,
     generate_samples,
     listening,
+    listening_recorded,
     measure_clips,
     new_part,
     wav_name,
@@ -152,6 +153,24 @@ def test_recorded_log_mel_is_of_clips_from_all_of_the_corpus(
         for number in chosen:  # of its own recording, not of another one's log-mel
             recorded, original = (read(made.folder / wav_name(number, each), RATE) for each in (kind.key, ORIGINAL))
             assert len(recorded.samples) == len(original.samples)
+
+
+def test_the_recorded_log_mel_of_each_clip_that_is_played_is_made_sound(
+    run_folder: Path, own_session: Session, tmp_path: Path
+) -> None:
+    sounds = [(f"{number}.wav", sweep(0.2, 4000, low=150 + 20 * number)) for number in range(3)]
+    manifest = Clips.from_rows(tmp_path, [write_clip(tmp_path, *each, split="test") for each in sounds])
+    playback = playback_of(manifest, *parts_of(run_folder), config=replace(LISTENING, clips=3, judged_clips=3))
+    made, judged = listening_recorded(own_session, playback), decode_clips(own_session, playback)
+    assert {path.name for path in made.folder.glob("*.wav")} == {
+        wav_name(number, kind.key) for number in range(3) for kind in FROM_RECORDED.values()
+    }
+    harmonics = FROM_RECORDED["harmonics"].key
+    both = [number for number in range(3) if (judged.folder / wav_name(number, harmonics)).is_file()]
+    assert both
+    for number in both:  # the judges' sound, of a recording that is not rounded to 16 bits
+        own, theirs = (read(each.folder / wav_name(number, harmonics), RATE).samples for each in (made, judged))
+        assert own == pytest.approx(theirs, abs=0.02)
 
 
 def decoded(folder: Path, sounds: list[Waveform]) -> Entry:
