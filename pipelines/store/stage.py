@@ -298,9 +298,8 @@ def stage(
                 for of, each in [*bound.arguments.items()][1:]
             }
             read = {entry.key for entry in given.values() if isinstance(entry, Entry)}
-            # Arguments without a function in `keys` decide as they are.
-            own = {each: keys.get(each, lambda value: value) for each in given}
-            decide = {each: key(given[each]) for each, key in own.items() if key is not None}
+            decide = {each: value for each, value in given.items() if each not in keys}
+            decide |= {each: key(given[each]) for each, key in keys.items() if key is not None and each in given}
             arguments = {formerly.get(each, each): argument_key(value, read) for each, value in decide.items()}
             recipe = Recipe(name.format_map(given), version, arguments)
             shown = title.format_map({each: _shown(value) for each, value in given.items()})
