@@ -11,7 +11,7 @@ from pipelines.store.store import CURVE
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny_chain import make_one
 from tests.vocoder.sounds import random_decoder
-from tokenizer.code_decoder import CodeDecoder
+from tokenizer.code_decoder import CodeDecoderNetwork
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from vocoder.frames import log_mel_of
@@ -80,7 +80,7 @@ def test_sound_reads_the_decoder_and_everything_else_keeps_its_keys(
         assert Tokenizer.from_pretrained(without["rate_tokenizer"].folder).reach == 0
 
 
-def start_of(folder: Path, decoder: CodeDecoder | None, *, gain: float) -> str:
+def start_of(folder: Path, decoder: CodeDecoderNetwork | None, *, gain: float) -> str:
     """A copy of the tokenizer of a run with this decoder, whose make-up gain without one is 1.5 dB."""
     tokenizer = Tokenizer.from_pretrained(folder / "tokenizer")
     tokenizer.drop_decoder()
