@@ -20,7 +20,7 @@ def main() -> None:
     limits = table[table["data"].eq("limit")]
     figure, axes = plt.subplots(1, len(PANELS), figsize=(13, 4.2), constrained_layout=True)
     for axis, (column, title) in zip(axes, PANELS, strict=True):
-        for family, rows in own.groupby("family", sort=False):
+        for _, rows in own.groupby("family", sort=False):
             ordered, alone = rows.sort_values("bits_per_second"), len(rows) == 1
             look = {"marker": "s" if alone else "o", "color": OWN, "linewidth": 1.6}
             axis.plot(ordered["bits_per_second"], ordered[column], linestyle="-" if not alone else "", **look)
