@@ -48,9 +48,10 @@ def expected_costs(settings: RunSettings, clips: Clips, *, parts: int) -> Costs:
         costs |= {
             "waveforms": (1, WAVEFORMS * hours),
             "vocoder": (1, 6.0 + WAVENET_STEP * settings.vocoder.fit.steps),
-            "decoded": (1, 1.5 * settings.listening.judged_clips),
-            "judged": (1, 2.0 * settings.listening.judged_clips),
+            "decoded": (1, 1.5 * settings.listening.evaluated_clips),
+            "judged": (1, 2.0 * settings.listening.evaluated_clips),
             "listening": (1, 25.0),
+            "listening_recorded": (1, 8.0),
             "recognised": (1, 2.0),
         }
         start = settings.tokenizer.start

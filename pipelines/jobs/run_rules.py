@@ -172,10 +172,10 @@ def _contradictions(settings: RunSettings) -> Iterator[str]:
     for source in settings.unlabelled or ():
         if source != EMBEDDED_SOURCE and source.lower() == EMBEDDED_SOURCE:
             yield f"unlabelled={source}: name a folder, such as ./{source}, or embedded (in small letters)"
-    if (settings.probed_methods or settings.judges) and settings.corpus.label_type != "class":
+    if (settings.probed_methods or settings.names_labels) and settings.corpus.label_type != "class":
         yield (
-            f"corpus.label_type={settings.corpus.label_type}, but probes and judges predict classes: leave them out "
-            "(stages=[tokenizer,lm,report]), and learn such labels with wordless finetune"
+            f"corpus.label_type={settings.corpus.label_type}, but probes and evaluators predict classes: leave them "
+            "out (stages=[tokenizer,lm,report]), and learn such labels with wordless finetune"
         )
 
 
@@ -210,7 +210,11 @@ def _require_speech_layer(settings: RunSettings) -> None:
             if method.readout and method.features == SOUND_STATES
         ),
         (warps > 0, f"lm.views.warps={warps}", "use 0: warped copies are spectrograms"),
-        (probed and compare.hearings > 1, f"compare.hearings={compare.hearings}", "use 1: others are spectrograms"),
+        (
+            probed and compare.test_time_augmentation > 1,
+            f"compare.test_time_augmentation={compare.test_time_augmentation}",
+            "use 1: others are spectrograms",
+        ),
         *(
             (True, f"compare.methods with {method.name}", "use compare.readout=codes: similarities are of patches")
             for method in settings.probed_methods

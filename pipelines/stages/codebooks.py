@@ -346,7 +346,7 @@ def require_same_tokenizer(start: str, wanted: TokenizerConfig) -> None:
     found = _saved_tokenizer(start).config
     if found.speech_layer is not None:
         raise InputError(f"{TOKENS}={start} makes codes of a speech model, which a run trains itself; name another one")
-    # A run takes the streams beside the codes, such as the range of the pitch, from the tokenizer itself.
+    # A run takes the side streams, such as the range of the pitch, from the tokenizer itself.
     plain = (asdict(replace(each, pitch=None, decoder=None, audio=each.audio.absolute)) for each in (wanted, found))
     own, other = (dict(leaves({"audio": each.pop("audio"), "tokenizer": each})) for each in plain)
     require_equal(TOKENS, start, {name: (value, other[name]) for name, value in own.items()})

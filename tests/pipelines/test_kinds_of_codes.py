@@ -114,7 +114,7 @@ def test_a_finished_run_is_probed_and_the_user_is_told_which_test_clips_it_was_t
 ) -> None:
     group = read_manifest(finished_run.folder / "manifest.tsv", tmp_path).of("train")[0].group
     place = [f"model={finished_run.folder}", f"store.root={tmp_path / 'store'}", f"output={tmp_path / 'probe.json'}"]
-    corpus = ["embedded.voices=5", "embedded.words=2", "embedded.takes=2"]
+    corpus = ["embedded.voices=5", "embedded.words=2", "embedded.repetitions=2"]
     corpus += ["corpus.split.by=group", f"corpus.split.test=['{group}']"]
     probing = ["probe.resamples=10", "probe.learning_curve=[]", "device=cpu", "workers=1"]
     probe_run(*probe(config_of("probe", *place, *corpus, *probing)))
@@ -143,12 +143,12 @@ def test_codes_language_model_and_vocoder_have_pitch_and_level(tmp_path: Path) -
     assert isinstance(model, WithStreams)
     assert model.pitch != PitchHead.silent(model.gpt.config.model_dim)
     assert more.format == tokenizer.format
-    assert {*more.beside(level).tolist()} == {level.unknown}
+    assert {*more.side_stream(level).tolist()} == {level.unknown}
     assert len(vocoder.decode(more, tokenizer).samples) == more.num_samples
     sound = read(next(store.glob("embedded/*/*.wav")), tokenizer.format.sample_rate).samples
     one, other = (tokenizer.encode(each, tokenizer.format.sample_rate) for each in (sound, sound / 4))
     assert (one.spectral.values == other.spectral.values).mean() >= 0.99
-    assert np.median(other.beside(level) - one.beside(level)) == pytest.approx(-12, abs=1)
+    assert np.median(other.side_stream(level) - one.side_stream(level)) == pytest.approx(-12, abs=1)
 
 
 def test_codes_of_a_folder_stay_where_its_sound_is_softer(tmp_path: Path) -> None:
