@@ -2,13 +2,21 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import reduce
 from typing import Any
 
 from pipelines.bodies.sound_gpt_body import MAKE as SOUND_STATES
 from pipelines.extras.table import extras
 from pipelines.extras.work import works
 from pipelines.methods.methods_table import METHODS
-from pipelines.settings.run_settings import EMBEDDED, EMBEDDED_SOURCE, RunSettings, of_trainings, with_embedded_corpus
+from pipelines.settings.run_settings import (
+    EMBEDDED,
+    EMBEDDED_SOURCE,
+    LEVEL_NEEDS,
+    RunSettings,
+    of_trainings,
+    with_embedded_corpus,
+)
 from pipelines.settings.steps import fill_in_steps
 from pipelines.stages.codebooks import require_same_tokenizer
 from pipelines.stages.language_model import require_same_gpt
@@ -144,14 +152,13 @@ def _contradictions(settings: RunSettings) -> Iterator[str]:
             f"{TOKENS}={tokenizer.start} is used as it is: choose tokenizer.features=autoencoder (it is "
             f"{tokenizer.features})"
         )
-    levels = {
-        f"{TOKENS}={tokenizer.start}": tokenizer.start is not None,
-        listed_rates: rates is not None,
-        SPEECH_FEATURES: tokenizer.features == "wav2vec2",
-        f"audio.dynamic_range={settings.audio.dynamic_range}": settings.audio.dynamic_range is not None,
-        f"audio.remove_mean={settings.audio.remove_mean}": settings.audio.remove_mean != "none",
-    }
-    if tokenizer.level and (others := [option for option, given in levels.items() if given]):
+    given = {option: reduce(getattr, option.split("."), settings) for option in LEVEL_NEEDS}
+    others = [
+        f"{option}={list(value) if isinstance(value, tuple) else value}"
+        for option, value in given.items()
+        if value != LEVEL_NEEDS[option]
+    ]
+    if tokenizer.level and others:
         rule = "a tokenizer of log-mel at one rate, which keeps levels, learns them in this run"
         yield f"tokenizer.level=true and {listed(others)}: {rule}; choose tokenizer.level=false, or leave the other out"
     similar = [method.name for method in settings.probed_methods if method.readout == "similarities"]

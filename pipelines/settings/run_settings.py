@@ -36,7 +36,7 @@ from pipelines.stages.stage_options import (
     TokenizerSettings,
     VocoderSettings,
 )
-from pipelines.store.inputs_and_outputs import DeviceOptions, EngineOptions
+from pipelines.store.inputs_and_outputs import TOKENS, DeviceOptions, EngineOptions
 from pipelines.store.store import StoreOptions
 from tokenizer.tokenizer_options import Readout
 from wordless.audio.audio_options import AudioSettings, SpectrogramConfig
@@ -77,9 +77,20 @@ CHOICES = (
 )
 # groups of options of trainings and of their data
 SEEDED = ("tokenizer", "lm", "compare", *BODIES, "vocoder")
+# A stream of level needs a tokenizer of log-mel at one rate, which keeps levels and is learned in this run.
+LEVEL_NEEDS: dict[str, object] = {
+    **{TOKENS: None, "tokenizer.rates": None, "tokenizer.features": "autoencoder"},
+    **{"audio.dynamic_range": None, "audio.remove_mean": "none"},
+}
 # Option -> its default on the command line, which follows from other options, and a note for people.
 TYPED: dict[str, tuple[object, str]] = {
     "stages": (None, ""),
+    # The stream was measured with people, and keeps their codes where their sound is softer: docs/log.md, "A stream of
+    # level, in context". The voices of the built-in corpus are of one level, and its figures were made without it.
+    "tokenizer.level": (
+        None,
+        "null: true for your own recordings, false with the built-in corpus and with one of these options",
+    ),
     **{name: (None, note) for name, _, _, note in CHOICES},
     **TYPED_STEPS,
     "vocoder.fit.steps": (
@@ -532,6 +543,9 @@ def with_choices(config: Mapping[str, object]) -> dict[str, Any]:
         group = reduce(getitem, places, values)
         if group[last] is None:
             group[last] = with_sentences if of_sentences else with_others
+    if values["tokenizer"]["level"] is None:
+        plain = all(reduce(getitem, name.split("."), values) == own for name, own in LEVEL_NEEDS.items())
+        values["tokenizer"]["level"] = plain and not alone
     if values["stages"] is None:
         values["stages"] = usual_stages(values)
     return values

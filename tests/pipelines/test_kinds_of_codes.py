@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from lm.model import LanguageModel
@@ -24,7 +25,7 @@ from pipelines.store.store import Entry
 from tests.calling import decode, embed, encode, find, generate, options_of, score
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import AUDIO, GPT, save_run, session_of, write_clip
-from tests.pipelines.tiny_chain import config_of, entries, run
+from tests.pipelines.tiny_chain import OWN, called_at_once, config_of, entries, run
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from tokenizer.codes import PitchFormat
 from tokenizer.parquet import CodedClip, read_codes, write_shard
@@ -148,6 +149,23 @@ def test_codes_language_model_and_vocoder_have_pitch_and_level(tmp_path: Path) -
     one, other = (tokenizer.encode(each, tokenizer.format.sample_rate) for each in (sound, sound / 4))
     assert (one.spectral.values == other.spectral.values).mean() >= 0.99
     assert np.median(other.side_stream(level) - one.side_stream(level)) == pytest.approx(-12, abs=1)
+
+
+def test_codes_of_a_folder_stay_where_its_sound_is_softer(tmp_path: Path) -> None:
+    """Without a word of the user: the default of recordings that are not built in."""
+    (root := tmp_path / "recordings").mkdir()
+    rng = np.random.default_rng(0)
+    for number, gain in enumerate(np.geomspace(0.02, 0.5, 10)):
+        soundfile.write(root / f"{number}.wav", gain * rng.uniform(-1, 1, 8000), 8000)
+    words = (*OWN, "stages=[tokenizer]", f"corpus.root={root}", f"store.root={tmp_path / 'store'}")
+    assert called_at_once(tmp_path, *words).returncode == 0
+    tokenizer = Tokenizer.from_pretrained(tmp_path / "run/tokenizer")
+    sound = read(root / "9.wav", 8000).samples
+    one, other = (tokenizer.encode(each, 8000) for each in (sound, sound / 4))
+    assert (one.spectral.values == other.spectral.values).mean() >= 0.99
+    assert tokenizer.format.level is not None
+    change = other.beside(tokenizer.format.level) - one.beside(tokenizer.format.level)
+    assert np.median(change) == pytest.approx(-12, abs=1)
 
 
 def test_networks_of_log_mel_have_the_same_statistics_with_a_level(tmp_path: Path) -> None:

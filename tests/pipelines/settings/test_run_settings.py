@@ -61,6 +61,31 @@ SENTENCES, OTHERS = (2e-3, "codes", 4), (1e-3, "probe", 6)  # learning rate, jud
 
 
 @pytest.mark.parametrize(
+    ("words", "level"),
+    [
+        ("", False),
+        ("embedded.words=3", False),
+        ("tokenizer.level=true", True),
+        ("corpus.root=x", True),
+        ("corpus.table=x", True),
+        ("corpus.dataset=x unlabelled=embedded", True),
+        ("corpus.root=x tokenizer.patch.mels=40 tokenizer.decoder=null", True),
+        ("corpus.root=x tokenizer.level=false", False),
+        ("corpus.root=x tokenizer.rates=[8,4,2]", False),
+        ("corpus.root=x tokenizer.start=y", False),
+        ("corpus.root=x tokenizer.features=wav2vec2", False),
+        ("corpus.root=x audio.dynamic_range=40", False),
+        ("corpus.root=x audio.remove_mean=running", False),
+        ("experiment=wake_words corpus.root=x", False),
+        ("experiment=fsdd_official corpus.root=x", False),  # its figures were made without
+    ],
+)
+def test_codes_of_your_own_recordings_follow_their_level(words: str, *, level: bool) -> None:
+    chosen = with_choices(config_of("run", *words.split()))["tokenizer"]
+    assert chosen["level"] is level
+
+
+@pytest.mark.parametrize(
     ("words", "chosen", "steps", "tested"),
     [
         ("", SENTENCES, 0, True),
