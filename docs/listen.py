@@ -4,7 +4,7 @@
     python docs/listen.py runs/listen
 
 Each player is a sound of the run's folder ``listening``, as a small Ogg Vorbis file. Nothing is chosen by hand: the
-first clips of the run's own choice are shown with all their sounds, and one whose pitch is lost, if there is any.
+first clips of the run's own choice are shown with all their sounds, and one with a gross pitch error, if there is any.
 """
 
 import sys

@@ -14,24 +14,26 @@ import numpy as np
 import torch
 
 from lm.lm_options import ProbeConfig, label_names
-from wordless.audio.views import Noise
+from wordless.audio.views import LEARNED, Noise
 from wordless.base.arrays import BoolArray, FloatArray, IndexArray
 from wordless.base.messages import InputError, counted
 from wordless.base.seeds import balanced, set_title
 
 
-def penalty_grid(count: int, config: ProbeConfig) -> tuple[float, ...]:
+def c_grid(count: int, config: ProbeConfig) -> tuple[float, ...]:
     """Return ``count`` values of C, ascending: the middles of equal parts of the range, on a log scale."""
-    low, high = np.log([config.penalty_low, config.penalty_high])
+    low, high = np.log([config.c_low, config.c_high])
     return tuple(np.exp(low + (high - low) * (np.arange(count) + 0.5) / count).tolist())
 
 
 def require_equal_counts(counts: Mapping[str, int]) -> None:
-    """Refuse a comparison of methods with different numbers of penalties; 0 means that a method has its own scores."""
+    """Refuse methods with different numbers of regularisation strengths; 0: a method has its own scores."""
     tried = {of: count for of, count in counts.items() if count}
     if len(set(tried.values())) > 1:
         found = ", ".join(f"{of} {count}" for of, count in tried.items())
-        raise InputError(f"the methods were not tried with equally many penalties ({found}); give all as many")
+        raise InputError(
+            f"the methods were not tried with equally many regularisation strengths ({found}); give all as many"
+        )
 
 
 SPLITS = ("train", "validation", "test")
@@ -52,6 +54,7 @@ class ProbeTask:
     parts: Sequence[str | None] | None = None
     groups: Sequence[str | None] | None = None  # of each clip: such as speakers, whose clips are alike
     noisy: Mapping[Noise, IndexArray] = field(default_factory=dict)  # test clips with each noise
+    copy_of: IndexArray | None = None  # (clips,): row of the noisy copy of each training clip, else -1; None: no copies
     device: torch.device | None = None  # that computes large fits; None: NumPy and SciPy on the CPU
 
     @classmethod
@@ -70,7 +73,8 @@ class ProbeTask:
 
         ``remedy`` is the advice where a split has no labels, or train lacks a class. ``notices`` name classes that are
         absent from validation or test, and those that are absent from train: clips of these are left out, unless all
-        classes must be learned (``all_learned``). ``noise`` is that of each clip; clips with one are in no split.
+        classes must be learned (``all_learned``). ``noise`` is that of each clip; clips with one are in no split, and
+        those with `LEARNED` are copies of the training clips, in the same order.
         """
         names = [label_names(label, label_separator) if label else () for label in labels]
         unlabelled = np.array([not each for each in names], bool)
@@ -86,10 +90,7 @@ class ProbeTask:
             found = f"all {known.sum()} clips with a label have {classes[0]!r}" if classes else none
             problem = f"{found}, and a probe needs at least 2 classes"
             raise InputError(f"{problem}; name them in the corpus pattern or by folders, or leave the probe out")
-        kinds = {
-            each: number for number, each in enumerate(dict.fromkeys(each for each in noise or () if each is not None))
-        }
-        numbers = np.array([-1 if each is None else kinds[each] for each in noise or [None] * len(names)])
+        numbers, kinds = _numbered(noise or [None] * len(names))
         plain = numbers < 0
         rows = {split: np.flatnonzero(known & plain & (np.array(splits) == split)) for split in SPLITS}
         if not all(map(len, rows.values())):
@@ -118,8 +119,22 @@ class ProbeTask:
             unlabelled=without,
             notices=tuple(notices),
             groups=groups,
-            noisy={each: np.flatnonzero(known & (numbers == number)) for each, number in kinds.items()},
+            noisy={
+                each: np.flatnonzero(known & (numbers == number)) for each, number in kinds.items() if each != LEARNED
+            },
+            copy_of=_copies(splits, plain, numbers == kinds[LEARNED]) if LEARNED in kinds else None,
         )
+
+    def learned_rows(self, rows: IndexArray) -> IndexArray:
+        """Return the clips that a probe of training clips ``rows`` is fitted to: these, then their noisy copies."""
+        if self.copy_of is None:
+            return rows
+        copies = self.copy_of[rows]
+        return np.concatenate([rows, copies[copies >= 0]])
+
+    def learned(self, rows: Mapping[str, IndexArray]) -> dict[str, IndexArray]:
+        """Return the rows of each split, and in train those that a probe is fitted to."""
+        return {**rows, "train": self.learned_rows(rows["train"])}
 
     @cached_property
     def test_groups(self) -> Sequence[str | None]:
@@ -142,6 +157,19 @@ class ProbeTask:
         """Return the class of each row of ``(clips, classes)``; for several labels, the classes of each row."""
         several = tuple(tuple(self.classes[number] for number in np.flatnonzero(row)) for row in targets)
         return several if self.multi_label else tuple(each[0] for each in several)
+
+
+def _numbered(noise: Sequence[Noise | None]) -> tuple[IndexArray, dict[Noise, int]]:
+    """Number the noises in the order in which they come; return the number of each clip, -1 without noise."""
+    kinds = {each: number for number, each in enumerate(dict.fromkeys(each for each in noise if each is not None))}
+    return np.array([-1 if each is None else kinds[each] for each in noise]), kinds
+
+
+def _copies(splits: Sequence[str], plain: BoolArray, copied: BoolArray) -> IndexArray:
+    """Return the row of the copy of each training clip, -1 of others."""
+    found = np.full(len(plain), -1)
+    found[plain & (np.array(splits) == "train")] = np.flatnonzero(copied)
+    return found
 
 
 def _not_learned(
@@ -174,7 +202,7 @@ def require_labels(labels: Sequence[str | None]) -> None:
 Rows = Mapping[str, IndexArray]
 Names = Sequence[str | None]
 FOLDS = 5  # of whole groups, where there are that many
-MOST_PARTS = 50  # given folds; each costs a fit for every penalty
+MOST_PARTS = 50  # given folds; each costs a fit for every regularisation strength
 
 
 def with_parts(task: ProbeTask, config: ProbeConfig, *, groups: Names, folds: Names) -> ProbeTask:
@@ -258,8 +286,8 @@ def _require_parts(named: Names, by: str) -> None:
         )
     known, most = sorted({str(name) for name in named}), MOST_PARTS if by == "fold" else len(named)
     if not 2 <= len(known) <= most:
-        bound = f" to {most}" if by == "fold" else " or more"
+        most_parts = f" to {most}" if by == "fold" else " or more"
         raise InputError(
             f"probe.choose_by={by} leaves out {by}s of the training and validation clips, and they have {len(known)} "
-            f"({', '.join(known[:3])}); it takes 2{bound}: use probe.choose_by=auto"
+            f"({', '.join(known[:3])}); it takes 2{most_parts}: use probe.choose_by=auto"
         )

@@ -16,7 +16,7 @@ from wordless.training import FitConfig, LargeFitConfig
 
 if TYPE_CHECKING:
     from lm.bodies.body import Source
-    from pipelines.bodies.networks import HeardClips, Network
+    from pipelines.bodies.networks import AugmentedInputs, Network
     from pipelines.stages.features import ClipReading
     from pipelines.store.store import Entry
 
@@ -101,7 +101,7 @@ class AstSettings(ClipTraining, NetworkSettings):
         config, sizes, seed = self.model, other_options(self.model, "weights"), self.fit.seed
         folder = None if config.weights is None else Path(config.weights)
 
-        def source(data: HeardClips, longest: int) -> Source:
+        def source(data: AugmentedInputs, longest: int) -> Source:
             positions = min(max(longest - of.PATCH, 0) // of.STRIDE + 1, config.patches)
             known = folder is not None and of.is_audio_model(folder)
             statistics = None if known else measured_statistics(data.entry)

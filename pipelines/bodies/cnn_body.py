@@ -15,7 +15,7 @@ from pipelines.bodies.network_options import (
     NetworkSettings,
 )
 from pipelines.methods.method import CURVES, FEW, Line, Method, untrained
-from tokenizer.tokenizer_options import HeardConfig
+from tokenizer.tokenizer_options import InputAugmentationConfig
 from wordless.base.options import option
 from wordless.training import FitConfig
 
@@ -62,7 +62,7 @@ class BaselineSettings(NetworkSettings):
     seed: int = 0  # seed of the untrained encoder
 
     @property
-    def copies(self) -> HeardConfig:
+    def copies(self) -> InputAugmentationConfig:
         return self.supervised.views
 
     def network(

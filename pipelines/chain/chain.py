@@ -21,7 +21,7 @@ from pipelines.chain.study import Study, rate_prefix
 from pipelines.extras.table import imported
 from pipelines.extras.work import works
 from pipelines.methods.method import Method
-from pipelines.methods.methods_table import JUDGE, METHODS
+from pipelines.methods.methods_table import EVALUATOR, METHODS
 from pipelines.results.run_record import FoldSeed
 from pipelines.settings.run_settings import RunSettings
 from pipelines.stages import codebooks
@@ -43,10 +43,10 @@ from pipelines.stages.features import (
 from pipelines.stages.language_model import CodesAndViews, language_model, rate_language_model
 from pipelines.stages.listening import (
     PROBED,
-    Judge,
+    Evaluator,
     Playback,
     choose_clips,
-    create_probe_judge,
+    create_probe_evaluator,
     decode_clips,
     label_task,
     listening,
@@ -220,8 +220,11 @@ def make_codes(study: Study) -> None:
     for number in (len(rates), *range(1, len(rates))):  # the finest first
         _make_codes(study, rates[number - 1], number)
     finest = study.by_rate[len(rates)]
-    if "vocoder" in settings.stages and settings.tokenizer.start is None and settings.tokenizer.decoder is not None:
-        study.add(code_decoder(study.session, study.manifest, finest, settings.tokenizer.decoder))
+    start, decoder = settings.tokenizer.start, settings.tokenizer.decoder
+    if start is not None and decoder is not None and codebooks.start_has_decoder(start):
+        study.add(codebooks.started_decoder(study.session, finest.tokenizer, start))
+    elif "vocoder" in settings.stages and decoder is not None:
+        study.add(code_decoder(study.session, study.manifest, finest, decoder))
     if len(rates) > 1:
         coarser = [study.by_rate[number].tokenizer for number in range(1, len(rates))]
         study.add(codebooks.rate_tokenizer(study.session, [*coarser, study.sounding]))
@@ -363,8 +366,8 @@ def make_sounds(study: Study) -> None:
         config=config,
         device=session.gang.device,
     )
-    if config.judged_clips:
-        judged = choose_clips(manifest, config.judged_clips, seed=config.seed)
+    if config.evaluated_clips:
+        judged = choose_clips(manifest, config.evaluated_clips, seed=config.seed)
         decoded = study.add(decode_clips(session, replace(playback, clips=judged)))
         study.add(measure_clips(session, playback, decoded))
     if "rate_lm" in entries:
@@ -374,16 +377,20 @@ def make_sounds(study: Study) -> None:
     else:
         study.add(listening(session, playback))
     study.add(listening_recorded(session, playback))
-    if config.judged_clips and config.asks("recognised") and (task := label_task(session, manifest, settings.probe)):
-        judge = create_judge(study, task)
-        study.add(recognise_labels(session, judge, decoded, entries["listening"], task.classes))
+    if (
+        config.evaluated_clips
+        and config.asks("label_accuracy")
+        and (task := label_task(session, manifest, settings.probe))
+    ):
+        evaluator = create_evaluator(study, task)
+        study.add(recognise_labels(session, evaluator, decoded, entries["listening"], task.classes))
 
 
-def create_judge(study: Study, task: ProbeTask) -> Judge:
+def create_evaluator(study: Study, task: ProbeTask) -> Evaluator:
     """Return the classifier of labels, of clips as they are; a comparison may have made its entries."""
-    name, session, tokens = study.settings.listening.judge, study.session, study.entries["tokenizer"]
+    name, session, tokens = study.settings.listening.evaluator, study.session, study.entries["tokenizer"]
     if name not in PROBED:
-        of_network: Callable[[Study, Method, ProbeTask], Judge] = imported(JUDGE)
+        of_network: Callable[[Study, Method, ProbeTask], Evaluator] = imported(EVALUATOR)
         return of_network(study, METHODS[name], task)
     method, _ = PROBED[name]
     if name == "codes":
@@ -391,7 +398,7 @@ def create_judge(study: Study, task: ProbeTask) -> Judge:
     else:
         features = log_mel_features(study.plain, tokens)
     probe = probed(session, study.manifest, study.settings.probe, method, {method: features})
-    study.add_for_judge(features, f"{method}_features")
-    study.add_for_judge(probe, f"probed_{method}")
+    study.add_for_evaluator(features, f"{method}_features")
+    study.add_for_evaluator(probe, f"probed_{method}")
     encoder = Encoder(folder=tokens.place, root=study.manifest.root, device=str(session.gang.device))
-    return create_probe_judge(name, encoder, probe)
+    return create_probe_evaluator(name, encoder, probe)

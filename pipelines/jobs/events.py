@@ -147,7 +147,7 @@ def match(found: Sequence[Event], truth: Sequence[Event], tolerance: float) -> d
     return right
 
 
-def judge(
+def evaluator(
     recordings: Sequence[ScoredWindows],
     truth: Sequence[Event],
     classes: Sequence[str],

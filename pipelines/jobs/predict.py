@@ -18,10 +18,10 @@ from lm.heads import ClassificationTask, Row
 from pipelines.commandline.command_options import command_line
 from pipelines.commandline.recording_options import seconds_of_recording, write_annotations
 from pipelines.jobs.coding import ReadSound, noun, read_all
-from pipelines.jobs.events import ClassFigures, Overlaps, ScoredWindows, judge, match, windows
+from pipelines.jobs.events import ClassFigures, Overlaps, ScoredWindows, evaluator, match, windows
 from pipelines.jobs.seen_recordings import ALL_RECORDINGS, Seen, seen_among
 from pipelines.jobs.sound_probe import KeptProbes, SoundProbe, SoundView
-from pipelines.pages.page_of_places import Answer, Room, write_predictions_page
+from pipelines.pages.page_of_places import Answer, AudioBudget, write_predictions_page
 from pipelines.recordings import PredictConfig
 from pipelines.store.inputs_and_outputs import is_finetuned, new_file
 from wordless.audio.audio_options import Channel
@@ -267,7 +267,7 @@ def predict_windows(
     if truth:
         places = {str(place.root / clip.path): (place.root, clip) for place in recordings for clip in place.clips}
         seen = seen_among({each.path: places[each.path] for each in scored}, settings.model, scorer.channel)
-        about_class = partial(judge, classes=classes, threshold=settings.threshold, **of_scorer)
+        about_class = partial(evaluator, classes=classes, threshold=settings.threshold, **of_scorer)
         for title, names in seen.tables({each.path for each in scored}).items():
             of_table = [each for each in scored if each.path in names]
             parts_of_table = [each for each in known if each.path in names]
@@ -354,12 +354,12 @@ def new_page(
         yield
         return
     page = settings.output.with_suffix(".html")
-    room = Room(sample_rate=scorer.sample_rate, channel=scorer.channel)
+    budget = AudioBudget(sample_rate=scorer.sample_rate, channel=scorer.channel)
     about = {"model": str(settings.model), "command": command_line("predict"), **about}
     with new_file(page) as beside:
         yield
         # it reads recordings, which may fail
-        write_predictions_page(beside, answers, figures, room, about=about, notices=notices)
+        write_predictions_page(beside, answers, figures, budget, about=about, notices=notices)
     Terminal().say(f"figures, confusions and mistakes: {page}")
 
 

@@ -44,8 +44,16 @@ from pipelines.methods.methods_table import BODIES, name_read_as, renamed_notice
 from pipelines.pages.phrasing import LATEX, methods_latex, methods_table, sentences, summary
 from pipelines.pages.runs_table import RUNS
 from pipelines.results.probes import PREDICTIONS, probes_of_run, write_predictions
-from pipelines.results.results import lost_clips, write_results
-from pipelines.results.run_record import RESAMPLES, Made, Section, lost_file, parameters, read_results, values_by_name
+from pipelines.results.results import gross_pitch_error_clips, write_results
+from pipelines.results.run_record import (
+    RESAMPLES,
+    Made,
+    Section,
+    gross_error_file,
+    parameters,
+    read_results,
+    values_by_name,
+)
 from pipelines.settings.run_settings import EMBEDDED, RunSettings, choose_workers, usual_stages
 from pipelines.stages.codebooks import wants_pitch
 from pipelines.stages.features import BAG_OF_CODES
@@ -212,9 +220,9 @@ def write_run_folder(
         for sound in sorted(only["listening_recorded"].folder.glob("*.wav")):
             copy_file(sound, folder / "listening" / sound.name)
     if "judged" in only:
-        for row in lost_clips(only["judged"]):
+        for row in gross_pitch_error_clips(only["judged"]):
             for kind in row["sounds"]:
-                place = folder / lost_file(row["number"], kind)
+                place = folder / gross_error_file(row["number"], kind)
                 copy_file(only["decoded"].folder / wav_name(row["number"], kind), place)
     if probes := probes_of_run(corpus, settings, made):
         separator = settings.probe.label_separator

@@ -44,7 +44,7 @@ from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.levels import trim_ends
 from wordless.audio.reading import resample_blocks
 from wordless.audio.recordings.manifest import Clip
-from wordless.audio.views import View, hearings
+from wordless.audio.views import View, fixed_augmentations
 from wordless.audio.waveform import Waveform, skip_samples
 from wordless.base.arrays import FloatArray
 from wordless.base.messages import InputError
@@ -183,8 +183,11 @@ class SoundProbe:
         return self.scores_of([SoundView.of(s if trim_db is None else trim_ends(s, trim_db)) for s in sounds])
 
     def scores_of(self, views: Sequence[View]) -> FloatArray:
-        """Compute ``(views, classes)``, averaging the vectors of each over the hearings of the run."""
-        changes, rows = hearings(self.description.recipe.vectors.hearings, self.audio.dynamic_range), list[FloatArray]()
+        """Compute ``(views, classes)``, averaging the vectors of each over the augmentations of the run."""
+        changes, rows = (
+            fixed_augmentations(self.description.recipe.vectors.test_time_augmentation, self.audio.dynamic_range),
+            list[FloatArray](),
+        )
         for start in range(0, len(views), SOUNDS_AT_ONCE):
             some = views[start : start + SOUNDS_AT_ONCE]
             heard = ({"": self._vectors([replace(view, change=change) for view in some])} for change in changes)

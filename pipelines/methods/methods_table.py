@@ -21,9 +21,10 @@ from tokenizer.tokenizer_options import Readout
 from wordless.base.messages import InputError
 from wordless.base.options import BESIDE, Options, option
 
-# module:function: features of methods that name no function, and the judge of labels that is the network of a method
+# module:function: features of methods that name no function, and the evaluator of labels that is the network of a
+# method
 FEATURES = f"{FEATURES_OF_BODIES}:features_of_network"
-JUDGE = f"{FEATURES_OF_BODIES}:network_judge"
+EVALUATOR = f"{FEATURES_OF_BODIES}:network_evaluator"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -27,7 +27,7 @@ from pipelines.methods.methods_table import METHODS, row_of
 from pipelines.results.probes import Probes
 from pipelines.results.run_record import (
     CODEBOOK,
-    LOST_CENTS,
+    GROSS_ERROR_CENTS,
     MEASURES,
     RESAMPLES,
     SOUND,
@@ -38,14 +38,15 @@ from pipelines.results.run_record import (
     Section,
     frame,
     parameters_of,
+    records,
 )
 from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.codebooks import DRAWN, HEALTH, KMEANS
 from pipelines.stages.language_model import PERPLEXITY
-from pipelines.stages.listening import CLIPS, GUARD, JUDGED, JUDGES, LISTENING, RECOGNISED
+from pipelines.stages.listening import CLIPS, EVALUATORS, GUARD, JUDGED, LISTENING, RECOGNISED
 from pipelines.store.inputs_and_outputs import RESULTS
 from pipelines.store.store import COVERAGE, CURVE, ENTRY, Entry, write_json
-from vocoder.kinds import BY_KEY, ORIGINAL, UNLEARNED, WAVENET, WAVENET_RECORDED
+from vocoder.kinds import BY_KEY, ORIGINAL, SIGNAL_PROCESSING, WAVENET, WAVENET_RECORDED
 from wordless.audio.recordings.manifest import SPLITS, Clips
 from wordless.base.files import write_aside
 from wordless.base.options import leaves
@@ -105,8 +106,8 @@ def write_results(
     figures += _on_validation(made, protocol, settings.codes_per_second)
     for stage, entry in (each for entries in made.values() for each in entries.items()):
         figures += [Row(stage=stage, name=name, value=cost, artifact=entry.key) for name, cost in entry.costs.items()]
-    records = [record for each in (*frames, frame(figures)) for record in each.to_dict("records")]
-    write_json(folder / RESULTS, {**content, "figures": records})
+    listed = [record for each in (*frames, frame(figures)) for record in records(each)]
+    write_json(folder / RESULTS, {**content, "figures": listed})
 
 
 def steps_of(entry: Entry) -> dict[str, int]:
@@ -122,8 +123,9 @@ def steps_follow(name: str, source: Section) -> bool:
 
 
 def _of_one_run(entries: Mapping[str, Entry]) -> dict[str, object]:
-    curves = {stage: entry.read_json(CURVE) for stage, entry in entries.items() if stage in TRAINED}
-    # A training that took no step has no curve.
+    # A training that took no step has an empty curve, and a copy of the code decoder of another run has none.
+    trained = {stage: entry for stage, entry in entries.items() if stage in TRAINED}
+    curves = {stage: entry.read_json(CURVE) for stage, entry in trained.items() if (entry.folder / CURVE).is_file()}
     content: dict[str, object] = {"curves": {stage: record for stage, record in curves.items() if record["curve"]}}
     if "tokenizer" in entries:
         health, tokenizer = entries["health"].read_json(HEALTH), entries["tokenizer"]
@@ -193,6 +195,7 @@ def _comparison(probes: Probes, made: Made, settings: RunSettings) -> Comparison
     costs = {name: training_costs(of, made) for name, of in trained.items()}
     described = {of: _described(row_of(of), made, settings) for of in probes.methods}
     about: dict[str, Any] = {"trainings": trainings, "costs": costs, "described": described}
+    about["noisy_copies"] = settings.compare.noisy_copies
     about["pictures"] = [*chain.from_iterable(drawn)]
     return replace(probes.comparison(settings.compare.rows_referred), **about)
 
@@ -264,7 +267,7 @@ def corpus_section(manifest: Clips) -> Section:
 
 Record = Mapping[str, Any]
 MAX_LOST = 3  # clips that the report plays
-RIGHT, LOST = "label_accuracy", "lost_pitch"  # of a clip 1 or 0
+RIGHT, GROSS_ERROR = "label_accuracy", "gross_pitch_errors"  # of a clip 1 or 0
 
 
 def sound_figures(
@@ -291,7 +294,7 @@ def sound_figures(
 def clip_figures(
     rows: Sequence[Record], config: ProbeConfig, row: Row, *, with_recordings: Iterable[str] = ()
 ) -> Iterator[Row]:
-    """Give means or medians over the clips, and differences of two kinds of sound on the same clips.
+    """Give means or medians over the clips, and differences of two synthesis methods on the same clips.
 
     Figures ``with_recordings``, which recordings have, too, are also compared with those of the recordings.
     """
@@ -302,7 +305,7 @@ def clip_figures(
             values, own = [each.get(name) for each in figures], replace(row, name=name, of=kind)
             yield from _mean_of_clips(values, config, own)
     compared = [*(each.name for each in SOUND if each.paired), *with_recordings]
-    pairs = [(name, WAVENET.key, rival.key, False) for name in compared for rival in UNLEARNED]
+    pairs = [(name, WAVENET.key, rival.key, False) for name in compared for rival in SIGNAL_PROCESSING]
     # What the codes lose, on the clips whose recorded log-mel was made sound, too.
     pairs += [(name, WAVENET.key, WAVENET_RECORDED, False) for name in compared]
     pairs.append(("stoi", WAVENET.key, WAVENET_RECORDED, True))
@@ -317,14 +320,14 @@ def clip_figures(
 
 
 def _with_losses(figures: Record) -> Record:
-    """Return the figures of a clip; its pitch error has the name of its median, and says whether the pitch is lost.
+    """Return the figures of a clip; its pitch error has the name of its median, and says whether it is a gross one.
 
     One clip whose pitch is an octave off counts as much in a mean as forty that are 30 cents off.
     """
     if (error := figures.get("pitch_error")) is None:
         return figures
     others = {name: value for name, value in figures.items() if name != "pitch_error"}
-    return {**others, "median_pitch_error": error, LOST: float(error > LOST_CENTS)}
+    return {**others, "median_pitch_error": error, GROSS_ERROR: float(error > GROSS_ERROR_CENTS)}
 
 
 def listening_record(entries: Mapping[str, Entry], listening: Entry, manifest: Clips) -> dict[str, object]:
@@ -339,30 +342,30 @@ def listening_record(entries: Mapping[str, Entry], listening: Entry, manifest: C
     if (recognised := entries.get("recognised")) is not None:
         record["recognised"] = recognised.read_rows(RECOGNISED, "said")
         record["judge_name"] = name = recognised.read_json(RECOGNISED)["judge"]
-        record["judge"] = JUDGES[name]
-        record["warning"] = weak_judge(recognised, manifest)
+        record["judge"] = EVALUATORS[name]
+        record["warning"] = weak_evaluator(recognised, manifest)
     if "judged" in entries:
         judged = entries["judged"].read_rows(JUDGED, "clips")
         record["judged_clips"] = len(judged)
         record["recorded_clips"] = sum(WAVENET_RECORDED in row["sounds"] for row in judged)
         record["excerpts"] = entries["decoded"].read_rows(CLIPS, "clips")
-        record["lost"] = [{**row, **known[row["path"]]} for row in lost_clips(entries["judged"])]
+        record["lost"] = [{**row, **known[row["path"]]} for row in gross_pitch_error_clips(entries["judged"])]
     return record
 
 
-def lost_clips(judged: Entry) -> list[dict[str, Any]]:
+def gross_pitch_error_clips(judged: Entry) -> list[dict[str, Any]]:
     """List at most `MAX_LOST` clips whose pitch WaveNet's sound misses, the worst first, with their numbers."""
     lost = list[dict[str, Any]]()
     for number, row in enumerate(judged.read_rows(JUDGED, "clips")):
         figures = row["sounds"].get(WAVENET.key, {})
-        if (error := figures.get("pitch_error")) is not None and error > LOST_CENTS:
+        if (error := figures.get("pitch_error")) is not None and error > GROSS_ERROR_CENTS:
             shown = {name: figures[name] for name in ("pitch_error", "voicing_error") if name in figures}
             lost.append({"number": number, "path": row["path"], "sounds": {ORIGINAL: {}, WAVENET.key: shown}})
     return sorted(lost, key=lambda row: -row["sounds"][WAVENET.key]["pitch_error"])[:MAX_LOST]
 
 
 def _on_same_clips(known: npt.NDArray[np.float64], config: ProbeConfig, row: Row, *, ratio: bool) -> Iterator[Row]:
-    """Compare a figure of two kinds of sound on the clips ``(clips, 2)`` whose sounds both have it."""
+    """Compare a figure of two synthesis methods on the clips ``(clips, 2)`` whose sounds both have it."""
     if len(known) < 2 or (ratio and not known[:, 1].any()):
         return
     measured = Measured(folds=[Hits(hits=known.T)], resamples=config.resamples, seed=config.seed)
@@ -391,7 +394,7 @@ def _mean_of_clips(values: Sequence[float | None], config: ProbeConfig, row: Row
         )
         if measure is not None and measure.median:
             value, low, high = median(known, config.confidence)
-        elif row.name in (RIGHT, LOST):  # where all clips are right, others need not be
+        elif row.name in (RIGHT, GROSS_ERROR):  # where all clips are right, others need not be
             found = measured.estimate(0, confidence=config.confidence)
             low, high = found.low, found.high
         else:
@@ -414,10 +417,10 @@ def median(values: npt.NDArray[np.float64], confidence: float) -> tuple[float, f
 
 
 def _of_language(entry: Entry, config: ProbeConfig, row: Row) -> Iterator[Row]:
-    said: dict[str, list[Record]] = {}
+    generated_rows: dict[str, list[Record]] = {}
     for each in entry.read_rows(LISTENING, "said"):
-        said.setdefault(f"{each['kind']}@{each['temperature']:g}", []).append(each)
-    for of, rows in said.items():
+        generated_rows.setdefault(f"{each['kind']}@{each['temperature']:g}", []).append(each)
+    for of, rows in generated_rows.items():
         for name in dict.fromkeys(name for each in rows for name in each["figures"]):
             values, own = _clip_means(rows, name), replace(row, name=name, of=of)
             if name == "prompt_seconds":  # chosen, not measured
@@ -445,14 +448,14 @@ def _clip_means(rows: Sequence[Record], name: str) -> list[float]:
 GOOD_ENOUGH = 0.95  # share of the recordings above which mistakes come from the sound rather than the classifier
 
 
-def weak_judge(recognised: Entry, manifest: Clips) -> dict[str, object] | None:
+def weak_evaluator(recognised: Entry, manifest: Clips) -> dict[str, object] | None:
     """Describe a classifier that recognises few recordings, or no more than one answer for all; else None."""
-    known, judge = read_labelled_rows(recognised, manifest), recognised.read_json(RECOGNISED)["judge"]
+    known, evaluator = read_labelled_rows(recognised, manifest), recognised.read_json(RECOGNISED)["judge"]
     right = sum(label == answers[ORIGINAL] for label, answers in known)
     answer, always = Counter(label for label, _ in known).most_common(1)[0] if known else ("", -1)
     if right >= GOOD_ENOUGH * len(known) and right > always:
         return None
-    about = {"judge": JUDGES[judge], "judge_name": judge, "clips": len(known)}
+    about = {"judge": EVALUATORS[evaluator], "judge_name": evaluator, "clips": len(known)}
     return {**about, "right": right, "answer": answer, "always": always}
 
 

@@ -36,7 +36,7 @@ from pipelines.stages.stage_options import (
     TokenizerSettings,
     VocoderSettings,
 )
-from pipelines.store.inputs_and_outputs import DeviceOptions, EngineOptions
+from pipelines.store.inputs_and_outputs import TOKENS, DeviceOptions, EngineOptions
 from pipelines.store.store import StoreOptions
 from tokenizer.tokenizer_options import Readout
 from wordless.audio.audio_options import AudioSettings, SpectrogramConfig
@@ -45,7 +45,7 @@ from wordless.audio.recordings.embedded import PATTERN, VOICES, VOICES_OF_SENTEN
 from wordless.audio.recordings.folders import Folder, expand_home, require_folder
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.recordings.splits import SplitConfig, folds
-from wordless.audio.views import ROOM_SECONDS, WITHOUT_RATIO, Noise, NoiseWord
+from wordless.audio.views import LEARNED, LEARNED_SNR, ROOM_SECONDS, WITHOUT_RATIO, Noise, NoiseWord
 from wordless.audio.views import VOICES as BABBLE_VOICES
 from wordless.base.machine import (
     EngineConfig,
@@ -72,14 +72,25 @@ OFTEN = ("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corp
 # A page has no room for all sounds of more than four sentences.
 CHOICES = (
     ("lm.fit.lr", 2e-3, 1e-3, "null: 2e-3 with the built-in sentences, else 1e-3"),
-    ("listening.judge", "codes", "probe", ""),
+    ("listening.evaluator", "codes", "probe", ""),
     ("listening.clips", 4, 6, ""),
 )
 # groups of options of trainings and of their data
 SEEDED = ("tokenizer", "lm", "compare", *BODIES, "vocoder")
+# A stream of level needs a tokenizer of log-mel at one rate, which keeps levels and is learned in this run.
+LEVEL_NEEDS: dict[str, object] = {
+    **{TOKENS: None, "tokenizer.rates": None, "tokenizer.features": "autoencoder"},
+    **{"audio.dynamic_range": None, "audio.remove_mean": "none"},
+}
 # Option -> its default on the command line, which follows from other options, and a note for people.
 TYPED: dict[str, tuple[object, str]] = {
     "stages": (None, ""),
+    # The stream was measured with people, and keeps their codes where their sound is softer: docs/log.md, "A stream of
+    # level, in context". The voices of the built-in corpus are of one level, and its figures were made without it.
+    "tokenizer.level": (
+        None,
+        "null: true for your own recordings, false with the built-in corpus and with one of these options",
+    ),
     **{name: (None, note) for name, _, _, note in CHOICES},
     **TYPED_STEPS,
     "vocoder.fit.steps": (
@@ -132,7 +143,7 @@ class ReadingConfig(VectorConfig):
 
 READING = fields(ReadingConfig)
 # How rows of the plain readout read, whatever the options say.
-PLAIN = ReadingConfig(poolings=("mean",), layers=("last",), hearings=1, states=("residual",), input=False)
+PLAIN = ReadingConfig(poolings=("mean",), layers=("last",), test_time_augmentation=1, states=("residual",), input=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,8 +165,8 @@ class ComparisonConfig(ReadingConfig):
     )
     noise_snr: tuple[float, ...] = option(
         (),
-        "such as [30,20,10,0]: probes, which are trained without noise, also classify the test clips with noise at "
-        "these signal-to-noise ratios in dB; mp3 and room have none",
+        "such as [30,20,10,0]: probes also classify the test clips with noise at these signal-to-noise ratios in dB; "
+        "mp3 and room have none",
         least=-MOST_NOISE,
         most=MOST_NOISE,
         distinct=True,
@@ -167,6 +178,11 @@ class ComparisonConfig(ReadingConfig):
         f"of 32 kbit/s; room, in which sound dies away in {ROOM_SECONDS:g} s",
         filled=True,
     )
+    noisy_copies: bool = option(
+        False,
+        "whether every probe also learns from a copy of each labelled training clip with noise of any spectrum, at a "
+        f"ratio from {LEARNED_SNR[0]:g} to {LEARNED_SNR[1]:g} dB",
+    )
     features: Mapping[str, Path] | None = option(
         None, "{name: file}: feature vectors of other programs, in .npz, .safetensors or .parquet (docs/compare.md)"
     )
@@ -175,9 +191,10 @@ class ComparisonConfig(ReadingConfig):
         super().__post_init__()
         for name, file in (self.features or {}).items():
             rule = f"features.{name} has one vector for each clip: choose 1, or leave the features out"
-            self.refuse_if(self.hearings > 1, "hearings", rule)
+            self.refuse_if(self.test_time_augmentation > 1, "test_time_augmentation", rule)
             rule = f"features.{name} has no vectors of noisy clips: leave noise out, or the features"
-            self.refuse_if(self.noises, "noise" if {*self._noises} & {*WITHOUT_RATIO} else "noise_snr", rule)
+            ratios = "noise_snr" if self.noise_snr else "noisy_copies"
+            self.refuse_if(self.noises, "noise" if {*self._noises} & {*WITHOUT_RATIO} else ratios, rule)
             require_features(name, file)
         kinds = [*self._noises]
         rule = "there is no noise without ratios: name some, such as compare.noise_snr=[20,10]"
@@ -224,10 +241,11 @@ class ComparisonConfig(ReadingConfig):
 
     @property
     def noises(self) -> tuple[Noise, ...]:
-        """What test clips are classified with, beside their sound as it is."""
-        return tuple(
+        """What test clips are classified with, beside their sound as it is, and what probes learn from."""
+        tested = (
             Noise(kind, snr) for kind in self._noises for snr in ((None,) if kind in WITHOUT_RATIO else self.noise_snr)
         )
+        return (*([LEARNED] if self.noisy_copies else []), *tested)
 
     @property
     def all_methods(self) -> tuple[Method, ...]:
@@ -264,7 +282,7 @@ class ComparisonConfig(ReadingConfig):
 @dataclass(frozen=True, kw_only=True)
 class CorpusCommand(DeviceOptions, EngineOptions, StoreOptions):
     typed: ClassVar[Mapping[str, tuple[object, str]]] = {
-        f"embedded.{name}": (None, "") for name in ("voices", "sentences", "words", "takes")
+        f"embedded.{name}": (None, "") for name in ("voices", "sentences", "words", "repetitions")
     }
     # Seeds of a command follow `seed`, but for that of the built-in corpus, whose recordings are shared.
     own_seeds: ClassVar[tuple[str, ...]] = ("embedded.seed",)
@@ -273,7 +291,7 @@ class CorpusCommand(DeviceOptions, EngineOptions, StoreOptions):
     embedded: EmbeddedConfig = option(EmbeddedConfig(), "the built-in corpus of spoken sentences or words")
     probe: ProbeConfig = option(ProbeConfig(), "the linear probes")
     # After all sizes, because the file of a data set may set other lengths of training.
-    corpus: CorpusConfig = option(REQUIRED, CORPUS, given_as=CorpusConfig, group="embedded")
+    corpus: CorpusConfig = option(REQUIRED, CORPUS, command_line_type=CorpusConfig, group="embedded")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -310,7 +328,7 @@ class RunSettings(BodiesOfRun, TrainingCommand):
         *OFTEN,
         *("audio.sample_rate", "tokenizer.codebook_size", "tokenizer.patch.frames"),
         *("lm.gpt.layers", "lm.gpt.model_dim", "lm.fit.steps", "vocoder.fit.steps"),
-        *("compare.methods", "compare.folds", "listening.judged_clips"),
+        *("compare.methods", "compare.folds", "listening.evaluated_clips"),
     )
 
     name: str | None = option(None, "name of the run: its folder is runs/NAME; null: the date and time")
@@ -333,15 +351,17 @@ class RunSettings(BodiesOfRun, TrainingCommand):
         "with their threads (a run without a vocoder needs threads=N); 1: one after the other. It changes no result",
         least=1,
     )
-    audio: SpectrogramConfig = option(SpectrogramConfig(), "the log-mel front end", given_as=AudioSettings)
+    audio: SpectrogramConfig = option(SpectrogramConfig(), "the log-mel front end", command_line_type=AudioSettings)
     unlabelled: tuple[str, ...] | None = option(
         None, "such as [embedded,FOLDER]: more recordings for pre-training", distinct=True
     )
     unlabelled_hours: float | None = option(
         None, "hours of the unlabelled recordings that are used; null: all, 0: none", least=0
     )
-    compare: ComparisonConfig = option(REQUIRED, "the comparison of representations", given_as=ComparisonConfig)
-    listening: ListeningConfig = option(ListeningConfig(), "decoded sounds, to listen to in the report or judged")
+    compare: ComparisonConfig = option(
+        REQUIRED, "the comparison of representations", command_line_type=ComparisonConfig
+    )
+    listening: ListeningConfig = option(ListeningConfig(), "decoded sounds, to listen to in the report, or evaluated")
     tokenizer: TokenizerSettings = option(TokenizerSettings(), "the autoencoder and the codebook", group="small")
     lm: LanguageModelSettings = option(LanguageModelSettings(), "the GPT over the codes", group="small")
     vocoder: VocoderSettings = option(VocoderSettings(), "the WaveNet that turns codes into sound", group="small")
@@ -477,11 +497,11 @@ class RunSettings(BodiesOfRun, TrainingCommand):
         return "all processes would share the GPU" if choose_device(self.device).type == "cuda" else ""
 
     @property
-    def judges(self) -> bool:
+    def names_labels(self) -> bool:
         """Whether a classifier names the labels of sounds."""
         listening = self.listening
-        decoded = "vocoder" in self.stages and listening.judged_clips > 0 and listening.asks("recognised")
-        return self.needed("judge") or decoded
+        decoded = "vocoder" in self.stages and listening.evaluated_clips > 0 and listening.asks("label_accuracy")
+        return self.needed("evaluator") or decoded
 
 
 def choose_workers(wanted: int, engine: EngineConfig, *, seconds: float) -> int:
@@ -523,6 +543,9 @@ def with_choices(config: Mapping[str, object]) -> dict[str, Any]:
         group = reduce(getitem, places, values)
         if group[last] is None:
             group[last] = with_sentences if of_sentences else with_others
+    if values["tokenizer"]["level"] is None:
+        plain = all(reduce(getitem, name.split("."), values) == own for name, own in LEVEL_NEEDS.items())
+        values["tokenizer"]["level"] = plain and not alone
     if values["stages"] is None:
         values["stages"] = usual_stages(values)
     return values

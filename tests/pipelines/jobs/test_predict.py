@@ -173,7 +173,7 @@ def test_each_probe_that_a_run_keeps_answers_as_the_comparison_did(
 
 
 @pytest.mark.parametrize("method", ["gpt_sound", "denoising"])
-def test_probes_of_networks_that_hear_sound_answer_over_two_hearings_with_their_input(
+def test_probes_of_networks_that_hear_sound_answer_over_two_augmentations_with_their_input(
     method: str, predicted: Predicted, sound_run: Path, tmp_path: Path
 ) -> None:
     answer_as_compared(predicted, sound_run / "run", sound_run / "store" / SYNTHESISED, tmp_path, method)
