@@ -29,7 +29,7 @@ from torch.nn.functional import pad, relu
 
 from tokenizer.codes import BLOCK
 from wordless.base.arrays import IndexArray
-from wordless.base.machine import Batch
+from wordless.base.devices import Batch
 from wordless.base.options import Options, option
 
 BESIDE = 3  # inputs of a code beside its log-mel: whether it is of the sound, whether there is a voice, and its height

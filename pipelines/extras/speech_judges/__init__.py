@@ -1,6 +1,6 @@
 """Models that judge decoded speech, beside the recordings: facts."""
 
-from pipelines.extras.table import Extra
+from pipelines.extras.extra import Extra
 
 EXTRA = Extra(
     name="speech_judges",
