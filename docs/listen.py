@@ -4,7 +4,7 @@
     python docs/listen.py runs/listen
 
 Each player is a sound of the run's folder ``listening``, as a small Ogg Vorbis file. Nothing is chosen by hand: the
-first clips of the run's own choice are shown with all their sounds, and one whose pitch is lost, if there is any.
+first clips of the run's own choice are shown with all their sounds, and one with a gross pitch error, if there is any.
 """
 
 import sys
@@ -20,6 +20,7 @@ CLIPS = 5
 # file name behind the number of a clip -> caption
 KINDS = {
     "original": "recording",
+    "wavenet_recorded": "WaveNet, from the recorded log-mel, without codes",
     "wavenet": "WaveNet, from codes",
     "harmonics": "harmonics without a network, from codes",
     "griffin_lim": "Griffin-Lim, from codes",
@@ -30,7 +31,8 @@ TEXT = """# Listen
 
 These are sounds of one run, `{command}`, which anybody can make on two cores in minutes: {clips:,} recordings,
 {minutes:.0f} minutes. Nobody chose them: they are the first test clips, by voices that no model was trained on. What is
-made from codes knows the codes and the pitch, and nothing else. A continuation begins with a second of the recording;
+made from codes knows the codes and the pitch, and nothing else; what is made from the recorded log-mel shows what is
+lost without any codes. A continuation begins with a second of the recording;
 then the GPT goes on alone. `python docs/listen.py RUN` makes this page from any run. The voices are
 synthetic (eSpeak NG): recordings of people are not passed on with this page.
 """

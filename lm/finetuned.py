@@ -161,6 +161,7 @@ class _Saved:
     weights_sha256: str
     trim_db: float | None = None  # at which silent ends of its clips were cut off; None: they were not
     channel: Channel = "mean"
+    background: str | None = None  # label of parts that nobody annotated; None: there are none
 
 
 class FineTunedModel:
@@ -172,6 +173,7 @@ class FineTunedModel:
         self.task = task
         self.trim_db = trim_db  # corpus.inspection.trim_db of its clips; None: their ends were not trimmed
         self.channel: Channel = "mean"  # of the recordings that it was trained on
+        self.background: str | None = None  # label of parts that nobody annotated, which are no events
         self.folder: Path | None = None  # that the model was loaded from; it holds what the front end reads
 
     @classmethod
@@ -195,7 +197,7 @@ class FineTunedModel:
 
             network = load_network(create, folder, saved.weights_sha256)
         model = cls(network.to(device), described, task, trim_db=saved.trim_db)
-        model.channel = saved.channel
+        model.channel, model.background = saved.channel, saved.background
         model.folder = folder
         return model
 
@@ -217,7 +219,8 @@ class FineTunedModel:
         body = f"A body that gives states over time to a recording ({self.body.title})"
         about, use = f"{body}, and a head that predicts labels from them ({head}).", _USE.format(rate=rate)
         card = model_card(f"Fine-tuned model: {head}", about, facts, use, tags=head, note=_NOTE)
-        self.write(folder, card=card, trim_db=self.trim_db, channel=self.channel)
+        of_background = {} if self.background is None else {"background": self.background}
+        self.write(folder, card=card, trim_db=self.trim_db, channel=self.channel, **of_background)
 
     def write(self, folder: Path, *, card: str | None = None, **recordings: object) -> None:
         """Write model.safetensors and, last, config.json, with what is said of the ``recordings`` that can be read."""

@@ -47,7 +47,7 @@ from lm.lm_options import FEWEST_RESAMPLES, PARTS, FigureConfig, Means, ProbeCon
 from lm.probing.intervals import Decisions, Estimate, Hits, Measured, Outcome, Over, Predictions, Rankings, Ratios
 from lm.probing.linear import LEAST_GAIN, RidgeProbe, side_by_side, standardise
 from lm.probing.probe import Features, probe_method
-from lm.probing.task import ProbeTask, Rows, penalty_grid
+from lm.probing.task import ProbeTask, Rows, c_grid
 from lm.probing.vectors import pool_batch
 from wordless.audio.recordings.manifest import number_of
 from wordless.base.arrays import BoolArray, FloatArray
@@ -474,28 +474,28 @@ def probe_numbers(
 ) -> tuple[FloatArray, str]:
     """Probe candidates ``(clips, dim)`` for ``values (clips,)``: predictions for test of the best, and its name.
 
-    These probes have the two steps of all others (`lm.probing.probe`): a candidate is chosen with a few penalties, and
-    bound and penalty for the chosen one among more. The squared error on validation chooses in both steps, and the
-    winner is fitted on train.
+    These probes have the two steps of all others (`lm.probing.probe`): a candidate is chosen with a few regularisation
+    strengths, and clipping and regularisation strength for the chosen one among more. The squared error on validation
+    chooses in both steps, and the winner is fitted on train.
     """
     wanted = values[rows["validation"]]
 
-    def probe_one(name: str, count: int, bound: float) -> tuple[float, float, FloatArray, str]:
-        """Return the mean squared error with the best penalty, its standard error, predictions, and the name."""
-        _, inputs = standardise(candidates[name], rows, power=config.power, bound=bound)
+    def probe_one(name: str, count: int, clipping: float) -> tuple[float, float, FloatArray, str]:
+        """Return the mean squared error with the best C, its standard error, predictions, and the name."""
+        _, inputs = standardise(candidates[name], rows, power=config.power, clipping=clipping)
         ridge, found = RidgeProbe(inputs["train"], values[rows["train"], None]), []
-        for penalty in penalty_grid(count, config):
-            ridge.fit(penalty)
+        for c in c_grid(count, config):
+            ridge.fit(c)
             held_out, predicted = (ridge.scores(inputs[split]).reshape(-1) for split in ("validation", "test"))
             errors = np.square(held_out - wanted)
             found.append((float(errors.mean()), float(errors.std()) / len(errors) ** 0.5, predicted, name))
         return min(found, key=itemgetter(0))
 
     tried = []
-    for bound in config.bounds:
-        few = partial(probe_one, count=config.layer_penalties, bound=bound)
+    for clipping in config.feature_clipping:
+        few = partial(probe_one, count=config.layer_regularisation_strengths, clipping=clipping)
         *_, chosen = min(side_by_side(few, candidates, threads=threads), key=itemgetter(0))
-        tried.append(probe_one(chosen, config.penalties, bound))
+        tried.append(probe_one(chosen, config.regularisation_strengths, clipping))
     least, spread, *_ = min(tried, key=itemgetter(0))
     most = least + max(spread, LEAST_GAIN * float(wanted.var()))
     return next((predicted, name) for error, _, predicted, name in tried if error <= most)

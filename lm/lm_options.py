@@ -10,7 +10,7 @@ from typing import ClassVar, Literal, get_args
 import numpy as np
 
 from wordless.base.arrays import FloatArray
-from wordless.base.options import BatchSize, CausalSizes, Options, option
+from wordless.base.options import BatchSize, CausalSizes, Options, option, renamed
 
 Means = Literal["mean", "thirds"]
 Pooling = Literal["mean", "thirds", "max", "thirds_max"]
@@ -44,7 +44,7 @@ class LabelOptions(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class VectorConfig(Options):
-    """Poolings and hearings."""
+    """Poolings, layers and test-time augmentation."""
 
     poolings: tuple[Pooling, ...] = option(
         POOLINGS,
@@ -59,10 +59,11 @@ class VectorConfig(Options):
         filled=True,
         distinct=True,
     )
-    hearings: int = option(
+    test_time_augmentation: int = option(
         1,
-        "number of versions of each clip, up to 25 % slower and faster, over which every method averages its features "
-        "(test-time augmentation)",
+        "test-time augmentation: number of versions of each clip, up to 25 % slower and faster, over which every "
+        "method averages its features",
+        formerly="hearings",
         least=1,
         most=MOST_HEARINGS,
     )
@@ -175,34 +176,37 @@ class ProbeConfig(LabelOptions, FigureConfig):
     )
     choose_by: Literal["auto", "validation", "group", "fold"] = option(
         "auto",
-        "layer, pooling and penalty are chosen on the validation clips, or by cross-validation over five folds of "
-        "whole groups, or over given folds; auto: over groups where there are five or more and the test has others",
+        "layer, pooling and regularisation strength are chosen on the validation clips, or by cross-validation over "
+        "five folds of whole groups, or over given folds; auto: over groups where there are five or more and the test "
+        "has others",
     )
     power: float = option(
         1.0, "exponent of each feature's magnitude; 0.5: signed square roots; 1: nothing is changed", above=0, most=1
     )
-    bounds: tuple[float, ...] = option(
+    feature_clipping: tuple[float, ...] = option(
         (2.0, 5.0),
         "standardised features are clipped to one of these distances from the mean of train, so that no feature that "
         "training hardly had decides alone; the smallest one that is not clearly worse on validation is chosen",
         above=0,
         unit="deviations of train",
         filled=True,
+        formerly="bounds",
     )
-    # number of penalties that each candidate (layer and pooling) of each method is tried with; ridge regression
-    # chooses the candidate
-    layer_penalties: int = 2
-    penalties: int = option(
+    # number of regularisation strengths that each candidate (layer and pooling) of each method is tried with; ridge
+    # regression chooses the candidate
+    layer_regularisation_strengths: int = renamed(2, "layer_penalties")
+    regularisation_strengths: int = option(
         5,
-        "number of penalties that the chosen candidate of each method is tried with for each bound, and once for all "
-        "points of its learning curve, which ridge regression reads",
+        "number of regularisation strengths that the chosen candidate of each method is tried with for each clipping, "
+        "and once for all points of its learning curve, which ridge regression reads",
         least=1,
         most=1000,
+        formerly="penalties",
     )
-    # smallest C: the inverse of the penalty, in units of the mean squared norm of a clip's features; the strongest
-    # regularisation
-    penalty_low: float = 0.01
-    penalty_high: float = 1000.0  # largest C: the weakest regularisation
+    # smallest C: the inverse of the regularisation strength, in units of the mean squared norm of a clip's features;
+    # the strongest regularisation
+    c_low: float = renamed(0.01, "penalty_low")
+    c_high: float = renamed(1000.0, "penalty_high")  # largest C: the weakest regularisation
     max_iterations: int = 100  # largest number of solver iterations of logistic regression for each C
     learning_curve: tuple[float, ...] = option(
         (0.01, 0.05, 0.1, 1.0),
@@ -215,5 +219,5 @@ class ProbeConfig(LabelOptions, FigureConfig):
         super().__post_init__()
         rule = "list shares of the labels in ascending order: 0.01, 0.1, 1"
         self.refuse_if(list(self.learning_curve) != sorted({*self.learning_curve}), "learning_curve", rule)
-        rule = "list bounds in ascending order: 2, 5"
-        self.refuse_if(list(self.bounds) != sorted({*self.bounds}), "bounds", rule)
+        rule = "list them in ascending order: 2, 5"
+        self.refuse_if(list(self.feature_clipping) != sorted({*self.feature_clipping}), "feature_clipping", rule)

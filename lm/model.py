@@ -1,6 +1,7 @@
 """The language model of codes: a GPT and the format of its codes; scoring, states, generating, saving and loading."""
 
 import math
+import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -37,7 +38,7 @@ from wordless.base.seeds import require_seed
 
 # Models of other codes are subclasses, whose files are imported for these codes alone.
 SEVERAL_RATES, UPSAMPLER = "lm.rates:RatesModel", "lm.rates:Upsampler"
-BESIDE = "lm.pitch:WithStreams"  # codes with streams beside them
+SIDE_STREAMS = "lm.pitch:WithStreams"  # codes with side streams
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,7 +106,7 @@ class LanguageModel(nn.Module):
             create = partial(kind.network, saved.gpt, saved.codes, look_ahead=saved.look_ahead, seed=0)
             model = kind(saved_models.load_network(create, folder, saved.weights_sha256), saved.codes, name=name)
             model.began_at = saved.began_at
-            model.read_beside(saved)
+            model.read_side_streams(saved)
         model.gpt.to(require_device(device))
         return model
 
@@ -114,11 +115,16 @@ class LanguageModel(nn.Module):
         """Build a new network for codes of a format; ``look_ahead`` is that of an upsampler."""
         return create_gpt(config, Vocabulary.of(codes.spectral), seed=seed)
 
-    def read_beside(self, saved: Saved) -> None:
-        """Take from a config what is learned beside the network."""
+    def read_side_streams(self, saved: Saved) -> None:
+        """Take from a config what is learned of side streams."""
 
     def fit_beside(self, train: Sequence[Codes], validation: Sequence[Codes]) -> dict[str, float]:
-        """Fit to recordings what is learned beside the network, and return its errors on others."""
+        """Call `fit_side_streams`, which had this name in version 0.x; the next version does not know it."""
+        warnings.warn("fit_beside is now fit_side_streams", DeprecationWarning, stacklevel=2)
+        return self.fit_side_streams(train, validation)
+
+    def fit_side_streams(self, train: Sequence[Codes], validation: Sequence[Codes]) -> dict[str, float]:
+        """Fit to recordings what is learned of side streams, and return its errors on others."""
         return {}
 
     def save_pretrained(self, folder: Path | str) -> None:
@@ -228,7 +234,7 @@ class LanguageModel(nn.Module):
             known = " or ".join(
                 str(each) for each in dict.fromkeys((self.format.spectral_streams, self.format.streams))
             )
-            sides = "".join(f", {each.name}" for each in self.format.beside)
+            sides = "".join(f", {each.name}" for each in self.format.side_streams)
             rule = f"{self.name} reads integers (batch, time, {known}): streams of codes{sides}"
             raise InputError(option="codes", value=f"{codes.dtype} {(*codes.shape,)}", rule=rule)
         values, lengths = codes.detach().cpu(), row_lengths(mask, (len(codes), codes.shape[1]))
@@ -568,9 +574,9 @@ class LanguageModel(nn.Module):
 
 def _kind(codes: CodesFormat) -> type[LanguageModel]:
     """Return the class of the models of codes."""
-    if not (codes.rates or codes.beside):
+    if not (codes.rates or codes.side_streams):
         return LanguageModel
-    kind: type[LanguageModel] = resolve_name(UPSAMPLER if codes.rates else BESIDE)
+    kind: type[LanguageModel] = resolve_name(UPSAMPLER if codes.rates else SIDE_STREAMS)
     return kind
 
 

@@ -1,4 +1,4 @@
-"""Streams beside the codes: a head predicts the pitch of each time step from the states of a GPT.
+"""Side streams: a head predicts the pitch of each time step from the states of a GPT.
 
 The GPT reads and predicts codes of the spectrum alone. The level and other streams keep the last value of the prompt:
 the sound goes on as loud as it was. When the codes of a time step are known, the head of the pitch reads::
@@ -162,9 +162,9 @@ def _spread(residuals: DoubleArray) -> float:
 
 
 class WithStreams(LanguageModel):
-    """A language model of codes with streams beside them, which its GPT neither reads nor predicts.
+    """A language model of codes with side streams, which its GPT neither reads nor predicts.
 
-    ``pitch`` predicts the stream of pitch, at first that there is no voice; None: the codes have no such stream.
+    ``pitch`` predicts the side stream of pitch, at first that there is no voice; None: the codes have no such stream.
     """
 
     def __init__(
@@ -175,7 +175,7 @@ class WithStreams(LanguageModel):
         if pitch is None and codes_format.pitch is not None:
             self.pitch = PitchHead.silent(gpt.config.model_dim)
 
-    def read_beside(self, saved: Saved) -> None:
+    def read_side_streams(self, saved: Saved) -> None:
         if saved.pitch is not None:
             self.pitch = build(PitchHead, saved.pitch, name="pitch")
             self.pitch.require_width(saved.gpt.model_dim)
@@ -185,9 +185,11 @@ class WithStreams(LanguageModel):
         self._save(folder, head, gpt_card(self.gpt, self.predicted, began_at=self.began_at))
 
     def require_own(self, codes: Codes) -> None:
-        """Refuse codes of another codebook; those without the streams beside them are of the same."""
+        """Refuse codes of another codebook; those without the side streams are of the same."""
         require_codes(codes, "codes")
-        require_same_codebook(self.format if codes.format.beside else self.predicted, codes.format, owner=self.name)
+        require_same_codebook(
+            self.format if codes.format.side_streams else self.predicted, codes.format, owner=self.name
+        )
 
     def own(self, codes: Codes) -> Codes:
         self.require_own(codes)
@@ -199,7 +201,7 @@ class WithStreams(LanguageModel):
         """Generate a continuation of each prompt; its pitch is drawn after its codes."""
         codes = super()._continue(prompts, num_samples, sampling, seed)
         return [
-            self.add_beside(new, prompt, _draws(seed, number), temperature=sampling.temperature)
+            self.add_side_streams(new, prompt, _draws(seed, number), temperature=sampling.temperature)
             for number, (prompt, new) in enumerate(zip(prompts, codes, strict=True))
         ]
 
@@ -207,11 +209,11 @@ class WithStreams(LanguageModel):
         """Give the continuation of one prompt by time steps, some of which come together."""
         new, rng, past = super()._stream(prompt, num_samples, sampling, seed), _draws(seed, 0), prompt
         while steps := [*islice(new, TOGETHER)]:
-            codes = self.add_beside(join_codes(*steps), past, rng, temperature=sampling.temperature)
-            past = codes if past is None else join_codes(self._whole(past).with_beside(self.format), codes)
+            codes = self.add_side_streams(join_codes(*steps), past, rng, temperature=sampling.temperature)
+            past = codes if past is None else join_codes(self._whole(past).with_side_streams(self.format), codes)
             yield from (codes.crop(number, number + 1) for number in range(len(codes)))
 
-    def add_beside(
+    def add_side_streams(
         self,
         codes: Codes,
         past: Codes | None = None,
@@ -219,23 +221,23 @@ class WithStreams(LanguageModel):
         *,
         temperature: float = 0.0,
     ) -> Codes:
-        """Add the streams beside codes that have none and follow ``past``; ``temperature`` scales the pitch's noise."""
-        past = (codes.crop(0, 0) if past is None else self._whole(past)).with_beside(self.format)
-        added = {own: np.full(len(codes), past.beside(own)[-1]) for own in self.format.beside if len(past)}
+        """Add side streams to codes that have none and follow ``past``; ``temperature`` scales the pitch's noise."""
+        past = (codes.crop(0, 0) if past is None else self._whole(past)).with_side_streams(self.format)
+        added = {own: np.full(len(codes), past.side_stream(own)[-1]) for own in self.format.side_streams if len(past)}
         if self.pitch is not None and (pitch := self.format.pitch) is not None:
             states = self._last_states(join_codes(past.spectral, codes), first=len(past))
-            rng, before = rng or np.random.default_rng(0), past.beside(pitch)
+            rng, before = rng or np.random.default_rng(0), past.side_stream(pitch)
             added[pitch] = self.pitch.predict(states, before, pitch, rng, temperature=temperature)
-        return codes.with_beside(self.format, added)
+        return codes.with_side_streams(self.format, added)
 
-    def fit_beside(self, train: Sequence[Codes], validation: Sequence[Codes]) -> dict[str, float]:
+    def fit_side_streams(self, train: Sequence[Codes], validation: Sequence[Codes]) -> dict[str, float]:
         self.fit_pitch(_spread_out(train))
         return pitch_errors(self, _spread_out(validation))
 
     def fit_pitch(self, clips: Sequence[Codes]) -> None:
-        """Fit the head of the stream of pitch to recordings, whose pitch is known."""
+        """Fit the head of the side stream of pitch to recordings, whose pitch is known."""
         if self.pitch is not None and (pitch := self.format.pitch) is not None:
-            read = ((self._last_states(clip), clip.beside(pitch)) for clip in clips)
+            read = ((self._last_states(clip), clip.side_stream(pitch)) for clip in clips)
             self.pitch = fit_pitch(read, pitch, self.gpt.config.model_dim)
 
     def _last_states(self, codes: Codes, *, first: int = 0) -> DoubleArray:
@@ -267,7 +269,7 @@ def pitch_errors(model: WithStreams, clips: Sequence[Codes]) -> dict[str, float]
         given = clip.format.pitch
         if not len(first) or given is None:
             continue
-        true, own = (each.beside(given) for each in (second, model.add_beside(second.spectral, first)))
+        true, own = (each.side_stream(given) for each in (second, model.add_side_streams(second.spectral, first)))
         wrong.append(float(((true > 0) != (own > 0)).mean()))
         if (both := (true > 0) & (own > 0)).any():
             octaves = given.octaves[own[both]] - given.octaves[true[both]]

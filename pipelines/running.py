@@ -18,7 +18,7 @@ import soundfile
 from lm.model import LanguageModel
 from pipelines.commandline.command_options import quote, spell
 from pipelines.jobs.sound_probe import AUTO, SoundProbe
-from pipelines.results.run_record import read_results
+from pipelines.results.run_record import read_results, records
 from pipelines.store.inputs_and_outputs import REPORT, RESULTS, is_held
 from tokenizer.tokenizer import Tokenizer
 from vocoder.vocoder import Vocoder
@@ -51,7 +51,7 @@ class Run:
     @cached_property
     def figures(self) -> pandas.DataFrame:
         """The rows of ``results.json``: one figure each, with name, of, split, value, low, high, unit and others."""
-        return pandas.DataFrame(read_results(Path(self.folder))["figures"].to_dict("records"))
+        return pandas.DataFrame(records(read_results(Path(self.folder))["figures"]))
 
     @cached_property
     def tokenizer(self) -> Tokenizer:

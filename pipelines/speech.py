@@ -7,12 +7,12 @@ from typing import Literal
 from lm.lm_options import CodeSampling
 from pipelines.store.inputs_and_outputs import ModelOptions, part_of, prepare_output, require_kind
 from pipelines.store.store import StoreOptions
-from vocoder.kinds import BY_KEY, CHOICES, GRIFFIN_LIM, Kind
+from vocoder.kinds import BY_KEY, CHOICES, GRIFFIN_LIM, SynthesisMethod
 from vocoder.vocoder_options import TEMPERATURE, VOCODER_TEMPERATURE, Sampling, VoiceOptions
 from wordless.base.messages import InputError
 from wordless.base.options import REQUIRED, option
 
-NONE = "none"  # in place of a kind of sound: only codes
+NONE = "none"  # in place of a synthesis method: only codes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +78,7 @@ class DecodeConfig(SpeechOptions, Sampling, StoreOptions):
         return self.input.is_dir() or self.input.suffix == ".parquet"
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> SynthesisMethod:
         return BY_KEY[self.synthesis]
 
     @property
@@ -86,8 +86,8 @@ class DecodeConfig(SpeechOptions, Sampling, StoreOptions):
         return Sampling(**{field.name: getattr(self, field.name) for field in fields(Sampling)})
 
 
-def vocoder_of(model: Path, kind: Kind) -> Path | None:
-    """Return the folder of the vocoder that a kind of sound needs; None for a kind that is not learned."""
+def vocoder_of(model: Path, kind: SynthesisMethod) -> Path | None:
+    """Return the folder of the vocoder that a synthesis method needs; None for a kind that is not learned."""
     if not kind.learned:
         return None
     return part_of(model, "vocoder", otherwise=f"choose synthesis={GRIFFIN_LIM.key}, which needs no vocoder, or ")
@@ -135,8 +135,8 @@ class GenerateConfig(SpeechOptions, CodeSampling):
         self.refuse_if(self.single and self.kind is None, "output", rule)
 
     @property
-    def kind(self) -> Kind | None:
-        """The kind of sound to make; None: only codes."""
+    def kind(self) -> SynthesisMethod | None:
+        """The synthesis method to make; None: only codes."""
         return BY_KEY.get(self.synthesis)
 
     @property

@@ -20,15 +20,20 @@ ROOT = Path(__file__).parents[1]
 RUN = tuple(word for word in TINY if not word.startswith(("experiment=", "embedded.", "baselines=", "tokenizer.codeb")))
 MORE: dict[str, tuple[str, ...]] = {
     "run": (
-        *(*RUN, "embedded.voices=8", "embedded.words=4", "embedded.takes=2", "audio.sample_rate=8000"),
+        *(*RUN, "embedded.voices=8", "embedded.words=4", "embedded.repetitions=2", "audio.sample_rate=8000"),
         *("audio.n_mels=40", "tokenizer.autoencoder.hidden=32", "lm.gpt.layers=1", "lm.gpt.heads=2"),
         *(f"vocoder.wavenet.{name}_channels={size}" for name, size in (("residual", 8), ("gate", 16), ("skip", 16))),
         *(f"baselines.{of}.fit.warmup_steps=1" for of in ("simclr", "supervised")),
         *(f"baselines.{of}.fit.validate_every=2" for of in ("simclr", "supervised")),
-        "listening.judge=probe",
+        "listening.evaluator=probe",
     ),
-    "finetune": ("body.fit.steps=4", "body.fit.validate_every=2", "body.fit.warmup_steps=2", "probe.penalties=3"),
-    "probe": ("probe.penalties=3", "probe.resamples=10"),
+    "finetune": (
+        "body.fit.steps=4",
+        "body.fit.validate_every=2",
+        "body.fit.warmup_steps=2",
+        "probe.regularisation_strengths=3",
+    ),
+    "probe": ("probe.regularisation_strengths=3", "probe.resamples=10"),
     "demo": ("port=0", "browser=false"),
 }
 FOLDS = ("quick=true", "compare.folds=")  # two folds are enough where a command asks for folds
@@ -49,7 +54,7 @@ case " $* " in
 esac
 case " $* " in
   *" experiment=spoken_sentences "*)
-    mapfile -t more < <(printf '%s\n' "${{more[@]}}" | grep -vE '^embedded[.](words|takes)')
+    mapfile -t more < <(printf '%s\n' "${{more[@]}}" | grep -vE '^embedded[.](words|repetitions)')
     more+=(embedded.sentences=6 zerospeech.voices=2 zerospeech.sentences=4 zerospeech.consistency=2) ;;
 esac
 case " $* " in *" {folds[1]}"*) more+=({folds[0]}) ;; esac

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.nn.functional import conv1d, pad
 from transformers import PreTrainedModel
 
-from tokenizer.code_decoder import CodeDecoder
+from tokenizer.code_decoder import CodeDecoderNetwork
 from tokenizer.tokenizer import Tokenizer
 from vocoder.filters import CODED_OFF, STRONGEST, UNVOICED, VOICED, VoiceHead, analyse, hann, synthesise
 from vocoder.generation import GenerationInput
@@ -33,7 +33,7 @@ from wordless.base.arrays import BoolArray, DoubleArray, FloatArray, Floats, Ind
 # Tokenizer: codes in context
 
 
-def decoded_in_context(decoder: CodeDecoder, codes: DoubleArray) -> DoubleArray:
+def decoded_in_context(decoder: CodeDecoderNetwork, codes: DoubleArray) -> DoubleArray:
     """Each code by itself: reference of `CodeDecoder.decode` of a whole sound ``(time, inputs)``."""
     weights = {name: weight.detach().double().numpy() for name, weight in decoder.named_parameters()}
     width = decoder.last.out_channels
@@ -611,7 +611,7 @@ def template_expression(pattern: str) -> re.Pattern[str]:
     return re.compile(body + r"(?:\.[^./]+)?", re.DOTALL)
 
 
-# Linear probes: the choice of a candidate and of a penalty
+# Linear probes: the choice of a candidate and of a regularisation strength
 
 Division = tuple[list[int], list[int]]  # the clips that are fitted, and those that judge
 
@@ -628,16 +628,16 @@ def divided(rows: Mapping[str, IndexArray], parts: Sequence[str | None] | None) 
 
 
 def unit(features: Floats) -> float:
-    """The mean squared norm of centred features ``(clips, dim)``, in which probes have their penalties."""
+    """The mean squared norm of centred features ``(clips, dim)``, in which probes have their C."""
     return float(np.square(features - features.mean(0)).sum(1).mean())
 
 
-def bounded(features: FloatArray, train: FloatArray, *, bound: float) -> DoubleArray:
-    """Features ``(clips, dim)`` in deviations of train, one by one, none further from its mean than the bound."""
+def clipped_features(features: FloatArray, train: FloatArray, *, clipping: float) -> DoubleArray:
+    """Features ``(clips, dim)`` in deviations of train, one by one, none further from its mean than the clipping."""
     inputs = np.zeros(features.shape)
     for place, (own, known) in enumerate(zip(features.T.astype(np.float64), train.T.astype(np.float64), strict=True)):
         deviation = known.std() if np.ptp(known) else 1.0
-        inputs[:, place] = [min(max((each - known.mean()) / deviation, -bound), bound) for each in own]
+        inputs[:, place] = [min(max((each - known.mean()) / deviation, -clipping), clipping) for each in own]
     return inputs
 
 
@@ -648,39 +648,40 @@ def two_steps(
     few: Sequence[float],
     many: Sequence[float],
     *,
-    bounds: Sequence[float],
+    clippings: Sequence[float],
 ) -> tuple[str, float, float]:
-    """Choose for each bound the candidate by ridge regression with a few penalties, then bound and penalty.
+    """Choose for each clipping the candidate by ridge regression with a few C, then clipping and C.
 
-    The bound is the smallest one whose accuracy is within a standard error, or a point, of the best.
+    The clipping is the smallest one whose accuracy is within a standard error, or a point, of the best.
     """
     labels = targets.argmax(1)
 
-    def judge(of: str, penalty: float, bound: float, *, ridge: bool) -> float:
+    def judge(of: str, c: float, clipping: float, *, ridge: bool) -> float:
         shares = []
         for fitted, judging in divisions:
             train, others = (
-                bounded(candidates[of][rows], candidates[of][fitted], bound=bound) for rows in (fitted, judging)
+                clipped_features(candidates[of][rows], candidates[of][fitted], clipping=clipping)
+                for rows in (fitted, judging)
             )
             if ridge:
-                model = Ridge(alpha=unit(train) / penalty).fit(train, targets[fitted].astype(float))
+                model = Ridge(alpha=unit(train) / c).fit(train, targets[fitted].astype(float))
                 answers = model.predict(others).argmax(1)
             else:
-                model = LogisticRegression(C=penalty / unit(train), max_iter=1000, tol=1e-3)
+                model = LogisticRegression(C=c / unit(train), max_iter=1000, tol=1e-3)
                 answers = model.fit(train, labels[fitted]).predict(others)
             shares.append(float(np.mean(answers == labels[judging])))
         return float(np.mean(shares))
 
     chosen = {  # the first of equals
-        bound: max(candidates, key=lambda of: max(judge(of, penalty, bound, ridge=True) for penalty in few))
-        for bound in bounds
+        clipping: max(candidates, key=lambda of: max(judge(of, c, clipping, ridge=True) for c in few))
+        for clipping in clippings
     }
-    tried = {(penalty, b): judge(chosen[b], penalty, b, ridge=False) for b in bounds for penalty in many}
+    tried = {(c, b): judge(chosen[b], c, b, ridge=False) for b in clippings for c in many}
     best, clips = max(tried.values()), sum(len(judging) for _, judging in divisions)
     # with this accuracy, so many right answers or more are as rare as a value one deviation above the mean
     lowest = beta.ppf(1 - NormalDist().cdf(1), best * clips, (1 - best) * clips + 1)
-    bound = min(bound for (_, bound), reached in tried.items() if reached >= min(lowest, best - 0.01))
-    return chosen[bound], bound, max(many, key=lambda penalty: tried[penalty, bound])
+    clipping = min(clipping for (_, clipping), reached in tried.items() if reached >= min(lowest, best - 0.01))
+    return chosen[clipping], clipping, max(many, key=lambda c: tried[c, clipping])
 
 
 # Finding a query in a recording

@@ -25,7 +25,7 @@ from lm.finetuned import LayerReader, create_network, create_task
 from lm.finetuning import ClassificationOptions
 from lm.lm_options import GPTConfig, VectorConfig
 from lm.tokens import Vocabulary
-from pipelines.bodies.networks import HeardClips, spectrograms
+from pipelines.bodies.networks import AugmentedInputs, spectrograms
 from pipelines.commandline.command_options import index_of, nested
 from pipelines.methods.methods_table import METHODS, BodiesOfRun
 from pipelines.stages.codebooks import frame_sample
@@ -38,7 +38,7 @@ from tests.tokenizer.conftest import fitted, sound
 from tests.vocoder.sounds import random_table
 from tokenizer import fitting
 from tokenizer.tokenizer_options import PatchConfig
-from vocoder.kinds import Kind
+from vocoder.kinds import SynthesisMethod
 from vocoder.synthesis import create_synthesis
 from vocoder.vocoder_options import Sampling
 from wordless.audio.audio_options import SpectrogramConfig
@@ -160,7 +160,7 @@ def test_the_facts_of_the_body_are_options_and_methods_that_a_run_compares(
     session, corpus = silent_session(tmp_path / "store"), Clips.from_rows(tmp_path, clips)
     sample, reading = frame_sample(session, corpus, AUDIO, TokenizerSettings()), reading_of(session, corpus)
     network = settings.network(reading, learned, sample)
-    entry = network.train(reading, HeardClips(entry=spectrograms(session, corpus, AUDIO, sample)), ("a", "b"))
+    entry = network.train(reading, AugmentedInputs(entry=spectrograms(session, corpus, AUDIO, sample)), ("a", "b"))
     found = [load_file(network.features(reading, "gru", made).folder / FEATURES) for made in (None, entry)]
     for arrays in found:
         assert {key.partition(":")[0] for key in arrays} == {"gru/layer_1", "gru/all_layers"}
@@ -169,7 +169,7 @@ def test_the_facts_of_the_body_are_options_and_methods_that_a_run_compares(
 
 def test_the_kind_of_sound_makes_all_samples(imported: dict[str, ModuleType]) -> None:
     make, table = imported["sines"].sines, random_table()
-    kind = Kind(key="sines", title="sines", explanation="", marker="+", stream=make)
+    kind = SynthesisMethod(key="sines", title="sines", explanation="", marker="+", stream=make)
     codes = table.codes([1, 2, 3])
     syntheses = [create_synthesis(kind, table, Sampling(seed=seed)) for seed in (0, 1)]
     one, other = (synthesis.sounds([codes], [None], names=["a"])[0].samples for synthesis in syntheses)

@@ -11,7 +11,7 @@ from pipelines.commands import COMMANDS
 from pipelines.extras.table import extras
 from vocoder.vocoder_options import Sampling
 from wordless.base.messages import InputError
-from wordless.base.options import MEANING, Options
+from wordless.base.options import METADATA, Options
 
 
 def classes(cls: type[Options]) -> Iterator[type[Options]]:
@@ -22,8 +22,8 @@ def classes(cls: type[Options]) -> Iterator[type[Options]]:
             if isinstance(each, type) and issubclass(each, Options) and each is not Options:
                 yield from classes(each)
     for field in fields(cls):  # type: ignore[arg-type]  # each class is a dataclass
-        if MEANING in field.metadata:
-            yield from (field.metadata[MEANING].variants or {}).values()
+        if METADATA in field.metadata:
+            yield from (field.metadata[METADATA].variants or {}).values()
 
 
 ROOTS = [*(each.options for each in COMMANDS.values()), *(each.options for each in extras())]
@@ -35,7 +35,7 @@ OF_COMMANDS = {each for root in ROOTS for each in classes(root) if not isabstrac
 )
 def test_every_class_of_options_checks_its_ranges(cls: Any) -> None:
     needed = {each.name: None for each in fields(cls) if each.default is MISSING and each.default_factory is MISSING}
-    ranges = {each.name: each.metadata[MEANING].range for each in fields(cls) if MEANING in each.metadata}
+    ranges = {each.name: each.metadata[METADATA].range for each in fields(cls) if METADATA in each.metadata}
     for name, limits in ranges.items():
         for value in (each for each in (-1e30, 1e30) if each not in limits):
             with pytest.raises(InputError) as refused:

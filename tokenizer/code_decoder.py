@@ -32,7 +32,9 @@ from wordless.base.arrays import IndexArray
 from wordless.base.devices import Batch
 from wordless.base.options import Options, option
 
-BESIDE = 3  # inputs of a code beside its log-mel: whether it is of the sound, whether there is a voice, and its height
+SIDE_INPUTS = (
+    3  # inputs of a code beside its log-mel: whether it is of the sound, whether there is a voice, and its height
+)
 MOST_REACH = 1 << 12  # codes
 
 
@@ -58,14 +60,14 @@ def dilations_within(codes: int) -> tuple[int, ...]:
     return tuple(found)
 
 
-class CodeDecoder(nn.Module):
+class CodeDecoderNetwork(nn.Module):
     """Residual convolutions over codes, each of three codes (`DecoderConfig.dilations` apart), without padding."""
 
     def __init__(self, config: DecoderConfig, patch_size: int) -> None:
         super().__init__()
         self.config = config
         width = config.channels
-        self.first = nn.Conv1d(patch_size + BESIDE, width, 3).float()
+        self.first = nn.Conv1d(patch_size + SIDE_INPUTS, width, 3).float()
         self.layers = nn.ModuleList(nn.Conv1d(width, width, 3, dilation=each).float() for each in config.dilations)
         self.last = nn.Conv1d(width, patch_size, 1).float()
         nn.init.zeros_(self.last.weight)  # training begins with the patches of codes alone
@@ -73,7 +75,7 @@ class CodeDecoder(nn.Module):
             nn.init.zeros_(self.last.bias)
 
     def forward(self, codes: Tensor) -> Tensor:
-        """``(batch, reach + time + reach, patch + BESIDE)`` as of `inputs` -> patches ``(batch, time, patch)``."""
+        """``(batch, reach + time + reach, patch + SIDE_INPUTS)`` as of `inputs` -> patches ``(batch, time, patch)``."""
         reach, patch = self.config.reach, self.last.out_channels
         hidden: Tensor = self.first(codes.transpose(1, 2))  # (N, T, C) -> (N, C, T)
         for layer, dilation in zip(self.layers, self.config.dilations, strict=True):
@@ -82,7 +84,7 @@ class CodeDecoder(nn.Module):
         return codes[:, reach : codes.shape[1] - reach, :patch] + change.transpose(1, 2)
 
     def decode(self, codes: Tensor, *, before: int = 0, after: int = 0) -> Tensor:
-        """Decode inputs of a sound ``(time, patch + BESIDE)``, as of `inputs`, block by block.
+        """Decode inputs of a sound ``(time, patch + SIDE_INPUTS)``, as of `inputs`, block by block.
 
         The first ``before`` and the last ``after`` codes are context alone. Their blocks are counted from the first
         code that is decoded. Return patches ``(time - before - after, patch)``.
@@ -95,27 +97,27 @@ class CodeDecoder(nn.Module):
 
 
 def inputs(alone: Tensor, octaves: Tensor | None) -> Tensor:
-    """Put together what the network reads: ``(..., time, patch + BESIDE)``; zeros stand for codes outside a sound.
+    """Put together what the network reads: ``(..., time, patch + SIDE_INPUTS)``; zeros stand for codes outside a sound.
 
     Args:
         alone: normalised patches of the codes, each decoded alone ``(..., time, patch)``.
         octaves: binary logarithm of the pitch of each code in Hz, nan without a voice ``(..., time)``; None: unknown,
             which is as no voice.
     """
-    beside = alone.new_zeros(*alone.shape[:-1], BESIDE)
-    beside[..., 0] = 1.0
+    side = alone.new_zeros(*alone.shape[:-1], SIDE_INPUTS)
+    side[..., 0] = 1.0
     if octaves is not None:
         voiced = ~octaves.isnan()
-        beside[..., 1] = voiced.to(beside)
-        beside[..., 2] = torch.where(voiced, octaves - 7.0, 0.0).to(beside)  # 7: 128 Hz, within the pitch of voices
-    return torch.cat([alone, beside], dim=-1)
+        side[..., 1] = voiced.to(side)
+        side[..., 2] = torch.where(voiced, octaves - 7.0, 0.0).to(side)  # 7: 128 Hz, within the pitch of voices
+    return torch.cat([alone, side], dim=-1)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class DecoderBatch(Batch):
     """Crops of sounds, of equal length."""
 
-    codes: Tensor  # (batch, reach + time + reach, patch + BESIDE), as of `inputs`
+    codes: Tensor  # (batch, reach + time + reach, patch + SIDE_INPUTS), as of `inputs`
     patches: Tensor  # (batch, time, patch), normalised log-mel as recorded
     known: Tensor  # (batch, time, 1), 1 where the crop has a code, and 0 behind the end of its sound
     counted: int  # values of the patches that the loss counts; known on the host, which saves a query to the GPU
@@ -129,7 +131,7 @@ class DecoderCrops:
     sound is proportional to its length.
     """
 
-    codes: Tensor  # (codes, patch + BESIDE), as of `inputs`
+    codes: Tensor  # (codes, patch + SIDE_INPUTS), as of `inputs`
     patches: Tensor  # (codes, patch), normalised log-mel as recorded
     offsets: IndexArray  # (sounds + 1,)
     reach: int
@@ -152,7 +154,7 @@ class DecoderCrops:
         around = (0, 0, begin - start + self.reach, stop + self.reach - end)
         codes, missing = pad(self.codes[begin:end], around), max(stop - last, 0)
         if rng.random() < self.pitch_dropout:
-            codes[:, -BESIDE + 1 :] = 0.0
+            codes[:, -SIDE_INPUTS + 1 :] = 0.0
         known = pad(torch.ones(self.crop_codes - missing, 1, dtype=torch.float32), (0, 0, 0, missing))
         patches = pad(self.patches[start : min(stop, last)], (0, 0, 0, missing))
         counted = (self.crop_codes - missing) * patches.shape[1]

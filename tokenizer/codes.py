@@ -17,6 +17,7 @@ reads them.
 
 import hashlib
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import pairwise
@@ -116,8 +117,8 @@ class LevelFormat:
         return codes.float() + (self.lowest - self.reference)
 
 
-Beside = LevelFormat | PitchFormat  # the meaning of a stream beside the codes of the spectrum
-NO_STREAMS: Mapping[Beside, IntArray] = MappingProxyType({})
+SideStream = LevelFormat | PitchFormat  # the meaning of a side stream, such as prosody
+NO_STREAMS: Mapping[SideStream, IntArray] = MappingProxyType({})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,13 +126,13 @@ class CodesFormat:
     """The meaning of codes without their values: everything that recordings of one codebook share."""
 
     codebook_size: int
-    streams: int  # codes per time step: rate after rate, band after band; then a code of each stream `beside` them
+    streams: int  # codes per time step: rate after rate, band after band; then a code of each of the `side_streams`
     samples_per_code: int  # samples per time step
     sample_rate: int  # Hz
     tokenizer: str  # fingerprint of front end and autoencoder
     codebook: str  # fingerprint of the tokenizer and the centroids
     rates: tuple[RateFormat, ...] = ()  # of codes at several rates, coarse to fine; (): a single rate
-    level: LevelFormat | None = None  # of a stream beside those of the spectrum; None: there is none
+    level: LevelFormat | None = None  # of a side stream; None: there is none
     pitch: PitchFormat | None = None  # the same
 
     def __post_init__(self) -> None:
@@ -146,31 +147,32 @@ class CodesFormat:
         for name in ("tokenizer", "codebook"):
             if not getattr(self, name):
                 raise InputError(f"{name} of the codes is empty", remedy="it must be the fingerprint of one")
-        for own in self.beside:
-            rule = f"{len(self.beside)} of them are beside the codes: it must be {1 + len(self.beside)} or more"
+        for own in self.side_streams:
+            count = len(self.side_streams)
+            rule = f"{count} of them are side streams: it must be {1 + count} or more"
             require(self.spectral_streams > 0, "streams of the codes", self.streams, rule)
-            rule = "codes at several rates have no stream beside them"
+            rule = "codes at several rates have no side stream"
             require(not self.rates, f"{own.name} of the codes", "given", rule)
         if self.rates:
             self._require_rates()
 
     @property
-    def beside(self) -> tuple[Beside, ...]:
-        """The streams beside those of the spectrum, in their order. A further kind is added here, and as a field."""
+    def side_streams(self) -> tuple[SideStream, ...]:
+        """The side streams, in their order. A further kind is added here, and as a field."""
         return tuple(each for each in (self.level, self.pitch) if each is not None)
 
     @property
     def spectral_streams(self) -> int:
         """Number of the streams that stand for the spectrum; they come first."""
-        return self.streams - len(self.beside)
+        return self.streams - len(self.side_streams)
 
-    def column(self, stream: Beside) -> int:
-        """Return the column of a stream beside the codes."""
-        return self.spectral_streams + self.beside.index(stream)
+    def column(self, stream: SideStream) -> int:
+        """Return the column of a side stream."""
+        return self.spectral_streams + self.side_streams.index(stream)
 
     @property
     def spectral(self) -> "CodesFormat":
-        """The format of the codes without the streams beside them."""
+        """The format of the codes without the side streams."""
         return replace(self, streams=self.spectral_streams, level=None, pitch=None)
 
     @property
@@ -180,7 +182,7 @@ class CodesFormat:
 
     @property
     def bits_per_second(self) -> float:
-        """Bit rate of the codes of the spectrum if all are equally probable; streams beside them come on top."""
+        """Bit rate of the codes of the spectrum if all are equally probable; side streams come on top."""
         return self.codes_per_second * self.spectral_streams * self.bits_per_code
 
     @property
@@ -224,7 +226,7 @@ class CodesFormat:
         )
 
     def as_dict(self) -> dict[str, object]:
-        """Return the content of files, which names rates and streams beside the codes only where there are some."""
+        """Return the content of files, which names rates and side streams only where there are some."""
         return {name: value for name, value in asdict(self).items() if value}
 
     def _require_rates(self) -> None:
@@ -261,7 +263,7 @@ class Codes:
             raise InputError(f"num_samples is {given}", remedy=f"there are {len(self.values)}")
         size, spectral = self.format.codebook_size, self.format.spectral_streams
         parts = [(self.values[:, :spectral], size, f"a codebook of {size}")]
-        parts += [(self.beside(own), own.levels, f"the stream of {own.name}") for own in self.format.beside]
+        parts += [(self.side_stream(own), own.levels, f"the stream of {own.name}") for own in self.format.side_streams]
         for values, size, owner in parts:
             if values.size and not 0 <= values.min() <= values.max() < size:
                 problem = f"values lie in [{values.min()}, {values.max()}]"
@@ -315,23 +317,30 @@ class Codes:
 
     @property
     def spectral(self) -> "Codes":
-        """The codes without the streams beside them."""
-        if not self.format.beside:
+        """The codes without the side streams."""
+        if not self.format.side_streams:
             return self
         spectral = np.ascontiguousarray(self.values[:, : self.format.spectral_streams])
         return replace(self, values=spectral, format=self.format.spectral)
 
-    def beside(self, stream: Beside) -> IntArray:
-        """Return the codes ``(time,)`` of a stream beside those of the spectrum; unknown ones if there is none."""
-        if stream not in self.format.beside:
+    def side_stream(self, stream: SideStream) -> IntArray:
+        """Return the codes ``(time,)`` of a side stream; unknown ones if there is none."""
+        if stream not in self.format.side_streams:
             return np.full(len(self), stream.unknown, np.int32)
         return self.values[:, self.format.column(stream)]
 
-    def with_beside(self, codes_format: CodesFormat, streams: Mapping[Beside, IntArray] = NO_STREAMS) -> "Codes":
+    def beside(self, stream: SideStream) -> IntArray:
+        """Return `side_stream`, which had this name in version 0.x; the next version does not know it."""
+        warnings.warn("Codes.beside is now Codes.side_stream", DeprecationWarning, stacklevel=2)
+        return self.side_stream(stream)
+
+    def with_side_streams(
+        self, codes_format: CodesFormat, streams: Mapping[SideStream, IntArray] = NO_STREAMS
+    ) -> "Codes":
         """Return the codes with the streams ``(time,)`` beside them that a format has, where they are not given as of
-        `beside`.
+        `side_stream`.
         """
-        columns = [streams[each] if each in streams else self.beside(each) for each in codes_format.beside]
+        columns = [streams[each] if each in streams else self.side_stream(each) for each in codes_format.side_streams]
         values = np.column_stack([self.spectral.values, *columns]).astype(np.int32)
         return replace(self, values=values, format=codes_format)
 
@@ -395,7 +404,7 @@ def _joint_fingerprint(parts: Sequence[str]) -> str:
     return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:FINGERPRINT_LENGTH]
 
 
-class CodeMeanings(Protocol):
+class CodeDecoder(Protocol):
     """The decoding of codes to patches and of patches to log-mel. `Tokenizer` implements it."""
 
     @property

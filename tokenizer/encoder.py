@@ -61,12 +61,12 @@ class Encoder:
     folder: Path  # of the tokenizer
     root: Path  # of the recordings
     device: str = "cpu"
-    beside: bool = True  # whether clips and views have the streams beside the codes that the tokenizer has
+    side_streams: bool = True  # whether clips and views have the side streams that the tokenizer has
 
     @property
     def format(self) -> CodesFormat:
         """Meaning of the codes."""
-        return self.tokenizer.format if self.beside else self.tokenizer.format.spectral
+        return self.tokenizer.format if self.side_streams else self.tokenizer.format.spectral
 
     @property
     def key(self) -> str:
@@ -103,7 +103,7 @@ def encode(encoder: Encoder, views: Iterable[View]) -> list[CodedClip]:
             codes = Codes(values=values, num_samples=len(values) * step, format=format)
         else:
             blocks = skip_samples(view.blocks(encoder.root, audio.sample_rate), offset * audio.hop_length)
-            codes = tokenizer.encode_own(blocks, beside=encoder.beside)
+            codes = tokenizer.encode_own(blocks, side_streams=encoder.side_streams)
         clip, split = view.clip, view.clip.split if view.change == AS_RECORDED else None
         clips.append(CodedClip(path=clip.path, span=clip.span, codes=codes, split=split, offset_frames=offset))
     return clips

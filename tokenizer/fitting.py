@@ -459,7 +459,7 @@ def measure_variation(
         late = np.pad(samples, (delay, 0))[: len(samples)]
         # not `encode`, which refuses samples beyond `LOUDEST`: the gain may lift a loud clip above it
         for number, each in enumerate((samples, noisy, samples * gain, late)):
-            counts[number] += tokenizer.encode_own([each], beside=False).counts
+            counts[number] += tokenizer.encode_own([each], side_streams=False).counts
     shares = counts / np.maximum(counts.sum(-1, keepdims=True), 1)
     found = np.abs(shares[1:] - shares[:1]).sum(-1) / 2  # (changes, bands)
     return dict(zip(("noise", "gain", "shift"), found.tolist(), strict=True))

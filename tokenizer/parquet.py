@@ -73,12 +73,12 @@ def _schema(numbers: Iterable[str], *, segments: bool) -> pa.Schema:
 
 
 def _number_columns(format: CodesFormat) -> list[str]:
-    return [CODES, *(each.name for each in format.beside)]
+    return [CODES, *(each.name for each in format.side_streams)]
 
 
 def write_shard(path: Path, clips: Iterable[CodedClip], format: CodesFormat, *, segments: bool = False) -> None:
     """Write one Parquet file atomically, as the clips arrive; ``segments`` adds the columns that segments need."""
-    about, streams = {METADATA_KEY: json.dumps(format.as_dict(), sort_keys=True).encode()}, format.beside
+    about, streams = {METADATA_KEY: json.dumps(format.as_dict(), sort_keys=True).encode()}, format.side_streams
     schema = _schema([CODES, *(each.name for each in streams)], segments=segments).with_metadata(about)
     with aside(path) as beside, pq.ParquetWriter(beside, schema) as writer:
         rows, held = list[dict[str, object]](), 0
@@ -92,7 +92,7 @@ def write_shard(path: Path, clips: Iterable[CodedClip], format: CodesFormat, *, 
                 raise InputError(f"{problem} of one recording: cut it into several")
             start, end = clip.span or (None, None)
             own = {"num_samples": clip.codes.num_samples, CODES: clip.codes.spectral.values.reshape(-1)}
-            own |= {each.name: clip.codes.beside(each) for each in streams} | {"start": start, "end": end}
+            own |= {each.name: clip.codes.side_stream(each) for each in streams} | {"start": start, "end": end}
             rows.append(vars(clip) | own)  # Arrow takes those that the schema names
             held += clip.codes.values.size
             if held >= GROUP_CODES or len(rows) == MAX_GROUP_ROWS:

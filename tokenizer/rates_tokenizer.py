@@ -41,10 +41,10 @@ class RatesTokenizer(Tokenizer):
     def finest(self) -> Tokenizer:
         return self.rates[-1]
 
-    def encode_own(self, blocks: Iterable[FloatArray], *, beside: bool = True) -> Codes:
+    def encode_own(self, blocks: Iterable[FloatArray], *, side_streams: bool = True) -> Codes:
         """Encode blocks at the tokenizer's sample rate at each rate; the samples are kept in memory."""
         samples = [*blocks]
-        return join_rates([each.encode_own(samples, beside=beside) for each in self.rates])
+        return join_rates([each.encode_own(samples, side_streams=side_streams) for each in self.rates])
 
     def _encode_all(self, recordings: Sequence[FloatArray]) -> list[Codes]:
         by_rate = [each._encode_all(recordings) for each in self.rates]

@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tokenizer.code_decoder import CodeDecoder
+from tokenizer.code_decoder import CodeDecoderNetwork
 from tokenizer.codes import Codes
 from tokenizer.tokenizer import Autoencoder, SpeechLayerConfig, StateDecoder, Tokenizer, TokenizerConfig
 from wordless.audio.audio_options import SpectrogramConfig
@@ -155,7 +155,7 @@ class SpeechTokenizer(Tokenizer):
         layer: SpeechLayer,
         absolute: Tensor | None = None,
         gain: float = 0.0,
-        decoder: CodeDecoder | None = None,
+        decoder: CodeDecoderNetwork | None = None,
     ) -> None:
         width, step = config.autoencoder.bottleneck, config.samples_per_code
         if (layer.width, layer.stride) != (width, step):

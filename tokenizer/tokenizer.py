@@ -32,7 +32,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from tokenizer.code_decoder import CodeDecoder, DecoderConfig, inputs
+from tokenizer.code_decoder import CodeDecoderNetwork, DecoderConfig, inputs
 from tokenizer.codes import (
     FINGERPRINT_LENGTH,
     Codes,
@@ -64,7 +64,7 @@ GPU_BLOCKS = 64  # that a GPU computes at once: 4,096 patches
 BLOCKS_TOGETHER = 4  # of several recordings that a CPU computes at once; more leave its cache
 CENTROIDS = "centroids"  # the tensor of the codebook
 AUTOENCODER, DECODER = "autoencoder.", "decoder."  # begins of the names of a network's tensors
-LEVELS = 77  # codes of the stream of level, from -70 to 6 dB full scale
+LEVELS = 77  # codes of the side stream of level, from -70 to 6 dB full scale
 # Other tokenizers are subclasses, whose files are imported for their folders alone.
 SEVERAL_RATES = "tokenizer.rates_tokenizer:RatesTokenizer"
 OF_A_SPEECH_MODEL = "tokenizer.speech_layer:SpeechTokenizer"
@@ -132,9 +132,9 @@ class TokenizerConfig(TokenizerSizes):
         create = Autoencoder if self.speech_layer is None else StateDecoder
         return create(self.autoencoder, self.patch.frames * self.height)
 
-    def create_decoder(self) -> CodeDecoder | None:
+    def create_decoder(self) -> CodeDecoderNetwork | None:
         """Create the decoder of codes in context, with random weights; None: each code is decoded alone."""
-        return None if self.decoder is None else CodeDecoder(self.decoder, self.patch.frames * self.audio.n_mels)
+        return None if self.decoder is None else CodeDecoderNetwork(self.decoder, self.patch.frames * self.audio.n_mels)
 
     @cached_property
     def height(self) -> int:
@@ -188,7 +188,13 @@ class SavedTokenizer(TokenizerConfig):
     GONE: ClassVar[Mapping[str, object]] = {"levels": 1}  # residual codebooks
 
     gain: float = 0.0  # dB, of sound of the codes
+    alone_gain: float | None = None  # dB, of sound of codes without their decoder; older ones did not keep it
     fingerprints: dict[str, str]  # `tokenizer` and `codebook` of the codes' format, and `decoder`, if there is one
+
+    @property
+    def gain_without_decoder(self) -> float:
+        """Make-up gain in dB of codes that are decoded alone; where it is not known, that of the decoder."""
+        return self.gain if self.alone_gain is None else self.alone_gain
 
     @property
     def config(self) -> TokenizerConfig:
@@ -247,6 +253,11 @@ def from_patches(patches: Tensor, *, frames: int, height: int) -> Tensor:
     return blocks.reshape(batch, steps * frames, streams * height)
 
 
+def _require_gain(name: str, gain: float) -> None:
+    if not abs(gain) <= MOST_GAIN:
+        raise InputError(f"{name} is {gain} dB", remedy=f"it must be between {-MOST_GAIN:g} and {MOST_GAIN:g} dB")
+
+
 class Tokenizer(nn.Module):
     """Encoder of sound to codes, and decoder of codes to spectrograms.
 
@@ -274,15 +285,15 @@ class Tokenizer(nn.Module):
         *,
         absolute: Tensor | None = None,
         gain: float = 0.0,
-        decoder: CodeDecoder | None = None,
+        decoder: CodeDecoderNetwork | None = None,
     ) -> None:
         super().__init__()
-        if not abs(gain) <= MOST_GAIN:
-            raise InputError(f"gain is {gain} dB", remedy=f"it must be between {-MOST_GAIN:g} and {MOST_GAIN:g} dB")
+        _require_gain("gain", gain)
         assert (absolute is None) == (config.level is None), (
             "sound as loud as recorded is another if a level is followed"
         )
         self.config, self.gain = config, gain
+        self.alone_gain: float | None = None  # of the codes without the decoder, where there is one and it is known
         self.log_mel = LogMel(config.audio)
         self.autoencoder, self.decoder = autoencoder, decoder
         assert (decoder and decoder.config) == config.decoder, "the config names the decoder's sizes"
@@ -435,27 +446,27 @@ class Tokenizer(nn.Module):
         """Encode a waveform that arrives in blocks of any sizes."""
         return self.encode_own(resample_blocks(blocks, sample_rate, self.config.audio.sample_rate))
 
-    def encode_own(self, blocks: Iterable[FloatArray], *, beside: bool = True) -> Codes:
-        """Encode blocks at the tokenizer's sample rate; ``beside=False`` leaves out the streams beside the codes."""
-        form, samples = self.format if beside else self.format.spectral, 0
+    def encode_own(self, blocks: Iterable[FloatArray], *, side_streams: bool = True) -> Codes:
+        """Encode blocks at the tokenizer's sample rate; ``side_streams=False`` leaves out the side streams."""
+        form, samples = self.format if side_streams else self.format.spectral, 0
         # Codes are kept as bytes: one small tensor per block made the heap of a long recording grow by gigabytes.
         gathered = bytearray()
-        for block, covered in self.encode_stream(blocks, at_once=self._at_once, beside=beside):
+        for block, covered in self.encode_stream(blocks, at_once=self._at_once, side_streams=side_streams):
             gathered += block.cpu().numpy().tobytes()
             samples += covered
         values = np.frombuffer(gathered, np.int32).reshape(-1, form.streams)
         return Codes(values=values, num_samples=samples, format=form)
 
     def encode_stream(
-        self, blocks: Iterable[FloatArray], *, at_once: int = 1, beside: bool = True
+        self, blocks: Iterable[FloatArray], *, at_once: int = 1, side_streams: bool = True
     ) -> Iterator[tuple[Tensor, int]]:
         """Give codes ``(steps, streams)`` and the samples they cover; blocks have the tokenizer's sample rate.
 
         ``at_once`` blocks are computed together, and their codes are on the CPU; those of a single one on the
         tokenizer's device, so a GPU need not finish a block before the next one is sent to it.
         """
-        if self.config.pitch is None or not beside:
-            yield from self._encode_spectrum(blocks, at_once, levels=beside)
+        if self.config.pitch is None or not side_streams:
+            yield from self._encode_spectrum(blocks, at_once, levels=side_streams)
             return
         blocks, heard = tee(blocks)
         pitches, pitch = self._pitches(heard), np.zeros(0, np.int32)
@@ -466,7 +477,7 @@ class Tokenizer(nn.Module):
             yield torch.cat([codes, own.to(codes.device)], dim=1), covered
 
     def _pitches(self, blocks: Iterable[FloatArray]) -> Iterator[IntArray]:
-        """Give the codes of the stream of pitch ``(steps,)``, as soon as the blocks decide them."""
+        """Give the codes of the side stream of pitch ``(steps,)``, as soon as the blocks decide them."""
         assert self.config.pitch is not None, "there is no such stream"
         audio = self.front_end
         octaves = patch_pitches(blocks, audio.sample_rate, audio.hop_length, self.patch_frames)
@@ -481,7 +492,7 @@ class Tokenizer(nn.Module):
     def _encode_spectrum(
         self, blocks: Iterable[FloatArray], at_once: int, *, levels: bool
     ) -> Iterator[tuple[Tensor, int]]:
-        """Give the codes of the spectrum ``(steps, spectral_streams)``, and with ``levels`` also the stream of level.
+        """Give the codes of the spectrum ``(steps, spectral_streams)``, and with ``levels`` the level, too.
 
         See `encode_stream`.
         """
@@ -541,14 +552,14 @@ class Tokenizer(nn.Module):
     def spectrogram(self, values: Tensor, *, before: int = 0, after: int = 0) -> Tensor:
         """Decode codes ``(batch, time, streams)`` to normalised log-mel ``(batch, time * patch_frames, mels)``.
 
-        0 is the mean of the training recordings, as loud as they are. Codes without the streams beside them are decoded
+        0 is the mean of the training recordings, as loud as they are. Codes without the side streams are decoded
         at the reference level.
 
         Of a part of a sound, the first ``before`` and the last ``after`` codes are context, whose log-mel is left out:
         `reach` codes on each side are enough. The bytes are those of the whole sound if the part begins at a multiple
         of `tokenizer.codes.BLOCK` codes.
         """
-        self._require_streams(values, self.config.bands + len(self.finest.format.beside))
+        self._require_streams(values, self.config.bands + len(self.finest.format.side_streams))
         inner = values[:, before : values.shape[1] - after]
         if self.decoder is None:
             return self.at_levels(self.decode_codes(inner[..., : self.config.bands]), inner)
@@ -568,7 +579,7 @@ class Tokenizer(nn.Module):
 
     def decoder_inputs(self, values: Tensor) -> Tensor:
         """Return what a code decoder reads of codes ``(batch, time, streams)``: see `tokenizer.code_decoder.inputs`."""
-        self._require_streams(values, self.config.bands + len(self.finest.format.beside))
+        self._require_streams(values, self.config.bands + len(self.finest.format.side_streams))
         alone, pitch = self.decode_codes(values[..., : self.config.bands]), self.config.pitch
         size = self.patch_frames * self.front_end.n_mels
         patches = alone.reshape(*values.shape[:2], size)  # (N, T * F, M) -> (N, T, F * M)
@@ -593,7 +604,7 @@ class Tokenizer(nn.Module):
         """Refuse codes of other streams than those of the spectrum, or of them and side streams, ``streams`` in all."""
         own = self.config.bands
         if codes.ndim != 3 or codes.shape[2] not in (own, streams or own):
-            sides = "".join(f", {each.name}" for each in self.finest.format.beside)
+            sides = "".join(f", {each.name}" for each in self.finest.format.side_streams)
             known = f"{own} or {streams}, codes{sides}" if streams > own else f"{own}, codes.finest.spectral.values"
             raise InputError(
                 option="shape of the codes", value=(*codes.shape,), rule=f"it must be (batch, time, {known})"
@@ -708,14 +719,22 @@ class Tokenizer(nn.Module):
 
     # Artifacts
 
-    def use_decoder(self, decoder: CodeDecoder) -> None:
-        """Decode codes in context from now on; the codes themselves stay the same."""
+    def use_decoder(self, decoder: CodeDecoderNetwork) -> None:
+        """Decode codes in context from now on; the codes themselves stay the same, and `gain` is to be measured."""
+        if self.decoder is None:
+            self.alone_gain = self.gain
         self.decoder, self.config = decoder.eval(), replace(self.config, decoder=decoder.config)
+
+    def drop_decoder(self) -> None:
+        """Decode each code alone from now on, with the gain for that where it is known."""
+        self.gain = self.gain if self.alone_gain is None else self.alone_gain
+        self.alone_gain, self.decoder, self.config = None, None, replace(self.config, decoder=None)
 
     def save_pretrained(self, folder: Path | str) -> None:
         """Write ``model.safetensors``, a model card and, last, ``config.json``: a folder with a config is whole."""
         own = self.config
-        config = {**stored_config(own), "gain": self.gain, "fingerprints": self._fingerprints}
+        alone = {} if self.alone_gain is None else {"alone_gain": self.alone_gain}
+        config = {**stored_config(own), "gain": self.gain, **alone, "fingerprints": self._fingerprints}
         facts = self.facts | {
             "patch": f"{own.patch.frames} frames of {own.height} mel bands",
             "bottleneck": own.autoencoder.bottleneck,
@@ -767,6 +786,8 @@ class Tokenizer(nn.Module):
                 create = resolve_name(OF_A_SPEECH_MODEL).with_copy(folder, config.speech_layer)
             parts = weights["mean"], weights["std"], autoencoder, weights["centroids"]
             tokenizer = create(config, *parts, absolute=weights.get("absolute"), gain=saved.gain, decoder=decoder)
+            _require_gain("alone_gain", saved.gain_without_decoder)
+            tokenizer.alone_gain = saved.alone_gain
             if not bool((torch.minimum(tokenizer.std, tokenizer.statistics[1]) > 0).all()):
                 raise InputError("a tensor of standard deviations holds numbers that are not above 0")
         if saved.fingerprints != tokenizer._fingerprints:
@@ -806,7 +827,7 @@ def tokenizer_card(codes_format: CodesFormat, facts: Mapping[str, object]) -> st
     rates, about = dict[str, object](), f"A recording becomes {codes_format.bits_per_second:.0f} bits per second."
     for number, each in enumerate(codes_format.formats, 1):
         of = f"{each.spectral_streams} stream(s) of {each.codebook_size} codes"
-        of += "".join(f" and one of {own.levels} for the {own.name}, which is not counted" for own in each.beside)
+        of += "".join(f" and one of {own.levels} for the {own.name}, which is not counted" for own in each.side_streams)
         of += f", {each.bits_per_second:.0f} bits per second"
         steps = f"{each.codes_per_second:g} time steps per second"
         rates[f"`rate_{number}`" if codes_format.rates else "codes"] = f"{steps}, {of}; codebook `{each.codebook}`"

@@ -44,7 +44,7 @@ class TokenizerSizes(Options):
 
 @dataclass(frozen=True, kw_only=True)
 class PitchConfig(Options):
-    """Options of the stream of pitch."""
+    """Options of the side stream of pitch."""
 
     levels: int = option(
         64,
@@ -134,7 +134,7 @@ class SoundChanges(Options):
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeardConfig(SoundChanges):
+class InputAugmentationConfig(SoundChanges):
     """Options of sounds of training clips that networks of log-mel hear: a draw of a clip is often a changed copy."""
 
     copies: ClassVar[int] = 4  # changed copies of each training clip, of which a draw takes one

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool1d, cross_entropy, pad
 
-from tokenizer.codes import CodeMeanings
+from tokenizer.codes import CodeDecoder
 from vocoder.frames import (
     HarmonicVoice,
     Part,
@@ -83,7 +83,7 @@ class VocoderClips:
 
     sound: SampleClips
     codes: npt.NDArray[np.int32]  # (time, streams), one clip after the other, maybe a `numpy.memmap`
-    meanings: CodeMeanings
+    meanings: CodeDecoder
     code_offsets: npt.NDArray[np.int64]  # (clips + 1,)
     groups: npt.NDArray[np.int64]  # (clips,), indices into WaveNetConfig.groups; -1: unknown
 
@@ -343,7 +343,7 @@ def _full_scale(sound: npt.NDArray[np.int16]) -> Tensor:
     return torch.from_numpy(sound.astype(np.float64) / 32_768)
 
 
-def bands_of(meanings: CodeMeanings) -> Tensor:
+def bands_of(meanings: CodeDecoder) -> Tensor:
     """Return the `voice_bands` of a tokenizer's normalised log-mel."""
     zero = torch.zeros(meanings.front_end.n_mels, dtype=torch.float32)
     mean = meanings.denormalise(zero)

@@ -35,7 +35,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import fold, pad
 
-from tokenizer.codes import CodeMeanings
+from tokenizer.codes import CodeDecoder
 from vocoder.frames import band_centres
 from vocoder.vocoder_options import SoundOptions
 from wordless.audio.audio_options import SpectrogramConfig
@@ -387,7 +387,7 @@ class PostFilter:
 
 
 def create_filter(
-    tokenizer: CodeMeanings,
+    tokenizer: CodeDecoder,
     options: SoundOptions,
     voice: VoiceHead | None,
     *,

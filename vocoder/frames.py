@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import pad
 
-from tokenizer.codes import BLOCK, CodeMeanings
+from tokenizer.codes import BLOCK, CodeDecoder
 from vocoder.vocoder_options import HARMONICS, PITCH_INPUTS, TAPS, WaveNetConfig
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.pitch_contour import LOWEST
@@ -69,7 +69,7 @@ class Part:
         return self.values[self.before : len(self.values) - self.after]
 
 
-def parts_of(blocks: Iterable[IntArray], meanings: CodeMeanings, *, behind: IntArray | None = None) -> Iterator[Part]:
+def parts_of(blocks: Iterable[IntArray], meanings: CodeDecoder, *, behind: IntArray | None = None) -> Iterator[Part]:
     """Cut codes ``(time, streams)`` that arrive in blocks into parts of `BLOCK` codes, with the context of each.
 
     A part is given as soon as the codes after it, as many as the decoder looks ahead, have arrived. Codes ``behind``
@@ -92,7 +92,7 @@ def parts_of(blocks: Iterable[IntArray], meanings: CodeMeanings, *, behind: IntA
         buffer, done = buffer[kept:], done + inner - kept
 
 
-def part_of(values: IntArray, start: int, stop: int, meanings: CodeMeanings) -> Part:
+def part_of(values: IntArray, start: int, stop: int, meanings: CodeDecoder) -> Part:
     """Return the part of a sound's codes that decodes ``[start, stop)``.
 
     Parts begin at whole blocks, so a code has the same frames in all of them.
@@ -104,7 +104,7 @@ def part_of(values: IntArray, start: int, stop: int, meanings: CodeMeanings) -> 
 
 def code_frames(
     values: Tensor,
-    meanings: CodeMeanings,
+    meanings: CodeDecoder,
     config: WaveNetConfig,
     *,
     shift: float = 0.0,
@@ -124,7 +124,7 @@ def code_frames(
     return torch.cat([frames, pitch_frames(inner, meanings, shift=shift).to(frames.device)], dim=2)
 
 
-def pitch_frames(values: Tensor, meanings: CodeMeanings, *, shift: float = 0.0) -> Tensor:
+def pitch_frames(values: Tensor, meanings: CodeDecoder, *, shift: float = 0.0) -> Tensor:
     """Return the pitch of codes ``(batch, time, streams)`` as `pitch_inputs` ``(batch, time * patch_frames, 3)``.
 
     Without a stream of pitch it is unknown.
@@ -142,7 +142,7 @@ def mean_level(frames: Tensor, config: WaveNetConfig) -> float:
 
 @torch.inference_mode()
 @exact
-def frames_of(part: Part, tokenizer: CodeMeanings, config: WaveNetConfig, *, shift: float = 0.0) -> Tensor:
+def frames_of(part: Part, tokenizer: CodeDecoder, config: WaveNetConfig, *, shift: float = 0.0) -> Tensor:
     """Compute the conditions ``(frames, condition_inputs)`` of the inner codes of a part."""
     values, before, after = _batch(part.values), part.before, part.after
     with one_thread():
@@ -151,7 +151,7 @@ def frames_of(part: Part, tokenizer: CodeMeanings, config: WaveNetConfig, *, shi
 
 @torch.inference_mode()
 @exact
-def log_mel_of(codes: IntArray | Part, tokenizer: CodeMeanings) -> Tensor:
+def log_mel_of(codes: IntArray | Part, tokenizer: CodeDecoder) -> Tensor:
     """Decode codes ``(time, streams)``, or the inner codes of a part, to unnormalised log-mel ``(frames, mels)``.
 
     The tokenizer's make-up gain is added, so the log-mel has the power of the training recordings.
@@ -163,7 +163,7 @@ def log_mel_of(codes: IntArray | Part, tokenizer: CodeMeanings) -> Tensor:
         return amplify(log_mel, tokenizer.gain, tokenizer.front_end) if tokenizer.gain else log_mel
 
 
-def pitch_of(values: IntArray, tokenizer: CodeMeanings) -> DoubleArray | None:
+def pitch_of(values: IntArray, tokenizer: CodeDecoder) -> DoubleArray | None:
     """Return the pitch of the frames of codes ``(..., time, streams)``, as of `PitchFormat.octaves`, ``(..., frames)``.
 
     None without a stream of pitch.

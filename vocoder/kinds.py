@@ -1,6 +1,6 @@
-"""The kinds of sound that codes become: everything that commands, stages, figures and pages know about each of them.
+"""The synthesis methods that codes become: everything that commands, stages, figures and pages know about each of them.
 
-To add a kind, add it to `KINDS`.
+To add a kind, add it to `SYNTHESIS_METHODS`.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ from typing import Protocol
 
 from torch import Tensor
 
-from tokenizer.codes import CodeMeanings, Codes
+from tokenizer.codes import CodeDecoder, Codes
 from vocoder.unlearned import griffin_lim, harmonics
 
 
 class Stream(Protocol):
     """A function that makes the sound of codes without learning."""
 
-    def __call__(self, codes: Codes, tokenizer: CodeMeanings, *, seed: int) -> Iterator[Tensor]:
+    def __call__(self, codes: Codes, tokenizer: CodeDecoder, *, seed: int) -> Iterator[Tensor]:
         """Yield the samples ``(time,)`` float32 in [-1, 1] piece by piece, ``codes.num_samples`` in all."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Kind:
+class SynthesisMethod:
     """One way to turn codes into sound."""
 
     key: str  # names it in results.json, in names of WAV files and in synthesis=...
@@ -46,7 +46,7 @@ class Kind:
         return self.title[0].upper() + self.title[1:]
 
 
-GRIFFIN_LIM = Kind(
+GRIFFIN_LIM = SynthesisMethod(
     key="griffin_lim",
     title="Griffin-Lim",
     explanation="Griffin-Lim estimates a sound with the spectrum of the codes.",
@@ -54,7 +54,7 @@ GRIFFIN_LIM = Kind(
     stream=griffin_lim,
     version=2,
 )
-HARMONICS = Kind(
+HARMONICS = SynthesisMethod(
     key="harmonics",
     title="harmonics + comb",
     explanation="Harmonics + comb is the sum of the harmonics that the codes mean, which WaveNet reads, and of noise "
@@ -65,7 +65,7 @@ HARMONICS = Kind(
     stream=harmonics,
     comb=True,
 )
-WAVENET = Kind(
+WAVENET = SynthesisMethod(
     key="wavenet",
     title="WaveNet",
     explanation="WaveNet generates the samples.",
@@ -76,10 +76,10 @@ WAVENET = Kind(
 )
 
 # in the order in which figures list them
-KINDS = (GRIFFIN_LIM, HARMONICS, WAVENET)
-BY_KEY = {kind.key: kind for kind in KINDS}
-UNLEARNED = tuple(kind for kind in KINDS if not kind.learned)
-CHOICES = tuple(kind.key for kind in reversed(KINDS))  # of synthesis=..., the best sound first
+SYNTHESIS_METHODS = (GRIFFIN_LIM, HARMONICS, WAVENET)
+BY_KEY = {kind.key: kind for kind in SYNTHESIS_METHODS}
+SIGNAL_PROCESSING = tuple(kind for kind in SYNTHESIS_METHODS if not kind.learned)
+CHOICES = tuple(kind.key for kind in reversed(SYNTHESIS_METHODS))  # of synthesis=..., the best sound first
 ORIGINAL = "original"  # the recording, beside which all kinds are judged
 # The same kinds from the recorded log-mel: what the synthesis alone loses. The others also lose what the codes lose.
 FROM_RECORDED = {
@@ -87,4 +87,4 @@ FROM_RECORDED = {
     for kind in (HARMONICS, WAVENET)
 }
 WAVENET_RECORDED = FROM_RECORDED[WAVENET.key].key
-COMPARED_KINDS = (*(kind.key for kind in FROM_RECORDED.values()), *BY_KEY, ORIGINAL)  # in the order of tables
+COMPARED_SYNTHESIS = (*(kind.key for kind in FROM_RECORDED.values()), *BY_KEY, ORIGINAL)  # in the order of tables

@@ -189,7 +189,7 @@ def pitch(waveform: Waveform) -> DoubleArray:
         with importing("librosa.core.pitch"):
             import librosa.core.pitch  # noqa: F401  # and numba with it, at once: librosa itself waits until it is used
     except (ImportError, OSError) as error:
-        problem = f"pitch cannot be measured ({error}); leave it out of listening.judges: {HOW_TO_GET_PITCH}"
+        problem = f"pitch cannot be measured ({error}); leave it out of listening.metrics: {HOW_TO_GET_PITCH}"
         raise InputError(problem) from error
     if not np.any(waveform.samples):
         return np.full(1 + round(waveform.seconds / HOP_SECONDS), np.nan)
@@ -342,11 +342,11 @@ def beside(
     sound: Waveform,
     contour: DoubleArray | None,
     audio: SpectrogramConfig,
-    judges: Collection[str],
+    metrics: Collection[str],
 ) -> Figures:
     """Compare the original with a sound that was decoded from its codes.
 
-    ``contour`` is the original's `pitch`; None: it is not measured. ``judges`` may name stoi and pesq.
+    ``contour`` is the original's `pitch`; None: it is not measured. ``metrics`` may name stoi and pesq.
     """
     long_enough = len(original.samples) >= audio.hop_length
     own = None if contour is None else pitch(sound)
@@ -354,7 +354,7 @@ def beside(
         "dropouts": dropouts(original, sound),
         "log_mel_distance": log_mel_distance(original, sound, audio) if long_enough else None,
         "mel_cepstral_distortion": mel_cepstral_distortion(original, sound, audio) if long_enough else None,
-        **{name: judge(original, sound) for name, judge in (("stoi", stoi), ("pesq", pesq)) if name in judges},
+        **{name: evaluator(original, sound) for name, evaluator in (("stoi", stoi), ("pesq", pesq)) if name in metrics},
         "pitch_error": None if contour is None or own is None else pitch_error(contour, own),
         "voicing_error": None if contour is None or own is None else voicing_error(contour, own),
     }

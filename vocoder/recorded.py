@@ -5,7 +5,7 @@
     recordings   [ patches of clip 0           ][ patches of clip 1    ] ...
     values         0    1    2    3    4    5     6    7    8    9           each names its own patch
 
-A vocoder decodes them as it decodes the codes of a tokenizer. They have the streams beside the codes that are theirs.
+A vocoder decodes them as it decodes the codes of a tokenizer. They have the side streams that are theirs.
 """
 
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tokenizer.codes import CodeMeanings, Codes, CodesFormat
+from tokenizer.codes import CodeDecoder, Codes, CodesFormat
 from wordless.audio.audio_options import SpectrogramConfig
 
 
@@ -24,7 +24,7 @@ class RecordedLogMel:
 
     gain, reach = 0.0, 0
 
-    def __init__(self, tokenizer: CodeMeanings, patches: Tensor) -> None:
+    def __init__(self, tokenizer: CodeDecoder, patches: Tensor) -> None:
         own = tokenizer.format
         self.tokenizer, self.patches = tokenizer, patches
         streams = 1 + (own.pitch is not None)
@@ -43,7 +43,7 @@ class RecordedLogMel:
         return self.tokenizer.patch_frames
 
     def spectrogram(self, values: Tensor, *, before: int = 0, after: int = 0) -> Tensor:
-        """Return the patches that codes ``(batch, time, streams)`` name, as of `CodeMeanings.spectrogram`."""
+        """Return the patches that codes ``(batch, time, streams)`` name, as of `CodeDecoder.spectrogram`."""
         inner = values[:, before : values.shape[1] - after, 0]
         return self.patches[inner.cpu()].flatten(1, 2).to(values.device)
 
@@ -53,13 +53,13 @@ class RecordedLogMel:
 
 
 def recorded(
-    tokenizer: CodeMeanings, log_mels: Sequence[Tensor], codes: Sequence[Codes]
+    tokenizer: CodeDecoder, log_mels: Sequence[Tensor], codes: Sequence[Codes]
 ) -> tuple[RecordedLogMel, list[Codes]]:
     """Return codes of recordings that name their own patches, and what these mean.
 
     Args:
         tokenizer: of the recordings' ``codes``.
-        log_mels: of each recording, normalised as `CodeMeanings.spectrogram` is ``(codes * patch_frames, mels)``.
+        log_mels: of each recording, normalised as `CodeDecoder.spectrogram` is ``(codes * patch_frames, mels)``.
         codes: of each recording; their pitch is kept.
     """
     patches = [
@@ -69,7 +69,7 @@ def recorded(
     for own in codes:
         columns = [np.arange(first, first + len(own), dtype=np.int32)]
         if (pitch := own.format.pitch) is not None:
-            columns.append(own.beside(pitch))
+            columns.append(own.side_stream(pitch))
         values = np.stack(columns, axis=1).astype(np.int32)
         named.append(Codes(values=values, num_samples=own.num_samples, format=meanings.format))
         first += len(own)

@@ -10,12 +10,12 @@ from pathlib import Path
 from torch import Tensor
 from torch.nn.functional import pad
 
-from tokenizer.codes import BLOCK, CodeMeanings, Codes, join_codes
+from tokenizer.codes import BLOCK, CodeDecoder, Codes, join_codes
 from vocoder.engines import Engine, side_by_side
 from vocoder.filters import REMEMBERED, PostFilter, VoiceHead, create_filter
 from vocoder.frames import pitch_of
 from vocoder.generation import Progress, RunawayGuard
-from vocoder.kinds import HARMONICS, Kind
+from vocoder.kinds import HARMONICS, SynthesisMethod
 from vocoder.unlearned import frame_blocks, harmonics
 from vocoder.vocoder import SAMPLING, SEMITONES_PER_OCTAVE, DecodingInput, Prompt, Sound, Vocoder, after
 from vocoder.vocoder_options import Sampling
@@ -24,21 +24,21 @@ from wordless.base.messages import written
 from wordless.base.seeds import sound_seed
 
 
-class Unlearned:
-    """A kind of sound without learning, which makes sound as a `Vocoder` does, but for groups and recorded beginnings.
+class SignalProcessingBaseline:
+    """A signal-processing baseline, which makes sound as a `Vocoder` does, but for groups and recorded beginnings.
 
     Some kinds pass the filters of the sampling, and a comb whose pitch is that of the codes, or is predicted by
     ``voice``, as does a WaveNet that reads no pitch.
     """
 
-    def __init__(self, kind: Kind, *, voice: VoiceHead | None = None) -> None:
+    def __init__(self, kind: SynthesisMethod, *, voice: VoiceHead | None = None) -> None:
         assert kind.stream is not None, "a learned kind needs a vocoder"
         self.kind, self.make, self.voice = kind, kind.stream, voice
 
     def decode_batch(
         self,
         clips: Sequence[DecodingInput],
-        tokenizer: CodeMeanings,
+        tokenizer: CodeDecoder,
         sampling: Sampling = SAMPLING,
         *,
         progress: Progress | None = None,
@@ -56,7 +56,7 @@ class Unlearned:
     def stream(
         self,
         blocks: Iterable[Codes],
-        tokenizer: CodeMeanings,
+        tokenizer: CodeDecoder,
         sampling: Sampling = SAMPLING,
         *,
         prompt: Sound | None = None,
@@ -75,7 +75,7 @@ class Unlearned:
 
 
 def _filtered(
-    pieces: Iterator[Tensor], codes: Codes, tokenizer: CodeMeanings, own: PostFilter, *, shift: float
+    pieces: Iterator[Tensor], codes: Codes, tokenizer: CodeDecoder, own: PostFilter, *, shift: float
 ) -> Iterator[Tensor]:
     """Filter pieces ``(time,)`` of `BLOCK_FRAMES` each, up to the end of the codes' sound; ``shift`` is in octaves."""
     hop, pitch, left = tokenizer.front_end.hop_length, pitch_of(codes.values, tokenizer), codes.num_samples
@@ -98,7 +98,7 @@ class Synthesis:
     A tokenizer or group that a vocoder was not trained with is refused.
     """
 
-    def __init__(self, maker: Vocoder | Unlearned, tokenizer: CodeMeanings, sampling: Sampling) -> None:
+    def __init__(self, maker: Vocoder | SignalProcessingBaseline, tokenizer: CodeDecoder, sampling: Sampling) -> None:
         self.maker, self.tokenizer, self.sampling = maker, tokenizer, sampling
         self.vocoder = maker if isinstance(maker, Vocoder) else None
         self.groups: tuple[str, ...] = ()  # whose voices it can use
@@ -180,7 +180,7 @@ class Synthesis:
     def notices(self) -> Iterator[str]:
         """Give notices about a replaced engine, a post-filter that stays off, and a level that the codes lack."""
         audio = self.tokenizer.front_end
-        if isinstance(self.maker, Unlearned):
+        if isinstance(self.maker, SignalProcessingBaseline):
             if audio.remove_mean != "none":
                 taken = f"audio.remove_mean={audio.remove_mean} took each mel band's mean off before the codes"
                 title = self.maker.kind.title
@@ -215,9 +215,14 @@ class Synthesis:
 
 
 def create_synthesis(
-    kind: Kind, tokenizer: CodeMeanings, sampling: Sampling, *, folder: Path | None = None, device: str = "cpu"
+    kind: SynthesisMethod,
+    tokenizer: CodeDecoder,
+    sampling: Sampling,
+    *,
+    folder: Path | None = None,
+    device: str = "cpu",
 ) -> Synthesis:
-    """Create the synthesis that makes one kind of sound of a tokenizer's codes.
+    """Create the synthesis that makes one synthesis method of a tokenizer's codes.
 
     Learned kinds read the trained vocoder in ``folder``, on its ``device``; a comb reads its prediction of the pitch,
     where the codes have none.
@@ -228,7 +233,9 @@ def create_synthesis(
     predicted = kind.comb and folder is not None and tokenizer.format.pitch is None
     vocoder = load_vocoder(folder, sampling, device=device) if folder and (kind.learned or predicted) else None
     if not kind.learned:
-        return Synthesis(Unlearned(kind, voice=None if vocoder is None else vocoder.voice), tokenizer, sampling)
+        return Synthesis(
+            SignalProcessingBaseline(kind, voice=None if vocoder is None else vocoder.voice), tokenizer, sampling
+        )
     assert vocoder is not None, "learned kinds are created from a folder"
     return Synthesis(vocoder, tokenizer, sampling)
 

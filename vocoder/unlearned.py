@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from tokenizer.codes import CodeMeanings, Codes, require_same_codebook
+from tokenizer.codes import CodeDecoder, Codes, require_same_codebook
 from vocoder.filters import analyse, hann, limited, overlapping, synthesise
 from vocoder.frames import (
     HIGHEST_HARMONIC,
@@ -51,7 +51,7 @@ class FrameBlock:
     inner: slice  # of the samples of all frames: those of [start, stop), up to the sound's end
 
 
-def frame_blocks(codes: Codes, tokenizer: CodeMeanings, *, before: int = 0, after: int = 0) -> Iterator[FrameBlock]:
+def frame_blocks(codes: Codes, tokenizer: CodeDecoder, *, before: int = 0, after: int = 0) -> Iterator[FrameBlock]:
     """Give blocks that cover all frames once, with up to ``before`` and ``after`` frames of context."""
     require_same_codebook(tokenizer.format, codes.format, owner="the tokenizer")
     patch, hop = tokenizer.patch_frames, tokenizer.front_end.hop_length
@@ -105,7 +105,7 @@ def linear_power(log_mel: Tensor, config: SpectrogramConfig) -> Tensor:
 
 
 @exact
-def griffin_lim(codes: Codes, tokenizer: CodeMeanings, *, seed: int = 0) -> Iterator[Tensor]:
+def griffin_lim(codes: Codes, tokenizer: CodeDecoder, *, seed: int = 0) -> Iterator[Tensor]:
     """Decode codes to sound ``(time,)``, ``codes.num_samples`` long, block by block, by Griffin-Lim.
 
     Griffin and Lim 1984, with the momentum of Perraudin, Balazs and Sondergaard 2013 ("A fast Griffin-Lim algorithm").
@@ -134,7 +134,7 @@ def _griffin_lim_block(log_mel: Tensor, cycles: Tensor, config: SpectrogramConfi
 
 
 @exact
-def noise(codes: Codes, tokenizer: CodeMeanings, *, seed: int = 0) -> Iterator[Tensor]:
+def noise(codes: Codes, tokenizer: CodeDecoder, *, seed: int = 0) -> Iterator[Tensor]:
     """Decode codes to noise ``(time,)`` with their spectrum, a whisper, ``codes.num_samples`` long, block by block.
 
     Noise-vocoded speech is understood well (Shannon et al. 1995, "Speech Recognition with Primarily Temporal Cues",
@@ -153,7 +153,7 @@ def noise(codes: Codes, tokenizer: CodeMeanings, *, seed: int = 0) -> Iterator[T
 
 
 @exact
-def harmonics(codes: Codes, tokenizer: CodeMeanings, *, seed: int = 0, shift: float = 0.0) -> Iterator[Tensor]:
+def harmonics(codes: Codes, tokenizer: CodeDecoder, *, seed: int = 0, shift: float = 0.0) -> Iterator[Tensor]:
     """Decode codes to harmonics at their pitch, and noise without a voice and above the harmonics, block by block.
 
     The harmonics are those that WaveNet reads (`vocoder.frames.HarmonicVoice`). Codes without a pitch become noise. The

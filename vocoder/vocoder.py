@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tokenizer.codes import CodeMeanings, Codes, CodesFormat, require_codes, require_same_codebook, require_sound
+from tokenizer.codes import CodeDecoder, Codes, CodesFormat, require_codes, require_same_codebook, require_sound
 from vocoder.engines import Chosen, choose_engine
 from vocoder.filters import PostFilter, VoiceHead, create_filter
 from vocoder.frames import Part, frames_of, log_mel_of, parts_of, pitch_of
@@ -146,7 +146,7 @@ class Rendering:
     """
 
     def __init__(
-        self, vocoder: Vocoder, tokenizer: CodeMeanings, *, shift: float, prompt: Sound | None, before: Prompt | None
+        self, vocoder: Vocoder, tokenizer: CodeDecoder, *, shift: float, prompt: Sound | None, before: Prompt | None
     ) -> None:
         self.tokenizer, self.shift = tokenizer, shift / SEMITONES_PER_OCTAVE
         self.config = config = vocoder.model.config
@@ -334,12 +334,12 @@ class Vocoder:
         """The engine in use, and a notice if another one was requested."""
         return choose_engine(self.options.engine, self.model.embedding.weight.device.type)
 
-    def filter(self, tokenizer: CodeMeanings, *, prompt: int = 0) -> PostFilter | None:
+    def filter(self, tokenizer: CodeDecoder, *, prompt: int = 0) -> PostFilter | None:
         """Return the filter of one sound, as of `create_filter`."""
         reads_pitch = bool(self.model.config.pitch)
         return create_filter(tokenizer, self.options, self.voice, prompt=prompt, reads_pitch=reads_pitch)
 
-    def combed(self, tokenizer: CodeMeanings) -> bool:
+    def combed(self, tokenizer: CodeDecoder) -> bool:
         """Return whether a pitch comb follows the network."""
         own = self.filter(tokenizer)
         return own is not None and own.comb is not None
@@ -347,7 +347,7 @@ class Vocoder:
     def decode(
         self,
         codes: Codes,
-        tokenizer: CodeMeanings,
+        tokenizer: CodeDecoder,
         *,
         group: str | None = None,
         temperature: float = TEMPERATURE,
@@ -374,7 +374,7 @@ class Vocoder:
     def decode_batch(
         self,
         clips: Sequence[DecodingInput],
-        tokenizer: CodeMeanings,
+        tokenizer: CodeDecoder,
         sampling: Sampling = SAMPLING,
         *,
         progress: Progress | None = None,
@@ -408,7 +408,7 @@ class Vocoder:
         self,
         waveform: Sound,
         codes: Codes,
-        tokenizer: CodeMeanings,
+        tokenizer: CodeDecoder,
         *,
         sample_rate: int | None = None,
         group: str | None = None,
@@ -444,7 +444,7 @@ class Vocoder:
     def stream(
         self,
         blocks: Iterable[Codes],
-        tokenizer: CodeMeanings,
+        tokenizer: CodeDecoder,
         sampling: Sampling = SAMPLING,
         *,
         prompt: Sound | None = None,
@@ -480,14 +480,14 @@ class Vocoder:
         """The conditions of a clip without codes, or whose codes are still to come."""
         return torch.zeros(0, self.model.config.condition_inputs, dtype=torch.float32)
 
-    def _belonging(self, blocks: Iterable[Codes], tokenizer: CodeMeanings) -> Iterator[Codes]:
+    def _belonging(self, blocks: Iterable[Codes], tokenizer: CodeDecoder) -> Iterator[Codes]:
         self.require_tokenizer(tokenizer)
         for codes in blocks:
             require_codes(codes, "codes")
             require_same_codebook(tokenizer.format, codes.format, owner="the tokenizer")
             yield codes
 
-    def require_tokenizer(self, tokenizer: CodeMeanings) -> None:
+    def require_tokenizer(self, tokenizer: CodeDecoder) -> None:
         """Refuse a tokenizer that this vocoder was not trained with: another fingerprint, rate, or shape of a code."""
         config, audio, given = self.model.config, tokenizer.front_end, tokenizer.format
         if not self.tokenizer:

@@ -7,8 +7,8 @@
     python docs/images/draw.py way runs/pictures
     python docs/images/draw.py labels runs/arabic
 
-``way`` draws a recording of a run on its way through the models: wave, log-mel with patches, codes, the GPT's surprise,
-and the sound of the codes. ``labels`` draws accuracy over the number of labels.
+``way`` draws a recording of a run on its way through the models: wave, log-mel with patches, codes, the GPT's
+surprisal, and the sound of the codes. ``labels`` draws accuracy over the number of labels.
 ``pictures`` draws the first screens of the report and of the page of ``wordless demo``; ``chart`` draws the chart of a
 page whose description begins with the given words; ``sounds`` draws spectrograms of sounds of one rate, one below the
 other. The script needs Chromium with its chromedriver, and ``pip install selenium 'wordless[demo]'``.
@@ -115,7 +115,7 @@ def draw_way(run: Path) -> None:
     codes = tokenizer.encode(sound)
     spectrogram = tokenizer.signals_of(sound.samples)[0][0].numpy()  # (time, mels)
     values, step = codes.spectral.values, 1 / codes.format.codes_per_second
-    surprise = -model.log_probabilities(codes).sum(axis=1) / math.log(2)
+    surprisal = -model.log_probabilities(codes).sum(axis=1) / math.log(2)
     figure, axes = plt.subplots(5, sharex=True, figsize=(9, 7), height_ratios=[1, 2, 1, 1, 1], layout="constrained")
     wave, mel, strip, bits, again = axes
     for axis, samples, colour in ((wave, sound.samples, "C0"), (again, vocoder.decode(codes, tokenizer).samples, "C1")):
@@ -135,12 +135,12 @@ def draw_way(run: Path) -> None:
             strip.text(
                 (number + 0.5) * step, stream + 0.5, str(code), ha="center", va="center", fontsize=6, rotation=90
             )
-    bits.bar((np.arange(len(values)) + 0.5) * step, surprise, width=step, color="C2", edgecolor="white", linewidth=0.3)
+    bits.bar((np.arange(len(values)) + 0.5) * step, surprisal, width=step, color="C2", edgecolor="white", linewidth=0.3)
     for axis, title in (
         (wave, "a recording"),
         (mel, "1. its log-mel spectrogram; each cell of the grid is a patch"),
         (strip, "2. each patch becomes one code of the codebook"),
-        (bits, "3. the GPT's surprise at each code, in bits: it predicts them from those before"),
+        (bits, "3. the GPT's surprisal at each code, in bits: it predicts them from those before"),
         (again, "4. the codes in WaveNet's voice"),
     ):
         axis.set_title(title, loc="left", fontsize=11)

@@ -50,9 +50,9 @@ class GptNetwork(BodyNetwork):
         return states.reshape(*states.shape[:-2], -1, codes.shape[2], states.shape[-1]).mean(-2)
 
 
-def _encode(blocks: Iterable[FloatArray], *, folder: Path, device: str, beside: bool) -> Array:
+def _encode(blocks: Iterable[FloatArray], *, folder: Path, device: str, side_streams: bool) -> Array:
     """Convert blocks of samples to codes ``(time, streams)`` by the tokenizer in a folder."""
-    return load_tokenizer(folder, device).encode_own(blocks, beside=beside).values
+    return load_tokenizer(folder, device).encode_own(blocks, side_streams=side_streams).values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +90,7 @@ class GptBody(Body):
         return GptNetwork(gpt)
 
     def front_end(self, folder: Path, *, device: str) -> FrontEnd:
-        return partial(_encode, folder=folder / "tokenizer", device=device, beside=bool(self.codes.beside))
+        return partial(_encode, folder=folder / "tokenizer", device=device, side_streams=bool(self.codes.side_streams))
 
 
 def replace_codes(

@@ -1,6 +1,6 @@
-"""Linear classifiers and regressions on pooled features, refitted quickly for a series of penalties.
+"""Linear classifiers and regressions on pooled features, refitted quickly for a series of regularisation strengths.
 
-Features are standardised with statistics of train, and bounded. Otherwise a code that one training clip has, and many
+Features are standardised with statistics of train, and clipped. Otherwise a code that one training clip has, and many
 clips with noise have, would be an input of hundreds of deviations and would decide alone.
 
 If there are many more features than training clips, those of logistic regression are first rotated into the row space
@@ -10,12 +10,12 @@ dimensions as there are training clips.
 
 Ridge regression is the least squares of targets 0 and 1, or of numbers, with an L2 penalty. It has a closed form. With
 more features than clips it is solved in the space of the clips, otherwise in the space of the features; either way the
-inner products are computed once, and a penalty costs one factorisation of their matrix.
+inner products are computed once, and a regularisation strength costs one factorisation of their matrix.
 
-A penalty is in units of the mean squared norm of the centred training clips: the trace of their Gram matrix over their
-number, its mean eigenvalue. Otherwise the same penalty would be a hundred times as strong for 80 features as for 8,000,
-and a method's place would depend on the width of its features. So features side by side with a copy of themselves, or
-in other units, have the same answers.
+A regularisation strength is in units of the mean squared norm of the centred training clips: the trace of their Gram
+matrix over their number, its mean eigenvalue. Otherwise the same regularisation strength would be a hundred times as
+strong for 80 features as for 8,000, and a method's place would depend on the width of its features. So features side by
+side with a copy of themselves, or in other units, have the same answers.
 """
 
 import os
@@ -41,8 +41,8 @@ R = TypeVar("R")
 # limit is enough: their sampling error is larger than what remains, and fits take less than half as many iterations.
 MANY_CLIPS = 20_000
 TOLERANCE, TOLERANCE_OF_MANY = 1e-4, 1e-3
-# A fold of cross-validation only ranks penalties. With 3,384 training clips its accuracies differed by 0.2 points in
-# the mean from those with a tenth of this limit, and fits took a quarter of the time.
+# A fold of cross-validation only ranks regularisation strengths. With 3,384 training clips its accuracies differed by
+# 0.2 points in the mean from those with a tenth of this limit, and fits took a quarter of the time.
 TOLERANCE_OF_FOLDS = 1e-3
 ROTATED = 2_000  # see `row_space`; from the numbers of operations of about 200 iterations for 30 classes
 
@@ -55,7 +55,9 @@ COMPUTES_WITH_TENSORS = all(
 # Directions in which training clips vary by less than a millionth of their largest deviation are rounding errors.
 SMALLEST_VARIANCE = 1e-12
 CERTAIN = 40.0  # its sigmoid is 1 in float32
-LEAST_GAIN = 0.01  # a point of accuracy, or of R2: a larger bound must gain more than this, and than a standard error
+LEAST_GAIN = (
+    0.01  # a point of accuracy, or of R2: a larger clipping must gain more than this, and than a standard error
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -65,17 +67,17 @@ class Standardiser:
     mean: DoubleArray  # (dim,) of the powers of train's features
     deviation: DoubleArray  # (dim,), 1 for constant features
     power: float
-    bound: float  # in deviations
+    clipping: float  # in deviations
 
     @classmethod
-    def of(cls, train: FloatArray, *, power: float, bound: float) -> "Standardiser":
+    def of(cls, train: FloatArray, *, power: float, clipping: float) -> "Standardiser":
         """Measure features of training clips ``(clips, dim)``."""
         from sklearn.preprocessing import StandardScaler  # here, because its import takes a second
 
         scaler = StandardScaler().fit(_powered(train, power))
-        return cls(mean=scaler.mean_, deviation=scaler.scale_, power=power, bound=bound)
+        return cls(mean=scaler.mean_, deviation=scaler.scale_, power=power, clipping=clipping)
 
-    def unbounded(self, features: FloatArray) -> FloatArray:
+    def unclipped(self, features: FloatArray) -> FloatArray:
         """Return features ``(clips, dim)`` in deviations from the mean of train."""
         inputs = _powered(features, self.power).astype(np.float32)  # a copy, which the next lines change
         inputs -= self.mean
@@ -83,16 +85,16 @@ class Standardiser:
         return inputs
 
     def __call__(self, features: FloatArray) -> FloatArray:
-        """Return the inputs of a probe ``(clips, dim)``: deviations from the mean of train, within the bound."""
-        inputs = self.unbounded(features)
-        return np.clip(inputs, -self.bound, self.bound, out=inputs)
+        """Return the inputs of a probe ``(clips, dim)``: deviations from the mean of train, within the clipping."""
+        inputs = self.unclipped(features)
+        return np.clip(inputs, -self.clipping, self.clipping, out=inputs)
 
 
 def standardise(
-    features: FloatArray, rows: Mapping[str, IndexArray], *, power: float, bound: float
+    features: FloatArray, rows: Mapping[str, IndexArray], *, power: float, clipping: float
 ) -> tuple[Standardiser, dict[str, FloatArray]]:
     """Return the `Standardiser` of the rows of train, and the inputs ``(clips of the split, dim)`` of each split."""
-    standard = Standardiser.of(features[rows["train"]], power=power, bound=bound)
+    standard = Standardiser.of(features[rows["train"]], power=power, clipping=clipping)
     return standard, {split: standard(features[chosen]) for split, chosen in rows.items()}
 
 
@@ -177,13 +179,13 @@ class LogisticProbe:
             for wanted in self._wanted
         ]
 
-    def fit(self, penalty: float) -> None:
-        """Fit with an inverse strength ``penalty`` (C) of the regularisation, in units of the mean squared norm."""
+    def fit(self, c: float) -> None:
+        """Fit with C, the inverse strength of the regularisation, in units of the mean squared norm."""
         with warnings.catch_warnings(), self._dispatch():
             _ignore_expected_warnings()
             for classifier, wanted in zip(self._classifiers, self._wanted, strict=True):
                 if classifier is not None:
-                    classifier.set_params(C=penalty / self._unit).fit(self._there, wanted)
+                    classifier.set_params(C=c / self._unit).fit(self._there, wanted)
 
     def linear(self) -> tuple[DoubleArray, DoubleArray]:
         """Return weights ``(dim, classes)`` and bias ``(classes,)``, whose softmax or sigmoid are the `scores`."""
@@ -261,9 +263,9 @@ class RidgeProbe:
         self._unit = float(self._products.trace()) / len(features) or 1.0
         self._weights: DoubleArray = np.zeros((0, 0))  # (dim, classes)
 
-    def fit(self, penalty: float) -> None:
-        """Fit with an inverse strength ``penalty`` (C) of the regularisation, as in `LogisticProbe`."""
-        solution = self._solve(self._unit / penalty)
+    def fit(self, c: float) -> None:
+        """Fit with C, the inverse strength of the regularisation, as in `LogisticProbe`."""
+        solution = self._solve(self._unit / c)
         if self._by_clips:  # the solution has a row for each clip
             weights = self._features.T @ solution.astype(np.float32)  # in 64 bits ten times as slow
             solution = weights.astype(np.float64)
@@ -282,7 +284,7 @@ class RidgeProbe:
         try:  # the matrix is symmetric, and its transpose is in LAPACK's order
             factor = cho_factor(penalised.T, lower=True, check_finite=False)
             solution: DoubleArray = cho_solve(factor, self._answers, check_finite=False)
-        except LinAlgError:  # rounded products of collinear features, with hardly any penalty
+        except LinAlgError:  # rounded products of collinear features, with hardly any regularisation strength
             # Smaller shares of the largest eigenvalue may be errors of rounding. In the space of the clips each product
             # is a sum in 32 bits, and their errors add up over the clips.
             smallest = float(np.finfo(np.float32).eps) * (len(self._products) if self._by_clips else 1)
@@ -300,7 +302,8 @@ class RidgeProbe:
     def scores(self, features: FloatArray) -> FloatArray:
         """Compute the value of each class ``(clips, classes)``, which is no probability: a fit to 1 or 0.
 
-        Sums have 32 bits, which takes an eighth of the time of 64, and costs about 1e-7 with penalties of up to 10.
+        Sums have 32 bits, which takes an eighth of the time of 64, and costs about 1e-7 with regularisation strengths
+        of up to 10.
         """
         weights, bias = self.linear()
         return np.asarray(features @ weights.astype(np.float32) + bias, np.float32)

@@ -1,30 +1,32 @@
 """Linear probes: how well a linear classifier predicts labels from a representation.
 
 Alain and Bengio, "Understanding intermediate layers using linear classifier probes", 2016 (arXiv:1610.01644). The same
-protocol for every method: frozen features, standardised on train and bounded, no augmentation, one kind of linear
-classifier. A method may offer several candidates (layers, poolings). There are two steps, with equally many penalties
-for all methods:
+protocol for every method: frozen features, standardised on train and clipped, no augmentation, one kind of linear
+classifier. A method may offer several candidates (layers, poolings). There are two steps, with equally many
+regularisation strengths for all methods:
 
-1. Every candidate is tried with a few penalties, and the best one is chosen. Ridge regression judges, also where the
-   probe is a logistic regression: it has a closed form, and a fit of logistic regression for every layer, penalty and
-   fold would take ten times as long as all the rest.
-2. The chosen candidate is tried with more penalties, by the wanted classifier.
+1. Every candidate is tried with a few regularisation strengths, and the best one is chosen. Ridge regression judges,
+also where the
+   probe is a logistic regression: it has a closed form, and a fit of logistic regression for every layer,
+   regularisation strength and fold would take ten times as long as all the rest.
+2. The chosen candidate is tried with more regularisation strengths, by the wanted classifier.
 
-Both are done for each bound of the inputs (`probe.bounds`). A larger bound is taken only where it gains more than a
-standard error and a point of accuracy. Clips without noise do not show what a large bound costs under noise, so the
-smallest one is the rule, and chance must not overrule it.
+Both are done for each clipping of the inputs (`probe.feature_clipping`). A larger clipping is taken only where it gains
+more than a standard error and a point of accuracy. Clips without noise do not show what a large clipping costs under
+noise, so the smallest one is the rule, and chance must not overrule it.
 
 In both steps cross-validation over whole groups of training and validation clips judges, or validation clips do
-(`lm.probing.task`). The winner is fitted on train, and test is measured. Test results of other bounds and of the
+(`lm.probing.task`). The winner is fitted on train, and test is measured. Test results of other clippings and of the
 candidates of the first step, which charts by layer show, choose nothing.
 
-A learning curve is the test accuracy with shares of the labels of training clips, for the candidate and bound that won
-with all of them. Ridge regression reads each share, the whole too. All shares have one penalty, which cross-validation
-within train chooses with all labels, for every method alike: with one clip of each class no clip could be held out, and
-a penalty without choice suits some methods and not others. The features of all training clips are used for
-standardising. With few labels it matters which clips have one, so each share except the whole is drawn several times.
+A learning curve is the test accuracy with shares of the labels of training clips, for the candidate and clipping that
+won with all of them. Ridge regression reads each share, the whole too. All shares have one regularisation strength,
+which cross-validation within train chooses with all labels, for every method alike: with one clip of each class no clip
+could be held out, and a regularisation strength without choice suits some methods and not others. The features of all
+training clips are used for standardising. With few labels it matters which clips have one, so each share except the
+whole is drawn several times.
 
-A winner is saved as a `FittedProbe`, which standardises and bounds a pooled vector and maps it to classes. The rotation
+A winner is saved as a `FittedProbe`, which standardises and clips a pooled vector and maps it to classes. The rotation
 into the row space of the training clips and the classifier are affine, so one matrix and one bias replace both.
 """
 
@@ -50,18 +52,24 @@ from lm.probing.linear import (
     standardise,
     tolerance_of,
 )
-from lm.probing.task import ProbeTask, Rows, divisions, penalty_grid, training_parts
+from lm.probing.task import ProbeTask, Rows, c_grid, divisions, training_parts
 from tokenizer.tokenizer_options import Readout
 from wordless.audio.views import Noise
 from wordless.base.arrays import BoolArray, DoubleArray, FloatArray, IndexArray
 from wordless.base.messages import InputError
+from wordless.base.options import REQUIRED, renamed
 from wordless.base.saved_models import PROBE, load_network, model_folder, reading, write_model
 
 Features = Mapping[str, FloatArray]  # of each split, or of each candidate
 Point = dict[str, Any]  # a figure of the test clips under one condition, as plain values
 NOISE = "noise"  # beside the splits: test clips with noise, one ratio after the other
 DRAWS = 5  # of the clips with labels, per share
-FIGURES = ("bound", "penalty", "validation_accuracy", "test_accuracy", "low", "high")  # of a candidate
+# Figures of a candidate: name in the files of an entry, which older versions wrote too -> attribute of `ProbeResult`.
+FIGURES = {
+    "bound": "clipping",
+    "penalty": "c",
+    **{each: each for each in ("validation_accuracy", "test_accuracy", "low", "high")},
+}
 ONE_ERROR = 0.6827  # confidence of an interval of one standard error to each side
 
 
@@ -70,8 +78,8 @@ class ProbeResult:
     """The result of one candidate. For tasks with several labels, "accuracy" is mean average precision."""
 
     of: str  # the candidate
-    bound: float | None  # of its inputs, in deviations; None: the method has its own scores
-    penalty: float | None  # the C that was chosen; None: the method has its own scores
+    clipping: float | None  # of its inputs, in deviations; None: the method has its own scores
+    c: float | None  # the C that was chosen; None: the method has its own scores
     tries: Mapping[float, float]  # accuracy with each C: on validation clips, or the mean over the parts
     validation_accuracy: float  # the largest of them
     parts: tuple[float, ...]  # accuracy on each part of cross-validation; empty where validation clips chose
@@ -82,84 +90,84 @@ class ProbeResult:
     # the fit; None: of a candidate, or of own scores
     standard: Standardiser | None  # that makes its inputs
     linear: tuple[DoubleArray, DoubleArray] | None  # weights (dim, classes) and bias (classes,) for these inputs
-    largest: Mapping[Noise, float]  # largest input of the test clips with each noise, in deviations, not bounded
+    largest: Mapping[Noise, float]  # largest input of the test clips with each noise, in deviations, not clipped
 
 
 def probe_method(
     candidates: Features, task: ProbeTask, config: ProbeConfig, *, threads: int = 1
 ) -> tuple[ProbeResult, list[ProbeResult]]:
-    """Choose among the bounds, and for each among the candidates ``(clips, dim)`` of a method, then among penalties.
+    """Choose among the clippings, and for each among the candidates ``(clips, dim)`` of a method, then among Cs.
 
     ``threads`` candidates or folds are fitted side by side, which changes no result. The result of the second step is
-    returned, then those of all candidates in the first step with its bound.
+    returned, then those of all candidates in the first step with its clipping.
     """
-    ridge = replace(config, classifier="ridge", penalties=config.layer_penalties)
+    ridge = replace(config, classifier="ridge", regularisation_strengths=config.layer_regularisation_strengths)
 
-    def judge(bound: float, name: str) -> ProbeResult:
-        result = probe(candidates[name], task, ridge, bound, of=name)
+    def judge(clipping: float, name: str) -> ProbeResult:
+        result = probe(candidates[name], task, ridge, clipping, of=name)
         return replace(result, standard=None, linear=None)  # they take memory
 
     steps = list[tuple[ProbeResult, list[ProbeResult]]]()
-    for bound in config.bounds:
-        results = side_by_side(partial(judge, bound), candidates, threads=threads)
+    for clipping in config.feature_clipping:
+        results = side_by_side(partial(judge, clipping), candidates, threads=threads)
         chosen = max(results, key=lambda each: each.validation_accuracy).of  # the first among equals
-        steps.append((probe(candidates[chosen], task, config, bound, of=chosen, threads=threads), results))
+        steps.append((probe(candidates[chosen], task, config, clipping, of=chosen, threads=threads), results))
     winners = [winner for winner, _ in steps]
-    return steps[place_of_bound([each.validation_accuracy for each in winners], _judging_clips(winners[0], task))]
+    return steps[place_of_clipping([each.validation_accuracy for each in winners], _judging_clips(winners[0], task))]
 
 
-def place_of_bound(reached: Sequence[float], clips: int) -> int:
-    """Return the place of the first of several bounds that is not clearly worse than the best on so many clips."""
+def place_of_clipping(reached: Sequence[float], clips: int) -> int:
+    """Return the place of the first of several clippings that is not clearly worse than the best on so many clips."""
     best = max(reached)
     low, _ = share_interval(best, clips, confidence=ONE_ERROR)
     return next(place for place, each in enumerate(reached) if each >= min(low, best - LEAST_GAIN))
 
 
 def probe(
-    features: FloatArray, task: ProbeTask, config: ProbeConfig, bound: float, *, of: str, threads: int = 1
+    features: FloatArray, task: ProbeTask, config: ProbeConfig, clipping: float, *, of: str, threads: int = 1
 ) -> ProbeResult:
-    """Choose C for one candidate and bound (the strongest regularisation among equals), fit train, and measure test.
+    """Choose C for one candidate and clipping (the strongest regularisation among equals), fit train, and measure test.
 
     Test chooses nothing. ``features (clips, dim)``, finite ones, have a row for each clip; ``threads`` folds are fitted
     side by side.
     """
-    penalties = penalty_grid(config.penalties, config)
-    tries, parts, fits = dict[float, float](), tuple[float, ...](), penalties
+    strengths = c_grid(config.regularisation_strengths, config)
+    tries, parts, fits = dict[float, float](), tuple[float, ...](), strengths
     if task.parts is not None:
 
         def accuracies(rows: Rows) -> list[float]:
-            """Fit one division with each penalty; return the accuracies on what it holds out."""
+            """Fit one division with each regularisation strength; return the accuracies on what it holds out."""
             rows = task.learned(rows)  # a copy is held out with its clip
-            _, inputs = standardise(features, rows, power=config.power, bound=bound)
+            _, inputs = standardise(features, rows, power=config.power, clipping=clipping)
             known, reached = task.targets[rows["train"]], list[float]()
             classifier = create_classifier(inputs["train"], known, task, config, tolerance=TOLERANCE_OF_FOLDS)
             held_out, wanted = classifier.prepare(inputs["validation"]), task.targets[rows["validation"]]
-            for penalty in penalties:
-                classifier.fit(penalty)
+            for c in strengths:
+                classifier.fit(c)
                 reached.append(accuracy(classifier.scores(held_out), wanted, task))
             return reached
 
         reached = np.array(
             side_by_side(accuracies, divisions(task).values(), threads=threads), np.float64
-        )  # (parts, penalties)
-        tries = dict(zip(penalties, reached.mean(0).tolist(), strict=True))
+        )  # (parts, regularisation strengths)
+        tries = dict(zip(strengths, reached.mean(0).tolist(), strict=True))
         best = int(reached.mean(0).argmax())
-        parts, fits = tuple(reached[:, best].tolist()), penalties[best : best + 1]
-    standard, inputs = standardise(features, _all_rows(task), power=config.power, bound=bound)
+        parts, fits = tuple(reached[:, best].tolist()), strengths[best : best + 1]
+    standard, inputs = standardise(features, _all_rows(task), power=config.power, clipping=clipping)
     classifier = create_classifier(inputs["train"], task.targets[task.learned_rows(task.rows["train"])], task, config)
     prepared = {split: classifier.prepare(own) for split, own in inputs.items() if split != "train"}
-    largest = {each: float(np.abs(standard.unbounded(features[rows])).max()) for each, rows in task.noisy.items()}
+    largest = {each: float(np.abs(standard.unclipped(features[rows])).max()) for each, rows in task.noisy.items()}
     scores, linear = dict[str, FloatArray](), (np.zeros((0, 0)), np.zeros(0))
-    for penalty in fits:  # ascending: each fit starts from the solution of the previous fit
-        classifier.fit(penalty)
+    for c in fits:  # ascending: each fit starts from the solution of the previous fit
+        classifier.fit(c)
         found = {}
         if task.parts is None:
             found["validation"] = classifier.scores(prepared["validation"])
-            tries[penalty] = accuracy(found["validation"], task.targets[task.rows["validation"]], task)
-        if max(tries, key=lambda each: tries[each]) == penalty:
+            tries[c] = accuracy(found["validation"], task.targets[task.rows["validation"]], task)
+        if max(tries, key=lambda each: tries[each]) == c:
             tested = {split: classifier.scores(own) for split, own in prepared.items() if split != "validation"}
             scores, linear = {**found, **tested}, classifier.linear()
-    fitted = {"bound": bound, "standard": standard, "linear": linear, "largest": largest}
+    fitted = {"clipping": clipping, "standard": standard, "linear": linear, "largest": largest}
     return _result(of, tries, scores, task, config, parts=parts, **fitted)
 
 
@@ -176,18 +184,18 @@ def _result(
     """Measure the test clips by the scores of each split; what was not ``fitted`` has no tries."""
     found = _measured([outcome(scores["test"], task.targets[task.rows["test"]], task)], task, config)
     estimate = found.estimate(0, confidence=config.confidence)
-    penalty = max(tries, key=lambda each: tries[each]) if tries else None
+    c = max(tries, key=lambda each: tries[each]) if tries else None
     held_out = task.targets[task.rows["validation"]]
     return ProbeResult(
         of=of,
-        penalty=penalty,
+        c=c,
         tries=tries,
-        validation_accuracy=accuracy(scores["validation"], held_out, task) if penalty is None else tries[penalty],
+        validation_accuracy=accuracy(scores["validation"], held_out, task) if c is None else tries[c],
         scores=scores,
         test_accuracy=estimate.value,
         low=estimate.low,
         high=estimate.high,
-        **{"bound": None, "parts": (), "standard": None, "linear": None, "largest": {}, **fitted},
+        **{"clipping": None, "parts": (), "standard": None, "linear": None, "largest": {}, **fitted},
     )
 
 
@@ -265,15 +273,15 @@ def _point(reached: Sequence[Outcome], task: ProbeTask, config: ProbeConfig, **c
 
 
 def learning_curve(
-    features: FloatArray, task: ProbeTask, config: ProbeConfig, *, bound: float, threads: int = 1
+    features: FloatArray, task: ProbeTask, config: ProbeConfig, *, clipping: float, threads: int = 1
 ) -> list[Point]:
     """Compute a point for each share of labels from ``features (clips, dim)``; ``threads`` draws are fitted at once."""
     if not config.learning_curve:
         return []
     labels = task.targets[task.rows["train"]]
-    _, inputs = standardise(features, task.learned(task.rows), power=config.power, bound=bound)
-    penalty = _curve_penalty(inputs["train"], task, config, threads=threads)
-    fit = partial(_fit_labelled, inputs["train"], inputs["test"], task, penalty)
+    _, inputs = standardise(features, task.learned(task.rows), power=config.power, clipping=clipping)
+    c = _curve_c(inputs["train"], task, config, threads=threads)
+    fit = partial(_fit_labelled, inputs["train"], inputs["test"], task, c)
     wanted, points = task.targets[task.rows["test"]], list[Point]()
     for share in config.learning_curve:
         kept = [np.sort(labelled_clips(labels, share, seed=config.seed, draw=draw)) for draw in range(DRAWS)]
@@ -323,37 +331,37 @@ def _candidate_record(candidate: ProbeResult, task: ProbeTask) -> dict[str, obje
         }
         for noise, scores in _under_noise(candidate, task).items()
     ]
-    record = {"of": candidate.of, **{name: getattr(candidate, name) for name in FIGURES}}
+    record = {"of": candidate.of, **{name: getattr(candidate, of) for name, of in FIGURES.items()}}
     return record | ({"noise": noise} if noise else {})
 
 
-def _curve_penalty(train: FloatArray, task: ProbeTask, config: ProbeConfig, *, threads: int) -> float:
-    """Choose the penalty of a learning curve by cross-validation within train with all labels; of equals the middle."""
+def _curve_c(train: FloatArray, task: ProbeTask, config: ProbeConfig, *, threads: int) -> float:
+    """Choose C of a learning curve by cross-validation within train with all labels; of equals the middle."""
     targets, device = task.targets[task.learned_rows(task.rows["train"])], task.device_for(train)
-    parts, penalties = np.array(training_parts(task, seed=config.seed)), penalty_grid(config.penalties, config)
+    parts, strengths = np.array(training_parts(task, seed=config.seed)), c_grid(config.regularisation_strengths, config)
     parts = np.tile(parts, len(targets) // len(parts))  # a copy is held out with its clip
-    held_out = np.zeros((len(penalties), *targets.shape), np.float32)
+    held_out = np.zeros((len(strengths), *targets.shape), np.float32)
 
     def judge(part: str) -> None:
         inside = parts == part
         ridge = RidgeProbe(train[~inside], targets[~inside], device=device)
-        for place, penalty in enumerate(penalties):
-            ridge.fit(penalty)
+        for place, c in enumerate(strengths):
+            ridge.fit(c)
             held_out[place, inside] = ridge.scores(train[inside])
 
     side_by_side(judge, np.unique(parts), threads=threads)
     reached = np.array([accuracy(scores, targets, task) for scores in held_out])
     best = np.flatnonzero(reached == reached.max())  # a few hundred clips often give equal accuracies
-    return penalties[int(best[(len(best) - 1) // 2])]  # equals mostly lie side by side: far from both ends of these
+    return strengths[int(best[(len(best) - 1) // 2])]  # equals mostly lie side by side: far from both ends of these
 
 
-def _fit_labelled(train: FloatArray, test: FloatArray, task: ProbeTask, penalty: float, kept: IndexArray) -> FloatArray:
+def _fit_labelled(train: FloatArray, test: FloatArray, task: ProbeTask, c: float, kept: IndexArray) -> FloatArray:
     """Fit the ``kept`` training clips and their copies; return the test scores."""
     rows = task.learned_rows(task.rows["train"])
     clips = len(task.rows["train"])
     fitted = np.concatenate([kept + first for first in range(0, len(rows), clips)])
     ridge = RidgeProbe(train[fitted], task.targets[rows[fitted]], device=task.device_for(train))
-    ridge.fit(penalty)
+    ridge.fit(c)
     return ridge.scores(test)
 
 
@@ -395,12 +403,12 @@ def method_record(
         scores["validation_predictions"] = task.names(answers(winner.scores["validation"], task))
         scores |= {"validation_scores": _rounded(winner.scores["validation"])} if several else {}
     # The values of ridge regression are no probabilities, and a clip may have several answers.
-    certain = not several and (config.classifier == "logistic" or winner.penalty is None)
+    certain = not several and (config.classifier == "logistic" or winner.c is None)
     noise = noise_points(winner, task, config)
     return {
         "of": of,
         "chosen": winner.of,
-        **{name: getattr(winner, name) for name in FIGURES},
+        **{name: getattr(winner, own) for name, own in FIGURES.items()},
         # over the classes that occur on test
         "macro_f1": float(f1_score(targets, predicted, labels=present, average="macro", zero_division=0)),
         "mean_average_precision": float(measure(Rankings(truth=targets, scores=tested[None, None]))[0, 0]),
@@ -426,7 +434,7 @@ Answer = Literal["one", "several", "value"]  # one class, several classes, or va
 
 @dataclass(frozen=True, kw_only=True)
 class VectorRecipe:
-    """How the vectors of a comparison were made: poolings and hearings, states of the GPT, and codes."""
+    """How the vectors of a comparison were made: poolings and test-time augmentation, states of the GPT, and codes."""
 
     vectors: VectorConfig = VECTORS
     states: tuple[States, ...] = RESIDUAL
@@ -451,7 +459,7 @@ class ProbeDescription:
     classes: tuple[str, ...]
     dim: int  # of a vector
     power: float  # of the features' magnitudes
-    bound: float  # of the standardised features, in deviations
+    clipping: float = renamed(REQUIRED, "bound")  # of the standardised features, in deviations
     answer: Answer
     test_accuracy: float  # for several labels, mean average precision
     chance: float  # test accuracy of the class that is most frequent in train; 0 for several labels
@@ -486,7 +494,7 @@ class FittedProbe:
             mean=network.mean.numpy(),
             deviation=network.deviation.numpy(),
             power=description.power,
-            bound=description.bound,
+            clipping=description.clipping,
         )
 
     @classmethod
@@ -506,7 +514,7 @@ class FittedProbe:
             classes=task.classes,
             dim=len(weights),
             power=config.power,
-            bound=result.standard.bound,
+            clipping=result.standard.clipping,
             answer="value" if config.classifier == "ridge" else "several" if task.multi_label else "one",
             test_accuracy=result.test_accuracy,
             chance=task.most_frequent[1] if task.most_frequent else 0.0,

@@ -20,18 +20,20 @@ from wordless.base.messages import InputError, counted
 from wordless.base.seeds import balanced, set_title
 
 
-def penalty_grid(count: int, config: ProbeConfig) -> tuple[float, ...]:
+def c_grid(count: int, config: ProbeConfig) -> tuple[float, ...]:
     """Return ``count`` values of C, ascending: the middles of equal parts of the range, on a log scale."""
-    low, high = np.log([config.penalty_low, config.penalty_high])
+    low, high = np.log([config.c_low, config.c_high])
     return tuple(np.exp(low + (high - low) * (np.arange(count) + 0.5) / count).tolist())
 
 
 def require_equal_counts(counts: Mapping[str, int]) -> None:
-    """Refuse a comparison of methods with different numbers of penalties; 0 means that a method has its own scores."""
+    """Refuse methods with different numbers of regularisation strengths; 0: a method has its own scores."""
     tried = {of: count for of, count in counts.items() if count}
     if len(set(tried.values())) > 1:
         found = ", ".join(f"{of} {count}" for of, count in tried.items())
-        raise InputError(f"the methods were not tried with equally many penalties ({found}); give all as many")
+        raise InputError(
+            f"the methods were not tried with equally many regularisation strengths ({found}); give all as many"
+        )
 
 
 SPLITS = ("train", "validation", "test")
@@ -200,7 +202,7 @@ def require_labels(labels: Sequence[str | None]) -> None:
 Rows = Mapping[str, IndexArray]
 Names = Sequence[str | None]
 FOLDS = 5  # of whole groups, where there are that many
-MOST_PARTS = 50  # given folds; each costs a fit for every penalty
+MOST_PARTS = 50  # given folds; each costs a fit for every regularisation strength
 
 
 def with_parts(task: ProbeTask, config: ProbeConfig, *, groups: Names, folds: Names) -> ProbeTask:
@@ -284,8 +286,8 @@ def _require_parts(named: Names, by: str) -> None:
         )
     known, most = sorted({str(name) for name in named}), MOST_PARTS if by == "fold" else len(named)
     if not 2 <= len(known) <= most:
-        bound = f" to {most}" if by == "fold" else " or more"
+        most_parts = f" to {most}" if by == "fold" else " or more"
         raise InputError(
             f"probe.choose_by={by} leaves out {by}s of the training and validation clips, and they have {len(known)} "
-            f"({', '.join(known[:3])}); it takes 2{bound}: use probe.choose_by=auto"
+            f"({', '.join(known[:3])}); it takes 2{most_parts}: use probe.choose_by=auto"
         )

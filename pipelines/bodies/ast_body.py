@@ -14,7 +14,7 @@ from lm.finetuning import HeadConfig
 from pipelines.bodies.network_options import LABELLED, RANDOM, BodyOptions, ClipTraining, NetworkSettings, RunPart
 from pipelines.bodies.networks import (
     VALIDATION_FRAMES,
-    HeardClips,
+    AugmentedInputs,
     LabelTraining,
     Network,
     layer_reader,
@@ -95,7 +95,7 @@ class AstSettings(ClipTraining, NetworkSettings):
         config, sizes, seed = self.model, other_options(self.model, "weights"), self.fit.seed
         folder = None if config.weights is None else Path(config.weights)
 
-        def source(data: HeardClips, longest: int) -> Source:
+        def source(data: AugmentedInputs, longest: int) -> Source:
             positions = min(max(longest - of.PATCH, 0) // of.STRIDE + 1, config.patches)
             known = folder is not None and of.is_audio_model(folder)
             statistics = None if known else measured_statistics(data.entry)

@@ -17,7 +17,7 @@ from pipelines.bodies.networks import VALIDATION_FRAMES, LabelTraining, Network,
 from pipelines.methods.method import CURVES, FEW, Line, Method, untrained
 from pipelines.stages.features import ClipReading
 from pipelines.store.store import Entry, other_options
-from tokenizer.tokenizer_options import HeardConfig
+from tokenizer.tokenizer_options import InputAugmentationConfig
 from wordless.base.options import option
 from wordless.training import FitConfig
 
@@ -58,7 +58,7 @@ class BaselineSettings(NetworkSettings):
     seed: int = 0  # seed of the untrained encoder
 
     @property
-    def copies(self) -> HeardConfig:
+    def copies(self) -> InputAugmentationConfig:
         return self.supervised.views
 
     def network(

@@ -40,7 +40,7 @@ from lm.tokens import loss
 from pipelines.bodies.cnn_body import BaselineSettings
 from pipelines.bodies.network_options import NetworkSettings
 from pipelines.bodies.networks import (
-    HeardClips,
+    AugmentedInputs,
     Network,
     changed_spectrograms,
     filter_banks,
@@ -57,13 +57,13 @@ from pipelines.bodies.wav2vec2_body import OPTION, Wav2vec2Settings
 from pipelines.chain.study import Study, unlabelled_prefix
 from pipelines.methods.method import Method
 from pipelines.stages.features import ClipReading
-from pipelines.stages.listening import Judge
+from pipelines.stages.listening import Evaluator
 from pipelines.stages.stored_arrays import TRAINED_ON, waveforms
 from pipelines.store.stage import Run, stage
 from pipelines.store.store import Entry, other_options
 from pipelines.store.stored_features import stacked_rows, write_features
 from tokenizer.tokenizer import Tokenizer
-from tokenizer.tokenizer_options import HeardConfig, Readout
+from tokenizer.tokenizer_options import InputAugmentationConfig, Readout
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.spectrogram import SAMPLE, frame_statistics
@@ -89,18 +89,20 @@ def _described(study: Study, reading: ClipReading, method: Method) -> tuple[Netw
     return own, own.network(reading, method.network, study.statistics if own.inputs == "log_mel" else None)
 
 
-def _inputs_of(study: Study, own: NetworkSettings) -> HeardClips:
+def _inputs_of(study: Study, own: NetworkSettings) -> AugmentedInputs:
     """Store what a network reads of the clips that it is trained on."""
     match own.inputs:
         case "log_mel":
             return heard(study, own.copies)
         case "filter_banks":
-            return HeardClips(entry=filter_banks(study.session, study.manifest))
+            return AugmentedInputs(entry=filter_banks(study.session, study.manifest))
         case "waveforms":
-            return HeardClips(entry=waveforms(study.session, study.manifest, study.audio.sample_rate))
+            return AugmentedInputs(entry=waveforms(study.session, study.manifest, study.audio.sample_rate))
 
 
-def learned_features(study: Study, reading: ClipReading, method: Method, network: Network, inputs: HeardClips) -> Entry:
+def learned_features(
+    study: Study, reading: ClipReading, method: Method, network: Network, inputs: AugmentedInputs
+) -> Entry:
     """Train a network on the labels of clips, and read its layers."""
     study.add(inputs.entry)
     separator, of = study.settings.probe.label_separator, method.network
@@ -126,36 +128,36 @@ def _spectrograms(study: Study, clips: Clips, prefix: str = "") -> Entry:
     return study.entries[name]
 
 
-def heard(study: Study, views: HeardConfig) -> HeardClips:
+def heard(study: Study, views: InputAugmentationConfig) -> AugmentedInputs:
     """Return the spectrograms of the corpus with those of changed copies, if there are any."""
     return _with_copies(study, study.manifest, spectrograms_of(study), views)
 
 
-def heard_unlabelled(study: Study, views: HeardConfig) -> tuple[HeardClips, ...]:
+def heard_unlabelled(study: Study, views: InputAugmentationConfig) -> tuple[AugmentedInputs, ...]:
     """Return the same of each source of clips without labels."""
     pairs = zip(study.unlabelled, unlabelled_spectrograms(study), strict=True)
     return tuple(_with_copies(study, *each, views) for each in pairs)
 
 
-def _with_copies(study: Study, clips: Clips, entry: Entry, views: HeardConfig) -> HeardClips:
+def _with_copies(study: Study, clips: Clips, entry: Entry, views: InputAugmentationConfig) -> AugmentedInputs:
     numbers, changes = range(views.copies if views.changed else 0), views.of_copies
     make = partial(changed_spectrograms, study.session, clips, study.audio, study.statistics, changes)
     made = map(make, numbers)  # those of other options or clips are others
     copies = tuple(study.add(each, f"changed_spectrograms_{each.key}") for each in made)
-    return HeardClips(entry=entry, copies=copies, changed=views.changed)
+    return AugmentedInputs(entry=entry, copies=copies, changed=views.changed)
 
 
-def network_judge(study: Study, method: Method, task: ProbeTask) -> Judge:
-    """Return a network with its own head as the judge of labels, of clips as they are."""
+def network_evaluator(study: Study, method: Method, task: ProbeTask) -> Evaluator:
+    """Return a network with its own head as the evaluator of labels, of clips as they are."""
     own, network = _described(study, study.plain, method)
     inputs = _inputs_of(study, own)
     classifier = network.train(study.plain, inputs, task.classes)
-    study.add_for_judge(inputs.entry, inputs.entry.stage)
-    study.add_for_judge(classifier, classifier.stage)
+    study.add_for_evaluator(inputs.entry, inputs.entry.stage)
+    study.add_for_evaluator(classifier, classifier.stage)
     describe = partial(_layers_of, network.reader_of(classifier, ()))
     scores = partial(head_scores, classifier.place, body=type(network.reader.body))
-    name, read = study.settings.listening.judge, (classifier, study.statistics)
-    return Judge(name=name, inputs=read, describe=describe, scores=scores)
+    name, read = study.settings.listening.evaluator, (classifier, study.statistics)
+    return Evaluator(name=name, inputs=read, describe=describe, scores=scores)
 
 
 def _layers_of(reader: LayerReader, view: View) -> dict[str, FloatArray]:
@@ -170,7 +172,9 @@ def _layers_of(reader: LayerReader, view: View) -> dict[str, FloatArray]:
     keys={"settings": lambda settings: [settings.encoder, other_options(settings.simclr, "views")]},
     together=True,
 )
-def simclr(run: Run, spectrograms: HeardClips, unlabelled: Sequence[HeardClips], settings: BaselineSettings) -> None:
+def simclr(
+    run: Run, spectrograms: AugmentedInputs, unlabelled: Sequence[AugmentedInputs], settings: BaselineSettings
+) -> None:
     """Train SimCLR on the training clips and on each source of clips without labels."""
     own, train, held_out = settings.simclr, *(spectrograms.of(split) for split in TRAINED_ON)
     for source in unlabelled:
@@ -271,7 +275,9 @@ def speech_features(study: Study, method: Method) -> Entry:
     network = own.network(study, source)
     if not method.learns_labels:
         return network.features(study, method.name)
-    return learned_features(study, study, method, network, HeardClips(entry=waveforms(session, study.manifest, rate)))
+    return learned_features(
+        study, study, method, network, AugmentedInputs(entry=waveforms(session, study.manifest, rate))
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -296,8 +302,8 @@ SOUND, WINDOW, READ = "gpt_sound", "gpt_window", "gpt_read"
 def sound_gpt(
     run: Run,
     name: str,
-    corpus: HeardClips,
-    unlabelled: Sequence[HeardClips],
+    corpus: AugmentedInputs,
+    unlabelled: Sequence[AugmentedInputs],
     settings: SoundGPTSettings,
     *,
     tokenizer: ReadCodes | None,
@@ -350,7 +356,7 @@ def sound_states(study: Study, method: Method) -> Entry:
     trained = sound_gpt(
         study.session.named(of.title),
         of.training_stage,
-        heard(study, own.views if of.training else HeardConfig()),
+        heard(study, own.views if of.training else InputAugmentationConfig()),
         heard_unlabelled(study, own.views) if of.training else (),
         own,
         tokenizer=read,

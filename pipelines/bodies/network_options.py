@@ -18,7 +18,7 @@ from pipelines.methods.method import BodySettings, Method
 from pipelines.stages.features import ClipReading
 from pipelines.stages.stage_options import TrainingSettings
 from pipelines.store.store import Entry
-from tokenizer.tokenizer_options import HeardConfig
+from tokenizer.tokenizer_options import InputAugmentationConfig
 from wordless.base.arrays import DoubleArray
 from wordless.base.messages import InputError
 from wordless.base.options import Options, option
@@ -40,9 +40,9 @@ class NetworkSettings(BodySettings, ABC):
         """Describe the network; the statistics of ``sample`` normalise the log-mel of a network that reads it."""
 
     @property
-    def copies(self) -> HeardConfig:
+    def copies(self) -> InputAugmentationConfig:
         """The copies of training clips with changed sound; networks of log-mel alone have some."""
-        return HeardConfig()
+        return InputAugmentationConfig()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,10 +60,12 @@ class ClipTraining(TrainingSettings):
 
 @dataclass(frozen=True, kw_only=True)
 class LogMelTraining(ClipTraining):
-    views: HeardConfig = option(HeardConfig(), "sounds of the clips that the network does not hear as recorded")
+    views: InputAugmentationConfig = option(
+        InputAugmentationConfig(), "sounds of the clips that the network does not hear as recorded"
+    )
 
     @property
-    def copies(self) -> HeardConfig:
+    def copies(self) -> InputAugmentationConfig:
         return self.views
 
 

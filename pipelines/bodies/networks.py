@@ -67,7 +67,7 @@ def stored_clips(entry: Entry, split: Split) -> StoredClips:
 
 
 @dataclass(frozen=True, kw_only=True)
-class HeardClips:
+class AugmentedInputs:
     """The stored inputs of clips, and those of copies of the training clips with changed sound."""
 
     entry: Entry
@@ -226,10 +226,10 @@ def learn_labels(
     return model
 
 
-def augmented(body: Body, config: AugmentationConfig) -> Callable[[HeardClips, int], Source]:
+def augmented(body: Body, config: AugmentationConfig) -> Callable[[AugmentedInputs, int], Source]:
     """Return the `Network.source` of a body with random weights that reads changed log-mel."""
 
-    def source(data: HeardClips, longest: int) -> Source:
+    def source(data: AugmentedInputs, longest: int) -> Source:
         change = partial(augment, config=config, std=stored_std(data.entry))
         return Source(body=body, weights=None, fingerprint="", change=change, changes_on_device=True)
 
@@ -247,7 +247,7 @@ class Network:
     reader: LayerReader  # of recordings and layers, with the weights that the network has before it learns labels
     decides: Mapping[str, object]  # options and weights that decide the layers before that
     learns: object  # the same that decide the training, beside those below
-    source: Callable[[HeardClips, int], Source]  # of the stored inputs of the clips, and the longest training clip
+    source: Callable[[AugmentedInputs, int], Source]  # of the stored inputs of the clips, and the longest training clip
     training: LabelTraining
     head: HeadConfig
     normalised: bool = False  # see `ClassificationTask`
@@ -260,7 +260,7 @@ class Network:
     def train(
         self,
         reading: ClipReading,
-        data: HeardClips,
+        data: AugmentedInputs,
         classes: Sequence[str],
         separator: str | None = None,
         *,
@@ -294,7 +294,7 @@ class Network:
     together=True,
 )
 def _train(
-    run: Run, network: Network, clips: Clips, data: HeardClips, classes: Sequence[str], separator: str | None
+    run: Run, network: Network, clips: Clips, data: AugmentedInputs, classes: Sequence[str], separator: str | None
 ) -> None:
     options = ClassificationOptions(**asdict(network.head), label_separator=separator)
     task = ClassificationTask(
@@ -305,7 +305,7 @@ def _train(
     learn_labels(run, network.source(data, longest), task, train, validation, network.training)
 
 
-def _labelled(data: HeardClips, manifest: Clips, split: Split, task: ClassificationTask) -> LabelledInputs:
+def _labelled(data: AugmentedInputs, manifest: Clips, split: Split, task: ClassificationTask) -> LabelledInputs:
     """Return the stored inputs of the clips of a split whose label has classes of the task alone."""
     clips, known = manifest.of(split), {*task.classes}
     names = [{*task.options.names(clip.label)} if clip.label else set[str]() for clip in clips]

@@ -15,8 +15,8 @@ from typing import Any
 import torch
 
 from lm.probing.vectors import read_features
+from pipelines.chain.evaluator import create_evaluator
 from pipelines.chain.forecast import expected_costs
-from pipelines.chain.judges import create_judge
 from pipelines.chain.method_vectors import features_of
 from pipelines.chain.study import Study, rate_prefix
 from pipelines.extras.work_table import works
@@ -36,6 +36,7 @@ from pipelines.stages.listening import (
     decode_clips,
     label_task,
     listening,
+    listening_recorded,
     measure_clips,
     recognise_labels,
 )
@@ -204,8 +205,11 @@ def make_codes(study: Study) -> None:
     for number in (len(rates), *range(1, len(rates))):  # the finest first
         _make_codes(study, rates[number - 1], number)
     finest = study.by_rate[len(rates)]
-    if "vocoder" in settings.stages and settings.tokenizer.start is None and settings.tokenizer.decoder is not None:
-        study.add(code_decoder(study.session, study.manifest, finest, settings.tokenizer.decoder))
+    start, decoder = settings.tokenizer.start, settings.tokenizer.decoder
+    if start is not None and decoder is not None and codebooks.start_has_decoder(start):
+        study.add(codebooks.started_decoder(study.session, finest.tokenizer, start))
+    elif "vocoder" in settings.stages and decoder is not None:
+        study.add(code_decoder(study.session, study.manifest, finest, decoder))
     if len(rates) > 1:
         coarser = [study.by_rate[number].tokenizer for number in range(1, len(rates))]
         study.add(codebooks.rate_tokenizer(study.session, [*coarser, study.sounding]))
@@ -298,8 +302,8 @@ def make_sounds(study: Study) -> None:
         config=config,
         device=session.gang.device,
     )
-    if config.judged_clips:
-        judged = choose_clips(manifest, config.judged_clips, seed=config.seed)
+    if config.evaluated_clips:
+        judged = choose_clips(manifest, config.evaluated_clips, seed=config.seed)
         decoded = study.add(decode_clips(session, replace(playback, clips=judged)))
         study.add(measure_clips(session, playback, decoded))
     if "rate_lm" in entries:
@@ -308,6 +312,11 @@ def make_sounds(study: Study) -> None:
         study.add(listening(session, playback, entries["lm"], None, coded))
     else:
         study.add(listening(session, playback))
-    if config.judged_clips and config.asks("recognised") and (task := label_task(session, manifest, settings.probe)):
-        judge = create_judge(study, task)
-        study.add(recognise_labels(session, judge, decoded, entries["listening"], task.classes))
+    study.add(listening_recorded(session, playback))
+    if (
+        config.evaluated_clips
+        and config.asks("label_accuracy")
+        and (task := label_task(session, manifest, settings.probe))
+    ):
+        evaluator = create_evaluator(study, task)
+        study.add(recognise_labels(session, evaluator, decoded, entries["listening"], task.classes))

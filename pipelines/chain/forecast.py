@@ -10,6 +10,7 @@ from __future__ import annotations
 from lm.lm_options import GPTConfig
 from pipelines.methods.methods_table import METHODS
 from pipelines.settings.run_settings import RunSettings
+from pipelines.stages.codebooks import start_has_decoder
 from pipelines.stages.features import BAG_OF_CODES
 from pipelines.store.stored_features import GPT
 from wordless.audio.recordings.manifest import Clips
@@ -47,12 +48,14 @@ def expected_costs(settings: RunSettings, clips: Clips, *, parts: int) -> Costs:
         costs |= {
             "waveforms": (1, WAVEFORMS * hours),
             "vocoder": (1, 6.0 + WAVENET_STEP * settings.vocoder.fit.steps),
-            "decoded": (1, 1.5 * settings.listening.judged_clips),
-            "judged": (1, 2.0 * settings.listening.judged_clips),
+            "decoded": (1, 1.5 * settings.listening.evaluated_clips),
+            "judged": (1, 2.0 * settings.listening.evaluated_clips),
             "listening": (1, 25.0),
+            "listening_recorded": (1, 8.0),
             "recognised": (1, 2.0),
         }
-        if settings.tokenizer.decoder is not None and settings.tokenizer.start is None:
+        start = settings.tokenizer.start
+        if settings.tokenizer.decoder is not None and (start is None or not start_has_decoder(start)):
             costs["code_decoder"] = (1, 5.0 + DECODER_STEP * settings.tokenizer.decoder.fit.steps)
     costs |= {name: (1, seconds) for extra in settings.chosen for name, seconds in extra.costs.items()}
     return {stage: (parts * count, seconds) for stage, (count, seconds) in costs.items()}

@@ -67,11 +67,11 @@ class Study(ClipReading):
 
     @property
     def plain(self) -> ClipReading:
-        """The recordings as they are: without other hearings, and without noise."""
+        """The recordings as they are: without test-time augmentation, and without noise."""
         return ClipReading(session=self.session, manifest=self.manifest, audio=self.audio)
 
-    def add_for_judge(self, entry: Entry, name: str) -> None:
-        """Name an entry of the judge of labels; the comparison may have made it, or another of the same name."""
+    def add_for_evaluator(self, entry: Entry, name: str) -> None:
+        """Name an entry of the evaluator of labels; the comparison may have made it, or another of the same name."""
         own = self.entries.get(name, entry).key == entry.key
         self.add(entry, name if own else f"judging_{name}")
 

@@ -42,6 +42,7 @@ from pipelines.commandline.command_options import (
     quote,
     register,
     resolved,
+    with_names_of_today,
     written_value,
 )
 from pipelines.store.inputs_and_outputs import CLAIMED, claims
@@ -87,7 +88,7 @@ def command(own: Command, task: Task) -> None:
         with mendable(name, known, config, full=full):  # Hydra would log the exception in its own way
             if Path.cwd() != here:  # by hydra.job.chdir=true: paths of options are those of the folder of the call
                 os.chdir(here)
-            task(resolved(config))
+            task(with_names_of_today(resolved(config), known))
 
     job.__module__ = f"pipelines.{name}"  # Hydra names the job after it
     with (

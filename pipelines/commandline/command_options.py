@@ -18,6 +18,7 @@ import sys
 from argparse import ArgumentError, Namespace
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from itertools import takewhile
@@ -39,7 +40,18 @@ import conf
 from pipelines.extras.table import extras
 from pipelines.settings.run_settings import RunSettings, with_choices
 from wordless.base.messages import InputError, first_line, suggestion, written
-from wordless.base.options import MEANING, REQUIRED, Choices, Meaning, convert, field_choices, require_in_range
+from wordless.base.options import (
+    FORMER_VALUES,
+    FORMERLY,
+    METADATA,
+    REQUIRED,
+    Choices,
+    OptionMetadata,
+    convert,
+    field_choices,
+    require_in_range,
+)
+from wordless.base.processes import rank
 from wordless.base.seeds import MAX_SEED
 
 FOLDER = Path(str(conf.__file__)).parent
@@ -57,7 +69,7 @@ class Option:
     default: object  # plain: null, number, text, list or mapping
     explanation: str
     kind: object = str  # its type
-    meaning: Meaning | None = None  # None: of Hydra
+    meaning: OptionMetadata | None = None  # None: of Hydra
     choices: Choices = ()
 
     @property
@@ -106,6 +118,8 @@ class Index:
     sections: dict[str, str] = field(default_factory=dict)  # dotted name of what holds several options -> explanation
     groups: dict[str, Group] = field(default_factory=dict)
     omissible: set[str] = field(default_factory=set)  # sections of which null leaves all options out
+    # option of version 0.x -> its name of today, and its values of then with those of today
+    former: dict[str, tuple[str, Mapping[str, str]]] = field(default_factory=dict)
 
     @property
     def varied(self) -> tuple[str, ...]:
@@ -156,15 +170,20 @@ def index_of(cls: type) -> Index:
 def _collect(found: Index, root: object, cls: type, values: Mapping[str, object], prefix: str) -> None:
     """Add the options of a dataclass, whose defaults ``values`` replace, to those of the command or extra ``root``."""
     types, choices_of = get_type_hints(cls), field_choices(cls)
-    known = [each for each in dataclasses.fields(cls) if MEANING in each.metadata]
-    needed = [each for each in known if each.default is REQUIRED and each.metadata[MEANING].given_as is None]
+    known = [each for each in dataclasses.fields(cls) if METADATA in each.metadata]
+    for each in dataclasses.fields(cls):
+        if old := each.metadata.get(FORMERLY):
+            values_of_today = {was: now for now, was in each.metadata.get(FORMER_VALUES, {}).items()}
+            former, name = (f"{prefix}.{own}".lstrip(".") for own in (old, each.name))
+            found.former[former] = (name, values_of_today)
+    needed = [each for each in known if each.default is REQUIRED and each.metadata[METADATA].command_line_type is None]
     nearest = [name for of in cls.__mro__ for name in inspect.get_annotations(of)]  # own options before those of bases
     for each in [*needed, *sorted({*known} - {*needed}, key=lambda of: nearest.index(of.name))]:
-        meaning: Meaning = each.metadata[MEANING]
+        meaning: OptionMetadata = each.metadata[METADATA]
         name = f"{prefix}.{each.name}".lstrip(".")
         made = each.default if each.default_factory is dataclasses.MISSING else each.default_factory()
         default = values.get(each.name, made)
-        inner = meaning.given_as or (type(default) if dataclasses.is_dataclass(default) else None)
+        inner = meaning.command_line_type or (type(default) if dataclasses.is_dataclass(default) else None)
         if inner is None:
             found.options[name] = _option(root, name, default, meaning, types[each.name], choices_of[each.name])
             continue
@@ -197,7 +216,9 @@ def _variant(root: object, name: str, choice: str, cls: type) -> Index:
     return found
 
 
-def _option(root: object, name: str, default: object, meaning: Meaning, kind: object, choices: Choices) -> Option:
+def _option(
+    root: object, name: str, default: object, meaning: OptionMetadata, kind: object, choices: Choices
+) -> Option:
     """Describe the option of one field; ``typed`` and ``own_seeds`` of the command may give another default."""
     explanation = f"{' | '.join(map(str, choices))}: {meaning.text}" if choices else meaning.text
     bounds = meaning.range
@@ -232,7 +253,7 @@ GONE = {  # options and values of older versions whose nearest names mean someth
     ),
     "tokenizer.levels": "there are no residual codebooks; a larger tokenizer.codebook_size loses less of the sound",
     "compare.assignments": "a preset says it by compare.readout: codes (hard) or similarities (soft)",
-    "probe.bound": "validation chooses among several: probe.bounds=[2] gives one alone",
+    "probe.bound": "validation chooses among several: probe.feature_clipping=[2] gives one alone",
     "corpus.shards": "tar shards are not read; unpack them (tar -xf), or write a Parquet file for corpus.dataset",
     "format=start": "wordless publish writes no start weights: vocoder.start=RUN begins with the vocoder of a run",
     "verify": "a file is hashed again where its size or times changed; delete an entry, and its command makes it again",
@@ -252,20 +273,51 @@ GONE = {  # options and values of older versions whose nearest names mean someth
 }
 
 
-# Options that were renamed, with today's name and values: version 0.1 takes the old ones, too, and says so.
-RENAMED = {"compare.assignments": ("compare.readout", {"hard": "codes", "soft": "similarities"})}
+# Options whose keys of the store have the name of today already; all others say at their field what they were.
+RENAMED: dict[str, tuple[str, Mapping[str, str]]] = {
+    "compare.assignments": ("compare.readout", {"hard": "codes", "soft": "similarities"})
+}
 
 
-def today(word: str, known: Index) -> str:
-    """Return the word of a renamed option under its name of today, and print which this is."""
+def today(word: str, known: Index, *, tell: bool = True) -> str:
+    """Return the word of a renamed option, or of a renamed value, as it is written today; ``tell`` prints which."""
     name, equals, value = word.partition("=")
     bare = name.lstrip("+~")
-    if bare not in RENAMED or RENAMED[bare][0] not in known.names:
+    former = RENAMED | known.former
+    named = {new: (new, values) for new, values in known.former.values() if values}
+    if bare in known.names and bare not in named:
         return word
-    new, values = RENAMED[bare]
-    given = ",".join(values.get(each.strip(QUOTES), each) for each in value.split(","))
-    print(f"{word} is now {new}={given}; the next version will not know {bare}", file=sys.stderr, flush=True)
+    new, values = (former | named).get(bare, ("", {}))
+    if not new or (new not in known.names and bare in RENAMED):
+        return word
+    # Values that were renamed are choices, which need no quotes.
+    given = re.sub(r"['\"]|[\w.]+", lambda part: values.get(part[0], part[0].strip(QUOTES)), value) if values else value
+    if tell and (new, given) != (bare, value):
+        tell_renamed(word, f"{new}={given}" if equals else new, bare if new != bare else value)
     return f"{name.removesuffix(bare)}{new}{equals}{given}"
+
+
+@cache
+def tell_renamed(old: str, new: str, gone: str) -> None:
+    """Print once how a name or value of an older version is written today."""
+    if rank() == 0:
+        print(f"{old} is now {new}; the next version will not know {gone}", file=sys.stderr, flush=True)
+
+
+def with_names_of_today(config: Mapping[str, Any], known: Index) -> dict[str, Any]:
+    """Return a composed config in which names of version 0.x, which presets may have, are those of today."""
+    found = deepcopy(dict(config))
+    for old, (new, values) in (RENAMED | known.former).items():
+        *places, last = old.split(".")
+        group = _value_of(found, ".".join(places)) if places else found
+        if not isinstance(group, dict) or last not in group or old in known.names:
+            continue
+        value = group.pop(last)
+        several = isinstance(value, list)
+        today = [values.get(each, each) if isinstance(each, str) else each for each in (value if several else [value])]
+        group[new.rpartition(".")[2]] = today if several else today[0]
+        tell_renamed(old, new, old)
+    return found
 
 
 COMMANDS_OWN = ("fit.seed", "fit.checkpoint_minutes")

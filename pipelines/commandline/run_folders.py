@@ -24,7 +24,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from pipelines.commandline.command import mendable, os_problem
-from pipelines.commandline.command_options import command_line, index, parse_values, quote, spell
+from pipelines.commandline.command_options import command_line, index, parse_values, quote, spell, today
 from pipelines.settings.run_settings import RunSettings
 from pipelines.store.inputs_and_outputs import NOTES, RESULTS, RUN_LOCK, SWEEP_LOCK, claim, is_held
 from wordless.base.files import find_object, write_aside
@@ -97,7 +97,7 @@ def read_words(folder: Path, mode: Mode = "run") -> list[str] | None:
         if mode == "sweep":
             content = sweep_words(content["hydra"])
         if isinstance(content, list):
-            return [str(word) for word in content]
+            return [today(str(word), index("run"), tell=False) for word in content]
     return None
 
 
@@ -148,6 +148,9 @@ class ClaimedFolder(Callback):
         with ending_the_command(config):
             renamed, words = _claim_folder(config, "sweep", SWEEP_LOCK), _set_own_options(config)
             with read_write(config):  # for the jobs of the sweep
+                if params := config.hydra.sweeper.params:  # of a preset, which may have names of an older version
+                    named = (today(f"{name}={value}", index("run")) for name, value in params.items())
+                    config.hydra.sweeper.params = dict(word.split("=", 1) for word in named)
                 words += [f"hydra.sweep.dir={quote(renamed)}"] if renamed else []
                 config.hydra.overrides.hydra.extend(words)
 
@@ -259,7 +262,8 @@ class Job:
 
 def options(words: list[str]) -> dict[str, str]:
     """Parse the override words of one job to option -> value, each in one spelling."""
-    return {name: ",".join(values) for name, values in parse_values(words).items()}
+    named = [today(word, index("run"), tell=False) for word in words]
+    return {name: ",".join(values) for name, values in parse_values(named).items()}
 
 
 def plan(words: Sequence[str], before: Sequence[Job]) -> list[Job]:

@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Literal
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.base.options import Options
 
-# "rates": language models of several rates; "judge": a classifier of labels; "test clips" are not for models alone
-Need = Literal["codes", "lm", "rates", "judge", "test clips"]
+# "rates": language models of several rates; "evaluator": a classifier of labels; "test clips" are not for models alone
+Need = Literal["codes", "lm", "rates", "evaluator", "test clips"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,7 +1,7 @@
 """How all commands read recordings, and the work of ``wordless encode`` and ``wordless score``.
 
-Several processes read the recordings one by one. What cannot be read is set aside, and `Told` tells it at the end.
-`write_shards` keeps results in an entry of the store: a killed command goes on after the last finished shard.
+Several processes read the recordings one by one. What cannot be read is set aside, and `WarningsSummary` tells it at
+the end. `write_shards` keeps results in an entry of the store: a killed command goes on after the last finished shard.
 """
 
 import json
@@ -69,7 +69,7 @@ class Read(Protocol):
 
 
 @dataclass(kw_only=True)
-class Told:
+class WarningsSummary:
     """What a command tells of its recordings at the end."""
 
     read: int = 0  # number of recordings that could be read
@@ -192,7 +192,7 @@ def write_shards(
 ) -> None:
     """Let workers read the recordings, and write the results of ``size`` of them at a time.
 
-    The ``name`` of a file has its number. Beside it a list has what `Told` tells of its recordings.
+    The ``name`` of a file has its number. Beside it a list has what `WarningsSummary` tells of its recordings.
     """
     starts = range(0, len(clips) or 1, size)  # an entry without files counts as damaged
     files = {run.folder / name.format(number): clips[start : start + size] for number, start in enumerate(starts)}
@@ -200,7 +200,7 @@ def write_shards(
     missing = {file: own for file, own in files.items() if not (file.exists() and file.with_suffix(TOLD).exists())}
     results = run.each(title, partial(attempted, work, stored=True), [clip for own in missing.values() for clip in own])
     for file, own in missing.items():
-        told = Told()
+        told = WarningsSummary()
         named = ((clip.name, result) for clip, result in zip(own, results, strict=False))
         write(file, (read for _, read in told.readable(named)))
         write_json(file.with_suffix(TOLD), asdict(told))
@@ -209,12 +209,12 @@ def write_shards(
     next(results, None)  # ends the workers
 
 
-def told_of(entry: Entry, place: Clips, *, below: Path | None = None) -> Told:
+def warnings_summary(entry: Entry, place: Clips, *, below: Path | None = None) -> WarningsSummary:
     """Return what `write_shards` tells of a place, and which annotations of it were set aside.
 
     Names begin with the folder ``below`` which the recordings are; None: they are relative.
     """
-    told = Told(rejected=[*place.rejected])
+    told = WarningsSummary(rejected=[*place.rejected])
     for file in sorted(entry.folder.glob(f"*{TOLD}")):
         content = json.loads(file.read_text())
         told.rejected.extend(Rejected(**each) for each in content["rejected"])
@@ -245,7 +245,7 @@ def read_all(
     settings: TableOptions, places: Sequence[Clips], work: Callable[[Path, Clip], R | Rejected], title: str
 ) -> Iterator[tuple[str, R]]:
     """Give the path of each recording that can be read, as the user can open it, with what ``work`` makes of it."""
-    told = Told()
+    told = WarningsSummary()
     for place in places:
         session = open_session(settings, place)
         told.rejected.extend(replace(each, path=str(place.root / each.path)) for each in place.rejected)
@@ -338,7 +338,9 @@ def encode_recordings(settings: EncodeConfig, recordings: Clips, tokenizer_folde
         raise InputError(option="format", value=settings.format, rule=f"{rule}: choose another, or annotations=none")
     session = open_session(settings, recordings, tokenizer_folder, engine=settings.engine)
     entry = encoded(session, stamped(recordings), encoder, settings.clips_per_shard)
-    told_of(entry, recordings).tell(session.terminal, output, option=f"input={settings.input}", places=[recordings])
+    warnings_summary(entry, recordings).tell(
+        session.terminal, output, option=f"input={settings.input}", places=[recordings]
+    )
     shards = sorted(entry.folder.glob("codes-*.parquet"))
     lengths = [length for shard in shards for length in read_num_samples(shard).tolist()]
     if settings.over_time is not None:

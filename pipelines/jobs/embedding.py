@@ -17,7 +17,7 @@ from lm.probing.task import require_labels
 from lm.probing.vectors import write_vectors
 from pipelines.bodies.features_of_bodies import sound_gpt_features
 from pipelines.jobs.clips_of_run import MANIFEST, find_corpus, overlap_notices, read_corpus, seen_of, unlabelled_of_run
-from pipelines.jobs.coding import Told, empty_bands, list_rejected, tell_account
+from pipelines.jobs.coding import WarningsSummary, empty_bands, list_rejected, tell_account
 from pipelines.methods.methods_table import METHODS, SIMILARITIES, name_read_as, name_today, reads_sound, renamed_notice
 from pipelines.pages.phrasing import methods_table, sentences
 from pipelines.probe_run import ProbeRunConfig
@@ -60,7 +60,7 @@ from wordless.base.arrays import FloatArray
 from wordless.base.devices import choose_device
 from wordless.base.files import NO_PERMISSION, file_hash, list_hash, write_aside
 from wordless.base.messages import InputError, counted, named, require, within
-from wordless.base.options import build, match_choice
+from wordless.base.options import build, match_choice, name_in_keys
 from wordless.base.pools import LOCAL
 from wordless.base.progress import Terminal
 from wordless.base.saved_models import CONFIG, WEIGHTS
@@ -157,9 +157,9 @@ def models_of_run(folder: Path, reading: ReadingConfig) -> CodeModels:
     """Return tokenizer and language model of a run, which must belong together and give what is to be read."""
     tokenizer, model = part_of(folder, "tokenizer"), part_of(folder, "lm")
     loaded, language_model = Tokenizer.from_pretrained(tokenizer), LanguageModel.from_pretrained(model)
-    rule = "a speech model makes the codes of this run, and other hearings are spectrograms: choose 1"
-    works = loaded.reads_patches or reading.hearings == 1
-    require(works, "compare.hearings", reading.hearings, rule)
+    rule = "a speech model makes the codes of this run, and test-time augmentations are spectrograms: choose 1"
+    works = loaded.reads_patches or reading.test_time_augmentation == 1
+    require(works, "compare.test_time_augmentation", reading.test_time_augmentation, rule)
     works = reading.readout == "codes" or loaded.reads_patches
     rule = "a speech model makes the codes of this run, and similarities are of patches: choose codes"
     require(works, "compare.readout", reading.readout, rule)
@@ -241,7 +241,7 @@ def _reading(
         recipe = probe.recipe
         reading = ReadingConfig(**vars(recipe.vectors), states=recipe.states, readout=recipe.readout)
     else:
-        names = {field.name for field in fields(ReadingConfig)}
+        names = {name for field in fields(ReadingConfig) for name in (field.name, name_in_keys(field))}
         compared = dict(recorded_options(results).get("compare", {})) if reads_sound(settings.method) else {}
         if compared.get("assignments") == "soft":  # of a run of an older version
             compared["readout"] = "similarities"
@@ -319,7 +319,7 @@ def _recordings(
             raise
         raise error.also(list_rejected(sorted(unfit, key=lambda each: each.path), settings.output, terminal)) from error
     rates = {clip.path: clip.sample_rate for clip in manifest.clips}
-    told = Told(read=len(manifest.clips), rejected=[*rejected])
+    told = WarningsSummary(read=len(manifest.clips), rejected=[*rejected])
     for path, rate in rates.items():
         told.notices += [(path, notice) for notice in empty_bands(rate, audio.sample_rate, audio.highest)]
     told.tell(terminal, settings.output, option="input")

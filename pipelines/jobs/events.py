@@ -60,14 +60,18 @@ class ScoredWindows:
         middles = self.starts + self.window / 2
         return np.concatenate([[0.0], (middles[1:] + middles[:-1]) / 2, [self.seconds]])
 
-    def events(self, classes: Sequence[str], threshold: float, *, exclusive: bool) -> list[Event]:
+    def events(
+        self, classes: Sequence[str], threshold: float, *, exclusive: bool, background: str | None = None
+    ) -> list[Event]:
         """Merge neighbouring windows whose score of a class reaches the threshold; the score is the highest.
 
-        Of ``exclusive`` classes a window has the one with the highest score alone.
+        Of ``exclusive`` classes a window has the one with the highest score alone. Windows of ``background`` are no
+        events.
         """
         passing: BoolArray = self.scores >= threshold
         if exclusive:
             passing &= np.arange(len(classes)) == self.scores.argmax(1)[:, None]
+        passing &= np.array([name != background for name in classes])
         found, edges = list[Event](), self.edges
         for number in np.flatnonzero(passing.any(0)).tolist():
             borders = np.flatnonzero(np.diff(np.pad(passing[:, number].astype(np.int8), 1)))
@@ -143,7 +147,7 @@ def match(found: Sequence[Event], truth: Sequence[Event], tolerance: float) -> d
     return right
 
 
-def judge(
+def evaluator(
     recordings: Sequence[ScoredWindows],
     truth: Sequence[Event],
     classes: Sequence[str],
@@ -151,6 +155,7 @@ def judge(
     *,
     exclusive: bool,
     tolerance: float,
+    background: str | None = None,
 ) -> list[ClassFigures]:
     """Judge the events of each annotated class as those of a detector.
 
@@ -160,7 +165,8 @@ def judge(
     levels = [*np.linspace(0, 1, THRESHOLDS, endpoint=False)[1:].tolist(), threshold]
     annotated, counts = Counter(each.label for each in truth), dict[float, tuple[Counter[str], Counter[str]]]()
     for level in levels:
-        found = [event for each in recordings for event in each.events(classes, level, exclusive=exclusive)]
+        several = (each.events(classes, level, exclusive=exclusive, background=background) for each in recordings)
+        found = [event for events in several for event in events]
         right = Counter(found[number].label for number in match(found, truth, tolerance))
         counts[level] = Counter(each.label for each in found), right
     figures, (all_found, all_right) = list[ClassFigures](), counts[threshold]

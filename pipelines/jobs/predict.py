@@ -7,6 +7,7 @@ from functools import lru_cache, partial
 from itertools import islice
 from operator import attrgetter
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 
@@ -17,10 +18,10 @@ from lm.heads import ClassificationTask, Row
 from pipelines.commandline.command_options import command_line
 from pipelines.commandline.recording_options import seconds_of_recording, write_annotations
 from pipelines.jobs.coding import ReadSound, noun, read_all
-from pipelines.jobs.events import ClassFigures, Overlaps, ScoredWindows, judge, match, windows
+from pipelines.jobs.events import ClassFigures, Overlaps, ScoredWindows, evaluator, match, windows
 from pipelines.jobs.seen_recordings import ALL_RECORDINGS, Seen, seen_among
 from pipelines.jobs.sound_probe import KeptProbes, SoundProbe, SoundView
-from pipelines.pages.page_of_places import Answer, Room, write_predictions_page
+from pipelines.pages.page_of_places import Answer, AudioBudget, write_predictions_page
 from pipelines.recordings import PredictConfig
 from pipelines.store.inputs_and_outputs import is_finetuned, new_file
 from wordless.audio.audio_options import Channel
@@ -112,12 +113,13 @@ class Scorer:
     least_samples: int
     probe: SoundProbe | None = None
     usual: float = np.inf  # seconds of a training clip
+    background: str | None = None  # the class of windows without an event; None: every class is one of events
     finetuned: Path = Path()  # if there is no probe
     device: str = "cpu"
 
     @classmethod
     def of_probe(cls, probe: SoundProbe, settings: PredictConfig) -> "Scorer":
-        about, audio = probe.description, probe.audio
+        about, audio, kept = probe.description, probe.audio, KeptProbes.of_run(settings.model)
         return cls(
             of=about.of,
             sample_rate=audio.sample_rate,
@@ -130,7 +132,8 @@ class Scorer:
             word="value" if about.answer == "value" else "probability",
             least_samples=probe.encoder.tokenizer.config.samples_per_code,
             probe=probe,
-            usual=KeptProbes.of_run(settings.model).seconds,
+            usual=kept.seconds,
+            background=kept.background,
         )
 
     @classmethod
@@ -149,6 +152,7 @@ class Scorer:
             one_label=isinstance(task, ClassificationTask) and not task.multi_label,
             word="probability",
             least_samples=reading.least_samples,
+            background=model.background,
             finetuned=settings.model,
             device=device,
         )
@@ -217,6 +221,13 @@ def _front_end(folder: Path, device: str) -> FrontEnd:
 # Windows
 
 
+class _OfScorer(TypedDict):
+    """What events of windows depend on beside scores and threshold."""
+
+    exclusive: bool
+    background: str | None
+
+
 def predict_windows(
     settings: PredictConfig, scorer: Scorer, recordings: Sequence[Clips], annotated: Sequence[Clips], method: str
 ) -> None:
@@ -237,8 +248,9 @@ def predict_windows(
     empty = ((place.root, each) for place in annotated for each in place.rejected if each.kind == WITHOUT_PARTS)
     judged = {path for path, _, clip in parts if clip.label} | {str(root / each.path) for root, each in empty}
     found, scored = dict[str, list[Event]](), list[ScoredWindows]()
+    of_scorer: _OfScorer = {"exclusive": scorer.one_label, "background": scorer.background}
     for path, own in read:
-        found[path] = own.events(classes, settings.threshold, exclusive=scorer.one_label)
+        found[path] = own.events(classes, settings.threshold, **of_scorer)
         for each in found[path]:
             print(f"{each.label}\t{each.score:.3f}\t{each.start:.2f}\t{each.end:.2f}\t{escape(path)}", flush=True)
         scored += [own] if path in judged else []
@@ -248,14 +260,14 @@ def predict_windows(
         for path, root, clip in parts
         if clip.label and path in found
     ]
-    known = [each for each in truth if each.label in classes]
+    known = [each for each in truth if each.label in classes and each.label != scorer.background]
     if strange := sorted({each.label for each in truth} - {*classes}):
         Terminal().say(f"labels that the model did not learn, left out of the figures: {', '.join(strange):.400}")
     answers, figures, seen = list[Answer](), dict[str, list[ClassFigures]](), Seen()
     if truth:
         places = {str(place.root / clip.path): (place.root, clip) for place in recordings for clip in place.clips}
         seen = seen_among({each.path: places[each.path] for each in scored}, settings.model, scorer.channel)
-        about_class = partial(judge, classes=classes, threshold=settings.threshold, exclusive=scorer.one_label)
+        about_class = partial(evaluator, classes=classes, threshold=settings.threshold, **of_scorer)
         for title, names in seen.tables({each.path for each in scored}).items():
             of_table = [each for each in scored if each.path in names]
             parts_of_table = [each for each in known if each.path in names]
@@ -342,12 +354,12 @@ def new_page(
         yield
         return
     page = settings.output.with_suffix(".html")
-    room = Room(sample_rate=scorer.sample_rate, channel=scorer.channel)
+    budget = AudioBudget(sample_rate=scorer.sample_rate, channel=scorer.channel)
     about = {"model": str(settings.model), "command": command_line("predict"), **about}
     with new_file(page) as beside:
         yield
         # it reads recordings, which may fail
-        write_predictions_page(beside, answers, figures, room, about=about, notices=notices)
+        write_predictions_page(beside, answers, figures, budget, about=about, notices=notices)
     Terminal().say(f"figures, confusions and mistakes: {page}")
 
 

@@ -48,8 +48,16 @@ from pipelines.pages.phrasing import LATEX, methods_latex, methods_table, senten
 from pipelines.pages.report import report_pictures, write_report
 from pipelines.pages.runs_table import RUNS
 from pipelines.results.probes import PREDICTIONS, probes_of_run, write_predictions
-from pipelines.results.results import lost_clips, write_results
-from pipelines.results.run_record import RESAMPLES, Made, Section, lost_file, parameters, read_results, values_by_name
+from pipelines.results.results import gross_pitch_error_clips, write_results
+from pipelines.results.run_record import (
+    RESAMPLES,
+    Made,
+    Section,
+    gross_error_file,
+    parameters,
+    read_results,
+    values_by_name,
+)
 from pipelines.settings.run_settings import (
     EMBEDDED,
     RunSettings,
@@ -228,10 +236,13 @@ def write_run_folder(
     # models of several folds stay in the store
     for part, names in PARTS.items():
         replace_folder(folder / part, next((only[name].folder for name in names if name in only), None))
+    if "listening_recorded" in only:
+        for sound in sorted(only["listening_recorded"].folder.glob("*.wav")):
+            copy_file(sound, folder / "listening" / sound.name)
     if "judged" in only:
-        for row in lost_clips(only["judged"]):
+        for row in gross_pitch_error_clips(only["judged"]):
             for kind in row["sounds"]:
-                place = folder / lost_file(row["number"], kind)
+                place = folder / gross_error_file(row["number"], kind)
                 copy_file(only["decoded"].folder / wav_name(row["number"], kind), place)
     if probes := probes_of_run(corpus, settings, made):
         separator = settings.probe.label_separator
@@ -304,7 +315,8 @@ def write_probe(folder: Path, entries: Mapping[str, Entry], manifest: Clips, set
         ]
         found.sort(key=lambda each: (-each.validation, each.folder is None))
         seconds = float(np.median([clip.seconds for clip in manifest.of("train")]))
-        KeptProbes(methods=tuple(found), seconds=seconds).write(Path(saved))
+        own_background = settings.corpus.background_label
+        KeptProbes(methods=tuple(found), seconds=seconds, background=own_background).write(Path(saved))
         replace_folder(place, Path(saved))
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import reduce
 from typing import Any
 
 from pipelines.bodies.sound_gpt_body import MAKE as SOUND_STATES
@@ -11,6 +12,7 @@ from pipelines.methods.methods_table import METHODS
 from pipelines.settings.run_settings import (
     EMBEDDED,
     EMBEDDED_SOURCE,
+    LEVEL_NEEDS,
     RunSettings,
     of_trainings,
     require_one_training,
@@ -151,14 +153,13 @@ def _contradictions(settings: RunSettings) -> Iterator[str]:
             f"{TOKENS}={tokenizer.start} is used as it is: choose tokenizer.features=autoencoder (it is "
             f"{tokenizer.features})"
         )
-    levels = {
-        f"{TOKENS}={tokenizer.start}": tokenizer.start is not None,
-        listed_rates: rates is not None,
-        SPEECH_FEATURES: tokenizer.features == "wav2vec2",
-        f"audio.dynamic_range={settings.audio.dynamic_range}": settings.audio.dynamic_range is not None,
-        f"audio.remove_mean={settings.audio.remove_mean}": settings.audio.remove_mean != "none",
-    }
-    if tokenizer.level and (others := [option for option, given in levels.items() if given]):
+    given = {option: reduce(getattr, option.split("."), settings) for option in LEVEL_NEEDS}
+    others = [
+        f"{option}={list(value) if isinstance(value, tuple) else value}"
+        for option, value in given.items()
+        if value != LEVEL_NEEDS[option]
+    ]
+    if tokenizer.level and others:
         rule = "a tokenizer of log-mel at one rate, which keeps levels, learns them in this run"
         yield f"tokenizer.level=true and {listed(others)}: {rule}; choose tokenizer.level=false, or leave the other out"
     similar = [method.name for method in settings.probed_methods if method.readout == "similarities"]
@@ -172,10 +173,10 @@ def _contradictions(settings: RunSettings) -> Iterator[str]:
     for source in settings.unlabelled or ():
         if source != EMBEDDED_SOURCE and source.lower() == EMBEDDED_SOURCE:
             yield f"unlabelled={source}: name a folder, such as ./{source}, or embedded (in small letters)"
-    if (settings.probed_methods or settings.judges) and settings.corpus.label_type != "class":
+    if (settings.probed_methods or settings.names_labels) and settings.corpus.label_type != "class":
         yield (
-            f"corpus.label_type={settings.corpus.label_type}, but probes and judges predict classes: leave them out "
-            "(stages=[tokenizer,lm,report]), and learn such labels with wordless finetune"
+            f"corpus.label_type={settings.corpus.label_type}, but probes and evaluators predict classes: leave them "
+            "out (stages=[tokenizer,lm,report]), and learn such labels with wordless finetune"
         )
 
 
@@ -202,7 +203,11 @@ def _require_speech_layer(settings: RunSettings) -> None:
             if method.readout and method.features == SOUND_STATES
         ),
         (warps > 0, f"lm.views.warps={warps}", "use 0: warped copies are spectrograms"),
-        (probed and compare.hearings > 1, f"compare.hearings={compare.hearings}", "use 1: others are spectrograms"),
+        (
+            probed and compare.test_time_augmentation > 1,
+            f"compare.test_time_augmentation={compare.test_time_augmentation}",
+            "use 1: others are spectrograms",
+        ),
         *(
             (True, f"compare.methods with {method.name}", "use compare.readout=codes: similarities are of patches")
             for method in settings.probed_methods

@@ -44,7 +44,7 @@ from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.levels import trim_ends
 from wordless.audio.reading import resample_blocks
 from wordless.audio.recordings.manifest import Clip
-from wordless.audio.views import View, hearings
+from wordless.audio.views import View, fixed_augmentations
 from wordless.audio.waveform import Waveform, skip_samples
 from wordless.base.arrays import FloatArray
 from wordless.base.messages import InputError
@@ -84,16 +84,20 @@ class KeptProbes:
 
     methods: tuple[KeptMethod, ...]  # the best of validation first
     seconds: float  # median of the training clips
+    background: str | None = None  # label of parts that nobody annotated, which are no events; None: there are none
 
     def write(self, folder: Path) -> None:
-        write_json(folder / LIST, {"methods": [asdict(each) for each in self.methods], "seconds": self.seconds})
+        of_background = {} if self.background is None else {"background": self.background}
+        methods = [asdict(each) for each in self.methods]
+        write_json(folder / LIST, {"methods": methods, "seconds": self.seconds, **of_background})
 
     @classmethod
     def of_run(cls, run: Path) -> "KeptProbes":
         """Read the list of a run; refuse a run that keeps no probes."""
         try:
             found = json.loads((run / PROBE.part / LIST).read_text())
-            return cls(methods=tuple(KeptMethod(**each) for each in found["methods"]), seconds=float(found["seconds"]))
+            methods = tuple(KeptMethod(**each) for each in found["methods"])
+            return cls(methods=methods, seconds=float(found["seconds"]), background=found.get("background"))
         except (OSError, ValueError, KeyError, TypeError) as error:
             rule = "it keeps no probes that predict: name a fine-tuned model, or a run with a probe and one fold"
             remedy = "the command of a run of an earlier version writes them when it is repeated"
@@ -177,8 +181,11 @@ class SoundProbe:
         return self.scores_of([SoundView.of(s if trim_db is None else trim_ends(s, trim_db)) for s in sounds])
 
     def scores_of(self, views: Sequence[View]) -> FloatArray:
-        """Compute ``(views, classes)``, averaging the vectors of each over the hearings of the run."""
-        changes, rows = hearings(self.description.recipe.vectors.hearings, self.audio.dynamic_range), list[FloatArray]()
+        """Compute ``(views, classes)``, averaging the vectors of each over the augmentations of the run."""
+        changes, rows = (
+            fixed_augmentations(self.description.recipe.vectors.test_time_augmentation, self.audio.dynamic_range),
+            list[FloatArray](),
+        )
         for start in range(0, len(views), SOUNDS_AT_ONCE):
             some = views[start : start + SOUNDS_AT_ONCE]
             heard = ({"": self._vectors([replace(view, change=change) for view in some])} for change in changes)

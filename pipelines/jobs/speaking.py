@@ -28,8 +28,8 @@ from tokenizer.codes import Codes, CodesFormat, join_codes, require_same_codeboo
 from tokenizer.parquet import CodedClip, read_codes, write_shard
 from tokenizer.tokenizer import Tokenizer
 from tokenizer.units import read_units
-from vocoder.kinds import KINDS, WAVENET, Kind
-from vocoder.synthesis import Synthesis, Unlearned, create_synthesis, load_vocoder, speaking
+from vocoder.kinds import SYNTHESIS_METHODS, WAVENET, SynthesisMethod
+from vocoder.synthesis import SignalProcessingBaseline, Synthesis, create_synthesis, load_vocoder, speaking
 from vocoder.vocoder import Prompt, Vocoder, joined_sound
 from vocoder.vocoder_options import Sampling
 from wordless.audio.reading import read
@@ -78,9 +78,9 @@ class ModelsOfRun:
         return cls(tokenizer=tokenizer, language_model=model, probe=probe, vocoder=vocoder, sampling=sampling)
 
     @property
-    def kinds(self) -> tuple[Kind, ...]:
-        """The kinds of sound that the run can make, the learned one first."""
-        there = (kind for kind in KINDS if self.vocoder or not kind.learned)
+    def kinds(self) -> tuple[SynthesisMethod, ...]:
+        """The synthesis methods that the run can make, the learned one first."""
+        there = (kind for kind in SYNTHESIS_METHODS if self.vocoder or not kind.learned)
         return tuple(sorted(there, key=lambda of: not of.learned))
 
     @property
@@ -88,11 +88,11 @@ class ModelsOfRun:
         """The voices that WaveNet was trained with."""
         return () if self.vocoder is None else self.vocoder.model.config.groups
 
-    def synthesis(self, kind: Kind, voice: str = "", *, seed: int = 0) -> Synthesis:
-        """Return the synthesis of a kind of sound; only a learned one has voices, "" for their average."""
+    def synthesis(self, kind: SynthesisMethod, voice: str = "", *, seed: int = 0) -> Synthesis:
+        """Return the synthesis of a synthesis method; only a learned one has voices, "" for their average."""
         sampling = replace(self.sampling, seed=seed)
         if kind.stream is not None:
-            return Synthesis(Unlearned(kind), self.tokenizer, sampling)
+            return Synthesis(SignalProcessingBaseline(kind), self.tokenizer, sampling)
         assert self.vocoder is not None, "kinds has no learned one without a vocoder"
         return Synthesis(self.vocoder, self.tokenizer, replace(sampling, group=voice or None))
 
@@ -228,7 +228,7 @@ def _clips(settings: DecodeConfig, own: CodesFormat, *, owner: str) -> list[Code
     path = settings.input
     if settings.holds_codes:
         codes_format, coded = read_codes(path)
-        require_same_codebook(own if codes_format.beside else own.spectral, codes_format, owner=owner)
+        require_same_codebook(own if codes_format.side_streams else own.spectral, codes_format, owner=owner)
         clips = [clip for clip in coded if not clip.offset_frames]
     else:
         clips = read_units(path, own.spectral, codes_per_unit=settings.codes_per_unit)
@@ -239,15 +239,15 @@ def _clips(settings: DecodeConfig, own: CodesFormat, *, owner: str) -> list[Code
 
 def _with_beside(clips: Sequence[CodedClip], settings: DecodeConfig, form: CodesFormat, device: str) -> list[CodedClip]:
     """Add the streams that text units do not have; a run's language model predicts the pitch for its WaveNet."""
-    if not form.beside or clips[0].codes.format.beside:
+    if not form.side_streams or clips[0].codes.format.side_streams:
         return [*clips]
     if form.pitch is not None and settings.kind.comb:  # other kinds play no pitch
         otherwise = "the input has no pitch, which it predicts: give Parquet, choose synthesis=griffin_lim, or "
         model = LanguageModel.from_pretrained(part_of(settings.model, "lm", otherwise=otherwise), device=device)
         require_same_codebook(model.format, form, owner=model.name)
         if isinstance(model, WithStreams):
-            return [replace(clip, codes=model.add_beside(clip.codes)) for clip in clips]
-    return [replace(clip, codes=clip.codes.with_beside(form)) for clip in clips]
+            return [replace(clip, codes=model.add_side_streams(clip.codes)) for clip in clips]
+    return [replace(clip, codes=clip.codes.with_side_streams(form)) for clip in clips]
 
 
 def _retuned(clips: Sequence[CodedClip], settings: DecodeConfig, tokenizer: Tokenizer) -> list[CodedClip]:
@@ -262,7 +262,7 @@ def _retuned(clips: Sequence[CodedClip], settings: DecodeConfig, tokenizer: Toke
     if settings.pitch_of is None:
         return [*clips]
     melody = tokenizer.encode_file(settings.pitch_of)
-    if not melody.beside(pitch).any():
+    if not melody.side_stream(pitch).any():
         raise InputError(f"pitch_of={settings.pitch_of} has no voice, and so no melody; name another recording")
     return [replace(clip, codes=transplanted(clip.codes, melody)) for clip in clips]
 
@@ -334,8 +334,10 @@ def _prompt(path: Path | None, tokenizer: Tokenizer) -> Prompt | None:
     return Prompt(waveform=waveform, codes=codes).crop(0, steps)
 
 
-def open_synthesis(model: Path, tokenizer: Tokenizer, kind: Kind, sampling: Sampling, *, device: str) -> Synthesis:
-    """Create the synthesis of a run for the chosen kind of sound."""
+def open_synthesis(
+    model: Path, tokenizer: Tokenizer, kind: SynthesisMethod, sampling: Sampling, *, device: str
+) -> Synthesis:
+    """Create the synthesis of a run for the chosen synthesis method."""
     if sampling.group is not None and not kind.learned:
         problem = f"group={sampling.group}, but {kind.title} knows no groups"
         raise InputError(f"{problem}; leave it out, or choose synthesis={WAVENET.key}")
@@ -367,13 +369,13 @@ def _with_pitch(codes: Codes, pitches: DoubleArray) -> Codes:
     """Replace the codes of pitch of all voiced time steps ``(voiced,)``; codes are equal steps, so they are rounded."""
     own = codes.format.pitch
     assert own is not None, "the codes have a pitch"
-    changed = codes.beside(own).copy()
+    changed = codes.side_stream(own).copy()
     changed[changed > 0] = np.rint(pitches)
-    return codes.with_beside(codes.format, {own: changed})
+    return codes.with_side_streams(codes.format, {own: changed})
 
 
 def _pitch(codes: Codes) -> IntArray:
-    return np.zeros(len(codes), np.int32) if codes.format.pitch is None else codes.beside(codes.format.pitch)
+    return np.zeros(len(codes), np.int32) if codes.format.pitch is None else codes.side_stream(codes.format.pitch)
 
 
 MAX_NAME_BYTES, MAX_PARTS = 1024, 32  # of a name with its folders

@@ -33,8 +33,8 @@ class Excerpt:
 
 
 @dataclass(kw_only=True)
-class Room:
-    """The room of a page: places that come first have a player, and fewer a spectrogram."""
+class AudioBudget:
+    """The audio budget of a page: places that come first have a player, and fewer a spectrogram."""
 
     sample_rate: int
     channel: Channel
@@ -42,7 +42,7 @@ class Room:
     charts: int = field(default=0)
 
     def sound(self, sound: Waveform, title: str, *marks: float) -> Excerpt | None:
-        """Take room for a sound in memory; None: there is none left."""
+        """Take from the budget for a sound in memory; None: there is none left."""
         self.left -= 2 * len(sound.samples)
         if self.left < 0:
             return None
@@ -54,7 +54,7 @@ class Room:
         return Excerpt(source=embedded_waveform(sound), chart=chart)
 
     def place(self, path: Path, start: float, end: float) -> Excerpt | None:
-        """Take room for a place of a recording, with `AROUND` before and after it."""
+        """Take from the budget for a place of a recording, with `AROUND` before and after it."""
         with Recording(path) as recording:
             rate = recording.samplerate
         begin, shown = max(start - AROUND, 0.0), min(end - start, MAX_SECONDS)
@@ -107,7 +107,7 @@ def write_predictions_page(
     page: Path,
     answers: Sequence[Answer],
     figures: Mapping[str, Sequence[object]],  # title -> of each class: see `pipelines.jobs.events.ClassFigures`
-    room: Room,
+    budget: AudioBudget,
     *,
     about: Mapping[str, str],
     notices: Sequence[str] = (),
@@ -119,7 +119,7 @@ def write_predictions_page(
     counts = Counter(each.labels for each in answers)
     known, found = (sorted({pair[side] for pair in counts}, key=lambda name: (not name, name)) for side in (0, 1))
     wrong = sorted((each for each in answers if not each.right), key=lambda each: -each.score)
-    shown = [(each, room.place(Path(each.place.path), each.place.start, each.place.end)) for each in wrong[:MISTAKES]]
+    shown = [(each, budget.place(Path(each.place.path), each.place.start, each.place.end)) for each in wrong[:MISTAKES]]
     sums = {name: sum(counts[name, each] for each in found) for name in known}
     share = {pair: round(60 * count / max(sums[pair[0]], 1)) for pair, count in counts.items()}  # % of the colour
     cells = {name: [(counts[name, each], share.get((name, each), 0), name == each) for each in found] for name in known}

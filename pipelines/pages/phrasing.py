@@ -29,7 +29,7 @@ from pipelines.results.run_record import (
     where,
 )
 from pipelines.store.stored_features import GPT
-from vocoder.kinds import FROM_RECORDED, KINDS, UNLEARNED
+from vocoder.kinds import FROM_RECORDED, SIGNAL_PROCESSING, SYNTHESIS_METHODS
 from wordless.audio.views import Noise
 from wordless.base.coverage import percent_below_whole
 from wordless.base.messages import escape_markdown, listed, plural
@@ -37,7 +37,7 @@ from wordless.base.options import BESIDE, leaves
 
 NAMES = {
     **{name: row.title for name, row in ROWS.items()},
-    **{kind.key: kind.title for kind in (*KINDS, *FROM_RECORDED.values())},
+    **{kind.key: kind.title for kind in (*SYNTHESIS_METHODS, *FROM_RECORDED.values())},
     **{name: measure.title for name, measure in MEASURES.items() if measure.title},
     "lm": "language model",
     "kmeans": "k-means",
@@ -222,7 +222,7 @@ def _environment(*, escape: bool) -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=not escape,
     )
-    environment.globals["unlearned_kinds"] = [(kind.key, f"by {kind.title}") for kind in reversed(UNLEARNED)]
+    environment.globals["unlearned_kinds"] = [(kind.key, f"by {kind.title}") for kind in reversed(SIGNAL_PROCESSING)]
     environment.globals["overall"] = OVERALL
     for function in FUNCTIONS:
         environment.filters[function.__name__] = environment.globals[function.__name__] = function

@@ -12,9 +12,17 @@ import soundfile
 from matplotlib.mlab import specgram
 
 from pipelines.pages.charts import Chart, Picture, code_picture, log_mel_pictures, spectrogram_chart
-from pipelines.results.run_record import PICTURES, Pictures, Results, Section, count_codes, lost_file, read_arrays
+from pipelines.results.run_record import (
+    PICTURES,
+    Pictures,
+    Results,
+    Section,
+    count_codes,
+    gross_error_file,
+    read_arrays,
+)
 from pipelines.store.inputs_and_outputs import RESULTS
-from vocoder.kinds import BY_KEY, KINDS, ORIGINAL, WAVENET
+from vocoder.kinds import BY_KEY, ORIGINAL, SYNTHESIS_METHODS, WAVENET
 from wordless.audio.levels import Meter, block_samples
 from wordless.audio.waveform import Waveform
 from wordless.base.files import open_regular
@@ -22,7 +30,7 @@ from wordless.base.messages import InputError, written
 
 TITLES = {  # of the sounds of a clip, in the order of the page
     ORIGINAL: "Original",
-    **{kind.key: kind.heading for kind in KINDS},
+    **{kind.key: kind.heading for kind in SYNTHESIS_METHODS},
     "prompt": "Prompt",
 }
 LISTENING = "listening"  # folder of a run
@@ -41,7 +49,7 @@ RECONSTRUCTED = {"original": "original", "autoencoder": "before quantisation", "
 
 @dataclass(frozen=True)
 class Sound:
-    part: str  # of the report: "clips", "said", "lost", or one of an extra
+    part: str  # of the report: "clips", "generated", "lost", or one of an extra
     clip: int | None  # number of the clip that it is of, or begins with; None: it begins with nothing
     title: str
     place: str  # folder of the run and file: listening/0_original.wav
@@ -52,14 +60,14 @@ class Sound:
         return self.figures.get("silence", 0.0) > MOSTLY_SILENT
 
 
-class Room:
-    """The room that a page has for sounds: those that come first are in the page."""
+class PageBudget:
+    """The audio budget of a report: sounds that come first are in the page."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._left = folder, MAX_BYTES
 
     def embed(self, sound: Sound) -> str | None:
-        """Read a sound as a data URI; None where the page has no room."""
+        """Read a sound as a data URI; None where the budget is spent."""
         path = sound_path(self._folder, sound)
         self._left -= path.stat().st_size
         return _data_uri(path.read_bytes()) if self._left >= 0 else None
@@ -83,11 +91,11 @@ def run_sounds(results: Results) -> Iterator[Sound]:
                 yield Sound("clips", number, title, f"{LISTENING}/{number}_{kind}.wav", clip["sounds"][kind])
     for row in results.get("listening", {}).get("said", []):
         title = f"{'No prompt' if row['clip'] is None else 'Continuation'}, temperature {row['temperature']:g}"
-        yield Sound("said", row["clip"], title, f"{LISTENING}/{row['file']}", row["figures"])
+        yield Sound("generated", row["clip"], title, f"{LISTENING}/{row['file']}", row["figures"])
     for row in results.get("listening", {}).get("lost", []):
         for kind, figures in row["sounds"].items():
             title = f"{TITLES[kind]}, {clip_name(row)}"
-            yield Sound("lost", None, title, lost_file(row["number"], kind), figures)
+            yield Sound("lost", None, title, gross_error_file(row["number"], kind), figures)
 
 
 def sounds_among(sounds: Iterable[Sound], part: str, clip: int | None) -> list[Sound]:
@@ -136,8 +144,8 @@ def headline(folder: Path, results: Results) -> list[tuple[Sound, str]]:
 def _first_sounds(results: Results) -> list[Sound]:
     by_place = {sound.place: sound for sound in sounds_of(results, "clips", 0)}
     places = [f"{LISTENING}/0_{kind}.wav" for kind in (ORIGINAL, WAVENET.key)]
-    said = sounds_of(results, "said", 0)[:1] if by_place else []
-    return [*(by_place[place] for place in places if place in by_place), *said]
+    generated_rows = sounds_of(results, "generated", 0)[:1] if by_place else []
+    return [*(by_place[place] for place in places if place in by_place), *generated_rows]
 
 
 def sound_charts(folder: Path, results: Results, *, sounds_too: bool = True) -> Iterator[Chart]:
@@ -158,7 +166,7 @@ def sound_charts(folder: Path, results: Results, *, sounds_too: bool = True) -> 
         if number == 0:
             yield from _headline_charts(folder, _first_sounds(results), name, strip)
         judged = {f"{LISTENING}/{number}_{kind}.wav" for kind in (ORIGINAL, *BY_KEY)}
-        shown = [*(sound for sound in sounds if sound.place in judged), *sounds_of(results, "said", number)[-1:]]
+        shown = [*(sound for sound in sounds if sound.place in judged), *sounds_of(results, "generated", number)[-1:]]
         yield sound_spectrograms(folder, shown, name=f"sounds-{number}", title=name)
 
 

@@ -45,7 +45,7 @@ from pipelines.pages.charts import (
 )
 from pipelines.pages.phrasing import decibels, draw, full_name, number, percent
 from pipelines.pages.players import (
-    Room,
+    PageBudget,
     Sound,
     clip_name,
     headline,
@@ -58,7 +58,7 @@ from pipelines.pages.training_chart import training_chart
 from pipelines.results.run_record import SOUND, Comparison, Results, Row, read_results, value_of
 from pipelines.store.inputs_and_outputs import REPORT
 from pipelines.store.stored_features import GPT, WITH_INPUT
-from vocoder.kinds import COMPARED_KINDS, FROM_RECORDED, KINDS, WAVENET
+from vocoder.kinds import COMPARED_SYNTHESIS, FROM_RECORDED, SYNTHESIS_METHODS, WAVENET
 from wordless.audio.recordings.manifest import SPLITS
 from wordless.audio.views import WITHOUT_RATIO, Noise
 from wordless.base.files import write_aside
@@ -82,14 +82,14 @@ def write_report(folder: Path) -> Path:
         clip_name=clip_name,
         sounds_of=sounds_of,
         sound=Sound,
-        embed=Room(folder).embed,
+        embed=PageBudget(folder).embed,
         excerpts=excerpts,
         shortened=[excerpt for excerpt in excerpts if excerpt["seconds"] < excerpt["clip_seconds"]],
         splits=SPLITS,
-        judged_kinds=[kind for kind in COMPARED_KINDS if kind in kinds],
+        judged_kinds=[kind for kind in COMPARED_SYNTHESIS if kind in kinds],
         recorded_kinds=[kind.key for kind in FROM_RECORDED.values()],
         vocoder=WAVENET,
-        kinds=[kind for kind in KINDS if kind.key in kinds],
+        kinds=[kind for kind in SYNTHESIS_METHODS if kind.key in kinds],
         sound_figures=[each.name for measure in SOUND for each in measure.with_count()],
         main_figures=[measure.name for measure in SOUND if measure.paired and not measure.aside],
     )
@@ -349,8 +349,8 @@ def confusion_chart(of: str, classes: Sequence[str], clips: Sequence[Sequence[fl
     for each in (axes, bar):
         each.tick_params(length=0)
         each.spines[:].set_visible(False)
-    judge, right = "the GPT's probe" if of == GPT else full_name(of), float(np.trace(counts) / max(counts.sum(), 1))
-    told = f"Confusion matrix of {judge}, {count} classes: {percent(right)} of the clips right"
+    evaluator, right = "the GPT's probe" if of == GPT else full_name(of), float(np.trace(counts) / max(counts.sum(), 1))
+    told = f"Confusion matrix of {evaluator}, {count} classes: {percent(right)} of the clips right"
     return Chart(figure=figure, name="confusion", description=told, scrolls=100 + side * count > WIDTH)
 
 

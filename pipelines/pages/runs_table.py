@@ -21,7 +21,7 @@ RUNS: Final = "runs"  # folder in which commands put the folders of runs
 SWEEPS: Final = "multirun"  # folder beside it, for sweeps
 State = Literal["finished", "running", "unfinished", "damaged"]
 
-KEY_COLUMNS = ("LM perplexity", "LM bit/s", "GPT, probe", "its strongest rival", "WaveNet, recognised")
+KEY_COLUMNS = ("LM perplexity", "LM bit/s", "GPT, probe", "its strongest rival", "WaveNet, label accuracy")
 HEADS = ("run", "date (UTC)", "corpus", "options", *KEY_COLUMNS, "MB")
 
 

@@ -37,6 +37,7 @@ from pipelines.pages.charts import (
 from pipelines.pages.phrasing import LATEX, draw, full_name, interval, latex_table, noise_label, number, percent
 from pipelines.pages.report import learning_charts, line_look
 from pipelines.results.run_record import (
+    FORMER_COLUMNS,
     NAMES,
     RESAMPLES,
     Comparison,
@@ -179,7 +180,13 @@ class Runs:
                 low, high, p = over_groups(gains, confidence=first.confidence, value=gain.value)
                 differs = differs and p * len(found) < 1 - first.confidence
             shared = replace(
-                tested[a], name="difference", artifact="", layer=None, pooling=None, bound=None, penalty=None
+                tested[a],
+                name="difference",
+                artifact="",
+                layer=None,
+                pooling=None,
+                feature_clipping=None,
+                inverse_regularisation=None,
             )
             row = replace(shared, **asdict(gain) | {"p": p}, fold_low=low, fold_high=high, over="clips")
             yield RunPair(one=one, other=other, row=row, differs=differs)
@@ -288,8 +295,8 @@ def write_sweep(sweep: Path, jobs: Sequence[Job], *, command: str) -> tuple[Runs
 
 def _latex(runs: Runs) -> str:
     """Write a row for each run: its options, the figure of each method, and the bit rate of the language model."""
-    judge, others = full_name(runs.judged), [of for of in runs.methods if of != runs.judged]
-    head = [*(runs.options or ["job"]), f"{full_name(runs.metric)} of {judge} on test", "interval", "on validation"]
+    judged, others = full_name(runs.judged), [of for of in runs.methods if of != runs.judged]
+    head = [*(runs.options or ["job"]), f"{full_name(runs.metric)} of {judged} on test", "interval", "on validation"]
     head += [*(f"{full_name(of)} on test" for of in others), "bits per second of the GPT"]
     rows = list[list[str]]()
     for point in runs.points:
@@ -317,8 +324,11 @@ def _csv(runs: Runs) -> str:
             table[name] = table[name].where(table[name].notna(), value) if name in NAMES else value
         tables.append(table.astype(object))
     rates = ("codebook_size", "nominal_bits_per_second", "lm_bits_per_second")
-    names = dict.fromkeys(["job", "against_job", "run", *runs.options, *rates, *NAMES, "unit"])
-    return str(pandas.concat(tables or [frame(())]).reindex(columns=[*names]).to_csv(index=False, lineterminator="\n"))
+    names = dict.fromkeys(["job", "against_job", "run", *runs.options, *rates, *NAMES, "unit", *FORMER_COLUMNS])
+    table = pandas.concat(tables or [frame(())])
+    for old, new in FORMER_COLUMNS.items():
+        table[old] = table[new]
+    return str(table.reindex(columns=[*names]).to_csv(index=False, lineterminator="\n"))
 
 
 def _over_options(runs: Runs, panels: Sequence[Panel], *, name: str, title: str) -> Chart | None:

@@ -1,4 +1,4 @@
-"""Figures of sounds over clips: means or medians, and differences of two kinds of sound, with intervals."""
+"""Figures of sounds over clips: means or medians, and differences of two synthesis methods, with intervals."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -10,17 +10,17 @@ from scipy.special import bdtr
 
 from lm.lm_options import ProbeConfig
 from lm.probing.intervals import Hits, Measured, interval
-from pipelines.results.run_record import LOST_CENTS, MEASURES, SOUND, Row
-from vocoder.kinds import BY_KEY, ORIGINAL, UNLEARNED, WAVENET, WAVENET_RECORDED
+from pipelines.results.run_record import GROSS_ERROR_CENTS, MEASURES, SOUND, Row
+from vocoder.kinds import BY_KEY, ORIGINAL, SIGNAL_PROCESSING, WAVENET, WAVENET_RECORDED
 
 Record = Mapping[str, Any]
-RIGHT, LOST = "label_accuracy", "lost_pitch"  # of a clip 1 or 0
+RIGHT, GROSS_ERROR = "label_accuracy", "gross_pitch_errors"  # of a clip 1 or 0
 
 
 def clip_figures(
     rows: Sequence[Record], config: ProbeConfig, row: Row, *, with_recordings: Iterable[str] = ()
 ) -> Iterator[Row]:
-    """Give means or medians over the clips, and differences of two kinds of sound on the same clips.
+    """Give means or medians over the clips, and differences of two synthesis methods on the same clips.
 
     Figures ``with_recordings``, which recordings have, too, are also compared with those of the recordings.
     """
@@ -31,7 +31,7 @@ def clip_figures(
             values, own = [each.get(name) for each in figures], replace(row, name=name, of=kind)
             yield from mean_of_clips(values, config, own)
     compared = [*(each.name for each in SOUND if each.paired), *with_recordings]
-    pairs = [(name, WAVENET.key, rival.key, False) for name in compared for rival in UNLEARNED]
+    pairs = [(name, WAVENET.key, rival.key, False) for name in compared for rival in SIGNAL_PROCESSING]
     # What the codes lose, on the clips whose recorded log-mel was made sound, too.
     pairs += [(name, WAVENET.key, WAVENET_RECORDED, False) for name in compared]
     pairs.append(("stoi", WAVENET.key, WAVENET_RECORDED, True))
@@ -46,18 +46,18 @@ def clip_figures(
 
 
 def _with_losses(figures: Record) -> Record:
-    """Return the figures of a clip; its pitch error has the name of its median, and says whether the pitch is lost.
+    """Return the figures of a clip; its pitch error has the name of its median, and says whether it is a gross one.
 
     One clip whose pitch is an octave off counts as much in a mean as forty that are 30 cents off.
     """
     if (error := figures.get("pitch_error")) is None:
         return figures
     others = {name: value for name, value in figures.items() if name != "pitch_error"}
-    return {**others, "median_pitch_error": error, LOST: float(error > LOST_CENTS)}
+    return {**others, "median_pitch_error": error, GROSS_ERROR: float(error > GROSS_ERROR_CENTS)}
 
 
 def _on_same_clips(known: npt.NDArray[np.float64], config: ProbeConfig, row: Row, *, ratio: bool) -> Iterator[Row]:
-    """Compare a figure of two kinds of sound on the clips ``(clips, 2)`` whose sounds both have it."""
+    """Compare a figure of two synthesis methods on the clips ``(clips, 2)`` whose sounds both have it."""
     if len(known) < 2 or (ratio and not known[:, 1].any()):
         return
     measured = Measured(folds=[Hits(hits=known.T)], resamples=config.resamples, seed=config.seed)
@@ -87,7 +87,7 @@ def mean_of_clips(values: Sequence[float | None], config: ProbeConfig, row: Row)
         )
         if measure is not None and measure.median:
             value, low, high = median(known, config.confidence)
-        elif row.name in (RIGHT, LOST):  # where all clips are right, others need not be
+        elif row.name in (RIGHT, GROSS_ERROR):  # where all clips are right, others need not be
             found = measured.estimate(0, confidence=config.confidence)
             low, high = found.low, found.high
         else:

@@ -386,9 +386,9 @@ class Probes:
             split_groups=groups if self.by == "split" else {},
             clips_key=list_hash([self.by, *clips])[:16],
             notices=sorted({notice for one in self.probes.values() for notice in one["notices"]}),
-            layer_penalties=max(row["layer_penalties"] for row in first["methods"]),
-            penalties=max(row["penalties"] for row in first["methods"]),
-            bounds=[*self.config.bounds],
+            layer_regularisation_strengths=max(row["layer_penalties"] for row in first["methods"]),
+            regularisation_strengths=max(row["penalties"] for row in first["methods"]),
+            feature_clipping=[*self.config.feature_clipping],
             classifier=self.config.classifier,
             choose_by=chosen_by.pop() if len(chosen_by) == 1 else "auto",  # it differs between folds
             confidence=self.config.confidence,
@@ -412,7 +412,12 @@ def _chosen(probed: Mapping[str, Any]) -> dict[str, Any]:
     if not probed["penalties"]:
         return {}
     layer, pooling = parts_of_key(probed["chosen"])
-    return {"layer": layer, "pooling": pooling, "bound": probed["bound"], "penalty": probed["penalty"]}
+    return {
+        "layer": layer,
+        "pooling": pooling,
+        "feature_clipping": probed["bound"],
+        "inverse_regularisation": probed["penalty"],
+    }
 
 
 def _ends(probed: Probed, row: Mapping[str, Any], of: str) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from pipelines.results.clip_figures import RIGHT, Record, clip_figures, mean_of_
 from pipelines.results.probes import Probes
 from pipelines.results.run_record import (
     CODEBOOK,
-    LOST_CENTS,
+    GROSS_ERROR_CENTS,
     RESAMPLES,
     Comparison,
     Made,
@@ -34,11 +34,12 @@ from pipelines.results.run_record import (
     Section,
     frame,
     parameters_of,
+    records,
 )
 from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.codebooks import DRAWN, HEALTH, KMEANS
 from pipelines.stages.language_model import PERPLEXITY
-from pipelines.stages.listening import CLIPS, GUARD, JUDGED, JUDGES, LISTENING, RECOGNISED
+from pipelines.stages.listening import CLIPS, EVALUATORS, GUARD, JUDGED, LISTENING, RECOGNISED
 from pipelines.store.inputs_and_outputs import RESULTS
 from pipelines.store.store import COVERAGE, CURVE, ENTRY, Entry, write_json
 from vocoder.kinds import ORIGINAL, WAVENET, WAVENET_RECORDED
@@ -101,8 +102,8 @@ def write_results(
     figures += _on_validation(made, protocol, settings.codes_per_second)
     for stage, entry in (each for entries in made.values() for each in entries.items()):
         figures += [Row(stage=stage, name=name, value=cost, artifact=entry.key) for name, cost in entry.costs.items()]
-    records = [record for each in (*frames, frame(figures)) for record in each.to_dict("records")]
-    write_json(folder / RESULTS, {**content, "figures": records})
+    listed = [record for each in (*frames, frame(figures)) for record in records(each)]
+    write_json(folder / RESULTS, {**content, "figures": listed})
 
 
 def steps_of(entry: Entry) -> dict[str, int]:
@@ -118,8 +119,9 @@ def steps_follow(name: str, source: Section) -> bool:
 
 
 def _of_one_run(entries: Mapping[str, Entry]) -> dict[str, object]:
-    curves = {stage: entry.read_json(CURVE) for stage, entry in entries.items() if stage in TRAINED}
-    # A training that took no step has no curve.
+    # A training that took no step has an empty curve, and a copy of the code decoder of another run has none.
+    trained = {stage: entry for stage, entry in entries.items() if stage in TRAINED}
+    curves = {stage: entry.read_json(CURVE) for stage, entry in trained.items() if (entry.folder / CURVE).is_file()}
     content: dict[str, object] = {"curves": {stage: record for stage, record in curves.items() if record["curve"]}}
     if "tokenizer" in entries:
         health, tokenizer = entries["health"].read_json(HEALTH), entries["tokenizer"]
@@ -295,33 +297,33 @@ def listening_record(entries: Mapping[str, Entry], listening: Entry, manifest: C
     if (recognised := entries.get("recognised")) is not None:
         record["recognised"] = recognised.read_rows(RECOGNISED, "said")
         record["judge_name"] = name = recognised.read_json(RECOGNISED)["judge"]
-        record["judge"] = JUDGES[name]
-        record["warning"] = weak_judge(recognised, manifest)
+        record["judge"] = EVALUATORS[name]
+        record["warning"] = weak_evaluator(recognised, manifest)
     if "judged" in entries:
         judged = entries["judged"].read_rows(JUDGED, "clips")
         record["judged_clips"] = len(judged)
         record["recorded_clips"] = sum(WAVENET_RECORDED in row["sounds"] for row in judged)
         record["excerpts"] = entries["decoded"].read_rows(CLIPS, "clips")
-        record["lost"] = [{**row, **known[row["path"]]} for row in lost_clips(entries["judged"])]
+        record["lost"] = [{**row, **known[row["path"]]} for row in gross_pitch_error_clips(entries["judged"])]
     return record
 
 
-def lost_clips(judged: Entry) -> list[dict[str, Any]]:
+def gross_pitch_error_clips(judged: Entry) -> list[dict[str, Any]]:
     """List at most `MAX_LOST` clips whose pitch WaveNet's sound misses, the worst first, with their numbers."""
     lost = list[dict[str, Any]]()
     for number, row in enumerate(judged.read_rows(JUDGED, "clips")):
         figures = row["sounds"].get(WAVENET.key, {})
-        if (error := figures.get("pitch_error")) is not None and error > LOST_CENTS:
+        if (error := figures.get("pitch_error")) is not None and error > GROSS_ERROR_CENTS:
             shown = {name: figures[name] for name in ("pitch_error", "voicing_error") if name in figures}
             lost.append({"number": number, "path": row["path"], "sounds": {ORIGINAL: {}, WAVENET.key: shown}})
     return sorted(lost, key=lambda row: -row["sounds"][WAVENET.key]["pitch_error"])[:MAX_LOST]
 
 
 def _of_language(entry: Entry, config: ProbeConfig, row: Row) -> Iterator[Row]:
-    said: dict[str, list[Record]] = {}
+    generated_rows: dict[str, list[Record]] = {}
     for each in entry.read_rows(LISTENING, "said"):
-        said.setdefault(f"{each['kind']}@{each['temperature']:g}", []).append(each)
-    for of, rows in said.items():
+        generated_rows.setdefault(f"{each['kind']}@{each['temperature']:g}", []).append(each)
+    for of, rows in generated_rows.items():
         for name in dict.fromkeys(name for each in rows for name in each["figures"]):
             values, own = _clip_means(rows, name), replace(row, name=name, of=of)
             if name == "prompt_seconds":  # chosen, not measured
@@ -349,14 +351,14 @@ def _clip_means(rows: Sequence[Record], name: str) -> list[float]:
 GOOD_ENOUGH = 0.95  # share of the recordings above which mistakes come from the sound rather than the classifier
 
 
-def weak_judge(recognised: Entry, manifest: Clips) -> dict[str, object] | None:
+def weak_evaluator(recognised: Entry, manifest: Clips) -> dict[str, object] | None:
     """Describe a classifier that recognises few recordings, or no more than one answer for all; else None."""
-    known, judge = read_labelled_rows(recognised, manifest), recognised.read_json(RECOGNISED)["judge"]
+    known, evaluator = read_labelled_rows(recognised, manifest), recognised.read_json(RECOGNISED)["judge"]
     right = sum(label == answers[ORIGINAL] for label, answers in known)
     answer, always = Counter(label for label, _ in known).most_common(1)[0] if known else ("", -1)
     if right >= GOOD_ENOUGH * len(known) and right > always:
         return None
-    about = {"judge": JUDGES[judge], "judge_name": judge, "clips": len(known)}
+    about = {"judge": EVALUATORS[evaluator], "judge_name": evaluator, "clips": len(known)}
     return {**about, "right": right, "answer": answer, "always": always}
 
 

@@ -32,7 +32,7 @@ OF_LAYER: Final = "layer_"  # begin of the names of figures of single layers
 KEPT: Final = "kept"  # of a probe's right answers without noise, the share that is right with it
 LARGEST_INPUT: Final = "largest_input"  # of a probe under noise
 COSTS = ("seconds", "cpu_seconds", "peak_memory")  # figures of what a stage cost
-LOST_CENTS = 200.0  # two semitones: a clip whose pitch error is larger has lost its pitch
+GROSS_ERROR_CENTS = 200.0  # two semitones: a clip whose pitch error is larger has a gross pitch error
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,12 @@ SOUND = (
         paired=True,
         median=True,
     ),
-    Measure("lost_pitch", title=f"clips with an RMS error of the pitch above {LOST_CENTS:g} cents", paired=True),
-    Measure("voicing_error", title="frames of wrong voicing", paired=True),
+    Measure(
+        "gross_pitch_errors",
+        title=f"clips with a gross pitch error, RMS above {GROSS_ERROR_CENTS:g} cents",
+        paired=True,
+    ),
+    Measure("voicing_error", title="V/UV errors, frames with a wrong voicing decision", paired=True),
     Measure("dropouts", title="loud frames that drop out", paired=True),
     Measure("code_agreement", title="codes that agree", paired=True, aside=True),
     Measure("periodicity", title="periodicity, how much of a voice there is", paired=True, aside=True),
@@ -103,7 +107,7 @@ _OTHERS = (
         "cents",
         "RMS error of the pitch that a linear head predicts from the GPT's states, of later halves of clips",
     ),
-    Measure("predicted_voicing_error", title="voicing decision error of that head"),
+    Measure("predicted_voicing_error", title="V/UV (voicing decision) error of that head"),
     Measure("pitch_from_prompt", "semitones", "median pitch, from the prompt's", _PITCHED),
     Measure("pitch_from_others", "semitones", "median pitch, from other prompts"),
     Measure("pitch_kept", "semitones", "how much nearer to the prompt's pitch than to others'"),
@@ -112,7 +116,7 @@ _OTHERS = (
     Measure("distinct_3", title="different triples"),
     Measure("macro_f1", title="macro F1"),
     Measure(KEPT, title="right answers of the probe without noise that are right with it"),
-    Measure(LARGEST_INPUT, "deviations of train", "largest input of the probe, before it is bounded"),
+    Measure(LARGEST_INPUT, "deviations of train", "largest input of the probe, before it is clipped"),
     Measure("runaway_blocks", "blocks"),
     Measure("runaway_blocks_left", "blocks"),
     Measure("prompt_seconds", "s"),
@@ -142,8 +146,8 @@ class Row:
     reads: str | None = None  # what a probed method reads of a clip
     layer: str | None = None
     pooling: str | None = None
-    bound: float | None = None
-    penalty: float | None = None
+    feature_clipping: float | None = None
+    inverse_regularisation: float | None = None  # C
     low: float | None = None
     high: float | None = None
     over: str | None = None  # what interval and p are over
@@ -199,6 +203,16 @@ class Row:
 
 
 NAMES: Final = tuple(column.name for column in fields(Row))
+# Names of version 0.x, which files of this version have beside those of today, and which are read: columns, figures,
+# and parts of the section ``comparison``.
+FORMER_COLUMNS: Final = {"bound": "feature_clipping", "penalty": "inverse_regularisation"}
+FORMER_FIGURES: Final = {"lost_pitch": "gross_pitch_errors"}
+FORMER_PARTS: Final = {
+    "bounds": "feature_clipping",
+    "penalties": "regularisation_strengths",
+    "layer_penalties": "layer_regularisation_strengths",
+}
+FORMER: Final = "former_name"  # column of the copies of figures under such a name, true in them alone
 # The columns that are empty in a row over all folds, seeds, groups and labels, and without added noise.
 OVERALL: Final = MappingProxyType(dict.fromkeys(("fold", "seed", "group", "share", "noise", "noise_snr")))
 
@@ -210,11 +224,41 @@ def frame(rows: Iterable[Row]) -> DataFrame:
 
 
 def read_frame(records: Iterable[Mapping[str, Any]]) -> DataFrame:
-    """Build the frame from the list in ``results.json``; columns of other versions are left out."""
-    found = [Row(**{name: record[name] for name in NAMES if name in record}) for record in records]
+    """Build the frame from the list in ``results.json``, with the names of today; unknown columns are left out."""
+    named = (_of_today(record) for record in records)
+    found = [Row(**{name: record[name] for name in NAMES if name in record}) for record in named if record is not None]
     if bad := [row for row in found if not isinstance(row.value, int | float)]:
         raise TypeError(f"the value of {bad[0].name!r} is {bad[0].value!r}, and no number")
     return frame(found)
+
+
+def records(rows: DataFrame) -> list[dict[str, Any]]:
+    """Return the rows as plain records, for files and for users, with the columns and figures of version 0.x beside."""
+    found = [dict(record) for record in rows.to_dict("records")]
+    for record in found:
+        record |= {old: record[new] for old, new in FORMER_COLUMNS.items() if new in record}
+    renamed = {new: old for old, new in FORMER_FIGURES.items()}
+    copies = [(record, _base(record["name"])) for record in found]
+    return found + [
+        {**record, "name": renamed[of] + tail, FORMER: True} for record, (of, tail) in copies if of in renamed
+    ]
+
+
+def _base(name: str) -> tuple[str, str]:
+    """Split the name of a figure into that of what was measured, and the rest, such as ``_difference``."""
+    of = name.removesuffix("_difference")
+    return of, name[len(of) :]
+
+
+def _of_today(record: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """Give a record of ``results.json`` the names of today; None: it repeats another one under a name of before."""
+    if record.get(FORMER):
+        return None
+    of, tail = _base(str(record.get("name")))
+    named = {new: record[old] for old, new in FORMER_COLUMNS.items() if old in record and new not in record}
+    if of in FORMER_FIGURES:
+        named["name"] = FORMER_FIGURES[of] + tail
+    return {**record, **named} if named else record
 
 
 def where(rows: DataFrame, **columns: object) -> list[Row]:
@@ -301,12 +345,12 @@ class Comparison:
     clips_key: str = ""  # runs with the same key have the same test clips, labels and groups
     unlabelled: int = 0  # clips
     notices: list[str] = field(default_factory=list)  # limits of the folds, a sentence each
-    layer_penalties: int = 0  # of each candidate of each method, for the choice of the candidate
-    penalties: int = 0  # of the chosen candidate of each method, with each bound
-    bounds: list[float] = field(default_factory=list)  # of the inputs of the chosen candidate
+    layer_regularisation_strengths: int = 0  # tried for each candidate of each method, for the choice of the candidate
+    regularisation_strengths: int = 0  # tried for the chosen candidate of each method, with each clipping
+    feature_clipping: list[float] = field(default_factory=list)  # of the inputs of the chosen candidate
     classifier: str = "logistic"  # of every method
     noisy_copies: bool = False  # whether probes also learn from noisy copies of training clips
-    choose_by: str = "validation"  # chose layer to penalty: validation, group, fold; auto where folds differ
+    choose_by: str = "validation"  # chose layer to C: validation, group, fold; auto where folds differ
     confidence: float = 0.95
     over: str = "clips"  # or groups: what the intervals of test figures are over
     guessing: float | None = None  # accuracy of always answering train's most frequent class; None: several labels
@@ -385,12 +429,12 @@ class Comparison:
         return self.means(of, "fold" if self.has_folds else "group")
 
     def chosen(self, of: str) -> dict[str, str]:
-        """Return the candidate and bound that were chosen, by fold, or by "fold, seed n"; empty without a probe."""
+        """Return the candidate and clipping that were chosen, by fold, or by "fold, seed n"; empty without a probe."""
         rows = [row for row in self.along("seed").get(of) or [self.tested[of]] if row.candidate]
         seeds = [f"seed {row.seed}" if len(self.seeds) > 1 else None for row in rows]
         return {
             ", ".join(filter(None, (row.fold, seed))): str(row.candidate)
-            + (f" (bound {row.bound:g})" if row.bound is not None else "")
+            + (f" (clipped at {row.feature_clipping:g})" if row.feature_clipping is not None else "")
             for row, seed in zip(rows, seeds, strict=True)
         }
 
@@ -432,7 +476,7 @@ class Comparison:
     def noise_notes(self, of: str) -> dict[Noise | None, NoiseNote]:
         """Return with each noise the share of right answers that it keeps, and the largest input of a probe.
 
-        Inputs are in deviations of train before the bound; None: the method has its own scores.
+        Inputs are in deviations of train before clipping; None: the method has its own scores.
         """
         kept, largest = (
             {row.added: row.value for row in self.rows(name=name, of=of)} for name in (KEPT, LARGEST_INPUT)
@@ -501,7 +545,9 @@ class Results(TypedDict, total=False):
     curves: dict[str, TrainingRecord]
     codebook: Section  # counts of each code; verdict: of a collapse; kmeans; its sample
     comparison: Comparison  # of the methods that were probed
-    listening: Section  # clips with their sounds; what the language model said; the judge and its warning
+    listening: (
+        Section  # clips with their sounds; generated samples of the language model; the evaluator and its warning
+    )
     stages: list[Section]  # name, key and costs of each stage, and whether it was reused
     coverage: list[Section]  # what each training read of its recordings, its steps, and those it was planned for
     provenance: Section  # version, commit, date (UTC), command, machine, device, threads, sizes of models, config
@@ -527,8 +573,8 @@ def recorded_options(results: Results) -> dict[str, Any]:
     return config
 
 
-def lost_file(number: int, kind: str) -> str:
-    """Name the file in a run of a judged clip whose pitch is lost."""
+def gross_error_file(number: int, kind: str) -> str:
+    """Name the file in a run of a judged clip with a gross pitch error."""
     return f"listening/lost_{number}_{kind}.wav"
 
 
@@ -547,7 +593,8 @@ def read_results(folder: Path) -> Results:
             section["over"] = f"{section['resampled']}s"  # what earlier versions wrote as "clip" or "group"
         found["figures"] = figures = read_frame(content["figures"])
         if "comparison" in found:
-            known = {name: value for name, value in found["comparison"].items() if name in Comparison.__annotations__}
+            named = {FORMER_PARTS.get(name, name): value for name, value in found["comparison"].items()}
+            known = {name: value for name, value in named.items() if name in Comparison.__annotations__}
             found["comparison"] = Comparison(**known | {"figures": figures})
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         problem = f"{path} does not hold the results of a run ({type(error).__name__}: {error})"

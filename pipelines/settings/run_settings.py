@@ -37,7 +37,7 @@ from pipelines.stages.stage_options import (
     TokenizerSettings,
     VocoderSettings,
 )
-from pipelines.store.inputs_and_outputs import DeviceOptions, EngineOptions
+from pipelines.store.inputs_and_outputs import TOKENS, DeviceOptions, EngineOptions
 from pipelines.store.store import StoreOptions
 from tokenizer.fitting import VectorSource
 from tokenizer.tokenizer_options import Readout
@@ -68,14 +68,25 @@ OFTEN = ("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corp
 # A page has no room for all sounds of more than four sentences.
 CHOICES = (
     ("lm.fit.lr", 2e-3, 1e-3, "null: 2e-3 with the built-in sentences, else 1e-3"),
-    ("listening.judge", "codes", "probe", ""),
+    ("listening.evaluator", "codes", "probe", ""),
     ("listening.clips", 4, 6, ""),
 )
 # groups of options of trainings and of their data
 SEEDED = ("tokenizer", "lm", "compare", *BODIES, "vocoder")
+# A stream of level needs a tokenizer of log-mel at one rate, which keeps levels and is learned in this run.
+LEVEL_NEEDS: dict[str, object] = {
+    **{TOKENS: None, "tokenizer.rates": None, "tokenizer.features": "autoencoder"},
+    **{"audio.dynamic_range": None, "audio.remove_mean": "none"},
+}
 # Option -> its default on the command line, which follows from other options, and a note for people.
 TYPED: dict[str, tuple[object, str]] = {
     "stages": (None, ""),
+    # The stream was measured with people, and keeps their codes where their sound is softer: docs/log.md, "A stream of
+    # level, in context". The voices of the built-in corpus are of one level, and its figures were made without it.
+    "tokenizer.level": (
+        None,
+        "null: true for your own recordings, false with the built-in corpus and with one of these options",
+    ),
     **{name: (None, note) for name, _, _, note in CHOICES},
     **TYPED_STEPS,
     "vocoder.fit.steps": (
@@ -128,7 +139,7 @@ class ReadingConfig(VectorConfig):
 
 READING = fields(ReadingConfig)
 # How rows of the plain readout read, whatever the options say.
-PLAIN = ReadingConfig(poolings=("mean",), layers=("last",), hearings=1, states=("residual",), input=False)
+PLAIN = ReadingConfig(poolings=("mean",), layers=("last",), test_time_augmentation=1, states=("residual",), input=False)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,12 +187,10 @@ class ComparisonConfig(ReadingConfig):
         super().__post_init__()
         for name, file in (self.features or {}).items():
             rule = f"features.{name} has one vector for each clip: choose 1, or leave the features out"
-            self.refuse_if(self.hearings > 1, "hearings", rule)
+            self.refuse_if(self.test_time_augmentation > 1, "test_time_augmentation", rule)
             rule = f"features.{name} has no vectors of noisy clips: leave noise out, or the features"
-            wanted = (
-                "noise" if {*self._noises} & {*WITHOUT_RATIO} else "noise_snr" if self.noise_snr else "noisy_copies"
-            )
-            self.refuse_if(self.noises, wanted, rule)
+            ratios = "noise_snr" if self.noise_snr else "noisy_copies"
+            self.refuse_if(self.noises, "noise" if {*self._noises} & {*WITHOUT_RATIO} else ratios, rule)
             require_features(name, file)
         kinds = [*self._noises]
         rule = "there is no noise without ratios: name some, such as compare.noise_snr=[20,10]"
@@ -269,7 +278,7 @@ class ComparisonConfig(ReadingConfig):
 @dataclass(frozen=True, kw_only=True)
 class CorpusCommand(DeviceOptions, EngineOptions, StoreOptions):
     typed: ClassVar[Mapping[str, tuple[object, str]]] = {
-        f"embedded.{name}": (None, "") for name in ("voices", "sentences", "words", "takes")
+        f"embedded.{name}": (None, "") for name in ("voices", "sentences", "words", "repetitions")
     }
     # Seeds of a command follow `seed`, but for that of the built-in corpus, whose recordings are shared.
     own_seeds: ClassVar[tuple[str, ...]] = ("embedded.seed",)
@@ -278,7 +287,7 @@ class CorpusCommand(DeviceOptions, EngineOptions, StoreOptions):
     embedded: EmbeddedConfig = option(EmbeddedConfig(), "the built-in corpus of spoken sentences or words")
     probe: ProbeConfig = option(ProbeConfig(), "the linear probes")
     # After all sizes, because the file of a data set may set other lengths of training.
-    corpus: CorpusConfig = option(REQUIRED, CORPUS, given_as=CorpusConfig, group="embedded")
+    corpus: CorpusConfig = option(REQUIRED, CORPUS, command_line_type=CorpusConfig, group="embedded")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -315,7 +324,7 @@ class RunSettings(BodiesOfRun, TrainingCommand):
         *OFTEN,
         *("audio.sample_rate", "tokenizer.codebook_size", "tokenizer.patch.frames"),
         *("lm.gpt.layers", "lm.gpt.model_dim", "lm.fit.steps", "vocoder.fit.steps"),
-        *("compare.methods", "compare.folds", "listening.judged_clips"),
+        *("compare.methods", "compare.folds", "listening.evaluated_clips"),
     )
 
     name: str | None = option(None, "name of the run: its folder is runs/NAME; null: the date and time")
@@ -338,15 +347,17 @@ class RunSettings(BodiesOfRun, TrainingCommand):
         "with their threads (a run without a vocoder needs threads=N); 1: one after the other. It changes no result",
         least=1,
     )
-    audio: SpectrogramConfig = option(SpectrogramConfig(), "the log-mel front end", given_as=AudioSettings)
+    audio: SpectrogramConfig = option(SpectrogramConfig(), "the log-mel front end", command_line_type=AudioSettings)
     unlabelled: tuple[str, ...] | None = option(
         None, "such as [embedded,FOLDER]: more recordings for pre-training", distinct=True
     )
     unlabelled_hours: float | None = option(
         None, "hours of the unlabelled recordings that are used; null: all, 0: none", least=0
     )
-    compare: ComparisonConfig = option(REQUIRED, "the comparison of representations", given_as=ComparisonConfig)
-    listening: ListeningConfig = option(ListeningConfig(), "decoded sounds, to listen to in the report or judged")
+    compare: ComparisonConfig = option(
+        REQUIRED, "the comparison of representations", command_line_type=ComparisonConfig
+    )
+    listening: ListeningConfig = option(ListeningConfig(), "decoded sounds, to listen to in the report, or evaluated")
     tokenizer: TokenizerSettings = option(TokenizerSettings(), "the autoencoder and the codebook", group="small")
     lm: LanguageModelSettings = option(LanguageModelSettings(), "the GPT over the codes", group="small")
     vocoder: VocoderSettings = option(VocoderSettings(), "the WaveNet that turns codes into sound", group="small")
@@ -482,11 +493,11 @@ class RunSettings(BodiesOfRun, TrainingCommand):
         return "all processes would share the GPU" if choose_device(self.device).type == "cuda" else ""
 
     @property
-    def judges(self) -> bool:
+    def names_labels(self) -> bool:
         """Whether a classifier names the labels of sounds."""
         listening = self.listening
-        decoded = "vocoder" in self.stages and listening.judged_clips > 0 and listening.asks("recognised")
-        return self.needed("judge") or decoded
+        decoded = "vocoder" in self.stages and listening.evaluated_clips > 0 and listening.asks("label_accuracy")
+        return self.needed("evaluator") or decoded
 
 
 def choose_workers(wanted: int, engine: EngineConfig, *, seconds: float) -> int:
@@ -536,6 +547,9 @@ def with_choices(config: Mapping[str, object]) -> dict[str, Any]:
         group = reduce(getitem, places, values)
         if group[last] is None:
             group[last] = with_sentences if of_sentences else with_others
+    if values["tokenizer"]["level"] is None:
+        plain = all(reduce(getitem, name.split("."), values) == own for name, own in LEVEL_NEEDS.items())
+        values["tokenizer"]["level"] = plain and not alone
     if values["stages"] is None:
         values["stages"] = usual_stages(values)
     return values
@@ -561,7 +575,8 @@ def with_embedded_corpus(config: Mapping[str, Any]) -> dict[str, Any]:
         first, second = f"corpus.dataset={packed}", f"corpus.{listed[0]}={corpus[listed[0]]}"
         raise InputError(f"{first} has its own recordings, and {second} names others; leave one of them out")
     if is_embedded(corpus):
-        plain = {"pattern": None, "labels": "folder", **{f"columns.{name}": None for name in corpus.get("columns", {})}}
+        plain = {"pattern": None, "labels": "folder", "background": None}
+        plain |= {f"columns.{name}": None for name in corpus.get("columns", {})}
         given = {**corpus, **{f"columns.{name}": column for name, column in corpus.get("columns", {}).items()}}
         for name, default in plain.items():
             if (value := given.get(name, default)) != default:

@@ -323,9 +323,24 @@ def codebook(
 
 
 def tokenizer_hash(start: str) -> str:
-    """Return the fingerprints and the gain of ``tokenizer.start``, as its config names them; loading checks them."""
+    """Return what decides the codes of ``tokenizer.start``, as its config says, which loading checks.
+
+    They do not depend on its code decoder, so a start with another decoder has the same codes and language model.
+    """
     saved = _saved_tokenizer(start)
-    return f"{' '.join(saved.fingerprints.values())} {saved.gain}"
+    own = (saved.fingerprints.get(name, "") for name in ("tokenizer", "codebook"))
+    return f"{' '.join(own)} {saved.gain_without_decoder}"
+
+
+def decoder_hash(start: str) -> str:
+    """Return the fingerprint and the gain of the code decoder of ``tokenizer.start``."""
+    saved = _saved_tokenizer(start)
+    return f"{saved.fingerprints.get('decoder', '')} {saved.gain}"
+
+
+def start_has_decoder(start: str) -> bool:
+    """Return whether ``tokenizer.start`` decodes codes in context."""
+    return _saved_tokenizer(start).decoder is not None
 
 
 def require_same_tokenizer(start: str, wanted: TokenizerConfig) -> None:
@@ -333,7 +348,7 @@ def require_same_tokenizer(start: str, wanted: TokenizerConfig) -> None:
     found = _saved_tokenizer(start).config
     if found.speech_layer is not None:
         raise InputError(f"{TOKENS}={start} makes codes of a speech model, which a run trains itself; name another one")
-    # A run takes the streams beside the codes, such as the range of the pitch, from the tokenizer itself.
+    # A run takes the side streams, such as the range of the pitch, from the tokenizer itself.
     plain = (asdict(replace(each, pitch=None, decoder=None, audio=each.audio.absolute)) for each in (wanted, found))
     own, other = (dict(leaves({"audio": each.pop("audio"), "tokenizer": each})) for each in plain)
     require_equal(TOKENS, start, {name: (value, other[name]) for name, value in own.items()})
@@ -345,8 +360,21 @@ def _saved_tokenizer(start: str) -> SavedTokenizer:
 
 @stage("tokenizer", version=3, title="copy of {start}", keys={"start": tokenizer_hash})
 def started_tokenizer(run: Run, start: str) -> None:
-    """Copy the tokenizer of an earlier run."""
-    Tokenizer.from_pretrained(start_folder(start, TOKENIZER, option=TOKENS)).save_pretrained(run.folder)
+    """Copy the tokenizer of an earlier run, without its code decoder."""
+    tokenizer = _loaded_start(start)
+    if tokenizer.decoder is not None:
+        tokenizer.drop_decoder()
+    tokenizer.save_pretrained(run.folder)
+
+
+@stage("code_decoder", version=1, title="copy of the code decoder of {start}", keys={"start": decoder_hash})
+def started_decoder(run: Run, tokenizer: Entry, start: str) -> None:
+    """Copy the tokenizer of an earlier run with its code decoder: it has the codes of ``tokenizer``."""
+    _loaded_start(start).save_pretrained(run.folder)
+
+
+def _loaded_start(start: str) -> Tokenizer:
+    return Tokenizer.from_pretrained(start_folder(start, TOKENIZER, option=TOKENS))
 
 
 @stage("rate_tokenizer", version=2, title="tokenizers of {tokenizers} rates")

@@ -16,7 +16,7 @@ from pipelines.stages.codebooks import MAX_SECONDS
 from pipelines.stages.stage_options import DecoderSettings
 from pipelines.stages.voices import CodedIn
 from pipelines.store.stage import Run, stage
-from tokenizer.code_decoder import CodeDecoder, DecoderCrops, loss
+from tokenizer.code_decoder import CodeDecoderNetwork, DecoderCrops, loss
 from tokenizer.fitting import LogMelReader, bounded_gain
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
@@ -73,7 +73,7 @@ def code_decoder(run: Run, clips: Clips, coded: CodedIn, settings: DecoderSettin
     if not train.codes:
         raise InputError("no training recording is as long as one code; choose longer recordings")
     torch.manual_seed(settings.fit.seed)
-    model = CodeDecoder(config, tokenizer.patch_frames * tokenizer.front_end.n_mels)
+    model = CodeDecoderNetwork(config, tokenizer.patch_frames * tokenizer.front_end.n_mels)
     crops = train.crops(tokenizer, config.reach, settings)
     validation = []
     if held_out.codes:

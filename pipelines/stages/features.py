@@ -31,7 +31,7 @@ from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.recordings.inspection import require_finite
 from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.audio.spectrogram import subtract_mean
-from wordless.audio.views import AS_RECORDED, Noise, View, Views, compared_views, hearings
+from wordless.audio.views import AS_RECORDED, Noise, View, Views, compared_views, fixed_augmentations
 from wordless.base.arrays import FloatArray
 from wordless.base.compiling import importing
 from wordless.base.files import file_hash
@@ -54,23 +54,23 @@ def codes(run: Run, clips: Clips, tokenizer: Entry) -> None:
 
 @stage("codes_of_views", version=3, title="encoding {views} views of the clips")
 def codes_of_views(run: Run, views: Views, tokenizer: Entry) -> None:
-    """Encode views of the clips; they have streams beside the codes if all of them are encoded from samples."""
-    _encode(run, views, tokenizer, beside=not any(view.change.of_log_mel for view in views.views))
+    """Encode views of the clips; they have side streams if all of them are encoded from samples."""
+    _encode(run, views, tokenizer, side_streams=not any(view.change.of_log_mel for view in views.views))
 
 
 @stage("views", version=4, title="encoding {views} changed copies of training clips")
 def training_views(run: Run, views: Views, tokenizer: Entry, *, pitched: bool = False) -> None:
-    """Encode changed copies of training clips, without the streams beside the codes, which no GPT reads.
+    """Encode changed copies of training clips, without the side streams, which no GPT reads.
 
     ``pitched`` was an option, and keeps the keys of stored copies.
     """
-    _encode(run, views, tokenizer, beside=pitched)
+    _encode(run, views, tokenizer, side_streams=pitched)
 
 
-def _encode(run: Run, of: Views, tokenizer: Entry, *, beside: bool = True) -> None:
+def _encode(run: Run, of: Views, tokenizer: Entry, *, side_streams: bool = True) -> None:
     views, has_segments = of.views, any(view.clip.segment is not None for view in of.views)
     device = run.gang.device
-    encoder = Encoder(folder=tokenizer.folder, root=of.root, device=str(device), beside=beside)
+    encoder = Encoder(folder=tokenizer.folder, root=of.root, device=str(device), side_streams=side_streams)
     shards = [views[start : start + VIEWS_PER_SHARD] for start in range(0, len(views), VIEWS_PER_SHARD)]
     files = {shard_path(run.folder, number): shard for number, shard in enumerate(shards)}
     missing = {file: shard for file, shard in files.items() if not file.exists()}
@@ -103,7 +103,7 @@ class ClipReading:
     @cached_property
     def views(self) -> list[View]:
         """The views of each row of features, one after the other; over these, vectors are averaged."""
-        changes = hearings(self.vectors.hearings, self.audio.dynamic_range)
+        changes = fixed_augmentations(self.vectors.test_time_augmentation, self.audio.dynamic_range)
         return compared_views(self.manifest, changes, self.noises, self.noise_recordings)
 
     @cached_property
@@ -132,7 +132,7 @@ class ClipReading:
     def stacked(self, vectors: Iterable[Mapping[str, FloatArray]]) -> dict[str, FloatArray]:
         """Average the vectors ``(dim,)`` of the views of each row, and stack them to ``(rows, dim)``."""
         remaining = iter(vectors)
-        rows = iter(lambda: [*islice(remaining, self.vectors.hearings)], [])
+        rows = iter(lambda: [*islice(remaining, self.vectors.test_time_augmentation)], [])
         return stacked_rows(map(average, rows))
 
 
@@ -220,15 +220,15 @@ class CodedViews:
     def pooled(self, pool_views: CodesVectors) -> dict[str, FloatArray]:
         """Pool the codes of the views, those of `ROWS_AT_ONCE` rows at a time, and average the vectors of each row."""
         rates = zip(*(each._of_own_rate() for each in (*self.coarser, self)), strict=True)
-        views, size = map(join_rates, rates), ROWS_AT_ONCE * self.vectors.hearings
-        return _pooled_rows(iter(lambda: [*islice(views, size)], []), pool_views, self.vectors.hearings)
+        views, size = map(join_rates, rates), ROWS_AT_ONCE * self.vectors.test_time_augmentation
+        return _pooled_rows(iter(lambda: [*islice(views, size)], []), pool_views, self.vectors.test_time_augmentation)
 
     def _of_own_rate(self) -> Iterator[Codes]:
         """Give the codes of each row: of a clip as it is, then of its other views."""
         others = (clip.codes for clip in read_codes(self.others.folder)[1]) if self.others else iter(())
         for clip in read_codes(self.codes.folder)[1]:
             yield clip.codes
-            yield from islice(others, self.vectors.hearings - 1)
+            yield from islice(others, self.vectors.test_time_augmentation - 1)
         yield from others  # of clips with noise
 
 
@@ -258,7 +258,7 @@ class SoftlyCodedViews:
 
     def pooled(self, pool_views: CodesVectors) -> dict[str, FloatArray]:
         """Pool the codes of the views, `BOTTLENECKS_AT_ONCE` at a time, and average the vectors of each row."""
-        return _pooled_rows(self._blocks(), pool_views, self.vectors.hearings)
+        return _pooled_rows(self._blocks(), pool_views, self.vectors.test_time_augmentation)
 
     def _blocks(self) -> Iterator[list[SoftCodes]]:
         encoder, reading = self.reading.encoder(self.tokenizer), self.reading
@@ -266,7 +266,7 @@ class SoftlyCodedViews:
         for bottlenecks in reading.session.each("soft codes", partial(bottlenecks_of, encoder), reading.views):
             block.append(soft_codes(encoder.tokenizer, torch.from_numpy(bottlenecks)))
             steps += len(bottlenecks)
-            if steps >= BOTTLENECKS_AT_ONCE and len(block) % self.vectors.hearings == 0:
+            if steps >= BOTTLENECKS_AT_ONCE and len(block) % self.vectors.test_time_augmentation == 0:
                 yield block
                 block, steps = [], 0
         if block:

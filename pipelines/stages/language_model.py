@@ -113,7 +113,7 @@ def _trained(run: Run, name: str, rates: Sequence[Sources], settings: LanguageMo
     run.fit("lm.fit", gpt, batches, [*held_out], loss, settings.fit, sound=sound)
     if run.gang.rank == 0:
         plain = [views[0] for views in own]
-        errors = model.fit_beside(plain, validation)
+        errors = model.fit_side_streams(plain, validation)
         model.save_pretrained(run.folder)
         write_json(run.folder / PERPLEXITY, perplexities(model, plain, validation) | errors)
 

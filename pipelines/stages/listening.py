@@ -1,4 +1,4 @@
-"""The sound of test clips: excerpts, their codes as all kinds of sound, figures, continuations, and their labels.
+"""The sound of test clips: excerpts, their codes as all synthesis methods, figures, continuations, and their labels.
 
 All sounds that are measured are files, including the originals. The classifier that names labels in decoded sound was
 trained and chosen without test clips. Of a continuation it gets only the new part: the prompt is a recording.
@@ -23,7 +23,7 @@ from lm.probing.probe import FittedProbe
 from lm.probing.task import ProbeTask
 from pipelines.stages.features import BAG_OF_CODES, bag_features, log_mel_vectors
 from pipelines.stages.probing import probe_task
-from pipelines.stages.stage_options import JudgeName, ListeningConfig, SoundJudge
+from pipelines.stages.stage_options import EvaluatorName, ListeningConfig, SoundMetric
 from pipelines.stages.stored_arrays import TRAINED_ON
 from pipelines.store.stage import Run, Session, stage
 from pipelines.store.store import Entry, other_options, some_options, write_json
@@ -35,7 +35,7 @@ from tokenizer.tokenizer import Tokenizer
 from vocoder import measures
 from vocoder.engines import choose_engine, precision
 from vocoder.generation import RunawayGuard
-from vocoder.kinds import BY_KEY, COMPARED_KINDS, FROM_RECORDED, KINDS, ORIGINAL, WAVENET
+from vocoder.kinds import BY_KEY, COMPARED_SYNTHESIS, FROM_RECORDED, ORIGINAL, SYNTHESIS_METHODS, WAVENET
 from vocoder.recorded import RecordedLogMel, recorded
 from vocoder.synthesis import Synthesis, create_synthesis, speaking
 from vocoder.vocoder import Prompt, Vocoder, joined_sound
@@ -85,7 +85,7 @@ class Playback:
             **some_options(self.config, "seconds", "vocoder_temperature", "seed"),
             **self.filtered,
             "precision": precision(choose_engine(self.config.engine, self.device.type).engine),
-            "versions": {kind.key: kind.version for kind in KINDS},
+            "versions": {kind.key: kind.version for kind in SYNTHESIS_METHODS},
         }
 
     @property
@@ -99,11 +99,11 @@ class Playback:
         }
 
     def open(self) -> tuple[Tokenizer, dict[str, Synthesis]]:
-        """Load the tokenizer and the synthesis of each kind of sound, on this run's device."""
+        """Load the tokenizer and the synthesis of each synthesis method, on this run's device."""
         tokenizer = Tokenizer.from_pretrained(self.tokenizer.folder, device=str(self.device))
         sampling = self.config.sampled(temperature=self.config.vocoder_temperature, seed=self.config.seed)
         create = partial(create_synthesis, tokenizer=tokenizer, sampling=sampling, folder=self.vocoder.folder)
-        return tokenizer, {kind.key: create(kind, device=str(self.device)) for kind in KINDS}
+        return tokenizer, {kind.key: create(kind, device=str(self.device)) for kind in SYNTHESIS_METHODS}
 
     def of_recorded(self, meanings: RecordedLogMel) -> dict[str, Synthesis]:
         """Load the synthesis of sound from the recorded log-mel, by the keys of `FROM_RECORDED`."""
@@ -119,7 +119,7 @@ class Playback:
     def speak(
         self, run: Run, syntheses: Mapping[str, Synthesis], codes: Mapping[int, Codes], *, title: str
     ) -> Iterator[tuple[str, dict[int, Waveform]]]:
-        """Decode codes of clips, by the clips' numbers, to each kind of sound, one kind after the other."""
+        """Decode codes of clips, by the clips' numbers, to each synthesis method, one kind after the other."""
         clips = [self.clips.clips[number] for number in codes]
         groups, names = [clip.group for clip in clips], [clip.name for clip in clips]
         for kind, synthesis in syntheses.items():
@@ -145,7 +145,7 @@ JUDGED = "judged.json"
 
 @stage("decoded", version=9, title="test clips decoded")
 def decode_clips(run: Run, playback: Playback) -> None:
-    """Write WAV files at the tokenizer's rate: each clip's original, and its codes decoded to every kind of sound.
+    """Write WAV files at the tokenizer's rate: each clip's original, and its codes decoded to every synthesis method.
 
     Of a random half of the clips, the recorded log-mel is also made sound, without codes. The first half would be some
     labels alone, because clips are in the order of their paths.
@@ -160,17 +160,25 @@ def decode_clips(run: Run, playback: Playback) -> None:
             for number, sound in sounds.items():
                 sound.write(run.folder / wav_name(number, kind))
     half = choose_randomly(range(len(codes)), -(-len(codes) // 2), seed=playback.config.seed)
-    chosen = [codes[number] for number in half]
-    originals = [sound_of(run.folder, number, ORIGINAL) for number in half]
-    log_mels = [recorded_log_mel(tokenizer, *each)[0] for each in zip(originals, chosen, strict=True)]
-    meanings, patches = recorded(tokenizer, log_mels, chosen)
-    named = dict(zip(half, patches, strict=True))
-    for kind, sounds in playback.speak(run, playback.of_recorded(meanings), named, title="decoding recorded log-mel"):
-        for number, sound in sounds.items():
-            sound.write(run.folder / wav_name(number, kind))
+    originals = {number: sound_of(run.folder, number, ORIGINAL) for number in half}
+    _speak_recorded(run, playback, tokenizer, originals, {number: codes[number] for number in half})
     if (guard := syntheses[WAVENET.key].guard) is not None:
         write_json(run.folder / GUARD, {"found": guard.found, "left": guard.left})
     write_json(run.folder / CLIPS, {"clips": [*map(excerpt_row, playback.clips.clips, excerpts)]})
+
+
+def _speak_recorded(
+    run: Run, playback: Playback, tokenizer: Tokenizer, originals: Mapping[int, Waveform], codes: Mapping[int, Codes]
+) -> None:
+    """Write the sound of the recorded log-mel of clips, by their numbers, with the pitch of their codes."""
+    pairs = zip(originals.values(), codes.values(), strict=True)
+    meanings, patches = recorded(
+        tokenizer, [recorded_log_mel(tokenizer, *each)[0] for each in pairs], [*codes.values()]
+    )
+    named = dict(zip(codes, patches, strict=True))
+    for kind, sounds in playback.speak(run, playback.of_recorded(meanings), named, title="decoding recorded log-mel"):
+        for number, sound in sounds.items():
+            sound.write(run.folder / wav_name(number, kind))
 
 
 def decoded_paths(entry: Entry) -> list[str]:
@@ -183,8 +191,8 @@ def wav_name(number: int, kind: str) -> str:
 
 
 def kinds_of(folder: Path, number: int) -> list[str]:
-    """List the kinds of sound of a clip that an entry of `decode_clips` has."""
-    return [kind for kind in COMPARED_KINDS if (folder / wav_name(number, kind)).is_file()]
+    """List the synthesis methods of a clip that an entry of `decode_clips` has."""
+    return [kind for kind in COMPARED_SYNTHESIS if (folder / wav_name(number, kind)).is_file()]
 
 
 def sound_of(folder: Path, number: int, kind: str) -> Waveform:
@@ -198,9 +206,9 @@ def measures_pitch(config: ListeningConfig, sample_rate: int) -> bool:
 
 
 def measure_clips(session: Session, playback: Playback, decoded: Entry) -> Entry:
-    """Measure every decoded sound by the judges that are asked: its distance from its original, and its own faults."""
+    """Measure every decoded sound by the metrics that are asked: its distance from its original, and its own faults."""
     can_pitch = measures_pitch(playback.config, playback.audio.sample_rate)
-    there: dict[SoundJudge, bool] = {"stoi": True, "pesq": measures.has_pesq(), "pitch": can_pitch}
+    there: dict[SoundMetric, bool] = {"stoi": True, "pesq": measures.has_pesq(), "pitch": can_pitch}
     asked = {str(name): can for name, can in there.items() if playback.config.asks(name)}
     return _measured(session, playback.tokenizer, playback.vocoder, decoded, asked)
 
@@ -209,30 +217,30 @@ def measure_clips(session: Session, playback: Playback, decoded: Entry) -> Entry
 def _measured(run: Run, tokenizer: Entry, vocoder: Entry, decoded: Entry, asked: Mapping[str, bool]) -> None:
     encoder, paths = Encoder(folder=tokenizer.folder, root=decoded.folder), decoded_paths(decoded)
     if not asked.get("pesq", True):
-        run.terminal.say(f"judged    without PESQ: {measures.HOW_TO_GET_PESQ}")
+        run.terminal.say(f"metrics   without PESQ: {measures.HOW_TO_GET_PESQ}")
     if not asked.get("pitch", True):
         low = encoder.format.sample_rate < measures.LEAST_RATE
         why = f"it is that of voices, from {measures.LEAST_RATE} Hz on" if low else measures.HOW_TO_GET_PITCH
-        run.terminal.say(f"judged    without pitch: {why}")
-    guard, judges = Vocoder.from_pretrained(vocoder.folder).guard, {name for name, there in asked.items() if there}
-    rows = run.each("judging", partial(_measure, encoder, guard, judges), range(len(paths)))
+        run.terminal.say(f"metrics   without pitch: {why}")
+    guard, metrics = Vocoder.from_pretrained(vocoder.folder).guard, {name for name, there in asked.items() if there}
+    rows = run.each("evaluating", partial(_measure, encoder, guard, metrics), range(len(paths)))
     clips = [{"path": path, "sounds": sounds} for path, sounds in zip(paths, rows, strict=True)]
     write_json(run.folder / JUDGED, {"clips": clips})
 
 
 def _measure(
-    encoder: Encoder, guard: RunawayGuard | None, judges: Set[str], number: int
+    encoder: Encoder, guard: RunawayGuard | None, metrics: Set[str], number: int
 ) -> dict[str, measures.Figures]:
     sounds = {kind: sound_of(encoder.root, number, kind) for kind in kinds_of(encoder.root, number)}
     codes = {kind: encoder.tokenizer.encode(sound) for kind, sound in sounds.items()}
-    original, contour = sounds[ORIGINAL], measures.pitch(sounds[ORIGINAL]) if "pitch" in judges else None
+    original, contour = sounds[ORIGINAL], measures.pitch(sounds[ORIGINAL]) if "pitch" in metrics else None
     audio, figures = encoder.tokenizer.config.audio, dict[str, measures.Figures]()
     for kind, sound in sounds.items():
         figures[kind] = {"periodicity": measures.periodicity(sound, original), **measures.by_itself(sound, guard)}
         if kind != ORIGINAL:
             agreement = measures.code_agreement(codes[ORIGINAL], codes[kind])
             pitch = contour if kind in BY_KEY else None  # its measurement takes most of the time
-            figures[kind] |= {**measures.beside(original, sound, pitch, audio, judges), "code_agreement": agreement}
+            figures[kind] |= {**measures.beside(original, sound, pitch, audio, metrics), "code_agreement": agreement}
     return figures
 
 
@@ -241,7 +249,7 @@ PICTURES = "pictures.safetensors"
 
 
 def _all_options(playback: Playback) -> dict[str, object]:
-    own = other_options(playback.config, "clips", "judged_clips", "judges", "judge", "engine")
+    own = other_options(playback.config, "clips", "evaluated_clips", "metrics", "evaluator", "engine")
     return {**own, **playback.key, "pitch": measures_pitch(playback.config, playback.audio.sample_rate)}
 
 
@@ -251,7 +259,7 @@ def listening(
 ) -> None:
     """Make WAV files, their figures and spectrograms; with a language model, also its sounds.
 
-    ``rates`` is the tokenizer of a model of several rates. Pairs of the finest codes ``coded`` judge its sounds.
+    ``rates`` is the tokenizer of a model of several rates. Pairs of the finest codes ``coded`` measure its sounds.
     """
     tokenizer, syntheses = playback.open()
     clips, excerpts = playback.clips.clips, playback.excerpts(tokenizer)
@@ -268,7 +276,7 @@ def listening(
             sounds["prompt"] = [prompt.waveform for prompt in prompts]
             voiced = [(clip.name, prompt, clip.group) for prompt, clip in zip(prompts, clips, strict=True)]
             wavenet, other = syntheses[WAVENET.key], None if coded is None else fit_bigram(*training_codes(coded))
-            generated = language_sounds(run, run.folder, coder, wavenet, model.folder, voiced, config, other=other)
+            generated = generate_samples(run, run.folder, coder, wavenet, model.folder, voiced, config, other=other)
             if other is not None:
                 generated["originals"] = _originals(prompts, codes, other)
     with aside(run.folder / PICTURES) as beside:
@@ -286,6 +294,18 @@ def listening(
         rows.append({**excerpt_row(clip, excerpt), "sounds": figures})
     filtered = {**playback.filtered, "pitch_comb": syntheses[WAVENET.key].comb}
     write_json(run.folder / LISTENING, {"clips": rows, **filtered, **generated})
+
+
+@stage("listening_recorded", version=1, title="recorded log-mel as sound")
+def listening_recorded(run: Run, playback: Playback) -> None:
+    """Write WAV files of the clips of `listening`, from their recorded log-mel: what is lost without any codes.
+
+    A stage of its own, so that the sounds of `listening` keep their key.
+    """
+    tokenizer = Tokenizer.from_pretrained(playback.tokenizer.folder, device=str(playback.device))
+    originals = {number: excerpt.waveform for number, excerpt in enumerate(playback.excerpts(tokenizer))}
+    codes = {number: tokenizer.encode(original) for number, original in originals.items()}
+    _speak_recorded(run, playback, tokenizer, originals, codes)
 
 
 def training_codes(*coded: Entry) -> tuple[list[Codes], list[Codes]]:
@@ -332,7 +352,7 @@ class Wanted:
         return None if self.prompt is None else self.prompt.codes
 
 
-def language_sounds(
+def generate_samples(
     session: Session,
     folder: Path,
     tokenizer: Tokenizer,
@@ -343,9 +363,9 @@ def language_sounds(
     *,
     other: Bigram | None = None,
 ) -> dict[str, object]:
-    """Write WAV files into ``folder``; return a row for each (``said``), and their diversity (``diversity``).
+    """Write WAV files into ``folder``; return a row for each (``said`` in files), and their diversity (``diversity``).
 
-    Prompts come with the names of their clips, and the groups whose voices continue them; ``other`` judges the codes.
+    Prompts come with the names of their clips, and the groups whose voices continue them; ``other`` measures the codes.
     """
     model = LanguageModel.from_pretrained(model_folder, device=str(session.gang.device))
     wanted, codes = list[Wanted](), list[Codes]()
@@ -376,19 +396,19 @@ def language_sounds(
         pitched = [
             measures.pitch_distances(pitch, before, each.clip) for pitch, each in zip(after, wanted, strict=True)
         ]
-    said, sets = list[dict[str, object]](), dict[tuple[str, float], list[tuple[Codes | None, Codes, Codes]]]()
+    generated_rows, sets = list[dict[str, object]](), dict[tuple[str, float], list[tuple[Codes | None, Codes, Codes]]]()
     for each, made, sound, pitch in zip(wanted, codes, new, pitched, strict=True):
         file = f"{each.title}.wav" if each.clip is None else f"{each.clip}_{each.title}.wav"
         again, figures = _write_sound(folder / file, tokenizer, each.prompt, made, sound)
         row = {"kind": each.kind, "file": file, "clip": each.clip, "temperature": each.temperature}
-        said.append(row | {"figures": {**figures, **pitch}})
+        generated_rows.append(row | {"figures": {**figures, **pitch}})
         sets.setdefault((each.kind, each.temperature), []).append((each.before, made, again))
     diversities: list[dict[str, object]] = []
     for (kind, temperature), rows in sets.items():
         past, generated, heard = ([*column] for column in zip(*rows, strict=True))
         figures = diversity(model, past, generated, heard, other=other)
         diversities.append({"of": kind, "temperature": temperature, "sounds": len(rows), **figures})
-    return {"said": said, "diversity": diversities}
+    return {"said": generated_rows, "diversity": diversities}
 
 
 def _write_sound(
@@ -406,22 +426,22 @@ def _write_sound(
 
 
 RECOGNISED = "recognised.json"
-JUDGES: dict[JudgeName, str] = {
+EVALUATORS: dict[EvaluatorName, str] = {
     "probe": "a linear probe of log-mel",
     "codes": "a linear probe of the codes of the sound",
     "supervised": "a supervised network",
 }
-# judges that are linear probes -> the method whose features they read, and the function that computes them; others are
-# networks of the table of bodies
-PROBED: dict[JudgeName, tuple[str, Callable[[Encoder, View], dict[str, FloatArray]]]] = {
+# evaluators that are linear probes -> the method whose features they read, and the function that computes them; others
+# are networks of the table of bodies
+PROBED: dict[EvaluatorName, tuple[str, Callable[[Encoder, View], dict[str, FloatArray]]]] = {
     "probe": ("log_mel", log_mel_vectors),
     "codes": (BAG_OF_CODES, bag_features),
 }
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judge:
-    name: JudgeName
+class Evaluator:
+    name: EvaluatorName
     inputs: tuple[Entry, ...]  # that decide its answers
     describe: Callable[[View], dict[str, FloatArray]]  # pools the features (dim,) of a sound, in any process
     scores: Callable[[Mapping[str, FloatArray]], FloatArray]  # pooled features (sounds, dim) -> (sounds, classes)
@@ -432,17 +452,17 @@ class Judge:
 
     @property
     def title(self) -> str:
-        return JUDGES[self.name]
+        return EVALUATORS[self.name]
 
 
-def create_probe_judge(name: JudgeName, tokenizer: Encoder, probe: Entry) -> Judge:
+def create_probe_evaluator(name: EvaluatorName, tokenizer: Encoder, probe: Entry) -> Evaluator:
     """Return the linear probe that is best on validation, with mean and thirds of the clip as it is as candidates."""
 
     def scores(pooled: Mapping[str, FloatArray]) -> FloatArray:
         fitted = FittedProbe.from_pretrained(probe.folder)
         return fitted.scores(pooled[fitted.description.of])
 
-    return Judge(name=name, inputs=(probe,), describe=partial(PROBED[name][1], tokenizer), scores=scores)
+    return Evaluator(name=name, inputs=(probe,), describe=partial(PROBED[name][1], tokenizer), scores=scores)
 
 
 def label_task(session: Session, manifest: Clips, config: ProbeConfig) -> ProbeTask | None:
@@ -454,33 +474,40 @@ def label_task(session: Session, manifest: Clips, config: ProbeConfig) -> ProbeT
         why = "clips have several labels each"
     except InputError as error:
         why = str(error)
-    session.terminal.say(f"judge     no label accuracy: {why}")
+    session.terminal.say(f"evaluator no label accuracy: {why}")
     return None
 
 
-@stage("recognised", version=5, title="labels of sounds, by {judge.title}")
-def recognise_labels(run: Run, judge: Judge, decoded: Entry, listening: Entry, classes: Sequence[str]) -> None:
+@stage(
+    "recognised",
+    version=5,
+    title="labels of sounds, by {evaluator.title}",
+    formerly={"evaluator": "judge"},
+)
+def recognise_labels(run: Run, evaluator: Evaluator, decoded: Entry, listening: Entry, classes: Sequence[str]) -> None:
     """Classify each decoded clip, its original, and each sound of the language model."""
     paths = decoded_paths(decoded)
     kinds = [kinds_of(decoded.folder, number) for number in range(len(paths))]
     sounds = [whole(decoded.folder, wav_name(number, kind)) for number, own in enumerate(kinds) for kind in own]
     parts = [(row, new_part(listening.folder, row)) for row in listening.read_rows(LISTENING, "said")]
     parts = [(row, part) for row, part in parts if part.num_samples]
-    found = iter(name_labels(run, judge, [*sounds, *(part for _, part in parts)], classes))
+    found = iter(name_labels(run, evaluator, [*sounds, *(part for _, part in parts)], classes))
     heard = [{kind: next(found) for kind in own} for own in kinds]
     clips = [{"path": path, "heard": own} for path, own in zip(paths, heard, strict=True)]
     counts: dict[tuple[str, float], Counter[str]] = {}
     for (row, _), label in zip(parts, found, strict=True):
         counts.setdefault((row["kind"], row["temperature"]), Counter())[label] += 1
-    said = [{"of": kind, "temperature": value, "classes": dict(each)} for (kind, value), each in counts.items()]
-    write_json(run.folder / RECOGNISED, {"judge": judge.name, "clips": clips, "said": said})
+    generated_rows = [
+        {"of": kind, "temperature": value, "classes": dict(each)} for (kind, value), each in counts.items()
+    ]
+    write_json(run.folder / RECOGNISED, {"judge": evaluator.name, "clips": clips, "said": generated_rows})
 
 
-def name_labels(session: Session, judge: Judge, sounds: Sequence[Clip], classes: Sequence[str]) -> list[str]:
+def name_labels(session: Session, evaluator: Evaluator, sounds: Sequence[Clip], classes: Sequence[str]) -> list[str]:
     """Return the most probable class of each sound."""
-    rows = [*session.each("recognising", judge.describe, [*map(View, sounds)])]
+    rows = [*session.each("recognising", evaluator.describe, [*map(View, sounds)])]
     with limit_pools(1):
-        scores = judge.scores(stacked_rows(rows))
+        scores = evaluator.scores(stacked_rows(rows))
     return [classes[number] for number in np.argmax(scores, axis=1)]
 
 

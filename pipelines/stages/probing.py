@@ -1,4 +1,4 @@
-"""Linear probes of all representations, on the same clips and splits, with equally many penalties."""
+"""Linear probes of all representations, on the same clips and splits, with equally many regularisation strengths."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -54,10 +54,10 @@ def probed(
     with limit_pools(1):
         winner, tried = probe_method(candidates, task, config, threads=threads)
         chosen = candidates[winner.of]
-        if labelled or winner.bound is None:
+        if labelled or winner.clipping is None:
             curve = last_point(winner, task, config)
         else:
-            curve = learning_curve(chosen, task, config, bound=winner.bound, threads=threads)
+            curve = learning_curve(chosen, task, config, clipping=winner.clipping, threads=threads)
         FittedProbe.of(winner, task, config).save_pretrained(run.folder)
     write_json(run.folder / PROBE, method_record(of, winner, task, config, candidates=tried, curve=curve))
 

@@ -94,7 +94,7 @@ class TokenizerSettings(TrainingSettings, TokenizerSizes):
     pitch: PitchConfig = option(PitchConfig(), "the stream of pitch beside the codes of the spectrum")
     level: bool = option(
         False,
-        "whether a stream beside the codes says how loud each is, so that softer sound has the same codes; not with "
+        "whether a side stream says how loud each is, so that softer sound has the same codes; not with "
         "tokenizer.start, tokenizer.rates, a speech model, audio.dynamic_range or audio.remove_mean",
     )
     features: Literal["autoencoder", "wav2vec2"] = option(
@@ -109,8 +109,8 @@ class TokenizerSettings(TrainingSettings, TokenizerSizes):
     )
     decoder: DecoderSettings | None = option(
         DecoderSettings(),
-        "the network that decodes codes in context to log-mel, trained with the stage vocoder; null: each code is "
-        "decoded alone",
+        "the network that decodes codes in context to log-mel, trained with the stage vocoder unless the tokenizer of "
+        "tokenizer.start has one; null: each code is decoded alone, whatever the start has",
     )
     sample_patches: int = option(200_000, "largest number of training patches for autoencoder and codebook", least=1)
     sample_hours: float = 100.0  # of training clips, and of validation, that are read for sample, mean and deviation
@@ -215,24 +215,30 @@ class VocoderSettings(TrainingSettings):
         return max(own / other, 1.0)
 
 
-JudgeName = Literal["probe", "codes", "supervised"]
-SoundJudge = Literal["recognised", "stoi", "pesq", "pitch"]
+EvaluatorName = Literal["probe", "codes", "supervised"]
+SoundMetric = Literal["label_accuracy", "stoi", "pesq", "pitch"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ListeningConfig(SoundOptions):
     engine: EngineChoice = field(default="auto", metadata=NO_RESULT)  # the code that generates WaveNet's samples
     clips: int = option(6, "number of test clips in the report; null: 4 with the built-in sentences, else 6", least=1)
-    judged_clips: int = option(40, "test clips that are judged; 0: those in the report, without labels", least=0)
-    judges: tuple[SoundJudge, ...] | None = option(
-        None,
-        "who judges decoded sound: recognised names labels; null: [recognised,stoi,pitch], and pesq if it is installed",
-        distinct=True,
+    evaluated_clips: int = option(
+        40, "test clips that are evaluated; 0: those in the report, without labels", least=0, formerly="judged_clips"
     )
-    judge: JudgeName = option(
+    metrics: tuple[SoundMetric, ...] | None = option(
+        None,
+        "what is measured of decoded sound: label_accuracy, stoi, pesq, pitch; null: all but pesq, and pesq if it is "
+        "installed",
+        distinct=True,
+        formerly="judges",
+        former_values={"label_accuracy": "recognised"},
+    )
+    evaluator: EvaluatorName = option(
         "probe",
-        "who names the labels of decoded sound: a linear probe of log-mel, of the codes of the sound, or a trained "
-        "network; null: codes with the built-in sentences, else probe",
+        "the evaluator, which names the labels of decoded sound: a linear probe of log-mel, of the codes of the sound, "
+        "or a trained network; null: codes with the built-in sentences, else probe",
+        formerly="judge",
     )
     seconds: float = option(3.0, "longest clip in seconds; of a longer clip the loudest stretch is used", above=0)
     continuation_seconds: float = option(1.0, "length of the GPT's continuation of each clip in seconds", above=0)
@@ -244,6 +250,6 @@ class ListeningConfig(SoundOptions):
     vocoder_temperature: float = option(1.0, "temperature of WaveNet; 0: always the most probable sample", least=0)
     seed: int = 0  # seed of the drawn sounds
 
-    def asks(self, judge: SoundJudge) -> bool:
-        """Return whether the judge is named, or none is."""
-        return self.judges is None or judge in self.judges
+    def asks(self, metric: SoundMetric) -> bool:
+        """Return whether the metric is named, or none is."""
+        return self.metrics is None or metric in self.metrics

@@ -43,7 +43,7 @@ from wordless.audio.recordings.manifest import Clips, Split
 from wordless.base.coverage import TrainingSound, describe
 from wordless.base.files import list_hash
 from wordless.base.messages import InputError
-from wordless.base.options import DECIDES
+from wordless.base.options import DECIDES, name_in_keys, value_in_keys
 from wordless.base.pools import LOCAL, EngineConfig, Pool, in_order, open_pool, open_processes
 from wordless.base.progress import Terminal
 from wordless.base.threads import limited_threads
@@ -268,14 +268,17 @@ def stage(
     version: int,
     title: str,
     splits: tuple[Split, ...] = (),
-    keys: Mapping[str, Callable[[Any], object]] = MappingProxyType({}),
+    keys: Mapping[str, Callable[[Any], object] | None] = MappingProxyType({}),
     together: bool = False,
+    formerly: Mapping[str, str] = MappingProxyType({}),
 ) -> Callable[[Callable[Concatenate[Run, P], None]], Callable[Concatenate[Session, P], Entry]]:
     """Make a stage of a function that writes the files of an entry into ``run.folder``.
 
     Arguments can stand in ``name`` and ``title``, such as ``{fit.summary}``; in the title, lists, views and clip tables
     are their lengths. Raise the ``version`` when the same arguments give other bytes. Clip tables get into the function
-    and the key with the clips of ``splits`` alone, one split after the other; (): with all clips.
+    and the key with the clips of ``splits`` alone, one split after the other; (): with all clips. ``keys`` say what of
+    an argument is in the key; None: nothing, because the argument follows from the others. An argument that was renamed
+    keeps the name in its key that ``formerly`` gives.
 
     Rank 0 makes the entry alone, with the same bytes for any number of threads (`wordless.base.threads.one_thread`).
     With ``together``, as for trainings, the function runs on every rank, of which only rank 0 may write; the key has
@@ -294,8 +297,9 @@ def stage(
                 for of, each in [*bound.arguments.items()][1:]
             }
             read = {entry.key for entry in given.values() if isinstance(entry, Entry)}
-            decide = {each: keys[each](value) if each in keys else value for each, value in given.items()}
-            arguments = {each: argument_key(value, read) for each, value in decide.items()}
+            decide = {each: value for each, value in given.items() if each not in keys}
+            decide |= {each: key(given[each]) for each, key in keys.items() if key is not None and each in given}
+            arguments = {formerly.get(each, each): argument_key(value, read) for each, value in decide.items()}
             recipe = Recipe(name.format_map(given), version, arguments)
             shown = title.format_map({each: _shown(value) for each, value in given.items()})
 
@@ -343,9 +347,16 @@ def argument_key(value: object, read: set[str]) -> object:
     if getattr(value, "follows", False):
         raise ValueError("a key needs the number of steps: call `followed` on the training's options first")
     keyless: Mapping[str, object] = getattr(value, "keyless", {})
-    kept = (each.name for each in fields(value) if each.metadata.get(DECIDES, True) and each.name not in left_out)
-    decide = {name: getattr(value, name) for name in kept}
-    return argument_key({of: own for of, own in decide.items() if of not in keyless or own != keyless[of]}, read)
+    kept = (each for each in fields(value) if each.metadata.get(DECIDES, True) and each.name not in left_out)
+    decide = {of: getattr(value, of.name) for of in kept}
+    return argument_key(
+        {
+            name_in_keys(of): value_in_keys(of, own)
+            for of, own in decide.items()
+            if of.name not in keyless or own != keyless[of.name]
+        },
+        read,
+    )
 
 
 Repeat = Callable[["Plan", Hashable], None]  # makes the calls of one part of a run again

@@ -35,7 +35,7 @@ from wordless.base.files import (
     write_aside,
 )
 from wordless.base.messages import InputError
-from wordless.base.options import Options, option
+from wordless.base.options import Options, name_in_keys, option, value_in_keys
 from wordless.base.versions import library_versions
 
 if TYPE_CHECKING:
@@ -114,14 +114,16 @@ class Entry:
         return _costs(find_object(self.folder / TIMINGS) or {})
 
 
-def some_options(config: object, *names: str) -> dict[str, object]:
-    """Return some options of a config by name, for a stage that reads only these."""
-    return {name: getattr(config, name) for name in names}
+def some_options(config: "DataclassInstance", *names: str) -> dict[str, object]:
+    """Return some options of a config by their names in keys, for a stage that reads only these."""
+    chosen = [each for each in fields(config) if each.name in names]
+    return {name_in_keys(each): value_in_keys(each, getattr(config, each.name)) for each in chosen}
 
 
 def other_options(config: "DataclassInstance", *names: str) -> dict[str, object]:
-    """Return all options of a config by name but some, which do not decide the result of a stage."""
-    return {each.name: getattr(config, each.name) for each in fields(config) if each.name not in names}
+    """Return all options of a config by their names in keys but some, which do not decide the result of a stage."""
+    chosen = [each for each in fields(config) if each.name not in names]
+    return {name_in_keys(each): value_in_keys(each, getattr(config, each.name)) for each in chosen}
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from wordless.audio.recordings.embedded import EmbeddedConfig, speak, utterances
 from wordless.base.saved_models import VOCODER, write_model
 
 WORDS = EmbeddedConfig(
-    other=True, voices=30, words=270, takes=1, sentences=0
+    other=True, voices=30, words=270, repetitions=1, sentences=0
 )  # no voice, no word of the default corpus
 EACH = {"arabic_commands": 2, "intents": 1}  # every second recording, and all of them
 

@@ -195,20 +195,20 @@ def stored_views(study: Study, folder: Path) -> StoredClips:
 
 
 @torch.inference_mode()
-def features(model: SoundGPT, views: StoredClips, hearings: int) -> FloatArray:
+def features(model: SoundGPT, views: StoredClips, augmentations: int) -> FloatArray:
     """Pool the network's layers, and average over the views of each clip ``(clips, dim)``."""
     found = dict[int, FloatArray]()
     for rows, frames, lengths in batches_by_length(views, batch_size=AT_ONCE):
         read = [Pieces(steps=(), pieces=[own[:length]]) for own, length in zip(frames, lengths.tolist(), strict=True)]
         steps = [[-(-length // hop) for hop in model.hops] for length in lengths.tolist()]
         pooled = pool_states(states_of(model, read, device="cpu"), steps, [POOLING])
-        for row, own in zip((rows // hearings).tolist(), pooled, strict=True):
-            vector = np.concatenate([*own.values()]) / hearings
+        for row, own in zip((rows // augmentations).tolist(), pooled, strict=True):
+            vector = np.concatenate([*own.values()]) / augmentations
             found[row] = found[row] + vector if row in found else vector
     return np.stack([found[row] for row in sorted(found)]).astype(np.float32)
 
 
-def bags(codebook: WindowCodebook, views: StoredClips, hearings: int) -> FloatArray:
+def bags(codebook: WindowCodebook, views: StoredClips, augmentations: int) -> FloatArray:
     """Compute the shares of the codes of windows, averaged over the views of each clip ``(clips, dim)``."""
     found = list[FloatArray]()
     for row in range(len(views)):
@@ -217,7 +217,7 @@ def bags(codebook: WindowCodebook, views: StoredClips, hearings: int) -> FloatAr
         pools.add("bag", np.eye(len(codebook.centroids), dtype=np.float32)[codes])
         [bag] = pools.pooled.values()
         found.append(bag)
-    return np.stack(found).reshape(-1, hearings, len(found[0])).mean(1)
+    return np.stack(found).reshape(-1, augmentations, len(found[0])).mean(1)
 
 
 def row_features(source: str, name: str, corpus: Corpus, folder: Path) -> FloatArray:
@@ -226,11 +226,11 @@ def row_features(source: str, name: str, corpus: Corpus, folder: Path) -> FloatA
     own = study.settings.gpt_sound.fit
     if (file := folder / f"{source}_{name}_{own.steps}_{own.seed}.npy").exists():
         return np.load(file)
-    parts, hearings = list[FloatArray](), study.vectors.hearings
+    parts, augmentations = list[FloatArray](), study.vectors.test_time_augmentation
     if target.kind == "bag":
-        parts.append(bags(corpus.codebook(target.seconds), stored_views(study, folder), hearings))
+        parts.append(bags(corpus.codebook(target.seconds), stored_views(study, folder), augmentations))
     elif target.kind != "input":
-        parts.append(features(train(source, name, corpus, folder), stored_views(study, folder), hearings))
+        parts.append(features(train(source, name, corpus, folder), stored_views(study, folder), augmentations))
     if source != ALONE:
         of_codes, tokenizer = source == "codes", study.entries["tokenizer"]
         entry = code_features(study.session, study.read_codes) if of_codes else log_mel_features(study, tokenizer)
@@ -246,7 +246,7 @@ def measure(vectors: FloatArray, study: Study) -> dict[str, object]:
     task = study.task
     judged = np.concatenate([task.rows["validation"], task.rows["test"]])
     probe, task = study.settings.probe, replace(task, rows={**task.rows, "test": judged})
-    curve = learning_curve(vectors, task, probe, bound=probe.bounds[0])
+    curve = learning_curve(vectors, task, probe, clipping=probe.feature_clipping[0])
     groups = [clip.group or "" for clip in study.manifest.clips]
     people, held_out = sorted({groups[row] for row in judged}), {groups[row] for row in task.rows["validation"]}
     chooses = [person in held_out for person in people]

@@ -46,7 +46,10 @@ COMMANDS = {  # name -> run whose models it uses, and words; at_NAME is a place,
     "decode_flat": ("pitch", "decode input=at_pitch_codes/codes.parquet output=./sounds pitch=flat"),
     "find": ("smoke", "find query=at_word input=at_calls output=./hits.tsv features=soft_codes"),
     "score": ("smoke", "score input=at_calls output=./scores.tsv"),
-    "probe": ("smoke", "probe corpus.root=at_calls output=./probe.json probe.penalties=3 probe.resamples=20"),
+    "probe": (
+        "smoke",
+        "probe corpus.root=at_calls output=./probe.json probe.regularisation_strengths=3 probe.resamples=20",
+    ),
     "classes": ("smoke", "finetune corpus.root=at_calls output=./model head=classification threads=1 tracking=[]"),
     "letters": (
         "smoke",

@@ -291,7 +291,7 @@ SECONDS = 40 * 320 / 16_000
 
 def pitched(plain: Codes, pitch: np.ndarray) -> Codes:
     codes_format = replace(plain.format, streams=plain.format.streams + 1, pitch=PITCH)
-    return plain.with_beside(codes_format, {PITCH: pitch})
+    return plain.with_side_streams(codes_format, {PITCH: pitch})
 
 
 def recordings(streams: int, count: int = 40, steps: int = 60) -> list[Codes]:
@@ -381,10 +381,10 @@ def test_a_continuation_is_as_loud_as_the_end_of_its_prompt(both: tuple[Language
         form = replace(model.format, streams=model.format.streams + 1, level=level)
         louder = WithStreams(model.gpt, form, model.pitch if isinstance(model, WithStreams) else None)
         [clip] = recordings(model.predicted.streams, count=1)
-        prompt = clip.spectral.with_beside(louder.format, {level: np.arange(len(clip)) % 40})
+        prompt = clip.spectral.with_side_streams(louder.format, {level: np.arange(len(clip)) % 40})
         for heard, wanted in ((prompt, (len(clip) - 1) % 40), (prompt.crop(0, 7), 6), (None, 45), (clip.spectral, 45)):
             [more] = louder.generate_batch([heard], seconds=SECONDS, sampling=CodeSampling(), seed=2)
-            assert {*more.beside(level).tolist()} == {wanted}
+            assert {*more.side_stream(level).tolist()} == {wanted}
             [plain] = model.generate_batch([heard and heard.spectral], seconds=SECONDS, sampling=CodeSampling(), seed=2)
             np.testing.assert_array_equal(more.spectral.values, plain.spectral.values)
             parts = [*louder.stream(heard, seconds=SECONDS, sampling=CodeSampling(), seed=2)]

@@ -194,7 +194,7 @@ def test_a_side_stream_is_never_read_as_codes() -> None:
     plain = random_codes(12)
     pitch = np.random.default_rng(5).integers(7, size=12, dtype=np.int32)
     form = replace(plain.format, streams=2, pitch=PITCH)
-    clip = plain.with_beside(form, {PITCH: pitch})
+    clip = plain.with_side_streams(form, {PITCH: pitch})
     model = LanguageModel.create(TINY, form, seed=0)
     assert isinstance(model, WithStreams)
     both, alone = (torch.tensor(each.values)[None] for each in (clip, plain))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 import torch
 
 from lm.model import LanguageModel
@@ -24,7 +25,7 @@ from pipelines.store.store import Entry
 from tests.calling import decode, embed, encode, find, generate, options_of, score
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import AUDIO, GPT, save_run, session_of, write_clip
-from tests.pipelines.tiny_chain import config_of, entries, run
+from tests.pipelines.tiny_chain import OWN, called_at_once, config_of, entries, run
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 from tokenizer.codes import PitchFormat
 from tokenizer.parquet import CodedClip, read_codes, write_shard
@@ -113,7 +114,7 @@ def test_a_finished_run_is_probed_and_the_user_is_told_which_test_clips_it_was_t
 ) -> None:
     group = read_manifest(finished_run.folder / "manifest.tsv", tmp_path).of("train")[0].group
     place = [f"model={finished_run.folder}", f"store.root={tmp_path / 'store'}", f"output={tmp_path / 'probe.json'}"]
-    corpus = ["embedded.voices=5", "embedded.words=2", "embedded.takes=2"]
+    corpus = ["embedded.voices=5", "embedded.words=2", "embedded.repetitions=2"]
     corpus += ["corpus.split.by=group", f"corpus.split.test=['{group}']"]
     probing = ["probe.resamples=10", "probe.learning_curve=[]", "device=cpu", "workers=1"]
     probe_run(*probe(config_of("probe", *place, *corpus, *probing)))
@@ -142,12 +143,29 @@ def test_codes_language_model_and_vocoder_have_pitch_and_level(tmp_path: Path) -
     assert isinstance(model, WithStreams)
     assert model.pitch != PitchHead.silent(model.gpt.config.model_dim)
     assert more.format == tokenizer.format
-    assert {*more.beside(level).tolist()} == {level.unknown}
+    assert {*more.side_stream(level).tolist()} == {level.unknown}
     assert len(vocoder.decode(more, tokenizer).samples) == more.num_samples
     sound = read(next(store.glob("embedded/*/*.wav")), tokenizer.format.sample_rate).samples
     one, other = (tokenizer.encode(each, tokenizer.format.sample_rate) for each in (sound, sound / 4))
     assert (one.spectral.values == other.spectral.values).mean() >= 0.99
-    assert np.median(other.beside(level) - one.beside(level)) == pytest.approx(-12, abs=1)
+    assert np.median(other.side_stream(level) - one.side_stream(level)) == pytest.approx(-12, abs=1)
+
+
+def test_codes_of_a_folder_stay_where_its_sound_is_softer(tmp_path: Path) -> None:
+    """Without a word of the user: the default of recordings that are not built in."""
+    (root := tmp_path / "recordings").mkdir()
+    rng = np.random.default_rng(0)
+    for number, gain in enumerate(np.geomspace(0.02, 0.5, 10)):
+        soundfile.write(root / f"{number}.wav", gain * rng.uniform(-1, 1, 8000), 8000)
+    words = (*OWN, "stages=[tokenizer]", f"corpus.root={root}", f"store.root={tmp_path / 'store'}")
+    assert called_at_once(tmp_path, *words).returncode == 0
+    tokenizer = Tokenizer.from_pretrained(tmp_path / "run/tokenizer")
+    sound = read(root / "9.wav", 8000).samples
+    one, other = (tokenizer.encode(each, 8000) for each in (sound, sound / 4))
+    assert (one.spectral.values == other.spectral.values).mean() >= 0.99
+    assert tokenizer.format.level is not None
+    change = other.beside(tokenizer.format.level) - one.beside(tokenizer.format.level)
+    assert np.median(change) == pytest.approx(-12, abs=1)
 
 
 def test_networks_of_log_mel_have_the_same_statistics_with_a_level(tmp_path: Path) -> None:

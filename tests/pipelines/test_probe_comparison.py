@@ -60,7 +60,12 @@ def test_every_fold_and_seed_weighs_the_same(seeds: int) -> None:
         }
         assert found.means(of, "seed") == pytest.approx(of_seeds)
     assert found.methods == ["supervised_head", "gpt", "simclr", "log_mel"]
-    assert (found.clips, found.unlabelled, found.penalties, found.seeds) == (180, 5, 6, list(range(seeds)))
+    assert (found.clips, found.unlabelled, found.regularisation_strengths, found.seeds) == (
+        180,
+        5,
+        6,
+        list(range(seeds)),
+    )
 
 
 def test_differences_have_an_interval_over_seeds() -> None:

@@ -114,7 +114,7 @@ def made_by_all_stages(manifest: Clips, run: Path, place: Path) -> dict[str, dic
     vocoder = Entry(stage="vocoder", key="b", place=run / "vocoder", reused=True)
     view = ViewsConfig(offsets=True, warps=1, max_speed=0.1, max_formants=0.1, dynamic_ranges=(20, 40), seed=0)
     changed = [each for clip in manifest.of("train") for each in view.of(clip, PATCH.frames)]
-    heard = replace(LISTENING, clips=2, judged_clips=2, seconds=0.3)
+    heard = replace(LISTENING, clips=2, evaluated_clips=2, seconds=0.3)
     playback = playback_of(manifest, tokenizer, vocoder, config=heard)
     sample = frame_sample(session, manifest, AUDIO, settings)
     coded = codes(session, manifest, tokenizer)

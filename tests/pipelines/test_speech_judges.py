@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from pipelines.extras.speech_judges import EXTRA, opinions
+from pipelines.extras.speech_judges.opinions import MOS_PREDICTORS, at_rate, dnsmos
 from pipelines.extras.speech_judges.opinions import RATE as JUDGED_RATE
-from pipelines.extras.speech_judges.opinions import SPEECH_JUDGES, at_rate, dnsmos
 from pipelines.jobs.run_rules import run_settings
 from pipelines.pages.report import write_report
 from pipelines.results.run_record import frame
@@ -47,17 +47,17 @@ def with_noise(sound: Waveform) -> Waveform:
     return Waveform(samples=samples, sample_rate=sound.sample_rate)
 
 
-@pytest.mark.parametrize("name", SPEECH_JUDGES)
+@pytest.mark.parametrize("name", MOS_PREDICTORS)
 def test_noise_has_a_lower_score(name: str, spoken: dict[tuple[str, str], Waveform]) -> None:
-    pytest.importorskip(SPEECH_JUDGES[name].modules[0])
-    clear, judge = spoken[TEXTS[2], VOICES[0]], SPEECH_JUDGES[name].hear
-    first, noisy, again = judge(clear), judge(with_noise(clear)), judge(clear)
+    pytest.importorskip(MOS_PREDICTORS[name].modules[0])
+    clear, evaluator = spoken[TEXTS[2], VOICES[0]], MOS_PREDICTORS[name].hear
+    first, noisy, again = evaluator(clear), evaluator(with_noise(clear)), evaluator(clear)
     assert first == again
     assert first
     assert noisy
     assert noisy[name] < first[name] - 0.2
     assert all(0.5 < value < 5.5 for value in (*first.values(), *noisy.values()))
-    assert judge(Waveform(samples=np.zeros(JUDGED_RATE, np.float32), sample_rate=JUDGED_RATE)) is None
+    assert evaluator(Waveform(samples=np.zeros(JUDGED_RATE, np.float32), sample_rate=JUDGED_RATE)) is None
 
 
 def test_dnsmos_is_that_of_the_package(spoken: dict[tuple[str, str], Waveform]) -> None:
@@ -73,44 +73,44 @@ NOISE = np.random.default_rng(0).normal(0, 0.1, SPEECH_RATE).astype(np.float32)
 UNFIT: list[tuple[str, str, Waveform, str]] = [
     ("dnsmos", "speechmos", Waveform(samples=NOISE, sample_rate=SPEECH_RATE), "no speech"),
     ("distillmos", "distillmos", Waveform(samples=NOISE, sample_rate=SPEECH_RATE), "no speech"),
-    ("dnsmos", "numpy", Waveform(samples=sweep(0.5, RATE), sample_rate=RATE), "4,000 Hz"),  # the judge is not asked
+    ("dnsmos", "numpy", Waveform(samples=sweep(0.5, RATE), sample_rate=RATE), "4,000 Hz"),  # the evaluator is not asked
 ]
 
 
-@pytest.mark.parametrize(("judge", "package"), [("dnsmos", "speechmos"), ("distillmos", "distillmos")])
+@pytest.mark.parametrize(("evaluator", "package"), [("dnsmos", "speechmos"), ("distillmos", "distillmos")])
 def test_opinions_of_decoded_speech_stand_beside_those_of_the_recordings(
-    judge: str, package: str, tmp_path: Path
+    evaluator: str, package: str, tmp_path: Path
 ) -> None:
     pytest.importorskip(package, exc_type=ImportError)
     asked = Utterance(file="a.wav", text="Peter got two large desks.", voice="en-us+f1", speed=150, pitch=50)
     speech = read(speak([asked], tmp_path / "cache", seed=0) / asked.file, SPEECH_RATE)
     noise = Waveform(samples=NOISE, sample_rate=SPEECH_RATE)
-    judged = opinions.judge_speech(
-        silent_session(tmp_path), decoded(tmp_path / "decoded", [speech, speech, noise]), judge
+    judged = opinions.predict_mos(
+        silent_session(tmp_path), decoded(tmp_path / "decoded", [speech, speech, noise]), evaluator
     )
     assert judged.read_json(JUDGED)["unfit"] is None
     first, second, last = (row["sounds"] for row in judged.read_rows(JUDGED, "clips"))
     assert first["wavenet"] == first[ORIGINAL] == first["griffin_lim"] == second[ORIGINAL]
     assert second["griffin_lim"] == last[ORIGINAL]
-    assert last[ORIGINAL][judge] < first[ORIGINAL][judge]
+    assert last[ORIGINAL][evaluator] < first[ORIGINAL][evaluator]
 
 
-@pytest.mark.parametrize(("judge", "package", "sound", "told"), UNFIT)
+@pytest.mark.parametrize(("evaluator", "package", "sound", "told"), UNFIT)
 def test_what_a_judge_cannot_judge_has_no_figures(
-    judge: str, package: str, sound: Waveform, told: str, tmp_path: Path
+    evaluator: str, package: str, sound: Waveform, told: str, tmp_path: Path
 ) -> None:
     pytest.importorskip(package, exc_type=ImportError)
     entry = decoded(tmp_path / "decoded", [sound])
-    judged = opinions.judge_speech(silent_session(tmp_path), entry, judge)
+    judged = opinions.predict_mos(silent_session(tmp_path), entry, evaluator)
     assert told in str(judged.read_json(JUDGED)["unfit"])
     assert judged.read_rows(JUDGED, "clips") == []
 
 
-def judged_by(tmp_path: Path, judge: str, content: object) -> Entry:
-    folder = tmp_path / judge
+def judged_by(tmp_path: Path, evaluator: str, content: object) -> Entry:
+    folder = tmp_path / evaluator
     folder.mkdir()
     write_json(folder / JUDGED, content)
-    return Entry(stage=f"judged_{judge}", key=f"key of {judge}", place=folder, reused=False)
+    return Entry(stage=f"judged_{evaluator}", key=f"key of {evaluator}", place=folder, reused=False)
 
 
 def test_decoded_sound_is_compared_with_the_recordings_and_shown(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_decoded_sound_is_compared_with_the_recordings_and_shown(tmp_path: Path)
         "judged_dnsmos": judged_by(tmp_path, "dnsmos", {"unfit": "8,000 Hz", "clips": []}),
     }
     settings = run_settings(composed(tmp_path / "store"))
-    section, figures = opinions.opinion_rows({("", 0): entries}, Clips.from_rows(Path(), ()), settings)
+    section, figures = opinions.mos_rows({("", 0): entries}, Clips.from_rows(Path(), ()), settings)
     found = {(row.name, row.subject): row for row in figures}
     assert {row.artifact for row in figures} == {"key of distillmos"}
     wanted = {
@@ -145,13 +145,13 @@ def test_decoded_sound_is_compared_with_the_recordings_and_shown(tmp_path: Path)
     write_json(tmp_path / "results.json", {EXTRA.name: section, "figures": frame(figures).to_dict("records")})
     page = Page(write_report(tmp_path).read_text()).text
     assert "No figures by dnsmos: 8,000 Hz." in page
-    assert SPEECH_JUDGES["distillmos"].explanation in page
+    assert MOS_PREDICTORS["distillmos"].explanation in page
     assert re.search(r"\bDistillMOS\b[^D]{1,60}\b0\.150\b", page)  # the recordings stand last
 
 
 def test_a_run_without_decoded_speech_or_packages_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
-    for module in (module for judge in SPEECH_JUDGES.values() for module in judge.modules):
+    for module in (module for evaluator in MOS_PREDICTORS.values() for module in evaluator.modules):
         monkeypatch.delitem(sys.modules, module, raising=False)
     with pytest.raises(InputError, match="add vocoder"):
         run_settings(composed(tmp_path / "store", "stages=[tokenizer,speech_judges]"))

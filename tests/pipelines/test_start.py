@@ -39,7 +39,7 @@ from wordless.base.messages import InputError
 from wordless.base.saved_models import LANGUAGE_MODEL, TOKENIZER
 
 STAGES = "stages=[tokenizer,lm,report]"
-SOUND = ("stages=[tokenizer,vocoder,report]", "listening.judged_clips=0", "tokenizer.codebook_size=16")
+SOUND = ("stages=[tokenizer,vocoder,report]", "listening.evaluated_clips=0", "tokenizer.codebook_size=16")
 
 
 def damaged(run_folder: Path, **changes: object) -> str:

@@ -41,7 +41,7 @@ PATCH = PatchConfig(frames=2)
 GPT = GPTConfig(model_dim=8, layers=1, heads=1, ffn_dim=16, context=64, dropout=0.0)
 LISTENING = ListeningConfig(
     clips=1,
-    judged_clips=1,
+    evaluated_clips=1,
     seconds=0.1,
     continuation_seconds=0.1,
     temperatures=(1.0,),

@@ -24,17 +24,17 @@ STEPS = 8
 TRAINED = ("tokenizer", "tokenizer.decoder", "lm", "vocoder")
 TINY = (
     *("experiment=smoke", "parallel=1"),
-    *("embedded.voices=5", "embedded.words=2", "embedded.takes=2"),
+    *("embedded.voices=5", "embedded.words=2", "embedded.repetitions=2"),
     *("tokenizer.codebook_size=8", "tokenizer.sample_patches=500"),
     *("tokenizer.decoder.channels=16", "tokenizer.decoder.crop_codes=10", "tokenizer.decoder.batch_size=4"),
     *("lm.gpt.model_dim=16", "lm.gpt.ffn_dim=32", "lm.batches.batch_size=4"),
     *("baselines=tiny", "baselines.simclr.fit.steps=4", "baselines.supervised.fit.steps=4"),
-    "probe.penalties=3",
+    "probe.regularisation_strengths=3",
     *("vocoder.wavenet.layers=2", "vocoder.crops.batch_size=2", "vocoder.crops.crop_codes=10"),
     *(f"{part}.fit.steps={STEPS}" for part in TRAINED),
     *(f"{part}.fit.validate_every=4" for part in TRAINED),
     *(f"{part}.fit.warmup_steps=2" for part in TRAINED),
-    *("listening.clips=1", "listening.judged_clips=2", "listening.continuations=1", "probe.resamples=10"),
+    *("listening.clips=1", "listening.evaluated_clips=2", "listening.continuations=1", "probe.resamples=10"),
     *("listening.seconds=0.2", "listening.continuation_seconds=0.2"),
 )
 OWN = tuple(word for word in TINY if not word.startswith("embedded."))  # for recordings that are not built in

@@ -10,10 +10,10 @@ from tests.calling import python
 from wordless.audio.views import Noise
 
 SMALL = (
-    *("embedded.voices=8", "embedded.words=6", "embedded.takes=4", "corpus.root=null", "quick=true"),
+    *("embedded.voices=8", "embedded.words=6", "embedded.repetitions=4", "corpus.root=null", "quick=true"),
     *("tokenizer.codebook_size=16", "tokenizer.fit.steps=60", "tokenizer.fit.validate_every=30"),
     *("lm.fit.steps=20", "lm.fit.validate_every=10", "lm.fit.warmup_steps=2", "lm.views.warps=1"),
-    *("gpt_sound=tiny", "baselines=tiny", "probe.penalties=3", "probe.resamples=50"),
+    *("gpt_sound=tiny", "baselines=tiny", "probe.regularisation_strengths=3", "probe.resamples=50"),
     *("probe.learning_curve=[0.25,1.0]", "device=cpu", "threads=1", "tracking=[]"),
 )
 FIT = ("fit.steps=20", "fit.validate_every=10", "fit.warmup_steps=2")

@@ -13,7 +13,15 @@ from torch import Tensor
 
 from tests.reference import decoded_in_context
 from tests.tokenizer.conftest import LONG, change_config, like
-from tokenizer.code_decoder import BESIDE, CodeDecoder, DecoderConfig, DecoderCrops, dilations_within, inputs, loss
+from tokenizer.code_decoder import (
+    SIDE_INPUTS,
+    CodeDecoderNetwork,
+    DecoderConfig,
+    DecoderCrops,
+    dilations_within,
+    inputs,
+    loss,
+)
 from tokenizer.codes import BLOCK
 from tokenizer.tokenizer import Tokenizer
 from wordless.base.messages import InputError
@@ -22,8 +30,8 @@ PATCH = 6
 DECODER = DecoderConfig(channels=5, dilations=(1, 2))
 
 
-def random_decoder(patch: int = PATCH, config: DecoderConfig = DECODER) -> CodeDecoder:
-    decoder, generator = CodeDecoder(config, patch), torch.Generator().manual_seed(1)
+def random_decoder(patch: int = PATCH, config: DecoderConfig = DECODER) -> CodeDecoderNetwork:
+    decoder, generator = CodeDecoderNetwork(config, patch), torch.Generator().manual_seed(1)
     for weight in decoder.parameters():
         weight.data = 0.5 * torch.randn(weight.shape, generator=generator)
     return decoder.eval()
@@ -78,7 +86,7 @@ def test_layers_look_as_far_ahead_as_they_may(codes: int) -> None:
 
 def test_an_untrained_decoder_gives_the_patches_of_codes_alone() -> None:
     codes = random_inputs(50)
-    assert torch.equal(CodeDecoder(DECODER, PATCH).decode(codes), codes[:, :PATCH])
+    assert torch.equal(CodeDecoderNetwork(DECODER, PATCH).decode(codes), codes[:, :PATCH])
 
 
 @pytest.mark.parametrize("name", ["tokenizer", "banded", "pitched_codes", "levelled_codes"])
@@ -171,11 +179,13 @@ def test_parts_of_a_batch_are_the_batch() -> None:
 
 
 def test_the_pitch_of_some_crops_is_unknown() -> None:
-    pitched = [bool(crops_of([90], pitch_dropout=0.5).batch(step).codes[..., -BESIDE + 1 :].any()) for step in range(9)]
+    pitched = [
+        bool(crops_of([90], pitch_dropout=0.5).batch(step).codes[..., -SIDE_INPUTS + 1 :].any()) for step in range(9)
+    ]
     assert all(pitched)
-    assert not crops_of([90], pitch_dropout=1.0).batch(0).codes[..., -BESIDE + 1 :].any()
+    assert not crops_of([90], pitch_dropout=1.0).batch(0).codes[..., -SIDE_INPUTS + 1 :].any()
     batch = crops_of([90], pitch_dropout=0.5, batch_size=60).batch(0)
-    assert 15 < int(batch.codes[..., -BESIDE + 1 :].flatten(1).any(1).sum()) < 45
+    assert 15 < int(batch.codes[..., -SIDE_INPUTS + 1 :].flatten(1).any(1).sum()) < 45
 
 
 def test_training_learns_what_neighbours_say() -> None:
@@ -193,7 +203,7 @@ def test_training_learns_what_neighbours_say() -> None:
         seed=0,
     )
     torch.manual_seed(0)
-    model = CodeDecoder(replace(DECODER, channels=32), PATCH)
+    model = CodeDecoderNetwork(replace(DECODER, channels=32), PATCH)
     optimizer, losses = torch.optim.AdamW(model.parameters(), lr=1e-2), list[float]()
     for step in range(150):
         summed, count = loss(model, crops.batch(step))

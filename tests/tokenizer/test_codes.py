@@ -85,15 +85,18 @@ def test_codes_that_break_their_contract_are_refused(make: Callable[[], object],
         make()
 
 
-def test_streams_beside_the_codes_are_taken_off_and_put_back() -> None:
+def test_side_streams_are_taken_off_and_put_back() -> None:
     both = Codes(values=np.array([[3, 25, 0], [4, 26, 7]], np.int32), num_samples=320, format=BOTH)
-    assert both.format.beside == (LEVEL, PITCH)
-    assert [both.beside(each).tolist() for each in BOTH.beside] == [[25, 26], [0, 7]]
+    assert both.format.side_streams == (LEVEL, PITCH)
+    assert [both.side_stream(each).tolist() for each in BOTH.side_streams] == [[25, 26], [0, 7]]
     plain = both.spectral
-    assert (plain.values.tolist(), plain.format.beside, plain.spectral) == ([[3], [4]], (), plain)
-    assert plain.with_beside(BOTH, {each: both.beside(each) for each in BOTH.beside}) == both
-    assert plain.with_beside(BOTH).values.tolist() == [[3, 20, 0], [4, 20, 0]]  # the reference level, and no voice
-    other = both.with_beside(BOTH, {PITCH: np.array([5, 5])})
+    assert (plain.values.tolist(), plain.format.side_streams, plain.spectral) == ([[3], [4]], (), plain)
+    assert plain.with_side_streams(BOTH, {each: both.side_stream(each) for each in BOTH.side_streams}) == both
+    assert plain.with_side_streams(BOTH).values.tolist() == [
+        [3, 20, 0],
+        [4, 20, 0],
+    ]  # the reference level, and no voice
+    other = both.with_side_streams(BOTH, {PITCH: np.array([5, 5])})
     assert other.values.tolist() == [[3, 25, 5], [4, 26, 5]]
     assert LEVEL.quantise(torch.tensor([-math.inf, -40.6, -30.4, 9.0])).tolist() == [0, 0, 10, 29]
     assert LEVEL.gains(torch.tensor([0, 20, 29])).tolist() == [-20, 0, 9]
@@ -149,3 +152,9 @@ def test_assignments_are_what_loops_find(codes: int) -> None:
         for band in range(2):
             wanted = torch.tensor(by_loops(bottlenecks[time, band].tolist(), centroids.tolist()))
             torch.testing.assert_close(found[time, band], wanted, atol=1e-5, rtol=1e-4)
+
+
+def test_the_former_name_of_a_side_stream_answers_with_a_warning() -> None:
+    both = Codes(values=np.array([[3, 25, 0], [4, 26, 7]], np.int32), num_samples=320, format=BOTH)
+    with pytest.warns(DeprecationWarning, match="side_stream"):
+        assert both.beside(LEVEL).tolist() == both.side_stream(LEVEL).tolist() == [25, 26]

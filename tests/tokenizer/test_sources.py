@@ -67,7 +67,7 @@ def test_the_spectrum_is_coded_and_decoded_alike_with_and_without_pitch(plain: T
     assert pitched.format.codebook != plain.format.codebook
     assert pitched.format.bits_per_second == plain.format.bits_per_second
     sounds = [voice(0.3), voice(0.5, 120.0), voice(0.2)[:0]]
-    whole, without = ([pitched.encode_own([each], beside=which) for each in sounds] for which in (True, False))
+    whole, without = ([pitched.encode_own([each], side_streams=which) for each in sounds] for which in (True, False))
     for sound, own, spectral in zip(sounds, whole, without, strict=True):
         assert own == pitched.encode_blocks([sound], RATE)
         np.testing.assert_array_equal(spectral.values, plain.encode_blocks([sound], RATE).values)

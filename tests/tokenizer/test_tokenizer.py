@@ -24,7 +24,13 @@ from tokenizer.encoder import Encoder, encode, pictures
 from tokenizer.fitting import measure_fidelity
 from tokenizer.rates_tokenizer import RatesTokenizer
 from tokenizer.tokenizer import PATCHES_PER_BLOCK, Autoencoder, Tokenizer, TokenizerConfig
-from tokenizer.tokenizer_options import AutoencoderConfig, HeardConfig, PatchConfig, SoundChanges, ViewsConfig
+from tokenizer.tokenizer_options import (
+    AutoencoderConfig,
+    InputAugmentationConfig,
+    PatchConfig,
+    SoundChanges,
+    ViewsConfig,
+)
 from wordless.audio.audio_options import MeanRemoval, SpectrogramConfig
 from wordless.audio.reading import read
 from wordless.audio.recordings.manifest import Clip
@@ -122,9 +128,9 @@ def test_softer_and_louder_recordings_have_the_same_codes_and_another_level(
     assert changed == levelled_codes.encode(other, RATE)
     assert changed == levelled_codes.encode_blocks(np.split(other, [7, 900, 20_000]), RATE)
     assert (own.spectral.values == changed.spectral.values).mean() >= 0.99
-    heard = own.beside(level)[own.beside(level) + min(decibels, 0) > 0]
+    heard = own.side_stream(level)[own.side_stream(level) + min(decibels, 0) > 0]
     assert len(heard) > 0.9 * len(own)
-    moved = changed.beside(level) - own.beside(level)
+    moved = changed.side_stream(level) - own.side_stream(level)
     assert np.abs(moved - decibels)[: len(heard)].max() <= 1  # of two roundings
     one, more = (
         mel_power(
@@ -144,12 +150,12 @@ def test_the_level_is_that_of_the_definition_and_kept_within_its_codes(levelled_
         _, wanted = levelled(LogMel(audio.absolute)(torch.from_numpy(padded)[None])[0], audio)
         codes = levelled_codes.encode_own([samples])
         nearest = np.clip(np.rint(np.array(wanted) - level.lowest), 0, level.levels - 1)
-        np.testing.assert_array_equal(codes.beside(level), nearest)
+        np.testing.assert_array_equal(codes.side_stream(level), nearest)
         assert levelled_codes.spectrogram(torch.tensor(codes.values)[None]).isfinite().all()
     silent = levelled_codes.encode_own([np.zeros(RATE, np.float32)])
-    assert not silent.beside(level).any()
-    unknown = silent.spectral.with_beside(levelled_codes.format)
-    assert {*unknown.beside(level)} == {level.quantise(torch.tensor([level.reference])).item()} == {level.unknown}
+    assert not silent.side_stream(level).any()
+    unknown = silent.spectral.with_side_streams(levelled_codes.format)
+    assert {*unknown.side_stream(level)} == {level.quantise(torch.tensor([level.reference])).item()} == {level.unknown}
 
 
 def test_what_codes_mean_and_pictures_are_as_loud_as_the_recordings(levelled_codes: Tokenizer, tmp_path: Path) -> None:
@@ -473,10 +479,10 @@ def test_warped_copies_have_noise_and_are_warped_as_without() -> None:
 
 
 def test_all_copies_of_a_network_are_changed_and_draws_need_a_share_of_them() -> None:
-    heard = HeardConfig(changed=0.1, dynamic_ranges=(22.0, 50.0))
+    heard = InputAugmentationConfig(changed=0.1, dynamic_ranges=(22.0, 50.0))
     assert heard.of_copies == SoundChanges(changed=1.0, dynamic_ranges=(22.0, 50.0))
     with pytest.raises(InputError, match=r"^dynamic_ranges is .*\bnull\b"):
-        HeardConfig(dynamic_ranges=(22.0, 50.0))
+        InputAugmentationConfig(dynamic_ranges=(22.0, 50.0))
 
 
 @pytest.mark.parametrize("option", ["dynamic_ranges", "noise_snr"])

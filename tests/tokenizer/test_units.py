@@ -166,12 +166,12 @@ def test_codes_and_pitch_have_columns_of_their_own_and_older_files_are_read(tmp_
     old = table.drop_columns(["codes", "pitch"]).append_column("values", pa.array([values.reshape(-1).tolist()]))
     pq.write_table(old.replace_schema_metadata(table.schema.metadata), tmp_path / "old.parquet")
     assert rows_of(tmp_path / "a.parquet") == rows_of(tmp_path / "old.parquet") == [vars(clip)]
-    both = clip.codes.with_beside(BOTH, {LEVEL: np.array([20, 29, 0])})
+    both = clip.codes.with_side_streams(BOTH, {LEVEL: np.array([20, 29, 0])})
     write_shard(tmp_path / "both.parquet", [replace(clip, codes=both)], BOTH)
     assert pq.read_table(tmp_path / "both.parquet").column("level").to_pylist() == [[20, 29, 0]]
     (read,) = read_codes(tmp_path / "both.parquet")[1]
     assert read.codes == both
-    assert read.codes.with_beside(PITCHED) == clip.codes
+    assert read.codes.with_side_streams(PITCHED) == clip.codes
     for pitch, told in (([0, 5], r"\b2 values of the pitch\b.*\b3 time steps"), (None, "0 columns 'pitch'")):
         less = table.drop_columns(["pitch"])
         changed = less if pitch is None else less.append_column("pitch", pa.array([pitch]))

@@ -9,9 +9,9 @@ import soundfile
 import torch
 from torch import Tensor
 
-from tokenizer.code_decoder import CodeDecoder, DecoderConfig
+from tokenizer.code_decoder import CodeDecoderNetwork, DecoderConfig
 from tokenizer.code_decoder import inputs as decoder_inputs
-from tokenizer.codes import CodeMeanings, Codes, CodesFormat, PitchFormat
+from tokenizer.codes import CodeDecoder, Codes, CodesFormat, PitchFormat
 from vocoder.crops import SampleClips, VocoderClips
 from vocoder.filters import VoiceHead
 from vocoder.vocoder_options import WaveNetConfig
@@ -32,7 +32,7 @@ class Table:
         self.patches = patches
         self.front_end = SPECTROGRAM
         self.gain = 0.0
-        self.decoder: CodeDecoder | None = None
+        self.decoder: CodeDecoderNetwork | None = None
         self.patch_frames = patches.shape[1]
         self.format = CodesFormat(
             codebook_size=len(patches),
@@ -75,10 +75,10 @@ def in_context(table: Table) -> Table:
     return table
 
 
-def random_decoder(patch: int, *, seed: int = 0) -> CodeDecoder:
+def random_decoder(patch: int, *, seed: int = 0) -> CodeDecoderNetwork:
     """A decoder of 3 codes on each side, each of whose weights matters."""
     decoder, generator = (
-        CodeDecoder(DecoderConfig(channels=8, dilations=(2,)), patch),
+        CodeDecoderNetwork(DecoderConfig(channels=8, dilations=(2,)), patch),
         torch.Generator().manual_seed(seed),
     )
     for weight in decoder.parameters():
@@ -124,7 +124,7 @@ def tiny_config(**changes: object) -> WaveNetConfig:
 
 
 def vocoder_clips(
-    samples: np.ndarray, codes: np.ndarray, meanings: CodeMeanings, lengths: Sequence[int], *, group: int = 0
+    samples: np.ndarray, codes: np.ndarray, meanings: CodeDecoder, lengths: Sequence[int], *, group: int = 0
 ) -> VocoderClips:
     """Clips of so many samples, whose sound and codes lie one after the other."""
     return VocoderClips(

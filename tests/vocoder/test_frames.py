@@ -21,7 +21,7 @@ from tests.vocoder.sounds import (
     vocoder_clips,
     with_pitch,
 )
-from tokenizer.codes import CodeMeanings
+from tokenizer.codes import CodeDecoder
 from vocoder.crops import FADES, Crops, VocoderClips, fades, whispered
 from vocoder.frames import (
     LOW_BAND,
@@ -148,7 +148,7 @@ def test_a_lag_is_whole_periods_and_spans_a_frame(pitch: float, audio: tuple[int
     assert abs(lag - round(lag * pitch / rate) * rate / pitch) <= 0.5
 
 
-def spoken_clips(count: int, seconds: float, meanings: CodeMeanings) -> VocoderClips:
+def spoken_clips(count: int, seconds: float, meanings: CodeDecoder) -> VocoderClips:
     """Voices of 141 Hz whose codes have the pitch 5 of 9, but for the first fifth, which has no voice."""
     samples = round(seconds * RATE)
     codes = -(-samples // SAMPLES_PER_CODE)

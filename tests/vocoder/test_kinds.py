@@ -1,4 +1,4 @@
-"""The table of kinds of sound, and what is told of vocoders while they make sound."""
+"""The table of synthesis methods, and what is told of vocoders while they make sound."""
 
 import re
 from dataclasses import replace
@@ -18,13 +18,13 @@ from tests.vocoder.sounds import (
     voice_head,
     with_pitch,
 )
-from tokenizer.codes import Beside, Codes, CodesFormat, LevelFormat
+from tokenizer.codes import Codes, CodesFormat, LevelFormat, SideStream
 from vocoder.filters import PostFilter, VoiceHead
 from vocoder.frames import log_mel_of, pitch_of
 from vocoder.generation import LoudnessRange
-from vocoder.kinds import BY_KEY, HARMONICS, KINDS, ORIGINAL, UNLEARNED, Kind, Stream
+from vocoder.kinds import BY_KEY, HARMONICS, ORIGINAL, SIGNAL_PROCESSING, SYNTHESIS_METHODS, Stream, SynthesisMethod
 from vocoder.measures import pitch
-from vocoder.synthesis import Synthesis, Unlearned, create_synthesis, speaking
+from vocoder.synthesis import SignalProcessingBaseline, Synthesis, create_synthesis, speaking
 from vocoder.unlearned import griffin_lim, harmonics, noise
 from vocoder.vocoder import Prompt, Vocoder
 from vocoder.vocoder_options import Sampling
@@ -35,14 +35,14 @@ from wordless.base.seeds import sound_seed
 
 
 def test_each_kind_has_a_key_and_a_marker_and_needs_no_pytorch() -> None:
-    assert len(BY_KEY) == len(KINDS) == len({kind.marker for kind in KINDS})
+    assert len(BY_KEY) == len(SYNTHESIS_METHODS) == len({kind.marker for kind in SYNTHESIS_METHODS})
     assert ORIGINAL not in BY_KEY
     code = "import sys, vocoder.kinds; sys.exit('torch' in sys.modules)"
     assert python("-c", code).returncode == 0
 
 
-@pytest.mark.parametrize("kind", UNLEARNED, ids=lambda kind: kind.key)
-def test_sound_is_as_long_as_its_codes_and_the_same_in_pieces_and_after_a_prompt(kind: Kind) -> None:
+@pytest.mark.parametrize("kind", SIGNAL_PROCESSING, ids=lambda kind: kind.key)
+def test_sound_is_as_long_as_its_codes_and_the_same_in_pieces_and_after_a_prompt(kind: SynthesisMethod) -> None:
     table, told = random_table(), list[tuple[int, int]]()
     synthesis = create_synthesis(kind, table, Sampling(seed=3))
     codes, names = table.codes([1, 2, 3], 3 * SAMPLES_PER_CODE - 37), ["a", "b"]
@@ -76,7 +76,7 @@ def test_sound_with_a_comb_is_the_plain_one_through_the_filter_of_a_wavenet(voic
     table, sampling = random_table(), Sampling(seed=3, postfilter=0.8, postfilter_passes=1)
     codes = table.codes([1, 2, 3, 4, 5], 5 * SAMPLES_PER_CODE - 37)
     (made,), (source,) = (
-        Synthesis(Unlearned(HARMONICS, voice=voice), table, own).sounds([codes], [None], names=["a"])
+        Synthesis(SignalProcessingBaseline(HARMONICS, voice=voice), table, own).sounds([codes], [None], names=["a"])
         for own in (sampling, replace(sampling, postfilter=0))
     )
     wanted = PostFilter(table.front_end, strength=0.8, passes=1, voice=voice, comb=voice is not None)
@@ -106,8 +106,8 @@ def test_harmonics_have_the_pitch_of_the_codes(shift: float) -> None:
 def test_the_pitch_is_found_in_any_column() -> None:
     class Reordered(CodesFormat):
         @property
-        def beside(self) -> tuple[Beside, ...]:
-            return super().beside[::-1]
+        def side_streams(self) -> tuple[SideStream, ...]:
+            return super().side_streams[::-1]
 
     table, level = with_pitch(random_table()), LevelFormat(levels=77, lowest=-70.0, reference=-15.0)
     for kind in (CodesFormat, Reordered):
@@ -117,7 +117,7 @@ def test_the_pitch_is_found_in_any_column() -> None:
             table.format.pitch,
         )
         assert pitch is not None
-        values = own.with_beside(own.format, {level: np.full(4, 60), pitch: np.arange(4)}).values
+        values = own.with_side_streams(own.format, {level: np.full(4, 60), pitch: np.arange(4)}).values
         np.testing.assert_array_equal(pitch_of(values, table), pitch.octaves[:4].repeat(PATCH_FRAMES))
 
 

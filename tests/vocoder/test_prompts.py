@@ -18,8 +18,8 @@ from tests.vocoder.sounds import (
 )
 from tokenizer.codes import Codes
 from vocoder.filters import REMEMBERED, PitchComb
-from vocoder.kinds import GRIFFIN_LIM, WAVENET, Kind
-from vocoder.synthesis import Synthesis, Unlearned
+from vocoder.kinds import GRIFFIN_LIM, WAVENET, SynthesisMethod
+from vocoder.synthesis import SignalProcessingBaseline, Synthesis
 from vocoder.vocoder import Prompt, Vocoder, joined_sound
 from vocoder.vocoder_options import Sampling
 from wordless.audio.levels import Excerpt
@@ -113,10 +113,10 @@ def test_what_a_comb_has_forgotten_makes_no_difference() -> None:
 
 
 @pytest.mark.parametrize("kind", [WAVENET, GRIFFIN_LIM])
-def test_codes_that_arrive_one_by_one_sound_as_all_at_once(own: tuple[Vocoder, Table], kind: Kind) -> None:
+def test_codes_that_arrive_one_by_one_sound_as_all_at_once(own: tuple[Vocoder, Table], kind: SynthesisMethod) -> None:
     vocoder, table = own
     sampling = Sampling(seed=3)
-    synthesis = Synthesis(vocoder if kind.learned else Unlearned(kind), table, sampling)
+    synthesis = Synthesis(vocoder if kind.learned else SignalProcessingBaseline(kind), table, sampling)
     prompt, values = prompt_of(table, 6), [10, 11, 3, 4, 5, 0] * 12
     (whole,) = synthesis.sounds([table.codes(values, 11_500)], [None], names=["a"], prompts=[prompt])
     last = 11_500 - (len(values) - 1) * SAMPLES_PER_CODE

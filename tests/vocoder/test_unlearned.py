@@ -10,7 +10,7 @@ import torch
 from tests.reference import griffin_lim_of_the_whole, noise_vocoded_as_a_whole
 from tests.tokenizer.conftest import fitted
 from tests.vocoder.sounds import MEAN, PATCH_FRAMES, SCALE, SPECTROGRAM, Table, in_context, random_table, recordings
-from tokenizer.codes import CodeMeanings, Codes
+from tokenizer.codes import CodeDecoder, Codes
 from tokenizer.tokenizer_options import PatchConfig
 from vocoder import unlearned
 from vocoder.frames import log_mel_of
@@ -71,7 +71,7 @@ def test_softer_and_louder_codes_are_softer_and_louder_speech() -> None:
         assert level[decibels] - level[0.0] == pytest.approx(decibels, abs=1)
 
 
-def decode(codes: Codes, table: CodeMeanings, *, vocoder: Stream = griffin_lim, seed: int = 0) -> Waveform:
+def decode(codes: Codes, table: CodeDecoder, *, vocoder: Stream = griffin_lim, seed: int = 0) -> Waveform:
     pieces = [np.zeros(0, np.float32), *(piece.numpy() for piece in vocoder(codes, table, seed=seed))]
     return Waveform(samples=np.concatenate(pieces), sample_rate=codes.format.sample_rate)
 

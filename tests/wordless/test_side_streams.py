@@ -15,7 +15,7 @@ from lm.gpt import GPT
 from lm.model import LanguageModel
 from tests.lm.tiny import TINY
 from tests.tokenizer.conftest import RATE, fitted, like, sound
-from tokenizer.code_decoder import BESIDE
+from tokenizer.code_decoder import SIDE_INPUTS
 from tokenizer.codes import Codes, PitchFormat
 from tokenizer.tokenizer import Tokenizer
 from tokenizer.tokenizer_options import PatchConfig
@@ -56,7 +56,7 @@ def calls(tokenizer: Tokenizer, model: LanguageModel, frames: Tensor) -> Mapping
     return {
         "Tokenizer.spectrogram": tokenizer.spectrogram,
         "Tokenizer.decode_codes": tokenizer.decode_codes,
-        "Tokenizer.decoder_inputs": lambda values: tokenizer.decoder_inputs(values)[..., : -BESIDE + 1],
+        "Tokenizer.decoder_inputs": lambda values: tokenizer.decoder_inputs(values)[..., : -SIDE_INPUTS + 1],
         "Tokenizer.at_levels": lambda values: tokenizer.at_levels(frames, values),
         "LanguageModel.forward": model,
         "LanguageModel.loss": model.loss,

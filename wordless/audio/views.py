@@ -6,8 +6,8 @@ microphone or room makes it sound. The lists of views of an option are made here
 - ``tokenizer.views``: one view of each training clip, which the autoencoder reads in the place of the clip.
 - ``lm.views``: copies of training clips, on whose codes the GPT is trained, too.
 - ``views`` of SimCLR, the supervised network and ``gpt_sound``: copies of training clips, whose log-mel these read.
-- ``compare.hearings``: fixed versions of every clip, over which each method averages its features (test-time
-  augmentation). A slightly different voice gets other codes; the average depends less on the voice.
+- ``compare.test_time_augmentation``: fixed versions of every clip, over which each method averages its features
+  (test-time augmentation). A slightly different voice gets other codes; the average depends less on the voice.
 - ``compare.noise``: test clips with noise at ratios (``compare.noise_snr``), as an MP3 file or in a room, which only
   the probes classify.
 
@@ -317,17 +317,17 @@ ROOM_SECONDS = 1.0  # in which sound dies away by 60 dB, as in a hall
 SILENCE, SILENCE_SECONDS = 1e-6, 0.05  # of a recorded noise: power of its loudest block, and length of a block
 VOICES = 6  # at once in babble
 VOICE_SECONDS = 60  # of each voice and of a recorded noise, which are repeated
-SPREAD = 0.25  # hearings are up to this ratio slower or faster, with formants and pitch
-LATEST = 0.02  # seconds: begins of hearings are spread from 0 to here
+SPREAD = 0.25  # test-time augmentations are up to this ratio slower or faster, with formants and pitch
+LATEST = 0.02  # seconds: begins of test-time augmentations are spread from 0 to here
 RANGES = (0.75, 1.25)  # of the front end's own dynamic range: 30 to 50 dB for one of 40
 
 
-def hearings(count: int, dynamic_range: float | None) -> tuple[Change, ...]:
-    """List the first ``count`` hearings for a front end of ``dynamic_range`` dB; the first is the recording as it is.
+def fixed_augmentations(count: int, dynamic_range: float | None) -> tuple[Change, ...]:
+    """List the first ``count`` versions of a clip for a front end of ``dynamic_range`` dB; the first is the clip.
 
     The second begins a few milliseconds later, and all others are slower or faster, too. Rates lie between
     ``1 / (1 + SPREAD)`` and ``1 + SPREAD``, evenly on a log scale. All three amounts follow a Halton sequence (Halton,
-    1960), which covers them evenly with 4, 8 or 16 hearings. They are rounded, because they are part of keys, and
+    1960), which covers them evenly with 4, 8 or 16 of them. They are rounded, because they are part of keys, and
     processors differ in the last digit.
     """
     if count == 1:

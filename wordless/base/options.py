@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from functools import cache
 from operator import attrgetter
 from pathlib import Path
-from types import NoneType, UnionType
+from types import MappingProxyType, NoneType, UnionType
 from typing import Any, Final, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from wordless.base.messages import InputError, OldModelError, listed, suggestion, within, written
@@ -32,9 +32,11 @@ T = TypeVar("T")
 Choices = tuple[object, ...]  # the values that an option takes; (): any of its type and range
 REQUIRED: Final[Any] = dataclasses.MISSING  # the default of an option that must be given
 MOST_LAYERS = 256  # of a network
-MEANING = "option"  # key of a field's metadata
+METADATA = "option"  # key of a field's metadata
 DECIDES = "decides"  # another one
 NO_RESULT = {DECIDES: False}  # metadata of a field that decides no result, and stands in no key of the store
+FORMERLY = "formerly"  # another one: the name of the field in version 0.x
+FORMER_VALUES = "former values"  # another one: value of today -> that of version 0.x
 BESIDE = "+"  # between choices of which a value has several
 MOST_INTEGER = 2**63 - 1  # the largest integer of NumPy, PyTorch and C
 MOST_NUMBER = 1e12  # largest float: seconds times samples per second still fits into 64 bits
@@ -72,7 +74,7 @@ class Range:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Meaning:
+class OptionMetadata:
     """What is known of an option beside its name, its type and its default."""
 
     text: str  # one line for people, with the unit
@@ -82,7 +84,7 @@ class Meaning:
     joined: bool = False  # whether a value may be several choices with "+" between them
     distinct: bool = False  # whether a list has each value once
     filled: bool = False  # whether a list has a value or more
-    given_as: type | None = None  # dataclass that the command line has in the place of this one
+    command_line_type: type | None = None  # dataclass that the command line has in the place of this one
     group: str = ""  # name of the choice that has the default, if there are others: presets of conf/, or `variants`
     variants: Mapping[str, type] | None = None  # choices that have options of their own -> the dataclass of each
 
@@ -100,16 +102,19 @@ def option(
     joined: bool = False,
     distinct: bool = False,
     filled: bool = False,
-    given_as: type | None = None,
+    command_line_type: type | None = None,
     group: str = "",
     variants: Mapping[str, type] | None = None,
     decides: bool = True,
+    formerly: str = "",
+    former_values: Mapping[str, str] = MappingProxyType({}),
 ) -> T:
     """Describe a field: its default or `REQUIRED`, its meaning, and the range of its numbers; None is in each range.
 
-    ``decides`` is false of what changes no result, such as which program computes the same sound.
+    ``decides`` is false of what changes no result, such as which program computes the same sound. ``formerly`` is the
+    option's name before it was renamed, and ``former_values`` has the old texts of values, as in `renamed`.
     """
-    meaning = Meaning(
+    meaning = OptionMetadata(
         text=text,
         range=Range(least=least, most=most, above=above, below=below),
         unit=unit,
@@ -117,14 +122,45 @@ def option(
         joined=joined,
         distinct=distinct,
         filled=filled,
-        given_as=given_as,
+        command_line_type=command_line_type,
         group=group,
         variants=variants,
     )
-    metadata = {MEANING: meaning, **({} if decides else NO_RESULT)}
+    names = {FORMERLY: formerly, FORMER_VALUES: former_values} if formerly else {}
+    metadata = {METADATA: meaning, **({} if decides else NO_RESULT), **names}
     if isinstance(default, dict):
         return dataclasses.field(default_factory=lambda: dict(default), metadata=metadata)  # type: ignore[return-value]  # as `dataclasses.field` is typed, too
     return dataclasses.field(default=default, metadata=metadata)
+
+
+def renamed(default: T, formerly: str) -> T:
+    """Describe a field that is no option and had another name in version 0.x, ``formerly``.
+
+    Keys of the store keep the old name, so entries that were made before are found; saved configs may have it; and the
+    command line takes it for one version, with a line that names the new one.
+    """
+    return dataclasses.field(default=default, metadata={FORMERLY: formerly})
+
+
+def name_in_keys(field: dataclasses.Field[Any]) -> str:
+    """Return the name of a field in keys of the store, which no renaming changes."""
+    return str(field.metadata.get(FORMERLY) or field.name)
+
+
+def value_in_keys(field: dataclasses.Field[Any], value: object) -> object:
+    """Return the value of a field, or each of several, as keys of the store have it."""
+    former: Mapping[object, str] = field.metadata.get(FORMER_VALUES, {})
+    if isinstance(value, tuple):
+        return tuple(former.get(each, each) for each in value)
+    return former.get(value, value) if isinstance(value, str) else value
+
+
+def value_of_today(field: dataclasses.Field[Any], value: object) -> object:
+    """Return the value that an old value of a field, or each of several, has today."""
+    today = {old: new for new, old in field.metadata.get(FORMER_VALUES, {}).items()}
+    if today and isinstance(value, list | tuple):
+        return [today.get(each, each) for each in value]
+    return today.get(value, value) if isinstance(value, str) else value
 
 
 class Options:
@@ -137,14 +173,18 @@ class Options:
         inherited: dict[str, dataclasses.Field[Any]] = {name: of for each in of_bases for name, of in each.items()}
         for name in inspect.get_annotations(cls):
             default = getattr(cls, name, REQUIRED)  # a type alone leaves the default
-            if name in inherited and MEANING in inherited[name].metadata and not isinstance(default, dataclasses.Field):
+            if (
+                name in inherited
+                and METADATA in inherited[name].metadata
+                and not isinstance(default, dataclasses.Field)
+            ):
                 setattr(cls, name, dataclasses.field(default=default, metadata=inherited[name].metadata))
 
     def __post_init__(self) -> None:
         choices = field_choices(cast(type, type(self)))
         for field in dataclasses.fields(self):  # type: ignore[arg-type]  # each subclass is a dataclass
             if field.name in choices and (value := getattr(self, field.name)) is not None:
-                require_in_range(field.name, value, field.metadata[MEANING], choices[field.name])
+                require_in_range(field.name, value, field.metadata[METADATA], choices[field.name])
 
     def refuse_if(self, wrong: object, name: str, rule: str) -> None:
         """Refuse the value of an option, maybe one of a nested config (``batches.seed``); the rule is the remedy."""
@@ -152,7 +192,7 @@ class Options:
             raise InputError(option=name, value=attrgetter(name)(self), rule=rule)
 
 
-def require_in_range(name: str, value: object, meaning: Meaning, choices: Choices) -> None:
+def require_in_range(name: str, value: object, meaning: OptionMetadata, choices: Choices) -> None:
     """Refuse a number out of range or, without a range, not finite; other values than choices; empty lists, repeats."""
     values = value if isinstance(value, tuple) else (value,)
     if (meaning.filled and not values) or (meaning.distinct and len({*values}) < len(values)):
@@ -176,7 +216,7 @@ def field_choices(cls: type) -> dict[str, Choices]:
     """Return the values that each option of a dataclass takes, as its meaning or its type names them; (): any."""
     kinds, found = get_type_hints(cls), dict[str, Choices]()
     for field in dataclasses.fields(cls):
-        if (meaning := field.metadata.get(MEANING)) is not None:
+        if (meaning := field.metadata.get(METADATA)) is not None:
             found[field.name] = meaning.choices or _choices_of(kinds[field.name])
     return found
 
@@ -196,6 +236,7 @@ def build(cls: type[T], values: Mapping[str, object], *, name: str, default: T |
     """Build the dataclass ``cls`` from plain ``values``; nested mappings become nested dataclasses.
 
     A missing value is that of ``default``, else that of the class; a nested dataclass has the default of its field.
+    Names and values of version 0.x are read as those of today.
     Fields that folders of older versions have stand in ``cls.GONE``, each with the only value that is still right.
     ``name`` is the dotted path of the values in the whole config, for messages: ``"tokenizer"``; ``""`` at the top.
 
@@ -208,6 +249,7 @@ def build(cls: type[T], values: Mapping[str, object], *, name: str, default: T |
     try:
         fields = {field.name: field for field in dataclasses.fields(cast(Any, cls)) if field.init}
         gone: Mapping[str, object] = getattr(cls, "GONE", {})
+        values = _of_today(values, fields)
         for key in values:
             if key in gone:
                 if values[key] != gone[key]:
@@ -222,7 +264,7 @@ def build(cls: type[T], values: Mapping[str, object], *, name: str, default: T |
         types = get_type_hints(cls)
         arguments = {} if default is None else {key: getattr(default, key) for key in fields}
         for key, value in ((key, value) for key, value in values.items() if key not in gone):
-            meaning: Meaning | None = fields[key].metadata.get(MEANING)
+            meaning: OptionMetadata | None = fields[key].metadata.get(METADATA)
             if not (variants := meaning and meaning.variants):
                 own = arguments.get(key, fields[key].default)
                 arguments[key] = convert(types[key], value, option=key, default=own)
@@ -239,6 +281,21 @@ def build(cls: type[T], values: Mapping[str, object], *, name: str, default: T |
         return cast(Any, cls)(**arguments)  # type: ignore[no-any-return]  # mypy knows no constructor of any T
     except InputError as error:
         raise error.within(name) from error
+
+
+def _of_today(values: Mapping[str, object], fields: Mapping[str, dataclasses.Field[Any]]) -> Mapping[str, object]:
+    """Give values the names and texts that the fields of a dataclass have today."""
+    former = {old: each for each in fields.values() if (old := each.metadata.get(FORMERLY)) and old not in fields}
+    if not former.keys() & values.keys() and not any(FORMER_VALUES in each.metadata for each in fields.values()):
+        return values
+    found = dict[str, object]()
+    for key, value in values.items():
+        field = fields.get(key, former.get(key))
+        if field is None or (key != field.name and field.name in values):  # refused behind this function
+            found[key] = value
+        else:
+            found[field.name] = value_of_today(field, value)
+    return found
 
 
 def convert(kind: Any, value: object, *, option: str, default: object = None) -> object:
@@ -352,7 +409,7 @@ def updated(config: T, change: Callable[[dataclasses.Field[Any], Any], object], 
 
 def follow(config: T, **values: object) -> T:
     """Copy a dataclass in which every field of these names that is no option has the command's value."""
-    return updated(config, lambda of, own: own if MEANING in of.metadata else values.get(of.name, own))
+    return updated(config, lambda of, own: own if METADATA in of.metadata else values.get(of.name, own))
 
 
 def move_seeds(config: T, by: int, *, name: str) -> T:

@@ -35,9 +35,9 @@ BEYOND = 0.1  # seconds that are read of a longer sound, to see that it is longe
 MOST_SECONDS = 30.0  # of new sound
 SOUND = "sound"  # name of the decoded sound, from which its random numbers follow
 WIDTHS = {"narrow": 350.0, "wide": 780.0}  # class of the drawing -> CSS pixels; the page shows one of them
-SURPRISE = "surprise of the GPT, bits in each time step; dotted: all codes equally probable"
+SURPRISAL = "surprisal of the GPT, bits in each time step; dotted: all codes equally probable"
 MISSING = {
-    "lm": "It has no language model, so the page shows no surprise and continues no sound.",
+    "lm": "It has no language model, so the page shows no surprisal and continues no sound.",
     "probe": "It has no probe that its models can feed, so the page names no label.",
     "vocoder": "It has no WaveNet, so sounds are made without learning.",
 }  # part of a run -> what a page cannot do without it
@@ -49,7 +49,7 @@ class Analysis:
 
     waveform: Waveform  # at the models' rate
     codes: Codes
-    surprise: FloatArray | None  # bits in each time step
+    surprisal: FloatArray | None  # bits in each time step
     answers: dict[str, float] | str | None  # class -> score of the probe, the highest first; or the highest alone
     drawing: Markup
 
@@ -60,15 +60,15 @@ class Analysis:
         return self.codes.num_samples // form.samples_per_code / form.codes_per_second
 
     def facts(self) -> str:
-        """Describe the codes, and the surprise of the language model, in a sentence or two."""
+        """Describe the codes, and the surprisal of the language model, in a sentence or two."""
         spectral = self.codes.spectral
         form, count = spectral.format, spectral.values.size
         size = f"{self.waveform.seconds:.2f} s of sound are {count} codes of {form.codebook_size}"
         told = f"{size}: {form.bits_per_second:,.0f} bits per second."
-        if self.surprise is None or not len(self.surprise):
+        if self.surprisal is None or not len(self.surprisal):
             return told
         equal = f"{form.bits_per_code:.2f} would be needed if all codes were equally probable"
-        return f"{told} The GPT needs {float(self.surprise.sum()) / count:.2f} bits per code; {equal}."
+        return f"{told} The GPT needs {float(self.surprisal.sum()) / count:.2f} bits per code; {equal}."
 
     def codes_text(self) -> str:
         """Write the codes: those of a time step side by side with commas."""
@@ -111,12 +111,12 @@ class DemoAnswers:
             if waveform.seconds < step:
                 lasts = f"The sound lasts {waveform.seconds:.3f} s, and one code {step:.3f} s"
                 raise InputError(f"{lasts}; give a longer one.")
-            surprise: FloatArray | None = None  # minus the log-probability of the codes of a time step, in base 2
+            surprisal: FloatArray | None = None  # minus the log-probability of the codes of a time step, in base 2
             if models.language_model is not None:
-                surprise = -models.language_model.log_probabilities_after(None, codes).sum(axis=1) / math.log(2)
+                surprisal = -models.language_model.log_probabilities_after(None, codes).sum(axis=1) / math.log(2)
             answers = None if models.probe is None else self._answers(models.probe, path, waveform)
-            drawing = _drawing(models, waveform, codes, surprise)
-        return Analysis(waveform=waveform, codes=codes, surprise=surprise, answers=answers, drawing=drawing)
+            drawing = _drawing(models, waveform, codes, surprisal)
+        return Analysis(waveform=waveform, codes=codes, surprisal=surprisal, answers=answers, drawing=drawing)
 
     def _answers(self, probe: SoundProbe, path: Path, waveform: Waveform) -> dict[str, float] | str:
         """Ask the probe; it trims a sound by its levels at its own rate."""
@@ -173,8 +173,8 @@ class DemoAnswers:
 
 
 @styled
-def _drawing(models: ModelsOfRun, waveform: Waveform, codes: Codes, surprise: FloatArray | None) -> Markup:
-    """Draw log-mel before and after the codes, the codes, and the surprise, for a narrow and for a wide page."""
+def _drawing(models: ModelsOfRun, waveform: Waveform, codes: Codes, surprisal: FloatArray | None) -> Markup:
+    """Draw log-mel before and after the codes, the codes, and the surprisal, for a narrow and for a wide page."""
     form = codes.format.spectral
     mels = pictures(models.tokenizer, [waveform], [codes])
     before, after = (mels[f"0:{kind}"].cpu().numpy() for kind in ("original", "codebook"))
@@ -184,22 +184,22 @@ def _drawing(models: ModelsOfRun, waveform: Waveform, codes: Codes, surprise: Fl
     strip = code_picture(codes_of, seconds=padded, largest=largest, height=height)
     ticks = mel_ticks(models.tokenizer.front_end)
     rows = [*log_mel_pictures(titled, seconds=padded, height=4.0, ticks=ticks), strip]
-    titles = [*(row.title for row in rows), *([] if surprise is None else [SURPRISE])]
+    titles = [*(row.title for row in rows), *([] if surprisal is None else [SURPRISAL])]
 
-    def draw_surprise(axes: Axes) -> None:
-        assert surprise is not None, "drawn with a language model alone"
-        axes.stairs(surprise, np.arange(len(surprise) + 1) / form.codes_per_second, color=BLUE, linewidth=1.4)
+    def draw_surprisal(axes: Axes) -> None:
+        assert surprisal is not None, "drawn with a language model alone"
+        axes.stairs(surprisal, np.arange(len(surprisal) + 1) / form.codes_per_second, color=BLUE, linewidth=1.4)
         uniform = codes.format.bits_per_second / form.codes_per_second  # if all codes were equally probable
         axes.axhline(uniform, color=MUTED, linestyle=":", linewidth=1.2)
         axes.set_ylim(bottom=0)
-        axes.set_title(SURPRISE)
+        axes.set_title(SURPRISAL)
         axes.grid(axis="y")
 
     description = f"{waveform.seconds:.2f} s of sound: {', '.join(titles)}"
     drawn = Markup()
     for name, width in WIDTHS.items():
         figure = sheet(90 * len(titles) - 40 + 6 * form.streams, width)
-        draw_pictures(figure, rows, below=None if surprise is None else draw_surprise)
+        draw_pictures(figure, rows, below=None if surprisal is None else draw_surprisal)
         figure.axes[-1].set_xlim(0, waveform.seconds)
         chart = Chart(figure=figure, name=f"sound-{name}", description=description)
         drawn += Markup('<div class="{}">{}</div>').format(name, chart)

@@ -25,7 +25,7 @@ STYLE = """
 # Of all events: nobody calls the page but its own script, and the sounds of so many users are made in turns.
 PRIVATE: dict[str, Any] = {"api_visibility": "private", "concurrency_limit": 8}
 PLAYER: dict[str, Any] = {"interactive": False, "buttons": ["download"]}  # no button that uploads a sound
-EMPTY = "Record or drop a sound: its spectrogram, codes and surprise appear here."
+EMPTY = "Record or drop a sound: its spectrogram, codes and surprisal appear here."
 NO_SOUND = "There is no sound to continue yet; record one, or drop a file."
 Played = tuple[int, Any]  # sample rate, and samples of 16 bits
 
@@ -154,8 +154,8 @@ def describe_probe(about: ProbeDescription) -> str:
     if about.answer != "several":
         good += f", {100 * about.chance:.1f} % by the most frequent label"
     text = f"A linear probe of {about.of}: {good}. It names one of its {len(about.classes)} labels for any sound."
-    if (hearings := about.recipe.vectors.hearings) > 1:
-        text += f" It was fitted to means over {hearings} hearings of each clip, and reads one here."
+    if (augmentations := about.recipe.vectors.test_time_augmentation) > 1:
+        text += f" It was fitted to means over {augmentations} augmented versions of each clip, and reads one here."
     if about.trim_db is not None:
         text += f" It reads the sound without ends that are {about.trim_db:g} dB softer than its loudest 20 ms."
     return text + (" Its values are no probabilities, so none are shown." if about.answer == "value" else "")

@@ -31,8 +31,17 @@ from lm.model import LanguageModel, states_over_time
 from pipelines.commandline.command_options import command_line
 from pipelines.commandline.recording_options import write_annotations
 from pipelines.extras.find import Features, FindConfig
-from pipelines.jobs.coding import ReadSound, Told, attempted, files_key, open_session, stamped, told_of, write_shards
-from pipelines.pages.page_of_places import Excerpt, Room
+from pipelines.jobs.coding import (
+    ReadSound,
+    WarningsSummary,
+    attempted,
+    files_key,
+    open_session,
+    stamped,
+    warnings_summary,
+    write_shards,
+)
+from pipelines.pages.page_of_places import AudioBudget, Excerpt
 from pipelines.pages.phrasing import draw
 from pipelines.stages.features import mfcc_frames
 from pipelines.store.inputs_and_outputs import new_file
@@ -290,7 +299,10 @@ def find_in_recordings(
         layers, wanted = model.gpt.config.layers, settings.layer
         rule = f"the language model has {layers}: choose 1 to {layers}"
         require(wanted is None or wanted <= layers, "layer", wanted, rule)
-    unread, work = Told(rejected=[*queries.rejected]), partial(read_query, reader, queries.root, settings.trim_db)
+    unread, work = (
+        WarningsSummary(rejected=[*queries.rejected]),
+        partial(read_query, reader, queries.root, settings.trim_db),
+    )
     found = unread.readable((clip.name, attempted(work, clip)) for clip in queries.clips)
     read = [query for _, query in found]
     rejected = [
@@ -303,17 +315,20 @@ def find_in_recordings(
         problem = f"query={settings.query}: no query can be read ({frequent_reasons(rejected)})"
         raise InputError(f"{problem}; choose another recording of the sound")
     entry = found_places(session, read, stamped(recordings), reader, settings.hits)
-    told = told_of(entry, recordings, below=recordings.root)
+    told = warnings_summary(entry, recordings, below=recordings.root)
     left_out = {each.path for each in told.rejected}  # recordings, beside which queries are listed below
     hits, shorter = best_hits(entry, read, recordings.root, most=settings.hits)
     told.rejected[:] = [*rejected, *sorted([*told.rejected, *shorter], key=lambda each: each.path)]
     told.tell(session.terminal, settings.output, option=f"input={settings.input}", places=[queries, recordings])
     audio = reader.tokenizer.front_end
-    room, page = Room(sample_rate=audio.sample_rate, channel=audio.channel), settings.output.with_suffix(".html")
+    budget, page = (
+        AudioBudget(sample_rate=audio.sample_rate, channel=audio.channel),
+        settings.output.with_suffix(".html"),
+    )
     rows = [asdict(hit) | {"path": str(recordings.root / hit.path)} for hit in hits]
     with new_file(page) as beside:  # gets its name when the output is written
         sounds = {query.name: query.sound for query in read}
-        write_hits_page(beside, sounds, hits, room, root=recordings.root, command=command_line("find"))
+        write_hits_page(beside, sounds, hits, budget, root=recordings.root, command=command_line("find"))
         if settings.kind is None:
             write_table(settings.output, rows)
         else:
@@ -412,15 +427,15 @@ document.getElementById("save").addEventListener("click", () => {
 
 
 def write_hits_page(
-    page: Path, queries: Mapping[str, Waveform], hits: Sequence[Hit], room: Room, *, root: Path, command: str
+    page: Path, queries: Mapping[str, Waveform], hits: Sequence[Hit], budget: AudioBudget, *, root: Path, command: str
 ) -> None:
     """Write the page with a table for each query, whose sound ``queries`` has; the best places have sounds, too."""
     tables = {name: [hit for hit in hits if hit.query == name] for name in queries}
-    heard = {name: room.sound(sound, f"query {Path(name).name}") for name, sound in queries.items()}
+    heard = {name: budget.sound(sound, f"query {Path(name).name}") for name, sound in queries.items()}
     shown: dict[Hit, Excerpt | None] = {}
     most = max(map(len, tables.values()))
     for hit in (hit for rank in range(most) for of in tables.values() for hit in of[rank : rank + 1]):
-        shown[hit] = room.place(root / hit.path, hit.start, hit.end)
+        shown[hit] = budget.place(root / hit.path, hit.start, hit.end)
     allowed = base64.b64encode(hashlib.sha256(SCRIPT.encode()).digest()).decode()
     page_of = partial(draw, "find/hits.html.jinja", tables=tables, heard=heard, shown=shown)
     write_aside(page, page_of(root=root, command=command, script=SCRIPT, allowed=allowed))

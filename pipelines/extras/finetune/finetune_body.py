@@ -39,7 +39,7 @@ from pipelines.jobs.clips_of_run import (
     unlabelled_of_run,
 )
 from pipelines.jobs.run_chain import provenance, tracked_run
-from pipelines.pages.page_of_places import Answer, Room, write_predictions_page
+from pipelines.pages.page_of_places import Answer, AudioBudget, write_predictions_page
 from pipelines.settings.run_settings import choose_workers
 from pipelines.stages.stored_arrays import VALUES, read_clips, write_clips
 from pipelines.store.inputs_and_outputs import FINETUNED, JOB, REMEDY, TABLE, hold, part_of
@@ -462,7 +462,7 @@ def write_results(
     write_table(folder / PREDICTIONS, [{"path": name, "truth": label, **row} for name, label, row in described])
     model = FineTunedModel.from_pretrained(saved.entry.folder)
     model.trim_db = tuning.manifest.effective_trim_db(settings.corpus.inspection.trim_db)
-    model.channel = tuning.channel
+    model.channel, model.background = tuning.channel, settings.corpus.background_label
     model.save_pretrained(folder, front_end=tuning.source.folder)
     if isinstance(tuning.task, ClassificationTask) and not tuning.task.multi_label:
         write_mistakes(folder / PAGE, tuning, predicted)  # it reads recordings, which may fail
@@ -481,6 +481,6 @@ def write_mistakes(page: Path, tuning: Finetuning, predicted: Sequence[Row]) -> 
         start = clip.start / clip.sample_rate
         part = Event(path=str(root / clip.path), start=start, end=start + clip.seconds, label=clip.label or "", score=1)
         answers.append(Answer(part=part, found=replace(part, label=str(row["label"]), score=float(row["probability"]))))
-    room = Room(sample_rate=tuning.source.body.reading.sample_rate, channel=tuning.channel)
+    budget = AudioBudget(sample_rate=tuning.source.body.reading.sample_rate, channel=tuning.channel)
     about = {"model": page.parent.name, "method": "", "rule": "The answers are those for the test clips."}
-    write_predictions_page(page, answers, {}, room, about=about | {"command": command_line("finetune")})
+    write_predictions_page(page, answers, {}, budget, about=about | {"command": command_line("finetune")})

@@ -18,7 +18,7 @@ from lm.finetuned import FineTunedModel
 from pipelines.extras.publish import Part, PublishConfig
 from pipelines.jobs.speaking import ModelsOfRun
 from pipelines.pages.phrasing import draw, methods_table
-from pipelines.results.run_record import COSTS, read_results
+from pipelines.results.run_record import COSTS, read_results, records
 from pipelines.store.inputs_and_outputs import REPORT, TABLE, is_finetuned
 from vocoder.vocoder_options import Sampling
 from wordless.audio.recordings.manifest import SPLITS
@@ -90,7 +90,7 @@ def _whole_run(settings: PublishConfig, folder: Path) -> list[str]:
     )
     # Costs say something about this machine alone.
     rows = results["figures"][~results["figures"]["name"].isin(COSTS)]
-    (folder / "figures.json").write_text(json.dumps({"figures": rows.to_dict("records")}, indent=1) + "\n")
+    (folder / "figures.json").write_text(json.dumps({"figures": records(rows)}, indent=1) + "\n")
     return notices
 
 

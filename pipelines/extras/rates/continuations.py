@@ -20,7 +20,7 @@ from lm.language_tests import NGRAMS, distinct_ngrams
 from lm.lm_options import CodeSampling, ProbeConfig
 from lm.model import LanguageModel
 from lm.probing import intervals as intervals
-from pipelines.chain.judges import create_judge
+from pipelines.chain.evaluator import create_evaluator
 from pipelines.chain.study import Study, rate_prefix
 from pipelines.extras.rates import RatesConfig
 from pipelines.extras.work import Work
@@ -31,7 +31,16 @@ from pipelines.results.run_record import Made, Results, Row, Section, parameters
 from pipelines.settings.run_settings import RunSettings, require_one_training
 from pipelines.stages.codebooks import HEALTH
 from pipelines.stages.language_model import PERPLEXITY
-from pipelines.stages.listening import JUDGES, Judge, excerpt_row, label_task, loudest, name_labels, new_part, whole
+from pipelines.stages.listening import (
+    EVALUATORS,
+    Evaluator,
+    excerpt_row,
+    label_task,
+    loudest,
+    name_labels,
+    new_part,
+    whole,
+)
 from pipelines.store.stage import Run, stage
 from pipelines.store.store import CURVE, Entry, other_options, write_json
 from tokenizer.parquet import read_codes
@@ -49,7 +58,7 @@ from wordless.base.messages import InputError, require
 
 Record = Mapping[str, Any]
 CONTINUATIONS = "continuations.json"
-LABELS = "labels.json"  # that a judge names in each window
+LABELS = "labels.json"  # that an evaluator names in each window
 RATES, FLAT = "rates", "flat"  # the models; the first is the folder of the run, too
 MAX_SECONDS = 7.0  # of a continuation that are drawn
 PICTURES = "pictures.safetensors"
@@ -65,9 +74,9 @@ def make_continuations(study: Study) -> None:
     long = long_clips(manifest, shortest=settings.coarsest_code_seconds)
     clips = Clips.from_rows(manifest.root, choose_randomly(long, config.clips, seed=config.seed))
     tokenizer, coded, rates, flat = (entries[name] for name in ("rate_tokenizer", "codes", "rate_lm", "lm"))
-    said = study.add(continuations(session, clips, tokenizer, coded, rates, flat, config))
+    generated = study.add(continuations(session, clips, tokenizer, coded, rates, flat, config))
     if task := label_task(session, manifest, settings.probe):
-        study.add(window_labels(session, create_judge(study, task), said, task.classes, config))
+        study.add(window_labels(session, create_evaluator(study, task), generated, task.classes, config))
 
 
 def _sounds(config: RatesConfig) -> dict[str, object]:
@@ -92,7 +101,7 @@ def continuations(
     names = [f"{clip.name} continuation {number}" for clip in clips.clips for number in range(config.continuations)]
     sampling = CodeSampling(temperature=config.temperature, top_k=config.top_k)
     synthesis = create_synthesis(GRIFFIN_LIM, coder.finest, Sampling(seed=config.seed))
-    said: list[dict[str, object]] = []
+    generated_rows: list[dict[str, object]] = []
     finest = {RECORDINGS: [clip.codes.values for clip in read_codes(coded.folder)[1] if clip.split == "test"]}
     for of, entry in ((RATES, rates), (FLAT, flat)):
         model = LanguageModel.from_pretrained(entry.folder, device=device)
@@ -107,10 +116,10 @@ def continuations(
             file = f"{clip}_{of}_{number}.wav"
             joined_sound(prompt.waveform, sound).write(run.folder / file)
             row = {"of": of, "clip": clip, "file": file, "prompt_seconds": prompt.waveform.seconds}
-            said.append({**row, "levels": window_levels(sound, config, config.windows)})
+            generated_rows.append({**row, "levels": window_levels(sound, config, config.windows)})
     content = {
         "clips": [*map(excerpt_row, clips.clips, excerpts)],
-        "said": said,
+        "said": generated_rows,
         "coded": _write_recordings(run.folder, coder, clips.clips, excerpts, config),
         "diversity": diversities(finest, seed=config.seed),
         "frames": [each.patch_frames for each in coder.rates],
@@ -181,17 +190,25 @@ def _write_recordings(
     return rows
 
 
-@stage("rate_labels", version=4, title="labels of windows, by {judge.title}", keys={"config": _sounds})
-def window_labels(run: Run, judge: Judge, said: Entry, classes: Sequence[str], config: RatesConfig) -> None:
+@stage(
+    "rate_labels",
+    version=4,
+    title="labels of windows, by {evaluator.title}",
+    keys={"config": _sounds},
+    formerly={"evaluator": "judge", "generated": "said"},
+)
+def window_labels(
+    run: Run, evaluator: Evaluator, generated: Entry, classes: Sequence[str], config: RatesConfig
+) -> None:
     """Name the label of each original, and of each window of the sound of its codes and of its continuations."""
-    shown = range(len(said.read_rows(CONTINUATIONS, "clips")))
-    originals = [whole(said.folder, f"{number}_original.wav") for number in shown]
-    coded = [windows_of(said.folder, row, config) for row in said.read_rows(CONTINUATIONS, "coded")]
-    continued = [windows_of(said.folder, row, config) for row in said.read_rows(CONTINUATIONS, "said")]
+    shown = range(len(generated.read_rows(CONTINUATIONS, "clips")))
+    originals = [whole(generated.folder, f"{number}_original.wav") for number in shown]
+    coded = [windows_of(generated.folder, row, config) for row in generated.read_rows(CONTINUATIONS, "coded")]
+    continued = [windows_of(generated.folder, row, config) for row in generated.read_rows(CONTINUATIONS, "said")]
     parts = [*originals, *chain.from_iterable(coded), *chain.from_iterable(continued)]
-    found = iter(name_labels(run, judge, parts, classes))
+    found = iter(name_labels(run, evaluator, parts, classes))
     content = {
-        "judge": judge.name,
+        "judge": evaluator.name,
         "originals": [next(found) for _ in originals],
         "coded": [[next(found) for _ in windows] for windows in coded],
         "labels": [[next(found) for _ in windows] for windows in continued],
@@ -226,11 +243,14 @@ def _require_clips(clips: Clips, settings: RunSettings) -> None:
 def continuation_rows(made: Made, manifest: Clips, settings: RunSettings) -> tuple[Section, list[Row]]:
     """Describe the continuations, and give their figures."""
     [entries], config, probe = made.values(), settings.of(RatesConfig), settings.probe
-    said, protocol = entries["rate_continuations"], settings.corpus.split.by
-    rows, names = said.read_rows(CONTINUATIONS, "said"), [row["path"] for row in said.read_rows(CONTINUATIONS, "clips")]
-    varied, shown = said.read_rows(CONTINUATIONS, "diversity"), ("of", "clip", "file", "prompt_seconds")
+    generated, protocol = entries["rate_continuations"], settings.corpus.split.by
+    rows, names = (
+        generated.read_rows(CONTINUATIONS, "said"),
+        [row["path"] for row in generated.read_rows(CONTINUATIONS, "clips")],
+    )
+    varied, shown = generated.read_rows(CONTINUATIONS, "diversity"), ("of", "clip", "file", "prompt_seconds")
     record = Section(
-        frames=said.read_rows(CONTINUATIONS, "frames"),
+        frames=generated.read_rows(CONTINUATIONS, "frames"),
         steps=varied[0]["steps"],
         said=[{name: row[name] for name in shown} for row in rows if row["clip"] < config.shown],
         clips=names[: config.shown],
@@ -238,7 +258,7 @@ def continuation_rows(made: Made, manifest: Clips, settings: RunSettings) -> tup
         window_seconds=config.window_seconds,
         continued_clips=len(names),
     )
-    row = Row(stage="rates", name="", value=np.nan, artifact=said.key, protocol=protocol, split="test")
+    row = Row(stage="rates", name="", value=np.nan, artifact=generated.key, protocol=protocol, split="test")
     validated, key, rates = replace(row, split="validation"), entries["rate_lm"].key, len(record["frames"])
     figures: list[Row] = []
     for number in range(1, rates + 1):
@@ -260,11 +280,11 @@ def continuation_rows(made: Made, manifest: Clips, settings: RunSettings) -> tup
         of_clip = {clip.name: clip for clip in manifest.clips}
         heard = entries["rate_labels"].read_json(LABELS)
         truth = [of_clip[name].label for name in names]
-        record["judge"] = JUDGES[heard["judge"]]
+        record["judge"] = EVALUATORS[heard["judge"]]
         groups = [of_clip[name].group for name in names]
         record["over"] = "clips" if intervals.number_groups([groups]) is None else "groups"
         figures += _judged(rows, heard["labels"], truth, groups, config, probe, row)
-        coded = zip(heard["coded"], said.read_rows(CONTINUATIONS, "coded"), strict=True)
+        coded = zip(heard["coded"], generated.read_rows(CONTINUATIONS, "coded"), strict=True)
         shares = [_sounding_labels(labels, row["levels"], config) for labels, row in coded]
         named = {"coded": shares, "originals": [[label] for label in heard["originals"]]}
         kept = replace(row, name="label_kept")
@@ -303,7 +323,7 @@ def _of_rate(row: Row, codes: Entry, health: Entry, model: Entry) -> Iterator[Ro
 
 
 def _judged(
-    said: Sequence[Record],
+    generated_rows: Sequence[Record],
     labels: Sequence[Sequence[str]],
     truth: Sequence[str | None],
     groups: Sequence[str | None],
@@ -312,7 +332,7 @@ def _judged(
     row: Row,
 ) -> Iterator[Row]:
     continued = []
-    for each, names in zip(said, labels, strict=True):
+    for each, names in zip(generated_rows, labels, strict=True):
         heard, label = _sounding_labels(names, each["levels"], config), truth[each["clip"]]
         kept = None if label is None else float(np.mean([name == label for name in heard]))
         continued.append({"of": each["of"], "clip": each["clip"], "label_kept": kept, **stabilities(heard)})

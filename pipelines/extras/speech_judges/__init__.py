@@ -1,4 +1,4 @@
-"""Models that judge decoded speech, beside the recordings: facts."""
+"""MOS prediction: models that rate decoded speech and its recordings: facts."""
 
 from pipelines.extras.extra import Extra
 
@@ -7,7 +7,7 @@ EXTRA = Extra(
     explanation="models that rate decoded speech; needs wordless[judges]",
     needs=("codes",),
     page="speech_judges/opinions.html.jinja",
-    link="Speech judges",
+    link="MOS prediction",
     late=True,
     measures={
         "dnsmos": ("MOS", "DNSMOS P.808", "clips with sound, for DNSMOS"),

@@ -1,7 +1,7 @@
-"""Judges of speech: each rates the decoded test clips of a run, and their recordings, which have scores, too.
+"""MOS prediction: each rates the decoded test clips of a run, and their recordings, which have scores, too.
 
-Their models lie inside their packages, so nothing is downloaded (``wordless[judges]``). A judge hears one sound at a
-time, and knows neither its codes nor its recording.
+Their models lie inside their packages, so nothing is downloaded (``wordless[judges]``). A predictor hears one sound at
+a time, and knows neither its codes nor its recording.
 """
 
 import io
@@ -36,11 +36,11 @@ from wordless.base.threads import one_thread
 from wordless.base.versions import version_of
 
 RATE = 16_000  # Hz, of all models
-Opinions = dict[str, float]  # figures of a sound
+MOSFigures = dict[str, float]  # figures of a sound
 
 
 def unfit_rate(sample_rate: int) -> str | None:
-    """Say why the judges cannot hear sounds of a sample rate; None if they can."""
+    """Say why the metrics cannot hear sounds of a sample rate; None if they can."""
     return None if sample_rate >= RATE else f"it needs sounds of {RATE:,} Hz or more, and these have {sample_rate:,} Hz"
 
 
@@ -50,7 +50,7 @@ def at_rate(sound: Waveform) -> FloatArray:
     return samples.astype(np.float32).clip(-1, 1)
 
 
-def dnsmos(samples: FloatArray) -> Opinions:
+def dnsmos(samples: FloatArray) -> MOSFigures:
     """Predict four mean opinion scores, 1 to 5; a sound shorter than 9 s is repeated."""
     with one_thread():
         found = _dnsmos()(samples, RATE, False)
@@ -69,13 +69,13 @@ def _dnsmos() -> Any:  # speechmos has no types
     assert found is not None and found.submodule_search_locations, "missing packages are refused with the options"  # noqa: PT018
     folder = Path(found.submodule_search_locations[0], "dnsmos_models")
     paths = [str(folder / name) for name in ("sig_bak_ovr.onnx", "model_v8.onnx")]
-    judge, options = DNSMOS(*paths), SessionOptions()
+    predictor, options = DNSMOS(*paths), SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1  # the order of sums, and so the last digits
-    judge.onnx_sess, judge.p808_onnx_sess = (InferenceSession(path, options) for path in paths)
-    return judge
+    predictor.onnx_sess, predictor.p808_onnx_sess = (InferenceSession(path, options) for path in paths)
+    return predictor
 
 
-def distillmos(samples: FloatArray) -> Opinions:
+def distillmos(samples: FloatArray) -> MOSFigures:
     """Predict the mean opinion score, 1 to 5."""
     with one_thread(), torch.inference_mode():
         return {"distillmos": float(_distillmos()(torch.from_numpy(samples)[None]))}
@@ -90,23 +90,23 @@ def _distillmos() -> Any:  # distillmos has no types
 
 
 @dataclass(frozen=True, kw_only=True)
-class SpeechJudge:
-    """What is known of a judge beside its model."""
+class MOSPredictor:
+    """What is known of a predictor beside its model."""
 
     distribution: str  # that holds the model; its version decides the scores
     modules: tuple[str, ...]  # that must be installed
     explanation: str  # a sentence of the report
-    listen: Callable[[FloatArray], Opinions]  # its figures of samples (time,) at `RATE`
-    overall: str  # the figure that is the judge's opinion as a whole
+    listen: Callable[[FloatArray], MOSFigures]  # its figures of samples (time,) at `RATE`
+    overall: str  # the figure that is the predicted MOS as a whole
 
-    def hear(self, sound: Waveform) -> Opinions | None:
+    def hear(self, sound: Waveform) -> MOSFigures | None:
         """Return the figures of a sound; None of a silent one."""
         samples = at_rate(sound)
         return self.listen(samples) if samples.any() else None
 
 
-SPEECH_JUDGES = {
-    "dnsmos": SpeechJudge(
+MOS_PREDICTORS = {
+    "dnsmos": MOSPredictor(
         distribution="speechmos",
         modules=("speechmos", "onnxruntime", "requests"),
         explanation="DNSMOS (Reddy et al. 2021, 2022) predicts how people rate noisy speech, from 1 to 5: P.808 as a "
@@ -114,7 +114,7 @@ SPEECH_JUDGES = {
         listen=dnsmos,
         overall="dnsmos_overall",
     ),
-    "distillmos": SpeechJudge(
+    "distillmos": MOSPredictor(
         distribution="distillmos",
         modules=("distillmos", "xls_r_sqa"),
         explanation="DistillMOS (Stahl and Gamper 2025) predicts how people rate the quality of speech, from 1 to 5.",
@@ -123,53 +123,57 @@ SPEECH_JUDGES = {
     ),
 }
 
-LEAST_OPINION = 2.0  # "poor": mean opinion score of recordings below which they are no speech, or too noisy
+LEAST_MOS = 2.0  # "poor": mean opinion score of recordings below which they are no speech, or too noisy
 Sound = tuple[int, str]  # number of its clip, and its kind
-Rows = list[dict[str, Opinions]]  # of each clip: the figures of each kind of sound
+Rows = list[dict[str, MOSFigures]]  # of each clip: the figures of each synthesis method
 
 
-def judge_speech(session: Session, decoded: Entry, judge: str) -> Entry:
-    """Let a judge listen to each decoded clip and its recording; one that suits none gives no figures but a reason."""
-    package = SPEECH_JUDGES[judge].distribution
-    entry = _judged(session, judge, f"{package} {version_of(package)}", decoded)
-    told = f"judged    no figures by {judge}: "
+def predict_mos(session: Session, decoded: Entry, predictor: str) -> Entry:
+    """Predict the MOS of each decoded clip and its recording; a predictor that suits none gives a reason instead."""
+    package = MOS_PREDICTORS[predictor].distribution
+    entry = _judged(session, predictor, f"{package} {version_of(package)}", decoded)
+    told = f"mos       no figures by {predictor}: "
     session.when_made(entry, lambda made: (why := made.read_json(JUDGED)["unfit"]) and told + why)
     return entry
 
 
-@stage("judged_{judge}", version=3, title="decoded test clips judged by {judge}")
-def _judged(run: Run, judge: str, package: str, decoded: Entry) -> None:
-    rows, paths, rules = Rows(), decoded_paths(decoded), SPEECH_JUDGES[judge]
+@stage(
+    "judged_{predictor}", version=3, title="decoded test clips rated by {predictor}", formerly={"predictor": "judge"}
+)
+def _judged(run: Run, predictor: str, package: str, decoded: Entry) -> None:
+    rows, paths, rules = Rows(), decoded_paths(decoded), MOS_PREDICTORS[predictor]
     if (unfit := unfit_rate(sound_of(decoded.folder, 0, ORIGINAL).sample_rate)) is None:
         jobs = [(number, kind) for number in range(len(paths)) for kind in kinds_of(decoded.folder, number)]
-        found = run.each(f"listening: {judge}", partial(_hear, decoded.folder, rules), jobs)
-        rows, unfit = _opinions(dict(zip(jobs, found, strict=True)), len(paths), rules.overall)
+        found = run.each(f"listening: {predictor}", partial(_hear, decoded.folder, rules), jobs)
+        rows, unfit = _mean_scores(dict(zip(jobs, found, strict=True)), len(paths), rules.overall)
     clips = [{"path": path, "sounds": sounds} for path, sounds in zip(paths, rows, strict=False)]  # none if unfit
     write_json(run.folder / JUDGED, {"unfit": unfit, "clips": clips})
 
 
-def _hear(folder: Path, judge: SpeechJudge, job: Sound) -> Opinions | None:
-    return judge.hear(sound_of(folder, *job))
+def _hear(folder: Path, predictor: MOSPredictor, job: Sound) -> MOSFigures | None:
+    return predictor.hear(sound_of(folder, *job))
 
 
-def _opinions(heard: Mapping[Sound, Opinions | None], clips: int, overall: str) -> tuple[Rows, str | None]:
+def _mean_scores(heard: Mapping[Sound, MOSFigures | None], clips: int, overall: str) -> tuple[Rows, str | None]:
     # Means of recordings: spoken orders 3.0 (DNSMOS) and 3.6 (DistillMOS), sounds of ESC-10 1.2 and 1.8.
     rows: Rows = [{kind: found or {} for (of, kind), found in heard.items() if of == number} for number in range(clips)]
     values = [row[ORIGINAL][overall] for row in rows if row[ORIGINAL]]
     if not values:
         return [], "the recordings are silent"
-    if (mean := float(np.mean(values))) < LEAST_OPINION:
-        why = f"it gives the recordings {mean:.1f} of 5, less than {LEAST_OPINION:g}"
+    if (mean := float(np.mean(values))) < LEAST_MOS:
+        why = f"it gives the recordings {mean:.1f} of 5, less than {LEAST_MOS:g}"
         return [], f"{why}: they are no speech, or too noisy"
     return rows, None
 
 
 def _require(settings: RunSettings) -> None:
-    """Refuse a run without decoded clips, and one on a machine that lacks a package of a judge."""
-    if "vocoder" not in settings.stages or not settings.listening.judged_clips:
+    """Refuse a run without decoded clips, and one on a machine that lacks a package of a predictor."""
+    if "vocoder" not in settings.stages or not settings.listening.evaluated_clips:
         problem = "stages has speech_judges, which rate the decoded clips of the stage vocoder"
-        raise InputError(f"{problem}: add vocoder, with listening.judged_clips=1 or more, or leave speech_judges out")
-    needed = [module for judge in SPEECH_JUDGES.values() for module in judge.modules]
+        raise InputError(
+            f"{problem}: add vocoder, with listening.evaluated_clips=1 or more, or leave speech_judges out"
+        )
+    needed = [module for predictor in MOS_PREDICTORS.values() for module in predictor.modules]
     if missing := [each for each in needed if find_spec(each) is None]:
         rule = f"speech_judges needs {' and '.join(missing)}, not installed here"
         remedy = "pip install 'wordless[judges]'"
@@ -177,21 +181,21 @@ def _require(settings: RunSettings) -> None:
 
 
 def _plan(study: Study) -> None:
-    for name in SPEECH_JUDGES:
-        study.add(judge_speech(study.session, study.entries["decoded"], name))
+    for name in MOS_PREDICTORS:
+        study.add(predict_mos(study.session, study.entries["decoded"], name))
 
 
-def opinion_rows(made: Made, manifest: Clips, settings: RunSettings) -> tuple[Section, list[Row]]:
-    """Say which judges gave figures, or why not, and give these figures; a vocoder has one training."""
+def mos_rows(made: Made, manifest: Clips, settings: RunSettings) -> tuple[Section, list[Row]]:
+    """Say which predictors gave figures, or why not, and give these figures; a vocoder has one training."""
     [entries] = made.values()
     about, figures, protocol = list[Section](), list[Row](), settings.corpus.split.by
-    for name, judge in SPEECH_JUDGES.items():
+    for name, predictor in MOS_PREDICTORS.items():
         entry = entries[f"judged_{name}"]
-        about.append(Section(name=name, about=judge.explanation, unfit=entry.read_json(JUDGED)["unfit"]))
+        about.append(Section(name=name, about=predictor.explanation, unfit=entry.read_json(JUDGED)["unfit"]))
         row = Row(stage=EXTRA.name, name="", value=np.nan, artifact=entry.key, protocol=protocol, split="test")
         rows = entry.read_rows(JUDGED, "clips")
         figures += clip_figures(rows, settings.probe, row, with_recordings=EXTRA.measures)
     return Section(judges=about, clips=len(decoded_paths(entries["decoded"]))), figures
 
 
-WORK = Work(plan=_plan, rows=opinion_rows, require=_require)
+WORK = Work(plan=_plan, rows=mos_rows, require=_require)

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from pipelines.extras.extra import Extra
 from wordless.audio.recordings.embedded import VOICES, WORDS, EmbeddedConfig, order_pairs
 from wordless.base.messages import InputError, require
-from wordless.base.options import Options, option
+from wordless.base.options import Options, option, renamed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +21,7 @@ class ZerospeechConfig(Options):
         most=len(VOICES) - 1,
     )
     words: int = 30  # of test at most, in a corpus of words: those that begin with exactly one consonant
-    rounds: int = 3  # number of made-up words for each word, in a corpus of words
+    pseudo_words_per_word: int = renamed(3, "rounds")  # in a corpus of words
     sentences: int = option(
         30,
         "in a corpus of sentences: those that are paired with another order of words, or with a noun that disagrees",
@@ -72,10 +72,10 @@ def _joins(values: Mapping[str, Any]) -> str | None:
 EXTRA = Extra(
     name="zerospeech",
     options=ZerospeechConfig,
-    explanation="does the GPT tell words from made-up ones; runs on the built-in sentences have the stage by default",
+    explanation="does the GPT tell words from pseudo-words; runs on the built-in sentences have the stage by default",
     needs=("codes", "lm"),
     voices="voices",
-    costs={"spoken_pairs": 50.0, "probed_pairs": 30.0},  # of the built-in sentences: docs/log.md
+    costs={"pair_codes": 8.0, "spoken_pairs": 42.0, "probed_pairs": 22.0},  # of the built-in sentences: docs/log.md
     joins=_joins,
     page="zerospeech/language_tests.html.jinja",
     link="Words and sentences",

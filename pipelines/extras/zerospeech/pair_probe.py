@@ -2,8 +2,8 @@
 
 The label is one that a bag of codes can hardly read: two orders of the same words, or a noun that is right elsewhere.
 No voice and no sentence of a test fold is in its training, so that a probe cannot learn the sentences themselves.
-Layer, pooling and penalty of a ridge regression are chosen by cross-validation over the voices of training or, where
-these are fewer than five, on the voices of validation.
+Layer, pooling and regularisation strength of a ridge regression are chosen by cross-validation over the voices of
+training or, where these are fewer than five, on the voices of validation.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -39,9 +39,9 @@ def config_of_pairs(config: ProbeConfig) -> ProbeConfig:
 
     A ridge takes seconds where logistic regression takes a minute, and the run waits for these figures at its end.
     """
-    names = ("power", "layer_penalties", "penalties", "penalty_low", "penalty_high", "seed")
+    names = ("power", "layer_regularisation_strengths", "regularisation_strengths", "c_low", "c_high", "seed")
     read: dict[str, Any] = some_options(config, *names)
-    return ProbeConfig(classifier="ridge", bounds=config.bounds[:1], learning_curve=(), **read)
+    return ProbeConfig(classifier="ridge", feature_clipping=config.feature_clipping[:1], learning_curve=(), **read)
 
 
 def can_probe(utterances: Sequence[JudgedUtterance]) -> bool:

@@ -3,7 +3,7 @@
 A test of pairs compares the GPT with an untrained GPT, and with frequencies of codes and of their pairs. Word order
 also has frequencies of pairs of *words*, the ceiling, and the GPT when it sees a short past.
 
-In a pair of utterances one is right: a real and a made-up word, two orders of words, or a noun that agrees. Both have
+In a pair of utterances one is right: a real and a pseudo-word, two orders of words, or a noun that agrees. Both have
 the same voice, speed and pitch. The words are those of the embedded corpus, spoken by its last voices, which a corpus
 with fewer voices does not have. The pairs follow ZeroSpeech 2021's tests sWUGGY (spot the word) and sBLIMP
 (acceptability): Nguyen et al. 2020, arXiv:2011.11588.
@@ -14,7 +14,7 @@ text are joined, and in the wrong sound the second part has another speaker, gen
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from itertools import pairwise, permutations, product
 from pathlib import Path
@@ -47,6 +47,7 @@ from pipelines.store.stage import Run, stage
 from pipelines.store.store import SYNTHESISED, Entry, write_json
 from pipelines.store.stored_features import natural
 from tokenizer.codes import Codes
+from tokenizer.parquet import CodedClip, mark_complete, read_codes, shard_path, write_shard
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import read
 from wordless.audio.recordings.embedded import (
@@ -65,6 +66,7 @@ from wordless.audio.recordings.embedded import (
 from wordless.audio.recordings.manifest import Clips
 from wordless.base.arrays import DoubleArray, FloatArray, Floats
 from wordless.base.messages import InputError, require
+from wordless.base.options import name_in_keys
 from wordless.base.threads import one_thread
 
 STRESS = ("'", ",")  # that begin the name of a stressed vowel
@@ -75,7 +77,7 @@ Phonemes = tuple[str, ...]
 class SpokenPair:
     """Two utterances of one voice."""
 
-    item: str  # the word or sentence, of which there are pairs in all voices and with several made-up words
+    item: str  # the word or sentence, of which there are pairs in all voices and with several pseudo-words
     other: str  # what stands against the item, in words
     voice: str
     right: str  # file of the real word or the right order
@@ -95,10 +97,10 @@ def held_out_voices(count: int) -> range:
     return range(len(VOICES) - count, len(VOICES))
 
 
-def word_pairs(voices: Sequence[int], *, words: int, known: int, rounds: int, seed: int) -> SpokenPairs:
-    """Pair each of the first ``words`` words with ``rounds`` made-up words, in every voice.
+def word_pairs(voices: Sequence[int], *, words: int, known: int, pseudo_words: int, seed: int) -> SpokenPairs:
+    """Pair each of the first ``words`` words with ``pseudo_words`` pseudo-words each, in every voice.
 
-    A made-up word is none of the first ``known`` words. All words are given to the engine as phonemes, the real ones
+    A pseudo-word is none of the first ``known`` words. All words are given to the engine as phonemes, the real ones
     too, so that nothing but the phonemes differs.
     """
     languages = {VOICES[voice]: VOICES[voice].partition("+")[0] for voice in voices}
@@ -106,7 +108,7 @@ def word_pairs(voices: Sequence[int], *, words: int, known: int, rounds: int, se
         language: {word: tuple(phonemes) for word, phonemes in zip(WORDS[:known], each, strict=True)}
         for language, each in transcribe(WORDS[:known], sorted({*languages.values()})).items()
     }
-    chosen = made_up_words(list(written.values()), WORDS[: min(words, known)], rounds=rounds)
+    chosen = make_pseudo_words(list(written.values()), WORDS[: min(words, known)], pseudo_words=pseudo_words)
     asked = list[tuple[Utterance, Utterance, str, str]]()
     for voice, (word, donor) in product(voices, chosen):
         name, phonemes = VOICES[voice], written[languages[VOICES[voice]]]
@@ -226,14 +228,14 @@ def _coloured(white: DoubleArray, noise: Noise) -> DoubleArray:
     return np.asarray(coloured / np.sqrt(np.square(coloured).mean()))
 
 
-def made_up_words(
-    accents: Sequence[Mapping[str, Phonemes]], words: Sequence[str], *, rounds: int
+def make_pseudo_words(
+    accents: Sequence[Mapping[str, Phonemes]], words: Sequence[str], *, pseudo_words: int
 ) -> list[tuple[str, str]]:
-    """Choose (word, donor): the word with the beginning of the donor is a made-up word, in all accents.
+    """Choose (word, donor): the word with the beginning of the donor is a pseudo-word, in all accents.
 
     In each round every word gives its beginning, the consonant before its stressed vowel, to one word at most. So the
-    made-up words of a round have the beginnings and the endings of the real ones, and frequencies of sounds do not
-    tell them apart. ``accents`` have the phonemes of all words of the corpus. A made-up word is none of them in any
+    pseudo-words of a round have the beginnings and the endings of the real ones, and frequencies of sounds do not
+    tell them apart. ``accents`` have the phonemes of all words of the corpus. A pseudo-word is none of them in any
     accent; it may be an English word that the corpus lacks. Words that begin with a vowel or with two consonants are
     left out.
     """
@@ -246,11 +248,11 @@ def made_up_words(
         ]
     )
     chosen: list[tuple[str, str]] = []
-    for _ in range(rounds):
+    for _ in range(pseudo_words):
         for word, donor in zip(*linear_sum_assignment(possible, maximize=True), strict=True):
             if possible[word, donor]:
                 chosen.append((words[word], words[donor]))
-                # A word has no beginning twice. Two words with one ending may still give the same made-up word.
+                # A word has no beginning twice. Two words with one ending may still give the same pseudo-word.
                 possible[word, beginnings == beginnings[donor]] = False
     return chosen
 
@@ -266,13 +268,15 @@ def _beginning(phonemes: Phonemes) -> Phonemes:
 
 
 def asked_pairs(config: ZerospeechConfig, embedded: EmbeddedConfig) -> SpokenPairs:
-    """List the pairs that the embedded corpus allows; refuse words of which no made-up word can be made."""
+    """List the pairs that the embedded corpus allows; refuse words of which no pseudo-word can be made."""
     voices = held_out_voices(config.voices)
     if embedded.sentences:
         pairs = agreement_pairs if embedded.agreement else order_pairs
         return sentence_pairs(voices, pairs(config.sentences), seed=config.seed)
-    found = word_pairs(voices, words=config.words, known=embedded.words, rounds=config.rounds, seed=config.seed)
-    rule = "made-up words are made of several words: choose more"
+    found = word_pairs(
+        voices, words=config.words, known=embedded.words, pseudo_words=config.pseudo_words_per_word, seed=config.seed
+    )
+    rule = "pseudo-words are made of several words: choose more"
     require(bool(found.pairs), "embedded.words", embedded.words, rule)
     return found
 
@@ -301,7 +305,9 @@ class Subject:
         """Everything, and the name of the folder of speech, with the version of the engine."""
         phones = not self.embedded.sentences
         folder = speech_folder(self.pairs.utterances, Path(), seed=self.config.seed, phones=phones)
-        embedded = {name: value for name, value in vars(self.embedded).items() if name != "agreement" or value}
+        names = {each.name: name_in_keys(each) for each in fields(self.embedded)}
+        own = vars(self.embedded).items()
+        embedded = {names[name]: value for name, value in own if name != "agreement" or value}
         return {**vars(self), "embedded": embedded, "speech": folder.name}
 
     @property
@@ -324,14 +330,33 @@ class Subject:
         return gpt, untrained
 
 
-@stage("spoken_pairs", version=3, title="pairs of utterances by held-out voices")
+def _of_the_codes(subject: Subject) -> dict[str, object]:
+    return {name: value for name, value in subject.key.items() if name not in ("trained_on", "model", "seed")}
+
+
+@stage("pair_codes", version=1, title="codes of pairs of utterances", keys={"subject": _of_the_codes})
 @one_thread()
-def spoken_pairs(run: Run, subject: Subject) -> None:
+def pair_codes(run: Run, subject: Subject) -> None:
+    """Speak and encode the utterances of the pairs, for all tests of them."""
+    asked, tokenizer = subject.pairs.utterances, subject.tokenizer(run.gang.device)
+    folder = subject.speak(run, asked)
+    with run.terminal.working("encoding", len(asked), "utterances") as progress:
+        clips = (CodedClip(path=each.file, codes=tokenizer.encode_file(folder / each.file)) for each in asked)
+        write_shard(shard_path(run.folder, 0), progress.each(clips), tokenizer.format)
+    mark_complete(run.folder, shards=1, clips=len(asked))
+
+
+def _read_pairs(coded: Entry) -> dict[str, Codes]:
+    return {clip.path: clip.codes for clip in read_codes(coded.folder)[1]}
+
+
+# The codes of a subject follow from it, and are not in the key: results from before these codes were kept stay usable.
+@stage("spoken_pairs", version=3, title="pairs of utterances by held-out voices", keys={"coded": None})
+@one_thread()
+def spoken_pairs(run: Run, subject: Subject, coded: Entry) -> None:
     """Judge language models by pairs of utterances; ``pairs.json`` has the accuracy of each item by each model."""
-    asked = subject.pairs
-    folder = subject.speak(run, asked.utterances)
+    asked, codes = subject.pairs, _read_pairs(coded)
     gpt, untrained = subject.gpts(run.gang.device)
-    codes = _encode(run, subject.tokenizer(run.gang.device), folder, asked.utterances)
     models = _models(subject, gpt, untrained)
     pairs = [(pair.item, pair.right, pair.wrong) for pair in asked.pairs]
     voices = list(dict.fromkeys(pair.voice for pair in asked.pairs))
@@ -368,14 +393,12 @@ def _without_training_codes(subject: Subject) -> dict[str, object]:
     "probed_pairs",
     version=1,
     title="linear probes of pairs of utterances",
-    keys={"subject": _without_training_codes},
+    keys={"subject": _without_training_codes, "coded": None},
 )
 @one_thread()
-def probed_pairs(run: Run, subject: Subject, config: ProbeConfig) -> None:
+def probed_pairs(run: Run, subject: Subject, config: ProbeConfig, coded: Entry) -> None:
     """Probe the GPT's states, the untrained GPT's, and bags of codes: which sentence of a pair is right?"""
-    asked = subject.pairs
-    folder = subject.speak(run, asked.utterances)
-    codes = _encode(run, subject.tokenizer(run.gang.device), folder, asked.utterances)
+    asked, codes = subject.pairs, _read_pairs(coded)
     judged = [(pair, file) for pair in asked.pairs for file in (pair.right, pair.wrong)]
     utterances = [JudgedUtterance(item=pair.item, voice=pair.voice, right=file == pair.right) for pair, file in judged]
     clips, record = [codes[file] for _, file in judged], dict[str, object]()
@@ -429,12 +452,6 @@ def _accuracies(
     return {"items": found["gpt"][0], "accuracies": {name: each.tolist() for name, (_, each) in found.items()}}
 
 
-def _encode(run: Run, tokenizer: Tokenizer, folder: Path, asked: Sequence[Utterance]) -> dict[str, Codes]:
-    with run.terminal.working("encoding", len(asked), "utterances") as progress:
-        codes = progress.each(tokenizer.encode_file(folder / each.file) for each in asked)
-        return dict(zip([each.file for each in asked], codes, strict=True))
-
-
 def _models(subject: Subject, gpt: LanguageModel, untrained: LanguageModel) -> Mapping[str, Scorer]:
     train, validation = training_codes(*subject.trained_on)
     return dict(zip(MODELS, (gpt, fit_bigram(train, validation), Unigram(train), untrained), strict=True))
@@ -452,9 +469,10 @@ def _plan(study: Study) -> None:
         embedded=settings.embedded,
         seed=settings.lm.fit.seed,
     )
-    study.add(spoken_pairs(session, subject))
+    coded = study.add(pair_codes(session, subject))
+    study.add(spoken_pairs(session, subject, coded))
     if settings.embedded.sentences:
-        study.add(probed_pairs(session, subject, config_of_pairs(settings.probe)))
+        study.add(probed_pairs(session, subject, config_of_pairs(settings.probe), coded))
     if config.consistency:
         study.add(consistency(session, replace(subject, config=config)))
 
@@ -548,7 +566,7 @@ WORK = Work(plan=_plan, rows=_rows, require=_require)
 def item_accuracies(scores: Mapping[S, float], pairs: Sequence[tuple[str, S, S]]) -> tuple[tuple[str, ...], Floats]:
     """Compute the accuracy of each item over its ``pairs`` (item, right, wrong): names and ``(items,)``.
 
-    An item, such as a word, is in several pairs: in several voices, and against several made-up words. Its accuracy is
+    An item, such as a word, is in several pairs: in several voices, and against several pseudo-words. Its accuracy is
     the share of its pairs whose right recording has the higher score, its log-probability divided by its number of
     codes; a tie counts half. Chance is 0.5. A bootstrap resamples items, because the pairs of one are not independent.
     """

@@ -27,9 +27,9 @@ def test_losses_are_those_of_the_formulas() -> None:
     """
     outputs, steps = torch.tensor([[[2.0, 0.0, -1.0]], [[0.0, 1.0, 3.0]]]), torch.ones(2)
     one = create_task(ClassificationOptions(label_smoothing=0.1), "abc", [])
-    surprise = -outputs[:, 0].log_softmax(-1)
-    plain = surprise[0, 0] + surprise[1, 2]
-    smoothed = 0.9 * plain + 0.1 * surprise.mean(1).sum()
+    surprisal = -outputs[:, 0].log_softmax(-1)
+    plain = surprisal[0, 0] + surprisal[1, 2]
+    smoothed = 0.9 * plain + 0.1 * surprisal.mean(1).sum()
     probable = outputs[:, 0].sigmoid()
     each = -(probable[0, 0] * (1 - probable[0, 1]) * probable[0, 2]).log() / 3 - (1 - probable[1]).log().mean()
     has = torch.tensor([[1.0, 0.0, 1.0], [0.0, 0.0, 0.0]])
@@ -112,7 +112,11 @@ def test_outputs_of_a_ridge_probe_keep_the_order_of_its_values(several: bool) ->
     task = create_task(SEVERAL, ["a", "b"], []) if several else one("a", "b")
     assert isinstance(task, PooledTask)
     outputs, chosen = task.probe(
-        candidates, labels, rows, ProbeConfig(penalties=4, classifier="ridge", bounds=(100.0,)), threads=1
+        candidates,
+        labels,
+        rows,
+        ProbeConfig(regularisation_strengths=4, classifier="ridge", feature_clipping=(100.0,)),
+        threads=1,
     )
     assert chosen == "far"
     of_a = np.concatenate(outputs)[:, 0]
@@ -191,7 +195,9 @@ def test_a_ridge_probe_reads_a_linear_feature() -> None:
     rows = {"train": np.arange(40), "validation": np.arange(40, 60), "test": np.arange(60, 80)}
     candidates = {"noise": rng.normal(size=(80, 6)).astype(np.float32), "linear": features}
     assert isinstance(own, PooledTask)
-    outputs, chosen = own.probe(candidates, labels, rows, ProbeConfig(penalties=8, bounds=(100.0,)), threads=1)
+    outputs, chosen = own.probe(
+        candidates, labels, rows, ProbeConfig(regularisation_strengths=8, feature_clipping=(100.0,)), threads=1
+    )
     assert chosen == "linear"
     fit, _ = own.figures(outputs, labels[60:], FIGURES)
     assert fit.value > 0.99

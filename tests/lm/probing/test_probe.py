@@ -35,16 +35,16 @@ from lm.probing.probe import (
     learning_curve,
     method_record,
     noise_points,
-    place_of_bound,
+    place_of_clipping,
     probe_method,
     scored_method,
 )
-from lm.probing.task import FOLDS, LARGE_FIT, ProbeTask, divisions, penalty_grid, require_equal_counts, with_parts
-from tests.reference import bounded, divided, two_steps, unit
+from lm.probing.task import FOLDS, LARGE_FIT, ProbeTask, c_grid, divisions, require_equal_counts, with_parts
+from tests.reference import clipped_features, divided, two_steps, unit
 from wordless.audio.views import LEARNED, Noise
 from wordless.base.messages import InputError
 
-CONFIG = ProbeConfig(layer_penalties=3, penalties=6, resamples=200)
+CONFIG = ProbeConfig(layer_regularisation_strengths=3, regularisation_strengths=6, resamples=200)
 
 
 SPLITS = ("train", "train", "validation", "test")
@@ -90,9 +90,9 @@ def test_separable_classes_are_told_apart() -> None:
     assert row["test_accuracy"] == row["macro_f1"] == row["validation_accuracy"] == row["mean_average_precision"] == 1
     assert 0.9 < row["low"] < 1 == row["high"]
     assert row["predictions"] == truth
-    assert row["penalty"] == penalty_grid(6, CONFIG)[0]  # the strongest regularisation among equals
+    assert row["penalty"] == c_grid(6, CONFIG)[0]  # the strongest regularisation among equals
     task = _several()
-    row = _record(_separable(task), task, replace(CONFIG, penalty_low=1.0))
+    row = _record(_separable(task), task, replace(CONFIG, c_low=1.0))
     assert row["test_accuracy"] == row["mean_average_precision"] > 0.97
     assert row["low"] <= row["test_accuracy"] <= row["high"]
     truth = task.names(task.targets[task.rows["test"]])
@@ -106,7 +106,9 @@ def test_nothing_is_learned_from_what_is_held_out(split: str) -> None:
     features = _separable(task) + _noise(task)
     changed = features.copy()
     changed[task.rows[split]] += 100
-    one, other = (probe(x, task, ProbeConfig(penalties=1, resamples=10), of="x") for x in (features, changed))
+    one, other = (
+        probe(x, task, ProbeConfig(regularisation_strengths=1, resamples=10), of="x") for x in (features, changed)
+    )
     if split == "validation":
         np.testing.assert_array_equal(one.scores["test"], other.scores["test"])
     else:
@@ -143,8 +145,8 @@ def test_rotated_features_give_the_same_classifier(dims: int) -> None:
     own.fit(1.0)
     weights, bias = own.linear()
     np.testing.assert_allclose(softmax(test @ weights + bias, 1), own.scores(own.prepare(test)), atol=1e-4)
-    for penalty in (1e-5, 1e-2):
-        model = LogisticRegression(C=penalty, tol=1e-8, max_iter=5000)
+    for c in (1e-5, 1e-2):
+        model = LogisticRegression(C=c, tol=1e-8, max_iter=5000)
         plain, other = (
             model.fit(fitted.astype(np.float64), labels[:100]).predict_proba(judged.astype(np.float64))
             for fitted, judged in ((train, test), (train @ rotation, test @ rotation))
@@ -154,15 +156,15 @@ def test_rotated_features_give_the_same_classifier(dims: int) -> None:
 
 @given(st.integers(1, 40))
 def test_penalties_are_spread_over_the_range(count: int) -> None:
-    grid = penalty_grid(count, CONFIG)
+    grid = c_grid(count, CONFIG)
     assert len(grid) == count
-    assert CONFIG.penalty_low < grid[0] <= grid[-1] < CONFIG.penalty_high
+    assert CONFIG.c_low < grid[0] <= grid[-1] < CONFIG.c_high
     np.testing.assert_allclose(np.diff(np.log(grid)), np.log(1e5) / count)
 
 
 @pytest.mark.parametrize("candidates", [1, 4, 6])
 def test_every_candidate_and_every_chosen_one_is_tried_equally_often(candidates: int) -> None:
-    """A method with one candidate has no more penalties for it than another has for its chosen one."""
+    """A method with one candidate has no more regularisation strengths for it than another has for its chosen one."""
     task = _task(60)
     winner, tried = probe_method({f"x/{n}": _noise(task, seed=n) for n in range(candidates)}, task, CONFIG)
     assert [len(each.tries) for each in (*tried, winner)] == [3] * candidates + [6]
@@ -176,15 +178,15 @@ def test_every_candidate_and_every_chosen_one_is_tried_equally_often(candidates:
 OTHERS = [pytest.param(*case, marks=pytest.mark.slow) for case in (("validation", 8.0, 6.0), ("group", 0.0, 2.0))]
 
 
-@pytest.mark.parametrize(("by", "rare", "bound"), [("validation", 0.0, 2.0), ("group", 8.0, 6.0), *OTHERS])
-def test_candidate_bound_and_penalty_are_those_of_a_double_loop(by: str, rare: float, bound: float) -> None:
-    """The oracle fits scikit-learn's classifiers for each candidate, bound, penalty and fold.
+@pytest.mark.parametrize(("by", "rare", "clipping"), [("validation", 0.0, 2.0), ("group", 8.0, 6.0), *OTHERS])
+def test_candidate_bound_and_penalty_are_those_of_a_double_loop(by: str, rare: float, clipping: float) -> None:
+    """The oracle fits scikit-learn's classifiers for each candidate, clipping, regularisation strength and fold.
 
     A rare and large value in one of 30 features tells the class, and a smaller one in another feature does not.
     """
     plain, rng = _task(240), np.random.default_rng(1)
     groups = [f"speaker {number}" for number in np.arange(240) // 12]
-    config = replace(CONFIG, choose_by=by, max_iterations=1000, bounds=(2.0, 6.0, 9.0))
+    config = replace(CONFIG, choose_by=by, max_iterations=1000, feature_clipping=(2.0, 6.0, 9.0))
     task = with_parts(plain, config, groups=groups, folds=groups)
     clear, clips = plain.targets @ rng.standard_normal((3, 30)) * 0.3 * (rare == 0), np.arange(240)
     clear[clips, 3 * rng.integers(10, size=240) + plain.targets.argmax(1)] += rare
@@ -194,11 +196,14 @@ def test_candidate_bound_and_penalty_are_those_of_a_double_loop(by: str, rare: f
         for place, noise in enumerate((8.0, 0.7, 5.0))
     }
     found, _ = probe_method(candidates, task, config)
-    layers, penalties = penalty_grid(config.layer_penalties, config), penalty_grid(config.penalties, config)
+    layers, strengths = (
+        c_grid(config.layer_regularisation_strengths, config),
+        c_grid(config.regularisation_strengths, config),
+    )
     divisions = divided(task.rows, task.parts)
-    wanted = two_steps(candidates, task.targets, divisions, layers, penalties, bounds=config.bounds)
-    assert (found.of, found.bound, found.penalty) == (*wanted[:2], pytest.approx(wanted[2]))
-    assert found.bound == bound
+    wanted = two_steps(candidates, task.targets, divisions, layers, strengths, feature_clipping=config.feature_clipping)
+    assert (found.of, found.clipping, found.c) == (*wanted[:2], pytest.approx(wanted[2]))
+    assert found.clipping == clipping
 
 
 def test_candidates_that_are_probed_side_by_side_have_a_thread_each_and_reach_the_same() -> None:
@@ -215,7 +220,7 @@ def test_candidates_that_are_probed_side_by_side_have_a_thread_each_and_reach_th
 def test_a_classifier_s_own_scores_are_measured_and_not_fitted() -> None:
     task = _task()
     result = scored_method(task.targets.astype(np.float32), task, CONFIG, of="head")
-    assert (result.test_accuracy, result.validation_accuracy, result.tries, result.penalty) == (1, 1, {}, None)
+    assert (result.test_accuracy, result.validation_accuracy, result.tries, result.c) == (1, 1, {}, None)
     with pytest.raises(InputError, match=r"\b2 classes\b.*\b3\b"):
         scored_method(np.zeros((300, 2), np.float32), task, CONFIG, of="head")
 
@@ -224,7 +229,7 @@ def test_a_classifier_s_own_scores_are_measured_and_not_fitted() -> None:
 def test_a_code_that_one_training_clip_has_and_all_clips_with_noise_have_does_not_decide(classifier: str) -> None:
     """As rare codes do: noise uses codes that training clips hardly have, and their deviations are tiny.
 
-    Larger bounds are no worse on validation, which lacks the code, and are not chosen.
+    Larger clippings are no worse on validation, which lacks the code, and are not chosen.
     """
     clips, count = 480, 120
     labels = [f"class {clip % 4}" for clip in range(clips)] + [f"class {clip % 4}" for clip in range(count)]
@@ -237,7 +242,7 @@ def test_a_code_that_one_training_clip_has_and_all_clips_with_noise_have_does_no
     rare = np.zeros((len(features), 1), np.float32)
     rare[task.rows["train"][0]], rare[clips:] = 0.001, 0.9
     features = np.concatenate([features, rare], axis=1)
-    config = replace(CONFIG, classifier=classifier, power=0.5, bounds=(2.0, 5.0, 1e9))  # type: ignore[arg-type]  # any text
+    config = replace(CONFIG, classifier=classifier, power=0.5, feature_clipping=(2.0, 5.0, 1e9))  # type: ignore[arg-type]  # any text
     candidates = {"x/one:mean": features, "x/other:mean": np.repeat(features, 2, axis=1) * np.float32(0.5)}
     winner, tried = probe_method(candidates, task, config)
     row = method_record("x", winner, task, config, candidates=tried)
@@ -248,8 +253,8 @@ def test_a_code_that_one_training_clip_has_and_all_clips_with_noise_have_does_no
     assert row["noise"][0]["largest_input"] == pytest.approx(
         (np.sqrt(0.9) - np.sqrt(0.001) / 240) / deviation, rel=0.01
     )
-    free = _record(features, task, replace(config, bounds=(1e9,)))
-    assert free["bound"] == 1e9
+    free = _record(features, task, replace(config, feature_clipping=(1e9,)))
+    assert free["clipping"] == 1e9
     assert free["noise"][0]["test_accuracy"] < row["noise"][0]["test_accuracy"] - 0.2
     assert free["noise"][0]["kept"] < row["noise"][0]["kept"] - 0.2
 
@@ -260,7 +265,7 @@ def test_a_code_that_one_training_clip_has_and_all_clips_with_noise_have_does_no
         ((0.8, 0.83, 0.79), 100, 0),  # a standard error is 4 points
         ((0.8, 0.85, 0.9), 100, 2),
         ((0.8, 0.87, 0.9), 100, 1),
-        ((0.8, 0.808, 0.7), 10_000, 0),  # half a point, but a bound must gain more than one point
+        ((0.8, 0.808, 0.7), 10_000, 0),  # half a point, but a clipping must gain more than one point
         ((0.8, 0.812, 0.8), 10_000, 1),
         ((0.99, 1.0), 50, 0),  # all right, which half as many clips would often be, too
         ((0.96, 1.0), 50, 1),
@@ -270,7 +275,7 @@ def test_a_code_that_one_training_clip_has_and_all_clips_with_noise_have_does_no
 def test_a_larger_bound_must_gain_more_than_a_standard_error_and_a_point(
     reached: tuple[float, ...], clips: int, place: int
 ) -> None:
-    assert place_of_bound(reached, clips) == place
+    assert place_of_clipping(reached, clips) == place
 
 
 def test_numbers_are_probed_with_bounded_inputs() -> None:
@@ -279,39 +284,41 @@ def test_numbers_are_probed_with_bounded_inputs() -> None:
     values = features.clip(-1, 1).sum(1).astype(np.float32)
     features[plain.rows["test"]] *= 1000
     wanted = np.sign(features[plain.rows["test"]]).sum(1)
-    predicted, _ = probe_numbers({"x": features}, values, plain.rows, replace(CONFIG, bounds=(1.0,)), threads=1)
+    predicted, _ = probe_numbers(
+        {"x": features}, values, plain.rows, replace(CONFIG, feature_clipping=(1.0,)), threads=1
+    )
     np.testing.assert_allclose(predicted, wanted, atol=0.5)
-    # A larger bound must gain a point of R2: it does where values follow features beyond the smaller one.
+    # A larger clipping must gain a point of R2: it does where values follow features beyond the smaller one.
     features = rng.uniform(-(3**0.5), 3**0.5, (300, 4)).astype(np.float32)
     values = features.sum(1)
     features[plain.rows["test"]] *= 1000
-    for bounds, largest in (((1.7, 50.0), 1.7), ((1.0, 50.0), 50.0)):
-        config = replace(CONFIG, bounds=bounds)
+    for clippings, largest in (((1.7, 50.0), 1.7), ((1.0, 50.0), 50.0)):
+        config = replace(CONFIG, feature_clipping=clippings)
         predicted, _ = probe_numbers({"x": features}, values, plain.rows, config, threads=1)
         wanted = largest * np.sign(features[plain.rows["test"]]).sum(1)
         assert np.abs(predicted).max() == pytest.approx(np.abs(wanted).max(), rel=0.2)
 
 
-@pytest.mark.parametrize(("bounds", "chosen"), [((1.0,), "steps"), ((1.0, 50.0), "exact"), ((50.0,), "exact")])
-def test_each_bound_has_its_own_best_candidate_of_number_probes(bounds: tuple[float, ...], chosen: str) -> None:
-    """Eighths of a range are the same at every bound; the number itself needs a large one, and is then better."""
+@pytest.mark.parametrize(("clippings", "chosen"), [((1.0,), "steps"), ((1.0, 50.0), "exact"), ((50.0,), "exact")])
+def test_each_bound_has_its_own_best_candidate_of_number_probes(clippings: tuple[float, ...], chosen: str) -> None:
+    """Eighths of a range are the same at every clipping; the number itself needs a large one, and is then better."""
     rows, values = _task(300).rows, np.random.default_rng(0).uniform(-(3**0.5), 3**0.5, 300).astype(np.float32)
     eighths = (values[:, None] > np.linspace(-(3**0.5), 3**0.5, 9)[1:-1]).astype(np.float32)
-    candidates, config = {"exact": values[:, None], "steps": eighths}, replace(CONFIG, bounds=bounds)
+    candidates, config = {"exact": values[:, None], "steps": eighths}, replace(CONFIG, feature_clipping=clippings)
     assert probe_numbers(candidates, values, rows, config, threads=1)[1] == chosen
 
 
-@pytest.mark.parametrize(("bounds", "chosen"), [((2.0,), "x/steps"), ((2.0, 50.0), "x/exact"), ((50.0,), "x/exact")])
-def test_each_bound_has_its_own_best_candidate(bounds: tuple[float, ...], chosen: str) -> None:
-    """One of 30 features has 1 or 3, and which of them is the class: both lie beyond the smaller bound."""
+@pytest.mark.parametrize(("clippings", "chosen"), [((2.0,), "x/steps"), ((2.0, 50.0), "x/exact"), ((50.0,), "x/exact")])
+def test_each_bound_has_its_own_best_candidate(clippings: tuple[float, ...], chosen: str) -> None:
+    """One of 30 features has 1 or 3, and which of them is the class: both lie beyond the smaller clipping."""
     plain, rng = _task(600, classes=2), np.random.default_rng(0)
     labels, exact = plain.targets.argmax(1), np.zeros((600, 30))
     exact[np.arange(600), rng.integers(30, size=600)] = 1 + 2 * labels
     steps = np.where(rng.random((600, 1)) < 0.75, labels[:, None], 1 - labels[:, None]).astype(float)
     candidates = {"x/exact": exact.astype(np.float32), "x/steps": steps.astype(np.float32)}
-    winner, tried = probe_method(candidates, plain, replace(CONFIG, bounds=bounds))
+    winner, tried = probe_method(candidates, plain, replace(CONFIG, feature_clipping=clippings))
     assert winner.of == chosen
-    assert {each.bound for each in tried} == {winner.bound}
+    assert {each.clipping for each in tried} == {winner.clipping}
 
 
 def test_clips_without_a_label_are_left_out_and_counted() -> None:
@@ -395,7 +402,7 @@ def test_noise_points_are_those_of_the_chosen_probe(parts: int | None) -> None:
     assert noise_points(probe(features[:240], plain, CONFIG, of="x"), plain, CONFIG) == []
 
 
-CURVE = ProbeConfig(penalties=4, resamples=20, learning_curve=(0.01, 0.2, 1.0))
+CURVE = ProbeConfig(regularisation_strengths=4, resamples=20, learning_curve=(0.01, 0.2, 1.0))
 
 
 def _copied(plain: ProbeTask, clips: int = 240, *, split: str = "train", noise: Noise | None = LEARNED) -> ProbeTask:
@@ -418,10 +425,10 @@ def test_copies_are_fitted_like_other_training_clips() -> None:
     features = _separable(copied) * 0.3 + 2 * _noise(copied)
     found, expected = (probe(features, task, CONFIG, of="x") for task in (copied, more))
     without = probe(features[:240], plain, CONFIG, of="x")
-    assert (found.tries, found.penalty) == (expected.tries, expected.penalty)
+    assert (found.tries, found.c) == (expected.tries, expected.c)
     assert np.array_equal(found.scores["test"], expected.scores["test"])
     assert not np.array_equal(found.scores["test"], without.scores["test"])
-    (*_, whole), (*_, other) = (learning_curve(features, task, CURVE, bound=2.0) for task in (copied, more))
+    (*_, whole), (*_, other) = (learning_curve(features, task, CURVE, clipping=2.0) for task in (copied, more))
     assert whole["clips"] == len(plain.rows["train"]) == other["clips"] / 2
 
 
@@ -432,9 +439,9 @@ def test_a_share_of_the_labels_has_the_copies_of_its_clips_alone() -> None:
     features = 0.01 * _noise(task)
     told = np.concatenate([task.rows["test"], np.arange(240, len(task.targets))])
     features[told] = (_separable(task, 40) * 0.5 + 2 * _noise(task, 40, seed=2))[told, :20]
-    few, some, whole = learning_curve(features, task, CURVE, bound=2.0)
+    few, some, whole = learning_curve(features, task, CURVE, clipping=2.0)
     assert few["test_accuracy"] < some["test_accuracy"] < whole["test_accuracy"]
-    (alone,) = learning_curve(features[:240], plain, replace(CURVE, learning_curve=(1.0,)), bound=2.0)
+    (alone,) = learning_curve(features[:240], plain, replace(CURVE, learning_curve=(1.0,)), clipping=2.0)
     assert alone["test_accuracy"] < 0.5 < whole["test_accuracy"]
 
 
@@ -447,7 +454,7 @@ def test_a_copy_is_held_out_with_its_clip(choose_by: Literal["group", "validatio
     features = _noise(task, 400)
     features[240:] = features[task.rows["train"]]
     assert probe(features, task, CONFIG, of="x").validation_accuracy < 0.5
-    curve = learning_curve(features, task, replace(CURVE, learning_curve=(1.0,)), bound=2.0)
+    curve = learning_curve(features, task, replace(CURVE, learning_curve=(1.0,)), clipping=2.0)
     assert curve[0]["test_accuracy"] < 0.5
 
 
@@ -487,31 +494,31 @@ def test_a_point_is_ridge_regression_whose_penalty_cross_validation_with_all_lab
     means = task.targets @ rng.standard_normal((3, 40)) + voices
     features = (means + 2 * rng.standard_normal((640, 40))).astype(np.float32)
     train, test = task.rows["train"], task.rows["test"]
-    config = replace(CURVE, learning_curve=(share,), bounds=(1.5,))
-    scaled = bounded(features, features[train], bound=config.bounds[0])
+    config = replace(CURVE, learning_curve=(share,), feature_clipping=(1.5,))
+    scaled = clipped_features(features, features[train], clipping=config.feature_clipping[0])
     targets, reached = task.targets.astype(float), []
     judged = []
-    for penalty in penalty_grid(config.penalties, config):
+    for c in c_grid(config.regularisation_strengths, config):
         held_out = np.zeros((len(train), 3))
         for fitted, held in LeaveOneGroupOut().split(train, groups=[speakers[row] for row in train]):
             rows = train[fitted]
-            model = Ridge(alpha=unit(scaled[rows]) / penalty).fit(scaled[rows], targets[rows])
+            model = Ridge(alpha=unit(scaled[rows]) / c).fit(scaled[rows], targets[rows])
             held_out[held] = model.predict(scaled[train[held]])
         judged.append((held_out.argmax(1) == targets[train].argmax(1)).mean())
     best = np.flatnonzero(np.array(judged) == max(judged))
-    penalty = penalty_grid(config.penalties, config)[best[(len(best) - 1) // 2]]
+    c = c_grid(config.regularisation_strengths, config)[best[(len(best) - 1) // 2]]
     for draw in range(DRAWS if share < 1 else 1):
         kept = train[np.sort(labelled_clips(task.targets[train], share, seed=config.seed, draw=draw))]
-        model = Ridge(alpha=unit(scaled[kept]) / penalty).fit(scaled[kept], targets[kept])
+        model = Ridge(alpha=unit(scaled[kept]) / c).fit(scaled[kept], targets[kept])
         reached.append((model.predict(scaled[test]).argmax(1) == targets[test].argmax(1)).mean())
-    [point] = learning_curve(features, task, config, bound=1.5)
+    [point] = learning_curve(features, task, config, clipping=1.5)
     assert point["test_accuracy"] == pytest.approx(np.mean(reached), abs=1e-3)
     by_speaker = np.array(point["values"])  # (groups, draws)
     assert by_speaker.shape == (2, len(reached))
     np.testing.assert_allclose(by_speaker.mean(0), reached, atol=1e-3)
     spoilt = replace(task, targets=task.targets.copy())
     spoilt.targets[task.rows["validation"]] = spoilt.targets[task.rows["validation"]][:, ::-1]
-    assert learning_curve(features, spoilt, config, bound=1.5) == [point]
+    assert learning_curve(features, spoilt, config, clipping=1.5) == [point]
     whole = probe(features, task, CURVE, of="x")
     [last] = last_point(whole, task, CURVE)
     assert (last["clips"], last["test_accuracy"]) == (len(train), whole.test_accuracy)
@@ -520,51 +527,51 @@ def test_a_point_is_ridge_regression_whose_penalty_cross_validation_with_all_lab
 def test_a_single_labelled_clip_takes_the_middle_penalty() -> None:
     labels: list[str | None] = ["a;b", "a;b", "a;b", "a;b", "a", "b", "a;b", "a", "b"]
     task = ProbeTask.of(labels, ["train"] * 6 + ["validation"] + ["test"] * 2, label_separator=";")
-    points = learning_curve(_noise(task), task, replace(CURVE, learning_curve=(0.01, 1.0)), bound=2)
+    points = learning_curve(_noise(task), task, replace(CURVE, learning_curve=(0.01, 1.0)), clipping=2)
     assert points[0]["clips"] <= 2
     assert all(0 <= point["test_accuracy"] <= 1 for point in points)
 
 
-def _with_penalty(features: np.ndarray, task: ProbeTask, place: int) -> float:
-    """The accuracy with all labels and one penalty of the grid alone."""
-    penalty = penalty_grid(CURVE.penalties, CURVE)[place]
-    config = replace(CURVE, learning_curve=(1.0,), penalties=1, penalty_low=penalty, penalty_high=penalty)
-    return float(learning_curve(features, task, config, bound=2)[0]["test_accuracy"])
+def _with_c(features: np.ndarray, task: ProbeTask, place: int) -> float:
+    """The accuracy with all labels and one regularisation strength of the grid alone."""
+    c = c_grid(CURVE.regularisation_strengths, CURVE)[place]
+    config = replace(CURVE, learning_curve=(1.0,), regularisation_strengths=1, c_low=c, c_high=c)
+    return float(learning_curve(features, task, config, clipping=2)[0]["test_accuracy"])
 
 
 def test_the_penalty_of_a_curve_is_judged_on_clips_that_are_not_fitted() -> None:
-    """With about as many features as clips, hardly any penalty fits all training clips and knows no other."""
+    """With about as many features as clips, hardly any regularisation fits all training clips and knows no other."""
     rng, clips = np.random.default_rng(0), 480
     task = ProbeTask.of(
         [f"class {clip // 4 % 2}" for clip in range(clips)], ["train", "train", "test", "validation"] * 120
     )
     features = rng.standard_normal((clips, 200)).astype(np.float32)
     features[:, :3] += 1.5 * task.targets[:, :1]
-    strong, weak = (_with_penalty(features, task, place) for place in (0, CURVE.penalties - 1))
-    [point] = learning_curve(features, task, replace(CURVE, learning_curve=(1.0,)), bound=2)
+    strong, weak = (_with_c(features, task, place) for place in (0, CURVE.regularisation_strengths - 1))
+    [point] = learning_curve(features, task, replace(CURVE, learning_curve=(1.0,)), clipping=2)
     assert point["test_accuracy"] > weak + 0.1
     assert point["test_accuracy"] >= strong - 0.05
 
 
 def test_of_equally_good_penalties_a_curve_has_the_middle_one() -> None:
-    """All answer each training clip. A test clip shows the penalty: the weaker it is, the less counts a copy."""
+    """All answer each training clip. A test clip shows the strength: the weaker it is, the less counts a copy."""
     rng, sign = np.random.default_rng(0), np.tile([1.0, -1.0], 200)
     splits = ["train"] * 196 + ["validation"] * 4 + ["test"] * 200
     task = ProbeTask.of(["yes" if each > 0 else "no" for each in sign], splits)
     features = np.stack([sign, sign + 0.7 * rng.standard_normal(400)], axis=1).astype(np.float32)
     shares = np.linspace(0, 1, 100).repeat(2)  # of what the clean feature has; the copy says the opposite
     features[200:] = np.stack([shares * sign[200:], -0.5 * sign[200:]], axis=1)
-    each = [_with_penalty(features, task, place) for place in range(CURVE.penalties)]
-    [point] = learning_curve(features, task, replace(CURVE, learning_curve=(1.0,)), bound=2)
-    assert point["test_accuracy"] == each[(CURVE.penalties - 1) // 2]
+    each = [_with_c(features, task, place) for place in range(CURVE.regularisation_strengths)]
+    [point] = learning_curve(features, task, replace(CURVE, learning_curve=(1.0,)), clipping=2)
+    assert point["test_accuracy"] == each[(CURVE.regularisation_strengths - 1) // 2]
     assert each.count(point["test_accuracy"]) == 1
 
 
 def test_a_share_is_drawn_several_times() -> None:
     task = ProbeTask.of([f"class {clip % 2}" for clip in range(400)], [*["train"] * 200, *["validation", "test"] * 100])
     features = np.random.default_rng(0).standard_normal((400, 8)).astype(np.float32) + task.targets[:, :1]
-    config = ProbeConfig(penalties=4, resamples=1000, learning_curve=(0.001, 0.01, 0.1))
-    fewest, few, some = learning_curve(features, task, config, bound=2)
+    config = ProbeConfig(regularisation_strengths=4, resamples=1000, learning_curve=(0.001, 0.01, 0.1))
+    fewest, few, some = learning_curve(features, task, config, clipping=2)
     assert [point["clips"] for point in (fewest, few, some)] == [2, 2, 20]  # one of each class
     assert {**fewest, "share": 0.01} == few
     draws = np.mean(some["values"], axis=0)  # of blocks of clips
@@ -587,14 +594,14 @@ def test_every_penalty_has_the_solution_of_scikit_learn(clips: int, dim: int, de
     features, targets = _clips(clips, dim)
     features, others = features + 1, _clips(7, dim)[0]
     ridge = RidgeProbe(features, targets, device=device)
-    for penalty in (1e-3, 0.1, 10.0):
-        ridge.fit(penalty)
-        np.testing.assert_allclose(ridge.scores(others), _oracle(features, targets, others, penalty), atol=1e-4)
+    for c in (1e-3, 0.1, 10.0):
+        ridge.fit(c)
+        np.testing.assert_allclose(ridge.scores(others), _oracle(features, targets, others, c), atol=1e-4)
 
 
-def _oracle(features: np.ndarray, targets: np.ndarray, others: np.ndarray, penalty: float) -> np.ndarray:
+def _oracle(features: np.ndarray, targets: np.ndarray, others: np.ndarray, c: float) -> np.ndarray:
     """What scikit-learn's ridge regression answers for other features."""
-    model = Ridge(alpha=unit(features) / penalty)
+    model = Ridge(alpha=unit(features) / c)
     found: np.ndarray = model.fit(features.astype(np.float64), targets.astype(np.float64)).predict(others)
     return found
 
@@ -641,7 +648,7 @@ LOGISTIC = partial(LogisticProbe, multi_label=False, max_iterations=1000, tolera
 def test_wider_features_and_other_units_have_the_same_answers(
     kind: Callable[..., LogisticProbe | RidgeProbe], clips: int, dim: int
 ) -> None:
-    """The mutation: an absolute penalty is harder on few features, and on small numbers."""
+    """The mutation: an absolute regularisation strength is harder on few features, and on small numbers."""
     features, targets = _clips(clips, dim)
     others, found = _clips(7, dim)[0], []
     for change in (lambda values: values, lambda values: np.tile(values, 9), lambda values: values / 100):
@@ -653,7 +660,7 @@ def test_wider_features_and_other_units_have_the_same_answers(
 
 GROUPS = ("ann", "bob", "cem", "dee", "eve")
 SPLIT = {"ann": "train", "bob": "train", "cem": "train", "dee": "validation", "eve": "test"}
-BY_GROUP = ProbeConfig(penalties=5, resamples=10, classifier="ridge", choose_by="group")
+BY_GROUP = ProbeConfig(regularisation_strengths=5, resamples=10, classifier="ridge", choose_by="group")
 
 
 def _spoken_task(*, several: bool = False) -> ProbeTask:
@@ -684,16 +691,16 @@ def test_the_choice_is_that_of_scikit_learn(dim: int, several: bool, power: floa
     scoring, error = (
         (make_scorer(average_precision_score), 0.002) if several else (right, 0.011)
     )  # a clip at the border
-    for (penalty, reached), wanted_one in zip(found.tries.items(), penalty_grid(5, config), strict=True):
-        assert penalty == wanted_one
+    for (c, reached), wanted_one in zip(found.tries.items(), c_grid(5, config), strict=True):
+        assert c == wanted_one
         rooted = FunctionTransformer(lambda values: np.sign(values) * np.abs(values) ** power)
-        clipped = FunctionTransformer(lambda values: np.clip(values, -found.bound, found.bound))
+        clipped = FunctionTransformer(lambda values: np.clip(values, -found.clipping, found.clipping))
         # The mean squared norm is nearly dim: few values are clipped.
-        model = make_pipeline(rooted, StandardScaler(), clipped, Ridge(alpha=dim / penalty))
+        model = make_pipeline(rooted, StandardScaler(), clipped, Ridge(alpha=dim / c))
         wanted, by = task.targets[known].astype(float), LeaveOneGroupOut()
         own = cross_val_score(model, features[known], wanted, groups=groups, cv=by, scoring=scoring).mean()
-        assert reached == pytest.approx(own, abs=error), penalty
-    assert found.penalty == max(found.tries, key=lambda each: found.tries[each])
+        assert reached == pytest.approx(own, abs=error), c
+    assert found.c == max(found.tries, key=lambda each: found.tries[each])
     assert len(found.parts) == len({*groups})
     assert np.mean(found.parts) == pytest.approx(found.validation_accuracy)
     row = method_record("x", found, task, config)
@@ -707,8 +714,8 @@ def test_the_winner_is_fitted_on_train_alone(classifier: str) -> None:
     config = replace(BY_GROUP, classifier=classifier)  # type: ignore[arg-type]  # any text
     features = _linear(task, 20)
     found = probe(features, task, config, of="x")
-    penalty = found.penalty or 0.0
-    alone = replace(config, penalties=1, penalty_low=penalty, penalty_high=penalty)
+    c = found.c or 0.0
+    alone = replace(config, regularisation_strengths=1, c_low=c, c_high=c)
     validated = probe(features, replace(task, parts=None), alone, of="x")
     np.testing.assert_allclose(found.scores["test"], validated.scores["test"], atol=0.02)
 
@@ -836,11 +843,13 @@ def test_scores_are_those_of_the_comparison(
     classifier: Literal["logistic", "ridge"], dim: int, classes: int, several: bool, power: float, tmp_path: Path
 ) -> None:
     task = _always() if several else _task(80, classes)
-    config = ProbeConfig(classifier=classifier, power=power, bounds=(1.5,))
+    config = ProbeConfig(classifier=classifier, power=power, feature_clipping=(1.5,))
     features = _means(task, dim)
-    features[task.rows["test"][0]] *= 50  # far beyond the bound
+    features[task.rows["test"][0]] *= 50  # far beyond the clipping
     result = probe(features, task, config, of="gpt/layer_1:mean")
-    fitted = FittedProbe.of(result, task, replace(config, bounds=(0.5, 1.5)))  # of which the probe chose the second
+    fitted = FittedProbe.of(
+        result, task, replace(config, feature_clipping=(0.5, 1.5))
+    )  # of which the probe chose the second
     others = features[task.rows["test"]]
     np.testing.assert_allclose(fitted.scores(others), result.scores["test"], atol=2e-4)
     fitted.save_pretrained(tmp_path / "probe")
@@ -872,8 +881,8 @@ def test_a_fit_on_a_device_is_that_of_numpy(multi_label: bool) -> None:
         own = LogisticProbe(
             features, targets, multi_label=multi_label, max_iterations=200, device_for=lambda _, where=where: where
         )
-        for penalty in (1e-3, 0.1):
-            own.fit(penalty)
+        for c in (1e-3, 0.1):
+            own.fit(c)
         scores.append(own.scores(own.prepare(features)))
         weights.append(own.linear()[0])
     np.testing.assert_allclose(scores[1], scores[0], atol=2e-3)

@@ -1,4 +1,4 @@
-"""Vectors of clips: pooling over time, layers and hearings, and files of features."""
+"""Vectors of clips: pooling over time, layers and test-time augmentation, and files of features."""
 
 import json
 from pathlib import Path
@@ -87,7 +87,7 @@ def test_a_batch_is_pooled_as_each_clip_is(lengths: list[int], pooling: Means) -
     np.testing.assert_allclose(found.numpy(), np.stack(wanted), atol=1e-6)
 
 
-def test_vectors_are_averaged_over_hearings_key_by_key() -> None:
+def test_vectors_are_averaged_over_augmentations_key_by_key() -> None:
     rng = np.random.default_rng(0)
     rows = [{"a": rng.normal(size=3).astype(np.float32), "b": rng.normal(size=2).astype(np.float32)} for _ in range(5)]
     for key, found in average(rows).items():

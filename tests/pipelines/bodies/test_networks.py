@@ -30,7 +30,7 @@ from pipelines.bodies.ast_body import AstSettings
 from pipelines.bodies.audio_transformer_body import AudioTransformerSettings
 from pipelines.bodies.features_of_bodies import random_wav2vec2, simclr, wav2vec2
 from pipelines.bodies.networks import (
-    HeardClips,
+    AugmentedInputs,
     Network,
     changed_spectrograms,
     filter_banks,
@@ -50,10 +50,10 @@ from tests.lm.bodies.sounds import SMALL, TARGETS
 from tests.pipelines.tiny import AUDIO, reading_of, silent_session, write_clip
 from tests.pipelines.tiny_chain import composed
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
-from tokenizer.tokenizer_options import HeardConfig
+from tokenizer.tokenizer_options import InputAugmentationConfig
 from wordless.audio.recordings.manifest import Clip, Clips, Split
 from wordless.audio.spectrogram import LogMel, frame_statistics
-from wordless.audio.views import View, hearings
+from wordless.audio.views import View, fixed_augmentations
 
 RATE = AUDIO.sample_rate
 LABELS = {"high": 1217, "low": 213}  # Hz
@@ -143,8 +143,8 @@ def data_of(of: str, session: Session, clips: Clips, sample: Entry) -> Entry:
     return filter_banks(session, clips) if of == "ast" else waveforms(session, clips, RATE)
 
 
-def heard_of(of: str, session: Session, clips: Clips, sample: Entry) -> HeardClips:
-    return HeardClips(entry=data_of(of, session, clips, sample))
+def heard_of(of: str, session: Session, clips: Clips, sample: Entry) -> AugmentedInputs:
+    return AugmentedInputs(entry=data_of(of, session, clips, sample))
 
 
 def inputs_of(of: str, view: View, root: Path, sample: Entry) -> Tensor:
@@ -191,10 +191,10 @@ def test_inputs_of_train_and_validation_lie_on_disk(
 
 
 def test_copies_are_those_of_the_sound_that_the_tokenizer_hears(session: Session, corpus: Clips, sample: Entry) -> None:
-    views = HeardConfig(changed=0.5, noise_snr=(0.0, 10.0), max_tilt=3.0, max_reverberation=0.1)
+    views = InputAugmentationConfig(changed=0.5, noise_snr=(0.0, 10.0), max_tilt=3.0, max_reverberation=0.1)
     numbers = range(2)
     copies = [changed_spectrograms(session, corpus, AUDIO, sample, views.of_copies, number) for number in numbers]
-    plain = HeardClips(entry=data_of("conv", session, corpus, sample))
+    plain = AugmentedInputs(entry=data_of("conv", session, corpus, sample))
     heard = replace(plain, copies=tuple(copies), changed=0.5)
     assert (plain.key, heard.of("validation").copies) == (plain.entry, None)
     train = heard.of("train")
@@ -206,7 +206,9 @@ def test_copies_are_those_of_the_sound_that_the_tokenizer_hears(session: Session
         wanted = inputs_of("conv", view, corpus.root, sample)
         np.testing.assert_allclose(found, wanted, atol=2e-2)
         assert not np.allclose(found, train.clip(clip), atol=0.1)
-    ranged = HeardConfig(changed=0.5, dynamic_ranges=(22.0, 50.0))  # whose log-mel lacks the last, begun hop
+    ranged = InputAugmentationConfig(
+        changed=0.5, dynamic_ranges=(22.0, 50.0)
+    )  # whose log-mel lacks the last, begun hop
     entry = changed_spectrograms(session, corpus, AUDIO, sample, ranged.of_copies, 0)
     for own, clip in zip(range(len(train)), corpus.of("train"), strict=False):
         end = inputs_of("conv", View(clip), corpus.root, sample)[-1:]
@@ -230,20 +232,20 @@ NAMES = {
 
 
 @pytest.mark.parametrize(
-    ("of", "count", "atol"),  # other hearings are read in 16 bits
+    ("of", "count", "atol"),  # augmented versions are read in 16 bits
     [("conv", 1, 1e-4), ("conv", 3, 1e-2), ("ast", 1, 1e-3), ("audio_transformer", 3, 1e-4)],
 )
-def test_features_are_the_pools_of_the_layers_over_the_hearings(
+def test_features_are_the_pools_of_the_layers_over_the_augmentations(
     of: str, count: int, atol: float, session: Session, corpus: Clips, sample: Entry
 ) -> None:
     """Of the pieces of a recording, no state sees another piece; a vector for the clip has a mean alone."""
-    network, reading = network_of(of, session, corpus, sample, VectorConfig(hearings=count))
+    network, reading = network_of(of, session, corpus, sample, VectorConfig(test_time_augmentation=count))
     features = load_file(network.features(reading, of).folder / FEATURES)
     of_clip = {f"{of}/{name}:{each}" for name in NAMES[of] for each in POOLINGS if name != "class_token"}
     assert features.keys() == of_clip | ({f"{of}/class_token:mean"} if of == "ast" else set())
     encoder = network.reader.body.create(seed=0).eval()
     for row, clip in enumerate(corpus.clips):
-        heard = [inputs_of(of, View(clip, each), corpus.root, sample) for each in hearings(count, None)]
+        heard = [inputs_of(of, View(clip, each), corpus.root, sample) for each in fixed_augmentations(count, None)]
         with torch.inference_mode():
             read = [
                 [encoder.states(piece[None], torch.tensor([len(piece)])) for piece in pieces_of(of, inputs)]

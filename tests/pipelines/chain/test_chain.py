@@ -19,14 +19,14 @@ from safetensors.torch import load_file
 from lm.probing.probe import FittedProbe
 from pipelines.jobs.run_chain import require_own_parts, write_probe
 from pipelines.jobs.run_rules import run_settings
-from pipelines.results.run_record import lost_file, read_results
+from pipelines.results.run_record import gross_error_file, read_results
 from pipelines.store.store import ENTRY, Entry
 from tests.calling import python
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import SAMPLES
 from tests.pipelines.tiny_chain import PROCESSES, called_at_once, composed, entries, make_one, refusal, run
 from tokenizer.parquet import read_codes
-from vocoder.kinds import COMPARED_KINDS
+from vocoder.kinds import COMPARED_SYNTHESIS
 from wordless.audio.recordings.manifest import Clips, Split, read_manifest
 from wordless.base.files import file_hash
 from wordless.base.messages import InputError
@@ -53,7 +53,7 @@ PROBED = (
 )
 TRAINED = ("tokenizer", "tokenizer.decoder", "lm", "vocoder", "baselines.simclr", "baselines.supervised")
 NO_CHOICE = (
-    *("stages=[lm,vocoder,probe]", "compare.methods=[simclr,supervised]", "listening.judge=supervised"),
+    *("stages=[lm,vocoder,probe]", "compare.methods=[simclr,supervised]", "listening.evaluator=supervised"),
     *(f"{part}.fit.keep=last" for part in TRAINED),  # validation is there to choose the best weights
 )
 RATES_AND_SAMPLES = (
@@ -109,16 +109,20 @@ def test_every_layer_is_probed_and_sounds_of_each_kind_are_measured_and_recognis
     # figures on validation and of single groups have no interval
     tested = [row for row in probed if row["split"] == "test" and row["group"] is None]
     assert all(0 <= row["low"] <= row["value"] <= row["high"] <= 1 for row in (*tested, *recognised))
-    assert {row["of"] for row in recognised} == {*COMPARED_KINDS}
-    said = {f"{kind}@{temperature}" for kind in ("continuation", "unconditional") for temperature in ("0.7", "1")}
-    assert {row["of"] for row in rows("silence")} == {*COMPARED_KINDS, *said}
+    assert {row["of"] for row in recognised} == {*COMPARED_SYNTHESIS}
+    generated_rows = {
+        f"{kind}@{temperature}" for kind in ("continuation", "unconditional") for temperature in ("0.7", "1")
+    }
+    assert {row["of"] for row in rows("silence")} == {*COMPARED_SYNTHESIS, *generated_rows}
     curve = content["curves"]["vocoder"]
     (kept,) = [row["validation_loss"] for row in curve["curve"] if row["step"] == curve["kept_step"]]
     (told,) = rows("bits_per_sample")
     assert told["value"] == pytest.approx(kept / math.log(2))
-    assert content["listening"]["judged_clips"] == 2
-    lost = [lost_file(row["number"], kind) for row in content["listening"]["lost"] for kind in row["sounds"]]
+    assert content["listening"]["evaluated_clips"] == 2
+    lost = [gross_error_file(row["number"], kind) for row in content["listening"]["lost"] for kind in row["sounds"]]
     assert {finished_run.folder / file for file in lost} == {*finished_run.folder.glob("listening/lost_*")}
+    played = range(len(content["listening"]["clips"]))
+    assert all((finished_run.folder / f"listening/{number}_wavenet_recorded.wav").is_file() for number in played)
     unconditional = [row for row in content["listening"]["recognised"] if row["of"] == "unconditional"]
     assert {sum(row["classes"].values()) for row in unconditional} == {2}
 

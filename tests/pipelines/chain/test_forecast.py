@@ -10,7 +10,7 @@ from wordless.audio.recordings.manifest import Clip, Clips
 CLIPS = Clips.from_rows(
     Path(), [Clip(path=f"{n}.wav", num_samples=16_000, sample_rate=16_000, split="train") for n in range(9)]
 )
-SENTENCES = ("embedded.words=null", "embedded.takes=null", "embedded.voices=5", "embedded.sentences=4")
+SENTENCES = ("embedded.words=null", "embedded.repetitions=null", "embedded.voices=5", "embedded.sentences=4")
 
 
 def costs(*words: str) -> dict[str, tuple[int, float]]:

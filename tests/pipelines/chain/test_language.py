@@ -54,7 +54,7 @@ def judged(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) 
 
 
 def test_the_gpt_is_asked_about_words_in_unheard_voices(finished_run: FinishedRun, judged: Path) -> None:
-    """Two words give two made-up words in each of two voices; the oracle scores them one by one."""
+    """Two words give two pseudo-words in each of two voices; the oracle scores them one by one."""
     found = json.loads((judged / "results.json").read_text())["zerospeech"]["pairs"]
     assert (found["test"], found["items"], found["pairs"], found["voices"]) == ("spot_the_word", 2, 4, 2)
     rows = where(read_results(judged)["figures"], stage="zerospeech", name="spot_the_word")
@@ -99,7 +99,7 @@ def test_the_gpt_is_asked_about_sounds_that_change(finished_run: FinishedRun, ju
 
 def test_sentences_are_tested_by_their_word_order(tmp_path: Path) -> None:
     """The default corpus in small, by one voice."""
-    words = ("embedded.words=null", "embedded.takes=null", "embedded.voices=5", "embedded.sentences=4")
+    words = ("embedded.words=null", "embedded.repetitions=null", "embedded.voices=5", "embedded.sentences=4")
     tests = ("zerospeech.voices=1", "zerospeech.sentences=3")
     stages = "stages=[tokenizer,lm,zerospeech,report]"
     assert run(tmp_path / "store", tmp_path / "run", *words, *tests, stages) == 0
@@ -116,7 +116,7 @@ def test_sentences_are_tested_by_their_word_order(tmp_path: Path) -> None:
 
 
 def test_agreement_is_tested_where_pairs_of_words_are_at_chance(tmp_path: Path) -> None:
-    words = ("embedded.words=null", "embedded.takes=null", "embedded.voices=5", "embedded.sentences=4")
+    words = ("embedded.words=null", "embedded.repetitions=null", "embedded.voices=5", "embedded.sentences=4")
     tests = ("embedded.agreement=true", "zerospeech.voices=4", "zerospeech.sentences=4", "probe.resamples=100")
     assert run(tmp_path / "store", tmp_path / "run", *words, *tests, "stages=[tokenizer,lm,zerospeech,report]") == 0
     rows = where(read_results(tmp_path / "run")["figures"], stage="zerospeech", name="agreement")

@@ -18,7 +18,7 @@ from wordless.base.files import read_json
 
 SOUND = ("gpt_sound=tiny", "gpt_sound.fit.steps=2", "gpt_sound.fit.validate_every=1", "tokenizer.patch.mels=20")
 READING = (
-    *("stages=[probe]", "compare.input=true", "compare.states=[residual,inner]", "compare.hearings=2"),
+    *("stages=[probe]", "compare.input=true", "compare.states=[residual,inner]", "compare.test_time_augmentation=2"),
     *("compare.noise=white", "compare.noise_snr=[10]", "probe.learning_curve=[]"),
 )
 RATES = ("tokenizer.rates=[4,2]",)

@@ -181,7 +181,7 @@ def test_several_values_and_unknown_presets_have_a_remedy(word: str, told: str) 
 
 @pytest.mark.parametrize("name", [name for name in GONE if "=" not in name])
 def test_an_option_that_went_is_answered_by_options_that_there_are(name: str) -> None:
-    """The nearest names, such as `probe.bounds` for `probe.bound`, mean something else."""
+    """The nearest names, such as `probe.feature_clipping` for `probe.bound`, mean something else."""
     assert name not in RUN.names
     told = str(unknown_option(name, RUN))
     assert told.startswith(f"{name} is not an option; ")

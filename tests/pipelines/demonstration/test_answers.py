@@ -22,7 +22,7 @@ from tests.pipelines.tiny import GPT, save_run, save_tokenizer, sweep
 from tokenizer.encoder import soft_codes
 from tokenizer.tokenizer import Tokenizer
 from tokenizer.tokenizer_options import Readout
-from vocoder.kinds import GRIFFIN_LIM, KINDS, WAVENET, Kind
+from vocoder.kinds import GRIFFIN_LIM, SYNTHESIS_METHODS, WAVENET, SynthesisMethod
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.waveform import Waveform
 from wordless.base.messages import InputError
@@ -39,7 +39,7 @@ def options(model: Path, **changes: object) -> DemoConfig:
 def save_probe(run: Path, of: str, dim: int, *, trim_db: float | None = None, readout: Readout = "codes") -> Path:
     """Add a probe with random weights to a run."""
     recipe = VectorRecipe.reading(readout)
-    figures = {"power": 1.0, "bound": 3.0, "answer": "one", "test_accuracy": 0.5, "chance": 0.4, "trim_db": trim_db}
+    figures = {"power": 1.0, "clipping": 3.0, "answer": "one", "test_accuracy": 0.5, "chance": 0.4, "trim_db": trim_db}
     about = ProbeDescription(of=of, recipe=recipe, classes=CLASSES, dim=dim, **figures)  # type: ignore[arg-type]  # mixed
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -77,12 +77,14 @@ def continued(answers: DemoAnswers, analysis: Analysis, **changes: object) -> li
 # Sound -> what is shown
 
 
-def test_a_sound_is_shown_with_codes_surprise_and_the_answer_of_the_probe(answers: DemoAnswers, original: Path) -> None:
+def test_a_sound_is_shown_with_codes_surprisal_and_the_answer_of_the_probe(
+    answers: DemoAnswers, original: Path
+) -> None:
     shown, models = answers.show(original), answers.models
     assert shown.codes_text() == " ".join(str(code) for code in shown.codes.values[:, 0])
     assert models.language_model is not None
     nats = -models.language_model.log_probabilities(shown.codes).sum(1)
-    np.testing.assert_allclose(shown.surprise, nats / np.log(2), rtol=1e-5)
+    np.testing.assert_allclose(shown.surprisal, nats / np.log(2), rtol=1e-5)
     assert f"{len(shown.codes)} codes of 8: 150 bits per second" in shown.facts()
     assert "3.00 " in shown.facts()
     assert isinstance(shown.answers, dict)
@@ -115,7 +117,7 @@ def test_one_sound_is_drawn_at_a_time(tmp_path: Path, tone: Path, monkeypatch: p
 def test_a_sound_is_heard_as_recorded_and_of_each_kind(answers: DemoAnswers, original: Path) -> None:
     analysis = answers.show(original)
     heard = [*answers.hear(analysis, "")]
-    assert [len(sounds) for sounds in heard] == [*range(1, 2 + len(KINDS))]  # one more each time
+    assert [len(sounds) for sounds in heard] == [*range(1, 2 + len(SYNTHESIS_METHODS))]  # one more each time
     recording, *decoded = heard[-1]
     np.testing.assert_array_equal(recording.samples, soundfile.read(original, dtype="float32")[0])
     for kind, sound in zip(answers.models.kinds, decoded, strict=True):
@@ -150,7 +152,7 @@ def test_a_sound_that_cannot_be_used_is_refused_in_a_line(
 
 
 @pytest.mark.parametrize("kind", [WAVENET, GRIFFIN_LIM])
-def test_pieces_are_the_sound_that_generate_makes(answers: DemoAnswers, original: Path, kind: Kind) -> None:
+def test_pieces_are_the_sound_that_generate_makes(answers: DemoAnswers, original: Path, kind: SynthesisMethod) -> None:
     analysis, models = answers.show(original), answers.models
     pages = continued(answers, analysis, kind=kind.key)
     assert (len(pages) > 3) == kind.learned  # its pieces are made while codes are generated
@@ -190,13 +192,13 @@ def test_a_wrong_request_is_refused_in_a_line(
 def test_a_run_with_a_tokenizer_alone_offers_what_codes_need(tmp_path: Path, tone: Path) -> None:
     save_tokenizer(tmp_path, seed=0)
     answers = answers_of(tmp_path)
-    assert answers.models.kinds == tuple(kind for kind in KINDS if not kind.learned)
+    assert answers.models.kinds == tuple(kind for kind in SYNTHESIS_METHODS if not kind.learned)
     assert len(missing_parts(answers.models)) == 3
     analysis = answers.show(tone)
-    assert (analysis.answers, analysis.surprise) == (None, None)
+    assert (analysis.answers, analysis.surprisal) == (None, None)
     assert analysis.facts().endswith("bits per second.")
     *_, heard = answers.hear(analysis, "")
-    assert len(heard) == len(KINDS)
+    assert len(heard) == len(SYNTHESIS_METHODS)
 
 
 def test_a_probe_of_states_names_no_label_without_a_language_model(tmp_path: Path, tone: Path) -> None:

@@ -25,7 +25,7 @@ from tests.calling import demo, python
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.demonstration.test_answers import options
 from tests.pipelines.tiny_chain import ROOT
-from vocoder.kinds import KINDS
+from vocoder.kinds import SYNTHESIS_METHODS
 from wordless.base.messages import InputError
 
 PATIENCE = 120  # seconds until a page that shows nothing counts as broken
@@ -135,7 +135,7 @@ def test_the_sound_that_a_page_opens_with_is_shown_decoded_and_continued(url: st
     assert label["label"] in {each["label"] for each in label["confidences"]}
     recording, *decoded = map(page.sound, page.call(("audio", "audio"), None, ""))
     np.testing.assert_array_equal(recording[0], original)
-    assert len(decoded) == len(KINDS)
+    assert len(decoded) == len(SYNTHESIS_METHODS)
     assert all(own == rate and len(samples) == len(original) and samples.any() for samples, own in decoded)
     line, player = page.call(("markdown", "audio"), None, 0.2, 0.5, 0.9, 0, "wavenet", "")
     assert "0.50 s that the GPT continued" in line

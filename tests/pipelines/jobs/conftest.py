@@ -83,7 +83,7 @@ QUICK = (
     *(f"body.fit.steps={STEPS}", "body.fit.validate_every=2", "body.fit.warmup_steps=2", "body.batches.batch_size=4"),
     *("corpus.split.by=index", "corpus.split.validation=['0-1']", "corpus.split.test=['2-4']"),
     *("corpus.pattern={label}_{index}.wav", "corpus.labels=pattern", "corpus.inspection.min_seconds=0.001"),
-    *("figures.resamples=20", "probe.penalties=3", "threads=1"),
+    *("figures.resamples=20", "probe.regularisation_strengths=3", "threads=1"),
 )
 TONES = tuple(word for word in QUICK if word.startswith("corpus."))
 PITCHES = {"low": 200.0, "middle": 500.0, "high": 1200.0}
@@ -126,7 +126,11 @@ def rows_of(table: Path) -> list[dict[str, str]]:
 def sound_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A place with the folder ``run``, of a run that has no language model of codes, and its ``store``."""
     place = tmp_path_factory.mktemp("sound")
-    words = ("stages=[tokenizer,probe]", "compare.methods=[log_mel,gpt_sound,denoising]", "compare.hearings=2")
+    words = (
+        "stages=[tokenizer,probe]",
+        "compare.methods=[log_mel,gpt_sound,denoising]",
+        "compare.test_time_augmentation=2",
+    )
     sound = ("gpt_sound=tiny", "gpt_sound.fit.steps=4", "gpt_sound.fit.validate_every=2")
     reading = ("compare.input=true", "compare.layers=[last,together]")
     assert run(place / "store", place / "run", *words, *sound, *reading) == 0

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.jobs.events import ScoredWindows, judge, match, windows
+from pipelines.jobs.events import ScoredWindows, evaluator, match, windows
 from wordless.audio.recordings.annotation_formats import Event
 
 
@@ -41,6 +41,8 @@ def test_neighbours_with_a_label_are_one_event() -> None:
     both = windowed([[0.9, 0.8], [0.2, 0.8]])
     assert spans(both.events(("x", "y"), 0.7, exclusive=False)) == [(0.0, 1.5, "x", 0.9), (0.0, 3.0, "y", 0.8)]
     assert spans(both.events(("x", "y"), 0.7, exclusive=True)) == [(0.0, 1.5, "x", 0.9), (1.5, 3.0, "y", 0.8)]
+    # windows that are most of all background are no events of another class either
+    assert spans(both.events(("x", "y"), 0.7, exclusive=True, background="x")) == [(1.5, 3.0, "y", 0.8)]
 
 
 def event(start: float, end: float, label: str = "x", score: float = 1.0, path: str = "a") -> Event:
@@ -87,7 +89,7 @@ def test_a_detector_is_judged_by_class() -> None:
     scores = [[0.9, 0.0], [0.0, 0.0], [0.6, 0.0], [0.0, 0.0], [0.6, 0.0], [0.0, 0.0]]
     own = windowed(scores, window=1.0)
     truth = [event(0, 1), event(2, 3), event(5, 6, "y")]
-    x, y, both = judge([own], truth, ("x", "y"), 0.5, exclusive=True, tolerance=0.0)
+    x, y, both = evaluator([own], truth, ("x", "y"), 0.5, exclusive=True, tolerance=0.0)
     assert (x.annotated, x.found, x.right) == (2, 3, 2)
     assert [x.precision, x.recall] == pytest.approx([2 / 3, 1])
     assert x.average_precision == pytest.approx(0.5 * 1 + 0.5 * 2 / 3)

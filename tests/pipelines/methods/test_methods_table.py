@@ -114,7 +114,7 @@ def test_own_features_are_compared_like_any_other(finished_run: FinishedRun, tmp
     done = called_at_once(tmp_path, *finished_run.words, *WORDS, *words)
     assert done.returncode == 0, done.stderr
     found = read_results(tmp_path / "run")["comparison"]
-    assert (found.layer_penalties, found.penalties) == (2, 3)
+    assert (found.layer_regularisation_strengths, found.regularisation_strengths) == (2, 3)
     assert list(found.layers("mine")) == ["layer_1", "layer_2"]
     assert (found.tested["mine"].candidate, found.value("mine")) == ("mine/layer_2:given", 1.0)
     assert {*found.methods} == {"mine", "bag_of_codes"}

@@ -41,11 +41,11 @@ PROVENANCE = {
 
 
 def listening(clips: int) -> dict[str, object]:
-    """Clips with all kinds of sound, two continuations of each, and a sound from nothing."""
+    """Clips with all synthesis methods, two continuations of each, and a sound from nothing."""
     decoded = LEVELS | {"log_mel_distance": 9.5, "code_agreement": 0.4}
     kinds = {"original": LEVELS, "harmonics": decoded, "griffin_lim": decoded, "wavenet": decoded, "prompt": LEVELS}
     whole = {"label": "seven", "group": "voice", "start": 0.0, "seconds": 1.0, "clip_seconds": 1.0, "sounds": kinds}
-    said = [
+    generated_rows = [
         {"kind": "continuation", "file": f"{n}_continuation_{t:g}_0.wav", "clip": n, "temperature": t}
         | {"figures": LEVELS | {"prompt_seconds": 0.1}}
         for n in range(clips)
@@ -56,10 +56,10 @@ def listening(clips: int) -> dict[str, object]:
     varied = {"of": "continuation", "temperature": 0.7, "sounds": 2, "perplexity": 8.5, "recoded_perplexity": 12.5}
     return {
         "clips": [{"path": f"seven/{n}.wav", **whole} for n in range(clips)],
-        "said": [*said, alone | {"figures": LEVELS}],
+        "said": [*generated_rows, alone | {"figures": LEVELS}],
         "diversity": [varied | {"distinct_1": 0.25, "distinct_2": 0.5, "distinct_3": None}],
         "recognised": [{"of": "continuation", "temperature": 0.7, "classes": {"seven": 1, "eight": 2}}],
-        **{"judged_clips": 30, "postfilter": 1.0, "pitch_comb": True},
+        **{"evaluated_clips": 30, "postfilter": 1.0, "pitch_comb": True},
         "lost": [{"number": 7, "path": "seven/7.wav", "label": "seven", "group": "voice", "sounds": lost}],
     }
 
@@ -175,12 +175,12 @@ def test_the_page_tells_the_whole_run(whole: Path) -> None:
         ("4 codes", "11 recordings", "1 h 2 min"),
         ("75.0 %", "WaveNet", "90.0 %", "originals", "60.0 %", "harmonics + comb", "50.0 %", "Griffin-Lim"),
         ("75.0 % 65.0 % to 85.0 %",),
-        ("pitch 1,200 cents off", "voicing wrong in 25.0 %"),
+        ("pitch 1,200 cents off", "V/UV error 25.0 %"),
         ("better", "SimCLR", "+"),
         ("seven.wav", "silent"),
         ("step 2 of 3",),
         ("harmonics + comb", "+15.0 (+5.0 to +25.0)", "Griffin-Lim", "+25.0"),
-        ("frames of wrong voicing", "+2.0 points (−1.0 to +5.0)"),
+        ("V/UV errors", "+2.0 points (−1.0 to +5.0)"),
         ("STOI of WaveNet's sound", "0.875 from the recorded log-mel"),
         ("wordless run corpus.root='seven' stages=[tokenizer,lm]",),
         *(
@@ -341,7 +341,7 @@ def test_what_a_run_did_not_make_is_left_out(tmp_path: Path, only: str) -> None:
 def test_a_study_leaves_out_what_folds_do_not_share_and_needs_no_gpt(tmp_path: Path) -> None:
     page = page_of(tmp_path, study())
     assert says(page.text, "leave one group out", "5 folds", "george", "theo")
-    assert "gpt/layer_1:mean (bound 2) (3×)" in page.text
+    assert "gpt/layer_1:mean (clipped at 2) (3×)" in page.text
     assert says(page.text, "differ by more than 20 %", "SimCLR 0.75 times")
     assert says(page.text, "tokenizer 10.0 s", "SimCLR", "0.75")
     equal = study(costs={"lm": {"lm": 100.0}, "simclr": {"simclr": 85.0}})
@@ -399,7 +399,7 @@ def test_a_sentence_of_each_reference_says_better_or_worse_where_the_interval_do
     kept = [row for row in comparison_example().rows() if row.name != "difference"]
     content = study(references=[row.of for row in rows], figures=frame([*kept, *rows]), trainings={}, confusion={})
     write_report(run_folder(tmp_path, content))
-    found = [Page(each).text for each in re.findall('<p class="said">(.*?)</p>', read(tmp_path / "report.html"))]
+    found = [Page(each).text for each in re.findall('<p class="finding">(.*?)</p>', read(tmp_path / "report.html"))]
     assert all(says(sentence, *words) for sentence, words in zip(found, told, strict=True))
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from lm.lm_options import ProbeConfig
 from pipelines.pages.phrasing import sentences
-from pipelines.results.results import listening_record, lost_clips, median, sound_figures, weak_judge
+from pipelines.results.results import gross_pitch_error_clips, listening_record, median, sound_figures, weak_evaluator
 from pipelines.results.run_record import Row
 from pipelines.stages.listening import CLIPS, GUARD, JUDGED, LISTENING, RECOGNISED, label_task
 from pipelines.store.store import Entry, write_json
@@ -54,13 +54,13 @@ def entries(tmp_path: Path) -> dict[str, Entry]:
     place = {"start": 0.25, "seconds": 1.0, "clip_seconds": 3.0}
     stoi = enumerate(((0.5, 0.4), (None, 0.1), (0.7, 0.5), (None, None)))
     sounds = ({"wavenet": {"stoi": own, "rms": n - 20.0}, "griffin_lim": {"stoi": other}} for n, (own, other) in stoi)
-    said = [
+    generated_rows = [
         {"kind": "continuation", "file": f"{n}.wav", "clip": 0, "temperature": 0.7, "figures": {"peak": 0.2 + 0.2 * n}}
         for n in range(2)
     ]
     varied = {"of": "continuation", "temperature": 0.7, "sounds": 2, "distinct_1": 0.25, "distinct_2": None}
     listened = {
-        **{"postfilter": 1.0, "pitch_comb": True, "said": said, "diversity": [varied]},
+        **{"postfilter": 1.0, "pitch_comb": True, "said": generated_rows, "diversity": [varied]},
         "clips": [{"path": "2.wav", "sounds": {"original": {"peak": 0.9}}}],
     }
     named = {"judge": "probe", "clips": recognised, "said": [{"of": "x"}]}
@@ -135,7 +135,7 @@ def test_sound_from_codes_is_compared_with_that_from_the_recorded_log_mel_on_the
     assert found["stoi_difference_clips", "wavenet - wavenet_recorded"].value == 2
     assert found["stoi_ratio", "wavenet / wavenet_recorded"].value == pytest.approx(0.625)
     record = listening_record(entries, entries["listening"], MANIFEST)
-    assert (record["judged_clips"], record["recorded_clips"]) == (4, 2)
+    assert (record["evaluated_clips"], record["recorded_clips"]) == (4, 2)
 
 
 def test_level_and_voice_are_compared_with_the_recordings(entries: dict[str, Entry]) -> None:
@@ -176,17 +176,17 @@ def test_one_lost_clip_does_not_decide_the_pitch_error(entries: dict[str, Entry]
     assert found["median_pitch_error_clips", "wavenet"].value == 5
     gap = found["median_pitch_error_difference", "wavenet - griffin_lim"]
     assert (gap.value, gap.low, gap.high, gap.unit) == (-30, -900, 1190, "cents")  # of -30, -20, 1190, -40, -900
-    lost = found["lost_pitch", "wavenet"]
+    lost = found["gross_pitch_errors", "wavenet"]
     assert (lost.value, lost.unit) == (0.2, "ratio")  # 200 cents are not beyond 200
-    assert found["lost_pitch", "griffin_lim"].value == pytest.approx(1 / 6)
-    assert found["lost_pitch_difference", "wavenet - griffin_lim"].value == 0.0  # of the five that both have
+    assert found["gross_pitch_errors", "griffin_lim"].value == pytest.approx(1 / 6)
+    assert found["gross_pitch_errors_difference", "wavenet - griffin_lim"].value == 0.0  # of the five that both have
     assert not [name for name, _ in found if name.startswith("pitch_error")]
-    assert [(row["number"], row["path"]) for row in lost_clips(entries["judged"])] == [(2, "2.wav")]
+    assert [(row["number"], row["path"]) for row in gross_pitch_error_clips(entries["judged"])] == [(2, "2.wav")]
 
 
-def test_clips_without_a_lost_pitch_leave_room_for_one(entries: dict[str, Entry]) -> None:
+def test_clips_without_a_gross_pitch_errors_leave_room_for_one(entries: dict[str, Entry]) -> None:
     write_json(entries["judged"].folder / JUDGED, {"clips": rows_of(*[{"wavenet": {"pitch_error": 30.0}}] * 20)})
-    lost = figures(entries)["lost_pitch", "wavenet"]
+    lost = figures(entries)["gross_pitch_errors", "wavenet"]
     assert (lost.value, lost.low, lost.high) == pytest.approx((0, 0, 0.168), abs=1e-3)  # of Clopper and Pearson
 
 
@@ -218,7 +218,7 @@ def test_what_the_language_model_says_has_figures_of_its_own(entries: dict[str, 
     assert found["distinct_1", "continuation@0.7"].value == 0.25
     assert ("distinct_2", "continuation@0.7") not in found
     record: dict[str, Any] = listening_record(entries, entries["listening"], MANIFEST)
-    assert record["judged_clips"] == 4
+    assert record["evaluated_clips"] == 4
     assert record["clips"][0]["label"] == "one"
     assert record["recognised"] == [{"of": "x"}]
     assert record["judge"] == "a linear probe of log-mel"
@@ -228,14 +228,14 @@ def test_what_the_language_model_says_has_figures_of_its_own(entries: dict[str, 
 
 def test_intervals_are_over_clips_and_not_over_what_continues_them(tmp_path: Path) -> None:
     peaks = ((0, 0.1), (0, 0.3), (1, 0.5), (1, 0.7), (None, 0.2), (None, 0.4))
-    said = [
+    generated_rows = [
         {"kind": "unconditional", "clip": None, "temperature": 1, "figures": {"peak": peak}}
         if clip is None
         else {"kind": "continuation", "clip": clip, "temperature": 1}
         | {"figures": {"peak": peak, "prompt_seconds": 0.5 + clip}}
         for clip, peak in peaks
     ]
-    listened = {"said": said, "postfilter": 1.0, "pitch_comb": True}
+    listened = {"said": generated_rows, "postfilter": 1.0, "pitch_comb": True}
     found = figures({"listening": entry(tmp_path, "listening", LISTENING, listened)})
     peak = found["peak", "continuation@1"]
     assert (peak.value, peak.low, peak.high) == pytest.approx((0.4, 0.2, 0.6))  # of two clips, drawn anew
@@ -270,7 +270,7 @@ def test_a_classifier_that_fails_on_recordings_is_named(
     heard = ({"original": "?" if number < wrong else each.label} for number, each in enumerate(clips))
     named = {"judge": "supervised", "clips": rows_of(*heard, name="heard")}
     recognised = entry(tmp_path, "recognised", RECOGNISED, named)
-    found = weak_judge(recognised, Clips.from_rows(Path(), clips))
+    found = weak_evaluator(recognised, Clips.from_rows(Path(), clips))
     assert (found is not None) == warned
     told = "".join(sentences("weak_judge", found))
     right = rf"{100 - 5 * wrong}% .*\b{20 - wrong} of 20 clips\b"

@@ -62,10 +62,35 @@ SENTENCES, OTHERS = (2e-3, "codes", 4), (1e-3, "probe", 6)  # learning rate, jud
 
 
 @pytest.mark.parametrize(
+    ("words", "level"),
+    [
+        ("", False),
+        ("embedded.words=3", False),
+        ("tokenizer.level=true", True),
+        ("corpus.root=x", True),
+        ("corpus.table=x", True),
+        ("corpus.dataset=x unlabelled=embedded", True),
+        ("corpus.root=x tokenizer.patch.mels=40 tokenizer.decoder=null", True),
+        ("corpus.root=x tokenizer.level=false", False),
+        ("corpus.root=x tokenizer.rates=[8,4,2]", False),
+        ("corpus.root=x tokenizer.start=y", False),
+        ("corpus.root=x tokenizer.features=wav2vec2", False),
+        ("corpus.root=x audio.dynamic_range=40", False),
+        ("corpus.root=x audio.remove_mean=running", False),
+        ("experiment=wake_words corpus.root=x", False),
+        ("experiment=fsdd_official corpus.root=x", False),  # its figures were made without
+    ],
+)
+def test_codes_of_your_own_recordings_follow_their_level(words: str, *, level: bool) -> None:
+    chosen = with_choices(config_of("run", *words.split()))["tokenizer"]
+    assert chosen["level"] is level
+
+
+@pytest.mark.parametrize(
     ("words", "chosen", "steps", "tested"),
     [
         ("", SENTENCES, 0, True),
-        ("lm.fit.lr=3e-3 listening.judge=supervised listening.clips=9", (3e-3, "supervised", 9), 0, True),
+        ("lm.fit.lr=3e-3 listening.evaluator=supervised listening.clips=9", (3e-3, "supervised", 9), 0, True),
         ("vocoder.start=null", SENTENCES, 300, True),
         ("embedded.voices=41", SENTENCES, 0, False),  # the test needs 12 voices that are not trained on
         ("embedded.voices=50 zerospeech.voices=2", SENTENCES, 0, True),
@@ -90,7 +115,7 @@ def test_what_was_measured_on_the_sentences_holds_for_them_alone(
     """They also test word order, and built-in voices need no training of the voice that ships."""
     config = config_of("run", *words.split())
     settings = run_settings(config)
-    assert (settings.lm.fit.lr, settings.listening.judge, settings.listening.clips) == chosen
+    assert (settings.lm.fit.lr, settings.listening.evaluator, settings.listening.clips) == chosen
     assert with_choices(config)["lm"]["fit"]["lr"] == chosen[0]  # type: ignore[index]  # recorded
     assert ("zerospeech" in settings.stages) == tested
     if "experiment" not in words:
@@ -402,7 +427,10 @@ def test_the_middle_layer_of_a_speech_model_is_the_default(weights: Path) -> Non
         (["tokenizer.rates=[4,2]"], r"tokenizer\.rates=\[4, 2\].*\bnull\b"),
         (["tokenizer.patch.mels=40"], "tokenizer.patch.mels=40"),
         (["tokenizer.views.dynamic_ranges=[22,50]"], "tokenizer.views.dynamic_ranges"),
-        (["lm.views.warps=2", "compare.hearings=3"], r"lm\.views\.warps=2\b.*compare\.hearings=3\b"),
+        (
+            ["lm.views.warps=2", "compare.test_time_augmentation=3"],
+            r"lm\.views\.warps=2\b.*compare\.test_time_augmentation=3\b",
+        ),
         (["compare.readout=similarities"], r"\bgpt_similarities\b.*compare\.readout=codes\b"),
         (["compare.methods=[gpt,bottleneck]"], r"compare\.methods\b.*\bbottleneck\b"),
     ],

@@ -60,7 +60,7 @@ RATE = AUDIO.sample_rate
 @pytest.fixture
 def encoder(finished_run: FinishedRun) -> Encoder:
     folder, root = finished_run.folder / "tokenizer", finished_run.manifest.root
-    return Encoder(folder=folder, root=root, beside=False)  # as views are encoded
+    return Encoder(folder=folder, root=root, side_streams=False)  # as views are encoded
 
 
 @pytest.mark.parametrize("at_once", [10_000, 12], ids=["short", "long"])
@@ -98,7 +98,7 @@ def test_a_clip_without_a_patch_has_views_without_codes(encoder: Encoder, tmp_pa
 
 
 @pytest.mark.parametrize("at_once", [1, 3, 100])
-def test_blocks_of_any_size_give_the_mean_over_the_hearings(
+def test_blocks_of_any_size_give_the_mean_over_the_augmentations(
     at_once: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     form, rng, (clips, count, steps) = tiny_tokenizer(0).format, np.random.default_rng(0), (7, 3, 9)
@@ -108,14 +108,16 @@ def test_blocks_of_any_size_give_the_mean_over_the_hearings(
     coded = CodedViews(  # the last clip is one with noise, of which there are no codes as it is
         codes=codes_entry(tmp_path / "codes", [first for first, *_ in heard[:-1]]),
         others=codes_entry(tmp_path / "heard", [*(codes for _, *others in heard[:-1] for codes in others), *heard[-1]]),
-        vectors=VectorConfig(hearings=count),
+        vectors=VectorConfig(test_time_augmentation=count),
     )
     monkeypatch.setattr(features, "ROWS_AT_ONCE", at_once)
 
     def bags(clips: Sequence[Codes]) -> dict[str, FloatArray]:
         return {"bag:mean": np.stack([bags_of_codes(codes, ["mean"])["mean"] for codes in clips])}
 
-    wanted = [np.mean([bags_of_codes(codes, ["mean"])["mean"] for codes in hearings], axis=0) for hearings in heard]
+    wanted = [
+        np.mean([bags_of_codes(codes, ["mean"])["mean"] for codes in augmentations], axis=0) for augmentations in heard
+    ]
     np.testing.assert_allclose(coded.pooled(bags)["bag:mean"], wanted, atol=1e-6)
 
 
@@ -179,16 +181,16 @@ def _recordings(folder: Path) -> Clips:
     return Clips.from_rows(folder, [write_clip(folder, f"{number}.wav", sound) for number, sound in sounds])
 
 
-@pytest.mark.parametrize(("hearings", "at_once"), [(1, 200), (3, 1), (3, 100_000)])
-def test_bags_of_soft_codes_and_states_that_a_gpt_has_of_them_are_means_over_the_hearings(
-    hearings: int, at_once: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("augmentations", "at_once"), [(1, 200), (3, 1), (3, 100_000)])
+def test_bags_of_soft_codes_and_states_that_a_gpt_has_of_them_are_means_over_the_augmentations(
+    augmentations: int, at_once: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("pipelines.stages.features.BOTTLENECKS_AT_ONCE", at_once)
     tokenizer, manifest = save_tokenizer(tmp_path, seed=0, mels=8), _recordings(tmp_path)
     config = GPTConfig(model_dim=8, layers=1, heads=1, ffn_dim=16, context=17, dropout=0.0, init_std=0.3)
     model = LanguageModel.create(config, tokenizer.format, seed=0)
     model.save_pretrained(tmp_path / "lm")
-    vectors = VectorConfig(hearings=hearings, poolings=("thirds_max", "mean"), layers=("last",))
+    vectors = VectorConfig(test_time_augmentation=augmentations, poolings=("thirds_max", "mean"), layers=("last",))
     session, (entry, lm) = session_of(tmp_path), parts_of(tmp_path, "tokenizer", "lm")
     reading = reading_of(session, manifest, vectors)
     coded = SoftlyCodedViews(reading=reading, tokenizer=entry)
@@ -200,7 +202,7 @@ def test_bags_of_soft_codes_and_states_that_a_gpt_has_of_them_are_means_over_the
     for row, state, clip in zip(found, states, manifest.clips, strict=True):
         sound = read(tmp_path / clip.path, tokenizer.config.audio.sample_rate).samples
         bottlenecks = [torch.from_numpy(tokenizer.vectors(sound))]
-        for view in [*islice(views, hearings)][1:]:
+        for view in [*islice(views, augmentations)][1:]:
             pieces = reading.encoder(entry).log_mel(view, tokenizer.patch_frames)
             bottlenecks += [torch.cat([each for _, each in tokenizer.signals(pieces)])]
         nearest = partial(soft_assignments, centroids=tokenizer.centroids, spacing=spacing_of(tokenizer.centroids))
@@ -218,7 +220,11 @@ def test_folds_share_the_codes_of_views_whose_bytes_know_no_split(tmp_path: Path
     (entry,), made = parts_of(tmp_path, "tokenizer"), set[tuple[str, bytes]]()
     for split in ("train", "test"):
         fold = _recordings(tmp_path).with_columns(split=split)
-        others = reading_of(session_of(tmp_path / split), fold, VectorConfig(hearings=2)).coded_in(entry, entry).others
+        others = (
+            reading_of(session_of(tmp_path / split), fold, VectorConfig(test_time_augmentation=2))
+            .coded_in(entry, entry)
+            .others
+        )
         assert others is not None
         made.add((others.key, shard_path(others.folder, 0).read_bytes()))
     assert len(made) == 1

@@ -21,7 +21,7 @@ from wordless.audio.audio_options import MeanRemoval
 from wordless.audio.reading import read
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.spectrogram import LogMel
-from wordless.audio.views import View, hearings
+from wordless.audio.views import View, fixed_augmentations
 from wordless.base.arrays import FloatArray
 from wordless.base.messages import InputError
 
@@ -75,14 +75,14 @@ def made(manifest: Clips, store: Path, frames: partial[FloatArray], vectors: Vec
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_frames_of_each_clip_are_pooled_averaged_over_hearings_and_must_be_finite(
+def test_frames_of_each_clip_are_pooled_averaged_over_augmentations_and_must_be_finite(
     count: int, manifest: Clips, tmp_path: Path
 ) -> None:
-    vectors, frames = VectorConfig(hearings=count), partial(levels, hop=40)
+    vectors, frames = VectorConfig(test_time_augmentation=count), partial(levels, hop=40)
     tensors = load_file(made(manifest, tmp_path / "store", frames, vectors).folder / "features.safetensors")
     assert set(tensors) == {f"levels:{pooling}" for pooling in POOLINGS}
     for row, clip in enumerate(manifest.clips):
-        heard = [frames(View(clip, each).samples(manifest.root, 4000)) for each in hearings(count, None)]
+        heard = [frames(View(clip, each).samples(manifest.root, 4000)) for each in fixed_augmentations(count, None)]
         assert len({len(each) for each in heard}) == count  # slower and faster
         for pooling in POOLINGS:
             wanted = np.mean([pool(each, pooling) for each in heard], axis=0)
@@ -95,4 +95,7 @@ def test_folds_share_them_and_other_options_do_not(manifest: Clips, tmp_path: Pa
     first = made(manifest, tmp_path / "store", partial(levels, hop=40))
     assert made(manifest.with_columns(split="test"), tmp_path / "store", partial(levels, hop=40)).key == first.key
     assert made(manifest, tmp_path / "store", partial(levels, hop=80)).key != first.key
-    assert made(manifest, tmp_path / "store", partial(levels, hop=40), VectorConfig(hearings=2)).key != first.key
+    assert (
+        made(manifest, tmp_path / "store", partial(levels, hop=40), VectorConfig(test_time_augmentation=2)).key
+        != first.key
+    )

@@ -1,4 +1,4 @@
-"""The sound of test clips: what is played, kept by what decides it, measured, and judged by judges of speech."""
+"""The sound of test clips: what is played, kept by what decides it, measured, and judged by models that predict MOS."""
 
 import re
 import sys
@@ -15,8 +15,9 @@ from pipelines.stages.listening import (
     JUDGED,
     decode_clips,
     decoded_paths,
-    language_sounds,
+    generate_samples,
     listening,
+    listening_recorded,
     measure_clips,
     new_part,
     wav_name,
@@ -39,7 +40,7 @@ from wordless.base.arrays import FloatArray
 RATE = 4000
 STEP = PATCH.frames * AUDIO.hop_length
 QUIET = 1 / 32_768
-CONFIG = replace(LISTENING, clips=3, judged_clips=3, seconds=0.4)
+CONFIG = replace(LISTENING, clips=3, evaluated_clips=3, seconds=0.4)
 
 
 def word(begins: float) -> FloatArray:
@@ -89,7 +90,7 @@ def test_what_is_measured_and_recognised_is_what_is_new(run_folder: Path, tmp_pa
     prompts = [("loud.wav", Prompt(waveform=loud, codes=tokenizer.encode(loud)), None)]
     config = replace(LISTENING, continuation_seconds=0.2, unconditional=1)
     wavenet = create_synthesis(WAVENET, tokenizer, Sampling(temperature=0), folder=run_folder / "vocoder")
-    made = language_sounds(session_of(tmp_path), tmp_path, tokenizer, wavenet, run_folder / "lm", prompts, config)
+    made = generate_samples(session_of(tmp_path), tmp_path, tokenizer, wavenet, run_folder / "lm", prompts, config)
     rows: Any = made["said"]
     continued, unconditional = (soundfile.read(tmp_path / row["file"], dtype="float32")[0] for row in rows)
     assert np.abs(continued[:prompt]).mean() > 0.9
@@ -125,7 +126,7 @@ def test_a_sound_follows_from_its_clips_name_and_not_from_the_other_clips(
 ) -> None:
     same = write_clip(tmp_path, "b.wav", sweep(0.2, 4000), split="test")  # the same recording under another name
     pair = Clips.from_rows(manifest.root, (*manifest.clips, same))
-    parts, config = parts_of(run_folder), replace(LISTENING, clips=2, judged_clips=2, engine="numba")
+    parts, config = parts_of(run_folder), replace(LISTENING, clips=2, evaluated_clips=2, engine="numba")
     together, apart = (
         decode_clips(own_session, playback_of(each, *parts, config=config))
         for each in (pair, Clips.from_rows(pair.root, pair.clips[1:]))
@@ -143,7 +144,7 @@ def test_recorded_log_mel_is_of_clips_from_all_of_the_corpus(
     """Clips are in the order of their paths: the first half would be the first labels."""
     sounds = [(f"{number}.wav", sweep(0.2, 4000, low=150 + 20 * number)) for number in range(8)]
     manifest = Clips.from_rows(tmp_path, [write_clip(tmp_path, *each, split="test") for each in sounds])
-    config = replace(LISTENING, clips=8, judged_clips=8, engine="numba")
+    config = replace(LISTENING, clips=8, evaluated_clips=8, engine="numba")
     made = decode_clips(own_session, playback_of(manifest, *parts_of(run_folder), config=config))
     for kind in FROM_RECORDED.values():
         chosen = [number for number in range(8) if (made.folder / wav_name(number, kind.key)).exists()]
@@ -152,6 +153,24 @@ def test_recorded_log_mel_is_of_clips_from_all_of_the_corpus(
         for number in chosen:  # of its own recording, not of another one's log-mel
             recorded, original = (read(made.folder / wav_name(number, each), RATE) for each in (kind.key, ORIGINAL))
             assert len(recorded.samples) == len(original.samples)
+
+
+def test_the_recorded_log_mel_of_each_clip_that_is_played_is_made_sound(
+    run_folder: Path, own_session: Session, tmp_path: Path
+) -> None:
+    sounds = [(f"{number}.wav", sweep(0.2, 4000, low=150 + 20 * number)) for number in range(3)]
+    manifest = Clips.from_rows(tmp_path, [write_clip(tmp_path, *each, split="test") for each in sounds])
+    playback = playback_of(manifest, *parts_of(run_folder), config=replace(LISTENING, clips=3, judged_clips=3))
+    made, judged = listening_recorded(own_session, playback), decode_clips(own_session, playback)
+    assert {path.name for path in made.folder.glob("*.wav")} == {
+        wav_name(number, kind.key) for number in range(3) for kind in FROM_RECORDED.values()
+    }
+    harmonics = FROM_RECORDED["harmonics"].key
+    both = [number for number in range(3) if (judged.folder / wav_name(number, harmonics)).is_file()]
+    assert both
+    for number in both:  # the judges' sound, of a recording that is not rounded to 16 bits
+        own, theirs = (read(each.folder / wav_name(number, harmonics), RATE).samples for each in (made, judged))
+        assert own == pytest.approx(theirs, abs=0.02)
 
 
 def decoded(folder: Path, sounds: list[Waveform]) -> Entry:

@@ -23,7 +23,9 @@ from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.audio.recordings.splits import folds
 from wordless.base.messages import InputError
 
-CONFIG = ProbeConfig(layer_penalties=2, penalties=5, resamples=50, learning_curve=(0.1, 1.0))
+CONFIG = ProbeConfig(
+    layer_regularisation_strengths=2, regularisation_strengths=5, resamples=50, learning_curve=(0.1, 1.0)
+)
 SPEAKERS = ("ann", "bob", "cem", "dee")
 WORDS = ("one", "six", "two")
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipelines.store.stage import LONG, Run, labels_of, stage
+from pipelines.store.stage import LONG, Plan, Run, labels_of, stage
 from pipelines.store.store import ENTRY, TIMINGS, Entry, checkpoints_of, note_finished, write_json
 from tests.pipelines.tiny import silent_session
 from wordless.audio.recordings.manifest import Clip, Clips
@@ -92,6 +92,21 @@ def test_clips_are_their_sound_and_have_no_labels(tmp_path: Path) -> None:
 @stage("named", version=1, title="labels", keys={"clips": labels_of})
 def named(run: Run, clips: Clips) -> None:
     write_json(run.folder / "labels.json", {clip.name: clip.label for clip in clips.clips})
+
+
+@stage("doubled", version=1, title="a double", keys={"labels": None})
+def doubled(run: Run, number: int, labels: Entry) -> None:
+    write_json(run.folder / "double.json", [2 * number, labels.read_json("labels.json")])
+
+
+def test_an_argument_that_follows_from_the_others_is_read_and_in_no_key(tmp_path: Path) -> None:
+    session = silent_session(tmp_path)
+    one, other = (named(session, CLIPS.with_columns(label=label)) for label in ("cat", "dog"))
+    plan = Plan()
+    entry = doubled(replace(session, plan=plan), 2, labels=one)
+    assert entry.key == doubled(session, 2, labels=other).key != doubled(session, 3, labels=one).key
+    assert json.loads((entry.folder / "entry.json").read_text())["arguments"] == {"number": 2}
+    assert entry.read_json("double.json")[0] == 4
 
 
 @stage("held_out", version=1, title="{clips} clips", splits=("test",))

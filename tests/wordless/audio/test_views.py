@@ -1,4 +1,4 @@
-"""Views: the sound and the log-mel of a changed clip, lists of hearings and of clips with noise, and their hash."""
+"""Views: the sound and the log-mel of a changed clip, lists of augmentations and of noisy clips, and their hash."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -28,7 +28,7 @@ from wordless.audio.views import (
     View,
     Views,
     compared_views,
-    hearings,
+    fixed_augmentations,
     through_mp3,
 )
 from wordless.base.arrays import FloatArray
@@ -47,16 +47,16 @@ def snr_of(clean: FloatArray, noise: FloatArray) -> float:
     return float(10 * np.log10(np.var(clean) / np.mean(noise**2)))
 
 
-def test_hearings_follow_a_halton_sequence_after_the_recording_as_it_is() -> None:
-    first, *others = hearings(12, 40.0)
+def test_test_time_augmentations_follow_a_halton_sequence_after_the_recording_as_it_is() -> None:
+    first, *others = fixed_augmentations(12, 40.0)
     assert first == AS_RECORDED
     for number, each in enumerate(others, start=1):
         rate, skipped, share = (radical_inverse(number, base) for base in (2, 3, 5))
         assert each.rate == pytest.approx((1 + SPREAD) ** (2 * rate - 1), abs=1e-6)
         assert each.skipped == pytest.approx(LATEST * skipped, abs=1e-6)
         assert each.dynamic_range == pytest.approx(40 * (RANGES[0] + (RANGES[1] - RANGES[0]) * share), abs=1e-4)
-    assert hearings(4, 40.0) == (first, *others[:3]), "fewer hearings are the first ones"
-    assert {each.dynamic_range for each in hearings(4, None)} == {None}
+    assert fixed_augmentations(4, 40.0) == (first, *others[:3]), "fewer augmentations are the first ones"
+    assert {each.dynamic_range for each in fixed_augmentations(4, None)} == {None}
 
 
 def test_a_view_is_the_recording_at_another_rate_without_its_beginning(tmp_path: Path) -> None:
@@ -71,8 +71,10 @@ def test_a_view_is_the_recording_at_another_rate_without_its_beginning(tmp_path:
 
 
 @pytest.mark.parametrize("samples", [1, 2, 100, 161])
-@pytest.mark.parametrize("change", hearings(5, None))
-def test_a_hearing_of_a_short_clip_has_a_sample_at_least(change: Change, samples: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("change", fixed_augmentations(5, None))
+def test_a_test_time_augmentation_of_a_short_clip_has_a_sample_at_least(
+    change: Change, samples: int, tmp_path: Path
+) -> None:
     view = View(clip_of(tmp_path / "a.wav", samples, start=7), change)
     assert len(view.samples(tmp_path, RATE)) == view.num_samples(RATE) >= 1
 
@@ -255,10 +257,10 @@ def test_training_clips_alone_have_copies_to_learn_from_and_each_its_own_noise(t
     assert [view for view in fewer if view.change.seed is not None] == copies[1:]
 
 
-def test_all_clips_come_before_test_clips_with_noise_each_in_all_hearings(tmp_path: Path) -> None:
+def test_all_clips_come_before_test_clips_with_noise_each_in_all_augmentations(tmp_path: Path) -> None:
     clip = clip_of(tmp_path / "a.wav", 100)
     clips = [replace(clip, path=f"{split}.wav", split=split) for split in SPLITS]
-    manifest, heard = Clips.from_rows(tmp_path, clips), hearings(2, 40.0)
+    manifest, heard = Clips.from_rows(tmp_path, clips), fixed_augmentations(2, 40.0)
     views = compared_views(manifest, heard, (Noise("white", 20.0), Noise("white", -2.5)))
     assert views[:6] == [View(each, change) for each in clips for change in heard]
     noisy = [replace(change, noise_snr=snr) for snr in (20.0, -2.5) for change in heard]

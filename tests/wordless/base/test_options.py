@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.base.messages import InputError, samples_to_generate
-from wordless.base.options import MEANING, REQUIRED, Options, build, option
+from wordless.base.options import METADATA, REQUIRED, Options, build, option
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,7 +194,7 @@ def test_values_at_the_ends_of_a_range_are_accepted() -> None:
 
 def test_a_subclass_keeps_meaning_and_range_and_what_it_does_not_change() -> None:
     assert (Other(limit=1.0).size, Other(limit=1.0).share) == (2, 0.5)
-    meanings, others = ([each.metadata[MEANING] for each in fields(of)] for of in (Limited, Other))
+    meanings, others = ([each.metadata[METADATA] for each in fields(of)] for of in (Limited, Other))
     assert meanings == others
     for name, wrong in (("size", 0), ("limit", -1.0)):
         with pytest.raises(InputError, match=name):

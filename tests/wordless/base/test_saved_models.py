@@ -42,7 +42,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     network = create_network(source.body, source.create(seed=0), task, seed=0)
     tuned = FineTunedModel(network, source.body, task)
     tuned.save_pretrained(folder / "finetuned", front_end=folder)
-    fitted = {"dim": 4, "power": 1.0, "bound": 3.0, "test_accuracy": 0.5, "chance": 0.5, "answer": "one"}
+    fitted = {"dim": 4, "power": 1.0, "clipping": 3.0, "test_accuracy": 0.5, "chance": 0.5, "answer": "one"}
     read = ProbeDescription(of="gpt/layer_1:mean", recipe=VectorRecipe(), classes=("one", "two"), **fitted)  # type: ignore[arg-type]
     FittedProbe(ProbeNetwork(4, 2), read).save_pretrained(folder / "probe")
     return folder

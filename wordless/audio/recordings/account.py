@@ -12,19 +12,22 @@ from typing import Any, Literal, NamedTuple
 from wordless.audio.recordings.sources import OF_THE_PROGRAM, Looks
 from wordless.base.messages import counted, listed, named
 
-Kind = Literal["file", "folder", "column", "row"]
-KINDS: tuple[Kind, ...] = ("file", "folder", "column", "row")
+Kind = Literal["file", "folder", "column", "row", "part"]  # a part is one that no row names
+KINDS: tuple[Kind, ...] = ("file", "folder", "column", "row", "part")
 RECORDING = "recording"
 _MOST_NAMES, _MOST_CHARACTERS = 4, 300  # of a line of the summary
 _MOST_SHOWN = 30  # items that are not used in ``results.json``; the table has all
 
 
 class Item(NamedTuple):
-    """A file, a folder that was not entered, a column, or rows one after the other that share their use."""
+    """A file, a folder that was not entered, a column, rows one after the other that share their use, or a part."""
 
     kind: Kind
-    name: str  # a path below the root, the name of a column, or the number of a row; of several rows the first and last
-    of: str = ""  # the file that a column or row stands in; of columns of many tables alike their number and the first
+    # a path below the root, the name of a column, or the number of a row; of several rows the first and last; of a part
+    # the name of its clip
+    name: str
+    # the file that a column, row or part stands in; of columns of many tables alike their number and the first
+    of: str = ""
     number: int = 1  # how many it stands for
     used_as: str = ""  # "": not used
     why: str = ""  # why it is not used
@@ -64,6 +67,8 @@ class Account:
         def placed(each: Item) -> Item:
             if each.kind == "column":
                 return each
+            if each.kind == "part":
+                return each._replace(name=named(each.name), of=named(each.of))
             return each._replace(of=named(each.of)) if each.kind == "row" else each._replace(name=named(each.name))
 
         return Account(items=tuple(map(placed, self.items)))
@@ -97,7 +102,7 @@ class Account:
         if not self.unused:
             counts = [counted(self.total(kind), kind) for kind in KINDS if self.total(kind)]
             return [f"used in full: {listed(counts)}{whole}"] if counts else []
-        found = [self._of_files(), self._of_columns(), self._of_rows(), *self._of_looks()]
+        found = [self._of_files(), self._of_columns(), self._of_rows("row"), self._of_rows("part"), *self._of_looks()]
         return [*filter(None, found), *([f"each file, column and row{whole}"] if whole else [])]
 
     def _of_files(self) -> str:
@@ -119,13 +124,13 @@ class Account:
         option = next((f" (such as {each.option})" for each in unread if each.option), "")
         return f"columns not read: {names}{option}" if unread else ""
 
-    def _of_rows(self) -> str:
+    def _of_rows(self, kind: Kind) -> str:
         reasons = defaultdict[str, list[Item]](list)
         for each in self.unused:
-            if each.kind == "row":
+            if each.kind == kind:
                 reasons[each.kind_of_reason or each.why].append(each)
-        unused, every = self.total("row", used=False), self.total("row")
-        return f"rows not used: {unused} of {every} ({_reasons(reasons)})" if unused else ""
+        unused, every = self.total(kind, used=False), self.total(kind)
+        return f"{kind}s not used: {unused} of {every} ({_reasons(reasons)})" if unused else ""
 
     def _of_looks(self) -> Iterable[str]:
         divisions = [each for each in self.unused if each.looks == "division"]
@@ -138,7 +143,9 @@ class Account:
     def section(self) -> dict[str, Any]:
         """Return what ``results.json`` has of it: counts, and the first items that are not used."""
         counts: Mapping[str, object] = {
-            kind: {"used": self.total(kind, used=True), "not_used": self.total(kind, used=False)} for kind in KINDS
+            kind: {"used": self.total(kind, used=True), "not_used": self.total(kind, used=False)}
+            for kind in KINDS
+            if kind != "part" or self.total(kind)
         }
         fields = ("kind", "name", "of", "number", "why", "option", "looks")
         shown = [{name: getattr(each, name) for name in fields} for each in _foremost(self.unused)[:_MOST_SHOWN]]
@@ -147,7 +154,7 @@ class Account:
 
 def _foremost(items: Sequence[Item]) -> list[Item]:
     """Sort items so that divisions and groups stand first, and columns before files."""
-    order = {"column": 0, "file": 1, "folder": 2, "row": 3}
+    order = {"column": 0, "file": 1, "folder": 2, "row": 3, "part": 4}
     return sorted(items, key=lambda each: (not each.looks, order[each.kind]))
 
 

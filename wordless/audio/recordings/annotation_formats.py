@@ -43,6 +43,7 @@ class Annotation:
     columns: Mapping[str, str] = field(default_factory=dict)  # of the file: what each gives; "": nothing
     unread: Mapping[str, Sequence[str]] = field(default_factory=dict)  # cells of columns of the file that give nothing
     clock: tuple[float, float] | None = None  # first and last second of the file, if it names them
+    until: str | None = None  # the recording in which the part ends, if that is another one
 
     @property
     def problem(self) -> str | None:
@@ -298,7 +299,9 @@ def _below(
         fields[name] = in_seconds(table[column.lower()], column, f"{shown}:1", remedy=remedy)
     paths = zip(table.get("begin path", none), table.get("begin file", none), strict=True)
     files = [path or name for path, name in paths]
-    faults = _count_from_files(files, table.get("end file", none), table.get(_OFFSET, none), fields)
+    last = table.get("end file", none)
+    faults = _count_from_files(files, last, table.get(_OFFSET, none), fields)
+    across = {row: end for row, (file, end) in enumerate(zip(files, last, strict=True)) if not file.endswith(end)}
     faults |= {
         row: "more values than the header has columns" for row, (_, each) in enumerate(rows) if any(each[width:])
     }
@@ -317,7 +320,8 @@ def _below(
         values = zip(*fields.values(), table.get(name.lower(), none), strict=True)
         for row, (each, recording, (where, _)) in enumerate(zip(values, recordings, rows, strict=True)):
             said = dict(zip(names, each, strict=True))
-            parts.append(Annotation(where, said, name, recording, faults.get(row), uses, cells_of))
+            of_file = (name, recording, faults.get(row), uses, cells_of)
+            parts.append(Annotation(where, said, *of_file, until=across.get(row)))
     return parts
 
 
@@ -352,6 +356,8 @@ def _count_from_files(
         offset = seconds_of(text)
         if not file.endswith(end_file) or (offset is None and several):
             faults[row] = f"its time in {file} is not known: export the column 'File Offset (s)' of a part in one file"
+            for name in fields.keys() & {*_TIMES}:  # which count from another file
+                fields[name][row] = ""
         elif offset is not None and "end" in fields:
             start, end = (seconds_of(fields[name][row]) for name in SPAN_FIELDS)
             if start is not None and end is not None:

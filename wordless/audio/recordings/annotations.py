@@ -36,7 +36,7 @@ from wordless.audio.recordings.folders import (
 )
 from wordless.audio.recordings.manifest import Clips, Rejected, whole
 from wordless.audio.recordings.matching import parent
-from wordless.audio.recordings.sources import OF_THE_PROGRAM, Column, ReadFile, Reading, Seen, Unused
+from wordless.audio.recordings.sources import OF_THE_PROGRAM, Column, Mark, ReadFile, Reading, Seen, Unused
 from wordless.audio.recordings.unread_columns import unread_columns
 from wordless.audio.waveform import EXTENSIONS
 from wordless.base.imports import without_collection
@@ -189,12 +189,13 @@ def _collect(folder: Folder, kind: AnnotationKind, names: Sequence[str], config:
     rejected, damaged = list[Rejected](), dict[str, str]()
     every = _read_files(folder, kind, names, config, rejected, damaged)
     files = _of_one_tier(every, config, rejected)
-    files, notices = _from_their_begin(folder, kind, files, rejected)
+    files, notices = _from_their_begin(folder, kind, files, {file.name: file.parts for file in every}, rejected)
     notices += _without_missing(files, config.columns.not_known) if kind.has_missing else []
     placed = [each for file in files for each in _placed(folder, kind, file, rejected)]
     notices += _moved(folder, kind, files, placed)
     found = _described(folder.root, placed, rejected)
-    found = replace(found, reading=_reading(folder, kind, every, files, config, damaged))
+    marks = _marks(folder, kind, every, {file.name for file in files}, damaged) if config.keeps_marks else ()
+    found = replace(found, reading=replace(_reading(folder, kind, every, files, config, damaged), marks=marks))
     parts = found.frame
     if not len(parts):
         if config.annotations == "auto" and all(each.kind == _STRAY for each in found.rejected):
@@ -354,9 +355,16 @@ def _counted_from(clock: tuple[float, float], recording: Path) -> tuple[float, f
 
 
 def _from_their_begin(
-    folder: Folder, kind: AnnotationKind, files: Sequence[_File], rejected: list[Rejected]
+    folder: Folder,
+    kind: AnnotationKind,
+    files: Sequence[_File],
+    parts: Mapping[str, Sequence[Annotation]],
+    rejected: list[Rejected],
 ) -> tuple[list[_File], list[str]]:
-    """Count times from the begins of the recordings; set files aside whose times do not fit, and tell what was done."""
+    """Count times from the begins of the recordings; set files aside whose times do not fit, and tell what was done.
+
+    ``parts`` are those of all tiers of each file.
+    """
     found, moved, unlike, notices = list[_File](), list[str](), list[str](), list[str]()
     for file in files:
         clock = next((each.clock for each in file.parts if each.clock), None)
@@ -369,7 +377,7 @@ def _from_their_begin(
             unlike.append(lasts)
         if begin:
             moved.append(f"{file.name} at {begin:g} s")
-            for each, side in product(file.parts, SPAN_FIELDS):
+            for each, side in product(parts[file.name], SPAN_FIELDS):
                 each.fields[side] = repr(round(float(each.fields[side]) - begin, 9))
         found.append(file)
     if moved:
@@ -416,12 +424,22 @@ def _placed(
     folder: Folder, kind: AnnotationKind, file: _File, rejected: list[Rejected]
 ) -> Iterator[tuple[str, Annotation]]:
     """Give the parts of a file that can be used, each with its recording."""
-    named = {each.recording for each in file.parts if each.recording}
+    named = any(each.recording for each in file.parts)
     if not file.own and not named and not kind.names_recordings:
         rejected += _set_aside([file.name], _STRAY, folder.matching.why_none(file.name))
         return
     if not file.parts:
         rejected += _set_aside(file.own, WITHOUT_PARTS, file.name)
+    for paths, each, fault in _located(folder, file):
+        if fault:
+            rejected += _set_aside(paths, _LEFT_OUT, f"{each.where}: {fault}", 1, each.where)
+        else:
+            yield from ((path, each) for path in paths)
+
+
+def _located(folder: Folder, file: _File) -> Iterator[tuple[list[str], Annotation, str | None]]:
+    """Give the parts of a file, each with the recordings that it lies in, and why it cannot be used."""
+    named = {each.recording for each in file.parts if each.recording}
     there, missing = folder.named(named, file.name) if named else ({}, {})
     # the only one that is named may have another name now
     renamed = len(named) == 1 and all(folder.matching.is_strange(each.replace("\\", "/")) for each in missing)
@@ -433,12 +451,47 @@ def _placed(
             paths = file.own
         else:
             paths, fault = [recording or file.name], fault or missing.get(recording, "it names no recording")
-        if fault == NO_PART:
-            continue
-        if fault:
-            rejected += _set_aside(paths, _LEFT_OUT, f"{each.where}: {fault}", 1, each.where)
-        else:
-            yield from ((path, each) for path in paths)
+        if fault != NO_PART:
+            yield paths, each, fault
+
+
+_SPAN_TEXTS = (*SPAN_FIELDS, "duration")
+
+
+def _marks(
+    folder: Folder,
+    kind: AnnotationKind,
+    files: Sequence[_File],
+    timed: Collection[str],
+    damaged: Mapping[str, str],
+) -> tuple[Mark, ...]:
+    """Return what annotators marked: the parts of all tiers, also of those that cannot be used.
+
+    The times of files that are not ``timed`` count from nobody knows where, and those of ``damaged`` ones are unknown.
+    """
+    unknown = [path for name in damaged for path in ([] if kind.names_recordings else folder.of_file(name))]
+    places, rows = list[str](), list[Annotation]()
+    for file in files:
+        for paths, each, _ in _located(folder, file):
+            if file.name in timed:
+                places += paths
+                rows += [each] * len(paths)
+            else:
+                unknown += paths
+            if each.until:
+                unknown += folder.named({each.until}, file.name)[0].values()
+    texts = {name: [each.fields.get(name, "") for each in rows] for name in _SPAN_TEXTS}
+    columns, _ = description.describe(texts, [each.where for each in rows])
+    spans = [*zip(places, columns["begin"], columns["end"], strict=True), *((path, None, None) for path in unknown)]
+    return tuple(_mark(os.path.normpath(folder.root.absolute() / path), begin, end) for path, begin, end in spans)
+
+
+def _mark(path: str, begin: object, end: object) -> Mark:
+    """Return the mark of a part; a begin behind the end has both between them, and a time that is none no place."""
+    if not isinstance(begin, float) or not isinstance(end, float | None):
+        return Mark(path=path, begin=None, end=None)
+    first, last = (begin, end) if end is None else (min(begin, end), max(begin, end))
+    return Mark(path=path, begin=first, end=last)
 
 
 def _set_aside(

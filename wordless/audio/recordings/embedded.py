@@ -1,7 +1,7 @@
 """The embedded corpus: sentences, or single words, by many eSpeak NG voices, synthesised locally and offline.
 
 File ``{label}_{voice}_{number}.wav``: group = voice. The label of a sentence is its last word.
-In a corpus of words the label is the word, and takes of a word by a voice differ in speed and pitch.
+In a corpus of words the label is the word, and repetitions of a word by a voice differ in speed and pitch.
 The engine's silence is kept: 12 ms before the word and at most 14 ms after it (measured over 104 voices).
 
 Sentences are matrix sentences: name, verb, number, adjective, noun, as in the matrix tests of audiology.
@@ -42,7 +42,7 @@ DEFAULT = (
     *("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go"),
     *("house", "water", "music", "garden", "window", "happy", "purple", "morning", "basket", "elephant"),
 )
-# Beside them are common words of one to four syllables, so that hours of the corpus hold more than other takes.
+# Beside them are common words of one to four syllables, so that hours of the corpus hold more than other repetitions.
 WORDS = (*DEFAULT, *Path(__file__).with_name("words.txt").read_text(encoding="utf-8").split())
 
 SLOTS = (
@@ -125,7 +125,7 @@ _WAV_HEADER = 44  # bytes
 _VOLUME = 60  # percent; at 100 a tenth of the variants clip
 _SPEEDS = (130, 210)  # words per minute, least and most
 _PITCHES = (30, 70)  # of 100; 50 is the voice's own
-_STEPS = np.sqrt([2.0, 3.0])  # between the takes' places in the two ranges, modulo 1
+_STEPS = np.sqrt([2.0, 3.0])  # between the repetitions' places in the two ranges, modulo 1
 
 
 def _voices(accents: Sequence[str], variants: Sequence[str]) -> tuple[str, ...]:
@@ -148,17 +148,18 @@ class EmbeddedConfig(Options):
         least=1,
     )
     words: int = option(len(DEFAULT), "number of words, at most 300; the ten digits come first; null: 30", least=1)
-    takes: int = option(
+    repetitions: int = option(
         3,
-        "recordings of each word by each voice, with different speeds and pitches; 300 words in 4 takes are 8.5 "
+        "recordings of each word by each voice, with different speeds and pitches; 300 words in 4 repetitions are 8.5 "
         "hours; null: 3",
+        formerly="takes",
         least=1,
         most=100,
     )
     sentences: int = option(
         0,
         "number of sentences of five words that each voice speaks; 0: words; null: 40, or 0 with embedded.words, "
-        "embedded.takes, embedded.other, another embedded.label than word, or corpus.root",
+        "embedded.repetitions, embedded.other, another embedded.label than word, or corpus.root",
         least=0,
         most=MOST_SENTENCES,
     )
@@ -195,12 +196,12 @@ def fill_in(
 ) -> dict[str, object]:
     """Replace options that are null: ``voices`` speak sentences, unless words are asked for.
 
-    Words are asked for by their number, by takes, other voices, or labels other than words, which many takes and voices
-    vary. The last voices do not speak sentences, so that they can test a language model of the others. A corpus that is
-    not ``alone``, but joins other recordings for pre-training, has words.
+    Words are asked for by their number, by repetitions, other voices, or labels other than words, which many
+    repetitions and voices vary. The last voices do not speak sentences, so that they can test a language model of the
+    others. A corpus that is not ``alone``, but joins other recordings for pre-training, has words.
     """
     given = {name: value for name, value in options.items() if value is not None}
-    of_words = not alone or "words" in given or "takes" in given or bool(given.get("other"))
+    of_words = not alone or "words" in given or "repetitions" in given or bool(given.get("other"))
     of_words |= given.get("label", "word") != "word"
     sentences = given.setdefault("sentences", 0 if of_words else SENTENCES)
     given.setdefault("voices", voices if sentences else len(OTHER_VOICES if given.get("other") else VOICES))
@@ -223,9 +224,11 @@ def utterances(config: EmbeddedConfig) -> tuple[Utterance, ...]:
     seed, said = config.seed, list[Utterance]()
     if not config.sentences:
         voices, words = config.material
-        for voice, word, take in product(range(config.voices), range(config.words), range(config.takes)):
-            name = f"{words[word]}_{voices[voice]}_{take}"
-            said.append(utterance(words[word], name, voice, place=word, take=take, seed=seed, voices=voices))
+        for voice, word, repetition in product(range(config.voices), range(config.words), range(config.repetitions)):
+            name = f"{words[word]}_{voices[voice]}_{repetition}"
+            said.append(
+                utterance(words[word], name, voice, place=word, repetition=repetition, seed=seed, voices=voices)
+            )
         return tuple(said)
     texts = WITH_AGREEMENT if config.agreement else TRAINING
     for voice in range(config.voices):  # every voice has sentences of its own
@@ -279,14 +282,14 @@ def speech_folder(spoken: Sequence[Utterance], cache: Path, *, seed: int, phones
 
 
 def utterance(
-    text: str, name: str, voice: int, *, place: int, take: int = 0, seed: int, voices: Sequence[str] = VOICES
+    text: str, name: str, voice: int, *, place: int, repetition: int = 0, seed: int, voices: Sequence[str] = VOICES
 ) -> Utterance:
     """Return what to say, in which voice, at a speed and pitch that follow from seed, voice, place and take.
 
     ``place`` is the number of the word or sentence.
     """
-    # Multiples of irrational numbers spread the takes evenly, however many there are, from a random start.
-    speed, pitch = (np.random.default_rng([seed, voice, place]).random(2) + take * _STEPS) % 1.0
+    # Multiples of irrational numbers spread the repetitions evenly, however many there are, from a random start.
+    speed, pitch = (np.random.default_rng([seed, voice, place]).random(2) + repetition * _STEPS) % 1.0
     return Utterance(
         file=f"{name}.wav",
         text=text,

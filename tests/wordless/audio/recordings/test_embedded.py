@@ -19,7 +19,7 @@ from wordless.base.messages import InputError
 from wordless.base.options import build
 from wordless.base.progress import Terminal
 
-SMALL = EmbeddedConfig(voices=4, words=3, takes=2)
+SMALL = EmbeddedConfig(voices=4, words=3, repetitions=2)
 
 
 def embedded_corpus(config: EmbeddedConfig, cache: Path) -> Path:
@@ -83,11 +83,11 @@ def test_runs_at_once_speak_the_same_bytes(spoken: Path, tmp_path: Path) -> None
 
 def test_a_part_keeps_speeds_and_pitches_of_the_whole() -> None:
     """More words and takes make hours of sound, and the default corpus is a part of them."""
-    whole = {each.file: each for each in utterances(EmbeddedConfig(words=len(embedded.WORDS), takes=6))}
+    whole = {each.file: each for each in utterances(EmbeddedConfig(words=len(embedded.WORDS), repetitions=6))}
     assert all(whole[each.file] == each for config in (SMALL, EmbeddedConfig()) for each in utterances(config))
     assert len(whole) == len({*embedded.WORDS}) * len(VOICES) * 6 == 300 * len(VOICES) * 6
     assert embedded.WORDS[: len(DEFAULT)] == DEFAULT
-    takes = utterances(EmbeddedConfig(voices=2, takes=20))
+    takes = utterances(EmbeddedConfig(voices=2, repetitions=20))
     assert len({(each.voice, each.text, each.speed, each.pitch) for each in takes}) == len(takes)
     assert {each.speed for each in utterances(EmbeddedConfig())} >= set(range(140, 200))
 
@@ -96,13 +96,13 @@ def test_a_part_keeps_speeds_and_pitches_of_the_whole() -> None:
 def test_a_full_disk_is_told_and_leaves_nothing(taken: int, small_disk: Path) -> None:
     (small_disk / "taken").write_bytes(bytes(taken))
     with pytest.raises(OSError, match=r"No space left on device: '.*embedded-"):
-        embedded_corpus(EmbeddedConfig(voices=30, words=2, takes=1), small_disk / "cache")
+        embedded_corpus(EmbeddedConfig(voices=30, words=2, repetitions=1), small_disk / "cache")
     assert [path.suffix for path in (small_disk / "cache").iterdir()] == [".lock"]
 
 
 def test_other_voices_and_words_are_in_no_default_corpus() -> None:
     sizes = {"voices": len(embedded.OTHER_VOICES), "words": len(embedded.OTHER_WORDS)}
-    other = utterances(EmbeddedConfig(other=True, takes=1, **sizes))
+    other = utterances(EmbeddedConfig(other=True, repetitions=1, **sizes))
     default = utterances(EmbeddedConfig())
     assert not {each.voice for each in other} & {each.voice for each in default}
     assert not {each.text for each in other} & {each.text for each in default}
@@ -117,14 +117,14 @@ def test_other_voices_and_words_are_in_no_default_corpus() -> None:
     ("given", "sentences", "voices"),
     [
         ({}, 40, 40),  # the last 12 voices speak the tests
-        ({"voices": 3}, 40, 3), ({"words": 5}, 0, len(VOICES)), ({"takes": 1, "voices": 3}, 0, 3),
+        ({"voices": 3}, 40, 3), ({"words": 5}, 0, len(VOICES)), ({"repetitions": 1, "voices": 3}, 0, 3),
         ({"other": True}, 0, len(embedded.OTHER_VOICES)), ({"sentences": 0}, 0, len(VOICES)),
         ({"sentences": 7, "words": 5}, 7, 40), ({"label": "word"}, 40, 40), ({"label": "speed"}, 0, len(VOICES)),
         ({"label": "text"}, 0, len(VOICES)), ({"label": "pitch", "sentences": 7}, 7, 40),
     ],
 )  # fmt: skip
 def test_voices_speak_sentences_unless_words_are_wanted(given: dict[str, object], sentences: int, voices: int) -> None:
-    nothing = dict.fromkeys(("voices", "sentences", "words", "takes"))
+    nothing = dict.fromkeys(("voices", "sentences", "words", "repetitions"))
     config = build(EmbeddedConfig, embedded.fill_in({**nothing, **given}), name="embedded")
     assert (config.sentences, config.voices) == (sentences, voices)
     assert config.words == given.get("words", EmbeddedConfig().words)
@@ -132,7 +132,7 @@ def test_voices_speak_sentences_unless_words_are_wanted(given: dict[str, object]
 
 def test_a_made_up_word_is_no_word_and_differs_in_one_consonant() -> None:
     accents = word_tests.held_out_voices(8)  # one voice of each
-    asked = word_tests.word_pairs(accents, words=30, known=30, rounds=3, seed=0)
+    asked = word_tests.word_pairs(accents, words=30, known=30, pseudo_words=3, seed=0)
     by_file = {each.file: each for each in asked.utterances}
     real = {each.text for each in asked.utterances if each.file.partition("_")[0] in DEFAULT}
     assert len(asked.pairs) == 8 * 3 * 20
@@ -145,10 +145,10 @@ def test_a_made_up_word_is_no_word_and_differs_in_one_consonant() -> None:
     assert len({(pair.voice, by_file[pair.wrong].text) for pair in asked.pairs}) > 8 * 3 * 20 * 0.9
 
 
-def test_made_up_words_have_the_sounds_of_the_real_ones_equally_often() -> None:
+def test_make_pseudo_words_have_the_sounds_of_the_real_ones_equally_often() -> None:
     written = embedded.transcribe(DEFAULT, ["en-us"])["en-us"]
     phonemes = {word: tuple(each) for word, each in zip(DEFAULT, written, strict=True)}
-    chosen = word_tests.made_up_words([phonemes], DEFAULT, rounds=2)
+    chosen = word_tests.make_pseudo_words([phonemes], DEFAULT, pseudo_words=2)
     made_up = [word_tests.exchange(phonemes, word, donor) for word, donor in chosen]
     assert Counter(chain(*(phonemes[word] for word, _ in chosen))) == Counter(chain(*made_up))
     assert len({*made_up}) >= len(chosen) - 2
