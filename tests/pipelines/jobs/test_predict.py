@@ -16,9 +16,9 @@ import soundfile
 
 import wordless
 from lm.finetuned import FineTunedModel
-from pipelines.commandline.command_options import index, prepare
+from pipelines.commandline.command_options import prepare
 from pipelines.store.store import SYNTHESISED
-from tests.calling import publish
+from tests.calling import index, publish
 from tests.hub import serving, use_hub
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.jobs.conftest import PITCHES, Calling, Finetuned, fine_tune, rows_of, write_tone
