@@ -32,7 +32,8 @@ from pipelines.store.inputs_and_outputs import (
     run_of,
 )
 from wordless.audio.recordings.annotations import OF_ANNOTATIONS, WITHOUT_PARTS, candidates_at, kind_of, recordings_at
-from wordless.audio.recordings.corpus import CorpusConfig, find_recordings
+from wordless.audio.recordings.corpus import find_recordings
+from wordless.audio.recordings.corpus_config import CorpusConfig
 from wordless.audio.recordings.folders import expand_home
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.recordings.splits import UNDIVIDED

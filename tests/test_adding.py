@@ -43,7 +43,8 @@ from vocoder.synthesis import create_synthesis
 from vocoder.vocoder_options import Sampling
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.recordings.annotation_kinds import KINDS, AnnotationKind
-from wordless.audio.recordings.corpus import CorpusConfig, find_recordings
+from wordless.audio.recordings.corpus import find_recordings
+from wordless.audio.recordings.corpus_config import CorpusConfig
 from wordless.audio.recordings.manifest import Clip, Clips, Split
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.audio.spectrogram import SAMPLE
@@ -91,7 +92,8 @@ def imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Modul
         assert spec
         assert spec.loader
         modules[path.stem] = importlib.util.module_from_spec(spec)
-        monkeypatch.setitem(sys.modules, name, modules[path.stem])
+        for of in (name, file.removesuffix(".py").replace("/", ".")):
+            monkeypatch.setitem(sys.modules, of, modules[path.stem])
         spec.loader.exec_module(modules[path.stem])
     return modules
 
@@ -167,7 +169,7 @@ def test_the_facts_of_the_body_are_options_and_methods_that_a_run_compares(
 
 def test_the_kind_of_sound_makes_all_samples(imported: dict[str, ModuleType]) -> None:
     make, table = imported["sines"].sines, random_table()
-    kind = SynthesisMethod(key="sines", title="sines", explanation="", marker="+", import_stream=lambda: make)
+    kind = SynthesisMethod(key="sines", title="sines", explanation="", marker="+", stream=make)
     codes = table.codes([1, 2, 3])
     syntheses = [create_synthesis(kind, table, Sampling(seed=seed)) for seed in (0, 1)]
     one, other = (synthesis.sounds([codes], [None], names=["a"])[0].samples for synthesis in syntheses)

@@ -28,8 +28,10 @@ from wordless.audio.spectrogram import LogMel, follow_level, frames_stream, log_
 from wordless.audio.views import View
 from wordless.base.arrays import FloatArray, IndexArray, allocate
 from wordless.base.coverage import Passages
-from wordless.base.machine import Batch, Pool, in_order, one_thread
+from wordless.base.devices import Batch
 from wordless.base.messages import InputError
+from wordless.base.pools import Pool, in_order
+from wordless.base.threads import one_thread
 
 WHOLE_BYTES = 2**20  # of log-mel that a worker may send back: that of a clip of 40 s by default
 

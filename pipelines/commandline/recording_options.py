@@ -15,7 +15,7 @@ from pipelines.store.store import StoreOptions
 from wordless.audio.decoding import length_of
 from wordless.audio.recordings.annotation_formats import Event
 from wordless.audio.recordings.annotation_kinds import KINDS
-from wordless.audio.recordings.corpus import AnnotationOptions
+from wordless.audio.recordings.corpus_config import AnnotationOptions
 from wordless.audio.recordings.manifest import Clips, writable
 from wordless.base.files import write_aside
 from wordless.base.messages import InputError, listed

@@ -27,8 +27,6 @@ from wordless.audio.recordings import manifest
 from wordless.audio.recordings.account import Account, Item
 from wordless.audio.recordings.corpus import (
     CONFLICTING,
-    CorpusConfig,
-    Making,
     band_notices,
     build_manifest,
     find_recordings,
@@ -37,6 +35,7 @@ from wordless.audio.recordings.corpus import (
     resolved,
     upsampling_notices,
 )
+from wordless.audio.recordings.corpus_config import CorpusConfig, Making
 from wordless.audio.recordings.description import match_pattern
 from wordless.audio.recordings.folders import expand_home, require_folder
 from wordless.audio.recordings.inspection import inspect

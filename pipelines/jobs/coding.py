@@ -48,9 +48,10 @@ from wordless.audio.recordings.manifest import (
 )
 from wordless.audio.waveform import Part
 from wordless.base.arrays import FloatArray, write_table
+from wordless.base.devices import choose_device
 from wordless.base.files import aside, copy_file, list_hash, stamp_text, write_aside
-from wordless.base.machine import LOCAL, EngineConfig, choose_device
 from wordless.base.messages import InputError, counted, escape
+from wordless.base.pools import LOCAL, EngineConfig
 from wordless.base.progress import Terminal
 from wordless.training.fit import Gang
 

@@ -32,7 +32,7 @@ from wordless.audio.recordings.inspection import measure
 from wordless.audio.recordings.manifest import Clip, Clips, Rejected
 from wordless.audio.waveform import Waveform
 from wordless.base.arrays import Array, FloatArray, write_table
-from wordless.base.machine import choose_device
+from wordless.base.devices import choose_device
 from wordless.base.messages import counted, escape
 from wordless.base.progress import Terminal
 

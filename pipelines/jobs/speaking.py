@@ -36,8 +36,8 @@ from wordless.audio.reading import read
 from wordless.audio.recordings.folders import MAX_PART_BYTES, is_recording
 from wordless.audio.waveform import Waveform, wav_file
 from wordless.base.arrays import DoubleArray, IntArray
+from wordless.base.devices import choose_device
 from wordless.base.files import aside, copy_file, file_hash, mark
-from wordless.base.machine import choose_device
 from wordless.base.messages import InputError, counted
 from wordless.base.progress import Terminal
 from wordless.base.saved_models import CONFIG
@@ -91,7 +91,7 @@ class ModelsOfRun:
     def synthesis(self, kind: SynthesisMethod, voice: str = "", *, seed: int = 0) -> Synthesis:
         """Return the synthesis of a synthesis method; only a learned one has voices, "" for their average."""
         sampling = replace(self.sampling, seed=seed)
-        if kind.import_stream is not None:
+        if kind.stream is not None:
             return Synthesis(SignalProcessingBaseline(kind), self.tokenizer, sampling)
         assert self.vocoder is not None, "kinds has no learned one without a vocoder"
         return Synthesis(self.vocoder, self.tokenizer, replace(sampling, group=voice or None))

@@ -33,10 +33,12 @@ from wordless.audio.spectrogram import SAMPLE, frame_statistics, mel_power
 from wordless.audio.views import View
 from wordless.base.arrays import DoubleArray, FloatArray
 from wordless.base.coverage import TrainingSound
-from wordless.base.machine import Pool, in_order, local_gpus, one_thread
+from wordless.base.devices import local_gpus
 from wordless.base.messages import InputError, counted, within
 from wordless.base.options import leaves
+from wordless.base.pools import Pool, in_order
 from wordless.base.saved_models import TOKENIZER, write_tensors
+from wordless.base.threads import one_thread
 
 AUTOENCODER, KMEANS = "autoencoder.safetensors", "kmeans.json"
 DRAWN = "sample.json"  # how many columns the sample has, and from how many it was drawn

@@ -23,8 +23,9 @@ from tokenizer.tokenizer import Tokenizer
 from wordless.audio.recordings.manifest import Clip, Clips, Split
 from wordless.audio.spectrogram import mel_power
 from wordless.base.arrays import FloatArray, IntArray
-from wordless.base.machine import in_order, one_thread
 from wordless.base.messages import InputError
+from wordless.base.pools import in_order
+from wordless.base.threads import one_thread
 
 VALIDATION_CROPS = 256
 GAIN_SOUNDS = 200  # training sounds whose power is measured

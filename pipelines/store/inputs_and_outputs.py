@@ -16,17 +16,15 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import Literal, TypeVar
 
 from wordless.audio.waveform import EXTENSIONS
+from wordless.base.devices import Device
 from wordless.base.files import MARK, existing, find_object, mark, move_folder, read_object, remove, take_lock
-from wordless.base.machine import LOCAL, Device, EngineConfig
 from wordless.base.messages import InputError, OldModelError, require, written
 from wordless.base.options import REQUIRED, Options, option
-from wordless.base.saved_models import CONFIG, fetch, holds_rates, hub_address, is_on_hub
-
-if TYPE_CHECKING:
-    from wordless.base.saved_models import ModelKind
+from wordless.base.pools import LOCAL, EngineConfig
+from wordless.base.saved_models import CONFIG, ModelKind, fetch, holds_rates, hub_address, is_on_hub
 
 MODEL = "folder of a run, or hf://user/name"
 

@@ -18,7 +18,7 @@ from tests.pipelines.tiny_chain import CHECKPOINTS, STEPS, TINY, Kill, called_at
 from tokenizer.codes import Codes
 from tokenizer.fitting import fit_codebook
 from wordless.base.files import file_hash
-from wordless.base.machine import use_threads
+from wordless.base.threads import use_threads
 
 # Where it hurts: in the middle of training, between two files, before the last rename. tests/slow kills more.
 KILLS = (

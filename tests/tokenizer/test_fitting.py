@@ -45,8 +45,8 @@ from wordless.audio.audio_options import Levelling, SpectrogramConfig
 from wordless.audio.recordings.manifest import Clip
 from wordless.audio.spectrogram import mel_power
 from wordless.audio.waveform import LOUDEST
-from wordless.base.machine import LOCAL, THIS_PROCESS, open_pool
 from wordless.base.messages import InputError
+from wordless.base.pools import LOCAL, THIS_PROCESS, open_pool
 
 SIZES = AutoencoderConfig(hidden=8, bottleneck=4)
 

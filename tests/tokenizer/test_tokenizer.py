@@ -38,8 +38,8 @@ from wordless.audio.spectrogram import LogMel, mel_power, subtract_mean
 from wordless.audio.views import Change, View
 from wordless.audio.waveform import Waveform
 from wordless.base.arrays import FloatArray
-from wordless.base.machine import limited_threads
 from wordless.base.messages import InputError
+from wordless.base.threads import limited_threads
 
 
 @pytest.mark.parametrize("name", ["tokenizer", "banded", "levelled_codes"])

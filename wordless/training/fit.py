@@ -28,16 +28,18 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
+import soundfile  # noqa: F401  loads libsndfile, which fairseq2 would otherwise look for in the system
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from wordless.base.devices import Batch, fast_products, multiplies_bf16
 from wordless.base.files import aside, remove
-from wordless.base.machine import Batch, end_with_parent, fast_products, is_under_torchrun, multiplies_bf16, rank
 from wordless.base.messages import InputError, within
 from wordless.base.options import updated
+from wordless.base.processes import end_with_parent, is_under_torchrun, rank
 from wordless.base.progress import Progress
 from wordless.training import FitConfig, Point, TrainingRecord
 from wordless.training.joining import join
@@ -114,7 +116,6 @@ def open_gang(device: torch.device) -> Iterator[Gang]:
     if not is_under_torchrun():
         yield Gang(device)
         return
-    import soundfile  # noqa: F401  it loads the libsndfile that fairseq2 needs
     from fairseq2.gang import ProcessGroupGang, create_parallel_gangs
 
     end_with_parent()

@@ -6,7 +6,7 @@ import matplotlib
 
 from pipelines.commandline.run_folders import read_jobs
 from pipelines.extras.figures import FiguresConfig
-from pipelines.extras.work import works
+from pipelines.extras.work_table import works
 from pipelines.pages.charts import Chart, styled
 from pipelines.pages.players import sound_charts
 from pipelines.pages.report import report_charts

@@ -64,11 +64,12 @@ from wordless.audio.recordings.manifest import (
     write_rejected,
 )
 from wordless.base.arrays import Array, FloatArray, write_array, write_table
+from wordless.base.devices import choose_device
 from wordless.base.files import find_object, list_hash, write_aside
-from wordless.base.machine import choose_device, limit_pools, use_threads
 from wordless.base.messages import InputError, counted, named
 from wordless.base.progress import Terminal, print_table
 from wordless.base.saved_models import CONFIG, local_weights
+from wordless.base.threads import limit_pools, use_threads
 from wordless.training.fit import open_gang, with_precision
 
 Arm = Literal["finetuned", "scratch", "probe"]

@@ -19,7 +19,7 @@ from lm.probing.task import ProbeTask, with_parts
 from pipelines.results.run_record import FoldSeed, Row
 from pipelines.store.store import some_options
 from wordless.base.arrays import DoubleArray, FloatArray
-from wordless.base.machine import limit_pools
+from wordless.base.threads import limit_pools
 
 FOLDS = 4  # of voices and of sentences, each of which is tested once
 METHODS = ("gpt", "bag_of_codes", "random_gpt")  # the first is compared with the others
