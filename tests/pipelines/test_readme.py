@@ -31,7 +31,16 @@ from tests.pipelines.conftest import FinishedRun
 from wordless.audio.reading import read
 
 TUTORIALS = (
-    *("your_folder", "long_recordings", "find", "annotations", "vocoder", "own_features", "codebook_sizes"),
+    *(
+        "your_folder",
+        "long_recordings",
+        "find",
+        "annotations",
+        "field_recordings",
+        "vocoder",
+        "own_features",
+        "codebook_sizes",
+    ),
     "language_tests",
 )
 FOLLOWED = ("README.md", "docs/index.md", *(f"docs/tutorials/{name}.md" for name in TUTORIALS))
