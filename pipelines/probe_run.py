@@ -6,7 +6,9 @@ from typing import ClassVar
 
 from pipelines.commandline.command_options import completed
 from pipelines.settings.run_settings import OFTEN, CorpusCommand, ReadingConfig, corpus_command, require_recordings
-from pipelines.store.inputs_and_outputs import ModelOptions, require_kind, require_output
+from pipelines.store.outputs import require_kind
+from pipelines.store.run_parts import require_output
+from pipelines.store.shared_options import ModelOptions
 from wordless.base.options import option
 from wordless.base.saved_models import is_on_hub
 

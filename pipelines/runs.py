@@ -10,7 +10,8 @@ from pathlib import Path
 
 from pipelines.commandline.run_folders import LATEST
 from pipelines.pages.runs_table import HEADS, is_run, run_rows
-from pipelines.store.inputs_and_outputs import FINETUNED, JOB, RESULTS, hold, is_held
+from pipelines.store.claims import hold, is_held
+from pipelines.store.run_parts import FINETUNED, JOB, RESULTS
 from pipelines.store.store import ENTRY, SYNTHESISED, TIMINGS, UNPACKED, StoreOptions, faults
 from wordless.base.files import COPY, MARK, delete_folder, folder_size, remove, take_lock
 from wordless.base.messages import InputError, counted, escape

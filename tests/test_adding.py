@@ -36,7 +36,7 @@ from tests.pasting import ROOT, environment, set_up
 from tests.pipelines.tiny import AUDIO, reading_of, silent_session, write_clip
 from tests.tokenizer.conftest import fitted, sound
 from tests.vocoder.sounds import random_table
-from tokenizer import fitting
+from tokenizer import health
 from tokenizer.tokenizer_options import PatchConfig
 from vocoder.kinds import SynthesisMethod
 from vocoder.synthesis import create_synthesis
@@ -211,7 +211,7 @@ def test_the_kind_of_label_file_is_read_beside_recordings_and_alone(
 
 def test_the_figure_is_measured() -> None:
     last, line = '"verdict": collapse(counts),', printed('"largest_share": ')
-    measure = changed(fitting, (last, f"{line}\n{last}"))["measure_health"]
+    measure = changed(health, (last, f"{line}\n{last}"))["measure_health"]
     tokenizer, samples = fitted(PatchConfig(frames=4), 8), sound(1.0)
     codes = tokenizer.encode_own([samples])
     found = measure(tokenizer, [codes], lambda: [samples], seed=0)

@@ -29,7 +29,7 @@ _COMMANDLINE, _STORE, _STAGES, _BODIES, _METHODS, _SETTINGS, _RESULTS = (
 # folder of pipelines/ -> the other folders of pipelines/ that it may import, from the ground up
 FOLDERS: dict[str, tuple[str, ...]] = {
     # a command claims the folders that it writes
-    "commandline": ("pipelines.store.inputs_and_outputs", "pipelines.store.store", "pipelines.settings.run_settings"),
+    "commandline": (_STORE, "pipelines.settings.run_settings"),
     "store": (),
     "stages": (_STORE,),
     # options, methods, and what makes their vectors of the study of a run
@@ -115,7 +115,7 @@ TABLES_OF = {
 KEEPERS = {
     "hydra": ("pipelines",),
     "omegaconf": ("pipelines",),
-    "faiss": ("tokenizer/fitting.py",),
+    "faiss": ("tokenizer/kmeans.py",),
     "fairseq2": (
         *("wordless/base/causal_transformer.py", "lm/gpt.py", "lm/bodies/sound_gpt.py"),
         "wordless/training/fit.py",
@@ -148,6 +148,7 @@ LATE = {
     **dict.fromkeys(("gradio", "starlette", "ray", "mlflow", "wandb", "requests", "datasets", "triton"), "optional"),
     **dict.fromkeys(("speechmos", "onnxruntime", "distillmos", "pesq", "torchaudio.models.decoder"), "optional"),
     **dict.fromkeys(("fairseq2", "transformers", "sklearn", "numba", "faiss"), "a second or more, of some models"),
+    **dict.fromkeys(("soundfile", "soxr", "av"), "of sound files, which machines that train alone do not read"),
     "librosa": "it is imported under a lock, because its lazy imports are not safe in threads",
     "pystoi": "of a figure",
     "huggingface_hub": "of models on the hub; it reads HF_HUB_OFFLINE when it is imported",
@@ -377,7 +378,7 @@ def test_models_of_one_rate_load_no_file_of_other_kinds_of_codes_and_no_other_mo
     """fairseq2 imports all its models where it is asked for the device or the gangs, which takes two seconds."""
     others = {"lm.pitch", "lm.rates", "tokenizer.rates_tokenizer", "tokenizer.speech_layer"}
     others |= {"wordless.audio.speech_models", "fairseq2.composition", "transformers"}
-    code = "import sys, lm.model, tokenizer.encoder, tokenizer.fitting\nfrom wordless.base.causal_transformer import *"
+    code = "import sys, lm.model, tokenizer.encoder, tokenizer.kmeans\nfrom wordless.base.causal_transformer import *"
     gpt = "create_causal_transformer(CausalSizes(), positions=4, tokens=4)"
     done = python("-c", f"{code}\n{gpt}\nassert not (found := {others} & {{*sys.modules}}), found")
     assert done.returncode == 0, done.stderr

@@ -420,7 +420,7 @@ class CodeDecoder(Protocol):
 
     @property
     def gain(self) -> float:
-        """Gain in dB that sound of the codes needs; see `tokenizer.fitting.measure_gain`."""
+        """Gain in dB that sound of the codes needs; see `tokenizer.gain.measure_gain`."""
 
     @property
     def reach(self) -> int:

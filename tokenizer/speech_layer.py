@@ -43,7 +43,7 @@ FOLDER = "speech_model"  # of the model's copy, in the folder of a tokenizer
 
 @dataclass(frozen=True, kw_only=True)
 class ChosenLayer:
-    """A layer of the speech model in a folder of the user: a `tokenizer.fitting.VectorSource`."""
+    """A layer of the speech model in a folder of the user: a `tokenizer.frame_sample.VectorSource`."""
 
     folder: Path
     layer: int

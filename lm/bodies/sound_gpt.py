@@ -52,7 +52,7 @@ from lm.bodies.network_sizes import AugmentationConfig, ClipBatchConfig, SoundGP
 from lm.probing.vectors import Frames
 from lm.tokens import UNCOUNTED, CodeBatch
 from tokenizer.codes import soft_assignments
-from tokenizer.fitting import fit_codebook, nearest
+from tokenizer.kmeans import fit_codebook, nearest
 from tokenizer.tokenizer import Tokenizer
 from tokenizer.tokenizer_options import Readout
 from wordless.audio.audio_options import SpectrogramConfig

@@ -44,7 +44,7 @@ from pipelines.stages.probing import probed, require_probeable, scored
 from pipelines.stages.stage_options import TokenizerSettings
 from pipelines.stages.stored_arrays import waveforms
 from pipelines.stages.voices import CodedIn, vocoder
-from pipelines.store.inputs_and_outputs import keep_claimed
+from pipelines.store.claims import keep_claimed
 from pipelines.store.run_progress import RunProgress, read_forecast, roughly
 from pipelines.store.stage import Plan, Session, open_plan
 from pipelines.store.store import Entry, some_options

@@ -45,7 +45,7 @@ from pipelines.commandline.command_options import (
     with_names_of_today,
     written_value,
 )
-from pipelines.store.inputs_and_outputs import CLAIMED, claims
+from pipelines.store.claims import CLAIMED, claims
 from wordless.base.devices import NO_DEVICE
 from wordless.base.files import NO_LOCKS, NO_PERMISSION, NO_SPACE, WRITE_ERRORS, causes, existing, is_full, os_number
 from wordless.base.messages import InputError, escape, suggestion

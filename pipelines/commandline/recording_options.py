@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 
-from pipelines.store.inputs_and_outputs import ModelOptions, WorkerOptions, new_folder
+from pipelines.store.outputs import new_folder
+from pipelines.store.shared_options import ModelOptions, WorkerOptions
 from pipelines.store.store import StoreOptions
 from wordless.audio.decoding import length_of
 from wordless.audio.recordings.annotation_formats import Event

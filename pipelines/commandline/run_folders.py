@@ -26,7 +26,8 @@ from omegaconf import DictConfig, OmegaConf, read_write
 from pipelines.commandline.command import mendable, os_problem
 from pipelines.commandline.command_options import command_line, index, parse_values, quote, spell, today
 from pipelines.settings.run_settings import RunSettings
-from pipelines.store.inputs_and_outputs import NOTES, RESULTS, RUN_LOCK, SWEEP_LOCK, claim, is_held
+from pipelines.store.claims import NOTES, RUN_LOCK, SWEEP_LOCK, claim, is_held
+from pipelines.store.run_parts import RESULTS
 from wordless.base.files import find_object, write_aside
 from wordless.base.messages import InputError, escape_values
 from wordless.base.processes import rank

@@ -19,7 +19,8 @@ from pipelines.methods.methods_table import METHODS
 from pipelines.settings.run_settings import EMBEDDED, EMBEDDED_SOURCE, CorpusCommand, RunSettings
 from pipelines.stages.language_model import gpt_hash
 from pipelines.stages.voices import UNIVERSAL, is_shipped, saved_vocoder
-from pipelines.store.inputs_and_outputs import LM, RESULTS, TOKENS, VOICE, start_folder
+from pipelines.store.run_parts import RESULTS
+from pipelines.store.start_models import LM, TOKENS, VOICE, start_folder
 from pipelines.store.store import MADE, SYNTHESISED, Store, some_options
 from pipelines.store.stored_features import GPT
 from wordless.audio.audio_options import Channel, SpectrogramConfig

@@ -22,7 +22,7 @@ from lm.language_tests import Score, score
 from lm.model import LanguageModel
 from pipelines.commandline.recording_options import InputOptions, write_annotations
 from pipelines.recordings import EncodeConfig, ScoreConfig, TableOptions, submitted_name
-from pipelines.store.inputs_and_outputs import new_file, new_folder
+from pipelines.store.outputs import new_file, new_folder
 from pipelines.store.stage import Run, Session, stage
 from pipelines.store.store import Entry, Store, StoreConfig, StoreOptions, note_finished, write_json
 from tokenizer.codes import require_same_codebook

@@ -37,7 +37,7 @@ from pipelines.stages.features import (
     log_mel_features,
 )
 from pipelines.stages.probing import probed, require_probeable
-from pipelines.store.inputs_and_outputs import RESULTS, part_of
+from pipelines.store.run_parts import RESULTS, part_of
 from pipelines.store.stage import Session
 from pipelines.store.store import Entry, Store, write_json
 from pipelines.store.stored_features import (

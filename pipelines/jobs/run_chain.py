@@ -69,7 +69,7 @@ from pipelines.settings.run_settings import (
 from pipelines.stages.codebooks import wants_pitch
 from pipelines.stages.features import BAG_OF_CODES
 from pipelines.stages.listening import LISTENING, wav_name
-from pipelines.store.inputs_and_outputs import REPORT, RESULTS
+from pipelines.store.run_parts import REPORT, RESULTS
 from pipelines.store.run_progress import RunProgress
 from pipelines.store.stage import Session
 from pipelines.store.store import CURVE, ENTRY, Entry, Store

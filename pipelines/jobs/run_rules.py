@@ -23,7 +23,7 @@ from pipelines.stages.codebooks import require_same_tokenizer
 from pipelines.stages.language_model import require_same_gpt
 from pipelines.stages.stage_options import SPEECH_FEATURES, STEPS_FROM_SHIPPED
 from pipelines.stages.voices import NONE, UNIVERSAL, is_shipped, require_same_voice, saved_vocoder, shipped_voice
-from pipelines.store.inputs_and_outputs import LM, TOKENS
+from pipelines.store.start_models import LM, TOKENS
 from pipelines.store.tracking import require_trackers
 from tokenizer.tokenizer import TokenizerConfig
 from vocoder.vocoder_options import WaveNetConfig

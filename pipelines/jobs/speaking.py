@@ -21,7 +21,8 @@ from lm.model import LanguageModel
 from lm.pitch import WithStreams
 from pipelines.jobs.sound_probe import SoundProbe
 from pipelines.speech import DecodeConfig, GenerateConfig, vocoder_of
-from pipelines.store.inputs_and_outputs import new_folder, part_of
+from pipelines.store.outputs import new_folder
+from pipelines.store.run_parts import part_of
 from pipelines.store.stage import Run, Session, stage
 from pipelines.store.store import Store, note_finished, other_options
 from tokenizer.codes import Codes, CodesFormat, join_codes, require_same_codebook

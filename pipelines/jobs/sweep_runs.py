@@ -35,7 +35,7 @@ from pipelines.commandline.run_folders import (
     sweep_words,
 )
 from pipelines.pages.sweep_page import PAGE, TABLE, reuse, write_sweep
-from pipelines.store.inputs_and_outputs import hold
+from pipelines.store.claims import hold
 from wordless.base.messages import InputError, counted, escape
 from wordless.base.processes import is_under_torchrun, rank
 from wordless.base.progress import append_line

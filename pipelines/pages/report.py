@@ -56,7 +56,7 @@ from pipelines.pages.players import (
 )
 from pipelines.pages.training_chart import training_chart
 from pipelines.results.run_record import SOUND, Comparison, Results, Row, read_results, value_of
-from pipelines.store.inputs_and_outputs import REPORT
+from pipelines.store.run_parts import REPORT
 from pipelines.store.stored_features import GPT, WITH_INPUT
 from vocoder.kinds import COMPARED_SYNTHESIS, FROM_RECORDED, SYNTHESIS_METHODS, WAVENET
 from wordless.audio.recordings.manifest import SPLITS

@@ -40,7 +40,7 @@ from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.codebooks import DRAWN, HEALTH, KMEANS
 from pipelines.stages.language_model import PERPLEXITY
 from pipelines.stages.listening import CLIPS, EVALUATORS, GUARD, JUDGED, LISTENING, RECOGNISED
-from pipelines.store.inputs_and_outputs import RESULTS
+from pipelines.store.run_parts import RESULTS
 from pipelines.store.store import COVERAGE, CURVE, ENTRY, Entry, write_json
 from vocoder.kinds import ORIGINAL, WAVENET, WAVENET_RECORDED
 from wordless.audio.recordings.manifest import SPLITS, Clips

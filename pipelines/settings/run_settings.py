@@ -37,9 +37,10 @@ from pipelines.stages.stage_options import (
     TokenizerSettings,
     VocoderSettings,
 )
-from pipelines.store.inputs_and_outputs import TOKENS, DeviceOptions, EngineOptions
+from pipelines.store.shared_options import DeviceOptions, EngineOptions
+from pipelines.store.start_models import TOKENS
 from pipelines.store.store import StoreOptions
-from tokenizer.fitting import VectorSource
+from tokenizer.frame_sample import VectorSource
 from tokenizer.tokenizer_options import Readout
 from wordless.audio.audio_options import AudioSettings, SpectrogramConfig
 from wordless.audio.recordings.corpus import find_recordings

@@ -35,7 +35,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import torch
 from torch import nn
 
-from pipelines.store.inputs_and_outputs import keep_claimed
+from pipelines.store.claims import keep_claimed
 from pipelines.store.run_progress import RunProgress
 from pipelines.store.store import COVERAGE, CURVE, Entry, Recipe, Store, checkpoints_of, write_json
 from pipelines.store.tracking import Tracking

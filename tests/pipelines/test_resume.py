@@ -16,7 +16,7 @@ from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import codes_entry, session_of, tiny_tokenizer
 from tests.pipelines.tiny_chain import CHECKPOINTS, STEPS, TINY, Kill, called_at_once, refusal, run, stored
 from tokenizer.codes import Codes
-from tokenizer.fitting import fit_codebook
+from tokenizer.kmeans import fit_codebook
 from wordless.base.files import file_hash
 from wordless.base.threads import use_threads
 

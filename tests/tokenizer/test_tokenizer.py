@@ -21,7 +21,7 @@ from tests.threads import require_alike
 from tests.tokenizer.conftest import LONG, RATE, change_config, like, sound
 from tokenizer.codes import Codes, CodesFormat, join_rates
 from tokenizer.encoder import Encoder, encode, pictures
-from tokenizer.fitting import measure_fidelity
+from tokenizer.health import measure_fidelity
 from tokenizer.rates_tokenizer import RatesTokenizer
 from tokenizer.tokenizer import PATCHES_PER_BLOCK, Autoencoder, Tokenizer, TokenizerConfig
 from tokenizer.tokenizer_options import (

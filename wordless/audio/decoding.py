@@ -27,19 +27,20 @@ from fractions import Fraction
 from functools import lru_cache, partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import av
 import numpy as np
 import numpy.typing as npt
-import soundfile
-from av.container import InputContainer
-from soundfile import LibsndfileError, SoundFile
 
 from wordless.audio import completeness
 from wordless.audio.waveform import HEADERLESS, MAX_RATE, MIN_RATE, Part
 from wordless.base.files import file_stamp, open_file_hash, open_regular, stamp_text
 from wordless.base.messages import InputError
+
+if TYPE_CHECKING:
+    import av
+    from av.container import InputContainer
+    from soundfile import SoundFile
 
 Block = npt.NDArray[np.float32]  # (samples, channels)
 WHOLE = Part(start=0, num_samples=sys.maxsize)
@@ -236,6 +237,8 @@ def file_key(path: Path, channel: str | int = "mean", *, stamp: str | None = Non
 
     ``stamp`` is the `stamp_text` of the file; None: that of now.
     """
+    import av
+    import soundfile
 
     stamp = stamp_text(path) if stamp is None else stamp
     if not stamp:
@@ -258,6 +261,7 @@ def _open_sound(path: Path, file: int) -> SoundFile | _FFmpegSound:
 
 def _libsndfile_sound(file: int) -> SoundFile:
     """Open a file that says it cannot seek: soundfile would seek after each block, inexactly in Opus."""
+    from soundfile import SoundFile
 
     os.lseek(file, 0, os.SEEK_SET)
     sound = SoundFile(file, closefd=False)
@@ -289,6 +293,7 @@ def _sha256_of(opened: _File) -> str:
 @lru_cache(maxsize=1 << 16)
 def _needs_ffmpeg(opened: _File) -> bool:
     """Return whether FFmpeg is to read a file; one that neither reads in full is refused."""
+    from soundfile import LibsndfileError
 
     path, file = opened.path, opened.descriptor
     start, links, damage = completeness.sound_in(file)
@@ -399,6 +404,7 @@ _LONGEST_GAP = 3600  # seconds; larger ones are other clocks
 
 def _demuxed(path: Path, file: int) -> tuple[InputContainer, av.AudioStream]:
     """Open a file from its beginning on, and choose its audio stream; the caller closes the container."""
+    import av
 
     if os.pread(file, 4, 0) == b"RIFX":
         raise RecordingError(path, "cannot be decoded", "FFmpeg takes samples of RIFX for little-endian")
@@ -430,6 +436,7 @@ def sounding_track(path: Path, silence: float) -> int | None:
 
 def _sounds(path: Path, file: int, number: int, silence: float) -> bool:
     """Return whether a track sounds; one that cannot be decoded does not."""
+    import av
 
     container, to_float = _demuxed(path, file)[0], av.AudioResampler(format="fltp")
     with container, suppress(av.FFmpegError, ValueError):
@@ -446,6 +453,7 @@ def _cause(error: Exception) -> str:
 
 def _count_packets(path: Path, file: int) -> tuple[Fraction, Fraction]:
     """Count the seconds of all packets, with what encoders add, and of the longest one; 0: no sound is found."""
+    import av
 
     total = longest = 0
     try:
@@ -509,6 +517,7 @@ class _FFmpegSound:
 
     def _decode(self) -> Iterator[Block]:
         """Give blocks ``(samples, channels)`` of the sizes in which the file was encoded."""
+        import av
 
         to_float, described, damage = av.AudioResampler(format="fltp"), None, None
         count, last = 0, None  # packets of sound

@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, cast
 
-import soundfile  # noqa: F401  loads libsndfile, which fairseq2 would otherwise look for in the system
 import torch
 from torch import Tensor
 from torch._compile import _disable_dynamo
@@ -41,6 +40,7 @@ def create_causal_transformer(
         pad: token of padding, whose embedding stays zero; None: there is none.
         tied: the output projection is the embedding.
     """
+    import soundfile  # noqa: F401  loads libsndfile, which fairseq2 would otherwise look for in the system
     from fairseq2.gang import create_fake_gangs
     from fairseq2.models.transformer import (
         CausalAttentionBias,

@@ -28,7 +28,6 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Protocol, TypeVar
 
-import soundfile  # noqa: F401  loads libsndfile, which fairseq2 would otherwise look for in the system
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
@@ -116,6 +115,7 @@ def open_gang(device: torch.device) -> Iterator[Gang]:
     if not is_under_torchrun():
         yield Gang(device)
         return
+    import soundfile  # noqa: F401  it loads the libsndfile that fairseq2 needs
     from fairseq2.gang import ProcessGroupGang, create_parallel_gangs
 
     end_with_parent()

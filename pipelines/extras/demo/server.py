@@ -15,7 +15,7 @@ from pipelines.extras.demo.answers import DemoAnswers
 from pipelines.jobs.speaking import ModelsOfRun
 from pipelines.pages.players import clip_name, listened_clips, sound_path, sounds_of
 from pipelines.results.run_record import read_results
-from pipelines.store.inputs_and_outputs import run_of
+from pipelines.store.run_parts import run_of
 from wordless.base.devices import choose_device
 from wordless.base.messages import InputError, escape
 

@@ -12,7 +12,7 @@ from pipelines.pages.players import sound_charts
 from pipelines.pages.report import report_charts
 from pipelines.pages.sweep_page import finished_runs, sweep_charts
 from pipelines.results.run_record import read_results
-from pipelines.store.inputs_and_outputs import new_folder
+from pipelines.store.outputs import new_folder
 from wordless.base.messages import InputError, counted
 from wordless.base.progress import Terminal
 

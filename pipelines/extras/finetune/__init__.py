@@ -17,7 +17,9 @@ from pipelines.bodies.network_options import RUN, BodyOptions, RunPart
 from pipelines.bodies.wav2vec2_body import Wav2vec2Options
 from pipelines.commandline.command_options import completed
 from pipelines.settings.run_settings import OFTEN, TrainingCommand, corpus_command, require_recordings
-from pipelines.store.inputs_and_outputs import MODEL, RateOptions, require_kind, require_output
+from pipelines.store.outputs import require_kind
+from pipelines.store.run_parts import require_output
+from pipelines.store.shared_options import MODEL, RateOptions
 from pipelines.store.tracking import require_trackers
 from tokenizer.codes import require_same_codebook
 from tokenizer.tokenizer import Tokenizer

@@ -42,7 +42,9 @@ from pipelines.jobs.run_chain import provenance, tracked_run
 from pipelines.pages.page_of_places import Answer, AudioBudget, write_predictions_page
 from pipelines.settings.run_settings import choose_workers
 from pipelines.stages.stored_arrays import VALUES, read_clips, write_clips
-from pipelines.store.inputs_and_outputs import FINETUNED, JOB, REMEDY, TABLE, hold, part_of
+from pipelines.store.claims import hold
+from pipelines.store.outputs import REMEDY
+from pipelines.store.run_parts import FINETUNED, JOB, TABLE, part_of
 from pipelines.store.stage import Run, Session, labels_of, stage
 from pipelines.store.store import CURVE, Entry, Store, write_json
 from pipelines.store.stored_features import FEATURES, StoredFeatures, stacked_rows, write_features

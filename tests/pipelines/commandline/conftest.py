@@ -12,7 +12,7 @@ from hydra.core.hydra_config import HydraConfig
 from wordless.base.messages import InputError
 from wordless.base.options import Options, option
 from pipelines.commandline.command import Command, command
-from pipelines.store.inputs_and_outputs import keep_claimed
+from pipelines.store.claims import keep_claimed
 
 @dataclass(frozen=True, kw_only=True)
 class TryConfig(Options):

@@ -101,7 +101,7 @@ from pathlib import Path
 import torch
 from wordless.base.messages import InputError
 from tests.wordless.training.model_worker import FIT, autoencoder
-from tokenizer.fitting import PatchBatches
+from tokenizer.autoencoder_training import PatchBatches
 from wordless.training.fit import open_gang
 
 whole = PatchBatches.batch
