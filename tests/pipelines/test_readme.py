@@ -24,8 +24,8 @@ import soundfile
 import torch
 
 from lm.model import LanguageModel
-from pipelines.commandline.command_options import index
-from pipelines.commandline.commands import COMMANDS
+from pipelines.commands import COMMANDS
+from tests.calling import index
 from tests.pasting import ROOT, Printed, bash, environment, printed, set_up
 from tests.pipelines.conftest import FinishedRun
 from wordless.audio.reading import read
