@@ -34,8 +34,8 @@ from wordless.audio.recordings.inspection import require_finite
 from wordless.audio.views import View
 from wordless.audio.waveform import Waveform
 from wordless.base.arrays import FloatArray
+from wordless.base.devices import copy_to, exact
 from wordless.base.files import replace_folder
-from wordless.base.machine import copy_to, exact
 from wordless.base.messages import InputError, counted, escape_markdown
 from wordless.base.options import build, match_choice
 from wordless.base.saved_models import FINE_TUNED, load_network, model_card, model_folder, reading, write_model

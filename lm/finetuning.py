@@ -1,4 +1,4 @@
-"""Options of the heads of ``wordless finetune``, without PyTorch: an option is refused before its import."""
+"""Options of the heads of ``wordless finetune``."""
 
 from __future__ import annotations
 

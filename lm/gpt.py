@@ -21,7 +21,7 @@ from lm.lm_options import RESIDUAL, CodeSampling, GPTConfig, States
 from lm.tokens import Vocabulary, window_start
 from wordless.base.arrays import IntArray
 from wordless.base.causal_transformer import create_causal_transformer, full_rows, layer_states
-from wordless.base.machine import copy_to, exact
+from wordless.base.devices import copy_to, exact
 from wordless.base.messages import InputError
 
 if TYPE_CHECKING:

@@ -51,7 +51,7 @@ from lm.probing.task import ProbeTask, Rows, c_grid
 from lm.probing.vectors import pool_batch
 from wordless.audio.recordings.manifest import number_of
 from wordless.base.arrays import BoolArray, FloatArray
-from wordless.base.machine import copy_to
+from wordless.base.devices import copy_to
 from wordless.base.messages import InputError, counted
 
 Groups = Sequence[str | None]  # of each test clip

@@ -31,7 +31,7 @@ from tokenizer.codes import (
 from wordless.base import saved_models
 from wordless.base.arrays import FloatArray, IntArray
 from wordless.base.causal_transformer import full_rows
-from wordless.base.machine import copy_to, exact, require_device
+from wordless.base.devices import copy_to, exact, require_device
 from wordless.base.messages import InputError, OldModelError, escape_markdown, require, samples_to_generate
 from wordless.base.saved_models import holds_rates
 from wordless.base.seeds import require_seed

@@ -40,7 +40,7 @@ from lm.tokens import Vocabulary, Window
 from tokenizer.codes import Codes, CodesFormat, join_codes, join_rates
 from tokenizer.rate_folders import load_rates, save_rates
 from wordless.base.arrays import FloatArray, IntArray
-from wordless.base.machine import copy_to
+from wordless.base.devices import copy_to
 from wordless.base.messages import InputError, require
 from wordless.base.saved_models import LANGUAGE_MODEL
 

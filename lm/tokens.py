@@ -35,7 +35,7 @@ from lm.lm_options import BatchConfig
 from tokenizer.codes import CodesFormat
 from wordless.base.arrays import IndexArray, IntArray
 from wordless.base.coverage import Passages
-from wordless.base.machine import Batch
+from wordless.base.devices import Batch
 from wordless.base.messages import InputError, require
 
 

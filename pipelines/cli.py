@@ -1,15 +1,21 @@
 """``wordless <command> [name=value ...]``: the first word picks the command, the rest is Hydra's.
 
-Light on purpose: it imports neither Hydra nor PyTorch, so that ``wordless --help`` answers at once.
+The commands are imported inside functions here: a training begins its process anew first (`console`), and ``--version``
+needs none of them.
 """
 
 import os
 import sys
-from typing import NoReturn
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, NoReturn
 
-from pipelines.commandline.commands import COMMANDS
-from wordless.base.machine import installed_version
+from pipelines.commandline.broken_library import broken_library
+from wordless.base.imports import large_imports
 from wordless.base.messages import suggestion
+from wordless.base.versions import installed_version
+
+if TYPE_CHECKING:
+    from pipelines.commandline.command import Command
 
 EXAMPLES = """\
   wordless run                                              the built-in corpus; some minutes on a laptop
@@ -51,10 +57,10 @@ def main() -> None:
             program, _, line = os.environ.get("COMP_LINE", "").partition(" ")
             command, more, line = line.partition(" ")
             if word.startswith("query=") and not more:  # the command itself is being written
-                print("\n".join(name for name in COMMANDS if name.startswith(command)))
+                print("\n".join(name for name in commands() if name.startswith(command)))
                 return
             os.environ["COMP_LINE"] = f"{program} {line}"
-            call(command if command in COMMANDS else "run", ["-sc", word])
+            call(command if command in commands() else "run", ["-sc", word])
         case ["--version"]:
             print(f"wordless {installed_version()}")
         case ["help", command, *rest]:
@@ -68,21 +74,34 @@ def refuse(problem: str) -> NoReturn:
     raise SystemExit(2)
 
 
-def call(command: str, words: list[str]) -> None:
-    """Run one command, or exit with code 2 if there is none of that name."""
-    if command not in COMMANDS:
-        meant = next((name for name, each in COMMANDS.items() if command in each.meant), command)
-        refuse(f"{command!r} is not a command; {suggestion(meant, COMMANDS)}")
-    sys.argv = [f"wordless {command}", *words]
-    from pipelines.commandline.command import start  # Hydra, which the overview need not wait for
+def commands() -> "Mapping[str, Command]":
+    """Import the table of the commands, and with it PyTorch; refuse an installation in which a library is broken."""
+    with large_imports():
+        try:
+            from pipelines.commands import COMMANDS
+        except Exception as error:
+            if (problem := broken_library(error)) is None:
+                raise
+            refuse(str(problem))
+    return COMMANDS
 
-    start(command)
+
+def call(name: str, words: list[str]) -> None:
+    """Run one command, or exit with code 2 if there is none of that name."""
+    table = commands()
+    if name not in table:
+        meant = next((own for own, each in table.items() if name in each.meant), name)
+        refuse(f"{name!r} is not a command; {suggestion(meant, table)}")
+    sys.argv = [f"wordless {name}", *words]
+    from pipelines.commandline.command import start
+
+    start(table[name])
 
 
 def print_overview() -> None:
     """Print commands and examples, one line each; a reader such as ``head`` may leave before the end."""
     title, usage = "wordless: audio language modelling without text", "usage: wordless COMMAND [name=value ...]"
-    lines = "\n".join(f"  {name:<10}{each.purpose}" for name, each in COMMANDS.items())
+    lines = "\n".join(f"  {name:<10}{each.purpose}" for name, each in commands().items())
     try:
         print(f"{title}\n\n{usage}\n\ncommands\n{lines}\n\nexamples\n{EXAMPLES}", flush=True)
     except BrokenPipeError:

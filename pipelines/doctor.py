@@ -18,10 +18,12 @@ from rich.console import Console
 from rich.markup import escape
 
 from pipelines.store.store import ENTRY, StoreOptions
+from wordless.base.devices import multiplies_bf16
 from wordless.base.files import existing, folder_size
-from wordless.base.machine import cores, multiplies_bf16, version_of
 from wordless.base.messages import counted
 from wordless.base.options import option
+from wordless.base.threads import cores
+from wordless.base.versions import version_of
 
 State = Literal["optional", "missing"]
 

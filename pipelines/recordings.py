@@ -19,20 +19,12 @@ from pipelines.commandline.recording_options import (
     require_writable_folder,
 )
 from pipelines.methods.methods_table import METHODS, name_today, reads_sound
-from pipelines.store.inputs_and_outputs import (
-    EngineOptions,
-    Part,
-    RateOptions,
-    is_finetuned,
-    part_of,
-    prepare_output,
-    require_kind,
-    require_new,
-    require_table,
-    run_of,
-)
+from pipelines.store.outputs import prepare_output, require_kind, require_new, require_table
+from pipelines.store.run_parts import Part, is_finetuned, part_of, run_of
+from pipelines.store.shared_options import EngineOptions, RateOptions
 from wordless.audio.recordings.annotations import OF_ANNOTATIONS, WITHOUT_PARTS, candidates_at, kind_of, recordings_at
-from wordless.audio.recordings.corpus import CorpusConfig, find_recordings
+from wordless.audio.recordings.corpus import find_recordings
+from wordless.audio.recordings.corpus_config import CorpusConfig
 from wordless.audio.recordings.folders import expand_home
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.recordings.splits import UNDIVIDED

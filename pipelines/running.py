@@ -19,7 +19,8 @@ from lm.model import LanguageModel
 from pipelines.commandline.command_options import quote, spell
 from pipelines.jobs.sound_probe import AUTO, SoundProbe
 from pipelines.results.run_record import read_results, records
-from pipelines.store.inputs_and_outputs import REPORT, RESULTS, is_held
+from pipelines.store.claims import is_held
+from pipelines.store.run_parts import REPORT, RESULTS
 from tokenizer.tokenizer import Tokenizer
 from vocoder.vocoder import Vocoder
 from wordless.audio.reading import by_channel, decoded, mono, read, whole_rate

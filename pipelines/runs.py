@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipelines.commandline.run_folders import LATEST
-from pipelines.store.inputs_and_outputs import FINETUNED, JOB, RESULTS, hold, is_held
+from pipelines.pages.runs_table import HEADS, is_run, run_rows
+from pipelines.store.claims import hold, is_held
+from pipelines.store.run_parts import FINETUNED, JOB, RESULTS
 from pipelines.store.store import ENTRY, SYNTHESISED, TIMINGS, UNPACKED, StoreOptions, faults
 from wordless.base.files import COPY, MARK, delete_folder, folder_size, remove, take_lock
 from wordless.base.messages import InputError, counted, escape
@@ -55,9 +57,6 @@ def runs(settings: RunsConfig) -> None:
         return prune(settings.store.root, settings.prune, question=settings.ask)
     if settings.delete is not None:
         return delete_run(settings.root, settings.delete, question=settings.ask)
-    # imports that a misspelt option need not wait for
-    from pipelines.pages.runs_table import HEADS, run_rows
-
     rows = run_rows(settings.root)
     print_table(HEADS, [row.cells for row in rows])
     total = sum(row.size for row in rows)
@@ -72,8 +71,6 @@ def runs(settings: RunsConfig) -> None:
 
 def delete_run(root: Path, name: str, *, question: bool) -> None:
     """Delete the folder of a run after a question; its entries stay in the store."""
-    from pipelines.pages.runs_table import is_run
-
     folder = root / name
     if not is_run(folder):
         problem = "is not the folder of a run" if folder.exists() else "does not exist"

@@ -5,7 +5,9 @@ from pathlib import Path
 from typing import Literal
 
 from lm.lm_options import CodeSampling
-from pipelines.store.inputs_and_outputs import ModelOptions, part_of, prepare_output, require_kind
+from pipelines.store.outputs import prepare_output, require_kind
+from pipelines.store.run_parts import part_of
+from pipelines.store.shared_options import ModelOptions
 from pipelines.store.store import StoreOptions
 from vocoder.kinds import BY_KEY, CHOICES, GRIFFIN_LIM, SynthesisMethod
 from vocoder.vocoder_options import TEMPERATURE, VOCODER_TEMPERATURE, Sampling, VoiceOptions

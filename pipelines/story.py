@@ -19,8 +19,10 @@ from torch import Tensor
 
 from lm.lm_options import GPTConfig
 from lm.model import LanguageModel
+from tokenizer.autoencoder_training import normalised_patches
 from tokenizer.codes import Codes
-from tokenizer.fitting import by_loudness, draw_sample, fit_codebook, normalised_patches
+from tokenizer.frame_sample import draw_sample
+from tokenizer.kmeans import by_loudness, fit_codebook
 from tokenizer.tokenizer import Autoencoder, Tokenizer, TokenizerConfig
 from vocoder.crops import bands_of
 from vocoder.vocoder import Vocoder

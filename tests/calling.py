@@ -5,18 +5,22 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import fields
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
+from omegaconf import DictConfig
 
 from pipelines import cli
+from pipelines.commandline import command, command_options
 from pipelines.commandline.command import perform
-from pipelines.commandline.command_options import options_class
-from wordless.base.machine import compiling
+from pipelines.commandline.command_options import Index
+from pipelines.commands import COMMANDS
+from wordless.base.compiling import compiling
 
 ROOT = Path(__file__).parents[1]
 
@@ -31,20 +35,35 @@ def python(
 
 
 # commands from their composed options, in this process
-decode = partial(perform, "decode")
-demo = partial(perform, "demo")
-embed = partial(perform, "embed")
-encode = partial(perform, "encode")
-find = partial(perform, "find")
-generate = partial(perform, "generate")
-predict = partial(perform, "predict")
-publish = partial(perform, "publish")
-score = partial(perform, "score")
+decode = partial(perform, COMMANDS["decode"])
+demo = partial(perform, COMMANDS["demo"])
+embed = partial(perform, COMMANDS["embed"])
+encode = partial(perform, COMMANDS["encode"])
+find = partial(perform, COMMANDS["find"])
+generate = partial(perform, COMMANDS["generate"])
+predict = partial(perform, COMMANDS["predict"])
+publish = partial(perform, COMMANDS["publish"])
+score = partial(perform, COMMANDS["score"])
+
+
+def index(name: str) -> Index:
+    """The options of a command."""
+    return command_options.index(COMMANDS[name].options)
+
+
+def compose(name: str, overrides: Sequence[str] = ()) -> DictConfig:
+    """The config of a command that Hydra composes; Hydra must be initialised with the package ``conf``."""
+    return command.compose(COMMANDS[name], overrides)
+
+
+def completed(name: str, config: Mapping[str, object]) -> dict[str, Any]:
+    """The same with the values that follow from others."""
+    return command_options.completed(COMMANDS[name].options, config)
 
 
 def options_of(command: str, *names: str, **defaults: object) -> Callable[..., dict[str, object]]:
     """A function from a model, the values of the options ``names`` in this order, and others to a command's options."""
-    known = {each.name for each in fields(options_class(command))}
+    known = {each.name for each in fields(COMMANDS[command].options)}
 
     def options(model: Path, *values: object, **others: object) -> dict[str, object]:
         own = {"device": "cpu", "workers": 1, "store": {"root": str(model.with_name("store"))}}

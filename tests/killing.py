@@ -29,7 +29,7 @@ from typing import Any
 # The server has run no thread when it forks.
 PROCESSES = multiprocessing.get_context("forkserver")
 PRELOADED = (
-    *("pipelines.jobs.run_chain", "pipelines.run", "pipelines.jobs.sweep_runs", "pipelines.jobs.coding"),
+    *("pipelines.jobs.run_chain", "pipelines.commands", "pipelines.jobs.sweep_runs", "pipelines.jobs.coding"),
     *("pipelines.jobs.speaking", "pipelines.jobs.embedding", "pipelines.pages.report", "pipelines.pages.sweep_page"),
     *("torch.utils.tensorboard", "torch._dynamo", "fairseq2.models.transformer_lm", "conf", "omegaconf._impl"),
     *("hydra.core.utils", "hydra._internal.hydra", "hydra._internal.config_loader_impl", "vocoder.numba_streams"),

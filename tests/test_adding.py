@@ -36,14 +36,15 @@ from tests.pasting import ROOT, environment, set_up
 from tests.pipelines.tiny import AUDIO, reading_of, silent_session, write_clip
 from tests.tokenizer.conftest import fitted, sound
 from tests.vocoder.sounds import random_table
-from tokenizer import fitting
+from tokenizer import health
 from tokenizer.tokenizer_options import PatchConfig
 from vocoder.kinds import SynthesisMethod
 from vocoder.synthesis import create_synthesis
 from vocoder.vocoder_options import Sampling
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.recordings.annotation_kinds import KINDS, AnnotationKind
-from wordless.audio.recordings.corpus import CorpusConfig, find_recordings
+from wordless.audio.recordings.corpus import find_recordings
+from wordless.audio.recordings.corpus_config import CorpusConfig
 from wordless.audio.recordings.manifest import Clip, Clips, Split
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.audio.spectrogram import SAMPLE
@@ -91,7 +92,8 @@ def imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Modul
         assert spec
         assert spec.loader
         modules[path.stem] = importlib.util.module_from_spec(spec)
-        monkeypatch.setitem(sys.modules, name, modules[path.stem])
+        for of in (name, file.removesuffix(".py").replace("/", ".")):
+            monkeypatch.setitem(sys.modules, of, modules[path.stem])
         spec.loader.exec_module(modules[path.stem])
     return modules
 
@@ -167,7 +169,7 @@ def test_the_facts_of_the_body_are_options_and_methods_that_a_run_compares(
 
 def test_the_kind_of_sound_makes_all_samples(imported: dict[str, ModuleType]) -> None:
     make, table = imported["sines"].sines, random_table()
-    kind = SynthesisMethod(key="sines", title="sines", explanation="", marker="+", import_stream=lambda: make)
+    kind = SynthesisMethod(key="sines", title="sines", explanation="", marker="+", stream=make)
     codes = table.codes([1, 2, 3])
     syntheses = [create_synthesis(kind, table, Sampling(seed=seed)) for seed in (0, 1)]
     one, other = (synthesis.sounds([codes], [None], names=["a"])[0].samples for synthesis in syntheses)
@@ -209,7 +211,7 @@ def test_the_kind_of_label_file_is_read_beside_recordings_and_alone(
 
 def test_the_figure_is_measured() -> None:
     last, line = '"verdict": collapse(counts),', printed('"largest_share": ')
-    measure = changed(fitting, (last, f"{line}\n{last}"))["measure_health"]
+    measure = changed(health, (last, f"{line}\n{last}"))["measure_health"]
     tokenizer, samples = fitted(PatchConfig(frames=4), 8), sound(1.0)
     codes = tokenizer.encode_own([samples])
     found = measure(tokenizer, [codes], lambda: [samples], seed=0)

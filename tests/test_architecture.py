@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.commandline.commands import COMMANDS
+from pipelines.commands import COMMANDS
 from tests.calling import python
 from tests.pipelines.tiny_chain import TINY
 
@@ -29,16 +29,16 @@ _COMMANDLINE, _STORE, _STAGES, _BODIES, _METHODS, _SETTINGS, _RESULTS = (
 # folder of pipelines/ -> the other folders of pipelines/ that it may import, from the ground up
 FOLDERS: dict[str, tuple[str, ...]] = {
     # a command claims the folders that it writes
-    "commandline": ("pipelines.store.inputs_and_outputs", "pipelines.store.store", "pipelines.settings.run_settings"),
+    "commandline": (_STORE, "pipelines.settings.run_settings"),
     "store": (),
     "stages": (_STORE,),
-    # options and methods; what the rows of methods name as texts reads the study of a run
+    # options, methods, and what makes their vectors of the study of a run
     "bodies": (_STORE, _STAGES, "pipelines.methods.method", "pipelines.chain.study"),
     "methods": (_BODIES,),
     "settings": (_STORE, _STAGES, _METHODS),
     "results": (_STORE, _STAGES, _METHODS, _SETTINGS),
     "pages": (_COMMANDLINE, _STORE, _METHODS, _RESULTS),
-    "chain": (_STORE, _STAGES, _METHODS, _SETTINGS, "pipelines.results.run_record"),
+    "chain": (_STORE, _STAGES, _BODIES, _METHODS, _SETTINGS, "pipelines.results.run_record"),
     "jobs": (
         *(_COMMANDLINE, _STORE, _STAGES, _BODIES, _METHODS, _SETTINGS, _RESULTS),
         *("pipelines.chain", "pipelines.pages"),
@@ -47,9 +47,8 @@ FOLDERS: dict[str, tuple[str, ...]] = {
 # What an extra may import is what the chain may; tests/test_extras.py says what only extras may import.
 FOLDERS["extras"] = (*FOLDERS["jobs"], "pipelines.jobs")
 # The table of extras is for everyone, and what extras do in a run for those who make, write and draw it.
-TABLE, WORK = "pipelines.extras.table", "pipelines.extras.work"
-# The work of a command is in another file than its options, which are checked before PyTorch is imported.
-COMMAND_FILES = {each.options.partition(":")[0] for each in COMMANDS.values() if ".extras." not in each.options}
+EXTRA_TABLES = tuple(f"pipelines.extras.{name}" for name in ("extra", "table", "work", "work_table"))
+COMMAND_FILES = {of for each in COMMANDS.values() if ".extras." not in (of := each.options.__module__)}
 BELOW = ("tokenizer", "lm", "vocoder", "wordless")  # the packages below the commands
 _AUDIO, _BASE = "wordless.audio", "wordless.base"
 
@@ -71,10 +70,10 @@ ARROWS = {
     "vocoder": ("vocoder", "tokenizer.codes", _AUDIO, _BASE),
     "pipelines": (*BELOW, "pipelines"),
     **{
-        f"pipelines/{folder}": (*BELOW, "conf", TABLE, WORK, f"pipelines.{folder}", *below)
+        f"pipelines/{folder}": (*BELOW, "conf", *EXTRA_TABLES, f"pipelines.{folder}", *below)
         for folder, below in FOLDERS.items()
     },
-    "pipelines/jobs": (*BELOW, "pipelines.jobs", TABLE, WORK, *FOLDERS["jobs"], *COMMAND_FILES),
+    "pipelines/jobs": (*BELOW, "pipelines.jobs", *EXTRA_TABLES, *FOLDERS["jobs"], *COMMAND_FILES),
     "conf": (),
     # the models, for users of Python, and one command
     "wordless": ("wordless", "tokenizer", "lm", "vocoder", "pipelines.running"),
@@ -83,7 +82,10 @@ ARROWS = {
 # what it reaches through a table alone: extras, bodies, sources of recordings, kinds of codes, engines.
 BESIDE = (
     *(f"pipelines/{name}" for name in ("bodies", "commandline", "extras", "jobs", "pages")),
-    *(f"pipelines/{name}.py" for name in ("cli", "doctor", "recordings", "run", "running", "runs", "speech")),
+    *(
+        f"pipelines/{name}.py"
+        for name in ("cli", "commands", "doctor", "probe_run", "recordings", "run", "running", "runs", "speech")
+    ),
     "wordless/__init__.py",
     *("lm/bodies", "lm/samples", "lm/rates.py", "lm/pitch.py", "lm/heads.py", "lm/finetuned.py", "lm/finetuning.py"),
     *(f"tokenizer/{name}.py" for name in ("rate_folders", "rates_tokenizer", "speech_layer", "units")),
@@ -94,22 +96,26 @@ BESIDE = (
 )
 # Interfaces of the core in rooms beside it, and the tables, which may import what they list.
 INTERFACES = (
-    "pipelines/extras/table.py",
-    "pipelines/extras/work.py",
+    "pipelines/extras/extra.py",
     "lm/bodies/body.py",
 )
 TABLES_OF = {
+    "pipelines/extras/table.py": "pipelines.extras",
+    "pipelines/extras/work_table.py": "pipelines.extras",
     "pipelines/methods/methods_table.py": "pipelines.bodies",
+    "pipelines/chain/method_vectors.py": "pipelines.bodies",
+    "pipelines/chain/judges.py": "pipelines.bodies",
+    "wordless/audio/recordings/corpus.py": "wordless.audio.recordings",
     "wordless/audio/recordings/annotation_kinds.py": "wordless.audio.recordings",
     "vocoder/engines.py": "vocoder",
-    "wordless/base/machine.py": "wordless.base.ray_pool",
+    "wordless/base/pools.py": "wordless.base.ray_pool",
     "pipelines/extras/work.py": "pipelines.pages",  # types of what an extra draws
 }
 # library -> the files and packages that may import it
 KEEPERS = {
     "hydra": ("pipelines",),
     "omegaconf": ("pipelines",),
-    "faiss": ("tokenizer/fitting.py",),
+    "faiss": ("tokenizer/kmeans.py",),
     "fairseq2": (
         *("wordless/base/causal_transformer.py", "lm/gpt.py", "lm/bodies/sound_gpt.py"),
         "wordless/training/fit.py",
@@ -121,7 +127,7 @@ KEEPERS = {
         *("vocoder/measures.py", "pipelines/stages/features.py"),  # under a lock
         "pipelines/extras/speech_judges/opinions.py",
     ),
-    "numba": ("vocoder/numba_streams.py", "wordless/base/machine.py"),
+    "numba": ("vocoder/numba_streams.py", "wordless/base/compiling.py"),
     "llvmlite": ("vocoder/numba_streams.py",),
     "jinja2": ("pipelines/pages",),
     "gradio": ("pipelines/extras/demo/demo_page.py",),
@@ -133,6 +139,31 @@ KEEPERS = {
     "wandb": ("pipelines/store/tracking.py",),
     "tensorboard": ("pipelines/store/tracking.py",),
     "rich": ("pipelines", "wordless/base/progress.py"),
+}
+
+
+# Libraries that are imported inside functions, because one option, body or format needs them, and their import takes
+# half a second or more, or they are optional. All else is imported at the top of a file.
+LATE = {
+    **dict.fromkeys(("gradio", "starlette", "ray", "mlflow", "wandb", "requests", "datasets", "triton"), "optional"),
+    **dict.fromkeys(("speechmos", "onnxruntime", "distillmos", "pesq", "torchaudio.models.decoder"), "optional"),
+    **dict.fromkeys(("fairseq2", "transformers", "sklearn", "numba", "faiss"), "a second or more, of some models"),
+    **dict.fromkeys(("soundfile", "soxr", "av"), "of sound files, which machines that train alone do not read"),
+    "librosa": "it is imported under a lock, because its lazy imports are not safe in threads",
+    "pystoi": "of a figure",
+    "huggingface_hub": "of models on the hub; it reads HF_HUB_OFFLINE when it is imported",
+    "torch.utils.tensorboard": "of a tracker",
+    "matplotlib": "of a tracker",
+    "espeakng_loader": "of the built-in corpus",
+    "_typeshed": "types of type checkers alone",
+}
+# file -> why it imports our files, or names them by strings, where they are used
+LATE_FILES = {
+    "wordless/__init__.py": "public names; `import wordless` is fast",
+    "pipelines/cli.py": "a training begins its process anew, before anything is imported",
+    "pipelines/doctor.py": "it finds out which libraries can be imported",
+    "lm/model.py": "`LanguageModel.from_pretrained` opens its subclasses, whose files import it",
+    "tokenizer/tokenizer.py": "`Tokenizer.from_pretrained` opens its subclasses, whose files import it",
 }
 
 
@@ -165,6 +196,47 @@ def imports(file: Path) -> Iterator[Import]:
                 pytest.fail(f"{file}:{node.lineno}: relative import; write it in full")
 
 
+def inner_imports(tree: ast.Module) -> Iterator[str]:
+    """Every module that is imported inside a function, or for type checkers alone."""
+    for node in ast.walk(tree):
+        types = isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        if types or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            for inner in ast.walk(node):
+                match inner:
+                    case ast.Import(names=names):
+                        yield from (name.name for name in names)
+                    case ast.ImportFrom(module=str(module)):
+                        yield module
+
+
+def named_modules(tree: ast.Module) -> Iterator[str]:
+    """Every string that names one of our modules, or a part of one, and every call that imports a named module.
+
+    Options have names such as ``lm.gpt``, so a module of two parts counts with the name of a part: ``lm.gpt:GPT``.
+    """
+    for node in ast.walk(tree):
+        match node:
+            case ast.Constant(value=str(text)) if (name := text.partition(":")[0]) in MODULES and "." in name:
+                if name != text or name.count(".") > 1:
+                    yield text
+            case ast.Call(func=ast.Name(id="import_module" | "resolve_name" | "__import__" as name)):
+                yield name
+            case ast.Call(func=ast.Attribute(attr="import_module" | "resolve_name" as name)):
+                yield name
+
+
+def is_late(module: str) -> bool:
+    """Whether a module is of a late library, or of ours and imports one at its top."""
+    if any(f"{module}.".startswith(f"{name}.") for name in LATE):
+        return True
+    tops = TREES[MODULES[module]].body if module in MODULES else []
+    modules = [node.module for node in tops if isinstance(node, ast.ImportFrom)]
+    modules += [name.name for node in tops if isinstance(node, ast.Import) for name in node.names]
+    return any(f"{each}.".startswith(f"{name}.") for each in modules if each for name in LATE)
+
+
+MODULES = {".".join(file.with_suffix("").parts).removesuffix(".__init__"): file for file in SOURCES}
+TREES = {file: ast.parse((ROOT / file).read_text(encoding="utf-8")) for file in SOURCES}
 ALL = [found for file in SOURCES for found in imports(file)]
 
 
@@ -227,6 +299,46 @@ def test_no_files_import_each_other_in_a_circle() -> None:
     assert [*TopologicalSorter(below).static_order()]  # it refuses circles
 
 
+def test_imports_inside_functions_are_of_late_libraries() -> None:
+    wrong = [
+        f"{file} imports {module}"
+        for file, tree in TREES.items()
+        if file.as_posix() not in LATE_FILES
+        for module in inner_imports(tree)
+        if not is_late(module)
+    ]
+    assert not wrong
+
+
+def test_no_module_is_named_by_a_string() -> None:
+    wrong = [
+        f"{file} names {text}"
+        for file, tree in TREES.items()
+        if file.as_posix() not in LATE_FILES
+        for text in named_modules(tree)
+    ]
+    assert not wrong
+
+
+def test_a_module_that_is_imported_late_or_named_is_found() -> None:
+    planted = ast.parse(
+        """
+if TYPE_CHECKING:
+    from lm.gpt import GPT
+def load():
+    import wordless.base.files
+    from torch import nn
+TABLE = {"gpt": "lm.gpt:GPT", "files": "wordless.base.files", "option": "lm.gpt", "text": "lm: of a sentence"}
+GPT = importlib.import_module(name)
+"""
+    )
+    assert [*inner_imports(planted)] == ["lm.gpt", "wordless.base.files", "torch"]
+    assert sorted(named_modules(planted)) == ["import_module", "lm.gpt:GPT", "wordless.base.files"]
+    assert [name for name in ("torch", "lm.gpt", "wordless.base.ray_pool", "fairseq2.nn") if is_late(name)] == [
+        *("wordless.base.ray_pool", "fairseq2.nn")
+    ]
+
+
 PICTURES = "python docs/images/architecture.py"
 
 
@@ -266,33 +378,10 @@ def test_models_of_one_rate_load_no_file_of_other_kinds_of_codes_and_no_other_mo
     """fairseq2 imports all its models where it is asked for the device or the gangs, which takes two seconds."""
     others = {"lm.pitch", "lm.rates", "tokenizer.rates_tokenizer", "tokenizer.speech_layer"}
     others |= {"wordless.audio.speech_models", "fairseq2.composition", "transformers"}
-    code = "import sys, lm.model, tokenizer.encoder, tokenizer.fitting\nfrom wordless.base.causal_transformer import *"
+    code = "import sys, lm.model, tokenizer.encoder, tokenizer.kmeans\nfrom wordless.base.causal_transformer import *"
     gpt = "create_causal_transformer(CausalSizes(), positions=4, tokens=4)"
     done = python("-c", f"{code}\n{gpt}\nassert not (found := {others} & {{*sys.modules}}), found")
     assert done.returncode == 0, done.stderr
-
-
-def test_commands_refuse_before_anything_heavy_is_imported() -> None:
-    modules = ["pipelines.commandline.command"]
-    modules += [(each.check or each.options).partition(":")[0] for each in COMMANDS.values()]
-    code = (
-        f"import importlib, sys\nfor command in {modules!r}:\n    importlib.import_module(command)\n"
-        "    heavy = {'torch', 'fairseq2', 'transformers', 'sklearn', 'matplotlib', 'numba'} & set(sys.modules)\n"
-        "    heavy |= {'pandas'} & set(sys.modules) if command.endswith('command') else set()\n"
-        "    assert not heavy, f'{command} imports {heavy} before its options are checked'"
-    )
-    done = python("-c", code)
-    assert done.returncode == 0, done.stderr
-
-
-def test_missing_recordings_are_refused_before_anything_heavy_is_imported(tmp_path: Path) -> None:
-    (tmp_path / "tokenizer").mkdir()
-    (tmp_path / "tokenizer/config.json").write_text("{}")
-    code = "import sys\nfrom pipelines.recordings import *\nplace = Path(sys.argv[1])\n"
-    code += "try: encode(EncodeConfig(model=place, input=place / 'none', output=place / 'codes'))\n"
-    done = python("-c", f"{code}finally: print('torch' in sys.modules)", tmp_path)
-    assert done.stdout == "False\n", done.stderr
-    assert "none; it does not exist" in done.stderr
 
 
 def require_build_tools() -> None:

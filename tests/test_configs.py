@@ -10,12 +10,13 @@ from _pytest.mark import ParameterSet
 from hydra import initialize_config_module
 from omegaconf import OmegaConf
 
-from pipelines.commandline.command_options import completed, compose, index, resolved
-from pipelines.commandline.commands import COMMANDS
+from pipelines.commandline.command_options import resolved
+from pipelines.commands import COMMANDS
 from pipelines.jobs.run_chain import rates
 from pipelines.jobs.run_rules import run_settings
 from pipelines.methods.methods_table import BODIES, METHODS
 from pipelines.settings.run_settings import EMBEDDED, RunSettings
+from tests.calling import completed, compose, index
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
 
 CONF = Path(__file__).parents[1] / "conf"

@@ -29,7 +29,7 @@ from torch.nn.functional import pad, relu
 
 from tokenizer.codes import BLOCK
 from wordless.base.arrays import IndexArray
-from wordless.base.machine import Batch
+from wordless.base.devices import Batch
 from wordless.base.options import Options, option
 
 SIDE_INPUTS = (

@@ -22,18 +22,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import pairwise
 from types import MappingProxyType
-from typing import TYPE_CHECKING, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from wordless.audio.audio_options import SpectrogramConfig
 from wordless.base.arrays import Array, DoubleArray, IndexArray, IntArray
 from wordless.base.messages import InputError, require
-
-if TYPE_CHECKING:
-    from wordless.audio.audio_options import SpectrogramConfig
 
 FINGERPRINT_LENGTH = 16  # hexadecimal digits: 64 bits
 MAX_STREAMS = 4096
@@ -422,7 +420,7 @@ class CodeDecoder(Protocol):
 
     @property
     def gain(self) -> float:
-        """Gain in dB that sound of the codes needs; see `tokenizer.fitting.measure_gain`."""
+        """Gain in dB that sound of the codes needs; see `tokenizer.gain.measure_gain`."""
 
     @property
     def reach(self) -> int:

@@ -32,17 +32,18 @@ from wordless.audio.spectrogram import LogMel, log_mel_stream
 from wordless.audio.speech_models import SpeechModel, load_speech_encoder
 from wordless.audio.waveform import join_blocks
 from wordless.base.arrays import FloatArray
+from wordless.base.devices import exact
 from wordless.base.files import aside
-from wordless.base.machine import exact, one_thread
 from wordless.base.messages import InputError, require
 from wordless.base.saved_models import hugging_face_files, hugging_face_hash
+from wordless.base.threads import one_thread
 
 FOLDER = "speech_model"  # of the model's copy, in the folder of a tokenizer
 
 
 @dataclass(frozen=True, kw_only=True)
 class ChosenLayer:
-    """A layer of the speech model in a folder of the user: a `tokenizer.fitting.VectorSource`."""
+    """A layer of the speech model in a folder of the user: a `tokenizer.frame_sample.VectorSource`."""
 
     folder: Path
     layer: int

@@ -51,10 +51,11 @@ from wordless.audio.spectrogram import LogMel, amplify, follow_level, log_mel_st
 from wordless.audio.waveform import Waveform, equal_blocks, join_blocks
 from wordless.base import saved_models
 from wordless.base.arrays import FloatArray, IntArray
-from wordless.base.machine import copy_to, exact, one_thread, require_device
+from wordless.base.devices import copy_to, exact, require_device
 from wordless.base.messages import InputError
 from wordless.base.options import REQUIRED, Options, option
 from wordless.base.saved_models import holds_rates
+from wordless.base.threads import one_thread
 
 MOST_GAIN = 20.0  # dB: more is no mean of logarithms, but damage
 PATCHES_AT_ONCE = 500  # of a signal that is computed piece by piece

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 
+from wordless.audio.recordings.manifest import Clip
+from wordless.audio.views import Change, View
 from wordless.base.options import Options, option
 from wordless.base.seeds import named_seed
-
-if TYPE_CHECKING:
-    from wordless.audio.recordings.manifest import Clip
-    from wordless.audio.views import Change, View
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,7 +111,6 @@ class SoundChanges(Options):
 
     def input_of(self, clip: Clip, seed: int) -> View:
         """Draw the view of a clip that training reads, whatever other clips there are."""
-        from wordless.audio.views import Change, View  # which read sound: models of codes load these options, too
 
         rng = np.random.default_rng([seed, named_seed(clip.name)])
         return View(clip, self.with_sound(Change(dynamic_range=self.draw_range(rng)), rng))
@@ -173,7 +170,6 @@ class ViewsConfig(SoundChanges):
 
     def of(self, clip: Clip, patch_frames: int) -> list[View]:
         """Return the views of a clip, whatever others there are; ``patch_frames`` are those of the coarsest rate."""
-        from wordless.audio.views import Change, View
 
         shifted = [Change(offset_frames=offset) for offset in range(1, patch_frames if self.offsets else 1)]
         rng = np.random.default_rng([self.seed, named_seed(clip.name)])

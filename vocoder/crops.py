@@ -39,7 +39,7 @@ from vocoder.frames import (
 from vocoder.vocoder_options import LEVELS, PITCH_INPUTS, VOICE_INPUTS, CropsConfig, WaveNetConfig
 from vocoder.wavenet import UNKNOWN_GROUP, mu_law_encode, silence
 from wordless.base.coverage import Passages
-from wordless.base.machine import Batch
+from wordless.base.devices import Batch
 from wordless.base.messages import InputError
 
 NOT_COUNTED = -100  # target of a sample that the loss ignores

@@ -22,7 +22,7 @@ from torch import Tensor
 
 from vocoder.vocoder_options import EngineChoice, Sampling
 from vocoder.wavenet import TorchStreams, WaveNet
-from wordless.base.machine import compiles
+from wordless.base.compiling import compiles
 
 Engine = Literal["torch", "numba", "numba_bf16", "triton"]
 

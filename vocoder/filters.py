@@ -42,7 +42,8 @@ from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.pitch_contour import HIGHEST, LOWEST, peak_offset, resolves_pitch
 from wordless.audio.spectrogram import LogMel
 from wordless.base.arrays import DoubleArray, FloatArray
-from wordless.base.machine import exact, one_thread
+from wordless.base.devices import exact
+from wordless.base.threads import one_thread
 
 LEAST_WEIGHT = 0.1  # limit for the last samples, which only the fading end of one window covers
 

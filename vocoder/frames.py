@@ -41,8 +41,9 @@ from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.pitch_contour import LOWEST
 from wordless.audio.spectrogram import amplify
 from wordless.base.arrays import DoubleArray, IntArray
-from wordless.base.machine import exact, one_thread
+from wordless.base.devices import exact
 from wordless.base.messages import InputError
+from wordless.base.threads import one_thread
 
 CENTRE = 7.0  # binary logarithm of 128 Hz: a voice in the middle of those that are tracked
 WINDOW_SECONDS = 0.02  # in which a recording's phase is sought: two periods at 100 Hz

@@ -35,8 +35,9 @@ from vocoder.frames import WINDOW_SECONDS, HarmonicVoice, frequencies, lags, mea
 from vocoder.vocoder_options import PITCH_INPUTS, TAPS, VOICE_INPUTS, EngineChoice, Sampling
 from vocoder.wavenet import UNKNOWN_GROUP, WaveNet, mu_law_decode, silence
 from wordless.audio.pitch_contour import LOWEST
-from wordless.base.machine import copy_to, exact, one_thread
+from wordless.base.devices import copy_to, exact
 from wordless.base.messages import InputError
+from wordless.base.threads import one_thread
 
 SECONDS = 0.5
 STEPS_PER_WINDOW = 4  # windows overlap by three quarters

@@ -1,19 +1,18 @@
 """The synthesis methods that codes become: everything that commands, stages, figures and pages know about each of them.
 
-To add a kind, add it to `SYNTHESIS_METHODS`. This module imports PyTorch within functions only: commands check their
-options and pages are drawn without it.
+To add a kind, add it to `SYNTHESIS_METHODS`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from torch import Tensor
+from torch import Tensor
 
-    from tokenizer.codes import CodeDecoder, Codes
+from tokenizer.codes import CodeDecoder, Codes
+from vocoder.unlearned import griffin_lim, harmonics
 
 
 class Stream(Protocol):
@@ -32,14 +31,14 @@ class SynthesisMethod:
     explanation: str  # a sentence of the report: how codes become this sound
     caveat: str = ""  # sentences of the report: how to read figures of this sound
     marker: str  # of matplotlib
-    import_stream: Callable[[], Stream] | None  # gives the function that makes it; None: a run trains a vocoder
+    stream: Stream | None  # makes the sound; None: a run trains a vocoder
     comb: bool = False  # whether its sound may pass the filter and the pitch comb, which plays the codes' pitch
     version: int = 1  # part of the keys of stored sound: raise it when the same codes sound otherwise
 
     @property
     def learned(self) -> bool:
         """Whether the kind needs the vocoder that a run has trained."""
-        return self.import_stream is None
+        return self.stream is None
 
     @property
     def heading(self) -> str:
@@ -47,24 +46,12 @@ class SynthesisMethod:
         return self.title[0].upper() + self.title[1:]
 
 
-def _griffin_lim() -> Stream:
-    from vocoder.unlearned import griffin_lim
-
-    return griffin_lim
-
-
-def _harmonics() -> Stream:
-    from vocoder.unlearned import harmonics
-
-    return harmonics
-
-
 GRIFFIN_LIM = SynthesisMethod(
     key="griffin_lim",
     title="Griffin-Lim",
     explanation="Griffin-Lim estimates a sound with the spectrum of the codes.",
     marker="o",
-    import_stream=_griffin_lim,
+    stream=griffin_lim,
     version=2,
 )
 HARMONICS = SynthesisMethod(
@@ -75,7 +62,7 @@ HARMONICS = SynthesisMethod(
     caveat="What harmonics + comb reaches, WaveNet's input, the filter and the comb reach without a network: the "
     "difference between the two is the network's part.",
     marker="^",
-    import_stream=_harmonics,
+    stream=harmonics,
     comb=True,
 )
 WAVENET = SynthesisMethod(
@@ -83,7 +70,7 @@ WAVENET = SynthesisMethod(
     title="WaveNet",
     explanation="WaveNet generates the samples.",
     marker="D",
-    import_stream=None,
+    stream=None,
     comb=True,
     version=4,
 )

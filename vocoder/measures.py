@@ -23,7 +23,7 @@ from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.spectrogram import LogMel
 from wordless.audio.waveform import Waveform
 from wordless.base.arrays import DoubleArray, FloatArray
-from wordless.base.machine import compiling, importing
+from wordless.base.compiling import compiling, importing
 from wordless.base.messages import InputError
 
 DECIBELS_PER_NAT = 10 / math.log(10)  # of power

@@ -37,7 +37,8 @@ from torch import Tensor, nn
 from vocoder.vocoder_options import Sampling
 from vocoder.wavenet import WaveNet, filled, matrices, silence
 from wordless.base.arrays import FloatArray, IndexArray
-from wordless.base.machine import call_kernel, kernel, multiplies_bf16
+from wordless.base.compiling import call_kernel, kernel
+from wordless.base.devices import multiplies_bf16
 
 Factors = npt.NDArray[np.float32] | npt.NDArray[np.int32]
 LANES = 16  # float32 in a vector of 512 bits; where vectors are shorter, the compiler takes several

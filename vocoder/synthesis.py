@@ -32,8 +32,8 @@ class SignalProcessingBaseline:
     """
 
     def __init__(self, kind: SynthesisMethod, *, voice: VoiceHead | None = None) -> None:
-        assert kind.import_stream is not None, "a learned kind needs a vocoder"
-        self.kind, self.make, self.voice = kind, kind.import_stream(), voice
+        assert kind.stream is not None, "a learned kind needs a vocoder"
+        self.kind, self.make, self.voice = kind, kind.stream, voice
 
     def decode_batch(
         self,

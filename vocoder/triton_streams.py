@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from vocoder.vocoder_options import Sampling
 from vocoder.wavenet import WaveNet, filled, matrices, silence
-from wordless.base.machine import copy_to
+from wordless.base.devices import copy_to
 
 # Numbers that change from launch to launch; Triton would otherwise compile anew for multiples of 16, and for 1.
 CHANGING = ["clips", "frames", "time", "first", "last", "stored", "temperature"]

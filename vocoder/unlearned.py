@@ -31,7 +31,7 @@ from vocoder.frames import (
     voice_bands,
 )
 from wordless.audio.audio_options import SpectrogramConfig
-from wordless.base.machine import exact
+from wordless.base.devices import exact
 
 BLOCK_FRAMES = 2048  # 20 s at hops of 10 ms; shorter sounds are one block
 DRAWN_TOGETHER = 16  # PyTorch draws normal values in groups of 16; parts of a draw must be cut there

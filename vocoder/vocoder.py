@@ -41,7 +41,7 @@ from wordless.audio.pitch_contour import resolves_pitch
 from wordless.audio.reading import Samples, as_waveform, resampled
 from wordless.audio.waveform import Waveform, skip_samples
 from wordless.base.arrays import IntArray
-from wordless.base.machine import require_device
+from wordless.base.devices import require_device
 from wordless.base.messages import InputError, OldModelError, require
 from wordless.base.saved_models import VOCODER, WEIGHTS, load_network, model_folder, read_header, reading, write_model
 

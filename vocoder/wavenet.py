@@ -32,9 +32,10 @@ from torch.nn.functional import pad
 
 from vocoder.frames import harmonics, periods_back
 from vocoder.vocoder_options import HARMONICS, LEVELS, TAPS, VOICE_INPUTS, Sampling, WaveNetConfig
-from wordless.base.machine import copy_to, one_thread
+from wordless.base.devices import copy_to
 from wordless.base.messages import counted, escape_markdown
 from wordless.base.saved_models import model_card
+from wordless.base.threads import one_thread
 
 
 def mu_law_encode(samples: Tensor, *, levels: int = LEVELS) -> Tensor:

@@ -74,7 +74,7 @@ _PLACE = Path(__file__).parents[1]  # of all packages
 
 def _import(name: str) -> object:
     if name == "__version__":
-        value: object = import_module("wordless.base.machine").installed_version()
+        value: object = import_module("wordless.base.versions").installed_version()
     elif name in _HOMES:
         value = getattr(_home(_HOMES[name]), name)
     else:

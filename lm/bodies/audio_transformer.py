@@ -44,7 +44,7 @@ from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, load_
 from lm.bodies.network_sizes import AudioTransformerConfig, Variant
 from lm.probing.vectors import Frames
 from wordless.audio.padding import inside
-from wordless.base.machine import copy_to
+from wordless.base.devices import copy_to
 
 
 def pool_pairs(states: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:

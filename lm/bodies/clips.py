@@ -36,7 +36,7 @@ from wordless.audio.reading import resample_blocks
 from wordless.audio.spectrogram import warp
 from wordless.base.arrays import IndexArray
 from wordless.base.coverage import Passages
-from wordless.base.machine import Batch, copy_to
+from wordless.base.devices import Batch, copy_to
 from wordless.base.seeds import MAX_SEED
 
 FrameArray = npt.NDArray[np.float16 | np.float32 | np.int16 | np.int32]

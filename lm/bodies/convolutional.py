@@ -33,7 +33,7 @@ from wordless.audio.padding import inside, join_groups
 from wordless.audio.spectrogram import LogMel, frame_statistics, view_log_mel
 from wordless.audio.views import View
 from wordless.base.arrays import FloatArray
-from wordless.base.machine import copy_to
+from wordless.base.devices import copy_to
 from wordless.base.messages import InputError
 
 PIECE_FRAMES = 1024  # frames of a recording that are read at a time

@@ -52,7 +52,7 @@ from lm.bodies.network_sizes import AugmentationConfig, ClipBatchConfig, SoundGP
 from lm.probing.vectors import Frames
 from lm.tokens import UNCOUNTED, CodeBatch
 from tokenizer.codes import soft_assignments
-from tokenizer.fitting import fit_codebook, nearest
+from tokenizer.kmeans import fit_codebook, nearest
 from tokenizer.tokenizer import Tokenizer
 from tokenizer.tokenizer_options import Readout
 from wordless.audio.audio_options import SpectrogramConfig
@@ -60,7 +60,7 @@ from wordless.audio.spectrogram import at_reference, frame_statistics, warp
 from wordless.base.arrays import FloatArray, IndexArray, IntArray
 from wordless.base.causal_transformer import create_causal_transformer, full_rows, layer_states, not_compiled
 from wordless.base.coverage import Passages
-from wordless.base.machine import copy_to, fast_products
+from wordless.base.devices import copy_to, fast_products
 from wordless.base.messages import InputError
 from wordless.base.options import build
 from wordless.base.saved_models import CONFIG

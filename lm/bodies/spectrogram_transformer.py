@@ -44,8 +44,8 @@ from lm.probing.vectors import Frames
 from wordless.audio.padding import EQUAL_RATIO, inside, read_by_length
 from wordless.audio.views import View
 from wordless.base.arrays import Array, FloatArray
+from wordless.base.devices import copy_to
 from wordless.base.files import read_json
-from wordless.base.machine import copy_to
 from wordless.base.messages import InputError, require, written
 from wordless.base.options import build
 from wordless.base.saved_models import (

@@ -48,7 +48,7 @@ from wordless.audio.speech_models import (
 )
 from wordless.audio.views import View
 from wordless.base.coverage import Passages
-from wordless.base.machine import Batch, copy_to
+from wordless.base.devices import Batch, copy_to
 from wordless.base.saved_models import hugging_face_hash, learned_labels
 from wordless.base.seeds import MAX_SEED
 

@@ -32,7 +32,7 @@ import torch
 from scipy.linalg import LinAlgError, cho_factor, cho_solve, lstsq
 
 from wordless.base.arrays import Array, BoolArray, DoubleArray, FloatArray, IndexArray
-from wordless.base.machine import limit_pools
+from wordless.base.threads import limit_pools
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -39,8 +39,8 @@ from torch import Tensor
 from lm.lm_options import PARTS, POOLINGS, Means, Pooling
 from tokenizer.codes import Codes, SoftCodes
 from wordless.base.arrays import Array, FloatArray, Floats, IndexArray
+from wordless.base.devices import copy_to
 from wordless.base.files import aside
-from wordless.base.machine import copy_to
 from wordless.base.messages import InputError, counted, first_line
 
 STEPS_AT_ONCE = 4096  # of soft codes, which take a number for each code of the codebook

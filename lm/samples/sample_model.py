@@ -52,9 +52,10 @@ from vocoder.wavenet import WaveNet, companded_scale, draw_levels, mu_law_decode
 from wordless.audio.waveform import Waveform
 from wordless.base.causal_transformer import create_causal_transformer, full_rows
 from wordless.base.coverage import Passages
-from wordless.base.machine import Batch, copy_to, exact, one_thread
+from wordless.base.devices import Batch, copy_to, exact
 from wordless.base.messages import InputError, require, samples_to_generate
 from wordless.base.saved_models import ModelKind, load_network, model_card, reading, write_model
+from wordless.base.threads import one_thread
 
 if TYPE_CHECKING:
     from fairseq2.models.transformer import TransformerEmbeddingFrontend

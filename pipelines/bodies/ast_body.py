@@ -5,20 +5,28 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from lm.bodies import spectrogram_transformer as of
+from lm.bodies.body import WEIGHTS_OPTION, Source
 from lm.bodies.network_sizes import AstConfig, AugmentationConfig, ClipBatchConfig, WaveformBatchConfig
+from lm.bodies.spectrogram_transformer import AstBody, ast_source, require_weights
 from lm.finetuning import HeadConfig
 from pipelines.bodies.network_options import LABELLED, RANDOM, BodyOptions, ClipTraining, NetworkSettings, RunPart
+from pipelines.bodies.networks import (
+    VALIDATION_FRAMES,
+    AugmentedInputs,
+    LabelTraining,
+    Network,
+    layer_reader,
+    measured_statistics,
+)
 from pipelines.methods.method import CURVES, Line, Method, untrained
+from pipelines.stages.features import ClipReading
+from pipelines.store.store import Entry, other_options
+from wordless.audio.views import View
 from wordless.base.options import option
+from wordless.base.saved_models import hugging_face_hash
 from wordless.training import FitConfig, LargeFitConfig
-
-if TYPE_CHECKING:
-    from lm.bodies.body import Source
-    from pipelines.bodies.networks import AugmentedInputs, Network
-    from pipelines.stages.features import ClipReading
-    from pipelines.store.store import Entry
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,8 +53,6 @@ class AstOptions(BodyOptions):
 
     def open(self, run: Mapping[str, Path]) -> Source:
         """Describe AST with the weights of a local Hugging Face folder of an AST, DeiT or ViT, or with random ones."""
-        from lm.bodies.body import WEIGHTS_OPTION
-        from lm.bodies.spectrogram_transformer import AstBody, ast_source
 
         folder = None if self.weights == RANDOM else Path(self.weights).expanduser()
         weights = None if folder is None else str(folder)
@@ -75,7 +81,6 @@ class AstSettings(ClipTraining, NetworkSettings):
         return () if self.model.weights is None else (Path(self.model.weights).expanduser(),)
 
     def require_weights(self, sample_rate: int) -> None:
-        from lm.bodies.spectrogram_transformer import require_weights
 
         if self.model.weights is not None:
             require_weights(Path(self.model.weights), self.model.size)
@@ -86,17 +91,6 @@ class AstSettings(ClipTraining, NetworkSettings):
         Without AST's own weights, filter banks are normalised by the training clips. Pieces of ``patches`` patches do
         not attend to each other.
         """
-        from lm.bodies import spectrogram_transformer as of
-        from pipelines.bodies.networks import (
-            VALIDATION_FRAMES,
-            LabelTraining,
-            Network,
-            layer_reader,
-            measured_statistics,
-        )
-        from pipelines.store.store import other_options
-        from wordless.audio.views import View
-        from wordless.base.saved_models import hugging_face_hash
 
         config, sizes, seed = self.model, other_options(self.model, "weights"), self.fit.seed
         folder = None if config.weights is None else Path(config.weights)

@@ -6,12 +6,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 import numpy as np
 from safetensors.numpy import load_file
 
+from lm.bodies.audio_transformer import AudioTransformerBody
+from lm.bodies.body import Body, Source
+from lm.bodies.clips import augment_waveforms
 from lm.bodies.network_sizes import AudioTransformerConfig, Variant, WaveformAugmentationConfig
+from lm.finetuned import FineTunedModel
 from lm.finetuning import HeadConfig
 from pipelines.bodies.network_options import (
     RANDOM,
@@ -21,18 +25,16 @@ from pipelines.bodies.network_options import (
     WaveformBodyOptions,
     WaveformTraining,
 )
+from pipelines.bodies.networks import VALIDATION_SECONDS, LabelTraining, Network, layer_reader
 from pipelines.methods.method import CURVES, Line, Method, PictureRecord, untrained
+from pipelines.stages.features import ClipReading
+from pipelines.store.store import Entry
 from wordless.base.arrays import DoubleArray, Floats, IndexArray
+from wordless.base.files import file_hash
 from wordless.base.messages import InputError
 from wordless.base.options import option
 from wordless.base.saved_models import WEIGHTS
 from wordless.training import FitConfig, LargeFitConfig
-
-if TYPE_CHECKING:
-    from lm.bodies.body import Body, Source
-    from pipelines.bodies.networks import Network
-    from pipelines.stages.features import ClipReading
-    from pipelines.store.store import Entry
 
 NAME, TITLE = "audio_transformer", "Audio Transformer"
 LEARNED = Method(name=NAME, kind="supervised", title=TITLE, untrained=f"random_{NAME}", training=NAME,
@@ -57,11 +59,6 @@ class AudioTransformerOptions(WaveformBodyOptions):
 
     def open(self, run: Mapping[str, Path]) -> Source:
         """Describe the model of a run, of the folder of a model that was trained on labels, or of the options."""
-        from lm.bodies.audio_transformer import AudioTransformerBody
-        from lm.bodies.body import Source
-        from lm.bodies.clips import augment_waveforms
-        from lm.finetuned import FineTunedModel
-        from wordless.base.files import file_hash
 
         folder = None if self.weights == RANDOM else run.get(NAME, Path(self.weights).expanduser())
         body: Body = AudioTransformerBody(audio_transformer=self.model, sample_rate=self.sample_rate)
@@ -106,10 +103,6 @@ class AudioTransformerSettings(WaveformTraining, HeadTraining, NetworkSettings):
 
     def network(self, reading: ClipReading, method: Method, sample: Entry | None) -> Network:
         """Describe the Audio Transformer of waveforms (Verma and Berger, 2021): see `lm.bodies.audio_transformer`."""
-        from lm.bodies.audio_transformer import AudioTransformerBody
-        from lm.bodies.body import Source
-        from lm.bodies.clips import augment_waveforms
-        from pipelines.bodies.networks import VALIDATION_SECONDS, LabelTraining, Network, layer_reader
 
         rate, seed = reading.audio.sample_rate, self.fit.seed
         model = replace(self.model, variant=VARIANTS.get(method.name, self.model.variant))

@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from lm.bodies.convolutional import ConvBody
 from lm.bodies.network_sizes import AugmentationConfig, ClipBatchConfig, ContrastConfig, ConvEncoderConfig
 from pipelines.bodies.network_options import (
-    FEATURES_OF_BODIES,
     LABELLED,
     PLAIN,
     HeadTraining,
     LogMelTraining,
     NetworkSettings,
 )
+from pipelines.bodies.networks import VALIDATION_FRAMES, LabelTraining, Network, augmented, layer_reader
 from pipelines.methods.method import CURVES, FEW, Line, Method, untrained
+from pipelines.stages.features import ClipReading
+from pipelines.store.store import Entry, other_options
 from tokenizer.tokenizer_options import InputAugmentationConfig
 from wordless.base.options import option
 from wordless.training import FitConfig
-
-if TYPE_CHECKING:
-    from pipelines.bodies.networks import Network
-    from pipelines.stages.features import ClipReading
-    from pipelines.store.store import Entry
-
 
 CONTRAST = ContrastConfig(temperature=0.3)
 
@@ -47,7 +43,7 @@ class BaselineSettings(NetworkSettings):
     inputs = "log_mel"
     methods = (
         Method(name="simclr", kind="self_supervised", title="SimCLR", untrained="random_conv",
-               features=f"{FEATURES_OF_BODIES}:simclr_layers", training="baselines.simclr", input="log_mel",
+               features="simclr", training="baselines.simclr", input="log_mel",
                loss="nats per view, among all of its batch", target="another copy of the clip",
                line=Line(marker="s"), places=FEW),
         Method(name="supervised", kind="supervised", title="supervised CNN", untrained="random_conv",
@@ -69,9 +65,6 @@ class BaselineSettings(NetworkSettings):
         self, reading: ClipReading, method: Method, sample: Entry | None, *, simclr: Entry | None = None
     ) -> Network:
         """Describe the encoder of log-mel, with the weights of SimCLR if there are any."""
-        from lm.bodies.convolutional import ConvBody
-        from pipelines.bodies.networks import VALIDATION_FRAMES, LabelTraining, Network, augmented, layer_reader
-        from pipelines.store.store import other_options
 
         own, body = self.supervised, ConvBody(encoder=self.encoder, audio=reading.audio)
         weights = simclr or f"random {self.seed}"

@@ -1,7 +1,4 @@
-"""Options that several bodies have: of their training in a run, and of ``wordless finetune``.
-
-PyTorch is imported inside functions only, because options are refused before its import.
-"""
+"""Options that several bodies have: of their training in a run, and of ``wordless finetune``."""
 
 from __future__ import annotations
 
@@ -9,27 +6,24 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, cast
+from typing import Any, ClassVar, Final, Literal, cast
 
 import numpy as np
 
+from lm.bodies.body import Source
 from lm.bodies.network_sizes import AugmentationConfig, ClipBatchConfig, WaveformAugmentationConfig, WaveformBatchConfig
 from lm.finetuning import FrozenLayers, HeadConfig
+from pipelines.bodies.networks import Network
 from pipelines.methods.method import BodySettings, Method
+from pipelines.stages.features import ClipReading
 from pipelines.stages.stage_options import TrainingSettings
+from pipelines.store.store import Entry
 from tokenizer.tokenizer_options import InputAugmentationConfig
 from wordless.base.arrays import DoubleArray
 from wordless.base.messages import InputError
 from wordless.base.options import Options, option
 from wordless.training import LargeFitConfig
 
-if TYPE_CHECKING:
-    from lm.bodies.body import Source
-    from pipelines.bodies.networks import Network
-    from pipelines.stages.features import ClipReading
-    from pipelines.store.store import Entry
-
-FEATURES_OF_BODIES = "pipelines.bodies.features_of_bodies"  # its functions make features; it imports PyTorch
 BUILT_IN_SECONDS = 1.81  # of a clip of the built-in corpus, on average
 PLAIN = AugmentationConfig()  # random changes of the clips
 # of networks that learn labels

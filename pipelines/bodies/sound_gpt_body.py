@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Final
 
 from lm.bodies.network_sizes import AugmentationConfig, ClipBatchConfig, SoundGPTConfig
-from pipelines.bodies.network_options import FEATURES_OF_BODIES, LogMelTraining
+from pipelines.bodies.network_options import LogMelTraining
 from pipelines.methods.method import FEW, OVER_CODES, WINDOW, BodySettings, Line, Method, untrained
 from wordless.base.options import option
 from wordless.training import FitConfig
 
-MAKE, OF_SOUND = f"{FEATURES_OF_BODIES}:sound_states", f"{FEATURES_OF_BODIES}:sound_gpt_vectors"
+MAKE: Final = "sound_states"
 # Augmentation that does not crop; the codes after a change of speed are those of the same sounds.
 IN_PLACE = AugmentationConfig(
     crop=1.0, speed=0.2, formant=0.2, gain_db=0.0, mix=0.0, noise=0.3, time_masks=2, time_mask=0.1, mel_masks=2
@@ -22,18 +23,18 @@ IN_PLACE = AugmentationConfig(
 class SoundGPTSettings(LogMelTraining, BodySettings):
     methods = (
         Method(name="gpt_sound", kind="self_supervised", title="denoising unit prediction from log-mel",
-               untrained="random_gpt_sound", features=MAKE, of_sound=OF_SOUND, line=Line(marker="X"), places=FEW,
+               untrained="random_gpt_sound", features=MAKE, of_sound=True, line=Line(marker="X"), places=FEW,
                input="log_mel", training="gpt_sound", loss="nats per code", target=WINDOW),
         Method(name="denoising", kind="denoising", title=f"denoising unit prediction {OVER_CODES}",
                untrained="random_denoising",
-               features=MAKE, of_sound=OF_SOUND, line=Line(marker="X"), places=FEW, input="bag_of_codes",
+               features=MAKE, of_sound=True, line=Line(marker="X"), places=FEW, input="bag_of_codes",
                readout="codes", training="gpt_sound", trained_by="gpt_window", loss="nats per code", target=WINDOW),
         Method(name="denoising_patch", kind="denoising", title=f"denoising unit prediction of the patch, {OVER_CODES}",
                untrained="random_denoising", features=MAKE, line=Line(marker="P"), places=FEW, input="bag_of_codes",
                readout="codes", training="gpt_sound", trained_by="gpt_read", loss="nats per code",
                target="the code of the patch just read, unchanged"),
         Method(name="bag_of_targets", kind="codes", title="bag of codes of windows", readout="codes",
-               sound="codes of windows", features=f"{FEATURES_OF_BODIES}:bag_of_targets",
+               sound="codes of windows", features="bag_of_targets",
                line=Line(marker="s", filled=False, dashes="--"), input="bag_of_codes"),
         untrained("gpt_sound", "denoising unit prediction from log-mel", marker="d", reads="log_mel", features=MAKE),
         replace(untrained("denoising", f"denoising unit prediction {OVER_CODES}", marker="d", filled=True,

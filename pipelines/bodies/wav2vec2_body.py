@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import Final, cast
 
+from lm.bodies.body import Source
+from lm.bodies.clips import augment_waveforms
 from lm.bodies.network_sizes import (
     MASKING,
     MaskConfig,
@@ -16,31 +18,29 @@ from lm.bodies.network_sizes import (
     WaveformAugmentationConfig,
     WaveformBatchConfig,
 )
+from lm.bodies.wav2vec2 import Wav2vec2Body, speech_source, transformers_config
 from lm.finetuning import HeadConfig
 from pipelines.bodies.network_options import (
-    FEATURES_OF_BODIES,
     RANDOM,
     RUN,
     SIZES,
     WaveformBodyOptions,
     WaveformTraining,
 )
+from pipelines.bodies.networks import VALIDATION_SECONDS, LabelTraining, Network, layer_reader
 from pipelines.methods.method import CURVES, FEW, BodySettings, Line, Method, untrained
+from pipelines.stages.features import ClipReading
 from pipelines.stages.stage_options import SPEECH_FEATURES
+from tokenizer.speech_layer import ChosenLayer
 from wordless.audio.audio_options import Convolutions
+from wordless.audio.speech_models import SpeechModel
 from wordless.base.messages import InputError, require
 from wordless.base.options import option
 from wordless.training import FitConfig, LargeFitConfig
 
-if TYPE_CHECKING:
-    from lm.bodies.body import Source
-    from pipelines.bodies.networks import Network
-    from pipelines.stages.features import ClipReading
-    from tokenizer.speech_layer import ChosenLayer
-    from wordless.audio.speech_models import SpeechModel
-
 OPTION = "wav2vec2.weights"
-MAKE, TARGETS = f"{FEATURES_OF_BODIES}:speech_features", TargetConfig()
+MAKE: Final = "speech_model"
+TARGETS = TargetConfig()
 PROJECTED = 256  # width to which heads of speech models project the mean over time, as in transformers
 
 
@@ -76,10 +76,6 @@ class Wav2vec2Options(WaveformBodyOptions):
 
     def open(self, run: Mapping[str, Path]) -> Source:
         """Describe the model of a run, of a local Hugging Face folder, or of the options."""
-        from lm.bodies.body import Source
-        from lm.bodies.clips import augment_waveforms
-        from lm.bodies.wav2vec2 import Wav2vec2Body, speech_source, transformers_config
-        from wordless.audio.speech_models import SpeechModel
 
         change = partial(augment_waveforms, config=self.augmentation)
         if self.weights != RANDOM:
@@ -138,13 +134,11 @@ class Wav2vec2Settings(BodySettings):
 
     @property
     def described(self) -> SpeechModel:
-        from wordless.audio.speech_models import SpeechModel
 
         return SpeechModel.of_folder(self.folder, option=OPTION)
 
     def chosen_layer(self, wanted: int | None) -> ChosenLayer:
         """Return a layer of the model in the folder of weights, by default the middle one; refuse one that is not."""
-        from tokenizer.speech_layer import ChosenLayer
 
         if self.weights is None:
             rule = f"{SPEECH_FEATURES} reads a speech model: name its folder, such as {OPTION}=runs/x/wav2vec2"
@@ -157,8 +151,6 @@ class Wav2vec2Settings(BodySettings):
 
     def network(self, reading: ClipReading, pretrained: Source) -> Network:
         """Describe a pre-trained speech model; one that heard no clip of the corpus gives all folds the same entry."""
-        from lm.bodies.wav2vec2 import Wav2vec2Body
-        from pipelines.bodies.networks import VALIDATION_SECONDS, LabelTraining, Network, layer_reader
 
         own, rate, body = self.finetuning, reading.audio.sample_rate, cast(Wav2vec2Body, pretrained.body)
         return Network(

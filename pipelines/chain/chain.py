@@ -14,39 +14,25 @@ from typing import Any
 
 import torch
 
-from lm.probing.task import ProbeTask
 from lm.probing.vectors import read_features
+from pipelines.chain.evaluator import create_evaluator
 from pipelines.chain.forecast import expected_costs
+from pipelines.chain.method_vectors import features_of
 from pipelines.chain.study import Study, rate_prefix
-from pipelines.extras.table import imported
-from pipelines.extras.work import works
-from pipelines.methods.method import Method
-from pipelines.methods.methods_table import EVALUATOR, METHODS
+from pipelines.extras.work_table import works
+from pipelines.methods.methods_table import METHODS
 from pipelines.results.run_record import FoldSeed
 from pipelines.settings.run_settings import RunSettings
 from pipelines.stages import codebooks
 from pipelines.stages.decoders import code_decoder
 from pipelines.stages.features import (
-    FRAMES,
-    CodedViews,
-    UntrainedGPT,
-    VectorFile,
-    bottleneck_features,
-    code_features,
     codes,
-    frame_features,
-    gpt_features,
-    log_mel_features,
-    own_features,
     training_views,
 )
 from pipelines.stages.language_model import CodesAndViews, language_model, rate_language_model
 from pipelines.stages.listening import (
-    PROBED,
-    Evaluator,
     Playback,
     choose_clips,
-    create_probe_evaluator,
     decode_clips,
     label_task,
     listening,
@@ -58,18 +44,17 @@ from pipelines.stages.probing import probed, require_probeable, scored
 from pipelines.stages.stage_options import TokenizerSettings
 from pipelines.stages.stored_arrays import waveforms
 from pipelines.stages.voices import CodedIn, vocoder
-from pipelines.store.inputs_and_outputs import keep_claimed
+from pipelines.store.claims import keep_claimed
 from pipelines.store.run_progress import RunProgress, read_forecast, roughly
 from pipelines.store.stage import Plan, Session, open_plan
 from pipelines.store.store import Entry, some_options
 from pipelines.store.stored_features import natural
 from pipelines.store.tracking import Say, Tracking
-from tokenizer.encoder import Encoder
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.views import Views
-from wordless.base.machine import limited_threads
 from wordless.base.messages import InputError, counted
 from wordless.base.progress import Terminal
+from wordless.base.threads import limited_threads
 from wordless.training.fit import Gang
 
 Parts = Mapping[FoldSeed, tuple[Clips, RunSettings]]  # the divided recordings, and the options, moved to the seed
@@ -303,55 +288,6 @@ def compare_methods(study: Study) -> None:
         study.add(scored(session, manifest, config, head, network, noises=noise), f"probed_{head}")
 
 
-MakeFeatures = Callable[[Study, Method], Entry]
-
-
-def features_of(study: Study, method: Method) -> Entry:
-    """Make the features of a method, with the models that it trains."""
-    if method.file is not None:
-        names = [clip.name for clip in study.manifest.clips]
-        return own_features(study.session, method.name, names, VectorFile(method.file))
-    make: MakeFeatures = imported(method.features)
-    return make(study, method)
-
-
-# Features of methods, which rows of the table name (`Method.features`).
-def bag(study: Study, method: Method) -> Entry:
-    coded = study.coded_at(method.rate) if method.rate else study.codes_of(method)
-    return code_features(study.session, coded, of=method.name)
-
-
-def states(study: Study, method: Method) -> Entry:
-    """Pool the states of the language model of a rate, or of the run's GPT."""
-    coded = study.coded_up_to(method.rate) if method.rate else study.codes_of(method)
-    model = study.entries[f"{rate_prefix(method.rate)}lm" if method.rate else "lm"]
-    return gpt_features(
-        study.session, coded, model, states=study.settings.compare.reading_of(method).states, of=method.name
-    )
-
-
-def untrained_states(study: Study, method: Method) -> Entry:
-    own, states = study.settings.lm, study.settings.compare.reading_of(method).states
-    if method.rate:
-        own = own.divided(len(study.by_rate))[method.rate - 1]
-    coded = study.coded_up_to(method.rate) if method.rate else study.codes_of(method)
-    untrained = UntrainedGPT(gpt=own.gpt, seed=own.fit.seed, look_ahead=own.look_ahead)
-    return gpt_features(study.session, coded, untrained, states=states, of=method.name)
-
-
-def log_mel(study: Study, method: Method) -> Entry:
-    return log_mel_features(study, study.entries["tokenizer"])
-
-
-def bottleneck(study: Study, method: Method) -> Entry:
-    return bottleneck_features(study, study.entries["tokenizer"], study.autoencoder.key)
-
-
-def frames(study: Study, method: Method) -> Entry:
-    """Pool MFCC or chroma."""
-    return frame_features(study, FRAMES[method.name](study.audio), method=method.name)
-
-
 def make_sounds(study: Study) -> None:
     """Train the vocoder, and make sounds to listen to, and the figures of a larger number of clips."""
     session, manifest, settings, entries = study.session, study.manifest, study.settings, study.entries
@@ -384,21 +320,3 @@ def make_sounds(study: Study) -> None:
     ):
         evaluator = create_evaluator(study, task)
         study.add(recognise_labels(session, evaluator, decoded, entries["listening"], task.classes))
-
-
-def create_evaluator(study: Study, task: ProbeTask) -> Evaluator:
-    """Return the classifier of labels, of clips as they are; a comparison may have made its entries."""
-    name, session, tokens = study.settings.listening.evaluator, study.session, study.entries["tokenizer"]
-    if name not in PROBED:
-        of_network: Callable[[Study, Method, ProbeTask], Evaluator] = imported(EVALUATOR)
-        return of_network(study, METHODS[name], task)
-    method, _ = PROBED[name]
-    if name == "codes":
-        features = code_features(session, CodedViews(codes=study.entries["codes"]))
-    else:
-        features = log_mel_features(study.plain, tokens)
-    probe = probed(session, study.manifest, study.settings.probe, method, {method: features})
-    study.add_for_evaluator(features, f"{method}_features")
-    study.add_for_evaluator(probe, f"probed_{method}")
-    encoder = Encoder(folder=tokens.place, root=study.manifest.root, device=str(session.gang.device))
-    return create_probe_evaluator(name, encoder, probe)

@@ -15,28 +15,28 @@ import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from ctypes import CDLL
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import accumulate
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from traceback import walk_tb
-from typing import NoReturn
+from typing import Any, NoReturn
 
+import hydra
 from hydra import initialize_config_module, version
 from hydra._internal.utils import _run_hydra, get_args_parser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
+from pipelines.commandline.broken_library import broken_library
 from pipelines.commandline.command_options import (
     HYDRA,
+    NO_FOLDER,
     Index,
-    compose,
     explain,
     group_by_section,
     index,
-    options_class,
     plain,
     prepare,
     quote,
@@ -45,31 +45,41 @@ from pipelines.commandline.command_options import (
     with_names_of_today,
     written_value,
 )
-from pipelines.commandline.commands import COMMANDS
-from pipelines.extras.table import imported
-from pipelines.store.inputs_and_outputs import CLAIMED, claims
+from pipelines.store.claims import CLAIMED, claims
+from wordless.base.devices import NO_DEVICE
 from wordless.base.files import NO_LOCKS, NO_PERMISSION, NO_SPACE, WRITE_ERRORS, causes, existing, is_full, os_number
-from wordless.base.machine import (
-    NO_DEVICE,
-    end_with_parent,
-    is_started_by_another,
-    is_under_torchrun,
-    large_imports,
-    rank,
-)
-from wordless.base.messages import MOST_CHARACTERS, InputError, escape, suggestion
+from wordless.base.messages import InputError, escape, suggestion
 from wordless.base.options import build, leaves
+from wordless.base.processes import end_with_parent, is_started_by_another, is_under_torchrun, rank
 
 Task = Callable[[dict[str, object]], None]
 FULL_ERROR = "HYDRA_FULL_ERROR"  # Hydra's own variable: "1" asks for tracebacks
 SECONDS_TO_BE_ENDED = 5.0  # torchrun looks after its processes ten times a second
 
 
-def command(name: str, task: Task) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """A command: its options, what it refuses before it works, and its work."""
+
+    name: str
+    purpose: str
+    options: type  # the dataclass of its options
+    # Gets the options, refuses those that cannot be followed, and returns the arguments of `job`; without a job it does
+    # everything.
+    check: Callable[[Any], Any]
+    job: Callable[..., object] | None = None
+    completes: bool = False  # whether `check` gets the composed config, some of whose values follow from others
+    meant: tuple[str, ...] = ()  # words that people try for the command
+    # switch -> option; if the option has no "=", the next word is its value
+    switches: Mapping[str, str] = field(default_factory=dict)
+    folders: Mapping[str, object] = field(default_factory=lambda: NO_FOLDER)  # of Hydra: the folder of a run, callbacks
+
+
+def command(own: Command, task: Task) -> None:
     """Compose the options of a command by the words of ``sys.argv``, and pass the config to ``task``."""
     open_streams()
-    register(name)
-    known = index(name)
+    name, known = own.name, index(own.options)
+    register(name, own.options, own.folders)
     full = os.environ.get(FULL_ERROR) == "1"  # before Hydra is told to raise
 
     def job(config: DictConfig) -> None:
@@ -91,7 +101,7 @@ def command(name: str, task: Task) -> None:
         try:
             here = require_current_folder()
             if request := help_request(sys.argv[1:]):
-                print(command_help(name, *request), flush=True)
+                print(command_help(own, *request), flush=True)
                 return
             elsewhere = [f"hydra.{mode}.dir={folder}" for mode in ("run", "sweep")] if folder else []
             arguments = prepare([*sys.argv[1:], *elsewhere], known)
@@ -109,12 +119,18 @@ def require_current_folder() -> Path:
         raise InputError("the current folder is deleted; go to another one (cd), and call the command again") from None
 
 
-def start(name: str) -> None:
-    """Run a command of the table with the words of ``sys.argv``."""
+def start(own: Command) -> None:
+    """Run a command with the words of ``sys.argv``."""
     # Pages are drawn to files. A notebook hands on the backend of its own display, which this installation may lack.
     os.environ["MPLBACKEND"] = "agg"
-    sys.argv[1:] = without_switches(sys.argv[1:], COMMANDS[name].switches)
-    command(name, partial(perform, name))
+    sys.argv[1:] = without_switches(sys.argv[1:], own.switches)
+    command(own, partial(perform, own))
+
+
+def compose(own: Command, overrides: Sequence[str] = (), *, return_hydra_config: bool = False) -> DictConfig:
+    """Compose the config of a command; Hydra must be initialised with the package ``conf``."""
+    register(own.name, own.options, own.folders)
+    return hydra.compose(own.name, overrides=list(overrides), return_hydra_config=return_hydra_config)
 
 
 def without_switches(words: Sequence[str], switches: Mapping[str, str]) -> list[str]:
@@ -132,20 +148,13 @@ def without_switches(words: Sequence[str], switches: Mapping[str, str]) -> list[
     return found
 
 
-def perform(name: str, config: dict[str, object]) -> None:
-    """Check the config of a command, then import its job and call it; mistakes are told before the slow imports."""
-    own = COMMANDS[name]
+def perform(own: Command, config: dict[str, object]) -> None:
+    """Check the config of a command, and do its work."""
     if config.get("device") == "cuda":
         require_driver()
-    if own.check:
-        arguments = imported(own.check)(config)
-    else:
-        kind = options_class(name)
-        arguments = imported(f"{kind.__module__}:{name}")(build(kind, config, name=""))
-    if own.job:
-        with large_imports():
-            job = imported(own.job)
-        job(*arguments)
+    arguments = own.check(config if own.completes else build(own.options, config, name=""))
+    if own.job is not None:
+        own.job(*arguments)
 
 
 def open_streams() -> None:
@@ -270,10 +279,10 @@ def help_request(words: Sequence[str]) -> tuple[str, list[str]] | None:
     return None
 
 
-def command_help(name: str, topic: str, words: Sequence[str]) -> str:
+def command_help(own: Command, topic: str, words: Sequence[str]) -> str:
     """Write the help of a command about a topic, with the values that command-line ``words`` give."""
-    known, values = _composed(name, words)
-    often: Sequence[str] = getattr(options_class(name), "often", ())
+    known, values = _composed(own, words)
+    often: Sequence[str] = getattr(own.options, "often", ())
     if topic and topic != ALL:
         names = [option for option in values if f"{option}.".startswith(f"{topic}.")]
         if not names and topic not in known.groups:
@@ -281,15 +290,15 @@ def command_help(name: str, topic: str, words: Sequence[str]) -> str:
             similar = suggestion(topic, parts | {*known.groups})
             raise InputError(f"--help {topic}: there is no such group or option; {similar}")
         return "\n".join([*_sections(names, known, values), *_choices({topic} & {*known.groups}, known), FOOTER])
-    usage = f"usage: wordless {name} {'[group=choice ...] ' if known.groups else ''}[name=value ...]"
-    begin = [f"wordless {name}: {COMMANDS[name].purpose}", "", usage, ""]
+    usage = f"usage: wordless {own.name} {'[group=choice ...] ' if known.groups else ''}[name=value ...]"
+    begin = [f"wordless {own.name}: {own.purpose}", "", usage, ""]
     if often and topic != ALL:
         top = [option for option in values if "." not in option]
         first = [option.partition(".")[0] for option in values if "." in option]
         groups = [name for name in dict.fromkeys([*first, *known.groups]) if name != HYDRA]
         body = ["Options of the whole command", *_rows(known, values, top), ""]
         body += ["Options used most", *_rows(known, values, often), ""]
-        body += [f"Groups: wordless {name} --help GROUP shows the options of a group, --help {ALL} every option"]
+        body += [f"Groups: wordless {own.name} --help GROUP shows the options of a group, --help {ALL} every option"]
         chosen = {}
         for key, group in known.groups.items():
             others = [choice for choice in group.choices if choice != group.chosen]
@@ -302,23 +311,24 @@ def command_help(name: str, topic: str, words: Sequence[str]) -> str:
     return "\n".join([*begin, *body, *notes, FOOTER])
 
 
-def _composed(name: str, words: Sequence[str]) -> tuple[Index, dict[str, str]]:
+def _composed(own: Command, words: Sequence[str]) -> tuple[Index, dict[str, str]]:
     """Return the options of a command with the choices that were made, and the value of each option."""
-    known = index(name)
+    known = index(own.options)
     arguments = prepare(words, known)
     with initialize_config_module("conf", version_base="1.3"):
         folder = arguments.config_dir and f"file://{Path(arguments.config_dir).absolute()}"
         searched = [f"hydra.searchpath=[{quote(folder)}]"] if folder else []  # as --config-dir says
-        config = compose(name, overrides=[*searched, *arguments.overrides], return_hydra_config=True)
+        config = compose(own, [*searched, *arguments.overrides], return_hydra_config=True)
     made = config.hydra.runtime.choices
     known = replace(known, groups={key: replace(group, chosen=str(made[key])) for key, group in known.groups.items()})
     for group in known.groups.values():
-        if own := group.variants.get(group.chosen):
-            known = replace(known, options=known.options | own.options, sections=known.sections | own.sections)
-    hydra = {key: OmegaConf.select(config, key) for key in known.options if key.startswith(f"{HYDRA}.")}
+        if variant := group.variants.get(group.chosen):
+            options, sections = known.options | variant.options, known.sections | variant.sections
+            known = replace(known, options=options, sections=sections)
+    of_hydra = {key: OmegaConf.select(config, key) for key in known.options if key.startswith(f"{HYDRA}.")}
     with open_dict(config):
         del config[HYDRA]
-    values = {**dict(leaves(plain(config))), **hydra}
+    values = {**dict(leaves(plain(config))), **of_hydra}
     return known, {key: written_value(value) for key, value in values.items()}
 
 
@@ -364,28 +374,10 @@ def _table(rows: Iterable[tuple[str, str, str]]) -> Iterator[str]:
 
 
 # our own top-level packages, and the script of a user
-OURS = frozenset({"wordless", "tokenizer", "lm", "vocoder", "pipelines", "conf", "__main__", "__mp_main__", ""})
-
-
-def broken_library(error: BaseException) -> InputError | None:
-    """Describe the library whose import raised the error or one of its causes; None if no import of a library did."""
-    for each in causes(error):
-        frames = [frame for frame, _ in walk_tb(each.__traceback__) if frame.f_code.co_name == "<module>"]
-        imported = [frame.f_globals.get("__name__", "") for frame in frames]
-        names = [(each.name or "") if isinstance(each, ImportError) else "", *imported]  # the innermost is the last
-        libraries = [library for name in names if (library := str(name).partition(".")[0]) not in OURS]
-        if libraries:
-            reason = " ".join(f"{type(each).__name__}: {each}".split())
-            problem = f"the library {libraries[-1]} cannot be imported ({reason[:MOST_CHARACTERS]})"
-            remedy = "install it again; wordless doctor looks at the installation"
-            if isinstance(each, MemoryError) or os_number(each) == errno.ENOMEM or "failed to map segment" in reason:
-                remedy = "give this shell more address space (ulimit -v), or the machine or container more memory"
-            return InputError(problem, remedy=remedy)
-    return None
 
 
 def require_driver() -> None:
-    """Refuse ``device=cuda`` where no driver of a GPU is installed, before PyTorch is imported, which takes seconds."""
+    """Refuse ``device=cuda`` where no driver of a GPU is installed."""
     with suppress(OSError):
         CDLL("libcuda.so.1")
         return

@@ -26,7 +26,6 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, cast, get_args, get_origin, get_type_hints
 
-import hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
@@ -38,9 +37,8 @@ from omegaconf.errors import GrammarParseError, OmegaConfBaseException
 from omegaconf.grammar_parser import parse
 
 import conf
-from pipelines.commandline.commands import COMMANDS
-from pipelines.extras.table import extras, imported
-from wordless.base.machine import rank
+from pipelines.extras.table import extras
+from pipelines.settings.run_settings import RunSettings, with_choices
 from wordless.base.messages import InputError, first_line, suggestion, written
 from wordless.base.options import (
     FORMER_VALUES,
@@ -53,6 +51,7 @@ from wordless.base.options import (
     field_choices,
     require_in_range,
 )
+from wordless.base.processes import rank
 from wordless.base.seeds import MAX_SEED
 
 FOLDER = Path(str(conf.__file__)).parent
@@ -145,19 +144,10 @@ def _is_text(kind: object) -> bool:
 
 
 @cache
-def index(command: str) -> Index:
-    """Return the options of ``wordless <command>``; none if it is no command."""
-    if command not in COMMANDS:
-        return Index()
-    found = index_of(options_class(command))
-    return replace(found, options=found.options | HYDRA_FOLDERS) if command == "run" else found
-
-
-@cache
-def options_class(command: str) -> type:
-    """Import the dataclass with the options of a command."""
-    cls: type = imported(COMMANDS[command].options)
-    return cls
+def index(cls: type) -> Index:
+    """Read the options of a command from its dataclass; those of `RunSettings` are followed by folders of Hydra's."""
+    found = index_of(cls)
+    return replace(found, options=found.options | HYDRA_FOLDERS) if cls is RunSettings else found
 
 
 @cache
@@ -408,14 +398,13 @@ def presets(group: str) -> Iterator[tuple[str, str]]:
         yield path.stem, " ".join(notes)
 
 
-def completed(command: str, config: Mapping[str, object]) -> dict[str, Any]:
-    """Check the values of a composed config, once, and return a copy with those that follow from others."""
-    from pipelines.settings.run_settings import (
-        with_choices,  # and with it pandas, which most commands need not wait for
-    )
+def completed(cls: type, config: Mapping[str, object]) -> dict[str, Any]:
+    """Check the values of the composed config of a command, once, and return a copy with those that follow from others.
 
+    ``cls`` is the dataclass of the command's options.
+    """
     refuse_overwritten(config)
-    require_values(config, index(command))
+    require_values(config, index(cls))
     return with_choices(config)
 
 
@@ -564,46 +553,22 @@ def _is_ambiguous(text: str) -> bool:
 CHOOSING = ("baselines", "experiment")
 QUIET = [{"override hydra/job_logging": "none"}, {"override hydra/hydra_logging": "none"}]
 NO_FOLDER = {"output_subdir": None, "run": {"dir": "."}}
-FOLDERS = {
-    "run": {"dir": f"runs/{TIME}"},
-    "sweep": {
-        "dir": f"multirun/{TIME}",
-        # The folder of a job has the name of its values, such as seed=1. OmegaConf takes no number for a key.
-        "subdir": "${oc.select:'hydra.callbacks.sweep.folders[${hydra.job.num}]'}",
-    },
-    "job": {"chdir": False},
-    "callbacks": {
-        # keeps other runs from writing into this run's folder
-        "folder": {"_target_": "pipelines.commandline.run_folders.ClaimedFolder"},
-        # writes sweep.html and sweep.csv, which compare the jobs of a sweep
-        "sweep": {"_target_": "pipelines.jobs.sweep_runs.SweepPage", "folders": []},
-    },
-}
 
 
-def register(command: str) -> None:
-    """Make the config of a command known to Hydra, and the choices of each group."""
-    if command not in COMMANDS:
-        return
-    store, known = ConfigStore.instance(), index(command)
-    values = nested([each for name, each in known.options.items() if not name.startswith(f"{HYDRA}.")])
+def register(name: str, cls: type, folders: Mapping[str, object] = NO_FOLDER) -> None:
+    """Make the config of a command known to Hydra, the choices of each group, and the folders that Hydra makes."""
+    store, known = ConfigStore.instance(), index(cls)
+    values = nested([each for key, each in known.options.items() if not key.startswith(f"{HYDRA}.")])
     empty = dict[str, object]()  # keeps the order of the groups in the config
-    for name, group in known.groups.items():
-        if (own := values.pop(name, None)) is not None:
-            empty[name] = {}
-        choices = {choice: nested(each.options.values())[name] for choice, each in group.variants.items()}
+    for key, group in known.groups.items():
+        if (own := values.pop(key, None)) is not None:
+            empty[key] = {}
+        choices = {choice: nested(each.options.values())[key] for choice, each in group.variants.items()}
         for choice, node in choices.items() or ([(group.chosen, own)] if own is not None else []):
-            store.store(choice, node, group=name)
-    order = sorted(known.groups, key=lambda name: CHOOSING.index(name) if name in CHOOSING else -1)
-    chosen = [{name: known.groups[name].chosen} for name in order]
-    folders = FOLDERS if command == "run" else NO_FOLDER
-    store.store(command, {"defaults": ["_self_", *chosen, *QUIET], **values, **empty, "hydra": folders})
-
-
-def compose(command: str, overrides: Sequence[str] = (), *, return_hydra_config: bool = False) -> DictConfig:
-    """Compose the config of a command; Hydra must be initialised with the package ``conf``."""
-    register(command)
-    return hydra.compose(command, overrides=list(overrides), return_hydra_config=return_hydra_config)
+            store.store(choice, node, group=key)
+    order = sorted(known.groups, key=lambda key: CHOOSING.index(key) if key in CHOOSING else -1)
+    chosen = [{key: known.groups[key].chosen} for key in order]
+    store.store(name, {"defaults": ["_self_", *chosen, *QUIET], **values, **empty, "hydra": folders})
 
 
 AMBIGUOUS = re.compile(r"Ambiguous value for argument '(.*)'$", re.MULTILINE)  # several values without a sweep

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from operator import attrgetter
 from pathlib import Path
 
-from pipelines.store.inputs_and_outputs import ModelOptions, WorkerOptions, new_folder
+from pipelines.store.outputs import new_folder
+from pipelines.store.shared_options import ModelOptions, WorkerOptions
 from pipelines.store.store import StoreOptions
 from wordless.audio.decoding import length_of
 from wordless.audio.recordings.annotation_formats import Event
 from wordless.audio.recordings.annotation_kinds import KINDS
-from wordless.audio.recordings.corpus import AnnotationOptions
+from wordless.audio.recordings.corpus_config import AnnotationOptions
 from wordless.audio.recordings.manifest import Clips, writable
 from wordless.base.files import write_aside
 from wordless.base.messages import InputError, listed

@@ -25,10 +25,12 @@ from omegaconf import DictConfig, OmegaConf, read_write
 
 from pipelines.commandline.command import mendable, os_problem
 from pipelines.commandline.command_options import command_line, index, parse_values, quote, spell, today
-from pipelines.store.inputs_and_outputs import NOTES, RESULTS, RUN_LOCK, SWEEP_LOCK, claim, is_held
+from pipelines.settings.run_settings import RunSettings
+from pipelines.store.claims import NOTES, RUN_LOCK, SWEEP_LOCK, claim, is_held
+from pipelines.store.run_parts import RESULTS
 from wordless.base.files import find_object, write_aside
-from wordless.base.machine import rank
 from wordless.base.messages import InputError, escape_values
+from wordless.base.processes import rank
 from wordless.base.progress import append_line
 
 LATEST: Final = "latest"  # a link beside run folders to the run that finished last
@@ -192,7 +194,7 @@ def _set_own_options(config: DictConfig) -> list[str]:
 def ending_the_command(config: DictConfig) -> Iterator[None]:
     """End the command on an error: Hydra turns all errors of a callback but ``SystemExit`` into warnings."""
     try:
-        with mendable("run", index("run"), config, full=False):
+        with mendable("run", index(RunSettings), config, full=False):
             yield
     except Exception:
         traceback.print_exc()

@@ -1,81 +1,28 @@
 """The table of the extras of ``wordless run``. The core knows no extra by name: it reads this table.
 
-An extra is a folder beside this file and a line of `EXTRAS`; who deletes both has deleted the extra.
+An extra is a folder beside this file, a line of `EXTRAS`, and one of `pipelines.extras.work_table.WORKS`. Who deletes
+the folder, and the lines of both files that name it, has deleted the extra.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from functools import cache
-from importlib import import_module
-from typing import Any, ClassVar, Literal
+from collections.abc import Iterable, Mapping
 
-from wordless.audio.audio_options import SpectrogramConfig
-from wordless.base.options import Options
+from pipelines.extras.codes import EXTRA as CODES
+from pipelines.extras.extra import Extra
+from pipelines.extras.next_sample import EXTRA as NEXT_SAMPLE
+from pipelines.extras.rates import EXTRA as RATES
+from pipelines.extras.speech_judges import EXTRA as SPEECH_JUDGES
+from pipelines.extras.zerospeech import EXTRA as ZEROSPEECH
 
-# "rates": language models of several rates; "evaluator": a classifier of labels; "test clips" are not for models alone
-Need = Literal["codes", "lm", "rates", "evaluator", "test clips"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class NoOptions(Options):
-    """Of an extra without options."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Extra:
-    """What the command line, and whoever reads a run, must know of an extra, without a slow import."""
-
-    own_seeds: ClassVar[tuple[str, ...]] = ()  # none: all follow that of the run
-
-    name: str  # of its stage, its group of options and its section of ``results.json``
-    options: type[Options] = NoOptions
-    explanation: str  # of the group of options
-    preset: str = ""  # the choice of the group that has the defaults, if conf/ has others
-    of_report: bool = False  # whether it joins each run of one training that has a report
-    typed: Mapping[str, tuple[object, str]] = field(default_factory=dict)  # as `RunSettings.typed`
-    needs: tuple[Need, ...] = ()
-    seeded: bool = False  # whether its seeds move with those of a run with several seeds
-    fill: Callable[[dict[str, Any], SpectrogramConfig], None] | None = None  # sets options that follow from a front end
-    voices: str = ""  # its option with the number of voices of the built-in corpus that it keeps from training
-    # Of all options of a run that names no stages: "" joins it, other words say why not, None: there is no question.
-    joins: Callable[[Mapping[str, Any]], str | None] = lambda values: None
-    costs: Mapping[str, float] = field(default_factory=dict)  # its stages -> seconds of a core, for the forecast
-    parts: Mapping[str, str] = field(default_factory=dict)  # folder of a run -> name of the entry that is copied there
-    page: str = ""  # template of its section of the report, below this folder; the name is its anchor
-    link: str = ""  # to it
-    late: bool = False  # whether it stands behind the sounds and the tokenizer
-    sentences: str = ""  # template of `headline` or `opening`, `summary` and `tiles`, for page and terminal
-    # its figures -> unit, title ("": the name), and title of the number of clips that have it, as `Measure`
-    measures: Mapping[str, tuple[str, str] | tuple[str, str, str]] = field(default_factory=dict)
-    names: Mapping[str, str] = field(default_factory=dict)  # its other names in ``results.json`` -> in words
-
-    @property
-    def reads_codes(self) -> bool:
-        return "codes" in self.needs
-
-
-EXTRAS = {  # name -> module:NAME of its `Extra`, and of its `pipelines.extras.work.Work`, imported when chosen
-    "codes": ("pipelines.extras.codes:EXTRA", "pipelines.extras.codes.code_table:WORK"),
-    "zerospeech": ("pipelines.extras.zerospeech:EXTRA", "pipelines.extras.zerospeech.word_tests:WORK"),
-    "rates": ("pipelines.extras.rates:EXTRA", "pipelines.extras.rates.continuations:WORK"),
-    "next_sample": ("pipelines.extras.next_sample:EXTRA", "pipelines.extras.next_sample.samples:WORK"),
-    "speech_judges": ("pipelines.extras.speech_judges:EXTRA", "pipelines.extras.speech_judges.opinions:WORK"),
+EXTRAS: Mapping[str, Extra] = {
+    "codes": CODES,
+    "zerospeech": ZEROSPEECH,
+    "rates": RATES,
+    "next_sample": NEXT_SAMPLE,
+    "speech_judges": SPEECH_JUDGES,
 }
-
-
-@cache
-def _extra(name: str) -> Extra:
-    found: Extra = imported(EXTRAS[name][0])
-    return found
 
 
 def extras(names: Iterable[object] = EXTRAS) -> tuple[Extra, ...]:
     """Return the extras among names, in the order of the table."""
     wanted = {*names}
-    return tuple(_extra(name) for name in EXTRAS if name in wanted)
-
-
-def imported(named: str) -> Any:
-    """Import what ``module:name`` names, in this table, that of the commands or that of the methods."""
-    module, _, name = named.partition(":")
-    return getattr(import_module(module), name)
+    return tuple(extra for name, extra in EXTRAS.items() if name in wanted)

@@ -1,23 +1,17 @@
 """What an extra does in a run."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from pipelines.extras.table import EXTRAS, imported
-
-if TYPE_CHECKING:
-    from pipelines.chain.study import Study
-    from pipelines.pages.charts import Chart
-    from pipelines.pages.players import Sound
-    from pipelines.results.run_record import Made, Results, Row, Section
-    from pipelines.settings.run_settings import RunSettings
-    from pipelines.store.stage import Session
-    from pipelines.store.store import Entry
-    from wordless.audio.recordings.manifest import Clips
+from pipelines.chain.study import Study
+from pipelines.pages.charts import Chart
+from pipelines.pages.players import Sound
+from pipelines.results.run_record import Made, Results, Row, Section
+from pipelines.settings.run_settings import RunSettings
+from pipelines.store.stage import Session
+from pipelines.store.store import Entry
+from wordless.audio.recordings.manifest import Clips
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,9 +25,3 @@ class Work:
     # entries of the first fold and seed, when all are made
     sounds: Callable[[Results], Iterable[Sound]] = lambda results: ()  # of its section of the report
     charts: Callable[[Path, Results], Iterable[Chart]] = lambda folder, results: ()
-
-
-def works(names: Iterable[object]) -> Iterator[Work]:
-    """Import what the extras among names do."""
-    wanted = {*names}
-    return (imported(work) for name, (_, work) in EXTRAS.items() if name in wanted)

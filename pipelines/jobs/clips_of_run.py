@@ -19,7 +19,8 @@ from pipelines.methods.methods_table import METHODS
 from pipelines.settings.run_settings import EMBEDDED, EMBEDDED_SOURCE, CorpusCommand, RunSettings
 from pipelines.stages.language_model import gpt_hash
 from pipelines.stages.voices import UNIVERSAL, is_shipped, saved_vocoder
-from pipelines.store.inputs_and_outputs import LM, RESULTS, TOKENS, VOICE, start_folder
+from pipelines.store.run_parts import RESULTS
+from pipelines.store.start_models import LM, TOKENS, VOICE, start_folder
 from pipelines.store.store import MADE, SYNTHESISED, Store, some_options
 from pipelines.store.stored_features import GPT
 from wordless.audio.audio_options import Channel, SpectrogramConfig
@@ -27,8 +28,6 @@ from wordless.audio.recordings import manifest
 from wordless.audio.recordings.account import Account, Item
 from wordless.audio.recordings.corpus import (
     CONFLICTING,
-    CorpusConfig,
-    Making,
     band_notices,
     build_manifest,
     find_recordings,
@@ -37,6 +36,7 @@ from wordless.audio.recordings.corpus import (
     resolved,
     upsampling_notices,
 )
+from wordless.audio.recordings.corpus_config import CorpusConfig, Making
 from wordless.audio.recordings.description import match_pattern
 from wordless.audio.recordings.folders import expand_home, require_folder
 from wordless.audio.recordings.inspection import inspect

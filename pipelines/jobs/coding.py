@@ -22,7 +22,7 @@ from lm.language_tests import Score, score
 from lm.model import LanguageModel
 from pipelines.commandline.recording_options import InputOptions, write_annotations
 from pipelines.recordings import EncodeConfig, ScoreConfig, TableOptions, submitted_name
-from pipelines.store.inputs_and_outputs import new_file, new_folder
+from pipelines.store.outputs import new_file, new_folder
 from pipelines.store.stage import Run, Session, stage
 from pipelines.store.store import Entry, Store, StoreConfig, StoreOptions, note_finished, write_json
 from tokenizer.codes import require_same_codebook
@@ -48,9 +48,10 @@ from wordless.audio.recordings.manifest import (
 )
 from wordless.audio.waveform import Part
 from wordless.base.arrays import FloatArray, write_table
+from wordless.base.devices import choose_device
 from wordless.base.files import aside, copy_file, list_hash, stamp_text, write_aside
-from wordless.base.machine import LOCAL, EngineConfig, choose_device
 from wordless.base.messages import InputError, counted, escape
+from wordless.base.pools import LOCAL, EngineConfig
 from wordless.base.progress import Terminal
 from wordless.training.fit import Gang
 

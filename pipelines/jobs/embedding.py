@@ -20,10 +20,10 @@ from pipelines.jobs.clips_of_run import MANIFEST, find_corpus, overlap_notices, 
 from pipelines.jobs.coding import WarningsSummary, empty_bands, list_rejected, tell_account
 from pipelines.methods.methods_table import METHODS, SIMILARITIES, name_read_as, name_today, reads_sound, renamed_notice
 from pipelines.pages.phrasing import methods_table, sentences
+from pipelines.probe_run import ProbeRunConfig
 from pipelines.recordings import ALL, EmbedConfig
 from pipelines.results.probes import PREDICTIONS, Probes, side_by_side_probes, write_predictions
 from pipelines.results.run_record import Results, read_results, recorded_options
-from pipelines.run import ProbeRunConfig
 from pipelines.settings.run_settings import ReadingConfig, choose_workers
 from pipelines.stages.features import (
     BAG_OF_CODES,
@@ -37,7 +37,7 @@ from pipelines.stages.features import (
     log_mel_features,
 )
 from pipelines.stages.probing import probed, require_probeable
-from pipelines.store.inputs_and_outputs import RESULTS, part_of
+from pipelines.store.run_parts import RESULTS, part_of
 from pipelines.store.stage import Session
 from pipelines.store.store import Entry, Store, write_json
 from pipelines.store.stored_features import (
@@ -57,10 +57,11 @@ from wordless.audio.recordings.corpus import build_manifest
 from wordless.audio.recordings.inspection import InspectionConfig, inspect
 from wordless.audio.recordings.manifest import ACCOUNT, Clips, Rejected, read_manifest, write_account
 from wordless.base.arrays import FloatArray
+from wordless.base.devices import choose_device
 from wordless.base.files import NO_PERMISSION, file_hash, list_hash, write_aside
-from wordless.base.machine import LOCAL, choose_device
 from wordless.base.messages import InputError, counted, named, require, within
 from wordless.base.options import build, match_choice, name_in_keys
+from wordless.base.pools import LOCAL
 from wordless.base.progress import Terminal
 from wordless.base.saved_models import CONFIG, WEIGHTS
 from wordless.base.saved_models import PROBE as PROBE_KIND

@@ -23,7 +23,8 @@ from pipelines.jobs.seen_recordings import ALL_RECORDINGS, Seen, seen_among
 from pipelines.jobs.sound_probe import KeptProbes, SoundProbe, SoundView
 from pipelines.pages.page_of_places import Answer, AudioBudget, write_predictions_page
 from pipelines.recordings import PredictConfig
-from pipelines.store.inputs_and_outputs import is_finetuned, new_file
+from pipelines.store.outputs import new_file
+from pipelines.store.run_parts import is_finetuned
 from wordless.audio.audio_options import Channel
 from wordless.audio.decoding import Recording
 from wordless.audio.recordings.annotation_formats import Event
@@ -32,7 +33,7 @@ from wordless.audio.recordings.inspection import measure
 from wordless.audio.recordings.manifest import Clip, Clips, Rejected
 from wordless.audio.waveform import Waveform
 from wordless.base.arrays import Array, FloatArray, write_table
-from wordless.base.machine import choose_device
+from wordless.base.devices import choose_device
 from wordless.base.messages import counted, escape
 from wordless.base.progress import Terminal
 

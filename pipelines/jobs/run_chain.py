@@ -17,12 +17,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import torch
+from hydra.core.hydra_config import HydraConfig
 
 from lm.probing.probe import FittedProbe, VectorRecipe
 from lm.probing.task import require_labels
 from pipelines.chain.chain import make_folds
-from pipelines.commandline.command_options import command_line
-from pipelines.commandline.run_folders import LOG, SWEEP_WORDS, link_latest
+from pipelines.commandline.command_options import command_line, completed
+from pipelines.commandline.run_folders import LOG, SWEEP_WORDS, link_latest, logged
 from pipelines.extras.table import extras
 from pipelines.jobs.clips_of_run import (
     MANIFEST,
@@ -40,8 +42,10 @@ from pipelines.jobs.clips_of_run import (
 )
 from pipelines.jobs.run_rules import run_settings
 from pipelines.jobs.sound_probe import MADE_BY, KeptMethod, KeptProbes
+from pipelines.jobs.sweep_runs import going_on
 from pipelines.methods.methods_table import BODIES, name_read_as, renamed_notice
 from pipelines.pages.phrasing import LATEX, methods_latex, methods_table, sentences, summary
+from pipelines.pages.report import report_pictures, write_report
 from pipelines.pages.runs_table import RUNS
 from pipelines.results.probes import PREDICTIONS, probes_of_run, write_predictions
 from pipelines.results.results import gross_pitch_error_clips, write_results
@@ -54,11 +58,18 @@ from pipelines.results.run_record import (
     read_results,
     values_by_name,
 )
-from pipelines.settings.run_settings import EMBEDDED, RunSettings, choose_workers, usual_stages
+from pipelines.settings.run_settings import (
+    EMBEDDED,
+    RunSettings,
+    choose_workers,
+    corpus_options,
+    require_recordings,
+    usual_stages,
+)
 from pipelines.stages.codebooks import wants_pitch
 from pipelines.stages.features import BAG_OF_CODES
 from pipelines.stages.listening import LISTENING, wav_name
-from pipelines.store.inputs_and_outputs import REPORT, RESULTS
+from pipelines.store.run_parts import REPORT, RESULTS
 from pipelines.store.run_progress import RunProgress
 from pipelines.store.stage import Session
 from pipelines.store.store import CURVE, ENTRY, Entry, Store
@@ -74,13 +85,24 @@ from wordless.audio.recordings.manifest import (
     write_rejected,
 )
 from wordless.audio.recordings.splits import UNDIVIDED
+from wordless.base.devices import choose_device
 from wordless.base.files import copy_file, replace_folder, write_aside
-from wordless.base.machine import choose_device, cores, installed_version, library_versions, use_threads
 from wordless.base.messages import InputError, counted, listed
 from wordless.base.progress import Terminal
 from wordless.base.saved_models import CONFIG
 from wordless.base.saved_models import PROBE as KIND
+from wordless.base.threads import cores, use_threads
+from wordless.base.versions import installed_version, library_versions
 from wordless.training.fit import Gang, open_gang, with_precision
+
+
+def run(config: dict[str, Any]) -> None:
+    """Run the chain that a composed config describes, in the folder that Hydra has made."""
+    folder = Path(HydraConfig.get().runtime.output_dir)
+    with going_on(), logged(folder):
+        config = completed(RunSettings, config)
+        require_recordings(corpus_options(config), in_folds=bool(config["compare"]["folds"]))
+        run_chain(config, folder)
 
 
 def run_chain(config: dict[str, object], folder: Path) -> None:
@@ -140,8 +162,6 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
             source = provenance(command_line("run"), config, gang, models)
             write_run_folder(session, corpus, unlabelled, settings, made, source)
             if session.tracking is not None and session.tracking.names:
-                from pipelines.pages.report import report_pictures  # matplotlib takes its time to import
-
                 files = [path for path in (folder / name for name in FILES) if path.is_file()]
                 values = values_by_name(read_results(folder)["figures"])
                 session.tracking.conclude(values, files, report_pictures(folder))
@@ -241,8 +261,6 @@ def write_run_folder(
         terminal.say(f"          {line}")
     terminal.say(f"results   {folder / RESULTS}")
     if "report" in settings.stages:
-        from pipelines.pages.report import write_report  # matplotlib takes its time to import
-
         report = write_report(folder)
         terminal.record(str(report))
         print(report, flush=True)
@@ -308,7 +326,6 @@ CHECKOUT = Path(__file__).parents[2]
 
 def provenance(command: str, config: Mapping[str, object], gang: Gang, entries: Mapping[str, Entry]) -> Section:
     """Describe software, machine and options of a run, none of which enters the store; ``entries`` hold the models."""
-    import torch  # options are checked before it is loaded
 
     name = torch.cuda.get_device_name(gang.device) if gang.device.type == "cuda" else platform.machine()
     return {

@@ -7,7 +7,7 @@ from typing import Any
 
 from pipelines.bodies.sound_gpt_body import MAKE as SOUND_STATES
 from pipelines.extras.table import extras
-from pipelines.extras.work import works
+from pipelines.extras.work_table import works
 from pipelines.methods.methods_table import METHODS
 from pipelines.settings.run_settings import (
     EMBEDDED,
@@ -15,6 +15,7 @@ from pipelines.settings.run_settings import (
     LEVEL_NEEDS,
     RunSettings,
     of_trainings,
+    require_one_training,
     with_embedded_corpus,
 )
 from pipelines.settings.steps import fill_in_steps
@@ -22,7 +23,7 @@ from pipelines.stages.codebooks import require_same_tokenizer
 from pipelines.stages.language_model import require_same_gpt
 from pipelines.stages.stage_options import SPEECH_FEATURES, STEPS_FROM_SHIPPED
 from pipelines.stages.voices import NONE, UNIVERSAL, is_shipped, require_same_voice, saved_vocoder, shipped_voice
-from pipelines.store.inputs_and_outputs import LM, TOKENS
+from pipelines.store.start_models import LM, TOKENS
 from pipelines.store.tracking import require_trackers
 from tokenizer.tokenizer import TokenizerConfig
 from vocoder.vocoder_options import WaveNetConfig
@@ -177,14 +178,6 @@ def _contradictions(settings: RunSettings) -> Iterator[str]:
             f"corpus.label_type={settings.corpus.label_type}, but probes and evaluators predict classes: leave them "
             "out (stages=[tokenizer,lm,report]), and learn such labels with wordless finetune"
         )
-
-
-def require_one_training(stage: str, settings: RunSettings, remedy: str) -> None:
-    """Refuse several folds or seeds for a stage."""
-    folds = f"compare.folds is {settings.compare.folds}" if settings.compare.folds else ""
-    if several := " and ".join(filter(None, (folds, f"seeds is {settings.seeds}" if settings.seeds > 1 else ""))):
-        problem = f"{several}, which trains all several times, and the stage {stage} is of one training"
-        raise InputError(f"{problem}: {remedy}")
 
 
 def _require_speech_layer(settings: RunSettings) -> None:

@@ -19,7 +19,7 @@ import torch
 from lm.model import LanguageModel, layer_features
 from lm.probing.probe import FittedProbe, ProbeDescription, VectorRecipe
 from lm.probing.vectors import ALL_POOLINGS, average, bags_of_codes
-from pipelines.extras.table import imported
+from pipelines.chain.method_vectors import OF_SOUND
 from pipelines.methods.methods_table import (
     BAG_OF_SIMILARITIES,
     METHODS,
@@ -53,8 +53,6 @@ from wordless.base.saved_models import CONFIG, PROBE
 LIST = "methods.json"  # in the folder of the probes
 AUTO = "auto"
 SOUNDS_AT_ONCE = 32
-# folder of the model in a run, views, front end, recipe -> vectors (views, dim) by layer and pooling
-VectorsOfSound = Callable[..., dict[str, FloatArray]]
 # method -> the folder of a run that makes its vectors, and the method whose vectors may stand beside them
 MADE_BY: Mapping[str, tuple[str, str]] = {
     "log_mel": ("tokenizer", ""),
@@ -228,8 +226,8 @@ class SoundProbe:
             return stacked_rows(of_view[method](view, poolings=[pooling]) for view in views)
         own = method_of(method)
         if own.of_sound:
-            vectors_of: VectorsOfSound = imported(own.of_sound)
-            found = vectors_of(
+            assert own.features is not None, "a method whose network is kept says what makes its vectors"
+            found = OF_SOUND[own.features](
                 self.run / own.trained_entry, views, self.audio.absolute, recipe.vectors, device=self.device
             )
             return {f"{method}/{key}": values for key, values in found.items()}

@@ -21,7 +21,8 @@ from lm.model import LanguageModel
 from lm.pitch import WithStreams
 from pipelines.jobs.sound_probe import SoundProbe
 from pipelines.speech import DecodeConfig, GenerateConfig, vocoder_of
-from pipelines.store.inputs_and_outputs import new_folder, part_of
+from pipelines.store.outputs import new_folder
+from pipelines.store.run_parts import part_of
 from pipelines.store.stage import Run, Session, stage
 from pipelines.store.store import Store, note_finished, other_options
 from tokenizer.codes import Codes, CodesFormat, join_codes, require_same_codebook
@@ -36,8 +37,8 @@ from wordless.audio.reading import read
 from wordless.audio.recordings.folders import MAX_PART_BYTES, is_recording
 from wordless.audio.waveform import Waveform, wav_file
 from wordless.base.arrays import DoubleArray, IntArray
+from wordless.base.devices import choose_device
 from wordless.base.files import aside, copy_file, file_hash, mark
-from wordless.base.machine import choose_device
 from wordless.base.messages import InputError, counted
 from wordless.base.progress import Terminal
 from wordless.base.saved_models import CONFIG
@@ -91,7 +92,7 @@ class ModelsOfRun:
     def synthesis(self, kind: SynthesisMethod, voice: str = "", *, seed: int = 0) -> Synthesis:
         """Return the synthesis of a synthesis method; only a learned one has voices, "" for their average."""
         sampling = replace(self.sampling, seed=seed)
-        if kind.import_stream is not None:
+        if kind.stream is not None:
             return Synthesis(SignalProcessingBaseline(kind), self.tokenizer, sampling)
         assert self.vocoder is not None, "kinds has no learned one without a vocoder"
         return Synthesis(self.vocoder, self.tokenizer, replace(sampling, group=voice or None))

@@ -7,7 +7,7 @@ that any launcher may run the jobs, here or elsewhere.
 import shlex
 import sys
 import traceback
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -19,9 +19,10 @@ from hydra.types import RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from pipelines.commandline.command import leave, os_problem
-from pipelines.commandline.command_options import command_line, quote
+from pipelines.commandline.command_options import TIME, command_line, quote
 from pipelines.commandline.run_folders import (
     LOG,
+    ClaimedFolder,
     Job,
     conclude,
     ending_the_command,
@@ -33,9 +34,10 @@ from pipelines.commandline.run_folders import (
     relative,
     sweep_words,
 )
-from pipelines.store.inputs_and_outputs import hold
-from wordless.base.machine import is_under_torchrun, rank
+from pipelines.pages.sweep_page import PAGE, TABLE, reuse, write_sweep
+from pipelines.store.claims import hold
 from wordless.base.messages import InputError, counted, escape
+from wordless.base.processes import is_under_torchrun, rank
 from wordless.base.progress import append_line
 
 SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"  # others choose values as they go
@@ -107,6 +109,29 @@ class SweepPage(Callback):
         return Job(number=number, overrides=overrides, folder="")
 
 
+def place(of: type) -> str:
+    """Return where a class stands, as Hydra reads it."""
+    return f"{of.__module__}.{of.__qualname__}"
+
+
+# What Hydra is told of the folders of runs and sweeps.
+RUN_FOLDERS: Mapping[str, object] = {
+    "run": {"dir": f"runs/{TIME}"},
+    "sweep": {
+        "dir": f"multirun/{TIME}",
+        # The folder of a job has the name of its values, such as seed=1. OmegaConf takes no number for a key.
+        "subdir": "${oc.select:'hydra.callbacks.sweep.folders[${hydra.job.num}]'}",
+    },
+    "job": {"chdir": False},
+    "callbacks": {
+        # keeps other runs from writing into this run's folder
+        "folder": {"_target_": place(ClaimedFolder)},
+        # writes sweep.html and sweep.csv, which compare the jobs of a sweep
+        "sweep": {"_target_": place(SweepPage), "folders": []},
+    },
+}
+
+
 def _pass_on(config: DictConfig, word: str) -> None:
     with read_write(config):
         config.hydra.overrides.hydra.append(word)
@@ -145,7 +170,6 @@ def going_on() -> Iterator[None]:
 
 def finish(sweep: Path, *, command: str, own: Collection[int] | None = None) -> None:
     """Write the page and the table of a sweep; the command fails if a job of its ``own`` failed (None: any job)."""
-    from pipelines.pages.sweep_page import PAGE, TABLE, reuse, write_sweep  # matplotlib takes a second
 
     jobs = read_jobs(sweep)
     runs, failed = write_sweep(sweep, jobs, command=resuming(command, sweep))

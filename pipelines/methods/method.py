@@ -38,6 +38,10 @@ class PictureRecord(TitledRecord, total=False):
     panels: list[LineRecord]
 
 
+FeaturesOf = Literal[
+    "bag", "states", "untrained_states", "log_mel", "bottleneck", "frames",
+    "network", "simclr", "speech_model", "sound_states", "bag_of_targets",
+]  # fmt: skip
 # "own": vectors that the user brings. Charts order and colour methods by kind.
 Kind = Literal["signal", "codes", "denoising", "similarities", "self_supervised", "supervised", "untrained", "own"]
 # Parts of a report that show a few methods only.
@@ -63,12 +67,11 @@ class Line:
 @dataclass(frozen=True, kw_only=True)
 class Method:
     name: str  # in options, keys and results.json
-    # module:function, a `MakeFeatures`; in the facts of a body "": its network makes them, untrained or trained on
-    # labels; of other rows "": the user brings features, or the row is the head of a method
-    features: str = ""
-    # module:function, a `VectorsOfSound`, of the network that the folder of a run keeps under the name of the method;
-    # "": its network is in the store alone, or the method has none
-    of_sound: str = ""
+    # What makes its vectors, by a word of `pipelines.chain.method_vectors`. None, of a method of a body: its network,
+    # untrained or trained on labels; of other rows: nothing, the user brings them or the row is the head of a method.
+    features: FeaturesOf | None = None
+    # whether the folder of a run keeps its network under the name of the method, and new sound gets vectors by it
+    of_sound: bool = False
     body: str = ""  # the group of options of the body whose method it is, from the table of bodies; "": of none
     kind: Kind
     title: str  # in tables, charts and sentences
@@ -154,7 +157,7 @@ class Method:
             untrained=f"plain_{self.untrained}" if self.untrained else "",
             line=Line(marker=marker, dashes=":"),
             places=(),
-            of_sound="",
+            of_sound=False,
             plain=True,
             base=self,
         )
@@ -169,7 +172,7 @@ def untrained(
     reads: str | None = None,
     sound: str = "",
     readout: Readout | None = None,
-    features: str = "",
+    features: FeaturesOf | None = None,
 ) -> Method:
     """Describe the network of a method with random weights; the trained row names it as its `Method.untrained`."""
     return Method(

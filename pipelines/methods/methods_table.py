@@ -1,8 +1,8 @@
 """The tables of bodies and of all methods, which options, probes, results, charts and sentences read.
 
-The tables are read before any option is checked, so they name the functions that make features: they are imported when
-a run needs them. Methods of bodies stand in the files of `pipelines.bodies`. Sentences and charts keep the order of the
-table. Vectors of any other program, the user's own features, are compared under the same protocol.
+`pipelines.chain.method_vectors` has what makes the vectors of a row. Methods of bodies stand in the files of
+`pipelines.bodies`. Sentences and charts keep the order of the table. Vectors of any other program, the user's own
+features, are compared under the same protocol.
 """
 
 import re
@@ -13,18 +13,12 @@ from pathlib import Path
 from pipelines.bodies.ast_body import AstSettings
 from pipelines.bodies.audio_transformer_body import AudioTransformerSettings
 from pipelines.bodies.cnn_body import BaselineSettings
-from pipelines.bodies.network_options import FEATURES_OF_BODIES
 from pipelines.bodies.sound_gpt_body import SoundGPTSettings
 from pipelines.bodies.wav2vec2_body import Wav2vec2Settings
 from pipelines.methods.method import CURVES, FEW, OVER_CODES, BodySettings, Line, Method, Place, untrained
 from tokenizer.tokenizer_options import Readout
 from wordless.base.messages import InputError
 from wordless.base.options import BESIDE, Options, option
-
-# module:function: features of methods that name no function, and the evaluator of labels that is the network of a
-# method
-FEATURES = f"{FEATURES_OF_BODIES}:features_of_network"
-EVALUATOR = f"{FEATURES_OF_BODIES}:network_evaluator"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,12 +38,11 @@ class BodiesOfRun(Options):
 
 BODIES: dict[str, BodySettings] = {field.name: getattr(BodiesOfRun(), field.name) for field in fields(BodiesOfRun)}
 METHODS_OF_BODIES = [
-    replace(method, body=name, features=method.features or FEATURES)
+    replace(method, body=name, features=method.features or "network")
     for name, body in BODIES.items()
     for method in body.methods
 ]
 
-MAKE = "pipelines.chain.chain"
 NEXT = "the next code"  # target
 RATE_MARKERS = ("o", "^", "s", "D")  # of matplotlib, one for each rate that `tokenizer.rates` may have
 
@@ -57,37 +50,37 @@ RATE_MARKERS = ("o", "^", "s", "D")  # of matplotlib, one for each rate that `to
 # Rate 1 is the coarsest. Its language model is a GPT; those of finer rates are upsamplers, which also read the coarser
 # codes.
 BAGS = tuple(
-    Method(name=f"bag_of_rate_{rate}", kind="codes", title=f"bag of codes, rate {rate}", features=f"{MAKE}:bag",
+    Method(name=f"bag_of_rate_{rate}", kind="codes", title=f"bag of codes, rate {rate}", features="bag",
            readout="codes", line=Line(marker=marker, filled=False, dashes="--"), rate=rate)
     for rate, marker in enumerate(RATE_MARKERS, 1)
 )
 STATES = tuple(
     Method(name=f"gpt_of_rate_{rate}", kind="codes", title=f"GPT, rate {rate}", untrained=f"random_gpt_of_rate_{rate}",
-           features=f"{MAKE}:states", readout="codes", line=Line(marker=marker), input=f"bag_of_rate_{rate}",
+           features="states", readout="codes", line=Line(marker=marker), input=f"bag_of_rate_{rate}",
            reads="rates", rate=rate, target=NEXT)
     for rate, marker in enumerate(RATE_MARKERS, 1)
 )
 UNTRAINED_STATES = tuple(
     replace(untrained(f"gpt_of_rate_{rate}", f"GPT, rate {rate}", marker=marker, reads=f"bag_of_rate_{rate}",
-                      readout="codes", features=f"{MAKE}:untrained_states"), rate=rate)
+                      readout="codes", features="untrained_states"), rate=rate)
     for rate, marker in enumerate(RATE_MARKERS, 1)
 )
 _TABLE = (
-    Method(name="gpt", kind="codes", title=f"GPT {OVER_CODES}", untrained="random_gpt", features=f"{MAKE}:states",
+    Method(name="gpt", kind="codes", title=f"GPT {OVER_CODES}", untrained="random_gpt", features="states",
            line=Line(marker="D"), places=FEW, input="bag_of_codes", readout="codes", reads="lm", target=NEXT),
     *(method for method in METHODS_OF_BODIES if method.training),
-    Method(name="bag_of_codes", kind="codes", title="bag of codes", features=f"{MAKE}:bag",
+    Method(name="bag_of_codes", kind="codes", title="bag of codes", features="bag",
            readout="codes", line=Line(filled=False, dashes="--"), places=FEW),
     untrained("gpt", f"GPT {OVER_CODES}", marker="D", reads="bag_of_codes", readout="codes",
-              features=f"{MAKE}:untrained_states"),
+              features="untrained_states"),
     *(method for method in METHODS_OF_BODIES if not method.training),
-    Method(name="log_mel", kind="signal", title="log-mel", features=f"{MAKE}:log_mel",
+    Method(name="log_mel", kind="signal", title="log-mel", features="log_mel",
            line=Line(marker="X", filled=False, dashes=":"), places=CURVES),
-    Method(name="bottleneck", kind="signal", title="bottleneck", features=f"{MAKE}:bottleneck",
+    Method(name="bottleneck", kind="signal", title="bottleneck", features="bottleneck",
            line=Line(marker="v", dashes=":")),
-    Method(name="mfcc", kind="signal", title="MFCC", features=f"{MAKE}:frames",
+    Method(name="mfcc", kind="signal", title="MFCC", features="frames",
            line=Line(marker="p", filled=False, dashes="-."), places=CURVES),
-    Method(name="chroma", kind="signal", title="chroma", features=f"{MAKE}:frames",
+    Method(name="chroma", kind="signal", title="chroma", features="frames",
            line=Line(marker="h", filled=False, dashes="--"), places=CURVES),
     *STATES,
     *UNTRAINED_STATES,
@@ -115,7 +108,7 @@ def _reading_similarities(method: Method, marker: str) -> Method:
         places=CURVES if method.places else (),
         readout="similarities",
         kept_as=f"{method.name}_similarities" if method.body else "",
-        of_sound="",
+        of_sound=False,
     )
 
 

@@ -34,6 +34,7 @@ Look = dict[str, Any]  # arguments of matplotlib's `plot`
 Interval = Literal["", "band", "bars", "area"]  # area: from 0 to the values, without a line
 WIDTH = 340.0  # CSS pixels
 FONT_SIZE = 10.5  # CSS pixels
+CURVE_HEIGHT = 215  # CSS pixels, of a chart of curves
 LEGEND_LETTERS = 46  # that fit beside each other
 LEGEND_ROW = 15.75  # CSS pixels
 LEGEND_ROWS = 3  # for which a chart of curves has room; each other row makes it higher

@@ -21,7 +21,7 @@ from pipelines.results.run_record import (
     gross_error_file,
     read_arrays,
 )
-from pipelines.store.inputs_and_outputs import RESULTS
+from pipelines.store.run_parts import RESULTS
 from vocoder.kinds import BY_KEY, ORIGINAL, SYNTHESIS_METHODS, WAVENET
 from wordless.audio.levels import Meter, block_samples
 from wordless.audio.waveform import Waveform

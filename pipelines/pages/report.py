@@ -15,11 +15,12 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from pipelines.extras.work import works
+from pipelines.extras.work_table import works
 from pipelines.methods.method import LineRecord, PictureRecord
-from pipelines.methods.methods_table import METHODS, row_of, shown_in
+from pipelines.methods.methods_table import row_of, shown_in
 from pipelines.pages.charts import (
     BLUE,
+    CURVE_HEIGHT,
     GREEN,
     GRID,
     INK,
@@ -53,23 +54,15 @@ from pipelines.pages.players import (
     sounds_among,
     sounds_of,
 )
+from pipelines.pages.training_chart import training_chart
 from pipelines.results.run_record import SOUND, Comparison, Results, Row, read_results, value_of
-from pipelines.store.inputs_and_outputs import REPORT
+from pipelines.store.run_parts import REPORT
 from pipelines.store.stored_features import GPT, WITH_INPUT
 from vocoder.kinds import COMPARED_SYNTHESIS, FROM_RECORDED, SYNTHESIS_METHODS, WAVENET
 from wordless.audio.recordings.manifest import SPLITS
 from wordless.audio.views import WITHOUT_RATIO, Noise
 from wordless.base.files import write_aside
-from wordless.training import TrainingRecord
 
-LOSSES = {
-    "autoencoder": "squared error per value",
-    "code_decoder": "absolute error per value",
-    "lm": "nats per code",
-    "vocoder": "nats per sample",
-    **{name: method.loss for name, method in METHODS.items() if method.training},
-}
-CURVE_HEIGHT = 215  # CSS pixels
 MAX_CODES = 1024  # bars; the outline of a larger codebook looks the same
 
 
@@ -144,26 +137,6 @@ def _usage(counts: Sequence[int]) -> Chart:
     level, across = ("equal use of all codes", even), "codes, the most frequent first"
     panel = Panel(title=title, curves=[bars], across=across, level=level, from_zero=True)
     return curves_chart([panel], name="usage", title=f"Histogram of the {title}", height=CURVE_HEIGHT)
-
-
-def training_chart(
-    of: str, records: Mapping[str, TrainingRecord], unigram_perplexity: float | None = None, *, loss: str = "loss"
-) -> Chart:
-    """Draw training and validation loss by step, a line for each fold, and the steps whose weights were kept."""
-    curves, width = [], 1.8 if len(records) == 1 else 0.9
-    looks = {"training": look(ORANGE, line="--", width=width), "validation": look(line="-", width=width)}
-    for index, record in enumerate(records.values()):
-        points = {
-            "training": [(row["step"], row["train_loss"]) for row in record["curve"]],
-            "validation": [(row["step"], row["validation_loss"]) for row in record["curve"]],
-        }
-        points["kept"] = [point for point in points["validation"] if point[0] == record["kept_step"]]
-        for label, each in (looks | {"kept": look(marker="o", size=5)}).items():
-            curves.append(Curve(points=points[label], look=each, label="" if index else label))
-    level = ("code frequencies alone", math.log(unigram_perplexity)) if unigram_perplexity else None
-    panel = Panel(title=LOSSES.get(of, loss), curves=curves, across="step", level=level)
-    title = f"Training curves of the {full_name(of)}"
-    return curves_chart([panel], name=f"curve_{of}", title=title, height=CURVE_HEIGHT)
 
 
 # kind of method -> (name in the legend, look)

@@ -10,7 +10,8 @@ from pipelines.commandline.command_options import HYDRA, index
 from pipelines.commandline.run_folders import ELSEWHERE, JOBS, WORDS, option_of, read_words
 from pipelines.pages.phrasing import full_name, number, percent
 from pipelines.results.run_record import Results, read_results, value_of
-from pipelines.store.inputs_and_outputs import RESULTS, RUN_LOCK, SWEEP_LOCK, is_held
+from pipelines.store.claims import RUN_LOCK, SWEEP_LOCK, is_held
+from pipelines.store.run_parts import RESULTS
 from pipelines.store.run_progress import read_forecast
 from pipelines.store.stored_features import GPT
 from vocoder.kinds import WAVENET

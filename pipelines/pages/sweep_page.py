@@ -51,7 +51,7 @@ from pipelines.results.run_record import (
     read_results,
     where,
 )
-from pipelines.store.inputs_and_outputs import REPORT
+from pipelines.store.run_parts import REPORT
 from pipelines.store.stored_features import GPT
 from vocoder.kinds import CHOICES, ORIGINAL, WAVENET
 from wordless.base.arrays import Floats

@@ -20,7 +20,7 @@ from safetensors.numpy import load_file
 
 from pipelines.extras.table import EXTRAS, extras
 from pipelines.methods.method import PictureRecord
-from pipelines.store.inputs_and_outputs import RESULTS
+from pipelines.store.run_parts import RESULTS
 from pipelines.store.store import Entry
 from pipelines.store.stored_features import GPT, WITH_INPUT
 from wordless.audio.views import Noise

@@ -12,10 +12,11 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cached_property, reduce
 from operator import attrgetter, getitem
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, get_args
+from typing import Any, ClassVar, Literal, TypeVar, get_args
 
 from lm.lm_options import ProbeConfig, States, VectorConfig
-from pipelines.extras.table import EXTRAS, Extra, Need, extras
+from pipelines.extras.extra import Extra, Need
+from pipelines.extras.table import EXTRAS, extras
 from pipelines.methods.method import WINDOW, BodySettings, Method
 from pipelines.methods.methods_table import (
     BODIES,
@@ -36,31 +37,27 @@ from pipelines.stages.stage_options import (
     TokenizerSettings,
     VocoderSettings,
 )
-from pipelines.store.inputs_and_outputs import TOKENS, DeviceOptions, EngineOptions
+from pipelines.store.shared_options import DeviceOptions, EngineOptions
+from pipelines.store.start_models import TOKENS
 from pipelines.store.store import StoreOptions
+from tokenizer.frame_sample import VectorSource
 from tokenizer.tokenizer_options import Readout
 from wordless.audio.audio_options import AudioSettings, SpectrogramConfig
-from wordless.audio.recordings.corpus import CORPUS, CorpusConfig, find_recordings
+from wordless.audio.recordings.corpus import find_recordings
+from wordless.audio.recordings.corpus_config import CORPUS, CorpusConfig
 from wordless.audio.recordings.embedded import PATTERN, VOICES, VOICES_OF_SENTENCES, EmbeddedConfig, fill_in
 from wordless.audio.recordings.folders import Folder, expand_home, require_folder
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.recordings.splits import SplitConfig, folds
 from wordless.audio.views import LEARNED, LEARNED_SNR, ROOM_SECONDS, WITHOUT_RATIO, Noise, NoiseWord
 from wordless.audio.views import VOICES as BABBLE_VOICES
-from wordless.base.machine import (
-    EngineConfig,
-    choose_device,
-    cores,
-    is_started_by_another,
-    is_under_torchrun,
-    use_threads,
-)
+from wordless.base.devices import choose_device
 from wordless.base.messages import InputError, within
 from wordless.base.options import REQUIRED, Options, build, follow, match_choice, move_seeds, option
+from wordless.base.pools import EngineConfig
+from wordless.base.processes import is_started_by_another, is_under_torchrun
 from wordless.base.seeds import MAX_SEED
-
-if TYPE_CHECKING:
-    from tokenizer.fitting import VectorSource
+from wordless.base.threads import cores, use_threads
 
 LISTED = ("root", "table")  # options of the corpus that name recordings on the disk
 USUAL = ("tokenizer", "lm", "probe", "vocoder", "report")  # stages of a run that names none
@@ -507,6 +504,14 @@ class RunSettings(BodiesOfRun, TrainingCommand):
 def choose_workers(wanted: int, engine: EngineConfig, *, seconds: float) -> int:
     """Return the workers for ``seconds`` of sound: starting processes takes as long as encoding some minutes."""
     return engine.workers(wanted, enough=seconds > 3600)
+
+
+def require_one_training(stage: str, settings: RunSettings, remedy: str) -> None:
+    """Refuse several folds or seeds for a stage."""
+    folds = f"compare.folds is {settings.compare.folds}" if settings.compare.folds else ""
+    if several := " and ".join(filter(None, (folds, f"seeds is {settings.seeds}" if settings.seeds > 1 else ""))):
+        problem = f"{several}, which trains all several times, and the stage {stage} is of one training"
+        raise InputError(f"{problem}: {remedy}")
 
 
 def of_trainings(settings: CorpusCommand) -> dict[str, object]:

@@ -18,11 +18,14 @@ from torch import Tensor
 
 from pipelines.stages.stage_options import TokenizerSettings
 from pipelines.stages.stored_arrays import TRAINED_ON
-from pipelines.store.inputs_and_outputs import TOKENS, read_start, require_equal, start_folder
 from pipelines.store.stage import Run, Session, stage
+from pipelines.store.start_models import TOKENS, read_start, require_equal, start_folder
 from pipelines.store.store import Entry, some_options, write_json
-from tokenizer import fitting
-from tokenizer.fitting import HEALTH_VERSION, OpenVectors, PatchBatch, VectorSource, measure_health, reconstruction_loss
+from tokenizer.autoencoder_training import PatchBatch, PatchBatches, normalised_patches, reconstruction_loss
+from tokenizer.frame_sample import FrameSample, LogMelReader, OpenVectors, VectorSource, draw_sample, read_log_mel
+from tokenizer.gain import measure_gain
+from tokenizer.health import HEALTH_VERSION, measure_health
+from tokenizer.kmeans import TOGETHER, by_loudness, fit_codebook, write_bottlenecks
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Autoencoder, SavedTokenizer, Tokenizer, TokenizerConfig, fingerprint
 from wordless.audio.audio_options import SpectrogramConfig
@@ -33,10 +36,12 @@ from wordless.audio.spectrogram import SAMPLE, frame_statistics, mel_power
 from wordless.audio.views import View
 from wordless.base.arrays import DoubleArray, FloatArray
 from wordless.base.coverage import TrainingSound
-from wordless.base.machine import Pool, in_order, local_gpus, one_thread
+from wordless.base.devices import local_gpus
 from wordless.base.messages import InputError, counted, within
 from wordless.base.options import leaves
+from wordless.base.pools import Pool, in_order
 from wordless.base.saved_models import TOKENIZER, write_tensors
+from wordless.base.threads import one_thread
 
 AUTOENCODER, KMEANS = "autoencoder.safetensors", "kmeans.json"
 DRAWN = "sample.json"  # how many columns the sample has, and from how many it was drawn
@@ -151,7 +156,7 @@ def _draw(
     *,
     views: Callable[[Clip], View] = View,
     layer: OpenVectors | None = None,
-) -> fitting.FrameSample:
+) -> FrameSample:
     """Draw columns of a split, of each clip or of a view of it, and states of a ``layer``."""
     clips, frames, seed = manifest.of(split), settings.patch.frames, settings.seed
     # Other splits than training give a tenth of its patches.
@@ -164,9 +169,9 @@ def _draw(
             assert pool is not None, "a pool reads log-mel"
             both = audio.levelling is not None and split == "train" and views is View
             n_mels *= 1 + both
-            reader = fitting.LogMelReader(root=manifest.root, audio=audio, views=views, beside_absolute=both)
-            read = ((piece, None) for piece in fitting.read_log_mel(reader, clips, pool, progress=progress.advance_to))
-        return fitting.draw_sample(read, frames=frames, n_mels=n_mels, capacity=capacity, seed=seed, width=width)
+            reader = LogMelReader(root=manifest.root, audio=audio, views=views, beside_absolute=both)
+            read = ((piece, None) for piece in read_log_mel(reader, clips, pool, progress=progress.advance_to))
+        return draw_sample(read, frames=frames, n_mels=n_mels, capacity=capacity, seed=seed, width=width)
 
 
 @stage(
@@ -191,12 +196,12 @@ def autoencoder(
     Babble is no such change: a patch does not say whose voice it is, and clean patches are worse by 5 %.
     """
     described, fit, drawn = settings.config(audio, layer), settings.fit, load_file(sample.folder / SAMPLE)
-    patches_of = partial(fitting.normalised_patches, mean=drawn["mean"], std=drawn["std"], height=described.height)
+    patches_of = partial(normalised_patches, mean=drawn["mean"], std=drawn["std"], height=described.height)
     train, held_out = (patches_of(drawn[split]) for split in TRAINED_ON)
     torch.manual_seed(fit.seed)
     model = described.create_autoencoder()
     heard = patches_of(load_file(inputs.folder / SAMPLE)["train"]) if inputs else drawn.get(STATES["train"])
-    batches = fitting.PatchBatches(patches=train, batch_size=settings.batch_size, seed=fit.seed, inputs=heard)
+    batches = PatchBatches(patches=train, batch_size=settings.batch_size, seed=fit.seed, inputs=heard)
     states = drawn.get(STATES["validation"])
     own_inputs = repeat(None) if states is None else torch.split(states, TOGETHER_JUDGED)
     parts = zip(torch.split(held_out, TOGETHER_JUDGED), own_inputs, strict=False)
@@ -294,16 +299,13 @@ def codebook(
     mean, std, written = drawn["mean"], drawn["std"], run.folder / "bottlenecks"
     if isinstance(model, Autoencoder):
         columns, height = drawn["train"], config.height  # of the file, where they are read
-        blocks = (
-            fitting.normalised_patches(block, mean, std, height=height)
-            for block in torch.split(columns, fitting.TOGETHER)
-        )
+        blocks = (normalised_patches(block, mean, std, height=height) for block in torch.split(columns, TOGETHER))
         shape = (len(columns) * config.bands, settings.autoencoder.bottleneck)
-        points = fitting.write_bottlenecks(model, blocks, written, shape)
+        points = write_bottlenecks(model, blocks, written, shape)
     else:
         points = drawn[STATES["train"]].numpy()
     with within("tokenizer"):
-        centroids, report = fitting.fit_codebook(
+        centroids, report = fit_codebook(
             points,
             size=config.codebook_size,
             iterations=settings.kmeans_iterations,
@@ -311,11 +313,11 @@ def codebook(
             gpus=local_gpus(run.gang.device),
         )
         create: Callable[..., Tokenizer] = Tokenizer if layer is None else layer.open().constructor
-        ordered = fitting.by_loudness(model, centroids)
+        ordered = by_loudness(model, centroids)
         tokenizer = create(config, mean, std, model, ordered, absolute=drawn.get("absolute"))
     written.unlink(missing_ok=True)
     states = None if layer is None else drawn[STATES["train"]]
-    tokenizer.gain = fitting.measure_gain(tokenizer, drawn["train"], states, drawn.get("power"))
+    tokenizer.gain = measure_gain(tokenizer, drawn["train"], states, drawn.get("power"))
     tokenizer.save_pretrained(run.folder)
     write_json(run.folder / KMEANS, report)
 

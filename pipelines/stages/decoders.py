@@ -17,14 +17,16 @@ from pipelines.stages.stage_options import DecoderSettings
 from pipelines.stages.voices import CodedIn
 from pipelines.store.stage import Run, stage
 from tokenizer.code_decoder import CodeDecoderNetwork, DecoderCrops, loss
-from tokenizer.fitting import LogMelReader, bounded_gain
+from tokenizer.frame_sample import LogMelReader
+from tokenizer.gain import bounded_gain
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.recordings.manifest import Clip, Clips, Split
 from wordless.audio.spectrogram import mel_power
 from wordless.base.arrays import FloatArray, IntArray
-from wordless.base.machine import in_order, one_thread
 from wordless.base.messages import InputError
+from wordless.base.pools import in_order
+from wordless.base.threads import one_thread
 
 VALIDATION_CROPS = 256
 GAIN_SOUNDS = 200  # training sounds whose power is measured
@@ -124,7 +126,7 @@ def _beginning(reader: LogMelReader, clip: Clip) -> FloatArray:
 def _gain(tokenizer: Tokenizer, codes: Sequence[IntArray], frames: Sequence[Tensor]) -> float:
     """Measure the make-up gain in dB: the power of the recordings over that of their decoded codes.
 
-    It is less than that of `tokenizer.fitting.measure_gain`, because a mean over fewer patches is smoothed less.
+    It is less than that of `tokenizer.gain.measure_gain`, because a mean over fewer patches is smoothed less.
     """
     audio, true, decoded = tokenizer.front_end, 0.0, 0.0
     if not audio.keeps_levels:

@@ -33,9 +33,10 @@ from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.audio.spectrogram import subtract_mean
 from wordless.audio.views import AS_RECORDED, Noise, View, Views, compared_views, fixed_augmentations
 from wordless.base.arrays import FloatArray
+from wordless.base.compiling import importing
 from wordless.base.files import file_hash
-from wordless.base.machine import importing, limit_pools, one_thread
 from wordless.base.messages import InputError
+from wordless.base.threads import limit_pools, one_thread
 
 BAG_OF_CODES = "bag_of_codes"  # the method
 ROWS_AT_ONCE = 1 << 15  # whose codes are in memory; batches of a GPT do not reach across them, so it decides last bits

@@ -11,8 +11,8 @@ from lm.lm_options import BatchConfig, GPTConfig
 from lm.model import LanguageModel
 from lm.tokens import CodeSequences, TrainingBatches, fitting_batches, loss, validation_batches
 from pipelines.stages.stage_options import LanguageModelSettings
-from pipelines.store.inputs_and_outputs import LM, TOKENS, require_equal, start_folder, undamaged
 from pipelines.store.stage import Run, Session, stage
+from pipelines.store.start_models import LM, TOKENS, require_equal, start_folder, undamaged
 from pipelines.store.store import Entry, other_options, write_json
 from tokenizer.codes import Codes, join_rates
 from tokenizer.parquet import read_codes

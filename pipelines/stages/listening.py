@@ -47,8 +47,8 @@ from wordless.audio.views import View
 from wordless.audio.waveform import Waveform
 from wordless.base.arrays import FloatArray
 from wordless.base.files import aside
-from wordless.base.machine import limit_pools
 from wordless.base.messages import InputError
+from wordless.base.threads import limit_pools
 
 
 def choose_clips(manifest: Clips, count: int, *, seed: int, prompt_seconds: float = 0.0) -> Clips:

@@ -17,9 +17,9 @@ from pipelines.store.store import Entry, write_json
 from pipelines.store.stored_features import FEATURES, PROBE, SCORES, StoredFeatures, side_by_side
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.views import Noise, compared_clips
-from wordless.base.machine import limit_pools
 from wordless.base.messages import InputError
 from wordless.base.options import BESIDE
+from wordless.base.threads import limit_pools
 
 KEYS: Mapping[str, Callable[[Any], object]] = {"clips": labels_of}
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from lm.lm_options import LOOK_AHEAD, BatchConfig, GPTConfig
+from tokenizer.code_decoder import DecoderConfig, dilations_within
+from tokenizer.codes import PitchFormat
+from tokenizer.frame_sample import VectorSource
+from tokenizer.tokenizer import TokenizerConfig
 from tokenizer.tokenizer_options import MOST_RATES, PitchConfig, SoundChanges, TokenizerSizes, ViewsConfig
 from vocoder.vocoder_options import CropsConfig, EngineChoice, SoundOptions, WaveNetConfig
 from wordless.audio.audio_options import Levelling, SpectrogramConfig
@@ -15,11 +19,6 @@ from wordless.base.arrays import DoubleArray
 from wordless.base.messages import InputError
 from wordless.base.options import NO_RESULT, Options, option
 from wordless.training import FitConfig, LargeFitConfig, StartableFitConfig
-
-if TYPE_CHECKING:
-    from tokenizer.code_decoder import DecoderConfig
-    from tokenizer.fitting import VectorSource
-    from tokenizer.tokenizer import TokenizerConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +84,6 @@ class DecoderSettings(TrainingSettings):
 
     def config(self, codes_per_second: float) -> DecoderConfig:
         """Return the sizes of the decoder of codes at a rate."""
-        from tokenizer.code_decoder import DecoderConfig, dilations_within  # PyTorch, which checks do without
 
         reach = max(int(self.look_ahead * codes_per_second + 1e-6), 1)
         return DecoderConfig(channels=self.channels, dilations=dilations_within(reach))
@@ -171,8 +169,6 @@ class TokenizerSettings(TrainingSettings, TokenizerSizes):
 
         States of ``layer`` stand in the place of bottlenecks. The stream of pitch spans ``pitches`` in Hz.
         """
-        from tokenizer.codes import PitchFormat
-        from tokenizer.tokenizer import TokenizerConfig  # PyTorch, which checks of other options do without
 
         return TokenizerConfig(
             audio=self.front_end(audio),

@@ -24,7 +24,8 @@ from wordless.audio.recordings.inspection import require_finite
 from wordless.audio.recordings.manifest import Clip, Clips, Split
 from wordless.audio.waveform import in_16_bits
 from wordless.base.arrays import Array, IndexArray, allocate, fill, write_array
-from wordless.base.machine import LOCAL, cores
+from wordless.base.pools import LOCAL
+from wordless.base.threads import cores
 
 TRAINED_ON: tuple[Split, ...] = ("train", "validation")  # validation chooses the kept weights
 VALUES, OFFSETS, CLIPS = "values.npy", "offsets.npy", "clips.json"

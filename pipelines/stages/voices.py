@@ -13,8 +13,9 @@ from torch import Tensor
 
 from pipelines.stages.stage_options import VocoderSettings
 from pipelines.stages.stored_arrays import TRAINED_ON, split_samples, stored_names
-from pipelines.store.inputs_and_outputs import VOICE, differences, from_hub, read_start, require_equal, start_folder
+from pipelines.store.run_parts import from_hub
 from pipelines.store.stage import Run, Session, stage
+from pipelines.store.start_models import VOICE, differences, read_start, require_equal, start_folder
 from pipelines.store.store import Entry
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import SavedTokenizer, Tokenizer

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipelines.store.inputs_and_outputs import PROGRESS
+from pipelines.store.claims import PROGRESS
 from wordless.base.files import find_object, locked, write_aside
 
 USUAL_SECONDS = 60.0  # of work after which measured costs weigh as much as expected ones

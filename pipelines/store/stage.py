@@ -30,26 +30,25 @@ from functools import partial, wraps
 from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import torch
 from torch import nn
 
-from pipelines.store.inputs_and_outputs import keep_claimed
+from pipelines.store.claims import keep_claimed
 from pipelines.store.run_progress import RunProgress
 from pipelines.store.store import COVERAGE, CURVE, Entry, Recipe, Store, checkpoints_of, write_json
+from pipelines.store.tracking import Tracking
 from wordless.audio.recordings.manifest import Clips, Split
 from wordless.base.coverage import TrainingSound, describe
 from wordless.base.files import list_hash
-from wordless.base.machine import LOCAL, EngineConfig, Pool, in_order, limited_threads, open_pool, open_processes
 from wordless.base.messages import InputError
 from wordless.base.options import DECIDES, name_in_keys, value_in_keys
+from wordless.base.pools import LOCAL, EngineConfig, Pool, in_order, open_pool, open_processes
 from wordless.base.progress import Terminal
+from wordless.base.threads import limited_threads
 from wordless.training import FitConfig, Point, TrainingRecord
 from wordless.training.fit import B, Batches, Gang, LossFunction, fit
-
-if TYPE_CHECKING:
-    from pipelines.store.tracking import Tracking
 
 J = TypeVar("J")
 R = TypeVar("R")
@@ -281,7 +280,7 @@ def stage(
     an argument is in the key; None: nothing, because the argument follows from the others. An argument that was renamed
     keeps the name in its key that ``formerly`` gives.
 
-    Rank 0 makes the entry alone, with the same bytes for any number of threads (`wordless.base.machine.one_thread`).
+    Rank 0 makes the entry alone, with the same bytes for any number of threads (`wordless.base.threads.one_thread`).
     With ``together``, as for trainings, the function runs on every rank, of which only rank 0 may write; the key has
     the numbers of threads and processes, which decide the rounding of sums.
     """

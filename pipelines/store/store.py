@@ -34,9 +34,9 @@ from wordless.base.files import (
     take_lock,
     write_aside,
 )
-from wordless.base.machine import library_versions
 from wordless.base.messages import InputError
 from wordless.base.options import Options, name_in_keys, option, value_in_keys
+from wordless.base.versions import library_versions
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

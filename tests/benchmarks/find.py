@@ -28,7 +28,7 @@ import numpy as np
 from lm.probing.intervals import t_interval
 from pipelines.extras.find import Features
 from pipelines.extras.find.places import FrameReader, Match, find_matches
-from pipelines.store.inputs_and_outputs import part_of
+from pipelines.store.run_parts import part_of
 from wordless.audio.levels import trim_ends
 from wordless.audio.reading import read
 from wordless.audio.waveform import Waveform

@@ -22,7 +22,7 @@ from pipelines.stages.voices import SHIPPED
 from pipelines.store.store import peak_memory
 from tests.benchmarks.default_tokenizer import random_tokenizer
 from tokenizer.codes import Codes
-from tokenizer.fitting import fit_codebook
+from tokenizer.kmeans import fit_codebook
 from tokenizer.tokenizer import Tokenizer
 from tokenizer.tokenizer_options import AutoencoderConfig
 from vocoder.generation import GenerationInput, generate

@@ -19,7 +19,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 from pipelines.stages.voices import require_absolute, statistics_of
-from pipelines.store.inputs_and_outputs import VOICE, start_folder
+from pipelines.store.start_models import VOICE, start_folder
 from vocoder.vocoder import Vocoder
 from vocoder.wavenet import as_it_is, transferred
 from wordless.audio.recordings.embedded import EmbeddedConfig, speak, utterances

@@ -61,7 +61,7 @@ from pipelines.bodies.features_of_bodies import spectrograms_of
 from pipelines.bodies.networks import stored_clips
 from pipelines.chain.chain import make_codes
 from pipelines.chain.study import Study
-from pipelines.commandline.command_options import completed, compose, resolved
+from pipelines.commandline.command_options import resolved
 from pipelines.jobs.clips_of_run import find_corpus, read_corpus
 from pipelines.jobs.run_rules import run_settings
 from pipelines.stages.features import code_features, log_mel_features
@@ -69,14 +69,16 @@ from pipelines.stages.stored_arrays import stored_names
 from pipelines.store.stage import Session
 from pipelines.store.store import Store
 from pipelines.store.stored_features import FEATURES
+from tests.calling import completed, compose
 from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.recordings.manifest import Split
 from wordless.audio.spectrogram import frame_statistics
 from wordless.base.arrays import FloatArray, IntArray
+from wordless.base.devices import choose_device
 from wordless.base.files import aside
-from wordless.base.machine import choose_device, use_threads
 from wordless.base.progress import Terminal
+from wordless.base.threads import use_threads
 from wordless.training.fit import Gang, fit, with_precision
 
 ROWS, POOLING = "rows.jsonl", "thirds_max"

@@ -34,7 +34,7 @@ from pipelines.extras.next_sample import ModelName, NextSampleSettings
 from pipelines.stages.stage_options import LanguageModelSettings, TokenizerSettings, VocoderSettings
 from tests.benchmarks.default_tokenizer import CODEBOOK_SIZE, random_tokenizer
 from tests.vocoder.sounds import vocoder_clips
-from tokenizer.fitting import PatchBatches, reconstruction_loss
+from tokenizer.autoencoder_training import PatchBatches, reconstruction_loss
 from tokenizer.tokenizer import Autoencoder
 from vocoder.crops import Crops, SampleClips
 from vocoder.crops import loss as level_loss

@@ -35,7 +35,7 @@ from lm.tokens import CodeBatch, CodeSequences, TrainingBatches, Vocabulary
 from lm.tokens import loss as code_loss
 from tests.benchmarks.default_tokenizer import random_tokenizer
 from tests.wordless.training.fitting import fit_silently
-from tokenizer.fitting import PatchBatch, PatchBatches, reconstruction_loss
+from tokenizer.autoencoder_training import PatchBatch, PatchBatches, reconstruction_loss
 from tokenizer.tokenizer import Autoencoder, Tokenizer
 from tokenizer.tokenizer_options import AutoencoderConfig
 from vocoder.crops import Crops, SampleClips, VocoderClips
@@ -246,7 +246,7 @@ def kmeans(device: torch.device, scale: Scale) -> Finding:
     """
     import faiss
 
-    from tokenizer.fitting import fit_codebook
+    from tokenizer.kmeans import fit_codebook
 
     if device.type == "cuda" and not faiss.get_num_gpus():
         return left_out("FAISS has no GPU support")

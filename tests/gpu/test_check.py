@@ -9,7 +9,7 @@ import torch
 
 from tests.calling import python
 from tests.gpu.check import CPU, SMALL, Finding, Scale, gpt_training, kmeans
-from wordless.base.machine import copy_to, local_gpus
+from wordless.base.devices import copy_to, local_gpus
 
 ABSENT = ("fairseq2", "fairseq2n", "faiss", "hydra", "omegaconf", "soundfile", "soxr", "espeakng_loader", "librosa")
 LEFT_OUT = {"gpt_training", "kmeans", "gpt_compiled"}

@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 
 from tokenizer.codes import CodesFormat
 from tokenizer.parquet import METADATA_KEY
-from wordless.audio.recordings.corpus import CorpusConfig, build_manifest
+from wordless.audio.recordings.corpus import build_manifest
+from wordless.audio.recordings.corpus_config import CorpusConfig
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.messages import InputError
 

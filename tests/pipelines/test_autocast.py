@@ -11,7 +11,7 @@ import wordless
 from lm.lm_options import CodeSampling
 from tests.pipelines.tiny import AUDIO, save_rates_run, sweep
 from vocoder.unlearned import griffin_lim, noise
-from wordless.base.machine import exact
+from wordless.base.devices import exact
 
 SECONDS = 0.4
 SOUND = sweep(1.0, AUDIO.sample_rate)

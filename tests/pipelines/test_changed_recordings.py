@@ -36,7 +36,7 @@ from tests.killing import Call, Ended, Kill, call
 from tests.pipelines.tiny import AUDIO, LISTENING, corpus_of, parts_of, playback_of, reading_of, silent_session, sweep
 from tests.pipelines.tiny_chain import OWN, composed, stored
 from tests.rejected import read_rejected
-from wordless.audio.recordings.corpus import CorpusConfig
+from wordless.audio.recordings.corpus_config import CorpusConfig
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.audio.views import Noise, Views, compared_views

@@ -7,6 +7,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from pipelines import cli, doctor
+from pipelines.commands import COMMANDS
 from pipelines.methods.methods_table import METHODS
 from tests.calling import Command, python
 
@@ -15,7 +16,7 @@ def test_the_overview_names_every_command(capsys: pytest.CaptureFixture[str], mo
     monkeypatch.setattr(sys, "argv", ["wordless"])
     cli.main()
     told = capsys.readouterr().out
-    assert all(f"  {command} " in told for command in cli.COMMANDS)
+    assert all(f"  {command} " in told for command in COMMANDS)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="glibc is Linux's")
@@ -32,17 +33,20 @@ def test_a_training_begins_in_a_process_that_keeps_freed_memory() -> None:
 
 
 @pytest.mark.parametrize("command", ["run", "probe model=runs/a", "finetune output=b"])
-def test_a_folder_that_is_missing_is_refused_before_imports_that_take_seconds(command: str, tmp_path: Path) -> None:
-    words = ["wordless", *command.split(), "corpus.root=/none"]
-    code = (
-        f"import atexit, sys; sys.argv = {words};"
-        "atexit.register(lambda: print('fairseq2' in sys.modules or 'pipelines.jobs.run_chain' in sys.modules));"
-        "from pipelines.cli import console; console()"
-    )
-    done = python("-c", code, cwd=tmp_path)
-    assert done.returncode == 2
-    assert "/none" in done.stdout + done.stderr
-    assert done.stdout.splitlines()[-1] == "False"
+def test_a_folder_that_is_missing_is_refused_in_one_line(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    name, *words = command.split()
+    code, _, told = Command(name, monkeypatch, capsys)(*words, "corpus.root=/none")
+    assert (code, told.count("\n"), "/none" in told) == (2, 1, True)
+
+
+def test_a_library_whose_import_fails_is_named_in_one_line() -> None:
+    broken = "import sys; sys.modules['torch'] = None; sys.argv = ['wordless', 'encode']"
+    done = python("-c", f"{broken}; from pipelines.cli import main; main()")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "wordless: the library torch " in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from PIL import Image
 
 from pipelines.commandline.command import perform
 from pipelines.commandline.run_folders import Job, note, read_jobs
+from pipelines.commands import COMMANDS
 from pipelines.pages.phrasing import full_name, latex_table
 from pipelines.pages.sweep_page import write_sweep
 from tests.pipelines.conftest import FinishedRun
@@ -18,7 +19,7 @@ KINDS = {"pdf": b"%PDF", "svg": b"<?xml", "png": b"\x89PNG"}
 
 def drawn(of: Path, output: Path, form: str) -> dict[str, bytes]:
     """The charts of a run or sweep as files."""
-    perform("figures", {"model": str(of), "output": str(output), "format": form})
+    perform(COMMANDS["figures"], {"model": str(of), "output": str(output), "format": form})
     files = {path.name: path.read_bytes() for path in output.iterdir()}
     assert all(content.startswith(KINDS[form]) for content in files.values())
     return files
@@ -92,4 +93,4 @@ def test_what_has_no_charts_and_outputs_that_cannot_be_are_refused(
     options: dict[str, object], told: str, finished_run: FinishedRun, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match=told):
-        perform("figures", {"model": str(finished_run.folder), "output": str(tmp_path / "x"), **options})
+        perform(COMMANDS["figures"], {"model": str(finished_run.folder), "output": str(tmp_path / "x"), **options})

@@ -13,7 +13,7 @@ import pytest
 import wordless
 from pipelines.extras.publish import PublishConfig
 from pipelines.results.run_record import COSTS
-from pipelines.store.inputs_and_outputs import hold
+from pipelines.store.claims import hold
 from tests.calling import Command, generate, options_of, publish, score
 from tests.hub import HubServer, serving, store_in_cache, use_hub
 from tests.pipelines.conftest import FinishedRun

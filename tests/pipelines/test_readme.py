@@ -24,14 +24,23 @@ import soundfile
 import torch
 
 from lm.model import LanguageModel
-from pipelines.commandline.command_options import index
-from pipelines.commandline.commands import COMMANDS
+from pipelines.commands import COMMANDS
+from tests.calling import index
 from tests.pasting import ROOT, Printed, bash, environment, printed, set_up
 from tests.pipelines.conftest import FinishedRun
 from wordless.audio.reading import read
 
 TUTORIALS = (
-    *("your_folder", "long_recordings", "find", "annotations", "vocoder", "own_features", "codebook_sizes"),
+    *(
+        "your_folder",
+        "long_recordings",
+        "find",
+        "annotations",
+        "field_recordings",
+        "vocoder",
+        "own_features",
+        "codebook_sizes",
+    ),
     "language_tests",
 )
 FOLLOWED = ("README.md", "docs/index.md", *(f"docs/tutorials/{name}.md" for name in TUTORIALS))

@@ -16,9 +16,9 @@ from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import codes_entry, session_of, tiny_tokenizer
 from tests.pipelines.tiny_chain import CHECKPOINTS, STEPS, TINY, Kill, called_at_once, refusal, run, stored
 from tokenizer.codes import Codes
-from tokenizer.fitting import fit_codebook
+from tokenizer.kmeans import fit_codebook
 from wordless.base.files import file_hash
-from wordless.base.machine import use_threads
+from wordless.base.threads import use_threads
 
 # Where it hurts: in the middle of training, between two files, before the last rename. tests/slow kills more.
 KILLS = (

@@ -31,7 +31,7 @@ from tests.pipelines.tiny import (
 from tests.pipelines.tiny_chain import composed
 from tokenizer.parquet import CodedClip, read_codes
 from tokenizer.tokenizer_options import ViewsConfig
-from wordless.audio.recordings.corpus import CorpusConfig
+from wordless.audio.recordings.corpus_config import CorpusConfig
 from wordless.audio.recordings.inspection import InspectionConfig
 from wordless.audio.recordings.manifest import Clips, read_manifest, write_manifest
 from wordless.audio.recordings.splits import SplitConfig

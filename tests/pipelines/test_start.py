@@ -24,7 +24,7 @@ from pipelines.stages.voices import (
     shipped_voice,
     tokenizer_beside,
 )
-from pipelines.store.inputs_and_outputs import LM, TOKENS, VOICE, start_folder
+from pipelines.store.start_models import LM, TOKENS, VOICE, start_folder
 from tests.benchmarks.shipped_voice import pack
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import AUDIO, GPT, save_rates_run, tiny_tokenizer

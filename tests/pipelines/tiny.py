@@ -29,7 +29,7 @@ from vocoder.vocoder import Vocoder
 from vocoder.vocoder_options import WaveNetConfig
 from vocoder.wavenet import WaveNet
 from wordless.audio.audio_options import SpectrogramConfig
-from wordless.audio.recordings.corpus import CorpusConfig
+from wordless.audio.recordings.corpus_config import CorpusConfig
 from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.base.arrays import FloatArray
 from wordless.base.files import file_hash

@@ -10,10 +10,10 @@ from typing import Any
 
 from hydra import initialize_config_module
 
-from pipelines.commandline.command_options import completed, compose, resolved
+from pipelines.commandline.command_options import resolved
 from pipelines.jobs.run_rules import run_settings
 from pipelines.store.store import TIMINGS, Entry
-from tests.calling import python
+from tests.calling import completed, compose, python
 from tests.killing import PROCESSES, Kill, arm, call
 from tests.pipelines.tiny import silent_session
 from wordless.audio.recordings.manifest import Clips

@@ -14,7 +14,7 @@ from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
-from pipelines.store.inputs_and_outputs import RESULTS
+from pipelines.store.run_parts import RESULTS
 from tests.killing import Kill, call
 
 # Folders and files whose names hold the time, the machine, the process, or a hash of the path of a run folder.

@@ -9,15 +9,10 @@ import pytest
 import torch
 
 from tests.wordless.audio.speech_models.checkpoints import save_checkpoint
+from tokenizer.autoencoder_training import PatchBatches, normalised_patches, reconstruction_loss
 from tokenizer.codes import PitchFormat
-from tokenizer.fitting import (
-    PatchBatches,
-    by_loudness,
-    draw_sample,
-    fit_codebook,
-    normalised_patches,
-    reconstruction_loss,
-)
+from tokenizer.frame_sample import draw_sample
+from tokenizer.kmeans import by_loudness, fit_codebook
 from tokenizer.rates_tokenizer import RatesTokenizer
 from tokenizer.speech_layer import ChosenLayer, SpeechTokenizer
 from tokenizer.tokenizer import PATCHES_PER_BLOCK, Autoencoder, Tokenizer, TokenizerConfig

@@ -20,33 +20,20 @@ from pipelines.extras.codes.code_table import CodeTable, chance, information, la
 from tests.reference import gain_of_patches, nearest_by_distance, nearest_patches
 from tests.tokenizer.conftest import RATE, fitted, like, sound
 from tests.tokenizer.test_codes import FORMAT
+from tokenizer.autoencoder_training import PatchBatches, normalised_patches
 from tokenizer.codes import Codes
-from tokenizer.fitting import (
-    PATCHES,
-    LogMelReader,
-    PatchBatches,
-    Reservoir,
-    by_loudness,
-    collapse,
-    count_codes,
-    draw_sample,
-    fit_codebook,
-    measure_gain,
-    measure_variation,
-    nearest,
-    normalised_patches,
-    perplexity,
-    read_log_mel,
-    write_bottlenecks,
-)
+from tokenizer.frame_sample import LogMelReader, Reservoir, draw_sample, read_log_mel
+from tokenizer.gain import PATCHES, measure_gain
+from tokenizer.health import collapse, count_codes, measure_variation, perplexity
+from tokenizer.kmeans import by_loudness, fit_codebook, nearest, write_bottlenecks
 from tokenizer.tokenizer import Autoencoder, Tokenizer, from_patches, to_patches
 from tokenizer.tokenizer_options import AutoencoderConfig, PatchConfig, SoundChanges
 from wordless.audio.audio_options import Levelling, SpectrogramConfig
 from wordless.audio.recordings.manifest import Clip
 from wordless.audio.spectrogram import mel_power
 from wordless.audio.waveform import LOUDEST
-from wordless.base.machine import LOCAL, THIS_PROCESS, open_pool
 from wordless.base.messages import InputError
+from wordless.base.pools import LOCAL, THIS_PROCESS, open_pool
 
 SIZES = AutoencoderConfig(hidden=8, bottleneck=4)
 

@@ -15,7 +15,8 @@ from pipelines.jobs.speaking import flattened, transplanted
 from tests.reference import nearest_by_distance, states_by_window, tracked_pitch
 from tests.tokenizer.conftest import PITCH, RATE, SPEECH_RATE, change_config, like, speech, speech_tokenizer
 from tests.wordless.audio.speech_models.checkpoints import FIELD, STRIDE
-from tokenizer.fitting import count_codes, draw_sample
+from tokenizer.frame_sample import draw_sample
+from tokenizer.health import count_codes
 from tokenizer.speech_layer import FOLDER, SpeechTokenizer
 from tokenizer.tokenizer import SpeechLayerConfig, Tokenizer
 from wordless.audio import speech_models as reading

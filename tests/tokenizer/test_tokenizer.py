@@ -21,7 +21,7 @@ from tests.threads import require_alike
 from tests.tokenizer.conftest import LONG, RATE, change_config, like, sound
 from tokenizer.codes import Codes, CodesFormat, join_rates
 from tokenizer.encoder import Encoder, encode, pictures
-from tokenizer.fitting import measure_fidelity
+from tokenizer.health import measure_fidelity
 from tokenizer.rates_tokenizer import RatesTokenizer
 from tokenizer.tokenizer import PATCHES_PER_BLOCK, Autoencoder, Tokenizer, TokenizerConfig
 from tokenizer.tokenizer_options import (
@@ -38,8 +38,8 @@ from wordless.audio.spectrogram import LogMel, mel_power, subtract_mean
 from wordless.audio.views import Change, View
 from wordless.audio.waveform import Waveform
 from wordless.base.arrays import FloatArray
-from wordless.base.machine import limited_threads
 from wordless.base.messages import InputError
+from wordless.base.threads import limited_threads
 
 
 @pytest.mark.parametrize("name", ["tokenizer", "banded", "levelled_codes"])

@@ -22,8 +22,8 @@ from vocoder.generation import AS_LEARNED
 from vocoder.numba_streams import NumbaStreams, exponential, gate, numba_multiplies_bf16
 from vocoder.vocoder_options import TAPS, VOICE_INPUTS, Sampling, WaveNetConfig
 from vocoder.wavenet import TorchStreams, WaveNet, silence
-from wordless.base import machine as locks
-from wordless.base.machine import call_kernel, compiling
+from wordless.base import compiling as locks
+from wordless.base.compiling import call_kernel, compiling
 
 LOGIT_TOLERANCE = 1e-4
 BF16_TOLERANCE = 0.03  # of the largest logit; bfloat16 has 8 bits

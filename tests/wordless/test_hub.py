@@ -9,7 +9,7 @@ import torch
 
 import wordless
 from lm.model import LanguageModel
-from pipelines.store.inputs_and_outputs import run_of
+from pipelines.store.run_parts import run_of
 from tests.hub import serving, store_in_cache, use_hub
 from tests.pipelines.tiny import AUDIO, save_rates_run, save_run, sweep
 from tests.wordless.base.test_saved_models import LOADERS

@@ -4,14 +4,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import islice
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor
 
 from wordless.audio.waveform import MAX_RATE
 from wordless.base.messages import InputError
 from wordless.base.options import Options, option
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 MeanRemoval = Literal["none", "clip", "running"]
 Channel = int | Literal["mean", "loudest"]  # a number counts from 0
@@ -129,7 +129,6 @@ class SpectrogramConfig(FrontEndOptions):
 
     def mel_filters(self) -> "Tensor":
         """Compute torchaudio's ``melscale_fbanks (bins, mels)``, whose type there follows PyTorch's default type."""
-        import torch  # which other mistakes need not wait for
 
         bins = torch.linspace(0, self.sample_rate // 2, self.window_length // 2 + 1, dtype=torch.float32)  # Hz
         low, high = (2595 * math.log10(1 + hertz / 700) for hertz in (self.f_min, self.highest))

@@ -19,7 +19,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from wordless.base.machine import copy_to
+from wordless.base.devices import copy_to
 
 
 def inside(values: Tensor, lengths: Tensor) -> Tensor:

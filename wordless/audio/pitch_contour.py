@@ -22,7 +22,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from wordless.base.arrays import DoubleArray, FloatArray, IndexArray
-from wordless.base.machine import call_kernel, kernel
+from wordless.base.compiling import call_kernel, kernel
 
 LOWEST, HIGHEST = 60.0, 400.0  # Hz
 LEAST_LAG = 8  # samples of the shortest period; lower rates resolve no pitch

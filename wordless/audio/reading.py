@@ -48,6 +48,8 @@ from typing import Any, BinaryIO, Literal, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import Tensor
 
 from wordless.audio.audio_options import Channel, require_choice
 from wordless.audio.decoding import WHOLE, Block, Recording, RecordingError, file_state
@@ -377,7 +379,6 @@ def as_waveform(
 
     ``channels`` are of `by_channel`. With ``alone``, two rows that are two recordings are refused, too.
     """
-    from torch import Tensor
 
     if isinstance(sound, Waveform):
         if sample_rate is not None and sample_rate != sound.sample_rate:
@@ -473,7 +474,6 @@ def by_channel(samples: object, name: str, channels: Channels | None = None) -> 
     ``channels`` says which dimension of the samples is that of the channels.
     """
     require(channels in (None, "first", "last"), "channels", channels, 'choose "first", "last" or None')
-    import torch
 
     if isinstance(samples, torch.Tensor):
         there = samples.detach().cpu()

@@ -34,7 +34,7 @@ from wordless.audio.audio_options import MeanRemoval, SpectrogramConfig
 from wordless.audio.views import Change, View
 from wordless.audio.waveform import equal_blocks
 from wordless.base.arrays import FloatArray
-from wordless.base.machine import copy_to, exact
+from wordless.base.devices import copy_to, exact
 
 LOUD = 0.99  # share of a recording's values below its loud values
 

@@ -42,8 +42,8 @@ from wordless.audio.audio_options import Convolutions
 from wordless.audio.padding import EQUAL_RATIO, inside, read_by_length, similar_ratio
 from wordless.audio.waveform import MAX_RATE
 from wordless.base.arrays import FloatArray
+from wordless.base.devices import copy_to
 from wordless.base.files import read_json
-from wordless.base.machine import copy_to
 from wordless.base.messages import InputError, first_line, require, written
 from wordless.base.saved_models import CONFIG, PREPROCESSOR, WEIGHTS, hugging_face_files, require_finite, whole
 

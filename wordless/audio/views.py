@@ -26,7 +26,10 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
+import av
 import numpy as np
+from scipy.fft import irfft, next_fast_len, rfft
+from scipy.stats.qmc import Halton
 
 from wordless.audio.reading import read_blocks, resample_blocks, resampled_length
 from wordless.audio.recordings.manifest import Clip, Clips
@@ -51,7 +54,6 @@ class Filter:
 
     def __call__(self, block: FloatArray) -> FloatArray:
         """Convolve the next block; what lies beyond its end is added to the next one."""
-        from scipy.fft import irfft, next_fast_len, rfft  # the options of commands load no SciPy
 
         length = len(block) + len(self._rest)
         size = next_fast_len(length, real=True)
@@ -79,7 +81,6 @@ def draw_spectrum(rng: np.random.Generator) -> DoubleArray:
 
 def response_of(curve: DoubleArray, sample_rate: int) -> FloatArray:
     """Return the response of minimum phase of a curve in dB (Oppenheim and Schafer: by its folded cepstrum)."""
-    from scipy.fft import irfft, rfft
 
     hertz = np.fft.rfftfreq(BINS, 1 / sample_rate)
     decibels = np.interp(np.log2(np.maximum(hertz, OCTAVES[0])), np.log2(OCTAVES), curve)
@@ -110,7 +111,6 @@ def through_mp3(blocks: Iterable[FloatArray], sample_rate: int) -> Iterator[Floa
 
     The compressed sound is in memory, 4 kB for each second.
     """
-    import av
 
     rate = next((each for each in _RATES if each >= sample_rate), _RATES[-1])
     file, count = io.BytesIO(), 0
@@ -332,7 +332,6 @@ def fixed_augmentations(count: int, dynamic_range: float | None) -> tuple[Change
     """
     if count == 1:
         return (AS_RECORDED,)
-    from scipy.stats.qmc import Halton  # slow to import
 
     points = Halton(3, scramble=False).random(count)[1:]  # the first point is a corner
     low, high = RANGES

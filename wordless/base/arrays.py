@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from wordless.base.files import aside, named_write_errors
 
@@ -63,9 +65,6 @@ def write_table(path: Path, rows: Iterable[Mapping[str, object]], *, columns: Se
     first = [*islice(rest, ROWS_AT_ONCE)]
     with aside(path) as beside:
         if path.suffix.lower() == ".parquet":
-            import pyarrow as pa  # this file is imported everywhere
-            import pyarrow.parquet as pq
-
             table = pa.Table.from_pylist([*map(dict, first)]) if first else pa.table({name: [] for name in columns})
             with pq.ParquetWriter(beside, table.schema) as writer:
                 writer.write_table(table)

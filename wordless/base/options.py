@@ -12,7 +12,7 @@ A new instance checks its ranges and rules over several fields. `build` makes on
 JSON or the composed Hydra config, and checks their names and types first. (OmegaConf's structured configs do not
 support ``Literal``, so Hydra only composes.)
 
-This module imports no heavy library, and no module of options does: commands refuse options before PyTorch is imported.
+This module imports no heavy library.
 """
 
 import dataclasses

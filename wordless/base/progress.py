@@ -15,8 +15,8 @@ from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
-from wordless.base.machine import rank
 from wordless.base.messages import escape, escape_line
+from wordless.base.processes import rank
 
 R = TypeVar("R")
 SECONDS_BETWEEN_LINES = 15.0

@@ -31,7 +31,7 @@ def ray_pool(
     """Connect this process to a cluster, once, and use ``workers`` of its processors or GPUs; 0: all.
 
     Without an address the cluster is started on this machine, for these workers or all ``cores``. ``compute`` does a
-    task there. Returns the fields of a `wordless.base.machine.Pool`.
+    task there. Returns the fields of a `wordless.base.pools.Pool`.
     """
     if not ray.is_initialized():
         _connect(address, workers or cores)

@@ -7,7 +7,6 @@ Both files may be damaged. Weights are read only after these two agree::
 
 An address of the hub is ``hf://user/name@revision/folder``, as `huggingface_hub` writes it; revision and folder may be
 left out. Files are downloaded into the cache of `huggingface_hub` (``HF_HOME``), and only those kinds that run no code.
-PyTorch is imported where tensors are: commands look for folders before its import, which takes seconds.
 """
 
 from __future__ import annotations
@@ -20,16 +19,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from glob import escape
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote, unquote
 
+import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, load_model, save_file, save_model
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from wordless.base.files import aside, file_hash, find_object, list_hash, read_object, why_no_file, write_aside
 from wordless.base.messages import InputError, OldModelError, first_line
-
-if TYPE_CHECKING:
-    from torch import Tensor, nn
 
 T = TypeVar("T")
 N = TypeVar("N", bound="nn.Module")
@@ -107,8 +107,6 @@ def write_model(
     ``card`` is the text of README.md, None for none. With ``hashed`` the config ends with the hash of the weights,
     `HASH`.
     """
-    from safetensors.torch import save_model
-    from torch import nn
 
     folder.mkdir(parents=True, exist_ok=True)
     (folder / CONFIG).unlink(missing_ok=True)
@@ -150,7 +148,6 @@ def model_card(title: str, about: str, facts: Mapping[str, object], code: str, *
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write tensors on any device into a safetensors file, whole or not at all."""
-    from safetensors.torch import save_file
 
     with aside(path) as beside:  # safetensors takes contiguous tensors only, and some networks lay theirs out for speed
         save_file({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, beside)
@@ -190,10 +187,6 @@ def load_network(create: Callable[[], N], folder: Path, sha256: str) -> N:
     The network is first created without memory for its weights, and compared with the file: so a config cannot make it
     larger than the file.
     """
-    import torch
-    from safetensors.torch import load_model
-    from torch import Tensor, nn
-    from torch.overrides import TorchFunctionMode
 
     class Unfilled(TorchFunctionMode):
         """Leave out normal distributions of weights without memory: PyTorch imports its compiler for them, a second."""
@@ -275,7 +268,6 @@ def require_finite(tensors: Mapping[str, Tensor]) -> None:
 
 def read_own_weights(folder: Path, wanted: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Read the weights of a model, which must have the names, shapes and types of ``wanted``, and be finite."""
-    from safetensors.torch import load_file
 
     require_tensors(folder / WEIGHTS, wanted)
     weights = load_file(folder / WEIGHTS)

@@ -34,10 +34,11 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from wordless.base.devices import Batch, fast_products, multiplies_bf16
 from wordless.base.files import aside, remove
-from wordless.base.machine import Batch, end_with_parent, fast_products, is_under_torchrun, multiplies_bf16, rank
 from wordless.base.messages import InputError, within
 from wordless.base.options import updated
+from wordless.base.processes import end_with_parent, is_under_torchrun, rank
 from wordless.base.progress import Progress
 from wordless.training import FitConfig, Point, TrainingRecord
 from wordless.training.joining import join

@@ -1,6 +1,6 @@
 """What each code stands for, in the report of a single training: facts."""
 
-from pipelines.extras.table import Extra
+from pipelines.extras.extra import Extra
 
 EXTRA = Extra(
     name="codes",

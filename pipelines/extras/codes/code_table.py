@@ -10,9 +10,8 @@ import torch
 
 from pipelines.chain.study import Study
 from pipelines.extras.work import Work
-from pipelines.jobs.run_rules import require_one_training
 from pipelines.results.run_record import Made, Row, Section
-from pipelines.settings.run_settings import RunSettings
+from pipelines.settings.run_settings import RunSettings, require_one_training
 from pipelines.stages.codebooks import beginning
 from pipelines.store.stage import Run, stage
 from pipelines.store.store import Entry, write_json
@@ -20,7 +19,7 @@ from tokenizer.tokenizer import Tokenizer, to_patches
 from wordless.audio.recordings.manifest import Clip, Clips, choose_evenly
 from wordless.audio.waveform import Waveform
 from wordless.base.arrays import DoubleArray, FloatArray, IndexArray
-from wordless.base.machine import one_thread
+from wordless.base.threads import one_thread
 
 SHUFFLES = 20  # of the labels among the clips, for the values that chance gives
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from importlib.util import find_spec
 
-from pipelines.store.inputs_and_outputs import ModelOptions, part_of, run_of
+from pipelines.store.run_parts import part_of, run_of
+from pipelines.store.shared_options import ModelOptions
 from vocoder.vocoder_options import TEMPERATURE, Sampling, SoundOptions
 from wordless.base.messages import InputError
 from wordless.base.options import option

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.extras.demo import DemoConfig
+from pipelines.extras.demo.answers import DemoAnswers
+from pipelines.jobs.speaking import ModelsOfRun
 from pipelines.pages.players import clip_name, listened_clips, sound_path, sounds_of
 from pipelines.results.run_record import read_results
-from pipelines.store.inputs_and_outputs import run_of
-from wordless.base.machine import choose_device
+from pipelines.store.run_parts import run_of
+from wordless.base.devices import choose_device
 from wordless.base.messages import InputError, escape
 
 HOST = "127.0.0.1"  # this machine alone
@@ -38,9 +40,7 @@ def serve(settings: DemoConfig) -> None:
         warnings.filterwarnings("ignore", module="gradio")  # of its own calls of starlette
         from starlette.middleware import Middleware
 
-        from pipelines.extras.demo.answers import DemoAnswers
         from pipelines.extras.demo.demo_page import STYLE, create_page
-        from pipelines.jobs.speaking import ModelsOfRun
 
         run, device = run_of(settings.model), str(choose_device(settings.device))
         models = ModelsOfRun.of_folder(run, sampling=settings.sampling, device=device)

@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import Literal
 
 from pipelines.commandline.run_folders import JOBS
-from pipelines.store.inputs_and_outputs import RESULTS, prepare_output, require_kind
+from pipelines.store.outputs import prepare_output, require_kind
+from pipelines.store.run_parts import RESULTS
 from wordless.base.options import REQUIRED, Options, option
 
 

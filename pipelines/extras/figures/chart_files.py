@@ -6,13 +6,13 @@ import matplotlib
 
 from pipelines.commandline.run_folders import read_jobs
 from pipelines.extras.figures import FiguresConfig
-from pipelines.extras.work import works
+from pipelines.extras.work_table import works
 from pipelines.pages.charts import Chart, styled
 from pipelines.pages.players import sound_charts
 from pipelines.pages.report import report_charts
 from pipelines.pages.sweep_page import finished_runs, sweep_charts
 from pipelines.results.run_record import read_results
-from pipelines.store.inputs_and_outputs import new_folder
+from pipelines.store.outputs import new_folder
 from wordless.base.messages import InputError, counted
 from wordless.base.progress import Terminal
 

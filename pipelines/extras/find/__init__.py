@@ -12,7 +12,8 @@ from pipelines.commandline.recording_options import (
     require_recordings,
     require_writable_folder,
 )
-from pipelines.store.inputs_and_outputs import part_of, prepare_output
+from pipelines.store.outputs import prepare_output
+from pipelines.store.run_parts import part_of
 from wordless.audio.levels import MAX_TRIM_DB, MIN_TRIM_DB
 from wordless.audio.recordings.annotations import recordings_at
 from wordless.audio.recordings.manifest import Clips

@@ -44,7 +44,7 @@ from pipelines.jobs.coding import (
 from pipelines.pages.page_of_places import AudioBudget, Excerpt
 from pipelines.pages.phrasing import draw
 from pipelines.stages.features import mfcc_frames
-from pipelines.store.inputs_and_outputs import new_file
+from pipelines.store.outputs import new_file
 from pipelines.store.stage import Run, stage
 from pipelines.store.store import Entry, write_json
 from tokenizer.codes import require_same_codebook, soft_assignments

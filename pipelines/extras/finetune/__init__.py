@@ -4,25 +4,31 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
+from lm.bodies.body import Source
+from lm.bodies.code_gpt import GptBody, replace_codes
 from lm.finetuning import HEAD_OPTIONS, ClassificationOptions, HeadOptions
 from lm.lm_options import FigureConfig, ProbeConfig
+from lm.model import LanguageModel
 from pipelines.bodies.ast_body import AstOptions
 from pipelines.bodies.audio_transformer_body import AudioTransformerOptions
 from pipelines.bodies.network_options import RUN, BodyOptions, RunPart
 from pipelines.bodies.wav2vec2_body import Wav2vec2Options
 from pipelines.commandline.command_options import completed
 from pipelines.settings.run_settings import OFTEN, TrainingCommand, corpus_command, require_recordings
-from pipelines.store.inputs_and_outputs import MODEL, RateOptions, require_kind, require_output
+from pipelines.store.outputs import require_kind
+from pipelines.store.run_parts import require_output
+from pipelines.store.shared_options import MODEL, RateOptions
 from pipelines.store.tracking import require_trackers
+from tokenizer.codes import require_same_codebook
+from tokenizer.tokenizer import Tokenizer
 from wordless.audio.audio_options import Channel, require_choice
+from wordless.base.files import file_hash
 from wordless.base.messages import require
 from wordless.base.options import Options, option
+from wordless.base.saved_models import WEIGHTS
 from wordless.training import LargeFitConfig
-
-if TYPE_CHECKING:
-    from lm.bodies.body import Source
 
 Opponent = Literal["scratch", "probe"]
 LINEAR = ProbeConfig(choose_by="validation", learning_curve=())
@@ -48,13 +54,6 @@ class GptOptions(BodyOptions):
 
     def open(self, run: Mapping[str, Path]) -> "Source":
         """Describe the GPT of a run; random weights have the sizes of the run's GPT."""
-        from lm.bodies.body import Source
-        from lm.bodies.code_gpt import GptBody, replace_codes
-        from lm.model import LanguageModel
-        from tokenizer.codes import require_same_codebook
-        from tokenizer.tokenizer import Tokenizer
-        from wordless.base.files import file_hash
-        from wordless.base.saved_models import WEIGHTS
 
         model = LanguageModel.from_pretrained(run["lm"])
         codes = Tokenizer.from_pretrained(run["tokenizer"]).format
@@ -151,7 +150,7 @@ def finetune_settings(config: Mapping[str, object]) -> FinetuneConfig:
     """Build the settings from a composed config; the head decides the type of the labels."""
     if isinstance(audio := config.get("audio"), Mapping):  # a corpus may suggest the front end of a run
         config = {**config, "audio": {"channel": audio.get("channel")}}
-    return corpus_command(FinetuneConfig, completed("finetune", config))
+    return corpus_command(FinetuneConfig, completed(FinetuneConfig, config))
 
 
 def finetune(config: dict[str, object]) -> tuple[FinetuneConfig, dict[str, object]]:

@@ -42,7 +42,9 @@ from pipelines.jobs.run_chain import provenance, tracked_run
 from pipelines.pages.page_of_places import Answer, AudioBudget, write_predictions_page
 from pipelines.settings.run_settings import choose_workers
 from pipelines.stages.stored_arrays import VALUES, read_clips, write_clips
-from pipelines.store.inputs_and_outputs import FINETUNED, JOB, REMEDY, TABLE, hold, part_of
+from pipelines.store.claims import hold
+from pipelines.store.outputs import REMEDY
+from pipelines.store.run_parts import FINETUNED, JOB, TABLE, part_of
 from pipelines.store.stage import Run, Session, labels_of, stage
 from pipelines.store.store import CURVE, Entry, Store, write_json
 from pipelines.store.stored_features import FEATURES, StoredFeatures, stacked_rows, write_features
@@ -64,11 +66,12 @@ from wordless.audio.recordings.manifest import (
     write_rejected,
 )
 from wordless.base.arrays import Array, FloatArray, write_array, write_table
+from wordless.base.devices import choose_device
 from wordless.base.files import find_object, list_hash, write_aside
-from wordless.base.machine import choose_device, limit_pools, use_threads
 from wordless.base.messages import InputError, counted, named
 from wordless.base.progress import Terminal, print_table
 from wordless.base.saved_models import CONFIG, local_weights
+from wordless.base.threads import limit_pools, use_threads
 from wordless.training.fit import open_gang, with_precision
 
 Arm = Literal["finetuned", "scratch", "probe"]

@@ -10,7 +10,7 @@ from lm.samples.sample_network_options import (
     SampleWaveNetConfig,
     TransformerConfig,
 )
-from pipelines.extras.table import Extra
+from pipelines.extras.extra import Extra
 from pipelines.stages.stage_options import TrainingSettings
 from vocoder.vocoder_options import EngineChoice
 from wordless.audio.audio_options import SpectrogramConfig

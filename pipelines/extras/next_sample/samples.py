@@ -28,7 +28,7 @@ from pipelines.extras.work import Work
 from pipelines.pages.charts import Chart
 from pipelines.pages.phrasing import heading
 from pipelines.pages.players import Sound, clip_name, sound_spectrograms, sounds_among
-from pipelines.pages.report import training_chart
+from pipelines.pages.training_chart import training_chart
 from pipelines.results.run_record import Made, Results, Row, Section, section_of
 from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.listening import loudest
@@ -43,9 +43,10 @@ from vocoder.vocoder_options import Sampling
 from wordless.audio.recordings.manifest import Clips, choose_randomly
 from wordless.audio.waveform import Waveform
 from wordless.base.coverage import TrainingSound
-from wordless.base.machine import choose_device, one_thread
+from wordless.base.devices import choose_device
 from wordless.base.messages import InputError, within
 from wordless.base.seeds import sound_seed
+from wordless.base.threads import one_thread
 from wordless.training import FitConfig
 
 NEXT_SAMPLE = "next_sample"  # the stage; its entries of models are next_sample_<model>

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pipelines.store.inputs_and_outputs import RESULTS, is_finetuned, is_held
+from pipelines.store.claims import is_held
+from pipelines.store.run_parts import RESULTS, is_finetuned
 from wordless.base.options import REQUIRED, Options, option
 from wordless.base.saved_models import CONFIG, REPO, HubAddress
 

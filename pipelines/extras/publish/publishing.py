@@ -19,7 +19,7 @@ from pipelines.extras.publish import Part, PublishConfig
 from pipelines.jobs.speaking import ModelsOfRun
 from pipelines.pages.phrasing import draw, methods_table
 from pipelines.results.run_record import COSTS, read_results, records
-from pipelines.store.inputs_and_outputs import REPORT, TABLE, is_finetuned
+from pipelines.store.run_parts import REPORT, TABLE, is_finetuned
 from vocoder.vocoder_options import Sampling
 from wordless.audio.recordings.manifest import SPLITS
 from wordless.base.files import open_regular

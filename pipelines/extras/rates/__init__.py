@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pipelines.extras.table import Extra
+from pipelines.extras.extra import Extra
 from wordless.base.options import Options, option
 
 

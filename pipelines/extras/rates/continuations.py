@@ -20,16 +20,15 @@ from lm.language_tests import NGRAMS, distinct_ngrams
 from lm.lm_options import CodeSampling, ProbeConfig
 from lm.model import LanguageModel
 from lm.probing import intervals as intervals
-from pipelines.chain.chain import create_evaluator
+from pipelines.chain.evaluator import create_evaluator
 from pipelines.chain.study import Study, rate_prefix
 from pipelines.extras.rates import RatesConfig
 from pipelines.extras.work import Work
-from pipelines.jobs.run_rules import require_one_training
 from pipelines.pages.charts import Chart, log_mel_pictures, spectrogram_chart
 from pipelines.pages.phrasing import full_name
 from pipelines.pages.players import Sound, sound_path, sound_spectrograms, sounds_among
 from pipelines.results.run_record import Made, Results, Row, Section, parameters, read_arrays, section_of
-from pipelines.settings.run_settings import RunSettings
+from pipelines.settings.run_settings import RunSettings, require_one_training
 from pipelines.stages.codebooks import HEALTH
 from pipelines.stages.language_model import PERPLEXITY
 from pipelines.stages.listening import (

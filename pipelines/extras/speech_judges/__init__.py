@@ -1,6 +1,6 @@
 """MOS prediction: models that rate decoded speech and its recordings: facts."""
 
-from pipelines.extras.table import Extra
+from pipelines.extras.extra import Extra
 
 EXTRA = Extra(
     name="speech_judges",

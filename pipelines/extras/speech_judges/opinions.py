@@ -20,7 +20,7 @@ import torch
 from pipelines.chain.study import Study
 from pipelines.extras.speech_judges import EXTRA
 from pipelines.extras.work import Work
-from pipelines.results.results import clip_figures
+from pipelines.results.clip_figures import clip_figures
 from pipelines.results.run_record import Made, Row, Section
 from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.listening import JUDGED, decoded_paths, kinds_of, sound_of
@@ -30,8 +30,10 @@ from vocoder.kinds import ORIGINAL
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.waveform import Waveform
 from wordless.base.arrays import FloatArray
-from wordless.base.machine import importing, one_thread, version_of
+from wordless.base.compiling import importing
 from wordless.base.messages import InputError
+from wordless.base.threads import one_thread
+from wordless.base.versions import version_of
 
 RATE = 16_000  # Hz, of all models
 MOSFigures = dict[str, float]  # figures of a sound

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from pipelines.extras.table import Extra
+from pipelines.extras.extra import Extra
 from wordless.audio.recordings.embedded import VOICES, WORDS, EmbeddedConfig, order_pairs
 from wordless.base.messages import InputError, require
 from wordless.base.options import Options, option, renamed

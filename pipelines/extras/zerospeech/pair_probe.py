@@ -17,9 +17,8 @@ from lm.probing import intervals
 from lm.probing.probe import outcome, probe_method
 from lm.probing.task import ProbeTask, with_parts
 from pipelines.results.run_record import FoldSeed, Row
-from pipelines.store.store import some_options
 from wordless.base.arrays import DoubleArray, FloatArray
-from wordless.base.machine import limit_pools
+from wordless.base.threads import limit_pools
 
 FOLDS = 4  # of voices and of sentences, each of which is tested once
 METHODS = ("gpt", "bag_of_codes", "random_gpt")  # the first is compared with the others
@@ -40,7 +39,7 @@ def config_of_pairs(config: ProbeConfig) -> ProbeConfig:
     A ridge takes seconds where logistic regression takes a minute, and the run waits for these figures at its end.
     """
     names = ("power", "layer_regularisation_strengths", "regularisation_strengths", "c_low", "c_high", "seed")
-    read: dict[str, Any] = some_options(config, *names)
+    read: dict[str, Any] = {name: getattr(config, name) for name in names}  # `some_options` has the names of keys
     return ProbeConfig(classifier="ridge", feature_clipping=config.feature_clipping[:1], learning_curve=(), **read)
 
 

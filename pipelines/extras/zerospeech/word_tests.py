@@ -65,9 +65,9 @@ from wordless.audio.recordings.embedded import (
 )
 from wordless.audio.recordings.manifest import Clips
 from wordless.base.arrays import DoubleArray, FloatArray, Floats
-from wordless.base.machine import one_thread
 from wordless.base.messages import InputError, require
 from wordless.base.options import name_in_keys
+from wordless.base.threads import one_thread
 
 STRESS = ("'", ",")  # that begin the name of a stressed vowel
 Phonemes = tuple[str, ...]

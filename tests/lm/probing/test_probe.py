@@ -201,7 +201,7 @@ def test_candidate_bound_and_penalty_are_those_of_a_double_loop(by: str, rare: f
         c_grid(config.regularisation_strengths, config),
     )
     divisions = divided(task.rows, task.parts)
-    wanted = two_steps(candidates, task.targets, divisions, layers, strengths, feature_clipping=config.feature_clipping)
+    wanted = two_steps(candidates, task.targets, divisions, layers, strengths, clippings=config.feature_clipping)
     assert (found.of, found.clipping, found.c) == (*wanted[:2], pytest.approx(wanted[2]))
     assert found.clipping == clipping
 
@@ -254,7 +254,7 @@ def test_a_code_that_one_training_clip_has_and_all_clips_with_noise_have_does_no
         (np.sqrt(0.9) - np.sqrt(0.001) / 240) / deviation, rel=0.01
     )
     free = _record(features, task, replace(config, feature_clipping=(1e9,)))
-    assert free["clipping"] == 1e9
+    assert free["bound"] == 1e9
     assert free["noise"][0]["test_accuracy"] < row["noise"][0]["test_accuracy"] - 0.2
     assert free["noise"][0]["kept"] < row["noise"][0]["kept"] - 0.2
 

@@ -11,10 +11,8 @@ from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from wordless.base.messages import InputError
 from wordless.base.options import Options, option
-from pipelines.commandline import command_options
-from pipelines.commandline.command import command
-from pipelines.commandline.commands import COMMANDS, Command
-from pipelines.store.inputs_and_outputs import keep_claimed
+from pipelines.commandline.command import Command, command
+from pipelines.store.claims import keep_claimed
 
 @dataclass(frozen=True, kw_only=True)
 class TryConfig(Options):
@@ -42,14 +40,13 @@ def task(config):
     result = json.dumps({"wish": config["wish"], "figures": []})
     Path(HydraConfig.get().runtime.output_dir, "results.json").write_text(result)
 
-COMMANDS["try"] = Command("", "try_it:TryConfig")
-command_options.NO_FOLDER = {
+FOLDERS = {
     "run": {"dir": "runs/${now:%Y}"},  # the same name for all
     "sweep": {"dir": "sweeps/${now:%Y}", "subdir": "${hydra.job.num}"},
     "callbacks": {"folder": {"_target_": "pipelines.commandline.run_folders.ClaimedFolder"}},
 }
 if __name__ == "__main__":
-    command("try", task)
+    command(Command(name="try", purpose="", options=TryConfig, check=print, folders=FOLDERS), task)
 """
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from pipelines.commandline.command_options import parse_values, spell
 from pipelines.commandline.run_folders import LOG, link_latest, logged, require_name, require_same_run
-from pipelines.store.inputs_and_outputs import RUN_LOCK, SWEEP_LOCK, claim, claims, hold, make_new
+from pipelines.store.claims import RUN_LOCK, SWEEP_LOCK, claim, claims, hold, make_new
 from tests.calling import python
 from tests.killing import call
 from tests.pipelines.conftest import FinishedRun

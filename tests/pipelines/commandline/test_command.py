@@ -11,6 +11,7 @@ import pytest
 import soundfile
 
 from pipelines.commandline.command import os_problem, start
+from pipelines.commands import COMMANDS
 from tests.calling import Command, python
 from tests.pipelines.tiny import sweep
 from tests.pipelines.tiny_chain import OWN, ROOT, called_at_once, refusal
@@ -51,7 +52,7 @@ def test_words_that_hydra_does_not_take_are_refused_in_one_line(
 def test_the_display_of_a_notebook_is_not_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MPLBACKEND", "module://gone")
     monkeypatch.setattr(sys, "argv", ["wordless run", "--help"])
-    start("run")  # as torchrun -m pipelines.run does
+    start(COMMANDS["run"])  # as torchrun -m pipelines.run does
     assert os.environ["MPLBACKEND"] == "agg"
 
 

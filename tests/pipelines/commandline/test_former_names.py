@@ -10,18 +10,11 @@ from hydra import initialize_config_module
 from omegaconf import OmegaConf
 
 from lm.lm_options import ProbeConfig, VectorConfig
-from pipelines.commandline.command_options import (
-    RENAMED,
-    compose,
-    index,
-    prepare,
-    resolved,
-    tell_renamed,
-    with_names_of_today,
-)
-from pipelines.commandline.commands import COMMANDS
+from pipelines.commandline.command_options import RENAMED, prepare, resolved, tell_renamed, with_names_of_today
+from pipelines.commands import COMMANDS
 from pipelines.settings.run_settings import ReadingConfig
 from pipelines.store.stage import argument_key
+from tests.calling import compose, index
 from wordless.base.options import build, leaves
 
 # Words of version 0.x -> the same of today.

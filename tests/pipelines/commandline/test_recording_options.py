@@ -10,7 +10,7 @@ import soundfile
 from pipelines.commandline.recording_options import SUFFIXES, kind_of_output, require_recordings, write_annotations
 from wordless.audio.recordings.annotation_formats import Event
 from wordless.audio.recordings.annotations import recordings_at
-from wordless.audio.recordings.corpus import AnnotationOptions
+from wordless.audio.recordings.corpus_config import AnnotationOptions
 from wordless.base.messages import InputError
 
 RATE = 8000

@@ -10,9 +10,11 @@ import pytest
 import soundfile
 
 from pipelines.commandline.command import perform
-from pipelines.commandline.command_options import index, options_class, prepare
+from pipelines.commandline.command_options import prepare
+from pipelines.commands import COMMANDS
 from pipelines.extras.finetune import finetune_settings
 from pipelines.extras.finetune.finetune_body import finetune_body
+from tests.calling import index
 from tests.pipelines.tiny import AUDIO
 from tests.pipelines.tiny_chain import config_of, run
 
@@ -34,9 +36,11 @@ def call(run_folder: Path, recordings: Path, tmp_path: Path) -> Calling:
     def call(command: str, output: str, /, **options: object) -> Path:
         given = {"model": run_folder, "input": recordings, "output": tmp_path / output, "device": "cpu", "workers": 1}
         given["store"] = {"root": str(tmp_path / "store")}
-        known = {each.name for each in fields(options_class(command))}
+        known = {each.name for each in fields(COMMANDS[command].options)}
         whole = {name: value for name, value in given.items() if name in known} | OWN.get(command, {}) | options
-        perform(command, {name: str(value) if isinstance(value, Path) else value for name, value in whole.items()})
+        perform(
+            COMMANDS[command], {name: str(value) if isinstance(value, Path) else value for name, value in whole.items()}
+        )
         return tmp_path / output
 
     return call

@@ -19,7 +19,8 @@ from tests.pipelines.tiny_chain import CHECKPOINTS, OWN, called, called_at_once,
 from tests.rejected import read_rejected
 from tests.wordless.audio.recordings.packed_files import save_splits, takes, write_parquet
 from wordless.audio.audio_options import SpectrogramConfig
-from wordless.audio.recordings.corpus import CorpusConfig, upsampling_notices
+from wordless.audio.recordings.corpus import upsampling_notices
+from wordless.audio.recordings.corpus_config import CorpusConfig
 from wordless.audio.recordings.description import ColumnConfig
 from wordless.audio.recordings.manifest import Clips, read_manifest
 from wordless.audio.recordings.splits import SplitConfig

@@ -27,7 +27,7 @@ from tokenizer.parquet import read_codes
 from tokenizer.tokenizer import Tokenizer
 from wordless.audio.reading import read
 from wordless.audio.recordings.annotations import recordings_at
-from wordless.audio.recordings.corpus import AnnotationOptions
+from wordless.audio.recordings.corpus_config import AnnotationOptions
 from wordless.base.messages import InputError
 
 

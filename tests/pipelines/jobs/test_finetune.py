@@ -12,7 +12,8 @@ from lm.bodies.network_sizes import AudioTransformerConfig
 from lm.finetuned import FineTunedModel, create_network, create_task
 from lm.finetuning import ClassificationOptions
 from pipelines.extras.finetune import finetune_settings
-from pipelines.store.inputs_and_outputs import JOB, hold
+from pipelines.store.claims import hold
+from pipelines.store.run_parts import JOB
 from tests.pipelines.jobs.conftest import PITCHES, Finetuned, composed, fine_tune, rows_of, write_tone, write_tones
 from tests.pipelines.tiny import AUDIO
 from tests.pipelines.tiny_chain import stored

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from lm.model import LanguageModel
-from pipelines.store.inputs_and_outputs import new_folder
+from pipelines.store.outputs import new_folder
 from tests.pipelines.jobs.conftest import Calling, run_of
 from tests.pipelines.tiny import save_rates_run
 from tokenizer.codes import Codes

@@ -16,9 +16,9 @@ import soundfile
 
 import wordless
 from lm.finetuned import FineTunedModel
-from pipelines.commandline.command_options import index, prepare
+from pipelines.commandline.command_options import prepare
 from pipelines.store.store import SYNTHESISED
-from tests.calling import publish
+from tests.calling import index, publish
 from tests.hub import serving, use_hub
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.jobs.conftest import PITCHES, Calling, Finetuned, fine_tune, rows_of, write_tone
@@ -28,7 +28,7 @@ from tests.rejected import read_rejected
 from wordless.audio.levels import trim_ends
 from wordless.audio.reading import read
 from wordless.audio.recordings.annotations import recordings_at
-from wordless.audio.recordings.corpus import AnnotationOptions
+from wordless.audio.recordings.corpus_config import AnnotationOptions
 from wordless.base.messages import InputError
 
 Rows = list[dict[str, Any]]

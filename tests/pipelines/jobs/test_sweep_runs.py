@@ -278,26 +278,27 @@ def test_a_value_more_is_a_job_more() -> None:
     assert wider[1].folder == "seed=2,codebook_size=64"
 
 
-CONFIG = """
-defaults: [override hydra/job_logging: none, override hydra/hydra_logging: none, _self_]
-tokenizer: {codebook_size: 2}
-seed: 0
-name: null
-hydra:
-  sweep:
-    dir: "sweeps/${now:%Y}"
-    subdir: ${oc.select:'hydra.callbacks.sweep.folders[${hydra.job.num}]'}
-  callbacks:
-    folder: {_target_: pipelines.commandline.run_folders.ClaimedFolder}
-    sweep: {_target_: pipelines.jobs.sweep_runs.SweepPage, folders: []}
-"""
 SCRIPT = """
 import json
+from dataclasses import dataclass
 from pathlib import Path
 from hydra.core.hydra_config import HydraConfig
 from wordless.base.messages import InputError
-from pipelines.commandline.command import command
-from pipelines.jobs.sweep_runs import going_on
+from wordless.base.options import Options, option
+from pipelines.commandline.command import Command, command
+from pipelines.jobs.sweep_runs import RUN_FOLDERS, going_on
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes(Options):
+    codebook_size: int = option(2, "a size")
+
+@dataclass(frozen=True, kw_only=True)
+class TryConfig(Options):
+    tokenizer: Sizes = option(Sizes(), "sizes")
+    seed: int = option(0, "a seed")
+    name: str | None = option(None, "a name")
+
+SWEEP = {**RUN_FOLDERS["sweep"], "dir": "sweeps/${now:%Y}"}
 
 def task(config):
     folder, size = Path(HydraConfig.get().runtime.output_dir), config["tokenizer"]["codebook_size"]
@@ -311,16 +312,14 @@ def task(config):
         (folder / "results.json").write_text(json.dumps({"figures": [row]}))
 
 if __name__ == "__main__":
-    command("try", task)
+    folders = {**RUN_FOLDERS, "sweep": SWEEP}
+    command(Command(name="try", purpose="", options=TryConfig, check=print, folders=folders), task)
 """
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A command of its own whose jobs take no time."""
-    (tmp_path / "conf").mkdir()
-    (tmp_path / "conf/__init__.py").touch()
-    (tmp_path / "conf/try.yaml").write_text(CONFIG)
     (tmp_path / "try_it.py").write_text(SCRIPT)
     return tmp_path
 

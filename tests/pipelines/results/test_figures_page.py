@@ -11,6 +11,7 @@ from safetensors.numpy import load_file
 
 from pipelines.commandline.command import perform
 from pipelines.commandline.run_folders import Job
+from pipelines.commands import COMMANDS
 from pipelines.pages.sweep_page import write_sweep
 from pipelines.results.run_record import frame
 from tests.pipelines.conftest import FinishedRun
@@ -38,7 +39,7 @@ def folder(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) 
         ("score", "scores.tsv", ()),
     ):
         given = (f"model={run}", f"input={finished_run.manifest.root}", f"output={run / output}", *more)
-        perform(command, config_of(command, *given))
+        perform(COMMANDS[command], config_of(command, *given))
     job = Job(number=0, folder=".", overrides={"tokenizer.codebook_size": "8"}, state="finished")
     write_sweep(run, [job], command="wordless run -m tokenizer.codebook_size=8")
     return run

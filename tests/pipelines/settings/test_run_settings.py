@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.bodies.sound_gpt_body import SoundGPTSettings
-from pipelines.commandline.command_options import index, prepare
+from pipelines.commandline.command_options import prepare
 from pipelines.jobs.run_rules import run_settings
 from pipelines.settings.run_settings import ComparisonConfig, RunSettings, with_choices
 from pipelines.stages.stage_options import LanguageModelSettings, VocoderSettings
 from pipelines.store.stage import argument_key
+from tests.calling import index
 from tests.pipelines.tiny import SAMPLES
 from tests.pipelines.tiny_chain import ROOT, composed, config_of
 from tests.wordless.audio.speech_models.checkpoints import STRIDE, save_checkpoint

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.store.inputs_and_outputs import PROGRESS
+from pipelines.store.claims import PROGRESS
 from pipelines.store.run_progress import RunProgress, read_forecast, roughly
 
 

@@ -14,9 +14,9 @@ from pipelines.store.store import ENTRY, TIMINGS, Entry, checkpoints_of, note_fi
 from tests.pipelines.tiny import silent_session
 from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.audio.views import View, Views
-from wordless.base.machine import use_threads
 from wordless.base.options import NO_RESULT, Options, option
 from wordless.base.progress import Terminal
+from wordless.base.threads import use_threads
 from wordless.training import FitConfig
 
 CLIPS = Clips.from_rows(

@@ -25,7 +25,7 @@ from tests.pipelines.jobs import conftest as finetuning
 from tests.pipelines.store.tracking_records import READERS, prepare
 from tests.pipelines.tiny import silent_session
 from tests.pipelines.tiny_chain import TINY, composed
-from wordless.base.machine import Batch
+from wordless.base.devices import Batch
 from wordless.base.messages import InputError
 from wordless.training import FitConfig, Point
 

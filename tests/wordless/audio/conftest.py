@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from wordless.audio.recordings.corpus import CorpusConfig, build_manifest
+from wordless.audio.recordings.corpus import build_manifest
+from wordless.audio.recordings.corpus_config import CorpusConfig
 from wordless.audio.recordings.inspection import Inspected, InspectionConfig, inspect
 from wordless.audio.recordings.manifest import Clips, Rejected
 from wordless.audio.recordings.splits import SplitConfig

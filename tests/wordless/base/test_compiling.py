@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.calling import SOON, assert_waits, beside
-from wordless.base import machine as module
-from wordless.base.machine import compiling, importing
+from wordless.base import compiling as module
+from wordless.base.compiling import compiling, importing
 
 QUICK = "colorsys"  # a module of Python that nothing else imports here
 

@@ -13,7 +13,7 @@ from lm.bodies.network_sizes import ClipBatchConfig
 from lm.bodies.wav2vec2 import as_read
 from lm.lm_options import BatchConfig
 from lm.tokens import CodeSequences, TrainingBatches, Vocabulary
-from tokenizer.fitting import PatchBatches
+from tokenizer.autoencoder_training import PatchBatches
 from wordless.base.coverage import Passages, TrainingSound, percent_below_whole
 
 lengths = st.lists(st.integers(1, 40), min_size=1, max_size=8)

@@ -18,8 +18,8 @@ from tests.calling import python
 from tests.hostile.measured import at_most_seconds, write_special_files
 from tests.image_layers import of_image
 from wordless.base import files
+from wordless.base.compiling import compiling
 from wordless.base.files import aside, file_hash, is_full, open_regular, replace_folder, take_lock, write_aside
-from wordless.base.machine import compiling
 
 
 def test_text_and_bytes_are_written_whole_or_not_at_all(tmp_path: Path) -> None:

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from tests.calling import python
-from wordless.base.machine import limited_threads, multiplies_bf16, one_thread, require_device
+from wordless.base.devices import multiplies_bf16, require_device
 from wordless.base.messages import InputError
+from wordless.base.threads import limited_threads, one_thread
 
 CPU_FLAGS = Path("/proc/cpuinfo")
 
@@ -49,7 +50,7 @@ def test_blocks_of_one_thread_that_overlap_leave_the_number_of_threads_as_it_was
 
 def test_objects_of_large_imports_are_left_out_of_searches_for_circles_which_go_on_afterwards() -> None:
     code = (
-        "import gc; from wordless.base.machine import large_imports\n"
+        "import gc; from wordless.base.imports import large_imports\n"
         "with large_imports():\n    assert not gc.isenabled()\n    import torch\n"
         "assert gc.isenabled() and gc.get_freeze_count() > 100_000\n"
         "later, frozen = [[]], gc.get_freeze_count()\n"

@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.calling import ROOT
-from wordless.base.machine import LOCAL, THIS_PROCESS, EngineConfig, cores, in_order, open_pool, open_processes
 from wordless.base.messages import InputError
+from wordless.base.pools import LOCAL, THIS_PROCESS, EngineConfig, in_order, open_pool, open_processes
+from wordless.base.threads import cores
 
 
 def negative(number: int) -> int:
@@ -69,7 +70,7 @@ from pathlib import Path
 
 import joblib
 
-from wordless.base.machine import end_with_parent
+from wordless.base.processes import end_with_parent
 
 
 def wait(name):

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from wordless.base.machine import EngineConfig, in_order, open_pool
 from wordless.base.messages import InputError
+from wordless.base.pools import EngineConfig, in_order, open_pool
 
 CLIPS = 60
 

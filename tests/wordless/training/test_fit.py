@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from tests.hostile.model_folders import PlantedCode
 from tests.reference import regression_by_adamw
 from tests.wordless.training.fitting import fit_silently
-from wordless.base.machine import Batch, fast_products
+from wordless.base.devices import Batch, fast_products
 from wordless.base.messages import InputError
 from wordless.training import MOST_STEPS, PATIENCE, REFERENCE_SECONDS, FitConfig, Point, TrainingRecord
 from wordless.training.fit import (

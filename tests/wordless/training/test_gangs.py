@@ -28,6 +28,7 @@ REFUSING = """
 import os, time
 from wordless.base.messages import InputError
 from pipelines.commandline.command import command
+from pipelines.commands import COMMANDS
 
 def task(config):
     if os.environ["RANK"] in config["runs"]:
@@ -37,7 +38,7 @@ def task(config):
         raise RuntimeError("rank 0 has left")  # as the process group says when it waits for one that has ended
     time.sleep(60)
 
-command("doctor", task)
+command(COMMANDS["doctor"], task)
 """
 
 WAITING = """
@@ -76,6 +77,7 @@ import os, sys, time
 from datetime import timedelta
 import torch
 from pipelines.commandline.command import command
+from pipelines.commands import COMMANDS
 from wordless.training import joining
 from wordless.training.fit import open_gang
 
@@ -90,7 +92,7 @@ def task(config):
             time.sleep(8)  # as while it encodes a corpus
         gang.barrier()
 
-command("doctor", task)
+command(COMMANDS["doctor"], task)
 """
 
 DIVERGING = """
@@ -99,7 +101,7 @@ from pathlib import Path
 import torch
 from wordless.base.messages import InputError
 from tests.wordless.training.model_worker import FIT, autoencoder
-from tokenizer.fitting import PatchBatches
+from tokenizer.autoencoder_training import PatchBatches
 from wordless.training.fit import open_gang
 
 whole = PatchBatches.batch

@@ -22,7 +22,7 @@ from wordless.audio.recordings.folders import HIDDEN, is_file, is_recording, rea
 from wordless.audio.recordings.manifest import Clips, Rejected, SplitBy
 from wordless.audio.recordings.sources import Column, Looks, ReadFile, Reading, Unused
 from wordless.audio.recordings.unread_columns import bare_words, divides
-from wordless.base.machine import without_collection
+from wordless.base.imports import without_collection
 from wordless.base.messages import InputError, counted
 
 _DIVIDING: Mapping[str, SplitBy] = {"fold": "fold", "split": "table", "index": "index"}  # field -> what divides by it

@@ -23,7 +23,7 @@ from wordless.audio.decoding import Recording, RecordingError, length_of
 from wordless.audio.recordings import description
 from wordless.audio.recordings.annotation_formats import NO_PART, Annotation, Contents
 from wordless.audio.recordings.annotation_kinds import KINDS, AnnotationKind, kind_by_suffix
-from wordless.audio.recordings.corpus import AnnotationOptions, CorpusConfig
+from wordless.audio.recordings.corpus_config import AnnotationOptions, CorpusConfig
 from wordless.audio.recordings.description import SPAN_FIELDS, group_of
 from wordless.audio.recordings.folders import (
     Folder,
@@ -39,7 +39,7 @@ from wordless.audio.recordings.matching import parent
 from wordless.audio.recordings.sources import OF_THE_PROGRAM, Column, Mark, ReadFile, Reading, Seen, Unused
 from wordless.audio.recordings.unread_columns import unread_columns
 from wordless.audio.waveform import EXTENSIONS
-from wordless.base.machine import without_collection
+from wordless.base.imports import without_collection
 from wordless.base.messages import InputError, counted, listed, within
 
 _TOOLKITS = re.compile(  # files of Kaldi and lhotse

@@ -27,6 +27,7 @@ from typing import Any, Literal
 
 import numpy as np
 from pandas import Series
+from pyarrow import array, compute, string
 
 from wordless.audio.recordings import letters, manifest
 from wordless.base.messages import InputError, counted, listed, nearest, suggestion
@@ -289,7 +290,6 @@ def match_pattern(pattern: str, paths: Iterable[str]) -> list[dict[str, str] | N
 
     Each field and asterisk is as short as possible, an index as long as possible.
     """
-    from pyarrow import array, compute, string  # slow to import
 
     parts = {f"{{{name}}}": f"(?P<{name}>[^/]+?)" for name in pattern_fields(pattern)} | _GAPS
     whole = "".join(parts.get(token) or re.escape(token) for token in _TOKEN.findall(pattern))

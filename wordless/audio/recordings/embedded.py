@@ -31,10 +31,10 @@ from typing import Literal
 import numpy as np
 
 from wordless.base.files import flush_folder, locked, named_write_errors, os_number
-from wordless.base.machine import version_of
 from wordless.base.messages import InputError
 from wordless.base.options import Options, option
 from wordless.base.seeds import MAX_SEED
+from wordless.base.versions import version_of
 
 # The ten digits, then common commands, then words that differ in length and sounds: the corpus of `embedded.words=30`.
 DEFAULT = (

@@ -26,9 +26,9 @@ from wordless.audio.reading import ChannelPowers, cancelled, chosen_channel, mon
 from wordless.audio.recordings.manifest import UNWRITABLE, Clip, Rejected, printable, writable
 from wordless.audio.waveform import Part, equal_blocks, unusable_peak
 from wordless.base.files import NO_PERMISSION, file_hash, stamp_text
-from wordless.base.machine import LOCAL, THIS_PROCESS, EngineConfig, in_order, open_pool
 from wordless.base.messages import InputError
 from wordless.base.options import Options, option
+from wordless.base.pools import LOCAL, THIS_PROCESS, EngineConfig, in_order, open_pool
 
 _BLOCKS_AT_ONCE = 16  # of a tenth of a second
 

@@ -33,7 +33,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from wordless.audio.recordings import description, folders, letters
-from wordless.audio.recordings.corpus import CorpusConfig, Making
+from wordless.audio.recordings.corpus_config import CorpusConfig, Making
 from wordless.audio.recordings.description import known_split
 from wordless.audio.recordings.manifest import Clips, Rejected, writable
 from wordless.audio.recordings.saved_data_sets import (
@@ -50,15 +50,7 @@ from wordless.audio.recordings.sources import Column, ReadFile, Reading, Seen, U
 from wordless.audio.recordings.splits import GIVEN
 from wordless.audio.recordings.unread_columns import unread_columns
 from wordless.audio.waveform import EXTENSIONS
-from wordless.base.files import (
-    file_stamp,
-    flush_folder,
-    list_hash,
-    locked,
-    named_write_errors,
-    remove,
-    write_aside,
-)
+from wordless.base.files import file_stamp, flush_folder, list_hash, locked, named_write_errors, remove, write_aside
 from wordless.base.messages import InputError, counted, listed
 
 ARROW, PARQUET = ".arrow", ".parquet"

@@ -29,6 +29,8 @@ from typing import Final, Literal
 
 import numpy as np
 from pandas import DataFrame, Series, crosstab, factorize
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from wordless.audio.recordings import letters
 from wordless.audio.recordings.description import divided_by_names, folder_split, known_split, split_depth
@@ -275,8 +277,6 @@ def _units(frame: DataFrame, config: SplitConfig, *, least: int) -> dict[str, li
     codes, names = factorize(own.to_numpy(object), sort=True)
     paths = np.arange(len(frame)) if by_fold else factorize(frame.path.to_numpy(object))[0]
     size = len(names) + len(frame)  # nodes of a graph that joins each unit with its recordings
-    from scipy.sparse import coo_array  # here, because options are read and refused without it
-    from scipy.sparse.csgraph import connected_components
 
     edges = coo_array((np.ones(len(codes), bool), (codes, len(names) + paths)), shape=(size, size))
     joined = Series(codes).groupby(connected_components(edges, directed=False)[1][codes]).transform("min")

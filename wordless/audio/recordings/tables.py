@@ -29,10 +29,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from wordless.audio.recordings import description, letters
 from wordless.audio.recordings.annotation_formats import in_seconds, time_columns, unit_of
 from wordless.audio.recordings.annotations import annotations_of_table, kind_of
-from wordless.audio.recordings.corpus import CorpusConfig
+from wordless.audio.recordings.corpus_config import CorpusConfig
 from wordless.audio.recordings.description import MISSING, UNREAD, ColumnConfig
 from wordless.audio.recordings.folders import (
     expand_home,
@@ -332,9 +335,6 @@ def _objects(path: Path) -> tuple[list[str], Rows]:
     """Read JSON lines or Parquet as text, with "file: row number" as the places of rows."""
     rows = list[object]()
     if path.suffix.lower() == _PARQUET:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         try:
             rows += pq.read_table(path).to_pylist()
         except (pa.ArrowException, OSError) as error:

@@ -19,7 +19,8 @@ from tests.wordless.audio.recordings.annotations.annotated_files import textgrid
 from wordless.audio.recordings.account import COLUMNS, Account, Item, Kind
 from wordless.audio.recordings.accounting import take_account
 from wordless.audio.recordings.annotations import recordings_at
-from wordless.audio.recordings.corpus import AnnotationOptions, CorpusConfig, build_manifest, find_recordings
+from wordless.audio.recordings.corpus import build_manifest, find_recordings
+from wordless.audio.recordings.corpus_config import AnnotationOptions, CorpusConfig
 from wordless.audio.recordings.description import ColumnConfig
 from wordless.audio.recordings.manifest import Clips, write_account
 from wordless.audio.recordings.splits import SplitConfig

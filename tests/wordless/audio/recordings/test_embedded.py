@@ -11,7 +11,8 @@ import pytest
 from pipelines.extras.zerospeech import word_tests
 from tests.killing import PROCESSES
 from wordless.audio.recordings import embedded
-from wordless.audio.recordings.corpus import CorpusConfig, Making, build_manifest, find_recordings
+from wordless.audio.recordings.corpus import build_manifest, find_recordings
+from wordless.audio.recordings.corpus_config import CorpusConfig, Making
 from wordless.audio.recordings.embedded import DEFAULT, HELD_OUT, VOICES, EmbeddedConfig, utterances
 from wordless.base.files import file_hash
 from wordless.base.messages import InputError

@@ -17,7 +17,8 @@ from tests.wordless.audio.recordings.annotations.annotated_files import textgrid
 from tests.wordless.audio.recordings.packed_files import save, sound, table
 from tests.wordless.audio.recordings.packed_files import takes as packed_takes
 from wordless.audio.recordings import letters
-from wordless.audio.recordings.corpus import CorpusConfig, Making, find_recordings
+from wordless.audio.recordings.corpus import find_recordings
+from wordless.audio.recordings.corpus_config import CorpusConfig, Making
 from wordless.audio.recordings.description import ColumnConfig
 from wordless.audio.recordings.splits import SplitConfig
 from wordless.base.messages import InputError

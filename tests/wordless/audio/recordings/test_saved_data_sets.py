@@ -25,7 +25,8 @@ from tests.wordless.audio.recordings.packed_files import (
 from wordless.audio.recordings import packed
 from wordless.audio.recordings.account import Item, Kind
 from wordless.audio.recordings.accounting import take_account
-from wordless.audio.recordings.corpus import CorpusConfig, Making, find_recordings
+from wordless.audio.recordings.corpus import find_recordings
+from wordless.audio.recordings.corpus_config import CorpusConfig, Making
 from wordless.audio.recordings.description import ColumnConfig
 from wordless.audio.recordings.manifest import Clips
 from wordless.base.messages import InputError

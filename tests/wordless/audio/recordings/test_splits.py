@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from tests.wordless.audio.conftest import Tone
 from wordless.audio.recordings import splits
-from wordless.audio.recordings.corpus import CorpusConfig, build_manifest, find_recordings
+from wordless.audio.recordings.corpus import build_manifest, find_recordings
+from wordless.audio.recordings.corpus_config import CorpusConfig
 from wordless.audio.recordings.manifest import SPLITS, Clip, Clips, Rejected, Split
 from wordless.audio.recordings.splits import SplitConfig, folds, require_whole_groups
 from wordless.base.messages import InputError

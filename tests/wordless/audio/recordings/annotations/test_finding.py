@@ -19,7 +19,8 @@ from wordless.audio.recordings.accounting import take_account
 from wordless.audio.recordings.annotation_formats import Annotation, elan, textgrid
 from wordless.audio.recordings.annotation_kinds import KINDS as READERS
 from wordless.audio.recordings.annotations import recordings_at
-from wordless.audio.recordings.corpus import AnnotationOptions, build_manifest, find_recordings
+from wordless.audio.recordings.corpus import build_manifest, find_recordings
+from wordless.audio.recordings.corpus_config import AnnotationOptions
 from wordless.audio.recordings.description import ColumnConfig
 from wordless.audio.recordings.folders import read_annotation_text
 from wordless.audio.recordings.letters import unwrapped

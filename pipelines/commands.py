@@ -1,0 +1,148 @@
+"""The table of the commands of ``wordless``."""
+
+from collections.abc import Mapping
+
+from pipelines.commandline.command import Command
+from pipelines.doctor import DoctorConfig, doctor
+from pipelines.extras.demo import DemoConfig, demo
+from pipelines.extras.demo.server import serve
+from pipelines.extras.figures import FiguresConfig, figures
+from pipelines.extras.figures.chart_files import write_figures
+from pipelines.extras.find import FindConfig, find
+from pipelines.extras.find.places import find_in_recordings
+from pipelines.extras.finetune import FinetuneConfig, finetune
+from pipelines.extras.finetune.finetune_body import finetune_body
+from pipelines.extras.publish import PublishConfig, publish
+from pipelines.extras.publish.publishing import write
+from pipelines.jobs.coding import encode_recordings, score_recordings
+from pipelines.jobs.embedding import embed_recordings, probe_run
+from pipelines.jobs.predict import predict_recordings
+from pipelines.jobs.run_chain import run
+from pipelines.jobs.speaking import decode_codes, generate_sounds
+from pipelines.jobs.sweep_runs import RUN_FOLDERS
+from pipelines.probe_run import ProbeRunConfig, probe
+from pipelines.recordings import EmbedConfig, EncodeConfig, PredictConfig, ScoreConfig, embed, encode, predict, score
+from pipelines.runs import ListingConfig, RunsConfig, runs, store
+from pipelines.settings.run_settings import RunSettings
+from pipelines.speech import DecodeConfig, GenerateConfig, decode, generate
+
+COMMANDS: Mapping[str, Command] = {
+    "run": Command(
+        name="run",
+        purpose="the whole chain: recordings -> codes -> language model -> vocoder -> report.html",
+        options=RunSettings,
+        check=run,
+        completes=True,
+        folders=RUN_FOLDERS,
+        meant=("train", "fit", "pretrain", "start"),
+    ),
+    "encode": Command(
+        name="encode",
+        purpose="recordings -> codes (Parquet, or text units that other tools read)",
+        options=EncodeConfig,
+        check=encode,
+        job=encode_recordings,
+    ),
+    "embed": Command(
+        name="embed",
+        purpose="recordings -> feature vectors, such as those that the run's probe reads (NumPy, Parquet)",
+        options=EmbedConfig,
+        check=embed,
+        job=embed_recordings,
+    ),
+    "generate": Command(
+        name="generate",
+        purpose="a language model continues a prompt, or speaks from silence",
+        options=GenerateConfig,
+        check=generate,
+        job=generate_sounds,
+    ),
+    "decode": Command(
+        name="decode",
+        purpose="codes -> sound",
+        options=DecodeConfig,
+        check=decode,
+        job=decode_codes,
+    ),
+    "find": Command(
+        name="find",
+        purpose="the places in recordings that sound like a query: a table, and a page with players",
+        options=FindConfig,
+        check=find,
+        job=find_in_recordings,
+    ),
+    "score": Command(
+        name="score",
+        purpose="how probable does the language model find recordings? nats, bits per second, perplexity",
+        options=ScoreConfig,
+        check=score,
+        job=score_recordings,
+    ),
+    "probe": Command(
+        name="probe",
+        purpose="what do the representations know? linear probes on labels",
+        options=ProbeRunConfig,
+        check=probe,
+        completes=True,
+        job=probe_run,
+    ),
+    "finetune": Command(
+        name="finetune",
+        purpose="train a body, pre-trained or not, to predict classes, numbers or text from labelled recordings",
+        options=FinetuneConfig,
+        check=finetune,
+        completes=True,
+        job=finetune_body,
+        meant=("classify", "classifier", "fine-tune", "tune"),
+    ),
+    "predict": Command(
+        name="predict",
+        purpose="what a run's best probe, or a fine-tuned model, predicts for recordings",
+        options=PredictConfig,
+        check=predict,
+        job=predict_recordings,
+    ),
+    "demo": Command(
+        name="demo",
+        purpose="a page in the browser with the spectrogram, codes, predicted label and continuation of your sounds",
+        options=DemoConfig,
+        check=demo,
+        job=serve,
+    ),
+    "figures": Command(
+        name="figures",
+        purpose="the charts of a run or a sweep as files for a paper: PDF, SVG or PNG",
+        options=FiguresConfig,
+        check=figures,
+        job=write_figures,
+        meant=("charts", "plot"),
+    ),
+    "publish": Command(
+        name="publish",
+        purpose="the models of a run on the Hugging Face hub, with a model card",
+        options=PublishConfig,
+        check=publish,
+        job=write,
+    ),
+    "runs": Command(
+        name="runs",
+        purpose="the runs so far with their options and figures; --delete NAME, --prune DAYS",
+        options=RunsConfig,
+        check=runs,
+        meant=("list", "ls", "prune", "delete"),
+        switches={"--delete": "delete", "--prune": "prune", "--yes": "ask=false"},
+    ),
+    "store": Command(
+        name="store",
+        purpose="what a store holds, and whether it is as it was written",
+        options=ListingConfig,
+        check=store,
+    ),
+    "doctor": Command(
+        name="doctor",
+        purpose="what is installed, and what to do about what is missing",
+        options=DoctorConfig,
+        check=doctor,
+        meant=("check", "info"),
+    ),
+}

@@ -1,0 +1,109 @@
+"""Figures of sounds over clips: means or medians, and differences of two synthesis methods, with intervals."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import bdtr
+
+from lm.lm_options import ProbeConfig
+from lm.probing.intervals import Hits, Measured, interval
+from pipelines.results.run_record import GROSS_ERROR_CENTS, MEASURES, SOUND, Row
+from vocoder.kinds import BY_KEY, ORIGINAL, SIGNAL_PROCESSING, WAVENET, WAVENET_RECORDED
+
+Record = Mapping[str, Any]
+RIGHT, GROSS_ERROR = "label_accuracy", "gross_pitch_errors"  # of a clip 1 or 0
+
+
+def clip_figures(
+    rows: Sequence[Record], config: ProbeConfig, row: Row, *, with_recordings: Iterable[str] = ()
+) -> Iterator[Row]:
+    """Give means or medians over the clips, and differences of two synthesis methods on the same clips.
+
+    Figures ``with_recordings``, which recordings have, too, are also compared with those of the recordings.
+    """
+    sounds = [{kind: _with_losses(figures) for kind, figures in each["sounds"].items()} for each in rows]
+    for kind in dict.fromkeys(kind for kinds in sounds for kind in kinds):
+        figures = [kinds[kind] for kinds in sounds if kind in kinds]
+        for name in dict.fromkeys(name for each in figures for name in each):
+            values, own = [each.get(name) for each in figures], replace(row, name=name, of=kind)
+            yield from mean_of_clips(values, config, own)
+    compared = [*(each.name for each in SOUND if each.paired), *with_recordings]
+    pairs = [(name, WAVENET.key, rival.key, False) for name in compared for rival in SIGNAL_PROCESSING]
+    # What the codes lose, on the clips whose recorded log-mel was made sound, too.
+    pairs += [(name, WAVENET.key, WAVENET_RECORDED, False) for name in compared]
+    pairs.append(("stoi", WAVENET.key, WAVENET_RECORDED, True))
+    pairs.append((RIGHT, WAVENET.key, ORIGINAL, True))  # how much of it WaveNet's sound keeps
+    for kind in BY_KEY:
+        pairs += [("rms", kind, ORIGINAL, False), ("periodicity", kind, ORIGINAL, True)]
+        pairs += [(name, kind, ORIGINAL, False) for name in with_recordings]
+    for name, one, other, ratio in pairs:
+        both = [[kinds.get(kind, {}).get(name) for kind in (one, other)] for kinds in sounds]
+        known = np.array([pair for pair in both if None not in pair], np.float64).reshape(-1, 2)
+        yield from _on_same_clips(known, config, replace(row, name=name, of=one, against=other), ratio=ratio)
+
+
+def _with_losses(figures: Record) -> Record:
+    """Return the figures of a clip; its pitch error has the name of its median, and says whether it is a gross one.
+
+    One clip whose pitch is an octave off counts as much in a mean as forty that are 30 cents off.
+    """
+    if (error := figures.get("pitch_error")) is None:
+        return figures
+    others = {name: value for name, value in figures.items() if name != "pitch_error"}
+    return {**others, "median_pitch_error": error, GROSS_ERROR: float(error > GROSS_ERROR_CENTS)}
+
+
+def _on_same_clips(known: npt.NDArray[np.float64], config: ProbeConfig, row: Row, *, ratio: bool) -> Iterator[Row]:
+    """Compare a figure of two synthesis methods on the clips ``(clips, 2)`` whose sounds both have it."""
+    if len(known) < 2 or (ratio and not known[:, 1].any()):
+        return
+    measured = Measured(folds=[Hits(hits=known.T)], resamples=config.resamples, seed=config.seed)
+    different = replace(row, name=f"{row.name}_difference", over="clips")
+    if ratio:
+        least = 0.0 if known[:, 1].all() else 1 / (2 * len(known))  # a resample may have nothing but zeros
+        low, high = interval(measured.draws[:, 0] / np.maximum(measured.draws[:, 1], least), config.confidence)
+        value = float(known[:, 0].mean() / known[:, 1].mean())
+        yield replace(row, name=f"{row.name}_ratio", value=value, low=low, high=high, over="clips")
+        return
+    if MEASURES[row.name].median:
+        value, low, high = median(known[:, 0] - known[:, 1], config.confidence)
+    else:
+        gap = measured.difference(0, 1, confidence=config.confidence)
+        value, low, high = gap.value, gap.low, gap.high
+    yield replace(different, value=value, low=low, high=high)
+    yield replace(row, name=f"{row.name}_difference_clips", value=len(known))
+
+
+def mean_of_clips(values: Sequence[float | None], config: ProbeConfig, row: Row) -> Iterator[Row]:
+    """Give the mean or the median of a figure over the clips that have it, with its interval, and their number."""
+    known, measure = np.array([value for value in values if value is not None], np.float64), MEASURES.get(row.name)
+    if len(known):
+        measured, value = (
+            Measured(folds=[Hits(hits=known[None])], resamples=config.resamples, seed=config.seed),
+            known.mean(),
+        )
+        if measure is not None and measure.median:
+            value, low, high = median(known, config.confidence)
+        elif row.name in (RIGHT, GROSS_ERROR):  # where all clips are right, others need not be
+            found = measured.estimate(0, confidence=config.confidence)
+            low, high = found.low, found.high
+        else:
+            low, high = interval(measured.draws[:, 0], config.confidence)
+        yield replace(row, value=float(value), low=low, high=high, over="clips")
+    if measure is not None and measure.clips:
+        yield replace(row, name=f"{row.name}_clips", value=len(known))
+
+
+def median(values: npt.NDArray[np.float64], confidence: float) -> tuple[float, float, float]:
+    """Compute the median of values of clips, and the interval between two of them that the binomial law gives.
+
+    The number of values below the true median has a binomial law, whatever law the values have (Conover, "Practical
+    Nonparametric Statistics", 1999, section 3.2). Up to five values are themselves inside their interval of 95 %.
+    """
+    ordered = np.sort(values)
+    below = bdtr(np.arange(len(ordered) + 1), len(ordered), 0.5)  # chance of so many values below the median, or fewer
+    place = max(int(np.searchsorted(below, (1 - confidence) / 2)), 1)
+    return float(np.median(ordered)), float(ordered[place - 1]), float(ordered[-place])
