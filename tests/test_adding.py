@@ -19,8 +19,8 @@ import yaml
 from safetensors.torch import load_file, save_file
 
 import lm.gpt
+from lm.bodies.clips import ClipBatchConfig
 from lm.bodies.convolutional import LogMelBody
-from lm.bodies.network_sizes import ClipBatchConfig
 from lm.finetuned import LayerReader, create_network, create_task
 from lm.finetuning import ClassificationOptions
 from lm.lm_options import GPTConfig, VectorConfig
