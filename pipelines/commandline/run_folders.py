@@ -29,7 +29,7 @@ from pipelines.settings.run_settings import RunSettings
 from pipelines.store.claims import NOTES, RUN_LOCK, SWEEP_LOCK, claim, is_held
 from pipelines.store.run_parts import RESULTS
 from wordless.base.files import find_object, write_aside
-from wordless.base.messages import InputError, escape_values
+from wordless.base.messages import InputError, read_json_escaped
 from wordless.base.processes import rank
 from wordless.base.progress import append_line
 
@@ -333,7 +333,7 @@ def _record(sweep: Path, number: int) -> Path:
 
 
 def read_jobs(sweep: Path) -> list[Job]:
-    records = (cast(Any, escape_values(json.loads(path.read_bytes()))) for path in (sweep / JOBS).glob("*.json"))
+    records = (cast(Any, read_json_escaped(path.read_bytes())) for path in (sweep / JOBS).glob("*.json"))
     return sorted((Job(**record) for record in records), key=lambda job: job.number)
 
 

@@ -88,6 +88,7 @@ from wordless.audio.recordings.splits import UNDIVIDED
 from wordless.base.devices import choose_device
 from wordless.base.files import copy_file, replace_folder, write_aside
 from wordless.base.messages import InputError, counted, listed
+from wordless.base.options import with_values
 from wordless.base.progress import Terminal
 from wordless.base.saved_models import CONFIG
 from wordless.base.saved_models import PROBE as KIND
@@ -114,7 +115,7 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
     undivided = replace(settings.corpus, split=UNDIVIDED) if settings.compare.folds else settings.corpus
     found = find_corpus(undivided, settings, require=require, terminal=terminal)
     if not settings.compare.folds:
-        settings = replace(settings, corpus=replace(settings.corpus, split=found.config.split))
+        settings = with_values(settings, corpus=with_values(settings.corpus, split=found.config.split))
     sources = find_sources(settings, terminal)
     with open_gang(choose_device(settings.device)) as gang:
         settings = with_precision(settings, gang)

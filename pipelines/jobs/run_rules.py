@@ -29,7 +29,7 @@ from tokenizer.tokenizer import TokenizerConfig
 from vocoder.vocoder_options import WaveNetConfig
 from wordless.audio.audio_options import AudioSettings, SpectrogramConfig
 from wordless.base.messages import InputError, listed, within
-from wordless.base.options import build, follow
+from wordless.base.options import build, follow, with_values
 from wordless.base.saved_models import local_weights
 from wordless.base.seeds import require_seeds
 
@@ -48,10 +48,10 @@ def run_settings(config: Mapping[str, object]) -> RunSettings:
     settings = build(RunSettings, values, name="")
     with within("tokenizer"):
         tokens = settings.tokenizer.config(settings.audio)
-    settings = replace(settings, extras=own)
+    more = list[str]()
     if "report" in settings.stages and settings.reads_codes and not settings.compare.folds and settings.seeds == 1:
         more = [each.name for each in extras() if each.of_report]
-        settings = replace(settings, stages=tuple(dict.fromkeys((*settings.stages, *more))))
+    settings = replace(settings, extras=own, stages=tuple(dict.fromkeys((*settings.stages, *more))))
     require_run(settings, tokens)
     return _with_readable_clips(follow(settings, **of_trainings(settings)))
 
@@ -104,7 +104,7 @@ def _with_readable_clips(settings: RunSettings) -> RunSettings:
     own, rate = settings.corpus.inspection, settings.audio.sample_rate
     seconds = [settings.body(method).least_seconds(method, rate) for method in settings.probed_methods]
     inspection = replace(own, min_seconds=max([own.min_seconds, *seconds]))
-    return replace(settings, corpus=replace(settings.corpus, inspection=inspection))
+    return with_values(settings, corpus=with_values(settings.corpus, inspection=inspection))
 
 
 def require_run(settings: RunSettings, tokens: TokenizerConfig) -> None:

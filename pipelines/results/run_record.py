@@ -3,11 +3,11 @@
 Stages write rows, and tables, charts, trackers and pages read them in one frame. `Comparison` reads the rows of probes.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from math import prod
+from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Literal, TypedDict, cast
@@ -24,7 +24,7 @@ from pipelines.store.run_parts import RESULTS
 from pipelines.store.store import Entry
 from pipelines.store.stored_features import GPT, WITH_INPUT
 from wordless.audio.views import Noise
-from wordless.base.messages import InputError, escape_values
+from wordless.base.messages import InputError, read_json_escaped
 from wordless.base.saved_models import read_header
 from wordless.training import TrainingRecord
 
@@ -219,7 +219,8 @@ OVERALL: Final = MappingProxyType(dict.fromkeys(("fold", "seed", "group", "share
 
 def frame(rows: Iterable[Row]) -> DataFrame:
     """Put rows into a frame, with the unit of each in one more column."""
-    table = [(*(getattr(row, name) for name in NAMES), row.unit) for row in rows]
+    values = attrgetter(*NAMES)
+    table = [(*values(row), row.unit) for row in rows]
     return DataFrame(table, columns=[*NAMES, "unit"], dtype=object)
 
 
@@ -587,7 +588,7 @@ def read_results(folder: Path) -> Results:
     if not path.is_file():
         raise InputError(f"{path} is missing; give the folder of a run, as wordless run printed it")
     try:
-        content = cast(Any, escape_values(json.loads(path.read_bytes())))
+        content = cast(Any, read_json_escaped(path.read_bytes()))
         found = {name: value for name, value in content.items() if name in (*Results.__annotations__, *EXTRAS)}
         for section in (each for name, each in found.items() if name != "figures" and "resampled" in each):
             section["over"] = f"{section['resampled']}s"  # what earlier versions wrote as "clip" or "group"

@@ -366,6 +366,8 @@ class RunSettings(BodiesOfRun, TrainingCommand):
 
     def with_seed(self, number: int) -> RunSettings:
         """Return the settings of training ``number``, from 0: it is added to all seeds but those of clips and tests."""
+        if not number and self.seeds == 1:
+            return self
         moved: dict[str, Any] = {name: move_seeds(getattr(self, name), number, name=name) for name in SEEDED}
         seeded = {
             each.name: move_seeds(self.extras[each.name], number, name=each.name) for each in extras() if each.seeded

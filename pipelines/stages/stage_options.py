@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal
 
 from lm.lm_options import LOOK_AHEAD, BatchConfig, GPTConfig
 from tokenizer.code_decoder import DecoderConfig, dilations_within
@@ -169,8 +170,7 @@ class TokenizerSettings(TrainingSettings, TokenizerSizes):
 
         States of ``layer`` stand in the place of bottlenecks. The stream of pitch spans ``pitches`` in Hz.
         """
-
-        return TokenizerConfig(
+        return _tokenizer_config(
             audio=self.front_end(audio),
             patch=self.patch,
             autoencoder=self.autoencoder if layer is None else replace(self.autoencoder, bottleneck=layer.width),
@@ -178,6 +178,12 @@ class TokenizerSettings(TrainingSettings, TokenizerSizes):
             speech_layer=None if layer is None else layer.config,
             pitch=pitches and PitchFormat(levels=self.pitch.levels, lowest=pitches[0], highest=pitches[1]),
         )
+
+
+@lru_cache(maxsize=16)
+def _tokenizer_config(**sizes: Any) -> TokenizerConfig:
+    """Build the config of a tokenizer, whose checks take their time, once for the same sizes."""
+    return TokenizerConfig(**sizes)
 
 
 STEPS, STEPS_FROM_SHIPPED = 300, 0  # vocoder.fit.steps=null; and for built-in voices from weights that ship

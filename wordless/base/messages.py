@@ -4,6 +4,7 @@ Texts are counts with their nouns, lists, values in one line, parts of HTML and 
 misspelt one.
 """
 
+import json
 import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,6 +15,7 @@ from functools import partial
 _OPTION = re.compile(r"`([\w.\[\]]+)`")  # another option of the same config, in a text of an error or a notice
 MOST_BITS = 200  # of a number that a message writes in full
 MOST_CHARACTERS = 200  # of a value in a message
+ESCAPED = re.compile(r"\\[bfnrtu]")  # escape sequences of JSON that may stand for what is not printable
 
 
 class InputError(ValueError):
@@ -168,6 +170,13 @@ def escape_values(content: object) -> object:
             return [escape_values(value) for value in content]
         case _:
             return content
+
+
+def read_json_escaped(content: bytes) -> object:
+    """Read JSON, and escape all text in it, as `escape_values` does; printable text is not walked through."""
+    found = json.loads(content)
+    text = content.decode(errors="replace").replace("\n", "")  # between values; in text it would be an escape sequence
+    return found if text.isprintable() and not ESCAPED.search(text) else escape_values(found)
 
 
 def escape_markdown(text: str) -> str:

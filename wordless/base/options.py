@@ -407,6 +407,13 @@ def updated(config: T, change: Callable[[dataclasses.Field[Any], Any], object], 
         return cast(T, dataclasses.replace(cast(Any, config), **changed)) if changed else config
 
 
+def with_values(config: T, **values: object) -> T:
+    """Copy a dataclass with other values of some fields; it stays the same object where it has these values already."""
+    if all(getattr(config, name) == value for name, value in values.items()):
+        return config
+    return cast(T, dataclasses.replace(cast(Any, config), **values))
+
+
 def follow(config: T, **values: object) -> T:
     """Copy a dataclass in which every field of these names that is no option has the command's value."""
     return updated(config, lambda of, own: own if METADATA in of.metadata else values.get(of.name, own))
