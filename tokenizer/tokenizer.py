@@ -263,7 +263,7 @@ class Tokenizer(nn.Module):
 
     Outputs are returned on the input's device. ``mean`` and ``std`` ``(mels,)`` are of the training frames' log-mel; if
     the front end brings it to the reference level, ``absolute (2, mels)`` are mean and std as loud as recorded.
-    ``centroids`` are the codebook ``(codes, bottleneck)``. For ``gain``, in dB, see `tokenizer.fitting.measure_gain`.
+    ``centroids`` are the codebook ``(codes, bottleneck)``. For ``gain``, in dB, see `tokenizer.gain.measure_gain`.
 
     `tokenizer.rates_tokenizer` has a tokenizer of several rates, and `tokenizer.speech_layer` one that quantises states
     of a speech model: they override what is different.

@@ -24,9 +24,14 @@ import torch
 from torch import Tensor, nn
 
 from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, FrontEnd, MakeView, Pieces, load_part
-from lm.bodies.clips import ClipViews, LabelledBatch, LabelledBatches, StoredClips
-from lm.bodies.network_sizes import ClipBatchConfig, ContrastConfig, ConvEncoderConfig
-from lm.lm_options import PARTS, VectorConfig
+from lm.bodies.clips import (
+    ClipBatchConfig,
+    ClipViews,
+    LabelledBatch,
+    LabelledBatches,
+    StoredClips,
+)
+from lm.lm_options import PARTS, Means, VectorConfig
 from lm.probing.vectors import Frames, pool_batch
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.padding import inside, join_groups
@@ -35,6 +40,36 @@ from wordless.audio.views import View
 from wordless.base.arrays import FloatArray
 from wordless.base.devices import copy_to
 from wordless.base.messages import InputError
+from wordless.base.options import Options, option
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConvEncoderConfig(Options):
+    """Sizes of a convolutional encoder."""
+
+    channels: tuple[int, ...] = option((32, 64, 128, 256), "channels of each block", least=1, filled=True)
+    bands: int = 4  # number of parts of the mel axis that are pooled separately
+
+    @property
+    def hops(self) -> tuple[int, ...]:
+        """Spectrogram frames between two frames of each block: the first three halve the rate. All halve the bands."""
+        return tuple(2 ** min(number, 3) for number in range(1, 1 + len(self.channels)))
+
+    @property
+    def dim(self) -> int:
+        """Features per frame of the last block: each channel in each band."""
+        return self.bands * self.channels[-1]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContrastConfig(Options):
+    """Options of the contrastive loss of SimCLR."""
+
+    pooling: Means = "thirds"  # pooling over time before the projection head
+    hidden: int = 256  # width of the projection head's hidden layer
+    dim: int = 128  # width of the vectors that NT-Xent compares
+    temperature: float = 0.1  # temperature of NT-Xent
+
 
 PIECE_FRAMES = 1024  # frames of a recording that are read at a time
 

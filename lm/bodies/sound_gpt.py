@@ -38,6 +38,8 @@ from torch import Tensor, nn
 from lm.bodies.body import WEIGHTS_OPTION, BodyNetwork, BodyReading, load_part
 from lm.bodies.clips import (
     CPU,
+    AugmentationConfig,
+    ClipBatchConfig,
     FrameArray,
     Order,
     StoredClips,
@@ -48,7 +50,6 @@ from lm.bodies.clips import (
     trim_rows,
 )
 from lm.bodies.convolutional import PIECE_FRAMES, LogMelBody
-from lm.bodies.network_sizes import AugmentationConfig, ClipBatchConfig, SoundGPTConfig
 from lm.probing.vectors import Frames
 from lm.tokens import UNCOUNTED, CodeBatch
 from tokenizer.codes import soft_assignments
@@ -62,8 +63,26 @@ from wordless.base.causal_transformer import create_causal_transformer, full_row
 from wordless.base.coverage import Passages
 from wordless.base.devices import copy_to, fast_products
 from wordless.base.messages import InputError
-from wordless.base.options import build
+from wordless.base.options import CausalSizes, build, option
 from wordless.base.saved_models import CONFIG
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoundGPTConfig(CausalSizes):
+    """Sizes of the causal transformer that reads log-mel and predicts codes."""
+
+    model_dim: int = 128
+    layers: int = 4
+    heads: int = 4
+    ffn_dim: int = 336
+    channels: tuple[int, ...] = option(
+        (16, 32),
+        "channels of each causal convolution over time and mel bands in front of the transformer",
+        least=1,
+        filled=True,
+    )
+    dropout: float = 0.1  # also on the inputs
+
 
 if TYPE_CHECKING:
     from fairseq2.nn import BatchLayout

@@ -28,7 +28,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, cast
 
 import numpy as np
 import torch
@@ -37,8 +37,10 @@ from torch import Tensor, nn
 from torchaudio.compliance import kaldi
 
 from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, FrontEnd, Pieces, Source
-from lm.bodies.clips import augment
-from lm.bodies.network_sizes import AST_HEADS, AST_LAYERS, AstConfig, AstSize, AugmentationConfig
+from lm.bodies.clips import (
+    AugmentationConfig,
+    augment,
+)
 from lm.lm_options import VectorConfig
 from lm.probing.vectors import Frames
 from wordless.audio.padding import EQUAL_RATIO, inside, read_by_length
@@ -47,7 +49,7 @@ from wordless.base.arrays import Array, FloatArray
 from wordless.base.devices import copy_to
 from wordless.base.files import read_json
 from wordless.base.messages import InputError, require, written
-from wordless.base.options import build
+from wordless.base.options import Options, build, option
 from wordless.base.saved_models import (
     CONFIG,
     PREPROCESSOR,
@@ -57,6 +59,30 @@ from wordless.base.saved_models import (
     require_finite,
     whole,
 )
+
+AstSize = Literal["tiny", "small", "base"]  # the sizes of DeiT: 192, 384 and 768 wide
+AST_HEADS: dict[AstSize, int] = {"tiny": 3, "small": 6, "base": 12}
+AST_LAYERS = 12  # of every size
+
+
+@dataclass(frozen=True, kw_only=True)
+class AstConfig(Options):
+    """Options of the transformer and its initial weights. All sizes have 12 layers, as those of DeiT have."""
+
+    size: AstSize = option("tiny", "the sizes of AST and DeiT: 192, 384 or 768 channels, 12 layers each")
+    weights: str | None = option(
+        None, "Hugging Face folder or hf://user/name of an AST, DeiT or ViT model; null: random weights"
+    )
+    layers: tuple[int, ...] = (4, 8, 12)  # layers whose states are probed
+    patches: int = option(
+        101, "patches along time per input: 101 are 10.1 seconds; a longer clip is read in pieces", least=1
+    )
+
+    @property
+    def width(self) -> int:
+        """Dimensions of a token; each head is 64 wide."""
+        return 64 * AST_HEADS[self.size]
+
 
 if TYPE_CHECKING:
     from transformers import ASTModel

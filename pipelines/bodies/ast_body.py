@@ -8,8 +8,8 @@ from pathlib import Path
 
 from lm.bodies import spectrogram_transformer as of
 from lm.bodies.body import WEIGHTS_OPTION, Source
-from lm.bodies.network_sizes import AstConfig, AugmentationConfig, ClipBatchConfig, WaveformBatchConfig
-from lm.bodies.spectrogram_transformer import AstBody, ast_source, require_weights
+from lm.bodies.clips import AugmentationConfig, ClipBatchConfig, WaveformBatchConfig
+from lm.bodies.spectrogram_transformer import AstBody, AstConfig, ast_source, require_weights
 from lm.finetuning import HeadConfig
 from pipelines.bodies.network_options import LABELLED, RANDOM, BodyOptions, ClipTraining, NetworkSettings, RunPart
 from pipelines.bodies.networks import (

@@ -11,10 +11,9 @@ from typing import get_args
 import numpy as np
 from safetensors.numpy import load_file
 
-from lm.bodies.audio_transformer import AudioTransformerBody
+from lm.bodies.audio_transformer import AudioTransformerBody, AudioTransformerConfig, Variant
 from lm.bodies.body import Body, Source
-from lm.bodies.clips import augment_waveforms
-from lm.bodies.network_sizes import AudioTransformerConfig, Variant, WaveformAugmentationConfig
+from lm.bodies.clips import WaveformAugmentationConfig, augment_waveforms
 from lm.finetuned import FineTunedModel
 from lm.finetuning import HeadConfig
 from pipelines.bodies.network_options import (

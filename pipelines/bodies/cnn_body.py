@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lm.bodies.convolutional import ConvBody
-from lm.bodies.network_sizes import AugmentationConfig, ClipBatchConfig, ContrastConfig, ConvEncoderConfig
+from lm.bodies.clips import AugmentationConfig, ClipBatchConfig
+from lm.bodies.convolutional import ContrastConfig, ConvBody, ConvEncoderConfig
 from pipelines.bodies.network_options import (
     LABELLED,
     PLAIN,

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final, Literal, cast
 import numpy as np
 
 from lm.bodies.body import Source
-from lm.bodies.network_sizes import AugmentationConfig, ClipBatchConfig, WaveformAugmentationConfig, WaveformBatchConfig
+from lm.bodies.clips import AugmentationConfig, ClipBatchConfig, WaveformAugmentationConfig, WaveformBatchConfig
 from lm.finetuning import FrozenLayers, HeadConfig
 from pipelines.bodies.networks import Network
 from pipelines.methods.method import BodySettings, Method

@@ -15,9 +15,17 @@ import torch
 from torch import Tensor
 
 from lm.bodies.body import Body, Source
-from lm.bodies.clips import CPU, ClipViews, LabelledBatches, StoredClips, augment, validation_batches
+from lm.bodies.clips import (
+    CPU,
+    AugmentationConfig,
+    ClipBatchConfig,
+    ClipViews,
+    LabelledBatches,
+    StoredClips,
+    augment,
+    validation_batches,
+)
 from lm.bodies.convolutional import log_mel_pieces, num_frames
-from lm.bodies.network_sizes import AugmentationConfig, ClipBatchConfig
 from lm.bodies.spectrogram_transformer import (
     AUDIOSET_STATISTICS,
     N_MELS,

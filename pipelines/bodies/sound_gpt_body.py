@@ -6,7 +6,8 @@ import math
 from dataclasses import dataclass, replace
 from typing import Final
 
-from lm.bodies.network_sizes import AugmentationConfig, ClipBatchConfig, SoundGPTConfig
+from lm.bodies.clips import AugmentationConfig, ClipBatchConfig
+from lm.bodies.sound_gpt import SoundGPTConfig
 from pipelines.bodies.network_options import LogMelTraining
 from pipelines.methods.method import FEW, OVER_CODES, WINDOW, BodySettings, Line, Method, untrained
 from wordless.base.options import option

@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Final, cast
 
 from lm.bodies.body import Source
-from lm.bodies.clips import augment_waveforms
-from lm.bodies.network_sizes import (
+from lm.bodies.clips import WaveformAugmentationConfig, WaveformBatchConfig, augment_waveforms
+from lm.bodies.wav2vec2 import (
     MASKING,
     MaskConfig,
     TargetConfig,
+    Wav2vec2Body,
     Wav2vec2Config,
-    WaveformAugmentationConfig,
-    WaveformBatchConfig,
+    speech_source,
+    transformers_config,
 )
-from lm.bodies.wav2vec2 import Wav2vec2Body, speech_source, transformers_config
 from lm.finetuning import HeadConfig
 from pipelines.bodies.network_options import (
     RANDOM,

@@ -9,8 +9,7 @@ from torch import nn
 from torch.fx.experimental import _config as fx_config
 
 from lm.bodies.body import Pieces
-from lm.bodies.convolutional import create_encoder
-from lm.bodies.network_sizes import ConvEncoderConfig
+from lm.bodies.convolutional import ConvEncoderConfig, create_encoder
 from lm.finetuned import states_of
 from lm.gpt import CachedGPT, continue_codes, create_gpt
 from lm.lm_options import POOLINGS, CodeSampling, GPTConfig

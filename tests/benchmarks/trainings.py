@@ -11,9 +11,18 @@ from torch import nn
 
 from lm.bodies.audio_transformer import AudioTransformerBody
 from lm.bodies.body import Body
-from lm.bodies.clips import CPU, ClipViews, FrameArray, LabelledBatches, StoredClips, augment, augment_waveforms
+from lm.bodies.clips import (
+    CPU,
+    AugmentationConfig,
+    ClipBatchConfig,
+    ClipViews,
+    FrameArray,
+    LabelledBatches,
+    StoredClips,
+    augment,
+    augment_waveforms,
+)
 from lm.bodies.convolutional import ConvBody, create_simclr, pair_loss, view_pairs
-from lm.bodies.network_sizes import AugmentationConfig, ClipBatchConfig
 from lm.bodies.sound_gpt import CodedClips, CodePrediction, SoundBatches, SoundShape, create_sound_gpt
 from lm.bodies.spectrogram_transformer import N_MELS, STRIDE, AstBody
 from lm.bodies.wav2vec2 import MaskedBatches, create_masked_prediction, masked_loss

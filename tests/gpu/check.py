@@ -24,9 +24,17 @@ import torch
 from torch import Tensor, nn
 
 from lm.bodies.body import Pieces
-from lm.bodies.clips import ClipViews, LabelledBatches, StoredClips, augment
-from lm.bodies.convolutional import ConvEncoder, create_encoder, create_simclr, pair_loss, validation_pairs, view_pairs
-from lm.bodies.network_sizes import AugmentationConfig, ClipBatchConfig, ContrastConfig, ConvEncoderConfig
+from lm.bodies.clips import AugmentationConfig, ClipBatchConfig, ClipViews, LabelledBatches, StoredClips, augment
+from lm.bodies.convolutional import (
+    ContrastConfig,
+    ConvEncoder,
+    ConvEncoderConfig,
+    create_encoder,
+    create_simclr,
+    pair_loss,
+    validation_pairs,
+    view_pairs,
+)
 from lm.finetuned import states_of
 from lm.gpt import create_gpt
 from lm.lm_options import POOLINGS, BatchConfig, GPTConfig

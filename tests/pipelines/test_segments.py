@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from lm.bodies.network_sizes import AstConfig
+from lm.bodies.spectrogram_transformer import AstConfig
 from pipelines.bodies.ast_body import AstSettings
 from pipelines.bodies.networks import filter_banks, spectrograms
 from pipelines.jobs.run_rules import run_settings

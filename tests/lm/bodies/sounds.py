@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from lm.bodies.clips import StoredClips
-from lm.bodies.network_sizes import AudioTransformerConfig, ClipBatchConfig, MaskConfig, TargetConfig, Wav2vec2Config
+from lm.bodies.audio_transformer import AudioTransformerConfig
+from lm.bodies.clips import ClipBatchConfig, StoredClips
+from lm.bodies.wav2vec2 import MaskConfig, TargetConfig, Wav2vec2Config
 
 MELS = 16
 

@@ -15,11 +15,12 @@ from lm.bodies.audio_transformer import (
     VARIANTS,
     AudioTransformer,
     AudioTransformerBody,
+    AudioTransformerConfig,
+    Variant,
     decompose,
     pool_pairs,
     sinusoids,
 )
-from lm.bodies.network_sizes import AudioTransformerConfig, Variant
 from tests.lm.bodies.sounds import AUDIO_TRANSFORMER, RATE
 from wordless.base.messages import InputError
 

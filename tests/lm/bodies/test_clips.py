@@ -14,17 +14,20 @@ from torch import Tensor
 
 from lm.bodies.clips import (
     RATE,
+    AugmentationConfig,
+    ClipBatchConfig,
     ClipViews,
     LabelledBatches,
     Order,
     StoredClips,
+    WaveformAugmentationConfig,
+    WaveformBatchConfig,
     augment,
     augment_waveforms,
     batches_by_length,
     blur,
     validation_batches,
 )
-from lm.bodies.network_sizes import AugmentationConfig, ClipBatchConfig, WaveformAugmentationConfig, WaveformBatchConfig
 from wordless.audio.reading import resample_blocks
 
 LABELLED = (3, 9, 1, 5, 7, 2, 8, 4)

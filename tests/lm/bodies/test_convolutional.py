@@ -7,9 +7,15 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lm.bodies.clips import ClipViews, LabelledBatches, augment
-from lm.bodies.convolutional import ConvEncoder, create_encoder, nt_xent, validation_pairs, view_pairs
-from lm.bodies.network_sizes import AugmentationConfig, ClipBatchConfig, ConvEncoderConfig
+from lm.bodies.clips import AugmentationConfig, ClipBatchConfig, ClipViews, LabelledBatches, augment
+from lm.bodies.convolutional import (
+    ConvEncoder,
+    ConvEncoderConfig,
+    create_encoder,
+    nt_xent,
+    validation_pairs,
+    view_pairs,
+)
 from tests.lm.bodies.sounds import MELS, ridges
 from tests.lm.reference import nt_xent_by_loops
 from wordless.base.messages import InputError

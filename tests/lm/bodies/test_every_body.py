@@ -16,10 +16,9 @@ from lm.bodies.audio_transformer import VARIANTS, AudioTransformerBody
 from lm.bodies.body import Body, BodyReading
 from lm.bodies.clips import StoredClips
 from lm.bodies.code_gpt import GptBody, GptNetwork, replace_codes
-from lm.bodies.convolutional import ConvBody
-from lm.bodies.network_sizes import AstConfig, ConvEncoderConfig, MaskConfig
-from lm.bodies.spectrogram_transformer import AstBody
-from lm.bodies.wav2vec2 import Wav2vec2Body
+from lm.bodies.convolutional import ConvBody, ConvEncoderConfig
+from lm.bodies.spectrogram_transformer import AstBody, AstConfig
+from lm.bodies.wav2vec2 import MaskConfig, Wav2vec2Body
 from lm.finetuned import BODIES as CLASSES
 from lm.finetuned import FineTunedModel, FineTunedNetwork, create_network, create_task, freeze, read_states
 from lm.finetuning import ClassificationOptions

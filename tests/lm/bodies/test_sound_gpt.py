@@ -11,8 +11,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from lm.bodies.clips import StoredClips
-from lm.bodies.network_sizes import AugmentationConfig, ClipBatchConfig, SoundGPTConfig
+from lm.bodies.clips import AugmentationConfig, ClipBatchConfig, StoredClips
 from lm.bodies.sound_gpt import (
     BANDS,
     BINS,
@@ -23,6 +22,7 @@ from lm.bodies.sound_gpt import (
     CodeStem,
     SoundBatches,
     SoundBody,
+    SoundGPTConfig,
     SoundShape,
     covered_patches,
     create_sound_gpt,

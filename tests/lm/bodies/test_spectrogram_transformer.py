@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 from transformers import ASTConfig, ASTModel, DeiTConfig, DeiTModel, ViTConfig, ViTForImageClassification
 
-from lm.bodies.clips import StoredClips
-from lm.bodies.network_sizes import AstConfig, AugmentationConfig
+from lm.bodies.clips import AugmentationConfig, StoredClips
 from lm.bodies.spectrogram_transformer import (
     AUDIOSET_STATISTICS,
     OPTION,
     TOKEN,
     AstBody,
+    AstConfig,
     AstEncoder,
     Statistics,
     filter_bank,

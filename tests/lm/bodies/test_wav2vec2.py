@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForAudioClassification, Wav2Vec2ForPreTraining
 
-from lm.bodies.network_sizes import MaskConfig, WaveformAugmentationConfig
+from lm.bodies.clips import WaveformAugmentationConfig
 from lm.bodies.wav2vec2 import (
+    MaskConfig,
     MaskedBatch,
     MaskedBatches,
     MaskedPrediction,

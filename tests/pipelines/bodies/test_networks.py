@@ -12,16 +12,11 @@ import torch
 from safetensors.numpy import load_file
 from torch import Tensor
 
+from lm.bodies.audio_transformer import AudioTransformerConfig
+from lm.bodies.clips import WaveformAugmentationConfig, WaveformBatchConfig
 from lm.bodies.convolutional import PIECE_FRAMES
-from lm.bodies.network_sizes import (
-    AstConfig,
-    AudioTransformerConfig,
-    MaskConfig,
-    WaveformAugmentationConfig,
-    WaveformBatchConfig,
-)
-from lm.bodies.spectrogram_transformer import AUDIOSET_STATISTICS, AstBody, filter_bank, frames_of
-from lm.bodies.wav2vec2 import speech_source
+from lm.bodies.spectrogram_transformer import AUDIOSET_STATISTICS, AstBody, AstConfig, filter_bank, frames_of
+from lm.bodies.wav2vec2 import MaskConfig, speech_source
 from lm.finetuned import FineTunedModel
 from lm.finetuning import HeadConfig
 from lm.lm_options import POOLINGS, VectorConfig

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lm.bodies.audio_transformer import AudioTransformerBody
-from lm.bodies.network_sizes import AudioTransformerConfig
+from lm.bodies.audio_transformer import AudioTransformerBody, AudioTransformerConfig
 from lm.finetuned import FineTunedModel, create_network, create_task
 from lm.finetuning import ClassificationOptions
 from pipelines.extras.finetune import finetune_settings

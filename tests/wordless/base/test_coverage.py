@@ -8,8 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lm.bodies.clips import ClipViews, LabelledBatches, StoredClips
-from lm.bodies.network_sizes import ClipBatchConfig
+from lm.bodies.clips import ClipBatchConfig, ClipViews, LabelledBatches, StoredClips
 from lm.bodies.wav2vec2 import as_read
 from lm.lm_options import BatchConfig
 from lm.tokens import CodeSequences, TrainingBatches, Vocabulary
