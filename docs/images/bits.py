@@ -28,7 +28,7 @@ def main() -> None:
             axis.plot(ordered["bits_per_second"], ordered[column], linestyle="-" if not alone else "", **look)
             for row in ordered.itertuples():
                 place = (row.bits_per_second, getattr(row, column))
-                where = {"level": (-22, 18), "bands": (4, 6)}.get(str(family), (5, -11))  # so that no two overlap
+                where = {"level": (-46, 8), "bands": (4, 6)}.get(str(family), (5, -11))  # so that no two overlap
                 axis.annotate(row.name, place, xytext=where, textcoords="offset points", fontsize=8, color=INK)
         for row in published.dropna(subset=[column]).itertuples():
             place = (row.bits_per_second, getattr(row, column))
