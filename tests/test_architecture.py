@@ -104,7 +104,7 @@ TABLES_OF = {
     "pipelines/extras/work_table.py": "pipelines.extras",
     "pipelines/methods/methods_table.py": "pipelines.bodies",
     "pipelines/chain/method_vectors.py": "pipelines.bodies",
-    "pipelines/chain/judges.py": "pipelines.bodies",
+    "pipelines/chain/evaluator.py": "pipelines.bodies",
     "wordless/audio/recordings/corpus.py": "wordless.audio.recordings",
     "wordless/audio/recordings/annotation_kinds.py": "wordless.audio.recordings",
     "vocoder/engines.py": "vocoder",
