@@ -2,13 +2,16 @@
 
     wordless run name=pictures
     python docs/images/draw.py pictures runs/pictures
-    python docs/images/draw.py chart FOLDER/sweep.html "Test values under noise" noise_sizes
+    python docs/images/draw.py chart FOLDER/sweep.html "Test values under noise" NAME
     python docs/images/draw.py sounds voice recording=a.wav Griffin-Lim=b.wav
     python docs/images/draw.py way runs/pictures
     python docs/images/draw.py labels runs/arabic
+    python docs/images/draw.py noise [SWEEP]
 
 ``way`` draws a recording of a run on its way through the models: wave, log-mel with patches, codes, the GPT's
-surprisal, and the sound of the codes. ``labels`` draws accuracy over the number of labels.
+surprisal, and the sound of the codes. ``labels`` draws accuracy over the number of labels. ``noise`` draws accuracy
+over the number of codes, a panel for each method and a line for each noise: of the runs of a folder, whose figures it
+writes into ``noise_sizes.tsv``, or without a folder of this file.
 ``pictures`` draws the first screens of the report and of the page of ``wordless demo``; ``chart`` draws the chart of a
 page whose description begins with the given words; ``sounds`` draws spectrograms of sounds of one rate, one below the
 other. The script needs Chromium with its chromedriver, and ``pip install selenium 'wordless[demo]'``.
@@ -28,12 +31,13 @@ from typing import TYPE_CHECKING
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas
 import soundfile
 from PIL import Image
 
 import wordless
 from pipelines.pages.phrasing import full_name
-from pipelines.results.run_record import read_results
+from pipelines.results.run_record import read_results, recorded_options
 
 if TYPE_CHECKING:
     from selenium import webdriver
@@ -198,6 +202,61 @@ def draw_labels(run: Path) -> None:
     write(drawn.getvalue(), "labels")
 
 
+NOISE_SIZES = HERE / "noise_sizes.tsv"
+NOISE_PANELS = ("gpt", "bag_of_codes", "bottleneck")  # in this order, as far as they were measured
+NOISE_LOOKS = (("#000000", "o"), ("#0072B2", "s"), ("#009E73", "D"), ("#D55E00", "^"))  # Okabe and Ito (2008)
+
+
+def read_noise_sizes(sweep: Path) -> None:
+    """Write the test accuracy of each method, number of codes and noise of the runs of a sweep, with its interval."""
+    rows = []
+    for path in sorted(sweep.glob("*/results.json")):
+        results = read_results(path.parent)
+        codes = recorded_options(results)["tokenizer"]["codebook_size"]
+        for of in NOISE_PANELS:
+            for noise, row in results["comparison"].under_noise(of).items():
+                snr = math.inf if noise is None or noise.snr is None else noise.snr
+                rows.append(
+                    {"of": of, "codes": codes, "snr": snr, "value": row.value, "low": row.low, "high": row.high}
+                )
+    pandas.DataFrame(rows).sort_values(["of", "codes"], kind="stable").to_csv(NOISE_SIZES, sep="\t", index=False)
+
+
+def draw_noise() -> None:
+    """Draw `NOISE_SIZES` with a panel for each method; bars are intervals, beside each other."""
+    rows = pandas.read_csv(NOISE_SIZES, sep="\t")
+    methods = [of for of in NOISE_PANELS if of in {*rows.of}]
+    figure, axes = plt.subplots(1, len(methods), sharey=True, figsize=(4.6 * len(methods), 4.4), layout="constrained")
+    for axis, of in zip(np.atleast_1d(axes), methods, strict=True):
+        own = rows[rows.of == of]
+        sizes = sorted({*own.codes})
+        for number, snr in enumerate(sorted({*own.snr}, reverse=True)):
+            line, (colour, marker) = own[own.snr == snr].sort_values("codes"), NOISE_LOOKS[number]
+            at = line.codes * 1.06 ** (number - 1.5)
+            below, above = ((side * (line.value - line[end])).fillna(0) for side, end in ((1, "low"), (-1, "high")))
+            label = "no noise" if math.isinf(snr) else f"{snr:g} dB"
+            bars = [100 * below, 100 * above]
+            axis.errorbar(at, 100 * line.value, bars, color=colour, marker=marker, capsize=3, linewidth=2, label=label)
+        axis.set_xscale("log")
+        axis.set_xticks(sizes, [f"{size:,}" for size in sizes])
+        axis.minorticks_off()
+        axis.set_title(full_name(of), fontsize=14)
+        axis.set_xlabel("number of codes in the codebook", fontsize=13)
+        axis.tick_params(labelsize=12)
+        axis.grid(axis="y", alpha=0.3)
+    first = np.atleast_1d(axes)[0]
+    first.set_ylim(0, 101)
+    first.set_ylabel("test accuracy, %", fontsize=13)
+    title = "white noise in the test clips (bars: 95 % intervals over voices, where they are known)"
+    places = {"loc": "outside upper center", "ncols": len(NOISE_LOOKS)}
+    figure.legend(
+        *first.get_legend_handles_labels(), frameon=False, fontsize=12, title=title, title_fontsize=12, **places
+    )
+    drawn = io.BytesIO()
+    figure.savefig(drawn, dpi=110)
+    write(drawn.getvalue(), "noise_sizes")
+
+
 def main() -> None:
     """Draw what the command line names."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -212,6 +271,7 @@ def main() -> None:
         more = commands.add_parser(command)
         for word in words:
             more.add_argument(word)
+    commands.add_parser("noise").add_argument("sweep", nargs="?")
     more.add_argument("sounds", nargs="+", metavar="TITLE=FILE")
     given = parser.parse_args()
     match given.command:
@@ -226,6 +286,10 @@ def main() -> None:
                 driver.get(Path(given.page).resolve().as_uri())
                 chart = driver.find_element("css selector", f'svg[aria-label^="{given.words}"]')
                 write(chart.screenshot_as_png, given.name)
+        case "noise":
+            if given.sweep is not None:
+                read_noise_sizes(Path(given.sweep))
+            draw_noise()
         case "sounds":
             draw_sounds(given.name, given.sounds)
 

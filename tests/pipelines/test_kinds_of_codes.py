@@ -18,7 +18,7 @@ from lm.pitch import PitchHead, WithStreams
 from lm.rates import RatesModel, Upsampler
 from pipelines.extras.demo import DemoConfig, demo
 from pipelines.jobs.embedding import probe_run
-from pipelines.run import probe
+from pipelines.probe_run import probe
 from pipelines.stages.codebooks import PITCHES, frame_sample, pitches, sample_statistics
 from pipelines.stages.stage_options import TokenizerSettings
 from pipelines.store.store import Entry
