@@ -54,9 +54,9 @@ from wordless.base.options import (
 from wordless.base.processes import rank
 from wordless.base.seeds import MAX_SEED
 
-FOLDER = Path(str(conf.__file__)).parent
+_FOLDER = Path(str(conf.__file__)).parent
 DEFAULT_PRESET = "The defaults."
-MISSING = "???"  # OmegaConf's value of an option that must be given
+_MISSING = "???"  # OmegaConf's value of an option that must be given
 HYDRA = "hydra"  # whose options begin with this name
 TIME = "${now:%Y-%m-%d}_${now:%H-%M-%S}"
 
@@ -96,7 +96,7 @@ def written_value(value: object) -> str:
         case dict():
             return f"{{{', '.join(f'{key}: {written_value(each)}' for key, each in value.items())}}}"
         case _:
-            return "(required)" if value == MISSING else written(value, most=None)
+            return "(required)" if value == _MISSING else written(value, most=None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -228,8 +228,8 @@ def _option(
     explanation = f"{explanation}; {note}" if note else explanation
     if name.endswith(".seed") and name not in getattr(root, "own_seeds", (name,)):
         default = "${seed}"
-    plain = plain_value(default)
-    return Option(name=name, default=plain, explanation=explanation, kind=kind, meaning=meaning, choices=choices)
+    plain_config = plain_value(default)
+    return Option(name=name, default=plain_config, explanation=explanation, kind=kind, meaning=meaning, choices=choices)
 
 
 def plain_value(value: object) -> object:
@@ -242,7 +242,7 @@ def plain_value(value: object) -> object:
         case Mapping():
             return {str(key): plain_value(each) for key, each in value.items()}
         case _:
-            return MISSING if value is REQUIRED else value
+            return _MISSING if value is REQUIRED else value
 
 
 GONE = {  # options and values of older versions whose nearest names mean something else -> what to do instead
@@ -392,7 +392,7 @@ def group_by_section(names: Iterable[str]) -> dict[str, list[str]]:
 
 def presets(group: str) -> Iterator[tuple[str, str]]:
     """Give the names of the presets of a group, and the comment at the top of each."""
-    for path in sorted((FOLDER / group).glob("*.yaml")):
+    for path in sorted((_FOLDER / group).glob("*.yaml")):
         lines = takewhile(lambda line: line.startswith("#"), path.read_text(encoding="utf-8").splitlines())
         notes = (line.removeprefix("#").strip() for line in lines if not line.startswith("# @package"))
         yield path.stem, " ".join(notes)
@@ -572,7 +572,7 @@ def register(name: str, cls: type, folders: Mapping[str, object] = NO_FOLDER) ->
 
 
 AMBIGUOUS = re.compile(r"Ambiguous value for argument '(.*)'$", re.MULTILINE)  # several values without a sweep
-REJECTED = re.compile(r"Could not \w+ .*?'([^']*)'")  # an option that a config does not have, in an error of Hydra
+_REJECTED = re.compile(r"Could not \w+ .*?'([^']*)'")  # an option that a config does not have, in an error of Hydra
 
 
 def resolved(config: DictConfig) -> dict[str, object]:
@@ -580,7 +580,7 @@ def resolved(config: DictConfig) -> dict[str, object]:
     try:
         if missing := sorted(OmegaConf.missing_keys(config)):
             raise InputError(f"{', '.join(missing)} must be given: {' '.join(f'{key}=...' for key in missing)}")
-        return plain(config)
+        return plain_config(config)
     except OmegaConfBaseException as error:
         raise InputError(f"{error.full_key}: {first_line(error)}; check what stands between ${{ and }}") from error
 
@@ -601,7 +601,7 @@ def explain(error: Exception, known: Index) -> InputError:
                 return InputError(f"corpus={path} is a path; name the folder of your recordings: corpus.root={path}")
             own = f"--config-dir FOLDER finds a preset of yours, FOLDER/{group}/{choice}.yaml"
             return InputError(f"{group}={choice} does not exist ({own}); {suggestion(choice, error.options or [])}")
-        case ConfigCompositionException() if found := REJECTED.match(str(error)):
+        case ConfigCompositionException() if found := _REJECTED.match(str(error)):
             key = found[1]
             if key in known.names:  # of another choice of its group
                 return InputError(f"{key} is not an option with this choice of {key.partition('.')[0]}; see --help")
@@ -615,5 +615,5 @@ def explain(error: Exception, known: Index) -> InputError:
     return InputError(f"{first_line(error)}: {cause}" if cause else first_line(error))
 
 
-def plain(config: DictConfig) -> dict[str, object]:
+def plain_config(config: DictConfig) -> dict[str, object]:
     return cast(dict[str, object], OmegaConf.to_container(config, resolve=True))
