@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from pipelines.commandline.command_options import completed
+from pipelines.commandline.composed_config import completed
 from pipelines.settings.run_settings import OFTEN, CorpusCommand, ReadingConfig, corpus_command, require_recordings
 from pipelines.store.outputs import require_kind
 from pipelines.store.run_parts import require_output

@@ -16,7 +16,7 @@ import pandas
 import soundfile
 
 from lm.model import LanguageModel
-from pipelines.commandline.command_options import quote, spell
+from pipelines.commandline.command_words import quote, spell
 from pipelines.jobs.sound_probe import AUTO, SoundProbe
 from pipelines.results.run_record import read_results, records
 from pipelines.store.claims import is_held

@@ -16,9 +16,9 @@ import pytest
 from omegaconf import DictConfig
 
 from pipelines import cli
-from pipelines.commandline import command, command_options
+from pipelines.commandline import command, composed_config, option_index
 from pipelines.commandline.command import perform
-from pipelines.commandline.command_options import Index
+from pipelines.commandline.option_index import Index
 from pipelines.commands import COMMANDS
 from wordless.base.compiling import compiling
 
@@ -48,7 +48,7 @@ score = partial(perform, COMMANDS["score"])
 
 def index(name: str) -> Index:
     """The options of a command."""
-    return command_options.index(COMMANDS[name].options)
+    return option_index.index(COMMANDS[name].options)
 
 
 def compose(name: str, overrides: Sequence[str] = ()) -> DictConfig:
@@ -58,7 +58,7 @@ def compose(name: str, overrides: Sequence[str] = ()) -> DictConfig:
 
 def completed(name: str, config: Mapping[str, object]) -> dict[str, Any]:
     """The same with the values that follow from others."""
-    return command_options.completed(COMMANDS[name].options, config)
+    return composed_config.completed(COMMANDS[name].options, config)
 
 
 def options_of(command: str, *names: str, **defaults: object) -> Callable[..., dict[str, object]]:

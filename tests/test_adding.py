@@ -26,7 +26,7 @@ from lm.finetuning import ClassificationOptions
 from lm.lm_options import GPTConfig, VectorConfig
 from lm.tokens import Vocabulary
 from pipelines.bodies.networks import AugmentedInputs, spectrograms
-from pipelines.commandline.command_options import index_of, nested
+from pipelines.commandline.option_index import index_of, nested
 from pipelines.methods.methods_table import METHODS, BodiesOfRun
 from pipelines.stages.codebooks import frame_sample
 from pipelines.stages.stage_options import TokenizerSettings

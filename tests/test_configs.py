@@ -10,7 +10,7 @@ from _pytest.mark import ParameterSet
 from hydra import initialize_config_module
 from omegaconf import OmegaConf
 
-from pipelines.commandline.command_options import resolved
+from pipelines.commandline.composed_config import resolved
 from pipelines.commands import COMMANDS
 from pipelines.jobs.run_chain import rates
 from pipelines.jobs.run_rules import run_settings

@@ -121,7 +121,7 @@ def _run(tree: Path, extras: Collection[str], words: list[str], told: Path) -> N
     ours = [each for name, each in sys.modules.items() if name.partition(".")[0] in PACKAGES]
     assert all(str(each.__file__).startswith(f"{tree}/") for each in ours)
     options = importlib.import_module("pipelines.commands").COMMANDS["run"].options
-    options = importlib.import_module("pipelines.commandline.command_options").index(options).names
+    options = importlib.import_module("pipelines.commandline.option_index").index(options).names
     known = [name for name in options if name.startswith(tuple(f"{each}." for each in extras))]
     assert not known, known
     sys.argv = ["wordless", "run", *words]

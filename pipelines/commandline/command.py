@@ -30,21 +30,10 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from pipelines.commandline.broken_library import broken_library
-from pipelines.commandline.command_options import (
-    HYDRA,
-    NO_FOLDER,
-    Index,
-    explain,
-    group_by_section,
-    index,
-    plain,
-    prepare,
-    quote,
-    register,
-    resolved,
-    with_names_of_today,
-    written_value,
-)
+from pipelines.commandline.command_words import prepare, quote
+from pipelines.commandline.composed_config import NO_FOLDER, explain, plain, register, resolved
+from pipelines.commandline.former_options import with_names_of_today
+from pipelines.commandline.option_index import HYDRA, Index, group_by_section, index, written_value
 from pipelines.store.claims import CLAIMED, claims
 from wordless.base.devices import NO_DEVICE
 from wordless.base.files import NO_LOCKS, NO_PERMISSION, NO_SPACE, WRITE_ERRORS, causes, existing, is_full, os_number

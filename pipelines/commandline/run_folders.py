@@ -24,7 +24,9 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from pipelines.commandline.command import mendable, os_problem
-from pipelines.commandline.command_options import command_line, index, parse_values, quote, spell, today
+from pipelines.commandline.command_words import command_line, parse_values, quote, spell
+from pipelines.commandline.former_options import today
+from pipelines.commandline.option_index import index
 from pipelines.settings.run_settings import RunSettings
 from pipelines.store.claims import NOTES, RUN_LOCK, SWEEP_LOCK, claim, is_held
 from pipelines.store.run_parts import RESULTS

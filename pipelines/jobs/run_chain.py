@@ -23,7 +23,8 @@ from hydra.core.hydra_config import HydraConfig
 from lm.probing.probe import FittedProbe, VectorRecipe
 from lm.probing.task import require_labels
 from pipelines.chain.chain import make_folds
-from pipelines.commandline.command_options import command_line, completed
+from pipelines.commandline.command_words import command_line
+from pipelines.commandline.composed_config import completed
 from pipelines.commandline.run_folders import LOG, SWEEP_WORDS, link_latest, logged
 from pipelines.extras.table import extras
 from pipelines.jobs.clips_of_run import (

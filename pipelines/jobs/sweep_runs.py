@@ -19,7 +19,8 @@ from hydra.types import RunMode, TaskFunction
 from omegaconf import DictConfig, OmegaConf, read_write
 
 from pipelines.commandline.command import leave, os_problem
-from pipelines.commandline.command_options import TIME, command_line, quote
+from pipelines.commandline.command_words import command_line, quote
+from pipelines.commandline.option_index import TIME
 from pipelines.commandline.run_folders import (
     LOG,
     ClaimedFolder,

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, Literal
 
-from pipelines.commandline.command_options import HYDRA, index
+from pipelines.commandline.option_index import HYDRA, index
 from pipelines.commandline.run_folders import ELSEWHERE, JOBS, WORDS, option_of, read_words
 from pipelines.pages.phrasing import full_name, number, percent
 from pipelines.results.run_record import Results, read_results, value_of

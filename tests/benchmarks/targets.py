@@ -61,7 +61,7 @@ from pipelines.bodies.features_of_bodies import spectrograms_of
 from pipelines.bodies.networks import stored_clips
 from pipelines.chain.chain import make_codes
 from pipelines.chain.study import Study
-from pipelines.commandline.command_options import resolved
+from pipelines.commandline.composed_config import resolved
 from pipelines.jobs.clips_of_run import find_corpus, read_corpus
 from pipelines.jobs.run_rules import run_settings
 from pipelines.stages.features import code_features, log_mel_features

@@ -10,7 +10,7 @@ from typing import Any
 
 from hydra import initialize_config_module
 
-from pipelines.commandline.command_options import resolved
+from pipelines.commandline.composed_config import resolved
 from pipelines.jobs.run_rules import run_settings
 from pipelines.store.store import TIMINGS, Entry
 from tests.calling import completed, compose, python

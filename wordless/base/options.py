@@ -5,7 +5,7 @@
         frames: int = option(2, "frames per patch; 2 frames give 50 codes per second by default", least=1)
 
 The command line has an option for each such field, and none for a field without `option`. Its help and its defaults
-read the fields (pipelines/commandline/command_options.py). A subclass that gives an option another default says nothing
+read the fields (pipelines/commandline/option_index.py). A subclass that gives an option another default says nothing
 else again: ``frames: int = 4``.
 
 A new instance checks its ranges and rules over several fields. `build` makes one from plain values of unknown origin,

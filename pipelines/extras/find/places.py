@@ -28,7 +28,7 @@ import torch
 from torch import Tensor
 
 from lm.model import LanguageModel, states_over_time
-from pipelines.commandline.command_options import command_line
+from pipelines.commandline.command_words import command_line
 from pipelines.commandline.recording_options import write_annotations
 from pipelines.extras.find import Features, FindConfig
 from pipelines.jobs.coding import (

@@ -15,7 +15,7 @@ from pipelines.bodies.ast_body import AstOptions
 from pipelines.bodies.audio_transformer_body import AudioTransformerOptions
 from pipelines.bodies.network_options import RUN, BodyOptions, RunPart
 from pipelines.bodies.wav2vec2_body import Wav2vec2Options
-from pipelines.commandline.command_options import completed
+from pipelines.commandline.composed_config import completed
 from pipelines.settings.run_settings import OFTEN, TrainingCommand, corpus_command, require_recordings
 from pipelines.store.outputs import require_kind
 from pipelines.store.run_parts import require_output

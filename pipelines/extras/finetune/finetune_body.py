@@ -26,7 +26,7 @@ from lm.probing.linear import VERSION
 from lm.probing.vectors import Frames, pool
 from pipelines.bodies.network_options import RANDOM
 from pipelines.bodies.networks import LabelledInputs, LabelTraining, learn_labels, stored_clips
-from pipelines.commandline.command_options import command_line
+from pipelines.commandline.command_words import command_line
 from pipelines.extras.finetune import FinetuneConfig
 from pipelines.jobs.clips_of_run import (
     MANIFEST,

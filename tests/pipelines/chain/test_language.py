@@ -19,17 +19,9 @@ from pipelines.extras.zerospeech.pair_probe import (
     pair_probe_rows,
     probe_pairs,
 )
-from pipelines.extras.zerospeech.word_tests import (
-    CHANGES,
-    MODELS,
-    PASTS,
-    JoinedSound,
-    asked_pairs,
-    consistency_pairs,
-    item_accuracies,
-    item_figures,
-    word_scores,
-)
+from pipelines.extras.zerospeech.sound_pairs import CHANGES, JoinedSound, consistency_pairs
+from pipelines.extras.zerospeech.utterance_pairs import asked_pairs
+from pipelines.extras.zerospeech.word_tests import MODELS, PASTS, item_accuracies, item_figures, word_scores
 from pipelines.jobs.run_rules import run_settings
 from pipelines.results.run_record import Row, read_results, where
 from tests.lm.reference import accuracy_of_item

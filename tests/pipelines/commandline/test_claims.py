@@ -14,7 +14,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.commandline.command_options import parse_values, spell
+from pipelines.commandline.command_words import parse_values, spell
 from pipelines.commandline.run_folders import LOG, link_latest, logged, require_name, require_same_run
 from pipelines.store.claims import RUN_LOCK, SWEEP_LOCK, claim, claims, hold, make_new
 from tests.calling import python

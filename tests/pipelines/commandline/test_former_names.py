@@ -10,7 +10,9 @@ from hydra import initialize_config_module
 from omegaconf import OmegaConf
 
 from lm.lm_options import ProbeConfig, VectorConfig
-from pipelines.commandline.command_options import RENAMED, prepare, resolved, tell_renamed, with_names_of_today
+from pipelines.commandline.command_words import prepare
+from pipelines.commandline.composed_config import resolved
+from pipelines.commandline.former_options import RENAMED, tell_renamed, with_names_of_today
 from pipelines.commands import COMMANDS
 from pipelines.settings.run_settings import ReadingConfig
 from pipelines.store.stage import argument_key

@@ -7,7 +7,7 @@ import pytest
 from hydra import initialize_config_module
 
 from pipelines.commandline.command import command_help, help_request
-from pipelines.commandline.command_options import plain
+from pipelines.commandline.composed_config import plain
 from pipelines.commands import COMMANDS
 from pipelines.methods.methods_table import METHODS
 from pipelines.settings.run_settings import RunSettings

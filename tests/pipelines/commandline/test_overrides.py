@@ -11,7 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
-from pipelines.commandline.command_options import GONE, explain, prepare, require_values, unknown_option
+from pipelines.commandline.command_words import prepare
+from pipelines.commandline.composed_config import explain, require_values
+from pipelines.commandline.former_options import GONE, unknown_option
 from pipelines.settings.run_settings import corpus_options
 from tests.calling import completed, index
 from tests.pipelines.tiny_chain import config_of

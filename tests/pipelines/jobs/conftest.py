@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from pipelines.commandline.command import perform
-from pipelines.commandline.command_options import prepare
+from pipelines.commandline.command_words import prepare
 from pipelines.commands import COMMANDS
 from pipelines.extras.finetune import finetune_settings
 from pipelines.extras.finetune.finetune_body import finetune_body

@@ -16,7 +16,7 @@ import soundfile
 
 import wordless
 from lm.finetuned import FineTunedModel
-from pipelines.commandline.command_options import prepare
+from pipelines.commandline.command_words import prepare
 from pipelines.store.store import SYNTHESISED
 from tests.calling import index, publish
 from tests.hub import serving, use_hub
