@@ -63,10 +63,10 @@ PATCHES_PER_BLOCK = 64  # larger blocks are faster on long recordings, and waste
 GPU_BLOCKS = 64  # that a GPU computes at once: 4,096 patches
 BLOCKS_TOGETHER = 4  # of several recordings that a CPU computes at once; more leave its cache
 CENTROIDS = "centroids"  # the tensor of the codebook
-AUTOENCODER, DECODER = "autoencoder.", "decoder."  # begins of the names of a network's tensors
-LEVELS = 77  # codes of the side stream of level, from -70 to 6 dB full scale
+_AUTOENCODER, DECODER = "autoencoder.", "decoder."  # begins of the names of a network's tensors
+_LEVELS = 77  # codes of the side stream of level, from -70 to 6 dB full scale
 # Other tokenizers are subclasses, whose files are imported for their folders alone.
-SEVERAL_RATES = "tokenizer.rates_tokenizer:RatesTokenizer"
+_SEVERAL_RATES = "tokenizer.rates_tokenizer:RatesTokenizer"
 OF_A_SPEECH_MODEL = "tokenizer.speech_layer:SpeechTokenizer"
 
 
@@ -178,7 +178,7 @@ class TokenizerConfig(TokenizerSizes):
     def level(self) -> LevelFormat | None:
         """The stream of level; None: the front end follows none."""
         own = self.audio.levelling
-        return None if own is None else LevelFormat(levels=LEVELS, lowest=own.lowest, reference=own.reference)
+        return None if own is None else LevelFormat(levels=_LEVELS, lowest=own.lowest, reference=own.reference)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,7 +209,7 @@ def weight_shapes(config: TokenizerConfig) -> dict[str, Tensor]:
         centroids = torch.empty(config.codebook_size, config.autoencoder.bottleneck, dtype=torch.float32)
         statistics = torch.empty(config.audio.n_mels, dtype=torch.float32)
         decoder = config.create_decoder()
-    weights = {f"{AUTOENCODER}{name}": tensor for name, tensor in autoencoder.state_dict().items()}
+    weights = {f"{_AUTOENCODER}{name}": tensor for name, tensor in autoencoder.state_dict().items()}
     if decoder is not None:
         weights |= {f"{DECODER}{name}": tensor for name, tensor in decoder.state_dict().items()}
     absolute = {} if config.level is None else {"absolute": statistics.expand(2, -1)}
@@ -763,7 +763,7 @@ class Tokenizer(nn.Module):
     @staticmethod
     def of_rates(tokenizers: Sequence["Tokenizer"]) -> "Tokenizer":
         """Join the tokenizers of several rates, coarse to fine, to one."""
-        several: Tokenizer = resolve_name(SEVERAL_RATES)(tokenizers)
+        several: Tokenizer = resolve_name(_SEVERAL_RATES)(tokenizers)
         return several
 
     @staticmethod
@@ -771,13 +771,13 @@ class Tokenizer(nn.Module):
         """Load a folder, or ``user/name`` of the Hugging Face hub; weights must match the fingerprint in the config."""
         folder = saved_models.model_folder(folder, saved_models.TOKENIZER)
         if holds_rates(folder):
-            several: Tokenizer = resolve_name(SEVERAL_RATES).of_folder(folder, device=device)
+            several: Tokenizer = resolve_name(_SEVERAL_RATES).of_folder(folder, device=device)
             return several
         with saved_models.reading(folder, saved_models.TOKENIZER, SavedTokenizer) as saved:
             config = saved.config
             weights = saved_models.read_own_weights(folder, weight_shapes(config))
             autoencoder, decoder = config.create_autoencoder(), config.create_decoder()
-            for network, prefix in ((autoencoder, AUTOENCODER), (decoder, DECODER)):
+            for network, prefix in ((autoencoder, _AUTOENCODER), (decoder, DECODER)):
                 own = {name.removeprefix(prefix): each for name, each in weights.items() if name.startswith(prefix)}
                 if network is not None:
                     network.load_state_dict(own)

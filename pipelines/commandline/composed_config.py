@@ -83,7 +83,7 @@ def register(name: str, cls: type, folders: Mapping[str, object] = NO_FOLDER) ->
 
 
 AMBIGUOUS = re.compile(r"Ambiguous value for argument '(.*)'$", re.MULTILINE)  # several values without a sweep
-REJECTED = re.compile(r"Could not \w+ .*?'([^']*)'")  # an option that a config does not have, in an error of Hydra
+_REJECTED = re.compile(r"Could not \w+ .*?'([^']*)'")  # an option that a config does not have, in an error of Hydra
 
 
 def resolved(config: DictConfig) -> dict[str, object]:
@@ -91,7 +91,7 @@ def resolved(config: DictConfig) -> dict[str, object]:
     try:
         if missing := sorted(OmegaConf.missing_keys(config)):
             raise InputError(f"{', '.join(missing)} must be given: {' '.join(f'{key}=...' for key in missing)}")
-        return plain(config)
+        return plain_config(config)
     except OmegaConfBaseException as error:
         raise InputError(f"{error.full_key}: {first_line(error)}; check what stands between ${{ and }}") from error
 
@@ -112,7 +112,7 @@ def explain(error: Exception, known: Index) -> InputError:
                 return InputError(f"corpus={path} is a path; name the folder of your recordings: corpus.root={path}")
             own = f"--config-dir FOLDER finds a preset of yours, FOLDER/{group}/{choice}.yaml"
             return InputError(f"{group}={choice} does not exist ({own}); {suggestion(choice, error.options or [])}")
-        case ConfigCompositionException() if found := REJECTED.match(str(error)):
+        case ConfigCompositionException() if found := _REJECTED.match(str(error)):
             key = found[1]
             if key in known.names:  # of another choice of its group
                 return InputError(f"{key} is not an option with this choice of {key.partition('.')[0]}; see --help")
@@ -126,5 +126,5 @@ def explain(error: Exception, known: Index) -> InputError:
     return InputError(f"{first_line(error)}: {cause}" if cause else first_line(error))
 
 
-def plain(config: DictConfig) -> dict[str, object]:
+def plain_config(config: DictConfig) -> dict[str, object]:
     return cast(dict[str, object], OmegaConf.to_container(config, resolve=True))
