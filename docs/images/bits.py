@@ -1,7 +1,7 @@
 """Draw ``bits.png`` from ``bits.tsv``: what a bit of the codes buys. ``python docs/images/bits.py`` in the checkout.
 
-The table has the means over the six test people of docs/log.md, "What does a bit buy?", or of the four validation
-people where a tokenizer was not looked at on test, and STOI of codecs that other people measured on other speech.
+The table has the means over the six test people of docs/log.md, "What does a bit buy?", and STOI of codecs that other
+people measured on other speech.
 """
 
 from pathlib import Path
@@ -28,7 +28,9 @@ def main() -> None:
             axis.plot(ordered["bits_per_second"], ordered[column], linestyle="-" if not alone else "", **look)
             for row in ordered.itertuples():
                 place = (row.bits_per_second, getattr(row, column))
-                where = {"level": (-46, 8), "bands": (4, 6)}.get(str(family), (5, -11))  # so that no two overlap
+                where = {"level": (-46, 8) if column == "stoi" else (7, -3), "bands": (4, 6)}.get(
+                    str(family), (5, -11)
+                )  # so that no two overlap
                 axis.annotate(row.name, place, xytext=where, textcoords="offset points", fontsize=8, color=INK)
         for row in published.dropna(subset=[column]).itertuples():
             place = (row.bits_per_second, getattr(row, column))
