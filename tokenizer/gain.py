@@ -5,7 +5,8 @@ import math
 import torch
 from torch import Tensor
 
-from tokenizer.tokenizer import MOST_GAIN, Tokenizer
+from tokenizer.tokenizer import Tokenizer
+from tokenizer.tokenizer_config import MOST_GAIN
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.spectrogram import mel_power
 from wordless.base.threads import one_thread
