@@ -21,7 +21,7 @@ from lm.bodies.convolutional import ConvBody
 from lm.bodies.spectrogram_transformer import AstBody
 from lm.bodies.wav2vec2 import Wav2vec2Body
 from lm.finetuning import FrozenLayers, HeadOptions
-from lm.heads import ClassificationTask, RegressionTask, Row, SequenceTask, Task
+from lm.heads import ClassificationTask, PredictionRow, RegressionTask, SequenceTask, Task
 from lm.probing.vectors import Frames
 from lm.tokens import windows
 from wordless.audio.audio_options import Channel
@@ -34,18 +34,18 @@ from wordless.base.messages import InputError, counted, escape_markdown
 from wordless.base.options import build, match_choice
 from wordless.base.saved_models import FINE_TUNED, load_network, model_card, model_folder, reading, write_model
 
-HEADS: dict[str, type[Task]] = {each.name: each for each in (ClassificationTask, RegressionTask, SequenceTask)}
+_HEADS: dict[str, type[Task]] = {each.name: each for each in (ClassificationTask, RegressionTask, SequenceTask)}
 
 
 # The bodies of models that are loaded without naming the body's class.
-BODIES: dict[str, type[Body]] = {
+BODY_CLASSES: dict[str, type[Body]] = {
     each.name: each for each in (GptBody, AstBody, Wav2vec2Body, AudioTransformerBody, ConvBody)
 }
 
 
 def create_task(options: HeadOptions, train: Sequence[str], held_out: Sequence[str]) -> Task:
     """Make the task from the labels of the training clips; refuse those of others if they cannot be predicted."""
-    of: Callable[[Any, Sequence[str], Sequence[str]], Task] = HEADS[options.name].of
+    of: Callable[[Any, Sequence[str], Sequence[str]], Task] = _HEADS[options.name].of
     return of(options, train, held_out)
 
 
@@ -141,7 +141,7 @@ _NOTE = (
 
 
 CLIPS_AT_ONCE = 32  # whose outputs are computed together
-VALUES_AT_ONCE = 1 << 24  # of their inputs, or of the states of a layer, with padding
+_VALUES_AT_ONCE = 1 << 24  # of their inputs, or of the states of a layer, with padding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,15 +176,15 @@ class FineTunedModel:
     ) -> "FineTunedModel":
         """Load a model that `save_pretrained` wrote, from a folder or, as ``user/name``, from the Hugging Face hub.
 
-        ``body`` is the class of its body, by default that of `BODIES` with its name.
+        ``body`` is the class of its body, by default that of `BODY_CLASSES` with its name.
         """
-        bodies = BODIES if body is None else {body.name: body}
+        bodies = BODY_CLASSES if body is None else {body.name: body}
         folder = model_folder(folder, FINE_TUNED)
         with reading(folder, FINE_TUNED, _Saved) as saved:
             match_choice((*bodies,), saved.body, option="body")
-            match_choice((*HEADS,), saved.head, option="head")
+            match_choice((*_HEADS,), saved.head, option="head")
             described = build(bodies[saved.body], saved.body_config, name="body_config")
-            task = build(HEADS[saved.head], saved.task, name="task")
+            task = build(_HEADS[saved.head], saved.task, name="task")
 
             def create() -> FineTunedNetwork:
                 return create_network(described, described.create(seed=0), task, seed=0)
@@ -227,7 +227,7 @@ class FineTunedModel:
         }
         write_model(folder, self.network, config, card=card)
 
-    def predict(self, sounds: Sequence[Waveform]) -> list[Row]:
+    def predict(self, sounds: Sequence[Waveform]) -> list[PredictionRow]:
         """Predict a row of a table for each sound at the model's rate; refuse other rates, and sounds too short.
 
         Silent ends are cut off as those of the training clips, here by the levels at the model's rate.
@@ -260,7 +260,7 @@ class FineTunedModel:
         found: dict[int, FloatArray] = {}
         reading = self.body.reading
         of_states = reading.dim * reading.states_per_second / reading.inputs_per_second  # values for each input
-        most = int(VALUES_AT_ONCE / max(clips.width, of_states))
+        most = int(_VALUES_AT_ONCE / max(clips.width, of_states))
         for rows, inputs, lengths in batches_by_length(clips, batch_size=CLIPS_AT_ONCE, most_inputs=most):
             values, steps = self.network(inputs.to(self.device), lengths)
             for row, own, count in zip(rows.tolist(), values.float().cpu().numpy(), steps.tolist(), strict=True):

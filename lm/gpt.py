@@ -220,7 +220,7 @@ def probabilities(logits: Tensor, sampling: CodeSampling) -> Tensor:
     return torch.zeros_like(kept).scatter(1, order, kept / kept.sum(1, keepdim=True))
 
 
-def draw(chances: Tensor, uniforms: Tensor) -> Tensor:
+def draw_codes(chances: Tensor, uniforms: Tensor) -> Tensor:
     """Draw codes ``(batch,)`` from probabilities ``(batch, codes)`` with one number in [0, 1) for each row."""
     edges = chances.cumsum(1)
     wanted = uniforms[:, None] * edges[:, -1:]  # the last edge may differ from 1 by a rounding error
@@ -282,6 +282,6 @@ def _positions(
     codes, chosen, masks = (copy_to(torch.from_numpy(each), device) for each in (known, uniforms, new))
     for position in range(known.shape[1]):
         if new[:, position].any():
-            found = draw(probabilities(cached.logits(codes, position), sampling), chosen[:, position])
+            found = draw_codes(probabilities(cached.logits(codes, position), sampling), chosen[:, position])
             codes[:, position] = torch.where(masks[:, position], found, codes[:, position])
         yield codes[:, : position + 1]

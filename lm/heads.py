@@ -86,7 +86,7 @@ def figure(
     return NamedEstimate(**vars(found), name=name, over=measured.over, percent=percent)
 
 
-Row = Mapping[str, str | float]  # columns of a table of predictions
+PredictionRow = Mapping[str, str | float]  # columns of a table of predictions
 
 
 def _projecting(dim: int, width: int) -> nn.Linear:
@@ -131,7 +131,7 @@ class ClipHead(nn.Module):
         return outputs
 
 
-SHOWN = 10  # classes in a summary
+_SHOWN = 10  # classes in a summary
 LEAST_SHARE = 1e-6  # of a class, whose logarithm must be finite
 
 
@@ -164,8 +164,8 @@ class ClassificationTask:
 
     @property
     def summary(self) -> str:
-        more = ", ..." if len(self.classes) > SHOWN else ""
-        return f"{len(self.classes)} classes: {', '.join(self.classes[:SHOWN])}{more}"
+        more = ", ..." if len(self.classes) > _SHOWN else ""
+        return f"{len(self.classes)} classes: {', '.join(self.classes[:_SHOWN])}{more}"
 
     def create(self, dim: int, *, states_per_second: float) -> nn.Module:
         return ClipHead(
@@ -192,9 +192,9 @@ class ClassificationTask:
         loss = nn.functional.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="sum")
         return loss, len(logits)
 
-    def rows(self, outputs: Sequence[FloatArray]) -> list[Row]:
+    def rows(self, outputs: Sequence[FloatArray]) -> list[PredictionRow]:
         """Give each clip's most probable class, or all above 0.5, its probability, and those of all classes."""
-        rows = list[Row]()
+        rows = list[PredictionRow]()
         for scores in self._scores(outputs).tolist():
             several = [name for name, score in zip(self.classes, scores, strict=True) if score > 0.5]
             best = self.classes[scores.index(max(scores))]
@@ -285,7 +285,7 @@ class RegressionTask:
     def loss(self, outputs: Tensor, lengths: Tensor, targets: Tensor, *, training: bool) -> tuple[Tensor, int]:
         return (outputs[:, 0, 0] - targets).square().sum(), len(targets)
 
-    def rows(self, outputs: Sequence[FloatArray]) -> list[Row]:
+    def rows(self, outputs: Sequence[FloatArray]) -> list[PredictionRow]:
         """Give the number of each clip, in the units of the labels."""
         return [{"value": float(value)} for value in self._values(outputs)]
 
@@ -320,7 +320,7 @@ def _numbers(labels: Sequence[str]) -> Numbers:
     return np.array([number_of(label) for label in labels], np.float64)
 
 
-SPACE, SILENCE = " ", "<silence>"  # the decoder wants a token for silence; a space is one
+SPACE, _SILENCE = " ", "<silence>"  # the decoder wants a token for silence; a space is one
 BLANK_TOKEN = "<blank>"
 IMPOSSIBLE = -1e4  # logarithm of the probability of a token that no output stands for
 
@@ -330,8 +330,8 @@ def beam_search(outputs: Sequence[FloatArray], characters: Sequence[str], *, bea
     require_decoder()
     from torchaudio.models.decoder import ctc_decoder
 
-    silence = SPACE if SPACE in characters else SILENCE
-    tokens = [BLANK_TOKEN, *characters, *([] if silence == SPACE else [SILENCE])]
+    silence = SPACE if SPACE in characters else _SILENCE
+    tokens = [BLANK_TOKEN, *characters, *([] if silence == SPACE else [_SILENCE])]
     decoder = ctc_decoder(
         lexicon=None,
         tokens=tokens,
@@ -348,14 +348,14 @@ def beam_search(outputs: Sequence[FloatArray], characters: Sequence[str], *, bea
         scores = torch.from_numpy(np.ascontiguousarray(each)).log_softmax(-1)
         scores = torch.nn.functional.pad(scores, (0, len(tokens) - scores.shape[1]), value=IMPOSSIBLE)
         ((best, *_),) = decoder(scores[None])
-        spelled = [token for token in decoder.idxs_to_tokens(best.tokens) if token != SILENCE]
+        spelled = [token for token in decoder.idxs_to_tokens(best.tokens) if token != _SILENCE]
         texts.append("".join(spelled).strip())
     return texts
 
 
 BLANK = 0
-CERTAIN = 30.0  # logit of the only possible output
-COMPARED = 50  # most frequent texts, of which one is the constant answer; two long ones take 10 ms
+_CERTAIN = 30.0  # logit of the only possible output
+_COMPARED = 50  # most frequent texts, of which one is the constant answer; two long ones take 10 ms
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -398,7 +398,7 @@ class SequenceTask:
         loss = nn.CTCLoss(blank=BLANK, reduction="sum", zero_infinity=True)
         return loss(scores, targets, lengths, sizes), int(sizes[lengths >= sizes + repeated].sum())
 
-    def rows(self, outputs: Sequence[FloatArray]) -> list[Row]:
+    def rows(self, outputs: Sequence[FloatArray]) -> list[PredictionRow]:
         """Give the text of each clip: by beam search if there is one, and the greedy decoding beside it."""
         greedy, size = self._greedy(outputs), self.options.beam_size
         if not size:
@@ -424,7 +424,7 @@ class SequenceTask:
 
     def constant(self, labels: Sequence[str]) -> FloatArray:
         """Return outputs that spell the frequent text with the fewest edits from all others."""
-        counts = Counter(map(self.options.text, labels)).most_common(COMPARED)
+        counts = Counter(map(self.options.text, labels)).most_common(_COMPARED)
         texts, often = zip(*counts, strict=True)
         edits = np.zeros((len(texts), len(texts)))
         for one, other in combinations(range(len(texts)), 2):
@@ -432,7 +432,7 @@ class SequenceTask:
         central = texts[int((edits @ often).argmin())]
         numbers = [0, *(each for c in central for each in (1 + self.characters.index(c), BLANK))]
         outputs = np.zeros((len(numbers), 1 + len(self.characters)), np.float32)
-        outputs[np.arange(len(numbers)), numbers] = CERTAIN
+        outputs[np.arange(len(numbers)), numbers] = _CERTAIN
         return outputs
 
     def _greedy(self, outputs: Sequence[FloatArray]) -> list[str]:

@@ -19,7 +19,7 @@ from lm.finetuned import FineTunedModel
 from lm.heads import ClassificationTask, ClipHead
 from lm.lm_options import POOLINGS, Pooling
 from lm.probing.vectors import StatesOfBatch, pool_states
-from wordless.audio.recordings.inspection import require_finite
+from wordless.audio.recordings.inspection import require_finite_samples
 from wordless.audio.views import View
 from wordless.base.arrays import FloatArray
 from wordless.base.devices import copy_to, exact
@@ -47,7 +47,7 @@ class LayerReader:
         found = pool_states(states_of(network, read, device=self.device), [each.steps for each in read], self.poolings)
         for view, own in zip(views, found, strict=True):
             for vector in own.values():
-                require_finite(vector, view.clip, "states of a network")
+                require_finite_samples(vector, view.clip, "states of a network")
         return found
 
 

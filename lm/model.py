@@ -37,7 +37,7 @@ from wordless.base.saved_models import holds_rates
 from wordless.base.seeds import require_seed
 
 # Models of other codes are subclasses, whose files are imported for these codes alone.
-SEVERAL_RATES, UPSAMPLER = "lm.rates:RatesModel", "lm.rates:Upsampler"
+_SEVERAL_RATES, UPSAMPLER = "lm.rates:RatesModel", "lm.rates:Upsampler"
 SIDE_STREAMS = "lm.pitch:WithStreams"  # codes with side streams
 
 
@@ -90,7 +90,7 @@ class LanguageModel(nn.Module):
     @staticmethod
     def of_rates(models: Sequence["LanguageModel"]) -> "LanguageModel":
         """Join the models of several rates, coarse to fine, to one."""
-        several: LanguageModel = resolve_name(SEVERAL_RATES)(models)
+        several: LanguageModel = resolve_name(_SEVERAL_RATES)(models)
         return several
 
     @staticmethod
@@ -99,7 +99,7 @@ class LanguageModel(nn.Module):
         folder = saved_models.model_folder(folder, saved_models.LANGUAGE_MODEL)
         name = f"the language model {folder}"
         if holds_rates(folder):
-            several: LanguageModel = resolve_name(SEVERAL_RATES).of_folder(folder, device=device, name=name)
+            several: LanguageModel = resolve_name(_SEVERAL_RATES).of_folder(folder, device=device, name=name)
             return several
         with saved_models.reading(folder, saved_models.LANGUAGE_MODEL, Saved) as saved:
             kind = _kind(saved.codes)

@@ -33,11 +33,11 @@ from wordless.base.options import build
 from wordless.base.seeds import named_seed
 
 PAST = 4  # inputs beside the state: known, median so far, voice before, height before
-PENALTY = 100.0  # of the state's weights, on standardised inputs
-CLOSE, ROUNDS = 0.05, 10  # octaves: larger residuals weigh less; and rounds of weighting
-VOICED = 0.5  # prediction above which there is a voice
+_PENALTY = 100.0  # of the state's weights, on standardised inputs
+_CLOSE, _ROUNDS = 0.05, 10  # octaves: larger residuals weigh less; and rounds of weighting
+_VOICED = 0.5  # prediction above which there is a voice
 CENTRAL = 1.349  # standard deviations between the quartiles of a Gaussian
-TOGETHER = 16  # time steps of a stream whose states are computed together
+_TOGETHER = 16  # time steps of a stream whose states are computed together
 CENTS = 1200  # of an octave
 FITTED_STEPS = 10_000  # time steps of training clips to which the head is fitted
 
@@ -77,7 +77,7 @@ class PitchHead:
             voices.add(octaves[code])
         for step, (own, draw) in enumerate(zip(of_states, noise, strict=True)):
             voicing, height, first = own + weights[:, 0] + weights[:, 1 : 1 + PAST] @ voices.inputs
-            if voicing > VOICED:
+            if voicing > _VOICED:
                 above = height + self.spread * draw if voices.sorted else first + self.first_spread * draw
                 found[step] = codes.quantise(np.array([self.middle + above]))[0]
             voices.add(octaves[found[step]])
@@ -123,8 +123,8 @@ def fit_pitch(clips: Iterable[tuple[DoubleArray, IntArray]], codes: PitchFormat,
     heights, later = every[voiced] - middle, read[voiced][:, 0] > 0
     without = read[voiced].copy()
     without[:, :PAST] = 0
-    voicing, first = _ridge(read, voiced.astype(float)), _ridge(without, heights, rounds=ROUNDS)
-    height = _ridge(read[voiced][later], heights[later], rounds=ROUNDS) if later.any() else first
+    voicing, first = _ridge(read, voiced.astype(float)), _ridge(without, heights, rounds=_ROUNDS)
+    height = _ridge(read[voiced][later], heights[later], rounds=_ROUNDS) if later.any() else first
     return PitchHead(
         voicing=_rounded(voicing),
         height=_rounded(height),
@@ -138,12 +138,12 @@ def fit_pitch(clips: Iterable[tuple[DoubleArray, IntArray]], codes: PitchFormat,
 def _ridge(inputs: DoubleArray, wanted: DoubleArray, *, rounds: int = 0) -> DoubleArray:
     """Fit constant and weights ``(1 + inputs,)``; in each further round, far residuals weigh less."""
     std = inputs.std(axis=0).clip(1e-6)
-    penalty = np.diag(np.where(np.arange(inputs.shape[1]) < PAST, 1e-3, PENALTY))
+    penalty = np.diag(np.where(np.arange(inputs.shape[1]) < PAST, 1e-3, _PENALTY))
     trust, found = np.ones(len(wanted)), np.zeros(1 + inputs.shape[1])
     for number in range(1 + rounds):
         if number:
             residuals = wanted - found[0] - inputs @ found[1:]
-            trust = CLOSE / np.abs(residuals).clip(CLOSE)
+            trust = _CLOSE / np.abs(residuals).clip(_CLOSE)
         mean, middle = trust @ inputs / trust.sum(), trust @ wanted / trust.sum()
         scaled = (inputs - mean) / std
         weighted = scaled.T * trust
@@ -208,7 +208,7 @@ class WithStreams(LanguageModel):
     def _stream(self, prompt: Codes | None, num_samples: int, sampling: CodeSampling, seed: int) -> Iterator[Codes]:
         """Give the continuation of one prompt by time steps, some of which come together."""
         new, rng, past = super()._stream(prompt, num_samples, sampling, seed), _draws(seed, 0), prompt
-        while steps := [*islice(new, TOGETHER)]:
+        while steps := [*islice(new, _TOGETHER)]:
             codes = self.add_side_streams(join_codes(*steps), past, rng, temperature=sampling.temperature)
             past = codes if past is None else join_codes(self._whole(past).with_side_streams(self.format), codes)
             yield from (codes.crop(number, number + 1) for number in range(len(codes)))

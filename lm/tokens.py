@@ -155,7 +155,7 @@ class CodeSequences:
 
 MIN_WINDOWS = 4  # per step, for windows of any length
 UNCOUNTED = -100  # target of a position that is not counted: torch's cross entropy ignores it
-ORDER, EXAMPLE = 0, 1  # second words of the seeds: the purpose of a generator
+_ORDER, EXAMPLE = 0, 1  # second words of the seeds: the purpose of a generator
 
 
 # a window: tokens and targets (codes,), and the further columns of each code (codes, columns)
@@ -257,7 +257,7 @@ class TrainingBatches:
 
     def _shuffle(self, epoch: int) -> IndexArray:
         """Return the order of the examples in an epoch ``(examples,)``."""
-        rng = np.random.default_rng([self._config.seed, ORDER, epoch])
+        rng = np.random.default_rng([self._config.seed, _ORDER, epoch])
         lengths = np.minimum(self._sequences.lengths, self._capacity)[self._clips]
         return shuffled_batches(lengths, rng, size=self._config.batch_size, pool_batches=self._config.pool_batches)
 

@@ -17,7 +17,7 @@ from wordless.base.versions import installed_version
 if TYPE_CHECKING:
     from pipelines.commandline.command import Command
 
-EXAMPLES = """\
+_EXAMPLES = """\
   wordless run                                              the built-in corpus; some minutes on a laptop
   wordless run experiment=smoke                             the same in two minutes, to see that all is well
   wordless run corpus=folder corpus.root=~/recordings       your own recordings
@@ -103,7 +103,7 @@ def print_overview() -> None:
     title, usage = "wordless: audio language modelling without text", "usage: wordless COMMAND [name=value ...]"
     lines = "\n".join(f"  {name:<10}{each.purpose}" for name, each in commands().items())
     try:
-        print(f"{title}\n\n{usage}\n\ncommands\n{lines}\n\nexamples\n{EXAMPLES}", flush=True)
+        print(f"{title}\n\n{usage}\n\ncommands\n{lines}\n\nexamples\n{_EXAMPLES}", flush=True)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains when it flushes at exit
 

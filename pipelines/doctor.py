@@ -25,7 +25,7 @@ from wordless.base.options import option
 from wordless.base.threads import cores
 from wordless.base.versions import version_of
 
-State = Literal["optional", "missing"]
+_State = Literal["optional", "missing"]
 
 GIGABYTE = 1e9
 COMMON_FORMATS = ("WAV", "FLAC", "OGG", "MP3")
@@ -47,7 +47,7 @@ class Finding:
     name: str
     found: str
     remedy: str = ""  # what to do; "": all is well
-    otherwise: State = "missing"  # what a thing with a remedy is
+    otherwise: _State = "missing"  # what a thing with a remedy is
 
 
 def doctor(settings: DoctorConfig) -> None:

@@ -15,12 +15,12 @@ from pipelines.commandline.recording_options import (
     InputOptions,
     StoredOptions,
     kind_of_output,
-    require_recordings,
+    require_input_recordings,
     require_writable_folder,
 )
 from pipelines.methods.methods_table import METHODS, name_today, reads_sound
 from pipelines.store.outputs import prepare_output, require_kind, require_new, require_table
-from pipelines.store.run_parts import Part, is_finetuned, part_of, run_of
+from pipelines.store.run_parts import ModelPart, is_finetuned, part_of, run_of
 from pipelines.store.shared_options import EngineOptions, RateOptions
 from wordless.audio.recordings.annotations import OF_ANNOTATIONS, WITHOUT_PARTS, candidates_at, kind_of, recordings_at
 from wordless.audio.recordings.corpus import find_recordings
@@ -35,7 +35,7 @@ from wordless.base.saved_models import fetch, hub_address, is_on_hub
 
 UNITS = (".km", ".txt", ".units", ".jsonl", ".ndjson", ".json")  # usual suffixes of text units
 _OVER_TIME = [suffix for suffix in SUFFIXES.values() if suffix not in UNITS]
-TABLES = (".tsv", ".txt", ".csv", ".jsonl", ".json", ".ndjson")  # that list recordings
+_TABLES = (".tsv", ".txt", ".csv", ".jsonl", ".json", ".ndjson")  # that list recordings
 ALL = "all"  # layer: every candidate
 LAYER = re.compile(rf"(layer|inner)_\d+|all_(layers|inner)(_with_input)?|{ALL}")
 
@@ -90,7 +90,7 @@ def encode(settings: EncodeConfig) -> tuple[EncodeConfig, Clips, Path]:
     recordings = recordings_at(settings.input, settings)
     if settings.over_time is not None:
         paths = (str(recordings.root / path) for path in recordings.frame.path)
-        require_recordings(settings.output, settings.over_time, paths)
+        require_input_recordings(settings.output, settings.over_time, paths)
     prepare_output(settings.output)
     listed, begin = settings.output.with_suffix(".tsv"), os.fsencode(recordings.root.absolute()) + b"\n"
     if settings.format == "fairseq" and listed.is_file() and not listed.read_bytes().startswith(begin):
@@ -139,7 +139,7 @@ class EmbedConfig(StoredOptions):
         suffix = self.input.suffix.lower()
         if suffix.removeprefix(".") in EXTENSIONS or self.input.is_dir():
             return False
-        return suffix in TABLES or (self.annotations != "none" and kind_of(self.input) is not None)
+        return suffix in _TABLES or (self.annotations != "none" and kind_of(self.input) is not None)
 
     @property
     def corpus(self) -> CorpusConfig:
@@ -152,7 +152,7 @@ class EmbedConfig(StoredOptions):
 
 
 def embed(settings: EmbedConfig) -> tuple[EmbedConfig, Path, Clips]:
-    part = cast("Part", METHODS[own].trained_entry) if reads_sound(own := name_today(settings.method)) else None
+    part = cast("ModelPart", METHODS[own].trained_entry) if reads_sound(own := name_today(settings.method)) else None
     rule = "wordless publish does not publish this model: name the folder of the run"
     settings.refuse_if(part is not None and is_on_hub(settings.model), "model", rule)
     part_of(settings.model, part or "lm")
@@ -295,7 +295,7 @@ def predict(settings: PredictConfig) -> tuple[PredictConfig, Sequence[Clips], Se
         known = any(clip.label for place in annotated for clip in place.clips)
         shown = known and (settings.window is None or settings.threshold is not None)
         paths = (str(place.root / path) for place in recordings for path in place.frame.path)
-        require_recordings(settings.output, settings.kind, paths)
+        require_input_recordings(settings.output, settings.kind, paths)
         prepare_output(settings.output, *([settings.output.with_suffix(".html")] if shown else []))
     return settings, recordings, annotated
 

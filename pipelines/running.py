@@ -29,7 +29,7 @@ from wordless.base.files import mark, remove
 from wordless.base.messages import InputError, listed
 from wordless.base.saved_models import LANGUAGE_MODEL, TOKENIZER, VOCODER
 
-CLIPS, RECORDINGS = "clips.csv", "recordings"
+_CLIPS, _RECORDINGS = "clips.csv", "recordings"
 
 
 @dataclass(frozen=True)
@@ -176,25 +176,28 @@ def _written(clips: pandas.DataFrame, folder: Path, replace: bool) -> dict[str, 
     if is_held(folder):
         rule = "another run is writing there: wait for it, or name another folder"
         raise InputError(option="folder", value=folder, rule=rule)
-    beside, root = folder / f".{CLIPS}.aside", Path.cwd()
+    beside, root = folder / f".{_CLIPS}.aside", Path.cwd()
     remove(beside)  # left by a killed process
     try:
         beside.mkdir()
         table = _table(clips, beside)
         # a label NA is a text, and None is not
-        table.to_csv(beside / CLIPS, index=False, quoting=csv.QUOTE_NONNUMERIC)
+        table.to_csv(beside / _CLIPS, index=False, quoting=csv.QUOTE_NONNUMERIC)
         if not _same(beside, folder):
-            if not replace and (folder / RESULTS).is_file() and (folder / CLIPS).is_file():
-                then = len(pandas.read_csv(folder / CLIPS))
+            if not replace and (folder / RESULTS).is_file() and (folder / _CLIPS).is_file():
+                then = len(pandas.read_csv(folder / _CLIPS))
                 problem = f"{folder} holds a finished run of other clips: {then} then, {len(clips)} now"
                 raise InputError(problem, remedy="name another folder, or add the option replace=True")
-            for name in (RECORDINGS, CLIPS):
+            for name in (_RECORDINGS, _CLIPS):
                 if (beside / name).exists():
                     remove(folder / name)
                     (beside / name).rename(folder / name)
     finally:
         remove(beside)
-    return {"corpus.table": str(folder / CLIPS), "corpus.root": str(folder / RECORDINGS if "array" in clips else root)}
+    return {
+        "corpus.table": str(folder / _CLIPS),
+        "corpus.root": str(folder / _RECORDINGS if "array" in clips else root),
+    }
 
 
 def _table(clips: pandas.DataFrame, folder: Path) -> pandas.DataFrame:
@@ -203,13 +206,13 @@ def _table(clips: pandas.DataFrame, folder: Path) -> pandas.DataFrame:
         return clips
     if "sampling_rate" not in clips:
         raise InputError(option="clips", value=[*clips], rule="a column array needs a column sampling_rate, in Hz")
-    (root := folder / RECORDINGS).mkdir()
+    (root := folder / _RECORDINGS).mkdir()
     return clips.drop(columns=["array", "sampling_rate"]).assign(path=[*_sounds(clips, root)])
 
 
 def _same(one: Path, other: Path) -> bool:
     """Return whether the table and the sounds of the folder ``one`` are in the folder ``other``, byte by byte."""
-    names = [CLIPS, *(f"{RECORDINGS}/{path.name}" for path in (one / RECORDINGS).glob("*"))]
+    names = [_CLIPS, *(f"{_RECORDINGS}/{path.name}" for path in (one / _RECORDINGS).glob("*"))]
     return not any(filecmp.cmpfiles(one, other, names, shallow=False)[1:])
 
 

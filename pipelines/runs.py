@@ -18,9 +18,9 @@ from wordless.base.messages import InputError, counted, escape
 from wordless.base.options import option
 from wordless.base.progress import print_table
 
-KEY = re.compile("[0-9a-f]{16}")  # the name of an entry's folder
+_KEY = re.compile("[0-9a-f]{16}")  # the name of an entry's folder
 DELETED = ".deleted"  # an entry whose deletion has begun
-PARTS = ("", ".partial", ".checkpoints", ".damaged", DELETED, COPY)
+_PARTS = ("", ".partial", ".checkpoints", ".damaged", DELETED, COPY)
 SECONDS_PER_DAY = 86_400
 
 
@@ -121,7 +121,7 @@ def ask(question: str) -> None:
 
 def stored_entries(root: Path) -> dict[Path, int]:
     """Return the folder of each entry of a store, finished or begun, and its bytes with those of checkpoints."""
-    found = {path.with_suffix("") for path in root.glob("*/*") if KEY.fullmatch(path.stem) and path.suffix in PARTS}
+    found = {path.with_suffix("") for path in root.glob("*/*") if _KEY.fullmatch(path.stem) and path.suffix in _PARTS}
     return {entry: sum(map(folder_size, _parts_of(entry))) for entry in sorted(found)}
 
 
@@ -158,7 +158,7 @@ def delete_unused(entry: Path, *, days: int) -> bool:
 
 def _parts_of(entry: Path) -> list[Path]:
     """List the folders of an entry: the entry itself, its partial folder, and its checkpoints."""
-    return [path for suffix in PARTS if (path := entry.with_suffix(suffix)).is_dir()]
+    return [path for suffix in _PARTS if (path := entry.with_suffix(suffix)).is_dir()]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -175,7 +175,7 @@ def store(settings: ListingConfig) -> None:
     if not root.is_dir():
         raise InputError(f"store.root={root} is no folder; name the store of a run, such as store.root=store")
     found_folders = (folder for folder in root.glob("*/*") if folder.is_dir())
-    folders = sorted(each for each in found_folders if (each / ENTRY).exists() or KEY.fullmatch(each.name))
+    folders = sorted(each for each in found_folders if (each / ENTRY).exists() or _KEY.fullmatch(each.name))
     damaged, total = [], 0
     for folder in folders:
         size = folder_size(folder)

@@ -14,7 +14,7 @@ from vocoder.vocoder_options import TEMPERATURE, VOCODER_TEMPERATURE, Sampling, 
 from wordless.base.messages import InputError
 from wordless.base.options import REQUIRED, option
 
-NONE = "none"  # in place of a synthesis method: only codes
+_NONE = "none"  # in place of a synthesis method: only codes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,7 +125,7 @@ class GenerateConfig(SpeechOptions, CodeSampling):
     num_samples: int = option(4, "number of sounds", least=1)
     temperature: float = 0.9
     top_k: int = 50
-    synthesis: str = option("wavenet", "what turns codes into sound; none: codes only", choices=(*CHOICES, NONE))
+    synthesis: str = option("wavenet", "what turns codes into sound; none: codes only", choices=(*CHOICES, _NONE))
     vocoder_temperature: float = option(TEMPERATURE, VOCODER_TEMPERATURE, least=0)
 
     def __post_init__(self) -> None:

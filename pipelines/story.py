@@ -35,7 +35,7 @@ from wordless.audio.spectrogram import LogMel
 from wordless.audio.waveform import Waveform
 
 AUDIO = SpectrogramConfig()  # 16 kHz, 80 mel bands, a frame each 10 ms
-VOICE = Path(__file__).parents[1] / "vocoder/universal/16000"  # weights that ship: they read any codes of this log-mel
+_VOICE = Path(__file__).parents[1] / "vocoder/universal/16000"  # weights that ship: they read any codes of this log-mel
 
 
 def train_autoencoder(patches: Tensor, config: TokenizerConfig, *, steps: int) -> Autoencoder:
@@ -89,7 +89,7 @@ def learn_language(train: Sequence[Codes], *, steps: int) -> LanguageModel:
 
 def voice_for(tokenizer: Tokenizer) -> Vocoder:
     """Give the WaveNet that ships, which was trained on log-mel as recorded, the statistics of a tokenizer."""
-    start = Vocoder.from_pretrained(VOICE).model
+    start = Vocoder.from_pretrained(_VOICE).model
     known = as_it_is(AUDIO.n_mels)
     network = transferred(start, start.config, known=known, new=tokenizer.statistics, seed=0)
     network.get_buffer("bands").copy_(bands_of(tokenizer))

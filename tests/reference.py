@@ -22,7 +22,7 @@ from transformers import PreTrainedModel
 
 from tokenizer.code_decoder import CodeDecoderNetwork
 from tokenizer.tokenizer import Tokenizer
-from vocoder.filters import CODED_OFF, STRONGEST, UNVOICED, VOICED, VoiceHead, analyse, hann, synthesise
+from vocoder.filters import CODED_OFF, FILTER_UNVOICED, STRONGEST, VOICED, VoiceHead, analyse, hann, synthesise
 from vocoder.generation import GenerationInput
 from vocoder.unlearned import linear_power
 from vocoder.wavenet import WaveNet, silence
@@ -76,7 +76,7 @@ def filtered_probabilities(logits: Sequence[float], temperature: float, top_k: i
 def tracked_pitch(samples: FloatArray, rate: int, hop: int) -> list[float]:
     """Period by period, and by all paths' costs: reference of `wordless.audio.pitch_contour.PitchTracker`."""
     lags = list(range(round(rate / pitch.HIGHEST), round(rate / pitch.LOWEST) + 1))
-    window, far = round(rate * pitch.WINDOW_SECONDS), rate
+    window, far = round(rate * pitch.PITCH_WINDOW_SECONDS), rate
     sound = np.pad(samples.astype(np.float64), far)
     octaves = [math.log2(rate / lag) for lag in lags]
     nothing, correlations, before = len(lags), [], []
@@ -103,8 +103,8 @@ def tracked_pitch(samples: FloatArray, rate: int, hop: int) -> list[float]:
         score = (score[:, None] - costs).max(axis=0) + np.array([*worth, pitch.UNVOICED])
         correlations.append(np.array(values))
         before.append(ways)
-        if number >= pitch.LOOK_AHEAD:
-            found.append(path()[number - pitch.LOOK_AHEAD])
+        if number >= pitch.PITCH_LOOK_AHEAD:
+            found.append(path()[number - pitch.PITCH_LOOK_AHEAD])
     found += path()[len(found) :]
     hertz = [
         math.nan if state == nothing else rate / (lags[state] + pitch.peak_offset(values, state))
@@ -373,7 +373,7 @@ def pitch_combed(
         if coded is not None:
             voicing, octaves = (0.0, 0.0) if math.isnan(coded[frame]) else (1.0, coded[frame])
             octave_off = CODED_OFF
-        gate = min(max((voicing - UNVOICED) / (VOICED - UNVOICED), 0), 1)
+        gate = min(max((voicing - FILTER_UNVOICED) / (VOICED - FILTER_UNVOICED), 0), 1)
         end = len(before) + (frame + 1) * hop
         new = sound[end - window : end]
         found = []

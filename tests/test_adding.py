@@ -43,7 +43,7 @@ from vocoder.kinds import SynthesisMethod
 from vocoder.synthesis import create_synthesis
 from vocoder.vocoder_options import Sampling
 from wordless.audio.audio_options import SpectrogramConfig
-from wordless.audio.recordings.annotation_kinds import KINDS, AnnotationKind
+from wordless.audio.recordings.annotation_kinds import ANNOTATION_KINDS, AnnotationKind
 from wordless.audio.recordings.corpus import find_recordings
 from wordless.audio.recordings.corpus_config import CorpusConfig
 from wordless.audio.recordings.manifest import Clip, Clips, Split
@@ -197,7 +197,7 @@ def test_the_kind_of_label_file_is_read_beside_recordings_and_alone(
     names = {**vars(imported["annotation_webvtt"]), "AnnotationKind": AnnotationKind}
     line = printed('"webvtt": ')
     for name, kind in eval(f"{{{line}}}", names).items():
-        monkeypatch.setitem(cast(dict[str, AnnotationKind], KINDS), name, kind)
+        monkeypatch.setitem(cast(dict[str, AnnotationKind], ANNOTATION_KINDS), name, kind)
     write_clip(tmp_path, "talk.wav", np.random.default_rng(0).uniform(-1, 1, 40_000).astype(np.float32), 8000)
     text = "WEBVTT\n\n1\n00:00:01.000 --> 00:00:02.500 align:left\none\ntwo\n\n00:04.000 --> 00:03.000\nlate\n"
     (tmp_path / "talk.vtt").write_text(text)

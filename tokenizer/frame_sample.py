@@ -14,7 +14,7 @@ from torch import Tensor
 from tokenizer.tokenizer import Tokenizer
 from tokenizer.tokenizer_config import SpeechLayerConfig
 from wordless.audio.audio_options import SpectrogramConfig
-from wordless.audio.recordings.inspection import require_finite
+from wordless.audio.recordings.inspection import require_finite_samples
 from wordless.audio.recordings.manifest import Clip
 from wordless.audio.spectrogram import LogMel, follow_level, frames_stream, log_mel_stream
 from wordless.audio.views import View
@@ -119,7 +119,7 @@ class LogMelReader:
             both = zip(follow_level(frames, self.audio), absolute, strict=True)
             pieces = (torch.cat([levelled, own], dim=1) for (levelled, _), own in both)
         for piece in pieces:
-            require_finite(piece.numpy(), clip, "log-mel frames")
+            require_finite_samples(piece.numpy(), clip, "log-mel frames")
             yield piece
 
     def __call__(self, clip: Clip) -> list[FloatArray] | None:

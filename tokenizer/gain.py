@@ -5,15 +5,14 @@ import math
 import torch
 from torch import Tensor
 
-from tokenizer.tokenizer import Tokenizer
-from tokenizer.tokenizer_config import MOST_GAIN
+from tokenizer.tokenizer import MOST_GAIN, Tokenizer
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.spectrogram import mel_power
 from wordless.base.threads import one_thread
 
 PATCHES = 16_384  # whose power is measured
 DECODED_TOGETHER = 1024  # patches that are decoded in one call
-LEAST_POWER = 1e-3  # of the front end's floor: quieter patches say nothing about levels
+_LEAST_POWER = 1e-3  # of the front end's floor: quieter patches say nothing about levels
 
 
 @one_thread()
@@ -42,7 +41,7 @@ def measure_gain(
         codes = tokenizer.nearest(states[::every, None])  # (n, D) -> (n, 1, D), one band
     shares, true, decoded = torch.ones(len(columns), 1), 0.0, 0.0
     if power is not None:
-        heard = mel_power(columns, audio).sum((1, 2)).clamp(min=LEAST_POWER * audio.floor * columns[0].numel())
+        heard = mel_power(columns, audio).sum((1, 2)).clamp(min=_LEAST_POWER * audio.floor * columns[0].numel())
         shares = (power[::every] / heard)[:, None]
     parts = (torch.split(each, DECODED_TOGETHER) for each in (columns, codes, shares.double()))
     for own, meant, share in zip(*parts, strict=True):
@@ -54,6 +53,6 @@ def measure_gain(
 
 def bounded_gain(true: float, decoded: float, audio: SpectrogramConfig, *, values: int) -> float:
     """Return the gain in dB that brings a decoded power to the true one, both of ``values``; 0 of silent sound."""
-    if min(true, decoded) < LEAST_POWER * audio.floor * values:
+    if min(true, decoded) < _LEAST_POWER * audio.floor * values:
         return 0.0
     return round(min(max(10 * math.log10(true / decoded), -MOST_GAIN), MOST_GAIN), 2)

@@ -32,7 +32,7 @@ def measure_health(
     tokenizer: Tokenizer, codes: Iterable[Codes], clips: Callable[[], Iterable[FloatArray]], *, seed: int
 ) -> dict[str, object]:
     """Measure what ``health.json`` holds: usage on ``codes``; the rest on ``clips()``, called twice."""
-    counts = count_codes(codes, len(tokenizer.centroids))
+    counts = frequencies_of_codes(codes, len(tokenizer.centroids))
     used = int((counts > 0).sum())
     return {
         "counts": counts.tolist(),
@@ -46,7 +46,7 @@ def measure_health(
     }
 
 
-def count_codes(codes: Iterable[Codes], size: int) -> IndexArray:
+def frequencies_of_codes(codes: Iterable[Codes], size: int) -> IndexArray:
     """Count each code over all bands ``(size,)``."""
     counts: IndexArray = np.zeros(size, dtype=np.int64)
     for clip in codes:

@@ -17,7 +17,7 @@ from wordless.base.arrays import FloatArray, IndexArray, allocate
 from wordless.base.messages import InputError
 from wordless.base.threads import one_thread
 
-BLOCK = 1 << 18  # points whose nearest centroids are found together
+_BLOCK = 1 << 18  # points whose nearest centroids are found together
 
 
 class KMeansReport(TypedDict):
@@ -61,8 +61,8 @@ def fit_codebook(
     kmeans.index.reset()
     kmeans.index.add(centroids)
     used = np.zeros(size, bool)
-    for start in range(0, len(points), BLOCK):
-        used[kmeans.index.search(points[start : start + BLOCK], 1)[1][:, 0]] = True
+    for start in range(0, len(points), _BLOCK):
+        used[kmeans.index.search(points[start : start + _BLOCK], 1)[1][:, 0]] = True
     report = KMeansReport(
         points=len(points),
         objective=[float(stats["obj"]) / len(points) for stats in kmeans.iteration_stats or ()],

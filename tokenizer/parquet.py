@@ -29,7 +29,7 @@ MAX_PATH = 4096  # bytes; the limit of file systems
 METADATA_KEY = b"wordless.codes"
 COMPLETE = "complete.json"
 GROUP_CODES = 1 << 20  # least codes of a row group, which is written and read at once
-ROWS = 1024  # rows of a row group that are converted to clips at once
+_ROWS = 1024  # rows of a row group that are converted to clips at once
 MAX_GROUP_CODES = 100_000_000  # of a row group, which is read at once: 0.4 GB; 270 hours at 100 codes per second
 MAX_GROUP_ROWS = 1 << 20  # clips
 MAX_GROUP_BYTES = 1 << 30  # of a row group's columns, uncompressed
@@ -37,10 +37,10 @@ _TEXTS = ("path", "split", "label", "group")
 _NUMBERS = (("offset_frames", pa.int32()), ("num_samples", pa.int64()))
 CODES = "codes"  # column of the spectrum, time-major, stream-minor; a stream beside it has a column of its own name
 OLD_CODES = "values"  # column of older files, with all streams of each time step
-COLUMNS = pa.schema([*((name, pa.string()) for name in _TEXTS), *_NUMBERS])
+_COLUMNS = pa.schema([*((name, pa.string()) for name in _TEXTS), *_NUMBERS])
 SPAN_COLUMNS = ("start", "end")  # seconds within the file ``path``; only in files with segments
 OPTIONAL = ("split", "label", "group", *SPAN_COLUMNS)  # columns with missing values
-REMEDY = "name a file that wordless encode wrote"
+_REMEDY = "name a file that wordless encode wrote"
 FILTER = "pyarrow.parquet.write_table(pyarrow.Table.from_pandas(rows, pyarrow.parquet.read_schema(FIRST)), FILE)"
 
 
@@ -69,7 +69,7 @@ class CodedClip:
 def _schema(numbers: Iterable[str], *, segments: bool) -> pa.Schema:
     """Return the columns of a file whose codes are in the columns ``numbers``."""
     lists = [(name, pa.list_(pa.int32())) for name in numbers]
-    return pa.schema([*COLUMNS, *lists, *((name, pa.float64()) for name in SPAN_COLUMNS if segments)])
+    return pa.schema([*_COLUMNS, *lists, *((name, pa.float64()) for name in SPAN_COLUMNS if segments)])
 
 
 def _number_columns(format: CodesFormat) -> list[str]:
@@ -128,7 +128,7 @@ def read_num_samples(path: Path) -> IndexArray:
     for file in _files(path)[0]:
         with _readable(file):
             table = pq.read_table(file, columns=["num_samples"])
-            columns.append(_column(table, COLUMNS.field("num_samples")).to_numpy())
+            columns.append(_column(table, _COLUMNS.field("num_samples")).to_numpy())
     return np.concatenate(columns)
 
 
@@ -161,7 +161,7 @@ def _read_footer(file: Path) -> CodesFormat:
         footer = pq.read_metadata(file)
         about = footer.schema.to_arrow_schema().metadata or {}
     except UNREADABLE as error:
-        raise InputError(f"{file} is not a Parquet file ({first_line(error)}); {REMEDY}") from error
+        raise InputError(f"{file} is not a Parquet file ({first_line(error)}); {_REMEDY}") from error
     for group in map(footer.row_group, range(footer.num_row_groups)):
         values = max((group.column(place).num_values for place in range(group.num_columns)), default=0)
         for found, most, what in (
@@ -173,8 +173,8 @@ def _read_footer(file: Path) -> CodesFormat:
                 problem = f"{file} has a row group of {found} {what}"
                 raise InputError(f"{problem}; at most {most} are read at once: write it with smaller row groups")
     if METADATA_KEY not in about:
-        problem, remedy = f"{file} holds no codes (its schema has no {METADATA_KEY.decode()})", REMEDY
-        if {*COLUMNS.names} <= {*footer.schema.to_arrow_schema().names}:  # such as pandas
+        problem, remedy = f"{file} holds no codes (its schema has no {METADATA_KEY.decode()})", _REMEDY
+        if {*_COLUMNS.names} <= {*footer.schema.to_arrow_schema().names}:  # such as pandas
             problem = f"{file} has rows of codes, but the program that wrote them has left out what the codes are"
             remedy = f"write them with the schema of the first file: {FILTER}"
         raise InputError(problem, remedy=remedy)
@@ -182,7 +182,7 @@ def _read_footer(file: Path) -> CodesFormat:
         return build(CodesFormat, cast(Mapping[str, object], parse_json(about[METADATA_KEY])), name="")
     except InputError as error:
         problem = f"{file} does not say what its codes are ({METADATA_KEY.decode()} in its schema: {first_line(error)})"
-        raise InputError(f"{problem}; {REMEDY}") from error
+        raise InputError(f"{problem}; {_REMEDY}") from error
 
 
 @contextmanager
@@ -208,8 +208,8 @@ def _clips(files: Iterable[Path], format: CodesFormat) -> Iterator[CodedClip]:
             with pq.ParquetFile(file, metadata=footer, read_dictionary=shared) as shard:
                 for group in range(shard.num_row_groups):
                     table = shard.read_row_group(group, columns=wanted.names)
-                    for start in range(0, len(table), ROWS):
-                        yield from _batch(table.slice(start, ROWS), wanted, format)
+                    for start in range(0, len(table), _ROWS):
+                        yield from _batch(table.slice(start, _ROWS), wanted, format)
 
 
 def _batch(table: pa.Table, wanted: pa.Schema, format: CodesFormat) -> list[CodedClip]:
@@ -228,13 +228,13 @@ def _column(table: pa.Table, field: pa.Field) -> pa.Array:
     """Convert a column to its own type; refuse one that is missing, of another type or without values."""
     count = table.column_names.count(field.name)
     if count != 1:
-        raise InputError(f"it has {count} columns {field.name!r}, not one; {REMEDY}")
+        raise InputError(f"it has {count} columns {field.name!r}, not one; {_REMEDY}")
     column = table.column(field.name)
     try:
         column = column.cast(field.type).combine_chunks()
     except pa.ArrowException as error:
         problem = f"the column {field.name!r} of type {column.type} cannot be {field.type} ({first_line(error)})"
-        raise InputError(f"{problem}; {REMEDY}") from error
+        raise InputError(f"{problem}; {_REMEDY}") from error
     gaps = column.null_count if field.name not in OPTIONAL else 0
     if gaps or (pa.types.is_list(field.type) and column.flatten().null_count):
         raise InputError(f"the column {field.name!r} has a row without a value")

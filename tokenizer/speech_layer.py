@@ -28,7 +28,7 @@ from tokenizer.tokenizer import Tokenizer
 from tokenizer.tokenizer_config import SpeechLayerConfig, TokenizerConfig
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.reading import read_blocks
-from wordless.audio.recordings.inspection import require_finite
+from wordless.audio.recordings.inspection import require_finite_samples
 from wordless.audio.recordings.manifest import Clip
 from wordless.audio.spectrogram import LogMel, log_mel_stream
 from wordless.audio.speech_models import SpeechModel, load_speech_encoder
@@ -119,8 +119,8 @@ class SpeechLayer(nn.Module):
             samples = np.concatenate([*read_blocks(root / clip.path, audio.sample_rate, part=clip.part)])
             frames = torch.cat([torch.zeros(0, audio.n_mels, dtype=torch.float32), *log_mel_stream(log_mel, [samples])])
             states = self.states(samples)[: len(samples) // self.stride].cpu()
-            require_finite(frames.numpy(), clip, "log-mel frames")
-            require_finite(states.numpy(), clip, "states of a speech model")
+            require_finite_samples(frames.numpy(), clip, "log-mel frames")
+            require_finite_samples(states.numpy(), clip, "states of a speech model")
             yield frames, states
             progress(done)
 

@@ -45,7 +45,6 @@ from tokenizer.tokenizer_config import (
     DECODER,
     SavedTokenizer,
     TokenizerConfig,
-    _require_gain,
     fingerprint,
     stored_config,
     weight_shapes,
@@ -62,13 +61,19 @@ from wordless.base.messages import InputError
 from wordless.base.saved_models import holds_rates
 from wordless.base.threads import one_thread
 
+MOST_GAIN = 20.0  # dB: more is no mean of logarithms, but damage
 PATCHES_AT_ONCE = 500  # of a signal that is computed piece by piece
 PATCHES_PER_BLOCK = 64  # larger blocks are faster on long recordings, and waste more padding on short ones
 GPU_BLOCKS = 64  # that a GPU computes at once: 4,096 patches
 BLOCKS_TOGETHER = 4  # of several recordings that a CPU computes at once; more leave its cache
 # Other tokenizers are subclasses, whose files are imported for their folders alone.
-SEVERAL_RATES = "tokenizer.rates_tokenizer:RatesTokenizer"
+_SEVERAL_RATES = "tokenizer.rates_tokenizer:RatesTokenizer"
 OF_A_SPEECH_MODEL = "tokenizer.speech_layer:SpeechTokenizer"
+
+
+def _require_gain(name: str, gain: float) -> None:
+    if not abs(gain) <= MOST_GAIN:
+        raise InputError(f"{name} is {gain} dB", remedy=f"it must be between {-MOST_GAIN:g} and {MOST_GAIN:g} dB")
 
 
 class Tokenizer(nn.Module):
@@ -576,7 +581,7 @@ class Tokenizer(nn.Module):
     @staticmethod
     def of_rates(tokenizers: Sequence["Tokenizer"]) -> "Tokenizer":
         """Join the tokenizers of several rates, coarse to fine, to one."""
-        several: Tokenizer = resolve_name(SEVERAL_RATES)(tokenizers)
+        several: Tokenizer = resolve_name(_SEVERAL_RATES)(tokenizers)
         return several
 
     @staticmethod
@@ -584,7 +589,7 @@ class Tokenizer(nn.Module):
         """Load a folder, or ``user/name`` of the Hugging Face hub; weights must match the fingerprint in the config."""
         folder = saved_models.model_folder(folder, saved_models.TOKENIZER)
         if holds_rates(folder):
-            several: Tokenizer = resolve_name(SEVERAL_RATES).of_folder(folder, device=device)
+            several: Tokenizer = resolve_name(_SEVERAL_RATES).of_folder(folder, device=device)
             return several
         with saved_models.reading(folder, saved_models.TOKENIZER, SavedTokenizer) as saved:
             config = saved.config

@@ -25,8 +25,7 @@ from wordless.base.options import REQUIRED, Options, option
 
 CENTROIDS = "centroids"  # the tensor of the codebook
 AUTOENCODER, DECODER = "autoencoder.", "decoder."  # begins of the names of a network's tensors
-LEVELS = 77  # codes of the side stream of level, from -70 to 6 dB full scale
-MOST_GAIN = 20.0  # dB: more is no mean of logarithms, but damage
+_LEVELS = 77  # codes of the side stream of level, from -70 to 6 dB full scale
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,7 +103,7 @@ class TokenizerConfig(TokenizerSizes):
     def level(self) -> LevelFormat | None:
         """The stream of level; None: the front end follows none."""
         own = self.audio.levelling
-        return None if own is None else LevelFormat(levels=LEVELS, lowest=own.lowest, reference=own.reference)
+        return None if own is None else LevelFormat(levels=_LEVELS, lowest=own.lowest, reference=own.reference)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,8 +161,3 @@ def fingerprint(config: object, tensors: Mapping[str, Tensor]) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.numpy().tobytes())
     return digest.hexdigest()[:FINGERPRINT_LENGTH]
-
-
-def _require_gain(name: str, gain: float) -> None:
-    if not abs(gain) <= MOST_GAIN:
-        raise InputError(f"{name} is {gain} dB", remedy=f"it must be between {-MOST_GAIN:g} and {MOST_GAIN:g} dB")

@@ -25,13 +25,13 @@ from torch.nn.functional import avg_pool1d, cross_entropy, pad
 
 from tokenizer.codes import CodeDecoder
 from vocoder.frames import (
+    CodePart,
     HarmonicVoice,
-    Part,
     code_frames,
+    code_part_of,
     frames_of,
     frequencies,
     lags,
-    part_of,
     pitch_frames,
     voice_bands,
     voice_inputs,
@@ -104,7 +104,7 @@ class VocoderBatch(Batch):
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Crop:
     codes: npt.NDArray[np.int32]  # (time, streams)
-    part: Part  # that decodes them
+    part: CodePart  # that decodes them
     sound: npt.NDArray[np.int16]  # (samples,)
     levels: Tensor  # (1 + samples,) int64, the first of the sample before
     uncounted: tuple[int, int]  # samples at the beginning and at the end that the loss ignores
@@ -186,7 +186,7 @@ class Crops:
                 gains = fades(len(own), rng, sample_rate=self.model.sample_rate)
         return _Crop(
             codes=self.clips.codes[first_code + start : first_code + stop],
-            part=part_of(self.clips.codes[first_code : first_code + count], start, stop, self.clips.meanings),
+            part=code_part_of(self.clips.codes[first_code : first_code + count], start, stop, self.clips.meanings),
             sound=own,
             levels=sound.levels(clip, first - 1, last, levels=self.model.levels),
             uncounted=(

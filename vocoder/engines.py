@@ -131,14 +131,14 @@ def width(engine: Engine) -> int:
         case "torch":
             return 8
         case "numba" | "numba_bf16":
-            from vocoder.numba_streams import TOGETHER  # numba takes its time to import
+            from vocoder.numba_streams import STREAMS_TOGETHER  # numba takes its time to import
 
-            return TOGETHER * torch.get_num_threads()
+            return STREAMS_TOGETHER * torch.get_num_threads()
         case "triton":
             return 256
 
 
-def side_by_side(lengths: Sequence[int], engine: Engine) -> list[list[int]]:
+def streams_side_by_side(lengths: Sequence[int], engine: Engine) -> list[list[int]]:
     """Group clips of these lengths for generation at the least cost, shortest first.
 
     A group takes as many steps as its longest clip is long, and each step has a fixed cost beside that of its clips.

@@ -53,7 +53,7 @@ def hann(config: SpectrogramConfig) -> Tensor:
     return torch.hann_window(config.window_length, dtype=torch.float32)
 
 
-def windows(sound: Tensor, config: SpectrogramConfig) -> Tensor:
+def filter_windows(sound: Tensor, config: SpectrogramConfig) -> Tensor:
     """Cut ``(left_context + frames * hop_length,)`` into ``(frames, window_length)``, without the Hann factors."""
     return sound.unfold(0, config.window_length, config.hop_length)
 
@@ -73,7 +73,7 @@ def overlap_add(pieces: Tensor, config: SpectrogramConfig) -> Tensor:
 
 def analyse(samples: Tensor, config: SpectrogramConfig) -> Tensor:
     """Compute spectra: ``(frames * hop_length,)`` -> ``(frames, bins)``."""
-    spectrum: Tensor = torch.fft.rfft(windows(pad(samples, (config.left_context, 0)), config) * hann(config))
+    spectrum: Tensor = torch.fft.rfft(filter_windows(pad(samples, (config.left_context, 0)), config) * hann(config))
     return spectrum
 
 
@@ -91,22 +91,22 @@ BOUND = 20 * math.log(10) / 10  # limit of the difference of log powers: 20 dB, 
 # sound is hoarser. Chosen on validation clips (docs/log.md).
 LIFT, LIFT_BELOW = 9 * math.log(10) / 10, 2_700.0
 KNEE = 0.9  # of full scale
-CEILING = 1 - 2**-14  # in 16 bits below full scale, so no sample counts as clipped
+_CEILING = 1 - 2**-14  # in 16 bits below full scale, so no sample counts as clipped
 
 # of the pitch comb
-WINDOW_SECONDS = 0.04  # of the autocorrelation
+_WINDOW_SECONDS = 0.04  # of the autocorrelation
 STRONGEST = 0.93  # g of a frame that is surely voiced; at 1 the sound would repeat its past for ever
-UNVOICED, VOICED = 0.3, 0.5  # predicted voicing below which there is no comb, and above which it is strongest
-OCTAVE_JUMP = 6.0  # correlation that a change of the period by an octave costs
+FILTER_UNVOICED, VOICED = 0.3, 0.5  # predicted voicing below which there is no comb, and above which it is strongest
+_OCTAVE_JUMP = 6.0  # correlation that a change of the period by an octave costs
 OCTAVE_OFF = 1.0  # correlation that an octave between period and predicted pitch costs
 CODED_OFF = 40.0  # the same of a pitch that the codes have: it was measured, a predicted one may be an octave off
-LONGER = 0.05  # correlation that each octave of a longer period costs: twice the period correlates as well
-MEMORY = 0.98  # decay of the running mean, per frame
+_LONGER = 0.05  # correlation that each octave of a longer period costs: twice the period correlates as well
+_MEMORY = 0.98  # decay of the running mean, per frame
 PERIODIC = 0.6  # least correlation of a voiced frame of a recording
-LOUD = 1e-4  # least power of a voiced frame, relative to the recording's loudest: -40 dB
-SILENT = 1e-10  # least power of a window that can correlate
-PENALTY = 300.0  # of the linear predictions' weights, on standardised inputs
-LEAST_FRAMES = 1_000  # voiced frames that a prediction needs
+_LOUD = 1e-4  # least power of a voiced frame, relative to the recording's loudest: -40 dB
+_SILENT = 1e-10  # least power of a window that can correlate
+_PENALTY = 300.0  # of the linear predictions' weights, on standardised inputs
+_LEAST_FRAMES = 1_000  # voiced frames that a prediction needs
 # Frames before a sound's own that matter: older ones weigh 4e-5 in the running mean, and the best paths have met.
 REMEMBERED = 500
 
@@ -121,7 +121,7 @@ def limited(samples: Tensor) -> Tensor:
                      |      .'          below the knee nothing changes
                      +----------------------- in
     """
-    above, room = samples.abs() - KNEE, CEILING - KNEE
+    above, room = samples.abs() - KNEE, _CEILING - KNEE
     bent = samples.sign() * (KNEE + room * torch.tanh(above / room))  # tanh has slope 1 at 0: the knee has no corner
     return torch.where(above > 0, bent, samples)
 
@@ -203,7 +203,7 @@ class PitchComb:
 
     def _frame(self, samples: DoubleArray, voicing: float, octaves: float, octave_off: float) -> DoubleArray:
         """Filter ``(hop_length,)``."""
-        gate = min(max((voicing - UNVOICED) / (VOICED - UNVOICED), 0.0), 1.0)
+        gate = min(max((voicing - FILTER_UNVOICED) / (VOICED - FILTER_UNVOICED), 0.0), 1.0)
         lag, _ = self.tracker.follow(samples, weight=gate, octaves=octaves, octave_off=octave_off)
         strength = 0.0 if self.untouched else STRONGEST * gate
         self.untouched = max(self.untouched - 1, 0)
@@ -233,7 +233,7 @@ class _RunningMean:
         self.count = 0.0
 
     def add(self, frame: DoubleArray) -> DoubleArray:
-        self.total, self.count = MEMORY * self.total + frame, MEMORY * self.count + 1
+        self.total, self.count = _MEMORY * self.total + frame, _MEMORY * self.count + 1
         return self.total / self.count
 
 
@@ -246,8 +246,8 @@ class _Tracker:
         self.shortest, self.longest = round(rate / HIGHEST), round(rate / LOWEST)
         self.lags = np.arange(self.shortest, self.longest + 1)
         self.octaves = np.log2(rate / self.lags)  # of the pitch, binary logarithm of Hz
-        self.costs = OCTAVE_JUMP * self.octaves
-        self.window = max(round(rate * WINDOW_SECONDS), config.hop_length)
+        self.costs = _OCTAVE_JUMP * self.octaves
+        self.window = max(round(rate * _WINDOW_SECONDS), config.hop_length)
         self.points = 1 << (self.window + self.longest - 1).bit_length()  # no lag wraps around
         self.recent = np.zeros(self.window + self.longest)
         self.score = np.zeros(len(self.lags))
@@ -262,7 +262,7 @@ class _Tracker:
         """
         self.recent = np.concatenate([self.recent, samples])[-len(self.recent) :]
         found = self._correlations()
-        value = found - LONGER * (self.octaves[0] - self.octaves)
+        value = found - _LONGER * (self.octaves[0] - self.octaves)
         if octaves is not None:
             value = value - octave_off * np.abs(self.octaves - octaves)
         # The best way to each lag costs the distance of the two pitches: a running maximum from either side.
@@ -281,7 +281,7 @@ class _Tracker:
         energies = np.cumsum(np.pad(np.square(self.recent), (1, 0)))
         starts = self.longest - self.lags
         scale = np.sqrt((energies[starts + self.window] - energies[starts]).clip(0.0) * np.square(new).sum())
-        silent = scale < SILENT * self.window
+        silent = scale < _SILENT * self.window
         return np.where(silent, 0.0, products / np.where(silent, 1.0, scale))
 
 
@@ -300,10 +300,10 @@ def fit_head(clips: Iterable[tuple[FloatArray, Tensor]], config: SpectrogramConf
             continue
         tracked = np.array([tracker.follow(piece, weight=1.0, octaves=None) for piece in pieces])
         power = np.square(pieces).mean(axis=1)
-        voiced.append((tracked[:, 1] >= PERIODIC) & (power >= LOUD * power.max()) & (power > SILENT))
+        voiced.append((tracked[:, 1] >= PERIODIC) & (power >= _LOUD * power.max()) & (power > _SILENT))
         octaves.append(np.log2(config.sample_rate / tracked[:, 0]))
         inputs.append(np.array([np.concatenate([frame, mean.add(frame)]) for frame in frames[: len(pieces)]]))
-    if sum(int(known.sum()) for known in voiced) < LEAST_FRAMES:
+    if sum(int(known.sum()) for known in voiced) < _LEAST_FRAMES:
         return None
     each, known = np.concatenate(inputs), np.concatenate(voiced)
     return VoiceHead(
@@ -316,7 +316,7 @@ def _ridge(inputs: DoubleArray, wanted: DoubleArray) -> tuple[float, ...]:
     from sklearn.linear_model import Ridge  # slow to import, and a fitted head does without
 
     std = inputs.std(axis=0).clip(1e-3)
-    ridge = Ridge(alpha=PENALTY).fit(inputs / std, wanted)
+    ridge = Ridge(alpha=_PENALTY).fit(inputs / std, wanted)
     return tuple(float(f"{value:.6g}") for value in (ridge.intercept_, *ridge.coef_ / std))
 
 
@@ -469,7 +469,7 @@ class _Pass:
         config = self.config
         with one_thread():
             # gains - 1: the correction alone, so where nothing is missing the samples stay as they are, bit by bit
-            missing = torch.fft.rfft(windows(sound, config) * self.window) * (gains - 1)
+            missing = torch.fft.rfft(filter_windows(sound, config) * self.window) * (gains - 1)
             added = torch.fft.irfft(missing, n=config.window_length) * self.window  # (frames, window_length)
             squares = self.window.square().expand_as(added)
             total = torch.stack([overlap_add(added, config), overlap_add(squares, config)])

@@ -36,7 +36,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from tokenizer.codes import BLOCK, CodeDecoder
-from vocoder.vocoder_options import HARMONICS, PITCH_INPUTS, TAPS, WaveNetConfig
+from vocoder.vocoder_options import NUM_HARMONICS, PITCH_INPUTS, TAPS, WaveNetConfig
 from wordless.audio.audio_options import SpectrogramConfig
 from wordless.audio.pitch_contour import LOWEST
 from wordless.audio.spectrogram import amplify
@@ -47,15 +47,15 @@ from wordless.base.threads import one_thread
 
 CENTRE = 7.0  # binary logarithm of 128 Hz: a voice in the middle of those that are tracked
 WINDOW_SECONDS = 0.02  # in which a recording's phase is sought: two periods at 100 Hz
-PHASES, ROUNDS = 64, 3  # phases that are tried, and times that they are
+PHASES, _ROUNDS = 64, 3  # phases that are tried, and times that they are
 STIFFNESS = 0.02  # turns^2 of a change within a point that cost as much as a whole correlation
 POINTS = 4  # per frame, at which the harmonics are computed
-GRID = 256  # cells of an envelope
+_GRID = 256  # cells of an envelope
 LOW_BAND, HIGHEST_HARMONIC = 1000.0, 3500.0  # Hz
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class CodePart:
     """Codes of a part of a sound ``(time, streams)``, whose first and last ones are context alone."""
 
     values: IntArray
@@ -69,7 +69,9 @@ class Part:
         return self.values[self.before : len(self.values) - self.after]
 
 
-def parts_of(blocks: Iterable[IntArray], meanings: CodeDecoder, *, behind: IntArray | None = None) -> Iterator[Part]:
+def parts_of(
+    blocks: Iterable[IntArray], meanings: CodeDecoder, *, behind: IntArray | None = None
+) -> Iterator[CodePart]:
     """Cut codes ``(time, streams)`` that arrive in blocks into parts of `BLOCK` codes, with the context of each.
 
     A part is given as soon as the codes after it, as many as the decoder looks ahead, have arrived. Codes ``behind``
@@ -81,25 +83,25 @@ def parts_of(blocks: Iterable[IntArray], meanings: CodeDecoder, *, behind: IntAr
     for block in blocks:
         buffer = np.concatenate([buffer, block])
         while len(buffer) - done >= BLOCK + reach:
-            yield Part(values=buffer[: done + BLOCK + reach], before=done, after=reach)
+            yield CodePart(values=buffer[: done + BLOCK + reach], before=done, after=reach)
             kept = max(done + BLOCK - reach, 0)
             buffer, done = buffer[kept:], done + BLOCK - kept
     while len(buffer) > done:
         last = min(done + BLOCK + reach, len(buffer))
         inner = min(BLOCK, len(buffer) - done)
-        yield Part(values=buffer[:last], before=done, after=last - done - inner)
+        yield CodePart(values=buffer[:last], before=done, after=last - done - inner)
         kept = max(done + inner - reach, 0)
         buffer, done = buffer[kept:], done + inner - kept
 
 
-def part_of(values: IntArray, start: int, stop: int, meanings: CodeDecoder) -> Part:
+def code_part_of(values: IntArray, start: int, stop: int, meanings: CodeDecoder) -> CodePart:
     """Return the part of a sound's codes that decodes ``[start, stop)``.
 
     Parts begin at whole blocks, so a code has the same frames in all of them.
     """
     begin = start // BLOCK * BLOCK if meanings.reach else start
     first, last = max(begin - meanings.reach, 0), min(stop + meanings.reach, len(values))
-    return Part(values=values[first:last], before=begin - first, after=last - stop, skipped=start - begin)
+    return CodePart(values=values[first:last], before=begin - first, after=last - stop, skipped=start - begin)
 
 
 def code_frames(
@@ -113,7 +115,7 @@ def code_frames(
 ) -> Tensor:
     """Convert codes ``(batch, time, streams)`` int64 to ``(batch, time * patch_frames, condition_inputs)``.
 
-    The pitch is raised by ``shift`` octaves. The first and last codes may be context alone, as of `Part`.
+    The pitch is raised by ``shift`` octaves. The first and last codes may be context alone, as of `CodePart`.
     """
     if config.condition == "none":
         raise InputError("vocoder.wavenet.condition is none: such a network has no codes; choose meaning")
@@ -142,7 +144,7 @@ def mean_level(frames: Tensor, config: WaveNetConfig) -> float:
 
 @torch.inference_mode()
 @exact
-def frames_of(part: Part, tokenizer: CodeDecoder, config: WaveNetConfig, *, shift: float = 0.0) -> Tensor:
+def frames_of(part: CodePart, tokenizer: CodeDecoder, config: WaveNetConfig, *, shift: float = 0.0) -> Tensor:
     """Compute the conditions ``(frames, condition_inputs)`` of the inner codes of a part."""
     values, before, after = _batch(part.values), part.before, part.after
     with one_thread():
@@ -151,12 +153,12 @@ def frames_of(part: Part, tokenizer: CodeDecoder, config: WaveNetConfig, *, shif
 
 @torch.inference_mode()
 @exact
-def log_mel_of(codes: IntArray | Part, tokenizer: CodeDecoder) -> Tensor:
+def log_mel_of(codes: IntArray | CodePart, tokenizer: CodeDecoder) -> Tensor:
     """Decode codes ``(time, streams)``, or the inner codes of a part, to unnormalised log-mel ``(frames, mels)``.
 
     The tokenizer's make-up gain is added, so the log-mel has the power of the training recordings.
     """
-    part = codes if isinstance(codes, Part) else Part(values=codes)
+    part = codes if isinstance(codes, CodePart) else CodePart(values=codes)
     with one_thread():
         frames = tokenizer.spectrogram(_batch(part.values), before=part.before, after=part.after)
         log_mel = tokenizer.denormalise(frames[0])
@@ -346,7 +348,7 @@ class HarmonicVoice:
         loud = self._windows((heard.square())[:, None], window)[:, 0]
         scale = (near.abs().square().sum(dim=1) / 2 * loud).clamp(min=1e-16).sqrt()
         phase, sign = turns.cumsum(0), 1.0
-        for _ in range(ROUNDS):
+        for _ in range(_ROUNDS):
             mixed = self._windows(heard[:, None] * self._turned(phase).conj(), window) * near / scale[:, None]
             spectrum = pad(mixed, (1, PHASES - 1 - mixed.shape[1]))  # of harmonics 0 to PHASES - 1
             score = torch.fft.fft(spectrum, dim=1).real.numpy()  # (points, PHASES)
@@ -370,16 +372,16 @@ def _envelope(frames: Tensor, bands: Tensor, sample_rate: int) -> tuple[Tensor, 
     hertz, slope, height = bands[:, heard]
     hertz = hertz.cummax(0).values  # but for rounding they are in order
     frames = frames[:, heard]
-    grid = torch.linspace(0, sample_rate / 2, GRID + 1, dtype=torch.float64)
+    grid = torch.linspace(0, sample_rate / 2, _GRID + 1, dtype=torch.float64)
     right = torch.searchsorted(hertz.contiguous(), grid).clamp(1, len(hertz) - 1)
     # neighbours may hold the same frequency
     share = ((grid - hertz[right - 1]) / (hertz[right] - hertz[right - 1]).clamp(min=1e-3)).clamp(0, 1)
     value = frames * slope + height
     power = value[:, right - 1] * (1 - share) + value[:, right] * share
     cepstrum = torch.fft.irfft(power / 2, dim=1)  # of the logarithm of the magnitude, (frames, 2 * GRID)
-    fold = torch.zeros(2 * GRID, dtype=torch.float64)
-    fold[0] = fold[GRID] = 1
-    fold[1:GRID] = 2
+    fold = torch.zeros(2 * _GRID, dtype=torch.float64)
+    fold[0] = fold[_GRID] = 1
+    fold[1:_GRID] = 2
     return power, torch.fft.rfft(cepstrum * fold, dim=1).imag
 
 
@@ -408,8 +410,8 @@ def _best_path(score: DoubleArray, voiced: NDArray[np.bool_], side: float) -> tu
     return float(total.max()), side, path[::-1]
 
 
-def harmonics(phase: Tensor) -> Tensor:
+def voice_harmonics(phase: Tensor) -> Tensor:
     """Convert phase and amplitude ``(..., 2)`` to cosines and sines of harmonics ``(..., 2 * HARMONICS)``."""
     turns, amplitude = phase[..., :1], phase[..., 1:]
-    angles = 2 * math.pi * turns * torch.arange(1, HARMONICS + 1, device=phase.device, dtype=phase.dtype)
+    angles = 2 * math.pi * turns * torch.arange(1, NUM_HARMONICS + 1, device=phase.device, dtype=phase.dtype)
     return torch.cat([angles.cos(), angles.sin()], dim=-1) * amplitude

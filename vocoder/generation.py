@@ -30,7 +30,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 from torch.nn.utils.rnn import pad_sequence
 
-from vocoder.engines import Engine, bookmark, choose_engine, create_streams, side_by_side
+from vocoder.engines import Engine, bookmark, choose_engine, create_streams, streams_side_by_side
 from vocoder.frames import WINDOW_SECONDS, HarmonicVoice, frequencies, lags, mean_level, synthetic_phase, voice_inputs
 from vocoder.vocoder_options import PITCH_INPUTS, TAPS, VOICE_INPUTS, EngineChoice, Sampling
 from vocoder.wavenet import UNKNOWN_GROUP, WaveNet, mu_law_decode, silence
@@ -43,7 +43,7 @@ SECONDS = 0.5
 STEPS_PER_WINDOW = 4  # windows overlap by three quarters
 LOWEST_SHARE, HIGHEST_SHARE = 0.005, 0.995  # quantiles, so that a few odd recordings do not matter
 LOUDER = QUIETER = 6.0  # dB
-ATTEMPTS = 2  # at drawing a block again
+_ATTEMPTS = 2  # at drawing a block again
 FLOOR = 1e-12  # power of digital silence: -120 dBFS
 
 Fault = Literal["loud", "silent"]
@@ -139,7 +139,7 @@ CHUNK_FRAMES = 64  # frames whose conditions and random numbers are made togethe
 TO_DRAW = -1  # marks a level that is to be drawn
 AS_LEARNED = Sampling(temperature=1.0)
 
-Progress = Callable[[int, int], None]  # steps done, steps in all
+SampleProgress = Callable[[int, int], None]  # steps done, steps in all
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -161,7 +161,7 @@ def generate(
     sampling: Sampling = AS_LEARNED,
     engine: EngineChoice = "auto",
     guard: RunawayGuard | None = None,
-    progress: Progress | None = None,
+    progress: SampleProgress | None = None,
 ) -> list[Tensor]:
     """Generate levels ``(frames * hop_length,)`` int32 on the CPU for each clip, sample by sample.
 
@@ -186,7 +186,7 @@ def generate(
     for clip in inputs:
         if clip.prompt is not None and len(clip.prompt) > len(clip.spectrogram) * hop:
             raise _too_long(len(clip.prompt), len(clip.spectrogram) * hop)
-    groups = side_by_side([len(clip.spectrogram) for clip in inputs], chosen)
+    groups = streams_side_by_side([len(clip.spectrogram) for clip in inputs], chosen)
     done, total = 0, hop * sum(len(inputs[group[-1]].spectrogram) for group in groups)
     levels: dict[int, Tensor] = {}
     for group in groups:
@@ -324,7 +324,7 @@ class Generation:
         faults = self._faults(guard, windows, given, levels)
         guard.found += len(faults)
         heat = dict.fromkeys(faults, self.sampling.temperature)
-        for attempt in range(1, ATTEMPTS + 1):
+        for attempt in range(1, _ATTEMPTS + 1):
             if not faults or not self.sampling.temperature:  # at 0 the result would be the same
                 break
             heat = {clip: heat[clip] * RETRY[fault] for clip, fault in faults.items()}

@@ -30,7 +30,7 @@ DECIBELS_PER_NAT = 10 / math.log(10)  # of power
 FULL_SCALE = 1 - 2**-15  # the largest 16-bit sample: at or above it a sound is clipped
 SILENCE_DBFS = -60.0
 FRAME_SECONDS = 0.025
-QUIETEST_DBFS = -120.0  # level of digital silence
+_QUIETEST_DBFS = -120.0  # level of digital silence
 CEPSTRA = 13  # coefficients that the distortion compares; the 0th, the loudness, is left out
 NARROW_BAND, WIDE_BAND = 8_000, 16_000  # Hz, the two rates of PESQ
 HOW_TO_GET_PESQ = "pip install 'wordless[pesq]', which needs a C compiler"
@@ -42,7 +42,7 @@ LEAST_VOICED = 5  # frames of a median pitch
 HOW_TO_GET_PITCH = "librosa and numba cannot be imported here: pip install librosa numba, on a Python that both support"
 
 LOWEST_PERIODIC, HIGHEST_PERIODIC = 60.0, 400.0  # Hz
-WINDOW_SECONDS = 0.025
+_WINDOW_SECONDS = 0.025
 LOUD_POWER = 1e-4  # least power of a frame, relative to the loudest one: -40 dB
 FRAMES_TOGETHER = 512  # frames that are correlated in one call
 DROPOUT, SOUNDING = 10 ** (-12 / 10), 1e-3  # powers: 12 dB below the original; 30 dB below its loudest frame
@@ -62,7 +62,7 @@ def sound_levels(waveform: Waveform) -> dict[str, float]:
     """
     samples = waveform.samples.astype(np.float64)
     if not len(samples):
-        return {"peak": 0.0, "rms": QUIETEST_DBFS, "dc": 0.0, "clipping": 0.0, "silence": 1.0}
+        return {"peak": 0.0, "rms": _QUIETEST_DBFS, "dc": 0.0, "clipping": 0.0, "silence": 1.0}
     frame = max(round(waveform.sample_rate * FRAME_SECONDS), 1)
     quiet = [_dbfs(samples[start : start + frame]) < SILENCE_DBFS for start in range(0, len(samples), frame)]
     return {
@@ -76,7 +76,7 @@ def sound_levels(waveform: Waveform) -> dict[str, float]:
 
 def _dbfs(samples: np.ndarray) -> float:
     power = float(np.mean(samples**2))
-    return max(10 * math.log10(power), QUIETEST_DBFS) if power > 0 else QUIETEST_DBFS
+    return max(10 * math.log10(power), _QUIETEST_DBFS) if power > 0 else _QUIETEST_DBFS
 
 
 def log_mel_distance(a: Waveform, b: Waveform, config: SpectrogramConfig) -> float:
@@ -287,7 +287,7 @@ def periodicity(sound: Waveform, original: Waveform) -> float | None:
         0 to 1; None if the original is silent or shorter than a frame, or its rate is below 1600 Hz.
     """
     rate = original.sample_rate
-    window = round(rate * WINDOW_SECONDS)
+    window = round(rate * _WINDOW_SECONDS)
     lags = range(round(rate / HIGHEST_PERIODIC), round(rate / LOWEST_PERIODIC) + 1)
     length = min(len(sound.samples), len(original.samples))
     if lags[0] < 4 or length < window + lags[-1]:

@@ -10,7 +10,7 @@ All products go through one tile, which keeps its sums in registers::
 
 One stream is bound by reading weights, 2.5 MB per sample at the default size. Rows share a reading: those of the
 streams and, for the past taps, those of samples to come. The tap of a layer of dilation d looks d samples back, so that
-the past of the next d samples is known, and is computed for up to `BLOCK` rows at once.
+the past of the next d samples is known, and is computed for up to `_BLOCK` rows at once.
 
 The factors of all products are float32, or, where the processor multiplies them (AVX512_BF16), pairs of bfloat16 in an
 int32: half as much to read, and twice as much arithmetic per instruction. Sums, gates, the residual stream and logits
@@ -43,7 +43,7 @@ from wordless.base.devices import multiplies_bf16
 Factors = npt.NDArray[np.float32] | npt.NDArray[np.int32]
 LANES = 16  # float32 in a vector of 512 bits; where vectors are shorter, the compiler takes several
 PADDING = 2 * LANES  # channels are padded with zeros to a multiple of it
-BLOCK = 16  # samples times streams whose pasts are computed together, at most; a power of two
+_BLOCK = 16  # samples times streams whose pasts are computed together, at most; a power of two
 
 
 class KernelWeights(NamedTuple):
@@ -321,7 +321,7 @@ def _pasts(layer, weights, conditions, streams, frames, step, samples, now, ring
 
 
 @kernel
-def go_on(weights, conditions, given, draws, temperature, rings, time, previous, levels, logits, carried):
+def _go_on(weights, conditions, given, draws, temperature, rings, time, previous, levels, logits, carried):
     """Generate the next steps of some streams.
 
     Args:
@@ -339,7 +339,7 @@ def go_on(weights, conditions, given, draws, temperature, rings, time, previous,
     """
     residual, half, skip, padded, count, _, _ = weights.sizes
     layers, gates, (streams, steps) = len(weights.dilations), 2 * half, given.shape
-    frames, room = len(conditions) // (streams * layers * gates), _power_of_two(BLOCK // streams)
+    frames, room = len(conditions) // (streams * layers * gates), _power_of_two(_BLOCK // streams)
     x, gated = np.zeros(streams * residual, np.float32), np.zeros(streams * half, np.float32)
     pasts = np.zeros(layers * room * streams * gates, np.float32)
     skipped, hidden = np.zeros(streams * skip, np.float32), np.zeros(streams * skip, np.float32)
@@ -396,8 +396,8 @@ def go_on(weights, conditions, given, draws, temperature, rings, time, previous,
             levels[stream, step] = previous[stream]
 
 
-NEVER = -1e30  # the logit of padding levels
-TOGETHER = 16  # clips at most that share a reading of the weights; more are no faster, and exceed the caches
+_NEVER = -1e30  # the logit of padding levels
+STREAMS_TOGETHER = 16  # clips at most that share a reading of the weights; more are no faster, and exceed the caches
 
 
 class NumbaStreams:
@@ -411,7 +411,7 @@ class NumbaStreams:
 
     def __init__(self, model: WaveNet, clips: int, *, threads: int, bf16: bool = False) -> None:
         self.config, self.threads = model.config, threads
-        self.weights = kernel_weights(model, bf16=bf16)
+        self.weights = _kernel_weights(model, bf16=bf16)
         self.shares = _shares(clips, threads)
         room = int(self.weights.ring_starts[-1]) * _padded(model.config.residual_channels) // (2 if bf16 else 1)
         kind = self.weights.present.dtype
@@ -449,7 +449,7 @@ class NumbaStreams:
                 scores[few],
                 np.zeros(0, np.float32) if carried is None else _flat(carried[few]),
             )
-            call_kernel(go_on, *arguments)
+            call_kernel(_go_on, *arguments)
 
         if len(self.shares) == 1 or self.threads == 1:
             for number in range(len(self.shares)):
@@ -473,12 +473,12 @@ def numba_multiplies_bf16() -> bool:
 
 def _shares(clips: int, threads: int) -> list[slice]:
     """Divide clips into neighbouring slices for each call, equally among cores."""
-    count = max(-(-clips // TOGETHER), min(threads, clips))
+    count = max(-(-clips // STREAMS_TOGETHER), min(threads, clips))
     ends = [clips * (share + 1) // count for share in range(count)]
     return [slice(start, stop) for start, stop in zip([0, *ends], ends, strict=False)]
 
 
-def kernel_weights(model: WaveNet, *, bf16: bool = False) -> KernelWeights:
+def _kernel_weights(model: WaveNet, *, bf16: bool = False) -> KernelWeights:
     """Convert the model's weights to the kernel's layout, in float32 or as pairs of bfloat16."""
     config, taps = model.config, model.config.kernel_size
     channels, half = config.residual_channels, config.gate_channels // 2
@@ -498,7 +498,7 @@ def kernel_weights(model: WaveNet, *, bf16: bool = False) -> KernelWeights:
         hidden=lay(matrices([model.hidden])),
         hidden_bias=_bias(model.hidden),
         output=lay(matrices([model.output])),
-        output_bias=_bias(model.output, fill=NEVER),
+        output_bias=_bias(model.output, fill=_NEVER),
         dilations=np.array(config.dilations),
         ring_starts=np.array([0, *accumulate(lengths)]),
         sizes=np.array([*map(_padded, sizes), config.levels, taps, config.hop_length]),

@@ -11,10 +11,10 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from tokenizer.codes import BLOCK, CodeDecoder, Codes, join_codes
-from vocoder.engines import Engine, side_by_side
+from vocoder.engines import Engine, streams_side_by_side
 from vocoder.filters import REMEMBERED, PostFilter, VoiceHead, create_filter
 from vocoder.frames import pitch_of
-from vocoder.generation import Progress, RunawayGuard
+from vocoder.generation import RunawayGuard, SampleProgress
 from vocoder.kinds import HARMONICS, SynthesisMethod
 from vocoder.unlearned import frame_blocks, harmonics
 from vocoder.vocoder import SAMPLING, SEMITONES_PER_OCTAVE, DecodingInput, Prompt, Sound, Vocoder, after
@@ -41,7 +41,7 @@ class SignalProcessingBaseline:
         tokenizer: CodeDecoder,
         sampling: Sampling = SAMPLING,
         *,
-        progress: Progress | None = None,
+        progress: SampleProgress | None = None,
     ) -> list[Waveform]:
         """Decode each clip with its seed."""
         made, total = list[Waveform](), sum(clip.codes.num_samples for clip in clips)
@@ -130,7 +130,7 @@ class Synthesis:
     def side_by_side(self, lengths: Sequence[int]) -> list[list[int]]:
         """Group clips of these lengths, in codes, that are best made together; the shortest first."""
         if (engine := self.engine) is not None:
-            return side_by_side(lengths, engine)
+            return streams_side_by_side(lengths, engine)
         return [[clip] for clip in sorted(range(len(lengths)), key=lambda clip: lengths[clip])]
 
     def sounds(
@@ -140,7 +140,7 @@ class Synthesis:
         *,
         names: Sequence[str],
         prompts: Sequence[Prompt | None] | None = None,
-        progress: Progress | None = None,
+        progress: SampleProgress | None = None,
     ) -> list[Waveform]:
         """Decode each clip to sound; on the CPU the sound does not depend on the other clips.
 

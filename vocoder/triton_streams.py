@@ -12,7 +12,7 @@ So a processor (SM) reads all weights for each sample, 2.5 MB in float32 at the 
 variant divides a network among processors, which wait for each other. Here they cannot: Triton's interpreter, which
 proves the kernel on a CPU, runs one program after another.
 
-All sizes of matrices are powers of two; `kernel_weights` pads them with zeros.
+All sizes of matrices are powers of two; `_kernel_weights` pads them with zeros.
 """
 
 from itertools import accumulate
@@ -51,7 +51,7 @@ def _draw(logits, draws, temperature, levels: tl.constexpr, greedy: tl.constexpr
 
 
 @triton.jit(do_not_specialize=CHANGING)
-def go_on(
+def _go_on(
     embedding,  # (K, R)
     dilated,  # (L, H, 2, taps * R): the 2 are those of tanh and of sigmoid; oldest tap first
     residual,  # (L, R, H): zeros for the last layer
@@ -154,10 +154,10 @@ def go_on(
     tl.store(previous + own, level)
 
 
-NEVER = -1e30  # the logit of levels that only fill
+_NEVER = -1e30  # the logit of levels that only fill
 LEAST = 16  # inputs of a product on tensor cores
 GROUP = 16  # streams of a program where there are more streams than processors; rows of a tile of tensor cores
-BLOCK = {1: 64, GROUP: 32}  # gates, or hidden channels, at once; more do not fit in registers, says the compiler
+_BLOCK = {1: 64, GROUP: 32}  # gates, or hidden channels, at once; more do not fit in registers, says the compiler
 LAUNCH = 2048  # samples of a launch, so that an interruption waits for a fraction of a second
 WARPS = 8
 
@@ -176,7 +176,7 @@ class TritonStreams:
         processors = torch.cuda.get_device_properties(self.device).multi_processor_count if is_gpu else 1
         self.group = group or (1 if clips <= processors else GROUP)
         self.programs = -(-clips // self.group)
-        self.weights = kernel_weights(model)
+        self.weights = _kernel_weights(model)
         (self.r, self.h), (self.k, self.s) = self.weights["residual"].shape[1:], self.weights["output"].shape
         slots, width = sum(_ring_lengths(model)), self.programs * self.group
         self.rings = torch.zeros(slots, width, self.r, device=self.device, dtype=torch.float32)
@@ -200,7 +200,7 @@ class TritonStreams:
         scores = nothing if logits is None else nothing.new_zeros(*given.shape, config.levels)
         added = nothing if carried is None else nn.functional.pad(carried, (0, self.r - carried.shape[2]))
         for first in range(0, steps, LAUNCH):
-            go_on[(self.programs,)](
+            _go_on[(self.programs,)](
                 **self.weights,
                 rings=self.rings,
                 previous=self.previous,
@@ -225,7 +225,7 @@ class TritonStreams:
                 h=self.h,
                 s=self.s,
                 k=self.k,
-                block=min(BLOCK[self.group], self.h, self.s),
+                block=min(_BLOCK[self.group], self.h, self.s),
                 greedy=sampling.temperature == 0,
                 precision=_precision(self.device),
                 voiced=carried is not None,
@@ -238,8 +238,8 @@ class TritonStreams:
         return drawn.cpu()
 
 
-def kernel_weights(model: WaveNet) -> dict[str, Tensor]:
-    """Convert the model's weights to the layout of `go_on`, whose parameters name them and their shapes."""
+def _kernel_weights(model: WaveNet) -> dict[str, Tensor]:
+    """Convert the model's weights to the layout of `_go_on`, whose parameters name them and their shapes."""
     config, r, s = model.config, _power(model.config.residual_channels), _power(model.config.skip_channels)
     k, half = _power(config.levels), config.gate_channels // 2
     h = _power(half)
@@ -263,7 +263,7 @@ def kernel_weights(model: WaveNet) -> dict[str, Tensor]:
         "hidden": filled(model.hidden.weight.detach(), s, s),
         "hidden_bias": bias(model.hidden, s),
         "output": filled(model.output.weight.detach(), k, s),
-        "output_bias": bias(model.output, k, NEVER),
+        "output_bias": bias(model.output, k, _NEVER),
         "ring_starts": torch.tensor([0, *accumulate(lengths[:-1])], dtype=torch.int32, device=device),
         "dilations": torch.tensor(config.dilations, dtype=torch.int32, device=device),
     }

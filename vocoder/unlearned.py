@@ -22,9 +22,9 @@ from vocoder.filters import analyse, hann, limited, overlapping, synthesise
 from vocoder.frames import (
     HIGHEST_HARMONIC,
     HarmonicVoice,
+    code_part_of,
     frequencies,
     log_mel_of,
-    part_of,
     pitch_inputs,
     pitch_of,
     synthetic_phase,
@@ -59,7 +59,7 @@ def frame_blocks(codes: Codes, tokenizer: CodeDecoder, *, before: int = 0, after
     for start in range(0, frames, BLOCK_FRAMES):
         stop = min(start + BLOCK_FRAMES, frames)
         first, last = max(start - before, 0), min(stop + after, frames)
-        part = part_of(codes.values, first // patch, -(-last // patch), tokenizer)
+        part = code_part_of(codes.values, first // patch, -(-last // patch), tokenizer)
         log_mel = log_mel_of(part, tokenizer).float().cpu()
         begin = first // patch - part.skipped  # the first code of the log-mel
         end = max(min(stop * hop, codes.num_samples), start * hop)

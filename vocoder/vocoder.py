@@ -23,14 +23,14 @@ from torch import Tensor
 from tokenizer.codes import CodeDecoder, Codes, CodesFormat, require_codes, require_same_codebook, require_sound
 from vocoder.engines import Chosen, choose_engine
 from vocoder.filters import PostFilter, VoiceHead, create_filter
-from vocoder.frames import Part, frames_of, log_mel_of, parts_of, pitch_of
+from vocoder.frames import CodePart, frames_of, log_mel_of, parts_of, pitch_of
 from vocoder.generation import (
     CHUNK_FRAMES,
     Generation,
     GenerationInput,
     LoudnessRange,
-    Progress,
     RunawayGuard,
+    SampleProgress,
     generate,
 )
 from vocoder.vocoder_options import TEMPERATURE, EngineChoice, Sampling, SoundOptions, WaveNetConfig
@@ -74,14 +74,16 @@ class Prompt:
 
     waveform: Waveform  # at the codes' rate, codes.num_samples long
     codes: Codes
-    part: Part | None = None  # the codes, and those around them on which their log-mel depends; None: the codes alone
+    part: CodePart | None = (
+        None  # the codes, and those around them on which their log-mel depends; None: the codes alone
+    )
 
     def crop(self, start: int, stop: int, *, reach: int = 0) -> Prompt:
         """Return time steps ``[start, stop)``, whose log-mel depends on ``reach`` codes on either side."""
         codes, first = self.codes.crop(start, stop), start * self.codes.format.samples_per_code
         samples = self.waveform.samples[first : first + codes.num_samples]
         begin, end = max(start - reach, 0), min(stop + reach, len(self.codes))
-        part = Part(values=self.codes.values[begin:end], before=start - begin, after=end - stop)
+        part = CodePart(values=self.codes.values[begin:end], before=start - begin, after=end - stop)
         return Prompt(waveform=replace(self.waveform, samples=samples), codes=codes, part=part)
 
     def last_codes(self, count: int) -> IntArray:
@@ -155,7 +157,7 @@ class Rendering:
         self.filter = vocoder.filter(tokenizer, prompt=untouched)
         if before is not None and self.filter is not None and self.filter.comb is not None:
             heard = mu_law_decode(_levels(before.waveform, config), levels=config.levels)
-            part = before.part or Part(values=before.codes.values)
+            part = before.part or CodePart(values=before.codes.values)
             self.filter.comb.hear(heard, log_mel_of(part, tokenizer), pitch_of(part.inner, tokenizer))
         self.behind = None if before is None else before.last_codes(tokenizer.reach)  # the first codes depend on them
         self.num_samples = 0  # of all codes so far
@@ -352,7 +354,7 @@ class Vocoder:
         group: str | None = None,
         temperature: float = TEMPERATURE,
         seed: int = 0,
-        progress: Progress | None = None,
+        progress: SampleProgress | None = None,
     ) -> Waveform:
         """Decode codes to sound, ``codes.num_samples`` long.
 
@@ -377,7 +379,7 @@ class Vocoder:
         tokenizer: CodeDecoder,
         sampling: Sampling = SAMPLING,
         *,
-        progress: Progress | None = None,
+        progress: SampleProgress | None = None,
     ) -> list[Waveform]:
         """Decode several clips; on the CPU each sounds as `decode` with its group and seed decodes it alone.
 
@@ -414,7 +416,7 @@ class Vocoder:
         group: str | None = None,
         temperature: float = TEMPERATURE,
         seed: int = 0,
-        progress: Progress | None = None,
+        progress: SampleProgress | None = None,
     ) -> Waveform:
         """Continue a sound without a click: the network's past is the sound itself.
 

@@ -16,7 +16,7 @@ LEVELS = 256  # 8 bits
 MAX_CYCLE = 24  # layers per cycle at most: the last dilation is 2 ** 23 samples
 MAX_RECEPTIVE_FIELD = 1_000_000  # samples: a minute at 16 kHz
 PITCH_INPUTS = 3  # per frame: voiced, unvoiced, height; see `vocoder.frames`
-HARMONICS = 4  # of the voice, whose cosines and sines the network reads
+NUM_HARMONICS = 4  # of the voice, whose cosines and sines the network reads
 VOICE_INPUTS = 2  # harmonics of the codes, in two bands of frequency
 TAPS = 17  # samples that the network reads around that some periods back
 

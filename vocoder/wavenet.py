@@ -30,8 +30,8 @@ from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn.functional import pad
 
-from vocoder.frames import harmonics, periods_back
-from vocoder.vocoder_options import HARMONICS, LEVELS, TAPS, VOICE_INPUTS, Sampling, WaveNetConfig
+from vocoder.frames import periods_back, voice_harmonics
+from vocoder.vocoder_options import LEVELS, NUM_HARMONICS, TAPS, VOICE_INPUTS, Sampling, WaveNetConfig
 from wordless.base.devices import copy_to
 from wordless.base.messages import counted, escape_markdown
 from wordless.base.saved_models import model_card
@@ -231,7 +231,7 @@ class WaveNet(nn.Module):
             ConstantConditions(config) if config.condition == "none" else FrameConditions(config)
         )
         self.carrier = (
-            nn.Linear(2 * HARMONICS + TAPS + 2 * VOICE_INPUTS, config.residual_channels, bias=False)
+            nn.Linear(2 * NUM_HARMONICS + TAPS + 2 * VOICE_INPUTS, config.residual_channels, bias=False)
             if config.pitch
             else None
         )
@@ -317,7 +317,7 @@ class WaveNet(nn.Module):
         assert self.carrier is not None, "the network reads no pitch"
         before = periods_back(companded_scale(levels, levels=self.config.levels), phase[..., 2].long())
         added: Tensor = self.carrier(
-            torch.cat([harmonics(phase[..., :2]), before, companded_voice(phase[..., 3:])], dim=-1)
+            torch.cat([voice_harmonics(phase[..., :2]), before, companded_voice(phase[..., 3:])], dim=-1)
         )
         return added
 
@@ -337,7 +337,7 @@ def create_wavenet(config: WaveNetConfig, *, seed: int) -> WaveNet:
 
 FIRST = "conditions.convolutions.0"
 Statistics = tuple[Tensor, Tensor]  # mean and standard deviation of the log-mel of each mel band
-GROUPS, PROJECTION = "conditions.groups.weight", "conditions.group_projection.weight"
+_GROUPS, _PROJECTION = "conditions.groups.weight", "conditions.group_projection.weight"
 CARRIER, BANDS = "carrier.weight", "bands"
 
 
@@ -390,7 +390,7 @@ def transferred(start: WaveNet, config: WaveNetConfig, *, known: Statistics, new
     weights |= {f"{FIRST}.weight": filters.float(), f"{FIRST}.bias": bias.float()}
     own = model.state_dict()
     for name in own:
-        if name == PROJECTION:
+        if name == _PROJECTION:
             own[name] = torch.zeros_like(own[name])  # all groups begin with the average voice, and training parts them
         elif name == BANDS and name in weights:
             hertz, slope, height = weights[name].double()
@@ -398,7 +398,7 @@ def transferred(start: WaveNet, config: WaveNetConfig, *, known: Statistics, new
             own[name] = torch.stack(lines).float()
         elif name in (BANDS, CARRIER):
             own[name] = weights.get(name, own[name])
-        elif name != GROUPS:
+        elif name != _GROUPS:
             own[name] = weights[name]
     model.load_state_dict(own)
     return model

@@ -189,7 +189,7 @@ class AudioTransformer(BodyNetwork):
 
     def _embed(self, samples: Tensor, lengths: Tensor) -> Frames:
         """Read patches ``(batch, samples)`` -> ``(batch, patches, width)``."""
-        normalised = normalise(samples, lengths)
+        normalised = _normalise(samples, lengths)
         padded = nn.functional.pad(normalised, (0, -normalised.shape[1] % self.patch))
         patches = padded.reshape(len(padded), -1, self.patch)  # (N, S) -> (N, T, P)
         embeddings = self.scale(self.front_end(patches))
@@ -197,7 +197,7 @@ class AudioTransformer(BodyNetwork):
         return self.dropout(embeddings + places), -(-lengths // self.patch)
 
 
-def normalise(samples: Tensor, lengths: Tensor) -> Tensor:
+def _normalise(samples: Tensor, lengths: Tensor) -> Tensor:
     """Give each clip of ``(batch, samples)`` mean 0 and root mean square 1; zeros beyond its end."""
     own, counts = inside(samples, lengths), copy_to(lengths, samples.device)
     mean = (samples * own).sum(1) / counts

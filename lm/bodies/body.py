@@ -172,7 +172,7 @@ def _samples(blocks: Iterable[FloatArray]) -> Array:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Source:
+class BodySource:
     """A body, and where its front end and its weights lie."""
 
     body: Body
@@ -185,7 +185,7 @@ class Source:
     learned_labels: bool = False  # whether the weights learned labels of the recordings that they were trained on
 
     @property
-    def untrained(self) -> "Source":
+    def untrained(self) -> "BodySource":
         """The same body with random weights."""
         return replace(self, weights=None, fingerprint="", learned_labels=False)
 

@@ -129,7 +129,7 @@ class WaveformBatchConfig(ClipsOfBatches):
 FrameArray = npt.NDArray[np.float16 | np.float32 | np.int16 | np.int32]
 
 CPU = torch.device("cpu")
-ORDER, EXAMPLES = 0, 1  # second words of the seeds: the purpose of a generator
+_ORDER, _EXAMPLES = 0, 1  # second words of the seeds: the purpose of a generator
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -236,11 +236,11 @@ class Order:
 
     def generator(self, step: int) -> torch.Generator:
         """Return the generator of all other random choices of a step."""
-        state = np.random.SeedSequence([self._config.seed, EXAMPLES, step]).generate_state(1, np.uint64)
+        state = np.random.SeedSequence([self._config.seed, _EXAMPLES, step]).generate_state(1, np.uint64)
         return torch.Generator().manual_seed(int(state[0] >> np.uint64(1)))
 
     def _shuffle(self, epoch: int) -> IndexArray:
-        rng = np.random.default_rng([self._config.seed, ORDER, epoch])
+        rng = np.random.default_rng([self._config.seed, _ORDER, epoch])
         size, pool_batches = self._config.batch_size, self._config.pool_batches
         if pool_batches == 1:
             return rng.permutation(len(self._lengths))

@@ -71,7 +71,7 @@ class ContrastConfig(Options):
     temperature: float = 0.1  # temperature of NT-Xent
 
 
-PIECE_FRAMES = 1024  # frames of a recording that are read at a time
+CONVOLVED_FRAMES = 1024  # frames of a recording that are read at a time
 
 
 def num_frames(view: View, audio: SpectrogramConfig) -> int:
@@ -80,7 +80,7 @@ def num_frames(view: View, audio: SpectrogramConfig) -> int:
 
 
 def log_mel_pieces(
-    view: View, root: Path, audio: SpectrogramConfig, sample: Path, *, frames: int = PIECE_FRAMES
+    view: View, root: Path, audio: SpectrogramConfig, sample: Path, *, frames: int = CONVOLVED_FRAMES
 ) -> Iterator[Tensor]:
     """Give the log-mel ``(time, mels)`` of a view, ``frames`` at a time, normalised with its `frame_statistics`."""
     mean, std = frame_statistics(sample)
@@ -91,7 +91,7 @@ def log_mel_pieces(
 _log_mel = lru_cache(maxsize=1)(LogMel)  # once in each process
 
 
-CLIPS_AT_ONCE = 24  # in one convolution on a CPU; a larger number pads short clips with more silence
+CONVOLVED_AT_ONCE = 24  # in one convolution on a CPU; a larger number pads short clips with more silence
 
 
 class ConvEncoder(BodyNetwork):
@@ -124,7 +124,7 @@ class ConvEncoder(BodyNetwork):
 
     def _images(self, spectrograms: Tensor, lengths: Tensor, order: Tensor) -> Iterator[list[Frames]]:
         """Give the images ``(clips, channels, time, mels)`` of each block, and their lengths, in groups of clips."""
-        size = len(order) if spectrograms.is_cuda else CLIPS_AT_ONCE  # a GPU is faster with one large convolution
+        size = len(order) if spectrograms.is_cuda else CONVOLVED_AT_ONCE  # a GPU is faster with one large convolution
         images = list[Frames]()
         for rows in torch.split(order, size):
             own = lengths[rows]
@@ -206,7 +206,7 @@ def _inside(images: Tensor, lengths: Tensor) -> Tensor:
     return inside(images[:, 0], lengths)[:, None, :, None]
 
 
-FRAMES_AT_ONCE = 8192  # of the views that share a batch, padding included
+_FRAMES_AT_ONCE = 8192  # of the views that share a batch, padding included
 
 
 class LogMelBody(Body):
@@ -220,7 +220,7 @@ class LogMelBody(Body):
             sample_rate=self.audio.sample_rate,
             dim=dim,
             samples_per_state=hop * self.audio.hop_length,
-            window=PIECE_FRAMES // hop,
+            window=CONVOLVED_FRAMES // hop,
             inputs_per_state=hop,
             least_samples=1,
             input_type="float16",
@@ -234,14 +234,14 @@ class LogMelBody(Body):
         raise InputError(problem, remedy="choose another body: wordless finetune body=ast")
 
     def pieces(self, view: View, root: Path, network: BodyNetwork, statistics: Path) -> Pieces:
-        """Return about `PIECE_FRAMES` frames at a time; some frames at each border see silence instead."""
+        """Return about `CONVOLVED_FRAMES` frames at a time; some frames at each border see silence instead."""
         whole, length = math.lcm(*network.hops), num_frames(view, self.audio)
-        frames = max(PIECE_FRAMES // whole, 1) * whole
+        frames = max(CONVOLVED_FRAMES // whole, 1) * whole
         pieces = log_mel_pieces(view, root, self.audio, statistics, frames=frames)
         return Pieces(steps=[-(-length // hop) for hop in network.hops], pieces=pieces)
 
     def groups(self, views: Sequence[View]) -> list[list[View]]:
-        """Divide views into groups, padded to the longest, of at most `FRAMES_AT_ONCE` frames, or of a single view.
+        """Divide views into groups, padded to the longest, of at most `_FRAMES_AT_ONCE` frames, or of a single view.
 
         A recording that is read in several pieces is a group of its own: it takes memory, and is decoded once.
         """
@@ -249,7 +249,7 @@ class LogMelBody(Body):
         for view in views:
             frames = num_frames(view, self.audio)
             longest = max(longest, frames)
-            if not groups or longest > PIECE_FRAMES or longest * (len(groups[-1]) + 1) > FRAMES_AT_ONCE:
+            if not groups or longest > CONVOLVED_FRAMES or longest * (len(groups[-1]) + 1) > _FRAMES_AT_ONCE:
                 groups.append([])
                 longest = frames
             groups[-1].append(view)

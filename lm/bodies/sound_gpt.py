@@ -8,9 +8,9 @@ ignore (Gat et al., arXiv:2209.15483)::
     patches of the augmented copy    [ 0 ][ 1 ][ 2 ][ 3 ][ 4 ][ 5 ]    position 2 reads the patches 0, 1 and 2
     window of the unchanged clip      <------- . ------->              centred on the sound of patch 2
 
-A window may reach beyond the clip. It is reduced to `BANDS` mel bands and `BINS` times, projected onto the principal
-components of the training clips' windows, and quantised by k-means. Verma (2021, arXiv:2110.03183) describes sound by
-codes of patches of several lengths; here such codes are targets.
+A window may reach beyond the clip. It is reduced to `WINDOW_BANDS` mel bands and `BINS` times, projected onto the
+principal components of the training clips' windows, and quantised by k-means. Verma (2021, arXiv:2110.03183) describes
+sound by codes of patches of several lengths; here such codes are targets.
 
 This is denoising prediction of clustered units, as in HuBERT (Hsu et al., arXiv:2106.07447), WavLM (Chen et al.,
 arXiv:2110.13900) and BEST-RQ (Chiu et al., arXiv:2202.01855), by a causal network: no language model, since it cannot
@@ -49,7 +49,7 @@ from lm.bodies.clips import (
     draw_ratios,
     trim_rows,
 )
-from lm.bodies.convolutional import PIECE_FRAMES, LogMelBody
+from lm.bodies.convolutional import CONVOLVED_FRAMES, LogMelBody
 from lm.probing.vectors import Frames
 from lm.tokens import UNCOUNTED, CodeBatch
 from tokenizer.codes import soft_assignments
@@ -87,12 +87,12 @@ class SoundGPTConfig(CausalSizes):
 if TYPE_CHECKING:
     from fairseq2.nn import BatchLayout
 
-BANDS, BINS = 20, 8
+WINDOW_BANDS, BINS = 20, 8
 COMPONENTS = 24
-SAMPLE = 100_000  # windows that components and codes are fitted to
-ITERATIONS = 25
+_SAMPLE = 100_000  # windows that components and codes are fitted to
+_ITERATIONS = 25
 KERNEL = 3  # frames and bands that a convolution of the stem reads
-TOKENIZER = "tokenizer"  # sub-folder of a model that reads codes
+SOUND_TOKENIZER = "tokenizer"  # sub-folder of a model that reads codes
 READOUT = "readout"  # key of its config
 BEFORE_READOUTS: Readout = "similarities"  # what probes of models without this key read
 
@@ -120,7 +120,7 @@ def fit_window_codebook(clips: StoredClips, *, patches: int, patch_frames: int, 
     rng = np.random.default_rng(seed)
     order = rng.permutation(len(clips))
     counts = accumulate((-(-clips.lengths[order] // patch_frames)).tolist())
-    drawn = order[: 1 + sum(count < SAMPLE for count in counts)]
+    drawn = order[: 1 + sum(count < _SAMPLE for count in counts)]
     vectors = partial(window_vectors, frames=patches * patch_frames, patch_frames=patch_frames)
     windows = np.concatenate([vectors(clips.clip(row)) for row in drawn])
     mean = windows.mean(0, dtype=np.float64).astype(np.float32)
@@ -128,7 +128,7 @@ def fit_window_codebook(clips: StoredClips, *, patches: int, patch_frames: int, 
     covariance = windows.T @ windows  # (dim, dim): its eigenvectors need no decomposition of 100,000 windows
     components = np.ascontiguousarray(np.linalg.eigh(covariance)[1][:, : -COMPONENTS - 1 : -1])  # the largest first
     points = windows @ components
-    centroids, _ = fit_codebook(points, size=size, iterations=ITERATIONS, seed=seed)
+    centroids, _ = fit_codebook(points, size=size, iterations=_ITERATIONS, seed=seed)
     return WindowCodebook(
         patches=patches, patch_frames=patch_frames, mean=mean, components=components, centroids=centroids
     )
@@ -137,7 +137,7 @@ def fit_window_codebook(clips: StoredClips, *, patches: int, patch_frames: int, 
 def window_vectors(log_mel: FrameArray, *, frames: int, patch_frames: int) -> FloatArray:
     """Average the window around each patch of log-mel to ``(patches, bins * bands)``; beyond the clip is silence."""
     frames_32 = torch.from_numpy(log_mel.astype(np.float32))
-    bands = nn.functional.adaptive_avg_pool1d(frames_32, min(BANDS, log_mel.shape[1])).numpy()
+    bands = nn.functional.adaptive_avg_pool1d(frames_32, min(WINDOW_BANDS, log_mel.shape[1])).numpy()
     padded = np.pad(bands, ((frames, frames + patch_frames), (0, 0)), constant_values=bands.min())
     sums = np.concatenate([np.zeros((1, bands.shape[1])), padded.cumsum(0, dtype=np.float64)])
     middles = np.arange(0, len(log_mel), patch_frames) + patch_frames // 2
@@ -251,7 +251,7 @@ class SoundGPT(BodyNetwork):
         self.norm = nn.RMSNorm(dim)
         self.dropout = nn.Dropout(config.dropout)
         # Its embedding of tokens is left out: the convolutions stand in its place.
-        positions = max(shape.frames, PIECE_FRAMES) // shape.patch_frames + 1
+        positions = max(shape.frames, CONVOLVED_FRAMES) // shape.patch_frames + 1
         self.decoder = create_causal_transformer(config, positions=positions, tokens=1).decoder
         self.predict = nn.Linear(dim, shape.streams * shape.codebook_size, bias=False)
 
@@ -435,7 +435,7 @@ class SoundBody(LogMelBody):
 
     def create(self, *, seed: int, weights: Path | None = None, option: str = WEIGHTS_OPTION) -> SoundGPT:
         """Load the model of the folder, whether it was trained or has random weights."""
-        tokenizer, codes = self.folder / TOKENIZER, None
+        tokenizer, codes = self.folder / SOUND_TOKENIZER, None
         if tokenizer.is_dir():
             readout = json.loads((self.folder / CONFIG).read_text()).get(READOUT, BEFORE_READOUTS)
             codes = CodeStem(Tokenizer.from_pretrained(tokenizer), *frame_statistics(self.folder), readout=readout)

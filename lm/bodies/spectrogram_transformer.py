@@ -36,7 +36,7 @@ from safetensors import safe_open
 from torch import Tensor, nn
 from torchaudio.compliance import kaldi
 
-from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, FrontEnd, Pieces, Source
+from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, BodySource, FrontEnd, Pieces
 from lm.bodies.clips import (
     AugmentationConfig,
     augment,
@@ -92,7 +92,7 @@ SAMPLE_RATE = 16_000  # Hz
 N_MELS = 128
 PATCH = 16  # frames and mel bands of a patch
 STRIDE = 10  # frames and mel bands between the starts of patches
-BANDS = (N_MELS - PATCH) // STRIDE + 1  # patches along frequency
+_BANDS = (N_MELS - PATCH) // STRIDE + 1  # patches along frequency
 _HOP, _WINDOW = 160, 400  # samples
 _STEP = STRIDE * _HOP  # samples between the starts of patches
 _OVERLAP = (PATCH - 1) * _HOP + _WINDOW - _STEP  # samples that two neighbouring patches share
@@ -103,7 +103,7 @@ def patches_of(num_samples: int) -> int:
     return max(-(-(num_samples - _OVERLAP) // _STEP), 1)
 
 
-def frames_of(patches: int) -> int:
+def spectrogram_frames_of(patches: int) -> int:
     """Return the number of frames of ``patches`` patches along time."""
     return STRIDE * (patches - 1) + PATCH
 
@@ -139,7 +139,7 @@ def filter_bank_stream(blocks: Iterable[FloatArray], *, patches: int) -> Iterato
 
 
 @dataclass(frozen=True, kw_only=True)
-class Statistics:
+class SpectrogramStatistics:
     """Statistics of a model's training filter banks; inputs are normalised to mean 0 and deviation 0.5 with them."""
 
     mean: float
@@ -149,8 +149,8 @@ class Statistics:
         require(self.std > 0, "std", self.std, "it must be above 0")
 
 
-AUDIOSET_STATISTICS = Statistics(mean=-4.2677393, std=4.5689974)
-PATCHES_AT_ONCE = 100  # that are read of a recording at once and written to disk
+AUDIOSET_STATISTICS = SpectrogramStatistics(mean=-4.2677393, std=4.5689974)
+_PATCHES_AT_ONCE = 100  # that are read of a recording at once and written to disk
 
 
 def patches_along(view: View) -> int:
@@ -161,15 +161,15 @@ def patches_along(view: View) -> int:
 def stored_filter_banks(blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:
     """Give the filter bank ``(time, 128)`` of samples at 16 kHz in pieces, normalised as it is stored."""
     overlap = 0  # each piece except the first begins with the last frames of the previous piece
-    for piece in filter_bank_stream(blocks, patches=PATCHES_AT_ONCE):
+    for piece in filter_bank_stream(blocks, patches=_PATCHES_AT_ONCE):
         yield ((piece - AUDIOSET_STATISTICS.mean) / AUDIOSET_STATISTICS.std).numpy()[overlap:]
         overlap = PATCH - STRIDE
 
 
-OPTION = "ast.model.weights"  # names the folder in messages, unless another command reads it
+AST_OPTION = "ast.model.weights"  # names the folder in messages, unless another command reads it
 
-REMEDY = "give a folder with config.json and model.safetensors, as save_pretrained of transformers writes it"
-POSITIONS, PROJECTION = "embeddings.position_embeddings", "embeddings.patch_embeddings.projection.weight"
+_REMEDY = "give a folder with config.json and model.safetensors, as save_pretrained of transformers writes it"
+_POSITIONS, _PROJECTION = "embeddings.position_embeddings", "embeddings.patch_embeddings.projection.weight"
 CLASS, DISTILLATION = "embeddings.cls_token", "embeddings.distillation_token"
 AST = "audio-spectrogram-transformer"  # type of AST's own weights
 LEADING_TOKENS = {AST: 2, "deit": 2, "vit": 1}  # model type -> positions before those of the patches
@@ -184,11 +184,11 @@ def is_audio_model(folder: Path) -> bool:
 
 
 def pretrained_weights(
-    folder: Path, size: AstSize, *, grid: tuple[int, int], option: str = OPTION
-) -> tuple[dict[str, Tensor], Statistics]:
+    folder: Path, size: AstSize, *, grid: tuple[int, int], option: str = AST_OPTION
+) -> tuple[dict[str, Tensor], SpectrogramStatistics]:
     """Load weights, with ASTModel's names, for a grid ``(frequency, time)``, and the statistics of their inputs."""
     kind = str(require_weights(folder, size, option=option)["model_type"])
-    with whole(Path(f"{option}={folder}"), "AST, DeiT or ViT", remedy=REMEDY):
+    with whole(Path(f"{option}={folder}"), "AST, DeiT or ViT", remedy=_REMEDY):
         stored = read_weights(folder, without=_HEADS)
         renamed = {_PREFIX.sub("", name): tensor.float() for name, tensor in stored.items()}  # as without a head
         tensors = {name: tensor for name, tensor in renamed.items() if not name.startswith(_HEADS)}
@@ -197,11 +197,11 @@ def pretrained_weights(
         if kind == AST and (folder / PREPROCESSOR).is_file():
             own = read_json(folder / PREPROCESSOR)
             known = {name: own.get(name, default) for name, default in asdict(statistics).items()}
-            statistics = build(Statistics, known, name="")
+            statistics = build(SpectrogramStatistics, known, name="")
         return _adapt(tensors, kind, grid), statistics
 
 
-def require_weights(folder: Path, size: AstSize, *, option: str = OPTION) -> dict[str, object]:
+def require_weights(folder: Path, size: AstSize, *, option: str = AST_OPTION) -> dict[str, object]:
     """Read and check the config.json of weights for a transformer of the given size; the weights are not read."""
     width, given, own_size = 64 * AST_HEADS[size], f"{option}={folder}", f"{option.partition('.')[0]}.model.size"
     try:
@@ -234,15 +234,15 @@ def require_weights(folder: Path, size: AstSize, *, option: str = OPTION) -> dic
 
 def _adapt(tensors: dict[str, Tensor], kind: str, grid: tuple[int, int]) -> dict[str, Tensor]:
     """Adapt the weights to one channel, two tokens, and positions of the wanted grid."""
-    positions, tokens = tensors[POSITIONS], LEADING_TOKENS[kind]  # (1, tokens + F * T, D)
-    rows = BANDS if kind == AST else math.isqrt(positions.shape[1] - tokens)  # images are square
+    positions, tokens = tensors[_POSITIONS], LEADING_TOKENS[kind]  # (1, tokens + F * T, D)
+    rows = _BANDS if kind == AST else math.isqrt(positions.shape[1] - tokens)  # images are square
     patches = positions[:, tokens:].reshape(1, rows, -1, positions.shape[2]).permute(0, 3, 1, 2)  # (1, D, F, T)
     first = positions[:, :tokens].expand(-1, 2 if tokens == 1 else -1, -1)  # a ViT's class token is used for both
     return {
         **tensors,
         DISTILLATION: tensors[CLASS] if tokens == 1 else tensors[DISTILLATION],
-        PROJECTION: tensors[PROJECTION].sum(1, keepdim=True),
-        POSITIONS: torch.cat([first, resize_positions(patches, grid).flatten(2).transpose(1, 2)], dim=1),
+        _PROJECTION: tensors[_PROJECTION].sum(1, keepdim=True),
+        _POSITIONS: torch.cat([first, resize_positions(patches, grid).flatten(2).transpose(1, 2)], dim=1),
     }
 
 
@@ -258,10 +258,10 @@ def resize_positions(positions: Tensor, grid: tuple[int, int]) -> Tensor:
     return positions
 
 
-ALL_LAYERS = tuple(range(1, AST_LAYERS + 1))
+_ALL_LAYERS = tuple(range(1, AST_LAYERS + 1))
 TOKEN = "class_token"  # name of the clip vector among the layers
 DEFAULT_EPSILON = 1e-6  # of layer normalisations with random weights
-TOKENS = 2  # class and distillation token, before the patches
+_TOKENS = 2  # class and distillation token, before the patches
 
 
 class AstEncoder(BodyNetwork):
@@ -271,12 +271,17 @@ class AstEncoder(BodyNetwork):
     std: Tensor
 
     def __init__(
-        self, transformer: ASTModel, statistics: Statistics, *, layers: Sequence[int] = (), clip_vector: bool = False
+        self,
+        transformer: ASTModel,
+        statistics: SpectrogramStatistics,
+        *,
+        layers: Sequence[int] = (),
+        clip_vector: bool = False,
     ) -> None:
         """Create the encoder; with a clip vector, some ``layers`` are probed beside it, otherwise all."""
         super().__init__()
         self.transformer = transformer
-        self.probed = tuple(layers) if clip_vector else ALL_LAYERS
+        self.probed = tuple(layers) if clip_vector else _ALL_LAYERS
         self.clip_vector = clip_vector
         self.register_buffer("mean", torch.tensor(statistics.mean, dtype=torch.float32))
         self.register_buffer("std", torch.tensor(statistics.std, dtype=torch.float32))
@@ -308,21 +313,21 @@ class AstEncoder(BodyNetwork):
         patches = torch.div(lengths - PATCH + STRIDE - 1, STRIDE, rounding_mode="floor").clamp(min=0) + 1
         normalised = (filter_banks - self.mean) / (2 * self.std)
         normalised = normalised.masked_fill(~inside(filter_banks, lengths)[..., None], 0.0)
-        whole_patches = frames_of(int(patches.max())) - normalised.shape[1]
+        whole_patches = spectrogram_frames_of(int(patches.max())) - normalised.shape[1]
         normalised = nn.functional.pad(normalised, (0, 0, 0, max(whole_patches, 0)))
 
         def read(rows: Tensor, count: int) -> Tensor:
             """Read clips with one number of patches."""
             embeddings, own = self.transformer.embeddings, normalised[copy_to(rows, normalised.device)]
-            embedded = embeddings.patch_embeddings(own[:, : frames_of(count)])  # (N, F * T, D)
+            embedded = embeddings.patch_embeddings(own[:, : spectrogram_frames_of(count)])  # (N, F * T, D)
             first = torch.cat([embeddings.cls_token, embeddings.distillation_token], dim=1).expand(len(rows), -1, -1)
             tokens = embeddings.dropout(torch.cat([first, embedded], dim=1) + self._positions(count))
             kept = dict[int, Tensor]()
             for number, layer in enumerate(self.transformer.encoder.layer, 1):
                 tokens = layer(tokens)
                 if number in layers:  # (N, F * T, D) -> (N, F, T, D) -> (N, T, D)
-                    kept[number] = tokens[:, TOKENS:].unflatten(1, (BANDS, count)).mean(1)
-            clip = self.transformer.layernorm(tokens)[:, :TOKENS].mean(1, keepdim=True).expand(-1, count, -1)
+                    kept[number] = tokens[:, _TOKENS:].unflatten(1, (_BANDS, count)).mean(1)
+            clip = self.transformer.layernorm(tokens)[:, :_TOKENS].mean(1, keepdim=True).expand(-1, count, -1)
             return torch.stack([*(kept[number] for number in layers), clip], dim=1)
 
         return read_by_length(read, patches, ratio=EQUAL_RATIO), patches
@@ -330,11 +335,11 @@ class AstEncoder(BodyNetwork):
     def _positions(self, count: int) -> Tensor:
         """Return positions of both tokens and of ``(12, count)`` patches, interpolated from those of the training."""
         stored = self.transformer.embeddings.position_embeddings  # (1, 2 + F * T, D)
-        grid = stored[:, TOKENS:].reshape(1, BANDS, -1, stored.shape[2])
+        grid = stored[:, _TOKENS:].reshape(1, _BANDS, -1, stored.shape[2])
         if grid.shape[2] == count:
             return stored
-        resized = nn.functional.interpolate(grid.permute(0, 3, 1, 2), size=(BANDS, count), mode="bilinear")
-        return torch.cat([stored[:, :TOKENS], resized.flatten(2).transpose(1, 2)], dim=1)
+        resized = nn.functional.interpolate(grid.permute(0, 3, 1, 2), size=(_BANDS, count), mode="bilinear")
+        return torch.cat([stored[:, :_TOKENS], resized.flatten(2).transpose(1, 2)], dim=1)
 
 
 def _transformer(config: AstConfig, patches: int, *, seed: int, epsilon: float) -> ASTModel:
@@ -351,7 +356,7 @@ def _transformer(config: AstConfig, patches: int, *, seed: int, epsilon: float) 
         patch_size=PATCH,
         frequency_stride=STRIDE,
         time_stride=STRIDE,
-        max_length=frames_of(patches),
+        max_length=spectrogram_frames_of(patches),
         num_mel_bins=N_MELS,
     )
     with torch.random.fork_rng(devices=[]):
@@ -377,7 +382,9 @@ class AstBody(Body):
     epsilon: float = DEFAULT_EPSILON  # of the layer normalisations
     clip_vector: bool = False  # whether there is one state for each piece of `ast.patches`, and not one for each patch
     positions: int | None = None  # patches along time that positions are learned for; None: `ast.patches`
-    statistics: Statistics | None = None  # of the training filter banks; None: those of the weights, or of AudioSet
+    statistics: SpectrogramStatistics | None = (
+        None  # of the training filter banks; None: those of the weights, or of AudioSet
+    )
 
     name: ClassVar[str] = "ast"
     title: ClassVar[str] = "Audio Spectrogram Transformer"
@@ -412,13 +419,13 @@ class AstBody(Body):
 
     def num_inputs(self, num_samples: int) -> int:
         """Count the frames of a recording, padded to whole patches."""
-        return frames_of(patches_of(num_samples))
+        return spectrogram_frames_of(patches_of(num_samples))
 
     def create(self, *, seed: int, weights: Path | None = None, option: str = WEIGHTS_OPTION) -> AstEncoder:
         patches, statistics = self.positions or self.ast.patches, AUDIOSET_STATISTICS
         transformer = _transformer(self.ast, patches, seed=seed, epsilon=self.epsilon)
         if weights is not None:
-            tensors, statistics = pretrained_weights(weights, self.ast.size, grid=(BANDS, patches), option=option)
+            tensors, statistics = pretrained_weights(weights, self.ast.size, grid=(_BANDS, patches), option=option)
             with whole(Path(f"{option}={weights}"), "AST, DeiT or ViT", remedy="give other weights"):
                 transformer.load_state_dict(tensors)
         return AstEncoder(
@@ -439,8 +446,8 @@ class AstBody(Body):
         return {key: pooled[key] for key in [*keys, f"{TOKEN}:mean"]}
 
 
-def ast_source(body: AstBody, folder: Path | None, augmentation: AugmentationConfig) -> Source:
-    return Source(
+def ast_source(body: AstBody, folder: Path | None, augmentation: AugmentationConfig) -> BodySource:
+    return BodySource(
         body=body,
         weights=folder,
         fingerprint="" if folder is None else hugging_face_hash(folder)[:16],

@@ -31,7 +31,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, MakeView, Pieces, Source
+from lm.bodies.body import WEIGHTS_OPTION, Body, BodyNetwork, BodyReading, BodySource, MakeView, Pieces
 from lm.bodies.clips import (
     ClipBatchConfig,
     ClipViews,
@@ -67,7 +67,7 @@ class MaskConfig(Options):
 
 
 MASKING = MaskConfig(share=0.1, length=5)  # of fine-tuning, a regularisation
-LEAST_FRAMES = 2  # of a masked span: each frame is told from others
+_LEAST_FRAMES = 2  # of a masked span: each frame is told from others
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +83,8 @@ class TargetConfig(Options):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.refuse_if(self.masking.share == 0, "masking.share", "something must be masked")
-        rule = f"choose {LEAST_FRAMES} or more, so that a masked frame has others beside it"
-        self.refuse_if(self.masking.length < LEAST_FRAMES, "masking.length", rule)
+        rule = f"choose {_LEAST_FRAMES} or more, so that a masked frame has others beside it"
+        self.refuse_if(self.masking.length < _LEAST_FRAMES, "masking.length", rule)
 
     def temperature_at(self, progress: float) -> float:
         """Return the temperature of the Gumbel softmax after a share of the steps."""
@@ -224,7 +224,7 @@ def validation_batches(
     return [batches.batch(step, 0, 1) for step in range(len(clips) // fixed.batch_size)]
 
 
-TEMPERATURE = 0.1  # of the contrastive loss
+_TEMPERATURE = 0.1  # of the contrastive loss
 
 
 class MaskedPrediction(nn.Module):
@@ -324,7 +324,7 @@ def transformers_config(config: Wav2vec2Config, *, diversity_weight: float = 0.0
         num_codevectors_per_group=config.codes,
         codevector_dim=config.code_dim,
         proj_codevector_dim=config.code_dim,
-        contrastive_logits_temperature=TEMPERATURE,
+        contrastive_logits_temperature=_TEMPERATURE,
         diversity_loss_weight=diversity_weight,
     )
 
@@ -336,7 +336,7 @@ def masked_loss(model: nn.Module, batch: MaskedBatch, *, diversity_weight: float
         batch.samples, batch.lengths, batch.masked, batch.places, batch.negatives, batch.temperature
     )
     first = torch.zeros(masked, dtype=torch.long, device=similarities.device)  # place of the target
-    nats = nn.functional.cross_entropy(similarities / TEMPERATURE, first, reduction="sum")
+    nats = nn.functional.cross_entropy(similarities / _TEMPERATURE, first, reduction="sum")
     penalty = diversity_weight * masked * (1 - perplexity_share)
     return nats + penalty - penalty.detach(), masked
 
@@ -438,9 +438,9 @@ def speech_source(
     masking: MaskConfig = NO_MASKS,
     change: MakeView = as_read,
     option: str = WEIGHTS_OPTION,
-) -> Source:
+) -> BodySource:
     """Describe the model of a local Hugging Face folder; ``key`` is its fingerprint, by default that of its files."""
-    return Source(
+    return BodySource(
         body=Wav2vec2Body(architecture=SpeechModel.of_folder(folder, option=option), masking=masking),
         weights=folder,
         fingerprint=hugging_face_hash(folder)[:16] if key is None else key,

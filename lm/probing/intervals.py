@@ -29,7 +29,7 @@ from wordless.base.arrays import BoolArray, Floats, IndexArray
 Over = Literal["clips", "groups"]  # what else an interval holds for
 
 WEIGHTS_AT_ONCE = 2**22  # limit of (resamples, clips) in memory
-SMALLEST_VARIANCE = 1e-12  # of an accuracy; less is an error of rounding
+_SMALLEST_VARIANCE = 1e-12  # of an accuracy; less is an error of rounding
 BLOCKS = 200  # of clips without groups, at most, that are crossed with seeds: a jackknife over each clip takes long
 
 
@@ -285,7 +285,7 @@ def counted_clips(folds: Sequence[Hits], method: int) -> tuple[float, float]:
     rows = [fold.hits[method] for fold in folds]
     value = float(np.mean([row.mean() for row in rows]))
     variance = float(sum(row.var() / len(row) for row in rows)) / count**2
-    if variance > SMALLEST_VARIANCE:
+    if variance > _SMALLEST_VARIANCE:
         return value, value * (1 - value) / variance
     return value, count**2 / sum(1 / len(row) for row in rows)
 
@@ -302,7 +302,7 @@ def share_interval(value: float, clips: float, *, confidence: float) -> tuple[fl
     return low, high
 
 
-def interval(draws: Floats, confidence: float) -> tuple[float, float]:
+def confidence_interval(draws: Floats, confidence: float) -> tuple[float, float]:
     """Return the percentile interval of resampled values ``(resamples,)``."""
     tail = (1 - confidence) / 2
     low, high = np.quantile(draws, [tail, 1 - tail])
@@ -391,14 +391,14 @@ class Measured:
         else:
             draws = self.draws[:, number]
             known = draws[np.isfinite(draws)]  # R2 of a resample with a single value is not known
-            low, high = interval(known, confidence) if len(known) else (value, value)
+            low, high = confidence_interval(known, confidence) if len(known) else (value, value)
         return Estimate(value=value, low=low, high=high)
 
     def difference(self, one: int, other: int, *, confidence: float) -> Difference:
         """Compute the difference of method (column) ``one`` minus method ``other``, with both intervals."""
         per_fold = self.values[:, one] - self.values[:, other]
         clipwise = self.draws[:, one] - self.draws[:, other]
-        value, (low, high), p = float(per_fold.mean()), interval(clipwise, confidence), two_sided_p(clipwise)
+        value, (low, high), p = float(per_fold.mean()), confidence_interval(clipwise, confidence), two_sided_p(clipwise)
         fold_low, fold_high = t_interval(per_fold, confidence=confidence)
         found = Difference(value=value, low=low, high=high, p=p, fold_low=fold_low, fold_high=fold_high)
         if self.groups is None:

@@ -40,7 +40,7 @@ R = TypeVar("R")
 # scikit-learn's L-BFGS stops where no partial derivative of the mean loss is larger. With many training clips a looser
 # limit is enough: their sampling error is larger than what remains, and fits take less than half as many iterations.
 MANY_CLIPS = 20_000
-TOLERANCE, TOLERANCE_OF_MANY = 1e-4, 1e-3
+_TOLERANCE, TOLERANCE_OF_MANY = 1e-4, 1e-3
 # A fold of cross-validation only ranks regularisation strengths. With 3,384 training clips its accuracies differed by
 # 0.2 points in the mean from those with a tenth of this limit, and fits took a quarter of the time.
 TOLERANCE_OF_FOLDS = 1e-3
@@ -53,8 +53,8 @@ COMPUTES_WITH_TENSORS = all(
 )
 
 # Directions in which training clips vary by less than a millionth of their largest deviation are rounding errors.
-SMALLEST_VARIANCE = 1e-12
-CERTAIN = 40.0  # its sigmoid is 1 in float32
+_SMALLEST_VARIANCE = 1e-12
+_CERTAIN = 40.0  # its sigmoid is 1 in float32
 LEAST_GAIN = (
     0.01  # a point of accuracy, or of R2: a larger clipping must gain more than this, and than a standard error
 )
@@ -113,7 +113,7 @@ def row_space(features: FloatArray) -> FloatArray | None:
         return None
     train = features.astype(np.float64)
     variances, left = np.linalg.eigh(train @ train.T)  # of a Gram matrix: squares of the singular values
-    large = variances > SMALLEST_VARIANCE * variances[-1]
+    large = variances > _SMALLEST_VARIANCE * variances[-1]
     large[-1] = True  # constant features keep one direction, in which all clips are 0
     norms = np.sqrt(np.maximum(variances[large], np.finfo(np.float64).tiny))
     rotation: FloatArray = (train.T @ left[:, large] / norms).astype(np.float32)
@@ -139,7 +139,7 @@ def _ignore_expected_warnings() -> None:
 
 def tolerance_of(clips: int) -> float:
     """Return where a fit may stop in a task with so many training clips, also with a share of their labels."""
-    return TOLERANCE_OF_MANY if clips > MANY_CLIPS else TOLERANCE
+    return TOLERANCE_OF_MANY if clips > MANY_CLIPS else _TOLERANCE
 
 
 class LogisticProbe:
@@ -152,7 +152,7 @@ class LogisticProbe:
         *,
         multi_label: bool,
         max_iterations: int,
-        tolerance: float = TOLERANCE,
+        tolerance: float = _TOLERANCE,
         device_for: Callable[[FloatArray], torch.device | None] = lambda features: None,
     ) -> None:
         """Prepare to fit ``(clips, dim)`` features to ``(clips, classes)`` targets; see `tolerance_of`.
@@ -190,7 +190,7 @@ class LogisticProbe:
     def linear(self) -> tuple[DoubleArray, DoubleArray]:
         """Return weights ``(dim, classes)`` and bias ``(classes,)``, whose softmax or sigmoid are the `scores`."""
         parts = [
-            (np.zeros((1, self._dim)), np.array([CERTAIN]))
+            (np.zeros((1, self._dim)), np.array([_CERTAIN]))
             if each is None
             else (_on_host(each.coef_), _on_host(each.intercept_))
             for each in self._classifiers
@@ -232,8 +232,8 @@ def _on_host(values: Array | torch.Tensor) -> Array:
 
 
 VERSION = 12  # of the results of both classifiers, in the keys of stored probes; raise it when they change
-VALUES_AT_ONCE = 1 << 26  # of a block on a GPU: 0.8 GB in 32 and in 64 bits
-CLIPS_AT_ONCE = 1 << 16  # clips of a block of the normal equations; fewer clips are one block
+_VALUES_AT_ONCE = 1 << 26  # of a block on a GPU: 0.8 GB in 32 and in 64 bits
+_CLIPS_AT_ONCE = 1 << 16  # clips of a block of the normal equations; fewer clips are one block
 
 
 class RidgeProbe:
@@ -258,7 +258,7 @@ class RidgeProbe:
                 self._products = (there @ there.T).cpu().numpy()
             self._answers = wanted
         else:
-            at_once = CLIPS_AT_ONCE if device is None else max(VALUES_AT_ONCE // features.shape[1], 1)
+            at_once = _CLIPS_AT_ONCE if device is None else max(_VALUES_AT_ONCE // features.shape[1], 1)
             self._products, self._answers = normal_equations(centred, wanted, at_once=at_once, device=device)
         self._unit = float(self._products.trace()) / len(features) or 1.0
         self._weights: DoubleArray = np.zeros((0, 0))  # (dim, classes)
@@ -310,7 +310,7 @@ class RidgeProbe:
 
 
 def normal_equations(
-    features: FloatArray, targets: DoubleArray, *, at_once: int = CLIPS_AT_ONCE, device: torch.device | None = None
+    features: FloatArray, targets: DoubleArray, *, at_once: int = _CLIPS_AT_ONCE, device: torch.device | None = None
 ) -> tuple[DoubleArray, DoubleArray]:
     """Compute ``features.T @ features`` and ``features.T @ targets`` in 64 bits, ``at_once`` clips at a time."""
     products: Any = 0.0

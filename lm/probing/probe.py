@@ -61,11 +61,11 @@ from wordless.base.options import REQUIRED, renamed
 from wordless.base.saved_models import PROBE, load_network, model_folder, reading, write_model
 
 Features = Mapping[str, FloatArray]  # of each split, or of each candidate
-Point = dict[str, Any]  # a figure of the test clips under one condition, as plain values
-NOISE = "noise"  # beside the splits: test clips with noise, one ratio after the other
+_Point = dict[str, Any]  # a figure of the test clips under one condition, as plain values
+_NOISE = "noise"  # beside the splits: test clips with noise, one ratio after the other
 DRAWS = 5  # of the clips with labels, per share
 # Figures of a candidate: name in the files of an entry, which older versions wrote too -> attribute of `ProbeResult`.
-FIGURES = {
+_FIGURES = {
     "bound": "clipping",
     "penalty": "c",
     **{each: each for each in ("validation_accuracy", "test_accuracy", "low", "high")},
@@ -104,14 +104,14 @@ def probe_method(
     ridge = replace(config, classifier="ridge", regularisation_strengths=config.layer_regularisation_strengths)
 
     def judge(clipping: float, name: str) -> ProbeResult:
-        result = probe(candidates[name], task, ridge, clipping, of=name)
+        result = _probe(candidates[name], task, ridge, clipping, of=name)
         return replace(result, standard=None, linear=None)  # they take memory
 
     steps = list[tuple[ProbeResult, list[ProbeResult]]]()
     for clipping in config.feature_clipping:
         results = side_by_side(partial(judge, clipping), candidates, threads=threads)
         chosen = max(results, key=lambda each: each.validation_accuracy).of  # the first among equals
-        steps.append((probe(candidates[chosen], task, config, clipping, of=chosen, threads=threads), results))
+        steps.append((_probe(candidates[chosen], task, config, clipping, of=chosen, threads=threads), results))
     winners = [winner for winner, _ in steps]
     return steps[place_of_clipping([each.validation_accuracy for each in winners], _judging_clips(winners[0], task))]
 
@@ -123,7 +123,7 @@ def place_of_clipping(reached: Sequence[float], clips: int) -> int:
     return next(place for place, each in enumerate(reached) if each >= min(low, best - LEAST_GAIN))
 
 
-def probe(
+def _probe(
     features: FloatArray, task: ProbeTask, config: ProbeConfig, clipping: float, *, of: str, threads: int = 1
 ) -> ProbeResult:
     """Choose C for one candidate and clipping (the strongest regularisation among equals), fit train, and measure test.
@@ -206,7 +206,7 @@ def _judging_clips(result: ProbeResult, task: ProbeTask) -> int:
 
 def _all_rows(task: ProbeTask) -> dict[str, IndexArray]:
     """Return the clips of each split, in train with copies, and the test clips with noise if there are any."""
-    noisy = {NOISE: np.concatenate([*task.noisy.values()])} if task.noisy else {}
+    noisy = {_NOISE: np.concatenate([*task.noisy.values()])} if task.noisy else {}
     return {**task.learned(task.rows), **noisy}
 
 
@@ -255,7 +255,7 @@ def _measured(reached: Sequence[Outcome], task: ProbeTask, config: ProbeConfig) 
     )
 
 
-def _point(reached: Sequence[Outcome], task: ProbeTask, config: ProbeConfig, **condition: object) -> Point:
+def _point(reached: Sequence[Outcome], task: ProbeTask, config: ProbeConfig, **condition: object) -> _Point:
     """Return the accuracy over draws of the labels.
 
     ``values`` are those of each group and draw (without groups, of each block of clips, or of all clips and one draw),
@@ -274,7 +274,7 @@ def _point(reached: Sequence[Outcome], task: ProbeTask, config: ProbeConfig, **c
 
 def learning_curve(
     features: FloatArray, task: ProbeTask, config: ProbeConfig, *, clipping: float, threads: int = 1
-) -> list[Point]:
+) -> list[_Point]:
     """Compute a point for each share of labels from ``features (clips, dim)``; ``threads`` draws are fitted at once."""
     if not config.learning_curve:
         return []
@@ -282,7 +282,7 @@ def learning_curve(
     _, inputs = standardise(features, task.learned(task.rows), power=config.power, clipping=clipping)
     c = _curve_c(inputs["train"], task, config, threads=threads)
     fit = partial(_fit_labelled, inputs["train"], inputs["test"], task, c)
-    wanted, points = task.targets[task.rows["test"]], list[Point]()
+    wanted, points = task.targets[task.rows["test"]], list[_Point]()
     for share in config.learning_curve:
         kept = [np.sort(labelled_clips(labels, share, seed=config.seed, draw=draw)) for draw in range(DRAWS)]
         clips = round(float(np.mean([len(rows) for rows in kept])))
@@ -296,19 +296,19 @@ def learning_curve(
     return points
 
 
-def last_point(winner: ProbeResult, task: ProbeTask, config: ProbeConfig) -> list[Point]:
+def last_point(winner: ProbeResult, task: ProbeTask, config: ProbeConfig) -> list[_Point]:
     """Return the only point of a method that was trained with all labels: its ``winner``, if the curve has a whole."""
     reached, clips = outcome(winner.scores["test"], task.targets[task.rows["test"]], task), len(task.rows["train"])
     wholes = [share for share in config.learning_curve if share == 1]
     return [_point([reached], task, config, share=share, clips=clips) for share in wholes]
 
 
-def noise_points(winner: ProbeResult, task: ProbeTask, config: ProbeConfig) -> list[Point]:
+def noise_points(winner: ProbeResult, task: ProbeTask, config: ProbeConfig) -> list[_Point]:
     """Test the ``winner`` with each noise: its ``kind``, and ``snr`` in dB. Its fit had other noise, or none.
 
     ``kept`` is the share of its right answers without noise that are right with it; None: it has none.
     """
-    right, points = answers(winner.scores["test"], task) & task.targets[task.rows["test"]], list[Point]()
+    right, points = answers(winner.scores["test"], task) & task.targets[task.rows["test"]], list[_Point]()
     for noise, scores in _under_noise(winner, task).items():
         point = _point([outcome(scores, task.targets[task.noisy[noise]], task)], task, config, **noise._asdict())
         kept = float((answers(scores, task) & right).sum() / right.sum()) if right.any() else None
@@ -319,7 +319,7 @@ def noise_points(winner: ProbeResult, task: ProbeTask, config: ProbeConfig) -> l
 def _under_noise(result: ProbeResult, task: ProbeTask) -> dict[Noise, FloatArray]:
     """Return the scores of the test clips with each noise, in the order of the test clips without it."""
     ends = np.cumsum([len(rows) for rows in task.noisy.values()])
-    return dict(zip(task.noisy, np.split(result.scores[NOISE], ends[:-1]) if task.noisy else [], strict=True))
+    return dict(zip(task.noisy, np.split(result.scores[_NOISE], ends[:-1]) if task.noisy else [], strict=True))
 
 
 def _candidate_record(candidate: ProbeResult, task: ProbeTask) -> dict[str, object]:
@@ -331,7 +331,7 @@ def _candidate_record(candidate: ProbeResult, task: ProbeTask) -> dict[str, obje
         }
         for noise, scores in _under_noise(candidate, task).items()
     ]
-    record = {"of": candidate.of, **{name: getattr(candidate, of) for name, of in FIGURES.items()}}
+    record = {"of": candidate.of, **{name: getattr(candidate, of) for name, of in _FIGURES.items()}}
     return record | ({"noise": noise} if noise else {})
 
 
@@ -390,7 +390,7 @@ def method_record(
     config: ProbeConfig,
     *,
     candidates: Sequence[ProbeResult] = (),
-    curve: Sequence[Point] = (),
+    curve: Sequence[_Point] = (),
 ) -> dict[str, object]:
     """Return the probes of the method ``of`` as plain values: the winner, all candidates, learning curve, and noise."""
     from sklearn.metrics import f1_score
@@ -408,7 +408,7 @@ def method_record(
     return {
         "of": of,
         "chosen": winner.of,
-        **{name: getattr(winner, own) for name, own in FIGURES.items()},
+        **{name: getattr(winner, own) for name, own in _FIGURES.items()},
         # over the classes that occur on test
         "macro_f1": float(f1_score(targets, predicted, labels=present, average="macro", zero_division=0)),
         "mean_average_precision": float(measure(Rankings(truth=targets, scores=tested[None, None]))[0, 0]),
@@ -429,7 +429,7 @@ def _rounded(scores: FloatArray) -> object:
     return np.round(scores.astype(np.float64), 6).tolist()
 
 
-Answer = Literal["one", "several", "value"]  # one class, several classes, or values that are no probabilities
+_Answer = Literal["one", "several", "value"]  # one class, several classes, or values that are no probabilities
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -460,7 +460,7 @@ class ProbeDescription:
     dim: int  # of a vector
     power: float  # of the features' magnitudes
     clipping: float = renamed(REQUIRED, "bound")  # of the standardised features, in deviations
-    answer: Answer
+    answer: _Answer
     test_accuracy: float  # for several labels, mean average precision
     chance: float  # test accuracy of the class that is most frequent in train; 0 for several labels
     trim_db: float | None = None  # corpus.inspection.trim_db of its clips; None: their ends were not trimmed
@@ -499,7 +499,7 @@ class FittedProbe:
 
     @classmethod
     def of(cls, result: ProbeResult, task: ProbeTask, config: ProbeConfig) -> "FittedProbe":
-        """Keep the fit of a result of `probe`."""
+        """Keep the fit of a result of `_probe`."""
         assert result.linear is not None, "a method with its own scores is no probe"
         assert result.standard is not None, "a method with its own scores is no probe"
         weights, bias = result.linear

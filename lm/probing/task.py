@@ -36,7 +36,7 @@ def require_equal_counts(counts: Mapping[str, int]) -> None:
         )
 
 
-SPLITS = ("train", "validation", "test")
+_SPLITS = ("train", "validation", "test")
 LARGE_FIT = 1 << 22  # values of the training features from which a GPU fits them: 4,096 clips of 1,024 dimensions
 
 
@@ -92,7 +92,7 @@ class ProbeTask:
             raise InputError(f"{problem}; name them in the corpus pattern or by folders, or leave the probe out")
         numbers, kinds = _numbered(noise or [None] * len(names))
         plain = numbers < 0
-        rows = {split: np.flatnonzero(known & plain & (np.array(splits) == split)) for split in SPLITS}
+        rows = {split: np.flatnonzero(known & plain & (np.array(splits) == split)) for split in _SPLITS}
         if not all(map(len, rows.values())):
             found = ", ".join(f"{len(row)} {split}" for split, row in rows.items())
             found = "; ".join([f"there are {found} clips with a label that can be learned", *notices])
@@ -176,7 +176,7 @@ def _not_learned(
     names: Sequence[Sequence[str]], splits: Sequence[str], learned: Collection[str], noisy: Sequence[bool]
 ) -> Iterator[str]:
     """Give a notice of the clips of each split that have a class which no training clip has."""
-    for split in SPLITS[1:]:
+    for split in _SPLITS[1:]:
         of_split = [own for own, each, noise in zip(names, splits, noisy, strict=True) if each == split and not noise]
         others = [[name for name in own if name not in learned] for own in of_split]
         if lost := sorted({name for own in others for name in own}):
@@ -202,7 +202,7 @@ def require_labels(labels: Sequence[str | None]) -> None:
 Rows = Mapping[str, IndexArray]
 Names = Sequence[str | None]
 FOLDS = 5  # of whole groups, where there are that many
-MOST_PARTS = 50  # given folds; each costs a fit for every regularisation strength
+_MOST_PARTS = 50  # given folds; each costs a fit for every regularisation strength
 
 
 def with_parts(task: ProbeTask, config: ProbeConfig, *, groups: Names, folds: Names) -> ProbeTask:
@@ -284,7 +284,7 @@ def _require_parts(named: Names, by: str) -> None:
             f"out each once; name {{{by}}} in corpus.pattern, add the column {by} to corpus.table, or use "
             "probe.choose_by=auto"
         )
-    known, most = sorted({str(name) for name in named}), MOST_PARTS if by == "fold" else len(named)
+    known, most = sorted({str(name) for name in named}), _MOST_PARTS if by == "fold" else len(named)
     if not 2 <= len(known) <= most:
         most_parts = f" to {most}" if by == "fold" else " or more"
         raise InputError(

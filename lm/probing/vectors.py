@@ -183,9 +183,9 @@ def average(vectors: Iterable[Mapping[str, FloatArray]]) -> dict[str, FloatArray
     return {key: np.asarray(mean, np.float32) for key, mean in means.items()}
 
 
-SUFFIXES = (".npz", ".safetensors", ".parquet")
-PATHS, PATH = "paths", "path"
-KEY = re.compile(r"[A-Za-z0-9][\w.-]*(:[A-Za-z0-9][\w.-]*)?", re.ASCII)
+VECTOR_SUFFIXES = (".npz", ".safetensors", ".parquet")
+PATHS, _PATH = "paths", "path"
+_KEY = re.compile(r"[A-Za-z0-9][\w.-]*(:[A-Za-z0-9][\w.-]*)?", re.ASCII)
 MOST_NAMED = 3  # clips in a message
 
 
@@ -217,8 +217,8 @@ class FeaturesFile:
 
 def read_features(file: Path) -> FeaturesFile:
     """Read a file of features whole, and refuse a file that is not as the module describes."""
-    if file.suffix.lower() not in SUFFIXES or not file.is_file():
-        raise InputError(f"{file} is no file of features; give one that ends in {', '.join(SUFFIXES)}")
+    if file.suffix.lower() not in VECTOR_SUFFIXES or not file.is_file():
+        raise InputError(f"{file} is no file of features; give one that ends in {', '.join(VECTOR_SUFFIXES)}")
     try:
         paths, arrays = _content(file)
     except Exception as error:  # damaged files raise exceptions of NumPy, zipfile, zlib, tokenize, PyArrow and others
@@ -254,7 +254,7 @@ def _content(file: Path) -> tuple[object, dict[str, Array]]:
         case _:
             table = pq.read_table(file)
             columns = {name: table.column(name) for name in table.column_names}
-            named = columns.pop(PATH, None)
+            named = columns.pop(_PATH, None)
             lists = {name: [*column.to_numpy()] for name, column in columns.items()}  # an array for each row
             stacked = {name: np.stack(rows) if rows else np.zeros((0, 0)) for name, rows in lists.items()}
             return None if named is None else named.to_pylist(), stacked
@@ -274,11 +274,11 @@ def write_vectors(file: Path, paths: Sequence[str], arrays: Mapping[str, FloatAr
                     key: pa.FixedSizeListArray.from_arrays(pa.array(array.ravel()), array.shape[1])
                     for key, array in arrays.items()
                 }
-                pq.write_table(pa.table({PATH: list(paths), **lists}), beside)
+                pq.write_table(pa.table({_PATH: list(paths), **lists}), beside)
 
 
 def _floats(file: Path, key: str, array: Array, paths: Sequence[str]) -> FloatArray:
-    if not KEY.fullmatch(key):
+    if not _KEY.fullmatch(key):
         problem = f"{file} has an array {key!r}"
         raise InputError(f"{problem}; name each layer or layer:pooling, of letters, digits, '_', '.' and '-'")
     if array.dtype not in (np.float16, np.float32, np.float64):

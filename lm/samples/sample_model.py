@@ -46,7 +46,7 @@ from lm.samples.sample_network_options import (
 )
 from vocoder.crops import NOT_COUNTED, SampleClips, share_of
 from vocoder.engines import choose_engine
-from vocoder.generation import GenerationInput, Progress, generate
+from vocoder.generation import GenerationInput, SampleProgress, generate
 from vocoder.vocoder_options import LEVELS, EngineChoice, Sampling
 from vocoder.wavenet import WaveNet, companded_scale, draw_levels, mu_law_decode, mu_law_encode, silence
 from wordless.audio.waveform import Waveform
@@ -238,7 +238,7 @@ def continue_levels(
     *,
     sampling: Sampling,
     seeds: Sequence[int] | None = None,
-    progress: Progress | None = None,
+    progress: SampleProgress | None = None,
 ) -> Tensor:
     """Generate levels ``(clips, samples)`` after ``known (clips, time)``; by default seeds count from `sampling`'s."""
     seeds = range(sampling.seed, sampling.seed + len(known)) if seeds is None else seeds
@@ -386,7 +386,7 @@ class SampleLanguageModel:
         seconds: float,
         sampling: Sampling,
         seeds: Sequence[int] | None = None,
-        progress: Progress | None = None,
+        progress: SampleProgress | None = None,
     ) -> list[Waveform]:
         """Generate the sound that follows each prompt, without the prompts; None: a sound from its beginning.
 
@@ -472,7 +472,7 @@ def loss(model: nn.Module, batch: SampleBatch) -> tuple[Tensor, int]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Score:
+class _Score:
     """How well a model predicts samples."""
 
     accuracy: float  # share of samples whose most probable level is right
@@ -481,7 +481,7 @@ class Score:
 
 
 @torch.inference_mode()
-def score(model: nn.Module, batches: Iterator[SampleBatch], device: torch.device) -> Score:
+def score(model: nn.Module, batches: Iterator[SampleBatch], device: torch.device) -> _Score:
     """Measure a model in evaluation mode on batches, in full precision."""
     right, nats, count = 0, 0.0, 0
     for batch in (each.to(device) for each in batches):
@@ -491,7 +491,7 @@ def score(model: nn.Module, batches: Iterator[SampleBatch], device: torch.device
         right += int((logits.argmax(1) == targets).sum())
         nats += float(cross_entropy(logits, targets, reduction="sum"))
         count += len(targets)
-    return Score(accuracy=right / count, bits_per_sample=nats / count / float(np.log(2)), samples=count)
+    return _Score(accuracy=right / count, bits_per_sample=nats / count / float(np.log(2)), samples=count)
 
 
 Counts = npt.NDArray[np.int64]  # (levels before, levels after)

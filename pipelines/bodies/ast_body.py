@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lm.bodies import spectrogram_transformer as of
-from lm.bodies.body import WEIGHTS_OPTION, Source
+from lm.bodies.body import WEIGHTS_OPTION, BodySource
 from lm.bodies.clips import AugmentationConfig, ClipBatchConfig, WaveformBatchConfig
 from lm.bodies.spectrogram_transformer import AstBody, AstConfig, ast_source, require_weights
 from lm.finetuning import HeadConfig
@@ -51,7 +51,7 @@ class AstOptions(BodyOptions):
     def needs(self) -> tuple[RunPart, ...]:
         return ()
 
-    def open(self, run: Mapping[str, Path]) -> Source:
+    def open(self, run: Mapping[str, Path]) -> BodySource:
         """Describe AST with the weights of a local Hugging Face folder of an AST, DeiT or ViT, or with random ones."""
 
         folder = None if self.weights == RANDOM else Path(self.weights).expanduser()
@@ -95,13 +95,13 @@ class AstSettings(ClipTraining, NetworkSettings):
         config, sizes, seed = self.model, other_options(self.model, "weights"), self.fit.seed
         folder = None if config.weights is None else Path(config.weights)
 
-        def source(data: AugmentedInputs, longest: int) -> Source:
+        def source(data: AugmentedInputs, longest: int) -> BodySource:
             positions = min(max(longest - of.PATCH, 0) // of.STRIDE + 1, config.patches)
             known = folder is not None and of.is_audio_model(folder)
             statistics = None if known else measured_statistics(data.entry)
             about = {"clip_vector": True, "positions": positions, "statistics": statistics}
-            body = of.AstBody.of(config, option=of.OPTION, **about)
-            return replace(of.ast_source(body, folder, self.augmentation), option=of.OPTION)
+            body = of.AstBody.of(config, option=of.AST_OPTION, **about)
+            return replace(of.ast_source(body, folder, self.augmentation), option=of.AST_OPTION)
 
         longest = max((of.patches_along(View(clip)) for clip in reading.manifest.clips), default=1)
         body = of.AstBody(ast=replace(config, weights=None), clip_vector=True, positions=min(longest, config.patches))

@@ -12,7 +12,7 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from lm.bodies.audio_transformer import AudioTransformerBody, AudioTransformerConfig, Variant
-from lm.bodies.body import Body, Source
+from lm.bodies.body import Body, BodySource
 from lm.bodies.clips import WaveformAugmentationConfig, augment_waveforms
 from lm.finetuned import FineTunedModel
 from lm.finetuning import HeadConfig
@@ -35,12 +35,12 @@ from wordless.base.options import option
 from wordless.base.saved_models import WEIGHTS
 from wordless.training import FitConfig, LargeFitConfig
 
-NAME, TITLE = "audio_transformer", "Audio Transformer"
-LEARNED = Method(name=NAME, kind="supervised", title=TITLE, untrained=f"random_{NAME}", training=NAME,
+_NAME, _TITLE = "audio_transformer", "Audio Transformer"
+_LEARNED = Method(name=_NAME, kind="supervised", title=_TITLE, untrained=f"random_{_NAME}", training=_NAME,
                  learns_labels=True, sound="samples", line=Line(marker="<"), places=CURVES)  # fmt: skip
 # They differ in what happens between layers and have the same parameters, so a comparison can name several.
-VARIANTS: dict[str, Variant] = {f"{NAME}_{variant}": variant for variant in get_args(Variant)}
-LINES = {
+_VARIANTS: dict[str, Variant] = {f"{_NAME}_{variant}": variant for variant in get_args(Variant)}
+_LINES = {
     "wavelet": Line(marker="<", filled=False, dashes="-"),
     "pooling": Line(marker=">", filled=False, dashes="--"),
     "plain": Line(marker="h", filled=False, dashes=":"),
@@ -51,15 +51,15 @@ LINES = {
 class AudioTransformerOptions(WaveformBodyOptions):
     """The Audio Transformer, which reads patches of samples."""
 
-    name = NAME
+    name = _NAME
 
     model: AudioTransformerConfig = option(AudioTransformerConfig(), SIZES)
     fit: LargeFitConfig = LargeFitConfig(steps=600, final_lr_ratio=0.02, weight_decay=0.05, validate_every=50)
 
-    def open(self, run: Mapping[str, Path]) -> Source:
+    def open(self, run: Mapping[str, Path]) -> BodySource:
         """Describe the model of a run, of the folder of a model that was trained on labels, or of the options."""
 
-        folder = None if self.weights == RANDOM else run.get(NAME, Path(self.weights).expanduser())
+        folder = None if self.weights == RANDOM else run.get(_NAME, Path(self.weights).expanduser())
         body: Body = AudioTransformerBody(audio_transformer=self.model, sample_rate=self.sample_rate)
         if folder is not None:
             body = FineTunedModel.from_pretrained(folder).body
@@ -67,7 +67,7 @@ class AudioTransformerOptions(WaveformBodyOptions):
                 raise InputError(
                     f"body.weights={folder} holds a {body.title}; name the folder audio_transformer of a run"
                 )
-        return Source(
+        return BodySource(
             body=body,
             weights=folder,
             fingerprint="" if folder is None else file_hash(folder / WEIGHTS)[:16],
@@ -80,14 +80,14 @@ class AudioTransformerOptions(WaveformBodyOptions):
 class AudioTransformerSettings(WaveformTraining, HeadTraining, NetworkSettings):
     inputs = "waveforms"
     methods = (
-        LEARNED,
+        _LEARNED,
         *(
-            replace(LEARNED, name=f"{NAME}_{variant}", title=f"{TITLE}, {variant}", line=line)
-            for variant, line in LINES.items()
+            replace(_LEARNED, name=f"{_NAME}_{variant}", title=f"{_TITLE}, {variant}", line=line)
+            for variant, line in _LINES.items()
         ),
-        untrained(NAME, TITLE, marker="8", sound="samples"),
+        untrained(_NAME, _TITLE, marker="8", sound="samples"),
     )
-    parts = (NAME,)
+    parts = (_NAME,)
 
     model: AudioTransformerConfig = option(AudioTransformerConfig(), "the network")
     head: HeadConfig = HeadConfig(pooling="mean", dropout=0.1)
@@ -104,15 +104,15 @@ class AudioTransformerSettings(WaveformTraining, HeadTraining, NetworkSettings):
         """Describe the Audio Transformer of waveforms (Verma and Berger, 2021): see `lm.bodies.audio_transformer`."""
 
         rate, seed = reading.audio.sample_rate, self.fit.seed
-        model = replace(self.model, variant=VARIANTS.get(method.name, self.model.variant))
+        model = replace(self.model, variant=_VARIANTS.get(method.name, self.model.variant))
         body = AudioTransformerBody(audio_transformer=model, sample_rate=rate)
         change = partial(augment_waveforms, config=self.augmentation)
         return Network(
-            name=NAME,
+            name=_NAME,
             reader=layer_reader(reading, body, seed=seed),
             decides={"model": model, "sample_rate": rate, "weights": f"random {seed}"},
             learns=[model, self.augmentation, rate],
-            source=lambda data, longest: Source(body=body, weights=None, fingerprint="", change=change),
+            source=lambda data, longest: BodySource(body=body, weights=None, fingerprint="", change=change),
             training=LabelTraining(
                 option="audio_transformer.fit",
                 batches=self.batches.at_rate(rate),
@@ -127,9 +127,9 @@ class AudioTransformerSettings(WaveformTraining, HeadTraining, NetworkSettings):
 # of the first layer's weights: a patch is multiplied with it. Verma and Berger (arXiv:2105.00335) sort the filters by
 # centre frequency. A Fourier basis then lies on a straight line, and mel bands on a curve that is steep at its end. The
 # centre frequencies of noise, and so those of an untrained front end, lie on the straight line as well.
-COLUMNS, ROWS = 128, 80  # of the image at most: more would make results.json large
+_COLUMNS, _ROWS = 128, 80  # of the image at most: more would make results.json large
 DEEPEST = -25.0  # dB: the darkest colour
-SHOWN = 9  # windowed sines, and as many bursts, in the gallery
+_SHOWN = 9  # windowed sines, and as many bursts, in the gallery
 
 
 def sorted_filters(filters: Floats) -> tuple[DoubleArray, DoubleArray]:
@@ -193,9 +193,9 @@ def _spectra(
     mel: DoubleArray = 700 * (10 ** (np.linspace(0, mels, count) / 2595) - 1)
     lines = {"centre frequencies": centres, "mel scale": mel, "Fourier basis": straight}
     from_mel, from_straight = (float(np.sqrt(np.mean((centres - curve) ** 2))) / 1000 for curve in (mel, straight))
-    shared = f"Each column is the mean of about {count / COLUMNS:.0f} neighbours. " if count > COLUMNS else ""
+    shared = f"Each column is the mean of about {count / _COLUMNS:.0f} neighbours. " if count > _COLUMNS else ""
     columns = _means(decibels_of(energies))
-    known, wanted = np.linspace(0, 1, columns.shape[1]), (np.arange(ROWS) + 0.5) / ROWS
+    known, wanted = np.linspace(0, 1, columns.shape[1]), (np.arange(_ROWS) + 0.5) / _ROWS
     image = np.stack([np.interp(wanted, known, column) for column in columns]).clip(DEEPEST)
     return {
         "title": f"Front end of the {title}",
@@ -225,16 +225,16 @@ def _gallery(
     filters: DoubleArray, energies: DoubleArray, centres: DoubleArray, sample_rate: int, title: str
 ) -> PictureRecord:
     milliseconds, bands, (shares, starts) = 1000 / sample_rate, band_shares(energies), passages(filters)
-    parts = np.array_split(np.arange(len(filters)), min(SHOWN, len(filters)))
+    parts = np.array_split(np.arange(len(filters)), min(_SHOWN, len(filters)))
     sines = [int(part[bands[part].argmax()]) for part in parts]
-    bursts = np.argsort(-shares, kind="stable")[:SHOWN].tolist()
+    bursts = np.argsort(-shares, kind="stable")[:_SHOWN].tolist()
     named = [(place, f"{centres[place]:,.0f} Hz") for place in sines]
     named += [(place, f"burst at {starts[place] * milliseconds:.0f} ms") for place in bursts]
     drawn = filters / np.maximum(abs(filters).max(1, keepdims=True), 1e-30)
     return {
         "title": f"Filters of the {title}",
         "caption": (
-            f"Filters of {filters.shape[1] * milliseconds:g} ms. The first {SHOWN} are those that are most like a "
+            f"Filters of {filters.shape[1] * milliseconds:g} ms. The first {_SHOWN} are those that are most like a "
             "windowed sine, each in a different range of centre frequencies. The others have their energy in the "
             "shortest passage, as the detector of an onset has."
         ),
@@ -245,4 +245,4 @@ def _gallery(
 
 
 def _means(values: DoubleArray) -> DoubleArray:
-    return np.stack([part.mean(0) for part in np.array_split(values, min(COLUMNS, len(values)))])
+    return np.stack([part.mean(0) for part in np.array_split(values, min(_COLUMNS, len(values)))])

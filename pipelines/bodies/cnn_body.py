@@ -8,7 +8,7 @@ from lm.bodies.clips import AugmentationConfig, ClipBatchConfig
 from lm.bodies.convolutional import ContrastConfig, ConvBody, ConvEncoderConfig
 from pipelines.bodies.network_options import (
     LABELLED,
-    PLAIN,
+    PLAIN_INPUTS,
     HeadTraining,
     LogMelTraining,
     NetworkSettings,
@@ -26,7 +26,9 @@ CONTRAST = ContrastConfig(temperature=0.3)
 
 @dataclass(frozen=True, kw_only=True)
 class SimclrSettings(LogMelTraining):
-    augmentation: AugmentationConfig = option(PLAIN, "random changes of the clips, which SimCLR learns to leave out")
+    augmentation: AugmentationConfig = option(
+        PLAIN_INPUTS, "random changes of the clips, which SimCLR learns to leave out"
+    )
     contrast: ContrastConfig = CONTRAST  # the contrastive loss
     fit: FitConfig = FitConfig(steps=250, lr=2e-3, warmup_steps=30, final_lr_ratio=0.02, validate_every=50)
 

@@ -20,7 +20,7 @@ from lm.bodies import wav2vec2 as speech
 from lm.bodies.clips import ClipViews, StoredClips, augment
 from lm.bodies.sound_gpt import (
     READOUT,
-    TOKENIZER,
+    SOUND_TOKENIZER,
     CodedClips,
     CodePrediction,
     CodeStem,
@@ -53,13 +53,13 @@ from pipelines.bodies.networks import (
     stored_std,
 )
 from pipelines.bodies.sound_gpt_body import SoundGPTSettings
-from pipelines.bodies.wav2vec2_body import OPTION, Wav2vec2Settings
+from pipelines.bodies.wav2vec2_body import WAV2VEC2_OPTION, Wav2vec2Settings
 from pipelines.chain.study import Study, unlabelled_prefix
 from pipelines.methods.method import Method
 from pipelines.stages.features import ClipReading
 from pipelines.stages.listening import Evaluator
 from pipelines.stages.stored_arrays import TRAINED_ON, waveforms
-from pipelines.store.stage import Run, stage
+from pipelines.store.stage import StageRun, stage
 from pipelines.store.store import Entry, other_options
 from pipelines.store.stored_features import stacked_rows, write_features
 from tokenizer.tokenizer import Tokenizer
@@ -173,7 +173,7 @@ def _layers_of(reader: LayerReader, view: View) -> dict[str, FloatArray]:
     together=True,
 )
 def simclr(
-    run: Run, spectrograms: AugmentedInputs, unlabelled: Sequence[AugmentedInputs], settings: BaselineSettings
+    run: StageRun, spectrograms: AugmentedInputs, unlabelled: Sequence[AugmentedInputs], settings: BaselineSettings
 ) -> None:
     """Train SimCLR on the training clips and on each source of clips without labels."""
     own, train, held_out = settings.simclr, *(spectrograms.of(split) for split in TRAINED_ON)
@@ -209,7 +209,7 @@ def simclr_layers(study: Study, method: Method) -> Entry:
     keys={"settings": lambda settings: [settings.model, settings.pretraining]},
     together=True,
 )
-def wav2vec2(run: Run, data: Sequence[Entry], settings: Wav2vec2Settings, *, sample_rate: int) -> None:
+def wav2vec2(run: StageRun, data: Sequence[Entry], settings: Wav2vec2Settings, *, sample_rate: int) -> None:
     """Pre-train wav2vec 2.0 on waveforms of the corpus and of other sources, of clips in which a span can be hidden."""
     own, sizes = settings.pretraining, settings.model
     waves, *extra = data
@@ -235,13 +235,13 @@ def wav2vec2(run: Run, data: Sequence[Entry], settings: Wav2vec2Settings, *, sam
     title="wav2vec 2.0 with random weights",
     keys={"settings": lambda settings: [settings.model, settings.pretraining.fit.seed]},
 )
-def random_wav2vec2(run: Run, settings: Wav2vec2Settings, *, sample_rate: int) -> None:
+def random_wav2vec2(run: StageRun, settings: Wav2vec2Settings, *, sample_rate: int) -> None:
     """Write the model before its pre-training: the same random weights."""
     model = speech.create_masked_prediction(settings.model, diversity_weight=0.0, seed=settings.pretraining.fit.seed)
     speech.save_pretrained(model, run.folder, sample_rate=sample_rate)
 
 
-def _maskable(run: Run, clips: StoredClips, settings: Wav2vec2Settings) -> StoredClips:
+def _maskable(run: StageRun, clips: StoredClips, settings: Wav2vec2Settings) -> StoredClips:
     """Select the clips that pre-training can use, and say how many it cannot."""
     targets, convolutions = settings.pretraining.targets, settings.model.convolutions
     least = convolutions.samples(targets.masking.length + 1)  # a span, and a frame beside it
@@ -260,18 +260,20 @@ def speech_features(study: Study, method: Method) -> Entry:
     own, session, rate = study.settings.wav2vec2, study.session, study.audio.sample_rate
     if method.kind == "untrained":
         made = study.add(random_wav2vec2(session, own, sample_rate=rate))
-        source = speech.speech_source(made.folder, key=made.key, option=OPTION)
+        source = speech.speech_source(made.folder, key=made.key, option=WAV2VEC2_OPTION)
     elif own.weights is not None:
         found = own.described
-        session.terminal.say(f"wav2vec2  {OPTION}: {found.name}, {found.layers} layers of {found.width} dimensions")
-        source = speech.speech_source(own.folder, option=OPTION)
+        session.terminal.say(
+            f"wav2vec2  {WAV2VEC2_OPTION}: {found.name}, {found.layers} layers of {found.width} dimensions"
+        )
+        source = speech.speech_source(own.folder, option=WAV2VEC2_OPTION)
     else:
         sounds, *extra = (waveforms(session, each, rate) for each in (study.manifest, *study.unlabelled))
         made = wav2vec2(session.named(own.methods[0].title), [sounds, *extra], own, sample_rate=rate)
         study.add(sounds)
         study.add(made)
         study.add_unlabelled((each,) for each in extra)
-        source = speech.speech_source(made.folder, key=made.key, option=OPTION)
+        source = speech.speech_source(made.folder, key=made.key, option=WAV2VEC2_OPTION)
     network = own.network(study, source)
     if not method.learns_labels:
         return network.features(study, method.name)
@@ -289,7 +291,7 @@ class ReadCodes:
 
 
 # under another name a GPT is not trained: its weights stay as they began
-SOUND, WINDOW, READ = "gpt_sound", "gpt_window", "gpt_read"
+_SOUND, _WINDOW, READ = "gpt_sound", "gpt_window", "gpt_read"
 
 
 @stage(
@@ -300,7 +302,7 @@ SOUND, WINDOW, READ = "gpt_sound", "gpt_window", "gpt_read"
     together=True,
 )
 def sound_gpt(
-    run: Run,
+    run: StageRun,
     name: str,
     corpus: AugmentedInputs,
     unlabelled: Sequence[AugmentedInputs],
@@ -327,7 +329,7 @@ def sound_gpt(
     if tokenizer is not None and coder is not None:
         codes = CodeStem(coder, mean, std, readout=tokenizer.readout)
     model = create_sound_gpt(settings.model, shape, seed=settings.fit.seed, codes=codes)
-    if name in (SOUND, WINDOW, READ):
+    if name in (_SOUND, _WINDOW, READ):
         for source in unlabelled:
             train = train.followed_by(source.of("train"))
         if codes is not None and name == READ:
@@ -345,9 +347,9 @@ def sound_gpt(
     if run.gang.rank == 0:
         save_file({"mean": mean, "std": std}, run.folder / SAMPLE)
         read = {} if tokenizer is None else {READOUT: tokenizer.readout}
-        write_model(run.folder, model, {SOUND: asdict(model.config), "shape": asdict(model.shape), **read})
+        write_model(run.folder, model, {_SOUND: asdict(model.config), "shape": asdict(model.shape), **read})
         if coder is not None:
-            coder.save_pretrained(run.folder / TOKENIZER)
+            coder.save_pretrained(run.folder / SOUND_TOKENIZER)
 
 
 def sound_states(study: Study, method: Method) -> Entry:
@@ -393,7 +395,7 @@ def sound_gpt_vectors(
 
 @stage("{method}_features", version=1, title="{method} of {reading.title}")
 def window_bags(
-    run: Run,
+    run: StageRun,
     reading: ClipReading,
     method: str,
     corpus: Entry,

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final, Literal, cast
 
 import numpy as np
 
-from lm.bodies.body import Source
+from lm.bodies.body import BodySource
 from lm.bodies.clips import AugmentationConfig, ClipBatchConfig, WaveformAugmentationConfig, WaveformBatchConfig
 from lm.finetuning import FrozenLayers, HeadConfig
 from pipelines.bodies.networks import Network
@@ -25,7 +25,7 @@ from wordless.base.options import Options, option
 from wordless.training import LargeFitConfig
 
 BUILT_IN_SECONDS = 1.81  # of a clip of the built-in corpus, on average
-PLAIN = AugmentationConfig()  # random changes of the clips
+PLAIN_INPUTS = AugmentationConfig()  # random changes of the clips
 # of networks that learn labels
 LABELLED = AugmentationConfig(crop=0.9, mix=0.2, time_mask=0.1, mel_mask=0.15)
 
@@ -47,7 +47,7 @@ class NetworkSettings(BodySettings, ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class ClipTraining(TrainingSettings):
-    augmentation: AugmentationConfig = PLAIN
+    augmentation: AugmentationConfig = PLAIN_INPUTS
     batches: ClipBatchConfig = option(ClipBatchConfig(), "the batch of one training step")
 
     def sound_per_step(self, usual: TrainingSettings, seconds: DoubleArray, frame_seconds: float) -> float:
@@ -138,7 +138,7 @@ class BodyOptions(Options, ABC):
         return (cast(RunPart, self.name),) if self.weights == RUN else ()
 
     @abstractmethod
-    def open(self, run: Mapping[str, Path]) -> Source:
+    def open(self, run: Mapping[str, Path]) -> BodySource:
         """Describe the body with the parts of a run that it `needs`; a folder of weights lies on this machine."""
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lm.bodies.body import Body, Source
+from lm.bodies.body import Body, BodySource
 from lm.bodies.clips import (
     CPU,
     AugmentationConfig,
@@ -30,9 +30,9 @@ from lm.bodies.spectrogram_transformer import (
     AUDIOSET_STATISTICS,
     N_MELS,
     SAMPLE_RATE,
-    Statistics,
-    frames_of,
+    SpectrogramStatistics,
     patches_along,
+    spectrogram_frames_of,
     stored_filter_banks,
 )
 from lm.finetuned import FineTunedModel, create_network, freeze, task_loss
@@ -42,7 +42,7 @@ from lm.layer_reader import LayerReader, head_scores
 from lm.lm_options import Pooling
 from pipelines.stages.features import ClipReading
 from pipelines.stages.stored_arrays import TRAINED_ON, VALUES, read_clips, rows_of, write_clips
-from pipelines.store.stage import Run, stage
+from pipelines.store.stage import StageRun, stage
 from pipelines.store.store import Entry, write_json
 from pipelines.store.stored_features import write_features
 from tokenizer.tokenizer_options import SoundChanges
@@ -56,7 +56,7 @@ from wordless.base.coverage import TrainingSound
 from wordless.base.files import list_hash
 from wordless.training import FitConfig
 
-STD, STATISTICS = "std.npy", "statistics.json"  # beside the values
+STD, _STATISTICS = "std.npy", "statistics.json"  # beside the values
 
 
 def frame_seconds(entry: Entry) -> float:
@@ -94,21 +94,21 @@ class AugmentedInputs:
 
 
 @stage("spectrograms", version=2, title="spectrograms of {clips} clips", splits=TRAINED_ON)
-def spectrograms(run: Run, clips: Clips, audio: SpectrogramConfig, sample: Entry) -> None:
+def spectrograms(run: StageRun, clips: Clips, audio: SpectrogramConfig, sample: Entry) -> None:
     """Write normalised log-mel, 16 bits, for SimCLR, gpt_sound and the supervised encoder."""
     _write_spectrograms(run, clips, audio, sample, View)
 
 
 @stage("changed_spectrograms", version=1, title="spectrograms of {clips} clips of changed sound", splits=("train",))
 def changed_spectrograms(
-    run: Run, clips: Clips, audio: SpectrogramConfig, sample: Entry, views: SoundChanges, number: int
+    run: StageRun, clips: Clips, audio: SpectrogramConfig, sample: Entry, views: SoundChanges, number: int
 ) -> None:
     """Write the same of a copy of each clip with changed sound; ``number`` is that of the copy, and its seed."""
     _write_spectrograms(run, clips, audio, sample, partial(views.input_of, seed=number))
 
 
 def _write_spectrograms(
-    run: Run, clips: Clips, audio: SpectrogramConfig, sample: Entry, view_of: Callable[[Clip], View]
+    run: StageRun, clips: Clips, audio: SpectrogramConfig, sample: Entry, view_of: Callable[[Clip], View]
 ) -> None:
     lengths, file = [num_frames(View(clip), audio) for clip in clips.clips], run.folder / VALUES
     write, width = partial(_write_spectrogram, clips.root, audio, sample.folder, view_of), (audio.n_mels,)
@@ -133,9 +133,9 @@ def stored_std(entry: Entry) -> Tensor:
 
 
 @stage("filter_banks", version=2, title="filter banks of {clips} clips", splits=TRAINED_ON)
-def filter_banks(run: Run, clips: Clips) -> None:
+def filter_banks(run: StageRun, clips: Clips) -> None:
     """Write filter banks, 16 bits, for the fine-tuning of AST, and their statistics over the training clips."""
-    lengths, file = [frames_of(patches_along(View(clip))) for clip in clips.clips], run.folder / VALUES
+    lengths, file = [spectrogram_frames_of(patches_along(View(clip))) for clip in clips.clips], run.folder / VALUES
     write = partial(_write_filter_bank, clips.root)
     sums = write_clips(run, "filter banks", file, clips.clips, lengths, write, dtype=np.float16, width=(N_MELS,))
     training = len(clips.of("train"))
@@ -143,7 +143,7 @@ def filter_banks(run: Run, clips: Clips) -> None:
     mean = total / max(values, 1)
     std = max(squares / max(values, 1) - mean**2, 1e-8) ** 0.5
     given = AUDIOSET_STATISTICS
-    write_json(run.folder / STATISTICS, {"mean": mean * given.std + given.mean, "std": std * given.std})
+    write_json(run.folder / _STATISTICS, {"mean": mean * given.std + given.mean, "std": std * given.std})
 
 
 def _write_filter_bank(root: Path, frames: Array, clip: Clip) -> tuple[float, float, int]:
@@ -156,9 +156,9 @@ def _write_filter_bank(root: Path, frames: Array, clip: Clip) -> tuple[float, fl
     return float(sums[0]), float(sums[1]), written * N_MELS
 
 
-def measured_statistics(entry: Entry) -> Statistics:
+def measured_statistics(entry: Entry) -> SpectrogramStatistics:
     """Read the statistics of the training clips' filter banks before their normalisation."""
-    return Statistics(**entry.read_json(STATISTICS))
+    return SpectrogramStatistics(**entry.read_json(_STATISTICS))
 
 
 def layer_reader(reading: ClipReading, body: Body, *, sample: Entry | None = None, **more: Any) -> LayerReader:
@@ -170,7 +170,7 @@ def layer_reader(reading: ClipReading, body: Body, *, sample: Entry | None = Non
 
 @stage("{method}_features", version=5, title="{method} of {reading.title}", keys={"reader": lambda reader: None})
 def network_features(
-    run: Run,
+    run: StageRun,
     reading: ClipReading,
     method: str,
     reader: LayerReader,
@@ -214,7 +214,12 @@ class LabelTraining:
 
 
 def learn_labels(
-    run: Run, source: Source, task: Task, train: LabelledInputs, validation: LabelledInputs, training: LabelTraining
+    run: StageRun,
+    source: BodySource,
+    task: Task,
+    train: LabelledInputs,
+    validation: LabelledInputs,
+    training: LabelTraining,
 ) -> FineTunedModel:
     """Train a body with a head in a stage; its entry becomes a folder of `FineTunedModel`."""
     fit, device = training.fit, run.gang.device if source.changes_on_device else CPU
@@ -235,12 +240,12 @@ def learn_labels(
     return model
 
 
-def augmented(body: Body, config: AugmentationConfig) -> Callable[[AugmentedInputs, int], Source]:
+def augmented(body: Body, config: AugmentationConfig) -> Callable[[AugmentedInputs, int], BodySource]:
     """Return the `Network.source` of a body with random weights that reads changed log-mel."""
 
-    def source(data: AugmentedInputs, longest: int) -> Source:
+    def source(data: AugmentedInputs, longest: int) -> BodySource:
         change = partial(augment, config=config, std=stored_std(data.entry))
-        return Source(body=body, weights=None, fingerprint="", change=change, changes_on_device=True)
+        return BodySource(body=body, weights=None, fingerprint="", change=change, changes_on_device=True)
 
     return source
 
@@ -256,7 +261,9 @@ class Network:
     reader: LayerReader  # of recordings and layers, with the weights that the network has before it learns labels
     decides: Mapping[str, object]  # options and weights that decide the layers before that
     learns: object  # the same that decide the training, beside those below
-    source: Callable[[AugmentedInputs, int], Source]  # of the stored inputs of the clips, and the longest training clip
+    source: Callable[
+        [AugmentedInputs, int], BodySource
+    ]  # of the stored inputs of the clips, and the longest training clip
     training: LabelTraining
     head: HeadConfig
     normalised: bool = False  # see `ClassificationTask`
@@ -303,7 +310,7 @@ class Network:
     together=True,
 )
 def _train(
-    run: Run, network: Network, clips: Clips, data: AugmentedInputs, classes: Sequence[str], separator: str | None
+    run: StageRun, network: Network, clips: Clips, data: AugmentedInputs, classes: Sequence[str], separator: str | None
 ) -> None:
     options = ClassificationOptions(**asdict(network.head), label_separator=separator)
     task = ClassificationTask(

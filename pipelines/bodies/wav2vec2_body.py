@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final, cast
 
-from lm.bodies.body import Source
+from lm.bodies.body import BodySource
 from lm.bodies.clips import WaveformAugmentationConfig, WaveformBatchConfig, augment_waveforms
 from lm.bodies.wav2vec2 import (
     MASKING,
@@ -38,8 +38,8 @@ from wordless.base.messages import InputError, require
 from wordless.base.options import option
 from wordless.training import FitConfig, LargeFitConfig
 
-OPTION = "wav2vec2.weights"
-MAKE: Final = "speech_model"
+WAV2VEC2_OPTION = "wav2vec2.weights"
+_MAKE: Final = "speech_model"
 TARGETS = TargetConfig()
 PROJECTED = 256  # width to which heads of speech models project the mean over time, as in transformers
 
@@ -74,7 +74,7 @@ class Wav2vec2Options(WaveformBodyOptions):
     batches: WaveformBatchConfig = WaveformBatchConfig(batch_size=16, max_seconds=10.0)
     fit: LargeFitConfig = LargeFitConfig(lr=2e-4, warmup_steps=30, final_lr_ratio=0.02, validate_every=50)
 
-    def open(self, run: Mapping[str, Path]) -> Source:
+    def open(self, run: Mapping[str, Path]) -> BodySource:
         """Describe the model of a run, of a local Hugging Face folder, or of the options."""
 
         change = partial(augment_waveforms, config=self.augmentation)
@@ -83,20 +83,20 @@ class Wav2vec2Options(WaveformBodyOptions):
             return speech_source(folder, masking=self.masking, change=change)
         architecture = SpeechModel.of_config(transformers_config(self.model), sample_rate=self.sample_rate)
         body = Wav2vec2Body(architecture=architecture, masking=self.masking)
-        return Source(body=body, weights=None, fingerprint="", change=change)
+        return BodySource(body=body, weights=None, fingerprint="", change=change)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wav2vec2Settings(BodySettings):
     methods = (
         Method(name="wav2vec2", kind="self_supervised", title="wav2vec 2.0", untrained="random_wav2vec2",
-               features=MAKE, training="wav2vec2.pretraining", loss="nats per masked frame, among its negatives",
+               features=_MAKE, training="wav2vec2.pretraining", loss="nats per masked frame, among its negatives",
                target="masked frames", sound="samples", line=Line(marker="P"), places=FEW),
         Method(name="wav2vec2_finetuned", kind="supervised", title="wav2vec 2.0, fine-tuned",
-               untrained="random_wav2vec2", features=MAKE, training="wav2vec2.finetuning", learns_labels=True,
+               untrained="random_wav2vec2", features=_MAKE, training="wav2vec2.finetuning", learns_labels=True,
                sound="samples",
                line=Line(marker="P", filled=False, dashes="--"), places=CURVES),
-        untrained("wav2vec2", "wav2vec 2.0", marker="X", filled=True, sound="samples", features=MAKE),
+        untrained("wav2vec2", "wav2vec 2.0", marker="X", filled=True, sound="samples", features=_MAKE),
     )  # fmt: skip
     parts = ("wav2vec2",)
 
@@ -119,7 +119,7 @@ class Wav2vec2Settings(BodySettings):
 
     def require_weights(self, sample_rate: int) -> None:
         if self.weights is not None:
-            self.described.require_rate(sample_rate, given=f"{OPTION}={self.folder}")
+            self.described.require_rate(sample_rate, given=f"{WAV2VEC2_OPTION}={self.folder}")
 
     @property
     def folder(self) -> Path:
@@ -135,21 +135,21 @@ class Wav2vec2Settings(BodySettings):
     @property
     def described(self) -> SpeechModel:
 
-        return SpeechModel.of_folder(self.folder, option=OPTION)
+        return SpeechModel.of_folder(self.folder, option=WAV2VEC2_OPTION)
 
     def chosen_layer(self, wanted: int | None) -> ChosenLayer:
         """Return a layer of the model in the folder of weights, by default the middle one; refuse one that is not."""
 
         if self.weights is None:
-            rule = f"{SPEECH_FEATURES} reads a speech model: name its folder, such as {OPTION}=runs/x/wav2vec2"
-            raise InputError(option=OPTION, rule=rule)
+            rule = f"{SPEECH_FEATURES} reads a speech model: name its folder, such as {WAV2VEC2_OPTION}=runs/x/wav2vec2"
+            raise InputError(option=WAV2VEC2_OPTION, rule=rule)
         found = self.described
         layer = max(found.layers // 2, 1) if wanted is None else wanted
         rule = f"the {found.name} model in {self.folder} has layers 1 to {found.layers}"
         require(1 <= layer <= found.layers, "tokenizer.feature_layer", layer, rule)
-        return ChosenLayer(folder=self.folder, layer=layer, width=found.width, option=OPTION)
+        return ChosenLayer(folder=self.folder, layer=layer, width=found.width, option=WAV2VEC2_OPTION)
 
-    def network(self, reading: ClipReading, pretrained: Source) -> Network:
+    def network(self, reading: ClipReading, pretrained: BodySource) -> Network:
         """Describe a pre-trained speech model; one that heard no clip of the corpus gives all folds the same entry."""
 
         own, rate, body = self.finetuning, reading.audio.sample_rate, cast(Wav2vec2Body, pretrained.body)

@@ -59,10 +59,10 @@ from wordless.training.fit import Gang
 
 Parts = Mapping[FoldSeed, tuple[Clips, RunSettings]]  # the divided recordings, and the options, moved to the seed
 Make = Callable[[Session, Clips, RunSettings], dict[str, Entry]]
-Made = dict[FoldSeed, dict[str, Entry]]  # entries of each part by their names
+_Made = dict[FoldSeed, dict[str, Entry]]  # entries of each part by their names
 
 
-def make_folds(session: Session, manifest: Clips, unlabelled: Sequence[Clips], settings: RunSettings) -> Made:
+def make_folds(session: Session, manifest: Clips, unlabelled: Sequence[Clips], settings: RunSettings) -> _Made:
     """Check that each fold has what the stages need, and make the entries of every fold and seed."""
     seeds = [settings.with_seed(number) for number in range(settings.seeds)]
     shared_groups = settings.corpus.split.shared_groups
@@ -122,7 +122,7 @@ def _require_clips(manifest: Clips, settings: RunSettings) -> None:
             read_features(method.file).require_clips([clip.name for clip in manifest.clips])
 
 
-def make_parts(session: Session, parts: Parts, make: Make, *, processes: int, threads: int) -> Made:
+def make_parts(session: Session, parts: Parts, make: Make, *, processes: int, threads: int) -> _Made:
     """Make the entries of all parts, by up to ``processes`` with ``threads`` each."""
     keep_claimed()
     about: dict[str, Any] = some_options(session, "store", "folder", "engine", "shared", "progress")
@@ -133,7 +133,7 @@ def make_parts(session: Session, parts: Parts, make: Make, *, processes: int, th
     line = f"parallel  {processes} stages at the same time, with {counted(threads, 'thread')} each"
     tell = partial(session.terminal.say, line)
     several = open_plan(repeat, [*parts], processes=processes, threads=threads, tell=tell)
-    made: Made = {}
+    made: _Made = {}
     with several if processes > 1 else nullcontext() as plan:
         for (fold, seed), part in parts.items():
             if plan is None and len(parts) > 1:
@@ -168,7 +168,7 @@ def _repeat(
         make(session, *part)
 
 
-def first_marked(made: Made) -> Made:
+def first_marked(made: _Made) -> _Made:
     """Mark entries that a run made as such in their first place alone: other parts and names reuse them."""
     new = {entry.place for entries in made.values() for entry in entries.values() if not entry.reused}
     for entries in made.values():

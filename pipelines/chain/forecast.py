@@ -12,13 +12,13 @@ from pipelines.methods.methods_table import METHODS
 from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.codebooks import start_has_decoder
 from pipelines.stages.features import BAG_OF_CODES
-from pipelines.store.stored_features import GPT
+from pipelines.store.stored_features import GPT_METHOD
 from wordless.audio.recordings.manifest import Clips
 from wordless.training import FitConfig
 
 Costs = dict[str, tuple[int, float]]  # stage -> number of its entries, seconds of each
 # seconds for each hour of the recordings that a stage reads
-SAMPLE, CHANGED, ENCODING, STATES, LOG_MEL, WAVEFORMS, SPECTROGRAMS = 8.0, 14.0, 41.0, 19.0, 8.0, 6.5, 8.0
+_SAMPLE, _CHANGED, ENCODING, _STATES, _LOG_MEL, WAVEFORMS, SPECTROGRAMS = 8.0, 14.0, 41.0, 19.0, 8.0, 6.5, 8.0
 # seconds of a step of each training with its default sizes
 AUTOENCODER_STEP, DECODER_STEP, GPT_STEP, WAVENET_STEP = 0.022, 0.045, 0.56, 0.5
 DENOISING_STEP, SIMCLR_STEP, SUPERVISED_STEP = 0.11, 0.7, 0.25
@@ -34,15 +34,15 @@ def expected_costs(settings: RunSettings, clips: Clips, *, parts: int) -> Costs:
         sampled = min(train, settings.tokenizer.sample_hours)
         costs |= {
             "pitches": (1, 8.0),
-            "sample": (1, SAMPLE * sampled),
-            "heard_sample": (1, CHANGED * sampled),
+            "sample": (1, _SAMPLE * sampled),
+            "heard_sample": (1, _CHANGED * sampled),
             "autoencoder": (1, AUTOENCODER_STEP * settings.tokenizer.fit.steps),
             "tokenizer": (1, 4.0),
             "codes": (1, ENCODING * hours),
             "health": (1, 5.0),
         }
     if settings.trains_lm:
-        costs |= {"views": (1, CHANGED * train), "lm": (1, _gpt_step(settings) * settings.lm.fit.steps)}
+        costs |= {"views": (1, _CHANGED * train), "lm": (1, _gpt_step(settings) * settings.lm.fit.steps)}
     costs |= _of_probes(settings, hours, train, len(clips.clips))
     if "vocoder" in settings.stages:
         costs |= {
@@ -76,9 +76,9 @@ def _layer_weights(gpt: GPTConfig) -> int:
 def _of_probes(settings: RunSettings, hours: float, train: float, clips: int) -> Costs:
     """Return the costs of features, of the networks that are trained for them, and of probes."""
     methods = settings.probed_methods
-    states = (GPT, METHODS[GPT].untrained)
+    states = (GPT_METHOD, METHODS[GPT_METHOD].untrained)
     costs: Costs = {
-        f"{method.name}_features": (1, (STATES if method.name in states else LOG_MEL) * hours)
+        f"{method.name}_features": (1, (_STATES if method.name in states else _LOG_MEL) * hours)
         for method in methods
         if method.name != BAG_OF_CODES  # seconds for any number of hours
     }

@@ -71,7 +71,7 @@ def frames(study: Study, method: Method) -> Entry:
     return frame_features(study, FRAMES[method.name](study.audio), method=method.name)
 
 
-FEATURES: Mapping[FeaturesOf, MakeFeatures] = {
+VECTORS_OF_METHODS: Mapping[FeaturesOf, MakeFeatures] = {
     "bag": bag,
     "states": states,
     "untrained_states": untrained_states,
@@ -94,4 +94,4 @@ def features_of(study: Study, method: Method) -> Entry:
         names = [clip.name for clip in study.manifest.clips]
         return own_features(study.session, method.name, names, VectorFile(method.file))
     assert method.features is not None, "rows of the user's features have a file, and heads are scored"
-    return FEATURES[method.features](study, method)
+    return VECTORS_OF_METHODS[method.features](study, method)

@@ -31,7 +31,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from pipelines.commandline.broken_library import broken_library
 from pipelines.commandline.command_words import prepare, quote
-from pipelines.commandline.composed_config import NO_FOLDER, explain, plain, register, resolved
+from pipelines.commandline.composed_config import NO_FOLDER, explain, plain_config, register, resolved
 from pipelines.commandline.former_options import with_names_of_today
 from pipelines.commandline.option_index import HYDRA, Index, group_by_section, index, written_value
 from pipelines.store.claims import CLAIMED, claims
@@ -41,7 +41,7 @@ from wordless.base.messages import InputError, escape, suggestion
 from wordless.base.options import build, leaves
 from wordless.base.processes import end_with_parent, is_started_by_another, is_under_torchrun, rank
 
-Task = Callable[[dict[str, object]], None]
+_Task = Callable[[dict[str, object]], None]
 FULL_ERROR = "HYDRA_FULL_ERROR"  # Hydra's own variable: "1" asks for tracebacks
 SECONDS_TO_BE_ENDED = 5.0  # torchrun looks after its processes ten times a second
 
@@ -64,7 +64,7 @@ class Command:
     folders: Mapping[str, object] = field(default_factory=lambda: NO_FOLDER)  # of Hydra: the folder of a run, callbacks
 
 
-def command(own: Command, task: Task) -> None:
+def command(own: Command, task: _Task) -> None:
     """Compose the options of a command by the words of ``sys.argv``, and pass the config to ``task``."""
     open_streams()
     name, known = own.name, index(own.options)
@@ -243,7 +243,7 @@ def hydra_that_raises() -> Iterator[None]:
         os.environ[FULL_ERROR] = before
 
 
-ALL = "all"  # the topic of every option
+_ALL = "all"  # the topic of every option
 WIDEST = 120  # columns of a page
 LONGEST_NAME, LONGEST_VALUE = 34, 24  # columns; longer ones have their explanation on the next line
 MANY = 6  # choices of a group, which are then counted, not named
@@ -256,7 +256,7 @@ shell's own. --cfg job prints the values chosen, --hydra-help Hydra's own switch
 def help_request(words: Sequence[str]) -> tuple[str, list[str]] | None:
     """Find the topic of ``--help``, ``--help lm`` or ``--help=lm``, and the other words; None without ``--help``.
 
-    The topic is a group, an option, `ALL`, or "" for the overview.
+    The topic is a group, an option, `_ALL`, or "" for the overview.
     """
     for place, word in enumerate(words):
         switch, _, topic = word.partition("=")
@@ -272,7 +272,7 @@ def command_help(own: Command, topic: str, words: Sequence[str]) -> str:
     """Write the help of a command about a topic, with the values that command-line ``words`` give."""
     known, values = _composed(own, words)
     often: Sequence[str] = getattr(own.options, "often", ())
-    if topic and topic != ALL:
+    if topic and topic != _ALL:
         names = [option for option in values if f"{option}.".startswith(f"{topic}.")]
         if not names and topic not in known.groups:
             parts = {part for option in values for part in accumulate(option.split("."), "{}.{}".format)}
@@ -281,13 +281,13 @@ def command_help(own: Command, topic: str, words: Sequence[str]) -> str:
         return "\n".join([*_sections(names, known, values), *_choices({topic} & {*known.groups}, known), FOOTER])
     usage = f"usage: wordless {own.name} {'[group=choice ...] ' if known.groups else ''}[name=value ...]"
     begin = [f"wordless {own.name}: {own.purpose}", "", usage, ""]
-    if often and topic != ALL:
+    if often and topic != _ALL:
         top = [option for option in values if "." not in option]
         first = [option.partition(".")[0] for option in values if "." in option]
         groups = [name for name in dict.fromkeys([*first, *known.groups]) if name != HYDRA]
         body = ["Options of the whole command", *_rows(known, values, top), ""]
         body += ["Options used most", *_rows(known, values, often), ""]
-        body += [f"Groups: wordless {own.name} --help GROUP shows the options of a group, --help {ALL} every option"]
+        body += [f"Groups: wordless {own.name} --help GROUP shows the options of a group, --help {_ALL} every option"]
         chosen = {}
         for key, group in known.groups.items():
             others = [choice for choice in group.choices if choice != group.chosen]
@@ -317,7 +317,7 @@ def _composed(own: Command, words: Sequence[str]) -> tuple[Index, dict[str, str]
     of_hydra = {key: OmegaConf.select(config, key) for key in known.options if key.startswith(f"{HYDRA}.")}
     with open_dict(config):
         del config[HYDRA]
-    values = {**dict(leaves(plain(config))), **of_hydra}
+    values = {**dict(leaves(plain_config(config))), **of_hydra}
     return known, {key: written_value(value) for key, value in values.items()}
 
 

@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pipelines.commandline.former_options import GONE, unknown_option
-from pipelines.commandline.option_index import HYDRA, Index, index, nested, value_of
+from pipelines.commandline.option_index import HYDRA, Index, index, nested, option_value
 from pipelines.settings.run_settings import with_choices
 from wordless.base.messages import InputError, first_line, suggestion
 from wordless.base.options import (
@@ -37,7 +37,7 @@ def require_values(config: Mapping[str, object], known: Index) -> None:
         if option.meaning is None or name.startswith(known.varied):
             continue
         value: object = config
-        if any(name.startswith(f"{each}.") and value_of(config, each) is None for each in known.omissible):
+        if any(name.startswith(f"{each}.") and option_value(config, each) is None for each in known.omissible):
             continue
         for place in name.split("."):
             if not isinstance(value, Mapping):
@@ -83,7 +83,7 @@ def register(name: str, cls: type, folders: Mapping[str, object] = NO_FOLDER) ->
 
 
 AMBIGUOUS = re.compile(r"Ambiguous value for argument '(.*)'$", re.MULTILINE)  # several values without a sweep
-REJECTED = re.compile(r"Could not \w+ .*?'([^']*)'")  # an option that a config does not have, in an error of Hydra
+_REJECTED = re.compile(r"Could not \w+ .*?'([^']*)'")  # an option that a config does not have, in an error of Hydra
 
 
 def resolved(config: DictConfig) -> dict[str, object]:
@@ -91,7 +91,7 @@ def resolved(config: DictConfig) -> dict[str, object]:
     try:
         if missing := sorted(OmegaConf.missing_keys(config)):
             raise InputError(f"{', '.join(missing)} must be given: {' '.join(f'{key}=...' for key in missing)}")
-        return plain(config)
+        return plain_config(config)
     except OmegaConfBaseException as error:
         raise InputError(f"{error.full_key}: {first_line(error)}; check what stands between ${{ and }}") from error
 
@@ -112,7 +112,7 @@ def explain(error: Exception, known: Index) -> InputError:
                 return InputError(f"corpus={path} is a path; name the folder of your recordings: corpus.root={path}")
             own = f"--config-dir FOLDER finds a preset of yours, FOLDER/{group}/{choice}.yaml"
             return InputError(f"{group}={choice} does not exist ({own}); {suggestion(choice, error.options or [])}")
-        case ConfigCompositionException() if found := REJECTED.match(str(error)):
+        case ConfigCompositionException() if found := _REJECTED.match(str(error)):
             key = found[1]
             if key in known.names:  # of another choice of its group
                 return InputError(f"{key} is not an option with this choice of {key.partition('.')[0]}; see --help")
@@ -126,5 +126,5 @@ def explain(error: Exception, known: Index) -> InputError:
     return InputError(f"{first_line(error)}: {cause}" if cause else first_line(error))
 
 
-def plain(config: DictConfig) -> dict[str, object]:
+def plain_config(config: DictConfig) -> dict[str, object]:
     return cast(dict[str, object], OmegaConf.to_container(config, resolve=True))

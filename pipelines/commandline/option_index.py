@@ -26,9 +26,9 @@ from wordless.base.options import (
 )
 from wordless.base.seeds import MAX_SEED
 
-FOLDER = Path(str(conf.__file__)).parent
+_FOLDER = Path(str(conf.__file__)).parent
 DEFAULT_PRESET = "The defaults."
-MISSING = "???"  # OmegaConf's value of an option that must be given
+_MISSING = "???"  # OmegaConf's value of an option that must be given
 HYDRA = "hydra"  # whose options begin with this name
 TIME = "${now:%Y-%m-%d}_${now:%H-%M-%S}"
 
@@ -68,7 +68,7 @@ def written_value(value: object) -> str:
         case dict():
             return f"{{{', '.join(f'{key}: {written_value(each)}' for key, each in value.items())}}}"
         case _:
-            return "(required)" if value == MISSING else written(value, most=None)
+            return "(required)" if value == _MISSING else written(value, most=None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -214,10 +214,10 @@ def plain_value(value: object) -> object:
         case Mapping():
             return {str(key): plain_value(each) for key, each in value.items()}
         case _:
-            return MISSING if value is REQUIRED else value
+            return _MISSING if value is REQUIRED else value
 
 
-def value_of(config: Mapping[str, object], name: str) -> object:
+def option_value(config: Mapping[str, object], name: str) -> object:
     """Return the value of a dotted name in a composed config; None if it has none."""
     value: object = config
     for place in name.split("."):
@@ -247,7 +247,7 @@ def group_by_section(names: Iterable[str]) -> dict[str, list[str]]:
 
 def presets(group: str) -> Iterator[tuple[str, str]]:
     """Give the names of the presets of a group, and the comment at the top of each."""
-    for path in sorted((FOLDER / group).glob("*.yaml")):
+    for path in sorted((_FOLDER / group).glob("*.yaml")):
         lines = takewhile(lambda line: line.startswith("#"), path.read_text(encoding="utf-8").splitlines())
         notes = (line.removeprefix("#").strip() for line in lines if not line.startswith("# @package"))
         yield path.stem, " ".join(notes)

@@ -15,14 +15,14 @@ from pipelines.store.shared_options import ModelOptions, WorkerOptions
 from pipelines.store.store import StoreOptions
 from wordless.audio.decoding import length_of
 from wordless.audio.recordings.annotation_formats import Event
-from wordless.audio.recordings.annotation_kinds import KINDS
+from wordless.audio.recordings.annotation_kinds import ANNOTATION_KINDS
 from wordless.audio.recordings.corpus_config import AnnotationOptions
 from wordless.audio.recordings.manifest import Clips, writable
 from wordless.base.files import write_aside
 from wordless.base.messages import InputError, listed
 from wordless.base.options import REQUIRED, Options, option
 
-WRITERS = {name: kind for name, kind in KINDS.items() if kind.write is not None}
+WRITERS = {name: kind for name, kind in ANNOTATION_KINDS.items() if kind.write is not None}
 SUFFIXES = {name: kind.suffixes[0] for name, kind in WRITERS.items()}
 _ENDINGS = [*SUFFIXES.values()]
 TABLES = (".tsv", ".json", ".parquet")
@@ -82,7 +82,7 @@ def kind_of_output(output: Path, format: str, *suffixes: str) -> str | None:
     return kind
 
 
-def require_recordings(output: Path, kind: str | None, paths: Iterable[str]) -> None:
+def require_input_recordings(output: Path, kind: str | None, paths: Iterable[str]) -> None:
     """Refuse an output that cannot hold the events of these recordings."""
     names = [Path(path).with_suffix("") for path in dict.fromkeys(paths)] if kind is not None else []
     if kind is not None and not WRITERS[kind].holds_several and output.suffix and len(names) != 1:
@@ -105,7 +105,7 @@ def write_annotations(output: Path, kind: str, paths: Sequence[str], events: Seq
     written = WRITERS[kind].write
     assert written is not None
     if output.suffix:
-        require_recordings(output, kind, paths)  # of which some could not be used
+        require_input_recordings(output, kind, paths)  # of which some could not be used
         return write_aside(output, written(lengths, by_path))
     root = os.path.commonpath([Path(path).parent for path in paths]) if paths else ""
     with new_folder(output) as folder:

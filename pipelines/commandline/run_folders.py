@@ -37,10 +37,10 @@ from wordless.base.progress import append_line
 
 LATEST: Final = "latest"  # a link beside run folders to the run that finished last
 RECORD: Final = ".hydra"  # folder of Hydra's record of a command, in the folder of its run
-WORDS: Final = Path(RECORD, "overrides.yaml")
+OVERRIDES_FILE: Final = Path(RECORD, "overrides.yaml")
 SWEEP_WORDS: Final = Path("multirun.yaml")  # in the folder of a sweep
 JOBS: Final = ".jobs"  # folder of the records of a sweep's jobs, in the folder of the sweep
-NAME = re.compile(r"\w[\w.+-]{0,99}")
+_NAME = re.compile(r"\w[\w.+-]{0,99}")
 # Options that say where and how fast a run computes, or what it may replace, and not what it computes; the same run may
 # have other values of them.
 ELSEWHERE = frozenset(
@@ -53,7 +53,7 @@ Mode = Literal["run", "sweep"]
 
 def require_name(name: str) -> None:
     """Refuse a name that cannot be the name of a folder beside other runs."""
-    if not NAME.fullmatch(name) or name == LATEST:
+    if not _NAME.fullmatch(name) or name == LATEST:
         problem = "is the link to the run that finished last" if name == LATEST else "is not the name of a run"
         rule = "a name has at most 100 letters, digits, _, ., + and -, and begins with a letter, a digit or _"
         raise InputError(f"name={name} {problem}; {rule}, such as name=wake")
@@ -96,7 +96,9 @@ def require_same_run(folder: Path, words: Iterable[str], mode: Mode) -> None:
 def read_words(folder: Path, mode: Mode = "run") -> list[str] | None:
     """Return the options of the command that wrote a folder, as they were typed; None without a readable record."""
     with suppress(OSError, ValueError, LookupError, TypeError, yaml.YAMLError):
-        content = yaml.safe_load((folder / (WORDS if mode == "run" else SWEEP_WORDS)).read_text(encoding="utf-8"))
+        content = yaml.safe_load(
+            (folder / (OVERRIDES_FILE if mode == "run" else SWEEP_WORDS)).read_text(encoding="utf-8")
+        )
         if mode == "sweep":
             content = sweep_words(content["hydra"])
         if isinstance(content, list):
@@ -248,8 +250,8 @@ def logged(folder: Path) -> Iterator[None]:
         raise
 
 
-MOST_CHARACTERS = 100  # of the name of a job's folder
-State = Literal["unfinished", "finished", "failed"]
+_MOST_CHARACTERS = 100  # of the name of a job's folder
+_State = Literal["unfinished", "finished", "failed"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -258,7 +260,7 @@ class Job:
     overrides: dict[str, str]  # option -> value, each in one spelling
     folder: str  # of the run, relative to the sweep's
     name: str = ""  # the options that are swept, for people: layers=4; empty if there are none
-    state: State = "unfinished"  # also after the process was killed
+    state: _State = "unfinished"  # also after the process was killed
     reason: str | None = None  # of a failure, in one line
     bug: bool = False  # not an error that the user can correct
 
@@ -285,7 +287,7 @@ def plan(words: Sequence[str], before: Sequence[Job]) -> list[Job]:
         job = next((job for job in known if job.overrides == overrides), None)
         if job is None:
             number, name = next(numbers), ", ".join(_named(overrides, swept))
-            wanted = re.sub(r"[^\w.+=,@-]", "_", name.replace(", ", ",") or str(number))[:MOST_CHARACTERS]
+            wanted = re.sub(r"[^\w.+=,@-]", "_", name.replace(", ", ",") or str(number))[:_MOST_CHARACTERS]
             others = (f"{wanted}_{another}" for another in count(2))
             folder = next(each for each in chain([wanted], others) if each not in taken)
             job = Job(number=number, overrides=overrides, folder=folder, name=name)

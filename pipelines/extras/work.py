@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipelines.chain.study import Study
 from pipelines.pages.charts import Chart
-from pipelines.pages.players import Sound
+from pipelines.pages.players import PageSound
 from pipelines.results.run_record import Made, Results, Row, Section
 from pipelines.settings.run_settings import RunSettings
 from pipelines.store.stage import Session
@@ -23,5 +23,5 @@ class Work:
     require_clips: Callable[[Clips, RunSettings], None] = lambda clips, settings: None  # refuses a fold
     once: Callable[[Session, Clips, RunSettings, Mapping[str, Entry]], Iterable[Entry]] = lambda *made: ()  # makes
     # entries of the first fold and seed, when all are made
-    sounds: Callable[[Results], Iterable[Sound]] = lambda results: ()  # of its section of the report
+    sounds: Callable[[Results], Iterable[PageSound]] = lambda results: ()  # of its section of the report
     charts: Callable[[Path, Results], Iterable[Chart]] = lambda folder, results: ()

@@ -22,7 +22,7 @@ from pipelines.stages.voices import UNIVERSAL, is_shipped, saved_vocoder
 from pipelines.store.run_parts import RESULTS
 from pipelines.store.start_models import LM, TOKENS, VOICE, start_folder
 from pipelines.store.store import MADE, SYNTHESISED, Store, some_options
-from pipelines.store.stored_features import GPT
+from pipelines.store.stored_features import GPT_METHOD
 from wordless.audio.audio_options import Channel, SpectrogramConfig
 from wordless.audio.recordings import manifest
 from wordless.audio.recordings.account import Account, Item
@@ -33,7 +33,7 @@ from wordless.audio.recordings.corpus import (
     find_recordings,
     length_notices,
     outside_notices,
-    resolved,
+    resolved_corpus,
     upsampling_notices,
 )
 from wordless.audio.recordings.corpus_config import CorpusConfig, Making
@@ -104,7 +104,7 @@ def find_corpus(
     if require is not None:
         require([*found.frame.label.tolist(), *filter(None, [config.background_label])])
     option = "corpus.dataset" if config.dataset else option
-    return Found(config=resolved(config, found.split_by), clips=found, option=option)
+    return Found(config=resolved_corpus(config, found.split_by), clips=found, option=option)
 
 
 def read_corpus(
@@ -285,7 +285,7 @@ def notices(manifest: Clips, unlabelled: Sequence[Clips], settings: RunSettings,
 def notices_of_unlabelled(manifest: Clips, unlabelled: Sequence[Clips], settings: RunSettings) -> Iterator[str]:
     """Say for the report how much sound pre-training has beside the corpus, and which groups may be in it."""
     networks = dict.fromkeys(settings.body(method).pretrained(method) for method in settings.probed_methods)
-    gpts = {METHODS[GPT].title: settings.trains_lm, "GPT of each rate": settings.trains_rates}
+    gpts = {METHODS[GPT_METHOD].title: settings.trains_lm, "GPT of each rate": settings.trains_rates}
     titles = [*(title for title, trained in gpts.items() if trained), *filter(None, networks)]
     names = listed([f"the {title}" if title.startswith("GPT") else title for title in titles])
     if not unlabelled or not names:

@@ -23,7 +23,7 @@ from lm.model import LanguageModel
 from pipelines.commandline.recording_options import InputOptions, write_annotations
 from pipelines.recordings import EncodeConfig, ScoreConfig, TableOptions, submitted_name
 from pipelines.store.outputs import new_file, new_folder
-from pipelines.store.stage import Run, Session, stage
+from pipelines.store.stage import Session, StageRun, stage
 from pipelines.store.store import Entry, Store, StoreConfig, StoreOptions, note_finished, write_json
 from tokenizer.codes import require_same_codebook
 from tokenizer.parquet import CodedClip, mark_complete, read_codes, read_num_samples, write_shard
@@ -181,7 +181,7 @@ def files_key(place: Clips) -> str:
 
 
 def write_shards(
-    run: Run,
+    run: StageRun,
     clips: Sequence[Clip],
     title: str,
     work: Callable[[Clip], R | Rejected],
@@ -300,10 +300,10 @@ class ReadSound:
         elif louder is not None:
             found.append(f"far softer than one of its channels: {why}")
         rate = self.powers.sample_rate if self.own_rate is None else self.own_rate
-        return (*found, *empty_bands(rate, self.sample_rate, self.highest))
+        return (*found, *tell_empty_bands(rate, self.sample_rate, self.highest))
 
 
-def empty_bands(rate: int, sample_rate: int, highest: float) -> list[str]:
+def tell_empty_bands(rate: int, sample_rate: int, highest: float) -> list[str]:
     """Say of a recording with this ``rate`` which bands of a model are empty, if some are below ``highest`` Hz."""
     if rate / 2 >= highest:
         return []
@@ -388,7 +388,7 @@ def _events(settings: EncodeConfig, root: Path, clips: Iterable[CodedClip]) -> I
     title="encoding recordings ({recordings})",
     keys={"recordings": files_key, "encoder": lambda encoder: encoder().format.codebook},
 )
-def encoded(run: Run, recordings: Clips, encoder: Callable[[], Tokenizer], size: int) -> None:
+def encoded(run: StageRun, recordings: Clips, encoder: Callable[[], Tokenizer], size: int) -> None:
     """Encode recordings, ``size`` in a shard; ``encoder`` loads the tokenizer, once in each process."""
     work = partial(encode_recording, encoder, recordings.root)
     write = partial(write_shard, format=encoder().format, segments=recordings.has_segments)

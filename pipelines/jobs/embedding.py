@@ -17,7 +17,7 @@ from lm.probing.task import require_labels
 from lm.probing.vectors import write_vectors
 from pipelines.bodies.features_of_bodies import sound_gpt_features
 from pipelines.jobs.clips_of_run import MANIFEST, find_corpus, overlap_notices, read_corpus, seen_of, unlabelled_of_run
-from pipelines.jobs.coding import WarningsSummary, empty_bands, list_rejected, tell_account
+from pipelines.jobs.coding import WarningsSummary, list_rejected, tell_account, tell_empty_bands
 from pipelines.methods.methods_table import METHODS, SIMILARITIES, name_read_as, name_today, reads_sound, renamed_notice
 from pipelines.pages.phrasing import methods_table, sentences
 from pipelines.probe_run import ProbeRunConfig
@@ -42,7 +42,7 @@ from pipelines.store.stage import Session
 from pipelines.store.store import Entry, Store, write_json
 from pipelines.store.stored_features import (
     FEATURES,
-    GPT,
+    GPT_METHOD,
     WITH_INPUT,
     StoredFeatures,
     method_of_key,
@@ -104,7 +104,7 @@ def probe_run(settings: ProbeRunConfig) -> None:
             shared=(*seen_of(corpus), own.tokenizer.folder, own.model.folder),
         )
         pooled = pooled_features(session, corpus, own, settings.compare)
-        bag, gpt = (name_read_as(name, settings.compare.readout) for name in (BAG_OF_CODES, GPT))
+        bag, gpt = (name_read_as(name, settings.compare.readout) for name in (BAG_OF_CODES, GPT_METHOD))
         inputs = {gpt: bag} if settings.compare.input else {}
         read = {of: {each: pooled[each] for each in (of, inputs.get(of)) if each} for of in sorted(pooled, key=natural)}
         probes = [probed(session, corpus, settings.probe, of, each) for of, each in read.items()]
@@ -142,7 +142,7 @@ def pooled_features(session: Session, manifest: Clips, own: CodeModels, reading:
     if config.speech_layer is None:  # a speech model has no bottleneck
         made["bottleneck"] = bottleneck_features(read, own.tokenizer, own.tokenizer.key)
     coded = _codes_of(read, own.tokenizer, reading)
-    bag, gpt = (name_read_as(name, reading.readout) for name in (BAG_OF_CODES, GPT))
+    bag, gpt = (name_read_as(name, reading.readout) for name in (BAG_OF_CODES, GPT_METHOD))
     states = gpt_features(session, coded, own.model, states=reading.states, of=gpt)
     return made | {bag: code_features(session, coded, of=bag), gpt: states}
 
@@ -188,7 +188,7 @@ def embed_recordings(settings: EmbedConfig, run: Path, found: Clips) -> None:
     chosen = _chosen(settings, results, probe)
     reading = _reading(settings, results, probe, chosen)
     own = None if reads_sound(settings.method) else models_of_run(run, reading)
-    bag, gpt = (name_read_as(name, reading.readout) for name in (BAG_OF_CODES, GPT))
+    bag, gpt = (name_read_as(name, reading.readout) for name in (BAG_OF_CODES, GPT_METHOD))
     inputs = {gpt: bag} if own else {settings.method: str(METHODS[settings.method].input)}
     if own is not None:  # the row under which the run compares the method
         settings = replace(settings, method=name_read_as(settings.method, reading.readout))
@@ -321,7 +321,7 @@ def _recordings(
     rates = {clip.path: clip.sample_rate for clip in manifest.clips}
     told = WarningsSummary(read=len(manifest.clips), rejected=[*rejected])
     for path, rate in rates.items():
-        told.notices += [(path, notice) for notice in empty_bands(rate, audio.sample_rate, audio.highest)]
+        told.notices += [(path, notice) for notice in tell_empty_bands(rate, audio.sample_rate, audio.highest)]
     told.tell(terminal, settings.output, option="input")
     return manifest
 

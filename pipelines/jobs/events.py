@@ -23,11 +23,11 @@ from wordless.audio.recordings.annotation_formats import Event
 from wordless.audio.waveform import equal_blocks
 from wordless.base.arrays import BoolArray, DoubleArray, FloatArray
 
-ALL = "all classes"
+_ALL = "all classes"
 THRESHOLDS = 40  # at which average precision looks for events
 
 
-def windows(blocks: Iterable[FloatArray], size: int, hop: int) -> Iterator[tuple[int, FloatArray]]:
+def event_windows(blocks: Iterable[FloatArray], size: int, hop: int) -> Iterator[tuple[int, FloatArray]]:
     """Give the first sample and the samples of each window; a recording shorter than a window is one window."""
     held, begin, after, last = np.zeros(0, np.float32), 0, 0, -1  # samples from `begin` on; the next window, the last
     for block in equal_blocks(blocks, max(size, 1 << 15)):
@@ -177,7 +177,7 @@ def evaluator(
         figures.append(ClassFigures(label=label, average_precision=area, **about))
     sums = {name: sum(getattr(each, name) for each in figures) for name in ("annotated", "found", "right")}
     areas = [each.average_precision for each in figures if each.average_precision is not None]
-    return [*figures, ClassFigures(label=ALL, average_precision=sum(areas) / max(len(areas), 1), **sums)]
+    return [*figures, ClassFigures(label=_ALL, average_precision=sum(areas) / max(len(areas), 1), **sums)]
 
 
 def _area(points: Sequence[tuple[int, int]], annotated: int) -> float:

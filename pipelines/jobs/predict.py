@@ -14,12 +14,12 @@ import numpy as np
 from lm.bodies.body import FrontEnd
 from lm.bodies.clips import StoredClips
 from lm.finetuned import CLIPS_AT_ONCE, FineTunedModel
-from lm.heads import ClassificationTask, Row
+from lm.heads import ClassificationTask, PredictionRow
 from pipelines.commandline.command_words import command_line
 from pipelines.commandline.recording_options import seconds_of_recording, write_annotations
 from pipelines.jobs.coding import ReadSound, noun, read_all
-from pipelines.jobs.events import ClassFigures, Overlaps, ScoredWindows, evaluator, match, windows
-from pipelines.jobs.seen_recordings import ALL_RECORDINGS, Seen, seen_among
+from pipelines.jobs.events import ClassFigures, Overlaps, ScoredWindows, evaluator, event_windows, match
+from pipelines.jobs.seen_recordings import ALL_RECORDINGS, SeenRecordings, seen_among
 from pipelines.jobs.sound_probe import KeptProbes, SoundProbe, SoundView
 from pipelines.pages.page_of_places import Answer, AudioBudget, write_predictions_page
 from pipelines.recordings import PredictConfig
@@ -29,7 +29,7 @@ from wordless.audio.audio_options import Channel
 from wordless.audio.decoding import Recording
 from wordless.audio.recordings.annotation_formats import Event
 from wordless.audio.recordings.annotations import WITHOUT_PARTS
-from wordless.audio.recordings.inspection import measure
+from wordless.audio.recordings.inspection import measure_recording
 from wordless.audio.recordings.manifest import Clip, Clips, Rejected
 from wordless.audio.waveform import Waveform
 from wordless.base.arrays import Array, FloatArray, write_table
@@ -38,22 +38,22 @@ from wordless.base.messages import counted, escape
 from wordless.base.progress import Terminal
 
 WINDOWS_AT_ONCE = 64
-TOLERANCE = 0.25  # seconds by which an annotated part is longer at each side where events are judged
-LONG = 10  # times the length of a training clip
+_TOLERANCE = 0.25  # seconds by which an annotated part is longer at each side where events are judged
+_LONG = 10  # times the length of a training clip
 
 
 def predict_recordings(settings: PredictConfig, recordings: Sequence[Clips], annotated: Sequence[Clips]) -> None:
     """Predict recordings, print a line for each of them or of their events, and write the output."""
     device = str(choose_device(settings.device))
     if is_finetuned(settings.model):
-        scorer, method = Scorer.of_model(settings, device), ""
+        scorer, method = _Scorer.of_model(settings, device), ""
     else:
         probe, method = SoundProbe.of_run(settings.model, settings.method, device=device)
-        scorer = Scorer.of_probe(probe, settings)
+        scorer = _Scorer.of_probe(probe, settings)
         Terminal().say(f"method    {method}")
     if settings.window is not None:
         return predict_windows(settings, scorer, recordings, annotated, method)
-    rows = list[Row]()
+    rows = list[PredictionRow]()
     for path, row in scorer.rows_of(settings, recordings):
         print(f"{next(iter(row.values()))}\t{escape(path)}", flush=True)
         rows.append({"path": path, **row})
@@ -73,7 +73,7 @@ def predict_recordings(settings: PredictConfig, recordings: Sequence[Clips], ann
     tell(settings, counted(len(rows), noun(recordings)))
 
 
-def _event(row: Row, root: Path, clip: Clip) -> Event:
+def _event(row: PredictionRow, root: Path, clip: Clip) -> Event:
     """Return what is predicted for a recording or a part as an event; text and numbers are labels, too."""
     path, values = str(root / clip.path), [value for name, value in row.items() if name != "path"]
     start, end = clip.span or (0.0, seconds_of_recording(root / clip.path))
@@ -99,7 +99,7 @@ def write_found(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scorer:
+class _Scorer:
     """A probe or a fine-tuned model that any process can load, and what it says of a sound."""
 
     of: str  # names it in messages
@@ -119,7 +119,7 @@ class Scorer:
     device: str = "cpu"
 
     @classmethod
-    def of_probe(cls, probe: SoundProbe, settings: PredictConfig) -> "Scorer":
+    def of_probe(cls, probe: SoundProbe, settings: PredictConfig) -> "_Scorer":
         about, audio, kept = probe.description, probe.audio, KeptProbes.of_run(settings.model)
         return cls(
             of=about.of,
@@ -138,7 +138,7 @@ class Scorer:
         )
 
     @classmethod
-    def of_model(cls, settings: PredictConfig, device: str) -> "Scorer":
+    def of_model(cls, settings: PredictConfig, device: str) -> "_Scorer":
         model = _finetuned(settings.model, device)
         reading, task = model.body.reading, model.task
         classes = task.classes if isinstance(task, ClassificationTask) else ()
@@ -158,7 +158,7 @@ class Scorer:
             device=device,
         )
 
-    def rows_of(self, settings: PredictConfig, recordings: Sequence[Clips]) -> Iterator[tuple[str, Row]]:
+    def rows_of(self, settings: PredictConfig, recordings: Sequence[Clips]) -> Iterator[tuple[str, PredictionRow]]:
         """Give the path of each recording with its row."""
         if self.probe is not None:
             for path, scored in read_all(settings, recordings, partial(score_recording, self), "predicting"):
@@ -170,7 +170,7 @@ class Scorer:
             outputs = model.outputs(StoredClips.together([each.values for _, each in several]))
             yield from zip([path for path, _ in several], model.task.rows(outputs), strict=True)
 
-    def row(self, scores: FloatArray) -> Row:
+    def row(self, scores: FloatArray) -> PredictionRow:
         """Return the row of a sound's scores ``(classes,)``: the label, its score, and those of all classes."""
         ranked = [(self.classes[number], float(scores[number])) for number in np.argsort(-scores, kind="stable")]
         label = ranked[0][0] if self.one_label else ",".join(name for name, score in ranked if score > 0.5)
@@ -200,7 +200,7 @@ class Scorer:
         sound = ReadSound(channel=self.channel, sample_rate=rate, highest=self.highest, own_rate=own_rate)
         if clip.segment is None and (count or trim_db is not None):
             # As the corpus was trimmed: by the levels of the whole recording at its own rate. Parts are never trimmed.
-            found = measure(root, path, self.channel)
+            found = measure_recording(root, path, self.channel)
             if isinstance(found, Rejected):
                 return found
             part, sound.louder = found.part(trim_db), found.louder
@@ -230,7 +230,7 @@ class _OfScorer(TypedDict):
 
 
 def predict_windows(
-    settings: PredictConfig, scorer: Scorer, recordings: Sequence[Clips], annotated: Sequence[Clips], method: str
+    settings: PredictConfig, scorer: _Scorer, recordings: Sequence[Clips], annotated: Sequence[Clips], method: str
 ) -> None:
     """Predict windows of recordings: a row for each, or events; judge the events of annotated recordings."""
     assert settings.window is not None, "called with a window alone"
@@ -264,7 +264,7 @@ def predict_windows(
     known = [each for each in truth if each.label in classes and each.label != scorer.background]
     if strange := sorted({each.label for each in truth} - {*classes}):
         Terminal().say(f"labels that the model did not learn, left out of the figures: {', '.join(strange):.400}")
-    answers, figures, seen = list[Answer](), dict[str, list[ClassFigures]](), Seen()
+    answers, figures, seen = list[Answer](), dict[str, list[ClassFigures]](), SeenRecordings()
     if truth:
         places = {str(place.root / clip.path): (place.root, clip) for place in recordings for clip in place.clips}
         seen = seen_among({each.path: places[each.path] for each in scored}, settings.model, scorer.channel)
@@ -272,12 +272,12 @@ def predict_windows(
         for title, names in seen.tables({each.path for each in scored}).items():
             of_table = [each for each in scored if each.path in names]
             parts_of_table = [each for each in known if each.path in names]
-            figures[title] = about_class(of_table, parts_of_table, tolerance=TOLERANCE)
+            figures[title] = about_class(of_table, parts_of_table, tolerance=_TOLERANCE)
         found_there = [each for each in events if each.path in judged]
         answers = [
-            replace(each, seen=each.place.path in seen.names) for each in answers_to(known, found_there, TOLERANCE)
+            replace(each, seen=each.place.path in seen.names) for each in answers_to(known, found_there, _TOLERANCE)
         ]
-    overlap = f"it overlaps an annotated part of its label that is {TOLERANCE:g} s longer at each side"
+    overlap = f"it overlaps an annotated part of its label that is {_TOLERANCE:g} s longer at each side"
     rule = f"An event has a probability of at least {settings.threshold:g}. It is right if {overlap}."
     with new_page(settings, scorer, answers, figures, {"method": method, "rule": rule}, seen.notices):
         write_found(settings, map(asdict, events), [*found], events)
@@ -285,14 +285,14 @@ def predict_windows(
     tell(settings, f"{counted(len(events), 'event')} of {counted(len(found), 'recording')}")
 
 
-def score_windows(scorer: Scorer, window: float, hop: float, root: Path, clip: Clip) -> ScoredWindows | Rejected:
+def score_windows(scorer: _Scorer, window: float, hop: float, root: Path, clip: Clip) -> ScoredWindows | Rejected:
     """Score the windows of a whole recording, of which `WINDOWS_AT_ONCE` are in memory, or set it aside."""
     opened = scorer.open(root, clip, trim=False)
     if isinstance(opened, Rejected):
         return opened
     (sound, _), rate = opened, scorer.sample_rate
     starts, scores = list[float](), list[FloatArray]()
-    read = windows(sound.blocks(root / clip.path), round(window * rate), max(round(hop * rate), 1))
+    read = event_windows(sound.blocks(root / clip.path), round(window * rate), max(round(hop * rate), 1))
     for some in iter(lambda: [*islice(read, WINDOWS_AT_ONCE)], []):
         if len(some[0][1]) < scorer.least_samples:
             return Rejected(path=clip.path, reason=f"shorter than {scorer.least_samples / rate:g} s")
@@ -311,7 +311,7 @@ def score_windows(scorer: Scorer, window: float, hop: float, root: Path, clip: C
     )
 
 
-def write_windows(settings: PredictConfig, scorer: Scorer, read: Iterable[tuple[str, ScoredWindows]]) -> None:
+def write_windows(settings: PredictConfig, scorer: _Scorer, read: Iterable[tuple[str, ScoredWindows]]) -> None:
     """Write a row for each window, of which some are in memory."""
     counts = list[int]()  # of windows
 
@@ -344,7 +344,7 @@ def answers_to(truth: Sequence[Event], found: Sequence[Event], tolerance: float)
 @contextmanager
 def new_page(
     settings: PredictConfig,
-    scorer: Scorer,
+    scorer: _Scorer,
     answers: Sequence[Answer],
     figures: Mapping[str, Sequence[ClassFigures]],
     about: Mapping[str, str],
@@ -369,7 +369,7 @@ def print_figures(figures: Mapping[str, Sequence[ClassFigures]]) -> None:
     for title, rows in figures.items():
         if title != ALL_RECORDINGS:
             print(title)
-        print(f"annotated\tevents\tprecision\trecall\taverage precision (tolerance {TOLERANCE:g} s)\tlabel")
+        print(f"annotated\tevents\tprecision\trecall\taverage precision (tolerance {_TOLERANCE:g} s)\tlabel")
         for each in rows:
             values = (each.precision, each.recall, each.average_precision)
             shown = ("–" if value is None else f"{value:.3f}" for value in values)
@@ -387,7 +387,7 @@ class ReadRecording:
     notices: tuple[str, ...]
 
 
-def read_recording(scorer: Scorer, front_end: FrontEnd, root: Path, clip: Clip) -> ReadRecording | Rejected:
+def read_recording(scorer: _Scorer, front_end: FrontEnd, root: Path, clip: Clip) -> ReadRecording | Rejected:
     """Convert one recording or part of one to inputs, or say why it is set aside."""
     opened = scorer.open(root, clip)
     if isinstance(opened, Rejected):
@@ -400,7 +400,7 @@ def read_recording(scorer: Scorer, front_end: FrontEnd, root: Path, clip: Clip) 
     return ReadRecording(values=inputs, notices=sound.notices)
 
 
-def score_recording(scorer: Scorer, root: Path, clip: Clip) -> ReadRecording | Rejected:
+def score_recording(scorer: _Scorer, root: Path, clip: Clip) -> ReadRecording | Rejected:
     """Ask a probe about one recording or part of one, which is read in constant memory, or set it aside."""
     assert scorer.probe is not None, "fine-tuned models score several recordings at once"
     opened = scorer.open(root, clip, count=True)
@@ -417,6 +417,6 @@ def score_recording(scorer: Scorer, root: Path, clip: Clip) -> ReadRecording | R
     (scores,) = scorer.probe.scores_of([SoundView(used, read=read)])
     sound.sample_rate = scorer.sample_rate
     notices, usual = sound.notices, scorer.usual
-    if used.seconds >= LONG * usual:
-        notices += (f"{LONG} times as long as the training clips ({usual:.2g} s), or longer: try window={usual:.2g}",)
+    if used.seconds >= _LONG * usual:
+        notices += (f"{_LONG} times as long as the training clips ({usual:.2g} s), or longer: try window={usual:.2g}",)
     return ReadRecording(values=scores, notices=notices)

@@ -74,7 +74,7 @@ from pipelines.store.run_parts import REPORT, RESULTS
 from pipelines.store.run_progress import RunProgress
 from pipelines.store.stage import Session
 from pipelines.store.store import CURVE, ENTRY, Entry, Store
-from pipelines.store.stored_features import GPT, PROBE
+from pipelines.store.stored_features import GPT_METHOD, PROBE_RECORD
 from pipelines.store.tracking import TrackedRun, Tracking
 from wordless.audio.recordings.manifest import (
     ACCOUNT,
@@ -164,7 +164,7 @@ def run_chain(config: dict[str, object], folder: Path) -> None:
             source = provenance(command_line("run"), config, gang, models)
             write_run_folder(session, corpus, unlabelled, settings, made, source)
             if session.tracking is not None and session.tracking.names:
-                files = [path for path in (folder / name for name in FILES) if path.is_file()]
+                files = [path for path in (folder / name for name in _FILES) if path.is_file()]
                 values = values_by_name(read_results(folder)["figures"])
                 session.tracking.conclude(values, files, report_pictures(folder))
 
@@ -183,7 +183,7 @@ def rates(settings: RunSettings) -> str:
 
 COMPARISON = "comparison.md"
 # folder of a run -> the stages whose entry is copied there, the first that the run has
-PARTS = {
+_PARTS = {
     "tokenizer": ("rate_tokenizer", "code_decoder", "tokenizer"),
     "lm": ("rate_lm", "lm"),
     **{part: (part,) for body in BODIES.values() for part in body.parts},
@@ -195,7 +195,7 @@ PARTS = {
 
 def require_own_parts(folder: Path) -> None:
     """Refuse a folder in which something that no run wrote has the name of a part, which a run replaces."""
-    for name in (*PARTS, KIND.part):
+    for name in (*_PARTS, KIND.part):
         place = folder / name
         if place.exists() and not (place / (CONFIG if name == KIND.part else ENTRY)).is_file():
             problem = f"no run wrote {place}, and this run would replace it"
@@ -236,7 +236,7 @@ def write_run_folder(
     first, *others = made.values()
     only = {name: entry for name, entry in first.items() if not any(name in each for each in others)}
     # models of several folds stay in the store
-    for part, names in PARTS.items():
+    for part, names in _PARTS.items():
         replace_folder(folder / part, next((only[name].folder for name in names if name in only), None))
     if "listening_recorded" in only:
         for sound in sorted(only["listening_recorded"].folder.glob("*.wav")):
@@ -297,7 +297,7 @@ def write_probe(folder: Path, entries: Mapping[str, Entry], manifest: Clips, set
     if not usable:
         replace_folder(place, None)
         return
-    first = (name_read_as(name, compare.readout) for name in (GPT, BAG_OF_CODES))
+    first = (name_read_as(name, compare.readout) for name in (GPT_METHOD, BAG_OF_CODES))
     own = next((name for name in first if name in usable), usable[0])
     readings = {method.name: compare.reading_of(method) for method in settings.probed_methods}
     recipes = {
@@ -312,7 +312,9 @@ def write_probe(folder: Path, entries: Mapping[str, Entry], manifest: Clips, set
             FittedProbe(probe.network, about).save_pretrained(Path(saved, "" if name == own else name))
         places = {name: "" if name == own else name for name in usable}
         found = [
-            KeptMethod(method=name, validation=entry.read_json(PROBE)["validation_accuracy"], folder=places.get(name))
+            KeptMethod(
+                method=name, validation=entry.read_json(PROBE_RECORD)["validation_accuracy"], folder=places.get(name)
+            )
             for name, entry in probed.items()
         ]
         found.sort(key=lambda each: (-each.validation, each.folder is None))
@@ -322,7 +324,7 @@ def write_probe(folder: Path, entries: Mapping[str, Entry], manifest: Clips, set
         replace_folder(place, Path(saved))
 
 
-FILES = (REPORT, RESULTS, COMPARISON, MANIFEST, REJECTED, ACCOUNT, UNLABELLED, LOG)
+_FILES = (REPORT, RESULTS, COMPARISON, MANIFEST, REJECTED, ACCOUNT, UNLABELLED, LOG)
 CHECKOUT = Path(__file__).parents[2]
 
 

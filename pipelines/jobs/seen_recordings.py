@@ -12,11 +12,11 @@ from wordless.base.messages import counted
 from wordless.base.progress import Terminal
 
 ALL_RECORDINGS = "Events of each class"  # title of figures where no recording was seen
-EVERY = InspectionConfig(min_seconds=0, silence_peak=-1)
+_EVERY = InspectionConfig(min_seconds=0, silence_peak=-1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seen:
+class SeenRecordings:
     """The judged recordings or parts that a model was trained on, or that chose its options."""
 
     names: frozenset[str] = frozenset()  # as the user can open them
@@ -31,21 +31,21 @@ class Seen:
         return ({f"{counted(len(unseen), 'recording')} new to the model": unseen} if unseen else {}) | {every: judged}
 
 
-def seen_among(judged: Mapping[str, tuple[Path, Clip]], model: Path, channel: Channel) -> Seen:
+def seen_among(judged: Mapping[str, tuple[Path, Clip]], model: Path, channel: Channel) -> SeenRecordings:
     """Compare judged recordings or parts with the clips of a run or of a fine-tuned model, and print what is found.
 
     ``judged`` has the root and the clip of each name. Recordings are compared by their bytes, and by the samples of the
     ``channel`` that the model reads, as `wordless probe` compares them.
     """
     if not judged:
-        return Seen()
+        return SeenRecordings()
     if not (model / MANIFEST).is_file():
         listed = f"no {MANIFEST} in {model} says which of the judged recordings the model was trained on"
         return _told(frozenset(), f"{listed}: figures of these are too good")
     measured = dict[str, Clip]()
     for root in sorted({root for root, _ in judged.values()}):
         own = {name: clip for name, (of, clip) in judged.items() if of == root}
-        files, _ = inspect(root, [*{clip.path for clip in own.values()}], EVERY, channel=channel)
+        files, _ = inspect(root, [*{clip.path for clip in own.values()}], _EVERY, channel=channel)
         for name, clip in own.items():
             if (file := files.get(clip.path)) is not None:
                 whole = replace(clip, sha256=file.sha256, samples_sha256=file.samples_sha256, split="test")
@@ -65,7 +65,7 @@ def seen_among(judged: Mapping[str, tuple[Path, Clip]], model: Path, channel: Ch
     return _told(names, *notices)
 
 
-def _told(names: frozenset[str], *notices: str) -> Seen:
+def _told(names: frozenset[str], *notices: str) -> SeenRecordings:
     for notice in notices:
         Terminal().say(f"judged    {notice}")
-    return Seen(names=names, notices=notices)
+    return SeenRecordings(names=names, notices=notices)

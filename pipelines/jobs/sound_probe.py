@@ -37,7 +37,7 @@ from pipelines.stages.features import (
     log_mel_vectors,
 )
 from pipelines.store.store import write_json
-from pipelines.store.stored_features import GPT, MEAN_KEPT, WITH_INPUT, method_of_key, pooling_of, stacked_rows
+from pipelines.store.stored_features import GPT_METHOD, MEAN_KEPT, WITH_INPUT, method_of_key, pooling_of, stacked_rows
 from tokenizer.codes import Codes, SoftCodes, require_same_codebook
 from tokenizer.encoder import Encoder, encode, soft_codes
 from wordless.audio.audio_options import SpectrogramConfig
@@ -61,10 +61,10 @@ MADE_BY: Mapping[str, tuple[str, str]] = {
     "chroma": ("tokenizer", ""),
     BAG_OF_CODES: ("tokenizer", ""),
     BAG_OF_SIMILARITIES: ("tokenizer", ""),
-    GPT: ("lm", BAG_OF_CODES),
-    SIMILARITIES[GPT]: ("lm", BAG_OF_SIMILARITIES),
+    GPT_METHOD: ("lm", BAG_OF_CODES),
+    SIMILARITIES[GPT_METHOD]: ("lm", BAG_OF_SIMILARITIES),
     f"plain_{BAG_OF_CODES}": ("tokenizer", ""),
-    f"plain_{GPT}": ("lm", ""),
+    f"plain_{GPT_METHOD}": ("lm", ""),
     **{name: (each.trained_entry, each.input or "") for name, each in METHODS.items() if each.of_sound},
 }
 

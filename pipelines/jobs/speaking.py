@@ -23,7 +23,7 @@ from pipelines.jobs.sound_probe import SoundProbe
 from pipelines.speech import DecodeConfig, GenerateConfig, vocoder_of
 from pipelines.store.outputs import new_folder
 from pipelines.store.run_parts import part_of
-from pipelines.store.stage import Run, Session, stage
+from pipelines.store.stage import Session, StageRun, stage
 from pipelines.store.store import Store, note_finished, other_options
 from tokenizer.codes import Codes, CodesFormat, join_codes, require_same_codebook
 from tokenizer.parquet import CodedClip, read_codes, write_shard
@@ -166,7 +166,7 @@ class Speech:
 
 
 @stage("sounds", version=2, title="{speech}")
-def sounds(run: Run, speech: Speech) -> None:
+def sounds(run: StageRun, speech: Speech) -> None:
     """Decode clips to the sounds 00000000.wav, 00000001.wav, ...
 
     An interrupt keeps what is done of a long sound beside the output.

@@ -35,14 +35,14 @@ from pipelines.commandline.run_folders import (
     relative,
     sweep_words,
 )
-from pipelines.pages.sweep_page import PAGE, TABLE, reuse, write_sweep
+from pipelines.pages.sweep_page import PAGE, SWEEP_TABLE, reuse, write_sweep
 from pipelines.store.claims import hold
 from wordless.base.messages import InputError, counted, escape
 from wordless.base.processes import is_under_torchrun, rank
 from wordless.base.progress import append_line
 
 SWEEPER = "hydra._internal.core_plugins.basic_sweeper.BasicSweeper"  # others choose values as they go
-FOLDERS = "hydra.callbacks.sweep.folders"  # option with the names of the jobs' folders, which hydra.sweep.subdir reads
+_FOLDERS = "hydra.callbacks.sweep.folders"  # option with the names of the jobs' folders, which hydra.sweep.subdir reads
 
 
 class SweepPage(Callback):
@@ -67,13 +67,13 @@ class SweepPage(Callback):
                 forget(sweep)
             if config.hydra.sweeper._target_ != SWEEPER:
                 forget(sweep)
-                if FOLDERS in str(OmegaConf.to_container(config.hydra.sweep, resolve=False)):
+                if _FOLDERS in str(OmegaConf.to_container(config.hydra.sweep, resolve=False)):
                     _pass_on(config, "hydra.sweep.subdir=${hydra.job.num}")
                 return
             before = read_jobs(sweep)
             self._planned = tuple(plan(sweep_words(config.hydra), before))
             folders = ",".join(quote(job.folder) for job in self._planned)
-            _pass_on(config, f"++{FOLDERS}=[{folders}]")
+            _pass_on(config, f"++{_FOLDERS}=[{folders}]")
             dropped = [job for job in before if job.state == "failed" and job not in self._planned]
             forget(sweep, dropped)
             for job in dropped:
@@ -176,7 +176,7 @@ def finish(sweep: Path, *, command: str, own: Collection[int] | None = None) -> 
     runs, failed = write_sweep(sweep, jobs, command=resuming(command, sweep))
     for stage, (computed, reused) in reuse(runs.finished).items():
         print(f"sweep     {stage:<12} computed {computed}, reused {reused} of {computed + reused}", file=sys.stderr)
-    print(sweep / PAGE, sweep / TABLE, sep="\n", flush=True)
+    print(sweep / PAGE, sweep / SWEEP_TABLE, sep="\n", flush=True)
     if failures := [job for job in failed if own is None or job.number in own]:
         some = f"{len(failures)} of {len(jobs)} jobs failed, as {PAGE} tells"
         bug = any(job.bug for job in failures)

@@ -43,7 +43,7 @@ FeaturesOf = Literal[
     "network", "simclr", "speech_model", "sound_states", "bag_of_targets",
 ]  # fmt: skip
 # "own": vectors that the user brings. Charts order and colour methods by kind.
-Kind = Literal["signal", "codes", "denoising", "similarities", "self_supervised", "supervised", "untrained", "own"]
+_Kind = Literal["signal", "codes", "denoising", "similarities", "self_supervised", "supervised", "untrained", "own"]
 # Parts of a report that show a few methods only.
 Place = Literal["learning curves", "groups"]
 FEW: tuple[Place, ...] = ("learning curves", "groups")
@@ -73,7 +73,7 @@ class Method:
     # whether the folder of a run keeps its network under the name of the method, and new sound gets vectors by it
     of_sound: bool = False
     body: str = ""  # the group of options of the body whose method it is, from the table of bodies; "": of none
-    kind: Kind
+    kind: _Kind
     title: str  # in tables, charts and sentences
     untrained: str = ""  # of a trained network: the row of the same network with random weights
     line: Line = Line()

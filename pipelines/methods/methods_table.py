@@ -54,7 +54,7 @@ BAGS = tuple(
            readout="codes", line=Line(marker=marker, filled=False, dashes="--"), rate=rate)
     for rate, marker in enumerate(RATE_MARKERS, 1)
 )
-STATES = tuple(
+_STATES = tuple(
     Method(name=f"gpt_of_rate_{rate}", kind="codes", title=f"GPT, rate {rate}", untrained=f"random_gpt_of_rate_{rate}",
            features="states", readout="codes", line=Line(marker=marker), input=f"bag_of_rate_{rate}",
            reads="rates", rate=rate, target=NEXT)
@@ -82,7 +82,7 @@ _TABLE = (
            line=Line(marker="p", filled=False, dashes="-."), places=CURVES),
     Method(name="chroma", kind="signal", title="chroma", features="frames",
            line=Line(marker="h", filled=False, dashes="--"), places=CURVES),
-    *STATES,
+    *_STATES,
     *UNTRAINED_STATES,
     *BAGS,
 )
@@ -203,7 +203,7 @@ def shown_in(place: Place, names: Iterable[str]) -> list[str]:
     return [name for name in ordered if place in row_of(name).places]
 
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,39}")
 MARKERS = "Pphd<>*8"  # of matplotlib
 
 
@@ -215,7 +215,7 @@ def own_method(name: str, file: Path | None = None) -> Method:
 
 def require_features(name: str, file: Path) -> None:
     """Refuse features whose name cannot stand in keys and charts, or whose file is none."""
-    if not NAME.fullmatch(name):
+    if not _NAME.fullmatch(name):
         raise InputError(f"compare.features has the name {name!r}; use up to 40 letters, digits, '_', '.' and '-'")
     if not file.is_file():
         raise InputError(f"compare.features has {name}: {file}, which is no file; name a file of features")

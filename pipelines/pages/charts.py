@@ -52,7 +52,7 @@ VARIABLES = {
 INK, MUTED, GRID, BLUE, ORANGE, GREEN, PAPER = VARIABLES
 SERIES = tuple(zip((BLUE, ORANGE, GREEN, INK, MUTED), ("o", "s", "D", "^", "v"), strict=True))  # colour and marker
 WHITE = "#fefefe"  # over images, which are dark on every page
-STYLE: dict[str, Any] = {
+_STYLE: dict[str, Any] = {
     "svg.fonttype": "none",
     "text.parse_math": False,  # names from data may hold $ and _
     "image.composite_image": False,
@@ -87,7 +87,7 @@ def styled(draw: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(draw)
     def drawn(*args: P.args, **kwargs: P.kwargs) -> R:
-        with style.context(STYLE, after_reset=True), warnings.catch_warnings():
+        with style.context(_STYLE, after_reset=True), warnings.catch_warnings():
             # The browser draws the text, so matplotlib's own font need not have its letters.
             warnings.filterwarnings("ignore", message="Glyph .* missing from font")
             return draw(*args, **kwargs)

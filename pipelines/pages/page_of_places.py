@@ -18,14 +18,14 @@ from wordless.audio.recordings.annotation_formats import Event
 from wordless.audio.waveform import Part, Waveform, join_blocks
 from wordless.base.files import write_aside
 
-AROUND = 1.0  # seconds that are played and drawn before and after a place
-MAX_SECONDS = 12.0  # of a longer place that are played and drawn
+_AROUND = 1.0  # seconds that are played and drawn before and after a place
+_MAX_SECONDS = 12.0  # of a longer place that are played and drawn
 MAX_CHARTS = 40
 HEIGHT = 130.0  # CSS pixels
 
 
 @dataclass(frozen=True, kw_only=True)
-class Excerpt:
+class PageExcerpt:
     """What a page shows of a place."""
 
     source: str  # of a player
@@ -41,7 +41,7 @@ class AudioBudget:
     left: int = MAX_BYTES
     charts: int = field(default=0)
 
-    def sound(self, sound: Waveform, title: str, *marks: float) -> Excerpt | None:
+    def sound(self, sound: Waveform, title: str, *marks: float) -> PageExcerpt | None:
         """Take from the budget for a sound in memory; None: there is none left."""
         self.left -= 2 * len(sound.samples)
         if self.left < 0:
@@ -51,25 +51,25 @@ class AudioBudget:
         if self.charts <= MAX_CHARTS:
             picture = spectrogram(sound, title, marks=marks)
             chart = spectrogram_chart([picture], name=f"place-{self.charts}", title=title, height=HEIGHT)
-        return Excerpt(source=embedded_waveform(sound), chart=chart)
+        return PageExcerpt(source=embedded_waveform(sound), chart=chart)
 
-    def place(self, path: Path, start: float, end: float) -> Excerpt | None:
-        """Take from the budget for a place of a recording, with `AROUND` before and after it."""
+    def place(self, path: Path, start: float, end: float) -> PageExcerpt | None:
+        """Take from the budget for a place of a recording, with `_AROUND` before and after it."""
         with Recording(path) as recording:
             rate = recording.samplerate
-        begin, shown = max(start - AROUND, 0.0), min(end - start, MAX_SECONDS)
-        if 2 * self.sample_rate * (shown + AROUND) > self.left:
+        begin, shown = max(start - _AROUND, 0.0), min(end - start, _MAX_SECONDS)
+        if 2 * self.sample_rate * (shown + _AROUND) > self.left:
             self.left = -1
             return None
         first = round(begin * rate)
-        part = Part(start=first, num_samples=round((start + shown + AROUND) * rate) - first)
+        part = Part(start=first, num_samples=round((start + shown + _AROUND) * rate) - first)
         blocks = read_blocks(path, self.sample_rate, part=part, channel=self.channel)
         sound = Waveform(samples=join_blocks(blocks), sample_rate=self.sample_rate)
         return self.sound(sound, f"{path.name}, from {begin:.2f} s", start - begin, end - begin)
 
 
 MISTAKES = 30  # of the page
-LINES = 12  # recordings whose events are drawn over time
+_LINES = 12  # recordings whose events are drawn over time
 MOST_ANSWERS = 1000  # of a recording that are drawn
 SECOND = 2.0  # CSS pixels, up to LONGEST
 LONGEST = 2400.0
@@ -127,7 +127,7 @@ def write_predictions_page(
     for each in sorted(answers, key=lambda answer: (answer.place.path, answer.place.start)):
         by_path.setdefault(each.place.path, []).append(each)
     several = {path: own for path, own in by_path.items() if len(own) > 1}
-    lines = {path: time_line(several[path], f"line-{number}") for number, path in enumerate([*several][:LINES])}
+    lines = {path: time_line(several[path], f"line-{number}") for number, path in enumerate([*several][:_LINES])}
     text = draw(
         "predictions.html.jinja",
         about=about,

@@ -28,14 +28,14 @@ from pipelines.results.run_record import (
     value_of,
     where,
 )
-from pipelines.store.stored_features import GPT
+from pipelines.store.stored_features import GPT_METHOD
 from vocoder.kinds import FROM_RECORDED, SIGNAL_PROCESSING, SYNTHESIS_METHODS
 from wordless.audio.views import Noise
 from wordless.base.coverage import percent_below_whole
 from wordless.base.messages import escape_markdown, listed, plural
 from wordless.base.options import BESIDE, leaves
 
-NAMES = {
+_NAMES = {
     **{name: row.title for name, row in ROWS.items()},
     **{kind.key: kind.title for kind in (*SYNTHESIS_METHODS, *FROM_RECORDED.values())},
     **{name: measure.title for name, measure in MEASURES.items() if measure.title},
@@ -53,7 +53,7 @@ NAMES = {
 }
 # Units that are not repeated beside the name of their figure.
 IN_NAME = ("bit/s", "bit/sample", "codes", "codes/s", "STOI", "clips", "full scale", "normalised log-mel squared")
-CEILING, NEAR = 0.98, 0.95  # ratios of right answers
+_CEILING, NEAR = 0.98, 0.95  # ratios of right answers
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
@@ -63,7 +63,7 @@ def full_name(name: str) -> str:
     if temperature:
         return f"{full_name(kind)} at {temperature}"
     method, _, part = name.partition("/")
-    known = NAMES.get(method) or (method_of(method).title if {*method.split(BESIDE)} <= {*METHODS} else "")
+    known = _NAMES.get(method) or (method_of(method).title if {*method.split(BESIDE)} <= {*METHODS} else "")
     return (f"{known}, {part.replace('_', ' ')}" if part else known) if known else name.replace("_", " ")
 
 
@@ -139,12 +139,12 @@ def quantity(value: float | None, unit: str) -> str:
             return f"{number(value)} {unit.replace('dB re full scale', 'dBFS')}"
 
 
-def counted(count: float, one: str, several: str | None = None) -> str:
+def _counted(count: float, one: str, several: str | None = None) -> str:
     """Write a number and its noun: "1 clip", "2 clips"."""
     return f"{number(count)} {plural(count, one, several)}"
 
 
-def candidates(of: str, comparison: Comparison) -> str:
+def _candidates(of: str, comparison: Comparison) -> str:
     """List what validation chose, with the number of folds where they differ."""
     counts = Counter(comparison.chosen(of).values())
     return ", ".join(f"{name} ({count}×)" if len(counts) > 1 else name for name, count in counts.most_common()) or "–"
@@ -162,13 +162,15 @@ def few_labels(comparison: Comparison) -> dict[float, list[Row]]:
 
     These are the two largest numbers of labels with which no method is near it, so they tell the methods apart.
     """
-    if [row.value >= CEILING for row in comparison.tested.values()].count(True) < 2:
+    if [row.value >= _CEILING for row in comparison.tested.values()].count(True) < 2:
         return {}
     by_labels: dict[float, list[Row]] = {}
     for row in (row for rows in comparison.along("share").values() for row in rows if row.labels):
         by_labels.setdefault(row.labels or 0.0, []).append(row)
     by_labels = {count: sorted(rows, key=lambda row: -row.value) for count, rows in sorted(by_labels.items())}
-    known = [count for count, rows in by_labels.items() if rows[0].value < NEAR and GPT in (row.of for row in rows)]
+    known = [
+        count for count, rows in by_labels.items() if rows[0].value < NEAR and GPT_METHOD in (row.of for row in rows)
+    ]
     return {count: by_labels[count] for count in known[-2:]}
 
 
@@ -207,7 +209,7 @@ def option_lines(config: Mapping[str, object]) -> Iterator[str]:
 FUNCTIONS: tuple[Callable[..., object], ...] = (
     *(extras, count_codes, where, find, measured, value_of),
     *(full_name, heading, number, percent, noise_label, points, bits, signed_bits, significance, duration, quantity),
-    *(counted, listed, plural, percent_below_whole, candidates, differing, few_labels, ahead, option_lines),
+    *(_counted, listed, plural, percent_below_whole, _candidates, differing, few_labels, ahead, option_lines),
     *(escape_markdown, row_of, stdev, reads_of, learns_of, weights_of, training_of),
 )
 

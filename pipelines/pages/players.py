@@ -28,18 +28,18 @@ from wordless.audio.waveform import Waveform
 from wordless.base.files import open_regular
 from wordless.base.messages import InputError, written
 
-TITLES = {  # of the sounds of a clip, in the order of the page
+_TITLES = {  # of the sounds of a clip, in the order of the page
     ORIGINAL: "Original",
     **{kind.key: kind.heading for kind in SYNTHESIS_METHODS},
     "prompt": "Prompt",
 }
-LISTENING = "listening"  # folder of a run
+_LISTENING = "listening"  # folder of a run
 MAX_BYTES = 2_050_000  # of WAV files; a third more in the page, which is to stay below 6 MB with its pictures
 MOSTLY_SILENT = 0.5  # share of silent frames in the new part of a continuation
-MAX_SECONDS = 3.0  # of a sound that are drawn
+_MAX_SECONDS = 3.0  # of a sound that are drawn
 HEADLINE_HEIGHT = 155  # CSS pixels
 MAX_COLUMNS = 220  # of a spectrogram; more would not be seen at this width and would make the page larger
-WINDOW_SECONDS = 0.032  # resolves the harmonics of a voice, which mel bands blur
+_WINDOW_SECONDS = 0.032  # resolves the harmonics of a voice, which mel bands blur
 RANGE_DB = 70.0  # below the loudest point
 MAX_FRAMES = 400  # of a reconstruction
 MAX_PICTURES = 6  # clips
@@ -48,7 +48,7 @@ RECONSTRUCTED = {"original": "original", "autoencoder": "before quantisation", "
 
 
 @dataclass(frozen=True)
-class Sound:
+class PageSound:
     part: str  # of the report: "clips", "generated", "lost", or one of an extra
     clip: int | None  # number of the clip that it is of, or begins with; None: it begins with nothing
     title: str
@@ -66,14 +66,14 @@ class PageBudget:
     def __init__(self, folder: Path) -> None:
         self._folder, self._left = folder, MAX_BYTES
 
-    def embed(self, sound: Sound) -> str | None:
+    def embed(self, sound: PageSound) -> str | None:
         """Read a sound as a data URI; None where the budget is spent."""
         path = sound_path(self._folder, sound)
         self._left -= path.stat().st_size
         return _data_uri(path.read_bytes()) if self._left >= 0 else None
 
 
-def clip_name(clip: Section) -> str:
+def clip_title(clip: Section) -> str:
     """Name a clip by its label and group, or else by its path."""
     return " · ".join(part for part in (clip["label"], clip["group"]) if part) or clip["path"]
 
@@ -83,27 +83,27 @@ def listened_clips(results: Results) -> list[Section]:
     return clips
 
 
-def run_sounds(results: Results) -> Iterator[Sound]:
+def run_sounds(results: Results) -> Iterator[PageSound]:
     """Give all sounds of a run, those of each part and clip in the order of the page."""
     for number, clip in enumerate(listened_clips(results)):
-        for kind, title in TITLES.items():
+        for kind, title in _TITLES.items():
             if kind in clip["sounds"]:
-                yield Sound("clips", number, title, f"{LISTENING}/{number}_{kind}.wav", clip["sounds"][kind])
+                yield PageSound("clips", number, title, f"{_LISTENING}/{number}_{kind}.wav", clip["sounds"][kind])
     for row in results.get("listening", {}).get("said", []):
         title = f"{'No prompt' if row['clip'] is None else 'Continuation'}, temperature {row['temperature']:g}"
-        yield Sound("generated", row["clip"], title, f"{LISTENING}/{row['file']}", row["figures"])
+        yield PageSound("generated", row["clip"], title, f"{_LISTENING}/{row['file']}", row["figures"])
     for row in results.get("listening", {}).get("lost", []):
         for kind, figures in row["sounds"].items():
-            title = f"{TITLES[kind]}, {clip_name(row)}"
-            yield Sound("lost", None, title, gross_error_file(row["number"], kind), figures)
+            title = f"{_TITLES[kind]}, {clip_title(row)}"
+            yield PageSound("lost", None, title, gross_error_file(row["number"], kind), figures)
 
 
-def sounds_among(sounds: Iterable[Sound], part: str, clip: int | None) -> list[Sound]:
+def sounds_among(sounds: Iterable[PageSound], part: str, clip: int | None) -> list[PageSound]:
     """Select the sounds of a part of the report that begin with a clip."""
     return [sound for sound in sounds if (sound.part, sound.clip) == (part, clip)]
 
 
-def sounds_of(results: Results, part: str, clip: int | None) -> list[Sound]:
+def sounds_of(results: Results, part: str, clip: int | None) -> list[PageSound]:
     """Select, in the same way, sounds of the core."""
     return sounds_among(run_sounds(results), part, clip)
 
@@ -119,7 +119,7 @@ def _data_uri(wav: bytes) -> str:
     return f"data:audio/wav;base64,{base64.b64encode(wav).decode()}"
 
 
-def sound_path(folder: Path, sound: Sound) -> Path:
+def sound_path(folder: Path, sound: PageSound) -> Path:
     """Find a sound of a run; a foreign results.json may name any file, and is refused."""
     path, again = folder / sound.place, "repeat the run's command: it writes it again"
     if sound.place.count("/") != 1:
@@ -133,7 +133,7 @@ def sound_path(folder: Path, sound: Sound) -> Path:
     return path
 
 
-def headline(folder: Path, results: Results) -> list[tuple[Sound, str]]:
+def headline(folder: Path, results: Results) -> list[tuple[PageSound, str]]:
     """Make the players on top of a report, equally loud: the first recording, its codes as sound, a continuation."""
     sounds = _first_sounds(results)
     read = (soundfile.read(sound_path(folder, sound), dtype="float32") for sound in sounds)
@@ -141,9 +141,9 @@ def headline(folder: Path, results: Results) -> list[tuple[Sound, str]]:
     return [(sound, embedded_waveform(waveform)) for sound, waveform in zip(sounds, waveforms, strict=True)]
 
 
-def _first_sounds(results: Results) -> list[Sound]:
+def _first_sounds(results: Results) -> list[PageSound]:
     by_place = {sound.place: sound for sound in sounds_of(results, "clips", 0)}
-    places = [f"{LISTENING}/0_{kind}.wav" for kind in (ORIGINAL, WAVENET.key)]
+    places = [f"{_LISTENING}/0_{kind}.wav" for kind in (ORIGINAL, WAVENET.key)]
     generated_rows = sounds_of(results, "generated", 0)[:1] if by_place else []
     return [*(by_place[place] for place in places if place in by_place), *generated_rows]
 
@@ -152,7 +152,7 @@ def sound_charts(folder: Path, results: Results, *, sounds_too: bool = True) -> 
     """Draw what the tokenizer keeps of each clip that has pictures, and by default spectrograms of its sounds."""
     pictures, size = read_arrays(folder / PICTURES), count_codes(results)
     for number, clip in enumerate(listened_clips(results)[:MAX_PICTURES]):
-        name, sounds, strip = clip_name(clip), sounds_of(results, "clips", number), None
+        name, sounds, strip = clip_title(clip), sounds_of(results, "clips", number), None
         if (codes := pictures.get(f"{number}:codes")) is not None:
             largest = (size or int(codes.max(initial=0)) + 1) - 1
             seconds = soundfile.info(sound_path(folder, sounds[0])).duration
@@ -165,14 +165,14 @@ def sound_charts(folder: Path, results: Results, *, sounds_too: bool = True) -> 
             continue
         if number == 0:
             yield from _headline_charts(folder, _first_sounds(results), name, strip)
-        judged = {f"{LISTENING}/{number}_{kind}.wav" for kind in (ORIGINAL, *BY_KEY)}
+        judged = {f"{_LISTENING}/{number}_{kind}.wav" for kind in (ORIGINAL, *BY_KEY)}
         shown = [*(sound for sound in sounds if sound.place in judged), *sounds_of(results, "generated", number)[-1:]]
         yield sound_spectrograms(folder, shown, name=f"sounds-{number}", title=name)
 
 
-def _headline_charts(folder: Path, sounds: Sequence[Sound], of: str, codes: Picture | None) -> Iterator[Chart]:
+def _headline_charts(folder: Path, sounds: Sequence[PageSound], of: str, codes: Picture | None) -> Iterator[Chart]:
     """Draw each sound for the place below its player, on one scale of time, the codes below the first."""
-    pictures = _pictures(folder, sounds, MAX_SECONDS)
+    pictures = _pictures(folder, sounds, _MAX_SECONDS)
     longest = max(picture.seconds for picture in pictures)
     for number, picture in enumerate(pictures):
         rows, title = [replace(picture, title="")], f"Spectrogram of {of}: {picture.title}"
@@ -185,14 +185,14 @@ def _headline_charts(folder: Path, sounds: Sequence[Sound], of: str, codes: Pict
 
 
 def sound_spectrograms(
-    folder: Path, sounds: Sequence[Sound], *, name: str, title: str, most: float = MAX_SECONDS
+    folder: Path, sounds: Sequence[PageSound], *, name: str, title: str, most: float = _MAX_SECONDS
 ) -> Chart:
     """Draw ``most`` seconds of the sounds of a clip, of which the loudest point of the first is the brightest."""
     pictures = _pictures(folder, sounds, most)
     return spectrogram_chart(pictures, name=name, title=f"Spectrograms of {title}", height=40 + 85 * len(pictures))
 
 
-def _pictures(folder: Path, sounds: Sequence[Sound], most: float) -> list[Picture]:
+def _pictures(folder: Path, sounds: Sequence[PageSound], most: float) -> list[Picture]:
     read = [soundfile.read(sound_path(folder, sound), dtype="float32") for sound in sounds]
     longest = min(max(len(samples) / rate for samples, rate in read), most)
     pictures: list[Picture] = []
@@ -209,7 +209,7 @@ def spectrogram(
 ) -> Picture:
     """Picture a sound on an axis of ``longest`` seconds, with lines at ``marks``; ``loudest`` dB are the brightest."""
     samples, rate = sound.samples, sound.sample_rate
-    window = 2 * round(rate * WINDOW_SECONDS / 2)
+    window = 2 * round(rate * _WINDOW_SECONDS / 2)
     hop = max(round((longest or sound.seconds) * rate / MAX_COLUMNS), 1)
     padded = np.pad(samples, (window // 2, window // 2 + max(window - len(samples), 0)))
     power, _, _ = specgram(padded, NFFT=window, Fs=rate, noverlap=max(window - hop, 0))

@@ -46,8 +46,8 @@ from pipelines.pages.charts import (
 from pipelines.pages.phrasing import decibels, draw, full_name, number, percent
 from pipelines.pages.players import (
     PageBudget,
-    Sound,
-    clip_name,
+    PageSound,
+    clip_title,
     headline,
     listened_clips,
     sound_charts,
@@ -57,7 +57,7 @@ from pipelines.pages.players import (
 from pipelines.pages.training_chart import training_chart
 from pipelines.results.run_record import SOUND, Comparison, Results, Row, read_results, value_of
 from pipelines.store.run_parts import REPORT
-from pipelines.store.stored_features import GPT, WITH_INPUT
+from pipelines.store.stored_features import GPT_METHOD, WITH_INPUT
 from vocoder.kinds import COMPARED_SYNTHESIS, FROM_RECORDED, SYNTHESIS_METHODS, WAVENET
 from wordless.audio.recordings.manifest import SPLITS
 from wordless.audio.views import WITHOUT_RATIO, Noise
@@ -79,9 +79,9 @@ def write_report(folder: Path) -> Path:
         charts={chart.name: chart for chart in (*report_charts(results), *sound_charts(folder, results), *more)},
         sounds_among=partial(sounds_among, [sound for each in own for sound in each.sounds(results)]),
         players=headline(folder, results),
-        clip_name=clip_name,
+        clip_name=clip_title,
         sounds_of=sounds_of,
-        sound=Sound,
+        sound=PageSound,
         embed=PageBudget(folder).embed,
         excerpts=excerpts,
         shortened=[excerpt for excerpt in excerpts if excerpt["seconds"] < excerpt["clip_seconds"]],
@@ -100,7 +100,7 @@ def write_report(folder: Path) -> Path:
 def report_pictures(folder: Path) -> dict[str, Figure]:
     """Draw what the tokenizer keeps of each clip that has pictures, for trackers."""
     results, figures = read_results(folder), {}
-    names = {f"reconstruction-{n}": f"{n + 1} {clip_name(clip)}" for n, clip in enumerate(listened_clips(results))}
+    names = {f"reconstruction-{n}": f"{n + 1} {clip_title(clip)}" for n, clip in enumerate(listened_clips(results))}
     for chart in sound_charts(folder, results, sounds_too=False):
         chart.figure.set(facecolor="white", dpi=200)
         figures[names[chart.name]] = chart.figure
@@ -141,7 +141,7 @@ def _usage(counts: Sequence[int]) -> Chart:
 
 # kind of method -> (name in the legend, look)
 METHOD_KINDS: dict[str, tuple[str, Look]] = {
-    GPT: ("GPT", look(marker="D")),
+    GPT_METHOD: ("GPT", look(marker="D")),
     "codes": ("codes", look(marker="o", filled=False)),
     "denoising": ("denoising unit prediction", look(INK, "X")),
     "similarities": ("similarities to the codebook", look(marker="8", filled=False)),
@@ -152,15 +152,15 @@ METHOD_KINDS: dict[str, tuple[str, Look]] = {
     "own": ("own features", look(INK, "P")),
 }
 NUMBER = re.compile(r"_(\d+)$")  # of a layer
-INNER = re.compile(r"^(all_)?inner(_|$)")  # of activations within a layer
+_INNER = re.compile(r"^(all_)?inner(_|$)")  # of activations within a layer
 MAX_GROUPS = 40  # rows that can be read
-MAX_CLASSES = 400  # of a confusion matrix: two pixels each
+_MAX_CLASSES = 400  # of a confusion matrix: two pixels each
 MAX_PANELS = 8
 SMALL = 8.5  # CSS pixels, of labels of a confusion matrix
 CELL = 17.0  # CSS pixels of a field of a confusion matrix, in which three digits can be read
 MAX_WRITTEN, MAX_NAMED = 40, 60  # classes whose fields hold numbers, and whose names can be read
 GALLERY = 3  # lines beside each other
-LINES = ((WHITE, "-"), ("#ff9e4a", "--"), ("#7fd7ff", ":"))  # colours and dashes of the lines over an image
+_LINES = ((WHITE, "-"), ("#ff9e4a", "--"), ("#7fd7ff", ":"))  # colours and dashes of the lines over an image
 
 
 def comparison_charts(comparison: Comparison) -> Iterator[Chart]:
@@ -168,7 +168,7 @@ def comparison_charts(comparison: Comparison) -> Iterator[Chart]:
     yield _methods(comparison)
     layers = {of: comparison.layers(of) for of in comparison.methods}
     names = [of for of, found in layers.items() if len(found) > 1 and any(map(NUMBER.search, found))]
-    if names := sorted(names, key=lambda of: of != GPT)[:MAX_PANELS]:
+    if names := sorted(names, key=lambda of: of != GPT_METHOD)[:MAX_PANELS]:
         yield _layers({of: layers[of] for of in names}, full_name(comparison.metric))
     title = f"test {full_name(comparison.metric)}"
     yield from learning_charts(comparison)
@@ -180,7 +180,7 @@ def comparison_charts(comparison: Comparison) -> Iterator[Chart]:
         yield _groups(by_method, title)
     for of in comparison.references[:1]:
         counts = comparison.confusion.get(of)
-        if counts and len(counts) <= MAX_CLASSES:
+        if counts and len(counts) <= _MAX_CLASSES:
             yield confusion_chart(of, comparison.classes, counts)
 
 
@@ -206,7 +206,7 @@ def _methods(comparison: Comparison) -> Chart:
     names, metric = comparison.methods, full_name(comparison.metric)
     curves = []
     for kind, (label, looks) in METHOD_KINDS.items():
-        own = [(n, of) for n, of in enumerate(names) if kind == (GPT if of == GPT else row_of(of).kind)]
+        own = [(n, of) for n, of in enumerate(names) if kind == (GPT_METHOD if of == GPT_METHOD else row_of(of).kind)]
         points = [(n, comparison.tested[of]) for n, of in own]
         curves.append(Curve(points=points, look=looks, label=label, interval="bars"))
     if comparison.has_folds:
@@ -220,11 +220,11 @@ def _methods(comparison: Comparison) -> Chart:
     return rows_chart(titles, curves, name="comparison", title=title, across=across, marked=marked, level=level)
 
 
-def in_order(layers: Iterable[str]) -> list[str]:
+def in_report_order(layers: Iterable[str]) -> list[str]:
     """Sort layers by number, several layers last; inner activations come after the states."""
 
     def place(layer: str) -> tuple[bool, int]:
-        return bool(INNER.search(layer)), int(found[1]) if (found := NUMBER.search(layer)) else 10**9
+        return bool(_INNER.search(layer)), int(found[1]) if (found := NUMBER.search(layer)) else 10**9
 
     return sorted(layers, key=place)
 
@@ -232,7 +232,7 @@ def in_order(layers: Iterable[str]) -> list[str]:
 def _layers(methods: Mapping[str, Mapping[str, Mapping[str, Row]]], metric: str) -> Chart:
     panels = []
     for of, layers in methods.items():
-        ordered = in_order(layers)
+        ordered = in_report_order(layers)
         test, validation = ([layers[name][split].value for name in ordered] for split in ("test", "validation"))
         best = int(np.argmax(validation))
         curves = (
@@ -252,7 +252,7 @@ def layer_label(layer: str) -> str:
     found = NUMBER.search(layer)
     label = found[1] if found else layer.partition("_")[0][:6]
     label = f"{label} + input" if layer.endswith(WITH_INPUT) else label
-    return f"inner {label}" if INNER.search(layer) else label
+    return f"inner {label}" if _INNER.search(layer) else label
 
 
 def _noise(comparison: Comparison, value: str) -> Chart:
@@ -264,8 +264,8 @@ def _noise(comparison: Comparison, value: str) -> Chart:
     kinds = [*dict.fromkeys(noise.kind for noise in noises)]
     clean, written = ("no noise", decibels) if len(kinds) == 1 else ("none", number)  # panels are narrow
     names = {noise: noise.kind if noise.snr is None else written(noise.snr) for noise in noises}
-    in_order = sorted(noises, key=lambda noise: -math.inf if noise.snr is None else noise.snr, reverse=True)
-    labels = [clean, *dict.fromkeys(names[noise] for noise in in_order)]
+    in_report_order = sorted(noises, key=lambda noise: -math.inf if noise.snr is None else noise.snr, reverse=True)
+    labels = [clean, *dict.fromkeys(names[noise] for noise in in_report_order)]
     ticks = {float(place): label for place, label in enumerate(labels)}
     places: dict[Noise | None, float] = {noise: float(labels.index(name)) for noise, name in names.items()}
     places[None] = 0.0
@@ -274,7 +274,7 @@ def _noise(comparison: Comparison, value: str) -> Chart:
         rows = {of: {places[noise]: row for noise, row in each.items()} for of, each in found.items()}
         return _curves("noise", title, rows, value, across, ticks)
     panels = []
-    for of in sorted(found, key=lambda of: of != GPT)[:MAX_PANELS]:
+    for of in sorted(found, key=lambda of: of != GPT_METHOD)[:MAX_PANELS]:
         curves = []
         for kind, (colour, marker) in zip(kinds, cycle(SERIES), strict=False):
             own = [(places[noise], row) for noise, row in found[of].items() if noise and noise.kind == kind]
@@ -296,7 +296,7 @@ def _curves(
             points=rows[of].items(),
             look=line_look(of),
             label=shortened(full_name(of), LEGEND_LETTERS - 2),
-            interval="band" if of == GPT or name == "learning" else "",
+            interval="band" if of == GPT_METHOD or name == "learning" else "",
         )
         for of in shown_in("learning curves", rows)
     ]
@@ -349,7 +349,10 @@ def confusion_chart(of: str, classes: Sequence[str], clips: Sequence[Sequence[fl
     for each in (axes, bar):
         each.tick_params(length=0)
         each.spines[:].set_visible(False)
-    evaluator, right = "the GPT's probe" if of == GPT else full_name(of), float(np.trace(counts) / max(counts.sum(), 1))
+    evaluator, right = (
+        "the GPT's probe" if of == GPT_METHOD else full_name(of),
+        float(np.trace(counts) / max(counts.sum(), 1)),
+    )
     told = f"Confusion matrix of {evaluator}, {count} classes: {percent(right)} of the clips right"
     return Chart(figure=figure, name="confusion", description=told, scrolls=100 + side * count > WIDTH)
 
@@ -365,7 +368,7 @@ def method_picture(picture: PictureRecord, *, name: str) -> Chart:
     extent = (0.0, image["width"], 0.0, image["height"])
     values, shades = np.array(image["columns"], np.uint8).T, matplotlib.colormaps["magma"].resampled(SHADES)
     axes.imshow(values, shades, vmin=0, vmax=255, origin="lower", aspect="auto", extent=extent)
-    for line, (colour, dashes) in zip(image["lines"], cycle(LINES), strict=False):
+    for line, (colour, dashes) in zip(image["lines"], cycle(_LINES), strict=False):
         places = (np.arange(len(line["values"])) + 0.5) * image["width"] / max(len(line["values"]), 1)
         axes.plot(places, line["values"], color=colour, linestyle=dashes, label=line["name"])
     axes.set(title=title, xlabel=image["across"], ylabel=image["up"])

@@ -7,20 +7,20 @@ from pathlib import Path
 from typing import Final, Literal
 
 from pipelines.commandline.option_index import HYDRA, index
-from pipelines.commandline.run_folders import ELSEWHERE, JOBS, WORDS, option_of, read_words
+from pipelines.commandline.run_folders import ELSEWHERE, JOBS, OVERRIDES_FILE, option_of, read_words
 from pipelines.pages.phrasing import full_name, number, percent
 from pipelines.results.run_record import Results, read_results, value_of
 from pipelines.store.claims import RUN_LOCK, SWEEP_LOCK, is_held
 from pipelines.store.run_parts import RESULTS
 from pipelines.store.run_progress import read_forecast
-from pipelines.store.stored_features import GPT
+from pipelines.store.stored_features import GPT_METHOD
 from vocoder.kinds import WAVENET
 from wordless.base.files import find_object, folder_size
 from wordless.base.messages import InputError, counted, escape_line
 
 RUNS: Final = "runs"  # folder in which commands put the folders of runs
 SWEEPS: Final = "multirun"  # folder beside it, for sweeps
-State = Literal["finished", "running", "unfinished", "damaged"]
+_State = Literal["finished", "running", "unfinished", "damaged"]
 
 KEY_COLUMNS = ("LM perplexity", "LM bit/s", "GPT, probe", "its strongest rival", "WaveNet, label accuracy")
 HEADS = ("run", "date (UTC)", "corpus", "options", *KEY_COLUMNS, "MB")
@@ -28,11 +28,11 @@ HEADS = ("run", "date (UTC)", "corpus", "options", *KEY_COLUMNS, "MB")
 
 def key_cells(results: Results) -> tuple[str, ...]:
     of, comparison = partial(value_of, results["figures"]), results.get("comparison")
-    rival = next(iter(comparison.rivals(GPT)), None) if comparison else None
+    rival = next(iter(comparison.rivals(GPT_METHOD)), None) if comparison else None
     return (
         number(of("lm", "perplexity")),
         number(of("lm", "bits_per_second")),
-        percent(comparison.value(GPT) if comparison else None),
+        percent(comparison.value(GPT_METHOD) if comparison else None),
         f"{percent(rival.value)} {full_name(str(rival.of))}" if rival else "–",
         percent(of("vocoder", "label_accuracy", WAVENET.key)),
     )
@@ -41,7 +41,7 @@ def key_cells(results: Results) -> tuple[str, ...]:
 @dataclass(frozen=True, kw_only=True)
 class RunRow:
     folder: Path
-    state: State
+    state: _State
     date: str  # UTC, ISO 8601: of the results, or of the beginning
     corpus: str = ""
     options: str = ""  # as they were typed, without those at their default
@@ -71,7 +71,7 @@ def run_rows(root: Path) -> list[RunRow]:
 
 
 def is_run(folder: Path) -> bool:
-    marks = (RESULTS, str(WORDS), RUN_LOCK)
+    marks = (RESULTS, str(OVERRIDES_FILE), RUN_LOCK)
     hidden = folder.name.startswith(".") or folder.is_symlink()
     return not hidden and folder.is_dir() and any((folder / mark).is_file() for mark in marks)
 
@@ -104,7 +104,7 @@ def sweep_row(folder: Path) -> RunRow:
     """Read the folder of a sweep: its options, and how many of its jobs are finished."""
     states = [(find_object(path) or {}).get("state") for path in (folder / JOBS).glob("*.json")]
     done = states.count("finished")
-    state: State = "running" if is_held(folder, lock=SWEEP_LOCK) else "unfinished"
+    state: _State = "running" if is_held(folder, lock=SWEEP_LOCK) else "unfinished"
     return RunRow(
         folder=folder,
         state="finished" if done == len(states) else state,

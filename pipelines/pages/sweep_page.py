@@ -52,7 +52,7 @@ from pipelines.results.run_record import (
     where,
 )
 from pipelines.store.run_parts import REPORT
-from pipelines.store.stored_features import GPT
+from pipelines.store.stored_features import GPT_METHOD
 from vocoder.kinds import CHOICES, ORIGINAL, WAVENET
 from wordless.base.arrays import Floats
 from wordless.base.files import write_aside
@@ -64,13 +64,13 @@ BAG = "bag_of_codes"
 FigureName = tuple[str, str, str | None]  # stage, name, of
 # Perplexities of codebooks of several sizes are not of the same choices: bits per second are.
 BITS: FigureName = ("lm", "bits_per_second", None)
-RECOGNISED: FigureName = ("vocoder", "label_accuracy", WAVENET.key)
+_RECOGNISED: FigureName = ("vocoder", "label_accuracy", WAVENET.key)
 MAX_PAIRS = 60  # rows of the table of pairs; sweep.csv has all
-Named = tuple[str, FigureName, Look]  # label, figure and look of a curve over the swept option
+_Named = tuple[str, FigureName, Look]  # label, figure and look of a curve over the swept option
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Point:
+class SweepPoint:
     job: Job
     results: Results
     resamples: Resamples = field(default_factory=dict)
@@ -107,8 +107,8 @@ class RunPair:
     The interval over test clips holds for all pairs at once; p value and paired t interval are of this pair alone.
     """
 
-    one: Point  # of the higher figure
-    other: Point
+    one: SweepPoint  # of the higher figure
+    other: SweepPoint
     row: Row  # the difference
     differs: bool  # by more than chance, with the number of pairs accounted for
 
@@ -116,14 +116,14 @@ class RunPair:
 class Runs:
     """The finished runs of a sweep over some options. The first option goes from left to right."""
 
-    def __init__(self, *, options: tuple[str, ...], finished: Sequence[Point]) -> None:
+    def __init__(self, *, options: tuple[str, ...], finished: Sequence[SweepPoint]) -> None:
         self.options, self.finished = options, finished
 
         # Each value of the first option once: numbers by size, then all others as they came. A line has the runs from
         # left to right that share the values of all other options.
         self.values = sorted(dict.fromkeys(map(self._first, finished)), key=magnitude)
         self.is_ordered = bool(options) and all(math.isfinite(magnitude(value)) for value in self.values)
-        lines: dict[str, list[Point]] = {}
+        lines: dict[str, list[SweepPoint]] = {}
         for point in sorted(finished, key=self.place):
             lines.setdefault(_options(point.job, options[1:]), []).append(point)
         self.lines = dict(sorted(lines.items(), key=lambda line: min(point.job.number for point in line[1])))
@@ -134,7 +134,7 @@ class Runs:
         self.metric = next((name for name in METRICS if any(row.name == name for row in rows)), METRICS[0])
         known = dict.fromkeys(row.of for row in rows if row.of and row.name == self.metric)
         self.methods = sorted(known, key=lambda of: [*ROWS].index(of) if of in ROWS else len(ROWS))
-        self.judged = next((of for of in (GPT, BAG, *self.methods) if of in self.methods), GPT)
+        self.judged = next((of for of in (GPT_METHOD, BAG, *self.methods) if of in self.methods), GPT_METHOD)
         self.probe: FigureName = ("probe", self.metric, self.judged)
         self.probed = [point for point in finished if math.isfinite(point.value(*self.probe))]
 
@@ -142,8 +142,8 @@ class Runs:
         # cross-validation.
         comparable = _most_alike(self.probed, lambda point: point.comparison.choose_by)
         self.apart = [point for point in self.probed if point not in comparable]
-        validation: Callable[[Point], float] = lambda point: point.value(*self.probe, split="validation")  # noqa: E731
-        self.best: Point | None = max(comparable, key=validation, default=None)
+        validation: Callable[[SweepPoint], float] = lambda point: point.value(*self.probe, split="validation")  # noqa: E731
+        self.best: SweepPoint | None = max(comparable, key=validation, default=None)
 
         # Pairs are runs that share test clips, the largest difference first; the winner is better than each other run.
         drawn = [point for point in self.probed if point.comparison.clips_key and self.judged in point.resamples]
@@ -159,8 +159,8 @@ class Runs:
         self.gaps = [point for point, gap in gaps if gap and gap.excludes_zero]
 
         # Runs with decoded sound, the one that is recognised least often first.
-        heard = (point for point in self.points if find(point.figures, *RECOGNISED))
-        self.recognised = sorted(heard, key=lambda point: point.value(*RECOGNISED))
+        heard = (point for point in self.points if find(point.figures, *_RECOGNISED))
+        self.recognised = sorted(heard, key=lambda point: point.value(*_RECOGNISED))
 
     def _pairs(self) -> Iterable[RunPair]:
         first = self.paired[0].comparison
@@ -200,10 +200,10 @@ class Runs:
             return counted(units, first.fold_noun)
         return f"test clips{' of 1 group' if first.tests_one_group else ''}"
 
-    def _first(self, point: Point) -> str:
+    def _first(self, point: SweepPoint) -> str:
         return point.job.overrides.get(self.options[0], "") if self.options else ""
 
-    def place(self, point: Point) -> float:
+    def place(self, point: SweepPoint) -> float:
         """Place of a run from left to right."""
         return float(self.values.index(self._first(point)))
 
@@ -230,14 +230,14 @@ def magnitude(value: str) -> float:
         return math.inf
 
 
-def reuse(points: Iterable[Point]) -> dict[str, tuple[int, int]]:
+def reuse(points: Iterable[SweepPoint]) -> dict[str, tuple[int, int]]:
     """Count by stage how often it was computed and how often it was reused."""
     stages = [stage for point in points for stage in point.results.get("stages", [])]
     counts = Counter((stage["stage"], stage["reused"]) for stage in stages)
     return {stage["stage"]: (counts[stage["stage"], False], counts[stage["stage"], True]) for stage in stages}
 
 
-def _most_alike(points: Sequence[Point], key: Callable[[Point], str]) -> list[Point]:
+def _most_alike(points: Sequence[SweepPoint], key: Callable[[SweepPoint], str]) -> list[SweepPoint]:
     """Select the largest set of points that have one key."""
     ((most, _),) = Counter(map(key, points)).most_common(1) or [("", 0)]
     return [point for point in points if key(point) == most]
@@ -247,7 +247,7 @@ def _options(job: Job, names: Sequence[str]) -> str:
     return ", ".join(f"{name}={job.overrides.get(name, '')}" for name in names)
 
 
-PAGE, TABLE = "sweep.html", "sweep.csv"
+PAGE, SWEEP_TABLE = "sweep.html", "sweep.csv"
 
 
 def finished_runs(sweep: Path, jobs: Sequence[Job]) -> tuple[Runs, list[Job]]:
@@ -258,7 +258,7 @@ def finished_runs(sweep: Path, jobs: Sequence[Job]) -> tuple[Runs, list[Job]]:
         if job.state == "finished":
             try:
                 results, resamples = read_results(sweep / job.folder), read_arrays(sweep / job.folder / RESAMPLES)
-                points.append(Point(job=job, results=results, resamples=resamples))
+                points.append(SweepPoint(job=job, results=results, resamples=resamples))
                 continue
             except InputError as error:
                 reason = str(error)
@@ -272,13 +272,13 @@ def write_sweep(sweep: Path, jobs: Sequence[Job], *, command: str) -> tuple[Runs
     Return the finished runs and the jobs that failed, with their reasons.
     """
     runs, failures = finished_runs(sweep, jobs)
-    write_aside(sweep / TABLE, _csv(runs))
+    write_aside(sweep / SWEEP_TABLE, _csv(runs))
     write_aside(sweep / LATEX, _latex(runs))
     page = draw(
         "sweep.html.jinja",
         runs=runs,
         charts=sweep_charts(runs),
-        recognised_name=RECOGNISED,
+        recognised_name=_RECOGNISED,
         kinds=CHOICES,
         original=ORIGINAL,
         shown_pairs=runs.pairs[:MAX_PAIRS],
@@ -287,7 +287,7 @@ def write_sweep(sweep: Path, jobs: Sequence[Job], *, command: str) -> tuple[Runs
         stages=reuse(runs.points),
         vocoder=WAVENET,
         command=command,
-        csv=TABLE,
+        csv=SWEEP_TABLE,
     )
     write_aside(sweep / PAGE, page)
     return runs, failures
@@ -350,7 +350,7 @@ def _figures(runs: Runs) -> Chart | None:
 
     If lines are of several values of the other options, they have colours of their own, and each method has a panel.
     """
-    named: dict[str, list[Named]] = {}
+    named: dict[str, list[_Named]] = {}
     judged = (full_name(runs.judged), runs.probe, look(marker="o", line="-", size=4))
     if runs.best:
         others = [(full_name(of), ("probe", runs.metric, of), _look_of(of)) for of in runs.methods if of != runs.judged]
@@ -360,7 +360,9 @@ def _figures(runs: Runs) -> Chart | None:
         else:
             named = {f"{title}, {each[0]}": [each] for each in (judged, *others)}
     if any(find(point.figures, *BITS) for point in runs.points):
-        named["bits per second of the language model"] = [(full_name(GPT), BITS, look(marker="o", line="-", size=4))]
+        named["bits per second of the language model"] = [
+            (full_name(GPT_METHOD), BITS, look(marker="o", line="-", size=4))
+        ]
     alone, marked, panels = len(runs.lines) == 1, runs.place(runs.best) if runs.best else None, []
     for title, each in named.items():
         curves, is_probe = [], each[0][1] != BITS

@@ -8,7 +8,7 @@ from pipelines.pages.charts import CURVE_HEIGHT, ORANGE, Chart, Curve, Panel, cu
 from pipelines.pages.phrasing import full_name
 from wordless.training import TrainingRecord
 
-LOSSES = {
+_LOSSES = {
     "autoencoder": "squared error per value",
     "code_decoder": "absolute error per value",
     "lm": "nats per code",
@@ -32,6 +32,6 @@ def training_chart(
         for label, each in (looks | {"kept": look(marker="o", size=5)}).items():
             curves.append(Curve(points=points[label], look=each, label="" if index else label))
     level = ("code frequencies alone", math.log(unigram_perplexity)) if unigram_perplexity else None
-    panel = Panel(title=LOSSES.get(of, loss), curves=curves, across="step", level=level)
+    panel = Panel(title=_LOSSES.get(of, loss), curves=curves, across="step", level=level)
     title = f"Training curves of the {full_name(of)}"
     return curves_chart([panel], name=f"curve_{of}", title=title, height=CURVE_HEIGHT)

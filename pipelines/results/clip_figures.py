@@ -9,7 +9,7 @@ import numpy.typing as npt
 from scipy.special import bdtr
 
 from lm.lm_options import ProbeConfig
-from lm.probing.intervals import Hits, Measured, interval
+from lm.probing.intervals import Hits, Measured, confidence_interval
 from pipelines.results.run_record import GROSS_ERROR_CENTS, MEASURES, SOUND, Row
 from vocoder.kinds import BY_KEY, ORIGINAL, SIGNAL_PROCESSING, WAVENET, WAVENET_RECORDED
 
@@ -64,7 +64,9 @@ def _on_same_clips(known: npt.NDArray[np.float64], config: ProbeConfig, row: Row
     different = replace(row, name=f"{row.name}_difference", over="clips")
     if ratio:
         least = 0.0 if known[:, 1].all() else 1 / (2 * len(known))  # a resample may have nothing but zeros
-        low, high = interval(measured.draws[:, 0] / np.maximum(measured.draws[:, 1], least), config.confidence)
+        low, high = confidence_interval(
+            measured.draws[:, 0] / np.maximum(measured.draws[:, 1], least), config.confidence
+        )
         value = float(known[:, 0].mean() / known[:, 1].mean())
         yield replace(row, name=f"{row.name}_ratio", value=value, low=low, high=high, over="clips")
         return
@@ -91,7 +93,7 @@ def mean_of_clips(values: Sequence[float | None], config: ProbeConfig, row: Row)
             found = measured.estimate(0, confidence=config.confidence)
             low, high = found.low, found.high
         else:
-            low, high = interval(measured.draws[:, 0], config.confidence)
+            low, high = confidence_interval(measured.draws[:, 0], config.confidence)
         yield replace(row, value=float(value), low=low, high=high, over="clips")
     if measure is not None and measure.clips:
         yield replace(row, name=f"{row.name}_clips", value=len(known))

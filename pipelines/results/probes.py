@@ -28,7 +28,7 @@ from pipelines.results.run_record import KEPT, LARGEST_INPUT, OF_LAYER, Comparis
 from pipelines.settings.run_settings import By, RunSettings
 from pipelines.stages.probing import probe_task
 from pipelines.store.store import Entry
-from pipelines.store.stored_features import GPT, PROBE, natural, parts_of_key
+from pipelines.store.stored_features import GPT_METHOD, PROBE_RECORD, natural, parts_of_key
 from wordless.audio.recordings.manifest import Clips
 from wordless.base.arrays import FloatArray, Floats
 from wordless.base.files import aside, list_hash
@@ -62,7 +62,7 @@ def probes_of_run(corpus: Clips, settings: RunSettings, made: Made) -> "Probes |
 def side_by_side_probes(clips: Clips, config: ProbeConfig, methods: Sequence[Entry]) -> Probed:
     """Put what the entries of all methods of a fold record beside the clips that they were asked about."""
     task = probe_task(clips, config)
-    rows = [{**entry.read_json(PROBE), "artifact": entry.key} for entry in methods]
+    rows = [{**entry.read_json(PROBE_RECORD), "artifact": entry.key} for entry in methods]
     for step in ("layer_penalties", "penalties"):
         require_equal_counts({row["of"]: row[step] for row in rows})
     test, validation = ([clips.clips[row] for row in task.rows[split]] for split in ("test", "validation"))
@@ -365,7 +365,7 @@ class Probes:
         means: list[list[float]] = (counts / len(self.seeds)).tolist()
         return means
 
-    def comparison(self, references: Sequence[str] = (GPT,)) -> Comparison:
+    def comparison(self, references: Sequence[str] = (GPT_METHOD,)) -> Comparison:
         """Compare the methods. ``references`` are compared with every other method, where they were probed."""
         first, chosen_by = self.first[0], {probed["choose_by"] for probed in self.probes.values()}
         known = [of for of in dict.fromkeys(references) if of in self.methods]

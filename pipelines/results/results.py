@@ -37,7 +37,7 @@ from pipelines.results.run_record import (
     records,
 )
 from pipelines.settings.run_settings import RunSettings
-from pipelines.stages.codebooks import DRAWN, HEALTH, KMEANS
+from pipelines.stages.codebooks import DRAWN_PATCHES, HEALTH, KMEANS
 from pipelines.stages.language_model import PERPLEXITY
 from pipelines.stages.listening import CLIPS, EVALUATORS, GUARD, JUDGED, LISTENING, RECOGNISED
 from pipelines.store.run_parts import RESULTS
@@ -128,7 +128,7 @@ def _of_one_run(entries: Mapping[str, Entry]) -> dict[str, object]:
         codebook = {key: health[key] for key in ("counts", "verdict")}
         if (tokenizer.folder / KMEANS).is_file():  # a tokenizer of another run has no record of its k-means
             codebook["kmeans"] = tokenizer.read_json(KMEANS)
-            codebook["sample"] = entries["sample"].read_json(DRAWN)
+            codebook["sample"] = entries["sample"].read_json(DRAWN_PATCHES)
         content["codebook"] = codebook
     return content
 

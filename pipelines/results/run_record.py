@@ -22,7 +22,7 @@ from pipelines.extras.table import EXTRAS, extras
 from pipelines.methods.method import PictureRecord
 from pipelines.store.run_parts import RESULTS
 from pipelines.store.store import Entry
-from pipelines.store.stored_features import GPT, WITH_INPUT
+from pipelines.store.stored_features import GPT_METHOD, WITH_INPUT
 from wordless.audio.views import Noise
 from wordless.base.messages import InputError, read_json_escaped
 from wordless.base.saved_models import read_header
@@ -130,7 +130,7 @@ MEASURES = {each.name: each for measure in (*CODEBOOK, *SOUND, *_OTHERS, *_OF_EX
 
 FoldSeed = tuple[str, int]  # the test fold, and the seed
 Made = Mapping[FoldSeed, Mapping[str, Entry]]  # entries by their names in results.json
-STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch normalisation: no parameters
+_STATISTICS = ("running_mean", "running_var", "num_batches_tracked")  # of batch normalisation: no parameters
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -308,7 +308,7 @@ def parameters(folder: Path) -> int:
 
 def parameters_of(file: Path) -> int:
     """Count the parameters in a safetensors file, from its header."""
-    return sum(prod(shape) for name, (_, shape) in read_header(file).items() if not name.endswith(STATISTICS))
+    return sum(prod(shape) for name, (_, shape) in read_header(file).items() if not name.endswith(_STATISTICS))
 
 
 RESAMPLES = "resamples.safetensors"  # resampled test figures of each method, which pair the runs of a sweep
@@ -317,7 +317,7 @@ PICTURES = "listening/pictures.safetensors"
 Pictures = dict[str, npt.NDArray[np.float32 | np.int32]]
 Resamples = dict[str, npt.NDArray[np.float32]]
 
-Column = Literal["fold", "seed", "group", "share", "added"]  # of a figure that is not overall
+_Column = Literal["fold", "seed", "group", "share", "added"]  # of a figure that is not overall
 NoiseNote = tuple[float, float | None]
 NoiseRow = tuple[str, float, dict[Noise | None, Row], dict[Noise | None, NoiseNote]]
 
@@ -406,7 +406,7 @@ class Comparison:
         """Select the differences of a reference to the other methods, the strongest first."""
         return self.rows(name="difference", of=of, **OVERALL)
 
-    def along(self, column: Column) -> dict[str, list[Row]]:
+    def along(self, column: _Column) -> dict[str, list[Row]]:
         """Select the test figures of each method at each fold, seed, group, share of labels or noise."""
         found: dict[str, list[Row]] = {}
         for row in self._tests:
@@ -418,7 +418,7 @@ class Comparison:
     def _tests(self) -> list[Row]:
         return self.rows(name=self.metric, split="test")
 
-    def means(self, of: str, column: Column) -> dict[Any, float]:
+    def means(self, of: str, column: _Column) -> dict[Any, float]:
         """Average the test figures of a method in each fold, with each seed, or in each group."""
         found: dict[Any, list[float]] = {}
         for row in self.along(column).get(of, ()):
@@ -504,8 +504,8 @@ class Comparison:
     def training_times(self) -> list[tuple[str, float, float | None]]:
         """The processor seconds of all that each training needs, and how often the first reference's these are."""
         sums = {of: sum(stages.values()) for of, stages in self.costs.items()}
-        first = (self.references or [GPT])[0]
-        base = sums.get("lm" if first == GPT else first)
+        first = (self.references or [GPT_METHOD])[0]
+        base = sums.get("lm" if first == GPT_METHOD else first)
         return [(of, spent, spent / base if base else None) for of, spent in sums.items() if spent]
 
     @property

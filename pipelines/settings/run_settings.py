@@ -49,8 +49,7 @@ from wordless.audio.recordings.embedded import PATTERN, VOICES, VOICES_OF_SENTEN
 from wordless.audio.recordings.folders import Folder, expand_home, require_folder
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.recordings.splits import SplitConfig, folds
-from wordless.audio.views import LEARNED, LEARNED_SNR, ROOM_SECONDS, WITHOUT_RATIO, Noise, NoiseWord
-from wordless.audio.views import VOICES as BABBLE_VOICES
+from wordless.audio.views import BABBLE_VOICES, LEARNED, LEARNED_SNR, ROOM_SECONDS, WITHOUT_RATIO, Noise, NoiseWord
 from wordless.base.devices import choose_device
 from wordless.base.messages import InputError, within
 from wordless.base.options import REQUIRED, Options, build, follow, match_choice, move_seeds, option
@@ -67,7 +66,7 @@ OFTEN = ("corpus.root", "corpus.table", "corpus.pattern", "corpus.labels", "corp
 # The validation loss on the sentences is 2.76 after 100 steps with a learning rate of 2e-3, and 3.09 with 1e-3.
 # A probe of log-mel recognises 82 % of the sentences, a probe of codes 98 %.
 # A page has no room for all sounds of more than four sentences.
-CHOICES = (
+_CHOICES = (
     ("lm.fit.lr", 2e-3, 1e-3, "null: 2e-3 with the built-in sentences, else 1e-3"),
     ("listening.evaluator", "codes", "probe", ""),
     ("listening.clips", 4, 6, ""),
@@ -88,7 +87,7 @@ TYPED: dict[str, tuple[object, str]] = {
         None,
         "null: true for your own recordings, false with the built-in corpus and with one of these options",
     ),
-    **{name: (None, note) for name, _, _, note in CHOICES},
+    **{name: (None, note) for name, _, _, note in _CHOICES},
     **TYPED_STEPS,
     "vocoder.fit.steps": (
         None,
@@ -98,14 +97,14 @@ TYPED: dict[str, tuple[object, str]] = {
     "vocoder.start": ("universal", ""),
 }
 MAX_THREADS = 1024  # above it the system refuses threads, and libraries end the process
-NOISES = get_args(NoiseWord)
+_NOISES = get_args(NoiseWord)
 QUICK_FOLDS = 2  # of a quick comparison
 MOST_NOISE = 100.0  # dB, of either sign
 By = Literal["group", "groups", "fold", "split"]  # basis of the folds; groups: several in each
 EMBEDDED = "<embedded corpus>"  # stands for the root, which is known after the synthesis
 EMBEDDED_SOURCE = "embedded"  # in `unlabelled`, for the embedded corpus
 C = TypeVar("C", bound="CorpusCommand")
-Kind = TypeVar("Kind")
+OptionsKind = TypeVar("OptionsKind")
 
 
 def _name(folder: Path) -> str:
@@ -200,9 +199,9 @@ class ComparisonConfig(ReadingConfig):
         self.refuse_if(self.noise_snr and not {*kinds} - {*WITHOUT_RATIO}, "noise_snr", rule)
         given = (self.noise,) if isinstance(self.noise, str) else self.noise
         rule = "two kinds of noise have the same name: name each once, and rename a folder that is called like another"
-        self.refuse_if(len(kinds) < len(given) or {*self.noise_folders} & {*NOISES}, "noise", rule)
+        self.refuse_if(len(kinds) < len(given) or {*self.noise_folders} & {*_NOISES}, "noise", rule)
         for folder in self.noise_folders.values():
-            words = f"choose {', '.join(NOISES)}, or a folder of recordings"
+            words = f"choose {', '.join(_NOISES)}, or a folder of recordings"
             try:
                 Folder.at(require_folder(str(folder), option="noise")).require_recordings()
             except InputError as error:
@@ -229,7 +228,7 @@ class ComparisonConfig(ReadingConfig):
     def _noises(self) -> dict[str, Path | None]:
         """The names of the kinds of noise, and the folder of those that have one."""
         given = (self.noise,) if isinstance(self.noise, str) else self.noise
-        folders = (None if each in NOISES else expand_home(each, "noise") for each in given)
+        folders = (None if each in _NOISES else expand_home(each, "noise") for each in given)
         return {_name(folder) if folder else each: folder for each, folder in zip(given, folders, strict=True)}
 
     @property
@@ -386,7 +385,7 @@ class RunSettings(BodiesOfRun, TrainingCommand):
             changed[outer] = replace(own, **{inner: group}) if inner else group
         return replace(self, **changed) if changed else self
 
-    def of(self, kind: type[Kind]) -> Kind:
+    def of(self, kind: type[OptionsKind]) -> OptionsKind:
         """Return the options of an extra, by their class."""
         return next(each for each in self.extras.values() if isinstance(each, kind))
 
@@ -545,7 +544,7 @@ def with_choices(config: Mapping[str, object]) -> dict[str, Any]:
     if "stages" not in values:  # of another command than run
         return values
     of_sentences = alone and values["embedded"]["sentences"] > 0
-    for name, with_sentences, with_others, _ in CHOICES:
+    for name, with_sentences, with_others, _ in _CHOICES:
         *places, last = name.split(".")
         group = reduce(getitem, places, values)
         if group[last] is None:

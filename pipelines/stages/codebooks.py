@@ -18,7 +18,7 @@ from torch import Tensor
 
 from pipelines.stages.stage_options import TokenizerSettings
 from pipelines.stages.stored_arrays import TRAINED_ON
-from pipelines.store.stage import Run, Session, stage
+from pipelines.store.stage import Session, StageRun, stage
 from pipelines.store.start_models import TOKENS, read_start, require_equal, start_folder
 from pipelines.store.store import Entry, some_options, write_json
 from tokenizer.autoencoder import Autoencoder
@@ -45,10 +45,10 @@ from wordless.base.pools import Pool, in_order
 from wordless.base.saved_models import TOKENIZER, write_tensors
 from wordless.base.threads import one_thread
 
-AUTOENCODER, KMEANS = "autoencoder.safetensors", "kmeans.json"
-DRAWN = "sample.json"  # how many columns the sample has, and from how many it was drawn
+_AUTOENCODER, KMEANS = "autoencoder.safetensors", "kmeans.json"
+DRAWN_PATCHES = "sample.json"  # how many columns the sample has, and from how many it was drawn
 TOGETHER_JUDGED = 4096  # validation patches of a batch
-STATES = {"train": "train_states", "validation": "validation_states"}  # tensors of the sample, with a speech layer
+_STATES = {"train": "train_states", "validation": "validation_states"}  # tensors of the sample, with a speech layer
 
 
 def _columns(settings: TokenizerSettings) -> list[object]:
@@ -68,7 +68,7 @@ def _sampled_front_ends(audio: SpectrogramConfig) -> object:
 )
 @one_thread()
 def frame_sample(
-    run: Run,
+    run: StageRun,
     clips: Clips,
     audio: SpectrogramConfig,
     settings: TokenizerSettings,
@@ -101,9 +101,9 @@ def frame_sample(
         train = replace(train, mean=train.mean[:n_mels].clone(), std=train.std[:n_mels].clone(), columns=columns)
     tensors |= {"mean": train.mean, "std": train.std}
     for split, drawn in zip(TRAINED_ON, (train, held_out), strict=True):
-        tensors |= {split: drawn.columns} | ({} if drawn.states is None else {STATES[split]: drawn.states})
+        tensors |= {split: drawn.columns} | ({} if drawn.states is None else {_STATES[split]: drawn.states})
     write_tensors(run.folder / SAMPLE, tensors)
-    write_json(run.folder / DRAWN, {"columns": len(train.columns), "drawn_from": train.seen})
+    write_json(run.folder / DRAWN_PATCHES, {"columns": len(train.columns), "drawn_from": train.seen})
     of, number = f"{len(train.columns):,} of {train.seen:,} patches", len(sampled.of("train"))
     run.terminal.say(f"  sample: {of}, drawn from {'all ' * (not left_out)}{counted(number, 'training clip')}")
 
@@ -140,7 +140,7 @@ def _changed_columns(settings: TokenizerSettings) -> list[object]:
     keys={"settings": _changed_columns},
 )
 @one_thread()
-def input_sample(run: Run, clips: Clips, audio: SpectrogramConfig, settings: TokenizerSettings) -> None:
+def input_sample(run: StageRun, clips: Clips, audio: SpectrogramConfig, settings: TokenizerSettings) -> None:
     """Draw the same columns, as the seed says, of a view of each clip."""
     sampled, views = sampled_clips(clips, settings), partial(settings.views.input_of, seed=settings.seed)
     with run.pool(gpu=False) as pool:
@@ -149,7 +149,7 @@ def input_sample(run: Run, clips: Clips, audio: SpectrogramConfig, settings: Tok
 
 
 def _draw(
-    run: Run,
+    run: StageRun,
     manifest: Clips,
     split: Split,
     audio: SpectrogramConfig,
@@ -183,7 +183,7 @@ def _draw(
     keys={"settings": lambda own: some_options(own, "autoencoder", "patch", "batch_size", "fit")},
 )
 def autoencoder(
-    run: Run,
+    run: StageRun,
     sample: Entry,
     audio: SpectrogramConfig,
     settings: TokenizerSettings,
@@ -202,13 +202,13 @@ def autoencoder(
     train, held_out = (patches_of(drawn[split]) for split in TRAINED_ON)
     torch.manual_seed(fit.seed)
     model = described.create_autoencoder()
-    heard = patches_of(load_file(inputs.folder / SAMPLE)["train"]) if inputs else drawn.get(STATES["train"])
+    heard = patches_of(load_file(inputs.folder / SAMPLE)["train"]) if inputs else drawn.get(_STATES["train"])
     batches = PatchBatches(patches=train, batch_size=settings.batch_size, seed=fit.seed, inputs=heard)
-    states = drawn.get(STATES["validation"])
+    states = drawn.get(_STATES["validation"])
     own_inputs = repeat(None) if states is None else torch.split(states, TOGETHER_JUDGED)
     parts = zip(torch.split(held_out, TOGETHER_JUDGED), own_inputs, strict=False)
     validation = [PatchBatch(patches=patches, inputs=own) for patches, own in parts]
-    drawn_from, columns = (int(sample.read_json(DRAWN)[name]) for name in ("drawn_from", "columns"))
+    drawn_from, columns = (int(sample.read_json(DRAWN_PATCHES)[name]) for name in ("drawn_from", "columns"))
     bands = len(train) // max(columns, 1)
     # A patch begins with every frame, or with every state of the layer.
     step = audio.hop_length * (1 if layer is None else settings.patch.frames) / audio.sample_rate
@@ -220,13 +220,13 @@ def autoencoder(
     )
     with one_thread():
         run.alone().fit("tokenizer.fit", model, batches, validation, reconstruction_loss, fit, sound=sound)
-    write_tensors(run.folder / AUTOENCODER, model.state_dict())
+    write_tensors(run.folder / _AUTOENCODER, model.state_dict())
 
 
 PITCHES = "pitches.json"
 MAX_SECONDS = 30.0  # that are read of a clip where its beginning is enough
 PITCH_CLIPS = 400  # training clips whose pitch is measured, of each its beginning
-INNER = (0.5, 99.5)  # percentiles of the pitch that have codes of their own; what lies beyond has the nearest code
+_INNER = (0.5, 99.5)  # percentiles of the pitch that have codes of their own; what lies beyond has the nearest code
 FEW_VOICED = 0.4  # share of hops with a voice below which there is no stream; speech has 0.65 to 0.8, ESC-10 0.27
 
 
@@ -259,14 +259,14 @@ def _pitch_of_beginning(root: Path, sample_rate: int, hop_length: int, clip: Cli
 
 
 @stage("pitches", version=2, title="pitch of training clips", splits=("train",))
-def _measured_pitches(run: Run, clips: Clips, sample_rate: int, hop_length: int) -> None:
+def _measured_pitches(run: StageRun, clips: Clips, sample_rate: int, hop_length: int) -> None:
     chosen = choose_evenly(clips.clips, PITCH_CLIPS)
     read = partial(_pitch_of_beginning, clips.root, sample_rate, hop_length)
     with run.terminal.working("pitch", len(chosen), "clips") as progress, run.pool(gpu=False) as pool:
         hops = [*progress.each(in_order(read, chosen, pool))]
     octaves = np.concatenate([np.zeros(0), *hops])
     voiced = octaves[~np.isnan(octaves)]
-    low, high = np.percentile(voiced if len(voiced) else [np.log2(LOWEST)], INNER)
+    low, high = np.percentile(voiced if len(voiced) else [np.log2(LOWEST)], _INNER)
     quarter = 1 / 24  # of a tone, in octaves, so that equal pitches have a range, too
     extremes = {"lowest": round(float(2 ** (low - quarter)), 1), "highest": round(float(2 ** (high + quarter)), 1)}
     known = {"voiced": len(voiced) / max(len(octaves), 1), "hops": len(octaves)}
@@ -281,7 +281,7 @@ def _measured_pitches(run: Run, clips: Clips, sample_rate: int, hop_length: int)
     keys={"settings": lambda own: [own.codebook_size, own.kmeans_iterations, own.seed, 1, own.pitch]},
 )
 def codebook(
-    run: Run,
+    run: StageRun,
     sample: Entry,
     trained: Entry,
     audio: SpectrogramConfig,
@@ -297,7 +297,7 @@ def codebook(
     extremes = (found["lowest"], found["highest"]) if found else None
     drawn, config = load_file(sample.folder / SAMPLE), settings.config(audio, layer, extremes)
     model = config.create_autoencoder()
-    model.load_state_dict(load_file(trained.folder / AUTOENCODER))
+    model.load_state_dict(load_file(trained.folder / _AUTOENCODER))
     mean, std, written = drawn["mean"], drawn["std"], run.folder / "bottlenecks"
     if isinstance(model, Autoencoder):
         columns, height = drawn["train"], config.height  # of the file, where they are read
@@ -305,7 +305,7 @@ def codebook(
         shape = (len(columns) * config.bands, settings.autoencoder.bottleneck)
         points = write_bottlenecks(model, blocks, written, shape)
     else:
-        points = drawn[STATES["train"]].numpy()
+        points = drawn[_STATES["train"]].numpy()
     with within("tokenizer"):
         centroids, report = fit_codebook(
             points,
@@ -318,7 +318,7 @@ def codebook(
         ordered = by_loudness(model, centroids)
         tokenizer = create(config, mean, std, model, ordered, absolute=drawn.get("absolute"))
     written.unlink(missing_ok=True)
-    states = None if layer is None else drawn[STATES["train"]]
+    states = None if layer is None else drawn[_STATES["train"]]
     tokenizer.gain = measure_gain(tokenizer, drawn["train"], states, drawn.get("power"))
     tokenizer.save_pretrained(run.folder)
     write_json(run.folder / KMEANS, report)
@@ -361,7 +361,7 @@ def _saved_tokenizer(start: str) -> SavedTokenizer:
 
 
 @stage("tokenizer", version=3, title="copy of {start}", keys={"start": tokenizer_hash})
-def started_tokenizer(run: Run, start: str) -> None:
+def started_tokenizer(run: StageRun, start: str) -> None:
     """Copy the tokenizer of an earlier run, without its code decoder."""
     tokenizer = _loaded_start(start)
     if tokenizer.decoder is not None:
@@ -370,7 +370,7 @@ def started_tokenizer(run: Run, start: str) -> None:
 
 
 @stage("code_decoder", version=1, title="copy of the code decoder of {start}", keys={"start": decoder_hash})
-def started_decoder(run: Run, tokenizer: Entry, start: str) -> None:
+def started_decoder(run: StageRun, tokenizer: Entry, start: str) -> None:
     """Copy the tokenizer of an earlier run with its code decoder: it has the codes of ``tokenizer``."""
     _loaded_start(start).save_pretrained(run.folder)
 
@@ -380,13 +380,13 @@ def _loaded_start(start: str) -> Tokenizer:
 
 
 @stage("rate_tokenizer", version=2, title="tokenizers of {tokenizers} rates")
-def rate_tokenizer(run: Run, tokenizers: Sequence[Entry]) -> None:
+def rate_tokenizer(run: StageRun, tokenizers: Sequence[Entry]) -> None:
     """Write the tokenizers of all rates, coarse to fine, as one folder."""
     Tokenizer.of_rates([Tokenizer.from_pretrained(each.folder) for each in tokenizers]).save_pretrained(run.folder)
 
 
 HEALTH = "health.json"
-MAX_CLIPS = 200  # validation clips, at most; of each its beginning
+_MAX_CLIPS = 200  # validation clips, at most; of each its beginning
 
 
 def health(session: Session, manifest: Clips, tokenizer: Entry, codes: Entry, *, seed: int) -> Entry:
@@ -398,9 +398,9 @@ def health(session: Session, manifest: Clips, tokenizer: Entry, codes: Entry, *,
 
 @stage("health", version=HEALTH_VERSION, title="codebook health on validation clips", splits=("validation",))
 @one_thread()
-def _measured_health(run: Run, clips: Clips, tokenizer: Entry, codes: Entry, seed: int) -> None:
+def _measured_health(run: StageRun, clips: Clips, tokenizer: Entry, codes: Entry, seed: int) -> None:
     coder = Tokenizer.from_pretrained(tokenizer.folder, device=str(run.gang.device))
     held_out = (clip.codes for clip in read_codes(codes.folder)[1] if clip.split == "validation")
-    chosen = choose_evenly(clips.clips, MAX_CLIPS)
+    chosen = choose_evenly(clips.clips, _MAX_CLIPS)
     read = partial(beginning, clips.root, coder.config.audio.sample_rate)
     write_json(run.folder / HEALTH, measure_health(coder, held_out, lambda: map(read, chosen), seed=seed))

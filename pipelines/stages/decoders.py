@@ -15,7 +15,7 @@ from torch import Tensor
 from pipelines.stages.codebooks import MAX_SECONDS
 from pipelines.stages.stage_options import DecoderSettings
 from pipelines.stages.voices import CodedIn
-from pipelines.store.stage import Run, stage
+from pipelines.store.stage import StageRun, stage
 from tokenizer.code_decoder import CodeDecoderNetwork, DecoderCrops, loss
 from tokenizer.frame_sample import LogMelReader
 from tokenizer.gain import bounded_gain
@@ -28,7 +28,7 @@ from wordless.base.messages import InputError
 from wordless.base.pools import in_order
 from wordless.base.threads import one_thread
 
-VALIDATION_CROPS = 256
+_VALIDATION_CROPS = 256
 GAIN_SOUNDS = 200  # training sounds whose power is measured
 MOST_VALIDATION = 0.1  # hours of validation clips over those of training clips
 
@@ -64,7 +64,7 @@ class CodedSounds:
     splits=("train", "validation"),
 )
 @one_thread()
-def code_decoder(run: Run, clips: Clips, coded: CodedIn, settings: DecoderSettings) -> None:
+def code_decoder(run: StageRun, clips: Clips, coded: CodedIn, settings: DecoderSettings) -> None:
     """Train a decoder in one process and thread, like the autoencoder; write the tokenizer with it."""
     tokenizer = Tokenizer.from_pretrained(coded.tokenizer.folder)
     config = settings.config(tokenizer.format.codes_per_second)
@@ -79,7 +79,7 @@ def code_decoder(run: Run, clips: Clips, coded: CodedIn, settings: DecoderSettin
     validation = []
     if held_out.codes:
         judged = held_out.crops(tokenizer, config.reach, settings)
-        validation = [judged.batch(step) for step in range(-(-VALIDATION_CROPS // settings.batch_size))]
+        validation = [judged.batch(step) for step in range(-(-_VALIDATION_CROPS // settings.batch_size))]
     run.alone().fit("tokenizer.decoder.fit", model, crops, validation, loss, settings.fit)
     tokenizer.use_decoder(model.cpu())
     tokenizer.gain = _gain(tokenizer, train.codes[:GAIN_SOUNDS], train.frames[:GAIN_SOUNDS])
@@ -87,7 +87,14 @@ def code_decoder(run: Run, clips: Clips, coded: CodedIn, settings: DecoderSettin
 
 
 def _read(
-    run: Run, tokenizer: Tokenizer, clips: Clips, codes: dict[str, IntArray], split: Split, hours: float, *, seed: int
+    run: StageRun,
+    tokenizer: Tokenizer,
+    clips: Clips,
+    codes: dict[str, IntArray],
+    split: Split,
+    hours: float,
+    *,
+    seed: int,
 ) -> CodedSounds:
     """Read the beginnings of clips of a split in random order, until they fill ``hours``."""
     own, left, chosen = clips.of(split), 3600 * hours, list[Clip]()

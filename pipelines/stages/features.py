@@ -20,15 +20,15 @@ from torch import Tensor
 from lm.lm_options import LOOK_AHEAD, POOLINGS, RESIDUAL, VECTORS, GPTConfig, Pooling, States, VectorConfig
 from lm.model import LanguageModel, layer_features
 from lm.probing.vectors import RunningPools, average, bags_of_codes, pool, read_features
-from pipelines.store.stage import Run, Session, stage
+from pipelines.store.stage import Session, StageRun, stage
 from pipelines.store.store import Entry, note_finished
-from pipelines.store.stored_features import GPT, joined_rows, stacked_rows, write_features
+from pipelines.store.stored_features import GPT_METHOD, joined_rows, stacked_rows, write_features
 from tokenizer.codes import Codes, CodesFormat, SoftCodes, join_rates
 from tokenizer.encoder import Encoder, encode, soft_codes
 from tokenizer.parquet import mark_complete, read_codes, shard_path, write_shard
 from tokenizer.tokenizer_config import fingerprint
 from wordless.audio.audio_options import SpectrogramConfig
-from wordless.audio.recordings.inspection import require_finite
+from wordless.audio.recordings.inspection import require_finite_samples
 from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.audio.spectrogram import subtract_mean
 from wordless.audio.views import AS_RECORDED, Noise, View, Views, compared_views, fixed_augmentations
@@ -47,19 +47,19 @@ VIEWS_TOGETHER = 50  # that a GPU encodes at once; a CPU encodes the views of on
 
 
 @stage("codes", version=3, title="encoding {clips} clips")
-def codes(run: Run, clips: Clips, tokenizer: Entry) -> None:
+def codes(run: StageRun, clips: Clips, tokenizer: Entry) -> None:
     """Encode every clip."""
     _encode(run, Views(root=clips.root, views=compared_views(clips)), tokenizer)
 
 
 @stage("codes_of_views", version=3, title="encoding {views} views of the clips")
-def codes_of_views(run: Run, views: Views, tokenizer: Entry) -> None:
+def codes_of_views(run: StageRun, views: Views, tokenizer: Entry) -> None:
     """Encode views of the clips; they have side streams if all of them are encoded from samples."""
     _encode(run, views, tokenizer, side_streams=not any(view.change.of_log_mel for view in views.views))
 
 
 @stage("views", version=4, title="encoding {views} changed copies of training clips")
-def training_views(run: Run, views: Views, tokenizer: Entry, *, pitched: bool = False) -> None:
+def training_views(run: StageRun, views: Views, tokenizer: Entry, *, pitched: bool = False) -> None:
     """Encode changed copies of training clips, without the side streams, which no GPT reads.
 
     ``pitched`` was an option, and keeps the keys of stored copies.
@@ -67,7 +67,7 @@ def training_views(run: Run, views: Views, tokenizer: Entry, *, pitched: bool = 
     _encode(run, views, tokenizer, side_streams=pitched)
 
 
-def _encode(run: Run, of: Views, tokenizer: Entry, *, side_streams: bool = True) -> None:
+def _encode(run: StageRun, of: Views, tokenizer: Entry, *, side_streams: bool = True) -> None:
     views, has_segments = of.views, any(view.clip.segment is not None for view in of.views)
     device = run.gang.device
     encoder = Encoder(folder=tokenizer.folder, root=of.root, device=str(device), side_streams=side_streams)
@@ -136,7 +136,7 @@ class ClipReading:
         return stacked_rows(map(average, rows))
 
 
-WHOLE = 2  # frames: the end of a recording's log-mel is made a multiple of them, whatever patches its codes have
+_WHOLE = 2  # frames: the end of a recording's log-mel is made a multiple of them, whatever patches its codes have
 
 
 def log_mel_features(reading: ClipReading, tokenizer: Entry) -> Entry:
@@ -155,7 +155,7 @@ def bottleneck_features(reading: ClipReading, tokenizer: Entry, autoencoder: str
 
 @stage("{method}_features", version=3, title="{method} of {reading.title}", keys={"work": lambda work: None})
 def _pooled_views(
-    run: Run, reading: ClipReading, method: str, work: Callable[..., dict[str, FloatArray]], decides: object
+    run: StageRun, reading: ClipReading, method: str, work: Callable[..., dict[str, FloatArray]], decides: object
 ) -> None:
     """Pool what ``work`` computes of each view; ``decides`` is what else decides it."""
     pool_view = partial(work, poolings=reading.vectors.poolings)
@@ -172,11 +172,11 @@ def log_mel_vectors(encoder: Encoder, view: View, *, poolings: Sequence[Pooling]
     tokenizer, audio = encoder.tokenizer, encoder.tokenizer.config.audio
     twice, floor = audio.remove_mean != "none", math.log(audio.floor)
     own, recorded = "log_mel/as_heard" if twice else "log_mel", "log_mel/as_recorded"
-    frames = encoder.num_patches(view, WHOLE) * WHOLE
+    frames = encoder.num_patches(view, _WHOLE) * _WHOLE
     pools = RunningPools({own: frames, **({recorded: frames} if twice else {})}, poolings)
 
     def above_floor() -> Iterator[Tensor]:
-        for piece in encoder.log_mel(view, WHOLE):
+        for piece in encoder.log_mel(view, _WHOLE):
             if twice:
                 pools.add(recorded, piece.cpu().numpy() - floor)
             yield piece
@@ -186,7 +186,7 @@ def log_mel_vectors(encoder: Encoder, view: View, *, poolings: Sequence[Pooling]
     features = pools.pooled
     if audio.remove_mean == "clip":
         features.pop(f"{own}:mean", None)
-    require_finite(np.concatenate([*features.values()]), view.clip, "pooled log-mel")
+    require_finite_samples(np.concatenate([*features.values()]), view.clip, "pooled log-mel")
     return features
 
 
@@ -199,7 +199,7 @@ def bottleneck_vectors(
     for _, bottlenecks in encoder.tokenizer.signals(encoder.log_mel(view, patch_frames)):
         pools.add("bottleneck", bottlenecks.cpu().numpy())
     features = pools.pooled
-    require_finite(np.concatenate([*features.values()]), view.clip, "pooled bottlenecks")
+    require_finite_samples(np.concatenate([*features.values()]), view.clip, "pooled bottlenecks")
     return features
 
 
@@ -277,7 +277,7 @@ def bottlenecks_of(encoder: Encoder, view: View) -> FloatArray:
     """Compute the bottlenecks ``(time, bands * bottleneck)`` of a view: a tensor would keep a file open."""
     found = encoder.tokenizer.signals(encoder.log_mel(view, encoder.tokenizer.patch_frames))
     bottlenecks: FloatArray = torch.cat([each for _, each in found]).cpu().numpy()
-    require_finite(bottlenecks, view.clip, "bottlenecks")
+    require_finite_samples(bottlenecks, view.clip, "bottlenecks")
     return bottlenecks
 
 
@@ -286,7 +286,7 @@ CodesOfViews = CodedViews | SoftlyCodedViews
 
 @stage("code_features", version=3, title="bags of codes")
 @one_thread()  # of soft codes, more threads round sums in another way
-def code_features(run: Run, coded: CodesOfViews, *, of: str = BAG_OF_CODES) -> None:
+def code_features(run: StageRun, coded: CodesOfViews, *, of: str = BAG_OF_CODES) -> None:
     """Compute the bag of codes: each code's share of the time. ``of`` is the method."""
     poolings = coded.vectors.poolings
 
@@ -321,7 +321,12 @@ class UntrainedGPT:
 @stage("{of}_features", version=4, title="states of {of}")
 @one_thread()  # the keys of `wordless probe` do not have the number of threads
 def gpt_features(
-    run: Run, coded: CodesOfViews, lm: Entry | UntrainedGPT, *, states: Sequence[States] = RESIDUAL, of: str = GPT
+    run: StageRun,
+    coded: CodesOfViews,
+    lm: Entry | UntrainedGPT,
+    *,
+    states: Sequence[States] = RESIDUAL,
+    of: str = GPT_METHOD,
 ) -> None:
     """Compute the pooled states of a language model: see `lm.model.layer_features`. ``of`` is the method."""
     if isinstance(lm, Entry):
@@ -338,7 +343,7 @@ def gpt_features(
 # Frames of a whole clip that need no training: MFCC, the classical features of speech; and for music chroma, the energy
 # of each of the twelve pitch classes.
 COEFFICIENTS = 20
-N_MELS = 40
+_N_MELS = 40
 
 
 def mfcc_frames(samples: FloatArray, *, sample_rate: int, window_length: int, hop_length: int) -> FloatArray:
@@ -352,7 +357,7 @@ def mfcc_frames(samples: FloatArray, *, sample_rate: int, window_length: int, ho
         y=padded,
         sr=sample_rate,
         n_mfcc=COEFFICIENTS,
-        n_mels=N_MELS,
+        n_mels=_N_MELS,
         n_fft=n_fft,
         win_length=window_length,
         hop_length=hop_length,
@@ -362,7 +367,7 @@ def mfcc_frames(samples: FloatArray, *, sample_rate: int, window_length: int, ho
     return frames
 
 
-WINDOW_SECONDS = 0.128  # long enough to part neighbouring semitones from about 130 Hz up
+_WINDOW_SECONDS = 0.128  # long enough to part neighbouring semitones from about 130 Hz up
 
 
 def chroma_frames(samples: FloatArray, *, sample_rate: int, hop_length: int) -> FloatArray:
@@ -370,7 +375,7 @@ def chroma_frames(samples: FloatArray, *, sample_rate: int, hop_length: int) -> 
     with importing("librosa.feature.spectral"):
         from librosa.feature import chroma_stft
 
-    n_fft = 1 << (round(WINDOW_SECONDS * sample_rate) - 1).bit_length()
+    n_fft = 1 << (round(_WINDOW_SECONDS * sample_rate) - 1).bit_length()
     padded = np.pad(samples, (0, max(n_fft - len(samples), 0)))
     chroma = chroma_stft(y=padded, sr=sample_rate, n_fft=n_fft, hop_length=hop_length, tuning=0.0)
     frames: FloatArray = chroma.T.astype(np.float32)
@@ -407,7 +412,7 @@ def frame_vectors(
     """Pool the frames of a view."""
     with limit_pools(1):  # more threads round sums in another way
         made = frames(view.samples(root, sample_rate))
-    require_finite(made, view.clip, method)
+    require_finite_samples(made, view.clip, method)
     return {f"{method}:{pooling}": pool(made, pooling) for pooling in poolings}
 
 
@@ -431,7 +436,7 @@ class VectorFile:
 
 
 @stage("own_features", version=2, title="{name} of {clips} clips from {file}")
-def own_features(run: Run, name: str, clips: Sequence[str], file: VectorFile) -> None:
+def own_features(run: StageRun, name: str, clips: Sequence[str], file: VectorFile) -> None:
     """Store features of clips that another program wrote into a file; ``name`` is the method."""
     arrays = read_features(file.path).ordered(clips)
     file.require_unchanged()

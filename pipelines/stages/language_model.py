@@ -11,7 +11,7 @@ from lm.lm_options import BatchConfig, GPTConfig
 from lm.model import LanguageModel
 from lm.tokens import CodeSequences, TrainingBatches, fitting_batches, loss, validation_batches
 from pipelines.stages.stage_options import LanguageModelSettings
-from pipelines.store.stage import Run, Session, stage
+from pipelines.store.stage import Session, StageRun, stage
 from pipelines.store.start_models import LM, TOKENS, require_equal, start_folder, undamaged
 from pipelines.store.store import Entry, other_options, write_json
 from tokenizer.codes import Codes, join_rates
@@ -76,7 +76,9 @@ def language_model(session: Session, rates: Sequence[Sources], settings: Languag
     },
     together=True,
 )
-def _trained(run: Run, name: str, rates: Sequence[Sources], settings: LanguageModelSettings, start: str | None) -> None:
+def _trained(
+    run: StageRun, name: str, rates: Sequence[Sources], settings: LanguageModelSettings, start: str | None
+) -> None:
     """Train on the training clips in all their views and on clips without labels; validation uses only the corpus."""
     corpus, *unlabelled = zip(*rates, strict=True)  # the rates of each source
     own, validation = _joined_views(corpus)
@@ -175,6 +177,6 @@ def _read_views(clips: CodesAndViews) -> tuple[list[list[Codes]], list[Codes]]:
 
 
 @stage("rate_lm", version=2, title="language models of {models} rates")
-def rate_language_model(run: Run, models: Sequence[Entry]) -> None:
+def rate_language_model(run: StageRun, models: Sequence[Entry]) -> None:
     """Write the language models of all rates, coarse to fine, as one folder."""
     LanguageModel.of_rates([LanguageModel.from_pretrained(each.folder) for each in models]).save_pretrained(run.folder)

@@ -25,7 +25,7 @@ from pipelines.stages.features import BAG_OF_CODES, bag_features, log_mel_vector
 from pipelines.stages.probing import probe_task
 from pipelines.stages.stage_options import EvaluatorName, ListeningConfig, SoundMetric
 from pipelines.stages.stored_arrays import TRAINED_ON
-from pipelines.store.stage import Run, Session, stage
+from pipelines.store.stage import Session, StageRun, stage
 from pipelines.store.store import Entry, other_options, some_options, write_json
 from pipelines.store.stored_features import stacked_rows
 from tokenizer.codes import Codes
@@ -114,10 +114,10 @@ class Playback:
     def excerpts(self, tokenizer: Tokenizer) -> list[Excerpt]:
         """Read the loudest `seconds` of each clip from the begin of a code on; they are encoded like a clip."""
         rate, step = tokenizer.format.sample_rate, tokenizer.format.samples_per_code
-        return [loudest(self.clips, clip, rate, self.config.seconds, step=step) for clip in self.clips.clips]
+        return [loudest_clip(self.clips, clip, rate, self.config.seconds, step=step) for clip in self.clips.clips]
 
     def speak(
-        self, run: Run, syntheses: Mapping[str, Synthesis], codes: Mapping[int, Codes], *, title: str
+        self, run: StageRun, syntheses: Mapping[str, Synthesis], codes: Mapping[int, Codes], *, title: str
     ) -> Iterator[tuple[str, dict[int, Waveform]]]:
         """Decode codes of clips, by the clips' numbers, to each synthesis method, one kind after the other."""
         clips = [self.clips.clips[number] for number in codes]
@@ -128,7 +128,7 @@ class Playback:
             yield kind, dict(zip(codes, sounds, strict=True))
 
 
-def loudest(manifest: Clips, clip: Clip, sample_rate: int, seconds: float, *, step: int) -> Excerpt:
+def loudest_clip(manifest: Clips, clip: Clip, sample_rate: int, seconds: float, *, step: int) -> Excerpt:
     """Read the loudest seconds of a clip that begin at a multiple of ``step`` samples, or all of a shorter one."""
     return read_loudest(manifest.root / clip.path, sample_rate, seconds, step=step, part=clip.part)
 
@@ -144,7 +144,7 @@ JUDGED = "judged.json"
 
 
 @stage("decoded", version=9, title="test clips decoded")
-def decode_clips(run: Run, playback: Playback) -> None:
+def decode_clips(run: StageRun, playback: Playback) -> None:
     """Write WAV files at the tokenizer's rate: each clip's original, and its codes decoded to every synthesis method.
 
     Of a random half of the clips, the recorded log-mel is also made sound, without codes. The first half would be some
@@ -168,7 +168,11 @@ def decode_clips(run: Run, playback: Playback) -> None:
 
 
 def _speak_recorded(
-    run: Run, playback: Playback, tokenizer: Tokenizer, originals: Mapping[int, Waveform], codes: Mapping[int, Codes]
+    run: StageRun,
+    playback: Playback,
+    tokenizer: Tokenizer,
+    originals: Mapping[int, Waveform],
+    codes: Mapping[int, Codes],
 ) -> None:
     """Write the sound of the recorded log-mel of clips, by their numbers, with the pitch of their codes."""
     pairs = zip(originals.values(), codes.values(), strict=True)
@@ -214,7 +218,7 @@ def measure_clips(session: Session, playback: Playback, decoded: Entry) -> Entry
 
 
 @stage("judged", version=6, title="decoded test clips judged")
-def _measured(run: Run, tokenizer: Entry, vocoder: Entry, decoded: Entry, asked: Mapping[str, bool]) -> None:
+def _measured(run: StageRun, tokenizer: Entry, vocoder: Entry, decoded: Entry, asked: Mapping[str, bool]) -> None:
     encoder, paths = Encoder(folder=tokenizer.folder, root=decoded.folder), decoded_paths(decoded)
     if not asked.get("pesq", True):
         run.terminal.say(f"metrics   without PESQ: {measures.HOW_TO_GET_PESQ}")
@@ -245,7 +249,7 @@ def _measure(
 
 
 LISTENING = "listening.json"
-PICTURES = "pictures.safetensors"
+_PICTURES = "pictures.safetensors"
 
 
 def _all_options(playback: Playback) -> dict[str, object]:
@@ -255,7 +259,11 @@ def _all_options(playback: Playback) -> dict[str, object]:
 
 @stage("listening", version=13, title="test clips decoded and continued", keys={"playback": _all_options})
 def listening(
-    run: Run, playback: Playback, model: Entry | None = None, rates: Entry | None = None, coded: Entry | None = None
+    run: StageRun,
+    playback: Playback,
+    model: Entry | None = None,
+    rates: Entry | None = None,
+    coded: Entry | None = None,
 ) -> None:
     """Make WAV files, their figures and spectrograms; with a language model, also its sounds.
 
@@ -279,7 +287,7 @@ def listening(
             generated = generate_samples(run, run.folder, coder, wavenet, model.folder, voiced, config, other=other)
             if other is not None:
                 generated["originals"] = _originals(prompts, codes, other)
-    with aside(run.folder / PICTURES) as beside:
+    with aside(run.folder / _PICTURES) as beside:
         save_file(pictures(tokenizer, sounds[ORIGINAL], codes), beside)
     rows = []
     for number, (clip, excerpt) in enumerate(zip(clips, excerpts, strict=True)):
@@ -297,7 +305,7 @@ def listening(
 
 
 @stage("listening_recorded", version=1, title="recorded log-mel as sound")
-def listening_recorded(run: Run, playback: Playback) -> None:
+def listening_recorded(run: StageRun, playback: Playback) -> None:
     """Write WAV files of the clips of `listening`, from their recorded log-mel: what is lost without any codes.
 
     A stage of its own, so that the sounds of `listening` keep their key.
@@ -415,10 +423,10 @@ def _write_sound(
     file: Path, tokenizer: Tokenizer, prompt: Prompt | None, codes: Codes, sound: Waveform
 ) -> tuple[Codes, measures.Figures]:
     """Write the sound of new codes behind its prompt; return the codes of the new sound, and figures."""
-    whole = joined_sound(prompt.waveform, sound) if prompt else sound
-    whole.write(file)
+    whole_clip = joined_sound(prompt.waveform, sound) if prompt else sound
+    whole_clip.write(file)
     start = len(prompt.codes.values) if prompt else 0
-    again = tokenizer.encode(whole).crop(start, start + len(codes.values))
+    again = tokenizer.encode(whole_clip).crop(start, start + len(codes.values))
     figures: measures.Figures = {"prompt_seconds": prompt.waveform.seconds} if prompt else {}
     if len(again.finest.values):
         figures |= {"code_agreement": measures.code_agreement(codes.finest, again.finest)}
@@ -484,11 +492,13 @@ def label_task(session: Session, manifest: Clips, config: ProbeConfig) -> ProbeT
     title="labels of sounds, by {evaluator.title}",
     formerly={"evaluator": "judge"},
 )
-def recognise_labels(run: Run, evaluator: Evaluator, decoded: Entry, listening: Entry, classes: Sequence[str]) -> None:
+def recognise_labels(
+    run: StageRun, evaluator: Evaluator, decoded: Entry, listening: Entry, classes: Sequence[str]
+) -> None:
     """Classify each decoded clip, its original, and each sound of the language model."""
     paths = decoded_paths(decoded)
     kinds = [kinds_of(decoded.folder, number) for number in range(len(paths))]
-    sounds = [whole(decoded.folder, wav_name(number, kind)) for number, own in enumerate(kinds) for kind in own]
+    sounds = [whole_clip(decoded.folder, wav_name(number, kind)) for number, own in enumerate(kinds) for kind in own]
     parts = [(row, new_part(listening.folder, row)) for row in listening.read_rows(LISTENING, "said")]
     parts = [(row, part) for row, part in parts if part.num_samples]
     found = iter(name_labels(run, evaluator, [*sounds, *(part for _, part in parts)], classes))
@@ -511,7 +521,7 @@ def name_labels(session: Session, evaluator: Evaluator, sounds: Sequence[Clip], 
     return [classes[number] for number in np.argmax(scores, axis=1)]
 
 
-def whole(root: Path, name: str) -> Clip:
+def whole_clip(root: Path, name: str) -> Clip:
     """Describe a WAV file as a clip, whose absolute path needs no root."""
     path = (root / name).absolute()
     about = soundfile.info(path)
@@ -520,6 +530,6 @@ def whole(root: Path, name: str) -> Clip:
 
 def new_part(root: Path, row: Mapping[str, Any]) -> Clip:
     """Return the new part of a language model's sound: everything after its prompt, if it has one."""
-    sound = whole(root, row["file"])
+    sound = whole_clip(root, row["file"])
     start = round(row["figures"].get("prompt_seconds", 0.0) * sound.sample_rate)
     return replace(sound, start=start, num_samples=max(sound.num_samples - start, 0))

@@ -12,9 +12,9 @@ from lm.probing.linear import VERSION
 from lm.probing.probe import FittedProbe, last_point, learning_curve, method_record, probe_method, scored_method
 from lm.probing.task import ProbeTask, with_parts
 from lm.probing.vectors import CLASS_SCORES
-from pipelines.store.stage import Run, labels_of, stage
+from pipelines.store.stage import StageRun, labels_of, stage
 from pipelines.store.store import Entry, write_json
-from pipelines.store.stored_features import FEATURES, PROBE, SCORES, StoredFeatures, side_by_side
+from pipelines.store.stored_features import FEATURES, PROBE_RECORD, SCORES, StoredFeatures, side_by_side_features
 from wordless.audio.recordings.manifest import Clips
 from wordless.audio.views import Noise, compared_clips
 from wordless.base.messages import InputError
@@ -26,7 +26,7 @@ KEYS: Mapping[str, Callable[[Any], object]] = {"clips": labels_of}
 
 @stage("probed", version=VERSION, title="{of}: linear probes", keys=KEYS)
 def probed(
-    run: Run,
+    run: StageRun,
     clips: Clips,
     config: ProbeConfig,
     of: str,
@@ -45,9 +45,9 @@ def probed(
     task = probe_task(clips, config, device=run.gang.device, noises=noises)
     task = replace(task, parts=None) if labelled else task
     stored = {name: StoredFeatures.of(entry.folder / FEATURES, name) for name, entry in sorted(features.items())}
-    candidates = side_by_side(of, [stored.pop(name) for name in of.split(BESIDE)])
+    candidates = side_by_side_features(of, [stored.pop(name) for name in of.split(BESIDE)])
     if stored:
-        candidates = candidates.with_input(side_by_side("input", [*stored.values()]))
+        candidates = candidates.with_input(side_by_side_features("input", [*stored.values()]))
     # Each fit has one thread: the matrices are small, and with other work on the cores several threads were ten
     # times as slow. Several fits run side by side.
     threads = torch.get_num_threads() if task.device is None else 1  # a GPU has memory for one fit
@@ -59,16 +59,16 @@ def probed(
         else:
             curve = learning_curve(chosen, task, config, clipping=winner.clipping, threads=threads)
         FittedProbe.of(winner, task, config).save_pretrained(run.folder)
-    write_json(run.folder / PROBE, method_record(of, winner, task, config, candidates=tried, curve=curve))
+    write_json(run.folder / PROBE_RECORD, method_record(of, winner, task, config, candidates=tried, curve=curve))
 
 
 @stage("scored", version=1, title="{of}: its own classifier", keys=KEYS)
 def scored(
-    run: Run, clips: Clips, config: ProbeConfig, of: str, network: Entry, *, noises: Sequence[Noise] = ()
+    run: StageRun, clips: Clips, config: ProbeConfig, of: str, network: Entry, *, noises: Sequence[Noise] = ()
 ) -> None:
     """Measure a network's own classifier ``of``, whose class scores stand beside the network's features."""
     task, scores = probe_task(clips, config, noises=noises), load_file(network.folder / SCORES)[CLASS_SCORES]
-    write_json(run.folder / PROBE, method_record(of, scored_method(scores, task, config, of=of), task, config))
+    write_json(run.folder / PROBE_RECORD, method_record(of, scored_method(scores, task, config, of=of), task, config))
 
 
 def probe_task(

@@ -186,7 +186,7 @@ def _tokenizer_config(**sizes: Any) -> TokenizerConfig:
     return TokenizerConfig(**sizes)
 
 
-STEPS, STEPS_FROM_SHIPPED = 300, 0  # vocoder.fit.steps=null; and for built-in voices from weights that ship
+_STEPS, STEPS_FROM_SHIPPED = 300, 0  # vocoder.fit.steps=null; and for built-in voices from weights that ship
 SPEECH_FEATURES = "tokenizer.features=wav2vec2"  # in messages
 
 
@@ -196,7 +196,7 @@ class VocoderSettings(TrainingSettings):
     crops: CropsConfig = option(CropsConfig(crop_codes=16), "the pieces of clips of one training step")
     condition_on_groups: bool = option(True, "whether each group, such as a speaker, has a voice of its own")
     fit: StartableFitConfig = StartableFitConfig(
-        steps=STEPS, lr=2e-3, weight_decay=0.0, precision="auto", ema_decay=0.99
+        steps=_STEPS, lr=2e-3, weight_decay=0.0, precision="auto", ema_decay=0.99
     )
     start: str | None = option(
         None,
@@ -212,7 +212,7 @@ class VocoderSettings(TrainingSettings):
         self.refuse_if(self.wavenet.condition == "none", "wavenet.condition", rule)
         if not self.fit.steps and self.start is None:
             why = "" if self.unfit is None else f" (of the weights that ship, {self.unfit})"
-            rule = f"random weights make no sound{why}: choose more, such as {STEPS}, or weights, `start`=RUN"
+            rule = f"random weights make no sound{why}: choose more, such as {_STEPS}, or weights, `start`=RUN"
             raise InputError(option="fit.steps", value=0, rule=rule)
 
     def sound_per_step(self, usual: TrainingSettings, seconds: DoubleArray, frame_seconds: float) -> float:

@@ -16,11 +16,11 @@ from typing import TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from pipelines.store.stage import Run, Session, stage
+from pipelines.store.stage import Session, StageRun, stage
 from pipelines.store.store import Entry, write_json
 from vocoder.crops import SampleClips
 from wordless.audio.reading import read_blocks, resampled_length
-from wordless.audio.recordings.inspection import require_finite
+from wordless.audio.recordings.inspection import require_finite_samples
 from wordless.audio.recordings.manifest import Clip, Clips, Split
 from wordless.audio.waveform import in_16_bits
 from wordless.base.arrays import Array, IndexArray, allocate, fill, write_array
@@ -28,7 +28,7 @@ from wordless.base.pools import LOCAL
 from wordless.base.threads import cores
 
 TRAINED_ON: tuple[Split, ...] = ("train", "validation")  # validation chooses the kept weights
-VALUES, OFFSETS, CLIPS = "values.npy", "offsets.npy", "clips.json"
+VALUES, OFFSETS, _CLIPS = "values.npy", "offsets.npy", "clips.json"
 R = TypeVar("R")
 
 
@@ -54,7 +54,7 @@ def write_clips(
     results = list(local.each(title, partial(_write_clip, file, write, title), jobs))
     np.lib.format.open_memmap(file, mode="r+").flush()  # once: thousands of clips would each wait for the disk
     write_array(file.with_name(OFFSETS), ends)
-    write_json(file.with_name(CLIPS), [[clip.name, clip.split] for clip in clips])
+    write_json(file.with_name(_CLIPS), [[clip.name, clip.split] for clip in clips])
     return results
 
 
@@ -62,7 +62,7 @@ def _write_clip(file: Path, write: Callable[[Array, Clip], R], title: str, job: 
     clip, start, end = job
     array = np.lib.format.open_memmap(file, mode="r+")
     result = write(array[start:end], clip)
-    require_finite(array[start:end], clip, title)
+    require_finite_samples(array[start:end], clip, title)
     return result
 
 
@@ -81,19 +81,19 @@ def stored_names(entry: Entry, split: Split) -> list[str]:
 
 
 def _clips_of(entry: Entry) -> list[tuple[str, Split]]:
-    clips: list[tuple[str, Split]] = json.loads((entry.folder / CLIPS).read_text())
+    clips: list[tuple[str, Split]] = json.loads((entry.folder / _CLIPS).read_text())
     return clips
 
 
-def _waveforms(run: Run, clips: Clips, sample_rate: int) -> None:
+def _waveforms(run: StageRun, clips: Clips, sample_rate: int) -> None:
     lengths = [resampled_length(clip.num_samples, clip.sample_rate, sample_rate) for clip in clips.clips]
     write = partial(_write_waveform, clips.root, sample_rate)
     write_clips(run, "waveforms", run.folder / VALUES, clips.clips, lengths, write, dtype=np.int16)
 
 
-TITLE = "waveforms of {clips} clips"
-waveforms = stage("waveforms", version=2, title=TITLE, splits=TRAINED_ON)(_waveforms)
-test_waveforms = stage("test_waveforms", version=2, title=TITLE, splits=("test",))(_waveforms)
+_TITLE = "waveforms of {clips} clips"
+waveforms = stage("waveforms", version=2, title=_TITLE, splits=TRAINED_ON)(_waveforms)
+test_waveforms = stage("test_waveforms", version=2, title=_TITLE, splits=("test",))(_waveforms)
 
 
 def _write_waveform(root: Path, sample_rate: int, samples: Array, clip: Clip) -> None:

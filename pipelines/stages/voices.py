@@ -14,7 +14,7 @@ from torch import Tensor
 from pipelines.stages.stage_options import VocoderSettings
 from pipelines.stages.stored_arrays import TRAINED_ON, split_samples, stored_names
 from pipelines.store.run_parts import from_hub
-from pipelines.store.stage import Run, Session, stage
+from pipelines.store.stage import Session, StageRun, stage
 from pipelines.store.start_models import VOICE, differences, read_start, require_equal, start_folder
 from pipelines.store.store import Entry
 from tokenizer.parquet import read_codes
@@ -37,11 +37,11 @@ from wordless.base.saved_models import CONFIG, TOKENIZER, VOCODER, hub_address
 from wordless.training import StartableFitConfig
 
 # Options that decide a log-mel, beside its highest frequency.
-LOG_MEL = ("sample_rate", "window_length", "hop_length", "n_mels", "f_min", "floor", "remove_mean", "dynamic_range")
+_LOG_MEL = ("sample_rate", "window_length", "hop_length", "n_mels", "f_min", "floor", "remove_mean", "dynamic_range")
 UNIVERSAL, NONE = "universal", "none"  # values of vocoder.start: weights that ship with the package, and random ones
 SHIPPED = Path(str(files("vocoder"))) / UNIVERSAL  # a folder of start weights for each sample rate
-VALIDATION_CROPS = 64
-VOICE_SECONDS = 100.0  # of training recordings from which voicing and pitch are learned
+_VALIDATION_CROPS = 64
+_VOICE_SECONDS = 100.0  # of training recordings from which voicing and pitch are learned
 VOICE_SECONDS_PER_CLIP = 5.0
 
 
@@ -121,7 +121,7 @@ def shipped_voice(wanted: WaveNetConfig, audio: SpectrogramConfig, *, shipped: P
 def _other_options(start: str, wanted: WaveNetConfig, audio: SpectrogramConfig) -> dict[str, tuple[object, object]]:
     found, front_end = require_absolute(start)
     values: dict[str, tuple[object, object]]
-    values = {f"audio.{name}": (getattr(audio, name), getattr(front_end, name)) for name in LOG_MEL}
+    values = {f"audio.{name}": (getattr(audio, name), getattr(front_end, name)) for name in _LOG_MEL}
     values["audio.f_max"] = audio.highest, front_end.highest
     other = asdict(found)
     if wanted.pitch is not False or not found.pitch:  # a network that reads no pitch may begin one that does
@@ -168,7 +168,7 @@ def _weights(start: str | None) -> str | None:
 
 @stage("vocoder", version=8, title="WaveNet, {fit.summary}", keys={"start": _weights}, together=True)
 def _trained(
-    run: Run,
+    run: StageRun,
     coded: CodedIn,
     waveforms: Entry,
     groups: Mapping[str, str | None],
@@ -201,7 +201,7 @@ def _trained(
 
     known = {group: number for number, group in enumerate(config.groups)}
     train, validation = crops_of("train", crops), crops_of("validation", crops.undisturbed)
-    held_out = [validation.batch(step) for step in range(-(-VALIDATION_CROPS // crops.batch_size))]
+    held_out = [validation.batch(step) for step in range(-(-_VALIDATION_CROPS // crops.batch_size))]
     seconds = tokenizer.format.samples_per_code / tokenizer.format.sample_rate
     sound = TrainingSound(lengths=train.code_counts, unit_seconds=seconds, passages=train.passages)
     record = run.fit("vocoder.fit", model, train, held_out, loss, fit, sound=sound)
@@ -228,7 +228,7 @@ def _voice(clips: VocoderClips, tokenizer: Tokenizer) -> VoiceHead | None:
     audio = tokenizer.front_end
     if not audio.keeps_levels:
         return None
-    rate, left = audio.sample_rate, round(VOICE_SECONDS * audio.sample_rate)
+    rate, left = audio.sample_rate, round(_VOICE_SECONDS * audio.sample_rate)
     chosen = list[tuple[FloatArray, Tensor]]()
     for clip in np.random.default_rng(0).permutation(len(clips.groups)):
         start, stop = clips.sound.offsets[clip : clip + 2]

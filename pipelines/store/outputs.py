@@ -19,7 +19,7 @@ OTHERS = (  # suffixes of files beside those of sounds
     "txt km xlsx yaml yml html md pdf png svg jpg jpeg zip tar gz tgz bz2 xz zst 7z"
 )
 # An output with any other suffix, such as "codes.v2", is taken for a folder.
-FILES = frozenset(f".{suffix}" for suffix in (*EXTENSIONS, *OTHERS.split()))
+_FILES = frozenset(f".{suffix}" for suffix in (*EXTENSIONS, *OTHERS.split()))
 
 
 def require_kind(output: Path, written: Collection[str], *, possible: str) -> None:
@@ -28,7 +28,7 @@ def require_kind(output: Path, written: Collection[str], *, possible: str) -> No
     ``written`` lists the suffixes that it writes, such as ".wav"; ``possible`` says what the user can name instead.
     """
     suffix = output.suffix.lower()
-    if suffix in FILES and suffix not in written:
+    if suffix in _FILES and suffix not in written:
         raise InputError(f"output={output} looks like a {suffix} file, which is not written here; name {possible}")
 
 

@@ -18,7 +18,7 @@ RESULTS = "results.json"  # is written last
 FINETUNED = "finetuned"  # folder of the fine-tuned models of a run
 JOB, TABLE = "job.json", "figures.md"  # in the folder of a fine-tuned model: what it is made of, its figures
 # folders, and the stages or methods of `wordless run` that make them
-Part = Literal["tokenizer", "lm", "gpt_sound", "gpt_window", "vocoder", "wav2vec2", "audio_transformer"]
+ModelPart = Literal["tokenizer", "lm", "gpt_sound", "gpt_window", "vocoder", "wav2vec2", "audio_transformer"]
 from_hub = cache(fetch)  # a command asks several times for a part, and the hub once
 
 
@@ -27,7 +27,7 @@ def is_finetuned(folder: Path) -> bool:
     return {"body", "head", "channel"} <= {*(find_object(folder / CONFIG) or {})}
 
 
-def part_of(model: Path, part: Part, *, otherwise: str = "", rates: bool = False) -> Path:
+def part_of(model: Path, part: ModelPart, *, otherwise: str = "", rates: bool = False) -> Path:
     """Return the folder of one part that a run made; ``otherwise`` is an alternative without it, for a refusal.
 
     Models of several rates are refused unless the command reads them (``rates``).
@@ -39,7 +39,7 @@ def part_of(model: Path, part: Part, *, otherwise: str = "", rates: bool = False
     return folder
 
 
-def _found_part(model: Path, part: Part, otherwise: str) -> Path:
+def _found_part(model: Path, part: ModelPart, otherwise: str) -> Path:
     if address := hub_address(model):
         return from_hub(address, part)
     if not model.is_dir():

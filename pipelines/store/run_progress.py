@@ -21,7 +21,7 @@ from wordless.base.files import find_object, locked, write_aside
 USUAL_SECONDS = 60.0  # of work after which measured costs weigh as much as expected ones
 MEASURABLE = 0.02  # share of a stage from which its own speed says what is left
 SECONDS_BETWEEN_WRITES = 5.0
-SECONDS_BETWEEN_LINES = 60.0
+_SECONDS_BETWEEN_LINES = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +102,7 @@ class RunProgress:
             nonlocal due
             _set(record, stage, key, share=1.0, seconds=seconds)
             told = record.get("told")
-            if due := isinstance(told, float) and time.time() - told > SECONDS_BETWEEN_LINES:
+            if due := isinstance(told, float) and time.time() - told > _SECONDS_BETWEEN_LINES:
                 record["told"] = time.time()
 
         self._change(change)

@@ -40,7 +40,7 @@ from pipelines.store.run_progress import RunProgress
 from pipelines.store.store import COVERAGE, CURVE, Entry, Recipe, Store, checkpoints_of, write_json
 from pipelines.store.tracking import Tracking
 from wordless.audio.recordings.manifest import Clips, Split
-from wordless.base.coverage import TrainingSound, describe
+from wordless.base.coverage import TrainingSound, describe_coverage
 from wordless.base.files import list_hash
 from wordless.base.messages import InputError
 from wordless.base.options import DECIDES, name_in_keys, value_in_keys
@@ -54,7 +54,7 @@ J = TypeVar("J")
 R = TypeVar("R")
 S = TypeVar("S", bound="Session")
 CHECKPOINT = "fit.safetensors"
-WIDTH = 20  # of the column of stages in the log
+_WIDTH = 20  # of the column of stages in the log
 
 
 def training_name(stage: str, place: str = "") -> str:
@@ -82,14 +82,14 @@ class Session:
     progress: RunProgress | None = None  # of the run as a whole
 
     def entry(
-        self, recipe: Recipe, title: str, make: "Callable[[Run], None]", *, read: set[str], together: bool
+        self, recipe: Recipe, title: str, make: "Callable[[StageRun], None]", *, read: set[str], together: bool
     ) -> Entry:
         """Return the entry of ``recipe``, found, made now, or left to the plan; ``read`` are keys of its inputs."""
         if together:
             processes = {"threads": self._threads(), "processes": self.gang.size}
             recipe = replace(recipe, arguments={**recipe.arguments, **processes})
         name = self.training.format(stage=recipe.stage)
-        title = f"{recipe.stage:<{WIDTH}} {recipe.key}  {title}"
+        title = f"{recipe.stage:<{_WIDTH}} {recipe.key}  {title}"
         make_it = partial(self._make, recipe, title, make, together=together)
         if self.plan is None:
             entry = make_it()
@@ -105,7 +105,7 @@ class Session:
         self.plan.when_made(entry, lambda made: self._track(made, name))
         return entry
 
-    def _make(self, recipe: Recipe, title: str, make: "Callable[[Run], None]", *, together: bool) -> Entry:
+    def _make(self, recipe: Recipe, title: str, make: "Callable[[StageRun], None]", *, together: bool) -> Entry:
         if self.plan is not None and (made := self.store.find(recipe)) is not None:
             return made  # by another process of the plan
         leader = self.gang.rank == 0
@@ -125,7 +125,7 @@ class Session:
             elif not found and (leader or together):
                 making = self.store.making(recipe) if leader else nullcontext(self.store.partial(recipe))
                 with self.terminal.computing(title), self._watched(recipe), making as place:
-                    make(Run(**{**vars(self), "folder": place, "stage": recipe.stage}))
+                    make(StageRun(**{**vars(self), "folder": place, "stage": recipe.stage}))
         self.gang.barrier()
         return self.store.entry(recipe, reused=found)
 
@@ -200,7 +200,7 @@ class Session:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run(Session):
+class StageRun(Session):
     """The session of a stage that makes its entry: `folder` is the entry's, which is renamed when it is complete.
 
     `wordless.Run` is another class: the finished run of a user.
@@ -248,7 +248,7 @@ class Run(Session):
             if sound is not None:
                 coverage = sound.coverage(report["steps"])
                 if report["steps"]:
-                    self.terminal.say(f"  {training_name(name)}: {describe(coverage)}")
+                    self.terminal.say(f"  {training_name(name)}: {describe_coverage(coverage)}")
                 write_json(self.folder / COVERAGE, coverage)
         return report
 
@@ -271,7 +271,7 @@ def stage(
     keys: Mapping[str, Callable[[Any], object] | None] = MappingProxyType({}),
     together: bool = False,
     formerly: Mapping[str, str] = MappingProxyType({}),
-) -> Callable[[Callable[Concatenate[Run, P], None]], Callable[Concatenate[Session, P], Entry]]:
+) -> Callable[[Callable[Concatenate[StageRun, P], None]], Callable[Concatenate[Session, P], Entry]]:
     """Make a stage of a function that writes the files of an entry into ``run.folder``.
 
     Arguments can stand in ``name`` and ``title``, such as ``{fit.summary}``; in the title, lists, views and clip tables
@@ -285,7 +285,7 @@ def stage(
     the numbers of threads and processes, which decide the rounding of sums.
     """
 
-    def decorate(make: Callable[Concatenate[Run, P], None]) -> Callable[Concatenate[Session, P], Entry]:
+    def decorate(make: Callable[Concatenate[StageRun, P], None]) -> Callable[Concatenate[Session, P], Entry]:
         signature = inspect.signature(make)
 
         @wraps(make)
@@ -303,7 +303,7 @@ def stage(
             recipe = Recipe(name.format_map(given), version, arguments)
             shown = title.format_map({each: _shown(value) for each, value in given.items()})
 
-            def work(run: Run) -> None:
+            def work(run: StageRun) -> None:
                 for of, each in given.items():
                     plain = isinstance(each, Clips) and of not in keys  # its key does not have the labels
                     bound.arguments[of] = each.with_columns(label=None, group=None) if plain else each

@@ -192,7 +192,7 @@ class Store:
         for path in partial.iterdir():
             if path.is_dir() or not _is_finished(path):
                 remove(path)
-        with measured(checkpoints) as costs:
+        with _measured(checkpoints) as costs:
             yield partial
         names = sorted(str(path.relative_to(partial)) for path in partial.rglob("*") if path.is_file())
         hashes, stamps = ({name: of(partial / name) for name in names} for of in (file_hash, file_stamp))
@@ -264,7 +264,7 @@ def faults(folder: Path) -> Iterator[str]:
 
 
 @contextmanager
-def measured(checkpoints: Path) -> Iterator[dict[str, float]]:
+def _measured(checkpoints: Path) -> Iterator[dict[str, float]]:
     """Measure ``seconds``, with those of killed runs up to their last checkpoint, and ``peak_memory`` in bytes.
 
     Also ``cpu_seconds``, of all threads and finished processes of this run: they depend little on what else the machine

@@ -18,20 +18,20 @@ from wordless.base.arrays import FloatArray
 from wordless.base.files import aside
 from wordless.base.messages import InputError
 
-ROWS_AT_ONCE = 1024  # clips whose vectors are stacked at once
+STORED_ROWS_AT_ONCE = 1024  # clips whose vectors are stacked at once
 FEATURES = "features.safetensors"  # in an entry
 SCORES = "scores.safetensors"  # beside them, for methods with their own classifier: `CLASS_SCORES` ``(clips, classes)``
-PROBE = "probe.json"  # results of the probes, in their entry
-ALL_LAYERS = re.compile(r"/all_\w+:")  # in a key: all layers of a network side by side
+PROBE_RECORD = "probe.json"  # results of the probes, in their entry
+_ALL_LAYERS = re.compile(r"/all_\w+:")  # in a key: all layers of a network side by side
 WITH_INPUT = "_with_input"  # in a key: with the input of the network beside them
 MEAN_KEPT = "/as_recorded:"  # in a key of log-mel: before a mean is removed, which no network reads
-GPT: Final = "gpt"  # the method that all others are compared with
+GPT_METHOD: Final = "gpt"  # the method that all others are compared with
 
 
 def stacked_rows(rows: Iterable[Mapping[str, FloatArray]]) -> dict[str, FloatArray]:
     """Stack the vectors ``(dim,)`` of the clips into tensors ``(clips, dim)``; every clip has the same keys."""
     rows = iter(rows)
-    blocks = iter(lambda: [*islice(rows, ROWS_AT_ONCE)], [])
+    blocks = iter(lambda: [*islice(rows, STORED_ROWS_AT_ONCE)], [])
     return joined_rows({key: np.stack([row[key] for row in block]) for key in block[0]} for block in blocks)
 
 
@@ -59,13 +59,13 @@ def write_features(
             save_file({CLASS_SCORES: scores}, beside)
 
 
-Part = tuple[Path, str]  # a file, and the key of a tensor in it
+_Part = tuple[Path, str]  # a file, and the key of a tensor in it
 
 
 class StoredFeatures(Mapping[str, FloatArray]):
     """Tensors ``(clips, dim)`` by key, some of several parts side by side; none is kept in memory."""
 
-    def __init__(self, places: Mapping[str, Sequence[Part]]) -> None:
+    def __init__(self, places: Mapping[str, Sequence[_Part]]) -> None:
         self._places = {key: tuple(parts) for key, parts in places.items()}
 
     @classmethod
@@ -81,16 +81,16 @@ class StoredFeatures(Mapping[str, FloatArray]):
     def with_input(self, own: "StoredFeatures") -> "StoredFeatures":
         """Add candidates with the input of a network, the vectors ``own``, beside all layers of the same pooling."""
         inputs = own.widest
-        places = dict[str, tuple[Part, ...]]()
+        places = dict[str, tuple[_Part, ...]]()
         for key, parts in self._places.items():
-            beside = inputs.get(pooling_of(key), ()) if ALL_LAYERS.search(key) else ()
+            beside = inputs.get(pooling_of(key), ()) if _ALL_LAYERS.search(key) else ()
             places |= {key: parts} | ({with_input(key): (*parts, *beside)} if beside else {})
         return StoredFeatures(places)
 
     @property
-    def widest(self) -> dict[str, tuple[Part, ...]]:
+    def widest(self) -> dict[str, tuple[_Part, ...]]:
         """The parts of one candidate of each pooling: all layers of a network, else its last one."""
-        ordered = sorted(self._places, key=lambda key: bool(ALL_LAYERS.search(key)))
+        ordered = sorted(self._places, key=lambda key: bool(_ALL_LAYERS.search(key)))
         return {pooling_of(key): self._places[key] for key in ordered if MEAN_KEPT not in key}
 
     def __getitem__(self, key: str) -> FloatArray:
@@ -112,7 +112,7 @@ class StoredFeatures(Mapping[str, FloatArray]):
         return len(self._places)
 
 
-def side_by_side(of: str, several: Sequence[StoredFeatures]) -> StoredFeatures:
+def side_by_side_features(of: str, several: Sequence[StoredFeatures]) -> StoredFeatures:
     """Put all layers (else the last) of each method beside each other, by pooling; a single method is itself."""
     first, *others = several
     if not others:

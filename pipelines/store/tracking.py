@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Say = Callable[[str], None]
-FOLDER: Final = "tracking"  # in a run folder
-EVENTS, RUN = "tensorboard", "run"  # in a run folder, and in `EVENTS`
-LOSSES = {"train_loss": "train", "validation_loss": "validation"}  # both in one chart of TensorBoard
+_FOLDER: Final = "tracking"  # in a run folder
+EVENTS, _RUN = "tensorboard", "run"  # in a run folder, and in `EVENTS`
+_LOSSES = {"train_loss": "train", "validation_loss": "validation"}  # both in one chart of TensorBoard
 FORBIDDEN = re.compile(r"[^\w.\- :/]")  # in MLflow's names of metrics, parameters and files
 
 
@@ -49,7 +49,7 @@ class TrackedRun:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
+class _Outcome:
     """What a finished run came to."""
 
     curves: Mapping[str, Sequence[Point]]  # by training
@@ -78,14 +78,14 @@ def _own_record(run: TrackedRun) -> Iterator[None]:
         os.environ.update(taken)
 
 
-def log_to_tensorboard(run: TrackedRun, outcome: Outcome) -> bool:
+def log_to_tensorboard(run: TrackedRun, outcome: _Outcome) -> bool:
     """Replace the folder ``tensorboard/run`` of the run, whose curves stand beside it."""
     from torch.utils.tensorboard import SummaryWriter  # slow to import
 
-    remove(run.folder / EVENTS / RUN)
+    remove(run.folder / EVENTS / _RUN)
     rows = "\n".join(f"| {name} | {value:.6g} |" for name, value in outcome.figures.items())
     commit = f", commit {run.commit}" if run.commit else ""
-    with SummaryWriter(str(run.folder / EVENTS / RUN)) as writer:  # type: ignore[no-untyped-call]  # torch's own
+    with SummaryWriter(str(run.folder / EVENTS / _RUN)) as writer:  # type: ignore[no-untyped-call]  # torch's own
         writer.add_text("run", f"`{run.command}`\n\nWordless {run.version}{commit}\n\nfolder {run.folder.absolute()}")
         writer.add_text("config", f"```\n{json.dumps(run.config, indent=1, sort_keys=True)}\n```")
         writer.add_text("figures", f"| figure | value |\n|---|---|\n{rows}")
@@ -95,7 +95,7 @@ def log_to_tensorboard(run: TrackedRun, outcome: Outcome) -> bool:
     return True
 
 
-def log_to_mlflow(run: TrackedRun, outcome: Outcome) -> bool:
+def log_to_mlflow(run: TrackedRun, outcome: _Outcome) -> bool:
     """Log a run to the server or database that MLflow's own variables name; its experiment is else ``wordless``."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")  # MLflow's own seven take minutes without a network
@@ -132,7 +132,7 @@ def log_to_mlflow(run: TrackedRun, outcome: Outcome) -> bool:
     return True
 
 
-def log_to_wandb(run: TrackedRun, outcome: Outcome) -> bool:
+def log_to_wandb(run: TrackedRun, outcome: _Outcome) -> bool:
     """Log a run to the project that W&B's own variables name, else ``wordless``: offline without a login.
 
     Nothing is logged where W&B is switched off, by WANDB_MODE=disabled or ``wandb disabled``.
@@ -141,7 +141,7 @@ def log_to_wandb(run: TrackedRun, outcome: Outcome) -> bool:
     import wandb
     from requests.utils import get_netrc_auth  # what `wandb login` writes is a line of netrc
 
-    own, folder = wandb.setup().settings, Path(os.environ.get("WANDB_DIR") or run.folder / FOLDER)
+    own, folder = wandb.setup().settings, Path(os.environ.get("WANDB_DIR") or run.folder / _FOLDER)
     if own.mode == "disabled":
         return False
     folder.mkdir(parents=True, exist_ok=True)
@@ -211,12 +211,12 @@ class Tracking:
 
     def conclude(self, figures: Mapping[str, float], files: Sequence[Path], pictures: Mapping[str, Figure]) -> None:
         """Record what the run came to. MLflow and W&B have a run once, unless its figures or options change."""
-        outcome = Outcome(curves=self._curves, figures=figures, files=files, pictures=pictures)
+        outcome = _Outcome(curves=self._curves, figures=figures, files=files, pictures=pictures)
         lasting = {name: value for name, value in figures.items() if "per_second" not in name}  # no measured speeds
         made_of = json.dumps([lasting, self._run and self._run.config])
 
         def log(run: TrackedRun, name: str) -> None:
-            logged = run.folder / FOLDER / f"{name}.json"
+            logged = run.folder / _FOLDER / f"{name}.json"
             if name == "tensorboard" or not logged.is_file() or logged.read_text(encoding="utf-8") != made_of:
                 logged.parent.mkdir(parents=True, exist_ok=True)
                 with _own_record(run):
@@ -241,7 +241,7 @@ class Tracking:
             self._writer = SummaryWriter(str(run.folder / EVENTS / training))  # type: ignore[no-untyped-call]  # torch's
         for point in points:
             values = values_of(point)
-            losses = {title: values[name] for name, title in LOSSES.items() if name in values}
+            losses = {title: values[name] for name, title in _LOSSES.items() if name in values}
             self._writer.add_scalars("loss", losses, point["step"])
             if "learning_rate" in values:  # entries of older versions lack it
                 self._writer.add_scalar("learning_rate", values["learning_rate"], point["step"])

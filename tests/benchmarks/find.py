@@ -26,7 +26,7 @@ from typing import get_args
 import numpy as np
 
 from lm.probing.intervals import t_interval
-from pipelines.extras.find import Features
+from pipelines.extras.find import FrameFeatures
 from pipelines.extras.find.places import FrameReader, Match, find_matches
 from pipelines.store.run_parts import part_of
 from wordless.audio.levels import trim_ends
@@ -36,7 +36,7 @@ from wordless.base.arrays import DoubleArray, FloatArray, IndexArray
 
 TRIM_DB = 30.0  # silent ends of queries, as `wordless find` removes them by default
 MOST = 50  # hits of a query in a recording
-FEATURES: tuple[Features, ...] = get_args(Features)
+FEATURES: tuple[FrameFeatures, ...] = get_args(FrameFeatures)
 
 
 Word = tuple[str, Path]  # label and clip

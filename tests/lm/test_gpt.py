@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from torch.nn.functional import one_hot
 
-from lm.gpt import CachedGPT, create_gpt, draw, probabilities
+from lm.gpt import CachedGPT, create_gpt, draw_codes, probabilities
 from lm.lm_options import POOLINGS, CodeSampling, Pooling, States, VectorConfig
 from lm.model import LanguageModel, layer_features, states_over_time
 from lm.probing.vectors import ALL_POOLINGS, pool
@@ -115,7 +115,7 @@ def test_filters_agree_with_the_slow_ones(logits: np.ndarray, temperature: float
 
 def test_codes_are_drawn_as_often_as_they_are_probable() -> None:
     chances = torch.tensor([[0.0, 0.25, 0.0, 0.75, 0.0]], dtype=torch.float64).expand(4000, -1)
-    drawn = draw(chances, (torch.arange(4000) + 0.5) / 4000)
+    drawn = draw_codes(chances, (torch.arange(4000) + 0.5) / 4000)
     assert drawn.bincount(minlength=5).tolist() == [0, 1000, 0, 3000, 0]
 
 
@@ -123,7 +123,7 @@ def test_codes_are_drawn_as_often_as_they_are_probable() -> None:
 def test_a_code_of_probability_zero_is_never_drawn(uniform: float, chances: np.ndarray) -> None:
     chances[0, 2] += 0.5
     chances /= chances.sum()
-    assert chances[0, draw(torch.from_numpy(chances), torch.tensor([uniform], dtype=torch.float64))[0]] > 0
+    assert chances[0, draw_codes(torch.from_numpy(chances), torch.tensor([uniform], dtype=torch.float64))[0]] > 0
 
 
 EVERY = VectorConfig(poolings=ALL_POOLINGS)

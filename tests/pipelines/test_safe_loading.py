@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.test_architecture import ROOT, SOURCES
-from tests.test_extras import KINDS
 
 EXECUTING_MODULES = {
     *("pickle", "_pickle", "cPickle", "pickletools", "dill", "cloudpickle", "joblib", "shelve", "marshal", "runpy"),
@@ -20,12 +19,8 @@ OTHER_LOADS = {
 }
 # Their from_pretrained reads safetensors and JSON.
 OURS = {"Tokenizer", "LanguageModel", "SampleLanguageModel", "Vocoder", "FineTunedModel", "FittedProbe", "cls"}
-# They import modules that our own tables name: commands and methods, public names, sources, and kinds of models.
-NAMES_MODULES = {
-    Path("pipelines/extras/table.py"),
-    Path("wordless/__init__.py"),
-    *map(Path, KINDS),
-}
+# They import modules that their own constants name: public names, and kinds of models.
+NAMES_MODULES = {Path("wordless/__init__.py"), Path("lm/model.py"), Path("tokenizer/tokenizer.py")}
 
 
 def constant(call: ast.Call, name: str) -> object:

@@ -9,7 +9,7 @@ import pytest
 
 from pipelines.extras.speech_judges import EXTRA, opinions
 from pipelines.extras.speech_judges.opinions import MOS_PREDICTORS, at_rate, dnsmos
-from pipelines.extras.speech_judges.opinions import RATE as JUDGED_RATE
+from pipelines.extras.speech_judges.opinions import MOS_RATE as JUDGED_RATE
 from pipelines.jobs.run_rules import run_settings
 from pipelines.pages.report import write_report
 from pipelines.results.run_record import frame

@@ -25,7 +25,7 @@ from tokenizer.autoencoder_training import PatchBatches, normalised_patches
 from tokenizer.codes import Codes
 from tokenizer.frame_sample import LogMelReader, Reservoir, draw_sample, read_log_mel
 from tokenizer.gain import PATCHES, measure_gain
-from tokenizer.health import collapse, count_codes, measure_variation, perplexity
+from tokenizer.health import collapse, frequencies_of_codes, measure_variation, perplexity
 from tokenizer.kmeans import by_loudness, fit_codebook, nearest, write_bottlenecks
 from tokenizer.patches import from_patches, to_patches
 from tokenizer.tokenizer import Tokenizer
@@ -231,7 +231,7 @@ def test_the_gain_is_saved_with_the_codebook_and_changes_no_code(tokenizer: Toke
 
 def test_usage_counts_all_streams_and_each_level_in_all_bands() -> None:
     codes = Codes(values=np.array([[0, 1], [1, 1]], np.int32), num_samples=320, format=replace(FORMAT, codebook_size=3))
-    assert count_codes([codes, codes], 3).tolist() == [2, 6, 0]
+    assert frequencies_of_codes([codes, codes], 3).tolist() == [2, 6, 0]
 
 
 def test_the_same_sound_has_the_same_frequencies_of_codes(tokenizer: Tokenizer) -> None:

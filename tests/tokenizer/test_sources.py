@@ -16,7 +16,7 @@ from tests.reference import nearest_by_distance, states_by_window, tracked_pitch
 from tests.tokenizer.conftest import PITCH, RATE, SPEECH_RATE, change_config, like, speech, speech_tokenizer
 from tests.wordless.audio.speech_models.checkpoints import FIELD, STRIDE
 from tokenizer.frame_sample import draw_sample
-from tokenizer.health import count_codes
+from tokenizer.health import frequencies_of_codes
 from tokenizer.speech_layer import FOLDER, SpeechTokenizer
 from tokenizer.tokenizer import Tokenizer
 from tokenizer.tokenizer_config import SpeechLayerConfig
@@ -76,7 +76,7 @@ def test_the_spectrum_is_coded_and_decoded_alike_with_and_without_pitch(plain: T
         assert spectral.format == pitched.format.spectral == own.spectral.format
     values = torch.from_numpy(whole[0].values)[None]
     assert torch.equal(pitched.spectrogram(values), plain.spectrogram(values[..., :-1]))
-    assert count_codes(whole[:1], len(pitched.centroids)).sum() == values[..., :-1].numel()
+    assert frequencies_of_codes(whole[:1], len(pitched.centroids)).sum() == values[..., :-1].numel()
 
 
 def test_a_melody_is_flat_or_that_of_another_recording(pitched: Tokenizer) -> None:

@@ -17,7 +17,7 @@ from tests.calling import SOON, assert_waits, beside, python
 from tests.reference import cheapest_groups
 from tests.vocoder.sounds import lively, tiny_config
 from vocoder import engines, numba_streams
-from vocoder.engines import Engine, Streams, bookmark, choose_engine, side_by_side, step_cost
+from vocoder.engines import Engine, Streams, bookmark, choose_engine, step_cost, streams_side_by_side
 from vocoder.generation import AS_LEARNED
 from vocoder.numba_streams import NumbaStreams, exponential, gate, numba_multiplies_bf16
 from vocoder.vocoder_options import TAPS, VOICE_INPUTS, Sampling, WaveNetConfig
@@ -203,7 +203,7 @@ def test_the_choice_falls_back_and_says_so(monkeypatch: pytest.MonkeyPatch) -> N
 def test_groups_cost_least(lengths: list[int], name: Engine, wide: int) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(engines, "width", lambda engine: wide)
-        groups = side_by_side(lengths, name)
+        groups = streams_side_by_side(lengths, name)
     assert sorted(place for group in groups for place in group) == list(range(len(lengths)))
     own = [[lengths[place] for place in group] for group in groups]
     assert sorted(lengths) == [length for group in own for length in group]

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from tests.reference import pitch_combed, postfiltered
 from tests.vocoder.sounds import SPECTROGRAM, buzz, noise, random_table, tiny_config, voice_head
-from vocoder.filters import PitchComb, PostFilter, VoiceHead, analyse, fit_head, overlap_add, synthesise, windows
+from vocoder.filters import PitchComb, PostFilter, VoiceHead, analyse, filter_windows, fit_head, overlap_add, synthesise
 from vocoder.measures import FULL_SCALE, periodicity
 from vocoder.vocoder import Vocoder
 from vocoder.vocoder_options import SoundOptions
@@ -183,7 +183,7 @@ def test_what_was_analysed_comes_back_but_for_the_fading_end(window: int) -> Non
 def test_frames_stand_where_the_front_end_puts_them_and_overlapping_pieces_are_added() -> None:
     """Frame t ends with sample (t + 1) * hop_length, and nothing before the beginning sounds."""
     sound = torch.arange(SPECTROGRAM.left_context + 3 * SPECTROGRAM.hop_length).float()
-    cut = windows(sound, SPECTROGRAM)
+    cut = filter_windows(sound, SPECTROGRAM)
     starts = SPECTROGRAM.hop_length * np.arange(3)
     assert cut[:, 0].tolist() == starts.tolist()
     assert cut[:, -1].tolist() == (starts + SPECTROGRAM.window_length - 1).tolist()

@@ -27,13 +27,13 @@ from vocoder.frames import (
     LOW_BAND,
     HarmonicVoice,
     frequencies,
-    harmonics,
     lags,
     periods_back,
     pitch_frames,
     pitch_inputs,
     synthetic_phase,
     voice_bands,
+    voice_harmonics,
     voice_inputs,
 )
 from vocoder.generation import CHUNK_FRAMES, GenerationInput, generate
@@ -129,7 +129,7 @@ def test_the_phase_of_a_recording_is_found_though_the_codes_pitch_is_a_little_of
 
 def test_without_a_voice_no_harmonic_is_read() -> None:
     phase = torch.stack([torch.rand(9), torch.zeros(9)], dim=1)
-    assert not harmonics(phase).any()
+    assert not voice_harmonics(phase).any()
 
 
 @given(st.lists(st.floats(-1, 1, width=32), min_size=60, max_size=60), st.lists(st.integers(0, 70), max_size=30))

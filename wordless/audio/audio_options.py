@@ -22,7 +22,7 @@ CHANNEL = (
 )
 MAX_WINDOW = 65_536  # samples
 MAX_MELS = 1024  # their weights with the longest window take 128 MiB
-LEAST_RATE = 2  # Hz; torchaudio's mel filters end at a whole number of Hz, half the sample rate
+_LEAST_RATE = 2  # Hz; torchaudio's mel filters end at a whole number of Hz, half the sample rate
 SMALLEST_FLOOR = 1e-30  # smaller values may be 0 in float32, and the logarithm of digital silence would not be finite
 
 
@@ -38,7 +38,7 @@ class FrontEndOptions(Options):
     """Options of the log-mel front end, but for its window and hop."""
 
     sample_rate: int = option(
-        16_000, "Hz; recordings of other rates are resampled", least=LEAST_RATE, most=MAX_RATE, unit="Hz"
+        16_000, "Hz; recordings of other rates are resampled", least=_LEAST_RATE, most=MAX_RATE, unit="Hz"
     )
     n_mels: int = option(80, "mel bands", least=1, most=MAX_MELS)
     f_min: float = option(0.0, "Hz; lower edge of the lowest band", least=0)

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 Block = npt.NDArray[np.float32]  # (samples, channels)
 WHOLE = Part(start=0, num_samples=sys.maxsize)
 READING_VERSION = 11  # in the key of a file: raise it when what is read or measured of one changes its meaning
-MAX_CHANNELS = 1_024
+_MAX_CHANNELS = 1_024
 BLOCK_VALUES = 1 << 16  # samples times channels to decode at a time
 _RECENT_VALUES = 1 << 22  # 16 MB: the last 95 s of mono at 44.1 kHz are read again without decoding
 # bytes of a sample, in encodings whose samples do not depend on others
@@ -100,8 +100,8 @@ class Recording(ExitStack):
             self.channels: int = self._sound.channels
             self._exact = self._sound.format in _EXACT and self._sound.subtype in _SAMPLE_BYTES
             # other headers would cause filters or blocks of an unreasonable size
-            if self.channels > MAX_CHANNELS:
-                raise RecordingError(path, "declares too many channels", f"{self.channels}, more than {MAX_CHANNELS}")
+            if self.channels > _MAX_CHANNELS:
+                raise RecordingError(path, "declares too many channels", f"{self.channels}, more than {_MAX_CHANNELS}")
             if not MIN_RATE <= self.samplerate <= MAX_RATE:
                 detail = f"{self.samplerate} Hz, which is not within {MIN_RATE} to {MAX_RATE}"
                 raise RecordingError(path, "declares an unusual sample rate", detail)

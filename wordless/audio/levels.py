@@ -55,7 +55,7 @@ MIN_TRIM_DB = 0.1  # depths of blocks are stored in tenths of a decibel
 MAX_TRIM_DB = 120.0  # 16 bits span 96
 _BLOCK_SECONDS = 0.02
 
-SILENT = 255  # the level of digital silence, and of everything more than 127 dB below full scale
+_SILENT = 255  # the level of digital silence, and of everything more than 127 dB below full scale
 
 Levels = npt.NDArray[np.uint8]
 # (block, tenths of a decibel below the loudest block) of each rise and fall in order of time, less than `MAX_TRIM_DB`
@@ -150,15 +150,15 @@ def to_levels(swings: DoubleArray) -> Levels:
     """Convert the swings of a recording to half decibels below full scale ``(blocks,)``; higher ones are full scale."""
     with np.errstate(divide="ignore"):  # for silent blocks
         below = np.floor(-40 * np.log10(np.nan_to_num(swings, posinf=1.0)))
-    levels: Levels = np.clip(below, 0, SILENT).astype(np.uint8)
+    levels: Levels = np.clip(below, 0, _SILENT).astype(np.uint8)
     return levels
 
 
 def loudest(levels: Levels, part: Part, sample_rate: int) -> float:
     """Return the peak of a part, as a share of full scale: 0 for silence, otherwise at most half a decibel too loud."""
     size = level_samples(sample_rate)
-    level = int(levels[part.start // size : -(-(part.start + part.num_samples) // size)].min(initial=SILENT))
-    return 0.0 if level == SILENT else float(10 ** (-level / 40))
+    level = int(levels[part.start // size : -(-(part.start + part.num_samples) // size)].min(initial=_SILENT))
+    return 0.0 if level == _SILENT else float(10 ** (-level / 40))
 
 
 def as_text(levels: Levels) -> str:
@@ -171,7 +171,7 @@ def of_text(text: str) -> Levels:
     return np.frombuffer(base64.b64decode(text, validate=True), np.uint8)
 
 
-CLOSE = 0.99  # of the way from the softest window's energy to the loudest one's
+_CLOSE = 0.99  # of the way from the softest window's energy to the loudest one's
 _BLOCKS_AT_ONCE = 64  # number of blocks whose energies are computed together
 
 
@@ -216,10 +216,10 @@ def block_energies(blocks: Iterable[FloatArray], step: int) -> tuple[int, Double
 
 
 def loudest_window(energies: DoubleArray, blocks: int, *, starts: int) -> int:
-    """Return the first block of a window that is `CLOSE` to the loudest of ``starts``: of the middle one of them."""
+    """Return the first block of a window that is `_CLOSE` to the loudest of ``starts``: of the middle one of them."""
     sums = np.convolve(energies, np.ones(blocks), "valid")[:starts]
     softest, loudest = sums.min(), sums.max()
-    close = np.flatnonzero(sums >= softest + CLOSE * (loudest - softest))
+    close = np.flatnonzero(sums >= softest + _CLOSE * (loudest - softest))
     return int(close[(len(close) - 1) // 2])
 
 

@@ -8,8 +8,9 @@ window one period later; both lie around the middle of the hop::
     one period later         [                ]       1/400 to 1/60 s, the periods of voices
 
 A path chooses a period for each hop, or no voice. High correlations are worth more than low ones, and a change of
-pitch costs, as does the begin or the end of a voice. A hop is decided when the next `LOOK_AHEAD` hops are known. So the
-pitch of a hop of 10 ms depends on at most 0.14 s of sound after its middle, and the sizes of pieces do not matter.
+pitch costs, as does the begin or the end of a voice. A hop is decided when the next `PITCH_LOOK_AHEAD` hops are known.
+So the pitch of a hop of 10 ms depends on at most 0.14 s of sound after its middle, and the sizes of pieces do not
+matter.
 
 `vocoder.measures.pitch` judges decoded sound by another method, pYIN, and shares no code with this module.
 
@@ -27,13 +28,13 @@ from wordless.base.compiling import call_kernel, kernel
 LOWEST, HIGHEST = 60.0, 400.0  # Hz
 LEAST_LAG = 8  # samples of the shortest period; lower rates resolve no pitch
 # Chosen on 60 validation recordings of FSDD: pitch within 25 cents of pYIN, and voicing differs in 11 % of the hops.
-WINDOW_SECONDS = 0.035
+PITCH_WINDOW_SECONDS = 0.035
 LEAST_POWER = 1e-7  # added to the power of each window, so that faint noise does not correlate
 UNVOICED = 0.45  # correlation that a hop without a voice is worth
 OCTAVE_JUMP = 2.0  # correlation that a change of the pitch by an octave costs
 SWITCH = 0.6  # correlation that the begin or the end of a voice costs
 LONGER = 0.05  # correlation that each octave of a longer period costs: twice the period correlates as well
-LOOK_AHEAD = 10  # hops
+PITCH_LOOK_AHEAD = 10  # hops
 HOPS_TOGETHER = 64  # that are correlated in one call; larger sums would round differently
 
 
@@ -109,7 +110,7 @@ def correlate(
     return found
 
 
-def follow(
+def _follow(
     values: DoubleArray,
     before: IndexArray,
     known: int,
@@ -178,7 +179,7 @@ class PitchTracker:
         self.rate, self.hop = sample_rate, hop_length
         self.lags = np.arange(round(sample_rate / HIGHEST), round(sample_rate / LOWEST) + 1)
         self.octaves = np.log2(sample_rate / self.lags)  # of the pitch
-        self.window = round(sample_rate * WINDOW_SECONDS)
+        self.window = round(sample_rate * PITCH_WINDOW_SECONDS)
         self.reach = (self.window + int(self.lags[-1])) // 2 + 1  # samples around a hop that its value depends on
         self.waiting = np.zeros(self.reach)  # samples from `reach` before the next hop on
         self.left = 0  # samples that belong to no correlated hop
@@ -214,8 +215,10 @@ class PitchTracker:
             self.waiting, self.left = self.waiting[step:], self.left - step
             known, rows = len(self.values), np.empty((len(correlations), len(self.score)), np.int64)
             values, before = np.concatenate([self.values, correlations]), np.concatenate([self.before, rows])
-            path = call_kernel(kernel(follow), values, before, known, self.score, self.octaves, *costs, LOOK_AHEAD)
-            decided = max(len(values) - LOOK_AHEAD, 0)
+            path = call_kernel(
+                kernel(_follow), values, before, known, self.score, self.octaves, *costs, PITCH_LOOK_AHEAD
+            )
+            decided = max(len(values) - PITCH_LOOK_AHEAD, 0)
             self.values, self.before, self.path = values[decided:], before[decided:], path[decided:]
             found.append(self._pitches(values[:decided], path[:decided]))
         return np.concatenate(found)

@@ -30,7 +30,7 @@ a decoder of torchcodec                all its samples, as data sets of Hugging 
 
 Channels are averaged, unless the model reads a single one. All other inputs are ambiguous, and refused:
 ``(3, samples)`` and more rows are a batch for one library and channels for another. So are ``(2, samples)`` in
-``encode`` if the rows do not sound alike, as in two recordings: see `LIKENESS`. Several recordings go to
+``encode`` if the rows do not sound alike, as in two recordings: see `_LIKENESS`. Several recordings go to
 ``encode_batch``.
 ``channels="first"`` or ``"last"`` says where the channels are, and nothing is guessed.
 """
@@ -358,12 +358,12 @@ class _Array(Protocol):
 
 Samples = _Array | Sequence[float] | Sequence[Sequence[float]] | Mapping[str, Any] | tuple[_Array, int]
 Channels = Literal["first", "last"]  # the dimension of the channels in an array: (channels, samples), or the other way
-MAX_CHANNELS, STEREO = 8, 2
+_MAX_CHANNELS, STEREO = 8, 2
 # Least correlation of two channels of one recording, one at most so many seconds later than the other: sound from one
 # place reaches two microphones within this time. Of 300 pairs of clips from five sets, 293 have a lower one.
-LIKENESS, SPREAD = 0.2, 0.01
-COMPARED = 1 << 20  # samples that are compared, from the middle of the rows
-FULL_SCALE = {np.dtype(np.int16): 2.0**15, np.dtype(np.int32): 2.0**31}
+_LIKENESS, _SPREAD = 0.2, 0.01
+_COMPARED = 1 << 20  # samples that are compared, from the middle of the rows
+_FULL_SCALE = {np.dtype(np.int16): 2.0**15, np.dtype(np.int32): 2.0**31}
 
 
 def as_waveform(
@@ -414,16 +414,16 @@ def _require_one_recording(samples: Floats, rate: int, name: str) -> None:
     """Refuse two rows that are recordings rather than channels ``(samples, 2)``: they do not correlate."""
     if samples.ndim != 2 or samples.shape[1] != STEREO:
         return
-    begin = max(len(samples) - COMPARED, 0) // 2
-    rows = np.nan_to_num(samples[begin : begin + COMPARED].T.astype(np.float64))  # others are refused elsewhere
+    begin = max(len(samples) - _COMPARED, 0) // 2
+    rows = np.nan_to_num(samples[begin : begin + _COMPARED].T.astype(np.float64))  # others are refused elsewhere
     rows -= rows.mean(axis=1, keepdims=True)
     powers, size = np.square(rows).sum(axis=1), 1 << (2 * rows.shape[1]).bit_length()
     if not powers.all():
         return
     one, other = np.fft.rfft(rows, size)
-    found, reach = np.fft.irfft(one * other.conj(), size), 1 + min(round(SPREAD * rate), rows.shape[1] - 1)
+    found, reach = np.fft.irfft(one * other.conj(), size), 1 + min(round(_SPREAD * rate), rows.shape[1] - 1)
     likeness = np.abs([*found[:reach], *found[-reach:]]).max() / np.sqrt(powers.prod())
-    if likeness < LIKENESS:
+    if likeness < _LIKENESS:
         problem = (
             f"{name} have the shape {samples.T.shape}, and the rows do not sound alike (correlation {likeness:.2g})"
         )
@@ -482,8 +482,8 @@ def by_channel(samples: object, name: str, channels: Channels | None = None) -> 
         array: Floats = np.asarray(samples)
     except ValueError as error:  # lists of unequal lengths
         raise InputError(f"{name} are not an array ({error}); give numbers (samples,)") from error
-    if (kind := array.dtype.newbyteorder("=")) in FULL_SCALE:  # in either order of bytes
-        array = array.astype(np.float64) / FULL_SCALE[kind]
+    if (kind := array.dtype.newbyteorder("=")) in _FULL_SCALE:  # in either order of bytes
+        array = array.astype(np.float64) / _FULL_SCALE[kind]
     elif not np.issubdtype(array.dtype, np.floating):
         if array.size or array.dtype == object:
             known = "give floating point in [-1, 1], int16 or int32"
@@ -494,12 +494,12 @@ def by_channel(samples: object, name: str, channels: Channels | None = None) -> 
     rows, columns = array.shape if array.ndim == 2 else (0, 0)
     if channels is not None:
         count = rows if channels == "first" else columns
-        rule = f"channels={channels!r} wants 1 to {MAX_CHANNELS} channels in two dimensions"
-        require(1 <= count <= MAX_CHANNELS, f"shape of {name}", (*array.shape,), rule)
+        rule = f"channels={channels!r} wants 1 to {_MAX_CHANNELS} channels in two dimensions"
+        require(1 <= count <= _MAX_CHANNELS, f"shape of {name}", (*array.shape,), rule)
         return np.moveaxis(array, 0, 1) if channels == "first" else array
-    if rows == 1 or (rows == STEREO and columns > MAX_CHANNELS):
+    if rows == 1 or (rows == STEREO and columns > _MAX_CHANNELS):
         return np.moveaxis(array, 0, 1)
-    if columns == 1 or 0 < columns <= MAX_CHANNELS < rows:
+    if columns == 1 or 0 < columns <= _MAX_CHANNELS < rows:
         return array
     rule = "say where they are (channels='first' or 'last'), or give several recordings to encode_batch(...)"
     raise InputError(f"{name} have the shape {array.shape}, in which channels cannot be told from recordings; {rule}")

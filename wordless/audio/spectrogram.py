@@ -36,7 +36,7 @@ from wordless.audio.waveform import equal_blocks
 from wordless.base.arrays import FloatArray
 from wordless.base.devices import copy_to, exact
 
-LOUD = 0.99  # share of a recording's values below its loud values
+_LOUD = 0.99  # share of a recording's values below its loud values
 
 
 def limit_range(pieces: Iterable[Tensor], decibels: float) -> Iterator[Tensor]:
@@ -50,7 +50,7 @@ def limit_range(pieces: Iterable[Tensor], decibels: float) -> Iterator[Tensor]:
         yield from held
         return
     values = torch.cat([piece.flatten() for piece in held])
-    floor = values.kthvalue(max(round(LOUD * len(values)), 1)).values - decibels * math.log(10) / 10
+    floor = values.kthvalue(max(round(_LOUD * len(values)), 1)).values - decibels * math.log(10) / 10
     yield from (torch.logaddexp(piece, floor) for piece in held)
 
 

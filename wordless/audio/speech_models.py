@@ -50,10 +50,10 @@ from wordless.base.saved_models import CONFIG, PREPROCESSOR, WEIGHTS, hugging_fa
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
-NAMES = {"wav2vec2": "wav2vec 2.0", "hubert": "HuBERT", "wavlm": "WavLM", "data2vec-audio": "data2vec"}
-REMEDY = "give a local folder of a Hugging Face wav2vec 2.0, HuBERT, WavLM or data2vec-audio model"
-LEAST_BYTES = 8  # of weights for each layer and square of its width: four matrices of attention, in 16 bits
-MOST = {  # of sizes in config.json; each position is a convolution in data2vec
+_NAMES = {"wav2vec2": "wav2vec 2.0", "hubert": "HuBERT", "wavlm": "WavLM", "data2vec-audio": "data2vec"}
+_REMEDY = "give a local folder of a Hugging Face wav2vec 2.0, HuBERT, WavLM or data2vec-audio model"
+_LEAST_BYTES = 8  # of weights for each layer and square of its width: four matrices of attention, in 16 bits
+_MOST = {  # of sizes in config.json; each position is a convolution in data2vec
     "num_hidden_layers": 1000,
     "hidden_size": 100_000,
     "num_conv_pos_embeddings": 1000,
@@ -63,7 +63,7 @@ LEFT_OUT = {"architectures", "transformers_version", "dtype", "torch_dtype", "id
 # Nor do private names; and the code of the attention is never named by a file.
 NOT_TAKEN = ("_", "attn_implementation")
 # An encoder drops no whole layer, has no adapter, and always has an embedding of masked frames.
-CHANGES: dict[str, Any] = {"layerdrop": 0.0, "mask_feature_prob": 0.0, "mask_time_prob": 0.5, "add_adapter": False}
+_CHANGES: dict[str, Any] = {"layerdrop": 0.0, "mask_feature_prob": 0.0, "mask_time_prob": 0.5, "add_adapter": False}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +76,8 @@ class SpeechModel:
 
     def __post_init__(self) -> None:
         kind = str(self.config.get("model_type"))
-        require(kind in NAMES, "model_type", kind, f"choose one of {', '.join(NAMES)}")
-        sizes = {name: (getattr(self._sizes, name, 1), most) for name, most in MOST.items()}
+        require(kind in _NAMES, "model_type", kind, f"choose one of {', '.join(_NAMES)}")
+        sizes = {name: (getattr(self._sizes, name, 1), most) for name, most in _MOST.items()}
         for name, (value, most) in {**sizes, "sampling_rate": (self.sample_rate, MAX_RATE)}.items():
             rule = f"it must be a whole number of 1 to {most}"
             require(type(value) is int and 1 <= value <= most, name, written(value), rule)
@@ -98,23 +98,23 @@ class SpeechModel:
             values = read_json(folder / CONFIG)
             inputs = read_json(folder / PREPROCESSOR) if (folder / PREPROCESSOR).is_file() else {}
         except InputError as error:
-            remedy = f"{REMEDY}: nothing is downloaded"
+            remedy = f"{_REMEDY}: nothing is downloaded"
             raise InputError(f"{given} is no model: {error.problem}", remedy=remedy) from error
         rate, normalises = cast(Any, inputs.get("sampling_rate", 16_000)), inputs.get("do_normalize", True) is not False
         try:
             found = cls.of_config(_transformers_config(values), sample_rate=rate, normalises=normalises)
         except InputError as error:
-            raise InputError(f"{given} describes no model that can be read ({error}); {REMEDY}") from error
+            raise InputError(f"{given} describes no model that can be read ({error}); {_REMEDY}") from error
         weights = [file for file in hugging_face_files(folder) if file.suffix == ".safetensors" and file.is_file()]
         if not weights:
             saved = "AutoModel.from_pretrained(FOLDER).save_pretrained(OTHER_FOLDER) of transformers"
             problem = f"{given} holds no {WEIGHTS}, and pickled weights may run code"
-            raise InputError(problem, remedy=f"save the model by {saved}, or {REMEDY}")
+            raise InputError(problem, remedy=f"save the model by {saved}, or {_REMEDY}")
         size = sum(file.stat().st_size for file in weights)
-        if size < LEAST_BYTES * found.layers * found.width**2:
+        if size < _LEAST_BYTES * found.layers * found.width**2:
             sizes = f"{found.layers} layers of {found.width} dimensions"
             few = f"{weights[0].name} has {size} bytes, which are too few"
-            raise InputError(f"{given} describes {sizes}, and {few}", remedy=REMEDY)
+            raise InputError(f"{given} describes {sizes}, and {few}", remedy=_REMEDY)
         return found
 
     @classmethod
@@ -129,7 +129,7 @@ class SpeechModel:
     @property
     def name(self) -> str:
         """Such as HuBERT."""
-        return NAMES[str(self.config["model_type"])]
+        return _NAMES[str(self.config["model_type"])]
 
     @property
     def layers(self) -> int:
@@ -175,7 +175,7 @@ def _transformers_config(values: Mapping[str, Any]) -> PretrainedConfig:
 def _deciding(config: Mapping[str, Any]) -> dict[str, Any]:
     """Select the values that decide what an encoder computes."""
     values = {name: value for name, value in config.items() if name not in LEFT_OUT and not name.startswith(NOT_TAKEN)}
-    return values | CHANGES
+    return values | _CHANGES
 
 
 PIECE_FRAMES = 1500  # read at once: 30 seconds; a longer recording is read in equal pieces, which see only themselves
@@ -294,7 +294,7 @@ def load_speech_encoder(folder: Path, *, option: str, last_layer: int | None = N
     described = SpeechModel.of_folder(folder, option=option)
     # One layer more is kept: some models normalise the states of their last layer, and of no other.
     layers = described.layers if last_layer is None else min(last_layer + 1, described.layers)
-    with whole(Path(f"{option}={folder}"), "speech model", remedy=REMEDY), _quiet(), torch.random.fork_rng(devices=[]):
+    with whole(Path(f"{option}={folder}"), "speech model", remedy=_REMEDY), _quiet(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)  # of an embedding of masked frames that the folder lacks
         model, found = AutoModel.from_pretrained(
             folder,

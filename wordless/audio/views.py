@@ -40,7 +40,7 @@ from wordless.base.seeds import named_seed
 
 OCTAVES = 62.5 * 2.0 ** np.arange(9)  # Hz, up to 16 kHz; a curve is constant beyond
 MIDDLE = 4  # of them: 1 kHz
-BINS = 1024  # samples of the Fourier transform in which a curve becomes a response of half as many
+_BINS = 1024  # samples of the Fourier transform in which a curve becomes a response of half as many
 STEEPEST = 6.0  # dB per octave of noise: -3 is pink, -6 is brown
 ROUGHEST = 20.0  # dB, of either sign, at each octave of shaped noise
 AS_LOUD = 0.5  # seconds of reverberation whose power is that of the direct sound
@@ -82,12 +82,12 @@ def draw_spectrum(rng: np.random.Generator) -> DoubleArray:
 def response_of(curve: DoubleArray, sample_rate: int) -> FloatArray:
     """Return the response of minimum phase of a curve in dB (Oppenheim and Schafer: by its folded cepstrum)."""
 
-    hertz = np.fft.rfftfreq(BINS, 1 / sample_rate)
+    hertz = np.fft.rfftfreq(_BINS, 1 / sample_rate)
     decibels = np.interp(np.log2(np.maximum(hertz, OCTAVES[0])), np.log2(OCTAVES), curve)
-    cepstrum = irfft(decibels * np.log(10) / 20, BINS)
-    cepstrum[1 : BINS // 2] *= 2
-    cepstrum[BINS // 2 + 1 :] = 0
-    return np.asarray(irfft(np.exp(rfft(cepstrum, BINS)), BINS)[: BINS // 2], np.float32)
+    cepstrum = irfft(decibels * np.log(10) / 20, _BINS)
+    cepstrum[1 : _BINS // 2] *= 2
+    cepstrum[_BINS // 2 + 1 :] = 0
+    return np.asarray(irfft(np.exp(rfft(cepstrum, _BINS)), _BINS)[: _BINS // 2], np.float32)
 
 
 def room_response(seconds: float, sample_rate: int, rng: np.random.Generator) -> FloatArray:
@@ -272,7 +272,7 @@ class View:
         if change.seed is None:
             generator, colour = np.random.default_rng([clip.start, clip.num_samples]), None
         else:
-            generator = np.random.default_rng([change.seed, NOISE])
+            generator = np.random.default_rng([change.seed, _NOISE])
             response = response_of(draw_spectrum(generator), clip.sample_rate)
             blocks, colour = equal_blocks(blocks, FILTERED), Filter(response)
             colour(generator.standard_normal(len(response), np.float32))  # the noise has begun before the clip
@@ -296,29 +296,31 @@ def _read_voice(root: Path, clip: Clip, sample_rate: int, *, first: int, dense: 
     if dense:
         blocks = [*equal_blocks([samples], max(round(SILENCE_SECONDS * sample_rate), 1))]
         levels = [float(np.square(block, dtype=float).mean()) for block in blocks]
-        samples = np.concatenate([b for b, level in zip(blocks, levels, strict=True) if level >= SILENCE * max(levels)])
+        samples = np.concatenate(
+            [b for b, level in zip(blocks, levels, strict=True) if level >= _SILENCE * max(levels)]
+        )
     samples = np.roll(samples, -round(first * sample_rate / clip.sample_rate))
     unit: FloatArray = (samples - samples.mean()) / max(np.float32(samples.std()), TINY)
     return unit
 
 
 def _voice_samples(clip: Clip) -> int:
-    return min(clip.num_samples, VOICE_SECONDS * clip.sample_rate)
+    return min(clip.num_samples, _VOICE_SECONDS * clip.sample_rate)
 
 
 TINY = np.finfo(np.float32).tiny
 FILTERED = 1 << 15  # samples that are filtered at a time: constant, because rounding depends on their number
 HELD = 1 << 20  # samples of a clip that stay in memory with their noise
-NOISE, ROOM, RECORDED = 0, 1, 2  # second words of the seeds: the purpose of a generator
+_NOISE, ROOM, RECORDED = 0, 1, 2  # second words of the seeds: the purpose of a generator
 # babble: the sum of training clips; mp3: as a file of 32 kbit/s; room: one that reverberates for `ROOM_SECONDS`
 NoiseWord = Literal["white", "babble", "mp3", "room"]
 WITHOUT_RATIO: tuple[NoiseWord, ...] = ("mp3", "room")
 ROOM_SECONDS = 1.0  # in which sound dies away by 60 dB, as in a hall
-SILENCE, SILENCE_SECONDS = 1e-6, 0.05  # of a recorded noise: power of its loudest block, and length of a block
-VOICES = 6  # at once in babble
-VOICE_SECONDS = 60  # of each voice and of a recorded noise, which are repeated
+_SILENCE, SILENCE_SECONDS = 1e-6, 0.05  # of a recorded noise: power of its loudest block, and length of a block
+BABBLE_VOICES = 6  # at once in babble
+_VOICE_SECONDS = 60  # of each voice and of a recorded noise, which are repeated
 SPREAD = 0.25  # test-time augmentations are up to this ratio slower or faster, with formants and pitch
-LATEST = 0.02  # seconds: begins of test-time augmentations are spread from 0 to here
+LATEST_BEGIN = 0.02  # seconds: begins of test-time augmentations are spread from 0 to here
 RANGES = (0.75, 1.25)  # of the front end's own dynamic range: 30 to 50 dB for one of 40
 
 
@@ -341,7 +343,7 @@ def fixed_augmentations(count: int, dynamic_range: float | None) -> tuple[Change
         others.append(
             Change(
                 rate=round(float(np.exp((2 * rate - 1) * np.log1p(SPREAD))), 6),
-                skipped=round(float(skipped * LATEST), 6),
+                skipped=round(float(skipped * LATEST_BEGIN), 6),
                 dynamic_range=None if dynamic_range is None else dynamic_range * ratio,
             )
         )
@@ -404,7 +406,7 @@ def compared_views(
 def _draw_voices(clip: Clip, train: Sequence[Clip]) -> tuple[tuple[Clip, int], ...]:
     """Draw the clips whose sum is the babble of a test clip, in an order that follows from names alone."""
     rng = np.random.default_rng(named_seed(clip.name))
-    drawn = [train[place] for place in rng.choice(len(train), VOICES, replace=len(train) < VOICES)]
+    drawn = [train[place] for place in rng.choice(len(train), BABBLE_VOICES, replace=len(train) < BABBLE_VOICES)]
     return tuple((voice, int(rng.integers(_voice_samples(voice)))) for voice in drawn)
 
 

@@ -25,7 +25,7 @@ IntArray = npt.NDArray[np.int32]  # of codes
 IndexArray = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
 ALLOCATED_AT_ONCE = 1 << 24  # bytes
-ROWS_AT_ONCE = 1 << 14  # of a table that are in memory
+TABLE_ROWS_AT_ONCE = 1 << 14  # of a table that are in memory
 
 
 def allocate(file: Path, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> None:
@@ -62,13 +62,13 @@ def write_table(path: Path, rows: Iterable[Mapping[str, object]], *, columns: Se
     Rows may be made while they are written. ``columns`` are those of a table that may have no row.
     """
     rest = iter(rows)
-    first = [*islice(rest, ROWS_AT_ONCE)]
+    first = [*islice(rest, TABLE_ROWS_AT_ONCE)]
     with aside(path) as beside:
         if path.suffix.lower() == ".parquet":
             table = pa.Table.from_pylist([*map(dict, first)]) if first else pa.table({name: [] for name in columns})
             with pq.ParquetWriter(beside, table.schema) as writer:
                 writer.write_table(table)
-                for some in iter(lambda: [*map(dict, islice(rest, ROWS_AT_ONCE))], []):
+                for some in iter(lambda: [*map(dict, islice(rest, TABLE_ROWS_AT_ONCE))], []):
                     writer.write_table(pa.Table.from_pylist(some, schema=table.schema))
             return
         with beside.open("w", encoding="utf-8", newline="") as file:

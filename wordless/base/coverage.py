@@ -13,7 +13,7 @@ import numpy as np
 
 from wordless.base.arrays import IndexArray
 
-STEPS_AT_ONCE = 256  # whose passages are in memory together
+_STEPS_AT_ONCE = 256  # whose passages are in memory together
 
 
 class Passages(NamedTuple):
@@ -50,8 +50,8 @@ class TrainingSound:
         begins = np.cumsum(self.lengths) - self.lengths  # the recordings one after the other
         touched, read = np.zeros(len(self.lengths), bool), 0
         covered = np.zeros((2, 0), np.int64)  # starts and stops of what was read, apart from each other
-        for first in range(0, steps, STEPS_AT_ONCE):
-            drawn = map(self.passages, range(first, min(first + STEPS_AT_ONCE, steps)))
+        for first in range(0, steps, _STEPS_AT_ONCE):
+            drawn = map(self.passages, range(first, min(first + _STEPS_AT_ONCE, steps)))
             recordings, *ends = (np.concatenate(parts) for parts in zip(*drawn, strict=True))
             touched[recordings] = True
             read += int((ends[1] - ends[0]).sum())
@@ -68,7 +68,7 @@ class TrainingSound:
         )
 
 
-def describe(coverage: Coverage) -> str:
+def describe_coverage(coverage: Coverage) -> str:
     """Say what a training has read."""
     hours, read = (lasting(coverage[name]) for name in ("hours", "read_hours"))
     share = percent_below_whole(coverage["share"])

@@ -26,9 +26,9 @@ NO_PERMISSION = (errno.EACCES, errno.EPERM, errno.EROFS)
 # Write errors for which the file's name is reported; the system often omits the name.
 WRITE_ERRORS = (*NO_SPACE, errno.EFBIG, errno.EROFS, errno.EIO)
 MARK = ".wordless"  # a file in each folder that Wordless writes, whose sounds are no recordings of the user
-LEAST_BYTES = 1 << 16  # below this many free bytes a disk counts as full
+_LEAST_BYTES = 1 << 16  # below this many free bytes a disk counts as full
 _NUMBER = re.compile(r"\[errno (\d+)\]|\(os error (\d+)\)", re.IGNORECASE)  # Python's and Arrow's form, and Rust's
-MAX_BYTES = 64 << 20  # of a JSON file; its Python values take about ten times as much memory as its text
+_MAX_BYTES = 64 << 20  # of a JSON file; its Python values take about ten times as much memory as its text
 
 
 @contextmanager
@@ -216,7 +216,7 @@ def is_full(folder: Path) -> bool:
         disk = os.statvfs(folder)
     except OSError:
         return False
-    return disk.f_bavail * disk.f_frsize < LEAST_BYTES or (disk.f_files > 0 and disk.f_favail == 0)
+    return disk.f_bavail * disk.f_frsize < _LEAST_BYTES or (disk.f_files > 0 and disk.f_favail == 0)
 
 
 def take_lock(file: int | IO[Any], *, wait: bool = True, shared: bool = False) -> bool:
@@ -380,7 +380,7 @@ def list_hash(values: Iterable[object]) -> str:
 
 
 def read_json(path: Path) -> dict[str, object]:
-    """Read the object in a JSON file of at most `MAX_BYTES`; other files are refused with their path."""
+    """Read the object in a JSON file of at most `_MAX_BYTES`; other files are refused with their path."""
     try:
         return _read_object(path)
     except InputError as error:
@@ -398,8 +398,8 @@ def _read_object(path: Path) -> dict[str, object]:
     try:
         if not path.is_file():  # folders, pipes and broken links are not files
             raise InputError("is missing or is not a file")
-        if (size := path.stat().st_size) > MAX_BYTES:
-            raise InputError(f"has {size} bytes; JSON of this kind has at most {MAX_BYTES}")
+        if (size := path.stat().st_size) > _MAX_BYTES:
+            raise InputError(f"has {size} bytes; JSON of this kind has at most {_MAX_BYTES}")
         content = parse_json(path.read_bytes())
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror})") from error

@@ -122,7 +122,7 @@ def samples_to_generate(seconds: float, sample_rate: int) -> int:
     return num_samples
 
 
-LIKENESS = 0.6  # least likeness of a suggestion
+_LIKENESS = 0.6  # least likeness of a suggestion
 MARGIN = 0.1  # largest distance of a suggestion from the best one
 MOST_OF_REASON = 300  # characters of an error's message
 
@@ -193,13 +193,13 @@ def _within_word(text: str, place: int) -> bool:
     return text[place] == "_" and len(around) == 2 and around.isalnum()
 
 
-def nearest(word: str, names: Iterable[str]) -> list[str]:
+def nearest_words(word: str, names: Iterable[str]) -> list[str]:
     """Find up to three of the ``names`` that are similar to ``word``, best first.
 
     Dotted names are also compared by their last part, so that ``hop_lenght`` finds ``audio.hop_length``.
     """
     scored = sorted((-likeness(word, name), name) for name in set(names))
-    enough = max(LIKENESS, -scored[0][0] - MARGIN) if scored else LIKENESS
+    enough = max(_LIKENESS, -scored[0][0] - MARGIN) if scored else _LIKENESS
     return [name for score, name in scored if -score >= enough][:3]
 
 
@@ -213,7 +213,7 @@ def likeness(word: str, name: str) -> float:
 def suggestion(word: str, names: Iterable[str]) -> str:
     """Write the clause that ends an error message: similar names; without any, all names, or the nearest of many."""
     known = sorted(set(names))
-    close = nearest(word, known)
+    close = nearest_words(word, known)
     if close:
         return f"did you mean {listed(close, 'or')}?"
     if 0 < len(known) <= 20:

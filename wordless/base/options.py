@@ -40,7 +40,7 @@ FORMER_VALUES = "former values"  # another one: value of today -> that of versio
 BESIDE = "+"  # between choices of which a value has several
 MOST_INTEGER = 2**63 - 1  # the largest integer of NumPy, PyTorch and C
 MOST_NUMBER = 1e12  # largest float: seconds times samples per second still fits into 64 bits
-WORDS: dict[object, tuple[str, str]] = {  # type -> (its description, an example)
+_WORDS: dict[object, tuple[str, str]] = {  # type -> (its description, an example)
     bool: ("true or false", "true"),
     int: ("a whole number", "256"),
     float: ("a number", "0.1"),
@@ -338,7 +338,7 @@ def _union(kinds: tuple[Any, ...], value: object, option: str, default: object) 
     if value is None and NoneType in kinds:
         return None
     others = [kind for kind in kinds if kind is not NoneType]
-    if len(others) == 1 and others[0] not in WORDS and get_origin(others[0]) is not Literal:  # it has parts
+    if len(others) == 1 and others[0] not in _WORDS and get_origin(others[0]) is not Literal:  # it has parts
         return convert(others[0], value, option=option, default=default)
     for kind in others:
         try:
@@ -363,7 +363,7 @@ def _plain(kind: Any, value: Any, option: str) -> object:
             raise InputError(option=option, value=value, rule=rule) from error
     if kind in (Any, object) or type(value) is kind:
         return value
-    example = WORDS.get(kind, ("", "..."))[1]
+    example = _WORDS.get(kind, ("", "..."))[1]
     match value:  # the intended value if it is clear
         case float() | str() if kind in (int, float) and (digits := str(value).removesuffix(".0")).isdigit():
             example = digits
@@ -381,7 +381,7 @@ def describe_type(kind: Any) -> str:
     """Describe a type in words."""
     if get_origin(kind) is Literal:
         return f"one of {', '.join(map(str, get_args(kind)))}"
-    return WORDS[kind][0] if kind in WORDS else str(getattr(kind, "__name__", kind))
+    return _WORDS[kind][0] if kind in _WORDS else str(getattr(kind, "__name__", kind))
 
 
 def updated(config: T, change: Callable[[dataclasses.Field[Any], Any], object], *, name: str = "") -> T:

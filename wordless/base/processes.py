@@ -10,7 +10,7 @@ from multiprocessing import current_process, parent_process
 from threading import Thread
 from typing import Literal
 
-SECONDS_BETWEEN_LOOKS = 0.5
+_SECONDS_BETWEEN_LOOKS = 0.5
 
 
 def is_under_torchrun() -> bool:
@@ -40,5 +40,5 @@ def _watch(parent: int) -> None:
             starter.join()
         parent = starter.pid or parent
     while os.getppid() == parent:  # on Linux and macOS, a process whose parent is gone gets another parent
-        time.sleep(SECONDS_BETWEEN_LOOKS)
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
     os._exit(1)  # no cleanup: it could wait for other processes that are gone

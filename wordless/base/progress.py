@@ -19,9 +19,9 @@ from wordless.base.messages import escape, escape_line
 from wordless.base.processes import rank
 
 R = TypeVar("R")
-SECONDS_BETWEEN_LINES = 15.0
+_SECONDS_BETWEEN_LINES = 15.0
 SECONDS_BETWEEN_SHARED_LINES = 30.0  # where several processes write lines
-GROWTH, MOST_SECONDS = 0.5, 900.0  # of the time so far, and at most: the log of hours fits a screen
+GROWTH, _MOST_SECONDS = 0.5, 900.0  # of the time so far, and at most: the log of hours fits a screen
 # The median speed of some recent stretches says how long the rest takes: neither the first item, before which
 # processes start, nor a pause decides it.
 STRETCHES, STRETCH_SECONDS = 20, 3.0
@@ -77,8 +77,8 @@ class Progress:
 
     def _patience(self, now: float) -> float:
         """Return the seconds between two lines."""
-        least = SECONDS_BETWEEN_SHARED_LINES if self._terminal.shared else SECONDS_BETWEEN_LINES
-        return min(max(least, GROWTH * (now - self._started)), MOST_SECONDS)
+        least = SECONDS_BETWEEN_SHARED_LINES if self._terminal.shared else _SECONDS_BETWEEN_LINES
+        return min(max(least, GROWTH * (now - self._started)), _MOST_SECONDS)
 
     def each(self, results: Iterable[R]) -> Iterator[R]:
         """Record each result as done, and give it.

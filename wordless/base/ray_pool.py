@@ -15,7 +15,7 @@ from wordless.base.messages import InputError
 T = TypeVar("T")
 R = TypeVar("R")
 
-ATTEMPTS = 4  # of a task whose node or process is lost, before the command ends with an error
+_ATTEMPTS = 4  # of a task whose node or process is lost, before the command ends with an error
 SECONDS_TO_CONNECT = 10.0
 
 
@@ -41,7 +41,7 @@ def ray_pool(
     if there < 1:
         rule = f"the cluster has no {kind}: start nodes with one, or compute on CPUs"
         raise InputError(option="name", value="ray", rule=rule)
-    remote = ray.remote(num_cpus=1, num_gpus=1 if gpu else 0, max_retries=ATTEMPTS - 1)(_compute)
+    remote = ray.remote(num_cpus=1, num_gpus=1 if gpu else 0, max_retries=_ATTEMPTS - 1)(_compute)
 
     def submit(work: Callable[[T], R], jobs: Sequence[T]) -> _RayTask[R]:
         return _RayTask(remote.remote(compute, work, jobs, here, Path.cwd()))
@@ -64,7 +64,9 @@ class _RayTask(Generic[R]):
         except RayTaskError as error:
             raise error.cause from error
         except RayError as error:
-            lost = f"Ray lost a task {ATTEMPTS} times ({type(error).__name__}), most likely for lack of memory or nodes"
+            lost = (
+                f"Ray lost a task {_ATTEMPTS} times ({type(error).__name__}), most likely for lack of memory or nodes"
+            )
             raise InputError(lost, remedy="nothing finished is lost: go on with the same command") from error
 
     def cancel(self) -> None:

@@ -36,9 +36,13 @@ N = TypeVar("N", bound="nn.Module")
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 INDEX = f"{WEIGHTS}.index.json"  # names the file of each tensor where weights lie in several
 PREPROCESSOR = "preprocessor_config.json"  # beside them in a Hugging Face folder: how inputs are prepared
-RATES = "rates"  # key of config.json in a folder that holds a model for each of several rates, in folders of their own
+_RATES = "rates"  # key of config.json in a folder that holds a model for each of several rates, in folders of their own
 HASH = "weights_sha256"  # key of config.json: the hash of the weights
-LABELLED = ("Classification", "ForCTC", "ForXVector")  # ends of the names of models of transformers that learned labels
+_LABELLED = (
+    "Classification",
+    "ForCTC",
+    "ForXVector",
+)  # ends of the names of models of transformers that learned labels
 TYPES = {"F32": "float32", "F64": "float64", "F16": "float16", "BF16": "bfloat16", "I64": "int64", "I32": "int32"}
 # what PyTorch, safetensors and Python raise when a file is damaged, and what the machine may raise as well
 _DAMAGE = (SafetensorError, ValueError, LookupError, TypeError, AttributeError, ArithmeticError)
@@ -65,7 +69,7 @@ LANGUAGE_MODEL = ModelKind(name="language model", part="lm", key="gpt")
 VOCODER = ModelKind(name="vocoder", part="vocoder", key="wavenet")
 FINE_TUNED = ModelKind(name="fine-tuned model", part="finetuned", key="head")
 PROBE = ModelKind(name="probe", part="probe", key="probe")
-KINDS = (TOKENIZER, LANGUAGE_MODEL, VOCODER, FINE_TUNED, PROBE)  # that messages call by their names
+MODEL_KINDS = (TOKENIZER, LANGUAGE_MODEL, VOCODER, FINE_TUNED, PROBE)  # that messages call by their names
 
 
 def model_folder(name: Path | str, kind: ModelKind) -> Path:
@@ -86,7 +90,7 @@ def model_folder(name: Path | str, kind: ModelKind) -> Path:
 
 def holds_rates(folder: Path) -> bool:
     """Whether a folder holds a model for each of several rates; no heavy library is imported to know it."""
-    return RATES in (find_object(folder / CONFIG) or {})
+    return _RATES in (find_object(folder / CONFIG) or {})
 
 
 def rate_folder(folder: Path, number: int) -> Path:
@@ -162,7 +166,7 @@ def reading(folder: Path, kind: ModelKind, config: type[T]) -> Iterator[T]:
     """
     content = find_object(folder / CONFIG)  # None: damaged, or not there
     keys = content or {}
-    if RATES in keys:
+    if _RATES in keys:
         first = rate_folder(folder, 1)
         raise InputError(f"{folder} holds a {kind.name} for each of several rates; name one of them, such as {first}")
     for name in (CONFIG, WEIGHTS):
@@ -171,7 +175,9 @@ def reading(folder: Path, kind: ModelKind, config: type[T]) -> Iterator[T]:
             part = folder / kind.part
             named = part if (part / name).is_file() else "a folder that wordless run wrote"
             raise InputError(f"{path} {why_no_file(path)}: {folder} holds no {kind.name}; name {named}")
-    others = [f"a {each.name}" for each in KINDS if each.key in keys]  # that the keys belong to; none: no model of ours
+    others = [
+        f"a {each.name}" for each in MODEL_KINDS if each.key in keys
+    ]  # that the keys belong to; none: no model of ours
     others += ["another kind of model"] if HASH in keys else []
     if kind.key not in keys and others:
         beside = folder.absolute().parent / kind.part
@@ -291,7 +297,7 @@ def hugging_face_files(folder: Path) -> list[Path]:
 def learned_labels(folder: Path) -> bool:
     """Return whether a Hugging Face folder holds a model that was trained with labels, as its config.json names it."""
     names = (find_object(folder / CONFIG) or {}).get("architectures")
-    return isinstance(names, list) and any(str(name).endswith(LABELLED) for name in names)
+    return isinstance(names, list) and any(str(name).endswith(_LABELLED) for name in names)
 
 
 @dataclass(frozen=True, kw_only=True)

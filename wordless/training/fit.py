@@ -53,10 +53,10 @@ LossFunction = Callable[[nn.Module, B], tuple[Tensor, int]]  # summed loss, numb
 Precision = Literal["fp32", "bf16"]
 # Each process has its own running statistics. fairseq2's DDP on GPUs uses another class with the same statistics.
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
-PROGRESS = ("step", "seconds", "curve", "running", "best_loss", "best_step")  # values of a training
-VALUES, HASH = "values", "hash"  # in the header
-UNREAD = 50  # steps on a GPU whose losses are read together
-LONG = 2_000  # steps from which compiling saves more time than it takes
+_PROGRESS = ("step", "seconds", "curve", "running", "best_loss", "best_step")  # values of a training
+_VALUES, _HASH = "values", "hash"  # in the header
+_UNREAD = 50  # steps on a GPU whose losses are read together
+_LONG = 2_000  # steps from which compiling saves more time than it takes
 
 
 class Gang:
@@ -144,7 +144,7 @@ def write_checkpoint(path: Path, tensors: Mapping[str, Tensor], values: Mapping[
         held[name] = own.clone() if storage in places else own
         places.add(storage)
     with aside(path) as beside:
-        save_file(held, beside, metadata={VALUES: text, HASH: _hash(held, text)})
+        save_file(held, beside, metadata={_VALUES: text, _HASH: _hash(held, text)})
 
 
 def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
@@ -155,9 +155,9 @@ def read_checkpoint(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
         with safe_open(path, framework="pt", device="cpu") as file:
             header = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # it is not a dictionary
-        if header[HASH] != _hash(tensors, header[VALUES]):
+        if header[_HASH] != _hash(tensors, header[_VALUES]):
             raise CheckpointError("its hash is not that of its contents")
-        return tensors, dict(json.loads(header[VALUES]))
+        return tensors, dict(json.loads(header[_VALUES]))
     except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError, OverflowError) as error:
         raise CheckpointError("it is not a whole safetensors file of a training") from error
 
@@ -190,7 +190,7 @@ def with_precision(settings: T, gang: Gang) -> T:
 
 def chosen_loss(loss: LossFunction[B], config: FitConfig, device: torch.device) -> LossFunction[B]:
     """Return the loss, or its compiled form: as ``compile`` says, by default in long trainings on a GPU."""
-    wanted = config.compile if config.compile is not None else device.type == "cuda" and config.steps >= LONG
+    wanted = config.compile if config.compile is not None else device.type == "cuda" and config.steps >= _LONG
     if not wanted:
         return loss
     torch._dynamo.config.suppress_errors = True  # what cannot be compiled is computed as before, with a warning
@@ -244,13 +244,13 @@ class Training:
 
     def save(self, path: Path) -> None:
         """Write a checkpoint atomically."""
-        write_checkpoint(path, self._tensors(), {name: getattr(self, name) for name in PROGRESS})
+        write_checkpoint(path, self._tensors(), {name: getattr(self, name) for name in _PROGRESS})
 
     def _read(self, path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
         """Read a checkpoint and change nothing; a `CheckpointError` if it is damaged, or of another training."""
         tensors, values = read_checkpoint(path)
         there, own = ({n: (each.shape, each.dtype) for n, each in of.items()} for of in (tensors, self._tensors()))
-        if there != own or values.keys() != {*PROGRESS}:
+        if there != own or values.keys() != {*_PROGRESS}:
             raise CheckpointError("it is of another model")
         return tensors, values
 
@@ -311,7 +311,7 @@ class Training:
         if config.ema_decay:
             self._update_average()
         self._unread.append(sums)
-        if gang.device.type == "cpu" or self.step % UNREAD == 0:
+        if gang.device.type == "cpu" or self.step % _UNREAD == 0:
             self.settle()
 
     def settle(self) -> None:

@@ -31,9 +31,9 @@ from wordless.base.messages import InputError, first_line
 # torchrun starts the processes of all machines together; what differs is how long they import, also from a network.
 CONNECTING = timedelta(minutes=10)
 # Rank 0 may work alone for hours (encoding a corpus, clustering) while the others wait at a barrier.
-PATIENCE = timedelta(days=2)
-SECONDS_BETWEEN_LOOKS = 0.05
-ALL = "all"
+_PATIENCE = timedelta(days=2)
+_SECONDS_BETWEEN_LOOKS = 0.05
+_ALL = "all"
 
 
 def join(device: torch.device) -> ProcessGroup:
@@ -64,7 +64,7 @@ def join(device: torch.device) -> ProcessGroup:
         raise InputError(problem, remedy=remedy) from error
     group = distributed.group.WORLD
     assert group is not None
-    _set_pg_timeout(PATIENCE, group)  # PyTorch 2.9 has no public function for it
+    _set_pg_timeout(_PATIENCE, group)  # PyTorch 2.9 has no public function for it
     return group
 
 
@@ -75,7 +75,7 @@ def attempt(store: Store, number: int, size: int) -> str:
         store.set(f"question/{number}", own)
         name = store.get(f"answer/{own}").decode()  # waits for it
         store.set(f"{name}/{number}", own)
-        store.wait([f"{name}/{ALL}"])
+        store.wait([f"{name}/{_ALL}"])
         return name
     deadline = time.monotonic() + CONNECTING.total_seconds()
     missing = {*range(1, size)}
@@ -87,6 +87,6 @@ def attempt(store: Store, number: int, size: int) -> str:
                 missing.remove(each)
             elif store.check([f"question/{each}"]):
                 store.set(f"answer/{store.get(f'question/{each}').decode()}", own)
-        time.sleep(SECONDS_BETWEEN_LOOKS)
-    store.set(f"{own}/{ALL}", own)
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
+    store.set(f"{own}/{_ALL}", own)
     return own

@@ -13,7 +13,7 @@ from pipelines.extras.work import Work
 from pipelines.results.run_record import Made, Row, Section
 from pipelines.settings.run_settings import RunSettings, require_one_training
 from pipelines.stages.codebooks import beginning
-from pipelines.store.stage import Run, stage
+from pipelines.store.stage import StageRun, stage
 from pipelines.store.store import Entry, write_json
 from tokenizer.patches import to_patches
 from tokenizer.tokenizer import Tokenizer
@@ -103,26 +103,26 @@ def chance(histograms: Sequence[IndexArray], labels: Sequence[int], classes: int
 
 
 CODE_TABLE = "code_table.json"
-MAX_CLIPS = 400  # test clips, at most; of each its beginning
-SHOWN, EXAMPLES = 12, 3  # codes with sounds, and sounds of each
+_MAX_CLIPS = 400  # test clips, at most; of each its beginning
+_SHOWN, _EXAMPLES = 12, 3  # codes with sounds, and sounds of each
 SOUND_SECONDS = 0.3  # around the middle of a patch
-MAX_CLASSES = 100  # more labels are names of clips rather than classes
+_MAX_CLASSES = 100  # more labels are names of clips rather than classes
 
 
 @stage("code_table", version=3, title="sounds and labels of the codes", splits=("test",))
 @one_thread()
-def code_table(run: Run, clips: Clips, labels: Sequence[str | None] | None, tokenizer: Entry) -> None:
+def code_table(run: StageRun, clips: Clips, labels: Sequence[str | None] | None, tokenizer: Entry) -> None:
     """Describe the codes of test clips and their only ``labels``; WAV files hold sounds of the most frequent codes."""
-    coder, chosen = Tokenizer.from_pretrained(tokenizer.folder), choose_evenly(clips.clips, MAX_CLIPS)
-    table = CodeTable(tokenizer=coder, examples=EXAMPLES)
+    coder, chosen = Tokenizer.from_pretrained(tokenizer.folder), choose_evenly(clips.clips, _MAX_CLIPS)
+    table = CodeTable(tokenizer=coder, examples=_EXAMPLES)
     for clip in chosen:
         table.add(beginning(clips.root, coder.format.sample_rate, clip))
-    shown = np.argsort(-table.counts, kind="stable")[:SHOWN].tolist()
+    shown = np.argsort(-table.counts, kind="stable")[:_SHOWN].tolist()
     for code in shown:
         for number, found in enumerate(table.nearest.get(code, [])):
             samples = beginning(clips.root, coder.format.sample_rate, chosen[found.clip])
             around(samples, found.step, coder).write(run.folder / sound_name(code, number))
-    described = _describe(table, chosen, labels and choose_evenly(labels, MAX_CLIPS))
+    described = _describe(table, chosen, labels and choose_evenly(labels, _MAX_CLIPS))
     write_json(run.folder / CODE_TABLE, {**described, "shown": shown, "sound_seconds": SOUND_SECONDS})
 
 
@@ -156,7 +156,7 @@ def _describe(table: CodeTable, clips: Sequence[Clip], labels: Sequence[str | No
         shown = {"share": float(count / max(counts.sum(), 1)), "spectrum": spectra[code].round(3).tolist()}
         rows.append({"code": code, **shown, "nearest": nearest, "label": None, "purity": None})
     classes = sorted({label for label in labels or () if label is not None})
-    if labels is None or None in labels or not 2 <= len(classes) <= MAX_CLASSES or not counts.any():
+    if labels is None or None in labels or not 2 <= len(classes) <= _MAX_CLASSES or not counts.any():
         return {"clips": len(clips), "codes": rows, "labels": None}
     indices = [classes.index(label) for label in labels if label is not None]
     by_label = label_counts(table.histograms, indices, len(classes))

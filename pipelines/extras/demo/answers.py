@@ -30,13 +30,13 @@ from wordless.base.messages import InputError, require
 from wordless.base.seeds import require_seed
 
 T = TypeVar("T")
-SILENT = InspectionConfig().silence_peak  # of full scale
+_SILENT = InspectionConfig().silence_peak  # of full scale
 BEYOND = 0.1  # seconds that are read of a longer sound, to see that it is longer
 MOST_SECONDS = 30.0  # of new sound
-SOUND = "sound"  # name of the decoded sound, from which its random numbers follow
+_SOUND = "sound"  # name of the decoded sound, from which its random numbers follow
 WIDTHS = {"narrow": 350.0, "wide": 780.0}  # class of the drawing -> CSS pixels; the page shows one of them
 SURPRISAL = "surprisal of the GPT, bits in each time step; dotted: all codes equally probable"
-MISSING = {
+MISSING_PARTS = {
     "lm": "It has no language model, so the page shows no surprisal and continues no sound.",
     "probe": "It has no probe that its models can feed, so the page names no label.",
     "vocoder": "It has no WaveNet, so sounds are made without learning.",
@@ -78,7 +78,7 @@ class Analysis:
 def missing_parts(models: ModelsOfRun) -> list[str]:
     """Say for each part that a run lacks what the page cannot do."""
     there = {"lm": models.language_model, "probe": models.probe, "vocoder": models.vocoder}
-    return [MISSING[part] for part, found in there.items() if found is None]
+    return [MISSING_PARTS[part] for part, found in there.items() if found is None]
 
 
 class DemoAnswers:
@@ -102,9 +102,9 @@ class DemoAnswers:
                 raise InputError(str(error).replace(str(path), path.name)) from error
             if waveform.seconds > self.max_seconds:
                 raise InputError(f"{path.name} is longer than {self.max_seconds:g} s: cut it.")
-            if float(np.abs(waveform.samples).max(initial=0)) <= SILENT:
+            if float(np.abs(waveform.samples).max(initial=0)) <= _SILENT:
                 raise InputError(
-                    f"{path.name} is silent: no sample exceeds {SILENT:g} of full scale; record it louder."
+                    f"{path.name} is silent: no sample exceeds {_SILENT:g} of full scale; record it louder."
                 )
             codes = models.tokenizer.encode(waveform)
             step = 1 / codes.format.codes_per_second
@@ -132,7 +132,7 @@ class DemoAnswers:
             yield made
             synthesis = self.models.synthesis(kind, voice)
             with self._turn:
-                made = [*made, *synthesis.sounds([analysis.codes], [None], names=[SOUND])]
+                made = [*made, *synthesis.sounds([analysis.codes], [None], names=[_SOUND])]
         yield made
 
     def continue_it(

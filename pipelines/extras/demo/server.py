@@ -13,7 +13,7 @@ from typing import Any
 from pipelines.extras.demo import DemoConfig
 from pipelines.extras.demo.answers import DemoAnswers
 from pipelines.jobs.speaking import ModelsOfRun
-from pipelines.pages.players import clip_name, listened_clips, sound_path, sounds_of
+from pipelines.pages.players import clip_title, listened_clips, sound_path, sounds_of
 from pipelines.results.run_record import read_results
 from pipelines.store.run_parts import run_of
 from wordless.base.devices import choose_device
@@ -26,7 +26,7 @@ Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 # A browser refuses everything of another host. Gradio's own scripts are inline, and use eval for `js=`.
 POLICY = b"default-src 'self' data: blob: 'unsafe-inline' 'unsafe-eval'; frame-ancestors 'self'"
-LOCAL = re.compile(rb"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE)  # any port, for SSH tunnels
+_LOCAL = re.compile(rb"(127\.0\.0\.1|localhost|\[::1\])(:[0-9]{1,5})?", re.IGNORECASE)  # any port, for SSH tunnels
 REFUSAL = b"The page answers requests of this machine alone; open the address that wordless demo printed.\n"
 
 
@@ -105,7 +105,7 @@ def is_local(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     hosts = [value for name, value in headers if name == b"host"]
     origins = [value for name, value in headers if name == b"origin"]
     own = [value.removeprefix(b"http://") for value in origins if value.startswith(b"http://")]
-    return bool(hosts) and len(own) == len(origins) and all(LOCAL.fullmatch(each) for each in (*hosts, *own))
+    return bool(hosts) and len(own) == len(origins) and all(_LOCAL.fullmatch(each) for each in (*hosts, *own))
 
 
 def examples_of(folder: Path) -> list[tuple[str, Path]]:
@@ -113,6 +113,8 @@ def examples_of(folder: Path) -> list[tuple[str, Path]]:
     try:
         results = read_results(folder)
         clips = enumerate(listened_clips(results)[:6])
-        return [(clip_name(clip), sound_path(folder, sounds_of(results, "clips", number)[0])) for number, clip in clips]
+        return [
+            (clip_title(clip), sound_path(folder, sounds_of(results, "clips", number)[0])) for number, clip in clips
+        ]
     except InputError:  # a run of another version, or one whose sounds were deleted: the page works without examples
         return []

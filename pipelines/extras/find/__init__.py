@@ -9,7 +9,7 @@ from pipelines.commandline.recording_options import (
     FileOptions,
     StoredOptions,
     kind_of_output,
-    require_recordings,
+    require_input_recordings,
     require_writable_folder,
 )
 from pipelines.store.outputs import prepare_output
@@ -19,7 +19,7 @@ from wordless.audio.recordings.annotations import recordings_at
 from wordless.audio.recordings.manifest import Clips
 from wordless.base.options import REQUIRED, option
 
-Features = Literal["log_mel", "mfcc", "bottleneck", "soft_codes", "states"]
+FrameFeatures = Literal["log_mel", "mfcc", "bottleneck", "soft_codes", "states"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,7 @@ class FindConfig(StoredOptions, FileOptions):
         "a .tsv, .json or .parquet file with a row for each place, or a file of another program (format); a page with "
         "players is written beside it, such as hits.html",
     )
-    features: Features = option(
+    features: FrameFeatures = option(
         "log_mel",
         "what is compared: patches of log-mel, MFCC, the tokenizer's bottlenecks, how near the "
         "sound is to each code, or states of the language model. All but soft codes have mean 0 and variance 1 over a "
@@ -67,6 +67,8 @@ def find(settings: FindConfig) -> tuple[FindConfig, Clips, Clips, Path, Path | N
     queries = recordings_at(settings.query, settings, option="query")
     recordings = recordings_at(settings.input)
     require_writable_folder(recordings, settings.output)
-    require_recordings(settings.output, settings.kind, (str(recordings.root / path) for path in recordings.frame.path))
+    require_input_recordings(
+        settings.output, settings.kind, (str(recordings.root / path) for path in recordings.frame.path)
+    )
     prepare_output(settings.output, settings.output.with_suffix(".html"))
     return settings, queries, recordings, tokenizer, model

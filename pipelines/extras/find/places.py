@@ -30,7 +30,7 @@ from torch import Tensor
 from lm.model import LanguageModel, states_over_time
 from pipelines.commandline.command_words import command_line
 from pipelines.commandline.recording_options import write_annotations
-from pipelines.extras.find import Features, FindConfig
+from pipelines.extras.find import FindConfig, FrameFeatures
 from pipelines.jobs.coding import (
     ReadSound,
     WarningsSummary,
@@ -41,11 +41,11 @@ from pipelines.jobs.coding import (
     warnings_summary,
     write_shards,
 )
-from pipelines.pages.page_of_places import AudioBudget, Excerpt
+from pipelines.pages.page_of_places import AudioBudget, PageExcerpt
 from pipelines.pages.phrasing import draw
 from pipelines.stages.features import mfcc_frames
 from pipelines.store.outputs import new_file
-from pipelines.store.stage import Run, stage
+from pipelines.store.stage import StageRun, stage
 from pipelines.store.store import Entry, write_json
 from tokenizer.codes import require_same_codebook, soft_assignments
 from tokenizer.tokenizer import Tokenizer, load_tokenizer
@@ -58,7 +58,7 @@ from wordless.base.arrays import FloatArray, IndexArray, write_table
 from wordless.base.files import file_hash, write_aside
 from wordless.base.messages import InputError, counted, require
 
-FRAMES_AT_ONCE = 1 << 14  # of a recording
+SEARCHED_AT_ONCE = 1 << 14  # of a recording
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +76,7 @@ def unit_frames(frames: FloatArray) -> FloatArray:
     return scaled
 
 
-def warp(query: FloatArray, frames: FloatArray) -> tuple[FloatArray, IndexArray]:
+def time_warp(query: FloatArray, frames: FloatArray) -> tuple[FloatArray, IndexArray]:
     """Compute the best path of ``query (frames, dim)`` that ends at each of ``frames (time, dim)``, all of length 1.
 
     The distance of two frames is 1 minus their cosine. Of equal paths, the one that goes on by one frame counts.
@@ -115,10 +115,10 @@ def find_matches(
     found: list[list[tuple[FloatArray, IndexArray]]] = [[] for _ in queries]
     before: FloatArray = np.empty((0, queries[0].shape[1]), np.float32)
     length = 0
-    for block in equal_blocks(blocks, FRAMES_AT_ONCE):
+    for block in equal_blocks(blocks, SEARCHED_AT_ONCE):
         frames = np.concatenate([before, block])
         for query, ends in zip(queries, found, strict=True):
-            costs, starts = warp(query, frames)
+            costs, starts = time_warp(query, frames)
             ends.append((costs[len(before) :], starts[len(before) :] + length - len(before)))
         before, length = frames[-reach:], length + len(block)
     matches = []
@@ -134,7 +134,7 @@ def find_matches(
 def best_matches(costs: FloatArray, starts: IndexArray, *, most: int) -> list[Match]:
     """Choose the ``most`` best of the paths that end at each frame, the best first, as `find_matches` does.
 
-    ``costs`` and ``starts`` ``(time,)`` are those of `warp`.
+    ``costs`` and ``starts`` ``(time,)`` are those of `time_warp`.
     """
     around = np.pad(costs, 1, constant_values=np.inf)
     # the best of its neighbours; of equal ones the first
@@ -151,8 +151,8 @@ def best_matches(costs: FloatArray, starts: IndexArray, *, most: int) -> list[Ma
 
 
 SHARD = 10  # recordings whose places are in one file of the store
-PATCHES_AT_ONCE = 500  # whose soft codes are in memory
-AROUND = 0.1  # seconds that are played before and after a place
+_PATCHES_AT_ONCE = 500  # whose soft codes are in memory
+_AROUND = 0.1  # seconds that are played before and after a place
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,7 +161,7 @@ class FrameReader:
 
     tokenizer_folder: Path
     lm_folder: Path | None  # for states
-    features: Features
+    features: FrameFeatures
     layer: int | None  # of states; None: the one in the middle
     device: str = "cpu"
 
@@ -219,7 +219,7 @@ class FrameReader:
         if tokenizer.reads_patches:
             return (each for _, each in self._signals(blocks))
         vectors = torch.from_numpy(tokenizer.vectors(join_blocks(blocks)))
-        return iter(torch.split(vectors, PATCHES_AT_ONCE))
+        return iter(torch.split(vectors, _PATCHES_AT_ONCE))
 
     def _soft_codes(self, blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:
         tokenizer = self.tokenizer
@@ -380,7 +380,7 @@ def search_recording(
 
 
 @stage("found", version=1, title="searching recordings ({recordings})", keys={"recordings": files_key})
-def found_places(run: Run, queries: Sequence[Query], recordings: Clips, reader: FrameReader, most: int) -> None:
+def found_places(run: StageRun, queries: Sequence[Query], recordings: Clips, reader: FrameReader, most: int) -> None:
     """Search recordings for the ``most`` best places of each query."""
     frames = [query.frames for query in queries]
     work = partial(search_recording, reader, recordings.root, frames, most)
@@ -432,7 +432,7 @@ def write_hits_page(
     """Write the page with a table for each query, whose sound ``queries`` has; the best places have sounds, too."""
     tables = {name: [hit for hit in hits if hit.query == name] for name in queries}
     heard = {name: budget.sound(sound, f"query {Path(name).name}") for name, sound in queries.items()}
-    shown: dict[Hit, Excerpt | None] = {}
+    shown: dict[Hit, PageExcerpt | None] = {}
     most = max(map(len, tables.values()))
     for hit in (hit for rank in range(most) for of in tables.values() for hit in of[rank : rank + 1]):
         shown[hit] = budget.place(root / hit.path, hit.start, hit.end)

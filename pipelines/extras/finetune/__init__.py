@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from lm.bodies.body import Source
+from lm.bodies.body import BodySource
 from lm.bodies.code_gpt import GptBody, replace_codes
 from lm.finetuning import HEAD_OPTIONS, ClassificationOptions, HeadOptions
 from lm.lm_options import FigureConfig, ProbeConfig
@@ -52,7 +52,7 @@ class GptOptions(BodyOptions):
         """The tokenizer and the GPT of the run, which gives its sizes even if its weights are not wanted."""
         return "tokenizer", "lm"
 
-    def open(self, run: Mapping[str, Path]) -> "Source":
+    def open(self, run: Mapping[str, Path]) -> "BodySource":
         """Describe the GPT of a run; random weights have the sizes of the run's GPT."""
 
         model = LanguageModel.from_pretrained(run["lm"])
@@ -61,7 +61,7 @@ class GptOptions(BodyOptions):
         own = model.gpt.config
         gpt = own if self.dropout is None else replace(own, dropout=self.dropout)
         pretrained = self.weights == RUN
-        return Source(
+        return BodySource(
             body=GptBody(gpt=gpt, codes=model.predicted),
             folder=run["tokenizer"].parent,
             weights=run["lm"] if pretrained else None,

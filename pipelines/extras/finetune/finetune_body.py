@@ -16,11 +16,11 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from lm.bodies.body import Body, BodyNetwork, FrontEnd, Source
+from lm.bodies.body import Body, BodyNetwork, BodySource, FrontEnd
 from lm.bodies.clips import StoredClips
 from lm.finetuned import FineTunedModel, create_task, freeze, read_states
 from lm.finetuning import FrozenLayers
-from lm.heads import ClassificationTask, NamedEstimate, PooledTask, Row, Task
+from lm.heads import ClassificationTask, NamedEstimate, PooledTask, PredictionRow, Task
 from lm.lm_options import POOLINGS, VECTORS, ProbeConfig, VectorConfig
 from lm.probing.linear import VERSION
 from lm.probing.vectors import Frames, pool
@@ -45,7 +45,7 @@ from pipelines.stages.stored_arrays import VALUES, read_clips, write_clips
 from pipelines.store.claims import hold
 from pipelines.store.outputs import REMEDY
 from pipelines.store.run_parts import FINETUNED, JOB, TABLE, part_of
-from pipelines.store.stage import Run, Session, labels_of, stage
+from pipelines.store.stage import Session, StageRun, labels_of, stage
 from pipelines.store.store import CURVE, Entry, Store, write_json
 from pipelines.store.stored_features import FEATURES, StoredFeatures, stacked_rows, write_features
 from pipelines.store.tracking import Tracking
@@ -75,7 +75,7 @@ from wordless.base.threads import limit_pools, use_threads
 from wordless.training.fit import open_gang, with_precision
 
 Arm = Literal["finetuned", "scratch", "probe"]
-TITLES: dict[Arm, str] = {"finetuned": "fine-tuned", "scratch": "from scratch", "probe": "linear probe"}
+_TITLES: dict[Arm, str] = {"finetuned": "fine-tuned", "scratch": "from scratch", "probe": "linear probe"}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -83,7 +83,7 @@ class Finetuning:
     """What all trials share."""
 
     settings: FinetuneConfig
-    source: Source
+    source: BodySource
     channel: Channel  # of the recordings
     task: Task
     manifest: Clips  # clips with a label that body and head can read
@@ -107,7 +107,7 @@ class Finetuning:
     def title(self, arm: Arm) -> str:
         """Name an opponent. For texts, the probe is trained by CTC on the last layer alone."""
         of_texts = arm == "probe" and not isinstance(self.task, PooledTask)
-        return "CTC on the frozen last layer" if of_texts else TITLES[arm]
+        return "CTC on the frozen last layer" if of_texts else _TITLES[arm]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -174,7 +174,7 @@ def finetune_body(settings: FinetuneConfig, config: dict[str, object]) -> None:
             tuning = Finetuning(
                 settings=settings, source=source, channel=channel, task=task, manifest=clips, inputs=inputs
             )
-            arms = [arm for arm in TITLES if arm == "finetuned" or arm in settings.beside]
+            arms = [arm for arm in _TITLES if arm == "finetuned" or arm in settings.beside]
             trials = {arm: _trial(session, tuning, arm) for arm in arms}
             if not gang.rank:
                 write_rejected([*corpus.rejected, *set_aside], folder / REJECTED)
@@ -185,10 +185,10 @@ def finetune_body(settings: FinetuneConfig, config: dict[str, object]) -> None:
                     }
                     write_account(corpus.account.but_for(lost), folder / ACCOUNT)
                 write_manifest(clips, folder / MANIFEST)  # wordless predict says which recordings it was trained on
-                write_results(session, tuning, trials, corpus=corpus, notices=notices, config=config)
+                _write_results(session, tuning, trials, corpus=corpus, notices=notices, config=config)
 
 
-def _open(settings: FinetuneConfig) -> Source:
+def _open(settings: FinetuneConfig) -> BodySource:
     """Describe the body with its weights."""
     body, model = settings.body, settings.model
     otherwise = "" if replace(body, weights=RANDOM).needs else ", or choose body.weights=none or a folder of weights"
@@ -200,7 +200,7 @@ def _open(settings: FinetuneConfig) -> Source:
     return replace(body, weights=local_weights(body.weights)).open(parts)
 
 
-def channel_of(settings: FinetuneConfig, source: Source) -> Channel:
+def channel_of(settings: FinetuneConfig, source: BodySource) -> Channel:
     """Return the channel of recordings that is read: the chosen one, or that of the run's tokenizer."""
     if settings.audio.channel is not None:
         return settings.audio.channel
@@ -237,7 +237,7 @@ def usable_clips(settings: FinetuneConfig, body: Body, corpus: Clips) -> tuple[C
     return kept, tuple(Rejected(path=name, reason=reason) for name, reason in reasons.items())
 
 
-def require_unseen_labels(settings: FinetuneConfig, source: Source, clips: Clips) -> tuple[str, ...]:
+def require_unseen_labels(settings: FinetuneConfig, source: BodySource, clips: Clips) -> tuple[str, ...]:
     """Say what the weights know of the clips; refuse weights that have learned the labels of test clips."""
     # The folder of the run that made what the body uses, if it lists its recordings.
     owner = settings.model if settings.body.needs else source.weights and source.weights.parent
@@ -278,7 +278,7 @@ def _claimed(folder: Path, made_of: str) -> Iterator[None]:
         yield
 
 
-OUTPUTS, STEPS = "outputs.npy", "steps.npy"  # of validation and test clips: (sum of steps, width), steps of each
+OUTPUTS, _STEPS = "outputs.npy", "steps.npy"  # of validation and test clips: (sum of steps, width), steps of each
 CHOSEN = "chosen.json"  # the layer and pooling that validation chose
 
 
@@ -288,7 +288,7 @@ CHOSEN = "chosen.json"  # the layer and pooling that validation chose
     title="inputs of {clips} clips",
     keys={"source": lambda source: [source.body.name, source.body.reading.key]},
 )
-def body_inputs(run: Run, clips: Clips, source: Source) -> None:
+def body_inputs(run: StageRun, clips: Clips, source: BodySource) -> None:
     """Write the inputs of every clip into one array, in the order of the clips."""
     body, rate = source.body, source.body.reading.sample_rate
     samples = (resampled_length(clip.num_samples, clip.sample_rate, rate) for clip in clips.clips)
@@ -325,12 +325,12 @@ def _trial(session: Session, tuning: Finetuning, arm: Arm) -> Trial:
             losses += [point["validation_loss"] for point in curve if point["step"] == kept]
         best = int(np.argmin(losses))
         entry, chosen = made[best], f"learning rate {options.rates[best]:g}"
-    ends = np.cumsum(np.load(entry.folder / STEPS))[:-1]
+    ends = np.cumsum(np.load(entry.folder / _STEPS))[:-1]
     outputs = np.split(np.load(entry.folder / OUTPUTS), ends)[-len(tuning.labelled["test"].labels) :]
     return Trial(entry=entry, outputs=outputs, figures=tuning.figures(outputs), chosen=chosen)
 
 
-def _body_key(source: Source) -> list[object]:
+def _body_key(source: BodySource) -> list[object]:
     body = asdict(source.body)
     if "codes" in body and body["codes"]["level"] is None:  # keys knew codes before they had a level
         del body["codes"]["level"]
@@ -349,9 +349,9 @@ def _body_key(source: Source) -> list[object]:
     together=True,
 )
 def _trained_body(
-    run: Run,
+    run: StageRun,
     inputs: Entry,
-    source: Source,
+    source: BodySource,
     task: Task,
     clips: Sequence[LabelledInputs],
     training: LabelTraining,
@@ -371,7 +371,7 @@ def _trained_body(
     title="linear probe",
     keys={"task": lambda task: [task.name, asdict(task), VERSION], "clips": labels_of},
 )
-def _probed(run: Run, features: Entry, task: PooledTask, clips: Clips, config: ProbeConfig) -> None:
+def _probed(run: StageRun, features: Entry, task: PooledTask, clips: Clips, config: ProbeConfig) -> None:
     """Probe the pooled states of the body; the entry is the outputs of the chosen probe for the test clips."""
     candidates = StoredFeatures.of(features.folder / FEATURES)
     known = [clip.label or "" for clip in clips.clips]
@@ -383,7 +383,7 @@ def _probed(run: Run, features: Entry, task: PooledTask, clips: Clips, config: P
 
 
 def _write_outputs(folder: Path, outputs: Sequence[FloatArray]) -> None:
-    write_array(folder / STEPS, np.array([len(each) for each in outputs]))
+    write_array(folder / _STEPS, np.array([len(each) for each in outputs]))
     write_array(folder / OUTPUTS, np.concatenate(outputs))
 
 
@@ -393,7 +393,9 @@ def _write_outputs(folder: Path, outputs: Sequence[FloatArray]) -> None:
     title="states of {source.body.name}",
     keys={"source": _body_key},
 )
-def _body_features(run: Run, inputs: Entry, source: Source, seed: int, vectors: VectorConfig = VECTORS) -> None:
+def _body_features(
+    run: StageRun, inputs: Entry, source: BodySource, seed: int, vectors: VectorConfig = VECTORS
+) -> None:
     """Pool the states of each layer of the body before its training, for linear probes: ``layer_1:mean`` and so on."""
     device, file = str(run.gang.device), inputs.folder / VALUES
     pool_clip = partial(_pooled_layers, source.body, source.weights, seed, device, file)
@@ -424,10 +426,10 @@ def _pooled_layers(
 
 
 BASELINE = "the same answer for every clip"
-FIGURES, PREDICTIONS, PAGE = "figures.json", "predictions.tsv", "predictions.html"
+_FIGURES, _PREDICTIONS, _PAGE = "figures.json", "predictions.tsv", "predictions.html"
 
 
-def write_results(
+def _write_results(
     session: Session,
     tuning: Finetuning,
     trials: Mapping[Arm, Trial],
@@ -454,29 +456,29 @@ def write_results(
         "body": settings.body.name,
         "summary": tuning.task.summary,
     }
-    write_json(folder / FIGURES, {**facts, "table": table, "provenance": source})
+    write_json(folder / _FIGURES, {**facts, "table": table, "provenance": source})
     head = ["", *(each.name for each in saved.figures)]
     cells = [[row["of"], *(figure["text"] for figure in row["figures"])] for row in table]
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *cells]
     write_aside(folder / TABLE, "".join(f"| {' | '.join(line)} |\n" for line in lines))
     test, predicted = tuning.labelled["test"], tuning.task.rows(saved.outputs)
     described = zip(test.names, test.labels, predicted, strict=True)
-    write_table(folder / PREDICTIONS, [{"path": name, "truth": label, **row} for name, label, row in described])
+    write_table(folder / _PREDICTIONS, [{"path": name, "truth": label, **row} for name, label, row in described])
     model = FineTunedModel.from_pretrained(saved.entry.folder)
     model.trim_db = tuning.manifest.effective_trim_db(settings.corpus.inspection.trim_db)
     model.channel, model.background = tuning.channel, settings.corpus.background_label
     model.save_pretrained(folder, front_end=tuning.source.folder)
     if isinstance(tuning.task, ClassificationTask) and not tuning.task.multi_label:
-        write_mistakes(folder / PAGE, tuning, predicted)  # it reads recordings, which may fail
+        write_mistakes(folder / _PAGE, tuning, predicted)  # it reads recordings, which may fail
     named = {f"{row['of']}/{each['name']}": each["value"] for row in table for each in row["figures"]}
     known = {name: value for name, value in named.items() if value is not None}
     if session.tracking is not None:
-        session.tracking.conclude(known, [folder / name for name in (FIGURES, TABLE, PREDICTIONS)], pictures={})
+        session.tracking.conclude(known, [folder / name for name in (_FIGURES, TABLE, _PREDICTIONS)], pictures={})
     print_table(head, cells)
-    session.terminal.say(f"model     {folder}; the figures are in {FIGURES} and {TABLE}")
+    session.terminal.say(f"model     {folder}; the figures are in {_FIGURES} and {TABLE}")
 
 
-def write_mistakes(page: Path, tuning: Finetuning, predicted: Sequence[Row]) -> None:
+def write_mistakes(page: Path, tuning: Finetuning, predicted: Sequence[PredictionRow]) -> None:
     """Write the page with the confusions of the test clips and the worst mistakes."""
     answers, root = list[Answer](), tuning.manifest.root
     for clip, row in zip(tuning.manifest.of("test"), predicted, strict=True):

@@ -27,13 +27,13 @@ from pipelines.extras.next_sample import SOUNDS, NextSampleSettings, SampleSound
 from pipelines.extras.work import Work
 from pipelines.pages.charts import Chart
 from pipelines.pages.phrasing import heading
-from pipelines.pages.players import Sound, clip_name, sound_spectrograms, sounds_among
+from pipelines.pages.players import PageSound, clip_title, sound_spectrograms, sounds_among
 from pipelines.pages.training_chart import training_chart
 from pipelines.results.run_record import Made, Results, Row, Section, section_of
 from pipelines.settings.run_settings import RunSettings
-from pipelines.stages.listening import loudest
+from pipelines.stages.listening import loudest_clip
 from pipelines.stages.stored_arrays import TRAINED_ON, split_samples, test_waveforms, waveforms
-from pipelines.store.stage import Run, Session, stage
+from pipelines.store.stage import Session, StageRun, stage
 from pipelines.store.store import CURVE, Entry, write_json
 from vocoder.engines import choose_engine, precision
 from vocoder.kinds import ORIGINAL
@@ -50,7 +50,7 @@ from wordless.base.threads import one_thread
 from wordless.training import FitConfig
 
 NEXT_SAMPLE = "next_sample"  # the stage; its entries of models are next_sample_<model>
-SCORES, SAMPLE_SOUNDS = "scores.json", "sounds.json"
+_SCORES, SAMPLE_SOUNDS = "scores.json", "sounds.json"
 LONG_ENOUGH = 0.1  # seconds that a measurement of speed takes at least
 SAMPLES, MOST_SAMPLES = 500, 50_000  # of the shortest and the longest measurement
 Speeds = Mapping[str, tuple[float, str]]  # by model: samples per second of one sound, and the code that generates them
@@ -64,7 +64,7 @@ VALIDATION_BATCHES = 8
 
 @stage("next_sample_{name}", version=3, title="{fit.summary}", together=True)
 def train_sample_model(
-    run: Run,
+    run: StageRun,
     name: str,
     config: SampleWaveNetConfig | TransformerConfig,
     crops: SampleCropsConfig,
@@ -86,7 +86,7 @@ def train_sample_model(
 @stage("next_sample_scores", version=2, title="{models} models and baselines on {test_crops} test crops")
 @one_thread()
 def score_sample_models(
-    run: Run, models: Mapping[str, Entry], training: Entry, test: Entry, crops: SampleCropsConfig, test_crops: int
+    run: StageRun, models: Mapping[str, Entry], training: Entry, test: Entry, crops: SampleCropsConfig, test_crops: int
 ) -> None:
     """Measure models and baselines on the same crops of test clips: a row for each, with its sizes."""
     clips, steps, device = split_samples(test, "test"), -(-test_crops // crops.batch_size), run.gang.device
@@ -108,19 +108,25 @@ def score_sample_models(
         found = replace(found, bits_per_sample=None) if kind == "repeat" else found
         sizes = {"parameters": parameters, "multiply_adds": 0.0, "history": int(kind != "histogram")}
         rows[kind] = {**asdict(found), **sizes}
-    write_json(run.folder / SCORES, {"rows": rows, "crops": steps * crops.batch_size})
+    write_json(run.folder / _SCORES, {"rows": rows, "crops": steps * crops.batch_size})
 
 
 @stage("next_sample_sounds", version=4, title="sounds by each of {models} models", splits=("test",))
 def generate_sample_sounds(
-    run: Run, clips: Clips, models: Mapping[str, Entry], config: SampleSoundsConfig, *, sample_rate: int, precision: str
+    run: StageRun,
+    clips: Clips,
+    models: Mapping[str, Entry],
+    config: SampleSoundsConfig,
+    *,
+    sample_rate: int,
+    precision: str,
 ) -> None:
     """Make WAV files of every model, and the prompts that they continue; ``precision`` is that of the engine."""
     chosen, step = choose_randomly(clips.clips, config.prompts, seed=config.seed), max(sample_rate // 100, 1)
     rows: list[dict[str, object]] = []
     prompts: list[Waveform | None] = [None] * config.unprompted
     for number, clip in enumerate(chosen):
-        sound = loudest(clips, clip, sample_rate, 2 * config.prompt_seconds, step=step).waveform
+        sound = loudest_clip(clips, clip, sample_rate, 2 * config.prompt_seconds, step=step).waveform
         rows.append(_write(run.folder, ORIGINAL, sound, clip=number))
         half = sound.samples[: max(len(sound.samples) // 2, 1)]
         prompts.append(Waveform(samples=half, sample_rate=sample_rate))
@@ -208,7 +214,7 @@ def sample_rows(made: Made, manifest: Clips, settings: RunSettings) -> tuple[Sec
     options, first = settings.of(NextSampleSettings), next(iter(made.values()))
     speeds = measure_speed(options, first, choose_device(settings.device))
     scores = [entries[f"{NEXT_SAMPLE}_scores"] for entries in made.values()]
-    scored = [entry.read_json(SCORES)["rows"] for entry in scores]
+    scored = [entry.read_json(_SCORES)["rows"] for entry in scores]
     rows: dict[str, Scores] = {name: [each[name] for each in scored] for name in (*BASELINES, *options.models)}
     sounds = first[SOUNDS]
     models = Section(
@@ -255,16 +261,16 @@ def _mean_of_seeds(row: Row, values: Sequence[float], confidence: float) -> Row:
     return replace(row, value=float(np.mean(values)), low=low, high=high, over=None if low is None else "seeds")
 
 
-def sample_sounds(results: Results) -> Iterator[Sound]:
+def sample_sounds(results: Results) -> Iterator[PageSound]:
     for row in section_of(results, NEXT_SAMPLE).get("sounds", []):
-        yield Sound("samples", row["clip"], heading(row["of"]), f"{SOUNDS}/{row['file']}", row["figures"])
+        yield PageSound("samples", row["clip"], heading(row["of"]), f"{SOUNDS}/{row['file']}", row["figures"])
 
 
 def sample_charts(folder: Path, results: Results) -> Iterator[Chart]:
     own, every = section_of(results, NEXT_SAMPLE), [*sample_sounds(results)]
     for of, records in own.get("trainings", {}).items():
         yield replace(training_chart(of, records, loss="nats per sample"), name=f"curve_next_sample_{of}")
-    names = [clip_name(clip) for clip in own.get("clips", [])]
+    names = [clip_title(clip) for clip in own.get("clips", [])]
     for number, name in enumerate([*names, "Without a prompt"]):
         if sounds := sounds_among(every, "samples", number if number < len(names) else None):
             yield sound_spectrograms(folder, sounds, name=f"samples-{number}", title=name)

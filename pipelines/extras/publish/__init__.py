@@ -10,7 +10,7 @@ from pipelines.store.run_parts import RESULTS, is_finetuned
 from wordless.base.options import REQUIRED, Options, option
 from wordless.base.saved_models import CONFIG, REPO, HubAddress
 
-Part = Literal["tokenizer", "lm", "vocoder", "probe"]  # folders of a run that may be published
+PublishedPart = Literal["tokenizer", "lm", "vocoder", "probe"]  # folders of a run that may be published
 LICENCE = re.compile(r"[a-z0-9][a-z0-9.-]{1,39}")
 
 
@@ -28,7 +28,7 @@ class PublishConfig(Options):
     repo: str = option(REQUIRED, "user/name of a repository on the Hugging Face hub, which is created if there is none")
     upload: bool = option(False, "true: uploads; false: prints the files, their sizes and the model card")
     private: bool = option(True, "false: everybody can see and load the models")
-    parts: tuple[Part, ...] | None = option(
+    parts: tuple[PublishedPart, ...] | None = option(
         None, "such as [tokenizer,lm]: some models of a run; null: all that it has", distinct=True
     )
     report: bool = option(

@@ -15,7 +15,7 @@ from typing import get_args
 from huggingface_hub import HfApi, ModelCard, ModelCardData
 
 from lm.finetuned import FineTunedModel
-from pipelines.extras.publish import Part, PublishConfig
+from pipelines.extras.publish import PublishConfig, PublishedPart
 from pipelines.jobs.speaking import ModelsOfRun
 from pipelines.pages.phrasing import draw, methods_table
 from pipelines.results.run_record import COSTS, read_results, records
@@ -59,7 +59,7 @@ def link_models(run: Path, parts: Iterable[str], folder: Path) -> None:
 def _whole_run(settings: PublishConfig, folder: Path) -> list[str]:
     """Fill the folder with the files of the repository, and return what should be known of them."""
     run, results = settings.run, read_results(settings.run)
-    there = [part for part in get_args(Part) if (run / part / CONFIG).is_file()]
+    there = [part for part in get_args(PublishedPart) if (run / part / CONFIG).is_file()]
     parts = there if settings.parts is None else settings.parts
     rule = f"the run has no others: parts=[{','.join(there)}]"
     settings.refuse_if({*parts} - {*there}, "parts", rule)

@@ -26,7 +26,7 @@ from pipelines.extras.rates import RatesConfig
 from pipelines.extras.work import Work
 from pipelines.pages.charts import Chart, log_mel_pictures, spectrogram_chart
 from pipelines.pages.phrasing import full_name
-from pipelines.pages.players import Sound, sound_path, sound_spectrograms, sounds_among
+from pipelines.pages.players import PageSound, sound_path, sound_spectrograms, sounds_among
 from pipelines.results.run_record import Made, Results, Row, Section, parameters, read_arrays, section_of
 from pipelines.settings.run_settings import RunSettings, require_one_training
 from pipelines.stages.codebooks import HEALTH
@@ -36,12 +36,12 @@ from pipelines.stages.listening import (
     Evaluator,
     excerpt_row,
     label_task,
-    loudest,
+    loudest_clip,
     name_labels,
     new_part,
-    whole,
+    whole_clip,
 )
-from pipelines.store.stage import Run, stage
+from pipelines.store.stage import StageRun, stage
 from pipelines.store.store import CURVE, Entry, other_options, write_json
 from tokenizer.parquet import read_codes
 from tokenizer.rates_tokenizer import RatesTokenizer
@@ -56,14 +56,14 @@ from wordless.base.arrays import IntArray
 from wordless.base.files import aside
 from wordless.base.messages import InputError, require
 
-Record = Mapping[str, Any]
+_Record = Mapping[str, Any]
 CONTINUATIONS = "continuations.json"
 LABELS = "labels.json"  # that an evaluator names in each window
-RATES, FLAT = "rates", "flat"  # the models; the first is the folder of the run, too
-MAX_SECONDS = 7.0  # of a continuation that are drawn
-PICTURES = "pictures.safetensors"
-RECORDINGS = "recordings"  # the test clips themselves, beside the models
-SILENT = 1e-10  # power of silence, -100 dBFS
+_RATES, FLAT = "rates", "flat"  # the models; the first is the folder of the run, too
+_MAX_SECONDS = 7.0  # of a continuation that are drawn
+_PICTURES = "pictures.safetensors"
+_RECORDINGS = "recordings"  # the test clips themselves, beside the models
+_SILENT = 1e-10  # power of silence, -100 dBFS
 
 
 def make_continuations(study: Study) -> None:
@@ -85,7 +85,7 @@ def _sounds(config: RatesConfig) -> dict[str, object]:
 
 @stage("rate_continuations", version=8, title="test clips continued by {config.seconds:g} s", keys={"config": _sounds})
 def continuations(
-    run: Run, clips: Clips, tokenizer: Entry, coded: Entry, rates: Entry, flat: Entry, config: RatesConfig
+    run: StageRun, clips: Clips, tokenizer: Entry, coded: Entry, rates: Entry, flat: Entry, config: RatesConfig
 ) -> None:
     """Continue clips by both models; write sounds, pictures, the diversity of the codes, and levels of windows.
 
@@ -95,17 +95,17 @@ def continuations(
     coder = RatesTokenizer.of_folder(tokenizer.folder, device=device)
     longest, step = 2 * config.prompt_seconds, coder.format.samples_per_code  # `Prompt.of_excerpt` takes half of it
     rate = coder.format.sample_rate
-    excerpts = [loudest(clips, clip, rate, longest, step=step) for clip in clips.clips]
+    excerpts = [loudest_clip(clips, clip, rate, longest, step=step) for clip in clips.clips]
     prompts = [Prompt.of_excerpt(each, coder) for each in excerpts]
     past = [prompt for prompt in prompts for _ in range(config.continuations)]
     names = [f"{clip.name} continuation {number}" for clip in clips.clips for number in range(config.continuations)]
     sampling = CodeSampling(temperature=config.temperature, top_k=config.top_k)
     synthesis = create_synthesis(GRIFFIN_LIM, coder.finest, Sampling(seed=config.seed))
     generated_rows: list[dict[str, object]] = []
-    finest = {RECORDINGS: [clip.codes.values for clip in read_codes(coded.folder)[1] if clip.split == "test"]}
-    for of, entry in ((RATES, rates), (FLAT, flat)):
+    finest = {_RECORDINGS: [clip.codes.values for clip in read_codes(coded.folder)[1] if clip.split == "test"]}
+    for of, entry in ((_RATES, rates), (FLAT, flat)):
         model = LanguageModel.from_pretrained(entry.folder, device=device)
-        known = [prompt.codes if of == RATES else prompt.codes.finest for prompt in past]
+        known = [prompt.codes if of == _RATES else prompt.codes.finest for prompt in past]
         with run.terminal.working(f"continuing by {of}", len(prompts), "clips") as progress:
             made = model.generate_batch(known, seconds=config.seconds, sampling=sampling, seed=config.seed)
             sounds = synthesis.sounds(made, [None] * len(made), names=names, prompts=past)
@@ -153,7 +153,7 @@ def window_levels(sound: Waveform, config: RatesConfig, windows: int) -> list[fl
     """Measure the level of each of the first windows in dB re full scale; a shorter sound is one window."""
     bounds = config.window_bounds(windows, sound.sample_rate)
     parts = (sound.samples[start:end] for start, end in pairwise(bounds))
-    return [float(10 * np.log10(np.mean(np.square(part, dtype=np.float64)) + SILENT)) for part in parts]
+    return [float(10 * np.log10(np.mean(np.square(part, dtype=np.float64)) + _SILENT)) for part in parts]
 
 
 @torch.inference_mode()
@@ -185,7 +185,7 @@ def _write_recordings(
             shown[f"{clip}:rate_{number}"] = finest.normalise(spectrogram)[0, : len(original)]
             [heard] = create_synthesis(GRIFFIN_LIM, own, sampling).sounds([part], [None], names=[names[clip]])
             heard.write(folder / f"{clip}_rate_{number}.wav")
-    with aside(folder / PICTURES) as beside:
+    with aside(folder / _PICTURES) as beside:
         save_file({name: picture.cpu().contiguous() for name, picture in shown.items()}, beside)
     return rows
 
@@ -198,11 +198,11 @@ def _write_recordings(
     formerly={"evaluator": "judge", "generated": "said"},
 )
 def window_labels(
-    run: Run, evaluator: Evaluator, generated: Entry, classes: Sequence[str], config: RatesConfig
+    run: StageRun, evaluator: Evaluator, generated: Entry, classes: Sequence[str], config: RatesConfig
 ) -> None:
     """Name the label of each original, and of each window of the sound of its codes and of its continuations."""
     shown = range(len(generated.read_rows(CONTINUATIONS, "clips")))
-    originals = [whole(generated.folder, f"{number}_original.wav") for number in shown]
+    originals = [whole_clip(generated.folder, f"{number}_original.wav") for number in shown]
     coded = [windows_of(generated.folder, row, config) for row in generated.read_rows(CONTINUATIONS, "coded")]
     continued = [windows_of(generated.folder, row, config) for row in generated.read_rows(CONTINUATIONS, "said")]
     parts = [*originals, *chain.from_iterable(coded), *chain.from_iterable(continued)]
@@ -269,7 +269,7 @@ def continuation_rows(made: Made, manifest: Clips, settings: RunSettings) -> tup
     needed = sum(row.value for row in figures if row.name == "bits_per_real_second")
     flat = entries["lm"]
     figures += _of_rate(replace(validated, of=FLAT, artifact=flat.key), entries["codes"], entries["health"], flat)
-    figures.append(replace(validated, name="bits_per_real_second", of=RATES, value=needed, artifact=key))
+    figures.append(replace(validated, name="bits_per_real_second", of=_RATES, value=needed, artifact=key))
     for each in varied:
         levels = [level for one in rows if one["of"] == each["of"] for level in one["levels"]]
         sounding = float(np.mean([level >= config.silence_dbfs for level in levels])) if levels else None
@@ -323,7 +323,7 @@ def _of_rate(row: Row, codes: Entry, health: Entry, model: Entry) -> Iterator[Ro
 
 
 def _judged(
-    generated_rows: Sequence[Record],
+    generated_rows: Sequence[_Record],
     labels: Sequence[Sequence[str]],
     truth: Sequence[str | None],
     groups: Sequence[str | None],
@@ -338,16 +338,16 @@ def _judged(
         continued.append({"of": each["of"], "clip": each["clip"], "label_kept": kept, **stabilities(heard)})
     table = pandas.DataFrame(continued).set_index(["of", "clip"]).astype(float).groupby(level=["of", "clip"]).mean()
     for name in table.columns:
-        both = table[name].unstack("of").reindex(columns=[RATES, FLAT]).dropna()  # (clips, models)
+        both = table[name].unstack("of").reindex(columns=[_RATES, FLAT]).dropna()  # (clips, models)
         if both.empty:
             continue
         own, outcome = replace(row, name=name, count=len(both)), intervals.Hits(hits=both.to_numpy().T)
         of_clips = [groups[clip] for clip in both.index]
         measured = intervals.Measured.of([outcome], [of_clips], resamples=probe.resamples, seed=probe.seed)
         gap = measured.difference(0, 1, confidence=probe.confidence)
-        for of, value in zip((RATES, FLAT), intervals.measure(outcome)[0], strict=True):
+        for of, value in zip((_RATES, FLAT), intervals.measure(outcome)[0], strict=True):
             yield replace(own, of=of, value=float(value))
-        pair = replace(own, name=f"{name}_difference", of=RATES, against=FLAT)
+        pair = replace(own, name=f"{name}_difference", of=_RATES, against=FLAT)
         yield replace(pair, value=gap.value, low=gap.low, high=gap.high, p=gap.p, over=measured.over)
 
 
@@ -370,20 +370,20 @@ def stabilities(labels: Sequence[str | None]) -> dict[str, float | None]:
     }
 
 
-def continuation_sounds(results: Results) -> Iterator[Sound]:
+def continuation_sounds(results: Results) -> Iterator[PageSound]:
     """Give recordings and codes of each rate, and continuations."""
-    rates = section_of(results, RATES)
+    rates = section_of(results, _RATES)
     for number in range(len(rates.get("clips", []))):
-        yield Sound("rates", number, "Original", f"{RATES}/{number}_original.wav")
+        yield PageSound("rates", number, "Original", f"{_RATES}/{number}_original.wav")
         for n, frames in enumerate(rates["frames"], 1):
-            yield Sound("rates", number, f"Rate {n}: {frames} frames per code", f"{RATES}/{number}_rate_{n}.wav")
+            yield PageSound("rates", number, f"Rate {n}: {frames} frames per code", f"{_RATES}/{number}_rate_{n}.wav")
     for row in rates.get("said", []):
         figures = {"prompt_seconds": row["prompt_seconds"]}
-        yield Sound("continued", row["clip"], full_name(row["of"]), f"{RATES}/{row['file']}", figures)
+        yield PageSound("continued", row["clip"], full_name(row["of"]), f"{_RATES}/{row['file']}", figures)
 
 
 def continuation_charts(folder: Path, results: Results) -> Iterator[Chart]:
-    found, rates = read_arrays(folder / RATES / PICTURES), section_of(results, RATES)
+    found, rates = read_arrays(folder / _RATES / _PICTURES), section_of(results, _RATES)
     sounds = [*continuation_sounds(results)]
     for number, name in enumerate(rates.get("clips", [])):
         titles = {"original": "original"} | {
@@ -396,7 +396,7 @@ def continuation_charts(folder: Path, results: Results) -> Iterator[Chart]:
         continued = sounds_among(sounds, "continued", number)
         first = {sound.title: sound for sound in reversed(continued)}  # of each model
         models, title = [sound for sound in continued if sound is first[sound.title]], f"continuations of {name}"
-        yield sound_spectrograms(folder, models, name=f"continued-{number}", title=title, most=MAX_SECONDS)
+        yield sound_spectrograms(folder, models, name=f"continued-{number}", title=title, most=_MAX_SECONDS)
 
 
 WORK = Work(

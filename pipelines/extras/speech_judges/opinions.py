@@ -24,7 +24,7 @@ from pipelines.results.clip_figures import clip_figures
 from pipelines.results.run_record import Made, Row, Section
 from pipelines.settings.run_settings import RunSettings
 from pipelines.stages.listening import JUDGED, decoded_paths, kinds_of, sound_of
-from pipelines.store.stage import Run, Session, stage
+from pipelines.store.stage import Session, StageRun, stage
 from pipelines.store.store import Entry, write_json
 from vocoder.kinds import ORIGINAL
 from wordless.audio.recordings.manifest import Clips
@@ -35,25 +35,29 @@ from wordless.base.messages import InputError
 from wordless.base.threads import one_thread
 from wordless.base.versions import version_of
 
-RATE = 16_000  # Hz, of all models
+MOS_RATE = 16_000  # Hz, of all models
 MOSFigures = dict[str, float]  # figures of a sound
 
 
 def unfit_rate(sample_rate: int) -> str | None:
     """Say why the metrics cannot hear sounds of a sample rate; None if they can."""
-    return None if sample_rate >= RATE else f"it needs sounds of {RATE:,} Hz or more, and these have {sample_rate:,} Hz"
+    return (
+        None
+        if sample_rate >= MOS_RATE
+        else f"it needs sounds of {MOS_RATE:,} Hz or more, and these have {sample_rate:,} Hz"
+    )
 
 
 def at_rate(sound: Waveform) -> FloatArray:
-    """Return the samples ``(time,)`` at `RATE`, within [-1, 1]."""
-    samples: FloatArray = soxr.resample(sound.samples, sound.sample_rate, RATE)
+    """Return the samples ``(time,)`` at `MOS_RATE`, within [-1, 1]."""
+    samples: FloatArray = soxr.resample(sound.samples, sound.sample_rate, MOS_RATE)
     return samples.astype(np.float32).clip(-1, 1)
 
 
 def dnsmos(samples: FloatArray) -> MOSFigures:
     """Predict four mean opinion scores, 1 to 5; a sound shorter than 9 s is repeated."""
     with one_thread():
-        found = _dnsmos()(samples, RATE, False)
+        found = _dnsmos()(samples, MOS_RATE, False)
     names = {"dnsmos": "p808_mos", "dnsmos_overall": "ovrl_mos", "dnsmos_voice": "sig_mos"}
     return {name: float(found[key]) for name, key in {**names, "dnsmos_background": "bak_mos"}.items()}
 
@@ -96,7 +100,7 @@ class MOSPredictor:
     distribution: str  # that holds the model; its version decides the scores
     modules: tuple[str, ...]  # that must be installed
     explanation: str  # a sentence of the report
-    listen: Callable[[FloatArray], MOSFigures]  # its figures of samples (time,) at `RATE`
+    listen: Callable[[FloatArray], MOSFigures]  # its figures of samples (time,) at `MOS_RATE`
     overall: str  # the figure that is the predicted MOS as a whole
 
     def hear(self, sound: Waveform) -> MOSFigures | None:
@@ -124,8 +128,8 @@ MOS_PREDICTORS = {
 }
 
 LEAST_MOS = 2.0  # "poor": mean opinion score of recordings below which they are no speech, or too noisy
-Sound = tuple[int, str]  # number of its clip, and its kind
-Rows = list[dict[str, MOSFigures]]  # of each clip: the figures of each synthesis method
+_Sound = tuple[int, str]  # number of its clip, and its kind
+_Rows = list[dict[str, MOSFigures]]  # of each clip: the figures of each synthesis method
 
 
 def predict_mos(session: Session, decoded: Entry, predictor: str) -> Entry:
@@ -140,8 +144,8 @@ def predict_mos(session: Session, decoded: Entry, predictor: str) -> Entry:
 @stage(
     "judged_{predictor}", version=3, title="decoded test clips rated by {predictor}", formerly={"predictor": "judge"}
 )
-def _judged(run: Run, predictor: str, package: str, decoded: Entry) -> None:
-    rows, paths, rules = Rows(), decoded_paths(decoded), MOS_PREDICTORS[predictor]
+def _judged(run: StageRun, predictor: str, package: str, decoded: Entry) -> None:
+    rows, paths, rules = _Rows(), decoded_paths(decoded), MOS_PREDICTORS[predictor]
     if (unfit := unfit_rate(sound_of(decoded.folder, 0, ORIGINAL).sample_rate)) is None:
         jobs = [(number, kind) for number in range(len(paths)) for kind in kinds_of(decoded.folder, number)]
         found = run.each(f"listening: {predictor}", partial(_hear, decoded.folder, rules), jobs)
@@ -150,13 +154,15 @@ def _judged(run: Run, predictor: str, package: str, decoded: Entry) -> None:
     write_json(run.folder / JUDGED, {"unfit": unfit, "clips": clips})
 
 
-def _hear(folder: Path, predictor: MOSPredictor, job: Sound) -> MOSFigures | None:
+def _hear(folder: Path, predictor: MOSPredictor, job: _Sound) -> MOSFigures | None:
     return predictor.hear(sound_of(folder, *job))
 
 
-def _mean_scores(heard: Mapping[Sound, MOSFigures | None], clips: int, overall: str) -> tuple[Rows, str | None]:
+def _mean_scores(heard: Mapping[_Sound, MOSFigures | None], clips: int, overall: str) -> tuple[_Rows, str | None]:
     # Means of recordings: spoken orders 3.0 (DNSMOS) and 3.6 (DistillMOS), sounds of ESC-10 1.2 and 1.8.
-    rows: Rows = [{kind: found or {} for (of, kind), found in heard.items() if of == number} for number in range(clips)]
+    rows: _Rows = [
+        {kind: found or {} for (of, kind), found in heard.items() if of == number} for number in range(clips)
+    ]
     values = [row[ORIGINAL][overall] for row in rows if row[ORIGINAL]]
     if not values:
         return [], "the recordings are silent"

@@ -20,8 +20,8 @@ from pipelines.results.run_record import FoldSeed, Row
 from wordless.base.arrays import DoubleArray, FloatArray
 from wordless.base.threads import limit_pools
 
-FOLDS = 4  # of voices and of sentences, each of which is tested once
-METHODS = ("gpt", "bag_of_codes", "random_gpt")  # the first is compared with the others
+_FOLDS = 4  # of voices and of sentences, each of which is tested once
+PAIR_METHODS = ("gpt", "bag_of_codes", "random_gpt")  # the first is compared with the others
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +45,7 @@ def config_of_pairs(config: ProbeConfig) -> ProbeConfig:
 
 def can_probe(utterances: Sequence[JudgedUtterance]) -> bool:
     """Say whether there are enough voices and sentences: one of each for test, validation and training at least."""
-    return min(len({each.voice for each in utterances}), len({each.item for each in utterances})) >= FOLDS
+    return min(len({each.voice for each in utterances}), len({each.item for each in utterances})) >= _FOLDS
 
 
 def probe_pairs(
@@ -59,7 +59,7 @@ def probe_pairs(
     test utterance) and the chosen candidate.
     """
     folds = list[dict[str, object]]()
-    for number in range(FOLDS):
+    for number in range(_FOLDS):
         task = _task(utterances, number, config)
         found = dict[str, object]()
         with limit_pools(1):  # as all probes: more threads round sums in another way
@@ -78,10 +78,10 @@ def _task(utterances: Sequence[JudgedUtterance], number: int, config: ProbeConfi
     """Hold out a fourth of the voices and of the sentences; utterances of one of both are left out."""
     # Blocks, and not every fourth: of every fourth sentence the exchanged words stand in the same place.
     voice_of, item_of = (
-        {name: place * FOLDS // len({*names}) for place, name in enumerate(dict.fromkeys(names))}
+        {name: place * _FOLDS // len({*names}) for place, name in enumerate(dict.fromkeys(names))}
         for names in ([each.voice for each in utterances], [each.item for each in utterances])
     )
-    validation = (number + 1) % FOLDS
+    validation = (number + 1) % _FOLDS
     splits = list[str]()
     for each in utterances:
         voice, item = voice_of[each.voice], item_of[each.item]
@@ -100,7 +100,7 @@ def pair_probe_rows(trainings: Mapping[FoldSeed, Mapping[str, object]], row: Row
     voices = next(iter(right.values()))[0]
 
     def outcomes(of: Sequence[Sequence[DoubleArray]]) -> list[intervals.Outcome]:
-        return [intervals.Hits(hits=np.mean([each[fold] for each in of], axis=0)) for fold in range(FOLDS)]
+        return [intervals.Hits(hits=np.mean([each[fold] for each in of], axis=0)) for fold in range(_FOLDS)]
 
     all_hits = [hits for _, hits in right.values()]
     repeats = [outcomes([hits]) for hits in all_hits]
@@ -108,12 +108,12 @@ def pair_probe_rows(trainings: Mapping[FoldSeed, Mapping[str, object]], row: Row
         outcomes(all_hits), voices, resamples=config.resamples, seed=config.seed, repeats=repeats
     )
     row = replace(row, over=measured.over, over_count=measured.count, count=sum(map(len, voices)))
-    for number, name in enumerate(METHODS):
+    for number, name in enumerate(PAIR_METHODS):
         found = measured.estimate(number, confidence=config.confidence)
         yield replace(row, of=name, value=found.value, low=found.low, high=found.high)
-    for number, other in enumerate(METHODS[1:], 1):
+    for number, other in enumerate(PAIR_METHODS[1:], 1):
         gap = measured.difference(0, number, confidence=config.confidence)
-        pair = replace(row, name=f"{row.name}_difference", of=METHODS[0], against=other, value=gap.value, p=gap.p)
+        pair = replace(row, name=f"{row.name}_difference", of=PAIR_METHODS[0], against=other, value=gap.value, p=gap.p)
         yield replace(pair, low=gap.low, high=gap.high)
 
 
@@ -122,5 +122,5 @@ def _right(record: Mapping[str, object]) -> tuple[list[list[str]], list[DoubleAr
     folds = record["folds"]
     if not isinstance(folds, list):
         raise TypeError(f"the folds of the probe of pairs are {type(folds).__name__}, not a list")
-    hits = [np.array([fold["methods"][name]["right"] for name in METHODS], np.float64) for fold in folds]
+    hits = [np.array([fold["methods"][name]["right"] for name in PAIR_METHODS], np.float64) for fold in folds]
     return [fold["voices"] for fold in folds], hits

@@ -18,10 +18,10 @@ from wordless.base.arrays import DoubleArray, FloatArray
 
 FEWEST_VOICES, MOST_VOICES = 4, 28  # two women and two men at least; as long as women and men alternate in `VOICES`
 LOW, HIGH = 30, 70  # pitches of eSpeak, the ends of the corpus's range
-Change = Literal["speaker", "gender", "pitch", "background"]  # between the parts of the wrong sound
-CHANGES: tuple[Change, ...] = get_args(Change)
-Noise = Literal["white", "brown"]
-NOISES: tuple[Noise, Noise] = get_args(Noise)
+_Change = Literal["speaker", "gender", "pitch", "background"]  # between the parts of the wrong sound
+CHANGES: tuple[_Change, ...] = get_args(_Change)
+_Noise = Literal["white", "brown"]
+_NOISES: tuple[_Noise, _Noise] = get_args(_Noise)
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class JoinedSound:
     """Two parts of a text, one after the other."""
 
     files: tuple[str, str]
-    noises: tuple[Noise, Noise] | None = None  # behind each part; None: silence
+    noises: tuple[_Noise, _Noise] | None = None  # behind each part; None: silence
     seed: int = 0  # of the noise
 
 
@@ -37,7 +37,7 @@ class JoinedSound:
 class ConsistencyPair:
     """A sound that stays the same, and one that changes between the parts of the same text."""
 
-    change: Change
+    change: _Change
     item: str  # the text
     right: JoinedSound
     wrong: JoinedSound
@@ -70,18 +70,18 @@ def consistency_pairs(
             pairs.append(ConsistencyPair("pitch", item, JoinedSound((first, second)), JoinedSound((first, other))))
         first, second = low if pitch == LOW else high
         same = JoinedSound((first, second))
-        partners: dict[Change, int] = {"speaker": voice ^ 2, "gender": voice ^ 1}  # women have even numbers
+        partners: dict[_Change, int] = {"speaker": voice ^ 2, "gender": voice ^ 1}  # women have even numbers
         for change, partner in partners.items():
             pairs.append(ConsistencyPair(change, item, same, JoinedSound((first, say(1, by=partner, pitch=pitch)))))
         seed_of_noise = len(pairs)
-        for noise, other in permutations(NOISES):
+        for noise, other in permutations(_NOISES):
             right, wrong = (JoinedSound(same.files, (noise, behind), seed_of_noise) for behind in (noise, other))
             pairs.append(ConsistencyPair("background", item, right, wrong))
     return tuple(pairs), tuple(spoken.values())
 
 
-def joined_sound(
-    first: FloatArray, second: FloatArray, noises: tuple[Noise, Noise] | None, *, snr: float, seed: int
+def joined_changes(
+    first: FloatArray, second: FloatArray, noises: tuple[_Noise, _Noise] | None, *, snr: float, seed: int
 ) -> FloatArray:
     """Join the samples of two parts, with noise behind each that is ``snr`` dB softer than both parts together."""
     clean = np.concatenate([first, second])
@@ -94,7 +94,7 @@ def joined_sound(
     return np.asarray(clean + level * behind, np.float32)
 
 
-def _coloured(white: DoubleArray, noise: Noise) -> DoubleArray:
+def _coloured(white: DoubleArray, noise: _Noise) -> DoubleArray:
     """Turn white noise into noise of a colour, of mean power 1; brown noise falls by 6 dB per octave."""
     spectrum = np.fft.rfft(white)
     if noise == "brown":

@@ -31,7 +31,7 @@ from pipelines.chain.study import Study
 from pipelines.extras.work import Work
 from pipelines.extras.zerospeech import ZerospeechConfig
 from pipelines.extras.zerospeech.pair_probe import (
-    METHODS,
+    PAIR_METHODS,
     JudgedUtterance,
     can_probe,
     config_of_pairs,
@@ -42,7 +42,7 @@ from pipelines.extras.zerospeech.sound_pairs import (
     CHANGES,
     JoinedSound,
     consistency_pairs,
-    joined_sound,
+    joined_changes,
 )
 from pipelines.extras.zerospeech.utterance_pairs import (
     SpokenPairs,
@@ -51,7 +51,7 @@ from pipelines.extras.zerospeech.utterance_pairs import (
 from pipelines.results.run_record import FoldSeed, Made, Row, Section
 from pipelines.settings.run_settings import EMBEDDED, EMBEDDED_SOURCE, RunSettings
 from pipelines.stages.listening import training_codes
-from pipelines.store.stage import Run, stage
+from pipelines.store.stage import StageRun, stage
 from pipelines.store.store import SYNTHESISED, Entry, write_json
 from pipelines.store.stored_features import natural
 from tokenizer.codes import Codes
@@ -104,7 +104,7 @@ class Subject:
     def pairs(self) -> SpokenPairs:
         return asked_pairs(self.config, self.embedded)
 
-    def speak(self, run: Run, asked: Sequence[Utterance]) -> Path:
+    def speak(self, run: StageRun, asked: Sequence[Utterance]) -> Path:
         """Synthesise utterances into a folder; those of words are phonemes."""
         cache, phones = run.store.root / SYNTHESISED, not self.embedded.sentences
         return speak(asked, cache, seed=self.config.seed, phones=phones)
@@ -126,7 +126,7 @@ def _of_the_codes(subject: Subject) -> dict[str, object]:
 
 @stage("pair_codes", version=1, title="codes of pairs of utterances", keys={"subject": _of_the_codes})
 @one_thread()
-def pair_codes(run: Run, subject: Subject) -> None:
+def pair_codes(run: StageRun, subject: Subject) -> None:
     """Speak and encode the utterances of the pairs, for all tests of them."""
     asked, tokenizer = subject.pairs.utterances, subject.tokenizer(run.gang.device)
     folder = subject.speak(run, asked)
@@ -143,7 +143,7 @@ def _read_pairs(coded: Entry) -> dict[str, Codes]:
 # The codes of a subject follow from it, and are not in the key: results from before these codes were kept stay usable.
 @stage("spoken_pairs", version=3, title="pairs of utterances by held-out voices", keys={"coded": None})
 @one_thread()
-def spoken_pairs(run: Run, subject: Subject, coded: Entry) -> None:
+def spoken_pairs(run: StageRun, subject: Subject, coded: Entry) -> None:
     """Judge language models by pairs of utterances; ``pairs.json`` has the accuracy of each item by each model."""
     asked, codes = subject.pairs, _read_pairs(coded)
     gpt, untrained = subject.gpts(run.gang.device)
@@ -186,7 +186,7 @@ def _without_training_codes(subject: Subject) -> dict[str, object]:
     keys={"subject": _without_training_codes, "coded": None},
 )
 @one_thread()
-def probed_pairs(run: Run, subject: Subject, config: ProbeConfig, coded: Entry) -> None:
+def probed_pairs(run: StageRun, subject: Subject, config: ProbeConfig, coded: Entry) -> None:
     """Probe the GPT's states, the untrained GPT's, and bags of codes: which sentence of a pair is right?"""
     asked, codes = subject.pairs, _read_pairs(coded)
     judged = [(pair, file) for pair in asked.pairs for file in (pair.right, pair.wrong)]
@@ -197,7 +197,7 @@ def probed_pairs(run: Run, subject: Subject, config: ProbeConfig, coded: Entry) 
         features = {name: layer_features(model, clips) for name, model in gpts.items()}
         bags = [bags_of_codes(each, VECTORS.poolings) for each in clips]
         features["bag_of_codes"] = {each: np.stack([bag[each] for bag in bags]) for each in VECTORS.poolings}
-        record = probe_pairs({name: features[name] for name in METHODS}, utterances, config)
+        record = probe_pairs({name: features[name] for name in PAIR_METHODS}, utterances, config)
     write_json(run.folder / PAIR_PROBE, record)
 
 
@@ -207,7 +207,7 @@ NOISE_SNR = 10.0  # dB, of the sounds with a background
 
 @stage("consistency", version=3, title="consistency: pairs of sounds")
 @one_thread()
-def consistency(run: Run, subject: Subject) -> None:
+def consistency(run: StageRun, subject: Subject) -> None:
     """Judge language models by sounds that change within a text: the accuracy of each text, for each of `CHANGES`."""
     config, texts = subject.config, subject.config.texts(subject.embedded)
     voices = min(config.voices, subject.embedded.voices)
@@ -223,7 +223,7 @@ def consistency(run: Run, subject: Subject) -> None:
             first, second = (read(folder / file, rate, channel=channel).samples for file in sound.files)
             # The second part begins with a code, whatever is before it: frequencies of codes are at chance.
             first = np.pad(first, (0, -len(first) % tokenizer.format.samples_per_code))
-            samples = joined_sound(first, second, sound.noises, snr=NOISE_SNR, seed=sound.seed)
+            samples = joined_changes(first, second, sound.noises, snr=NOISE_SNR, seed=sound.seed)
             codes = tokenizer.encode(samples, rate)
             for name, model in models.items():
                 scores[name][sound] = float(model.log_probabilities(codes).astype(float).mean())
@@ -306,7 +306,7 @@ def _rows(made: Made, manifest: Clips, settings: RunSettings) -> tuple[Section, 
             "test": of_test,
             "trained": max(fold["trained"] for fold in first["folds"]),
             "tested": sum(len(fold["voices"]) for fold in first["folds"]),
-            "chosen": {name: [fold["methods"][name]["chosen"] for fold in first["folds"]] for name in METHODS},
+            "chosen": {name: [fold["methods"][name]["chosen"] for fold in first["folds"]] for name in PAIR_METHODS},
         }
         figures += pair_probe_rows(records, replace(row, protocol="voices and sentences held out"), config)
     return tests, figures
@@ -326,7 +326,7 @@ def item_figures(
     outcome = intervals.Hits(hits=hits)
     measured = intervals.Measured(folds=[outcome], resamples=config.resamples, seed=config.seed)
     for number, (name, value) in enumerate(zip(names, intervals.measure(outcome)[0], strict=True)):
-        low, high = intervals.interval(measured.draws[:, number], config.confidence)
+        low, high = intervals.confidence_interval(measured.draws[:, number], config.confidence)
         own = replace(row, of=name)
         yield replace(own, value=float(value), low=low, high=high, over="items")
         for (fold, seed), values in trainings.items() if len(trainings) > 1 else ():

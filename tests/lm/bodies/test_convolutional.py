@@ -26,7 +26,7 @@ LENGTHS = torch.tensor([23, 9, 1, 16])
 
 @pytest.fixture(params=[2, 24], ids=["groups", "together"])
 def _clips_at_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lm.bodies.convolutional.CLIPS_AT_ONCE", request.param)
+    monkeypatch.setattr("lm.bodies.convolutional.CONVOLVED_AT_ONCE", request.param)
 
 
 def _clips() -> torch.Tensor:
@@ -68,7 +68,7 @@ def test_gradients_do_not_depend_on_the_groups(monkeypatch: pytest.MonkeyPatch) 
     encoder = create_encoder(CONFIG, seed=0).double().train()
     gradients = []
     for at_once in (1, 3, 24):
-        monkeypatch.setattr("lm.bodies.convolutional.CLIPS_AT_ONCE", at_once)
+        monkeypatch.setattr("lm.bodies.convolutional.CONVOLVED_AT_ONCE", at_once)
         encoder.zero_grad()
         encoder(_clips().double(), LENGTHS)[0].square().sum().backward()
         gradients.append([weight.grad for weight in encoder.parameters()])

@@ -19,7 +19,7 @@ from lm.bodies.code_gpt import GptBody, GptNetwork, replace_codes
 from lm.bodies.convolutional import ConvBody, ConvEncoderConfig
 from lm.bodies.spectrogram_transformer import AstBody, AstConfig
 from lm.bodies.wav2vec2 import MaskConfig, Wav2vec2Body
-from lm.finetuned import BODIES as CLASSES
+from lm.finetuned import BODY_CLASSES as CLASSES
 from lm.finetuned import FineTunedModel, FineTunedNetwork, create_network, create_task, freeze, read_states
 from lm.finetuning import ClassificationOptions
 from lm.model import LanguageModel, states_over_time

@@ -13,10 +13,10 @@ from safetensors.torch import save_file
 
 from lm.bodies.clips import AugmentationConfig, ClipBatchConfig, StoredClips
 from lm.bodies.sound_gpt import (
-    BANDS,
     BINS,
     READOUT,
-    TOKENIZER,
+    SOUND_TOKENIZER,
+    WINDOW_BANDS,
     CodedClips,
     CodePrediction,
     CodeStem,
@@ -244,7 +244,7 @@ def test_a_gpt_over_codes_is_saved_with_its_tokenizer_and_readout(
     layers = model.states(frames, lengths)
     assert {name: counts.tolist() for name, (_, counts) in layers.items()} == {"layer_1": [5], "layer_2": [5]}
     write_model(tmp_path, model, {"gpt_sound": asdict(MODEL), "shape": asdict(shape), READOUT: readout})
-    coder.save_pretrained(tmp_path / TOKENIZER)
+    coder.save_pretrained(tmp_path / SOUND_TOKENIZER)
     save_file({"mean": coder.mean, "std": coder.std}, tmp_path / SAMPLE)
     loaded = SoundBody(folder=tmp_path, audio=coder.front_end).create(seed=1).eval()
     torch.testing.assert_close(loaded.states(frames, lengths), layers, rtol=0, atol=0)
@@ -255,12 +255,13 @@ PATCH, WINDOW_MELS = 2, 40
 
 def slow_vectors(log_mel: np.ndarray, frames: int) -> np.ndarray:
     """Average each window frame by frame."""
-    bands = log_mel.reshape(len(log_mel), BANDS, -1).mean(2)
+    bands = log_mel.reshape(len(log_mel), WINDOW_BANDS, -1).mean(2)
     rows = []
     for patch in range(-(-len(log_mel) // PATCH)):
         first = patch * PATCH + PATCH // 2 - frames // 2
         window = [
-            bands[t] if 0 <= t < len(bands) else np.full(BANDS, bands.min()) for t in range(first, first + frames)
+            bands[t] if 0 <= t < len(bands) else np.full(WINDOW_BANDS, bands.min())
+            for t in range(first, first + frames)
         ]
         bins = min(BINS, frames)
         borders = [number * frames // bins for number in range(bins + 1)]

@@ -13,18 +13,18 @@ from transformers import ASTConfig, ASTModel, DeiTConfig, DeiTModel, ViTConfig, 
 
 from lm.bodies.clips import AugmentationConfig, StoredClips
 from lm.bodies.spectrogram_transformer import (
+    AST_OPTION,
     AUDIOSET_STATISTICS,
-    OPTION,
     TOKEN,
     AstBody,
     AstConfig,
     AstEncoder,
-    Statistics,
+    SpectrogramStatistics,
     filter_bank,
     filter_bank_stream,
-    frames_of,
     patches_of,
     resize_positions,
+    spectrogram_frames_of,
 )
 from lm.finetuned import FineTunedModel, create_network, read_states
 from lm.finetuning import ClassificationOptions
@@ -41,13 +41,13 @@ def filter_banks(frames: int, batch: int = 1) -> Tensor:
 
 def create_ast(config: AstConfig, frames: int) -> AstEncoder:
     """An encoder with positions for so many frames."""
-    body = AstBody.of(config, option=OPTION, clip_vector=True, positions=max(frames - 16, 0) // 10 + 1)
-    return body.create(seed=0, weights=None if config.weights is None else Path(config.weights), option=OPTION)
+    body = AstBody.of(config, option=AST_OPTION, clip_vector=True, positions=max(frames - 16, 0) // 10 + 1)
+    return body.create(seed=0, weights=None if config.weights is None else Path(config.weights), option=AST_OPTION)
 
 
 @pytest.fixture(scope="module")
 def encoder() -> AstEncoder:
-    return create_ast(AstConfig(layers=(4, 11)), frames_of(8)).eval()
+    return create_ast(AstConfig(layers=(4, 11)), spectrogram_frames_of(8)).eval()
 
 
 def perturbed(model: torch.nn.Module) -> torch.nn.Module:
@@ -60,7 +60,7 @@ def perturbed(model: torch.nn.Module) -> torch.nn.Module:
 
 @torch.no_grad()
 def test_at_the_length_trained_on_it_is_transformers_own(encoder: AstEncoder) -> None:
-    sound, lengths = filter_banks(frames_of(8), batch=2), torch.tensor([frames_of(8)] * 2)
+    sound, lengths = filter_banks(spectrogram_frames_of(8), batch=2), torch.tensor([spectrogram_frames_of(8)] * 2)
     normalised = (sound - AUDIOSET_STATISTICS.mean) / (2 * AUDIOSET_STATISTICS.std)
     expected = encoder.transformer(normalised, output_hidden_states=True)
     states = encoder.states(sound, lengths)
@@ -101,7 +101,7 @@ def test_weights_of_image_transformers_are_adapted(tmp_path: Path) -> None:
     vit = perturbed(ViTForImageClassification(ViTConfig(**TINY_SIZES, image_size=224)))
     vit.save_pretrained(tmp_path / "vit")
     for name, image in (("deit", deit), ("vit", vit.vit)):
-        encoder = create_ast(AstConfig(weights=str(tmp_path / name)), frames_of(4))
+        encoder = create_ast(AstConfig(weights=str(tmp_path / name)), spectrogram_frames_of(4))
         embeddings = encoder.transformer.embeddings
         grey = image.embeddings.patch_embeddings.projection.weight.sum(1, keepdim=True)
         torch.testing.assert_close(embeddings.patch_embeddings.projection.weight, grey)
@@ -142,7 +142,7 @@ def test_folders_that_do_not_fit_are_refused(config: dict[str, object] | None, t
 
 def test_a_classifier_has_a_vector_for_each_piece_and_keeps_its_statistics(tmp_path: Path) -> None:
     task = ClassificationTask(options=ClassificationOptions(), classes=("a", "b", "c"), normalised=True)
-    body = AstBody(ast=AstConfig(), clip_vector=True, positions=9, statistics=Statistics(mean=-7.0, std=4.0))
+    body = AstBody(ast=AstConfig(), clip_vector=True, positions=9, statistics=SpectrogramStatistics(mean=-7.0, std=4.0))
     model = FineTunedModel(create_network(body, body.create(seed=0), task, seed=0), body, task)
     model.write(tmp_path)
     clips = StoredClips.together([filter_banks(frames)[0].numpy() for frames in (70, 1200)])
@@ -162,9 +162,11 @@ def test_filter_banks_in_pieces_are_those_of_the_padded_whole(num_samples: int) 
     blocks = np.array_split(samples, 7)
     pieces = list(filter_bank_stream(blocks, patches=5))
     total = patches_of(num_samples)
-    assert [len(piece) for piece in pieces] == [frames_of(min(5, total - start)) for start in range(0, total, 5)]
+    assert [len(piece) for piece in pieces] == [
+        spectrogram_frames_of(min(5, total - start)) for start in range(0, total, 5)
+    ]
     whole = filter_bank(torch.from_numpy(np.pad(samples, (0, 1200 + 1600 * total - num_samples))))
-    assert len(whole) == frames_of(total)
+    assert len(whole) == spectrogram_frames_of(total)
     for number, piece in enumerate(pieces):
         torch.testing.assert_close(piece, whole[50 * number : 50 * number + len(piece)])
     assert 1600 * total + 1200 >= num_samples

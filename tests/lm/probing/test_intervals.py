@@ -24,9 +24,9 @@ from lm.probing.intervals import (
     bootstrap,
     by_fold,
     by_group,
+    confidence_interval,
     counted_clips,
     independent_difference,
-    interval,
     measure,
     num_clips,
     number_groups,
@@ -258,7 +258,7 @@ def test_a_rare_extreme_target_does_not_shift_the_interval_of_r2() -> None:
     rng = np.random.default_rng(0)
     truth = np.append(rng.normal(size=29), 30.0)
     outcome = Predictions(truth=truth, predicted=(truth + rng.normal(scale=3, size=30))[None])
-    low, high = interval(bootstrap([outcome], resamples=500, seed=0)[:, 0], 0.95)
+    low, high = confidence_interval(bootstrap([outcome], resamples=500, seed=0)[:, 0], 0.95)
     assert low < measure(outcome)[0, 0] < high < 0.999
 
 

@@ -16,7 +16,7 @@ from safetensors.numpy import save_file
 from lm.lm_options import PARTS, POOLINGS, Means, Pooling, VectorConfig
 from lm.probing.vectors import (
     ALL_POOLINGS,
-    SUFFIXES,
+    VECTOR_SUFFIXES,
     RunningPools,
     average,
     bags_of_codes,
@@ -131,7 +131,7 @@ def written(file: Path, paths: Any = PATHS, **arrays: Any) -> Path:
     return file
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", VECTOR_SUFFIXES)
 def test_all_formats_hold_the_same(tmp_path: Path, suffix: str) -> None:
     found = read_features(written(tmp_path / f"x{suffix}", **ARRAYS))
     assert found.paths == tuple(PATHS)
@@ -142,7 +142,7 @@ def test_all_formats_hold_the_same(tmp_path: Path, suffix: str) -> None:
         np.testing.assert_array_equal(ordered[key], values.astype(np.float32)[[1, 0, 2]])
 
 
-@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("suffix", VECTOR_SUFFIXES)
 @pytest.mark.parametrize(
     ("paths", "changes", "message"),
     [
@@ -196,7 +196,7 @@ def test_missing_and_extra_clips_are_named(tmp_path: Path, names: list[str], mes
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(data=st.data(), suffix=st.sampled_from([*SUFFIXES]))
+@given(data=st.data(), suffix=st.sampled_from([*VECTOR_SUFFIXES]))
 def test_any_bytes_are_read_or_refused(tmp_path: Path, data: st.DataObject, suffix: str) -> None:
     """Bytes drawn at random, and whole files with a few bytes changed or the end cut off."""
     file = tmp_path / f"drawn{suffix}"

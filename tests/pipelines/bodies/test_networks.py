@@ -14,8 +14,14 @@ from torch import Tensor
 
 from lm.bodies.audio_transformer import AudioTransformerConfig
 from lm.bodies.clips import WaveformAugmentationConfig, WaveformBatchConfig
-from lm.bodies.convolutional import PIECE_FRAMES
-from lm.bodies.spectrogram_transformer import AUDIOSET_STATISTICS, AstBody, AstConfig, filter_bank, frames_of
+from lm.bodies.convolutional import CONVOLVED_FRAMES
+from lm.bodies.spectrogram_transformer import (
+    AUDIOSET_STATISTICS,
+    AstBody,
+    AstConfig,
+    filter_bank,
+    spectrogram_frames_of,
+)
 from lm.bodies.wav2vec2 import MaskConfig, speech_source
 from lm.finetuned import FineTunedModel
 from lm.finetuning import HeadConfig
@@ -108,7 +114,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Clips:
         return write_clip(root, f"{label}_{name}.wav", sound.astype(np.float32), RATE, label=label, split=split)
 
     clips = [clip(label, "n" * n, 0.05 + 0.15 * n, split) for label in LABELS for n, split in enumerate(SPLITS)]
-    return Clips.from_rows(root, [*clips, clip("low", "long", 2.5 * PIECE_FRAMES / 100, "test")])
+    return Clips.from_rows(root, [*clips, clip("low", "long", 2.5 * CONVOLVED_FRAMES / 100, "test")])
 
 
 @pytest.fixture(scope="module")
@@ -159,8 +165,8 @@ def inputs_of(of: str, view: View, root: Path, sample: Entry) -> Tensor:
 def pieces_of(of: str, inputs: Tensor) -> Sequence[Tensor]:
     """The pieces in which a network reads its inputs."""
     if of == "ast":  # each begins with the last frames of the one before
-        return [inputs[first : first + frames_of(4)] for first in range(0, len(inputs) - 6, 40)]
-    return inputs.split(PIECE_FRAMES if of == "conv" else PATCHES * RATE // 40)
+        return [inputs[first : first + spectrogram_frames_of(4)] for first in range(0, len(inputs) - 6, 40)]
+    return inputs.split(CONVOLVED_FRAMES if of == "conv" else PATCHES * RATE // 40)
 
 
 @pytest.mark.parametrize(("of", "atol"), [("conv", 5e-3), ("ast", 2e-3)])

@@ -12,7 +12,7 @@ import pytest
 from lm.model import LanguageModel
 from pipelines.extras.zerospeech import ZerospeechConfig
 from pipelines.extras.zerospeech.pair_probe import (
-    METHODS,
+    PAIR_METHODS,
     JudgedUtterance,
     can_probe,
     config_of_pairs,
@@ -124,7 +124,9 @@ def test_agreement_is_tested_where_pairs_of_words_are_at_chance(tmp_path: Path) 
         8,
     )  # one voice of four is for validation
     probed = where(read_results(tmp_path / "run")["figures"], stage="zerospeech", name="agreement_probe")
-    assert [(row.of, row.over, row.over_count, row.count) for row in probed] == [(of, "groups", 4, 8) for of in METHODS]
+    assert [(row.of, row.over, row.over_count, row.count) for row in probed] == [
+        (of, "groups", 4, 8) for of in PAIR_METHODS
+    ]
     assert "each tested once by a probe of 12 others" in report
     assert "A linear probe of its states" in report.partition("</header>")[0]
 

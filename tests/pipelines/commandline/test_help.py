@@ -7,7 +7,7 @@ import pytest
 from hydra import initialize_config_module
 
 from pipelines.commandline.command import command_help, help_request
-from pipelines.commandline.composed_config import plain
+from pipelines.commandline.composed_config import plain_config
 from pipelines.commands import COMMANDS
 from pipelines.methods.methods_table import METHODS
 from pipelines.settings.run_settings import RunSettings
@@ -72,7 +72,7 @@ def test_hydras_own_switches_work_behind_help() -> None:
 
 def composed(command: str, *words: str) -> list[str]:
     with initialize_config_module("conf", version_base="1.3"):
-        return [name for name, _ in leaves(plain(compose(command, overrides=list(words))))]
+        return [name for name, _ in leaves(plain_config(compose(command, overrides=list(words))))]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

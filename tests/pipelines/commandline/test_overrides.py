@@ -13,7 +13,7 @@ from omegaconf import OmegaConf
 
 from pipelines.commandline.command_words import prepare
 from pipelines.commandline.composed_config import explain, require_values
-from pipelines.commandline.former_options import GONE, unknown_option
+from pipelines.commandline.former_options import GONE, tell_renamed, unknown_option
 from pipelines.settings.run_settings import corpus_options
 from tests.calling import completed, index
 from tests.pipelines.tiny_chain import config_of
@@ -143,6 +143,7 @@ def test_what_is_no_option_is_refused(word: str, told: str) -> None:
 def test_a_renamed_option_is_taken_and_a_line_names_the_new_one(
     old: str, new: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    tell_renamed.cache_clear()
     assert prepare([old], RUN).overrides == [new]
     assert "compare.readout=" in capsys.readouterr().err
     with pytest.raises(InputError, match=r"compare\.readout: codes \(hard\)"):  # of a preset, which Hydra composes

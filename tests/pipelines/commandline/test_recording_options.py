@@ -7,7 +7,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from pipelines.commandline.recording_options import SUFFIXES, kind_of_output, require_recordings, write_annotations
+from pipelines.commandline.recording_options import (
+    SUFFIXES,
+    kind_of_output,
+    require_input_recordings,
+    write_annotations,
+)
 from wordless.audio.recordings.annotation_formats import Event
 from wordless.audio.recordings.annotations import recordings_at
 from wordless.audio.recordings.corpus_config import AnnotationOptions
@@ -112,25 +117,25 @@ def test_the_suffix_or_the_format_says_what_is_written(name: str, format: str, k
 def test_files_without_names_of_recordings_hold_one(place: Path) -> None:
     for kind, name in (("audacity", "all.txt"), ("textgrid", "all.TextGrid")):
         with pytest.raises(InputError, match=rf"^output is .*\b3\b.*format={kind}"):
-            require_recordings(place / name, kind, paths_of(place))
+            require_input_recordings(place / name, kind, paths_of(place))
         with pytest.raises(InputError, match=rf"^output is .*\bnone\b.*format={kind}"):
-            require_recordings(place / name, kind, [])
+            require_input_recordings(place / name, kind, [])
         with pytest.raises(InputError, match=rf"^output is .*\bnone\b.*format={kind}"):
             write_annotations(place / name, kind, [], [])  # those that were there could not be used
     for paths in (paths_of(place), []):
-        require_recordings(place / "all.selections.txt", "raven", paths)
-    require_recordings(place / "all.tsv", None, paths_of(place))
+        require_input_recordings(place / "all.selections.txt", "raven", paths)
+    require_input_recordings(place / "all.tsv", None, paths_of(place))
     twice = [*paths_of(place), str(place / "a.aiff")]
     for kind in SUFFIXES:
         with pytest.raises(InputError, match=r"two recordings are called a\b"):
-            require_recordings(place / "labels", kind, twice)
-    require_recordings(place / "all.selections.txt", "raven", twice)
+            require_input_recordings(place / "labels", kind, twice)
+    require_input_recordings(place / "all.selections.txt", "raven", twice)
 
 
 def test_a_folder_of_files_has_the_folders_of_the_recordings(place: Path) -> None:
     (place / "more").mkdir()
     nested = [paths_of(place)[0], str(shutil.copy(place / "a.wav", place / "more/a.wav"))]
-    require_recordings(place / "labels", "textgrid", nested)
+    require_input_recordings(place / "labels", "textgrid", nested)
     write_annotations(place / "labels", "textgrid", nested, events_of(place)[:3])
     found = (path.relative_to(place / "labels").as_posix() for path in (place / "labels").rglob("*.TextGrid"))
     assert {*found} == {"a.TextGrid", "more/a.TextGrid"}

@@ -15,7 +15,7 @@ from lm.lm_options import CodeSampling
 from lm.probing.probe import FittedProbe, ProbeDescription, ProbeNetwork, VectorRecipe
 from lm.probing.vectors import bags_of_codes
 from pipelines.extras.demo import DemoConfig
-from pipelines.extras.demo.answers import MISSING, Analysis, DemoAnswers, mel_ticks, missing_parts, prompt_of
+from pipelines.extras.demo.answers import MISSING_PARTS, Analysis, DemoAnswers, mel_ticks, missing_parts, prompt_of
 from pipelines.jobs.speaking import ModelsOfRun
 from tests.pipelines.conftest import FinishedRun
 from tests.pipelines.tiny import GPT, save_run, save_tokenizer, sweep
@@ -208,7 +208,7 @@ def test_a_probe_of_states_names_no_label_without_a_language_model(tmp_path: Pat
     assert whole.show(tone).answers is not None
     (run / "lm").rename(tmp_path / "elsewhere")
     answers = answers_of(run)
-    assert missing_parts(answers.models) == [MISSING["lm"], MISSING["probe"]]
+    assert missing_parts(answers.models) == [MISSING_PARTS["lm"], MISSING_PARTS["probe"]]
     assert answers.show(tone).answers is None
 
 

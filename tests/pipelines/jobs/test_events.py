@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.jobs.events import ScoredWindows, evaluator, match, windows
+from pipelines.jobs.events import ScoredWindows, evaluator, event_windows, match
 from wordless.audio.recordings.annotation_formats import Event
 
 
 @given(st.integers(1, 500), st.integers(1, 120), st.integers(1, 120), st.integers(1, 9))
 def test_windows_cover_the_stream_and_the_last_one_ends_with_it(length: int, size: int, hop: int, blocks: int) -> None:
     hop, sound = min(hop, size), np.arange(length, dtype=np.float32)
-    found = [*windows(np.array_split(sound, blocks), size, hop)]
+    found = [*event_windows(np.array_split(sound, blocks), size, hop)]
     for start, samples in found:
         np.testing.assert_array_equal(samples, sound[start : start + size])
         assert len(samples) == min(size, length)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipelines.extras.find import places
-from pipelines.extras.find.places import find_matches, unit_frames, warp
+from pipelines.extras.find.places import find_matches, time_warp, unit_frames
 from tests.reference import cheapest_paths
 from wordless.base.arrays import FloatArray
 
@@ -18,7 +18,7 @@ def noise(frames: int, seed: int) -> FloatArray:
 @given(st.integers(1, 5), st.integers(1, 9), st.integers(0, 1000))
 def test_costs_are_those_of_the_cheapest_paths(query: int, frames: int, seed: int) -> None:
     one, other = noise(query, seed), noise(frames, seed + 1)
-    costs, starts = warp(one, other)
+    costs, starts = time_warp(one, other)
     for cost, start, wanted in zip(costs, starts, cheapest_paths(one, other), strict=True):
         assert np.isfinite(cost) == (wanted is not None)
         if wanted is not None:
@@ -44,7 +44,7 @@ def test_a_query_is_found_where_it_is_at_other_speeds() -> None:
 def test_places_do_not_depend_on_the_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     queries, recording = [noise(5, 0), noise(9, 1)], noise(200, 2)
     whole = find_matches(queries, [recording], most=50)
-    monkeypatch.setattr(places, "FRAMES_AT_ONCE", 7)
+    monkeypatch.setattr(places, "SEARCHED_AT_ONCE", 7)
     parts = find_matches(queries, np.split(recording, [1, 90, 91]), most=50)
     assert [[(each.start, each.stop) for each in of] for of in parts[0]] == [
         [(each.start, each.stop) for each in of] for of in whole[0]

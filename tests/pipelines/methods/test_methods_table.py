@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipelines.bodies.audio_transformer_body import band_shares, decibels_of, passages, sorted_filters
-from pipelines.chain.method_vectors import FEATURES
+from pipelines.chain.method_vectors import VECTORS_OF_METHODS
 from pipelines.jobs.run_rules import run_settings
 from pipelines.methods.methods_table import METHODS, ROWS, renamed_notice, row_of, shown_in
 from pipelines.pages.phrasing import full_name
@@ -32,7 +32,7 @@ def test_each_method_is_an_option_and_has_features(rates: tuple[str, ...], tmp_p
     settings = run_settings(composed(tmp_path, f"compare.methods=[{names}]", *rates))
     assert {*settings.compare.all_methods} == {*methods}
     for method in methods:
-        assert method.features in FEATURES
+        assert method.features in VECTORS_OF_METHODS
         if method.training:
             assert attrgetter(method.training)(settings).batches.batch_size > 0
 

@@ -17,7 +17,7 @@ from pipelines.commandline.run_folders import Job
 from pipelines.pages import charts
 from pipelines.pages.charts import Chart, Curve, Panel, curves_chart, look
 from pipelines.pages.report import MAX_WRITTEN, comparison_charts, confusion_chart
-from pipelines.pages.sweep_page import Point, Runs, all_pairs, sweep_charts, swept
+from pipelines.pages.sweep_page import Runs, SweepPoint, all_pairs, sweep_charts, swept
 from pipelines.results.run_record import Comparison, Results, Row, frame
 from tests.pipelines.pages_apart import comparison_example, probe, says
 
@@ -139,7 +139,7 @@ def runs(accuracy: Mapping[str, tuple[float, ...]], *sources: str) -> Runs:
         for place, hours in enumerate(HOURS):
             words = {"seed": "1", "unlabelled": source, "unlabelled_hours": hours}
             job = Job(number=len(points), overrides=words, folder=str(len(points)))
-            points.append(Point(job=job, results=results(rows(place, accuracy))))
+            points.append(SweepPoint(job=job, results=results(rows(place, accuracy))))
     return Runs(options=swept([point.job for point in points]), finished=points)
 
 
@@ -160,7 +160,7 @@ def test_accuracy_and_bit_rate_have_a_panel_each_and_every_method_a_line() -> No
     names = [
         Job(number=number, overrides={"ablation": name}, folder="x") for number, name in enumerate(("none", "one"))
     ]
-    points = [Point(job=job, results=results(rows(job.number, ACCURACY))) for job in names]
+    points = [SweepPoint(job=job, results=results(rows(job.number, ACCURACY))) for job in names]
     text = figures_chart(Runs(options=("ablation",), finished=points))
     assert ">none<" in text  # names of runs stand below the panels
     assert ">one<" in text

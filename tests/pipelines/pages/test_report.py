@@ -21,7 +21,7 @@ from pipelines.pages import phrasing
 from pipelines.pages.charts import spectrogram_chart
 from pipelines.pages.phrasing import full_name, percent, points, summary
 from pipelines.pages.players import reconstruction
-from pipelines.pages.report import comparison_charts, in_order, layer_label, ranked_groups, write_report
+from pipelines.pages.report import comparison_charts, in_report_order, layer_label, ranked_groups, write_report
 from pipelines.results.run_record import Comparison, Pictures, Row, frame, read_results
 from tests.calling import python
 from tests.pipelines.pages_apart import Page, comparison_example, figure, probe, says
@@ -555,7 +555,7 @@ def test_codes_stand_below_their_frames(codes: int, frames_per_code: int, shown:
 
 def test_layers_groups_and_confusions_stand_in_their_order() -> None:
     names = ["all_inner", "inner_2", "layer_10", "inner_1", "all_layers", "layer_2"]
-    assert in_order(names) == ["layer_2", "layer_10", "all_layers", "inner_1", "inner_2", "all_inner"]
+    assert in_report_order(names) == ["layer_2", "layer_10", "all_layers", "inner_1", "inner_2", "all_inner"]
     labels = {"all_inner_with_input": "inner all + input", "all_blocks_with_input": "all + input", "layer_3": "3"}
     assert {name: layer_label(name) for name in labels} == labels
     assert ranked_groups({"gpt": {"b": 0.9, "a": 0.2}, "simclr": {"b": 0.1, "a": 0.4, "c": 0.8}}) == ["c", "b", "a"]

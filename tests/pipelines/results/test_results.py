@@ -11,7 +11,8 @@ import pytest
 
 from lm.lm_options import ProbeConfig
 from pipelines.pages.phrasing import sentences
-from pipelines.results.results import gross_pitch_error_clips, listening_record, median, sound_figures, weak_evaluator
+from pipelines.results.clip_figures import median
+from pipelines.results.results import gross_pitch_error_clips, listening_record, sound_figures, weak_evaluator
 from pipelines.results.run_record import Row
 from pipelines.stages.listening import CLIPS, GUARD, JUDGED, LISTENING, RECOGNISED, label_task
 from pipelines.store.store import Entry, write_json

@@ -15,9 +15,9 @@ from lm.probing.task import require_labels
 from pipelines.methods.methods_table import METHODS
 from pipelines.results.probes import Probed, Probes, side_by_side_probes
 from pipelines.stages.probing import probed, require_probeable, scored
-from pipelines.store.stage import Run, Session, stage
+from pipelines.store.stage import Session, StageRun, stage
 from pipelines.store.store import Entry
-from pipelines.store.stored_features import FEATURES, StoredFeatures, method_of_key, side_by_side
+from pipelines.store.stored_features import FEATURES, StoredFeatures, method_of_key, side_by_side_features
 from tests.pipelines.tiny import silent_session
 from wordless.audio.recordings.manifest import Clip, Clips
 from wordless.audio.recordings.splits import folds
@@ -64,7 +64,7 @@ def representations(manifest: Clips) -> dict[str, np.ndarray]:
 
 
 @stage("features", version=1, title="{name}", keys={"tensors": lambda tensors: None})
-def stored(run: Run, name: str, tensors: Mapping[str, np.ndarray], file: str = "features") -> None:
+def stored(run: StageRun, name: str, tensors: Mapping[str, np.ndarray], file: str = "features") -> None:
     """Write features, as other stages do."""
     save_file(dict(tensors), run.folder / f"{file}.safetensors")
 
@@ -226,7 +226,9 @@ def test_all_layers_of_each_network_are_probed_with_its_input_beside_them(tmp_pa
     several = ["gpt+simclr/all_parts:mean", "gpt+simclr/all_parts_with_input:mean"]
     assert candidates("gpt+simclr", *read, "bag_of_codes", "log_mel") == several
     own = [StoredFeatures.of(features[of].folder / FEATURES, of) for of in (*read, "bag_of_codes", "log_mel")]
-    beside = side_by_side("gpt+simclr", own[:2]).with_input(side_by_side("input", own[2:]))[several[1]]
+    beside = side_by_side_features("gpt+simclr", own[:2]).with_input(side_by_side_features("input", own[2:]))[
+        several[1]
+    ]
     parts = [tensors[f"{each}:mean"] for each in ("gpt/all_layers", "simclr/all_blocks", "bag_of_codes")]
     np.testing.assert_array_equal(beside, np.hstack([*parts, log_mel["log_mel/as_heard:mean"]]))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipelines.store.stage import LONG, Plan, Run, labels_of, stage
+from pipelines.store.stage import LONG, Plan, StageRun, labels_of, stage
 from pipelines.store.store import ENTRY, TIMINGS, Entry, checkpoints_of, note_finished, write_json
 from tests.pipelines.tiny import silent_session
 from wordless.audio.recordings.manifest import Clip, Clips
@@ -38,7 +38,7 @@ class Written(Options):
 
 
 @stage("notes", version=1, title="{values} values of {fit.steps} steps")
-def notes(run: Run, values: object = 1, *, clips: Clips | None = None, fit: FitConfig = FIT) -> None:
+def notes(run: StageRun, values: object = 1, *, clips: Clips | None = None, fit: FitConfig = FIT) -> None:
     """Write down what the function gets."""
     labels = [(clip.label, clip.group) for clip in clips.clips] if clips else None
     (run.folder / "note.json").write_text(json.dumps([labels, repr(values), fit.steps]))
@@ -90,12 +90,12 @@ def test_clips_are_their_sound_and_have_no_labels(tmp_path: Path) -> None:
 
 
 @stage("named", version=1, title="labels", keys={"clips": labels_of})
-def named(run: Run, clips: Clips) -> None:
+def named(run: StageRun, clips: Clips) -> None:
     write_json(run.folder / "labels.json", {clip.name: clip.label for clip in clips.clips})
 
 
 @stage("doubled", version=1, title="a double", keys={"labels": None})
-def doubled(run: Run, number: int, labels: Entry) -> None:
+def doubled(run: StageRun, number: int, labels: Entry) -> None:
     write_json(run.folder / "double.json", [2 * number, labels.read_json("labels.json")])
 
 
@@ -110,7 +110,7 @@ def test_an_argument_that_follows_from_the_others_is_read_and_in_no_key(tmp_path
 
 
 @stage("held_out", version=1, title="{clips} clips", splits=("test",))
-def held_out(run: Run, clips: Clips) -> None:
+def held_out(run: StageRun, clips: Clips) -> None:
     (run.folder / "clips.json").write_text(json.dumps([clip.path for clip in clips.clips]))
 
 
@@ -122,7 +122,7 @@ def test_a_stage_gets_only_the_splits_that_it_reads(tmp_path: Path) -> None:
 
 
 @stage("{name}_parts", version=1, title="parts")
-def parts(run: Run, name: str) -> None:
+def parts(run: StageRun, name: str) -> None:
     """Write two files, of which a killed run may have finished one."""
     for part in ("1", "2"):
         if (file := run.folder / part).exists():
@@ -149,7 +149,7 @@ def test_a_killed_stage_keeps_what_it_finished_and_nothing_else(tmp_path: Path) 
     assert parts(session, "some").reused
 
 
-def _sum(run: Run) -> None:
+def _sum(run: StageRun) -> None:
     (run.folder / "sum.txt").write_text("6")
 
 

@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from pipelines.results.results import training_costs
 from pipelines.runs import SECONDS_PER_DAY, delete_unused, is_unused, stored_entries
 from pipelines.store.store import BEGUN, ENTRY, TIMINGS, Entry, Recipe, Store, checkpoints_of, note_finished, write_json
-from pipelines.store.stored_features import ROWS_AT_ONCE, joined_rows, stacked_rows
+from pipelines.store.stored_features import STORED_ROWS_AT_ONCE, joined_rows, stacked_rows
 from tests.calling import Command
 from tests.hostile.measured import at_most_seconds
 from tests.pipelines.tiny import silent_session
@@ -389,7 +389,7 @@ def test_entries_are_listed_with_their_faults(
 
 
 def test_rows_are_stacked_and_blocks_joined_in_their_order() -> None:
-    values = np.random.default_rng(0).standard_normal((2 * ROWS_AT_ONCE + 3, 5)).astype(np.float32)
+    values = np.random.default_rng(0).standard_normal((2 * STORED_ROWS_AT_ONCE + 3, 5)).astype(np.float32)
     stacked = stacked_rows({"a:mean": row, "a:thirds": np.repeat(row, 3)} for row in values)
     assert list(stacked) == ["a:mean", "a:thirds"]
     np.testing.assert_array_equal(stacked["a:mean"], values)

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from pipelines.jobs.run_chain import run_chain
 from pipelines.results.run_record import read_results, values_by_name
-from pipelines.store.stage import Run, stage
+from pipelines.store.stage import StageRun, stage
 from pipelines.store.store import CURVE, Entry
 from pipelines.store.tracking import FORBIDDEN, TRACKERS, TrackedRun, Tracking, require_trackers
 from tests.killing import call
@@ -91,7 +91,7 @@ class Place:
 
 
 @stage("lm", version=1, title="a tiny model", keys={"batches": lambda batches: None})
-def tiny_model(run: Run, batches: Noise, fit: FitConfig) -> None:
+def tiny_model(run: StageRun, batches: Noise, fit: FitConfig) -> None:
     torch.manual_seed(0)
     run.fit("lm.fit", nn.Linear(4, 4), batches, [Noise().batch(99)], loss, fit)
 

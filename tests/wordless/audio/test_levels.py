@@ -14,7 +14,7 @@ from tests.wordless.audio.conftest import Tone, inspected, most_bytes
 from wordless.audio import levels
 from wordless.audio.levels import read_loudest
 from wordless.audio.reading import read
-from wordless.audio.recordings.inspection import measure
+from wordless.audio.recordings.inspection import measure_recording
 from wordless.audio.waveform import Part, Waveform
 from wordless.base.arrays import FloatArray
 
@@ -79,7 +79,7 @@ def test_a_constant_offset_is_no_sound(offset: float, tmp_path: Path) -> None:
     assert (part.start, part.num_samples) == (2 * RATE, RATE)
     decibels = levels.of_text(ends.levels)
     assert levels.loudest(decibels, Part(start=0, num_samples=RATE), RATE) < 1e-4 < levels.loudest(decibels, part, RATE)
-    assert {measure(tmp_path, f"stereo{number}.wav", "loudest").channel for number in range(2)} == {0}  # type: ignore[union-attr]  # measured
+    assert {measure_recording(tmp_path, f"stereo{number}.wav", "loudest").channel for number in range(2)} == {0}  # type: ignore[union-attr]  # measured
     sound = np.pad(tones[0], RATE).astype(np.float32) + np.float32(offset)
     assert len(levels.trim_ends(Waveform(samples=sound, sample_rate=RATE), 40).samples) == RATE
 

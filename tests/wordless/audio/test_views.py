@@ -17,7 +17,7 @@ from wordless.audio.recordings.manifest import SPLITS, Clip, Clips, Split
 from wordless.audio.spectrogram import LogMel, limit_range, view_log_mel, warp
 from wordless.audio.views import (
     AS_RECORDED,
-    LATEST,
+    LATEST_BEGIN,
     LEARNED,
     LEARNED_SNR,
     RANGES,
@@ -53,7 +53,7 @@ def test_test_time_augmentations_follow_a_halton_sequence_after_the_recording_as
     for number, each in enumerate(others, start=1):
         rate, skipped, share = (radical_inverse(number, base) for base in (2, 3, 5))
         assert each.rate == pytest.approx((1 + SPREAD) ** (2 * rate - 1), abs=1e-6)
-        assert each.skipped == pytest.approx(LATEST * skipped, abs=1e-6)
+        assert each.skipped == pytest.approx(LATEST_BEGIN * skipped, abs=1e-6)
         assert each.dynamic_range == pytest.approx(40 * (RANGES[0] + (RANGES[1] - RANGES[0]) * share), abs=1e-4)
     assert fixed_augmentations(4, 40.0) == (first, *others[:3]), "fewer augmentations are the first ones"
     assert {each.dynamic_range for each in fixed_augmentations(4, None)} == {None}

@@ -27,7 +27,7 @@ def test_rows_are_written_some_at_a_time(
             made.append(number)
             yield row
 
-    monkeypatch.setattr(arrays, "ROWS_AT_ONCE", at_once)
+    monkeypatch.setattr(arrays, "TABLE_ROWS_AT_ONCE", at_once)
     write_table(path, rows())
     assert made == [*range(7)]
     match suffix:

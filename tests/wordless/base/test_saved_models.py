@@ -24,7 +24,7 @@ from vocoder.vocoder import Vocoder
 from vocoder.vocoder_options import Sampling
 from wordless.audio.waveform import Waveform
 from wordless.base.messages import InputError
-from wordless.base.saved_models import KINDS, ModelKind, whole
+from wordless.base.saved_models import MODEL_KINDS, ModelKind, whole
 
 LOADERS: dict[str, Callable[[Path], Any]] = {
     "tokenizer": Tokenizer.from_pretrained, "lm": LanguageModel.from_pretrained, "vocoder": Vocoder.from_pretrained,
@@ -48,8 +48,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("wanted", KINDS, ids=lambda kind: kind.part)
-@pytest.mark.parametrize("given", KINDS, ids=lambda kind: kind.part)
+@pytest.mark.parametrize("wanted", MODEL_KINDS, ids=lambda kind: kind.part)
+@pytest.mark.parametrize("given", MODEL_KINDS, ids=lambda kind: kind.part)
 def test_a_sound_model_of_another_kind_is_called_by_its_name(run: Path, wanted: ModelKind, given: ModelKind) -> None:
     load, folder = LOADERS[wanted.part], run / given.part
     if wanted == given:

@@ -12,8 +12,8 @@ from typing import Any, Literal, NamedTuple
 from wordless.audio.recordings.sources import OF_THE_PROGRAM, Looks
 from wordless.base.messages import counted, listed, named
 
-Kind = Literal["file", "folder", "column", "row", "part"]  # a part is one that no row names
-KINDS: tuple[Kind, ...] = ("file", "folder", "column", "row", "part")
+AccountKind = Literal["file", "folder", "column", "row", "part"]  # a part is one that no row names
+_KINDS: tuple[AccountKind, ...] = ("file", "folder", "column", "row", "part")
 RECORDING = "recording"
 _MOST_NAMES, _MOST_CHARACTERS = 4, 300  # of a line of the summary
 _MOST_SHOWN = 30  # items that are not used in ``results.json``; the table has all
@@ -22,7 +22,7 @@ _MOST_SHOWN = 30  # items that are not used in ``results.json``; the table has a
 class Item(NamedTuple):
     """A file, a folder that was not entered, a column, rows one after the other that share their use, or a part."""
 
-    kind: Kind
+    kind: AccountKind
     # a path below the root, the name of a column, or the number of a row; of several rows the first and last; of a part
     # the name of its clip
     name: str
@@ -90,7 +90,7 @@ class Account:
         """The items that are not used."""
         return tuple(each for each in self.items if not each.used_as)
 
-    def total(self, kind: Kind, *, used: bool | None = None) -> int:
+    def total(self, kind: AccountKind, *, used: bool | None = None) -> int:
         """Count the files, folders, columns or rows; with ``used`` those that are used, or are not."""
         return sum(
             each.number for each in self.items if each.kind == kind and (used is None or used == bool(each.used_as))
@@ -100,7 +100,7 @@ class Account:
         """Return the summary, at most six lines; the whole is ``listed_in`` a file, or "": nowhere."""
         whole = f": see {listed_in}" if listed_in else ""
         if not self.unused:
-            counts = [counted(self.total(kind), kind) for kind in KINDS if self.total(kind)]
+            counts = [counted(self.total(kind), kind) for kind in _KINDS if self.total(kind)]
             return [f"used in full: {listed(counts)}{whole}"] if counts else []
         found = [self._of_files(), self._of_columns(), self._of_rows("row"), self._of_rows("part"), *self._of_looks()]
         return [*filter(None, found), *([f"each file, column and row{whole}"] if whole else [])]
@@ -124,7 +124,7 @@ class Account:
         option = next((f" (such as {each.option})" for each in unread if each.option), "")
         return f"columns not read: {names}{option}" if unread else ""
 
-    def _of_rows(self, kind: Kind) -> str:
+    def _of_rows(self, kind: AccountKind) -> str:
         reasons = defaultdict[str, list[Item]](list)
         for each in self.unused:
             if each.kind == kind:
@@ -144,7 +144,7 @@ class Account:
         """Return what ``results.json`` has of it: counts, and the first items that are not used."""
         counts: Mapping[str, object] = {
             kind: {"used": self.total(kind, used=True), "not_used": self.total(kind, used=False)}
-            for kind in KINDS
+            for kind in _KINDS
             if kind != "part" or self.total(kind)
         }
         fields = ("kind", "name", "of", "number", "why", "option", "looks")

@@ -46,7 +46,7 @@ class AnnotationKind:
         return tuple(map(str.lower, self.suffixes))
 
 
-KINDS: Mapping[str, AnnotationKind] = {  # a file is of the first kind whose suffix it has
+ANNOTATION_KINDS: Mapping[str, AnnotationKind] = {  # a file is of the first kind whose suffix it has
     "raven": AnnotationKind(
         title="Raven selection table",
         suffixes=(".selections.txt", ".selection.table.txt", ".selections"),
@@ -85,4 +85,4 @@ KINDS: Mapping[str, AnnotationKind] = {  # a file is of the first kind whose suf
 def kind_by_suffix(name: str) -> str | None:
     """Return the kind of files that have the suffix of a name."""
     name = name.lower()
-    return next((kind for kind, facts in KINDS.items() if name.endswith(facts.endings)), None)
+    return next((kind for kind, facts in ANNOTATION_KINDS.items() if name.endswith(facts.endings)), None)

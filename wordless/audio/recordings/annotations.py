@@ -22,7 +22,7 @@ from pandas import concat
 from wordless.audio.decoding import Recording, RecordingError, length_of
 from wordless.audio.recordings import description
 from wordless.audio.recordings.annotation_formats import NO_PART, Annotation, Contents
-from wordless.audio.recordings.annotation_kinds import KINDS, AnnotationKind, kind_by_suffix
+from wordless.audio.recordings.annotation_kinds import ANNOTATION_KINDS, AnnotationKind, kind_by_suffix
 from wordless.audio.recordings.corpus_config import AnnotationOptions, CorpusConfig
 from wordless.audio.recordings.description import SPAN_FIELDS, group_of
 from wordless.audio.recordings.folders import (
@@ -34,7 +34,7 @@ from wordless.audio.recordings.folders import (
     require_folder,
     seen_around,
 )
-from wordless.audio.recordings.manifest import Clips, Rejected, whole
+from wordless.audio.recordings.manifest import Clips, Rejected, whole_recording
 from wordless.audio.recordings.matching import parent
 from wordless.audio.recordings.sources import OF_THE_PROGRAM, Column, Mark, ReadFile, Reading, Seen, Unused
 from wordless.audio.recordings.unread_columns import unread_columns
@@ -71,7 +71,7 @@ def kind_of(path: Path, wanted: str = "auto") -> str | None:
 
 def _contents(path: Path, kind: str | None) -> Contents:
     """Return what the first lines of a file hold, if its suffix does not say it."""
-    contents = None if kind is None else KINDS[kind].contents
+    contents = None if kind is None else ANNOTATION_KINDS[kind].contents
     if contents is None:
         return "others" if kind is None else "labels"
     with suppress(OSError, InputError):  # it is no text
@@ -99,7 +99,9 @@ def annotations_below(folder: Folder, config: AnnotationOptions, *, alone: bool 
         rule = f"it holds no recordings, and {toolkits[0]} of Kaldi or lhotse is not read"
         raise InputError(option="root", value=folder.root, rule=rule, remedy=_REWRITE)
     if wanted == "auto" and len(files) > 1:
-        kinds = [f"{counted(len(names), KINDS[kind].title)} such as {names[0]}" for kind, names in files.items()]
+        kinds = [
+            f"{counted(len(names), ANNOTATION_KINDS[kind].title)} such as {names[0]}" for kind, names in files.items()
+        ]
         problem = f"{folder.root} has annotations of {len(files)} kinds: {listed(kinds)}"
         choice = listed([*files, "none for whole recordings"], "or")
         raise InputError(problem, remedy=f"choose `annotations`={choice}")
@@ -107,11 +109,11 @@ def annotations_below(folder: Folder, config: AnnotationOptions, *, alone: bool 
         return Clips.from_columns(folder.root, {"path": ()}, reading=Reading(unread=unread))
     kind = next(iter(files)) if wanted == "auto" else wanted
     if kind not in files:
-        suffixes = ", ".join(dict.fromkeys((*KINDS[kind].suffixes, ".txt")))
+        suffixes = ", ".join(dict.fromkeys((*ANNOTATION_KINDS[kind].suffixes, ".txt")))
         told = (f"{path.relative_to(folder.root)}: {why.why}" for path, why in unread.items())
-        rule = "; ".join([f"{folder.root} holds no {KINDS[kind].title} ({suffixes})", *islice(told, _TOLD)])
+        rule = "; ".join([f"{folder.root} holds no {ANNOTATION_KINDS[kind].title} ({suffixes})", *islice(told, _TOLD)])
         raise InputError(option="annotations", value=kind, rule=rule)
-    facts = KINDS[kind]
+    facts = ANNOTATION_KINDS[kind]
     annotated = _collect(folder, facts, files[kind], config)
     strays = (str(path.relative_to(folder.root)) for path, why in unread.items() if why.kind == _NO_RECORDING)
     lost = tuple(each for name in strays for each in _set_aside([name], _STRAY, folder.matching.why_none(name)))
@@ -142,7 +144,7 @@ def _unread(folder: Folder, read: Collection[str], *, alone: bool) -> Iterator[t
 def _is_stray(folder: Folder, name: str) -> bool:
     """Return whether a file, such as a .txt file, holds annotations, and no recording of its folder has its name."""
     kind, path = kind_by_suffix(name), folder.root / name
-    if kind is None or KINDS[kind].contents is None or folder.of_file(name):
+    if kind is None or ANNOTATION_KINDS[kind].contents is None or folder.of_file(name):
         return False
     holds = _contents(path, kind)
     return holds in ("table", "labels") or (holds == "parts of recordings" and folder.matching.is_named_so(name))
@@ -157,7 +159,7 @@ def _files_beside(folder: Folder, wanted: str) -> dict[str, list[str]]:
             continue
         own = bool(folder.of_file(name))
         texts += [name] if own and name.lower().endswith(".txt") else []
-        if KINDS[kind].contents is None or (own and (kind == wanted or _contents(path, kind) != "others")):
+        if ANNOTATION_KINDS[kind].contents is None or (own and (kind == wanted or _contents(path, kind) != "others")):
             found.setdefault(kind, []).append(name)
     if wanted != "auto" and wanted not in found and texts:
         found[wanted] = texts
@@ -167,7 +169,7 @@ def _files_beside(folder: Folder, wanted: str) -> dict[str, list[str]]:
 def annotations_in(path: Path, kind: str, root: Path, config: AnnotationOptions) -> Clips:
     """Return the parts of recordings below ``root`` that one file of annotations describes."""
     name = os.path.relpath(path.absolute(), root.absolute())
-    annotated = _collect(Folder.at(root), KINDS[kind], [name], config)
+    annotated = _collect(Folder.at(root), ANNOTATION_KINDS[kind], [name], config)
     if not len(annotated.frame):
         problem = f"{path}: no recording of it can be used; {root} has none of its name"
         raise InputError(problem, remedy="set `root` to the folder of the recordings")
@@ -542,7 +544,7 @@ def candidates(config: CorpusConfig, making: object) -> Clips:
         found = _of_corpus(replace(found, rejected=(*found.rejected, *others)), config)
     else:
         config.refuse_annotations()
-        whole_ones = whole(folder.root, folder.require_recordings(), notices=found.notices)
+        whole_ones = whole_recording(folder.root, folder.require_recordings(), notices=found.notices)
         found = replace(whole_ones, reading=found.reading)
         _refuse_columns(config, found)
     return _beside(folder, found)
@@ -599,7 +601,7 @@ def recordings_at(place: Path, config: AnnotationOptions | None = None, *, optio
     faulty = {each.path for each in unread}
     read = found.where(path not in faulty for path in found.frame.path)
     description.require_inside(read, lengths, remedy="`annotations`=none uses each recording as a whole")
-    placed = description.measured(replace(read, rejected=(*found.rejected, *unread)), lengths)
+    placed = description.with_measured_times(replace(read, rejected=(*found.rejected, *unread)), lengths)
     return placed.with_columns(begin=None, end=None)
 
 
@@ -636,12 +638,12 @@ def candidates_at(place: Path, config: AnnotationOptions | None = None, *, optio
             seen = Reading(seen=(seen_around(found.root, place, found.frame.path),), of_recordings="no row names it")
             found = replace(found, reading=found.reading + seen)
         else:
-            found = whole(root, ())
+            found = whole_recording(root, ())
     if config.tier is not None and not len(found.frame):
         rule = f"it has no effect on {place}, beside which no annotations of it lie"
         raise InputError(option="tier", value=config.tier, rule=rule, remedy="leave it out, or name their file")
     others = {*paths} - {*found.frame.path} - {each.path for each in found.rejected}
-    found, frame = found.named(""), whole(found.root, sorted(others)).frame
+    found, frame = found.named(""), whole_recording(found.root, sorted(others)).frame
     if len(found.frame):
         # by one column after the other: pandas sorts by several columns only text that is UTF-8
         in_time = concat([in_groups(found).frame, frame]).sort_values("begin", kind="stable")

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from pandas import concat
 
-from wordless.audio.recordings.description import measured
+from wordless.audio.recordings.description import with_measured_times
 from wordless.audio.recordings.inspection import Measurement
 from wordless.audio.recordings.manifest import Clips, clip_name
 from wordless.base.messages import counted
@@ -151,8 +151,8 @@ def with_background(
 def _events(usable: Clips, fit: Mapping[str, Measurement], min_seconds: float) -> Iterator[_Event]:
     """Give the labelled parts that lie in their recordings and are long enough for a clip."""
     lengths = {path: (each.num_samples, each.sample_rate) for path, each in fit.items()}
-    numbered = usable.with_columns(where=[*range(len(usable.frame))])  # `measured` leaves rows out
-    frame = measured(numbered, lengths).frame
+    numbered = usable.with_columns(where=[*range(len(usable.frame))])  # `with_measured_times` leaves rows out
+    frame = with_measured_times(numbered, lengths).frame
     parts = frame[frame.begin.notna() & frame.label.notna()]
     for row, path, samples in zip(parts["where"], parts.path, parts.num_samples, strict=True):
         length, rate = lengths[path]

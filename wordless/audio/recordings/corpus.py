@@ -43,7 +43,7 @@ from wordless.audio.recordings.manifest import (
     SplitBy,
     clip_name,
     number_of,
-    whole,
+    whole_recording,
 )
 from wordless.audio.recordings.sources import NOTHING_READ, Column, Reading
 from wordless.audio.recordings.splits import GIVEN
@@ -52,11 +52,11 @@ from wordless.base.messages import InputError, counted, require, within
 
 DUPLICATE = "duplicate of another file"  # kinds of reasons
 CONFLICTING = "duplicate of another file, with another label, group, split or part"
-FEW = 20  # recordings; so few are inspected in moments, even long ones
-LONG_SECONDS = 60.0  # of a clip; a corpus of longer clips learns more from segments
+_FEW = 20  # recordings; so few are inspected in moments, even long ones
+_LONG_SECONDS = 60.0  # of a clip; a corpus of longer clips learns more from segments
 
 
-def candidates(config: CorpusConfig, making: Making | None) -> Clips:
+def _candidates(config: CorpusConfig, making: Making | None) -> Clips:
     """List the recordings of a corpus by the source that its options name."""
     return SOURCES[config.source](config, making)
 
@@ -69,7 +69,7 @@ def built_in(config: CorpusConfig, making: Making | None) -> Clips:
     making.terminal.say("corpus    the built-in corpus; its voices are synthesised once, which takes some seconds")
     spoken = sorted(utterances(own), key=lambda each: each.file)
     root = speak(utterances(own), making.folder(), seed=own.seed)
-    found, named = whole(root, [each.file for each in spoken]), own.label != "word"
+    found, named = whole_recording(root, [each.file for each in spoken]), own.label != "word"
     found = found.with_columns(label=[str(getattr(each, own.label)) for each in spoken]) if named else found
     return replace(found, name="built-in corpus (eSpeak NG)", has_labels=named)
 
@@ -82,7 +82,7 @@ SOURCES: Mapping[Source, Callable[[CorpusConfig, Making | None], Clips]] = {
 }
 
 
-def resolved(config: CorpusConfig, split_by: SplitBy) -> CorpusConfig:
+def resolved_corpus(config: CorpusConfig, split_by: SplitBy) -> CorpusConfig:
     """Return the config with ``split_by``, as `find_recordings` found it, in place of ``split.by``=auto."""
     return config if config.split.by != "auto" else replace(config, split=replace(config.split, by=split_by))
 
@@ -94,7 +94,7 @@ def find_recordings(config: CorpusConfig, making: Making | None = None) -> Clips
     """
     for name in ("root", "table", "dataset"):
         require_no_archive(name, getattr(config, name))
-    found = candidates(config, making)
+    found = _candidates(config, making)
     found = replace(found, reading=replace(found.reading, places=found.frame[["where", "path"]]))
     if config.pattern is not None:
         found = _completed(found, config, config.pattern)
@@ -311,12 +311,12 @@ def build_manifest(
         folds: whether the recordings are divided again, by the fold of each.
     """
     found, aside = found or find_recordings(config), [] if rejected is None else rejected
-    config, paths = resolved(config, found.split_by), [*dict.fromkeys(found.frame.path)]
+    config, paths = resolved_corpus(config, found.split_by), [*dict.fromkeys(found.frame.path)]
     by_label = config.label_type == "class"  # numbers and texts are too many to be spread evenly over the splits
     # Splits that cannot be made are refused before inspection takes hours. Few recordings take moments, and how many
     # segments there will be is not known.
     named = splits.named_splits(found, config.split)
-    if config.segment_seconds is None and found.frame.begin.isna().all() and len(paths) > FEW:
+    if config.segment_seconds is None and found.frame.begin.isna().all() and len(paths) > _FEW:
         splits.split_clips(found, config.split, by_label=by_label)
     if config.split.by not in splits.DRAWN:  # a copy in another split is told
         found = found.with_columns(split=named)
@@ -421,7 +421,9 @@ def cut(part: Part, sample_rate: int, *, seconds: float | None, overlap: float) 
 
 def clips_of(found: Clips, fit: Mapping[str, Measurement], config: CorpusConfig) -> Clips:
     """Cut candidates into clips, in order of path and time; what is left out is set aside with its reason."""
-    placed = description.measured(found, {path: (each.num_samples, each.sample_rate) for path, each in fit.items()})
+    placed = description.with_measured_times(
+        found, {path: (each.num_samples, each.sample_rate) for path, each in fit.items()}
+    )
     levels_of = lru_cache(1)(lambda path: of_text(fit[path].levels))
     rejected, pieces = [*placed.rejected], list[tuple[int, bool, Part, int]]()  # row, whether it is a part, trimmed
     columns = (placed.frame[name].tolist() for name in ("path", "segment", "start", "num_samples", "begin"))
@@ -496,10 +498,10 @@ def outside_notices(clips: Collection[Clip], rejected: Iterable[Rejected]) -> tu
 def length_notices(clips: Iterable[Clip], segment_seconds: float | None) -> tuple[str, ...]:
     """Return a notice about clips that should be cut into segments; none if they are cut already."""
     lengths = [clip.seconds for clip in clips]
-    long = sum(length > LONG_SECONDS for length in lengths)
+    long = sum(length > _LONG_SECONDS for length in lengths)
     if not long or segment_seconds is not None:
         return ()
-    longer = f"longer than {LONG_SECONDS:g} s (the longest: {max(lengths) / 60:.1f} minutes)"
+    longer = f"longer than {_LONG_SECONDS:g} s (the longest: {max(lengths) / 60:.1f} minutes)"
     return (f"{counted(long, 'clip is', 'clips are')} {longer}: `segment_seconds`=10 cuts them into clips of 10 s",)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from wordless.audio.recordings import description, letters, splits
-from wordless.audio.recordings.annotation_kinds import KINDS
+from wordless.audio.recordings.annotation_kinds import ANNOTATION_KINDS
 from wordless.audio.recordings.embedded import EmbeddedConfig
 from wordless.audio.recordings.inspection import InspectionConfig
 from wordless.base.options import Options, option
@@ -15,7 +15,7 @@ from wordless.base.progress import Terminal
 
 Source = Literal["embedded", "dataset", "table", "root"]
 NAMED_BY: tuple[Source, ...] = get_args(Source)  # options of a corpus that name its recordings; the first that is given
-QUIETEST_DBFS = -120.0
+_QUIETEST_DBFS = -120.0
 MAX_OVERLAP = 0.9  # of a segment
 CORPUS = "the recordings, their labels, and their division into splits"
 
@@ -28,7 +28,7 @@ class AnnotationOptions(Options):
         "auto",
         "kind of the annotations beside recordings, which give labelled parts; auto: as their suffixes say; none: "
         "whole recordings",
-        choices=("auto", "none", *KINDS),
+        choices=("auto", "none", *ANNOTATION_KINDS),
     )
     tier: str | None = option(
         None, "tier of TextGrids or ELAN documents, or column of a table, that has the labels; null: the only one"
@@ -95,7 +95,7 @@ class CorpusConfig(AnnotationOptions):
     segment_silence_dbfs: float | None = option(
         None,
         "such as -50: leaves out segments without any sample above -50 dBFS; null: only silent ones",
-        least=QUIETEST_DBFS,
+        least=_QUIETEST_DBFS,
         below=0,
         unit="dBFS",
     )

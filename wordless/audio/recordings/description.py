@@ -30,7 +30,7 @@ from pandas import Series
 from pyarrow import array, compute, string
 
 from wordless.audio.recordings import letters, manifest
-from wordless.base.messages import InputError, counted, listed, nearest, suggestion
+from wordless.base.messages import InputError, counted, listed, nearest_words, suggestion
 from wordless.base.options import Options, option
 
 FIELDS = ("label", "group", "index", "fold", "split")
@@ -47,7 +47,7 @@ PATH_COLUMNS = (  # well-known names of the column of recordings, the first one 
     *("wav", "wav_path", "wav_filename", "slice_file_name", "audio", "file"),
 )
 LabelType = Literal["class", "number", "text"]  # a name of a class, a measured number, or what is said
-MOST = 1e9  # seconds, thirty years; or Hz
+_MOST = 1e9  # seconds, thirty years; or Hz
 END_TOLERANCE_SECONDS = 0.1  # an end so close to the end of the file counts as the end: decoders differ, tables round
 
 SPLIT_NAMES: dict[manifest.Split, tuple[str, ...]] = {
@@ -106,7 +106,7 @@ def _value(name: str, text: str) -> object:
         return InputError(f"{name} is {text!r:.80}, with {fault}; {rule}")
     if name in _NUMBERS and text:
         number, unit = seconds_of(text), "Hz" if name.endswith("hz") else "seconds"
-        wrong = number is None or not 0 <= number <= MOST
+        wrong = number is None or not 0 <= number <= _MOST
         return InputError(f"{name} is {text!r:.40}; it must be a number of {unit}, 0 or more") if wrong else number
     if name == "index" and text:
         rule, index = f"index is {text!r:.40}; it must be a whole number up to 2^63 - 1", manifest.whole_number(text)
@@ -118,7 +118,7 @@ def _value(name: str, text: str) -> object:
     return text or ("" if name == "split" else None)
 
 
-def measured(found: manifest.Clips, lengths: Mapping[str, tuple[int, int]]) -> manifest.Clips:
+def with_measured_times(found: manifest.Clips, lengths: Mapping[str, tuple[int, int]]) -> manifest.Clips:
     """Place parts of recordings in samples, as segment 0; parts outside are set aside, whole recordings stay.
 
     ``lengths`` has the samples and the rate in Hz of each recording with a part.
@@ -308,10 +308,10 @@ def joined(texts: Iterable[str]) -> str:
     return SEPARATOR.join(filter(None, texts))
 
 
-def as_text(value: object, names: Sequence[str] | None = None) -> str:
+def cell_text(value: object, names: Sequence[str] | None = None) -> str:
     """Write a value as text, a list joined; empty where it is not known. ``names`` are those of classes."""
     if isinstance(value, list | tuple):
-        return joined(as_text(each, names) for each in value)
+        return joined(cell_text(each, names) for each in value)
     if value is None or isinstance(value, dict) or value != value:  # NaN
         return ""
     if names is not None and isinstance(value, int):  # -1 is no class
@@ -395,6 +395,6 @@ class ColumnConfig(Options):
 
 def no_such_column(option: str, column: str, there: Sequence[str], place: object) -> InputError:
     """Refuse a column that a table or a data set has not, and suggest one that it has."""
-    meant = f"{suggestion(column, there)} " if nearest(column, there) else ""
+    meant = f"{suggestion(column, there)} " if nearest_words(column, there) else ""
     rule = f"{place} has no such column: {meant}its columns are {', '.join(there[:40]) or '(none)':.800}"
     return InputError(option=option, value=column, rule=rule)

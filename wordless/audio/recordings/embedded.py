@@ -54,10 +54,10 @@ SLOTS = (
 )
 AGREEING = ("one", "another", "two", "three", "seven")  # in the place of the numbers
 SINGULAR = 2  # so many of them are followed by a singular
-EVERY = 5  # one of so many sentences is held out
+_EVERY = 5  # one of so many sentences is held out
 
 _PLACES = [*product(range(len(SLOTS[0])), repeat=len(SLOTS))]
-_TRAINING, _HELD_OUT = ([each for each in _PLACES if (sum(each) % EVERY == 0) == out] for out in (False, True))
+_TRAINING, _HELD_OUT = ([each for each in _PLACES if (sum(each) % _EVERY == 0) == out] for out in (False, True))
 
 
 def _sentence(places: Sequence[int], *, agreement: bool = False, wrong: bool = False) -> str:

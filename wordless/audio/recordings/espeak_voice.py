@@ -73,7 +73,7 @@ class Voice:
         return 0
 
 
-def main() -> None:
+def _main() -> None:
     """Serve one request.
 
     ``{"folder", "seed", "volume", "utterances": [{"file", "text", "voice", "speed", "pitch"}, ...]}`` writes a WAV file
@@ -97,4 +97,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    _main()

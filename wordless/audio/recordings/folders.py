@@ -318,7 +318,7 @@ def is_file(path: Path) -> bool:
         return False
 
 
-MAX_BYTES = 1 << 28  # of a file of annotations
+_MAX_BYTES = 1 << 28  # of a file of annotations
 _HEAD = 1 << 16  # bytes that show whether a text may hold annotations
 _MARKS = ((b"\xff\xfe\0\0", "utf-32"), (b"\0\0\xfe\xff", "utf-32"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 _OTHERS = (  # first bytes -> what the file is, and what to do
@@ -360,9 +360,9 @@ def read_annotation_text(path: Path, *, head: bool = False, xml: bool = False) -
     files of another kind are refused.
     """
     with path.open("rb") as file:
-        content = file.read(_HEAD if head else MAX_BYTES + 1)
-    if len(content) > MAX_BYTES:
-        raise InputError(f"{path.name}:1: more than {MAX_BYTES >> 20} MiB of text; divide the file")
+        content = file.read(_HEAD if head else _MAX_BYTES + 1)
+    if len(content) > _MAX_BYTES:
+        raise InputError(f"{path.name}:1: more than {_MAX_BYTES >> 20} MiB of text; divide the file")
     _require_text(content, path.name, xml=xml)
     encoding = _encoding(content)
     if head and len(content) == _HEAD:  # the last line may be cut off
@@ -394,7 +394,7 @@ def _encoding(content: bytes) -> str:
     return "utf-8"
 
 
-csv.field_size_limit(MAX_BYTES)
+csv.field_size_limit(_MAX_BYTES)
 
 
 # What Python takes for space beside the plain one, tabs and line breaks: other spaces, and characters that are refused.

@@ -62,7 +62,7 @@ class Measurement:
         return Part(start=start, num_samples=size, channel=self.channel, stamp=self.stamp, sha256=self.sha256)
 
 
-def measure(root: Path, path: str, channel: Channel = "mean") -> Measurement | Rejected:
+def measure_recording(root: Path, path: str, channel: Channel = "mean") -> Measurement | Rejected:
     """Decode one file to its end, and hash it; what cannot be decoded is set aside. An hour of sound needs 3 MB."""
     if not writable(path):
         return Rejected(path=path, reason=UNWRITABLE)
@@ -147,7 +147,7 @@ def _hash(content: bytes) -> bytes:
     return hashlib.sha256(content).hexdigest()[:16].encode()
 
 
-Progress = Callable[[int, int], None]  # files done, files in all
+_Progress = Callable[[int, int], None]  # files done, files in all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,7 +177,7 @@ def inspect(
     workers: int = 1,
     engine: EngineConfig = LOCAL,
     cache: Path | None = None,
-    progress: Progress | None = None,
+    progress: _Progress | None = None,
     channel: Channel = "mean",
     sample_rate: int | None = None,
 ) -> Inspected:
@@ -198,12 +198,12 @@ def inspect(
     missing = [path for path, key in zip(paths, keys, strict=True) if key not in earlier]
     shared = [root, *(root / path for path in missing[:1])]
     with open_pool(engine, workers, shared=shared, threads=True) if missing else nullcontext(THIS_PROCESS) as pool:
-        made = in_order(partial(measure, root, channel=channel), missing, pool)
+        made = in_order(partial(measure_recording, root, channel=channel), missing, pool)
         for done, (path, key, stamp) in enumerate(zip(paths, keys, stamps, strict=True), start=1):
             known = earlier.get(key)
             found = _remembered(**known, stamp=stamp) if known else next(made)
             if not known and stamp_text(root / path) != stamp:  # it was replaced before it was measured
-                found = measure(root, path, channel)
+                found = measure_recording(root, path, channel)
                 stamp = found.stamp if isinstance(found, Measurement) else ""
                 key = file_key(root / path, channel, stamp=stamp)
             if isinstance(found, Rejected):  # not kept in the cache, because the disk may have been at fault
@@ -251,7 +251,7 @@ def frequent_reasons(rejected: Sequence[Rejected], *, most: int = 3) -> str:
     return "; ".join(f"{len(all_)} {all_[0] if len({*all_}) == 1 else kind}" for kind, all_ in frequent)
 
 
-def require_finite(values: npt.NDArray[np.generic], clip: Clip, what: str) -> None:
+def require_finite_samples(values: npt.NDArray[np.generic], clip: Clip, what: str) -> None:
     """Refuse values computed from a clip that are NaN or infinite, or did not fit into the type of their array."""
     if np.issubdtype(values.dtype, np.floating) and not np.isfinite(values).all():
         problem = f"{clip.name}: its {what} hold values that are not finite, and nothing can be trained on them"

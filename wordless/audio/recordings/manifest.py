@@ -248,7 +248,7 @@ class Clips:
         return None if self.has_segments and not self.trimmed_seconds else trim_db
 
 
-def whole(root: Path, paths: Sequence[str], *, notices: tuple[str, ...] = ()) -> Clips:
+def whole_recording(root: Path, paths: Sequence[str], *, notices: tuple[str, ...] = ()) -> Clips:
     """Return candidates that are whole recordings."""
     return Clips.from_columns(root, {"path": paths, "split": [""] * len(paths)}, notices=notices)
 
@@ -332,8 +332,8 @@ _QUOTED = re.compile(r'"((?:[^"]|"")*)"')
 
 def unquoted(cell: str) -> str:
     """Return a cell of a table of tabs without quotation marks around all of it, where those inside are doubled."""
-    whole = _QUOTED.fullmatch(cell) if cell.startswith('"') else None
-    return whole[1].replace('""', '"') if whole else cell
+    whole_recording = _QUOTED.fullmatch(cell) if cell.startswith('"') else None
+    return whole_recording[1].replace('""', '"') if whole_recording else cell
 
 
 def write_rejected(rejected: Sequence[Rejected], path: Path) -> None:

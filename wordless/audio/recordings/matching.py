@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import PurePosixPath
 
-Place = tuple[str, ...]
+_Place = tuple[str, ...]
 _KINDS_OF_FILES = {  # words of folders that say what kind of files is in them, and nothing of the recordings
     *("audio", "audios", "wav", "wavs", "wave", "waves", "flac", "flacs", "mp3", "mp3s", "ogg", "oggs", "opus", "m4a"),
     *("aiff", "sound", "sounds", "recording", "recordings", "file", "files", "text", "texts", "txt", "csv", "tsv"),
@@ -41,7 +41,7 @@ def parent(path: str) -> str:
 
 
 @lru_cache(1 << 16)
-def place_of(folder: str) -> Place:
+def place_of(folder: str) -> _Place:
     """Return the place of a folder, which may be of another machine."""
     parts = (part for part in map(fold, _DRIVE.sub("", folder, count=1).split("/")) if part not in ("", ".", ".."))
     return tuple(part for part in parts if not {*re.split(r"[\W_]+", part)} - {""} <= _KINDS_OF_FILES)
@@ -110,26 +110,26 @@ class Recordings:
         return found
 
     @cached_property
-    def _at_place(self) -> dict[tuple[str, Place], list[str]]:
+    def _at_place(self) -> dict[tuple[str, _Place], list[str]]:
         """The recordings by name and place."""
-        found: dict[tuple[str, Place], list[str]] = defaultdict(list)
+        found: dict[tuple[str, _Place], list[str]] = defaultdict(list)
         for (name, folder), paths in self._in_folder.items():
             found[name, self._homes[folder]] += paths
         return found
 
     @cached_property
-    def _homes(self) -> dict[str, Place]:
+    def _homes(self) -> dict[str, _Place]:
         """The folders that hold recordings, and their places."""
         return {folder: place_of(folder) for folder in dict.fromkeys(map(parent, self.paths))}
 
     @cached_property
-    def _places(self) -> set[Place]:
+    def _places(self) -> set[_Place]:
         return {*self._homes.values()}
 
     @cached_property
-    def _by_last(self) -> dict[str, set[Place]]:
+    def _by_last(self) -> dict[str, set[_Place]]:
         """The places of recordings by their last folders."""
-        places: dict[str, set[Place]] = defaultdict(set)
+        places: dict[str, set[_Place]] = defaultdict(set)
         for place in filter(None, self._homes.values()):
             places[place[-1]].add(place)
         return places
@@ -161,7 +161,7 @@ class Recordings:
         return parts
 
     @cached_property
-    def _annotated(self) -> set[tuple[str, Place]]:
+    def _annotated(self) -> set[tuple[str, _Place]]:
         """The places of recordings that have files of their names there, each with the ending of these files."""
         return {(_ending(file), self._homes[parent(path)]) for file in self.others for path in self._at_its_place(file)}
 
@@ -266,7 +266,7 @@ class Recordings:
         """
         given = {name: place_of(parent(name)) for name in names}
         bare = [name for name, place in given.items() if not place]
-        found, unknown = self._meant_bare(bare, file) if bare else {}, dict[str, Place]()
+        found, unknown = self._meant_bare(bare, file) if bare else {}, dict[str, _Place]()
         upper, known = _shared_by(filter(None, given.values())), any(map(self._is_known, given.values()))
         for name, place in ((name, place) for name, place in given.items() if place):
             same = self.of_name(PurePosixPath(name).name)
@@ -297,7 +297,7 @@ class Recordings:
             found[name] = below or _best([(self._agreement(file, path), path) for path in same])
         return found
 
-    def _trailing(self, given: Place, home: Place, upper: int) -> int:
+    def _trailing(self, given: _Place, home: _Place, upper: int) -> int:
         """Return how many last folders of two places are the same; -1 if those above differ, unless all share them."""
         same = next(
             (n for n, pair in enumerate(zip(given[::-1], home[::-1], strict=False)) if pair[0] != pair[1]), None
@@ -311,7 +311,7 @@ class Recordings:
         """How many first folders of their places all recordings share."""
         return _shared_by(self._homes.values())
 
-    def _is_known(self, given: Place) -> bool:
+    def _is_known(self, given: _Place) -> bool:
         """Return whether recordings lie in a folder of the last name of a path."""
         return bool(given) and given[-1] in self._by_last
 
@@ -325,7 +325,7 @@ class Recordings:
         return not self.of_name(PurePosixPath(name).name) and not self._is_known(place_of(parent(name)))
 
 
-def _shared_by(places: Iterable[Place]) -> int:
+def _shared_by(places: Iterable[_Place]) -> int:
     """Return how many first folders all places share."""
     every = [*places]
     return min((_differing(every[0], each)[0] for each in every), default=0)

@@ -37,10 +37,10 @@ from wordless.audio.recordings.corpus_config import CorpusConfig, Making
 from wordless.audio.recordings.description import known_split
 from wordless.audio.recordings.manifest import Clips, Rejected, writable
 from wordless.audio.recordings.saved_data_sets import (
+    ARROW_METADATA,
     INFO,
-    METADATA,
-    SPLITS,
     STATE,
+    STORED_SPLITS,
     ArrowFile,
     Shard,
     owner,
@@ -75,7 +75,7 @@ class PackedRow:
     row: int = 0  # number of its row in that file, from 1; 0: it is the whole file
 
 
-Rows = Iterator[tuple[PackedRow, bytes]]  # with the bytes of each recording, which are written as they are
+_Rows = Iterator[tuple[PackedRow, bytes]]  # with the bytes of each recording, which are written as they are
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +106,7 @@ class PackedFile:
         stamps = [file_stamp(path) for path in self.shard.paths]
         return [self.name, self.shard.state, [[each.skip, each.take] for each in self.shard.files], *stamps]
 
-    def read(self) -> Rows:
+    def read(self) -> _Rows:
         """Give the recordings of the file, and its parts that are set aside.
 
         Raises:
@@ -206,7 +206,7 @@ def data_set_files(place: str) -> PackedDataSet:
 
 
 def _json_folders(names: Sequence[str]) -> set[PurePosixPath]:
-    return {path.parent for path in map(PurePosixPath, names) if path.name in (STATE, SPLITS)}
+    return {path.parent for path in map(PurePosixPath, names) if path.name in (STATE, STORED_SPLITS)}
 
 
 def _about(files: Sequence[PackedFile]) -> dict[Path, str]:
@@ -216,7 +216,7 @@ def _about(files: Sequence[PackedFile]) -> dict[Path, str]:
         found |= dict.fromkeys(shard.indices, "list of rows that count")
         if shard.folder is not None:
             found |= {shard.folder / STATE: "list of files that count", shard.folder / INFO: "description of columns"}
-            if (whole := shard.folder.parent / SPLITS).is_file() and not (shard.folder.parent / STATE).is_file():
+            if (whole := shard.folder.parent / STORED_SPLITS).is_file() and not (shard.folder.parent / STATE).is_file():
                 found[whole] = "list of splits that count"
     return found
 
@@ -227,7 +227,7 @@ def _unread(paths: Sequence[Path], read: Collection[Path]) -> dict[Path, Unused]
     for path in (path for path in paths if path not in read):
         of_split = (path.parent / STATE).is_file() and path.parent / STATE not in read
         if of_split:
-            why, kind = f"its folder is no split that {SPLITS} lists", "in no split of the data set"
+            why, kind = f"its folder is no split that {STORED_SPLITS} lists", "in no split of the data set"
             found[path] = Unused(why=why, option=f"`dataset`={path.parent}", kind=kind)
         elif path.suffix == ARROW and path.name.startswith("cache-"):
             found[path] = _CACHE
@@ -310,8 +310,8 @@ def _require_columns(there: Collection[str], columns: description.ColumnConfig, 
             raise description.no_such_column(option, column, sorted(there), place).also(f"`{option}`=null reads none")
 
 
-VERSION = 7  # of the layout: raise it when the same files are unpacked in another way
-SOUNDS, ROWS, PARTIAL = "sounds", "rows", ".partial"
+_VERSION = 7  # of the layout: raise it when the same files are unpacked in another way
+_SOUNDS, _ROWS, PARTIAL = "sounds", "rows", ".partial"
 
 
 def unpacked_place(data_set: PackedDataSet, cache: Path) -> Path:
@@ -321,7 +321,7 @@ def unpacked_place(data_set: PackedDataSet, cache: Path) -> Path:
         files = [file.stamp for file in data_set.files]
     except OSError as error:
         raise InputError(f"{error.filename} cannot be read: {error.strerror}; check path and permissions") from error
-    return cache / f"dataset-{list_hash([VERSION, columns, *files])[:16]}"
+    return cache / f"dataset-{list_hash([_VERSION, columns, *files])[:16]}"
 
 
 def unpack(data_set: PackedDataSet, place: Path, progress: Callable[[int], None] | None = None) -> None:
@@ -333,17 +333,17 @@ def unpack(data_set: PackedDataSet, place: Path, progress: Callable[[int], None]
     with locked(place.with_suffix(".lock")):
         if place.is_dir():
             return
-        for name in (SOUNDS, ROWS):
+        for name in (_SOUNDS, _ROWS):
             (partial / name).mkdir(parents=True, exist_ok=True)
         for number, file in enumerate(data_set.files):
-            finished = partial / ROWS / f"{number:05d}.jsonl"
+            finished = partial / _ROWS / f"{number:05d}.jsonl"
             if finished.is_file():
                 continue
-            remove(partial / SOUNDS / file.name)
+            remove(partial / _SOUNDS / file.name)
             try:
-                rows = [_unpacked_row(file.name, *each, partial / SOUNDS) for each in file.read()]
+                rows = [_unpacked_row(file.name, *each, partial / _SOUNDS) for each in file.read()]
             except DamageError as error:
-                remove(partial / SOUNDS / file.name)
+                remove(partial / _SOUNDS / file.name)
                 rows = [PackedRow(path=file.name, reason=f"{data_set.shown(file.path)} is damaged: {error}")]
             os.sync()  # one call for all recordings; flushing each by itself took 8 ms a file
             write_aside(finished, "".join(f"{json.dumps(asdict(row))}\n" for row in rows))
@@ -372,9 +372,9 @@ def _unpacked_row(file: str, row: PackedRow, content: bytes, sounds: Path) -> Pa
     return row
 
 
-def rows_of(folder: Path, number: int) -> Iterator[PackedRow]:
+def rows_of_table(folder: Path, number: int) -> Iterator[PackedRow]:
     """Give the rows of an unpacked file by its number, in its order; their paths are below the folder of sounds."""
-    with (folder / ROWS / f"{number:05d}.jsonl").open(encoding="utf-8") as lines:
+    with (folder / _ROWS / f"{number:05d}.jsonl").open(encoding="utf-8") as lines:
         yield from (PackedRow(**json.loads(line)) for line in lines)
 
 
@@ -384,7 +384,7 @@ def described(data_set: PackedDataSet, place: Path, columns: description.ColumnC
     With ``own_splits`` each recording has the split of its file, or of the column of splits. Files of a single split
     say none: validation and test clips can be drawn from all recordings.
     """
-    rows = [(row, file) for number, file in enumerate(data_set.files) for row in rows_of(place, number)]
+    rows = [(row, file) for number, file in enumerate(data_set.files) for row in rows_of_table(place, number)]
     usable = [row for row, _ in rows if not row.reason]
     there = {name for row in usable for name in row.fields}
     if usable:
@@ -418,7 +418,7 @@ def described(data_set: PackedDataSet, place: Path, columns: description.ColumnC
         for (row, _), where, reason in told
         if reason
     ]
-    every = Clips.from_columns(place / SOUNDS, {"path": [row.path for row, _ in named], **known})
+    every = Clips.from_columns(place / _SOUNDS, {"path": [row.path for row, _ in named], **known})
     found = every.where(not reason for reason in reasons)
     if not len(found.frame):
         first = "; ".join(f"{each.path}: {each.reason}" for each in rejected[:3])
@@ -500,7 +500,7 @@ def _damage(path: Path) -> Iterator[None]:
 
 # Rows of Parquet and Arrow files
 
-ROWS_AT_ONCE = 16  # a row of an hour of sound has 100 MB
+_ROWS_AT_ONCE = 16  # a row of an hour of sound has 100 MB
 ROWS_IN_A_FOLDER = 1000
 _FORMATS = {  # first bytes of a file -> its usual ending
     **{b"RIFF": "wav", b"RF64": "wav", b"fLaC": "flac", b"OggS": "ogg", b"FORM": "aiff", b".snd": "au", b"caff": "caf"},
@@ -516,7 +516,7 @@ def _table_columns(file: PackedFile, wanted: str | None) -> PackedFile:
                 [(each.name, each.type) for each in table.schema],
                 table.sizes,
             )  # two columns may have one name
-            metadata = (table.schema.metadata or {}).get(METADATA, b"{}")
+            metadata = (table.schema.metadata or {}).get(ARROW_METADATA, b"{}")
     except DamageError as error:
         return replace(file, damage=str(error))
     try:  # the features that `datasets` describes in the file
@@ -564,7 +564,7 @@ def _holds_sound(kind: pa.DataType) -> bool:
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
-def _read_rows(file: PackedFile, audio: str) -> Rows:
+def _read_rows(file: PackedFile, audio: str) -> _Rows:
     taken: set[str] = set()  # names in the folder
     with _open(file, [audio, *file.classes]) as table:
         rows = (row for batch in table.batches for row in batch.to_pylist())
@@ -578,7 +578,7 @@ def _read_rows(file: PackedFile, audio: str) -> Rows:
                 elsewhere = f": it names the file {name!r:.200}, which `table` can list" if name else ""
                 yield replace(here, reason=f"no sound in the data set{elsewhere}"), b""
                 continue
-            texts = ((column, description.as_text(row[column], names)) for column, names in file.classes.items())
+            texts = ((column, description.cell_text(row[column], names)) for column, names in file.classes.items())
             fields = {column: text for column, text in texts if text}
             path = f"{folder}/{_row_name(name, content, number, taken)}"
             yield replace(here, path=path, fields=fields), content
@@ -612,11 +612,11 @@ def _open(file: PackedFile, columns: list[str] | None = None) -> Iterator[_Table
     """Open a file: the names of its columns, and its rows with chosen ``columns``."""
     if file.shard is None:
         with pq.ParquetFile(file.path) as parquet:
-            batches, rows = parquet.iter_batches(batch_size=ROWS_AT_ONCE, columns=columns), parquet.metadata.num_rows
+            batches, rows = parquet.iter_batches(batch_size=_ROWS_AT_ONCE, columns=columns), parquet.metadata.num_rows
             places = ((0, row) for row in range(rows))
             yield _Table(schema=parquet.schema_arrow, sizes=(rows,), places=places, batches=batches)
     else:
         saved = file.shard.read()
-        batches = saved.batches(columns or saved.schema.names, ROWS_AT_ONCE)
+        batches = saved.batches(columns or saved.schema.names, _ROWS_AT_ONCE)
         places = ((source, row) for source, row in saved.places.tolist())
         yield _Table(schema=saved.schema, sizes=saved.sizes, places=places, batches=batches)

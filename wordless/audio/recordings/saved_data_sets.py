@@ -37,8 +37,8 @@ from wordless.base.arrays import IndexArray
 from wordless.base.files import read_json
 from wordless.base.messages import InputError, first_line
 
-STATE, INFO, SPLITS = "state.json", "dataset_info.json", "dataset_dict.json"
-METADATA = b"huggingface"  # key of the features in the metadata of an Arrow schema
+STATE, INFO, STORED_SPLITS = "state.json", "dataset_info.json", "dataset_dict.json"
+ARROW_METADATA = b"huggingface"  # key of the features in the metadata of an Arrow schema
 _INDICES = ("_indices_files", "_indices_data_files")  # of state.json of old versions
 _SCALARS = {
     *("null", "bool", "float", "double", "date32", "date64", "binary", "large_binary", "binary_view"),
@@ -139,16 +139,16 @@ class SavedSplit:
 def saved_splits(root: Path, names: Collection[str]) -> list[SavedSplit]:
     """Find the saved data sets among the files below ``root``, as `load_from_disk` would load each of them."""
     below, found = {PurePosixPath(name) for name in names}, list[PurePosixPath]()
-    folders = sorted({path.parent for path in below if path.name in (STATE, SPLITS)})
+    folders = sorted({path.parent for path in below if path.name in (STATE, STORED_SPLITS)})
     for folder in folders:
         if any(folder.is_relative_to(above) and folder != above for above in folders):
             continue  # the JSON files of the folder above say whether it counts
-        if folder / STATE in below and (folder / INFO in below or folder / SPLITS not in below):
+        if folder / STATE in below and (folder / INFO in below or folder / STORED_SPLITS not in below):
             found.append(folder)
         else:
-            listed = read_json(root / folder / SPLITS).get("splits")
+            listed = read_json(root / folder / STORED_SPLITS).get("splits")
             each = listed if isinstance(listed, list) else [listed]
-            found += (folder / _plain(name, root / folder / SPLITS) for name in each)
+            found += (folder / _plain(name, root / folder / STORED_SPLITS) for name in each)
     return [_split(root / folder) for folder in found]
 
 
@@ -246,7 +246,7 @@ def _checked(path: Path) -> int:
     """
     rows = 0
     with _storage_types(), pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as stream:
-        _require_types(json.loads((stream.schema.metadata or {}).get(METADATA, b"{}")))
+        _require_types(json.loads((stream.schema.metadata or {}).get(ARROW_METADATA, b"{}")))
         for each in stream.schema:
             _require_extension(each)
         for batch in stream:

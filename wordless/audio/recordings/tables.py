@@ -18,7 +18,7 @@ refused if that is not known, as of frames; inspection refuses times that fit an
 name parts, also after pandas or R have written it again; so it is beside ``num_samples`` and ``sample_rate`` alone.
 Other lengths are ignored, because recordings are decoded and measured.
 
-Recordings lie beside their table, or in the folders that data sets use (`FOLDERS`), with or without endings.
+Recordings lie beside their table, or in the folders that data sets use (`_FOLDERS`), with or without endings.
 """
 
 import csv
@@ -53,11 +53,11 @@ from wordless.audio.recordings.splits import GIVEN
 from wordless.audio.recordings.unread_columns import unread_columns
 from wordless.base.messages import InputError
 
-PATH = "path"  # the column of recordings, whatever its name in the table
+_PATH = "path"  # the column of recordings, whatever its name in the table
 TEXTS = ("text", "sentence", "transcript", "transcription", "normalized_text", "normalized_transcription")
 KNOWN: Mapping[str, tuple[str, ...]] = {  # well-known names of columns, the first one first
     **{name: (name,) for name in (*description.FIELDS, *description.BAND_FIELDS)},
-    PATH: description.PATH_COLUMNS,
+    _PATH: description.PATH_COLUMNS,
     "label": ("label", "command", "category", "class", "class_name"),
     "group": ("group", "speaker", "speaker_id", "client_id"),
 }
@@ -65,7 +65,7 @@ _EXCERPTS = "slice_file_name"  # UrbanSound8K: start and end are places in a rec
 _TIMES = (*description.SPAN_FIELDS, "duration")
 _JSON_SUFFIXES, _PARQUET = (".jsonl", ".json", ".ndjson"), ".parquet"
 _BAR = "|"
-_LJSPEECH = {2: (PATH, "text"), 3: (PATH, "raw_text", "text")}  # its columns, by their number
+_LJSPEECH = {2: (_PATH, "text"), 3: (_PATH, "raw_text", "text")}  # its columns, by their number
 _FIRST_LINES = 50  # show which delimiter gives each line as many cells, and which columns hold times
 _OF_A_RUN = ("segment", "start", "num_samples", "sample_rate")  # columns of a run's manifest, where a start is a sample
 _COUNTS = ("num_samples", "num_frames", "n_samples", "n_frames", "nsamples", "nframes")  # columns of lengths
@@ -97,7 +97,7 @@ def read_table(
         missing = named.not_known
         header, rows = _lines(read_text(path, option="table"), path, named, missing, notices)
     if not header:
-        return Clips.from_columns(path.parent, {PATH: ()})
+        return Clips.from_columns(path.parent, {_PATH: ()})
     if twice := next((name for name, count in Counter(header).items() if name and count > 1), None):
         raise InputError(f"{path}:1: the header names {twice} twice; name each column once")
     cells = {name: [row[number] for row in rows.values()] for number, name in enumerate(header)}
@@ -125,14 +125,14 @@ def read_table(
     remedy = f"`columns.{{}}`={UNREAD} leaves the column unread"
     described, faults = description.describe(fields, [*rows], remedy=remedy)
     unnamed, places = "no path; each row names a recording (`columns.audio` names the column)", [*rows]
-    faults |= {row: f"{places[row]}: {unnamed}" for row, text in enumerate(fields[PATH]) if not text.strip()}
+    faults |= {row: f"{places[row]}: {unnamed}" for row, text in enumerate(fields[_PATH]) if not text.strip()}
     if faults:
         raise InputError(faults[min(faults)])
     notices = [f"{path.name}: {notice}" for notice in notices]
     read = ReadFile(path=path, use="table", columns=_columns(cells, chosen, fields, ours=ours), rows=[*rows])
     return Clips.from_columns(
         path.parent,
-        {PATH: fields[PATH], **described},
+        {_PATH: fields[_PATH], **described},
         notices=tuple(notices),
         has_labels="label" in chosen,
         reading=Reading(files=(read,), of_recordings="no row of the table names it"),
@@ -147,10 +147,10 @@ def _columns(
     ours: bool,
 ) -> dict[str, Column]:
     """Say of each column of a table which field it gives, or what it looks like; a run's own table is known."""
-    uses = {name: "recording" if field == PATH else field for field, names in chosen.items() for name in names}
+    uses = {name: "recording" if field == _PATH else field for field, names in chosen.items() for name in names}
     uses |= {name: "start" for name in _OF_A_RUN if ours and name in cells}
     rest = {name: values for name, values in cells.items() if name not in uses}
-    labels = [label or None for label in fields.get("label", ())] or [None] * len(fields[PATH])
+    labels = [label or None for label in fields.get("label", ())] or [None] * len(fields[_PATH])
     unread = unread_columns({} if ours else rest, labels, has_group="group" in chosen)
     of_a_run = Column(why="a run wrote it, and recordings are measured again")
     named = ((name, Column(field=uses[name]) if name in uses else unread.get(name, of_a_run)) for name in cells)
@@ -176,12 +176,12 @@ def _naming(column: str, names: Iterable[str]) -> str:
     return f"{chosen} says so, `split.by`=hash draws all splits, and `columns.split`={UNREAD} leaves the column unread"
 
 
-Rows = dict[str, list[str]]  # the cells of each row by its place, as many as the header has
+_Rows = dict[str, list[str]]  # the cells of each row by its place, as many as the header has
 
 
 def _lines(
     text: str, path: Path, named: ColumnConfig, missing: Collection[str], notices: list[str]
-) -> tuple[list[str], Rows]:
+) -> tuple[list[str], _Rows]:
     """Read separated values; a quoted NA begins with `_QUOTED`."""
     delimiter, given = _layout(text, path, named)
     if given:
@@ -189,7 +189,7 @@ def _lines(
     if missing:
         text = _QUOTED_MISSING.sub(rf'"{_QUOTED}\1"', text)
     quoted = delimiter != _BAR and (path.suffix.lower() == ".csv" or delimiter != "\t" or text.startswith('"'))
-    header, rows = [*given], Rows()
+    header, rows = [*given], _Rows()
     for line, row in separated(text, delimiter, str(path), quoted=quoted):
         cells = [*map(unquoted, row)] if delimiter == "\t" else row  # as spreadsheets write cells with commas
         if not header:
@@ -258,7 +258,7 @@ def _choose(
         if missing := [name for name, column in found.items() if column is None]:
             refusal = description.no_such_column(f"columns.{option}", missing[0], header, f"{path}:1")
             raise refusal.also("a table without a header needs a line of names") if missing[0].isdecimal() else refusal
-        chosen[PATH if option == "audio" else option] = tuple(filter(None, found.values()))
+        chosen[_PATH if option == "audio" else option] = tuple(filter(None, found.values()))
     for field, names in KNOWN.items():
         if field == "label" and label_type != "class":  # of numbers and texts, names of classes are none
             names = ("label", *(TEXTS if label_type == "text" else ()))
@@ -269,10 +269,10 @@ def _choose(
             problem = f"{path}:1: the columns {' and '.join(there)} may be the label"
             raise InputError(problem, remedy=f"name one: `columns.label`={there[0]}")
         guessed[field] = there[0]
-    if PATH not in chosen and PATH not in guessed:
+    if _PATH not in chosen and _PATH not in guessed:
         remedy = "name it path, or by `columns.audio`=NAME; a table without a header needs a line with these names"
         raise InputError(f"{path}:1: no column of recordings among {header!s:.400}", remedy=remedy)
-    if (chosen.get(PATH) or (guessed[PATH],))[0].lower() != _EXCERPTS:
+    if (chosen.get(_PATH) or (guessed[_PATH],))[0].lower() != _EXCERPTS:
         times = [name for name in header if name.lower() in _TIMES or _holds_times(cells[name])]
         spans = time_columns(times, {field: names[0] for field, names in chosen.items()})
         # without its begin nothing names a part
@@ -287,7 +287,10 @@ def _choose(
             raise InputError(f"{rule}{', '.join(unknown):.200}", remedy=_naming(name, [*known, *unknown]))
         guessed["split"] = name
     if told := [(field, name) for field, name in guessed.items() if name.lower() != field]:
-        what, others = ", ".join(f"{field}: {name}" for field, name in told), [each for each, _ in told if each != PATH]
+        what, others = (
+            ", ".join(f"{field}: {name}" for field, name in told),
+            [each for each, _ in told if each != _PATH],
+        )
         one = "start" if "start" in others else next(iter(others), None)
         unread_by = f", and `columns.{one}`={UNREAD} leaves one unread" if one else ""
         notices.append(f"columns by well-known names: {what} (`columns` names others{unread_by})")
@@ -311,7 +314,7 @@ def _texts(
 
     def known(name: str, field: str) -> list[str]:
         texts = [*cells[name]]
-        if field != PATH:  # a recording is found by its name as it is on the disk
+        if field != _PATH:  # a recording is found by its name as it is on the disk
             texts = once_each(letters.plain, texts)
             lost[name] += sum(text in missing for text in texts) if field in description.FIELDS else 0
             texts = ["" if text in missing else text for text in texts]
@@ -331,7 +334,7 @@ def _texts(
     return fields
 
 
-def _objects(path: Path) -> tuple[list[str], Rows]:
+def _objects(path: Path) -> tuple[list[str], _Rows]:
     """Read JSON lines or Parquet as text, with "file: row number" as the places of rows."""
     rows = list[object]()
     if path.suffix.lower() == _PARQUET:
@@ -357,7 +360,7 @@ def _objects(path: Path) -> tuple[list[str], Rows]:
         if not isinstance(row, dict) or (whole and len(rows) == 1):  # a document of columns, or of rows by their names
             remedy = "write one JSON object for each recording, as pandas does with orient='records', lines=True"
             raise InputError(f"{where}: {json.dumps(row):.80}", remedy=remedy)
-        texts[where] = {name: description.as_text(value) for name, value in row.items()}
+        texts[where] = {name: description.cell_text(value) for name, value in row.items()}
     header = list(dict.fromkeys(name for row in texts.values() for name in row))
     return header, {where: [row.get(name, "") for name in header] for where, row in texts.items()}
 
@@ -396,19 +399,19 @@ def _spans_in_samples(
     return begins, ["" if start is None else repr((start + size) / rate) for start, size, rate in rows]
 
 
-FOLDERS = ("clips", "wavs", "wav", "audio", "recordings")  # that data sets keep recordings in, beside their tables
+_FOLDERS = ("clips", "wavs", "wav", "audio", "recordings")  # that data sets keep recordings in, beside their tables
 _ROWS = 100  # that are looked for in these folders
 
 
 def folder_of(table: Clips, base: Path, *, around: bool) -> Path:
-    """Return the folder that has most of the first recordings of a table: ``base``, or one of `FOLDERS` in it.
+    """Return the folder that has most of the first recordings of a table: ``base``, or one of `_FOLDERS` in it.
 
     ``around``: a table may lie in a folder of its own, if it has none of the recordings. Folders around it may have
     other recordings of the same names.
     """
     first = [*zip(table.frame.path[:_ROWS], table.frame.fold[:_ROWS], strict=True)]
     for own in (base, *([base.absolute().parent] if around else [])):
-        places = [each for each in (own, *(own / name for name in FOLDERS)) if each.is_dir()]
+        places = [each for each in (own, *(own / name for name in _FOLDERS)) if each.is_dir()]
         counts = [sum(on_disk(place, path, fold) is not None for path, fold in first) for place in places]
         if any(counts):
             return places[counts.index(max(counts))]

@@ -14,10 +14,10 @@ from wordless.audio.recordings.sources import Column, Looks
 LEAST_ROWS = 4  # of a column whose values may say something about all rows
 _WHOLE, _NUMBER = re.compile(r"\d{1,4}"), re.compile(r"\d+")
 _DECIMAL = re.compile(r"[-+]?\d*[.,]\d+(?:[eE][-+]?\d+)?")
-MOST_PARTS = 50  # distinct values of a column that divides recordings
+_MOST_PARTS = 50  # distinct values of a column that divides recordings
 DIVISIONS = {"fold", "folds", "cv", "kfold", "set", "subset", "split", "splits", "partition", "division"}
 # words of column names whose values name what several recordings have in common
-GROUPS = {
+_GROUPS = {
     *("speaker", "spk", "spkr", "talker", "subject", "participant", "patient", "person", "client", "singer", "artist"),
     *("src", "source", "origin", "original", "parent", "session", "recorder", "device", "site", "station", "location"),
     *("individual", "animal", "bird", "nest", "album", "author", "user", "uploader", "freesound", "fsid", "ytid"),
@@ -66,9 +66,9 @@ def looks_like_division(name: str, known: Sequence[str]) -> bool:
         return False
     named = divides(name)
     splits = sum(known_split(value) is not None for value in known)
-    if 2 * splits > len(known) and (named or len(distinct) > 1) and len(distinct) <= MOST_PARTS:
+    if 2 * splits > len(known) and (named or len(distinct) > 1) and len(distinct) <= _MOST_PARTS:
         return True
-    return named and 1 < len(distinct) <= MOST_PARTS and 2 * len(distinct) <= len(known)
+    return named and 1 < len(distinct) <= _MOST_PARTS and 2 * len(distinct) <= len(known)
 
 
 def counted_from(first: int, count: int) -> set[str]:
@@ -91,7 +91,7 @@ def looks_like_group(name: str, values: Sequence[str], labels: Sequence[str | No
     repeated = sum(len(each) for each in rows.values() if len(each) > 1)
     if known < LEAST_ROWS or len(rows) < 2 or 2 * repeated < known:
         return False
-    if not GROUPS.isdisjoint(bare_words(name)):
+    if not _GROUPS.isdisjoint(bare_words(name)):
         return True
     if any(map(_DECIMAL.fullmatch, rows)) or {*rows} in (counted_from(0, len(rows)), counted_from(1, len(rows))):
         return False

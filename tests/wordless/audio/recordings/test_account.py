@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from tests.wordless.audio.conftest import ALL_TRAIN, Tone, corpus_config
 from tests.wordless.audio.recordings.annotations.annotated_files import textgrid_text
-from wordless.audio.recordings.account import COLUMNS, Account, Item, Kind
+from wordless.audio.recordings.account import COLUMNS, Account, AccountKind, Item
 from wordless.audio.recordings.accounting import take_account
 from wordless.audio.recordings.annotations import recordings_at
 from wordless.audio.recordings.corpus import build_manifest, find_recordings
@@ -41,7 +41,7 @@ def accounted(folder: Path, **options: Any) -> Account:
     return account_of(corpus_config(folder, **{"split": ALL_TRAIN, **options}))[0]
 
 
-def one(account: Account, kind: Kind, name: str) -> Item:
+def one(account: Account, kind: AccountKind, name: str) -> Item:
     (found,) = (each for each in account.items if (each.kind, each.name) == (kind, name))
     return found
 

@@ -245,10 +245,10 @@ def test_each_wrong_sound_changes_one_thing() -> None:
 
 def test_noise_lies_behind_both_parts_at_its_level() -> None:
     first, second = (np.full(4000, level, np.float32) for level in (0.1, 0.2))
-    clean = word_tests.joined_sound(first, second, None, snr=10, seed=1)
+    clean = word_tests.joined_changes(first, second, None, snr=10, seed=1)
     np.testing.assert_array_equal(clean, np.concatenate([first, second]))
     same, changed = (
-        word_tests.joined_sound(first, second, noises, snr=10, seed=1) - clean
+        word_tests.joined_changes(first, second, noises, snr=10, seed=1) - clean
         for noises in (("white", "white"), ("white", "brown"))
     )
     np.testing.assert_array_equal(same[:4000], changed[:4000])

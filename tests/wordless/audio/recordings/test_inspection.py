@@ -22,7 +22,7 @@ from wordless.audio.decoding import file_key
 from wordless.audio.reading import mono
 from wordless.audio.recordings.annotations import recordings_at
 from wordless.audio.recordings.corpus import CONFLICTING, without_duplicates
-from wordless.audio.recordings.inspection import Inspected, InspectionConfig, measure
+from wordless.audio.recordings.inspection import Inspected, InspectionConfig, measure_recording
 from wordless.audio.recordings.manifest import Clip, Clips, Rejected
 from wordless.audio.waveform import LOUDEST
 from wordless.base.files import file_hash
@@ -184,7 +184,7 @@ def test_a_rate_that_no_recording_has_is_set_aside(tmp_path: Path) -> None:
 def test_what_is_not_a_regular_file_is_set_aside_and_never_waited_for(tmp_path: Path) -> None:
     for name, kind in write_special_files(tmp_path).items():
         with at_most_seconds(10):
-            found = measure(tmp_path, name)
+            found = measure_recording(tmp_path, name)
         assert isinstance(found, Rejected)
         assert kind in found.reason
 

@@ -14,7 +14,7 @@ from tests.wordless.audio.recordings import packed_files
 from tests.wordless.audio.recordings.packed_files import save, sound, table, takes, write_parquet
 from wordless.audio.recordings import packed
 from wordless.audio.recordings.description import ColumnConfig, known_split
-from wordless.audio.recordings.packed import data_set_files, rows_of, unpack, unpacked_place
+from wordless.audio.recordings.packed import data_set_files, rows_of_table, unpack, unpacked_place
 from wordless.base.files import file_hash
 from wordless.base.messages import InputError
 
@@ -42,7 +42,7 @@ def parquet(tmp_path: Path) -> Path:
 
 def test_sounds_are_written_byte_by_byte_and_again_for_other_files(parquet: Path, tmp_path: Path) -> None:
     place = unpacked(opened(parquet), tmp_path / "cache")
-    rows = [row for number in range(2) for row in rows_of(place, number)]
+    rows = [row for number in range(2) for row in rows_of_table(place, number)]
     found = {Path(row.path).name: ((place / "sounds") / row.path).read_bytes() for row in rows}
     assert found == {each.path: each.content for each in takes(9)}
     assert rows[0].path == "test-00000-of-00001/0000/clip_06.wav"
@@ -62,7 +62,7 @@ def test_a_file_that_cannot_be_read_now_is_not_damaged(tmp_path: Path) -> None:
     again = opened(file)  # its time of change is another one
     place = unpacked_place(again, tmp_path / "cache")
     unpack(again, place)
-    assert [row.reason for row in rows_of(place, 0)] == ["", ""]
+    assert [row.reason for row in rows_of_table(place, 0)] == ["", ""]
 
 
 def test_other_names_of_classes_are_other_contents(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_other_names_of_classes_are_other_contents(tmp_path: Path) -> None:
     info = folder / "dataset_info.json"
     info.write_text(info.read_text().replace('"low"', '"deep"'))
     second = unpacked(opened(folder), tmp_path / "cache")
-    found = [[row.fields["label"] for row in rows_of(place, 0)][:2] for place in (first, second)]
+    found = [[row.fields["label"] for row in rows_of_table(place, 0)][:2] for place in (first, second)]
     assert found == [["low", "high"], ["deep", "high"]]
 
 
@@ -306,7 +306,7 @@ def test_a_damaged_file_is_set_aside_as_a_whole(tmp_path: Path) -> None:
     (tmp_path / "d/c.parquet").write_bytes(b"PAR1 is how it begins")
     assert list(data_set(tmp_path / "d").damage) == ["a", "c"]
     place = unpacked(opened(tmp_path / "d"), tmp_path / "cache")
-    assert [(row.path, "damaged" in row.reason) for row in rows_of(place, 0)] == [("a", True)]
+    assert [(row.path, "damaged" in row.reason) for row in rows_of_table(place, 0)] == [("a", True)]
     assert {file.name for file in (place / "sounds").rglob("*.wav")} == {"clip_20.wav", "clip_21.wav"}
     (tmp_path / "d/a.parquet").unlink()
     (tmp_path / "d/b.parquet").unlink()

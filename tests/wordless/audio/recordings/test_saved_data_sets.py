@@ -23,7 +23,7 @@ from tests.wordless.audio.recordings.packed_files import (
     write_state,
 )
 from wordless.audio.recordings import packed
-from wordless.audio.recordings.account import Item, Kind
+from wordless.audio.recordings.account import AccountKind, Item
 from wordless.audio.recordings.accounting import take_account
 from wordless.audio.recordings.corpus import find_recordings
 from wordless.audio.recordings.corpus_config import CorpusConfig, Making
@@ -121,12 +121,12 @@ def test_shards_of_a_version_before_are_not_read_and_named(tmp_path: Path) -> No
     assert len(found(tmp_path / "saved/data-00000-of-00002.arrow", tmp_path / "store").frame) == 4
 
 
-def items(clips: Clips, kind: Kind) -> list[Item]:
+def items(clips: Clips, kind: AccountKind) -> list[Item]:
     """What the account says of candidates."""
     return [each for each in take_account(clips, clips, clips.rejected).items if each.kind == kind]
 
 
-def unused(clips: Clips, kind: Kind) -> list[Item]:
+def unused(clips: Clips, kind: AccountKind) -> list[Item]:
     return [each for each in items(clips, kind) if not each.used_as]
 
 

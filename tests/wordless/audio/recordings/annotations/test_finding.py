@@ -17,7 +17,7 @@ from tests.wordless.audio.recordings.annotations import annotated_files
 from tests.wordless.audio.recordings.annotations.annotated_files import KINDS, PARTS, textgrid_text, write_recording
 from wordless.audio.recordings.accounting import take_account
 from wordless.audio.recordings.annotation_formats import Annotation, elan, textgrid
-from wordless.audio.recordings.annotation_kinds import KINDS as READERS
+from wordless.audio.recordings.annotation_kinds import ANNOTATION_KINDS as READERS
 from wordless.audio.recordings.annotations import recordings_at
 from wordless.audio.recordings.corpus import build_manifest, find_recordings
 from wordless.audio.recordings.corpus_config import AnnotationOptions
