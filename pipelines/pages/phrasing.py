@@ -227,7 +227,8 @@ def _environment(*, escape: bool) -> Environment:
     environment.globals["unlearned_kinds"] = [(kind.key, f"by {kind.title}") for kind in reversed(SIGNAL_PROCESSING)]
     environment.globals["overall"] = OVERALL
     for function in FUNCTIONS:
-        environment.filters[function.__name__] = environment.globals[function.__name__] = function
+        name = function.__name__.lstrip("_")
+        environment.filters[name] = environment.globals[name] = function
     return environment
 
 

@@ -118,7 +118,7 @@ def test_every_layer_is_probed_and_sounds_of_each_kind_are_measured_and_recognis
     (kept,) = [row["validation_loss"] for row in curve["curve"] if row["step"] == curve["kept_step"]]
     (told,) = rows("bits_per_sample")
     assert told["value"] == pytest.approx(kept / math.log(2))
-    assert content["listening"]["evaluated_clips"] == 2
+    assert content["listening"]["judged_clips"] == 2
     lost = [gross_error_file(row["number"], kind) for row in content["listening"]["lost"] for kind in row["sounds"]]
     assert {finished_run.folder / file for file in lost} == {*finished_run.folder.glob("listening/lost_*")}
     played = range(len(content["listening"]["clips"]))
